@@ -1,0 +1,1 @@
+//! Benchmarks of hallucination, their judges and tables.

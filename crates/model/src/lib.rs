@@ -1,0 +1,1 @@
+//! Vision tower, projector, decoder, LoRA adapters, KV cache, generation, weights in and out.

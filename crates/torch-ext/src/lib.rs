@@ -1,0 +1,1 @@
+//! What tch does not bind, and the only place for unsafe code.

@@ -1,0 +1,1 @@
+//! Optimizer, schedule, checkpoint, run folder, metrics and data order.

@@ -1,0 +1,1 @@
+//! The micro-world: scenes, renderer, questions, simulated annotator and exact judge.

@@ -1,1 +1,39 @@
-//! What tch does not bind, and the only place for unsafe code.
+//! What tch does not bind, and the only place in candor for `unsafe` code.
+//!
+//! Today that is two things libtorch wants from a process before its first tensor, which [`init`] does, and
+//! the peak memory of the process. Process groups and autograd functions of our own come here when a
+//! stage needs them. Nothing here links libtorch: whether the process did is seen by looking.
+//!
+//! Every `unsafe` block carries a `SAFETY` comment; the lints of this crate refuse one that does not.
+
+mod allocator;
+mod cuda;
+mod memory;
+
+use std::sync::OnceLock;
+
+pub use cuda::CudaLibrary;
+pub use memory::peak_memory_bytes;
+
+/// What [`init`] found and did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Startup {
+    /// Whether the C allocator was told to keep memory instead of handing it back; `false` where the
+    /// allocator is not glibc's.
+    pub allocator_tuned: bool,
+    /// Whether libtorch can reach a CUDA device.
+    pub cuda: CudaLibrary,
+}
+
+/// Prepares the process for libtorch: tunes the allocator and loads libtorch's CUDA half when it is there.
+///
+/// Call it first in `main`, before another thread starts and before the first tensor. Only the first call
+/// acts; every call returns what the first one found. Nothing here is fatal: a process without CUDA, or
+/// with another allocator, computes the same numbers.
+pub fn init() -> &'static Startup {
+    static STARTUP: OnceLock<Startup> = OnceLock::new();
+    STARTUP.get_or_init(|| Startup {
+        allocator_tuned: allocator::keep_memory(),
+        cuda: cuda::load_beside_libtorch(),
+    })
+}

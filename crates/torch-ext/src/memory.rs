@@ -1,0 +1,37 @@
+//! How much memory the process has taken.
+
+/// The most physical memory this process has had resident so far, in bytes, libtorch's tensors on the CPU
+/// included. Memory of a GPU is not counted.
+#[must_use]
+pub fn peak_memory_bytes() -> u64 {
+    // The kernel of macOS counts bytes, Linux and the BSDs count kilobytes.
+    const UNIT_BYTES: u64 = if cfg!(target_vendor = "apple") {
+        1
+    } else {
+        1024
+    };
+
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the pointer is to a `rusage` that we own and that the call fills.
+    let status = unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) };
+    // It can only fail for a bad pointer or an unknown `who`, and we pass neither.
+    assert_eq!(status, 0, "getrusage refused RUSAGE_SELF");
+    // SAFETY: `rusage` is made of integers, so the zeros it was born with are a valid value already.
+    let usage = unsafe { usage.assume_init() };
+    u64::try_from(usage.ru_maxrss).unwrap_or(0) * UNIT_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_peak_counts_bytes_and_outlives_the_memory() {
+        const BLOCK_BYTES: usize = 256 << 20;
+        drop(std::hint::black_box(vec![1_u8; BLOCK_BYTES]));
+        let peak = peak_memory_bytes();
+        assert!(peak >= BLOCK_BYTES as u64, "{peak}");
+        // A count of kilobytes read as bytes, or the other way round, is off by a factor of 1024.
+        assert!(peak < 64 * BLOCK_BYTES as u64, "{peak}");
+    }
+}

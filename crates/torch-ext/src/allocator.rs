@@ -2,7 +2,7 @@
 //!
 //! A model step allocates and frees the same large tensors over and over. glibc's default serves each from
 //! a fresh `mmap`, which the kernel must zero page by page, and gives the top of the heap back whenever it
-//! is free. Keeping both took a ViT forward from 0.82 to 1.0 of `PyTorch`'s speed (docs/adr/0001-engine.md).
+//! is free. Keeping both took a vision tower's forward pass from 0.82 to 1.0 of `PyTorch`'s speed (docs/adr/0001-engine.md).
 //!
 //! It does not know threads: glibc serves large blocks of any thread but the main one from `mmap` whatever
 //! these settings say, so tensors are best made on the main thread.

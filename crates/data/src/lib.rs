@@ -1,5 +1,19 @@
 //! Conversations, preferences, facts, prompts and images; readers and writers of the public formats.
 //!
-//! Nothing here knows tensors: this crate never links libtorch.
+//! Nothing here knows tensors or tokens: this crate never links libtorch, and text stays text.
+//! Every reader names the file, the row, the field and the remedy when it refuses; every writer refuses
+//! what its reader would refuse, so a file that candor wrote always reads.
 
+pub mod atomic;
+pub mod conversation;
+pub mod error;
+pub mod facts;
+pub mod preference;
+pub mod prompt;
 pub mod random;
+
+pub use conversation::{Conversation, IMAGE_PLACEHOLDER, Speaker, Turn};
+pub use error::{DataError, Place, Spot};
+pub use facts::{FactBook, Facts};
+pub use preference::{Preference, Record, Side, Verdict};
+pub use prompt::{AnswerType, Choice, Prompt};

@@ -1,0 +1,119 @@
+//! Files that are either the old ones or the new ones, never half of each.
+//!
+//! A file is written beside its place, synced, and renamed over it; the folder is synced too, so that the
+//! rename itself survives a power cut. After `kill -9` at any moment the path holds the old content or the
+//! new one. What may be left is a nameless-looking `.candor-*` file beside it, which nothing reads.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use crate::error::DataError;
+
+/// Writes `bytes` to `path`, creating the folders on the way.
+///
+/// # Errors
+/// [`DataError::Io`] names the step that the operating system refused.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    std::fs::create_dir_all(folder).map_err(|source| {
+        refused(
+            "create the folder",
+            folder,
+            "choose a folder that you may write to",
+            source,
+        )
+    })?;
+    write_beside_and_rename(path, folder, bytes).map_err(|source| {
+        refused(
+            "write",
+            path,
+            "check that the path is not a folder, that the disk has room and that you may write there",
+            source,
+        )
+    })
+}
+
+fn write_beside_and_rename(path: &Path, folder: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".candor-");
+    // Temporary files are private by default; what is renamed into place is an ordinary file, and the
+    // umask decides who reads it.
+    #[cfg(unix)]
+    let permissions = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666);
+    #[cfg(unix)]
+    builder.permissions(permissions);
+    let mut beside = builder.tempfile_in(folder)?;
+    beside.write_all(bytes)?;
+    beside.as_file().sync_all()?;
+    beside.persist(path).map_err(|error| error.error)?;
+    sync_folder(folder)
+}
+
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    std::fs::File::open(folder)?.sync_all()
+}
+
+/// Folders cannot be opened for syncing outside Unix.
+#[cfg(not(unix))]
+fn sync_folder(_folder: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+fn refused(
+    action: &'static str,
+    path: &Path,
+    remedy: &'static str,
+    source: io::Error,
+) -> DataError {
+    DataError::Io {
+        action,
+        path: path.to_path_buf(),
+        remedy: remedy.into(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn creates_folders_replaces_and_leaves_nothing_beside() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b/file.txt");
+        write(&path, b"old").unwrap();
+        write(&path, b"new").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        let names = std::fs::read_dir(path.parent().unwrap()).unwrap().count();
+        assert_eq!(names, 1);
+    }
+
+    #[test]
+    fn a_refusal_names_the_path_and_keeps_the_old_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        write(&file, b"old").unwrap();
+        let inside_a_file = file.join("x");
+        let message = write(&inside_a_file, b"new").unwrap_err().to_string();
+        assert!(message.contains(&file.display().to_string()), "{message}");
+        assert!(message.contains("choose a folder"), "{message}");
+        assert_eq!(std::fs::read(&file).unwrap(), b"old");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn others_may_read_what_the_umask_lets_them() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let plain = dir.path().join("plain");
+        std::fs::write(&plain, b"x").unwrap();
+        let ours = dir.path().join("ours");
+        write(&ours, b"x").unwrap();
+        let mode = |path| std::fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&ours), mode(&plain));
+    }
+}

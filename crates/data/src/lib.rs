@@ -8,6 +8,8 @@ pub mod atomic;
 pub mod conversation;
 pub mod error;
 pub mod facts;
+pub mod formats;
+pub mod image;
 pub mod preference;
 pub mod prompt;
 pub mod random;

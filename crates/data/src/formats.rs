@@ -1,0 +1,3 @@
+//! The public file formats: one module each, with `parse`, `read`, `render` and `write`.
+
+pub mod text;

@@ -1,0 +1,177 @@
+//! From bytes on disk to text, and from text to one typed value, with errors that say where.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+
+use crate::error::{DataError, Place, Spot};
+
+/// Larger files are refused before they are read. The largest public file (LLaVA's 665k mixture) has 1 GB.
+pub const MAX_FILE_BYTES: u64 = 4 << 30;
+
+/// What a file is meant to be, for messages.
+#[derive(Debug, Clone, Copy)]
+pub struct Format {
+    /// Its name: also a heading of `docs/formats.md`.
+    pub name: &'static str,
+    /// What its rows are.
+    pub expected: &'static str,
+}
+
+impl Format {
+    /// What to do about a row that is not of this format.
+    pub(crate) fn remedy(&self) -> String {
+        format!(
+            "correct or remove it (docs/formats.md, \"{}\", shows a valid file)",
+            self.name
+        )
+    }
+}
+
+/// Reads a text file of bounded size.
+///
+/// # Errors
+/// [`DataError::Io`], [`DataError::TooLarge`], [`DataError::Syntax`] if it is not UTF-8,
+/// [`DataError::Empty`] if it holds nothing but blanks.
+pub fn read(path: &Path, format: &Format) -> Result<String, DataError> {
+    let io = |source| DataError::Io {
+        action: "read",
+        path: path.to_path_buf(),
+        remedy: "check the path and that you may read it".into(),
+        source,
+    };
+    let file = File::open(path).map_err(io)?;
+    let bytes = file.metadata().map_err(io)?.len();
+    let too_large = |bytes| DataError::TooLarge {
+        path: path.to_path_buf(),
+        bytes,
+        limit: MAX_FILE_BYTES,
+        remedy: "split the file".into(),
+    };
+    if bytes > MAX_FILE_BYTES {
+        return Err(too_large(bytes));
+    }
+    let mut content = Vec::with_capacity(bytes as usize);
+    // Sizes can lie (pipes, growing files), so the read is bounded as well.
+    file.take(MAX_FILE_BYTES + 1)
+        .read_to_end(&mut content)
+        .map_err(io)?;
+    if content.len() as u64 > MAX_FILE_BYTES {
+        return Err(too_large(content.len() as u64));
+    }
+    let mut text = String::from_utf8(content).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let line = 1 + error.as_bytes()[..good]
+            .iter()
+            .filter(|&&b| b == b'\n')
+            .count();
+        DataError::Syntax {
+            spot: Spot::new(path, Place::Line(line), ""),
+            found: format!("the byte at offset {good} is not UTF-8"),
+            remedy: "convert the file to UTF-8".into(),
+        }
+    })?;
+    if text.starts_with('\u{feff}') {
+        text.remove(0);
+    }
+    if text.trim().is_empty() {
+        return Err(empty(path, Place::File, "", format));
+    }
+    Ok(text)
+}
+
+pub(crate) fn empty(path: &Path, place: Place, list: &str, format: &Format) -> DataError {
+    DataError::Empty {
+        spot: Spot::new(path, place, list),
+        expected: format.expected,
+        remedy: format!(
+            "write the file again, or leave it out of the recipe (docs/formats.md, \"{}\")",
+            format.name
+        )
+        .into(),
+    }
+}
+
+/// Parses one JSON object.
+///
+/// # Errors
+/// [`DataError::Field`] naming the field, [`DataError::Syntax`] if it is not JSON.
+pub fn object<T: DeserializeOwned>(
+    path: &Path,
+    text: &str,
+    format: &Format,
+) -> Result<T, DataError> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let field = error.path().to_string();
+        let error = error.into_inner();
+        fault(
+            path,
+            Place::Line(error.line().max(1)),
+            &field,
+            &error,
+            format,
+        )
+    })?;
+    json.end()
+        .map_err(|error| fault(path, Place::Line(error.line().max(1)), "", &error, format))?;
+    Ok(value)
+}
+
+/// Turns serde's error about the value at `field` into ours.
+pub(crate) fn fault(
+    path: &Path,
+    place: Place,
+    field: &str,
+    error: &serde_json::Error,
+    format: &Format,
+) -> DataError {
+    let message = error.to_string();
+    // serde_json appends the position, which the place already tells.
+    let message = message
+        .rfind(" at line ")
+        .map_or(message.as_str(), |end| &message[..end]);
+    let spot = Spot::new(path, place, field_named_in(field, message));
+    let remedy = format.remedy().into();
+    match error.classify() {
+        serde_json::error::Category::Data => DataError::Field {
+            spot,
+            found: message.to_owned(),
+            remedy,
+        },
+        serde_json::error::Category::Eof => DataError::Syntax {
+            spot,
+            found: format!("the text ends here, in the middle of it ({message})"),
+            remedy: format!(
+                "fetch or write the file again, it is cut off (docs/formats.md, \"{}\")",
+                format.name
+            )
+            .into(),
+        },
+        _ => DataError::Syntax {
+            spot,
+            found: format!("not JSON: {message}"),
+            remedy,
+        },
+    }
+}
+
+/// The path of the field at fault. serde reports a missing field at its parent and names it only in the
+/// message, so the name is moved to where it belongs.
+fn field_named_in(parent: &str, message: &str) -> String {
+    let parent = if parent == "." || parent == "?" {
+        ""
+    } else {
+        parent
+    };
+    let named = ["missing field `", "duplicate field `"]
+        .into_iter()
+        .find_map(|start| message.strip_prefix(start)?.split('`').next());
+    match named {
+        Some(field) if parent.is_empty() => field.to_owned(),
+        Some(field) => format!("{parent}.{field}"),
+        None => parent.to_owned(),
+    }
+}

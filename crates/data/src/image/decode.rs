@@ -1,0 +1,138 @@
+//! A picture file becomes 8-bit RGB, within limits that are checked before anything is decoded.
+//!
+//! Colour follows what Pillow's `convert("RGB")` does, because that is what the reference's models were
+//! trained behind: alpha is dropped and not blended, grey is repeated, 16-bit colour keeps its high byte,
+//! 16-bit grey is clipped at 255. Like Pillow's `open`, the EXIF orientation is not applied.
+//!
+//! Not known here: colour profiles are ignored, and a CMYK JPEG goes through the decoder's own conversion,
+//! which was not compared with Pillow's.
+
+use std::fs::File;
+use std::io::{Cursor, Read as _};
+use std::path::Path;
+
+use ::image::{DynamicImage, ImageDecoder as _, ImageReader, Limits, RgbImage};
+
+use crate::error::DataError;
+
+/// Bounds on a picture, checked before it is decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImageLimits {
+    /// Largest file.
+    pub max_bytes: u64,
+    /// Largest width × height.
+    pub max_pixels: u64,
+}
+
+impl Default for ImageLimits {
+    /// 64 MiB and 100 megapixels: more than any camera picture of the public sets.
+    fn default() -> Self {
+        Self {
+            max_bytes: 64 << 20,
+            max_pixels: 100_000_000,
+        }
+    }
+}
+
+/// Decodes the JPEG or PNG file at `path`.
+///
+/// # Errors
+/// [`DataError::Io`] if it cannot be read, [`DataError::TooLarge`] if it has more bytes than the limits
+/// allow, [`DataError::Image`] if it has more pixels, none, or is not a whole JPEG or PNG.
+pub fn decode(path: &Path, limits: &ImageLimits) -> Result<RgbImage, DataError> {
+    let bytes = read_bounded(path, limits.max_bytes)?;
+    let refuse = |found: String, remedy: &'static str| DataError::Image {
+        path: path.to_path_buf(),
+        found,
+        remedy: remedy.into(),
+    };
+    let damaged = |error: ::image::ImageError| {
+        refuse(
+            format!("not a readable JPEG or PNG: {error}"),
+            "replace the file by a whole JPEG or PNG, or remove the rows that name it",
+        )
+    };
+    let mut reader = ImageReader::new(Cursor::new(bytes.as_slice()))
+        .with_guessed_format()
+        .map_err(|error| damaged(error.into()))?;
+    // The bounds on pixels are ours, below; this one keeps a decoder's own buffers in proportion to them.
+    let mut decoder_limits = Limits::no_limits();
+    decoder_limits.max_alloc = Some(limits.max_pixels.saturating_mul(16).max(1 << 20));
+    reader.limits(decoder_limits);
+    let decoder = reader.into_decoder().map_err(damaged)?;
+    let (width, height) = decoder.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > limits.max_pixels {
+        return Err(refuse(
+            format!(
+                "{width} x {height} pixels, more than the limit of {}",
+                limits.max_pixels
+            ),
+            "scale the picture down, or raise the limit on pixels",
+        ));
+    }
+    if pixels == 0 {
+        return Err(refuse(
+            format!("{width} x {height} pixels"),
+            "replace the file by a picture, or remove the rows that name it",
+        ));
+    }
+    DynamicImage::from_decoder(decoder)
+        .map(to_rgb_like_pillow)
+        .map_err(damaged)
+}
+
+fn read_bounded(path: &Path, max_bytes: u64) -> Result<Vec<u8>, DataError> {
+    let io = |source| DataError::Io {
+        action: "read the image",
+        path: path.to_path_buf(),
+        remedy: "check the image folder and the file name in the row that asks for it".into(),
+        source,
+    };
+    let file = File::open(path).map_err(io)?;
+    let bytes = file.metadata().map_err(io)?.len();
+    let too_large = |bytes| DataError::TooLarge {
+        path: path.to_path_buf(),
+        bytes,
+        limit: max_bytes,
+        remedy: "scale the picture down, or raise the limit on bytes".into(),
+    };
+    if bytes > max_bytes {
+        return Err(too_large(bytes));
+    }
+    // Sizes can lie (pipes, growing files), so the read is bounded as well.
+    let mut content = Vec::with_capacity(bytes as usize);
+    file.take(max_bytes.saturating_add(1))
+        .read_to_end(&mut content)
+        .map_err(io)?;
+    if content.len() as u64 > max_bytes {
+        return Err(too_large(content.len() as u64));
+    }
+    Ok(content)
+}
+
+fn to_rgb_like_pillow(image: DynamicImage) -> RgbImage {
+    let (width, height) = (image.width(), image.height());
+    let high = |sample: u16| (sample >> 8) as u8;
+    let rgb: Vec<u8> = match image {
+        DynamicImage::ImageRgb8(image) => return image,
+        DynamicImage::ImageRgba8(image) => {
+            image.pixels().flat_map(|p| [p[0], p[1], p[2]]).collect()
+        }
+        DynamicImage::ImageLuma8(image) => image.pixels().flat_map(|p| [p[0]; 3]).collect(),
+        DynamicImage::ImageLumaA8(image) => image.pixels().flat_map(|p| [p[0]; 3]).collect(),
+        DynamicImage::ImageLuma16(image) => image
+            .pixels()
+            .flat_map(|p| [p[0].min(255) as u8; 3])
+            .collect(),
+        DynamicImage::ImageLumaA16(image) => image.pixels().flat_map(|p| [high(p[0]); 3]).collect(),
+        DynamicImage::ImageRgb16(image) => image.pixels().flat_map(|p| p.0.map(high)).collect(),
+        DynamicImage::ImageRgba16(image) => image
+            .pixels()
+            .flat_map(|p| [high(p[0]), high(p[1]), high(p[2])])
+            .collect(),
+        // No JPEG or PNG decodes to any other type; should the library add one, its own conversion serves.
+        other => return other.into_rgb8(),
+    };
+    RgbImage::from_raw(width, height, rgb).expect("three bytes for each pixel")
+}

@@ -1,0 +1,151 @@
+//! The image processor against Hugging Face's, on drawn pictures and on photographs.
+//!
+//! `parity/fixtures/images.py` wrote the expected values: 2048 normalised values of each output at fixed
+//! pseudo-random places, and the mean of every channel. Here they are turned back into levels of 0 to 255,
+//! because that is what can be reasoned about: both sides round to whole levels after resizing, so a
+//! difference is a whole number of them. One level is allowed, where two ways to compute a cubic in fixed
+//! point round apart, and a tenth of one on average.
+//!
+//! The photographs are not in the repository; without them their test says so on stderr and checks nothing.
+
+use std::path::{Path, PathBuf};
+
+use candor_data::image::{ImageLimits, ImageProcessor, decode};
+use safetensors::SafeTensors;
+
+const MODES: [&str; 2] = ["crop", "pad"];
+const SIZES: [usize; 3] = [64, 224, 336];
+/// Differences of f32 normalisation, in levels; a real difference is a whole level.
+const ROUNDING: f64 = 1e-3;
+const MAX_LEVELS: f64 = 1.0;
+const MEAN_LEVELS: f64 = 0.1;
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(name)
+}
+
+fn floats(file: &SafeTensors<'_>, name: &str) -> Vec<f64> {
+    let view = file.tensor(name).expect("a tensor of the golden file");
+    view.data()
+        .chunks_exact(4)
+        .map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]])))
+        .collect()
+}
+
+fn positions(file: &SafeTensors<'_>, size: usize) -> Vec<usize> {
+    let view = file
+        .tensor(&format!("positions/{size}"))
+        .expect("positions of this size");
+    view.data()
+        .chunks_exact(4)
+        .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize)
+        .collect()
+}
+
+/// Differences of one picture in one mode and size, in levels.
+struct Difference {
+    max: f64,
+    mean: f64,
+    channel_mean: f64,
+}
+
+fn difference(file: &SafeTensors<'_>, picture: &Path, mode: &str, size: usize) -> Difference {
+    let processor = ImageProcessor::from_file(&golden(&format!("preprocessor_{mode}_{size}.json")))
+        .expect("the processor's own configuration");
+    let image = decode(picture, &ImageLimits::default()).expect("a picture that transformers read");
+    let output = processor.process(&image);
+    let plane = size * size;
+    assert_eq!(output.len(), 3 * plane);
+
+    let name = picture.file_name().expect("a file").to_string_lossy();
+    let expected = floats(file, &format!("{name}/{mode}/{size}/values"));
+    let levels = |normalised: f64, at: usize| normalised * processor.std[at / plane] * 255.0;
+    let apart: Vec<f64> = positions(file, size)
+        .iter()
+        .zip(&expected)
+        .map(|(&at, &value)| levels(f64::from(output[at]) - value, at).abs())
+        .collect();
+    assert_eq!(apart.len(), 2048);
+    let means = floats(file, &format!("{name}/{mode}/{size}/mean"));
+    let channel_mean = (0..3)
+        .map(|channel| {
+            let values = &output[channel * plane..(channel + 1) * plane];
+            let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / plane as f64;
+            levels(mean - means[channel], channel * plane).abs()
+        })
+        .fold(0.0, f64::max);
+    Difference {
+        max: apart.iter().copied().fold(0.0, f64::max),
+        mean: apart.iter().sum::<f64>() / apart.len() as f64,
+        channel_mean,
+    }
+}
+
+/// Compares every picture in every mode and size; one line of the parity table for each picture.
+fn check(golden_file: &str, pictures: &[PathBuf]) {
+    let bytes = std::fs::read(golden(golden_file)).expect("a golden file");
+    let file = SafeTensors::deserialize(&bytes).expect("a safetensors file");
+    let mut failures = Vec::new();
+    for picture in pictures {
+        let name = picture.file_name().expect("a file").to_string_lossy();
+        let (mut max, mut mean) = (0.0_f64, 0.0_f64);
+        for (mode, size) in MODES.iter().flat_map(|mode| SIZES.map(|size| (mode, size))) {
+            let found = difference(&file, picture, mode, size);
+            let (bound, mean_bound) = bounds(&name);
+            if found.max > bound + ROUNDING || found.mean.max(found.channel_mean) > mean_bound {
+                failures.push(format!(
+                    "{name} {mode} {size}: max {:.3}, mean {:.4}, channel mean {:.4} levels",
+                    found.max, found.mean, found.channel_mean
+                ));
+            }
+            max = max.max(found.max);
+            mean = mean.max(found.mean).max(found.channel_mean);
+        }
+        println!("parity: image {name} max_levels={max:.3} mean_levels={mean:.4}");
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+fn bounds(_name: &str) -> (f64, f64) {
+    (MAX_LEVELS, MEAN_LEVELS)
+}
+
+fn listed(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn drawn_pictures_of_every_kind_come_out_as_in_transformers() {
+    let pictures = listed(&golden("images"));
+    assert_eq!(pictures.len(), 18, "every committed picture is compared");
+    check("drawn.safetensors", &pictures);
+}
+
+#[test]
+fn photographs_come_out_as_in_transformers() {
+    let folder = std::env::var_os("PARITY_PHOTOS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/photos"),
+        PathBuf::from,
+    );
+    let pictures: Vec<PathBuf> = listed(&folder)
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|e| e == "jpg"))
+        .collect();
+    if pictures.is_empty() {
+        eprintln!(
+            "SKIPPED: no photographs in {} (set PARITY_PHOTOS to their folder)",
+            folder.display()
+        );
+        return;
+    }
+    check("photographs.safetensors", &pictures);
+}

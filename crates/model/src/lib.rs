@@ -1,1 +1,38 @@
-//! Vision tower, projector, decoder, LoRA adapters, KV cache, generation, weights in and out.
+//! LLaVA: a CLIP vision tower, a projector and a LLaMA decoder, with LoRA adapters, a key/value cache and
+//! batched generation.
+//!
+//! Files and user input go through `Result`; a wrong shape between modules of this crate is a bug and
+//! panics with libtorch's message. Nothing here knows optimizers, recipes or stages.
+
+mod cache;
+mod config;
+mod decoder;
+mod error;
+mod generate;
+mod head;
+mod linear;
+mod llava;
+mod lora;
+mod projector;
+pub mod sample;
+pub mod template;
+pub mod tensor_file;
+mod tokenizer;
+mod vision;
+mod weights;
+
+pub use cache::KvCache;
+pub use config::{
+    Activation, FeatureSelect, LlavaConfig, ProjectorKind, RopeParameters, TextConfig, VisionConfig,
+};
+pub use decoder::{Decoder, Rotary, Visible};
+pub use error::ModelError;
+pub use generate::{Decoding, Query, Response, generate};
+pub use head::ScalarHead;
+pub use linear::Linear;
+pub use llava::{Activations, Llava};
+pub use lora::{Adapter, BlockAdapter, LoraConfig, LowRank};
+pub use template::Template;
+pub use tokenizer::{Encoded, Tokenizer};
+pub use vision::{VisionTower, normalise};
+pub use weights::{Init, Weights};

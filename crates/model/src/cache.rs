@@ -1,0 +1,71 @@
+//! The key and value cache of batched decoding.
+
+use tch::{Device, Kind, Tensor};
+
+use crate::TextConfig;
+
+/// Keys and values of all layers, allocated once for the longest sequence they may hold.
+///
+/// Rows are sequences; all rows have the same length (shorter prompts are padded on the left and masked).
+#[derive(Debug)]
+pub struct KvCache {
+    layers: Vec<[Tensor; 2]>,
+    len: i64,
+}
+
+impl KvCache {
+    /// An empty cache for `batch` rows of at most `capacity` tokens.
+    #[must_use]
+    pub fn new(config: &TextConfig, batch: i64, capacity: i64, kind: Kind, device: Device) -> Self {
+        let shape = [batch, config.n_kv_heads(), capacity, config.head_dim()];
+        let empty = || Tensor::empty(shape, (kind, device));
+        let layers = (0..config.num_hidden_layers)
+            .map(|_| [empty(), empty()])
+            .collect();
+        Self { layers, len: 0 }
+    }
+
+    /// Tokens held for each row.
+    #[must_use]
+    pub fn len(&self) -> i64 {
+        self.len
+    }
+
+    /// Whether nothing is held yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Adds new keys and values of one layer; returns all of that layer.
+    ///
+    /// # Shapes
+    /// `key`, `value`: `[batch, kv_heads, new, head_dim]` → `[batch, kv_heads, len + new, head_dim]`.
+    pub(crate) fn extend(&mut self, layer: usize, key: &Tensor, value: &Tensor) -> [Tensor; 2] {
+        let new = key.size()[2];
+        let [keys, values] = &self.layers[layer];
+        keys.narrow(2, self.len, new).copy_(key);
+        values.narrow(2, self.len, new).copy_(value);
+        [
+            keys.narrow(2, 0, self.len + new),
+            values.narrow(2, 0, self.len + new),
+        ]
+    }
+
+    /// Ends a pass in which every layer was extended by `new` tokens.
+    pub(crate) fn advance(&mut self, new: i64) {
+        self.len += new;
+    }
+
+    /// Keeps the given rows, in the given order; a row may be repeated.
+    ///
+    /// # Shapes
+    /// `rows`: `[new batch]` i64.
+    pub fn select_rows(&mut self, rows: &Tensor) {
+        for layer in &mut self.layers {
+            for tensor in layer {
+                *tensor = tensor.index_select(0, rows);
+            }
+        }
+    }
+}

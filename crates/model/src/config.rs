@@ -1,0 +1,428 @@
+//! `config.json` of Hugging Face's `LlavaForConditionalGeneration`, field for field.
+//!
+//! Fields that an export leaves out have the defaults that transformers gives them (`LlamaConfig`,
+//! `CLIPVisionConfig`, `LlavaConfig`); fields that change nothing here are ignored.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ModelError;
+
+/// The whole model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LlavaConfig {
+    /// Always `["LlavaForConditionalGeneration"]`.
+    #[serde(default = "architectures")]
+    pub architectures: Vec<String>,
+    /// Always `llava`.
+    #[serde(default = "llava_model_type")]
+    pub model_type: String,
+    /// Id of the placeholder token that stands for one image patch.
+    #[serde(default = "image_token_index", alias = "image_token_id")]
+    pub image_token_index: i64,
+    /// Activation between the projector's layers.
+    #[serde(default = "projector_hidden_act")]
+    pub projector_hidden_act: Activation,
+    /// One or two layers; Hugging Face's own class always has two.
+    #[serde(default, skip_serializing_if = "ProjectorKind::is_default")]
+    pub mm_projector_type: ProjectorKind,
+    /// Whether the projector's layers have a bias.
+    #[serde(default = "yes")]
+    pub multimodal_projector_bias: bool,
+    /// Hidden layer of the tower that is handed to the projector; −1 is the last, −2 the one before.
+    #[serde(default = "vision_feature_layer")]
+    pub vision_feature_layer: i64,
+    /// Whether the class token is dropped.
+    #[serde(default)]
+    pub vision_feature_select_strategy: FeatureSelect,
+    /// Tie of the output layer to the embedding; older exports write it here, newer in `text_config`.
+    #[serde(default)]
+    pub tie_word_embeddings: bool,
+    /// The decoder.
+    pub text_config: TextConfig,
+    /// The tower.
+    pub vision_config: VisionConfig,
+}
+
+/// Activation functions that exported LLaVA checkpoints use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// Exact GELU.
+    Gelu,
+    /// x · σ(1.702 x), which OpenAI's CLIP was trained with.
+    QuickGelu,
+    /// x · σ(x).
+    Silu,
+}
+
+/// What stands between tower and decoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProjectorKind {
+    /// LLaVA v1.5: linear, GELU, linear.
+    #[default]
+    #[serde(alias = "mlp2x_gelu")]
+    Mlp,
+    /// LLaVA v1: one linear layer.
+    Linear,
+}
+
+impl ProjectorKind {
+    #[allow(clippy::trivially_copy_pass_by_ref)] // Serde's `skip_serializing_if` asks for a reference.
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Which of the tower's tokens the decoder sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FeatureSelect {
+    /// Patches only.
+    #[default]
+    Default,
+    /// The class token and the patches.
+    Full,
+}
+
+/// A LLaMA decoder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TextConfig {
+    /// Always `llama`.
+    #[serde(default = "llama_model_type")]
+    pub model_type: String,
+    /// Rows of the embedding.
+    #[serde(default = "llama::vocab_size")]
+    pub vocab_size: i64,
+    /// Width.
+    #[serde(default = "llama::hidden_size")]
+    pub hidden_size: i64,
+    /// Width inside the MLP.
+    #[serde(default = "llama::intermediate_size")]
+    pub intermediate_size: i64,
+    /// Number of blocks.
+    #[serde(default = "llama::num_hidden_layers")]
+    pub num_hidden_layers: i64,
+    /// Query heads.
+    #[serde(default = "llama::num_attention_heads")]
+    pub num_attention_heads: i64,
+    /// Key and value heads; fewer than query heads is grouped-query attention.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub num_key_value_heads: Option<i64>,
+    /// Width of a head when it is not `hidden_size / num_attention_heads`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_dim: Option<i64>,
+    /// Epsilon of the RMS norms.
+    #[serde(default = "llama::rms_norm_eps")]
+    pub rms_norm_eps: f64,
+    /// Base of the rotary frequencies; newer exports write it in `rope_parameters`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rope_theta: Option<f64>,
+    /// Newer form of `rope_theta`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rope_parameters: Option<RopeParameters>,
+    /// Longest sequence.
+    #[serde(default = "llama::max_position_embeddings")]
+    pub max_position_embeddings: i64,
+    /// Whether the output layer is the embedding.
+    #[serde(default)]
+    pub tie_word_embeddings: bool,
+}
+
+/// `rope_parameters` of newer exports.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RopeParameters {
+    /// Base of the frequencies.
+    #[serde(default = "llama::rope_theta")]
+    pub rope_theta: f64,
+    /// `default` is the only kind LLaVA models use.
+    #[serde(default = "llama::rope_type")]
+    pub rope_type: String,
+}
+
+/// A CLIP vision tower.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VisionConfig {
+    /// Always `clip_vision_model`.
+    #[serde(default = "clip_model_type")]
+    pub model_type: String,
+    /// Width.
+    #[serde(default = "clip::hidden_size")]
+    pub hidden_size: i64,
+    /// Width inside the MLP.
+    #[serde(default = "clip::intermediate_size")]
+    pub intermediate_size: i64,
+    /// Number of blocks.
+    #[serde(default = "clip::num_hidden_layers")]
+    pub num_hidden_layers: i64,
+    /// Heads.
+    #[serde(default = "clip::num_attention_heads")]
+    pub num_attention_heads: i64,
+    /// Side of the square input, in pixels.
+    #[serde(default = "clip::image_size")]
+    pub image_size: i64,
+    /// Side of a patch, in pixels.
+    #[serde(default = "clip::patch_size")]
+    pub patch_size: i64,
+    /// Epsilon of the layer norms.
+    #[serde(default = "clip::layer_norm_eps")]
+    pub layer_norm_eps: f64,
+    /// Activation of the MLP.
+    #[serde(default = "clip::hidden_act")]
+    pub hidden_act: Activation,
+    /// Width of the contrastive space, which only the text side of CLIP needs.
+    #[serde(default = "clip::projection_dim")]
+    pub projection_dim: i64,
+}
+
+impl LlavaConfig {
+    /// Reads and checks `config.json`.
+    ///
+    /// # Errors
+    /// The file cannot be read, is no JSON of this form, or describes an impossible model.
+    pub fn read(path: &Path) -> Result<Self, ModelError> {
+        let text = std::fs::read_to_string(path).map_err(ModelError::reading(path))?;
+        let config: Self = serde_json::from_str(&text).map_err(|e| ModelError::Config {
+            path: path.to_owned(),
+            problem: e.to_string(),
+            remedy: "expected the config.json of a LlavaForConditionalGeneration folder",
+        })?;
+        config.check().map_err(|problem| ModelError::Config {
+            path: path.to_owned(),
+            problem,
+            remedy: "correct the field or export the model again",
+        })?;
+        Ok(config)
+    }
+
+    /// Writes `config.json`.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), ModelError> {
+        let json = serde_json::to_vec_pretty(self).map_err(|e| ModelError::Config {
+            path: path.to_owned(),
+            problem: e.to_string(),
+            remedy: "numbers must be finite",
+        })?;
+        Ok(candor_data::atomic::write(path, &json)?)
+    }
+
+    /// Whether the sizes fit together; the message says which do not.
+    fn check(&self) -> Result<(), String> {
+        let (t, v) = (&self.text_config, &self.vision_config);
+        let positive = [
+            ("text_config.vocab_size", t.vocab_size),
+            ("text_config.hidden_size", t.hidden_size),
+            ("text_config.intermediate_size", t.intermediate_size),
+            ("text_config.num_hidden_layers", t.num_hidden_layers),
+            ("text_config.num_attention_heads", t.num_attention_heads),
+            ("text_config.num_key_value_heads", t.n_kv_heads()),
+            ("vision_config.hidden_size", v.hidden_size),
+            ("vision_config.intermediate_size", v.intermediate_size),
+            ("vision_config.num_hidden_layers", v.num_hidden_layers),
+            ("vision_config.num_attention_heads", v.num_attention_heads),
+            ("vision_config.image_size", v.image_size),
+            ("vision_config.patch_size", v.patch_size),
+        ];
+        // Far above any model; it keeps a hostile file from asking for terabytes or overflowing products.
+        const LIMIT: i64 = 1 << 24;
+        for (field, value) in positive {
+            if !(1..=LIMIT).contains(&value) {
+                return Err(format!(
+                    "`{field}` is {value}, which is not between 1 and {LIMIT}"
+                ));
+            }
+        }
+        let divides = [
+            (
+                "text_config.num_attention_heads",
+                t.num_attention_heads,
+                "num_key_value_heads",
+                t.n_kv_heads(),
+            ),
+            (
+                "vision_config.hidden_size",
+                v.hidden_size,
+                "num_attention_heads",
+                v.num_attention_heads,
+            ),
+            (
+                "vision_config.image_size",
+                v.image_size,
+                "patch_size",
+                v.patch_size,
+            ),
+        ];
+        for (field, whole, part_field, part) in divides {
+            if whole % part != 0 {
+                return Err(format!(
+                    "`{field}` is {whole}, which `{part_field}` = {part} does not divide"
+                ));
+            }
+        }
+        if t.head_dim() % 2 != 0 || t.head_dim() < 1 {
+            return Err(format!(
+                "the width of a head is {}, which rotary positions cannot halve",
+                t.head_dim()
+            ));
+        }
+        if let Some(rope) = &t.rope_parameters
+            && rope.rope_type != "default"
+        {
+            return Err(format!(
+                "`rope_type` is `{}`; only `default` is supported",
+                rope.rope_type
+            ));
+        }
+        self.n_tower_blocks().map(|_| ())
+    }
+
+    /// Blocks of the tower that the chosen hidden layer needs (hidden layer 0 is the embedding).
+    fn n_tower_blocks(&self) -> Result<i64, String> {
+        let n = self.vision_config.num_hidden_layers;
+        let layer = self.vision_feature_layer;
+        let resolved = if layer < 0 { n + 1 + layer } else { layer };
+        if (0..=n).contains(&resolved) {
+            Ok(resolved)
+        } else {
+            Err(format!(
+                "`vision_feature_layer` is {layer}, but the tower has {n} layers"
+            ))
+        }
+    }
+
+    /// Index of the chosen hidden state, 0 being the embedding.
+    #[must_use]
+    pub fn feature_layer(&self) -> i64 {
+        self.n_tower_blocks()
+            .unwrap_or(self.vision_config.num_hidden_layers)
+    }
+
+    /// Tokens that one image takes in the sequence.
+    #[must_use]
+    pub fn n_image_tokens(&self) -> usize {
+        let side = self.vision_config.image_size / self.vision_config.patch_size;
+        let class_token = i64::from(self.vision_feature_select_strategy == FeatureSelect::Full);
+        (side * side + class_token) as usize
+    }
+
+    /// Whether the output layer is the embedding, wherever the export wrote it.
+    #[must_use]
+    pub fn tied(&self) -> bool {
+        self.tie_word_embeddings || self.text_config.tie_word_embeddings
+    }
+}
+
+impl TextConfig {
+    /// Key and value heads.
+    #[must_use]
+    pub fn n_kv_heads(&self) -> i64 {
+        self.num_key_value_heads.unwrap_or(self.num_attention_heads)
+    }
+
+    /// Width of one head.
+    #[must_use]
+    pub fn head_dim(&self) -> i64 {
+        self.head_dim
+            .unwrap_or(self.hidden_size / self.num_attention_heads)
+    }
+
+    /// Base of the rotary frequencies.
+    #[must_use]
+    pub fn rope_base(&self) -> f64 {
+        let newer = self.rope_parameters.as_ref().map(|r| r.rope_theta);
+        newer.or(self.rope_theta).unwrap_or_else(llama::rope_theta)
+    }
+}
+
+fn architectures() -> Vec<String> {
+    vec!["LlavaForConditionalGeneration".to_owned()]
+}
+fn llava_model_type() -> String {
+    "llava".to_owned()
+}
+fn llama_model_type() -> String {
+    "llama".to_owned()
+}
+fn clip_model_type() -> String {
+    "clip_vision_model".to_owned()
+}
+fn image_token_index() -> i64 {
+    32000
+}
+fn projector_hidden_act() -> Activation {
+    Activation::Gelu
+}
+fn vision_feature_layer() -> i64 {
+    -2
+}
+fn yes() -> bool {
+    true
+}
+
+/// Defaults of transformers' `LlamaConfig`.
+mod llama {
+    pub fn vocab_size() -> i64 {
+        32000
+    }
+    pub fn hidden_size() -> i64 {
+        4096
+    }
+    pub fn intermediate_size() -> i64 {
+        11008
+    }
+    pub fn num_hidden_layers() -> i64 {
+        32
+    }
+    pub fn num_attention_heads() -> i64 {
+        32
+    }
+    pub fn rms_norm_eps() -> f64 {
+        1e-6
+    }
+    pub fn rope_theta() -> f64 {
+        10000.0
+    }
+    pub fn rope_type() -> String {
+        "default".to_owned()
+    }
+    pub fn max_position_embeddings() -> i64 {
+        2048
+    }
+}
+
+/// Defaults of transformers' `CLIPVisionConfig`.
+mod clip {
+    use super::Activation;
+
+    pub fn hidden_size() -> i64 {
+        768
+    }
+    pub fn intermediate_size() -> i64 {
+        3072
+    }
+    pub fn num_hidden_layers() -> i64 {
+        12
+    }
+    pub fn num_attention_heads() -> i64 {
+        12
+    }
+    pub fn image_size() -> i64 {
+        224
+    }
+    pub fn patch_size() -> i64 {
+        32
+    }
+    pub fn layer_norm_eps() -> f64 {
+        1e-5
+    }
+    pub fn hidden_act() -> Activation {
+        Activation::QuickGelu
+    }
+    pub fn projection_dim() -> i64 {
+        512
+    }
+}

@@ -1,0 +1,108 @@
+//! What can go wrong with a model folder, a tokenizer or a prompt.
+
+use std::path::PathBuf;
+
+/// Errors of this crate. Wrong shapes between our own modules are bugs and panic; files do not.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// A file of the model folder cannot be read or written.
+    #[error("{path}: cannot {action} (check that the file exists and may be accessed)")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// "read" or "write".
+        action: &'static str,
+        /// The system's own words.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A JSON file of the model folder does not fit its schema.
+    #[error("{path}: not a valid configuration: {problem} ({remedy})")]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        problem: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// A safetensors file is damaged.
+    #[error("{path}: not a valid safetensors file: {problem} (copy or export the model again)")]
+    TensorFile {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        problem: String,
+    },
+    /// A tensor that the configuration calls for is not in the checkpoint.
+    #[error(
+        "{path}: tensor `{name}` is missing (config.json describes another model than the weights; \
+         check that both come from the same export)"
+    )]
+    MissingTensor {
+        /// Where the weights came from.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+    },
+    /// A tensor has another shape than the configuration says.
+    #[error(
+        "{path}: tensor `{name}` has shape {found:?}, but config.json calls for {expected:?} \
+         (config.json and weights must come from the same export)"
+    )]
+    Shape {
+        /// Where the weights came from.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Shape in the file.
+        found: Vec<i64>,
+        /// Shape by the configuration.
+        expected: Vec<i64>,
+    },
+    /// The checkpoint holds tensors that no part of the model uses.
+    #[error(
+        "{path}: {count} tensors belong to no part of the model, the first is `{first}` (is this a LLaVA checkpoint?)"
+    )]
+    ExtraTensors {
+        /// Where the weights came from.
+        path: PathBuf,
+        /// How many.
+        count: usize,
+        /// The first by name.
+        first: String,
+    },
+    /// The tokenizer library refused a file or a text.
+    #[error("{path}: tokenizer: {problem} (is this the tokenizer.json of the same model?)")]
+    Tokenizer {
+        /// The file, or the text's origin.
+        path: PathBuf,
+        /// What was found.
+        problem: String,
+    },
+    /// A prompt does not fit the model.
+    #[error("sample `{sample}`: {problem} ({remedy})")]
+    Prompt {
+        /// The sample's id.
+        sample: String,
+        /// What was found.
+        problem: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// Writing through the data crate failed.
+    #[error(transparent)]
+    Data(#[from] candor_data::DataError),
+}
+
+impl ModelError {
+    /// An [`ModelError::Io`] for reading `path`.
+    pub(crate) fn reading(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io {
+            path,
+            action: "read",
+            source,
+        }
+    }
+}

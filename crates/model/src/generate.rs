@@ -1,0 +1,334 @@
+//! Batched generation with a key/value cache.
+//!
+//! The prompt is prefilled once for all its samples; sequences that have ended leave the batch at once; each
+//! step brings the host exactly one small tensor (the chosen tokens with their log-probabilities). Sampling
+//! inverts the cumulative distribution at one uniform number per token, which the caller supplies from its
+//! address, so what is drawn does not depend on who else is in the batch.
+
+use tch::{Device, Kind, Tensor};
+
+use crate::cache::KvCache;
+use crate::decoder::Visible;
+use crate::llava::Llava;
+use crate::lora::Adapter;
+
+/// A prompt to answer.
+#[derive(Debug)]
+pub struct Query {
+    /// Token ids, one placeholder for each image patch.
+    pub ids: Vec<i64>,
+    /// The tower's features of its images, `[n_images, n_image_tokens, tower width]`.
+    pub features: Option<Tensor>,
+}
+
+/// How tokens are chosen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Decoding {
+    /// Longest response, its end token included.
+    pub max_new_tokens: usize,
+    /// Logits are divided by it; 0 takes the most likely token (greedy).
+    pub temperature: f64,
+    /// Only the smallest set of tokens with at least this probability is sampled from; 1 is all.
+    pub top_p: f64,
+    /// The token that ends a response.
+    pub eos: i64,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Response {
+    /// Token ids; the last is the end token unless the response was cut.
+    pub ids: Vec<i64>,
+    /// Log-probability of each token under the tempered distribution, before any top-p cut.
+    pub logprobs: Vec<f32>,
+    /// Whether it ended by itself.
+    pub finished: bool,
+}
+
+/// Answers `queries`, `n_samples` times each, in batches of at most `batch_rows` sequences grouped by length.
+/// The responses come in the order of the queries, all samples of one beside each other.
+///
+/// `uniform(response, position)` gives the random number in `[0, 1)` for a token; greedy decoding asks none.
+pub fn generate(
+    model: &Llava,
+    adapter: Option<&Adapter>,
+    queries: &[Query],
+    n_samples: usize,
+    batch_rows: usize,
+    decoding: Decoding,
+    uniform: impl Fn(usize, usize) -> f64,
+) -> Vec<Response> {
+    let mut order: Vec<usize> = (0..queries.len()).collect();
+    // Longest first: the largest batch comes at the start, where a lack of memory should show.
+    order.sort_by_key(|&i| (std::cmp::Reverse(queries[i].ids.len()), i));
+    let mut responses = vec![Response::default(); queries.len() * n_samples];
+    for chunk in order.chunks((batch_rows / n_samples.max(1)).max(1)) {
+        let batch: Vec<&Query> = chunk.iter().map(|&i| &queries[i]).collect();
+        let slots: Vec<usize> = chunk
+            .iter()
+            .flat_map(|&i| (0..n_samples).map(move |k| i * n_samples + k))
+            .collect();
+        let draw = |row: usize, position: usize| uniform(slots[row], position);
+        let answers = tch::no_grad(|| one_batch(model, adapter, &batch, n_samples, decoding, draw));
+        for (slot, answer) in slots.iter().zip(answers) {
+            responses[*slot] = answer;
+        }
+    }
+    responses
+}
+
+/// The sequences that are still growing.
+struct Live {
+    /// Index of each row's response.
+    rows: Vec<usize>,
+    /// `[rows, 1]` i64: the position of the next token.
+    positions: Tensor,
+    /// `[rows, 1, 1, capacity]` bool, true = real token; only where prompts were padded.
+    readable: Option<Tensor>,
+    cache: KvCache,
+}
+
+impl Live {
+    /// Keeps the rows at the given places.
+    fn keep(&mut self, places: &[i64], device: Device) {
+        let index = Tensor::from_slice(places).to_device(device);
+        self.rows = places.iter().map(|&p| self.rows[p as usize]).collect();
+        self.positions = self.positions.index_select(0, &index);
+        self.readable = self.readable.take().map(|r| r.index_select(0, &index));
+        self.cache.select_rows(&index);
+    }
+}
+
+fn one_batch(
+    model: &Llava,
+    adapter: Option<&Adapter>,
+    queries: &[&Query],
+    n_samples: usize,
+    decoding: Decoding,
+    uniform: impl Fn(usize, usize) -> f64,
+) -> Vec<Response> {
+    let device = model.device();
+    let n_rows = queries.len() * n_samples;
+    let mut responses = vec![Response::default(); n_rows];
+    if n_rows == 0 || decoding.max_new_tokens == 0 {
+        return responses;
+    }
+    let (mut live, hidden) = prefill(model, adapter, queries, decoding.max_new_tokens);
+    let repeats: Vec<i64> = (0..n_rows).map(|r| (r / n_samples) as i64).collect();
+    live.keep(&repeats, device);
+    live.rows = (0..n_rows).collect();
+    let mut hidden = hidden.index_select(0, &Tensor::from_slice(&repeats).to_device(device));
+
+    for position in 0..decoding.max_new_tokens {
+        let draws: Vec<f64> = if decoding.temperature > 0.0 {
+            live.rows
+                .iter()
+                .map(|&row| uniform(row, position))
+                .collect()
+        } else {
+            Vec::new()
+        };
+        let chosen = choose(&model.decoder().logits(&hidden), decoding, &draws);
+        // The one transfer of this step.
+        let host = Vec::<f64>::try_from(chosen.flatten(0, 1)).unwrap_or_default();
+        let n_live = live.rows.len();
+        let mut going = Vec::with_capacity(n_live);
+        for (place, &row) in live.rows.iter().enumerate() {
+            let token = host[place] as i64;
+            let response = &mut responses[row];
+            response.ids.push(token);
+            response.logprobs.push(host[n_live + place] as f32);
+            response.finished = token == decoding.eos;
+            if !response.finished {
+                going.push(place as i64);
+            }
+        }
+        if going.is_empty() || position + 1 == decoding.max_new_tokens {
+            break;
+        }
+        let mut tokens = chosen.get(0).to_kind(Kind::Int64).unsqueeze(1);
+        if going.len() < n_live {
+            tokens = tokens.index_select(0, &Tensor::from_slice(&going).to_device(device));
+            live.keep(&going, device);
+        }
+        hidden = step(model, adapter, &mut live, &tokens);
+    }
+    responses
+}
+
+/// Runs the prompts, padded on the left, and returns the last hidden state of each, `[batch, width]`.
+fn prefill(
+    model: &Llava,
+    adapter: Option<&Adapter>,
+    queries: &[&Query],
+    n_new: usize,
+) -> (Live, Tensor) {
+    let device = model.device();
+    let len = queries.iter().map(|q| q.ids.len()).max().unwrap_or(0);
+    let capacity = len + n_new;
+    let mut ids = Vec::with_capacity(queries.len() * len);
+    let mut pads = Vec::with_capacity(queries.len());
+    for query in queries {
+        let pad = len - query.ids.len();
+        // Any id but the image placeholder may fill: pads are masked.
+        ids.extend(std::iter::repeat_n(0, pad));
+        ids.extend_from_slice(&query.ids);
+        pads.push(pad as i64);
+    }
+    let shape = [queries.len() as i64, len as i64];
+    let ids = Tensor::from_slice(&ids).reshape(shape).to_device(device);
+    let features: Vec<&Tensor> = queries.iter().filter_map(|q| q.features.as_ref()).collect();
+    let features = (!features.is_empty()).then(|| Tensor::cat(&features, 0));
+    let embedded = model.embed(&ids, features.as_ref());
+
+    let pads = Tensor::from_slice(&pads).unsqueeze(1).to_device(device);
+    let columns = |n: usize| Tensor::arange(n as i64, (Kind::Int64, device)).unsqueeze(0);
+    let padded = queries.iter().any(|q| q.ids.len() != len);
+    let readable = padded.then(|| columns(capacity).ge_tensor(&pads).unsqueeze(1).unsqueeze(1));
+    let mask = readable.as_ref().map(|readable| {
+        let causal = Tensor::ones([len as i64, len as i64], (Kind::Bool, device)).tril(0);
+        // A pad reads itself, because a softmax over nothing is not a number.
+        let itself = Tensor::eye(len as i64, (Kind::Bool, device));
+        readable
+            .narrow(3, 0, len as i64)
+            .logical_and(&causal)
+            .logical_or(&itself)
+    });
+    let visible = mask.as_ref().map_or(Visible::Causal, Visible::Mask);
+    let positions = (columns(len) - &pads).clamp_min(0);
+    let rotary = model.decoder().rotary(&positions);
+    let text = &model.config().text_config;
+    let mut cache = KvCache::new(text, shape[0], capacity as i64, embedded.kind(), device);
+    let hidden = model
+        .decoder()
+        .forward(&embedded, &rotary, visible, adapter, Some(&mut cache));
+    let next = pads.neg() + len as i64;
+    let live = Live {
+        rows: (0..queries.len()).collect(),
+        positions: next,
+        readable,
+        cache,
+    };
+    (live, hidden.select(1, -1))
+}
+
+/// Runs one new token of each row; `[rows, 1]` i64 → hidden states `[rows, width]`.
+fn step(model: &Llava, adapter: Option<&Adapter>, live: &mut Live, tokens: &Tensor) -> Tensor {
+    let decoder = model.decoder();
+    let rotary = decoder.rotary(&live.positions);
+    let mask = live
+        .readable
+        .as_ref()
+        .map(|r| r.narrow(3, 0, live.cache.len() + 1));
+    let visible = mask.as_ref().map_or(Visible::All, Visible::Mask);
+    let embedded = decoder.embed(tokens);
+    let hidden = decoder.forward(&embedded, &rotary, visible, adapter, Some(&mut live.cache));
+    live.positions = &live.positions + 1;
+    hidden.select(1, 0)
+}
+
+/// Chooses a token for each row.
+///
+/// # Shapes
+/// `logits`: `[rows, vocab]`; `draws`: one for each row, unused by greedy decoding → `[2, rows]` f64: the
+/// tokens (exact, being far below 2⁵³) and their log-probabilities.
+fn choose(logits: &Tensor, decoding: Decoding, draws: &[f64]) -> Tensor {
+    let logits = logits.to_kind(Kind::Float);
+    let (logprobs, tokens) = if decoding.temperature > 0.0 {
+        let logprobs = (logits / decoding.temperature).log_softmax(-1, Kind::Float);
+        let tokens = invert_cdf(&logprobs, decoding.top_p, draws);
+        (logprobs, tokens)
+    } else {
+        let tokens = logits.argmax(-1, true);
+        (logits.log_softmax(-1, Kind::Float), tokens)
+    };
+    let chosen = logprobs.gather(-1, &tokens, false);
+    Tensor::cat(
+        &[tokens.to_kind(Kind::Double), chosen.to_kind(Kind::Double)],
+        1,
+    )
+    .transpose(0, 1)
+    .contiguous()
+}
+
+/// The token at which the cumulative distribution passes each draw, `[rows, 1]` i64.
+fn invert_cdf(logprobs: &Tensor, top_p: f64, draws: &[f64]) -> Tensor {
+    let probabilities = logprobs.to_kind(Kind::Double).exp();
+    let draws = Tensor::from_slice(draws)
+        .unsqueeze(1)
+        .to_device(logprobs.device());
+    let n_vocab = logprobs.size()[1];
+    let pass = |p: &Tensor| {
+        let cdf = p.cumsum(-1, Kind::Double);
+        // "Not above" skips tokens of probability zero even at a draw of exactly zero.
+        let target = draws * cdf.narrow(1, n_vocab - 1, 1);
+        cdf.le_tensor(&target)
+            .sum_dim_intlist([-1].as_slice(), true, Kind::Int64)
+            .clamp_max(n_vocab - 1)
+    };
+    if top_p >= 1.0 {
+        return pass(&probabilities);
+    }
+    let (sorted, order) = probabilities.sort_stable(true, -1, true);
+    let before = sorted.cumsum(-1, Kind::Double) - &sorted;
+    let kept = sorted * before.lt(top_p).to_kind(Kind::Double);
+    order.gather(-1, &pass(&kept), false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoding(temperature: f64, top_p: f64) -> Decoding {
+        Decoding {
+            max_new_tokens: 1,
+            temperature,
+            top_p,
+            eos: -1,
+        }
+    }
+
+    fn pick(probabilities: &[f64], top_p: f64, draw: f64) -> (i64, f64) {
+        let logits = Tensor::from_slice(probabilities).log().unsqueeze(0);
+        let chosen = choose(&logits, decoding(1.0, top_p), &[draw]);
+        (
+            chosen.double_value(&[0, 0]) as i64,
+            chosen.double_value(&[1, 0]),
+        )
+    }
+
+    #[test]
+    fn a_draw_picks_the_token_where_the_cumulative_distribution_passes_it() {
+        let p = [0.0, 0.25, 0.0, 0.5, 0.25];
+        for (draw, token) in [
+            (0.0, 1),
+            (0.2499, 1),
+            (0.2501, 3),
+            (0.7499, 3),
+            (0.7501, 4),
+            (0.999_999, 4),
+        ] {
+            let (found, logprob) = pick(&p, 1.0, draw);
+            assert_eq!(found, token, "draw {draw}");
+            assert!((logprob - f64::ln(p[token as usize])).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn top_p_keeps_the_smallest_set_that_reaches_it() {
+        let p = [0.1, 0.4, 0.2, 0.3];
+        // Tokens 1 and 3 together reach 0.6; the draw is spread over their 0.7.
+        for (draw, token) in [(0.0, 1), (0.57, 1), (0.58, 3), (0.999_999, 3)] {
+            assert_eq!(pick(&p, 0.6, draw).0, token, "draw {draw}");
+        }
+    }
+
+    #[test]
+    fn temperature_zero_is_greedy_and_logprobs_are_untempered() {
+        let logits = Tensor::from_slice(&[1.0_f32, 3.0, 2.0]).unsqueeze(0);
+        let chosen = choose(&logits, decoding(0.0, 1.0), &[]);
+        assert_eq!(chosen.double_value(&[0, 0]) as i64, 1);
+        let expected = 3.0 - (1_f64.exp() + 2_f64.exp() + 3_f64.exp()).ln();
+        assert!((chosen.double_value(&[1, 0]) - expected).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,68 @@
+//! A linear layer that an adapter may modify.
+
+use tch::Tensor;
+
+use crate::lora::LowRank;
+use crate::weights::{Init, Weights};
+use crate::{Activation, ModelError};
+
+/// `y = x Wᵀ + b`, plus an adapter's low-rank term when one is given.
+#[derive(Debug)]
+pub struct Linear {
+    weight: Tensor,
+    bias: Option<Tensor>,
+}
+
+impl Linear {
+    /// Takes `<name>.weight`, `[n_out, n_in]`, and `<name>.bias` where the layer has one.
+    ///
+    /// # Errors
+    /// The source lacks them or has them in another shape.
+    pub fn take(
+        weights: &mut Weights,
+        name: &str,
+        [n_in, n_out]: [i64; 2],
+        bias: bool,
+        init: Init,
+    ) -> Result<Self, ModelError> {
+        let weight = weights.take(&format!("{name}.weight"), &[n_out, n_in], init)?;
+        let bias = bias
+            .then(|| weights.take(&format!("{name}.bias"), &[n_out], Init::Zeros))
+            .transpose()?;
+        Ok(Self { weight, bias })
+    }
+
+    /// The layer alone.
+    ///
+    /// # Shapes
+    /// `x`: `[.., n_in]` → `[.., n_out]`.
+    #[must_use]
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        x.linear(&self.weight, self.bias.as_ref())
+    }
+
+    /// The layer and, where given, an adapter's term for it.
+    ///
+    /// # Shapes
+    /// `x`: `[.., n_in]` → `[.., n_out]`.
+    #[must_use]
+    pub fn adapted(&self, x: &Tensor, lora: Option<&LowRank>) -> Tensor {
+        let base = self.forward(x);
+        match lora {
+            Some(lora) => base + lora.forward(x),
+            None => base,
+        }
+    }
+}
+
+impl Activation {
+    /// Applies the function element by element.
+    #[must_use]
+    pub fn apply(self, x: &Tensor) -> Tensor {
+        match self {
+            Self::Gelu => x.gelu("none"),
+            Self::QuickGelu => x * (x * 1.702).sigmoid(),
+            Self::Silu => x.silu(),
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The whole model: tower, projector, decoder, and image features spliced in where `<image>` stands.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tch::{Device, Kind, Tensor};
+
+use crate::decoder::{Decoder, Visible};
+use crate::lora::Adapter;
+use crate::projector::Projector;
+use crate::vision::VisionTower;
+use crate::weights::Weights;
+use crate::{LlavaConfig, ModelError, tensor_file};
+
+/// A LLaVA model on one device.
+#[derive(Debug)]
+pub struct Llava {
+    config: LlavaConfig,
+    tower: VisionTower,
+    projector: Projector,
+    decoder: Decoder,
+    parameters: BTreeMap<String, Tensor>,
+}
+
+/// What a training pass keeps of its activations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activations {
+    /// All of them: fastest.
+    Keep,
+    /// Only each block's input; blocks run a second time going backward (gradient checkpointing).
+    Recompute,
+}
+
+impl Llava {
+    /// Opens a Hugging Face folder: `config.json` and `model.safetensors`.
+    ///
+    /// # Errors
+    /// A file is missing or damaged, or weights and configuration do not fit together.
+    pub fn open(folder: &Path, device: Device, kind: Kind) -> Result<Self, ModelError> {
+        let config = LlavaConfig::read(&folder.join("config.json"))?;
+        Self::build(
+            config,
+            Weights::open(&folder.join("model.safetensors"), device, kind)?,
+        )
+    }
+
+    /// A freshly initialised model: a function of configuration and seed.
+    ///
+    /// # Errors
+    /// None in practice; a fresh source has every tensor.
+    pub fn fresh(config: LlavaConfig, seed: u64, device: Device) -> Result<Self, ModelError> {
+        Self::build(config, Weights::fresh(seed, device, Kind::Float))
+    }
+
+    fn build(config: LlavaConfig, mut weights: Weights) -> Result<Self, ModelError> {
+        let tower = VisionTower::take(&mut weights, &config)?;
+        let projector = Projector::take(&mut weights, &config)?;
+        let decoder = Decoder::take(&mut weights, &config)?;
+        Ok(Self {
+            config,
+            tower,
+            projector,
+            decoder,
+            parameters: weights.finish()?,
+        })
+    }
+
+    /// Writes `config.json` and `model.safetensors`.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<(), ModelError> {
+        self.config.write(&folder.join("config.json"))?;
+        let metadata = [("format".to_owned(), "pt".to_owned())].into();
+        let named = self
+            .parameters
+            .iter()
+            .map(|(name, tensor)| (name.as_str(), tensor));
+        tensor_file::write(&folder.join("model.safetensors"), named, Some(metadata))
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &LlavaConfig {
+        &self.config
+    }
+
+    /// The decoder.
+    #[must_use]
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    /// All weights by name.
+    #[must_use]
+    pub fn parameters(&self) -> &BTreeMap<String, Tensor> {
+        &self.parameters
+    }
+
+    /// Where the weights are.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.parameters
+            .values()
+            .next()
+            .map_or(Device::Cpu, Tensor::device)
+    }
+
+    /// Makes exactly the weights trainable whose name `chosen` accepts; returns them by name.
+    pub fn set_trainable(&self, chosen: impl Fn(&str) -> bool) -> Vec<(String, Tensor)> {
+        let mut trainable = Vec::new();
+        for (name, tensor) in &self.parameters {
+            let on = chosen(name);
+            let tensor = tensor.set_requires_grad(on);
+            if on {
+                trainable.push((name.clone(), tensor));
+            }
+        }
+        trainable
+    }
+
+    /// The tower's features, before the projector; while the tower is frozen they can be kept.
+    ///
+    /// # Shapes
+    /// `pixels`: `[n_images, 3, side, side]`, normalised → `[n_images, n_image_tokens, tower width]`.
+    #[must_use]
+    pub fn image_features(&self, pixels: &Tensor) -> Tensor {
+        self.tower.forward(pixels)
+    }
+
+    /// Embeds tokens and puts projected image features where the placeholder token stands, in order.
+    ///
+    /// The number of placeholders must equal the number of feature rows, which whoever builds a batch checks
+    /// on the host (see [`crate::sample`]); a mismatch here is a bug.
+    ///
+    /// # Shapes
+    /// `ids`: `[batch, len]` i64; `features`: `[n_images, n_image_tokens, tower width]` →
+    /// `[batch, len, width]`.
+    #[must_use]
+    pub fn embed(&self, ids: &Tensor, features: Option<&Tensor>) -> Tensor {
+        let embedded = self.decoder.embed(ids);
+        let Some(features) = features else {
+            return embedded;
+        };
+        let projected = self.projector.forward(features).to_kind(embedded.kind());
+        let placeholder = ids.eq(self.config.image_token_index).unsqueeze(-1);
+        embedded.masked_scatter(&placeholder, &projected)
+    }
+
+    /// Final hidden states of a batch padded on the right.
+    ///
+    /// # Shapes
+    /// `embedded`: `[batch, len, width]` → the same. Values at pads are meaningless.
+    #[must_use]
+    pub fn hidden(&self, embedded: &Tensor, adapter: Option<&Adapter>) -> Tensor {
+        let rotary = self.decoder.rotary_up_to(embedded.size()[1]);
+        self.decoder
+            .forward(embedded, &rotary, Visible::Causal, adapter, None)
+    }
+
+    /// Runs a training pass: forward, `loss` of the final hidden states, backward into every trainable
+    /// weight. Returns the loss.
+    ///
+    /// # Shapes
+    /// `embedded`: `[batch, len, width]`, padded on the right; `loss` gets the same and gives a scalar.
+    pub fn backward(
+        &self,
+        embedded: &Tensor,
+        adapter: Option<&Adapter>,
+        activations: Activations,
+        loss: impl FnOnce(&Tensor) -> Tensor,
+    ) -> Tensor {
+        match activations {
+            Activations::Keep => {
+                let value = loss(&self.hidden(embedded, adapter));
+                value.backward();
+                value.detach()
+            }
+            Activations::Recompute => self.backward_recomputing(embedded, adapter, loss),
+        }
+    }
+
+    /// Gradient checkpointing without touching autograd's inner workings: the chain rule block by block.
+    fn backward_recomputing(
+        &self,
+        embedded: &Tensor,
+        adapter: Option<&Adapter>,
+        loss: impl FnOnce(&Tensor) -> Tensor,
+    ) -> Tensor {
+        let rotary = self.decoder.rotary_up_to(embedded.size()[1]);
+        let block = |layer: usize, x: &Tensor| {
+            self.decoder
+                .block(layer, x, &rotary, Visible::Causal, adapter, None)
+        };
+        let mut inputs = vec![embedded.detach()];
+        tch::no_grad(|| {
+            for layer in 0..self.decoder.n_blocks() {
+                inputs.push(block(layer, &inputs[layer]));
+            }
+        });
+        let leaf = |x: Tensor| x.detach().set_requires_grad(true);
+        let Some(last) = inputs.pop().map(leaf) else {
+            unreachable!("the embedding is always there")
+        };
+        let value = loss(&self.decoder.final_norm(&last));
+        value.backward();
+        let mut gradient = last.grad();
+        for layer in (0..self.decoder.n_blocks()).rev() {
+            let Some(input) = inputs.pop().map(leaf) else {
+                unreachable!("one input for each block")
+            };
+            // d(y·g)/dx is the vector-Jacobian product that the chain rule asks for.
+            (block(layer, &input) * gradient)
+                .sum(Kind::Float)
+                .backward();
+            gradient = input.grad();
+        }
+        if embedded.requires_grad() {
+            (embedded * gradient).sum(Kind::Float).backward();
+        }
+        value.detach()
+    }
+}

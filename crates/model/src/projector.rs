@@ -1,0 +1,62 @@
+//! The projector from the tower's width to the decoder's.
+
+use tch::Tensor;
+
+use crate::linear::Linear;
+use crate::weights::{Init, Weights};
+use crate::{Activation, LlavaConfig, ModelError, ProjectorKind};
+
+/// One linear layer (LLaVA v1), or two with an activation between them (v1.5).
+#[derive(Debug)]
+pub struct Projector {
+    first: Linear,
+    second: Option<(Activation, Linear)>,
+}
+
+impl Projector {
+    /// Takes the projector's tensors.
+    ///
+    /// # Errors
+    /// The source lacks one or has it in another shape.
+    pub fn take(weights: &mut Weights, config: &LlavaConfig) -> Result<Self, ModelError> {
+        let (from, to) = (
+            config.vision_config.hidden_size,
+            config.text_config.hidden_size,
+        );
+        let bias = config.multimodal_projector_bias;
+        let mut layer = |name: &str, n_in: i64| {
+            let init = Init::Normal((n_in as f64).sqrt().recip());
+            Linear::take(
+                weights,
+                &format!("multi_modal_projector.{name}"),
+                [n_in, to],
+                bias,
+                init,
+            )
+        };
+        Ok(match config.mm_projector_type {
+            ProjectorKind::Linear => Self {
+                first: layer("linear", from)?,
+                second: None,
+            },
+            ProjectorKind::Mlp => {
+                let first = layer("linear_1", from)?;
+                Self {
+                    first,
+                    second: Some((config.projector_hidden_act, layer("linear_2", to)?)),
+                }
+            }
+        })
+    }
+
+    /// # Shapes
+    /// `features`: `[.., tower width]` → `[.., decoder width]`.
+    #[must_use]
+    pub fn forward(&self, features: &Tensor) -> Tensor {
+        let x = self.first.forward(features);
+        match &self.second {
+            Some((activation, second)) => second.forward(&activation.apply(&x)),
+            None => x,
+        }
+    }
+}

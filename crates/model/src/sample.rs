@@ -1,0 +1,161 @@
+//! From a conversation to token ids and labels, and from samples to a batch.
+//!
+//! Here the host checks what the device must be able to trust: the placeholders of an image are as many as
+//! its features, and no sequence is longer than allowed.
+
+use candor_data::Conversation;
+use tch::{Device, Tensor};
+
+use crate::ModelError;
+use crate::template::Template;
+use crate::tokenizer::Tokenizer;
+
+/// Label of positions that are not trained on.
+pub const IGNORE: i64 = -100;
+
+/// A tokenised conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// Which conversation this is.
+    pub id: String,
+    /// Image file, when there is one.
+    pub image: Option<String>,
+    /// Token ids, one placeholder for each image patch.
+    pub ids: Vec<i64>,
+    /// The id itself where the assistant speaks, [`IGNORE`] elsewhere; not shifted.
+    pub labels: Vec<i64>,
+}
+
+/// Samples of one pass, padded on the right.
+#[derive(Debug)]
+pub struct Batch {
+    /// `[batch, len]` i64.
+    pub ids: Tensor,
+    /// Flat indices into `[batch · len]` of the positions whose next token is trained on, `[n_targets]` i64.
+    pub positions: Tensor,
+    /// The tokens that come next at those positions, `[n_targets]` i64.
+    pub targets: Tensor,
+    /// Number of real tokens.
+    pub n_tokens: usize,
+}
+
+/// What [`Sample::new`] needs to know of a model.
+#[derive(Debug, Clone, Copy)]
+pub struct SampleRules<'a> {
+    /// The tokenizer.
+    pub tokenizer: &'a Tokenizer,
+    /// How turns become text.
+    pub template: &'a Template,
+    /// Tokens that one image takes.
+    pub n_image_tokens: usize,
+    /// Longest sequence allowed.
+    pub max_tokens: usize,
+}
+
+impl Sample {
+    /// Tokenises a conversation.
+    ///
+    /// # Errors
+    /// The text names more or fewer images than the conversation has, or the sequence is too long.
+    pub fn new(conversation: &Conversation, rules: SampleRules<'_>) -> Result<Self, ModelError> {
+        let refuse = |problem: String, remedy| ModelError::Prompt {
+            sample: conversation.id.clone(),
+            problem,
+            remedy,
+        };
+        let rendered = rules.template.render(conversation);
+        let encoded = rules.tokenizer.encode(&rendered.text)?;
+        let n_images = encoded
+            .ids
+            .iter()
+            .filter(|&&id| id == rules.tokenizer.image)
+            .count();
+        let expected = usize::from(conversation.image.is_some());
+        if n_images != expected {
+            return Err(refuse(
+                format!(
+                    "the text holds {n_images} `<image>` placeholders, but the row has {expected} images"
+                ),
+                "write `<image>` once in the first human turn of a row with an image, and nowhere else",
+            ));
+        }
+        let mut ids = Vec::with_capacity(encoded.ids.len() + n_images * rules.n_image_tokens);
+        let mut labels = Vec::with_capacity(ids.capacity());
+        for (&id, &(start, end)) in encoded.ids.iter().zip(&encoded.spans) {
+            let repeat = if id == rules.tokenizer.image {
+                rules.n_image_tokens
+            } else {
+                1
+            };
+            let said = rendered
+                .assistant
+                .iter()
+                .any(|&(from, to)| start >= from && end <= to);
+            let label = if said && id != rules.tokenizer.image {
+                id
+            } else {
+                IGNORE
+            };
+            ids.extend(std::iter::repeat_n(id, repeat));
+            labels.extend(std::iter::repeat_n(label, repeat));
+        }
+        if ids.len() > rules.max_tokens {
+            return Err(refuse(
+                format!(
+                    "{} tokens are more than the {} allowed",
+                    ids.len(),
+                    rules.max_tokens
+                ),
+                "raise max_tokens or shorten the conversation",
+            ));
+        }
+        Ok(Self {
+            id: conversation.id.clone(),
+            image: conversation.image.clone(),
+            ids,
+            labels,
+        })
+    }
+
+    /// Tokens that are trained on.
+    #[must_use]
+    pub fn n_targets(&self) -> usize {
+        self.labels.iter().skip(1).filter(|&&l| l != IGNORE).count()
+    }
+}
+
+impl Batch {
+    /// Pads samples to the longest of them.
+    #[must_use]
+    pub fn new(samples: &[&Sample], pad: i64, device: Device) -> Self {
+        let len = samples.iter().map(|s| s.ids.len()).max().unwrap_or(0);
+        let mut ids = vec![pad; samples.len() * len];
+        let (mut positions, mut targets) = (Vec::new(), Vec::new());
+        for (row, sample) in samples.iter().enumerate() {
+            let start = row * len;
+            ids[start..start + sample.ids.len()].copy_from_slice(&sample.ids);
+            for (at, &label) in sample.labels.iter().enumerate().skip(1) {
+                if label != IGNORE {
+                    positions.push((start + at - 1) as i64);
+                    targets.push(label);
+                }
+            }
+        }
+        let shape = [samples.len() as i64, len as i64];
+        Self {
+            ids: Tensor::from_slice(&ids).reshape(shape).to_device(device),
+            positions: Tensor::from_slice(&positions).to_device(device),
+            targets: Tensor::from_slice(&targets).to_device(device),
+            n_tokens: samples.iter().map(|s| s.ids.len()).sum(),
+        }
+    }
+
+    /// Hidden states at the positions that are trained on.
+    ///
+    /// # Shapes
+    /// `hidden`: `[batch, len, width]` → `[n_targets, width]`.
+    #[must_use]
+    pub fn at_positions(&self, hidden: &Tensor) -> Tensor {
+        hidden.flatten(0, 1).index_select(0, &self.positions)
+    }
+}

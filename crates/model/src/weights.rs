@@ -1,0 +1,222 @@
+//! Where a module's tensors come from: a checkpoint, or a fresh initialisation.
+//!
+//! Names are those of Hugging Face's `LlavaForConditionalGeneration` with the prefixes `vision_tower`,
+//! `multi_modal_projector` and `language_model`; newer exports, which spell them differently, are mapped to
+//! these when they are read.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use candor_data::random;
+use rand::RngExt as _;
+use tch::{Device, Kind, Tensor};
+
+use crate::{ModelError, tensor_file};
+
+/// How a tensor starts when there is no checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Init {
+    /// Gaussian with this standard deviation.
+    Normal(f64),
+    /// All zero.
+    Zeros,
+    /// All one.
+    Ones,
+}
+
+/// A source of named tensors, which remembers what was taken from it.
+#[derive(Debug)]
+pub struct Weights {
+    source: Source,
+    device: Device,
+    kind: Kind,
+    taken: BTreeMap<String, Tensor>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Checkpoint {
+        path: PathBuf,
+        tensors: BTreeMap<String, Tensor>,
+    },
+    Fresh {
+        seed: u64,
+    },
+}
+
+impl Weights {
+    /// Tensors of a safetensors file.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn open(path: &Path, device: Device, kind: Kind) -> Result<Self, ModelError> {
+        let stored = tensor_file::read(path)?;
+        let tensors = stored
+            .into_iter()
+            .map(|(name, t)| (canonical_name(&name), t))
+            .collect();
+        Ok(Self {
+            source: Source::Checkpoint {
+                path: path.to_owned(),
+                tensors,
+            },
+            device,
+            kind,
+            taken: BTreeMap::new(),
+        })
+    }
+
+    /// Freshly initialised tensors: each is a function of the seed and its own name alone.
+    #[must_use]
+    pub fn fresh(seed: u64, device: Device, kind: Kind) -> Self {
+        Self {
+            source: Source::Fresh { seed },
+            device,
+            kind,
+            taken: BTreeMap::new(),
+        }
+    }
+
+    /// Takes the tensor `name`, which must have the shape `shape`.
+    ///
+    /// # Errors
+    /// The checkpoint lacks it or has it in another shape.
+    pub fn take(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, ModelError> {
+        let tensor = match &mut self.source {
+            Source::Checkpoint { path, tensors } => {
+                let stored = tensors
+                    .remove(name)
+                    .ok_or_else(|| ModelError::MissingTensor {
+                        path: path.clone(),
+                        name: name.to_owned(),
+                    })?;
+                if stored.size() != shape {
+                    return Err(ModelError::Shape {
+                        path: path.clone(),
+                        name: name.to_owned(),
+                        found: stored.size(),
+                        expected: shape.to_vec(),
+                    });
+                }
+                stored
+            }
+            Source::Fresh { seed } => initial(*seed, name, shape, init),
+        };
+        let tensor = tensor.to_device(self.device).to_kind(self.kind);
+        self.taken.insert(name.to_owned(), tensor.shallow_clone());
+        Ok(tensor)
+    }
+
+    /// Whether the source can give `name`; a fresh one can give anything.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        match &self.source {
+            Source::Checkpoint { tensors, .. } => tensors.contains_key(name),
+            Source::Fresh { .. } => true,
+        }
+    }
+
+    /// Ends the taking: all tensors by name.
+    ///
+    /// # Errors
+    /// The checkpoint holds tensors that nothing has taken.
+    pub fn finish(mut self) -> Result<BTreeMap<String, Tensor>, ModelError> {
+        if let Source::Checkpoint { path, tensors } = &mut self.source {
+            // Buffers that older transformers versions saved; they follow from the configuration.
+            tensors.retain(|name, _| {
+                !name.ends_with("position_ids") && !name.ends_with("rotary_emb.inv_freq")
+            });
+            // The head is stored beside the embedding it is tied to by exporters that do not know of ties.
+            if !self.taken.contains_key("language_model.lm_head.weight") {
+                tensors.remove("language_model.lm_head.weight");
+            }
+            if let Some(first) = tensors.keys().next() {
+                return Err(ModelError::ExtraTensors {
+                    path: path.clone(),
+                    count: tensors.len(),
+                    first: first.clone(),
+                });
+            }
+        }
+        Ok(self.taken)
+    }
+}
+
+/// The name under which candor knows a tensor of any Hugging Face export.
+fn canonical_name(name: &str) -> String {
+    if name == "lm_head.weight" {
+        return "language_model.lm_head.weight".to_owned();
+    }
+    let name = name.strip_prefix("model.").unwrap_or(name);
+    let Some(rest) = name.strip_prefix("language_model.") else {
+        return name.to_owned();
+    };
+    if rest.starts_with("model.") || rest.starts_with("lm_head.") {
+        return name.to_owned();
+    }
+    format!("language_model.model.{rest}")
+}
+
+/// The initial value of `name`.
+fn initial(seed: u64, name: &str, shape: &[i64], init: Init) -> Tensor {
+    match init {
+        Init::Zeros => Tensor::zeros(shape, (Kind::Float, Device::Cpu)),
+        Init::Ones => Tensor::ones(shape, (Kind::Float, Device::Cpu)),
+        Init::Normal(std) => {
+            let n = shape.iter().product::<i64>() as usize;
+            let mut stream = random::stream(seed, &format!("init.{name}"), &[]);
+            let mut values = Vec::with_capacity(n + 1);
+            while values.len() < n {
+                // Box–Muller: two uniforms make two independent normals.
+                let radius = (-2.0 * (1.0 - stream.random::<f64>()).ln()).sqrt() * std;
+                let (sin, cos) = (std::f64::consts::TAU * stream.random::<f64>()).sin_cos();
+                values.extend([(radius * cos) as f32, (radius * sin) as f32]);
+            }
+            Tensor::from_slice(&values[..n]).reshape(shape)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_export_dialect_maps_to_one_name() {
+        let cases = [
+            (
+                "language_model.model.norm.weight",
+                "language_model.model.norm.weight",
+            ),
+            (
+                "model.language_model.norm.weight",
+                "language_model.model.norm.weight",
+            ),
+            ("lm_head.weight", "language_model.lm_head.weight"),
+            (
+                "language_model.lm_head.weight",
+                "language_model.lm_head.weight",
+            ),
+            (
+                "model.multi_modal_projector.linear_1.bias",
+                "multi_modal_projector.linear_1.bias",
+            ),
+            (
+                "vision_tower.vision_model.post_layernorm.bias",
+                "vision_tower.vision_model.post_layernorm.bias",
+            ),
+        ];
+        for (stored, expected) in cases {
+            assert_eq!(canonical_name(stored), expected);
+        }
+    }
+
+    #[test]
+    fn fresh_weights_have_the_asked_spread() {
+        let t = initial(3, "x", &[100, 101], Init::Normal(0.02));
+        let std = t.std(true).double_value(&[]);
+        assert!((std - 0.02).abs() < 0.0005, "{std}");
+        assert_eq!(t, initial(3, "x", &[100, 101], Init::Normal(0.02)));
+        assert_ne!(t, initial(3, "y", &[100, 101], Init::Normal(0.02)));
+    }
+}

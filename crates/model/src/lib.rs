@@ -4,10 +4,12 @@
 //! Files and user input go through `Result`; a wrong shape between modules of this crate is a bug and
 //! panics with libtorch's message. Nothing here knows optimizers, recipes or stages.
 
+mod bundle;
 mod cache;
 mod config;
 mod decoder;
 mod error;
+pub mod features;
 mod generate;
 mod head;
 mod linear;
@@ -21,12 +23,14 @@ mod tokenizer;
 mod vision;
 mod weights;
 
+pub use bundle::Bundle;
 pub use cache::KvCache;
 pub use config::{
     Activation, FeatureSelect, LlavaConfig, ProjectorKind, RopeParameters, TextConfig, VisionConfig,
 };
 pub use decoder::{Decoder, Rotary, Visible};
 pub use error::ModelError;
+pub use features::ImageFeatures;
 pub use generate::{Decoding, Query, Response, generate};
 pub use head::ScalarHead;
 pub use linear::Linear;

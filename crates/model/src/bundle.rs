@@ -1,0 +1,126 @@
+//! A model folder as a whole: weights, tokenizer, template and image processor belong together.
+//!
+//! Beside Hugging Face's own files (`config.json`, `model.safetensors`, `tokenizer.json`,
+//! `preprocessor_config.json`) stands `template.json`, which says how turns become text.
+
+use std::path::Path;
+
+use candor_data::image::ImageProcessor;
+use tch::{Device, Kind};
+
+use crate::sample::SampleRules;
+use crate::{Llava, ModelError, Template, Tokenizer};
+
+/// A model with everything it takes to talk to it.
+#[derive(Debug)]
+pub struct Bundle {
+    /// The weights.
+    pub model: Llava,
+    /// Text to ids.
+    pub tokenizer: Tokenizer,
+    /// Turns to text.
+    pub template: Template,
+    /// Files to pixels.
+    pub processor: ImageProcessor,
+}
+
+impl Bundle {
+    /// Opens a model folder.
+    ///
+    /// # Errors
+    /// A file is missing or damaged, or two of them do not fit together.
+    pub fn open(folder: &Path, device: Device, kind: Kind) -> Result<Self, ModelError> {
+        let path = folder.join("template.json");
+        let text = std::fs::read_to_string(&path).map_err(ModelError::reading(&path))?;
+        let template = serde_json::from_str(&text).map_err(|e| ModelError::Config {
+            path,
+            problem: e.to_string(),
+            remedy: "expected a template such as {\"kind\": \"vicuna_v1\", \"system\": \"…\"}",
+        })?;
+        let bundle = Self {
+            model: Llava::open(folder, device, kind)?,
+            tokenizer: Tokenizer::open(&folder.join("tokenizer.json"))?,
+            template,
+            processor: ImageProcessor::from_file(&folder.join("preprocessor_config.json"))?,
+        };
+        bundle.check(folder)?;
+        Ok(bundle)
+    }
+
+    /// Whether the parts fit together; what does not would otherwise show as nonsense much later.
+    fn check(&self, folder: &Path) -> Result<(), ModelError> {
+        let config = self.model.config();
+        let refuse = |file: &str, problem: String, remedy| {
+            Err(ModelError::Config {
+                path: folder.join(file),
+                problem,
+                remedy,
+            })
+        };
+        let (rows, ids) = (
+            config.text_config.vocab_size,
+            self.tokenizer.vocab_size() as i64,
+        );
+        if ids > rows {
+            let problem = format!("{ids} token ids, but the embedding has {rows} rows");
+            return refuse(
+                "tokenizer.json",
+                problem,
+                "use the tokenizer of the same model",
+            );
+        }
+        if config.image_token_index != self.tokenizer.image {
+            let problem = format!(
+                "image_token_index is {}, but the tokenizer's `<image>` is {}",
+                config.image_token_index, self.tokenizer.image
+            );
+            return refuse(
+                "config.json",
+                problem,
+                "use the tokenizer of the same model",
+            );
+        }
+        let (side, pixels) = (
+            config.vision_config.image_size,
+            i64::from(self.processor.size),
+        );
+        if side != pixels {
+            let problem = format!("images of {pixels} pixels, but the tower takes {side}");
+            return refuse(
+                "preprocessor_config.json",
+                problem,
+                "use the processor of the same tower",
+            );
+        }
+        Ok(())
+    }
+
+    /// Writes the folder.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<(), ModelError> {
+        let path = folder.join("template.json");
+        let json = serde_json::to_vec_pretty(&self.template).map_err(|e| ModelError::Config {
+            path: path.clone(),
+            problem: e.to_string(),
+            remedy: "the template must be plain text",
+        })?;
+        candor_data::atomic::write(&path, &json)?;
+        self.tokenizer.save(&folder.join("tokenizer.json"))?;
+        self.processor
+            .write(&folder.join("preprocessor_config.json"))?;
+        self.model.save(folder)
+    }
+
+    /// What tokenising a conversation needs to know.
+    #[must_use]
+    pub fn rules(&self, max_tokens: usize) -> SampleRules<'_> {
+        SampleRules {
+            tokenizer: &self.tokenizer,
+            template: &self.template,
+            n_image_tokens: self.model.config().n_image_tokens(),
+            max_tokens,
+        }
+    }
+}

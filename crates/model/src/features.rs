@@ -1,0 +1,105 @@
+//! Image features, encoded once per image and kept.
+//!
+//! While the tower is frozen, the features of an image never change: stages encode every image they will
+//! see exactly once, and look features up by file name from then on.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use candor_data::image::{ImageLimits, load_batch};
+use tch::{Kind, Tensor};
+
+use crate::{Bundle, ModelError, normalise};
+
+/// Features of a set of images, by file name.
+#[derive(Debug)]
+pub struct ImageFeatures {
+    rows: HashMap<String, i64>,
+    /// `[n_images, n_image_tokens, tower width]`.
+    features: Tensor,
+}
+
+/// Images that are decoded and encoded together; enough to keep the kernels busy, small in memory.
+const IMAGES_PER_PASS: usize = 64;
+
+impl ImageFeatures {
+    /// Encodes the named images of a folder; names may repeat. `progress` hears how many are done.
+    ///
+    /// # Errors
+    /// An image is missing, damaged or over the limits.
+    pub fn encode(
+        bundle: &Bundle,
+        folder: &Path,
+        names: impl IntoIterator<Item = String>,
+        mut progress: impl FnMut(usize),
+    ) -> Result<Self, ModelError> {
+        let mut rows = HashMap::new();
+        let mut paths: Vec<PathBuf> = Vec::new();
+        for name in names {
+            rows.entry(name).or_insert_with_key(|name| {
+                paths.push(folder.join(name));
+                paths.len() as i64 - 1
+            });
+        }
+        let mut passes = Vec::new();
+        for chunk in paths.chunks(IMAGES_PER_PASS) {
+            let pixels = pixels(bundle, chunk)?;
+            passes.push(tch::no_grad(|| bundle.model.image_features(&pixels)));
+            progress((passes.len() * IMAGES_PER_PASS).min(paths.len()));
+        }
+        let features = if passes.is_empty() {
+            Tensor::new()
+        } else {
+            Tensor::cat(&passes, 0)
+        };
+        Ok(Self { rows, features })
+    }
+
+    /// Features of the given images, in this order.
+    ///
+    /// # Shapes
+    /// `[n_images, n_image_tokens, tower width]`; `None` without images or when one was never encoded.
+    #[must_use]
+    pub fn of<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Option<Tensor> {
+        let rows: Option<Vec<i64>> = names
+            .into_iter()
+            .map(|name| self.rows.get(name).copied())
+            .collect();
+        let rows = rows.filter(|rows| !rows.is_empty())?;
+        Some(self.features.index_select(
+            0,
+            &Tensor::from_slice(&rows).to_device(self.features.device()),
+        ))
+    }
+
+    /// Number of images.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are no images.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
+/// Decoded, resized and normalised images.
+///
+/// # Shapes
+/// `[n_images, 3, side, side]` f32, on the model's device.
+///
+/// # Errors
+/// An image is missing, damaged or over the limits.
+pub fn pixels(bundle: &Bundle, paths: &[PathBuf]) -> Result<Tensor, ModelError> {
+    let bytes = load_batch(paths, &bundle.processor, &ImageLimits::default())?;
+    let side = i64::from(bundle.processor.size);
+    let bytes = Tensor::from_data_size(&bytes, &[paths.len() as i64, 3, side, side], Kind::Uint8)
+        .to_device(bundle.model.device());
+    Ok(normalise(
+        &bytes,
+        bundle.processor.mean,
+        bundle.processor.std,
+    ))
+}

@@ -1,1 +1,34 @@
-//! Optimizer, schedule, checkpoint, run folder, metrics and data order.
+//! Everything a training stage needs besides its model and its loss.
+//!
+//! A stage (`sft`, `reward`, `rl`) writes its own loop in `run.rs`; this crate gives it the parts:
+//! [`recipe`] reads its TOML and reports every mistake at once, [`run_folder`] owns the files of a run and
+//! resumes it, [`checkpoint`] writes and verifies states, [`optimizer`] and [`schedule`] update weights,
+//! [`data_order`] decides which samples form a batch, [`progress`] and [`stop`] talk to the person.
+//!
+//! There is no trainer object and there are no callbacks: state is passed explicitly, so that a loop reads
+//! like the algorithm it implements.
+
+pub mod checkpoint;
+pub mod data_order;
+mod durable;
+pub mod error;
+pub mod finite;
+pub mod json_lines;
+pub mod manifest;
+pub mod optimizer;
+pub mod progress;
+pub mod recipe;
+pub mod run_folder;
+pub mod schedule;
+pub mod stop;
+pub mod tensor_file;
+pub mod tensorboard;
+
+pub use checkpoint::{Checkpoint, CheckpointStore, CheckpointWriter, RunState};
+pub use error::TrainError;
+pub use optimizer::{AdamW, AdamWConfig, ParamGroup};
+pub use progress::Progress;
+pub use recipe::{Reader, RecipeError, Resolved};
+pub use run_folder::{RunFolder, RunOptions};
+pub use schedule::{Schedule, Shape, Warmup};
+pub use stop::StopSignal;

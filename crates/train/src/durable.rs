@@ -1,0 +1,71 @@
+//! Steps that survive a power cut: synced files, synced folders, renames.
+//!
+//! A rename is durable only once the folder that holds the name is synced, and it must not come before the
+//! data it names: hence the order file, folder, rename, parent folder everywhere in this crate.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use crate::error::TrainError;
+
+/// Syncs a folder's own entries.
+pub(crate) fn sync_dir(dir: &Path) -> Result<(), TrainError> {
+    File::open(dir)
+        .and_then(|folder| folder.sync_all())
+        .map_err(TrainError::io("sync", dir))
+}
+
+/// Renames and makes the new name durable.
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), TrainError> {
+    fs::rename(from, to).map_err(TrainError::io("rename", from))?;
+    to.parent().map_or(Ok(()), sync_dir)
+}
+
+/// Writes a file beside, syncs it and renames it over `path`.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".partial");
+    let beside = PathBuf::from(beside);
+    fs::write(&beside, bytes).map_err(TrainError::io("write", &beside))?;
+    File::open(&beside)
+        .and_then(|file| file.sync_all())
+        .map_err(TrainError::io("sync", &beside))?;
+    rename(&beside, path)
+}
+
+/// Syncs every file and folder below `dir`, and `dir` itself.
+pub(crate) fn sync_tree(dir: &Path) -> Result<(), TrainError> {
+    for path in entries(dir)? {
+        if path.is_dir() {
+            sync_tree(&path)?;
+        } else {
+            File::open(&path)
+                .and_then(|file| file.sync_all())
+                .map_err(TrainError::io("sync", &path))?;
+        }
+    }
+    sync_dir(dir)
+}
+
+/// The paths directly inside `dir`, sorted.
+pub(crate) fn entries(dir: &Path) -> Result<Vec<PathBuf>, TrainError> {
+    let mut paths = fs::read_dir(dir)
+        .map_err(TrainError::io("read", dir))?
+        .map(|entry| entry.map(|e| e.path()).map_err(TrainError::io("read", dir)))
+        .collect::<Result<Vec<_>, _>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// Removes a folder and all in it, if it is there.
+pub(crate) fn remove_dir(dir: &Path) -> Result<(), TrainError> {
+    if dir.exists() {
+        fs::remove_dir_all(dir).map_err(TrainError::io("remove", dir))?;
+    }
+    Ok(())
+}
+
+/// Creates a folder with its parents.
+pub(crate) fn create_dir(dir: &Path) -> Result<(), TrainError> {
+    fs::create_dir_all(dir).map_err(TrainError::io("create", dir))
+}

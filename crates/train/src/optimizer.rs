@@ -1,0 +1,349 @@
+//! AdamW with decoupled weight decay, and clipping by the global gradient norm.
+//!
+//! The operations and their order are those of PyTorch's `torch.optim.AdamW` (single-tensor path), so that
+//! the weights agree with it to the last bit where the kernels do. tch binds `addcmul_` and `addcdiv_`
+//! without their `value` argument; scaling the first factor beforehand is the same arithmetic, because the
+//! kernels compute `(value * a) * b` and `(value * a) / b`.
+//!
+//! Departure: PyTorch's `zero_grad` sets gradients to `None` and skips such parameters in the next step.
+//! tch cannot unset a gradient, so after the first step a parameter that took no part in a loss has a zero
+//! gradient, and its momentum and weight decay go on acting. A parameter that never had a gradient is
+//! skipped as in PyTorch.
+//!
+//! The moments have the parameter's own kind, as in PyTorch: train bf16 weights through f32 copies.
+
+use std::collections::{BTreeMap, HashSet};
+
+use tch::{Kind, Tensor};
+
+use crate::error::TrainError;
+
+/// The constants of AdamW; the learning rate is given per step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamWConfig {
+    /// Decay of the running mean of gradients.
+    pub beta1: f64,
+    /// Decay of the running mean of squared gradients.
+    pub beta2: f64,
+    /// Added to the denominator.
+    pub eps: f64,
+    /// Weight decay, times the learning rate, taken off every weight whose group decays.
+    pub weight_decay: f64,
+}
+
+/// Parameters that share a learning-rate multiplier and decay or not.
+#[derive(Debug)]
+pub struct ParamGroup {
+    /// Named leaves that require a gradient.
+    pub tensors: Vec<(String, Tensor)>,
+    /// Multiplies the learning rate given to [`AdamW::step`].
+    pub lr_multiplier: f64,
+    /// Whether weight decay applies.
+    pub decay: bool,
+}
+
+impl ParamGroup {
+    /// One group in which everything decays.
+    #[must_use]
+    pub fn all(tensors: Vec<(String, Tensor)>, lr_multiplier: f64) -> Vec<Self> {
+        vec![Self {
+            tensors,
+            lr_multiplier,
+            decay: true,
+        }]
+    }
+
+    /// Two groups: matrices decay, tensors of at most one dimension (biases, norm weights) do not.
+    #[must_use]
+    pub fn without_decay_on_vectors(
+        tensors: Vec<(String, Tensor)>,
+        lr_multiplier: f64,
+    ) -> Vec<Self> {
+        let (matrices, vectors) = tensors.into_iter().partition(|(_, t)| t.dim() > 1);
+        [(matrices, true), (vectors, false)]
+            .into_iter()
+            .map(|(tensors, decay)| Self {
+                tensors,
+                lr_multiplier,
+                decay,
+            })
+            .collect()
+    }
+}
+
+#[derive(Debug)]
+struct Parameter {
+    name: String,
+    value: Tensor,
+    exp_avg: Tensor,
+    exp_avg_sq: Tensor,
+    n_updates: i64,
+    lr_multiplier: f64,
+    weight_decay: f64,
+}
+
+/// AdamW over named parameters.
+#[derive(Debug)]
+pub struct AdamW {
+    config: AdamWConfig,
+    parameters: Vec<Parameter>,
+}
+
+impl AdamW {
+    /// An optimizer with zero moments.
+    ///
+    /// # Errors
+    /// A name appears twice, a tensor is not a floating-point leaf that requires a gradient, or there is no
+    /// parameter at all.
+    pub fn new(config: AdamWConfig, groups: Vec<ParamGroup>) -> Result<Self, TrainError> {
+        let mut names = HashSet::new();
+        let mut parameters = Vec::new();
+        for group in groups {
+            let weight_decay = if group.decay {
+                config.weight_decay
+            } else {
+                0.0
+            };
+            for (name, value) in group.tensors {
+                check_parameter(&name, &value)?;
+                if !names.insert(name.clone()) {
+                    return Err(unfit(
+                        &name,
+                        "it is given twice",
+                        "put it in one group only",
+                    ));
+                }
+                parameters.push(Parameter {
+                    exp_avg: value.detach().zeros_like(),
+                    exp_avg_sq: value.detach().zeros_like(),
+                    name,
+                    value,
+                    n_updates: 0,
+                    lr_multiplier: group.lr_multiplier,
+                    weight_decay,
+                });
+            }
+        }
+        if parameters.is_empty() {
+            return Err(unfit(
+                "*",
+                "there is nothing to train",
+                "unfreeze a part of the model",
+            ));
+        }
+        Ok(Self { config, parameters })
+    }
+
+    /// Sets every gradient to zero.
+    pub fn zero_grad(&mut self) {
+        for parameter in &mut self.parameters {
+            parameter.value.zero_grad();
+        }
+    }
+
+    /// Scales all gradients so that their global L2 norm is at most `max_norm`; returns the norm before.
+    ///
+    /// The norms stay on the device until the one read at the end. The caller checks the returned norm with
+    /// [`crate::finite::check_finite`] before [`AdamW::step`]: a norm that is not finite makes every
+    /// gradient NaN. An infinite `max_norm` only measures.
+    ///
+    /// # Reference
+    /// `torch.nn.utils.clip_grad_norm_`: factor `min(1, max_norm / (norm + 1e-6))`.
+    #[must_use = "check that the norm is finite before the step"]
+    pub fn clip_grad_norm(&mut self, max_norm: f64) -> f64 {
+        tch::no_grad(|| {
+            let mut grads: Vec<Tensor> = self.grads().collect();
+            if grads.is_empty() {
+                return 0.0;
+            }
+            let norms: Vec<Tensor> = grads.iter().map(Tensor::norm).collect();
+            let total = Tensor::stack(&norms, 0).norm();
+            if max_norm.is_finite() {
+                let factor = ((&total + 1e-6).reciprocal() * max_norm).clamp_max(1.0);
+                for grad in &mut grads {
+                    let _ = grad.g_mul_(&factor);
+                }
+            }
+            total.double_value(&[])
+        })
+    }
+
+    /// One update of every parameter that has a gradient, in place.
+    ///
+    /// # Reference
+    /// Loshchilov and Hutter, arXiv 1711.05101, algorithm 2; operations in the order of `torch.optim.AdamW`.
+    pub fn step(&mut self, lr: f64) {
+        let config = self.config;
+        tch::no_grad(|| {
+            for parameter in &mut self.parameters {
+                let grad = parameter.value.grad();
+                if grad.defined() {
+                    parameter.update(&grad, lr, &config);
+                }
+            }
+        });
+    }
+
+    /// Number of trained values.
+    #[must_use]
+    pub fn n_parameters(&self) -> usize {
+        self.parameters.iter().map(|p| p.value.numel()).sum()
+    }
+
+    /// The trained tensors with their names, sharing storage.
+    #[must_use]
+    pub fn parameters(&self) -> Vec<(String, Tensor)> {
+        self.parameters
+            .iter()
+            .map(|p| (p.name.clone(), p.value.shallow_clone()))
+            .collect()
+    }
+
+    /// The state for a checkpoint: `NAME.exp_avg`, `NAME.exp_avg_sq` and `NAME.step` (i64), sharing storage.
+    #[must_use]
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        self.parameters
+            .iter()
+            .flat_map(|p| {
+                [
+                    (format!("{}.exp_avg", p.name), p.exp_avg.shallow_clone()),
+                    (
+                        format!("{}.exp_avg_sq", p.name),
+                        p.exp_avg_sq.shallow_clone(),
+                    ),
+                    (format!("{}.step", p.name), Tensor::from(p.n_updates)),
+                ]
+            })
+            .collect()
+    }
+
+    /// Puts back a state that [`AdamW::state`] gave.
+    ///
+    /// # Errors
+    /// A tensor is missing, left over, or has another shape or kind than the parameter's. Nothing is
+    /// changed then.
+    pub fn load_state(&mut self, state: Vec<(String, Tensor)>) -> Result<(), TrainError> {
+        let mut state: BTreeMap<String, Tensor> = state.into_iter().collect();
+        let mut loaded = Vec::with_capacity(self.parameters.len());
+        for parameter in &self.parameters {
+            let exp_avg = take(&mut state, &parameter.name, "exp_avg", &parameter.exp_avg)?;
+            let exp_avg_sq = take(
+                &mut state,
+                &parameter.name,
+                "exp_avg_sq",
+                &parameter.exp_avg_sq,
+            )?;
+            let n_updates = take(&mut state, &parameter.name, "step", &Tensor::from(0_i64))?;
+            loaded.push((exp_avg, exp_avg_sq, n_updates.int64_value(&[])));
+        }
+        if let Some(name) = state.keys().next() {
+            return Err(unfit(
+                name,
+                "the saved state has it, the model does not",
+                OTHER_MODEL,
+            ));
+        }
+        for (parameter, (exp_avg, exp_avg_sq, n_updates)) in self.parameters.iter_mut().zip(loaded)
+        {
+            parameter.exp_avg.copy_(&exp_avg);
+            parameter.exp_avg_sq.copy_(&exp_avg_sq);
+            parameter.n_updates = n_updates;
+        }
+        Ok(())
+    }
+
+    fn grads(&self) -> impl Iterator<Item = Tensor> {
+        self.parameters
+            .iter()
+            .map(|p| p.value.grad())
+            .filter(Tensor::defined)
+    }
+}
+
+impl Parameter {
+    fn update(&mut self, grad: &Tensor, lr: f64, config: &AdamWConfig) {
+        self.n_updates += 1;
+        let lr = lr * self.lr_multiplier;
+        let n_updates = self.n_updates as f64;
+        let correction1 = 1.0 - config.beta1.powf(n_updates);
+        let correction2_sqrt = (1.0 - config.beta2.powf(n_updates)).sqrt();
+
+        if self.weight_decay != 0.0 {
+            let _ = self.value.g_mul_scalar_(1.0 - lr * self.weight_decay);
+        }
+        let _ = self.exp_avg.lerp_(grad, 1.0 - config.beta1);
+        let scaled_grad = grad * (1.0 - config.beta2);
+        let _ = self
+            .exp_avg_sq
+            .g_mul_scalar_(config.beta2)
+            .addcmul_(&scaled_grad, grad);
+        let denominator = self
+            .exp_avg_sq
+            .sqrt()
+            .g_div_scalar_(correction2_sqrt)
+            .g_add_scalar_(config.eps);
+        let scaled_mean = &self.exp_avg * -(lr / correction1);
+        let _ = self.value.addcdiv_(&scaled_mean, &denominator);
+    }
+}
+
+const OTHER_MODEL: &str = "the checkpoint belongs to another model or another set of trained parts";
+
+fn check_parameter(name: &str, value: &Tensor) -> Result<(), TrainError> {
+    let floating = matches!(
+        value.kind(),
+        Kind::Float | Kind::Double | Kind::BFloat16 | Kind::Half
+    );
+    if !floating {
+        return Err(unfit(
+            name,
+            format!("its kind is {:?}", value.kind()),
+            "train floating-point tensors only",
+        ));
+    }
+    if !value.requires_grad() || !value.is_leaf() {
+        return Err(unfit(
+            name,
+            "it is not a leaf that requires a gradient",
+            "pass the model's own tensor with requires_grad set",
+        ));
+    }
+    Ok(())
+}
+
+fn take(
+    state: &mut BTreeMap<String, Tensor>,
+    name: &str,
+    part: &str,
+    like: &Tensor,
+) -> Result<Tensor, TrainError> {
+    let Some(tensor) = state.remove(&format!("{name}.{part}")) else {
+        return Err(unfit(
+            name,
+            format!("the saved state lacks its {part}"),
+            OTHER_MODEL,
+        ));
+    };
+    if tensor.size() != like.size() || tensor.kind() != like.kind() {
+        return Err(unfit(
+            name,
+            format!(
+                "the saved {part} is {:?} {:?}, expected {:?} {:?}",
+                tensor.kind(),
+                tensor.size(),
+                like.kind(),
+                like.size()
+            ),
+            OTHER_MODEL,
+        ));
+    }
+    Ok(tensor)
+}
+
+fn unfit(parameter: &str, problem: impl Into<String>, remedy: &'static str) -> TrainError {
+    TrainError::Optimizer {
+        parameter: parameter.to_owned(),
+        problem: problem.into(),
+        remedy,
+    }
+}

@@ -1,0 +1,128 @@
+//! One asked-for value on its way from the file to the stage.
+
+use std::fmt::Display;
+use std::ops::RangeBounds;
+
+use super::mistake::{Mistake, Origin};
+use super::reader::Reader;
+
+/// A value being checked; ends in [`Field::required`] or [`Field::optional`].
+#[derive(Debug)]
+#[must_use = "end with required() or optional(), or the value is never delivered"]
+pub struct Field<'r, T> {
+    pub(super) reader: &'r mut Reader,
+    pub(super) key: String,
+    pub(super) found: Found<T>,
+    /// What stands in for the value after a mistake, so that reading goes on.
+    pub(super) placeholder: T,
+    /// What the key takes, as the remedy for its absence: `"a number"`.
+    pub(super) expects: String,
+}
+
+/// What a key holds.
+#[derive(Debug)]
+pub(super) enum Found<T> {
+    Value(T, Origin),
+    Absent(Origin),
+    /// Present, but wrong in a way already reported.
+    Reported,
+}
+
+impl<T> Field<'_, T> {
+    /// Marks a container whose content the stage asks for next; one already reported stays closed.
+    pub(super) fn opened_as(self, marker: String) -> Self {
+        if !matches!(self.found, Found::Reported) {
+            self.reader.open_up(&self.key, marker);
+        }
+        self
+    }
+
+    /// Rejects values for which `check` gives a problem and a remedy.
+    pub fn check(mut self, check: impl FnOnce(&T) -> Result<(), (String, String)>) -> Self {
+        if let Found::Value(value, origin) = &self.found
+            && let Err((problem, remedy)) = check(value)
+        {
+            let origin = origin.clone();
+            self.reader.push(Mistake {
+                origin,
+                key: self.key.clone(),
+                problem,
+                remedy,
+            });
+            self.found = Found::Reported;
+        }
+        self
+    }
+
+    /// The value; its absence is a mistake.
+    pub fn required(self) -> T {
+        match self.found {
+            Found::Value(value, _) => value,
+            Found::Reported => self.placeholder,
+            Found::Absent(origin) => {
+                self.reader.push(Mistake {
+                    origin,
+                    problem: "missing".to_owned(),
+                    remedy: format!("add `{} = {}`", last(&self.key), self.expects),
+                    key: self.key,
+                });
+                self.placeholder
+            }
+        }
+    }
+
+    /// The value, or `None` if the recipe does not have the key.
+    pub fn optional(self) -> Option<T> {
+        match self.found {
+            Found::Value(value, _) => Some(value),
+            Found::Absent(_) | Found::Reported => None,
+        }
+    }
+}
+
+impl<T: PartialOrd + Display> Field<'_, T> {
+    /// Rejects values outside `range`, such as `0.0..1.0` or `1..`.
+    pub fn within(self, range: impl RangeBounds<T>) -> Self {
+        self.check(|value| {
+            if range.contains(value) {
+                return Ok(());
+            }
+            Err((format!("{value} is out of range"), describe_range(&range)))
+        })
+    }
+}
+
+impl<T: PartialOrd + Display + Default> Field<'_, T> {
+    /// Rejects zero and negative values.
+    pub fn positive(self) -> Self {
+        self.check(|value| {
+            if *value > T::default() {
+                return Ok(());
+            }
+            Err((
+                format!("{value} is out of range"),
+                "use a value above 0".to_owned(),
+            ))
+        })
+    }
+}
+
+fn describe_range<T: Display>(range: &impl RangeBounds<T>) -> String {
+    use std::ops::Bound::{Excluded, Included, Unbounded};
+    let low = match range.start_bound() {
+        Included(low) => Some(format!("at least {low}")),
+        Excluded(low) => Some(format!("above {low}")),
+        Unbounded => None,
+    };
+    let high = match range.end_bound() {
+        Included(high) => Some(format!("at most {high}")),
+        Excluded(high) => Some(format!("below {high}")),
+        Unbounded => None,
+    };
+    let bounds: Vec<String> = low.into_iter().chain(high).collect();
+    format!("use a value {}", bounds.join(" and "))
+}
+
+fn last(key: &str) -> &str {
+    key.rsplit('.').next().unwrap_or(key)
+}

@@ -1,0 +1,62 @@
+//! What is wrong in a recipe, and where.
+
+use std::fmt;
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// A line of the recipe file, from 1.
+    Line(usize),
+    /// An override given on the command line.
+    Set(String),
+}
+
+/// One mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// Where it is.
+    pub origin: Origin,
+    /// The dotted key; empty if the text itself is not TOML.
+    pub key: String,
+    /// What was found.
+    pub problem: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// All mistakes of a recipe, in the order of their lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecipeError {
+    /// The recipe's name as the user gave it.
+    pub file: String,
+    /// At least one.
+    pub mistakes: Vec<Mistake>,
+}
+
+impl fmt::Display for RecipeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let n = self.mistakes.len();
+        write!(
+            f,
+            "{} has {n} mistake{}",
+            self.file,
+            if n == 1 { "" } else { "s" }
+        )?;
+        for mistake in &self.mistakes {
+            match &mistake.origin {
+                Origin::Line(line) => write!(f, "\n  {}:{line}: ", self.file)?,
+                Origin::Set(set) => write!(f, "\n  --set {set}: ")?,
+            }
+            if !mistake.key.is_empty() {
+                write!(f, "{}: ", mistake.key)?;
+            }
+            write!(f, "{}", mistake.problem)?;
+            if !mistake.remedy.is_empty() {
+                write!(f, " ({})", mistake.remedy)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for RecipeError {}

@@ -1,0 +1,279 @@
+//! The questions a stage asks of its recipe.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::field::{Field, Found};
+use super::mistake::{Mistake, Origin, RecipeError};
+use super::resolved::Resolved;
+use super::tree::{Item, Node, parts};
+use super::{overrides, tree, unknown};
+use crate::error::TrainError;
+
+/// A recipe is a page or two; a file beyond this is not one.
+const MAX_RECIPE_BYTES: u64 = 1 << 20;
+
+/// A recipe being read.
+#[derive(Debug)]
+pub struct Reader {
+    file: String,
+    root: Item,
+    asked: BTreeSet<String>,
+    mistakes: Vec<Mistake>,
+}
+
+impl Reader {
+    /// Reads the file at `path` and applies the overrides.
+    ///
+    /// # Errors
+    /// The file cannot be read or is larger than 1 MB. Mistakes inside it wait for [`Reader::finish`].
+    pub fn open(path: &Path, sets: &[String]) -> Result<Self, TrainError> {
+        let bytes = fs::metadata(path)
+            .map_err(TrainError::io("read", path))?
+            .len();
+        if bytes > MAX_RECIPE_BYTES {
+            let file = path.display().to_string();
+            let mistake = Mistake {
+                origin: Origin::Line(1),
+                key: String::new(),
+                problem: format!("{bytes} bytes long"),
+                remedy: "pass a recipe, not a data file".to_owned(),
+            };
+            let mistakes = vec![mistake];
+            return Err(RecipeError { file, mistakes }.into());
+        }
+        let text = fs::read_to_string(path).map_err(TrainError::io("read", path))?;
+        Ok(Self::parse(&path.display().to_string(), &text, sets))
+    }
+
+    /// Parses `text`; `file` is its name in messages.
+    #[must_use]
+    pub fn parse(file: &str, text: &str, sets: &[String]) -> Self {
+        let (mut root, mut mistakes) = tree::parse(text);
+        mistakes.extend(overrides::apply(&mut root, sets));
+        Self {
+            file: file.to_owned(),
+            root,
+            asked: BTreeSet::new(),
+            mistakes,
+        }
+    }
+
+    /// A number; integers are numbers too. Infinities and NaN are mistakes.
+    pub fn f64(&mut self, key: &str) -> Field<'_, f64> {
+        self.field(key, "a number", 0.0, |node| match node {
+            Node::Float(number) if number.is_finite() => Some(*number),
+            Node::Integer(number) => Some(*number as f64),
+            _ => None,
+        })
+    }
+
+    /// An integer of at least 0.
+    pub fn u64(&mut self, key: &str) -> Field<'_, u64> {
+        self.field(key, "an integer of at least 0", 0, |node| match node {
+            Node::Integer(number) => u64::try_from(*number).ok(),
+            _ => None,
+        })
+    }
+
+    /// An integer of at least 0, as a count or size.
+    pub fn usize(&mut self, key: &str) -> Field<'_, usize> {
+        self.field(key, "an integer of at least 0", 0, |node| match node {
+            Node::Integer(number) => usize::try_from(*number).ok(),
+            _ => None,
+        })
+    }
+
+    /// An integer.
+    pub fn i64(&mut self, key: &str) -> Field<'_, i64> {
+        self.field(key, "an integer", 0, |node| match node {
+            Node::Integer(number) => Some(*number),
+            _ => None,
+        })
+    }
+
+    /// `true` or `false`.
+    pub fn bool(&mut self, key: &str) -> Field<'_, bool> {
+        self.field(key, "true or false", false, |node| match node {
+            Node::Boolean(value) => Some(*value),
+            _ => None,
+        })
+    }
+
+    /// A string.
+    pub fn string(&mut self, key: &str) -> Field<'_, String> {
+        self.field(key, "a string", String::new(), |node| match node {
+            Node::String(text) => Some(text.clone()),
+            _ => None,
+        })
+    }
+
+    /// A non-empty path, as written: relative paths are relative to the working directory.
+    pub fn path(&mut self, key: &str) -> Field<'_, PathBuf> {
+        self.field(key, "a path", PathBuf::new(), |node| match node {
+            Node::String(text) if !text.is_empty() => Some(PathBuf::from(text)),
+            _ => None,
+        })
+    }
+
+    /// One of several words, each standing for a value.
+    ///
+    /// # Panics
+    /// `choices` is empty, which is a mistake of the stage, not of the recipe.
+    pub fn one_of<T: Clone>(&mut self, key: &str, choices: &[(&str, T)]) -> Field<'_, T> {
+        let words: Vec<String> = choices
+            .iter()
+            .map(|(word, _)| format!("{word:?}"))
+            .collect();
+        let expects = words.join(" or ");
+        self.field(key, &expects, choices[0].1.clone(), |node| match node {
+            Node::String(text) => choices
+                .iter()
+                .find(|(word, _)| word == text)
+                .map(|(_, value)| value.clone()),
+            _ => None,
+        })
+    }
+
+    /// A list of strings.
+    pub fn strings(&mut self, key: &str) -> Field<'_, Vec<String>> {
+        self.list(key, "a list of strings", |node| match node {
+            Node::String(text) => Some(text.clone()),
+            _ => None,
+        })
+    }
+
+    /// A list of finite numbers.
+    pub fn f64s(&mut self, key: &str) -> Field<'_, Vec<f64>> {
+        self.list(key, "a list of numbers", |node| match node {
+            Node::Float(number) if number.is_finite() => Some(*number),
+            Node::Integer(number) => Some(*number as f64),
+            _ => None,
+        })
+    }
+
+    /// A list of integers of at least 0.
+    pub fn u64s(&mut self, key: &str) -> Field<'_, Vec<u64>> {
+        self.list(key, "a list of integers of at least 0", |node| match node {
+            Node::Integer(number) => u64::try_from(*number).ok(),
+            _ => None,
+        })
+    }
+
+    /// The keys of the elements of an array of tables (`[[sources]]`): `sources[0]`, `sources[1]`, ...;
+    /// ask on with `format!("{element}.weight")`. The elements' own keys are checked as those of any table.
+    pub fn tables(&mut self, key: &str) -> Field<'_, Vec<String>> {
+        let prefix = key.to_owned();
+        let field = self.field(key, "an array of tables", Vec::new(), |node| match node {
+            Node::Array(items) if items.iter().all(|i| matches!(i.node, Node::Table(_))) => {
+                Some((0..items.len()).map(|i| format!("{prefix}[{i}]")).collect())
+            }
+            _ => None,
+        });
+        field.opened_as(format!("{key}[]"))
+    }
+
+    /// The names in a table whose keys the user chooses, in alphabetical order; ask on with
+    /// `format!("{key}.{name}")`.
+    pub fn names(&mut self, key: &str) -> Field<'_, Vec<String>> {
+        let field = self.field(key, "a table", Vec::new(), |node| match node {
+            Node::Table(entries) => Some(entries.keys().cloned().collect()),
+            _ => None,
+        });
+        field.opened_as(format!("{key}.*"))
+    }
+
+    /// Whether the recipe has this key, for a table that is optional as a whole.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        parts(key).is_some_and(|parts| self.root.find(&parts).is_ok())
+    }
+
+    /// Reports a mistake that only several keys together make, at the line of `key`.
+    pub fn mistake(&mut self, key: &str, problem: impl Into<String>, remedy: impl Into<String>) {
+        let origin = match self.root.find(&parts(key).unwrap_or_default()) {
+            Ok(item) | Err(item) => item.origin.clone(),
+        };
+        self.push(Mistake {
+            origin,
+            key: key.to_owned(),
+            problem: problem.into(),
+            remedy: remedy.into(),
+        });
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    /// Every mistake made in the recipe, unknown keys included, in the order of their lines.
+    pub fn finish(mut self) -> Result<Resolved, RecipeError> {
+        let unknown = unknown::keys(&self.root, &self.asked);
+        self.mistakes.extend(unknown);
+        if self.mistakes.is_empty() {
+            return Ok(Resolved::new(&self.root.node));
+        }
+        self.mistakes
+            .sort_by(|left, right| (&left.origin, &left.key).cmp(&(&right.origin, &right.key)));
+        Err(RecipeError {
+            file: self.file,
+            mistakes: self.mistakes,
+        })
+    }
+
+    /// Notes that `key` is a container whose content is asked for separately, so that its own keys are
+    /// checked one by one.
+    pub(super) fn open_up(&mut self, key: &str, marker: String) {
+        self.asked.remove(key);
+        self.asked.insert(marker);
+    }
+
+    pub(super) fn push(&mut self, mistake: Mistake) {
+        self.mistakes.push(mistake);
+    }
+
+    fn list<T>(
+        &mut self,
+        key: &str,
+        expects: &str,
+        convert: impl Fn(&Node) -> Option<T>,
+    ) -> Field<'_, Vec<T>> {
+        self.field(key, expects, Vec::new(), |node| match node {
+            Node::Array(items) => items.iter().map(|item| convert(&item.node)).collect(),
+            _ => None,
+        })
+    }
+
+    fn field<T>(
+        &mut self,
+        key: &str,
+        expects: &str,
+        placeholder: T,
+        convert: impl FnOnce(&Node) -> Option<T>,
+    ) -> Field<'_, T> {
+        self.asked.insert(key.to_owned());
+        let found = match self.root.find(&parts(key).unwrap_or_default()) {
+            Err(nearest) => Found::Absent(nearest.origin.clone()),
+            Ok(item) => match convert(&item.node) {
+                Some(value) => Found::Value(value, item.origin.clone()),
+                None => {
+                    let mistake = Mistake {
+                        origin: item.origin.clone(),
+                        key: key.to_owned(),
+                        problem: format!("{} is not {expects}", item.node.describe()),
+                        remedy: format!("write {expects}"),
+                    };
+                    self.mistakes.push(mistake);
+                    Found::Reported
+                }
+            },
+        };
+        Field {
+            reader: self,
+            key: key.to_owned(),
+            found,
+            placeholder,
+            expects: format!("<{expects}>"),
+        }
+    }
+}

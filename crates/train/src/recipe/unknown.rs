@@ -1,0 +1,115 @@
+//! Keys nobody asked for, and what their author probably meant.
+
+use std::collections::BTreeSet;
+
+use super::mistake::Mistake;
+use super::tree::{Item, Node, join};
+
+/// Names more different than this share no intention.
+const MIN_SIMILARITY: f64 = 0.75;
+
+/// A mistake for each key of the tree that is not in `asked` nor leads to one that is.
+///
+/// A table nobody asked into is one mistake, not one per key.
+pub(super) fn keys(root: &Item, asked: &BTreeSet<String>) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    visit(root, "", asked, &mut mistakes);
+    mistakes
+}
+
+fn visit(item: &Item, path: &str, asked: &BTreeSet<String>, mistakes: &mut Vec<Mistake>) {
+    match &item.node {
+        Node::Table(entries) => {
+            for (name, entry) in entries {
+                let key = join(path, name);
+                if asked.contains(&key) {
+                    continue;
+                }
+                if leads_to_asked(&key, asked) {
+                    visit(entry, &key, asked, mistakes);
+                } else {
+                    mistakes.push(unknown(entry, path, name, asked));
+                }
+            }
+        }
+        Node::Array(items) => {
+            for (i, element) in items.iter().enumerate() {
+                visit(element, &format!("{path}[{i}]"), asked, mistakes);
+            }
+        }
+        // The stage asks for keys below, but this is a plain value: those keys were reported as missing,
+        // which alone would not tell why.
+        other => mistakes.push(Mistake {
+            origin: item.origin.clone(),
+            key: path.to_owned(),
+            problem: format!("{} where a table belongs", other.describe()),
+            remedy: format!("write a table [{path}]"),
+        }),
+    }
+}
+
+fn leads_to_asked(key: &str, asked: &BTreeSet<String>) -> bool {
+    [".", "["].iter().any(|separator| {
+        let prefix = format!("{key}{separator}");
+        asked
+            .range(prefix.clone()..)
+            .next()
+            .is_some_and(|next| next.starts_with(&prefix))
+    })
+}
+
+fn unknown(item: &Item, table: &str, name: &str, asked: &BTreeSet<String>) -> Mistake {
+    let remedy = match (
+        nearest_here(table, name, asked),
+        elsewhere(table, name, asked),
+    ) {
+        (Some(near), _) => format!("did you mean `{near}`?"),
+        (None, Some(key)) => format!("did you mean `{key}`?"),
+        (None, None) => "remove it".to_owned(),
+    };
+    let kind = match item.node {
+        Node::Table(_) => "table",
+        _ => "key",
+    };
+    Mistake {
+        origin: item.origin.clone(),
+        key: join(table, name),
+        problem: format!("unknown {kind}"),
+        remedy,
+    }
+}
+
+/// The most similar name known in the same table.
+fn nearest_here<'a>(table: &str, name: &str, asked: &'a BTreeSet<String>) -> Option<&'a str> {
+    let prefix = join(table, "");
+    asked
+        .iter()
+        .filter_map(|key| key.strip_prefix(&prefix)?.split(['.', '[']).next())
+        .map(|known| (similarity(known, name), known))
+        .filter(|(similarity, _)| *similarity >= MIN_SIMILARITY)
+        .max_by(|left, right| left.0.total_cmp(&right.0))
+        .map(|(_, known)| known)
+}
+
+/// 1 for equal names; a name that abbreviates the other (`warmup`, `warmup_ratio`) is just similar enough.
+fn similarity(known: &str, name: &str) -> f64 {
+    let (short, long) = if known.len() < name.len() {
+        (known, name)
+    } else {
+        (name, known)
+    };
+    let edits = strsim::normalized_damerau_levenshtein(known, name);
+    if short.len() >= 4 && long.contains(short) {
+        edits.max(MIN_SIMILARITY)
+    } else {
+        edits
+    }
+}
+
+/// The same name in another table.
+fn elsewhere(table: &str, name: &str, asked: &BTreeSet<String>) -> Option<String> {
+    asked
+        .iter()
+        .find(|key| key.rsplit('.').next() == Some(name) && **key != join(table, name))
+        .cloned()
+}

@@ -1,1 +1,21 @@
 //! The micro-world: scenes, renderer, questions, simulated annotator and exact judge.
+
+pub mod config;
+pub mod error;
+pub mod evaluation;
+pub mod kind;
+pub mod place;
+pub mod question;
+pub mod render;
+pub mod scene;
+pub mod text;
+pub mod theme;
+pub mod world;
+
+pub use config::WorldConfig;
+pub use error::WorldError;
+pub use kind::{Colour, Group, Kind, Size};
+pub use place::{Cell, Place};
+pub use scene::{Object, Scene, Split};
+pub use theme::Theme;
+pub use world::World;

@@ -1,0 +1,65 @@
+//! What can go wrong in the micro-world: a configuration that cannot be met, a folder that cannot be
+//! written, a scene file that cannot be read.
+
+use std::path::PathBuf;
+
+use candor_data::DataError;
+
+/// Everything that fails in this crate, with what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum WorldError {
+    /// A field of [`crate::WorldConfig`] has a value the world cannot be built from.
+    #[error("world configuration: `{field}` is {found}; {remedy}")]
+    Config {
+        /// The field's name.
+        field: &'static str,
+        /// What it held.
+        found: String,
+        /// What it must hold.
+        remedy: &'static str,
+    },
+    /// A picture could not be turned into a file.
+    #[error("{path}: encoding the picture failed; {remedy}")]
+    Picture {
+        /// The file that was to be written.
+        path: PathBuf,
+        /// What to do.
+        remedy: &'static str,
+        /// The encoder's own words.
+        #[source]
+        source: image::ImageError,
+    },
+    /// A line of `scenes.jsonl` is not a scene.
+    #[error("{path}:{line}: not a scene; write the folder again with `candor world write`")]
+    Scene {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What the parser found.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A scene that parses but contradicts itself.
+    #[error("{path}:{line}: {found}; write the folder again with `candor world write`")]
+    Inconsistent {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// The contradiction.
+        found: String,
+    },
+    /// Reading `scenes.jsonl` failed.
+    #[error("{path}: cannot be read; check that the data folder is complete")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's own words.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file of the data folder could not be written or read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+}

@@ -1,3 +1,25 @@
-//! The public file formats: one module each, with `parse`, `read`, `render` and `write`.
+//! The public file formats, one module each.
+//!
+//! Every module has `read` and `write` for files, and `parse` and `render` for text; their `path` argument
+//! then only names the text in messages. `write` refuses what `read` would refuse. Fields that a format
+//! allows and candor has no use for are tolerated and dropped. `docs/formats.md` shows an example of each.
 
+pub mod a_okvqa;
+pub mod captions;
+pub mod coco;
+pub mod flickr30k;
+pub mod image_id;
+pub mod images;
+pub mod llava;
+pub mod llava_bench;
+pub mod mmhal;
+pub mod pope;
+pub mod ppo_prompts;
+pub mod preference;
+pub mod preference_log;
+mod rows;
+mod table;
 pub mod text;
+pub mod vqa_v2;
+
+pub use image_id::{ImageId, ImageNames};

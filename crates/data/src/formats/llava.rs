@@ -1,0 +1,93 @@
+//! LLaVA conversations: a JSON list of rows with `id`, optional `image`, and `conversations`.
+//!
+//! The id is not a key here: the public sets give one image's id to several rows. Candor's own sets have
+//! distinct ids, and [`check_unique_ids`] says whether a set has.
+
+use std::path::Path;
+
+use super::rows;
+use super::table::{Fault, Table, fault};
+use super::text::{self, Format};
+use crate::atomic;
+use crate::conversation::{Conversation, turn_fault};
+use crate::error::DataError;
+
+const FORMAT: Format = Format {
+    name: "LLaVA conversations",
+    expected: "a JSON list of conversations",
+};
+
+/// Refuses the second row with the same id.
+///
+/// # Errors
+/// [`DataError::DuplicateId`].
+pub fn check_unique_ids(path: &Path, rows: &[Conversation]) -> Result<(), DataError> {
+    Table::list(path, &FORMAT, rows)
+        .unique("id", |row| row.id.as_str())
+        .map(drop)
+}
+
+/// Refuses a row whose number of `<image>` placeholders is not the number of its images.
+///
+/// # Errors
+/// [`DataError::Field`].
+pub fn check_placeholders(path: &Path, rows: &[Conversation]) -> Result<(), DataError> {
+    let find = |row: &Conversation| {
+        let (expected, found) = (usize::from(row.image.is_some()), row.n_placeholders());
+        if expected == found {
+            return None;
+        }
+        fault(
+            "conversations",
+            format!("found {found} `<image>` in the human turns, expected {expected}"),
+        )
+    };
+    Table::list(path, &FORMAT, rows).each(find).map(drop)
+}
+
+/// What is wrong with a row, if anything is.
+pub(super) fn row_fault(row: &Conversation) -> Option<Fault> {
+    if row.image.as_deref() == Some("") {
+        return fault("image", "found an empty name");
+    }
+    turn_fault(&row.turns)
+}
+
+fn check(table: &Table<'_, Conversation>) -> Result<(), DataError> {
+    table.not_empty()?.each(row_fault).map(drop)
+}
+
+/// Parses the text of a file.
+///
+/// # Errors
+/// [`DataError`] naming row, field and remedy.
+pub fn parse(path: &Path, text: &str) -> Result<Vec<Conversation>, DataError> {
+    let rows = rows::list(path, text, &FORMAT)?;
+    check(&Table::list(path, &FORMAT, &rows))?;
+    Ok(rows)
+}
+
+/// Reads a file.
+///
+/// # Errors
+/// As [`parse`], or the file cannot be read.
+pub fn read(path: &Path) -> Result<Vec<Conversation>, DataError> {
+    parse(path, &text::read(path, &FORMAT)?)
+}
+
+/// The text of a file with these rows.
+///
+/// # Errors
+/// [`DataError`] for rows that [`parse`] would refuse.
+pub fn render(path: &Path, rows: &[Conversation]) -> Result<String, DataError> {
+    check(&Table::list(path, &FORMAT, rows))?;
+    Ok(rows::list_json(rows) + "\n")
+}
+
+/// Writes a file with these rows.
+///
+/// # Errors
+/// As [`render`], or the file cannot be written.
+pub fn write(path: &Path, rows: &[Conversation]) -> Result<(), DataError> {
+    atomic::write(path, render(path, rows)?.as_bytes())
+}

@@ -1,0 +1,118 @@
+//! Prompts of reinforcement learning: LLaVA rows with an optional `caption_type` and `length_bonus`.
+//!
+//! # Reference
+//! Only the first human turn is asked. The reference reads the image number from the file name; here any
+//! name will do.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::table::{Table, fault};
+use super::text::{self, Format};
+use super::{llava, rows};
+use crate::atomic;
+use crate::conversation::{Conversation, Turn, text_or_integer};
+use crate::error::DataError;
+use crate::prompt::{AnswerType, Prompt};
+
+const FORMAT: Format = Format {
+    name: "PPO prompts",
+    expected: "a JSON list of prompts",
+};
+
+/// A row of the file. It repeats the fields of a conversation because flattening would cost the errors the
+/// path of the field.
+#[derive(Clone, Serialize, Deserialize)]
+struct Row {
+    #[serde(deserialize_with = "text_or_integer")]
+    id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    image: Option<String>,
+    conversations: Vec<Turn>,
+    #[serde(default)]
+    caption_type: AnswerType,
+    #[serde(default = "one")]
+    length_bonus: f64,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+impl From<Row> for Prompt {
+    fn from(row: Row) -> Self {
+        Self {
+            conversation: Conversation {
+                id: row.id,
+                image: row.image,
+                turns: row.conversations,
+            },
+            answer_type: row.caption_type,
+            length_bonus: row.length_bonus,
+        }
+    }
+}
+
+impl From<&Prompt> for Row {
+    fn from(prompt: &Prompt) -> Self {
+        let conversation = prompt.conversation.clone();
+        Self {
+            id: conversation.id,
+            image: conversation.image,
+            conversations: conversation.turns,
+            caption_type: prompt.answer_type,
+            length_bonus: prompt.length_bonus,
+        }
+    }
+}
+
+fn check(table: &Table<'_, Prompt>) -> Result<(), DataError> {
+    table
+        .not_empty()?
+        .each(|row| {
+            if !row.length_bonus.is_finite() {
+                let found = format!("found {}, expected a finite number", row.length_bonus);
+                return fault("length_bonus", found);
+            }
+            llava::row_fault(&row.conversation)
+        })
+        .map(drop)
+}
+
+/// Parses the text of a file.
+///
+/// # Errors
+/// [`DataError`] naming row, field and remedy.
+pub fn parse(path: &Path, text: &str) -> Result<Vec<Prompt>, DataError> {
+    let rows: Vec<Row> = rows::list(path, text, &FORMAT)?;
+    let prompts: Vec<Prompt> = rows.into_iter().map(Prompt::from).collect();
+    check(&Table::list(path, &FORMAT, &prompts))?;
+    Ok(prompts)
+}
+
+/// Reads a file.
+///
+/// # Errors
+/// As [`parse`], or the file cannot be read.
+pub fn read(path: &Path) -> Result<Vec<Prompt>, DataError> {
+    parse(path, &text::read(path, &FORMAT)?)
+}
+
+/// The text of a file with these prompts.
+///
+/// # Errors
+/// [`DataError`] for prompts that [`parse`] would refuse.
+pub fn render(path: &Path, prompts: &[Prompt]) -> Result<String, DataError> {
+    check(&Table::list(path, &FORMAT, prompts))?;
+    let rows: Vec<Row> = prompts.iter().map(Row::from).collect();
+    Ok(rows::list_json(&rows) + "\n")
+}
+
+/// Writes a file with these prompts.
+///
+/// # Errors
+/// As [`render`], or the file cannot be written.
+pub fn write(path: &Path, prompts: &[Prompt]) -> Result<(), DataError> {
+    atomic::write(path, render(path, prompts)?.as_bytes())
+}

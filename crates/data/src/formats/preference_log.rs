@@ -1,0 +1,95 @@
+//! Candor's own record of human preferences: JSON lines that keep what the public format loses.
+//!
+//! Both protocol questions, who judged, when, with which seed, and which output stood on the left. Lines
+//! can be appended while people annotate, and a file cut off in its last line still tells which line.
+
+use std::path::Path;
+
+use super::rows;
+use super::table::{Fault, Numbering, Table, fault};
+use super::text::{self, Format};
+use crate::atomic;
+use crate::conversation::turn_fault;
+use crate::error::DataError;
+use crate::preference::Preference;
+
+const FORMAT: Format = Format {
+    name: "Preference log",
+    expected: "JSON lines of comparisons",
+};
+
+/// What is wrong with a comparison, if anything is.
+pub(super) fn row_fault(row: &Preference) -> Option<Fault> {
+    if let Some((field, found)) = turn_fault(&row.turns) {
+        return Some((field, found));
+    }
+    if row.turns.len() % 2 == 0 {
+        return fault(
+            "conversations",
+            "found a last turn of gpt, expected a human turn that the outputs answer",
+        );
+    }
+    if row.preferred().is_none() {
+        return fault(
+            "more_helpful",
+            "missing after a tie in `fewer_hallucinations`",
+        );
+    }
+    if row.image.as_deref() == Some("") {
+        return fault("image", "found an empty name");
+    }
+    None
+}
+
+fn check(table: &Table<'_, Preference>) -> Result<(), DataError> {
+    table
+        .not_empty()?
+        .unique("id", |row| row.id.as_str())?
+        .each(row_fault)
+        .map(drop)
+}
+
+/// Parses the text of a file.
+///
+/// # Errors
+/// [`DataError`] naming row, field and remedy.
+pub fn parse(path: &Path, text: &str) -> Result<Vec<Preference>, DataError> {
+    let (rows, lines) = rows::lines(path, text, &FORMAT)?;
+    check(&Table {
+        path,
+        format: &FORMAT,
+        numbering: Numbering::Lines(&lines),
+        rows: &rows,
+    })?;
+    Ok(rows)
+}
+
+/// Reads a file.
+///
+/// # Errors
+/// As [`parse`], or the file cannot be read.
+pub fn read(path: &Path) -> Result<Vec<Preference>, DataError> {
+    parse(path, &text::read(path, &FORMAT)?)
+}
+
+/// The text of a file with these rows.
+///
+/// # Errors
+/// [`DataError`] for rows that [`parse`] would refuse.
+pub fn render(path: &Path, rows: &[Preference]) -> Result<String, DataError> {
+    check(&Table {
+        path,
+        format: &FORMAT,
+        numbering: Numbering::EveryLine,
+        rows,
+    })?;
+    Ok(rows::lines_json(rows))
+}
+
+/// Writes a file with these rows.
+///
+/// # Errors
+/// As [`render`], or the file cannot be written.
+pub fn write(path: &Path, rows: &[Preference]) -> Result<(), DataError> {
+    atomic::write(path, render(path, rows)?.as_bytes())
+}

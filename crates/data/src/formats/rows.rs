@@ -1,0 +1,252 @@
+//! Rows of a JSON list, of the lists inside a JSON object, of a JSON object by key, and of JSON lines.
+//!
+//! Rows are deserialised one at a time while serde tracks the path, so an error names the row and the field
+//! even where the file is cut off in the middle, and no untyped copy of the file is held.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::path::Path;
+
+use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserializer, Serialize};
+use serde_path_to_error::Track;
+
+use super::text::{Format, empty, fault};
+use crate::error::{DataError, Place, Spot};
+
+/// How far reading came: what an error is put at.
+#[derive(Default)]
+struct Progress {
+    /// Rows read so far.
+    rows: usize,
+    /// The key being read, of an object of rows.
+    key: Option<String>,
+    /// Whether reading is inside the list in question.
+    inside: bool,
+    /// Path of the field inside the row that failed.
+    field: String,
+}
+
+/// One row, with the path tracked.
+struct Row<'p, T>(&'p mut Progress, PhantomData<T>);
+
+impl<'de, T: DeserializeOwned> DeserializeSeed<'de> for Row<'_, T> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        let mut track = Track::new();
+        T::deserialize(serde_path_to_error::Deserializer::new(
+            deserializer,
+            &mut track,
+        ))
+        .inspect_err(|_| self.0.field = track.path().to_string())
+    }
+}
+
+/// A JSON list of rows.
+struct List<'p, T>(&'p mut Progress, PhantomData<T>);
+
+impl<'de, T: DeserializeOwned> DeserializeSeed<'de> for List<'_, T> {
+    type Value = Vec<T>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<T>, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de, T: DeserializeOwned> Visitor<'de> for List<'_, T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of rows")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+        self.0.inside = true;
+        let mut rows = Vec::new();
+        while let Some(row) = list.next_element_seed(Row(self.0, PhantomData))? {
+            rows.push(row);
+            self.0.rows = rows.len();
+        }
+        self.0.inside = false;
+        Ok(rows)
+    }
+}
+
+/// One named list of a JSON object; everything else in the object is skipped.
+struct NamedList<'p, T>(&'p mut Progress, &'static str, PhantomData<T>);
+
+impl<'de, T: DeserializeOwned> Visitor<'de> for NamedList<'_, T> {
+    type Value = Option<Vec<T>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an object with the list `{}`", self.1)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
+        let mut rows = None;
+        while let Some(key) = object.next_key::<String>()? {
+            if key == self.1 {
+                self.0.field.clone_from(&key);
+                rows = Some(object.next_value_seed(List(self.0, PhantomData))?);
+                self.0.field.clear();
+            } else {
+                object.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(rows)
+    }
+}
+
+/// A JSON object whose values are the rows.
+struct Keyed<'p, T>(&'p mut Progress, PhantomData<T>);
+
+impl<'de, T: DeserializeOwned> Visitor<'de> for Keyed<'_, T> {
+    type Value = Vec<(String, T)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of rows by name")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
+        let mut rows = Vec::new();
+        while let Some(key) = object.next_key::<String>()? {
+            self.0.key = Some(key.clone());
+            let row = object.next_value_seed(Row(self.0, PhantomData))?;
+            rows.push((key, row));
+        }
+        Ok(rows)
+    }
+}
+
+/// The rows of a file that is one JSON list.
+pub(super) fn list<T: DeserializeOwned>(
+    path: &Path,
+    text: &str,
+    format: &Format,
+) -> Result<Vec<T>, DataError> {
+    let mut progress = Progress::default();
+    let mut json = serde_json::Deserializer::from_str(text);
+    let outcome = List(&mut progress, PhantomData)
+        .deserialize(&mut json)
+        .and_then(|rows| json.end().map(|()| rows));
+    let rows = outcome.map_err(|error| located(path, &progress, None, &error, format))?;
+    if rows.is_empty() {
+        return Err(empty(path, Place::File, "", format));
+    }
+    Ok(rows)
+}
+
+/// The rows of the list `name` of a file that is an object of lists.
+pub(super) fn named_list<T: DeserializeOwned>(
+    path: &Path,
+    text: &str,
+    format: &Format,
+    name: &'static str,
+) -> Result<Vec<T>, DataError> {
+    let mut progress = Progress::default();
+    let mut json = serde_json::Deserializer::from_str(text);
+    let outcome = (&mut json)
+        .deserialize_map(NamedList(&mut progress, name, PhantomData))
+        .and_then(|rows| json.end().map(|()| rows));
+    let rows = outcome
+        .map_err(|error| located(path, &progress, Some(name), &error, format))?
+        .ok_or_else(|| DataError::Field {
+            spot: Spot::new(path, Place::File, name),
+            found: "missing".into(),
+            remedy: format.remedy().into(),
+        })?;
+    if rows.is_empty() {
+        return Err(empty(path, Place::File, name, format));
+    }
+    Ok(rows)
+}
+
+/// The rows of a file that is an object of rows by key; a repeated key is an error.
+pub(super) fn keyed<T: DeserializeOwned>(
+    path: &Path,
+    text: &str,
+    format: &Format,
+) -> Result<Vec<(String, T)>, DataError> {
+    let mut progress = Progress::default();
+    let mut json = serde_json::Deserializer::from_str(text);
+    let outcome = (&mut json)
+        .deserialize_map(Keyed(&mut progress, PhantomData))
+        .and_then(|rows| json.end().map(|()| rows));
+    let rows = outcome.map_err(|error| located(path, &progress, None, &error, format))?;
+    if rows.is_empty() {
+        return Err(empty(path, Place::File, "", format));
+    }
+    Ok(rows)
+}
+
+fn located(
+    path: &Path,
+    progress: &Progress,
+    list: Option<&'static str>,
+    error: &serde_json::Error,
+    format: &Format,
+) -> DataError {
+    let line = error.line().max(1);
+    let place = match &progress.key {
+        Some(key) => Place::Key(key.clone()),
+        None if progress.inside => Place::Row {
+            list,
+            row: progress.rows,
+            line: Some(line),
+        },
+        None => Place::Line(line),
+    };
+    // Inside a list the name of the list is already in the place.
+    let field = match list {
+        Some(name) if progress.inside && progress.field == name => "",
+        _ => progress.field.as_str(),
+    };
+    fault(path, place, field, error, format)
+}
+
+/// The rows of a file of JSON lines, each with its line number. Blank lines are skipped.
+pub(super) fn lines<T: DeserializeOwned>(
+    path: &Path,
+    text: &str,
+    format: &Format,
+) -> Result<(Vec<T>, Vec<usize>), DataError> {
+    let mut rows = Vec::new();
+    let mut numbers = Vec::new();
+    for (i, line) in text.lines().enumerate() {
+        if line.trim().is_empty() {
+            continue;
+        }
+        let mut progress = Progress::default();
+        let mut json = serde_json::Deserializer::from_str(line);
+        let row = Row(&mut progress, PhantomData)
+            .deserialize(&mut json)
+            .and_then(|row| json.end().map(|()| row))
+            .map_err(|error| fault(path, Place::Line(i + 1), &progress.field, &error, format))?;
+        rows.push(row);
+        numbers.push(i + 1);
+    }
+    if rows.is_empty() {
+        return Err(empty(path, Place::File, "", format));
+    }
+    Ok((rows, numbers))
+}
+
+/// A row as one line of JSON.
+///
+/// # Panics
+/// Never for the row types of this crate: they have string keys only, and no fallible serialiser.
+pub(super) fn row_json<T: Serialize>(row: &T) -> String {
+    serde_json::to_string(row).expect("rows have string keys only")
+}
+
+/// A JSON list with one row on each line, so that row n stands on line n + 2.
+pub(super) fn list_json<T: Serialize>(rows: &[T]) -> String {
+    let rows: Vec<String> = rows.iter().map(row_json).collect();
+    format!("[\n{}\n]", rows.join(",\n"))
+}
+
+/// JSON lines.
+pub(super) fn lines_json<T: Serialize>(rows: &[T]) -> String {
+    rows.iter().map(|row| row_json(row) + "\n").collect()
+}

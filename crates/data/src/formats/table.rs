@@ -1,0 +1,125 @@
+//! What must hold of rows beyond their types: checked alike after reading and before writing.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::hash::Hash;
+use std::path::Path;
+
+use super::text::{Format, empty};
+use crate::error::{DataError, Place, Spot};
+
+/// What is wrong with a row: the field, and what was found in it.
+pub(super) type Fault = (String, String);
+
+/// A fault of one field.
+pub(super) fn fault(field: impl Into<String>, found: impl Into<String>) -> Option<Fault> {
+    Some((field.into(), found.into()))
+}
+
+/// How a row is named in messages.
+pub(super) enum Numbering<'a> {
+    /// By its index in the file's only list.
+    List,
+    /// By its index in the list of this name.
+    Named(&'static str),
+    /// By the line it stands on.
+    Lines(&'a [usize]),
+    /// Each row is one line, without gaps.
+    EveryLine,
+}
+
+/// Rows of a file together with what messages about them need.
+pub(super) struct Table<'a, T> {
+    pub path: &'a Path,
+    pub format: &'a Format,
+    pub numbering: Numbering<'a>,
+    pub rows: &'a [T],
+}
+
+impl<'a, T> Table<'a, T> {
+    /// The rows of a JSON list.
+    pub fn list(path: &'a Path, format: &'a Format, rows: &'a [T]) -> Self {
+        Self {
+            path,
+            format,
+            numbering: Numbering::List,
+            rows,
+        }
+    }
+
+    /// The rows of one list of an object.
+    pub fn named(path: &'a Path, format: &'a Format, list: &'static str, rows: &'a [T]) -> Self {
+        Self {
+            path,
+            format,
+            numbering: Numbering::Named(list),
+            rows,
+        }
+    }
+
+    /// Where row `row` stands.
+    pub fn place(&self, row: usize) -> Place {
+        match self.numbering {
+            Numbering::List => Place::Row {
+                list: None,
+                row,
+                line: None,
+            },
+            Numbering::Named(list) => Place::Row {
+                list: Some(list),
+                row,
+                line: None,
+            },
+            Numbering::Lines(lines) => Place::Line(lines[row]),
+            Numbering::EveryLine => Place::Line(row + 1),
+        }
+    }
+
+    /// Refuses a table without rows.
+    pub fn not_empty(&self) -> Result<&Self, DataError> {
+        let list = match self.numbering {
+            Numbering::Named(list) => list,
+            _ => "",
+        };
+        if self.rows.is_empty() {
+            return Err(empty(self.path, Place::File, list, self.format));
+        }
+        Ok(self)
+    }
+
+    /// Refuses the first row that `find` finds a fault with.
+    pub fn each(&self, find: impl Fn(&T) -> Option<Fault>) -> Result<&Self, DataError> {
+        for (row, value) in self.rows.iter().enumerate() {
+            if let Some((field, found)) = find(value) {
+                return Err(DataError::Field {
+                    spot: Spot::new(self.path, self.place(row), field),
+                    found,
+                    remedy: self.format.remedy().into(),
+                });
+            }
+        }
+        Ok(self)
+    }
+
+    /// Refuses the second row with the same key in `field`.
+    pub fn unique<K: Hash + Eq + Display>(
+        &self,
+        field: &str,
+        key: impl Fn(&'a T) -> K,
+    ) -> Result<&Self, DataError> {
+        let mut first_rows = HashMap::with_capacity(self.rows.len());
+        for (row, value) in self.rows.iter().enumerate() {
+            let id = key(value);
+            if let Some(&first) = first_rows.get(&id) {
+                return Err(DataError::DuplicateId {
+                    spot: Spot::new(self.path, self.place(row), field),
+                    id: id.to_string(),
+                    first: self.place(first),
+                    remedy: "give each row an id of its own, or remove one of the two".into(),
+                });
+            }
+            first_rows.insert(id, row);
+        }
+        Ok(self)
+    }
+}

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use crate::weights::{Init, Weights};
@@ -39,8 +39,16 @@ pub struct LoraConfig {
     pub r: i64,
     /// Numerator of the scale α / r.
     pub lora_alpha: f64,
-    /// Layers that have an adapter, by the last part of their name.
+    /// Layers that have an adapter, by the last part of their name. PEFT may also write one pattern over whole
+    /// names; it becomes an empty list here, and [`Adapter::open`] reads off the tensors what it matched.
+    #[serde(deserialize_with = "names_or_pattern")]
     pub target_modules: Vec<String>,
+    /// Keeps PEFT from adapting the vision tower, whose projections have the same last names.
+    #[serde(default)]
+    pub exclude_modules: Option<String>,
+    /// Other scales for some layers, which candor refuses.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub alpha_pattern: BTreeMap<String, f64>,
     /// `none` is the only kind supported.
     #[serde(default = "no_bias")]
     pub bias: String,
@@ -63,6 +71,8 @@ impl LoraConfig {
             r,
             lora_alpha,
             target_modules: targets.to_vec(),
+            exclude_modules: Some(NOT_THE_TOWER.to_owned()),
+            alpha_pattern: BTreeMap::new(),
             bias: no_bias(),
             lora_dropout: 0.0,
             use_rslora: false,
@@ -77,6 +87,32 @@ impl LoraConfig {
 
 fn no_bias() -> String {
     "none".to_owned()
+}
+
+/// PEFT's pattern for modules that stay as they are.
+const NOT_THE_TOWER: &str = ".*vision_tower.*";
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum NamesOrPattern {
+    Names(Vec<String>),
+    Pattern(#[allow(dead_code)] String), // What it matched is read off the tensors.
+}
+
+fn names_or_pattern<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    Ok(match NamesOrPattern::deserialize(deserializer)? {
+        NamesOrPattern::Names(names) => names,
+        NamesOrPattern::Pattern(_) => Vec::new(),
+    })
+}
+
+/// The name of one of [`TARGETS`] in a decoder block.
+fn target_name(layer: i64, slot: usize) -> String {
+    let part = if slot < 4 { "self_attn" } else { "mlp" };
+    format!(
+        "language_model.model.layers.{layer}.{part}.{}",
+        TARGETS[slot]
+    )
 }
 
 /// The low-rank term of one layer: `scale · (x Aᵀ) Bᵀ`.
@@ -146,13 +182,21 @@ impl Adapter {
     pub fn open(folder: &Path, base: &TextConfig, device: Device) -> Result<Self, ModelError> {
         let path = folder.join("adapter_config.json");
         let text = std::fs::read_to_string(&path).map_err(ModelError::reading(&path))?;
-        let config: LoraConfig = serde_json::from_str(&text).map_err(|e| ModelError::Config {
-            path: path.clone(),
-            problem: e.to_string(),
-            remedy: "expected PEFT's adapter_config.json of a LoRA adapter",
-        })?;
+        let mut config: LoraConfig =
+            serde_json::from_str(&text).map_err(|e| ModelError::Config {
+                path: path.clone(),
+                problem: e.to_string(),
+                remedy: "expected PEFT's adapter_config.json of a LoRA adapter",
+            })?;
         let file = folder.join("adapter_model.safetensors");
         let weights = Weights::open(&file, device, Kind::Float)?;
+        if config.target_modules.is_empty() {
+            let present =
+                |slot: &usize| weights.has(&format!("{}.lora_A.weight", target_name(0, *slot)));
+            let slots = (0..TARGETS.len()).filter(present);
+            config.target_modules = slots.map(|slot| TARGETS[slot].to_owned()).collect();
+            config.exclude_modules = Some(NOT_THE_TOWER.to_owned());
+        }
         Self::build(config, base, weights, &path)
     }
 
@@ -177,6 +221,12 @@ impl Adapter {
                 "expected a LoRA adapter of positive rank without biases",
             ));
         }
+        if !config.alpha_pattern.is_empty() {
+            return Err(refuse(
+                "alpha_pattern gives some layers another scale".to_owned(),
+                "merge the adapter with PEFT, or train one with a single alpha",
+            ));
+        }
         if let Some(unknown) = config
             .target_modules
             .iter()
@@ -196,8 +246,7 @@ impl Adapter {
                     continue;
                 }
                 let [n_in, n_out] = target_size(base, target);
-                let part = if slot < 4 { "self_attn" } else { "mlp" };
-                let name = format!("language_model.model.layers.{layer}.{part}.{target}");
+                let name = target_name(layer, slot);
                 // PEFT draws A with Kaiming's uniform (a = √5), whose standard deviation is 1 / √(3 n_in).
                 let std = (3.0 * n_in as f64).sqrt().recip();
                 let a = weights.take(

@@ -147,7 +147,14 @@ fn canonical_name(name: &str) -> String {
     if name == "lm_head.weight" {
         return "language_model.lm_head.weight".to_owned();
     }
+    // PEFT puts its own two levels in front of the wrapped model's names.
+    let name = name.strip_prefix("base_model.model.").unwrap_or(name);
     let name = name.strip_prefix("model.").unwrap_or(name);
+    if let Some(rest) = name.strip_prefix("vision_tower.") {
+        // Transformers 5 dropped this level.
+        let rest = rest.strip_prefix("vision_model.").unwrap_or(rest);
+        return format!("vision_tower.vision_model.{rest}");
+    }
     let Some(rest) = name.strip_prefix("language_model.") else {
         return name.to_owned();
     };

@@ -1,0 +1,283 @@
+//! Reading golden files and comparing with them; each comparison prints one line of the parity table.
+//!
+//! Tolerances, and why these. Transformers' own float32 logits are 3e-6 to 3e-5 away from its float64 ones
+//! on these models (`logits_float32_noise` in the golden files), and two orders of summation differ by about
+//! as much: 1e-4 leaves room for another CPU's kernels and none for a mistake, whose effect is of the size of
+//! the logits (1 to 4). Gradients pass through every layer twice, so they are compared relative to the
+//! largest entry of the same tensor, at 1e-3.
+
+// Each test file is a program of its own and uses a part of this.
+#![allow(dead_code)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use candor_model::sample::{Batch, Sample};
+use candor_model::{Adapter, Decoding, Llava, Query, Response, generate, tensor_file};
+use tch::{Device, Kind, Tensor};
+
+/// Largest absolute difference of logits, features and log-probabilities.
+pub const ABSOLUTE: f64 = 1e-4;
+/// Largest relative difference of losses and gradients.
+pub const RELATIVE: f64 = 1e-3;
+
+const PAD: i64 = 0;
+/// No id: nothing ends a response before its length does.
+pub const NEVER: i64 = -1;
+/// Tokens that `parity/fixtures/llava.py` generates.
+pub const N_NEW_TOKENS: usize = 24;
+
+/// The tensors of one golden file.
+pub struct Golden {
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl Golden {
+    pub fn open(folder: &Path, file: &str) -> Self {
+        let tensors = tensor_file::read(&folder.join(file)).expect("a golden file");
+        Self { tensors }
+    }
+
+    pub fn get(&self, name: &str) -> &Tensor {
+        self.tensors
+            .get(name)
+            .unwrap_or_else(|| panic!("the golden file has no `{name}`"))
+    }
+
+    pub fn find(&self, name: &str) -> Option<&Tensor> {
+        self.tensors.get(name)
+    }
+
+    /// Rows of a `[batch, len]` i64 tensor where the attention mask says that a token is real.
+    pub fn real_rows(&self, name: &str) -> Vec<Vec<i64>> {
+        let (values, mask) = (rows(self.get(name)), rows(self.get("attention_mask")));
+        let real = |(row, mask): (Vec<i64>, Vec<i64>)| {
+            row.into_iter()
+                .zip(mask)
+                .filter(|&(_, real)| real == 1)
+                .map(|(value, _)| value)
+                .collect()
+        };
+        values.into_iter().zip(mask).map(real).collect()
+    }
+
+    /// The batch as candor builds it from unpadded samples. It must be the batch that transformers was given.
+    pub fn batch(&self) -> Batch {
+        let (ids, labels) = (self.real_rows("input_ids"), self.real_rows("labels"));
+        let samples: Vec<Sample> = ids
+            .into_iter()
+            .zip(labels)
+            .map(|(ids, labels)| Sample {
+                id: "golden".to_owned(),
+                image: None,
+                ids,
+                labels,
+            })
+            .collect();
+        let batch = Batch::new(&samples.iter().collect::<Vec<_>>(), 0, Device::Cpu);
+        assert_eq!(&batch.ids, self.get("input_ids"), "padding differs");
+        batch
+    }
+
+    /// Names and values of the gradients.
+    pub fn gradients(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.tensors
+            .iter()
+            .filter_map(|(name, tensor)| Some((name.strip_prefix("grad.")?, tensor)))
+    }
+}
+
+pub fn golden_folder(case: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(case)
+}
+
+/// The prompts of `generate.safetensors` without their padding, each with the features of its own images.
+pub fn queries(model: &Llava, golden: &Golden) -> Vec<Query> {
+    let features = model.image_features(golden.get("pixel_values"));
+    let per_image = model.config().n_image_tokens();
+    let mut next_image = 0;
+    golden
+        .real_rows("input_ids")
+        .into_iter()
+        .map(|ids| {
+            let placeholders = ids
+                .iter()
+                .filter(|&&id| id == model.config().image_token_index)
+                .count();
+            let n_images = (placeholders / per_image) as i64;
+            let own = features.narrow(0, next_image, n_images);
+            next_image += n_images;
+            Query {
+                ids,
+                features: (n_images > 0).then_some(own),
+            }
+        })
+        .collect()
+}
+
+/// The most likely responses; `eos` may be [`NEVER`].
+pub fn greedy(
+    model: &Llava,
+    adapter: Option<&Adapter>,
+    queries: &[Query],
+    batch_rows: usize,
+    eos: i64,
+) -> Vec<Response> {
+    let decoding = Decoding {
+        max_new_tokens: N_NEW_TOKENS,
+        temperature: 0.0,
+        top_p: 1.0,
+        eos,
+    };
+    generate(model, adapter, queries, 1, batch_rows, decoding, |_, _| {
+        unreachable!("greedy decoding draws nothing")
+    })
+}
+
+/// Compares ids exactly and log-probabilities to [`ABSOLUTE`].
+pub fn assert_responses(case: &str, what: &str, found: &[Response], golden: &Golden, part: &str) {
+    let ids = rows(golden.get(&format!("{part}.new_ids")));
+    let logprobs =
+        Vec::<Vec<f64>>::try_from(golden.get(&format!("{part}.logprobs"))).expect("a matrix");
+    assert_eq!(found.len(), ids.len());
+    let mut worst = 0.0_f64;
+    for (row, response) in found.iter().enumerate() {
+        let len = response.ids.len();
+        assert_eq!(response.ids, ids[row][..len], "{case}: {what}, row {row}");
+        assert!(
+            ids[row][len..].iter().all(|&id| id == PAD),
+            "{case}: {what}, row {row} ends too early"
+        );
+        assert_eq!(response.logprobs.len(), len);
+        for (found, expected) in response.logprobs.iter().zip(&logprobs[row]) {
+            worst = worst.max((f64::from(*found) - expected).abs());
+        }
+    }
+    report(case, &format!("{what}: ids identical; logprobs"), worst);
+    assert!(
+        worst <= ABSOLUTE,
+        "{case}: {what}: log-probabilities differ by {worst}"
+    );
+}
+
+pub fn open_model(case: &str) -> Llava {
+    Llava::open(&golden_folder(case), Device::Cpu, Kind::Float).expect("the checkpoint opens")
+}
+
+/// A `[batch, len]` i64 tensor as rows.
+pub fn rows(tensor: &Tensor) -> Vec<Vec<i64>> {
+    Vec::<Vec<i64>>::try_from(tensor).expect("a matrix of i64")
+}
+
+/// Largest absolute difference, and the same relative to the largest expected entry.
+pub fn difference(found: &Tensor, expected: &Tensor) -> (f64, f64) {
+    assert_eq!(found.size(), expected.size());
+    let largest = |t: &Tensor| t.to_kind(Kind::Double).abs().max().double_value(&[]);
+    let absolute = largest(&(found.detach() - expected));
+    // NaN compares as false everywhere, so it would pass any test that asks "too far?".
+    assert!(absolute.is_finite(), "not a number");
+    (
+        absolute,
+        absolute / largest(expected).max(f64::MIN_POSITIVE),
+    )
+}
+
+/// Prints a line of the parity table and fails beyond [`ABSOLUTE`].
+pub fn assert_absolute(case: &str, what: &str, found: &Tensor, expected: &Tensor) {
+    let (absolute, relative) = difference(found, expected);
+    report_relative(case, what, absolute, relative);
+    assert!(absolute <= ABSOLUTE, "{case}: {what} differs by {absolute}");
+}
+
+/// Prints a line of the parity table and fails beyond [`RELATIVE`].
+pub fn assert_relative(case: &str, what: &str, found: &Tensor, expected: &Tensor) {
+    let (absolute, relative) = difference(found, expected);
+    report_relative(case, what, absolute, relative);
+    assert!(
+        relative <= RELATIVE,
+        "{case}: {what} differs by {relative} of its size"
+    );
+}
+
+/// Compares the gradient of every trainable tensor; one line with the largest differences of all.
+///
+/// A tensor that the loss does not reach must have no gradient here either. The bias of a key projection
+/// moves all scores of a row alike, so its gradient is zero in exact arithmetic and rounding noise on both
+/// sides: it must be a hundred-thousandth of the model's largest gradient at most.
+pub fn assert_gradients<'a>(
+    case: &str,
+    what: &str,
+    golden: &Golden,
+    parameters: impl Iterator<Item = (&'a String, &'a Tensor)>,
+    golden_name: impl Fn(&str) -> String,
+) {
+    let expected: BTreeMap<&str, &Tensor> = golden.gradients().collect();
+    let largest = |t: &Tensor| t.abs().max().double_value(&[]);
+    let noise = expected.values().map(|t| largest(t)).fold(0.0, f64::max) * 1e-5;
+    let (mut worst_absolute, mut worst_relative, mut n_compared) = (0.0_f64, 0.0_f64, 0);
+    for (name, parameter) in parameters {
+        let gradient = parameter.grad();
+        let Some(expected) = expected.get(golden_name(name).as_str()) else {
+            let reached = gradient.defined() && largest(&gradient) > 0.0;
+            assert!(
+                !reached,
+                "{case}: `{name}` has a gradient, and has none in the reference"
+            );
+            continue;
+        };
+        assert!(gradient.defined(), "{case}: `{name}` has no gradient");
+        n_compared += 1;
+        let (absolute, relative) = difference(&gradient, expected);
+        worst_absolute = worst_absolute.max(absolute);
+        if name.ends_with("k_proj.bias") {
+            assert!(
+                largest(&gradient) <= noise && largest(expected) <= noise,
+                "{case}: `{name}` is not noise"
+            );
+            continue;
+        }
+        assert!(
+            relative <= RELATIVE,
+            "{case}: the gradient of `{name}` differs by {relative} of its size"
+        );
+        worst_relative = worst_relative.max(relative);
+    }
+    assert_eq!(
+        n_compared,
+        expected.len(),
+        "{case}: every gradient of the reference is compared"
+    );
+    report_relative(
+        case,
+        &format!("{what} of {n_compared} tensors"),
+        worst_absolute,
+        worst_relative,
+    );
+}
+
+fn report_relative(case: &str, what: &str, absolute: f64, relative: f64) {
+    println!("parity: {case} {what} max_abs={absolute:.1e} rel={relative:.1e}");
+}
+
+/// Prints a line of the parity table that has no scale to be relative to.
+pub fn report(case: &str, what: &str, absolute: f64) {
+    println!("parity: {case} {what} max_abs={absolute:.1e}");
+}
+
+/// Logits at real positions, `[n_real, vocab]`.
+pub fn at_real_positions(golden: &Golden, logits: &Tensor) -> Tensor {
+    let mask = golden.get("attention_mask").eq(1);
+    logits
+        .masked_select(&mask.unsqueeze(-1))
+        .reshape([-1, logits.size()[2]])
+}
+
+/// Mean cross-entropy of the batch's targets given final hidden states.
+pub fn loss(model: &Llava, batch: &Batch, hidden: &Tensor) -> Tensor {
+    model
+        .decoder()
+        .logits(&batch.at_positions(hidden))
+        .cross_entropy_for_logits(&batch.targets)
+}

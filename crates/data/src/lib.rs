@@ -10,9 +10,11 @@ pub mod error;
 pub mod facts;
 pub mod formats;
 pub mod image;
+pub mod mixture;
 pub mod preference;
 pub mod prompt;
 pub mod random;
+pub mod sources;
 
 pub use conversation::{Conversation, IMAGE_PLACEHOLDER, Speaker, Turn};
 pub use error::{DataError, Place, Spot};

@@ -63,3 +63,58 @@ impl StopSignal {
         self.requested.load(Ordering::SeqCst)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use signal_hook::low_level::raise;
+
+    use super::*;
+
+    /// Set in the child processes of these tests: signals are the process's, so each test needs its own.
+    const CHILD: &str = "CANDOR_TEST_STOP_CHILD";
+
+    fn exit_code_of_child(test: &str) -> Option<i32> {
+        let status = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", test, "--nocapture"])
+            .env(CHILD, "1")
+            .status()
+            .unwrap();
+        status.code()
+    }
+
+    #[test]
+    fn a_first_signal_only_sets_the_flag() {
+        if std::env::var_os(CHILD).is_some() {
+            let signal = StopSignal::install().unwrap();
+            assert!(!signal.requested());
+            raise(SIGTERM).unwrap();
+            assert!(signal.requested());
+            raise(SIGINT).unwrap();
+            assert!(StopSignal::install().unwrap().requested());
+            std::process::exit(42);
+        }
+        let code = exit_code_of_child("stop::tests::a_first_signal_only_sets_the_flag");
+        assert_eq!(code, Some(42));
+    }
+
+    #[test]
+    fn a_second_interrupt_ends_the_process() {
+        if std::env::var_os(CHILD).is_some() {
+            let _signal = StopSignal::install().unwrap();
+            raise(SIGINT).unwrap();
+            raise(SIGINT).unwrap();
+            std::process::exit(42);
+        }
+        let code = exit_code_of_child("stop::tests::a_second_interrupt_ends_the_process");
+        assert_eq!(code, Some(EXIT_INTERRUPTED));
+    }
+
+    #[test]
+    fn a_detached_flag_is_its_own() {
+        let (one, other) = (StopSignal::detached(), StopSignal::detached());
+        one.clone().request();
+        assert!(one.requested() && !other.requested());
+    }
+}

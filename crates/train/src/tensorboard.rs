@@ -182,3 +182,43 @@ fn varint(out: &mut Vec<u8>, mut value: u64) {
     }
     out.push(value as u8);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Records written by TensorBoard 2.21's own protobuf classes and checksum, at wall time 1.5.
+    const SCALARS: &str = "31000000000000009d8383e909000000000000f83f10ac022a230a0b0a046c6f7373150000803e\
+                           0a140a0d6576616c2f6163637572616379150000003f3a080754";
+    const VERSION: &str =
+        "1800000000000000a37f4b2209000000000000f83f1a0d627261696e2e4576656e743a322a28646c";
+    const START: &str = "0f000000000000006d532b0909000000000000f83f10153a020801768d7cfc";
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn records_are_those_tensorboard_writes() {
+        let values = [("loss".to_owned(), 0.25), ("eval/accuracy".to_owned(), 0.5)];
+        assert_eq!(hex(&record(&scalar_event(1.5, 300, &values))), SCALARS);
+        assert_eq!(hex(&record(&version_event(1.5))), VERSION);
+        assert_eq!(hex(&record(&session_start_event(1.5, 21))), START);
+    }
+
+    #[test]
+    fn each_start_sorts_after_the_ones_before_even_if_the_clock_went_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let future = dir
+            .path()
+            .join("events.out.tfevents.9999999999.0004.candor");
+        std::fs::write(&future, "").unwrap();
+        let first = EventWriter::create(dir.path(), None).unwrap().path;
+        let second = EventWriter::create(dir.path(), Some(3)).unwrap().path;
+        assert_eq!(
+            first.file_name().unwrap(),
+            "events.out.tfevents.9999999999.0005.candor"
+        );
+        assert!(future < first && first < second);
+    }
+}

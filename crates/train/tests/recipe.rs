@@ -1,0 +1,288 @@
+//! Recipes: everything wrong is reported at once, with line and key.
+
+use candor_train::recipe::{Reader, RecipeError, Resolved, changed_keys};
+
+#[derive(Debug, PartialEq)]
+struct Stage {
+    seed: u64,
+    learning_rate: f64,
+    warmup_ratio: Option<f64>,
+    schedule: &'static str,
+    image_size: usize,
+    sources: Vec<(String, f64)>,
+    limits: Vec<(String, u64)>,
+}
+
+fn read(text: &str, sets: &[&str]) -> Result<(Stage, Resolved), RecipeError> {
+    let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
+    let mut recipe = Reader::parse("r.toml", text, &sets);
+    let seed = recipe.u64("seed").required();
+    let learning_rate = recipe.f64("optimizer.learning_rate").positive().required();
+    let warmup_ratio = recipe
+        .f64("optimizer.warmup_ratio")
+        .within(0.0..=1.0)
+        .optional();
+    let choices = [("constant", "constant"), ("cosine", "cosine")];
+    let schedule = recipe.one_of("optimizer.schedule", &choices).required();
+    let image_size = recipe.usize("model.image_size").within(8..=1024).required();
+    let sources = recipe
+        .tables("data.sources")
+        .required()
+        .iter()
+        .map(|source| {
+            let file = recipe.string(&format!("{source}.file")).required();
+            (file, recipe.f64(&format!("{source}.weight")).required())
+        })
+        .collect();
+    let limits = recipe
+        .names("limits")
+        .optional()
+        .unwrap_or_default()
+        .into_iter()
+        .map(|name| {
+            let limit = recipe.u64(&format!("limits.{name}")).required();
+            (name, limit)
+        })
+        .collect();
+    let resolved = recipe.finish()?;
+    let stage = Stage {
+        seed,
+        learning_rate,
+        warmup_ratio,
+        schedule,
+        image_size,
+        sources,
+        limits,
+    };
+    Ok((stage, resolved))
+}
+
+const GOOD: &str = r#"seed = 7
+
+[optimizer]
+learning_rate = 1e-4
+schedule = "cosine"
+
+[model]
+image_size = 32
+
+[[data.sources]]
+file = "a.json"
+weight = 1
+
+[[data.sources]]
+file = "b.json"
+weight = 0.5
+
+[limits]
+images = 3
+"#;
+
+#[test]
+fn a_good_recipe_reads() {
+    let (stage, _) = read(GOOD, &[]).unwrap();
+    let expected = Stage {
+        seed: 7,
+        learning_rate: 1e-4,
+        warmup_ratio: None,
+        schedule: "cosine",
+        image_size: 32,
+        sources: vec![("a.json".into(), 1.0), ("b.json".into(), 0.5)],
+        limits: vec![("images".into(), 3)],
+    };
+    assert_eq!(stage, expected);
+}
+
+#[test]
+fn all_mistakes_come_at_once_in_line_order() {
+    let text = r#"seeds = 7
+
+[optimizer]
+learning_rate = "fast"
+schedule = "cosin"
+warmup = 0.03
+
+[model]
+image_size = 4
+
+[[data.sources]]
+file = "a.json"
+weight = 1
+wieght = 2
+
+[lora]
+rank = 8
+"#;
+    let error = read(text, &[]).unwrap_err().to_string();
+    let expected = r#"r.toml has 8 mistakes
+  r.toml:1: seed: missing (add `seed = <an integer of at least 0>`)
+  r.toml:1: seeds: unknown key (did you mean `seed`?)
+  r.toml:4: optimizer.learning_rate: the string "fast" is not a number (write a number)
+  r.toml:5: optimizer.schedule: the string "cosin" is not "constant" or "cosine" (write "constant" or "cosine")
+  r.toml:6: optimizer.warmup: unknown key (did you mean `warmup_ratio`?)
+  r.toml:9: model.image_size: 4 is out of range (use a value at least 8 and at most 1024)
+  r.toml:14: data.sources[0].wieght: unknown key (did you mean `weight`?)
+  r.toml:16: lora: unknown table (remove it)"#;
+    assert_eq!(error, expected);
+}
+
+#[test]
+fn a_missing_key_points_at_its_table() {
+    let text = GOOD.replace("schedule = \"cosine\"\n", "");
+    let error = read(&text, &[]).unwrap_err();
+    assert_eq!(error.mistakes.len(), 1);
+    let said = error.to_string();
+    assert!(
+        said.contains("r.toml:3: optimizer.schedule: missing"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_missing_table_and_a_value_in_place_of_a_table_are_told() {
+    let text = GOOD.replace("[model]\nimage_size = 32\n", "");
+    let said = read(&text, &[]).unwrap_err().to_string();
+    assert!(
+        said.contains("r.toml:1: model.image_size: missing"),
+        "{said}"
+    );
+
+    let text = GOOD
+        .replace("[model]\nimage_size = 32\n", "")
+        .replace("seed = 7", "seed = 7\nmodel = 3");
+    let said = read(&text, &[]).unwrap_err().to_string();
+    assert!(
+        said.contains("r.toml:2: model: the integer 3 where a table belongs"),
+        "{said}"
+    );
+
+    let text = GOOD
+        .replace("[limits]\nimages = 3", "")
+        .replace("seed = 7", "seed = 7\nlimits = 3");
+    let said = read(&text, &[]).unwrap_err().to_string();
+    assert!(
+        said.contains("1 mistake\n  r.toml:2: limits: the integer 3 is not a table"),
+        "{said}"
+    );
+}
+
+#[test]
+fn broken_syntax_is_reported_with_its_line() {
+    let text = GOOD.replace("image_size = 32", "image_size = = 32");
+    let said = read(&text, &[]).unwrap_err().to_string();
+    assert!(said.contains("r.toml:8: not TOML"), "{said}");
+}
+
+#[test]
+fn numbers_that_are_none_are_refused() {
+    for bad in [
+        "nan",
+        "inf",
+        "-1.0",
+        "0",
+        "9223372036854775808",
+        "true",
+        "2020-01-01",
+    ] {
+        let text = GOOD.replace("1e-4", bad);
+        let error = read(&text, &[]).unwrap_err();
+        assert!(
+            error
+                .mistakes
+                .iter()
+                .any(|m| m.key == "optimizer.learning_rate"),
+            "{bad}: {error}"
+        );
+    }
+}
+
+#[test]
+fn overrides_replace_add_and_reach_into_arrays() {
+    let sets = [
+        "optimizer.learning_rate=3e-5",
+        "optimizer.schedule=constant",
+        "optimizer.warmup_ratio = 0.1",
+        "data.sources[1].weight=2",
+        "limits={ words = 4 }",
+        "data.sources[0].file='x=y.json'",
+    ];
+    let (stage, resolved) = read(GOOD, &sets).unwrap();
+    assert!((stage.learning_rate - 3e-5).abs() < 1e-12);
+    assert_eq!(
+        (stage.schedule, stage.warmup_ratio),
+        ("constant", Some(0.1))
+    );
+    assert_eq!(
+        stage.sources,
+        [("x=y.json".to_owned(), 1.0), ("b.json".to_owned(), 2.0)]
+    );
+    assert_eq!(stage.limits, [("words".to_owned(), 4)]);
+    assert!(resolved.to_text().contains("words = 4"));
+}
+
+#[test]
+fn a_wrong_override_names_itself() {
+    for (set, said) in [
+        ("optimizer.learning_rate", "there is no `=`"),
+        ("optimizer..x=1", "not a dotted key"),
+        ("optimizer.learning_rat=1", "did you mean `learning_rate`?"),
+        ("optimizer.learning_rate=-1", "-1 is out of range"),
+        ("data.sources[9].weight=1", "fewer elements"),
+        ("data.sources.weight=1", "an array, not a table"),
+        ("seed.x=1", "not a table or an array"),
+    ] {
+        let error = read(GOOD, &[set]).unwrap_err().to_string();
+        assert!(error.contains(&format!("--set {set}: ")), "{error}");
+        assert!(error.contains(said), "{error}");
+    }
+}
+
+#[test]
+fn a_key_in_the_wrong_table_is_pointed_to_the_right_one() {
+    let text = GOOD.replace("seed = 7", "seed = 7\nimage_size = 32");
+    let said = read(&text, &[]).unwrap_err().to_string();
+    assert!(
+        said.contains("image_size: unknown key (did you mean `model.image_size`?)"),
+        "{said}"
+    );
+}
+
+#[test]
+fn joint_mistakes_are_the_stages_own() {
+    let mut recipe = Reader::parse("r.toml", "a = 1\nb = 2\n", &[]);
+    let (a, b) = (recipe.u64("a").required(), recipe.u64("b").required());
+    if a < b {
+        recipe.mistake("b", "larger than a", "lower it");
+    }
+    let said = recipe.finish().unwrap_err().to_string();
+    assert_eq!(
+        said,
+        "r.toml has 1 mistake\n  r.toml:2: b: larger than a (lower it)"
+    );
+}
+
+#[test]
+fn the_resolved_text_reads_back_to_the_same_recipe() {
+    let (stage, resolved) = read(GOOD, &["seed=9"]).unwrap();
+    let (again, resolved_again) = read(&resolved.to_text(), &[]).unwrap();
+    assert_eq!(stage, again);
+    assert_eq!(resolved.to_text(), resolved_again.to_text());
+    let derived = resolved.with_derived("n_steps", 120).to_text();
+    assert!(derived.contains("[derived]\nn_steps = 120"), "{derived}");
+}
+
+#[test]
+fn changed_keys_are_found_and_free_ones_are_not() {
+    let (_, then) = read(GOOD, &[]).unwrap();
+    let (_, now) = read(
+        GOOD,
+        &["seed=8", "optimizer.warmup_ratio=0.5", "limits.images=4"],
+    )
+    .unwrap();
+    let changes = changed_keys(&then.to_text(), &now.to_text(), &["limits.images"]);
+    assert_eq!(
+        changes,
+        ["optimizer.warmup_ratio: absent -> 0.5", "seed: 7 -> 8"]
+    );
+    assert!(changed_keys(&then.to_text(), &then.to_text(), &[]).is_empty());
+}

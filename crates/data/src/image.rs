@@ -6,6 +6,8 @@
 mod batch;
 mod config;
 mod decode;
+mod jpeg;
+mod jpeg;
 mod processor;
 mod resize;
 

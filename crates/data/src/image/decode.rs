@@ -4,15 +4,17 @@
 //! trained behind: alpha is dropped and not blended, grey is repeated, 16-bit colour keeps its high byte,
 //! 16-bit grey is clipped at 255. Like Pillow's `open`, the EXIF orientation is not applied.
 //!
-//! Not known here: colour profiles are ignored, and a CMYK JPEG goes through the decoder's own conversion,
-//! which was not compared with Pillow's.
+//! Not known here: colour profiles are ignored, and a JPEG in printing colours goes through the conversion
+//! of the `image` crate, which was not compared with Pillow's.
 
 use std::fs::File;
 use std::io::{Cursor, Read as _};
 use std::path::Path;
 
-use ::image::{DynamicImage, ImageDecoder as _, ImageReader, Limits, RgbImage};
+use ::image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, Limits, RgbImage};
 
+use super::jpeg;
+use super::jpeg::{self, Jpeg};
 use crate::error::DataError;
 
 /// Bounds on a picture, checked before it is decoded.
@@ -41,45 +43,67 @@ impl Default for ImageLimits {
 /// allow, [`DataError::Image`] if it has more pixels, none, or is not a whole JPEG or PNG.
 pub fn decode(path: &Path, limits: &ImageLimits) -> Result<RgbImage, DataError> {
     let bytes = read_bounded(path, limits.max_bytes)?;
-    let refuse = |found: String, remedy: &'static str| DataError::Image {
-        path: path.to_path_buf(),
-        found,
-        remedy: remedy.into(),
+    let outcome = if bytes.starts_with(&JPEG_START) {
+        match jpeg::decode(&bytes, limits.max_pixels) {
+            Ok(Jpeg::Picture(picture)) => Ok(picture),
+            Ok(Jpeg::TooLarge(width, height)) => Err(Fault::Pixels(width, height)),
+            Ok(Jpeg::Printing) => decode_other(&bytes, limits),
+            Err(found) => Err(Fault::Damaged(found)),
+        }
+    } else {
+        decode_other(&bytes, limits)
     };
-    let damaged = |error: ::image::ImageError| {
-        refuse(
-            format!("not a readable JPEG or PNG: {error}"),
-            "replace the file by a whole JPEG or PNG, or remove the rows that name it",
-        )
-    };
-    let mut reader = ImageReader::new(Cursor::new(bytes.as_slice()))
+    outcome.map_err(|fault| {
+        let (found, remedy) = match fault {
+            Fault::Damaged(found) => (
+                format!("not a readable JPEG or PNG: {found}"),
+                "replace the file by a whole JPEG or PNG, or remove the rows that name it",
+            ),
+            Fault::Pixels(width, height) => (
+                format!(
+                    "{width} x {height} pixels, expected 1 to {}",
+                    limits.max_pixels
+                ),
+                "scale the picture down, or raise the limit on pixels",
+            ),
+        };
+        DataError::Image {
+            path: path.to_path_buf(),
+            found,
+            remedy: remedy.into(),
+        }
+    })
+}
+
+/// What every JPEG starts with: the start of the image and the first byte of the next marker.
+const JPEG_START: [u8; 3] = [0xFF, 0xD8, 0xFF];
+
+enum Fault {
+    Damaged(String),
+    Pixels(u32, u32),
+}
+
+impl From<::image::ImageError> for Fault {
+    fn from(error: ::image::ImageError) -> Self {
+        Self::Damaged(error.to_string())
+    }
+}
+
+fn decode_other(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, Fault> {
+    let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
-        .map_err(|error| damaged(error.into()))?;
-    // The bounds on pixels are ours, below; this one keeps a decoder's own buffers in proportion to them.
+        .map_err(|error| Fault::Damaged(error.to_string()))?;
+    // The bound on pixels is ours, below; this one keeps a decoder's own buffers in proportion to it.
     let mut decoder_limits = Limits::no_limits();
     decoder_limits.max_alloc = Some(limits.max_pixels.saturating_mul(16).max(1 << 20));
     reader.limits(decoder_limits);
-    let decoder = reader.into_decoder().map_err(damaged)?;
+    let decoder = reader.into_decoder()?;
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
-    if pixels > limits.max_pixels {
-        return Err(refuse(
-            format!(
-                "{width} x {height} pixels, more than the limit of {}",
-                limits.max_pixels
-            ),
-            "scale the picture down, or raise the limit on pixels",
-        ));
+    if pixels == 0 || pixels > limits.max_pixels {
+        return Err(Fault::Pixels(width, height));
     }
-    if pixels == 0 {
-        return Err(refuse(
-            format!("{width} x {height} pixels"),
-            "replace the file by a picture, or remove the rows that name it",
-        ));
-    }
-    DynamicImage::from_decoder(decoder)
-        .map(to_rgb_like_pillow)
-        .map_err(damaged)
+    Ok(DynamicImage::from_decoder(decoder).map(to_rgb_like_pillow)?)
 }
 
 fn read_bounded(path: &Path, max_bytes: u64) -> Result<Vec<u8>, DataError> {

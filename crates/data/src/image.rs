@@ -7,7 +7,6 @@ mod batch;
 mod config;
 mod decode;
 mod jpeg;
-mod jpeg;
 mod processor;
 mod resize;
 

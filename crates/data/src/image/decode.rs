@@ -11,9 +11,8 @@ use std::fs::File;
 use std::io::{Cursor, Read as _};
 use std::path::Path;
 
-use ::image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, Limits, RgbImage};
+use ::image::{DynamicImage, ImageDecoder as _, ImageReader, Limits, RgbImage};
 
-use super::jpeg;
 use super::jpeg::{self, Jpeg};
 use crate::error::DataError;
 

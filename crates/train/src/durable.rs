@@ -1,7 +1,8 @@
 //! Steps that survive a power cut: synced files, synced folders, renames.
 //!
 //! A rename is durable only once the folder that holds the name is synced, and it must not come before the
-//! data it names: hence the order file, folder, rename, parent folder everywhere in this crate.
+//! data it names: hence the order file, folder, rename, parent folder everywhere in this crate. Single files
+//! are `candor_data::atomic`'s; this is for folders.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -19,18 +20,6 @@ pub(crate) fn sync_dir(dir: &Path) -> Result<(), TrainError> {
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), TrainError> {
     fs::rename(from, to).map_err(TrainError::io("rename", from))?;
     to.parent().map_or(Ok(()), sync_dir)
-}
-
-/// Writes a file beside, syncs it and renames it over `path`.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".partial");
-    let beside = PathBuf::from(beside);
-    fs::write(&beside, bytes).map_err(TrainError::io("write", &beside))?;
-    File::open(&beside)
-        .and_then(|file| file.sync_all())
-        .map_err(TrainError::io("sync", &beside))?;
-    rename(&beside, path)
 }
 
 /// Syncs every file and folder below `dir`, and `dir` itself.

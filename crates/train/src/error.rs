@@ -20,6 +20,10 @@ pub enum TrainError {
         source: std::io::Error,
     },
 
+    /// A file could not be written as a whole.
+    #[error(transparent)]
+    Data(#[from] candor_data::DataError),
+
     /// The recipe has mistakes; all of them are listed.
     #[error(transparent)]
     Recipe(#[from] RecipeError),

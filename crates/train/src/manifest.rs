@@ -5,6 +5,7 @@
 //! changes a step, name, size or hash, which is then found to disagree.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -161,11 +162,12 @@ fn hash(path: &Path) -> std::io::Result<String> {
         }
         hash.update(&buffer[..n]);
     }
-    Ok(hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    let mut hexadecimal = String::with_capacity(64);
+    for byte in hash.finalize() {
+        // Writing to a String cannot fail.
+        let _ = write!(hexadecimal, "{byte:02x}");
+    }
+    Ok(hexadecimal)
 }
 
 fn damage(file: &Path, problem: impl Into<String>) -> Damage {

@@ -152,7 +152,8 @@ impl AdamW {
     #[must_use = "check that the norm is finite before the step"]
     pub fn clip_grad_norm(&mut self, max_norm: f64) -> f64 {
         tch::no_grad(|| {
-            let mut grads: Vec<Tensor> = self.grads().collect();
+            let mut grads: Vec<Tensor> =
+                self.parameters.iter().filter_map(Parameter::grad).collect();
             if grads.is_empty() {
                 return 0.0;
             }
@@ -176,8 +177,7 @@ impl AdamW {
         let config = self.config;
         tch::no_grad(|| {
             for parameter in &mut self.parameters {
-                let grad = parameter.value.grad();
-                if grad.defined() {
+                if let Some(grad) = parameter.grad() {
                     parameter.update(&grad, lr, &config);
                 }
             }
@@ -251,16 +251,22 @@ impl AdamW {
         }
         Ok(())
     }
-
-    fn grads(&self) -> impl Iterator<Item = Tensor> {
-        self.parameters
-            .iter()
-            .map(|p| p.value.grad())
-            .filter(Tensor::defined)
-    }
 }
 
 impl Parameter {
+    /// The gradient, or `None` if the parameter never took part in a loss.
+    ///
+    /// A parameter that once did has a zero gradient in later steps without it, see the module's head. In a
+    /// resumed run that gradient does not exist yet; it must be zero there too, or the resumed run would
+    /// skip an update that the uninterrupted one makes.
+    fn grad(&self) -> Option<Tensor> {
+        let grad = self.value.grad();
+        if grad.defined() {
+            return Some(grad);
+        }
+        (self.n_updates > 0).then(|| self.value.detach().zeros_like())
+    }
+
     fn update(&mut self, grad: &Tensor, lr: f64, config: &AdamWConfig) {
         self.n_updates += 1;
         let lr = lr * self.lr_multiplier;

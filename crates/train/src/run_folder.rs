@@ -14,6 +14,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
+use candor_data::atomic;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -78,7 +79,7 @@ impl RunFolder {
                 resume_command: options.resume_command.to_owned(),
             });
         }
-        durable::write(
+        atomic::write(
             &options.dir.join("resolved.toml"),
             options.resolved.as_bytes(),
         )?;
@@ -169,7 +170,7 @@ impl RunFolder {
     /// # Errors
     /// The file cannot be written.
     pub fn write_sample(&self, name: &str, bytes: &[u8]) -> Result<(), TrainError> {
-        durable::write(&self.dir.join("samples").join(name), bytes)
+        Ok(atomic::write(&self.dir.join("samples").join(name), bytes)?)
     }
 
     /// Writes the checkpoint after `step` updates; `write` adds the model's and the optimizer's files.
@@ -180,7 +181,7 @@ impl RunFolder {
         &mut self,
         step: u64,
         data_position: Value,
-        stage: Value,
+        stage_state: Value,
         write: impl FnOnce(&CheckpointWriter) -> Result<(), TrainError>,
     ) -> Result<PathBuf, TrainError> {
         // Synced first: a checkpoint must never be more durable than the lines it counts on.
@@ -189,7 +190,7 @@ impl RunFolder {
             step,
             data_position,
             metrics_bytes,
-            stage,
+            stage: stage_state,
         };
         self.checkpoints.save(&state, write)
     }

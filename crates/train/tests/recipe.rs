@@ -167,6 +167,26 @@ fn a_missing_table_and_a_value_in_place_of_a_table_are_told() {
 }
 
 #[test]
+fn a_chosen_name_must_be_addressable() {
+    let text = GOOD.replace("images = 3", "\"images.v1\" = 3");
+    let said = read(&text, &[]).unwrap_err().to_string();
+    assert!(
+        said.contains("1 mistake\n") && said.contains("\"images.v1\" has a dot"),
+        "{said}"
+    );
+}
+
+#[test]
+fn lines_count_past_characters_of_several_bytes() {
+    let text = GOOD.replace("seed = 7", "# größer, 更多\nseed = -7");
+    let said = read(&text, &[]).unwrap_err().to_string();
+    assert!(
+        said.contains("r.toml:2: seed: the integer -7 is not"),
+        "{said}"
+    );
+}
+
+#[test]
 fn broken_syntax_is_reported_with_its_line() {
     let text = GOOD.replace("image_size = 32", "image_size = = 32");
     let said = read(&text, &[]).unwrap_err().to_string();

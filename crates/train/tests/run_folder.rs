@@ -41,7 +41,7 @@ fn run(folder: &mut RunFolder, mut step: u64, mut weight: f64, end: u64, every: 
         folder
             .log_timing(step, &Timings { step, secs: 0.1 })
             .unwrap();
-        if step % every == 0 {
+        if step.is_multiple_of(every) {
             folder
                 .save_checkpoint(step, json!(step), json!(null), |files| {
                     files.bytes("weight", &weight.to_le_bytes())
@@ -63,6 +63,11 @@ fn resume(dir: &Path) -> (RunFolder, u64, f64) {
         )
     });
     (folder, step, weight)
+}
+
+/// A folder in memory where there is one: these runs sync thousands of times.
+fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
 }
 
 fn event_files(dir: &Path) -> usize {
@@ -189,12 +194,12 @@ proptest! {
         garbage in "[a-z{\"]{0,8}",
     ) {
         let end = 12;
-        let whole = tempfile::tempdir().unwrap();
+        let whole = scratch();
         let mut folder = RunFolder::start(&options(whole.path(), "seed = 1\n")).unwrap();
         run(&mut folder, 0, 0.0, end, every);
         drop(folder);
 
-        let killed = tempfile::tempdir().unwrap();
+        let killed = scratch();
         let dir = killed.path();
         drop(RunFolder::start(&options(dir, "seed = 1\n")).unwrap());
         for n in &deaths {

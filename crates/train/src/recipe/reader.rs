@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::field::{Field, Found};
 use super::mistake::{Mistake, Origin, RecipeError};
 use super::resolved::Resolved;
-use super::tree::{Item, Node, parts};
+use super::tree::{Item, Node, Part, parts};
 use super::{overrides, tree, unknown};
 use crate::error::TrainError;
 
@@ -181,6 +181,14 @@ impl Reader {
             Node::Table(entries) => Some(entries.keys().cloned().collect()),
             _ => None,
         });
+        let plain = |name: &String| matches!(parts(name).as_deref(), Some([Part::Key(_)]));
+        let field = field.check(|names| match names.iter().find(|name| !plain(name)) {
+            None => Ok(()),
+            Some(name) => Err((
+                format!("the name {name:?} has a dot or a bracket"),
+                "choose a plain name".to_owned(),
+            )),
+        });
         field.opened_as(format!("{key}.*"))
     }
 
@@ -254,9 +262,10 @@ impl Reader {
         self.asked.insert(key.to_owned());
         let found = match self.root.find(&parts(key).unwrap_or_default()) {
             Err(nearest) => Found::Absent(nearest.origin.clone()),
-            Ok(item) => match convert(&item.node) {
-                Some(value) => Found::Value(value, item.origin.clone()),
-                None => {
+            Ok(item) => {
+                if let Some(value) = convert(&item.node) {
+                    Found::Value(value, item.origin.clone())
+                } else {
                     let mistake = Mistake {
                         origin: item.origin.clone(),
                         key: key.to_owned(),
@@ -266,7 +275,7 @@ impl Reader {
                     self.mistakes.push(mistake);
                     Found::Reported
                 }
-            },
+            }
         };
         Field {
             reader: self,

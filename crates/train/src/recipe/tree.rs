@@ -204,9 +204,8 @@ pub(super) fn join(path: &str, key: &str) -> String {
 
 fn line_at(text: &str, span: Option<Range<usize>>) -> Origin {
     let start = span.map_or(0, |span| span.start).min(text.len());
-    let n_breaks = text.as_bytes()[..start]
-        .iter()
-        .filter(|&&b| b == b'\n')
+    let n_lines = text.as_bytes()[..start]
+        .split(|&byte| byte == b'\n')
         .count();
-    Origin::Line(n_breaks + 1)
+    Origin::Line(n_lines)
 }

@@ -19,18 +19,16 @@ pub enum WorldError {
         remedy: &'static str,
     },
     /// A picture could not be turned into a file.
-    #[error("{path}: encoding the picture failed; {remedy}")]
+    #[error("{}: encoding the picture failed; this is a bug, please report it with the seed", path.display())]
     Picture {
         /// The file that was to be written.
         path: PathBuf,
-        /// What to do.
-        remedy: &'static str,
         /// The encoder's own words.
         #[source]
         source: image::ImageError,
     },
-    /// A line of `scenes.jsonl` is not a scene.
-    #[error("{path}:{line}: not a scene; write the folder again with `candor world write`")]
+    /// A line of `scenes.jsonl` or `world.json` is not what this version writes.
+    #[error("{}:{line}: not a scene; write the folder again with `candor world write`", path.display())]
     Scene {
         /// The file.
         path: PathBuf,
@@ -41,7 +39,7 @@ pub enum WorldError {
         source: serde_json::Error,
     },
     /// A scene that parses but contradicts itself.
-    #[error("{path}:{line}: {found}; write the folder again with `candor world write`")]
+    #[error("{}:{line}: {found}; write the folder again with `candor world write`", path.display())]
     Inconsistent {
         /// The file.
         path: PathBuf,
@@ -50,9 +48,9 @@ pub enum WorldError {
         /// The contradiction.
         found: String,
     },
-    /// Reading `scenes.jsonl` failed.
-    #[error("{path}: cannot be read; check that the data folder is complete")]
-    Read {
+    /// A file of the folder cannot be read or written.
+    #[error("{}: cannot be read or written; check the path, its rights and the free space", path.display())]
+    File {
         /// The file.
         path: PathBuf,
         /// The system's own words.

@@ -1,4 +1,9 @@
-//! The evaluation sets.
+//! The evaluation sets, all on scenes that occur nowhere else, all worded like the training data.
+
+pub mod chair;
+pub mod llava_bench;
+pub mod mmhal;
+pub mod pope;
 
 /// Fewest evaluation scenes the sets can be drawn from.
 pub const MIN_SCENES: usize = 150;

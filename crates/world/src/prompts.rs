@@ -1,0 +1,137 @@
+//! Prompts for comparisons and for reinforcement learning, and the facts that go with their pictures.
+
+use candor_data::DataError;
+use candor_data::conversation::Conversation;
+use candor_data::facts::FactBook;
+use candor_data::formats::ImageNames;
+use candor_data::prompt::{AnswerType, Prompt};
+use candor_data::random::{Stream, stream};
+use candor_data::sources::{Reasoning, SHORT_ANSWER_PROMPT, a_okvqa};
+use rand::RngExt as _;
+
+use crate::config::WorldConfig;
+use crate::question::{DESCRIBE, Question};
+use crate::scene::Scene;
+use crate::sft::{choice_row, exchange};
+use crate::text::choice::MultipleChoice;
+use crate::text::{answer, caption, choice, describe, vqa};
+
+/// Of the prompts that are not multiple choice or yes/no, the part that asks for a description.
+const DESCRIBES: f64 = 0.7;
+
+/// Prompts whose answers are compared: LLaVA rows, the answer GPT-4-like as in the real set.
+#[must_use]
+pub fn preference(config: &WorldConfig, scenes: &[Scene]) -> Vec<Conversation> {
+    let mut rows = Vec::new();
+    for scene in scenes {
+        for index in 0..config.n_prompts_per_scene {
+            let rng = &mut stream(config.seed, "world.preference", &[scene.id, index as u64]);
+            let id = format!("preference-{}-{index}", scene.id);
+            rows.push(general(config, scene, id, rng));
+        }
+    }
+    rows
+}
+
+/// A description, or a question with a true sentence for an answer.
+fn general(config: &WorldConfig, scene: &Scene, id: String, rng: &mut Stream) -> Conversation {
+    if !rng.random_bool(DESCRIBES)
+        && let Some(question) = vqa::draw_question(scene, rng)
+        && let Some(text) = answer::full(scene, &question)
+    {
+        return exchange(id, scene, &question.text(), &text);
+    }
+    let asked = DESCRIBE[rng.random_range(0..DESCRIBE.len())];
+    let description = describe::gpt4_like(scene, config.false_additions, rng);
+    exchange(id, scene, asked, &description.text)
+}
+
+/// Prompts for PPO: the first of a scene is general; the second asks for one of four options or for yes or
+/// no; further ones are general again, since facts know one set of rationales a picture.
+///
+/// # Errors
+/// What the wording of multiple-choice questions refuses, which for these rows is nothing.
+pub fn rl(config: &WorldConfig, scenes: &[Scene]) -> Result<Vec<Prompt>, DataError> {
+    let mut rows = Vec::new();
+    for scene in scenes {
+        for index in 0..config.n_prompts_per_scene {
+            let rng = &mut stream(config.seed, "world.rl", &[scene.id, index as u64]);
+            let id = format!("rl-{}-{index}", scene.id);
+            let (conversation, answer_type) = match index {
+                1 if scene.id % 2 == 0 => with_options(config, scene, id, rng)?,
+                1 => yes_or_no(config, scene, id, rng),
+                _ => (general(config, scene, id, rng), AnswerType::General),
+            };
+            rows.push(Prompt {
+                conversation,
+                answer_type,
+                length_bonus: 1.0,
+            });
+        }
+    }
+    Ok(rows)
+}
+
+fn options(config: &WorldConfig, scene: &Scene) -> Option<MultipleChoice> {
+    choice::draw(scene, &mut stream(config.seed, "world.choice", &[scene.id]))
+}
+
+/// Worded by the same code as the training rows.
+fn with_options(
+    config: &WorldConfig,
+    scene: &Scene,
+    id: String,
+    rng: &mut Stream,
+) -> Result<(Conversation, AnswerType), DataError> {
+    let Some(item) = options(config, scene) else {
+        return Ok((general(config, scene, id, rng), AnswerType::General));
+    };
+    let row = choice_row(scene, "train", &item);
+    let mut rows = a_okvqa(&[row], &ImageNames::coco_2017(), Reasoning::After, config.seed)?;
+    Ok(match rows.pop() {
+        Some(conversation) => (
+            Conversation { id, ..conversation },
+            AnswerType::Option(item.correct),
+        ),
+        None => (general(config, scene, id, rng), AnswerType::General),
+    })
+}
+
+fn yes_or_no(
+    config: &WorldConfig,
+    scene: &Scene,
+    id: String,
+    rng: &mut Stream,
+) -> (Conversation, AnswerType) {
+    let Some(question) = vqa::exists(scene, rng) else {
+        return (general(config, scene, id, rng), AnswerType::General);
+    };
+    let asked = format!("{}\n{SHORT_ANSWER_PROMPT}", question.text());
+    if answer::yes_no(scene, &question) == Some(true) {
+        (exchange(id, scene, &asked, "Yes"), AnswerType::Yes)
+    } else {
+        (exchange(id, scene, &asked, "No"), AnswerType::No)
+    }
+}
+
+/// Captions of every picture, rationales of those with a multiple-choice question.
+#[must_use]
+pub fn facts<'a>(config: &WorldConfig, scenes: impl IntoIterator<Item = &'a Scene>) -> FactBook {
+    let mut book = FactBook::new();
+    for scene in scenes {
+        let rng = &mut stream(config.seed, "world.facts", &[scene.id]);
+        let entry = book.entry(&scene.image);
+        entry.captions = caption::facts(scene, rng);
+        if let Some(item) = options(config, scene) {
+            entry.rationale = item.rationales.to_vec();
+            entry.rationale.push(item.verdict());
+        }
+    }
+    book
+}
+
+/// Asks the judge's question of a row: what its first human turn says.
+#[must_use]
+pub fn question_of(conversation: &Conversation) -> Question {
+    conversation.query().map_or(Question::Open, Question::parse)
+}

@@ -1,0 +1,155 @@
+//! The training files: grounding-free rows of the paper's four sources, the two extra ones, pretraining.
+
+use candor_data::conversation::{Conversation, Turn};
+use candor_data::formats::{ImageId, a_okvqa, flickr30k, vqa_v2};
+use candor_data::random::stream;
+use rand::RngExt as _;
+
+use crate::config::WorldConfig;
+use crate::question::DESCRIBE;
+use crate::scene::Scene;
+use crate::text::{caption, checklist, choice, describe, verify, vqa};
+
+/// People who answered a VQA question or wrote a direct answer, as in the public sets.
+const N_PEOPLE: u64 = 10;
+
+/// A row of one question and one answer.
+#[must_use]
+pub fn exchange(id: String, scene: &Scene, asked: &str, answered: &str) -> Conversation {
+    Conversation {
+        id,
+        image: Some(scene.image.clone()),
+        turns: vec![Turn::human(format!("<image>\n{asked}")), Turn::gpt(answered)],
+    }
+}
+
+/// One whole true caption a scene; the human turn is the picture alone.
+#[must_use]
+pub fn pretraining(config: &WorldConfig, scenes: &[Scene]) -> Vec<Conversation> {
+    let row = |scene: &Scene| {
+        let rng = &mut stream(config.seed, "world.pretrain", &[scene.id]);
+        Conversation {
+            id: format!("pretrain-{}", scene.id),
+            image: Some(scene.image.clone()),
+            turns: vec![Turn::human("<image>"), Turn::gpt(caption::whole(scene, rng))],
+        }
+    };
+    scenes.iter().map(row).collect()
+}
+
+/// GPT-4-like descriptions, and how many have 0, 1 and 2 false objects.
+#[must_use]
+pub fn descriptions(config: &WorldConfig, scenes: &[Scene]) -> (Vec<Conversation>, [usize; 3]) {
+    let mut counts = [0; 3];
+    let mut rows = Vec::with_capacity(scenes.len());
+    for scene in scenes {
+        let rng = &mut stream(config.seed, "world.describe", &[scene.id]);
+        let asked = DESCRIBE[rng.random_range(0..DESCRIBE.len())];
+        let description = describe::gpt4_like(scene, config.false_additions, rng);
+        counts[description.false_kinds.len().min(2)] += 1;
+        rows.push(exchange(format!("describe-{}", scene.id), scene, asked, &description.text));
+    }
+    (rows, counts)
+}
+
+/// VQA-v2 questions and annotations; the pictures are named, not numbered.
+#[must_use]
+pub fn vqa_pairs(
+    config: &WorldConfig,
+    scenes: &[Scene],
+) -> (Vec<vqa_v2::Question>, Vec<vqa_v2::Annotation>) {
+    let (mut questions, mut annotations) = (Vec::new(), Vec::new());
+    for scene in scenes {
+        let rng = &mut stream(config.seed, "world.vqa", &[scene.id]);
+        let items = vqa::draw(scene, config, config.n_vqa_per_scene, rng);
+        for (item, number) in items.into_iter().zip(0..) {
+            // COCO's way: the image's number with three more digits.
+            let question_id = scene.id * 1000 + number;
+            let image_id = ImageId::Name(scene.image.clone());
+            let answer = |answer_id| vqa_v2::Answer {
+                answer: item.answer.clone(),
+                answer_confidence: Some("yes".into()),
+                answer_id,
+            };
+            questions.push(vqa_v2::Question {
+                image_id: image_id.clone(),
+                question: item.question.text(),
+                question_id,
+            });
+            annotations.push(vqa_v2::Annotation {
+                question_id,
+                image_id,
+                question_type: item.question_type(),
+                answer_type: item.answer_type().to_owned(),
+                answers: (1..=N_PEOPLE).map(answer).collect(),
+                multiple_choice_answer: Some(item.answer.clone()),
+            });
+        }
+    }
+    (questions, annotations)
+}
+
+/// The A-OKVQA row of a multiple-choice question.
+#[must_use]
+pub fn choice_row(scene: &Scene, split: &str, item: &choice::MultipleChoice) -> a_okvqa::Question {
+    let right = item.options[item.correct.index()].clone();
+    a_okvqa::Question {
+        split: split.to_owned(),
+        image_id: ImageId::Name(scene.image.clone()),
+        question_id: format!("choice-{}", scene.id),
+        question: item.ask.text(),
+        choices: item.options.clone(),
+        correct_choice_idx: Some(item.correct.index()),
+        direct_answers: vec![right; N_PEOPLE as usize],
+        difficult_direct_answer: Some(false),
+        rationales: item.rationales.to_vec(),
+    }
+}
+
+/// One multiple-choice question a scene.
+#[must_use]
+pub fn choices(config: &WorldConfig, scenes: &[Scene]) -> Vec<a_okvqa::Question> {
+    let row = |scene: &Scene| {
+        let rng = &mut stream(config.seed, "world.choice", &[scene.id]);
+        Some(choice_row(scene, "train", &choice::draw(scene, rng)?))
+    };
+    scenes.iter().filter_map(row).collect()
+}
+
+/// Five short true captions a scene.
+#[must_use]
+pub fn short_captions(config: &WorldConfig, scenes: &[Scene]) -> Vec<flickr30k::Caption> {
+    let mut rows = Vec::with_capacity(scenes.len() * caption::PER_IMAGE);
+    for scene in scenes {
+        let rng = &mut stream(config.seed, "world.short_caption", &[scene.id]);
+        for index in 0..caption::PER_IMAGE as u32 {
+            rows.push(flickr30k::Caption {
+                image: scene.image.clone(),
+                index,
+                text: caption::short(scene, rng),
+            });
+        }
+    }
+    rows
+}
+
+/// One checklist a scene.
+#[must_use]
+pub fn checklists(config: &WorldConfig, scenes: &[Scene]) -> Vec<Conversation> {
+    let row = |scene: &Scene| {
+        let rng = &mut stream(config.seed, "world.checklist", &[scene.id]);
+        checklist::conversation(scene, rng)
+    };
+    scenes.iter().map(row).collect()
+}
+
+/// One statement a scene, to be checked against facts; the next scene lends its picture now and then.
+#[must_use]
+pub fn verifications(config: &WorldConfig, scenes: &[Scene]) -> Vec<Conversation> {
+    let others = scenes.iter().cycle().skip(1);
+    let row = |(scene, other): (&Scene, &Scene)| {
+        let rng = &mut stream(config.seed, "world.verify", &[scene.id]);
+        verify::conversation(scene, other, rng)
+    };
+    scenes.iter().zip(others).map(row).collect()
+}

@@ -5,8 +5,8 @@
 //! continues where the one before stopped: a source with a small share is seen whole before any of its rows
 //! comes again, and a source with a large share repeats within the epoch only after all its rows were seen.
 //!
-//! The order is a function of (seed, names, sizes, shares) alone; adding a source does not reorder the
-//! others among themselves. A [`Position`] is two numbers and a fingerprint: nothing else needs saving.
+//! The order is a function of (seed, names, sizes, shares) alone; adding a source does not change
+//! which rows of the others an epoch has. A [`Position`] is two numbers and a fingerprint: nothing else needs saving.
 
 use std::fmt::Write as _;
 

@@ -63,7 +63,10 @@ mod tests {
         };
         let good = row(vec![Turn::human("q"), Turn::gpt("a")]);
         let bad = row(vec![Turn::human("q")]);
-        assert_eq!(descriptions(vec![good.clone()]).unwrap(), [good.clone()]);
+        assert_eq!(
+            descriptions(vec![good.clone()]).unwrap(),
+            std::slice::from_ref(&good)
+        );
         let message = descriptions(vec![good, bad]).unwrap_err().to_string();
         assert!(
             message.contains("source descriptions, row 1, field `conversations`"),

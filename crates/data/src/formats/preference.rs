@@ -59,6 +59,7 @@ mod number {
     use super::{Deserialize, Deserializer, Side, Unexpected};
     use serde::{Serializer, de::Error as _};
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
     pub(super) fn serialize<S: Serializer>(side: &Side, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u8(side.index() as u8 + 1)
     }

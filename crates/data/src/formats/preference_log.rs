@@ -23,7 +23,7 @@ pub(super) fn row_fault(row: &Preference) -> Option<Fault> {
     if let Some((field, found)) = turn_fault(&row.turns) {
         return Some((field, found));
     }
-    if row.turns.len() % 2 == 0 {
+    if row.turns.len().is_multiple_of(2) {
         return fault(
             "conversations",
             "found a last turn of gpt, expected a human turn that the outputs answer",

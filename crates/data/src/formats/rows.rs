@@ -115,6 +115,7 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for Keyed<'_, T> {
             let row = object.next_value_seed(Row(self.0, PhantomData))?;
             rows.push((key, row));
         }
+        self.0.key = None;
         Ok(rows)
     }
 }

@@ -12,6 +12,7 @@ use crate::error::{DataError, Place, Spot};
 pub(super) type Fault = (String, String);
 
 /// A fault of one field.
+#[expect(clippy::unnecessary_wraps, reason = "callers answer with it")]
 pub(super) fn fault(field: impl Into<String>, found: impl Into<String>) -> Option<Fault> {
     Some((field.into(), found.into()))
 }

@@ -63,9 +63,8 @@ pub fn read(path: &Path, format: &Format) -> Result<String, DataError> {
     }
     let mut text = String::from_utf8(content).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
-        let line = 1 + error.as_bytes()[..good]
-            .iter()
-            .filter(|&&b| b == b'\n')
+        let line = error.as_bytes()[..good]
+            .split(|&byte| byte == b'\n')
             .count();
         DataError::Syntax {
             spot: Spot::new(path, Place::Line(line), ""),

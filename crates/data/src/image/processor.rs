@@ -10,7 +10,7 @@ use std::path::Path;
 use ::image::{Rgb, RgbImage, imageops};
 
 use super::config;
-use super::resize::bicubic;
+use super::resize::{Part, bicubic, bicubic_part};
 use crate::atomic;
 use crate::error::DataError;
 
@@ -165,9 +165,13 @@ impl ImageProcessor {
                 (f64::from(self.size) * f64::from(long) / f64::from(short)) as u32
             }
         };
-        let resized = bicubic(picture, scaled(width), scaled(height));
-        let left = (resized.width() - self.size) / 2;
-        let top = (resized.height() - self.size) / 2;
-        imageops::crop_imm(&resized, left, top, self.size, self.size).to_image()
+        let (width, height) = (scaled(width), scaled(height));
+        let centre = Part {
+            left: (width - self.size) / 2,
+            top: (height - self.size) / 2,
+            width: self.size,
+            height: self.size,
+        };
+        bicubic_part(picture, width, height, &centre)
     }
 }

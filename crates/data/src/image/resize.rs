@@ -10,6 +10,8 @@
 //! The cubic convolution kernel with a = −0.5 (Keys 1981). When shrinking, kernel and support are stretched
 //! by the scale, which is what keeps out aliasing.
 
+use std::ops::Range;
+
 use ::image::RgbImage;
 
 /// Fractional bits of a weight: 32 less 8 for a sample and 2 for the overshoot of the kernel.
@@ -18,18 +20,34 @@ const CHANNELS: usize = 3;
 /// Half the width of the kernel.
 const SUPPORT: f64 = 2.0;
 
-/// Resizes to `width` × `height`; a side that already fits is not resampled.
+/// A rectangle of the resized picture.
+pub(super) struct Part {
+    pub left: u32,
+    pub top: u32,
+    pub width: u32,
+    pub height: u32,
+}
+
+/// Resizes to `width` × `height`.
 pub(super) fn bicubic(picture: &RgbImage, width: u32, height: u32) -> RgbImage {
+    let whole = Part {
+        left: 0,
+        top: 0,
+        width,
+        height,
+    };
+    bicubic_part(picture, width, height, &whole)
+}
+
+/// A part of the picture resized to `width` × `height`. The rest is not computed, so a crop of a picture
+/// one pixel high and thousands wide takes no more memory than any other.
+pub(super) fn bicubic_part(picture: &RgbImage, width: u32, height: u32, part: &Part) -> RgbImage {
     let (source_width, source_height) = (picture.width() as usize, picture.height() as usize);
-    let (target_width, target_height) = (width as usize, height as usize);
-    let mut samples = picture.as_raw().clone();
-    if source_width != target_width {
-        samples = resample_rows(&samples, source_width, target_width);
-    }
-    if source_height != target_height {
-        samples = resample_columns(&samples, target_width, source_height, target_height);
-    }
-    RgbImage::from_raw(width, height, samples).expect("three bytes for each pixel")
+    let columns = windows(source_width, width, part.left..part.left + part.width);
+    let rows = windows(source_height, height, part.top..part.top + part.height);
+    let narrow = resample_rows(picture.as_raw(), source_width, &columns);
+    let samples = resample_columns(&narrow, columns.len(), &rows);
+    RgbImage::from_raw(part.width, part.height, samples).expect("three bytes for each pixel")
 }
 
 /// The weights of one target position: source positions `first..first + weights.len()`.
@@ -38,13 +56,13 @@ struct Window {
     weights: Vec<i32>,
 }
 
-fn windows(source: usize, target: usize) -> Vec<Window> {
-    let scale = source as f64 / target as f64;
+fn windows(source: usize, target: u32, wanted: Range<u32>) -> Vec<Window> {
+    let scale = source as f64 / f64::from(target);
     let stretch = scale.max(1.0);
     let support = SUPPORT * stretch;
-    (0..target)
+    wanted
         .map(|position| {
-            let centre = (position as f64 + 0.5) * scale;
+            let centre = (f64::from(position) + 0.5) * scale;
             let first = (centre - support + 0.5).max(0.0) as usize;
             let end = ((centre + support + 0.5) as usize).min(source);
             let raw: Vec<f64> = (first..end)
@@ -80,11 +98,10 @@ fn to_byte(sum: i32) -> u8 {
 
 const HALF: i32 = 1 << (FRACTION_BITS - 1);
 
-fn resample_rows(samples: &[u8], source: usize, target: usize) -> Vec<u8> {
-    let windows = windows(source, target);
-    let mut resampled = Vec::with_capacity(samples.len() / source * target);
-    for row in samples.chunks_exact(source * CHANNELS) {
-        for window in &windows {
+fn resample_rows(samples: &[u8], source_width: usize, windows: &[Window]) -> Vec<u8> {
+    let mut resampled = Vec::with_capacity(samples.len() / source_width * windows.len());
+    for row in samples.chunks_exact(source_width * CHANNELS) {
+        for window in windows {
             let pixels = row[window.first * CHANNELS..].chunks_exact(CHANNELS);
             let mut sums = [HALF; CHANNELS];
             for (pixel, &weight) in pixels.zip(&window.weights) {
@@ -98,11 +115,11 @@ fn resample_rows(samples: &[u8], source: usize, target: usize) -> Vec<u8> {
     resampled
 }
 
-fn resample_columns(samples: &[u8], width: usize, source: usize, target: usize) -> Vec<u8> {
+fn resample_columns(samples: &[u8], width: usize, windows: &[Window]) -> Vec<u8> {
     let n_row = width * CHANNELS;
-    let mut resampled = Vec::with_capacity(n_row * target);
+    let mut resampled = Vec::with_capacity(n_row * windows.len());
     let mut sums = vec![0; n_row];
-    for window in &windows(source, target) {
+    for window in windows {
         sums.fill(HALF);
         let rows = samples[window.first * n_row..].chunks_exact(n_row);
         for (row, &weight) in rows.zip(&window.weights) {
@@ -129,6 +146,21 @@ mod tests {
             assert_eq!(resized.dimensions(), (width, height));
             assert!(resized.pixels().all(|pixel| pixel.0 == [0, 128, 255]));
         }
+    }
+
+    #[test]
+    fn the_same_size_is_the_same_picture_and_a_part_is_a_part() {
+        let picture = RgbImage::from_fn(9, 7, |x, y| Rgb([(x * 28) as u8, (y * 36) as u8, 255]));
+        assert_eq!(bicubic(&picture, 9, 7), picture);
+        let whole = bicubic(&picture, 20, 5);
+        let part = Part {
+            left: 6,
+            top: 1,
+            width: 9,
+            height: 3,
+        };
+        let cut = ::image::imageops::crop_imm(&whole, 6, 1, 9, 3).to_image();
+        assert_eq!(bicubic_part(&picture, 20, 5, &part), cut);
     }
 
     /// Written with Pillow 13.0: `Image.fromarray(a).resize((4, 4), Image.BICUBIC)` of an 8 × 2 ramp

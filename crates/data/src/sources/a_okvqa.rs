@@ -62,16 +62,17 @@ fn pick_rationale(question: &Question, row: usize, seed: u64) -> Option<&str> {
 }
 
 fn asked(question: &Question, reasoning: Reasoning) -> String {
-    let options: String = Choice::ALL
+    let options = Choice::ALL
         .iter()
         .zip(&question.choices)
-        .map(|(choice, text)| format!("{}. {text}\n", choice.letter()))
-        .collect();
+        .map(|(choice, text)| format!("{}. {text}", choice.letter()))
+        .collect::<Vec<String>>()
+        .join("\n");
     let instruction = match reasoning {
         Reasoning::After => "Choose the letter of the correct option, then say why.",
         Reasoning::Before => "Think it through first, then name the correct option by its letter.",
     };
-    format!("{}\n{options}{instruction}", question.question)
+    format!("{}\n{options}\n{instruction}", question.question)
 }
 
 fn answered(

@@ -1,0 +1,481 @@
+//! A small valid text of every format, and what its damages must be answered with.
+
+use std::path::Path;
+
+use candor_data::DataError;
+use candor_data::formats::{
+    a_okvqa, captions, coco, flickr30k, llava, llava_bench, mmhal, pope, ppo_prompts, preference,
+    preference_log, vqa_v2,
+};
+
+/// Reads a file and forgets what was in it.
+pub type Read = fn(&Path) -> Result<(), DataError>;
+
+/// A format: a valid text of it, and what damaged texts of it must be answered with.
+pub struct Case {
+    pub name: &'static str,
+    pub read: Read,
+    pub valid: &'static str,
+    /// What to replace in the valid text, by what, and what the message must contain.
+    pub damages: &'static [(&'static str, &'static str, &'static [&'static str])],
+}
+
+macro_rules! reader {
+    ($path:path) => {
+        |path| $path(path).map(drop)
+    };
+}
+
+pub const LLAVA: &str = r#"[
+{"id":"a","image":"a.jpg","conversations":[{"from":"human","value":"<image>\nQ"},{"from":"gpt","value":"A"}]},
+{"id":"b","image":"b.jpg","conversations":[{"from":"human","value":"<image>\nQ"},{"from":"gpt","value":"B"}],"extra":1}
+]"#;
+pub const PPO: &str = r#"[
+{"id":"a","image":"a.jpg","conversations":[{"from":"human","value":"Q"}],"caption_type":2,"length_bonus":1.5},
+{"id":"b","image":"b.jpg","conversations":[{"from":"human","value":"Q"}],"caption_type":7}
+]"#;
+pub const PREFERENCE: &str = r#"[
+{"id":"a","image":"a.jpg","conversations":[[{"from":"human","value":"Q"},{"from":"gpt","value":"A"}]],"output_1":{"from":"gpt","value":"1"},"output_2":{"value":"2"},"preference":1,"hallucination":true},
+{"id":"b","image":"b.jpg","conversations":[{"from":"human","value":"Q"},{"from":"gpt","value":"A"}],"output_1":{"value":"one"},"output_2":{"value":"two"},"preference":2,"hallucination":false}
+]"#;
+pub const LOG: &str = r#"{"id":"a","image":"a.jpg","conversations":[{"from":"human","value":"Q"}],"outputs":["1","2"],"fewer_hallucinations":"first"}
+{"id":"b","image":"b.jpg","conversations":[{"from":"human","value":"Q"}],"outputs":["1","2"],"fewer_hallucinations":"tie","more_helpful":"second","record":{"annotator":"x","unix_secs":1,"seed":2,"shown_left":"first"}}"#;
+pub const CAPTIONS: &str = r#"{"a.jpg":["a cat"],"aok_a.jpg":["cats purr"],"b.jpg":["a dog"]}"#;
+pub const VQA_Q: &str = r#"{"info":{},"questions":[
+{"image_id":1,"question":"Q?","question_id":10},
+{"image_id":"b.jpg","question":"R?","question_id":11}
+]}"#;
+pub const VQA_A: &str = r#"{"annotations":[
+{"question_id":10,"image_id":1,"question_type":"is","answer_type":"yes/no","answers":[{"answer":"yes","answer_confidence":"yes","answer_id":1}]},
+{"question_id":11,"image_id":1,"question_type":"is","answer_type":"yes/no","answers":[{"answer":"no","answer_id":1}]}
+]}"#;
+pub const AOK: &str = r#"[
+{"split":"val","image_id":1,"question_id":"x","question":"Q?","choices":["a","b","c","d"],"correct_choice_idx":3,"direct_answers":["a"],"difficult_direct_answer":false,"rationales":["r"]},
+{"split":"val","image_id":1,"question_id":"y","question":"R?","choices":["a","b","c","d"],"correct_choice_idx":0,"direct_answers":["a"],"difficult_direct_answer":false,"rationales":["r"]}
+]"#;
+pub const FLICKR: &str = "a.jpg#0\tA cat .\na.jpg#1\tOne cat .\nb#c.jpg#0\tA dog .\n";
+pub const COCO_C: &str = r#"{"images":[{"id":1,"file_name":"a.jpg"},{"id":2,"file_name":"b.jpg"}],
+"annotations":[{"image_id":1,"id":7,"caption":"A cat"},{"image_id":2,"id":8,"caption":"A dog"}]}"#;
+pub const COCO_I: &str = r#"{"images":[{"id":1,"file_name":"a.jpg","width":4,"height":4}],"categories":[{"id":5,"name":"cat"}],
+"annotations":[{"id":7,"image_id":1,"category_id":5,"bbox":[0,1,2.5,3],"segmentation":[[1,2]]},{"id":8,"image_id":1,"category_id":5,"bbox":[0,1,2,3],"attributes":["red"]}]}"#;
+pub const POPE: &str = "{\"question_id\":1,\"image\":\"a.jpg\",\"text\":\"Is there a cat?\",\"label\":\"yes\"}\r\n\r\n{\"question_id\":2,\"image\":\"a.jpg\",\"text\":\"Is there a dog?\",\"label\":\"no\"}\r\n";
+pub const MMHAL: &str = r#"[
+{"question_type":"attribute","question_topic":"indoor","image_id":"x","image_src":"http","image_content":["Cat"],"question":"Q?","gt_answer":"A","model_answer":""},
+{"question_type":"adversarial","question_topic":"indoor","image_id":"y","image_src":"http","image_content":["Dog"],"question":"R?","gt_answer":"B","model_answer":""}
+]"#;
+pub const BENCH_Q: &str = r#"{"question_id":0,"image":"a.jpg","text":"Q?","category":"conv"}
+{"question_id":1,"image":"a.jpg","text":"R?","category":"detail"}"#;
+pub const BENCH_C: &str = r#"{"id":"a","image":"a.jpg","captions":["A cat"],"instances":[{"category":"cat","bbox":[0.1,0.2,0.3,0.4]}]}
+{"id":"b","image":"b.jpg","captions":[],"instances":[]}"#;
+pub const BENCH_A: &str = r#"{"question_id":0,"text":"A","metadata":{}}
+{"question_id":1,"text":"B","category":"conv"}"#;
+pub const RULES: &str = r#"{"conv":{"role":"Assistant","prompt":"Judge"},"detail":{"role":"Assistant","prompt":"Judge well"}}"#;
+
+pub const CASES: &[Case] = &[
+    Case {
+        name: "llava.json",
+        read: reader!(llava::read),
+        valid: LLAVA,
+        damages: &[
+            (
+                r#""value":"B""#,
+                r#""value":7"#,
+                &[
+                    "row 1 (line 3)",
+                    "`conversations[1].value`",
+                    "integer `7`",
+                    "correct or remove",
+                ],
+            ),
+            (
+                r#""from":"gpt","value":"B""#,
+                r#""from":"bot","value":"B""#,
+                &["row 1", "`conversations[1].from`", "bot"],
+            ),
+            (
+                r#""from":"gpt","value":"A""#,
+                r#""from":"human","value":"A""#,
+                &["row 0", "`conversations[1].from`", "alternation"],
+            ),
+            (r#""id":"b","#, "", &["row 1", "`id`", "missing field"]),
+            (r#""b.jpg""#, r#""""#, &["row 1", "`image`", "empty"]),
+        ],
+    },
+    Case {
+        name: "ppo.json",
+        read: reader!(ppo_prompts::read),
+        valid: PPO,
+        damages: &[
+            (
+                r#""caption_type":7"#,
+                r#""caption_type":8"#,
+                &["row 1", "`caption_type`", "found 8", "docs/formats.md"],
+            ),
+            (
+                "1.5",
+                "\"long\"",
+                &["row 0", "`length_bonus`", "string \"long\""],
+            ),
+            (
+                r#"[{"from":"human","value":"Q"}],"caption_type":7"#,
+                "[]",
+                &["row 1", "`conversations`", "no turns"],
+            ),
+        ],
+    },
+    Case {
+        name: "preference.json",
+        read: reader!(preference::read),
+        valid: PREFERENCE,
+        damages: &[
+            (
+                r#""preference":2"#,
+                r#""preference":3"#,
+                &["row 1", "`preference`", "1 or 2"],
+            ),
+            (
+                r#""output_2":{"value":"two"},"#,
+                "",
+                &["row 1", "`output_2`", "missing"],
+            ),
+            (
+                r#""hallucination":false"#,
+                r#""hallucination":"no""#,
+                &["row 1", "`hallucination`", "boolean"],
+            ),
+            (
+                r#"[[{"from":"human","value":"Q"},{"from":"gpt","value":"A"}]]"#,
+                "[[],[]]",
+                &["row 0", "`conversations`", "several nested"],
+            ),
+        ],
+    },
+    Case {
+        name: "log.jsonl",
+        read: reader!(preference_log::read),
+        valid: LOG,
+        damages: &[
+            (
+                r#""id":"b""#,
+                r#""id":"a""#,
+                &[
+                    "line 2",
+                    "`id`",
+                    "duplicate id a",
+                    "line 1",
+                    "an id of its own",
+                ],
+            ),
+            (
+                r#""more_helpful":"second","#,
+                "",
+                &["line 2", "`more_helpful`", "after a tie"],
+            ),
+            (
+                r#""shown_left":"first""#,
+                r#""shown_left":"top""#,
+                &["line 2", "`record.shown_left`", "top"],
+            ),
+            (
+                r#"["1","2"],"fewer_hallucinations":"first""#,
+                r#"["1"],"fewer_hallucinations":"first""#,
+                &["line 1", "`outputs`"],
+            ),
+        ],
+    },
+    Case {
+        name: "image_to_caption.json",
+        read: reader!(captions::read),
+        valid: CAPTIONS,
+        damages: &[
+            (
+                r#""b.jpg""#,
+                r#""a.jpg""#,
+                &["row \"a.jpg\"", "duplicate id a.jpg", "merge"],
+            ),
+            (
+                r#"["a dog"]"#,
+                r#""a dog""#,
+                &["row \"b.jpg\"", "string \"a dog\"", "correct or remove"],
+            ),
+            (
+                r#"["a dog"]"#,
+                r#"["a dog", 4]"#,
+                &["row \"b.jpg\"", "`[1]`", "integer `4`"],
+            ),
+            (r#"["a dog"]"#, "[]", &["row \"b.jpg\"", "no captions"]),
+            (
+                r#""b.jpg""#,
+                r#""aok_""#,
+                &["row \"aok_\"", "without a file name"],
+            ),
+        ],
+    },
+    Case {
+        name: "vqa_questions.json",
+        read: reader!(vqa_v2::read_questions),
+        valid: VQA_Q,
+        damages: &[
+            (
+                r#""question_id":11"#,
+                r#""question_id":10"#,
+                &[
+                    "questions row 1",
+                    "`question_id`",
+                    "duplicate id 10",
+                    "questions row 0",
+                ],
+            ),
+            (
+                r#""question_id":11"#,
+                r#""question_id":-1"#,
+                &["questions row 1 (line 3)", "`question_id`", "-1"],
+            ),
+            (
+                r#""image_id":1"#,
+                r#""image_id":null"#,
+                &["questions row 0", "`image_id`", "null"],
+            ),
+            (r#""questions""#, r#""rows""#, &["`questions`", "missing"]),
+        ],
+    },
+    Case {
+        name: "vqa_annotations.json",
+        read: reader!(vqa_v2::read_annotations),
+        valid: VQA_A,
+        damages: &[
+            (
+                r#""question_id":11"#,
+                r#""question_id":10"#,
+                &["annotations row 1", "`question_id`", "duplicate id 10"],
+            ),
+            (
+                r#"{"answer":"no","answer_id":1}"#,
+                r#"{"answer":"no"}"#,
+                &["annotations row 1", "`answers[0].answer_id`", "missing"],
+            ),
+            (
+                r#"[{"answer":"no","answer_id":1}]"#,
+                "[]",
+                &["annotations row 1", "`answers`", "no answer"],
+            ),
+        ],
+    },
+    Case {
+        name: "aokvqa.json",
+        read: reader!(a_okvqa::read),
+        valid: AOK,
+        damages: &[
+            (
+                r#""question_id":"y""#,
+                r#""question_id":"x""#,
+                &["row 1", "`question_id`", "duplicate id x", "row 0"],
+            ),
+            (
+                r#""correct_choice_idx":3"#,
+                r#""correct_choice_idx":4"#,
+                &["row 0", "`correct_choice_idx`", "found 4"],
+            ),
+            (
+                r#"["a","b","c","d"]"#,
+                r#"["a","b","c"]"#,
+                &["row 0", "`choices`", "length 3"],
+            ),
+        ],
+    },
+    Case {
+        name: "captions.token",
+        read: reader!(flickr30k::read),
+        valid: FLICKR,
+        damages: &[
+            (
+                "a.jpg#1\t",
+                "a.jpg#0\t",
+                &["line 2", "`image`", "duplicate id a.jpg#0", "line 1"],
+            ),
+            (
+                "a.jpg#1\t",
+                "a.jpg#1 ",
+                &["line 2", "`caption`", "no tab", "docs/formats.md"],
+            ),
+            ("a.jpg#1\t", "a.jpg\t", &["line 2", "`image`", "file#n"]),
+            ("a.jpg#1\t", "a.jpg#one\t", &["line 2", "`index`", "one"]),
+            (
+                "One cat .",
+                " ",
+                &["line 2", "`caption`", "one line of text"],
+            ),
+        ],
+    },
+    Case {
+        name: "coco_captions.json",
+        read: reader!(coco::read_captions),
+        valid: COCO_C,
+        damages: &[
+            (
+                r#""id":8"#,
+                r#""id":7"#,
+                &["annotations row 1", "`id`", "duplicate id 7"],
+            ),
+            (
+                r#"{"id":2"#,
+                r#"{"id":1"#,
+                &["images row 1", "`id`", "duplicate id 1"],
+            ),
+            (
+                r#""image_id":2"#,
+                r#""image_id":3"#,
+                &[
+                    "annotations row 1",
+                    "`image_id`",
+                    "found 3, no id in `images`",
+                ],
+            ),
+            (
+                r#""caption":"A dog""#,
+                r#""caption":["A dog"]"#,
+                &["annotations row 1 (line 2)", "`caption`", "sequence"],
+            ),
+        ],
+    },
+    Case {
+        name: "instances.json",
+        read: reader!(coco::read_instances),
+        valid: COCO_I,
+        damages: &[
+            (
+                r#""id":8"#,
+                r#""id":7"#,
+                &["annotations row 1", "`id`", "duplicate id 7"],
+            ),
+            (
+                r#""category_id":5,"bbox":[0,1,2,3]"#,
+                r#""category_id":6,"bbox":[0,1,2,3]"#,
+                &["annotations row 1", "`category_id`", "found 6"],
+            ),
+            (
+                "[0,1,2,3]",
+                "[0,1,2]",
+                &["annotations row 1", "`bbox`", "length 3"],
+            ),
+            (
+                "[0,1,2,3]",
+                "[0,1,-2,3]",
+                &["annotations row 1", "`bbox`", "-2.0"],
+            ),
+            (
+                r#"["red"]"#,
+                r#""red""#,
+                &["annotations row 1", "`attributes`", "string"],
+            ),
+            (
+                r#"[{"id":5,"name":"cat"}]"#,
+                "[]",
+                &["`categories`", "empty"],
+            ),
+        ],
+    },
+    Case {
+        name: "pope.jsonl",
+        read: reader!(pope::read),
+        valid: POPE,
+        damages: &[
+            (
+                "\"question_id\":2",
+                "\"question_id\":1",
+                &["line 3", "`question_id`", "duplicate id 1", "line 1"],
+            ),
+            (
+                "\"label\":\"no\"",
+                "\"label\":\"maybe\"",
+                &["line 3", "`label`", "maybe", "`yes`"],
+            ),
+            (
+                "\"image\":\"a.jpg\",\"text\":\"Is there a dog?\"",
+                "\"text\":\"\"",
+                &["line 3", "`image`", "missing"],
+            ),
+        ],
+    },
+    Case {
+        name: "mmhal.json",
+        read: reader!(mmhal::read),
+        valid: MMHAL,
+        damages: &[
+            (
+                r#"["Dog"]"#,
+                r#""Dog""#,
+                &["row 1 (line 3)", "`image_content`", "sequence"],
+            ),
+            (
+                r#""question":"R?""#,
+                r#""question":" ""#,
+                &["row 1", "`question`", "empty question"],
+            ),
+        ],
+    },
+    Case {
+        name: "questions.jsonl",
+        read: reader!(llava_bench::read_questions),
+        valid: BENCH_Q,
+        damages: &[
+            (
+                r#""question_id":1"#,
+                r#""question_id":0"#,
+                &["line 2", "`question_id`", "duplicate id 0"],
+            ),
+            (
+                "detail",
+                "details",
+                &["line 2", "`category`", "details", "`complex`"],
+            ),
+        ],
+    },
+    Case {
+        name: "context.jsonl",
+        read: reader!(llava_bench::read_contexts),
+        valid: BENCH_C,
+        damages: &[
+            (
+                r#""id":"b""#,
+                r#""id":"a""#,
+                &["line 2", "`id`", "duplicate id a"],
+            ),
+            (
+                "[0.1,0.2,0.3,0.4]",
+                "[0.1]",
+                &["line 1", "`instances[0].bbox`", "length 1"],
+            ),
+        ],
+    },
+    Case {
+        name: "answers.jsonl",
+        read: reader!(llava_bench::read_answers),
+        valid: BENCH_A,
+        damages: &[
+            (
+                r#""question_id":1"#,
+                r#""question_id":0"#,
+                &["line 2", "`question_id`", "duplicate id 0"],
+            ),
+            (r#""text":"B","#, "", &["line 2", "`text`", "missing"]),
+        ],
+    },
+    Case {
+        name: "rule.json",
+        read: reader!(llava_bench::read_rules),
+        valid: RULES,
+        damages: &[
+            (
+                r#""detail""#,
+                r#""conv""#,
+                &["row \"conv\"", "duplicate id conv", "one rule"],
+            ),
+            (
+                r#""prompt":"Judge well""#,
+                r#""prompt":0"#,
+                &["row \"detail\"", "`prompt`", "integer `0`"],
+            ),
+        ],
+    },
+];

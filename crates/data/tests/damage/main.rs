@@ -1,0 +1,318 @@
+//! Damaged files: every reader names the file, the row, the field and the remedy, and none panics.
+
+mod cases;
+
+use std::path::Path;
+
+use candor_data::formats::{
+    captions, coco, flickr30k, images, llava, llava_bench, ppo_prompts, text,
+};
+use proptest::prelude::*;
+
+use cases::{BENCH_C, CAPTIONS, CASES, COCO_I, Case, FLICKR, LLAVA, PPO};
+
+/// Reads `content` from a file of this name; the error must name the file.
+fn read(case: &Case, content: &[u8]) -> Result<(), String> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(case.name);
+    std::fs::write(&path, content).unwrap();
+    (case.read)(&path).map_err(|error| {
+        let message = error.to_string();
+        assert!(message.contains(&path.display().to_string()), "{message}");
+        message
+    })
+}
+
+#[test]
+fn valid_files_read_with_fields_candor_does_not_know() {
+    for case in CASES {
+        read(case, case.valid.as_bytes()).unwrap_or_else(|message| panic!("{message}"));
+    }
+}
+
+#[test]
+fn wrong_values_are_named_with_row_field_and_remedy() {
+    for case in CASES {
+        for (old, new, expected) in case.damages {
+            assert!(
+                case.valid.contains(old),
+                "{}: nothing to damage: {old}",
+                case.name
+            );
+            let message = read(case, case.valid.replacen(old, new, 1).as_bytes())
+                .expect_err(&format!("{} with {new} was accepted", case.name));
+            for part in *expected {
+                assert!(message.contains(part), "{message}\nlacks {part:?}");
+            }
+            // A remedy follows the last semicolon.
+            let remedy = message.rsplit("; ").next().unwrap_or_default();
+            let verbs = ["correct", "give", "merge", "keep", "write"];
+            assert!(
+                verbs.iter().any(|verb| remedy.starts_with(verb)),
+                "no remedy: {message}"
+            );
+        }
+    }
+}
+
+#[test]
+fn empty_files_are_refused() {
+    for case in CASES {
+        for content in ["", " \r\n\n", "\u{feff}"] {
+            let message = read(case, content.as_bytes()).unwrap_err();
+            assert!(message.contains("empty, expected"), "{message}");
+            assert!(message.contains("write the file again"), "{message}");
+        }
+        // Lists and objects without rows are empty too.
+        let bare = match case.valid.as_bytes()[0] {
+            b'[' => "[]",
+            b'{' if case.valid.contains("\"conv\":{") || case.valid.contains("aok_") => "{}",
+            _ => continue,
+        };
+        let message = read(case, bare.as_bytes()).unwrap_err();
+        assert!(message.contains("empty, expected"), "{message}");
+    }
+}
+
+#[test]
+fn files_cut_off_anywhere_are_refused_with_the_row() {
+    for case in CASES {
+        let whole = case.valid.trim_end();
+        for end in 1..whole.len() {
+            let Err(message) = read(case, &whole.as_bytes()[..end]) else {
+                // Lines are rows of their own, so a file of whole lines is a shorter file, and a caption
+                // cut short is a shorter caption. Nothing can be known of that.
+                let is_lines = valid_lines_before(whole, end) || case.valid == FLICKR;
+                assert!(is_lines, "{} cut at {end} was accepted", case.name);
+                continue;
+            };
+            assert!(
+                message.contains("row ") || message.contains("line "),
+                "{} cut at {end}: {message}",
+                case.name
+            );
+            if message.contains("the text ends here") {
+                assert!(message.contains("it is cut off"), "{message}");
+            }
+        }
+    }
+}
+
+/// Whether the text is JSON lines, cut between two of them.
+fn valid_lines_before(whole: &str, end: usize) -> bool {
+    let first = whole.lines().next().unwrap_or_default();
+    let is_json_lines =
+        first.ends_with('}') && serde_json::from_str::<serde_json::Value>(first).is_ok();
+    is_json_lines
+        && whole[..end].trim_end().ends_with('}')
+        && whole[end..].starts_with(['\r', '\n'])
+}
+
+#[test]
+fn a_cut_in_the_middle_of_a_row_names_the_field() {
+    let whole = LLAVA.find("B\"}").unwrap();
+    let message = read(&CASES[0], &LLAVA.as_bytes()[..whole]).unwrap_err();
+    assert!(
+        message.contains("row 1 (line 3), field `conversations[1].value`: the text ends here"),
+        "{message}"
+    );
+    assert!(
+        message.contains("fetch or write the file again"),
+        "{message}"
+    );
+}
+
+#[test]
+fn something_else_altogether_is_refused() {
+    for case in CASES {
+        for content in [
+            "hello\n",
+            "[[",
+            "42",
+            "{\"a\": 1}",
+            "[1]",
+            "\"text\"",
+            "null",
+            "[{}]",
+        ] {
+            let message = read(case, content.as_bytes()).unwrap_err();
+            assert!(
+                message.contains("docs/formats.md"),
+                "{}: {message}",
+                case.name
+            );
+        }
+        let after = format!("{}\n[]", case.valid);
+        let message = read(case, after.as_bytes()).unwrap_err();
+        assert!(message.contains("line "), "{message}");
+        let message = read(case, b"\n[\"\xff\"]").unwrap_err();
+        assert!(
+            message.contains("line 2") && message.contains("convert the file to UTF-8"),
+            "{message}"
+        );
+    }
+}
+
+/// The remedy sends people to a section of docs/formats.md: it is there, and its example is valid.
+#[test]
+fn documented_examples_read() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/formats.md");
+    let docs = std::fs::read_to_string(docs).unwrap();
+    for case in CASES {
+        let message = read(case, b"!").unwrap_err();
+        let heading = message
+            .split_once("docs/formats.md, \"")
+            .and_then(|(_, rest)| rest.split('"').next())
+            .unwrap();
+        let (_, section) = docs
+            .split_once(&format!("\n## {heading}\n"))
+            .unwrap_or_else(|| panic!("docs/formats.md has no section {heading:?}"));
+        let section = section.split("\n## ").next().unwrap();
+        let example = section.split("```").nth(1).unwrap();
+        let (_, example) = example.split_once('\n').unwrap();
+        read(case, example.as_bytes()).unwrap_or_else(|message| panic!("{heading}: {message}"));
+    }
+}
+
+#[test]
+fn a_missing_file_and_a_folder_are_named() {
+    for case in CASES {
+        let dir = tempfile::tempdir().unwrap();
+        for path in [dir.path().join("absent"), dir.path().to_path_buf()] {
+            let message = (case.read)(&path).unwrap_err().to_string();
+            assert!(message.contains(&path.display().to_string()), "{message}");
+            assert!(message.contains("check the path"), "{message}");
+        }
+    }
+}
+
+#[test]
+fn a_file_beyond_the_bound_is_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("huge.json");
+    // A file with a hole: it has the size without the bytes.
+    let file = std::fs::File::create(&path).unwrap();
+    file.set_len(text::MAX_FILE_BYTES + 1).unwrap();
+    let message = llava::read(&path).unwrap_err().to_string();
+    assert!(
+        message.contains("more than the limit") && message.contains("split the file"),
+        "{message}"
+    );
+}
+
+#[test]
+fn missing_images_are_named_with_row_and_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("a.jpg"), b"x").unwrap();
+    let rows = llava::parse(Path::new("set.json"), LLAVA).unwrap();
+    let check = |folder: &Path| {
+        let names = rows.iter().map(|row| row.image.as_deref());
+        images::check(Path::new("set.json"), "image", names, folder)
+    };
+    let message = check(dir.path()).unwrap_err().to_string();
+    for part in [
+        "set.json: row 1, field `image`",
+        "missing image \"b.jpg\"",
+        "put the image there",
+    ] {
+        assert!(message.contains(part), "{message}\nlacks {part}");
+    }
+    assert!(
+        message.contains(&dir.path().display().to_string()),
+        "{message}"
+    );
+    std::fs::write(dir.path().join("b.jpg"), b"x").unwrap();
+    check(dir.path()).unwrap();
+
+    for outside in ["../a.jpg", "/etc/passwd", "", "x/../../a.jpg"] {
+        let names = [None, Some("a.jpg"), Some(outside)];
+        let message = images::check(Path::new("set.json"), "image", names, dir.path())
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains("row 2, field `image`"), "{message}");
+        assert!(message.contains("not a file name inside"), "{message}");
+    }
+}
+
+#[test]
+fn ids_and_placeholders_of_conversations_are_checked_on_demand() {
+    let path = Path::new("set.json");
+    let mut rows = llava::parse(path, LLAVA).unwrap();
+    llava::check_unique_ids(path, &rows).unwrap();
+    llava::check_placeholders(path, &rows).unwrap();
+    rows[1].id = "a".into();
+    // The public sets repeat ids, so reading allows it.
+    let again = llava::parse(path, &llava::render(path, &rows).unwrap()).unwrap();
+    let message = llava::check_unique_ids(path, &again)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("row 1, field `id`: duplicate id a, first used at row 0"),
+        "{message}"
+    );
+    rows[1].turns[0].value = "no picture".into();
+    let message = llava::check_placeholders(path, &rows)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("row 1, field `conversations`: found 0 `<image>`"),
+        "{message}"
+    );
+}
+
+#[test]
+fn writers_refuse_what_readers_would() {
+    let path = Path::new("out");
+    let mut rows = llava::parse(path, LLAVA).unwrap();
+    rows[1].turns.clear();
+    assert!(llava::render(path, &rows).is_err());
+    assert!(llava::render(path, &[]).is_err());
+    let mut prompts = ppo_prompts::parse(path, PPO).unwrap();
+    prompts[0].length_bonus = f64::NAN;
+    assert!(ppo_prompts::render(path, &prompts).is_err());
+    let mut instances = coco::parse_instances(path, COCO_I).unwrap();
+    instances.annotations[0].bbox[0] = f64::INFINITY;
+    assert!(coco::render_instances(path, &instances).is_err());
+    let mut lines = flickr30k::parse(path, FLICKR).unwrap();
+    lines[0].text = "two\nlines".into();
+    assert!(flickr30k::render(path, &lines).is_err());
+    let mut context = llava_bench::parse_contexts(path, BENCH_C).unwrap();
+    context[0].instances[0].bbox[2] = f64::NAN;
+    assert!(llava_bench::render_contexts(path, &context).is_err());
+    let mut book = captions::parse(path, CAPTIONS).unwrap();
+    book.entry("aok_image.jpg")
+        .captions
+        .push("named like a rationale".into());
+    assert!(captions::render(path, &book).is_err());
+    // Nothing is written where nothing may be.
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("out.json");
+    assert!(llava::write(&target, &[]).is_err());
+    assert!(!target.exists());
+    llava::write(&target, &llava::parse(path, LLAVA).unwrap()).unwrap();
+    assert_eq!(
+        llava::read(&target).unwrap(),
+        llava::parse(path, LLAVA).unwrap()
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    /// Damage nobody thought of: readers may accept or refuse it, but they come back.
+    #[test]
+    fn no_damage_makes_a_reader_panic(
+        case in 0..CASES.len(),
+        edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let case = &CASES[case];
+        let mut content = case.valid.as_bytes().to_vec();
+        for (at, byte) in edits {
+            let at = at.index(content.len());
+            content[at] = byte;
+        }
+        content.truncate(cut.index(content.len()) + 1);
+        let _ = read(case, &content);
+    }
+}

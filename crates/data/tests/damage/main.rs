@@ -103,9 +103,8 @@ fn valid_lines_before(whole: &str, end: usize) -> bool {
     let first = whole.lines().next().unwrap_or_default();
     let is_json_lines =
         first.ends_with('}') && serde_json::from_str::<serde_json::Value>(first).is_ok();
-    is_json_lines
-        && whole[..end].trim_end().ends_with('}')
-        && whole[end..].starts_with(['\r', '\n'])
+    let between = whole[..end].ends_with(['\r', '\n']) || whole[end..].starts_with(['\r', '\n']);
+    is_json_lines && between
 }
 
 #[test]

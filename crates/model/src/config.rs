@@ -123,6 +123,9 @@ pub struct TextConfig {
     /// Newer form of `rope_theta`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rope_parameters: Option<RopeParameters>,
+    /// Stretched positions of older exports; refused, because ignoring them would give other numbers.
+    #[serde(default, skip_serializing)]
+    pub rope_scaling: Option<serde_json::Value>,
     /// Longest sequence.
     #[serde(default = "llama::max_position_embeddings")]
     pub max_position_embeddings: i64,
@@ -267,6 +270,11 @@ impl LlavaConfig {
             return Err(format!(
                 "the width of a head is {}, which rotary positions cannot halve",
                 t.head_dim()
+            ));
+        }
+        if let Some(scaling) = &t.rope_scaling {
+            return Err(format!(
+                "`rope_scaling` is {scaling}; only models without it are supported"
             ));
         }
         if let Some(rope) = &t.rope_parameters

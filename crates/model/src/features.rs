@@ -36,10 +36,10 @@ impl ImageFeatures {
         let mut rows = HashMap::new();
         let mut paths: Vec<PathBuf> = Vec::new();
         for name in names {
-            rows.entry(name).or_insert_with_key(|name| {
-                paths.push(folder.join(name));
-                paths.len() as i64 - 1
-            });
+            if !rows.contains_key(&name) {
+                paths.push(path_in(folder, &name)?);
+                rows.insert(name, paths.len() as i64 - 1);
+            }
         }
         let mut passes = Vec::new();
         for chunk in paths.chunks(IMAGES_PER_PASS) {
@@ -83,6 +83,18 @@ impl ImageFeatures {
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
+}
+
+/// The path of a named image, which must not leave its folder.
+///
+/// # Errors
+/// The name is empty, absolute or climbs out with `..`.
+pub fn path_in(folder: &Path, name: &str) -> Result<PathBuf, ModelError> {
+    candor_data::formats::images::path_in(folder, name).ok_or_else(|| ModelError::Prompt {
+        sample: name.to_owned(),
+        problem: format!("the image name leads out of {}", folder.display()),
+        remedy: "name the image relative to the image folder, without `..`",
+    })
 }
 
 /// Decoded, resized and normalised images.

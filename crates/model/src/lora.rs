@@ -247,12 +247,12 @@ impl Adapter {
                 }
                 let [n_in, n_out] = target_size(base, target);
                 let name = target_name(layer, slot);
-                // PEFT draws A with Kaiming's uniform (a = √5), whose standard deviation is 1 / √(3 n_in).
-                let std = (3.0 * n_in as f64).sqrt().recip();
+                // PEFT draws A with Kaiming's uniform (a = √5), whose bound is 1 / √n_in.
+                let bound = (n_in as f64).sqrt().recip();
                 let a = weights.take(
                     &format!("{name}.lora_A.weight"),
                     &[config.r, n_in],
-                    Init::Normal(std),
+                    Init::Uniform(bound),
                 )?;
                 let b = weights.take(
                     &format!("{name}.lora_B.weight"),

@@ -18,6 +18,8 @@ use crate::{ModelError, tensor_file};
 pub enum Init {
     /// Gaussian with this standard deviation.
     Normal(f64),
+    /// Uniform between minus and plus this bound.
+    Uniform(f64),
     /// All zero.
     Zeros,
     /// All one.
@@ -169,19 +171,32 @@ fn initial(seed: u64, name: &str, shape: &[i64], init: Init) -> Tensor {
     match init {
         Init::Zeros => Tensor::zeros(shape, (Kind::Float, Device::Cpu)),
         Init::Ones => Tensor::ones(shape, (Kind::Float, Device::Cpu)),
-        Init::Normal(std) => {
-            let n = shape.iter().product::<i64>() as usize;
-            let mut stream = random::stream(seed, &format!("init.{name}"), &[]);
-            let mut values = Vec::with_capacity(n + 1);
-            while values.len() < n {
-                // Box–Muller: two uniforms make two independent normals.
-                let radius = (-2.0 * (1.0 - stream.random::<f64>()).ln()).sqrt() * std;
-                let (sin, cos) = (std::f64::consts::TAU * stream.random::<f64>()).sin_cos();
-                values.extend([(radius * cos) as f32, (radius * sin) as f32]);
-            }
-            Tensor::from_slice(&values[..n]).reshape(shape)
-        }
+        Init::Uniform(bound) => drawn(seed, name, shape, |stream, values| {
+            values.push((bound * (2.0 * stream.random::<f64>() - 1.0)) as f32);
+        }),
+        Init::Normal(std) => drawn(seed, name, shape, |stream, values| {
+            // Box–Muller: two uniforms make two independent normals.
+            let radius = (-2.0 * (1.0 - stream.random::<f64>()).ln()).sqrt() * std;
+            let (sin, cos) = (std::f64::consts::TAU * stream.random::<f64>()).sin_cos();
+            values.extend([(radius * cos) as f32, (radius * sin) as f32]);
+        }),
     }
+}
+
+/// A tensor filled by drawing from the stream that belongs to `name`.
+fn drawn(
+    seed: u64,
+    name: &str,
+    shape: &[i64],
+    draw: impl Fn(&mut random::Stream, &mut Vec<f32>),
+) -> Tensor {
+    let n = shape.iter().product::<i64>() as usize;
+    let mut stream = random::stream(seed, &format!("init.{name}"), &[]);
+    let mut values = Vec::with_capacity(n + 1);
+    while values.len() < n {
+        draw(&mut stream, &mut values);
+    }
+    Tensor::from_slice(&values[..n]).reshape(shape)
 }
 
 #[cfg(test)]
@@ -225,5 +240,8 @@ mod tests {
         assert!((std - 0.02).abs() < 0.0005, "{std}");
         assert_eq!(t, initial(3, "x", &[100, 101], Init::Normal(0.02)));
         assert_ne!(t, initial(3, "y", &[100, 101], Init::Normal(0.02)));
+        let uniform = initial(3, "x", &[100, 100], Init::Uniform(0.3));
+        assert!(uniform.abs().max().double_value(&[]) <= 0.3);
+        assert!((uniform.std(true).double_value(&[]) - 0.3 / 3_f64.sqrt()).abs() < 0.003);
     }
 }

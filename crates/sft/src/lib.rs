@@ -1,1 +1,20 @@
-//! Supervised fine-tuning: recipe, loss, run.
+//! Supervised fine-tuning: recipe, loss, run; and the stages before it that make a tower see and a projector
+//! fit.
+//!
+//! [`run::run`] is the paper's SFT, its projector pretraining (`tune = "projector"`, plain template) and its
+//! LoRA policy initialisation, by recipe. [`ground`] exists for models that start from nothing.
+
+mod corpus;
+mod error;
+pub mod ground;
+mod loss;
+mod recipe;
+pub mod run;
+mod session;
+
+pub use corpus::{Files, SourceRecipe};
+pub use error::SftError;
+pub use ground::GroundRecipe;
+pub use loss::cross_entropy;
+pub use recipe::{Length, SftRecipe, Tune};
+pub use session::{Launch, Outcome, SessionRecipe};

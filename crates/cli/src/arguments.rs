@@ -1,0 +1,173 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use candor_world::WorldConfig;
+use clap::{Args, Parser, Subcommand};
+
+/// Trains vision-language models to say only what is in the picture.
+#[derive(Debug, Parser)]
+#[command(name = "candor", version, propagate_version = true)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands, in the order of the pipeline.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run every stage on the micro-world and evaluate the result.
+    #[command(
+        after_help = "Example:\n  candor demo --out runs/demo --seed 0\n\nAn interrupted demo continues \
+                            where it stopped when it is started again with the same arguments."
+    )]
+    Demo(DemoArguments),
+    /// The micro-world: pictures, texts and questions with exact ground truth.
+    #[command(subcommand)]
+    World(WorldCommand),
+    /// Make a fresh vision tower see (only for models that do not start from a pretrained one).
+    #[command(after_help = "Example:\n  candor ground recipes/demo/0-ground.toml")]
+    Ground(StageArguments),
+    /// Supervised fine-tuning: everything but the tower, the projector alone, or a LoRA adapter.
+    #[command(
+        after_help = "Example:\n  candor sft recipes/demo/1-sft.toml --set optimizer.learning_rate=1e-3\n  \
+                            candor sft recipes/demo/1-sft.toml --resume"
+    )]
+    Sft(StageArguments),
+    /// Evaluate a model on MMHal-Bench, POPE, CHAIR and LLaVA-Bench.
+    #[command(after_help = "Example:\n  candor eval recipes/demo/6-eval.toml")]
+    Eval(EvalArguments),
+    /// Look at data files.
+    #[command(subcommand)]
+    Data(DataCommand),
+}
+
+/// Arguments of `candor demo`.
+#[derive(Debug, Args)]
+pub struct DemoArguments {
+    /// Folder that everything is written to.
+    #[arg(long, default_value = "runs/demo")]
+    pub out: PathBuf,
+    /// Decides every random choice.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Print the summary as JSON on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `candor world …`
+#[derive(Debug, Subcommand)]
+pub enum WorldCommand {
+    /// Write a complete data folder in the public formats.
+    #[command(after_help = "Example:\n  candor world write --out runs/world --seed 1 --train 2000")]
+    Write {
+        /// Folder to write.
+        #[arg(long)]
+        out: PathBuf,
+        /// Decides every random choice.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// Scenes for grounding and supervised fine-tuning.
+        #[arg(long, default_value_t = WorldConfig::default().n_train)]
+        train: usize,
+        /// Scenes whose answers are compared.
+        #[arg(long, default_value_t = WorldConfig::default().n_preference)]
+        preference: usize,
+        /// Scenes for PPO.
+        #[arg(long, default_value_t = WorldConfig::default().n_rl)]
+        rl: usize,
+        /// Scenes for the evaluation sets, which appear nowhere else.
+        #[arg(long, default_value_t = WorldConfig::default().n_eval)]
+        eval: usize,
+    },
+}
+
+/// Arguments of a training stage.
+#[derive(Debug, Args)]
+pub struct StageArguments {
+    /// The recipe.
+    pub recipe: PathBuf,
+    /// Replace a value of the recipe, such as `optimizer.learning_rate=1e-3`; may be given several times.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// Continue the run in the recipe's folder.
+    #[arg(long)]
+    pub resume: bool,
+    /// Check the recipe, print it as it would be run, and do nothing.
+    #[arg(long, conflicts_with = "resume")]
+    pub dry_run: bool,
+}
+
+/// Arguments of `candor eval`.
+#[derive(Debug, Args)]
+pub struct EvalArguments {
+    /// The recipe.
+    pub recipe: PathBuf,
+    /// Replace a value of the recipe; may be given several times.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// Print the results as JSON on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `candor data …`
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// Read a file of a public format and say what is in it, or what is wrong with it.
+    #[command(
+        after_help = "Example:\n  candor data check --format llava conversations.json --images coco/train2017"
+    )]
+    Check {
+        /// The file.
+        file: PathBuf,
+        /// Its format.
+        #[arg(long, value_enum)]
+        format: DataFormat,
+        /// Folder in which the rows' images must exist.
+        #[arg(long)]
+        images: Option<PathBuf>,
+    },
+}
+
+/// Formats that `candor data check` reads.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum DataFormat {
+    /// LLaVA conversations.
+    Llava,
+    /// LLaVA-Human-Preference comparisons.
+    Preference,
+    /// Image to captions (facts).
+    Captions,
+    /// PPO prompts.
+    PpoPrompts,
+    /// VQA-v2 questions.
+    VqaV2Questions,
+    /// VQA-v2 annotations.
+    VqaV2Annotations,
+    /// A-OKVQA.
+    AOkvqa,
+    /// Flickr30k token file.
+    Flickr30k,
+    /// COCO captions.
+    CocoCaptions,
+    /// COCO instances.
+    CocoInstances,
+    /// POPE questions.
+    Pope,
+    /// MMHal-Bench template.
+    Mmhal,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

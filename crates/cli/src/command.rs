@@ -1,0 +1,18 @@
+//! One function for each command; the work is the libraries'.
+
+mod data;
+mod stage;
+mod world;
+
+use crate::arguments::Command;
+
+/// Runs a command.
+pub fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::World(command) => world::run(command),
+        Command::Ground(arguments) => stage::ground(&arguments),
+        Command::Sft(arguments) => stage::sft(&arguments),
+        Command::Data(command) => data::run(command),
+        _ => anyhow::bail!("not wired yet"),
+    }
+}

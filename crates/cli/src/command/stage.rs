@@ -1,0 +1,88 @@
+//! `candor ground` and `candor sft`.
+
+use candor_sft::{GroundRecipe, Launch, Outcome, SftRecipe};
+use candor_train::{Resolved, StopSignal};
+use tch::Device;
+
+use crate::arguments::StageArguments;
+
+/// Makes a fresh tower see.
+pub fn ground(arguments: &StageArguments) -> anyhow::Result<()> {
+    let recipe = GroundRecipe::open(&arguments.recipe, &arguments.sets)?;
+    run(arguments, "ground", &recipe.resolved, |launch| {
+        candor_sft::ground::run(&recipe, launch, device())
+    })
+}
+
+/// Fine-tunes a model.
+pub fn sft(arguments: &StageArguments) -> anyhow::Result<()> {
+    let recipe = SftRecipe::open(&arguments.recipe, &arguments.sets)?;
+    run(arguments, "sft", &recipe.resolved, |launch| {
+        candor_sft::run::run(&recipe, launch, device())
+    })
+}
+
+/// The device that stages run on.
+pub fn device() -> Device {
+    Device::cuda_if_available()
+}
+
+fn run(
+    arguments: &StageArguments,
+    stage: &str,
+    resolved: &Resolved,
+    start: impl FnOnce(&Launch) -> Result<Outcome, candor_sft::SftError>,
+) -> anyhow::Result<()> {
+    if arguments.dry_run {
+        print!("{}", resolved.to_text());
+        return Ok(());
+    }
+    let launch = Launch {
+        resume: arguments.resume,
+        resume_command: resume_command(stage, arguments),
+        stop: StopSignal::install()?,
+    };
+    start(&launch)?;
+    Ok(())
+}
+
+/// The command that continues this run, ready to paste into a shell.
+fn resume_command(stage: &str, arguments: &StageArguments) -> String {
+    let mut words = vec![
+        "candor".to_owned(),
+        stage.to_owned(),
+        quoted(&arguments.recipe.display().to_string()),
+    ];
+    for set in &arguments.sets {
+        words.extend(["--set".to_owned(), quoted(set)]);
+    }
+    words.push("--resume".to_owned());
+    words.join(" ")
+}
+
+/// The word as a POSIX shell reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_resume_command_survives_a_shell() {
+        let arguments = StageArguments {
+            recipe: "my recipes/1-sft.toml".into(),
+            sets: vec!["run.out=it's here".to_owned(), "seed=3".to_owned()],
+            resume: false,
+            dry_run: false,
+        };
+        let command = resume_command("sft", &arguments);
+        let expected = r"candor sft 'my recipes/1-sft.toml' --set 'run.out=it'\''s here' --set seed=3 --resume";
+        assert_eq!(command, expected);
+    }
+}

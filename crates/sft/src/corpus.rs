@@ -1,0 +1,315 @@
+//! Training conversations: named sources, their mixture, their tokens, their batches.
+//!
+//! The order is a function of the recipe alone: step `s` always trains on the same conversations, whatever
+//! came before it in this process, so resuming needs nothing but the step.
+
+use std::path::{Path, PathBuf};
+
+use candor_data::formats::{ImageNames, a_okvqa, flickr30k, llava, vqa_v2};
+use candor_data::mixture::{Mixture, Pick, Share, Source};
+use candor_data::sources::{self, PromptOn, Reasoning, VqaOptions};
+use candor_data::{Conversation, random};
+use candor_model::Template;
+use candor_model::sample::{Sample, SampleRules};
+use candor_train::Reader;
+use candor_train::data_order::{BatchConfig, epoch_batches};
+use rand::seq::SliceRandom as _;
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
+
+use crate::SftError;
+use crate::recipe::SftRecipe;
+
+/// One entry of a recipe's list of sources.
+#[derive(Debug, Clone)]
+pub struct SourceRecipe {
+    /// Name, distinct within the recipe.
+    pub name: String,
+    /// How much of an epoch it has.
+    pub share: Share,
+    /// Where its rows are.
+    pub files: Files,
+}
+
+/// The files of a source, by format.
+#[derive(Debug, Clone)]
+pub enum Files {
+    /// LLaVA conversations.
+    Llava(PathBuf),
+    /// VQA-v2.
+    VqaV2 {
+        /// Questions JSON.
+        questions: PathBuf,
+        /// Annotations JSON.
+        annotations: PathBuf,
+        /// How questions become conversations.
+        options: VqaOptions,
+    },
+    /// A-OKVQA, and how image numbers become file names.
+    AOkvqa(PathBuf, ImageNames),
+    /// Flickr30k token file.
+    Flickr30k(PathBuf),
+}
+
+impl SourceRecipe {
+    /// Asks the recipe for the list of sources under `key`; their paths are relative to `root`.
+    pub fn read_all(recipe: &mut Reader, key: &str, root: &Path) -> Vec<Self> {
+        let elements = recipe.tables(key).required();
+        elements
+            .iter()
+            .map(|element| Self::read(recipe, element, root))
+            .collect()
+    }
+
+    fn read(recipe: &mut Reader, element: &str, root: &Path) -> Self {
+        let name = recipe.string(&format!("{element}.name")).required();
+        let count = recipe
+            .usize(&format!("{element}.count"))
+            .positive()
+            .optional();
+        let weight = recipe
+            .f64(&format!("{element}.weight"))
+            .positive()
+            .optional();
+        if count.is_some() && weight.is_some() {
+            let remedy = "keep one of them; without either, every row is taken once";
+            recipe.mistake(
+                &format!("{element}.weight"),
+                "there is a count as well",
+                remedy,
+            );
+        }
+        let share = match (count, weight) {
+            (Some(count), _) => Share::Count(count),
+            (None, Some(weight)) => Share::Weight(weight),
+            (None, None) => Share::All,
+        };
+        let formats = [
+            ("llava", 0),
+            ("vqa_v2", 1),
+            ("a_okvqa", 2),
+            ("flickr30k", 3),
+        ];
+        let format = recipe
+            .one_of(&format!("{element}.format"), &formats)
+            .required();
+        let mut path =
+            |field: &str| root.join(recipe.path(&format!("{element}.{field}")).required());
+        let files = match format {
+            0 => Files::Llava(path("path")),
+            1 => Files::VqaV2 {
+                questions: path("questions"),
+                annotations: path("annotations"),
+                options: VqaOptions {
+                    images: image_names(recipe, element),
+                    prompt_on: recipe
+                        .one_of(
+                            &format!("{element}.prompt_on"),
+                            &[
+                                ("first_turn", PromptOn::FirstTurn),
+                                ("every_turn", PromptOn::EveryTurn),
+                            ],
+                        )
+                        .required(),
+                    max_questions: recipe
+                        .usize(&format!("{element}.max_questions"))
+                        .positive()
+                        .required(),
+                },
+            },
+            2 => Files::AOkvqa(path("path"), image_names(recipe, element)),
+            _ => Files::Flickr30k(path("path")),
+        };
+        Self { name, share, files }
+    }
+
+    /// Reads the rows as conversations.
+    fn conversations(&self, seed: u64) -> Result<Vec<Conversation>, SftError> {
+        Ok(match &self.files {
+            Files::Llava(path) => sources::descriptions(llava::read(path)?)?,
+            Files::VqaV2 {
+                questions,
+                annotations,
+                options,
+            } => {
+                let (asked, answered) = (
+                    vqa_v2::read_questions(questions)?,
+                    vqa_v2::read_annotations(annotations)?,
+                );
+                sources::vqa_v2(&asked, &answered, options)?
+            }
+            Files::AOkvqa(path, images) => {
+                sources::a_okvqa(&a_okvqa::read(path)?, images, Reasoning::After, seed)?
+            }
+            Files::Flickr30k(path) => sources::flickr30k(&flickr30k::read(path)?, seed),
+        })
+    }
+}
+
+/// How image numbers become file names, from a pattern such as `COCO_train2014_{:012}.jpg`.
+fn image_names(recipe: &mut Reader, element: &str) -> ImageNames {
+    let key = format!("{element}.image_name");
+    let pattern = recipe.string(&key).required();
+    let parsed = pattern.split_once("{:0").and_then(|(prefix, rest)| {
+        let (digits, suffix) = rest.split_once('}')?;
+        let digits = digits.parse().ok().filter(|n| (1..=20).contains(n))?;
+        Some(ImageNames {
+            prefix: prefix.to_owned(),
+            digits,
+            suffix: suffix.to_owned(),
+        })
+    });
+    parsed.unwrap_or_else(|| {
+        recipe.mistake(
+            &key,
+            format!("found {pattern:?}"),
+            "write a pattern such as \"{:012}.jpg\"",
+        );
+        ImageNames::coco_2017()
+    })
+}
+
+/// All texts of the sources, as the template renders them.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn texts(sources: &[SourceRecipe], template: &Template) -> Result<Vec<String>, SftError> {
+    let mut texts = Vec::new();
+    for source in sources {
+        let rows = source.conversations(0)?;
+        texts.extend(rows.iter().map(|row| template.render(row).text));
+    }
+    Ok(texts)
+}
+
+/// `0..n` in the order of an epoch.
+#[must_use]
+pub fn shuffled(n: usize, seed: u64, epoch: u64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..n).collect();
+    order.shuffle(&mut random::stream(seed, "ground.order", &[epoch]));
+    order
+}
+
+/// Tokenised conversations of all sources and the mixture that orders them.
+#[derive(Debug)]
+pub struct Corpus {
+    samples: Vec<Vec<Sample>>,
+    mixture: Mixture,
+    batching: BatchConfig,
+    /// Passes of one update.
+    n_micro: usize,
+    steps_per_epoch: u64,
+}
+
+/// Batches that are sorted by length together: enough that little is padded, few enough that the mixture
+/// stays even.
+const WINDOW_BATCHES: usize = 16;
+
+impl Corpus {
+    /// Reads and tokenises the recipe's sources.
+    ///
+    /// # Errors
+    /// A file is missing or damaged, or a conversation does not fit the model.
+    pub fn read(recipe: &SftRecipe, rules: SampleRules<'_>) -> Result<Self, SftError> {
+        let seed = recipe.session.seed;
+        let mut samples = Vec::new();
+        let mut parts = Vec::new();
+        for source in &recipe.sources {
+            let rows = source.conversations(seed)?;
+            let tokenised: Result<Vec<Sample>, _> =
+                rows.par_iter().map(|row| Sample::new(row, rules)).collect();
+            parts.push(Source {
+                name: source.name.clone(),
+                n_rows: rows.len(),
+                share: source.share,
+            });
+            samples.push(tokenised?);
+        }
+        let mixture = Mixture::new(seed, parts, recipe.epoch_rows)?;
+        let batching = BatchConfig {
+            seed,
+            batch_size: recipe.micro_batch,
+            window_batches: WINDOW_BATCHES,
+        };
+        let n_micro = recipe.batch / recipe.micro_batch;
+        let steps_per_epoch = mixture.epoch_rows().div_ceil(recipe.batch).max(1) as u64;
+        Ok(Self {
+            samples,
+            mixture,
+            batching,
+            n_micro,
+            steps_per_epoch,
+        })
+    }
+
+    /// Updates that go through the mixture once.
+    #[must_use]
+    pub fn steps_per_epoch(&self) -> u64 {
+        self.steps_per_epoch
+    }
+
+    /// Images of all conversations; names may repeat.
+    pub fn images(&self) -> impl Iterator<Item = String> + '_ {
+        self.samples
+            .iter()
+            .flatten()
+            .filter_map(|sample| sample.image.clone())
+    }
+
+    /// The batches in order.
+    #[must_use]
+    pub fn batches(&self) -> Batches<'_> {
+        Batches {
+            corpus: self,
+            epoch: None,
+        }
+    }
+
+    fn sample(&self, pick: Pick) -> &Sample {
+        &self.samples[pick.source][pick.row]
+    }
+}
+
+/// The batches of a corpus; remembers the epoch it is in.
+#[derive(Debug)]
+pub struct Batches<'a> {
+    corpus: &'a Corpus,
+    epoch: Option<(u64, Vec<Vec<&'a Sample>>)>,
+}
+
+impl<'a> Batches<'a> {
+    /// The conversations of the update after `done` updates, in passes of the recipe's micro-batch.
+    pub fn of_step(&mut self, done: u64) -> Vec<Vec<&'a Sample>> {
+        let corpus = self.corpus;
+        let (epoch, step) = (
+            done / corpus.steps_per_epoch,
+            (done % corpus.steps_per_epoch) as usize,
+        );
+        if self
+            .epoch
+            .as_ref()
+            .is_none_or(|(current, _)| *current != epoch)
+        {
+            let samples: Vec<&Sample> = corpus
+                .mixture
+                .epoch(epoch)
+                .into_iter()
+                .map(|pick| corpus.sample(pick))
+                .collect();
+            let lengths: Vec<usize> = samples.iter().map(|sample| sample.ids.len()).collect();
+            let batches = epoch_batches(&lengths, &corpus.batching, epoch);
+            let batches = batches
+                .into_iter()
+                .map(|batch| batch.into_iter().map(|i| samples[i]).collect());
+            self.epoch = Some((epoch, batches.collect()));
+        }
+        let Some((_, batches)) = &self.epoch else {
+            unreachable!("the epoch was just made")
+        };
+        batches
+            .iter()
+            .skip(step * corpus.n_micro)
+            .take(corpus.n_micro)
+            .cloned()
+            .collect()
+    }
+}

@@ -1,0 +1,30 @@
+//! What can go wrong in supervised fine-tuning.
+
+use std::path::PathBuf;
+
+/// Errors of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum SftError {
+    /// The recipe has mistakes; all of them are listed.
+    #[error(transparent)]
+    Recipe(#[from] candor_train::RecipeError),
+    /// A run folder, a checkpoint or a number that is not finite.
+    #[error(transparent)]
+    Train(#[from] candor_train::TrainError),
+    /// A model folder or a prompt.
+    #[error(transparent)]
+    Model(#[from] candor_model::ModelError),
+    /// A data file.
+    #[error(transparent)]
+    Data(#[from] candor_data::DataError),
+    /// The data does not fit the stage.
+    #[error("{path}: {problem} ({remedy})")]
+    Unfit {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        problem: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+}

@@ -1,0 +1,192 @@
+//! From boxes in pixels to a label for each patch.
+
+use std::path::Path;
+
+use candor_data::formats::coco::{self, Instances};
+use tch::{Kind, Tensor};
+
+use crate::SftError;
+
+/// The images of a COCO instances file and what is where in them.
+#[derive(Debug)]
+pub struct GroundTruth {
+    /// Categories; class 0 is "nothing", category `i` is class `i + 1`.
+    pub categories: Vec<String>,
+    /// All attributes that occur, sorted.
+    pub attributes: Vec<String>,
+    /// One entry for each image.
+    pub images: Vec<PatchLabels>,
+}
+
+/// One image's labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PatchLabels {
+    /// File name.
+    pub image: String,
+    /// Patches with an object's centre: (patch in reading order, class, attribute indices).
+    pub objects: Vec<(usize, i64, Vec<usize>)>,
+}
+
+impl GroundTruth {
+    /// Reads a COCO instances file; `grid` is the number of patches along a side.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a box lies outside its image.
+    pub fn read(path: &Path, grid: usize) -> Result<Self, SftError> {
+        Self::new(&coco::read_instances(path)?, path, grid)
+    }
+
+    fn new(instances: &Instances, path: &Path, grid: usize) -> Result<Self, SftError> {
+        let categories: Vec<_> = instances
+            .categories
+            .iter()
+            .map(|c| (c.id, c.name.clone()))
+            .collect();
+        let mut attributes: Vec<String> = instances
+            .annotations
+            .iter()
+            .flat_map(|a| a.attributes.clone())
+            .collect();
+        attributes.sort();
+        attributes.dedup();
+        let mut images: Vec<PatchLabels> = instances
+            .images
+            .iter()
+            .map(|i| PatchLabels {
+                image: i.file_name.clone(),
+                objects: Vec::new(),
+            })
+            .collect();
+        let rows: std::collections::HashMap<_, _> = instances
+            .images
+            .iter()
+            .enumerate()
+            .map(|(row, image)| (image.id, row))
+            .collect();
+        for annotation in &instances.annotations {
+            let unfit = |problem: String| SftError::Unfit {
+                path: path.to_owned(),
+                problem: format!("annotation {}: {problem}", annotation.id),
+                remedy: "every annotation must name an image and a category of the same file, its box inside",
+            };
+            let row = rows
+                .get(&annotation.image_id)
+                .ok_or_else(|| unfit("its image is not listed".into()))?;
+            let class = categories
+                .iter()
+                .position(|(id, _)| *id == annotation.category_id);
+            let class = class.ok_or_else(|| unfit("its category is not listed".into()))?;
+            let image = &instances.images[*row];
+            let size = (image.width, image.height);
+            let (Some(width), Some(height)) = size else {
+                return Err(unfit("its image has no size".into()));
+            };
+            let patch = centre_patch(annotation.bbox, (f64::from(width), f64::from(height)), grid)
+                .ok_or_else(|| {
+                    unfit(format!(
+                        "the box {:?} lies outside its image",
+                        annotation.bbox
+                    ))
+                })?;
+            let held = annotation
+                .attributes
+                .iter()
+                .filter_map(|a| attributes.binary_search(a).ok())
+                .collect();
+            images[*row].objects.push((patch, class as i64 + 1, held));
+        }
+        Ok(Self {
+            categories: categories.into_iter().map(|(_, name)| name).collect(),
+            attributes,
+            images,
+        })
+    }
+}
+
+/// The patch that holds the centre of a box `[x, y, width, height]` once the image is padded to a square.
+fn centre_patch([x, y, w, h]: [f64; 4], (width, height): (f64, f64), grid: usize) -> Option<usize> {
+    let side = width.max(height);
+    let place = |start: f64, extent: f64, image: f64| {
+        let centre = (start + extent / 2.0 + ((side - image) / 2.0).floor()) / side;
+        (0.0..1.0)
+            .contains(&centre)
+            .then(|| (centre * grid as f64) as usize)
+    };
+    Some(place(y, h, height)? * grid + place(x, w, width)?)
+}
+
+/// The labels of a batch of images.
+///
+/// # Shapes
+/// Classes `[batch · n_patches]` i64, flat indices of the patches with an object `[n_objects]` i64, and their
+/// attributes `[n_objects, n_attributes]` f32.
+#[must_use]
+pub fn batch_labels(
+    images: &[&PatchLabels],
+    n_patches: usize,
+    n_attributes: usize,
+) -> (Tensor, Tensor, Tensor) {
+    let mut classes = vec![0_i64; images.len() * n_patches];
+    let (mut places, mut held) = (Vec::new(), Vec::new());
+    for (row, image) in images.iter().enumerate() {
+        for (patch, class, attributes) in &image.objects {
+            let place = row * n_patches + patch;
+            classes[place] = *class;
+            places.push(place as i64);
+            let mut one = vec![0_f32; n_attributes];
+            attributes.iter().for_each(|&a| one[a] = 1.0);
+            held.extend(one);
+        }
+    }
+    let held = Tensor::from_slice(&held).reshape([places.len() as i64, n_attributes as i64]);
+    (
+        Tensor::from_slice(&classes),
+        Tensor::from_slice(&places),
+        held.to_kind(Kind::Float),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_box_belongs_to_the_patch_of_its_centre() {
+        // A 4×4 grid on a square picture of 80 pixels: patches of 20.
+        assert_eq!(
+            centre_patch([0.0, 0.0, 20.0, 20.0], (80.0, 80.0), 4),
+            Some(0)
+        );
+        assert_eq!(
+            centre_patch([62.0, 41.0, 10.0, 10.0], (80.0, 80.0), 4),
+            Some(2 * 4 + 3)
+        );
+        // A landscape of 80 × 40 is padded by 20 above: its top left corner lies in the second row.
+        assert_eq!(
+            centre_patch([0.0, 0.0, 10.0, 10.0], (80.0, 40.0), 4),
+            Some(4)
+        );
+        assert_eq!(centre_patch([90.0, 0.0, 10.0, 10.0], (80.0, 80.0), 4), None);
+    }
+
+    #[test]
+    fn labels_of_a_batch_lie_flat() {
+        let images = [
+            PatchLabels {
+                image: "a".into(),
+                objects: vec![(1, 3, vec![0])],
+            },
+            PatchLabels {
+                image: "b".into(),
+                objects: vec![(0, 2, vec![1, 2])],
+            },
+        ];
+        let (classes, places, held) = batch_labels(&images.iter().collect::<Vec<_>>(), 2, 3);
+        assert_eq!(Vec::<i64>::try_from(classes).unwrap(), [0, 3, 2, 0]);
+        assert_eq!(Vec::<i64>::try_from(places).unwrap(), [1, 2]);
+        assert_eq!(
+            Vec::<f32>::try_from(held.flatten(0, 1)).unwrap(),
+            [1.0, 0.0, 0.0, 0.0, 1.0, 1.0]
+        );
+    }
+}

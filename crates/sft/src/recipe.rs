@@ -1,0 +1,156 @@
+//! The recipe of supervised fine-tuning, projector pretraining included.
+
+use std::path::{Path, PathBuf};
+
+use candor_model::{Activations, LoraConfig};
+use candor_train::{Reader, Resolved};
+
+use crate::SftError;
+use crate::corpus::SourceRecipe;
+use crate::session::SessionRecipe;
+
+/// What is trained.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Tune {
+    /// Everything but the vision tower (the paper's SFT).
+    AllButTower,
+    /// The projector alone (the paper's stage 0).
+    Projector,
+    /// A LoRA adapter on the decoder (the paper's policy initialisation).
+    Lora(LoraConfig),
+}
+
+/// How long a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    /// Updates.
+    Steps(u64),
+    /// Passes through the mixture.
+    Epochs(u64),
+}
+
+/// Everything supervised fine-tuning needs to know.
+#[derive(Debug, Clone)]
+pub struct SftRecipe {
+    /// Optimizer and run folder.
+    pub session: SessionRecipe,
+    /// Folder of the model to start from.
+    pub base: PathBuf,
+    /// What is trained.
+    pub tune: Tune,
+    /// Whether turns are rendered by the plain template of projector pretraining.
+    pub plain: bool,
+    /// What a pass keeps in memory.
+    pub activations: Activations,
+    /// Image folder.
+    pub images: PathBuf,
+    /// Conversations.
+    pub sources: Vec<SourceRecipe>,
+    /// Longest sequence; a longer one is an error, never a silent cut.
+    pub max_tokens: usize,
+    /// Conversations per update.
+    pub batch: usize,
+    /// Conversations per pass; gradients add up over the passes of an update.
+    pub micro_batch: usize,
+    /// Rows of an epoch, where sources have weights.
+    pub epoch_rows: Option<usize>,
+    /// How long to train.
+    pub length: Length,
+    /// The recipe as it is run.
+    pub resolved: Resolved,
+}
+
+impl SftRecipe {
+    /// Reads a recipe file.
+    ///
+    /// # Errors
+    /// All mistakes of the recipe at once.
+    pub fn open(path: &Path, sets: &[String]) -> Result<Self, SftError> {
+        Self::read(Reader::open(path, sets)?)
+    }
+
+    /// Reads a recipe that is already in memory.
+    ///
+    /// # Errors
+    /// All mistakes of the recipe at once.
+    pub fn read(mut recipe: Reader) -> Result<Self, SftError> {
+        let session = SessionRecipe::read(&mut recipe);
+        let base = recipe.path("model.base").required();
+        let tune = read_tune(&mut recipe);
+        let plain = recipe
+            .one_of("model.template", &[("own", false), ("plain", true)])
+            .required();
+        let activations = recipe
+            .one_of(
+                "model.activations",
+                &[
+                    ("keep", Activations::Keep),
+                    ("recompute", Activations::Recompute),
+                ],
+            )
+            .required();
+        let root = recipe.path("data.root").required();
+        let images = root.join(recipe.path("data.images").required());
+        let sources = SourceRecipe::read_all(&mut recipe, "data.sources", &root);
+        let max_tokens = recipe.usize("data.max_tokens").positive().required();
+        let batch = recipe.usize("data.batch").positive().required();
+        let micro_batch = recipe.usize("data.micro_batch").positive().required();
+        if batch % micro_batch.max(1) != 0 {
+            let problem = format!("{micro_batch} does not divide data.batch = {batch}");
+            recipe.mistake(
+                "data.micro_batch",
+                problem,
+                "choose a divisor, so that no pass is short",
+            );
+        }
+        let epoch_rows = recipe.usize("data.epoch_rows").positive().optional();
+        let length = read_length(&mut recipe);
+        let resolved = recipe.finish()?;
+        Ok(Self {
+            session,
+            base,
+            tune,
+            plain,
+            activations,
+            images,
+            sources,
+            max_tokens,
+            batch,
+            micro_batch,
+            epoch_rows,
+            length,
+            resolved,
+        })
+    }
+}
+
+fn read_length(recipe: &mut Reader) -> Length {
+    let steps = recipe.u64("run.steps").positive().optional();
+    let epochs = recipe.u64("run.epochs").positive().optional();
+    match (steps, epochs) {
+        (Some(steps), None) => Length::Steps(steps),
+        (None, Some(epochs)) => Length::Epochs(epochs),
+        _ => {
+            recipe.mistake(
+                "run",
+                "neither or both of `steps` and `epochs` are given",
+                "give one of them",
+            );
+            Length::Steps(1)
+        }
+    }
+}
+
+fn read_tune(recipe: &mut Reader) -> Tune {
+    let choices = [("all_but_tower", 0), ("projector", 1), ("lora", 2)];
+    match recipe.one_of("model.tune", &choices).required() {
+        0 => Tune::AllButTower,
+        1 => Tune::Projector,
+        _ => {
+            let r = recipe.i64("model.lora.r").within(1..=4096).required();
+            let alpha = recipe.f64("model.lora.alpha").positive().required();
+            let targets = recipe.strings("model.lora.targets").required();
+            Tune::Lora(LoraConfig::new(r, alpha, &targets))
+        }
+    }
+}

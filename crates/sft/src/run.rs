@@ -1,0 +1,155 @@
+//! The loop of supervised fine-tuning: conversations → tokens → hidden states → cross-entropy → update.
+
+use candor_model::sample::{Batch, Sample};
+use candor_model::{Adapter, Bundle, ImageFeatures, Template};
+use serde::Serialize;
+use tch::{Device, Kind, Tensor};
+
+use crate::SftError;
+use crate::corpus::Corpus;
+use crate::loss::cross_entropy;
+use crate::recipe::{Length, SftRecipe, Tune};
+use crate::session::{Launch, Outcome, Session};
+
+/// One line of the run's `metrics.jsonl`.
+#[derive(Debug, Serialize)]
+pub struct SftMetrics {
+    /// Updates done.
+    pub step: u64,
+    /// Cross-entropy per trained token of this update's batch, in nats.
+    pub loss: f64,
+    /// Gradient norm before clipping.
+    pub grad_norm: f64,
+    /// Learning rate used.
+    pub learning_rate: f64,
+    /// Trained tokens of this update.
+    pub n_target_tokens: usize,
+    /// Tokens of this update, image patches included, pads not.
+    pub n_tokens: usize,
+}
+
+/// Trains and writes `<out>/model`, or `<out>/adapter` for LoRA.
+///
+/// # Errors
+/// Damaged data, a run folder that cannot be used, or a number that is not finite.
+pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcome, SftError> {
+    let mut bundle = Bundle::open(&recipe.base, device, Kind::Float)?;
+    let template = bundle.template.clone();
+    if recipe.plain {
+        bundle.template = Template::Plain;
+    }
+    let (adapter, parameters) = trainable(recipe, &bundle)?;
+    let corpus = Corpus::read(recipe, bundle.rules(recipe.max_tokens))?;
+    let n_steps = match recipe.length {
+        Length::Steps(steps) => steps,
+        Length::Epochs(epochs) => epochs * corpus.steps_per_epoch(),
+    };
+    let resolved = recipe.resolved.to_text();
+    let mut session = Session::open(
+        "sft",
+        &recipe.session,
+        &resolved,
+        launch,
+        parameters,
+        n_steps,
+    )?;
+    session.doing("encoding images");
+    let features = ImageFeatures::encode(&bundle, &recipe.images, corpus.images(), |_| ())?;
+    session.doing("training");
+
+    let mut batches = corpus.batches();
+    for done in session.steps_left() {
+        session.begin_step();
+        let passes = batches.of_step(done);
+        let samples = || passes.iter().flatten();
+        let n_targets: usize = samples().map(|s| s.n_targets()).sum();
+        let mut loss = 0.0;
+        for micro in &passes {
+            let batch = Batch::new(micro, bundle.tokenizer.pad, device);
+            loss += pass(
+                &bundle,
+                adapter.as_ref(),
+                &features,
+                micro,
+                &batch,
+                recipe,
+                n_targets.max(1),
+            );
+        }
+        let update = session.update(loss, || samples().map(|s| s.id.clone()).collect())?;
+        let metrics = SftMetrics {
+            step: update.step,
+            loss,
+            grad_norm: update.grad_norm,
+            learning_rate: update.learning_rate,
+            n_target_tokens: n_targets,
+            n_tokens: samples().map(|s| s.ids.len()).sum(),
+        };
+        let shown = [("loss", loss), ("grad norm", update.grad_norm)];
+        if !session.end_step(&metrics, &shown, metrics.n_tokens)? {
+            return Ok(Outcome::Stopped);
+        }
+    }
+    bundle.template = template;
+    match &adapter {
+        Some(adapter) => adapter.save(&session.path().join("adapter"))?,
+        None => bundle.save(&session.path().join("model"))?,
+    }
+    session.finish("done");
+    Ok(Outcome::Finished)
+}
+
+/// Forward and backward of one micro-batch; returns its share of the update's loss.
+fn pass(
+    bundle: &Bundle,
+    adapter: Option<&Adapter>,
+    features: &ImageFeatures,
+    samples: &[&Sample],
+    batch: &Batch,
+    recipe: &SftRecipe,
+    n_step_targets: usize,
+) -> f64 {
+    let images = features.of(samples.iter().filter_map(|s| s.image.as_deref()));
+    let embedded = bundle.model.embed(&batch.ids, images.as_ref());
+    let loss = bundle
+        .model
+        .backward(&embedded, adapter, recipe.activations, |hidden| {
+            cross_entropy(bundle.model.decoder(), batch, hidden, n_step_targets)
+        });
+    loss.double_value(&[])
+}
+
+/// The adapter, if one is trained, and the trained tensors by name.
+fn trainable(
+    recipe: &SftRecipe,
+    bundle: &Bundle,
+) -> Result<(Option<Adapter>, Vec<(String, Tensor)>), SftError> {
+    match &recipe.tune {
+        Tune::AllButTower => Ok((
+            None,
+            bundle
+                .model
+                .set_trainable(|name| !name.starts_with("vision_tower.")),
+        )),
+        Tune::Projector => Ok((
+            None,
+            bundle
+                .model
+                .set_trainable(|name| name.starts_with("multi_modal_projector.")),
+        )),
+        Tune::Lora(config) => {
+            bundle.model.set_trainable(|_| false);
+            let mut config = config.clone();
+            config.base_model_name_or_path = Some(recipe.base.display().to_string());
+            let text = &bundle.model.config().text_config;
+            let adapter = Adapter::fresh(config, text, recipe.session.seed, bundle.model.device())?;
+            adapter.set_trainable(true);
+            let named = adapter
+                .parameters()
+                .iter()
+                .map(|(n, t)| (n.clone(), t.shallow_clone()))
+                .collect();
+            Ok((Some(adapter), named))
+        }
+    }
+}

@@ -1,8 +1,10 @@
 //! The micro-world: scenes, renderer, questions, simulated annotator and exact judge.
 
+pub mod annotator;
 pub mod config;
 pub mod error;
 pub mod evaluation;
+pub mod judge;
 pub mod kind;
 pub mod place;
 pub mod prompts;
@@ -16,6 +18,7 @@ pub mod theme;
 pub mod world;
 pub mod write;
 
+pub use annotator::Annotator;
 pub use config::WorldConfig;
 pub use error::WorldError;
 pub use kind::{Colour, Group, Kind, Size};

@@ -6,64 +6,13 @@
 
 use std::ops::Range;
 
+use super::fact::{Assertion, Fact, Such};
 use super::lexicon::{Subject, Word};
+use super::lookahead::{fronted, next_is, noun_phrase_follows, qualifies_noun, related_noun};
 use super::tokens::{Token, sentences};
-use crate::kind::{Colour, Group, Size};
+use crate::kind::{Colour, Size};
 use crate::place::{Horizontal, Place, Vertical};
 use crate::theme::Theme;
-
-/// What an assertion says.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Fact {
-    /// There is such a thing; qualities are given only where the assertion is negated ("no red dog").
-    There(Subject, Such),
-    /// There are exactly so many.
-    Count(Subject, usize),
-    /// It has the colour.
-    Colour(Subject, Colour),
-    /// It has the size.
-    Size(Subject, Size),
-    /// It is at the place.
-    Place(Subject, Place),
-    /// It belongs to the group.
-    Member(Subject, Group),
-    /// The first is left of the second.
-    LeftOf(Subject, Subject),
-    /// It is the larger one.
-    Larger(Subject),
-    /// The scene plays there.
-    Theme(Theme),
-    /// The answer to a yes/no question is yes.
-    Yes,
-    /// A colour of nothing named; the question says of what.
-    BareColour(Colour),
-    /// A number of nothing named.
-    BareCount(usize),
-    /// A place of nothing named.
-    BarePlace(Place),
-}
-
-/// The qualities of a thing that is said not to be there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Such {
-    /// Its colour.
-    pub colour: Option<Colour>,
-    /// Its size.
-    pub size: Option<Size>,
-    /// Its place.
-    pub place: Option<Place>,
-}
-
-/// One thing an answer says.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Assertion {
-    /// What is said.
-    pub fact: Fact,
-    /// Whether it is denied.
-    pub negated: bool,
-    /// The words that say it, in bytes of the answer.
-    pub span: Range<usize>,
-}
 
 /// Everything an answer says, in order.
 #[must_use]
@@ -409,84 +358,13 @@ impl Noun {
             return;
         }
         say(Fact::There(subject, Such::default()), false);
-        for count in self.count {
-            say(Fact::Count(subject, count), false);
-        }
-        for colour in self.colours {
-            say(Fact::Colour(subject, colour), false);
-        }
-        for size in self.size {
-            say(Fact::Size(subject, size), false);
-        }
-        for place in self.place {
-            say(Fact::Place(subject, place), false);
+        let counts = self.count.map(|count| Fact::Count(subject, count));
+        let colours = self.colours.iter().map(|&colour| Fact::Colour(subject, colour));
+        let sizes = self.size.map(|size| Fact::Size(subject, size));
+        let places = self.place.map(|place| Fact::Place(subject, place));
+        for fact in counts.into_iter().chain(colours).chain(sizes).chain(places) {
+            say(fact, false);
         }
         all.extend(self.later);
     }
-}
-
-fn next_is(tokens: &[Token], at: usize, word: Word) -> bool {
-    tokens.get(at + 1).is_some_and(|token| token.word == word)
-}
-
-/// Whether the quality at `at` stands before a noun: "red dog", "two small, red dogs".
-fn qualifies_noun(tokens: &[Token], at: usize) -> bool {
-    for (index, token) in tokens.iter().enumerate().skip(at + 1) {
-        match token.word {
-            Word::Noun(..) => return true,
-            Word::Colour(_) | Word::Size(_) => {}
-            Word::And
-                if matches!(
-                    tokens.get(index + 1),
-                    Some(Token { word: Word::Colour(_) | Word::Size(_), .. })
-                ) => {}
-            _ => return false,
-        }
-    }
-    false
-}
-
-/// Whether what follows "no" is a noun with qualities and at most two unknown words before it.
-fn noun_phrase_follows(tokens: &[Token], from: usize) -> bool {
-    let mut unknown = 0;
-    for token in tokens.iter().skip(from) {
-        match token.word {
-            Word::Noun(..) => return true,
-            Word::Colour(_) | Word::Size(_) | Word::Theme(_) => {}
-            Word::Other if unknown < 2 => unknown += 1,
-            _ => return false,
-        }
-        if token.comma_after {
-            return false;
-        }
-    }
-    false
-}
-
-/// The noun of "of the cup" after the place words that end at `from`.
-fn related_noun(tokens: &[Token], from: usize) -> Option<Subject> {
-    let of = (from..tokens.len().min(from + 2)).find(|&at| tokens[at].word == Word::Of)?;
-    let rest = tokens.iter().skip(of + 1);
-    for token in rest.take(4) {
-        match token.word {
-            Word::Noun(subject, _) => return Some(subject),
-            Word::Opener | Word::Article | Word::Colour(_) | Word::Size(_) => {}
-            _ => return None,
-        }
-    }
-    None
-}
-
-/// Whether the place words open their clause: "…, and on the left there is …".
-fn fronted(tokens: &[Token], at: usize, end: usize) -> bool {
-    let mut start = at;
-    while start > 0 && at - start < 3 && matches!(tokens[start - 1].word, Word::Opener | Word::Other) {
-        if tokens[start - 1].comma_after {
-            break;
-        }
-        start -= 1;
-    }
-    let opens = start == 0 || tokens[start - 1].comma_after || tokens[start - 1].word == Word::And;
-    let follows = tokens.get(end).map(|token| token.word);
-    opens && (tokens[end - 1].comma_after || matches!(follows, Some(Word::Copula | Word::Opener)))
 }

@@ -17,7 +17,9 @@ use image::{Rgb, RgbImage};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
-    let out = args.next().ok_or("usage: contact_sheet OUT_DIR [CELL_PX]")?;
+    let out = args
+        .next()
+        .ok_or("usage: contact_sheet OUT_DIR [CELL_PX]")?;
     let cell_px: u32 = args.next().map_or(Ok(12), |text| text.parse())?;
     let out = Path::new(&out);
     std::fs::create_dir_all(out)?;
@@ -36,7 +38,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let objects: Vec<String> = scene
             .objects
             .iter()
-            .map(|o| format!("{} {} {} {}", o.size.name(), o.colour, o.kind, o.cell.place()))
+            .map(|o| {
+                format!(
+                    "{} {} {} {}",
+                    o.size.name(),
+                    o.colour,
+                    o.kind,
+                    o.cell.place()
+                )
+            })
             .collect();
         println!("{}: {}: {}", scene.image, scene.theme, objects.join(", "));
     }
@@ -73,7 +83,13 @@ fn kind_rows() -> Vec<Scene> {
 }
 
 /// Scenes side by side, seen at `seen_px` and shown at `shown_px`.
-fn sheet(scenes: &[Scene], columns: u32, seen_px: u32, shown_px: u32, enlarge: FilterType) -> RgbImage {
+fn sheet(
+    scenes: &[Scene],
+    columns: u32,
+    seen_px: u32,
+    shown_px: u32,
+    enlarge: FilterType,
+) -> RgbImage {
     let rows = (scenes.len() as u32).div_ceil(columns);
     let step = shown_px + 6;
     let mut sheet = RgbImage::from_pixel(columns * step, rows * step, Rgb([255, 255, 255]));

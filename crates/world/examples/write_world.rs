@@ -11,7 +11,10 @@ use candor_world::{World, WorldConfig};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
-    let dir = PathBuf::from(args.next().ok_or("usage: write_world OUT_DIR [SEED] [N_TRAIN]")?);
+    let dir = PathBuf::from(
+        args.next()
+            .ok_or("usage: write_world OUT_DIR [SEED] [N_TRAIN]")?,
+    );
     let mut config = WorldConfig::default();
     if let Some(seed) = args.next() {
         config.seed = seed.parse()?;

@@ -8,9 +8,9 @@
 //! A slip turns the first answer into one of the other two, evenly, or the second into its opposite; each
 //! question slips on its own with the configured rate.
 
+use candor_data::conversation::{Conversation, Speaker, Turn};
 use candor_data::preference::{Preference, Record, Side, Verdict as Fewer};
 use candor_data::random::{Stream, stream};
-use candor_data::conversation::{Conversation, Speaker, Turn};
 use rand::RngExt as _;
 
 use crate::judge::{Standing, Verdict, judge};
@@ -66,12 +66,18 @@ impl Annotator {
             Fewer::Tie => Some(self.slip_second(more_helpful(&judged)?, rng)),
             Fewer::First | Fewer::Second => None,
         };
-        let asked = prompt.turns.iter().position(|turn| turn.from == Speaker::Human)?;
+        let asked = prompt
+            .turns
+            .iter()
+            .position(|turn| turn.from == Speaker::Human)?;
         Some(Preference {
             id: format!("{}-{index}", prompt.id),
             image: Some(scene.image.clone()),
             turns: vec![prompt.turns[asked].clone()],
-            original_answer: prompt.turns.get(asked + 1).map(|turn: &Turn| turn.value.clone()),
+            original_answer: prompt
+                .turns
+                .get(asked + 1)
+                .map(|turn: &Turn| turn.value.clone()),
             outputs,
             fewer_hallucinations,
             more_helpful,

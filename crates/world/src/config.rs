@@ -101,7 +101,12 @@ impl WorldConfig {
             }
         }
         let sum: f64 = self.false_additions.iter().sum();
-        if (sum - 1.0).abs() > 1e-9 || self.false_additions.iter().any(|p| !(0.0..=1.0).contains(p)) {
+        if (sum - 1.0).abs() > 1e-9
+            || self
+                .false_additions
+                .iter()
+                .any(|p| !(0.0..=1.0).contains(p))
+        {
             return Err(wrong(
                 "false_additions",
                 &format!("{:?}", self.false_additions),
@@ -117,9 +122,16 @@ impl WorldConfig {
                 return Err(wrong(field, &p, "use a probability"));
             }
         }
-        for (field, amount, most) in [("noise", self.noise, 64.0), ("clutter", self.clutter, 200.0)] {
+        for (field, amount, most) in [
+            ("noise", self.noise, 64.0),
+            ("clutter", self.clutter, 200.0),
+        ] {
             if !(0.0..=most).contains(&amount) {
-                return Err(wrong(field, &amount, "use 0 to 64 (noise) or 200 (clutter)"));
+                return Err(wrong(
+                    field,
+                    &amount,
+                    "use 0 to 64 (noise) or 200 (clutter)",
+                ));
             }
         }
         Ok(())

@@ -87,7 +87,12 @@ fn with_options(
         return Ok((general(config, scene, id, rng), AnswerType::General));
     };
     let row = choice_row(scene, "train", &item);
-    let mut rows = a_okvqa(&[row], &ImageNames::coco_2017(), Reasoning::After, config.seed)?;
+    let mut rows = a_okvqa(
+        &[row],
+        &ImageNames::coco_2017(),
+        Reasoning::After,
+        config.seed,
+    )?;
     Ok(match rows.pop() {
         Some(conversation) => (
             Conversation { id, ..conversation },

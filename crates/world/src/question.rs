@@ -76,11 +76,12 @@ impl Question {
             Self::Members(group) => format!("Which objects are {}?", group.plural()),
             Self::InImage => "Which object is in the image?".into(),
             Self::Choice(ask, options) => {
-                let mut text = ask.text();
-                for (choice, option) in Choice::ALL.iter().zip(options) {
-                    text.push_str(&format!("\n{}. {option}", choice.letter()));
-                }
-                text
+                let lines = Choice::ALL.iter().zip(options);
+                let lines = lines.map(|(choice, option)| format!("{}. {option}", choice.letter()));
+                std::iter::once(ask.text())
+                    .chain(lines)
+                    .collect::<Vec<_>>()
+                    .join("\n")
             }
         }
     }
@@ -131,8 +132,12 @@ impl Question {
         let colour = words.iter().find_map(|word| colour_of(word));
         let has = |word: &str| words.contains(&word);
         match (words, kinds.as_slice()) {
-            (["describe", ..] | ["what", "do", "you", "see", ..], _) => Self::Describe,
-            (["what", "is", "in", "the", "image", ..], _) => Self::Describe,
+            (
+                ["describe", ..]
+                | ["what", "do", "you", "see", ..]
+                | ["what", "is", "in", "the", "image", ..],
+                _,
+            ) => Self::Describe,
             (["is" | "are", "there", "more", ..] | ["are", "there", ..], [a, b]) if has("more") => {
                 Self::More(*a, *b)
             }
@@ -153,9 +158,11 @@ impl Question {
     }
 
     fn which(words: &[&str], colour: Option<Colour>) -> Self {
-        let group = Group::ALL
-            .into_iter()
-            .find(|group| words.iter().any(|w| *w == group.plural() || *w == group.name()));
+        let group = Group::ALL.into_iter().find(|group| {
+            words
+                .iter()
+                .any(|w| *w == group.plural() || *w == group.name())
+        });
         match (group, colour) {
             (Some(group), _) => Self::Members(group),
             (None, Some(colour)) => Self::Coloured(colour),
@@ -230,7 +237,10 @@ mod tests {
         all.extend(Colour::ALL.map(Question::Coloured));
         all.extend(Group::ALL.map(Question::Members));
         let options = ["top left", "red", "a dog", "two"].map(str::to_owned);
-        all.push(Question::Choice(Box::new(Question::Colour(Kind::Dog)), options));
+        all.push(Question::Choice(
+            Box::new(Question::Colour(Kind::Dog)),
+            options,
+        ));
         for question in all {
             let text = question.text();
             assert_eq!(Question::parse(&text), question, "{text}");

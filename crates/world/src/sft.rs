@@ -19,7 +19,10 @@ pub fn exchange(id: String, scene: &Scene, asked: &str, answered: &str) -> Conve
     Conversation {
         id,
         image: Some(scene.image.clone()),
-        turns: vec![Turn::human(format!("<image>\n{asked}")), Turn::gpt(answered)],
+        turns: vec![
+            Turn::human(format!("<image>\n{asked}")),
+            Turn::gpt(answered),
+        ],
     }
 }
 
@@ -31,7 +34,10 @@ pub fn pretraining(config: &WorldConfig, scenes: &[Scene]) -> Vec<Conversation> 
         Conversation {
             id: format!("pretrain-{}", scene.id),
             image: Some(scene.image.clone()),
-            turns: vec![Turn::human("<image>"), Turn::gpt(caption::whole(scene, rng))],
+            turns: vec![
+                Turn::human("<image>"),
+                Turn::gpt(caption::whole(scene, rng)),
+            ],
         }
     };
     scenes.iter().map(row).collect()
@@ -47,7 +53,12 @@ pub fn descriptions(config: &WorldConfig, scenes: &[Scene]) -> (Vec<Conversation
         let asked = DESCRIBE[rng.random_range(0..DESCRIBE.len())];
         let description = describe::gpt4_like(scene, config.false_additions, rng);
         counts[description.false_kinds.len().min(2)] += 1;
-        rows.push(exchange(format!("describe-{}", scene.id), scene, asked, &description.text));
+        rows.push(exchange(
+            format!("describe-{}", scene.id),
+            scene,
+            asked,
+            &description.text,
+        ));
     }
     (rows, counts)
 }

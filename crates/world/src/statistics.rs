@@ -52,7 +52,10 @@ impl Statistics {
     #[must_use]
     pub fn pair(&self, a: Kind, b: Kind) -> usize {
         let of_kind = self.pair_scenes.get(&a);
-        of_kind.and_then(|counts| counts.get(&b)).copied().unwrap_or(0)
+        of_kind
+            .and_then(|counts| counts.get(&b))
+            .copied()
+            .unwrap_or(0)
     }
 
     /// Scenes that have the kind.
@@ -65,7 +68,10 @@ impl Statistics {
     #[must_use]
     pub fn chance(&self, theme: Theme, kind: Kind) -> f64 {
         let of_theme = self.theme_kind_scenes.get(&theme);
-        let with = of_theme.and_then(|counts| counts.get(&kind)).copied().unwrap_or(0);
+        let with = of_theme
+            .and_then(|counts| counts.get(&kind))
+            .copied()
+            .unwrap_or(0);
         let total = self.theme_scenes.get(&theme).copied().unwrap_or(0).max(1);
         with as f64 / total as f64
     }

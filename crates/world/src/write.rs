@@ -38,6 +38,9 @@ pub struct Summary {
 ///
 /// # Errors
 /// [`WorldError`] names the file that could not be written.
+///
+/// # Panics
+/// Never: what goes into `world.json` can always be written as JSON.
 pub fn write(world: &World, dir: &Path) -> Result<Summary, WorldError> {
     let mark = dir.join("world.json");
     if mark.exists() {
@@ -87,11 +90,12 @@ pub fn read_scenes(path: &Path) -> Result<Vec<Scene>, WorldError> {
             continue;
         }
         let line = index + 1;
-        let scene: Scene = serde_json::from_str(&line_text).map_err(|source| WorldError::Scene {
-            path: path.to_owned(),
-            line,
-            source,
-        })?;
+        let scene: Scene =
+            serde_json::from_str(&line_text).map_err(|source| WorldError::Scene {
+                path: path.to_owned(),
+                line,
+                source,
+            })?;
         if let Some(found) = contradiction(&scene) {
             return Err(WorldError::Inconsistent {
                 path: path.to_owned(),
@@ -106,9 +110,15 @@ pub fn read_scenes(path: &Path) -> Result<Vec<Scene>, WorldError> {
 
 fn contradiction(scene: &Scene) -> Option<String> {
     if !(1..=MAX_OBJECTS).contains(&scene.objects.len()) {
-        return Some(format!("found {} objects, expected 1 to 5", scene.objects.len()));
+        return Some(format!(
+            "found {} objects, expected 1 to 5",
+            scene.objects.len()
+        ));
     }
-    let outside = scene.objects.iter().find(|o| o.cell.row >= GRID || o.cell.col >= GRID)?;
+    let outside = scene
+        .objects
+        .iter()
+        .find(|o| o.cell.row >= GRID || o.cell.col >= GRID)?;
     Some(format!(
         "found an object at row {}, column {}, outside the 4 by 4 grid",
         outside.cell.row, outside.cell.col
@@ -149,7 +159,10 @@ fn write_training(world: &World, dir: &Path) -> Result<[usize; 3], WorldError> {
         &dir.join("grounding/instances.json"),
         &chair::instances(scenes, config.image_px),
     )?;
-    formats::llava::write(&dir.join("pretrain/captions.json"), &sft::pretraining(config, scenes))?;
+    formats::llava::write(
+        &dir.join("pretrain/captions.json"),
+        &sft::pretraining(config, scenes),
+    )?;
     let sft = dir.join("sft");
     let (descriptions, false_additions) = sft::descriptions(config, scenes);
     formats::llava::write(&sft.join("descriptions.json"), &descriptions)?;
@@ -157,9 +170,18 @@ fn write_training(world: &World, dir: &Path) -> Result<[usize; 3], WorldError> {
     formats::vqa_v2::write_questions(&sft.join("vqa_questions.json"), &questions)?;
     formats::vqa_v2::write_annotations(&sft.join("vqa_annotations.json"), &annotations)?;
     formats::a_okvqa::write(&sft.join("aokvqa.json"), &sft::choices(config, scenes))?;
-    formats::flickr30k::write(&sft.join("captions.token"), &sft::short_captions(config, scenes))?;
-    formats::llava::write(&sft.join("checklist.json"), &sft::checklists(config, scenes))?;
-    formats::llava::write(&sft.join("verification.json"), &sft::verifications(config, scenes))?;
+    formats::flickr30k::write(
+        &sft.join("captions.token"),
+        &sft::short_captions(config, scenes),
+    )?;
+    formats::llava::write(
+        &sft.join("checklist.json"),
+        &sft::checklists(config, scenes),
+    )?;
+    formats::llava::write(
+        &sft.join("verification.json"),
+        &sft::verifications(config, scenes),
+    )?;
     Ok(false_additions)
 }
 
@@ -175,9 +197,15 @@ fn write_prompts(world: &World, dir: &Path) -> Result<(), WorldError> {
         let rows = prompts::rl(config, sampled)?;
         formats::ppo_prompts::write(&dir.join("rl/prompts.json"), &rows)?;
     }
-    let known = world.scenes().iter().filter(|scene| scene.split != Split::Eval);
+    let known = world
+        .scenes()
+        .iter()
+        .filter(|scene| scene.split != Split::Eval);
     let book = prompts::facts(config, known);
-    Ok(formats::captions::write(&dir.join("facts/image_to_caption.json"), &book)?)
+    Ok(formats::captions::write(
+        &dir.join("facts/image_to_caption.json"),
+        &book,
+    )?)
 }
 
 fn write_evaluation(world: &World, statistics: &Statistics, dir: &Path) -> Result<(), WorldError> {
@@ -197,5 +225,8 @@ fn write_evaluation(world: &World, statistics: &Statistics, dir: &Path) -> Resul
     formats::llava_bench::write_questions(&dir.join("questions.jsonl"), &bench.questions)?;
     formats::llava_bench::write_contexts(&dir.join("context.jsonl"), &bench.contexts)?;
     formats::llava_bench::write_answers(&dir.join("answers.jsonl"), &bench.answers)?;
-    Ok(formats::llava_bench::write_rules(&dir.join("rule.json"), &bench.rules)?)
+    Ok(formats::llava_bench::write_rules(
+        &dir.join("rule.json"),
+        &bench.rules,
+    )?)
 }

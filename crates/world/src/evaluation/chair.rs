@@ -16,13 +16,17 @@ pub fn captions(seed: u64, scenes: &[Scene], px: u32) -> Captions {
     let annotations = scenes.iter().flat_map(|scene| {
         let rng = &mut stream(seed, "world.captions", &[scene.id]);
         let said = caption::facts(scene, rng);
-        said.into_iter().map(|text| (scene.id, text)).collect::<Vec<_>>()
+        said.into_iter()
+            .map(|text| (scene.id, text))
+            .collect::<Vec<_>>()
     });
-    let annotations = annotations.zip(1..).map(|((image_id, caption), id)| Caption {
-        id,
-        image_id,
-        caption,
-    });
+    let annotations = annotations
+        .zip(1..)
+        .map(|((image_id, caption), id)| Caption {
+            id,
+            image_id,
+            caption,
+        });
     Captions {
         images: images(scenes, px),
         annotations: annotations.collect(),
@@ -44,7 +48,10 @@ pub fn instances(scenes: &[Scene], px: u32) -> Instances {
             bbox,
             area: Some(tenths((bbox[2] * bbox[3]) as f32)),
             iscrowd: Some(0),
-            attributes: vec![object.colour.name().to_owned(), object.size.name().to_owned()],
+            attributes: vec![
+                object.colour.name().to_owned(),
+                object.size.name().to_owned(),
+            ],
         }
     });
     Instances {
@@ -68,7 +75,11 @@ fn category(kind: Kind) -> Category {
     Category {
         id: kind.index() as u64 + 1,
         name: kind.name().to_owned(),
-        supercategory: Some(kind.group().map_or("thing", super::super::kind::Group::name).to_owned()),
+        supercategory: Some(
+            kind.group()
+                .map_or("thing", super::super::kind::Group::name)
+                .to_owned(),
+        ),
     }
 }
 

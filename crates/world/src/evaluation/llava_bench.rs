@@ -3,7 +3,9 @@
 //!
 //! What "complex" can ask here is small: knowledge (animals, vehicles) or a comparison on top of sight.
 
-use candor_data::formats::llava_bench::{Answer, Category, Context, Instance, Question as Row, Rule, Rules};
+use candor_data::formats::llava_bench::{
+    Answer, Category, Context, Instance, Question as Row, Rule, Rules,
+};
 use candor_data::random::{Stream, stream};
 use rand::RngExt as _;
 
@@ -109,8 +111,14 @@ fn context(scene: &Scene, rng: &mut Stream) -> Context {
 fn rules() -> Rules {
     let aims = [
         (Category::Conv, "answers the question correctly"),
-        (Category::Detail, "describes everything in the picture and nothing else"),
-        (Category::Complex, "draws the right conclusion from what is in the picture"),
+        (
+            Category::Detail,
+            "describes everything in the picture and nothing else",
+        ),
+        (
+            Category::Complex,
+            "draws the right conclusion from what is in the picture",
+        ),
     ];
     let rule = |(category, aim): (Category, &str)| {
         let prompt = format!(

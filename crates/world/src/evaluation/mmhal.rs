@@ -49,10 +49,19 @@ fn row(index: usize, scene: &Scene, rng: &mut Stream) -> Option<Row> {
     };
     Some(Row {
         question_type: question_type.to_owned(),
-        question_topic: if scene.theme.is_outdoor() { "outdoor" } else { "indoor" }.to_owned(),
+        question_topic: if scene.theme.is_outdoor() {
+            "outdoor"
+        } else {
+            "indoor"
+        }
+        .to_owned(),
         image_id: scene.image.trim_end_matches(".png").to_owned(),
         image_src: scene.image.clone(),
-        image_content: scene.kinds().into_iter().map(|kind| kind.name().to_owned()).collect(),
+        image_content: scene
+            .kinds()
+            .into_iter()
+            .map(|kind| kind.name().to_owned())
+            .collect(),
         question: text,
         gt_answer,
         model_answer: String::new(),

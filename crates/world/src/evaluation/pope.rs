@@ -61,7 +61,10 @@ pub fn draw(seed: u64, scenes: &[Scene], statistics: &Statistics, split: PopeSpl
             PopeSplit::Random => {}
             PopeSplit::Popular => absent.sort_by_key(|&kind| Reverse(statistics.scenes_with(kind))),
             PopeSplit::Adversarial => absent.sort_by_key(|&kind| {
-                let with: usize = present.iter().map(|&other| statistics.pair(kind, other)).sum();
+                let with: usize = present
+                    .iter()
+                    .map(|&other| statistics.pair(kind, other))
+                    .sum();
                 Reverse(with)
             }),
         }

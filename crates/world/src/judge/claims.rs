@@ -46,10 +46,14 @@ pub fn claims(scene: &Scene, question: &Question, text: &str) -> Vec<Claim> {
     let implied = implied(question, &assertions);
     let mut all: Vec<Claim> = Vec::new();
     for assertion in assertions.into_iter().chain(implied) {
-        let Some((fact, negated)) = resolve(scene, question, assertion.fact, assertion.negated) else {
+        let Some((fact, negated)) = resolve(scene, question, assertion.fact, assertion.negated)
+        else {
             continue;
         };
-        if all.iter().any(|claim| claim.fact == fact && claim.negated == negated) {
+        if all
+            .iter()
+            .any(|claim| claim.fact == fact && claim.negated == negated)
+        {
             continue;
         }
         if let Some(holds) = holds(scene, question, &fact, negated) {
@@ -68,7 +72,9 @@ pub fn claims(scene: &Scene, question: &Question, text: &str) -> Vec<Claim> {
 fn option_letters(text: &str) -> Vec<Assertion> {
     let mut all = Vec::new();
     let letters = text.char_indices().filter_map(|(at, letter)| {
-        let choice = Choice::ALL.into_iter().find(|choice| choice.letter() == letter)?;
+        let choice = Choice::ALL
+            .into_iter()
+            .find(|choice| choice.letter() == letter)?;
         Some((at, choice))
     });
     for (at, choice) in letters {
@@ -93,7 +99,9 @@ fn option_letters(text: &str) -> Vec<Assertion> {
 /// What naming a kind means where the question asks which one.
 fn implied(question: &Question, assertions: &[Assertion]) -> Vec<Assertion> {
     let named = assertions.iter().filter_map(|said| match said.fact {
-        Fact::There(subject @ Subject::Kind(kind), _) if !said.negated => Some((said, subject, kind)),
+        Fact::There(subject @ Subject::Kind(kind), _) if !said.negated => {
+            Some((said, subject, kind))
+        }
         _ => None,
     });
     let has = |wanted: &dyn Fn(&Fact) -> bool| assertions.iter().any(|said| wanted(&said.fact));
@@ -104,17 +112,23 @@ fn implied(question: &Question, assertions: &[Assertion]) -> Vec<Assertion> {
     };
     match question {
         Question::Coloured(colour) => named
-            .filter(|&(_, subject, _)| !has(&|f| matches!(f, Fact::Colour(of, _) if *of == subject)))
+            .filter(|&(_, subject, _)| {
+                !has(&|f| matches!(f, Fact::Colour(of, _) if *of == subject))
+            })
             .map(|(said, subject, _)| imply(said, Fact::Colour(subject, *colour)))
             .collect(),
         Question::Members(group) => named
-            .filter(|&(_, subject, _)| !has(&|f| matches!(f, Fact::Member(of, _) if *of == subject)))
+            .filter(|&(_, subject, _)| {
+                !has(&|f| matches!(f, Fact::Member(of, _) if *of == subject))
+            })
             .map(|(said, subject, _)| imply(said, Fact::Member(subject, *group)))
             .collect(),
         Question::Larger(a, b) if !has(&|f| matches!(f, Fact::Larger(_))) => {
             let picks: Vec<_> = named.filter(|(.., kind)| kind == a || kind == b).collect();
             match picks.as_slice() {
-                [(said, subject, kind), rest @ ..] if rest.iter().all(|(.., other)| other == kind) => {
+                [(said, subject, kind), rest @ ..]
+                    if rest.iter().all(|(.., other)| other == kind) =>
+                {
                     vec![imply(said, Fact::Larger(*subject))]
                 }
                 _ => Vec::new(),
@@ -168,7 +182,11 @@ fn objects(scene: &Scene, subject: Subject) -> Vec<&Object> {
         Subject::Group(group) => kind.group() == Some(group),
         Subject::Foreign(_) => false,
     };
-    scene.objects.iter().filter(|object| is(object.kind)).collect()
+    scene
+        .objects
+        .iter()
+        .filter(|object| is(object.kind))
+        .collect()
 }
 
 /// Whether the fact is so; none where it makes no claim of its own.
@@ -190,7 +208,9 @@ fn holds(scene: &Scene, question: &Question, fact: &Fact, negated: bool) -> Opti
         Fact::Colour(subject, colour) => any(*subject, &|object| object.colour == *colour),
         Fact::Size(subject, size) => any(*subject, &|object| object.size == *size),
         Fact::Place(subject, place) => any(*subject, &|object| place.contains(object.cell)),
-        Fact::Member(subject, group) => any(*subject, &|object| object.kind.group() == Some(*group)),
+        Fact::Member(subject, group) => {
+            any(*subject, &|object| object.kind.group() == Some(*group))
+        }
         Fact::LeftOf(a, b) => {
             let first = objects(scene, *a).into_iter().map(|o| o.cell.col).min()?;
             let last = objects(scene, *b).into_iter().map(|o| o.cell.col).max()?;
@@ -226,7 +246,9 @@ pub fn correct_option(scene: &Scene, question: &Question) -> Option<Choice> {
         claims.iter().all(|claim| claim.truth)
             && standing::standing(scene, ask, &claims) == standing::Standing::Right
     };
-    let mut all = Choice::ALL.into_iter().filter(|choice| right(&options[choice.index()]));
+    let mut all = Choice::ALL
+        .into_iter()
+        .filter(|choice| right(&options[choice.index()]));
     let only = all.next()?;
     all.next().is_none().then_some(only)
 }

@@ -16,7 +16,10 @@ pub(super) fn qualifies_noun(tokens: &[Token], at: usize) -> bool {
             Word::And
                 if matches!(
                     tokens.get(index + 1),
-                    Some(Token { word: Word::Colour(_) | Word::Size(_), .. })
+                    Some(Token {
+                        word: Word::Colour(_) | Word::Size(_),
+                        ..
+                    })
                 ) => {}
             _ => return false,
         }
@@ -58,7 +61,10 @@ pub(super) fn related_noun(tokens: &[Token], from: usize) -> Option<Subject> {
 /// Whether the place words open their clause: "…, and on the left there is …".
 pub(super) fn fronted(tokens: &[Token], at: usize, end: usize) -> bool {
     let mut start = at;
-    while start > 0 && at - start < 3 && matches!(tokens[start - 1].word, Word::Opener | Word::Other) {
+    while start > 0
+        && at - start < 3
+        && matches!(tokens[start - 1].word, Word::Opener | Word::Other)
+    {
         if tokens[start - 1].comma_after {
             break;
         }

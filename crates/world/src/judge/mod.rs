@@ -10,6 +10,7 @@ mod claims;
 mod fact;
 mod lexicon;
 mod lookahead;
+mod noun;
 mod parse;
 mod standing;
 mod tokens;
@@ -139,16 +140,18 @@ fn bears(question: &Question, fact: &Fact) -> bool {
     let subjects = question.subjects();
     let asked = |subject: &Subject| subject.kind().is_some_and(|kind| subjects.contains(&kind));
     match (fact, question) {
-        (Fact::Yes | Fact::Option(_) | Fact::Larger(_), _) => true,
-        (Fact::There(..), Question::Coloured(_) | Question::Members(_) | Question::InImage) => true,
+        (Fact::Yes | Fact::Option(_) | Fact::Larger(_), _)
+        | (Fact::There(..), Question::Coloured(_) | Question::Members(_) | Question::InImage)
+        | (Fact::Theme(_), Question::Theme)
+        | (Fact::Member(..), Question::Members(_))
+        | (Fact::LeftOf(..), Question::LeftOf(..)) => true,
         (Fact::There(of, _), _) if asked(of) => true,
         (Fact::Colour(of, _), Question::Colour(_) | Question::IsColour(..)) => asked(of),
         (Fact::Colour(of, said), Question::Exists(_, Some(colour))) => asked(of) && said == colour,
         (Fact::Colour(_, said), Question::Coloured(colour)) => said == colour,
-        (Fact::Count(of, _), Question::Count(_)) | (Fact::Place(of, _), Question::Place(_)) => asked(of),
-        (Fact::Theme(_), Question::Theme)
-        | (Fact::Member(..), Question::Members(_))
-        | (Fact::LeftOf(..), Question::LeftOf(..)) => true,
+        (Fact::Count(of, _), Question::Count(_)) | (Fact::Place(of, _), Question::Place(_)) => {
+            asked(of)
+        }
         (_, Question::Choice(ask, _)) => bears(ask, fact),
         _ => false,
     }

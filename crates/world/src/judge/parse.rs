@@ -6,9 +6,10 @@
 
 use std::ops::Range;
 
-use super::fact::{Assertion, Fact, Such};
+use super::fact::{Assertion, Fact};
 use super::lexicon::{Subject, Word};
 use super::lookahead::{fronted, next_is, noun_phrase_follows, qualifies_noun, related_noun};
+use super::noun::Noun;
 use super::tokens::{Token, sentences};
 use crate::kind::{Colour, Size};
 use crate::place::{Horizontal, Place, Vertical};
@@ -22,19 +23,6 @@ pub fn parse(answer: &str) -> Vec<Assertion> {
         parser.read(&sentence);
     }
     parser.finish()
-}
-
-/// A noun with what is said of it.
-struct Noun {
-    subject: Subject,
-    negated: bool,
-    count: Option<usize>,
-    colours: Vec<Colour>,
-    size: Option<Size>,
-    place: Option<Place>,
-    span: Range<usize>,
-    /// What follows it: "… is red", "… is left of …".
-    later: Vec<Assertion>,
 }
 
 /// An item of the answer in order.
@@ -53,14 +41,23 @@ struct Pending {
     start: Option<usize>,
 }
 
+/// How far a "no" or "not" reaches until its clause ends.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+enum Denial {
+    /// Nothing is denied.
+    #[default]
+    Nothing,
+    /// Qualities to come are denied of the nouns before.
+    Qualities,
+    /// Nouns to come are denied too.
+    Nouns,
+}
+
 #[derive(Default)]
 struct Parser {
     items: Vec<Item>,
     pending: Pending,
-    /// Nouns to come are denied.
-    denies: bool,
-    /// Qualities to come are denied of the nouns before.
-    denies_later: bool,
+    denial: Denial,
     /// The items that qualities to come belong to.
     group: Vec<usize>,
     /// Nothing but "and" and qualities since the last noun.
@@ -73,7 +70,7 @@ impl Parser {
         let before = self.group.clone();
         self.group.clear();
         self.pending = Pending::default();
-        (self.denies, self.denies_later) = (false, false);
+        self.denial = Denial::Nothing;
         (self.joined, self.copula) = (false, false);
         let mut at = 0;
         while at < tokens.len() {
@@ -89,9 +86,9 @@ impl Parser {
         let token = &tokens[at];
         let begins = at == 0 || tokens[at - 1].comma_after || tokens[at - 1].word == Word::And;
         match token.word {
-            Word::But => (self.denies, self.denies_later) = (false, false),
+            Word::But => self.denial = Denial::Nothing,
             Word::Opener | Word::Pronoun | Word::Number(_) if begins => {
-                (self.denies, self.denies_later) = (false, false);
+                self.denial = Denial::Nothing;
             }
             _ => {}
         }
@@ -108,16 +105,20 @@ impl Parser {
             Word::And | Word::Opener | Word::Article | Word::Pronoun => return 1,
             Word::Of | Word::But | Word::Other => {}
         }
-        if !matches!(token.word, Word::Noun(..) | Word::Colour(_) | Word::Size(_) | Word::Number(_)) {
+        if !matches!(
+            token.word,
+            Word::Noun(..) | Word::Colour(_) | Word::Size(_) | Word::Number(_)
+        ) {
             self.joined = false;
         }
         1
     }
 
     fn noun(&mut self, subject: Subject, token: &Token) {
-        if let (Subject::Group(group), true, false) = (subject, self.copula, self.group.is_empty()) {
+        if let (Subject::Group(group), true, false) = (subject, self.copula, self.group.is_empty())
+        {
             // "The dog is an animal" says something about the dog.
-            let negated = self.denies || self.denies_later;
+            let negated = self.denial >= Denial::Qualities;
             self.say_of_group(|of| Fact::Member(of, group), negated, &token.span);
             return;
         }
@@ -130,7 +131,7 @@ impl Parser {
         (self.joined, self.copula) = (true, false);
         self.items.push(Item::Noun(Noun {
             subject,
-            negated: self.denies,
+            negated: self.denial == Denial::Nouns,
             count: pending.count,
             colours: pending.colours,
             size: pending.size,
@@ -152,7 +153,7 @@ impl Parser {
             }
             return;
         }
-        let negated = self.denies || self.denies_later;
+        let negated = self.denial >= Denial::Qualities;
         let named = !self.group.is_empty();
         match token.word {
             Word::Colour(colour) if named => {
@@ -190,12 +191,15 @@ impl Parser {
             }
         }
         let span = tokens[at].span.start..tokens[end - 1].span.end;
-        let negated = self.denies || self.denies_later;
+        let negated = self.denial >= Denial::Qualities;
         self.joined = false;
         if let Some(other) = related_noun(tokens, end) {
             self.relate(place, other, negated, &span);
         } else if self.group.is_empty() || fronted(tokens, at, end) {
-            if tokens[end..].iter().any(|token| matches!(token.word, Word::Noun(..))) {
+            if tokens[end..]
+                .iter()
+                .any(|token| matches!(token.word, Word::Noun(..)))
+            {
                 self.pending.place = Some(place);
                 self.pending.start.get_or_insert(span.start);
             } else {
@@ -203,7 +207,9 @@ impl Parser {
             }
         } else {
             // The nearest noun alone: "a dog and a cat on the left" says nothing certain of the dog.
-            if !self.copula && let Some(last) = self.group.pop() {
+            if !self.copula
+                && let Some(last) = self.group.pop()
+            {
                 self.group = vec![last];
             }
             self.say_of_group(|of| Fact::Place(of, place), negated, &span);
@@ -226,15 +232,21 @@ impl Parser {
     fn comparative(&mut self, tokens: &[Token], at: usize) {
         if !self.group.is_empty() {
             let smaller = tokens[at].word == Word::Smaller;
-            let negated = (self.denies || self.denies_later) != smaller;
+            let negated = (self.denial >= Denial::Qualities) != smaller;
             self.say_of_group(Fact::Larger, negated, &tokens[at].span);
         }
     }
 
     fn theme(&mut self, theme: Theme, tokens: &[Token], at: usize) {
         // In "a kitchen chair" the theme is no claim of its own.
-        if !matches!(tokens.get(at + 1), Some(Token { word: Word::Noun(..), .. })) {
-            let negated = self.denies || self.denies_later;
+        if !matches!(
+            tokens.get(at + 1),
+            Some(Token {
+                word: Word::Noun(..),
+                ..
+            })
+        ) {
+            let negated = self.denial >= Denial::Qualities;
             self.say(Fact::Theme(theme), negated, &tokens[at].span);
         }
     }
@@ -247,7 +259,7 @@ impl Parser {
 
     fn no(&mut self, tokens: &[Token], at: usize) {
         if !tokens[at].comma_after && noun_phrase_follows(tokens, at + 1) {
-            self.denies = true;
+            self.denial = Denial::Nouns;
         } else if let Some(noun) = self.noun_right_before(tokens, at) {
             noun.negated = true;
             noun.span.end = tokens[at].span.end;
@@ -258,22 +270,32 @@ impl Parser {
 
     fn not(&mut self, tokens: &[Token], at: usize) {
         if self.group.is_empty() {
-            self.denies = true;
+            self.denial = Denial::Nouns;
             return;
         }
         for (index, token) in tokens.iter().enumerate().skip(at + 1) {
             match token.word {
                 Word::Noun(..) => {
-                    self.denies = true;
+                    self.denial = Denial::Nouns;
                     return;
                 }
-                Word::Colour(_) | Word::Size(_) | Word::Number(_) if qualifies_noun(tokens, index) => {
-                    self.denies = true;
+                Word::Colour(_) | Word::Size(_) | Word::Number(_)
+                    if qualifies_noun(tokens, index) =>
+                {
+                    self.denial = Denial::Nouns;
                     return;
                 }
-                Word::Colour(_) | Word::Size(_) | Word::Number(_) | Word::Theme(_) | Word::Left
-                | Word::Right | Word::Top | Word::Bottom | Word::Larger | Word::Smaller => {
-                    self.denies_later = true;
+                Word::Colour(_)
+                | Word::Size(_)
+                | Word::Number(_)
+                | Word::Theme(_)
+                | Word::Left
+                | Word::Right
+                | Word::Top
+                | Word::Bottom
+                | Word::Larger
+                | Word::Smaller => {
+                    self.denial = self.denial.max(Denial::Qualities);
                     return;
                 }
                 Word::But => break,
@@ -330,41 +352,5 @@ impl Parser {
             }
         }
         all
-    }
-}
-
-impl Noun {
-    /// A denied noun makes one assertion with all its qualities, any other one for each.
-    fn unfold(self, all: &mut Vec<Assertion>) {
-        let (subject, negated) = (self.subject, self.negated);
-        let mut say = |fact, negated| {
-            all.push(Assertion {
-                fact,
-                negated,
-                span: self.span.clone(),
-            });
-        };
-        if negated {
-            let placed = self.later.iter().find_map(|later| match later.fact {
-                Fact::Place(_, place) => Some(place),
-                _ => None,
-            });
-            let such = Such {
-                colour: self.colours.first().copied(),
-                size: self.size,
-                place: self.place.or(placed),
-            };
-            say(Fact::There(subject, such), true);
-            return;
-        }
-        say(Fact::There(subject, Such::default()), false);
-        let counts = self.count.map(|count| Fact::Count(subject, count));
-        let colours = self.colours.iter().map(|&colour| Fact::Colour(subject, colour));
-        let sizes = self.size.map(|size| Fact::Size(subject, size));
-        let places = self.place.map(|place| Fact::Place(subject, place));
-        for fact in counts.into_iter().chain(colours).chain(sizes).chain(places) {
-            say(fact, false);
-        }
-        all.extend(self.later);
     }
 }

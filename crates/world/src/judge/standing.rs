@@ -35,27 +35,35 @@ pub fn standing(scene: &Scene, question: &Question, claims: &[Claim]) -> Standin
     if question.is_yes_no() && answer::yes_no(scene, question).is_some() {
         return voted(scene, question, claims);
     }
-    let missing = question.subjects().into_iter().find(|&kind| scene.count(kind) == 0);
+    let missing = question
+        .subjects()
+        .into_iter()
+        .find(|&kind| scene.count(kind) == 0);
     if let (Some(kind), false) = (missing, matches!(question, Question::Choice(..))) {
         return denied(Subject::Kind(kind), claims);
     }
     match question {
         Question::Colour(kind) => {
-            let right = |fact: &Fact| matches!(fact, Fact::Colour(of, _) if *of == Subject::Kind(*kind));
+            let right =
+                |fact: &Fact| matches!(fact, Fact::Colour(of, _) if *of == Subject::Kind(*kind));
             all_true(claims, right).unwrap_or_else(|| related(question, claims))
         }
         Question::Count(kind) => {
-            let right = |fact: &Fact| matches!(fact, Fact::Count(of, _) if *of == Subject::Kind(*kind));
+            let right =
+                |fact: &Fact| matches!(fact, Fact::Count(of, _) if *of == Subject::Kind(*kind));
             all_true(claims, right).unwrap_or_else(|| counted_loosely(scene, *kind, claims))
         }
         Question::Place(kind) => placed(scene, *kind, claims),
-        Question::Theme => all_true(claims, |fact| matches!(fact, Fact::Theme(_)))
-            .unwrap_or(Standing::Beside),
+        Question::Theme => {
+            all_true(claims, |fact| matches!(fact, Fact::Theme(_))).unwrap_or(Standing::Beside)
+        }
         Question::Larger(..) => all_true(claims, |fact| matches!(fact, Fact::Larger(_)))
             .unwrap_or_else(|| related(question, claims)),
         Question::Coloured(colour) => {
             let wanted: Vec<Kind> = kinds_where(scene, |kind| {
-                scene.first(kind).is_some_and(|object| object.colour == *colour)
+                scene
+                    .first(kind)
+                    .is_some_and(|object| object.colour == *colour)
             });
             let right = |fact: &Fact| matches!(fact, Fact::Colour(_, said) if said == colour);
             named(claims, &wanted, right)
@@ -68,8 +76,10 @@ pub fn standing(scene: &Scene, question: &Question, claims: &[Claim]) -> Standin
             let right = |fact: &Fact| matches!(fact, Fact::Member(_, said) if said == group);
             named(claims, &wanted, right)
         }
-        Question::InImage => all_true(claims, |fact| matches!(fact, Fact::There(Subject::Kind(_), _)))
-            .unwrap_or(Standing::Beside),
+        Question::InImage => all_true(claims, |fact| {
+            matches!(fact, Fact::There(Subject::Kind(_), _))
+        })
+        .unwrap_or(Standing::Beside),
         Question::Choice(ask, options) => chosen(scene, ask, options, claims),
         _ => related(question, claims),
     }
@@ -78,7 +88,10 @@ pub fn standing(scene: &Scene, question: &Question, claims: &[Claim]) -> Standin
 /// Yes/no questions: every claim that settles the question votes; votes against each other are no answer.
 fn voted(scene: &Scene, question: &Question, claims: &[Claim]) -> Standing {
     let truth = answer::yes_no(scene, question);
-    let votes: Vec<bool> = claims.iter().filter_map(|claim| vote(question, claim)).collect();
+    let votes: Vec<bool> = claims
+        .iter()
+        .filter_map(|claim| vote(question, claim))
+        .collect();
     match votes.first() {
         None => related(question, claims),
         Some(first) if votes.iter().any(|vote| vote != first) => Standing::Wrong,
@@ -97,16 +110,19 @@ fn vote(question: &Question, claim: &Claim) -> Option<bool> {
             let affirms = !claim.negated && colour.is_none();
             (denies || affirms).then_some(affirms)
         }
-        (Fact::Colour(of, said), Question::Exists(kind, Some(asked)) | Question::IsColour(kind, asked))
-            if is(of, kind) =>
-        {
+        (
+            Fact::Colour(of, said),
+            Question::Exists(kind, Some(asked)) | Question::IsColour(kind, asked),
+        ) if is(of, kind) => {
             (said == asked || !claim.negated).then_some((said == asked) != claim.negated)
         }
-        (Fact::LeftOf(a, b), Question::LeftOf(x, y)) => match (is(a, x) && is(b, y), is(a, y) && is(b, x)) {
-            (true, _) => Some(!claim.negated),
-            (_, true) if !claim.negated => Some(false),
-            _ => None,
-        },
+        (Fact::LeftOf(a, b), Question::LeftOf(x, y)) => {
+            match (is(a, x) && is(b, y), is(a, y) && is(b, x)) {
+                (true, _) => Some(!claim.negated),
+                (_, true) if !claim.negated => Some(false),
+                _ => None,
+            }
+        }
         _ => None,
     }
 }
@@ -163,13 +179,17 @@ fn placed(scene: &Scene, kind: Kind, claims: &[Claim]) -> Standing {
     match all_true(claims, is_place) {
         None => related(&question, claims),
         Some(Standing::Right) => {
-            let said = claims.iter().fold(Place::default(), |all, claim| match claim.fact {
-                Fact::Place(of, place) if of == Subject::Kind(kind) && !claim.negated => Place {
-                    vertical: all.vertical.or(place.vertical),
-                    horizontal: all.horizontal.or(place.horizontal),
-                },
-                _ => all,
-            });
+            let said = claims
+                .iter()
+                .fold(Place::default(), |all, claim| match claim.fact {
+                    Fact::Place(of, place) if of == Subject::Kind(kind) && !claim.negated => {
+                        Place {
+                            vertical: all.vertical.or(place.vertical),
+                            horizontal: all.horizontal.or(place.horizontal),
+                        }
+                    }
+                    _ => all,
+                });
             if scene.count(kind) > 1 || (said.vertical.is_some() && said.horizontal.is_some()) {
                 Standing::Right
             } else {
@@ -181,7 +201,11 @@ fn placed(scene: &Scene, kind: Kind, claims: &[Claim]) -> Standing {
 }
 
 fn kinds_where(scene: &Scene, test: impl Fn(Kind) -> bool) -> Vec<Kind> {
-    scene.kinds().into_iter().filter(|&kind| test(kind)).collect()
+    scene
+        .kinds()
+        .into_iter()
+        .filter(|&kind| test(kind))
+        .collect()
 }
 
 /// Which of the wanted kinds were named by such claims.
@@ -215,7 +239,9 @@ fn chosen(scene: &Scene, ask: &Question, options: &[String; 4], claims: &[Claim]
     }
     if *ask == Question::InImage {
         let offered = |fact: &Fact| match fact {
-            Fact::There(Subject::Kind(kind), _) => options.iter().any(|option| option == kind.name()),
+            Fact::There(Subject::Kind(kind), _) => {
+                options.iter().any(|option| option == kind.name())
+            }
             _ => false,
         };
         return all_true(claims, offered).unwrap_or(Standing::Beside);

@@ -3,152 +3,8 @@
 //! What tells them apart at 12 pixels is the silhouette, so each has one nobody else has; details are for
 //! people. The largest areas have the object's colour, since that is what the texts call its colour.
 
-use tiny_skia::{Path, PathBuilder};
-
-use crate::kind::{Colour, Kind};
-
-/// What a part is painted with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ink {
-    /// The object's colour.
-    Main,
-    /// A darker shade of it.
-    Shade,
-    /// Whatever is legible on it.
-    Detail,
-    /// The outline.
-    Line,
-    /// The rim under everything.
-    Rim,
-    /// Wood.
-    Wood,
-    /// Paper.
-    Paper,
-    /// Metal.
-    Metal,
-}
-
-/// One layer of an icon.
-pub(super) struct Part {
-    pub(super) path: Path,
-    pub(super) ink: Ink,
-    /// The width, if the part is a line rather than an area.
-    pub(super) line: Option<f32>,
-    pub(super) outlined: bool,
-}
-
-/// The inks of one object.
-pub(super) struct Inks {
-    colour: Colour,
-}
-
-impl Inks {
-    pub(super) fn of(colour: Colour) -> Self {
-        Self { colour }
-    }
-
-    pub(super) fn rgb(&self, ink: Ink) -> [u8; 3] {
-        let main = self.colour.rgb();
-        let dark = self.colour == Colour::Black;
-        match ink {
-            Ink::Main => main,
-            Ink::Shade if dark => [66, 66, 74],
-            Ink::Shade => main.map(|value| (f32::from(value) * 0.78) as u8),
-            Ink::Detail => match self.colour {
-                Colour::White | Colour::Yellow | Colour::Orange => [40, 40, 44],
-                _ => [246, 246, 246],
-            },
-            Ink::Line if dark => [12, 12, 14],
-            Ink::Line => [38, 38, 42],
-            Ink::Rim => [250, 250, 246],
-            Ink::Wood => [128, 88, 52],
-            Ink::Paper => [250, 247, 232],
-            Ink::Metal => [120, 124, 132],
-        }
-    }
-}
-
-/// Collects the parts of an icon; a path that turns out empty is left out.
-#[derive(Default)]
-struct Icon {
-    parts: Vec<Part>,
-}
-
-impl Icon {
-    fn push(&mut self, path: Option<Path>, ink: Ink, line: Option<f32>, outlined: bool) -> &mut Self {
-        self.parts.extend(path.map(|path| Part {
-            path,
-            ink,
-            line,
-            outlined,
-        }));
-        self
-    }
-
-    /// An area with an outline.
-    fn area(&mut self, path: Option<Path>, ink: Ink) -> &mut Self {
-        self.push(path, ink, None, true)
-    }
-
-    /// An area without one.
-    fn flat(&mut self, path: Option<Path>, ink: Ink) -> &mut Self {
-        self.push(path, ink, None, false)
-    }
-
-    /// A line with dark edges.
-    fn bar(&mut self, path: Option<Path>, ink: Ink, width: f32) -> &mut Self {
-        self.push(path, ink, Some(width), true)
-    }
-
-    /// A plain line.
-    fn line(&mut self, path: Option<Path>, ink: Ink, width: f32) -> &mut Self {
-        self.push(path, ink, Some(width), false)
-    }
-}
-
-fn circle(x: f32, y: f32, r: f32) -> Option<Path> {
-    PathBuilder::from_circle(x, y, r)
-}
-
-fn oval(x: f32, y: f32, rx: f32, ry: f32) -> Option<Path> {
-    tiny_skia::Rect::from_xywh(x - rx, y - ry, rx * 2.0, ry * 2.0).and_then(PathBuilder::from_oval)
-}
-
-fn polygon(points: &[(f32, f32)]) -> Option<Path> {
-    trace(points, true)
-}
-
-fn polyline(points: &[(f32, f32)]) -> Option<Path> {
-    trace(points, false)
-}
-
-fn trace(points: &[(f32, f32)], closed: bool) -> Option<Path> {
-    let mut path = PathBuilder::new();
-    for (index, &(x, y)) in points.iter().enumerate() {
-        if index == 0 {
-            path.move_to(x, y);
-        } else {
-            path.line_to(x, y);
-        }
-    }
-    if closed {
-        path.close();
-    }
-    path.finish()
-}
-
-/// A start point and quadratic curves given as (control, end).
-fn curve(start: (f32, f32), steps: &[[f32; 4]], closed: bool) -> Option<Path> {
-    let mut path = PathBuilder::new();
-    path.move_to(start.0, start.1);
-    for [cx, cy, x, y] in steps {
-        path.quad_to(*cx, *cy, *x, *y);
-    }
-    if closed {
-        path.close();
-    }
-    path.finish()
-}
+use super::parts::{Icon, Ink, Part, circle, curve, oval, polygon, polyline};
+use crate::kind::Kind;
 
 /// The parts of a kind's icon, from the back.
 pub(super) fn icon(kind: Kind) -> Vec<Part> {
@@ -176,16 +32,34 @@ pub(super) fn icon(kind: Kind) -> Vec<Part> {
 
 fn ball(icon: &mut Icon) {
     icon.area(circle(50.0, 50.0, 45.0), Ink::Main)
-        .line(curve((50.0, 6.0), &[[22.0, 50.0, 50.0, 94.0]], false), Ink::Detail, 5.0)
-        .line(curve((50.0, 6.0), &[[78.0, 50.0, 50.0, 94.0]], false), Ink::Detail, 5.0)
-        .line(curve((8.0, 42.0), &[[50.0, 62.0, 92.0, 42.0]], false), Ink::Detail, 5.0);
+        .line(
+            curve((50.0, 6.0), &[[22.0, 50.0, 50.0, 94.0]], false),
+            Ink::Detail,
+            5.0,
+        )
+        .line(
+            curve((50.0, 6.0), &[[78.0, 50.0, 50.0, 94.0]], false),
+            Ink::Detail,
+            5.0,
+        )
+        .line(
+            curve((8.0, 42.0), &[[50.0, 62.0, 92.0, 42.0]], false),
+            Ink::Detail,
+            5.0,
+        );
 }
 
 fn bike(icon: &mut Icon) {
     for x in [24.0, 76.0] {
         icon.bar(circle(x, 66.0, 19.0), Ink::Main, 7.0);
     }
-    let frame = [(24.0, 66.0), (40.0, 36.0), (67.0, 36.0), (50.0, 66.0), (24.0, 66.0)];
+    let frame = [
+        (24.0, 66.0),
+        (40.0, 36.0),
+        (67.0, 36.0),
+        (50.0, 66.0),
+        (24.0, 66.0),
+    ];
     icon.bar(polyline(&frame), Ink::Main, 6.5)
         .bar(polyline(&[(50.0, 66.0), (36.0, 27.0)]), Ink::Main, 6.5)
         .bar(polyline(&[(76.0, 66.0), (64.0, 24.0)]), Ink::Main, 6.5)
@@ -204,7 +78,11 @@ fn bird(icon: &mut Icon) {
         .area(circle(70.0, 35.0, 19.0), Ink::Main)
         .flat(oval(58.0, 50.0, 16.0, 15.0), Ink::Main)
         .area(
-            curve((60.0, 50.0), &[[56.0, 82.0, 18.0, 76.0], [24.0, 50.0, 60.0, 50.0]], true),
+            curve(
+                (60.0, 50.0),
+                &[[56.0, 82.0, 18.0, 76.0], [24.0, 50.0, 60.0, 50.0]],
+                true,
+            ),
             Ink::Shade,
         )
         .flat(circle(75.0, 31.0, 4.5), Ink::Detail);
@@ -213,8 +91,14 @@ fn bird(icon: &mut Icon) {
 fn boat(icon: &mut Icon) {
     let hull = [(3.0, 66.0), (97.0, 66.0), (80.0, 93.0), (20.0, 93.0)];
     icon.bar(polyline(&[(50.0, 66.0), (50.0, 6.0)]), Ink::Wood, 4.0)
-        .area(polygon(&[(46.0, 10.0), (46.0, 58.0), (10.0, 58.0)]), Ink::Main)
-        .area(polygon(&[(55.0, 16.0), (55.0, 58.0), (90.0, 58.0)]), Ink::Main)
+        .area(
+            polygon(&[(46.0, 10.0), (46.0, 58.0), (10.0, 58.0)]),
+            Ink::Main,
+        )
+        .area(
+            polygon(&[(55.0, 16.0), (55.0, 58.0), (90.0, 58.0)]),
+            Ink::Main,
+        )
         .area(polygon(&hull), Ink::Main)
         .line(polyline(&[(14.0, 76.0), (86.0, 76.0)]), Ink::Detail, 4.0);
 }
@@ -256,28 +140,55 @@ fn car(icon: &mut Icon) {
 }
 
 fn cat(icon: &mut Icon) {
-    icon.area(polygon(&[(10.0, 4.0), (46.0, 26.0), (14.0, 52.0)]), Ink::Main)
-        .area(polygon(&[(90.0, 4.0), (54.0, 26.0), (86.0, 52.0)]), Ink::Main)
-        .area(oval(50.0, 58.0, 43.0, 37.0), Ink::Main)
-        .flat(oval(50.0, 45.0, 26.0, 18.0), Ink::Main)
-        .flat(oval(33.0, 50.0, 5.5, 8.0), Ink::Detail)
-        .flat(oval(67.0, 50.0, 5.5, 8.0), Ink::Detail)
-        .flat(polygon(&[(44.0, 64.0), (56.0, 64.0), (50.0, 71.0)]), Ink::Detail);
+    icon.area(
+        polygon(&[(10.0, 4.0), (46.0, 26.0), (14.0, 52.0)]),
+        Ink::Main,
+    )
+    .area(
+        polygon(&[(90.0, 4.0), (54.0, 26.0), (86.0, 52.0)]),
+        Ink::Main,
+    )
+    .area(oval(50.0, 58.0, 43.0, 37.0), Ink::Main)
+    .flat(oval(50.0, 45.0, 26.0, 18.0), Ink::Main)
+    .flat(oval(33.0, 50.0, 5.5, 8.0), Ink::Detail)
+    .flat(oval(67.0, 50.0, 5.5, 8.0), Ink::Detail)
+    .flat(
+        polygon(&[(44.0, 64.0), (56.0, 64.0), (50.0, 71.0)]),
+        Ink::Detail,
+    );
     for (from, to) in [(62.0, 56.0), (70.0, 72.0)] {
         icon.line(polyline(&[(34.0, from + 3.0), (4.0, to)]), Ink::Detail, 3.0)
-            .line(polyline(&[(66.0, from + 3.0), (96.0, to)]), Ink::Detail, 3.0);
+            .line(
+                polyline(&[(66.0, from + 3.0), (96.0, to)]),
+                Ink::Detail,
+                3.0,
+            );
     }
-    icon.line(curve((50.0, 71.0), &[[44.0, 82.0, 37.0, 77.0]], false), Ink::Detail, 3.0)
-        .line(curve((50.0, 71.0), &[[56.0, 82.0, 63.0, 77.0]], false), Ink::Detail, 3.0);
+    icon.line(
+        curve((50.0, 71.0), &[[44.0, 82.0, 37.0, 77.0]], false),
+        Ink::Detail,
+        3.0,
+    )
+    .line(
+        curve((50.0, 71.0), &[[56.0, 82.0, 63.0, 77.0]], false),
+        Ink::Detail,
+        3.0,
+    );
 }
 
 fn chair(icon: &mut Icon) {
     let back = [(18.0, 4.0), (31.0, 4.0), (34.0, 58.0), (20.0, 58.0)];
     let seat = [(18.0, 50.0), (80.0, 50.0), (84.0, 63.0), (18.0, 63.0)];
-    icon.area(polygon(&[(19.0, 60.0), (30.0, 60.0), (26.0, 97.0), (15.0, 97.0)]), Ink::Shade)
-        .area(polygon(&[(69.0, 60.0), (80.0, 60.0), (85.0, 97.0), (74.0, 97.0)]), Ink::Shade)
-        .area(polygon(&back), Ink::Main)
-        .area(polygon(&seat), Ink::Main);
+    icon.area(
+        polygon(&[(19.0, 60.0), (30.0, 60.0), (26.0, 97.0), (15.0, 97.0)]),
+        Ink::Shade,
+    )
+    .area(
+        polygon(&[(69.0, 60.0), (80.0, 60.0), (85.0, 97.0), (74.0, 97.0)]),
+        Ink::Shade,
+    )
+    .area(polygon(&back), Ink::Main)
+    .area(polygon(&seat), Ink::Main);
 }
 
 fn clock(icon: &mut Icon) {
@@ -294,7 +205,11 @@ fn clock(icon: &mut Icon) {
 fn cup(icon: &mut Icon) {
     let body = [(10.0, 24.0), (68.0, 24.0), (63.0, 92.0), (15.0, 92.0)];
     icon.bar(
-        curve((65.0, 38.0), &[[96.0, 34.0, 92.0, 56.0], [88.0, 76.0, 64.0, 74.0]], false),
+        curve(
+            (65.0, 38.0),
+            &[[96.0, 34.0, 92.0, 56.0], [88.0, 76.0, 64.0, 74.0]],
+            false,
+        ),
         Ink::Main,
         9.0,
     )
@@ -307,37 +222,65 @@ fn dog(icon: &mut Icon) {
         let leg = [(x, 60.0), (x + 9.0, 60.0), (x + 9.0, 95.0), (x, 95.0)];
         icon.area(polygon(&leg), Ink::Main);
     }
-    icon.bar(curve((19.0, 48.0), &[[6.0, 44.0, 4.0, 22.0]], false), Ink::Main, 7.0)
-        .area(oval(46.0, 56.0, 31.0, 15.0), Ink::Main)
-        .area(polygon(&[(60.0, 52.0), (62.0, 26.0), (82.0, 30.0), (76.0, 60.0)]), Ink::Main)
-        .area(oval(86.0, 38.0, 13.0, 9.0), Ink::Main)
-        .area(circle(72.0, 30.0, 16.0), Ink::Main)
-        .flat(oval(81.0, 37.0, 10.0, 7.0), Ink::Main)
-        .area(oval(61.0, 34.0, 7.0, 16.0), Ink::Shade)
-        .flat(circle(76.0, 26.0, 3.6), Ink::Detail)
-        .flat(circle(97.0, 35.0, 4.0), Ink::Line)
-        .flat(oval(45.0, 56.0, 26.0, 10.0), Ink::Main);
+    icon.bar(
+        curve((19.0, 48.0), &[[6.0, 44.0, 4.0, 22.0]], false),
+        Ink::Main,
+        7.0,
+    )
+    .area(oval(46.0, 56.0, 31.0, 15.0), Ink::Main)
+    .area(
+        polygon(&[(60.0, 52.0), (62.0, 26.0), (82.0, 30.0), (76.0, 60.0)]),
+        Ink::Main,
+    )
+    .area(oval(86.0, 38.0, 13.0, 9.0), Ink::Main)
+    .area(circle(72.0, 30.0, 16.0), Ink::Main)
+    .flat(oval(81.0, 37.0, 10.0, 7.0), Ink::Main)
+    .area(oval(61.0, 34.0, 7.0, 16.0), Ink::Shade)
+    .flat(circle(76.0, 26.0, 3.6), Ink::Detail)
+    .flat(circle(97.0, 35.0, 4.0), Ink::Line)
+    .flat(oval(45.0, 56.0, 26.0, 10.0), Ink::Main);
 }
 
 fn fish(icon: &mut Icon) {
-    icon.area(polygon(&[(34.0, 50.0), (3.0, 22.0), (10.0, 50.0), (3.0, 78.0)]), Ink::Shade)
-        .area(polygon(&[(44.0, 30.0), (62.0, 12.0), (72.0, 32.0)]), Ink::Shade)
-        .area(
-            curve((20.0, 50.0), &[[60.0, 8.0, 97.0, 50.0], [60.0, 92.0, 20.0, 50.0]], true),
-            Ink::Main,
-        )
-        .line(curve((68.0, 34.0), &[[58.0, 50.0, 68.0, 66.0]], false), Ink::Detail, 4.0)
-        .flat(circle(82.0, 45.0, 4.5), Ink::Detail);
+    icon.area(
+        polygon(&[(34.0, 50.0), (3.0, 22.0), (10.0, 50.0), (3.0, 78.0)]),
+        Ink::Shade,
+    )
+    .area(
+        polygon(&[(44.0, 30.0), (62.0, 12.0), (72.0, 32.0)]),
+        Ink::Shade,
+    )
+    .area(
+        curve(
+            (20.0, 50.0),
+            &[[60.0, 8.0, 97.0, 50.0], [60.0, 92.0, 20.0, 50.0]],
+            true,
+        ),
+        Ink::Main,
+    )
+    .line(
+        curve((68.0, 34.0), &[[58.0, 50.0, 68.0, 66.0]], false),
+        Ink::Detail,
+        4.0,
+    )
+    .flat(circle(82.0, 45.0, 4.5), Ink::Detail);
 }
 
 fn kite(icon: &mut Icon) {
     let diamond = [(62.0, 2.0), (94.0, 34.0), (52.0, 72.0), (30.0, 26.0)];
     icon.line(
-        curve((52.0, 72.0), &[[56.0, 92.0, 36.0, 84.0], [16.0, 76.0, 10.0, 98.0]], false),
+        curve(
+            (52.0, 72.0),
+            &[[56.0, 92.0, 36.0, 84.0], [16.0, 76.0, 10.0, 98.0]],
+            false,
+        ),
         Ink::Line,
         4.0,
     )
-    .area(polygon(&[(26.0, 74.0), (38.0, 92.0), (40.0, 76.0), (26.0, 90.0)]), Ink::Shade)
+    .area(
+        polygon(&[(26.0, 74.0), (38.0, 92.0), (40.0, 76.0), (26.0, 90.0)]),
+        Ink::Shade,
+    )
     .area(polygon(&diamond), Ink::Main)
     .line(polyline(&[(62.0, 4.0), (52.0, 70.0)]), Ink::Detail, 4.0)
     .line(polyline(&[(32.0, 27.0), (92.0, 34.0)]), Ink::Detail, 4.0);
@@ -366,7 +309,11 @@ fn umbrella(icon: &mut Icon) {
     icon.bar(
         curve(
             (50.0, 50.0),
-            &[[50.0, 70.0, 50.0, 84.0], [50.0, 98.0, 61.0, 96.0], [68.0, 94.0, 67.0, 84.0]],
+            &[
+                [50.0, 70.0, 50.0, 84.0],
+                [50.0, 98.0, 61.0, 96.0],
+                [68.0, 94.0, 67.0, 84.0],
+            ],
             false,
         ),
         Ink::Wood,
@@ -386,6 +333,14 @@ fn umbrella(icon: &mut Icon) {
         ),
         Ink::Main,
     )
-    .line(curve((50.0, 9.0), &[[36.0, 26.0, 34.0, 53.0]], false), Ink::Detail, 3.5)
-    .line(curve((50.0, 9.0), &[[64.0, 26.0, 66.0, 53.0]], false), Ink::Detail, 3.5);
+    .line(
+        curve((50.0, 9.0), &[[36.0, 26.0, 34.0, 53.0]], false),
+        Ink::Detail,
+        3.5,
+    )
+    .line(
+        curve((50.0, 9.0), &[[64.0, 26.0, 66.0, 53.0]], false),
+        Ink::Detail,
+        3.5,
+    );
 }

@@ -9,6 +9,7 @@
 
 mod background;
 mod icons;
+mod parts;
 
 use candor_data::random::stream;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
@@ -20,7 +21,7 @@ use tiny_skia::{
 };
 
 use crate::scene::{Object, Scene};
-use icons::{Ink, Part};
+use parts::{Ink, Inks, Part};
 
 /// The side of the space everything is drawn in.
 const UNITS: f32 = 224.0;
@@ -58,12 +59,13 @@ pub fn render(scene: &Scene, px: u32) -> RgbImage {
 /// What the encoder says.
 pub fn encode_png(picture: &RgbImage) -> Result<Vec<u8>, ImageError> {
     let mut bytes = Vec::with_capacity(32 * 1024);
-    PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::NoFilter).write_image(
-        picture.as_raw(),
-        picture.width(),
-        picture.height(),
-        ExtendedColorType::Rgb8,
-    )?;
+    PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::NoFilter)
+        .write_image(
+            picture.as_raw(),
+            picture.width(),
+            picture.height(),
+            ExtendedColorType::Rgb8,
+        )?;
     Ok(bytes)
 }
 
@@ -96,7 +98,8 @@ impl<'a> Brush<'a> {
 
     fn rect(&mut self, x: f32, y: f32, w: f32, h: f32, rgb: [u8; 3]) {
         if let Some(rect) = tiny_skia::Rect::from_xywh(x, y, w, h) {
-            self.canvas.fill_rect(rect, &paint(rgb, 255), self.view, None);
+            self.canvas
+                .fill_rect(rect, &paint(rgb, 255), self.view, None);
         }
     }
 
@@ -117,7 +120,9 @@ fn paint(rgb: [u8; 3], alpha: u8) -> Paint<'static> {
 /// Draws the object's icon into its box; a faint one by way of a layer of its own.
 fn place_object(canvas: &mut Pixmap, view: Transform, object: &Object) {
     let [x, y, side, _] = object.bbox(UNITS);
-    let to_box = view.pre_translate(x, y).pre_scale(side / 100.0, side / 100.0);
+    let to_box = view
+        .pre_translate(x, y)
+        .pre_scale(side / 100.0, side / 100.0);
     let parts = icons::icon(object.kind);
     if object.visibility >= 1.0 {
         draw_icon(&mut Brush::new(canvas, to_box), &parts, object);
@@ -136,7 +141,7 @@ fn place_object(canvas: &mut Pixmap, view: Transform, object: &Object) {
 
 /// The rim under all parts first, then each part with its outline.
 fn draw_icon(brush: &mut Brush<'_>, parts: &[Part], object: &Object) {
-    let inks = icons::Inks::of(object.colour);
+    let inks = Inks::of(object.colour);
     for part in parts {
         let width = part.line.unwrap_or(0.0) + 12.0;
         brush.stroke(&part.path, inks.rgb(Ink::Rim), 255, width);

@@ -21,7 +21,8 @@ pub fn short(scene: &Scene, question: &Question) -> Option<String> {
         Question::Larger(a, b) => word(larger(scene, *a, *b)?.name()),
         Question::Coloured(colour) => {
             let kinds = scene.kinds().into_iter();
-            let mut of = kinds.filter(|&kind| scene.first(kind).is_some_and(|o| o.colour == *colour));
+            let mut of =
+                kinds.filter(|&kind| scene.first(kind).is_some_and(|o| o.colour == *colour));
             let only = of.next()?;
             of.next().is_none().then(|| only.name().to_owned())
         }
@@ -39,7 +40,10 @@ pub fn short(scene: &Scene, question: &Question) -> Option<String> {
 /// The true answer as a sentence; a question about an absent kind is answered by saying so.
 #[must_use]
 pub fn full(scene: &Scene, question: &Question) -> Option<String> {
-    let missing = question.subjects().into_iter().find(|&kind| scene.count(kind) == 0);
+    let missing = question
+        .subjects()
+        .into_iter()
+        .find(|&kind| scene.count(kind) == 0);
     if let (Some(kind), false) = (missing, question.is_yes_no()) {
         return Some(absence(kind));
     }
@@ -50,11 +54,19 @@ pub fn full(scene: &Scene, question: &Question) -> Option<String> {
         Question::Exists(kind, None) => format!("no, there is no {kind}"),
         Question::Exists(kind, Some(colour)) => format!("no, there is no {colour} {kind}"),
         Question::IsColour(kind, _) => {
-            let lead = if yes_no(scene, question)? { "yes" } else { "no" };
+            let lead = if yes_no(scene, question)? {
+                "yes"
+            } else {
+                "no"
+            };
             format!("{lead}, the {kind} is {}", scene.first(*kind)?.colour)
         }
         Question::More(a, b) => {
-            let lead = if yes_no(scene, question)? { "yes" } else { "no" };
+            let lead = if yes_no(scene, question)? {
+                "yes"
+            } else {
+                "no"
+            };
             let (n, m) = (scene.count(*a), scene.count(*b));
             let verb = if n == 1 { "is" } else { "are" };
             format!(
@@ -67,7 +79,11 @@ pub fn full(scene: &Scene, question: &Question) -> Option<String> {
         }
         Question::LeftOf(a, b) => {
             let yes = yes_no(scene, question)?;
-            let (lead, side) = if yes { ("yes", "left") } else { ("no", "right") };
+            let (lead, side) = if yes {
+                ("yes", "left")
+            } else {
+                ("no", "right")
+            };
             format!("{lead}, the {a} is to the {side} of the {b}")
         }
         Question::Colour(kind) => match scene.count(*kind) {

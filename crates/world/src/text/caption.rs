@@ -28,7 +28,11 @@ fn caption_of(scene: &Scene, kinds: &[Kind], rng: &mut Stream) -> String {
         "beach" | "street" => "on",
         _ => "in",
     };
-    sentence(&format!("{} {place} {}", list(&phrases), scene.theme.phrase()))
+    sentence(&format!(
+        "{} {place} {}",
+        list(&phrases),
+        scene.theme.phrase()
+    ))
 }
 
 /// A short true caption about one or two of the kinds.

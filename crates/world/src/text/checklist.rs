@@ -65,7 +65,11 @@ pub fn conversation(scene: &Scene, rng: &mut Stream) -> Conversation {
 }
 
 fn in_turns(checks: &[(Kind, bool)], rng: &mut Stream) -> Vec<Turn> {
-    let tail = if rng.random_bool(0.5) { " in the image" } else { "" };
+    let tail = if rng.random_bool(0.5) {
+        " in the image"
+    } else {
+        ""
+    };
     let mut turns = Vec::with_capacity(checks.len() * 2);
     for (index, (kind, yes)) in checks.iter().enumerate() {
         let image = if index == 0 { "<image>\n" } else { "" };
@@ -77,9 +81,15 @@ fn in_turns(checks: &[(Kind, bool)], rng: &mut Stream) -> Vec<Turn> {
 }
 
 fn as_list(checks: &[(Kind, bool)]) -> Vec<Turn> {
-    let names: Vec<String> = checks.iter().map(|(kind, _)| kind.name().to_owned()).collect();
+    let names: Vec<String> = checks
+        .iter()
+        .map(|(kind, _)| kind.name().to_owned())
+        .collect();
     vec![
-        Turn::human(format!("<image>\nWhich objects are in the image, {}?", list(&names))),
+        Turn::human(format!(
+            "<image>\nWhich objects are in the image, {}?",
+            list(&names)
+        )),
         Turn::gpt(verdicts(checks)),
     ]
 }

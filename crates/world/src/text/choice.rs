@@ -108,7 +108,11 @@ fn rationales(
         ],
         _ => {
             let exists = answer::full(scene, &Question::Exists(subject, None))?;
-            [there.clone(), exists.replacen("Yes, t", "T", 1), format!("{place} {there}")]
+            [
+                there.clone(),
+                exists.replacen("Yes, t", "T", 1),
+                format!("{place} {there}"),
+            ]
         }
     })
 }

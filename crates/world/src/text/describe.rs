@@ -74,5 +74,8 @@ pub(super) fn draw_index(chances: &[f64], rng: &mut Stream) -> usize {
         }
     }
     // Rounding can leave a sliver beyond the last chance that is not zero.
-    chances.iter().rposition(|&chance| chance > 0.0).unwrap_or(0)
+    chances
+        .iter()
+        .rposition(|&chance| chance > 0.0)
+        .unwrap_or(0)
 }

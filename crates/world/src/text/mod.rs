@@ -42,7 +42,9 @@ pub fn with_article(phrase: &str) -> String {
 pub fn sentence(phrase: &str) -> String {
     let mut letters = phrase.chars();
     let first = letters.next().map(char::to_uppercase);
-    first.map_or_else(String::new, |first| first.chain(letters).chain(['.']).collect())
+    first.map_or_else(String::new, |first| {
+        first.chain(letters).chain(['.']).collect()
+    })
 }
 
 /// The phrases as a list: "one, two and three".
@@ -108,7 +110,9 @@ impl Mention {
     /// "a small red cup", "two blue chairs".
     #[must_use]
     pub fn phrase(&self) -> String {
-        let size = self.size.map_or(String::new(), |size| format!("{} ", size.name()));
+        let size = self
+            .size
+            .map_or(String::new(), |size| format!("{} ", size.name()));
         let noun = format!("{size}{} {}", self.colour, self.kind.noun(self.count));
         match self.count {
             0 | 1 => with_article(&noun),
@@ -120,7 +124,9 @@ impl Mention {
     #[must_use]
     pub fn there(&self) -> String {
         let verb = if self.count == 1 { "is" } else { "are" };
-        let place = self.place.map_or(String::new(), |place| format!(" {}", place.phrase()));
+        let place = self
+            .place
+            .map_or(String::new(), |place| format!(" {}", place.phrase()));
         format!("There {verb} {}{place}.", self.phrase())
     }
 }

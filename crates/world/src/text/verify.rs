@@ -26,7 +26,10 @@ const FALSE: [f64; 4] = [0.2, 0.4, 0.25, 0.15];
 /// The facts as they are shown in a prompt, one line each.
 #[must_use]
 pub fn facts_block(captions: &[String]) -> String {
-    let lines: Vec<String> = captions.iter().map(|caption| format!("- {caption}")).collect();
+    let lines: Vec<String> = captions
+        .iter()
+        .map(|caption| format!("- {caption}"))
+        .collect();
     format!("Facts:\n{}", lines.join("\n"))
 }
 
@@ -51,7 +54,9 @@ pub fn conversation(scene: &Scene, other: &Scene, rng: &mut Stream) -> Conversat
         id: format!("verification-{}", scene.id),
         image: Some(image.clone()),
         turns: vec![
-            Turn::human(format!("<image>\n{first}\n{second}\nIs the statement true?")),
+            Turn::human(format!(
+                "<image>\n{first}\n{second}\nIs the statement true?"
+            )),
             Turn::gpt(verdicts(&checks)),
         ],
     }
@@ -77,6 +82,12 @@ fn statement(scene: &Scene, rng: &mut Stream) -> (Vec<Mention>, Vec<(Kind, bool)
         }
     }
     all.shuffle(rng);
-    let checks = all.iter().map(|(mention, yes)| (mention.kind, *yes)).collect();
-    (all.into_iter().map(|(mention, _)| mention).collect(), checks)
+    let checks = all
+        .iter()
+        .map(|(mention, yes)| (mention.kind, *yes))
+        .collect();
+    (
+        all.into_iter().map(|(mention, _)| mention).collect(),
+        checks,
+    )
 }

@@ -24,7 +24,10 @@ impl ShortAnswer {
     #[must_use]
     pub fn question_type(&self) -> String {
         let text = self.question.text().to_lowercase();
-        text.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
+        text.split_whitespace()
+            .take(2)
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     /// VQA-v2's `answer_type`.

@@ -1,0 +1,165 @@
+//! The written folder, read back through the public readers.
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use candor_data::conversation::Speaker;
+use candor_data::formats;
+use candor_data::prompt::AnswerType;
+use candor_world::{Summary, World, WorldConfig};
+use tempfile::TempDir;
+
+/// A small folder, written once for all tests.
+struct Written {
+    dir: TempDir,
+    world: World,
+    summary: Summary,
+}
+
+impl Written {
+    fn at(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+}
+
+static WRITTEN: LazyLock<Written> = LazyLock::new(|| {
+    let dir = tempfile::tempdir().unwrap();
+    let config = WorldConfig {
+        seed: 12,
+        n_train: 40,
+        n_preference: 10,
+        n_rl: 40,
+        n_eval: 150,
+        image_px: 64,
+        ..WorldConfig::default()
+    };
+    let world = World::generate(&config).unwrap();
+    let summary = candor_world::write(&world, dir.path()).unwrap();
+    Written {
+        dir,
+        world,
+        summary,
+    }
+});
+
+#[test]
+fn ground_truth_reads_back() {
+    let written = &*WRITTEN;
+    let summary = candor_world::read_summary(&written.at("world.json")).unwrap();
+    assert_eq!(summary, written.summary);
+    assert_eq!(summary.false_additions.iter().sum::<usize>(), 40);
+    let scenes = candor_world::read_scenes(&written.at("scenes.jsonl")).unwrap();
+    assert_eq!(scenes, written.world.scenes());
+    let grounding = formats::coco::read_instances(&written.at("grounding/instances.json")).unwrap();
+    let object = &scenes[0].objects[0];
+    assert_eq!(
+        grounding.annotations[0].attributes,
+        [object.colour.name(), object.size.name()]
+    );
+}
+
+#[test]
+fn conversations_read_back_and_their_pictures_exist() {
+    let written = &*WRITTEN;
+    for name in [
+        "pretrain/captions",
+        "sft/descriptions",
+        "sft/checklist",
+        "sft/verification",
+        "preference/prompts",
+    ] {
+        let path = written.at(&format!("{name}.json"));
+        let rows = formats::llava::read(&path).unwrap();
+        formats::llava::check_placeholders(&path, &rows).unwrap();
+        formats::llava::check_unique_ids(&path, &rows).unwrap();
+        for row in &rows {
+            assert_eq!(row.turns.last().unwrap().from, Speaker::Gpt);
+            assert_picture(&written.at("images"), row.image.as_deref().unwrap());
+        }
+    }
+}
+
+fn assert_picture(dir: &Path, name: &str) {
+    assert_eq!(
+        image::image_dimensions(dir.join(name)).unwrap(),
+        (64, 64),
+        "{name}"
+    );
+}
+
+#[test]
+fn human_written_sources_read_back() {
+    let at = |name: &str| WRITTEN.at(name);
+    let questions = formats::vqa_v2::read_questions(&at("sft/vqa_questions.json")).unwrap();
+    let annotations = formats::vqa_v2::read_annotations(&at("sft/vqa_annotations.json")).unwrap();
+    assert_eq!((questions.len(), annotations.len()), (160, 160));
+    let choices = formats::a_okvqa::read(&at("sft/aokvqa.json")).unwrap();
+    let captions = formats::flickr30k::read(&at("sft/captions.token")).unwrap();
+    assert_eq!((choices.len(), captions.len()), (40, 200));
+}
+
+#[test]
+fn prompts_have_all_answer_types_and_facts() {
+    let written = &*WRITTEN;
+    let prompts = formats::ppo_prompts::read(&written.at("rl/prompts.json")).unwrap();
+    let has = |test: &dyn Fn(AnswerType) -> bool| prompts.iter().any(|row| test(row.answer_type));
+    assert!(has(&|kind| kind == AnswerType::General));
+    assert!(has(&|kind| matches!(kind, AnswerType::Option(_))));
+    assert!(has(&|kind| kind == AnswerType::Yes) && has(&|kind| kind == AnswerType::No));
+    let book = formats::captions::read(&written.at("facts/image_to_caption.json")).unwrap();
+    assert_eq!(book.len(), 90, "every scene but those for evaluation");
+    for row in &prompts {
+        let facts = book.for_prompt(row.conversation.image.as_deref().unwrap(), row.answer_type);
+        let said = facts.captions.len() + facts.rationale.len();
+        assert_eq!(said, if facts.correct_option.is_some() { 4 } else { 5 });
+        if let Some(choice) = facts.correct_option {
+            let verdict = format!("The correct option is {}.", choice.letter());
+            assert_eq!(facts.rationale.last(), Some(&verdict));
+        }
+    }
+}
+
+#[test]
+fn evaluation_sets_read_back() {
+    let at = |name: &str| WRITTEN.at("eval").join(name);
+    assert_eq!(formats::mmhal::read(&at("mmhal.json")).unwrap().len(), 96);
+    for split in ["random", "popular", "adversarial"] {
+        let rows = formats::pope::read(&at(&format!("pope_{split}.jsonl"))).unwrap();
+        assert_eq!(rows.len(), 300);
+    }
+    let captions = formats::coco::read_captions(&at("chair_captions.json")).unwrap();
+    let instances = formats::coco::read_instances(&at("chair_instances.json")).unwrap();
+    assert_eq!((captions.images.len(), instances.images.len()), (150, 150));
+    let bench = at("llava_bench");
+    let questions = formats::llava_bench::read_questions(&bench.join("questions.jsonl")).unwrap();
+    let contexts = formats::llava_bench::read_contexts(&bench.join("context.jsonl")).unwrap();
+    let answers = formats::llava_bench::read_answers(&bench.join("answers.jsonl")).unwrap();
+    assert_eq!(
+        (questions.len(), contexts.len(), answers.len()),
+        (90, 30, 90)
+    );
+    assert_eq!(
+        formats::llava_bench::read_rules(&bench.join("rule.json"))
+            .unwrap()
+            .len(),
+        3
+    );
+}
+
+#[test]
+fn damage_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("scenes.jsonl");
+    let missing = candor_world::read_scenes(&path).unwrap_err().to_string();
+    assert!(missing.contains("scenes.jsonl"), "{missing}");
+    let world = &WRITTEN.world;
+    let good = serde_json::to_string(&world.scenes()[0]).unwrap();
+    std::fs::write(&path, format!("{good}\n{}\n", &good[..good.len() / 2])).unwrap();
+    let cut = candor_world::read_scenes(&path).unwrap_err().to_string();
+    assert!(cut.contains("scenes.jsonl:2"), "{cut}");
+    let mut scene = world.scenes()[0].clone();
+    scene.objects[0].cell.row = 9;
+    std::fs::write(&path, serde_json::to_string(&scene).unwrap()).unwrap();
+    let outside = candor_world::read_scenes(&path).unwrap_err().to_string();
+    assert!(outside.contains("row 9"), "{outside}");
+}

@@ -1,0 +1,311 @@
+//! The world against its own documentation, and its texts against the judge.
+
+use std::collections::BTreeSet;
+
+use candor_data::formats;
+use candor_data::random::stream;
+use candor_world::evaluation::mmhal;
+use candor_world::evaluation::pope::{self, PopeSplit};
+use candor_world::judge::{Fact, Standing, Subject, judge};
+use candor_world::text::{answer, caption, choice, describe, vqa};
+use candor_world::{
+    Kind, Question, Scene, Split, Statistics, Theme, World, WorldConfig, render, sft,
+};
+
+fn world(seed: u64, n_train: usize) -> World {
+    World::generate(&WorldConfig {
+        seed,
+        n_train,
+        n_preference: 300,
+        n_rl: 300,
+        ..WorldConfig::default()
+    })
+    .unwrap()
+}
+
+#[test]
+fn one_seed_makes_one_world() {
+    let (a, b, other) = (world(3, 200), world(3, 200), world(4, 200));
+    assert_eq!(a, b);
+    assert_ne!(a.scenes(), other.scenes());
+    let (first, again) = (&a.scenes()[0], &b.scenes()[0]);
+    assert_eq!(
+        render::render(first, 96).into_raw(),
+        render::render(again, 96).into_raw()
+    );
+}
+
+#[test]
+fn no_content_comes_twice() {
+    let world = world(0, 5000);
+    let contents: BTreeSet<_> = world.scenes().iter().map(Scene::content).collect();
+    assert_eq!(contents.len(), world.scenes().len());
+    let files: BTreeSet<_> = world.scenes().iter().map(|scene| &scene.image).collect();
+    assert_eq!(files.len(), world.scenes().len());
+    let sizes = Split::ALL.map(|split| world.split(split).len());
+    assert_eq!(sizes, [5000, 300, 300, 400]);
+    for split in Split::ALL {
+        assert!(world.split(split).iter().all(|scene| scene.split == split));
+    }
+}
+
+#[test]
+fn scenes_keep_their_promises() {
+    for scene in world(1, 3000).scenes() {
+        assert!((2..=5).contains(&scene.objects.len()));
+        let cells: BTreeSet<_> = scene.objects.iter().map(|object| object.cell).collect();
+        assert_eq!(cells.len(), scene.objects.len(), "two objects in one cell");
+        for object in &scene.objects {
+            let same = scene.first(object.kind).unwrap();
+            assert_eq!((object.colour, object.size), (same.colour, same.size));
+            let [x, y, side, _] = object.bbox(4.0);
+            let (col, row) = (f32::from(object.cell.col), f32::from(object.cell.row));
+            assert!(
+                x >= col - 1e-4 && x + side <= col + 1.0 + 1e-4,
+                "leaves its cell"
+            );
+            assert!(
+                y >= row - 1e-4 && y + side <= row + 1.0 + 1e-4,
+                "leaves its cell"
+            );
+        }
+    }
+}
+
+/// The documented chance of a typical kind is 3.3 · 0.16 = 0.528, of any other 3.3 · 0.20 / 11 = 0.06.
+#[test]
+fn kinds_occur_as_documented() {
+    let world = world(2, 16_000);
+    let statistics = Statistics::count(world.split(Split::Train));
+    for theme in Theme::ALL {
+        let n = statistics.theme_scenes[&theme] as f64;
+        // An eighth of 16000, give or take five standard deviations of 42.
+        assert!((n - 2000.0).abs() < 210.0, "{theme}: {n}");
+        for kind in Kind::ALL {
+            let expected: f64 = if theme.typical().contains(&kind) {
+                0.528
+            } else {
+                0.06
+            };
+            let found = statistics.chance(theme, kind);
+            let error = (expected * (1.0 - expected) / n).sqrt();
+            assert!(
+                (found - expected).abs() < 5.0 * error,
+                "{theme} {kind}: {found} for {expected}"
+            );
+        }
+    }
+    let kinds: usize = world
+        .split(Split::Train)
+        .iter()
+        .map(|scene| scene.kinds().len())
+        .sum();
+    // The number of kinds has a standard deviation of 0.9.
+    assert!((kinds as f64 / 16_000.0 - 3.3).abs() < 5.0 * 0.9 / 16_000.0_f64.sqrt());
+}
+
+#[test]
+fn false_objects_are_added_as_configured_and_recorded() {
+    let world = world(5, 6000);
+    let (rows, counts) = sft::descriptions(world.config(), world.split(Split::Train));
+    for (count, chance) in counts.into_iter().zip([0.30, 0.45, 0.25]) {
+        let error = (chance * (1.0 - chance) / 6000.0_f64).sqrt();
+        assert!(
+            (count as f64 / 6000.0 - chance).abs() < 5.0 * error,
+            "{counts:?}"
+        );
+    }
+    // What was recorded is what the judge finds, and it stands in the later half.
+    let mut found = [0; 3];
+    for (scene, row) in world.split(Split::Train).iter().zip(&rows) {
+        let text = &row.turns[1].value;
+        let verdict = judge(scene, &Question::Describe, text);
+        let false_claims: Vec<_> = verdict.claims.iter().filter(|claim| !claim.truth).collect();
+        found[false_claims.len()] += 1;
+        assert!((verdict.recall - 1.0).abs() < 1e-12, "{text}");
+        let sentences: Vec<&str> = text.split(". ").skip(1).collect();
+        for claim in false_claims {
+            let before = text[..claim.span.start].matches(". ").count() - 1;
+            assert!(2 * before + 1 >= sentences.len() - 1, "{text}");
+        }
+    }
+    assert_eq!(found, counts);
+}
+
+#[test]
+fn what_is_meant_to_be_true_is_true() {
+    let world = world(6, 1500);
+    for scene in world.split(Split::Train) {
+        let rng = &mut stream(0, "test", &[scene.id]);
+        let truthful = describe::truthful(scene, rng);
+        let verdict = judge(scene, &Question::Describe, &truthful);
+        assert_eq!(
+            (verdict.n_false(), verdict.standing),
+            (0, Standing::Right),
+            "{truthful}"
+        );
+        let mut said = caption::facts(scene, rng);
+        assert_eq!(said.len(), 5);
+        let named = candor_world::judge::objects_mentioned(&said.join(" "));
+        assert_eq!(named, scene.kinds(), "the facts name everything");
+        said.extend([caption::short(scene, rng), caption::whole(scene, rng)]);
+        for text in said {
+            assert_eq!(
+                judge(scene, &Question::Describe, &text).n_false(),
+                0,
+                "{text}"
+            );
+        }
+        for item in vqa::draw(scene, world.config(), 6, rng) {
+            for text in [Some(item.answer), answer::full(scene, &item.question)]
+                .into_iter()
+                .flatten()
+            {
+                let verdict = judge(scene, &item.question, &text);
+                let seen = (verdict.n_false(), verdict.standing);
+                assert_eq!(
+                    seen,
+                    (0, Standing::Right),
+                    "{} {text}",
+                    item.question.text()
+                );
+            }
+        }
+        let item = choice::draw(scene, rng).unwrap();
+        let question = item.question();
+        assert_eq!(
+            candor_world::judge::correct_option(scene, &question),
+            Some(item.correct)
+        );
+        for rationale in item.rationales {
+            let text = format!("{}. {rationale}", item.correct.letter());
+            let verdict = judge(scene, &question, &text);
+            assert_eq!(
+                (verdict.n_false(), verdict.standing),
+                (0, Standing::Right),
+                "{text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn existence_questions_are_balanced() {
+    let world = world(7, 4000);
+    let (questions, annotations) = sft::vqa_pairs(world.config(), world.split(Split::Train));
+    let (mut yes, mut no) = (0_u32, 0_u32);
+    for (question, annotation) in questions.iter().zip(annotations) {
+        if matches!(Question::parse(&question.question), Question::Exists(..)) {
+            match annotation.multiple_choice_answer.as_deref() {
+                Some("yes") => yes += 1,
+                Some("no") => no += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    let n = f64::from(yes + no);
+    // Slightly more noes are kept: there are more different absent kinds to ask about in one scene.
+    assert!(
+        (f64::from(yes) / n - 0.5).abs() < 0.03,
+        "{yes} yes, {no} no"
+    );
+}
+
+#[test]
+fn pope_is_balanced_and_its_splits_differ() {
+    let world = world(8, 4000);
+    let statistics = Statistics::count(world.split(Split::Train));
+    let scenes = world.split(Split::Eval);
+    let mut plausible = Vec::new();
+    for split in PopeSplit::ALL {
+        let rows = pope::draw(8, scenes, &statistics, split);
+        assert_eq!(rows.len(), 300);
+        let (mut yes, mut typical) = (0, 0);
+        for row in &rows {
+            let scene = scenes
+                .iter()
+                .find(|scene| scene.image == row.image)
+                .unwrap();
+            let Question::Exists(kind, None) = Question::parse(&row.text) else {
+                panic!("{}", row.text);
+            };
+            let there = scene.objects.iter().any(|object| object.kind == kind);
+            assert_eq!(there, row.label == formats::pope::Label::Yes);
+            yes += usize::from(there);
+            typical += usize::from(!there && scene.theme.typical().contains(&kind));
+        }
+        assert_eq!(yes, 150);
+        plausible.push(typical);
+    }
+    let [random, popular, adversarial] = plausible[..] else {
+        unreachable!()
+    };
+    assert!(
+        adversarial > 2 * random && adversarial > popular,
+        "{plausible:?}"
+    );
+}
+
+#[test]
+fn mmhal_has_its_types_in_turn_and_true_answers() {
+    let world = world(9, 100);
+    let scenes = world.split(Split::Eval);
+    let rows = mmhal::draw(9, scenes);
+    assert_eq!(rows.len(), 96);
+    let mut adversarial = 0;
+    for (index, row) in rows.iter().enumerate() {
+        assert_eq!(row.question_type, mmhal::TYPES[index % 8]);
+        let scene = scenes
+            .iter()
+            .find(|scene| scene.image == row.image_src)
+            .unwrap();
+        let question = Question::parse(&row.question);
+        let verdict = judge(scene, &question, &row.gt_answer);
+        assert!(
+            verdict.score >= 5,
+            "{} {}: {verdict:?}",
+            row.question,
+            row.gt_answer
+        );
+        if row.question_type == "adversarial" {
+            adversarial += usize::from(row.gt_answer.starts_with("There is no"));
+        }
+    }
+    assert_eq!(adversarial, 12);
+}
+
+#[test]
+fn impossible_configurations_are_refused() {
+    let refuse = |change: &dyn Fn(&mut WorldConfig)| {
+        let mut config = WorldConfig::default();
+        change(&mut config);
+        World::generate(&config).unwrap_err().to_string()
+    };
+    assert!(refuse(&|c| c.false_additions = [0.5, 0.5, 0.5]).contains("false_additions"));
+    assert!(refuse(&|c| c.n_eval = 10).contains("n_eval"));
+    assert!(refuse(&|c| c.faint = f64::NAN).contains("faint"));
+    assert!(refuse(&|c| c.noise = -1.0).contains("noise"));
+    assert!(refuse(&|c| c.image_px = 0).contains("image_px"));
+    assert!(refuse(&|c| c.n_rl = usize::MAX).contains("n_rl"));
+}
+
+#[test]
+fn verification_reads_facts_and_not_the_picture() {
+    let world = world(13, 1500);
+    let scenes = world.split(Split::Train);
+    let rows = sft::verifications(world.config(), scenes);
+    let (mut swapped, mut dropped) = (0, 0);
+    for (scene, row) in scenes.iter().zip(&rows) {
+        swapped += usize::from(row.image.as_ref() != Some(&scene.image));
+        // The verdicts hold of the scene the facts are from.
+        let verdict = judge(scene, &Question::Describe, &row.turns[1].value);
+        assert_eq!(verdict.n_false(), 0, "{}", row.turns[1].value);
+        let stated = verdict.claims.iter().filter(|claim| {
+            matches!(claim.fact, Fact::There(Subject::Kind(_), _)) && !claim.negated
+        });
+        dropped += usize::from(stated.count() < scene.kinds().len());
+    }
+    // 0.3 of 1500 with a standard deviation of 17.7.
+    assert!((360..=540).contains(&swapped), "{swapped}");
+    assert!(dropped > 600, "{dropped}");
+}

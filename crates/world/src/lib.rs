@@ -1,4 +1,9 @@
 //! The micro-world: scenes, renderer, questions, simulated annotator and exact judge.
+//!
+//! [`World::generate`] draws scenes, [`write()`] makes a data folder of them in public formats,
+//! [`judge::judge`] scores answers against a scene, and [`Annotator`] compares two of them. The documentation
+//! with all numbers and rules is `docs/micro-world.md`. Everything is decided by the configuration's seed;
+//! nothing here knows tensors.
 
 pub mod annotator;
 pub mod config;

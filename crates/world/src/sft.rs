@@ -1,4 +1,4 @@
-//! The training files: grounding-free rows of the paper's four sources, the two extra ones, pretraining.
+//! The rows of the training files: pretraining, the paper's four sources, checklists and verification.
 
 use candor_data::conversation::{Conversation, Turn};
 use candor_data::formats::{ImageId, a_okvqa, flickr30k, vqa_v2};

@@ -1,1 +1,29 @@
-//! Benchmarks of hallucination, their judges and tables.
+//! Benchmarks of hallucination: what a model answers, what a judge finds in it, and how certain the numbers
+//! are.
+//!
+//! The scorers ([`pope`], [`mmhal`], [`chair`], [`llava_bench`]) are pure functions of what was asked and
+//! answered; they know neither models nor files. [`answer`] makes a model answer, [`evaluate`] does
+//! everything a recipe says and writes answers, verdicts and results as files, [`table`] shows them.
+//!
+//! In the micro-world the exact judge takes the place of GPT-4: no service is asked, and the same answers
+//! always get the same scores.
+
+pub mod answer;
+pub mod bootstrap;
+pub mod chair;
+mod error;
+pub mod llava_bench;
+pub mod mmhal;
+pub mod pope;
+mod recipe;
+mod results;
+mod run;
+pub mod table;
+mod tasks;
+mod truth;
+pub mod verdicts;
+
+pub use error::EvalError;
+pub use recipe::{Benchmark, EvalRecipe};
+pub use results::Results;
+pub use run::{evaluate, run};

@@ -1,0 +1,189 @@
+//! Greedy answers of a model to questions about images, in batches.
+//!
+//! A question that is asked twice is answered once: POPE's true questions are the same in all three splits.
+//! The query is the conversation that training rendered, `<image>` first, up to where the assistant speaks.
+
+use std::collections::HashMap;
+
+use candor_data::{Conversation, IMAGE_PLACEHOLDER, Turn};
+use candor_model::sample::Sample;
+use candor_model::{Adapter, Bundle, Decoding, ImageFeatures, Query, generate};
+
+use crate::EvalError;
+
+/// A question about an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// Name of the question, for messages and files.
+    pub id: String,
+    /// The image's file name.
+    pub image: String,
+    /// The question, with the instruction after it where there is one; without `<image>`.
+    pub text: String,
+}
+
+/// What a model answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The text, without blanks at its ends.
+    pub text: String,
+    /// Its tokens, the end token not counted.
+    pub n_tokens: usize,
+    /// Whether it ended by itself rather than at the limit.
+    pub finished: bool,
+}
+
+/// A model that answers.
+#[derive(Debug, Clone, Copy)]
+pub struct Speaker<'a> {
+    /// The model.
+    pub bundle: &'a Bundle,
+    /// An adapter on its decoder.
+    pub adapter: Option<&'a Adapter>,
+    /// Features of all images that may be asked about.
+    pub features: &'a ImageFeatures,
+    /// Sequences that are decoded together.
+    pub batch_rows: usize,
+    /// Longest answer, its end token included.
+    pub max_new_tokens: usize,
+}
+
+impl Speaker<'_> {
+    /// Answers the questions, in their order. `progress` hears how many are done.
+    ///
+    /// # Errors
+    /// A question is too long for the model, or about an image without features.
+    pub fn answer(
+        &self,
+        asks: &[Ask],
+        mut progress: impl FnMut(usize),
+    ) -> Result<Vec<Answer>, EvalError> {
+        let (distinct, slots) = distinct(asks);
+        let samples: Result<Vec<Sample>, EvalError> =
+            distinct.iter().map(|ask| self.sample(ask)).collect();
+        let samples = samples?;
+        // Of like length together, so that little is padded.
+        let mut order: Vec<usize> = (0..samples.len()).collect();
+        order.sort_by_key(|&i| (std::cmp::Reverse(samples[i].ids.len()), i));
+        let mut answers: Vec<Option<Answer>> = vec![None; samples.len()];
+        let mut n_done = 0;
+        for chunk in order.chunks(self.batch_rows.max(1)) {
+            let batch: Vec<&Sample> = chunk.iter().map(|&i| &samples[i]).collect();
+            for (&place, answer) in chunk.iter().zip(self.one_batch(&batch)?) {
+                n_done += slots.iter().filter(|&&slot| slot == place).count();
+                answers[place] = Some(answer);
+            }
+            progress(n_done);
+        }
+        Ok(slots
+            .iter()
+            .filter_map(|&slot| answers[slot].clone())
+            .collect())
+    }
+
+    fn sample(&self, ask: &Ask) -> Result<Sample, EvalError> {
+        let conversation = Conversation {
+            id: ask.id.clone(),
+            image: Some(ask.image.clone()),
+            turns: vec![Turn::human(format!("{IMAGE_PLACEHOLDER}\n{}", ask.text))],
+        };
+        let positions = self
+            .bundle
+            .model
+            .config()
+            .text_config
+            .max_position_embeddings;
+        let room = (positions as usize).saturating_sub(self.max_new_tokens);
+        Ok(Sample::new(&conversation, self.bundle.rules(room))?)
+    }
+
+    fn one_batch(&self, samples: &[&Sample]) -> Result<Vec<Answer>, EvalError> {
+        let queries: Result<Vec<Query>, EvalError> =
+            samples.iter().map(|sample| self.query(sample)).collect();
+        let decoding = Decoding {
+            max_new_tokens: self.max_new_tokens,
+            temperature: 0.0,
+            top_p: 1.0,
+            eos: self.bundle.tokenizer.eos,
+        };
+        let model = &self.bundle.model;
+        let greedy = |_, _| 0.0;
+        generate(
+            model,
+            self.adapter,
+            &queries?,
+            1,
+            self.batch_rows,
+            decoding,
+            greedy,
+        )
+        .into_iter()
+        .map(|response| {
+            let text = self.bundle.tokenizer.decode(&response.ids)?;
+            Ok(Answer {
+                text: text.trim().to_owned(),
+                n_tokens: response.ids.len() - usize::from(response.finished),
+                finished: response.finished,
+            })
+        })
+        .collect()
+    }
+
+    fn query(&self, sample: &Sample) -> Result<Query, EvalError> {
+        let features = self.features.of(sample.image.as_deref());
+        if features.is_none() {
+            return Err(EvalError::Unfit {
+                path: sample.image.clone().unwrap_or_default().into(),
+                problem: format!(
+                    "question `{}` is about an image that was not encoded",
+                    sample.id
+                ),
+                remedy: "encode the images of all questions first",
+            });
+        }
+        Ok(Query {
+            ids: sample.ids.clone(),
+            features,
+        })
+    }
+}
+
+/// The questions that differ in image or text, and which of them each question is.
+fn distinct(asks: &[Ask]) -> (Vec<&Ask>, Vec<usize>) {
+    let mut places: HashMap<(&str, &str), usize> = HashMap::new();
+    let mut distinct = Vec::new();
+    let slots = asks
+        .iter()
+        .map(|ask| {
+            *places.entry((&ask.image, &ask.text)).or_insert_with(|| {
+                distinct.push(ask);
+                distinct.len() - 1
+            })
+        })
+        .collect();
+    (distinct, slots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_asked_twice_is_one() {
+        let ask = |id: &str, image: &str, text: &str| Ask {
+            id: id.to_owned(),
+            image: image.to_owned(),
+            text: text.to_owned(),
+        };
+        let asks = [
+            ask("1", "a", "x"),
+            ask("2", "b", "x"),
+            ask("3", "a", "x"),
+            ask("4", "a", "y"),
+        ];
+        let (distinct, slots) = distinct(&asks);
+        let ids: Vec<&str> = distinct.iter().map(|ask| ask.id.as_str()).collect();
+        assert_eq!(ids, ["1", "2", "4"]);
+        assert_eq!(slots, [0, 1, 0, 2]);
+    }
+}

@@ -1,0 +1,33 @@
+//! What can go wrong in an evaluation.
+
+use std::path::PathBuf;
+
+/// Errors of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum EvalError {
+    /// The recipe has mistakes; all of them are listed.
+    #[error(transparent)]
+    Recipe(#[from] candor_train::RecipeError),
+    /// The recipe cannot be read.
+    #[error(transparent)]
+    Train(#[from] candor_train::TrainError),
+    /// A model folder, an image or a prompt.
+    #[error(transparent)]
+    Model(#[from] candor_model::ModelError),
+    /// A data file.
+    #[error(transparent)]
+    Data(#[from] candor_data::DataError),
+    /// The ground truth of the micro-world.
+    #[error(transparent)]
+    World(#[from] candor_world::WorldError),
+    /// Two things that do not fit together.
+    #[error("{}: {problem}; {remedy}", path.display())]
+    Unfit {
+        /// The file at fault.
+        path: PathBuf,
+        /// What was found.
+        problem: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+}

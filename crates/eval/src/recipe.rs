@@ -1,0 +1,186 @@
+//! The recipe of an evaluation.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use candor_train::{Reader, Resolved};
+
+use crate::EvalError;
+
+/// A benchmark that can be run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Benchmark {
+    /// MMHal-Bench.
+    Mmhal,
+    /// POPE.
+    Pope,
+    /// CHAIR.
+    Chair,
+    /// LLaVA-Bench.
+    LlavaBench,
+}
+
+impl Benchmark {
+    /// All of them, in the order they are run and shown.
+    pub const ALL: [Self; 4] = [Self::Mmhal, Self::Pope, Self::Chair, Self::LlavaBench];
+
+    /// The name in recipes, files and results.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mmhal => "mmhal",
+            Self::Pope => "pope",
+            Self::Chair => "chair",
+            Self::LlavaBench => "llava_bench",
+        }
+    }
+}
+
+/// Everything an evaluation needs to know.
+#[derive(Debug, Clone)]
+pub struct EvalRecipe {
+    /// Decides the resamples of the intervals; answers are greedy and have no randomness.
+    pub seed: u64,
+    /// Folder that answers, verdicts and results are written to.
+    pub out: PathBuf,
+    /// Model folder.
+    pub model: PathBuf,
+    /// Folder of a LoRA adapter on it, if there is one.
+    pub adapter: Option<PathBuf>,
+    /// Data folder, as `candor world write` lays it out.
+    pub data: PathBuf,
+    /// Image folder.
+    pub images: PathBuf,
+    /// What is run.
+    pub benchmarks: BTreeSet<Benchmark>,
+    /// Sequences that are decoded together.
+    pub batch_rows: usize,
+    /// Longest answer, its end token included.
+    pub max_new_tokens: usize,
+    /// Instruction on a line of its own after every POPE question; may be empty.
+    pub pope_suffix: String,
+    /// What CHAIR's descriptions are asked for with.
+    pub chair_question: String,
+    /// The recipe as it is run.
+    pub resolved: Resolved,
+}
+
+impl EvalRecipe {
+    /// Reads a recipe file.
+    ///
+    /// # Errors
+    /// All mistakes of the recipe at once.
+    pub fn open(path: &Path, sets: &[String]) -> Result<Self, EvalError> {
+        Self::read(Reader::open(path, sets)?)
+    }
+
+    /// Reads a recipe that is already in memory.
+    ///
+    /// # Errors
+    /// All mistakes of the recipe at once.
+    pub fn read(mut recipe: Reader) -> Result<Self, EvalError> {
+        let seed = recipe.u64("seed").required();
+        let out = recipe.path("run.out").required();
+        let model = recipe.path("model.base").required();
+        let adapter = recipe.path("model.adapter").optional();
+        let data = recipe.path("data.root").required();
+        let images = data.join(recipe.path("data.images").required());
+        let benchmarks = read_benchmarks(&mut recipe);
+        let batch_rows = recipe
+            .usize("answers.batch_rows")
+            .within(1..=4096)
+            .required();
+        let max_new_tokens = recipe
+            .usize("answers.max_new_tokens")
+            .within(1..=1 << 20)
+            .required();
+        let pope_suffix = recipe.string("pope.suffix").required();
+        let chair_question = recipe
+            .string("chair.question")
+            .check(|question| {
+                let asked = !question.trim().is_empty();
+                let remedy = "write what a description is asked for with";
+                asked
+                    .then_some(())
+                    .ok_or_else(|| ("empty".to_owned(), remedy.to_owned()))
+            })
+            .required();
+        let resolved = recipe.finish()?;
+        Ok(Self {
+            seed,
+            out,
+            model,
+            adapter,
+            data,
+            images,
+            benchmarks,
+            batch_rows,
+            max_new_tokens,
+            pope_suffix,
+            chair_question,
+            resolved,
+        })
+    }
+}
+
+fn read_benchmarks(recipe: &mut Reader) -> BTreeSet<Benchmark> {
+    let key = "run.benchmarks";
+    let known = || Benchmark::ALL.map(Benchmark::name).join(", ");
+    let names = recipe
+        .strings(key)
+        .check(|names| {
+            let remedy = || format!("name some of {}", known());
+            if names.is_empty() {
+                return Err(("no benchmark is named".to_owned(), remedy()));
+            }
+            let unknown = names
+                .iter()
+                .find(|name| Benchmark::ALL.iter().all(|b| b.name() != **name));
+            unknown.map_or(Ok(()), |name| {
+                Err((format!("there is no benchmark {name:?}"), remedy()))
+            })
+        })
+        .required();
+    Benchmark::ALL
+        .into_iter()
+        .filter(|benchmark| names.iter().any(|name| name == benchmark.name()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEMO: &str = include_str!("../../../recipes/demo/6-eval.toml");
+
+    #[test]
+    fn the_demo_recipe_is_complete() {
+        let recipe = EvalRecipe::read(Reader::parse("6-eval.toml", DEMO, &[])).unwrap();
+        assert_eq!(recipe.benchmarks.len(), 4);
+        assert_eq!(recipe.adapter, None);
+        assert_eq!(recipe.images, recipe.data.join("images"));
+    }
+
+    #[test]
+    fn all_mistakes_are_reported_at_once() {
+        let sets = [
+            "run.benchmarks=[\"pope\", \"mmbench\"]",
+            "answers.batch_rows=0",
+            "chair.question=\"  \"",
+            "typo=1",
+        ];
+        let sets = sets.map(str::to_owned);
+        let error = EvalRecipe::read(Reader::parse("6-eval.toml", DEMO, &sets)).unwrap_err();
+        let message = error.to_string();
+        for part in [
+            "mmbench",
+            "mmhal, pope, chair, llava_bench",
+            "batch_rows",
+            "empty",
+            "typo",
+        ] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+        assert!(message.contains("4 mistakes"), "{message}");
+    }
+}

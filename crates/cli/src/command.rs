@@ -1,6 +1,8 @@
 //! One function for each command; the work is the libraries'.
 
 mod data;
+mod demo;
+mod evaluate;
 mod stage;
 mod world;
 
@@ -9,10 +11,11 @@ use crate::arguments::Command;
 /// Runs a command.
 pub fn run(command: Command) -> anyhow::Result<()> {
     match command {
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::World(command) => world::run(command),
         Command::Ground(arguments) => stage::ground(&arguments),
         Command::Sft(arguments) => stage::sft(&arguments),
+        Command::Eval(arguments) => evaluate::run(&arguments),
         Command::Data(command) => data::run(command),
-        _ => anyhow::bail!("not wired yet"),
     }
 }

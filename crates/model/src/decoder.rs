@@ -66,6 +66,10 @@ impl Rotary {
     }
 }
 
+/// Spread of a fresh embedding. transformers starts at 0.02, where the features of a fresh projector are a
+/// hundred times larger than the words beside them.
+const EMBEDDING_STD: f64 = 0.5;
+
 impl Decoder {
     /// Takes the decoder's tensors.
     ///
@@ -79,7 +83,7 @@ impl Decoder {
         let embedding = weights.take(
             "language_model.model.embed_tokens.weight",
             &table,
-            Init::Normal(0.02),
+            Init::Normal(EMBEDDING_STD),
         )?;
         let mut blocks = Vec::new();
         for layer in 0..c.num_hidden_layers {

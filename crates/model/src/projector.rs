@@ -25,7 +25,8 @@ impl Projector {
         );
         let bias = config.multimodal_projector_bias;
         let mut layer = |name: &str, n_in: i64| {
-            let init = Init::Normal((n_in as f64).sqrt().recip());
+            // Below 1/√n_in, because a tower's features spread wider than 1.
+            let init = Init::Normal(0.3 * (n_in as f64).sqrt().recip());
             Linear::take(
                 weights,
                 &format!("multi_modal_projector.{name}"),

@@ -45,14 +45,7 @@ pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcom
         Length::Epochs(epochs) => epochs * corpus.steps_per_epoch(),
     };
     let resolved = recipe.resolved.to_text();
-    let mut session = Session::open(
-        "sft",
-        &recipe.session,
-        &resolved,
-        launch,
-        parameters,
-        n_steps,
-    )?;
+    let mut session = Session::open(&recipe.session, &resolved, launch, parameters, n_steps)?;
     session.doing("encoding images");
     let features = ImageFeatures::encode(&bundle, &recipe.images, corpus.images(), |_| ())?;
     session.doing("training");

@@ -133,7 +133,6 @@ impl Session {
     /// # Errors
     /// The folder holds another run, cannot be written, or its checkpoints are damaged.
     pub fn open(
-        name: &str,
         recipe: &SessionRecipe,
         resolved: &str,
         launch: &Launch,
@@ -147,6 +146,9 @@ impl Session {
             resume_command: &launch.resume_command,
             may_change: &["run.checkpoint_every", "run.keep_checkpoints", "run.out"],
         };
+        // The run is known to its user by its folder.
+        let name = &*recipe.out.file_name().unwrap_or_default().to_string_lossy();
+        // Biases and norms do not decay, as in transformers' Trainer.
         let mut optimizer = AdamW::new(
             recipe.adamw,
             ParamGroup::without_decay_on_vectors(parameters, 1.0),

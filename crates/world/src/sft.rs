@@ -154,6 +154,18 @@ pub fn checklists(config: &WorldConfig, scenes: &[Scene]) -> Vec<Conversation> {
     scenes.iter().map(row).collect()
 }
 
+/// One roll call a scene.
+#[must_use]
+pub fn roll_calls(config: &WorldConfig, scenes: &[Scene]) -> Vec<Conversation> {
+    let row = |scene: &Scene| {
+        checklist::roll_call(
+            scene,
+            &mut stream(config.seed, "world.roll_call", &[scene.id]),
+        )
+    };
+    scenes.iter().map(row).collect()
+}
+
 /// One statement a scene, to be checked against facts; the next scene lends its picture now and then.
 #[must_use]
 pub fn verifications(config: &WorldConfig, scenes: &[Scene]) -> Vec<Conversation> {

@@ -163,6 +163,10 @@ fn write_training(world: &World, dir: &Path) -> Result<[usize; 3], WorldError> {
         &dir.join("pretrain/captions.json"),
         &sft::pretraining(config, scenes),
     )?;
+    formats::llava::write(
+        &dir.join("pretrain/roll_calls.json"),
+        &sft::roll_calls(config, scenes),
+    )?;
     let sft = dir.join("sft");
     let (descriptions, false_additions) = sft::descriptions(config, scenes);
     formats::llava::write(&sft.join("descriptions.json"), &descriptions)?;

@@ -63,6 +63,7 @@ fn conversations_read_back_and_their_pictures_exist() {
     let written = &*WRITTEN;
     for name in [
         "pretrain/captions",
+        "pretrain/roll_calls",
         "sft/descriptions",
         "sft/checklist",
         "sft/verification",

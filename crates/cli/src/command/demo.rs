@@ -5,19 +5,18 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context as _;
-use candor_eval::{EvalRecipe, Results};
-use candor_model::Bundle;
+use candor_eval::{EvalRecipe, Results, table};
 use candor_sft::{GroundRecipe, Launch, Outcome, SftRecipe};
 use candor_train::{Reader, StopSignal};
 use candor_world::{World, WorldConfig};
 use serde::{Deserialize, Serialize};
-use tch::Kind;
 
 use super::stage::device;
 use crate::arguments::DemoArguments;
 
 /// The recipes are part of the binary, so that the demo needs nothing but the binary.
 const GROUND: &str = include_str!("../../../../recipes/demo/0-ground.toml");
+const PRETRAIN: &str = include_str!("../../../../recipes/demo/0-pretrain.toml");
 const SFT: &str = include_str!("../../../../recipes/demo/1-sft.toml");
 const EVAL: &str = include_str!("../../../../recipes/demo/6-eval.toml");
 
@@ -34,7 +33,7 @@ struct Summary {
     seed: u64,
     wall_secs: f64,
     stage_secs: BTreeMap<String, f64>,
-    peak_memory_bytes: Option<u64>,
+    peak_memory_bytes: u64,
     policies: BTreeMap<&'static str, Results>,
 }
 
@@ -50,7 +49,10 @@ pub fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
     let mut demo = Demo::open(arguments)?;
     let seed = arguments.seed;
     demo.stage("world", |demo, _| {
-        let world = World::generate(&WorldConfig { seed, ..WorldConfig::default() })?;
+        let world = World::generate(&WorldConfig {
+            seed,
+            ..WorldConfig::default()
+        })?;
         candor_world::write(&world, &demo.path("world"))?;
         Ok(Outcome::Finished)
     })?;
@@ -58,12 +60,18 @@ pub fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
         let recipe = GroundRecipe::read(demo.recipe("0-ground.toml", GROUND, "ground", None))?;
         Ok(candor_sft::ground::run(&recipe, launch, device())?)
     })?;
+    demo.stage("pretrain", |demo, launch| {
+        let recipe =
+            SftRecipe::read(demo.recipe("0-pretrain.toml", PRETRAIN, "pretrain", Some("ground")))?;
+        Ok(candor_sft::run::run(&recipe, launch, device())?)
+    })?;
     demo.stage("sft", |demo, launch| {
-        let recipe = SftRecipe::read(demo.recipe("1-sft.toml", SFT, "sft", Some("ground")))?;
+        let recipe = SftRecipe::read(demo.recipe("1-sft.toml", SFT, "sft", Some("pretrain")))?;
         Ok(candor_sft::run::run(&recipe, launch, device())?)
     })?;
     demo.stage("eval", |demo, _| {
-        evaluate(demo)?;
+        let recipe = EvalRecipe::read(demo.recipe("6-eval.toml", EVAL, "eval", Some("sft")))?;
+        candor_eval::run(&recipe, device())?;
         Ok(Outcome::Finished)
     })?;
     demo.finish(arguments.json)
@@ -75,10 +83,15 @@ impl Demo {
         let out = arguments.out.clone();
         let path = out.join("demo.json");
         let done = if path.exists() {
-            let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            serde_json::from_str(&text).with_context(|| format!("{} is damaged; delete it", path.display()))?
+            let text = std::fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            serde_json::from_str(&text)
+                .with_context(|| format!("{} is damaged; delete it", path.display()))?
         } else {
-            Done { seed: arguments.seed, ..Done::default() }
+            Done {
+                seed: arguments.seed,
+                ..Done::default()
+            }
         };
         anyhow::ensure!(
             done.seed == arguments.seed,
@@ -87,8 +100,16 @@ impl Demo {
             done.seed,
             arguments.seed
         );
-        let resume_command = format!("candor demo --out {} --seed {}", out.display(), arguments.seed);
-        let launch = Launch { resume: false, resume_command, stop: StopSignal::install()? };
+        let resume_command = format!(
+            "candor demo --out {} --seed {}",
+            out.display(),
+            arguments.seed
+        );
+        let launch = Launch {
+            resume: false,
+            resume_command,
+            stop: StopSignal::install()?,
+        };
         Ok(Self { out, done, launch })
     }
 
@@ -106,7 +127,10 @@ impl Demo {
             format!("run.out={}", quoted(self.path(stage))),
         ];
         if let Some(base) = base {
-            sets.push(format!("model.base={}", quoted(self.path(base).join("model"))));
+            sets.push(format!(
+                "model.base={}",
+                quoted(self.path(base).join("model"))
+            ));
         }
         Reader::parse(name, text, &sets)
     }
@@ -124,18 +148,28 @@ impl Demo {
         eprintln!("demo: {name}");
         let started = Instant::now();
         let resume = self.path(name).join("resolved.toml").exists();
-        let outcome = run(self, &Launch { resume, ..self.launch.clone() })?;
-        if outcome == Outcome::Stopped {
+        let outcome = run(
+            self,
+            &Launch {
+                resume,
+                ..self.launch.clone()
+            },
+        )?;
+        if outcome == Outcome::Stopped || self.launch.stop.requested() {
+            // Every file is closed by now; there is nothing left to undo.
             std::process::exit(0);
         }
-        self.done.stage_secs.insert(name.to_owned(), started.elapsed().as_secs_f64());
+        self.done
+            .stage_secs
+            .insert(name.to_owned(), started.elapsed().as_secs_f64());
         write_json(&self.path("demo.json"), &self.done)
     }
 
     /// Writes and prints the summary.
     fn finish(&self, json: bool) -> anyhow::Result<()> {
         let path = self.path("eval/results.json");
-        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
         let results: Results = serde_json::from_str(&text)?;
         let summary = Summary {
             seed: self.done.seed,
@@ -148,8 +182,14 @@ impl Demo {
         write_json(&path, &summary)?;
         if json {
             println!("{}", serde_json::to_string_pretty(&summary)?);
+        } else {
+            print!("{}", table::render(&summary.policies["sft"]));
         }
-        eprintln!("demo: done in {:.0} s; {}", summary.wall_secs, path.display());
+        eprintln!(
+            "demo: done in {:.0} s; {}",
+            summary.wall_secs,
+            path.display()
+        );
         Ok(())
     }
 }

@@ -67,7 +67,6 @@ pub fn run(recipe: &GroundRecipe, launch: &Launch, device: Device) -> Result<Out
     }
     let resolved = recipe.resolved.to_text();
     let mut session = Session::open(
-        "ground",
         &recipe.session,
         &resolved,
         launch,

@@ -1,0 +1,365 @@
+//! Real runs on a handful of drawn pictures: what is trained, what is left alone, what is reported.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use candor_data::formats::{coco, llava};
+use candor_data::{Conversation, Turn};
+use candor_model::{Adapter, Bundle, tensor_file};
+use candor_sft::{GroundRecipe, Launch, Outcome, SftError, SftRecipe, ground, run};
+use candor_train::{Reader, StopSignal};
+use tch::{Device, Kind, Tensor};
+
+const COLOURS: [(&str, [u8; 3]); 3] = [
+    ("red", [220, 30, 30]),
+    ("green", [30, 200, 40]),
+    ("blue", [30, 40, 220]),
+];
+
+const GROUND: &str = r#"
+seed = 1
+[run]
+out = "ground"
+steps = 4
+checkpoint_every = 100
+keep_checkpoints = 1
+[model]
+system = ""
+[model.vision]
+image_size = 16
+patch_size = 8
+width = 16
+mlp_width = 32
+layers = 2
+heads = 2
+feature_layer = -2
+[model.text]
+width = 24
+mlp_width = 48
+layers = 2
+heads = 2
+kv_heads = 1
+max_positions = 256
+[tokenizer]
+max_vocab = 400
+sources = [{ name = "t", format = "llava", path = "talk.json" }]
+[data]
+root = "."
+images = "."
+instances = "instances.json"
+batch_images = 2
+n_held_out = 1
+[optimizer]
+learning_rate = 1e-2
+schedule = "constant"
+warmup_ratio = 0.0
+beta1 = 0.9
+beta2 = 0.999
+eps = 1e-8
+weight_decay = 0.0
+max_grad_norm = 1.0
+"#;
+
+const SFT: &str = r#"
+seed = 1
+[run]
+out = "sft"
+steps = 6
+checkpoint_every = 100
+keep_checkpoints = 1
+[model]
+base = "ground/model"
+tune = "all_but_tower"
+template = "own"
+activations = "keep"
+[data]
+root = "."
+images = "."
+max_tokens = 200
+batch = 8
+micro_batch = 8
+sources = [{ name = "t", format = "llava", path = "talk.json" }]
+[optimizer]
+learning_rate = 1e-2
+schedule = "constant"
+warmup_ratio = 0.0
+beta1 = 0.9
+beta2 = 0.999
+eps = 1e-8
+weight_decay = 0.0
+max_grad_norm = 1.0
+"#;
+
+/// A folder with pictures, conversations about them, and a model that has seen them.
+fn prepared() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let mut rows = Vec::new();
+    for (name, rgb) in COLOURS {
+        let file = format!("{name}.png");
+        image::RgbImage::from_pixel(16, 16, image::Rgb(rgb))
+            .save(path.join(&file))
+            .unwrap();
+        let turns = vec![
+            Turn::human("<image>\nWhat color is it?"),
+            Turn::gpt(format!("It is {name}.")),
+        ];
+        rows.push(Conversation {
+            id: name.to_owned(),
+            image: Some(file),
+            turns,
+        });
+    }
+    for i in 0..5 {
+        let turns = vec![
+            Turn::human(format!("Say the number {i}.")),
+            Turn::gpt(format!("The number is {i}. Yes.")),
+        ];
+        rows.push(Conversation {
+            id: format!("text-{i}"),
+            image: None,
+            turns,
+        });
+    }
+    llava::write(&path.join("talk.json"), &rows).unwrap();
+    let images = COLOURS
+        .iter()
+        .enumerate()
+        .map(|(i, (name, _))| coco::Image {
+            id: i as u64,
+            file_name: format!("{name}.png"),
+            width: Some(16),
+            height: Some(16),
+        });
+    let annotations = COLOURS
+        .iter()
+        .enumerate()
+        .map(|(i, (name, _))| coco::Instance {
+            id: i as u64,
+            image_id: i as u64,
+            category_id: 1,
+            bbox: [0.0, 0.0, 8.0, 8.0],
+            area: None,
+            iscrowd: None,
+            attributes: vec![(*name).to_owned()],
+        });
+    let instances = coco::Instances {
+        images: images.collect(),
+        categories: vec![coco::Category {
+            id: 1,
+            name: "wall".to_owned(),
+            supercategory: None,
+        }],
+        annotations: annotations.collect(),
+    };
+    coco::write_instances(&path.join("instances.json"), &instances).unwrap();
+    let recipe = GroundRecipe::read(reader(GROUND, path, &["data.root", "run.out"], &[])).unwrap();
+    assert_eq!(
+        ground::run(&recipe, &launch(), Device::Cpu).unwrap(),
+        Outcome::Finished
+    );
+    folder
+}
+
+fn launch() -> Launch {
+    Launch {
+        resume: false,
+        resume_command: "candor sft --resume".to_owned(),
+        stop: StopSignal::detached(),
+    }
+}
+
+/// A recipe whose folders are made to lie in `folder`.
+fn reader(text: &str, folder: &Path, folders: &[&str], sets: &[&str]) -> Reader {
+    let table: toml::Table = text.parse().unwrap();
+    let mut all = Vec::new();
+    for key in folders {
+        let value = key
+            .split('.')
+            .fold(&toml::Value::Table(table.clone()), |v, part| &v[part])
+            .clone();
+        let relative = value.as_str().unwrap().to_owned();
+        all.push(format!(
+            "{key}={:?}",
+            folder.join(relative).display().to_string()
+        ));
+    }
+    all.extend(sets.iter().map(|set| (*set).to_owned()));
+    Reader::parse("test.toml", text, &all)
+}
+
+fn sft(folder: &Path, sets: &[&str]) -> Result<Outcome, SftError> {
+    let defaults = ["data.root", "model.base"];
+    let recipe = SftRecipe::read(reader(SFT, folder, &defaults, sets)).unwrap();
+    run::run(&recipe, &launch(), Device::Cpu)
+}
+
+fn out(folder: &Path, name: &str) -> String {
+    format!("run.out={:?}", folder.join(name).display().to_string())
+}
+
+fn weights(folder: &Path) -> BTreeMap<String, Tensor> {
+    tensor_file::read(&folder.join("model/model.safetensors")).unwrap()
+}
+
+fn losses(folder: &Path) -> Vec<f64> {
+    let text = fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+    let line = |l: &str| {
+        serde_json::from_str::<serde_json::Value>(l).unwrap()["loss"]
+            .as_f64()
+            .unwrap()
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn fine_tuning_learns_and_leaves_the_tower_alone() {
+    let folder = prepared();
+    let path = folder.path();
+    sft(path, &[&out(path, "sft"), "run.steps=40"]).unwrap();
+    let losses = losses(&path.join("sft"));
+    assert_eq!(losses.len(), 40);
+    assert!(losses[39] < 0.3 * losses[0], "{losses:?}");
+    let (before, after) = (weights(&path.join("ground")), weights(&path.join("sft")));
+    for (name, tensor) in &before {
+        let same = tensor == &after[name];
+        assert_eq!(same, name.starts_with("vision_tower."), "{name}");
+    }
+}
+
+#[test]
+fn projector_pretraining_changes_the_projector_alone() {
+    let folder = prepared();
+    let path = folder.path();
+    let sets = [
+        &*out(path, "pre"),
+        "model.tune=\"projector\"",
+        "model.template=\"plain\"",
+    ];
+    sft(path, &sets).unwrap();
+    let (before, after) = (weights(&path.join("ground")), weights(&path.join("pre")));
+    for (name, tensor) in &before {
+        assert_eq!(
+            tensor == &after[name],
+            !name.starts_with("multi_modal_projector."),
+            "{name}"
+        );
+    }
+    // The model keeps its own template for what comes after.
+    let template = |run: &str| fs::read(path.join(run).join("model/template.json")).unwrap();
+    assert_eq!(template("ground"), template("pre"));
+}
+
+#[test]
+fn lora_writes_an_adapter_that_opens_and_changes_what_the_base_says() {
+    let folder = prepared();
+    let path = folder.path();
+    let lora = "model.lora={ r = 2, alpha = 4.0, targets = [\"q_proj\", \"down_proj\"] }";
+    sft(path, &[&out(path, "lora"), "model.tune=\"lora\"", lora]).unwrap();
+    assert!(!path.join("lora/model").exists());
+    let base = Bundle::open(&path.join("ground/model"), Device::Cpu, Kind::Float).unwrap();
+    let text = &base.model.config().text_config;
+    let adapter = Adapter::open(&path.join("lora/adapter"), text, Device::Cpu).unwrap();
+    // Two blocks, two layers each, A and B.
+    assert_eq!(adapter.parameters().len(), 8);
+    let ids = Tensor::from_slice(&[1_i64, 5, 9]).unsqueeze(0);
+    let hidden = |adapter| base.model.hidden(&base.model.embed(&ids, None), adapter);
+    assert!(
+        (hidden(None) - hidden(Some(&adapter)))
+            .abs()
+            .max()
+            .double_value(&[])
+            > 1e-4
+    );
+}
+
+#[test]
+fn eight_at_once_and_eight_by_one_give_the_same_update() {
+    let folder = prepared();
+    let path = folder.path();
+    for (name, micro, activations) in [
+        ("at-once", 8, "keep"),
+        ("by-one", 1, "keep"),
+        ("again", 8, "recompute"),
+    ] {
+        let micro = format!("data.micro_batch={micro}");
+        let activations = format!("model.activations=\"{activations}\"");
+        // Plain descent steps would hide nothing: Adam's first update is the sign of the gradient, so the
+        // comparison looks at the loss of the second step and the norm of the first gradient as well.
+        sft(
+            path,
+            &[
+                &out(path, name),
+                &micro,
+                &activations,
+                "run.steps=2",
+                "optimizer.eps=1e-3",
+            ],
+        )
+        .unwrap();
+    }
+    let at_once = weights(&path.join("at-once"));
+    for other in ["by-one", "again"] {
+        for (a, b) in losses(&path.join("at-once"))
+            .iter()
+            .zip(losses(&path.join(other)))
+        {
+            assert!((a - b).abs() < 1e-5 * a.abs(), "{other}: {a} {b}");
+        }
+        for (name, tensor) in weights(&path.join(other)) {
+            let apart = (&at_once[&name] - &tensor).abs().max().double_value(&[]);
+            assert!(apart < 1e-5, "{other}: {name} differs by {apart}");
+        }
+    }
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_the_run_and_names_the_samples() {
+    let folder = prepared();
+    let path = folder.path();
+    let model = path.join("ground/model/model.safetensors");
+    let mut tensors = tensor_file::read(&model).unwrap();
+    let name = "language_model.model.norm.weight";
+    tensors.insert(
+        name.to_owned(),
+        Tensor::full([24], f64::NAN, (Kind::Float, Device::Cpu)),
+    );
+    tensor_file::write(&model, tensors.iter().map(|(n, t)| (n.as_str(), t)), None).unwrap();
+    let message = sft(path, &[&out(path, "nan")]).unwrap_err().to_string();
+    assert!(
+        message.contains("step 1") && message.contains("text-3"),
+        "{message}"
+    );
+    assert!(!path.join("nan/model").exists());
+}
+
+#[test]
+fn data_that_does_not_fit_is_refused_with_its_name() {
+    let folder = prepared();
+    let path = folder.path();
+    let message = sft(path, &[&out(path, "long"), "data.max_tokens=5"])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("red") && message.contains("max_tokens"),
+        "{message}"
+    );
+    fs::remove_file(path.join("green.png")).unwrap();
+    let message = sft(path, &[&out(path, "missing")]).unwrap_err().to_string();
+    assert!(message.contains("green.png"), "{message}");
+}
+
+#[test]
+fn a_recipe_reports_all_its_mistakes_at_once() {
+    let text = SFT
+        .replace("batch = 8", "batch = 9")
+        .replace("seed = 1", "sede = 1")
+        .replace("1e-2", "-1");
+    let message = SftRecipe::read(Reader::parse("test.toml", &text, &[]))
+        .unwrap_err()
+        .to_string();
+    for part in ["sede", "seed", "learning_rate", "micro_batch"] {
+        assert!(message.contains(part), "{part} in {message}");
+    }
+}

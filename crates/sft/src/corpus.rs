@@ -215,8 +215,9 @@ impl Corpus {
         let mut parts = Vec::new();
         for source in &recipe.sources {
             let rows = source.conversations(seed)?;
-            let tokenised: Result<Vec<Sample>, _> =
-                rows.par_iter().map(|row| Sample::new(row, rules)).collect();
+            // All rows before the first error is looked for, so that it is the same on any number of threads.
+            let tokenised: Vec<_> = rows.par_iter().map(|row| Sample::new(row, rules)).collect();
+            let tokenised: Result<Vec<Sample>, _> = tokenised.into_iter().collect();
             parts.push(Source {
                 name: source.name.clone(),
                 n_rows: rows.len(),

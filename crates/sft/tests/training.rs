@@ -353,7 +353,7 @@ fn data_that_does_not_fit_is_refused_with_its_name() {
 #[test]
 fn a_recipe_reports_all_its_mistakes_at_once() {
     let text = SFT
-        .replace("batch = 8", "batch = 9")
+        .replace("\nbatch = 8", "\nbatch = 9")
         .replace("seed = 1", "sede = 1")
         .replace("1e-2", "-1");
     let message = SftRecipe::read(Reader::parse("test.toml", &text, &[]))

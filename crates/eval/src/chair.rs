@@ -2,7 +2,7 @@
 //!
 //! Objects are counted once for each description however often they are named, as the paper's formula says
 //! (its script counts every mention). CHAIR alone rewards brevity, so recall and the object F1 stand beside
-//! it: the F1 of precision = 1 − CHAIR_i and recall, over all objects of all descriptions together.
+//! it: the F1 of precision = 1 − `chair_i` and recall, over all objects of all descriptions together.
 //!
 //! What counts as a mention is the caller's: a function from text to object names, which knows synonyms.
 
@@ -44,7 +44,7 @@ impl Described {
     }
 }
 
-/// All numbers of CHAIR. A ratio over nothing is `None`: CHAIR_i of descriptions that mention no object.
+/// All numbers of CHAIR. A ratio over nothing is `None`: `chair_i` of descriptions that mention no object.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Scores {
     /// Share of the mentioned objects that are not there.
@@ -117,7 +117,7 @@ impl<'a> Counts<'a> {
     }
 }
 
-/// CHAIR_i, CHAIR_s, recall, F1, mean number of objects mentioned.
+/// `chair_i`, `chair_s`, recall, F1, mean number of objects mentioned.
 fn ratios(counts: &[&Counts<'_>]) -> [Option<f64>; 5] {
     let sum = |part: fn(&Counts<'_>) -> usize| counts.iter().map(|c| part(c)).sum::<usize>() as f64;
     let (right, hallucinated) = (sum(|c| c.right), sum(|c| c.hallucinated));

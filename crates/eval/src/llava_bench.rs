@@ -4,6 +4,9 @@
 //! mean(reference), over each category and over all questions. In the micro-world the exact judge's scores
 //! stand for the judge's marks, stretched from 0–6 to 1–10, because a ratio needs marks that start above
 //! zero just as the judge's do.
+//!
+//! A judge's reply without marks on its first line is a parse failure. It counts apart and in no mean (the
+//! official script warns and leaves it to people, who read the marks from further down).
 
 use std::collections::BTreeMap;
 
@@ -19,10 +22,9 @@ pub struct Compared {
     pub image: String,
     /// `conv`, `detail` or `complex`.
     pub category: String,
-    /// Mark of the reference answer, 1 to 10.
-    pub reference: f64,
-    /// Mark of the model's answer, 1 to 10.
-    pub candidate: f64,
+    /// Marks of the reference answer and of the model's answer, 1 to 10; `None` when the judge's reply could
+    /// not be read.
+    pub marks: Option<[f64; 2]>,
 }
 
 /// The marks on the first line of a judge's reply, reference first: two numbers, separated by blanks or a
@@ -55,6 +57,8 @@ pub struct Figures {
     pub mean_candidate: f64,
     /// Questions.
     pub n: usize,
+    /// Questions whose marks could not be read, and that are in no mean.
+    pub n_parse_failures: usize,
 }
 
 /// All numbers of LLaVA-Bench.
@@ -86,33 +90,31 @@ pub fn score(comparisons: &[Compared], seed: u64) -> Scores {
 
 fn figures(comparisons: &[Compared], seed: u64) -> Figures {
     let all: Vec<&Compared> = comparisons.iter().collect();
-    let n = comparisons.len();
-    let mean = |sum: f64| ratio(sum, n as f64).unwrap_or_default();
-    let (reference, candidate) = sums(&all);
-    let [ci95_relative_score] = bootstrap::intervals(
-        comparisons,
-        seed,
-        "eval.llava_bench",
-        |c| &c.image,
-        relative,
-    );
+    let [sum_reference, sum_candidate, n_parsed] = sums(&all);
+    let mean = |sum: f64| ratio(sum, n_parsed).unwrap_or_default();
+    let purpose = "eval.llava_bench";
+    let [ci95_relative_score] =
+        bootstrap::intervals(comparisons, seed, purpose, |c| &c.image, relative);
     Figures {
         relative_score: relative(&all)[0],
         ci95_relative_score,
-        mean_reference: mean(reference),
-        mean_candidate: mean(candidate),
-        n,
+        mean_reference: mean(sum_reference),
+        mean_candidate: mean(sum_candidate),
+        n: comparisons.len(),
+        n_parse_failures: comparisons.iter().filter(|c| c.marks.is_none()).count(),
     }
 }
 
-fn sums(comparisons: &[&Compared]) -> (f64, f64) {
-    let reference = comparisons.iter().map(|c| c.reference).sum();
-    let candidate = comparisons.iter().map(|c| c.candidate).sum();
-    (reference, candidate)
+/// Sum of the references' marks, sum of the candidates', number of both.
+fn sums(comparisons: &[&Compared]) -> [f64; 3] {
+    let marks = comparisons.iter().filter_map(|c| c.marks);
+    marks.fold([0.0; 3], |[a, b, n], [reference, candidate]| {
+        [a + reference, b + candidate, n + 1.0]
+    })
 }
 
 fn relative(comparisons: &[&Compared]) -> [Option<f64>; 1] {
-    let (reference, candidate) = sums(comparisons);
+    let [reference, candidate, _] = sums(comparisons);
     [ratio(100.0 * candidate, reference)]
 }
 
@@ -124,8 +126,7 @@ mod tests {
         Compared {
             image: image.to_owned(),
             category: category.to_owned(),
-            reference,
-            candidate,
+            marks: Some([reference, candidate]),
         }
     }
 
@@ -176,6 +177,19 @@ mod tests {
         assert!((scores.overall.mean_candidate - 6.0).abs() < 1e-12);
         assert_eq!((scores.overall.n, scores.categories["conv"].n), (4, 2));
         assert_eq!(score(&[], 0).overall.relative_score, None);
+    }
+
+    #[test]
+    fn what_the_judge_did_not_mark_counts_apart() {
+        let mut all = vec![
+            compared("a", "conv", 8.0, 4.0),
+            compared("b", "conv", 1.0, 1.0),
+        ];
+        all[1].marks = None;
+        let found = score(&all, 0).overall;
+        assert_eq!((found.n, found.n_parse_failures), (2, 1));
+        assert!((found.relative_score.unwrap() - 50.0).abs() < 1e-9);
+        assert!((found.mean_reference - 8.0).abs() < 1e-12);
     }
 
     #[test]

@@ -65,6 +65,7 @@ pub fn evaluate(
         free_tokens: (0, 0),
         results: Results::default(),
     };
+    discard(&recipe.out.join("results.json"))?;
     let resolved = recipe.resolved.to_text();
     atomic::write(&recipe.out.join("resolved.toml"), resolved.as_bytes())?;
     examination.results.mmhal = examination.take(benchmarks.mmhal.as_ref())?;
@@ -72,6 +73,18 @@ pub fn evaluate(
     examination.results.chair = examination.take(benchmarks.chair.as_ref())?;
     examination.results.llava_bench = examination.take(benchmarks.llava_bench.as_ref())?;
     examination.finish()
+}
+
+/// Removes the numbers of an earlier run, which would contradict new answers if this run were interrupted.
+fn discard(path: &Path) -> Result<(), EvalError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(EvalError::Unfit {
+            path: path.to_owned(),
+            problem: format!("cannot be replaced: {error}"),
+            remedy: "choose another run.out, or check that you may write there",
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Whether an answer of the full length leaves room for a question.

@@ -191,6 +191,15 @@ fn llava_bench_rows(scores: &llava_bench::Scores) -> Vec<Row> {
             rows.push(row(format!("  {category}"), figures));
         }
     }
+    let failures = scores.overall.n_parse_failures;
+    if failures > 0 {
+        rows.push(Row {
+            value: Some(failures as f64),
+            ci95: None,
+            decimals: 0,
+            ..row("replies not parsed".into(), &scores.overall)
+        });
+    }
     rows
 }
 

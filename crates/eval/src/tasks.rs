@@ -38,3 +38,6 @@ pub trait Task {
         seed: u64,
     ) -> Result<(Vec<Self::Verdict>, Self::Scores), EvalError>;
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,8 +106,7 @@ impl Task for LlavaBenchTask {
         let compared = lines.iter().map(|line| Compared {
             image: line.image.clone(),
             category: line.category.clone(),
-            reference: line.reference_mark,
-            candidate: line.mark,
+            marks: Some([line.reference_mark, line.mark]),
         });
         let scores = llava_bench::score(&compared.collect::<Vec<_>>(), seed);
         Ok((lines, scores))

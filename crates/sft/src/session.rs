@@ -98,6 +98,10 @@ pub enum Outcome {
 struct Timing {
     step: u64,
     secs: f64,
+    /// Data, forward and backward.
+    pass_secs: f64,
+    /// Clipping and the optimizer.
+    update_secs: f64,
     tokens_per_sec: f64,
 }
 
@@ -113,6 +117,8 @@ pub struct Session {
     n_steps: u64,
     step: u64,
     step_started: Instant,
+    pass_secs: f64,
+    update_secs: f64,
 }
 
 /// What one update did.
@@ -180,6 +186,8 @@ impl Session {
             n_steps,
             step,
             step_started: Instant::now(),
+            pass_secs: 0.0,
+            update_secs: 0.0,
         })
     }
 
@@ -210,12 +218,14 @@ impl Session {
         sample_ids: impl Fn() -> Vec<String>,
     ) -> Result<Update, SftError> {
         let step = self.step + 1;
+        self.pass_secs = self.step_started.elapsed().as_secs_f64();
         check_finite("loss", loss, step, &sample_ids)?;
         let grad_norm = self.optimizer.clip_grad_norm(self.recipe.max_grad_norm);
         check_finite("gradient norm", grad_norm, step, &sample_ids)?;
         let learning_rate = self.recipe.learning_rate * self.schedule.factor(self.step);
         self.optimizer.step(learning_rate);
         self.step = step;
+        self.update_secs = self.step_started.elapsed().as_secs_f64() - self.pass_secs;
         Ok(Update {
             step,
             learning_rate,
@@ -238,6 +248,8 @@ impl Session {
         let timing = Timing {
             step: self.step,
             secs,
+            pass_secs: self.pass_secs,
+            update_secs: self.update_secs,
             tokens_per_sec: n_tokens as f64 / secs,
         };
         self.folder.log_timing(self.step, &timing)?;

@@ -8,7 +8,7 @@ use rand::RngExt as _;
 use crate::config::WorldConfig;
 use crate::question::DESCRIBE;
 use crate::scene::Scene;
-use crate::text::{caption, checklist, choice, describe, verify, vqa};
+use crate::text::{answer, caption, checklist, choice, describe, verify, vqa};
 
 /// People who answered a VQA question or wrote a direct answer, as in the public sets.
 const N_PEOPLE: u64 = 10;
@@ -61,6 +61,33 @@ pub fn descriptions(config: &WorldConfig, scenes: &[Scene]) -> (Vec<Conversation
         ));
     }
     (rows, counts)
+}
+
+/// Turns of one conversation.
+const N_TURNS: usize = 3;
+
+/// Conversations in whole sentences, as the other part of LLaVA-Instruct has them: questions as in VQA, but
+/// answered as MMHal-Bench's references are. Unlike descriptions they are true.
+#[must_use]
+pub fn conversations(config: &WorldConfig, scenes: &[Scene]) -> Vec<Conversation> {
+    let row = |scene: &Scene| {
+        let rng = &mut stream(config.seed, "world.conversation", &[scene.id]);
+        let mut turns = Vec::with_capacity(2 * N_TURNS);
+        for item in vqa::draw(scene, config, N_TURNS, rng) {
+            let Some(answer) = answer::full(scene, &item.question) else {
+                continue;
+            };
+            let image = if turns.is_empty() { "<image>\n" } else { "" };
+            turns.push(Turn::human(format!("{image}{}", item.question.text())));
+            turns.push(Turn::gpt(answer));
+        }
+        (!turns.is_empty()).then(|| Conversation {
+            id: format!("talk-{}", scene.id),
+            image: Some(scene.image.clone()),
+            turns,
+        })
+    };
+    scenes.iter().filter_map(row).collect()
 }
 
 /// VQA-v2 questions and annotations; the pictures are named, not numbered.
@@ -161,6 +188,18 @@ pub fn roll_calls(config: &WorldConfig, scenes: &[Scene]) -> Vec<Conversation> {
         checklist::roll_call(
             scene,
             &mut stream(config.seed, "world.roll_call", &[scene.id]),
+        )
+    };
+    scenes.iter().map(row).collect()
+}
+
+/// One call of all colours a scene.
+#[must_use]
+pub fn colour_calls(config: &WorldConfig, scenes: &[Scene]) -> Vec<Conversation> {
+    let row = |scene: &Scene| {
+        checklist::colour_call(
+            scene,
+            &mut stream(config.seed, "world.colour_call", &[scene.id]),
         )
     };
     scenes.iter().map(row).collect()

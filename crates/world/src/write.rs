@@ -167,9 +167,17 @@ fn write_training(world: &World, dir: &Path) -> Result<[usize; 3], WorldError> {
         &dir.join("pretrain/roll_calls.json"),
         &sft::roll_calls(config, scenes),
     )?;
+    formats::llava::write(
+        &dir.join("pretrain/colour_calls.json"),
+        &sft::colour_calls(config, scenes),
+    )?;
     let sft = dir.join("sft");
     let (descriptions, false_additions) = sft::descriptions(config, scenes);
     formats::llava::write(&sft.join("descriptions.json"), &descriptions)?;
+    formats::llava::write(
+        &sft.join("conversations.json"),
+        &sft::conversations(config, scenes),
+    )?;
     let (questions, annotations) = sft::vqa_pairs(config, scenes);
     formats::vqa_v2::write_questions(&sft.join("vqa_questions.json"), &questions)?;
     formats::vqa_v2::write_annotations(&sft.join("vqa_annotations.json"), &annotations)?;

@@ -64,7 +64,9 @@ fn conversations_read_back_and_their_pictures_exist() {
     for name in [
         "pretrain/captions",
         "pretrain/roll_calls",
+        "pretrain/colour_calls",
         "sft/descriptions",
+        "sft/conversations",
         "sft/checklist",
         "sft/verification",
         "preference/prompts",

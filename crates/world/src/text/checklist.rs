@@ -13,8 +13,10 @@ use candor_data::random::Stream;
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 
+use super::answer::place_of;
 use super::{draw_negative, list, with_article};
 use crate::kind::Kind;
+use crate::place::Place;
 use crate::scene::Scene;
 
 /// The kinds to check with their truth: every true kind stays with this chance.
@@ -67,21 +69,60 @@ pub fn conversation(scene: &Scene, rng: &mut Stream) -> Conversation {
     }
 }
 
-/// Every kind in random order, each with its verdict.
+/// Every kind in random order, each with its verdict: "dog yes, cat no."
 #[must_use]
 pub fn roll_call(scene: &Scene, rng: &mut Stream) -> Conversation {
+    called(
+        scene,
+        rng,
+        "roll-call",
+        "Which objects are in the image?",
+        |_| "yes".to_owned(),
+    )
+}
+
+/// Every kind in random order, with colour and place where it is there: "dog red top left, cat no."
+#[must_use]
+pub fn colour_call(scene: &Scene, rng: &mut Stream) -> Conversation {
+    called(
+        scene,
+        rng,
+        "colour-call",
+        "What colors are the objects?",
+        |kind| {
+            let colour = scene
+                .first(kind)
+                .map_or("no", |object| object.colour.name());
+            let place = place_of(scene, kind).map_or("", Place::words);
+            format!("{colour} {place}").trim_end().to_owned()
+        },
+    )
+}
+
+fn called(
+    scene: &Scene,
+    rng: &mut Stream,
+    name: &str,
+    question: &str,
+    found: impl Fn(Kind) -> String,
+) -> Conversation {
     let there = scene.kinds();
-    let mut checks: Vec<(Kind, bool)> = Kind::ALL
-        .into_iter()
-        .map(|kind| (kind, there.contains(&kind)))
-        .collect();
-    checks.shuffle(rng);
+    let mut kinds = Kind::ALL;
+    kinds.shuffle(rng);
+    let mark = |kind: Kind| {
+        let verdict = if there.contains(&kind) {
+            found(kind)
+        } else {
+            "no".to_owned()
+        };
+        format!("{kind} {verdict}")
+    };
     Conversation {
-        id: format!("roll-call-{}", scene.id),
+        id: format!("{name}-{}", scene.id),
         image: Some(scene.image.clone()),
         turns: vec![
-            Turn::human("<image>\nWhich objects are in the image?"),
-            Turn::gpt(verdicts(&checks)),
+            Turn::human(format!("<image>\n{question}")),
+            Turn::gpt(format!("{}.", kinds.map(mark).join(", "))),
         ],
     }
 }

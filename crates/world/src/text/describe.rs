@@ -1,11 +1,11 @@
 //! Descriptions as GPT-4 wrote them for the paper's first source: all true objects are mentioned, and, in
 //! the later half, sometimes one or two that only the theme makes plausible.
 //!
+//! True objects come in reading order, row by row from the top left, so that there is a next one to look for.
 //! The false sentences look exactly like the true ones. What makes them false is the picture alone.
 
 use candor_data::random::Stream;
 use rand::RngExt as _;
-use rand::seq::SliceRandom as _;
 
 use super::{Mention, draw_plausible, sentence};
 use crate::kind::Kind;
@@ -49,7 +49,12 @@ pub fn truthful(scene: &Scene, rng: &mut Stream) -> String {
 
 fn true_mentions(scene: &Scene, rng: &mut Stream) -> Vec<Mention> {
     let mut kinds: Vec<Kind> = scene.kinds().into_iter().collect();
-    kinds.shuffle(rng);
+    // As one reads: row by row from the top left.
+    kinds.sort_by_key(|&kind| {
+        scene
+            .first(kind)
+            .map(|object| (object.cell.row, object.cell.col))
+    });
     kinds
         .into_iter()
         .filter_map(|kind| Mention::of(scene, kind, rng))

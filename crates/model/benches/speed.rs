@@ -1,0 +1,118 @@
+//! Speed of batched decoding and of a training pass, by named shapes of the demo's model.
+//!
+//! A plain program: warm-up, then the median of several runs, in tokens per second.
+
+use std::time::Instant;
+
+use candor_model::{
+    Activations, Adapter, Decoding, Llava, LlavaConfig, LoraConfig, Query, generate,
+};
+use tch::{Device, Kind, Tensor};
+
+/// The demo's sizes (recipes/demo/0-ground.toml).
+const CONFIG: &str = r#"{
+    "image_token_index": 3, "vision_feature_layer": -2,
+    "text_config": {"vocab_size": 600, "hidden_size": 96, "intermediate_size": 288, "num_hidden_layers": 4,
+                    "num_attention_heads": 4, "num_key_value_heads": 4, "max_position_embeddings": 1024},
+    "vision_config": {"hidden_size": 96, "intermediate_size": 384, "num_hidden_layers": 4,
+                      "num_attention_heads": 4, "image_size": 64, "patch_size": 16}
+}"#;
+
+fn main() {
+    candor_torch_ext::init();
+    let config: LlavaConfig =
+        serde_json::from_str(CONFIG).expect("the configuration above is valid");
+    let model = Llava::fresh(config, 0, Device::Cpu).expect("a fresh model has every tensor");
+    for rows in [1, 16, 64, 128] {
+        decode(&model, rows, 1);
+    }
+    decode(&model, 64, 2);
+    train(&model, None, Activations::Keep);
+    train(&model, None, Activations::Recompute);
+    let targets = [
+        "q_proj",
+        "k_proj",
+        "v_proj",
+        "o_proj",
+        "gate_proj",
+        "up_proj",
+        "down_proj",
+    ]
+    .map(str::to_owned);
+    let lora = LoraConfig::new(8, 16.0, &targets);
+    let adapter =
+        Adapter::fresh(lora, &model.config().text_config, 0, Device::Cpu).expect("it fits");
+    train(&model, Some(&adapter), Activations::Keep);
+    println!(
+        "peak memory {:.0} MB",
+        candor_torch_ext::peak_memory_bytes() as f64 / 1e6
+    );
+}
+
+/// `rows` sequences of 16 image patches and 20 words, 64 new tokens each.
+fn decode(model: &Llava, rows: usize, samples: usize) {
+    const NEW: usize = 64;
+    let features = Tensor::randn([1, 16, 96], (Kind::Float, Device::Cpu));
+    let ids: Vec<i64> = [vec![1], vec![3; 16], (10..30).collect()].concat();
+    let queries: Vec<Query> = (0..rows / samples)
+        .map(|_| Query {
+            ids: ids.clone(),
+            features: Some(features.shallow_clone()),
+        })
+        .collect();
+    // No token has the id −1, so every sequence grows to its full length.
+    let decoding = Decoding {
+        max_new_tokens: NEW,
+        temperature: 1.0,
+        top_p: 1.0,
+        eos: -1,
+    };
+    let secs = median(|| {
+        let answers = generate(model, None, &queries, samples, rows, decoding, |row, at| {
+            candor_data::random::uniform(0, "bench", &[row as u64, at as u64])
+        });
+        assert_eq!(answers.len(), rows / samples * samples);
+    });
+    println!(
+        "decode_b{rows}_s{samples}_q37_r{NEW} {:12.0} new tokens/s",
+        (rows * NEW) as f64 / secs
+    );
+}
+
+/// 64 sequences of 80 tokens: forward, backward into all weights or an adapter.
+fn train(model: &Llava, adapter: Option<&Adapter>, activations: Activations) {
+    let trained = adapter.is_none();
+    model.set_trainable(|name| trained && !name.starts_with("vision_tower."));
+    if let Some(adapter) = adapter {
+        adapter.set_trainable(true);
+    }
+    let ids = Tensor::randint_low(10, 500, [64, 80], (Kind::Int64, Device::Cpu));
+    let targets = Tensor::randint_low(10, 500, [64 * 40], (Kind::Int64, Device::Cpu));
+    let secs = median(|| {
+        let embedded = model.embed(&ids, None);
+        let _ = model.backward(&embedded, adapter, activations, |hidden| {
+            let logits = model
+                .decoder()
+                .logits(&hidden.narrow(1, 0, 40).flatten(0, 1));
+            logits.cross_entropy_for_logits(&targets)
+        });
+    });
+    let what = if trained { "full" } else { "lora_r8" };
+    println!(
+        "train_{what}_b64_t80_{activations:?} {:12.0} tokens/s",
+        64.0 * 80.0 / secs
+    );
+}
+
+fn median(mut run: impl FnMut()) -> f64 {
+    run();
+    let mut secs: Vec<f64> = (0..7)
+        .map(|_| {
+            let started = Instant::now();
+            run();
+            started.elapsed().as_secs_f64()
+        })
+        .collect();
+    secs.sort_by(f64::total_cmp);
+    secs[secs.len() / 2]
+}

@@ -4,6 +4,7 @@
 //! rename itself survives a power cut. After `kill -9` at any moment the path holds the old content or the
 //! new one. What may be left is a nameless-looking `.candor-*` file beside it, which nothing reads.
 
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
 
@@ -14,6 +15,18 @@ use crate::error::DataError;
 /// # Errors
 /// [`DataError::Io`] names the step that the operating system refused.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
+    write_with(path, |file| file.write_all(bytes))
+}
+
+/// [`write()`] for content that need not be in memory as a whole: `fill` writes it to the file that will be
+/// renamed to `path`. If `fill` fails, `path` stays as it was.
+///
+/// # Errors
+/// [`DataError::Io`] names the step that the operating system or `fill` refused.
+pub fn write_with(
+    path: &Path,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), DataError> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -26,7 +39,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
             source,
         )
     })?;
-    write_beside_and_rename(path, folder, bytes).map_err(|source| {
+    write_beside_and_rename(path, folder, fill).map_err(|source| {
         refused(
             "write",
             path,
@@ -36,7 +49,11 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
     })
 }
 
-fn write_beside_and_rename(path: &Path, folder: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_beside_and_rename(
+    path: &Path,
+    folder: &Path,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".candor-");
     // Temporary files are private by default; what is renamed into place is an ordinary file, and the
@@ -46,7 +63,7 @@ fn write_beside_and_rename(path: &Path, folder: &Path, bytes: &[u8]) -> io::Resu
     #[cfg(unix)]
     builder.permissions(permissions);
     let mut beside = builder.tempfile_in(folder)?;
-    beside.write_all(bytes)?;
+    fill(beside.as_file_mut())?;
     beside.as_file().sync_all()?;
     beside.persist(path).map_err(|error| error.error)?;
     sync_folder(folder)
@@ -54,7 +71,7 @@ fn write_beside_and_rename(path: &Path, folder: &Path, bytes: &[u8]) -> io::Resu
 
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> io::Result<()> {
-    std::fs::File::open(folder)?.sync_all()
+    File::open(folder)?.sync_all()
 }
 
 /// Folders cannot be opened for syncing outside Unix.
@@ -102,6 +119,22 @@ mod tests {
         assert!(message.contains(&file.display().to_string()), "{message}");
         assert!(message.contains("choose a folder"), "{message}");
         assert_eq!(std::fs::read(&file).unwrap(), b"old");
+    }
+
+    #[test]
+    fn content_that_cannot_be_finished_leaves_the_old_file_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        write(&path, b"old").unwrap();
+        let half = |file: &mut File| {
+            file.write_all(b"ne")?;
+            Err(io::Error::other("out of words"))
+        };
+        let error = write_with(&path, half).unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(source, "out of words");
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[cfg(unix)]

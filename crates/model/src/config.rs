@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::ModelError;
 
+/// The largest size of anything: far above any model, it keeps a hostile file from asking for terabytes or
+/// overflowing products.
+const LIMIT: i64 = 1 << 24;
+
 /// The whole model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LlavaConfig {
@@ -230,8 +234,6 @@ impl LlavaConfig {
             ("vision_config.image_size", v.image_size),
             ("vision_config.patch_size", v.patch_size),
         ];
-        // Far above any model; it keeps a hostile file from asking for terabytes or overflowing products.
-        const LIMIT: i64 = 1 << 24;
         for (field, value) in positive {
             if !(1..=LIMIT).contains(&value) {
                 return Err(format!(

@@ -126,7 +126,6 @@ impl Decoder {
     ///
     /// # Shapes
     /// `ids`: `[batch, len]` i64 → `[batch, len, width]`.
-    #[must_use]
     pub fn embed(&self, ids: &Tensor) -> Tensor {
         Tensor::embedding(&self.embedding, ids, -1, false, false)
     }
@@ -179,7 +178,6 @@ impl Decoder {
     ///
     /// # Shapes
     /// `x`: `[batch, len, width]` → the same.
-    #[must_use]
     pub fn forward(
         &self,
         x: &Tensor,
@@ -203,7 +201,6 @@ impl Decoder {
     ///
     /// # Shapes
     /// `[.., width]` → the same.
-    #[must_use]
     pub fn final_norm(&self, x: &Tensor) -> Tensor {
         self.norm.forward(x)
     }
@@ -212,7 +209,6 @@ impl Decoder {
     ///
     /// # Shapes
     /// `hidden`: `[.., width]` → `[.., vocab]`.
-    #[must_use]
     pub fn logits(&self, hidden: &Tensor) -> Tensor {
         hidden.linear::<&Tensor>(&self.head, None)
     }

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// A file of the model folder cannot be read or written.
-    #[error("{path}: cannot {action} (check that the file exists and may be accessed)")]
+    #[error(
+        "{path}: cannot {action} (check that the file exists, may be accessed and that the disk has room)"
+    )]
     Io {
         /// The file.
         path: PathBuf,
-        /// "read" or "write".
+        /// What was attempted, as a verb: `"read"`, `"create"`.
         action: &'static str,
         /// The system's own words.
         #[source]
@@ -26,13 +28,15 @@ pub enum ModelError {
         /// What to do.
         remedy: &'static str,
     },
-    /// A safetensors file is damaged.
-    #[error("{path}: not a valid safetensors file: {problem} (copy or export the model again)")]
+    /// A safetensors file, or a tensor meant for one, is unusable.
+    #[error("{path}: {problem} ({remedy})")]
     TensorFile {
         /// The file.
         path: PathBuf,
         /// What was found.
         problem: String,
+        /// What to do.
+        remedy: &'static str,
     },
     /// A tensor that the configuration calls for is not in the checkpoint.
     #[error(
@@ -98,10 +102,18 @@ pub enum ModelError {
 impl ModelError {
     /// An [`ModelError::Io`] for reading `path`.
     pub(crate) fn reading(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        Self::io("read", path)
+    }
+
+    /// An [`ModelError::Io`] with what was attempted on `path`.
+    pub(crate) fn io(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io {
             path,
-            action: "read",
+            action,
             source,
         }
     }

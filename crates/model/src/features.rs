@@ -4,6 +4,7 @@
 //! see exactly once, and look features up by file name from then on.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 
 use candor_data::image::{ImageLimits, load_batch};
@@ -36,9 +37,9 @@ impl ImageFeatures {
         let mut rows = HashMap::new();
         let mut paths: Vec<PathBuf> = Vec::new();
         for name in names {
-            if !rows.contains_key(&name) {
-                paths.push(path_in(folder, &name)?);
-                rows.insert(name, paths.len() as i64 - 1);
+            if let Entry::Vacant(unseen) = rows.entry(name) {
+                paths.push(path_in(folder, unseen.key())?);
+                unseen.insert(paths.len() as i64 - 1);
             }
         }
         let mut passes = Vec::new();

@@ -130,7 +130,7 @@ fn one_batch(
         };
         let chosen = choose(&model.decoder().logits(&hidden), decoding, &draws);
         // The one transfer of this step.
-        let host = Vec::<f64>::try_from(chosen.flatten(0, 1)).unwrap_or_default();
+        let host = Vec::<f64>::try_from(chosen.flatten(0, 1)).expect("one dimension of f64");
         let n_live = live.rows.len();
         let mut going = Vec::with_capacity(n_live);
         for (place, &row) in live.rows.iter().enumerate() {

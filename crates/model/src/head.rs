@@ -53,17 +53,50 @@ impl ScalarHead {
     }
 
     /// Weight and bias by name.
-    #[must_use]
     pub fn parameters(&self) -> &[(String, Tensor)] {
         &self.parameters
     }
 
     /// # Shapes
     /// `hidden`: `[.., width]` → `[..]` f32.
-    #[must_use]
     pub fn forward(&self, hidden: &Tensor) -> Tensor {
         self.linear
             .forward(&hidden.to_kind(Kind::Float))
             .squeeze_dim(-1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_head_says_nothing_and_a_saved_one_says_the_same_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("head.safetensors");
+        let hidden = Tensor::from_slice(&[1_f32, 2.0, 3.0, -1.0, 0.5, 4.0]).reshape([1, 2, 3]);
+        let head = ScalarHead::zeros(3, Device::Cpu).unwrap();
+        assert_eq!(
+            head.forward(&hidden),
+            Tensor::zeros([1, 2], (Kind::Float, Device::Cpu))
+        );
+        for (name, tensor) in head.parameters() {
+            let value = if name.ends_with("bias") { 0.5 } else { 2.0 };
+            let _ = tensor.shallow_clone().fill_(value);
+        }
+        head.save(&path).unwrap();
+        let opened = ScalarHead::open(&path, 3, Device::Cpu).unwrap();
+        // 2 · (1 + 2 + 3) + 0.5 and 2 · (−1 + 0.5 + 4) + 0.5.
+        assert_eq!(
+            opened.forward(&hidden),
+            Tensor::from_slice(&[12.5_f32, 7.5]).unsqueeze(0)
+        );
+        let message = ScalarHead::open(&path, 4, Device::Cpu)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("head.weight") && message.contains("head.safetensors"),
+            "{message}"
+        );
     }
 }

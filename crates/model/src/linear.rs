@@ -36,7 +36,6 @@ impl Linear {
     ///
     /// # Shapes
     /// `x`: `[.., n_in]` → `[.., n_out]`.
-    #[must_use]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         x.linear(&self.weight, self.bias.as_ref())
     }
@@ -45,7 +44,6 @@ impl Linear {
     ///
     /// # Shapes
     /// `x`: `[.., n_in]` → `[.., n_out]`.
-    #[must_use]
     pub fn adapted(&self, x: &Tensor, lora: Option<&LowRank>) -> Tensor {
         let base = self.forward(x);
         match lora {
@@ -57,7 +55,6 @@ impl Linear {
 
 impl Activation {
     /// Applies the function element by element.
-    #[must_use]
     pub fn apply(self, x: &Tensor) -> Tensor {
         match self {
             Self::Gelu => x.gelu("none"),

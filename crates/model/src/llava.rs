@@ -123,7 +123,6 @@ impl Llava {
     ///
     /// # Shapes
     /// `pixels`: `[n_images, 3, side, side]`, normalised → `[n_images, n_image_tokens, tower width]`.
-    #[must_use]
     pub fn image_features(&self, pixels: &Tensor) -> Tensor {
         self.tower.forward(pixels)
     }
@@ -136,7 +135,6 @@ impl Llava {
     /// # Shapes
     /// `ids`: `[batch, len]` i64; `features`: `[n_images, n_image_tokens, tower width]` →
     /// `[batch, len, width]`.
-    #[must_use]
     pub fn embed(&self, ids: &Tensor, features: Option<&Tensor>) -> Tensor {
         let embedded = self.decoder.embed(ids);
         let Some(features) = features else {
@@ -151,7 +149,6 @@ impl Llava {
     ///
     /// # Shapes
     /// `embedded`: `[batch, len, width]` → the same. Values at pads are meaningless.
-    #[must_use]
     pub fn hidden(&self, embedded: &Tensor, adapter: Option<&Adapter>) -> Tensor {
         let rotary = self.decoder.rotary_up_to(embedded.size()[1]);
         self.decoder

@@ -126,7 +126,6 @@ pub struct LowRank {
 impl LowRank {
     /// # Shapes
     /// `x`: `[.., n_in]` → `[.., n_out]`, with `a`: `[r, n_in]` and `b`: `[n_out, r]`.
-    #[must_use]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         x.linear::<&Tensor>(&self.a, None)
             .linear::<&Tensor>(&self.b, None)

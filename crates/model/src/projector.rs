@@ -52,7 +52,6 @@ impl Projector {
 
     /// # Shapes
     /// `features`: `[.., tower width]` → `[.., decoder width]`.
-    #[must_use]
     pub fn forward(&self, features: &Tensor) -> Tensor {
         let x = self.first.forward(features);
         match &self.second {

@@ -35,8 +35,6 @@ pub struct Batch {
     pub positions: Tensor,
     /// The tokens that come next at those positions, `[n_targets]` i64.
     pub targets: Tensor,
-    /// Number of real tokens.
-    pub n_tokens: usize,
 }
 
 /// What [`Sample::new`] needs to know of a model.
@@ -146,7 +144,6 @@ impl Batch {
             ids: Tensor::from_slice(&ids).reshape(shape).to_device(device),
             positions: Tensor::from_slice(&positions).to_device(device),
             targets: Tensor::from_slice(&targets).to_device(device),
-            n_tokens: samples.iter().map(|s| s.ids.len()).sum(),
         }
     }
 
@@ -154,7 +151,6 @@ impl Batch {
     ///
     /// # Shapes
     /// `hidden`: `[batch, len, width]` → `[n_targets, width]`.
-    #[must_use]
     pub fn at_positions(&self, hidden: &Tensor) -> Tensor {
         hidden.flatten(0, 1).index_select(0, &self.positions)
     }

@@ -1,177 +1,241 @@
-//! Tensors to and from safetensors files.
+//! Named tensors in safetensors files, streamed one tensor at a time.
+//!
+//! The same tensors give the same bytes: entries are sorted by element width, then name, and the metadata
+//! block by key, which the `safetensors` crate's own writer leaves to the hash map's order. Sizes are checked
+//! against the file's length before anything is allocated. Neither direction holds the whole file in memory,
+//! so a file costs one tensor's worth of extra memory rather than a second model.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
+use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
-use safetensors::{Dtype, SafeTensors, View};
-use tch::{Kind, Tensor};
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
+use tch::{Device, Kind, Tensor};
 
 use crate::ModelError;
 
-/// Reads every tensor of a safetensors file, by name.
-///
-/// # Errors
-/// The file cannot be read, its header is damaged or its sizes do not add up, or it holds a dtype that
-/// candor does not know.
-pub fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, ModelError> {
-    let bytes = std::fs::read(path).map_err(ModelError::reading(path))?;
-    decode(&bytes, path)
-}
+/// The format's own bound on its JSON header.
+const MAX_HEADER_BYTES: u64 = 100_000_000;
+/// The header's length field.
+const LENGTH_BYTES: u64 = 8;
+/// The one entry of the header that is no tensor.
+const METADATA: &str = "__metadata__";
+const REPLACE: &str = "the file is damaged or not safetensors; restore it or export it again";
 
-/// [`read`] from memory; `path` only names the origin in errors.
+/// The element types of both sides; libtorch's others and the format's others cannot be exchanged.
+const KINDS: [(Dtype, Kind); 10] = [
+    (Dtype::BOOL, Kind::Bool),
+    (Dtype::U8, Kind::Uint8),
+    (Dtype::I8, Kind::Int8),
+    (Dtype::I16, Kind::Int16),
+    (Dtype::I32, Kind::Int),
+    (Dtype::I64, Kind::Int64),
+    (Dtype::F16, Kind::Half),
+    (Dtype::BF16, Kind::BFloat16),
+    (Dtype::F32, Kind::Float),
+    (Dtype::F64, Kind::Double),
+];
+
+/// Reads every tensor of a safetensors file to the CPU, by name.
 ///
 /// # Errors
-/// As [`read`].
-pub fn decode(bytes: &[u8], path: &Path) -> Result<BTreeMap<String, Tensor>, ModelError> {
-    let damaged = |problem: String| ModelError::TensorFile {
-        path: path.to_owned(),
-        problem,
-    };
-    let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(e.to_string()))?;
+/// The file is not well-formed safetensors (the header's sizes must add up to the file's length exactly),
+/// or holds an element type that libtorch lacks.
+pub fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, ModelError> {
+    let mut file = File::open(path).map_err(ModelError::io("open", path))?;
+    let header = read_header(path, &mut file)?;
     let mut tensors = BTreeMap::new();
-    for (name, view) in file.tensors() {
-        let kind = kind_of(view.dtype()).ok_or_else(|| {
-            damaged(format!(
-                "tensor `{name}` has the unsupported dtype {:?}",
-                view.dtype()
-            ))
-        })?;
-        let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
-        let tensor = Tensor::f_from_data_size(view.data(), &shape, kind)
-            .map_err(|e| damaged(format!("tensor `{name}`: {e}")))?;
+    for name in header.offset_keys() {
+        let Some(info) = header.info(&name) else {
+            continue;
+        };
+        let kind = kind(path, &name, info.dtype)?;
+        let mut bytes = vec![0; info.data_offsets.1 - info.data_offsets.0];
+        file.read_exact(&mut bytes)
+            .map_err(ModelError::io("read", path))?;
+        let size: Vec<i64> = info.shape.iter().map(|&n| n as i64).collect();
+        let tensor = Tensor::f_from_data_size(&bytes, &size, kind)
+            .map_err(|error| unusable(path, format!("tensor `{name}`: {error}"), REPLACE))?;
         tensors.insert(name, tensor);
     }
     Ok(tensors)
 }
 
-/// Writes tensors to a safetensors file, atomically and with the same bytes for the same tensors.
+/// Writes tensors, from whatever device they are on, to a safetensors file, atomically. In the `metadata` of
+/// a model, `format` must be `pt`: transformers looks there for the framework.
 ///
 /// # Errors
-/// The file cannot be written, or a tensor has a dtype that the format lacks.
+/// A name appears twice, a kind has no safetensors equivalent, or the file cannot be written.
 pub fn write<'a>(
     path: &Path,
     tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>,
-    metadata: Option<HashMap<String, String>>,
+    metadata: Option<BTreeMap<String, String>>,
 ) -> Result<(), ModelError> {
-    Ok(candor_data::atomic::write(
-        path,
-        &encode(path, tensors, metadata)?,
-    )?)
+    let layout = Layout::new(path, tensors, metadata)?;
+    Ok(candor_data::atomic::write_with(path, |file| {
+        layout.write_to(file)
+    })?)
 }
 
-/// The bytes that [`write()`] writes; `path` only names the destination in errors.
+/// [`write()`] straight into its place, neither synced nor renamed: for files of a folder that becomes
+/// durable as a whole.
 ///
 /// # Errors
-/// A tensor has a dtype that the format lacks.
-pub fn encode<'a>(
+/// As [`write()`].
+pub fn write_unsynced<'a>(
     path: &Path,
     tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>,
-    metadata: Option<HashMap<String, String>>,
-) -> Result<Vec<u8>, ModelError> {
-    let damaged = |problem: String| ModelError::TensorFile {
-        path: path.to_owned(),
-        problem,
-    };
-    let mut blobs = BTreeMap::new();
-    for (name, tensor) in tensors {
-        blobs.insert(
-            name,
-            Blob::new(tensor).map_err(|e| damaged(format!("tensor `{name}`: {e}")))?,
-        );
-    }
-    safetensors::serialize(blobs, metadata).map_err(|e| damaged(e.to_string()))
+    metadata: Option<BTreeMap<String, String>>,
+) -> Result<(), ModelError> {
+    let layout = Layout::new(path, tensors, metadata)?;
+    let mut file = File::create(path).map_err(ModelError::io("create", path))?;
+    layout
+        .write_to(&mut file)
+        .map_err(ModelError::io("write", path))
 }
 
-/// A tensor's bytes on the host.
-struct Blob {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
+/// What a file will hold, found possible before the file is touched.
+struct Layout<'a> {
+    header: Vec<u8>,
+    /// In the order of the file.
+    tensors: Vec<(Dtype, &'a str, &'a Tensor)>,
 }
 
-impl Blob {
-    fn new(tensor: &Tensor) -> Result<Self, String> {
-        let dtype = dtype_of(tensor.kind())
-            .ok_or_else(|| format!("dtype {:?} cannot be stored", tensor.kind()))?;
-        let host = tensor.detach().to_device(tch::Device::Cpu).contiguous();
-        let mut bytes = vec![0; host.numel() * host.kind().elt_size_in_bytes()];
-        host.f_copy_data_u8(&mut bytes, host.numel())
-            .map_err(|e| e.to_string())?;
-        Ok(Self {
-            dtype,
-            shape: tensor.size().iter().map(|&n| n as usize).collect(),
-            bytes,
-        })
-    }
-}
-
-impl View for Blob {
-    fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.bytes)
-    }
-    fn data_len(&self) -> usize {
-        self.bytes.len()
-    }
-}
-
-/// The dtypes candor stores, beside libtorch's name for them.
-const KINDS: [(Dtype, Kind); 7] = [
-    (Dtype::F32, Kind::Float),
-    (Dtype::BF16, Kind::BFloat16),
-    (Dtype::F16, Kind::Half),
-    (Dtype::F64, Kind::Double),
-    (Dtype::I64, Kind::Int64),
-    (Dtype::I32, Kind::Int),
-    (Dtype::BOOL, Kind::Bool),
-];
-
-fn kind_of(dtype: Dtype) -> Option<Kind> {
-    KINDS.iter().find(|(d, _)| *d == dtype).map(|(_, k)| *k)
-}
-
-fn dtype_of(kind: Kind) -> Option<Dtype> {
-    KINDS.iter().find(|(_, k)| *k == kind).map(|(d, _)| *d)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tensors_survive_the_round_trip() {
-        let whole = Tensor::from_slice(&[1.5_f32, -2.0, 0.25, 8.0, 3.0, 0.0]).reshape([2, 3]);
-        let transposed = whole.transpose(0, 1);
-        let half = whole.to_kind(Kind::BFloat16);
-        let ids = Tensor::from_slice(&[7_i64, -1]);
-        let named = [("a", &transposed), ("b", &half), ("c", &ids)];
-        let path = Path::new("test.safetensors");
-        let bytes = encode(path, named, None).unwrap();
-        let back = decode(&bytes, path).unwrap();
+impl<'a> Layout<'a> {
+    fn new(
+        path: &Path,
+        named: impl IntoIterator<Item = (&'a str, &'a Tensor)>,
+        metadata: Option<BTreeMap<String, String>>,
+    ) -> Result<Self, ModelError> {
+        let mut tensors = Vec::new();
+        let mut seen = HashSet::new();
         for (name, tensor) in named {
-            assert_eq!(&back[name], tensor, "{name}");
-            assert_eq!(back[name].kind(), tensor.kind());
+            if name == METADATA {
+                let problem = format!("a tensor is named `{name}`, which the format reserves");
+                return Err(unusable(path, problem, "rename it"));
+            }
+            if !seen.insert(name) {
+                let problem = format!("two tensors are named `{name}`");
+                return Err(unusable(path, problem, "rename one"));
+            }
+            tensors.push((dtype(path, name, tensor.kind())?, name, tensor));
         }
+        tensors.sort_by(|(left, left_name, _), (right, right_name, _)| {
+            right.cmp(left).then_with(|| left_name.cmp(right_name))
+        });
+        let mut header = header(&tensors, metadata)
+            .map_err(|error| unusable(path, error.to_string(), "report this"))?;
+        // Readers that map the file expect the data to start on an 8-byte boundary.
+        header.resize(header.len().next_multiple_of(LENGTH_BYTES as usize), b' ');
+        if header.len() as u64 > MAX_HEADER_BYTES {
+            let problem = "the header exceeds 100 MB".to_owned();
+            return Err(unusable(path, problem, "split the tensors over files"));
+        }
+        Ok(Self { header, tensors })
     }
 
-    #[test]
-    fn a_damaged_file_is_an_error_that_names_it() {
-        let path = Path::new("somewhere/model.safetensors");
-        let bytes = encode(path, [("a", &Tensor::from_slice(&[1_f32; 100]))], None).unwrap();
-        for damaged in [
-            &bytes[..bytes.len() - 1],
-            &bytes[..20],
-            &[][..],
-            &[255_u8; 64][..],
-        ] {
-            let message = decode(damaged, path).unwrap_err().to_string();
-            assert!(message.contains("somewhere/model.safetensors"), "{message}");
+    fn write_to(&self, file: &mut File) -> io::Result<()> {
+        let mut file = BufWriter::with_capacity(1 << 20, file);
+        file.write_all(&(self.header.len() as u64).to_le_bytes())?;
+        file.write_all(&self.header)?;
+        for (_, name, tensor) in &self.tensors {
+            let bytes = tensor_bytes(tensor)
+                .map_err(|error| io::Error::other(format!("tensor `{name}`: {error}")))?;
+            file.write_all(&bytes)?;
         }
+        file.flush()
+    }
+}
+
+fn header(
+    tensors: &[(Dtype, &str, &Tensor)],
+    metadata: Option<BTreeMap<String, String>>,
+) -> Result<Vec<u8>, serde_json::Error> {
+    // This map keeps the order of insertion.
+    let mut entries = serde_json::Map::new();
+    if let Some(metadata) = metadata {
+        entries.insert(METADATA.to_owned(), serde_json::to_value(metadata)?);
+    }
+    let mut offset = 0;
+    for (dtype, name, tensor) in tensors {
+        let end = offset + tensor.numel() * (dtype.bitsize() / 8);
+        let info = TensorInfo {
+            dtype: *dtype,
+            shape: tensor.size().iter().map(|&n| n as usize).collect(),
+            data_offsets: (offset, end),
+        };
+        entries.insert((*name).to_owned(), serde_json::to_value(info)?);
+        offset = end;
+    }
+    serde_json::to_vec(&entries)
+}
+
+fn read_header(path: &Path, file: &mut File) -> Result<Metadata, ModelError> {
+    let file_bytes = file
+        .metadata()
+        .map_err(ModelError::io("inspect", path))?
+        .len();
+    if file_bytes < LENGTH_BYTES {
+        let problem = format!("only {file_bytes} bytes long");
+        return Err(unusable(path, problem, REPLACE));
+    }
+    let mut length = [0; LENGTH_BYTES as usize];
+    file.read_exact(&mut length)
+        .map_err(ModelError::io("read", path))?;
+    let header_bytes = u64::from_le_bytes(length);
+    if header_bytes > MAX_HEADER_BYTES || header_bytes > file_bytes - LENGTH_BYTES {
+        let problem = format!("claims a header of {header_bytes} bytes, the file has {file_bytes}");
+        return Err(unusable(path, problem, REPLACE));
+    }
+    let mut header = vec![0; header_bytes as usize];
+    file.read_exact(&mut header)
+        .map_err(ModelError::io("read", path))?;
+    let header: Metadata = serde_json::from_slice(&header)
+        .map_err(|error| unusable(path, format!("unreadable header: {error}"), REPLACE))?;
+    let data_bytes = file_bytes - LENGTH_BYTES - header_bytes;
+    if header.data_len() as u64 != data_bytes {
+        let problem = format!(
+            "the header promises {} bytes of tensors, the file has {data_bytes}",
+            header.data_len()
+        );
+        return Err(unusable(path, problem, REPLACE));
+    }
+    file.seek(SeekFrom::Start(LENGTH_BYTES + header_bytes))
+        .map_err(ModelError::io("read", path))?;
+    Ok(header)
+}
+
+fn tensor_bytes(tensor: &Tensor) -> Result<Vec<u8>, tch::TchError> {
+    tch::no_grad(|| {
+        let tensor = tensor.f_to_device(Device::Cpu)?.f_contiguous()?;
+        let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
+        tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
+        Ok(bytes)
+    })
+}
+
+fn dtype(path: &Path, name: &str, kind: Kind) -> Result<Dtype, ModelError> {
+    let pair = KINDS.iter().find(|(_, ours)| *ours == kind);
+    pair.map(|(dtype, _)| *dtype).ok_or_else(|| {
+        let problem = format!("tensor `{name}` is {kind:?}, which safetensors lacks");
+        unusable(path, problem, "convert it first")
+    })
+}
+
+fn kind(path: &Path, name: &str, dtype: Dtype) -> Result<Kind, ModelError> {
+    let pair = KINDS.iter().find(|(theirs, _)| *theirs == dtype);
+    pair.map(|(_, kind)| *kind).ok_or_else(|| {
+        let problem = format!("tensor `{name}` is {dtype:?}, which is not supported");
+        unusable(path, problem, "convert it to f32 or bf16")
+    })
+}
+
+fn unusable(path: &Path, problem: String, remedy: &'static str) -> ModelError {
+    ModelError::TensorFile {
+        path: path.to_path_buf(),
+        problem,
+        remedy,
     }
 }

@@ -1,4 +1,4 @@
-//! The vision tower: CLIP's ViT, up to the hidden layer that the projector reads.
+//! The vision tower: CLIP's vision transformer, up to the hidden layer that the projector reads.
 //!
 //! Blocks after that layer are kept, so that a folder survives reading and writing, but never computed.
 
@@ -119,7 +119,6 @@ impl VisionTower {
     ///
     /// # Shapes
     /// `pixels`: `[n_images, 3, image_size, image_size]`, normalised → `[n_images, n_image_tokens, hidden]`.
-    #[must_use]
     pub fn forward(&self, pixels: &Tensor) -> Tensor {
         let n = pixels.size()[0];
         let stride = [self.patch_size, self.patch_size];
@@ -229,7 +228,6 @@ impl Block {
 ///
 /// # Shapes
 /// `bytes`: `[n, 3, side, side]` u8 → the same, f32, `(x / 255 − mean) / std` by channel.
-#[must_use]
 pub fn normalise(bytes: &Tensor, mean: [f64; 3], std: [f64; 3]) -> Tensor {
     let device = bytes.device();
     let channel = |values: [f64; 3]| {

@@ -9,6 +9,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use candor_model::tensor_file;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::Tensor;
@@ -16,7 +17,6 @@ use tch::Tensor;
 use crate::durable;
 use crate::error::{Damage, TrainError};
 use crate::manifest::{MANIFEST, Manifest};
-use crate::tensor_file::{read_tensors, write_tensors};
 
 const STATE: &str = "state.json";
 
@@ -242,12 +242,13 @@ impl Checkpoint {
         &self.dir
     }
 
-    /// The tensors of one file, on the CPU.
+    /// The tensors of one file, on the CPU, sorted by name.
     ///
     /// # Errors
     /// The file is missing or not safetensors.
     pub fn tensors(&self, name: &str) -> Result<Vec<(String, Tensor)>, TrainError> {
-        read_tensors(&self.dir.join(name))
+        let tensors = tensor_file::read(&self.dir.join(name))?;
+        Ok(tensors.into_iter().collect())
     }
 }
 
@@ -263,7 +264,12 @@ impl CheckpointWriter {
     /// # Errors
     /// The name leaves the folder, a tensor is unsuitable, or writing fails.
     pub fn tensors(&self, name: &str, tensors: &[(String, Tensor)]) -> Result<(), TrainError> {
-        write_tensors(&self.place(name)?, tensors)
+        let named = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
+        Ok(tensor_file::write_unsynced(
+            &self.place(name)?,
+            named,
+            None,
+        )?)
     }
 
     /// Adds a file with these bytes.

@@ -28,16 +28,9 @@ pub enum TrainError {
     #[error(transparent)]
     Recipe(#[from] RecipeError),
 
-    /// A safetensors file, or a tensor meant for one, is unusable.
-    #[error("{}: {problem}; {remedy}", path.display())]
-    TensorFile {
-        /// The file.
-        path: PathBuf,
-        /// What was found.
-        problem: String,
-        /// What to do.
-        remedy: &'static str,
-    },
+    /// A safetensors file could not be read or written.
+    #[error(transparent)]
+    Model(#[from] candor_model::ModelError),
 
     /// A parameter or its saved optimizer state does not fit.
     #[error("optimizer: parameter `{parameter}`: {problem}; {remedy}")]

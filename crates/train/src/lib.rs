@@ -21,7 +21,6 @@ pub mod recipe;
 pub mod run_folder;
 pub mod schedule;
 pub mod stop;
-pub mod tensor_file;
 pub mod tensorboard;
 
 pub use checkpoint::{Checkpoint, CheckpointStore, CheckpointWriter, RunState};

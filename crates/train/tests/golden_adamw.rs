@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candor_train::tensor_file::read_tensors;
+use candor_model::tensor_file;
 use candor_train::{AdamW, AdamWConfig, ParamGroup, Schedule, Shape, Warmup};
 use tch::{Kind, Tensor};
 
@@ -50,10 +50,7 @@ fn largest_difference(found: &Tensor, expected: &Tensor) -> f64 {
 #[test]
 fn five_updates_follow_pytorch() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/adamw.safetensors");
-    let golden: BTreeMap<String, Tensor> = read_tensors(&path)
-        .expect("the golden file")
-        .into_iter()
-        .collect();
+    let golden = tensor_file::read(&path).expect("the golden file");
     let parameters: BTreeMap<&str, Tensor> = [DECAYED, NOT_DECAYED]
         .concat()
         .into_iter()
@@ -104,10 +101,7 @@ fn five_updates_follow_pytorch() {
 #[test]
 fn the_golden_updates_are_large_enough_to_mean_something() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/adamw.safetensors");
-    let golden: BTreeMap<String, Tensor> = read_tensors(&path)
-        .expect("the golden file")
-        .into_iter()
-        .collect();
+    let golden = tensor_file::read(&path).expect("the golden file");
     for name in [DECAYED, NOT_DECAYED].concat() {
         let moved = largest_difference(
             &golden[&format!("param.{name}.5")],

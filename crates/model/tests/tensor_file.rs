@@ -1,6 +1,9 @@
 //! Safetensors files: round trips, bounds, and agreement with the `safetensors` crate's reader.
 
-use candor_train::tensor_file::{read_tensors, write_tensors};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candor_model::{ModelError, tensor_file};
 use proptest::prelude::*;
 use safetensors::{Dtype, SafeTensors};
 use tch::{Device, Kind, Tensor};
@@ -37,9 +40,13 @@ fn tensors() -> impl Strategy<Value = Vec<(String, Tensor)>> {
     })
 }
 
-fn sorted(mut tensors: Vec<(String, Tensor)>) -> Vec<(String, Tensor)> {
-    tensors.sort_by(|left, right| left.0.cmp(&right.0));
-    tensors
+fn by_name(tensors: &[(String, Tensor)]) -> impl Iterator<Item = (&str, &Tensor)> {
+    tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
+}
+
+/// Without syncing, which hundreds of cases need not wait for.
+fn write(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), ModelError> {
+    tensor_file::write_unsynced(path, by_name(tensors), None)
 }
 
 proptest! {
@@ -49,9 +56,9 @@ proptest! {
     fn reading_gives_back_what_was_written(tensors in tensors()) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("t.safetensors");
-        write_tensors(&path, &tensors).unwrap();
+        write(&path, &tensors).unwrap();
         let bytes = std::fs::read(&path).unwrap();
-        let back = sorted(read_tensors(&path).unwrap());
+        let back = tensor_file::read(&path).unwrap();
         prop_assert_eq!(tensors.len(), back.len());
         for ((name, tensor), (back_name, back)) in tensors.iter().zip(&back) {
             prop_assert_eq!(name, back_name);
@@ -60,7 +67,7 @@ proptest! {
         }
         // The order they are given in does not show in the bytes.
         let reversed: Vec<_> = tensors.into_iter().rev().collect();
-        write_tensors(&path, &reversed).unwrap();
+        write(&path, &reversed).unwrap();
         prop_assert_eq!(bytes, std::fs::read(&path).unwrap());
     }
 
@@ -73,7 +80,7 @@ proptest! {
     ) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("t.safetensors");
-        write_tensors(&path, &tensors).unwrap();
+        write(&path, &tensors).unwrap();
         let mut bytes = std::fs::read(&path).unwrap();
         let at = (at * bytes.len() as f64) as usize;
         if cut {
@@ -82,7 +89,7 @@ proptest! {
             bytes[at] ^= flip;
         }
         std::fs::write(&path, &bytes).unwrap();
-        let result = read_tensors(&path);
+        let result = tensor_file::read(&path);
         // A changed weight is for the manifest to find; a shortened file is found here.
         prop_assert!(!cut || result.is_err());
     }
@@ -102,7 +109,7 @@ fn the_reference_reader_reads_the_file() {
             Tensor::from_slice(&[1.5_f32]).to_kind(Kind::BFloat16),
         ),
     ];
-    write_tensors(&path, &tensors).unwrap();
+    write(&path, &tensors).unwrap();
     let bytes = std::fs::read(&path).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let weight = file.tensor("w").unwrap();
@@ -122,11 +129,83 @@ fn the_reference_reader_reads_the_file() {
 }
 
 #[test]
+fn the_atomic_writer_gives_the_same_bytes_and_replaces_a_file_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let (plain, atomic) = (dir.path().join("plain"), dir.path().join("new/atomic"));
+    let old = [("old".to_owned(), Tensor::from_slice(&[0_i64; 9]))];
+    let new = [("new".to_owned(), Tensor::from_slice(&[1.5_f32, 2.0]))];
+    tensor_file::write(&atomic, by_name(&old), None).unwrap();
+    let twice = [("x", &new[0].1), ("x", &new[0].1)];
+    tensor_file::write(&atomic, twice, None).unwrap_err();
+    assert!(tensor_file::read(&atomic).unwrap()["old"].equal(&old[0].1));
+
+    tensor_file::write(&atomic, by_name(&new), None).unwrap();
+    write(&plain, &new).unwrap();
+    assert_eq!(
+        std::fs::read(&atomic).unwrap(),
+        std::fs::read(&plain).unwrap()
+    );
+}
+
+#[test]
+fn metadata_is_where_other_programs_look_for_it_and_sorted() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.safetensors");
+    let keys = ["format", "b", "z", "a", "q", "c"];
+    let metadata: BTreeMap<_, _> = keys.map(|key| (key.to_owned(), "pt".to_owned())).into();
+    let tensor = Tensor::from_slice(&[1.0_f32]);
+    tensor_file::write(&path, [("w", &tensor)], Some(metadata)).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    let stored = header.metadata().as_ref().unwrap();
+    assert!(stored.len() == keys.len() && keys.iter().all(|key| stored[*key] == "pt"));
+    let sorted =
+        br#"{"__metadata__":{"a":"pt","b":"pt","c":"pt","format":"pt","q":"pt","z":"pt"},"w":"#;
+    assert!(bytes[8..].starts_with(sorted));
+    assert!(tensor_file::read(&path).unwrap()["w"].equal(&tensor));
+}
+
+#[test]
+fn tensors_survive_the_round_trip() {
+    let whole = Tensor::from_slice(&[1.5_f32, -2.0, 0.25, 8.0, 3.0, 0.0]).reshape([2, 3]);
+    let transposed = whole.transpose(0, 1);
+    let half = whole.to_kind(Kind::BFloat16);
+    let ids = Tensor::from_slice(&[7_i64, -1]);
+    let named = [("a", &transposed), ("b", &half), ("c", &ids)];
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("test.safetensors");
+    tensor_file::write(&path, named, None).unwrap();
+    let back = tensor_file::read(&path).unwrap();
+    for (name, tensor) in named {
+        assert_eq!(&back[name], tensor, "{name}");
+        assert_eq!(back[name].kind(), tensor.kind());
+    }
+}
+
+#[test]
+fn a_damaged_file_is_an_error_that_names_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("somewhere/model.safetensors");
+    tensor_file::write(&path, [("a", &Tensor::from_slice(&[1_f32; 100]))], None).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    for damaged in [
+        &bytes[..bytes.len() - 1],
+        &bytes[..20],
+        &[][..],
+        &[255_u8; 64][..],
+    ] {
+        std::fs::write(&path, damaged).unwrap();
+        let message = tensor_file::read(&path).unwrap_err().to_string();
+        assert!(message.contains("somewhere/model.safetensors"), "{message}");
+    }
+}
+
+#[test]
 fn unsuitable_input_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("t.safetensors");
     let complex = Tensor::zeros([1], (Kind::ComplexFloat, Device::Cpu));
-    let said = write_tensors(&path, &[("c".to_owned(), complex)])
+    let said = write(&path, &[("c".to_owned(), complex)])
         .unwrap_err()
         .to_string();
     assert!(
@@ -137,11 +216,14 @@ fn unsuitable_input_is_named() {
         ("x".to_owned(), Tensor::from(1.0)),
         ("x".to_owned(), Tensor::from(2.0)),
     ];
-    let said = write_tensors(&path, &twice).unwrap_err().to_string();
+    let said = write(&path, &twice).unwrap_err().to_string();
     assert!(said.contains("`x`"), "{said}");
+    let reserved = [("__metadata__".to_owned(), Tensor::from(1.0))];
+    let said = write(&path, &reserved).unwrap_err().to_string();
+    assert!(said.contains("`__metadata__`"), "{said}");
 
     std::fs::write(&path, [0xff; 16]).unwrap();
-    let said = read_tensors(&path).unwrap_err().to_string();
+    let said = tensor_file::read(&path).unwrap_err().to_string();
     assert!(
         said.contains("claims a header of 18446744073709551615 bytes"),
         "{said}"

@@ -64,7 +64,7 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, ModelError> {
 }
 
 /// Writes tensors, from whatever device they are on, to a safetensors file, atomically. In the `metadata` of
-/// a model, `format` must be `pt`: transformers looks there for the framework.
+/// a model belongs `format: pt`, as transformers writes it.
 ///
 /// # Errors
 /// A name appears twice, a kind has no safetensors equivalent, or the file cannot be written.

@@ -10,7 +10,7 @@
 CARGO ?= cargo
 # What continuous integration adds, for instance --locked.
 CARGO_FLAGS ?=
-# Arguments for `candor demo`: make demo ARGS="--seed 1".
+# Arguments for `candor demo`: make demo ARGS="--seed 1 --out runs/demo-1".
 ARGS ?=
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)

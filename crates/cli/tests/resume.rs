@@ -8,12 +8,15 @@ use std::time::Duration;
 
 use candor_data::random;
 
-/// A folder with a small world and a grounded model, made once for all tests.
+/// A folder with a small world and a grounded model, made once for all tests. It lies in cargo's folder for
+/// such things and is made anew each time, so that nothing piles up.
 fn prepared() -> &'static Path {
-    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path();
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("resume");
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.as_path();
         run(candor(path).args([
             "world",
             "write",
@@ -34,8 +37,7 @@ fn prepared() -> &'static Path {
             .args(["ground", &recipe("0-ground.toml")])
             .args(ground_sets("ground")));
         folder
-    });
-    folder.path()
+    })
 }
 
 fn recipe(name: &str) -> String {
@@ -94,37 +96,41 @@ fn sft_sets(out: &str) -> Vec<String> {
     ])
 }
 
-/// Kills the run at random moments until it ends by itself; returns how often it was killed.
+/// Kills the run at random moments until it ends by itself; returns how often it was killed when there was a
+/// checkpoint to continue from.
 fn run_with_kills(folder: &Path, arguments: &[String], seed: u64, longest_ms: u64) -> usize {
+    let out = run_folder(arguments, folder);
     let mut kills = 0;
-    for attempt in 0..200_u64 {
+    for attempt in 0..40_u64 {
         let mut command = candor(folder);
         command.args(arguments);
-        if attempt > 0 {
+        if out.join("resolved.toml").exists() {
             command.arg("--resume");
+        } else {
+            // Killed before its first file: there is nothing to resume.
+            let _ = fs::remove_dir_all(&out);
         }
-        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command.spawn().unwrap();
         // Later attempts get longer, so that the test ends on a slow machine too.
         let limit = longest_ms + 200 * attempt;
         let wait = random::uniform(seed, "test.kill", &[attempt]) * limit as f64;
         std::thread::sleep(Duration::from_millis(wait as u64));
-        if let Some(status) = child.try_wait().unwrap() {
-            assert!(
-                status.success() || kills > 0,
-                "attempt {attempt} failed by itself: {status}"
-            );
-            if status.success() {
-                return kills;
-            }
-        }
         child.kill().unwrap();
-        child.wait().unwrap();
-        kills += 1;
-        // A kill before the first file leaves nothing to resume.
-        if !run_folder(arguments, folder).join("resolved.toml").exists() {
-            let _ = fs::remove_dir_all(run_folder(arguments, folder));
-            return run_with_kills(folder, arguments, seed + 1, longest_ms * 2) + kills;
+        let output = child.wait_with_output().unwrap();
+        if let Some(code) = output.status.code() {
+            // It ended by itself before the kill.
+            assert_eq!(code, 0, "{}", String::from_utf8_lossy(&output.stderr));
+            return kills;
         }
+        let checkpointed = fs::read_dir(out.join("checkpoints")).is_ok_and(|mut entries| {
+            entries.any(|e| {
+                e.unwrap()
+                    .file_name()
+                    .to_string_lossy()
+                    .starts_with("step-")
+            })
+        });
+        kills += usize::from(checkpointed);
     }
     panic!("the run never ended");
 }
@@ -160,8 +166,38 @@ fn sft_killed_at_random_moments_ends_in_the_same_bytes() {
         |out: &str| [vec!["sft".to_owned(), recipe("1-sft.toml")], sft_sets(out)].concat();
     run(candor(folder).args(arguments("sft-whole")));
     let kills = run_with_kills(folder, &arguments("sft-killed"), 11, 2500);
-    assert!(kills > 0, "the run was never killed");
+    assert!(kills > 0, "the run was never killed after a checkpoint");
     assert_same(folder, "sft-whole", "sft-killed", &RESULTS);
+}
+
+#[test]
+fn lora_killed_at_random_moments_ends_in_the_same_bytes() {
+    let folder = prepared();
+    let arguments = |out: &str| {
+        let lora = sets(&[
+            ("model.tune", "\"lora\""),
+            (
+                "model.lora",
+                "{ r = 2, alpha = 4.0, targets = [\"q_proj\", \"up_proj\"] }",
+            ),
+            ("model.activations", "\"recompute\""),
+        ]);
+        [
+            vec!["sft".to_owned(), recipe("1-sft.toml")],
+            sft_sets(out),
+            lora,
+        ]
+        .concat()
+    };
+    run(candor(folder).args(arguments("lora-whole")));
+    let kills = run_with_kills(folder, &arguments("lora-killed"), 7, 2500);
+    assert!(kills > 0, "the run was never killed after a checkpoint");
+    let results = [
+        "metrics.jsonl",
+        "adapter/adapter_model.safetensors",
+        "adapter/adapter_config.json",
+    ];
+    assert_same(folder, "lora-whole", "lora-killed", &results);
 }
 
 #[test]
@@ -173,7 +209,7 @@ fn grounding_killed_at_random_moments_ends_in_the_same_bytes() {
     ]
     .concat();
     let kills = run_with_kills(folder, &arguments, 3, 1500);
-    assert!(kills > 0, "the run was never killed");
+    assert!(kills > 0, "the run was never killed after a checkpoint");
     assert_same(folder, "ground", "ground-killed", &RESULTS);
 }
 
@@ -197,12 +233,17 @@ fn an_interrupt_checkpoints_and_prints_the_command_to_resume() {
     let folder = prepared();
     let mut arguments = vec!["sft".to_owned(), recipe("1-sft.toml")];
     arguments.extend(sft_sets("sft-stopped"));
-    let child = candor(folder).args(&arguments).spawn().unwrap();
+    let mut child = candor(folder).args(&arguments).spawn().unwrap();
     let metrics = folder.join("sft-stopped/metrics.jsonl");
     while fs::metadata(&metrics).map_or(0, |m| m.len()) == 0 {
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "the run ended before its first step"
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
-    run(Command::new("kill").args(["-INT", &child.id().to_string()]));
+    // The shell's own `kill`: a minimal system has no program of that name.
+    run(Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]));
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");

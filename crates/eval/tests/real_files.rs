@@ -18,7 +18,11 @@ fn shared(name: &str) -> Option<PathBuf> {
         return Some(path);
     }
     // Written past the test harness, which keeps what a passing test prints to itself.
-    let _ = writeln!(std::io::stderr(), "skipped: {} is not there", path.display());
+    let _ = writeln!(
+        std::io::stderr(),
+        "skipped: {} is not there",
+        path.display()
+    );
     None
 }
 

@@ -218,7 +218,10 @@ impl LlavaConfig {
     }
 
     /// Whether the sizes fit together; the message says which do not.
-    fn check(&self) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// Names the fields and what is wrong between them.
+    pub fn check(&self) -> Result<(), String> {
         let (t, v) = (&self.text_config, &self.vision_config);
         let positive = [
             ("text_config.vocab_size", t.vocab_size),

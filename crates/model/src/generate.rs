@@ -45,7 +45,8 @@ pub struct Response {
     pub finished: bool,
 }
 
-/// Answers `queries`, `n_samples` times each, in batches of at most `batch_rows` sequences grouped by length.
+/// Answers `queries`, `n_samples` times each, in batches of at most `batch_rows` sequences (or the samples of one
+/// query, if those are more) grouped by length.
 /// The responses come in the order of the queries, all samples of one beside each other.
 ///
 /// `uniform(response, position)` gives the random number in `[0, 1)` for a token; greedy decoding asks none.
@@ -271,7 +272,11 @@ fn invert_cdf(logprobs: &Tensor, top_p: f64, draws: &[f64]) -> Tensor {
     }
     let (sorted, order) = probabilities.sort_stable(true, -1, true);
     let before = sorted.cumsum(-1, Kind::Double) - &sorted;
-    let kept = sorted * before.lt(top_p).to_kind(Kind::Double);
+    // The likeliest token always stays, even where `top_p` is 0.
+    let kept = sorted
+        * before
+            .lt(top_p.max(f64::MIN_POSITIVE))
+            .to_kind(Kind::Double);
     order.gather(-1, &pass(&kept), false)
 }
 
@@ -317,6 +322,9 @@ mod tests {
     #[test]
     fn top_p_keeps_the_smallest_set_that_reaches_it() {
         let p = [0.1, 0.4, 0.2, 0.3];
+        for draw in [0.0, 0.5, 0.999_999] {
+            assert_eq!(pick(&p, 0.0, draw).0, 1, "draw {draw}");
+        }
         // Tokens 1 and 3 together reach 0.6; the draw is spread over their 0.7.
         for (draw, token) in [(0.0, 1), (0.57, 1), (0.58, 3), (0.999_999, 3)] {
             assert_eq!(pick(&p, 0.6, draw).0, token, "draw {draw}");

@@ -47,8 +47,13 @@ impl Llava {
     /// A freshly initialised model: a function of configuration and seed.
     ///
     /// # Errors
-    /// None in practice; a fresh source has every tensor.
+    /// The sizes do not fit together.
     pub fn fresh(config: LlavaConfig, seed: u64, device: Device) -> Result<Self, ModelError> {
+        config.check().map_err(|problem| ModelError::Config {
+            path: "fresh model".into(),
+            problem,
+            remedy: "choose sizes that fit together",
+        })?;
         Self::build(config, Weights::fresh(seed, device, Kind::Float))
     }
 
@@ -170,7 +175,10 @@ impl Llava {
         match activations {
             Activations::Keep => {
                 let value = loss(&self.hidden(embedded, adapter));
-                value.backward();
+                // With the projector alone in training, a batch without images reaches nothing trainable.
+                if value.requires_grad() {
+                    value.backward();
+                }
                 value.detach()
             }
             Activations::Recompute => self.backward_recomputing(embedded, adapter, loss),

@@ -15,6 +15,7 @@ use candor_train::Reader;
 use candor_train::data_order::{BatchConfig, epoch_batches};
 use rand::seq::SliceRandom as _;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
+use sha2::{Digest as _, Sha256};
 
 use crate::SftError;
 use crate::recipe::SftRecipe;
@@ -181,6 +182,20 @@ pub fn texts(sources: &[SourceRecipe], template: &Template) -> Result<Vec<String
     Ok(texts)
 }
 
+/// A hash of byte strings, their borders included.
+#[must_use]
+pub fn fingerprint(parts: impl IntoIterator<Item = Vec<u8>>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(&part);
+    }
+    hash.finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
 /// `0..n` in the order of an epoch.
 #[must_use]
 pub fn shuffled(n: usize, seed: u64, epoch: u64) -> Vec<usize> {
@@ -246,6 +261,24 @@ impl Corpus {
     #[must_use]
     pub fn steps_per_epoch(&self) -> u64 {
         self.steps_per_epoch
+    }
+
+    /// A fingerprint of the tokenised rows and their mixture.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let rows = self.samples.iter().flatten().flat_map(|sample| {
+            let ids = sample
+                .ids
+                .iter()
+                .chain(&sample.labels)
+                .flat_map(|id| id.to_le_bytes());
+            [
+                ids.collect(),
+                sample.image.clone().unwrap_or_default().into_bytes(),
+            ]
+        });
+        let mixture = self.mixture.start().mixture.into_bytes();
+        fingerprint(std::iter::once(mixture).chain(rows))
     }
 
     /// Images of all conversations; names may repeat.

@@ -17,4 +17,4 @@ pub use error::SftError;
 pub use ground::GroundRecipe;
 pub use loss::cross_entropy;
 pub use recipe::{Length, SftRecipe, Tune};
-pub use session::{Launch, Outcome, SessionRecipe};
+pub use session::{Inputs, Launch, Outcome, SessionRecipe};

@@ -6,10 +6,10 @@ use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
 use crate::SftError;
-use crate::corpus::Corpus;
+use crate::corpus::{Corpus, fingerprint};
 use crate::loss::cross_entropy;
 use crate::recipe::{Length, SftRecipe, Tune};
-use crate::session::{Launch, Outcome, Session};
+use crate::session::{Inputs, Launch, Outcome, Session};
 
 /// One line of the run's `metrics.jsonl`.
 #[derive(Debug, Serialize)]
@@ -38,6 +38,7 @@ pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcom
     if recipe.plain {
         bundle.template = Template::Plain;
     }
+    check_room(recipe, &bundle)?;
     let (adapter, parameters) = trainable(recipe, &bundle)?;
     let corpus = Corpus::read(recipe, bundle.rules(recipe.max_tokens))?;
     let n_steps = match recipe.length {
@@ -45,7 +46,18 @@ pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcom
         Length::Epochs(epochs) => epochs * corpus.steps_per_epoch(),
     };
     let resolved = recipe.resolved.to_text();
-    let mut session = Session::open(&recipe.session, &resolved, launch, parameters, n_steps)?;
+    let inputs = Inputs {
+        data: corpus.fingerprint(),
+        base: weights_fingerprint(&bundle),
+    };
+    let mut session = Session::open(
+        &recipe.session,
+        &resolved,
+        launch,
+        parameters,
+        n_steps,
+        inputs,
+    )?;
     session.doing("encoding images");
     let features = ImageFeatures::encode(&bundle, &recipe.images, corpus.images(), |_| ())?;
     session.doing("training");
@@ -90,6 +102,32 @@ pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcom
     }
     session.finish("done");
     Ok(Outcome::Finished)
+}
+
+/// Whether the model has a position for every token of the longest sequence allowed.
+fn check_room(recipe: &SftRecipe, bundle: &Bundle) -> Result<(), SftError> {
+    let positions = bundle.model.config().text_config.max_position_embeddings as usize;
+    if recipe.max_tokens <= positions {
+        return Ok(());
+    }
+    Err(SftError::Unfit {
+        path: recipe.base.clone(),
+        problem: format!(
+            "data.max_tokens is {}, but the model has {positions} positions",
+            recipe.max_tokens
+        ),
+        remedy: "lower data.max_tokens",
+    })
+}
+
+/// A fingerprint of all weights, taken before the first update.
+fn weights_fingerprint(bundle: &Bundle) -> String {
+    fingerprint(bundle.model.parameters().iter().flat_map(|(name, tensor)| {
+        let host = tensor.detach().to_device(Device::Cpu).contiguous();
+        let mut bytes = vec![0; host.numel() * host.kind().elt_size_in_bytes()];
+        host.copy_data_u8(&mut bytes, host.numel());
+        [name.clone().into_bytes(), bytes]
+    }))
 }
 
 /// Forward and backward of one micro-batch; returns its share of the update's loss.

@@ -8,7 +8,7 @@ use candor_train::{
     AdamW, AdamWConfig, CheckpointWriter, ParamGroup, Progress, Reader, RunFolder, RunOptions,
     Schedule, Shape, StopSignal, TrainError, Warmup, finite::check_finite,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use crate::SftError;
@@ -84,6 +84,39 @@ pub struct Launch {
     pub stop: StopSignal,
 }
 
+/// Fingerprints of what a run reads besides its recipe. A run continued with other inputs would end in other
+/// weights without a word, so they are compared on resume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inputs {
+    /// Of the training data.
+    pub data: String,
+    /// Of the model that the run started from.
+    pub base: String,
+}
+
+impl Inputs {
+    /// Whether a checkpoint was made with these inputs.
+    fn check(&self, stored: &serde_json::Value, run: &Path) -> Result<(), SftError> {
+        let then: Option<Self> = serde_json::from_value(stored.clone()).ok();
+        if then.as_ref() == Some(self) {
+            return Ok(());
+        }
+        let data_changed = then.is_some_and(|then| then.base == self.base);
+        Err(SftError::Unfit {
+            path: run.to_owned(),
+            problem: format!(
+                "the {} is not the one this run began with",
+                if data_changed {
+                    "training data"
+                } else {
+                    "base model"
+                }
+            ),
+            remedy: "put the earlier files back to resume, or start a new run in another folder",
+        })
+    }
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -112,6 +145,7 @@ pub struct Session {
     optimizer: AdamW,
     schedule: Schedule,
     recipe: SessionRecipe,
+    inputs: Inputs,
     launch: Launch,
     progress: Progress,
     n_steps: u64,
@@ -144,6 +178,7 @@ impl Session {
         launch: &Launch,
         parameters: Vec<(String, Tensor)>,
         n_steps: u64,
+        inputs: Inputs,
     ) -> Result<Self, SftError> {
         let options = RunOptions {
             dir: &recipe.out,
@@ -167,6 +202,7 @@ impl Session {
             let step = match &resumed.checkpoint {
                 None => 0,
                 Some(checkpoint) => {
+                    inputs.check(&checkpoint.state.stage, &recipe.out)?;
                     restore(&mut optimizer, checkpoint.tensors("weights.safetensors")?)?;
                     optimizer.load_state(checkpoint.tensors("optimizer.safetensors")?)?;
                     checkpoint.state.step
@@ -181,6 +217,7 @@ impl Session {
             optimizer,
             schedule: Schedule::new(recipe.shape, Warmup::Ratio(recipe.warmup_ratio), n_steps),
             recipe: recipe.clone(),
+            inputs,
             launch: launch.clone(),
             progress: Progress::new(name, n_steps, step),
             n_steps,
@@ -274,10 +311,28 @@ impl Session {
             writer.tensors("weights.safetensors", &optimizer.parameters())?;
             writer.tensors("optimizer.safetensors", &optimizer.state())
         };
-        // The data order is a function of the step, so the step is all there is to remember.
+        // The data order is a function of the step, so the step is all there is to remember of it.
+        let inputs = serde_json::to_value(&self.inputs).unwrap_or_default();
         self.folder
-            .save_checkpoint(self.step, self.step.into(), serde_json::Value::Null, write)?;
+            .save_checkpoint(self.step, self.step.into(), inputs, write)?;
         Ok(())
+    }
+
+    /// Writes the run's `result.json`.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_result(&self, result: &impl Serialize) -> Result<(), SftError> {
+        let mut json = serde_json::to_vec_pretty(result).map_err(|e| SftError::Unfit {
+            path: self.path().join("result.json"),
+            problem: e.to_string(),
+            remedy: "a figure is not a number; this is a bug, please report it",
+        })?;
+        json.push(b'\n');
+        Ok(candor_data::atomic::write(
+            &self.path().join("result.json"),
+            &json,
+        )?)
     }
 
     /// Where results go.

@@ -38,6 +38,11 @@ pub fn run(command: DataCommand) -> anyhow::Result<()> {
     } = command;
     let content = read(&file, format)?;
     if let Some(folder) = folder {
+        anyhow::ensure!(
+            content.images.iter().any(Option::is_some),
+            "{}: rows of this format name no image files, so --images has nothing to look for; leave it out",
+            file.display()
+        );
         images::check(
             &file,
             content.field,

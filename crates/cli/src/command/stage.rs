@@ -49,7 +49,7 @@ fn run(
 /// The command that continues this run, ready to paste into a shell.
 fn resume_command(stage: &str, arguments: &StageArguments) -> String {
     let mut words = vec![
-        "candor".to_owned(),
+        program(),
         stage.to_owned(),
         quoted(&arguments.recipe.display().to_string()),
     ];
@@ -60,8 +60,16 @@ fn resume_command(stage: &str, arguments: &StageArguments) -> String {
     words.join(" ")
 }
 
+/// This program as it was called, for commands to paste.
+pub fn program() -> String {
+    let called = std::env::args_os()
+        .next()
+        .unwrap_or_else(|| "candor".into());
+    quoted(&called.to_string_lossy())
+}
+
 /// The word as a POSIX shell reads it back.
-fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
@@ -82,7 +90,9 @@ mod tests {
             dry_run: false,
         };
         let command = resume_command("sft", &arguments);
-        let expected = r"candor sft 'my recipes/1-sft.toml' --set 'run.out=it'\''s here' --set seed=3 --resume";
+        let command = command.strip_prefix(&program()).unwrap();
+        let expected =
+            r" sft 'my recipes/1-sft.toml' --set 'run.out=it'\''s here' --set seed=3 --resume";
         assert_eq!(command, expected);
     }
 }

@@ -72,13 +72,16 @@ impl Probe {
                 kinds_right: (0, 0),
             };
         }
-        let attributes = self.attribute.forward(&flat.index_select(0, places));
-        loss += attributes.binary_cross_entropy_with_logits::<&Tensor>(
-            held,
-            None,
-            None,
-            tch::Reduction::Mean,
-        );
+        // Plain COCO files have no attributes, and a mean over nothing is not a number.
+        if held.numel() > 0 {
+            let attributes = self.attribute.forward(&flat.index_select(0, places));
+            loss += attributes.binary_cross_entropy_with_logits::<&Tensor>(
+                held,
+                None,
+                None,
+                tch::Reduction::Mean,
+            );
+        }
         let chosen = logits.detach().index_select(0, places).argmax(-1, false);
         let right = chosen
             .eq_tensor(&classes.index_select(0, places))

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use candor_data::mixture::Share;
 use candor_model::{
     Activation, FeatureSelect, LlavaConfig, ProjectorKind, Template, TextConfig, VisionConfig,
 };
@@ -63,11 +64,22 @@ impl GroundRecipe {
             .required();
         let root = recipe.path("data.root").required();
         let texts = SourceRecipe::read_all(&mut recipe, "tokenizer.sources", &root);
+        if texts.iter().any(|source| source.share != Share::All) {
+            let remedy = "leave them out: a tokenizer is trained on every row";
+            recipe.mistake(
+                "tokenizer.sources",
+                "a source has a count or a weight",
+                remedy,
+            );
+        }
         let images = root.join(recipe.path("data.images").required());
         let instances = root.join(recipe.path("data.instances").required());
         let batch_images = recipe.usize("data.batch_images").positive().required();
         let n_held_out = recipe.usize("data.n_held_out").required();
         let n_steps = recipe.u64("run.steps").positive().required();
+        if let Err(problem) = model.check() {
+            recipe.mistake("model", problem, "choose sizes that fit together");
+        }
         let resolved = recipe.finish()?;
         Ok(Self {
             session,

@@ -11,7 +11,7 @@ use super::model::Probe;
 use super::recipe::GroundRecipe;
 use crate::SftError;
 use crate::corpus;
-use crate::session::{Launch, Outcome, Session};
+use crate::session::{Inputs, Launch, Outcome, Session};
 
 /// One line of the grounding run's `metrics.jsonl`.
 #[derive(Debug, Serialize)]
@@ -26,6 +26,15 @@ pub struct GroundMetrics {
     pub grad_norm: f64,
     /// Learning rate used.
     pub learning_rate: f64,
+}
+
+/// The stage's `result.json`: what the tower sees on pictures it was not trained on.
+#[derive(Debug, Serialize)]
+struct HeldOut {
+    /// Share of objects whose class is the most likely one.
+    kind_accuracy: f64,
+    /// Objects looked at.
+    n_objects: i64,
 }
 
 /// Creates a model, trains its tower and writes `<out>/model`.
@@ -66,12 +75,17 @@ pub fn run(recipe: &GroundRecipe, launch: &Launch, device: Device) -> Result<Out
         parameters.push((name.clone(), tensor.set_requires_grad(true)));
     }
     let resolved = recipe.resolved.to_text();
+    let inputs = Inputs {
+        data: corpus::fingerprint([format!("{truth:?}").into_bytes()]),
+        base: "fresh".to_owned(),
+    };
     let mut session = Session::open(
         &recipe.session,
         &resolved,
         launch,
         parameters,
         recipe.n_steps,
+        inputs,
     )?;
     session.doing("learning to see");
 
@@ -128,6 +142,10 @@ pub fn run(recipe: &GroundRecipe, launch: &Launch, device: Device) -> Result<Out
         let (r, n) = tch::no_grad(|| pass(&chunk.iter().collect::<Vec<_>>()))?.kinds_right;
         right = (right.0 + r, right.1 + n);
     }
+    session.write_result(&HeldOut {
+        kind_accuracy: share(right),
+        n_objects: right.1,
+    })?;
     bundle.save(&session.path().join("model"))?;
     session.finish(&format!(
         "held-out objects named right: {:.3} of {}",

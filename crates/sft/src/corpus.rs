@@ -3,6 +3,7 @@
 //! The order is a function of the recipe alone: step `s` always trains on the same conversations, whatever
 //! came before it in this process, so resuming needs nothing but the step.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use candor_data::formats::{ImageNames, a_okvqa, flickr30k, llava, vqa_v2};
@@ -190,10 +191,12 @@ pub fn fingerprint(parts: impl IntoIterator<Item = Vec<u8>>) -> String {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(&part);
     }
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let mut text = String::new();
+    for byte in hash.finalize() {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 /// `0..n` in the order of an epoch.

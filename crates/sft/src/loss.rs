@@ -12,7 +12,6 @@ use tch::{Kind, Tensor};
 ///
 /// # Shapes
 /// `hidden`: `[batch, len, width]` → scalar f32.
-#[must_use]
 pub fn cross_entropy(
     decoder: &Decoder,
     batch: &Batch,

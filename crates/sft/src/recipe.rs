@@ -95,7 +95,7 @@ impl SftRecipe {
         let max_tokens = recipe.usize("data.max_tokens").positive().required();
         let batch = recipe.usize("data.batch").positive().required();
         let micro_batch = recipe.usize("data.micro_batch").positive().required();
-        if batch % micro_batch.max(1) != 0 {
+        if !batch.is_multiple_of(micro_batch.max(1)) {
             let problem = format!("{micro_batch} does not divide data.batch = {batch}");
             recipe.mistake(
                 "data.micro_batch",

@@ -150,11 +150,11 @@ fn pass(
     loss.double_value(&[])
 }
 
-/// The adapter, if one is trained, and the trained tensors by name.
-fn trainable(
-    recipe: &SftRecipe,
-    bundle: &Bundle,
-) -> Result<(Option<Adapter>, Vec<(String, Tensor)>), SftError> {
+/// Trained tensors by name.
+type Trained = Vec<(String, Tensor)>;
+
+/// The adapter, if one is trained, and the trained tensors.
+fn trainable(recipe: &SftRecipe, bundle: &Bundle) -> Result<(Option<Adapter>, Trained), SftError> {
     match &recipe.tune {
         Tune::AllButTower => Ok((
             None,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candor_data::formats::coco::{self, Instances};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::SftError;
 
@@ -37,7 +37,7 @@ impl GroundTruth {
     }
 
     fn new(instances: &Instances, path: &Path, grid: usize) -> Result<Self, SftError> {
-        let categories: Vec<_> = instances
+        let listed: Vec<_> = instances
             .categories
             .iter()
             .map(|c| (c.id, c.name.clone()))
@@ -72,7 +72,7 @@ impl GroundTruth {
             let row = rows
                 .get(&annotation.image_id)
                 .ok_or_else(|| unfit("its image is not listed".into()))?;
-            let class = categories
+            let class = listed
                 .iter()
                 .position(|(id, _)| *id == annotation.category_id);
             let class = class.ok_or_else(|| unfit("its category is not listed".into()))?;
@@ -81,7 +81,7 @@ impl GroundTruth {
             let (Some(width), Some(height)) = size else {
                 return Err(unfit("its image has no size".into()));
             };
-            let patch = centre_patch(annotation.bbox, (f64::from(width), f64::from(height)), grid)
+            let centre = centre_patch(annotation.bbox, (f64::from(width), f64::from(height)), grid)
                 .ok_or_else(|| {
                     unfit(format!(
                         "the box {:?} lies outside its image",
@@ -93,10 +93,10 @@ impl GroundTruth {
                 .iter()
                 .filter_map(|a| attributes.binary_search(a).ok())
                 .collect();
-            images[*row].objects.push((patch, class as i64 + 1, held));
+            images[*row].objects.push((centre, class as i64 + 1, held));
         }
         Ok(Self {
-            categories: categories.into_iter().map(|(_, name)| name).collect(),
+            categories: listed.into_iter().map(|(_, name)| name).collect(),
             attributes,
             images,
         })
@@ -108,24 +108,38 @@ fn centre_patch([x, y, w, h]: [f64; 4], (width, height): (f64, f64), grid: usize
     let side = width.max(height);
     let place = |start: f64, extent: f64, image: f64| {
         let centre = (start + extent / 2.0 + ((side - image) / 2.0).floor()) / side;
-        (0.0..1.0)
-            .contains(&centre)
-            .then(|| (centre * grid as f64) as usize)
+        let inside = (0.0..1.0).contains(&centre);
+        inside.then_some((centre * grid as f64) as usize)
     };
     Some(place(y, h, height)? * grid + place(x, w, width)?)
 }
 
 /// The labels of a batch of images.
-///
-/// # Shapes
-/// Classes `[batch · n_patches]` i64, flat indices of the patches with an object `[n_objects]` i64, and their
-/// attributes `[n_objects, n_attributes]` f32.
+#[derive(Debug)]
+pub struct BatchLabels {
+    /// Class of every patch, `[batch · n_patches]` i64.
+    pub classes: Tensor,
+    /// Flat indices of the patches with an object, `[n_objects]` i64.
+    pub places: Tensor,
+    /// Their attributes, `[n_objects, n_attributes]` f32.
+    pub held: Tensor,
+}
+
+impl BatchLabels {
+    /// The labels on another device.
+    #[must_use]
+    pub fn to_device(&self, device: Device) -> Self {
+        Self {
+            classes: self.classes.to_device(device),
+            places: self.places.to_device(device),
+            held: self.held.to_device(device),
+        }
+    }
+}
+
+/// Puts the labels of images into tensors.
 #[must_use]
-pub fn batch_labels(
-    images: &[&PatchLabels],
-    n_patches: usize,
-    n_attributes: usize,
-) -> (Tensor, Tensor, Tensor) {
+pub fn batch_labels(images: &[&PatchLabels], n_patches: usize, n_attributes: usize) -> BatchLabels {
     let mut classes = vec![0_i64; images.len() * n_patches];
     let (mut places, mut held) = (Vec::new(), Vec::new());
     for (row, image) in images.iter().enumerate() {
@@ -134,16 +148,18 @@ pub fn batch_labels(
             classes[place] = *class;
             places.push(place as i64);
             let mut one = vec![0_f32; n_attributes];
-            attributes.iter().for_each(|&a| one[a] = 1.0);
+            for &attribute in attributes {
+                one[attribute] = 1.0;
+            }
             held.extend(one);
         }
     }
     let held = Tensor::from_slice(&held).reshape([places.len() as i64, n_attributes as i64]);
-    (
-        Tensor::from_slice(&classes),
-        Tensor::from_slice(&places),
-        held.to_kind(Kind::Float),
-    )
+    BatchLabels {
+        classes: Tensor::from_slice(&classes),
+        places: Tensor::from_slice(&places),
+        held: held.to_kind(Kind::Float),
+    }
 }
 
 #[cfg(test)]
@@ -181,7 +197,11 @@ mod tests {
                 objects: vec![(0, 2, vec![1, 2])],
             },
         ];
-        let (classes, places, held) = batch_labels(&images.iter().collect::<Vec<_>>(), 2, 3);
+        let BatchLabels {
+            classes,
+            places,
+            held,
+        } = batch_labels(&images.iter().collect::<Vec<_>>(), 2, 3);
         assert_eq!(Vec::<i64>::try_from(classes).unwrap(), [0, 3, 2, 0]);
         assert_eq!(Vec::<i64>::try_from(places).unwrap(), [1, 2]);
         assert_eq!(

@@ -1,5 +1,6 @@
 //! The probe on the tower: two linear maps per patch, and their loss.
 
+use super::labels::BatchLabels;
 use candor_model::{Init, Linear, ModelError, Weights};
 use tch::{Device, Kind, Tensor};
 
@@ -56,11 +57,12 @@ impl Probe {
     /// # Shapes
     /// `features`: `[batch, n_patches, width]`; labels as [`super::labels::batch_labels`] gives them.
     #[must_use]
-    pub fn loss(
-        &self,
-        features: &Tensor,
-        (classes, places, held): (&Tensor, &Tensor, &Tensor),
-    ) -> ProbeLoss {
+    pub fn loss(&self, features: &Tensor, labels: &BatchLabels) -> ProbeLoss {
+        let BatchLabels {
+            classes,
+            places,
+            held,
+        } = labels;
         let flat = features.flatten(0, 1);
         let logits = self.kind.forward(&flat);
         let mut loss =

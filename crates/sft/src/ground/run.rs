@@ -7,7 +7,7 @@ use serde::Serialize;
 use tch::{Device, Tensor};
 
 use super::labels::{GroundTruth, PatchLabels, batch_labels};
-use super::model::Probe;
+use super::model::{Probe, ProbeLoss};
 use super::recipe::GroundRecipe;
 use crate::SftError;
 use crate::corpus;
@@ -42,86 +42,36 @@ struct HeldOut {
 /// # Errors
 /// Damaged data, a run folder that cannot be used, or a number that is not finite.
 pub fn run(recipe: &GroundRecipe, launch: &Launch, device: Device) -> Result<Outcome, SftError> {
-    let bundle = create(recipe, device)?;
-    let vision = &recipe.model.vision_config;
-    let grid = (vision.image_size / vision.patch_size) as usize;
-    let truth = GroundTruth::read(&recipe.instances, grid)?;
-    let n_train = truth.images.len().saturating_sub(recipe.n_held_out);
-    if n_train < recipe.batch_images {
-        return Err(SftError::Unfit {
-            path: recipe.instances.clone(),
-            problem: format!(
-                "{} images, {} of them held out",
-                truth.images.len(),
-                recipe.n_held_out
-            ),
-            remedy: "lower data.n_held_out or data.batch_images, or give more images",
-        });
-    }
-    let (train, held_out) = truth.images.split_at(n_train);
-    let n_classes = truth.categories.len() as i64 + 1;
-    let n_attributes = truth.attributes.len();
-    let probe = Probe::fresh(
-        recipe.session.seed,
-        vision.hidden_size,
-        n_classes,
-        n_attributes as i64,
-        device,
-    )?;
-    let mut parameters = bundle
-        .model
-        .set_trainable(|name| name.starts_with("vision_tower."));
-    for (name, tensor) in &probe.parameters {
-        parameters.push((name.clone(), tensor.set_requires_grad(true)));
-    }
+    let stage = Grounding::new(recipe, device)?;
+    let (train, held_out) = stage.truth.images.split_at(stage.n_train);
     let resolved = recipe.resolved.to_text();
     let inputs = Inputs {
-        data: corpus::fingerprint([format!("{truth:?}").into_bytes()]),
+        data: corpus::fingerprint([format!("{:?}", stage.truth).into_bytes()]),
         base: "fresh".to_owned(),
     };
     let mut session = Session::open(
         &recipe.session,
         &resolved,
         launch,
-        parameters,
+        stage.parameters(),
         recipe.n_steps,
         inputs,
     )?;
     session.doing("learning to see");
 
-    let pass = |images: &[&PatchLabels]| -> Result<super::model::ProbeLoss, SftError> {
-        let paths: Result<Vec<_>, _> = images
-            .iter()
-            .map(|i| features::path_in(&recipe.images, &i.image))
-            .collect();
-        let seen = bundle
-            .model
-            .image_features(&features::pixels(&bundle, &paths?)?);
-        let (classes, places, held) = batch_labels(images, grid * grid, n_attributes);
-        let [classes, places, held] = [classes, places, held].map(|t: Tensor| t.to_device(device));
-        Ok(probe.loss(&seen, (&classes, &places, &held)))
-    };
-    let order = BatchConfig {
-        seed: recipe.session.seed,
-        batch_size: recipe.batch_images,
-        window_batches: 1,
-    };
     let per_epoch = (train.len() / recipe.batch_images) as u64;
     let mut epoch = (u64::MAX, Vec::new());
     for done in session.steps_left() {
         if epoch.0 != done / per_epoch {
-            let shuffled = corpus::shuffled(train.len(), recipe.session.seed, done / per_epoch);
-            let batches = epoch_batches(&vec![1; train.len()], &order, done / per_epoch);
-            let images = batches
-                .iter()
-                .map(|b| b.iter().map(|&i| shuffled[i]).collect())
-                .collect();
-            epoch = (done / per_epoch, images);
+            epoch = (
+                done / per_epoch,
+                epoch_images(train.len(), recipe, done / per_epoch),
+            );
         }
-        let chosen: &Vec<usize> = &epoch.1[(done % per_epoch) as usize];
+        let chosen = &epoch.1[(done % per_epoch) as usize];
         let batch: Vec<&PatchLabels> = chosen.iter().map(|&i| &train[i]).collect();
         session.begin_step();
-        let result = pass(&batch)?;
+        let result = stage.pass(&batch)?;
         result.loss.backward();
         let loss = result.loss.double_value(&[]);
         let update = session.update(loss, || batch.iter().map(|i| i.image.clone()).collect())?;
@@ -133,26 +83,123 @@ pub fn run(recipe: &GroundRecipe, launch: &Launch, device: Device) -> Result<Out
             learning_rate: update.learning_rate,
         };
         let shown = [("loss", loss), ("kinds", metrics.kind_accuracy)];
-        if !session.end_step(&metrics, &shown, batch.len() * grid * grid)? {
+        if !session.end_step(&metrics, &shown, batch.len() * stage.grid * stage.grid)? {
             return Ok(Outcome::Stopped);
         }
     }
-    let mut right = (0, 0);
-    for chunk in held_out.chunks(recipe.batch_images) {
-        let (r, n) = tch::no_grad(|| pass(&chunk.iter().collect::<Vec<_>>()))?.kinds_right;
-        right = (right.0 + r, right.1 + n);
-    }
+    let right = stage.kinds_right(held_out)?;
     session.write_result(&HeldOut {
         kind_accuracy: share(right),
         n_objects: right.1,
     })?;
-    bundle.save(&session.path().join("model"))?;
+    stage.bundle.save(&session.path().join("model"))?;
     session.finish(&format!(
         "held-out objects named right: {:.3} of {}",
         share(right),
         right.1
     ));
     Ok(Outcome::Finished)
+}
+
+/// The images of each batch of an epoch.
+fn epoch_images(n: usize, recipe: &GroundRecipe, epoch: u64) -> Vec<Vec<usize>> {
+    let seed = recipe.session.seed;
+    let order = BatchConfig {
+        seed,
+        batch_size: recipe.batch_images,
+        window_batches: 1,
+    };
+    let shuffled = corpus::shuffled(n, seed, epoch);
+    let batches = epoch_batches(&vec![1; n], &order, epoch).into_iter();
+    batches
+        .map(|batch| batch.into_iter().map(|i| shuffled[i]).collect())
+        .collect()
+}
+
+/// What stays the same from update to update.
+struct Grounding<'a> {
+    recipe: &'a GroundRecipe,
+    bundle: Bundle,
+    probe: Probe,
+    truth: GroundTruth,
+    n_train: usize,
+    /// Patches along a side.
+    grid: usize,
+    device: Device,
+}
+
+impl<'a> Grounding<'a> {
+    fn new(recipe: &'a GroundRecipe, device: Device) -> Result<Self, SftError> {
+        let bundle = create(recipe, device)?;
+        let vision = &recipe.model.vision_config;
+        let grid = (vision.image_size / vision.patch_size) as usize;
+        let truth = GroundTruth::read(&recipe.instances, grid)?;
+        let n_train = truth.images.len().saturating_sub(recipe.n_held_out);
+        if n_train < recipe.batch_images {
+            let n = truth.images.len();
+            return Err(SftError::Unfit {
+                path: recipe.instances.clone(),
+                problem: format!("{n} images, {} of them held out", recipe.n_held_out),
+                remedy: "lower data.n_held_out or data.batch_images, or give more images",
+            });
+        }
+        let n_classes = truth.categories.len() as i64 + 1;
+        let n_attributes = truth.attributes.len() as i64;
+        let probe = Probe::fresh(
+            recipe.session.seed,
+            vision.hidden_size,
+            n_classes,
+            n_attributes,
+            device,
+        )?;
+        Ok(Self {
+            recipe,
+            bundle,
+            probe,
+            truth,
+            n_train,
+            grid,
+            device,
+        })
+    }
+
+    /// The trained tensors: the tower's and the probe's.
+    fn parameters(&self) -> Vec<(String, Tensor)> {
+        let mut parameters = self
+            .bundle
+            .model
+            .set_trainable(|name| name.starts_with("vision_tower."));
+        for (name, tensor) in &self.probe.parameters {
+            parameters.push((name.clone(), tensor.set_requires_grad(true)));
+        }
+        parameters
+    }
+
+    /// Tower, probe and loss of a batch of images.
+    fn pass(&self, images: &[&PatchLabels]) -> Result<ProbeLoss, SftError> {
+        let folder = &self.recipe.images;
+        let paths: Result<Vec<_>, _> = images
+            .iter()
+            .map(|image| features::path_in(folder, &image.image))
+            .collect();
+        let seen = self
+            .bundle
+            .model
+            .image_features(&features::pixels(&self.bundle, &paths?)?);
+        let labels = batch_labels(images, self.grid * self.grid, self.truth.attributes.len());
+        Ok(self.probe.loss(&seen, &labels.to_device(self.device)))
+    }
+
+    /// Objects of these images whose class is the most likely one, and how many there are.
+    fn kinds_right(&self, images: &[PatchLabels]) -> Result<(i64, i64), SftError> {
+        let mut right = (0, 0);
+        for chunk in images.chunks(self.recipe.batch_images) {
+            let chunk: Vec<&PatchLabels> = chunk.iter().collect();
+            let (r, n) = tch::no_grad(|| self.pass(&chunk))?.kinds_right;
+            right = (right.0 + r, right.1 + n);
+        }
+        Ok(right)
+    }
 }
 
 /// The fresh model with a tokenizer trained on the recipe's texts.

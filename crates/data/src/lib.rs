@@ -5,6 +5,7 @@
 //! what its reader would refuse, so a file that candor wrote always reads.
 
 pub mod atomic;
+mod bounded;
 pub mod conversation;
 pub mod error;
 pub mod facts;

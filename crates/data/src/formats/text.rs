@@ -1,11 +1,10 @@
 //! From bytes on disk to text, and from text to one typed value, with errors that say where.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
+use crate::bounded::{self, Bound};
 use crate::error::{DataError, Place, Spot};
 
 /// Larger files are refused before they are read. The largest public file (LLaVA's 665k mixture) has 1 GB.
@@ -36,31 +35,13 @@ impl Format {
 /// [`DataError::Io`], [`DataError::TooLarge`], [`DataError::Syntax`] if it is not UTF-8,
 /// [`DataError::Empty`] if it holds nothing but blanks.
 pub fn read(path: &Path, format: &Format) -> Result<String, DataError> {
-    let io = |source| DataError::Io {
+    let bound = Bound {
+        max_bytes: MAX_FILE_BYTES,
         action: "read",
-        path: path.to_path_buf(),
-        remedy: "check the path and that you may read it".into(),
-        source,
+        unreadable: "check the path and that you may read it",
+        too_large: "split the file",
     };
-    let file = File::open(path).map_err(io)?;
-    let bytes = file.metadata().map_err(io)?.len();
-    let too_large = |bytes| DataError::TooLarge {
-        path: path.to_path_buf(),
-        bytes,
-        limit: MAX_FILE_BYTES,
-        remedy: "split the file".into(),
-    };
-    if bytes > MAX_FILE_BYTES {
-        return Err(too_large(bytes));
-    }
-    let mut content = Vec::with_capacity(bytes as usize);
-    // Sizes can lie (pipes, growing files), so the read is bounded as well.
-    file.take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut content)
-        .map_err(io)?;
-    if content.len() as u64 > MAX_FILE_BYTES {
-        return Err(too_large(content.len() as u64));
-    }
+    let content = bounded::read(path, &bound)?;
     let mut text = String::from_utf8(content).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let line = error.as_bytes()[..good]

@@ -7,13 +7,13 @@
 //! Not known here: colour profiles are ignored, and a JPEG in printing colours goes through the conversion
 //! of the `image` crate, which was not compared with Pillow's.
 
-use std::fs::File;
-use std::io::{Cursor, Read as _};
+use std::io::Cursor;
 use std::path::Path;
 
 use ::image::{DynamicImage, ImageDecoder as _, ImageReader, Limits, RgbImage};
 
 use super::jpeg::{self, Jpeg};
+use crate::bounded::{self, Bound};
 use crate::error::DataError;
 
 /// Bounds on a picture, checked before it is decoded.
@@ -41,7 +41,13 @@ impl Default for ImageLimits {
 /// [`DataError::Io`] if it cannot be read, [`DataError::TooLarge`] if it has more bytes than the limits
 /// allow, [`DataError::Image`] if it has more pixels, none, or is not a whole JPEG or PNG.
 pub fn decode(path: &Path, limits: &ImageLimits) -> Result<RgbImage, DataError> {
-    let bytes = read_bounded(path, limits.max_bytes)?;
+    let bound = Bound {
+        max_bytes: limits.max_bytes,
+        action: "read the image",
+        unreadable: "check the image folder and the file name in the row that asks for it",
+        too_large: "scale the picture down, or raise the limit on bytes",
+    };
+    let bytes = bounded::read(path, &bound)?;
     let outcome = if bytes.starts_with(&JPEG_START) {
         match jpeg::decode(&bytes, limits.max_pixels) {
             Ok(Jpeg::Picture(picture)) => Ok(picture),
@@ -103,35 +109,6 @@ fn decode_other(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, Fault> {
         return Err(Fault::Pixels(width, height));
     }
     Ok(DynamicImage::from_decoder(decoder).map(to_rgb_like_pillow)?)
-}
-
-fn read_bounded(path: &Path, max_bytes: u64) -> Result<Vec<u8>, DataError> {
-    let io = |source| DataError::Io {
-        action: "read the image",
-        path: path.to_path_buf(),
-        remedy: "check the image folder and the file name in the row that asks for it".into(),
-        source,
-    };
-    let file = File::open(path).map_err(io)?;
-    let bytes = file.metadata().map_err(io)?.len();
-    let too_large = |bytes| DataError::TooLarge {
-        path: path.to_path_buf(),
-        bytes,
-        limit: max_bytes,
-        remedy: "scale the picture down, or raise the limit on bytes".into(),
-    };
-    if bytes > max_bytes {
-        return Err(too_large(bytes));
-    }
-    // Sizes can lie (pipes, growing files), so the read is bounded as well.
-    let mut content = Vec::with_capacity(bytes as usize);
-    file.take(max_bytes.saturating_add(1))
-        .read_to_end(&mut content)
-        .map_err(io)?;
-    if content.len() as u64 > max_bytes {
-        return Err(too_large(content.len() as u64));
-    }
-    Ok(content)
 }
 
 fn to_rgb_like_pillow(image: DynamicImage) -> RgbImage {

@@ -1,6 +1,6 @@
 //! Pictures: from a file to the numbers that a vision tower takes.
 //!
-//! [`decode`] reads a file within limits, [`ImageProcessor`] fits and normalises it as Hugging Face's CLIP
+//! [`decode()`] reads a file within limits, [`ImageProcessor`] fits and normalises it as Hugging Face's CLIP
 //! processor does, [`load_batch`] does the first half of that for many files at once.
 
 mod batch;

@@ -3,9 +3,9 @@
 //! | source | function | kept as |
 //! |---|---|---|
 //! | LLaVA descriptions (GPT-4 written) | [`descriptions`] | they are |
-//! | VQA-v2 | [`vqa_v2`] | several questions about one image, answered in a word or phrase |
-//! | A-OKVQA | [`a_okvqa`] | one multiple-choice question, letter and rationale |
-//! | Flickr30k | [`flickr30k`] | one short caption an image |
+//! | VQA-v2 | [`vqa_v2()`] | several questions about one image, answered in a word or phrase |
+//! | A-OKVQA | [`a_okvqa()`] | one multiple-choice question, letter and rationale |
+//! | Flickr30k | [`flickr30k()`] | one short caption an image |
 //!
 //! # Reference
 //! arXiv 2309.14525, section 3 ("high-quality instruction tuning"). Instructions are worded anew, but for

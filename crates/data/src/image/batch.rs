@@ -19,7 +19,7 @@ use crate::error::DataError;
 /// Returns `[paths.len(), 3, size, size]` bytes.
 ///
 /// # Errors
-/// As [`decode`].
+/// As [`decode()`].
 pub fn load_batch<P: AsRef<Path> + Sync>(
     paths: &[P],
     processor: &ImageProcessor,

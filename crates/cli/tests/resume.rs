@@ -84,11 +84,15 @@ fn ground_sets(out: &str) -> Vec<String> {
 }
 
 fn sft_sets(out: &str) -> Vec<String> {
+    sft_sets_of("30", out)
+}
+
+fn sft_sets_of(steps: &str, out: &str) -> Vec<String> {
     sets(&[
         ("data.root", "world"),
         ("model.base", "ground/model"),
         ("run.out", out),
-        ("run.steps", "30"),
+        ("run.steps", steps),
         ("run.checkpoint_every", "3"),
         ("data.batch", "16"),
         ("data.micro_batch", "8"),
@@ -232,7 +236,8 @@ fn the_number_of_loader_threads_changes_nothing() {
 fn an_interrupt_checkpoints_and_prints_the_command_to_resume() {
     let folder = prepared();
     let mut arguments = vec!["sft".to_owned(), recipe("1-sft.toml")];
-    arguments.extend(sft_sets("sft-stopped"));
+    // Long enough that the signal comes in the middle, however busy the machine is.
+    arguments.extend(sft_sets_of("150", "sft-stopped"));
     let mut child = candor(folder).args(&arguments).spawn().unwrap();
     let metrics = folder.join("sft-stopped/metrics.jsonl");
     while fs::metadata(&metrics).map_or(0, |m| m.len()) == 0 {
@@ -251,7 +256,7 @@ fn an_interrupt_checkpoints_and_prints_the_command_to_resume() {
     run(candor(folder).args(&arguments).arg("--resume"));
     run(candor(folder)
         .args(["sft", &recipe("1-sft.toml")])
-        .args(sft_sets("sft-undisturbed")));
+        .args(sft_sets_of("150", "sft-undisturbed")));
     assert_same(folder, "sft-stopped", "sft-undisturbed", &RESULTS);
 }
 

@@ -125,20 +125,15 @@ impl SftRecipe {
 }
 
 fn read_length(recipe: &mut Reader) -> Length {
+    let given = [recipe.has("run.steps"), recipe.has("run.epochs")];
     let steps = recipe.u64("run.steps").positive().optional();
     let epochs = recipe.u64("run.epochs").positive().optional();
-    match (steps, epochs) {
-        (Some(steps), None) => Length::Steps(steps),
-        (None, Some(epochs)) => Length::Epochs(epochs),
-        _ => {
-            recipe.mistake(
-                "run",
-                "neither or both of `steps` and `epochs` are given",
-                "give one of them",
-            );
-            Length::Steps(1)
-        }
+    if given[0] == given[1] {
+        let found = if given[0] { "both" } else { "neither" };
+        let problem = format!("{found} of `steps` and `epochs` given");
+        recipe.mistake("run", problem, "give one of them");
     }
+    epochs.map_or(Length::Steps(steps.unwrap_or(1)), Length::Epochs)
 }
 
 fn read_tune(recipe: &mut Reader) -> Tune {

@@ -414,6 +414,33 @@ fn data_that_does_not_fit_is_refused_with_its_name() {
 }
 
 #[test]
+fn a_run_is_as_long_as_its_recipe_says() {
+    let folder = prepared();
+    let path = folder.path();
+    // Eight conversations in batches of four: two updates an epoch.
+    let epochs = SFT
+        .replace("steps = 6", "epochs = 3")
+        .replace("batch = 8", "batch = 4");
+    let sets = [&*out(path, "epochs")];
+    let recipe =
+        SftRecipe::read(reader(&epochs, path, &["data.root", "model.base"], &sets)).unwrap();
+    run::run(&recipe, &launch(), Device::Cpu).unwrap();
+    assert_eq!(losses(&path.join("epochs")).len(), 6);
+    for (text, word) in [
+        (SFT.replace("steps = 6", ""), "neither"),
+        (SFT.replace("steps = 6", "steps = 6\nepochs = 1"), "both"),
+    ] {
+        let message = SftRecipe::read(Reader::parse("test.toml", &text, &[]))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains(word) && message.contains("1 mistake"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
 fn a_recipe_reports_all_its_mistakes_at_once() {
     let text = SFT
         .replace("\nbatch = 8", "\nbatch = 9")

@@ -12,9 +12,9 @@ use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 
 use candor_data::image::{ImageLimits, load_batch};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
-use crate::{Bundle, ModelError, normalise};
+use crate::{Bundle, ModelError};
 
 /// Features of a set of images, by file name.
 #[derive(Debug)]
@@ -112,11 +112,7 @@ pub fn path_in(folder: &Path, name: &str) -> Result<PathBuf, ModelError> {
 pub fn pixels(bundle: &Bundle, paths: &[PathBuf]) -> Result<Tensor, ModelError> {
     let bytes = load_batch(paths, &bundle.processor, &ImageLimits::default())?;
     let side = i64::from(bundle.processor.size);
-    let bytes = Tensor::from_data_size(&bytes, &[paths.len() as i64, 3, side, side], Kind::Uint8)
-        .to_device(bundle.model.device());
-    Ok(normalise(
-        &bytes,
-        bundle.processor.mean,
-        bundle.processor.std,
-    ))
+    Ok(Tensor::from_slice(&bundle.processor.normalise(&bytes))
+        .reshape([paths.len() as i64, 3, side, side])
+        .to_device(bundle.model.device()))
 }

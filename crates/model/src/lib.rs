@@ -38,5 +38,5 @@ pub use llava::{Activations, Llava};
 pub use lora::{Adapter, BlockAdapter, LoraConfig, LowRank, TARGETS};
 pub use template::Template;
 pub use tokenizer::{BOS, EOS, Encoded, IMAGE, PAD, Tokenizer};
-pub use vision::{VisionTower, normalise};
+pub use vision::VisionTower;
 pub use weights::{Init, Weights};

@@ -2,7 +2,7 @@
 //!
 //! Blocks after that layer are kept, so that a folder survives reading and writing, but never computed.
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use crate::linear::Linear;
 use crate::weights::{Init, Weights};
@@ -222,19 +222,4 @@ impl Block {
         );
         out.forward(&mixed.transpose(1, 2).flatten(2, 3))
     }
-}
-
-/// Turns bytes into the range that [`VisionTower::forward`] expects.
-///
-/// # Shapes
-/// `bytes`: `[n, 3, side, side]` u8 → the same, f32, `(x / 255 − mean) / std` by channel.
-pub fn normalise(bytes: &Tensor, mean: [f64; 3], std: [f64; 3]) -> Tensor {
-    let device = bytes.device();
-    let channel = |values: [f64; 3]| {
-        Tensor::from_slice(&values)
-            .to_kind(Kind::Float)
-            .reshape([1, 3, 1, 1])
-            .to_device(device)
-    };
-    (bytes.to_kind(Kind::Float) / 255.0 - channel(mean)) / channel(std)
 }

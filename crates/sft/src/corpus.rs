@@ -6,15 +6,14 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use candor_data::Conversation;
 use candor_data::formats::{ImageNames, a_okvqa, flickr30k, llava, vqa_v2};
 use candor_data::mixture::{Mixture, Pick, Share, Source};
 use candor_data::sources::{self, PromptOn, Reasoning, VqaOptions};
-use candor_data::{Conversation, random};
 use candor_model::Template;
 use candor_model::sample::{Sample, SampleRules};
 use candor_train::Reader;
 use candor_train::data_order::{BatchConfig, epoch_batches};
-use rand::seq::SliceRandom as _;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use sha2::{Digest as _, Sha256};
 
@@ -197,14 +196,6 @@ pub fn fingerprint(parts: impl IntoIterator<Item = Vec<u8>>) -> String {
         let _ = write!(text, "{byte:02x}");
     }
     text
-}
-
-/// `0..n` in the order of an epoch.
-#[must_use]
-pub fn shuffled(n: usize, seed: u64, epoch: u64) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..n).collect();
-    order.shuffle(&mut random::stream(seed, "ground.order", &[epoch]));
-    order
 }
 
 /// Tokenised conversations of all sources and the mixture that orders them.

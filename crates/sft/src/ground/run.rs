@@ -1,8 +1,10 @@
 //! The grounding loop: images → tower → probe → loss.
 
 use candor_data::image::ImageProcessor;
+use candor_data::random;
 use candor_model::{Bundle, Llava, Tokenizer, features};
 use candor_train::data_order::{BatchConfig, epoch_batches};
+use rand::seq::SliceRandom as _;
 use serde::Serialize;
 use tch::{Device, Tensor};
 
@@ -109,11 +111,18 @@ fn epoch_images(n: usize, recipe: &GroundRecipe, epoch: u64) -> Vec<Vec<usize>> 
         batch_size: recipe.batch_images,
         window_batches: 1,
     };
-    let shuffled = corpus::shuffled(n, seed, epoch);
+    let shuffled = shuffled(n, seed, epoch);
     let batches = epoch_batches(&vec![1; n], &order, epoch).into_iter();
     batches
         .map(|batch| batch.into_iter().map(|i| shuffled[i]).collect())
         .collect()
+}
+
+/// `0..n` in the order of an epoch.
+fn shuffled(n: usize, seed: u64, epoch: u64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..n).collect();
+    order.shuffle(&mut random::stream(seed, "ground.order", &[epoch]));
+    order
 }
 
 /// What stays the same from update to update.

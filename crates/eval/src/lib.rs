@@ -3,14 +3,16 @@
 //!
 //! The scorers ([`pope`], [`mmhal`], [`chair`], [`llava_bench`]) are pure functions of what was asked and
 //! answered; they know neither models nor files. [`answer`] makes a model answer, [`evaluate`] does
-//! everything a recipe says and writes answers, verdicts and results as files, [`table`] shows them.
+//! everything a recipe says and writes answers, verdicts and results as files, [`table`] shows them, and
+//! [`curve`] follows a policy over the steps of its training.
 //!
 //! In the micro-world the exact judge takes the place of GPT-4: no service is asked, and the same answers
 //! always get the same scores.
 
 pub mod answer;
-pub mod bootstrap;
 pub mod chair;
+pub mod correlation;
+pub mod curve;
 mod error;
 pub mod llava_bench;
 pub mod mmhal;
@@ -23,6 +25,7 @@ mod tasks;
 mod truth;
 pub mod verdicts;
 
+pub use candor_data::bootstrap;
 pub use error::EvalError;
 pub use recipe::{Benchmark, EvalRecipe};
 pub use results::Results;

@@ -1,4 +1,4 @@
-//! How certain a benchmark's number is: the percentile bootstrap over images.
+//! How certain a figure over test items is: the percentile bootstrap over images.
 //!
 //! What is resampled is the image with all its questions, not the single question. Questions about one
 //! picture stand or fall together, and POPE asks the same ones again in every split, so resampling
@@ -9,8 +9,9 @@
 
 use std::collections::BTreeMap;
 
-use candor_data::random;
 use rand::RngExt as _;
+
+use crate::random;
 
 /// Resamples behind every interval.
 pub const N_RESAMPLES: usize = 2000;
@@ -68,7 +69,8 @@ fn quantile(sorted: &[f64], part: f64) -> f64 {
 }
 
 /// A ratio of counts or sums, or `None` over nothing.
-pub(crate) fn ratio(part: f64, whole: f64) -> Option<f64> {
+#[must_use]
+pub fn ratio(part: f64, whole: f64) -> Option<f64> {
     (whole > 0.0).then(|| part / whole)
 }
 

@@ -3,7 +3,6 @@
 //! The order is a function of the recipe alone: step `s` always trains on the same conversations, whatever
 //! came before it in this process, so resuming needs nothing but the step.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use candor_data::Conversation;
@@ -12,10 +11,9 @@ use candor_data::mixture::{Mixture, Pick, Share, Source};
 use candor_data::sources::{self, PromptOn, Reasoning, VqaOptions};
 use candor_model::Template;
 use candor_model::sample::{Sample, SampleRules};
-use candor_train::Reader;
 use candor_train::data_order::{BatchConfig, epoch_batches};
+use candor_train::{Reader, fingerprint};
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
-use sha2::{Digest as _, Sha256};
 
 use crate::SftError;
 use crate::recipe::SftRecipe;
@@ -45,8 +43,15 @@ pub enum Files {
         /// How questions become conversations.
         options: VqaOptions,
     },
-    /// A-OKVQA, and how image numbers become file names.
-    AOkvqa(PathBuf, ImageNames),
+    /// A-OKVQA.
+    AOkvqa {
+        /// The questions.
+        path: PathBuf,
+        /// How image numbers become file names.
+        images: ImageNames,
+        /// Whether the reason stands before the answer (chain of thought, for the policy's start) or after it.
+        reasoning: Reasoning,
+    },
     /// Flickr30k token file.
     Flickr30k(PathBuf),
 }
@@ -117,7 +122,16 @@ impl SourceRecipe {
                         .required(),
                 },
             },
-            2 => Files::AOkvqa(path("path"), image_names(recipe, element)),
+            2 => Files::AOkvqa {
+                path: path("path"),
+                images: image_names(recipe, element),
+                reasoning: recipe
+                    .one_of(
+                        &format!("{element}.reasoning"),
+                        &[("after", Reasoning::After), ("before", Reasoning::Before)],
+                    )
+                    .required(),
+            },
             _ => Files::Flickr30k(path("path")),
         };
         Self { name, share, files }
@@ -138,9 +152,11 @@ impl SourceRecipe {
                 );
                 sources::vqa_v2(&asked, &answered, options)?
             }
-            Files::AOkvqa(path, images) => {
-                sources::a_okvqa(&a_okvqa::read(path)?, images, Reasoning::After, seed)?
-            }
+            Files::AOkvqa {
+                path,
+                images,
+                reasoning,
+            } => sources::a_okvqa(&a_okvqa::read(path)?, images, *reasoning, seed)?,
             Files::Flickr30k(path) => sources::flickr30k(&flickr30k::read(path)?, seed),
         })
     }
@@ -180,22 +196,6 @@ pub fn texts(sources: &[SourceRecipe], template: &Template) -> Result<Vec<String
         texts.extend(rows.iter().map(|row| template.render(row).text));
     }
     Ok(texts)
-}
-
-/// A hash of byte strings, their borders included.
-#[must_use]
-pub fn fingerprint(parts: impl IntoIterator<Item = Vec<u8>>) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(&part);
-    }
-    let mut text = String::new();
-    for byte in hash.finalize() {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 /// Tokenised conversations of all sources and the mixture that orders them.
@@ -272,7 +272,7 @@ impl Corpus {
             ]
         });
         let mixture = self.mixture.start().mixture.into_bytes();
-        fingerprint(std::iter::once(mixture).chain(rows))
+        fingerprint::of_bytes(std::iter::once(mixture).chain(rows))
     }
 
     /// Images of all conversations; names may repeat.

@@ -12,4 +12,4 @@ mod run;
 
 pub use labels::{GroundTruth, PatchLabels};
 pub use recipe::GroundRecipe;
-pub use run::run;
+pub use run::{GroundMetrics, run};

@@ -10,11 +10,10 @@ pub mod ground;
 mod loss;
 mod recipe;
 pub mod run;
-mod session;
 
 pub use corpus::{Files, SourceRecipe};
 pub use error::SftError;
-pub use ground::GroundRecipe;
+pub use ground::{GroundMetrics, GroundRecipe};
 pub use loss::cross_entropy;
-pub use recipe::{Length, SftRecipe, Tune};
-pub use session::{Inputs, Launch, Outcome, SessionRecipe};
+pub use recipe::{Length, LoraStart, SftRecipe, Tune};
+pub use run::SftMetrics;

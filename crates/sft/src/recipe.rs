@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use candor_model::{Activations, LoraConfig};
-use candor_train::{Reader, Resolved};
+use candor_train::recipe::Field;
+use candor_train::{Reader, Resolved, SessionRecipe};
 
 use crate::SftError;
 use crate::corpus::SourceRecipe;
-use crate::session::SessionRecipe;
 
 /// What is trained.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,7 +17,16 @@ pub enum Tune {
     /// The projector alone (the paper's stage 0).
     Projector,
     /// A LoRA adapter on the decoder (the paper's policy initialisation).
-    Lora(LoraConfig),
+    Lora(LoraStart),
+}
+
+/// What an adapter's training starts from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LoraStart {
+    /// An adapter that changes nothing yet.
+    Fresh(LoraConfig),
+    /// The adapter in this folder.
+    Adapter(PathBuf),
 }
 
 /// How long a run is.
@@ -141,11 +150,31 @@ fn read_tune(recipe: &mut Reader) -> Tune {
     match recipe.one_of("model.tune", &choices).required() {
         0 => Tune::AllButTower,
         1 => Tune::Projector,
-        _ => {
-            let r = recipe.i64("model.lora.r").within(1..=4096).required();
-            let alpha = recipe.f64("model.lora.alpha").positive().required();
-            let targets = recipe.strings("model.lora.targets").required();
-            Tune::Lora(LoraConfig::new(r, alpha, &targets))
-        }
+        _ => Tune::Lora(read_lora(recipe)),
     }
+}
+
+/// A fresh adapter has its sizes in the recipe; an existing one brings its own.
+fn read_lora(recipe: &mut Reader) -> LoraStart {
+    let exists = recipe.has("model.adapter");
+    let adapter = recipe.path("model.adapter").optional();
+    let r = size_of_fresh(recipe.i64("model.lora.r").within(1..=4096), exists);
+    let alpha = size_of_fresh(recipe.f64("model.lora.alpha").positive(), exists);
+    let targets = size_of_fresh(recipe.strings("model.lora.targets"), exists);
+    match (r, alpha, targets) {
+        (Some(r), Some(alpha), Some(targets)) => {
+            LoraStart::Fresh(LoraConfig::new(r, alpha, &targets))
+        }
+        _ => LoraStart::Adapter(adapter.unwrap_or_default()),
+    }
+}
+
+/// A key that must be there without an adapter to start from, and must not with one.
+fn size_of_fresh<T>(field: Field<'_, T>, adapter_exists: bool) -> Option<T> {
+    if !adapter_exists {
+        return Some(field.required());
+    }
+    let problem = "`model.adapter` is given, which has its own";
+    let refused = field.check(|_| Err((problem.to_owned(), "remove one of them".to_owned())));
+    refused.optional()
 }

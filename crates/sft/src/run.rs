@@ -2,14 +2,14 @@
 
 use candor_model::sample::{Batch, Sample};
 use candor_model::{Adapter, Bundle, ImageFeatures, Template};
+use candor_train::{Inputs, Launch, Outcome, Parts, Session, fingerprint};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
 use crate::SftError;
-use crate::corpus::{Corpus, fingerprint};
+use crate::corpus::Corpus;
 use crate::loss::cross_entropy;
-use crate::recipe::{Length, SftRecipe, Tune};
-use crate::session::{Inputs, Launch, Outcome, Session};
+use crate::recipe::{Length, LoraStart, SftRecipe, Tune};
 
 /// One line of the run's `metrics.jsonl`.
 #[derive(Debug, Serialize)]
@@ -39,25 +39,19 @@ pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcom
         bundle.template = Template::Plain;
     }
     check_room(recipe, &bundle)?;
-    let (adapter, parameters) = trainable(recipe, &bundle)?;
+    let (adapter, trained) = trainable(recipe, &bundle)?;
     let corpus = Corpus::read(recipe, bundle.rules(recipe.max_tokens))?;
     let n_steps = match recipe.length {
         Length::Steps(steps) => steps,
         Length::Epochs(epochs) => epochs * corpus.steps_per_epoch(),
     };
     let resolved = recipe.resolved.to_text();
-    let inputs = Inputs {
-        data: corpus.fingerprint(),
-        base: weights_fingerprint(&bundle),
+    let inputs = inputs(recipe, &bundle, adapter.as_ref(), &corpus);
+    let parts = Parts {
+        trained,
+        kept: Vec::new(),
     };
-    let mut session = Session::open(
-        &recipe.session,
-        &resolved,
-        launch,
-        parameters,
-        n_steps,
-        inputs,
-    )?;
+    let mut session = Session::open(&recipe.session, &resolved, launch, parts, n_steps, inputs)?;
     session.doing("encoding images");
     let features = ImageFeatures::encode(&bundle, &recipe.images, corpus.images(), |_| ())?;
     session.doing("training");
@@ -65,6 +59,7 @@ pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcom
     let mut batches = corpus.batches();
     for done in session.steps_left() {
         session.begin_step();
+        session.phase("pass");
         let passes = batches.of_step(done);
         let samples = || passes.iter().flatten();
         let n_targets: usize = samples().map(|s| s.n_targets()).sum();
@@ -81,9 +76,10 @@ pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcom
                 n_targets.max(1),
             );
         }
-        let update = session.update(loss, || samples().map(|s| s.id.clone()).collect())?;
+        session.phase("update");
+        let update = session.apply(loss, || samples().map(|s| s.id.clone()).collect())?;
         let metrics = SftMetrics {
-            step: update.step,
+            step: done + 1,
             loss,
             grad_norm: update.grad_norm,
             learning_rate: update.learning_rate,
@@ -120,14 +116,25 @@ fn check_room(recipe: &SftRecipe, bundle: &Bundle) -> Result<(), SftError> {
     })
 }
 
-/// A fingerprint of all weights, taken before the first update.
-fn weights_fingerprint(bundle: &Bundle) -> String {
-    fingerprint(bundle.model.parameters().iter().flat_map(|(name, tensor)| {
-        let host = tensor.detach().to_device(Device::Cpu).contiguous();
-        let mut bytes = vec![0; host.numel() * host.kind().elt_size_in_bytes()];
-        host.copy_data_u8(&mut bytes, host.numel());
-        [name.clone().into_bytes(), bytes]
-    }))
+/// Fingerprints of what is read, taken before the first update.
+fn inputs(
+    recipe: &SftRecipe,
+    bundle: &Bundle,
+    adapter: Option<&Adapter>,
+    corpus: &Corpus,
+) -> Inputs {
+    let mut inputs = vec![
+        ("training data", corpus.fingerprint()),
+        (
+            "base model",
+            fingerprint::of_tensors(bundle.model.parameters().iter()),
+        ),
+    ];
+    if let (Some(adapter), Tune::Lora(LoraStart::Adapter(_))) = (adapter, &recipe.tune) {
+        let print = fingerprint::of_tensors(adapter.parameters().iter());
+        inputs.push(("adapter", print));
+    }
+    Inputs::new(inputs)
 }
 
 /// Forward and backward of one micro-batch; returns its share of the update's loss.
@@ -168,12 +175,9 @@ fn trainable(recipe: &SftRecipe, bundle: &Bundle) -> Result<(Option<Adapter>, Tr
                 .model
                 .set_trainable(|name| name.starts_with("multi_modal_projector.")),
         )),
-        Tune::Lora(config) => {
+        Tune::Lora(start) => {
             bundle.model.set_trainable(|_| false);
-            let mut config = config.clone();
-            config.base_model_name_or_path = Some(recipe.base.display().to_string());
-            let text = &bundle.model.config().text_config;
-            let adapter = Adapter::fresh(config, text, recipe.session.seed, bundle.model.device())?;
+            let adapter = first_adapter(recipe, start, bundle)?;
             adapter.set_trainable(true);
             let named = adapter
                 .parameters()
@@ -183,4 +187,21 @@ fn trainable(recipe: &SftRecipe, bundle: &Bundle) -> Result<(Option<Adapter>, Tr
             Ok((Some(adapter), named))
         }
     }
+}
+
+/// The adapter before the first update.
+fn first_adapter(
+    recipe: &SftRecipe,
+    start: &LoraStart,
+    bundle: &Bundle,
+) -> Result<Adapter, SftError> {
+    let (text, device) = (&bundle.model.config().text_config, bundle.model.device());
+    Ok(match start {
+        LoraStart::Fresh(config) => {
+            let mut config = config.clone();
+            config.base_model_name_or_path = Some(recipe.base.display().to_string());
+            Adapter::fresh(config, text, recipe.session.seed, device)?
+        }
+        LoraStart::Adapter(folder) => Adapter::open(folder, text, device)?,
+    })
 }

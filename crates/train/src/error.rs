@@ -97,7 +97,16 @@ pub enum TrainError {
         changes: Vec<String>,
     },
 
-    /// A metrics or timings file does not fit its checkpoint.
+    /// A resumed run would read other files than it began with.
+    #[error("{}: changed since this run began: {}; put the earlier files back to resume, or start a new run in another folder", dir.display(), names.join(", "))]
+    InputsChanged {
+        /// The run folder.
+        dir: PathBuf,
+        /// What is not the same, such as `"training data"`.
+        names: Vec<String>,
+    },
+
+    /// A metrics or timings file does not fit its checkpoint, or what belongs in it is no JSON.
     #[error("{}: {problem}; {remedy}", path.display())]
     LinesFile {
         /// The file.

@@ -3,7 +3,8 @@
 //! A stage (`sft`, `reward`, `rl`) writes its own loop in `run.rs`; this crate gives it the parts:
 //! [`recipe`] reads its TOML and reports every mistake at once, [`run_folder`] owns the files of a run and
 //! resumes it, [`checkpoint`] writes and verifies states, [`optimizer`] and [`schedule`] update weights,
-//! [`data_order`] decides which samples form a batch, [`progress`] and [`stop`] talk to the person.
+//! [`data_order`] decides which samples form a batch, [`progress`] and [`stop`] talk to the person;
+//! [`session`] puts them together into what all stages do alike.
 //!
 //! There is no trainer object and there are no callbacks: state is passed explicitly, so that a loop reads
 //! like the algorithm it implements.
@@ -12,14 +13,17 @@ pub mod checkpoint;
 pub mod data_order;
 mod durable;
 pub mod error;
+pub mod fingerprint;
 pub mod finite;
 pub mod json_lines;
 pub mod manifest;
+pub mod metrics_doc;
 pub mod optimizer;
 pub mod progress;
 pub mod recipe;
 pub mod run_folder;
 pub mod schedule;
+pub mod session;
 pub mod stop;
 pub mod tensorboard;
 
@@ -30,4 +34,5 @@ pub use progress::Progress;
 pub use recipe::{Reader, RecipeError, Resolved};
 pub use run_folder::{RunFolder, RunOptions};
 pub use schedule::{Schedule, Shape, Warmup};
+pub use session::{Applied, Inputs, Launch, Outcome, Parts, Session, SessionRecipe};
 pub use stop::StopSignal;

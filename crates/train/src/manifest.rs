@@ -5,16 +5,14 @@
 //! changes a step, name, size or hash, which is then found to disagree.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::Read as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::durable;
 use crate::error::{Damage, TrainError};
+use crate::fingerprint::hash_file;
 
 /// The manifest's name inside a checkpoint.
 pub const MANIFEST: &str = "manifest.json";
@@ -112,7 +110,7 @@ fn verify_file(path: &Path, expected: &FileEntry) -> Result<(), Damage> {
         let problem = format!("{bytes} bytes, the manifest says {}", expected.bytes);
         return Err(damage(path, problem));
     }
-    let sha256 = hash(path).map_err(|error| damage(path, error.to_string()))?;
+    let sha256 = hash_file(path).map_err(|error| damage(path, error.to_string()))?;
     if sha256 != expected.sha256 {
         let problem = format!("sha256 {sha256}, the manifest says {}", expected.sha256);
         return Err(damage(path, problem));
@@ -133,7 +131,7 @@ fn collect(
         let bytes = fs::metadata(&path)
             .map_err(TrainError::io("inspect", &path))?
             .len();
-        let sha256 = hash(&path).map_err(TrainError::io("read", &path))?;
+        let sha256 = hash_file(&path).map_err(TrainError::io("read", &path))?;
         files.insert(relative_name(root, &path)?, FileEntry { bytes, sha256 });
     }
     Ok(())
@@ -149,25 +147,6 @@ fn relative_name(root: &Path, path: &Path) -> Result<String, TrainError> {
             problem: "the file name is not UTF-8".to_owned(),
             remedy: "rename it",
         })
-}
-
-fn hash(path: &Path) -> std::io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let n = file.read(&mut buffer)?;
-        if n == 0 {
-            break;
-        }
-        hash.update(&buffer[..n]);
-    }
-    let mut hexadecimal = String::with_capacity(64);
-    for byte in hash.finalize() {
-        // Writing to a String cannot fail.
-        let _ = write!(hexadecimal, "{byte:02x}");
-    }
-    Ok(hexadecimal)
 }
 
 fn damage(file: &Path, problem: impl Into<String>) -> Damage {

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use candor_eval::{EvalRecipe, Results, table};
-use candor_sft::{GroundRecipe, Launch, Outcome, SftRecipe};
-use candor_train::{Reader, StopSignal};
+use candor_sft::{GroundRecipe, SftRecipe};
+use candor_train::{Launch, Outcome, Reader, StopSignal};
 use candor_world::{World, WorldConfig};
 use serde::{Deserialize, Serialize};
 

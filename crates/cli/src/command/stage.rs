@@ -1,7 +1,7 @@
 //! `candor ground` and `candor sft`.
 
-use candor_sft::{GroundRecipe, Launch, Outcome, SftRecipe};
-use candor_train::{Resolved, StopSignal};
+use candor_sft::{GroundRecipe, SftRecipe};
+use candor_train::{Launch, Outcome, Resolved, StopSignal};
 use tch::Device;
 
 use crate::arguments::StageArguments;

@@ -6,11 +6,10 @@ use candor_data::mixture::Share;
 use candor_model::{
     Activation, FeatureSelect, LlavaConfig, ProjectorKind, Template, TextConfig, VisionConfig,
 };
-use candor_train::{Reader, Resolved};
+use candor_train::{Reader, Resolved, SessionRecipe};
 
 use crate::SftError;
 use crate::corpus::SourceRecipe;
-use crate::session::SessionRecipe;
 
 /// Everything the grounding stage needs to know.
 #[derive(Debug, Clone)]

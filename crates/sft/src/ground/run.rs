@@ -4,6 +4,7 @@ use candor_data::image::ImageProcessor;
 use candor_data::random;
 use candor_model::{Bundle, Llava, Tokenizer, features};
 use candor_train::data_order::{BatchConfig, epoch_batches};
+use candor_train::{Inputs, Launch, Outcome, Parts, Session, fingerprint};
 use rand::seq::SliceRandom as _;
 use serde::Serialize;
 use tch::{Device, Tensor};
@@ -13,7 +14,6 @@ use super::model::{Probe, ProbeLoss};
 use super::recipe::GroundRecipe;
 use crate::SftError;
 use crate::corpus;
-use crate::session::{Inputs, Launch, Outcome, Session};
 
 /// One line of the grounding run's `metrics.jsonl`.
 #[derive(Debug, Serialize)]
@@ -47,15 +47,17 @@ pub fn run(recipe: &GroundRecipe, launch: &Launch, device: Device) -> Result<Out
     let stage = Grounding::new(recipe, device)?;
     let (train, held_out) = stage.truth.images.split_at(stage.n_train);
     let resolved = recipe.resolved.to_text();
-    let inputs = Inputs {
-        data: corpus::fingerprint([format!("{:?}", stage.truth).into_bytes()]),
-        base: "fresh".to_owned(),
+    let truth = format!("{:?}", stage.truth).into_bytes();
+    let inputs = Inputs::new([("training data", fingerprint::of_bytes([truth]))]);
+    let parts = Parts {
+        trained: stage.parameters(),
+        kept: Vec::new(),
     };
     let mut session = Session::open(
         &recipe.session,
         &resolved,
         launch,
-        stage.parameters(),
+        parts,
         recipe.n_steps,
         inputs,
     )?;
@@ -73,12 +75,14 @@ pub fn run(recipe: &GroundRecipe, launch: &Launch, device: Device) -> Result<Out
         let chosen = &epoch.1[(done % per_epoch) as usize];
         let batch: Vec<&PatchLabels> = chosen.iter().map(|&i| &train[i]).collect();
         session.begin_step();
+        session.phase("pass");
         let result = stage.pass(&batch)?;
         result.loss.backward();
         let loss = result.loss.double_value(&[]);
-        let update = session.update(loss, || batch.iter().map(|i| i.image.clone()).collect())?;
+        session.phase("update");
+        let update = session.apply(loss, || batch.iter().map(|i| i.image.clone()).collect())?;
         let metrics = GroundMetrics {
-            step: update.step,
+            step: done + 1,
             loss,
             kind_accuracy: share(result.kinds_right),
             grad_norm: update.grad_norm,

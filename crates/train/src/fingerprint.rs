@@ -1,0 +1,123 @@
+//! Fingerprints of what a run reads, so that a resume with other files is noticed.
+//!
+//! All are SHA-256 in lower-case hexadecimal. Byte strings and tensors are hashed with their borders: moving a
+//! byte from one to the next changes the fingerprint. A file's is the plain hash that `sha256sum` prints.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+use tch::{Device, Tensor};
+
+use crate::error::TrainError;
+
+/// Of byte strings in this order.
+#[must_use]
+pub fn of_bytes(parts: impl IntoIterator<Item = Vec<u8>>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(&part);
+    }
+    hexadecimal(hash)
+}
+
+/// Of named tensors in this order: names, kinds, shapes and values. One tensor at a time is copied to the host.
+#[must_use]
+pub fn of_tensors<'a>(tensors: impl Iterator<Item = (&'a String, &'a Tensor)>) -> String {
+    of_bytes(tensors.flat_map(|(name, tensor)| {
+        let host = tensor.detach().to_device(Device::Cpu).contiguous();
+        let mut bytes = vec![0; host.numel() * host.kind().elt_size_in_bytes()];
+        host.copy_data_u8(&mut bytes, host.numel());
+        let form = format!("{:?} {:?}", host.kind(), host.size());
+        [name.clone().into_bytes(), form.into_bytes(), bytes]
+    }))
+}
+
+/// Of a file, read piece by piece.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn of_file(path: &Path) -> Result<String, TrainError> {
+    hash_file(path).map_err(TrainError::io("read", path))
+}
+
+/// [`of_file`] with the system's own error.
+pub(crate) fn hash_file(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let n = file.read(&mut buffer)?;
+        if n == 0 {
+            return Ok(hexadecimal(hash));
+        }
+        hash.update(&buffer[..n]);
+    }
+}
+
+fn hexadecimal(hash: Sha256) -> String {
+    let mut text = String::with_capacity(64);
+    for byte in hash.finalize() {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Kind;
+
+    use super::*;
+
+    #[test]
+    fn the_borders_of_byte_strings_count() {
+        let of = |parts: &[&str]| of_bytes(parts.iter().map(|part| part.as_bytes().to_vec()));
+        assert_eq!(of(&["ab", "c"]), of(&["ab", "c"]));
+        assert_ne!(of(&["ab", "c"]), of(&["a", "bc"]));
+        assert_ne!(of(&["ab"]), of(&["ab", ""]));
+    }
+
+    #[test]
+    fn name_kind_shape_and_value_of_a_tensor_count() {
+        let of =
+            |name: &str, tensor: &Tensor| of_tensors(std::iter::once((&name.to_owned(), tensor)));
+        let zeros = Tensor::zeros([2, 3], (Kind::Float, Device::Cpu));
+        let one = of("w", &zeros);
+        assert_eq!(one, of("w", &zeros.copy()));
+        // The same bytes in other clothes.
+        assert_ne!(one, of("v", &zeros));
+        assert_ne!(one, of("w", &zeros.reshape([3, 2])));
+        assert_ne!(
+            one,
+            of("w", &Tensor::zeros([2, 3], (Kind::Int, Device::Cpu)))
+        );
+        assert_ne!(one, of("w", &(&zeros + 1e-30)));
+        // A view hashes as what it shows.
+        let square = Tensor::arange(4, (Kind::Float, Device::Cpu)).reshape([2, 2]);
+        assert_eq!(
+            of("w", &square.tr()),
+            of(
+                "w",
+                &Tensor::from_slice(&[0_f32, 2.0, 1.0, 3.0]).reshape([2, 2])
+            )
+        );
+    }
+
+    #[test]
+    fn a_file_has_the_hash_that_sha256sum_prints() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("abc");
+        std::fs::write(&path, "abc").unwrap();
+        // The test vector of FIPS 180-2.
+        let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(of_file(&path).unwrap(), expected);
+        let message = of_file(&folder.path().join("none"))
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains("none"), "{message}");
+    }
+}

@@ -1,0 +1,339 @@
+//! What every training stage does around its own arithmetic: start or resume, update, record, checkpoint, stop.
+//!
+//! A stage's loop reads:
+//!
+//! ```text
+//! for done in session.steps_left() {
+//!     session.begin_step();
+//!     session.phase("pass");       // forward and backward
+//!     session.phase("update");
+//!     session.apply(..)?;          // once, or after each mini-batch as PPO does
+//!     if !session.end_step(..)? { return Ok(Outcome::Stopped) }
+//! }
+//! ```
+//!
+//! The step is what is counted, recorded and checkpointed, and the schedule follows it: all optimizer updates
+//! of one step have one learning rate. Nothing of the data order is stored: stages address it by the step.
+
+mod inputs;
+mod recipe;
+mod stopwatch;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use tch::Tensor;
+
+pub use self::inputs::Inputs;
+pub use self::recipe::SessionRecipe;
+use self::stopwatch::Stopwatch;
+use crate::checkpoint::{Checkpoint, CheckpointWriter};
+use crate::error::TrainError;
+use crate::finite::check_finite;
+use crate::optimizer::{AdamW, ParamGroup};
+use crate::progress::Progress;
+use crate::run_folder::{RunFolder, RunOptions};
+use crate::schedule::Schedule;
+use crate::stop::StopSignal;
+
+const WEIGHTS: &str = "weights.safetensors";
+const OPTIMIZER: &str = "optimizer.safetensors";
+const KEPT: &str = "kept.safetensors";
+
+/// How a run is started; what the command line decides, not the recipe.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// Continue the run that is in the folder.
+    pub resume: bool,
+    /// The command that continues this run, for messages.
+    pub resume_command: String,
+    /// Asks the loop to stop.
+    pub stop: StopSignal,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// All steps are done and the result is written.
+    Finished,
+    /// A signal stopped it after a checkpoint.
+    Stopped,
+}
+
+/// The tensors of a run by name. All are shared with the model: a resume overwrites them in place.
+#[derive(Debug)]
+pub struct Parts {
+    /// What the optimizer trains.
+    pub trained: Vec<(String, Tensor)>,
+    /// What it does not train, but what the run cannot be continued without, such as the best weights so far.
+    /// The stage changes them in place.
+    pub kept: Vec<(String, Tensor)>,
+}
+
+/// What one optimizer update did.
+#[derive(Debug, Clone, Copy)]
+pub struct Applied {
+    /// Learning rate used, the same for all updates of a step.
+    pub learning_rate: f64,
+    /// Gradient norm before clipping.
+    pub grad_norm: f64,
+}
+
+/// A run in progress.
+#[derive(Debug)]
+pub struct Session {
+    folder: RunFolder,
+    optimizer: AdamW,
+    kept: Vec<(String, Tensor)>,
+    schedule: Schedule,
+    recipe: SessionRecipe,
+    inputs: Inputs,
+    launch: Launch,
+    progress: Progress,
+    n_steps: u64,
+    step: u64,
+    stopwatch: Stopwatch,
+}
+
+impl Session {
+    /// Starts or resumes a run of `n_steps` steps; `resolved` is the text of its recipe. Where there is a
+    /// checkpoint, the tensors of `parts` are overwritten in place by what it holds.
+    ///
+    /// # Errors
+    /// The folder holds another run, cannot be written, or its checkpoints are damaged or do not fit; or an
+    /// input is not the one the run began with.
+    pub fn open(
+        recipe: &SessionRecipe,
+        resolved: &str,
+        launch: &Launch,
+        parts: Parts,
+        n_steps: u64,
+        inputs: Inputs,
+    ) -> Result<Self, TrainError> {
+        let options = RunOptions {
+            dir: &recipe.out,
+            resolved,
+            n_keep_checkpoints: recipe.n_keep_checkpoints,
+            resume_command: &launch.resume_command,
+            may_change: &["run.checkpoint_every", "run.keep_checkpoints", "run.out"],
+        };
+        // The run is known to its user by its folder.
+        let name = &*recipe.out.file_name().unwrap_or_default().to_string_lossy();
+        let Parts { trained, kept } = parts;
+        // Biases and norms do not decay, as in transformers' Trainer.
+        let groups = ParamGroup::without_decay_on_vectors(trained, 1.0);
+        let mut optimizer = AdamW::new(recipe.adamw, groups)?;
+        let (folder, step) = if launch.resume {
+            let resumed = RunFolder::resume(&options)?;
+            for damage in &resumed.damaged {
+                eprintln!("{name}: a damaged checkpoint was set aside: {damage}");
+            }
+            let step = match &resumed.checkpoint {
+                None => 0,
+                Some(checkpoint) => {
+                    inputs.check(&checkpoint.state.stage, &recipe.out)?;
+                    restore(checkpoint, &mut optimizer, &kept)?;
+                    checkpoint.state.step
+                }
+            };
+            (resumed.folder, step)
+        } else {
+            (RunFolder::start(&options)?, 0)
+        };
+        Ok(Self {
+            folder,
+            optimizer,
+            kept,
+            schedule: Schedule::new(recipe.shape, recipe.warmup, n_steps),
+            recipe: recipe.clone(),
+            inputs,
+            launch: launch.clone(),
+            progress: Progress::new(name, n_steps, step),
+            n_steps,
+            step,
+            stopwatch: Stopwatch::start(),
+        })
+    }
+
+    /// Steps still to do, each by the number of steps done before it.
+    #[must_use]
+    pub fn steps_left(&self) -> std::ops::Range<u64> {
+        self.step..self.n_steps
+    }
+
+    /// Says what is going on between steps.
+    pub fn doing(&mut self, what: &str) {
+        self.progress.doing(what);
+    }
+
+    /// Begins a step, with all gradients zero.
+    pub fn begin_step(&mut self) {
+        self.stopwatch = Stopwatch::start();
+        self.zero_grad();
+    }
+
+    /// Ends the current phase and begins this one. `timings.jsonl` gets the seconds of each phase, those of
+    /// one name added up; what comes before the first phase counts for the step alone. Work that a GPU does
+    /// later counts for the phase in which the host waits for it.
+    pub fn phase(&mut self, name: &'static str) {
+        self.stopwatch.phase(name);
+    }
+
+    /// Sets all gradients to zero, for the next update of the same step.
+    pub fn zero_grad(&mut self) {
+        self.optimizer.zero_grad();
+    }
+
+    /// Clips the gradients and updates the weights with them. A step may have several updates, each from
+    /// gradients of its own ([`Session::zero_grad`]).
+    ///
+    /// # Errors
+    /// The loss or the gradient is not finite; no weight has been changed then.
+    pub fn apply(
+        &mut self,
+        loss: f64,
+        ids: impl Fn() -> Vec<String>,
+    ) -> Result<Applied, TrainError> {
+        let step = self.step + 1;
+        check_finite("loss", loss, step, &ids)?;
+        let grad_norm = self.optimizer.clip_grad_norm(self.recipe.max_grad_norm);
+        check_finite("gradient norm", grad_norm, step, &ids)?;
+        let learning_rate = self.recipe.learning_rate * self.schedule.factor(self.step);
+        self.optimizer.step(learning_rate);
+        Ok(Applied {
+            learning_rate,
+            grad_norm,
+        })
+    }
+
+    /// Ends the step and records it; writes a checkpoint when one is due. Returns whether the run should go
+    /// on.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn end_step<M: Serialize>(
+        &mut self,
+        metrics: &M,
+        shown: &[(&str, f64)],
+        n_tokens: usize,
+    ) -> Result<bool, TrainError> {
+        self.step += 1;
+        let timing = self.stopwatch.stop(self.step, n_tokens);
+        self.folder.log(self.step, metrics)?;
+        self.folder.log_timing(self.step, &timing)?;
+        self.progress.step(self.step, shown);
+        let stop = self.launch.stop.requested() && self.step < self.n_steps;
+        if stop || self.step.is_multiple_of(self.recipe.checkpoint_every) {
+            self.checkpoint()?;
+        }
+        if stop {
+            let command = &self.launch.resume_command;
+            self.progress.note(&format!(
+                "stopped after step {}; continue with: {command}",
+                self.step
+            ));
+        }
+        Ok(!stop)
+    }
+
+    fn checkpoint(&mut self) -> Result<(), TrainError> {
+        let (optimizer, kept) = (&self.optimizer, &self.kept);
+        let write = |writer: &CheckpointWriter| -> Result<(), TrainError> {
+            writer.tensors(WEIGHTS, &optimizer.parameters())?;
+            writer.tensors(OPTIMIZER, &optimizer.state())?;
+            if kept.is_empty() {
+                return Ok(());
+            }
+            writer.tensors(KEPT, kept)
+        };
+        // The data order is a function of the step, so the step is all there is to remember of it.
+        let inputs = self.inputs.to_value();
+        self.folder
+            .save_checkpoint(self.step, self.step.into(), inputs, write)?;
+        Ok(())
+    }
+
+    /// Writes the run's `result.json`.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_result(&self, result: &impl Serialize) -> Result<(), TrainError> {
+        let path = self.path().join("result.json");
+        let mut json =
+            serde_json::to_vec_pretty(result).map_err(|error| TrainError::LinesFile {
+                path: path.clone(),
+                problem: format!("the result cannot be written as JSON: {error}"),
+                remedy: "use string keys only",
+            })?;
+        json.push(b'\n');
+        Ok(candor_data::atomic::write(&path, &json)?)
+    }
+
+    /// Where results go.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Ends the run with a last line.
+    pub fn finish(self, outcome: &str) {
+        self.progress.finish(outcome);
+    }
+}
+
+/// Puts a checkpoint back into the tensors that the stage uses.
+fn restore(
+    checkpoint: &Checkpoint,
+    optimizer: &mut AdamW,
+    kept: &[(String, Tensor)],
+) -> Result<(), TrainError> {
+    let path = |name| checkpoint.path().join(name);
+    let weights = checkpoint.tensors(WEIGHTS)?;
+    restore_tensors(path(WEIGHTS), &optimizer.parameters(), weights)?;
+    optimizer.load_state(checkpoint.tensors(OPTIMIZER)?)?;
+    let stored = if path(KEPT).exists() {
+        checkpoint.tensors(KEPT)?
+    } else {
+        Vec::new()
+    };
+    restore_tensors(path(KEPT), kept, stored)
+}
+
+/// Copies `stored` into `tensors`, name by name; all of them must fit before the first is copied.
+fn restore_tensors(
+    path: PathBuf,
+    tensors: &[(String, Tensor)],
+    stored: Vec<(String, Tensor)>,
+) -> Result<(), TrainError> {
+    let mut stored: BTreeMap<String, Tensor> = stored.into_iter().collect();
+    let mut pairs = Vec::with_capacity(tensors.len());
+    let mut problem = None;
+    for (name, tensor) in tensors {
+        let form = |t: &Tensor| format!("{:?} {:?}", t.kind(), t.size());
+        match stored.remove(name) {
+            None => problem = Some(format!("lacks `{name}`")),
+            Some(saved) if form(&saved) != form(tensor) => {
+                let (found, expected) = (form(&saved), form(tensor));
+                problem = Some(format!("has `{name}` as {found}, expected {expected}"));
+            }
+            Some(saved) => pairs.push((tensor.shallow_clone(), saved)),
+        }
+    }
+    if let Some(name) = stored.keys().next() {
+        problem = problem.or(Some(format!("has `{name}`, which this run does not")));
+    }
+    if let Some(problem) = problem {
+        return Err(TrainError::Checkpoint {
+            path,
+            problem,
+            remedy: "resume with the recipe and the base model that the run began with",
+        });
+    }
+    tch::no_grad(|| {
+        for (mut tensor, saved) in pairs {
+            tensor.copy_(&saved);
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! What a run reads besides its recipe, by name and fingerprint.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::TrainError;
+
+/// Fingerprints of what a run reads besides its recipe. A run continued with other inputs would end in other
+/// weights without a word, so they are compared on resume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Inputs(BTreeMap<String, String>);
+
+impl Inputs {
+    /// Inputs by the names a person knows them by, such as `"training data"`, with their
+    /// [fingerprints](crate::fingerprint).
+    pub fn new<N: Into<String>>(inputs: impl IntoIterator<Item = (N, String)>) -> Self {
+        let named = inputs.into_iter().map(|(name, print)| (name.into(), print));
+        Self(named.collect())
+    }
+
+    pub(super) fn to_value(&self) -> Value {
+        // Strings by strings: nothing in here can fail to serialise.
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    /// Whether a checkpoint of `run` was made with these inputs.
+    pub(super) fn check(&self, stored: &Value, run: &Path) -> Result<(), TrainError> {
+        let then: BTreeMap<String, String> =
+            serde_json::from_value(stored.clone()).unwrap_or_default();
+        let names: BTreeSet<&String> = then.keys().chain(self.0.keys()).collect();
+        let changed: Vec<String> = names
+            .into_iter()
+            .filter(|name| then.get(*name) != self.0.get(*name))
+            .cloned()
+            .collect();
+        if changed.is_empty() {
+            return Ok(());
+        }
+        Err(TrainError::InputsChanged {
+            dir: run.to_path_buf(),
+            names: changed,
+        })
+    }
+}

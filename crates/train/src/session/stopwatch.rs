@@ -1,0 +1,64 @@
+//! Where the time of a step goes.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+/// One line of `timings.jsonl`: wall-clock figures are no function of the recipe and stand apart from metrics.
+#[derive(Debug, Serialize)]
+pub(super) struct Timing {
+    step: u64,
+    secs: f64,
+    phase_secs: BTreeMap<&'static str, f64>,
+    tokens_per_sec: f64,
+}
+
+/// A clock for one step and its phases.
+#[derive(Debug)]
+pub(super) struct Stopwatch {
+    step_started: Instant,
+    phase: Option<(&'static str, Instant)>,
+    // Whole nanoseconds, so that phases never add up to more than their step by rounding.
+    phases: BTreeMap<&'static str, Duration>,
+}
+
+impl Stopwatch {
+    /// Starts a step, in no phase yet.
+    pub(super) fn start() -> Self {
+        Self {
+            step_started: Instant::now(),
+            phase: None,
+            phases: BTreeMap::new(),
+        }
+    }
+
+    /// Ends the current phase and begins this one; a name that comes again adds up.
+    pub(super) fn phase(&mut self, name: &'static str) {
+        let now = Instant::now();
+        self.end_phase(now);
+        self.phase = Some((name, now));
+    }
+
+    /// Ends the step.
+    pub(super) fn stop(&mut self, step: u64, n_tokens: usize) -> Timing {
+        let now = Instant::now();
+        self.end_phase(now);
+        let secs = now.duration_since(self.step_started).as_secs_f64();
+        let phases = std::mem::take(&mut self.phases).into_iter();
+        Timing {
+            step,
+            secs,
+            phase_secs: phases
+                .map(|(name, took)| (name, took.as_secs_f64()))
+                .collect(),
+            tokens_per_sec: n_tokens as f64 / secs,
+        }
+    }
+
+    fn end_phase(&mut self, now: Instant) {
+        if let Some((name, started)) = self.phase.take() {
+            *self.phases.entry(name).or_default() += now.duration_since(started);
+        }
+    }
+}

@@ -5,6 +5,7 @@
 //! allows and candor has no use for are tolerated and dropped. `docs/formats.md` shows an example of each.
 
 pub mod a_okvqa;
+pub mod candidates;
 pub mod captions;
 pub mod coco;
 pub mod flickr30k;

@@ -9,7 +9,7 @@ use super::rows;
 use super::table::{Fault, Numbering, Table, fault};
 use super::text::{self, Format};
 use crate::atomic;
-use crate::conversation::turn_fault;
+use crate::conversation::{Turn, turn_fault};
 use crate::error::DataError;
 use crate::preference::Preference;
 
@@ -18,27 +18,33 @@ const FORMAT: Format = Format {
     expected: "JSON lines of comparisons",
 };
 
-/// What is wrong with a comparison, if anything is.
-pub(super) fn row_fault(row: &Preference) -> Option<Fault> {
-    if let Some((field, found)) = turn_fault(&row.turns) {
+/// What is wrong with what two outputs respond to, if anything is.
+pub(super) fn context_fault(turns: &[Turn], image: Option<&str>) -> Option<Fault> {
+    if let Some((field, found)) = turn_fault(turns) {
         return Some((field, found));
     }
-    if row.turns.len().is_multiple_of(2) {
+    if turns.len().is_multiple_of(2) {
         return fault(
             "conversations",
             "found a last turn of gpt, expected a human turn that the outputs answer",
         );
     }
-    if row.preferred().is_none() {
+    if image == Some("") {
+        return fault("image", "found an empty name");
+    }
+    None
+}
+
+/// What is wrong with a comparison, if anything is.
+pub(super) fn row_fault(row: &Preference) -> Option<Fault> {
+    let context = context_fault(&row.turns, row.image.as_deref());
+    if context.is_none() && row.preferred().is_none() {
         return fault(
             "more_helpful",
             "missing after a tie in `fewer_hallucinations`",
         );
     }
-    if row.image.as_deref() == Some("") {
-        return fault("image", "found an empty name");
-    }
-    None
+    context
 }
 
 fn check(table: &Table<'_, Preference>) -> Result<(), DataError> {

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use candor_data::DataError;
 use candor_data::formats::{
-    a_okvqa, captions, coco, flickr30k, llava, llava_bench, mmhal, pope, ppo_prompts, preference,
-    preference_log, vqa_v2,
+    a_okvqa, candidates, captions, coco, flickr30k, llava, llava_bench, mmhal, pope, ppo_prompts,
+    preference, preference_log, vqa_v2,
 };
 
 /// Reads a file and forgets what was in it.
@@ -40,6 +40,8 @@ pub const PREFERENCE: &str = r#"[
 ]"#;
 pub const LOG: &str = r#"{"id":"a","image":"a.jpg","conversations":[{"from":"human","value":"Q"}],"outputs":["1","2"],"fewer_hallucinations":"first"}
 {"id":"b","image":"b.jpg","conversations":[{"from":"human","value":"Q"}],"outputs":["1","2"],"fewer_hallucinations":"tie","more_helpful":"second","record":{"annotator":"x","unix_secs":1,"seed":2,"shown_left":"first"}}"#;
+pub const CANDIDATES: &str = r#"{"id":"a","image":"a.jpg","conversations":[{"from":"human","value":"<image>\nQ"}],"original_answer":"A","outputs":["1","2"],"sampling":{"model":"m","model_fingerprint":"f","seed":0,"temperature":0.7,"top_p":1.0,"max_new_tokens":9,"batch_rows":4,"chunk":8,"index":0,"finished":[true,false],"n_tokens":[1,9]},"extra":1}
+{"id":"b","conversations":[{"from":"human","value":"Q"},{"from":"gpt","value":"A"},{"from":"human","value":"R"}],"outputs":["x",""],"sampling":{"model":"m","model_fingerprint":"f","adapter":"l","adapter_fingerprint":"g","seed":0,"temperature":1.0,"top_p":0.5,"max_new_tokens":9,"batch_rows":4,"chunk":8,"index":7,"finished":[true,true],"n_tokens":[1,0]}}"#;
 pub const CAPTIONS: &str = r#"{"a.jpg":["a cat"],"aok_a.jpg":["cats purr"],"b.jpg":["a dog"]}"#;
 pub const VQA_Q: &str = r#"{"info":{},"questions":[
 {"image_id":1,"question":"Q?","question_id":10},
@@ -181,6 +183,55 @@ pub const CASES: &[Case] = &[
                 r#"["1"],"fewer_hallucinations":"first""#,
                 &["line 1", "`outputs`"],
             ),
+        ],
+    },
+    Case {
+        name: "candidates.jsonl",
+        read: reader!(candidates::read),
+        valid: CANDIDATES,
+        damages: &[
+            (
+                r#""id":"b""#,
+                r#""id":"a""#,
+                &["line 2", "`id`", "duplicate id a", "an id of its own"],
+            ),
+            (
+                r#","outputs":["x",""]"#,
+                "",
+                &["line 2", "`outputs`", "missing"],
+            ),
+            (r#"["1","2"]"#, r#"["1","2","3"]"#, &["line 1", "`outputs`"]),
+            (
+                r#",{"from":"human","value":"R"}"#,
+                "",
+                &["line 2", "`conversations`", "last turn of gpt"],
+            ),
+            (
+                r#""model_fingerprint":"f","adapter""#,
+                r#""adapter""#,
+                &["line 2", "`sampling.model_fingerprint`", "missing"],
+            ),
+            (
+                "0.7",
+                "-0.7",
+                &["line 1", "`sampling.temperature`", "found -0.7"],
+            ),
+            (
+                r#""top_p":0.5"#,
+                r#""top_p":1.5"#,
+                &["line 2", "`sampling.top_p`", "found 1.5"],
+            ),
+            (
+                "[true,false]",
+                "[1,0]",
+                &["line 1", "`sampling.finished[0]`", "boolean"],
+            ),
+            (
+                "[1,9]",
+                "[1,10]",
+                &["line 1", "`sampling.n_tokens[1]`", "found 10 tokens"],
+            ),
+            (r#""a.jpg""#, r#""""#, &["line 1", "`image`", "empty"]),
         ],
     },
     Case {

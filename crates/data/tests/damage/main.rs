@@ -5,11 +5,11 @@ mod cases;
 use std::path::Path;
 
 use candor_data::formats::{
-    captions, coco, flickr30k, images, llava, llava_bench, ppo_prompts, text,
+    candidates, captions, coco, flickr30k, images, llava, llava_bench, ppo_prompts, text,
 };
 use proptest::prelude::*;
 
-use cases::{BENCH_C, CAPTIONS, CASES, COCO_I, Case, FLICKR, LLAVA, PPO};
+use cases::{BENCH_C, CANDIDATES, CAPTIONS, CASES, COCO_I, Case, FLICKR, LLAVA, PPO};
 
 /// Reads `content` from a file of this name; the error must name the file.
 fn read(case: &Case, content: &[u8]) -> Result<(), String> {
@@ -283,6 +283,9 @@ fn writers_refuse_what_readers_would() {
         .captions
         .push("named like a rationale".into());
     assert!(captions::render(path, &book).is_err());
+    let mut pairs = candidates::parse(path, CANDIDATES).unwrap();
+    pairs[0].sampling.temperature = f64::NAN;
+    assert!(candidates::render(path, &pairs).is_err());
     // Nothing is written where nothing may be.
     let dir = tempfile::tempdir().unwrap();
     let target = dir.path().join("out.json");

@@ -1,0 +1,171 @@
+//! Candor's own file of answer pairs that wait to be compared: JSON lines.
+//!
+//! A row holds what both answers respond to, the two answers, and everything it takes to sample them again.
+//! The public format of preferences has no place for pairs that nobody has judged yet; annotators, human or
+//! simulated, read this one and write `preference` and `preference_log`.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::preference_log::context_fault;
+use super::rows;
+use super::table::{Fault, Numbering, Table, fault};
+use super::text::{self, Format};
+use crate::atomic;
+use crate::conversation::Turn;
+use crate::error::DataError;
+
+const FORMAT: Format = Format {
+    name: "Candidates",
+    expected: "JSON lines of answer pairs",
+};
+
+/// Two answers to one context.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Name of the pair: a key.
+    pub id: String,
+    /// File name relative to an image folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// What both outputs respond to: alternating turns that end in a human one.
+    #[serde(rename = "conversations")]
+    pub turns: Vec<Turn>,
+    /// The data set's own answer, which the outputs stand in for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original_answer: Option<String>,
+    /// The two answers.
+    pub outputs: [String; 2],
+    /// How they came about.
+    pub sampling: Sampling,
+}
+
+/// What it takes to sample a pair again.
+///
+/// Two runs with equal values here draw the same random numbers. They give the same answers to the last byte
+/// on one machine; on another, or with other batches, the last bits of the logits may differ, and with them now
+/// and then a token. `batch_rows` and `chunk` are recorded because they decide the batches.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sampling {
+    /// The model's folder, as the recipe named it.
+    pub model: String,
+    /// SHA-256 over weights, tokenizer and template.
+    pub model_fingerprint: String,
+    /// The folder of the adapter on it, as the recipe named it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
+    /// SHA-256 over the adapter's weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter_fingerprint: Option<String>,
+    /// Decides every draw, together with `index`, the answer (0 or 1) and the token's position.
+    pub seed: u64,
+    /// Logits are divided by it; 0 is greedy.
+    pub temperature: f64,
+    /// Only the smallest set of tokens with at least this probability is sampled from; 1 is all.
+    pub top_p: f64,
+    /// Longest answer, its end token included.
+    pub max_new_tokens: usize,
+    /// Sequences that were decoded together, at most.
+    pub batch_rows: usize,
+    /// Prompts that batches were made of at a time.
+    pub chunk: usize,
+    /// Index of the prompt in its file, from 0.
+    pub index: u64,
+    /// Whether each answer ended by itself rather than at the limit.
+    pub finished: [bool; 2],
+    /// Tokens of each answer, the end token not counted.
+    pub n_tokens: [usize; 2],
+}
+
+impl Candidate {
+    /// Whether both answers are the same text, so that there is nothing to compare.
+    #[must_use]
+    pub fn is_identical(&self) -> bool {
+        self.outputs[0] == self.outputs[1]
+    }
+}
+
+/// What is wrong with a row, if anything is.
+fn row_fault(row: &Candidate) -> Option<Fault> {
+    context_fault(&row.turns, row.image.as_deref()).or_else(|| sampling_fault(&row.sampling))
+}
+
+fn sampling_fault(sampling: &Sampling) -> Option<Fault> {
+    let Sampling {
+        temperature,
+        top_p,
+        max_new_tokens,
+        n_tokens,
+        ..
+    } = sampling;
+    if !(temperature.is_finite() && *temperature >= 0.0) {
+        let found = format!("found {temperature}, expected a finite number of at least 0");
+        return fault("sampling.temperature", found);
+    }
+    if !(0.0..=1.0).contains(top_p) {
+        let found = format!("found {top_p}, expected a number from 0 to 1");
+        return fault("sampling.top_p", found);
+    }
+    let longer = (0..2).find(|&k| n_tokens[k] > *max_new_tokens)?;
+    fault(
+        format!("sampling.n_tokens[{longer}]"),
+        format!(
+            "found {} tokens, more than max_new_tokens = {max_new_tokens}",
+            n_tokens[longer]
+        ),
+    )
+}
+
+fn check(table: &Table<'_, Candidate>) -> Result<(), DataError> {
+    table
+        .not_empty()?
+        .unique("id", |row| row.id.as_str())?
+        .each(row_fault)
+        .map(drop)
+}
+
+/// Parses the text of a file.
+///
+/// # Errors
+/// [`DataError`] naming line, field and remedy.
+pub fn parse(path: &Path, text: &str) -> Result<Vec<Candidate>, DataError> {
+    let (rows, lines) = rows::lines(path, text, &FORMAT)?;
+    check(&Table {
+        path,
+        format: &FORMAT,
+        numbering: Numbering::Lines(&lines),
+        rows: &rows,
+    })?;
+    Ok(rows)
+}
+
+/// Reads a file.
+///
+/// # Errors
+/// As [`parse`], or the file cannot be read.
+pub fn read(path: &Path) -> Result<Vec<Candidate>, DataError> {
+    parse(path, &text::read(path, &FORMAT)?)
+}
+
+/// The text of a file with these rows.
+///
+/// # Errors
+/// [`DataError`] for rows that [`parse`] would refuse.
+pub fn render(path: &Path, rows: &[Candidate]) -> Result<String, DataError> {
+    check(&Table {
+        path,
+        format: &FORMAT,
+        numbering: Numbering::EveryLine,
+        rows,
+    })?;
+    Ok(rows::lines_json(rows))
+}
+
+/// Writes a file with these rows.
+///
+/// # Errors
+/// As [`render`], or the file cannot be written.
+pub fn write(path: &Path, rows: &[Candidate]) -> Result<(), DataError> {
+    atomic::write(path, render(path, rows)?.as_bytes())
+}

@@ -7,9 +7,10 @@
 
 use tch::{Device, Kind, Tensor};
 
+use crate::block::Visible;
 use crate::cache::KvCache;
-use crate::decoder::Visible;
 use crate::llava::Llava;
+use crate::logprobs;
 use crate::lora::Adapter;
 
 /// A prompt to answer.
@@ -234,25 +235,20 @@ fn step(model: &Llava, adapter: Option<&Adapter>, live: &mut Live, tokens: &Tens
 /// `logits`: `[rows, vocab]`; `draws`: one for each row, unused by greedy decoding → `[2, rows]` f64: the
 /// tokens (exact, being far below 2⁵³) and their log-probabilities.
 fn choose(logits: &Tensor, decoding: Decoding, draws: &[f64]) -> Tensor {
-    let logits = logits.to_kind(Kind::Float);
-    let (logprobs, tokens) = if decoding.temperature > 0.0 {
-        let logprobs = (logits / decoding.temperature).log_softmax(-1, Kind::Float);
-        let tokens = invert_cdf(&logprobs, decoding.top_p, draws);
-        (logprobs, tokens)
+    let logprobs = logprobs::distribution(logits, decoding.temperature);
+    let tokens = if decoding.temperature > 0.0 {
+        invert_cdf(&logprobs, decoding.top_p, draws)
     } else {
-        let tokens = logits.argmax(-1, true);
-        (logits.log_softmax(-1, Kind::Float), tokens)
+        logits.argmax(-1, false)
     };
-    let chosen = logprobs.gather(-1, &tokens, false);
-    Tensor::cat(
+    let chosen = logprobs::of_targets(&logprobs, &tokens);
+    Tensor::stack(
         &[tokens.to_kind(Kind::Double), chosen.to_kind(Kind::Double)],
-        1,
+        0,
     )
-    .transpose(0, 1)
-    .contiguous()
 }
 
-/// The token at which the cumulative distribution passes each draw, `[rows, 1]` i64.
+/// The token at which the cumulative distribution passes each draw, `[rows]` i64.
 fn invert_cdf(logprobs: &Tensor, top_p: f64, draws: &[f64]) -> Tensor {
     let probabilities = logprobs.to_kind(Kind::Double).exp();
     let draws = Tensor::from_slice(draws)
@@ -268,7 +264,7 @@ fn invert_cdf(logprobs: &Tensor, top_p: f64, draws: &[f64]) -> Tensor {
             .clamp_max(n_vocab - 1)
     };
     if top_p >= 1.0 {
-        return pass(&probabilities);
+        return pass(&probabilities).squeeze_dim(1);
     }
     let (sorted, order) = probabilities.sort_stable(true, -1, true);
     let before = sorted.cumsum(-1, Kind::Double) - &sorted;
@@ -277,7 +273,7 @@ fn invert_cdf(logprobs: &Tensor, top_p: f64, draws: &[f64]) -> Tensor {
         * before
             .lt(top_p.max(f64::MIN_POSITIVE))
             .to_kind(Kind::Double);
-    order.gather(-1, &pass(&kept), false)
+    order.gather(-1, &pass(&kept), false).squeeze_dim(1)
 }
 
 #[cfg(test)]

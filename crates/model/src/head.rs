@@ -34,10 +34,28 @@ impl ScalarHead {
 
     fn take(mut weights: Weights, width: i64) -> Result<Self, ModelError> {
         let linear = Linear::take(&mut weights, "head", [width, 1], true, Init::Zeros)?;
-        Ok(Self {
+        weights.finish()?;
+        Ok(Self::of(linear))
+    }
+
+    fn of(linear: Linear) -> Self {
+        Self {
+            parameters: linear.parameters("head"),
             linear,
-            parameters: weights.finish()?.into_iter().collect(),
-        })
+        }
+    }
+
+    /// A copy with tensors of its own, not trainable yet.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self::of(self.linear.copy())
+    }
+
+    /// Makes weight and bias trainable, or neither.
+    pub fn set_trainable(&self, trainable: bool) {
+        for (_, tensor) in &self.parameters {
+            let _ = tensor.set_requires_grad(trainable);
+        }
     }
 
     /// Writes the head to a safetensors file.

@@ -4,9 +4,11 @@
 //! Files and user input go through `Result`; a wrong shape between modules of this crate is a bug and
 //! panics with libtorch's message. Nothing here knows optimizers, recipes or stages.
 
+mod block;
 mod bundle;
 mod cache;
 mod config;
+mod continuations;
 mod decoder;
 mod error;
 pub mod features;
@@ -14,21 +16,24 @@ mod generate;
 mod head;
 mod linear;
 mod llava;
+pub mod logprobs;
 mod lora;
 mod projector;
 pub mod sample;
+pub mod shared;
 pub mod template;
 pub mod tensor_file;
 mod tokenizer;
 mod vision;
 mod weights;
 
+pub use block::{Rotary, Visible};
 pub use bundle::Bundle;
 pub use cache::KvCache;
 pub use config::{
     Activation, FeatureSelect, LlavaConfig, ProjectorKind, RopeParameters, TextConfig, VisionConfig,
 };
-pub use decoder::{Decoder, Rotary, Visible};
+pub use decoder::Decoder;
 pub use error::ModelError;
 pub use features::ImageFeatures;
 pub use generate::{Decoding, Query, Response, generate};
@@ -36,6 +41,7 @@ pub use head::ScalarHead;
 pub use linear::Linear;
 pub use llava::{Activations, Llava};
 pub use lora::{Adapter, BlockAdapter, LoraConfig, LowRank, TARGETS};
+pub use shared::{Shared, SharedBatch};
 pub use template::Template;
 pub use tokenizer::{BOS, EOS, Encoded, IMAGE, PAD, Tokenizer};
 pub use vision::VisionTower;

@@ -32,6 +32,23 @@ impl Linear {
         Ok(Self { weight, bias })
     }
 
+    /// A copy with tensors of its own, not trainable yet.
+    pub(crate) fn copy(&self) -> Self {
+        let own = |tensor: &Tensor| tensor.detach().copy();
+        Self {
+            weight: own(&self.weight),
+            bias: self.bias.as_ref().map(own),
+        }
+    }
+
+    /// Its tensors under the names that [`Linear::take`] takes them by.
+    pub(crate) fn parameters(&self, name: &str) -> Vec<(String, Tensor)> {
+        let weight = (format!("{name}.weight"), self.weight.shallow_clone());
+        let bias = self.bias.iter();
+        let bias = bias.map(|bias| (format!("{name}.bias"), bias.shallow_clone()));
+        bias.chain([weight]).collect()
+    }
+
     /// The layer alone.
     ///
     /// # Shapes

@@ -5,9 +5,12 @@ use std::path::Path;
 
 use tch::{Device, Kind, Tensor};
 
-use crate::decoder::{Decoder, Visible};
+use crate::block::Visible;
+use crate::decoder::Decoder;
 use crate::lora::Adapter;
 use crate::projector::Projector;
+use crate::sample::Continuations;
+use crate::shared::SharedBatch;
 use crate::vision::VisionTower;
 use crate::weights::Weights;
 use crate::{LlavaConfig, ModelError, tensor_file};
@@ -141,13 +144,36 @@ impl Llava {
     /// `ids`: `[batch, len]` i64; `features`: `[n_images, n_image_tokens, tower width]` →
     /// `[batch, len, width]`.
     pub fn embed(&self, ids: &Tensor, features: Option<&Tensor>) -> Tensor {
+        let placeholder = features.map(|_| ids.eq(self.config.image_token_index));
+        self.embed_at(ids, placeholder, features)
+    }
+
+    /// Embeds queries with their responses. Images are put into the queries alone: a placeholder id that a
+    /// policy happened to sample is a word like any other, as it was when it was sampled.
+    ///
+    /// # Shapes
+    /// `features`: `[n_images, n_image_tokens, tower width]`, of the rows that have an image, in their order →
+    /// `[n_rows, len, width]`.
+    pub fn embed_continuations(&self, rows: &Continuations, features: Option<&Tensor>) -> Tensor {
+        let placeholder = features.map(|_| {
+            let is_image = rows.ids.eq(self.config.image_token_index);
+            is_image.logical_and(&rows.in_query)
+        });
+        self.embed_at(&rows.ids, placeholder, features)
+    }
+
+    fn embed_at(
+        &self,
+        ids: &Tensor,
+        placeholder: Option<Tensor>,
+        features: Option<&Tensor>,
+    ) -> Tensor {
         let embedded = self.decoder.embed(ids);
-        let Some(features) = features else {
+        let (Some(placeholder), Some(features)) = (placeholder, features) else {
             return embedded;
         };
         let projected = self.projector.forward(features).to_kind(embedded.kind());
-        let placeholder = ids.eq(self.config.image_token_index).unsqueeze(-1);
-        embedded.masked_scatter(&placeholder, &projected)
+        embedded.masked_scatter(&placeholder.unsqueeze(-1), &projected)
     }
 
     /// Final hidden states of a batch padded on the right.
@@ -172,16 +198,87 @@ impl Llava {
         activations: Activations,
         loss: impl FnOnce(&Tensor) -> Tensor,
     ) -> Tensor {
+        let rotary = self.decoder.rotary_up_to(embedded.size()[1]);
+        let block = |layer: usize, x: &Tensor| {
+            self.decoder
+                .block(layer, x, &rotary, Visible::Causal, adapter, None)
+        };
+        self.backward_through(embedded, activations, block, loss)
+    }
+
+    /// Final hidden state at the last token of each branch of each item, branches of one item beside each other.
+    ///
+    /// # Shapes
+    /// `features`: `[n_images, n_image_tokens, tower width]`, of the items that have an image, in their order →
+    /// `[n_items · n_branches, width]`.
+    pub fn last_hidden_shared(
+        &self,
+        batch: &SharedBatch,
+        features: Option<&Tensor>,
+        adapter: Option<&Adapter>,
+    ) -> Tensor {
+        let rotary = self.decoder.rotary(batch.positions());
+        let x =
+            (0..self.decoder.n_blocks()).fold(self.embed_shared(batch, features), |x, layer| {
+                self.decoder
+                    .block_shared(layer, &x, &rotary, batch, adapter)
+            });
+        self.decoder.final_norm(&x).squeeze_dim(0)
+    }
+
+    /// [`Llava::backward`] of sequences that share their beginning; `loss` gets what
+    /// [`Llava::last_hidden_shared`] gives. The projector is trained along where it is trainable.
+    ///
+    /// # Shapes
+    /// `features`: `[n_images, n_image_tokens, tower width]`; `loss` gets `[n_items · n_branches, width]` and
+    /// gives a scalar.
+    pub fn backward_shared(
+        &self,
+        batch: &SharedBatch,
+        features: Option<&Tensor>,
+        adapter: Option<&Adapter>,
+        activations: Activations,
+        loss: impl FnOnce(&Tensor) -> Tensor,
+    ) -> Tensor {
+        let rotary = self.decoder.rotary(batch.positions());
+        let block =
+            |layer: usize, x: &Tensor| self.decoder.block_shared(layer, x, &rotary, batch, adapter);
+        let embedded = self.embed_shared(batch, features);
+        self.backward_through(&embedded, activations, block, |hidden| {
+            loss(&hidden.squeeze_dim(0))
+        })
+    }
+
+    /// Embeds a shared batch: images in the prefixes, plain words in the branches.
+    ///
+    /// # Shapes
+    /// → `[1, n_tokens, width]`.
+    fn embed_shared(&self, batch: &SharedBatch, features: Option<&Tensor>) -> Tensor {
+        let prefixes = self.embed(batch.prefixes(), features).flatten(0, 1);
+        let branches = self.decoder.embed(batch.branches()).flatten(0, 1);
+        Tensor::cat(&[prefixes, branches], 0).unsqueeze(0)
+    }
+
+    /// Forward through `block` for each layer and the final norm, `loss`, and backward.
+    fn backward_through(
+        &self,
+        embedded: &Tensor,
+        activations: Activations,
+        block: impl Fn(usize, &Tensor) -> Tensor,
+        loss: impl FnOnce(&Tensor) -> Tensor,
+    ) -> Tensor {
         match activations {
             Activations::Keep => {
-                let value = loss(&self.hidden(embedded, adapter));
+                let x = (0..self.decoder.n_blocks())
+                    .fold(embedded.shallow_clone(), |x, layer| block(layer, &x));
+                let value = loss(&self.decoder.final_norm(&x));
                 // With the projector alone in training, a batch without images reaches nothing trainable.
                 if value.requires_grad() {
                     value.backward();
                 }
                 value.detach()
             }
-            Activations::Recompute => self.backward_recomputing(embedded, adapter, loss),
+            Activations::Recompute => self.backward_recomputing(embedded, block, loss),
         }
     }
 
@@ -189,14 +286,9 @@ impl Llava {
     fn backward_recomputing(
         &self,
         embedded: &Tensor,
-        adapter: Option<&Adapter>,
+        block: impl Fn(usize, &Tensor) -> Tensor,
         loss: impl FnOnce(&Tensor) -> Tensor,
     ) -> Tensor {
-        let rotary = self.decoder.rotary_up_to(embedded.size()[1]);
-        let block = |layer: usize, x: &Tensor| {
-            self.decoder
-                .block(layer, x, &rotary, Visible::Causal, adapter, None)
-        };
         let mut inputs = vec![embedded.detach()];
         tch::no_grad(|| {
             for layer in 0..self.decoder.n_blocks() {

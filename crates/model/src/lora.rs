@@ -291,6 +291,36 @@ impl Adapter {
         &self.parameters
     }
 
+    /// A copy with tensors of its own, none of them trainable yet.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let parameters: BTreeMap<String, Tensor> = self
+            .parameters
+            .iter()
+            .map(|(name, tensor)| (name.clone(), tensor.detach().copy()))
+            .collect();
+        let term = |layer: usize, slot: usize, term: &LowRank| {
+            let name = target_name(layer as i64, slot);
+            let part = |part: &str| parameters[&format!("{name}.{part}.weight")].shallow_clone();
+            LowRank {
+                a: part("lora_A"),
+                b: part("lora_B"),
+                scale: term.scale,
+            }
+        };
+        let blocks = self.blocks.iter().enumerate().map(|(layer, block)| {
+            let slot = |slot| block.slot(slot).map(|found| term(layer, slot, found));
+            BlockAdapter {
+                slots: std::array::from_fn(slot),
+            }
+        });
+        Self {
+            config: self.config.clone(),
+            blocks: blocks.collect(),
+            parameters,
+        }
+    }
+
     /// Makes all parameters trainable, or none.
     pub fn set_trainable(&self, trainable: bool) {
         for tensor in self.parameters.values() {

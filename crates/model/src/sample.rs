@@ -7,7 +7,8 @@ use candor_data::Conversation;
 use tch::{Device, Tensor};
 
 use crate::ModelError;
-use crate::template::Template;
+pub use crate::continuations::Continuations;
+use crate::template::{Rendered, Template};
 use crate::tokenizer::Tokenizer;
 
 /// Label of positions that are not trained on.
@@ -56,12 +57,23 @@ impl Sample {
     /// # Errors
     /// The text names more or fewer images than the conversation has, or the sequence is too long.
     pub fn new(conversation: &Conversation, rules: SampleRules<'_>) -> Result<Self, ModelError> {
+        Self::of_rendered(conversation, &rules.template.render(conversation), rules)
+    }
+
+    /// Tokenises a conversation that was rendered already, and possibly given more words at its end.
+    ///
+    /// # Errors
+    /// As [`Sample::new`].
+    pub fn of_rendered(
+        conversation: &Conversation,
+        rendered: &Rendered,
+        rules: SampleRules<'_>,
+    ) -> Result<Self, ModelError> {
         let refuse = |problem: String, remedy| ModelError::Prompt {
             sample: conversation.id.clone(),
             problem,
             remedy,
         };
-        let rendered = rules.template.render(conversation);
         let encoded = rules.tokenizer.encode(&rendered.text)?;
         let n_images = encoded
             .ids

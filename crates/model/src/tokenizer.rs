@@ -113,6 +113,13 @@ impl Tokenizer {
         Ok(candor_data::atomic::write(path, json.as_bytes())?)
     }
 
+    /// Whether both give the same ids for every text: whether they are written as the same `tokenizer.json`.
+    #[must_use]
+    pub fn same_as(&self, other: &Self) -> bool {
+        let written = |tokenizer: &Self| tokenizer.inner.to_string(false).ok();
+        written(self).is_some_and(|json| written(other) == Some(json))
+    }
+
     /// Number of ids.
     #[must_use]
     pub fn vocab_size(&self) -> usize {

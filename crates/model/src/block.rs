@@ -1,0 +1,264 @@
+//! One block of the decoder: norm, attention, norm, SwiGLU.
+//!
+//! Everything but attention treats each token by itself. [`Block`] therefore has the token-wise work in parts,
+//! which every way of attending goes through: padded batches with or without a cache, and sequences that
+//! share their beginning ([`crate::shared`]).
+
+use tch::{Kind, Tensor};
+
+use crate::cache::KvCache;
+use crate::linear::Linear;
+use crate::lora::{BlockAdapter, TARGETS, target_size};
+use crate::shared::SharedBatch;
+use crate::weights::{Init, Weights};
+use crate::{ModelError, TextConfig};
+
+/// Which earlier positions a position may read.
+#[derive(Debug, Clone, Copy)]
+pub enum Visible<'a> {
+    /// All up to itself; right for batches padded on the right, whose pads come after every real token.
+    Causal,
+    /// Everything there is; right for one new token per row when no row is padded on the left.
+    All,
+    /// As the mask says: `[batch, 1, new, len + new]`, true = may read.
+    Mask(&'a Tensor),
+}
+
+/// Root-mean-square norm.
+#[derive(Debug)]
+pub(crate) struct RmsNorm {
+    weight: Tensor,
+    eps: f64,
+}
+
+impl RmsNorm {
+    pub(crate) fn take(
+        weights: &mut Weights,
+        name: &str,
+        width: i64,
+        eps: f64,
+    ) -> Result<Self, ModelError> {
+        Ok(Self {
+            weight: weights.take(&format!("{name}.weight"), &[width], Init::Ones)?,
+            eps,
+        })
+    }
+
+    /// The mean square is taken in f32, whatever the weights are in, as transformers does.
+    pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
+        let wide = x.to_kind(Kind::Float);
+        let scale = (wide.square().mean_dim([-1].as_slice(), true, None) + self.eps).rsqrt();
+        &self.weight * (wide * scale).to_kind(x.kind())
+    }
+}
+
+/// Cosines and sines of the rotary positions of one pass, `[batch or 1, 1, len, head_dim]`.
+#[derive(Debug)]
+pub struct Rotary {
+    cos: Tensor,
+    sin: Tensor,
+}
+
+impl Rotary {
+    /// Tables of the given angles.
+    ///
+    /// # Shapes
+    /// `angles`: `[batch or 1, 1, len, head_dim]` f32.
+    pub(crate) fn new(angles: &Tensor, kind: Kind) -> Self {
+        Self {
+            cos: angles.cos().to_kind(kind),
+            sin: angles.sin().to_kind(kind),
+        }
+    }
+
+    /// The tables of some of the tokens.
+    fn at(&self, tokens: &Tensor) -> Self {
+        Self {
+            cos: self.cos.index_select(2, tokens),
+            sin: self.sin.index_select(2, tokens),
+        }
+    }
+
+    fn apply(&self, x: &Tensor) -> Tensor {
+        let halves = x.chunk(2, -1);
+        let turned = Tensor::cat(&[halves[1].neg(), halves[0].shallow_clone()], -1);
+        x * &self.cos + turned * &self.sin
+    }
+}
+
+/// One block.
+#[derive(Debug)]
+pub(crate) struct Block {
+    norm1: RmsNorm,
+    norm2: RmsNorm,
+    linears: [Linear; 7],
+    n_heads: i64,
+    n_kv_heads: i64,
+    head_dim: i64,
+}
+
+impl Block {
+    pub(crate) fn take(
+        weights: &mut Weights,
+        name: &str,
+        c: &TextConfig,
+    ) -> Result<Self, ModelError> {
+        let norm1 = RmsNorm::take(
+            weights,
+            &format!("{name}.input_layernorm"),
+            c.hidden_size,
+            c.rms_norm_eps,
+        )?;
+        let norm2 = RmsNorm::take(
+            weights,
+            &format!("{name}.post_attention_layernorm"),
+            c.hidden_size,
+            c.rms_norm_eps,
+        )?;
+        let mut linears = Vec::with_capacity(TARGETS.len());
+        for (slot, target) in TARGETS.iter().enumerate() {
+            let part = if slot < 4 { "self_attn" } else { "mlp" };
+            let size = target_size(c, target);
+            // Layers that write into the residual stream start smaller, so that depth does not add up.
+            let residual = matches!(*target, "o_proj" | "down_proj");
+            let depth = if residual {
+                (2.0 * c.num_hidden_layers as f64).sqrt()
+            } else {
+                1.0
+            };
+            let init = Init::Normal((size[0] as f64).sqrt().recip() / depth);
+            linears.push(Linear::take(
+                weights,
+                &format!("{name}.{part}.{target}"),
+                size,
+                false,
+                init,
+            )?);
+        }
+        let Ok(linears) = <[Linear; 7]>::try_from(linears) else {
+            unreachable!("one layer for each target")
+        };
+        Ok(Self {
+            norm1,
+            norm2,
+            linears,
+            n_heads: c.num_attention_heads,
+            n_kv_heads: c.n_kv_heads(),
+            head_dim: c.head_dim(),
+        })
+    }
+
+    /// The block over a batch of rows.
+    ///
+    /// # Shapes
+    /// `x`: `[batch, len, width]` → the same.
+    pub(crate) fn forward(
+        &self,
+        layer: usize,
+        x: &Tensor,
+        rotary: &Rotary,
+        visible: Visible<'_>,
+        lora: Option<&BlockAdapter>,
+        cache: Option<&mut KvCache>,
+    ) -> Tensor {
+        let normed = self.norm1.forward(x);
+        let query = self.query(&normed, rotary, lora);
+        let [key, value] = self.key_and_value(&normed, rotary, lora);
+        let [key, value] = match cache {
+            Some(cache) => cache.extend(layer, &key, &value),
+            None => [key, value],
+        };
+        let mixed = attend(&query, &key, &value, visible);
+        self.after_attention(x, &mixed.transpose(1, 2), lora)
+    }
+
+    /// The block over all tokens of a shared batch.
+    ///
+    /// # Shapes
+    /// `x`: `[1, n_tokens, width]` → the same.
+    pub(crate) fn forward_shared(
+        &self,
+        x: &Tensor,
+        rotary: &Rotary,
+        batch: &SharedBatch,
+        lora: Option<&BlockAdapter>,
+    ) -> Tensor {
+        let normed = self.norm1.forward(x);
+        let query = self.query(&normed, rotary, lora);
+        let [key, value] = self.key_and_value(&normed, rotary, lora);
+        self.after_attention(x, &batch.attend(&query, &key, &value), lora)
+    }
+
+    /// The same for the last block, of which only the last token of each branch is wanted: the others are read
+    /// as keys and values, and nothing else of them is computed.
+    ///
+    /// # Shapes
+    /// `x`: `[1, n_tokens, width]` → `[1, n_branches, width]`.
+    pub(crate) fn forward_shared_last(
+        &self,
+        x: &Tensor,
+        rotary: &Rotary,
+        batch: &SharedBatch,
+        lora: Option<&BlockAdapter>,
+    ) -> Tensor {
+        let normed = self.norm1.forward(x);
+        let last = batch.last();
+        let query = self.query(&normed.index_select(1, last), &rotary.at(last), lora);
+        let [key, value] = self.key_and_value(&normed, rotary, lora);
+        let mixed = batch.attend_from_last(&query, &key, &value);
+        self.after_attention(&x.index_select(1, last), &mixed, lora)
+    }
+
+    /// # Shapes
+    /// `normed`: `[batch, len, width]` → `[batch, heads, len, head_dim]`, turned to their positions.
+    fn query(&self, normed: &Tensor, rotary: &Rotary, lora: Option<&BlockAdapter>) -> Tensor {
+        rotary.apply(&self.split(&self.linear(0, normed, lora), self.n_heads))
+    }
+
+    /// # Shapes
+    /// `normed`: `[batch, len, width]` → twice `[batch, kv_heads, len, head_dim]`.
+    fn key_and_value(
+        &self,
+        normed: &Tensor,
+        rotary: &Rotary,
+        lora: Option<&BlockAdapter>,
+    ) -> [Tensor; 2] {
+        let key = self.split(&self.linear(1, normed, lora), self.n_kv_heads);
+        let value = self.split(&self.linear(2, normed, lora), self.n_kv_heads);
+        [rotary.apply(&key), value]
+    }
+
+    /// What follows attention: output layer and residual, norm, SwiGLU and residual.
+    ///
+    /// # Shapes
+    /// `x`: `[batch, len, width]`; `mixed`: `[batch, len, heads, head_dim]` → as `x`.
+    fn after_attention(&self, x: &Tensor, mixed: &Tensor, lora: Option<&BlockAdapter>) -> Tensor {
+        let x = x + self.linear(3, &mixed.flatten(2, 3), lora);
+        let normed = self.norm2.forward(&x);
+        let gated = self.linear(4, &normed, lora).silu() * self.linear(5, &normed, lora);
+        &x + self.linear(6, &gated, lora)
+    }
+
+    /// The `slot`-th of [`TARGETS`] with its adapter's term.
+    fn linear(&self, slot: usize, x: &Tensor, lora: Option<&BlockAdapter>) -> Tensor {
+        self.linears[slot].adapted(x, lora.and_then(|lora| lora.slot(slot)))
+    }
+
+    fn split(&self, y: &Tensor, heads: i64) -> Tensor {
+        y.unflatten(2, [heads, self.head_dim]).transpose(1, 2)
+    }
+}
+
+/// Scaled dot-product attention; several query heads may read one key head.
+///
+/// # Shapes
+/// `query`: `[batch, heads, new, head_dim]`; `key`, `value`: `[batch, kv_heads, len, head_dim]` → as `query`.
+pub(crate) fn attend(query: &Tensor, key: &Tensor, value: &Tensor, visible: Visible<'_>) -> Tensor {
+    let (mask, causal) = match visible {
+        Visible::Causal => (None, true),
+        Visible::All => (None, false),
+        Visible::Mask(mask) => (Some(mask), false),
+    };
+    let grouped = query.size()[1] != key.size()[1];
+    Tensor::scaled_dot_product_attention(query, key, value, mask, 0.0, causal, None, grouped)
+}

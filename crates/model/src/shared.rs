@@ -1,0 +1,264 @@
+//! Sequences that begin alike and share the computation of their common beginning, with gradients.
+//!
+//! The two answers of a comparison follow the same prompt, whose image alone is hundreds of tokens. The
+//! reference runs the prompt once for each answer. Here a [`Shared`] is one prefix with several branches:
+//! norms, linear layers and adapters see every token once, in one flat row of all prefixes followed by all
+//! branches, and attention alone knows the split: prefixes read themselves, branches read their prefix and
+//! themselves. The numbers are those of the sequences run one by one, gradients included.
+//!
+//! Prefixes and branches are both padded on the right. A pad is then later than every token of its own part,
+//! so that causal attention hides it without a mask; branches need a mask anyway, because libtorch aligns
+//! causal attention of fewer queries than keys to the first key. A branch's positions go on where its prefix
+//! really ends.
+
+use tch::{Device, Kind, Tensor};
+
+use crate::ModelError;
+use crate::block::{Visible, attend};
+
+/// Sequences with a common beginning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shared {
+    /// Token ids that all sequences begin with, every image placeholder among them; never empty.
+    pub prefix: Vec<i64>,
+    /// What follows in each sequence; never empty.
+    pub branches: Vec<Vec<i64>>,
+    /// Image file, when there is one.
+    pub image: Option<String>,
+}
+
+impl Shared {
+    /// Splits sequences after their longest common beginning, leaving at least one token to every branch.
+    ///
+    /// `id` is what an error calls them.
+    ///
+    /// # Errors
+    /// There is no sequence, or there is nothing to share: sequences that do not even begin with the same token
+    /// (every template's begin with `<s>`), or one of a single token.
+    pub fn of(id: &str, sequences: &[&[i64]], image: Option<String>) -> Result<Self, ModelError> {
+        let refuse = |problem: &str| ModelError::Prompt {
+            sample: id.to_owned(),
+            problem: problem.to_owned(),
+            remedy: "render all sequences of a row with one template, so that they begin with the same `<s>`",
+        };
+        let Some((first, rest)) = sequences.split_first() else {
+            return Err(refuse("there is no sequence"));
+        };
+        let alike = |other: &&[i64]| first.iter().zip(*other).take_while(|(a, b)| a == b).count();
+        let common = rest.iter().map(alike).min().unwrap_or(first.len());
+        let shortest = sequences.iter().map(|s| s.len()).min().unwrap_or(0);
+        let len = common.min(shortest.saturating_sub(1));
+        if len == 0 {
+            return Err(refuse(
+                "the sequences have no common beginning with something after it",
+            ));
+        }
+        Ok(Self {
+            prefix: first[..len].to_vec(),
+            branches: sequences.iter().map(|s| s[len..].to_vec()).collect(),
+            image,
+        })
+    }
+
+    /// Tokens of the sequences as if nothing were shared: the prefix counts once for each branch.
+    #[must_use]
+    pub fn n_tokens(&self) -> usize {
+        let branches: usize = self.branches.iter().map(Vec::len).sum();
+        self.prefix.len() * self.branches.len() + branches
+    }
+}
+
+/// Items of one pass.
+///
+/// Its tokens are, in this order, the prefixes `[n_items, len_prefix]` and the branches
+/// `[n_items · n_branches, len_branch]`, flat: `n_tokens` of them, pads included.
+#[derive(Debug)]
+pub struct SharedBatch {
+    /// `[n_items, len_prefix]` i64.
+    prefixes: Tensor,
+    /// `[n_items · n_branches, len_branch]` i64, the branches of one item beside each other.
+    branches: Tensor,
+    n_branches: i64,
+    /// `[1, n_tokens]` i64: the place of each token in its own sequence.
+    positions: Tensor,
+    /// Index of the last real token of each branch among all tokens, `[n_items · n_branches]` i64.
+    last: Tensor,
+    /// What the tokens of a branch may read of `[len_prefix + len_branch]`,
+    /// `[n_items · n_branches or 1, 1, len_branch, len_prefix + len_branch]` bool.
+    readable: Tensor,
+    /// The same for the last token of each branch, `[n_items · n_branches, 1, 1, len_prefix + len_branch]`.
+    readable_from_last: Tensor,
+}
+
+impl SharedBatch {
+    /// Pads items to the longest of them; `pad` is any id but the image placeholder.
+    ///
+    /// # Panics
+    /// There are no items, they differ in their number of branches, or a prefix or branch is empty
+    /// ([`Shared::of`] makes none that is).
+    #[must_use]
+    pub fn new(items: &[&Shared], pad: i64, device: Device) -> Self {
+        let k = items.first().map_or(0, |item| item.branches.len());
+        assert!(
+            k > 0 && items.iter().all(|item| item.branches.len() == k),
+            "items of one batch have the same number of branches, at least one"
+        );
+        let prefixes = items.iter().map(|item| item.prefix.as_slice());
+        let branches = items
+            .iter()
+            .flat_map(|i| i.branches.iter().map(Vec::as_slice));
+        let (prefix_ids, prefix_lens) = padded(prefixes, pad);
+        let (branch_ids, branch_lens) = padded(branches, pad);
+        let (n, p) = prefix_ids.size2().expect("a matrix");
+        let (rows, s) = branch_ids.size2().expect("a matrix");
+        let options = (Kind::Int64, Device::Cpu);
+
+        let before = prefix_lens.repeat_interleave_self_int(k as i64, 0, rows);
+        let columns = |len: i64| Tensor::arange(len, options).unsqueeze(0);
+        let positions = Tensor::cat(
+            &[
+                columns(p).expand([n, p], false).flatten(0, 1),
+                (columns(s) + before.unsqueeze(1)).flatten(0, 1),
+            ],
+            0,
+        );
+        let own_last = &branch_lens - 1;
+        let last = Tensor::arange(rows, options) * s + n * p + &own_last;
+
+        // Where no prefix is padded, one mask serves all rows.
+        let padded = prefix_lens.ne(p).any().int64_value(&[]) != 0;
+        let own_lens = if padded {
+            before.shallow_clone()
+        } else {
+            before.narrow(0, 0, 1)
+        };
+        let keys = columns(p + s).reshape([1, 1, 1, p + s]);
+        let readable = |lens: &Tensor, up_to: &Tensor| {
+            let prefix = keys.lt_tensor(&lens.reshape([-1, 1, 1, 1]));
+            let own = keys.ge(p).logical_and(&keys.le_tensor(&(up_to + p)));
+            prefix.logical_or(&own)
+        };
+        Self {
+            readable: readable(&own_lens, &columns(s).reshape([1, 1, s, 1])).to_device(device),
+            readable_from_last: readable(&before, &own_last.reshape([rows, 1, 1, 1]))
+                .to_device(device),
+            prefixes: prefix_ids.to_device(device),
+            branches: branch_ids.to_device(device),
+            n_branches: k as i64,
+            positions: positions.unsqueeze(0).to_device(device),
+            last: last.to_device(device),
+        }
+    }
+
+    /// Tokens that a pass computes, pads included.
+    #[must_use]
+    pub fn n_tokens(&self) -> usize {
+        self.positions.numel()
+    }
+
+    pub(crate) fn prefixes(&self) -> &Tensor {
+        &self.prefixes
+    }
+
+    pub(crate) fn branches(&self) -> &Tensor {
+        &self.branches
+    }
+
+    pub(crate) fn positions(&self) -> &Tensor {
+        &self.positions
+    }
+
+    pub(crate) fn last(&self) -> &Tensor {
+        &self.last
+    }
+
+    /// Attention of all tokens.
+    ///
+    /// # Shapes
+    /// `query`: `[1, heads, n_tokens, head_dim]`; `key`, `value`: `[1, kv_heads, n_tokens, head_dim]` →
+    /// `[1, n_tokens, heads, head_dim]`.
+    pub(crate) fn attend(&self, query: &Tensor, key: &Tensor, value: &Tensor) -> Tensor {
+        let [from_prefix, from_branch] = self.split(query);
+        let ([prefix_key, branch_key], [prefix_value, branch_value]) =
+            (self.split(key), self.split(value));
+        let in_prefix = attend(&from_prefix, &prefix_key, &prefix_value, Visible::Causal);
+        let in_branch = attend(
+            &from_branch,
+            &self.join(&prefix_key, &branch_key),
+            &self.join(&prefix_value, &branch_value),
+            Visible::Mask(&self.readable),
+        );
+        let flat = |x: Tensor| x.transpose(1, 2).flatten(0, 1);
+        Tensor::cat(&[flat(in_prefix), flat(in_branch)], 0).unsqueeze(0)
+    }
+
+    /// Attention of the last token of each branch.
+    ///
+    /// # Shapes
+    /// `query`: `[1, heads, n_items · n_branches, head_dim]`; `key`, `value`:
+    /// `[1, kv_heads, n_tokens, head_dim]` → `[1, n_items · n_branches, heads, head_dim]`.
+    pub(crate) fn attend_from_last(&self, query: &Tensor, key: &Tensor, value: &Tensor) -> Tensor {
+        let joined = |x: &Tensor| {
+            let [prefix, branch] = self.split(x);
+            self.join(&prefix, &branch)
+        };
+        let visible = Visible::Mask(&self.readable_from_last);
+        let mixed = attend(
+            &query.transpose(0, 2),
+            &joined(key),
+            &joined(value),
+            visible,
+        );
+        mixed.squeeze_dim(2).unsqueeze(0)
+    }
+
+    /// Prefix rows and branch rows of a tensor over all tokens.
+    ///
+    /// # Shapes
+    /// `[1, heads, n_tokens, head_dim]` → `[n_items, heads, len_prefix, head_dim]` and
+    /// `[n_items · n_branches, heads, len_branch, head_dim]`.
+    fn split(&self, x: &Tensor) -> [Tensor; 2] {
+        let mut start = 0;
+        [&self.prefixes, &self.branches].map(|ids| {
+            let (rows, len) = ids.size2().expect("a matrix");
+            let part = x.narrow(2, start, rows * len);
+            start += rows * len;
+            part.squeeze_dim(0)
+                .unflatten(1, [rows, len])
+                .transpose(0, 1)
+        })
+    }
+
+    /// Puts each item's prefix before each of its branches.
+    ///
+    /// # Shapes
+    /// `[n_items, heads, len_prefix, head_dim]`, `[n_items · n_branches, heads, len_branch, head_dim]` →
+    /// `[n_items · n_branches, heads, len_prefix + len_branch, head_dim]`.
+    fn join(&self, prefix: &Tensor, branch: &Tensor) -> Tensor {
+        let n = prefix.size()[0];
+        let branch = branch.unflatten(0, [n, self.n_branches]);
+        let repeated = prefix
+            .unsqueeze(1)
+            .expand([-1, self.n_branches, -1, -1, -1], false);
+        Tensor::cat(&[repeated, branch], 3).flatten(0, 1)
+    }
+}
+
+/// Rows padded on the right to the longest, `[rows, len]` i64, and their lengths, `[rows]` i64.
+fn padded<'a>(rows: impl Iterator<Item = &'a [i64]> + Clone, pad: i64) -> (Tensor, Tensor) {
+    let lens: Vec<i64> = rows.clone().map(|row| row.len() as i64).collect();
+    assert!(
+        lens.iter().all(|&len| len > 0),
+        "no prefix or branch is empty"
+    );
+    let len = lens.iter().copied().max().unwrap_or(0);
+    let filled = |row: &'a [i64]| {
+        let pads = std::iter::repeat_n(pad, len as usize - row.len());
+        row.iter().copied().chain(pads)
+    };
+    let ids: Vec<i64> = rows.flat_map(filled).collect();
+    (
+        Tensor::from_slice(&ids).reshape([lens.len() as i64, len]),
+        Tensor::from_slice(&lens),
+    )
+}

@@ -57,6 +57,26 @@ pub enum WorldError {
         #[source]
         source: std::io::Error,
     },
+    /// A candidate is about a picture that the world does not have.
+    #[error("{}: candidate {id} is about {image}, which is no picture of {}; give the world whose prompts were answered", path.display(), world.display())]
+    NoScene {
+        /// The file of candidates.
+        path: PathBuf,
+        /// The candidate's id.
+        id: String,
+        /// Its picture.
+        image: String,
+        /// The world's folder.
+        world: PathBuf,
+    },
+    /// No pair of candidates could be told apart.
+    #[error("{}: none of the {n_pairs} pairs can be told apart; sample at a higher temperature or from a better model", path.display())]
+    Undecided {
+        /// The file of candidates.
+        path: PathBuf,
+        /// Its pairs.
+        n_pairs: usize,
+    },
     /// A file of the data folder could not be written or read.
     #[error(transparent)]
     Data(#[from] DataError),

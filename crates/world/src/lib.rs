@@ -1,10 +1,12 @@
 //! The micro-world: scenes, renderer, questions, simulated annotator and exact judge.
 //!
 //! [`World::generate`] draws scenes, [`write()`] makes a data folder of them in public formats,
-//! [`judge::judge`] scores answers against a scene, and [`Annotator`] compares two of them. The documentation
+//! [`judge::judge`] scores answers against a scene, and [`Annotator`] compares two of them
+//! ([`annotate_candidates`]: a whole file). The documentation
 //! with all numbers and rules is `docs/micro-world.md`. Everything is decided by the configuration's seed;
 //! nothing here knows tensors.
 
+pub mod annotate;
 pub mod annotator;
 pub mod config;
 pub mod error;
@@ -23,6 +25,7 @@ pub mod theme;
 pub mod world;
 pub mod write;
 
+pub use annotate::{AnnotationSummary, annotate_candidates};
 pub use annotator::Annotator;
 pub use config::WorldConfig;
 pub use error::WorldError;

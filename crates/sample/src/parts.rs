@@ -1,0 +1,83 @@
+//! The finished chunks of a run, `parts/N.jsonl`, from which a resumed run goes on.
+//!
+//! A part is in the format of the result, so each of its rows says how it was sampled, and a part can be told
+//! from one of another model or of other prompts.
+
+use std::path::{Path, PathBuf};
+
+use candor_data::formats::candidates::{self, Candidate, Sampling};
+use candor_train::TrainError;
+
+use crate::SampleError;
+
+/// What is known of a chunk.
+#[derive(Debug)]
+pub enum Part {
+    /// It was sampled before.
+    Kept(Vec<Candidate>),
+    /// It was not.
+    Missing,
+    /// Its file cannot be used; why.
+    Damaged(String),
+}
+
+/// The file of chunk `number`, from 0.
+pub fn path(out: &Path, number: usize) -> PathBuf {
+    out.join("parts").join(format!("{number:06}.jsonl"))
+}
+
+/// Reads a part. `expected` are its rows without answers.
+///
+/// # Errors
+/// It was sampled from another model or from other prompts than `expected`.
+pub fn read(out: &Path, number: usize, expected: &[Candidate]) -> Result<Part, SampleError> {
+    let path = path(out, number);
+    if !path.exists() {
+        return Ok(Part::Missing);
+    }
+    let rows = match candidates::read(&path) {
+        Ok(rows) if rows.len() == expected.len() => rows,
+        Ok(rows) => {
+            let (n, expected) = (rows.len(), expected.len());
+            return Ok(Part::Damaged(format!(
+                "{}: {n} rows, expected {expected}",
+                path.display()
+            )));
+        }
+        Err(error) => return Ok(Part::Damaged(error.to_string())),
+    };
+    match changed(&rows, expected) {
+        None => Ok(Part::Kept(rows)),
+        Some(what) => Err(SampleError::Train(TrainError::InputsChanged {
+            dir: out.to_path_buf(),
+            names: vec![what.to_owned()],
+        })),
+    }
+}
+
+/// Which input the rows were not sampled from, if they differ from the expected ones in more than answers.
+fn changed(rows: &[Candidate], expected: &[Candidate]) -> Option<&'static str> {
+    let differ = |(row, expected): &(&Candidate, &Candidate)| unanswered(row) != **expected;
+    let (row, expected) = rows.iter().zip(expected).find(differ)?;
+    let (then, now) = (&row.sampling, &expected.sampling);
+    Some(if then.model_fingerprint != now.model_fingerprint {
+        "model"
+    } else if then.adapter_fingerprint != now.adapter_fingerprint {
+        "adapter"
+    } else {
+        "prompts"
+    })
+}
+
+/// The row without its answers.
+fn unanswered(row: &Candidate) -> Candidate {
+    Candidate {
+        outputs: <[String; 2]>::default(),
+        sampling: Sampling {
+            finished: [false; 2],
+            n_tokens: [0; 2],
+            ..row.sampling.clone()
+        },
+        ..row.clone()
+    }
+}

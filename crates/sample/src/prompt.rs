@@ -1,0 +1,110 @@
+//! What is asked of the model: a conversation up to where its last answer would stand.
+
+use candor_data::formats::llava;
+use candor_data::{Conversation, Speaker, Turn};
+use candor_model::Bundle;
+use candor_model::sample::Sample;
+
+use crate::{SampleError, SampleRecipe};
+
+/// A prompt, tokenised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prompt {
+    /// Index in the prompts file.
+    pub index: u64,
+    /// The row's own id, which need not be unique.
+    pub id: String,
+    /// Image file, when there is one.
+    pub image: Option<String>,
+    /// What is answered: turns that end in a human one.
+    pub context: Vec<Turn>,
+    /// The answer that the data set gives.
+    pub original_answer: Option<String>,
+    /// The context's token ids, up to where the assistant speaks.
+    pub ids: Vec<i64>,
+}
+
+/// Reads the recipe's prompts.
+///
+/// # Errors
+/// The file is damaged or shorter than asked for, or a prompt leaves the model no room for an answer.
+pub fn read(recipe: &SampleRecipe, bundle: &Bundle) -> Result<Vec<Prompt>, SampleError> {
+    let unfit = |problem, remedy| SampleError::Unfit {
+        path: recipe.prompts.clone(),
+        problem,
+        remedy,
+    };
+    let mut rows = llava::read(&recipe.prompts)?;
+    if let Some(count) = recipe.count {
+        if count > rows.len() {
+            let problem = format!(
+                "{} prompts are fewer than prompts.count = {count}",
+                rows.len()
+            );
+            return Err(unfit(problem, "lower prompts.count, or leave it out"));
+        }
+        rows.truncate(count);
+    }
+    let text = &bundle.model.config().text_config;
+    let positions = text.max_position_embeddings as usize;
+    let room = positions.saturating_sub(recipe.max_new_tokens);
+    let mut prompts = Vec::with_capacity(rows.len());
+    for (index, row) in rows.into_iter().enumerate() {
+        let (query, original_answer) = split(row);
+        let ids = Sample::new(&query, bundle.rules(usize::MAX))?.ids;
+        if ids.len() > room {
+            let problem = format!(
+                "row {index}: {} tokens and sampling.max_new_tokens = {} are more than the model's {positions} \
+                 positions",
+                ids.len(),
+                recipe.max_new_tokens
+            );
+            let remedy = "lower sampling.max_new_tokens, or shorten or remove the row";
+            return Err(unfit(problem, remedy));
+        }
+        prompts.push(Prompt {
+            index: index as u64,
+            id: query.id,
+            image: query.image,
+            context: query.turns,
+            original_answer,
+            ids,
+        });
+    }
+    Ok(prompts)
+}
+
+/// The conversation up to its last answer, and that answer. A conversation that ends in a human turn is asked
+/// as a whole and has none.
+fn split(mut row: Conversation) -> (Conversation, Option<String>) {
+    let answer = row.turns.pop_if(|turn| turn.from == Speaker::Gpt);
+    (row, answer.map(|turn| turn.value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(turns: &[Turn]) -> Conversation {
+        Conversation {
+            id: "a".into(),
+            image: None,
+            turns: turns.to_vec(),
+        }
+    }
+
+    #[test]
+    fn the_last_answer_is_what_is_sampled() {
+        let (q1, a1, q2, a2) = (
+            Turn::human("Q1"),
+            Turn::gpt("A1"),
+            Turn::human("Q2"),
+            Turn::gpt("A2"),
+        );
+        let single = split(row(&[q1.clone(), a1.clone()]));
+        assert_eq!(single, (row(&[q1.clone()]), Some("A1".into())));
+        let all = [q1, a1, q2, a2];
+        assert_eq!(split(row(&all)), (row(&all[..3]), Some("A2".into())));
+        assert_eq!(split(row(&all[..3])), (row(&all[..3]), None));
+    }
+}

@@ -1,0 +1,133 @@
+//! The recipe of a sampling run.
+
+use std::path::{Path, PathBuf};
+
+use candor_train::{Reader, Resolved};
+
+use crate::SampleError;
+
+/// Everything a sampling run needs to know.
+#[derive(Debug, Clone)]
+pub struct SampleRecipe {
+    /// Decides every draw.
+    pub seed: u64,
+    /// The run folder.
+    pub out: PathBuf,
+    /// Prompts that are answered and kept at a time: what a kill can cost, and what batches are made of.
+    pub chunk: usize,
+    /// Model folder.
+    pub base: PathBuf,
+    /// Folder of a LoRA adapter on it, if there is one.
+    pub adapter: Option<PathBuf>,
+    /// Image folder.
+    pub images: PathBuf,
+    /// LLaVA conversations whose last answer is sampled anew.
+    pub prompts: PathBuf,
+    /// How many of them, from the first; all if absent.
+    pub count: Option<usize>,
+    /// Logits are divided by it.
+    pub temperature: f64,
+    /// Only the smallest set of tokens with at least this probability is sampled from; 1 is all.
+    pub top_p: f64,
+    /// Longest answer, its end token included.
+    pub max_new_tokens: usize,
+    /// Sequences that are decoded together.
+    pub batch_rows: usize,
+    /// The recipe as it is run.
+    pub resolved: Resolved,
+}
+
+impl SampleRecipe {
+    /// Reads a recipe file.
+    ///
+    /// # Errors
+    /// All mistakes of the recipe at once.
+    pub fn open(path: &Path, sets: &[String]) -> Result<Self, SampleError> {
+        Self::read(Reader::open(path, sets)?)
+    }
+
+    /// Reads a recipe that is already in memory.
+    ///
+    /// # Errors
+    /// All mistakes of the recipe at once.
+    pub fn read(mut recipe: Reader) -> Result<Self, SampleError> {
+        let seed = recipe.u64("seed").required();
+        let out = recipe.path("run.out").required();
+        let chunk = recipe.usize("run.chunk").positive().required();
+        let base = recipe.path("model.base").required();
+        let adapter = recipe.path("model.adapter").optional();
+        let root = recipe.path("data.root").required();
+        let images = root.join(recipe.path("data.images").required());
+        let prompts = root.join(recipe.path("data.prompts").required());
+        let count = recipe.usize("prompts.count").positive().optional();
+        let temperature = recipe.f64("sampling.temperature").positive().required();
+        let top_p = recipe
+            .f64("sampling.top_p")
+            .positive()
+            .within(..=1.0)
+            .required();
+        let max_new_tokens = recipe
+            .usize("sampling.max_new_tokens")
+            .within(1..=1 << 20)
+            .required();
+        let batch_rows = recipe
+            .usize("sampling.batch_rows")
+            .within(2..=4096)
+            .required();
+        let resolved = recipe.finish()?;
+        Ok(Self {
+            seed,
+            out,
+            chunk,
+            base,
+            adapter,
+            images,
+            prompts,
+            count,
+            temperature,
+            top_p,
+            max_new_tokens,
+            batch_rows,
+            resolved,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEMO: &str = include_str!("../../../recipes/demo/2-sample.toml");
+
+    #[test]
+    fn the_demo_recipe_is_complete_and_samples_as_the_paper_does() {
+        let recipe = SampleRecipe::read(Reader::parse("2-sample.toml", DEMO, &[])).unwrap();
+        assert_eq!((recipe.temperature, recipe.top_p), (0.7, 1.0));
+        assert_eq!((recipe.adapter, recipe.count), (None, None));
+        assert!(recipe.prompts.ends_with("preference/prompts.json"));
+    }
+
+    #[test]
+    fn all_mistakes_are_reported_at_once() {
+        let sets = [
+            "sampling.temperature=0",
+            "sampling.top_p=1.5",
+            "sampling.batch_rows=1",
+            "run.chunk=0",
+            "prompts.cuont=3",
+        ];
+        let sets = sets.map(str::to_owned);
+        let error = SampleRecipe::read(Reader::parse("2-sample.toml", DEMO, &sets)).unwrap_err();
+        let message = error.to_string();
+        for part in [
+            "temperature",
+            "top_p",
+            "batch_rows",
+            "run.chunk",
+            "cuont",
+            "5 mistakes",
+        ] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+    }
+}

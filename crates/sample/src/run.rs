@@ -1,0 +1,219 @@
+//! A sampling run: prompts → chunks → two answers each → `candidates.jsonl`.
+//!
+//! The run folder is that of every stage, with `parts/` for the finished chunks in place of checkpoints, and
+//! `metrics.jsonl` with a line per chunk. `candidates.jsonl` and `result.json` are written at the end. A run
+//! that was killed answers again only the chunk it was in, and ends in the same bytes.
+
+use std::time::Instant;
+
+use candor_data::atomic;
+use candor_data::formats::candidates::{self, Candidate};
+use candor_train::{Launch, Outcome, Progress, RunFolder, RunOptions};
+use serde::Serialize;
+use tch::Device;
+
+use crate::parts::{self, Part};
+use crate::prompt::{self, Prompt};
+use crate::sampler::Sampler;
+use crate::{SampleError, SampleRecipe};
+
+/// Counts of a chunk, or of a whole run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Counts {
+    /// Prompts answered.
+    pub n_prompts: usize,
+    /// Pairs of the same answer twice.
+    pub n_identical: usize,
+    /// Answers cut at the limit.
+    pub n_cut: usize,
+    /// Mean tokens of an answer, its end token not counted.
+    pub mean_response_tokens: f64,
+}
+
+/// One line of `metrics.jsonl`.
+#[derive(Debug, Serialize)]
+pub struct SampleMetrics {
+    /// Chunks done.
+    pub step: u64,
+    /// Of this chunk.
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+/// One line of `timings.jsonl`.
+#[derive(Debug, Serialize)]
+struct Timing {
+    step: u64,
+    secs: f64,
+    phase_secs: PhaseSecs,
+    tokens_per_sec: f64,
+}
+
+/// Where the time of a chunk went.
+#[derive(Debug, Serialize)]
+struct PhaseSecs {
+    images: f64,
+    answers: f64,
+}
+
+/// Samples and writes `<out>/candidates.jsonl` and `<out>/result.json`.
+///
+/// # Errors
+/// The model, a prompt or an image is missing or damaged, or the run folder cannot be used.
+pub fn run(recipe: &SampleRecipe, launch: &Launch, device: Device) -> Result<Outcome, SampleError> {
+    let sampler = Sampler::open(recipe, device)?;
+    let prompts = prompt::read(recipe, &sampler.bundle)?;
+    let mut folder = open(recipe, launch)?;
+    // The run is known to its user by its folder.
+    let name = &*recipe.out.file_name().unwrap_or_default().to_string_lossy();
+    let mut progress = Progress::new(name, prompts.len() as u64, 0);
+    progress.doing("sampling");
+    let mut rows = Vec::with_capacity(prompts.len());
+    let mut speed = Speed::default();
+    for (number, chunk) in prompts.chunks(recipe.chunk).enumerate() {
+        let step = number as u64 + 1;
+        let answered = match kept(recipe, &sampler, number, chunk, &progress)? {
+            Some(answered) => answered,
+            None => {
+                let (answered, timing) = speed.answer(&sampler, chunk, step)?;
+                candidates::write(&parts::path(&recipe.out, number), &answered)?;
+                folder.log_timing(step, &timing)?;
+                answered
+            }
+        };
+        let counts = Counts::of(&answered);
+        folder.log(step, &SampleMetrics { step, counts })?;
+        rows.extend(answered);
+        let shown = [("tokens", counts.mean_response_tokens)];
+        progress.step(rows.len() as u64, &shown);
+        if launch.stop.requested() && rows.len() < prompts.len() {
+            let command = &launch.resume_command;
+            progress.finish(&format!("stopped; continue with: {command}"));
+            return Ok(Outcome::Stopped);
+        }
+    }
+    let counts = Counts::of(&rows);
+    candidates::write(&recipe.out.join("candidates.jsonl"), &rows)?;
+    write_result(recipe, &counts)?;
+    progress.finish(&format!("{counts}{speed}"));
+    Ok(Outcome::Finished)
+}
+
+/// Starts or resumes the run's folder.
+fn open(recipe: &SampleRecipe, launch: &Launch) -> Result<RunFolder, SampleError> {
+    let resolved = recipe.resolved.to_text();
+    let options = RunOptions {
+        dir: &recipe.out,
+        resolved: &resolved,
+        // There are none; the parts take their place.
+        n_keep_checkpoints: 1,
+        resume_command: &launch.resume_command,
+        may_change: &["run.out"],
+    };
+    Ok(if launch.resume {
+        RunFolder::resume(&options)?.folder
+    } else {
+        RunFolder::start(&options)?
+    })
+}
+
+/// The rows of a chunk if an earlier start of the run sampled them.
+fn kept(
+    recipe: &SampleRecipe,
+    sampler: &Sampler,
+    number: usize,
+    chunk: &[Prompt],
+    progress: &Progress,
+) -> Result<Option<Vec<Candidate>>, SampleError> {
+    let expected: Vec<Candidate> = chunk.iter().map(|p| sampler.unanswered(p)).collect();
+    Ok(match parts::read(&recipe.out, number, &expected)? {
+        Part::Kept(rows) => Some(rows),
+        Part::Missing => None,
+        Part::Damaged(why) => {
+            progress.note(&format!("a damaged part is sampled again: {why}"));
+            None
+        }
+    })
+}
+
+fn write_result(recipe: &SampleRecipe, counts: &Counts) -> Result<(), SampleError> {
+    let path = recipe.out.join("result.json");
+    let mut json = serde_json::to_vec_pretty(counts).map_err(|error| SampleError::Unfit {
+        path: path.clone(),
+        problem: error.to_string(),
+        remedy: "a figure is not a number; this is a bug, please report it",
+    })?;
+    json.push(b'\n');
+    Ok(atomic::write(&path, &json)?)
+}
+
+impl Counts {
+    fn of(rows: &[Candidate]) -> Self {
+        let answers = |row: &Candidate| row.sampling.finished.iter().filter(|f| !**f).count();
+        Self {
+            n_prompts: rows.len(),
+            n_identical: rows.iter().filter(|row| row.is_identical()).count(),
+            n_cut: rows.iter().map(answers).sum(),
+            mean_response_tokens: n_tokens(rows) as f64 / (2 * rows.len()).max(1) as f64,
+        }
+    }
+}
+
+fn n_tokens(rows: &[Candidate]) -> usize {
+    rows.iter().flat_map(|row| row.sampling.n_tokens).sum()
+}
+
+impl std::fmt::Display for Counts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} prompts answered twice, {:.1} tokens an answer, {} pairs identical, {} answers cut at the limit",
+            self.n_prompts, self.mean_response_tokens, self.n_identical, self.n_cut
+        )
+    }
+}
+
+/// How fast this start of the run was.
+#[derive(Debug, Default)]
+struct Speed {
+    n_tokens: usize,
+    secs: f64,
+}
+
+impl Speed {
+    /// Answers a chunk with an eye on the clock.
+    fn answer(
+        &mut self,
+        sampler: &Sampler,
+        chunk: &[Prompt],
+        step: u64,
+    ) -> Result<(Vec<Candidate>, Timing), SampleError> {
+        let started = Instant::now();
+        let features = sampler.encode(chunk)?;
+        let images = started.elapsed().as_secs_f64();
+        let rows = sampler.answer(chunk, &features)?;
+        let secs = started.elapsed().as_secs_f64();
+        let n_tokens = n_tokens(&rows);
+        self.n_tokens += n_tokens;
+        self.secs += secs;
+        let timing = Timing {
+            step,
+            secs,
+            phase_secs: PhaseSecs {
+                images,
+                answers: secs - images,
+            },
+            tokens_per_sec: n_tokens as f64 / secs,
+        };
+        Ok((rows, timing))
+    }
+}
+
+impl std::fmt::Display for Speed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.n_tokens == 0 {
+            return Ok(());
+        }
+        write!(f, ", {:.0} tokens/s", self.n_tokens as f64 / self.secs)
+    }
+}

@@ -1,0 +1,167 @@
+//! A policy that answers every prompt of a chunk twice.
+//!
+//! The random number of a token is addressed by the seed, the prompt's index in its file, the answer (0 or 1)
+//! and the token's position, so it does not depend on the chunk. The logits it is compared with may, in their
+//! last bits, because kernels round by the shape of the batch; a chunk is therefore always decoded as a whole,
+//! and what decides its batches is recorded with each answer.
+
+use std::path::Path;
+
+use candor_data::formats::candidates::{Candidate, Sampling};
+use candor_data::random;
+use candor_model::{Adapter, Bundle, Decoding, ImageFeatures, Query, Response, generate};
+use candor_train::fingerprint;
+use tch::{Device, Kind};
+
+use crate::prompt::Prompt;
+use crate::{SampleError, SampleRecipe};
+
+/// Answers per prompt: a comparison has two sides.
+const ANSWERS: usize = 2;
+
+/// The model that answers, with what is recorded of it.
+#[derive(Debug)]
+pub struct Sampler<'a> {
+    recipe: &'a SampleRecipe,
+    /// The model.
+    pub bundle: Bundle,
+    adapter: Option<Adapter>,
+    /// The record of an answer to the prompt of index 0, of no tokens.
+    record: Sampling,
+}
+
+impl<'a> Sampler<'a> {
+    /// Opens the recipe's model.
+    ///
+    /// # Errors
+    /// The model or its adapter is missing or damaged.
+    pub fn open(recipe: &'a SampleRecipe, device: Device) -> Result<Self, SampleError> {
+        let bundle = Bundle::open(&recipe.base, device, Kind::Float)?;
+        let text = &bundle.model.config().text_config;
+        let adapter = match &recipe.adapter {
+            Some(folder) => Some(Adapter::open(folder, text, device)?),
+            None => None,
+        };
+        let weights = fingerprint::of_tensors(bundle.model.parameters().iter());
+        let files = [
+            "tokenizer.json",
+            "template.json",
+            "preprocessor_config.json",
+        ];
+        let model_fingerprint = with_files(weights, &recipe.base, &files)?;
+        let adapter_fingerprint = match (&adapter, &recipe.adapter) {
+            (Some(adapter), Some(folder)) => {
+                let weights = fingerprint::of_tensors(adapter.parameters().iter());
+                Some(with_files(weights, folder, &["adapter_config.json"])?)
+            }
+            _ => None,
+        };
+        let record = Sampling {
+            model: recipe.base.display().to_string(),
+            model_fingerprint,
+            adapter: recipe.adapter.as_ref().map(|p| p.display().to_string()),
+            adapter_fingerprint,
+            seed: recipe.seed,
+            temperature: recipe.temperature,
+            top_p: recipe.top_p,
+            max_new_tokens: recipe.max_new_tokens,
+            batch_rows: recipe.batch_rows,
+            chunk: recipe.chunk,
+            index: 0,
+            finished: [false; ANSWERS],
+            n_tokens: [0; ANSWERS],
+        };
+        Ok(Self {
+            recipe,
+            bundle,
+            adapter,
+            record,
+        })
+    }
+
+    /// The row of a prompt, its answers still empty.
+    #[must_use]
+    pub fn unanswered(&self, prompt: &Prompt) -> Candidate {
+        Candidate {
+            // Public sets repeat ids, and candidates must not.
+            id: format!("{}-{}", prompt.id, prompt.index),
+            image: prompt.image.clone(),
+            turns: prompt.context.clone(),
+            original_answer: prompt.original_answer.clone(),
+            outputs: [const { String::new() }; ANSWERS],
+            sampling: Sampling {
+                index: prompt.index,
+                ..self.record.clone()
+            },
+        }
+    }
+
+    /// Encodes the images of a chunk, each once.
+    ///
+    /// # Errors
+    /// An image is missing or damaged.
+    pub fn encode(&self, chunk: &[Prompt]) -> Result<ImageFeatures, SampleError> {
+        let images = chunk.iter().filter_map(|prompt| prompt.image.clone());
+        let folder = &self.recipe.images;
+        Ok(ImageFeatures::encode(&self.bundle, folder, images, |_| ())?)
+    }
+
+    /// Answers the prompts of a chunk twice each; `features` are those of its images.
+    ///
+    /// # Errors
+    /// An answer is no text.
+    pub fn answer(
+        &self,
+        chunk: &[Prompt],
+        features: &ImageFeatures,
+    ) -> Result<Vec<Candidate>, SampleError> {
+        let query = |prompt: &Prompt| Query {
+            ids: prompt.ids.clone(),
+            features: features.of(prompt.image.as_deref()),
+        };
+        let queries: Vec<Query> = chunk.iter().map(query).collect();
+        let decoding = Decoding {
+            max_new_tokens: self.recipe.max_new_tokens,
+            temperature: self.recipe.temperature,
+            top_p: self.recipe.top_p,
+            eos: self.bundle.tokenizer.eos,
+        };
+        let draw = |response: usize, position: usize| {
+            let (prompt, answer) = (&chunk[response / ANSWERS], response % ANSWERS);
+            let address = [prompt.index, answer as u64, position as u64];
+            random::uniform(self.recipe.seed, "sample.token", &address)
+        };
+        let responses = generate(
+            &self.bundle.model,
+            self.adapter.as_ref(),
+            &queries,
+            ANSWERS,
+            self.recipe.batch_rows,
+            decoding,
+            draw,
+        );
+        let pairs = responses.chunks_exact(ANSWERS);
+        let rows = chunk.iter().zip(pairs);
+        rows.map(|(prompt, pair)| self.row(prompt, pair)).collect()
+    }
+
+    fn row(&self, prompt: &Prompt, pair: &[Response]) -> Result<Candidate, SampleError> {
+        let mut row = self.unanswered(prompt);
+        for (k, response) in pair.iter().enumerate() {
+            let text = self.bundle.tokenizer.decode(&response.ids)?;
+            text.trim().clone_into(&mut row.outputs[k]);
+            row.sampling.finished[k] = response.finished;
+            row.sampling.n_tokens[k] = response.ids.len() - usize::from(response.finished);
+        }
+        Ok(row)
+    }
+}
+
+/// The fingerprint of weights together with files that belong to them.
+fn with_files(weights: String, folder: &Path, names: &[&str]) -> Result<String, SampleError> {
+    let mut parts = vec![weights.into_bytes()];
+    for name in names {
+        parts.push(fingerprint::of_file(&folder.join(name))?.into_bytes());
+    }
+    Ok(fingerprint::of_bytes(parts))
+}

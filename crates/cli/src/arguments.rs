@@ -35,6 +35,13 @@ pub enum Command {
                             candor sft recipes/demo/1-sft.toml --resume"
     )]
     Sft(StageArguments),
+    /// Sample two answers to every prompt, for people or the simulated annotator to compare.
+    #[command(
+        after_help = "Example:\n  candor sample recipes/demo/2-sample.toml --set sampling.temperature=1.0\n  \
+                            candor world annotate --world runs/demo/world --candidates \
+                            runs/demo/sample/candidates.jsonl --out runs/demo/preferences/preferences.json"
+    )]
+    Sample(StageArguments),
     /// Evaluate a model on MMHal-Bench, POPE, CHAIR and LLaVA-Bench.
     #[command(after_help = "Example:\n  candor eval recipes/demo/6-eval.toml")]
     Eval(EvalArguments),
@@ -81,6 +88,30 @@ pub enum WorldCommand {
         /// Scenes for the evaluation sets, which appear nowhere else.
         #[arg(long, default_value_t = WorldConfig::default().n_eval)]
         eval: usize,
+    },
+    /// Let the simulated annotator compare sampled answers about this world's pictures.
+    #[command(
+        after_help = "Example:\n  candor world annotate --world runs/demo/world --candidates \
+                            runs/demo/sample/candidates.jsonl --out runs/demo/preferences/preferences.json\n\n\
+                            Beside the public preferences stand a log of both questions (.log.jsonl) and the \
+                            counts (.summary.json)."
+    )]
+    Annotate {
+        /// The world's folder.
+        #[arg(long)]
+        world: PathBuf,
+        /// The answer pairs, as `candor sample` writes them.
+        #[arg(long)]
+        candidates: PathBuf,
+        /// File of preferences to write.
+        #[arg(long)]
+        out: PathBuf,
+        /// Chance of a slip, for each question [default: what the world says]
+        #[arg(long)]
+        error_rate: Option<f64>,
+        /// Decides slips, and which answer is shown on the left.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
     },
 }
 
@@ -139,6 +170,8 @@ pub enum DataFormat {
     Llava,
     /// LLaVA-Human-Preference comparisons.
     Preference,
+    /// Answer pairs that wait to be compared.
+    Candidates,
     /// Image to captions (facts).
     Captions,
     /// PPO prompts.

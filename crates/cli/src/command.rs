@@ -15,6 +15,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::World(command) => world::run(command),
         Command::Ground(arguments) => stage::ground(&arguments),
         Command::Sft(arguments) => stage::sft(&arguments),
+        Command::Sample(arguments) => stage::sample(&arguments),
         Command::Eval(arguments) => evaluate::run(&arguments),
         Command::Data(command) => data::run(command),
     }

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use candor_data::formats::{
-    a_okvqa, captions, coco, flickr30k, images, llava, mmhal, pope, ppo_prompts, preference, vqa_v2,
+    a_okvqa, candidates, captions, coco, flickr30k, images, llava, mmhal, pope, ppo_prompts,
+    preference, vqa_v2,
 };
 
 use crate::arguments::{DataCommand, DataFormat};
@@ -71,6 +72,9 @@ fn read(file: &Path, format: DataFormat) -> anyhow::Result<Content> {
         DataFormat::Preference => {
             Content::new("comparisons", &preference::read(file)?, |r| r.image.clone())
         }
+        DataFormat::Candidates => Content::new("answer pairs", &candidates::read(file)?, |r| {
+            r.image.clone()
+        }),
         DataFormat::PpoPrompts => Content::new("prompts", &ppo_prompts::read(file)?, |r| {
             r.conversation.image.clone()
         }),

@@ -1,5 +1,6 @@
-//! `candor ground` and `candor sft`.
+//! The stages that run a recipe: `candor ground`, `sft`, `sample`.
 
+use candor_sample::SampleRecipe;
 use candor_sft::{GroundRecipe, SftRecipe};
 use candor_train::{Launch, Outcome, Resolved, StopSignal};
 use tch::Device;
@@ -22,17 +23,28 @@ pub fn sft(arguments: &StageArguments) -> anyhow::Result<()> {
     })
 }
 
+/// Samples two answers per prompt.
+pub fn sample(arguments: &StageArguments) -> anyhow::Result<()> {
+    let recipe = SampleRecipe::open(&arguments.recipe, &arguments.sets)?;
+    run(arguments, "sample", &recipe.resolved, |launch| {
+        candor_sample::run(&recipe, launch, device())
+    })
+}
+
 /// The device that stages run on.
 pub fn device() -> Device {
     Device::cuda_if_available()
 }
 
-fn run(
+fn run<E>(
     arguments: &StageArguments,
     stage: &str,
     resolved: &Resolved,
-    start: impl FnOnce(&Launch) -> Result<Outcome, candor_sft::SftError>,
-) -> anyhow::Result<()> {
+    start: impl FnOnce(&Launch) -> Result<Outcome, E>,
+) -> anyhow::Result<()>
+where
+    anyhow::Error: From<E>,
+{
     if arguments.dry_run {
         print!("{}", resolved.to_text());
         return Ok(());

@@ -339,6 +339,138 @@ fn lora_writes_an_adapter_that_opens_and_changes_what_the_base_says() {
 }
 
 #[test]
+fn lora_goes_on_from_an_adapter() {
+    let folder = prepared();
+    let path = folder.path();
+    let lora = "model.lora={ r = 2, alpha = 4.0, targets = [\"q_proj\", \"down_proj\"] }";
+    let first = |name, steps| {
+        sft(
+            path,
+            &[&out(path, name), "model.tune=\"lora\"", lora, steps],
+        )
+        .unwrap();
+    };
+    first("six", "run.steps=6");
+    first("seven", "run.steps=7");
+    let adapter = format!(
+        "model.adapter={:?}",
+        path.join("six/adapter").display().to_string()
+    );
+    let sets = [
+        &*out(path, "more"),
+        "model.tune=\"lora\"",
+        &adapter,
+        "run.steps=2",
+        "run.checkpoint_every=2",
+    ];
+    sft(path, &sets).unwrap();
+    // Every batch is the whole data, so the seventh loss is that of the adapter after six updates.
+    let (seventh, begun) = (
+        losses(&path.join("seven"))[6],
+        losses(&path.join("more"))[0],
+    );
+    assert!(
+        (seventh - begun).abs() < 1e-4 * seventh,
+        "{seventh} {begun}"
+    );
+    assert!(
+        begun < 0.99 * losses(&path.join("six"))[0],
+        "the adapter changes nothing"
+    );
+    // A resume notices another adapter in the same place.
+    let resume = || {
+        let defaults = ["data.root", "model.base"];
+        let recipe = SftRecipe::read(reader(SFT, path, &defaults, &sets)).unwrap();
+        let launch = Launch {
+            resume: true,
+            ..launch()
+        };
+        run::run(&recipe, &launch, Device::Cpu)
+    };
+    resume().unwrap();
+    for file in ["adapter_config.json", "adapter_model.safetensors"] {
+        let at = |run: &str| path.join(run).join("adapter").join(file);
+        fs::copy(at("seven"), at("six")).unwrap();
+    }
+    let message = resume().unwrap_err().to_string();
+    assert!(message.contains("began: adapter;"), "{message}");
+    // The rank and the layers are the adapter's own.
+    let config = |run: &str| {
+        let text = fs::read_to_string(path.join(run).join("adapter/adapter_config.json")).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        (json["r"].clone(), json["target_modules"].clone())
+    };
+    assert_eq!(config("six"), config("more"));
+}
+
+#[test]
+fn the_sizes_of_an_adapter_stand_in_the_recipe_or_in_the_adapter() {
+    let message = |sets: &[&str]| {
+        let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+        let recipe = SftRecipe::read(Reader::parse("test.toml", SFT, &sets));
+        recipe.unwrap_err().to_string()
+    };
+    let (tune, adapter) = ("model.tune=\"lora\"", "model.adapter=\"a\"");
+    let said = message(&[tune, adapter, "model.lora.r=4"]);
+    assert!(
+        said.contains("model.lora.r") && said.contains("1 mistake"),
+        "{said}"
+    );
+    let said = message(&[tune, "model.lora.r=4"]);
+    assert!(
+        said.contains("model.lora.alpha") && said.contains("2 mistakes"),
+        "{said}"
+    );
+    let said = message(&[adapter]);
+    assert!(
+        said.contains("model.adapter") && said.contains("1 mistake"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_a_okvqa_source_says_where_its_reasons_stand() {
+    let folder = prepared();
+    let path = folder.path();
+    let question = serde_json::json!([{
+        "split": "train", "image_id": 7, "question_id": "q", "question": "What color is it?",
+        "choices": ["red", "green", "blue", "teal"], "correct_choice_idx": 0, "direct_answers": [],
+        "rationales": ["It looks red"],
+    }]);
+    fs::write(path.join("choices.json"), question.to_string()).unwrap();
+    fs::copy(path.join("red.png"), path.join("07.png")).unwrap();
+    let source = |reasoning: &str| {
+        format!(
+            "data.sources=[{{ name = \"c\", format = \"a_okvqa\", path = \"choices.json\", \
+             image_name = \"{{:02}}.png\"{reasoning} }}]"
+        )
+    };
+    let recipe = |reasoning: &str, run: &str| {
+        let sets = [
+            &*out(path, run),
+            &source(reasoning),
+            "data.batch=1",
+            "data.micro_batch=1",
+        ];
+        SftRecipe::read(reader(SFT, path, &["data.root", "model.base"], &sets))
+    };
+    let message = recipe("", "none").unwrap_err().to_string();
+    assert!(
+        message.contains("reasoning") && message.contains("1 mistake"),
+        "{message}"
+    );
+    let tokens = |reasoning: &str| {
+        let set = format!(", reasoning = \"{reasoning}\"");
+        run::run(&recipe(&set, reasoning).unwrap(), &launch(), Device::Cpu).unwrap();
+        let text = fs::read_to_string(path.join(reasoning).join("metrics.jsonl")).unwrap();
+        let line: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        line["n_target_tokens"].as_u64().unwrap()
+    };
+    // "A. red. It looks red." against "It looks red. The correct option is A. red".
+    assert!(tokens("before") > tokens("after"));
+}
+
+#[test]
 fn eight_at_once_and_eight_by_one_give_the_same_update() {
     let folder = prepared();
     let path = folder.path();

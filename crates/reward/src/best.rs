@@ -1,0 +1,160 @@
+//! The best weights so far, and when to stop looking for better ones.
+//!
+//! They are part of what a checkpoint holds, figures included, so that a resumed run stops at the same step and
+//! writes the same weights.
+//!
+//! # Reference
+//! The reference stopped at step 200 of its one epoch, which somebody chose by looking; here the validation pairs
+//! choose.
+
+use tch::{Device, Kind, Tensor};
+
+/// What an evaluation found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Found {
+    /// Steps done.
+    pub step: u64,
+    /// Share of the validation pairs judged as people did.
+    pub accuracy: f64,
+    /// Mean pair loss of the validation pairs.
+    pub loss: f64,
+}
+
+/// The best weights so far.
+#[derive(Debug)]
+pub struct Best {
+    live: Vec<(String, Tensor)>,
+    kept: Vec<(String, Tensor)>,
+    /// `[4]` f64: step, accuracy, loss, and evaluations since; a step of 0 is none yet.
+    figures: Tensor,
+}
+
+impl Best {
+    /// Nothing found yet; `live` are the tensors in training.
+    #[must_use]
+    pub fn new(live: &[(String, Tensor)]) -> Self {
+        let copy = |(name, tensor): &(String, Tensor)| (name.clone(), tensor.detach().copy());
+        Self {
+            live: live
+                .iter()
+                .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
+                .collect(),
+            kept: live.iter().map(copy).collect(),
+            figures: Tensor::zeros([4], (Kind::Double, Device::Cpu)),
+        }
+    }
+
+    /// What a checkpoint must hold; a resume overwrites the tensors in place.
+    #[must_use]
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        let weights = self
+            .kept
+            .iter()
+            .map(|(name, tensor)| (format!("best.{name}"), tensor.shallow_clone()));
+        weights
+            .chain([("best_figures".to_owned(), self.figures.shallow_clone())])
+            .collect()
+    }
+
+    /// The best evaluation, if there was one.
+    #[must_use]
+    pub fn found(&self) -> Option<Found> {
+        let step = self.figure(0) as u64;
+        (step > 0).then(|| Found {
+            step,
+            accuracy: self.figure(1),
+            loss: self.figure(2),
+        })
+    }
+
+    /// Whether `patience` evaluations in a row found nothing better; a patience of 0 never ends.
+    #[must_use]
+    pub fn given_up(&self, patience: u64) -> bool {
+        patience > 0 && self.figure(3) as u64 >= patience
+    }
+
+    /// Takes an evaluation of the live weights, and keeps them if they are the best so far: by accuracy, and
+    /// where that is equal by the loss.
+    pub fn offer(&mut self, found: Found) {
+        let better = self.found().is_none_or(|best| {
+            found.accuracy > best.accuracy
+                || (found.accuracy >= best.accuracy && found.loss < best.loss)
+        });
+        let figures = if better {
+            copy(&self.live, &self.kept);
+            [found.step as f64, found.accuracy, found.loss, 0.0]
+        } else {
+            [0, 1, 2, 3].map(|i| self.figure(i) + if i == 3 { 1.0 } else { 0.0 })
+        };
+        tch::no_grad(|| self.figures.copy_(&Tensor::from_slice(&figures)));
+    }
+
+    /// Puts the best weights into the live tensors.
+    pub fn recall(&self) {
+        copy(&self.kept, &self.live);
+    }
+
+    fn figure(&self, index: i64) -> f64 {
+        self.figures.double_value(&[index])
+    }
+}
+
+fn copy(from: &[(String, Tensor)], to: &[(String, Tensor)]) {
+    tch::no_grad(|| {
+        for ((_, from), (_, to)) in from.iter().zip(to) {
+            to.shallow_clone().copy_(from);
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(step: u64, accuracy: f64, loss: f64) -> Found {
+        Found {
+            step,
+            accuracy,
+            loss,
+        }
+    }
+
+    #[test]
+    fn the_best_weights_come_back_and_patience_counts_evaluations() {
+        let mut live = Tensor::from_slice(&[0.0_f32]).set_requires_grad(true);
+        let mut best = Best::new(&[("w".to_owned(), live.shallow_clone())]);
+        assert_eq!(best.found(), None);
+        let mut at = |value: f64, evaluation: Found| {
+            let _ = tch::no_grad(|| live.fill_(value));
+            best.offer(evaluation);
+            (best.given_up(2), best.found().map(|found| found.step))
+        };
+        assert_eq!(at(1.0, found(5, 0.6, 0.7)), (false, Some(5)));
+        assert_eq!(at(2.0, found(10, 0.6, 0.8)), (false, Some(5)));
+        // Equal accuracy at a lower loss is better.
+        assert_eq!(at(3.0, found(15, 0.6, 0.6)), (false, Some(15)));
+        assert_eq!(at(4.0, found(20, 0.5, 0.1)), (false, Some(15)));
+        assert_eq!(at(5.0, found(25, 0.6, 0.6)), (true, Some(15)));
+        assert!(!best.given_up(0) && !best.given_up(3));
+        best.recall();
+        assert!((live.double_value(&[0]) - 3.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn the_state_is_all_there_is() {
+        let one = |value: f32| vec![("w".to_owned(), Tensor::from_slice(&[value]))];
+        let mut first = Best::new(&one(2.0));
+        first.offer(found(5, 0.6, 0.7));
+        first.offer(found(10, 0.5, 0.7));
+        // As a session does it: the stored tensors are copied over those of a run that has just begun.
+        let live = one(9.0);
+        let resumed = Best::new(&live);
+        for ((_, from), (_, mut to)) in first.state().into_iter().zip(resumed.state()) {
+            to.copy_(&from);
+        }
+        assert_eq!(resumed.found(), Some(found(5, 0.6, 0.7)));
+        assert!(resumed.given_up(1) && !resumed.given_up(2));
+        resumed.recall();
+        assert!((live[0].1.double_value(&[0]) - 2.0).abs() < f64::EPSILON);
+    }
+}

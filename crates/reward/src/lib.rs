@@ -1,0 +1,31 @@
+//! The reward model: a scalar judge of responses that can be shown the facts.
+//!
+//! [`prompt`] is the turn that asks for a judgement, [`wording`] puts a response and its facts into it, [`loss`]
+//! is what a comparison costs, [`mod@run`] trains, keeps the best step and measures it, [`scorer`] opens what was
+//! trained and scores with it. How reinforcement learning turns scores into rewards is not known here.
+//!
+//! # Reference
+//! arXiv 2309.14525, the fact-augmented reward model; REFERENCE.md, section 3.
+
+mod best;
+pub mod calibration;
+mod error;
+mod held_out;
+pub mod loss;
+mod pairs;
+pub mod prompt;
+mod recipe;
+pub mod run;
+pub mod scorer;
+mod scores;
+pub mod split;
+pub mod wording;
+
+pub use error::RewardError;
+pub use held_out::RewardResult;
+pub use loss::{CenteringOver, pair_loss};
+pub use prompt::RewardPrompt;
+pub use recipe::{Length, RewardRecipe, Start};
+pub use run::{RewardMetrics, run};
+pub use scorer::{Judged, RewardModel};
+pub use wording::{CaptionOrder, Wording};

@@ -1,0 +1,303 @@
+//! Comparisons on their way to the model: read, split by image, worded, tokenised, put into batches.
+//!
+//! The order is a function of the recipe alone, so that resuming needs nothing but the step. An update's pairs are
+//! drawn together and only then cut into passes: the recipe's micro-batch changes what a pass holds, never what
+//! an update learns from.
+
+use std::path::{Path, PathBuf};
+
+use candor_data::formats::{captions, preference};
+use candor_data::mixture::{Mixture, Share, Source};
+use candor_data::{AnswerType, Conversation, FactBook, Preference, Side, Turn};
+use candor_model::sample::SampleRules;
+use candor_model::shared::Shared;
+use candor_train::data_order::{BatchConfig, epoch_batches};
+use candor_train::fingerprint;
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+
+use crate::RewardError;
+use crate::recipe::{Length, RewardRecipe};
+use crate::split::{Split, by_image};
+use crate::wording::{Judged, Wording};
+
+/// A tokenised comparison.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// Name of the row; the public files repeat names.
+    pub id: String,
+    /// The preferred response.
+    pub chosen: String,
+    /// The other one.
+    pub rejected: String,
+    /// Branch 0 is the preferred response, branch 1 the other.
+    pub shared: Shared,
+}
+
+impl Pair {
+    /// Tokens that a pass computes for it.
+    #[must_use]
+    pub fn n_tokens(&self) -> usize {
+        self.shared.prefix.len() + self.shared.branches.iter().map(Vec::len).sum::<usize>()
+    }
+}
+
+/// All comparisons of a run, by what they are for.
+#[derive(Debug)]
+pub struct Pairs {
+    /// Trained on.
+    pub train: Vec<Pair>,
+    /// Choose the best step.
+    pub validation: Vec<Pair>,
+    /// Measured at the end.
+    pub held_out: Vec<Pair>,
+    /// Rows that were left out because both responses are the same: no judge can tell them apart.
+    pub n_identical: usize,
+}
+
+/// A row as read, and where it was.
+struct Row {
+    row: Preference,
+    preferred: Side,
+    /// File and number.
+    place: String,
+}
+
+impl Pairs {
+    /// Reads, splits and tokenises what the recipe names.
+    ///
+    /// # Errors
+    /// A file is missing or damaged, there are too few comparisons, a row has no facts where the prompt shows
+    /// them, or does not fit the model.
+    pub fn read(recipe: &RewardRecipe, rules: SampleRules<'_>) -> Result<Self, RewardError> {
+        let (rows, n_identical) = read_rows(&recipe.preferences)?;
+        let book = match &recipe.facts {
+            Some(path) if recipe.wording.prompt.with_facts() => captions::read(path)?,
+            _ => FactBook::new(),
+        };
+        let split = split(recipe, &rows)?;
+        let tokenised = |part: Vec<usize>| -> Result<Vec<Pair>, RewardError> {
+            // All rows before the first error is looked for, so that it is the same on any number of threads.
+            let pairs: Vec<_> = part
+                .into_par_iter()
+                .map(|row| pair(&rows[row], &recipe.wording, &book, rules))
+                .collect();
+            pairs.into_iter().collect()
+        };
+        Ok(Self {
+            train: tokenised(split.train)?,
+            validation: tokenised(split.validation)?,
+            held_out: tokenised(split.held_out)?,
+            n_identical,
+        })
+    }
+
+    /// A fingerprint of the tokenised pairs and of which part each is in.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let parts = [&self.train, &self.validation, &self.held_out];
+        let part = |pairs: &Vec<Pair>| {
+            let mut bytes = vec![pairs.len().to_le_bytes().to_vec()];
+            for pair in pairs {
+                bytes.push(pair.shared.image.clone().unwrap_or_default().into_bytes());
+                let sequences = std::iter::once(&pair.shared.prefix).chain(&pair.shared.branches);
+                bytes.extend(
+                    sequences.map(|ids| ids.iter().flat_map(|id| id.to_le_bytes()).collect()),
+                );
+            }
+            bytes
+        };
+        fingerprint::of_bytes(parts.into_iter().flat_map(part))
+    }
+
+    /// Images of all parts; names may repeat.
+    pub fn images(&self) -> impl Iterator<Item = String> + '_ {
+        let all = self
+            .train
+            .iter()
+            .chain(&self.validation)
+            .chain(&self.held_out);
+        all.filter_map(|pair| pair.shared.image.clone())
+    }
+}
+
+/// The rows of all files, but for those whose responses are the same, which are counted.
+fn read_rows(paths: &[PathBuf]) -> Result<(Vec<Row>, usize), RewardError> {
+    let mut rows = Vec::new();
+    let mut n_identical = 0;
+    for path in paths {
+        for (number, row) in preference::read(path)?.into_iter().enumerate() {
+            // The reader lets nothing through that has no preferred side.
+            let Some(preferred) = row.preferred() else {
+                continue;
+            };
+            if row.outputs[0].trim() == row.outputs[1].trim() {
+                n_identical += 1;
+                continue;
+            }
+            let place = format!("{}: row {number} ({})", path.display(), row.id);
+            rows.push(Row {
+                row,
+                preferred,
+                place,
+            });
+        }
+    }
+    Ok((rows, n_identical))
+}
+
+fn split(recipe: &RewardRecipe, rows: &[Row]) -> Result<Split, RewardError> {
+    // A row without an image shares nothing with others, so it is an image of its own; its place names it, and no
+    // image is named like a place.
+    let name = |row: &Row| -> String { row.row.image.clone().unwrap_or_else(|| row.place.clone()) };
+    let names: Vec<String> = rows.iter().map(name).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (n_validation, n_held_out) = (recipe.n_validation, recipe.n_held_out);
+    let split = by_image(
+        &names,
+        recipe.session.seed,
+        n_validation,
+        n_held_out,
+        recipe.n_train,
+    );
+    if split.train.is_empty() {
+        let path = recipe
+            .preferences
+            .first()
+            .map_or(Path::new("data.preferences"), |p| p);
+        return Err(RewardError::Unfit {
+            path: path.to_owned(),
+            problem: format!(
+                "{} comparisons of different responses leave none to train on after {n_held_out} held out and \
+                 {n_validation} for validation",
+                rows.len()
+            ),
+            remedy: "collect more comparisons, or lower data.n_held_out and data.n_validation",
+        });
+    }
+    Ok(split)
+}
+
+/// Both responses of a row, worded and tokenised.
+fn pair(
+    row: &Row,
+    wording: &Wording,
+    book: &FactBook,
+    rules: SampleRules<'_>,
+) -> Result<Pair, RewardError> {
+    let Row {
+        row,
+        preferred,
+        place,
+    } = row;
+    let image = row.image.as_deref().unwrap_or_default();
+    let facts = book.for_prompt(image, AnswerType::General);
+    let sequence = |side: Side| {
+        let mut turns = row.turns.clone();
+        turns.push(Turn::gpt(row.outputs[side.index()].clone()));
+        let conversation = Conversation {
+            id: row.id.clone(),
+            image: row.image.clone(),
+            turns,
+        };
+        let item = Judged {
+            id: &row.id,
+            conversation: &conversation,
+            facts: &facts,
+        };
+        let output = format!("{place}, output_{}", side.index() + 1);
+        wording.sample(item, &output, rules)
+    };
+    let (chosen, rejected) = (sequence(*preferred)?, sequence(preferred.other())?);
+    let text = |side: Side| row.outputs[side.index()].clone();
+    Ok(Pair {
+        id: row.id.clone(),
+        chosen: text(*preferred),
+        rejected: text(preferred.other()),
+        shared: Shared::of(place, &[&chosen.ids, &rejected.ids], row.image.clone())?,
+    })
+}
+
+/// Updates' worth of pairs that are sorted by length together: enough that little is padded, few enough that
+/// lengths stay mixed over an epoch.
+const WINDOW_BATCHES: usize = 8;
+
+/// Which training pairs each update takes; remembers the epoch it is in.
+#[derive(Debug)]
+pub struct Batches<'a> {
+    pairs: &'a [Pair],
+    order: Mixture,
+    batching: BatchConfig,
+    micro_batch: usize,
+    epoch: Option<(u64, Vec<Vec<&'a Pair>>)>,
+}
+
+impl<'a> Batches<'a> {
+    /// The order of the training pairs under a recipe.
+    ///
+    /// # Errors
+    /// There are no pairs.
+    pub fn new(recipe: &RewardRecipe, pairs: &'a [Pair]) -> Result<Self, RewardError> {
+        let source = Source {
+            name: "preferences".to_owned(),
+            n_rows: pairs.len(),
+            share: Share::All,
+        };
+        Ok(Self {
+            pairs,
+            order: Mixture::new(recipe.session.seed, vec![source], None)?,
+            batching: BatchConfig {
+                seed: recipe.session.seed,
+                batch_size: recipe.batch,
+                window_batches: WINDOW_BATCHES,
+            },
+            micro_batch: recipe.micro_batch,
+            epoch: None,
+        })
+    }
+
+    /// Updates of a whole run.
+    #[must_use]
+    pub fn n_steps(&self, length: Length) -> u64 {
+        match length {
+            Length::Steps(steps) => steps,
+            Length::Epochs(epochs) => epochs * self.steps_per_epoch(),
+        }
+    }
+
+    fn steps_per_epoch(&self) -> u64 {
+        self.pairs.len().div_ceil(self.batching.batch_size).max(1) as u64
+    }
+
+    /// The pairs of the update after `done` updates, in passes of the recipe's micro-batch. The last update of
+    /// an epoch has the pairs that are left.
+    pub fn of_step(&mut self, done: u64) -> Vec<Vec<&'a Pair>> {
+        let per_epoch = self.steps_per_epoch();
+        let (epoch, step) = (done / per_epoch, (done % per_epoch) as usize);
+        if self
+            .epoch
+            .as_ref()
+            .is_none_or(|(current, _)| *current != epoch)
+        {
+            self.epoch = Some((epoch, self.batches_of(epoch)));
+        }
+        let Some((_, batches)) = &self.epoch else {
+            unreachable!("the epoch was just made")
+        };
+        batches[step]
+            .chunks(self.micro_batch)
+            .map(<[_]>::to_vec)
+            .collect()
+    }
+
+    fn batches_of(&self, epoch: u64) -> Vec<Vec<&'a Pair>> {
+        let picks = self.order.epoch(epoch);
+        let pairs: Vec<&Pair> = picks
+            .into_iter()
+            .map(|pick| &self.pairs[pick.row])
+            .collect();
+        let lengths: Vec<usize> = pairs.iter().map(|pair| pair.n_tokens()).collect();
+        let batches = epoch_batches(&lengths, &self.batching, epoch);
+        let resolve = |batch: Vec<usize>| batch.into_iter().map(|i| pairs[i]).collect();
+        batches.into_iter().map(resolve).collect()
+    }
+}

@@ -1,0 +1,242 @@
+//! The recipe of a reward model.
+
+use std::path::{Path, PathBuf};
+
+use candor_model::{Activations, LoraConfig};
+use candor_train::{Reader, Resolved, SessionRecipe};
+
+use crate::RewardError;
+use crate::loss::CenteringOver;
+use crate::prompt::RewardPrompt;
+use crate::wording::{CaptionOrder, Wording};
+
+/// Where the adapter comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Start {
+    /// A fresh adapter.
+    Fresh(LoraConfig),
+    /// An adapter folder, such as one that has learned to read facts.
+    Adapter(PathBuf),
+}
+
+/// How long a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    /// Updates.
+    Steps(u64),
+    /// Passes through the training pairs.
+    Epochs(u64),
+}
+
+/// Everything the training of a reward model needs to know.
+#[derive(Debug, Clone)]
+pub struct RewardRecipe {
+    /// Optimizer and run folder.
+    pub session: SessionRecipe,
+    /// Folder of the frozen base model.
+    pub base: PathBuf,
+    /// Where the adapter comes from.
+    pub start: Start,
+    /// What a pass keeps in memory.
+    pub activations: Activations,
+    /// How a response is put before the model.
+    pub wording: Wording,
+    /// Image folder.
+    pub images: PathBuf,
+    /// Comparisons, in the public format.
+    pub preferences: Vec<PathBuf>,
+    /// Facts by image; not read by a prompt without a slot.
+    pub facts: Option<PathBuf>,
+    /// Longest sequence; a longer one is an error, never a silent cut.
+    pub max_tokens: usize,
+    /// Pairs per update.
+    pub batch: usize,
+    /// Pairs per pass; gradients add up over the passes of an update.
+    pub micro_batch: usize,
+    /// Pairs that choose the best step, at least.
+    pub n_validation: usize,
+    /// Pairs that are measured at the end, at least.
+    pub n_held_out: usize,
+    /// Pairs that are trained on, at most.
+    pub n_train: Option<usize>,
+    /// How long to train at most.
+    pub length: Length,
+    /// Factor of the loss's centering term.
+    pub centering_coef: f64,
+    /// What the centering term's mean goes over.
+    pub centering_over: CenteringOver,
+    /// Updates between evaluations.
+    pub evaluate_every: u64,
+    /// Evaluations in a row that may find nothing better; 0 never stops early.
+    pub patience: u64,
+    /// The recipe as it is run.
+    pub resolved: Resolved,
+}
+
+impl RewardRecipe {
+    /// Reads a recipe file, and the prompt file that it names.
+    ///
+    /// # Errors
+    /// All mistakes of the recipe at once.
+    pub fn open(path: &Path, sets: &[String]) -> Result<Self, RewardError> {
+        Self::read(Reader::open(path, sets)?)
+    }
+
+    /// Reads a recipe that is already in memory, and the prompt file that it names.
+    ///
+    /// # Errors
+    /// All mistakes of the recipe at once, those of the prompt among them.
+    pub fn read(mut recipe: Reader) -> Result<Self, RewardError> {
+        let session = SessionRecipe::read(&mut recipe);
+        let base = recipe.path("model.base").required();
+        let start = read_start(&mut recipe);
+        let activations = recipe
+            .one_of(
+                "model.activations",
+                &[
+                    ("keep", Activations::Keep),
+                    ("recompute", Activations::Recompute),
+                ],
+            )
+            .required();
+        let wording = read_wording(&mut recipe, session.seed);
+        let root = recipe.path("data.root").required();
+        let images = root.join(recipe.path("data.images").required());
+        let preferences = read_preferences(&mut recipe, &root);
+        let facts = recipe.path("data.facts").optional();
+        if facts.is_none() && wording.prompt.with_facts() && !recipe.has("data.facts") {
+            let remedy = "name an image_to_caption.json, or use a prompt without the slot";
+            recipe.mistake("data", "no `facts` for a prompt with `{facts}`", remedy);
+        }
+        let max_tokens = recipe.usize("data.max_tokens").positive().required();
+        let (batch, micro_batch) = read_batch(&mut recipe);
+        let n_validation = recipe.usize("data.n_validation").positive().required();
+        let n_held_out = recipe.usize("data.n_held_out").positive().required();
+        let n_train = recipe.usize("data.n_train").positive().optional();
+        let length = read_length(&mut recipe);
+        let centering_coef = recipe.f64("loss.centering_coef").within(0.0..).required();
+        let centering_over = recipe
+            .one_of(
+                "loss.centering_over",
+                &[
+                    ("batch", CenteringOver::Batch),
+                    ("micro_batch", CenteringOver::MicroBatch),
+                ],
+            )
+            .required();
+        let evaluate_every = recipe.u64("evaluation.every").positive().required();
+        let patience = recipe.u64("evaluation.patience").required();
+        let resolved = recipe.finish()?;
+        Ok(Self {
+            session,
+            base,
+            start,
+            activations,
+            wording,
+            images,
+            preferences,
+            facts: facts.map(|path| root.join(path)),
+            max_tokens,
+            batch,
+            micro_batch,
+            n_validation,
+            n_held_out,
+            n_train,
+            length,
+            centering_coef,
+            centering_over,
+            evaluate_every,
+            patience,
+            resolved,
+        })
+    }
+}
+
+/// Whether exactly one of two keys of a table is there; otherwise that is a mistake.
+fn one_of_two(recipe: &mut Reader, table: &str, first: &str, second: &str) {
+    let given = [first, second].map(|name| recipe.has(&format!("{table}.{name}")));
+    if given[0] == given[1] {
+        let found = if given[0] { "both" } else { "neither" };
+        let problem = format!("{found} of `{first}` and `{second}` given");
+        recipe.mistake(table, problem, "give one of them");
+    }
+}
+
+fn read_start(recipe: &mut Reader) -> Start {
+    one_of_two(recipe, "model", "lora", "adapter");
+    let folder = recipe.path("model.adapter").optional();
+    let fresh = recipe.has("model.lora").then(|| {
+        let r = recipe.i64("model.lora.r").within(1..=4096).required();
+        let alpha = recipe.f64("model.lora.alpha").positive().required();
+        let targets = recipe.strings("model.lora.targets").required();
+        Start::Fresh(LoraConfig::new(r, alpha, &targets))
+    });
+    fresh.unwrap_or_else(|| Start::Adapter(folder.unwrap_or_default()))
+}
+
+fn read_wording(recipe: &mut Reader, seed: u64) -> Wording {
+    one_of_two(recipe, "prompt", "file", "text");
+    let file = recipe.path("prompt.file").optional();
+    let text = recipe.string("prompt.text").optional();
+    let read = match (&file, &text) {
+        (Some(path), _) => Some(("prompt.file", RewardPrompt::open(path))),
+        (None, Some(text)) => Some((
+            "prompt.text",
+            RewardPrompt::parse(Path::new("prompt.text"), text),
+        )),
+        (None, None) => None,
+    };
+    let prompt = match read {
+        Some((_, Ok(prompt))) => prompt,
+        Some((key, Err(error))) => {
+            recipe.mistake(key, error.to_string(), "");
+            RewardPrompt::default()
+        }
+        None => RewardPrompt::default(),
+    };
+    let bullet = recipe.string("prompt.bullet").required();
+    let caption_order = recipe
+        .one_of(
+            "prompt.caption_order",
+            &[
+                ("file", CaptionOrder::File),
+                ("shuffled", CaptionOrder::Shuffled { seed }),
+            ],
+        )
+        .required();
+    Wording {
+        prompt,
+        bullet,
+        caption_order,
+    }
+}
+
+fn read_preferences(recipe: &mut Reader, root: &Path) -> Vec<PathBuf> {
+    let named = recipe.strings("data.preferences").check(|paths| {
+        if paths.is_empty() || paths.iter().any(String::is_empty) {
+            let remedy = "name at least one file of comparisons".to_owned();
+            return Err(("a file name is missing".to_owned(), remedy));
+        }
+        Ok(())
+    });
+    let named = named.required();
+    named.iter().map(|path| root.join(path)).collect()
+}
+
+fn read_batch(recipe: &mut Reader) -> (usize, usize) {
+    let batch = recipe.usize("data.batch").positive().required();
+    let micro_batch = recipe.usize("data.micro_batch").positive().required();
+    if !batch.is_multiple_of(micro_batch.max(1)) {
+        let problem = format!("{micro_batch} does not divide data.batch = {batch}");
+        let remedy = "choose a divisor, so that no pass is short";
+        recipe.mistake("data.micro_batch", problem, remedy);
+    }
+    (batch, micro_batch)
+}
+
+fn read_length(recipe: &mut Reader) -> Length {
+    one_of_two(recipe, "run", "steps", "epochs");
+    let steps = recipe.u64("run.steps").positive().optional();
+    let epochs = recipe.u64("run.epochs").positive().optional();
+    epochs.map_or(Length::Steps(steps.unwrap_or(1)), Length::Epochs)
+}

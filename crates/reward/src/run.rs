@@ -1,0 +1,329 @@
+//! The loop of the reward model: comparisons → scores → pair loss → update → validation; the best is kept.
+
+use candor_model::shared::{Shared, SharedBatch};
+use candor_model::{Adapter, Bundle, ImageFeatures, ScalarHead};
+use candor_train::fingerprint;
+use candor_train::session::{Inputs, Launch, Outcome, Parts, Session};
+use serde::Serialize;
+use tch::{Device, Kind, Tensor};
+
+use crate::RewardError;
+use crate::best::{Best, Found};
+use crate::held_out::{RewardResult, write_lines};
+use crate::loss::{CenteringOver, Share, centering};
+use crate::pairs::{Batches, Pair, Pairs};
+use crate::recipe::{RewardRecipe, Start};
+use crate::scorer::{RewardModel, base_fingerprint};
+use crate::scores::{Figures, PairScores, Scorer, columns, features_of, to_host};
+use crate::wording::shows_prompts;
+
+/// One line of the run's `metrics.jsonl`; `docs/metrics.md` defines each field.
+#[derive(Debug, Serialize)]
+pub struct RewardMetrics {
+    /// Updates done.
+    pub step: u64,
+    /// Pair loss and centering term of this update's pairs.
+    pub loss: f64,
+    /// The pair loss alone.
+    pub pair_loss: f64,
+    /// The centering term alone.
+    pub centering: f64,
+    /// Share of this update's pairs judged as people did, before the update.
+    pub accuracy: f64,
+    /// Mean of chosen − rejected.
+    pub margin_mean: f64,
+    /// Mean of all scores.
+    pub score_mean: f64,
+    /// Gradient norm before clipping.
+    pub grad_norm: f64,
+    /// Learning rate used.
+    pub learning_rate: f64,
+    /// Tokens of this update, a pair's common beginning counted once, image patches included, pads not.
+    pub n_tokens: usize,
+    /// Accuracy on the validation pairs after this update, where it was evaluated.
+    pub validation_accuracy: Option<f64>,
+    /// Pair loss of the validation pairs after this update, where it was evaluated.
+    pub validation_loss: Option<f64>,
+}
+
+/// What is trained, and what it takes to train it.
+struct Learner<'a> {
+    recipe: &'a RewardRecipe,
+    bundle: &'a Bundle,
+    adapter: &'a Adapter,
+    head: &'a ScalarHead,
+    features: &'a ImageFeatures,
+}
+
+/// Trains, keeps the best step, measures it on the held-out pairs and writes the reward model into the run folder.
+///
+/// # Errors
+/// Damaged data, a run folder that cannot be used, or a number that is not finite.
+pub fn run(recipe: &RewardRecipe, launch: &Launch, device: Device) -> Result<Outcome, RewardError> {
+    let bundle = Bundle::open(&recipe.base, device, Kind::Float)?;
+    check_fit(recipe, &bundle)?;
+    let (adapter, head) = trainable(recipe, &bundle)?;
+    let trained = parameters(&adapter, &head);
+    let mut best = Best::new(&trained);
+    let pairs = Pairs::read(recipe, bundle.rules(recipe.max_tokens))?;
+    let mut batches = Batches::new(recipe, &pairs.train)?;
+    let n_steps = batches.n_steps(recipe.length);
+    let inputs = Inputs::new([
+        ("comparisons, facts or prompt", pairs.fingerprint()),
+        (
+            "base model",
+            fingerprint::of_tensors(bundle.model.parameters().iter()),
+        ),
+        (
+            "adapter",
+            fingerprint::of_tensors(adapter.parameters().iter()),
+        ),
+    ]);
+    let parts = Parts {
+        trained,
+        kept: best.state(),
+    };
+    let resolved = recipe.resolved.to_text();
+    let mut session = Session::open(&recipe.session, &resolved, launch, parts, n_steps, inputs)?;
+    session.doing("encoding images");
+    let features = ImageFeatures::encode(&bundle, &recipe.images, pairs.images(), |_| ())?;
+    session.doing("training");
+    let learner = Learner {
+        recipe,
+        bundle: &bundle,
+        adapter: &adapter,
+        head: &head,
+        features: &features,
+    };
+
+    for done in session.steps_left() {
+        if best.given_up(recipe.patience) {
+            break;
+        }
+        let passes = batches.of_step(done);
+        let mut metrics = learner.update(&mut session, &passes, done + 1)?;
+        if (done + 1).is_multiple_of(recipe.evaluate_every) || done + 1 == n_steps {
+            session.phase("evaluate");
+            let figures = Figures::of(&learner.scores(&pairs.validation)?);
+            best.offer(Found {
+                step: done + 1,
+                accuracy: figures.accuracy,
+                loss: figures.pair_loss,
+            });
+            metrics.validation_accuracy = Some(figures.accuracy);
+            metrics.validation_loss = Some(figures.pair_loss);
+        }
+        let shown = [("loss", metrics.loss), ("accuracy", metrics.accuracy)];
+        if !session.end_step(&metrics, &shown, metrics.n_tokens)? {
+            return Ok(Outcome::Stopped);
+        }
+    }
+    session.doing("measuring the best step on the held-out pairs");
+    best.recall();
+    let accuracy = write(&learner, &session, &pairs, &best)?;
+    session.finish(&format!("done, held-out accuracy {accuracy:.3}"));
+    Ok(Outcome::Finished)
+}
+
+/// Whether the model can be put before the pairs at all.
+fn check_fit(recipe: &RewardRecipe, bundle: &Bundle) -> Result<(), RewardError> {
+    let unfit = |problem: String, remedy| {
+        Err(RewardError::Unfit {
+            path: recipe.base.clone(),
+            problem,
+            remedy,
+        })
+    };
+    let positions = bundle.model.config().text_config.max_position_embeddings as usize;
+    if recipe.max_tokens > positions {
+        let problem = format!(
+            "data.max_tokens is {}, but the model has {positions} positions",
+            recipe.max_tokens
+        );
+        return unfit(problem, "lower data.max_tokens");
+    }
+    if !shows_prompts(&bundle.template) {
+        let problem = "its template drops what the human says, the reward prompt too".to_owned();
+        return unfit(
+            problem,
+            "start from a model that was fine-tuned on conversations",
+        );
+    }
+    Ok(())
+}
+
+/// Adapter and head, both trainable, on a frozen base.
+fn trainable(recipe: &RewardRecipe, bundle: &Bundle) -> Result<(Adapter, ScalarHead), RewardError> {
+    bundle.model.set_trainable(|_| false);
+    let (text, device) = (&bundle.model.config().text_config, bundle.model.device());
+    let adapter = match &recipe.start {
+        Start::Adapter(folder) => Adapter::open(folder, text, device)?,
+        Start::Fresh(config) => {
+            let mut config = config.clone();
+            config.base_model_name_or_path = Some(recipe.base.display().to_string());
+            Adapter::fresh(config, text, recipe.session.seed, device)?
+        }
+    };
+    adapter.set_trainable(true);
+    let head = ScalarHead::zeros(text.hidden_size, device)?;
+    head.set_trainable(true);
+    Ok((adapter, head))
+}
+
+/// The trained tensors by name.
+fn parameters(adapter: &Adapter, head: &ScalarHead) -> Vec<(String, Tensor)> {
+    let of_adapter = adapter.parameters().iter();
+    let of_head = head
+        .parameters()
+        .iter()
+        .map(|(name, tensor)| (name, tensor));
+    of_adapter
+        .chain(of_head)
+        .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
+        .collect()
+}
+
+impl Learner<'_> {
+    /// One update; its figures are those before the update.
+    fn update(
+        &self,
+        session: &mut Session,
+        passes: &[Vec<&Pair>],
+        step: u64,
+    ) -> Result<RewardMetrics, RewardError> {
+        session.begin_step();
+        let share = Share {
+            n_batch: passes.iter().map(Vec::len).sum(),
+            centering_coef: self.recipe.centering_coef,
+            sign: self.centering_sign(session, passes)?,
+        };
+        session.phase("pass");
+        let (mut scores, mut loss) = (Vec::new(), 0.0);
+        for pairs in passes {
+            let of_pass = self.pass(pairs, share)?;
+            let [chosen, rejected] = columns(&of_pass);
+            loss += share.of(&chosen, &rejected).double_value(&[]);
+            scores.extend(of_pass);
+        }
+        session.phase("update");
+        let ids = || {
+            passes
+                .iter()
+                .flatten()
+                .map(|pair| pair.id.clone())
+                .collect()
+        };
+        let applied = session.apply(loss, ids)?;
+        let figures = Figures::of(&scores);
+        Ok(RewardMetrics {
+            step,
+            loss,
+            pair_loss: figures.pair_loss,
+            centering: loss - figures.pair_loss,
+            accuracy: figures.accuracy,
+            margin_mean: figures.margin_mean,
+            score_mean: figures.score_mean,
+            grad_norm: applied.grad_norm,
+            learning_rate: applied.learning_rate,
+            n_tokens: passes.iter().flatten().map(|pair| pair.n_tokens()).sum(),
+            validation_accuracy: None,
+            validation_loss: None,
+        })
+    }
+
+    /// The sign of the whole update's mean score, where the passes must know it beforehand: an extra forward pass,
+    /// made only where several passes share one centering term.
+    fn centering_sign(
+        &self,
+        session: &mut Session,
+        passes: &[Vec<&Pair>],
+    ) -> Result<Option<f64>, RewardError> {
+        let over_batch = self.recipe.centering_over == CenteringOver::Batch;
+        if !over_batch || passes.len() < 2 || self.recipe.centering_coef == 0.0 {
+            return Ok(None);
+        }
+        session.phase("center");
+        let mut scores = Vec::new();
+        for pairs in passes {
+            scores.extend(self.scores_of(pairs)?);
+        }
+        let [chosen, rejected] = columns(&scores);
+        Ok(Some(centering(&chosen, &rejected).sign().double_value(&[])))
+    }
+
+    /// Forward and backward of one micro-batch; returns its scores.
+    fn pass(&self, pairs: &[&Pair], share: Share) -> Result<Vec<PairScores>, RewardError> {
+        let items: Vec<&Shared> = pairs.iter().map(|pair| &pair.shared).collect();
+        let images = features_of(self.features, &items)?;
+        let (model, pad) = (&self.bundle.model, self.bundle.tokenizer.pad);
+        let batch = SharedBatch::new(&items, pad, model.device());
+        let mut scores = Vec::new();
+        let _loss = model.backward_shared(
+            &batch,
+            images.as_ref(),
+            Some(self.adapter),
+            self.recipe.activations,
+            |hidden| {
+                let of_pairs = self.head.forward(hidden).reshape([-1, 2]);
+                scores = to_host(&of_pairs);
+                share.of(&of_pairs.select(1, 0), &of_pairs.select(1, 1))
+            },
+        );
+        Ok(scores.chunks(2).map(|pair| [pair[0], pair[1]]).collect())
+    }
+
+    /// Scores without gradients, in passes of the recipe's micro-batch.
+    fn scores(&self, pairs: &[Pair]) -> Result<Vec<PairScores>, RewardError> {
+        self.scores_of(&pairs.iter().collect::<Vec<_>>())
+    }
+
+    fn scores_of(&self, pairs: &[&Pair]) -> Result<Vec<PairScores>, RewardError> {
+        let items: Vec<&Shared> = pairs.iter().map(|pair| &pair.shared).collect();
+        let scorer = Scorer {
+            bundle: self.bundle,
+            adapter: self.adapter,
+            head: self.head,
+            features: self.features,
+        };
+        let scores = scorer.scores(&items, self.recipe.micro_batch)?;
+        Ok(scores.iter().map(|pair| [pair[0], pair[1]]).collect())
+    }
+}
+
+/// Measures the model as it is and writes it with what was found; returns the held-out accuracy.
+fn write(
+    learner: &Learner<'_>,
+    session: &Session,
+    pairs: &Pairs,
+    best: &Best,
+) -> Result<f64, RewardError> {
+    let recipe = learner.recipe;
+    let scores = learner.scores(&pairs.held_out)?;
+    let bad = pairs.held_out.iter().zip(&scores);
+    let bad = bad.flat_map(|(pair, scores)| scores.iter().map(move |score| (pair, score)));
+    if let Some((pair, &score)) = bad.into_iter().find(|(_, score)| !score.is_finite()) {
+        return Err(RewardError::NotFinite {
+            row: pair.id.clone(),
+            score,
+        });
+    }
+    let Some(found) = best.found() else {
+        unreachable!("the last step is always evaluated, and there is at least one")
+    };
+    let result = RewardResult::new(pairs, &scores, found, recipe.session.seed);
+    let folder = session.path();
+    let model = RewardModel {
+        adapter: learner.adapter.copy(),
+        head: learner.head.copy(),
+        wording: recipe.wording.clone(),
+        score_mean: result.score_mean,
+        score_std: result.score_std,
+        max_tokens: recipe.max_tokens,
+        base: recipe.base.clone(),
+        base_fingerprint: base_fingerprint(learner.bundle),
+    };
+    model.save(folder)?;
+    write_lines(&folder.join("held_out.jsonl"), &pairs.held_out, &scores)?;
+    session.write_result(&result)?;
+    Ok(result.accuracy)
+}

@@ -1,0 +1,237 @@
+//! A trained reward model as a folder, and scores of responses.
+//!
+//! The folder holds all that a score depends on but the base: the adapter (PEFT), the head, the prompt, and in
+//! `reward_model.json` how facts are put into it. The base is named there with a fingerprint, because an adapter
+//! on another base would score without complaint.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use candor_model::shared::Shared;
+use candor_model::{Adapter, Bundle, ImageFeatures, ScalarHead};
+use candor_train::fingerprint;
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use crate::RewardError;
+use crate::prompt::RewardPrompt;
+use crate::scores::Scorer;
+pub use crate::wording::Judged;
+use crate::wording::{CaptionOrder, Wording};
+
+const DESCRIPTION: &str = "reward_model.json";
+const ADAPTER: &str = "adapter";
+const HEAD: &str = "reward_head.safetensors";
+const PROMPT: &str = "prompt.txt";
+
+/// A reward model without its base.
+#[derive(Debug)]
+pub struct RewardModel {
+    /// On the decoder of the base.
+    pub adapter: Adapter,
+    /// From the hidden state at the last token to the score.
+    pub head: ScalarHead,
+    /// How a response is put before the model.
+    pub wording: Wording,
+    /// Mean score of the held-out responses.
+    pub score_mean: f64,
+    /// Standard deviation of the scores of the held-out responses.
+    pub score_std: f64,
+    /// Longest sequence it was trained on; a longer one is refused.
+    pub max_tokens: usize,
+    /// Folder of the base it was trained on.
+    pub base: PathBuf,
+    /// Of the base ([`base_fingerprint`]).
+    pub base_fingerprint: String,
+}
+
+/// `reward_model.json`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Description {
+    base: PathBuf,
+    base_fingerprint: String,
+    bullet: String,
+    /// The seed of the order that captions are shuffled to; none where they are shown as the file has them.
+    caption_shuffle_seed: Option<u64>,
+    max_tokens: usize,
+    score_mean: f64,
+    score_std: f64,
+}
+
+impl Description {
+    fn read(folder: &Path) -> Result<Self, RewardError> {
+        let path = folder.join(DESCRIPTION);
+        let unfit = |problem| RewardError::Unfit {
+            path: path.clone(),
+            problem,
+            remedy: "name the run folder of a finished `candor reward`",
+        };
+        let text = std::fs::read_to_string(&path).map_err(|e| unfit(e.to_string()))?;
+        serde_json::from_str(&text).map_err(|e| unfit(e.to_string()))
+    }
+}
+
+impl RewardModel {
+    /// Opens a folder that [`crate::run()`] wrote, for the base that `bundle` holds.
+    ///
+    /// # Errors
+    /// A file is missing or damaged, or the model was trained on another base.
+    pub fn open(folder: &Path, bundle: &Bundle) -> Result<Self, RewardError> {
+        let description = Description::read(folder)?;
+        if base_fingerprint(bundle) != description.base_fingerprint {
+            return Err(RewardError::Unfit {
+                path: folder.join(DESCRIPTION),
+                problem: format!(
+                    "it was trained on another base than it is used with (on {}, as that was then)",
+                    description.base.display()
+                ),
+                remedy: "use it with the base it was trained on, or train it again",
+            });
+        }
+        let config = &bundle.model.config().text_config;
+        let device = bundle.model.device();
+        let caption_order = match description.caption_shuffle_seed {
+            None => CaptionOrder::File,
+            Some(seed) => CaptionOrder::Shuffled { seed },
+        };
+        Ok(Self {
+            adapter: Adapter::open(&folder.join(ADAPTER), config, device)?,
+            head: ScalarHead::open(&folder.join(HEAD), config.hidden_size, device)?,
+            wording: Wording {
+                prompt: RewardPrompt::open(&folder.join(PROMPT))?,
+                bullet: description.bullet,
+                caption_order,
+            },
+            score_mean: description.score_mean,
+            score_std: description.score_std,
+            max_tokens: description.max_tokens,
+            base: description.base,
+            base_fingerprint: description.base_fingerprint,
+        })
+    }
+
+    /// The folder of the base that a reward model was trained on, as its recipe named it.
+    ///
+    /// # Errors
+    /// The folder holds no reward model.
+    pub fn base_path(folder: &Path) -> Result<PathBuf, RewardError> {
+        Ok(Description::read(folder)?.base)
+    }
+
+    /// Writes the folder's files.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<(), RewardError> {
+        self.adapter.save(&folder.join(ADAPTER))?;
+        self.head.save(&folder.join(HEAD))?;
+        let prompt = self.wording.prompt.text();
+        candor_data::atomic::write(&folder.join(PROMPT), prompt.as_bytes())?;
+        let description = Description {
+            base: self.base.clone(),
+            base_fingerprint: self.base_fingerprint.clone(),
+            bullet: self.wording.bullet.clone(),
+            caption_shuffle_seed: match self.wording.caption_order {
+                CaptionOrder::File => None,
+                CaptionOrder::Shuffled { seed } => Some(seed),
+            },
+            max_tokens: self.max_tokens,
+            score_mean: self.score_mean,
+            score_std: self.score_std,
+        };
+        let path = folder.join(DESCRIPTION);
+        let mut json = serde_json::to_vec_pretty(&description).map_err(|e| RewardError::Unfit {
+            path: path.clone(),
+            problem: e.to_string(),
+            remedy: "the folder of the base must be named in UTF-8",
+        })?;
+        json.push(b'\n');
+        Ok(candor_data::atomic::write(&path, &json)?)
+    }
+
+    /// Whether the facts are shown to it.
+    #[must_use]
+    pub fn with_facts(&self) -> bool {
+        self.wording.prompt.with_facts()
+    }
+
+    /// A fingerprint of all that scores depend on but the base.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let head: BTreeMap<&String, &Tensor> =
+            self.head.parameters().iter().map(|(n, t)| (n, t)).collect();
+        let tensors = self.adapter.parameters().iter().chain(head);
+        let scale = self.adapter.config().lora_alpha;
+        let settings = format!("{scale} {:?} {}", self.wording, self.max_tokens);
+        fingerprint::of_bytes([
+            fingerprint::of_tensors(tensors).into_bytes(),
+            settings.into_bytes(),
+        ])
+    }
+
+    /// The raw score of every response, in the order of `items`, read at the last token of the conversation with
+    /// the question about it. `features` holds the images as the base's tower sees them.
+    ///
+    /// Equal calls give equal scores; the last bits may depend on which responses share a pass, of at most
+    /// `batch_rows`.
+    ///
+    /// # Errors
+    /// A response does not fit the model, lacks facts that the prompt shows, or an image was never encoded; or a
+    /// score is not a number.
+    pub fn score(
+        &self,
+        bundle: &Bundle,
+        features: &ImageFeatures,
+        items: &[Judged<'_>],
+        batch_rows: usize,
+    ) -> Result<Vec<f64>, RewardError> {
+        let rules = bundle.rules(self.max_tokens);
+        // All rows before the first error is looked for, so that it is the same on any number of threads.
+        let wording = &self.wording;
+        let sequences: Vec<Result<Shared, RewardError>> = items
+            .par_iter()
+            .map(|item| {
+                let sample = wording.sample(*item, item.id, rules)?;
+                Ok(Shared::of(item.id, &[&sample.ids], sample.image)?)
+            })
+            .collect();
+        let sequences = sequences.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let scorer = Scorer {
+            bundle,
+            adapter: &self.adapter,
+            head: &self.head,
+            features,
+        };
+        let sequences: Vec<&Shared> = sequences.iter().collect();
+        let scores = scorer.scores(&sequences, batch_rows)?.concat();
+        let bad = items
+            .iter()
+            .zip(&scores)
+            .find(|(_, score)| !score.is_finite());
+        match bad {
+            None => Ok(scores),
+            Some((item, &score)) => Err(RewardError::NotFinite {
+                row: item.id.to_owned(),
+                score,
+            }),
+        }
+    }
+}
+
+/// A fingerprint of a base's norms and biases.
+///
+/// Any training of the base moves them, and they are a small part of it, so that a folder can be checked each time
+/// it is opened.
+#[must_use]
+pub fn base_fingerprint(bundle: &Bundle) -> String {
+    let vectors: BTreeMap<String, Tensor> = bundle
+        .model
+        .parameters()
+        .iter()
+        .filter(|(_, tensor)| tensor.dim() <= 1)
+        .map(|(name, tensor)| (name.clone(), tensor.to_kind(Kind::Float)))
+        .collect();
+    fingerprint::of_tensors(vectors.iter())
+}

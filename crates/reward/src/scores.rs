@@ -1,0 +1,170 @@
+//! Scores of sequences without gradients, and what a set of comparisons' scores amounts to.
+
+use candor_model::shared::{Shared, SharedBatch};
+use candor_model::{Adapter, Bundle, ImageFeatures, ScalarHead};
+use tch::{Device, Kind, Tensor};
+
+use crate::RewardError;
+use crate::loss::pair_loss;
+
+/// A model that scores: base, adapter and head.
+#[derive(Debug, Clone, Copy)]
+pub struct Scorer<'a> {
+    /// The base with its tokenizer.
+    pub bundle: &'a Bundle,
+    /// The adapter.
+    pub adapter: &'a Adapter,
+    /// From the hidden state at the last token to the score.
+    pub head: &'a ScalarHead,
+    /// Features of all images that will be asked for.
+    pub features: &'a ImageFeatures,
+}
+
+impl Scorer<'_> {
+    /// The score of every branch of every item, in passes of at most `batch_rows` items of nearly one length.
+    ///
+    /// The last bits of a score may depend on what it shares a pass with, so equal calls give equal scores, but
+    /// other batches need not.
+    ///
+    /// # Errors
+    /// An image was never encoded.
+    ///
+    /// # Panics
+    /// The items differ in their number of branches.
+    pub fn scores(
+        &self,
+        items: &[&Shared],
+        batch_rows: usize,
+    ) -> Result<Vec<Vec<f64>>, RewardError> {
+        let mut order: Vec<usize> = (0..items.len()).collect();
+        // Longest first: the largest batch comes at the start, where a lack of memory should show.
+        order.sort_by_key(|&i| (std::cmp::Reverse(items[i].n_tokens()), i));
+        let mut scores = vec![Vec::new(); items.len()];
+        for chunk in order.chunks(batch_rows.max(1)) {
+            let chosen: Vec<&Shared> = chunk.iter().map(|&i| items[i]).collect();
+            for (&i, row) in chunk.iter().zip(self.pass(&chosen)?) {
+                scores[i] = row;
+            }
+        }
+        Ok(scores)
+    }
+
+    fn pass(&self, items: &[&Shared]) -> Result<Vec<Vec<f64>>, RewardError> {
+        let images = features_of(self.features, items)?;
+        let batch = SharedBatch::new(items, self.bundle.tokenizer.pad, self.bundle.model.device());
+        let scores = tch::no_grad(|| {
+            let model = &self.bundle.model;
+            let hidden = model.last_hidden_shared(&batch, images.as_ref(), Some(self.adapter));
+            self.head.forward(&hidden)
+        });
+        let n_branches = scores.numel() / items.len();
+        Ok(to_host(&scores)
+            .chunks(n_branches)
+            .map(<[f64]>::to_vec)
+            .collect())
+    }
+}
+
+/// Features of the images of a pass, in the order of its items.
+///
+/// # Errors
+/// An image was never encoded.
+pub fn features_of(
+    features: &ImageFeatures,
+    items: &[&Shared],
+) -> Result<Option<Tensor>, RewardError> {
+    let names = || items.iter().filter_map(|item| item.image.as_deref());
+    let found = features.of(names());
+    if found.is_none()
+        && let Some(missing) = names().find(|name| features.of([*name]).is_none())
+    {
+        return Err(RewardError::Unfit {
+            path: missing.into(),
+            problem: "the image was not encoded".to_owned(),
+            remedy: "encode the images of all items with the reward model's tower first",
+        });
+    }
+    Ok(found)
+}
+
+/// Scores on the host.
+///
+/// # Shapes
+/// Any shape, flattened.
+#[must_use]
+pub fn to_host(scores: &Tensor) -> Vec<f64> {
+    let host = scores.detach().to_kind(Kind::Double).to_device(Device::Cpu);
+    let mut values = vec![0.0; host.numel()];
+    host.contiguous().copy_data(&mut values, host.numel());
+    values
+}
+
+/// Scores of a pair: chosen, then rejected.
+pub type PairScores = [f64; 2];
+
+/// What the scores of some comparisons amount to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Figures {
+    /// Share of the pairs whose chosen response has the higher score; a tie counts half.
+    pub accuracy: f64,
+    /// Mean pair loss, without the centering term.
+    pub pair_loss: f64,
+    /// Mean of chosen − rejected.
+    pub margin_mean: f64,
+    /// Mean of all scores.
+    pub score_mean: f64,
+}
+
+impl Figures {
+    /// The figures of at least one pair.
+    #[must_use]
+    pub fn of(scores: &[PairScores]) -> Self {
+        let n = scores.len() as f64;
+        let mean = |of: fn(&PairScores) -> f64| scores.iter().map(of).sum::<f64>() / n;
+        let [chosen, rejected] = columns(scores);
+        Self {
+            accuracy: mean(right),
+            pair_loss: pair_loss(&chosen, &rejected, 0.0).double_value(&[]),
+            margin_mean: mean(|[chosen, rejected]| chosen - rejected),
+            score_mean: mean(|[chosen, rejected]| f64::midpoint(*chosen, *rejected)),
+        }
+    }
+}
+
+/// 1 for a pair whose chosen response has the higher score, 1/2 for a tie.
+#[must_use]
+pub fn right([chosen, rejected]: &PairScores) -> f64 {
+    if chosen > rejected {
+        1.0
+    } else if chosen < rejected {
+        0.0
+    } else {
+        0.5
+    }
+}
+
+/// Chosen and rejected scores.
+///
+/// # Shapes
+/// → two of `[n]` f64, on the CPU.
+#[must_use]
+pub fn columns(scores: &[PairScores]) -> [Tensor; 2] {
+    [0, 1].map(|side| Tensor::from_slice(&scores.iter().map(|pair| pair[side]).collect::<Vec<_>>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_pairs_worked_by_hand() {
+        let ln3 = 3_f64.ln();
+        let figures = Figures::of(&[[ln3, 0.0], [1.0, 1.0], [-ln3, 0.0]]);
+        let close = |left: f64, right: f64| assert!((left - right).abs() < 1e-12, "{left} {right}");
+        close(figures.accuracy, 0.5);
+        // ln 4/3, ln 2 and ln 4.
+        close(figures.pair_loss, (4_f64 / 3.0 * 2.0 * 4.0).ln() / 3.0);
+        close(figures.margin_mean, 0.0);
+        close(figures.score_mean, 1.0 / 3.0);
+    }
+}

@@ -105,3 +105,72 @@ impl Continuations {
         self.targets.numel()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tch::Kind;
+
+    use super::*;
+
+    fn rows() -> Continuations {
+        Continuations::new(
+            &[
+                (&[1, 10, 11], &[20, 21]),
+                (&[1, 12], &[]),
+                (&[1], &[30, 31, 32]),
+            ],
+            0,
+            Device::Cpu,
+        )
+    }
+
+    #[test]
+    fn tokens_stand_where_they_should() {
+        let rows = rows();
+        let ids = [1_i64, 10, 11, 20, 21, 1, 12, 0, 0, 0, 1, 30, 31, 32, 0];
+        assert_eq!(rows.ids, Tensor::from_slice(&ids).reshape([3, 5]));
+        // The token before each response token, in a table that is 5 wide.
+        assert_eq!(rows.positions, Tensor::from_slice(&[2_i64, 3, 10, 11, 12]));
+        assert_eq!(rows.targets, Tensor::from_slice(&[20_i64, 21, 30, 31, 32]));
+        assert_eq!(rows.n_targets(), 5);
+        let (t, f) = (true, false);
+        let mask = [t, t, f, f, f, f, t, t, t];
+        assert_eq!(rows.mask, Tensor::from_slice(&mask).reshape([3, 3]));
+        let in_query = [t, t, t, f, f, t, t, f, f, f, t, f, f, f, f];
+        assert_eq!(rows.in_query, Tensor::from_slice(&in_query).reshape([3, 5]));
+        let hidden = Tensor::arange(15, (Kind::Float, Device::Cpu)).reshape([3, 5, 1]);
+        let read = Vec::<f64>::try_from(rows.at_positions(&hidden).squeeze_dim(1)).unwrap();
+        assert_eq!(read, [2.0, 3.0, 10.0, 11.0, 12.0]);
+    }
+
+    #[test]
+    fn values_become_a_matrix_and_come_back_with_their_gradients() {
+        let rows = rows();
+        let values = Tensor::from_slice(&[1_f32, 2.0, 3.0, 4.0, 5.0]).set_requires_grad(true);
+        let matrix = rows.scatter(&values);
+        let expected = Tensor::from_slice(&[1_f32, 2.0, 0.0, 0.0, 0.0, 0.0, 3.0, 4.0, 5.0]);
+        assert_eq!(matrix.detach(), expected.reshape([3, 3]));
+        assert_eq!(rows.gather(&matrix).detach(), values.detach());
+        let weight = Tensor::arange(9, (Kind::Float, Device::Cpu)).reshape([3, 3]);
+        (matrix * weight).sum(Kind::Float).backward();
+        assert_eq!(
+            values.grad(),
+            Tensor::from_slice(&[0_f32, 1.0, 6.0, 7.0, 8.0])
+        );
+    }
+
+    #[test]
+    fn responses_may_all_be_empty() {
+        let rows = Continuations::new(&[(&[1, 5], &[]), (&[1], &[])], 0, Device::Cpu);
+        assert_eq!(rows.mask.size(), [2, 0]);
+        assert_eq!(rows.n_targets(), 0);
+        let none = Tensor::zeros([0], (Kind::Float, Device::Cpu));
+        assert_eq!(rows.scatter(&none).size(), [2, 0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "no query is empty")]
+    fn a_response_must_follow_something() {
+        let _ = Continuations::new(&[(&[], &[1])], 0, Device::Cpu);
+    }
+}

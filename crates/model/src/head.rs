@@ -117,4 +117,28 @@ mod tests {
             "{message}"
         );
     }
+
+    #[test]
+    fn a_copy_goes_its_own_way() {
+        let hidden = Tensor::from_slice(&[1_f32, 2.0, 3.0]);
+        let fill = |head: &ScalarHead, value: f64| {
+            for (_, tensor) in head.parameters() {
+                let _ = tch::no_grad(|| tensor.shallow_clone().fill_(value));
+            }
+        };
+        let original = ScalarHead::zeros(3, Device::Cpu).unwrap();
+        fill(&original, 1.0);
+        original.set_trainable(true);
+        let copy = original.copy();
+        assert_eq!(copy.parameters(), original.parameters());
+        assert_eq!(copy.forward(&hidden).double_value(&[]), 7.0);
+        assert!(
+            original.forward(&hidden).requires_grad() && !copy.forward(&hidden).requires_grad()
+        );
+        fill(&copy, 2.0);
+        assert_eq!(copy.forward(&hidden).double_value(&[]), 14.0);
+        assert_eq!(original.forward(&hidden).double_value(&[]), 7.0);
+        original.set_trainable(false);
+        assert!(!original.forward(&hidden).requires_grad());
+    }
 }

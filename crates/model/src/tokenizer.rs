@@ -201,4 +201,18 @@ mod tests {
             "{message}"
         );
     }
+
+    #[test]
+    fn a_tokenizer_is_the_same_as_itself_saved_and_no_other() {
+        let tokenizer = small();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tokenizer.json");
+        tokenizer.save(&path).unwrap();
+        assert!(tokenizer.same_as(&Tokenizer::open(&path).unwrap()));
+        // As many ids, in another order.
+        let text = "USER: Is there a cat in the image? ASSISTANT: There is a red cat. ";
+        let other = Tokenizer::train((0..50).map(|_| text.to_owned()), 400).unwrap();
+        assert_eq!(other.vocab_size(), tokenizer.vocab_size());
+        assert!(!tokenizer.same_as(&other));
+    }
 }

@@ -156,3 +156,33 @@ fn an_adapter_survives_saving() {
         assert_eq!(again.config(), adapter.config());
     }
 }
+
+#[test]
+fn a_copy_is_the_same_and_goes_its_own_way() {
+    let case = "llava_mha";
+    let model = open_model(case);
+    model.set_trainable(|_| false);
+    let original = open_adapter(&model, case, "query_value");
+    original.set_trainable(true);
+    let copy = original.copy();
+    assert_eq!(copy.config(), original.config());
+    assert_eq!(copy.parameters(), original.parameters());
+    let trainable = |adapter: &Adapter| adapter.parameters().values().all(Tensor::requires_grad);
+    assert!(trainable(&original) && !trainable(&copy));
+
+    let folder = "llava_mha/query_value";
+    let golden = Golden::open(&golden_folder(folder), "step_ragged.safetensors");
+    assert_logits("copied adapter", &model, Some(&copy), &golden);
+    for tensor in copy.parameters().values() {
+        let _ = tensor.shallow_clone().fill_(0.0);
+    }
+    assert_logits(
+        "original of a changed copy",
+        &model,
+        Some(&original),
+        &golden,
+    );
+    // The copy's blocks read the tensors that its parameters name: all zero, it is the base.
+    let base = Golden::open(&golden_folder(case), "step_ragged.safetensors");
+    assert_logits("zeroed copy", &model, Some(&copy), &base);
+}

@@ -1,0 +1,109 @@
+//! Responses as they were sampled against the pass that trains on them.
+//!
+//! PPO's ratio compares the log-probability kept from sampling with that of a later pass. Before any update
+//! both are of the same weights, so they must agree to rounding, whatever was padded, cached or cut on the way.
+
+mod against;
+
+use against::{ABSOLUTE, Golden, golden_folder, open_model, queries, report};
+use candor_data::random::uniform;
+use candor_model::sample::Continuations;
+use candor_model::{Adapter, Decoding, Llava, Query, Response, generate, logprobs};
+use tch::{Device, Kind, Tensor};
+
+const N_SAMPLES: usize = 2;
+
+fn sampled(model: &Llava, adapter: &Adapter, queries: &[Query], temperature: f64) -> Vec<Response> {
+    let decoding = Decoding {
+        max_new_tokens: 12,
+        temperature,
+        top_p: 1.0,
+        eos: 2,
+    };
+    let draw = |row: usize, at: usize| uniform(5, "test", &[row as u64, at as u64]);
+    generate(model, Some(adapter), queries, N_SAMPLES, 4, decoding, draw)
+}
+
+/// Log-probabilities of all responses from one padded pass, flat.
+fn taught(
+    model: &Llava,
+    adapter: &Adapter,
+    queries: &[Query],
+    responses: &[Response],
+    temperature: f64,
+) -> (Continuations, Tensor) {
+    let query = |row: usize| &queries[row / N_SAMPLES];
+    let rows: Vec<(&[i64], &[i64])> = responses
+        .iter()
+        .enumerate()
+        .map(|(row, response)| (query(row).ids.as_slice(), response.ids.as_slice()))
+        .collect();
+    let rows = Continuations::new(&rows, 0, Device::Cpu);
+    let features: Vec<&Tensor> = (0..responses.len())
+        .filter_map(|row| query(row).features.as_ref())
+        .collect();
+    let features = (!features.is_empty()).then(|| Tensor::cat(&features, 0));
+    let embedded = model.embed_continuations(&rows, features.as_ref());
+    let hidden = rows.at_positions(&model.hidden(&embedded, Some(adapter)));
+    let logits = model.decoder().logits(&hidden);
+    let flat = logprobs::token_logprobs(&logits, &rows.targets, temperature);
+    (rows, flat)
+}
+
+#[test]
+fn sampled_and_taught_logprobs_agree() {
+    for case in ["llava_mha", "llava_gqa"] {
+        let model = open_model(case);
+        let folder = golden_folder(case).join("all_linear");
+        let adapter = Adapter::open(&folder, &model.config().text_config, Device::Cpu)
+            .expect("the adapter opens");
+        let queries = queries(
+            &model,
+            &Golden::open(&golden_folder(case), "generate.safetensors"),
+        );
+        for temperature in [0.0, 0.7, 1.0] {
+            let responses = sampled(&model, &adapter, &queries, temperature);
+            let (rows, flat) =
+                tch::no_grad(|| taught(&model, &adapter, &queries, &responses, temperature));
+            let matrix = rows.scatter(&flat);
+            let mut worst = 0.0_f64;
+            for (row, response) in responses.iter().enumerate() {
+                assert!(!response.ids.is_empty());
+                for (at, &sampled) in response.logprobs.iter().enumerate() {
+                    let taught = matrix.double_value(&[row as i64, at as i64]);
+                    worst = worst.max((taught - f64::from(sampled)).abs());
+                }
+            }
+            let n: usize = responses.iter().map(|r| r.ids.len()).sum();
+            assert_eq!(rows.mask.sum(Kind::Int64).int64_value(&[]) as usize, n);
+            report(
+                case,
+                &format!("sampled against taught logprobs, T = {temperature}"),
+                worst,
+            );
+            assert!(worst <= ABSOLUTE, "{case}: they differ by {worst}");
+        }
+    }
+}
+
+#[test]
+fn a_sampled_placeholder_is_a_word() {
+    let model = open_model("llava_mha");
+    let golden = Golden::open(&golden_folder("llava_mha"), "generate.safetensors");
+    let queries = queries(&model, &golden);
+    let with_image = queries
+        .iter()
+        .find(|q| q.features.is_some())
+        .expect("one has an image");
+    let image = model.config().image_token_index;
+    let response = [image, 7, image];
+    let rows = Continuations::new(&[(&with_image.ids, &response)], 0, Device::Cpu);
+    let embedded = model.embed_continuations(&rows, with_image.features.as_ref());
+    let alone =
+        |ids: &[i64], features| model.embed(&Tensor::from_slice(ids).unsqueeze(0), features);
+    let parts = [
+        alone(&with_image.ids, with_image.features.as_ref()),
+        alone(&response, None),
+    ];
+    assert_eq!(embedded, Tensor::cat(&parts, 1));
+}

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use candor_data::formats;
 use candor_data::image::ImageProcessor;
+use candor_eval::curve::{Curve, trace};
 use candor_eval::verdicts::{
     AnswerLine, ChairLine, ClaimLine, LlavaBenchLine, MmhalLine, PopeLine,
 };
@@ -255,16 +256,58 @@ fn only_what_the_recipe_names_is_run_and_an_adapter_is_heard() {
     ];
     assert_eq!(names, expected);
 
+    let adapter = adapter(&bundle, Some(0.3));
+    evaluate(&recipe(tuned.path(), &only), &bundle, Some(&adapter)).unwrap();
+    let answers = |out: &Path| lines::<AnswerLine>(out, "answers/chair.jsonl");
+    assert_ne!(answers(plain.path()), answers(tuned.path()));
+}
+
+/// An adapter, and the same one with every number set to `fill`.
+fn adapter(bundle: &Bundle, fill: Option<f64>) -> Adapter {
     let targets = ["q_proj", "down_proj"].map(str::to_owned);
     let config = LoraConfig::new(4, 8.0, &targets);
     let text = &bundle.model.config().text_config;
     let adapter = Adapter::fresh(config, text, 5, Device::Cpu).unwrap();
     for tensor in adapter.parameters().values() {
-        let _ = tch::no_grad(|| tensor.shallow_clone().fill_(0.3));
+        if let Some(value) = fill {
+            let _ = tch::no_grad(|| tensor.shallow_clone().fill_(value));
+        }
     }
-    evaluate(&recipe(tuned.path(), &only), &bundle, Some(&adapter)).unwrap();
-    let answers = |out: &Path| lines::<AnswerLine>(out, "answers/chair.jsonl");
-    assert_ne!(answers(plain.path()), answers(tuned.path()));
+    adapter
+}
+
+#[test]
+fn a_curve_has_the_numbers_of_each_snapshot() {
+    let (out, ppo) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let bundle = bundle();
+    let recipe = recipe(out.path(), &["run.benchmarks=[\"chair\"]"]);
+    let message = trace(&recipe, &bundle, ppo.path()).unwrap_err().to_string();
+    assert!(message.contains("snapshot_every"), "{message}");
+
+    let tuned = adapter(&bundle, Some(0.3));
+    let folder = |step: u64| ppo.path().join(format!("adapters/step-{step}"));
+    adapter(&bundle, None).save(&folder(0)).unwrap();
+    tuned.save(&folder(10)).unwrap();
+    let curve = trace(&recipe, &bundle, ppo.path()).unwrap();
+    assert_eq!(curve.rollouts, []);
+    let steps: Vec<u64> = curve.points.iter().map(|point| point.step).collect();
+    assert_eq!(steps, [0, 10]);
+    // A fresh adapter changes nothing.
+    for (point, adapter) in curve.points.iter().zip([None, Some(&tuned)]) {
+        let results = evaluate(&recipe, &bundle, adapter).unwrap();
+        let chair = results.chair.unwrap();
+        assert_eq!((point.chair_i, point.recall), (chair.chair_i, chair.recall));
+        assert_eq!(point.ci95_chair_i, chair.ci95_chair_i);
+        assert!(near(
+            point.mean_response_tokens,
+            results.response_tokens["chair"]
+        ));
+    }
+
+    let path = out.path().join("curve-facts.json");
+    curve.write(&path).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(serde_json::from_str::<Curve>(&text).unwrap(), curve);
 }
 
 #[test]

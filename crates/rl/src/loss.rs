@@ -95,16 +95,6 @@ pub fn value_loss(
     }
 }
 
-/// Entropy of the distribution at each position, in nats.
-///
-/// # Shapes
-/// `logits`: `[.., vocab]`, already divided by the temperature → `[..]`.
-#[must_use]
-pub fn entropy(logits: &Tensor) -> Tensor {
-    let logprobs = logits.log_softmax(-1, Kind::Float);
-    -(logprobs.exp() * logprobs).sum_dim_intlist([-1].as_slice(), false, Kind::Float)
-}
-
 fn share(condition: &Tensor, n_tokens: f64) -> Tensor {
     condition.sum(Kind::Float).detach() / n_tokens
 }

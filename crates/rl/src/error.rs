@@ -1,0 +1,47 @@
+//! What can go wrong in reinforcement learning.
+
+use std::path::PathBuf;
+
+/// Errors of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum RlError {
+    /// The recipe has mistakes; all of them are listed.
+    #[error(transparent)]
+    Recipe(#[from] candor_train::RecipeError),
+    /// A run folder, a checkpoint or a number that is not finite.
+    #[error(transparent)]
+    Train(#[from] candor_train::TrainError),
+    /// A model folder or a prompt.
+    #[error(transparent)]
+    Model(#[from] candor_model::ModelError),
+    /// A data file.
+    #[error(transparent)]
+    Data(#[from] candor_data::DataError),
+    /// The reward model.
+    #[error(transparent)]
+    Reward(#[from] candor_reward::RewardError),
+    /// Two things that were given do not fit together.
+    #[error("{}: {problem} ({remedy})", path.display())]
+    Unfit {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was found.
+        problem: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// The policy has gone astray, and going on would only make it worse.
+    #[error("stopped at step {step}: {problem}; {remedy}; its responses are in {} (samples {})", samples.display(), ids.join(", "))]
+    Astray {
+        /// The step, from 1.
+        step: u64,
+        /// What was found.
+        problem: String,
+        /// What to try.
+        remedy: &'static str,
+        /// The file with this step's samples.
+        samples: PathBuf,
+        /// Rows that show it.
+        ids: Vec<String>,
+    },
+}

@@ -1,0 +1,134 @@
+//! What a step's rollouts taught: rewards, advantages and returns of every response token.
+//!
+//! # Reference
+//! The reference counts every position up to the longest response allowed, pads included
+//! ([`AverageOver::Padded`]); its value model reads the pads and says a value there. Ours does the same in that
+//! mode, except that its pads see the pads before them, which the reference masks.
+
+use tch::{Device, Kind, Tensor};
+
+use crate::advantages::{Gae, gae};
+use crate::kl;
+use crate::recipe::{AverageOver, PpoRecipe, ScoreRecipe};
+use crate::rollout::Rollout;
+use crate::scoring::Score;
+use crate::shaping::rewards;
+use crate::whiten::{moments, whiten_centered, whiten_keep_mean};
+
+/// Everything an update needs of a step's rollouts, `[rollouts, width]` each.
+#[derive(Debug)]
+pub struct Experience {
+    /// True = a real response token.
+    pub mask: Tensor,
+    /// True = a position that statistics and losses go over: the mask, or everything.
+    pub counted: Tensor,
+    /// Of sampling; 0 at pads.
+    pub logprobs: Tensor,
+    /// `log π − log π_ref`, the k1 estimate whatever the recipe penalises; 0 at pads.
+    pub k1: Tensor,
+    /// Before each token, before the update.
+    pub values: Tensor,
+    /// After shaping, before whitening.
+    pub rewards: Tensor,
+    /// Whitened if the recipe says so.
+    pub advantages: Tensor,
+    /// What values are trained towards.
+    pub returns: Tensor,
+    /// Standard deviation of the advantages before whitening; a scalar.
+    pub advantages_std: Tensor,
+}
+
+/// Columns of a rollout batch: its longest response, or the longest allowed where pads count.
+#[must_use]
+pub fn width_of(rollouts: &[Rollout<'_>], average: AverageOver, max_new_tokens: usize) -> usize {
+    let longest = rollouts.iter().map(|r| r.response.ids.len()).max();
+    match average {
+        AverageOver::RealTokensOfMiniBatch => longest.unwrap_or(0),
+        AverageOver::Padded => max_new_tokens,
+    }
+}
+
+/// What was sampled, as a matrix.
+///
+/// # Shapes
+/// → log-probabilities `[rollouts, width]` f32, 0 at pads; and the mask, bool, true = real token.
+#[must_use]
+pub fn sampled(rollouts: &[Rollout<'_>], width: usize, device: Device) -> (Tensor, Tensor) {
+    let mut logprobs = vec![0_f32; rollouts.len() * width];
+    let mut mask = vec![false; rollouts.len() * width];
+    for (row, rollout) in rollouts.iter().enumerate() {
+        let response = &rollout.response;
+        logprobs[row * width..][..response.ids.len()].copy_from_slice(&response.logprobs);
+        mask[row * width..][..response.ids.len()].fill(true);
+    }
+    let shape = [rollouts.len() as i64, width as i64];
+    (
+        Tensor::from_slice(&logprobs)
+            .reshape(shape)
+            .to_device(device),
+        Tensor::from_slice(&mask).reshape(shape).to_device(device),
+    )
+}
+
+impl Experience {
+    /// Shapes rewards and estimates advantages.
+    ///
+    /// # Shapes
+    /// `ref_logprobs`, `values`: `[rollouts, width]`, with the width of [`width_of`].
+    #[must_use]
+    pub fn new(
+        rollouts: &[Rollout<'_>],
+        scores: &[Score],
+        ref_logprobs: &Tensor,
+        values: &Tensor,
+        score: &ScoreRecipe,
+        ppo: &PpoRecipe,
+    ) -> Self {
+        let device = values.device();
+        let (logprobs, mask) = sampled(rollouts, values.size()[1] as usize, device);
+        let counted = match ppo.average_over {
+            AverageOver::RealTokensOfMiniBatch => mask.shallow_clone(),
+            AverageOver::Padded => mask.ones_like(),
+        };
+        let terminal: Vec<f64> = scores.iter().map(|s| s.terminal.total).collect();
+        let terminal = Tensor::from_slice(&terminal)
+            .to_kind(Kind::Float)
+            .to_device(device);
+        let penalised = kl::per_token(ppo.kl_estimator, &logprobs, ref_logprobs);
+        let shaped = rewards(
+            &penalised,
+            &mask,
+            &terminal,
+            ppo.kl_coef,
+            score.position,
+            score.reward_scale,
+        );
+        let paid = if ppo.whiten_rewards {
+            whiten_keep_mean(&shaped, &counted)
+        } else {
+            shaped.shallow_clone()
+        };
+        let Gae {
+            advantages,
+            returns,
+        } = gae(&paid, values, &counted, ppo.gamma, ppo.gae_lambda);
+        let advantages_std = moments(&advantages, &counted).1.sqrt();
+        let advantages = if ppo.whiten_advantages {
+            whiten_centered(&advantages, &counted)
+        } else {
+            advantages
+        };
+        let k1 = kl::per_token(kl::KlEstimator::K1, &logprobs, ref_logprobs);
+        Self {
+            k1: k1.masked_fill(&mask.logical_not(), 0.0),
+            mask,
+            counted,
+            logprobs,
+            values: values.shallow_clone(),
+            rewards: shaped,
+            advantages,
+            returns,
+            advantages_std,
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What a step writes into `metrics.jsonl`; every field is defined in `docs/metrics.md`, section `rl`.
+
+use candor_data::AnswerType;
+use candor_train::Applied;
+use serde::Serialize;
+use tch::{Kind, Tensor};
+
+use crate::experience::Experience;
+use crate::rollout::Rollout;
+use crate::scoring::Score;
+use crate::update::Passed;
+use crate::whiten::moments;
+
+/// One line of the run's `metrics.jsonl`.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct RlMetrics {
+    /// Steps done.
+    pub step: u64,
+    /// Of the responses, before the update.
+    #[serde(flatten)]
+    pub rollout: RolloutMetrics,
+    /// Of the step's optimizer updates.
+    #[serde(flatten)]
+    pub update: UpdateMetrics,
+}
+
+/// What a step's responses were like.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct RolloutMetrics {
+    /// Mean raw score.
+    pub score_mean: f64,
+    /// Standard deviation of the raw scores.
+    pub score_std: f64,
+    /// Mean raw score of responses to general prompts.
+    pub general_score_mean: Option<f64>,
+    /// Mean over responses of the sum of their rewards.
+    pub reward_mean: f64,
+    /// Mean KL(policy ‖ reference) of a sequence by k1.
+    pub kl_mean: f64,
+    /// The same per token.
+    pub kl_per_token: f64,
+    /// Mean length of a response.
+    pub response_tokens_mean: f64,
+    /// Share of responses that ended by themselves.
+    pub finished_share: f64,
+    /// Mean correctness of answers to which a rule applies.
+    pub correctness_mean: Option<f64>,
+    /// Share of yes among the answers to yes/no prompts.
+    pub yes_ratio: Option<f64>,
+    /// Mean value.
+    pub values_mean: f64,
+    /// Mean return.
+    pub returns_mean: f64,
+    /// Standard deviation of the advantages before whitening.
+    pub advantages_std: f64,
+    /// How much of the returns' variance the values explain.
+    pub explained_variance: f64,
+    /// Responses.
+    pub n_rollouts: usize,
+    /// Response tokens.
+    pub n_response_tokens: usize,
+}
+
+/// What a step's updates did.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct UpdateMetrics {
+    /// Mean policy loss.
+    pub policy_loss: f64,
+    /// Mean value loss.
+    pub value_loss: f64,
+    /// Mean entropy of the policy.
+    pub entropy: f64,
+    /// Mean share of clipped policy terms.
+    pub clip_fraction: f64,
+    /// Mean share of clipped value terms.
+    pub value_clip_fraction: f64,
+    /// Mean KL from the policy at sampling to the policy of the update.
+    pub approx_kl: f64,
+    /// Largest ratio.
+    pub ratio_max: f64,
+    /// Largest difference between a sampled and a teacher-forced log-probability.
+    pub logprob_mismatch_max: f64,
+    /// Tokens that were compared for it.
+    pub n_mismatch_tokens: usize,
+    /// Mean gradient norm.
+    pub grad_norm: f64,
+    /// Learning rate.
+    pub learning_rate: f64,
+    /// Optimizer updates.
+    pub n_updates: usize,
+}
+
+impl RolloutMetrics {
+    /// Measures a step's responses.
+    #[must_use]
+    pub fn of(rollouts: &[Rollout<'_>], scores: &[Score], experience: &Experience) -> Self {
+        let n = rollouts.len() as f64;
+        let raw: Vec<f64> = scores.iter().map(|s| s.raw).collect();
+        let score_mean = mean(raw.iter().copied()).unwrap_or(0.0);
+        let deviations = raw.iter().map(|s| (s - score_mean).powi(2));
+        let of_type = |wanted: fn(AnswerType) -> bool| {
+            let both = rollouts.iter().zip(scores);
+            both.filter(move |(rollout, _)| wanted(rollout.prompt.answer_type))
+        };
+        let general = of_type(|t| t == AnswerType::General);
+        let ruled = of_type(|t| t != AnswerType::General);
+        let yes_no = of_type(|t| matches!(t, AnswerType::Yes | AnswerType::No));
+        let n_tokens: usize = rollouts.iter().map(|r| r.response.ids.len()).sum();
+        let kl_sum = sum(&experience.k1);
+        let (returns_mean, returns_variance) = moments(&experience.returns, &experience.counted);
+        let error = &experience.returns - &experience.values;
+        let error_variance = moments(&error, &experience.counted).1.double_value(&[]);
+        let returns_variance = returns_variance.double_value(&[]);
+        let values_mean = moments(&experience.values, &experience.counted).0;
+        let finished = rollouts.iter().filter(|r| r.response.finished).count();
+        Self {
+            score_mean,
+            score_std: mean(deviations).unwrap_or(0.0).sqrt(),
+            general_score_mean: mean(general.map(|(_, score)| score.raw)),
+            reward_mean: sum(&experience.rewards) / n,
+            kl_mean: kl_sum / n,
+            kl_per_token: kl_sum / n_tokens.max(1) as f64,
+            response_tokens_mean: n_tokens as f64 / n,
+            finished_share: finished as f64 / n,
+            correctness_mean: mean(ruled.map(|(_, score)| score.correctness)),
+            yes_ratio: mean(
+                yes_no.map(|(rollout, _)| f64::from(u8::from(rollout.text.starts_with("Yes")))),
+            ),
+            values_mean: values_mean.double_value(&[]),
+            returns_mean: returns_mean.double_value(&[]),
+            advantages_std: experience.advantages_std.double_value(&[]),
+            // Returns that are all the same leave nothing to explain.
+            explained_variance: if returns_variance > 0.0 {
+                1.0 - error_variance / returns_variance
+            } else {
+                0.0
+            },
+            n_rollouts: rollouts.len(),
+            n_response_tokens: n_tokens,
+        }
+    }
+}
+
+impl UpdateMetrics {
+    /// Sums up a step's updates; the first one's pass saw the weights that sampled.
+    #[must_use]
+    pub fn of(updates: &[(Passed, Applied)]) -> Self {
+        let average =
+            |figure: fn(&(Passed, Applied)) -> f64| mean(updates.iter().map(figure)).unwrap_or(0.0);
+        let first = updates.first();
+        Self {
+            policy_loss: average(|(p, _)| p.policy_loss),
+            value_loss: average(|(p, _)| p.value_loss),
+            entropy: average(|(p, _)| p.entropy),
+            clip_fraction: average(|(p, _)| p.clip_fraction),
+            value_clip_fraction: average(|(p, _)| p.value_clip_fraction),
+            approx_kl: average(|(p, _)| p.approx_kl),
+            ratio_max: updates.iter().fold(1.0, |max, (p, _)| p.ratio_max.max(max)),
+            logprob_mismatch_max: first.map_or(0.0, |(p, _)| p.log_ratio_max),
+            n_mismatch_tokens: first.map_or(0, |(p, _)| p.n_tokens),
+            grad_norm: average(|(_, a)| a.grad_norm),
+            learning_rate: first.map_or(0.0, |(_, a)| a.learning_rate),
+            n_updates: updates.len(),
+        }
+    }
+}
+
+fn sum(x: &Tensor) -> f64 {
+    x.sum(Kind::Double).double_value(&[])
+}
+
+fn mean(numbers: impl Iterator<Item = f64>) -> Option<f64> {
+    let (n, sum) = numbers.fold((0_usize, 0.0), |(n, sum), x| (n + 1, sum + x));
+    (n > 0).then(|| sum / n as f64)
+}

@@ -1,0 +1,207 @@
+//! Teacher-forced passes over queries with responses: log-probabilities by a policy, values by the value model.
+//!
+//! Both come as `[rows, response]` with column `t` for the `t`-th response token. Logits and values are computed at
+//! the token before each response token and nowhere else. The temperature of sampling divides the logits here too:
+//! what PPO compares are probabilities of one and the same distribution.
+
+use candor_model::sample::Continuations;
+use candor_model::{Adapter, Bundle, ImageFeatures, ScalarHead, logprobs};
+use tch::Tensor;
+
+use crate::rollout::Rollout;
+
+/// A policy on its base: the trained one or the reference.
+#[derive(Debug, Clone, Copy)]
+pub struct PolicyReader<'a> {
+    /// The base.
+    pub bundle: &'a Bundle,
+    /// The adapter.
+    pub adapter: &'a Adapter,
+    /// The images as this base sees them.
+    pub features: &'a ImageFeatures,
+    /// Logits are divided by it.
+    pub temperature: f64,
+}
+
+impl PolicyReader<'_> {
+    /// Queries and responses as this base reads them.
+    #[must_use]
+    pub fn rows(&self, rollouts: &[&Rollout<'_>]) -> Continuations {
+        let rows: Vec<(&[i64], &[i64])> = rollouts
+            .iter()
+            .map(|r| (&*r.prompt.query, &*r.response.ids))
+            .collect();
+        Continuations::new(&rows, self.bundle.tokenizer.pad, self.bundle.model.device())
+    }
+
+    /// Embedded rows.
+    ///
+    /// # Shapes
+    /// → `[rows, len, width]`.
+    #[must_use]
+    pub fn embed(&self, rollouts: &[&Rollout<'_>], rows: &Continuations) -> Tensor {
+        embed(self.bundle, self.features, rollouts, rows)
+    }
+
+    /// Log-probabilities of the response tokens, and the entropy of the distribution each was drawn from.
+    ///
+    /// # Shapes
+    /// `hidden`: `[rows, len, width]` → `[rows, response]`, 0 at pads; and `[n_tokens]`, nats.
+    #[must_use]
+    pub fn logprobs_and_entropy(&self, rows: &Continuations, hidden: &Tensor) -> (Tensor, Tensor) {
+        let decoder = self.bundle.model.decoder();
+        let logits = decoder.logits(&rows.at_positions(hidden));
+        let (chosen, entropy) =
+            logprobs::token_logprobs_and_entropy(&logits, &rows.targets, self.temperature);
+        (rows.scatter(&chosen), entropy)
+    }
+
+    /// Log-probabilities without gradients, of all rollouts, `pass_rows` at a time.
+    ///
+    /// # Shapes
+    /// → `[rollouts, width]`, 0 at pads.
+    #[must_use]
+    pub fn logprobs(&self, rollouts: &[Rollout<'_>], pass_rows: usize, width: usize) -> Tensor {
+        in_batches(rollouts, pass_rows, width, |some| {
+            let rows = self.rows(some);
+            let hidden = self
+                .bundle
+                .model
+                .hidden(&self.embed(some, &rows), Some(self.adapter));
+            let logits = self.bundle.model.decoder();
+            let logits = logits.logits(&rows.at_positions(&hidden));
+            rows.scatter(&logprobs::token_logprobs(
+                &logits,
+                &rows.targets,
+                self.temperature,
+            ))
+        })
+    }
+}
+
+/// The value model on its base.
+#[derive(Debug, Clone, Copy)]
+pub struct ValueReader<'a> {
+    /// The base.
+    pub bundle: &'a Bundle,
+    /// The adapter.
+    pub adapter: &'a Adapter,
+    /// The head.
+    pub head: &'a ScalarHead,
+    /// The images as this base sees them.
+    pub features: &'a ImageFeatures,
+    /// Where pads count, responses are filled with them up to this length, and have values there too.
+    pub padded_to: Option<usize>,
+}
+
+impl ValueReader<'_> {
+    /// Queries and responses as this base reads them; the facts are not among what it reads.
+    #[must_use]
+    pub fn rows(&self, rollouts: &[&Rollout<'_>]) -> Continuations {
+        let pad = self.bundle.tokenizer.pad;
+        let responses: Vec<Vec<i64>> = rollouts
+            .iter()
+            .map(|rollout| {
+                let mut ids = rollout.response.ids.clone();
+                ids.resize(self.padded_to.unwrap_or(0).max(ids.len()), pad);
+                ids
+            })
+            .collect();
+        let rows: Vec<(&[i64], &[i64])> = rollouts
+            .iter()
+            .zip(&responses)
+            .map(|(rollout, ids)| (&*rollout.prompt.value_query, &**ids))
+            .collect();
+        Continuations::new(&rows, pad, self.bundle.model.device())
+    }
+
+    /// Embedded rows.
+    ///
+    /// # Shapes
+    /// → `[rows, len, width]`.
+    #[must_use]
+    pub fn embed(&self, rollouts: &[&Rollout<'_>], rows: &Continuations) -> Tensor {
+        embed(self.bundle, self.features, rollouts, rows)
+    }
+
+    /// Values before each response token.
+    ///
+    /// # Shapes
+    /// `hidden`: `[rows, len, width]` → `[rows, response]`.
+    #[must_use]
+    pub fn values_of(&self, rows: &Continuations, hidden: &Tensor) -> Tensor {
+        rows.scatter(&self.head.forward(&rows.at_positions(hidden)))
+    }
+
+    /// Values without gradients, of all rollouts, `pass_rows` at a time.
+    ///
+    /// # Shapes
+    /// → `[rollouts, width]`.
+    #[must_use]
+    pub fn values(&self, rollouts: &[Rollout<'_>], pass_rows: usize, width: usize) -> Tensor {
+        in_batches(rollouts, pass_rows, width, |some| {
+            let rows = self.rows(some);
+            let embedded = self.embed(some, &rows);
+            let hidden = self.bundle.model.hidden(&embedded, Some(self.adapter));
+            self.values_of(&rows, &hidden)
+        })
+    }
+}
+
+fn embed(
+    bundle: &Bundle,
+    features: &ImageFeatures,
+    rollouts: &[&Rollout<'_>],
+    rows: &Continuations,
+) -> Tensor {
+    let images = rollouts
+        .iter()
+        .filter_map(|r| r.prompt.conversation.image.as_deref());
+    bundle.model.embed(&rows.ids, features.of(images).as_ref())
+}
+
+/// Fills columns with zeros on the right, up to `width`.
+///
+/// # Shapes
+/// `matrix`: `[rows, ≤ width]` → `[rows, width]`.
+#[must_use]
+pub fn widened(matrix: &Tensor, width: i64) -> Tensor {
+    let missing = width - matrix.size()[1];
+    if missing <= 0 {
+        return matrix.shallow_clone();
+    }
+    matrix.constant_pad_nd([0, missing])
+}
+
+/// Rows by descending length, so that a pass pads little and the largest comes first.
+pub(crate) fn longest_first(rollouts: &[Rollout<'_>], rows: &[usize]) -> Vec<usize> {
+    let mut order = rows.to_vec();
+    let length =
+        |row: &usize| rollouts[*row].prompt.query.len() + rollouts[*row].response.ids.len();
+    order.sort_by_key(|row| (std::cmp::Reverse(length(row)), *row));
+    order
+}
+
+fn in_batches(
+    rollouts: &[Rollout<'_>],
+    pass_rows: usize,
+    width: usize,
+    pass: impl Fn(&[&Rollout<'_>]) -> Tensor,
+) -> Tensor {
+    let all: Vec<usize> = (0..rollouts.len()).collect();
+    let order = longest_first(rollouts, &all);
+    let parts: Vec<Tensor> = order
+        .chunks(pass_rows)
+        .map(|chunk| {
+            let some: Vec<&Rollout<'_>> = chunk.iter().map(|&row| &rollouts[row]).collect();
+            tch::no_grad(|| widened(&pass(&some), width as i64))
+        })
+        .collect();
+    let mut places = vec![0_i64; order.len()];
+    for (place, &row) in order.iter().enumerate() {
+        places[row] = place as i64;
+    }
+    let sorted = Tensor::cat(&parts, 0);
+    let places = Tensor::from_slice(&places).to_device(sorted.device());
+    sorted.index_select(0, &places)
+}

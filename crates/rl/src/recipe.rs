@@ -1,0 +1,182 @@
+//! The recipe of reinforcement learning. Every number that changes a result stands in it, the reference's quirks
+//! included: nothing here has a default.
+
+mod read;
+
+use std::path::PathBuf;
+
+use candor_model::Activations;
+use candor_train::{Resolved, SessionRecipe};
+
+use crate::kl::KlEstimator;
+use crate::shaping::{ScorePosition, TerminalCoefs};
+use crate::symbolic::YesReward;
+
+/// How long a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    /// Steps: rollout batches.
+    Steps(u64),
+    /// Passes through the prompts; the steps that fit into them as a whole.
+    Epochs(u64),
+}
+
+/// How scores are brought to a common scale before penalties are subtracted from them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Normalise {
+    /// As the reward model says them.
+    None,
+    /// Less the mean of the scores it gave to its held-out responses, over their standard deviation.
+    HeldOut,
+}
+
+/// What the sums of the losses are divided by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AverageOver {
+    /// The real response tokens of the whole mini-batch: every token weighs the same.
+    RealTokensOfMiniBatch,
+    /// All positions up to `max_new_tokens`, pads included: the reference's.
+    Padded,
+}
+
+/// Data files.
+#[derive(Debug, Clone)]
+pub struct DataRecipe {
+    /// Image folder.
+    pub images: PathBuf,
+    /// PPO prompts.
+    pub prompts: PathBuf,
+    /// `image_to_caption.json`; may be absent when the reward model's prompt shows no facts.
+    pub facts: Option<PathBuf>,
+    /// Prompts with more tokens are dropped; an image counts as one token.
+    pub max_query_tokens: usize,
+}
+
+/// How many rollouts go where.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchRecipe {
+    /// Rollouts of a step.
+    pub rollout_batch: usize,
+    /// Rollouts of an optimizer update.
+    pub mini_batch: usize,
+    /// Rollouts of a training pass; gradients add up over the passes of an update.
+    pub micro_batch: usize,
+    /// Passes through a step's rollouts.
+    pub inner_epochs: u64,
+}
+
+/// How responses are sampled, and how many are looked at together where no gradient is needed.
+#[derive(Debug, Clone, Copy)]
+pub struct SamplingRecipe {
+    /// Logits are divided by it, in sampling and in training alike.
+    pub temperature: f64,
+    /// Longest response, its end token included.
+    pub max_new_tokens: usize,
+    /// Sequences decoded together.
+    pub batch_rows: usize,
+    /// Sequences that are scored together, and that the reference and the value model read together.
+    pub pass_rows: usize,
+}
+
+/// From a score to the terminal reward.
+#[derive(Debug, Clone, Copy)]
+pub struct ScoreRecipe {
+    /// The scale of scores.
+    pub normalise: Normalise,
+    /// Penalties and the symbolic reward.
+    pub terminal: TerminalCoefs,
+    /// What a yes is worth.
+    pub yes_reward: YesReward,
+    /// Where the score is put.
+    pub position: ScorePosition,
+    /// Multiplies all rewards, KL included.
+    pub reward_scale: f64,
+}
+
+/// From rewards to losses.
+#[derive(Debug, Clone, Copy)]
+pub struct PpoRecipe {
+    /// Weight of the KL in the reward.
+    pub kl_coef: f64,
+    /// How the KL of a token is estimated.
+    pub kl_estimator: KlEstimator,
+    /// Discount.
+    pub gamma: f64,
+    /// λ of the generalised advantage estimation.
+    pub gae_lambda: f64,
+    /// Whether advantages are whitened over the rollout batch.
+    pub whiten_advantages: bool,
+    /// Whether rewards are whitened over the rollout batch, keeping their mean.
+    pub whiten_rewards: bool,
+    /// How far a ratio may move before its gradient stops.
+    pub clip_range: f64,
+    /// How far a value may move before its gradient stops.
+    pub value_clip_range: f64,
+    /// Weight of the value loss.
+    pub value_coef: f64,
+    /// Weight of the entropy, which is subtracted from the loss.
+    pub entropy_coef: f64,
+    /// What sums are divided by.
+    pub average_over: AverageOver,
+}
+
+/// When a run stops by itself.
+#[derive(Debug, Clone, Copy)]
+pub struct GuardRecipe {
+    /// Largest mean KL of a sequence.
+    pub max_kl: f64,
+    /// Smallest mean length of a response.
+    pub min_response_tokens: f64,
+}
+
+/// What the reference does and nobody would do on purpose.
+#[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_excessive_bools)] // Each is a switch of its own, and the recipe has them by name.
+pub struct QuirksRecipe {
+    /// Overlong prompts are dropped from the queries alone; images, facts, answer types and length factors stay
+    /// where they were, so that every later query is judged by what belongs to another.
+    pub misalign_dropped_queries: bool,
+    /// A response ends at its first `?` and has no end token.
+    pub cut_at_question_mark: bool,
+    /// The facts are shown in another order each time.
+    pub shuffle_captions: bool,
+    /// Rollouts that do not fill a mini-batch are not trained on.
+    pub drop_partial_mini_batch: bool,
+}
+
+/// Everything reinforcement learning needs to know.
+#[derive(Debug, Clone)]
+pub struct RlRecipe {
+    /// Optimizer and run folder.
+    pub session: SessionRecipe,
+    /// How long to train.
+    pub length: Length,
+    /// Steps between copies of the policy's adapter in `adapters/`, the first one included.
+    pub snapshot_every: u64,
+    /// Rollouts written down each step.
+    pub samples_per_step: usize,
+    /// Folder of the policy's base.
+    pub base: PathBuf,
+    /// Adapter that the policy starts from and stays near.
+    pub policy_init: PathBuf,
+    /// Folder that the reward stage wrote.
+    pub reward: PathBuf,
+    /// What a training pass keeps in memory.
+    pub activations: Activations,
+    /// Data files.
+    pub data: DataRecipe,
+    /// Batch sizes.
+    pub batch: BatchRecipe,
+    /// Sampling.
+    pub sampling: SamplingRecipe,
+    /// Scores.
+    pub score: ScoreRecipe,
+    /// Rewards and losses.
+    pub ppo: PpoRecipe,
+    /// When to stop.
+    pub guard: GuardRecipe,
+    /// The reference's quirks.
+    pub quirks: QuirksRecipe,
+    /// The recipe as it is run.
+    pub resolved: Resolved,
+}

@@ -1,0 +1,156 @@
+//! Sampling: a step's prompts → responses with the log-probabilities they were sampled with.
+//!
+//! The uniform number for a token is addressed by step, place in the rollout batch and position, so a response
+//! does not depend on what it was batched with, but for the last bits of its logits.
+
+use candor_data::Facts;
+use candor_data::random::uniform;
+use candor_model::{
+    Adapter, Bundle, Decoding, ImageFeatures, ModelError, Query, Response, generate,
+};
+
+use crate::order::permutation;
+use crate::prompts::PromptRow;
+use crate::recipe::{QuirksRecipe, SamplingRecipe};
+
+/// A prompt with a sampled response.
+#[derive(Debug, Clone)]
+pub struct Rollout<'p> {
+    /// What was asked.
+    pub prompt: &'p PromptRow,
+    /// What was answered.
+    pub response: Response,
+    /// The answer without special tokens and surrounding white space.
+    pub text: String,
+    /// What the reward model is told.
+    pub facts: Facts,
+}
+
+/// What sampling needs to know.
+#[derive(Debug, Clone, Copy)]
+pub struct Sampler<'a> {
+    /// The policy's base.
+    pub bundle: &'a Bundle,
+    /// The policy.
+    pub policy: &'a Adapter,
+    /// Its images.
+    pub features: &'a ImageFeatures,
+    /// Temperature and sizes.
+    pub recipe: SamplingRecipe,
+    /// The reference's quirks.
+    pub quirks: QuirksRecipe,
+    /// The run's seed.
+    pub seed: u64,
+}
+
+impl Sampler<'_> {
+    /// Answers each prompt once; `done` is the number of steps done before this one.
+    ///
+    /// # Errors
+    /// The tokenizer refuses a token.
+    pub fn sample<'p>(
+        &self,
+        done: u64,
+        prompts: &[&'p PromptRow],
+    ) -> Result<Vec<Rollout<'p>>, ModelError> {
+        let queries: Vec<Query> = prompts
+            .iter()
+            .map(|prompt| Query {
+                ids: prompt.query.clone(),
+                features: self.features.of(prompt.conversation.image.as_deref()),
+            })
+            .collect();
+        let decoding = Decoding {
+            max_new_tokens: self.recipe.max_new_tokens,
+            temperature: self.recipe.temperature,
+            top_p: 1.0,
+            eos: self.bundle.tokenizer.eos,
+        };
+        let responses = generate(
+            &self.bundle.model,
+            Some(self.policy),
+            &queries,
+            1,
+            self.recipe.batch_rows,
+            decoding,
+            |slot, position| {
+                let address = [done, slot as u64, position as u64];
+                uniform(self.seed, "rollout.token", &address)
+            },
+        );
+        let question_marks = self.question_marks()?;
+        let numbered = prompts.iter().zip(responses).enumerate();
+        numbered
+            .map(|(slot, (prompt, mut response))| {
+                cut_after(&mut response, &question_marks);
+                let text = self.bundle.tokenizer.decode(&response.ids)?;
+                Ok(Rollout {
+                    prompt,
+                    text: text.trim().to_owned(),
+                    response,
+                    facts: self.facts(prompt, done, slot),
+                })
+            })
+            .collect()
+    }
+
+    /// The tokens that cut a response; none unless the quirk is on.
+    fn question_marks(&self) -> Result<Vec<i64>, ModelError> {
+        let tokenizer = &self.bundle.tokenizer;
+        let mut found = Vec::new();
+        if self.quirks.cut_at_question_mark {
+            for id in 0..tokenizer.vocab_size() as i64 {
+                if tokenizer.decode(&[id])?.trim() == "?" {
+                    found.push(id);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn facts(&self, prompt: &PromptRow, done: u64, slot: usize) -> Facts {
+        let mut facts = prompt.facts.clone();
+        if self.quirks.shuffle_captions {
+            for lines in [&mut facts.captions, &mut facts.rationale] {
+                let order = permutation(
+                    self.seed,
+                    "rollout.facts",
+                    &[done, slot as u64],
+                    lines.len(),
+                );
+                *lines = order.iter().map(|&i| lines[i].clone()).collect();
+            }
+        }
+        facts
+    }
+}
+
+/// Ends a response after the first of the given tokens. Where something was cut off the response is unfinished.
+fn cut_after(response: &mut Response, tokens: &[i64]) {
+    if let Some(at) = response.ids.iter().position(|id| tokens.contains(id)) {
+        response.ids.truncate(at + 1);
+        response.logprobs.truncate(at + 1);
+        response.finished = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_response_keeps_the_mark_and_loses_its_end() {
+        let whole = Response {
+            ids: vec![5, 9, 6, 9, 2],
+            logprobs: vec![-0.1, -0.2, -0.3, -0.4, -0.5],
+            finished: true,
+        };
+        let mut cut = whole.clone();
+        cut_after(&mut cut, &[7, 9]);
+        assert_eq!((cut.ids, cut.logprobs), (vec![5, 9], vec![-0.1, -0.2]));
+        assert!(!cut.finished);
+        let mut kept = whole.clone();
+        cut_after(&mut kept, &[]);
+        assert_eq!(kept, whole);
+    }
+}

@@ -1,0 +1,263 @@
+//! The loop of PPO: sample → score → compare with the reference → value → shape → advantages → update.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use candor_train::{Launch, Outcome, Session};
+use serde::Serialize;
+use serde_json::Value;
+use tch::Device;
+
+use crate::RlError;
+use crate::experience::{Experience, width_of};
+use crate::guard;
+use crate::metrics::{RlMetrics, RolloutMetrics, UpdateMetrics};
+use crate::models::{Models, Pictures};
+use crate::order::PromptOrder;
+use crate::passes::{PolicyReader, ValueReader};
+use crate::prompts::{PromptRow, Prompts};
+use crate::recipe::{AverageOver, Length, RlRecipe};
+use crate::rollout::Sampler;
+use crate::samples;
+use crate::scoring::score;
+use crate::update::{Learner, mini_batches, update};
+
+/// The run's `result.json`.
+#[derive(Debug, Serialize)]
+struct RlResult {
+    n_steps: u64,
+    n_prompts: usize,
+    /// Prompts with more tokens than allowed.
+    n_dropped_prompts: usize,
+    /// The last line of `metrics.jsonl`.
+    last: Value,
+}
+
+/// Trains; writes `<out>/adapter`, `<out>/value`, `<out>/adapters/step-N` and `<out>/samples/step-N.jsonl`.
+///
+/// # Errors
+/// Damaged data, parts that do not fit together, a run folder that cannot be used, a number that is not finite, or
+/// a policy that has gone astray.
+pub fn run(recipe: &RlRecipe, launch: &Launch, device: Device) -> Result<Outcome, RlError> {
+    let models = Models::open(recipe, device)?;
+    let prompts = Prompts::read(
+        &recipe.data,
+        &recipe.quirks,
+        models.policy_base(),
+        models.judge(),
+    )?;
+    check_room(&models, &prompts, recipe)?;
+    let n_steps = n_steps(recipe, prompts.rows.len())?;
+    let mut session = Session::open(
+        &recipe.session,
+        &recipe.resolved.to_text(),
+        launch,
+        models.parts(),
+        n_steps,
+        models.inputs(recipe)?,
+    )?;
+    let batch_size = recipe.batch.rollout_batch;
+    let mut order = PromptOrder::new(recipe.session.seed, prompts.rows.len(), batch_size);
+    session.doing("encoding images");
+    let images = images(&mut order, &prompts, session.steps_left());
+    let pictures = models.encode(&recipe.data.images, &images)?;
+    session.doing("training");
+    if session.steps_left().start == 0 {
+        models.reference.save(&snapshot(session.path(), 0))?;
+    }
+    for done in session.steps_left() {
+        let rows: Vec<&PromptRow> = order
+            .of_step(done)
+            .iter()
+            .map(|&i| &prompts.rows[i])
+            .collect();
+        if !step(recipe, &models, &pictures, &mut session, done, &rows)? {
+            return Ok(Outcome::Stopped);
+        }
+    }
+    let out = session.path();
+    models.policy.save(&out.join("adapter"))?;
+    models.value.save(&out.join("value/adapter"))?;
+    models
+        .value_head
+        .save(&out.join("value/value_head.safetensors"))?;
+    session.write_result(&RlResult {
+        n_steps,
+        n_prompts: prompts.rows.len(),
+        n_dropped_prompts: prompts.n_dropped,
+        last: last_metrics(out)?,
+    })?;
+    session.finish("done");
+    Ok(Outcome::Finished)
+}
+
+/// One step of PPO; returns whether the run should go on.
+fn step(
+    recipe: &RlRecipe,
+    models: &Models,
+    pictures: &Pictures,
+    session: &mut Session,
+    done: u64,
+    prompts: &[&PromptRow],
+) -> Result<bool, RlError> {
+    let (learner, reference, sampler) = readers(recipe, models, pictures);
+    let pass_rows = recipe.sampling.pass_rows;
+    session.begin_step();
+
+    session.phase("rollout");
+    let rollouts = sampler.sample(done, prompts)?;
+
+    session.phase("score");
+    let scores = score(models, pictures, &rollouts, &recipe.score, pass_rows)?;
+
+    session.phase("reference");
+    let average = recipe.ppo.average_over;
+    let width = width_of(&rollouts, average, recipe.sampling.max_new_tokens);
+    let ref_logprobs = reference.logprobs(&rollouts, pass_rows, width);
+
+    session.phase("values");
+    let values = learner.value.values(&rollouts, pass_rows, width);
+    let (score, ppo) = (&recipe.score, &recipe.ppo);
+    let experience = Experience::new(&rollouts, &scores, &ref_logprobs, &values, score, ppo);
+
+    session.phase("record");
+    let rollout = RolloutMetrics::of(&rollouts, &scores, &experience);
+    let file = samples::path(session.path(), done + 1);
+    let tokenizer = &models.policy_base().tokenizer;
+    let n_samples = recipe.samples_per_step;
+    samples::write(&file, n_samples, tokenizer, &rollouts, &scores, &experience)?;
+    guard::check(&recipe.guard, done + 1, &rollout, &rollouts, &scores, &file)?;
+
+    session.phase("update");
+    let drop_partial = recipe.quirks.drop_partial_mini_batch;
+    let epochs: Vec<_> = (0..recipe.batch.inner_epochs)
+        .map(|epoch| {
+            mini_batches(
+                recipe.session.seed,
+                done,
+                epoch,
+                &recipe.batch,
+                drop_partial,
+            )
+        })
+        .collect();
+    let updates = update(session, &learner, &rollouts, &experience, &epochs)?;
+
+    session.phase("record");
+    // Before the step is recorded: a run that resumes after it must find the snapshot.
+    if (done + 1).is_multiple_of(recipe.snapshot_every) {
+        models.policy.save(&snapshot(session.path(), done + 1))?;
+    }
+    let metrics = RlMetrics {
+        step: done + 1,
+        rollout,
+        update: UpdateMetrics::of(&updates),
+    };
+    let shown = [
+        ("score", rollout.score_mean),
+        ("KL", rollout.kl_mean),
+        ("tokens", rollout.response_tokens_mean),
+    ];
+    Ok(session.end_step(&metrics, &shown, rollout.n_response_tokens)?)
+}
+
+/// The models as the parts of a step use them.
+fn readers<'a>(
+    recipe: &RlRecipe,
+    models: &'a Models,
+    pictures: &'a Pictures,
+) -> (Learner<'a>, PolicyReader<'a>, Sampler<'a>) {
+    let policy = PolicyReader {
+        bundle: models.policy_base(),
+        adapter: &models.policy,
+        features: pictures.policy(),
+        temperature: recipe.sampling.temperature,
+    };
+    let reference = PolicyReader {
+        adapter: &models.reference,
+        ..policy
+    };
+    let value = ValueReader {
+        bundle: models.judge_base(),
+        adapter: &models.value,
+        head: &models.value_head,
+        features: pictures.judge(),
+        padded_to: match recipe.ppo.average_over {
+            AverageOver::RealTokensOfMiniBatch => None,
+            AverageOver::Padded => Some(recipe.sampling.max_new_tokens),
+        },
+    };
+    let learner = Learner {
+        policy,
+        value,
+        ppo: recipe.ppo,
+        activations: recipe.activations,
+        micro_batch: recipe.batch.micro_batch,
+    };
+    let sampler = Sampler {
+        bundle: models.policy_base(),
+        policy: &models.policy,
+        features: pictures.policy(),
+        recipe: recipe.sampling,
+        quirks: recipe.quirks,
+        seed: recipe.session.seed,
+    };
+    (learner, reference, sampler)
+}
+
+fn check_room(models: &Models, prompts: &Prompts, recipe: &RlRecipe) -> Result<(), RlError> {
+    let longest = |length: fn(&PromptRow) -> usize| {
+        let lengths = prompts.rows.iter().map(length);
+        lengths.max().unwrap_or(0)
+    };
+    models.check_room(
+        recipe,
+        longest(|row| row.query.len()),
+        longest(|row| row.value_query.len()),
+    )
+}
+
+/// # Reference
+/// Whole rollout batches that fit into the epochs; what is left over is not sampled.
+fn n_steps(recipe: &RlRecipe, n_prompts: usize) -> Result<u64, RlError> {
+    let n_steps = match recipe.length {
+        Length::Steps(steps) => steps,
+        Length::Epochs(epochs) => epochs * n_prompts as u64 / recipe.batch.rollout_batch as u64,
+    };
+    if n_steps > 0 {
+        return Ok(n_steps);
+    }
+    Err(RlError::Unfit {
+        path: recipe.data.prompts.clone(),
+        problem: format!("{n_prompts} prompts do not fill one rollout batch"),
+        remedy: "lower batch.rollout_batch, or give run.steps",
+    })
+}
+
+/// The images that the steps will ask for.
+fn images(order: &mut PromptOrder, prompts: &Prompts, steps: std::ops::Range<u64>) -> Vec<String> {
+    let mut rows = BTreeSet::new();
+    for done in steps {
+        rows.extend(order.of_step(done));
+        if rows.len() == prompts.rows.len() {
+            break;
+        }
+    }
+    let image = |row: usize| prompts.rows[row].conversation.image.clone();
+    rows.into_iter().filter_map(image).collect()
+}
+
+fn snapshot(out: &Path, step: u64) -> std::path::PathBuf {
+    out.join("adapters").join(format!("step-{step}"))
+}
+
+fn last_metrics(out: &Path) -> Result<Value, RlError> {
+    let path = out.join("metrics.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    let last = text.lines().last().map(serde_json::from_str);
+    last.and_then(Result::ok).ok_or_else(|| RlError::Unfit {
+        path,
+        problem: "the last line is missing or damaged".to_owned(),
+        remedy: "start the run again in another folder",
+    })
+}

@@ -1,0 +1,289 @@
+//! From experience to gradients: one mini-batch at a time, in passes of a micro-batch.
+//!
+//! Policy and value model are read in passes of their own, because they have different adapters and perhaps
+//! different bases. Their losses add up to `policy_loss − entropy_coef · entropy + value_coef · value_loss`, and one
+//! optimizer with one gradient clip takes the step for both, as in the reference.
+
+use candor_model::Activations;
+use candor_train::{Applied, Session, TrainError};
+use tch::{Kind, Tensor};
+
+use crate::experience::Experience;
+use crate::loss::{policy_loss, value_loss};
+use crate::order::permutation;
+use crate::passes::{PolicyReader, ValueReader, longest_first, widened};
+use crate::recipe::{AverageOver, BatchRecipe, PpoRecipe};
+use crate::rollout::Rollout;
+
+/// Both trained models and how they learn.
+#[derive(Debug, Clone, Copy)]
+pub struct Learner<'a> {
+    /// The policy.
+    pub policy: PolicyReader<'a>,
+    /// The value model.
+    pub value: ValueReader<'a>,
+    /// Coefficients and ranges.
+    pub ppo: PpoRecipe,
+    /// What a pass keeps in memory.
+    pub activations: Activations,
+    /// Rollouts of a pass.
+    pub micro_batch: usize,
+}
+
+/// What a mini-batch's passes found, with the weights before its update.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Passed {
+    /// The sum that was minimised.
+    pub loss: f64,
+    /// Clipped policy loss.
+    pub policy_loss: f64,
+    /// Clipped value loss, before its coefficient.
+    pub value_loss: f64,
+    /// Mean entropy over real tokens.
+    pub entropy: f64,
+    /// Share of positions whose policy gradient is clipped away.
+    pub clip_fraction: f64,
+    /// Share of positions whose value gradient is clipped away.
+    pub value_clip_fraction: f64,
+    /// Estimate of KL(policy at sampling ‖ policy now).
+    pub approx_kl: f64,
+    /// Largest ratio of probabilities, either way up.
+    pub ratio_max: f64,
+    /// Largest difference of log-probabilities between sampling and this pass.
+    pub log_ratio_max: f64,
+    /// Real response tokens.
+    pub n_tokens: usize,
+}
+
+/// What the sums of a mini-batch are divided by.
+#[derive(Debug, Clone, Copy)]
+struct Counts {
+    /// Counted positions.
+    counted: f64,
+    /// Real tokens.
+    real: f64,
+}
+
+impl Learner<'_> {
+    /// Adds the gradients of a mini-batch, the given rows of the rollouts, to what the parameters have.
+    #[must_use]
+    pub fn pass(
+        &self,
+        rollouts: &[Rollout<'_>],
+        experience: &Experience,
+        rows: &[usize],
+    ) -> Passed {
+        let n_tokens: usize = rows.iter().map(|&r| rollouts[r].response.ids.len()).sum();
+        let n_positions = rows.len() * experience.counted.size()[1] as usize;
+        let n = Counts {
+            real: n_tokens.max(1) as f64,
+            counted: match self.ppo.average_over {
+                AverageOver::RealTokensOfMiniBatch => n_tokens.max(1) as f64,
+                AverageOver::Padded => n_positions.max(1) as f64,
+            },
+        };
+        let mut sums = Vec::new();
+        let mut maxima = Vec::new();
+        for micro in longest_first(rollouts, rows).chunks(self.micro_batch) {
+            let some: Vec<&Rollout<'_>> = micro.iter().map(|&row| &rollouts[row]).collect();
+            let (policy_sums, policy_maxima) = self.policy_pass(&some, experience, micro, n);
+            let value_sums = self.value_pass(&some, experience, micro, n);
+            sums.push(Tensor::cat(&[policy_sums, value_sums], 0));
+            maxima.push(policy_maxima);
+        }
+        self.gather(&sums, &maxima, n, n_tokens)
+    }
+
+    /// Returns `[policy loss, clip fraction, approx KL, entropy]`, to be summed, and
+    /// `[ratio, log ratio]`, of which the largest counts.
+    fn policy_pass(
+        &self,
+        some: &[&Rollout<'_>],
+        experience: &Experience,
+        micro: &[usize],
+        n: Counts,
+    ) -> (Tensor, Tensor) {
+        let rows = self.policy.rows(some);
+        let width = self.width(experience, rows.mask.size()[1]);
+        let at = |x: &Tensor| view(x, micro, width);
+        let old = at(&experience.logprobs);
+        let mut found = None;
+        let embedded = self.policy.embed(some, &rows);
+        let model = &self.policy.bundle.model;
+        let adapter = Some(self.policy.adapter);
+        let _ = model.backward(&embedded, adapter, self.activations, |hidden| {
+            let (logprobs, entropy) = self.policy.logprobs_and_entropy(&rows, hidden);
+            let logprobs = widened(&logprobs, width);
+            let policy = policy_loss(
+                &logprobs,
+                &old,
+                &at(&experience.advantages),
+                &at(&experience.counted),
+                self.ppo.clip_range,
+                n.counted,
+            );
+            let entropy = entropy.sum(Kind::Float);
+            let sums = [
+                policy.loss.detach(),
+                policy.clip_fraction,
+                policy.approx_kl,
+                entropy.detach() / n.real,
+            ];
+            // Pads are 0 on both sides.
+            let log_ratio_max = (logprobs.detach() - &old).abs().max();
+            let maxima = [policy.ratio_max, log_ratio_max];
+            found = Some((Tensor::stack(&sums, 0), Tensor::stack(&maxima, 0)));
+            policy.loss - entropy * (self.ppo.entropy_coef / n.counted)
+        });
+        let Some(found) = found else {
+            unreachable!("a pass computes its loss")
+        };
+        found
+    }
+
+    /// Returns `[value loss, clip fraction]`, to be summed.
+    fn value_pass(
+        &self,
+        some: &[&Rollout<'_>],
+        experience: &Experience,
+        micro: &[usize],
+        n: Counts,
+    ) -> Tensor {
+        let rows = self.value.rows(some);
+        let width = self.width(experience, rows.mask.size()[1]);
+        let at = |x: &Tensor| view(x, micro, width);
+        let mut found = None;
+        let embedded = self.value.embed(some, &rows);
+        let model = &self.value.bundle.model;
+        let adapter = Some(self.value.adapter);
+        let _ = model.backward(&embedded, adapter, self.activations, |hidden| {
+            let value = value_loss(
+                &self.value.values_of(&rows, hidden),
+                &at(&experience.values),
+                &at(&experience.returns),
+                &at(&experience.counted),
+                self.ppo.value_clip_range,
+                n.counted,
+            );
+            let sums = [value.loss.detach(), value.clip_fraction];
+            found = Some(Tensor::stack(&sums, 0));
+            value.loss * self.ppo.value_coef
+        });
+        let Some(found) = found else {
+            unreachable!("a pass computes its loss")
+        };
+        found
+    }
+
+    /// Columns that a micro-batch needs.
+    fn width(&self, experience: &Experience, longest: i64) -> i64 {
+        match self.ppo.average_over {
+            AverageOver::RealTokensOfMiniBatch => longest,
+            AverageOver::Padded => experience.counted.size()[1],
+        }
+    }
+
+    /// Brings the figures to the host, all at once.
+    fn gather(&self, sums: &[Tensor], maxima: &[Tensor], n: Counts, n_tokens: usize) -> Passed {
+        let sums = Tensor::stack(sums, 0).sum_dim_intlist([0].as_slice(), false, Kind::Double);
+        let maxima = Tensor::stack(maxima, 0).amax([0].as_slice(), false);
+        let all = Tensor::cat(&[sums, maxima.to_kind(Kind::Double)], 0);
+        let all = Vec::<f64>::try_from(all).expect("one dimension of f64");
+        let [policy_loss, clip_fraction, approx_kl, entropy] = [all[0], all[1], all[2], all[3]];
+        let [value_loss, value_clip_fraction] = [all[4], all[5]];
+        let bonus = self.ppo.entropy_coef * entropy * n.real / n.counted;
+        Passed {
+            loss: policy_loss - bonus + self.ppo.value_coef * value_loss,
+            policy_loss,
+            value_loss,
+            entropy,
+            clip_fraction,
+            value_clip_fraction,
+            approx_kl,
+            ratio_max: all[6],
+            log_ratio_max: all[7],
+            n_tokens,
+        }
+    }
+}
+
+/// Some rows and the first columns of a matrix.
+fn view(x: &Tensor, rows: &[usize], width: i64) -> Tensor {
+    let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
+    let rows = Tensor::from_slice(&rows).to_device(x.device());
+    x.index_select(0, &rows).narrow(1, 0, width)
+}
+
+/// The mini-batches of one inner epoch: a shuffle of all rollouts, cut. The last may be smaller, or is dropped.
+#[must_use]
+pub fn mini_batches(
+    seed: u64,
+    done: u64,
+    epoch: u64,
+    batch: &BatchRecipe,
+    drop_partial: bool,
+) -> Vec<Vec<usize>> {
+    let order = permutation(seed, "rl.mini_batch", &[done, epoch], batch.rollout_batch);
+    let whole = |chunk: &&[usize]| !drop_partial || chunk.len() == batch.mini_batch;
+    order
+        .chunks(batch.mini_batch)
+        .filter(whole)
+        .map(<[usize]>::to_vec)
+        .collect()
+}
+
+/// All inner epochs of a step; returns what each update found and did.
+///
+/// # Errors
+/// A loss or a gradient is not finite.
+pub fn update(
+    session: &mut Session,
+    learner: &Learner<'_>,
+    rollouts: &[Rollout<'_>],
+    experience: &Experience,
+    epochs: &[Vec<Vec<usize>>],
+) -> Result<Vec<(Passed, Applied)>, TrainError> {
+    let mut updates = Vec::new();
+    for mini_batch in epochs.iter().flatten() {
+        session.zero_grad();
+        let passed = learner.pass(rollouts, experience, mini_batch);
+        let ids = || {
+            let ids = mini_batch
+                .iter()
+                .map(|&row| rollouts[row].prompt.id.clone());
+            ids.collect()
+        };
+        updates.push((passed, session.apply(passed.loss, ids)?));
+    }
+    Ok(updates)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BATCH: BatchRecipe = BatchRecipe {
+        rollout_batch: 10,
+        mini_batch: 4,
+        micro_batch: 2,
+        inner_epochs: 2,
+    };
+
+    #[test]
+    fn every_rollout_is_in_one_mini_batch_of_an_inner_epoch() {
+        let cut = mini_batches(1, 7, 0, &BATCH, false);
+        let sizes: Vec<usize> = cut.iter().map(Vec::len).collect();
+        assert_eq!(sizes, [4, 4, 2]);
+        let mut all = cut.concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..10).collect::<Vec<_>>());
+        assert_ne!(cut, mini_batches(1, 7, 1, &BATCH, false));
+        assert_ne!(cut, mini_batches(1, 8, 0, &BATCH, false));
+    }
+
+    #[test]
+    fn the_reference_drops_what_does_not_fill_a_mini_batch() {
+        let whole = mini_batches(1, 7, 0, &BATCH, false);
+        assert_eq!(mini_batches(1, 7, 0, &BATCH, true), whole[..2]);
+    }
+}

@@ -64,28 +64,29 @@ pub fn run(recipe: &SampleRecipe, launch: &Launch, device: Device) -> Result<Out
     let sampler = Sampler::open(recipe, device)?;
     let prompts = prompt::read(recipe, &sampler.bundle)?;
     let mut folder = open(recipe, launch)?;
-    // The run is known to its user by its folder.
-    let name = &*recipe.out.file_name().unwrap_or_default().to_string_lossy();
-    let mut progress = Progress::new(name, prompts.len() as u64, 0);
-    progress.doing("sampling");
-    let mut rows = Vec::with_capacity(prompts.len());
+    let chunks: Vec<&[Prompt]> = prompts.chunks(recipe.chunk).collect();
+    let mut kept = kept(recipe, &sampler, &chunks)?;
+    let n_kept: usize = kept.iter().flatten().map(Vec::len).sum();
+    let mut progress = Progress::new(name(recipe), prompts.len() as u64, n_kept as u64);
+    progress.doing("answering");
+    let (mut rows, mut n_done) = (Vec::with_capacity(prompts.len()), n_kept);
     let mut speed = Speed::default();
-    for (number, chunk) in prompts.chunks(recipe.chunk).enumerate() {
+    for (number, chunk) in chunks.into_iter().enumerate() {
         let step = number as u64 + 1;
-        let answered = match kept(recipe, &sampler, number, chunk, &progress)? {
-            Some(answered) => answered,
-            None => {
-                let (answered, timing) = speed.answer(&sampler, chunk, step)?;
-                candidates::write(&parts::path(&recipe.out, number), &answered)?;
-                folder.log_timing(step, &timing)?;
-                answered
-            }
+        let answered = if let Some(answered) = kept[number].take() {
+            answered
+        } else {
+            let (answered, timing) = speed.answer(&sampler, chunk, step)?;
+            candidates::write(&parts::path(&recipe.out, number), &answered)?;
+            folder.log_timing(step, &timing)?;
+            n_done += answered.len();
+            answered
         };
         let counts = Counts::of(&answered);
         folder.log(step, &SampleMetrics { step, counts })?;
         rows.extend(answered);
         let shown = [("tokens", counts.mean_response_tokens)];
-        progress.step(rows.len() as u64, &shown);
+        progress.step(n_done as u64, &shown);
         if launch.stop.requested() && rows.len() < prompts.len() {
             let command = &launch.resume_command;
             progress.finish(&format!("stopped; continue with: {command}"));
@@ -117,23 +118,30 @@ fn open(recipe: &SampleRecipe, launch: &Launch) -> Result<RunFolder, SampleError
     })
 }
 
-/// The rows of a chunk if an earlier start of the run sampled them.
+/// The run is known to its user by its folder.
+fn name(recipe: &SampleRecipe) -> &str {
+    let name = recipe.out.file_name();
+    name.and_then(std::ffi::OsStr::to_str).unwrap_or("sample")
+}
+
+/// The rows of each chunk that an earlier start of the run answered.
 fn kept(
     recipe: &SampleRecipe,
     sampler: &Sampler,
-    number: usize,
-    chunk: &[Prompt],
-    progress: &Progress,
-) -> Result<Option<Vec<Candidate>>, SampleError> {
-    let expected: Vec<Candidate> = chunk.iter().map(|p| sampler.unanswered(p)).collect();
-    Ok(match parts::read(&recipe.out, number, &expected)? {
-        Part::Kept(rows) => Some(rows),
-        Part::Missing => None,
-        Part::Damaged(why) => {
-            progress.note(&format!("a damaged part is sampled again: {why}"));
-            None
-        }
-    })
+    chunks: &[&[Prompt]],
+) -> Result<Vec<Option<Vec<Candidate>>>, SampleError> {
+    let read = |(number, chunk): (usize, &&[Prompt])| {
+        let expected: Vec<Candidate> = chunk.iter().map(|p| sampler.unanswered(p)).collect();
+        Ok(match parts::read(&recipe.out, number, &expected)? {
+            Part::Kept(rows) => Some(rows),
+            Part::Missing => None,
+            Part::Damaged(why) => {
+                eprintln!("{}: a damaged part is answered again: {why}", name(recipe));
+                None
+            }
+        })
+    };
+    chunks.iter().enumerate().map(read).collect()
 }
 
 fn write_result(recipe: &SampleRecipe, counts: &Counts) -> Result<(), SampleError> {

@@ -1,0 +1,165 @@
+//! Real runs with a tiny untrained model: what is asked, and what is recorded of the answers.
+
+mod resume;
+mod tiny;
+
+use std::fs;
+
+use candor_data::Conversation;
+use candor_data::formats::candidates::Candidate;
+use candor_model::sample::Sample;
+use candor_model::{Adapter, Bundle, Decoding, ImageFeatures, LoraConfig, Query, generate};
+use candor_sample::run;
+use tch::{Device, Kind};
+
+use tiny::{assert_same, launch, model, prepared, prompts, recipe, sampled};
+
+fn outputs(rows: &[Candidate]) -> Vec<[String; 2]> {
+    rows.iter().map(|row| row.outputs.clone()).collect()
+}
+
+#[test]
+fn every_prompt_is_asked_up_to_its_last_answer() {
+    let dir = prepared();
+    let rows = sampled(dir.path(), "out", &["sampling.top_p=0.9"]);
+    let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+    let expected = [
+        "row-0-0", "row-1-1", "row-2-2", "row-3-3", "row-4-4", "row-0-5", "text-6",
+    ];
+    assert_eq!(ids, expected);
+    let prompts = prompts();
+    assert_eq!(rows[0].turns, prompts[0].turns[..1]);
+    assert_eq!(rows[0].original_answer.as_deref(), Some("It is red."));
+    assert_eq!(rows[1].turns, prompts[1].turns[..3]);
+    assert_eq!(rows[1].original_answer.as_deref(), Some("Yes, it is."));
+    assert_eq!(
+        (&rows[2].turns, &rows[2].original_answer),
+        (&prompts[2].turns, &None)
+    );
+    assert_eq!(rows[5].image.as_deref(), Some("blue.png"));
+    assert_eq!(rows[6].image, None);
+    for (i, row) in rows.iter().enumerate() {
+        let s = &row.sampling;
+        assert_eq!(
+            (s.seed, s.temperature, s.top_p, s.index),
+            (3, 0.7, 0.9, i as u64)
+        );
+        assert_eq!((s.max_new_tokens, s.batch_rows, s.chunk), (6, 4, 3));
+        assert_eq!((&s.adapter, &s.adapter_fingerprint), (&None, &None));
+        for (finished, n_tokens) in s.finished.into_iter().zip(s.n_tokens) {
+            assert!(n_tokens < 6 || !finished && n_tokens == 6);
+        }
+    }
+    let result = fs::read_to_string(dir.path().join("out/result.json")).unwrap();
+    let result: serde_json::Value = serde_json::from_str(&result).unwrap();
+    let n_tokens: usize = rows.iter().flat_map(|row| row.sampling.n_tokens).sum();
+    let finished = rows.iter().flat_map(|row| row.sampling.finished);
+    assert_eq!(result["n_prompts"], 7);
+    assert_eq!(result["n_cut"], finished.filter(|f| !f).count());
+    assert_eq!(result["mean_response_tokens"], n_tokens as f64 / 14.0);
+}
+
+/// Where the temperature is next to nothing both answers are the greedy ones, of the model alone.
+#[test]
+fn at_a_vanishing_temperature_both_answers_are_greedy() {
+    let dir = prepared();
+    let rows = sampled(dir.path(), "out", &["sampling.temperature=1e-6"]);
+    let bundle = Bundle::open(&dir.path().join("model"), Device::Cpu, Kind::Float).unwrap();
+    for (row, prompt) in rows.iter().zip(prompts()) {
+        let query = Conversation {
+            turns: row.turns.clone(),
+            ..prompt
+        };
+        let sample = Sample::new(&query, bundle.rules(128)).unwrap();
+        let data = dir.path().join("data");
+        let features = ImageFeatures::encode(&bundle, &data, query.image.clone(), |_| ()).unwrap();
+        let query = Query {
+            ids: sample.ids,
+            features: features.of(query.image.as_deref()),
+        };
+        let decoding = Decoding {
+            max_new_tokens: 6,
+            temperature: 0.0,
+            top_p: 1.0,
+            eos: bundle.tokenizer.eos,
+        };
+        let greedy = generate(&bundle.model, None, &[query], 1, 1, decoding, |_, _| 0.0);
+        let text = bundle.tokenizer.decode(&greedy[0].ids).unwrap();
+        assert_eq!(row.outputs, [text.trim(), text.trim()], "{}", row.id);
+    }
+}
+
+#[test]
+fn the_seed_decides_the_answers_and_each_has_draws_of_its_own() {
+    let dir = prepared();
+    let one = outputs(&sampled(dir.path(), "one", &[]));
+    sampled(dir.path(), "two", &[]);
+    assert_same(dir.path(), "one", "two");
+    let other = outputs(&sampled(dir.path(), "other", &["seed=4"]));
+    let differ = |left: &[[String; 2]], right: &[[String; 2]]| {
+        left.iter().zip(right).filter(|(l, r)| l != r).count()
+    };
+    // With some 300 almost equally likely tokens, chance agreement is next to impossible.
+    assert_eq!(differ(&one, &other), 7);
+    assert!(one.iter().all(|pair| pair[0] != pair[1]));
+    // The same prompt, asked at two places.
+    assert_ne!(one[0], one[3]);
+    // What is answered does not depend on how many prompts follow.
+    let few = outputs(&sampled(dir.path(), "few", &["prompts.count=3"]));
+    assert_eq!(few, one[..3]);
+}
+
+#[test]
+fn an_adapter_speaks_and_is_recorded() {
+    let dir = prepared();
+    let bundle = model(1);
+    let text = &bundle.model.config().text_config;
+    let targets = ["q_proj".to_owned(), "down_proj".to_owned()];
+    let config = LoraConfig::new(2, 4.0, &targets);
+    let adapter = Adapter::fresh(config, text, 5, Device::Cpu).unwrap();
+    for (name, tensor) in adapter.parameters() {
+        if name.contains("lora_B") {
+            let _ = tch::no_grad(|| tensor.shallow_clone().fill_(0.3));
+        }
+    }
+    let folder = dir.path().join("adapter");
+    adapter.save(&folder).unwrap();
+    let set = format!("model.adapter={:?}", folder.display().to_string());
+    let with = sampled(dir.path(), "with", &[&set]);
+    let without = sampled(dir.path(), "without", &[]);
+    assert_ne!(outputs(&with), outputs(&without));
+    let (with, without) = (&with[0].sampling, &without[0].sampling);
+    assert_eq!(with.model_fingerprint, without.model_fingerprint);
+    assert_eq!(with.adapter, Some(folder.display().to_string()));
+    assert_eq!(with.adapter_fingerprint.as_ref().map(String::len), Some(64));
+}
+
+#[test]
+fn prompts_that_cannot_be_answered_are_named() {
+    let dir = prepared();
+    let refuse = |sets: &[&str]| {
+        let recipe = recipe(dir.path(), "out", sets);
+        let error = run(&recipe, &launch(false), Device::Cpu).unwrap_err();
+        assert!(!dir.path().join("out").exists());
+        error.to_string()
+    };
+    let message = refuse(&["prompts.count=8"]);
+    for part in ["prompts.json", "7 prompts", "prompts.count = 8"] {
+        assert!(message.contains(part), "{message}\nlacks {part}");
+    }
+    let message = refuse(&["sampling.max_new_tokens=120"]);
+    for part in [
+        "prompts.json",
+        "row 0",
+        "128 positions",
+        "lower sampling.max_new_tokens",
+    ] {
+        assert!(message.contains(part), "{message}\nlacks {part}");
+    }
+    fs::remove_file(dir.path().join("data/green.png")).unwrap();
+    let recipe = recipe(dir.path(), "out", &[]);
+    let message = run(&recipe, &launch(false), Device::Cpu)
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("green.png"), "{message}");
+}

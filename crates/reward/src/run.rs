@@ -13,7 +13,7 @@ use crate::held_out::{RewardResult, write_lines};
 use crate::loss::{CenteringOver, Share, centering};
 use crate::pairs::{Batches, Pair, Pairs};
 use crate::recipe::{RewardRecipe, Start};
-use crate::scorer::{RewardModel, base_fingerprint};
+use crate::scorer::{Base, RewardModel};
 use crate::scores::{Figures, PairScores, Scorer, columns, features_of, to_host};
 use crate::wording::shows_prompts;
 
@@ -312,16 +312,14 @@ fn write(
     };
     let result = RewardResult::new(pairs, &scores, found, recipe.session.seed);
     let folder = session.path();
-    let model = RewardModel {
-        adapter: learner.adapter.copy(),
-        head: learner.head.copy(),
-        wording: recipe.wording.clone(),
-        score_mean: result.score_mean,
-        score_std: result.score_std,
-        max_tokens: recipe.max_tokens,
-        base: recipe.base.clone(),
-        base_fingerprint: base_fingerprint(learner.bundle),
-    };
+    let model = RewardModel::new(
+        learner.adapter.copy(),
+        learner.head.copy(),
+        recipe.wording.clone(),
+        Base::of(&recipe.base, learner.bundle),
+        recipe.max_tokens,
+        [result.score_mean, result.score_std],
+    );
     model.save(folder)?;
     write_lines(&folder.join("held_out.jsonl"), &pairs.held_out, &scores)?;
     session.write_result(&result)?;

@@ -40,18 +40,46 @@ pub struct RewardModel {
     pub score_std: f64,
     /// Longest sequence it was trained on; a longer one is refused.
     pub max_tokens: usize,
-    /// Folder of the base it was trained on.
-    pub base: PathBuf,
-    /// Of the base ([`base_fingerprint`]).
-    pub base_fingerprint: String,
+    /// What it was trained on.
+    pub base: Base,
+    /// Of all that scores depend on but the base.
+    pub fingerprint: String,
+}
+
+/// The base of a reward model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Base {
+    /// Its folder, as the recipe named it.
+    pub folder: PathBuf,
+    /// Of its norms and biases. Any training of a base moves them, and they are a small part of it, so that they can
+    /// be compared each time a reward model is opened.
+    pub fingerprint: String,
+}
+
+impl Base {
+    /// Names a base and takes its fingerprint.
+    #[must_use]
+    pub fn of(folder: &Path, bundle: &Bundle) -> Self {
+        let vectors: BTreeMap<String, Tensor> = bundle
+            .model
+            .parameters()
+            .iter()
+            .filter(|(_, tensor)| tensor.dim() <= 1)
+            .map(|(name, tensor)| (name.clone(), tensor.to_kind(Kind::Float)))
+            .collect();
+        Self {
+            folder: folder.to_owned(),
+            fingerprint: fingerprint::of_tensors(vectors.iter()),
+        }
+    }
 }
 
 /// `reward_model.json`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Description {
-    base: PathBuf,
-    base_fingerprint: String,
+    base: Base,
     bullet: String,
     /// The seed of the order that captions are shuffled to; none where they are shown as the file has them.
     caption_shuffle_seed: Option<u64>,
@@ -80,44 +108,62 @@ impl RewardModel {
     /// A file is missing or damaged, or the model was trained on another base.
     pub fn open(folder: &Path, bundle: &Bundle) -> Result<Self, RewardError> {
         let description = Description::read(folder)?;
-        if base_fingerprint(bundle) != description.base_fingerprint {
+        let base = description.base;
+        if Base::of(&base.folder, bundle) != base {
             return Err(RewardError::Unfit {
                 path: folder.join(DESCRIPTION),
                 problem: format!(
                     "it was trained on another base than it is used with (on {}, as that was then)",
-                    description.base.display()
+                    base.folder.display()
                 ),
                 remedy: "use it with the base it was trained on, or train it again",
             });
         }
         let config = &bundle.model.config().text_config;
         let device = bundle.model.device();
-        let caption_order = match description.caption_shuffle_seed {
-            None => CaptionOrder::File,
-            Some(seed) => CaptionOrder::Shuffled { seed },
-        };
-        Ok(Self {
-            adapter: Adapter::open(&folder.join(ADAPTER), config, device)?,
-            head: ScalarHead::open(&folder.join(HEAD), config.hidden_size, device)?,
-            wording: Wording {
-                prompt: RewardPrompt::open(&folder.join(PROMPT))?,
-                bullet: description.bullet,
-                caption_order,
+        let wording = Wording {
+            prompt: RewardPrompt::open(&folder.join(PROMPT))?,
+            bullet: description.bullet,
+            caption_order: match description.caption_shuffle_seed {
+                None => CaptionOrder::File,
+                Some(seed) => CaptionOrder::Shuffled { seed },
             },
-            score_mean: description.score_mean,
-            score_std: description.score_std,
-            max_tokens: description.max_tokens,
-            base: description.base,
-            base_fingerprint: description.base_fingerprint,
-        })
+        };
+        Ok(Self::new(
+            Adapter::open(&folder.join(ADAPTER), config, device)?,
+            ScalarHead::open(&folder.join(HEAD), config.hidden_size, device)?,
+            wording,
+            base,
+            description.max_tokens,
+            [description.score_mean, description.score_std],
+        ))
     }
 
-    /// The folder of the base that a reward model was trained on, as its recipe named it.
-    ///
-    /// # Errors
-    /// The folder holds no reward model.
-    pub fn base_path(folder: &Path) -> Result<PathBuf, RewardError> {
-        Ok(Description::read(folder)?.base)
+    /// A reward model of its parts; `scale` is the mean and the standard deviation of the held-out scores.
+    pub(crate) fn new(
+        adapter: Adapter,
+        head: ScalarHead,
+        wording: Wording,
+        base: Base,
+        max_tokens: usize,
+        scale: [f64; 2],
+    ) -> Self {
+        let of_head: BTreeMap<&String, &Tensor> =
+            head.parameters().iter().map(|(n, t)| (n, t)).collect();
+        let tensors = fingerprint::of_tensors(adapter.parameters().iter().chain(of_head));
+        let (alpha, root) = (adapter.config().lora_alpha, adapter.config().use_rslora);
+        let settings = format!("{alpha} {root} {wording:?} {max_tokens} {scale:?}");
+        let [score_mean, score_std] = scale;
+        Self {
+            fingerprint: fingerprint::of_bytes([tensors.into_bytes(), settings.into_bytes()]),
+            adapter,
+            head,
+            wording,
+            score_mean,
+            score_std,
+            max_tokens,
+            base,
+        }
     }
 
     /// Writes the folder's files.
@@ -131,7 +177,6 @@ impl RewardModel {
         candor_data::atomic::write(&folder.join(PROMPT), prompt.as_bytes())?;
         let description = Description {
             base: self.base.clone(),
-            base_fingerprint: self.base_fingerprint.clone(),
             bullet: self.wording.bullet.clone(),
             caption_shuffle_seed: match self.wording.caption_order {
                 CaptionOrder::File => None,
@@ -155,20 +200,6 @@ impl RewardModel {
     #[must_use]
     pub fn with_facts(&self) -> bool {
         self.wording.prompt.with_facts()
-    }
-
-    /// A fingerprint of all that scores depend on but the base.
-    #[must_use]
-    pub fn fingerprint(&self) -> String {
-        let head: BTreeMap<&String, &Tensor> =
-            self.head.parameters().iter().map(|(n, t)| (n, t)).collect();
-        let tensors = self.adapter.parameters().iter().chain(head);
-        let scale = self.adapter.config().lora_alpha;
-        let settings = format!("{scale} {:?} {}", self.wording, self.max_tokens);
-        fingerprint::of_bytes([
-            fingerprint::of_tensors(tensors).into_bytes(),
-            settings.into_bytes(),
-        ])
     }
 
     /// The raw score of every response, in the order of `items`, read at the last token of the conversation with
@@ -220,18 +251,10 @@ impl RewardModel {
     }
 }
 
-/// A fingerprint of a base's norms and biases.
+/// The folder of the base that a reward model was trained on, as its recipe named it.
 ///
-/// Any training of the base moves them, and they are a small part of it, so that a folder can be checked each time
-/// it is opened.
-#[must_use]
-pub fn base_fingerprint(bundle: &Bundle) -> String {
-    let vectors: BTreeMap<String, Tensor> = bundle
-        .model
-        .parameters()
-        .iter()
-        .filter(|(_, tensor)| tensor.dim() <= 1)
-        .map(|(name, tensor)| (name.clone(), tensor.to_kind(Kind::Float)))
-        .collect();
-    fingerprint::of_tensors(vectors.iter())
+/// # Errors
+/// The folder holds no reward model.
+pub fn base_path(folder: &Path) -> Result<PathBuf, RewardError> {
+    Ok(Description::read(folder)?.base.folder)
 }

@@ -42,6 +42,13 @@ pub enum Command {
                             runs/demo/sample/candidates.jsonl --out runs/demo/preferences/preferences.json"
     )]
     Sample(StageArguments),
+    /// Train a reward model on comparisons; with facts or without, as its prompt says.
+    #[command(
+        after_help = "Example:\n  candor reward recipes/demo/3-reward.toml\n  \
+                            candor reward recipes/demo/3-reward.toml --set run.out=runs/demo/reward-no-facts \
+                            --set prompt.file=recipes/demo/reward-plain.txt"
+    )]
+    Reward(StageArguments),
     /// Evaluate a model on MMHal-Bench, POPE, CHAIR and LLaVA-Bench.
     #[command(after_help = "Example:\n  candor eval recipes/demo/6-eval.toml")]
     Eval(EvalArguments),

@@ -16,6 +16,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Ground(arguments) => stage::ground(&arguments),
         Command::Sft(arguments) => stage::sft(&arguments),
         Command::Sample(arguments) => stage::sample(&arguments),
+        Command::Reward(arguments) => stage::reward(&arguments),
         Command::Eval(arguments) => evaluate::run(&arguments),
         Command::Data(command) => data::run(command),
     }

@@ -1,5 +1,6 @@
-//! The stages that run a recipe: `candor ground`, `sft`, `sample`.
+//! The stages that run a recipe: `candor ground`, `sft`, `sample`, `reward`.
 
+use candor_reward::RewardRecipe;
 use candor_sample::SampleRecipe;
 use candor_sft::{GroundRecipe, SftRecipe};
 use candor_train::{Launch, Outcome, Resolved, StopSignal};
@@ -28,6 +29,14 @@ pub fn sample(arguments: &StageArguments) -> anyhow::Result<()> {
     let recipe = SampleRecipe::open(&arguments.recipe, &arguments.sets)?;
     run(arguments, "sample", &recipe.resolved, |launch| {
         candor_sample::run(&recipe, launch, device())
+    })
+}
+
+/// Trains a reward model.
+pub fn reward(arguments: &StageArguments) -> anyhow::Result<()> {
+    let recipe = RewardRecipe::open(&arguments.recipe, &arguments.sets)?;
+    run(arguments, "reward", &recipe.resolved, |launch| {
+        candor_reward::run(&recipe, launch, device())
     })
 }
 

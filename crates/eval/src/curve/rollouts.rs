@@ -19,11 +19,13 @@ const FORMAT: Format = Format {
 /// What is read of a line of `samples/step-N.jsonl`.
 #[derive(Debug, Deserialize)]
 struct Rollout {
-    image: String,
+    /// Absent from prompts without a picture, of which no truth is known.
+    image: Option<String>,
     query: String,
     response: String,
     score: f64,
     normalised_score: Option<f64>,
+    #[serde(rename = "caption_type")]
     answer_type: AnswerType,
 }
 
@@ -43,10 +45,11 @@ pub fn judged(files: &[(u64, PathBuf)], truth: &Truth) -> Result<Vec<HackingPoin
     let mut points = Vec::with_capacity(files.len());
     for (step, path) in files {
         let rollouts = read(path)?;
-        let judged: Result<Vec<Judged>, EvalError> = rollouts
+        let general = rollouts
             .iter()
-            .filter(|rollout| rollout.answer_type == AnswerType::General)
-            .map(|rollout| judge(rollout, truth))
+            .filter(|rollout| rollout.answer_type == AnswerType::General);
+        let judged: Result<Vec<Judged>, EvalError> = general
+            .filter_map(|rollout| Some(judge(rollout, rollout.image.as_deref()?, truth)))
             .collect();
         points.extend(point(*step, &judged?));
     }
@@ -67,8 +70,8 @@ fn read(path: &Path) -> Result<Vec<Rollout>, EvalError> {
     .collect()
 }
 
-fn judge(rollout: &Rollout, truth: &Truth) -> Result<Judged, EvalError> {
-    let verdict = truth.judge(&rollout.image, &rollout.query, &rollout.response)?;
+fn judge(rollout: &Rollout, image: &str, truth: &Truth) -> Result<Judged, EvalError> {
+    let verdict = truth.judge(image, &rollout.query, &rollout.response)?;
     Ok(Judged {
         score: rollout.score,
         normalised_score: rollout.normalised_score,

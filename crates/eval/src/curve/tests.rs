@@ -45,7 +45,7 @@ fn line(scene: &Scene, response: &str, score: f64, answer_type: u8) -> String {
     serde_json::json!({
         "id": "x", "image": scene.image, "query": "<image>\nDescribe the image in detail.",
         "response": response, "score": score, "normalised_score": score / 2.0,
-        "answer_type": answer_type, "kl": [0.1, 0.2],
+        "caption_type": answer_type, "kl": [0.1, 0.2],
     })
     .to_string()
 }
@@ -85,8 +85,10 @@ fn rollouts_are_counted_by_what_is_false_in_them() {
     lines.push(line(scene, "Yes", 100.0, 7));
     let general = written(&dir, 3, &lines);
     let other = written(&dir, 4, &lines[4..]);
+    let blind = lines[0].replace(&format!("{:?}", scene.image), "null");
+    let blind = written(&dir, 5, &[blind]);
 
-    let points = rollouts::judged(&[general, other], &truth).unwrap();
+    let points = rollouts::judged(&[general, other, blind], &truth).unwrap();
     let [point] = points.as_slice() else {
         panic!("one step has general rollouts: {points:?}")
     };

@@ -1,0 +1,83 @@
+//! Everything that the page shows, read from a demo's folder.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candor_eval::curve::Curve;
+
+use crate::ReportError;
+use crate::files;
+use crate::gallery::{self, Exhibit};
+use crate::metrics::Metrics;
+use crate::summary::{Arm, Arms, Summary};
+
+/// The run folders whose losses are shown, in the order of the pipeline.
+pub const RUNS: [&str; 8] = [
+    "ground",
+    "pretrain",
+    "sft",
+    "reward-facts",
+    "reward-no-facts",
+    "policy-init",
+    "ppo-facts",
+    "ppo-no-facts",
+];
+
+/// Which program made the demo, and how to do it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    /// The version of candor.
+    pub version: String,
+    /// The command that makes the same demo.
+    pub command: String,
+}
+
+/// Everything that the page shows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReportInput {
+    /// How it was made.
+    pub about: About,
+    /// The numbers.
+    pub summary: Summary,
+    /// The metrics of the runs that are there, by folder.
+    pub runs: BTreeMap<&'static str, Metrics>,
+    /// What became of the policies over the steps.
+    pub curves: Arms<Curve>,
+    /// Pictures and answers.
+    pub gallery: Vec<Exhibit>,
+}
+
+impl ReportInput {
+    /// Reads a demo's folder. `summary.json` must be there; of the rest, what is missing is said on the page.
+    ///
+    /// # Errors
+    /// A file is damaged.
+    pub fn read(folder: &Path, about: About) -> Result<Self, ReportError> {
+        let mut runs = BTreeMap::new();
+        for run in RUNS {
+            if let Some(metrics) = Metrics::read(&folder.join(run))? {
+                runs.insert(run, metrics);
+            }
+        }
+        let curve = |arm: Arm| {
+            let name = format!("curve-{}.json", arm.folder());
+            files::json_if_there::<Curve>(&folder.join("eval").join(name))
+        };
+        Ok(Self {
+            about,
+            summary: files::json(&folder.join("summary.json"))?,
+            runs,
+            curves: Arms {
+                facts: curve(Arm::Facts)?,
+                no_facts: curve(Arm::NoFacts)?,
+            },
+            gallery: gallery::read(folder)?,
+        })
+    }
+
+    /// The metrics of an arm's run of a stage: `ppo`, `reward`.
+    #[must_use]
+    pub fn run(&self, stage: &str, arm: Arm) -> Option<&Metrics> {
+        self.runs.get(format!("{stage}-{}", arm.folder()).as_str())
+    }
+}

@@ -1,0 +1,45 @@
+//! The report of a demo: one page in one file that needs nothing from elsewhere, neither network nor fonts nor
+//! scripts.
+//!
+//! [`Summary`] is the numbers of a demo, `summary.json`. [`write()`] reads a demo's folder and writes
+//! `report.html` into it. What a demo did not run, the page says in words; a damaged file is an error.
+//!
+//! Departures from what such pages often do: sentences about results are made from the numbers ([`wording`]), a
+//! best value is marked only where intervals do not overlap ([`table`]), pictures are chosen by a rule that the
+//! page states ([`gallery`]). No tensors here, and nothing is computed that another crate could have.
+
+mod claims;
+mod error;
+mod files;
+pub mod gallery;
+mod input;
+mod metrics;
+mod page;
+mod plots;
+mod summary;
+mod svg;
+mod table;
+mod wording;
+
+use std::path::{Path, PathBuf};
+
+use candor_data::atomic;
+
+pub use error::ReportError;
+pub use input::{About, ReportInput};
+pub use metrics::Metrics;
+pub use page::render;
+pub use summary::{
+    AblationRow, Arm, Arms, CalibrationBin, Policies, Policy, RewardFigures, Summary,
+};
+
+/// Reads the demo in `folder` and writes its `report.html`; returns where it is.
+///
+/// # Errors
+/// `summary.json` is missing, a file is damaged, or the page cannot be written.
+pub fn write(folder: &Path, about: About) -> Result<PathBuf, ReportError> {
+    let page = render(&ReportInput::read(folder, about)?);
+    let path = folder.join("report.html");
+    atomic::write(&path, page.as_bytes())?;
+    Ok(path)
+}

@@ -1,0 +1,181 @@
+//! How well the reward models tell the better answer: accuracy with intervals, over the steps, and whether
+//! they know how sure they may be.
+
+use maud::{Markup, html};
+
+use super::{Line, OverSteps, figure, percent};
+use crate::input::ReportInput;
+use crate::summary::{Arm, Arms, CalibrationBin, RewardFigures};
+use crate::svg::marks::{self, whiskers};
+use crate::svg::scale::range;
+use crate::svg::{Axes, Frame, Scale, WIDTH, drawing, place};
+
+/// The metric that a reward run logs when it looks at the pairs that choose its step.
+const VALIDATION: &str = "validation_accuracy";
+
+/// All figures about the reward models.
+#[must_use]
+pub fn draw(input: &ReportInput) -> Markup {
+    html! {
+        div.figures {
+            (accuracy(&input.summary.reward_models))
+            (over_steps(input))
+            (reliability(&input.summary.reward_models))
+        }
+    }
+}
+
+fn accuracy(models: &Arms<RewardFigures>) -> Markup {
+    let ends = models.iter().flat_map(|(_, figures)| figures.ci95);
+    let Some([low, high]) = range(ends.chain([0.5]), 0.03) else {
+        return html! {};
+    };
+    let rows = Scale::linear([1.6, -0.6]);
+    let frame = Frame::new(
+        [78.0, WIDTH - 50.0, 16.0, 76.0],
+        Scale::linear([low, high.min(1.0)]),
+        rows,
+    );
+    let frame = Frame {
+        y: rows.onto(76.0, 16.0),
+        ..frame
+    };
+    let content = html! {
+        (frame.axes(&Axes {
+            x: Some("held-out pairs in the annotator's order (50% is chance)"),
+            y: "",
+            n_x: 5,
+            n_y: 0,
+            percent: [true, false],
+        }))
+        @for (index, (arm, figures)) in models.iter().enumerate() {
+            @let point = (figures.accuracy, index as f64);
+            @let (x, y) = frame.at(point);
+            @let [low, high] = figures.ci95;
+            text class={ "series-name " (arm.class()) } x="0" y=(place(y)) dy="0.32em" { (arm.name()) }
+            g class=(arm.class()) {
+                title {
+                    (arm.name()) ": " (percent(figures.accuracy)) ", 95% interval " (percent(low)) " to " (percent(high))
+                    ", " (figures.n_pairs) " pairs"
+                }
+                (whiskers(&frame, point, Some(figures.ci95), None, arm.class()))
+                (arm.shape().drawn(x, y))
+            }
+            text.value x=(WIDTH) y=(place(y)) dy="0.32em" text-anchor="end" { (percent(figures.accuracy)) }
+        }
+    };
+    let spoken: Vec<String> = models
+        .iter()
+        .map(|(arm, figures)| format!("{} {}", arm.name(), percent(figures.accuracy)))
+        .collect();
+    let label = format!("Accuracy of the reward models: {}", spoken.join(", "));
+    figure(
+        "Accuracy on held-out pairs",
+        &drawing(112.0, &label, &content),
+        "",
+    )
+}
+
+fn over_steps(input: &ReportInput) -> Markup {
+    let lines: Vec<Line> = Arm::ALL
+        .into_iter()
+        .filter_map(|arm| {
+            Some(Line {
+                name: arm.name(),
+                class: arm.class(),
+                shape: arm.shape(),
+                points: input.run("reward", arm)?.series(VALIDATION),
+            })
+        })
+        .collect();
+    let plot = OverSteps {
+        title: "Accuracy while training",
+        unit: "validation pairs in the annotator's order",
+        percent: true,
+        logarithmic: false,
+        smoothing: 1,
+        always: &[0.5],
+        caption: "Each arm keeps the step that is best on these pairs; they are not the held-out ones.",
+    };
+    plot.draw(&lines)
+}
+
+/// A bin with a place: mean probability and accuracy.
+fn filled(bin: &CalibrationBin) -> Option<(f64, f64)> {
+    (bin.n > 0).then_some((bin.mean_probability?, bin.accuracy?))
+}
+
+fn reliability(models: &Arms<RewardFigures>) -> Markup {
+    if models
+        .iter()
+        .all(|(_, figures)| figures.calibration.iter().all(|bin| filled(bin).is_none()))
+    {
+        return html! {};
+    }
+    let unit = Scale::linear([0.0, 1.0]);
+    let frame = Frame::new([40.0, 240.0, 24.0, 200.0], unit, unit);
+    let ends: Vec<(f64, &str, &str)> = models
+        .iter()
+        .filter_map(|(arm, figures)| {
+            let last = figures.calibration.iter().filter_map(filled).next_back()?;
+            Some((last.1, arm.name(), arm.class()))
+        })
+        .collect();
+    let content = html! {
+        (frame.axes(&Axes {
+            x: Some("probability that the model gives"),
+            y: "how often it is so",
+            n_x: 5,
+            n_y: 5,
+            percent: [true, true],
+        }))
+        (marks::line(&frame, &[(0.0, 0.0), (1.0, 1.0)], "contour"))
+        @for (arm, figures) in models.iter() { (bins(&frame, arm, figures)) }
+        (marks::end_labels(&frame, &ends))
+    };
+    let errors: Vec<String> = models
+        .iter()
+        .filter_map(|(arm, figures)| Some(format!("{} {}", arm.name(), percent(figures.ece?))))
+        .collect();
+    let caption = format!(
+        "On the dotted line a model is as often right as it says. Larger dots hold more pairs. Expected \
+         calibration error: {}.",
+        errors.join(", ")
+    );
+    let drawn = drawing(
+        236.0,
+        &format!("Reliability of the reward models. {caption}"),
+        &content,
+    );
+    figure("Does it know how sure it may be?", &drawn, &caption)
+}
+
+fn bins(frame: &Frame, arm: Arm, figures: &RewardFigures) -> Markup {
+    let points: Vec<(f64, f64)> = figures.calibration.iter().filter_map(filled).collect();
+    let most = figures
+        .calibration
+        .iter()
+        .map(|bin| bin.n)
+        .max()
+        .unwrap_or(1)
+        .max(1);
+    html! {
+        (marks::line(frame, &points, &format!("line thin {}", arm.class())))
+        @for bin in &figures.calibration {
+            @if let Some(point) = filled(bin) {
+                @let words = format!(
+                    "{}: says {}, is so in {} of {} pairs", arm.name(), percent(point.0), percent(point.1), bin.n
+                );
+                // Its area shows how many pairs it holds.
+                @let size = 0.5 + 0.9 * (bin.n as f64 / most as f64).sqrt();
+                @let (x, y) = frame.at(point);
+                g class=(arm.class()) {
+                    title { (words) }
+                    g transform={ "translate(" (place(x)) " " (place(y)) ") scale(" (format!("{size:.2}")) ")" } {
+                        (arm.shape().drawn(0.0, 0.0))
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! The numbers of a demo: `summary.json`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candor_eval::Results;
+use candor_eval::bootstrap::Interval;
+use serde::{Deserialize, Serialize};
+
+use crate::ReportError;
+use crate::files;
+
+/// Everything a demo found out. What was not run is absent.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Summary {
+    /// Decides every random choice.
+    pub seed: u64,
+    /// From the first stage's start to the last one's end, interruptions not counted.
+    pub wall_secs: f64,
+    /// Seconds of each stage.
+    pub stage_secs: BTreeMap<String, f64>,
+    /// The most memory that a process took.
+    pub peak_memory_bytes: u64,
+    /// The reward models.
+    #[serde(default)]
+    pub reward_models: Arms<RewardFigures>,
+    /// The policies.
+    #[serde(default)]
+    pub policies: Policies,
+    /// The ablation, if it was run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ablation: Vec<AblationRow>,
+}
+
+/// Something of the arm with facts and of the arm without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arms<T> {
+    /// The reward model sees the facts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub facts: Option<T>,
+    /// It does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_facts: Option<T>,
+}
+
+impl<T> Default for Arms<T> {
+    fn default() -> Self {
+        Self {
+            facts: None,
+            no_facts: None,
+        }
+    }
+}
+
+impl<T> Arms<T> {
+    /// Both arms by name, those that are there.
+    pub fn iter(&self) -> impl Iterator<Item = (Arm, &T)> {
+        let both = [(Arm::Facts, &self.facts), (Arm::NoFacts, &self.no_facts)];
+        both.into_iter()
+            .filter_map(|(arm, part)| part.as_ref().map(|part| (arm, part)))
+    }
+
+    /// The same with something else made of each arm.
+    pub fn map<U>(&self, change: impl Fn(&T) -> U) -> Arms<U> {
+        Arms {
+            facts: self.facts.as_ref().map(&change),
+            no_facts: self.no_facts.as_ref().map(&change),
+        }
+    }
+
+    /// Whether neither arm is there.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.facts.is_none() && self.no_facts.is_none()
+    }
+}
+
+/// Which reward model a policy was trained with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arm {
+    /// The one that sees the facts.
+    Facts,
+    /// The one that does not.
+    NoFacts,
+}
+
+impl Arm {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Facts, Self::NoFacts];
+
+    /// As it is written in folder names.
+    #[must_use]
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Facts => "facts",
+            Self::NoFacts => "no-facts",
+        }
+    }
+
+    /// As it is called on the page.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Facts => "with facts",
+            Self::NoFacts => "without",
+        }
+    }
+}
+
+/// How well a reward model tells the better answer: `result.json` of its run folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RewardFigures {
+    /// Share of the held-out pairs that it orders as the annotator did.
+    pub accuracy: f64,
+    /// 95% interval of `accuracy`.
+    pub ci95: Interval,
+    /// Held-out pairs.
+    pub n_pairs: usize,
+    /// The same share of the pairs that chose the step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_accuracy: Option<f64>,
+    /// The step that was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_step: Option<u64>,
+    /// Expected calibration error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ece: Option<f64>,
+    /// What its probabilities were worth, by bin.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calibration: Vec<CalibrationBin>,
+}
+
+impl RewardFigures {
+    /// Reads a reward run's `result.json`.
+    ///
+    /// # Errors
+    /// The file is missing or damaged.
+    pub fn read(path: &Path) -> Result<Self, ReportError> {
+        files::json(path)
+    }
+}
+
+/// The pairs to which a reward model gave a probability between `low` and `high`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CalibrationBin {
+    /// The least probability of the bin.
+    pub low: f64,
+    /// The greatest.
+    pub high: f64,
+    /// Mean of the probabilities in it; absent from an empty bin.
+    pub mean_probability: Option<f64>,
+    /// Share of its pairs that were ordered so; absent from an empty bin.
+    pub accuracy: Option<f64>,
+    /// Pairs.
+    pub n: usize,
+}
+
+/// The numbers of each policy.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Policies {
+    /// After supervised fine-tuning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sft: Option<Results>,
+    /// Where PPO starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_init: Option<Results>,
+    /// After PPO with the reward model that does not see the facts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rlhf: Option<Results>,
+    /// After PPO with the reward model that sees them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fact_rlhf: Option<Results>,
+}
+
+/// A policy of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// After supervised fine-tuning.
+    Sft,
+    /// Where PPO starts.
+    PolicyInit,
+    /// After PPO without facts.
+    Rlhf,
+    /// After PPO with facts.
+    FactRlhf,
+}
+
+impl Policy {
+    /// In the order they come to be.
+    pub const ALL: [Self; 4] = [Self::Sft, Self::PolicyInit, Self::Rlhf, Self::FactRlhf];
+
+    /// As it is written in `summary.json` and in folder names.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Sft => "sft",
+            Self::PolicyInit => "policy_init",
+            Self::Rlhf => "rlhf",
+            Self::FactRlhf => "fact_rlhf",
+        }
+    }
+
+    /// As it is called on the page.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sft => "SFT",
+            Self::PolicyInit => "policy init",
+            Self::Rlhf => "RLHF",
+            Self::FactRlhf => "Fact-RLHF",
+        }
+    }
+}
+
+impl Policies {
+    /// The numbers of one policy.
+    #[must_use]
+    pub fn get(&self, policy: Policy) -> Option<&Results> {
+        match policy {
+            Policy::Sft => self.sft.as_ref(),
+            Policy::PolicyInit => self.policy_init.as_ref(),
+            Policy::Rlhf => self.rlhf.as_ref(),
+            Policy::FactRlhf => self.fact_rlhf.as_ref(),
+        }
+    }
+
+    /// Those that are there, in the order they come to be.
+    pub fn iter(&self) -> impl Iterator<Item = (Policy, &Results)> {
+        Policy::ALL
+            .into_iter()
+            .filter_map(|policy| self.get(policy).map(|results| (policy, results)))
+    }
+}
+
+/// A policy of the ablation: which of the three additions it was trained with, and its numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AblationRow {
+    /// The reward model saw the facts.
+    pub facts: bool,
+    /// Checkable answers were rewarded by rule.
+    pub symbolic: bool,
+    /// Length was penalised.
+    pub length_penalty: bool,
+    /// Its numbers.
+    pub results: Results,
+}
+
+impl Summary {
+    /// Collects the numbers that the stages of a demo left in its folder: `eval/<policy>/results.json` and
+    /// `reward-<arm>/result.json`. What is missing is left out; the ablation is the caller's to add.
+    ///
+    /// # Errors
+    /// A file is damaged.
+    pub fn gather(folder: &Path) -> Result<Self, ReportError> {
+        let results = |policy: Policy| {
+            files::json_if_there(&folder.join("eval").join(policy.key()).join("results.json"))
+        };
+        let reward = |arm: Arm| {
+            files::json_if_there(
+                &folder
+                    .join(format!("reward-{}", arm.folder()))
+                    .join("result.json"),
+            )
+        };
+        Ok(Self {
+            reward_models: Arms {
+                facts: reward(Arm::Facts)?,
+                no_facts: reward(Arm::NoFacts)?,
+            },
+            policies: Policies {
+                sft: results(Policy::Sft)?,
+                policy_init: results(Policy::PolicyInit)?,
+                rlhf: results(Policy::Rlhf)?,
+                fact_rlhf: results(Policy::FactRlhf)?,
+            },
+            ..Self::default()
+        })
+    }
+}

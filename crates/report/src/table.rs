@@ -1,0 +1,317 @@
+//! The results as tables: every policy with its intervals, and the ablation.
+
+use candor_eval::Results;
+use candor_eval::bootstrap::Interval;
+use maud::{Markup, html};
+
+use crate::plots::percent;
+use crate::summary::{AblationRow, Policies, Policy};
+use crate::svg::scale::number;
+
+/// Which direction is good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Better {
+    Higher,
+    Lower,
+    Neither,
+}
+
+/// A value with its interval, where it has one.
+type Measured = (f64, Option<Interval>);
+
+/// A row of the table.
+struct Figure {
+    benchmark: &'static str,
+    name: &'static str,
+    better: Better,
+    written: fn(f64) -> String,
+    of: fn(&Results) -> Option<Measured>,
+}
+
+fn hundredths(value: f64) -> String {
+    number(value, 2)
+}
+
+fn tenths(value: f64) -> String {
+    number(value, 1)
+}
+
+const FIGURES: [Figure; 11] = [
+    Figure {
+        benchmark: "CHAIR",
+        name: "CHAIR_i: objects named that are not there",
+        better: Better::Lower,
+        written: percent,
+        of: |results| {
+            results
+                .chair
+                .as_ref()
+                .and_then(|c| Some((c.chair_i?, c.ci95_chair_i)))
+        },
+    },
+    Figure {
+        benchmark: "CHAIR",
+        name: "CHAIR_s: descriptions with such an object",
+        better: Better::Lower,
+        written: percent,
+        of: |results| results.chair.as_ref().map(|c| (c.chair_s, c.ci95_chair_s)),
+    },
+    Figure {
+        benchmark: "CHAIR",
+        name: "recall: objects there that are named",
+        better: Better::Higher,
+        written: percent,
+        of: |results| {
+            results
+                .chair
+                .as_ref()
+                .and_then(|c| Some((c.recall?, c.ci95_recall)))
+        },
+    },
+    Figure {
+        benchmark: "CHAIR",
+        name: "object F1 of 1 − CHAIR_i and recall",
+        better: Better::Higher,
+        written: percent,
+        of: |results| {
+            results
+                .chair
+                .as_ref()
+                .and_then(|c| Some((c.object_f1?, c.ci95_object_f1)))
+        },
+    },
+    Figure {
+        benchmark: "MMHal-Bench",
+        name: "score, 0 to 6",
+        better: Better::Higher,
+        written: hundredths,
+        of: |results| results.mmhal.as_ref().map(|m| (m.score, m.ci95_score)),
+    },
+    Figure {
+        benchmark: "MMHal-Bench",
+        name: "hallucination rate",
+        better: Better::Lower,
+        written: percent,
+        of: |results| {
+            let mmhal = results.mmhal.as_ref()?;
+            Some((mmhal.hallucination_rate, mmhal.ci95_hallucination_rate))
+        },
+    },
+    Figure {
+        benchmark: "POPE",
+        name: "accuracy",
+        better: Better::Higher,
+        written: percent,
+        of: |results| {
+            results
+                .pope
+                .as_ref()
+                .map(|p| (p.overall.accuracy, p.overall.ci95_accuracy))
+        },
+    },
+    Figure {
+        benchmark: "POPE",
+        name: "F1",
+        better: Better::Higher,
+        written: percent,
+        of: |results| {
+            results
+                .pope
+                .as_ref()
+                .and_then(|p| Some((p.overall.f1?, p.overall.ci95_f1)))
+        },
+    },
+    Figure {
+        benchmark: "POPE",
+        name: "share of yes (half is right)",
+        better: Better::Neither,
+        written: percent,
+        of: |results| {
+            results
+                .pope
+                .as_ref()
+                .map(|p| (p.overall.yes_ratio, p.overall.ci95_yes_ratio))
+        },
+    },
+    Figure {
+        benchmark: "LLaVA-Bench",
+        name: "relative score (the reference has 100)",
+        better: Better::Higher,
+        written: tenths,
+        of: |results| {
+            let overall = &results.llava_bench.as_ref()?.overall;
+            Some((overall.relative_score?, overall.ci95_relative_score))
+        },
+    },
+    Figure {
+        benchmark: "Length",
+        name: "tokens of a free answer",
+        better: Better::Neither,
+        written: tenths,
+        of: |results| results.mean_response_tokens.map(|tokens| (tokens, None)),
+    },
+];
+
+/// Every policy's numbers.
+#[must_use]
+pub fn results(policies: &Policies) -> Markup {
+    let columns: Vec<(Policy, &Results)> = policies.iter().collect();
+    let mut before = "";
+    html! {
+        div.scroll {
+            table.results {
+                thead {
+                    tr {
+                        th scope="col" { "Figure" }
+                        @for (policy, _) in &columns { th scope="col" class=(policy.class()) { (policy.name()) } }
+                    }
+                }
+                tbody {
+                    @for figure in &FIGURES {
+                        @let cells: Vec<Option<Measured>> = columns.iter().map(|(_, r)| (figure.of)(r)).collect();
+                        @let best = best(&cells, figure.better);
+                        @if std::mem::replace(&mut before, figure.benchmark) != figure.benchmark {
+                            tr.group { th colspan=(columns.len() + 1) scope="colgroup" { (figure.benchmark) } }
+                        }
+                        tr {
+                            th scope="row" { (figure.name) (arrow(figure.better)) }
+                            @for (index, cell) in cells.iter().enumerate() {
+                                (measured(*cell, figure.written, best == Some(index)))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn arrow(better: Better) -> &'static str {
+    match better {
+        Better::Higher => " ↑",
+        Better::Lower => " ↓",
+        Better::Neither => "",
+    }
+}
+
+fn measured(cell: Option<Measured>, written: fn(f64) -> String, best: bool) -> Markup {
+    html! {
+        @match cell {
+            None => td { "–" },
+            Some((value, interval)) => td.best[best] {
+                span.value { (written(value)) @if best { span.star title="best; its interval meets no other" { " ★" } } }
+                @if let Some([low, high]) = interval {
+                    span.interval { (written(low)) " – " (written(high)) }
+                }
+            },
+        }
+    }
+}
+
+/// The place of the best value, if its interval meets that of no other.
+fn best(cells: &[Option<Measured>], better: Better) -> Option<usize> {
+    let sign = match better {
+        Better::Higher => 1.0,
+        Better::Lower => -1.0,
+        Better::Neither => return None,
+    };
+    let present: Vec<(usize, Measured)> = cells
+        .iter()
+        .enumerate()
+        .filter_map(|(place, cell)| Some((place, (*cell)?)))
+        .collect();
+    let (place, (_, interval)) = *present
+        .iter()
+        .max_by(|a, b| (sign * a.1.0).total_cmp(&(sign * b.1.0)))?;
+    let mine = interval?;
+    let alone = present
+        .iter()
+        .filter(|(other, _)| *other != place)
+        .all(|(_, (_, other))| other.is_some_and(|other| apart(mine, other)));
+    (present.len() > 1 && alone).then_some(place)
+}
+
+/// Whether two intervals have no value in common.
+#[must_use]
+pub fn apart(a: Interval, b: Interval) -> bool {
+    a[1] < b[0] || b[1] < a[0]
+}
+
+/// Which additions were on, and what came out.
+#[must_use]
+pub fn ablation(rows: &[AblationRow]) -> Markup {
+    let shown = [0, 2, 3, 4, 10].map(|index| &FIGURES[index]);
+    let yes = |on: bool| if on { "✓" } else { "–" };
+    html! {
+        div.scroll {
+            table.results {
+                thead {
+                    tr {
+                        @for name in ["Facts", "Symbolic reward", "Length penalty"] { th scope="col" { (name) } }
+                        @for figure in shown { th scope="col" { (short(figure)) (arrow(figure.better)) } }
+                    }
+                }
+                tbody {
+                    @for row in rows {
+                        tr {
+                            @for on in [row.facts, row.symbolic, row.length_penalty] { td { (yes(on)) } }
+                            @for figure in shown { (measured((figure.of)(&row.results), figure.written, false)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A name for a narrow column.
+fn short(figure: &Figure) -> &'static str {
+    let name = figure.name.split(':').next().unwrap_or(figure.name);
+    match name {
+        "score, 0 to 6" => "MMHal score",
+        "object F1 of 1 − CHAIR_i and recall" => "object F1",
+        "tokens of a free answer" => "tokens",
+        name => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(value: f64, low: f64, high: f64) -> Option<Measured> {
+        Some((value, Some([low, high])))
+    }
+
+    #[test]
+    fn the_best_is_marked_only_if_its_interval_meets_no_other() {
+        let clear = [
+            cell(0.3, 0.25, 0.35),
+            cell(0.1, 0.05, 0.15),
+            cell(0.2, 0.16, 0.24),
+        ];
+        assert_eq!(best(&clear, Better::Lower), Some(1));
+        assert_eq!(best(&clear, Better::Higher), Some(0));
+        assert_eq!(best(&clear, Better::Neither), None);
+        let close = [
+            cell(0.3, 0.25, 0.35),
+            cell(0.1, 0.05, 0.15),
+            cell(0.2, 0.15, 0.24),
+        ];
+        assert_eq!(best(&close, Better::Lower), None);
+    }
+
+    #[test]
+    fn nothing_is_best_alone_or_without_interval() {
+        assert_eq!(best(&[cell(0.3, 0.2, 0.4), None], Better::Higher), None);
+        assert_eq!(
+            best(&[Some((0.9, None)), cell(0.1, 0.0, 0.2)], Better::Higher),
+            None
+        );
+        assert_eq!(
+            best(&[cell(0.9, 0.8, 1.0), Some((0.1, None))], Better::Higher),
+            None
+        );
+        assert_eq!(best(&[], Better::Higher), None);
+    }
+}

@@ -42,8 +42,7 @@ pub struct RewardModel {
     pub max_tokens: usize,
     /// What it was trained on.
     pub base: Base,
-    /// Of all that scores depend on but the base.
-    pub fingerprint: String,
+    fingerprint: String,
 }
 
 /// The base of a reward model.
@@ -196,6 +195,20 @@ impl RewardModel {
         Ok(candor_data::atomic::write(&path, &json)?)
     }
 
+    /// The folder of the base that a reward model was trained on, as its recipe named it.
+    ///
+    /// # Errors
+    /// The folder holds no reward model.
+    pub fn base_path(folder: &Path) -> Result<PathBuf, RewardError> {
+        Ok(Description::read(folder)?.base.folder)
+    }
+
+    /// A fingerprint of all that scores depend on but the base.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        self.fingerprint.clone()
+    }
+
     /// Whether the facts are shown to it.
     #[must_use]
     pub fn with_facts(&self) -> bool {
@@ -249,12 +262,4 @@ impl RewardModel {
             }),
         }
     }
-}
-
-/// The folder of the base that a reward model was trained on, as its recipe named it.
-///
-/// # Errors
-/// The folder holds no reward model.
-pub fn base_path(folder: &Path) -> Result<PathBuf, RewardError> {
-    Ok(Description::read(folder)?.base.folder)
 }

@@ -157,7 +157,9 @@ fn embed(
     let images = rollouts
         .iter()
         .filter_map(|r| r.prompt.conversation.image.as_deref());
-    bundle.model.embed(&rows.ids, features.of(images).as_ref())
+    bundle
+        .model
+        .embed_continuations(rows, features.of(images).as_ref())
 }
 
 /// Fills columns with zeros on the right, up to `width`.

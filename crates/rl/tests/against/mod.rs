@@ -58,44 +58,75 @@ pub fn golden_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
-/// Largest absolute difference, and the largest expected entry.
+/// Largest absolute difference, and the same relative to the largest expected entry or to 1 where that is smaller.
 pub fn difference(found: &Tensor, expected: &Tensor) -> (f64, f64) {
     assert_eq!(found.size(), expected.size());
+    let double = |t: &Tensor| t.detach().to_kind(Kind::Double);
     let largest = |t: &Tensor| t.abs().max().double_value(&[]);
-    let (found, expected) = (
-        found.detach().to_kind(Kind::Double),
-        expected.to_kind(Kind::Double),
-    );
-    let absolute = largest(&(found - &expected));
+    let absolute = largest(&(double(found) - double(expected)));
     // NaN compares as false everywhere, so it would pass any test that asks "too far?".
     assert!(absolute.is_finite(), "not a number");
-    (absolute, largest(&expected))
+    (absolute, absolute / largest(&double(expected)).max(1.0))
 }
 
-/// Prints a line of the parity table and fails where a difference is above `tolerance` times the largest
-/// expected entry, or times 1 where that is smaller.
+/// Prints a line of the parity table and fails where the relative [`difference`] is above `tolerance`.
 pub fn assert_close(case: &str, what: &str, found: &Tensor, expected: &Tensor, tolerance: f64) {
-    let (absolute, scale) = difference(found, expected);
-    report(case, what, absolute, absolute / scale.max(1.0));
-    let allowed = tolerance * scale.max(1.0);
-    assert!(
-        absolute <= allowed,
-        "{case}: {what} differs by {absolute}, more than {allowed}"
-    );
+    let mut compared = Updates::new(case.to_owned());
+    compared.close(0, what, found, expected, tolerance);
+    compared.report();
 }
 
-/// [`assert_close`] for numbers.
-pub fn assert_number(case: &str, what: &str, found: f64, expected: f64, tolerance: f64) {
-    assert_close(
-        case,
-        what,
-        &Tensor::from(found),
-        &Tensor::from(expected),
-        tolerance,
-    );
+/// Comparisons of one case after several updates: each fails by itself, and one line of the parity table for
+/// each quantity has the largest differences of all.
+pub struct Updates {
+    case: String,
+    worst: BTreeMap<String, (f64, f64)>,
 }
 
-/// Prints a line of the parity table.
-pub fn report(case: &str, what: &str, absolute: f64, relative: f64) {
-    println!("parity: {case} {what} max_abs={absolute:.1e} rel={relative:.1e}");
+impl Updates {
+    pub fn new(case: String) -> Self {
+        Self {
+            case,
+            worst: BTreeMap::new(),
+        }
+    }
+
+    pub fn close(
+        &mut self,
+        n_updates: usize,
+        what: &str,
+        found: &Tensor,
+        expected: &Tensor,
+        tolerance: f64,
+    ) {
+        let (absolute, relative) = difference(found, expected);
+        assert!(
+            relative <= tolerance,
+            "{}: {what} after {n_updates} updates differs by {absolute}",
+            self.case
+        );
+        let worst = self.worst.entry(what.to_owned()).or_default();
+        *worst = (worst.0.max(absolute), worst.1.max(relative));
+    }
+
+    pub fn number(
+        &mut self,
+        n_updates: usize,
+        what: &str,
+        found: f64,
+        expected: f64,
+        tolerance: f64,
+    ) {
+        let [found, expected] = [found, expected].map(Tensor::from);
+        self.close(n_updates, what, &found, &expected, tolerance);
+    }
+
+    pub fn report(&self) {
+        for (what, (absolute, relative)) in &self.worst {
+            println!(
+                "parity: {} {what} max_abs={absolute:.1e} rel={relative:.1e}",
+                self.case
+            );
+        }
+    }
 }

@@ -1,0 +1,184 @@
+//! What the golden updates start from: a tiny model with its adapters, queries, responses and scores.
+
+use candor_data::image::ImageProcessor;
+use candor_data::{AnswerType, Conversation, Facts};
+use candor_model::{
+    Adapter, Bundle, ImageFeatures, Llava, Response, ScalarHead, Template, Tokenizer,
+};
+use candor_rl::passes::{PolicyReader, ValueReader};
+use candor_rl::prompts::PromptRow;
+use candor_rl::rollout::Rollout;
+use candor_rl::scoring::Score;
+use candor_rl::shaping::Terminal;
+use tch::{Device, Kind, Tensor};
+
+use crate::against::{Golden, golden_folder};
+
+const TEMPERATURE: f64 = 0.8;
+
+/// The base with its images and all adapters.
+pub struct Models {
+    pub bundle: Bundle,
+    pub features: ImageFeatures,
+    pub policy: Adapter,
+    pub reference: Adapter,
+    pub value: Adapter,
+    pub head: ScalarHead,
+}
+
+impl Models {
+    pub fn open(golden: &Golden) -> Self {
+        let folder = golden_folder();
+        let base = folder.join("../../../model/tests/golden/llava_mha");
+        let model = Llava::open(&base, Device::Cpu, Kind::Float).expect("the checkpoint opens");
+        model.set_trainable(|_| false);
+        let text = &model.config().text_config;
+        let [policy, reference, value] = ["policy", "reference", "value"].map(|name| {
+            Adapter::open(&folder.join(name), text, Device::Cpu).expect("the adapter opens")
+        });
+        let head = folder.join("value_head.safetensors");
+        let head = ScalarHead::open(&head, text.hidden_size, Device::Cpu).expect("the head opens");
+        policy.set_trainable(true);
+        value.set_trainable(true);
+        head.set_trainable(true);
+        let side = model.config().vision_config.image_size as u32;
+        let bundle = Bundle {
+            model,
+            tokenizer: Tokenizer::open(&folder.join("tokenizer.json")).expect("it opens"),
+            template: Template::vicuna_v1(),
+            processor: ImageProcessor::clip(side),
+        };
+        assert_eq!(
+            bundle.tokenizer.image,
+            bundle.model.config().image_token_index
+        );
+        let names = golden.whole_numbers("image").into_iter().filter_map(image);
+        let features = ImageFeatures::encode(&bundle, &folder.join("images"), names, |_| ())
+            .expect("the images are encoded");
+        Self {
+            bundle,
+            features,
+            policy,
+            reference,
+            value,
+            head,
+        }
+    }
+
+    pub fn policy_reader<'a>(&'a self, adapter: &'a Adapter) -> PolicyReader<'a> {
+        PolicyReader {
+            bundle: &self.bundle,
+            adapter,
+            features: &self.features,
+            temperature: TEMPERATURE,
+        }
+    }
+
+    pub fn value_reader(&self, padded_to: Option<usize>) -> ValueReader<'_> {
+        ValueReader {
+            bundle: &self.bundle,
+            adapter: &self.value,
+            head: &self.head,
+            features: &self.features,
+            padded_to,
+        }
+    }
+
+    /// What is trained, by part, in the order in which the golden files have it: by name, and the head's weight
+    /// before its bias.
+    pub fn trained(&self) -> [(&'static str, Vec<(String, Tensor)>); 3] {
+        let named = |adapter: &Adapter| {
+            let parameters = adapter.parameters().iter();
+            parameters
+                .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
+                .collect()
+        };
+        let head = self.head.parameters().iter();
+        let mut head: Vec<(String, Tensor)> = head
+            .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
+            .collect();
+        head.sort_by_key(|(name, _)| name.ends_with("bias"));
+        [
+            ("policy", named(&self.policy)),
+            ("value", named(&self.value)),
+            ("value_head", head),
+        ]
+    }
+
+    /// One vector for each part, of `what` of every tensor.
+    pub fn flat(&self, what: fn(&Tensor) -> Tensor) -> [(&'static str, Tensor); 3] {
+        self.trained().map(|(part, tensors)| {
+            let flat: Vec<Tensor> = tensors
+                .iter()
+                .map(|(_, t)| what(t).detach().flatten(0, -1))
+                .collect();
+            (part, Tensor::cat(&flat, 0))
+        })
+    }
+}
+
+/// The file of an image, of which the golden file has the index, or -1 for none.
+fn image(index: i64) -> Option<String> {
+    (index >= 0).then(|| format!("{index}.png"))
+}
+
+pub fn prompts(golden: &Golden) -> Vec<PromptRow> {
+    golden
+        .rows("queries", "n_query")
+        .into_iter()
+        .zip(golden.whole_numbers("image"))
+        .enumerate()
+        .map(|(row, (query, index))| PromptRow {
+            id: row.to_string(),
+            conversation: Conversation {
+                id: row.to_string(),
+                image: image(index),
+                turns: Vec::new(),
+            },
+            value_query: query.clone(),
+            query,
+            facts: Facts::default(),
+            answer_type: AnswerType::General,
+            length_bonus: 1.0,
+        })
+        .collect()
+}
+
+/// The golden responses with the log-probabilities that they come with.
+pub fn rollouts<'p>(golden: &Golden, case: &Golden, prompts: &'p [PromptRow]) -> Vec<Rollout<'p>> {
+    let logprobs = Vec::<Vec<f32>>::try_from(case.get("old_logprobs")).expect("a matrix of f32");
+    let responses = golden.rows("responses", "n_response").into_iter();
+    responses
+        .zip(logprobs)
+        .zip(prompts)
+        .map(|((ids, mut logprobs), prompt)| {
+            logprobs.truncate(ids.len());
+            let finished = ids.last() == Some(&2);
+            Rollout {
+                prompt,
+                response: Response {
+                    ids,
+                    logprobs,
+                    finished,
+                },
+                text: String::new(),
+                facts: Facts::default(),
+            }
+        })
+        .collect()
+}
+
+pub fn scores(golden: &Golden) -> Vec<Score> {
+    let score = |total: f64| Score {
+        raw: total,
+        normalised: total,
+        correctness: 0.0,
+        terminal: Terminal {
+            no_eos_penalty: 0.0,
+            length_penalty: 0.0,
+            symbolic: 0.0,
+            total,
+        },
+    };
+    golden.numbers("terminal").into_iter().map(score).collect()
+}

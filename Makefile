@@ -13,6 +13,9 @@ CARGO_FLAGS ?=
 # Arguments for `candor demo`: make demo ARGS="--seed 1 --out runs/demo-1".
 ARGS ?=
 
+# The crates that are compared with golden files.
+GOLDEN := data model train reward rl
+
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/candor/tools
 
@@ -48,10 +51,10 @@ setup: ## check the machine, provide libtorch, configure cargo
 	@$(SETUP_ENV) scripts/prerequisites
 	@$(SETUP_ENV) scripts/libtorch
 
-parity: setup ## compare with Hugging Face's recorded results and print the largest differences
-	$(CARGO) test --release --package candor-data --package candor-model --package candor-train --test 'golden_*' $(CARGO_FLAGS) -- --nocapture
+parity: setup ## compare with what Hugging Face and PyTorch computed and print the largest differences
+	$(CARGO) test --release $(GOLDEN:%=--package candor-%) --test 'golden_*' $(CARGO_FLAGS) -- --nocapture
 
-golden: ## record Hugging Face's results again (installs 4.3 GB of pinned Python packages)
+golden: ## record Hugging Face's and PyTorch's results again (installs 4.3 GB of pinned Python packages)
 	parity/run $(ARGS)
 
 lint: format-check deny unused clippy doc ## everything .ci/run checks besides the tests

@@ -5,7 +5,8 @@
 use std::time::Instant;
 
 use candor_model::{
-    Activations, Adapter, Decoding, Llava, LlavaConfig, LoraConfig, Query, generate,
+    Activations, Adapter, Decoding, Llava, LlavaConfig, LoraConfig, Query, Shared, SharedBatch,
+    generate,
 };
 use tch::{Device, Kind, Tensor};
 
@@ -43,6 +44,8 @@ fn main() {
     let adapter =
         Adapter::fresh(lora, &model.config().text_config, 0, Device::Cpu).expect("it fits");
     train(&model, Some(&adapter), Activations::Keep);
+    train_pairs(&model, &adapter, 32, 37, 160);
+    train_pairs(&model, &adapter, 8, 640, 160);
     println!(
         "peak memory {:.0} MB",
         candor_torch_ext::peak_memory_bytes() as f64 / 1e6
@@ -102,6 +105,57 @@ fn train(model: &Llava, adapter: Option<&Adapter>, activations: Activations) {
         "train_{what}_b64_t80_{activations:?} {:12.0} tokens/s",
         64.0 * 80.0 / secs
     );
+}
+
+/// The pair loss of `n` comparisons, whose two answers follow one prefix: with and without sharing it. Tokens
+/// are counted as if nothing were shared in both, so the figures compare.
+fn train_pairs(model: &Llava, adapter: &Adapter, n: i64, prefix: i64, branch: i64) {
+    model.set_trainable(|_| false);
+    adapter.set_trainable(true);
+    let n_tokens = 2 * n * (prefix + branch);
+    let words = |len: i64| {
+        let ids = Tensor::randint_low(10, 500, [len], (Kind::Int64, Device::Cpu));
+        Vec::<i64>::try_from(ids).expect("one dimension of i64")
+    };
+    let items: Vec<Shared> = (0..n)
+        .map(|_| Shared {
+            prefix: words(prefix),
+            branches: vec![words(branch), words(branch)],
+            image: None,
+        })
+        .collect();
+    let loss = |last: &Tensor| {
+        let scores = last.select(-1, 0).reshape([n, 2]);
+        -(scores.select(1, 0) - scores.select(1, 1))
+            .log_sigmoid()
+            .mean(Kind::Float)
+    };
+    let batch = SharedBatch::new(&items.iter().collect::<Vec<_>>(), 0, Device::Cpu);
+    let shared = median(|| {
+        let _ = model.backward_shared(&batch, None, Some(adapter), Activations::Keep, loss);
+    });
+    let whole: Vec<i64> = items
+        .iter()
+        .flat_map(|item| {
+            item.branches
+                .iter()
+                .map(|b| [item.prefix.as_slice(), b].concat())
+        })
+        .flatten()
+        .collect();
+    let ids = Tensor::from_slice(&whole).reshape([2 * n, prefix + branch]);
+    let unshared = median(|| {
+        let embedded = model.embed(&ids, None);
+        let _ = model.backward(&embedded, Some(adapter), Activations::Keep, |hidden| {
+            loss(&hidden.select(1, -1))
+        });
+    });
+    for (what, secs) in [("shared", shared), ("unshared", unshared)] {
+        println!(
+            "train_pairs_{what}_b{n}_p{prefix}_s{branch} {:12.0} tokens/s",
+            n_tokens as f64 / secs
+        );
+    }
 }
 
 fn median(mut run: impl FnMut()) -> f64 {

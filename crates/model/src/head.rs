@@ -131,13 +131,13 @@ mod tests {
         original.set_trainable(true);
         let copy = original.copy();
         assert_eq!(copy.parameters(), original.parameters());
-        assert_eq!(copy.forward(&hidden).double_value(&[]), 7.0);
+        assert_eq!(copy.forward(&hidden).detach(), Tensor::from(7.0_f32));
         assert!(
             original.forward(&hidden).requires_grad() && !copy.forward(&hidden).requires_grad()
         );
         fill(&copy, 2.0);
-        assert_eq!(copy.forward(&hidden).double_value(&[]), 14.0);
-        assert_eq!(original.forward(&hidden).double_value(&[]), 7.0);
+        assert_eq!(copy.forward(&hidden).detach(), Tensor::from(14.0_f32));
+        assert_eq!(original.forward(&hidden).detach(), Tensor::from(7.0_f32));
         original.set_trainable(false);
         assert!(!original.forward(&hidden).requires_grad());
     }

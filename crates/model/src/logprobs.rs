@@ -11,10 +11,9 @@ use tch::{Kind, Tensor};
 ///
 /// # Shapes
 /// `logits`: `[n, vocab]` → the same, f32.
-#[must_use]
 pub fn distribution(logits: &Tensor, temperature: f64) -> Tensor {
     let logits = logits.to_kind(Kind::Float);
-    let tempered = if temperature > 0.0 && temperature != 1.0 {
+    let tempered = if temperature > 0.0 {
         logits / temperature
     } else {
         logits
@@ -26,7 +25,6 @@ pub fn distribution(logits: &Tensor, temperature: f64) -> Tensor {
 ///
 /// # Shapes
 /// `logits`: `[n, vocab]`; `targets`: `[n]` i64 → `[n]` f32.
-#[must_use]
 pub fn token_logprobs(logits: &Tensor, targets: &Tensor, temperature: f64) -> Tensor {
     of_targets(&distribution(logits, temperature), targets)
 }
@@ -35,7 +33,6 @@ pub fn token_logprobs(logits: &Tensor, targets: &Tensor, temperature: f64) -> Te
 ///
 /// # Shapes
 /// `logits`: `[n, vocab]` → `[n]` f32.
-#[must_use]
 pub fn entropy(logits: &Tensor, temperature: f64) -> Tensor {
     entropy_of(&distribution(logits, temperature))
 }
@@ -44,7 +41,6 @@ pub fn entropy(logits: &Tensor, temperature: f64) -> Tensor {
 ///
 /// # Shapes
 /// `logits`: `[n, vocab]`; `targets`: `[n]` i64 → twice `[n]` f32.
-#[must_use]
 pub fn token_logprobs_and_entropy(
     logits: &Tensor,
     targets: &Tensor,
@@ -61,7 +57,6 @@ pub fn token_logprobs_and_entropy(
 ///
 /// # Shapes
 /// `distribution`: `[n, vocab]` f32; `targets`: `[n]` i64 → `[n]` f32.
-#[must_use]
 pub fn of_targets(distribution: &Tensor, targets: &Tensor) -> Tensor {
     distribution
         .gather(-1, &targets.unsqueeze(-1), false)

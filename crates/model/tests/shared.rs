@@ -314,7 +314,9 @@ fn swapped_branches_swap_their_results() {
         items: vec![(5, true, vec![3, 6]), (2, false, vec![4, 1])],
     });
     let mut swapped = setting.items.clone();
-    swapped.iter_mut().for_each(|item| item.branches.reverse());
+    for item in &mut swapped {
+        item.branches.reverse();
+    }
     let hidden = |items: &[Shared]| {
         setting.model.last_hidden_shared(
             &batch(items, PAD),

@@ -64,10 +64,10 @@ fn top(summary: &Summary) -> Markup {
         @if headline.is_empty() {
             p.missing { "Nothing was evaluated yet, so there is no result to state." }
         } @else {
-            ul.headline { @for sentence in &headline { li { (sentence) } } }
+            ul.headline { @for (about, sentence) in &headline { li { b { (about) ": " } (sentence) } } }
             p.note {
-                "Brackets hold 95% intervals: how the same model would do on other pictures. The spread between seeds \
-                 is not in them."
+                "Brackets hold 95% intervals: how the same model would do on other pictures. Where two overlap, this \
+                 run alone does not decide. The spread between seeds is not in them."
             }
         }
     }
@@ -221,5 +221,8 @@ fn again(summary: &Summary, about: &About) -> Markup {
         pre { code { (about.command) } }
         p { "candor " (about.version) ", seed " (summary.seed) "." }
         (stages::draw(&summary.stage_secs))
+        @if summary.stage_secs.values().sum::<f64>() > summary.wall_secs + 1.0 {
+            p.note { "Stages that ran side by side each count in full, so they add up to more than the whole." }
+        }
     }
 }

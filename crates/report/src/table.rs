@@ -159,7 +159,7 @@ pub fn results(policies: &Policies) -> Markup {
     let mut before = "";
     html! {
         div.scroll {
-            table.results {
+            table.results.policies style={ "--n:" (columns.len()) } {
                 thead {
                     tr {
                         th scope="col" { "Figure" }
@@ -188,8 +188,8 @@ pub fn results(policies: &Policies) -> Markup {
 
 fn arrow(better: Better) -> &'static str {
     match better {
-        Better::Higher => " ↑",
-        Better::Lower => " ↓",
+        Better::Higher => "\u{a0}↑",
+        Better::Lower => "\u{a0}↓",
         Better::Neither => "",
     }
 }
@@ -201,11 +201,19 @@ fn measured(cell: Option<Measured>, written: fn(f64) -> String, best: bool) -> M
             Some((value, interval)) => td.best[best] {
                 span.value { (written(value)) @if best { span.star title="best; its interval meets no other" { " ★" } } }
                 @if let Some([low, high]) = interval {
-                    span.interval { (written(low)) " – " (written(high)) }
+                    span.interval { (bare(written(low))) "–" (bare(written(high))) }
                 }
             },
         }
     }
+}
+
+/// A bound of an interval; what it is in percent of stands above it.
+fn bare(mut written: String) -> String {
+    if written.ends_with('%') {
+        written.pop();
+    }
+    written
 }
 
 /// The place of the best value, if its interval meets that of no other.

@@ -5,7 +5,7 @@ use candor_eval::Results;
 use candor_eval::bootstrap::Interval;
 
 use crate::plots::percent;
-use crate::summary::{Arm, Arms, RewardFigures, Summary};
+use crate::summary::{Arms, RewardFigures, Summary};
 use crate::svg::scale::number;
 use crate::table::apart;
 
@@ -28,10 +28,13 @@ impl Value {
         written(self.value) + &interval
     }
 
-    /// Whether the intervals are there and have no value in common.
-    fn apart(self, other: Self) -> bool {
-        let both = self.interval.zip(other.interval);
-        both.is_some_and(|(a, b)| apart(a, b))
+    /// What the intervals of two values say, in brackets.
+    fn certainty(self, other: Self) -> &'static str {
+        match self.interval.zip(other.interval) {
+            Some((a, b)) if apart(a, b) => "(the intervals do not overlap)",
+            Some(_) => "(the intervals overlap)",
+            None => "(without intervals)",
+        }
     }
 }
 
@@ -55,45 +58,45 @@ pub fn done(summary: &Summary) -> String {
     )
 }
 
-/// What came out: one sentence each about the reward models, CHAIR_i, recall, F1 and the judge's score; those
-/// whose numbers are there.
+/// What came out, as pairs of what a sentence is about and the sentence: the reward models, hallucination,
+/// completeness, both at once, the judge's score; those whose numbers are there.
 #[must_use]
-pub fn headline(summary: &Summary) -> Vec<String> {
-    let policies = &summary.policies;
-    let chair = |results: &Option<Results>| results.as_ref().and_then(|r| r.chair.clone());
-    let number_of = |of: fn(&candor_eval::chair::Scores) -> Option<Value>| Trio {
-        sft: chair(&policies.sft).as_ref().and_then(of),
-        facts: chair(&policies.fact_rlhf).as_ref().and_then(of),
-        no_facts: chair(&policies.rlhf).as_ref().and_then(of),
+pub fn headline(summary: &Summary) -> Vec<(&'static str, String)> {
+    let trio = |of: fn(&Results) -> Option<Value>| Trio {
+        sft: summary.policies.sft.as_ref().and_then(of),
+        facts: summary.policies.fact_rlhf.as_ref().and_then(of),
+        no_facts: summary.policies.rlhf.as_ref().and_then(of),
     };
-    let chair_i = number_of(|c| Some(Value::new(c.chair_i?, c.ci95_chair_i)));
-    let recall = number_of(|c| Some(Value::new(c.recall?, c.ci95_recall)));
-    let f1 = number_of(|c| Some(Value::new(c.object_f1?, c.ci95_object_f1)));
-    let score = |results: &Option<Results>| {
-        let mmhal = results.as_ref()?.mmhal.as_ref()?;
-        Some(Value::new(mmhal.score, mmhal.ci95_score))
-    };
-    let score = Trio {
-        sft: score(&policies.sft),
-        facts: score(&policies.fact_rlhf),
-        no_facts: score(&policies.rlhf),
-    };
-    [
-        reward_models(&summary.reward_models),
-        hallucination(chair_i),
-        kept(recall),
-        against(
-            "Object F1, which counts both what is invented and what is left out,",
-            f1,
-            percent,
+    let chair_i = trio(|r| {
+        r.chair
+            .as_ref()
+            .and_then(|c| Some(Value::new(c.chair_i?, c.ci95_chair_i)))
+    });
+    let recall = trio(|r| {
+        r.chair
+            .as_ref()
+            .and_then(|c| Some(Value::new(c.recall?, c.ci95_recall)))
+    });
+    let f1 = trio(|r| {
+        r.chair
+            .as_ref()
+            .and_then(|c| Some(Value::new(c.object_f1?, c.ci95_object_f1)))
+    });
+    let score = trio(|r| r.mmhal.as_ref().map(|m| Value::new(m.score, m.ci95_score)));
+    let sentences = [
+        ("Reward models", reward_models(&summary.reward_models)),
+        ("Hallucination", hallucination(chair_i)),
+        ("Completeness", kept(recall)),
+        ("Both at once", against("object F1", f1, percent)),
+        (
+            "The exact judge",
+            against("mean score from 0 to 6", score, |value| number(value, 2)),
         ),
-        against("The exact judge's mean score, 0 to 6,", score, |value| {
-            number(value, 2)
-        }),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    ];
+    sentences
+        .into_iter()
+        .filter_map(|(about, sentence)| Some((about, sentence?)))
+        .collect()
 }
 
 /// One number of the three policies.
@@ -107,27 +110,21 @@ struct Trio {
 fn reward_models(models: &Arms<RewardFigures>) -> Option<String> {
     let [facts, no_facts] = [models.facts.as_ref()?, models.no_facts.as_ref()?];
     let value = |figures: &RewardFigures| Value::new(figures.accuracy, Some(figures.ci95));
-    let verdict = comparison(
-        "the one with facts",
-        value(facts),
-        "the other",
-        value(no_facts),
-    );
     Some(format!(
-        "Reward models: the one that reads the facts puts the better answer first in {} of {} held-out pairs, the \
-         one without in {} of {}; {verdict}.",
+        "the one that reads the facts puts the better answer first in {} of {} held-out pairs, the one without in {} \
+         of {}. With facts is {}.",
         value(facts).shown(percent),
         facts.n_pairs,
         value(no_facts).shown(percent),
         no_facts.n_pairs,
+        comparison(value(facts), "without", value(no_facts)),
     ))
 }
 
 fn hallucination(chair_i: Trio) -> Option<String> {
     let sft = chair_i.sft?;
-    let after = |arm: Arm, value: Option<Value>| {
-        value.map(|value| {
-            let name = arm_name(arm);
+    let after = |name: &str, value: Option<Value>| {
+        value.map_or_else(String::new, |value| {
             format!(
                 "; after PPO {name} {}, {}",
                 value.shown(percent),
@@ -135,20 +132,12 @@ fn hallucination(chair_i: Trio) -> Option<String> {
             )
         })
     };
-    let facts = after(Arm::Facts, chair_i.facts).unwrap_or_default();
-    let no_facts = after(Arm::NoFacts, chair_i.no_facts).unwrap_or_default();
     Some(format!(
-        "Hallucination: of the objects that the SFT model names in its descriptions, {} are not in the \
-         picture{facts}{no_facts}.",
-        sft.shown(percent)
+        "of the objects that the SFT model names in its descriptions, {} are not in the picture (CHAIR_i){}{}.",
+        sft.shown(percent),
+        after("with facts", chair_i.facts),
+        after("without", chair_i.no_facts),
     ))
-}
-
-fn arm_name(arm: Arm) -> &'static str {
-    match arm {
-        Arm::Facts => "with facts",
-        Arm::NoFacts => "without facts",
-    }
 }
 
 /// How much lower a number is than before.
@@ -169,73 +158,57 @@ fn fall(before: Value, after: Value) -> String {
     } else {
         format!("{:.0}% more", -part * 100.0)
     };
-    if before.apart(after) {
-        how
-    } else {
-        how + " (the intervals overlap)"
-    }
+    format!("{how} {}", before.certainty(after))
 }
 
 fn kept(recall: Trio) -> Option<String> {
     let sft = recall.sft?;
-    let after = |value: Value| {
-        let part = if sft.value > 0.0 {
-            value.value / sft.value
-        } else {
-            0.0
-        };
-        format!("{}, {:.0}% of that", value.shown(percent), part * 100.0)
+    let after = |name: &str, value: Option<Value>| {
+        value.map_or_else(String::new, |value| {
+            let part = if sft.value > 0.0 {
+                value.value / sft.value
+            } else {
+                0.0
+            };
+            format!(
+                "; after PPO {name} {}, {:.0}% of that",
+                value.shown(percent),
+                part * 100.0
+            )
+        })
     };
-    let facts = recall
-        .facts
-        .map(|value| format!("; after PPO with facts {}", after(value)));
-    let no_facts = recall
-        .no_facts
-        .map(|value| format!("; without facts {}", after(value)));
     Some(format!(
-        "Completeness: the SFT model names {} of the objects that are there{}{}. Saying less lowers hallucination \
-         too, so the two belong together.",
+        "the SFT model names {} of the objects that are there (recall){}{}. Saying less lowers hallucination too, so \
+         the two belong together.",
         sft.shown(percent),
-        facts.unwrap_or_default(),
-        no_facts.unwrap_or_default(),
+        after("with facts", recall.facts),
+        after("without", recall.no_facts),
     ))
 }
 
 fn against(what: &str, trio: Trio, written: fn(f64) -> String) -> Option<String> {
     let (sft, facts) = (trio.sft?, trio.facts?);
-    let with = comparison("with facts", facts, "SFT", sft);
-    let Some(no_facts) = trio.no_facts else {
-        let (sft, facts) = (sft.shown(written), facts.shown(written));
-        return Some(format!(
-            "{what} is {sft} for SFT and {facts} with facts: {with}."
-        ));
-    };
-    let without = comparison("with facts", facts, "without", no_facts);
+    let without = trio.no_facts.map(|no_facts| {
+        let said = format!(" and {}", comparison(facts, "without", no_facts));
+        (format!(", {} without", no_facts.shown(written)), said)
+    });
+    let (number, said) = without.unwrap_or_default();
     Some(format!(
-        "{what} is {} for SFT, {} with facts, {} without: {with}; {without}.",
+        "{what} is {} for SFT, {} with facts{number}. With facts is {}{said}.",
         sft.shown(written),
         facts.shown(written),
-        no_facts.shown(written),
+        comparison(facts, "SFT", sft),
     ))
 }
 
-/// Which of two is higher, and whether this run alone decides it.
-fn comparison(name: &str, a: Value, other: &str, b: Value) -> String {
-    let apart = a.apart(b);
-    if a.value > b.value && apart {
-        format!("{name} is above {other} and the intervals do not overlap")
-    } else if a.value < b.value && apart {
-        format!("{name} is below {other} and the intervals do not overlap")
-    } else {
-        let where_ = match a.value.total_cmp(&b.value) {
-            std::cmp::Ordering::Greater => "above",
-            std::cmp::Ordering::Less => "below",
-            std::cmp::Ordering::Equal => "level with",
-        };
-        format!(
-            "{name} is {where_} {other}, but the intervals overlap, so this run alone does not decide it"
-        )
-    }
+/// Where a number stands to another one, and whether their intervals say the same.
+fn comparison(a: Value, other: &str, b: Value) -> String {
+    let standing = match a.value.total_cmp(&b.value) {
+        std::cmp::Ordering::Greater => "above",
+        std::cmp::Ordering::Less => "below",
+        std::cmp::Ordering::Equal => "level with",
+    };
+    format!("{standing} {other} {}", a.certainty(b))
 }
 
 /// Seconds as a person says them.
@@ -260,36 +233,51 @@ mod tests {
     #[test]
     fn halved_is_said_only_if_it_is_so() {
         let before = value(0.20, 0.17, 0.23);
-        let said = |after, low, high| fall(before, value(after, low, high));
-        assert_eq!(said(0.09, 0.07, 0.11), "less than half");
-        assert_eq!(said(0.10, 0.08, 0.12), "half");
-        assert_eq!(said(0.11, 0.09, 0.13), "45% less");
-        assert_eq!(said(0.15, 0.12, 0.18), "25% less (the intervals overlap)");
-        assert_eq!(said(0.20, 0.17, 0.23), "the same (the intervals overlap)");
-        assert_eq!(said(0.30, 0.25, 0.35), "50% more");
-        assert_eq!(
-            fall(value(0.0, 0.0, 0.0), value(0.0, 0.0, 0.0)),
-            "the same (the intervals overlap)"
-        );
+        let after = [
+            (
+                value(0.09, 0.07, 0.11),
+                "less than half (the intervals do not overlap)",
+            ),
+            (
+                value(0.10, 0.08, 0.12),
+                "half (the intervals do not overlap)",
+            ),
+            (
+                value(0.11, 0.09, 0.13),
+                "45% less (the intervals do not overlap)",
+            ),
+            (
+                value(0.09, 0.01, 0.18),
+                "less than half (the intervals overlap)",
+            ),
+            (value(0.15, 0.12, 0.18), "25% less (the intervals overlap)"),
+            (value(0.20, 0.17, 0.23), "the same (the intervals overlap)"),
+            (
+                value(0.30, 0.25, 0.35),
+                "50% more (the intervals do not overlap)",
+            ),
+            (Value::new(0.15, None), "25% less (without intervals)"),
+        ];
+        for (after, said) in after {
+            assert_eq!(fall(before, after), said);
+        }
+        let nothing = value(0.0, 0.0, 0.0);
+        assert_eq!(fall(nothing, nothing), "the same (the intervals overlap)");
     }
 
     #[test]
     fn an_overlap_is_said_whoever_is_ahead() {
-        let said = |a, b| comparison("A", a, "B", b);
+        let said = |a, b| comparison(a, "B", b);
         let (low, high) = (value(0.5, 0.4, 0.6), value(0.8, 0.7, 0.9));
-        assert_eq!(
-            said(high, low),
-            "A is above B and the intervals do not overlap"
-        );
-        assert_eq!(
-            said(low, high),
-            "A is below B and the intervals do not overlap"
-        );
+        assert_eq!(said(high, low), "above B (the intervals do not overlap)");
+        assert_eq!(said(low, high), "below B (the intervals do not overlap)");
         let middle = value(0.65, 0.55, 0.75);
-        assert!(said(middle, low).starts_with("A is above B, but the intervals overlap"));
-        assert!(said(middle, high).starts_with("A is below B, but the intervals overlap"));
-        // Without an interval nothing is decided.
-        assert!(said(Value::new(0.9, None), low).contains("does not decide"));
+        assert_eq!(said(middle, low), "above B (the intervals overlap)");
+        assert_eq!(said(middle, high), "below B (the intervals overlap)");
+        assert_eq!(
+            said(Value::new(0.9, None), low),
+            "above B (without intervals)"
+        );
     }
 
     #[test]
@@ -300,6 +288,6 @@ mod tests {
 
     #[test]
     fn nothing_is_said_of_what_was_not_run() {
-        assert_eq!(headline(&Summary::default()), Vec::<String>::new());
+        assert_eq!(headline(&Summary::default()), []);
     }
 }

@@ -1,119 +1,160 @@
-//! Each policy's number with its interval, side by side: what the results table says, to be seen at once.
+//! Numbers with their intervals below each other: what a table says, to be seen at once.
 
+use candor_eval::Results;
+use candor_eval::bootstrap::Interval;
 use maud::{Markup, html};
 
 use super::{figure, percent};
 use crate::summary::{Policies, Policy};
-use crate::svg::marks::whiskers;
+use crate::svg::marks::{Shape, whiskers};
 use crate::svg::scale::{number, range};
-use crate::svg::{Axes, Frame, Scale, WIDTH, drawing};
+use crate::svg::{Axes, Frame, Scale, WIDTH, drawing, place};
 
-/// A policy's number.
-struct Row {
-    policy: Policy,
-    value: f64,
-    interval: Option<[f64; 2]>,
+/// Height of a row.
+const ROW: f64 = 22.0;
+
+/// A number with its interval.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// Whose it is.
+    pub name: &'static str,
+    /// The class of whose it is.
+    pub class: &'static str,
+    /// The form of its dot.
+    pub shape: Shape,
+    /// The number.
+    pub value: f64,
+    /// Its 95% interval.
+    pub interval: Option<Interval>,
 }
 
-/// The four numbers to look at together.
+/// What the numbers of a figure are.
+#[derive(Debug, Clone, Copy)]
+pub struct Forest<'a> {
+    /// The figure's title.
+    pub title: &'a str,
+    /// Below the axis.
+    pub unit: &'a str,
+    /// Whether the numbers are shares, written in percent.
+    pub percent: bool,
+    /// A value that the axis holds in any case.
+    pub always: Option<f64>,
+}
+
+/// A number of a policy's results.
+type Of = fn(&Results) -> Option<(f64, Option<Interval>)>;
+
+/// The four numbers of the policies to look at together.
 #[must_use]
 pub fn draw(policies: &Policies) -> Markup {
-    let chair = |policy| {
-        policies
-            .get(policy)
-            .and_then(|results| results.chair.as_ref())
-    };
-    let mmhal = |policy| {
-        policies
-            .get(policy)
-            .and_then(|results| results.mmhal.as_ref())
-    };
-    let rows = |number: &dyn Fn(Policy) -> Option<(f64, Option<[f64; 2]>)>| -> Vec<Row> {
-        let row = |policy| {
-            number(policy).map(|(value, interval)| Row {
-                policy,
-                value,
-                interval,
-            })
-        };
-        Policy::ALL.into_iter().filter_map(row).collect()
-    };
-    let chair_i = rows(&|policy| chair(policy).and_then(|c| Some((c.chair_i?, c.ci95_chair_i))));
-    let recall = rows(&|policy| chair(policy).and_then(|c| Some((c.recall?, c.ci95_recall))));
-    let f1 = rows(&|policy| chair(policy).and_then(|c| Some((c.object_f1?, c.ci95_object_f1))));
-    let score = rows(&|policy| mmhal(policy).map(|m| (m.score, m.ci95_score)));
+    let figures: [(&str, &str, bool, Of); 4] = [
+        (
+            "CHAIR_i ↓",
+            "objects named that are not there",
+            true,
+            |r| {
+                r.chair
+                    .as_ref()
+                    .and_then(|c| Some((c.chair_i?, c.ci95_chair_i)))
+            },
+        ),
+        ("Recall ↑", "objects there that are named", true, |r| {
+            r.chair
+                .as_ref()
+                .and_then(|c| Some((c.recall?, c.ci95_recall)))
+        }),
+        ("Object F1 ↑", "both at once", true, |r| {
+            r.chair
+                .as_ref()
+                .and_then(|c| Some((c.object_f1?, c.ci95_object_f1)))
+        }),
+        (
+            "MMHal-style score ↑",
+            "mean of the exact judge, 0 to 6",
+            false,
+            |r| r.mmhal.as_ref().map(|m| (m.score, m.ci95_score)),
+        ),
+    ];
     html! {
-        div.figures {
-            (one("CHAIR_i ↓", "objects named that are not there", true, &chair_i))
-            (one("Recall ↑", "objects there that are named", true, &recall))
-            (one("Object F1 ↑", "both at once", true, &f1))
-            (one("MMHal-style score ↑", "the exact judge, 0 to 6", false, &score))
+        div.figures.two {
+            @for (title, unit, percent, of) in figures {
+                (Forest { title, unit, percent, always: None }.draw(&rows(policies, of)))
+            }
         }
     }
 }
 
-fn one(title: &str, unit: &str, shares: bool, rows: &[Row]) -> Markup {
-    let ends = rows.iter().flat_map(|row| {
-        let [low, high] = row.interval.unwrap_or([row.value; 2]);
-        [low, row.value, high]
-    });
-    let Some(values) = range(ends, 0.06) else {
-        return html! {};
+fn rows(policies: &Policies, of: Of) -> Vec<Row> {
+    let row = |(policy, results): (Policy, &Results)| {
+        let (value, interval) = of(results)?;
+        Some(Row {
+            name: policy.name(),
+            class: policy.class(),
+            shape: policy.shape(),
+            value,
+            interval,
+        })
     };
-    let bottom = 24.0 + 22.0 * rows.len() as f64;
-    let heights = Scale::linear([rows.len() as f64 - 0.5, -0.5]);
-    let frame = Frame::new(
-        [78.0, WIDTH - 50.0, 16.0, bottom],
-        Scale::linear(values),
-        heights,
-    );
-    let frame = Frame {
-        y: heights.onto(bottom, 16.0),
-        ..frame
-    };
-    let written = |value: f64| {
-        if shares {
+    policies.iter().filter_map(row).collect()
+}
+
+impl Forest<'_> {
+    /// Draws the rows; nothing without any.
+    #[must_use]
+    pub fn draw(&self, rows: &[Row]) -> Markup {
+        let ends = rows.iter().flat_map(|row| {
+            let [low, high] = row.interval.unwrap_or([row.value; 2]);
+            [low, row.value, high]
+        });
+        let (Some(values), false) = (range(ends.chain(self.always), 0.06), rows.is_empty()) else {
+            return html! {};
+        };
+        let bottom = 6.0 + ROW * rows.len() as f64;
+        let mut frame = Frame::new(
+            [78.0, WIDTH - 50.0, 6.0, bottom],
+            Scale::linear(values),
+            Scale::linear([-0.5, rows.len() as f64 - 0.5]),
+        );
+        // The first row is the upper one.
+        frame.y = frame.y.onto(frame.top, frame.bottom);
+        let content = html! {
+            (frame.axes(&Axes { x: Some(self.unit), y: "", n_x: 5, n_y: 0, percent: [self.percent, false] }))
+            @for (index, row) in rows.iter().enumerate() { (self.row(&frame, index, row)) }
+        };
+        let spoken: Vec<String> = rows
+            .iter()
+            .map(|row| format!("{} {}", row.name, self.written(row.value)))
+            .collect();
+        let label = format!("{}, {}: {}", self.title, self.unit, spoken.join(", "));
+        figure(self.title, &drawing(bottom + 34.0, &label, &content), "")
+    }
+
+    fn row(&self, frame: &Frame, index: usize, row: &Row) -> Markup {
+        let point = (row.value, index as f64);
+        let (x, y) = frame.at(point);
+        let interval = row.interval.map_or_else(String::new, |[low, high]| {
+            format!(
+                ", 95% interval {} to {}",
+                self.written(low),
+                self.written(high)
+            )
+        });
+        html! {
+            text class={ "series-name " (row.class) } x="0" y=(place(y)) dy="0.32em" { (row.name) }
+            g class=(row.class) {
+                title { (row.name) ": " (self.written(row.value)) (interval) }
+                (whiskers(frame, point, row.interval, None, row.class))
+                (row.shape.drawn(x, y))
+            }
+            text.value x=(WIDTH) y=(place(y)) dy="0.32em" text-anchor="end" { (self.written(row.value)) }
+        }
+    }
+
+    fn written(&self, value: f64) -> String {
+        if self.percent {
             percent(value)
         } else {
             number(value, 2)
         }
-    };
-    let content = html! {
-        (axis(&frame, unit, shares))
-        @for (index, row) in rows.iter().enumerate() {
-            @let place = (row.value, index as f64);
-            @let (x, y) = frame.at(place);
-            text class={ "series-name " (row.policy.class()) } x="0" y=(super::super::svg::place(y)) dy="0.32em" { (row.policy.name()) }
-            g class=(row.policy.class()) {
-                title { (row.policy.name()) ": " (written(row.value)) (interval_words(row.interval, written)) }
-                (whiskers(&frame, place, row.interval, None, row.policy.class()))
-                (row.policy.shape().drawn(x, y))
-            }
-            text.value x=(WIDTH) y=(super::super::svg::place(y)) dy="0.32em" text-anchor="end" { (written(row.value)) }
-        }
-    };
-    let spoken: Vec<String> = rows
-        .iter()
-        .map(|row| format!("{} {}", row.policy.name(), written(row.value)))
-        .collect();
-    let label = format!("{title}, {unit}: {}", spoken.join(", "));
-    figure(title, &drawing(bottom + 36.0, &label, &content), "")
-}
-
-fn interval_words(interval: Option<[f64; 2]>, written: impl Fn(f64) -> String) -> String {
-    interval.map_or_else(String::new, |[low, high]| {
-        format!(", 95% interval {} to {}", written(low), written(high))
-    })
-}
-
-/// Only values have ticks here; the rows are named.
-fn axis(frame: &Frame, unit: &str, shares: bool) -> Markup {
-    let axes = Axes {
-        x: Some(unit),
-        y: "",
-        n_x: 4,
-        n_y: 0,
-        percent: [shares, false],
-    };
-    frame.axes(&axes)
+    }
 }

@@ -67,7 +67,7 @@ pub fn draw(curves: &Arms<Curve>) -> Markup {
         range(values, 0.04).unwrap_or([0.0, 1.0])
     });
     html! {
-        div.figures {
+        div.figures.two {
             @for (arm, curve) in curves.iter() {
                 @if !curve.rollouts.is_empty() { (column(arm, &curve.rollouts, steps, ranges)) }
             }
@@ -86,7 +86,7 @@ fn column(arm: Arm, rollouts: &[HackingPoint], steps: [f64; 2], ranges: [[f64; 2
                 x: last.then_some("PPO step"),
                 y: strip.unit,
                 n_x: 5,
-                n_y: 3,
+                n_y: 4,
                 percent: [false, strip.percent],
             }))
             (drawn(&frame, strip, arm, rollouts))

@@ -15,7 +15,7 @@ struct Watched {
     always: &'static [f64],
 }
 
-const WATCHED: [Watched; 4] = [
+const WATCHED: [Watched; 6] = [
     Watched {
         metric: "kl_mean",
         title: "Distance from the start",
@@ -44,9 +44,23 @@ const WATCHED: [Watched; 4] = [
         percent: false,
         always: &[0.0],
     },
+    Watched {
+        metric: "correctness_mean",
+        title: "Answers that a rule can check",
+        unit: "mean correctness",
+        percent: false,
+        always: &[],
+    },
+    Watched {
+        metric: "explained_variance",
+        title: "What the value model explains",
+        unit: "share of the returns' variance",
+        percent: true,
+        always: &[0.0],
+    },
 ];
 
-/// The four metrics to watch, of both arms.
+/// The metrics to watch, of both arms.
 #[must_use]
 pub fn draw(input: &ReportInput) -> Markup {
     html! {

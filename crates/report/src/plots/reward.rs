@@ -3,12 +3,11 @@
 
 use maud::{Markup, html};
 
+use super::forest::{Forest, Row};
 use super::{Line, OverSteps, figure, percent};
 use crate::input::ReportInput;
 use crate::summary::{Arm, Arms, CalibrationBin, RewardFigures};
-use crate::svg::marks::{self, whiskers};
-use crate::svg::scale::range;
-use crate::svg::{Axes, Frame, Scale, WIDTH, drawing, place};
+use crate::svg::{Axes, Frame, Scale, drawing, marks, place};
 
 /// The metric that a reward run logs when it looks at the pairs that choose its step.
 const VALIDATION: &str = "validation_accuracy";
@@ -26,54 +25,21 @@ pub fn draw(input: &ReportInput) -> Markup {
 }
 
 fn accuracy(models: &Arms<RewardFigures>) -> Markup {
-    let ends = models.iter().flat_map(|(_, figures)| figures.ci95);
-    let Some([low, high]) = range(ends.chain([0.5]), 0.03) else {
-        return html! {};
+    let row = |(arm, figures): (Arm, &RewardFigures)| Row {
+        name: arm.name(),
+        class: arm.class(),
+        shape: arm.shape(),
+        value: figures.accuracy,
+        interval: Some(figures.ci95),
     };
-    let rows = Scale::linear([1.6, -0.6]);
-    let frame = Frame::new(
-        [78.0, WIDTH - 50.0, 16.0, 76.0],
-        Scale::linear([low, high.min(1.0)]),
-        rows,
-    );
-    let frame = Frame {
-        y: rows.onto(76.0, 16.0),
-        ..frame
+    let rows: Vec<Row> = models.iter().map(row).collect();
+    let forest = Forest {
+        title: "Accuracy on held-out pairs",
+        unit: "pairs in the annotator's order; 50% is chance",
+        percent: true,
+        always: Some(0.5),
     };
-    let content = html! {
-        (frame.axes(&Axes {
-            x: Some("held-out pairs in the annotator's order (50% is chance)"),
-            y: "",
-            n_x: 5,
-            n_y: 0,
-            percent: [true, false],
-        }))
-        @for (index, (arm, figures)) in models.iter().enumerate() {
-            @let point = (figures.accuracy, index as f64);
-            @let (x, y) = frame.at(point);
-            @let [low, high] = figures.ci95;
-            text class={ "series-name " (arm.class()) } x="0" y=(place(y)) dy="0.32em" { (arm.name()) }
-            g class=(arm.class()) {
-                title {
-                    (arm.name()) ": " (percent(figures.accuracy)) ", 95% interval " (percent(low)) " to " (percent(high))
-                    ", " (figures.n_pairs) " pairs"
-                }
-                (whiskers(&frame, point, Some(figures.ci95), None, arm.class()))
-                (arm.shape().drawn(x, y))
-            }
-            text.value x=(WIDTH) y=(place(y)) dy="0.32em" text-anchor="end" { (percent(figures.accuracy)) }
-        }
-    };
-    let spoken: Vec<String> = models
-        .iter()
-        .map(|(arm, figures)| format!("{} {}", arm.name(), percent(figures.accuracy)))
-        .collect();
-    let label = format!("Accuracy of the reward models: {}", spoken.join(", "));
-    figure(
-        "Accuracy on held-out pairs",
-        &drawing(112.0, &label, &content),
-        "",
-    )
+    forest.draw(&rows)
 }
 
 fn over_steps(input: &ReportInput) -> Markup {

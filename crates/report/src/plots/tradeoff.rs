@@ -76,7 +76,7 @@ pub fn draw(curves: &Arms<Curve>, policies: &Policies) -> Markup {
         @for (arm, points) in &paths { (path(&frame, *arm, points)) }
         @if let Some(point) = sft {
             (marks::dot(&frame, point, Policy::Sft.shape(), "sft", &words("SFT", point)))
-            (name(&frame, point, "SFT", "sft"))
+            (name(&frame, point, 15.0, "SFT", "sft"))
         }
         (start(&frame, &paths))
     };
@@ -102,7 +102,7 @@ fn path(frame: &Frame, arm: Arm, points: &[&CurvePoint]) -> Markup {
         @if let (Some(last), Some(end)) = (points.last(), places.last()) {
             (marks::whiskers(frame, *end, last.ci95_recall, last.ci95_chair_i, arm.class()))
             (marks::dot(frame, *end, arm.shape(), arm.class(), &words(arm.name(), *end)))
-            (name(frame, *end, &format!("{}, step {}", arm.name(), last.step), arm.class()))
+            (name(frame, *end, -7.0, &format!("{}, step {}", arm.name(), last.step), arm.class()))
         }
     }
 }
@@ -115,18 +115,18 @@ fn start(frame: &Frame, paths: &[(Arm, Vec<&CurvePoint>)]) -> Markup {
     html! {
         @if let Some(point) = first {
             (marks::dot(frame, point, Shape::Diamond, "start", &words("start", point)))
-            (name(frame, point, "start", "start"))
+            (name(frame, point, -7.0, "start", "start"))
         }
     }
 }
 
 /// A name beside a place, on the side where there is room.
-fn name(frame: &Frame, point: (f64, f64), name: &str, class: &str) -> Markup {
+fn name(frame: &Frame, point: (f64, f64), dy: f64, name: &str, class: &str) -> Markup {
     let (x, y) = frame.at(point);
     let left = x > f64::midpoint(frame.left, frame.right);
     let (dx, anchor) = if left { (-9.0, "end") } else { (9.0, "start") };
     html! {
-        text class={ "series-name halo " (class) } x=(place(x + dx)) y=(place(y - 7.0)) text-anchor=(anchor) { (name) }
+        text class={ "series-name halo " (class) } x=(place(x + dx)) y=(place(y + dy)) text-anchor=(anchor) { (name) }
     }
 }
 
@@ -153,10 +153,16 @@ fn contours(frame: &Frame, [left, right]: [f64; 2], [low, high]: [f64; 2]) -> Ma
             (marks::line(frame, &points, "contour"))
             @if let Some(&end) = points.first() {
                 @let (x, y) = frame.at(end);
-                text.contour-name x=(place(x + 3.0)) y=(place(y - 3.0)) { "F1 " (percent(level.value)) }
+                @let (dx, anchor) = if x > frame.right - 50.0 { (-4.0, "end") } else { (4.0, "start") };
+                text.contour-name.halo x=(place(x + dx)) y=(place(y - 4.0)) text-anchor=(anchor) { "F1 " (whole_percent(level.value)) }
             }
         }
     }
+}
+
+/// A share in percent, without decimals where it has none.
+fn whole_percent(share: f64) -> String {
+    percent(share).replace(".0%", "%")
 }
 
 fn contour(frame: &Frame, f1: f64, [left, right]: [f64; 2]) -> Vec<(f64, f64)> {

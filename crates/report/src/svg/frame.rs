@@ -65,7 +65,9 @@ impl Frame {
         let upward = self.ticks(self.y, axes.n_y, axes.percent[1]);
         let along = self.ticks(self.x, axes.n_x, axes.percent[0]);
         html! {
-            text.axis-title x=(place(self.left - 26.0)) y=(place(self.top - 9.0)) { (axes.y) }
+            @if !axes.y.is_empty() {
+                text.axis-title x=(place(self.left - 26.0)) y=(place(self.top - 9.0)) { (axes.y) }
+            }
             @for (at, label) in &upward {
                 @let y = place(self.y.at(*at));
                 line.grid x1=(place(self.left)) x2=(place(self.right)) y1=(y) y2=(y) {}

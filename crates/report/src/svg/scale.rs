@@ -73,6 +73,9 @@ impl Scale {
     /// Round values inside the range, about `wanted` of them.
     #[must_use]
     pub fn ticks(&self, wanted: usize) -> Vec<Tick> {
+        if wanted == 0 {
+            return Vec::new();
+        }
         let straight = || linear_ticks(self.low, self.high, wanted);
         if self.logarithmic {
             let decades = logarithmic_ticks(self.low, self.high);
@@ -89,7 +92,7 @@ impl Scale {
 
 /// Multiples of 1, 2 or 5 times a power of ten.
 fn linear_ticks(low: f64, high: f64, wanted: usize) -> Vec<Tick> {
-    let step = round_step((high - low) / wanted.max(1) as f64);
+    let step = round_step((high - low) / wanted as f64);
     let decimals = (-step.log10().floor()).max(0.0) as usize;
     // A little slack, so that rounding does not lose the ends.
     let first = (low / step - 1e-9).ceil() as i64;

@@ -86,7 +86,7 @@ impl Steps {
     fn report(&self) {
         for (what, (absolute, relative)) in &self.worst {
             println!(
-                "parity: {} {what} max_abs={absolute:.1e} rel={relative:.1e}",
+                "parity: {}: {what} max_abs={absolute:.1e} rel={relative:.1e}",
                 self.case
             );
         }
@@ -155,10 +155,10 @@ impl Training {
             .map(|pairs| pass(pairs, &features))
             .collect();
         Self {
-            passes,
             model,
             adapter,
             head,
+            passes,
         }
     }
 
@@ -280,7 +280,7 @@ fn check(pairs_per_pass: usize, activations: Activations) {
     let mut optimizer =
         AdamW::new(config, ParamGroup::all(training.trained(), 1.0)).expect("trainable");
     let mut compared = Steps::new(format!(
-        "reward model, {pairs_per_pass} a pass, {activations:?}:"
+        "reward model, {pairs_per_pass} a pass, {activations:?}"
     ));
     compared.close(0, "scores", &training.scores(), &golden["scores.0"], SCORES);
     for step in 1..=N_STEPS {

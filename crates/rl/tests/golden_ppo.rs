@@ -235,7 +235,7 @@ fn check(case: Case, micro_batch: usize, activations: Activations) {
     let prompts = prompts(&sampled);
     let mini_batches = Vec::<Vec<i64>>::try_from(golden.get("mini_batch")).expect("a matrix");
     assert_eq!(mini_batches.len(), case.n_updates);
-    let name = format!("ppo {}, {micro_batch} a pass, {activations:?}:", case.name);
+    let name = format!("ppo {}, {micro_batch} a pass, {activations:?}", case.name);
     let mut check = Check {
         case,
         rollouts: rollouts(&sampled, &golden, &prompts),

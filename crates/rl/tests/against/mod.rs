@@ -124,7 +124,7 @@ impl Updates {
     pub fn report(&self) {
         for (what, (absolute, relative)) in &self.worst {
             println!(
-                "parity: {} {what} max_abs={absolute:.1e} rel={relative:.1e}",
+                "parity: {}: {what} max_abs={absolute:.1e} rel={relative:.1e}",
                 self.case
             );
         }

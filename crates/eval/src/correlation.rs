@@ -47,7 +47,7 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     let mut ranks = vec![0.0; values.len()];
     let mut from = 0;
     for group in order.chunk_by(|&a, &b| values[a].total_cmp(&values[b]).is_eq()) {
-        let shared = from as f64 + (group.len() as f64 + 1.0) / 2.0;
+        let shared = from as f64 + f64::midpoint(1.0, group.len() as f64);
         for &place in group {
             ranks[place] = shared;
         }

@@ -40,7 +40,7 @@ impl std::fmt::Display for Line {
 
 impl ReportError {
     /// A file that does not hold what it should.
-    pub(crate) fn damaged(path: &Path, line: Option<usize>, problem: impl ToString) -> Self {
+    pub(crate) fn damaged(path: &Path, line: Option<usize>, problem: &impl ToString) -> Self {
         Self::Damaged {
             path: path.to_owned(),
             line,

@@ -13,7 +13,7 @@ pub fn text_if_there(path: &Path) -> Result<Option<String>, ReportError> {
         None => Ok(None),
         Some(bytes) => String::from_utf8(bytes)
             .map(Some)
-            .map_err(|error| ReportError::damaged(path, None, error.utf8_error())),
+            .map_err(|error| ReportError::damaged(path, None, &error.utf8_error())),
     }
 }
 
@@ -34,7 +34,7 @@ pub fn json_if_there<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Repo
     let value = serde_json::from_str(&text);
     value
         .map(Some)
-        .map_err(|error| ReportError::damaged(path, None, error))
+        .map_err(|error| ReportError::damaged(path, None, &error))
 }
 
 /// A value from a JSON file that must be there.
@@ -54,7 +54,7 @@ pub fn json_lines_if_there<T: DeserializeOwned>(
     let rows: Result<Vec<T>, ReportError> = rows
         .map(|(index, line)| {
             serde_json::from_str(line)
-                .map_err(|error| ReportError::damaged(path, Some(index + 1), error))
+                .map_err(|error| ReportError::damaged(path, Some(index + 1), &error))
         })
         .collect();
     rows.map(Some)

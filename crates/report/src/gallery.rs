@@ -207,7 +207,7 @@ fn asked<R: Row>(folder: &Path) -> Result<Vec<Asked>, ReportError> {
             let said = row.said();
             if stretches(&said.text, &said.claims).is_none() {
                 let problem = "a claim's `start` and `end` lie outside of the answer";
-                return Err(ReportError::damaged(&path, Some(index + 1), problem));
+                return Err(ReportError::damaged(&path, Some(index + 1), &problem));
             }
             if let Some(place) = place {
                 order[place].1.answers.push((policy, said));
@@ -239,7 +239,13 @@ fn data_uri(path: &Path) -> Result<String, ReportError> {
     let kind = match bytes.as_slice() {
         [0x89, b'P', b'N', b'G', ..] => "image/png",
         [0xff, 0xd8, ..] => "image/jpeg",
-        _ => return Err(ReportError::damaged(path, None, "neither a PNG nor a JPEG")),
+        _ => {
+            return Err(ReportError::damaged(
+                path,
+                None,
+                &"neither a PNG nor a JPEG",
+            ));
+        }
     };
     Ok(format!("data:{kind};base64,{}", STANDARD.encode(bytes)))
 }

@@ -4,8 +4,8 @@
 //! [`Summary`] is the numbers of a demo, `summary.json`. [`write()`] reads a demo's folder and writes
 //! `report.html` into it. What a demo did not run, the page says in words; a damaged file is an error.
 //!
-//! Departures from what such pages often do: sentences about results are made from the numbers ([`wording`]), a
-//! best value is marked only where intervals do not overlap ([`table`]), pictures are chosen by a rule that the
+//! Departures from what such pages often do: sentences about results are made from the numbers (`wording.rs`), a
+//! best value is marked only where intervals do not overlap (`table.rs`), pictures are chosen by a rule that the
 //! page states ([`gallery`]). No tensors here, and nothing is computed that another crate could have.
 
 mod claims;

@@ -30,7 +30,7 @@ impl Metrics {
         let mut metrics = Self::default();
         for (index, row) in rows.iter().enumerate() {
             let step = row.get("step").and_then(Value::as_f64).ok_or_else(|| {
-                ReportError::damaged(&path, Some(index + 1), "there is no number `step`")
+                ReportError::damaged(&path, Some(index + 1), &"there is no number `step`")
             })?;
             metrics.take("", step, row);
         }

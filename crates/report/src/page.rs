@@ -119,8 +119,8 @@ fn results(summary: &Summary) -> Markup {
 fn reward_models(input: &ReportInput) -> Markup {
     let content = html! {
         p {
-            "Both learned from the same comparisons, with the same warm-up and for the same steps; only the facts in \
-             the prompt differ."
+            "Both learn from the same comparisons by the same recipe; what differs is whether the facts stand in the \
+             prompt."
         }
         (reward::draw(input))
     };

@@ -287,37 +287,46 @@ fn short(figure: &Figure) -> &'static str {
 mod tests {
     use super::*;
 
-    fn cell(value: f64, low: f64, high: f64) -> Option<Measured> {
-        Some((value, Some([low, high])))
+    fn cell(value: f64, low: f64, high: f64) -> Measured {
+        (value, Some([low, high]))
     }
 
     #[test]
     fn the_best_is_marked_only_if_its_interval_meets_no_other() {
         let clear = [
-            cell(0.3, 0.25, 0.35),
-            cell(0.1, 0.05, 0.15),
-            cell(0.2, 0.16, 0.24),
+            Some(cell(0.3, 0.25, 0.35)),
+            Some(cell(0.1, 0.05, 0.15)),
+            Some(cell(0.2, 0.16, 0.24)),
         ];
         assert_eq!(best(&clear, Better::Lower), Some(1));
         assert_eq!(best(&clear, Better::Higher), Some(0));
         assert_eq!(best(&clear, Better::Neither), None);
         let close = [
-            cell(0.3, 0.25, 0.35),
-            cell(0.1, 0.05, 0.15),
-            cell(0.2, 0.15, 0.24),
+            Some(cell(0.3, 0.25, 0.35)),
+            Some(cell(0.1, 0.05, 0.15)),
+            Some(cell(0.2, 0.15, 0.24)),
         ];
         assert_eq!(best(&close, Better::Lower), None);
     }
 
     #[test]
     fn nothing_is_best_alone_or_without_interval() {
-        assert_eq!(best(&[cell(0.3, 0.2, 0.4), None], Better::Higher), None);
         assert_eq!(
-            best(&[Some((0.9, None)), cell(0.1, 0.0, 0.2)], Better::Higher),
+            best(&[Some(cell(0.3, 0.2, 0.4)), None], Better::Higher),
             None
         );
         assert_eq!(
-            best(&[cell(0.9, 0.8, 1.0), Some((0.1, None))], Better::Higher),
+            best(
+                &[Some((0.9, None)), Some(cell(0.1, 0.0, 0.2))],
+                Better::Higher
+            ),
+            None
+        );
+        assert_eq!(
+            best(
+                &[Some(cell(0.9, 0.8, 1.0)), Some((0.1, None))],
+                Better::Higher
+            ),
             None
         );
         assert_eq!(best(&[], Better::Higher), None);

@@ -38,24 +38,21 @@ impl Value {
     }
 }
 
-/// What was done, in a sentence or two.
+/// What was done, as far as there are numbers of it.
 #[must_use]
 pub fn done(summary: &Summary) -> String {
-    let pairs = summary
-        .reward_models
-        .iter()
-        .map(|(_, figures)| figures.n_pairs)
-        .max();
-    let judged = pairs.map_or_else(String::new, |n| {
-        format!(" {n} comparisons were kept to test them.")
-    });
-    format!(
-        "A small vision-language model learned to describe drawn scenes from texts that also name things that are \
-         not there. Two of its answers at a time were compared by a simulated annotator, and two reward models \
-         learned from the comparisons: one reads the facts of the picture, its captions, the other does not.{judged} \
-         PPO then trained the same policy against each, for the same steps. The whole took {}.",
-        duration(summary.wall_secs)
-    )
+    let mut text = "A small vision-language model learned to describe drawn scenes from texts that also name things \
+                    that are not there."
+        .to_owned();
+    if !summary.reward_models.is_empty() {
+        text += " Two of its answers at a time were compared by a simulated annotator, and reward models learned \
+                 from the comparisons: one reads the facts of the picture, its captions, the other does not.";
+    }
+    let policies = &summary.policies;
+    if policies.rlhf.is_some() && policies.fact_rlhf.is_some() {
+        text += " PPO then trained the same policy against each of them.";
+    }
+    format!("{text} The whole took {}.", duration(summary.wall_secs))
 }
 
 /// What came out, as pairs of what a sentence is about and the sentence: the reward models, hallucination,
@@ -110,13 +107,17 @@ struct Trio {
 fn reward_models(models: &Arms<RewardFigures>) -> Option<String> {
     let [facts, no_facts] = [models.facts.as_ref()?, models.no_facts.as_ref()?];
     let value = |figures: &RewardFigures| Value::new(figures.accuracy, Some(figures.ci95));
+    let of_other = if facts.n_pairs == no_facts.n_pairs {
+        String::new()
+    } else {
+        format!(" of {}", no_facts.n_pairs)
+    };
     Some(format!(
-        "the one that reads the facts puts the better answer first in {} of {} held-out pairs, the one without in {} \
-         of {}. With facts is {}.",
+        "the one that reads the facts puts the better answer first in {} of {} held-out pairs, the one without in \
+         {}{of_other}. With facts is {}.",
         value(facts).shown(percent),
         facts.n_pairs,
         value(no_facts).shown(percent),
-        no_facts.n_pairs,
         comparison(value(facts), "without", value(no_facts)),
     ))
 }
@@ -289,5 +290,7 @@ mod tests {
     #[test]
     fn nothing_is_said_of_what_was_not_run() {
         assert_eq!(headline(&Summary::default()), []);
+        let done = done(&Summary::default());
+        assert!(!done.contains("reward") && !done.contains("PPO"), "{done}");
     }
 }

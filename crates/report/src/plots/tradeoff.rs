@@ -1,4 +1,4 @@
-//! CHAIR_i against recall over the steps: down is more truthful, right is more said.
+//! `CHAIR_i` against recall over the steps: down is more truthful, right is more said.
 //!
 //! Fine lines join places of one object F1, so that a step which only says less is told from one that is
 //! better.

@@ -62,8 +62,8 @@ impl Frame {
     /// Grid, ticks and titles.
     #[must_use]
     pub fn axes(&self, axes: &Axes) -> Markup {
-        let upward = self.ticks(self.y, axes.n_y, axes.percent[1]);
-        let along = self.ticks(self.x, axes.n_x, axes.percent[0]);
+        let upward = ticks(self.y, axes.n_y, axes.percent[1]);
+        let along = ticks(self.x, axes.n_x, axes.percent[0]);
         html! {
             @if !axes.y.is_empty() {
                 text.axis-title x=(place(self.left - 26.0)) y=(place(self.top - 9.0)) { (axes.y) }
@@ -87,20 +87,20 @@ impl Frame {
             }
         }
     }
+}
 
-    /// Values and labels. Percents are whole where the steps between them are.
-    fn ticks(&self, scale: Scale, wanted: usize, percent: bool) -> Vec<(f64, String)> {
-        let ticks = scale.ticks(wanted);
-        if !percent {
-            return ticks.into_iter().map(|t| (t.value, t.label)).collect();
-        }
-        let whole = ticks
-            .iter()
-            .all(|t| ((t.value * 100.0).round() - t.value * 100.0).abs() < 1e-6);
-        let label = |value: f64| super::scale::number(value * 100.0, usize::from(!whole)) + "%";
-        ticks
-            .into_iter()
-            .map(|t| (t.value, label(t.value)))
-            .collect()
+/// Values and labels. Percents are whole where the steps between them are.
+fn ticks(scale: Scale, wanted: usize, percent: bool) -> Vec<(f64, String)> {
+    let ticks = scale.ticks(wanted);
+    if !percent {
+        return ticks.into_iter().map(|t| (t.value, t.label)).collect();
     }
+    let whole = ticks
+        .iter()
+        .all(|t| ((t.value * 100.0).round() - t.value * 100.0).abs() < 1e-6);
+    let label = |value: f64| super::scale::number(value * 100.0, usize::from(!whole)) + "%";
+    ticks
+        .into_iter()
+        .map(|t| (t.value, label(t.value)))
+        .collect()
 }

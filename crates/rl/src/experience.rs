@@ -52,7 +52,6 @@ pub fn width_of(rollouts: &[Rollout<'_>], average: AverageOver, max_new_tokens: 
 ///
 /// # Shapes
 /// → log-probabilities `[rollouts, width]` f32, 0 at pads; and the mask, bool, true = real token.
-#[must_use]
 pub fn sampled(rollouts: &[Rollout<'_>], width: usize, device: Device) -> (Tensor, Tensor) {
     let mut logprobs = vec![0_f32; rollouts.len() * width];
     let mut mask = vec![false; rollouts.len() * width];

@@ -41,7 +41,6 @@ impl KlEstimator {
 ///
 /// # Reference
 /// Schulman, "Approximating KL divergence", names k1 to k3. Paper: section 2 writes the KL term of the reward.
-#[must_use]
 pub fn per_token(estimator: KlEstimator, logprobs: &Tensor, ref_logprobs: &Tensor) -> Tensor {
     let d = logprobs - ref_logprobs;
     match estimator {

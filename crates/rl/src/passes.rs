@@ -38,7 +38,6 @@ impl PolicyReader<'_> {
     ///
     /// # Shapes
     /// → `[rows, len, width]`.
-    #[must_use]
     pub fn embed(&self, rollouts: &[&Rollout<'_>], rows: &Continuations) -> Tensor {
         embed(self.bundle, self.features, rollouts, rows)
     }
@@ -47,7 +46,6 @@ impl PolicyReader<'_> {
     ///
     /// # Shapes
     /// `hidden`: `[rows, len, width]` → `[rows, response]`, 0 at pads; and `[n_tokens]`, nats.
-    #[must_use]
     pub fn logprobs_and_entropy(&self, rows: &Continuations, hidden: &Tensor) -> (Tensor, Tensor) {
         let decoder = self.bundle.model.decoder();
         let logits = decoder.logits(&rows.at_positions(hidden));
@@ -60,7 +58,6 @@ impl PolicyReader<'_> {
     ///
     /// # Shapes
     /// → `[rollouts, width]`, 0 at pads.
-    #[must_use]
     pub fn logprobs(&self, rollouts: &[Rollout<'_>], pass_rows: usize, width: usize) -> Tensor {
         in_batches(rollouts, pass_rows, width, |some| {
             let rows = self.rows(some);
@@ -119,7 +116,6 @@ impl ValueReader<'_> {
     ///
     /// # Shapes
     /// → `[rows, len, width]`.
-    #[must_use]
     pub fn embed(&self, rollouts: &[&Rollout<'_>], rows: &Continuations) -> Tensor {
         embed(self.bundle, self.features, rollouts, rows)
     }
@@ -128,7 +124,6 @@ impl ValueReader<'_> {
     ///
     /// # Shapes
     /// `hidden`: `[rows, len, width]` → `[rows, response]`.
-    #[must_use]
     pub fn values_of(&self, rows: &Continuations, hidden: &Tensor) -> Tensor {
         rows.scatter(&self.head.forward(&rows.at_positions(hidden)))
     }
@@ -137,7 +132,6 @@ impl ValueReader<'_> {
     ///
     /// # Shapes
     /// → `[rollouts, width]`.
-    #[must_use]
     pub fn values(&self, rollouts: &[Rollout<'_>], pass_rows: usize, width: usize) -> Tensor {
         in_batches(rollouts, pass_rows, width, |some| {
             let rows = self.rows(some);
@@ -166,7 +160,6 @@ fn embed(
 ///
 /// # Shapes
 /// `matrix`: `[rows, ≤ width]` → `[rows, width]`.
-#[must_use]
 pub fn widened(matrix: &Tensor, width: i64) -> Tensor {
     let missing = width - matrix.size()[1];
     if missing <= 0 {

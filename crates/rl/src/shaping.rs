@@ -74,7 +74,6 @@ pub fn terminal(
 /// `kl`: `[batch, response]`; `mask`: `[batch, response]` bool, true = real token, in each row a prefix;
 /// `terminal`: `[batch]` → `[batch, response]`. Pads get 0, but for the score's position. A row without a
 /// single real token gets nothing.
-#[must_use]
 pub fn rewards(
     kl: &Tensor,
     mask: &Tensor,

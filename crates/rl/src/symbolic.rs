@@ -85,7 +85,10 @@ mod tests {
         for (answer, answer_type, symmetric, paper) in table {
             let found = [YesReward::Symmetric, YesReward::Paper]
                 .map(|yes| correctness(answer, answer_type, yes));
-            assert_eq!(found, [symmetric, paper], "{answer:?} to {answer_type:?}");
+            // All of these are exact in binary.
+            let bits = |pair: [f64; 2]| pair.map(f64::to_bits);
+            let case = format!("{answer:?} to {answer_type:?}: {found:?}");
+            assert_eq!(bits(found), bits([symmetric, paper]), "{case}");
         }
     }
 }

@@ -63,6 +63,13 @@ impl RlRecipe {
                 "use 1: whitening decides the scale",
             );
         }
+        if score.position == ScorePosition::LastPad && ppo.average_over != AverageOver::Padded {
+            r.mistake(
+                "score.position",
+                "the last pad is no position that counts",
+                "use \"last_token\", or loss.average_over = \"padded\"",
+            );
+        }
         Ok(Self {
             session,
             length,

@@ -1,0 +1,152 @@
+//! The shipped recipes load, and a recipe with mistakes lists them all; every metric is documented.
+
+use std::path::{Path, PathBuf};
+
+use candor_rl::RlRecipe;
+use candor_rl::kl::KlEstimator;
+use candor_rl::metrics::{RlMetrics, RolloutMetrics, UpdateMetrics};
+use candor_rl::recipe::{AverageOver, Length, Normalise};
+use candor_rl::shaping::ScorePosition;
+use candor_rl::symbolic::YesReward;
+use candor_train::metrics_doc::undocumented;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn open(path: &str, sets: &[&str]) -> Result<RlRecipe, String> {
+    let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+    RlRecipe::open(&root().join("recipes").join(path), &sets).map_err(|e| e.to_string())
+}
+
+#[test]
+fn the_papers_recipe_has_its_numbers_and_quirks() {
+    let paper = open("ppo/paper.toml", &[]).unwrap();
+    assert_eq!(paper.length, Length::Epochs(4));
+    let batch = paper.batch;
+    assert_eq!(
+        (batch.rollout_batch, batch.mini_batch, batch.inner_epochs),
+        (512, 256, 2)
+    );
+    let ppo = paper.ppo;
+    assert_eq!(
+        (ppo.kl_coef, ppo.kl_estimator),
+        (0.1, KlEstimator::K1Clamped)
+    );
+    assert_eq!((ppo.gamma, ppo.gae_lambda), (1.0, 1.0));
+    assert_eq!(
+        (ppo.clip_range, ppo.value_clip_range, ppo.value_coef),
+        (0.2, 0.2, 0.1)
+    );
+    assert_eq!((ppo.whiten_advantages, ppo.whiten_rewards), (true, false));
+    assert_eq!(ppo.average_over, AverageOver::Padded);
+    let score = paper.score;
+    assert_eq!(
+        (score.position, score.reward_scale),
+        (ScorePosition::LastPad, 10.0)
+    );
+    assert_eq!(
+        (score.normalise, score.yes_reward),
+        (Normalise::None, YesReward::Paper)
+    );
+    let terminal = score.terminal;
+    assert_eq!(
+        (terminal.no_eos_penalty, terminal.symbolic_coef),
+        (8.0, 2.0)
+    );
+    assert_eq!(
+        (terminal.length_penalty, terminal.length_scale_tokens),
+        (10.0, 896.0)
+    );
+    assert_eq!(
+        (paper.data.max_query_tokens, paper.sampling.max_new_tokens),
+        (128, 896)
+    );
+    let quirks = paper.quirks;
+    assert!(quirks.misalign_dropped_queries && quirks.cut_at_question_mark);
+    assert!(quirks.shuffle_captions && quirks.drop_partial_mini_batch);
+}
+
+#[test]
+fn modern_recipes_have_none_of_the_quirks() {
+    for path in ["ppo/modern.toml", "demo/5-ppo.toml"] {
+        let modern = open(path, &[]).unwrap();
+        assert_eq!(
+            modern.ppo.average_over,
+            AverageOver::RealTokensOfMiniBatch,
+            "{path}"
+        );
+        assert_ne!(modern.ppo.kl_estimator, KlEstimator::K1Clamped, "{path}");
+        assert_eq!(modern.score.position, ScorePosition::LastToken, "{path}");
+        assert_eq!(modern.score.yes_reward, YesReward::Symmetric, "{path}");
+        assert!(
+            (modern.score.reward_scale - 1.0).abs() < f64::EPSILON,
+            "{path}"
+        );
+        let quirks = modern.quirks;
+        let any = [
+            quirks.misalign_dropped_queries,
+            quirks.cut_at_question_mark,
+            quirks.shuffle_captions,
+            quirks.drop_partial_mini_batch,
+        ];
+        assert_eq!(any, [false; 4], "{path}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once() {
+    let sets = [
+        "run.epochs=2",
+        "batch.mini_batch=4096",
+        "sampling.temperature=0.0",
+        "score.no_eos_penalty=-8.0",
+        "kl.estimator=\"k4\"",
+        "whiten.rewards=true",
+        "score.reward_scale=10.0",
+        "score.position=\"last_pad\"",
+        "guard.max_lk=3.0",
+    ];
+    let message = open("demo/5-ppo.toml", &sets).unwrap_err();
+    for part in [
+        "both of `steps` and `epochs`",
+        "4096 is more than rollout_batch",
+        "sampling.temperature",
+        "score.no_eos_penalty",
+        "k1_clamped",
+        "whitened rewards",
+        "the last pad is no position",
+        "max_lk",
+    ] {
+        assert!(message.contains(part), "{message}\nlacks {part}");
+    }
+}
+
+#[test]
+fn every_metric_is_documented_and_nothing_else() {
+    let page = std::fs::read_to_string(root().join("docs/metrics.md")).unwrap();
+    let rollout = RolloutMetrics {
+        score_mean: 0.0,
+        score_std: 0.0,
+        general_score_mean: Some(0.0),
+        reward_mean: 0.0,
+        kl_mean: 0.0,
+        kl_per_token: 0.0,
+        response_tokens_mean: 0.0,
+        finished_share: 0.0,
+        correctness_mean: None,
+        yes_ratio: None,
+        values_mean: 0.0,
+        returns_mean: 0.0,
+        advantages_std: 0.0,
+        explained_variance: 0.0,
+        n_rollouts: 0,
+        n_response_tokens: 0,
+    };
+    let metrics = RlMetrics {
+        step: 1,
+        rollout,
+        update: UpdateMetrics::of(&[]),
+    };
+    assert_eq!(undocumented(&page, "rl", &metrics), Vec::<String>::new());
+}

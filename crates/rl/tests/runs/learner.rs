@@ -1,0 +1,168 @@
+//! Gradients of a mini-batch do not depend on how it is cut into passes, nor on what the passes keep in memory.
+
+use candor_model::Activations;
+use candor_rl::experience::{Experience, width_of};
+use candor_rl::models::Models;
+use candor_rl::passes::{PolicyReader, ValueReader};
+use candor_rl::prompts::Prompts;
+use candor_rl::recipe::{AverageOver, PpoRecipe};
+use candor_rl::rollout::Sampler;
+use candor_rl::scoring::verdict;
+use candor_rl::update::{Learner, Passed};
+use tch::{Device, Tensor};
+
+use crate::fixture::{prepared, recipe};
+
+/// Gradients and figures of one mini-batch of eight under several cuts.
+fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, Passed)> {
+    let dir = prepared();
+    let recipe = recipe(dir.path(), "out", &[]);
+    let models = Models::open(&recipe, Device::Cpu).unwrap();
+    let prompts = Prompts::read(
+        &recipe.data,
+        &recipe.quirks,
+        models.policy_base(),
+        models.judge(),
+    );
+    let prompts = prompts.unwrap();
+    let images = ["red.png", "green.png", "blue.png"].map(str::to_owned);
+    let pictures = models.encode(&recipe.data.images, &images).unwrap();
+    let sampler = Sampler {
+        bundle: models.policy_base(),
+        policy: &models.policy,
+        features: pictures.policy(),
+        recipe: recipe.sampling,
+        quirks: recipe.quirks,
+        seed: 1,
+    };
+    let asked: Vec<_> = prompts.rows.iter().collect();
+    let rollouts = sampler.sample(0, &asked).unwrap();
+    assert!(
+        rollouts
+            .iter()
+            .any(|r| r.response.ids.len() != rollouts[0].response.ids.len())
+    );
+    let scores: Vec<_> = (0..rollouts.len())
+        .map(|i| verdict(&rollouts[i], i as f64, i as f64, &recipe.score))
+        .collect();
+    let ppo = PpoRecipe {
+        average_over,
+        entropy_coef: 0.1,
+        ..recipe.ppo
+    };
+    let policy = PolicyReader {
+        bundle: models.policy_base(),
+        adapter: &models.policy,
+        features: pictures.policy(),
+        temperature: 1.0,
+    };
+    let width = width_of(&rollouts, average_over, recipe.sampling.max_new_tokens);
+    let value = ValueReader {
+        bundle: models.judge_base(),
+        adapter: &models.value,
+        head: &models.value_head,
+        features: pictures.judge(),
+        padded_to: (average_over == AverageOver::Padded).then_some(width),
+    };
+    let reference = PolicyReader {
+        adapter: &models.reference,
+        ..policy
+    };
+    let ref_logprobs = reference.logprobs(&rollouts, 5, width);
+    let values = value.values(&rollouts, 5, width);
+    // Away from where sampling left them, so that ratios are clipped and values say something.
+    for (name, tensor) in models.parts().trained {
+        let mut tensor = tensor;
+        if !name.contains("lora_A") {
+            tch::no_grad(|| {
+                let _ = tensor.fill_(0.15);
+            });
+        }
+    }
+    let experience = Experience::new(
+        &rollouts,
+        &scores,
+        &ref_logprobs,
+        &values,
+        &recipe.score,
+        &ppo,
+    );
+    let rows = [9, 1, 2, 11, 4, 3, 6, 7];
+    let cut = |micro_batch: usize, activations: Activations| {
+        let learner = Learner {
+            policy,
+            value,
+            ppo,
+            activations,
+            micro_batch,
+        };
+        let mut trained = models.parts().trained;
+        for (_, tensor) in &mut trained {
+            tensor.zero_grad();
+        }
+        let passed = learner.pass(&rollouts, &experience, &rows);
+        let gradients = trained.into_iter().map(|(name, t)| (name, t.grad().copy()));
+        (gradients.collect(), passed)
+    };
+    vec![
+        cut(8, Activations::Keep),
+        cut(1, Activations::Keep),
+        cut(3, Activations::Keep),
+        cut(4, Activations::Recompute),
+    ]
+}
+
+fn assert_equal(cuts: &[(Vec<(String, Tensor)>, Passed)]) {
+    let (whole, figures) = &cuts[0];
+    let norm = |gradients: &[(String, Tensor)], prefix: &str| -> f64 {
+        let of_prefix = gradients
+            .iter()
+            .filter(|(name, _)| name.starts_with(prefix));
+        of_prefix
+            .map(|(_, g)| g.square().sum(tch::Kind::Double).double_value(&[]))
+            .sum::<f64>()
+            .sqrt()
+    };
+    for prefix in ["policy", "value.head", "value.language_model"] {
+        assert!(norm(whole, prefix) > 1e-4, "{prefix} gets no gradient");
+    }
+    assert!(
+        figures.clip_fraction > 0.0 && figures.value_clip_fraction > 0.0,
+        "{figures:?}"
+    );
+    for (gradients, passed) in &cuts[1..] {
+        for ((name, one), (_, other)) in whole.iter().zip(gradients) {
+            let difference = (one - other).abs().max().double_value(&[]);
+            // f32 sums of a few hundred terms of size 1 in another order.
+            let scale = one.abs().max().double_value(&[]).max(0.1);
+            assert!(difference < 2e-5 * scale, "{name}: {difference} of {scale}");
+        }
+        let pairs = [
+            (passed.loss, figures.loss),
+            (passed.policy_loss, figures.policy_loss),
+            (passed.value_loss, figures.value_loss),
+            (passed.entropy, figures.entropy),
+            (passed.clip_fraction, figures.clip_fraction),
+            (passed.value_clip_fraction, figures.value_clip_fraction),
+            (passed.approx_kl, figures.approx_kl),
+            (passed.ratio_max, figures.ratio_max),
+        ];
+        for (i, (one, other)) in pairs.into_iter().enumerate() {
+            assert!(
+                (one - other).abs() < 1e-4 * other.abs().max(0.1),
+                "figure {i}: {one} {other}"
+            );
+        }
+        assert_eq!(passed.n_tokens, figures.n_tokens);
+    }
+}
+
+#[test]
+fn one_pass_of_eight_equals_eight_of_one() {
+    assert_equal(&cuts(AverageOver::RealTokensOfMiniBatch));
+}
+
+#[test]
+fn pads_are_cut_alike() {
+    assert_equal(&cuts(AverageOver::Padded));
+}

@@ -1,0 +1,110 @@
+//! What stops a run, and what it says then.
+
+use std::fs;
+
+use candor_data::formats::captions;
+
+use crate::fixture::{bundle, facts, lines, prepared, try_run};
+
+fn assert_says(message: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(message.contains(part), "{message}\nlacks {part}");
+    }
+}
+
+#[test]
+fn a_policy_gone_astray_stops_with_its_samples() {
+    let dir = prepared();
+    let stopped =
+        |out: &str, sets: &[&str]| try_run(dir.path(), out, sets).unwrap_err().to_string();
+    let message = stopped("kl", &["guard.max_kl=0.001"]);
+    assert_says(
+        &message,
+        &[
+            "step 2",
+            "nats",
+            "guard.max_kl = 0.001",
+            "kl.coef",
+            "step-2.jsonl",
+        ],
+    );
+    let samples = lines(&dir.path().join("kl/samples/step-2.jsonl"));
+    assert_says(&message, &[samples[0]["id"].as_str().unwrap()]);
+    // Step 1 was learned from and is on record; step 2 was not.
+    assert_eq!(lines(&dir.path().join("kl/metrics.jsonl")).len(), 1);
+
+    let message = stopped("short", &["guard.min_response_tokens=7.9"]);
+    assert_says(
+        &message,
+        &["step 1", "min_response_tokens = 7.9", "length_penalty"],
+    );
+
+    let message = stopped("cut", &["sampling.max_new_tokens=2"]);
+    assert_says(
+        &message,
+        &["step 1", "not one response ended", "max_new_tokens"],
+    );
+    assert!(dir.path().join("cut/samples/step-1.jsonl").exists());
+}
+
+#[test]
+fn a_loss_that_is_not_a_number_stops_before_the_weights_change() {
+    let dir = prepared();
+    // The first update makes logits infinite, the second finds that out.
+    let message = try_run(dir.path(), "nan", &["optimizer.learning_rate=1e30"]).unwrap_err();
+    assert_says(&message.to_string(), &["step 1", "loss", "red-"]);
+}
+
+#[test]
+fn parts_that_do_not_fit_are_refused_before_the_run_begins() {
+    let dir = prepared();
+    let data = dir.path().join("data");
+    let refused = |sets: &[&str]| {
+        let message = try_run(dir.path(), "out", sets).unwrap_err().to_string();
+        assert!(!dir.path().join("out").exists());
+        message
+    };
+    let message = refused(&["sampling.max_new_tokens=120"]);
+    assert_says(&message, &["128 positions", "max_new_tokens"]);
+    let message = refused(&["data.max_query_tokens=3"]);
+    assert_says(
+        &message,
+        &["prompts.json", "all 12 prompts", "max_query_tokens"],
+    );
+    let message = refused(&["data.facts=\"nowhere.json\""]);
+    assert_says(&message, &["nowhere.json"]);
+
+    let message = refused(&["model.policy_init=\"none\""]);
+    assert_says(&message, &["none/adapter_config.json"]);
+
+    let mut book = facts();
+    book.entry("green.png").rationale.clear();
+    captions::write(&data.join("facts.json"), &book).unwrap();
+    assert_says(
+        &refused(&[]),
+        &["facts.json", "green-3", "caption_type 3", "aok_"],
+    );
+}
+
+#[test]
+fn bases_of_two_families_are_refused() {
+    let dir = prepared();
+    let mut other = bundle(2);
+    let words = "quite another family of words and tokens ".repeat(9);
+    other.tokenizer = candor_model::Tokenizer::train([words].into_iter(), 300).unwrap();
+    let own = dir.path().join("own-model");
+    other.save(&own).unwrap();
+    let path = dir.path().join("reward/reward_model.json");
+    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    json["base"]["folder"] = own.display().to_string().into();
+    fs::write(&path, json.to_string()).unwrap();
+    let message = try_run(dir.path(), "out", &[]).unwrap_err().to_string();
+    assert_says(
+        &message,
+        &[
+            "own-model/tokenizer.json",
+            "another tokenizer",
+            "one family",
+        ],
+    );
+}

@@ -1,0 +1,102 @@
+//! A run that was stopped or killed ends in the bytes of one that was not.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use candor_rl::run;
+use candor_train::Outcome;
+use tch::Device;
+
+use crate::fixture::{finished, launch, prepared, recipe};
+
+/// The files of a run by their path in it, clocks and checkpoints left out.
+fn files(out: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![out.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(out).unwrap().display().to_string();
+            let clock = ["timings", "events", "checkpoints", ".lock", "resolved"];
+            if clock.iter().any(|c| name.starts_with(c)) {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.insert(name, fs::read(path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+fn assert_same(left: &Path, right: &Path) {
+    let (left, right) = (files(left), files(right));
+    let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&left), names(&right));
+    assert!(
+        left.contains_key("value/value_head.safetensors"),
+        "{:?}",
+        names(&left)
+    );
+    assert!(left.contains_key("adapters/step-6/adapter_model.safetensors"));
+    assert!(left.contains_key("samples/step-5.jsonl"));
+    for (name, bytes) in &left {
+        assert!(*bytes == right[name], "{name} differs");
+    }
+}
+
+#[test]
+fn a_stopped_run_continues_to_the_same_bytes() {
+    let dir = prepared();
+    finished(dir.path(), "whole", &[]);
+    let broken = recipe(dir.path(), "broken", &[]);
+    let stopping = launch(false);
+    stopping.stop.request();
+    assert_eq!(
+        run(&broken, &stopping, Device::Cpu).unwrap(),
+        Outcome::Stopped
+    );
+    assert_eq!(
+        run(&broken, &launch(true), Device::Cpu).unwrap(),
+        Outcome::Finished
+    );
+    assert_same(&dir.path().join("whole"), &dir.path().join("broken"));
+}
+
+/// After the last step a run of six steps has a checkpoint of step 4, as a run that was killed there would.
+#[test]
+fn a_killed_run_continues_to_the_same_bytes() {
+    let dir = prepared();
+    finished(dir.path(), "whole", &[]);
+    finished(dir.path(), "killed", &[]);
+    assert_same(&dir.path().join("whole"), &dir.path().join("killed"));
+    let killed = dir.path().join("killed");
+    for name in ["adapter", "value", "adapters/step-6"] {
+        fs::remove_dir_all(killed.join(name)).unwrap();
+    }
+    fs::remove_file(killed.join("result.json")).unwrap();
+    fs::write(killed.join("samples/step-5.jsonl"), "half a li").unwrap();
+    let again = recipe(dir.path(), "killed", &[]);
+    assert_eq!(
+        run(&again, &launch(true), Device::Cpu).unwrap(),
+        Outcome::Finished
+    );
+    assert_same(&dir.path().join("whole"), &killed);
+}
+
+#[test]
+fn a_run_continued_with_another_reward_model_is_refused_by_name() {
+    let dir = prepared();
+    let recipe = recipe(dir.path(), "out", &[]);
+    let stopping = launch(false);
+    stopping.stop.request();
+    run(&recipe, &stopping, Device::Cpu).unwrap();
+    fs::write(dir.path().join("reward/prompt.txt"), "{facts}\nIs it so?").unwrap();
+    let message = run(&recipe, &launch(true), Device::Cpu)
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("reward model"), "{message}");
+}

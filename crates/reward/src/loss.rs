@@ -4,7 +4,7 @@
 //! zero, which the comparisons alone leave free.
 //!
 //! # Reference
-//! REFERENCE.md, section 3: −log σ(s_chosen − s_rejected) + 1e-3 · |mean(s_chosen + s_rejected)|. The reference
+//! REFERENCE.md, section 3: `−log σ(s_chosen − s_rejected) + 1e-3 · |mean(s_chosen + s_rejected)|`. The reference
 //! takes the mean of the second term over whatever batch one device happens to have; here the recipe says over
 //! what ([`CenteringOver`]), because the absolute value of a mean does not add up over passes.
 
@@ -29,7 +29,6 @@ pub enum CenteringOver {
 ///
 /// # Reference
 /// REFERENCE.md, section 3.
-#[must_use]
 pub fn pair_loss(chosen: &Tensor, rejected: &Tensor, centering_coef: f64) -> Tensor {
     let surprise = -(chosen - rejected).log_sigmoid().mean(None);
     // Left out rather than multiplied by 0, so that infinite scores with opposite signs do not make a NaN of it.
@@ -43,7 +42,6 @@ pub fn pair_loss(chosen: &Tensor, rejected: &Tensor, centering_coef: f64) -> Ten
 ///
 /// # Shapes
 /// `chosen`, `rejected`: `[n]` → scalar.
-#[must_use]
 pub fn centering(chosen: &Tensor, rejected: &Tensor) -> Tensor {
     (chosen + rejected).mean(None)
 }
@@ -65,7 +63,6 @@ impl Share {
     ///
     /// # Shapes
     /// `chosen`, `rejected`: `[n]` → scalar.
-    #[must_use]
     pub fn of(self, chosen: &Tensor, rejected: &Tensor) -> Tensor {
         let part = chosen.size()[0] as f64 / self.n_batch as f64;
         let loss = match self.sign {

@@ -56,7 +56,7 @@ pub struct Pairs {
 
 /// A row as read, and where it was.
 struct Row {
-    row: Preference,
+    compared: Preference,
     preferred: Side,
     /// File and number.
     place: String,
@@ -136,7 +136,7 @@ fn read_rows(paths: &[PathBuf]) -> Result<(Vec<Row>, usize), RewardError> {
             }
             let place = format!("{}: row {number} ({})", path.display(), row.id);
             rows.push(Row {
-                row,
+                compared: row,
                 preferred,
                 place,
             });
@@ -148,7 +148,12 @@ fn read_rows(paths: &[PathBuf]) -> Result<(Vec<Row>, usize), RewardError> {
 fn split(recipe: &RewardRecipe, rows: &[Row]) -> Result<Split, RewardError> {
     // A row without an image shares nothing with others, so it is an image of its own; its place names it, and no
     // image is named like a place.
-    let name = |row: &Row| -> String { row.row.image.clone().unwrap_or_else(|| row.place.clone()) };
+    let name = |row: &Row| -> String {
+        row.compared
+            .image
+            .clone()
+            .unwrap_or_else(|| row.place.clone())
+    };
     let names: Vec<String> = rows.iter().map(name).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let (n_validation, n_held_out) = (recipe.n_validation, recipe.n_held_out);
@@ -185,7 +190,7 @@ fn pair(
     rules: SampleRules<'_>,
 ) -> Result<Pair, RewardError> {
     let Row {
-        row,
+        compared: row,
         preferred,
         place,
     } = row;

@@ -5,6 +5,11 @@
 //! that starts with `ASSISTANT:` splits what the human says from how the assistant's reply begins: the score is
 //! read at the last token of the whole, so the words it stands behind are part of the prompt.
 //!
+//! The assistant's words may hold a slot `{response}`, which repeats the response after the facts. A decoder reads
+//! in one direction: while it reads the response itself it has not seen the facts yet, and can hold the two
+//! against each other only at the tokens after them. A large model manages there; a small one needs the
+//! response once more.
+//!
 //! # Reference
 //! REFERENCE.md, section 3. The reference's file names its slot otherwise; an unknown slot is refused with the
 //! name that candor wants, rather than being read as words.
@@ -13,6 +18,8 @@ use std::path::Path;
 
 use crate::RewardError;
 
+/// Where the response is repeated.
+const RESPONSE: &str = "{response}";
 /// Where the facts go.
 const SLOT: &str = "{facts}";
 /// What may stand before the human's words.
@@ -47,8 +54,8 @@ impl RewardPrompt {
     /// Parses the text of a prompt; `path` is its name in messages.
     ///
     /// # Errors
-    /// The human turn is empty, there are two slots or two `ASSISTANT:` lines, the slot is in the assistant's
-    /// words, or there is a slot by another name.
+    /// The human turn is empty, there are two slots of a kind or two `ASSISTANT:` lines, a slot is in the other
+    /// speaker's words, or there is a slot by another name.
     pub fn parse(path: &Path, text: &str) -> Result<Self, RewardError> {
         let refuse = |problem: String, remedy| RewardError::Prompt {
             path: path.to_owned(),
@@ -57,7 +64,8 @@ impl RewardPrompt {
         };
         if let Some(name) = unknown_slot(text) {
             let problem = format!("there is a slot `{name}`");
-            return Err(refuse(problem, "the slot for the facts is `{facts}`"));
+            let remedy = "the slot for the facts is `{facts}`, the one that repeats the response `{response}`";
+            return Err(refuse(problem, remedy));
         }
         let n_slots = text.matches(SLOT).count();
         if n_slots > 1 {
@@ -73,6 +81,12 @@ impl RewardPrompt {
         if begins.contains(SLOT) {
             let problem = format!("the slot `{SLOT}` is in the assistant's words");
             return Err(refuse(problem, "move it before the line `ASSISTANT:`"));
+        }
+        if human.contains(RESPONSE) || begins.matches(RESPONSE).count() > 1 {
+            return Err(refuse(
+                format!("a slot `{RESPONSE}` before the line `{ASSISTANT}`, or twice after it"),
+                "the response is repeated in the assistant's words, once",
+            ));
         }
         let human = human.trim();
         let human = human.strip_prefix(HUMAN).unwrap_or(human).trim();
@@ -114,8 +128,8 @@ impl RewardPrompt {
 
     /// How the assistant's reply begins; may be empty.
     #[must_use]
-    pub fn begins(&self) -> &str {
-        &self.begins
+    pub fn begins(&self, response: &str) -> String {
+        self.begins.replace(RESPONSE, response)
     }
 
     /// The text as it was given.
@@ -148,7 +162,7 @@ fn unknown_slot(text: &str) -> Option<String> {
         .skip(1)
         .filter_map(|rest| rest.split_once('}'))
         .map(|(name, _)| name)
-        .find(|name| is_name(name) && *name != "facts")
+        .find(|name| is_name(name) && !["facts", "response"].contains(name))
         .map(|name| format!("{{{name}}}"))
 }
 
@@ -168,7 +182,7 @@ mod tests {
             prompt.human("- ", ["a red dog", " a tree\n"]),
             "Facts:\n- a red dog\n- a tree\nIs the statement true?"
         );
-        assert_eq!(prompt.begins(), "");
+        assert_eq!(prompt.begins("A dog."), "");
         // What stands in a fact is never taken for a slot.
         assert!(prompt.human("", ["{facts}"]).contains("{facts}"));
     }
@@ -184,11 +198,21 @@ mod tests {
     fn the_speakers_names_split_the_turns() {
         let prompt = parse(" USER: Rate it.\n{facts}\n\nASSISTANT: The score\nis:  \n").unwrap();
         assert_eq!(prompt.human("  - ", ["a"]), "Rate it.\n  - a");
-        assert_eq!(prompt.begins(), "The score\nis:");
-        assert_eq!(parse("Rate it.\r\nASSISTANT:").unwrap().begins(), "");
+        assert_eq!(prompt.begins("A dog."), "The score\nis:");
+        assert_eq!(
+            parse("Rate it.\r\nASSISTANT:").unwrap().begins("A dog."),
+            ""
+        );
         // Only a line that starts with the name is the assistant's.
         let talk = parse("Rate what the ASSISTANT: said.").unwrap();
         assert_eq!(talk.human("", []), "Rate what the ASSISTANT: said.");
+    }
+
+    #[test]
+    fn the_assistant_may_repeat_the_response() {
+        let prompt = parse("{facts}\nTrue?\nASSISTANT: Look: {response}").unwrap();
+        assert_eq!(prompt.begins("A dog."), "Look: A dog.");
+        assert_eq!(prompt.human("", ["a"]), "a\nTrue?");
     }
 
     #[test]
@@ -200,6 +224,8 @@ mod tests {
             ("{factual_prompt} Rate it.", "`{factual_prompt}`"),
             ("Rate it.\nASSISTANT: by {facts}", "assistant's words"),
             ("Rate it.\nASSISTANT: a\nASSISTANT: b", "several"),
+            ("Rate {response}.", "repeated"),
+            ("Rate it.\nASSISTANT: {response} {response}", "repeated"),
         ] {
             let message = parse(text).unwrap_err();
             assert!(

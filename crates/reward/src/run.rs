@@ -279,13 +279,13 @@ impl Learner<'_> {
 
     fn scores_of(&self, pairs: &[&Pair]) -> Result<Vec<PairScores>, RewardError> {
         let items: Vec<&Shared> = pairs.iter().map(|pair| &pair.shared).collect();
-        let scorer = Scorer {
+        let judge = Scorer {
             bundle: self.bundle,
             adapter: self.adapter,
             head: self.head,
             features: self.features,
         };
-        let scores = scorer.scores(&items, self.recipe.micro_batch)?;
+        let scores = judge.scores(&items, self.recipe.micro_batch)?;
         Ok(scores.iter().map(|pair| [pair[0], pair[1]]).collect())
     }
 }

@@ -242,14 +242,14 @@ impl RewardModel {
             })
             .collect();
         let sequences = sequences.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let scorer = Scorer {
+        let judge = Scorer {
             bundle,
             adapter: &self.adapter,
             head: &self.head,
             features,
         };
         let sequences: Vec<&Shared> = sequences.iter().collect();
-        let scores = scorer.scores(&sequences, batch_rows)?.concat();
+        let scores = judge.scores(&sequences, batch_rows)?.concat();
         let bad = items
             .iter()
             .zip(&scores)

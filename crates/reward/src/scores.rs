@@ -147,13 +147,14 @@ pub fn right([chosen, rejected]: &PairScores) -> f64 {
 ///
 /// # Shapes
 /// → two of `[n]` f64, on the CPU.
-#[must_use]
 pub fn columns(scores: &[PairScores]) -> [Tensor; 2] {
     [0, 1].map(|side| Tensor::from_slice(&scores.iter().map(|pair| pair[side]).collect::<Vec<_>>()))
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -166,5 +167,21 @@ mod tests {
         close(figures.pair_loss, (4_f64 / 3.0 * 2.0 * 4.0).ln() / 3.0);
         close(figures.margin_mean, 0.0);
         close(figures.score_mean, 1.0 / 3.0);
+    }
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn swapping_the_pairs_negates_the_margin(
+            // Whole numbers, so that there are ties and sums are exact.
+            pairs in prop::collection::vec((-5_i32..5, -5_i32..5), 1..20),
+        ) {
+            let scores: Vec<PairScores> = pairs.iter().map(|(c, r)| [(*c).into(), (*r).into()]).collect();
+            let swapped: Vec<PairScores> = scores.iter().map(|[c, r]| [*r, *c]).collect();
+            let (kept, swapped) = (Figures::of(&scores), Figures::of(&swapped));
+            prop_assert!((kept.margin_mean + swapped.margin_mean).abs() < 1e-12);
+            prop_assert!((kept.accuracy + swapped.accuracy - 1.0).abs() < 1e-12);
+            prop_assert!((kept.score_mean - swapped.score_mean).abs() < 1e-12);
+        }
     }
 }

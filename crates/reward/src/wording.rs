@@ -74,12 +74,13 @@ impl Wording {
             });
         };
         response.value = plain_words(&response.value);
+        let begins = self.prompt.begins(&response.value);
         let question = self.prompt.human(&self.bullet, facts);
         conversation.turns.push(Turn::human(question));
         let mut rendered = rules.template.render(&conversation);
-        if !self.prompt.begins().is_empty() {
+        if !begins.is_empty() {
             rendered.text.push(' ');
-            rendered.text.push_str(self.prompt.begins());
+            rendered.text.push_str(&begins);
         }
         Ok(Sample::of_rendered(&conversation, &rendered, rules)?)
     }
@@ -219,6 +220,12 @@ mod tests {
         assert_eq!(
             text(&asked, "A dog.", &facts).unwrap(),
             "USER: \nWhat is it? ASSISTANT: A dog.</s>USER: Facts:\n- a dog\n- a cat\nTrue? ASSISTANT: I say"
+        );
+        let again = wording("{facts}\nTrue?\nASSISTANT: {response}", CaptionOrder::File);
+        assert!(
+            text(&again, "A dog.", &facts)
+                .unwrap()
+                .ends_with("- a dog\n- a cat\nTrue? ASSISTANT: A dog.")
         );
         let plain = wording("True?", CaptionOrder::File);
         assert_eq!(

@@ -1,0 +1,5 @@
+//! Whole runs of a tiny reward model: what is learned, kept, written, scored and refused.
+
+mod refusals;
+mod tiny;
+mod training;

@@ -1,0 +1,391 @@
+//! Whole runs on a tiny model: what is learned, kept, written and scored afterwards.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use crate::tiny::{RECIPE, json_file, launch, lines, prepared, recipe, run};
+use candor_data::formats::{captions, preference};
+use candor_data::{AnswerType, Conversation, Turn};
+use candor_model::{Bundle, ImageFeatures, tensor_file};
+use candor_reward::{Judged, RewardMetrics, RewardModel};
+use candor_train::{Outcome, metrics_doc};
+use serde_json::Value;
+use tch::{Device, Kind, Tensor};
+
+fn weights(run: &Path) -> BTreeMap<String, Tensor> {
+    let mut all = tensor_file::read(&run.join("adapter/adapter_model.safetensors")).unwrap();
+    all.extend(tensor_file::read(&run.join("reward_head.safetensors")).unwrap());
+    all
+}
+
+/// Largest difference between the tensors of two runs.
+fn apart(left: &Path, right: &Path) -> f64 {
+    let (left, right) = (weights(left), weights(right));
+    assert!(left.keys().eq(right.keys()));
+    left.iter()
+        .map(|(name, tensor)| (tensor - &right[name]).abs().max().double_value(&[]))
+        .fold(0.0, f64::max)
+}
+
+fn column(run: &Path, name: &str) -> Vec<f64> {
+    lines(&run.join("metrics.jsonl"))
+        .iter()
+        .filter_map(|line| line[name].as_f64())
+        .collect()
+}
+
+#[test]
+fn an_obvious_preference_is_learned_and_measured() {
+    let folder = prepared();
+    let path = folder.path();
+    let base = fs::read(path.join("base/model.safetensors")).unwrap();
+    assert_eq!(run(path, "reward", &[]).unwrap(), Outcome::Finished);
+    let out = path.join("reward");
+    assert_eq!(fs::read(path.join("base/model.safetensors")).unwrap(), base);
+
+    let losses = column(&out, "loss");
+    assert_eq!(losses.len(), 24);
+    // The head starts at zero: every score is 0, every pair a tie.
+    assert!((losses[0] - 2_f64.ln()).abs() < 1e-6, "{losses:?}");
+    assert!((column(&out, "accuracy")[0] - 0.5).abs() < 1e-12);
+    assert!(losses[23] < 0.2, "{losses:?}");
+    // Evaluated after steps 4, 8, …, 24 and at no other.
+    assert_eq!(column(&out, "validation_accuracy").len(), 6);
+
+    let result = json_file(&out.join("result.json"));
+    assert!(result["accuracy"].as_f64().unwrap() > 0.9, "{result}");
+    assert!(result["margin_mean"].as_f64().unwrap() > 1.0, "{result}");
+    let held_out = lines(&out.join("held_out.jsonl"));
+    // Twelve pairs are six whole pictures.
+    assert_eq!((held_out.len(), &result["n_pairs"]), (12, &Value::from(12)));
+    assert_eq!(result["n_validation"], 8);
+    assert_eq!(result["n_train"], 48 - 12 - 8);
+    assert_eq!(result["n_identical"], 0);
+    let right = held_out.iter().filter(|line| line["right"] == true).count();
+    let accuracy = right as f64 / 12.0;
+    assert!((result["accuracy"].as_f64().unwrap() - accuracy).abs() < 1e-12);
+    assert_eq!(result["calibration"].as_array().unwrap().len(), 10);
+    for line in &held_out {
+        assert!(line["chosen"].as_str().unwrap().contains("wall"), "{line}");
+        let margin =
+            line["chosen_score"].as_f64().unwrap() - line["rejected_score"].as_f64().unwrap();
+        let p = 1.0 / (1.0 + (-margin).exp());
+        assert!((line["p"].as_f64().unwrap() - p).abs() < 1e-9, "{line}");
+    }
+}
+
+#[test]
+fn what_is_opened_scores_as_it_did_in_training() {
+    let folder = prepared();
+    let path = folder.path();
+    run(path, "reward", &["prompt.caption_order=\"shuffled\""]).unwrap();
+    let out = path.join("reward");
+    assert_eq!(RewardModel::base_path(&out).unwrap(), path.join("base"));
+    let bundle = Bundle::open(&path.join("base"), Device::Cpu, Kind::Float).unwrap();
+    let model = RewardModel::open(&out, &bundle).unwrap();
+    assert!(model.with_facts());
+
+    let held_out = lines(&out.join("held_out.jsonl"));
+    let book = captions::read(&path.join("facts.json")).unwrap();
+    let said = |line: &Value, field: &str| line[field].as_str().unwrap().to_owned();
+    let conversations: Vec<Conversation> = held_out
+        .iter()
+        .flat_map(|line| ["chosen", "rejected"].map(|side| (line, side)))
+        .map(|(line, side)| Conversation {
+            id: said(line, "id"),
+            image: Some(said(line, "image")),
+            turns: vec![
+                Turn::human("<image>\nWhat is there?"),
+                Turn::gpt(said(line, side)),
+            ],
+        })
+        .collect();
+    let facts: Vec<_> = held_out
+        .iter()
+        .map(|line| book.for_prompt(&said(line, "image"), AnswerType::General))
+        .collect();
+    let items: Vec<Judged<'_>> = conversations
+        .iter()
+        .enumerate()
+        .map(|(i, conversation)| Judged {
+            id: &conversation.id,
+            conversation,
+            facts: &facts[i / 2],
+        })
+        .collect();
+    let images = conversations.iter().filter_map(|c| c.image.clone());
+    let features = ImageFeatures::encode(&bundle, path, images, |_| ()).unwrap();
+    let expected: Vec<f64> = held_out
+        .iter()
+        .flat_map(|line| ["chosen_score", "rejected_score"].map(|s| line[s].as_f64().unwrap()))
+        .collect();
+    for batch_rows in [1, 5, 64] {
+        let scores = model.score(&bundle, &features, &items, batch_rows).unwrap();
+        for (score, expected) in scores.iter().zip(&expected) {
+            // Scores of size 5 in f32, each summed in another order than in the pairs' passes.
+            assert!((score - expected).abs() < 1e-4, "{scores:?} {expected:?}");
+        }
+    }
+    // The mean and deviation that PPO normalises by are those of these scores.
+    let n = expected.len() as f64;
+    let mean = expected.iter().sum::<f64>() / n;
+    let variance = expected.iter().map(|s| (s - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    assert!((model.score_mean - mean).abs() < 1e-9);
+    assert!((model.score_std - variance.sqrt()).abs() < 1e-9);
+
+    let nothing = ImageFeatures::encode(&bundle, path, [], |_| ()).unwrap();
+    let message = model
+        .score(&bundle, &nothing, &items, 4)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains(".png") && message.contains("not encoded"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_reward_model_is_refused_on_another_base() {
+    let folder = prepared();
+    let path = folder.path();
+    run(path, "reward", &["run.steps=1"]).unwrap();
+    let base = path.join("base/model.safetensors");
+    let mut tensors = tensor_file::read(&base).unwrap();
+    let norm = "language_model.model.norm.weight";
+    tensors.insert(norm.to_owned(), &tensors[norm] * 1.001);
+    tensor_file::write(&base, tensors.iter().map(|(n, t)| (n.as_str(), t)), None).unwrap();
+    let bundle = Bundle::open(&path.join("base"), Device::Cpu, Kind::Float).unwrap();
+    let message = RewardModel::open(&path.join("reward"), &bundle)
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("another base"), "{message}");
+}
+
+#[test]
+fn eight_pairs_at_once_and_eight_by_one_give_the_same_update() {
+    let folder = prepared();
+    let path = folder.path();
+    for (out, micro, activations) in [
+        ("once", 8, "keep"),
+        ("by-one", 1, "keep"),
+        ("again", 2, "recompute"),
+    ] {
+        let sets = [
+            format!("data.micro_batch={micro}"),
+            format!("model.activations={activations:?}"),
+            "run.steps=4".to_owned(),
+            // Large enough to move the weights, and of a sign that a single pass does not know.
+            "loss.centering_coef=0.5".to_owned(),
+            // Adam's first update is little more than the sign of the gradient; a large eps lets its size through.
+            "optimizer.eps=1e-3".to_owned(),
+        ];
+        let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
+        run(path, out, &sets).unwrap();
+    }
+    let at_once = path.join("once");
+    for other in ["by-one", "again"] {
+        let other = path.join(other);
+        for (a, b) in column(&at_once, "loss").iter().zip(column(&other, "loss")) {
+            assert!((a - b).abs() < 1e-5, "{a} {b}");
+        }
+        // Four updates of at most 0.01: what summation in another order leaves is far below.
+        let apart = apart(&at_once, &other);
+        assert!(apart < 1e-5, "{apart}");
+    }
+    assert!(column(&at_once, "centering")[3] > 1e-3);
+}
+
+#[test]
+fn each_pass_may_center_itself_as_in_the_reference() {
+    let folder = prepared();
+    let path = folder.path();
+    for (out, micro) in [("once", 8), ("halves", 4)] {
+        let sets = [
+            format!("data.micro_batch={micro}"),
+            "run.steps=4".to_owned(),
+            "loss.centering_coef=0.5".to_owned(),
+            "loss.centering_over=\"micro_batch\"".to_owned(),
+        ];
+        let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
+        run(path, out, &sets).unwrap();
+    }
+    // |a| + |b| ≥ |a + b|, and the two halves of a batch seldom agree in size and sign.
+    assert!(apart(&path.join("once"), &path.join("halves")) > 1e-6);
+}
+
+#[test]
+fn the_best_step_is_what_is_written_and_patience_ends_the_run() {
+    let folder = prepared();
+    let path = folder.path();
+    // So large a rate that the run falls apart after it has found something.
+    let sets = [
+        "optimizer.learning_rate=0.05",
+        "optimizer.max_grad_norm=1000.0",
+        "evaluation.every=1",
+        "evaluation.patience=3",
+        "run.steps=60",
+    ];
+    run(path, "reward", &sets).unwrap();
+    let out = path.join("reward");
+    let (accuracy, loss) = (
+        column(&out, "validation_accuracy"),
+        column(&out, "validation_loss"),
+    );
+    let result = json_file(&out.join("result.json"));
+    let best = result["best_step"].as_u64().unwrap() as usize;
+    assert_eq!(accuracy.len(), best + 3, "{accuracy:?} {loss:?}");
+    for (step, (a, l)) in accuracy.iter().zip(&loss).enumerate() {
+        let (best_a, best_l) = (accuracy[best - 1], loss[best - 1]);
+        let worse = *a < best_a || (*a <= best_a && *l > best_l);
+        assert!(
+            worse || step + 1 == best,
+            "step {step}: {accuracy:?} {loss:?}"
+        );
+    }
+    assert_eq!(
+        result["validation_accuracy"].as_f64(),
+        Some(accuracy[best - 1])
+    );
+    // The weights are those of a run that ended there.
+    let steps = format!("run.steps={best}");
+    let mut shorter = sets.to_vec();
+    shorter[4] = &steps;
+    run(path, "shorter", &shorter).unwrap();
+    assert!(apart(&out, &path.join("shorter")) == 0.0);
+}
+
+#[test]
+fn a_run_that_is_stopped_at_every_step_ends_in_the_same_bytes() {
+    let folder = prepared();
+    let path = folder.path();
+    // Two passes an update, epochs that end within the run, and an early end.
+    let sets = [
+        "data.micro_batch=4",
+        "run.steps=40",
+        "evaluation.every=2",
+        "evaluation.patience=2",
+        "optimizer.learning_rate=0.05",
+        "optimizer.schedule=\"cosine\"",
+        "optimizer.warmup_ratio=0.1",
+        "optimizer.max_grad_norm=1000.0",
+    ];
+    run(path, "whole", &sets).unwrap();
+    let interrupted = recipe(path, "interrupted", &sets).unwrap();
+    let mut starts = 0;
+    loop {
+        let launch = launch(starts > 0);
+        launch.stop.request();
+        starts += 1;
+        if candor_reward::run(&interrupted, &launch, Device::Cpu).unwrap() == Outcome::Finished {
+            break;
+        }
+    }
+    let whole = path.join("whole");
+    let n_steps = lines(&whole.join("metrics.jsonl")).len();
+    assert!(
+        n_steps < 40,
+        "the run was to end early, or the test says less"
+    );
+    // The last start finds that patience has ended and only measures.
+    assert_eq!(starts, n_steps + 1);
+    for file in [
+        "metrics.jsonl",
+        "result.json",
+        "held_out.jsonl",
+        "reward_model.json",
+        "reward_head.safetensors",
+        "adapter/adapter_model.safetensors",
+        "adapter/adapter_config.json",
+        "prompt.txt",
+    ] {
+        let bytes = |run: &str| fs::read(path.join(run).join(file)).unwrap();
+        assert!(bytes("whole") == bytes("interrupted"), "{file} differs");
+    }
+}
+
+#[test]
+fn a_run_goes_on_from_an_adapter() {
+    let folder = prepared();
+    let path = folder.path();
+    run(path, "first", &["run.steps=12"]).unwrap();
+    let adapter = format!(
+        "adapter = {:?}",
+        path.join("first/adapter").display().to_string()
+    );
+    let text = RECIPE
+        .lines()
+        .map(|line| {
+            if line.starts_with("lora") {
+                &adapter
+            } else {
+                line
+            }
+        })
+        .collect::<Vec<_>>()
+        .join("\n");
+    let inside = |name: &str| format!("{:?}", path.join(name).display().to_string());
+    let sets = [
+        format!("run.out={}", inside("second")),
+        format!("model.base={}", inside("base")),
+        format!("data.root={}", inside("")),
+        "run.steps=1".to_owned(),
+        "optimizer.learning_rate=1e-6".to_owned(),
+    ];
+    let recipe =
+        candor_reward::RewardRecipe::read(candor_train::Reader::parse("t.toml", &text, &sets))
+            .unwrap();
+    candor_reward::run(&recipe, &launch(false), Device::Cpu).unwrap();
+    let adapter = |run: &str| {
+        tensor_file::read(&path.join(run).join("adapter/adapter_model.safetensors")).unwrap()
+    };
+    let (first, second) = (adapter("first"), adapter("second"));
+    let moved = |name: &String| (&first[name] - &second[name]).abs().max().double_value(&[]);
+    assert!(first.keys().all(|name| moved(name) < 1e-4));
+    // The head starts again at zero.
+    assert!((column(&path.join("second"), "loss")[0] - 2_f64.ln()).abs() < 1e-6);
+}
+
+#[test]
+fn responses_that_are_the_same_are_left_out_and_counted() {
+    let folder = prepared();
+    let path = folder.path();
+    let file = path.join("preferences.json");
+    let mut rows = preference::read(&file).unwrap();
+    for row in rows.iter_mut().step_by(9) {
+        row.outputs[1] = format!("{} ", row.outputs[0]);
+    }
+    preference::write(&file, &rows).unwrap();
+    run(path, "reward", &["run.steps=1"]).unwrap();
+    let result = json_file(&path.join("reward/result.json"));
+    assert_eq!(result["n_identical"], 6);
+    let n = |name: &str| result[name].as_u64().unwrap();
+    assert_eq!(n("n_train") + n("n_validation") + n("n_pairs"), 48 - 6);
+}
+
+#[test]
+fn every_metric_is_documented() {
+    let page = fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../docs/metrics.md"
+    ))
+    .unwrap();
+    let metrics = RewardMetrics {
+        step: 1,
+        loss: 0.7,
+        pair_loss: 0.7,
+        centering: 0.0,
+        accuracy: 0.5,
+        margin_mean: 0.0,
+        score_mean: 0.0,
+        grad_norm: 1.0,
+        learning_rate: 1e-3,
+        n_tokens: 100,
+        validation_accuracy: None,
+        validation_loss: None,
+    };
+    assert_eq!(
+        metrics_doc::undocumented(&page, "reward", &metrics),
+        Vec::<String>::new()
+    );
+}

@@ -4,8 +4,7 @@
 //! writes the same weights.
 //!
 //! # Reference
-//! The reference stopped at step 200 of its one epoch, which somebody chose by looking; here the validation pairs
-//! choose.
+//! The reference stopped at step 200 of its one epoch; here the validation pairs choose.
 
 use tch::{Device, Kind, Tensor};
 

@@ -7,8 +7,8 @@
 //!
 //! The assistant's words may hold a slot `{response}`, which repeats the response after the facts. A decoder reads
 //! in one direction: while it reads the response itself it has not seen the facts yet, and can hold the two
-//! against each other only at the tokens after them. A large model manages there; a small one needs the
-//! response once more.
+//! against each other only at the tokens after them. With the response once more, each of its words has a token
+//! at which both are in view.
 //!
 //! # Reference
 //! REFERENCE.md, section 3. The reference's file names its slot otherwise; an unknown slot is refused with the

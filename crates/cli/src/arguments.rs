@@ -49,6 +49,14 @@ pub enum Command {
                             --set prompt.file=recipes/demo/reward-plain.txt"
     )]
     Reward(StageArguments),
+    /// Reinforcement learning: PPO against a reward model.
+    #[command(
+        after_help = "Example:\n  candor rl recipes/demo/5-ppo.toml\n  candor rl recipes/demo/5-ppo.toml --set \
+                            run.out=runs/demo/ppo-no-facts --set model.reward=runs/demo/reward-no-facts\n\n\
+                            recipes/ppo/paper.toml runs PPO as the paper's code does; docs/algorithms/ppo.md \
+                            explains every field."
+    )]
+    Rl(StageArguments),
     /// Evaluate a model on MMHal-Bench, POPE, CHAIR and LLaVA-Bench.
     #[command(after_help = "Example:\n  candor eval recipes/demo/6-eval.toml")]
     Eval(EvalArguments),

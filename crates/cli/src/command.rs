@@ -17,6 +17,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Sft(arguments) => stage::sft(&arguments),
         Command::Sample(arguments) => stage::sample(&arguments),
         Command::Reward(arguments) => stage::reward(&arguments),
+        Command::Rl(arguments) => stage::rl(&arguments),
         Command::Eval(arguments) => evaluate::run(&arguments),
         Command::Data(command) => data::run(command),
     }

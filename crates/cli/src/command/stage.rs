@@ -1,6 +1,7 @@
-//! The stages that run a recipe: `candor ground`, `sft`, `sample`, `reward`.
+//! The stages that run a recipe: `candor ground`, `sft`, `sample`, `reward`, `rl`.
 
 use candor_reward::RewardRecipe;
+use candor_rl::RlRecipe;
 use candor_sample::SampleRecipe;
 use candor_sft::{GroundRecipe, SftRecipe};
 use candor_train::{Launch, Outcome, Resolved, StopSignal};
@@ -37,6 +38,14 @@ pub fn reward(arguments: &StageArguments) -> anyhow::Result<()> {
     let recipe = RewardRecipe::open(&arguments.recipe, &arguments.sets)?;
     run(arguments, "reward", &recipe.resolved, |launch| {
         candor_reward::run(&recipe, launch, device())
+    })
+}
+
+/// Trains a policy against a reward model.
+pub fn rl(arguments: &StageArguments) -> anyhow::Result<()> {
+    let recipe = RlRecipe::open(&arguments.recipe, &arguments.sets)?;
+    run(arguments, "rl", &recipe.resolved, |launch| {
+        candor_rl::run(&recipe, launch, device())
     })
 }
 

@@ -1,87 +1,13 @@
-//! Real runs of the binary, killed at random moments, must end in the bytes of an undisturbed run.
+//! `ground` and `sft`, killed, interrupted, and with other numbers of threads.
 
+#[cfg(unix)]
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+#[cfg(unix)]
+use std::process::Command;
+#[cfg(unix)]
 use std::time::Duration;
 
-use candor_data::random;
-
-/// A folder with a small world and a grounded model, made once for all tests. It lies in cargo's folder for
-/// such things and is made anew each time, so that nothing piles up.
-fn prepared() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("resume");
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
-        let path = folder.as_path();
-        run(candor(path).args([
-            "world",
-            "write",
-            "--out",
-            "world",
-            "--seed",
-            "5",
-            "--train",
-            "60",
-            "--preference",
-            "20",
-            "--rl",
-            "20",
-            "--eval",
-            "150",
-        ]));
-        run(candor(path)
-            .args(["ground", &recipe("0-ground.toml")])
-            .args(ground_sets("ground")));
-        folder
-    })
-}
-
-fn recipe(name: &str) -> String {
-    format!("{}/../../recipes/demo/{name}", env!("CARGO_MANIFEST_DIR"))
-}
-
-fn candor(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_candor"));
-    command
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    command
-}
-
-fn run(command: &mut Command) {
-    let output = command.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-}
-
-fn sets(pairs: &[(&str, &str)]) -> Vec<String> {
-    pairs
-        .iter()
-        .flat_map(|(key, value)| ["--set".to_owned(), format!("{key}={value}")])
-        .collect()
-}
-
-fn ground_sets(out: &str) -> Vec<String> {
-    sets(&[
-        ("data.root", "world"),
-        ("run.out", out),
-        ("run.steps", "24"),
-        ("run.checkpoint_every", "4"),
-        ("data.batch_images", "8"),
-        ("data.n_held_out", "8"),
-        ("model.vision.layers", "2"),
-        ("model.text.layers", "2"),
-    ])
-}
+use crate::runs::{assert_same, candor, ground_sets, prepared, recipe, run, run_with_kills, sets};
 
 fn sft_sets(out: &str) -> Vec<String> {
     sft_sets_of("30", out)
@@ -100,63 +26,6 @@ fn sft_sets_of(steps: &str, out: &str) -> Vec<String> {
     ])
 }
 
-/// Kills the run at random moments until it ends by itself; returns how often it was killed when there was a
-/// checkpoint to continue from.
-fn run_with_kills(folder: &Path, arguments: &[String], seed: u64, longest_ms: u64) -> usize {
-    let out = run_folder(arguments, folder);
-    let mut kills = 0;
-    for attempt in 0..40_u64 {
-        let mut command = candor(folder);
-        command.args(arguments);
-        if out.join("resolved.toml").exists() {
-            command.arg("--resume");
-        } else {
-            // Killed before its first file: there is nothing to resume.
-            let _ = fs::remove_dir_all(&out);
-        }
-        let mut child = command.spawn().unwrap();
-        // Later attempts get longer, so that the test ends on a slow machine too.
-        let limit = longest_ms + 200 * attempt;
-        let wait = random::uniform(seed, "test.kill", &[attempt]) * limit as f64;
-        std::thread::sleep(Duration::from_millis(wait as u64));
-        child.kill().unwrap();
-        let output = child.wait_with_output().unwrap();
-        if let Some(code) = output.status.code() {
-            // It ended by itself before the kill.
-            assert_eq!(code, 0, "{}", String::from_utf8_lossy(&output.stderr));
-            return kills;
-        }
-        let checkpointed = fs::read_dir(out.join("checkpoints")).is_ok_and(|mut entries| {
-            entries.any(|e| {
-                e.unwrap()
-                    .file_name()
-                    .to_string_lossy()
-                    .starts_with("step-")
-            })
-        });
-        kills += usize::from(checkpointed);
-    }
-    panic!("the run never ended");
-}
-
-fn run_folder(arguments: &[String], folder: &Path) -> PathBuf {
-    let out = arguments
-        .iter()
-        .find_map(|a| a.strip_prefix("run.out="))
-        .unwrap();
-    folder.join(out)
-}
-
-fn assert_same(folder: &Path, left: &str, right: &str, files: &[&str]) {
-    for file in files {
-        let read = |run: &str| fs::read(folder.join(run).join(file)).unwrap();
-        assert!(
-            read(left) == read(right),
-            "{file} differs between {left} and {right}"
-        );
-    }
-}
-
 const RESULTS: [&str; 3] = [
     "metrics.jsonl",
     "model/model.safetensors",
@@ -169,7 +38,7 @@ fn sft_killed_at_random_moments_ends_in_the_same_bytes() {
     let arguments =
         |out: &str| [vec!["sft".to_owned(), recipe("1-sft.toml")], sft_sets(out)].concat();
     run(candor(folder).args(arguments("sft-whole")));
-    let kills = run_with_kills(folder, &arguments("sft-killed"), 11, 2500);
+    let kills = run_with_kills(folder, &arguments("sft-killed"), 11, 400);
     assert!(kills > 0, "the run was never killed after a checkpoint");
     assert_same(folder, "sft-whole", "sft-killed", &RESULTS);
 }
@@ -194,7 +63,7 @@ fn lora_killed_at_random_moments_ends_in_the_same_bytes() {
         .concat()
     };
     run(candor(folder).args(arguments("lora-whole")));
-    let kills = run_with_kills(folder, &arguments("lora-killed"), 7, 2500);
+    let kills = run_with_kills(folder, &arguments("lora-killed"), 7, 400);
     assert!(kills > 0, "the run was never killed after a checkpoint");
     let results = [
         "metrics.jsonl",
@@ -212,7 +81,7 @@ fn grounding_killed_at_random_moments_ends_in_the_same_bytes() {
         ground_sets("ground-killed"),
     ]
     .concat();
-    let kills = run_with_kills(folder, &arguments, 3, 1500);
+    let kills = run_with_kills(folder, &arguments, 3, 200);
     assert!(kills > 0, "the run was never killed after a checkpoint");
     assert_same(folder, "ground", "ground-killed", &RESULTS);
 }

@@ -1,0 +1,6 @@
+//! Real runs of the binary, killed at random moments, must end in the bytes of an undisturbed run.
+
+mod fine_tuning;
+mod preferences;
+mod reinforcement;
+mod runs;

@@ -1,0 +1,155 @@
+//! Runs of the binary in a folder with a small world, and what kills them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use candor_data::random;
+
+/// A folder with a small world and a grounded model, made once for all tests. It lies in cargo's folder for
+/// such things and is made anew each time, so that nothing piles up.
+pub fn prepared() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("resume");
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.as_path();
+        run(candor(path).args([
+            "world",
+            "write",
+            "--out",
+            "world",
+            "--seed",
+            "5",
+            "--train",
+            "60",
+            "--preference",
+            "20",
+            "--rl",
+            "20",
+            "--eval",
+            "150",
+        ]));
+        run(candor(path)
+            .args(["ground", &recipe("0-ground.toml")])
+            .args(ground_sets("ground")));
+        folder
+    })
+}
+
+pub fn recipe(name: &str) -> String {
+    format!("{}/../../recipes/demo/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+pub fn candor(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_candor"));
+    command
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    command
+}
+
+pub fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+pub fn sets(pairs: &[(&str, &str)]) -> Vec<String> {
+    pairs
+        .iter()
+        .flat_map(|(key, value)| ["--set".to_owned(), format!("{key}={value}")])
+        .collect()
+}
+
+/// How often a run is killed before it is left to end.
+const N_KILLS: usize = 5;
+
+/// Kills the run at random moments: every other time within `spread_ms` of its next checkpoint, so that each machine
+/// kills something that has got somewhere, and otherwise within as much of its start. Returns how often it was
+/// killed when there was something to continue from.
+pub fn run_with_kills(folder: &Path, arguments: &[String], seed: u64, spread_ms: u64) -> usize {
+    let out = run_folder(arguments, folder);
+    let mut kills = 0;
+    for attempt in 0.. {
+        let mut command = candor(folder);
+        command.args(arguments);
+        if out.join("resolved.toml").exists() {
+            command.arg("--resume");
+        } else {
+            // Killed before its first file: there is nothing to resume.
+            let _ = fs::remove_dir_all(&out);
+        }
+        let before = saved(&out);
+        let mut child = command.spawn().unwrap();
+        if kills < N_KILLS {
+            if attempt % 2 == 0 {
+                while saved(&out) == before && child.try_wait().unwrap().is_none() {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+            }
+            let wait = random::uniform(seed, "test.kill", &[attempt]) * spread_ms as f64;
+            std::thread::sleep(Duration::from_millis(wait as u64));
+            child.kill().unwrap();
+        }
+        let output = child.wait_with_output().unwrap();
+        if let Some(code) = output.status.code() {
+            // It ended by itself.
+            assert_eq!(code, 0, "{}", String::from_utf8_lossy(&output.stderr));
+            break;
+        }
+        kills += usize::from(!saved(&out).is_empty());
+    }
+    kills
+}
+
+/// The checkpoints of a run, and the parts of its result.
+fn saved(out: &Path) -> BTreeSet<String> {
+    let names = |folder: &str| {
+        let entries = fs::read_dir(out.join(folder)).into_iter().flatten();
+        entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+    };
+    let checkpoints = names("checkpoints").filter(|name| name.starts_with("step-"));
+    let parts = names("parts").filter(|name| !name.starts_with('.'));
+    checkpoints.chain(parts).collect()
+}
+
+fn run_folder(arguments: &[String], folder: &Path) -> PathBuf {
+    let out = arguments
+        .iter()
+        .find_map(|a| a.strip_prefix("run.out="))
+        .unwrap();
+    folder.join(out)
+}
+
+pub fn assert_same(folder: &Path, left: &str, right: &str, files: &[&str]) {
+    for file in files {
+        let read = |run: &str| fs::read(folder.join(run).join(file)).unwrap();
+        assert!(
+            read(left) == read(right),
+            "{file} differs between {left} and {right}"
+        );
+    }
+}
+
+pub fn ground_sets(out: &str) -> Vec<String> {
+    sets(&[
+        ("data.root", "world"),
+        ("run.out", out),
+        ("run.steps", "24"),
+        ("run.checkpoint_every", "4"),
+        ("data.batch_images", "8"),
+        ("data.n_held_out", "8"),
+        ("model.vision.layers", "2"),
+        ("model.text.layers", "2"),
+    ])
+}

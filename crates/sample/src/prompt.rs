@@ -101,9 +101,8 @@ mod tests {
             Turn::human("Q2"),
             Turn::gpt("A2"),
         );
-        let single = split(row(&[q1.clone(), a1.clone()]));
-        assert_eq!(single, (row(&[q1.clone()]), Some("A1".into())));
         let all = [q1, a1, q2, a2];
+        assert_eq!(split(row(&all[..2])), (row(&all[..1]), Some("A1".into())));
         assert_eq!(split(row(&all)), (row(&all[..3]), Some("A2".into())));
         assert_eq!(split(row(&all[..3])), (row(&all[..3]), None));
     }

@@ -34,12 +34,11 @@ pub fn run(command: WorldCommand) -> anyhow::Result<()> {
             error_rate,
             seed,
         } => {
-            let error_rate = match error_rate {
-                Some(error_rate) => error_rate,
-                None => {
-                    let summary = candor_world::read_summary(&world.join("world.json"))?;
-                    summary.config.annotator_error
-                }
+            let error_rate = if let Some(error_rate) = error_rate {
+                error_rate
+            } else {
+                let summary = candor_world::read_summary(&world.join("world.json"))?;
+                summary.config.annotator_error
             };
             let annotator = Annotator::new(seed, error_rate);
             annotate(&annotator, &world, &candidates, &out)

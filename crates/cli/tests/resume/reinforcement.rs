@@ -14,6 +14,7 @@ fn judged() -> &'static Path {
         let init = sets(&[
             ("data.root", "world"),
             ("model.base", "talker/model"),
+            ("model.tune", "\"lora\""),
             (
                 "model.lora",
                 "{ r = 2, alpha = 4.0, targets = [\"q_proj\", \"up_proj\"] }",
@@ -25,7 +26,7 @@ fn judged() -> &'static Path {
             ("data.epoch_rows", "40"),
         ]);
         run(candor(folder)
-            .args(["sft", &recipe("4-policy-init.toml")])
+            .args(["sft", &recipe("1-sft.toml")])
             .args(init));
     });
     folder

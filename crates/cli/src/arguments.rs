@@ -74,6 +74,9 @@ pub struct DemoArguments {
     /// Decides every random choice.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// Also train and evaluate the other combinations of facts, symbolic reward and length penalty.
+    #[arg(long)]
+    pub ablation: bool,
     /// Print the summary as JSON on stdout.
     #[arg(long)]
     pub json: bool,

@@ -215,3 +215,14 @@ pub fn verifications(config: &WorldConfig, scenes: &[Scene]) -> Vec<Conversation
     };
     scenes.iter().zip(others).map(row).collect()
 }
+
+/// One statement a scene that tells its verdicts itself, after facts; the next scene lends its picture as well.
+#[must_use]
+pub fn readings(config: &WorldConfig, scenes: &[Scene]) -> Vec<Conversation> {
+    let others = scenes.iter().cycle().skip(1);
+    let row = |(scene, other): (&Scene, &Scene)| {
+        let rng = &mut stream(config.seed, "world.reading", &[scene.id]);
+        verify::reading(scene, other, rng)
+    };
+    scenes.iter().zip(others).map(row).collect()
+}

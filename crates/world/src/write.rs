@@ -194,6 +194,10 @@ fn write_training(world: &World, dir: &Path) -> Result<[usize; 3], WorldError> {
         &sft.join("verification.json"),
         &sft::verifications(config, scenes),
     )?;
+    formats::llava::write(
+        &dir.join("reward/reading.json"),
+        &sft::readings(config, scenes),
+    )?;
     Ok(false_additions)
 }
 

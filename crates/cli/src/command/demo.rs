@@ -1,49 +1,23 @@
 //! `candor demo`: every stage on the micro-world, resumable as a whole.
 
+mod plan;
+mod stages;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context as _;
-use candor_eval::{EvalRecipe, Results, table};
-use candor_sft::{GroundRecipe, SftRecipe};
-use candor_train::{Launch, Outcome, Reader, StopSignal};
-use candor_world::{World, WorldConfig};
+use candor_eval::{Results, table};
+use candor_report::{About, AblationRow, Summary};
+use candor_train::{Launch, Outcome, StopSignal};
+use candor_world::WorldConfig;
 use serde::{Deserialize, Serialize};
 
-use super::stage::{device, program, quoted};
+use self::plan::{Arm, Stage};
+use self::stages::SHIPPED;
+use super::stage::{program, quoted};
 use crate::arguments::DemoArguments;
-
-/// The recipes are part of the binary, so that the demo needs nothing but the binary.
-const RECIPES: [(&str, &str); 4] = [
-    (
-        "0-ground.toml",
-        include_str!("../../../../recipes/demo/0-ground.toml"),
-    ),
-    (
-        "0-pretrain.toml",
-        include_str!("../../../../recipes/demo/0-pretrain.toml"),
-    ),
-    (
-        "1-sft.toml",
-        include_str!("../../../../recipes/demo/1-sft.toml"),
-    ),
-    (
-        "6-eval.toml",
-        include_str!("../../../../recipes/demo/6-eval.toml"),
-    ),
-];
-
-type Stage = fn(&Demo, &Launch) -> anyhow::Result<Outcome>;
-
-/// The stages in their order.
-const STAGES: [(&str, Stage); 5] = [
-    ("world", world),
-    ("ground", ground),
-    ("pretrain", pretrain),
-    ("sft", sft),
-    ("eval", eval),
-];
 
 /// `demo.json`: what was done so far, so that an interrupted demo goes on where it stopped.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -56,16 +30,6 @@ struct Done {
     peak_memory_bytes: u64,
 }
 
-/// `summary.json`.
-#[derive(Debug, Serialize)]
-struct Summary {
-    seed: u64,
-    wall_secs: f64,
-    stage_secs: BTreeMap<String, f64>,
-    peak_memory_bytes: u64,
-    policies: BTreeMap<&'static str, Results>,
-}
-
 /// The demo's folder and how far it is.
 struct Demo {
     out: PathBuf,
@@ -73,11 +37,20 @@ struct Demo {
     launch: Launch,
 }
 
-/// Runs what has not been run yet, then prints the summary.
+/// Runs what has not been run yet, then writes the report and prints the summary.
 pub fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
     let mut demo = Demo::open(arguments)?;
-    for (name, stage) in STAGES {
-        if !demo.stage(name, stage)? {
+    let stages = Stage::all(arguments.ablation);
+    for (i, stage) in stages.iter().enumerate() {
+        let name = stage.name();
+        if demo.done.finished.contains(&name) {
+            eprintln!("demo: {name} was finished before");
+            continue;
+        }
+        eprintln!("demo: {} of {}: {name}", i + 1, stages.len());
+        let outcome = demo.stage(stage)?;
+        let last = i + 1 == stages.len();
+        if outcome == Outcome::Stopped || (!last && demo.launch.stop.requested()) {
             eprintln!(
                 "demo: stopped; continue with: {}",
                 demo.launch.resume_command
@@ -85,15 +58,7 @@ pub fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
             return Ok(());
         }
     }
-    demo.finish(arguments.json)
-}
-
-fn world(demo: &Demo, _: &Launch) -> anyhow::Result<Outcome> {
-    candor_world::write(
-        &World::generate(&world_config(demo.done.seed))?,
-        &demo.path("world"),
-    )?;
-    Ok(Outcome::Finished)
+    demo.finish(arguments)
 }
 
 fn world_config(seed: u64) -> WorldConfig {
@@ -103,52 +68,22 @@ fn world_config(seed: u64) -> WorldConfig {
     }
 }
 
-fn ground(demo: &Demo, launch: &Launch) -> anyhow::Result<Outcome> {
-    let recipe = GroundRecipe::read(demo.recipe("0-ground.toml", "ground", None)?)?;
-    Ok(candor_sft::ground::run(&recipe, launch, device())?)
-}
-
-fn pretrain(demo: &Demo, launch: &Launch) -> anyhow::Result<Outcome> {
-    let recipe = SftRecipe::read(demo.recipe("0-pretrain.toml", "pretrain", Some("ground"))?)?;
-    Ok(candor_sft::run::run(&recipe, launch, device())?)
-}
-
-fn sft(demo: &Demo, launch: &Launch) -> anyhow::Result<Outcome> {
-    let recipe = SftRecipe::read(demo.recipe("1-sft.toml", "sft", Some("pretrain"))?)?;
-    Ok(candor_sft::run::run(&recipe, launch, device())?)
-}
-
-fn eval(demo: &Demo, _: &Launch) -> anyhow::Result<Outcome> {
-    let recipe = EvalRecipe::read(demo.recipe("6-eval.toml", "eval", Some("sft"))?)?;
-    candor_eval::run(&recipe, device())?;
-    Ok(Outcome::Finished)
-}
-
 impl Demo {
     /// Opens the folder, or starts one.
     fn open(arguments: &DemoArguments) -> anyhow::Result<Self> {
         let (out, seed) = (arguments.out.clone(), arguments.seed);
         let path = out.join("demo.json");
         let done = if path.exists() {
-            let text = std::fs::read_to_string(&path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
-            serde_json::from_str(&text).with_context(|| {
-                format!("{} is damaged; delete {}", path.display(), out.display())
-            })?
+            read_json(&path).with_context(|| format!("delete {}", out.display()))?
         } else {
             Done {
                 seed,
                 ..Done::default()
             }
         };
-        let resume_command = format!(
-            "{} demo --out {} --seed {seed}",
-            program(),
-            quoted(&out.display().to_string())
-        );
         let launch = Launch {
             resume: false,
-            resume_command,
+            resume_command: format!("{} {}", program(), words(arguments)),
             stop: StopSignal::install()?,
         };
         let demo = Self { out, done, launch };
@@ -165,8 +100,7 @@ impl Demo {
     /// Writes what this demo is made by into its folder, or refuses to go on with one made by something else.
     fn keep_plan(&self) -> anyhow::Result<()> {
         let world = serde_json::to_string_pretty(&world_config(self.done.seed))? + "\n";
-        let files = RECIPES.iter().map(|(name, text)| (*name, *text));
-        for (name, text) in files.chain([("world.json", world.as_str())]) {
+        for (name, text) in SHIPPED.into_iter().chain([("world.json", world.as_str())]) {
             let path = self.path("recipes").join(name);
             if !path.exists() {
                 candor_data::atomic::write(&path, text.as_bytes())?;
@@ -187,91 +121,94 @@ impl Demo {
         self.out.join(name)
     }
 
-    /// A recipe of the demo, pointed at this folder.
-    fn recipe(&self, name: &str, stage: &str, base: Option<&str>) -> anyhow::Result<Reader> {
-        let text = RECIPES
-            .iter()
-            .find(|(recipe, _)| *recipe == name)
-            .map(|(_, text)| *text);
-        let text = text.with_context(|| format!("the demo has no recipe {name}"))?;
-        let set = |key: &str, path: PathBuf| {
-            format!("{key}={}", toml::Value::from(path.display().to_string()))
-        };
-        let mut sets = vec![
-            format!("seed={}", self.done.seed),
-            set("data.root", self.path("world")),
-            set("run.out", self.path(stage)),
-        ];
-        if let Some(base) = base {
-            sets.push(set("model.base", self.path(base).join("model")));
-        }
-        Ok(Reader::parse(name, text, &sets))
-    }
-
-    /// Runs a stage unless it was finished before; returns whether to go on.
-    fn stage(&mut self, name: &str, run: Stage) -> anyhow::Result<bool> {
-        if self.done.finished.contains(name) {
-            eprintln!("demo: {name} was finished before");
-            return Ok(true);
-        }
-        eprintln!("demo: {name}");
+    /// Runs a stage, or the rest of it, and remembers that.
+    fn stage(&mut self, stage: &Stage) -> anyhow::Result<Outcome> {
+        let name = stage.name();
         let started = Instant::now();
-        let resume = self.path(name).join("resolved.toml").exists();
-        let outcome = run(
-            self,
-            &Launch {
-                resume,
-                ..self.launch.clone()
-            },
-        )?;
-        *self.done.stage_secs.entry(name.to_owned()).or_default() +=
-            started.elapsed().as_secs_f64();
+        let launch = Launch {
+            resume: self.path(&name).join("resolved.toml").exists(),
+            ..self.launch.clone()
+        };
+        let outcome = self.execute(stage, &launch)?;
+        *self.done.stage_secs.entry(name.clone()).or_default() += started.elapsed().as_secs_f64();
         self.done.peak_memory_bytes = self
             .done
             .peak_memory_bytes
             .max(candor_torch_ext::peak_memory_bytes());
         if outcome == Outcome::Finished {
-            self.done.finished.insert(name.to_owned());
+            self.done.finished.insert(name);
         }
         write_json(&self.path("demo.json"), &self.done)?;
-        let last = STAGES.last().is_some_and(|(last, _)| *last == name);
-        Ok(outcome == Outcome::Finished && (last || !self.launch.stop.requested()))
+        Ok(outcome)
     }
 
-    /// Writes and prints the summary.
-    fn finish(&self, json: bool) -> anyhow::Result<()> {
-        let path = self.path("eval/results.json");
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
-        let results: Results = serde_json::from_str(&text).with_context(|| {
-            format!(
-                "{} is damaged; delete {}",
-                path.display(),
-                self.out.display()
-            )
-        })?;
+    /// Writes summary and report, and prints the results.
+    fn finish(&self, arguments: &DemoArguments) -> anyhow::Result<()> {
         let summary = Summary {
             seed: self.done.seed,
             wall_secs: self.done.stage_secs.values().sum(),
             stage_secs: self.done.stage_secs.clone(),
             peak_memory_bytes: self.done.peak_memory_bytes,
-            policies: [("sft", results)].into(),
+            ablation: self.ablation()?,
+            ..Summary::gather(&self.out)?
         };
-        let path = self.path("summary.json");
-        write_json(&path, &summary)?;
-        if json {
+        write_json(&self.path("summary.json"), &summary)?;
+        let about = About {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            command: format!("candor {}", words(arguments)),
+        };
+        let page = candor_report::write(&self.out, about)?;
+        if arguments.json {
             println!("{}", serde_json::to_string_pretty(&summary)?);
         } else {
-            print!("{}", table::render(&summary.policies["sft"]));
+            for (policy, results) in summary.policies.iter() {
+                println!("{}", policy.name());
+                print!("{}", table::render(results));
+            }
         }
         eprintln!(
-            "demo: {:.0} s of work in all, at most {:.1} GB of memory; {}",
+            "demo: {:.0} s of work in all, at most {:.1} GB of memory; open {}",
             summary.wall_secs,
             summary.peak_memory_bytes as f64 / 1e9,
-            path.display()
+            page.display()
         );
         Ok(())
     }
+
+    /// The results of all eight arms, once each has been run.
+    fn ablation(&self) -> anyhow::Result<Vec<AblationRow>> {
+        let path = |arm: Arm| self.path("eval").join(arm.policy()).join("results.json");
+        if !Arm::all().all(|arm| path(arm).exists()) {
+            return Ok(Vec::new());
+        }
+        Arm::all()
+            .map(|arm| {
+                Ok(AblationRow {
+                    facts: arm.facts,
+                    symbolic: arm.symbolic,
+                    length_penalty: arm.length_penalty,
+                    results: read_json::<Results>(&path(arm))?,
+                })
+            })
+            .collect()
+    }
+}
+
+/// The demo's command without the program.
+fn words(arguments: &DemoArguments) -> String {
+    let out = quoted(&arguments.out.display().to_string());
+    let ablation = if arguments.ablation {
+        " --ablation"
+    } else {
+        ""
+    };
+    format!("demo --out {out} --seed {}{ablation}", arguments.seed)
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
 }
 
 fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {

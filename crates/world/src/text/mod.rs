@@ -22,9 +22,9 @@ use crate::theme::Theme;
 pub const NUMBERS: [&str; 6] = ["no", "one", "two", "three", "four", "five"];
 
 /// Chance that a mention says the place.
-const SAYS_PLACE: f64 = 0.5;
+const SAYS_PLACE: f64 = 0.1;
 /// Chance that a mention says the size.
-const SAYS_SIZE: f64 = 0.3;
+const SAYS_SIZE: f64 = 0.1;
 
 /// The phrase with "a" or "an" before it.
 #[must_use]
@@ -123,11 +123,17 @@ impl Mention {
     /// "There is a small red cup on the left."
     #[must_use]
     pub fn there(&self) -> String {
+        self.there_with("")
+    }
+
+    /// The same with something right after the noun.
+    #[must_use]
+    pub fn there_with(&self, after_noun: &str) -> String {
         let verb = if self.count == 1 { "is" } else { "are" };
         let place = self
             .place
             .map_or(String::new(), |place| format!(" {}", place.phrase()));
-        format!("There {verb} {}{place}.", self.phrase())
+        format!("There {verb} {}{after_noun}{place}.", self.phrase())
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Two shortcuts are closed. If every true object were always stated, the number of claims would tell the
 //! false ones, so true objects are dropped at random. If picture and facts always agreed, sight could stand
-//! in for reading, so in some samples the picture is another one; the facts decide. The verdict follows the
+//! in for reading, so in half of the samples the picture is another one; the facts decide. The verdict follows the
 //! noun and never the colour, or matching colours would do.
 
 use candor_data::conversation::{Conversation, Turn};
@@ -19,7 +19,7 @@ use crate::scene::Scene;
 /// Chance that a true object is stated.
 const KEEP: f64 = 0.7;
 /// Chance of another scene's picture.
-const SWAP: f64 = 0.3;
+const SWAP: f64 = 0.5;
 /// Chances of 0, 1, 2 and 3 false objects in a statement.
 const FALSE: [f64; 4] = [0.2, 0.4, 0.25, 0.15];
 
@@ -58,6 +58,33 @@ pub fn conversation(scene: &Scene, other: &Scene, rng: &mut Stream) -> Conversat
                 "<image>\n{first}\n{second}\nIs the statement true?"
             )),
             Turn::gpt(verdicts(&checks)),
+        ],
+    }
+}
+
+/// Facts, then a statement that tells its verdicts itself, each right after its noun: "There are two red cups no.
+/// There is a dog yes on the left." In this order a decoder holds each noun against the facts while it reads
+/// the statement, as it must when a reward prompt repeats a response after the facts.
+#[must_use]
+pub fn reading(scene: &Scene, other: &Scene, rng: &mut Stream) -> Conversation {
+    let image = if rng.random_bool(SWAP) {
+        &other.image
+    } else {
+        &scene.image
+    };
+    let facts = facts_block(&caption::facts(scene, rng));
+    let (mentions, checks) = statement(scene, rng);
+    let told: Vec<String> = mentions
+        .iter()
+        .zip(&checks)
+        .map(|(mention, (_, yes))| mention.there_with(if *yes { " yes" } else { " no" }))
+        .collect();
+    Conversation {
+        id: format!("reading-{}", scene.id),
+        image: Some(image.clone()),
+        turns: vec![
+            Turn::human(format!("<image>\n{facts}\nIs the statement true?")),
+            Turn::gpt(told.join(" ")),
         ],
     }
 }

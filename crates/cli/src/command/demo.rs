@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use candor_eval::{Results, table};
-use candor_report::{About, AblationRow, Summary};
+use candor_report::{AblationRow, About, Summary};
 use candor_train::{Launch, Outcome, StopSignal};
 use candor_world::WorldConfig;
 use serde::{Deserialize, Serialize};
@@ -206,8 +206,8 @@ fn words(arguments: &DemoArguments) -> String {
 }
 
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
 }
 

@@ -60,10 +60,7 @@ impl Arm {
 
     fn left_out(self, dash: &str) -> String {
         let mut text = String::new();
-        for (there, part) in [
-            (self.symbolic, "symbolic"),
-            (self.length_penalty, "length"),
-        ] {
+        for (there, part) in [(self.symbolic, "symbolic"), (self.length_penalty, "length")] {
             if !there {
                 text += &format!("{dash}no{dash}{part}");
             }
@@ -87,7 +84,7 @@ pub enum Stage {
     Sample,
     /// The simulated annotator compares them.
     Annotate,
-    /// The adapter that both reward models start from learns to read facts.
+    /// The base of both reward models learns to read facts.
     Reading,
     /// The reward model that sees the facts, or the one that does not.
     Reward {

@@ -48,7 +48,8 @@ impl Demo {
                 Ok(Outcome::Finished)
             }
             Stage::Ground => {
-                let recipe = GroundRecipe::read(self.recipe("0-ground.toml", &stage.name(), &[])?)?;
+                let recipe =
+                    GroundRecipe::read(self.recipe("0-ground.toml", &stage.name(), &[])?)?;
                 Ok(candor_sft::ground::run(&recipe, launch, device())?)
             }
             Stage::Pretrain => self.tune("0-pretrain.toml", stage, "ground", launch),
@@ -111,8 +112,7 @@ impl Demo {
         };
         let sets = [
             self.set("data.root", ""),
-            self.set("model.base", "sft/model"),
-            self.set("model.adapter", "reading/adapter"),
+            self.set("model.base", "reading/model"),
             self.set("prompt.file", &format!("recipes/{prompt}")),
         ];
         let recipe = RewardRecipe::read(self.recipe("3-reward.toml", &stage.name(), &sets)?)?;

@@ -1,9 +1,7 @@
 //! The simulated annotator: the paper's two questions, ties, and a stated error rate.
 //!
-//! First question: which answer hallucinates less? People judge how much of an answer is false, not how many slips
-//! it has: the share of the claims that is false, and a difference of less than a quarter is a tie. (If the bare
-//! number decided, the best answer would be the shortest.) Second, only after a tie: which is more helpful (true
-//! claims minus false ones)? An answer that claims nothing cannot win
+//! First question: which answer hallucinates less (the number of false claims)? Second, only after a tie:
+//! which is more helpful (true claims minus half the false ones)? An answer that claims nothing cannot win
 //! the first question, because keeping silent is not honesty: it makes a tie and always loses the second. Neither
 //! grammar nor style counts.
 //!
@@ -120,15 +118,10 @@ pub fn fewer_hallucinations(judged: &[Verdict; 2]) -> Fewer {
     if a.is_silent() || b.is_silent() {
         return Fewer::Tie;
     }
-    // Shares as fractions over a common denominator, so that equal ones are exactly equal.
-    let n_claims = |v: &Verdict| (v.n_false() + v.n_true()).max(1);
-    let (left, right) = (a.n_false() * n_claims(b), b.n_false() * n_claims(a));
-    if 4 * left.abs_diff(right) < n_claims(a) * n_claims(b) {
-        Fewer::Tie
-    } else if left < right {
-        Fewer::First
-    } else {
-        Fewer::Second
+    match a.n_false().cmp(&b.n_false()) {
+        std::cmp::Ordering::Less => Fewer::First,
+        std::cmp::Ordering::Equal => Fewer::Tie,
+        std::cmp::Ordering::Greater => Fewer::Second,
     }
 }
 
@@ -148,9 +141,9 @@ pub fn more_helpful(judged: &[Verdict; 2]) -> Option<Side> {
     }
 }
 
-/// True claims minus false ones. A bare true denial ("No.", "There is no cat.") counts as one claim if it answers
-/// the question.
+/// True claims minus half the false ones, doubled so that halves stay whole numbers. A bare true denial
+/// ("No.", "There is no cat.") counts as one claim if it answers the question.
 fn helpfulness(verdict: &Verdict) -> i64 {
     let denies = verdict.n_true() == 0 && verdict.standing == Standing::Right;
-    (verdict.n_true() + usize::from(denies)) as i64 - verdict.n_false() as i64
+    2 * (verdict.n_true() + usize::from(denies)) as i64 - verdict.n_false() as i64
 }

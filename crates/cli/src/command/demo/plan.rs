@@ -58,14 +58,17 @@ impl Arm {
         format!("{name}{}", self.left_out("_"))
     }
 
+    /// What it is trained without.
     fn left_out(self, dash: &str) -> String {
-        let mut text = String::new();
-        for (there, part) in [(self.symbolic, "symbolic"), (self.length_penalty, "length")] {
-            if !there {
-                text += &format!("{dash}no{dash}{part}");
-            }
-        }
-        text
+        let parts = [
+            (self.symbolic, "symbolic"),
+            (self.length_penalty, "length"),
+        ];
+        parts
+            .iter()
+            .filter(|(there, _)| !there)
+            .map(|(_, part)| format!("{dash}no{dash}{part}"))
+            .collect()
     }
 }
 

@@ -60,10 +60,7 @@ impl Arm {
 
     /// What it is trained without.
     fn left_out(self, dash: &str) -> String {
-        let parts = [
-            (self.symbolic, "symbolic"),
-            (self.length_penalty, "length"),
-        ];
+        let parts = [(self.symbolic, "symbolic"), (self.length_penalty, "length")];
         parts
             .iter()
             .filter(|(there, _)| !there)

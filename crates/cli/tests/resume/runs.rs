@@ -49,6 +49,8 @@ pub fn candor(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_candor"));
     command
         .current_dir(folder)
+        // The tests run side by side: with a thread for each core every one of them would wait for the others.
+        .env("OMP_NUM_THREADS", "1")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());

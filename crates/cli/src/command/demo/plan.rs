@@ -64,7 +64,7 @@ impl Arm {
         parts
             .iter()
             .filter(|(there, _)| !there)
-            .map(|(_, part)| format!("{dash}no{dash}{part}"))
+            .map(|(_, part)| [dash, "no", dash, part].concat())
             .collect()
     }
 }

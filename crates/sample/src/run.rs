@@ -6,9 +6,8 @@
 
 use std::time::Instant;
 
-use candor_data::atomic;
 use candor_data::formats::candidates::{self, Candidate};
-use candor_train::{Launch, Outcome, Progress, RunFolder, RunOptions};
+use candor_train::{Launch, Outcome, Progress, RunFolder, RunOptions, session};
 use serde::Serialize;
 use tch::Device;
 
@@ -95,7 +94,7 @@ pub fn run(recipe: &SampleRecipe, launch: &Launch, device: Device) -> Result<Out
     }
     let counts = Counts::of(&rows);
     candidates::write(&recipe.out.join("candidates.jsonl"), &rows)?;
-    write_result(recipe, &counts)?;
+    session::write_result(&recipe.out, &counts)?;
     progress.finish(&format!("{counts}{speed}"));
     Ok(Outcome::Finished)
 }
@@ -142,17 +141,6 @@ fn kept(
         })
     };
     chunks.iter().enumerate().map(read).collect()
-}
-
-fn write_result(recipe: &SampleRecipe, counts: &Counts) -> Result<(), SampleError> {
-    let path = recipe.out.join("result.json");
-    let mut json = serde_json::to_vec_pretty(counts).map_err(|error| SampleError::Unfit {
-        path: path.clone(),
-        problem: error.to_string(),
-        remedy: "a figure is not a number; this is a bug, please report it",
-    })?;
-    json.push(b'\n');
-    Ok(atomic::write(&path, &json)?)
 }
 
 impl Counts {

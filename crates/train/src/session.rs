@@ -259,15 +259,7 @@ impl Session {
     /// # Errors
     /// The file cannot be written.
     pub fn write_result(&self, result: &impl Serialize) -> Result<(), TrainError> {
-        let path = self.path().join("result.json");
-        let mut json =
-            serde_json::to_vec_pretty(result).map_err(|error| TrainError::LinesFile {
-                path: path.clone(),
-                problem: format!("the result cannot be written as JSON: {error}"),
-                remedy: "use string keys only",
-            })?;
-        json.push(b'\n');
-        Ok(candor_data::atomic::write(&path, &json)?)
+        write_result(self.path(), result)
     }
 
     /// Where results go.
@@ -280,6 +272,21 @@ impl Session {
     pub fn finish(self, outcome: &str) {
         self.progress.finish(outcome);
     }
+}
+
+/// Writes `result.json` into the folder of a run.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_result(folder: &Path, result: &impl Serialize) -> Result<(), TrainError> {
+    let path = folder.join("result.json");
+    let mut json = serde_json::to_vec_pretty(result).map_err(|error| TrainError::LinesFile {
+        path: path.clone(),
+        problem: format!("the result cannot be written as JSON: {error}"),
+        remedy: "use string keys only",
+    })?;
+    json.push(b'\n');
+    Ok(candor_data::atomic::write(&path, &json)?)
 }
 
 /// Puts a checkpoint back into the tensors that the stage uses.

@@ -121,6 +121,7 @@ fn train_pairs(model: &Llava, adapter: &Adapter, n: i64, prefix: i64, branch: i6
         .map(|_| Shared {
             prefix: words(prefix),
             branches: vec![words(branch), words(branch)],
+            read: vec![branch as usize - 1..branch as usize; 2],
             image: None,
         })
         .collect();

@@ -123,11 +123,11 @@ impl Decoder {
         self.blocks[layer].forward(layer, x, rotary, visible, lora, cache)
     }
 
-    /// One block over a batch of sequences that share their beginning; the last block gives the last token of
-    /// each branch alone.
+    /// One block over a batch of sequences that share their beginning. Where nothing but the last token of each
+    /// branch is read, the last block gives those alone.
     ///
     /// # Shapes
-    /// `x`: `[1, n_tokens, width]` → the same; from the last block `[1, n_branches, width]`.
+    /// `x`: `[1, n_tokens, width]` → the same, or `[1, n_branches, width]` from such a last block.
     pub fn block_shared(
         &self,
         layer: usize,
@@ -138,7 +138,7 @@ impl Decoder {
     ) -> Tensor {
         let block = &self.blocks[layer];
         let lora = adapter.map(|a| a.block(layer));
-        if layer + 1 == self.blocks.len() {
+        if layer + 1 == self.blocks.len() && batch.reads_last_alone() {
             block.forward_shared_last(x, rotary, batch, lora)
         } else {
             block.forward_shared(x, rotary, batch, lora)

@@ -41,7 +41,7 @@ pub use head::ScalarHead;
 pub use linear::Linear;
 pub use llava::{Activations, Llava};
 pub use lora::{Adapter, BlockAdapter, LoraConfig, LowRank, TARGETS};
-pub use shared::{Shared, SharedBatch};
+pub use shared::{ReadAt, Shared, SharedBatch};
 pub use template::Template;
 pub use tokenizer::{BOS, EOS, Encoded, IMAGE, PAD, Tokenizer};
 pub use vision::VisionTower;

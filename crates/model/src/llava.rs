@@ -203,15 +203,18 @@ impl Llava {
             self.decoder
                 .block(layer, x, &rotary, Visible::Causal, adapter, None)
         };
-        self.backward_through(embedded, activations, block, loss)
+        self.backward_through(embedded, activations, block, |x| {
+            loss(&self.decoder.final_norm(x))
+        })
     }
 
-    /// Final hidden state at the last token of each branch of each item, branches of one item beside each other.
+    /// Final hidden state of each branch of each item, at its last token or added up over the tokens that it is
+    /// read at, branches of one item beside each other.
     ///
     /// # Shapes
     /// `features`: `[n_images, n_image_tokens, tower width]`, of the items that have an image, in their order →
     /// `[n_items · n_branches, width]`.
-    pub fn last_hidden_shared(
+    pub fn hidden_shared(
         &self,
         batch: &SharedBatch,
         features: Option<&Tensor>,
@@ -223,11 +226,11 @@ impl Llava {
                 self.decoder
                     .block_shared(layer, &x, &rotary, batch, adapter)
             });
-        self.decoder.final_norm(&x).squeeze_dim(0)
+        batch.added_up(&self.decoder.final_norm(&batch.read(&x)))
     }
 
     /// [`Llava::backward`] of sequences that share their beginning; `loss` gets what
-    /// [`Llava::last_hidden_shared`] gives. The projector is trained along where it is trainable.
+    /// [`Llava::hidden_shared`] gives. The projector is trained along where it is trainable.
     ///
     /// # Shapes
     /// `features`: `[n_images, n_image_tokens, tower width]`; `loss` gets `[n_items · n_branches, width]` and
@@ -244,8 +247,8 @@ impl Llava {
         let block =
             |layer: usize, x: &Tensor| self.decoder.block_shared(layer, x, &rotary, batch, adapter);
         let embedded = self.embed_shared(batch, features);
-        self.backward_through(&embedded, activations, block, |hidden| {
-            loss(&hidden.squeeze_dim(0))
+        self.backward_through(&embedded, activations, block, |x| {
+            loss(&batch.added_up(&self.decoder.final_norm(&batch.read(x))))
         })
     }
 
@@ -259,7 +262,7 @@ impl Llava {
         Tensor::cat(&[prefixes, branches], 0).unsqueeze(0)
     }
 
-    /// Forward through `block` for each layer and the final norm, `loss`, and backward.
+    /// Forward through `block` for each layer, `loss` of what the last one gives, and backward.
     fn backward_through(
         &self,
         embedded: &Tensor,
@@ -271,7 +274,7 @@ impl Llava {
             Activations::Keep => {
                 let x = (0..self.decoder.n_blocks())
                     .fold(embedded.shallow_clone(), |x, layer| block(layer, &x));
-                let value = loss(&self.decoder.final_norm(&x));
+                let value = loss(&x);
                 // With the projector alone in training, a batch without images reaches nothing trainable.
                 if value.requires_grad() {
                     value.backward();
@@ -299,7 +302,7 @@ impl Llava {
         let Some(last) = inputs.pop().map(leaf) else {
             unreachable!("the embedding is always there")
         };
-        let value = loss(&self.decoder.final_norm(&last));
+        let value = loss(&last);
         value.backward();
         let mut gradient = last.grad();
         for layer in (0..self.decoder.n_blocks()).rev() {

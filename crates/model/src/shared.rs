@@ -10,6 +10,11 @@
 //! so that causal attention hides it without a mask; branches need a mask anyway, because libtorch aligns
 //! causal attention of fewer queries than keys to the first key. A branch's positions go on where its prefix
 //! really ends.
+//!
+//! What comes out is one vector for each branch: the final hidden state of its last token, or the sum over a span of
+//! its tokens.
+
+use std::ops::Range;
 
 use tch::{Device, Kind, Tensor};
 
@@ -23,19 +28,45 @@ pub struct Shared {
     pub prefix: Vec<i64>,
     /// What follows in each sequence; never empty.
     pub branches: Vec<Vec<i64>>,
+    /// The tokens of each branch that it is read at; never empty. Of several, the final hidden states are added up.
+    pub read: Vec<Range<usize>>,
     /// Image file, when there is one.
     pub image: Option<String>,
 }
 
+/// A whole sequence, and the tokens that it is read at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadAt<'a> {
+    /// Token ids.
+    pub ids: &'a [i64],
+    /// Which of them; never empty.
+    pub read: Range<usize>,
+}
+
+impl<'a> ReadAt<'a> {
+    /// A sequence that is read at its last token.
+    #[must_use]
+    pub fn last(ids: &'a [i64]) -> Self {
+        Self {
+            ids,
+            read: ids.len().saturating_sub(1)..ids.len(),
+        }
+    }
+}
+
 impl Shared {
-    /// Splits sequences after their longest common beginning, leaving at least one token to every branch.
+    /// Splits sequences after their longest common beginning, leaving all tokens that are read to the branches.
     ///
     /// `id` is what an error calls them.
     ///
     /// # Errors
     /// There is no sequence, or there is nothing to share: sequences that do not even begin with the same token
-    /// (every template's begin with `<s>`), or one of a single token.
-    pub fn of(id: &str, sequences: &[&[i64]], image: Option<String>) -> Result<Self, ModelError> {
+    /// (every template's begin with `<s>`), or one that is read from its first token on.
+    pub fn of(
+        id: &str,
+        sequences: &[ReadAt<'_>],
+        image: Option<String>,
+    ) -> Result<Self, ModelError> {
         let refuse = |problem: &str| ModelError::Prompt {
             sample: id.to_owned(),
             problem: problem.to_owned(),
@@ -44,18 +75,25 @@ impl Shared {
         let Some((first, rest)) = sequences.split_first() else {
             return Err(refuse("there is no sequence"));
         };
-        let alike = |other: &&[i64]| first.iter().zip(*other).take_while(|(a, b)| a == b).count();
-        let common = rest.iter().map(alike).min().unwrap_or(first.len());
-        let shortest = sequences.iter().map(|s| s.len()).min().unwrap_or(0);
-        let len = common.min(shortest.saturating_sub(1));
+        let alike = |other: &ReadAt<'_>| {
+            let both = first.ids.iter().zip(other.ids);
+            both.take_while(|(a, b)| a == b).count()
+        };
+        let common = rest.iter().map(alike).min().unwrap_or(first.ids.len());
+        let unread = sequences.iter().map(|s| s.read.start).min().unwrap_or(0);
+        let len = common.min(unread);
         if len == 0 {
             return Err(refuse(
                 "the sequences have no common beginning with something after it",
             ));
         }
         Ok(Self {
-            prefix: first[..len].to_vec(),
-            branches: sequences.iter().map(|s| s[len..].to_vec()).collect(),
+            prefix: first.ids[..len].to_vec(),
+            branches: sequences.iter().map(|s| s.ids[len..].to_vec()).collect(),
+            read: sequences
+                .iter()
+                .map(|s| s.read.start - len..s.read.end - len)
+                .collect(),
             image,
         })
     }
@@ -83,6 +121,8 @@ pub struct SharedBatch {
     positions: Tensor,
     /// Index of the last real token of each branch among all tokens, `[n_items · n_branches]` i64.
     last: Tensor,
+    /// Which tokens are added up; none where every branch is read at its last token alone.
+    spans: Option<Spans>,
     /// What the tokens of a branch may read of `[len_prefix + len_branch]`,
     /// `[n_items · n_branches or 1, 1, len_branch, len_prefix + len_branch]` bool.
     readable: Tensor,
@@ -90,12 +130,22 @@ pub struct SharedBatch {
     readable_from_last: Tensor,
 }
 
+/// The tokens that each branch is read at.
+#[derive(Debug)]
+struct Spans {
+    /// Their indices among all tokens, one branch's after another's, `[n_read]` i64.
+    tokens: Tensor,
+    /// The branch of each, `[n_read]` i64.
+    branch: Tensor,
+    n_branches: i64,
+}
+
 impl SharedBatch {
     /// Pads items to the longest of them; `pad` is any id but the image placeholder.
     ///
     /// # Panics
-    /// There are no items, they differ in their number of branches, or a prefix or branch is empty
-    /// ([`Shared::of`] makes none that is).
+    /// There are no items, they differ in their number of branches, a prefix or branch is empty, or a branch is
+    /// read outside itself or nowhere ([`Shared::of`] makes none that is).
     #[must_use]
     pub fn new(items: &[&Shared], pad: i64, device: Device) -> Self {
         let k = items.first().map_or(0, |item| item.branches.len());
@@ -124,6 +174,7 @@ impl SharedBatch {
         );
         let own_last = &branch_lens - 1;
         let last = Tensor::arange(rows, options) * s + n * p + &own_last;
+        let spans = Spans::of(items, n * p, s, device);
 
         // Where no prefix is padded, one mask serves all rows.
         let padded = prefix_lens.ne(p).any().int64_value(&[]) != 0;
@@ -147,6 +198,7 @@ impl SharedBatch {
             n_branches: k as i64,
             positions: positions.unsqueeze(0).to_device(device),
             last: last.to_device(device),
+            spans,
         }
     }
 
@@ -170,6 +222,35 @@ impl SharedBatch {
 
     pub(crate) fn last(&self) -> &Tensor {
         &self.last
+    }
+
+    /// Whether nothing but each branch's last token is read.
+    pub(crate) fn reads_last_alone(&self) -> bool {
+        self.spans.is_none()
+    }
+
+    /// The tokens that are read, out of what the last block gave.
+    ///
+    /// # Shapes
+    /// `x`: `[1, n_tokens, width]`, or `[1, n_branches, width]` where the last tokens alone are read →
+    /// `[n_read, width]`.
+    pub(crate) fn read(&self, x: &Tensor) -> Tensor {
+        let x = x.squeeze_dim(0);
+        match &self.spans {
+            None => x,
+            Some(spans) => x.index_select(0, &spans.tokens),
+        }
+    }
+
+    /// One vector for each branch.
+    ///
+    /// # Shapes
+    /// `hidden`: `[n_read, width]` → `[n_items · n_branches, width]`.
+    pub(crate) fn added_up(&self, hidden: &Tensor) -> Tensor {
+        match &self.spans {
+            None => hidden.shallow_clone(),
+            Some(spans) => spans.sums(hidden),
+        }
     }
 
     /// Attention of all tokens.
@@ -241,6 +322,50 @@ impl SharedBatch {
             .unsqueeze(1)
             .expand([-1, self.n_branches, -1, -1, -1], false);
         Tensor::cat(&[repeated, branch], 3).flatten(0, 1)
+    }
+}
+
+impl Spans {
+    /// None where every branch is read at its last token alone. The branches' tokens start at `start`, a row of
+    /// `len` for each.
+    fn of(items: &[&Shared], start: i64, len: i64, device: Device) -> Option<Self> {
+        let spans = || {
+            let pairs = items.iter().flat_map(|i| i.branches.iter().zip(&i.read));
+            pairs.map(|(branch, read)| (branch.len(), read.clone()))
+        };
+        let n_branches: usize = items.iter().map(|item| item.branches.len()).sum();
+        assert!(
+            spans().count() == n_branches
+                && spans().all(|(n, read)| read.start < read.end && read.end <= n),
+            "a branch is read at some of its own tokens"
+        );
+        if spans().all(|(n, read)| read == (n - 1..n)) {
+            return None;
+        }
+        let (mut tokens, mut branches) = (Vec::new(), Vec::new());
+        for (row, (_, read)) in spans().enumerate() {
+            let row = row as i64;
+            branches.extend(std::iter::repeat_n(row, read.len()));
+            tokens.extend(read.map(|at| start + row * len + at as i64));
+        }
+        Some(Self {
+            tokens: Tensor::from_slice(&tokens).to_device(device),
+            branch: Tensor::from_slice(&branches).to_device(device),
+            n_branches: n_branches as i64,
+        })
+    }
+
+    /// The sums, taken in f32.
+    ///
+    /// # Shapes
+    /// `hidden`: `[n_read, width]` → `[n_branches, width]`.
+    fn sums(&self, hidden: &Tensor) -> Tensor {
+        let size = [self.n_branches, hidden.size()[1]];
+        Tensor::zeros(size, (Kind::Float, hidden.device())).index_add(
+            0,
+            &self.branch,
+            &hidden.to_kind(Kind::Float),
+        )
     }
 }
 

@@ -5,8 +5,10 @@
 //! 1e-5, and gradients to 1e-5 of their tensor's largest entry, or of a tenth of the largest of all where a tensor's
 //! own gradient nearly cancels out. One wrong key in one mask exceeds that by far.
 
+use std::ops::Range;
+
 use candor_model::{
-    Activations, Adapter, Llava, LlavaConfig, LoraConfig, Shared, SharedBatch, TARGETS,
+    Activations, Adapter, Llava, LlavaConfig, LoraConfig, ReadAt, Shared, SharedBatch, TARGETS,
 };
 use proptest::prelude::*;
 use tch::{Device, Kind, Tensor};
@@ -66,6 +68,31 @@ struct Case {
     seed: u64,
     n_kv_heads: i64,
     items: Vec<Item>,
+    read: Read,
+}
+
+/// What branches are read at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Read {
+    /// Their last token.
+    Last,
+    /// Any span of their tokens.
+    Spans,
+}
+
+impl Read {
+    /// The span of a branch of `len` tokens.
+    fn of(self, seed: u64, len: usize) -> Range<usize> {
+        let draw = |purpose| candor_data::random::uniform(seed, purpose, &[]);
+        match self {
+            Self::Last => len - 1..len,
+            Self::Spans => {
+                let start = (draw("start") * len as f64) as usize;
+                let n = 1 + (draw("length") * (len - start) as f64) as usize;
+                start..start + n
+            }
+        }
+    }
 }
 
 impl Case {
@@ -75,9 +102,11 @@ impl Case {
             let patches = vec![IMAGE; if *has_image { N_PATCHES } else { 0 }];
             // A policy may sample the placeholder's id, which then is a word.
             let branch = |(k, &n): (usize, &usize)| words(seed + k as u64 + 1, n, IMAGE);
+            let read = |(k, &n): (usize, &usize)| self.read.of(seed + k as u64 + 1, n);
             Shared {
                 prefix: [vec![BOS], patches, words(seed, *n_words, IMAGE + 1)].concat(),
                 branches: branches.iter().enumerate().map(branch).collect(),
+                read: branches.iter().enumerate().map(read).collect(),
                 image: has_image.then(|| format!("{at}.png")),
             }
         };
@@ -115,24 +144,27 @@ impl Setting {
         batch(&self.items, PAD)
     }
 
-    /// The last hidden state of each sequence, each run alone and without a pad.
+    /// The sum of the hidden states of the tokens that each sequence is read at, each run alone and without a pad.
     fn unshared(&self, adapter: Option<&Adapter>) -> Tensor {
         let mut next_image = 0;
-        let mut last = Vec::new();
+        let mut sums = Vec::new();
         for item in &self.items {
             let features = item.image.as_ref().and_then(|_| {
                 next_image += 1;
                 Some(self.features.as_ref()?.narrow(0, next_image - 1, 1))
             });
-            for branch in &item.branches {
+            for (branch, read) in item.branches.iter().zip(&item.read) {
                 let row = |ids: &[i64]| Tensor::from_slice(ids).unsqueeze(0);
                 let prefix = self.model.embed(&row(&item.prefix), features.as_ref());
                 let branch = self.model.embed(&row(branch), None);
                 let embedded = Tensor::cat(&[prefix, branch], 1);
-                last.push(self.model.hidden(&embedded, adapter).select(1, -1));
+                let start = (item.prefix.len() + read.start) as i64;
+                let hidden = self.model.hidden(&embedded, adapter);
+                let hidden = hidden.narrow(1, start, read.len() as i64);
+                sums.push(hidden.sum_dim_intlist([1].as_slice(), false, None));
             }
         }
-        Tensor::cat(&last, 0)
+        Tensor::cat(&sums, 0)
     }
 
     /// Makes the adapter trainable, or all weights but the tower's, and forgets earlier gradients.
@@ -221,7 +253,7 @@ fn check(case: &Case) {
     let (batch, features) = (setting.batch(), setting.features.as_ref());
 
     for adapter in [None, Some(adapter)] {
-        let found = tch::no_grad(|| model.last_hidden_shared(&batch, features, adapter));
+        let found = tch::no_grad(|| model.hidden_shared(&batch, features, adapter));
         let expected = tch::no_grad(|| setting.unshared(adapter));
         let difference = largest_difference(&found, &expected);
         assert!(difference <= TOLERANCE, "values differ by {difference}");
@@ -247,7 +279,8 @@ fn check(case: &Case) {
 /// One to three items of different lengths, with one to three branches each.
 fn cases() -> impl Strategy<Value = Case> {
     let heads = prop::sample::select(vec![1_i64, 2, 4]);
-    (0_u64..1 << 40, heads, 1_usize..=3).prop_flat_map(|(seed, n_kv_heads, k)| {
+    let reads = prop::sample::select(vec![Read::Last, Read::Spans]);
+    (0_u64..1 << 40, heads, 1_usize..=3, reads).prop_flat_map(|(seed, n_kv_heads, k, read)| {
         let item = (
             0_usize..6,
             any::<bool>(),
@@ -257,6 +290,7 @@ fn cases() -> impl Strategy<Value = Case> {
             seed,
             n_kv_heads,
             items,
+            read,
         })
     })
 }
@@ -278,8 +312,8 @@ proptest! {
             .iter()
             .map(|end| [&[BOS], common.as_slice(), end].concat())
             .collect();
-        let slices: Vec<&[i64]> = sequences.iter().map(Vec::as_slice).collect();
-        let shared = Shared::of("row", &slices, None).unwrap();
+        let whole: Vec<ReadAt<'_>> = sequences.iter().map(|ids| ReadAt::last(ids)).collect();
+        let shared = Shared::of("row", &whole, None).unwrap();
         let joined: Vec<Vec<i64>> = shared
             .branches
             .iter()
@@ -302,6 +336,7 @@ fn prefixes_of_one_length_need_one_mask_only() {
             seed: 7,
             n_kv_heads,
             items: vec![(3, true, vec![4, 2]), (3, true, vec![1, 5])],
+            read: Read::Last,
         });
     }
 }
@@ -312,13 +347,15 @@ fn swapped_branches_swap_their_results() {
         seed: 11,
         n_kv_heads: 2,
         items: vec![(5, true, vec![3, 6]), (2, false, vec![4, 1])],
+        read: Read::Spans,
     });
     let mut swapped = setting.items.clone();
     for item in &mut swapped {
         item.branches.reverse();
+        item.read.reverse();
     }
     let hidden = |items: &[Shared]| {
-        setting.model.last_hidden_shared(
+        setting.model.hidden_shared(
             &batch(items, PAD),
             setting.features.as_ref(),
             Some(&setting.adapter),
@@ -339,12 +376,13 @@ fn a_pad_changes_nothing() {
         seed: 13,
         n_kv_heads: 2,
         items: vec![(5, true, vec![3, 6]), (0, false, vec![4, 1])],
+        read: Read::Spans,
     });
     let hidden = |pad: i64| {
         let batch = batch(&setting.items, pad);
         setting
             .model
-            .last_hidden_shared(&batch, setting.features.as_ref(), None)
+            .hidden_shared(&batch, setting.features.as_ref(), None)
     };
     assert_eq!(hidden(PAD), hidden(IMAGE + 1));
 }
@@ -355,6 +393,7 @@ fn a_batch_computes_the_prefix_once() {
         seed: 17,
         n_kv_heads: 4,
         items: vec![(5, true, vec![3, 3]), (5, true, vec![3, 3])],
+        read: Read::Last,
     });
     let prefix = 1 + N_PATCHES + 5;
     assert_eq!(setting.batch().n_tokens(), 2 * (prefix + 2 * 3));
@@ -368,14 +407,39 @@ fn sequences_with_nothing_in_common_are_refused_by_name() {
     let single: &[&[i64]] = &[&[BOS]];
     let empty: &[&[i64]] = &[&[BOS, 5], &[]];
     for sequences in [none, different, single, empty] {
-        let message = Shared::of("pair 7", sequences, None)
-            .unwrap_err()
-            .to_string();
+        let whole: Vec<ReadAt<'_>> = sequences.iter().map(|ids| ReadAt::last(ids)).collect();
+        let message = Shared::of("pair 7", &whole, None).unwrap_err().to_string();
         assert!(
             message.contains("`pair 7`") && message.contains("<s>"),
             "{message}"
         );
     }
+}
+
+/// Everything that is read must be in the branches, where the sequences have more in common too.
+#[test]
+fn what_is_read_is_never_shared() {
+    let sequences = [[BOS, 5, 6, 7, 8], [BOS, 5, 6, 7, 9]];
+    let whole = sequences
+        .iter()
+        .zip([2..4, 3..5])
+        .map(|(ids, read)| ReadAt { ids, read });
+    let shared = Shared::of("row", &whole.collect::<Vec<_>>(), None).unwrap();
+    assert_eq!(shared.prefix, [BOS, 5]);
+    assert_eq!(shared.branches, [[6, 7, 8], [6, 7, 9]]);
+    assert_eq!(shared.read, [0..2, 1..3]);
+}
+
+#[test]
+#[should_panic(expected = "read at some of its own tokens")]
+fn a_branch_that_is_read_nowhere_is_a_mistake() {
+    let item = Shared {
+        prefix: vec![BOS],
+        branches: vec![vec![5]],
+        read: vec![1..1],
+        image: None,
+    };
+    let _ = batch(&[item], PAD);
 }
 
 #[test]
@@ -384,6 +448,7 @@ fn items_with_different_numbers_of_branches_are_a_mistake() {
     let item = |k: usize| Shared {
         prefix: vec![BOS],
         branches: vec![vec![5]; k],
+        read: vec![0..1; k],
         image: None,
     };
     let _ = batch(&[item(1), item(2)], PAD);
@@ -395,6 +460,7 @@ fn an_empty_prefix_is_a_mistake() {
     let item = Shared {
         prefix: Vec::new(),
         branches: vec![vec![BOS, 5]],
+        read: vec![1..2],
         image: None,
     };
     let _ = batch(&[item], PAD);

@@ -149,6 +149,7 @@ mod tests {
             shared: Shared {
                 prefix: vec![1],
                 branches: vec![vec![2], vec![3]],
+                read: vec![0..1, 0..1],
                 image: Some(format!("{}.png", number / 2)),
             },
         }

@@ -210,7 +210,7 @@ fn pair(
             facts: &facts,
         };
         let output = format!("{place}, output_{}", side.index() + 1);
-        wording.sample(item, &output, rules)
+        wording.put(item, &output, rules)
     };
     let (chosen, rejected) = (sequence(*preferred)?, sequence(preferred.other())?);
     let text = |side: Side| row.outputs[side.index()].clone();
@@ -218,7 +218,11 @@ fn pair(
         id: row.id.clone(),
         chosen: text(*preferred),
         rejected: text(preferred.other()),
-        shared: Shared::of(place, &[&chosen.ids, &rejected.ids], row.image.clone())?,
+        shared: Shared::of(
+            place,
+            &[chosen.read_at(), rejected.read_at()],
+            row.image.clone(),
+        )?,
     })
 }
 

@@ -3,7 +3,7 @@
 //! It is a text file, so that the wording is the user's to choose. A slot `{facts}` says where the facts go; a
 //! prompt without the slot makes a reward model that judges without them, which is the paper's control. A line
 //! that starts with `ASSISTANT:` splits what the human says from how the assistant's reply begins: the score is
-//! read at the last token of the whole, so the words it stands behind are part of the prompt.
+//! read in the assistant's words or right behind them, so they are part of the prompt.
 //!
 //! The assistant's words may hold a slot `{response}`, which repeats the response after the facts. A decoder reads
 //! in one direction: while it reads the response itself it has not seen the facts yet, and can hold the two
@@ -14,6 +14,7 @@
 //! REFERENCE.md, section 3. The reference's file names its slot otherwise; an unknown slot is refused with the
 //! name that candor wants, rather than being read as words.
 
+use std::ops::Range;
 use std::path::Path;
 
 use crate::RewardError;
@@ -126,10 +127,18 @@ impl RewardPrompt {
         format!("{before}{}{after}", lines.join("\n"))
     }
 
-    /// How the assistant's reply begins; may be empty.
+    /// Whether the assistant repeats the response.
     #[must_use]
-    pub fn begins(&self, response: &str) -> String {
-        self.begins.replace(RESPONSE, response)
+    pub fn repeats_response(&self) -> bool {
+        self.begins.contains(RESPONSE)
+    }
+
+    /// How the assistant's reply begins, which may be empty, and which bytes of it are the response.
+    #[must_use]
+    pub fn begins(&self, response: &str) -> (String, Option<Range<usize>>) {
+        let at = self.begins.find(RESPONSE);
+        let repeated = at.map(|start| start..start + response.len());
+        (self.begins.replacen(RESPONSE, response, 1), repeated)
     }
 
     /// The text as it was given.

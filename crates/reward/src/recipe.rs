@@ -8,7 +8,7 @@ use candor_train::{Reader, Resolved, SessionRecipe};
 use crate::RewardError;
 use crate::loss::CenteringOver;
 use crate::prompt::RewardPrompt;
-use crate::wording::{CaptionOrder, Wording};
+use crate::wording::{CaptionOrder, Readout, Wording};
 
 /// Where the adapter comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -186,6 +186,7 @@ fn read_wording(recipe: &mut Reader, seed: u64) -> Wording {
         )),
         (None, None) => None,
     };
+    let read_well = matches!(read, Some((_, Ok(_))));
     let prompt = match read {
         Some((_, Ok(prompt))) => prompt,
         Some((key, Err(error))) => {
@@ -204,10 +205,26 @@ fn read_wording(recipe: &mut Reader, seed: u64) -> Wording {
             ],
         )
         .required();
+    let readout = recipe
+        .one_of(
+            "prompt.readout",
+            &[
+                ("last_token", Readout::LastToken),
+                ("sum_over_response", Readout::SumOverResponse),
+            ],
+        )
+        .required();
+    if readout == Readout::SumOverResponse && !prompt.repeats_response() && read_well {
+        let problem = "the prompt does not repeat the response after its question";
+        let remedy =
+            "write `ASSISTANT: {response}` at its end, or read the score at the last_token";
+        recipe.mistake("prompt.readout", problem, remedy);
+    }
     Wording {
         prompt,
         bullet,
         caption_order,
+        readout,
     }
 }
 

@@ -18,7 +18,7 @@ use crate::RewardError;
 use crate::prompt::RewardPrompt;
 use crate::scores::Scorer;
 pub use crate::wording::Judged;
-use crate::wording::{CaptionOrder, Wording};
+use crate::wording::{CaptionOrder, Readout, Wording};
 
 const DESCRIPTION: &str = "reward_model.json";
 const ADAPTER: &str = "adapter";
@@ -30,7 +30,7 @@ const PROMPT: &str = "prompt.txt";
 pub struct RewardModel {
     /// On the decoder of the base.
     pub adapter: Adapter,
-    /// From the hidden state at the last token to the score.
+    /// From a hidden state to the score.
     pub head: ScalarHead,
     /// How a response is put before the model.
     pub wording: Wording,
@@ -82,6 +82,7 @@ struct Description {
     bullet: String,
     /// The seed of the order that captions are shuffled to; none where they are shown as the file has them.
     caption_shuffle_seed: Option<u64>,
+    readout: Readout,
     max_tokens: usize,
     score_mean: f64,
     score_std: f64,
@@ -127,6 +128,7 @@ impl RewardModel {
                 None => CaptionOrder::File,
                 Some(seed) => CaptionOrder::Shuffled { seed },
             },
+            readout: description.readout,
         };
         Ok(Self::new(
             Adapter::open(&folder.join(ADAPTER), config, device)?,
@@ -181,6 +183,7 @@ impl RewardModel {
                 CaptionOrder::File => None,
                 CaptionOrder::Shuffled { seed } => Some(seed),
             },
+            readout: self.wording.readout,
             max_tokens: self.max_tokens,
             score_mean: self.score_mean,
             score_std: self.score_std,
@@ -215,8 +218,7 @@ impl RewardModel {
         self.wording.prompt.with_facts()
     }
 
-    /// The raw score of every response, in the order of `items`, read at the last token of the conversation with
-    /// the question about it. `features` holds the images as the base's tower sees them.
+    /// The raw score of every response, in the order of `items`, read where the wording says. `features` holds the images as the base's tower sees them.
     ///
     /// Equal calls give equal scores; the last bits may depend on which responses share a pass, of at most
     /// `batch_rows`.
@@ -237,8 +239,9 @@ impl RewardModel {
         let sequences: Vec<Result<Shared, RewardError>> = items
             .par_iter()
             .map(|item| {
-                let sample = wording.sample(*item, item.id, rules)?;
-                Ok(Shared::of(item.id, &[&sample.ids], sample.image)?)
+                let worded = wording.put(*item, item.id, rules)?;
+                let image = item.conversation.image.clone();
+                Ok(Shared::of(item.id, &[worded.read_at()], image)?)
             })
             .collect();
         let sequences = sequences.into_iter().collect::<Result<Vec<_>, _>>()?;

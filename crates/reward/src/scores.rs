@@ -14,7 +14,7 @@ pub struct Scorer<'a> {
     pub bundle: &'a Bundle,
     /// The adapter.
     pub adapter: &'a Adapter,
-    /// From the hidden state at the last token to the score.
+    /// From a hidden state to the score.
     pub head: &'a ScalarHead,
     /// Features of all images that will be asked for.
     pub features: &'a ImageFeatures,
@@ -54,7 +54,7 @@ impl Scorer<'_> {
         let batch = SharedBatch::new(items, self.bundle.tokenizer.pad, self.bundle.model.device());
         let scores = tch::no_grad(|| {
             let model = &self.bundle.model;
-            let hidden = model.last_hidden_shared(&batch, images.as_ref(), Some(self.adapter));
+            let hidden = model.hidden_shared(&batch, images.as_ref(), Some(self.adapter));
             self.head.forward(&hidden)
         });
         let n_branches = scores.numel() / items.len();

@@ -4,12 +4,16 @@
 //! scoring alike, so that a response gets the score it would have got in training. In particular the words
 //! after a response are tokenised as they stand in it, and a response that was cut has its `</s>` again.
 
+use std::ops::Range;
+
 use candor_data::random;
 use candor_data::{Conversation, Facts, Speaker, Turn};
 use candor_model::Template;
-use candor_model::sample::{Sample, SampleRules};
+use candor_model::sample::{IGNORE, Sample, SampleRules};
+use candor_model::shared::ReadAt;
 use candor_model::{BOS, EOS, IMAGE, PAD};
 use rand::seq::SliceRandom as _;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::RewardError;
@@ -27,6 +31,18 @@ pub enum CaptionOrder {
     },
 }
 
+/// Where the score is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Readout {
+    /// At the last token of the whole, as in the reference.
+    LastToken,
+    /// At every token of the response where the assistant repeats it: the hidden states are added up, and since the
+    /// head is linear, the score is the sum of one score for each word. A small decoder knows at each word whether
+    /// the facts bear it out, but has no layers left to gather that at the end.
+    SumOverResponse,
+}
+
 /// A prompt and how facts are put into it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wording {
@@ -36,6 +52,28 @@ pub struct Wording {
     pub bullet: String,
     /// In which order the facts are shown.
     pub caption_order: CaptionOrder,
+    /// Where the score is read.
+    pub readout: Readout,
+}
+
+/// A response as the model reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Worded {
+    /// Token ids of the whole, one placeholder for each image patch.
+    pub ids: Vec<i64>,
+    /// The tokens that the score is read at.
+    pub read: Range<usize>,
+}
+
+impl Worded {
+    /// For [`candor_model::Shared::of`].
+    #[must_use]
+    pub fn read_at(&self) -> ReadAt<'_> {
+        ReadAt {
+            ids: &self.ids,
+            read: self.read.clone(),
+        }
+    }
 }
 
 /// A response to be judged.
@@ -50,17 +88,18 @@ pub struct Judged<'a> {
 }
 
 impl Wording {
-    /// The token ids of a response, its context and the question about it. `row` is what an error calls it.
+    /// The token ids of a response, its context and the question about it, and where the score is read. `row` is
+    /// what an error calls it. A response that is empty has its score read at the last token in any case.
     ///
     /// # Errors
     /// The prompt shows facts and there are none, the last turn is not a response, the text names more or fewer
     /// images than there are, or the sequence is too long.
-    pub fn sample(
+    pub fn put(
         &self,
         item: Judged<'_>,
         row: &str,
         rules: SampleRules<'_>,
-    ) -> Result<Sample, RewardError> {
+    ) -> Result<Worded, RewardError> {
         let facts = self.shown(item, row)?;
         let facts = facts.iter().map(String::as_str);
         let mut conversation = item.conversation.clone();
@@ -74,15 +113,36 @@ impl Wording {
             });
         };
         response.value = plain_words(&response.value);
-        let begins = self.prompt.begins(&response.value);
+        let (begins, repeated) = self.prompt.begins(&response.value);
         let question = self.prompt.human(&self.bullet, facts);
         conversation.turns.push(Turn::human(question));
         let mut rendered = rules.template.render(&conversation);
+        // What is marked here are the words that are read, not those that are trained on.
+        rendered.assistant.clear();
         if !begins.is_empty() {
             rendered.text.push(' ');
+            let start = rendered.text.len();
             rendered.text.push_str(&begins);
+            if let (Readout::SumOverResponse, Some(repeated)) = (self.readout, repeated) {
+                // A tokenizer may hold the space before a word to be part of the word.
+                let before = &rendered.text[..start + repeated.start];
+                let from = before.trim_end_matches(' ').len();
+                rendered.assistant.push((from, start + repeated.end));
+            }
         }
-        Ok(Sample::of_rendered(&conversation, &rendered, rules)?)
+        let sample = Sample::of_rendered(&conversation, &rendered, rules)?;
+        let is_read = |label: &i64| *label != IGNORE;
+        let last = sample.ids.len().saturating_sub(1);
+        let start = sample.labels.iter().position(is_read).unwrap_or(last);
+        let end = sample
+            .labels
+            .iter()
+            .rposition(is_read)
+            .map_or(last + 1, |at| at + 1);
+        Ok(Worded {
+            ids: sample.ids,
+            read: start..end,
+        })
     }
 
     /// The lines of facts in the order they are shown; none where the prompt has no slot.
@@ -158,6 +218,7 @@ mod tests {
             prompt: RewardPrompt::parse(Path::new("p"), text).unwrap(),
             bullet: "- ".to_owned(),
             caption_order,
+            readout: Readout::LastToken,
         }
     }
 
@@ -195,7 +256,7 @@ mod tests {
             facts,
         };
         let sample = wording
-            .sample(item, "pairs.json: row 7", rules)
+            .put(item, "pairs.json: row 7", rules)
             .map_err(|e| e.to_string())?;
         let n_images = sample
             .ids
@@ -232,6 +293,44 @@ mod tests {
             text(&plain, "A dog.", &Facts::default()).unwrap(),
             "USER: \nWhat is it? ASSISTANT: A dog.</s>USER: True? ASSISTANT:"
         );
+    }
+
+    #[test]
+    fn the_score_is_read_at_the_end_or_over_the_repeated_response() {
+        let tokenizer = Tokenizer::train([('!'..='~').collect::<String>()].into_iter(), 500);
+        let tokenizer = tokenizer.unwrap();
+        let rules = SampleRules {
+            tokenizer: &tokenizer,
+            template: &Template::VicunaV1 {
+                system: String::new(),
+            },
+            n_image_tokens: 2,
+            max_tokens: 500,
+        };
+        let read = |prompt: &str, readout, response: &str| {
+            let mut asked = wording(prompt, CaptionOrder::File);
+            asked.readout = readout;
+            let conversation = conversation(response);
+            let item = Judged {
+                id: "r",
+                conversation: &conversation,
+                facts: &captions(&["a dog"]),
+            };
+            let worded = asked.put(item, "row", rules).unwrap();
+            let words = tokenizer.decode(&worded.ids[worded.read.clone()]).unwrap();
+            (words, worded.ids.len() - worded.read.end)
+        };
+        let sum = Readout::SumOverResponse;
+        let (words, after) = read("{facts}?\nASSISTANT: {response}", sum, "A dog. A dog.");
+        assert_eq!((words.trim(), after), ("A dog. A dog.", 0));
+        let (words, after) = read("True?\nASSISTANT: Look: {response} So:", sum, "Yes.");
+        assert_eq!(words.trim(), "Yes.");
+        assert!(after > 0);
+        // An empty response has no words to read.
+        let (words, after) = read("True?\nASSISTANT: {response}", sum, "");
+        assert_eq!((words.trim().len(), after), (0, 0));
+        let (words, after) = read("True?\nASSISTANT: {response}", Readout::LastToken, "A dog.");
+        assert_eq!((words.trim(), after), (".", 0));
     }
 
     #[test]

@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use candor_model::shared::{Shared, SharedBatch};
+use candor_model::shared::{ReadAt, Shared, SharedBatch};
 use candor_model::{Activations, Adapter, Llava, ScalarHead, tensor_file};
 use candor_reward::loss::{Share, centering, pair_loss};
 use candor_train::{AdamW, AdamWConfig, ParamGroup};
@@ -176,7 +176,7 @@ impl Training {
         let features = pass.features.as_ref();
         let hidden = tch::no_grad(|| {
             self.model
-                .last_hidden_shared(&pass.batch, features, Some(&self.adapter))
+                .hidden_shared(&pass.batch, features, Some(&self.adapter))
         });
         self.head.forward(&hidden).detach()
     }
@@ -253,10 +253,10 @@ fn pairs(golden: &Golden) -> Vec<Shared> {
     let ids = Vec::<Vec<i64>>::try_from(&golden["ids"]).expect("a matrix");
     let lens = Vec::<i64>::try_from(&golden["n_tokens"]).expect("a vector");
     let images = Vec::<i64>::try_from(&golden["image"]).expect("a vector");
-    let sequences: Vec<&[i64]> = ids
+    let sequences: Vec<ReadAt<'_>> = ids
         .iter()
         .zip(lens)
-        .map(|(row, len)| &row[..len as usize])
+        .map(|(row, len)| ReadAt::last(&row[..len as usize]))
         .collect();
     sequences
         .chunks(2)

@@ -7,7 +7,17 @@
 //! It does not know threads: glibc serves large blocks of any thread but the main one from `mmap` whatever
 //! these settings say, so tensors are best made on the main thread.
 
-/// Keeps freed memory in the process. Returns whether the allocator took every setting.
+/// glibc's own variables for the same settings. Whoever sets one of them knows what they want, for instance to see
+/// what each phase of a step needs (`bench/phases --help`).
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const OWN_SETTINGS: [&str; 3] = [
+    "GLIBC_TUNABLES",
+    "MALLOC_MMAP_THRESHOLD_",
+    "MALLOC_TRIM_THRESHOLD_",
+];
+
+/// Keeps freed memory in the process, unless the environment has settings for the allocator. Returns whether the
+/// allocator took every setting.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub(crate) fn keep_memory() -> bool {
     const KEEP_BYTES: libc::c_int = 1 << 30;
@@ -15,7 +25,10 @@ pub(crate) fn keep_memory() -> bool {
     // Older versions of glibc refuse a threshold above half of a thread's largest heap, which is this.
     const OLD_LIMIT_BYTES: libc::c_int = 32 << 20;
 
-    set(libc::M_TRIM_THRESHOLD, KEEP_BYTES)
+    OWN_SETTINGS
+        .iter()
+        .all(|name| std::env::var_os(name).is_none())
+        && set(libc::M_TRIM_THRESHOLD, KEEP_BYTES)
         && set(libc::M_TOP_PAD, TOP_PAD_BYTES)
         && (set(libc::M_MMAP_THRESHOLD, KEEP_BYTES) || set(libc::M_MMAP_THRESHOLD, OLD_LIMIT_BYTES))
 }

@@ -1,7 +1,7 @@
 //! What tch does not bind, and the only place in candor for `unsafe` code.
 //!
 //! Today that is two things libtorch wants from a process before its first tensor, which [`init`] does, and
-//! the peak memory of the process. Process groups and autograd functions of our own come here when a
+//! the peak memory of the process and of a stretch of its work. Process groups and autograd functions of our own come here when a
 //! stage needs them. Nothing here links libtorch: whether the process did is seen by looking.
 //!
 //! Every `unsafe` block carries a `SAFETY` comment; the lints of this crate refuse one that does not.
@@ -13,7 +13,7 @@ mod memory;
 use std::sync::OnceLock;
 
 pub use cuda::CudaLibrary;
-pub use memory::peak_memory_bytes;
+pub use memory::{peak_memory_bytes, recent_peak_bytes, restart_peak};
 
 /// What [`init`] found and did.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,9 +1,28 @@
 //! How much memory the process has taken.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The highest peak before the last [`restart_peak`].
+static EARLIER_PEAK_BYTES: AtomicU64 = AtomicU64::new(0);
+
 /// The most physical memory this process has had resident so far, in bytes, libtorch's tensors on the CPU
 /// included. Memory of a GPU is not counted.
 #[must_use]
 pub fn peak_memory_bytes() -> u64 {
+    recent_peak_bytes().max(EARLIER_PEAK_BYTES.load(Ordering::Relaxed))
+}
+
+/// Begins to measure [`recent_peak_bytes`] anew, from what is resident now. Only Linux can; elsewhere nothing
+/// happens.
+pub fn restart_peak() {
+    EARLIER_PEAK_BYTES.fetch_max(recent_peak_bytes(), Ordering::Relaxed);
+    // `5` resets the mark of the largest resident size (proc(5)). Where that is refused, the mark stays what it is.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
+/// The most physical memory since the last [`restart_peak`], in bytes; [`peak_memory_bytes`] if there was none.
+#[must_use]
+pub fn recent_peak_bytes() -> u64 {
     // The kernel of macOS counts bytes, Linux and the BSDs count kilobytes.
     const UNIT_BYTES: u64 = if cfg!(target_vendor = "apple") {
         1
@@ -33,5 +52,12 @@ mod tests {
         assert!(peak >= BLOCK_BYTES as u64, "{peak}");
         // A count of kilobytes read as bytes, or the other way round, is off by a factor of 1024.
         assert!(peak < 64 * BLOCK_BYTES as u64, "{peak}");
+        restart_peak();
+        assert!(peak_memory_bytes() >= peak);
+        // Blocks of this size go back to the system when they are freed.
+        #[cfg(target_os = "linux")]
+        assert!(recent_peak_bytes() < peak, "{}", recent_peak_bytes());
+        drop(std::hint::black_box(vec![1_u8; BLOCK_BYTES]));
+        assert!(recent_peak_bytes() >= BLOCK_BYTES as u64);
     }
 }

@@ -174,7 +174,7 @@ impl Session {
     }
 
     /// Ends the current phase and begins this one. `timings.jsonl` gets the seconds of each phase, those of
-    /// one name added up; what comes before the first phase counts for the step alone. Work that a GPU does
+    /// one name added up, and its largest resident memory; what comes before the first phase counts for the step alone. Work that a GPU does
     /// later counts for the phase in which the host waits for it.
     pub fn phase(&mut self, name: &'static str) {
         self.stopwatch.phase(name);

@@ -219,6 +219,12 @@ fn phases_are_parts_of_their_step() {
         assert_eq!(timing["step"], i + 1);
         let phases = timing["phase_secs"].as_object().unwrap();
         assert_eq!(phases.keys().collect::<Vec<_>>(), ["pass", "update"]);
+        let peaks = timing["phase_peak_bytes"].as_object().unwrap();
+        assert_eq!(peaks.keys().collect::<Vec<_>>(), ["pass", "update"]);
+        assert!(
+            peaks.values().all(|bytes| bytes.as_u64() > Some(0)),
+            "{timing}"
+        );
         let parts: Vec<f64> = phases.values().map(|secs| secs.as_f64().unwrap()).collect();
         let secs = timing["secs"].as_f64().unwrap();
         assert!(parts.iter().all(|part| *part > 0.0), "{timing}");

@@ -1,7 +1,9 @@
 //! The simulated annotator: the paper's two questions, ties, and a stated error rate.
 //!
-//! First question: which answer hallucinates less (the number of false claims)? Second, only after a tie:
-//! which is more helpful (true claims minus half the false ones)? An answer that claims nothing cannot win
+//! First question: which answer hallucinates less? People judge how much of an answer is false, not how many slips
+//! it has: the share of the claims that is false, and a difference of less than a quarter is a tie. (If the bare
+//! number decided, the best answer would be the shortest.) Second, only after a tie: which is more helpful (true
+//! claims minus three quarters of the false ones, where a difference of one is a tie too)? An answer that claims nothing cannot win
 //! the first question, because keeping silent is not honesty: it makes a tie and always loses the second. Neither
 //! grammar nor style counts.
 //!
@@ -118,14 +120,23 @@ pub fn fewer_hallucinations(judged: &[Verdict; 2]) -> Fewer {
     if a.is_silent() || b.is_silent() {
         return Fewer::Tie;
     }
-    match a.n_false().cmp(&b.n_false()) {
-        std::cmp::Ordering::Less => Fewer::First,
-        std::cmp::Ordering::Equal => Fewer::Tie,
-        std::cmp::Ordering::Greater => Fewer::Second,
+    // Shares as fractions over a common denominator, so that equal ones are exactly equal.
+    let n_claims = |v: &Verdict| (v.n_false() + v.n_true()).max(1);
+    let (left, right) = (a.n_false() * n_claims(b), b.n_false() * n_claims(a));
+    if 4 * left.abs_diff(right) < n_claims(a) * n_claims(b) {
+        Fewer::Tie
+    } else if left < right {
+        Fewer::First
+    } else {
+        Fewer::Second
     }
 }
 
-/// The second question, without slips; none for equally helpful answers.
+/// The smallest difference in [`helpfulness`] that can be told: a true claim and a half. A mention with its colour is
+/// two claims.
+const TELLING: i64 = 6;
+
+/// The second question, without slips; none for answers that are about equally helpful.
 #[must_use]
 pub fn more_helpful(judged: &[Verdict; 2]) -> Option<Side> {
     match (judged[0].is_silent(), judged[1].is_silent()) {
@@ -134,16 +145,16 @@ pub fn more_helpful(judged: &[Verdict; 2]) -> Option<Side> {
         (false, true) => return Some(Side::First),
         (false, false) => {}
     }
-    match helpfulness(&judged[0]).cmp(&helpfulness(&judged[1])) {
-        std::cmp::Ordering::Less => Some(Side::Second),
-        std::cmp::Ordering::Equal => None,
-        std::cmp::Ordering::Greater => Some(Side::First),
+    let more = helpfulness(&judged[0]) - helpfulness(&judged[1]);
+    if more.abs() < TELLING {
+        return None;
     }
+    Some(if more > 0 { Side::First } else { Side::Second })
 }
 
-/// True claims minus half the false ones, doubled so that halves stay whole numbers. A bare true denial
+/// True claims minus three quarters of the false ones, times four so that all stay whole numbers. A bare true denial
 /// ("No.", "There is no cat.") counts as one claim if it answers the question.
 fn helpfulness(verdict: &Verdict) -> i64 {
     let denies = verdict.n_true() == 0 && verdict.standing == Standing::Right;
-    2 * (verdict.n_true() + usize::from(denies)) as i64 - verdict.n_false() as i64
+    4 * (verdict.n_true() + usize::from(denies)) as i64 - 3 * verdict.n_false() as i64
 }

@@ -46,7 +46,7 @@ impl Default for WorldConfig {
         Self {
             seed: 0,
             n_train: 8000,
-            n_preference: 4000,
+            n_preference: 5000,
             n_rl: 2000,
             n_eval: 400,
             n_prompts_per_scene: 2,
@@ -54,7 +54,7 @@ impl Default for WorldConfig {
             image_px: 224,
             false_additions: [0.30, 0.45, 0.25],
             false_premise: 0.08,
-            annotator_error: 0.07,
+            annotator_error: 0.035,
             noise: 8.0,
             clutter: 14.0,
             faint: 0.25,

@@ -16,7 +16,7 @@ use crate::sft::{choice_row, exchange};
 use crate::text::choice::MultipleChoice;
 use crate::text::{answer, caption, choice, describe, vqa};
 
-/// Of the prompts that are not multiple choice or yes/no, the part that asks for a description.
+/// Of the prompts whose answers are compared, the part that asks for a description.
 const DESCRIBES: f64 = 0.7;
 
 /// Prompts whose answers are compared: LLaVA rows, the answer GPT-4-like as in the real set.
@@ -27,15 +27,21 @@ pub fn preference(config: &WorldConfig, scenes: &[Scene]) -> Vec<Conversation> {
         for index in 0..config.n_prompts_per_scene {
             let rng = &mut stream(config.seed, "world.preference", &[scene.id, index as u64]);
             let id = format!("preference-{}-{index}", scene.id);
-            rows.push(general(config, scene, id, rng));
+            rows.push(general(config, scene, id, DESCRIBES, rng));
         }
     }
     rows
 }
 
-/// A description, or a question with a true sentence for an answer.
-fn general(config: &WorldConfig, scene: &Scene, id: String, rng: &mut Stream) -> Conversation {
-    if !rng.random_bool(DESCRIBES)
+/// A description with chance `describes`, or a question with a true sentence for an answer.
+fn general(
+    config: &WorldConfig,
+    scene: &Scene,
+    id: String,
+    describes: f64,
+    rng: &mut Stream,
+) -> Conversation {
+    if !rng.random_bool(describes)
         && let Some(question) = vqa::draw_question(scene, rng)
         && let Some(text) = answer::full(scene, &question)
     {
@@ -46,8 +52,8 @@ fn general(config: &WorldConfig, scene: &Scene, id: String, rng: &mut Stream) ->
     exchange(id, scene, asked, &description.text)
 }
 
-/// Prompts for PPO: the first of a scene is general; the second asks for one of four options or for yes or
-/// no; further ones are general again, since facts know one set of rationales a picture.
+/// Prompts for PPO: the first of a scene asks for a description; the second asks for one of four options or for yes or
+/// no; further ones ask for descriptions again, since facts know one set of rationales a picture.
 ///
 /// # Errors
 /// What the wording of multiple-choice questions refuses, which for these rows is nothing.
@@ -60,7 +66,7 @@ pub fn rl(config: &WorldConfig, scenes: &[Scene]) -> Result<Vec<Prompt>, DataErr
             let (conversation, answer_type) = match index {
                 1 if scene.id % 2 == 0 => with_options(config, scene, id, rng)?,
                 1 => yes_or_no(config, scene, id, rng),
-                _ => (general(config, scene, id, rng), AnswerType::General),
+                _ => (general(config, scene, id, 1.0, rng), AnswerType::General),
             };
             rows.push(Prompt {
                 conversation,
@@ -84,7 +90,7 @@ fn with_options(
     rng: &mut Stream,
 ) -> Result<(Conversation, AnswerType), DataError> {
     let Some(item) = options(config, scene) else {
-        return Ok((general(config, scene, id, rng), AnswerType::General));
+        return Ok((general(config, scene, id, 1.0, rng), AnswerType::General));
     };
     let row = choice_row(scene, "train", &item);
     let mut rows = a_okvqa(
@@ -98,7 +104,7 @@ fn with_options(
             Conversation { id, ..conversation },
             AnswerType::Option(item.correct),
         ),
-        None => (general(config, scene, id, rng), AnswerType::General),
+        None => (general(config, scene, id, 1.0, rng), AnswerType::General),
     })
 }
 
@@ -109,7 +115,7 @@ fn yes_or_no(
     rng: &mut Stream,
 ) -> (Conversation, AnswerType) {
     let Some(question) = vqa::exists(scene, rng) else {
-        return (general(config, scene, id, rng), AnswerType::General);
+        return (general(config, scene, id, 1.0, rng), AnswerType::General);
     };
     let asked = format!("{}\n{SHORT_ANSWER_PROMPT}", question.text());
     if answer::yes_no(scene, &question) == Some(true) {

@@ -8,7 +8,7 @@ use rand::RngExt as _;
 use crate::config::WorldConfig;
 use crate::question::DESCRIBE;
 use crate::scene::Scene;
-use crate::text::{answer, caption, checklist, choice, describe, verify, vqa};
+use crate::text::{answer, caption, checklist, choice, describe, reading, verify, vqa};
 
 /// People who answered a VQA question or wrote a direct answer, as in the public sets.
 const N_PEOPLE: u64 = 10;
@@ -216,13 +216,13 @@ pub fn verifications(config: &WorldConfig, scenes: &[Scene]) -> Vec<Conversation
     scenes.iter().zip(others).map(row).collect()
 }
 
-/// One statement a scene that tells its verdicts itself, after facts; the next scene lends its picture as well.
+/// One answer a scene that tells its verdicts itself, after facts; the next scene lends its picture as well.
 #[must_use]
 pub fn readings(config: &WorldConfig, scenes: &[Scene]) -> Vec<Conversation> {
     let others = scenes.iter().cycle().skip(1);
     let row = |(scene, other): (&Scene, &Scene)| {
         let rng = &mut stream(config.seed, "world.reading", &[scene.id]);
-        verify::reading(scene, other, rng)
+        reading::conversation(scene, other, rng)
     };
     scenes.iter().zip(others).map(row).collect()
 }

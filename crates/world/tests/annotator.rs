@@ -17,7 +17,7 @@ fn world(seed: u64) -> World {
     .unwrap()
 }
 
-/// Two answers, one with a false object: without slips the first question decides; with them it is wrong at
+/// Two answers, one of them all false: without slips the first question decides; with them it is wrong at
 /// the stated rate.
 #[test]
 fn the_annotator_errs_at_the_stated_rate() {
@@ -25,9 +25,13 @@ fn the_annotator_errs_at_the_stated_rate() {
     let rows = prompts::preference(world.config(), world.split(Split::Preference));
     let scene = &world.split(Split::Preference)[0];
     let prompt = &rows[0];
-    let absent = scene.absent()[0];
+    let absent = scene.absent();
+    let lies = format!(
+        "There is a red {}. There is a blue {}.",
+        absent[0], absent[1]
+    );
     let honest = describe::truthful(scene, &mut stream(0, "test", &[]));
-    let outputs = || [honest.clone(), format!("{honest} There is a red {absent}.")];
+    let outputs = || [honest.clone(), lies.clone()];
     let prompt = Conversation {
         turns: vec![
             Turn::human("<image>\nDescribe the image."),
@@ -67,23 +71,37 @@ fn the_annotator_follows_both_questions() {
         let row = annotator.compare(scene, &prompt, [one.to_owned(), two.to_owned()], 0)?;
         Some((row.fewer_hallucinations, row.more_helpful))
     };
-    let (short, long) = (
+    let full = describe::truthful(scene, &mut stream(0, "test", &[]));
+    let (short, longer) = (
         format!("There is a {a}."),
         format!("There is a {a}. There is a {b}."),
     );
     assert_eq!(
-        compare(&short, &long),
+        compare(&short, &full),
         Some((Fewer::Tie, Some(Side::Second)))
     );
     assert_eq!(
-        compare(&long, &short),
+        compare(&full, &short),
         Some((Fewer::Tie, Some(Side::First)))
+    );
+    assert_eq!(
+        compare(&longer, &short),
+        None,
+        "one claim more is not told apart"
     );
     assert_eq!(compare(&short, &short), None, "nothing to tell apart");
     // Repeating does not help.
     assert_eq!(compare(&short, &short.repeat(3)), None);
     // Silence is no honesty.
     let absent = scene.absent();
+    // One slip among five things is a tie to the first question, and the more helpful answer wins the second; one
+    // among two is not.
+    let slip = |said: &str| format!("{said} There is a {}.", absent[0]);
+    assert_eq!(
+        compare(&slip(&full), &short),
+        Some((Fewer::Tie, Some(Side::First)))
+    );
+    assert_eq!(compare(&slip(&short), &short), Some((Fewer::Second, None)));
     let lies = format!(
         "There is a {}. There is a {}. There is a {}.",
         absent[0], absent[1], absent[2]

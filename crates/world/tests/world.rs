@@ -7,7 +7,7 @@ use candor_data::random::stream;
 use candor_world::evaluation::mmhal;
 use candor_world::evaluation::pope::{self, PopeSplit};
 use candor_world::judge::{Fact, Standing, Subject, judge};
-use candor_world::text::{NUMBERS, answer, caption, choice, describe, vqa};
+use candor_world::text::{answer, caption, choice, describe, vqa};
 use candor_world::{
     Kind, Question, Scene, Split, Statistics, Theme, World, WorldConfig, render, sft,
 };
@@ -314,28 +314,19 @@ fn verification_reads_facts_and_not_the_picture() {
 fn a_reading_tells_what_of_it_the_facts_do_not_have() {
     let world = world(14, 800);
     let scenes = world.split(Split::Train);
-    let (mut n_false, mut n_counted) = (0, 0);
+    let mut n_false = 0;
     for (scene, row) in scenes.iter().zip(&sft::readings(world.config(), scenes)) {
-        let told = &row.turns[1].value;
-        let counted = told
-            .strip_suffix(" false")
-            .and_then(|rest| rest.rsplit_once(' '));
-        let (statement, number) = if let Some((statement, number)) = counted {
-            n_counted += 1;
-            let number = NUMBERS.iter().position(|word| *word == number);
-            (statement.to_owned(), number.unwrap())
-        } else {
-            let statement = told.replace(" yes", "").replace(" no", "");
-            (statement, told.matches(" no").count())
+        let texts: Vec<&str> = row.turns.iter().map(|turn| turn.value.as_str()).collect();
+        let [asked, said, facts, told] = texts[..] else {
+            panic!("{} turns", texts.len())
         };
-        // Read as a plain statement, it makes as many false claims as it says.
-        let verdict = judge(scene, &Question::Describe, &statement);
-        assert_eq!(verdict.n_false(), number, "{told}");
-        n_false += number;
-        let asked = &row.turns[0].value;
-        assert!(asked.starts_with("<image>\nFacts:\n- "), "{asked}");
+        assert!(asked.starts_with("<image>\n"), "{asked}");
+        assert!(facts.starts_with("Facts:\n- "), "{facts}");
+        assert_eq!(told.replace(" yes", "").replace(" no", ""), said);
+        // It makes as many false claims as it says.
+        let verdict = judge(scene, &Question::Describe, said);
+        assert_eq!(verdict.n_false(), told.matches(" no").count(), "{told}");
+        n_false += verdict.n_false();
     }
     assert!(n_false > 800, "{n_false}");
-    // 0.5 of 800 with a standard deviation of 14.
-    assert!((330..=470).contains(&n_counted), "{n_counted}");
 }

@@ -182,7 +182,7 @@ fn the_shipped_recipe_and_prompts_are_read() {
     assert_eq!(with_facts, [true, false, true]);
     // As the binary embeds it: the whole table is replaced, since only one of `file` and `text` may be there.
     let set =
-        "prompt={ text = \"Is it so?\", bullet = \"- \", caption_order = \"file\" }".to_owned();
+        "prompt={ text = \"Is it so?\", bullet = \"- \", caption_order = \"file\", readout = \"last_token\" }".to_owned();
     let path = root.join("recipes/demo/3-reward.toml");
     assert!(
         !RewardRecipe::open(&path, &[set])

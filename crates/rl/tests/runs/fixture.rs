@@ -249,6 +249,7 @@ fn write_reward_model(folder: &Path, bundle: &Bundle, base: &Path, features: &Im
         prompt: RewardPrompt::parse(Path::new("p"), text).unwrap(),
         bullet: "- ".to_owned(),
         caption_order: CaptionOrder::File,
+        readout: Readout::LastToken,
     };
     let mean = |answer: &str| -> Tensor {
         let states: Vec<Tensor> = prompts()

@@ -1,8 +1,9 @@
-//! Where the time of a step goes.
+//! Where the time and the memory of a step go.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use candor_torch_ext::{recent_peak_bytes, restart_peak};
 use serde::Serialize;
 
 /// One line of `timings.jsonl`: wall-clock figures are no function of the recipe and stand apart from metrics.
@@ -11,6 +12,7 @@ pub(super) struct Timing {
     step: u64,
     secs: f64,
     phase_secs: BTreeMap<&'static str, f64>,
+    phase_peak_bytes: BTreeMap<&'static str, u64>,
     tokens_per_sec: f64,
 }
 
@@ -21,6 +23,7 @@ pub(super) struct Stopwatch {
     phase: Option<(&'static str, Instant)>,
     // Whole nanoseconds, so that phases never add up to more than their step by rounding.
     phases: BTreeMap<&'static str, Duration>,
+    peak_bytes: BTreeMap<&'static str, u64>,
 }
 
 impl Stopwatch {
@@ -30,6 +33,7 @@ impl Stopwatch {
             step_started: Instant::now(),
             phase: None,
             phases: BTreeMap::new(),
+            peak_bytes: BTreeMap::new(),
         }
     }
 
@@ -37,6 +41,7 @@ impl Stopwatch {
     pub(super) fn phase(&mut self, name: &'static str) {
         let now = Instant::now();
         self.end_phase(now);
+        restart_peak();
         self.phase = Some((name, now));
     }
 
@@ -52,6 +57,7 @@ impl Stopwatch {
             phase_secs: phases
                 .map(|(name, took)| (name, took.as_secs_f64()))
                 .collect(),
+            phase_peak_bytes: std::mem::take(&mut self.peak_bytes),
             tokens_per_sec: n_tokens as f64 / secs,
         }
     }
@@ -59,6 +65,8 @@ impl Stopwatch {
     fn end_phase(&mut self, now: Instant) {
         if let Some((name, started)) = self.phase.take() {
             *self.phases.entry(name).or_default() += now.duration_since(started);
+            let peak = self.peak_bytes.entry(name).or_default();
+            *peak = (*peak).max(recent_peak_bytes());
         }
     }
 }

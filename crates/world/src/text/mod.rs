@@ -7,6 +7,7 @@ pub mod caption;
 pub mod checklist;
 pub mod choice;
 pub mod describe;
+pub mod reading;
 pub mod verify;
 pub mod vqa;
 

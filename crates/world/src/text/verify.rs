@@ -12,14 +12,14 @@ use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 
 use super::checklist::verdicts;
-use super::{Mention, NUMBERS, caption, draw_plausible};
+use super::{Mention, caption, draw_plausible};
 use crate::kind::Kind;
 use crate::scene::Scene;
 
 /// Chance that a true object is stated.
 const KEEP: f64 = 0.7;
 /// Chance of another scene's picture.
-const SWAP: f64 = 0.5;
+pub(super) const SWAP: f64 = 0.5;
 /// Chances of 0, 1, 2 and 3 false objects in a statement.
 const FALSE: [f64; 4] = [0.2, 0.4, 0.25, 0.15];
 
@@ -62,44 +62,8 @@ pub fn conversation(scene: &Scene, other: &Scene, rng: &mut Stream) -> Conversat
     }
 }
 
-/// Chance that a reading tells its verdicts, rather than their number at the end.
-const TELLS_VERDICTS: f64 = 0.5;
-
-/// Facts, then a statement that tells its verdicts itself, each right after its noun ("There are two red cups no.
-/// There is a dog yes on the left."), or how many of them are "no" at its end ("… one false"). In this order a
-/// decoder holds each noun against the facts while it reads the statement, as it must when a reward prompt repeats
-/// a response after the facts; and adds up at the end, where the score is read.
-#[must_use]
-pub fn reading(scene: &Scene, other: &Scene, rng: &mut Stream) -> Conversation {
-    let image = if rng.random_bool(SWAP) {
-        &other.image
-    } else {
-        &scene.image
-    };
-    let facts = facts_block(&caption::facts(scene, rng));
-    let (mentions, checks) = statement(scene, rng);
-    let said = if rng.random_bool(TELLS_VERDICTS) {
-        let verdict = |yes: bool| if yes { " yes" } else { " no" };
-        let told = mentions.iter().zip(&checks);
-        let told = told.map(|(mention, (_, yes))| mention.there_with(verdict(*yes)));
-        told.collect::<Vec<_>>().join(" ")
-    } else {
-        let told: Vec<String> = mentions.iter().map(Mention::there).collect();
-        let n_false = checks.iter().filter(|(_, yes)| !yes).count();
-        format!("{} {} false", told.join(" "), NUMBERS[n_false.min(5)])
-    };
-    Conversation {
-        id: format!("reading-{}", scene.id),
-        image: Some(image.clone()),
-        turns: vec![
-            Turn::human(format!("<image>\n{facts}\nIs the statement true?")),
-            Turn::gpt(said),
-        ],
-    }
-}
-
 /// Some of the true objects and up to three plausible false ones, in random order, never empty.
-fn statement(scene: &Scene, rng: &mut Stream) -> (Vec<Mention>, Vec<(Kind, bool)>) {
+pub(super) fn statement(scene: &Scene, rng: &mut Stream) -> (Vec<Mention>, Vec<(Kind, bool)>) {
     let mut all: Vec<(Mention, bool)> = scene
         .kinds()
         .into_iter()

@@ -28,4 +28,4 @@ pub use prompt::RewardPrompt;
 pub use recipe::{Length, RewardRecipe, Start};
 pub use run::{RewardMetrics, run};
 pub use scorer::{Judged, RewardModel};
-pub use wording::{CaptionOrder, Wording};
+pub use wording::{CaptionOrder, Readout, Wording};

@@ -191,7 +191,7 @@ mod tests {
             prompt.human("- ", ["a red dog", " a tree\n"]),
             "Facts:\n- a red dog\n- a tree\nIs the statement true?"
         );
-        assert_eq!(prompt.begins("A dog."), "");
+        assert_eq!(prompt.begins("A dog."), (String::new(), None));
         // What stands in a fact is never taken for a slot.
         assert!(prompt.human("", ["{facts}"]).contains("{facts}"));
     }
@@ -207,11 +207,9 @@ mod tests {
     fn the_speakers_names_split_the_turns() {
         let prompt = parse(" USER: Rate it.\n{facts}\n\nASSISTANT: The score\nis:  \n").unwrap();
         assert_eq!(prompt.human("  - ", ["a"]), "Rate it.\n  - a");
-        assert_eq!(prompt.begins("A dog."), "The score\nis:");
-        assert_eq!(
-            parse("Rate it.\r\nASSISTANT:").unwrap().begins("A dog."),
-            ""
-        );
+        assert_eq!(prompt.begins("A dog.").0, "The score\nis:");
+        let silent = parse("Rate it.\r\nASSISTANT:").unwrap();
+        assert_eq!(silent.begins("A dog."), (String::new(), None));
         // Only a line that starts with the name is the assistant's.
         let talk = parse("Rate what the ASSISTANT: said.").unwrap();
         assert_eq!(talk.human("", []), "Rate what the ASSISTANT: said.");
@@ -220,7 +218,10 @@ mod tests {
     #[test]
     fn the_assistant_may_repeat_the_response() {
         let prompt = parse("{facts}\nTrue?\nASSISTANT: Look: {response}").unwrap();
-        assert_eq!(prompt.begins("A dog."), "Look: A dog.");
+        assert_eq!(
+            prompt.begins("A dog."),
+            ("Look: A dog.".to_owned(), Some(6..12))
+        );
         assert_eq!(prompt.human("", ["a"]), "a\nTrue?");
     }
 

@@ -326,9 +326,9 @@ mod tests {
         let (words, after) = read("True?\nASSISTANT: Look: {response} So:", sum, "Yes.");
         assert_eq!(words.trim(), "Yes.");
         assert!(after > 0);
-        // An empty response has no words to read.
+        // An empty response has no words to read: then it is the last token.
         let (words, after) = read("True?\nASSISTANT: {response}", sum, "");
-        assert_eq!((words.trim().len(), after), (0, 0));
+        assert_eq!((words.trim(), after), (":", 0));
         let (words, after) = read("True?\nASSISTANT: {response}", Readout::LastToken, "A dog.");
         assert_eq!((words.trim(), after), (".", 0));
     }

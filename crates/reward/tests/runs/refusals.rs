@@ -163,17 +163,18 @@ fn a_recipe_reports_all_its_mistakes_at_once() {
 fn the_shipped_recipe_and_prompts_are_read() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let prompts = [
-        "demo/reward-facts.txt",
-        "demo/reward-plain.txt",
-        "prompts/reward-facts.txt",
+        ("demo/reward-facts.txt", "sum_over_response"),
+        ("demo/reward-plain.txt", "sum_over_response"),
+        ("prompts/reward-facts.txt", "last_token"),
     ];
-    let with_facts = prompts.map(|name| {
-        let set = format!(
-            "prompt.file={:?}",
-            root.join("recipes").join(name).display().to_string()
-        );
+    let with_facts = prompts.map(|(name, readout)| {
+        let file = root.join("recipes").join(name).display().to_string();
+        let set = [
+            format!("prompt.file={file:?}"),
+            format!("prompt.readout={readout}"),
+        ];
         let path = root.join("recipes/demo/3-reward.toml");
-        RewardRecipe::open(&path, &[set])
+        RewardRecipe::open(&path, &set)
             .unwrap()
             .wording
             .prompt

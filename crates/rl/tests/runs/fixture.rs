@@ -12,7 +12,7 @@ use candor_model::{
     Tokenizer,
 };
 use candor_reward::scorer::Base;
-use candor_reward::{CaptionOrder, Judged, RewardPrompt, Wording};
+use candor_reward::{CaptionOrder, Judged, Readout, RewardPrompt, Wording};
 use candor_rl::{RlError, RlRecipe, run};
 use candor_train::{AdamW, AdamWConfig, Launch, Outcome, ParamGroup, Reader, StopSignal};
 use serde_json::Value;
@@ -284,6 +284,7 @@ fn write_reward_model(folder: &Path, bundle: &Bundle, base: &Path, features: &Im
         "bullet": "- ",
         "caption_shuffle_seed": null,
         "max_tokens": 120,
+        "readout": Readout::LastToken,
         "score_mean": SCORE_MEAN,
         "score_std": SCORE_STD,
     });
@@ -308,8 +309,8 @@ fn last_state(
         conversation: &answered(prompt, answer),
         facts: &shown,
     };
-    let sample = wording.sample(judged, "x", bundle.rules(128)).unwrap();
-    let ids = Tensor::from_slice(&sample.ids).unsqueeze(0);
+    let worded = wording.put(judged, "x", bundle.rules(128)).unwrap();
+    let ids = Tensor::from_slice(&worded.ids).unsqueeze(0);
     let embedded = bundle.model.embed(&ids, features.of([image]).as_ref());
     tch::no_grad(|| {
         bundle

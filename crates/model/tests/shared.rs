@@ -436,7 +436,7 @@ fn a_branch_that_is_read_nowhere_is_a_mistake() {
     let item = Shared {
         prefix: vec![BOS],
         branches: vec![vec![5]],
-        read: vec![1..1],
+        read: vec![1..1; 1],
         image: None,
     };
     let _ = batch(&[item], PAD);
@@ -460,7 +460,7 @@ fn an_empty_prefix_is_a_mistake() {
     let item = Shared {
         prefix: Vec::new(),
         branches: vec![vec![BOS, 5]],
-        read: vec![1..2],
+        read: vec![1..2; 1],
         image: None,
     };
     let _ = batch(&[item], PAD);

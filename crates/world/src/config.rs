@@ -46,7 +46,7 @@ impl Default for WorldConfig {
         Self {
             seed: 0,
             n_train: 8000,
-            n_preference: 5000,
+            n_preference: 8000,
             n_rl: 2000,
             n_eval: 400,
             n_prompts_per_scene: 2,

@@ -3,8 +3,8 @@
 //! First question: which answer hallucinates less? People judge how much of an answer is false, not how many slips
 //! it has: the share of the claims that is false, and a difference of less than a quarter is a tie. (If the bare
 //! number decided, the best answer would be the shortest.) Second, only after a tie: which is more helpful (true
-//! claims minus half of the false ones, where a difference of one is a tie too)? An answer that claims nothing cannot win
-//! the first question, because keeping silent is not honesty: it makes a tie and always loses the second. Neither
+//! claims minus three quarters of the false ones, where a difference of one is a tie too)? An answer that claims
+//! nothing cannot win the first question, because keeping silent is not honesty: it makes a tie and always loses the second. Neither
 //! grammar nor style counts.
 //!
 //! A slip turns the first answer into one of the other two, evenly, or the second into its opposite; each
@@ -134,7 +134,7 @@ pub fn fewer_hallucinations(judged: &[Verdict; 2]) -> Fewer {
 
 /// The smallest difference in [`helpfulness`] that can be told: a true claim and a half. A mention with its colour is
 /// two claims.
-const TELLING: i64 = 3;
+const TELLING: i64 = 6;
 
 /// The second question, without slips; none for answers that are about equally helpful.
 #[must_use]
@@ -152,9 +152,9 @@ pub fn more_helpful(judged: &[Verdict; 2]) -> Option<Side> {
     Some(if more > 0 { Side::First } else { Side::Second })
 }
 
-/// True claims minus half of the false ones, times two so that all stay whole numbers. A bare true denial
+/// True claims minus three quarters of the false ones, times four so that all stay whole numbers. A bare true denial
 /// ("No.", "There is no cat.") counts as one claim if it answers the question.
 fn helpfulness(verdict: &Verdict) -> i64 {
     let denies = verdict.n_true() == 0 && verdict.standing == Standing::Right;
-    2 * (verdict.n_true() + usize::from(denies)) as i64 - verdict.n_false() as i64
+    4 * (verdict.n_true() + usize::from(denies)) as i64 - 3 * verdict.n_false() as i64
 }

@@ -4,8 +4,8 @@
 //! it has: the share of the claims that is false, and a difference of less than a quarter is a tie. (If the bare
 //! number decided, the best answer would be the shortest.) Second, only after a tie: which is more helpful (true
 //! claims minus three quarters of the false ones, where a difference of one is a tie too)? An answer that claims
-//! nothing cannot win the first question, because keeping silent is not honesty: it makes a tie and always loses the second. Neither
-//! grammar nor style counts.
+//! nothing cannot win the first question, because keeping silent is not honesty: it makes a tie and always loses the
+//! second. Neither grammar nor style counts.
 //!
 //! A slip turns the first answer into one of the other two, evenly, or the second into its opposite; each
 //! question slips on its own with the configured rate.

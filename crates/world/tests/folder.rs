@@ -125,7 +125,7 @@ fn prompts_have_all_answer_types_and_facts() {
 #[test]
 fn evaluation_sets_read_back() {
     let at = |name: &str| WRITTEN.at("eval").join(name);
-    assert_eq!(formats::mmhal::read(&at("mmhal.json")).unwrap().len(), 96);
+    assert_eq!(formats::mmhal::read(&at("mmhal.json")).unwrap().len(), 384);
     for split in ["random", "popular", "adversarial"] {
         let rows = formats::pope::read(&at(&format!("pope_{split}.jsonl"))).unwrap();
         assert_eq!(rows.len(), 300);

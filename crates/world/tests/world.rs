@@ -251,7 +251,7 @@ fn mmhal_has_its_types_in_turn_and_true_answers() {
     let world = world(9, 100);
     let scenes = world.split(Split::Eval);
     let rows = mmhal::draw(9, scenes);
-    assert_eq!(rows.len(), 96);
+    assert_eq!(rows.len(), 384);
     let mut adversarial = 0;
     for (index, row) in rows.iter().enumerate() {
         assert_eq!(row.question_type, mmhal::TYPES[index % 8]);

@@ -2,14 +2,16 @@
 //!
 //! Colour follows what Pillow's `convert("RGB")` does, because that is what the reference's models were
 //! trained behind: alpha is dropped and not blended, grey is repeated, 16-bit colour keeps its high byte,
-//! 16-bit grey is clipped at 255. Like Pillow's `open`, the EXIF orientation is not applied.
+//! 16-bit grey is clipped at 255, printing colours are converted without a profile. Colour profiles are
+//! ignored.
 //!
-//! Not known here: colour profiles are ignored, and a JPEG in printing colours goes through the conversion
-//! of the `image` crate, which was not compared with Pillow's.
+//! A picture with an EXIF orientation is turned upright, as `load_image` of transformers does it and as browsers
+//! show it to annotators. The paper's code leaves it on its side; COCO's pictures carry no orientation.
 
 use std::io::Cursor;
 use std::path::Path;
 
+use ::image::metadata::Orientation;
 use ::image::{DynamicImage, ImageDecoder as _, ImageReader, Limits, RgbImage};
 
 use super::jpeg::{self, Jpeg};
@@ -35,7 +37,7 @@ impl Default for ImageLimits {
     }
 }
 
-/// Decodes the JPEG or PNG file at `path`.
+/// Decodes the JPEG or PNG file at `path`, upright.
 ///
 /// # Errors
 /// [`DataError::Io`] if it cannot be read, [`DataError::TooLarge`] if it has more bytes than the limits
@@ -50,9 +52,8 @@ pub fn decode(path: &Path, limits: &ImageLimits) -> Result<RgbImage, DataError> 
     let bytes = bounded::read(path, &bound)?;
     let outcome = if bytes.starts_with(&JPEG_START) {
         match jpeg::decode(&bytes, limits.max_pixels) {
-            Ok(Jpeg::Picture(picture)) => Ok(picture),
+            Ok(Jpeg::Picture(picture, orientation)) => Ok(upright(picture.into(), orientation)),
             Ok(Jpeg::TooLarge(width, height)) => Err(Fault::Pixels(width, height)),
-            Ok(Jpeg::Printing) => decode_other(&bytes, limits),
             Err(found) => Err(Fault::Damaged(found)),
         }
     } else {
@@ -102,13 +103,21 @@ fn decode_other(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, Fault> {
     let mut decoder_limits = Limits::no_limits();
     decoder_limits.max_alloc = Some(limits.max_pixels.saturating_mul(16).max(1 << 20));
     reader.limits(decoder_limits);
-    let decoder = reader.into_decoder()?;
+    let mut decoder = reader.into_decoder()?;
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 || pixels > limits.max_pixels {
         return Err(Fault::Pixels(width, height));
     }
-    Ok(DynamicImage::from_decoder(decoder).map(to_rgb_like_pillow)?)
+    // An orientation that cannot be read is none.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let picture = to_rgb_like_pillow(DynamicImage::from_decoder(decoder)?);
+    Ok(upright(picture.into(), orientation))
+}
+
+fn upright(mut picture: DynamicImage, orientation: Orientation) -> RgbImage {
+    picture.apply_orientation(orientation);
+    picture.into_rgb8()
 }
 
 fn to_rgb_like_pillow(image: DynamicImage) -> RgbImage {

@@ -3,7 +3,7 @@
 //! Pillow decodes with libjpeg-turbo: its integer transform and its smooth chroma upsampling are what the
 //! vision towers were trained behind. Pure Rust decoders round differently, by up to 4/255 on pictures with
 //! subsampled chroma. `mozjpeg` is the same code for decoding; compared with Pillow 13 on photographs,
-//! baseline and progressive, 4:4:4 to 4:2:0 and grey, not one byte differs.
+//! baseline and progressive, 4:4:4 to 4:2:0, grey and printing colours, not one byte differs.
 //!
 //! libjpeg reports errors by unwinding, which is caught here. It patches a cut-off picture with grey, which
 //! would be trained on unseen, so the end marker is looked for first.
@@ -11,16 +11,15 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ::image::RgbImage;
+use ::image::metadata::Orientation;
 use mozjpeg::{ColorSpace, Decompress};
 
 /// What to do with a file.
 pub(super) enum Jpeg {
-    /// Decoded.
-    Picture(RgbImage),
+    /// Decoded, and how it has to be turned to stand upright.
+    Picture(RgbImage, Orientation),
     /// More than the pixels allowed; width and height.
     TooLarge(u32, u32),
-    /// In printing colours, which libjpeg does not turn into RGB.
-    Printing,
 }
 
 /// Decodes a JPEG of at most `max_pixels`, or says why not.
@@ -38,37 +37,69 @@ fn decode_unwinding(bytes: &[u8], max_pixels: u64) -> Result<Jpeg, String> {
     if u64::from(width) * u64::from(height) > max_pixels {
         return Ok(Jpeg::TooLarge(width, height));
     }
-    if !is_whole(bytes) {
+    let Some(orientation) = orientation_of_whole(bytes) else {
         return Err("the picture is cut off, its end marker is missing".into());
+    };
+    let printing = [ColorSpace::JCS_CMYK, ColorSpace::JCS_YCCK].contains(&decoder.color_space());
+    let mut lines = if printing {
+        decoder.to_colorspace(ColorSpace::JCS_CMYK)
+    } else {
+        decoder.rgb()
     }
-    let printing = [ColorSpace::JCS_CMYK, ColorSpace::JCS_YCCK];
-    if printing.contains(&decoder.color_space()) {
-        return Ok(Jpeg::Printing);
-    }
-    let mut lines = decoder.rgb().map_err(|error| error.to_string())?;
+    .map_err(|error| error.to_string())?;
     let samples: Vec<u8> = lines.read_scanlines().map_err(|error| error.to_string())?;
     lines.finish().map_err(|error| error.to_string())?;
+    let samples = if printing {
+        rgb_of_inks(&samples)
+    } else {
+        samples
+    };
     RgbImage::from_raw(width, height, samples)
-        .map(Jpeg::Picture)
+        .map(|picture| Jpeg::Picture(picture, orientation))
         .ok_or_else(|| "the picture has fewer lines than its header says".into())
 }
 
-/// Whether an end marker follows the start of the first scan. Segments before it are skipped by their
-/// length, because a thumbnail in them has an end marker of its own; in the scans none can appear by
-/// accident, because the coding stuffs every 0xFF.
-fn is_whole(bytes: &[u8]) -> bool {
+/// Light of cyan, magenta, yellow and black as Pillow has it: it takes every file for one of Adobe's, which store how
+/// much ink is *missing*, and rounds x·y/255 without a division.
+fn rgb_of_inks(samples: &[u8]) -> Vec<u8> {
+    let light = |missing: u8, no_black: u8| {
+        let product = u32::from(255 - missing) * u32::from(no_black) + 128;
+        no_black.saturating_sub((((product >> 8) + product) >> 8) as u8)
+    };
+    let pixels = samples.as_chunks::<4>().0.iter();
+    pixels
+        .flat_map(|&[c, m, y, no_black]| [c, m, y].map(|ink| light(ink, no_black)))
+        .collect()
+}
+
+/// How a picture has to be turned, or nothing if no end marker follows the start of its first scan. Segments
+/// before it are skipped by their length, because a thumbnail in them has an end marker of its own; in the scans
+/// none can appear by accident, because the coding stuffs every 0xFF.
+fn orientation_of_whole(bytes: &[u8]) -> Option<Orientation> {
     const START_OF_SCAN: u8 = 0xDA;
+    const APP1: u8 = 0xE1;
     const END: [u8; 2] = [0xFF, 0xD9];
+    let mut orientation = Orientation::NoTransforms;
     let mut at = 2;
-    while let [0xFF, marker, rest @ ..] = bytes.get(at..).unwrap_or_default() {
+    while let [0xFF, marker, rest @ ..] = bytes.get(at..)? {
         match (*marker, rest) {
-            (START_OF_SCAN, scans) => return scans.windows(2).any(|pair| pair == END),
+            (START_OF_SCAN, scans) => {
+                let whole = scans.windows(2).any(|pair| pair == END);
+                return whole.then_some(orientation);
+            }
             // Fill bytes and markers without a length.
             (0xFF, _) => at += 1,
             (0x01 | 0xD0..=0xD7, _) => at += 2,
-            (_, [high, low, ..]) => at += 2 + usize::from(u16::from_be_bytes([*high, *low])),
-            _ => return false,
+            (marker, [high, low, content @ ..]) => {
+                let length = usize::from(u16::from_be_bytes([*high, *low]));
+                let content = content.get(..length.saturating_sub(2)).unwrap_or_default();
+                if let (APP1, Some(exif)) = (marker, content.strip_prefix(b"Exif\0\0")) {
+                    orientation = Orientation::from_exif_chunk(exif).unwrap_or(orientation);
+                }
+                at += 2 + length;
+            }
+            _ => return None,
         }
     }
-    false
+    None
 }

@@ -239,10 +239,7 @@ impl Checkpoint {
         let shard = self.shards.len();
         for (name, entry) in entries {
             if let Some(first) = self.tensors.get(&name) {
-                let problem = format!(
-                    "is also in {}",
-                    quote(&self.shards[first.shard].path.display().to_string())
-                );
+                let problem = format!("is also in {}", self.shards[first.shard].path.display());
                 return Err(CheckpointError::tensor(path, &name, problem, RESHARD));
             }
             self.tensors.insert(name, Placed { shard, entry });

@@ -93,7 +93,7 @@ fn a_tensor_in_two_shards_is_refused() {
     });
     assert_says(
         &message,
-        &["tensor `model.embed_tokens.weight` is also in `", FIRST],
+        &["tensor `model.embed_tokens.weight` is also in ", FIRST],
     );
 }
 

@@ -173,13 +173,13 @@ struct candor_packed_weight {
     int64_t n_in;
     int64_t block;
     int64_t superblock;
-    int64_t n_parts;
+    size_t n_parts;
     Tensor* parts[kNf4Parts];
 };
 
 static Packed received(const candor_packed_weight* weight) {
     Packed packed{weight->n_out, weight->n_in, weight->block, weight->superblock, {}};
-    for (int64_t part = 0; part < weight->n_parts; ++part) {
+    for (size_t part = 0; part < weight->n_parts; ++part) {
         packed.parts.push_back(*weight->parts[part]);
     }
     return packed;

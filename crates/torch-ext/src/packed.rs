@@ -83,7 +83,6 @@ impl PackedWeight {
     /// # Panics
     /// With libtorch's message where `x` has another width or device than the weight, or where the parts do not
     /// have the shapes and kinds that they should.
-    #[must_use]
     pub fn linear(&self, x: &Tensor) -> Tensor {
         self.call(x, candor_packed_linear)
     }
@@ -95,7 +94,6 @@ impl PackedWeight {
     ///
     /// # Panics
     /// As [`PackedWeight::linear`], or where `kind` is not f16, bf16, f32 or f64.
-    #[must_use]
     pub fn unpack(&self, kind: Kind) -> Tensor {
         self.call(&of_kind(kind), candor_packed_unpack)
     }
@@ -105,7 +103,6 @@ impl PackedWeight {
     ///
     /// # Panics
     /// As [`PackedWeight::unpack`].
-    #[must_use]
     pub fn unpack_by_operations(&self, kind: Kind) -> Tensor {
         self.call(&of_kind(kind), candor_packed_unpack_by_operations)
     }
@@ -117,9 +114,7 @@ impl PackedWeight {
         // `tensor` lives as long. The function only reads them, checks kinds, devices and sizes before it reads memory of
         // theirs, and catches its exceptions.
         let result = unsafe { function(&raw const weight, tensor.as_ptr(), &raw mut error) };
-        if result.is_null() {
-            panic!("libtorch: {}", taken_message(error));
-        }
+        assert!(!result.is_null(), "libtorch: {}", taken_message(error));
         // SAFETY: a result that is not null is a new tensor, which nobody else owns.
         unsafe { Tensor::from_ptr(result) }
     }
@@ -151,7 +146,7 @@ impl PackedWeight {
             n_in: shape[1],
             block,
             superblock,
-            n_parts: parts.len() as i64,
+            n_parts: parts.len(),
             parts: pointers,
         }
     }
@@ -186,7 +181,7 @@ struct CPackedWeight {
     n_in: i64,
     block: i64,
     superblock: i64,
-    n_parts: i64,
+    n_parts: usize,
     parts: [*const C_tensor; MAX_PARTS],
 }
 

@@ -99,17 +99,17 @@ fn parts_that_are_too_small_or_of_another_kind_are_never_read() {
         ("codes", |w| w.codes = w.codes.i(0..4).copy()),
         ("codes", |w| w.shape = [3, 4]),
         ("scale_codes", |w| {
-            w.scale_codes = w.scale_codes.i(0..2).copy()
+            w.scale_codes = w.scale_codes.i(0..2).copy();
         }),
         ("scale_scales", |w| {
-            w.scale_scales = w.scale_scales.i(0..1).copy()
+            w.scale_scales = w.scale_scales.i(0..1).copy();
         }),
         ("offset", |w| w.offset = w.offset.to_kind(Kind::Double)),
         ("scale_levels", |w| {
-            w.scale_levels = w.scale_levels.i(0..255).copy()
+            w.scale_levels = w.scale_levels.i(0..255).copy();
         }),
         ("levels", |w| {
-            w.levels = Tensor::stack(&[&w.levels, &w.levels], 1).select(1, 0)
+            w.levels = Tensor::stack(&[&w.levels, &w.levels], 1).select(1, 0);
         }),
     ];
     for (part, damage) in damages {

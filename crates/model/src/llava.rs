@@ -8,9 +8,8 @@ use tch::{Device, Kind, Tensor};
 use crate::block::Visible;
 use crate::decoder::Decoder;
 use crate::lora::Adapter;
-use crate::precision::Precision;
+use crate::precision::{Precision, Quantization};
 use crate::projector::Projector;
-use crate::quantize::is_part;
 use crate::sample::Continuations;
 use crate::shared::SharedBatch;
 use crate::vision::VisionTower;
@@ -85,7 +84,11 @@ impl Llava {
     /// # Errors
     /// A file cannot be written, or the model is quantised.
     pub fn save(&self, folder: &Path) -> Result<(), ModelError> {
-        if self.parameters.keys().any(|name| is_part(name)) {
+        if self
+            .parameters
+            .keys()
+            .any(|name| Quantization::is_part(name))
+        {
             return Err(ModelError::SaveQuantized {
                 path: folder.to_owned(),
             });
@@ -131,7 +134,7 @@ impl Llava {
     pub fn set_trainable(&self, chosen: impl Fn(&str) -> bool) -> Vec<(String, Tensor)> {
         let mut trainable = Vec::new();
         for (name, tensor) in &self.parameters {
-            let on = chosen(name) && !is_part(name);
+            let on = chosen(name) && !Quantization::is_part(name);
             let tensor = tensor.set_requires_grad(on);
             if on {
                 trainable.push((name.clone(), tensor));

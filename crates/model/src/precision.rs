@@ -14,6 +14,15 @@ pub enum Quantization {
     Nf4,
 }
 
+impl Quantization {
+    /// Whether a tensor of that name among a model's is a part of a packed weight. No other name goes on after
+    /// `weight`.
+    #[must_use]
+    pub fn is_part(name: &str) -> bool {
+        name.contains(".weight.")
+    }
+}
+
 /// What a base's weights are held in and its arithmetic is done in. A [`Kind`] alone is one without quantisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Precision {

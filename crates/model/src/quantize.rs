@@ -51,11 +51,6 @@ pub(crate) fn part_name(name: &str, part: &str) -> String {
     format!("{name}.{part}")
 }
 
-/// Whether a tensor of that name is a part of a packed weight; no other's goes on after `weight`.
-pub(crate) fn is_part(name: &str) -> bool {
-    name.contains(".weight.")
-}
-
 /// Packs weights on one device.
 #[derive(Debug)]
 pub(crate) enum Quantizer {
@@ -108,8 +103,8 @@ fn int8(weight: &Tensor) -> PackedWeight {
 
 fn nf4(weight: &Tensor, levels: &Tensor, scale_levels: &Tensor) -> Nf4 {
     let (n_out, n_in) = weight.size2().expect("a linear layer's weight is a matrix");
-    let (scales, scaled) = in_blocks(&weight.flatten(0, -1), BLOCK);
-    let codes = nearest(&scaled, levels);
+    let (scales, relative) = in_blocks(&weight.flatten(0, -1), BLOCK);
+    let codes = nearest(&relative, levels);
     // Pads are zeros; a last half byte that no weight needs is the code of zero.
     let n_bytes = (n_out * n_in + 1) / 2;
     let pairs = codes.narrow(0, 0, 2 * n_bytes).reshape([n_bytes, 2]);
@@ -117,13 +112,13 @@ fn nf4(weight: &Tensor, levels: &Tensor, scale_levels: &Tensor) -> Nf4 {
     let offset = scales
         .mean_dim([0_i64].as_slice(), true, Kind::Double)
         .to_kind(Kind::Float);
-    let (scale_scales, scaled) = in_blocks(&(&scales - &offset), SUPERBLOCK);
+    let (scale_scales, relative) = in_blocks(&(&scales - &offset), SUPERBLOCK);
     Nf4 {
         shape: [n_out, n_in],
         block: BLOCK,
         superblock: SUPERBLOCK,
         codes: high.bitwise_or_tensor(&pairs.select(1, 1)),
-        scale_codes: nearest(&scaled, scale_levels)
+        scale_codes: nearest(&relative, scale_levels)
             .narrow(0, 0, scales.size()[0])
             .copy(),
         scale_scales,

@@ -262,6 +262,20 @@ fn only_what_the_recipe_names_is_run_and_an_adapter_is_heard() {
     assert_ne!(answers(plain.path()), answers(tuned.path()));
 }
 
+#[test]
+fn a_quantised_model_is_evaluated() {
+    let (model, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    bundle().save(model.path()).unwrap();
+    let sets = [
+        &format!("model.base={:?}", model.path()),
+        "run.benchmarks=[\"chair\"]",
+        "model.base_precision=\"int8\"",
+    ];
+    let recipe = recipe(out.path(), &sets);
+    let results = candor_eval::run(&recipe, Device::Cpu).unwrap();
+    assert!(results.chair.is_some());
+}
+
 /// An adapter, and the same one with every number set to `fill`.
 fn adapter(bundle: &Bundle, fill: Option<f64>) -> Adapter {
     let targets = ["q_proj", "down_proj"].map(str::to_owned);

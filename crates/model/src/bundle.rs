@@ -6,8 +6,9 @@
 use std::path::Path;
 
 use candor_data::image::ImageProcessor;
-use tch::{Device, Kind};
+use tch::Device;
 
+use crate::precision::Precision;
 use crate::sample::SampleRules;
 use crate::{Llava, ModelError, Template, Tokenizer};
 
@@ -29,7 +30,11 @@ impl Bundle {
     ///
     /// # Errors
     /// A file is missing or damaged, or two of them do not fit together.
-    pub fn open(folder: &Path, device: Device, kind: Kind) -> Result<Self, ModelError> {
+    pub fn open(
+        folder: &Path,
+        device: Device,
+        precision: impl Into<Precision>,
+    ) -> Result<Self, ModelError> {
         let path = folder.join("template.json");
         let text = std::fs::read_to_string(&path).map_err(ModelError::reading(&path))?;
         let template = serde_json::from_str(&text).map_err(|e| ModelError::Config {
@@ -38,7 +43,7 @@ impl Bundle {
             remedy: "expected a template such as {\"kind\": \"vicuna_v1\", \"system\": \"…\"}",
         })?;
         let bundle = Self {
-            model: Llava::open(folder, device, kind)?,
+            model: Llava::open(folder, device, precision)?,
             tokenizer: Tokenizer::open(&folder.join("tokenizer.json"))?,
             template,
             processor: ImageProcessor::from_file(&folder.join("preprocessor_config.json"))?,
@@ -98,8 +103,10 @@ impl Bundle {
     /// Writes the folder.
     ///
     /// # Errors
-    /// A file cannot be written.
+    /// A file cannot be written, or the model is quantised.
     pub fn save(&self, folder: &Path) -> Result<(), ModelError> {
+        // First, because it is what may be refused.
+        self.model.save(folder)?;
         let path = folder.join("template.json");
         let json = serde_json::to_vec_pretty(&self.template).map_err(|e| ModelError::Config {
             path: path.clone(),
@@ -110,7 +117,7 @@ impl Bundle {
         self.tokenizer.save(&folder.join("tokenizer.json"))?;
         self.processor
             .write(&folder.join("preprocessor_config.json"))?;
-        self.model.save(folder)
+        Ok(())
     }
 
     /// What tokenising a conversation needs to know.

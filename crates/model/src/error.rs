@@ -64,6 +64,26 @@ pub enum ModelError {
         /// Shape by the configuration.
         expected: Vec<i64>,
     },
+    /// A tensor that is to be quantised holds an infinity or no number at all.
+    #[error(
+        "{path}: tensor `{name}` is not finite, so it cannot be quantised (the checkpoint is damaged or its training \
+         diverged; use another)"
+    )]
+    NotFinite {
+        /// Where the weights came from.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+    },
+    /// A quantised model is to be saved.
+    #[error(
+        "{path}: a quantised model cannot be saved, its weights are rounded (save the adapter, or open the model \
+         without quantisation)"
+    )]
+    SaveQuantized {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The checkpoint holds tensors that no part of the model uses.
     #[error(
         "{path}: {count} tensors belong to no part of the model, the first is `{first}` (is this a LLaVA checkpoint?)"

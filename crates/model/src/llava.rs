@@ -8,6 +8,7 @@ use tch::{Device, Kind, Tensor};
 use crate::block::Visible;
 use crate::decoder::Decoder;
 use crate::lora::Adapter;
+use crate::precision::{Precision, Quantization};
 use crate::projector::Projector;
 use crate::sample::Continuations;
 use crate::shared::SharedBatch;
@@ -35,15 +36,20 @@ pub enum Activations {
 }
 
 impl Llava {
-    /// Opens a Hugging Face folder: `config.json` and `model.safetensors`.
+    /// Opens a Hugging Face folder: `config.json` and `model.safetensors`. A quantised model is frozen, and cannot
+    /// be saved.
     ///
     /// # Errors
     /// A file is missing or damaged, or weights and configuration do not fit together.
-    pub fn open(folder: &Path, device: Device, kind: Kind) -> Result<Self, ModelError> {
+    pub fn open(
+        folder: &Path,
+        device: Device,
+        precision: impl Into<Precision>,
+    ) -> Result<Self, ModelError> {
         let config = LlavaConfig::read(&folder.join("config.json"))?;
         Self::build(
             config,
-            Weights::open(&folder.join("model.safetensors"), device, kind)?,
+            Weights::open(&folder.join("model.safetensors"), device, precision)?,
         )
     }
 
@@ -76,8 +82,17 @@ impl Llava {
     /// Writes `config.json` and `model.safetensors`.
     ///
     /// # Errors
-    /// A file cannot be written.
+    /// A file cannot be written, or the model is quantised.
     pub fn save(&self, folder: &Path) -> Result<(), ModelError> {
+        if self
+            .parameters
+            .keys()
+            .any(|name| Quantization::is_part(name))
+        {
+            return Err(ModelError::SaveQuantized {
+                path: folder.to_owned(),
+            });
+        }
         self.config.write(&folder.join("config.json"))?;
         let metadata = [("format".to_owned(), "pt".to_owned())].into();
         let named = self
@@ -99,7 +114,7 @@ impl Llava {
         &self.decoder
     }
 
-    /// All weights by name.
+    /// All weights by name; of a quantised one the parts that it is packed in.
     #[must_use]
     pub fn parameters(&self) -> &BTreeMap<String, Tensor> {
         &self.parameters
@@ -114,11 +129,12 @@ impl Llava {
             .map_or(Device::Cpu, Tensor::device)
     }
 
-    /// Makes exactly the weights trainable whose name `chosen` accepts; returns them by name.
+    /// Makes exactly the weights trainable whose name `chosen` accepts; returns them by name. A quantised weight
+    /// never is.
     pub fn set_trainable(&self, chosen: impl Fn(&str) -> bool) -> Vec<(String, Tensor)> {
         let mut trainable = Vec::new();
         for (name, tensor) in &self.parameters {
-            let on = chosen(name);
+            let on = chosen(name) && !Quantization::is_part(name);
             let tensor = tensor.set_requires_grad(on);
             if on {
                 trainable.push((name.clone(), tensor));

@@ -11,6 +11,9 @@ use candor_data::random;
 use rand::RngExt as _;
 use tch::{Device, Kind, Tensor};
 
+use crate::linear::BlockLinear;
+use crate::precision::Precision;
+use crate::quantize::{self, Quantizer};
 use crate::{ModelError, tensor_file};
 
 /// How a tensor starts when there is no checkpoint.
@@ -32,6 +35,7 @@ pub struct Weights {
     source: Source,
     device: Device,
     kind: Kind,
+    quantizer: Option<Quantizer>,
     taken: BTreeMap<String, Tensor>,
 }
 
@@ -46,12 +50,27 @@ enum Source {
     },
 }
 
+impl Source {
+    /// What errors call it.
+    fn path(&self) -> &Path {
+        match self {
+            Self::Checkpoint { path, .. } => path,
+            Self::Fresh { .. } => Path::new("fresh model"),
+        }
+    }
+}
+
 impl Weights {
-    /// Tensors of a safetensors file.
+    /// Tensors of a safetensors file, to be held in `precision`.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn open(path: &Path, device: Device, kind: Kind) -> Result<Self, ModelError> {
+    pub fn open(
+        path: &Path,
+        device: Device,
+        precision: impl Into<Precision>,
+    ) -> Result<Self, ModelError> {
+        let precision = precision.into();
         let stored = tensor_file::read(path)?;
         let tensors = stored
             .into_iter()
@@ -63,7 +82,8 @@ impl Weights {
                 tensors,
             },
             device,
-            kind,
+            kind: precision.kind,
+            quantizer: Quantizer::new(precision.quantization, device),
             taken: BTreeMap::new(),
         })
     }
@@ -75,6 +95,7 @@ impl Weights {
             source: Source::Fresh { seed },
             device,
             kind,
+            quantizer: None,
             taken: BTreeMap::new(),
         }
     }
@@ -84,6 +105,47 @@ impl Weights {
     /// # Errors
     /// The checkpoint lacks it or has it in another shape.
     pub fn take(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, ModelError> {
+        let tensor = self.stored(name, shape, init)?;
+        Ok(self.keep(name, &tensor))
+    }
+
+    /// Takes the weight `name` of a linear layer of the decoder's blocks, packed where this source quantises. What it
+    /// was packed from is let go of at once, so the memory for a whole model shrinks layer by layer.
+    ///
+    /// # Errors
+    /// As [`Weights::take`], or a weight that is to be packed is not finite.
+    pub(crate) fn take_linear(
+        &mut self,
+        name: &str,
+        [n_in, n_out]: [i64; 2],
+        init: Init,
+    ) -> Result<BlockLinear, ModelError> {
+        let weight = self.stored(name, &[n_out, n_in], init)?;
+        let Some(quantizer) = &self.quantizer else {
+            return Ok(BlockLinear::Dense(self.keep(name, &weight)));
+        };
+        let Some(packed) = quantizer.pack(&weight) else {
+            return Err(ModelError::NotFinite {
+                path: self.source.path().to_owned(),
+                name: name.to_owned(),
+            });
+        };
+        for (part, tensor) in packed.parts() {
+            let name = quantize::part_name(name, part);
+            self.taken.insert(name, tensor.shallow_clone());
+        }
+        Ok(BlockLinear::Packed(packed))
+    }
+
+    /// Remembers a tensor as taken, in the kind that is asked for.
+    fn keep(&mut self, name: &str, tensor: &Tensor) -> Tensor {
+        let tensor = tensor.to_kind(self.kind);
+        self.taken.insert(name.to_owned(), tensor.shallow_clone());
+        tensor
+    }
+
+    /// The tensor `name` as it is stored or drawn, on the device.
+    fn stored(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, ModelError> {
         let tensor = match &mut self.source {
             Source::Checkpoint { path, tensors } => {
                 let stored = tensors
@@ -104,9 +166,7 @@ impl Weights {
             }
             Source::Fresh { seed } => initial(*seed, name, shape, init),
         };
-        let tensor = tensor.to_device(self.device).to_kind(self.kind);
-        self.taken.insert(name.to_owned(), tensor.shallow_clone());
-        Ok(tensor)
+        Ok(tensor.to_device(self.device))
     }
 
     /// Whether the source can give `name`; a fresh one can give anything.

@@ -11,7 +11,7 @@ use candor_data::formats::candidates::{Candidate, Sampling};
 use candor_data::random;
 use candor_model::{Adapter, Bundle, Decoding, ImageFeatures, Query, Response, generate};
 use candor_train::fingerprint;
-use tch::{Device, Kind};
+use tch::Device;
 
 use crate::prompt::Prompt;
 use crate::{SampleError, SampleRecipe};
@@ -36,7 +36,7 @@ impl<'a> Sampler<'a> {
     /// # Errors
     /// The model or its adapter is missing or damaged.
     pub fn open(recipe: &'a SampleRecipe, device: Device) -> Result<Self, SampleError> {
-        let bundle = Bundle::open(&recipe.base, device, Kind::Float)?;
+        let bundle = Bundle::open(&recipe.base, device, recipe.base_precision)?;
         let text = &bundle.model.config().text_config;
         let adapter = match &recipe.adapter {
             Some(folder) => Some(Adapter::open(folder, text, device)?),

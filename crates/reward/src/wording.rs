@@ -116,7 +116,7 @@ impl Wording {
         let (begins, repeated) = self.prompt.begins(&response.value);
         let question = self.prompt.human(&self.bullet, facts);
         conversation.turns.push(Turn::human(question));
-        let mut rendered = rules.template.render(&conversation);
+        let mut rendered = rules.template.render(&conversation)?;
         // What is marked here are the words that are read, not those that are trained on.
         rendered.assistant.clear();
         if !begins.is_empty() {

@@ -13,6 +13,21 @@ use tch::{Device, Kind};
 use crate::sample::SampleRules;
 use crate::{Llava, ModelError, Template, Tokenizer};
 
+/// The files of a model folder, besides configuration and weights, that decide what the model reads and sees. No
+/// folder has all of them.
+pub const READING_FILES: [&str; 10] = [
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "template.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "processor_config.json",
+    "preprocessor_config.json",
+];
+
 /// A model with everything it takes to talk to it.
 #[derive(Debug)]
 pub struct Bundle {

@@ -139,4 +139,17 @@ mod tests {
             assert_eq!(serde_json::to_string(&template).unwrap(), json);
         }
     }
+
+    #[test]
+    fn the_documented_templates_read() {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/formats.md");
+        let docs = std::fs::read_to_string(docs).unwrap();
+        let (_, section) = docs.split_once("## Tokenizers and templates").unwrap();
+        let (_, json) = section.split_once("1. `template.json`").unwrap();
+        let json = json.split("```").nth(1).unwrap();
+        let templates: Vec<Template> =
+            serde_json::from_str(json.strip_prefix("json").unwrap()).unwrap();
+        assert_eq!(templates.len(), 5);
+        assert!(matches!(templates[4], Template::Jinja(_)));
+    }
 }

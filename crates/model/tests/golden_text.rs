@@ -1,7 +1,8 @@
 //! Token ids of `tokenizer.model` folders and texts of chat templates against transformers and SentencePiece.
 //!
-//! `parity/fixtures/text.py` wrote the expected values; its head says who computed which. LLaVA's own formats are
-//! checked against their formulas, with the ids of an original LLaVA, whose vocabulary has no `<image>`.
+//! `parity/fixtures/tokens.py` and `chats.py` wrote the expected values; their heads say who computed which. LLaVA's
+//! own formats are checked against their formulas, with the ids of an original LLaVA, whose vocabulary has no
+//! `<image>`.
 
 mod against;
 

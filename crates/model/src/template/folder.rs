@@ -1,6 +1,6 @@
 //! Which template a model folder asks for.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candor_data::bounded::{self, Bound};
 use serde::Deserialize;
@@ -19,8 +19,10 @@ const BOUND: Bound = Bound {
 const REMEDY: &str =
     "put a template.json such as {\"kind\": \"vicuna_v1\", \"system\": \"…\"} into the folder";
 
+type Format = fn() -> Template;
+
 /// What a name has to contain, and the format that then is meant; the first that fits counts.
-const BY_NAME: [(&str, fn() -> Template); 6] = [
+const BY_NAME: [(&str, Format); 6] = [
     ("llama-2", Template::llama_2),
     ("llama_2", Template::llama_2),
     ("mpt", Template::chatml),
@@ -89,7 +91,7 @@ pub fn template(folder: &Path) -> Result<Template, ModelError> {
 }
 
 /// The checkpoint's chat template and the file that it stands in.
-fn jinja(folder: &Path) -> Result<Option<(std::path::PathBuf, String)>, ModelError> {
+fn jinja(folder: &Path) -> Result<Option<(PathBuf, String)>, ModelError> {
     let path = folder.join("chat_template.jinja");
     if path.exists() {
         let bytes = bounded::read(&path, &BOUND)?;

@@ -175,6 +175,7 @@ fn strftime(format: &str, now: DateTime) -> Result<String, Error> {
 }
 
 /// JSON as Python's `json.dumps` writes it without escaping what is not ASCII.
+#[allow(clippy::needless_pass_by_value)] // The engine hands options over by value.
 fn tojson(value: &Value, options: Kwargs) -> Result<String, Error> {
     let indent: Option<usize> = options.get("indent")?;
     let ascii: Option<bool> = options.get("ensure_ascii")?;

@@ -91,12 +91,12 @@ fn ids(pieces: &[Piece]) -> Result<HashMap<&str, usize>, String> {
 /// piece's divisions the one with the shortest beginning.
 fn merges<'a>(pieces: &'a [Piece], ids: &HashMap<&'a str, usize>) -> Vec<(&'a str, &'a str)> {
     let is_text = |piece: &Piece| matches!(piece.kind, Kind::Normal | Kind::UserDefined);
-    let mut merged: Vec<&Piece> = pieces.iter().filter(|p| p.kind == Kind::Normal).collect();
+    let mut results: Vec<&Piece> = pieces.iter().filter(|p| p.kind == Kind::Normal).collect();
     // A stable sort keeps the order of ids.
-    merged.sort_by(|a, b| b.score.total_cmp(&a.score));
+    results.sort_by(|a, b| b.score.total_cmp(&a.score));
     let known = |text: &str| ids.get(text).is_some_and(|&id| is_text(&pieces[id]));
     let mut merges = Vec::new();
-    for piece in merged {
+    for piece in results {
         let text = piece.text.as_str();
         let divisions = text.char_indices().skip(1).map(|(at, _)| text.split_at(at));
         merges.extend(divisions.filter(|&(left, right)| known(left) && known(right)));

@@ -65,6 +65,7 @@ enum Spelling {
 
 /// A token that is looked for in the text before anything else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools)] // The flags that transformers' class has in its files.
 pub struct AddedToken {
     /// Its text.
     pub content: String,

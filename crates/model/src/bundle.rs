@@ -1,7 +1,9 @@
 //! A model folder as a whole: weights, tokenizer, template and image processor belong together.
 //!
 //! Beside Hugging Face's own files (`config.json`, `model.safetensors`, `tokenizer.json`,
-//! `preprocessor_config.json`) stands `template.json`, which says how turns become text.
+//! `preprocessor_config.json`) stands `template.json`, which says how turns become text. A published checkpoint has
+//! none: then its chat template or its name says it ([`Template::of_folder`]), and its tokenizer may be a
+//! `tokenizer.model` ([`Tokenizer::open_folder`]).
 
 use std::path::Path;
 
@@ -11,6 +13,21 @@ use tch::Device;
 use crate::precision::Precision;
 use crate::sample::SampleRules;
 use crate::{Llava, ModelError, Template, Tokenizer};
+
+/// The files of a model folder, besides configuration and weights, that decide what the model reads and sees. No
+/// folder has all of them.
+pub const READING_FILES: [&str; 10] = [
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "template.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "processor_config.json",
+    "preprocessor_config.json",
+];
 
 /// A model with everything it takes to talk to it.
 #[derive(Debug)]
@@ -35,17 +52,10 @@ impl Bundle {
         device: Device,
         precision: impl Into<Precision>,
     ) -> Result<Self, ModelError> {
-        let path = folder.join("template.json");
-        let text = std::fs::read_to_string(&path).map_err(ModelError::reading(&path))?;
-        let template = serde_json::from_str(&text).map_err(|e| ModelError::Config {
-            path,
-            problem: e.to_string(),
-            remedy: "expected a template such as {\"kind\": \"vicuna_v1\", \"system\": \"…\"}",
-        })?;
         let bundle = Self {
             model: Llava::open(folder, device, precision)?,
-            tokenizer: Tokenizer::open(&folder.join("tokenizer.json"))?,
-            template,
+            tokenizer: Tokenizer::open_folder(folder)?,
+            template: Template::of_folder(folder)?,
             processor: ImageProcessor::from_file(&folder.join("preprocessor_config.json"))?,
         };
         bundle.check(folder)?;
@@ -64,7 +74,7 @@ impl Bundle {
         };
         let (rows, ids) = (
             config.text_config.vocab_size,
-            self.tokenizer.vocab_size() as i64,
+            self.tokenizer.n_embedded() as i64,
         );
         if ids > rows {
             let problem = format!("{ids} token ids, but the embedding has {rows} rows");
@@ -114,7 +124,7 @@ impl Bundle {
             remedy: "the template must be plain text",
         })?;
         candor_data::atomic::write(&path, &json)?;
-        self.tokenizer.save(&folder.join("tokenizer.json"))?;
+        self.tokenizer.save_folder(folder)?;
         self.processor
             .write(&folder.join("preprocessor_config.json"))?;
         Ok(())

@@ -96,13 +96,15 @@ pub enum ModelError {
         /// The first by name.
         first: String,
     },
-    /// The tokenizer library refused a file or a text.
-    #[error("{path}: tokenizer: {problem} (is this the tokenizer.json of the same model?)")]
+    /// A tokenizer's file is unusable, or the tokenizer library refused a text.
+    #[error("{path}: tokenizer: {problem} ({remedy})")]
     Tokenizer {
         /// The file, or the text's origin.
         path: PathBuf,
         /// What was found.
         problem: String,
+        /// What to do.
+        remedy: &'static str,
     },
     /// A prompt does not fit the model.
     #[error("sample `{sample}`: {problem} ({remedy})")]

@@ -30,7 +30,7 @@ mod vision;
 mod weights;
 
 pub use block::{Rotary, Visible};
-pub use bundle::Bundle;
+pub use bundle::{Bundle, READING_FILES};
 pub use cache::KvCache;
 pub use config::{
     Activation, FeatureSelect, LlavaConfig, ProjectorKind, RopeParameters, TextConfig, VisionConfig,

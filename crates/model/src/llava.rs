@@ -184,10 +184,11 @@ impl Llava {
         placeholder: Option<Tensor>,
         features: Option<&Tensor>,
     ) -> Tensor {
-        let embedded = self.decoder.embed(ids);
         let (Some(placeholder), Some(features)) = (placeholder, features) else {
-            return embedded;
+            return self.decoder.embed(ids);
         };
+        // The placeholder's own embedding is written over, and it may have none: any id will do.
+        let embedded = self.decoder.embed(&ids.masked_fill(&placeholder, 0));
         let projected = self.projector.forward(features).to_kind(embedded.kind());
         embedded.masked_scatter(&placeholder.unsqueeze(-1), &projected)
     }

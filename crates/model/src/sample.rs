@@ -55,9 +55,10 @@ impl Sample {
     /// Tokenises a conversation.
     ///
     /// # Errors
-    /// The text names more or fewer images than the conversation has, or the sequence is too long.
+    /// The template refuses the conversation, the text names more or fewer images than there are, or the sequence is
+    /// too long.
     pub fn new(conversation: &Conversation, rules: SampleRules<'_>) -> Result<Self, ModelError> {
-        Self::of_rendered(conversation, &rules.template.render(conversation), rules)
+        Self::of_rendered(conversation, &rules.template.render(conversation)?, rules)
     }
 
     /// Tokenises a conversation that was rendered already, and possibly given more words at its end.

@@ -9,7 +9,9 @@ use std::path::Path;
 
 use candor_data::formats::candidates::{Candidate, Sampling};
 use candor_data::random;
-use candor_model::{Adapter, Bundle, Decoding, ImageFeatures, Query, Response, generate};
+use candor_model::{
+    Adapter, Bundle, Decoding, ImageFeatures, Query, READING_FILES, Response, generate,
+};
 use candor_train::fingerprint;
 use tch::Device;
 
@@ -43,11 +45,8 @@ impl<'a> Sampler<'a> {
             None => None,
         };
         let weights = fingerprint::of_tensors(bundle.model.parameters().iter());
-        let files = [
-            "tokenizer.json",
-            "template.json",
-            "preprocessor_config.json",
-        ];
+        let mut files = READING_FILES.to_vec();
+        files.retain(|name| recipe.base.join(name).exists());
         let model_fingerprint = with_files(weights, &recipe.base, &files)?;
         let adapter_fingerprint = match (&adapter, &recipe.adapter) {
             (Some(adapter), Some(folder)) => {

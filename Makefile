@@ -5,7 +5,7 @@
 # and the binary share one build of the dependencies.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench build setup parity golden lint format format-check clippy doc deny unused audit tools
+.PHONY: help demo test bench build setup parity golden fuzz lint format format-check clippy doc deny unused audit tools
 
 CARGO ?= cargo
 # What continuous integration adds, for instance --locked.
@@ -13,8 +13,11 @@ CARGO_FLAGS ?=
 # Arguments for `candor demo`: make demo ARGS="--seed 1 --out runs/demo-1".
 ARGS ?=
 
+# How long `make fuzz` runs each of its targets.
+SECS ?= 600
+
 # The crates that are compared with golden files.
-GOLDEN := data model train reward rl
+GOLDEN := data checkpoint model train reward rl
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/candor/tools
@@ -56,6 +59,9 @@ parity: setup ## compare with what Hugging Face and PyTorch computed and print t
 
 golden: ## record Hugging Face's and PyTorch's results again (installs 4.3 GB of pinned Python packages)
 	parity/run $(ARGS)
+
+fuzz: ## feed damaged checkpoint files to their readers, SECS=600 seconds each (needs the nightly toolchain)
+	fuzz/run $(SECS) $(ARGS)
 
 lint: format-check deny unused clippy doc ## everything .ci/run checks besides the tests
 

@@ -8,7 +8,7 @@
 
 pub mod atomic;
 pub mod bootstrap;
-mod bounded;
+pub mod bounded;
 pub mod conversation;
 pub mod error;
 pub mod facts;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use candor_train::{Reader, Resolved};
+use candor_train::{BasePrecision, Reader, Resolved};
 
 use crate::EvalError;
 
@@ -45,6 +45,8 @@ pub struct EvalRecipe {
     pub out: PathBuf,
     /// Model folder.
     pub model: PathBuf,
+    /// What the model is held in.
+    pub base_precision: BasePrecision,
     /// Folder of a LoRA adapter on it, if there is one.
     pub adapter: Option<PathBuf>,
     /// Data folder, as `candor world write` lays it out.
@@ -82,6 +84,7 @@ impl EvalRecipe {
         let seed = recipe.u64("seed").required();
         let out = recipe.path("run.out").required();
         let model = recipe.path("model.base").required();
+        let base_precision = BasePrecision::read(&mut recipe);
         let adapter = recipe.path("model.adapter").optional();
         let data = recipe.path("data.root").required();
         let images = data.join(recipe.path("data.images").required());
@@ -110,6 +113,7 @@ impl EvalRecipe {
             seed,
             out,
             model,
+            base_precision,
             adapter,
             data,
             images,

@@ -11,7 +11,7 @@ use candor_data::atomic;
 use candor_model::{Adapter, Bundle, ImageFeatures};
 use candor_train::Progress;
 use serde::Serialize;
-use tch::{Device, Kind};
+use tch::Device;
 
 use crate::answer::{Answer, Ask, Speaker};
 use crate::tasks::{ChairTask, LlavaBenchTask, MmhalTask, PopeTask, Task};
@@ -24,7 +24,7 @@ use crate::{Benchmark, EvalError, EvalRecipe, Results};
 /// # Errors
 /// As [`evaluate`], or the model or its adapter cannot be opened.
 pub fn run(recipe: &EvalRecipe, device: Device) -> Result<Results, EvalError> {
-    let bundle = Bundle::open(&recipe.model, device, Kind::Float)?;
+    let bundle = Bundle::open(&recipe.model, device, recipe.base_precision)?;
     let text = &bundle.model.config().text_config;
     let adapter = match &recipe.adapter {
         Some(folder) => Some(Adapter::open(folder, text, device)?),

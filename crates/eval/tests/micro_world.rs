@@ -42,7 +42,7 @@ fn bundle() -> Bundle {
     let template = Template::VicunaV1 {
         system: String::new(),
     };
-    let texts = descriptions.iter().map(|row| template.render(row).text);
+    let texts = descriptions.iter().map(|row| template.render(row).unwrap().text);
     let tokenizer = Tokenizer::train(texts.collect::<Vec<_>>().into_iter(), 400).unwrap();
     let mut config: LlavaConfig = serde_json::from_str(
         r#"{"text_config": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
@@ -263,6 +263,20 @@ fn only_what_the_recipe_names_is_run_and_an_adapter_is_heard() {
     evaluate(&recipe(tuned.path(), &only), &bundle, Some(&adapter)).unwrap();
     let answers = |out: &Path| lines::<AnswerLine>(out, "answers/chair.jsonl");
     assert_ne!(answers(plain.path()), answers(tuned.path()));
+}
+
+#[test]
+fn a_quantised_model_is_evaluated() {
+    let (model, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    bundle().save(model.path()).unwrap();
+    let sets = [
+        &format!("model.base={:?}", model.path()),
+        "run.benchmarks=[\"chair\"]",
+        "model.base_precision=\"int8\"",
+    ];
+    let recipe = recipe(out.path(), &sets);
+    let results = candor_eval::run(&recipe, Device::Cpu).unwrap();
+    assert!(results.chair.is_some());
 }
 
 /// An adapter, and the same one with every number set to `fill`.

@@ -7,7 +7,7 @@
 use tch::{Kind, Tensor};
 
 use crate::cache::KvCache;
-use crate::linear::Linear;
+use crate::linear::BlockLinear;
 use crate::lora::{BlockAdapter, TARGETS, target_size};
 use crate::shared::SharedBatch;
 use crate::weights::{Init, Weights};
@@ -91,7 +91,7 @@ impl Rotary {
 pub(crate) struct Block {
     norm1: RmsNorm,
     norm2: RmsNorm,
-    linears: [Linear; 7],
+    linears: [BlockLinear; 7],
     n_heads: i64,
     n_kv_heads: i64,
     head_dim: i64,
@@ -127,15 +127,10 @@ impl Block {
                 1.0
             };
             let init = Init::Normal((size[0] as f64).sqrt().recip() / depth);
-            linears.push(Linear::take(
-                weights,
-                &format!("{name}.{part}.{target}"),
-                size,
-                false,
-                init,
-            )?);
+            let name = format!("{name}.{part}.{target}.weight");
+            linears.push(weights.take_linear(&name, size, init)?);
         }
-        let Ok(linears) = <[Linear; 7]>::try_from(linears) else {
+        let Ok(linears) = <[BlockLinear; 7]>::try_from(linears) else {
             unreachable!("one layer for each target")
         };
         Ok(Self {

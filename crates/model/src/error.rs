@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::misfit::Misfits;
+
 /// Errors of this crate. Wrong shapes between our own modules are bugs and panic; files do not.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
@@ -38,51 +40,51 @@ pub enum ModelError {
         /// What to do.
         remedy: &'static str,
     },
-    /// A tensor that the configuration calls for is not in the checkpoint.
+    /// A file of tensors is damaged, or asks for more than tensors need.
+    #[error(transparent)]
+    Checkpoint(#[from] candor_checkpoint::CheckpointError),
+    /// Weights and configuration do not fit together.
+    #[error("{0} (config.json and weights must come from the same export of a LLaVA)")]
+    Misfits(Misfits),
+    /// A model is neither a folder nor in the cache of Hugging Face.
+    #[error("{name}: no such model, looked in {looked_in} ({remedy})")]
+    NoModel {
+        /// What was asked for.
+        name: String,
+        /// The places.
+        looked_in: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// A tensor that is to be quantised holds an infinity or no number at all.
     #[error(
-        "{path}: tensor `{name}` is missing (config.json describes another model than the weights; \
-         check that both come from the same export)"
+        "{path}: tensor `{name}` is not finite, so it cannot be quantised (the checkpoint is damaged or its training \
+         diverged; use another)"
     )]
-    MissingTensor {
+    NotFinite {
         /// Where the weights came from.
         path: PathBuf,
         /// The tensor.
         name: String,
     },
-    /// A tensor has another shape than the configuration says.
+    /// A quantised model is to be saved.
     #[error(
-        "{path}: tensor `{name}` has shape {found:?}, but config.json calls for {expected:?} \
-         (config.json and weights must come from the same export)"
+        "{path}: a quantised model cannot be saved, its weights are rounded (save the adapter, or open the model \
+         without quantisation)"
     )]
-    Shape {
-        /// Where the weights came from.
+    SaveQuantized {
+        /// The folder.
         path: PathBuf,
-        /// The tensor.
-        name: String,
-        /// Shape in the file.
-        found: Vec<i64>,
-        /// Shape by the configuration.
-        expected: Vec<i64>,
     },
-    /// The checkpoint holds tensors that no part of the model uses.
-    #[error(
-        "{path}: {count} tensors belong to no part of the model, the first is `{first}` (is this a LLaVA checkpoint?)"
-    )]
-    ExtraTensors {
-        /// Where the weights came from.
-        path: PathBuf,
-        /// How many.
-        count: usize,
-        /// The first by name.
-        first: String,
-    },
-    /// The tokenizer library refused a file or a text.
-    #[error("{path}: tokenizer: {problem} (is this the tokenizer.json of the same model?)")]
+    /// A tokenizer's file is unusable, or the tokenizer library refused a text.
+    #[error("{path}: tokenizer: {problem} ({remedy})")]
     Tokenizer {
         /// The file, or the text's origin.
         path: PathBuf,
         /// What was found.
         problem: String,
+        /// What to do.
+        remedy: &'static str,
     },
     /// A prompt does not fit the model.
     #[error("sample `{sample}`: {problem} ({remedy})")]

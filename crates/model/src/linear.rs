@@ -1,12 +1,13 @@
-//! A linear layer that an adapter may modify.
+//! Linear layers: plain ones, and those of the decoder's blocks, which may be packed and which an adapter may modify.
 
+use candor_torch_ext::PackedWeight;
 use tch::Tensor;
 
 use crate::lora::LowRank;
 use crate::weights::{Init, Weights};
 use crate::{Activation, ModelError};
 
-/// `y = x Wᵀ + b`, plus an adapter's low-rank term when one is given.
+/// `y = x Wᵀ + b`.
 #[derive(Debug)]
 pub struct Linear {
     weight: Tensor,
@@ -49,20 +50,32 @@ impl Linear {
         bias.chain([weight]).collect()
     }
 
-    /// The layer alone.
-    ///
     /// # Shapes
     /// `x`: `[.., n_in]` → `[.., n_out]`.
     pub fn forward(&self, x: &Tensor) -> Tensor {
         x.linear(&self.weight, self.bias.as_ref())
     }
+}
 
-    /// The layer and, where given, an adapter's term for it.
+/// The weight `[n_out, n_in]` of a linear layer of the decoder's blocks, which have no biases.
+#[derive(Debug)]
+pub(crate) enum BlockLinear {
+    /// As it was read.
+    Dense(Tensor),
+    /// Frozen, in a few bits.
+    Packed(PackedWeight),
+}
+
+impl BlockLinear {
+    /// `x Wᵀ` and, where given, an adapter's term for it.
     ///
     /// # Shapes
     /// `x`: `[.., n_in]` → `[.., n_out]`.
-    pub fn adapted(&self, x: &Tensor, lora: Option<&LowRank>) -> Tensor {
-        let base = self.forward(x);
+    pub(crate) fn adapted(&self, x: &Tensor, lora: Option<&LowRank>) -> Tensor {
+        let base = match self {
+            Self::Dense(weight) => x.linear::<&Tensor>(weight, None),
+            Self::Packed(weight) => weight.linear(x),
+        };
         match lora {
             Some(lora) => base + lora.forward(x),
             None => base,

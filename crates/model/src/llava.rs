@@ -6,14 +6,15 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
 use crate::block::Visible;
-use crate::decoder::Decoder;
+use crate::decoder::{Decoder, EMBEDDING, HEAD};
 use crate::lora::Adapter;
+use crate::precision::{Precision, Quantization};
 use crate::projector::Projector;
 use crate::sample::Continuations;
 use crate::shared::SharedBatch;
 use crate::vision::VisionTower;
 use crate::weights::Weights;
-use crate::{LlavaConfig, ModelError, tensor_file};
+use crate::{LlavaConfig, ModelError, ModelFolder, tensor_file};
 
 /// A LLaVA model on one device.
 #[derive(Debug)]
@@ -35,16 +36,39 @@ pub enum Activations {
 }
 
 impl Llava {
-    /// Opens a Hugging Face folder: `config.json` and `model.safetensors`.
+    /// Opens a model folder, or `org/name` in the cache of Hugging Face. A quantised model is frozen, and cannot be
+    /// saved.
     ///
     /// # Errors
     /// A file is missing or damaged, or weights and configuration do not fit together.
-    pub fn open(folder: &Path, device: Device, kind: Kind) -> Result<Self, ModelError> {
-        let config = LlavaConfig::read(&folder.join("config.json"))?;
-        Self::build(
-            config,
-            Weights::open(&folder.join("model.safetensors"), device, kind)?,
-        )
+    pub fn open(
+        folder: &Path,
+        device: Device,
+        precision: impl Into<Precision>,
+    ) -> Result<Self, ModelError> {
+        Self::load(&ModelFolder::find(folder)?, device, precision)
+    }
+
+    /// Reads the weights of a model that was found.
+    ///
+    /// # Errors
+    /// As [`Llava::open`].
+    pub fn load(
+        folder: &ModelFolder,
+        device: Device,
+        precision: impl Into<Precision>,
+    ) -> Result<Self, ModelError> {
+        let mut config = folder.config().clone();
+        let mut store = folder.store()?;
+        if config.tied() {
+            // As in transformers: a head of its own counts, even where the configuration knows none.
+            if !store.has(HEAD) || store.same(HEAD, EMBEDDING)? {
+                store.drop(HEAD);
+            } else {
+                config.untie();
+            }
+        }
+        Self::build(config, Weights::of(store, device, precision.into()))
     }
 
     /// A freshly initialised model: a function of configuration and seed.
@@ -76,8 +100,17 @@ impl Llava {
     /// Writes `config.json` and `model.safetensors`.
     ///
     /// # Errors
-    /// A file cannot be written.
+    /// A file cannot be written, or the model is quantised.
     pub fn save(&self, folder: &Path) -> Result<(), ModelError> {
+        if self
+            .parameters
+            .keys()
+            .any(|name| Quantization::is_part(name))
+        {
+            return Err(ModelError::SaveQuantized {
+                path: folder.to_owned(),
+            });
+        }
         self.config.write(&folder.join("config.json"))?;
         let metadata = [("format".to_owned(), "pt".to_owned())].into();
         let named = self
@@ -99,7 +132,7 @@ impl Llava {
         &self.decoder
     }
 
-    /// All weights by name.
+    /// All weights by name; of a quantised one the parts that it is packed in.
     #[must_use]
     pub fn parameters(&self) -> &BTreeMap<String, Tensor> {
         &self.parameters
@@ -114,11 +147,12 @@ impl Llava {
             .map_or(Device::Cpu, Tensor::device)
     }
 
-    /// Makes exactly the weights trainable whose name `chosen` accepts; returns them by name.
+    /// Makes exactly the weights trainable whose name `chosen` accepts; returns them by name. A quantised weight
+    /// never is.
     pub fn set_trainable(&self, chosen: impl Fn(&str) -> bool) -> Vec<(String, Tensor)> {
         let mut trainable = Vec::new();
         for (name, tensor) in &self.parameters {
-            let on = chosen(name);
+            let on = chosen(name) && !Quantization::is_part(name);
             let tensor = tensor.set_requires_grad(on);
             if on {
                 trainable.push((name.clone(), tensor));
@@ -168,10 +202,11 @@ impl Llava {
         placeholder: Option<Tensor>,
         features: Option<&Tensor>,
     ) -> Tensor {
-        let embedded = self.decoder.embed(ids);
         let (Some(placeholder), Some(features)) = (placeholder, features) else {
-            return embedded;
+            return self.decoder.embed(ids);
         };
+        // The placeholder's own embedding is written over, and it may have none: any id will do.
+        let embedded = self.decoder.embed(&ids.masked_fill(&placeholder, 0));
         let projected = self.projector.forward(features).to_kind(embedded.kind());
         embedded.masked_scatter(&placeholder.unsqueeze(-1), &projected)
     }

@@ -124,12 +124,13 @@ pub struct LowRank {
 }
 
 impl LowRank {
+    /// The term in the kind of `x`, computed in the adapter's own, as PEFT does on a base of fewer bits.
+    ///
     /// # Shapes
     /// `x`: `[.., n_in]` → `[.., n_out]`, with `a`: `[r, n_in]` and `b`: `[n_out, r]`.
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        x.linear::<&Tensor>(&self.a, None)
-            .linear::<&Tensor>(&self.b, None)
-            * self.scale
+        let low = x.to_kind(self.a.kind()).linear::<&Tensor>(&self.a, None);
+        (low.linear::<&Tensor>(&self.b, None) * self.scale).to_kind(x.kind())
     }
 }
 

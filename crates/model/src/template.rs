@@ -1,12 +1,22 @@
 //! From a conversation to the text a model was trained on, and which part of it is the assistant's.
 //!
-//! The template is Vicuna v1's: a system sentence, then `USER: … ASSISTANT: …</s>` turn after turn. The plain
-//! template of projector pretraining is the image followed by its caption.
+//! LLaVA's own formats are written here as code (`formats`); a checkpoint of Hugging Face's brings its format as a
+//! Jinja template, which is run ([`ChatTemplate`]). Either way the text has everything that a tokenizer would add, the
+//! token at the beginning above all, because tokenising adds nothing.
 
-use candor_data::{Conversation, Speaker};
+use std::path::Path;
+
+use candor_data::Conversation;
 use serde::{Deserialize, Serialize};
 
-use crate::tokenizer::{BOS, EOS, IMAGE};
+use crate::ModelError;
+
+mod chat;
+mod folder;
+mod formats;
+mod jinja;
+
+pub use chat::ChatTemplate;
 
 /// How turns become text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,8 +27,22 @@ pub enum Template {
         /// The system sentence; may be empty.
         system: String,
     },
+    /// `<s>[INST] <<SYS>>\nSYSTEM\n<</SYS>>\n\n… [/INST] … </s><s>[INST] …`
+    #[serde(rename = "llama_2")]
+    Llama2 {
+        /// The system sentence; may be empty.
+        system: String,
+    },
+    /// `<s><|im_start|>system\nSYSTEM<|im_end|><|im_start|>user\n…<|im_end|><|im_start|>assistant\n…<|im_end|>`, in
+    /// LLaVA's spelling, which has no new line after `<|im_end|>`.
+    Chatml {
+        /// The system sentence; may be empty.
+        system: String,
+    },
     /// `<s><image>caption</s>`; the human turn's words are dropped.
     Plain,
+    /// The checkpoint's own Jinja template.
+    Jinja(ChatTemplate),
 }
 
 /// Rendered text, and the byte ranges in it that the assistant says (its `</s>` included).
@@ -41,123 +65,91 @@ impl Template {
         }
     }
 
+    /// Llama 2 with the system sentence of LLaVA's `llava_llama_2`.
+    #[must_use]
+    pub fn llama_2() -> Self {
+        let system = "You are a helpful language and vision assistant. You are able to understand the visual content \
+                      that the user provides, and assist the user with a variety of tasks using natural language.";
+        Self::Llama2 {
+            system: system.to_owned(),
+        }
+    }
+
+    /// ChatML with the system sentence of LLaVA's `mpt`.
+    #[must_use]
+    pub fn chatml() -> Self {
+        let system = "A conversation between a user and an LLM-based AI assistant. The assistant gives helpful and \
+                      honest answers.";
+        Self::Chatml {
+            system: system.to_owned(),
+        }
+    }
+
+    /// The template of a model folder: `template.json`; or else the Jinja template in `chat_template.jinja`,
+    /// `chat_template.json` or `tokenizer_config.json`; or else, as the original LLaVA chooses it, by name:
+    /// `conv_version` in `config.json`, the folder's name, or `_name_or_path` in `config.json`.
+    ///
+    /// # Errors
+    /// A file is damaged, a Jinja template cannot be used, or no name says which format it is.
+    pub fn of_folder(folder: &Path) -> Result<Self, ModelError> {
+        folder::template(folder)
+    }
+
     /// Renders a conversation. When its last turn is the human's, the text ends where the assistant is about
     /// to speak.
-    #[must_use]
-    pub fn render(&self, conversation: &Conversation) -> Rendered {
-        match self {
-            Self::VicunaV1 { system } => vicuna(system, conversation),
-            Self::Plain => plain(conversation),
-        }
-    }
-}
-
-fn vicuna(system: &str, conversation: &Conversation) -> Rendered {
-    let mut out = Rendered {
-        text: BOS.to_owned(),
-        assistant: Vec::new(),
-    };
-    if !system.is_empty() {
-        out.text.push_str(system);
-        out.text.push(' ');
-    }
-    let last = conversation.turns.len().saturating_sub(1);
-    for (i, turn) in conversation.turns.iter().enumerate() {
-        match turn.from {
-            Speaker::Human => {
-                out.text.push_str("USER: ");
-                out.text.push_str(turn.value.trim());
-                out.text.push(' ');
-                if i == last {
-                    out.text.push_str("ASSISTANT:");
-                }
-            }
-            Speaker::Gpt => {
-                out.text.push_str("ASSISTANT:");
-                out.say(&format!(" {}", turn.value.trim()));
-            }
-        }
-    }
-    out
-}
-
-fn plain(conversation: &Conversation) -> Rendered {
-    let mut out = Rendered {
-        text: BOS.to_owned(),
-        assistant: Vec::new(),
-    };
-    if conversation.image.is_some() {
-        out.text.push_str(IMAGE);
-    }
-    for turn in conversation.turns.iter().filter(|t| t.from == Speaker::Gpt) {
-        out.say(turn.value.trim());
-    }
-    out
-}
-
-impl Rendered {
-    fn say(&mut self, words: &str) {
-        let start = self.text.len();
-        self.text.push_str(words);
-        self.text.push_str(EOS);
-        self.assistant.push((start, self.text.len()));
+    ///
+    /// # Errors
+    /// A Jinja template refuses the conversation, or does not say which part of the text is the assistant's.
+    pub fn render(&self, conversation: &Conversation) -> Result<Rendered, ModelError> {
+        Ok(match self {
+            Self::VicunaV1 { system } => formats::vicuna_v1(system, conversation),
+            Self::Llama2 { system } => formats::llama_2(system, conversation),
+            Self::Chatml { system } => formats::chatml(system, conversation),
+            Self::Plain => formats::plain(conversation),
+            Self::Jinja(template) => template.render(conversation)?,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candor_data::Turn;
 
-    fn conversation(turns: &[(Speaker, &str)]) -> Conversation {
-        let turns = turns.iter().map(|(from, value)| Turn {
-            from: *from,
-            value: (*value).to_owned(),
-        });
-        Conversation {
-            id: "x".to_owned(),
-            image: Some("x.png".to_owned()),
-            turns: turns.collect(),
+    #[test]
+    fn templates_keep_their_spelling_in_files() {
+        let read = |json: &str| serde_json::from_str::<Template>(json).unwrap();
+        let system = || "Be kind.".to_owned();
+        let spelled = [
+            (
+                r#"{"kind":"vicuna_v1","system":"Be kind."}"#,
+                Template::VicunaV1 { system: system() },
+            ),
+            (
+                r#"{"kind":"llama_2","system":"Be kind."}"#,
+                Template::Llama2 { system: system() },
+            ),
+            (
+                r#"{"kind":"chatml","system":"Be kind."}"#,
+                Template::Chatml { system: system() },
+            ),
+            (r#"{"kind":"plain"}"#, Template::Plain),
+        ];
+        for (json, template) in spelled {
+            assert_eq!(read(json), template);
+            assert_eq!(serde_json::to_string(&template).unwrap(), json);
         }
     }
 
     #[test]
-    fn two_turns_by_vicuna() {
-        let c = conversation(&[
-            (Speaker::Human, "<image>\nWhat is it?"),
-            (Speaker::Gpt, "A dog."),
-            (Speaker::Human, "Which colour?"),
-            (Speaker::Gpt, "Red."),
-        ]);
-        let r = Template::VicunaV1 {
-            system: "Be kind.".to_owned(),
-        }
-        .render(&c);
-        assert_eq!(
-            r.text,
-            "<s>Be kind. USER: <image>\nWhat is it? ASSISTANT: A dog.</s>USER: Which colour? ASSISTANT: Red.</s>"
-        );
-        let said: Vec<&str> = r.assistant.iter().map(|&(a, b)| &r.text[a..b]).collect();
-        assert_eq!(said, [" A dog.</s>", " Red.</s>"]);
-    }
-
-    #[test]
-    fn a_query_ends_where_the_assistant_speaks() {
-        let r = Template::VicunaV1 {
-            system: String::new(),
-        }
-        .render(&conversation(&[(Speaker::Human, "Hi")]));
-        assert_eq!(r.text, "<s>USER: Hi ASSISTANT:");
-        assert!(r.assistant.is_empty());
-    }
-
-    #[test]
-    fn plain_is_image_and_caption() {
-        let r = Template::Plain.render(&conversation(&[
-            (Speaker::Human, "Describe."),
-            (Speaker::Gpt, "A dog."),
-        ]));
-        assert_eq!(r.text, "<s><image>A dog.</s>");
-        assert_eq!(&r.text[r.assistant[0].0..], "A dog.</s>");
+    fn the_documented_templates_read() {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/formats.md");
+        let docs = std::fs::read_to_string(docs).unwrap();
+        let (_, section) = docs.split_once("## Tokenizers and templates").unwrap();
+        let (_, json) = section.split_once("1. `template.json`").unwrap();
+        let json = json.split("```").nth(1).unwrap();
+        let templates: Vec<Template> =
+            serde_json::from_str(json.strip_prefix("json").unwrap()).unwrap();
+        assert_eq!(templates.len(), 5);
+        assert!(matches!(templates[4], Template::Jinja(_)));
     }
 }

@@ -1,13 +1,28 @@
 //! Token ids of text, by Hugging Face's `tokenizers`; and the training of a small BPE for a small world.
+//!
+//! A checkpoint brings a `tokenizer.json`, or as the original LLaVA does a `tokenizer.model`, which becomes the
+//! tokenizer that transformers makes of it ([`llama`]).
+//!
+//! The original LLaVA has no token for an image: its code cuts the prompt at `<image>`, tokenises every part as a text
+//! of its own and puts −200 between their ids. Where the vocabulary lacks [`IMAGE`], [`Tokenizer::open_folder`] does the
+//! same with an id of its own past the vocabulary. It marks where the features go and is never embedded, so the
+//! embedding needs no row for it, and the model's `image_token_index` is to be [`Tokenizer::image`].
 
 use std::path::{Path, PathBuf};
 
+use candor_data::bounded::{self, Bound};
 use tokenizers::AddedToken;
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
 use crate::ModelError;
+use sentencepiece::SentencePiece;
+pub(crate) use settings::{Settings, read_if_there};
+
+mod llama;
+mod sentencepiece;
+mod settings;
 
 /// Begins every sequence.
 pub const BOS: &str = "<s>";
@@ -17,24 +32,48 @@ pub const EOS: &str = "</s>";
 pub const PAD: &str = "<pad>";
 /// Stands for one image in text, and for one image patch in token ids.
 pub const IMAGE: &str = "<image>";
+/// What stands around an image in the first version of LLaVA.
+const IMAGE_MARKS: [&str; 2] = ["<im_start>", "<im_end>"];
+
+const REMEDY: &str = "is this the tokenizer of the same model?";
+/// The largest published ones have 30 MB.
+const BOUND: Bound = Bound {
+    max_bytes: 256 << 20,
+    action: "read the tokenizer",
+    unreadable: "check that the file exists and may be read",
+    too_large: "is this the tokenizer.json of a language model?",
+};
 
 /// A tokenizer and the ids of the special tokens that candor needs by name.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     path: PathBuf,
-    /// Id of [`BOS`].
+    names: Names,
+    /// Whether the text between images is tokenised part by part.
+    images_apart: bool,
+    /// Ids of [`IMAGE_MARKS`], where images are marked.
+    image_marks: Option<[i64; 2]>,
+    /// Id of the token that begins every sequence.
     pub bos: i64,
-    /// Id of [`EOS`].
+    /// Id of the token that ends every assistant turn.
     pub eos: i64,
-    /// Id of [`PAD`], or of [`EOS`] where the vocabulary has no pad token.
+    /// Id of the token that fills batches; where the vocabulary has none, the id of `eos`.
     pub pad: i64,
     /// Id of [`IMAGE`].
     pub image: i64,
 }
 
-/// Token ids and where in the text each came from.
+/// How a vocabulary spells the special tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
+struct Names {
+    bos: String,
+    eos: String,
+    pad: String,
+}
+
+/// Token ids and where in the text each came from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Encoded {
     /// The ids.
     pub ids: Vec<i64>,
@@ -43,14 +82,47 @@ pub struct Encoded {
 }
 
 impl Tokenizer {
-    /// Reads a `tokenizer.json`.
+    /// Reads a `tokenizer.json` that has `<s>`, `</s>` and `<image>`.
     ///
     /// # Errors
     /// The file is missing or damaged, or lacks a special token.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
-        let inner =
-            tokenizers::Tokenizer::from_file(path).map_err(|e| problem(path, e.to_string()))?;
-        Self::new(inner, path)
+        Self::new(read_json(path)?, path, Names::default(), false)
+    }
+
+    /// Reads the tokenizer of a checkpoint: `tokenizer.json`, or where there is none `tokenizer.model`, with what
+    /// `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` say of it.
+    ///
+    /// # Errors
+    /// There is neither, a file is damaged, the vocabulary lacks the token that begins or ends a text, or the
+    /// `tokenizer.model` is not of LLaMA's kind.
+    pub fn open_folder(folder: &Path) -> Result<Self, ModelError> {
+        let settings = Settings::read(folder)?;
+        let (json, model) = (
+            folder.join("tokenizer.json"),
+            folder.join("tokenizer.model"),
+        );
+        let (path, mut inner) = if json.exists() {
+            (&json, read_json(&json)?)
+        } else if model.exists() {
+            (&model, read_model(&model, &settings)?)
+        } else {
+            return Err(ModelError::Tokenizer {
+                path: folder.to_owned(),
+                problem: "there is neither a tokenizer.json nor a tokenizer.model".to_owned(),
+                remedy: "copy the tokenizer of the model's base into the folder",
+            });
+        };
+        let lacks_image = inner.token_to_id(IMAGE).is_none();
+        if lacks_image {
+            inner.add_special_tokens(&[AddedToken::from(IMAGE, true)]);
+        }
+        let names = Names {
+            bos: settings.bos().to_owned(),
+            eos: settings.eos().to_owned(),
+            pad: settings.pad().unwrap_or(PAD).to_owned(),
+        };
+        Self::new(inner, path, names, lacks_image || settings.images_apart())
     }
 
     /// Trains a byte-level BPE on the given texts. Words that the pre-tokenizer splits off never merge with
@@ -81,24 +153,71 @@ impl Tokenizer {
             .train(&mut TrainerWrapper::from(trainer), texts)
             .map_err(|e| problem(path, e.to_string()))?;
         inner.add_special_tokens(&specials);
-        Self::new(inner, path)
+        Self::new(inner, path, Names::default(), false)
     }
 
-    fn new(inner: tokenizers::Tokenizer, path: &Path) -> Result<Self, ModelError> {
+    fn new(
+        mut inner: tokenizers::Tokenizer,
+        path: &Path,
+        names: Names,
+        images_apart: bool,
+    ) -> Result<Self, ModelError> {
+        // A file may carry how its maker last cut and padded texts; here a text is what it is.
+        inner.with_padding(None);
+        inner
+            .with_truncation(None)
+            .map_err(|e| problem(path, e.to_string()))?;
         let id = |token: &str| {
             let found = inner.token_to_id(token).map(i64::from);
             found.ok_or_else(|| problem(path, format!("the vocabulary lacks `{token}`")))
         };
-        let (bos, eos, image) = (id(BOS)?, id(EOS)?, id(IMAGE)?);
-        let pad = id(PAD).unwrap_or(eos);
+        let (bos, eos, image) = (id(&names.bos)?, id(&names.eos)?, id(IMAGE)?);
+        let pad = id(&names.pad).unwrap_or(eos);
         Ok(Self {
             inner,
             path: path.to_owned(),
+            names,
+            images_apart,
+            image_marks: None,
             bos,
             eos,
             pad,
             image,
         })
+    }
+
+    /// From now on an image stands between `<im_start>` and `<im_end>`, as `mm_use_im_start_end` of a configuration
+    /// asks.
+    ///
+    /// # Errors
+    /// The vocabulary lacks one of them.
+    pub(crate) fn mark_images(&mut self) -> Result<(), ModelError> {
+        let id = |token: &str| {
+            let found = self.inner.token_to_id(token).map(i64::from);
+            let lacks = || {
+                format!("config.json asks for `{token}` beside images, and the vocabulary lacks it")
+            };
+            found.ok_or_else(|| problem(&self.path, lacks()))
+        };
+        self.image_marks = Some([id(IMAGE_MARKS[0])?, id(IMAGE_MARKS[1])?]);
+        Ok(())
+    }
+
+    /// The ids that stand before and after every image, where the model was trained with such.
+    #[must_use]
+    pub fn image_marks(&self) -> Option<[i64; 2]> {
+        self.image_marks
+    }
+
+    /// Writes `tokenizer.json`, and into `tokenizer_config.json` what that leaves open.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn save_folder(&self, folder: &Path) -> Result<(), ModelError> {
+        self.save(&folder.join("tokenizer.json"))?;
+        let Names { bos, eos, pad } = &self.names;
+        let pad = self.inner.token_to_id(pad).map(|_| pad.as_str());
+        Settings::of_names(bos, eos, pad, self.images_apart).write(folder)
     }
 
     /// Writes `tokenizer.json`.
@@ -113,11 +232,14 @@ impl Tokenizer {
         Ok(candor_data::atomic::write(path, json.as_bytes())?)
     }
 
-    /// Whether both give the same ids for every text: whether they are written as the same `tokenizer.json`.
+    /// Whether both give the same ids for every text: whether they are written as the same files.
     #[must_use]
     pub fn same_as(&self, other: &Self) -> bool {
         let written = |tokenizer: &Self| tokenizer.inner.to_string(false).ok();
-        written(self).is_some_and(|json| written(other) == Some(json))
+        self.names == other.names
+            && self.images_apart == other.images_apart
+            && self.image_marks == other.image_marks
+            && written(self).is_some_and(|json| written(other) == Some(json))
     }
 
     /// Number of ids.
@@ -126,19 +248,63 @@ impl Tokenizer {
         self.inner.get_vocab_size(true)
     }
 
+    /// Number of ids that a model must have embeddings for: all, but not [`Self::image`] where it is the last, since
+    /// the features of an image stand in its place.
+    #[must_use]
+    pub fn n_embedded(&self) -> usize {
+        let n_ids = self.vocab_size();
+        n_ids - usize::from(self.image + 1 == n_ids as i64)
+    }
+
+    /// The texts that are special tokens wherever they stand, in the order of their ids.
+    #[must_use]
+    pub fn specials(&self) -> Vec<String> {
+        let added = self.inner.get_added_tokens_decoder();
+        let mut specials: Vec<_> = added.iter().filter(|(_, token)| token.special).collect();
+        specials.sort_by_key(|&(&id, _)| id);
+        let texts = specials.into_iter().map(|(_, token)| token.content.clone());
+        texts.collect()
+    }
+
     /// Token ids of `text`; special tokens written in it are recognised, none is added.
     ///
     /// # Errors
     /// The library refuses the text.
     pub fn encode(&self, text: &str) -> Result<Encoded, ModelError> {
-        let encoding = self
-            .inner
-            .encode(text, false)
-            .map_err(|e| problem(&self.path, e.to_string()))?;
-        Ok(Encoded {
-            ids: encoding.get_ids().iter().map(|&id| i64::from(id)).collect(),
-            spans: encoding.get_offsets().to_vec(),
-        })
+        let mut encoded = Encoded::default();
+        for (start, part) in self.parts(text) {
+            let encoding = self
+                .inner
+                .encode(part, false)
+                .map_err(|e| problem(&self.path, e.to_string()))?;
+            let ids = encoding.get_ids().iter();
+            encoded.ids.extend(ids.map(|&id| i64::from(id)));
+            let spans = encoding.get_offsets().iter();
+            let in_text = |&(from, to): &(usize, usize)| (start + from, start + to);
+            encoded.spans.extend(spans.map(in_text));
+        }
+        Ok(encoded)
+    }
+
+    /// What is tokenised as a text of its own, and where it starts: all of it; or the token at the beginning, every
+    /// image, and what is between them.
+    fn parts<'t>(&self, text: &'t str) -> Vec<(usize, &'t str)> {
+        if !self.images_apart {
+            return vec![(0, text)];
+        }
+        let mut parts = Vec::new();
+        let mut from = 0;
+        if text.starts_with(&self.names.bos) {
+            from = self.names.bos.len();
+            parts.push((0, &text[..from]));
+        }
+        for (at, image) in text.match_indices(IMAGE) {
+            parts.push((from, &text[from..at]));
+            parts.push((at, image));
+            from = at + image.len();
+        }
+        parts.push((from, &text[from..]));
+        parts
     }
 
     /// Text of token ids, special tokens left out.
@@ -153,10 +319,37 @@ impl Tokenizer {
     }
 }
 
+impl Default for Names {
+    fn default() -> Self {
+        Self {
+            bos: BOS.to_owned(),
+            eos: EOS.to_owned(),
+            pad: PAD.to_owned(),
+        }
+    }
+}
+
+fn read_json(path: &Path) -> Result<tokenizers::Tokenizer, ModelError> {
+    let bytes = bounded::read(path, &BOUND)?;
+    tokenizers::Tokenizer::from_bytes(bytes).map_err(|e| problem(path, e.to_string()))
+}
+
+fn read_model(path: &Path, settings: &Settings) -> Result<tokenizers::Tokenizer, ModelError> {
+    let model = SentencePiece::read(path)?;
+    let json = llama::tokenizer_json(&model, settings);
+    let json = json.map_err(|problem| ModelError::Tokenizer {
+        path: path.to_owned(),
+        problem,
+        remedy: "load the tokenizer with transformers and save it: that writes a tokenizer.json, which can be read",
+    })?;
+    serde_json::from_value(json).map_err(|e| problem(path, e.to_string()))
+}
+
 fn problem(path: &Path, problem: String) -> ModelError {
     ModelError::Tokenizer {
         path: path.to_owned(),
         problem,
+        remedy: REMEDY,
     }
 }
 

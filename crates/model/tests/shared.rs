@@ -14,6 +14,9 @@ use proptest::prelude::*;
 use tch::{Device, Kind, Tensor};
 
 const TOLERANCE: f64 = 1e-5;
+/// Gradients add up over every layer and token in another order; among some thousand random cases a few are a little
+/// more than 1e-5 apart. A token that sees what it must not shows as 1e-2 and more.
+const GRADIENT_TOLERANCE: f64 = 5e-5;
 const PAD: i64 = 0;
 const BOS: i64 = 1;
 const IMAGE: i64 = 3;
@@ -240,7 +243,7 @@ fn assert_same_gradients(
         n_compared += usize::from(largest(expected) > 0.0);
         let relative = largest_difference(found, expected) / largest(expected).max(floor);
         assert!(
-            relative <= TOLERANCE,
+            relative <= GRADIENT_TOLERANCE,
             "the gradient of {name} differs by {relative} of its size"
         );
     }

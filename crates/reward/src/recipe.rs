@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use candor_model::{Activations, LoraConfig};
-use candor_train::{Reader, Resolved, SessionRecipe};
+use candor_train::{BasePrecision, Reader, Resolved, SessionRecipe};
 
 use crate::RewardError;
 use crate::loss::CenteringOver;
@@ -35,6 +35,8 @@ pub struct RewardRecipe {
     pub session: SessionRecipe,
     /// Folder of the frozen base model.
     pub base: PathBuf,
+    /// What the model is held in.
+    pub base_precision: BasePrecision,
     /// Where the adapter comes from.
     pub start: Start,
     /// What a pass keeps in memory.
@@ -89,6 +91,7 @@ impl RewardRecipe {
     pub fn read(mut recipe: Reader) -> Result<Self, RewardError> {
         let session = SessionRecipe::read(&mut recipe);
         let base = recipe.path("model.base").required();
+        let base_precision = BasePrecision::read(&mut recipe);
         let start = read_start(&mut recipe);
         let activations = recipe
             .one_of(
@@ -130,6 +133,7 @@ impl RewardRecipe {
         Ok(Self {
             session,
             base,
+            base_precision,
             start,
             activations,
             wording,

@@ -5,7 +5,7 @@ use candor_model::{Adapter, Bundle, ImageFeatures, ScalarHead};
 use candor_train::fingerprint;
 use candor_train::session::{Inputs, Launch, Outcome, Parts, Session};
 use serde::Serialize;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use crate::RewardError;
 use crate::best::{Best, Found};
@@ -60,7 +60,7 @@ struct Learner<'a> {
 /// # Errors
 /// Damaged data, a run folder that cannot be used, or a number that is not finite.
 pub fn run(recipe: &RewardRecipe, launch: &Launch, device: Device) -> Result<Outcome, RewardError> {
-    let bundle = Bundle::open(&recipe.base, device, Kind::Float)?;
+    let bundle = Bundle::open(&recipe.base, device, recipe.base_precision)?;
     check_fit(recipe, &bundle)?;
     let (adapter, head) = trainable(recipe, &bundle)?;
     let trained = parameters(&adapter, &head);

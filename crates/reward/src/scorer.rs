@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candor_model::shared::Shared;
-use candor_model::{Adapter, Bundle, ImageFeatures, ScalarHead};
+use candor_model::{Adapter, Bundle, ImageFeatures, Quantization, ScalarHead};
 use candor_train::fingerprint;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use serde::{Deserialize, Serialize};
@@ -64,7 +64,7 @@ impl Base {
             .model
             .parameters()
             .iter()
-            .filter(|(_, tensor)| tensor.dim() <= 1)
+            .filter(|(name, tensor)| tensor.dim() <= 1 && !Quantization::is_part(name))
             .map(|(name, tensor)| (name.clone(), tensor.to_kind(Kind::Float)))
             .collect();
         Self {
@@ -116,7 +116,7 @@ impl RewardModel {
                     "it was trained on another base than it is used with (on {}, as that was then)",
                     base.folder.display()
                 ),
-                remedy: "use it with the base it was trained on, or train it again",
+                remedy: "use it with the base it was trained on, in the same base_precision, or train it again",
             });
         }
         let config = &bundle.model.config().text_config;

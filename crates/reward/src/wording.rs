@@ -11,7 +11,6 @@ use candor_data::{Conversation, Facts, Speaker, Turn};
 use candor_model::Template;
 use candor_model::sample::{IGNORE, Sample, SampleRules};
 use candor_model::shared::ReadAt;
-use candor_model::{BOS, EOS, IMAGE, PAD};
 use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -112,15 +111,17 @@ impl Wording {
                 remedy: "put the response as the last gpt turn",
             });
         };
-        response.value = plain_words(&response.value);
+        response.value = plain_words(&response.value, &rules.tokenizer.specials());
         let (begins, repeated) = self.prompt.begins(&response.value);
         let question = self.prompt.human(&self.bullet, facts);
         conversation.turns.push(Turn::human(question));
-        let mut rendered = rules.template.render(&conversation);
+        let mut rendered = rules.template.render(&conversation)?;
         // What is marked here are the words that are read, not those that are trained on.
         rendered.assistant.clear();
         if !begins.is_empty() {
-            rendered.text.push(' ');
+            if !rendered.text.ends_with(char::is_whitespace) {
+                rendered.text.push(' ');
+            }
             let start = rendered.text.len();
             rendered.text.push_str(&begins);
             if let (Readout::SumOverResponse, Some(repeated)) = (self.readout, repeated) {
@@ -188,12 +189,12 @@ pub fn fact_lines(facts: &Facts) -> Vec<String> {
 
 /// A response without the spellings of special tokens, which would end its turn or stand for an image: a model
 /// may have spelled them out, and the tokenizer would take them for what they name.
-fn plain_words(response: &str) -> String {
-    [BOS, EOS, PAD, IMAGE]
-        .iter()
-        .fold(response.to_owned(), |text, special| {
-            text.replace(special, &special.replace('<', "< "))
-        })
+fn plain_words(response: &str, specials: &[String]) -> String {
+    specials.iter().fold(response.to_owned(), |text, special| {
+        let first = special.chars().next().map_or(0, char::len_utf8);
+        let (first, rest) = special.split_at(first);
+        text.replace(special.as_str(), &format!("{first} {rest}"))
+    })
 }
 
 /// A number for a name; equal names have equal numbers.

@@ -6,14 +6,14 @@
 //!
 //! # Reference
 //! The value adapter starts as a copy of the reward adapter, its head at zero. The reference keeps its bases in
-//! 4 bits (NF4) here; ours are as the folder has them.
+//! 4 bits (NF4) here; ours are as the recipe says (`model.base_precision`).
 
 use std::path::{Path, PathBuf};
 
 use candor_model::{Adapter, Bundle, ImageFeatures, ScalarHead};
 use candor_reward::RewardModel;
 use candor_train::{Inputs, Parts, fingerprint};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use crate::RlError;
 use crate::prompts::Judge;
@@ -43,12 +43,12 @@ impl Models {
     /// # Errors
     /// A folder is missing or damaged, or two of them do not fit together.
     pub fn open(recipe: &RlRecipe, device: Device) -> Result<Self, RlError> {
-        let policy_base = Bundle::open(&recipe.base, device, Kind::Float)?;
+        let policy_base = Bundle::open(&recipe.base, device, recipe.base_precision)?;
         let judge_path = RewardModel::base_path(&recipe.reward)?;
         let judge_base = if same_folder(&judge_path, &recipe.base) {
             None
         } else {
-            let judge = Bundle::open(&judge_path, device, Kind::Float)?;
+            let judge = Bundle::open(&judge_path, device, recipe.base_precision)?;
             check_tokenizers(&policy_base, &judge, &judge_path)?;
             Some(judge)
         };

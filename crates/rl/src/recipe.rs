@@ -6,7 +6,7 @@ mod read;
 use std::path::PathBuf;
 
 use candor_model::Activations;
-use candor_train::{Resolved, SessionRecipe};
+use candor_train::{BasePrecision, Resolved, SessionRecipe};
 
 use crate::kl::KlEstimator;
 use crate::shaping::{ScorePosition, TerminalCoefs};
@@ -157,6 +157,8 @@ pub struct RlRecipe {
     pub samples_per_step: usize,
     /// Folder of the policy's base.
     pub base: PathBuf,
+    /// What the bases are held in, the reward model's own included.
+    pub base_precision: BasePrecision,
     /// Adapter that the policy starts from and stays near.
     pub policy_init: PathBuf,
     /// Folder that the reward stage wrote.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use candor_train::{Reader, Resolved};
+use candor_train::{BasePrecision, Reader, Resolved};
 
 use crate::SampleError;
 
@@ -17,6 +17,8 @@ pub struct SampleRecipe {
     pub chunk: usize,
     /// Model folder.
     pub base: PathBuf,
+    /// What the model is held in.
+    pub base_precision: BasePrecision,
     /// Folder of a LoRA adapter on it, if there is one.
     pub adapter: Option<PathBuf>,
     /// Image folder.
@@ -55,6 +57,7 @@ impl SampleRecipe {
         let out = recipe.path("run.out").required();
         let chunk = recipe.usize("run.chunk").positive().required();
         let base = recipe.path("model.base").required();
+        let base_precision = BasePrecision::read(&mut recipe);
         let adapter = recipe.path("model.adapter").optional();
         let root = recipe.path("data.root").required();
         let images = root.join(recipe.path("data.images").required());
@@ -80,6 +83,7 @@ impl SampleRecipe {
             out,
             chunk,
             base,
+            base_precision,
             adapter,
             images,
             prompts,

@@ -188,12 +188,14 @@ fn image_names(recipe: &mut Reader, element: &str) -> ImageNames {
 /// All texts of the sources, as the template renders them.
 ///
 /// # Errors
-/// A file cannot be read.
+/// A file cannot be read, or the template refuses a row.
 pub fn texts(sources: &[SourceRecipe], template: &Template) -> Result<Vec<String>, SftError> {
     let mut texts = Vec::new();
     for source in sources {
         let rows = source.conversations(0)?;
-        texts.extend(rows.iter().map(|row| template.render(row).text));
+        for row in &rows {
+            texts.push(template.render(row)?.text);
+        }
     }
     Ok(texts)
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use candor_model::{Activations, LoraConfig};
 use candor_train::recipe::Field;
-use candor_train::{Reader, Resolved, SessionRecipe};
+use candor_train::{BasePrecision, Reader, Resolved, SessionRecipe};
 
 use crate::SftError;
 use crate::corpus::SourceRecipe;
@@ -45,6 +45,8 @@ pub struct SftRecipe {
     pub session: SessionRecipe,
     /// Folder of the model to start from.
     pub base: PathBuf,
+    /// What the model is held in; anything but f32 only where an adapter alone is trained.
+    pub base_precision: BasePrecision,
     /// What is trained.
     pub tune: Tune,
     /// Whether turns are rendered by the plain template of projector pretraining.
@@ -85,7 +87,15 @@ impl SftRecipe {
     pub fn read(mut recipe: Reader) -> Result<Self, SftError> {
         let session = SessionRecipe::read(&mut recipe);
         let base = recipe.path("model.base").required();
+        let base_precision = BasePrecision::read(&mut recipe);
         let tune = read_tune(&mut recipe);
+        if base_precision != BasePrecision::F32 && !matches!(tune, Tune::Lora(_)) {
+            recipe.mistake(
+                "model.base_precision",
+                "this run trains weights of the base and writes the whole model",
+                "use \"f32\", or train an adapter: tune = \"lora\"",
+            );
+        }
         let plain = recipe
             .one_of("model.template", &[("own", false), ("plain", true)])
             .required();
@@ -118,6 +128,7 @@ impl SftRecipe {
         Ok(Self {
             session,
             base,
+            base_precision,
             tune,
             plain,
             activations,

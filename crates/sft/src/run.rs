@@ -4,7 +4,7 @@ use candor_model::sample::{Batch, Sample};
 use candor_model::{Adapter, Bundle, ImageFeatures, Template};
 use candor_train::{Inputs, Launch, Outcome, Parts, Session, fingerprint};
 use serde::Serialize;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use crate::SftError;
 use crate::corpus::Corpus;
@@ -33,7 +33,7 @@ pub struct SftMetrics {
 /// # Errors
 /// Damaged data, a run folder that cannot be used, or a number that is not finite.
 pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcome, SftError> {
-    let mut bundle = Bundle::open(&recipe.base, device, Kind::Float)?;
+    let mut bundle = Bundle::open(&recipe.base, device, recipe.base_precision)?;
     let template = bundle.template.clone();
     if recipe.plain {
         bundle.template = Template::Plain;

@@ -339,6 +339,65 @@ fn lora_writes_an_adapter_that_opens_and_changes_what_the_base_says() {
 }
 
 #[test]
+fn an_adapter_learns_on_a_base_of_any_precision() {
+    let folder = prepared();
+    let path = folder.path();
+    let lora =
+        "model.lora={ r = 4, alpha = 8.0, targets = [\"q_proj\", \"v_proj\", \"down_proj\"] }";
+    let run = |precision: &str| {
+        let set = format!("model.base_precision={precision:?}");
+        let sets = [
+            &out(path, precision),
+            "model.tune=\"lora\"",
+            lora,
+            "run.steps=20",
+            &set,
+        ];
+        sft(path, &sets).unwrap();
+        losses(&path.join(precision))
+    };
+    let exact = run("f32");
+    for precision in ["bf16", "int8", "nf4"] {
+        let found = run(precision);
+        // The same batches on a slightly other base: near, but not the same.
+        assert!(
+            (found[0] / exact[0] - 1.0).abs() < 0.05,
+            "{precision}: {found:?} {exact:?}"
+        );
+        assert!((found[0] - exact[0]).abs() > 0.0, "{precision} is f32");
+        assert!(found[19] < 0.8 * found[0], "{precision}: {found:?}");
+        assert!(
+            path.join(precision)
+                .join("adapter/adapter_model.safetensors")
+                .exists()
+        );
+    }
+}
+
+#[test]
+fn what_writes_a_whole_model_needs_a_base_in_f32() {
+    let folder = prepared();
+    for (tune, precision) in [("all_but_tower", "nf4"), ("projector", "bf16")] {
+        let sets = [
+            &format!("model.tune={tune:?}"),
+            &format!("model.base_precision={precision:?}"),
+        ];
+        let sets = sets.map(String::as_str);
+        let recipe = SftRecipe::read(reader(
+            SFT,
+            folder.path(),
+            &["data.root", "model.base"],
+            &sets,
+        ));
+        let message = recipe.unwrap_err().to_string();
+        assert!(
+            message.contains("model.base_precision") && message.contains("tune = \"lora\""),
+            "{message}"
+        );
+    }
+}
+
+#[test]
 fn lora_goes_on_from_an_adapter() {
     let folder = prepared();
     let path = folder.path();

@@ -9,6 +9,7 @@
 //! There is no trainer object and there are no callbacks: state is passed explicitly, so that a loop reads
 //! like the algorithm it implements.
 
+mod base_precision;
 pub mod checkpoint;
 pub mod data_order;
 mod durable;
@@ -27,6 +28,7 @@ pub mod session;
 pub mod stop;
 pub mod tensorboard;
 
+pub use base_precision::BasePrecision;
 pub use checkpoint::{Checkpoint, CheckpointStore, CheckpointWriter, RunState};
 pub use error::TrainError;
 pub use optimizer::{AdamW, AdamWConfig, ParamGroup};

@@ -257,7 +257,8 @@ pub fn assert_gradients<'a>(
     );
 }
 
-fn report_relative(case: &str, what: &str, absolute: f64, relative: f64) {
+/// Prints a line of the parity table.
+pub fn report_relative(case: &str, what: &str, absolute: f64, relative: f64) {
     println!("parity: {case} {what} max_abs={absolute:.1e} rel={relative:.1e}");
 }
 

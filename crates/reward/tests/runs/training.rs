@@ -9,7 +9,7 @@ use candor_data::formats::{captions, preference};
 use candor_data::{AnswerType, Conversation, Turn};
 use candor_model::{Bundle, ImageFeatures, tensor_file};
 use candor_reward::{Judged, RewardMetrics, RewardModel};
-use candor_train::{Outcome, metrics_doc};
+use candor_train::{BasePrecision, Outcome, metrics_doc};
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
@@ -73,6 +73,22 @@ fn an_obvious_preference_is_learned_and_measured() {
         let p = 1.0 / (1.0 + (-margin).exp());
         assert!((line["p"].as_f64().unwrap() - p).abs() < 1e-9, "{line}");
     }
+}
+
+#[test]
+fn a_quantised_base_serves_and_is_asked_for_again() {
+    let folder = prepared();
+    let path = folder.path();
+    run(path, "reward", &["model.base_precision=\"nf4\""]).unwrap();
+    let out = path.join("reward");
+    assert!(column(&out, "loss")[23] < 0.3, "{:?}", column(&out, "loss"));
+    let open = |precision: BasePrecision| {
+        let bundle = Bundle::open(&path.join("base"), Device::Cpu, precision).unwrap();
+        RewardModel::open(&out, &bundle)
+    };
+    open(BasePrecision::Nf4).unwrap();
+    let message = open(BasePrecision::F32).unwrap_err().to_string();
+    assert!(message.contains("base_precision"), "{message}");
 }
 
 #[test]

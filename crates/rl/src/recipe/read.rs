@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candor_model::Activations;
-use candor_train::{Reader, SessionRecipe};
+use candor_train::{BasePrecision, Reader, SessionRecipe};
 
 use super::{
     AverageOver, BatchRecipe, DataRecipe, GuardRecipe, Length, Normalise, PpoRecipe, QuirksRecipe,
@@ -34,6 +34,7 @@ impl RlRecipe {
         let snapshot_every = r.u64("run.snapshot_every").positive().required();
         let samples_per_step = r.usize("run.samples_per_step").required();
         let base = r.path("model.base").required();
+        let base_precision = BasePrecision::read(r);
         let policy_init = r.path("model.policy_init").required();
         let reward = r.path("model.reward").required();
         let kept = [
@@ -76,6 +77,7 @@ impl RlRecipe {
             snapshot_every,
             samples_per_step,
             base,
+            base_precision,
             policy_init,
             reward,
             activations,

@@ -167,7 +167,7 @@ pub fn bundle(seed: u64) -> Bundle {
             .get(prompt.conversation.image.as_deref().unwrap())
             .unwrap();
         let lines = known.captions.iter().chain(&known.rationale).cloned();
-        let said = [GOOD, BAD].map(|answer| template.render(&answered(prompt, answer)).text);
+        let said = [GOOD, BAD].map(|answer| template.render(&answered(prompt, answer)).unwrap().text);
         said.into_iter().chain(lines).collect::<Vec<_>>()
     });
     let texts: Vec<String> = texts.collect();
@@ -243,7 +243,7 @@ fn fresh_adapter(bundle: &Bundle, seed: u64) -> Adapter {
 }
 
 /// Writes a reward model whose head points from no to yes: scores are about 2 for a yes and about −2 for a no.
-fn write_reward_model(folder: &Path, bundle: &Bundle, base: &Path, features: &ImageFeatures) {
+pub fn write_reward_model(folder: &Path, bundle: &Bundle, base: &Path, features: &ImageFeatures) {
     let text = "{facts}\nIs it?";
     let wording = Wording {
         prompt: RewardPrompt::parse(Path::new("p"), text).unwrap(),

@@ -9,10 +9,11 @@ mod resume;
 use std::fs;
 
 use candor_model::{Adapter, Bundle, ScalarHead};
+use candor_train::BasePrecision;
 use serde_json::Value;
 use tch::{Device, Kind};
 
-use fixture::{SCORE_MEAN, SCORE_STD, finished, lines, prepared};
+use fixture::{SCORE_MEAN, SCORE_STD, features, finished, lines, prepared, write_reward_model};
 
 fn number(line: &Value, field: &str) -> f64 {
     line[field]
@@ -75,6 +76,23 @@ fn the_policy_learns_what_the_reward_model_likes() {
         serde_json::from_slice(&fs::read(out.join("result.json")).unwrap()).unwrap();
     assert_eq!(result["n_prompts"], 12);
     assert_eq!(result["last"], metrics[7]);
+}
+
+/// Both adapters are trained, and what is sampled agrees with what is trained to the digits of bf16.
+#[test]
+fn bases_may_be_quantised() {
+    let dir = prepared();
+    let base = dir.path().join("model");
+    let bundle = Bundle::open(&base, Device::Cpu, BasePrecision::Nf4).unwrap();
+    let pictures = features(&bundle, &dir.path().join("data"));
+    write_reward_model(&dir.path().join("reward"), &bundle, &base, &pictures);
+    let sets = ["run.steps=4", "model.base_precision=\"nf4\""];
+    let metrics = finished(dir.path(), "out", &sets);
+    assert!(number(&metrics[0], "kl_mean").abs() < 0.05);
+    assert!(number(&metrics[3], "kl_mean").abs() > 0.0);
+    for line in &metrics {
+        assert!(number(line, "logprob_mismatch_max") < 0.2, "{line}");
+    }
 }
 
 /// A sample's parts add up to its rewards.

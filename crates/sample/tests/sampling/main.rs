@@ -110,6 +110,16 @@ fn the_seed_decides_the_answers_and_each_has_draws_of_its_own() {
 }
 
 #[test]
+fn a_quantised_model_answers_and_is_another_model() {
+    let dir = prepared();
+    let rows = sampled(dir.path(), "nf4", &["model.base_precision=\"nf4\""]);
+    assert_eq!(rows.len(), 7);
+    let exact = sampled(dir.path(), "f32", &[]);
+    let fingerprint = |rows: &[Candidate]| rows[0].sampling.model_fingerprint.clone();
+    assert_ne!(fingerprint(&rows), fingerprint(&exact));
+}
+
+#[test]
 fn an_adapter_speaks_and_is_recorded() {
     let dir = prepared();
     let bundle = model(1);

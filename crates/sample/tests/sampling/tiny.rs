@@ -85,7 +85,7 @@ pub fn model(seed: u64) -> Bundle {
     };
     let texts = prompts()
         .into_iter()
-        .map(|row| template.render(&row).text)
+        .map(|row| template.render(&row).unwrap().text)
         .collect::<Vec<_>>();
     let tokenizer = Tokenizer::train(texts.into_iter(), 300).unwrap();
     let mut config: LlavaConfig = serde_json::from_str(

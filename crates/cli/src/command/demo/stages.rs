@@ -11,7 +11,6 @@ use candor_sample::SampleRecipe;
 use candor_sft::{GroundRecipe, SftRecipe};
 use candor_train::{Launch, Outcome, Reader};
 use candor_world::{Annotator, World, annotate_candidates};
-use tch::Kind;
 
 use super::plan::{Arm, Stage};
 use super::{Demo, world_config};
@@ -73,7 +72,7 @@ impl Demo {
             }
             Stage::Curve(arm) => {
                 let recipe = self.eval_recipe(&stage.name(), None)?;
-                let bundle = Bundle::open(&recipe.model, device(), Kind::Float)?;
+                let bundle = Bundle::open(&recipe.model, device(), recipe.base_precision)?;
                 let curve = curve::trace(&recipe, &bundle, &self.path(&arm.folder()))?;
                 curve.write(&self.path(&format!("{}.json", stage.name())))?;
                 Ok(Outcome::Finished)

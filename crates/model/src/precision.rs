@@ -1,0 +1,43 @@
+//! What a base's weights are held in.
+
+use tch::Kind;
+
+/// How the linear layers of the decoder's blocks are packed. Such a base is frozen; adapters are trained on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Quantization {
+    /// Not at all.
+    #[default]
+    None,
+    /// 8 bits a weight, one scale an output row.
+    Int8,
+    /// 4.13 bits a weight: `QLoRA`'s normal float with doubly quantised scales.
+    Nf4,
+}
+
+impl Quantization {
+    /// Whether a tensor of that name among a model's is a part of a packed weight. No other name goes on after
+    /// `weight`.
+    #[must_use]
+    pub fn is_part(name: &str) -> bool {
+        name.contains(".weight.")
+    }
+}
+
+/// What a base's weights are held in and its arithmetic is done in. A [`Kind`] alone is one without quantisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Precision {
+    /// Of the arithmetic, and of every weight that is not quantised: embedding, norms, output layer, tower and
+    /// projector always.
+    pub kind: Kind,
+    /// Of the linear layers of the decoder's blocks.
+    pub quantization: Quantization,
+}
+
+impl From<Kind> for Precision {
+    fn from(kind: Kind) -> Self {
+        Self {
+            kind,
+            quantization: Quantization::None,
+        }
+    }
+}

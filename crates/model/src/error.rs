@@ -64,6 +64,19 @@ pub enum ModelError {
         /// Shape by the configuration.
         expected: Vec<i64>,
     },
+    /// A file of tensors is damaged, or asks for more than tensors need.
+    #[error(transparent)]
+    Checkpoint(#[from] candor_checkpoint::CheckpointError),
+    /// A model is neither a folder nor in the cache of Hugging Face.
+    #[error("{name}: no such model, looked in {looked_in} ({remedy})")]
+    NoModel {
+        /// What was asked for.
+        name: String,
+        /// The places.
+        looked_in: String,
+        /// What to do.
+        remedy: String,
+    },
     /// A tensor that is to be quantised holds an infinity or no number at all.
     #[error(
         "{path}: tensor `{name}` is not finite, so it cannot be quantised (the checkpoint is damaged or its training \

@@ -1,7 +1,6 @@
 //! A model folder as a whole: weights, tokenizer, template and image processor belong together.
 //!
-//! Beside Hugging Face's own files (`config.json`, `model.safetensors`, `tokenizer.json`,
-//! `preprocessor_config.json`) stands `template.json`, which says how turns become text. A published checkpoint has
+//! Beside Hugging Face's own files (`config.json`, weights, `tokenizer.json`, `preprocessor_config.json`) stands `template.json`, which says how turns become text. A published checkpoint has
 //! none: then its chat template or its name says it ([`Template::of_folder`]), and its tokenizer may be a
 //! `tokenizer.model` ([`Tokenizer::open_folder`]).
 
@@ -12,7 +11,7 @@ use tch::Device;
 
 use crate::precision::Precision;
 use crate::sample::SampleRules;
-use crate::{Llava, ModelError, Template, Tokenizer};
+use crate::{Llava, ModelError, ModelFolder, Template, Tokenizer};
 
 /// The files of a model folder, besides configuration and weights, that decide what the model reads and sees. No
 /// folder has all of them.
@@ -43,7 +42,7 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Opens a model folder.
+    /// Opens a model folder, or `org/name` in the cache of Hugging Face.
     ///
     /// # Errors
     /// A file is missing or damaged, or two of them do not fit together.
@@ -52,62 +51,32 @@ impl Bundle {
         device: Device,
         precision: impl Into<Precision>,
     ) -> Result<Self, ModelError> {
-        let bundle = Self {
-            model: Llava::open(folder, device, precision)?,
-            tokenizer: Tokenizer::open_folder(folder)?,
-            template: Template::of_folder(folder)?,
-            processor: ImageProcessor::from_file(&folder.join("preprocessor_config.json"))?,
-        };
-        bundle.check(folder)?;
-        Ok(bundle)
+        Self::load(ModelFolder::find(folder)?, device, precision)
     }
 
-    /// Whether the parts fit together; what does not would otherwise show as nonsense much later.
-    fn check(&self, folder: &Path) -> Result<(), ModelError> {
-        let config = self.model.config();
-        let refuse = |file: &str, problem: String, remedy| {
-            Err(ModelError::Config {
-                path: folder.join(file),
-                problem,
-                remedy,
-            })
-        };
-        let (rows, ids) = (
-            config.text_config.vocab_size,
-            self.tokenizer.n_embedded() as i64,
-        );
-        if ids > rows {
-            let problem = format!("{ids} token ids, but the embedding has {rows} rows");
-            return refuse(
-                "tokenizer.json",
-                problem,
-                "use the tokenizer of the same model",
-            );
+    /// Reads a model that was found, small files first: whatever is wrong with them is said before gigabytes are read.
+    ///
+    /// # Errors
+    /// As [`Bundle::open`].
+    pub fn load(
+        folder: ModelFolder,
+        device: Device,
+        precision: impl Into<Precision>,
+    ) -> Result<Self, ModelError> {
+        let mut tokenizer = Tokenizer::open_folder(folder.path())?;
+        if folder.config().mm_use_im_start_end {
+            tokenizer.mark_images()?;
         }
-        if config.image_token_index != self.tokenizer.image {
-            let problem = format!(
-                "image_token_index is {}, but the tokenizer's `<image>` is {}",
-                config.image_token_index, self.tokenizer.image
-            );
-            return refuse(
-                "config.json",
-                problem,
-                "use the tokenizer of the same model",
-            );
-        }
-        let (side, pixels) = (
-            config.vision_config.image_size,
-            i64::from(self.processor.size),
-        );
-        if side != pixels {
-            let problem = format!("images of {pixels} pixels, but the tower takes {side}");
-            return refuse(
-                "preprocessor_config.json",
-                problem,
-                "use the processor of the same tower",
-            );
-        }
-        Ok(())
+        let template = Template::of_folder(folder.path())?;
+        let processor = folder.processor()?;
+        let folder = folder.with_image_token(tokenizer.image);
+        check(&folder, &tokenizer, &processor)?;
+        Ok(Self {
+            model: Llava::load(&folder, device, precision)?,
+            tokenizer,
+            template,
+            processor,
+        })
     }
 
     /// Writes the folder.
@@ -140,4 +109,42 @@ impl Bundle {
             max_tokens,
         }
     }
+}
+
+/// Whether the parts fit together; what does not would otherwise show as nonsense much later.
+fn check(
+    folder: &ModelFolder,
+    tokenizer: &Tokenizer,
+    processor: &ImageProcessor,
+) -> Result<(), ModelError> {
+    let config = folder.config();
+    let refuse = |file: &str, problem: String, remedy| {
+        Err(ModelError::Config {
+            path: folder.path().join(file),
+            problem,
+            remedy,
+        })
+    };
+    let same_model = "use the tokenizer of the same model";
+    let (rows, ids) = (config.text_config.vocab_size, tokenizer.n_embedded() as i64);
+    if ids > rows {
+        let problem = format!("{ids} token ids, but the embedding has {rows} rows");
+        return refuse("tokenizer.json", problem, same_model);
+    }
+    if config.image_token_index != tokenizer.image {
+        let problem = format!(
+            "image_token_index is {}, but the tokenizer's `<image>` is {}",
+            config.image_token_index, tokenizer.image
+        );
+        return refuse("config.json", problem, same_model);
+    }
+    let (side, pixels) = (config.vision_config.image_size, i64::from(processor.size));
+    if side != pixels {
+        let problem = format!(
+            "images of {pixels} pixels, but the tower takes {side}, and its positions are not interpolated"
+        );
+        let remedy = "use the processor of the same tower";
+        return refuse("preprocessor_config.json", problem, remedy);
+    }
+    Ok(())
 }

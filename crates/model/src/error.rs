@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::misfit::Misfits;
+
 /// Errors of this crate. Wrong shapes between our own modules are bugs and panic; files do not.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
@@ -38,35 +40,12 @@ pub enum ModelError {
         /// What to do.
         remedy: &'static str,
     },
-    /// A tensor that the configuration calls for is not in the checkpoint.
-    #[error(
-        "{path}: tensor `{name}` is missing (config.json describes another model than the weights; \
-         check that both come from the same export)"
-    )]
-    MissingTensor {
-        /// Where the weights came from.
-        path: PathBuf,
-        /// The tensor.
-        name: String,
-    },
-    /// A tensor has another shape than the configuration says.
-    #[error(
-        "{path}: tensor `{name}` has shape {found:?}, but config.json calls for {expected:?} \
-         (config.json and weights must come from the same export)"
-    )]
-    Shape {
-        /// Where the weights came from.
-        path: PathBuf,
-        /// The tensor.
-        name: String,
-        /// Shape in the file.
-        found: Vec<i64>,
-        /// Shape by the configuration.
-        expected: Vec<i64>,
-    },
     /// A file of tensors is damaged, or asks for more than tensors need.
     #[error(transparent)]
     Checkpoint(#[from] candor_checkpoint::CheckpointError),
+    /// Weights and configuration do not fit together.
+    #[error("{0} (config.json and weights must come from the same export of a LLaVA)")]
+    Misfits(Misfits),
     /// A model is neither a folder nor in the cache of Hugging Face.
     #[error("{name}: no such model, looked in {looked_in} ({remedy})")]
     NoModel {
@@ -97,18 +76,6 @@ pub enum ModelError {
         /// The folder.
         path: PathBuf,
     },
-    /// The checkpoint holds tensors that no part of the model uses.
-    #[error(
-        "{path}: {count} tensors belong to no part of the model, the first is `{first}` (is this a LLaVA checkpoint?)"
-    )]
-    ExtraTensors {
-        /// Where the weights came from.
-        path: PathBuf,
-        /// How many.
-        count: usize,
-        /// The first by name.
-        first: String,
-    },
     /// A tokenizer's file is unusable, or the tokenizer library refused a text.
     #[error("{path}: tokenizer: {problem} ({remedy})")]
     Tokenizer {
@@ -135,11 +102,6 @@ pub enum ModelError {
 }
 
 impl ModelError {
-    /// An [`ModelError::Io`] for reading `path`.
-    pub(crate) fn reading(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
-        Self::io("read", path)
-    }
-
     /// An [`ModelError::Io`] with what was attempted on `path`.
     pub(crate) fn io(
         action: &'static str,

@@ -6,15 +6,16 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
 use crate::block::Visible;
-use crate::decoder::Decoder;
+use crate::decoder::{Decoder, EMBEDDING, HEAD};
 use crate::lora::Adapter;
 use crate::precision::{Precision, Quantization};
 use crate::projector::Projector;
 use crate::sample::Continuations;
 use crate::shared::SharedBatch;
+use crate::store::Store;
 use crate::vision::VisionTower;
 use crate::weights::Weights;
-use crate::{LlavaConfig, ModelError, tensor_file};
+use crate::{LlavaConfig, ModelError, ModelFolder, tensor_file};
 
 /// A LLaVA model on one device.
 #[derive(Debug)]
@@ -36,8 +37,8 @@ pub enum Activations {
 }
 
 impl Llava {
-    /// Opens a Hugging Face folder: `config.json` and `model.safetensors`. A quantised model is frozen, and cannot
-    /// be saved.
+    /// Opens a model folder, or `org/name` in the cache of Hugging Face. A quantised model is frozen, and cannot be
+    /// saved.
     ///
     /// # Errors
     /// A file is missing or damaged, or weights and configuration do not fit together.
@@ -46,11 +47,22 @@ impl Llava {
         device: Device,
         precision: impl Into<Precision>,
     ) -> Result<Self, ModelError> {
-        let config = LlavaConfig::read(&folder.join("config.json"))?;
-        Self::build(
-            config,
-            Weights::open(&folder.join("model.safetensors"), device, precision)?,
-        )
+        Self::load(&ModelFolder::find(folder)?, device, precision)
+    }
+
+    /// Reads the weights of a model that was found.
+    ///
+    /// # Errors
+    /// As [`Llava::open`].
+    pub fn load(
+        folder: &ModelFolder,
+        device: Device,
+        precision: impl Into<Precision>,
+    ) -> Result<Self, ModelError> {
+        let mut config = folder.config().clone();
+        let mut store = folder.store()?;
+        settle_head(&mut config, &mut store)?;
+        Self::build(config, Weights::of(store, device, precision.into()))
     }
 
     /// A freshly initialised model: a function of configuration and seed.
@@ -337,4 +349,17 @@ impl Llava {
         }
         value.detach()
     }
+}
+
+/// Decides between an output layer of its own and one that is the embedding. As in transformers, a stored one counts
+/// even where the configuration knows none.
+pub(crate) fn settle_head(config: &mut LlavaConfig, store: &mut Store) -> Result<(), ModelError> {
+    if config.tied() {
+        if !store.has(HEAD) || store.same(HEAD, EMBEDDING)? {
+            store.drop(HEAD);
+        } else {
+            config.untie();
+        }
+    }
+    Ok(())
 }

@@ -58,14 +58,15 @@ pub(crate) const CLIP: Names = Names {
     not_needed: &["text_model.", "text_projection.", "visual_projection.", "logit_scale"],
 };
 
-/// PEFT's adapters on any of these, which has two levels of its own before the names in memory; and candor's heads,
-/// which keep their names.
+/// A scalar head: candor's own, and as a torch module saves itself, alone or as a part of a model.
 #[rustfmt::skip] // A table, a name a line.
-pub(crate) const ADAPTER: Names = Names {
+pub(crate) const HEAD: Names = Names {
     renamed: &[
-        ("base_model.model.model.language_model.", "language_model.model."),
-        ("base_model.model.language_model.model.", "language_model.model."),
-        ("base_model.model.model.layers.", "language_model.model.layers."),
+        ("head.", "head."),
+        ("reward_head.", "head."),
+        ("value_head.", "head."),
+        ("weight", "head.weight"),
+        ("bias", "head.bias"),
     ],
     not_needed: &[],
 };
@@ -93,16 +94,12 @@ impl Names {
 
     /// What the tensor called `here` should be called in a file that has the names `present`: as its neighbours are
     /// spelled, where there are any.
-    pub(crate) fn in_file<'a>(
-        &self,
-        here: &str,
-        present: impl Iterator<Item = &'a str> + Clone,
-    ) -> String {
+    pub(crate) fn in_file(&self, here: &str, present: &[&str]) -> String {
         let spellings = self.renamed.iter().filter_map(|(there, prefix)| {
             let rest = here.strip_prefix(prefix)?;
             Some((*there, format!("{there}{rest}")))
         });
-        let used = |there: &str| present.clone().any(|name| name.starts_with(there));
+        let used = |there: &str| present.iter().any(|name| name.starts_with(there));
         let found = spellings.clone().find(|(there, _)| used(there));
         let spelled = found.or_else(|| spellings.clone().next());
         spelled.map_or_else(|| here.to_owned(), |(_, name)| name)
@@ -115,7 +112,7 @@ mod tests {
 
     #[test]
     fn every_dialect_maps_to_one_name() {
-        let cases: [(&Names, &str, &str); 16] = [
+        let cases: [(&Names, &str, &str); 17] = [
             (
                 &HUGGING_FACE,
                 "language_model.model.norm.weight",
@@ -182,16 +179,13 @@ mod tests {
                 "pre_layrnorm.weight",
                 "vision_tower.vision_model.pre_layrnorm.weight",
             ),
-            (
-                &ADAPTER,
-                "base_model.model.model.language_model.layers.0.mlp.up_proj.lora_A.weight",
-                "language_model.model.layers.0.mlp.up_proj.lora_A.weight",
-            ),
-            (&ADAPTER, "head.weight", "head.weight"),
+            (&HEAD, "head.weight", "head.weight"),
+            (&HEAD, "weight", "head.weight"),
+            (&HEAD, "value_head.bias", "head.bias"),
         ];
         for (names, in_file, here) in cases {
             assert_eq!(names.here(in_file).as_deref(), Some(here));
-            assert_eq!(names.in_file(here, [in_file].into_iter()), in_file);
+            assert_eq!(names.in_file(here, &[in_file]), in_file);
         }
     }
 

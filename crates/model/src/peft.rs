@@ -15,7 +15,7 @@ use candor_checkpoint::{Checkpoint, Dtype};
 use tch::Tensor;
 
 use crate::lora::{TARGETS, target_name};
-use crate::{ModelError, TextConfig};
+use crate::{ModelError, TextConfig, store};
 
 mod base;
 mod config;
@@ -77,6 +77,12 @@ struct Halves {
     b: Option<String>,
 }
 
+/// Whether a folder is PEFT's and no model's.
+#[must_use]
+pub fn is_adapter(folder: &Path) -> bool {
+    folder.join(CONFIG).is_file() && !folder.join("config.json").is_file()
+}
+
 impl PeftFolder {
     /// Reads configuration and headers.
     ///
@@ -109,22 +115,24 @@ impl PeftFolder {
         Ok(peft)
     }
 
-    /// The configuration's file, by which errors call the folder.
-    pub(crate) fn config_path(&self) -> &Path {
-        &self.config_path
-    }
-
-    pub(crate) fn declared(&self) -> &Declared {
-        &self.declared
-    }
-
     pub(crate) fn terms(&self) -> &BTreeMap<String, Term> {
         &self.terms
     }
 
-    /// candor's names of the whole tensors.
-    pub(crate) fn whole(&self) -> impl Iterator<Item = &str> {
-        self.whole.keys().map(String::as_str)
+    /// candor's names and the shapes of the whole tensors.
+    pub(crate) fn whole(&self) -> impl Iterator<Item = (&str, Vec<i64>)> {
+        self.whole.iter().map(|(name, whole)| {
+            let entry = self.file_of(whole).get(&whole.in_file);
+            let shape = entry.map_or(&[][..], |entry| entry.shape());
+            (name.as_str(), shape.iter().map(|&n| n as i64).collect())
+        })
+    }
+
+    fn file_of(&self, whole: &Whole) -> &Checkpoint {
+        match &self.beside {
+            Some(beside) if whole.is_beside => beside,
+            _ => &self.checkpoint,
+        }
     }
 
     /// Sorts the file's tensors into halves of terms and whole ones.
@@ -319,6 +327,18 @@ impl PeftFolder {
         Ok(())
     }
 
+    /// An error about a whole tensor that the base has no tensor of the same shape for.
+    pub(crate) fn no_place(&self, name: &str, size: &[i64]) -> ModelError {
+        let in_file = self.whole.get(name).map_or(name, |whole| &whole.in_file);
+        let problem = format!("of shape {size:?} takes the place of no tensor of the base");
+        self.refuse(in_file, &problem, REMEDY)
+    }
+
+    /// An error about a term whose layer the base has not.
+    pub(crate) fn no_layer(&self, term: &Term) -> ModelError {
+        self.refuse(&term.a, "is of a layer that the base has not", REMEDY)
+    }
+
     /// The adapter's configuration with the rules that mean its layers in `spelling`.
     pub(crate) fn config(&self, spelling: Spelling) -> LoraConfig {
         let declared = &self.declared;
@@ -354,7 +374,7 @@ impl PeftFolder {
     /// # Errors
     /// The file cannot be read.
     pub(crate) fn halves(&self, term: &Term) -> Result<[Tensor; 2], ModelError> {
-        let read = |name| stored(&self.checkpoint, name);
+        let read = |name| store::read(&self.checkpoint, name);
         Ok([read(&term.a)?, read(&term.b)?])
     }
 
@@ -366,11 +386,7 @@ impl PeftFolder {
         let Some(whole) = self.whole.get(name) else {
             return Ok(None);
         };
-        let checkpoint = match &self.beside {
-            Some(beside) if whole.is_beside => beside,
-            _ => &self.checkpoint,
-        };
-        stored(checkpoint, &whole.in_file).map(Some)
+        store::read(self.file_of(whole), &whole.in_file).map(Some)
     }
 
     /// An error about the tensor that the file calls `name`.
@@ -414,19 +430,4 @@ fn half(kind: &str) -> Option<char> {
     half.chars()
         .next()
         .filter(|half| plain && matches!(half, 'A' | 'B'))
-}
-
-/// The tensor that the file calls `name`, as it is stored.
-fn stored(checkpoint: &Checkpoint, name: &str) -> Result<Tensor, ModelError> {
-    let mut bytes = Vec::new();
-    checkpoint.read(name, &mut bytes)?;
-    let entry = checkpoint.get(name).unwrap();
-    let kind = match entry.dtype() {
-        Dtype::F64 => tch::Kind::Double,
-        Dtype::F32 => tch::Kind::Float,
-        Dtype::F16 => tch::Kind::Half,
-        _ => tch::Kind::BFloat16,
-    };
-    let size: Vec<i64> = entry.shape().iter().map(|&n| n as i64).collect();
-    Ok(Tensor::from_data_size(&bytes, &size, kind))
 }

@@ -94,7 +94,7 @@ fn what_candor_does_not_do_is_refused_by_the_name_of_its_field() {
         ("peft_type", Value::Null, "null"),
         ("r", json!(0), "at least 1"),
         ("r", json!("four"), "four"),
-        ("r", json!(1 << 40), "1099511627776"),
+        ("r", json!(1_i64 << 40), "1099511627776"),
         ("rank_pattern", json!({"q_proj": -1}), "rank_pattern.q_proj"),
         ("rank_pattern", json!({"(q_proj": 4}), "rank_pattern"),
         ("rank_pattern", json!({"q_proj": 3}), "has rank 4"),

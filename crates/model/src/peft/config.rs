@@ -11,6 +11,7 @@ use candor_data::bounded::{self, Bound};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::MERGE;
 use super::matching::{Names, Targets};
 use crate::ModelError;
 
@@ -21,8 +22,6 @@ const BOUND: Bound = Bound {
     too_large: "an adapter_config.json has a few kilobytes; copy it again",
 };
 const EXPECTED: &str = "expected PEFT's adapter_config.json of a LoRA adapter";
-const MERGE: &str =
-    "load base and adapter with PEFT, merge_and_unload(), save, and use the result as a model";
 
 /// The largest rank of anything; a layer's own width bounds it more tightly later.
 const MAX_RANK: i64 = 1 << 20;

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 /// Steps of matching after which a pattern counts as hostile; honest ones take a few hundred a name.
 const MAX_STEPS: usize = 100_000;
+const MAX_PATTERNS: usize = 10_000;
 /// What stands for every linear layer but the output's.
 const ALL_LINEAR: &str = "all-linear";
 /// Where a name has the number of its block, if `layers_pattern` does not say it.
@@ -148,21 +149,38 @@ impl Matcher<'_> {
     }
 }
 
-/// The value of the first pattern that matches the end of `name`.
-///
-/// # Errors
-/// A pattern is none, or takes too long.
-pub(crate) fn by_pattern<'v>(
-    field: &str,
-    patterns: &'v Map<String, Value>,
-    name: &str,
-) -> Result<Option<&'v Value>, String> {
-    for (pattern, value) in patterns {
-        if is_match(&compile(field, &format!(r"\A(.*\.)?({pattern})$"))?, name)? {
-            return Ok(Some(value));
+/// What `rank_pattern` or `alpha_pattern` says.
+pub(crate) struct Patterns<'v>(Vec<(Regex, &'v Value)>);
+
+impl<'v> Patterns<'v> {
+    /// # Errors
+    /// There are too many, or one is no pattern.
+    pub(crate) fn new(field: &str, patterns: &'v Map<String, Value>) -> Result<Self, String> {
+        if patterns.len() > MAX_PATTERNS {
+            return Err(format!(
+                "`{field}` has {} patterns, more than any model has layers",
+                patterns.len()
+            ));
         }
+        let compiled = patterns.iter().map(|(pattern, value)| {
+            let pattern = compile(field, &format!(r"\A(.*\.)?({pattern})$"))?;
+            Ok((pattern, value))
+        });
+        compiled.collect::<Result<_, _>>().map(Self)
     }
-    Ok(None)
+
+    /// The value of the first that matches the end of `name`.
+    ///
+    /// # Errors
+    /// A pattern takes too long.
+    pub(crate) fn value(&self, name: &str) -> Result<Option<&'v Value>, String> {
+        for (pattern, value) in &self.0 {
+            if is_match(pattern, name)? {
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
+    }
 }
 
 fn is_named(names: &[&str], name: &str) -> bool {
@@ -266,8 +284,8 @@ mod tests {
             let Value::Object(patterns) = patterns else {
                 unreachable!("an object");
             };
-            let value = by_pattern("rank_pattern", &patterns, name).unwrap();
-            value.and_then(Value::as_i64)
+            let patterns = Patterns::new("rank_pattern", &patterns).unwrap();
+            patterns.value(name).unwrap().and_then(Value::as_i64)
         };
         assert_eq!(
             value(json!({"q_proj": 2, ".*attn.q_proj": 3}), QUERY),

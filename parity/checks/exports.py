@@ -102,7 +102,7 @@ def say(what: str, difference: float) -> None:
 def conversation(what: str, folder: Path, system: bool) -> dict[str, torch.Tensor]:
     """Return the model's inputs for the conversation of the golden files."""
     with nothing_is_said(what):
-        processor = AutoProcessor.from_pretrained(folder, use_fast=False)
+        processor = AutoProcessor.from_pretrained(folder, backend="pil")
     roles = ["user", "assistant"]
     messages = [{"role": roles[i % 2], "content": parts(words)} for i, words in enumerate(SAID)]
     if system:

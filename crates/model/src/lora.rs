@@ -147,7 +147,7 @@ impl Adapter {
             blocks[layer as usize].slots[slot] = Some(LowRank { a, b, scale });
         }
         Ok(Self {
-            config: peft.config(TODAY),
+            config: peft.config(TODAY, base.num_hidden_layers),
             blocks,
             parameters,
         })

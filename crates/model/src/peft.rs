@@ -131,8 +131,8 @@ impl PeftFolder {
         }
     }
 
-    /// The adapter's configuration with the rules that mean its layers in `spelling`.
-    pub(crate) fn config(&self, spelling: Spelling) -> LoraConfig {
+    /// The adapter's configuration with the rules that mean its layers in `spelling`, of a decoder of `n_blocks`.
+    pub(crate) fn config(&self, spelling: Spelling, n_blocks: i64) -> LoraConfig {
         let declared = &self.declared;
         let mut config = LoraConfig {
             base_model_name_or_path: declared.base_model_name_or_path.clone(),
@@ -141,7 +141,7 @@ impl PeftFolder {
             use_rslora: declared.use_rslora,
             ..LoraConfig::new(declared.r, declared.lora_alpha, &[])
         };
-        describe::fill(&mut config, &self.terms, spelling);
+        describe::fill(&mut config, &self.terms, spelling, n_blocks);
         config
     }
 

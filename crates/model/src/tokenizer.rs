@@ -247,6 +247,17 @@ impl Tokenizer {
         self.images_apart
     }
 
+    /// Whether the text after an image begins as if a space stood there, which it does not for tools that tokenise the
+    /// text as a whole.
+    pub(crate) fn spaces_after_images(&self) -> bool {
+        let ids = |text: &str| {
+            let encoding = self.inner.encode(text, false).ok()?;
+            Some(encoding.get_ids().to_vec())
+        };
+        let (alone, after) = (ids("x"), ids(&format!("{IMAGE}x")));
+        self.images_apart && after.as_deref().and_then(|ids| ids.get(1..)) != alone.as_deref()
+    }
+
     /// Number of ids.
     #[must_use]
     pub fn vocab_size(&self) -> usize {

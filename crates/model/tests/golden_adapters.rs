@@ -71,6 +71,29 @@ fn ranks_scales_and_layers_are_written_as_short_as_they_are() {
     assert_eq!([ranks, alphas], [Value::Null, Value::Null]);
 }
 
+/// Two blocks of three: the last names of layers would mean the third block, too.
+#[test]
+fn layers_of_some_blocks_are_written_by_their_whole_names() {
+    let two = changed("patterns", |config| {
+        config["layers_to_transform"] = json!([0, 1]);
+    });
+    let mut text = open_model(BASE).config().text_config.clone();
+    text.num_hidden_layers = 3;
+    let adapter = Adapter::open(two.path(), &text, Device::Cpu).expect("it opens");
+    let targets = &adapter.config().target_modules;
+    assert_eq!(targets.len(), 6);
+    assert!(
+        targets
+            .iter()
+            .all(|name| name.starts_with("model.language_model.layers."))
+    );
+    let saved = tempfile::tempdir().expect("a folder");
+    adapter.save(saved.path()).expect("the adapter is written");
+    let again = Adapter::open(saved.path(), &text, Device::Cpu).expect("it opens again");
+    assert_eq!(again.parameters(), adapter.parameters());
+    assert!(again.block(2).slot(0).is_none());
+}
+
 /// A copy of a folder, with the configuration changed.
 fn changed(name: &str, change: impl FnOnce(&mut Value)) -> tempfile::TempDir {
     let copy = tempfile::tempdir().expect("a folder");
@@ -97,7 +120,7 @@ fn what_candor_does_not_do_is_refused_by_the_name_of_its_field() {
         ("r", json!(1_i64 << 40), "1099511627776"),
         ("rank_pattern", json!({"q_proj": -1}), "rank_pattern.q_proj"),
         ("rank_pattern", json!({"(q_proj": 4}), "rank_pattern"),
-        ("rank_pattern", json!({"q_proj": 3}), "has rank 4"),
+        ("rank_pattern", json!({"q_proj": 3}), "has rank 2"),
         (
             "alpha_pattern",
             json!({"q_proj": "x"}),

@@ -156,7 +156,7 @@ impl RewardModel {
         let (alpha, root) = (config.lora_alpha, config.use_rslora);
         let mut settings = format!("{alpha} {root} {wording:?} {max_tokens} {scale:?}");
         if !config.alpha_pattern.is_empty() {
-            settings.push_str(&format!(" {:?}", config.alpha_pattern));
+            settings += &format!(" {:?}", config.alpha_pattern);
         }
         let [score_mean, score_std] = scale;
         Self {

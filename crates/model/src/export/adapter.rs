@@ -39,7 +39,7 @@ pub fn export_adapter(
             tensors.insert(name, tensor.to_kind(kind));
         }
     }
-    let mut config = peft.config(spelling);
+    let mut config = peft.config(spelling, base.num_hidden_layers);
     if let Some(name) = base_name {
         config.base_model_name_or_path = Some(name.to_owned());
     }

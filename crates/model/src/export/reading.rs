@@ -99,7 +99,13 @@ impl Reading {
             write_json(&template, &text)?;
         }
         let chat = folder.join(CHAT_TEMPLATE);
-        match self.template.as_jinja() {
+        // What candor does when it tokenises, others can only do with a space in the text.
+        let image = if self.tokenizer.spaces_after_images() {
+            "<image> "
+        } else {
+            IMAGE
+        };
+        match self.template.as_jinja(image) {
             Some(jinja) if !chat.exists() => Ok(atomic::write(&chat, jinja.as_bytes())?),
             _ => Ok(()),
         }

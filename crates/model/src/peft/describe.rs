@@ -11,14 +11,17 @@ use super::config::LoraConfig;
 use super::paths::{Spelling, slot_of};
 use crate::lora::TARGETS;
 
-/// Fills targets and patterns of `config` for these terms, by candor's names of layers.
-pub(crate) fn fill(config: &mut LoraConfig, terms: &BTreeMap<String, Term>, spelling: Spelling) {
-    let n_blocks = terms
-        .keys()
-        .filter_map(|name| slot_of(name))
-        .map(|(layer, _)| layer + 1)
-        .max();
-    let n_blocks = n_blocks.unwrap_or(0) as usize;
+/// Fills targets and patterns of `config` for these terms, by candor's names of layers, in a decoder of `n_blocks`.
+pub(crate) fn fill(
+    config: &mut LoraConfig,
+    terms: &BTreeMap<String, Term>,
+    spelling: Spelling,
+    n_blocks: i64,
+) {
+    // A LLaMA may have a tower beside it or none, of which PEFT would complain if it were to be left out.
+    if !spelling.has_tower() {
+        config.exclude_modules = None;
+    }
     for target in TARGETS {
         let ends = |name: &str| slot_of(name).is_some_and(|(_, slot)| TARGETS[slot] == target);
         let of_target = terms.iter().filter(|(name, _)| ends(name));
@@ -28,8 +31,8 @@ pub(crate) fn fill(config: &mut LoraConfig, terms: &BTreeMap<String, Term>, spel
         let Some((_, first)) = of_target.first() else {
             continue;
         };
-        let agree = of_target.len() == n_blocks;
-        if agree {
+        let agree = of_target.len() == n_blocks as usize;
+        if agree && spelling.has_tower() {
             config.target_modules.push(target.to_owned());
         } else {
             let names = of_target.iter().map(|(name, _)| name.clone());

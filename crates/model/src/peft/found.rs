@@ -135,9 +135,9 @@ impl PeftFolder {
         }
         let scale = config::scale(r, alpha, self.declared.use_rslora);
         Ok(Term {
-            layer,
             a,
             b,
+            layer,
             r,
             alpha,
             scale,

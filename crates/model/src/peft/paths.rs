@@ -53,6 +53,11 @@ impl Spelling {
         )
     }
 
+    /// Whether the tower is always in the same model, with layers whose names end as the decoder's.
+    pub(crate) fn has_tower(self) -> bool {
+        self.blocks != LLAMA.blocks
+    }
+
     /// candor's name of the layer or tensor `path`.
     pub(crate) fn here(self, path: &str) -> String {
         // The table is one of tensors, which have one more part than layers; and what no model needs is no layer.

@@ -5,17 +5,17 @@
 
 use super::Template;
 
-/// What a message says, be it text in which `<image>` stands or a list of parts.
+/// What a message says, be it text in which `<image>` stands or a list of parts, with PLACEHOLDER for each image.
 const SAID: &str = "\
 {%- macro said(content) -%}
   {%- if content is string -%}
-    {{- content | trim -}}
+    {{- content | trim | replace('<image>', PLACEHOLDER) -}}
   {%- else -%}
     {%- set all = namespace(text='') -%}
     {%- for part in content -%}
       {%- set all.text = all.text + ('<image>\\n' if part['type'] == 'image' else part['text']) -%}
     {%- endfor -%}
-    {{- all.text | trim -}}
+    {{- all.text | trim | replace('<image>', PLACEHOLDER) -}}
   {%- endif -%}
 {%- endmacro -%}
 ";
@@ -67,10 +67,10 @@ const CHATML: &str = "\
 ";
 
 impl Template {
-    /// The Jinja template that renders conversations as this one does. A template that is Jinja needs none, and the
-    /// captions of [`Template::Plain`] are no chat.
+    /// The Jinja template that renders conversations as this one does, with `image` in the place of `<image>`. A template
+    /// that is Jinja needs none, and the captions of [`Template::Plain`] are no chat.
     #[must_use]
-    pub fn as_jinja(&self) -> Option<String> {
+    pub fn as_jinja(&self, image: &str) -> Option<String> {
         let (system, turns) = match self {
             Self::VicunaV1 { system } => (system, VICUNA_V1),
             Self::Llama2 { system } => (system, LLAMA_2),
@@ -78,10 +78,11 @@ impl Template {
             Self::Plain | Self::Jinja(_) => return None,
         };
         // The strings of JSON are strings of Jinja.
-        let sentence = serde_json::Value::from(system.as_str()).to_string();
+        let text = |text: &str| serde_json::Value::from(text).to_string();
+        let said = SAID.replace("PLACEHOLDER", &text(image));
         Some(format!(
-            "{SAID}{}{turns}",
-            SYSTEM.replace("SENTENCE", &sentence)
+            "{said}{}{turns}",
+            SYSTEM.replace("SENTENCE", &text(system))
         ))
     }
 }
@@ -117,7 +118,7 @@ mod tests {
             templates.push(Template::Chatml { system });
         }
         for template in templates {
-            let jinja = template.as_jinja().unwrap();
+            let jinja = template.as_jinja("<image>").unwrap();
             let chat = ChatTemplate::try_from(Source::new(jinja, BTreeMap::new(), false)).unwrap();
             for n in 1..=turns.len() {
                 let conversation = Conversation {
@@ -129,6 +130,6 @@ mod tests {
                 assert_eq!(chat.render(&conversation).unwrap(), expected);
             }
         }
-        assert_eq!(Template::Plain.as_jinja(), None);
+        assert_eq!(Template::Plain.as_jinja("<image>"), None);
     }
 }

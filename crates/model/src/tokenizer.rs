@@ -247,9 +247,9 @@ impl Tokenizer {
         self.images_apart
     }
 
-    /// Whether the text after an image begins as if a space stood there, which it does not for tools that tokenise the
-    /// text as a whole.
-    pub(crate) fn spaces_after_images(&self) -> bool {
+    /// Whether the text after the token at the beginning and after an image is tokenised as if a space stood before it,
+    /// and would not be by tools that tokenise the text as a whole.
+    pub(crate) fn spaces_before_parts(&self) -> bool {
         let ids = |text: &str| {
             let encoding = self.inner.encode(text, false).ok()?;
             Some(encoding.get_ids().to_vec())

@@ -100,12 +100,12 @@ impl Reading {
         }
         let chat = folder.join(CHAT_TEMPLATE);
         // What candor does when it tokenises, others can only do with a space in the text.
-        let image = if self.tokenizer.spaces_after_images() {
-            "<image> "
+        let space = if self.tokenizer.spaces_before_parts() {
+            " "
         } else {
-            IMAGE
+            ""
         };
-        match self.template.as_jinja(image) {
+        match self.template.as_jinja(space) {
             Some(jinja) if !chat.exists() => Ok(atomic::write(&chat, jinja.as_bytes())?),
             _ => Ok(()),
         }

@@ -5,17 +5,17 @@
 
 use super::Template;
 
-/// What a message says, be it text in which `<image>` stands or a list of parts, with PLACEHOLDER for each image.
+/// What a message says, be it text in which `<image>` stands or a list of parts.
 const SAID: &str = "\
 {%- macro said(content) -%}
   {%- if content is string -%}
-    {{- content | trim | replace('<image>', PLACEHOLDER) -}}
+    {{- content | trim | replace('<image>', '<image>SPACE') -}}
   {%- else -%}
     {%- set all = namespace(text='') -%}
     {%- for part in content -%}
       {%- set all.text = all.text + ('<image>\\n' if part['type'] == 'image' else part['text']) -%}
     {%- endfor -%}
-    {{- all.text | trim | replace('<image>', PLACEHOLDER) -}}
+    {{- all.text | trim | replace('<image>', '<image>SPACE') -}}
   {%- endif -%}
 {%- endmacro -%}
 ";
@@ -29,7 +29,7 @@ const SYSTEM: &str = "\
 ";
 
 const VICUNA_V1: &str = "\
-{{- '<s>' + (sentence.text + ' ' if sentence.text else '') -}}
+{{- '<s>SPACE' + (sentence.text + ' ' if sentence.text else '') -}}
 {%- for message in messages if message['role'] != 'system' -%}
   {%- if message['role'] == 'user' -%}
     {{- 'USER: ' + said(message['content']) + ' ' -}}
@@ -42,10 +42,11 @@ const VICUNA_V1: &str = "\
 ";
 
 const LLAMA_2: &str = "\
-{%- set before = namespace(text='<<SYS>>\\n' + sentence.text + '\\n<</SYS>>\\n\\n' if sentence.text else '') -%}
+{%- set before = namespace(begin='<s>SPACE', text='<<SYS>>\\n' + sentence.text + '\\n<</SYS>>\\n\\n' if sentence.text else '') -%}
 {%- for message in messages if message['role'] != 'system' -%}
   {%- if message['role'] == 'user' -%}
-    {{- '<s>[INST] ' + before.text + said(message['content']) + ' [/INST]' -}}
+    {{- before.begin + '[INST] ' + before.text + said(message['content']) + ' [/INST]' -}}
+    {%- set before.begin = '<s>' -%}
     {%- set before.text = '' -%}
   {%- else -%}
     {%- generation -%}{{- ' ' + said(message['content']) + ' </s>' -}}{%- endgeneration -%}
@@ -54,7 +55,7 @@ const LLAMA_2: &str = "\
 ";
 
 const CHATML: &str = "\
-{{- '<s>' + ('<|im_start|>system\\n' + sentence.text + '<|im_end|>' if sentence.text else '') -}}
+{{- '<s>SPACE' + ('<|im_start|>system\\n' + sentence.text + '<|im_end|>' if sentence.text else '') -}}
 {%- for message in messages if message['role'] != 'system' -%}
   {%- if message['role'] == 'user' -%}
     {{- '<|im_start|>user\\n' + said(message['content']) + '<|im_end|>' -}}
@@ -67,23 +68,21 @@ const CHATML: &str = "\
 ";
 
 impl Template {
-    /// The Jinja template that renders conversations as this one does, with `image` in the place of `<image>`. A template
-    /// that is Jinja needs none, and the captions of [`Template::Plain`] are no chat.
+    /// The Jinja template that renders conversations as this one does, with `space` after the token at the beginning and
+    /// after images. A template that is Jinja needs none, and the captions of [`Template::Plain`] are no chat.
     #[must_use]
-    pub fn as_jinja(&self, image: &str) -> Option<String> {
+    pub fn as_jinja(&self, space: &str) -> Option<String> {
         let (system, turns) = match self {
             Self::VicunaV1 { system } => (system, VICUNA_V1),
             Self::Llama2 { system } => (system, LLAMA_2),
             Self::Chatml { system } => (system, CHATML),
             Self::Plain | Self::Jinja(_) => return None,
         };
+        let spaced = |part: &str| part.replace("SPACE", space);
         // The strings of JSON are strings of Jinja.
-        let text = |text: &str| serde_json::Value::from(text).to_string();
-        let said = SAID.replace("PLACEHOLDER", &text(image));
-        Some(format!(
-            "{said}{}{turns}",
-            SYSTEM.replace("SENTENCE", &text(system))
-        ))
+        let sentence = serde_json::Value::from(system.as_str()).to_string();
+        let system = SYSTEM.replace("SENTENCE", &sentence);
+        Some(format!("{}{system}{}", spaced(SAID), spaced(turns)))
     }
 }
 
@@ -118,7 +117,7 @@ mod tests {
             templates.push(Template::Chatml { system });
         }
         for template in templates {
-            let jinja = template.as_jinja("<image>").unwrap();
+            let jinja = template.as_jinja("").unwrap();
             let chat = ChatTemplate::try_from(Source::new(jinja, BTreeMap::new(), false)).unwrap();
             for n in 1..=turns.len() {
                 let conversation = Conversation {
@@ -130,6 +129,6 @@ mod tests {
                 assert_eq!(chat.render(&conversation).unwrap(), expected);
             }
         }
-        assert_eq!(Template::Plain.as_jinja("<image>"), None);
+        assert_eq!(Template::Plain.as_jinja(""), None);
     }
 }

@@ -154,10 +154,11 @@ impl RewardModel {
         let tensors = fingerprint::of_tensors(adapter.parameters().iter().chain(of_head));
         let config = adapter.config();
         let (alpha, root) = (config.lora_alpha, config.use_rslora);
-        let mut settings = format!("{alpha} {root} {wording:?} {max_tokens} {scale:?}");
-        if !config.alpha_pattern.is_empty() {
-            settings += &format!(" {:?}", config.alpha_pattern);
-        }
+        let patterns = match &config.alpha_pattern {
+            none if none.is_empty() => String::new(),
+            patterns => format!(" {patterns:?}"),
+        };
+        let settings = format!("{alpha} {root} {wording:?} {max_tokens} {scale:?}{patterns}");
         let [score_mean, score_std] = scale;
         Self {
             fingerprint: fingerprint::of_bytes([tensors.into_bytes(), settings.into_bytes()]),

@@ -60,6 +60,14 @@ pub enum Command {
     /// Evaluate a model on MMHal-Bench, POPE, CHAIR and LLaVA-Bench.
     #[command(after_help = "Example:\n  candor eval recipes/demo/6-eval.toml")]
     Eval(EvalArguments),
+    /// Write a model or an adapter as a folder that other tools open.
+    #[command(
+        after_help = "Example:\n  candor export runs/demo/sft --out exported\n  candor export llava-hf/llava-1.5-7b-hf \
+                            --adapter runs/ppo/adapter --merge --dtype bf16 --out merged\n  candor export \
+                            runs/ppo/adapter --merge --out merged\n\nWithout --merge an adapter stays an adapter: a \
+                            PEFT folder is written. docs/checkpoints.md says what the folders hold."
+    )]
+    Export(ExportArguments),
     /// Look at data files.
     #[command(subcommand)]
     Data(DataCommand),
@@ -160,6 +168,54 @@ pub struct EvalArguments {
     /// Print the results as JSON on stdout.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `candor export`.
+#[derive(Debug, Args)]
+pub struct ExportArguments {
+    /// The model: a folder, or org/name in the cache of Hugging Face. Or a PEFT folder, whose base is then looked for.
+    pub model: PathBuf,
+    /// A PEFT folder that belongs to the model.
+    #[arg(long)]
+    pub adapter: Option<PathBuf>,
+    /// Write the model with the adapter merged into it.
+    #[arg(long)]
+    pub merge: bool,
+    /// Where the base of the PEFT folder MODEL is [default: where its configuration says, or beside it]
+    #[arg(long, conflicts_with = "adapter")]
+    pub base: Option<PathBuf>,
+    /// The vision tower of an original LLaVA [default: what its configuration names]
+    #[arg(long)]
+    pub tower: Option<PathBuf>,
+    /// Whose files and names are written.
+    #[arg(long, value_enum, default_value_t = ExportDialect::Hf)]
+    pub dialect: ExportDialect,
+    /// Type of all tensors [default: each keeps its own]
+    #[arg(long, value_enum)]
+    pub dtype: Option<ExportType>,
+    /// Folder to write, which must not exist yet.
+    #[arg(long)]
+    pub out: PathBuf,
+}
+
+/// Dialects that `candor export` writes.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum ExportDialect {
+    /// Hugging Face's `LlavaForConditionalGeneration`.
+    Hf,
+    /// The original LLaVA's `LlavaLlamaForCausalLM`.
+    Llava,
+}
+
+/// Types that `candor export` writes.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum ExportType {
+    /// 32 bits.
+    F32,
+    /// 16 bits with the range of f32.
+    Bf16,
+    /// 16 bits of IEEE.
+    F16,
 }
 
 /// `candor data …`

@@ -3,6 +3,7 @@
 mod data;
 mod demo;
 mod evaluate;
+mod export;
 mod stage;
 mod world;
 
@@ -19,6 +20,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Reward(arguments) => stage::reward(&arguments),
         Command::Rl(arguments) => stage::rl(&arguments),
         Command::Eval(arguments) => evaluate::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Data(command) => data::run(command),
     }
 }

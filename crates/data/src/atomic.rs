@@ -1,4 +1,4 @@
-//! Files that are either the old ones or the new ones, never half of each.
+//! Files that are either the old ones or the new ones, never half of each; and folders that are whole or not there.
 //!
 //! A file is written beside its place, synced, and renamed over it; the folder is synced too, so that the
 //! rename itself survives a power cut. After `kill -9` at any moment the path holds the old content or the
@@ -47,6 +47,60 @@ pub fn write_with(
             source,
         )
     })
+}
+
+/// Makes the folder `path`, which must not be there or be empty: `fill` writes into a folder beside it, which is synced
+/// and renamed when all is there. If `fill` fails, nothing remains.
+///
+/// # Errors
+/// `fill`'s own; or [`DataError::Io`] names the step that the operating system refused, as a `E`.
+pub fn folder<T, E: From<DataError>>(
+    path: &Path,
+    fill: impl FnOnce(&Path) -> Result<T, E>,
+) -> Result<T, E> {
+    let at = |action, remedy| move |source| E::from(refused(action, path, remedy, source));
+    if path
+        .read_dir()
+        .is_ok_and(|mut entries| entries.next().is_some())
+    {
+        let taken = io::Error::from(io::ErrorKind::DirectoryNotEmpty);
+        return Err(at("make the folder", "name one that does not exist yet")(
+            taken,
+        ));
+    }
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let make = at("make the folder", "choose a place that you may write to");
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".candor-");
+    #[cfg(unix)]
+    let permissions = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o777);
+    #[cfg(unix)]
+    builder.permissions(permissions);
+    let beside = std::fs::create_dir_all(parent).and_then(|()| builder.tempdir_in(parent));
+    let beside = beside.map_err(make)?;
+    let filled = fill(beside.path())?;
+    let finish = at("finish the folder", "check that the disk has room");
+    sync_tree(beside.path())
+        .and_then(|()| std::fs::rename(beside.path(), path))
+        .and_then(|()| sync_folder(parent))
+        .map_err(finish)?;
+    Ok(filled)
+}
+
+/// Syncs all files and folders below `folder`, and itself.
+fn sync_tree(folder: &Path) -> io::Result<()> {
+    for entry in folder.read_dir()? {
+        let path = entry?.path();
+        if path.is_dir() {
+            sync_tree(&path)?;
+        } else {
+            File::open(&path)?.sync_all()?;
+        }
+    }
+    sync_folder(folder)
 }
 
 fn write_beside_and_rename(
@@ -135,6 +189,28 @@ mod tests {
         assert_eq!(source, "out of words");
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_is_whole_or_not_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/folder");
+        let fill = |folder: &Path| write(&folder.join("inner/file"), b"x");
+        let failed = folder(&path, |beside| {
+            fill(beside)?;
+            write(&beside.join("inner"), b"a folder is there")
+        });
+        assert!(failed.is_err());
+        let left = || dir.path().join("a").read_dir().unwrap().count();
+        assert_eq!(left(), 0);
+        std::fs::create_dir(&path).unwrap();
+        folder(&path, fill).unwrap();
+        assert_eq!(std::fs::read(path.join("inner/file")).unwrap(), b"x");
+        assert_eq!(left(), 1);
+        // What is there already is left as it is.
+        let message = folder(&path, fill).unwrap_err().to_string();
+        assert!(message.contains("does not exist yet"), "{message}");
+        assert_eq!(left(), 1);
     }
 
     #[cfg(unix)]

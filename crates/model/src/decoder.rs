@@ -101,6 +101,11 @@ impl Decoder {
         self.rotary(&Tensor::arange(len, (Kind::Int64, self.embedding.device())).unsqueeze(0))
     }
 
+    /// The type of the arithmetic.
+    pub(crate) fn kind(&self) -> Kind {
+        self.embedding.kind()
+    }
+
     /// Number of blocks.
     #[must_use]
     pub fn n_blocks(&self) -> usize {

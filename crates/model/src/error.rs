@@ -102,11 +102,6 @@ pub enum ModelError {
 }
 
 impl ModelError {
-    /// An [`ModelError::Io`] for reading `path`.
-    pub(crate) fn reading(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
-        Self::io("read", path)
-    }
-
     /// An [`ModelError::Io`] with what was attempted on `path`.
     pub(crate) fn io(
         action: &'static str,

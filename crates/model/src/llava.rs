@@ -12,6 +12,7 @@ use crate::precision::{Precision, Quantization};
 use crate::projector::Projector;
 use crate::sample::Continuations;
 use crate::shared::SharedBatch;
+use crate::store::Store;
 use crate::vision::VisionTower;
 use crate::weights::Weights;
 use crate::{LlavaConfig, ModelError, ModelFolder, tensor_file};
@@ -60,14 +61,7 @@ impl Llava {
     ) -> Result<Self, ModelError> {
         let mut config = folder.config().clone();
         let mut store = folder.store()?;
-        if config.tied() {
-            // As in transformers: a head of its own counts, even where the configuration knows none.
-            if !store.has(HEAD) || store.same(HEAD, EMBEDDING)? {
-                store.drop(HEAD);
-            } else {
-                config.untie();
-            }
-        }
+        settle_head(&mut config, &mut store)?;
         Self::build(config, Weights::of(store, device, precision.into()))
     }
 
@@ -355,4 +349,17 @@ impl Llava {
         }
         value.detach()
     }
+}
+
+/// Decides between an output layer of its own and one that is the embedding. As in transformers, a stored one counts
+/// even where the configuration knows none.
+pub(crate) fn settle_head(config: &mut LlavaConfig, store: &mut Store) -> Result<(), ModelError> {
+    if config.tied() {
+        if !store.has(HEAD) || store.same(HEAD, EMBEDDING)? {
+            store.drop(HEAD);
+        } else {
+            config.untie();
+        }
+    }
+    Ok(())
 }

@@ -1,15 +1,15 @@
 //! LoRA adapters: any number of them on one frozen base, chosen per forward pass.
 //!
 //! An [`Adapter`] is a plain value that a forward pass is given or not; nothing in the base knows of it and
-//! there is no active-adapter state. Files are PEFT's: `adapter_config.json` and
-//! `adapter_model.safetensors`.
+//! there is no active-adapter state. Files are PEFT's ([`crate::peft`]).
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::{Deserialize, Deserializer, Serialize};
 use tch::{Device, Kind, Tensor};
 
+use crate::peft::paths::{TODAY, WRAPPER, slot_of};
+use crate::peft::{CONFIG, LoraConfig, PeftFolder, TENSORS};
 use crate::weights::{Init, Weights};
 use crate::{ModelError, TextConfig, tensor_file};
 
@@ -24,90 +24,8 @@ pub const TARGETS: [&str; 7] = [
     "down_proj",
 ];
 
-/// `adapter_config.json`, the fields that decide the numbers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LoraConfig {
-    /// Always `LORA`.
-    pub peft_type: String,
-    /// The folder of the base model, for people; candor is told the base explicitly.
-    #[serde(default)]
-    pub base_model_name_or_path: Option<String>,
-    /// Always `CAUSAL_LM`.
-    #[serde(default)]
-    pub task_type: Option<String>,
-    /// Rank.
-    pub r: i64,
-    /// Numerator of the scale α / r.
-    pub lora_alpha: f64,
-    /// Layers that have an adapter, by the last part of their name. PEFT may also write one pattern over whole
-    /// names; it becomes an empty list here, and [`Adapter::open`] reads off the tensors what it matched.
-    #[serde(deserialize_with = "names_or_pattern")]
-    pub target_modules: Vec<String>,
-    /// Keeps PEFT from adapting the vision tower, whose projections have the same last names.
-    #[serde(default)]
-    pub exclude_modules: Option<String>,
-    /// Other scales for some layers, which candor refuses.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub alpha_pattern: BTreeMap<String, f64>,
-    /// `none` is the only kind supported.
-    #[serde(default = "no_bias")]
-    pub bias: String,
-    /// Dropout of the reference; candor trains adapters without.
-    #[serde(default)]
-    pub lora_dropout: f64,
-    /// Scale α / √r instead of α / r.
-    #[serde(default)]
-    pub use_rslora: bool,
-}
-
-impl LoraConfig {
-    /// A configuration for the given decoder layers (names of [`TARGETS`]).
-    #[must_use]
-    pub fn new(r: i64, lora_alpha: f64, targets: &[String]) -> Self {
-        Self {
-            peft_type: "LORA".to_owned(),
-            base_model_name_or_path: None,
-            task_type: Some("CAUSAL_LM".to_owned()),
-            r,
-            lora_alpha,
-            target_modules: targets.to_vec(),
-            exclude_modules: Some(NOT_THE_TOWER.to_owned()),
-            alpha_pattern: BTreeMap::new(),
-            bias: no_bias(),
-            lora_dropout: 0.0,
-            use_rslora: false,
-        }
-    }
-
-    fn scale(&self) -> f64 {
-        let r = self.r as f64;
-        self.lora_alpha / if self.use_rslora { r.sqrt() } else { r }
-    }
-}
-
-fn no_bias() -> String {
-    "none".to_owned()
-}
-
-/// PEFT's pattern for modules that stay as they are.
-const NOT_THE_TOWER: &str = ".*vision_tower.*";
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum NamesOrPattern {
-    Names(Vec<String>),
-    Pattern(#[allow(dead_code)] String), // What it matched is read off the tensors.
-}
-
-fn names_or_pattern<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    Ok(match NamesOrPattern::deserialize(deserializer)? {
-        NamesOrPattern::Names(names) => names,
-        NamesOrPattern::Pattern(_) => Vec::new(),
-    })
-}
-
 /// The name of one of [`TARGETS`] in a decoder block.
-fn target_name(layer: i64, slot: usize) -> String {
+pub(crate) fn target_name(layer: i64, slot: usize) -> String {
     let part = if slot < 4 { "self_attn" } else { "mlp" };
     format!(
         "language_model.model.layers.{layer}.{part}.{}",
@@ -160,84 +78,16 @@ impl Adapter {
     /// A fresh adapter: A is uniform as PEFT initialises it, B is zero, so it changes nothing yet.
     ///
     /// # Errors
-    /// A target is none of the decoder's layers.
+    /// A target is none of the decoder's layers, or the rank is not positive.
     pub fn fresh(
         config: LoraConfig,
         base: &TextConfig,
         seed: u64,
         device: Device,
     ) -> Result<Self, ModelError> {
-        Self::build(
-            config,
-            base,
-            Weights::fresh(seed, device, Kind::Float),
-            Path::new("fresh adapter"),
-        )
-    }
-
-    /// Reads a PEFT adapter folder.
-    ///
-    /// # Errors
-    /// A file is missing or damaged, or the adapter does not fit the decoder.
-    pub fn open(folder: &Path, base: &TextConfig, device: Device) -> Result<Self, ModelError> {
-        let path = folder.join("adapter_config.json");
-        let text = std::fs::read_to_string(&path).map_err(ModelError::reading(&path))?;
-        let mut config: LoraConfig =
-            serde_json::from_str(&text).map_err(|e| ModelError::Config {
-                path: path.clone(),
-                problem: e.to_string(),
-                remedy: "expected PEFT's adapter_config.json of a LoRA adapter",
-            })?;
-        let file = folder.join("adapter_model.safetensors");
-        let weights = Weights::open(&file, device, Kind::Float)?;
-        if config.target_modules.is_empty() {
-            let present =
-                |slot: &usize| weights.has(&format!("{}.lora_A.weight", target_name(0, *slot)));
-            let slots = (0..TARGETS.len()).filter(present);
-            config.target_modules = slots.map(|slot| TARGETS[slot].to_owned()).collect();
-            config.exclude_modules = Some(NOT_THE_TOWER.to_owned());
-        }
-        Self::build(config, base, weights, &path)
-    }
-
-    fn build(
-        config: LoraConfig,
-        base: &TextConfig,
-        mut weights: Weights,
-        path: &Path,
-    ) -> Result<Self, ModelError> {
-        let refuse = |problem: String, remedy| ModelError::Config {
-            path: path.to_owned(),
-            problem,
-            remedy,
-        };
-        if config.peft_type != "LORA" || config.bias != "none" || config.r < 1 {
-            let found = format!(
-                "peft_type {}, bias {}, r {}",
-                config.peft_type, config.bias, config.r
-            );
-            return Err(refuse(
-                found,
-                "expected a LoRA adapter of positive rank without biases",
-            ));
-        }
-        if !config.alpha_pattern.is_empty() {
-            return Err(refuse(
-                "alpha_pattern gives some layers another scale".to_owned(),
-                "merge the adapter with PEFT, or train one with a single alpha",
-            ));
-        }
-        if let Some(unknown) = config
-            .target_modules
-            .iter()
-            .find(|t| !TARGETS.contains(&t.as_str()))
-        {
-            let problem = format!("target module `{unknown}` is no linear layer of the decoder");
-            return Err(refuse(
-                problem,
-                "use q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj",
-            ));
-        }
+        check_fresh(&config)?;
+        let scale = config.scale();
+        let mut weights = Weights::fresh(seed, device, Kind::Float);
         let mut blocks = Vec::new();
         for layer in 0..base.num_hidden_layers {
             let mut block = BlockAdapter::default();
@@ -246,23 +96,13 @@ impl Adapter {
                     continue;
                 }
                 let [n_in, n_out] = target_size(base, target);
-                let name = target_name(layer, slot);
+                let [a, b] = part_names(&target_name(layer, slot));
                 // PEFT draws A with Kaiming's uniform (a = √5), whose bound is 1 / √n_in.
-                let bound = (n_in as f64).sqrt().recip();
-                let a = weights.take(
-                    &format!("{name}.lora_A.weight"),
-                    &[config.r, n_in],
-                    Init::Uniform(bound),
-                )?;
-                let b = weights.take(
-                    &format!("{name}.lora_B.weight"),
-                    &[n_out, config.r],
-                    Init::Zeros,
-                )?;
+                let bound = Init::Uniform((n_in as f64).sqrt().recip());
                 block.slots[slot] = Some(LowRank {
-                    a,
-                    b,
-                    scale: config.scale(),
+                    a: weights.take(&a, &[config.r, n_in], bound)?,
+                    b: weights.take(&b, &[n_out, config.r], Init::Zeros)?,
+                    scale,
                 });
             }
             blocks.push(block);
@@ -271,6 +111,45 @@ impl Adapter {
             config,
             blocks,
             parameters: weights.finish()?,
+        })
+    }
+
+    /// Reads a PEFT adapter folder, in f32 whatever it is stored in.
+    ///
+    /// # Errors
+    /// A file is missing or damaged, the adapter does not fit the decoder, or it changes more than the linear layers
+    /// of the decoder's blocks.
+    pub fn open(folder: &Path, base: &TextConfig, device: Device) -> Result<Self, ModelError> {
+        Self::of_peft(&PeftFolder::open(folder)?, base, device)
+    }
+
+    /// [`Adapter::open`] of a folder that is open already.
+    pub(crate) fn of_peft(
+        peft: &PeftFolder,
+        base: &TextConfig,
+        device: Device,
+    ) -> Result<Self, ModelError> {
+        peft.check_decoder(base)?;
+        peft.check_nothing_else()?;
+        let mut blocks: Vec<BlockAdapter> = Vec::new();
+        blocks.resize_with(base.num_hidden_layers as usize, BlockAdapter::default);
+        let mut parameters = BTreeMap::new();
+        for (name, term) in peft.terms() {
+            let Some((layer, slot)) = slot_of(name) else {
+                unreachable!("an adapter of other layers has been refused");
+            };
+            let halves = peft.halves(term)?;
+            let [a, b] = halves.map(|half| half.to_kind(Kind::Float).to_device(device));
+            for (name, half) in part_names(name).into_iter().zip([&a, &b]) {
+                parameters.insert(name, half.shallow_clone());
+            }
+            let scale = term.scale;
+            blocks[layer as usize].slots[slot] = Some(LowRank { a, b, scale });
+        }
+        Ok(Self {
+            config: peft.config(TODAY, base.num_hidden_layers),
+            blocks,
+            parameters,
         })
     }
 
@@ -334,32 +213,46 @@ impl Adapter {
     /// # Errors
     /// A file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<(), ModelError> {
-        let path = folder.join("adapter_config.json");
-        let json = serde_json::to_vec_pretty(&self.config).map_err(|e| ModelError::Config {
-            path: path.clone(),
-            problem: e.to_string(),
-            remedy: "numbers must be finite",
-        })?;
-        candor_data::atomic::write(&path, &json)?;
+        self.config.write(&folder.join(CONFIG))?;
         let named: BTreeMap<String, &Tensor> = self
             .parameters
             .iter()
-            .map(|(name, tensor)| (peft_name(name), tensor))
+            .map(|(name, tensor)| (format!("{WRAPPER}{}", TODAY.in_file(name)), tensor))
             .collect();
         let metadata = [("format".to_owned(), "pt".to_owned())].into();
-        let file = folder.join("adapter_model.safetensors");
         tensor_file::write(
-            &file,
+            &folder.join(TENSORS[0]),
             named.iter().map(|(n, t)| (n.as_str(), *t)),
             Some(metadata),
         )
     }
 }
 
-/// The key PEFT gives a tensor when it wraps today's `LlavaForConditionalGeneration`.
-fn peft_name(name: &str) -> String {
-    let rest = name.strip_prefix("language_model.model.").unwrap_or(name);
-    format!("base_model.model.model.language_model.{rest}")
+/// The names of A and B of the layer `name`.
+fn part_names(name: &str) -> [String; 2] {
+    ["lora_A", "lora_B"].map(|part| format!("{name}.{part}.weight"))
+}
+
+/// Whether a new adapter can be made by this configuration, which a recipe has put together.
+fn check_fresh(config: &LoraConfig) -> Result<(), ModelError> {
+    let refuse = |problem, remedy| {
+        Err(ModelError::Config {
+            path: "fresh adapter".into(),
+            problem,
+            remedy,
+        })
+    };
+    if config.r < 1 {
+        return refuse(format!("rank {}", config.r), "a rank is at least 1");
+    }
+    let unknown = |target: &&String| !TARGETS.contains(&target.as_str());
+    match config.target_modules.iter().find(unknown) {
+        None => Ok(()),
+        Some(unknown) => refuse(
+            format!("target module `{unknown}` is no linear layer of the decoder"),
+            "use q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj",
+        ),
+    }
 }
 
 /// `[n_in, n_out]` of a decoder layer.

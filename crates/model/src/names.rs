@@ -58,14 +58,15 @@ pub(crate) const CLIP: Names = Names {
     not_needed: &["text_model.", "text_projection.", "visual_projection.", "logit_scale"],
 };
 
-/// PEFT's adapters on any of these, which has two levels of its own before the names in memory; and candor's heads,
-/// which keep their names.
+/// A scalar head: candor's own, and as a torch module saves itself, alone or as a part of a model.
 #[rustfmt::skip] // A table, a name a line.
-pub(crate) const ADAPTER: Names = Names {
+pub(crate) const HEAD: Names = Names {
     renamed: &[
-        ("base_model.model.model.language_model.", "language_model.model."),
-        ("base_model.model.language_model.model.", "language_model.model."),
-        ("base_model.model.model.layers.", "language_model.model.layers."),
+        ("head.", "head."),
+        ("reward_head.", "head."),
+        ("value_head.", "head."),
+        ("weight", "head.weight"),
+        ("bias", "head.bias"),
     ],
     not_needed: &[],
 };
@@ -111,7 +112,7 @@ mod tests {
 
     #[test]
     fn every_dialect_maps_to_one_name() {
-        let cases: [(&Names, &str, &str); 16] = [
+        let cases: [(&Names, &str, &str); 17] = [
             (
                 &HUGGING_FACE,
                 "language_model.model.norm.weight",
@@ -178,12 +179,9 @@ mod tests {
                 "pre_layrnorm.weight",
                 "vision_tower.vision_model.pre_layrnorm.weight",
             ),
-            (
-                &ADAPTER,
-                "base_model.model.model.language_model.layers.0.mlp.up_proj.lora_A.weight",
-                "language_model.model.layers.0.mlp.up_proj.lora_A.weight",
-            ),
-            (&ADAPTER, "head.weight", "head.weight"),
+            (&HEAD, "head.weight", "head.weight"),
+            (&HEAD, "weight", "head.weight"),
+            (&HEAD, "value_head.bias", "head.bias"),
         ];
         for (names, in_file, here) in cases {
             assert_eq!(names.here(in_file).as_deref(), Some(here));

@@ -100,6 +100,33 @@ impl Store {
             .is_some_and(|(name, _)| name.starts_with(prefix))
     }
 
+    /// All tensors that are not taken yet: name, type and shape. What is no floating-point number is for
+    /// [`Store::take_any`] to refuse.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Kind, Vec<i64>)> {
+        self.tensors.iter().map(|(name, place)| {
+            let entry = self.entry(place);
+            let shape = entry.map_or(&[][..], Entry::shape);
+            let kind = entry.and_then(|entry| kind(entry.dtype()));
+            let shape = shape.iter().map(|&n| n as i64).collect();
+            (name.as_str(), kind.unwrap_or(Kind::Float), shape)
+        })
+    }
+
+    /// The tensor `name`, whatever its shape is.
+    ///
+    /// # Errors
+    /// It is not there or no floating-point number, or its file cannot be read.
+    pub(crate) fn take_any(&mut self, name: &str) -> Result<Tensor, ModelError> {
+        match self.tensors.remove(name) {
+            Some(place) => self.read(&place),
+            None => Err(ModelError::TensorFile {
+                path: self.path.clone(),
+                problem: format!("tensor `{name}` is missing"),
+                remedy: "export the model again",
+            }),
+        }
+    }
+
     /// Forgets a tensor that the model does without.
     pub(crate) fn drop(&mut self, name: &str) {
         self.tensors.remove(name);
@@ -142,7 +169,7 @@ impl Store {
             }
         }
         match taken {
-            Some(place) if self.misfits.is_empty() => self.read(&place, shape).map(Some),
+            Some(place) if self.misfits.is_empty() => self.read(&place).map(Some),
             _ => Ok(None),
         }
     }
@@ -218,21 +245,31 @@ impl Store {
         self.sources[place.source].checkpoint.get(&place.in_file)
     }
 
-    fn read(&self, place: &Place, shape: &[i64]) -> Result<Tensor, ModelError> {
-        let checkpoint = &self.sources[place.source].checkpoint;
-        let kind = self.entry(place).and_then(|entry| kind(entry.dtype()));
-        let Some(kind) = kind else {
-            unreachable!("what does not fit was reported before")
-        };
-        let fill = |bytes: &mut [u8]| checkpoint.read_into(&place.in_file, bytes);
-        let filled = candor_torch_ext::filled(shape, kind, fill);
-        let filled = filled.map_err(|error| ModelError::TensorFile {
-            path: file_of(checkpoint, &place.in_file),
-            problem: format!("tensor `{}`: {error}", place.in_file),
-            remedy: "free memory, or open the model in fewer bits",
-        })?;
-        Ok(filled?)
+    fn read(&self, place: &Place) -> Result<Tensor, ModelError> {
+        read(&self.sources[place.source].checkpoint, &place.in_file)
     }
+}
+
+/// The tensor that a checkpoint calls `in_file`, in the type it is stored in, on the CPU.
+///
+/// # Errors
+/// It is not there or no floating-point number, its file cannot be read, or there is no memory for it.
+pub(crate) fn read(checkpoint: &Checkpoint, in_file: &str) -> Result<Tensor, ModelError> {
+    let refuse = |problem: String, remedy| ModelError::TensorFile {
+        path: file_of(checkpoint, in_file),
+        problem: format!("tensor `{in_file}`: {problem}"),
+        remedy,
+    };
+    let entry = checkpoint.get(in_file);
+    let Some((entry, kind)) = entry.and_then(|entry| Some((entry, kind(entry.dtype())?))) else {
+        let problem = "is no floating-point tensor of this file".to_owned();
+        return Err(refuse(problem, "export the file again"));
+    };
+    let shape: Vec<i64> = entry.shape().iter().map(|&n| n as i64).collect();
+    let fill = |bytes: &mut [u8]| checkpoint.read_into(in_file, bytes);
+    let filled = candor_torch_ext::filled(&shape, kind, fill);
+    let remedy = "free memory, or open the model in fewer bits";
+    Ok(filled.map_err(|error| refuse(error.to_string(), remedy))??)
 }
 
 fn file_of(checkpoint: &Checkpoint, in_file: &str) -> PathBuf {
@@ -241,7 +278,7 @@ fn file_of(checkpoint: &Checkpoint, in_file: &str) -> PathBuf {
 }
 
 /// The floating types; weights are nothing else.
-fn kind(dtype: Dtype) -> Option<Kind> {
+pub(crate) fn kind(dtype: Dtype) -> Option<Kind> {
     Some(match dtype {
         Dtype::F64 => Kind::Double,
         Dtype::F32 => Kind::Float,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ModelError;
 
+mod as_jinja;
 mod chat;
 mod folder;
 mod formats;

@@ -73,9 +73,9 @@ pub fn write<'a>(
     tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>,
     metadata: Option<BTreeMap<String, String>>,
 ) -> Result<(), ModelError> {
-    let layout = Layout::new(path, tensors, metadata)?;
+    let (layout, tensors) = Layout::of_tensors(path, tensors, metadata)?;
     Ok(candor_data::atomic::write_with(path, |file| {
-        layout.write_to(file)
+        layout.write_to(file, |name| Ok(tensors[name].shallow_clone()))
     })?)
 }
 
@@ -89,43 +89,99 @@ pub fn write_unsynced<'a>(
     tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>,
     metadata: Option<BTreeMap<String, String>>,
 ) -> Result<(), ModelError> {
-    let layout = Layout::new(path, tensors, metadata)?;
+    let (layout, tensors) = Layout::of_tensors(path, tensors, metadata)?;
     let mut file = File::create(path).map_err(ModelError::io("create", path))?;
     layout
-        .write_to(&mut file)
+        .write_to(&mut file, |name| Ok(tensors[name].shallow_clone()))
         .map_err(ModelError::io("write", path))
 }
 
-/// What a file will hold, found possible before the file is touched.
-struct Layout<'a> {
-    header: Vec<u8>,
-    /// In the order of the file.
-    tensors: Vec<(Dtype, &'a str, &'a Tensor)>,
+/// What a tensor will be that is not in memory yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Promise {
+    pub name: String,
+    pub kind: Kind,
+    pub size: Vec<i64>,
 }
 
-impl<'a> Layout<'a> {
-    fn new(
+/// [`write_unsynced()`] of tensors that are made one by one, each when its turn to be written has come.
+///
+/// # Errors
+/// As [`write()`], or `make` failed.
+///
+/// # Panics
+/// A tensor is not what was promised.
+pub(crate) fn write_made(
+    path: &Path,
+    promises: &[Promise],
+    metadata: Option<BTreeMap<String, String>>,
+    mut make: impl FnMut(&str) -> Result<Tensor, ModelError>,
+) -> Result<(), ModelError> {
+    let layout = Layout::new(path, promises.to_vec(), metadata)?;
+    let mut file = File::create(path).map_err(ModelError::io("create", path))?;
+    let mut failed = None;
+    let written = layout.write_to(&mut file, |name| {
+        make(name).map_err(|error| {
+            failed = Some(error);
+            io::Error::other("a tensor could not be made")
+        })
+    });
+    match (written, failed) {
+        (_, Some(error)) => Err(error),
+        (written, None) => written.map_err(ModelError::io("write", path)),
+    }
+}
+
+/// What a file will hold, found possible before the file is touched.
+struct Layout {
+    header: Vec<u8>,
+    /// In the order of the file.
+    promises: Vec<Promise>,
+}
+
+impl Layout {
+    fn of_tensors<'a>(
         path: &Path,
         named: impl IntoIterator<Item = (&'a str, &'a Tensor)>,
         metadata: Option<BTreeMap<String, String>>,
-    ) -> Result<Self, ModelError> {
-        let mut tensors = Vec::new();
-        let mut seen = HashSet::new();
+    ) -> Result<(Self, BTreeMap<&'a str, &'a Tensor>), ModelError> {
+        let (mut promises, mut tensors) = (Vec::new(), BTreeMap::new());
         for (name, tensor) in named {
+            promises.push(Promise {
+                name: name.to_owned(),
+                kind: tensor.kind(),
+                size: tensor.size(),
+            });
+            tensors.insert(name, tensor);
+        }
+        Ok((Self::new(path, promises, metadata)?, tensors))
+    }
+
+    fn new(
+        path: &Path,
+        promises: Vec<Promise>,
+        metadata: Option<BTreeMap<String, String>>,
+    ) -> Result<Self, ModelError> {
+        let mut typed = Vec::new();
+        let mut seen = HashSet::new();
+        for promise in promises {
+            let name = &promise.name;
             if name == METADATA {
                 let problem = format!("a tensor is named `{name}`, which the format reserves");
                 return Err(unusable(path, problem, "rename it"));
             }
-            if !seen.insert(name) {
+            if !seen.insert(name.clone()) {
                 let problem = format!("two tensors are named `{name}`");
                 return Err(unusable(path, problem, "rename one"));
             }
-            tensors.push((dtype(path, name, tensor.kind())?, name, tensor));
+            typed.push((dtype(path, name, promise.kind)?, promise));
         }
-        tensors.sort_by(|(left, left_name, _), (right, right_name, _)| {
-            right.cmp(left).then_with(|| left_name.cmp(right_name))
+        typed.sort_by(|(left, left_promise), (right, right_promise)| {
+            right
+                .cmp(left)
+                .then_with(|| left_promise.name.cmp(&right_promise.name))
         });
-        let mut header = header(&tensors, metadata)
+        let mut header = header(&typed, metadata)
             .map_err(|error| unusable(path, error.to_string(), "report this"))?;
         // Readers that map the file expect the data to start on an 8-byte boundary.
         header.resize(header.len().next_multiple_of(LENGTH_BYTES as usize), b' ');
@@ -133,16 +189,24 @@ impl<'a> Layout<'a> {
             let problem = "the header exceeds 100 MB".to_owned();
             return Err(unusable(path, problem, "split the tensors over files"));
         }
-        Ok(Self { header, tensors })
+        let promises = typed.into_iter().map(|(_, promise)| promise).collect();
+        Ok(Self { header, promises })
     }
 
-    fn write_to(&self, file: &mut File) -> io::Result<()> {
+    fn write_to(
+        &self,
+        file: &mut File,
+        mut tensor: impl FnMut(&str) -> io::Result<Tensor>,
+    ) -> io::Result<()> {
         let mut file = BufWriter::with_capacity(1 << 20, file);
         file.write_all(&(self.header.len() as u64).to_le_bytes())?;
         file.write_all(&self.header)?;
-        for (_, name, tensor) in &self.tensors {
-            let bytes = tensor_bytes(tensor)
-                .map_err(|error| io::Error::other(format!("tensor `{name}`: {error}")))?;
+        for promise in &self.promises {
+            let tensor = tensor(&promise.name)?;
+            let kept = (tensor.kind(), tensor.size()) == (promise.kind, promise.size.clone());
+            assert!(kept, "`{}` is not what was promised", promise.name);
+            let bytes = tensor_bytes(&tensor)
+                .map_err(|error| io::Error::other(format!("tensor `{}`: {error}", promise.name)))?;
             file.write_all(&bytes)?;
         }
         file.flush()
@@ -150,7 +214,7 @@ impl<'a> Layout<'a> {
 }
 
 fn header(
-    tensors: &[(Dtype, &str, &Tensor)],
+    typed: &[(Dtype, Promise)],
     metadata: Option<BTreeMap<String, String>>,
 ) -> Result<Vec<u8>, serde_json::Error> {
     // This map keeps the order of insertion.
@@ -159,14 +223,15 @@ fn header(
         entries.insert(METADATA.to_owned(), serde_json::to_value(metadata)?);
     }
     let mut offset = 0;
-    for (dtype, name, tensor) in tensors {
-        let end = offset + tensor.numel() * (dtype.bitsize() / 8);
+    for (dtype, promise) in typed {
+        let shape: Vec<usize> = promise.size.iter().map(|&n| n as usize).collect();
+        let end = offset + shape.iter().product::<usize>() * (dtype.bitsize() / 8);
         let info = TensorInfo {
             dtype: *dtype,
-            shape: tensor.size().iter().map(|&n| n as usize).collect(),
+            shape,
             data_offsets: (offset, end),
         };
-        entries.insert((*name).to_owned(), serde_json::to_value(info)?);
+        entries.insert(promise.name.clone(), serde_json::to_value(info)?);
         offset = end;
     }
     serde_json::to_vec(&entries)

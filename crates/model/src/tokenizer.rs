@@ -242,6 +242,22 @@ impl Tokenizer {
             && written(self).is_some_and(|json| written(other) == Some(json))
     }
 
+    /// Whether the text between images is tokenised part by part, as the original LLaVA does it.
+    pub(crate) fn images_apart(&self) -> bool {
+        self.images_apart
+    }
+
+    /// Whether the text after the token at the beginning and after an image is tokenised as if a space stood before it,
+    /// and would not be by tools that tokenise the text as a whole.
+    pub(crate) fn spaces_before_parts(&self) -> bool {
+        let ids = |text: &str| {
+            let encoding = self.inner.encode(text, false).ok()?;
+            Some(encoding.get_ids().to_vec())
+        };
+        let (alone, after) = (ids("x"), ids(&format!("{IMAGE}x")));
+        self.images_apart && after.as_deref().and_then(|ids| ids.get(1..)) != alone.as_deref()
+    }
+
     /// Number of ids.
     #[must_use]
     pub fn vocab_size(&self) -> usize {

@@ -67,7 +67,7 @@ impl Weights {
         device: Device,
         precision: impl Into<Precision>,
     ) -> Result<Self, ModelError> {
-        let store = Store::new(Checkpoint::open(path)?, &names::ADAPTER)?;
+        let store = Store::new(Checkpoint::open(path)?, &names::HEAD)?;
         Ok(Self::of(store, device, precision.into()))
     }
 

@@ -152,8 +152,13 @@ impl RewardModel {
         let of_head: BTreeMap<&String, &Tensor> =
             head.parameters().iter().map(|(n, t)| (n, t)).collect();
         let tensors = fingerprint::of_tensors(adapter.parameters().iter().chain(of_head));
-        let (alpha, root) = (adapter.config().lora_alpha, adapter.config().use_rslora);
-        let settings = format!("{alpha} {root} {wording:?} {max_tokens} {scale:?}");
+        let config = adapter.config();
+        let (alpha, root) = (config.lora_alpha, config.use_rslora);
+        let patterns = match &config.alpha_pattern {
+            none if none.is_empty() => String::new(),
+            patterns => format!(" {patterns:?}"),
+        };
+        let settings = format!("{alpha} {root} {wording:?} {max_tokens} {scale:?}{patterns}");
         let [score_mean, score_std] = scale;
         Self {
             fingerprint: fingerprint::of_bytes([tensors.into_bytes(), settings.into_bytes()]),

@@ -24,7 +24,7 @@ pub enum Tune {
 #[derive(Debug, Clone, PartialEq)]
 pub enum LoraStart {
     /// An adapter that changes nothing yet.
-    Fresh(LoraConfig),
+    Fresh(Box<LoraConfig>),
     /// The adapter in this folder.
     Adapter(PathBuf),
 }
@@ -174,7 +174,7 @@ fn read_lora(recipe: &mut Reader) -> LoraStart {
     let targets = size_of_fresh(recipe.strings("model.lora.targets"), exists);
     match (r, alpha, targets) {
         (Some(r), Some(alpha), Some(targets)) => {
-            LoraStart::Fresh(LoraConfig::new(r, alpha, &targets))
+            LoraStart::Fresh(Box::new(LoraConfig::new(r, alpha, &targets)))
         }
         _ => LoraStart::Adapter(adapter.unwrap_or_default()),
     }

@@ -200,7 +200,7 @@ fn first_adapter(
         LoraStart::Fresh(config) => {
             let mut config = config.clone();
             config.base_model_name_or_path = Some(recipe.base.display().to_string());
-            Adapter::fresh(config, text, recipe.session.seed, device)?
+            Adapter::fresh(*config, text, recipe.session.seed, device)?
         }
         LoraStart::Adapter(folder) => Adapter::open(folder, text, device)?,
     })

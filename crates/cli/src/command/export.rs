@@ -1,0 +1,96 @@
+//! `candor export`
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use candor_model::export::{Export, Exported, export_adapter};
+use candor_model::{Dialect, ModelFolder, peft};
+use tch::Kind;
+
+use super::stage::device;
+use crate::arguments::{ExportArguments, ExportDialect, ExportType};
+
+/// Writes a model, merged or not, or an adapter.
+pub fn run(arguments: &ExportArguments) -> anyhow::Result<()> {
+    let (model, adapter) = model_and_adapter(arguments)?;
+    let model = ModelFolder::find_with_tower(&model, arguments.tower.as_deref())?;
+    let dialect = match arguments.dialect {
+        ExportDialect::Hf => Dialect::HuggingFace,
+        ExportDialect::Llava => Dialect::Original,
+    };
+    let kind = arguments.dtype.map(|dtype| match dtype {
+        ExportType::F32 => Kind::Float,
+        ExportType::Bf16 => Kind::BFloat16,
+        ExportType::F16 => Kind::Half,
+    });
+    let out = &arguments.out;
+    match adapter {
+        None if arguments.merge => {
+            bail!("--merge: there is nothing to merge (name an adapter with --adapter)")
+        }
+        Some(adapter) if !arguments.merge => {
+            // An adapter that was given alone keeps the name of its base.
+            let named = arguments
+                .adapter
+                .is_some()
+                .then(|| arguments.model.to_string_lossy());
+            let text = &model.config().text_config;
+            export_adapter(&adapter, text, named.as_deref(), dialect, kind, out)?;
+            println!("{}: the adapter, as a PEFT folder", out.display());
+        }
+        adapter => {
+            let merges = adapter.is_some();
+            let export = Export {
+                model,
+                adapter,
+                dialect,
+                kind,
+            };
+            let exported = export.write(out, device())?;
+            report(arguments, &exported, merges);
+        }
+    }
+    Ok(())
+}
+
+/// The model's folder or name, and the adapter's folder.
+fn model_and_adapter(arguments: &ExportArguments) -> anyhow::Result<(PathBuf, Option<PathBuf>)> {
+    let model = &arguments.model;
+    if peft::is_adapter(model) {
+        if arguments.adapter.is_some() {
+            bail!(
+                "{}: an adapter and no model (name its base before --adapter)",
+                model.display()
+            );
+        }
+        let base = peft::find_base(model, arguments.base.as_deref())?;
+        return Ok((base, Some(model.clone())));
+    }
+    if arguments.base.is_some() {
+        bail!(
+            "--base: {} is a model and has no base (leave --base out)",
+            model.display()
+        );
+    }
+    Ok((model.clone(), arguments.adapter.clone()))
+}
+
+fn report(arguments: &ExportArguments, exported: &Exported, merges: bool) {
+    println!(
+        "{}: {} tensors, {:.1} MB in {} file(s)",
+        arguments.out.display(),
+        exported.n_tensors,
+        exported.n_bytes as f64 / 1e6,
+        exported.n_files
+    );
+    match &exported.difference {
+        Some(difference) => println!(
+            "merged: logits of a probe differ from the unmerged model's by at most {:.1e} ({:?}, largest logit {:.1})",
+            difference.largest, difference.kind, difference.logit
+        ),
+        None if merges => println!(
+            "merged: not compared with the unmerged model, because the adapter changes more than the decoder's blocks"
+        ),
+        None => {}
+    }
+}

@@ -1,0 +1,52 @@
+//! A PEFT folder, written anew for another spelling, type or base.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tch::{Kind, Tensor};
+
+use crate::peft::paths::{LLAMA, TODAY, WRAPPER};
+use crate::peft::{CONFIG, PeftFolder, TENSORS};
+use crate::{Dialect, ModelError, TextConfig, tensor_file};
+
+/// Writes the adapter in `folder`, which belongs to a decoder of this configuration, as the PEFT folder `out`: with the
+/// names of a dialect, of a type if one is given, and for another base if one is named. Its tensors keep every bit
+/// otherwise.
+///
+/// # Errors
+/// The adapter is damaged, does not fit the decoder or changes more than its blocks; or `out` is there already.
+pub fn export_adapter(
+    folder: &Path,
+    base: &TextConfig,
+    base_name: Option<&str>,
+    dialect: Dialect,
+    kind: Option<Kind>,
+    out: &Path,
+) -> Result<(), ModelError> {
+    let peft = PeftFolder::open(folder)?;
+    peft.check_decoder(base)?;
+    peft.check_nothing_else()?;
+    let spelling = match dialect {
+        Dialect::HuggingFace => TODAY,
+        Dialect::Original => LLAMA,
+    };
+    let mut tensors: BTreeMap<String, Tensor> = BTreeMap::new();
+    for (layer, term) in peft.terms() {
+        let layer = spelling.in_file(layer);
+        for (half, tensor) in ["A", "B"].into_iter().zip(peft.halves(term)?) {
+            let name = format!("{WRAPPER}{layer}.lora_{half}.weight");
+            let kind = kind.unwrap_or(tensor.kind());
+            tensors.insert(name, tensor.to_kind(kind));
+        }
+    }
+    let mut config = peft.config(spelling, base.num_hidden_layers);
+    if let Some(name) = base_name {
+        config.base_model_name_or_path = Some(name.to_owned());
+    }
+    candor_data::atomic::folder(out, |beside| {
+        config.write(&beside.join(CONFIG))?;
+        let named = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
+        let metadata = [("format".to_owned(), "pt".to_owned())].into();
+        tensor_file::write_unsynced(&beside.join(TENSORS[0]), named, Some(metadata))
+    })
+}

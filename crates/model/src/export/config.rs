@@ -1,0 +1,164 @@
+//! `config.json` in the words of each dialect, and `generation_config.json`.
+
+use std::path::Path;
+
+use candor_data::image::Fit;
+use serde_json::{Map, Value, json};
+use tch::Kind;
+
+use super::reading::{Reading, copy, write_json};
+use super::tensors::Tensors;
+use super::{Export, TOWER};
+use crate::{Dialect, FeatureSelect, LlavaConfig, ModelError, ProjectorKind, dialect};
+
+const CONFIG: &str = "config.json";
+const GENERATION: &str = "generation_config.json";
+
+/// Whether the dialect has words for the model.
+pub(super) fn check(export: &Export, config: &LlavaConfig) -> Result<(), ModelError> {
+    let refuse = |problem: &str| {
+        Err(ModelError::Config {
+            path: export.model.path().join(CONFIG),
+            problem: problem.to_owned(),
+            remedy: "export it in the original dialect (--dialect llava)",
+        })
+    };
+    match export.dialect {
+        Dialect::HuggingFace if config.mm_projector_type == ProjectorKind::Linear => {
+            refuse("the projector is one linear layer, which Hugging Face's LLaVA has not")
+        }
+        Dialect::HuggingFace if config.mm_use_im_start_end => refuse(
+            "images stand between <im_start> and <im_end>, which Hugging Face's LLaVA has not",
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Writes the configurations into `folder`.
+pub(super) fn write(
+    export: &Export,
+    tensors: &Tensors<'_>,
+    reading: &Reading,
+    folder: &Path,
+) -> Result<(), ModelError> {
+    let from = export.model.path();
+    let same = export.model.dialect() == export.dialect;
+    let mut config = match (same, export.dialect) {
+        // What candor does not know of, others may.
+        (true, _) => dialect::json(&from.join(CONFIG))?,
+        (false, Dialect::HuggingFace) => hugging_face(tensors.config(), reading),
+        (false, Dialect::Original) => original(tensors.config(), reading),
+    };
+    say_type(&mut config, tensors.only_kind());
+    if let Dialect::Original = export.dialect {
+        config["mm_vision_tower"] = json!(TOWER);
+        let mut tower = json!({"architectures": ["CLIPVisionModel"]});
+        extend(&mut tower, &tensors.config().vision_config);
+        say_type(&mut tower, tensors.only_kind());
+        write_json(&folder.join(TOWER).join(CONFIG), &tower)?;
+    }
+    if !tensors.config().tied() {
+        for part in ["", "/text_config"] {
+            let tie = config.pointer_mut(&format!("{part}/tie_word_embeddings"));
+            if let Some(tie) = tie {
+                *tie = json!(false);
+            }
+        }
+    }
+    write_json(&folder.join(CONFIG), &config)?;
+    let generation = from.join(GENERATION);
+    if generation.is_file() {
+        return copy(&generation, &folder.join(GENERATION));
+    }
+    write_json(&folder.join(GENERATION), &special_ids(reading))
+}
+
+fn special_ids(reading: &Reading) -> Value {
+    let tokenizer = &reading.tokenizer;
+    json!({
+        "bos_token_id": tokenizer.bos,
+        "eos_token_id": tokenizer.eos,
+        "pad_token_id": tokenizer.pad,
+    })
+}
+
+/// `config.json` of a `LlavaForConditionalGeneration`.
+fn hugging_face(model: &LlavaConfig, reading: &Reading) -> Value {
+    let mut config = json!({"image_seq_length": model.n_image_tokens()});
+    extend(&mut config, model);
+    extend(&mut config["text_config"], &special_ids(reading));
+    config
+}
+
+/// `config.json` of a `LlavaLlamaForCausalLM`.
+fn original(model: &LlavaConfig, reading: &Reading) -> Value {
+    let projector = match model.mm_projector_type {
+        ProjectorKind::Mlp => "mlp2x_gelu",
+        ProjectorKind::Linear => "linear",
+    };
+    let select = match model.vision_feature_select_strategy {
+        FeatureSelect::Default => "patch",
+        FeatureSelect::Full => "cls_patch",
+    };
+    let aspect = match reading.processor.fit {
+        Fit::Pad => "pad",
+        Fit::CenterCrop => "square",
+    };
+    let mut config = json!({});
+    extend(&mut config, &model.text_config);
+    extend(&mut config, &special_ids(reading));
+    let own = json!({
+        "architectures": ["LlavaLlamaForCausalLM"],
+        "model_type": "llava_llama",
+        "hidden_act": "silu",
+        "tie_word_embeddings": model.tied(),
+        "rope_theta": model.text_config.rope_base(),
+        "use_mm_proj": true,
+        "mm_projector_type": projector,
+        "mm_hidden_size": model.vision_config.hidden_size,
+        "mm_vision_select_layer": model.vision_feature_layer,
+        "mm_vision_select_feature": select,
+        "mm_use_im_start_end": false,
+        "mm_use_im_patch_token": false,
+        "image_aspect_ratio": aspect,
+    });
+    extend(&mut config, &own);
+    if let Some(fields) = config.as_object_mut() {
+        // It says the base of the rotary frequencies as older versions of transformers do.
+        fields.remove("rope_parameters");
+    }
+    config
+}
+
+/// Adds the fields of `part` to the object `whole`.
+fn extend(whole: &mut Value, part: &impl serde::Serialize) {
+    let fields = serde_json::to_value(part).ok();
+    let fields: Option<Map<String, Value>> = fields.and_then(|v| v.as_object().cloned());
+    if let (Some(whole), Some(fields)) = (whole.as_object_mut(), fields) {
+        whole.extend(fields);
+    }
+}
+
+/// Says the type of the tensors under the name that the file has for it already.
+fn say_type(config: &mut Value, kind: Option<Kind>) {
+    let name = match kind {
+        Some(Kind::BFloat16) => "bfloat16",
+        Some(Kind::Half) => "float16",
+        Some(Kind::Float) => "float32",
+        _ => return,
+    };
+    for part in ["", "/text_config", "/vision_config"] {
+        let Some(fields) = config.pointer_mut(part).and_then(Value::as_object_mut) else {
+            continue;
+        };
+        let field = ["dtype", "torch_dtype"]
+            .into_iter()
+            .find(|field| fields.contains_key(*field));
+        match field {
+            Some(field) => fields.insert(field.to_owned(), json!(name)),
+            // The older name is one that every version reads.
+            None if part.is_empty() => fields.insert("torch_dtype".to_owned(), json!(name)),
+            None => None,
+        };
+    }
+}

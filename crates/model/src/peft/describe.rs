@@ -1,0 +1,60 @@
+//! Writing down which layers have an adapter, of which rank and scale, in PEFT's rules.
+//!
+//! The rules are as short as they can be without meaning more: a layer's last name where all blocks agree on it, whole
+//! names where they do not. PEFT matches the keys of its patterns as regular expressions, for which the dots of a name
+//! are any character; no two layers of a model differ in just that.
+
+use std::collections::BTreeMap;
+
+use super::Term;
+use super::config::LoraConfig;
+use super::paths::{Spelling, slot_of};
+use crate::lora::TARGETS;
+
+/// Fills targets and patterns of `config` for these terms, by candor's names of layers, in a decoder of `n_blocks`.
+pub(crate) fn fill(
+    config: &mut LoraConfig,
+    terms: &BTreeMap<String, Term>,
+    spelling: Spelling,
+    n_blocks: i64,
+) {
+    // A LLaMA may have a tower beside it or none, of which PEFT would complain if it were to be left out.
+    if !spelling.has_tower() {
+        config.exclude_modules = None;
+    }
+    for target in TARGETS {
+        let ends = |name: &str| slot_of(name).is_some_and(|(_, slot)| TARGETS[slot] == target);
+        let of_target = terms.iter().filter(|(name, _)| ends(name));
+        let of_target: Vec<(String, &Term)> = of_target
+            .map(|(name, term)| (spelling.in_file(name), term))
+            .collect();
+        let Some((_, first)) = of_target.first() else {
+            continue;
+        };
+        let agree = of_target.len() == n_blocks as usize;
+        if agree && spelling.has_tower() {
+            config.target_modules.push(target.to_owned());
+        } else {
+            let names = of_target.iter().map(|(name, _)| name.clone());
+            config.target_modules.extend(names);
+        }
+        let same = |(_, term): &(String, &Term)| (term.r, term.alpha) == (first.r, first.alpha);
+        if agree && of_target.iter().all(same) {
+            pattern(config, target, first);
+        } else {
+            for (name, term) in &of_target {
+                pattern(config, name, term);
+            }
+        }
+    }
+}
+
+/// Says that layers called `name` have this rank and scale, where that is not what all have.
+fn pattern(config: &mut LoraConfig, name: &str, term: &Term) {
+    if term.r != config.r {
+        config.rank_pattern.insert(name.to_owned(), term.r);
+    }
+    if (term.alpha - config.lora_alpha).abs() > 0.0 {
+        config.alpha_pattern.insert(name.to_owned(), term.alpha);
+    }
+}

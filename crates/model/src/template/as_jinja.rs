@@ -1,0 +1,134 @@
+//! LLaVA's formats as Jinja chat templates, for tools that know no other.
+//!
+//! What they render is what [`super::formats`] renders (tested here and, by `parity/exports.py`, in transformers),
+//! with one addition: a system message takes the place of the format's own.
+
+use super::Template;
+
+/// What a message says, be it text in which `<image>` stands or a list of parts.
+const SAID: &str = "\
+{%- macro said(content) -%}
+  {%- if content is string -%}
+    {{- content | trim | replace('<image>', '<image>SPACE') -}}
+  {%- else -%}
+    {%- set all = namespace(text='') -%}
+    {%- for part in content -%}
+      {%- set all.text = all.text + ('<image>\\n' if part['type'] == 'image' else part['text']) -%}
+    {%- endfor -%}
+    {{- all.text | trim | replace('<image>', '<image>SPACE') -}}
+  {%- endif -%}
+{%- endmacro -%}
+";
+
+/// The system sentence: the format's own, or the first message.
+const SYSTEM: &str = "\
+{%- set sentence = namespace(text=SENTENCE) -%}
+{%- if messages and messages[0]['role'] == 'system' -%}
+  {%- set sentence.text = said(messages[0]['content']) -%}
+{%- endif -%}
+";
+
+const VICUNA_V1: &str = "\
+{{- '<s>SPACE' + (sentence.text + ' ' if sentence.text else '') -}}
+{%- for message in messages if message['role'] != 'system' -%}
+  {%- if message['role'] == 'user' -%}
+    {{- 'USER: ' + said(message['content']) + ' ' -}}
+  {%- else -%}
+    {{- 'ASSISTANT:' -}}
+    {%- generation -%}{{- ' ' + said(message['content']) + '</s>' -}}{%- endgeneration -%}
+  {%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{- 'ASSISTANT:' -}}{%- endif -%}
+";
+
+const LLAMA_2: &str = "\
+{%- set before = namespace(begin='<s>SPACE', text='<<SYS>>\\n' + sentence.text + '\\n<</SYS>>\\n\\n' if sentence.text else '') -%}
+{%- for message in messages if message['role'] != 'system' -%}
+  {%- if message['role'] == 'user' -%}
+    {{- before.begin + '[INST] ' + before.text + said(message['content']) + ' [/INST]' -}}
+    {%- set before.begin = '<s>' -%}
+    {%- set before.text = '' -%}
+  {%- else -%}
+    {%- generation -%}{{- ' ' + said(message['content']) + ' </s>' -}}{%- endgeneration -%}
+  {%- endif -%}
+{%- endfor -%}
+";
+
+const CHATML: &str = "\
+{{- '<s>SPACE' + ('<|im_start|>system\\n' + sentence.text + '<|im_end|>' if sentence.text else '') -}}
+{%- for message in messages if message['role'] != 'system' -%}
+  {%- if message['role'] == 'user' -%}
+    {{- '<|im_start|>user\\n' + said(message['content']) + '<|im_end|>' -}}
+  {%- else -%}
+    {{- '<|im_start|>assistant\\n' -}}
+    {%- generation -%}{{- said(message['content']) + '<|im_end|>' -}}{%- endgeneration -%}
+  {%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}
+";
+
+impl Template {
+    /// The Jinja template that renders conversations as this one does, with `space` after the token at the beginning and
+    /// after images. A template that is Jinja needs none, and the captions of [`Template::Plain`] are no chat.
+    #[must_use]
+    pub fn as_jinja(&self, space: &str) -> Option<String> {
+        let (system, turns) = match self {
+            Self::VicunaV1 { system } => (system, VICUNA_V1),
+            Self::Llama2 { system } => (system, LLAMA_2),
+            Self::Chatml { system } => (system, CHATML),
+            Self::Plain | Self::Jinja(_) => return None,
+        };
+        let spaced = |part: &str| part.replace("SPACE", space);
+        // The strings of JSON are strings of Jinja.
+        let sentence = serde_json::Value::from(system.as_str()).to_string();
+        let system = SYSTEM.replace("SENTENCE", &sentence);
+        Some(format!("{}{system}{}", spaced(SAID), spaced(turns)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use candor_data::{Conversation, Turn};
+
+    use super::*;
+    use crate::template::ChatTemplate;
+    use crate::template::chat::Source;
+
+    #[test]
+    fn both_languages_render_the_same() {
+        let question = Turn::human("<image>\nWhat is \"this\"? ");
+        let answer = Turn::gpt(" A cat's toy.");
+        let turns = [question, answer, Turn::human("Where?"), Turn::gpt("There.")];
+        let quoted = "Be \"kind\",\nand brief: {{ not Jinja }} \\ é";
+        let mut templates = vec![
+            Template::vicuna_v1(),
+            Template::llama_2(),
+            Template::chatml(),
+        ];
+        for system in [String::new(), quoted.to_owned()] {
+            templates.push(Template::VicunaV1 {
+                system: system.clone(),
+            });
+            templates.push(Template::Llama2 {
+                system: system.clone(),
+            });
+            templates.push(Template::Chatml { system });
+        }
+        for template in templates {
+            let jinja = template.as_jinja("").unwrap();
+            let chat = ChatTemplate::try_from(Source::new(jinja, BTreeMap::new(), false)).unwrap();
+            for n in 1..=turns.len() {
+                let conversation = Conversation {
+                    id: "x".to_owned(),
+                    image: Some("x.png".to_owned()),
+                    turns: turns[..n].to_vec(),
+                };
+                let expected = template.render(&conversation).unwrap();
+                assert_eq!(chat.render(&conversation).unwrap(), expected);
+            }
+        }
+        assert_eq!(Template::Plain.as_jinja(""), None);
+    }
+}

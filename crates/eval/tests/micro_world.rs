@@ -42,7 +42,9 @@ fn bundle() -> Bundle {
     let template = Template::VicunaV1 {
         system: String::new(),
     };
-    let texts = descriptions.iter().map(|row| template.render(row).unwrap().text);
+    let texts = descriptions
+        .iter()
+        .map(|row| template.render(row).unwrap().text);
     let tokenizer = Tokenizer::train(texts.collect::<Vec<_>>().into_iter(), 400).unwrap();
     let mut config: LlavaConfig = serde_json::from_str(
         r#"{"text_config": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,

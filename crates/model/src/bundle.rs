@@ -12,7 +12,7 @@ use tch::Device;
 
 use crate::precision::Precision;
 use crate::sample::SampleRules;
-use crate::{Llava, ModelError, Template, Tokenizer};
+use crate::{Llava, ModelError, ModelFolder, Template, Tokenizer, preflight};
 
 /// The files of a model folder, besides configuration and weights, that decide what the model reads and sees. No
 /// folder has all of them.
@@ -43,7 +43,7 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Opens a model folder.
+    /// Opens a model folder, once its parts are known to fit together ([`preflight`]).
     ///
     /// # Errors
     /// A file is missing or damaged, or two of them do not fit together.
@@ -52,62 +52,21 @@ impl Bundle {
         device: Device,
         precision: impl Into<Precision>,
     ) -> Result<Self, ModelError> {
-        let bundle = Self {
-            model: Llava::open(folder, device, precision)?,
-            tokenizer: Tokenizer::open_folder(folder)?,
-            template: Template::of_folder(folder)?,
-            processor: ImageProcessor::from_file(&folder.join("preprocessor_config.json"))?,
-        };
-        bundle.check(folder)?;
-        Ok(bundle)
-    }
-
-    /// Whether the parts fit together; what does not would otherwise show as nonsense much later.
-    fn check(&self, folder: &Path) -> Result<(), ModelError> {
-        let config = self.model.config();
-        let refuse = |file: &str, problem: String, remedy| {
-            Err(ModelError::Config {
-                path: folder.join(file),
-                problem,
-                remedy,
-            })
-        };
-        let (rows, ids) = (
-            config.text_config.vocab_size,
-            self.tokenizer.n_embedded() as i64,
-        );
-        if ids > rows {
-            let problem = format!("{ids} token ids, but the embedding has {rows} rows");
-            return refuse(
-                "tokenizer.json",
-                problem,
-                "use the tokenizer of the same model",
-            );
-        }
-        if config.image_token_index != self.tokenizer.image {
-            let problem = format!(
-                "image_token_index is {}, but the tokenizer's `<image>` is {}",
-                config.image_token_index, self.tokenizer.image
-            );
-            return refuse(
-                "config.json",
-                problem,
-                "use the tokenizer of the same model",
-            );
-        }
-        let (side, pixels) = (
-            config.vision_config.image_size,
-            i64::from(self.processor.size),
-        );
-        if side != pixels {
-            let problem = format!("images of {pixels} pixels, but the tower takes {side}");
-            return refuse(
-                "preprocessor_config.json",
-                problem,
-                "use the processor of the same tower",
-            );
-        }
-        Ok(())
+        let front = ModelFolder::read(folder)?;
+        preflight::check(&front, &front.stored()?)?;
+        let model = Llava::open(folder, device, precision)?;
+        let ModelFolder {
+            tokenizer,
+            template,
+            processor,
+            ..
+        } = front;
+        Ok(Self {
+            model,
+            tokenizer,
+            template,
+            processor,
+        })
     }
 
     /// Writes the folder.

@@ -83,6 +83,12 @@ impl Decoder {
         Tensor::embedding(&self.embedding, ids, -1, false, false)
     }
 
+    /// What the arithmetic is done in.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.embedding.kind()
+    }
+
     /// Rotary tables for the given positions.
     ///
     /// # Shapes

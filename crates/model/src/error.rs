@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::preflight::Problems;
+
 /// Errors of this crate. Wrong shapes between our own modules are bugs and panic; files do not.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
@@ -106,6 +108,12 @@ pub enum ModelError {
         /// What to do.
         remedy: &'static str,
     },
+    /// A file of tensors is damaged, or asks for more than tensors need.
+    #[error(transparent)]
+    Checkpoint(#[from] candor_checkpoint::CheckpointError),
+    /// Parts of a model folder do not fit together.
+    #[error("{0}")]
+    Preflight(Problems),
     /// A prompt does not fit the model.
     #[error("sample `{sample}`: {problem} ({remedy})")]
     Prompt {

@@ -205,7 +205,7 @@ impl Weights {
 }
 
 /// The name under which candor knows a tensor of any Hugging Face export.
-fn canonical_name(name: &str) -> String {
+pub(crate) fn canonical_name(name: &str) -> String {
     if name == "lm_head.weight" {
         return "language_model.lm_head.weight".to_owned();
     }

@@ -139,9 +139,9 @@ fn check_answers(out: &Path, results: &Results) {
 fn check_mmhal(out: &Path, results: &Results) {
     let verdicts: Vec<MmhalLine> = lines(out, "verdicts/mmhal.jsonl");
     let scores = results.mmhal.as_ref().unwrap();
-    assert_eq!((verdicts.len(), scores.n, scores.types.len()), (96, 96, 8));
+    assert_eq!((verdicts.len(), scores.n, scores.types.len()), (384, 384, 8));
     let sum: u32 = verdicts.iter().map(|line| u32::from(line.score)).sum();
-    assert!(near(scores.score, f64::from(sum) / 96.0));
+    assert!(near(scores.score, f64::from(sum) / 384.0));
     assert!(near(
         scores.hallucination_rate,
         share(&verdicts, |line| line.score < 3)

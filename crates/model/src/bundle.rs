@@ -1,7 +1,6 @@
 //! A model folder as a whole: weights, tokenizer, template and image processor belong together.
 //!
-//! Beside Hugging Face's own files (`config.json`, `model.safetensors`, `tokenizer.json`,
-//! `preprocessor_config.json`) stands `template.json`, which says how turns become text. A published checkpoint has
+//! Beside Hugging Face's own files (`config.json`, weights, `tokenizer.json`, `preprocessor_config.json`) stands `template.json`, which says how turns become text. A published checkpoint has
 //! none: then its chat template or its name says it ([`Template::of_folder`]), and its tokenizer may be a
 //! `tokenizer.model` ([`Tokenizer::open_folder`]).
 
@@ -12,7 +11,7 @@ use tch::Device;
 
 use crate::precision::Precision;
 use crate::sample::SampleRules;
-use crate::{Llava, ModelError, ModelFolder, Template, Tokenizer, preflight};
+use crate::{Llava, ModelError, ModelFolder, Reading, Template, Tokenizer, preflight};
 
 /// The files of a model folder, besides configuration and weights, that decide what the model reads and sees. No
 /// folder has all of them.
@@ -43,7 +42,7 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Opens a model folder, once its parts are known to fit together ([`preflight`]).
+    /// Opens a model folder, or `org/name` in the cache of Hugging Face.
     ///
     /// # Errors
     /// A file is missing or damaged, or two of them do not fit together.
@@ -52,15 +51,28 @@ impl Bundle {
         device: Device,
         precision: impl Into<Precision>,
     ) -> Result<Self, ModelError> {
-        let front = ModelFolder::read(folder)?;
-        preflight::check(&front, &front.stored()?)?;
-        let model = Llava::open(folder, device, precision)?;
-        let ModelFolder {
+        Self::load(ModelFolder::find(folder)?, device, precision)
+    }
+
+    /// Reads a model that was found, once its parts are known to fit together ([`preflight`]): whatever is wrong with
+    /// them is said before gigabytes are read.
+    ///
+    /// # Errors
+    /// As [`Bundle::open`].
+    pub fn load(
+        folder: ModelFolder,
+        device: Device,
+        precision: impl Into<Precision>,
+    ) -> Result<Self, ModelError> {
+        let reading = Reading::of(folder)?;
+        preflight::check(&reading)?;
+        let model = Llava::load(&reading.folder, device, precision)?;
+        let Reading {
             tokenizer,
             template,
             processor,
             ..
-        } = front;
+        } = reading;
         Ok(Self {
             model,
             tokenizer,

@@ -12,6 +12,8 @@ use crate::ModelError;
 /// The largest size of anything: far above any model, it keeps a hostile file from asking for terabytes or
 /// overflowing products.
 const LIMIT: i64 = 1 << 24;
+/// The most blocks, and the longest side of a picture.
+const FEW: i64 = 1 << 12;
 
 /// The whole model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +33,10 @@ pub struct LlavaConfig {
     /// One or two layers; Hugging Face's own class always has two.
     #[serde(default, skip_serializing_if = "ProjectorKind::is_default")]
     pub mm_projector_type: ProjectorKind,
+    /// Whether an image stands between `<im_start>` and `<im_end>`, as in the first version of LLaVA; Hugging Face's
+    /// own class leaves that to the template.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub mm_use_im_start_end: bool,
     /// Whether the projector's layers have a bias.
     #[serde(default = "yes")]
     pub multimodal_projector_bias: bool,
@@ -78,6 +84,11 @@ impl ProjectorKind {
     fn is_default(&self) -> bool {
         *self == Self::default()
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // Serde's `skip_serializing_if` asks for a reference.
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// Which of the tower's tokens the decoder sees.
@@ -185,23 +196,31 @@ pub struct VisionConfig {
 }
 
 impl LlavaConfig {
-    /// Reads and checks `config.json`.
+    /// The model that the `config.json` of a Hugging Face folder describes.
     ///
     /// # Errors
-    /// The file cannot be read, is no JSON of this form, or describes an impossible model.
-    pub fn read(path: &Path) -> Result<Self, ModelError> {
-        let text = std::fs::read_to_string(path).map_err(ModelError::reading(path))?;
-        let config: Self = serde_json::from_str(&text).map_err(|e| ModelError::Config {
-            path: path.to_owned(),
-            problem: e.to_string(),
-            remedy: "expected the config.json of a LlavaForConditionalGeneration folder",
-        })?;
-        config.check().map_err(|problem| ModelError::Config {
-            path: path.to_owned(),
-            problem,
-            remedy: "correct the field or export the model again",
-        })?;
-        Ok(config)
+    /// A field is missing or has another type than it should.
+    pub(crate) fn of_json(config: &serde_json::Value) -> Result<Self, String> {
+        Self::deserialize(config).map_err(|e| e.to_string())
+    }
+
+    /// A decoder that sees through a tower, everything else as in Hugging Face's class; the placeholder's id comes
+    /// after the embedding's last row.
+    pub(crate) fn of_parts(text_config: TextConfig, vision_config: VisionConfig) -> Self {
+        Self {
+            architectures: architectures(),
+            model_type: llava_model_type(),
+            image_token_index: text_config.vocab_size,
+            projector_hidden_act: projector_hidden_act(),
+            mm_projector_type: ProjectorKind::default(),
+            mm_use_im_start_end: false,
+            multimodal_projector_bias: true,
+            vision_feature_layer: vision_feature_layer(),
+            vision_feature_select_strategy: FeatureSelect::default(),
+            tie_word_embeddings: false,
+            text_config,
+            vision_config,
+        }
     }
 
     /// Writes `config.json`.
@@ -238,9 +257,11 @@ impl LlavaConfig {
             ("vision_config.patch_size", v.patch_size),
         ];
         for (field, value) in positive {
-            if !(1..=LIMIT).contains(&value) {
+            let few = field.ends_with("num_hidden_layers") || field.ends_with("image_size");
+            let limit = if few { FEW } else { LIMIT };
+            if !(1..=limit).contains(&value) {
                 return Err(format!(
-                    "`{field}` is {value}, which is not between 1 and {LIMIT}"
+                    "`{field}` is {value}, which is not between 1 and {limit}"
                 ));
             }
         }
@@ -322,10 +343,34 @@ impl LlavaConfig {
         (side * side + class_token) as usize
     }
 
+    /// Says that the output layer is not the embedding.
+    pub(crate) fn untie(&mut self) {
+        self.tie_word_embeddings = false;
+        self.text_config.tie_word_embeddings = false;
+    }
+
     /// Whether the output layer is the embedding, wherever the export wrote it.
     #[must_use]
     pub fn tied(&self) -> bool {
         self.tie_word_embeddings || self.text_config.tie_word_embeddings
+    }
+}
+
+impl VisionConfig {
+    /// `OpenAI`'s ViT-L/14 for pictures of this size.
+    pub(crate) fn clip_large_14(image_size: i64) -> Self {
+        Self {
+            model_type: clip_model_type(),
+            hidden_size: 1024,
+            intermediate_size: 4096,
+            num_hidden_layers: 24,
+            num_attention_heads: 16,
+            image_size,
+            patch_size: 14,
+            layer_norm_eps: clip::layer_norm_eps(),
+            hidden_act: clip::hidden_act(),
+            projection_dim: 768,
+        }
     }
 }
 

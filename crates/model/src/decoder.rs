@@ -19,6 +19,11 @@ pub struct Decoder {
     inverse_frequencies: Tensor,
 }
 
+/// The embedding's name.
+pub(crate) const EMBEDDING: &str = "language_model.model.embed_tokens.weight";
+/// The output layer's name.
+pub(crate) const HEAD: &str = "language_model.lm_head.weight";
+
 /// Spread of a fresh embedding. transformers starts at 0.02, where the features of a fresh projector are a
 /// hundred times larger than the words beside them.
 const EMBEDDING_STD: f64 = 0.5;
@@ -33,11 +38,7 @@ impl Decoder {
         // transformers initialises with 0.02 at any width; narrow models need the usual 1/√width.
         let init = Init::Normal((c.hidden_size as f64).sqrt().recip());
         let table = [c.vocab_size, c.hidden_size];
-        let embedding = weights.take(
-            "language_model.model.embed_tokens.weight",
-            &table,
-            Init::Normal(EMBEDDING_STD),
-        )?;
+        let embedding = weights.take(EMBEDDING, &table, Init::Normal(EMBEDDING_STD))?;
         let mut blocks = Vec::new();
         for layer in 0..c.num_hidden_layers {
             blocks.push(Block::take(
@@ -55,7 +56,7 @@ impl Decoder {
         let head = if config.tied() {
             embedding.shallow_clone()
         } else {
-            weights.take("language_model.lm_head.weight", &table, init)?
+            weights.take(HEAD, &table, init)?
         };
         let half = c.head_dim() / 2;
         let exponents: Vec<f32> = (0..half)

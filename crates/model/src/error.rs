@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::misfit::Misfits;
 use crate::preflight::Problems;
 
 /// Errors of this crate. Wrong shapes between our own modules are bugs and panic; files do not.
@@ -40,31 +41,24 @@ pub enum ModelError {
         /// What to do.
         remedy: &'static str,
     },
-    /// A tensor that the configuration calls for is not in the checkpoint.
-    #[error(
-        "{path}: tensor `{name}` is missing (config.json describes another model than the weights; \
-         check that both come from the same export)"
-    )]
-    MissingTensor {
-        /// Where the weights came from.
-        path: PathBuf,
-        /// The tensor.
+    /// A file of tensors is damaged, or asks for more than tensors need.
+    #[error(transparent)]
+    Checkpoint(#[from] candor_checkpoint::CheckpointError),
+    /// Weights and configuration do not fit together.
+    #[error("{0} (config.json and weights must come from the same export of a LLaVA)")]
+    Misfits(Misfits),
+    /// Parts of a model folder do not fit together.
+    #[error("{0}")]
+    Preflight(Problems),
+    /// A model is neither a folder nor in the cache of Hugging Face.
+    #[error("{name}: no such model, looked in {looked_in} ({remedy})")]
+    NoModel {
+        /// What was asked for.
         name: String,
-    },
-    /// A tensor has another shape than the configuration says.
-    #[error(
-        "{path}: tensor `{name}` has shape {found:?}, but config.json calls for {expected:?} \
-         (config.json and weights must come from the same export)"
-    )]
-    Shape {
-        /// Where the weights came from.
-        path: PathBuf,
-        /// The tensor.
-        name: String,
-        /// Shape in the file.
-        found: Vec<i64>,
-        /// Shape by the configuration.
-        expected: Vec<i64>,
+        /// The places.
+        looked_in: String,
+        /// What to do.
+        remedy: String,
     },
     /// A tensor that is to be quantised holds an infinity or no number at all.
     #[error(
@@ -86,18 +80,6 @@ pub enum ModelError {
         /// The folder.
         path: PathBuf,
     },
-    /// The checkpoint holds tensors that no part of the model uses.
-    #[error(
-        "{path}: {count} tensors belong to no part of the model, the first is `{first}` (is this a LLaVA checkpoint?)"
-    )]
-    ExtraTensors {
-        /// Where the weights came from.
-        path: PathBuf,
-        /// How many.
-        count: usize,
-        /// The first by name.
-        first: String,
-    },
     /// A tokenizer's file is unusable, or the tokenizer library refused a text.
     #[error("{path}: tokenizer: {problem} ({remedy})")]
     Tokenizer {
@@ -108,12 +90,6 @@ pub enum ModelError {
         /// What to do.
         remedy: &'static str,
     },
-    /// A file of tensors is damaged, or asks for more than tensors need.
-    #[error(transparent)]
-    Checkpoint(#[from] candor_checkpoint::CheckpointError),
-    /// Parts of a model folder do not fit together.
-    #[error("{0}")]
-    Preflight(Problems),
     /// A prompt does not fit the model.
     #[error("sample `{sample}`: {problem} ({remedy})")]
     Prompt {

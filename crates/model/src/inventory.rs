@@ -181,21 +181,21 @@ mod tests {
     use tch::Device;
 
     use super::*;
-    use crate::Llava;
+    use crate::{Llava, ModelFolder};
 
     /// The model that is built is the judge of the list.
     #[test]
     fn the_list_is_what_the_modules_take() {
         let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
         for folder in ["llava_mha", "llava_gqa", "llava_tied", "llava_linear"] {
-            let path = golden.join(folder).join("config.json");
-            let config = LlavaConfig::read(&path).unwrap();
+            let folder = ModelFolder::find(&golden.join(folder)).unwrap();
+            let config = folder.config();
             let model = Llava::fresh(config.clone(), 0, Device::Cpu).unwrap();
             let taken = model.parameters().iter();
             let taken: BTreeMap<_, _> = taken.map(|(n, t)| (n.clone(), t.size())).collect();
-            let listed = inventory(&config).into_iter();
+            let listed = inventory(config).into_iter();
             let listed: BTreeMap<_, _> = listed.map(|c| (c.name, c.shape)).collect();
-            assert_eq!(listed, taken, "{folder}");
+            assert_eq!(listed, taken, "{}", folder.path().display());
         }
     }
 }

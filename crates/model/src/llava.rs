@@ -6,7 +6,7 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
 use crate::block::Visible;
-use crate::decoder::Decoder;
+use crate::decoder::{Decoder, EMBEDDING, HEAD};
 use crate::lora::Adapter;
 use crate::precision::{Precision, Quantization};
 use crate::projector::Projector;
@@ -14,7 +14,7 @@ use crate::sample::Continuations;
 use crate::shared::SharedBatch;
 use crate::vision::VisionTower;
 use crate::weights::Weights;
-use crate::{LlavaConfig, ModelError, tensor_file};
+use crate::{LlavaConfig, ModelError, ModelFolder, tensor_file};
 
 /// A LLaVA model on one device.
 #[derive(Debug)]
@@ -36,8 +36,8 @@ pub enum Activations {
 }
 
 impl Llava {
-    /// Opens a Hugging Face folder: `config.json` and `model.safetensors`. A quantised model is frozen, and cannot
-    /// be saved.
+    /// Opens a model folder, or `org/name` in the cache of Hugging Face. A quantised model is frozen, and cannot be
+    /// saved.
     ///
     /// # Errors
     /// A file is missing or damaged, or weights and configuration do not fit together.
@@ -46,11 +46,29 @@ impl Llava {
         device: Device,
         precision: impl Into<Precision>,
     ) -> Result<Self, ModelError> {
-        let config = LlavaConfig::read(&folder.join("config.json"))?;
-        Self::build(
-            config,
-            Weights::open(&folder.join("model.safetensors"), device, precision)?,
-        )
+        Self::load(&ModelFolder::find(folder)?, device, precision)
+    }
+
+    /// Reads the weights of a model that was found.
+    ///
+    /// # Errors
+    /// As [`Llava::open`].
+    pub fn load(
+        folder: &ModelFolder,
+        device: Device,
+        precision: impl Into<Precision>,
+    ) -> Result<Self, ModelError> {
+        let mut config = folder.config().clone();
+        let mut store = folder.store()?;
+        if config.tied() {
+            // As in transformers: a head of its own counts, even where the configuration knows none.
+            if !store.has(HEAD) || store.same(HEAD, EMBEDDING)? {
+                store.drop(HEAD);
+            } else {
+                config.untie();
+            }
+        }
+        Self::build(config, Weights::of(store, device, precision.into()))
     }
 
     /// A freshly initialised model: a function of configuration and seed.

@@ -79,6 +79,20 @@ impl LoraConfig {
         }
     }
 
+    /// Reads a PEFT adapter folder's `adapter_config.json`.
+    ///
+    /// # Errors
+    /// The file is missing or damaged.
+    pub fn read(folder: &Path) -> Result<Self, ModelError> {
+        let path = folder.join("adapter_config.json");
+        let text = std::fs::read_to_string(&path).map_err(ModelError::reading(&path))?;
+        serde_json::from_str(&text).map_err(|e| ModelError::Config {
+            path,
+            problem: e.to_string(),
+            remedy: "expected PEFT's adapter_config.json of a LoRA adapter",
+        })
+    }
+
     fn scale(&self) -> f64 {
         let r = self.r as f64;
         self.lora_alpha / if self.use_rslora { r.sqrt() } else { r }
@@ -181,13 +195,7 @@ impl Adapter {
     /// A file is missing or damaged, or the adapter does not fit the decoder.
     pub fn open(folder: &Path, base: &TextConfig, device: Device) -> Result<Self, ModelError> {
         let path = folder.join("adapter_config.json");
-        let text = std::fs::read_to_string(&path).map_err(ModelError::reading(&path))?;
-        let mut config: LoraConfig =
-            serde_json::from_str(&text).map_err(|e| ModelError::Config {
-                path: path.clone(),
-                problem: e.to_string(),
-                remedy: "expected PEFT's adapter_config.json of a LoRA adapter",
-            })?;
+        let mut config = LoraConfig::read(folder)?;
         let file = folder.join("adapter_model.safetensors");
         let weights = Weights::open(&file, device, Kind::Float)?;
         if config.target_modules.is_empty() {

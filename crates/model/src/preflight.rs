@@ -10,13 +10,11 @@ use std::path::{Path, PathBuf};
 use candor_data::{Conversation, Turn};
 use serde::Deserialize;
 
+use crate::decoder::HEAD;
 use crate::inventory::inventory;
-use crate::model_folder::{ModelFolder, Stored};
+use crate::misfit::Misfits;
 use crate::tokenizer::{IMAGE, read_if_there};
-use crate::{Encoded, FeatureSelect, ModelError, Template, Tokenizer};
-
-/// So many tensors that do not fit are named; the others are like them.
-const MAX_TENSORS: usize = 4;
+use crate::{Encoded, FeatureSelect, ModelError, Reading, Template, Tokenizer};
 
 /// Two parts that do not fit together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,16 +29,29 @@ pub struct Problem {
 
 /// All that does not fit in one folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problems(pub Vec<Problem>);
+pub struct Problems {
+    /// Parts.
+    pub parts: Vec<Problem>,
+    /// Weights, which do not fit the configuration.
+    pub weights: Option<Misfits>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, found) = (self.path.display(), &self.found);
+        write!(f, "{path}: {found} ({})", self.remedy)
+    }
+}
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, problem) in self.0.iter().enumerate() {
-            let (path, found) = (problem.path.display(), &problem.found);
-            let line = if i > 0 { "\n" } else { "" };
-            write!(f, "{line}{path}: {found} ({})", problem.remedy)?;
+        let mut lines: Vec<String> = self.parts.iter().map(ToString::to_string).collect();
+        if let Some(weights) = &self.weights {
+            let weights = weights.to_string();
+            let remedy = "config.json and weights must come from the same export of a LLaVA";
+            lines.push(format!("{} ({remedy})", weights.trim_end()));
         }
-        Ok(())
+        f.write_str(&lines.join("\n"))
     }
 }
 
@@ -102,24 +113,34 @@ impl Example {
     }
 }
 
-/// Asks everything; `stored` are the headers of the folder's weights.
+/// Asks everything.
 ///
 /// # Errors
 /// All that does not fit, or a file that cannot be read.
-pub fn check(folder: &ModelFolder, stored: &Stored) -> Result<(), ModelError> {
+pub fn check(reading: &Reading) -> Result<(), ModelError> {
     let mut report = Report {
-        folder: &folder.path,
+        folder: reading.folder.path(),
         problems: Vec::new(),
     };
-    report.vocabulary(folder);
-    report.pixels(folder);
-    report.placeholders(folder)?;
-    report.template(folder)?;
-    report.tensors(folder, stored);
-    if report.problems.is_empty() {
+    report.vocabulary(reading);
+    report.pixels(reading);
+    report.placeholders(reading)?;
+    report.template(reading)?;
+    let parts = report.problems;
+    let weights = weights(reading)?;
+    if parts.is_empty() && weights.is_none() {
         return Ok(());
     }
-    Err(ModelError::Preflight(Problems(report.problems)))
+    Err(ModelError::Preflight(Problems { parts, weights }))
+}
+
+/// What of the weights does not fit the configuration: the tower's positions, either end of the projector, and the rest.
+fn weights(reading: &Reading) -> Result<Option<Misfits>, ModelError> {
+    let config = reading.config();
+    // Exporters that do not know of ties store the head beside the embedding it is tied to.
+    let spare = config.tied().then_some(HEAD);
+    let misfits = reading.folder.store()?.unfit(&inventory(config), spare);
+    Ok((!misfits.is_empty()).then_some(Misfits(misfits)))
 }
 
 /// Whether a model that is trained on a folder's template learns to end its answers.
@@ -134,13 +155,17 @@ pub fn check_answers_end(
     if Example::of(template, tokenizer)?.answers_end(tokenizer) {
         return Ok(());
     }
-    Err(ModelError::Preflight(Problems(vec![Problem {
+    let problem = Problem {
         path: folder.to_owned(),
         found: "the template ends an answer without a token that says so, so a model trained on it would never stop"
             .to_owned(),
         remedy: "put a template.json such as {\"kind\": \"vicuna_v1\", \"system\": \"…\"} into the folder, which counts \
                  before the chat template",
-    }])))
+    };
+    Err(ModelError::Preflight(Problems {
+        parts: vec![problem],
+        weights: None,
+    }))
 }
 
 /// What of `processor_config.json` decides how many tokens transformers makes of an image.
@@ -180,8 +205,8 @@ impl Report<'_> {
     }
 
     /// Every id has a row in the embedding, and the image's id is one.
-    fn vocabulary(&mut self, folder: &ModelFolder) {
-        let (config, tokenizer) = (&folder.config, &folder.tokenizer);
+    fn vocabulary(&mut self, reading: &Reading) {
+        let (config, tokenizer) = (reading.config(), &reading.tokenizer);
         let (rows, ids) = (config.text_config.vocab_size, tokenizer.n_embedded() as i64);
         let remedy = "use the tokenizer of the same model";
         if ids > rows {
@@ -198,9 +223,9 @@ impl Report<'_> {
     }
 
     /// Pictures come out in the size that the tower takes.
-    fn pixels(&mut self, folder: &ModelFolder) {
-        let side = folder.config.vision_config.image_size;
-        let pixels = i64::from(folder.processor.size);
+    fn pixels(&mut self, reading: &Reading) {
+        let side = reading.config().vision_config.image_size;
+        let pixels = i64::from(reading.processor.size);
         if side != pixels {
             let found = format!("images of {pixels} pixels, but the tower takes {side}");
             let remedy = "use the processor of the same tower";
@@ -209,8 +234,8 @@ impl Report<'_> {
     }
 
     /// What other files say of the number of an image's tokens is what the tower gives.
-    fn placeholders(&mut self, folder: &ModelFolder) -> Result<(), ModelError> {
-        let config = &folder.config;
+    fn placeholders(&mut self, reading: &Reading) -> Result<(), ModelError> {
+        let config = reading.config();
         let n = config.n_image_tokens() as i64;
         let c = &config.vision_config;
         let tower = format!(
@@ -230,7 +255,7 @@ impl Report<'_> {
         }
         let processor: ProcessorFile = read_if_there(&self.folder.join("processor_config.json"))?;
         if let Some(patch) = processor.patch_size.filter(|&patch| patch > 0) {
-            let side = i64::from(folder.processor.size) / patch;
+            let side = i64::from(reading.processor.size) / patch;
             let strategy = processor.vision_feature_select_strategy.unwrap_or_default();
             let dropped = i64::from(strategy == FeatureSelect::Default);
             // As `LlavaProcessor` counts; files that do not mention the class token mean it.
@@ -246,9 +271,9 @@ impl Report<'_> {
     }
 
     /// The example has one place for its image, begins once, and leaves room.
-    fn template(&mut self, folder: &ModelFolder) -> Result<(), ModelError> {
-        let example = Example::of(&folder.template, &folder.tokenizer)?;
-        let (ids, tokenizer) = (&example.tokens.ids, &folder.tokenizer);
+    fn template(&mut self, reading: &Reading) -> Result<(), ModelError> {
+        let example = Example::of(&reading.template, &reading.tokenizer)?;
+        let (ids, tokenizer) = (&example.tokens.ids, &reading.tokenizer);
         let remedy = "put a template.json such as {\"kind\": \"vicuna_v1\", \"system\": \"…\"} into the folder, or use \
                       the tokenizer of the same model";
         let n_places = ids.iter().filter(|&&id| id == tokenizer.image).count();
@@ -270,10 +295,10 @@ impl Report<'_> {
             );
             self.add(self.folder, found, remedy);
         }
-        let n_tokens = ids.len() + folder.config.n_image_tokens();
-        let positions = folder.config.text_config.max_position_embeddings;
+        let n_tokens = ids.len() + reading.config().n_image_tokens();
+        let positions = reading.config().text_config.max_position_embeddings;
         // Pretraining shows nothing but an image and its caption.
-        if folder.template != Template::Plain && n_tokens as i64 > positions {
+        if reading.template != Template::Plain && n_tokens as i64 > positions {
             let found = format!(
                 "the decoder has {positions} positions, but an image and two short questions take {n_tokens} tokens"
             );
@@ -281,40 +306,5 @@ impl Report<'_> {
             self.add("config.json", found, remedy);
         }
         Ok(())
-    }
-
-    /// The weights are those of the configuration: the tower's positions, both ends of the projector, and the rest.
-    fn tensors(&mut self, folder: &ModelFolder, stored: &Stored) {
-        let remedy = "config.json and weights must come from the same export";
-        let mut n_unfit = 0;
-        for called in inventory(&folder.config) {
-            let (path, found) = match stored.tensors.get(&called.name) {
-                None => (&stored.path, format!("tensor `{}` is missing", called.name)),
-                Some(tensor) if tensor.shape != called.shape => (
-                    &tensor.file,
-                    format!(
-                        "tensor `{}` of the {} has shape {:?}, but config.json calls for {:?}",
-                        called.name,
-                        called.part.name(),
-                        tensor.shape,
-                        called.shape
-                    ),
-                ),
-                Some(_) => continue,
-            };
-            n_unfit += 1;
-            if n_unfit <= MAX_TENSORS {
-                let path = path.clone();
-                self.problems.push(Problem {
-                    path,
-                    found,
-                    remedy,
-                });
-            }
-        }
-        if n_unfit > MAX_TENSORS {
-            let found = format!("{} more tensors do not fit", n_unfit - MAX_TENSORS);
-            self.add(&stored.path, found, remedy);
-        }
     }
 }

@@ -76,11 +76,20 @@ impl Sample {
             remedy,
         };
         let encoded = rules.tokenizer.encode(&rendered.text)?;
-        let n_images = encoded
-            .ids
-            .iter()
-            .filter(|&&id| id == rules.tokenizer.image)
-            .count();
+        let image = rules.tokenizer.image;
+        // Placeholders without a word between them belong together.
+        let runs = || {
+            encoded
+                .ids
+                .chunk_by(|&left, &right| left == image && right == image)
+        };
+        // Some tools write the placeholder as often as the image has tokens: that is one image.
+        let images_in = |run: &[i64]| match run {
+            [id, ..] if *id != image => 0,
+            run if run.len() == rules.n_image_tokens => 1,
+            run => run.len(),
+        };
+        let n_images: usize = runs().map(images_in).sum();
         let expected = usize::from(conversation.image.is_some());
         if n_images != expected {
             return Err(refuse(
@@ -90,25 +99,31 @@ impl Sample {
                 "write `<image>` once in the first human turn of a row with an image, and nowhere else",
             ));
         }
+        let marks = rules.tokenizer.image_marks();
+        let one_image = || {
+            let placeholders = std::iter::repeat_n(image, rules.n_image_tokens);
+            let before = marks.map(|[before, _]| before).into_iter();
+            before
+                .chain(placeholders)
+                .chain(marks.map(|[_, after]| after))
+        };
         let mut ids = Vec::with_capacity(encoded.ids.len() + n_images * rules.n_image_tokens);
         let mut labels = Vec::with_capacity(ids.capacity());
-        for (&id, &(start, end)) in encoded.ids.iter().zip(&encoded.spans) {
-            let repeat = if id == rules.tokenizer.image {
-                rules.n_image_tokens
-            } else {
-                1
+        let mut spans = encoded.spans.iter();
+        for run in runs() {
+            let images = images_in(run);
+            for _ in 0..images {
+                ids.extend(one_image());
+            }
+            labels.resize(ids.len(), IGNORE);
+            // An image is never trained on; what is left is a single token.
+            let Some(&(start, end)) = spans.nth(run.len() - 1).filter(|_| images == 0) else {
+                continue;
             };
-            let said = rendered
-                .assistant
-                .iter()
-                .any(|&(from, to)| start >= from && end <= to);
-            let label = if said && id != rules.tokenizer.image {
-                id
-            } else {
-                IGNORE
-            };
-            ids.extend(std::iter::repeat_n(id, repeat));
-            labels.extend(std::iter::repeat_n(label, repeat));
+            let said = |&(from, to): &(usize, usize)| start >= from && end <= to;
+            let said = rendered.assistant.iter().any(said);
+            ids.push(run[0]);
+            labels.push(if said { run[0] } else { IGNORE });
         }
         if ids.len() > rules.max_tokens {
             return Err(refuse(

@@ -32,6 +32,8 @@ pub const EOS: &str = "</s>";
 pub const PAD: &str = "<pad>";
 /// Stands for one image in text, and for one image patch in token ids.
 pub const IMAGE: &str = "<image>";
+/// What stands around an image in the first version of LLaVA.
+const IMAGE_MARKS: [&str; 2] = ["<im_start>", "<im_end>"];
 
 const REMEDY: &str = "is this the tokenizer of the same model?";
 /// The largest published ones have 30 MB.
@@ -50,6 +52,8 @@ pub struct Tokenizer {
     names: Names,
     /// Whether the text between images is tokenised part by part.
     images_apart: bool,
+    /// Ids of [`IMAGE_MARKS`], where images are marked.
+    image_marks: Option<[i64; 2]>,
     /// Id of the token that begins every sequence.
     pub bos: i64,
     /// Id of the token that ends every assistant turn.
@@ -174,11 +178,35 @@ impl Tokenizer {
             path: path.to_owned(),
             names,
             images_apart,
+            image_marks: None,
             bos,
             eos,
             pad,
             image,
         })
+    }
+
+    /// From now on an image stands between `<im_start>` and `<im_end>`, as `mm_use_im_start_end` of a configuration
+    /// asks.
+    ///
+    /// # Errors
+    /// The vocabulary lacks one of them.
+    pub(crate) fn mark_images(&mut self) -> Result<(), ModelError> {
+        let id = |token: &str| {
+            let found = self.inner.token_to_id(token).map(i64::from);
+            let lacks = || {
+                format!("config.json asks for `{token}` beside images, and the vocabulary lacks it")
+            };
+            found.ok_or_else(|| problem(&self.path, lacks()))
+        };
+        self.image_marks = Some([id(IMAGE_MARKS[0])?, id(IMAGE_MARKS[1])?]);
+        Ok(())
+    }
+
+    /// The ids that stand before and after every image, where the model was trained with such.
+    #[must_use]
+    pub fn image_marks(&self) -> Option<[i64; 2]> {
+        self.image_marks
     }
 
     /// Writes `tokenizer.json`, and into `tokenizer_config.json` what that leaves open.
@@ -210,6 +238,7 @@ impl Tokenizer {
         let written = |tokenizer: &Self| tokenizer.inner.to_string(false).ok();
         self.names == other.names
             && self.images_apart == other.images_apart
+            && self.image_marks == other.image_marks
             && written(self).is_some_and(|json| written(other) == Some(json))
     }
 

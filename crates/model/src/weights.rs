@@ -1,20 +1,22 @@
-//! Where a module's tensors come from: a checkpoint, or a fresh initialisation.
+//! Where a module's tensors come from: files, or a fresh initialisation.
 //!
-//! Names are those of Hugging Face's `LlavaForConditionalGeneration` with the prefixes `vision_tower`,
-//! `multi_modal_projector` and `language_model`; newer exports, which spell them differently, are mapped to
-//! these when they are read.
+//! Each is brought into the type and to the device where it stays before the next one is read, so that a model is never
+//! held twice. What files call the tensors is for [`crate::names`].
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use candor_checkpoint::Checkpoint;
 use candor_data::random;
 use rand::RngExt as _;
 use tch::{Device, Kind, Tensor};
 
+use crate::ModelError;
 use crate::linear::BlockLinear;
+use crate::names;
 use crate::precision::Precision;
 use crate::quantize::{self, Quantizer};
-use crate::{ModelError, tensor_file};
+use crate::store::Store;
 
 /// How a tensor starts when there is no checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -41,27 +43,22 @@ pub struct Weights {
 
 #[derive(Debug)]
 enum Source {
-    Checkpoint {
-        path: PathBuf,
-        tensors: BTreeMap<String, Tensor>,
-    },
-    Fresh {
-        seed: u64,
-    },
+    Files(Store),
+    Fresh { seed: u64 },
 }
 
 impl Source {
     /// What errors call it.
     fn path(&self) -> &Path {
         match self {
-            Self::Checkpoint { path, .. } => path,
+            Self::Files(store) => store.path(),
             Self::Fresh { .. } => Path::new("fresh model"),
         }
     }
 }
 
 impl Weights {
-    /// Tensors of a safetensors file, to be held in `precision`.
+    /// Tensors of an adapter's or a head's file, safetensors or torch, to be held in `precision`.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -70,22 +67,19 @@ impl Weights {
         device: Device,
         precision: impl Into<Precision>,
     ) -> Result<Self, ModelError> {
-        let precision = precision.into();
-        let stored = tensor_file::read(path)?;
-        let tensors = stored
-            .into_iter()
-            .map(|(name, t)| (canonical_name(&name), t))
-            .collect();
-        Ok(Self {
-            source: Source::Checkpoint {
-                path: path.to_owned(),
-                tensors,
-            },
+        let store = Store::new(Checkpoint::open(path)?, &names::ADAPTER)?;
+        Ok(Self::of(store, device, precision.into()))
+    }
+
+    /// Tensors of a model's files, to be held in `precision`.
+    pub(crate) fn of(store: Store, device: Device, precision: Precision) -> Self {
+        Self {
+            source: Source::Files(store),
             device,
             kind: precision.kind,
             quantizer: Quantizer::new(precision.quantization, device),
             taken: BTreeMap::new(),
-        })
+        }
     }
 
     /// Freshly initialised tensors: each is a function of the seed and its own name alone.
@@ -100,12 +94,15 @@ impl Weights {
         }
     }
 
-    /// Takes the tensor `name`, which must have the shape `shape`.
+    /// Takes the tensor `name`, which must have the shape `shape`. One of a file that does not fit is reported by
+    /// [`Weights::finish`], together with all others.
     ///
     /// # Errors
-    /// The checkpoint lacks it or has it in another shape.
+    /// A file cannot be read.
     pub fn take(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, ModelError> {
-        let tensor = self.stored(name, shape, init)?;
+        let Some(tensor) = self.stored(name, shape, init)? else {
+            return Ok(self.stand_in(shape));
+        };
         Ok(self.keep(name, &tensor))
     }
 
@@ -120,7 +117,9 @@ impl Weights {
         [n_in, n_out]: [i64; 2],
         init: Init,
     ) -> Result<BlockLinear, ModelError> {
-        let weight = self.stored(name, &[n_out, n_in], init)?;
+        let Some(weight) = self.stored(name, &[n_out, n_in], init)? else {
+            return Ok(BlockLinear::Dense(self.stand_in(&[n_out, n_in])));
+        };
         let Some(quantizer) = &self.quantizer else {
             return Ok(BlockLinear::Dense(self.keep(name, &weight)));
         };
@@ -144,36 +143,30 @@ impl Weights {
         tensor
     }
 
-    /// The tensor `name` as it is stored or drawn, on the device.
-    fn stored(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, ModelError> {
+    /// What a module gets for a tensor that does not fit, until [`Weights::finish`] says so: the shape, and one zero.
+    fn stand_in(&self, shape: &[i64]) -> Tensor {
+        Tensor::zeros([1], (self.kind, self.device)).expand(shape, false)
+    }
+
+    /// The tensor `name` as it is stored or drawn, on the device; none if it does not fit.
+    fn stored(
+        &mut self,
+        name: &str,
+        shape: &[i64],
+        init: Init,
+    ) -> Result<Option<Tensor>, ModelError> {
         let tensor = match &mut self.source {
-            Source::Checkpoint { path, tensors } => {
-                let stored = tensors
-                    .remove(name)
-                    .ok_or_else(|| ModelError::MissingTensor {
-                        path: path.clone(),
-                        name: name.to_owned(),
-                    })?;
-                if stored.size() != shape {
-                    return Err(ModelError::Shape {
-                        path: path.clone(),
-                        name: name.to_owned(),
-                        found: stored.size(),
-                        expected: shape.to_vec(),
-                    });
-                }
-                stored
-            }
-            Source::Fresh { seed } => initial(*seed, name, shape, init),
+            Source::Files(store) => store.take(name, shape)?,
+            Source::Fresh { seed } => Some(initial(*seed, name, shape, init)),
         };
-        Ok(tensor.to_device(self.device))
+        Ok(tensor.map(|tensor| tensor.to_device(self.device)))
     }
 
     /// Whether the source can give `name`; a fresh one can give anything.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         match &self.source {
-            Source::Checkpoint { tensors, .. } => tensors.contains_key(name),
+            Source::Files(store) => store.has(name),
             Source::Fresh { .. } => true,
         }
     }
@@ -181,49 +174,13 @@ impl Weights {
     /// Ends the taking: all tensors by name.
     ///
     /// # Errors
-    /// The checkpoint holds tensors that nothing has taken.
-    pub fn finish(mut self) -> Result<BTreeMap<String, Tensor>, ModelError> {
-        if let Source::Checkpoint { path, tensors } = &mut self.source {
-            // Buffers that older transformers versions saved; they follow from the configuration.
-            tensors.retain(|name, _| {
-                !name.ends_with("position_ids") && !name.ends_with("rotary_emb.inv_freq")
-            });
-            // The head is stored beside the embedding it is tied to by exporters that do not know of ties.
-            if !self.taken.contains_key("language_model.lm_head.weight") {
-                tensors.remove("language_model.lm_head.weight");
-            }
-            if let Some(first) = tensors.keys().next() {
-                return Err(ModelError::ExtraTensors {
-                    path: path.clone(),
-                    count: tensors.len(),
-                    first: first.clone(),
-                });
-            }
+    /// Tensors of the files were missing, did not fit or were not taken.
+    pub fn finish(self) -> Result<BTreeMap<String, Tensor>, ModelError> {
+        if let Source::Files(store) = self.source {
+            store.finish()?;
         }
         Ok(self.taken)
     }
-}
-
-/// The name under which candor knows a tensor of any Hugging Face export.
-pub(crate) fn canonical_name(name: &str) -> String {
-    if name == "lm_head.weight" {
-        return "language_model.lm_head.weight".to_owned();
-    }
-    // PEFT puts its own two levels in front of the wrapped model's names.
-    let name = name.strip_prefix("base_model.model.").unwrap_or(name);
-    let name = name.strip_prefix("model.").unwrap_or(name);
-    if let Some(rest) = name.strip_prefix("vision_tower.") {
-        // Transformers 5 dropped this level.
-        let rest = rest.strip_prefix("vision_model.").unwrap_or(rest);
-        return format!("vision_tower.vision_model.{rest}");
-    }
-    let Some(rest) = name.strip_prefix("language_model.") else {
-        return name.to_owned();
-    };
-    if rest.starts_with("model.") || rest.starts_with("lm_head.") {
-        return name.to_owned();
-    }
-    format!("language_model.model.{rest}")
 }
 
 /// The initial value of `name`.
@@ -262,36 +219,6 @@ fn drawn(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_export_dialect_maps_to_one_name() {
-        let cases = [
-            (
-                "language_model.model.norm.weight",
-                "language_model.model.norm.weight",
-            ),
-            (
-                "model.language_model.norm.weight",
-                "language_model.model.norm.weight",
-            ),
-            ("lm_head.weight", "language_model.lm_head.weight"),
-            (
-                "language_model.lm_head.weight",
-                "language_model.lm_head.weight",
-            ),
-            (
-                "model.multi_modal_projector.linear_1.bias",
-                "multi_modal_projector.linear_1.bias",
-            ),
-            (
-                "vision_tower.vision_model.post_layernorm.bias",
-                "vision_tower.vision_model.post_layernorm.bias",
-            ),
-        ];
-        for (stored, expected) in cases {
-            assert_eq!(canonical_name(stored), expected);
-        }
-    }
 
     #[test]
     fn fresh_weights_have_the_asked_spread() {

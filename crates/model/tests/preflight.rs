@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use candor_model::preflight::{check, check_answers_end};
-use candor_model::{Bundle, ModelFolder, Tokenizer, tensor_file};
+use candor_model::{Bundle, Reading, Tokenizer, tensor_file};
 use serde_json::{Value, json};
 use tch::{Device, Kind};
 
@@ -45,8 +45,8 @@ fn assert_refused(folder: &Path, words: &[&str]) {
 #[test]
 fn parts_of_one_model_fit() {
     let folder = folder();
-    let front = ModelFolder::read(folder.path()).unwrap();
-    check(&front, &front.stored().unwrap()).unwrap();
+    let front = Reading::open(folder.path()).unwrap();
+    check(&front).unwrap();
     check_answers_end(folder.path(), &front.template, &front.tokenizer).unwrap();
     tiny::open(folder.path());
 }
@@ -57,11 +57,7 @@ fn the_vocabulary_is_the_embeddings() {
     let path = folder.path();
     let text: String = (0..400).map(|i| format!("word{i} ")).collect();
     let other = Tokenizer::train((0..20).map(|_| text.clone()), 900).unwrap();
-    let rows = ModelFolder::read(path)
-        .unwrap()
-        .config
-        .text_config
-        .vocab_size;
+    let rows = Reading::open(path).unwrap().config().text_config.vocab_size;
     assert!(other.vocab_size() as i64 > rows);
     other.save_folder(path).unwrap();
     let ids = format!(
@@ -171,8 +167,8 @@ fn a_template_that_never_ends_an_answer_is_not_learned_from() {
                     {% if add_generation_prompt %}ASSISTANT:{% endif %}";
     let jinja = json!({"kind": "jinja", "template": template, "special_tokens": {"bos_token": "<s>", "eos_token": "</s>"}, "add_bos": true});
     fs::write(path.join("template.json"), jinja.to_string()).unwrap();
-    let front = ModelFolder::read(path).unwrap();
-    check(&front, &front.stored().unwrap()).unwrap();
+    let front = Reading::open(path).unwrap();
+    check(&front).unwrap();
     let message = check_answers_end(path, &front.template, &front.tokenizer)
         .unwrap_err()
         .to_string();
@@ -203,21 +199,14 @@ fn the_weights_are_those_of_the_configuration() {
     let path = folder.path();
     // A tower for larger pictures has more positions, and a decoder of another width another projector.
     set(path, "config.json", "/vision_config/image_size", json!(24));
-    let positions = "tensor `vision_tower.vision_model.embeddings.position_embedding.weight` of the vision tower has \
-                     shape [5, 16], but config.json calls for [10, 16]";
-    assert_refused(
-        path,
-        &[
-            "model.safetensors",
-            positions,
-            "preprocessor_config.json: images of 16 pixels",
-        ],
-    );
+    let positions = "tensor `vision_tower.vision_model.embeddings.position_embedding.weight` has shape [5, 16], \
+                     config.json calls for [10, 16]: the tower was trained on pictures of another size";
+    let pixels = "preprocessor_config.json: images of 16 pixels, but the tower takes 24";
+    assert_refused(path, &["model.safetensors", positions, pixels]);
     set(path, "config.json", "/vision_config/image_size", json!(16));
     set(path, "config.json", "/vision_config/hidden_size", json!(32));
-    let projector = "tensor `vision_tower.vision_model.embeddings.class_embedding` of the vision tower has shape [16], \
-                     but config.json calls for [32]";
-    assert_refused(path, &[projector, "more tensors do not fit"]);
+    let projector = "tensor `multi_modal_projector.linear_1.weight` has shape [24, 16], config.json calls for [24, 32]";
+    assert_refused(path, &[projector, "do not fit the configuration"]);
     set(path, "config.json", "/vision_config/hidden_size", json!(16));
 
     let weights = path.join("model.safetensors");

@@ -10,7 +10,7 @@ use std::path::Path;
 use candor_data::formats::candidates::{Candidate, Sampling};
 use candor_data::random;
 use candor_model::{
-    Adapter, Bundle, Decoding, ImageFeatures, Query, READING_FILES, Response, generate,
+    Adapter, Bundle, Decoding, ImageFeatures, ModelFolder, Query, READING_FILES, Response, generate,
 };
 use candor_train::fingerprint;
 use tch::Device;
@@ -38,7 +38,9 @@ impl<'a> Sampler<'a> {
     /// # Errors
     /// The model or its adapter is missing or damaged.
     pub fn open(recipe: &'a SampleRecipe, device: Device) -> Result<Self, SampleError> {
-        let bundle = Bundle::open(&recipe.base, device, recipe.base_precision)?;
+        let folder = ModelFolder::find(&recipe.base)?;
+        let path = folder.path().to_owned();
+        let bundle = Bundle::load(folder, device, recipe.base_precision)?;
         let text = &bundle.model.config().text_config;
         let adapter = match &recipe.adapter {
             Some(folder) => Some(Adapter::open(folder, text, device)?),
@@ -46,8 +48,8 @@ impl<'a> Sampler<'a> {
         };
         let weights = fingerprint::of_tensors(bundle.model.parameters().iter());
         let mut files = READING_FILES.to_vec();
-        files.retain(|name| recipe.base.join(name).exists());
-        let model_fingerprint = with_files(weights, &recipe.base, &files)?;
+        files.retain(|name| path.join(name).exists());
+        let model_fingerprint = with_files(weights, &path, &files)?;
         let adapter_fingerprint = match (&adapter, &recipe.adapter) {
             (Some(adapter), Some(folder)) => {
                 let weights = fingerprint::of_tensors(adapter.parameters().iter());

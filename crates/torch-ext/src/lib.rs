@@ -1,19 +1,22 @@
 //! What tch does not bind, and the only place in candor for `unsafe` code.
 //!
 //! Today that is two things libtorch wants from a process before its first tensor, which [`init`] does, the peak
-//! memory of the process and of a stretch of its work, and [`PackedWeight`]: linear layers in 4 or 8 bits, an autograd
-//! function in C++. Process groups come here when a stage needs them.
+//! memory of the process and of a stretch of its work, [`filled`]: tensors read straight into their memory, and
+//! [`PackedWeight`]: linear layers in 4 or 8 bits, an autograd function in C++. Process groups come here when a stage
+//! needs them.
 //!
 //! Every `unsafe` block carries a `SAFETY` comment; the lints of this crate refuse one that does not.
 
 mod allocator;
 mod cuda;
+mod filled;
 mod memory;
 mod packed;
 
 use std::sync::OnceLock;
 
 pub use cuda::CudaLibrary;
+pub use filled::filled;
 pub use memory::{peak_memory_bytes, recent_peak_bytes, restart_peak};
 pub use packed::{Nf4, PackedWeight};
 

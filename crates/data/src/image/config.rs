@@ -1,4 +1,5 @@
-//! The `preprocessor_config.json` of a Hugging Face model folder.
+//! The `preprocessor_config.json` of a Hugging Face model folder, or the `image_processor` of its
+//! `processor_config.json`.
 //!
 //! Read are the fields that decide the numbers; what this processor cannot do (another filter, a crop that
 //! differs from the size, steps switched off) is refused instead of ignored, because a model that sees
@@ -25,6 +26,7 @@ const MAX_SIDE: u64 = 4096;
 
 #[derive(Deserialize)]
 struct Raw {
+    image_processor: Option<Box<Raw>>,
     size: Option<Value>,
     crop_size: Option<Value>,
     image_mean: Option<[f64; 3]>,
@@ -41,7 +43,7 @@ struct Raw {
 pub(super) fn read(path: &Path) -> Result<ImageProcessor, DataError> {
     let text = text::read(path, &FORMAT)?;
     let raw: Raw = text::object(path, &text, &FORMAT)?;
-    resolve(&raw).map_err(|(field, found)| DataError::Field {
+    resolve(raw.image_processor.as_deref().unwrap_or(&raw)).map_err(|(field, found)| DataError::Field {
         spot: Spot::new(path, Place::File, field),
         found,
         remedy: "give the model's own preprocessor_config.json of a CLIP or LLaVA 1.5 model, with bicubic \

@@ -132,6 +132,7 @@ fn read_model(recipe: &mut Reader) -> LlavaConfig {
         image_token_index: 0,
         projector_hidden_act: Activation::Gelu,
         mm_projector_type: ProjectorKind::Mlp,
+        mm_use_im_start_end: false,
         multimodal_projector_bias: true,
         vision_feature_layer: recipe.i64("model.vision.feature_layer").required(),
         vision_feature_select_strategy: FeatureSelect::Default,

@@ -1,0 +1,182 @@
+//! What kind of LLaVA a `config.json` describes, and that nothing in it asks for what candor does not compute.
+
+use std::path::Path;
+
+use candor_data::bounded::{self, Bound};
+use serde_json::Value;
+
+use crate::ModelError;
+
+pub(crate) mod original;
+
+const BOUND: Bound = Bound {
+    max_bytes: 4 << 20,
+    action: "read the configuration",
+    unreadable: "give the folder of a model; check that it holds a config.json that may be read",
+    too_large: "a configuration has a few kilobytes; download the file again",
+};
+
+/// How a checkpoint is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// `LlavaForConditionalGeneration` of transformers: everything in one folder. What candor writes, too.
+    HuggingFace,
+    /// `LlavaLlamaForCausalLM` of the original code: the tower is a CLIP in a folder of its own.
+    Original,
+}
+
+/// Fields on which the arithmetic depends, each with the only value that candor computes. A field that is missing has
+/// this value in transformers, too.
+const ONLY: [(&str, &str); 8] = [
+    ("/text_config/model_type", "llama"),
+    ("/text_config/hidden_act", "silu"),
+    ("/text_config/attention_bias", "false"),
+    ("/text_config/mlp_bias", "false"),
+    ("/vision_config/model_type", "clip_vision_model"),
+    ("/vision_config/num_channels", "3"),
+    // The original's text fields stand outside.
+    ("/hidden_act", "silu"),
+    ("/attention_bias", "false"),
+];
+
+impl Dialect {
+    /// What people call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::HuggingFace => "Hugging Face LlavaForConditionalGeneration",
+            Self::Original => "original LLaVA (LlavaLlamaForCausalLM)",
+        }
+    }
+
+    /// The dialect of a configuration.
+    fn of(config: &Value) -> Result<Self, String> {
+        let text = |field: &str| config[field].as_str().unwrap_or_default();
+        let class = config["architectures"][0].as_str().unwrap_or_default();
+        let model_type = text("model_type");
+        match (class, model_type) {
+            ("LlavaForConditionalGeneration", _) | ("", "llava")
+                if config["text_config"].is_object() =>
+            {
+                Ok(Self::HuggingFace)
+            }
+            ("LlavaLlamaForCausalLM", "llava" | "llava_llama" | "") => Ok(Self::Original),
+            ("", "llava" | "llava_llama") if config["mm_vision_tower"].is_string() => {
+                Ok(Self::Original)
+            }
+            _ => Err(format!(
+                "describes {class:?} of type {model_type:?}, which is no LLaVA on LLaMA"
+            )),
+        }
+    }
+}
+
+/// A configuration and its dialect.
+///
+/// # Errors
+/// The file cannot be read, is no JSON, describes another kind of model, or asks for what candor does not compute.
+pub(crate) fn read(path: &Path) -> Result<(Dialect, Value), ModelError> {
+    let refuse = |problem: String, remedy| ModelError::Config {
+        path: path.to_owned(),
+        problem,
+        remedy,
+    };
+    let config = json(path)?;
+    let dialect = Dialect::of(&config).map_err(|problem| {
+        let remedy = "give a LlavaForConditionalGeneration of transformers or a LlavaLlamaForCausalLM of LLaVA; adapters \
+                      and towers are given beside it";
+        refuse(problem, remedy)
+    })?;
+    for (pointer, only) in ONLY {
+        let found = match config.pointer(pointer) {
+            None | Some(Value::Null) => continue,
+            Some(Value::String(text)) => text.clone(),
+            Some(value) => value.to_string(),
+        };
+        if found != only {
+            let problem = format!(
+                "`{}` is {found:?}, only {only:?} is supported",
+                &pointer[1..]
+            );
+            return Err(refuse(
+                problem,
+                "use a LLaVA with a LLaMA decoder and a CLIP tower",
+            ));
+        }
+    }
+    Ok((dialect, config))
+}
+
+/// A JSON file of bounded size.
+pub(crate) fn json(path: &Path) -> Result<Value, ModelError> {
+    let bytes = bounded::read(path, &BOUND)?;
+    serde_json::from_slice(&bytes).map_err(|e| ModelError::Config {
+        path: path.to_owned(),
+        problem: e.to_string(),
+        remedy: "expected the config.json of a model",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn dialects_are_told_by_class_and_type() {
+        let of = |config: Value| Dialect::of(&config);
+        let text = json!({"hidden_size": 8});
+        let hf = json!({"architectures": ["LlavaForConditionalGeneration"], "model_type": "llava", "text_config": text});
+        assert_eq!(of(hf), Ok(Dialect::HuggingFace));
+        assert_eq!(
+            of(json!({"model_type": "llava", "text_config": text})),
+            Ok(Dialect::HuggingFace)
+        );
+        for model_type in ["llava", "llava_llama"] {
+            let original =
+                json!({"architectures": ["LlavaLlamaForCausalLM"], "model_type": model_type});
+            assert_eq!(of(original), Ok(Dialect::Original));
+        }
+        let original =
+            json!({"model_type": "llava", "mm_vision_tower": "openai/clip-vit-large-patch14"});
+        assert_eq!(of(original), Ok(Dialect::Original));
+        for (class, model_type) in [
+            ("LlamaForCausalLM", "llama"),
+            ("LlavaMptForCausalLM", "llava_mpt"),
+            ("LlavaNextForConditionalGeneration", "llava_next"),
+            ("CLIPModel", "clip"),
+            ("", ""),
+        ] {
+            let other =
+                json!({"architectures": [class], "model_type": model_type, "text_config": text});
+            let message = of(other).unwrap_err();
+            assert!(
+                message.contains(class) && message.contains(model_type),
+                "{message}"
+            );
+        }
+        assert!(of(json!([1, 2])).is_err());
+    }
+
+    #[test]
+    fn what_is_computed_otherwise_is_refused_by_field() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.json");
+        let mut config = json!({"model_type": "llava", "text_config": {"model_type": "llama"}, "vision_config": {}});
+        std::fs::write(&path, config.to_string()).unwrap();
+        assert_eq!(read(&path).unwrap().0, Dialect::HuggingFace);
+        for (part, field, value) in [
+            ("text_config", "model_type", json!("mistral")),
+            ("text_config", "attention_bias", json!(true)),
+            ("vision_config", "model_type", json!("siglip_vision_model")),
+        ] {
+            let before = config[part][field].take();
+            config[part][field] = value;
+            std::fs::write(&path, config.to_string()).unwrap();
+            let message = read(&path).unwrap_err().to_string();
+            assert!(message.contains(&format!("{part}/{field}")), "{message}");
+            config[part][field] = before;
+        }
+    }
+}

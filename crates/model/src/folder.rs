@@ -1,0 +1,249 @@
+//! A model folder before its weights are read: its dialect, what it describes, and where its tower is.
+
+use std::path::{Path, PathBuf};
+
+use candor_checkpoint::Checkpoint;
+use candor_data::image::{Fit, ImageProcessor};
+
+use crate::dialect::original::{self, Original};
+use crate::dialect::{self, Dialect};
+use crate::store::Store;
+use crate::{LlavaConfig, ModelError, VisionConfig, hub, names};
+
+/// What is known of a model from its configuration.
+#[derive(Debug, Clone)]
+pub struct ModelFolder {
+    path: PathBuf,
+    dialect: Dialect,
+    config: LlavaConfig,
+    /// The CLIP folder of an original LLaVA, where one was found.
+    tower: Option<PathBuf>,
+    /// How an original LLaVA makes pictures square.
+    fit: Option<Fit>,
+}
+
+/// The header of a tensor of a model folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its name, as candor spells it.
+    pub name: String,
+    /// The file it is in.
+    pub file: PathBuf,
+    /// The type of its elements, as safetensors spells it.
+    pub dtype: String,
+    /// Bytes that it takes in the file.
+    pub n_bytes: u64,
+}
+
+impl ModelFolder {
+    /// Finds a model: a folder, or `org/name` in the cache of Hugging Face ([`hub::find`]).
+    ///
+    /// # Errors
+    /// There is none, its configuration is damaged or describes what candor does not compute, or the tower of an
+    /// original LLaVA is not there.
+    pub fn find(name: &Path) -> Result<Self, ModelError> {
+        Self::find_with_tower(name, None)
+    }
+
+    /// The same with the tower of an original LLaVA from elsewhere: a folder, or a name in the cache.
+    ///
+    /// # Errors
+    /// As [`ModelFolder::find`], or the model brings its own tower.
+    pub fn find_with_tower(name: &Path, tower: Option<&Path>) -> Result<Self, ModelError> {
+        let path = hub::find(name)?;
+        let config_path = path.join("config.json");
+        let (dialect, config) = dialect::read(&config_path)?;
+        let refuse = |problem: String| ModelError::Config {
+            path: config_path.clone(),
+            problem,
+            remedy: "correct the field or export the model again",
+        };
+        let (config, tower, fit) = match (dialect, tower) {
+            (Dialect::HuggingFace, None) => {
+                let config = LlavaConfig::of_json(&config).map_err(refuse)?;
+                (config, None, None)
+            }
+            (Dialect::HuggingFace, Some(tower)) => {
+                let tower = tower.display();
+                return Err(refuse(format!(
+                    "has a tower of its own, and is to be given {tower}"
+                )));
+            }
+            (Dialect::Original, tower) => {
+                let original = Original::of(&config).map_err(refuse)?;
+                let (vision, tower) = find_tower(&path, &original, tower)?;
+                let fit = if original.pads().map_err(refuse)? {
+                    Fit::Pad
+                } else {
+                    Fit::CenterCrop
+                };
+                let config = original.with_tower(&config, vision).map_err(refuse)?;
+                (config, tower, Some(fit))
+            }
+        };
+        config.check().map_err(refuse)?;
+        Ok(Self {
+            path,
+            dialect,
+            config,
+            tower,
+            fit,
+        })
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How it is written down.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// What it describes, in the words of Hugging Face whatever the dialect is.
+    #[must_use]
+    pub fn config(&self) -> &LlavaConfig {
+        &self.config
+    }
+
+    /// The CLIP folder of an original LLaVA.
+    #[must_use]
+    pub fn tower(&self) -> Option<&Path> {
+        self.tower.as_deref()
+    }
+
+    /// With the placeholder's id that the tokenizer has. The original dialect leaves it to its code, and in the other
+    /// the configuration's own counts.
+    #[must_use]
+    pub(crate) fn with_image_token(mut self, id: i64) -> Self {
+        if self.dialect == Dialect::Original {
+            self.config.image_token_index = id;
+        }
+        self
+    }
+
+    /// What is done to pictures.
+    ///
+    /// # Errors
+    /// The file that says so is missing or damaged, or asks for what candor does not do.
+    pub fn processor(&self) -> Result<ImageProcessor, ModelError> {
+        // Newer versions of transformers write one file for the whole processor.
+        let names = ["preprocessor_config.json", "processor_config.json"];
+        let folders = self.tower.iter().chain([&self.path]);
+        let mut files = folders.flat_map(|folder| names.map(|name| folder.join(name)));
+        let file = files.find(|file| file.exists());
+        let side = self.config.vision_config.image_size;
+        let mut processor = match (file, self.fit) {
+            (Some(file), _) => ImageProcessor::from_file(&file)?,
+            // The original has no such file, and takes CLIP's from the tower.
+            (None, Some(_)) => ImageProcessor::clip(u32::try_from(side).unwrap_or(u32::MAX)),
+            (None, None) => ImageProcessor::from_file(&self.path.join(names[0]))?,
+        };
+        if let Some(fit) = self.fit {
+            processor.fit = fit;
+        }
+        Ok(processor)
+    }
+
+    /// What its weights are, by their headers.
+    ///
+    /// # Errors
+    /// There are none, or a file is damaged.
+    pub fn stored(&self) -> Result<Vec<Stored>, ModelError> {
+        let store = self.store()?;
+        let stored = store.headers().map(|(name, entry, file)| Stored {
+            name: name.to_owned(),
+            file,
+            dtype: entry.dtype().to_string(),
+            n_bytes: entry.n_bytes(),
+        });
+        Ok(stored.collect())
+    }
+
+    /// All its tensors, none of them read yet.
+    pub(crate) fn store(&self) -> Result<Store, ModelError> {
+        let names = match self.dialect {
+            Dialect::HuggingFace => &names::HUGGING_FACE,
+            Dialect::Original => &names::ORIGINAL,
+        };
+        let mut store = Store::new(Checkpoint::open(&self.path)?, names)?;
+        // A tower that was trained along is in the checkpoint, and counts.
+        if let Some(tower) = &self.tower
+            && !store.has_any("vision_tower.")
+        {
+            store.add(Checkpoint::open(tower)?, &names::CLIP)?;
+        }
+        Ok(store)
+    }
+}
+
+/// The tower of an original LLaVA and its folder. Where none is found, the tower may still be well known and its weights
+/// in the checkpoint.
+fn find_tower(
+    model: &Path,
+    original: &Original,
+    given: Option<&Path>,
+) -> Result<(VisionConfig, Option<PathBuf>), ModelError> {
+    let named = original
+        .mm_vision_tower
+        .as_deref()
+        .filter(|name| !name.is_empty());
+    let places = match (given, named) {
+        (Some(given), _) => vec![given.to_owned()],
+        (None, Some(name)) => places(model, name),
+        (None, None) => Vec::new(),
+    };
+    let found = places.iter().find_map(|place| hub::find(place).ok());
+    let Some(folder) = found else {
+        let known = named
+            .filter(|_| given.is_none())
+            .and_then(original::known_tower);
+        // The weights can only be in the checkpoint, where the store will look for them.
+        return known.map(|tower| (tower, None)).ok_or_else(|| {
+            let places: Vec<_> = places
+                .iter()
+                .map(|place| place.display().to_string())
+                .collect();
+            ModelError::NoModel {
+                name: format!(
+                    "{}: vision tower {:?}",
+                    model.display(),
+                    named.unwrap_or_default()
+                ),
+                looked_in: places.join(", "),
+                remedy: "put the CLIP folder beside the model's, download it, or say where it is"
+                    .to_owned(),
+            }
+        });
+    };
+    let path = folder.join("config.json");
+    let config = dialect::json(&path)?;
+    let tower = original::tower(&config).map_err(|problem| ModelError::Config {
+        path,
+        problem,
+        remedy: "the vision tower has to be a CLIP of transformers",
+    })?;
+    Ok((tower, Some(folder)))
+}
+
+/// Where a tower may be that a configuration calls `name`, which on another machine may have been a path: in the
+/// model's folder, beside it, at that path, in the cache.
+fn places(model: &Path, name: &str) -> Vec<PathBuf> {
+    let name = Path::new(name);
+    let mut places = Vec::new();
+    if let Some(last) = name.file_name() {
+        let beside = model.canonicalize().ok();
+        let beside = beside.as_deref().and_then(Path::parent);
+        for folder in [Some(model), beside].into_iter().flatten() {
+            places.push(folder.join(last));
+            if name.is_relative() {
+                places.push(folder.join(name));
+            }
+        }
+    }
+    places.push(name.to_owned());
+    places
+}

@@ -1,8 +1,11 @@
 //! One function for each command; the work is the libraries'.
 
+mod chat;
 mod data;
 mod demo;
 mod evaluate;
+mod inspect;
+mod recipe;
 mod stage;
 mod world;
 
@@ -19,6 +22,9 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Reward(arguments) => stage::reward(&arguments),
         Command::Rl(arguments) => stage::rl(&arguments),
         Command::Eval(arguments) => evaluate::run(&arguments),
+        Command::Chat(arguments) => chat::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Recipe(command) => recipe::run(command),
         Command::Data(command) => data::run(command),
     }
 }

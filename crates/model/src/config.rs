@@ -200,8 +200,8 @@ impl LlavaConfig {
     ///
     /// # Errors
     /// A field is missing or has another type than it should.
-    pub(crate) fn of_json(config: &serde_json::Value) -> Result<Self, String> {
-        Self::deserialize(config).map_err(|e| e.to_string())
+    pub(crate) fn of_json(config: &str) -> Result<Self, String> {
+        serde_json::from_str(config).map_err(|e| e.to_string())
     }
 
     /// A decoder that sees through a tower, everything else as in Hugging Face's class; the placeholder's id comes

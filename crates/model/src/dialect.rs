@@ -71,17 +71,18 @@ impl Dialect {
     }
 }
 
-/// A configuration and its dialect.
+/// A configuration's dialect, and its text: read again from it, a field of the wrong type is named by line and column.
 ///
 /// # Errors
 /// The file cannot be read, is no JSON, describes another kind of model, or asks for what candor does not compute.
-pub(crate) fn read(path: &Path) -> Result<(Dialect, Value), ModelError> {
+pub(crate) fn read(path: &Path) -> Result<(Dialect, String), ModelError> {
     let refuse = |problem: String, remedy| ModelError::Config {
         path: path.to_owned(),
         problem,
         remedy,
     };
-    let config = json(path)?;
+    let text = text(path)?;
+    let config: Value = parse(path, &text)?;
     let dialect = Dialect::of(&config).map_err(|problem| {
         let remedy = "give a LlavaForConditionalGeneration of transformers or a LlavaLlamaForCausalLM of LLaVA; adapters \
                       and towers are given beside it";
@@ -104,13 +105,24 @@ pub(crate) fn read(path: &Path) -> Result<(Dialect, Value), ModelError> {
             ));
         }
     }
-    Ok((dialect, config))
+    Ok((dialect, text))
 }
 
 /// A JSON file of bounded size.
 pub(crate) fn json(path: &Path) -> Result<Value, ModelError> {
-    let bytes = bounded::read(path, &BOUND)?;
-    serde_json::from_slice(&bytes).map_err(|e| ModelError::Config {
+    parse(path, &text(path)?)
+}
+
+fn text(path: &Path) -> Result<String, ModelError> {
+    String::from_utf8(bounded::read(path, &BOUND)?).map_err(|e| ModelError::Config {
+        path: path.to_owned(),
+        problem: e.to_string(),
+        remedy: "convert the file to UTF-8",
+    })
+}
+
+fn parse(path: &Path, text: &str) -> Result<Value, ModelError> {
+    serde_json::from_str(text).map_err(|e| ModelError::Config {
         path: path.to_owned(),
         problem: e.to_string(),
         remedy: "expected the config.json of a model",

@@ -27,8 +27,8 @@ pub(crate) struct Original {
 impl Original {
     /// # Errors
     /// A field has another type than it should.
-    pub(crate) fn of(config: &Value) -> Result<Self, String> {
-        Self::deserialize(config).map_err(|e| e.to_string())
+    pub(crate) fn of(config: &str) -> Result<Self, String> {
+        serde_json::from_str(config).map_err(|e| e.to_string())
     }
 
     /// Whether pictures are padded to a square.
@@ -47,10 +47,10 @@ impl Original {
     /// A field asks for what candor does not compute, or does not fit the tower.
     pub(crate) fn with_tower(
         &self,
-        config: &Value,
+        config: &str,
         tower: VisionConfig,
     ) -> Result<LlavaConfig, String> {
-        let mut text = TextConfig::deserialize(config).map_err(|e| e.to_string())?;
+        let mut text: TextConfig = serde_json::from_str(config).map_err(|e| e.to_string())?;
         "llama".clone_into(&mut text.model_type);
         if let Some(width) = self.mm_hidden_size
             && width != tower.hidden_size
@@ -148,6 +148,7 @@ mod tests {
     }
 
     fn read(config: &Value) -> Result<LlavaConfig, String> {
+        let config = &config.to_string();
         let original = Original::of(config)?;
         original.pads()?;
         let tower = known_tower(original.mm_vision_tower.as_deref().unwrap()).unwrap();
@@ -164,7 +165,10 @@ mod tests {
         assert_eq!(config.text_config.rms_norm_eps.to_string(), "0.00001");
         assert_eq!(config.vision_config.hidden_size, 1024);
         assert!(!config.mm_use_im_start_end && !config.tied());
-        assert_eq!(Original::of(&llava_1_5()).unwrap().pads(), Ok(true));
+        assert_eq!(
+            Original::of(&llava_1_5().to_string()).unwrap().pads(),
+            Ok(true)
+        );
     }
 
     #[test]
@@ -180,7 +184,7 @@ mod tests {
             (256, 32003)
         );
         assert!(read.mm_use_im_start_end);
-        assert_eq!(Original::of(&config).unwrap().pads(), Ok(false));
+        assert_eq!(Original::of(&config.to_string()).unwrap().pads(), Ok(false));
     }
 
     #[test]

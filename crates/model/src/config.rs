@@ -8,6 +8,12 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::ModelError;
+use defaults::{
+    architectures, clip, clip_model_type, image_token_index, llama, llama_model_type,
+    llava_model_type, projector_hidden_act, vision_feature_layer, yes,
+};
+
+mod defaults;
 
 /// The largest size of anything: far above any model, it keeps a hostile file from asking for terabytes or
 /// overflowing products.
@@ -393,94 +399,5 @@ impl TextConfig {
     pub fn rope_base(&self) -> f64 {
         let newer = self.rope_parameters.as_ref().map(|r| r.rope_theta);
         newer.or(self.rope_theta).unwrap_or_else(llama::rope_theta)
-    }
-}
-
-fn architectures() -> Vec<String> {
-    vec!["LlavaForConditionalGeneration".to_owned()]
-}
-fn llava_model_type() -> String {
-    "llava".to_owned()
-}
-fn llama_model_type() -> String {
-    "llama".to_owned()
-}
-fn clip_model_type() -> String {
-    "clip_vision_model".to_owned()
-}
-fn image_token_index() -> i64 {
-    32000
-}
-fn projector_hidden_act() -> Activation {
-    Activation::Gelu
-}
-fn vision_feature_layer() -> i64 {
-    -2
-}
-fn yes() -> bool {
-    true
-}
-
-/// Defaults of transformers' `LlamaConfig`.
-mod llama {
-    pub fn vocab_size() -> i64 {
-        32000
-    }
-    pub fn hidden_size() -> i64 {
-        4096
-    }
-    pub fn intermediate_size() -> i64 {
-        11008
-    }
-    pub fn num_hidden_layers() -> i64 {
-        32
-    }
-    pub fn num_attention_heads() -> i64 {
-        32
-    }
-    pub fn rms_norm_eps() -> f64 {
-        1e-6
-    }
-    pub fn rope_theta() -> f64 {
-        10000.0
-    }
-    pub fn rope_type() -> String {
-        "default".to_owned()
-    }
-    pub fn max_position_embeddings() -> i64 {
-        2048
-    }
-}
-
-/// Defaults of transformers' `CLIPVisionConfig`.
-mod clip {
-    use super::Activation;
-
-    pub fn hidden_size() -> i64 {
-        768
-    }
-    pub fn intermediate_size() -> i64 {
-        3072
-    }
-    pub fn num_hidden_layers() -> i64 {
-        12
-    }
-    pub fn num_attention_heads() -> i64 {
-        12
-    }
-    pub fn image_size() -> i64 {
-        224
-    }
-    pub fn patch_size() -> i64 {
-        32
-    }
-    pub fn layer_norm_eps() -> f64 {
-        1e-5
-    }
-    pub fn hidden_act() -> Activation {
-        Activation::QuickGelu
-    }
-    pub fn projection_dim() -> i64 {
-        512
     }
 }

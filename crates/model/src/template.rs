@@ -1,6 +1,6 @@
 //! From a conversation to the text a model was trained on, and which part of it is the assistant's.
 //!
-//! LLaVA's own formats are written here as code ([`formats`]); a checkpoint of Hugging Face's brings its format as a
+//! LLaVA's own formats are written here as code (`formats`); a checkpoint of Hugging Face's brings its format as a
 //! Jinja template, which is run ([`ChatTemplate`]). Either way the text has everything that a tokenizer would add, the
 //! token at the beginning above all, because tokenising adds nothing.
 

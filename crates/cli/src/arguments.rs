@@ -68,6 +68,20 @@ pub enum Command {
                             PEFT folder is written. docs/checkpoints.md says what the folders hold."
     )]
     Export(ExportArguments),
+    /// Talk to a model about pictures.
+    #[command(
+        after_help = "Examples:\n  candor chat runs/demo/sft/model --image kitchen.png\n  \
+                            candor chat runs/demo/sft/model --image kitchen.png --prompt \"What is on the table?\"\n\n\
+                            Without --prompt, what stdin holds is the prompt, unless it is a terminal: then the \
+                            conversation goes on turn by turn, and /help says what can be typed."
+    )]
+    Chat(ChatArguments),
+    /// Say what a model folder holds and what it takes to use it; no weights are loaded.
+    #[command(after_help = "Example:\n  candor inspect runs/demo/sft/model")]
+    Inspect(InspectArguments),
+    /// Look at recipes before they are run.
+    #[command(subcommand)]
+    Recipe(RecipeCommand),
     /// Look at data files.
     #[command(subcommand)]
     Data(DataCommand),
@@ -216,6 +230,88 @@ pub enum ExportType {
     Bf16,
     /// 16 bits of IEEE.
     F16,
+}
+
+/// Arguments of `candor chat`.
+#[derive(Debug, Args)]
+pub struct ChatArguments {
+    /// The model's folder.
+    pub model: PathBuf,
+    /// A LoRA adapter on it.
+    #[arg(long)]
+    pub adapter: Option<PathBuf>,
+    /// A picture that the first question is about; may be given several times.
+    #[arg(long = "image", value_name = "FILE")]
+    pub images: Vec<PathBuf>,
+    /// Ask this, print the answer and end.
+    #[arg(long)]
+    pub prompt: Option<String>,
+    /// The system sentence [default: the template's]
+    #[arg(long)]
+    pub system: Option<String>,
+    /// Logits are divided by it; 0 takes the likeliest token each time.
+    #[arg(long, default_value_t = 0.0)]
+    pub temperature: f64,
+    /// Sample from the smallest set of tokens with at least this probability.
+    #[arg(long, default_value_t = 1.0)]
+    pub top_p: f64,
+    /// Longest answer.
+    #[arg(long, default_value_t = 512)]
+    pub max_new_tokens: usize,
+    /// Decides every draw.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// What the weights are held in [default: f32 where the files are, else bf16]
+    #[arg(long, value_enum)]
+    pub precision: Option<PrecisionName>,
+}
+
+/// What weights are held in.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum PrecisionName {
+    /// 32 bits.
+    F32,
+    /// 16 bits.
+    Bf16,
+    /// The decoder's linear layers in 8 bits.
+    Int8,
+    /// The decoder's linear layers in 4 bits.
+    Nf4,
+}
+
+/// Arguments of `candor inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArguments {
+    /// The model's folder.
+    pub model: PathBuf,
+    /// Print everything as JSON on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `candor recipe …`
+#[derive(Debug, Subcommand)]
+pub enum RecipeCommand {
+    /// Check recipes, and say how long the runs are and what memory they take.
+    #[command(
+        after_help = "Example:\n  candor recipe check recipes/llava-7b-224/*.toml --rate 4000\n\n\
+                            Recipes are looked at in the order given: where one makes the model that a later one \
+                            starts from, the later one is planned on it, although it is not there yet."
+    )]
+    Check {
+        /// The recipes.
+        #[arg(required = true)]
+        recipes: Vec<PathBuf>,
+        /// Tokens per second that your machine was seen to do, to say how long the runs take.
+        #[arg(long, value_name = "TOKENS_PER_SEC")]
+        rate: Option<f64>,
+        /// Replace a value in every recipe; may be given several times.
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        sets: Vec<String>,
+        /// Print the plans as JSON on stdout.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// `candor data …`

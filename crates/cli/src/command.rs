@@ -1,9 +1,12 @@
 //! One function for each command; the work is the libraries'.
 
+mod chat;
 mod data;
 mod demo;
 mod evaluate;
 mod export;
+mod inspect;
+mod recipe;
 mod stage;
 mod world;
 
@@ -21,6 +24,9 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Rl(arguments) => stage::rl(&arguments),
         Command::Eval(arguments) => evaluate::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
+        Command::Chat(arguments) => chat::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Recipe(command) => recipe::run(command),
         Command::Data(command) => data::run(command),
     }
 }

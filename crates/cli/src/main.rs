@@ -24,7 +24,7 @@ fn main() -> ExitCode {
 }
 
 /// The error and its causes, each once: many causes are already quoted by the error above them.
-fn chain(error: &anyhow::Error) -> String {
+pub(crate) fn chain(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
         if !text.contains(&cause) {

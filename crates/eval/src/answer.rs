@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use candor_data::{Conversation, IMAGE_PLACEHOLDER, Turn};
-use candor_model::sample::Sample;
+use candor_model::sample::{Sample, SampleRules};
 use candor_model::{Adapter, Bundle, Decoding, ImageFeatures, Query, generate};
 
 use crate::EvalError;
@@ -31,6 +31,16 @@ pub struct Answer {
     pub n_tokens: usize,
     /// Whether it ended by itself rather than at the limit.
     pub finished: bool,
+}
+
+/// A question about an image as a model is asked it.
+pub(crate) fn sample_of(ask: &Ask, rules: SampleRules<'_>) -> Result<Sample, EvalError> {
+    let conversation = Conversation {
+        id: ask.id.clone(),
+        image: Some(ask.image.clone()),
+        turns: vec![Turn::human(format!("{IMAGE_PLACEHOLDER}\n{}", ask.text))],
+    };
+    Ok(Sample::new(&conversation, rules)?)
 }
 
 /// A model that answers.
@@ -82,11 +92,6 @@ impl Speaker<'_> {
     }
 
     fn sample(&self, ask: &Ask) -> Result<Sample, EvalError> {
-        let conversation = Conversation {
-            id: ask.id.clone(),
-            image: Some(ask.image.clone()),
-            turns: vec![Turn::human(format!("{IMAGE_PLACEHOLDER}\n{}", ask.text))],
-        };
         let positions = self
             .bundle
             .model
@@ -94,7 +99,7 @@ impl Speaker<'_> {
             .text_config
             .max_position_embeddings;
         let room = (positions as usize).saturating_sub(self.max_new_tokens);
-        Ok(Sample::new(&conversation, self.bundle.rules(room))?)
+        sample_of(ask, self.bundle.rules(room))
     }
 
     fn one_batch(&self, samples: &[&Sample]) -> Result<Vec<Answer>, EvalError> {

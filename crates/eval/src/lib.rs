@@ -24,9 +24,11 @@ pub mod table;
 mod tasks;
 mod truth;
 pub mod verdicts;
+mod workload;
 
 pub use candor_data::bootstrap;
 pub use error::EvalError;
 pub use recipe::{Benchmark, EvalRecipe};
 pub use results::Results;
 pub use run::{evaluate, run};
+pub use workload::workload;

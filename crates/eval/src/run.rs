@@ -106,7 +106,7 @@ fn check_room(recipe: &EvalRecipe, bundle: &Bundle) -> Result<(), EvalError> {
 }
 
 /// The benchmarks that the recipe asks for.
-struct Benchmarks {
+pub(crate) struct Benchmarks {
     mmhal: Option<MmhalTask>,
     pope: Option<PopeTask>,
     chair: Option<ChairTask>,
@@ -115,7 +115,7 @@ struct Benchmarks {
 
 impl Benchmarks {
     /// Reads every file before the first answer, so that a damaged one costs nobody an hour.
-    fn read(recipe: &EvalRecipe) -> Result<Self, EvalError> {
+    pub(crate) fn read(recipe: &EvalRecipe) -> Result<Self, EvalError> {
         let folder = recipe.data.join("eval");
         let wanted = |benchmark| recipe.benchmarks.contains(&benchmark);
         let mut all = Self {
@@ -145,7 +145,7 @@ impl Benchmarks {
     }
 
     /// The questions of all benchmarks.
-    fn asks(&self) -> Vec<Ask> {
+    pub(crate) fn asks(&self) -> Vec<Ask> {
         let mut asks = Vec::new();
         asks.extend(self.mmhal.iter().flat_map(Task::asks));
         asks.extend(self.pope.iter().flat_map(Task::asks));

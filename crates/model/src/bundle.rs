@@ -11,7 +11,7 @@ use tch::Device;
 
 use crate::precision::Precision;
 use crate::sample::SampleRules;
-use crate::{Llava, ModelError, ModelFolder, Template, Tokenizer};
+use crate::{Llava, ModelError, ModelFolder, Reading, Template, Tokenizer, preflight};
 
 /// The files of a model folder, besides configuration and weights, that decide what the model reads and sees. No
 /// folder has all of them.
@@ -54,7 +54,8 @@ impl Bundle {
         Self::load(ModelFolder::find(folder)?, device, precision)
     }
 
-    /// Reads a model that was found, small files first: whatever is wrong with them is said before gigabytes are read.
+    /// Reads a model that was found, once its parts are known to fit together ([`preflight`]): whatever is wrong with
+    /// them is said before gigabytes are read.
     ///
     /// # Errors
     /// As [`Bundle::open`].
@@ -63,16 +64,17 @@ impl Bundle {
         device: Device,
         precision: impl Into<Precision>,
     ) -> Result<Self, ModelError> {
-        let mut tokenizer = Tokenizer::open_folder(folder.path())?;
-        if folder.config().mm_use_im_start_end {
-            tokenizer.mark_images()?;
-        }
-        let template = Template::of_folder(folder.path())?;
-        let processor = folder.processor()?;
-        let folder = folder.with_image_token(tokenizer.image);
-        check(&folder, &tokenizer, &processor)?;
+        let reading = Reading::of(folder)?;
+        preflight::check(&reading)?;
+        let model = Llava::load(&reading.folder, device, precision)?;
+        let Reading {
+            tokenizer,
+            template,
+            processor,
+            ..
+        } = reading;
         Ok(Self {
-            model: Llava::load(&folder, device, precision)?,
+            model,
             tokenizer,
             template,
             processor,
@@ -109,42 +111,4 @@ impl Bundle {
             max_tokens,
         }
     }
-}
-
-/// Whether the parts fit together; what does not would otherwise show as nonsense much later.
-fn check(
-    folder: &ModelFolder,
-    tokenizer: &Tokenizer,
-    processor: &ImageProcessor,
-) -> Result<(), ModelError> {
-    let config = folder.config();
-    let refuse = |file: &str, problem: String, remedy| {
-        Err(ModelError::Config {
-            path: folder.path().join(file),
-            problem,
-            remedy,
-        })
-    };
-    let same_model = "use the tokenizer of the same model";
-    let (rows, ids) = (config.text_config.vocab_size, tokenizer.n_embedded() as i64);
-    if ids > rows {
-        let problem = format!("{ids} token ids, but the embedding has {rows} rows");
-        return refuse("tokenizer.json", problem, same_model);
-    }
-    if config.image_token_index != tokenizer.image {
-        let problem = format!(
-            "image_token_index is {}, but the tokenizer's `<image>` is {}",
-            config.image_token_index, tokenizer.image
-        );
-        return refuse("config.json", problem, same_model);
-    }
-    let (side, pixels) = (config.vision_config.image_size, i64::from(processor.size));
-    if side != pixels {
-        let problem = format!(
-            "images of {pixels} pixels, but the tower takes {side}, and its positions are not interpolated"
-        );
-        let remedy = "use the processor of the same tower";
-        return refuse("preprocessor_config.json", problem, remedy);
-    }
-    Ok(())
 }

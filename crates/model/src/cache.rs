@@ -37,6 +37,27 @@ impl KvCache {
         self.len == 0
     }
 
+    /// Makes room for `capacity` tokens in each row; what is held stays.
+    pub fn reserve(&mut self, capacity: i64) {
+        for tensor in self.layers.iter_mut().flatten() {
+            let mut shape = tensor.size();
+            if shape[2] >= capacity {
+                return;
+            }
+            shape[2] = capacity;
+            let larger = Tensor::empty(shape, (tensor.kind(), tensor.device()));
+            larger
+                .narrow(2, 0, self.len)
+                .copy_(&tensor.narrow(2, 0, self.len));
+            *tensor = larger;
+        }
+    }
+
+    /// Forgets all but the first `len` tokens of each row.
+    pub fn truncate(&mut self, len: i64) {
+        self.len = self.len.min(len);
+    }
+
     /// Adds new keys and values of one layer; returns all of that layer.
     ///
     /// # Shapes

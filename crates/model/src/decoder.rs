@@ -84,6 +84,12 @@ impl Decoder {
         Tensor::embedding(&self.embedding, ids, -1, false, false)
     }
 
+    /// What the arithmetic is done in.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.embedding.kind()
+    }
+
     /// Rotary tables for the given positions.
     ///
     /// # Shapes
@@ -99,11 +105,6 @@ impl Decoder {
     #[must_use]
     pub fn rotary_up_to(&self, len: i64) -> Rotary {
         self.rotary(&Tensor::arange(len, (Kind::Int64, self.embedding.device())).unsqueeze(0))
-    }
-
-    /// The type of the arithmetic.
-    pub(crate) fn kind(&self) -> Kind {
-        self.embedding.kind()
     }
 
     /// Number of blocks.

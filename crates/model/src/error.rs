@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::misfit::Misfits;
+use crate::preflight::Problems;
 
 /// Errors of this crate. Wrong shapes between our own modules are bugs and panic; files do not.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,9 @@ pub enum ModelError {
     /// Weights and configuration do not fit together.
     #[error("{0} (config.json and weights must come from the same export of a LLaVA)")]
     Misfits(Misfits),
+    /// Parts of a model folder do not fit together.
+    #[error("{0}")]
+    Preflight(Problems),
     /// A model is neither a folder nor in the cache of Hugging Face.
     #[error("{name}: no such model, looked in {looked_in} ({remedy})")]
     NoModel {

@@ -22,6 +22,19 @@ pub struct ModelFolder {
     fit: Option<Fit>,
 }
 
+/// The header of a tensor of a model folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its name, as candor spells it.
+    pub name: String,
+    /// The file it is in.
+    pub file: PathBuf,
+    /// The type of its elements, as safetensors spells it.
+    pub dtype: String,
+    /// Bytes that it takes in the file.
+    pub n_bytes: u64,
+}
+
 impl ModelFolder {
     /// Finds a model: a folder, or `org/name` in the cache of Hugging Face ([`hub::find`]).
     ///
@@ -133,6 +146,21 @@ impl ModelFolder {
             processor.fit = fit;
         }
         Ok(processor)
+    }
+
+    /// What its weights are, by their headers.
+    ///
+    /// # Errors
+    /// There are none, or a file is damaged.
+    pub fn stored(&self) -> Result<Vec<Stored>, ModelError> {
+        let store = self.store()?;
+        let stored = store.headers().map(|(name, entry, file)| Stored {
+            name: name.to_owned(),
+            file,
+            dtype: entry.dtype().to_string(),
+            n_bytes: entry.n_bytes(),
+        });
+        Ok(stored.collect())
     }
 
     /// All its tensors, none of them read yet.

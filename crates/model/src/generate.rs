@@ -234,7 +234,7 @@ fn step(model: &Llava, adapter: Option<&Adapter>, live: &mut Live, tokens: &Tens
 /// # Shapes
 /// `logits`: `[rows, vocab]`; `draws`: one for each row, unused by greedy decoding → `[2, rows]` f64: the
 /// tokens (exact, being far below 2⁵³) and their log-probabilities.
-fn choose(logits: &Tensor, decoding: Decoding, draws: &[f64]) -> Tensor {
+pub(crate) fn choose(logits: &Tensor, decoding: Decoding, draws: &[f64]) -> Tensor {
     let logprobs = logprobs::distribution(logits, decoding.temperature);
     let tokens = if decoding.temperature > 0.0 {
         invert_cdf(&logprobs, decoding.top_p, draws)

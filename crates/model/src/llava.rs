@@ -141,6 +141,12 @@ impl Llava {
             .map_or(Device::Cpu, Tensor::device)
     }
 
+    /// What the arithmetic is done in.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.decoder.kind()
+    }
+
     /// Makes exactly the weights trainable whose name `chosen` accepts; returns them by name. A quantised weight
     /// never is.
     pub fn set_trainable(&self, chosen: impl Fn(&str) -> bool) -> Vec<(String, Tensor)> {

@@ -4,13 +4,14 @@
 //! and one tensor more. What does not fit is collected and reported together, because a wrong file is easier to
 //! recognise by ten names than by one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use candor_checkpoint::{Checkpoint, Dtype, Entry};
 use tch::{Kind, Tensor};
 
 use crate::ModelError;
+use crate::inventory::Called;
 use crate::misfit::{Misfit, Misfits};
 use crate::names::Names;
 
@@ -174,16 +175,50 @@ impl Store {
         }
     }
 
+    /// What would be refused if all of `called` were taken and nothing else; nothing is read. The tensor `spare` may be
+    /// there as well.
+    pub(crate) fn unfit(&self, called: &[Called], spare: Option<&str>) -> Vec<Misfit> {
+        let mut others: BTreeSet<&str> = self.tensors.keys().map(String::as_str).collect();
+        let mut misfits = Vec::new();
+        for tensor in called {
+            others.remove(tensor.name.as_str());
+            let place = self.tensors.get(&tensor.name);
+            misfits.extend(self.misfit(&tensor.name, place, &tensor.shape));
+            if misfits.len() >= MAX_MISFITS {
+                return misfits;
+            }
+        }
+        others.retain(|name| Some(*name) != spare);
+        misfits.extend(
+            others
+                .into_iter()
+                .map(|name| self.extra(&self.tensors[name])),
+        );
+        misfits
+    }
+
+    /// The header of each tensor, and the file that it is in.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (&str, &Entry, PathBuf)> {
+        self.tensors.iter().filter_map(|(name, place)| {
+            let file = file_of(&self.sources[place.source].checkpoint, &place.in_file);
+            Some((name.as_str(), self.entry(place)?, file))
+        })
+    }
+
+    fn extra(&self, place: &Place) -> Misfit {
+        Misfit::Extra {
+            path: file_of(&self.sources[place.source].checkpoint, &place.in_file),
+            name: place.in_file.clone(),
+        }
+    }
+
     /// Ends the taking.
     ///
     /// # Errors
     /// Tensors were missing, did not fit or were not taken; all of them are named.
     pub(crate) fn finish(mut self) -> Result<(), ModelError> {
         for place in std::mem::take(&mut self.tensors).into_values() {
-            self.misfits.push(Misfit::Extra {
-                path: file_of(&self.sources[place.source].checkpoint, &place.in_file),
-                name: place.in_file,
-            });
+            self.misfits.push(self.extra(&place));
         }
         if self.misfits.is_empty() {
             Ok(())

@@ -96,6 +96,26 @@ impl Template {
         folder::template(folder)
     }
 
+    /// The same template with another system sentence.
+    ///
+    /// # Errors
+    /// It has no place for one.
+    pub fn with_system(self, system: &str) -> Result<Self, ModelError> {
+        let refuse = |problem: String| ModelError::Prompt {
+            sample: "system sentence".to_owned(),
+            problem,
+            remedy: "leave the system sentence out, or put a template with a place for it into template.json",
+        };
+        let system = system.to_owned();
+        Ok(match self {
+            Self::VicunaV1 { .. } => Self::VicunaV1 { system },
+            Self::Llama2 { .. } => Self::Llama2 { system },
+            Self::Chatml { .. } => Self::Chatml { system },
+            Self::Plain => return Err(refuse("the plain template has no place for it".to_owned())),
+            Self::Jinja(template) => Self::Jinja(template.with_system(system).map_err(refuse)?),
+        })
+    }
+
     /// Renders a conversation. When its last turn is the human's, the text ends where the assistant is about
     /// to speak.
     ///
@@ -139,6 +159,23 @@ mod tests {
             assert_eq!(read(json), template);
             assert_eq!(serde_json::to_string(&template).unwrap(), json);
         }
+    }
+
+    #[test]
+    fn a_system_sentence_takes_the_place_of_the_old_one() {
+        let conversation = Conversation {
+            id: "x".to_owned(),
+            image: None,
+            turns: vec![candor_data::Turn::human("Hi")],
+        };
+        let text = |template: Template| template.render(&conversation).unwrap().text;
+        let vicuna = Template::vicuna_v1().with_system("Be brief.").unwrap();
+        assert_eq!(text(vicuna), "<s>Be brief. USER: Hi ASSISTANT:");
+        let message = Template::Plain
+            .with_system("Be brief.")
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains("no place"), "{message}");
     }
 
     #[test]

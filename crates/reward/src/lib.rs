@@ -20,6 +20,7 @@ pub mod scorer;
 mod scores;
 pub mod split;
 pub mod wording;
+mod workload;
 
 pub use error::RewardError;
 pub use held_out::RewardResult;
@@ -29,3 +30,4 @@ pub use recipe::{Length, RewardRecipe, Start};
 pub use run::{RewardMetrics, run};
 pub use scorer::{Judged, RewardModel};
 pub use wording::{CaptionOrder, Readout, Wording};
+pub use workload::workload;

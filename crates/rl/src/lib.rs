@@ -30,7 +30,9 @@ pub mod shaping;
 pub mod symbolic;
 pub mod update;
 pub mod whiten;
+mod workload;
 
 pub use error::RlError;
 pub use recipe::RlRecipe;
 pub use run::run;
+pub use workload::workload;

@@ -91,7 +91,7 @@ impl Models {
     #[must_use]
     pub fn judge(&self) -> Judge<'_> {
         Judge {
-            bundle: self.judge_base(),
+            rules: self.judge_base().rules(usize::MAX),
             with_facts: self.reward.with_facts(),
         }
     }

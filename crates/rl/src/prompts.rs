@@ -8,8 +8,7 @@ use std::path::Path;
 
 use candor_data::formats::{captions, ppo_prompts};
 use candor_data::{AnswerType, Conversation, FactBook, Facts, Prompt, Speaker};
-use candor_model::Bundle;
-use candor_model::sample::Sample;
+use candor_model::sample::{Sample, SampleRules};
 
 use crate::RlError;
 use crate::recipe::{DataRecipe, QuirksRecipe};
@@ -45,8 +44,8 @@ pub struct Prompts {
 /// What judges the answers, as far as it decides about prompts.
 #[derive(Debug, Clone, Copy)]
 pub struct Judge<'a> {
-    /// The reward model's base.
-    pub bundle: &'a Bundle,
+    /// How the reward model's base reads.
+    pub rules: SampleRules<'a>,
     /// Whether it is shown facts.
     pub with_facts: bool,
 }
@@ -59,14 +58,14 @@ impl Prompts {
     pub fn read(
         data: &DataRecipe,
         quirks: &QuirksRecipe,
-        policy: &Bundle,
+        policy: SampleRules<'_>,
         judge: Judge<'_>,
     ) -> Result<Self, RlError> {
         let prompts = ppo_prompts::read(&data.prompts)?;
         let facts = read_facts(data.facts.as_deref(), judge.with_facts)?;
         let mut queries = Vec::with_capacity(prompts.len());
         for prompt in &prompts {
-            let query = Query::new(prompt, policy, judge.bundle)?;
+            let query = Query::new(prompt, policy, judge.rules)?;
             queries.push((query.n_tokens <= data.max_query_tokens).then_some(query));
         }
         let n_dropped = queries.iter().filter(|query| query.is_none()).count();
@@ -118,12 +117,16 @@ struct Query {
 }
 
 impl Query {
-    fn new(prompt: &Prompt, policy: &Bundle, judge: &Bundle) -> Result<Self, RlError> {
+    fn new(
+        prompt: &Prompt,
+        policy: SampleRules<'_>,
+        judge: SampleRules<'_>,
+    ) -> Result<Self, RlError> {
         let mut conversation = prompt.conversation.clone();
         let first = conversation.turns.iter();
         let first = first.take_while(|turn| turn.from == Speaker::Human);
         conversation.turns.truncate(first.count().min(1));
-        let tokens = |bundle: &Bundle| Sample::new(&conversation, bundle.rules(usize::MAX));
+        let tokens = |rules: SampleRules<'_>| Sample::new(&conversation, rules);
         let ids = tokens(policy)?.ids;
         let value_ids = tokens(judge)?.ids;
         let n_patches = ids.iter().filter(|&&id| id == policy.tokenizer.image);

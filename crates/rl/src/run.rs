@@ -43,7 +43,7 @@ pub fn run(recipe: &RlRecipe, launch: &Launch, device: Device) -> Result<Outcome
     let prompts = Prompts::read(
         &recipe.data,
         &recipe.quirks,
-        models.policy_base(),
+        models.policy_base().rules(usize::MAX),
         models.judge(),
     )?;
     check_room(&models, &prompts, recipe)?;
@@ -219,7 +219,7 @@ fn check_room(models: &Models, prompts: &Prompts, recipe: &RlRecipe) -> Result<(
 
 /// # Reference
 /// Whole rollout batches that fit into the epochs; what is left over is not sampled.
-fn n_steps(recipe: &RlRecipe, n_prompts: usize) -> Result<u64, RlError> {
+pub(crate) fn n_steps(recipe: &RlRecipe, n_prompts: usize) -> Result<u64, RlError> {
     let n_steps = match recipe.length {
         Length::Steps(steps) => steps,
         Length::Epochs(epochs) => epochs * n_prompts as u64 / recipe.batch.rollout_batch as u64,

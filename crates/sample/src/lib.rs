@@ -10,7 +10,9 @@ mod prompt;
 mod recipe;
 pub mod run;
 mod sampler;
+mod workload;
 
 pub use error::SampleError;
 pub use recipe::SampleRecipe;
 pub use run::{Counts, SampleMetrics, run};
+pub use workload::workload;

@@ -2,8 +2,7 @@
 
 use candor_data::formats::llava;
 use candor_data::{Conversation, Speaker, Turn};
-use candor_model::Bundle;
-use candor_model::sample::Sample;
+use candor_model::sample::{Sample, SampleRules};
 
 use crate::{SampleError, SampleRecipe};
 
@@ -24,11 +23,15 @@ pub struct Prompt {
     pub ids: Vec<i64>,
 }
 
-/// Reads the recipe's prompts.
+/// Reads the recipe's prompts for a model of so many positions.
 ///
 /// # Errors
 /// The file is damaged or shorter than asked for, or a prompt leaves the model no room for an answer.
-pub fn read(recipe: &SampleRecipe, bundle: &Bundle) -> Result<Vec<Prompt>, SampleError> {
+pub fn read(
+    recipe: &SampleRecipe,
+    rules: SampleRules<'_>,
+    positions: usize,
+) -> Result<Vec<Prompt>, SampleError> {
     let unfit = |problem, remedy| SampleError::Unfit {
         path: recipe.prompts.clone(),
         problem,
@@ -45,13 +48,11 @@ pub fn read(recipe: &SampleRecipe, bundle: &Bundle) -> Result<Vec<Prompt>, Sampl
         }
         rows.truncate(count);
     }
-    let text = &bundle.model.config().text_config;
-    let positions = text.max_position_embeddings as usize;
     let room = positions.saturating_sub(recipe.max_new_tokens);
     let mut prompts = Vec::with_capacity(rows.len());
     for (index, row) in rows.into_iter().enumerate() {
         let (query, original_answer) = split(row);
-        let ids = Sample::new(&query, bundle.rules(usize::MAX))?.ids;
+        let ids = Sample::new(&query, rules)?.ids;
         if ids.len() > room {
             let problem = format!(
                 "row {index}: {} tokens and sampling.max_new_tokens = {} are more than the model's {positions} \

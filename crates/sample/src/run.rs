@@ -61,7 +61,9 @@ struct PhaseSecs {
 /// The model, a prompt or an image is missing or damaged, or the run folder cannot be used.
 pub fn run(recipe: &SampleRecipe, launch: &Launch, device: Device) -> Result<Outcome, SampleError> {
     let sampler = Sampler::open(recipe, device)?;
-    let prompts = prompt::read(recipe, &sampler.bundle)?;
+    let bundle = &sampler.bundle;
+    let positions = bundle.model.config().text_config.max_position_embeddings;
+    let prompts = prompt::read(recipe, bundle.rules(usize::MAX), positions as usize)?;
     let mut folder = open(recipe, launch)?;
     let chunks: Vec<&[Prompt]> = prompts.chunks(recipe.chunk).collect();
     let mut kept = kept(recipe, &sampler, &chunks)?;

@@ -253,6 +253,12 @@ impl Corpus {
         })
     }
 
+    /// Conversations of all sources.
+    #[must_use]
+    pub fn n_rows(&self) -> usize {
+        self.samples.iter().map(Vec::len).sum()
+    }
+
     /// Updates that go through the mixture once.
     #[must_use]
     pub fn steps_per_epoch(&self) -> u64 {

@@ -10,6 +10,7 @@ pub mod ground;
 mod loss;
 mod recipe;
 pub mod run;
+mod workload;
 
 pub use corpus::{Files, SourceRecipe};
 pub use error::SftError;
@@ -17,3 +18,4 @@ pub use ground::{GroundMetrics, GroundRecipe};
 pub use loss::cross_entropy;
 pub use recipe::{Length, LoraStart, SftRecipe, Tune};
 pub use run::SftMetrics;
+pub use workload::workload;

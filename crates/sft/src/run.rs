@@ -1,7 +1,7 @@
 //! The loop of supervised fine-tuning: conversations → tokens → hidden states → cross-entropy → update.
 
 use candor_model::sample::{Batch, Sample};
-use candor_model::{Adapter, Bundle, ImageFeatures, Template};
+use candor_model::{Adapter, Bundle, ImageFeatures, Template, preflight};
 use candor_train::{Inputs, Launch, Outcome, Parts, Session, fingerprint};
 use serde::Serialize;
 use tch::{Device, Tensor};
@@ -39,6 +39,7 @@ pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcom
         bundle.template = Template::Plain;
     }
     check_room(recipe, &bundle)?;
+    preflight::check_answers_end(&recipe.base, &bundle.template, &bundle.tokenizer)?;
     let (adapter, trained) = trainable(recipe, &bundle)?;
     let corpus = Corpus::read(recipe, bundle.rules(recipe.max_tokens))?;
     let n_steps = match recipe.length {

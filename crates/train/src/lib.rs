@@ -27,6 +27,7 @@ pub mod schedule;
 pub mod session;
 pub mod stop;
 pub mod tensorboard;
+mod workload;
 
 pub use base_precision::BasePrecision;
 pub use checkpoint::{Checkpoint, CheckpointStore, CheckpointWriter, RunState};
@@ -38,3 +39,4 @@ pub use run_folder::{RunFolder, RunOptions};
 pub use schedule::{Schedule, Shape, Warmup};
 pub use session::{Applied, Inputs, Launch, Outcome, Parts, Session, SessionRecipe};
 pub use stop::StopSignal;
+pub use workload::Workload;

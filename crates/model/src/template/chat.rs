@@ -130,7 +130,7 @@ impl ChatTemplate {
     /// Whether the template shows a question and its image, in the form of `self.content`.
     fn try_out(&self) -> Result<(), String> {
         let asked = self.message("user", &format!("{IMAGE}\n{PROBE}"));
-        let text = self.run(&self.with_system([asked]), true)?.text;
+        let text = self.run(&self.with_system_message([asked]), true)?.text;
         let shown = |what: &str| text.matches(what).count() == 1;
         // A template that prints a list as it is shows the names in it.
         if shown(PROBE) && shown(IMAGE) && !text.contains("\"type\"") {
@@ -139,6 +139,21 @@ impl ChatTemplate {
         Err(format!(
             "its text has not one `{IMAGE}` and the question once"
         ))
+    }
+
+    /// The same template with a system message before every conversation.
+    ///
+    /// # Errors
+    /// The template does not show it.
+    pub fn with_system(mut self, system: String) -> Result<Self, String> {
+        self.source.system = Some(PROBE.to_owned());
+        let asked = self.message("user", &format!("{IMAGE}\n"));
+        let shown = self.run(&self.with_system_message([asked]), true)?.text;
+        if !shown.contains(PROBE) {
+            return Err("the chat template leaves system messages out".to_owned());
+        }
+        self.source.system = Some(system);
+        Ok(self)
     }
 
     /// Renders a conversation.
@@ -159,7 +174,7 @@ impl ChatTemplate {
             Speaker::Human => self.message("user", turn.value.trim()),
             Speaker::Gpt => self.message("assistant", turn.value.trim()),
         });
-        let messages = self.with_system(turns);
+        let messages = self.with_system_message(turns);
         let mut rendered = self.run(&messages, awaits_assistant(conversation))?;
         let answers = conversation.turns.iter().filter(|t| t.from == Speaker::Gpt);
         if !self.program.marks_assistant() {
@@ -224,7 +239,7 @@ impl ChatTemplate {
         }
     }
 
-    fn with_system(&self, turns: impl IntoIterator<Item = Value>) -> Vec<Value> {
+    fn with_system_message(&self, turns: impl IntoIterator<Item = Value>) -> Vec<Value> {
         let system = self.source.system.as_deref();
         let system = system.map(|words| self.message("system", words));
         system.into_iter().chain(turns).collect()
@@ -324,6 +339,22 @@ mod tests {
         let r = template.render(&conversation(2)).unwrap();
         assert_eq!(r.text, "<s>user: <image>\nWhat? assistant: A dog. ");
         assert_eq!(said(&r), ["What? ", " A dog. "]);
+    }
+
+    #[test]
+    fn a_system_message_is_shown_or_refused() {
+        let shows = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}";
+        let system = || "Be brief.".to_owned();
+        let brief = template(shows).unwrap().with_system(system()).unwrap();
+        let text = brief.render(&conversation(1)).unwrap().text;
+        assert_eq!(text, "<s>system: Be brief.\nuser: <image>\nWhat?\n");
+        let problem = template(
+            PLAIN_TEXT
+                .replace("else", "elif m.role == 'assistant'")
+                .as_str(),
+        );
+        let problem = problem.unwrap().with_system(system()).unwrap_err();
+        assert!(problem.contains("leaves system messages out"), "{problem}");
     }
 
     #[test]

@@ -21,7 +21,7 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, Passed)> {
     let prompts = Prompts::read(
         &recipe.data,
         &recipe.quirks,
-        models.policy_base(),
+        models.policy_base().rules(usize::MAX),
         models.judge(),
     );
     let prompts = prompts.unwrap();

@@ -31,10 +31,10 @@ fn read(quirks: QuirksRecipe) -> (Vec<[String; 4]>, Vec<AnswerType>, usize) {
     };
     let bundle = bundle(1);
     let judge = Judge {
-        bundle: &bundle,
+        rules: bundle.rules(usize::MAX),
         with_facts: true,
     };
-    let read = Prompts::read(&data, &quirks, &bundle, judge).unwrap();
+    let read = Prompts::read(&data, &quirks, bundle.rules(usize::MAX), judge).unwrap();
     let shown = read.rows.iter().map(|row| {
         [
             row.id.clone(),

@@ -1,0 +1,36 @@
+//! `candor recipe …`
+
+use candor_plan::{Planner, show_plans};
+
+use crate::arguments::RecipeCommand;
+
+/// Checks recipes and prints their plans. Mistakes of all recipes are reported together.
+pub fn run(command: RecipeCommand) -> anyhow::Result<()> {
+    let RecipeCommand::Check {
+        recipes,
+        rate,
+        sets,
+        json,
+    } = command;
+    if let Some(rate) = rate {
+        anyhow::ensure!(
+            rate.is_finite() && rate > 0.0,
+            "--rate is {rate}; give the tokens per second that the machine does"
+        );
+    }
+    let mut planner = Planner::new(rate);
+    let (mut plans, mut mistakes) = (Vec::new(), Vec::new());
+    for recipe in &recipes {
+        match planner.plan(recipe, &sets) {
+            Ok(plan) => plans.push(plan),
+            Err(error) => mistakes.push(crate::chain(&error.into())),
+        }
+    }
+    if json {
+        println!("{}", serde_json::to_string_pretty(&plans)?);
+    } else {
+        print!("{}", show_plans(&plans));
+    }
+    anyhow::ensure!(mistakes.is_empty(), "{}", mistakes.join("\n"));
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! How much an evaluation will do.
+
+use candor_model::Reading;
+use candor_train::Workload;
+
+use crate::answer::sample_of;
+use crate::run::Benchmarks;
+use crate::{EvalError, EvalRecipe};
+
+/// Reads and tokenises the questions for the model that `reading` is of.
+///
+/// # Errors
+/// A benchmark's file or the ground truth is missing or damaged, or a question is too long for the model.
+pub fn workload(recipe: &EvalRecipe, reading: &Reading) -> Result<Workload, EvalError> {
+    let asks = Benchmarks::read(recipe)?.asks();
+    let positions = reading.config().text_config.max_position_embeddings as usize;
+    let room = positions.saturating_sub(recipe.max_new_tokens);
+    let answer = recipe.max_new_tokens as u64;
+    let (mut n_tokens, mut longest) = (0, 0);
+    for ask in &asks {
+        let length = sample_of(ask, reading.rules(room))?.ids.len() as u64 + answer;
+        n_tokens += length;
+        longest = longest.max(length);
+    }
+    Ok(Workload {
+        n_rows: asks.len() as u64,
+        rows: "questions",
+        n_steps: None,
+        n_tokens,
+        tokens_are_a_bound: true,
+        longest_tokens: longest,
+        n_images: Workload::count_images(asks.into_iter().map(|ask| ask.image)),
+    })
+}

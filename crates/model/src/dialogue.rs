@@ -1,0 +1,313 @@
+//! A conversation with a model: several turns, several pictures, one cache.
+//!
+//! What the model reads is always the whole conversation as its template renders it, so that a turn is answered as if
+//! it had been asked at once. The keys and values of earlier turns are kept, and only tokens after the first that
+//! differs from what was read before are computed.
+
+use std::path::Path;
+
+use candor_data::{Conversation, Turn, random};
+use rand::RngExt as _;
+use tch::{Kind, Tensor};
+
+use crate::block::Visible;
+use crate::cache::KvCache;
+use crate::features::pixels;
+use crate::generate::choose;
+use crate::tokenizer::IMAGE;
+use crate::utterance::Utterance;
+use crate::{Adapter, Bundle, Decoding, ModelError, Template};
+
+/// Room in the cache grows in steps of so many tokens.
+const ROOM: i64 = 256;
+
+/// Why an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// By itself.
+    Finished,
+    /// At the longest length allowed.
+    Length,
+    /// At the last position that the decoder has.
+    Full,
+    /// Whoever listened wanted no more.
+    Stopped,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// What was said.
+    pub text: String,
+    /// Tokens of it, the end token included.
+    pub n_tokens: usize,
+    /// Tokens of the conversation before it.
+    pub n_read: usize,
+    /// How many of these were in the cache already.
+    pub n_kept: usize,
+    /// Why it ended.
+    pub end: End,
+}
+
+/// A conversation in progress.
+#[derive(Debug)]
+pub struct Dialogue<'a> {
+    bundle: &'a Bundle,
+    adapter: Option<&'a Adapter>,
+    template: Template,
+    turns: Vec<Turn>,
+    /// The tower's features of all pictures in their order, each `[1, n_image_tokens, tower width]`.
+    pictures: Vec<Tensor>,
+    /// How many of them wait for the question that they are shown with.
+    n_waiting: usize,
+    /// The tokens whose keys and values the cache holds.
+    held: Vec<i64>,
+    cache: KvCache,
+}
+
+impl<'a> Dialogue<'a> {
+    /// A conversation that has not begun. `system` takes the place of the template's own system sentence.
+    ///
+    /// # Errors
+    /// The template has no place for a system sentence.
+    pub fn new(
+        bundle: &'a Bundle,
+        adapter: Option<&'a Adapter>,
+        system: Option<&str>,
+    ) -> Result<Self, ModelError> {
+        let template = match system {
+            Some(system) => bundle.template.clone().with_system(system)?,
+            None => bundle.template.clone(),
+        };
+        let model = &bundle.model;
+        let text = &model.config().text_config;
+        Ok(Self {
+            bundle,
+            adapter,
+            template,
+            turns: Vec::new(),
+            pictures: Vec::new(),
+            n_waiting: 0,
+            held: Vec::new(),
+            cache: KvCache::new(text, 1, 0, model.kind(), model.device()),
+        })
+    }
+
+    /// Begins anew.
+    pub fn reset(&mut self) {
+        self.turns.clear();
+        self.pictures.clear();
+        self.n_waiting = 0;
+        self.held.clear();
+        self.cache.truncate(0);
+    }
+
+    /// Shows a picture; the next question is about it, and about those before it.
+    ///
+    /// # Errors
+    /// The file is missing, damaged or no picture.
+    pub fn show(&mut self, picture: &Path) -> Result<(), ModelError> {
+        let pixels = pixels(self.bundle, &[picture.to_owned()])?;
+        let features = tch::no_grad(|| self.bundle.model.image_features(&pixels));
+        self.pictures.push(features);
+        self.n_waiting += 1;
+        Ok(())
+    }
+
+    /// Answers a question. `hear` is given the answer piece by piece, and says whether to go on. What is drawn is a
+    /// function of `seed`, of how many questions were asked before and of the token's position.
+    ///
+    /// # Errors
+    /// The question is empty or holds a placeholder, the template refuses it, or there is no room for it. The
+    /// conversation is then what it was before.
+    pub fn ask(
+        &mut self,
+        question: &str,
+        decoding: Decoding,
+        seed: u64,
+        mut hear: impl FnMut(&str) -> bool,
+    ) -> Result<Answer, ModelError> {
+        let n_turns = self.turns.len();
+        let question = format!(
+            "{}{}",
+            format!("{IMAGE}\n").repeat(self.n_waiting),
+            question.trim()
+        );
+        self.turns.push(Turn::human(question));
+        let answer = self
+            .tokens()
+            .and_then(|ids| tch::no_grad(|| self.answer(&ids, decoding, seed, &mut hear)));
+        match answer {
+            Ok(answer) => {
+                self.n_waiting = 0;
+                self.turns.push(Turn::gpt(answer.text.clone()));
+                Ok(answer)
+            }
+            Err(error) => {
+                self.turns.truncate(n_turns);
+                Err(error)
+            }
+        }
+    }
+
+    /// The whole conversation's token ids, one placeholder for each image patch.
+    fn tokens(&self) -> Result<Vec<i64>, ModelError> {
+        let conversation = Conversation {
+            id: "chat".to_owned(),
+            image: (!self.pictures.is_empty()).then(|| "chat".to_owned()),
+            turns: self.turns.clone(),
+        };
+        let text = self.template.render(&conversation)?.text;
+        let tokenizer = &self.bundle.tokenizer;
+        let encoded = tokenizer.encode(&text)?.ids;
+        let n_places = encoded.iter().filter(|&&id| id == tokenizer.image).count();
+        if n_places != self.pictures.len() {
+            let problem = format!(
+                "the conversation has {n_places} places for pictures, but {} were shown",
+                self.pictures.len()
+            );
+            let remedy = "leave the word `<image>` out of what you write, and use a template that keeps all turns";
+            return Err(refuse(problem, remedy));
+        }
+        let n_image_tokens = self.n_image_tokens();
+        let spread = |id: i64| {
+            let n = if id == tokenizer.image {
+                n_image_tokens
+            } else {
+                1
+            };
+            std::iter::repeat_n(id, n)
+        };
+        let ids: Vec<i64> = encoded.into_iter().flat_map(spread).collect();
+        let positions = self.n_positions();
+        if ids.len() >= positions {
+            let problem = format!(
+                "{} tokens leave no room for an answer in the model's {positions} positions",
+                ids.len()
+            );
+            return Err(refuse(problem, "begin a new conversation, or ask for less"));
+        }
+        Ok(ids)
+    }
+
+    fn answer(
+        &mut self,
+        ids: &[i64],
+        decoding: Decoding,
+        seed: u64,
+        hear: &mut impl FnMut(&str) -> bool,
+    ) -> Result<Answer, ModelError> {
+        let n_kept = self.keep_common(ids);
+        let mut utterance = Utterance::new(&self.bundle.tokenizer);
+        let mut hidden = self.read(&ids[n_kept..]);
+        let room = self.n_positions() - ids.len();
+        let (limit, at_limit) = if decoding.max_new_tokens <= room {
+            (decoding.max_new_tokens, End::Length)
+        } else {
+            (room, End::Full)
+        };
+        let question = (self.turns.len() / 2) as u64;
+        let mut end = at_limit;
+        for position in 0..limit {
+            let mut stream = random::stream(seed, "chat", &[question, position as u64]);
+            let chosen = choose(
+                &self.bundle.model.decoder().logits(&hidden),
+                decoding,
+                &[stream.random::<f64>()],
+            );
+            let token = chosen.double_value(&[0, 0]) as i64;
+            if token == decoding.eos {
+                end = End::Finished;
+                break;
+            }
+            let piece = utterance.push(token)?;
+            if !hear(&piece) {
+                end = End::Stopped;
+                break;
+            }
+            if position + 1 < limit {
+                hidden = self.read(&[token]);
+            }
+        }
+        let rest = utterance.finish()?;
+        if !rest.is_empty() {
+            hear(&rest);
+        }
+        Ok(Answer {
+            text: utterance.text().trim_end().to_owned(),
+            n_tokens: utterance.n_tokens() + usize::from(end == End::Finished),
+            n_read: ids.len(),
+            n_kept,
+            end,
+        })
+    }
+
+    /// Drops what is held beyond the beginning that it has in common with `ids`, and returns the length of that. The
+    /// last token is always read again, because the answer begins with its hidden state.
+    fn keep_common(&mut self, ids: &[i64]) -> usize {
+        let pairs = self.held.iter().zip(&ids[..ids.len() - 1]);
+        let mut common = pairs.take_while(|(held, id)| held == id).count();
+        // A picture is read as a whole.
+        let image = self.bundle.tokenizer.image;
+        if ids[common] == image {
+            let patches = ids[..common].iter().filter(|&&id| id == image).count();
+            common -= patches % self.n_image_tokens();
+        }
+        self.held.truncate(common);
+        self.cache.truncate(common as i64);
+        common
+    }
+
+    /// Reads tokens after those that are held; returns the hidden state of the last, `[1, width]`.
+    fn read(&mut self, ids: &[i64]) -> Tensor {
+        let (model, image) = (&self.bundle.model, self.bundle.tokenizer.image);
+        let device = model.device();
+        let n_image_tokens = self.n_image_tokens();
+        let n_pictures =
+            |ids: &[i64]| ids.iter().filter(|&&id| id == image).count() / n_image_tokens;
+        // A placeholder that was sampled is a word like any other: only what a question showed is a picture.
+        let seen = n_pictures(&self.held).min(self.pictures.len());
+        let shown = &self.pictures[seen..(seen + n_pictures(ids)).min(self.pictures.len())];
+        let features = (!shown.is_empty()).then(|| Tensor::cat(shown, 0));
+        let (held, new) = (self.held.len() as i64, ids.len() as i64);
+        let total = held + new;
+        self.cache.reserve((total + ROOM - 1) / ROOM * ROOM);
+
+        let tokens = Tensor::from_slice(ids).unsqueeze(0).to_device(device);
+        let embedded = model.embed(&tokens, features.as_ref());
+        let positions = Tensor::arange_start(held, total, (Kind::Int64, device)).unsqueeze(0);
+        let rotary = model.decoder().rotary(&positions);
+        let mask = (held > 0 && new > 1).then(|| {
+            let all = Tensor::ones([new, total], (Kind::Bool, device));
+            all.tril(held).unsqueeze(0).unsqueeze(0)
+        });
+        let visible = match &mask {
+            Some(mask) => Visible::Mask(mask),
+            None if new == 1 => Visible::All,
+            None => Visible::Causal,
+        };
+        let cache = Some(&mut self.cache);
+        let hidden = model
+            .decoder()
+            .forward(&embedded, &rotary, visible, self.adapter, cache);
+        self.held.extend_from_slice(ids);
+        hidden.select(1, -1)
+    }
+
+    fn n_image_tokens(&self) -> usize {
+        self.bundle.model.config().n_image_tokens()
+    }
+
+    fn n_positions(&self) -> usize {
+        let text = &self.bundle.model.config().text_config;
+        text.max_position_embeddings as usize
+    }
+}
+
+fn refuse(problem: String, remedy: &'static str) -> ModelError {
+    ModelError::Prompt {
+        sample: "chat".to_owned(),
+        problem,
+        remedy,
+    }
+}

@@ -1,0 +1,310 @@
+//! Whether the parts of a model folder fit together, asked before any weight is loaded.
+//!
+//! Every stage opens its models through [`crate::Bundle`], which asks here first: a tokenizer of another model, a tower
+//! of another size or a template that shows an image twice would otherwise come out as nonsense, after minutes of
+//! loading or days of training. All that is found is said at once.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use candor_data::{Conversation, Turn};
+use serde::Deserialize;
+
+use crate::decoder::HEAD;
+use crate::inventory::inventory;
+use crate::misfit::Misfits;
+use crate::tokenizer::{IMAGE, read_if_there};
+use crate::{Encoded, FeatureSelect, ModelError, Reading, Template, Tokenizer};
+
+/// Two parts that do not fit together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The file at fault.
+    pub path: PathBuf,
+    /// What was found.
+    pub found: String,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+/// All that does not fit in one folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems {
+    /// Parts.
+    pub parts: Vec<Problem>,
+    /// Weights, which do not fit the configuration.
+    pub weights: Option<Misfits>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, found) = (self.path.display(), &self.found);
+        write!(f, "{path}: {found} ({})", self.remedy)
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines: Vec<String> = self.parts.iter().map(ToString::to_string).collect();
+        if let Some(weights) = &self.weights {
+            let weights = weights.to_string();
+            let remedy = "config.json and weights must come from the same export of a LLaVA";
+            lines.push(format!("{} ({remedy})", weights.trim_end()));
+        }
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// An example, as a template renders it and a tokenizer cuts it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Example {
+    /// The text.
+    pub text: String,
+    /// Its tokens; [`IMAGE`] is one of them.
+    pub tokens: Encoded,
+    /// Which of the tokens the assistant says.
+    pub said: Vec<bool>,
+}
+
+impl Example {
+    /// A question about an image, its answer, and a second round without one.
+    ///
+    /// # Errors
+    /// The template refuses it.
+    pub fn of(template: &Template, tokenizer: &Tokenizer) -> Result<Self, ModelError> {
+        let conversation = Conversation {
+            id: "example".to_owned(),
+            image: Some("example.jpg".to_owned()),
+            turns: vec![
+                Turn::human(format!("{IMAGE}\nWhat is in the picture?")),
+                Turn::gpt("A red bus."),
+                Turn::human("Is it moving?"),
+                Turn::gpt("No."),
+            ],
+        };
+        let rendered = template.render(&conversation)?;
+        let tokens = tokenizer.encode(&rendered.text)?;
+        let within = |&(start, end): &(usize, usize)| {
+            let mut ranges = rendered.assistant.iter();
+            ranges.any(|&(from, to)| start >= from && end <= to)
+        };
+        let said = tokens.spans.iter().map(within).collect();
+        Ok(Self {
+            text: rendered.text,
+            tokens,
+            said,
+        })
+    }
+
+    /// Whether each answer ends with a token of its own, so that a model that learns from it learns to stop.
+    #[must_use]
+    pub fn answers_end(&self, tokenizer: &Tokenizer) -> bool {
+        let specials = tokenizer.specials();
+        let n = self.said.len();
+        let mut ends = (0..n).filter(|&i| self.said[i] && (i + 1 == n || !self.said[i + 1]));
+        ends.all(|i| {
+            let (from, to) = self.tokens.spans[i];
+            specials
+                .iter()
+                .any(|special| *special == self.text[from..to])
+        })
+    }
+}
+
+/// Asks everything.
+///
+/// # Errors
+/// All that does not fit, or a file that cannot be read.
+pub fn check(reading: &Reading) -> Result<(), ModelError> {
+    let mut report = Report {
+        folder: reading.folder.path(),
+        problems: Vec::new(),
+    };
+    report.vocabulary(reading);
+    report.pixels(reading);
+    report.placeholders(reading)?;
+    report.template(reading)?;
+    let parts = report.problems;
+    let weights = weights(reading)?;
+    if parts.is_empty() && weights.is_none() {
+        return Ok(());
+    }
+    Err(ModelError::Preflight(Problems { parts, weights }))
+}
+
+/// What of the weights does not fit the configuration: the tower's positions, either end of the projector, and the rest.
+fn weights(reading: &Reading) -> Result<Option<Misfits>, ModelError> {
+    let config = reading.config();
+    // Exporters that do not know of ties store the head beside the embedding it is tied to.
+    let spare = config.tied().then_some(HEAD);
+    let misfits = reading.folder.store()?.unfit(&inventory(config), spare);
+    Ok((!misfits.is_empty()).then_some(Misfits(misfits)))
+}
+
+/// Whether a model that is trained on a folder's template learns to end its answers.
+///
+/// # Errors
+/// It does not, or the template refuses an example.
+pub fn check_answers_end(
+    folder: &Path,
+    template: &Template,
+    tokenizer: &Tokenizer,
+) -> Result<(), ModelError> {
+    if Example::of(template, tokenizer)?.answers_end(tokenizer) {
+        return Ok(());
+    }
+    let problem = Problem {
+        path: folder.to_owned(),
+        found: "the template ends an answer without a token that says so, so a model trained on it would never stop"
+            .to_owned(),
+        remedy: "put a template.json such as {\"kind\": \"vicuna_v1\", \"system\": \"…\"} into the folder, which counts \
+                 before the chat template",
+    };
+    Err(ModelError::Preflight(Problems {
+        parts: vec![problem],
+        weights: None,
+    }))
+}
+
+/// What of `processor_config.json` decides how many tokens transformers makes of an image.
+#[derive(Debug, Default, Deserialize)]
+struct ProcessorFile {
+    patch_size: Option<i64>,
+    vision_feature_select_strategy: Option<FeatureSelect>,
+    num_additional_image_tokens: Option<i64>,
+}
+
+/// The same of `config.json`.
+#[derive(Debug, Default, Deserialize)]
+struct ConfigFile {
+    image_seq_length: Option<i64>,
+}
+
+/// The path of a file of the folder; what is a path already stays what it is.
+fn within(folder: &Path, path: &Path) -> PathBuf {
+    if path.starts_with(folder) {
+        return path.to_owned();
+    }
+    folder.join(path)
+}
+
+struct Report<'a> {
+    folder: &'a Path,
+    problems: Vec<Problem>,
+}
+
+impl Report<'_> {
+    fn add(&mut self, path: impl AsRef<Path>, found: String, remedy: &'static str) {
+        self.problems.push(Problem {
+            path: within(self.folder, path.as_ref()),
+            found,
+            remedy,
+        });
+    }
+
+    /// Every id has a row in the embedding, and the image's id is one.
+    fn vocabulary(&mut self, reading: &Reading) {
+        let (config, tokenizer) = (reading.config(), &reading.tokenizer);
+        let (rows, ids) = (config.text_config.vocab_size, tokenizer.n_embedded() as i64);
+        let remedy = "use the tokenizer of the same model";
+        if ids > rows {
+            let found = format!("{ids} token ids, but the embedding has {rows} rows");
+            self.add("tokenizer.json", found, remedy);
+        }
+        if config.image_token_index != tokenizer.image {
+            let found = format!(
+                "image_token_index is {}, but the tokenizer's `{IMAGE}` is {}",
+                config.image_token_index, tokenizer.image
+            );
+            self.add("config.json", found, remedy);
+        }
+    }
+
+    /// Pictures come out in the size that the tower takes.
+    fn pixels(&mut self, reading: &Reading) {
+        let side = reading.config().vision_config.image_size;
+        let pixels = i64::from(reading.processor.size);
+        if side != pixels {
+            let found = format!("images of {pixels} pixels, but the tower takes {side}");
+            let remedy = "use the processor of the same tower";
+            self.add("preprocessor_config.json", found, remedy);
+        }
+    }
+
+    /// What other files say of the number of an image's tokens is what the tower gives.
+    fn placeholders(&mut self, reading: &Reading) -> Result<(), ModelError> {
+        let config = reading.config();
+        let n = config.n_image_tokens() as i64;
+        let c = &config.vision_config;
+        let tower = format!(
+            "the tower makes {n} of it ({} pixels in patches of {}, {})",
+            c.image_size,
+            c.patch_size,
+            match config.vision_feature_select_strategy {
+                FeatureSelect::Default => "without the class token",
+                FeatureSelect::Full => "with the class token",
+            }
+        );
+        let remedy = "use the files of one export; transformers would put so many placeholders into a prompt";
+        let said: ConfigFile = read_if_there(&self.folder.join("config.json"))?;
+        if let Some(said) = said.image_seq_length.filter(|&said| said != n) {
+            let found = format!("image_seq_length says an image takes {said} tokens, but {tower}");
+            self.add("config.json", found, remedy);
+        }
+        let processor: ProcessorFile = read_if_there(&self.folder.join("processor_config.json"))?;
+        if let Some(patch) = processor.patch_size.filter(|&patch| patch > 0) {
+            let side = i64::from(reading.processor.size) / patch;
+            let strategy = processor.vision_feature_select_strategy.unwrap_or_default();
+            let dropped = i64::from(strategy == FeatureSelect::Default);
+            // As `LlavaProcessor` counts; files that do not mention the class token mean it.
+            let additional = processor.num_additional_image_tokens.unwrap_or(1);
+            let said = side * side + additional - dropped;
+            if said != n {
+                let found =
+                    format!("counts {said} tokens for an image (patch_size {patch}), but {tower}");
+                self.add("processor_config.json", found, remedy);
+            }
+        }
+        Ok(())
+    }
+
+    /// The example has one place for its image, begins once, and leaves room.
+    fn template(&mut self, reading: &Reading) -> Result<(), ModelError> {
+        let example = Example::of(&reading.template, &reading.tokenizer)?;
+        let (ids, tokenizer) = (&example.tokens.ids, &reading.tokenizer);
+        let remedy = "put a template.json such as {\"kind\": \"vicuna_v1\", \"system\": \"…\"} into the folder, or use \
+                      the tokenizer of the same model";
+        let n_places = ids.iter().filter(|&&id| id == tokenizer.image).count();
+        if n_places != 1 {
+            let found = format!(
+                "the template gives a conversation about one image {n_places} places for images: {:?}",
+                example.text
+            );
+            self.add(self.folder, found, remedy);
+        }
+        if ids.starts_with(&[tokenizer.bos, tokenizer.bos]) {
+            let found = format!("the template begins a text twice: {:?}", example.text);
+            self.add(self.folder, found, remedy);
+        }
+        if !example.said.contains(&true) {
+            let found = format!(
+                "no token of the template's text is the assistant's: {:?}",
+                example.text
+            );
+            self.add(self.folder, found, remedy);
+        }
+        let n_tokens = ids.len() + reading.config().n_image_tokens();
+        let positions = reading.config().text_config.max_position_embeddings;
+        // Pretraining shows nothing but an image and its caption.
+        if reading.template != Template::Plain && n_tokens as i64 > positions {
+            let found = format!(
+                "the decoder has {positions} positions, but an image and two short questions take {n_tokens} tokens"
+            );
+            let remedy = "use a model with more positions or larger patches";
+            self.add("config.json", found, remedy);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,166 @@
+//! The text of an answer while its tokens are still coming.
+//!
+//! A token may hold a part of a character, and some tokenizers write a token differently at the beginning of a text.
+//! So the tokens that have been shown last are decoded once without and once with the new ones: what the second text
+//! has more is new, and it is held back while it ends in the middle of a character.
+
+use crate::{ModelError, Tokenizer};
+
+/// What stands for bytes that are no character, or not yet one.
+const INCOMPLETE: char = '\u{FFFD}';
+
+/// An answer that is being written.
+#[derive(Debug)]
+pub struct Utterance<'a> {
+    tokenizer: &'a Tokenizer,
+    ids: Vec<i64>,
+    /// The tokens that the next ones are decoded with begin here.
+    context: usize,
+    /// Tokens whose text has been given out.
+    n_shown: usize,
+    text: String,
+}
+
+impl<'a> Utterance<'a> {
+    /// Nothing said yet.
+    #[must_use]
+    pub fn new(tokenizer: &'a Tokenizer) -> Self {
+        Self {
+            tokenizer,
+            ids: Vec::new(),
+            context: 0,
+            n_shown: 0,
+            text: String::new(),
+        }
+    }
+
+    /// Adds a token; returns the text that is certain now, often one word, sometimes nothing. Space before the first
+    /// word is left out.
+    ///
+    /// # Errors
+    /// The library refuses an id.
+    pub fn push(&mut self, id: i64) -> Result<String, ModelError> {
+        self.ids.push(id);
+        let new = self.undecided()?;
+        if new.is_empty() || new.ends_with(INCOMPLETE) {
+            return Ok(String::new());
+        }
+        self.context = self.n_shown;
+        self.n_shown = self.ids.len();
+        Ok(self.give(&new))
+    }
+
+    /// Ends the answer; returns what was held back.
+    ///
+    /// # Errors
+    /// The library refuses an id.
+    pub fn finish(&mut self) -> Result<String, ModelError> {
+        let rest = self.undecided()?;
+        self.n_shown = self.ids.len();
+        Ok(self.give(&rest))
+    }
+
+    /// All text so far.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Number of tokens so far.
+    #[must_use]
+    pub fn n_tokens(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// What the tokens that have not been shown add to those before them.
+    fn undecided(&self) -> Result<String, ModelError> {
+        let before = self
+            .tokenizer
+            .decode(&self.ids[self.context..self.n_shown])?;
+        let with = self.tokenizer.decode(&self.ids[self.context..])?;
+        Ok(with.strip_prefix(&before).unwrap_or_default().to_owned())
+    }
+
+    fn give(&mut self, new: &str) -> String {
+        let new = if self.text.is_empty() {
+            new.trim_start()
+        } else {
+            new
+        };
+        self.text.push_str(new);
+        new.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Each token's text, and the whole.
+    fn streamed(tokenizer: &Tokenizer, ids: &[i64]) -> (Vec<String>, String) {
+        let mut utterance = Utterance::new(tokenizer);
+        let mut pieces: Vec<String> = ids.iter().map(|&id| utterance.push(id).unwrap()).collect();
+        pieces.push(utterance.finish().unwrap());
+        (pieces, utterance.text().to_owned())
+    }
+
+    fn byte_level() -> Tokenizer {
+        let text = "There is a red dog. ";
+        Tokenizer::train((0..50).map(|_| text.to_owned()), 300).unwrap()
+    }
+
+    /// The vocabulary of a LLaMA, with bytes for what it lacks.
+    fn sentencepiece() -> Tokenizer {
+        let dir = tempfile::tempdir().unwrap();
+        let golden =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/text/tokenizer.model");
+        std::fs::copy(golden, dir.path().join("tokenizer.model")).unwrap();
+        Tokenizer::open_folder(dir.path()).unwrap()
+    }
+
+    #[test]
+    fn pieces_add_up_to_the_text_and_no_character_is_broken() {
+        for tokenizer in [byte_level(), sentencepiece()] {
+            for text in [
+                "There is a red dog.",
+                "Ünïcode 🎈🐕 und 漢字, tabs\tand  spaces",
+                "a",
+            ] {
+                let ids = tokenizer.encode(text).unwrap().ids;
+                let (pieces, whole) = streamed(&tokenizer, &ids);
+                assert_eq!(whole, text);
+                assert_eq!(pieces.concat(), text);
+                assert!(
+                    pieces.iter().all(|piece| !piece.contains(INCOMPLETE)),
+                    "{pieces:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_character_waits_for_its_last_byte() {
+        let tokenizer = byte_level();
+        let ids = tokenizer.encode("a🎈b").unwrap().ids;
+        assert_eq!(ids.len(), 6, "the balloon has four bytes, a token each");
+        let (pieces, _) = streamed(&tokenizer, &ids);
+        assert_eq!(pieces, ["a", "", "", "", "🎈", "b", ""]);
+        // Cut short, the bytes that are there are shown as what they are.
+        let (pieces, whole) = streamed(&tokenizer, &ids[..3]);
+        assert_eq!(pieces[..3], ["a", "", ""]);
+        assert!(
+            whole.starts_with('a') && whole.ends_with(INCOMPLETE),
+            "{whole}"
+        );
+    }
+
+    #[test]
+    fn words_come_one_by_one_and_the_first_without_its_space() {
+        let tokenizer = byte_level();
+        let ids = tokenizer.encode(" is a red dog").unwrap().ids;
+        let (pieces, _) = streamed(&tokenizer, &ids);
+        assert_eq!(pieces, ["is", " a", " red", " dog", ""]);
+    }
+}

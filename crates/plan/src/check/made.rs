@@ -1,0 +1,115 @@
+//! What recipes start from, whether it is there already or an earlier recipe is to write it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use candor_model::{LoraConfig, Reading, TARGETS, hub};
+use candor_reward::RewardModel;
+use serde::Deserialize;
+
+use crate::PlanError;
+
+/// The rank that is assumed of an adapter of which nothing is known: the paper's.
+const RANK: i64 = 64;
+
+/// What earlier recipes would write.
+#[derive(Debug, Default)]
+pub struct Made {
+    /// The model that each model is trained from.
+    models: BTreeMap<PathBuf, PathBuf>,
+    adapters: BTreeMap<PathBuf, LoraConfig>,
+    /// The base and the adapter of each reward model.
+    rewards: BTreeMap<PathBuf, (PathBuf, LoraConfig)>,
+}
+
+impl Made {
+    /// A recipe writes a model that it trains from another.
+    pub fn model(&mut self, folder: PathBuf, from: &Path) {
+        self.models.insert(folder, from.to_owned());
+    }
+
+    /// A recipe writes an adapter.
+    pub fn adapter(&mut self, folder: PathBuf, lora: &LoraConfig) {
+        self.adapters.insert(folder, lora.clone());
+    }
+
+    /// A recipe writes a reward model.
+    pub fn reward(&mut self, folder: PathBuf, base: &Path, lora: &LoraConfig) {
+        self.rewards.insert(folder, (base.to_owned(), lora.clone()));
+    }
+
+    /// The model in a folder, or the one that it is to be trained from; none where neither is there.
+    ///
+    /// # Errors
+    /// It is there and cannot be read.
+    pub fn reading(&self, folder: &Path) -> Result<Option<Reading>, PlanError> {
+        let mut folder = folder;
+        // Each step leads to another folder, and no recipe starts from what it writes.
+        for _ in 0..=self.models.len() {
+            if hub::find(folder).is_ok() {
+                return Ok(Some(Reading::open(folder)?));
+            }
+            match self.models.get(folder) {
+                Some(from) => folder = from,
+                None => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The sizes of an adapter, and whether they are an assumption.
+    pub fn lora(&self, folder: &Path) -> (LoraConfig, bool) {
+        if let Some(config) = written(folder) {
+            return (config, false);
+        }
+        match self.adapters.get(folder) {
+            Some(config) => (config.clone(), false),
+            None => (assumed(), true),
+        }
+    }
+
+    /// The base and the adapter of a reward model.
+    ///
+    /// # Errors
+    /// It is there and cannot be read.
+    pub fn judge(&self, folder: &Path) -> Result<Option<(PathBuf, LoraConfig)>, PlanError> {
+        if folder.exists() {
+            let (lora, _) = self.lora(&folder.join("adapter"));
+            return Ok(Some((RewardModel::base_path(folder)?, lora)));
+        }
+        Ok(self.rewards.get(folder).cloned())
+    }
+}
+
+/// What of PEFT's `adapter_config.json` decides about memory.
+#[derive(Deserialize)]
+struct AdapterFile {
+    r: i64,
+    lora_alpha: f64,
+    target_modules: Targets,
+}
+
+/// Names, or a pattern over names.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Targets {
+    Names(Vec<String>),
+    Pattern(#[allow(dead_code)] String), // It may match anything, so it is counted as all.
+}
+
+/// The adapter in a folder, where there is one that can be read.
+fn written(folder: &Path) -> Option<LoraConfig> {
+    let text = std::fs::read_to_string(folder.join("adapter_config.json")).ok()?;
+    let file: AdapterFile = serde_json::from_str(&text).ok()?;
+    let targets = match file.target_modules {
+        Targets::Names(names) => names,
+        Targets::Pattern(_) => assumed().target_modules,
+    };
+    Some(LoraConfig::new(file.r, file.lora_alpha, &targets))
+}
+
+/// The paper's adapter.
+fn assumed() -> LoraConfig {
+    let targets: Vec<String> = TARGETS.iter().map(ToString::to_string).collect();
+    LoraConfig::new(RANK, 16.0, &targets)
+}

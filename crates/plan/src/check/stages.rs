@@ -1,0 +1,336 @@
+//! The plan of each stage.
+
+use std::path::{Path, PathBuf};
+
+use candor_eval::EvalRecipe;
+use candor_model::{LoraConfig, Reading};
+use candor_reward::{RewardRecipe, Start};
+use candor_rl::RlRecipe;
+use candor_sample::SampleRecipe;
+use candor_sft::{Files, GroundRecipe, Length, LoraStart, SftRecipe, Tune};
+use candor_train::{BasePrecision, Workload};
+
+use super::Plan;
+use super::made::Made;
+use crate::PlanError;
+use crate::memory::{Budget, CROSS_ENTROPY, Memory, PICTURES_PER_PASS, POLICY, Pass, optimizer};
+
+/// Plans supervised fine-tuning.
+pub fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Plan, PlanError> {
+    let out = &recipe.session.out;
+    let mut plan = Plan::new(path, "sft", out);
+    if let Length::Steps(steps) = recipe.length {
+        plan.n_steps = Some(steps);
+    }
+    let lora = match &recipe.tune {
+        Tune::Lora(LoraStart::Fresh(config)) => Some(LoraConfig::clone(config)),
+        Tune::Lora(LoraStart::Adapter(folder)) => Some(known_lora(made, folder, &mut plan)),
+        Tune::AllButTower | Tune::Projector => None,
+    };
+    let reading = model(made, &recipe.base, &mut plan)?;
+    match &lora {
+        Some(lora) => made.adapter(out.join("adapter"), lora),
+        None => made.model(out.join("model"), &recipe.base),
+    }
+    let Some(reading) = reading else {
+        return Ok(plan);
+    };
+    let files = recipe
+        .sources
+        .iter()
+        .flat_map(|source| match &source.files {
+            Files::Llava(path) | Files::AOkvqa { path, .. } | Files::Flickr30k(path) => vec![path],
+            Files::VqaV2 {
+                questions,
+                annotations,
+                ..
+            } => vec![questions, annotations],
+        });
+    let workload = counted(files, &mut plan, || {
+        Ok(candor_sft::workload(recipe, &reading)?)
+    })?;
+    let budget = budget(&reading, recipe.base_precision);
+    let longest = longest(workload.as_ref(), recipe.max_tokens as u64);
+    let image = reading.config().n_image_tokens() as u64;
+    let rows = recipe.micro_batch as u64;
+    let pass = Pass {
+        n_tokens: rows * longest,
+        n_targets: rows * longest.saturating_sub(image),
+        activations: recipe.activations,
+    };
+    let trained = match (&recipe.tune, &lora) {
+        (_, Some(lora)) => budget.adapter(lora),
+        (Tune::Projector, None) => budget.projector(),
+        _ => budget.trained_base(),
+    };
+    let adapter = lora.as_ref().map_or(0, |lora| budget.adapter(lora));
+    let training = budget.training(pass, lora.as_ref(), CROSS_ENTROPY);
+    plan.memory = Some(Memory {
+        weights_bytes: budget.weights() + adapter,
+        trained_bytes: optimizer(trained),
+        features_bytes: features(&[budget], workload.as_ref(), &mut plan),
+        work_bytes: training.max(budget.encoding(PICTURES_PER_PASS)),
+    });
+    Ok(plan)
+}
+
+/// Plans sampling.
+pub fn sample(path: &Path, recipe: &SampleRecipe, made: &Made) -> Result<Plan, PlanError> {
+    let mut plan = Plan::new(path, "sample", &recipe.out);
+    let Some(reading) = model(made, &recipe.base, &mut plan)? else {
+        return Ok(plan);
+    };
+    let workload = counted([&recipe.prompts], &mut plan, || {
+        Ok(candor_sample::workload(recipe, &reading)?)
+    })?;
+    // The features of a chunk, not of all prompts.
+    let workload = workload.map(|workload| Workload {
+        n_images: workload.n_images.min(recipe.chunk as u64),
+        ..workload
+    });
+    let speaking = Speaking {
+        reading: &reading,
+        precision: recipe.base_precision,
+        adapter: recipe.adapter.as_deref(),
+        batch_rows: recipe.batch_rows,
+        max_new_tokens: recipe.max_new_tokens,
+    };
+    plan.memory = Some(speaking.memory(workload.as_ref(), made, &mut plan));
+    Ok(plan)
+}
+
+/// Plans an evaluation.
+pub fn eval(path: &Path, recipe: &EvalRecipe, made: &Made) -> Result<Plan, PlanError> {
+    let mut plan = Plan::new(path, "eval", &recipe.out);
+    let Some(reading) = model(made, &recipe.model, &mut plan)? else {
+        return Ok(plan);
+    };
+    let workload = counted([&recipe.data.join("eval")], &mut plan, || {
+        Ok(candor_eval::workload(recipe, &reading)?)
+    })?;
+    let speaking = Speaking {
+        reading: &reading,
+        precision: recipe.base_precision,
+        adapter: recipe.adapter.as_deref(),
+        batch_rows: recipe.batch_rows,
+        max_new_tokens: recipe.max_new_tokens,
+    };
+    plan.memory = Some(speaking.memory(workload.as_ref(), made, &mut plan));
+    Ok(plan)
+}
+
+/// Plans a reward model.
+pub fn reward(path: &Path, recipe: &RewardRecipe, made: &mut Made) -> Result<Plan, PlanError> {
+    let out = &recipe.session.out;
+    let mut plan = Plan::new(path, "reward", out);
+    if let candor_reward::Length::Steps(steps) = recipe.length {
+        plan.n_steps = Some(steps);
+    }
+    let lora = match &recipe.start {
+        Start::Fresh(config) => config.clone(),
+        Start::Adapter(folder) => known_lora(made, folder, &mut plan),
+    };
+    made.reward(out.clone(), &recipe.base, &lora);
+    let Some(reading) = model(made, &recipe.base, &mut plan)? else {
+        return Ok(plan);
+    };
+    let facts = recipe.facts.iter();
+    let facts = facts.filter(|_| recipe.wording.prompt.with_facts());
+    let files = recipe.preferences.iter().chain(facts);
+    let workload = counted(files, &mut plan, || {
+        Ok(candor_reward::workload(recipe, &reading)?)
+    })?;
+    let budget = budget(&reading, recipe.base_precision);
+    let pair = longest(workload.as_ref(), 2 * recipe.max_tokens as u64);
+    let pass = Pass {
+        n_tokens: recipe.micro_batch as u64 * pair,
+        n_targets: 0,
+        activations: recipe.activations,
+    };
+    let training = budget.training(pass, Some(&lora), CROSS_ENTROPY);
+    plan.memory = Some(Memory {
+        weights_bytes: budget.weights() + budget.adapter(&lora),
+        trained_bytes: optimizer(budget.adapter(&lora)),
+        features_bytes: features(&[budget], workload.as_ref(), &mut plan),
+        work_bytes: training.max(budget.encoding(PICTURES_PER_PASS)),
+    });
+    Ok(plan)
+}
+
+/// Plans PPO.
+pub fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan, PlanError> {
+    let mut plan = Plan::new(path, "rl", &recipe.session.out);
+    if let candor_rl::recipe::Length::Steps(steps) = recipe.length {
+        plan.n_steps = Some(steps);
+    }
+    let lora = known_lora(made, &recipe.policy_init, &mut plan);
+    made.adapter(recipe.session.out.join("adapter"), &lora);
+    let policy = model(made, &recipe.base, &mut plan)?;
+    let Some((judge_base, judge_lora)) = made.judge(&recipe.reward)? else {
+        plan.note(format!(
+            "{} is not here, and no recipe before this one makes it: neither data nor memory can be told",
+            recipe.reward.display()
+        ));
+        return Ok(plan);
+    };
+    let judge = model(made, &judge_base, &mut plan)?;
+    let (Some(policy), Some(judge)) = (policy, judge) else {
+        return Ok(plan);
+    };
+    let facts = recipe.data.facts.iter();
+    let files = facts.chain([&recipe.data.prompts]);
+    let workload = counted(files, &mut plan, || {
+        Ok(candor_rl::workload(recipe, &policy, &judge)?)
+    })?;
+    let shared = judge_base == recipe.base;
+    let [policy, judge] = [&policy, &judge].map(|reading| budget(reading, recipe.base_precision));
+    let answer = recipe.sampling.max_new_tokens as u64;
+    let image = |budget: &Budget<'_>| budget.config.n_image_tokens() as u64;
+    let bound = recipe.data.max_query_tokens as u64 + image(&policy) + answer;
+    let longest = longest(workload.as_ref(), bound);
+    let value = longest + image(&judge).saturating_sub(image(&policy));
+    let training = |budget: &Budget<'_>, lora: &LoraConfig, tokens: u64, targets: u64| {
+        let rows = recipe.batch.micro_batch as u64;
+        let pass = Pass {
+            n_tokens: rows * tokens,
+            n_targets: rows * targets,
+            activations: recipe.activations,
+        };
+        budget.training(pass, Some(lora), POLICY)
+    };
+    let (batch, pass) = (
+        recipe.sampling.batch_rows as u64,
+        recipe.sampling.pass_rows as u64,
+    );
+    let phases = [
+        policy.writing(batch.min(recipe.batch.rollout_batch as u64), longest),
+        training(&policy, &lora, longest, answer),
+        training(&judge, &judge_lora, value, 0),
+        // Judged with the facts and a question after the answer, which are as long as the answer at most.
+        judge.forward(pass * (value + answer)),
+        judge.encoding(PICTURES_PER_PASS),
+    ];
+    let bases: &[Budget<'_>] = if shared { &[policy] } else { &[policy, judge] };
+    let adapters = policy.adapter(&lora) + judge.adapter(&judge_lora);
+    plan.memory = Some(Memory {
+        weights_bytes: bases.iter().map(Budget::weights).sum::<u64>() + 2 * adapters,
+        trained_bytes: optimizer(adapters),
+        features_bytes: features(bases, workload.as_ref(), &mut plan),
+        work_bytes: phases.into_iter().max().unwrap_or(0),
+    });
+    plan.note(format!(
+        "a token counts once, and is read {} times: sampled, scored, by reference and value model, and trained on twice \
+         in each of {} inner epochs",
+        4 + 2 * recipe.batch.inner_epochs,
+        recipe.batch.inner_epochs
+    ));
+    Ok(plan)
+}
+
+/// Plans grounding, which makes the model that it trains.
+pub fn ground(path: &Path, recipe: &GroundRecipe) -> Plan {
+    let mut plan = Plan::new(path, "ground", &recipe.session.out);
+    plan.n_steps = Some(recipe.n_steps);
+    let images = recipe.n_steps * recipe.batch_images as u64;
+    plan.note(format!(
+        "{images} pictures of {} patches are trained on",
+        recipe.model.n_image_tokens()
+    ));
+    plan
+}
+
+/// Writing answers.
+struct Speaking<'a> {
+    reading: &'a Reading,
+    precision: BasePrecision,
+    adapter: Option<&'a Path>,
+    batch_rows: usize,
+    max_new_tokens: usize,
+}
+
+impl Speaking<'_> {
+    fn memory(&self, workload: Option<&Workload>, made: &Made, plan: &mut Plan) -> Memory {
+        let budget = budget(self.reading, self.precision);
+        let positions = self.reading.config().text_config.max_position_embeddings as u64;
+        // Questions of unknown length are hardly longer than an image and an answer.
+        let image = self.reading.config().n_image_tokens() as u64;
+        let bound = positions.min(2 * (image + self.max_new_tokens as u64));
+        let writing = budget.writing(self.batch_rows as u64, longest(workload, bound));
+        let adapter = self.adapter.map(|folder| known_lora(made, folder, plan));
+        Memory {
+            weights_bytes: budget.weights() + adapter.map_or(0, |lora| budget.adapter(&lora)),
+            features_bytes: features(&[budget], workload, plan),
+            work_bytes: writing.max(budget.encoding(PICTURES_PER_PASS)),
+            ..Memory::default()
+        }
+    }
+}
+
+fn budget(reading: &Reading, precision: BasePrecision) -> Budget<'_> {
+    Budget {
+        config: reading.config(),
+        precision,
+    }
+}
+
+/// The model that a run starts from, or a note that it is not there.
+fn model(made: &Made, folder: &Path, plan: &mut Plan) -> Result<Option<Reading>, PlanError> {
+    let reading = made.reading(folder)?;
+    if reading.is_none() {
+        plan.note(format!(
+            "{} is not here, and no recipe before this one makes it: neither data nor memory can be told",
+            folder.display()
+        ));
+    }
+    Ok(reading)
+}
+
+/// The data, or a note of what is missing.
+fn counted<'p>(
+    files: impl IntoIterator<Item = &'p PathBuf>,
+    plan: &mut Plan,
+    count: impl FnOnce() -> Result<Workload, PlanError>,
+) -> Result<Option<Workload>, PlanError> {
+    let missing = files.into_iter().find(|file| !file.exists());
+    if let Some(missing) = missing {
+        plan.note(format!(
+            "{} is not here, so tokens are not counted",
+            missing.display()
+        ));
+        return Ok(None);
+    }
+    let workload = count()?;
+    plan.count(&workload);
+    Ok(Some(workload))
+}
+
+fn known_lora(made: &Made, folder: &Path, plan: &mut Plan) -> LoraConfig {
+    let (lora, assumed) = made.lora(folder);
+    if assumed {
+        plan.note(format!(
+            "{} is not here, counted as an adapter of rank {} on all layers",
+            folder.display(),
+            lora.r
+        ));
+    }
+    lora
+}
+
+fn longest(workload: Option<&Workload>, bound: u64) -> u64 {
+    workload.map_or(bound, |workload| workload.longest_tokens)
+}
+
+fn features(bases: &[Budget<'_>], workload: Option<&Workload>, plan: &mut Plan) -> u64 {
+    let of = |n: u64| bases.iter().map(|budget| budget.features(n)).sum();
+    match workload {
+        Some(workload) => of(workload.n_images),
+        None => {
+            let thousand: u64 = of(1000);
+            plan.note(format!(
+                "the features of the pictures come on top: {:.2} GB for every 1000",
+                thousand as f64 / 1e9
+            ));
+            0
+        }
+    }
+}

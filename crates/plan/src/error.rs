@@ -1,0 +1,38 @@
+//! What can go wrong before anything is run.
+
+use std::path::PathBuf;
+
+/// Errors of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A model folder.
+    #[error(transparent)]
+    Model(#[from] candor_model::ModelError),
+    /// A recipe cannot be read.
+    #[error(transparent)]
+    Train(#[from] candor_train::TrainError),
+    /// Supervised fine-tuning refuses its recipe or data.
+    #[error(transparent)]
+    Sft(#[from] candor_sft::SftError),
+    /// Sampling does.
+    #[error(transparent)]
+    Sample(#[from] candor_sample::SampleError),
+    /// The reward model does.
+    #[error(transparent)]
+    Reward(#[from] candor_reward::RewardError),
+    /// Reinforcement learning does.
+    #[error(transparent)]
+    Rl(#[from] candor_rl::RlError),
+    /// Evaluation does.
+    #[error(transparent)]
+    Eval(#[from] candor_eval::EvalError),
+    /// No stage has such a recipe.
+    #[error(
+        "{path}: no stage has a recipe like this (a recipe of `sft` has model.tune, of `sample` run.chunk, of `reward` \
+         data.preferences, of `rl` model.policy_init, of `eval` run.benchmarks, of `ground` tokenizer.max_vocab)"
+    )]
+    UnknownStage {
+        /// The recipe.
+        path: PathBuf,
+    },
+}

@@ -1,0 +1,206 @@
+//! What a model folder holds, from headers alone.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use candor_model::preflight::{self, Example};
+use candor_model::{LlavaConfig, ModelError, Part, Reading, Template, inventory};
+use serde::Serialize;
+
+use crate::PlanError;
+use crate::memory::Budget;
+use crate::needs::{Need, needs};
+
+/// What there is to say about a model folder.
+#[derive(Debug, Clone, Serialize)]
+pub struct Inspection {
+    /// The folder.
+    pub folder: PathBuf,
+    /// The folder of the tower, where it has one of its own.
+    pub tower: Option<PathBuf>,
+    /// How the checkpoint is written down.
+    pub dialect: &'static str,
+    /// The sizes.
+    pub config: LlavaConfig,
+    /// The files that hold weights, with their sizes.
+    pub files: Vec<Kept>,
+    /// Number of tensors and bytes by type, as the files have them.
+    pub dtypes: BTreeMap<String, Kept>,
+    /// Parameters of each part.
+    pub parts: Vec<PartSize>,
+    /// Parameters in all.
+    pub n_parameters: u64,
+    /// Ids that the tokenizer knows.
+    pub n_token_ids: usize,
+    /// The tokens that have a role.
+    pub special_ids: Vec<SpecialId>,
+    /// What the template is: `vicuna_v1`, `llama_2`, `chatml`, `plain`, `jinja`.
+    pub template: &'static str,
+    /// An example as the template renders it.
+    pub example_text: String,
+    /// Its tokens in order. The image's stands for as many as an image has.
+    pub example_tokens: Vec<ExampleToken>,
+    /// Tokens that an image takes.
+    pub n_image_tokens: usize,
+    /// Whether the template ends an answer with a token; training on one that does not is refused.
+    pub answers_end: bool,
+    /// What does not fit together; nothing where stages would open the folder.
+    pub problems: Option<String>,
+    /// Bytes that the features of 1000 pictures take in f32.
+    pub features_of_1000_pictures_bytes: u64,
+    /// What each stage takes.
+    pub needs: Vec<Need>,
+}
+
+/// So much of something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Kept {
+    /// Its name.
+    pub name: String,
+    /// How many tensors.
+    pub n_tensors: usize,
+    /// How many bytes.
+    pub n_bytes: u64,
+}
+
+/// The size of a part of the model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PartSize {
+    /// The part.
+    pub part: &'static str,
+    /// Its parameters.
+    pub n_parameters: u64,
+}
+
+/// A token with a role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SpecialId {
+    /// What it does.
+    pub role: &'static str,
+    /// Its id.
+    pub id: i64,
+}
+
+/// A token of the example.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ExampleToken {
+    /// Its id.
+    pub id: i64,
+    /// The text it comes from.
+    pub text: String,
+    /// Its place in what the model reads.
+    pub position: usize,
+    /// Whether the assistant says it: whether it is trained on.
+    pub said: bool,
+}
+
+/// Looks at a model folder; no weights are loaded.
+///
+/// # Errors
+/// A file is missing or damaged. Parts that do not fit together are no error here, but what is reported.
+pub fn inspect(folder: &Path) -> Result<Inspection, PlanError> {
+    let reading = Reading::open(folder)?;
+    let problems = match preflight::check(&reading) {
+        Ok(()) => None,
+        Err(ModelError::Preflight(problems)) => Some(problems.to_string()),
+        Err(error) => return Err(error.into()),
+    };
+    let mut files: BTreeMap<String, Kept> = BTreeMap::new();
+    let mut dtypes: BTreeMap<String, Kept> = BTreeMap::new();
+    for tensor in reading.folder.stored()? {
+        let name = tensor.file.file_name().unwrap_or_default();
+        let name = name.to_string_lossy().into_owned();
+        add(&mut files, &name, tensor.n_bytes);
+        add(&mut dtypes, &tensor.dtype, tensor.n_bytes);
+    }
+    let config = reading.config();
+    let parts: Vec<PartSize> = Part::ALL
+        .into_iter()
+        .map(|part| {
+            let of_part = inventory(config).into_iter().filter(|t| t.part == part);
+            PartSize {
+                part: part.name(),
+                n_parameters: of_part.map(|tensor| tensor.n_elements()).sum(),
+            }
+        })
+        .collect();
+    let example = Example::of(&reading.template, &reading.tokenizer)?;
+    let wide = Budget {
+        config,
+        precision: candor_train::BasePrecision::F32,
+    };
+    Ok(Inspection {
+        dialect: reading.folder.dialect().name(),
+        files: files.into_values().collect(),
+        dtypes,
+        n_parameters: parts.iter().map(|part| part.n_parameters).sum(),
+        parts,
+        n_token_ids: reading.tokenizer.vocab_size(),
+        special_ids: special_ids(&reading),
+        template: kind_of(&reading.template),
+        example_tokens: example_tokens(&reading, &example),
+        n_image_tokens: config.n_image_tokens(),
+        answers_end: example.answers_end(&reading.tokenizer),
+        example_text: example.text,
+        problems,
+        features_of_1000_pictures_bytes: wide.features(1000),
+        needs: needs(config),
+        folder: reading.folder.path().to_owned(),
+        tower: reading.folder.tower().map(Path::to_owned),
+        config: config.clone(),
+    })
+}
+
+fn add(kept: &mut BTreeMap<String, Kept>, name: &str, n_bytes: u64) {
+    let kept = kept.entry(name.to_owned()).or_insert_with(|| Kept {
+        name: name.to_owned(),
+        n_tensors: 0,
+        n_bytes: 0,
+    });
+    kept.n_tensors += 1;
+    kept.n_bytes += n_bytes;
+}
+
+fn special_ids(reading: &Reading) -> Vec<SpecialId> {
+    let tokenizer = &reading.tokenizer;
+    let roles = [
+        ("begins a text", tokenizer.bos),
+        ("ends an answer", tokenizer.eos),
+        ("fills batches", tokenizer.pad),
+        ("stands for an image", tokenizer.image),
+    ];
+    roles.map(|(role, id)| SpecialId { role, id }).to_vec()
+}
+
+fn kind_of(template: &Template) -> &'static str {
+    match template {
+        Template::VicunaV1 { .. } => "vicuna_v1",
+        Template::Llama2 { .. } => "llama_2",
+        Template::Chatml { .. } => "chatml",
+        Template::Plain => "plain",
+        Template::Jinja(_) => "jinja",
+    }
+}
+
+fn example_tokens(reading: &Reading, example: &Example) -> Vec<ExampleToken> {
+    let mut position = 0;
+    let tokens = example.tokens.ids.iter().zip(&example.tokens.spans);
+    tokens
+        .zip(&example.said)
+        .map(|((&id, &(from, to)), &said)| {
+            let token = ExampleToken {
+                id,
+                text: example.text.get(from..to).unwrap_or_default().to_owned(),
+                position,
+                said,
+            };
+            let is_image = id == reading.tokenizer.image;
+            position += if is_image {
+                reading.config().n_image_tokens()
+            } else {
+                1
+            };
+            token
+        })
+        .collect()
+}

@@ -1,0 +1,19 @@
+//! What a model folder is, and what a recipe would do, before anything is loaded or run.
+//!
+//! [`inspect()`] reads headers, tokenizer and template of a model folder; [`Planner`] reads recipes with the code that
+//! runs them, counts their data where it is there, and follows the models that earlier recipes make. Both say what
+//! memory it takes, by the formulas of [`memory`]. Nothing here holds a tensor.
+
+mod check;
+mod error;
+mod inspect;
+pub mod memory;
+mod needs;
+mod show;
+
+pub use check::{Plan, Planner};
+pub use error::PlanError;
+pub use inspect::{ExampleToken, Inspection, Kept, PartSize, SpecialId, inspect};
+pub use memory::Memory;
+pub use needs::{Need, needs};
+pub use show::{show_inspection, show_plans};

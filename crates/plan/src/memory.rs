@@ -1,0 +1,318 @@
+//! How much memory a model takes, by formula.
+//!
+//! `E` is the size of a number of the arithmetic: 4 bytes in f32, 2 in bf16, int8 and nf4. `d` is the decoder's width,
+//! `k` that of its keys, `f` that of its MLP, `L` its blocks, `V` its words. Everything is for one device, which holds
+//! the whole model; candor does not split one.
+//!
+//! | what | bytes |
+//! |---|---|
+//! | weights | `E` each; linear layers of the blocks 1 in int8 and 0.516 in nf4 (4 bits, and 1 byte + 4/256 for 64) |
+//! | what is trained | 4 for a weight of an adapter, and 12 for the gradient and the two moments of any trained weight |
+//! | a picture's features | `E` · tokens · tower width, kept for a whole run |
+//! | keys and values | `2 · E · L · k` for a token of a sequence that is being written |
+//! | a block going forward | `E · (8 d + 4 f)` a token |
+//! | a block kept for the backward pass | `E · (9 d + 2 k + 4 f)` a token; below f32 also 4 for each of the `2 d` inputs of norms and of the inputs of adapted layers |
+//! | logits of a trained token | `16 V`; of PPO, which also has their entropy, `24 V` |
+//!
+//! A pass keeps all blocks (`activations = "keep"`), or every block's input and one block (`"recompute"`). A quantised
+//! base unpacks one layer at a time. The program itself takes [`PROGRAM`].
+//!
+//! These are upper bounds of what candor asks for, and allocators need some more. `docs/performance.md` has
+//! measurements beside them.
+
+use candor_model::{Activations, LlavaConfig, LoraConfig, Part, TARGETS, inventory};
+use candor_train::BasePrecision;
+use serde::Serialize;
+
+/// What the program takes without a model: code, tokenizer, a CUDA context.
+pub const PROGRAM: u64 = 500_000_000;
+/// Pictures that are encoded together before a run.
+pub const PICTURES_PER_PASS: u64 = 64;
+/// Bytes of a number of an adapter, a gradient or a moment.
+const F32: u64 = 4;
+
+/// Memory of one device, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Memory {
+    /// All weights, adapters included.
+    pub weights_bytes: u64,
+    /// Gradients and moments of what is trained.
+    pub trained_bytes: u64,
+    /// Features of the pictures.
+    pub features_bytes: u64,
+    /// The largest phase: encoding pictures, writing answers, or a training pass.
+    pub work_bytes: u64,
+}
+
+impl Memory {
+    /// All of it, and the program.
+    #[must_use]
+    pub fn total_bytes(&self) -> u64 {
+        self.weights_bytes + self.trained_bytes + self.features_bytes + self.work_bytes + PROGRAM
+    }
+}
+
+/// What a model in a precision takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget<'a> {
+    /// Its sizes.
+    pub config: &'a LlavaConfig,
+    /// What it is held in.
+    pub precision: BasePrecision,
+}
+
+/// What a training pass goes through.
+#[derive(Debug, Clone, Copy)]
+pub struct Pass {
+    /// Tokens of all its sequences, pads included.
+    pub n_tokens: u64,
+    /// Tokens whose logits are computed.
+    pub n_targets: u64,
+    /// What it keeps.
+    pub activations: Activations,
+}
+
+impl Budget<'_> {
+    fn e(&self) -> u64 {
+        match self.precision {
+            BasePrecision::F32 => 4,
+            BasePrecision::Bf16 | BasePrecision::Int8 | BasePrecision::Nf4 => 2,
+        }
+    }
+
+    fn text(&self) -> [u64; 4] {
+        let c = &self.config.text_config;
+        [
+            c.hidden_size,
+            c.n_kv_heads() * c.head_dim(),
+            c.intermediate_size,
+            c.num_hidden_layers,
+        ]
+        .map(|size| size as u64)
+    }
+
+    /// All weights of the model.
+    #[must_use]
+    pub fn weights(&self) -> u64 {
+        let packed = |n: u64, rows: u64| match self.precision {
+            BasePrecision::F32 | BasePrecision::Bf16 => n * self.e(),
+            BasePrecision::Int8 => n + F32 * rows,
+            BasePrecision::Nf4 => n / 2 + n / 64 + F32 * n / (64 * 256),
+        };
+        let called = inventory(self.config).into_iter();
+        called
+            .map(|tensor| {
+                let n = tensor.n_elements();
+                if tensor.packable {
+                    packed(n, tensor.shape[0] as u64)
+                } else {
+                    n * self.e()
+                }
+            })
+            .sum()
+    }
+
+    /// The weights that are trained where the tower alone stays as it is; in f32, as training has it.
+    #[must_use]
+    pub fn trained_base(&self) -> u64 {
+        let called = inventory(self.config).into_iter();
+        let trained = called.filter(|tensor| tensor.part != Part::Tower);
+        F32 * trained.map(|tensor| tensor.n_elements()).sum::<u64>()
+    }
+
+    /// The weights of the projector, in f32.
+    #[must_use]
+    pub fn projector(&self) -> u64 {
+        let called = inventory(self.config).into_iter();
+        let projector = called.filter(|tensor| tensor.part == Part::Projector);
+        F32 * projector.map(|tensor| tensor.n_elements()).sum::<u64>()
+    }
+
+    /// The largest layer as it is unpacked for one product.
+    #[must_use]
+    pub fn unpacked_layer(&self) -> u64 {
+        if matches!(self.precision, BasePrecision::F32 | BasePrecision::Bf16) {
+            return 0;
+        }
+        let packable = inventory(self.config).into_iter().filter(|t| t.packable);
+        let largest = packable.map(|tensor| tensor.n_elements()).max();
+        largest.unwrap_or(0) * self.e()
+    }
+
+    /// The weights of an adapter.
+    #[must_use]
+    pub fn adapter(&self, lora: &LoraConfig) -> u64 {
+        F32 * lora.r as u64 * self.adapted_widths(lora).iter().sum::<u64>()
+    }
+
+    /// Width in and width out, added up, of each adapted layer of the whole decoder.
+    fn adapted_widths(&self, lora: &LoraConfig) -> Vec<u64> {
+        let adapted = |name: &str| {
+            let layer = name.strip_suffix(".weight").unwrap_or(name);
+            lora.target_modules
+                .iter()
+                .any(|target| layer.ends_with(target.as_str()))
+        };
+        let packable = inventory(self.config).into_iter().filter(|t| t.packable);
+        packable
+            .filter(|tensor| adapted(&tensor.name))
+            .map(|tensor| tensor.shape.iter().sum::<i64>() as u64)
+            .collect()
+    }
+
+    /// The features of pictures.
+    #[must_use]
+    pub fn features(&self, n_pictures: u64) -> u64 {
+        let width = self.config.vision_config.hidden_size as u64;
+        n_pictures * self.config.n_image_tokens() as u64 * width * self.e()
+    }
+
+    /// A pass of the tower over so many pictures.
+    #[must_use]
+    pub fn encoding(&self, n_pictures: u64) -> u64 {
+        let c = &self.config.vision_config;
+        let pixels = 3 * (c.image_size * c.image_size) as u64 * F32;
+        let token = (8 * c.hidden_size + 4 * c.intermediate_size) as u64 * self.e();
+        n_pictures * (pixels + (self.config.n_image_tokens() as u64 + 1) * token)
+    }
+
+    /// Reading and writing `rows` sequences of at most `n_tokens` tokens, most of them read at once.
+    #[must_use]
+    pub fn writing(&self, rows: u64, n_tokens: u64) -> u64 {
+        /// Logits, and the distribution in f64 that is summed up to a draw.
+        const SAMPLING: u64 = 2 * F32 + 3 * 8;
+        let [_, k, _, layers] = self.text();
+        let cache = rows * n_tokens * 2 * self.e() * layers * k;
+        let vocab = self.config.text_config.vocab_size as u64;
+        cache + self.forward(rows * n_tokens) + rows * vocab * SAMPLING
+    }
+
+    /// A pass without gradients over so many tokens.
+    #[must_use]
+    pub fn forward(&self, n_tokens: u64) -> u64 {
+        let [d, _, f, _] = self.text();
+        n_tokens * self.e() * (8 * d + 4 * f) + self.unpacked_layer()
+    }
+
+    /// A training pass; `lora` is the adapter that is trained, if the base is not.
+    #[must_use]
+    pub fn training(&self, pass: Pass, lora: Option<&LoraConfig>, logit_bytes: u64) -> u64 {
+        let [d, k, f, layers] = self.text();
+        let mut kept = self.e() * (9 * d + 2 * k + 4 * f);
+        if self.precision != BasePrecision::F32 {
+            let adapted = |target: &str| {
+                lora.is_some_and(|lora| lora.target_modules.iter().any(|t| t == target))
+            };
+            let inputs = TARGETS.into_iter().filter(|target| adapted(target));
+            let inputs: u64 = inputs.map(|t| if t == "down_proj" { f } else { d }).sum();
+            kept += F32 * (2 * d + inputs);
+        }
+        let through_blocks = match pass.activations {
+            Activations::Keep => layers * kept,
+            Activations::Recompute => (layers + 2) * d * self.e() + kept,
+        };
+        let logits = pass.n_targets * self.config.text_config.vocab_size as u64 * logit_bytes;
+        pass.n_tokens * through_blocks + logits + self.unpacked_layer()
+    }
+}
+
+/// Bytes of a trained token's logits, for each word: themselves, in f32, their log-softmax, their gradient.
+pub const CROSS_ENTROPY: u64 = 16;
+/// The same of PPO, whose distribution and entropy come on top.
+pub const POLICY: u64 = 24;
+
+/// Gradients and moments of `bytes` of weights in f32.
+#[must_use]
+pub fn optimizer(bytes: u64) -> u64 {
+    3 * bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use candor_model::{Llava, ModelFolder, Precision};
+    use tch::Device;
+
+    use super::*;
+
+    fn golden(case: &str) -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../model/tests/golden")
+            .join(case)
+    }
+
+    /// Sizes of LLaVA v1.5 7B.
+    fn llava_7b() -> LlavaConfig {
+        serde_json::from_str(
+            r#"{"text_config": {"vocab_size": 32064},
+                "vision_config": {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24,
+                                  "num_attention_heads": 16, "image_size": 336, "patch_size": 14}}"#,
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn weights_are_those_of_the_opened_model() {
+        for case in ["llava_mha", "llava_gqa", "llava_tied", "llava_linear"] {
+            let config = ModelFolder::find(&golden(case)).unwrap().config().clone();
+            for precision in [BasePrecision::F32, BasePrecision::Bf16, BasePrecision::Int8] {
+                let model =
+                    Llava::open(&golden(case), Device::Cpu, Precision::from(precision)).unwrap();
+                let tensors = model.parameters().values();
+                let bytes: usize = tensors
+                    .map(|t| t.numel() * t.kind().elt_size_in_bytes())
+                    .sum();
+                let budget = Budget {
+                    config: &config,
+                    precision,
+                };
+                assert_eq!(budget.weights(), bytes as u64, "{case} {precision:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_7b_has_the_size_that_everybody_knows() {
+        let config = llava_7b();
+        let budget = |precision| Budget {
+            config: &config,
+            precision,
+        };
+        // 7,063,427,072 parameters: 6,738,939,904 of the decoder, 303,507,456 of the tower, 20,979,712 of the projector.
+        assert_eq!(budget(BasePrecision::Bf16).weights(), 14_126_854_144);
+        // 32 blocks of 202,375,168 linear weights in 4.127 bits, the rest in 16.
+        let linear = 32 * 202_375_168_u64;
+        let nf4 = linear / 2 + linear / 64 + linear / 4096 + 2 * (7_063_427_072 - linear);
+        assert_eq!(budget(BasePrecision::Nf4).weights(), nf4);
+        // Half a megabyte of keys and values a token.
+        let rows = |n| budget(BasePrecision::Bf16).writing(n, 1);
+        let forward = |n| budget(BasePrecision::Bf16).forward(n);
+        let words = 32_064 * 32;
+        assert_eq!(
+            rows(2) - rows(1) - (forward(2) - forward(1)) - words,
+            1 << 19
+        );
+    }
+
+    #[test]
+    fn an_adapter_is_as_large_as_its_matrices() {
+        let config = llava_7b();
+        let budget = Budget {
+            config: &config,
+            precision: BasePrecision::Bf16,
+        };
+        let all: Vec<String> = TARGETS.iter().map(ToString::to_string).collect();
+        // r (n_in + n_out): four layers of 4096 + 4096, three of 4096 + 11008, in 32 blocks.
+        let weights = 64 * 32 * (4 * 8192 + 3 * 15_104);
+        assert_eq!(
+            budget.adapter(&LoraConfig::new(64, 16.0, &all)),
+            4 * weights
+        );
+        let two = ["q_proj".to_owned(), "v_proj".to_owned()];
+        assert_eq!(
+            budget.adapter(&LoraConfig::new(4, 8.0, &two)),
+            4 * 4 * 32 * 2 * 8192
+        );
+    }
+}

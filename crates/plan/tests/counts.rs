@@ -1,0 +1,129 @@
+//! Steps, rows, tokens and pictures are those of the data.
+
+use std::fs;
+use std::path::Path;
+
+use candor_data::image::ImageProcessor;
+use candor_model::{Bundle, Llava, LlavaConfig, Template, Tokenizer};
+use candor_plan::Planner;
+use serde_json::json;
+use tch::Device;
+
+const RECIPE: &str = r#"
+seed = 1
+[run]
+out = "out"
+epochs = 2
+checkpoint_every = 5
+keep_checkpoints = 2
+[model]
+base = "base"
+tune = "lora"
+lora = { r = 4, alpha = 8.0, targets = ["q_proj", "v_proj"] }
+template = "own"
+activations = "keep"
+[data]
+root = "."
+images = "."
+max_tokens = 120
+batch = 2
+micro_batch = 1
+sources = [{ name = "rows", format = "llava", path = "rows.json" }]
+[optimizer]
+learning_rate = 1e-3
+schedule = "constant"
+warmup_ratio = 0.0
+beta1 = 0.9
+beta2 = 0.999
+eps = 1e-8
+weight_decay = 0.0
+max_grad_norm = 1.0
+"#;
+
+/// A model folder, and three conversations about two pictures.
+fn prepare(folder: &Path) {
+    let words = "USER: What is it? ASSISTANT: A bus.";
+    let tokenizer = Tokenizer::train((0..20).map(|_| words.to_owned()), 400).unwrap();
+    let config: LlavaConfig = serde_json::from_value(json!({
+        "image_token_index": tokenizer.image,
+        "vision_feature_layer": -1,
+        "text_config": {
+            "vocab_size": tokenizer.vocab_size(), "hidden_size": 24, "intermediate_size": 48,
+            "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 160,
+        },
+        "vision_config": {
+            "image_size": 16, "patch_size": 8, "hidden_size": 16, "intermediate_size": 32,
+            "num_hidden_layers": 2, "num_attention_heads": 2,
+        },
+    }))
+    .unwrap();
+    let bundle = Bundle {
+        model: Llava::fresh(config, 3, Device::Cpu).unwrap(),
+        tokenizer,
+        template: Template::VicunaV1 {
+            system: String::new(),
+        },
+        processor: ImageProcessor::clip(16),
+    };
+    bundle.save(&folder.join("base")).unwrap();
+    let row = |id: &str, image: &str, turns: usize| {
+        let turn = |i: usize| match i {
+            0 => json!({"from": "human", "value": "<image>\nWhat is it?"}),
+            i if i % 2 == 0 => json!({"from": "human", "value": "What is it?"}),
+            _ => json!({"from": "gpt", "value": "A bus."}),
+        };
+        json!({"id": id, "image": image, "conversations": (0..turns).map(turn).collect::<Vec<_>>()})
+    };
+    let rows = json!([
+        row("a", "1.png", 2),
+        row("b", "1.png", 2),
+        row("c", "2.png", 4)
+    ]);
+    fs::write(folder.join("rows.json"), rows.to_string()).unwrap();
+    fs::write(folder.join("recipe.toml"), RECIPE).unwrap();
+}
+
+#[test]
+fn a_fine_tuning_is_counted_on_its_data() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    prepare(folder);
+    let inside = |key: &str, name: &str| format!("{key}={:?}", folder.join(name));
+    let sets = [inside("model.base", "base"), inside("data.root", "")];
+    let plan = Planner::new(Some(10.0))
+        .plan(&folder.join("recipe.toml"), &sets)
+        .unwrap();
+    // Two steps an epoch: two conversations and one.
+    assert_eq!((plan.n_steps, plan.n_rows), (Some(4), Some(3)));
+    // The texts are written out; an image takes four tokens where its placeholder takes one.
+    let tokenizer = Tokenizer::open(&folder.join("base/tokenizer.json")).unwrap();
+    let count = |text: &str| tokenizer.encode(text).unwrap().ids.len() as u64;
+    let short = count("<s>USER: <image>\nWhat is it? ASSISTANT: A bus.</s>") + 3;
+    let long = short + count("USER: What is it? ASSISTANT: A bus.</s>");
+    assert_eq!(plan.n_tokens, Some(2 * (2 * short + long)));
+    assert_eq!(plan.secs, Some((2 * (2 * short + long)) as f64 / 10.0));
+    assert!(
+        !plan.tokens_are_a_bound && plan.notes.is_empty(),
+        "{plan:?}"
+    );
+    let memory = plan.memory.unwrap();
+    // Two pictures of four patches, 16 wide, in f32; an adapter of rank 4 on two layers of two blocks.
+    assert_eq!(memory.features_bytes, 2 * 4 * 16 * 4);
+    assert_eq!(memory.trained_bytes, 3 * 4 * 4 * 2 * 2 * (24 + 24));
+
+    fs::remove_file(folder.join("rows.json")).unwrap();
+    let plan = Planner::default()
+        .plan(&folder.join("recipe.toml"), &sets)
+        .unwrap();
+    assert_eq!((plan.n_steps, plan.n_tokens), (None, None));
+    assert!(
+        plan.notes[0].contains("rows.json is not here, so tokens are not counted"),
+        "{:?}",
+        plan.notes
+    );
+    assert!(
+        plan.notes[1].contains("features of the pictures come on top"),
+        "{:?}",
+        plan.notes
+    );
+}

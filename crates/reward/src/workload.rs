@@ -1,0 +1,34 @@
+//! How much the training of a reward model will do.
+
+use candor_model::Reading;
+use candor_train::Workload;
+
+use crate::pairs::{Batches, Pairs};
+use crate::{RewardError, RewardRecipe};
+
+/// Reads and tokenises the recipe's comparisons for the base that `reading` is of, and goes through the order of the
+/// run, which may end earlier. Validation is not counted.
+///
+/// # Errors
+/// As reading the comparisons for the run.
+pub fn workload(recipe: &RewardRecipe, reading: &Reading) -> Result<Workload, RewardError> {
+    let pairs = Pairs::read(recipe, reading.rules(recipe.max_tokens))?;
+    let mut batches = Batches::new(recipe, &pairs.train)?;
+    let n_steps = batches.n_steps(recipe.length);
+    let (mut n_tokens, mut longest) = (0, 0);
+    for done in 0..n_steps {
+        for pair in batches.of_step(done).into_iter().flatten() {
+            n_tokens += pair.n_tokens() as u64;
+            longest = longest.max(pair.n_tokens() as u64);
+        }
+    }
+    Ok(Workload {
+        n_rows: (pairs.train.len() + pairs.validation.len() + pairs.held_out.len()) as u64,
+        rows: "comparisons",
+        n_steps: Some(n_steps),
+        n_tokens,
+        tokens_are_a_bound: false,
+        longest_tokens: longest,
+        n_images: Workload::count_images(pairs.images()),
+    })
+}

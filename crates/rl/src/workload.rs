@@ -1,0 +1,54 @@
+//! How much a run of PPO will do.
+
+use std::path::Path;
+
+use candor_model::Reading;
+use candor_reward::RewardPrompt;
+use candor_train::Workload;
+
+use crate::prompts::{Judge, Prompts};
+use crate::recipe::RlRecipe;
+use crate::{RlError, run};
+
+/// Reads and tokenises the recipe's prompts for the policy's base and that of its reward model. A token is counted
+/// once, however often it is read: it is sampled, scored, compared with the reference and valued, and then trained on
+/// `inner_epochs` times by the policy and the value model.
+///
+/// # Errors
+/// As reading the prompts for the run.
+pub fn workload(recipe: &RlRecipe, policy: &Reading, judge: &Reading) -> Result<Workload, RlError> {
+    let prompt = recipe.reward.join("prompt.txt");
+    let judge = Judge {
+        rules: judge.rules(usize::MAX),
+        with_facts: shows_facts(&prompt)?,
+    };
+    let prompts = Prompts::read(
+        &recipe.data,
+        &recipe.quirks,
+        policy.rules(usize::MAX),
+        judge,
+    )?;
+    let rows = &prompts.rows;
+    let n_steps = run::n_steps(recipe, rows.len())?;
+    let answer = recipe.sampling.max_new_tokens as u64;
+    let lengths = rows.iter().map(|row| row.query.len() as u64);
+    let mean = lengths.clone().sum::<u64>() / rows.len() as u64;
+    let images = rows.iter().filter_map(|row| row.conversation.image.clone());
+    Ok(Workload {
+        n_rows: rows.len() as u64,
+        rows: "prompts",
+        n_steps: Some(n_steps),
+        n_tokens: n_steps * recipe.batch.rollout_batch as u64 * (mean + answer),
+        tokens_are_a_bound: true,
+        longest_tokens: lengths.max().unwrap_or(0) + answer,
+        n_images: Workload::count_images(images),
+    })
+}
+
+/// Whether the reward model asks for facts, where it is trained already.
+fn shows_facts(prompt: &Path) -> Result<bool, RlError> {
+    if !prompt.exists() {
+        return Ok(false);
+    }
+    Ok(RewardPrompt::open(prompt)?.with_facts())
+}

@@ -1,0 +1,44 @@
+//! How much a run of supervised fine-tuning will do.
+
+use candor_model::sample::SampleRules;
+use candor_model::{Reading, Template};
+use candor_train::Workload;
+
+use crate::corpus::Corpus;
+use crate::recipe::Length;
+use crate::{SftError, SftRecipe};
+
+/// Reads and tokenises the recipe's data for the model that `reading` is of, and goes through the order of the run.
+///
+/// # Errors
+/// A file is missing or damaged, or a conversation does not fit the model.
+pub fn workload(recipe: &SftRecipe, reading: &Reading) -> Result<Workload, SftError> {
+    let own = reading.rules(recipe.max_tokens);
+    let plain = Template::Plain;
+    let rules = SampleRules {
+        template: if recipe.plain { &plain } else { own.template },
+        ..own
+    };
+    let corpus = Corpus::read(recipe, rules)?;
+    let n_steps = match recipe.length {
+        Length::Steps(steps) => steps,
+        Length::Epochs(epochs) => epochs * corpus.steps_per_epoch(),
+    };
+    let mut batches = corpus.batches();
+    let (mut n_tokens, mut longest) = (0, 0);
+    for done in 0..n_steps {
+        for sample in batches.of_step(done).into_iter().flatten() {
+            n_tokens += sample.ids.len() as u64;
+            longest = longest.max(sample.ids.len() as u64);
+        }
+    }
+    Ok(Workload {
+        n_rows: corpus.n_rows() as u64,
+        rows: "conversations",
+        n_steps: Some(n_steps),
+        n_tokens,
+        tokens_are_a_bound: false,
+        longest_tokens: longest,
+        n_images: Workload::count_images(corpus.images()),
+    })
+}

@@ -6,6 +6,7 @@ use std::io::{Seek as _, Write as _};
 use candor_checkpoint::Checkpoint;
 use tempfile::NamedTempFile;
 
+pub mod folder;
 #[path = "../../crates/checkpoint/tests/forge/mod.rs"]
 pub mod forge;
 

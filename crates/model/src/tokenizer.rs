@@ -8,6 +8,7 @@
 //! same with an id of its own past the vocabulary. It marks where the features go and is never embedded, so the
 //! embedding needs no row for it, and the model's `image_token_index` is to be [`Tokenizer::image`].
 
+use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 
 use candor_data::bounded::{self, Bound};
@@ -347,7 +348,17 @@ impl Default for Names {
 
 fn read_json(path: &Path) -> Result<tokenizers::Tokenizer, ModelError> {
     let bytes = bounded::read(path, &BOUND)?;
-    tokenizers::Tokenizer::from_bytes(bytes).map_err(|e| problem(path, e.to_string()))
+    let json = serde_json::from_slice(&bytes).map_err(|e| problem(path, e.to_string()))?;
+    build(path, json)
+}
+
+/// The library panics at some of what a file may hold (a decoder that is no JSON object, a damaged map of
+/// characters); that becomes an error like any other.
+fn build(path: &Path, json: serde_json::Value) -> Result<tokenizers::Tokenizer, ModelError> {
+    let built = catch_unwind(|| serde_json::from_value(json));
+    built
+        .unwrap_or_else(|_| Err(serde::de::Error::custom("a part of it cannot be read")))
+        .map_err(|e| problem(path, e.to_string()))
 }
 
 fn read_model(path: &Path, settings: &Settings) -> Result<tokenizers::Tokenizer, ModelError> {
@@ -358,7 +369,7 @@ fn read_model(path: &Path, settings: &Settings) -> Result<tokenizers::Tokenizer,
         problem,
         remedy: "load the tokenizer with transformers and save it: that writes a tokenizer.json, which can be read",
     })?;
-    serde_json::from_value(json).map_err(|e| problem(path, e.to_string()))
+    build(path, json)
 }
 
 fn problem(path: &Path, problem: String) -> ModelError {
@@ -409,6 +420,27 @@ mod tests {
             message.contains("<s>") && message.contains("tokenizer.json"),
             "{message}"
         );
+    }
+
+    /// The library panics at both.
+    #[test]
+    fn damage_at_which_the_library_panics_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tokenizer.json");
+        small().save(&path).unwrap();
+        let whole: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let mut damaged = whole.clone();
+        damaged["normalizer"] =
+            serde_json::json!({"type": "Precompiled", "precompiled_charsmap": 5});
+        let cut = whole
+            .to_string()
+            .replace("\"decoder\":{", "\"decoder\":\n{\u{1}");
+        for content in [damaged.to_string(), cut] {
+            std::fs::write(&path, content).unwrap();
+            let message = Tokenizer::open(&path).unwrap_err().to_string();
+            assert!(message.contains("tokenizer.json"), "{message}");
+        }
     }
 
     #[test]

@@ -20,6 +20,9 @@ use crate::precision::Quantization;
 const BLOCK: i64 = 64;
 /// Blocks that share a scale of their scales.
 const SUPERBLOCK: i64 = 256;
+/// Weights that are packed at a time, whole blocks: what is computed on the way fits into the processor's cache, where
+/// for a whole matrix it would be ten times the matrix.
+const SLICE: i64 = 1 << 18;
 
 /// The levels of NF4 as bitsandbytes and the appendix of `QLoRA` print them.
 const NF4_LEVELS: [f32; 16] = [
@@ -80,10 +83,13 @@ impl Quantizer {
     /// # Shapes
     /// `weight`: `[n_out, n_in]` of a floating kind.
     pub(crate) fn pack(&self, weight: &Tensor) -> Option<PackedWeight> {
-        let weight = weight.detach().to_kind(Kind::Float);
-        let finite = weight.abs().max().double_value(&[]).is_finite();
+        let weight = weight.detach();
+        let (least, largest) = weight.aminmax(None, false);
+        let finite = [least, largest]
+            .iter()
+            .all(|end| end.double_value(&[]).is_finite());
         finite.then(|| match self {
-            Self::Int8 => int8(&weight),
+            Self::Int8 => int8(&weight.to_kind(Kind::Float)),
             Self::Nf4 {
                 levels,
                 scale_levels,
@@ -103,12 +109,26 @@ fn int8(weight: &Tensor) -> PackedWeight {
 
 fn nf4(weight: &Tensor, levels: &Tensor, scale_levels: &Tensor) -> Nf4 {
     let (n_out, n_in) = weight.size2().expect("a linear layer's weight is a matrix");
-    let (scales, relative) = in_blocks(&weight.flatten(0, -1), BLOCK);
-    let codes = nearest(&relative, levels);
-    // Pads are zeros; a last half byte that no weight needs is the code of zero.
-    let n_bytes = (n_out * n_in + 1) / 2;
-    let pairs = codes.narrow(0, 0, 2 * n_bytes).reshape([n_bytes, 2]);
-    let high = pairs.select(1, 0) * 16;
+    let values = weight.flatten(0, -1);
+    let n = n_out * n_in;
+    let device = weight.device();
+    let codes = Tensor::empty([(n + 1) / 2], (Kind::Uint8, device));
+    let scales = Tensor::empty([(n + BLOCK - 1) / BLOCK], (Kind::Float, device));
+    for start in (0..n).step_by(SLICE as usize) {
+        let len = SLICE.min(n - start);
+        let slice = values.narrow(0, start, len).to_kind(Kind::Float);
+        let (largest, relative) = in_blocks(&slice, BLOCK);
+        // Pads are zeros; a last half byte that no weight needs is the code of zero.
+        let n_bytes = (len + 1) / 2;
+        let pairs = nearest(&relative, levels)
+            .narrow(0, 0, 2 * n_bytes)
+            .reshape([n_bytes, 2]);
+        let bytes = (pairs.select(1, 0) * 16).bitwise_or_tensor(&pairs.select(1, 1));
+        codes.narrow(0, start / 2, n_bytes).copy_(&bytes);
+        scales
+            .narrow(0, start / BLOCK, largest.size()[0])
+            .copy_(&largest);
+    }
     let offset = scales
         .mean_dim([0_i64].as_slice(), true, Kind::Double)
         .to_kind(Kind::Float);
@@ -117,7 +137,7 @@ fn nf4(weight: &Tensor, levels: &Tensor, scale_levels: &Tensor) -> Nf4 {
         shape: [n_out, n_in],
         block: BLOCK,
         superblock: SUPERBLOCK,
-        codes: high.bitwise_or_tensor(&pairs.select(1, 1)),
+        codes,
         scale_codes: nearest(&relative, scale_levels)
             .narrow(0, 0, scales.size()[0])
             .copy(),
@@ -263,6 +283,21 @@ mod tests {
                 "{relative}"
             );
         }
+    }
+
+    /// A block's codes depend on nothing outside it, so they are the same wherever a slice ends.
+    #[test]
+    fn a_matrix_of_several_slices_has_the_codes_of_its_parts() {
+        let (n_in, n_out) = (512, 3 * SLICE / 512 / 2 + 1);
+        let weight = Tensor::randn([n_out, n_in], (Kind::Float, Device::Cpu));
+        let codes = |weight: &Tensor| match pack(weight, Quantization::Nf4) {
+            Some(PackedWeight::Nf4(packed)) => packed.codes,
+            _ => unreachable!("a finite weight"),
+        };
+        let n_first = SLICE / n_in - 3;
+        let parts = [(0, n_first), (n_first, n_out - n_first)]
+            .map(|(start, len)| codes(&weight.narrow(0, start, len)));
+        assert_eq!(codes(&weight), Tensor::cat(&parts, 0));
     }
 
     #[test]

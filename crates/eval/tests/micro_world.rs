@@ -42,7 +42,9 @@ fn bundle() -> Bundle {
     let template = Template::VicunaV1 {
         system: String::new(),
     };
-    let texts = descriptions.iter().map(|row| template.render(row).unwrap().text);
+    let texts = descriptions
+        .iter()
+        .map(|row| template.render(row).unwrap().text);
     let tokenizer = Tokenizer::train(texts.collect::<Vec<_>>().into_iter(), 400).unwrap();
     let mut config: LlavaConfig = serde_json::from_str(
         r#"{"text_config": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
@@ -139,7 +141,10 @@ fn check_answers(out: &Path, results: &Results) {
 fn check_mmhal(out: &Path, results: &Results) {
     let verdicts: Vec<MmhalLine> = lines(out, "verdicts/mmhal.jsonl");
     let scores = results.mmhal.as_ref().unwrap();
-    assert_eq!((verdicts.len(), scores.n, scores.types.len()), (384, 384, 8));
+    assert_eq!(
+        (verdicts.len(), scores.n, scores.types.len()),
+        (384, 384, 8)
+    );
     let sum: u32 = verdicts.iter().map(|line| u32::from(line.score)).sum();
     assert!(near(scores.score, f64::from(sum) / 384.0));
     assert!(near(

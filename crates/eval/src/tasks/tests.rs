@@ -57,7 +57,9 @@ fn mmhal_finds_no_hallucination_in_its_own_answers_and_none_of_worth_in_silence(
     );
     assert!(scores.hallucination_rate.abs() < 1e-12 && scores.score >= 5.0);
 
-    let (lines, scores) = task.judge(&said(vec![String::new(); lines.len()]), 0).unwrap();
+    let (lines, scores) = task
+        .judge(&said(vec![String::new(); lines.len()]), 0)
+        .unwrap();
     assert!(scores.score.abs() < 1e-12);
     assert!(
         lines

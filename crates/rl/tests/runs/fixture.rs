@@ -167,7 +167,8 @@ pub fn bundle(seed: u64) -> Bundle {
             .get(prompt.conversation.image.as_deref().unwrap())
             .unwrap();
         let lines = known.captions.iter().chain(&known.rationale).cloned();
-        let said = [GOOD, BAD].map(|answer| template.render(&answered(prompt, answer)).unwrap().text);
+        let said =
+            [GOOD, BAD].map(|answer| template.render(&answered(prompt, answer)).unwrap().text);
         said.into_iter().chain(lines).collect::<Vec<_>>()
     });
     let texts: Vec<String> = texts.collect();

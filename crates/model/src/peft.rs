@@ -2,7 +2,7 @@
 //!
 //! Which layers have an adapter is said twice in such a folder, by the configuration's rules over names and by the
 //! tensors that are there. Both must agree, because PEFT itself would pass over a tensor that its rules do not ask for
-//! and leave a layer alone whose tensors are missing. The rules are followed on the file's own names ([`paths`]).
+//! and leave a layer alone whose tensors are missing. The rules are followed on the file's own names (`peft/paths.rs`).
 //!
 //! Beside low-rank terms a folder may hold whole tensors that take the place of the base's (`modules_to_save`, resized
 //! embeddings, and `non_lora_trainables.bin`, into which the original LLaVA puts its projector). They can be merged

@@ -115,7 +115,7 @@ pub(crate) struct Declared {
     pub task_type: Option<String>,
     pub r: i64,
     pub lora_alpha: f64,
-    #[serde(flatten)]
+    #[serde(skip)]
     pub targets: Targets,
     /// An ordered map: where several patterns match, PEFT takes the first.
     #[serde(default, deserialize_with = "null_is_empty")]
@@ -197,8 +197,9 @@ impl Declared {
             let problem = format!("`{name}` is {value}, which candor does not do");
             return Err(refuse(problem, MERGE));
         }
-        let declared: Self = serde_json::from_value(Value::Object(fields))
-            .map_err(|e| refuse(e.to_string(), EXPECTED))?;
+        let fields = Value::Object(fields);
+        let mut declared: Self = parsed(&fields).map_err(|problem| refuse(problem, EXPECTED))?;
+        declared.targets = parsed(&fields).map_err(|problem| refuse(problem, EXPECTED))?;
         declared.check().map_err(|problem| refuse(problem, MERGE))?;
         Ok(declared)
     }
@@ -243,6 +244,15 @@ impl Declared {
             None => &[],
         }
     }
+}
+
+/// A part of the configuration; the error names the field.
+fn parsed<'a, T: Deserialize<'a>>(fields: &'a Value) -> Result<T, String> {
+    serde_path_to_error::deserialize(fields).map_err(|e| match e.path().to_string() {
+        // Of a field that is missing the words tell the name.
+        whole if whole == "." => e.into_inner().to_string(),
+        field => format!("`{field}`: {}", e.into_inner()),
+    })
 }
 
 /// Whether a field's value differs from "not used".

@@ -28,7 +28,7 @@ pub(crate) enum Names {
 }
 
 /// The fields that choose layers.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(crate) struct Targets {
     target_modules: Option<Names>,
     #[serde(default)]

@@ -1,6 +1,6 @@
 //! LLaVA's formats as Jinja chat templates, for tools that know no other.
 //!
-//! What they render is what [`super::formats`] renders (tested here and, by `parity/exports.py`, in transformers),
+//! What they render is what [`super::formats`] renders (tested here and, by `parity/run exports`, in transformers),
 //! with one addition: a system message takes the place of the format's own.
 
 use super::Template;

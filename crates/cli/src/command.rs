@@ -1,8 +1,10 @@
 //! One function for each command; the work is the libraries'.
 
+mod compare;
 mod data;
 mod demo;
 mod evaluate;
+mod score;
 mod stage;
 mod world;
 

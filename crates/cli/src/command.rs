@@ -1,12 +1,14 @@
 //! One function for each command; the work is the libraries'.
 
 mod chat;
+mod compare;
 mod data;
 mod demo;
 mod evaluate;
 mod export;
 mod inspect;
 mod recipe;
+mod score;
 mod stage;
 mod world;
 

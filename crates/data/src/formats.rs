@@ -5,6 +5,7 @@
 //! allows and candor has no use for are tolerated and dropped. `docs/formats.md` shows an example of each.
 
 pub mod a_okvqa;
+pub mod answers;
 pub mod candidates;
 pub mod captions;
 pub mod coco;
@@ -13,6 +14,7 @@ pub mod image_id;
 pub mod images;
 pub mod llava;
 pub mod llava_bench;
+pub mod mmbench;
 pub mod mmhal;
 pub mod pope;
 pub mod ppo_prompts;

@@ -1,22 +1,17 @@
 //! Benchmarks of hallucination: what a model answers, what a judge finds in it, and how certain the numbers
 //! are.
 //!
-//! The scorers ([`pope`], [`mmhal`], [`chair`], [`llava_bench`]) are pure functions of what was asked and
-//! answered; they know neither models nor files. [`answer`] makes a model answer, [`evaluate`] does
-//! everything a recipe says and writes answers, verdicts and results as files, [`table`] shows them, and
-//! [`curve`] follows a policy over the steps of its training.
+//! The scorers ([`pope`], [`mmhal`], [`chair`], [`llava_bench`]) are those of `candor_judge`. [`answer`] makes
+//! a model answer, [`evaluate`] does everything a recipe says and writes answers, verdicts and results as
+//! files, [`table`] shows them, and [`curve`] follows a policy over the steps of its training.
 //!
 //! In the micro-world the exact judge takes the place of GPT-4: no service is asked, and the same answers
 //! always get the same scores.
 
 pub mod answer;
-pub mod chair;
 pub mod correlation;
 pub mod curve;
 mod error;
-pub mod llava_bench;
-pub mod mmhal;
-pub mod pope;
 mod recipe;
 mod results;
 mod run;
@@ -27,6 +22,7 @@ pub mod verdicts;
 mod workload;
 
 pub use candor_data::bootstrap;
+pub use candor_judge::{chair, llava_bench, mmhal, pope};
 pub use error::EvalError;
 pub use recipe::{Benchmark, EvalRecipe};
 pub use results::Results;

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use candor_data::formats::{
-    a_okvqa, candidates, captions, coco, flickr30k, images, llava, mmhal, pope, ppo_prompts,
-    preference, vqa_v2,
+    a_okvqa, answers, candidates, captions, coco, flickr30k, images, llava, mmbench, mmhal, pope,
+    ppo_prompts, preference, vqa_v2,
 };
 
 use crate::arguments::{DataCommand, DataFormat};
@@ -111,5 +111,7 @@ fn read(file: &Path, format: DataFormat) -> anyhow::Result<Content> {
             Content::new("questions", &pope::read(file)?, |r| Some(r.image.clone()))
         }
         DataFormat::Mmhal => Content::new("questions", &mmhal::read(file)?, |_| None),
+        DataFormat::Mmbench => Content::new("questions", &mmbench::read(file)?, |_| None),
+        DataFormat::Answers => Content::new("answers", &answers::read(file)?, |_| None),
     })
 }

@@ -1,13 +1,34 @@
-//! `candor eval`
+//! `candor eval`: a model by a recipe, or one of its commands.
+
+use std::path::Path;
 
 use candor_eval::{EvalRecipe, table};
 
 use super::stage::device;
-use crate::arguments::EvalArguments;
+use super::{compare, score};
+use crate::arguments::{EvalArguments, EvalCommand};
+
+/// Runs a `candor eval` command.
+pub fn run(arguments: &EvalArguments) -> anyhow::Result<()> {
+    match (&arguments.command, &arguments.recipe) {
+        (Some(EvalCommand::Score(arguments)), _) => score::run(arguments),
+        (
+            Some(EvalCommand::Compare {
+                runs,
+                out,
+                seed,
+                json,
+            }),
+            _,
+        ) => compare::run(runs, out.as_deref(), *seed, *json),
+        (None, Some(recipe)) => evaluate(recipe, arguments),
+        (None, None) => anyhow::bail!("name a recipe, or `score` or `compare`"),
+    }
+}
 
 /// Evaluates a model and prints the table, or the results as JSON.
-pub fn run(arguments: &EvalArguments) -> anyhow::Result<()> {
-    let recipe = EvalRecipe::open(&arguments.recipe, &arguments.sets)?;
+fn evaluate(recipe: &Path, arguments: &EvalArguments) -> anyhow::Result<()> {
+    let recipe = EvalRecipe::open(recipe, &arguments.sets)?;
     let results = candor_eval::run(&recipe, device())?;
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&results)?);

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use candor_data::DataError;
 use candor_data::formats::{
-    a_okvqa, candidates, captions, coco, flickr30k, llava, llava_bench, mmhal, pope, ppo_prompts,
-    preference, preference_log, vqa_v2,
+    a_okvqa, answers, candidates, captions, coco, flickr30k, llava, llava_bench, mmbench, mmhal,
+    pope, ppo_prompts, preference, preference_log, vqa_v2,
 };
 
 /// Reads a file and forgets what was in it.
@@ -65,6 +65,11 @@ pub const MMHAL: &str = r#"[
 {"question_type":"attribute","question_topic":"indoor","image_id":"x","image_src":"http","image_content":["Cat"],"question":"Q?","gt_answer":"A","model_answer":""},
 {"question_type":"adversarial","question_topic":"indoor","image_id":"y","image_src":"http","image_content":["Dog"],"question":"R?","gt_answer":"B","model_answer":""}
 ]"#;
+pub const ANSWERS: &str = r#"{"question_id":0,"text":"A","prompt":"Q?"}
+{"question":"R?","answer":"B"}"#;
+pub const MMBENCH: &str = "index\tquestion\tA\tB\tanswer\timage\textra\n\
+    1\tWhat?\tcup\tdish\tA\t/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAgGBgcGBQgHBwcJCQgKDBQNDAsLDBkSEw8U\tx\n\
+    1000001\t\"What\nis it?\"\tdish\tcup\tB\t1\tx\n";
 pub const BENCH_Q: &str = r#"{"question_id":0,"image":"a.jpg","text":"Q?","category":"conv"}
 {"question_id":1,"image":"a.jpg","text":"R?","category":"detail"}"#;
 pub const BENCH_C: &str = r#"{"id":"a","image":"a.jpg","captions":["A cat"],"instances":[{"category":"cat","bbox":[0.1,0.2,0.3,0.4]}]}
@@ -526,6 +531,63 @@ pub const CASES: &[Case] = &[
                 r#""prompt":"Judge well""#,
                 r#""prompt":0"#,
                 &["row \"detail\"", "`prompt`", "integer `0`"],
+            ),
+        ],
+    },
+    Case {
+        name: "model_answers.jsonl",
+        read: reader!(answers::read),
+        valid: ANSWERS,
+        damages: &[
+            (
+                r#""answer":"B""#,
+                r#""reply":"B""#,
+                &["line 2", "`text`", "missing", "`model_answer`"],
+            ),
+            (
+                r#""prompt":"Q?""#,
+                r#""answer":"Q?""#,
+                &["line 1", "`answer`", "beside `text`"],
+            ),
+            (
+                r#""text":"A""#,
+                r#""text":1"#,
+                &["line 1", "`text`", "integer `1`"],
+            ),
+        ],
+    },
+    Case {
+        name: "mmbench.tsv",
+        read: reader!(mmbench::read),
+        valid: MMBENCH,
+        damages: &[
+            ("\tA\tB", "\tA\tC", &["line 1", "`B`", "no such column"]),
+            (
+                "1000001",
+                "1",
+                &["line 3", "`index`", "duplicate id 1", "line 2"],
+            ),
+            ("1000001", "one", &["line 3", "`index`", "\"one\""]),
+            (
+                "\tdish\tA",
+                "\t\tA",
+                &["line 2", "`A`", "fewer than two options"],
+            ),
+            (
+                "\tB\t1\t",
+                "\tC\t1\t",
+                &["line 3", "`answer`", "\"C\"", "no option"],
+            ),
+            ("\tB\t1\t", "\tB\t7\t", &["line 3", "`image`", "found 7"]),
+            (
+                "\tB\t1\t",
+                "\tB\tnan\t",
+                &["line 3", "`image`", "found nothing"],
+            ),
+            (
+                "\tB\t1\tx",
+                "\tB\t1",
+                &["line 3", "found 6 fields, the header has 7"],
             ),
         ],
     },

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bootstrap::{self, Interval, ratio};
+use candor_data::bootstrap::{self, Interval, ratio};
 
 /// One question with the answer it got.
 #[derive(Debug, Clone, PartialEq, Eq)]

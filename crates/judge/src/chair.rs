@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bootstrap::{self, Interval, ratio};
+use candor_data::bootstrap::{self, Interval, ratio};
 
 /// A description against what its image holds.
 #[derive(Debug, Clone, PartialEq, Eq)]

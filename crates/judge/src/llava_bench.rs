@@ -5,15 +5,15 @@
 //! stand for the judge's marks, stretched from 0–6 to 1–10, because a ratio needs marks that start above
 //! zero just as the judge's do.
 //!
-//! A judge's reply without marks on its first line is a parse failure. It counts apart and in no mean (the
-//! official script warns and leaves it to people, who read the marks from further down).
+//! A judge's reply without marks on its first line is a parse failure. It counts apart and in no mean. The
+//! official script reads a little less ([`official_pair`]) and counts what it cannot read as −1 and −1.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bootstrap::{self, Interval, ratio};
 use crate::mmhal::MAX_SCORE;
+use candor_data::bootstrap::{self, Interval, ratio};
 
 /// The marks of one question.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,15 +27,34 @@ pub struct Compared {
     pub marks: Option<[f64; 2]>,
 }
 
-/// The marks on the first line of a judge's reply, reference first: two numbers, separated by blanks or a
-/// comma. `None` when the line holds anything else.
+/// The marks on the first line of a judge's reply, reference first: two numbers from 0 to 10, separated by
+/// blanks or a comma. `None` when the line holds anything else.
 #[must_use]
 pub fn parse_pair(reply: &str) -> Option<[f64; 2]> {
     let line = reply.lines().next()?.replace(',', " ");
     let mut numbers = line.split_whitespace().map(str::parse::<f64>);
     let (first, second) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
     let pair = [first, second];
-    (numbers.next().is_none() && pair.iter().all(|mark| mark.is_finite())).then_some(pair)
+    (numbers.next().is_none() && pair.iter().all(|mark| (0.0..=10.0).contains(mark)))
+        .then_some(pair)
+}
+
+/// The marks as the official script reads them: commas become blanks, and then the first line must be two
+/// numbers with a single blank between them, which "7, 10" is not.
+#[must_use]
+pub fn official_pair(reply: &str) -> Option<[f64; 2]> {
+    let line = reply.split('\n').next()?.replace(',', " ");
+    let parts: Vec<&str> = line.split(' ').collect();
+    let [first, second] = parts.as_slice() else {
+        return None;
+    };
+    let mark = |part: &str| {
+        part.trim()
+            .parse::<f64>()
+            .ok()
+            .filter(|mark| mark.is_finite())
+    };
+    Some([mark(first)?, mark(second)?])
 }
 
 /// The mark that stands for a score of the exact judge: 0 ↦ 1, 6 ↦ 10, a line between.
@@ -141,9 +160,28 @@ mod tests {
             ("Assistant 1: 8", None),
             ("\n8 7", None),
             ("nan 5", None),
+            ("8 11", None),
+            ("-1 5", None),
             ("", None),
         ] {
             assert_eq!(parse_pair(reply), expected, "{reply:?}");
+        }
+    }
+
+    #[test]
+    fn the_official_rule_wants_a_single_blank() {
+        for (reply, expected) in [
+            ("9 8.5\nBoth are good.", Some([9.0, 8.5])),
+            ("7,10\n", Some([7.0, 10.0])),
+            ("9 8\r\n", Some([9.0, 8.0])),
+            ("7, 10", None),
+            ("8  6", None),
+            (" 8 6", None),
+            ("8", None),
+            ("nan 5", None),
+            ("", None),
+        ] {
+            assert_eq!(official_pair(reply), expected, "{reply:?}");
         }
     }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bootstrap::{self, Interval, ratio};
+use candor_data::bootstrap::{self, Interval, ratio};
 
 /// Scores below this are hallucinations.
 pub const HALLUCINATED_BELOW: u8 = 3;
@@ -35,6 +35,33 @@ pub fn parse_rating(reply: &str) -> Option<u8> {
     let mut found = (0..=MAX_SCORE).filter(|score| reply.contains(&format!("rating: {score}")));
     let rating = found.next();
     rating.filter(|_| found.next().is_none())
+}
+
+/// The rating in a judge's reply by candor's own rule: the only rating that stands at the beginning of a
+/// line, list marks and emphasis before it left aside. A judge that quotes a rating out of the answer before
+/// it, or weighs two in a sentence, is read by this rule and not by the official one.
+#[must_use]
+pub fn parse_rating_line(reply: &str) -> Option<u8> {
+    let rating = |line: &str| {
+        let line = line.trim_start_matches(|c: char| c.is_whitespace() || "-*#>_".contains(c));
+        let (word, rest) = line.split_at_checked("rating".len())?;
+        let rest = rest.trim_start_matches(['*', '_', ' ']).strip_prefix(':');
+        let rest = rest.filter(|_| word.eq_ignore_ascii_case("rating"))?;
+        let rest = rest.trim_start_matches(['*', '_', ' ', '[']);
+        let end = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(rest.len());
+        rest[..end]
+            .parse::<u8>()
+            .ok()
+            .filter(|rating| *rating <= MAX_SCORE)
+    };
+    let mut found: Vec<u8> = reply.lines().filter_map(rating).collect();
+    found.dedup();
+    match found.as_slice() {
+        [rating] => Some(*rating),
+        _ => None,
+    }
 }
 
 /// Numbers of one question type.
@@ -144,6 +171,26 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(parse_rating(reply), expected, "{reply:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_begins_with_a_rating_is_read_by_our_rule() {
+        for (reply, expected) in [
+            ("Fine.\nRating: 4", Some(4)),
+            ("- **Rating:** 2, very informative", Some(2)),
+            ("The answer says \"Rating: 6\" itself.\nRating: 0", Some(0)),
+            ("Rating: 3\nRating: 3", Some(3)),
+            ("Rating: 3\nRating: 4", None),
+            ("I would say rating: 5", None),
+            ("Rating: 7", None),
+            ("Rating: 60", None),
+            ("rating:1.", Some(1)),
+            ("Ratings: 4", None),
+            ("Ratinä: 4", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_rating_line(reply), expected, "{reply:?}");
         }
     }
 

@@ -4,9 +4,9 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use candor_data::formats;
-use candor_eval::mmhal::Rated;
-use candor_eval::pope::Answered;
-use candor_eval::{llava_bench, mmhal, pope};
+use candor_judge::mmhal::Rated;
+use candor_judge::pope::Answered;
+use candor_judge::{llava_bench, mmhal, pope};
 use serde::Deserialize;
 
 /// A file of the shared test data; without it the test is skipped, and says so.

@@ -1,0 +1,100 @@
+//! `candor eval score`
+
+use candor_judge::compare::{Run, compare};
+use candor_judge::measure::Benchmark;
+use candor_judge::score::{self, Bench, Files, Scored};
+use candor_judge::{ChatJudge, Judge as _, Settings};
+
+use crate::arguments::{BenchmarkName, ScoreArguments};
+
+impl From<BenchmarkName> for Benchmark {
+    fn from(name: BenchmarkName) -> Self {
+        match name {
+            BenchmarkName::Mmhal => Self::Mmhal,
+            BenchmarkName::Pope => Self::Pope,
+            BenchmarkName::LlavaBench => Self::LlavaBench,
+            BenchmarkName::Mmbench => Self::Mmbench,
+            BenchmarkName::Chair => Self::Chair,
+        }
+    }
+}
+
+/// Scores answers, writes verdicts and results, and prints the table, or the results as JSON.
+pub fn run(arguments: &ScoreArguments) -> anyhow::Result<()> {
+    let files = Files {
+        questions: arguments.questions.clone(),
+        answers: arguments.answers.clone(),
+        references: arguments.references.clone(),
+        context: arguments.context.clone(),
+        synonyms: arguments.synonyms.clone(),
+        images: arguments.images.clone(),
+    };
+    let judge = match &arguments.judge {
+        None => None,
+        Some(path) => {
+            let settings = Settings::read(path)?;
+            let templates = settings.templates.clone();
+            Some((ChatJudge::open(path, settings, arguments.seed)?, templates))
+        }
+    };
+    let progress = |n: usize| eprintln!("judge: {n} replies");
+    let bench = judge.as_ref().map(|(judge, templates)| Bench {
+        judge,
+        templates,
+        progress: &progress,
+    });
+    let benchmark = arguments.benchmark.into();
+    let (verdicts, scored) = score::score(benchmark, &files, bench.as_ref(), arguments.seed)?;
+    score::write(&arguments.out, &verdicts, &scored)?;
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&scored)?);
+    } else {
+        let run = Run::open(&arguments.out)?;
+        print!(
+            "{}{}",
+            compare(&[run], arguments.seed).table(),
+            remarks(&scored)
+        );
+    }
+    if let Some((judge, _)) = &judge {
+        let cost = judge.cost();
+        eprintln!(
+            "judge: {} tokens in all, {} requests sent now",
+            cost.tokens.total(),
+            cost.n_sent
+        );
+    }
+    Ok(())
+}
+
+/// What the numbers alone do not say.
+fn remarks(scored: &Scored) -> String {
+    let mut text = String::new();
+    if !scored.unread.is_empty() {
+        let shown: Vec<&str> = scored.unread.iter().take(20).map(String::as_str).collect();
+        text += &format!(
+            "not read: {} items ({} …)\n",
+            scored.unread.len(),
+            shown.join(", ")
+        );
+    }
+    if scored.n_duplicates > 0 {
+        text += &format!(
+            "{} items ask the same of the same image as another\n",
+            scored.n_duplicates
+        );
+    }
+    if let Some(judged) = &scored.judged {
+        text += &format!(
+            "judge: {} at {}, template {} (SHA-256 {})\n",
+            judged.judge.model, judged.judge.endpoint, judged.template, judged.template_sha256
+        );
+        if let Some(equal) = judged.agreement.equal {
+            text += &format!(
+                "replies to the same question agree in {:.1}% of their pairs\n",
+                100.0 * equal
+            );
+        }
+    }
+    text
+}

@@ -1,0 +1,218 @@
+//! What the threads of a judge share: cache, budget and pace, and why nothing more is asked.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::JudgeError;
+use crate::budget::{Admission, Budget, Tokens};
+use crate::cache::Cache;
+use crate::clock::Clock;
+use crate::pace::Pace;
+use crate::reply::Reply;
+
+/// So many requests failing one after the other are not the requests' fault.
+const FAILURES_IN_A_ROW: usize = 5;
+
+/// Why nothing more is asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Stop {
+    pub problem: String,
+    pub remedy: String,
+}
+
+/// Cache, budget and pace behind one lock.
+pub(crate) struct Books {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    cache: Cache,
+    budget: Budget,
+    pace: Pace,
+    stop: Option<Stop>,
+    failed: Vec<String>,
+    failures_in_a_row: usize,
+}
+
+impl Books {
+    pub fn new(cache: Cache, budget: Budget, pace: Pace) -> Self {
+        Self {
+            state: Mutex::new(State {
+                cache,
+                budget,
+                pace,
+                stop: None,
+                failed: Vec::new(),
+                failures_in_a_row: 0,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// No thread leaves the state half changed, so a panic elsewhere does not spoil it.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state, and lets those look again who wait for a change.
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let outcome = change(&mut self.state());
+        self.changed.notify_all();
+        outcome
+    }
+
+    /// Forgets what stopped an earlier round.
+    pub fn begin(&self) {
+        self.change(|state| {
+            state.stop = None;
+            state.failed.clear();
+            state.failures_in_a_row = 0;
+        });
+    }
+
+    pub fn stop(&self) -> Option<Stop> {
+        self.state().stop.clone()
+    }
+
+    /// Ends the round; the first reason counts.
+    pub fn end(&self, stop: Stop) {
+        self.change(|state| {
+            state.stop.get_or_insert(stop);
+        });
+    }
+
+    /// A question got its reply.
+    pub fn went_well(&self) {
+        self.state().failures_in_a_row = 0;
+    }
+
+    /// A question got none.
+    pub fn failed(&self, id: &str, problem: &str) {
+        self.change(|state| {
+            state.failed.push(format!("{id}: {problem}"));
+            state.failures_in_a_row += 1;
+            if state.failures_in_a_row >= FAILURES_IN_A_ROW {
+                state.stop.get_or_insert(Stop {
+                    problem: format!(
+                        "{FAILURES_IN_A_ROW} questions in a row failed, the last: {problem}"
+                    ),
+                    remedy: "see whether the endpoint works, then continue".to_owned(),
+                });
+            }
+        });
+    }
+
+    /// Why replies are missing.
+    pub fn why(&self) -> Stop {
+        let state = self.state();
+        state.stop.clone().unwrap_or_else(|| Stop {
+            problem: format!(
+                "{} questions got no reply ({})",
+                state.failed.len(),
+                state.failed[..state.failed.len().min(3)].join("; ")
+            ),
+            remedy: "see to them, then continue".to_owned(),
+        })
+    }
+
+    /// Waits until budget and pace let a request go.
+    pub fn admit(&self, most: Tokens, clock: &dyn Clock) -> Result<u64, Stop> {
+        let mut state = self.state();
+        loop {
+            if let Some(stop) = &state.stop {
+                return Err(stop.clone());
+            }
+            match state.budget.reserve(most) {
+                Admission::Granted => break,
+                Admission::Wait => {
+                    state = self
+                        .changed
+                        .wait(state)
+                        .unwrap_or_else(PoisonError::into_inner);
+                }
+                Admission::Refused => {
+                    return Err(Stop {
+                        problem: format!(
+                            "the cap is reached: {}, and the next question can cost {} tokens",
+                            state.budget.in_words(),
+                            most.total()
+                        ),
+                        remedy: "raise the cap to go on".to_owned(),
+                    });
+                }
+            }
+        }
+        loop {
+            match state.pace.admit(clock.now(), most.total()) {
+                Ok(ticket) => return Ok(ticket),
+                Err(wait) => {
+                    drop(state);
+                    clock.sleep(wait);
+                    state = self.state();
+                }
+            }
+            if let Some(stop) = state.stop.clone() {
+                state.budget.settle(most, Tokens::default());
+                return Err(stop);
+            }
+        }
+    }
+
+    /// Puts down what an admitted request did cost.
+    pub fn settle(&self, most: Tokens, cost: Tokens, ticket: u64) {
+        self.change(|state| {
+            state.pace.settle(ticket, cost.total());
+            state.budget.settle(most, cost);
+        });
+    }
+
+    /// An admitted request cost nothing.
+    pub fn release(&self, most: Tokens, ticket: u64) {
+        self.settle(most, Tokens::default(), ticket);
+    }
+
+    /// An admitted request may have cost the most.
+    pub fn lose(&self, most: Tokens) -> Result<(), JudgeError> {
+        self.change(|state| {
+            state.budget.settle(most, most);
+            state.cache.lose(most)
+        })
+    }
+
+    /// Lets nothing go before a time.
+    pub fn hold(&self, until: Duration) {
+        self.state().pace.hold(until);
+    }
+
+    /// Keeps a reply.
+    pub fn keep(
+        &self,
+        key: &str,
+        origin: (&str, u32),
+        reply: &Reply,
+        raw: String,
+        cost: Tokens,
+    ) -> Result<(), JudgeError> {
+        self.state().cache.keep(key, origin, reply, raw, cost)
+    }
+
+    pub fn has(&self, key: &str) -> bool {
+        self.state().cache.get(key).is_some()
+    }
+
+    /// The replies that are there, for each list of keys.
+    pub fn replies(&self, keys: &[Vec<String>]) -> Vec<Vec<Reply>> {
+        let state = self.state();
+        let of = |keys: &Vec<String>| {
+            keys.iter()
+                .filter_map(|key| state.cache.get(key).cloned())
+                .collect()
+        };
+        keys.iter().map(of).collect()
+    }
+
+    pub fn spent(&self) -> Tokens {
+        self.state().budget.spent()
+    }
+}

@@ -1,0 +1,347 @@
+//! A judge behind an OpenAI-compatible endpoint: asked by several threads, within its limits and the cap.
+//!
+//! Each reply is looked up in the cache first, and kept there before anything else is done with it. Equal
+//! questions are asked once. A request that went out without an answer counts as paid in full.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::JudgeError;
+use crate::books::{Books, Stop};
+use crate::budget::Budget;
+use crate::cache::Cache;
+use crate::clock::{Clock, SystemClock};
+use crate::judge::{Cost, Identity, Judge};
+use crate::pace::Pace;
+use crate::reply::{self, Reply};
+use crate::request::{Body, Request};
+use crate::retry::{self, Course};
+use crate::settings::Settings;
+use crate::transport::{Attempt, Transport};
+
+/// A judge behind an endpoint.
+pub struct ChatJudge {
+    settings: Settings,
+    transport: Transport,
+    clock: Box<dyn Clock>,
+    seed: u64,
+    books: Books,
+    n_sent: AtomicUsize,
+}
+
+/// What became of one question.
+enum Failure {
+    /// This one cannot be had.
+    Item(String),
+    /// None can.
+    Stop(Stop),
+}
+
+/// What became of sending a question once.
+enum Try {
+    /// Its reply is in the cache.
+    Kept,
+    /// It should be sent again, after this pause at least.
+    Again(String, Duration),
+    /// It should not.
+    Failed(Failure),
+}
+
+/// One reply that is needed: which request, which sample, and its key.
+struct Job<'a> {
+    request: &'a Request,
+    sample: u32,
+    key: String,
+}
+
+impl fmt::Debug for ChatJudge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChatJudge")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ChatJudge {
+    /// A judge with its key from the environment. `seed` decides the pauses between tries, never a reply.
+    ///
+    /// # Errors
+    /// The environment lacks the key, or the cache cannot be opened.
+    pub fn open(path: &Path, settings: Settings, seed: u64) -> Result<Self, JudgeError> {
+        let key = match &settings.endpoint.key_env {
+            None => None,
+            Some(name) => match std::env::var(name) {
+                Ok(key) if !key.trim().is_empty() => Some(key.trim().to_owned()),
+                _ => {
+                    return Err(JudgeError::unfit(
+                        path,
+                        format!("the environment variable {name} holds no key"),
+                        "set it, or leave endpoint.key_env out for a server without keys",
+                    ));
+                }
+            },
+        };
+        Self::with(settings, key, Box::new(SystemClock::default()), seed)
+    }
+
+    /// A judge with a key and a clock of the caller's.
+    ///
+    /// # Errors
+    /// The cache cannot be opened.
+    pub fn with(
+        settings: Settings,
+        key: Option<String>,
+        clock: Box<dyn Clock>,
+        seed: u64,
+    ) -> Result<Self, JudgeError> {
+        let cache = Cache::open(&settings.cache)?;
+        let charged = cache.charged();
+        let limits = &settings.limits;
+        let timeout = Duration::from_secs_f64(limits.timeout_secs);
+        Ok(Self {
+            transport: Transport::new(&settings.endpoint, key, timeout),
+            clock,
+            seed,
+            books: Books::new(
+                cache,
+                Budget::new(settings.cap(), settings.prices(), charged),
+                Pace::new(limits.requests_per_minute, limits.tokens_per_minute),
+            ),
+            n_sent: AtomicUsize::new(0),
+            settings,
+        })
+    }
+
+    /// Takes jobs until there are none, or nothing more can be asked.
+    fn work(
+        &self,
+        jobs: &[Job<'_>],
+        next: &AtomicUsize,
+        progress: &(dyn Fn() + Sync),
+    ) -> Result<(), JudgeError> {
+        while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if self.books.stop().is_some() {
+                break;
+            }
+            let body = job.request.body(&self.settings, job.sample)?;
+            match self.one(job, &body)? {
+                Ok(()) => {
+                    self.books.went_well();
+                    progress();
+                }
+                Err(Failure::Stop(stop)) => self.books.end(stop),
+                Err(Failure::Item(problem)) => self.books.failed(&job.request.id, &problem),
+            }
+        }
+        Ok(())
+    }
+
+    /// Gets one reply into the cache.
+    fn one(&self, job: &Job<'_>, body: &Body) -> Result<Result<(), Failure>, JudgeError> {
+        let n_attempts = self.settings.limits.attempts;
+        let mut last = String::new();
+        for attempt in 0..n_attempts {
+            let ticket = match self.books.admit(body.most, &*self.clock) {
+                Ok(ticket) => ticket,
+                Err(stop) => return Ok(Err(Failure::Stop(stop))),
+            };
+            self.n_sent.fetch_add(1, Ordering::Relaxed);
+            let (problem, asked) = match self.attempt(job, body, ticket)? {
+                Try::Kept => return Ok(Ok(())),
+                Try::Failed(failure) => return Ok(Err(failure)),
+                Try::Again(problem, asked) => (problem, asked),
+            };
+            last = problem;
+            if attempt + 1 < n_attempts {
+                let pause = retry::back_off(attempt, self.seed, request_number(&body.key));
+                self.clock.sleep(pause.max(asked));
+            }
+        }
+        let problem = format!("no reply after {n_attempts} tries, the last: {last}");
+        Ok(Err(Failure::Item(problem)))
+    }
+
+    /// Sends a request once and does the books.
+    fn attempt(&self, job: &Job<'_>, body: &Body, ticket: u64) -> Result<Try, JudgeError> {
+        let (status, retry_after, raw) = match self.transport.post(&body.text) {
+            Attempt::Unsent(reason) => {
+                self.books.release(body.most, ticket);
+                let problem = format!("the endpoint cannot be reached ({reason})");
+                return Ok(Try::Again(problem, Duration::ZERO));
+            }
+            Attempt::Lost(reason) => {
+                self.books.lose(body.most)?;
+                let problem = format!("no whole answer came back ({reason})");
+                return Ok(Try::Again(problem, Duration::ZERO));
+            }
+            Attempt::Answered {
+                status,
+                retry_after,
+                body,
+            } => (status, retry_after, body),
+        };
+        let (code, words) = reply::read_error(&raw);
+        let course = retry::course(status, code.as_deref());
+        if course == Course::Keep {
+            return match reply::read(&raw) {
+                Ok(reply) => {
+                    let cost = reply.tokens.unwrap_or(body.most);
+                    self.books.settle(body.most, cost, ticket);
+                    let origin = (job.request.id.as_str(), job.sample);
+                    self.books.keep(&job.key, origin, &reply, raw, cost)?;
+                    Ok(Try::Kept)
+                }
+                Err(reason) => {
+                    self.books.lose(body.most)?;
+                    let problem = format!("its answer cannot be read: {reason}");
+                    Ok(Try::Again(problem, Duration::ZERO))
+                }
+            };
+        }
+        self.books.release(body.most, ticket);
+        let problem = format!("status {status}: {words}");
+        Ok(match course {
+            Course::Skip => Try::Failed(Failure::Item(problem)),
+            Course::Again => self.pause(problem, retry_after.as_deref()),
+            Course::Keep | Course::Stop => Try::Failed(Failure::Stop(Stop {
+                problem,
+                remedy: "correct address, model, key or account".to_owned(),
+            })),
+        })
+    }
+
+    /// Another try after the pause that the endpoint asks for, which holds for all threads.
+    fn pause(&self, problem: String, retry_after: Option<&str>) -> Try {
+        let now = self.clock.unix_secs();
+        let asked = retry_after.and_then(|header| retry::retry_after(header, now));
+        let asked = asked.unwrap_or_default();
+        if asked.as_secs() > self.settings.limits.longest_pause_secs {
+            return Try::Failed(Failure::Stop(Stop {
+                problem: format!(
+                    "the endpoint asks to wait {} seconds ({problem})",
+                    asked.as_secs()
+                ),
+                remedy: "continue then, or raise limits.longest_pause_secs".to_owned(),
+            }));
+        }
+        self.books.hold(self.clock.now() + asked);
+        Try::Again(problem, asked)
+    }
+
+    /// The error for replies that are missing, if any are.
+    fn complete(&self, keys: &[Vec<String>]) -> Result<Vec<Vec<Reply>>, JudgeError> {
+        let replies = self.books.replies(keys);
+        let n_wanted: usize = keys.iter().map(Vec::len).sum();
+        let n_kept: usize = replies.iter().map(Vec::len).sum();
+        if n_kept == n_wanted {
+            return Ok(replies);
+        }
+        let Stop { problem, remedy } = self.books.why();
+        Err(JudgeError::Stopped {
+            judge: format!(
+                "{} at {}",
+                self.settings.endpoint.model, self.settings.endpoint.url
+            ),
+            problem,
+            n_kept,
+            n_wanted,
+            cache: self.settings.cache.clone(),
+            remedy,
+        })
+    }
+}
+
+impl Judge for ChatJudge {
+    fn identity(&self) -> Identity {
+        let parameters = &self.settings.request;
+        Identity {
+            model: self.settings.endpoint.model.clone(),
+            endpoint: self.settings.endpoint.url.clone(),
+            temperature: parameters.temperature,
+            max_tokens: parameters.max_tokens,
+            samples: parameters.samples,
+            seed: parameters.seed,
+            images: parameters.images,
+        }
+    }
+
+    fn cost(&self) -> Cost {
+        let tokens = self.books.spent();
+        Cost {
+            tokens,
+            money: self.settings.prices().of(tokens),
+            n_sent: self.n_sent.load(Ordering::Relaxed),
+        }
+    }
+
+    fn replies(
+        &self,
+        requests: &[Request],
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<Vec<Vec<Reply>>, JudgeError> {
+        let samples = 0..self.settings.request.samples;
+        let mut keys: Vec<Vec<String>> = Vec::with_capacity(requests.len());
+        let mut jobs: HashMap<String, Job<'_>> = HashMap::new();
+        let mut order = Vec::new();
+        for request in requests {
+            let mut of_request = Vec::new();
+            for sample in samples.clone() {
+                let key = request.body(&self.settings, sample)?.key;
+                of_request.push(key.clone());
+                if !self.books.has(&key) && !jobs.contains_key(&key) {
+                    order.push(key.clone());
+                    jobs.insert(
+                        key.clone(),
+                        Job {
+                            request,
+                            sample,
+                            key,
+                        },
+                    );
+                }
+            }
+            keys.push(of_request);
+        }
+        let jobs: Vec<Job<'_>> = order.iter().filter_map(|key| jobs.remove(key)).collect();
+        let distinct: std::collections::HashSet<&String> = keys.iter().flatten().collect();
+        let n_done = AtomicUsize::new(distinct.len() - jobs.len());
+        progress(n_done.load(Ordering::Relaxed));
+        let done = || progress(n_done.fetch_add(1, Ordering::Relaxed) + 1);
+        self.books.begin();
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            let n_threads = self.settings.limits.concurrency.min(jobs.len());
+            let threads: Vec<_> = (0..n_threads)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let outcome = self.work(&jobs, &next, &done);
+                        if let Err(error) = &outcome {
+                            self.books.end(Stop {
+                                problem: error.to_string(),
+                                remedy: "see to it, then continue".to_owned(),
+                            });
+                        }
+                        outcome
+                    })
+                })
+                .collect();
+            let joined = threads.into_iter().map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            });
+            joined.collect::<Result<(), JudgeError>>()
+        })?;
+        self.complete(&keys)
+    }
+}
+
+/// A number for the pauses of a request, from its key.
+fn request_number(key: &str) -> u64 {
+    key.get(..16)
+        .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+        .unwrap_or_default()
+}

@@ -1,0 +1,192 @@
+//! The verdicts of a run, whichever command wrote them.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+
+use candor_data::formats::text::{self, Format};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::Run;
+use crate::measure::{Benchmark, Verdict};
+use crate::score::{add_chair, add_llava_bench, add_mmhal, add_pope};
+use crate::{JudgeError, pope};
+
+const FORMAT: Format = Format {
+    name: "Verdicts",
+    expected: "JSON lines of verdicts",
+};
+
+#[derive(Deserialize)]
+struct Mmhal {
+    id: String,
+    image: String,
+    question_type: String,
+    question: String,
+    reference: String,
+    answer: String,
+    score: u8,
+}
+
+#[derive(Deserialize)]
+struct Pope {
+    id: String,
+    image: String,
+    split: String,
+    question: String,
+    label: String,
+    answer: String,
+}
+
+#[derive(Deserialize)]
+struct Chair {
+    image: String,
+    question: String,
+    answer: String,
+    mentioned: HashSet<String>,
+    present: HashSet<String>,
+}
+
+#[derive(Deserialize)]
+struct LlavaBench {
+    id: String,
+    image: String,
+    category: String,
+    question: String,
+    reference: String,
+    answer: String,
+    reference_mark: f64,
+    mark: f64,
+}
+
+pub(super) fn open(folder: &Path) -> Result<Run, JudgeError> {
+    let mut verdicts = BTreeMap::new();
+    for benchmark in Benchmark::ALL {
+        let path = folder.join(format!("verdicts/{}.jsonl", benchmark.key()));
+        if path.exists() {
+            verdicts.insert(benchmark, read(benchmark, &path)?);
+        }
+    }
+    if verdicts.is_empty() {
+        let remedy = "name folders that `candor eval` or `candor eval score` wrote";
+        return Err(JudgeError::unfit(folder, "no verdicts", remedy));
+    }
+    let name = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let name = name
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
+    Ok(Run {
+        name: name.unwrap_or_else(|| folder.display().to_string()),
+        verdicts,
+    })
+}
+
+fn read(benchmark: Benchmark, path: &Path) -> Result<Vec<Verdict>, JudgeError> {
+    let text = text::read(path, &FORMAT)?;
+    let mut seen = HashSet::new();
+    let mut verdicts = Vec::new();
+    for (i, line) in text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty())
+    {
+        let bad = |problem: String| {
+            let remedy = "evaluate again, or remove the line";
+            JudgeError::unfit(path, format!("line {}: {problem}", i + 1), remedy)
+        };
+        let verdict = one(benchmark, line).map_err(|error| bad(error.to_string()))?;
+        let sound = |[part, whole]: &[f64; 2]| part.is_finite() && whole.is_finite();
+        if !verdict.measures.values().all(sound) {
+            return Err(bad("a measure that is no number".to_owned()));
+        }
+        if !seen.insert(verdict.id.clone()) {
+            return Err(bad(format!("a second verdict on {:?}", verdict.id)));
+        }
+        verdicts.push(verdict);
+    }
+    Ok(verdicts)
+}
+
+/// A line of `candor eval score`, or of `candor eval` on the micro-world.
+fn one(benchmark: Benchmark, line: &str) -> Result<Verdict, serde_json::Error> {
+    fn of<T: DeserializeOwned>(line: &str) -> Result<T, serde_json::Error> {
+        serde_json::from_str(line)
+    }
+    if serde_json::from_str::<serde_json::Value>(line)?
+        .get("measures")
+        .is_some()
+    {
+        return of(line);
+    }
+    match benchmark {
+        Benchmark::Mmhal => of::<Mmhal>(line).map(mmhal),
+        Benchmark::Pope => of::<Pope>(line).map(pope_verdict),
+        Benchmark::Chair => of::<Chair>(line).map(chair),
+        Benchmark::LlavaBench => of::<LlavaBench>(line).map(llava_bench),
+        // Nothing but `candor eval score` writes these, so the line is told what it lacks.
+        Benchmark::Mmbench => of(line),
+    }
+}
+
+fn mmhal(row: Mmhal) -> Verdict {
+    let mut verdict = Verdict {
+        id: row.id,
+        image: row.image,
+        group: row.question_type,
+        question: row.question,
+        reference: Some(row.reference),
+        answer: row.answer,
+        ..Verdict::default()
+    };
+    add_mmhal(&mut verdict, &[Some(row.score)], &[Some(row.score)]);
+    verdict
+}
+
+fn pope_verdict(row: Pope) -> Verdict {
+    let read = pope::read(&row.answer);
+    let truth = row.label == "yes";
+    let mut verdict = Verdict {
+        id: row.id,
+        image: row.image,
+        group: row.split,
+        question: row.question,
+        reference: Some(row.label),
+        answer: row.answer,
+        ..Verdict::default()
+    };
+    add_pope(&mut verdict, truth, read);
+    verdict
+}
+
+fn chair(row: Chair) -> Verdict {
+    let hallucinated = row.mentioned.difference(&row.present).count();
+    let mut verdict = Verdict {
+        id: row.image.clone(),
+        image: row.image,
+        question: row.question,
+        answer: row.answer,
+        ..Verdict::default()
+    };
+    add_chair(
+        &mut verdict,
+        row.mentioned.len(),
+        hallucinated,
+        row.present.len(),
+    );
+    verdict
+}
+
+fn llava_bench(row: LlavaBench) -> Verdict {
+    let marks = [Some([row.reference_mark, row.mark])];
+    let mut verdict = Verdict {
+        id: row.id,
+        image: row.image,
+        group: row.category,
+        question: row.question,
+        reference: Some(row.reference),
+        answer: row.answer,
+        ..Verdict::default()
+    };
+    add_llava_bench(&mut verdict, &marks, &marks);
+    verdict
+}

@@ -1,0 +1,265 @@
+//! A comparison as text: for the terminal, as CSV, Markdown and LaTeX.
+
+use super::{Cell, Comparison, Row};
+use crate::paired::Difference;
+
+fn name(row: &Row) -> String {
+    let arrow = match row.higher_is_better {
+        Some(true) => " ↑",
+        Some(false) => " ↓",
+        None => "",
+    };
+    if row.group.is_empty() {
+        format!("{}{arrow}", row.label)
+    } else {
+        format!("  {}: {}", row.label, row.group)
+    }
+}
+
+fn number(value: f64, decimals: usize) -> String {
+    format!("{value:.decimals$}")
+}
+
+fn value(row: &Row, cell: &Cell) -> String {
+    cell.value
+        .map_or_else(|| "–".to_owned(), |value| number(value, row.decimals))
+}
+
+fn interval(row: &Row, cell: &Cell) -> String {
+    let ends = |[low, high]: [f64; 2]| {
+        format!(
+            "[{}, {}]",
+            number(low, row.decimals),
+            number(high, row.decimals)
+        )
+    };
+    cell.ci95.map_or_else(String::new, ends)
+}
+
+/// Whether the difference is one that chance rarely makes.
+fn stands_out(difference: &Difference) -> bool {
+    difference.p.is_some_and(|p| p < 0.05)
+}
+
+/// The chance as people read it.
+fn chance(p: f64) -> String {
+    if p < 0.001 {
+        "p < 0.001".to_owned()
+    } else {
+        format!("p = {p:.3}")
+    }
+}
+
+pub(super) fn table(comparison: &Comparison) -> String {
+    let mut lines = vec![(vec![String::new(), "number".to_owned()], true)];
+    lines[0].0.extend(comparison.runs.iter().cloned());
+    let mut before = None;
+    for row in &comparison.rows {
+        let begins = before != Some(row.benchmark);
+        before = Some(row.benchmark);
+        let head = if begins { row.benchmark.label() } else { "" };
+        let cells = row
+            .cells
+            .iter()
+            .map(|cell| format!("{} {}", value(row, cell), interval(row, cell)));
+        let mut line = vec![head.to_owned(), name(row)];
+        line.extend(cells.map(|text| text.trim_end().to_owned()));
+        lines.push((line, begins));
+        let apart: Vec<String> = row.cells.iter().map(|cell| difference(row, cell)).collect();
+        if apart.iter().any(|text| !text.is_empty()) {
+            let head = [String::new(), "    against the first".to_owned()];
+            lines.push((head.into_iter().chain(apart).collect(), false));
+        }
+    }
+    aligned(&lines)
+}
+
+fn difference(row: &Row, cell: &Cell) -> String {
+    let Some(found) = &cell.against_first else {
+        return String::new();
+    };
+    let (Some(by), Some(p)) = (found.difference, found.p) else {
+        return String::new();
+    };
+    let decimals = row.decimals;
+    let ends = found.ci95.map_or_else(String::new, |[low, high]| {
+        format!(" [{low:+.decimals$}, {high:+.decimals$}]")
+    });
+    let mark = if stands_out(found) { " *" } else { "" };
+    format!("{by:+.decimals$}{ends} {}{mark}", chance(p))
+}
+
+/// Columns as wide as their widest cell; a rule above the lines that begin something.
+fn aligned(lines: &[(Vec<String>, bool)]) -> String {
+    let n = lines.first().map_or(0, |(line, _)| line.len());
+    let wide = |text: &String| text.chars().count();
+    let width = |k: usize| {
+        lines
+            .iter()
+            .map(|(line, _)| wide(&line[k]))
+            .max()
+            .unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..n).map(width).collect();
+    let rule = "─".repeat(widths.iter().sum::<usize>() + 2 * n.saturating_sub(1)) + "\n";
+    let mut text = String::new();
+    for (line, begins) in lines {
+        if *begins {
+            text += &rule;
+        }
+        let padded: Vec<String> = line
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
+        text += padded.join("  ").trim_end();
+        text.push('\n');
+    }
+    text + &rule
+        + "↑ more is better, ↓ less is better, [95% interval], * p < 0.05 without correction for many tests\n"
+}
+
+pub(super) fn csv(comparison: &Comparison) -> String {
+    let mut text =
+        "benchmark,measure,group,run,value,ci95_low,ci95_high,n,difference,difference_ci95_low,\
+                    difference_ci95_high,p,p_is_exact,n_pairs\n"
+            .to_owned();
+    let some = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
+    for row in &comparison.rows {
+        for (run, cell) in comparison.runs.iter().zip(&row.cells) {
+            let found = cell.against_first.unwrap_or_default();
+            let is_compared = cell.against_first.is_some();
+            let of = |ends: Option<[f64; 2]>, k: usize| some(ends.map(|ends| ends[k]));
+            let fields = [
+                row.benchmark.key().to_owned(),
+                row.measure.clone(),
+                quoted(&row.group),
+                quoted(run),
+                some(cell.value),
+                of(cell.ci95, 0),
+                of(cell.ci95, 1),
+                cell.n.to_string(),
+                some(found.difference),
+                of(found.ci95, 0),
+                of(found.ci95, 1),
+                some(found.p),
+                if is_compared {
+                    found.is_exact.to_string()
+                } else {
+                    String::new()
+                },
+                if is_compared {
+                    found.n.to_string()
+                } else {
+                    String::new()
+                },
+            ];
+            text += &(fields.join(",") + "\n");
+        }
+    }
+    text
+}
+
+/// A field of CSV: quoted where it must be, and never the beginning of a formula.
+fn quoted(text: &str) -> String {
+    let text = if text.starts_with(['=', '+', '-', '@']) {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    };
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text
+    }
+}
+
+pub(super) fn markdown(comparison: &Comparison) -> String {
+    let escaped = |text: &str| text.replace('|', "\\|").replace('\n', " ");
+    let mut text = format!(
+        "| benchmark | number | {} |\n|---|---|{}\n",
+        comparison
+            .runs
+            .iter()
+            .map(|run| escaped(run))
+            .collect::<Vec<_>>()
+            .join(" | "),
+        "---|".repeat(comparison.runs.len())
+    );
+    for row in &comparison.rows {
+        let cells: Vec<String> = row
+            .cells
+            .iter()
+            .map(|cell| {
+                let text = format!("{} {}{}", value(row, cell), interval(row, cell), star(cell));
+                text.trim_end().to_owned()
+            })
+            .collect();
+        let label = escaped(name(row).trim());
+        let line = ["", row.benchmark.label(), &label, &cells.join(" | "), ""].join(" | ");
+        text += &(line.trim().to_owned() + "\n");
+    }
+    text
+}
+
+fn star(cell: &Cell) -> &'static str {
+    if cell.against_first.as_ref().is_some_and(stands_out) {
+        " \\*"
+    } else {
+        ""
+    }
+}
+
+pub(super) fn latex(comparison: &Comparison) -> String {
+    let runs: Vec<String> = comparison.runs.iter().map(|run| tex(run)).collect();
+    let mut text = format!(
+        "\\begin{{tabular}}{{ll{}}}\n\\toprule\nBenchmark & Number & {} \\\\\n",
+        "r".repeat(runs.len()),
+        runs.join(" & ")
+    );
+    let mut before = None;
+    for row in &comparison.rows {
+        let begins = before != Some(row.benchmark);
+        before = Some(row.benchmark);
+        if begins {
+            text += "\\midrule\n";
+        }
+        let head = if begins { row.benchmark.label() } else { "" };
+        let cells: Vec<String> = row.cells.iter().map(|cell| tex_cell(row, cell)).collect();
+        let line = [head.to_owned(), tex(name(row).trim()), cells.join(" & ")].join(" & ");
+        text += &(line + " \\\\\n");
+    }
+    text + "\\bottomrule\n\\end{tabular}\n"
+}
+
+fn tex_cell(row: &Row, cell: &Cell) -> String {
+    let Some(value) = cell.value else {
+        return "--".to_owned();
+    };
+    let star = if cell.against_first.as_ref().is_some_and(stands_out) {
+        "^{*}"
+    } else {
+        ""
+    };
+    let ends = interval(row, cell);
+    let ends = if ends.is_empty() {
+        ends
+    } else {
+        format!(" {{\\scriptsize {ends}}}")
+    };
+    format!("${}{star}${ends}", number(value, row.decimals))
+}
+
+/// Text in which nothing is a command.
+fn tex(text: &str) -> String {
+    let character = |c: char| match c {
+        '&' | '%' | '$' | '#' | '_' | '{' | '}' => format!("\\{c}"),
+        '\\' => "\\textbackslash{}".to_owned(),
+        '~' => "\\textasciitilde{}".to_owned(),
+        '^' => "\\textasciicircum{}".to_owned(),
+        '↑' => "$\\uparrow$".to_owned(),
+        '↓' => "$\\downarrow$".to_owned(),
+        c => c.to_string(),
+    };
+    text.chars().map(character).collect()
+}

@@ -1,0 +1,126 @@
+use super::*;
+
+fn run(name: &str, scores: &[f64]) -> Run {
+    let verdict = |(i, &score): (usize, &f64)| {
+        let mut verdict = Verdict {
+            id: i.to_string(),
+            image: i.to_string(),
+            group: "a_b".to_owned(),
+            ..Verdict::default()
+        };
+        verdict.measures.insert("score".to_owned(), [score, 1.0]);
+        verdict
+    };
+    let verdicts = scores.iter().enumerate().map(verdict).collect();
+    Run {
+        name: name.to_owned(),
+        verdicts: [(Benchmark::Mmhal, verdicts)].into(),
+    }
+}
+
+#[test]
+fn runs_are_compared_item_by_item_with_the_first() {
+    let found = compare(
+        &[
+            run("sft", &[0.0, 1.0, 3.0]),
+            run("rl", &[1.0, 2.0, 4.0, 6.0]),
+        ],
+        0,
+    );
+    let row = &found.rows[0];
+    assert_eq!((row.measure.as_str(), row.cells.len()), ("score", 2));
+    assert_eq!(row.cells[1].value, Some(3.25));
+    let apart = row.cells[1].against_first.unwrap();
+    // The three items that both answered differ by 1 each: 2 of 8 outcomes are as large.
+    assert_eq!((apart.n, apart.p), (3, Some(0.25)));
+    assert!((apart.difference.unwrap() - 1.0).abs() < 1e-12);
+    assert_eq!(row.cells[0].against_first, None);
+    assert_eq!(
+        (found.rows[1].group.as_str(), found.rows[1].cells[0].n),
+        ("a_b", 3)
+    );
+}
+
+#[test]
+fn every_form_of_the_table_holds_names_and_numbers_and_escapes_them() {
+    let found = compare(
+        &[run("a|b", &[1.0, 2.0]), run("=c_d,\"e\"", &[2.0, 2.0])],
+        0,
+    );
+    let table = found.table();
+    assert!(
+        table.contains("MMHal-Bench") && table.contains("1.50 [") && table.contains("+0.50"),
+        "{table}"
+    );
+    let csv = found.csv();
+    let expected = "mmhal,score,,\"'=c_d,\"\"e\"\"\",2,2,2,2,0.5,";
+    assert!(csv.lines().any(|line| line.starts_with(expected)), "{csv}");
+    let n_fields = csv.lines().next().unwrap().split(',').count();
+    assert!(
+        csv.lines()
+            .filter(|line| !line.contains('"'))
+            .all(|line| line.split(',').count() == n_fields)
+    );
+    let markdown = found.markdown();
+    assert!(
+        markdown.starts_with("| benchmark | number | a\\|b | =c_d,\"e\" |\n|---|---|---|---|\n"),
+        "{markdown}"
+    );
+    let latex = found.latex();
+    assert!(
+        latex.contains("=c\\_d") && latex.contains("$1.50$") && latex.contains("\\bottomrule"),
+        "{latex}"
+    );
+}
+
+#[test]
+fn runs_of_the_micro_world_are_read_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("policy");
+    std::fs::create_dir_all(folder.join("verdicts")).unwrap();
+    let write =
+        |name: &str, text: &str| std::fs::write(folder.join("verdicts").join(name), text).unwrap();
+    let message = Run::open(&folder).unwrap_err().to_string();
+    assert!(message.contains("no verdicts"), "{message}");
+    write(
+        "mmhal.jsonl",
+        r#"{"id":"0","image":"a.png","question_type":"other","question":"Q","reference":"R","answer":"A b","score":2,"hallucinated":true,"standing":"right","claims":[]}"#,
+    );
+    write(
+        "pope.jsonl",
+        r#"{"id":"random-1","image":"a.png","split":"random","question":"Q","label":"yes","answer":"No.","read_as":"no","neither":false,"right":false}"#,
+    );
+    write(
+        "chair.jsonl",
+        r#"{"image":"a.png","question":"Q","answer":"A","mentioned":["cat","dog"],"present":["cat","cup","pan"],"hallucinated":["dog"],"score":1,"claims":[]}"#,
+    );
+    write(
+        "llava_bench.jsonl",
+        r#"{"id":"1","image":"a.png","category":"conv","question":"Q","reference":"R","answer":"A","reference_score":6,"score":3,"reference_mark":10.0,"mark":5.5,"claims":[]}"#,
+    );
+    let run = Run::open(&folder).unwrap();
+    assert_eq!(run.name, "policy");
+    let part = |benchmark: Benchmark, key: &str| run.verdicts[&benchmark][0].part(key);
+    for (benchmark, key, expected) in [
+        (Benchmark::Mmhal, "score", [2.0, 1.0]),
+        (Benchmark::Mmhal, "hallucination", [1.0, 1.0]),
+        (Benchmark::Mmhal, "words", [2.0, 1.0]),
+        (Benchmark::Pope, "accuracy", [0.0, 1.0]),
+        (Benchmark::Pope, "recall", [0.0, 1.0]),
+        (Benchmark::Pope, "precision", [0.0, 0.0]),
+        (Benchmark::Chair, "chair_i", [1.0, 2.0]),
+        (Benchmark::Chair, "recall", [1.0, 3.0]),
+        (Benchmark::Chair, "object_f1", [2.0, 5.0]),
+        (Benchmark::LlavaBench, "relative", [550.0, 10.0]),
+    ] {
+        // Whole numbers, so exact.
+        let found = part(benchmark, key).map(f64::to_bits);
+        assert_eq!(found, expected.map(f64::to_bits), "{key}");
+    }
+    write("pope.jsonl", "{\"id\":1}\n");
+    let message = Run::open(&folder).unwrap_err().to_string();
+    assert!(
+        message.contains("pope.jsonl") && message.contains("line 1"),
+        "{message}"
+    );
+}

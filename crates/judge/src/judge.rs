@@ -1,0 +1,59 @@
+//! The one shape of everything that judges in words.
+
+use serde::{Deserialize, Serialize};
+
+use crate::JudgeError;
+use crate::budget::Tokens;
+use crate::reply::Reply;
+use crate::request::Request;
+
+/// Who judged, as written into results.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The model's name.
+    pub model: String,
+    /// Where it was asked.
+    pub endpoint: String,
+    /// Sampling temperature.
+    pub temperature: f64,
+    /// Longest reply, in tokens.
+    pub max_tokens: u64,
+    /// Replies to each question.
+    pub samples: u32,
+    /// Seed of the first sample, where one was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// Whether it was shown the pictures.
+    pub images: bool,
+}
+
+/// What judging has cost, everything that the cache remembers included.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Cost {
+    /// Tokens.
+    pub tokens: Tokens,
+    /// Money by the prices of the settings.
+    pub money: f64,
+    /// Requests that this process sent.
+    pub n_sent: usize,
+}
+
+/// Something that replies to prompts.
+pub trait Judge {
+    /// Who it is.
+    fn identity(&self) -> Identity;
+
+    /// What it has cost so far.
+    fn cost(&self) -> Cost;
+
+    /// The replies to each request, as many as [`Identity::samples`], in the order of the requests.
+    /// `progress` hears how many replies are there.
+    ///
+    /// # Errors
+    /// Not every reply could be had. Those that could are kept where the judge keeps them.
+    fn replies(
+        &self,
+        requests: &[Request],
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<Vec<Vec<Reply>>, JudgeError>;
+}

@@ -1,0 +1,40 @@
+//! Judges of answers, what their replies mean, and how certain a difference is. No tensors.
+//!
+//! The scorers ([`pope`], [`mmhal`], [`chair`], [`llava_bench`]) are pure functions of what was asked,
+//! answered and replied; they know neither models nor files. A [`Judge`] replies to prompts: [`ChatJudge`]
+//! asks an OpenAI-compatible endpoint, within limits of speed and cost, and never pays for a reply twice.
+//! [`score::score`] scores answers of any tool by them, and [`compare::compare`] sets models side by side.
+
+pub mod agreement;
+mod books;
+pub mod budget;
+pub mod cache;
+pub mod chair;
+mod chat;
+pub mod clock;
+pub mod compare;
+mod error;
+pub mod judge;
+pub mod llava_bench;
+pub mod matching;
+pub mod measure;
+pub mod mmbench;
+pub mod mmhal;
+pub mod objects;
+pub mod pace;
+pub mod paired;
+pub mod pope;
+pub mod reply;
+pub mod request;
+pub mod retry;
+pub mod score;
+pub mod settings;
+pub mod template;
+mod transport;
+
+pub use chat::ChatJudge;
+pub use error::JudgeError;
+pub use judge::{Cost, Identity, Judge};
+pub use reply::Reply;
+pub use request::Request;
+pub use settings::Settings;

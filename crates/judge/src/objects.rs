@@ -1,0 +1,175 @@
+//! Objects that a text mentions, by a table of synonyms: CHAIR on COCO.
+//!
+//! The table is the file that CHAIR publishes: a line for each kind of object, its name first, then other
+//! words for it, with commas between them. Words are compared in lower case and in the singular; of several
+//! terms at one place the longest counts, so a hot dog is no dog. Departures from the official script: its
+//! tables of double words are covered by the synonyms alone, and its tagger for plurals by a few rules.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+use candor_data::formats::text::{self, Format};
+
+use crate::JudgeError;
+
+const FORMAT: Format = Format {
+    name: "Synonyms",
+    expected: "lines of words with commas between them",
+};
+
+/// Words for kinds of objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Synonyms {
+    /// Term, as words in the singular, to the kind's name.
+    terms: HashMap<Vec<String>, String>,
+    longest: usize,
+}
+
+impl Synonyms {
+    /// Reads a table.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a term stands for two kinds.
+    pub fn read(path: &Path) -> Result<Self, JudgeError> {
+        Self::parse(path, &text::read(path, &FORMAT)?)
+    }
+
+    /// Parses the text of a table.
+    ///
+    /// # Errors
+    /// A term stands for two kinds.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, JudgeError> {
+        let mut terms: HashMap<Vec<String>, String> = HashMap::new();
+        for (i, line) in text.lines().enumerate() {
+            let listed: Vec<&str> = line
+                .split(',')
+                .map(str::trim)
+                .filter(|t| !t.is_empty())
+                .collect();
+            let Some(kind) = listed.first() else { continue };
+            for term in &listed {
+                let words = words(term);
+                let before = terms.insert(words, (*kind).to_owned());
+                if before.is_some_and(|before| before != **kind) {
+                    let problem =
+                        format!("line {}: {term:?} stands for another kind already", i + 1);
+                    return Err(JudgeError::unfit(path, problem, "keep it in one line"));
+                }
+            }
+        }
+        let longest = terms.keys().map(Vec::len).max().unwrap_or_default();
+        Ok(Self { terms, longest })
+    }
+
+    /// The kinds that a text mentions.
+    #[must_use]
+    pub fn mentioned(&self, text: &str) -> BTreeSet<String> {
+        let words = words(text);
+        let mut kinds = BTreeSet::new();
+        let mut at = 0;
+        while at < words.len() {
+            let longest = self.longest.min(words.len() - at);
+            let found = (1..=longest)
+                .rev()
+                .find_map(|n| Some((n, self.terms.get(&words[at..at + n])?)));
+            at += found.map_or(1, |(n, _)| n);
+            kinds.extend(found.map(|(_, kind)| kind.clone()));
+        }
+        kinds
+    }
+}
+
+fn words(text: &str) -> Vec<String> {
+    let lower = text.to_lowercase();
+    let words = lower
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty());
+    words.map(singular).collect()
+}
+
+/// A word in the singular, as far as its end tells. Both the table and the text go through this, so what
+/// it gets wrong alike does no harm.
+fn singular(word: &str) -> String {
+    let irregular = match word {
+        "people" => "person",
+        "men" => "man",
+        "women" => "woman",
+        "children" => "child",
+        "mice" => "mouse",
+        "geese" => "goose",
+        "knives" => "knife",
+        "wolves" => "wolf",
+        "calves" => "calf",
+        "buses" | "busses" => "bus",
+        "potatoes" => "potato",
+        "tomatoes" => "tomato",
+        "mangoes" => "mango",
+        "buffaloes" => "buffalo",
+        _ => "",
+    };
+    if !irregular.is_empty() {
+        return irregular.to_owned();
+    }
+    let without = |end: &str, more: &str| Some(format!("{}{more}", word.strip_suffix(end)?));
+    let longer = word.chars().count() > 4;
+    let found = if word.ends_with("ies") && longer {
+        without("ies", "y")
+    } else if ["sses", "shes", "ches", "xes"]
+        .iter()
+        .any(|end| word.ends_with(end))
+    {
+        without("es", "")
+    } else if ["ss", "us", "is"].iter().any(|end| word.ends_with(end)) || word.len() < 3 {
+        None
+    } else {
+        without("s", "")
+    };
+    found.unwrap_or_else(|| word.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = "person, man, woman, child\ndog, puppy\nhot dog, hotdog\nbus\nsheep, lamb\n\
+                         skis, ski\nwine glass\ncup\ndonut, doughnut\nknife\ncouch, sofa\ndining table, table\n";
+
+    fn mentioned(text: &str) -> Vec<String> {
+        let table = Synonyms::parse(Path::new("synonyms.txt"), TABLE).unwrap();
+        table.mentioned(text).into_iter().collect()
+    }
+
+    #[test]
+    fn words_are_found_in_any_number_and_the_longest_term_counts() {
+        for (text, expected) in [
+            ("Two women and a CHILD.", vec!["person"]),
+            ("A man eats hot dogs", vec!["hot dog", "person"]),
+            ("Puppies on buses", vec!["bus", "dog"]),
+            (
+                "hotdog, doughnuts; knives",
+                vec!["donut", "hot dog", "knife"],
+            ),
+            (
+                "Wine glasses and cups on a table",
+                vec!["cup", "dining table", "wine glass"],
+            ),
+            ("She skis; one ski.", vec!["skis"]),
+            ("Sheep and lambs", vec!["sheep"]),
+            ("tables", vec!["dining table"]),
+            ("cupboard, doggerel", vec![]),
+            ("", vec![]),
+        ] {
+            assert_eq!(mentioned(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_word_for_two_kinds_is_refused() {
+        let error = Synonyms::parse(Path::new("s.txt"), "dog, pet\ncat, pet\n").unwrap_err();
+        let message = error.to_string();
+        assert!(
+            message.contains("line 2") && message.contains("pet"),
+            "{message}"
+        );
+    }
+}

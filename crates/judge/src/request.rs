@@ -1,0 +1,272 @@
+//! What a judge is asked, and the body of the HTTP request that asks it.
+
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::JudgeError;
+use crate::budget::Tokens;
+use crate::settings::Settings;
+
+/// Larger pictures are refused before they are read.
+const MAX_IMAGE_BYTES: u64 = 20 << 20;
+/// What roles and separators may add to the tokens of one message.
+const MESSAGE_TOKENS: u64 = 64;
+
+/// One question to a judge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The item that is judged, for messages and lists.
+    pub id: String,
+    /// What the judge is told it is.
+    pub system: Option<String>,
+    /// The prompt.
+    pub user: String,
+    /// The pictures, shown after the prompt.
+    pub images: Vec<PathBuf>,
+    /// SHA-256 of the template behind the prompt.
+    pub template: String,
+}
+
+/// A request as it is sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Body {
+    /// JSON.
+    pub text: String,
+    /// Names everything that the reply depends on.
+    pub key: String,
+    /// What it can cost at most.
+    pub most: Tokens,
+}
+
+impl Request {
+    /// The body of sample number `sample`.
+    pub(crate) fn body(&self, settings: &Settings, sample: u32) -> Result<Body, JudgeError> {
+        let parameters = &settings.request;
+        let mut content = vec![json!({"type": "text", "text": self.user})];
+        for path in &self.images {
+            let url = data_url(path)?;
+            content.push(json!({"type": "image_url", "image_url": {"url": url}}));
+        }
+        // Servers without pictures often take only plain text.
+        let content = if self.images.is_empty() {
+            json!(self.user)
+        } else {
+            Value::Array(content)
+        };
+        let system = self
+            .system
+            .iter()
+            .map(|text| json!({"role": "system", "content": text}));
+        let messages: Vec<Value> = system
+            .chain([json!({"role": "user", "content": content})])
+            .collect();
+        let mut body = json!({
+            "model": settings.endpoint.model,
+            "messages": messages,
+            "temperature": parameters.temperature,
+        });
+        body[&parameters.max_tokens_field] = json!(parameters.max_tokens);
+        if let Some(seed) = parameters.seed {
+            body["seed"] = json!(seed.wrapping_add(u64::from(sample)));
+        }
+        let text = body.to_string();
+        let words = self.user.len() + self.system.as_ref().map_or(0, String::len);
+        let pictures = self.images.len() as u64 * settings.spend.image_tokens.unwrap_or_default();
+        Ok(Body {
+            key: key(&[
+                &settings.endpoint.url,
+                &self.template,
+                &sample.to_string(),
+                &text,
+            ]),
+            text,
+            most: Tokens {
+                prompt: words as u64 + 2 * MESSAGE_TOKENS + pictures,
+                completion: parameters.max_tokens,
+            },
+        })
+    }
+}
+
+/// SHA-256 over the parts, each with its length before it.
+fn key(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    hex(&hash.finalize())
+}
+
+/// SHA-256 of a text, in hexadecimal digits.
+#[must_use]
+pub fn sha256(text: &str) -> String {
+    hex(&Sha256::digest(text.as_bytes()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
+}
+
+fn data_url(path: &Path) -> Result<String, JudgeError> {
+    let io = |source| JudgeError::Io {
+        action: "read the picture",
+        path: path.to_owned(),
+        remedy: "check --images and that you may read it",
+        source,
+    };
+    let bytes = std::fs::metadata(path).map_err(io)?.len();
+    if bytes > MAX_IMAGE_BYTES {
+        return Err(JudgeError::unfit(
+            path,
+            format!("{bytes} bytes, more than the {MAX_IMAGE_BYTES} that judges take"),
+            "make the picture smaller",
+        ));
+    }
+    let bytes = std::fs::read(path).map_err(io)?;
+    let kind = match bytes.as_slice() {
+        [0xff, 0xd8, 0xff, ..] => "jpeg",
+        [0x89, b'P', b'N', b'G', ..] => "png",
+        _ => {
+            return Err(JudgeError::unfit(
+                path,
+                "neither a JPEG nor a PNG picture",
+                "convert it to one of them",
+            ));
+        }
+    };
+    Ok(format!(
+        "data:image/{kind};base64,{}",
+        STANDARD.encode(bytes)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(extra: &str) -> Settings {
+        let text = format!(
+            "cache = \"c\"\n[endpoint]\nurl = \"http://localhost/v1\"\nmodel = \"m\"\n[request]\n\
+             temperature = 0.5\nmax_tokens = 7\nsamples = 2\nimages = true\n{extra}"
+        );
+        Settings::parse(Path::new("judge.toml"), &text).unwrap()
+    }
+
+    fn request() -> Request {
+        Request {
+            id: "q".to_owned(),
+            system: None,
+            user: "Hä?".to_owned(),
+            images: Vec::new(),
+            template: "t".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_plain_question_is_plain_text() {
+        let body = request().body(&settings("seed = 3"), 1).unwrap();
+        let expected = r#"{"model":"m","messages":[{"role":"user","content":"Hä?"}],"temperature":0.5,"max_tokens":7,"seed":4}"#;
+        assert_eq!(body.text, expected);
+        // Four bytes of text, and what messages may add.
+        assert_eq!((body.most.prompt, body.most.completion), (132, 7));
+    }
+
+    #[test]
+    fn pictures_are_sent_as_data_urls_and_cost_what_the_settings_say() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.png");
+        std::fs::write(&path, [0x89, b'P', b'N', b'G', 1]).unwrap();
+        let asked = Request {
+            images: vec![path.clone()],
+            ..request()
+        };
+        let body = asked
+            .body(&settings("[spend]\nimage_tokens = 1000"), 0)
+            .unwrap();
+        // Base64 of 89 50 4e 47 01, by hand.
+        assert!(
+            body.text
+                .contains(r#""url":"data:image/png;base64,iVBORwE=""#),
+            "{}",
+            body.text
+        );
+        assert_eq!(body.most.prompt, 1132);
+        std::fs::write(&path, b"GIF89a").unwrap();
+        let message = asked.body(&settings(""), 0).unwrap_err().to_string();
+        assert!(
+            message.contains("a.png") && message.contains("JPEG"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn everything_that_matters_changes_the_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let picture = |byte: u8| {
+            let path = dir.path().join(format!("{byte}.png"));
+            std::fs::write(&path, [0x89, b'P', b'N', b'G', byte]).unwrap();
+            vec![path]
+        };
+        let base = settings("seed = 3");
+        let mut keys = vec![
+            request().body(&base, 0).unwrap().key,
+            request().body(&base, 1).unwrap().key,
+            request().body(&settings(""), 0).unwrap().key,
+            request().body(&settings(""), 1).unwrap().key,
+        ];
+        for changed in [
+            Request {
+                user: "He?".to_owned(),
+                ..request()
+            },
+            Request {
+                system: Some("s".to_owned()),
+                ..request()
+            },
+            Request {
+                template: "u".to_owned(),
+                ..request()
+            },
+            Request {
+                images: picture(1),
+                ..request()
+            },
+            Request {
+                images: picture(2),
+                ..request()
+            },
+        ] {
+            keys.push(changed.body(&base, 0).unwrap().key);
+        }
+        for change in [
+            |s: &mut Settings| s.endpoint.url.push('x'),
+            |s: &mut Settings| s.endpoint.model.push('x'),
+            |s: &mut Settings| s.request.temperature = 1.0,
+            |s: &mut Settings| s.request.max_tokens = 8,
+        ] {
+            let mut settings = base.clone();
+            change(&mut settings);
+            keys.push(request().body(&settings, 0).unwrap().key);
+        }
+        let n = keys.len();
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), n);
+        // The item's name does not matter: the same question is paid for once.
+        let renamed = Request {
+            id: "other".to_owned(),
+            ..request()
+        };
+        let same = renamed.body(&base, 0).unwrap().key;
+        assert_eq!(same, request().body(&base, 0).unwrap().key);
+    }
+}

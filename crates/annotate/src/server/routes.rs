@@ -1,0 +1,90 @@
+//! Which handler answers which route.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{MethodRouter, get, post, put};
+
+use super::{App, annotating, headers, machines, origin, pages, pictures, statics};
+
+/// Largest body of a request.
+const MAX_BODY_BYTES: usize = 256 << 10;
+
+/// Every route: method, path, and whether it is described in `openapi.json`.
+pub const ROUTES: [(&str, &str, bool); 26] = [
+    ("get", "/", false),
+    ("get", "/login", false),
+    ("post", "/login", false),
+    ("post", "/logout", false),
+    ("get", "/invite/{token}", false),
+    ("post", "/invite/{token}", false),
+    ("get", "/guidelines", false),
+    ("post", "/guidelines", false),
+    ("get", "/annotate", false),
+    ("get", "/adjudicate", false),
+    ("get", "/admin", false),
+    ("get", "/static/{name}", false),
+    ("get", "/api/me", true),
+    ("get", "/api/project", true),
+    ("post", "/api/claim", true),
+    ("get", "/api/assignments/{assignment}/picture", true),
+    ("post", "/api/heartbeat", true),
+    ("put", "/api/assignments/{assignment}/draft", true),
+    ("post", "/api/assignments/{assignment}/answer", true),
+    ("post", "/api/undo", true),
+    ("get", "/api/items/{item}/picture", true),
+    ("get", "/healthz", true),
+    ("get", "/readyz", true),
+    ("get", "/metrics", true),
+    ("get", "/api/openapi.json", true),
+    ("get", "/favicon.ico", false),
+];
+
+fn handler(method: &str, path: &str) -> MethodRouter<Arc<App>> {
+    match (method, path) {
+        ("get", "/") => get(pages::start),
+        ("get", "/login") => get(pages::login),
+        ("post", "/login") => post(pages::log_in),
+        ("post", "/logout") => post(pages::log_out),
+        ("get", "/invite/{token}") => get(pages::invite),
+        ("post", "/invite/{token}") => post(pages::join),
+        ("get", "/guidelines") => get(pages::guidelines),
+        ("post", "/guidelines") => post(pages::accept_guidelines),
+        ("get", "/annotate") => get(pages::annotate),
+        ("get", "/adjudicate") => get(pages::adjudicate),
+        ("get", "/admin") => get(pages::admin),
+        ("get", "/static/{name}") => get(statics::file),
+        ("get", "/favicon.ico") => get(statics::icon),
+        ("get", "/api/me") => get(annotating::me),
+        ("get", "/api/project") => get(annotating::project),
+        ("post", "/api/claim") => post(annotating::claim),
+        ("get", "/api/assignments/{assignment}/picture") => get(pictures::of_task),
+        ("post", "/api/heartbeat") => post(annotating::heartbeat),
+        ("put", "/api/assignments/{assignment}/draft") => put(annotating::draft),
+        ("post", "/api/assignments/{assignment}/answer") => post(annotating::answer),
+        ("post", "/api/undo") => post(annotating::undo),
+        ("get", "/api/items/{item}/picture") => get(pictures::of_item),
+        ("get", "/healthz") => get(machines::health),
+        ("get", "/readyz") => get(machines::ready),
+        ("get", "/metrics") => get(machines::metrics),
+        ("get", "/api/openapi.json") => get(machines::openapi),
+        (method, path) => unreachable!("{method} {path} is in ROUTES and has no handler"),
+    }
+}
+
+/// All routes, behind the check of where requests come from and the headers of every answer.
+pub fn router(app: Arc<App>) -> Router {
+    let routes = ROUTES
+        .iter()
+        .fold(Router::new(), |router, &(method, path, _)| {
+            router.route(path, handler(method, path))
+        });
+    routes
+        .fallback(pages::not_found)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn_with_state(Arc::clone(&app), origin::check))
+        .layer(from_fn(headers::add))
+        .with_state(app)
+}

@@ -42,16 +42,17 @@ export class Chooser extends EventTarget {
     return !this.#panel.hidden;
   }
 
-  /** Shows the panel for words at a place of the window. */
-  open(words, rectangle, { hasMarks, canWiden }) {
+  /** Shows the panel for words: below the text they are in, or below the words themselves where the text is too long. */
+  open(words, { ofText, ofWords }, { hasMarks, canWiden }) {
     this.#words.textContent = shortened(words);
     this.#remove.hidden = !hasMarks;
     for (const button of this.#widen) button.hidden = !canWiden;
     this.#panel.hidden = false;
     const { width, height } = this.#panel.getBoundingClientRect();
-    const room = window.innerHeight - rectangle.bottom;
-    const top = room > height + 2 * GAP ? rectangle.bottom + GAP : rectangle.top - height - GAP;
-    const left = Math.min(rectangle.left, window.innerWidth - width - GAP);
+    const fitsBelow = (rectangle) => rectangle.bottom + height + 2 * GAP < window.innerHeight;
+    const anchor = fitsBelow(ofText) ? ofText : ofWords;
+    const top = fitsBelow(anchor) ? anchor.bottom + GAP : anchor.top - height - GAP;
+    const left = Math.min(anchor.left, window.innerWidth - width - GAP);
     this.#panel.style.setProperty("--top", `${Math.max(GAP, top)}px`);
     this.#panel.style.setProperty("--left", `${Math.max(GAP, left)}px`);
   }

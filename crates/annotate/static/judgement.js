@@ -7,6 +7,7 @@ const QUESTIONS = ["first", "second"];
 /** Fires `change` whenever another answer is picked. */
 export class Judgement extends EventTarget {
   #fields = QUESTIONS.map((name) => part(`question-${name}`));
+  #settled = part("settled");
 
   /** `questions` has the wording, as `/api/project` has it. */
   constructor(questions) {
@@ -18,6 +19,12 @@ export class Judgement extends EventTarget {
         input.nextElementSibling.textContent = questions[name][input.value];
         input.addEventListener("change", () => this.#changed());
       }
+    });
+    part("settled-text").textContent = `${questions.first.text} ${questions.first.tie}.`;
+    part("settled-change").addEventListener("click", () => {
+      this.show({});
+      this.#fields[0].querySelector("input").focus();
+      this.dispatchEvent(new Event("change"));
     });
   }
 
@@ -68,10 +75,13 @@ export class Judgement extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 
-  /** The second question is there only after a tie. */
+  /** One question at a time: after a tie the second stands where the first was. */
   #arrange() {
     const isTie = this.#picked(0) === "tie";
+    const hadFocus = this.#fields[0].contains(document.activeElement);
+    this.#settled.hidden = !isTie;
+    this.#fields[0].hidden = isTie;
     this.#fields[1].hidden = !isTie;
-    this.#fields[0].classList.toggle("is-settled", isTie);
+    if (isTie && hadFocus) this.#fields[1].querySelector("input").focus();
   }
 }

@@ -161,7 +161,8 @@ export class Marking extends EventTarget {
   #place() {
     if (this.#span === null) return;
     const { text } = this.#pane;
-    this.#chooser.open(text.slice(this.#span.start, this.#span.end), text.rectangleOf(this.#span), {
+    const places = { ofText: text.element.getBoundingClientRect(), ofWords: text.rectangleOf(this.#span) };
+    this.#chooser.open(text.slice(this.#span.start, this.#span.end), places, {
       hasMarks: this.#pane.marksIn(this.#span).length > 0,
       canWiden: this.#caret !== null,
     });

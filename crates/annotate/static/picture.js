@@ -44,9 +44,17 @@ export class Picture {
     this.#frame.replaceChildren(...(image ? [image] : []));
     this.#problem.hidden = true;
     if (image === null) return;
-    image.addEventListener("error", () => (this.#problem.hidden = this.#image !== image));
-    if (image.complete && image.naturalWidth === 0) this.#problem.hidden = false;
+    image.addEventListener("load", () => this.#loaded(image));
+    image.addEventListener("error", () => this.#loaded(image));
+    if (image.complete) this.#loaded(image);
     this.#set(1, 0, 0);
+  }
+
+  #loaded(image) {
+    if (this.#image !== image) return;
+    const { naturalWidth, naturalHeight } = image;
+    this.#problem.hidden = naturalWidth > 0;
+    if (naturalWidth > 0) this.#frame.style.setProperty("--ratio", `${naturalWidth} / ${naturalHeight}`);
   }
 
   #retry() {

@@ -20,7 +20,8 @@ export class Judgement extends EventTarget {
         input.addEventListener("change", () => this.#changed());
       }
     });
-    part("settled-text").textContent = `${questions.first.text} ${questions.first.tie}.`;
+    part("settled-question").textContent = questions.first.text;
+    part("settled-text").textContent = questions.first.tie;
     part("settled-change").addEventListener("click", () => {
       this.show({});
       this.#fields[0].querySelector("input").focus();

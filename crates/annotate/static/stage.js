@@ -20,7 +20,9 @@ export function showTask({ kind, training }) {
   const title = part("task-title");
   title.textContent = kind === "training" ? `Training ${training.n_done + 1} of ${training.n_total}` : "Compare the two answers";
   title.classList.toggle("visually-hidden", kind !== "training");
-  window.scrollTo({ top: 0 });
+  // On a phone every line counts, and the header's are not needed now.
+  if (matchMedia("(max-width: 699.98px)").matches) part("task").scrollIntoView();
+  else window.scrollTo({ top: 0 });
   title.focus({ preventScroll: true });
 }
 

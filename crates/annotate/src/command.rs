@@ -7,6 +7,7 @@ use tokio::net::TcpListener;
 
 use crate::clock::SystemClock;
 use crate::error::AnnotateError;
+use crate::export::{Aggregate, Exported, Format};
 use crate::project::Project;
 use crate::server::{self, App};
 use crate::store::{Role, Store};
@@ -105,10 +106,14 @@ pub fn invite(path: &Path, role: Role, hours: u32) -> Result<String, AnnotateErr
 ///
 /// # Errors
 /// [`AnnotateError`] if there is nothing to export.
-pub fn export(path: &Path) -> Result<export::Exported, AnnotateError> {
+pub fn export(
+    path: &Path,
+    format: Format,
+    aggregate: Aggregate,
+) -> Result<Exported, AnnotateError> {
     blocking(async {
         let (project, store) = opened(path).await?;
-        let exported = export::preference_log(&store, project.seed).await;
+        let exported = export::render(&store, format, aggregate, project.seed).await;
         store.close().await;
         exported
     })

@@ -1,13 +1,62 @@
 //! Judgements go out. Only items of work do: gold and training never leave.
+//!
+//! What several people said becomes one preference by a rule that the caller names ([`Aggregate`]). An item is
+//! exported once all its answers are there or somebody decided it, never half-way.
+
+mod aggregate;
+mod segments;
+mod trl;
 
 use std::path::Path;
 
-use candor_data::formats::preference_log;
-use candor_data::{Preference, Record, Verdict};
+use candor_data::formats::{preference, preference_log};
+use serde::{Deserialize, Serialize};
 
-use crate::answer::Pick;
+pub use self::aggregate::Aggregate;
 use crate::error::AnnotateError;
-use crate::store::{Judged, Store};
+use crate::store::{Evidence, Store};
+
+/// A format that judgements go out in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// candor's own: both questions, and who answered where one person did. `candor reward` reads it.
+    PreferenceLog,
+    /// LLaVA-Human-Preference.
+    Llava,
+    /// TRL's preference format, JSON lines.
+    Trl,
+    /// Corrected answers beside the false ones, with the false words, in the manner of RLHF-V.
+    Segments,
+    /// Everything that happened to items of work, JSON lines.
+    Events,
+}
+
+impl Format {
+    /// As requests and messages have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PreferenceLog => "preference_log",
+            Self::Llava => "llava",
+            Self::Trl => "trl",
+            Self::Segments => "segments",
+            Self::Events => "events",
+        }
+    }
+
+    /// A name for the file.
+    #[must_use]
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::PreferenceLog => "preferences.log.jsonl",
+            Self::Llava => "preferences.json",
+            Self::Trl => "preferences.trl.jsonl",
+            Self::Segments => "segments.jsonl",
+            Self::Events => "events.jsonl",
+        }
+    }
+}
 
 /// What an export came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,62 +65,98 @@ pub struct Exported {
     pub text: String,
     /// Rows in it.
     pub n_rows: usize,
-    /// Items with answers but without a decision, which are left out.
+    /// Closed items that the rule leaves undecided, which are left out.
     pub n_undecided: usize,
 }
 
-/// The preference log of what most annotators say.
+/// The text of an export. `seed` is the project's, for the record.
 ///
 /// # Errors
-/// [`AnnotateError::NothingToExport`] while nothing is decided, or as the database says.
-pub async fn preference_log(store: &Store, seed: u64) -> Result<Exported, AnnotateError> {
-    let judged = store.judged().await?;
-    let rows: Vec<Preference> = judged
-        .iter()
-        .filter_map(|item| majority(item, seed))
-        .collect();
-    if rows.is_empty() {
-        return Err(AnnotateError::NothingToExport {
-            format: "preference_log",
-            found: format!("{} items have answers, and none a majority", judged.len()),
-            remedy: "wait for more answers, or decide in the adjudication queue",
-        });
+/// [`AnnotateError::NothingToExport`] where the file would be empty, or as the database says.
+pub async fn render(
+    store: &Store,
+    format: Format,
+    aggregate: Aggregate,
+    seed: u64,
+) -> Result<Exported, AnnotateError> {
+    if format == Format::Events {
+        return events(store).await;
     }
+    let evidence = store.evidence().await?;
+    if format == Format::Segments {
+        return not_empty(format, lines(segments::rows(&evidence.items)), 0);
+    }
+    let decided = aggregate::preferences(&evidence, aggregate, seed);
+    let n_undecided = n_closed(&evidence) - decided.len();
+    if decided.is_empty() {
+        return Err(nothing(format, n_undecided));
+    }
+    let path = Path::new(format.file_name());
+    let text = match format {
+        Format::PreferenceLog => preference_log::render(path, &decided)?,
+        Format::Llava => preference::render(path, &decided)?,
+        _ => lines(decided.iter().filter_map(trl::row)).0,
+    };
     Ok(Exported {
-        text: preference_log::render(Path::new("export"), &rows)?,
-        n_rows: rows.len(),
-        n_undecided: judged.len() - rows.len(),
+        text,
+        n_rows: decided.len(),
+        n_undecided,
     })
 }
 
-/// The preference with more than half of an item's answers, told as the first answer that has it.
-fn majority(item: &Judged, seed: u64) -> Option<Preference> {
-    let n_of = |pick: Pick| {
-        item.answers
-            .iter()
-            .filter(|given| given.answer.preference() == pick)
-            .count()
-    };
-    let winner = [Pick::A, Pick::B]
-        .into_iter()
-        .find(|&pick| 2 * n_of(pick) > item.answers.len())?;
-    let told = item
-        .answers
-        .iter()
-        .find(|given| given.answer.preference() == winner)?;
-    Some(Preference {
-        id: item.name.clone(),
-        image: item.image.clone(),
-        turns: item.turns.clone(),
-        original_answer: item.original_answer.clone(),
-        outputs: item.outputs.clone(),
-        fewer_hallucinations: Verdict::from(told.answer.first),
-        more_helpful: told.answer.second.and_then(Pick::side),
-        record: Some(Record {
-            annotator: told.name.clone(),
-            unix_secs: (told.answered_at / 1000) as u64,
-            seed,
-            shown_left: told.shown_left,
-        }),
+fn n_closed(evidence: &Evidence) -> usize {
+    evidence.items.iter().filter(|item| item.is_closed).count()
+}
+
+/// JSON lines, and how many.
+fn lines<T: Serialize>(rows: impl IntoIterator<Item = T>) -> (String, usize) {
+    let mut text = String::new();
+    let mut n = 0;
+    for row in rows {
+        text.push_str(&serde_json::to_string(&row).expect("rows have string keys only"));
+        text.push('\n');
+        n += 1;
+    }
+    (text, n)
+}
+
+fn not_empty(
+    format: Format,
+    (text, n_rows): (String, usize),
+    n_undecided: usize,
+) -> Result<Exported, AnnotateError> {
+    if n_rows == 0 {
+        return Err(nothing(format, n_undecided));
+    }
+    Ok(Exported {
+        text,
+        n_rows,
+        n_undecided,
     })
+}
+
+fn nothing(format: Format, n_undecided: usize) -> AnnotateError {
+    AnnotateError::NothingToExport {
+        format: format.name(),
+        found: format!("no row, and {n_undecided} items that the rule leaves undecided"),
+        remedy: "wait for more answers, decide what waits for adjudication, or choose another rule",
+    }
+}
+
+/// The event log, less what happened to gold and training items.
+async fn events(store: &Store) -> Result<Exported, AnnotateError> {
+    let mut text = String::new();
+    let mut n_rows = 0;
+    let mut after = 0;
+    loop {
+        let batch = store.work_events(after).await?;
+        let Some(last) = batch.last() else {
+            break;
+        };
+        after = last.seq;
+        let (more, n) = lines(&batch);
+        text.push_str(&more);
+        n_rows += n;
+    }
+    not_empty(Format::Events, (text, n_rows), 0)
 }

@@ -6,6 +6,7 @@
 //!
 //! Nothing here knows tensors: this crate never links libtorch.
 
+pub mod agreement;
 pub mod answer;
 pub mod clock;
 pub mod command;
@@ -13,6 +14,7 @@ pub mod error;
 pub mod export;
 pub mod import;
 pub mod project;
+pub mod quality;
 pub mod server;
 pub mod store;
 pub mod task;

@@ -1,5 +1,7 @@
 //! The HTTP server. `docs/annotate-http.md` says what each route does; handlers are thin, and the store decides.
 
+mod adjudicating;
+mod administering;
 mod annotating;
 mod body;
 mod headers;

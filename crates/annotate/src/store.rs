@@ -4,14 +4,18 @@
 //! `n` rows in `slots`, so that it can never be given out more often; a claim takes one of them in one statement.
 //! `docs/annotate.md` describes the tables.
 
+mod adjudication;
 mod answers;
 mod claims;
 mod database;
 mod events;
 mod items;
 mod judged;
+mod members;
 mod outcome;
+mod overview;
 mod people;
+mod release;
 mod schema;
 mod sessions;
 mod standing;
@@ -26,13 +30,17 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+pub use self::adjudication::{Case, Flag, Judgement, Queue, Waiting, Why};
 pub use self::answers::{Receipt, Submission};
 pub use self::claims::{Claim, Leases};
 pub use self::database::Dialect;
 use self::database::{Connection, Pool, values};
 pub use self::items::{Known, NewItem, Picture};
-pub use self::judged::{Given, Judged};
+pub use self::judged::{Evidence, Given, GoldAnswer, Judged};
+pub use self::members::{Amendment, Invite, Member};
+pub use self::overview::{Day, Overview, Told};
 pub use self::people::{Person, Role, Stage};
+pub use self::release::FlagReason;
 pub use self::schema::VERSION;
 pub use self::standing::Standing;
 use self::writer::{Work, Writer};

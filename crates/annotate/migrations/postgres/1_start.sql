@@ -7,6 +7,7 @@ CREATE TABLE people (
     role          TEXT NOT NULL,
     password      TEXT NOT NULL,
     attempt       BIGINT NOT NULL DEFAULT 1,
+    attempts_from BIGINT NOT NULL DEFAULT 0,
     n_claims      BIGINT NOT NULL DEFAULT 0,
     guidelines_at BIGINT,
     trained_at    BIGINT,

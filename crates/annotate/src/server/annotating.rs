@@ -14,10 +14,10 @@ use super::reply::Failure;
 use super::session::Annotator;
 use crate::answer::{
     Answer, Corrections, Draft, MAX_CORRECTION_CHARS, MAX_MARKS, MAX_NOTE_CHARS, Mark, MarkType,
-    Pick,
+    Pick, check_length,
 };
 use crate::error::Refusal;
-use crate::store::{Claim, Leases, Receipt, Submission};
+use crate::store::{Claim, FlagReason, Leases, Receipt, Submission};
 
 /// `GET /api/me`
 pub(super) async fn me(
@@ -41,7 +41,7 @@ pub(super) async fn project(State(app): State<Arc<App>>, _: Annotator) -> Json<V
         "n_hold": project.protocol.hold,
         "questions": project.questions,
         "mark_types": MarkType::ALL,
-        "flag_reasons": [],
+        "flag_reasons": FlagReason::ALL,
         "keys": project.keys,
         "limits": {"correction_chars": MAX_CORRECTION_CHARS, "note_chars": MAX_NOTE_CHARS, "marks": MAX_MARKS},
     }))
@@ -164,6 +164,45 @@ fn is_uuid(text: &str) -> bool {
             8 | 13 | 18 | 23 => byte == b'-',
             _ => byte.is_ascii_hexdigit(),
         })
+}
+
+/// Body of `POST …/skip`: nothing yet.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoBody {}
+
+/// `POST /api/assignments/{assignment}/skip`
+pub(super) async fn skip(
+    State(app): State<Arc<App>>,
+    Annotator(person): Annotator,
+    Path(assignment): Path<String>,
+    Body(NoBody {}): Body<NoBody>,
+) -> Result<StatusCode, Failure> {
+    app.store.skip(person.person, assignment).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Body of `POST …/flag`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FlagBody {
+    reason: FlagReason,
+    #[serde(default)]
+    note: Option<String>,
+}
+
+/// `POST /api/assignments/{assignment}/flag`
+pub(super) async fn flag(
+    State(app): State<Arc<App>>,
+    Annotator(person): Annotator,
+    Path(assignment): Path<String>,
+    Body(body): Body<FlagBody>,
+) -> Result<StatusCode, Failure> {
+    check_length("note", body.note.as_deref(), MAX_NOTE_CHARS)?;
+    app.store
+        .flag(person.person, assignment, body.reason, body.note)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// `POST /api/undo`

@@ -7,13 +7,16 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, get, post, put};
 
-use super::{App, annotating, headers, machines, origin, pages, pictures, statics};
+use super::{
+    App, adjudicating, administering, annotating, headers, machines, origin, pages, pictures,
+    statics,
+};
 
 /// Largest body of a request.
 const MAX_BODY_BYTES: usize = 256 << 10;
 
 /// Every route: method, path, and whether it is described in `openapi.json`.
-pub const ROUTES: [(&str, &str, bool); 26] = [
+pub const ROUTES: [(&str, &str, bool); 41] = [
     ("get", "/", false),
     ("get", "/login", false),
     ("post", "/login", false),
@@ -33,7 +36,22 @@ pub const ROUTES: [(&str, &str, bool); 26] = [
     ("post", "/api/heartbeat", true),
     ("put", "/api/assignments/{assignment}/draft", true),
     ("post", "/api/assignments/{assignment}/answer", true),
+    ("post", "/api/assignments/{assignment}/skip", true),
+    ("post", "/api/assignments/{assignment}/flag", true),
     ("post", "/api/undo", true),
+    ("get", "/api/adjudication", true),
+    ("get", "/api/adjudication/{item}", true),
+    ("post", "/api/adjudication/{item}/decide", true),
+    ("post", "/api/adjudication/{item}/send_back", true),
+    ("post", "/api/adjudication/{item}/withdraw", true),
+    ("post", "/api/adjudication/{item}/reopen", true),
+    ("get", "/api/admin/overview", true),
+    ("get", "/api/admin/quality", true),
+    ("get", "/api/admin/people", true),
+    ("post", "/api/admin/people/{person}", true),
+    ("post", "/api/admin/invites", true),
+    ("get", "/api/admin/export", true),
+    ("get", "/api/admin/events", true),
     ("get", "/api/items/{item}/picture", true),
     ("get", "/healthz", true),
     ("get", "/readyz", true),
@@ -64,7 +82,22 @@ fn handler(method: &str, path: &str) -> MethodRouter<Arc<App>> {
         ("post", "/api/heartbeat") => post(annotating::heartbeat),
         ("put", "/api/assignments/{assignment}/draft") => put(annotating::draft),
         ("post", "/api/assignments/{assignment}/answer") => post(annotating::answer),
+        ("post", "/api/assignments/{assignment}/skip") => post(annotating::skip),
+        ("post", "/api/assignments/{assignment}/flag") => post(annotating::flag),
         ("post", "/api/undo") => post(annotating::undo),
+        ("get", "/api/adjudication") => get(adjudicating::queue),
+        ("get", "/api/adjudication/{item}") => get(adjudicating::case),
+        ("post", "/api/adjudication/{item}/decide") => post(adjudicating::decide),
+        ("post", "/api/adjudication/{item}/send_back") => post(adjudicating::send_back),
+        ("post", "/api/adjudication/{item}/withdraw") => post(adjudicating::withdraw),
+        ("post", "/api/adjudication/{item}/reopen") => post(adjudicating::reopen),
+        ("get", "/api/admin/overview") => get(administering::overview),
+        ("get", "/api/admin/quality") => get(administering::quality),
+        ("get", "/api/admin/people") => get(administering::people),
+        ("post", "/api/admin/people/{person}") => post(administering::amend),
+        ("post", "/api/admin/invites") => post(administering::invite),
+        ("get", "/api/admin/export") => get(administering::export),
+        ("get", "/api/admin/events") => get(administering::events),
         ("get", "/api/items/{item}/picture") => get(pictures::of_item),
         ("get", "/healthz") => get(machines::health),
         ("get", "/readyz") => get(machines::ready),

@@ -82,6 +82,9 @@ pub(super) struct Annotator(pub Person);
 /// Somebody who may adjudicate.
 pub(super) struct Adjudicator(pub Person);
 
+/// Somebody who may administer.
+pub(super) struct Admin(pub Person);
+
 /// Somebody logged in, for pages: others are sent to the login.
 pub(super) struct Reader(pub Person);
 
@@ -101,6 +104,16 @@ impl FromRequestParts<Arc<App>> for Adjudicator {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
         Ok(Self(
             person_with_role(app, &parts.headers, Role::Adjudicator).await?,
+        ))
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Admin {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
+        Ok(Self(
+            person_with_role(app, &parts.headers, Role::Admin).await?,
         ))
     }
 }

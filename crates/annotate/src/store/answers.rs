@@ -158,8 +158,9 @@ async fn submit(
     {
         return Ok(outcome);
     }
+    let item = held.as_ref().map(|held| held.item);
     let Some(held) = held.filter(Held::is_unfinished) else {
-        return late(connection, rules, person, submission).await;
+        return late(connection, rules, person, submission, item).await;
     };
     let answer = submission.answer.clone().turned(held.shown_left);
     answer.check(held.texts())?;
@@ -239,11 +240,12 @@ async fn late(
     rules: &Rules,
     person: &str,
     submission: &Submission,
+    item: Option<i64>,
 ) -> Result<Outcome, AnnotateError> {
     let event = Event {
         kind: "late_answer",
         person: Some(person),
-        item: None,
+        item,
         data: object!({
             "assignment": submission.assignment, "submission": submission.id, "answer": submission.answer
         }),

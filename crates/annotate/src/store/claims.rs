@@ -159,7 +159,7 @@ async fn take_training(
     rules: &Rules,
     person: &Person,
 ) -> Result<Option<String>, AnnotateError> {
-    let sql = "SELECT item FROM items i WHERE kind = 'training' AND NOT EXISTS \
+    let sql = "SELECT item FROM items i WHERE kind = 'training' AND state = 'open' AND NOT EXISTS \
                (SELECT 1 FROM slots s WHERE s.item = i.item AND s.person = $1 AND s.attempt = $2) \
                ORDER BY rank, item LIMIT 1";
     let next = connection
@@ -186,7 +186,7 @@ async fn take_work(
 ) -> Result<Option<String>, AnnotateError> {
     let address = [person.number as u64, n_claims as u64];
     if random::uniform(rules.seed, "annotate.gold", &address) < rules.protocol.gold_rate {
-        let sql = "SELECT item FROM items i WHERE kind = 'gold' AND NOT EXISTS \
+        let sql = "SELECT item FROM items i WHERE kind = 'gold' AND state = 'open' AND NOT EXISTS \
                    (SELECT 1 FROM slots s WHERE s.item = i.item AND s.person = $1) ORDER BY rank, item LIMIT 1";
         if let Some(row) = connection.row(sql, values![&person.person]).await? {
             let item = row.int("item")?;

@@ -70,6 +70,8 @@ pub struct Person {
     pub role: Role,
     /// Attempt at the training round, from 1.
     pub attempt: i64,
+    /// The attempt after which counting began anew.
+    pub attempts_from: i64,
     /// Whether the guidelines are accepted.
     pub knows_guidelines: bool,
     /// Whether the training round is passed.
@@ -84,6 +86,7 @@ impl Person {
             name: row.text("name")?,
             role: Role::parse(&row.text("role")?)?,
             attempt: row.int("attempt")?,
+            attempts_from: row.int("attempts_from")?,
             knows_guidelines: row.maybe_int("guidelines_at")?.is_some(),
             trained: row.maybe_int("trained_at")?.is_some(),
         })
@@ -95,7 +98,7 @@ impl Person {
             Stage::Guidelines
         } else if n_training == 0 || self.trained {
             Stage::Work
-        } else if self.attempt > i64::from(attempts) {
+        } else if self.attempt - self.attempts_from > i64::from(attempts) {
             Stage::FailedTraining
         } else {
             Stage::Training
@@ -206,7 +209,7 @@ impl Store {
     /// # Errors
     /// As the database says.
     pub async fn account(&self, name: &str) -> Result<Option<(Person, String)>, AnnotateError> {
-        let sql = "SELECT person, number, name, role, attempt, guidelines_at, trained_at, password FROM people \
+        let sql = "SELECT person, number, name, role, attempt, attempts_from, guidelines_at, trained_at, password FROM people \
                    WHERE name_key = $1 AND disabled = 0";
         let row = self.read().await?.row(sql, values![name_key(name)]).await?;
         row.map(|row| Ok((Person::from_row(&row)?, row.text("password")?)))
@@ -242,7 +245,7 @@ pub(super) async fn by_id(
     connection: &mut Connection,
     person: &str,
 ) -> Result<Person, AnnotateError> {
-    let sql = "SELECT person, number, name, role, attempt, guidelines_at, trained_at FROM people WHERE person = $1";
+    let sql = "SELECT person, number, name, role, attempt, attempts_from, guidelines_at, trained_at FROM people WHERE person = $1";
     let row = connection
         .row(sql, values![person])
         .await?

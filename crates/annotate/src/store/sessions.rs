@@ -34,7 +34,7 @@ impl Store {
     pub async fn session(&self, secret: &str, hours: u32) -> Result<Option<Person>, AnnotateError> {
         let now = self.rules.unix_now();
         let hash = token::hashed(secret);
-        let sql = "SELECT p.person, p.number, p.name, p.role, p.attempt, p.guidelines_at, p.trained_at, s.seen_at \
+        let sql = "SELECT p.person, p.number, p.name, p.role, p.attempt, p.attempts_from, p.guidelines_at, p.trained_at, s.seen_at \
                    FROM sessions s JOIN people p ON p.person = s.person \
                    WHERE s.token_hash = $1 AND s.seen_at > $2 AND p.disabled = 0";
         let oldest = now - i64::from(hours) * 3_600_000;

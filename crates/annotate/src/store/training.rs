@@ -50,7 +50,9 @@ pub(super) async fn feedback(
         TrainingResult {
             passed: share >= rules.training.pass_mark,
             share,
-            attempts_left: (i64::from(rules.training.attempts) - held.attempt).max(0),
+            attempts_left: (i64::from(rules.training.attempts) - held.attempt
+                + person.attempts_from)
+                .max(0),
         }
     });
     Ok(Some(Feedback {

@@ -8,7 +8,7 @@ import { make } from "./element.js";
 import { wordsOf } from "./words.js";
 
 /** Code points shown at first, and added with each request for more. */
-const PART_CHARS = 20_000;
+const PART_CHARS = 8_000;
 
 /** A text inside an element of the page. */
 export class AnswerText {

@@ -331,7 +331,7 @@ fn check_note(note: Option<&str>) -> Result<(), Refusal> {
     check_length("note", note, MAX_NOTE_CHARS)
 }
 
-/// Refuses a text of more than `max` characters.
+/// Refuses a text of more than `max` characters, and the zero character, which PostgreSQL cannot hold.
 ///
 /// # Errors
 /// [`Refusal::Invalid`] naming the field.
@@ -340,6 +340,13 @@ pub(crate) fn check_length(field: &str, text: Option<&str>, max: usize) -> Resul
     if n > max {
         let found = format!("{n} characters, at most {max} are allowed");
         return Err(Refusal::invalid(field, found, "shorten it"));
+    }
+    if text.is_some_and(|text| text.contains('\0')) {
+        return Err(Refusal::invalid(
+            field,
+            "holds a zero character",
+            "remove it",
+        ));
     }
     Ok(())
 }

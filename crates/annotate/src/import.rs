@@ -23,14 +23,7 @@ pub async fn all(project: &Project, store: &Store) -> Result<usize, AnnotateErro
     for import in &project.imports {
         let file = project.resolve(&import.file);
         let items = read(project, import, &file)?;
-        n_new += store
-            .import(items)
-            .await?
-            .map_err(|name| AnnotateError::Changed {
-                path: file,
-                kind: import.kind.name(),
-                name,
-            })?;
+        n_new += store.import(&file, items).await?;
     }
     Ok(n_new)
 }

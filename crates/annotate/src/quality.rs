@@ -142,8 +142,8 @@ pub fn of(evidence: &Evidence, seed: u64) -> Quality {
         },
         pairs: agreements::of_pairs(evidence, seed),
         by_type: agreements::by_type(items, seed),
-        tie_rate: habits.tie_rate,
-        left_rate: habits.left_rate,
+        tie_rate: habits.tie,
+        left_rate: habits.left,
         n_disputed: items.iter().filter(|item| item.is_disputed).count(),
         models: models::strengths_of(items, seed),
     }

@@ -13,7 +13,7 @@ const MAX_PAIRS: usize = 100;
 /// What people said of an item that several judged, and its picture.
 type Row<'a> = (&'a str, Unit);
 
-fn units<'a>(items: &'a [Judged], of: impl Fn(&Given) -> Pick) -> Vec<Row<'a>> {
+fn units(items: &[Judged], of: impl Fn(&Given) -> Pick) -> Vec<Row<'_>> {
     items
         .iter()
         .filter(|item| item.answers.len() >= 2)
@@ -27,6 +27,9 @@ fn units<'a>(items: &'a [Judged], of: impl Fn(&Given) -> Pick) -> Vec<Row<'a>> {
         })
         .collect()
 }
+
+/// What two people said of an item that both judged, and its picture.
+type PairRow<'a> = (&'a str, (usize, usize));
 
 /// The number of judgements that most items have; the larger one of two as frequent.
 fn usual_number(rows: &[Row<'_>]) -> usize {
@@ -73,7 +76,7 @@ pub(super) fn of_pairs(evidence: &Evidence, seed: u64) -> Vec<PairQuality> {
         .enumerate()
         .map(|(i, (person, _))| (person.as_str(), i))
         .collect();
-    let mut common: BTreeMap<(usize, usize), Vec<(&str, (usize, usize))>> = BTreeMap::new();
+    let mut common: BTreeMap<(usize, usize), Vec<PairRow<'_>>> = BTreeMap::new();
     for item in &evidence.items {
         let mut said: Vec<(usize, usize)> = item
             .answers

@@ -18,9 +18,9 @@ pub(super) struct Answered<'a> {
 
 /// What answers have in common.
 pub(super) struct Habits {
-    pub left_rate: Estimate,
-    pub tie_rate: Estimate,
-    pub majority_rate: Estimate,
+    pub left: Estimate,
+    pub tie: Estimate,
+    pub majority: Estimate,
 }
 
 /// All answers to work.
@@ -73,7 +73,7 @@ fn share<'a>(
 
 /// The habits that answers show.
 pub(super) fn habits(answers: &[Answered<'_>], seed: u64) -> Habits {
-    let [left_rate, tie_rate, majority_rate] = estimates(
+    let [left, tie, majority] = estimates(
         answers,
         seed,
         |answered| answered.image,
@@ -88,9 +88,9 @@ pub(super) fn habits(answers: &[Answered<'_>], seed: u64) -> Habits {
         },
     );
     Habits {
-        left_rate,
-        tie_rate,
-        majority_rate,
+        left,
+        tie,
+        majority,
     }
 }
 
@@ -119,11 +119,11 @@ pub(super) fn qualities(evidence: &Evidence, seed: u64) -> Vec<PersonQuality> {
                 name: name.clone(),
                 n_answers: answers.len(),
                 median_secs: median_secs(&answers),
-                left_rate: habits.left_rate,
-                tie_rate: habits.tie_rate,
+                left_rate: habits.left,
+                tie_rate: habits.tie,
                 gold_accuracy: gold_accuracy(&gold, seed),
                 n_gold: gold.len(),
-                majority_rate: habits.majority_rate,
+                majority_rate: habits.majority,
             }
         })
         .collect()

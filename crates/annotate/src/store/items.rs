@@ -1,5 +1,7 @@
 //! Items: what is compared, and the slots in which it is.
 
+use std::path::Path;
+
 use candor_data::Turn;
 use serde_json::json as object;
 
@@ -62,14 +64,12 @@ impl NewItem {
 }
 
 impl Store {
-    /// Adds the items that are not there yet; returns how many that were, or the first whose content has changed.
+    /// Adds the items of the file `origin` that are not there yet; returns how many that were.
     ///
     /// # Errors
-    /// As the database says.
-    pub async fn import(
-        &self,
-        items: Vec<NewItem>,
-    ) -> Result<Result<usize, String>, AnnotateError> {
+    /// [`AnnotateError::Changed`] if one is there with other content; nothing is added then.
+    pub async fn import(&self, origin: &Path, items: Vec<NewItem>) -> Result<usize, AnnotateError> {
+        let origin = origin.to_owned();
         self.write(move |connection, rules| {
             Box::pin(async move {
                 let next = "SELECT COALESCE(MAX(item), 0) + 1 AS next FROM items";
@@ -83,7 +83,13 @@ impl Store {
                         .await?;
                     match found.map(|row| row.text("fingerprint")).transpose()? {
                         Some(old) if old == fingerprint => {}
-                        Some(_) => return Ok(Err(new.name.clone())),
+                        Some(_) => {
+                            return Err(AnnotateError::Changed {
+                                path: origin,
+                                kind: new.kind.name(),
+                                name: new.name.clone(),
+                            });
+                        }
                         None => {
                             insert(connection, rules, item, new, fingerprint).await?;
                             item += 1;
@@ -100,7 +106,7 @@ impl Store {
                     };
                     events::add(connection, rules, event).await?;
                 }
-                Ok(Ok(n as usize))
+                Ok(n as usize)
             })
         })
         .await

@@ -216,6 +216,14 @@ impl Store {
             .transpose()
     }
 
+    /// Who somebody is, by the name that never changes.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub async fn account_of(&self, person: &str) -> Result<Person, AnnotateError> {
+        by_id(&mut self.read().await?, person).await
+    }
+
     /// Remembers that a person accepts the guidelines.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ export function overviewView({
       { class: "cards" },
       ...card("Items done", `${count(done)} of ${count(items)}`),
       ...card("Answers", `${count(answers)} of ${count(needed)}`),
-      ...card("Time left", eta === null ? "undefined" : `about ${duration(eta)}`, eta === null ? "no answers in the last hour" : "at the pace of the last hour"),
+      ...card("Time left", ...timeLeft(eta)),
       ...card("Waiting for adjudication", count(waiting)),
     ),
     shares([
@@ -35,6 +35,12 @@ export function overviewView({
     ]),
     days.length > 0 ? columns(days, "Answers by day") : make("p", { class: "soft" }, "No answers yet."),
   ];
+}
+
+function timeLeft(eta) {
+  if (eta === null) return ["undefined", "no answers in the last hour"];
+  if (eta === 0) return ["none", "all answers are there"];
+  return [`about ${duration(eta)}`, "at the pace of the last hour"];
 }
 
 function card(name, value, hint) {

@@ -17,12 +17,13 @@ export function qualityView(quality) {
 
 function habits({ tie_rate: ties, left_rate: left }) {
   return estimateTable({
-    caption: "Habits of all",
-    columns: [{ name: "Share", of: (row) => row.name }, share("of all answers", (row) => row.rate, { reference: 0.5 })],
-    rows: [
-      { name: "Picked the left one (of those that picked one)", rate: left },
-      { name: "Called the first question a tie", rate: ties },
+    caption: "Habits (dashed: no preference for a side)",
+    columns: [
+      { name: "Who", of: (row) => row.name },
+      share("Picks left, of those that pick one", (row) => row.left, { reference: 0.5 }),
+      share("First question a tie", (row) => row.ties),
     ],
+    rows: [{ name: "Everybody", left, ties }],
     undefinedBecause: "there are no answers yet.",
   });
 }

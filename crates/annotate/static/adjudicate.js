@@ -24,7 +24,12 @@ class Bench {
     this.#comparison = new Comparison(project);
     const keys = new Keys(project.keys);
     const help = new Help(keys);
-    keys.handle({ ...this.#comparison.handlers, submit: () => this.#decide(), skip: () => this.#next(), help: () => help.open() });
+    keys.handle({
+      ...this.#comparison.handlers,
+      submit: () => this.#decide(),
+      skip: () => this.#next(),
+      help: () => help.open(),
+    });
     part("help-open").addEventListener("click", () => help.open());
     part("submit").addEventListener("click", () => this.#decide());
     part("skip").addEventListener("click", () => this.#next());
@@ -41,7 +46,11 @@ class Bench {
       const at = this.#items.findIndex(({ item }) => item === after);
       const { n_waiting: n, items } = await get("/api/adjudication");
       this.#items = items;
-      part("queue").replaceChildren(...items.map(({ item, why }) => make("option", { value: item }, `No. ${item}: ${why.map((reason) => WHY[reason] ?? reason).join(", ")}`)));
+      part("queue").replaceChildren(
+        ...items.map(({ item, why }) =>
+          make("option", { value: item }, `No. ${item}: ${why.map((reason) => WHY[reason] ?? reason).join(", ")}`),
+        ),
+      );
       const next = items[at >= 0 ? Math.min(at, items.length - 1) : 0];
       if (next === undefined) this.#rest(n);
       else await this.#open(next.item);
@@ -54,7 +63,9 @@ class Bench {
     document.body.classList.remove("has-task");
     part("message-title").textContent = "Nothing to decide";
     part("message-text").textContent =
-      n > 0 ? "What waits was answered by you; somebody else has to decide it." : "No item is in dispute, reported or skipped.";
+      n > 0
+        ? "What waits was answered by you; somebody else has to decide it."
+        : "No item is in dispute, reported or skipped.";
     part("again").hidden = false;
     part("message-title").focus();
   }
@@ -113,12 +124,20 @@ class Bench {
   }
 
   async #withdraw() {
-    const note = await askForReason({ title: "Withdraw this item?", text: "It is handed out no more and is in no export.", action: "Withdraw" });
+    const note = await askForReason({
+      title: "Withdraw this item?",
+      text: "It is handed out no more and is in no export.",
+      action: "Withdraw",
+    });
     if (note !== null) await this.#settle("withdraw", { note }, "Withdrawn.");
   }
 
   async #reopen() {
-    const note = await askForReason({ title: "Hand this item out again?", text: "Reports and skips count as dealt with.", action: "Hand out again" });
+    const note = await askForReason({
+      title: "Hand this item out again?",
+      text: "Reports and skips count as dealt with.",
+      action: "Hand out again",
+    });
     if (note !== null) await this.#settle("reopen", { note }, "Handed out again.");
   }
 

@@ -51,8 +51,16 @@ function amend(person, change) {
 async function invite() {
   const body = { role: part("invite-role").value, hours: Number(part("invite-hours").value) };
   const { link, expires_at: at } = await post("/api/admin/invites", body);
-  const copy = make("button", { type: "button", click: () => navigator.clipboard.writeText(link).then(() => announce("Copied.")) }, "Copy");
-  const parts = [`Send this link to one ${body.role}. It makes one account, until ${time(at)}, and is not shown again: `, make("code", {}, link), " "];
+  const copy = make(
+    "button",
+    { type: "button", click: () => navigator.clipboard.writeText(link).then(() => announce("Copied.")) },
+    "Copy",
+  );
+  const parts = [
+    `Send this link to one ${body.role}. It makes one account, until ${time(at)}, and is not shown again: `,
+    make("code", {}, link),
+    " ",
+  ];
   // The clipboard is there only where the connection is safe.
   if (navigator.clipboard) parts.push(copy);
   part("invite-result").replaceChildren(...parts);
@@ -63,7 +71,10 @@ part("invite").addEventListener("submit", (event) => {
   event.preventDefault();
   told(invite);
 });
-part("export-format").addEventListener("change", ({ target }) => (part("export-aggregate").disabled = target.value === "events"));
+part("export-format").addEventListener(
+  "change",
+  ({ target }) => (part("export-aggregate").disabled = target.value === "events"),
+);
 part("quality-again").addEventListener("click", () => told(showQuality));
 part("events-more").addEventListener("click", ({ target }) => told(() => showMoreEvents(target)));
 setInterval(() => document.hidden || told(showOverview), REFRESH_MS);

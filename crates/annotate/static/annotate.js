@@ -63,7 +63,10 @@ class Session {
     this.#outbox.addEventListener("refused", ({ detail }) => this.#refused(detail));
     this.#tasks.addEventListener("lost", ({ detail }) => this.#lost(detail));
     // Only where the browser keeps nothing is anything lost with the page.
-    window.addEventListener("beforeunload", (event) => !isDurable && this.#outbox.waiting.length > 0 && event.preventDefault());
+    window.addEventListener(
+      "beforeunload",
+      (event) => !isDurable && this.#outbox.waiting.length > 0 && event.preventDefault(),
+    );
   }
 
   async start() {
@@ -149,14 +152,19 @@ class Session {
   /** Keys that are not in the map: Ctrl+Enter sends from a text field, Backspace takes the last pick back. */
   #press(event) {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.#submit();
-    else if (event.key === "Backspace" && event.target.matches("body, h1, input[type=radio]")) this.#comparison.unpick();
+    else if (event.key === "Backspace" && event.target.matches("body, h1, input[type=radio]"))
+      this.#comparison.unpick();
   }
 
   #submit() {
     const current = this.#tasks.current;
     if (current === undefined || this.#isBusy) return;
     if (!this.#comparison.isComplete) {
-      announce(this.#comparison.value.first === "tie" ? "Please answer the second question too." : "Please pick an answer first.");
+      announce(
+        this.#comparison.value.first === "tie"
+          ? "Please answer the second question too."
+          : "Please pick an answer first.",
+      );
       return;
     }
     const left = Math.ceil(this.#reading.left / 1000);
@@ -203,7 +211,9 @@ class Session {
   #refused({ entry, refusal }) {
     this.#isBusy = false;
     const lost = refusal.code === "lease_lost";
-    announce(lost ? "An answer came too late: somebody else has that comparison now." : refusal.sentence, { lasting: true });
+    announce(lost ? "An answer came too late: somebody else has that comparison now." : refusal.sentence, {
+      lasting: true,
+    });
     if (this.#tasks.current?.task.assignment !== entry.assignment) return;
     this.#tasks.finish();
     this.#advance();
@@ -211,7 +221,10 @@ class Session {
 
   #lost(task) {
     this.#drafts.forget(task.assignment);
-    announce("Nothing was heard from this page for too long, so somebody else has that comparison now. Here is the next one.", { lasting: true });
+    announce(
+      "Nothing was heard from this page for too long, so somebody else has that comparison now. Here is the next one.",
+      { lasting: true },
+    );
     this.#advance();
   }
 

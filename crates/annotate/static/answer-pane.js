@@ -71,7 +71,11 @@ export class AnswerPane extends EventTarget {
       this.text.element.focus();
       this.dispatchEvent(new CustomEvent("removed", { detail: mark }));
     };
-    const button = make("button", { type: "button", class: "quiet", "aria-label": `Remove mark: ${words}`, click: remove }, "×");
+    const button = make(
+      "button",
+      { type: "button", class: "quiet", "aria-label": `Remove mark: ${words}`, click: remove },
+      "×",
+    );
     return make("li", {}, make("span", { class: "tag" }, mark.type), make("q", { dir: "auto" }, words), button);
   }
 }

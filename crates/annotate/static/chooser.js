@@ -29,7 +29,12 @@ export class Chooser extends EventTarget {
       make("button", { type: "button", class: "quiet", click: tell("widened", 1) }, "+ word after"),
     ];
     this.#remove = make("button", { type: "button", class: "quiet", click: tell("removed") }, "Remove mark");
-    const cancel = make("button", { type: "button", class: "quiet", click: tell("cancelled") }, make("kbd", {}, "Esc"), " Stop");
+    const cancel = make(
+      "button",
+      { type: "button", class: "quiet", click: tell("cancelled") },
+      make("kbd", {}, "Esc"),
+      " Stop",
+    );
     part("chooser-types").replaceChildren(...this.#buttons);
     part("chooser-actions").replaceChildren(...this.#widen, this.#remove, cancel);
     // A press on the panel must not take the selection away.

@@ -14,5 +14,11 @@ function turnElement({ from, text }) {
   const words = make("div", { class: "text", dir: "auto" });
   const more = make("button", { type: "button", class: "quiet", hidden: true });
   new AnswerText(words, more).show(text);
-  return make("li", { class: from === "human" ? "turn is-person" : "turn" }, make("p", { class: "speaker" }, SPEAKERS[from] ?? from), words, more);
+  return make(
+    "li",
+    { class: from === "human" ? "turn is-person" : "turn" },
+    make("p", { class: "speaker" }, SPEAKERS[from] ?? from),
+    words,
+    more,
+  );
 }

@@ -23,15 +23,28 @@ export function estimateTable({ caption, columns, rows, undefinedBecause, whenEm
           return make("td", { class: "number" }, value === null ? "undefined" : (column.format ?? count)(value));
         }
         hasUndefined ||= value.value === null;
-        return make("td", { class: "estimate" }, make("span", {}, estimate(value, column.estimate)), strip(value, scale(column)));
+        return make(
+          "td",
+          { class: "estimate" },
+          make("span", {}, estimate(value, column.estimate)),
+          strip(value, scale(column)),
+        );
       }),
     ),
   );
-  const head = columns.map((column, i) => make("th", { scope: "col", class: i > 0 && !column.estimate ? "number" : null }, column.name));
+  const head = columns.map((column, i) =>
+    make("th", { scope: "col", class: i > 0 && !column.estimate ? "number" : null }, column.name),
+  );
   return make(
     "div",
     { class: "scroll", tabindex: "0", role: "group", "aria-label": caption },
-    make("table", {}, make("caption", {}, caption), make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...body)),
+    make(
+      "table",
+      {},
+      make("caption", {}, caption),
+      make("thead", {}, make("tr", {}, ...head)),
+      make("tbody", {}, ...body),
+    ),
     hasUndefined && undefinedBecause ? make("p", { class: "hint" }, `undefined: ${undefinedBecause}`) : null,
   );
 }

@@ -19,8 +19,16 @@ export async function showMoreEvents(button) {
 function startTable() {
   const head = ["No.", "When", "Who", "What", "Item", "Particulars"].map((name) => make("th", { scope: "col" }, name));
   body = make("tbody");
-  const table = make("table", { class: "events" }, make("caption", {}, "Events, oldest first"), make("thead", {}, make("tr", {}, ...head)), body);
-  part("events-body").replaceChildren(make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Events" }, table));
+  const table = make(
+    "table",
+    { class: "events" },
+    make("caption", {}, "Events, oldest first"),
+    make("thead", {}, make("tr", {}, ...head)),
+    body,
+  );
+  part("events-body").replaceChildren(
+    make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Events" }, table),
+  );
 }
 
 function row({ seq, at, who, kind, item, data }) {

@@ -42,7 +42,11 @@ export class Help {
 
   #show() {
     this.#switch.checked = this.#keys.isOff;
-    this.#rows.replaceChildren(...Object.entries(ACTIONS).filter(([action]) => this.#keys.of(action)).map((entry) => this.#row(entry)));
+    this.#rows.replaceChildren(
+      ...Object.entries(ACTIONS)
+        .filter(([action]) => this.#keys.of(action))
+        .map((entry) => this.#row(entry)),
+    );
     for (const hint of document.querySelectorAll("kbd[data-key]")) {
       hint.textContent = keyLabel(this.#keys.of(hint.dataset.key));
       hint.hidden = this.#keys.isOff;
@@ -58,12 +62,19 @@ export class Help {
       isWaiting ? "press a key …" : "change",
     );
     if (isWaiting) queueMicrotask(() => button.focus());
-    return make("tr", {}, make("th", { scope: "row" }, text), make("td", {}, make("kbd", {}, label)), make("td", {}, button));
+    return make(
+      "tr",
+      {},
+      make("th", { scope: "row" }, text),
+      make("td", {}, make("kbd", {}, label)),
+      make("td", {}, button),
+    );
   }
 
   #wait(action) {
     this.#waiting = action;
-    this.#message.textContent = action === null ? "" : `Press the new key for “${ACTIONS[action]}”; Escape keeps the old one.`;
+    this.#message.textContent =
+      action === null ? "" : `Press the new key for “${ACTIONS[action]}”; Escape keeps the old one.`;
     this.#show();
   }
 

@@ -6,7 +6,20 @@ const KEPT = "candor.keys";
 
 const LABELS = { enter: "Enter", arrowup: "↑", arrowdown: "↓", arrowleft: "←", arrowright: "→", backspace: "⌫" };
 /** Keys that people without a mouse need to move about. */
-const RESERVED = ["tab", "escape", " ", "shift", "control", "alt", "meta", "altgraph", "capslock", "dead", "unidentified", "process"];
+const RESERVED = [
+  "tab",
+  "escape",
+  " ",
+  "shift",
+  "control",
+  "alt",
+  "meta",
+  "altgraph",
+  "capslock",
+  "dead",
+  "unidentified",
+  "process",
+];
 
 /** Whether keys mean letters there. */
 export function isTextField(target) {

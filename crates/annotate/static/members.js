@@ -4,7 +4,12 @@ import { make } from "./element.js";
 import { count, time } from "./figures.js";
 
 const ROLES = ["annotator", "adjudicator", "admin"];
-const STAGES = { guidelines: "reads the guidelines", training: "in training", work: "works", failed_training: "failed the training" };
+const STAGES = {
+  guidelines: "reads the guidelines",
+  training: "in training",
+  work: "works",
+  failed_training: "failed the training",
+};
 
 /** All of `/api/admin/people`. `amend` is given a person and what to change. */
 export function membersView({ people, invites }, amend) {
@@ -32,10 +37,30 @@ function row(person, amend) {
     ...ROLES.map((value) => make("option", { value, selected: value === role }, value)),
   );
   const buttons = [
-    make("button", { type: "button", class: "quiet", "aria-label": `${disabled ? "Enable" : "Disable"} ${name}`, click: () => change({ disabled: !disabled }) }, disabled ? "Enable" : "Disable"),
+    make(
+      "button",
+      {
+        type: "button",
+        class: "quiet",
+        "aria-label": `${disabled ? "Enable" : "Disable"} ${name}`,
+        click: () => change({ disabled: !disabled }),
+      },
+      disabled ? "Enable" : "Disable",
+    ),
   ];
   if (stage === "failed_training") {
-    buttons.push(make("button", { type: "button", class: "quiet", "aria-label": `Let ${name} try the training again`, click: () => change({ retrain: true }) }, "Train again"));
+    buttons.push(
+      make(
+        "button",
+        {
+          type: "button",
+          class: "quiet",
+          "aria-label": `Let ${name} try the training again`,
+          click: () => change({ retrain: true }),
+        },
+        "Train again",
+      ),
+    );
   }
   return make(
     "tr",

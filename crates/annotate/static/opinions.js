@@ -8,23 +8,45 @@ import { make } from "./element.js";
 export function opinionCard(judgement, answers, questions, { adopt, sendBack }) {
   const { who, marks, corrections, note, sent_back: isSentBack } = judgement;
   const lines = [make("p", { class: "said" }, `${who}: ${verdict(judgement, questions)}`)];
-  if (marks.length > 0) lines.push(make("p", {}, "Marked ", ...marks.flatMap((mark, i) => [i > 0 ? ", " : "", ...quoted(mark, answers)])));
+  if (marks.length > 0)
+    lines.push(make("p", {}, "Marked ", ...marks.flatMap((mark, i) => [i > 0 ? ", " : "", ...quoted(mark, answers)])));
   for (const which of ["a", "b"]) {
-    if (corrections[which]) lines.push(make("p", {}, `Would have said instead of ${which.toUpperCase()}: `, make("q", { dir: "auto" }, corrections[which])));
+    if (corrections[which])
+      lines.push(
+        make(
+          "p",
+          {},
+          `Would have said instead of ${which.toUpperCase()}: `,
+          make("q", { dir: "auto" }, corrections[which]),
+        ),
+      );
   }
   if (note) lines.push(make("p", { class: "soft" }, "Note: ", make("span", { dir: "auto" }, note)));
   const buttons = isSentBack
     ? [make("span", { class: "soft" }, "Sent back; waits for its author")]
     : [
-        make("button", { type: "button", "aria-label": `Start from what ${who} said`, click: adopt }, "Start from this"),
-        make("button", { type: "button", class: "quiet", "aria-label": `Send back to ${who}`, click: sendBack }, "Send back"),
+        make(
+          "button",
+          { type: "button", "aria-label": `Start from what ${who} said`, click: adopt },
+          "Start from this",
+        ),
+        make(
+          "button",
+          { type: "button", class: "quiet", "aria-label": `Send back to ${who}`, click: sendBack },
+          "Send back",
+        ),
       ];
   return make("li", {}, ...lines, make("div", { class: "actions" }, ...buttons));
 }
 
 /** A card for a complaint. */
 export function flagCard({ who, reason, note }) {
-  return make("li", { class: "flagged" }, make("p", { class: "said" }, `${who} reported: ${reason}`), note ? make("p", { dir: "auto" }, note) : null);
+  return make(
+    "li",
+    { class: "flagged" },
+    make("p", { class: "said" }, `${who} reported: ${reason}`),
+    note ? make("p", { dir: "auto" }, note) : null,
+  );
 }
 
 /** A card for those who said nothing. */

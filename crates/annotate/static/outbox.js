@@ -126,7 +126,10 @@ export class Outbox extends EventTarget {
   }
 
   #remove({ body }) {
-    keep(this.#name, this.waiting.filter((entry) => entry.body.submission !== body.submission));
+    keep(
+      this.#name,
+      this.waiting.filter((entry) => entry.body.submission !== body.submission),
+    );
     this.#changed();
   }
 

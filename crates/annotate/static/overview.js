@@ -44,5 +44,7 @@ function timeLeft(eta) {
 }
 
 function card(name, value, hint) {
-  return [make("div", {}, make("dt", {}, name), make("dd", {}, value, hint ? make("span", { class: "hint" }, hint) : null))];
+  return [
+    make("div", {}, make("dt", {}, name), make("dd", {}, value, hint ? make("span", { class: "hint" }, hint) : null)),
+  ];
 }

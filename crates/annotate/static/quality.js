@@ -11,7 +11,9 @@ const kappa = (name, of) => ({ name, of, estimate: coefficient, from: -1, to: 1,
 export function qualityView(quality) {
   return [
     make("p", {}, `${count(quality.n_disputed)} items in dispute.`),
-    ...[habits, agreement, people, pairs, types, models].map((section) => section(quality)).filter((view) => view !== null),
+    ...[habits, agreement, people, pairs, types, models]
+      .map((section) => section(quality))
+      .filter((view) => view !== null),
   ];
 }
 
@@ -68,7 +70,11 @@ function people({ people: rows }) {
 function pairs({ pairs: rows }) {
   return estimateTable({
     caption: "Two by two, on the preference (dashed: chance)",
-    columns: [{ name: "People", of: (row) => `${row.a} and ${row.b}` }, { name: "Items", of: (row) => row.n_items }, kappa("Cohen’s κ", (row) => row.cohen)],
+    columns: [
+      { name: "People", of: (row) => `${row.a} and ${row.b}` },
+      { name: "Items", of: (row) => row.n_items },
+      kappa("Cohen’s κ", (row) => row.cohen),
+    ],
     rows,
     undefinedBecause: "both always say the same, so chance alone would make them agree.",
     whenEmpty: "no two people have judged the same items yet.",
@@ -79,7 +85,11 @@ function types({ by_type: rows }) {
   if (rows.length === 0) return null;
   return estimateTable({
     caption: "Disagreement by kind of question",
-    columns: [{ name: "Kind", of: (row) => row.type }, { name: "Items", of: (row) => row.n_items }, share("Pairs that differ", (row) => row.disagreement)],
+    columns: [
+      { name: "Kind", of: (row) => row.type },
+      { name: "Items", of: (row) => row.n_items },
+      share("Pairs that differ", (row) => row.disagreement),
+    ],
     rows,
     undefinedBecause: "nobody has judged the same items of this kind yet.",
   });
@@ -94,7 +104,14 @@ function models({ models: rows }) {
     columns: [
       { name: "Model", of: (row) => row.model },
       { name: "Comparisons", of: (row) => row.n_comparisons },
-      { name: "Strength", of: (row) => ({ value: row.strength, ci95: row.ci95 }), estimate: coefficient, from: -reach, to: reach, reference: 0 },
+      {
+        name: "Strength",
+        of: (row) => ({ value: row.strength, ci95: row.ci95 }),
+        estimate: coefficient,
+        from: -reach,
+        to: reach,
+        reference: 0,
+      },
     ],
     rows,
     undefinedBecause: "this model always won, always lost, or was not compared with the others.",

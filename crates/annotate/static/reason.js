@@ -12,7 +12,9 @@ export function askForReason({ title, text, action }) {
   note.value = "";
   dialog.returnValue = "";
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "do" ? note.value.trim() : null), { once: true });
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "do" ? note.value.trim() : null), {
+      once: true,
+    });
     dialog.showModal();
     note.focus();
   });

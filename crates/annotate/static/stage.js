@@ -5,11 +5,23 @@ import { isDurable } from "./storage.js";
 
 const MESSAGES = {
   none_left: ["All done", "There is nothing left to compare for you. Thank you."],
-  enough_held: ["Waiting for the connection", "Your answers are kept in this browser and are sent as soon as the server can be reached. Please keep this page open."],
-  unreachable: ["No connection", "The server cannot be reached. Your answers are kept in this browser; this page tries again by itself."],
+  enough_held: [
+    "Waiting for the connection",
+    "Your answers are kept in this browser and are sent as soon as the server can be reached. Please keep this page open.",
+  ],
+  unreachable: [
+    "No connection",
+    "The server cannot be reached. Your answers are kept in this browser; this page tries again by itself.",
+  ],
   training_pending: ["One moment", "The next training comparison is being prepared."],
-  failed_training: ["Training not passed", "Your answers in the training differ too much from the expected ones. Please talk to whoever invited you; they can give you another try."],
-  login_required: ["You are logged out", "Your answers are kept in this browser. Log in again to send them and to go on."],
+  failed_training: [
+    "Training not passed",
+    "Your answers in the training differ too much from the expected ones. Please talk to whoever invited you; they can give you another try.",
+  ],
+  login_required: [
+    "You are logged out",
+    "Your answers are kept in this browser. Log in again to send them and to go on.",
+  ],
 };
 
 /** Brings the task on the screen, and the keyboard to its beginning. */
@@ -18,7 +30,8 @@ export function showTask({ kind, training }) {
   part("task").hidden = false;
   document.body.classList.add("has-task");
   const title = part("task-title");
-  title.textContent = kind === "training" ? `Training ${training.n_done + 1} of ${training.n_total}` : "Compare the two answers";
+  title.textContent =
+    kind === "training" ? `Training ${training.n_done + 1} of ${training.n_total}` : "Compare the two answers";
   title.classList.toggle("visually-hidden", kind !== "training");
   // On a phone every line counts, and the header's are not needed now.
   if (matchMedia("(max-width: 699.98px)").matches) part("task").scrollIntoView();
@@ -40,7 +53,8 @@ export function showMessage(reason, me) {
   document.body.classList.remove("has-task");
   part("message-title").textContent = title;
   part("message-text").textContent = text;
-  part("message-count").textContent = me && me.n_answered > 0 ? `You have compared ${me.n_answered.toLocaleString("en")} pairs of answers.` : "";
+  part("message-count").textContent =
+    me && me.n_answered > 0 ? `You have compared ${me.n_answered.toLocaleString("en")} pairs of answers.` : "";
   part("again").hidden = reason !== "none_left";
   part("log-in").hidden = reason !== "login_required";
   part("message-title").focus({ preventScroll: true });
@@ -63,7 +77,8 @@ export function showTransport(outbox) {
   let state = "saved";
   let text = isDurable ? "All saved" : "This browser keeps nothing: do not close the page before all is saved";
   if (outbox.waitsForLogin) [state, text] = ["offline", `Logged out: ${answers} kept here`];
-  else if (!outbox.isConnected) [state, text] = ["offline", n === 0 ? "No connection" : `No connection: ${answers} kept here`];
+  else if (!outbox.isConnected)
+    [state, text] = ["offline", n === 0 ? "No connection" : `No connection: ${answers} kept here`];
   else if (n > 0) [state, text] = ["sending", `Sending ${answers}`];
   line.dataset.state = state;
   if (line.textContent !== text) line.textContent = text;

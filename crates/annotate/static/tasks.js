@@ -75,7 +75,8 @@ export class Tasks extends EventTarget {
       const { lost } = await post("/api/heartbeat", { showing, holding });
       const current = this.current?.task;
       this.#queue = this.#queue.filter(({ task }) => !lost.includes(task.assignment));
-      if (current && lost.includes(current.assignment)) this.dispatchEvent(new CustomEvent("lost", { detail: current }));
+      if (current && lost.includes(current.assignment))
+        this.dispatchEvent(new CustomEvent("lost", { detail: current }));
     } catch (error) {
       // The next beat tries again; the outbox says that the connection is gone, and a lost session shows at the answer.
       if (!(error instanceof Refusal)) return;

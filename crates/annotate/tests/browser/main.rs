@@ -10,6 +10,7 @@ mod connection;
 mod hostile;
 mod joining;
 mod marking;
+mod modules;
 mod page;
 mod protocol;
 mod site;

@@ -80,8 +80,8 @@ export class AnswerPane extends EventTarget {
   }
 }
 
-/** Enough of a text to recognise it. */
-export function shortened(text) {
+/** As much of a text as is needed to recognise it. */
+export function shortened(text, most = 60) {
   const characters = Array.from(text.replace(/\s+/gu, " "));
-  return characters.length <= 60 ? characters.join("") : `${characters.slice(0, 57).join("")}…`;
+  return characters.length <= most ? characters.join("") : `${characters.slice(0, most - 1).join("")}…`;
 }

@@ -1,5 +1,6 @@
 // The log of everything that happened, page by page.
 
+import { shortened } from "./answer-pane.js";
 import { get } from "./api.js";
 import { make, part } from "./element.js";
 import { time } from "./figures.js";
@@ -40,6 +41,6 @@ function row({ seq, at, who, kind, item, data }) {
     make("td", {}, make("bdi", {}, who ?? "the program")),
     make("td", {}, kind),
     make("td", { class: "number" }, item === null ? "" : String(item)),
-    make("td", {}, make("code", { dir: "auto" }, JSON.stringify(data))),
+    make("td", {}, make("code", { dir: "auto" }, shortened(JSON.stringify(data), 400))),
   );
 }

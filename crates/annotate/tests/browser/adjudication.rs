@@ -75,12 +75,9 @@ fn an_answer_is_sent_back_to_its_author() {
         page.press(&[if is_left { "1" } else { "2" }, ENTER]).await;
         page.read("#message-title", "All done").await;
         page.until("agreement", async || {
-            let judged = site.judged().await;
-            judged[0]
-                .answers
-                .iter()
-                .all(|given| given.answer.first == Pick::A)
-                .then_some(())
+            let given = &site.judged().await[0].answers;
+            let agree = given.iter().all(|given| given.answer.first == Pick::A);
+            (agree && given.len() == 2).then_some(())
         })
         .await;
         page.go_as(site, &judge, "/adjudicate").await;

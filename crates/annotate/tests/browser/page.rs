@@ -63,32 +63,51 @@ fn program(name: &str) -> Option<String> {
     Some(found.to_string_lossy().into_owned())
 }
 
-pub struct Page {
-    driver: WebDriver,
-    chromedriver: Child,
-    site: String,
+/// The program between the test and the browser, which ends with its owner.
+struct Chromedriver {
+    process: Child,
+    port: u16,
 }
 
-impl Page {
-    async fn open(site: &str, folder: &Path, browser: &str, driver: &str) -> Self {
-        let mut chromedriver = Command::new(driver)
+impl Chromedriver {
+    fn start(program: &str) -> Self {
+        let mut process = Command::new(program)
             .arg("--port=0")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .expect("chromedriver starts");
-        let output = BufReader::new(chromedriver.stdout.take().expect("its output"));
-        let port = output
-            .lines()
-            .map_while(Result::ok)
-            .find_map(|line| {
-                line.rsplit_once("on port ")?
-                    .1
-                    .trim_end_matches('.')
-                    .parse::<u16>()
-                    .ok()
-            })
-            .expect("chromedriver says its port");
+        let output = BufReader::new(process.stdout.take().expect("its output"));
+        let port = output.lines().map_while(Result::ok).find_map(|line| {
+            line.split_once("successfully on port ")?
+                .1
+                .trim_end_matches('.')
+                .parse()
+                .ok()
+        });
+        Self {
+            port: port.expect("chromedriver says its port"),
+            process,
+        }
+    }
+}
+
+impl Drop for Chromedriver {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+pub struct Page {
+    driver: WebDriver,
+    chromedriver: Chromedriver,
+    site: String,
+}
+
+impl Page {
+    async fn open(site: &str, folder: &Path, browser: &str, driver: &str) -> Self {
+        let chromedriver = Chromedriver::start(driver);
         let mut wanted = DesiredCapabilities::chrome();
         wanted.set_binary(browser).expect("a browser");
         // The sandbox needs rights that containers and root do not have; the pages are the test's own.
@@ -107,7 +126,7 @@ impl Page {
                 folder.join("profile").display()
             ))
             .expect("a folder");
-        let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), wanted)
+        let driver = WebDriver::new(format!("http://127.0.0.1:{}", chromedriver.port), wanted)
             .await
             .expect("a session");
         Self {
@@ -117,11 +136,10 @@ impl Page {
         }
     }
 
-    async fn close(mut self) {
-        // The browser may be gone already; the driver is ended in any case.
+    async fn close(self) {
+        // The browser may be gone already; the driver ends in any case.
         self.driver.quit().await.ok();
-        self.chromedriver.kill().ok();
-        self.chromedriver.wait().ok();
+        drop(self.chromedriver);
     }
 
     /// Goes to a path of the site.

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use candor_annotate::answer::{Answer, Corrections, Pick};
 use candor_annotate::clock::SystemClock;
 use candor_annotate::project::{Kind, Project};
 use candor_annotate::server::{self, App};
-use candor_annotate::store::{Claim, Judged, Known, NewItem, Role, Store, Submission};
+use candor_annotate::store::{Claim, Given, Judged, Known, NewItem, Role, Store, Submission};
 use candor_annotate::task::{Expected, Task};
 use candor_data::Turn;
 use image::{Rgb, RgbImage};
@@ -204,18 +205,27 @@ impl Site {
             .expect("stored");
     }
 
-    /// All items of work with what was said about them.
+    /// The items of work that somebody said something about.
     pub async fn judged(&self) -> Vec<Judged> {
         self.store.evidence().await.expect("evidence").items
     }
 
-    /// The answers to the only item, as they stood on the page of whoever gave them.
-    pub async fn shown_answers(&self) -> Vec<Answer> {
-        let given = self.judged().await.remove(0).answers;
-        given
-            .into_iter()
-            .map(|given| given.answer.turned(given.shown_left))
-            .collect()
+    /// The answers to work, item by item, once there are `n`.
+    pub async fn answers(&self, n: usize) -> Vec<Given> {
+        let mut given: Vec<Given> = Vec::new();
+        for _ in 0..500 {
+            given = self
+                .judged()
+                .await
+                .into_iter()
+                .flat_map(|item| item.answers)
+                .collect();
+            if given.len() == n {
+                return given;
+            }
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        panic!("waited in vain for {n} answers, there are {}", given.len());
     }
 }
 

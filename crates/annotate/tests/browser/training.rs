@@ -97,6 +97,7 @@ fn gold_looks_like_work() {
              };",
         )
         .await;
+        page.see("#task").await;
         let mut seen: Vec<String> = Vec::new();
         loop {
             let text = page

@@ -34,17 +34,8 @@ fn the_last_answer_is_taken_back_and_given_anew() {
         page.see("#question-first input[value=b]:checked").await;
         page.press(&[ENTER]).await;
         page.read("#message-title", "All done").await;
-        page.until("both answers", async || {
-            let judged = site.judged().await;
-            judged
-                .iter()
-                .all(|item| item.answers.len() == 1)
-                .then_some(())
-        })
-        .await;
-        for item in site.judged().await {
-            let given = &item.answers[0];
-            assert_eq!(given.answer.clone().turned(given.shown_left).first, Pick::B);
+        for given in site.answers(2).await {
+            assert_eq!(given.answer.turned(given.shown_left).first, Pick::B);
         }
     });
 }

@@ -30,6 +30,7 @@ class Session {
   #keys;
   #onScreen = null;
   #isBusy = false;
+  #nTrained = 0;
 
   constructor(project, me) {
     this.#project = project;
@@ -95,7 +96,7 @@ class Session {
   #show({ task, image }) {
     this.#onScreen = task.assignment;
     this.#comparison.show(task, image, this.#drafts.of(task));
-    showTask(task);
+    showTask(task, this.#nTrained);
     showReturned(task.returned);
     this.#reading.begin();
     this.#changedButtons();
@@ -200,6 +201,7 @@ class Session {
       return;
     }
     this.#isBusy = false;
+    this.#nTrained = reply.feedback.result ? 0 : reply.feedback.n_done;
     const wasShown = this.#tasks.current?.task.assignment === entry.assignment;
     if (wasShown) this.#tasks.finish();
     announce("");

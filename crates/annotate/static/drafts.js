@@ -19,21 +19,29 @@ export class Drafts {
   /** What was given so far: the browser's own draft unless the server has it too, then the server's. */
   of({ assignment, draft, returned }) {
     const own = recall(this.#name(assignment), null);
-    if (own !== null && !own.isSent) return own.draft;
+    if (own !== null && !own.isSent) {
+      // It was begun before this page was loaded; the server should have it too.
+      this.#sendSoon(assignment, own.draft);
+      return own.draft;
+    }
     return draft ?? returned?.answer ?? null;
   }
 
   /** Keeps a draft. */
   keep(assignment, draft) {
     keep(this.#name(assignment), { draft, isSent: false });
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#send(assignment, draft), QUIET_MS);
+    this.#sendSoon(assignment, draft);
   }
 
   /** Forgets a draft: its answer is in the outbox, or its task is gone. */
   forget(assignment) {
     clearTimeout(this.#timer);
     forget(this.#name(assignment));
+  }
+
+  #sendSoon(assignment, draft) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#send(assignment, draft), QUIET_MS);
   }
 
   async #send(assignment, draft) {

@@ -27,7 +27,7 @@ export function opinionCard(judgement, answers, questions, { adopt, sendBack }) 
     : [
         make(
           "button",
-          { type: "button", "aria-label": `Start from what ${who} said`, click: adopt },
+          { type: "button", "aria-label": `Start from this: what ${who} said`, click: adopt },
           "Start from this",
         ),
         make(

@@ -24,14 +24,19 @@ const MESSAGES = {
   ],
 };
 
-/** Brings the task on the screen, and the keyboard to its beginning. */
-export function showTask({ kind, training }) {
+/**
+ * Brings the task on the screen, and the keyboard to its beginning. A training task that was loaded ahead does not know
+ * about those answered since: `nTrained` does.
+ */
+export function showTask({ kind, training }, nTrained) {
   part("message").hidden = true;
   part("task").hidden = false;
   document.body.classList.add("has-task");
   const title = part("task-title");
   title.textContent =
-    kind === "training" ? `Training ${training.n_done + 1} of ${training.n_total}` : "Compare the two answers";
+    kind === "training"
+      ? `Training ${Math.max(training.n_done, nTrained) + 1} of ${training.n_total}`
+      : "Compare the two answers";
   title.classList.toggle("visually-hidden", kind !== "training");
   // On a phone every line counts, and the header's are not needed now.
   if (matchMedia("(max-width: 699.98px)").matches) part("task").scrollIntoView();

@@ -231,10 +231,16 @@ impl Page {
         .await;
     }
 
-    /// Clicks an element with the mouse.
+    /// Clicks an element with the mouse, in the middle of the window, where nothing that sticks to its edges is above it.
     pub async fn click(&self, css: &str) {
-        self.see(css)
+        let element = self.see(css).await;
+        let centre = "arguments[0].scrollIntoView({ block: 'center' })";
+        let argument = element.to_json().expect("an element");
+        self.driver
+            .execute(centre, vec![argument])
             .await
+            .expect("a scroll");
+        element
             .click()
             .await
             .unwrap_or_else(|error| panic!("{css}: {error}"));
@@ -312,7 +318,11 @@ impl Page {
     /// Prefers light or dark colours.
     pub async fn dark(&self, dark: bool) {
         let scheme = if dark { "dark" } else { "light" };
-        let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        // Without transitions the new colours are there at once.
+        let features = json!({"features": [
+            {"name": "prefers-color-scheme", "value": scheme},
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]});
         self.cdp("Emulation.setEmulatedMedia", features).await;
     }
 

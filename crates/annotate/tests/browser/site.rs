@@ -107,6 +107,8 @@ impl Site {
 
     /// Item number `i` of a kind.
     pub fn item(&self, kind: Kind, i: usize) -> NewItem {
+        // No two kinds have the same texts.
+        let i = i + 100 * kind as usize;
         let known = Known {
             expected: Expected {
                 first: Pick::A,

@@ -31,6 +31,7 @@ class Session {
   #onScreen = null;
   #isBusy = false;
   #nTrained = 0;
+  #retry = 0;
 
   constructor(project, me) {
     this.#project = project;
@@ -55,6 +56,7 @@ class Session {
     part("skip").addEventListener("click", () => this.#skip());
     part("flag").addEventListener("click", () => this.#flag());
     part("undo").addEventListener("click", () => this.#undo());
+    part("undo-last").addEventListener("click", () => this.#undo());
     part("again").addEventListener("click", () => this.#advance());
     document.addEventListener("keydown", (event) => this.#press(event));
     this.#comparison.addEventListener("change", () => this.#changed());
@@ -110,7 +112,8 @@ class Session {
     if (reason === "guidelines") return location.assign("/guidelines");
     showMessage(reason, this.#me);
     const waits = ["unreachable", "enough_held", "training_pending"];
-    if (waits.includes(reason)) setTimeout(() => this.#onScreen ?? this.#advance(), RETRY_MS);
+    clearTimeout(this.#retry);
+    if (waits.includes(reason)) this.#retry = setTimeout(() => this.#onScreen ?? this.#advance(), RETRY_MS);
     return undefined;
   }
 

@@ -43,8 +43,13 @@ async function request(method, path, body) {
   } catch {
     throw new Unreachable("no connection to the server");
   }
-  if (response.ok) return text === "" ? null : JSON.parse(text);
-  throw failure(response.status, text);
+  if (!response.ok) throw failure(response.status, text);
+  try {
+    return text === "" ? null : JSON.parse(text);
+  } catch {
+    // Networks that want a login of their own answer for every server.
+    throw new Unreachable("somebody else answered for the server");
+  }
 }
 
 function failure(status, text) {

@@ -55,8 +55,19 @@ export class Outbox extends EventTarget {
   /** Tries to send everything now. Resolves when nothing is left or the next try has to wait. */
   flush() {
     clearTimeout(this.#timer);
-    this.#running ??= this.#exclusively(() => this.#sendAll()).finally(() => (this.#running = null));
+    this.#timer = 0;
+    this.#running ??= this.#run();
     return this.#running;
+  }
+
+  async #run() {
+    try {
+      await this.#exclusively(() => this.#sendAll());
+    } finally {
+      this.#running = null;
+    }
+    // What was added while the box was being closed.
+    if (this.#timer === 0 && this.waiting.length > 0) await this.flush();
   }
 
   /** Two tabs of one person share the box; one of them sends. Locks exist only where the connection is safe. */

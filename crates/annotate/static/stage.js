@@ -61,6 +61,7 @@ export function showMessage(reason, me) {
   part("message-count").textContent =
     me && me.n_answered > 0 ? `You have compared ${me.n_answered.toLocaleString("en")} pairs of answers.` : "";
   part("again").hidden = reason !== "none_left";
+  part("undo-last").hidden = reason !== "none_left" || me.undo_left === 0;
   part("log-in").hidden = reason !== "login_required";
   part("message-title").focus({ preventScroll: true });
 }

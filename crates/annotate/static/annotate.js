@@ -89,7 +89,7 @@ class Session {
     }
     showProgress(this.#me);
     const current = this.#tasks.current;
-    if (current === undefined) return this.#rest(reason);
+    if (current === undefined) return this.#rest(reason ?? "enough_held");
     // Two things may have asked for the next task at the same time.
     if (this.#onScreen !== current.task.assignment) this.#show(current);
     return this.#loadAhead();

@@ -197,7 +197,6 @@ class Session {
     if (!reply.feedback) {
       this.#me.n_answered += 1;
       this.#me.n_left = Math.max(0, this.#me.n_left - 1);
-      announce("Saved.");
       showProgress(this.#me);
       this.#changedButtons();
       await (this.#onScreen === null ? this.#advance() : this.#loadAhead());

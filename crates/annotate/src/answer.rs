@@ -1,0 +1,415 @@
+//! What a person says about two answers: the protocol's two questions, marked words, corrections, a note.
+//!
+//! Everything is said of `a` and `b`. In the browser `a` is the left answer; in the database `a` is the item's first.
+//! [`Answer::turned`] leads from one to the other.
+
+use candor_data::{Side, Verdict};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Refusal;
+
+/// Longest correction, in characters.
+pub const MAX_CORRECTION_CHARS: usize = 20_000;
+/// Longest note, in characters.
+pub const MAX_NOTE_CHARS: usize = 2_000;
+/// Most marks in one answer.
+pub const MAX_MARKS: usize = 200;
+
+/// One of the two answers that are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Which {
+    /// The left or the first one.
+    A,
+    /// The right or the second one.
+    B,
+}
+
+impl Which {
+    fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+
+    /// Index into a pair.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// The answer to one of the two questions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pick {
+    /// `a`.
+    A,
+    /// `b`.
+    B,
+    /// Neither: equal, or cannot tell.
+    Tie,
+}
+
+impl Pick {
+    /// As [`Answer::turned`].
+    #[must_use]
+    pub fn turned(self, left: Side) -> Self {
+        match (left, self) {
+            (Side::Second, Self::A) => Self::B,
+            (Side::Second, Self::B) => Self::A,
+            (_, same) => same,
+        }
+    }
+
+    /// The side that was picked, where `a` is the first.
+    #[must_use]
+    pub fn side(self) -> Option<Side> {
+        match self {
+            Self::A => Some(Side::First),
+            Self::B => Some(Side::Second),
+            Self::Tie => None,
+        }
+    }
+
+    /// The pick that stands for a side, where `a` is the first.
+    #[must_use]
+    pub fn of(side: Side) -> Self {
+        match side {
+            Side::First => Self::A,
+            Side::Second => Self::B,
+        }
+    }
+}
+
+impl From<Pick> for Verdict {
+    fn from(pick: Pick) -> Self {
+        pick.side().map_or(Self::Tie, Self::from)
+    }
+}
+
+/// What is false about marked words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MarkType {
+    /// A thing that is not there.
+    Object,
+    /// A wrong number of things.
+    Count,
+    /// A wrong colour, size, material …
+    Attribute,
+    /// A wrong place or relation.
+    Place,
+    /// A wrong doing.
+    Action,
+    /// Wrongly read writing.
+    Text,
+    /// Anything else.
+    Other,
+}
+
+impl MarkType {
+    /// All types, in the order they are offered.
+    pub const ALL: [Self; 7] = [
+        Self::Object,
+        Self::Count,
+        Self::Attribute,
+        Self::Place,
+        Self::Action,
+        Self::Text,
+        Self::Other,
+    ];
+}
+
+/// A span of false words: the characters (Unicode code points) from `start` up to, not including, `end`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mark {
+    /// In which answer.
+    pub answer: Which,
+    /// First character.
+    pub start: usize,
+    /// The character after the last.
+    pub end: usize,
+    /// What is false about it.
+    #[serde(rename = "type")]
+    pub kind: MarkType,
+}
+
+/// The sentences a person would have written instead.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Corrections {
+    /// Instead of `a`.
+    #[serde(default)]
+    pub a: Option<String>,
+    /// Instead of `b`.
+    #[serde(default)]
+    pub b: Option<String>,
+}
+
+/// A judgement of two answers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    /// Which has fewer hallucinations.
+    pub first: Pick,
+    /// Which is more helpful: asked only after a tie in `first`.
+    #[serde(default)]
+    pub second: Option<Pick>,
+    /// Words that are false.
+    #[serde(default)]
+    pub marks: Vec<Mark>,
+    /// What should have been said.
+    #[serde(default)]
+    pub corrections: Corrections,
+    /// A remark for whoever reads this.
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
+/// An answer that is still being given: everything may be missing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Draft {
+    /// As in [`Answer`].
+    #[serde(default)]
+    pub first: Option<Pick>,
+    /// As in [`Answer`].
+    #[serde(default)]
+    pub second: Option<Pick>,
+    /// As in [`Answer`].
+    #[serde(default)]
+    pub marks: Option<Vec<Mark>>,
+    /// As in [`Answer`].
+    #[serde(default)]
+    pub corrections: Option<Corrections>,
+    /// As in [`Answer`].
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
+impl From<Answer> for Draft {
+    fn from(answer: Answer) -> Self {
+        Self {
+            first: Some(answer.first),
+            second: answer.second,
+            marks: Some(answer.marks),
+            corrections: Some(answer.corrections),
+            note: answer.note,
+        }
+    }
+}
+
+impl Answer {
+    /// The judgement as it reads when `a` stands for the side that `left` names: what a person said of left and right
+    /// becomes what is true of first and second, and back again.
+    #[must_use]
+    pub fn turned(self, left: Side) -> Self {
+        if left == Side::First {
+            return self;
+        }
+        Self {
+            first: self.first.turned(left),
+            second: self.second.map(|pick| pick.turned(left)),
+            marks: turned_marks(self.marks),
+            corrections: turned_corrections(self.corrections),
+            note: self.note,
+        }
+    }
+
+    /// The preferred answer: the first question decides, and only its tie leaves it to the second.
+    #[must_use]
+    pub fn preference(&self) -> Pick {
+        match self.first {
+            Pick::Tie => self.second.unwrap_or(Pick::Tie),
+            decided => decided,
+        }
+    }
+
+    /// Checks the rules of the protocol, and that marks and corrections fit the two `texts` of `a` and `b`.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] naming the field.
+    pub fn check(&self, texts: [&str; 2]) -> Result<(), Refusal> {
+        match (self.first, self.second) {
+            (Pick::Tie, None) => {
+                return Err(Refusal::invalid(
+                    "second",
+                    "missing after a tie",
+                    "answer the second question too",
+                ));
+            }
+            (Pick::A | Pick::B, Some(_)) => {
+                return Err(Refusal::invalid(
+                    "second",
+                    "answered although the first question decided",
+                    "leave the second question out",
+                ));
+            }
+            _ => {}
+        }
+        check_marks(&self.marks, texts)?;
+        check_corrections(&self.corrections)?;
+        check_note(self.note.as_deref())
+    }
+}
+
+impl Draft {
+    /// As [`Answer::turned`].
+    #[must_use]
+    pub fn turned(self, left: Side) -> Self {
+        if left == Side::First {
+            return self;
+        }
+        Self {
+            first: self.first.map(|pick| pick.turned(left)),
+            second: self.second.map(|pick| pick.turned(left)),
+            marks: self.marks.map(turned_marks),
+            corrections: self.corrections.map(turned_corrections),
+            note: self.note,
+        }
+    }
+
+    /// Checks what is there already, as [`Answer::check`] does.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] naming the field.
+    pub fn check(&self, texts: [&str; 2]) -> Result<(), Refusal> {
+        check_marks(self.marks.as_deref().unwrap_or_default(), texts)?;
+        self.corrections
+            .as_ref()
+            .map_or(Ok(()), check_corrections)?;
+        check_note(self.note.as_deref())
+    }
+}
+
+fn turned_marks(marks: Vec<Mark>) -> Vec<Mark> {
+    let turn = |mark: Mark| Mark {
+        answer: mark.answer.other(),
+        ..mark
+    };
+    marks.into_iter().map(turn).collect()
+}
+
+fn turned_corrections(Corrections { a, b }: Corrections) -> Corrections {
+    Corrections { a: b, b: a }
+}
+
+fn check_marks(marks: &[Mark], texts: [&str; 2]) -> Result<(), Refusal> {
+    if marks.len() > MAX_MARKS {
+        let found = format!("{} marks, at most {MAX_MARKS} are allowed", marks.len());
+        return Err(Refusal::invalid("marks", found, "mark fewer, longer spans"));
+    }
+    let n_chars = texts.map(|text| text.chars().count());
+    for (i, mark) in marks.iter().enumerate() {
+        let n = n_chars[mark.answer.index()];
+        if mark.start >= mark.end || mark.end > n {
+            let found = format!(
+                "{}..{} in an answer of {n} characters",
+                mark.start, mark.end
+            );
+            let remedy = "give offsets in characters, the end after the start";
+            return Err(Refusal::invalid(format!("marks[{i}]"), found, remedy));
+        }
+    }
+    Ok(())
+}
+
+fn check_corrections(corrections: &Corrections) -> Result<(), Refusal> {
+    for (field, text) in [
+        ("corrections.a", &corrections.a),
+        ("corrections.b", &corrections.b),
+    ] {
+        check_length(field, text.as_deref(), MAX_CORRECTION_CHARS)?;
+    }
+    Ok(())
+}
+
+fn check_note(note: Option<&str>) -> Result<(), Refusal> {
+    check_length("note", note, MAX_NOTE_CHARS)
+}
+
+/// Refuses a text of more than `max` characters, and the zero character, which PostgreSQL cannot hold.
+///
+/// # Errors
+/// [`Refusal::Invalid`] naming the field.
+pub(crate) fn check_length(field: &str, text: Option<&str>, max: usize) -> Result<(), Refusal> {
+    let n = text.map_or(0, |text| text.chars().count());
+    if n > max {
+        let found = format!("{n} characters, at most {max} are allowed");
+        return Err(Refusal::invalid(field, found, "shorten it"));
+    }
+    if text.is_some_and(|text| text.contains('\0')) {
+        return Err(Refusal::invalid(
+            field,
+            "holds a zero character",
+            "remove it",
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(first: Pick, second: Option<Pick>) -> Answer {
+        Answer {
+            first,
+            second,
+            marks: Vec::new(),
+            corrections: Corrections::default(),
+            note: None,
+        }
+    }
+
+    #[test]
+    fn turning_exchanges_everything_and_twice_is_nothing() {
+        let said = Answer {
+            marks: vec![Mark {
+                answer: Which::A,
+                start: 1,
+                end: 2,
+                kind: MarkType::Count,
+            }],
+            corrections: Corrections {
+                a: Some("left".into()),
+                b: None,
+            },
+            ..answer(Pick::B, None)
+        };
+        let turned = said.clone().turned(Side::Second);
+        assert_eq!(turned.first, Pick::A);
+        assert_eq!(turned.marks[0].answer, Which::B);
+        assert_eq!(turned.corrections.b.as_deref(), Some("left"));
+        assert_eq!(turned.turned(Side::Second), said);
+        assert_eq!(said.clone().turned(Side::First), said);
+    }
+
+    #[test]
+    fn the_second_question_follows_a_tie_and_nothing_else() {
+        let check = |first, second| answer(first, second).check(["x", "y"]).is_ok();
+        assert!(check(Pick::Tie, Some(Pick::Tie)));
+        assert!(check(Pick::A, None));
+        assert!(!check(Pick::Tie, None));
+        assert!(!check(Pick::B, Some(Pick::A)));
+    }
+
+    #[test]
+    fn marks_count_characters_and_not_bytes() {
+        let mark = |start, end| Answer {
+            marks: vec![Mark {
+                answer: Which::B,
+                start,
+                end,
+                kind: MarkType::Object,
+            }],
+            ..answer(Pick::A, None)
+        };
+        assert!(mark(0, 2).check(["", "é😀"]).is_ok());
+        assert!(mark(0, 3).check(["", "é😀"]).is_err());
+        assert!(mark(1, 1).check(["", "é😀"]).is_err());
+    }
+}

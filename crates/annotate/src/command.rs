@@ -1,0 +1,120 @@
+//! What `candor annotate …` does, one function for each command.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+
+use crate::clock::SystemClock;
+use crate::error::AnnotateError;
+use crate::export::{Aggregate, Exported, Format};
+use crate::project::Project;
+use crate::server::{self, App};
+use crate::store::{Role, Store};
+use crate::{export, import};
+
+/// How long the first administrator's invitation is good, in hours.
+const FIRST_INVITE_HOURS: u32 = 24;
+
+fn blocking<T>(work: impl Future<Output = Result<T, AnnotateError>>) -> Result<T, AnnotateError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| AnnotateError::Io {
+            action: "start",
+            place: "the runtime".into(),
+            remedy: "check the limits on threads and memory",
+            source,
+        })?
+        .block_on(work)
+}
+
+async fn opened(path: &Path) -> Result<(Project, Store), AnnotateError> {
+    let project = Project::read(path)?;
+    let store = Store::open(&project, Arc::new(SystemClock::default())).await?;
+    Ok((project, store))
+}
+
+fn link(project: &Project, secret: &str) -> String {
+    format!("{}/invite/{secret}", project.server.public_url)
+}
+
+/// `candor annotate serve`: imports what is new and serves until it is interrupted.
+///
+/// # Errors
+/// [`AnnotateError`] for what keeps it from starting.
+pub fn serve(path: &Path) -> Result<(), AnnotateError> {
+    blocking(async {
+        let (project, store) = opened(path).await?;
+        let n_new = import::all(&project, &store).await?;
+        eprintln!("{}: {n_new} new items", path.display());
+        let address = project.server.listen;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|source| AnnotateError::Io {
+                action: "listen at",
+                place: address.to_string(),
+                remedy: "stop what listens there, or change `server.listen` of the project",
+                source,
+            })?;
+        eprintln!(
+            "serving {} at {address}; interrupt to stop",
+            project.server.public_url
+        );
+        if store.is_deserted().await? {
+            let (secret, _) = store.invite(Role::Admin, FIRST_INVITE_HOURS, None).await?;
+            eprintln!(
+                "nobody has an account yet; become the administrator: {}",
+                link(&project, &secret)
+            );
+        }
+        server::serve(App::new(project, store)?, listener, interrupted()).await
+    })
+}
+
+/// Waits for SIGINT or SIGTERM.
+async fn interrupted() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    drop(interrupt.await);
+}
+
+/// `candor annotate invite`: returns a link that makes one account.
+///
+/// # Errors
+/// [`AnnotateError`] if the database cannot be used.
+pub fn invite(path: &Path, role: Role, hours: u32) -> Result<String, AnnotateError> {
+    blocking(async {
+        let (project, store) = opened(path).await?;
+        let (secret, _) = store.invite(role, hours, None).await?;
+        store.close().await;
+        Ok(link(&project, &secret))
+    })
+}
+
+/// `candor annotate export`: the judgements as a file.
+///
+/// # Errors
+/// [`AnnotateError`] if there is nothing to export.
+pub fn export(
+    path: &Path,
+    format: Format,
+    aggregate: Aggregate,
+) -> Result<Exported, AnnotateError> {
+    blocking(async {
+        let (project, store) = opened(path).await?;
+        let exported = export::render(&store, format, aggregate, project.seed).await;
+        store.close().await;
+        exported
+    })
+}

@@ -1,0 +1,162 @@
+//! Judgements go out. Only items of work do: gold and training never leave.
+//!
+//! What several people said becomes one preference by a rule that the caller names ([`Aggregate`]). An item is
+//! exported once all its answers are there or somebody decided it, never half-way.
+
+mod aggregate;
+mod segments;
+mod trl;
+
+use std::path::Path;
+
+use candor_data::formats::{preference, preference_log};
+use serde::{Deserialize, Serialize};
+
+pub use self::aggregate::Aggregate;
+use crate::error::AnnotateError;
+use crate::store::{Evidence, Store};
+
+/// A format that judgements go out in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// candor's own: both questions, and who answered where one person did. `candor reward` reads it.
+    PreferenceLog,
+    /// LLaVA-Human-Preference.
+    Llava,
+    /// TRL's preference format, JSON lines.
+    Trl,
+    /// Corrected answers beside the false ones, with the false words, in the manner of RLHF-V.
+    Segments,
+    /// Everything that happened to items of work, JSON lines.
+    Events,
+}
+
+impl Format {
+    /// As requests and messages have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PreferenceLog => "preference_log",
+            Self::Llava => "llava",
+            Self::Trl => "trl",
+            Self::Segments => "segments",
+            Self::Events => "events",
+        }
+    }
+
+    /// A name for the file.
+    #[must_use]
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::PreferenceLog => "preferences.log.jsonl",
+            Self::Llava => "preferences.json",
+            Self::Trl => "preferences.trl.jsonl",
+            Self::Segments => "segments.jsonl",
+            Self::Events => "events.jsonl",
+        }
+    }
+}
+
+/// What an export came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exported {
+    /// The file's text.
+    pub text: String,
+    /// Rows in it.
+    pub n_rows: usize,
+    /// Closed items that the rule leaves undecided, which are left out.
+    pub n_undecided: usize,
+}
+
+/// The text of an export. `seed` is the project's, for the record.
+///
+/// # Errors
+/// [`AnnotateError::NothingToExport`] where the file would be empty, or as the database says.
+pub async fn render(
+    store: &Store,
+    format: Format,
+    aggregate: Aggregate,
+    seed: u64,
+) -> Result<Exported, AnnotateError> {
+    if format == Format::Events {
+        return events(store).await;
+    }
+    let evidence = store.evidence().await?;
+    if format == Format::Segments {
+        return not_empty(format, lines(segments::rows(&evidence.items)), 0);
+    }
+    let decided = aggregate::preferences(&evidence, aggregate, seed);
+    let n_undecided = n_closed(&evidence) - decided.len();
+    if decided.is_empty() {
+        return Err(nothing(format, n_undecided));
+    }
+    let path = Path::new(format.file_name());
+    let text = match format {
+        Format::PreferenceLog => preference_log::render(path, &decided)?,
+        Format::Llava => preference::render(path, &decided)?,
+        _ => lines(decided.iter().filter_map(trl::row)).0,
+    };
+    Ok(Exported {
+        text,
+        n_rows: decided.len(),
+        n_undecided,
+    })
+}
+
+fn n_closed(evidence: &Evidence) -> usize {
+    evidence.items.iter().filter(|item| item.is_closed).count()
+}
+
+/// JSON lines, and how many.
+fn lines<T: Serialize>(rows: impl IntoIterator<Item = T>) -> (String, usize) {
+    let mut text = String::new();
+    let mut n = 0;
+    for row in rows {
+        text.push_str(&serde_json::to_string(&row).expect("rows have string keys only"));
+        text.push('\n');
+        n += 1;
+    }
+    (text, n)
+}
+
+fn not_empty(
+    format: Format,
+    (text, n_rows): (String, usize),
+    n_undecided: usize,
+) -> Result<Exported, AnnotateError> {
+    if n_rows == 0 {
+        return Err(nothing(format, n_undecided));
+    }
+    Ok(Exported {
+        text,
+        n_rows,
+        n_undecided,
+    })
+}
+
+fn nothing(format: Format, n_undecided: usize) -> AnnotateError {
+    AnnotateError::NothingToExport {
+        format: format.name(),
+        found: format!("no row, and {n_undecided} items that the rule leaves undecided"),
+        remedy: "wait for more answers, decide what waits for adjudication, or choose another rule",
+    }
+}
+
+/// The event log, less what happened to gold and training items.
+async fn events(store: &Store) -> Result<Exported, AnnotateError> {
+    let mut text = String::new();
+    let mut n_rows = 0;
+    let mut after = 0;
+    loop {
+        let batch = store.work_events(after).await?;
+        let Some(last) = batch.last() else {
+            break;
+        };
+        after = last.seq;
+        let (more, n) = lines(&batch);
+        text.push_str(&more);
+        n_rows += n;
+    }
+    not_empty(Format::Events, (text, n_rows), 0)
+}

@@ -1,0 +1,23 @@
+//! The annotation app: people compare two answers about a picture, and nothing they say is lost.
+//!
+//! The protocol is the paper's (arXiv 2309.14525, section 2): which answer has fewer hallucinations, and only after a
+//! tie, which is more helpful. [`project`] is what an administrator writes, [`store`] the only place with SQL,
+//! [`server`] what browsers talk to (`docs/annotate-http.md`), [`import`] and [`export`] the way in and out.
+//!
+//! Nothing here knows tensors: this crate never links libtorch.
+
+pub mod agreement;
+pub mod answer;
+pub mod clock;
+pub mod command;
+pub mod error;
+pub mod export;
+pub mod import;
+pub mod project;
+pub mod quality;
+pub mod server;
+pub mod store;
+pub mod task;
+mod token;
+
+pub use error::{AnnotateError, Refusal};

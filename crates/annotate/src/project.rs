@@ -1,0 +1,308 @@
+//! The project file: what an administrator decides before anybody annotates.
+//!
+//! What changes results (overlap, gold rate, reading time, seed …) has no default and must be written down; the
+//! rest may be left out. All mistakes are reported at once. `docs/annotate.md` explains every field.
+
+mod check;
+mod keys;
+mod wording;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use self::keys::Keys;
+pub use self::wording::{Question, Questions};
+use crate::error::AnnotateError;
+
+/// Largest project file, in bytes.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// A project, as its file has it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Project {
+    /// Where the file is; relative paths in it start there.
+    #[serde(skip)]
+    pub folder: PathBuf,
+    /// Shown on every page.
+    pub title: String,
+    /// A file for SQLite, or a `postgres://` URL.
+    pub database: String,
+    /// Decides sides and where gold is hidden.
+    pub seed: u64,
+    /// How people reach the app.
+    #[serde(default)]
+    pub server: Server,
+    /// The rules of the work.
+    pub protocol: Protocol,
+    /// The round before the work.
+    pub training: Training,
+    /// What annotators read first.
+    pub guidelines: Guidelines,
+    /// What is asked.
+    #[serde(default)]
+    pub questions: Questions,
+    /// Which key does what.
+    #[serde(default)]
+    pub keys: Keys,
+    /// Where items come from.
+    #[serde(default, rename = "import")]
+    pub imports: Vec<Import>,
+}
+
+/// How people reach the app.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// Address and port to listen at.
+    pub listen: SocketAddr,
+    /// The address in people's browsers, without a path; `https://` makes cookies secure.
+    pub public_url: String,
+    /// A session ends after this time without a request.
+    pub session_hours: u32,
+    /// Whether a reverse proxy stands in front, whose last `X-Forwarded-For` entry is the client.
+    pub behind_proxy: bool,
+    /// Largest picture, in megapixels.
+    pub max_megapixels: u32,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8090)),
+            public_url: "http://localhost:8090".into(),
+            session_hours: 12,
+            behind_proxy: false,
+            max_megapixels: 50,
+        }
+    }
+}
+
+/// The rules of the work.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Protocol {
+    /// People who compare each item.
+    pub overlap: u32,
+    /// Share of what a person gets that is hidden gold.
+    pub gold_rate: f64,
+    /// An answer that comes sooner after the task was shown is refused.
+    pub min_reading_secs: u32,
+    /// When an item with all its answers goes to adjudication.
+    pub dispute: Dispute,
+    /// How long a task stays with somebody of whom nothing is heard.
+    #[serde(default = "ten_minutes")]
+    pub lease_secs: u32,
+    /// How often the browser says that it is still there.
+    #[serde(default = "twenty")]
+    pub heartbeat_secs: u32,
+    /// Tasks that a page may hold at a time: the shown one and those loaded ahead.
+    #[serde(default = "two")]
+    pub hold: u32,
+    /// Answers that can be taken back, one after the other.
+    #[serde(default = "five")]
+    pub undo: u32,
+    /// An item that so many people skipped waits for an adjudicator.
+    #[serde(default = "three")]
+    pub skip_limit: u32,
+    /// How long a task waits for its author when an adjudicator sends it back.
+    #[serde(default = "a_day")]
+    pub return_hours: u32,
+}
+
+fn ten_minutes() -> u32 {
+    600
+}
+
+fn twenty() -> u32 {
+    20
+}
+
+fn two() -> u32 {
+    2
+}
+
+fn five() -> u32 {
+    5
+}
+
+fn three() -> u32 {
+    3
+}
+
+fn a_day() -> u32 {
+    24
+}
+
+/// When answers disagree so much that somebody has to decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dispute {
+    /// No preference has more than half of the answers.
+    NoMajority,
+    /// The preferences are not all the same.
+    AnyDifference,
+    /// Never; majorities are taken as they come.
+    Never,
+}
+
+/// The round before the work; skipped when no training items are imported.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    /// Share of right answers that passes.
+    pub pass_mark: f64,
+    /// How often the round may be tried.
+    pub attempts: u32,
+}
+
+/// What annotators read first: Markdown, here or in a file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Guidelines {
+    /// The text itself.
+    #[serde(default)]
+    pub text: Option<String>,
+    /// A file with it.
+    #[serde(default)]
+    pub file: Option<PathBuf>,
+}
+
+/// Where items come from.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Import {
+    /// The file.
+    pub file: PathBuf,
+    /// Its format.
+    pub format: ImportFormat,
+    /// What the items are for.
+    #[serde(default)]
+    pub kind: Kind,
+    /// The folder of the pictures, or the URL of one.
+    #[serde(default)]
+    pub images: Option<String>,
+    /// JSON lines `{"id": …, "scores": [s, t]}` of a reward model: uncertain items come first.
+    #[serde(default)]
+    pub scores: Option<PathBuf>,
+}
+
+/// A format that items come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImportFormat {
+    /// What `candor sample` writes.
+    Candidates,
+    /// LLaVA-Human-Preference and its like: a JSON list with `output_1` and `output_2`.
+    Llava,
+    /// TRL's preference format, JSON lines.
+    TrlJsonl,
+    /// TRL's preference format, parquet.
+    TrlParquet,
+    /// candor's preference log: comparisons whose right answers are known.
+    PreferenceLog,
+}
+
+/// What an item is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// To learn what people think.
+    #[default]
+    Work,
+    /// To learn how well people work: hidden among the others, the right answer is known.
+    Gold,
+    /// To teach: comes before the work, with feedback.
+    Training,
+}
+
+impl Kind {
+    /// As the database and messages have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Work => "work",
+            Self::Gold => "gold",
+            Self::Training => "training",
+        }
+    }
+}
+
+impl Project {
+    /// Reads a project file.
+    ///
+    /// # Errors
+    /// [`AnnotateError::Project`] with every mistake, [`AnnotateError::Io`] if it cannot be read.
+    pub fn read(path: &Path) -> Result<Self, AnnotateError> {
+        let unreadable = |source| AnnotateError::Io {
+            action: "read the project file",
+            place: path.display().to_string(),
+            remedy: "check the path; docs/annotate.md shows a whole project",
+            source,
+        };
+        let size = std::fs::metadata(path).map_err(unreadable)?.len();
+        if size > MAX_BYTES {
+            return Err(AnnotateError::Project {
+                path: path.to_owned(),
+                mistakes: vec![format!(
+                    "{size} bytes are more than the {MAX_BYTES} of a project file; name another file"
+                )],
+            });
+        }
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        Self::parse(path, &text)
+    }
+
+    /// Parses the text of a project file; `path` names it in messages and says where relative paths start.
+    ///
+    /// # Errors
+    /// [`AnnotateError::Project`] with every mistake.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, AnnotateError> {
+        let wrong = |mistakes| AnnotateError::Project {
+            path: path.to_owned(),
+            mistakes,
+        };
+        let mut project: Self = toml::from_str(text)
+            .map_err(|error| wrong(vec![error.to_string().trim().replace('\n', " ")]))?;
+        project.folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        let mistakes = check::mistakes(&project);
+        if mistakes.is_empty() {
+            Ok(project)
+        } else {
+            Err(wrong(mistakes))
+        }
+    }
+
+    /// A path of the file, from where the program runs.
+    #[must_use]
+    pub fn resolve(&self, path: &Path) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    /// Whether browsers come over HTTPS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.server.public_url.starts_with("https://")
+    }
+
+    /// The guidelines' Markdown.
+    ///
+    /// # Errors
+    /// [`AnnotateError::Io`] if their file cannot be read.
+    pub fn guidelines(&self) -> Result<String, AnnotateError> {
+        match &self.guidelines.file {
+            None => Ok(self.guidelines.text.clone().unwrap_or_default()),
+            Some(file) => {
+                let path = self.resolve(file);
+                std::fs::read_to_string(&path).map_err(|source| AnnotateError::Io {
+                    action: "read the guidelines",
+                    place: path.display().to_string(),
+                    remedy: "check `guidelines.file` of the project",
+                    source,
+                })
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The HTTP server. `docs/annotate-http.md` says what each route does; handlers are thin, and the store decides.
+
+mod adjudicating;
+mod administering;
+mod annotating;
+mod body;
+mod headers;
+mod login_limit;
+mod machines;
+mod origin;
+mod pages;
+mod password;
+mod pictures;
+mod reply;
+mod routes;
+mod session;
+mod statics;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+
+use self::login_limit::LoginLimit;
+use self::password::Passwords;
+use self::pictures::Pictures;
+pub use self::routes::{ROUTES, router};
+use crate::error::AnnotateError;
+use crate::project::Project;
+use crate::store::Store;
+
+/// What all handlers share.
+pub struct App {
+    project: Project,
+    store: Store,
+    guidelines: String,
+    login_limit: LoginLimit,
+    passwords: Passwords,
+    pictures: Pictures,
+}
+
+impl App {
+    /// The app of a project.
+    ///
+    /// # Errors
+    /// [`AnnotateError::Io`] if the guidelines cannot be read.
+    pub fn new(project: Project, store: Store) -> Result<Arc<Self>, AnnotateError> {
+        Ok(Arc::new(Self {
+            guidelines: pages::markdown(&project.guidelines()?),
+            login_limit: LoginLimit::default(),
+            passwords: Passwords::default(),
+            pictures: Pictures::new(&project),
+            project,
+            store,
+        }))
+    }
+}
+
+/// Serves until `stop` is done, then finishes the requests under way.
+///
+/// # Errors
+/// [`AnnotateError::Io`] when the connection to the network fails.
+pub async fn serve(
+    app: Arc<App>,
+    listener: TcpListener,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), AnnotateError> {
+    let store = app.store.clone();
+    let place = app.project.server.listen.to_string();
+    let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, service)
+        .with_graceful_shutdown(stop)
+        .await;
+    store.close().await;
+    served.map_err(|source| AnnotateError::Io {
+        action: "serve at",
+        place,
+        remedy: "check `server.listen` of the project",
+        source,
+    })
+}

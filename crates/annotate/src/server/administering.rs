@@ -1,0 +1,144 @@
+//! The endpoints of administrators.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::App;
+use super::body::Body;
+use super::reply::Failure;
+use super::session::Admin;
+use crate::error::Refusal;
+use crate::export::{self, Aggregate, Format};
+use crate::quality::{self, Quality};
+use crate::store::{Amendment, Overview, Role};
+
+/// `GET /api/admin/overview`
+pub(super) async fn overview(
+    State(app): State<Arc<App>>,
+    _: Admin,
+) -> Result<Json<Overview>, Failure> {
+    Ok(Json(app.store.overview().await?))
+}
+
+/// `GET /api/admin/quality`
+pub(super) async fn quality(
+    State(app): State<Arc<App>>,
+    _: Admin,
+) -> Result<Json<Quality>, Failure> {
+    let evidence = app.store.evidence().await?;
+    let seed = app.project.seed;
+    let quality = tokio::task::spawn_blocking(move || quality::of(&evidence, seed)).await;
+    Ok(Json(quality.map_err(|_| Refusal::NotFound("statistic"))?))
+}
+
+/// `GET /api/admin/people`
+pub(super) async fn people(State(app): State<Arc<App>>, _: Admin) -> Result<Json<Value>, Failure> {
+    let (people, invites) = app.store.members().await?;
+    Ok(Json(json!({"people": people, "invites": invites})))
+}
+
+/// Body of `POST /api/admin/invites`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct InviteBody {
+    role: Role,
+    hours: u32,
+}
+
+/// `POST /api/admin/invites`
+pub(super) async fn invite(
+    State(app): State<Arc<App>>,
+    Admin(person): Admin,
+    Body(body): Body<InviteBody>,
+) -> Result<Json<Value>, Failure> {
+    if !(1..=24 * 90).contains(&body.hours) {
+        let found = format!("{} hours", body.hours);
+        return Err(Refusal::invalid("hours", found, "give 1 hour to 90 days").into());
+    }
+    let (secret, expires_at) = app
+        .store
+        .invite(body.role, body.hours, Some(person.person))
+        .await?;
+    let link = format!("{}/invite/{secret}", app.project.server.public_url);
+    Ok(Json(json!({"link": link, "expires_at": expires_at})))
+}
+
+/// Body of `POST /api/admin/people/{person}`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AmendBody {
+    #[serde(default)]
+    role: Option<Role>,
+    #[serde(default)]
+    disabled: Option<bool>,
+    #[serde(default)]
+    retrain: Option<bool>,
+}
+
+/// `POST /api/admin/people/{person}`
+pub(super) async fn amend(
+    State(app): State<Arc<App>>,
+    Admin(by): Admin,
+    Path(person): Path<String>,
+    Body(body): Body<AmendBody>,
+) -> Result<StatusCode, Failure> {
+    let change = Amendment {
+        role: body.role,
+        disabled: body.disabled,
+        retrain: body.retrain.unwrap_or(false),
+    };
+    app.store.amend(by.person, person, change).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Query of `GET /api/admin/export`.
+#[derive(Deserialize)]
+pub(super) struct ExportQuery {
+    format: Format,
+    #[serde(default)]
+    aggregate: Aggregate,
+}
+
+/// `GET /api/admin/export`
+pub(super) async fn export(
+    State(app): State<Arc<App>>,
+    _: Admin,
+    Query(query): Query<ExportQuery>,
+) -> Result<Response, Failure> {
+    let exported =
+        export::render(&app.store, query.format, query.aggregate, app.project.seed).await?;
+    let attachment = format!("attachment; filename=\"{}\"", query.format.file_name());
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (header::CONTENT_DISPOSITION, attachment),
+    ];
+    let counts = [
+        ("x-candor-rows", exported.n_rows.to_string()),
+        ("x-candor-undecided", exported.n_undecided.to_string()),
+    ];
+    Ok((headers, counts, exported.text).into_response())
+}
+
+/// Query of `GET /api/admin/events`.
+#[derive(Deserialize)]
+pub(super) struct EventsQuery {
+    #[serde(default)]
+    after: i64,
+}
+
+/// `GET /api/admin/events`
+pub(super) async fn events(
+    State(app): State<Arc<App>>,
+    _: Admin,
+    Query(query): Query<EventsQuery>,
+) -> Result<Json<Value>, Failure> {
+    Ok(Json(
+        json!({"events": app.store.events(query.after).await?}),
+    ))
+}

@@ -1,0 +1,66 @@
+//! Requests that change something must come from a page of this app.
+//!
+//! Browsers say so themselves: in `Sec-Fetch-Site` where the connection is trustworthy, in `Origin` with every POST and
+//! PUT. What says neither is no browser that anybody is logged in with, and is refused too.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+
+use super::App;
+use super::reply::Failure;
+use crate::error::Refusal;
+
+/// Refuses what comes from elsewhere.
+pub(super) async fn check(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let reads = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    );
+    if reads || is_own(request.headers(), &app.project.server.public_url) {
+        next.run(request).await
+    } else {
+        Failure::from(Refusal::CrossSite).into_response()
+    }
+}
+
+fn is_own(headers: &HeaderMap, public_url: &str) -> bool {
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return site == "same-origin" || site == "none";
+    }
+    headers
+        .get(header::ORIGIN)
+        .is_some_and(|origin| origin == public_url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_own_pages_may_change_things() {
+        let own = |pairs: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for &(name, value) in pairs {
+                headers.insert(name, value.parse().unwrap());
+            }
+            is_own(&headers, "https://a.example")
+        };
+        assert!(own(&[("sec-fetch-site", "same-origin")]));
+        assert!(own(&[("origin", "https://a.example")]));
+        assert!(!own(&[]));
+        assert!(!own(&[("origin", "https://a.example.evil")]));
+        assert!(!own(&[("origin", "null")]));
+        assert!(!own(&[
+            ("sec-fetch-site", "same-site"),
+            ("origin", "https://a.example")
+        ]));
+        assert!(!own(&[
+            ("sec-fetch-site", "cross-site"),
+            ("origin", "https://a.example")
+        ]));
+    }
+}

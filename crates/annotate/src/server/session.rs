@@ -1,0 +1,131 @@
+//! Who is asking: the session in the cookie.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse as _, Redirect, Response};
+
+use super::App;
+use super::reply::Failure;
+use crate::error::{AnnotateError, Refusal};
+use crate::store::{Person, Role};
+
+/// The cookie's name: under HTTPS one that browsers accept only if it is secure and of this very host.
+fn cookie_name(app: &App) -> &'static str {
+    if app.project.is_https() {
+        "__Host-candor"
+    } else {
+        "candor"
+    }
+}
+
+/// The session's secret in the cookies of a request.
+pub(super) fn secret(app: &App, headers: &HeaderMap) -> Option<String> {
+    let name = cookie_name(app);
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(key, value)| *key == name && value.len() <= 128)
+        .map(|(_, value)| value.to_owned())
+}
+
+/// The cookie that holds a session's secret; an empty one ends it.
+pub(super) fn cookie(app: &App, secret: &str) -> HeaderValue {
+    let secure = if app.project.is_https() {
+        "; Secure"
+    } else {
+        ""
+    };
+    let age = if secret.is_empty() { "; Max-Age=0" } else { "" };
+    let text = format!(
+        "{}={secret}; Path=/; HttpOnly; SameSite=Lax{secure}{age}",
+        cookie_name(app)
+    );
+    HeaderValue::from_str(&text).expect("a secret is hexadecimal")
+}
+
+/// Whoever is logged in, if anybody is.
+pub(super) async fn person(
+    app: &App,
+    headers: &HeaderMap,
+) -> Result<Option<Person>, AnnotateError> {
+    match secret(app, headers) {
+        Some(secret) => {
+            app.store
+                .session(&secret, app.project.server.session_hours)
+                .await
+        }
+        None => Ok(None),
+    }
+}
+
+async fn person_with_role(
+    app: &App,
+    headers: &HeaderMap,
+    role: Role,
+) -> Result<Person, AnnotateError> {
+    let person = person(app, headers).await?.ok_or(Refusal::LoginRequired)?;
+    if person.role < role {
+        return Err(Refusal::Forbidden.into());
+    }
+    Ok(person)
+}
+
+/// Somebody logged in, for endpoints.
+pub(super) struct Annotator(pub Person);
+
+/// Somebody who may adjudicate.
+pub(super) struct Adjudicator(pub Person);
+
+/// Somebody who may administer.
+pub(super) struct Admin(pub Person);
+
+/// Somebody logged in, for pages: others are sent to the login.
+pub(super) struct Reader(pub Person);
+
+impl FromRequestParts<Arc<App>> for Annotator {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
+        Ok(Self(
+            person_with_role(app, &parts.headers, Role::Annotator).await?,
+        ))
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Adjudicator {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
+        Ok(Self(
+            person_with_role(app, &parts.headers, Role::Adjudicator).await?,
+        ))
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Admin {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Failure> {
+        Ok(Self(
+            person_with_role(app, &parts.headers, Role::Admin).await?,
+        ))
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Reader {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
+        match person(app, &parts.headers).await {
+            Ok(Some(person)) => Ok(Self(person)),
+            Ok(None) => Err(Redirect::to("/login").into_response()),
+            Err(error) => Err(Failure(error).into_response()),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The database: the only place with SQL.
+//!
+//! Changes go through one queue ([`writer`]) and are on the disk when it answers. An item that `n` people compare has
+//! `n` rows in `slots`, so that it can never be given out more often; a claim takes one of them in one statement.
+//! `docs/annotate.md` describes the tables.
+
+mod adjudication;
+mod answers;
+mod claims;
+mod database;
+mod events;
+mod items;
+mod judged;
+mod members;
+mod outcome;
+mod overview;
+mod people;
+mod release;
+mod schema;
+mod sessions;
+mod standing;
+mod tasks;
+mod training;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+pub use self::adjudication::{Case, Flag, Judgement, Queue, Waiting, Why};
+pub use self::answers::{Receipt, Submission};
+pub use self::claims::{Claim, Leases};
+pub use self::database::Dialect;
+use self::database::{Connection, Pool, values};
+pub use self::items::{Known, NewItem, Picture};
+pub use self::judged::{Evidence, Given, GoldAnswer, Judged};
+pub use self::members::{Amendment, Invite, Member};
+pub use self::overview::{Day, Overview, Told};
+pub use self::people::{Person, Role, Stage};
+pub use self::release::FlagReason;
+pub use self::schema::VERSION;
+pub use self::standing::Standing;
+use self::writer::{Work, Writer};
+use crate::clock::{Clock, LeaseTime};
+use crate::error::AnnotateError;
+use crate::project::{Project, Protocol, Training};
+
+/// How long a statement waits for another process that writes to the same SQLite file.
+const BUSY: Duration = Duration::from_secs(10);
+/// Connections that read.
+const N_READERS: u32 = 4;
+
+/// A project's database.
+#[derive(Clone)]
+pub struct Store {
+    readers: Pool,
+    writer_pool: Pool,
+    writer: Writer,
+    rules: Arc<Rules>,
+}
+
+/// What decides how the work goes on, and the clocks.
+pub(crate) struct Rules {
+    seed: u64,
+    protocol: Protocol,
+    training: Training,
+    clock: Arc<dyn Clock>,
+    lease_time: LeaseTime,
+}
+
+impl Rules {
+    fn lease_now(&self) -> i64 {
+        self.lease_time.now(self.clock.as_ref())
+    }
+
+    fn unix_now(&self) -> i64 {
+        self.clock.unix_ms()
+    }
+
+    fn lease_ms(&self) -> i64 {
+        i64::from(self.protocol.lease_secs) * 1000
+    }
+}
+
+impl Store {
+    /// Opens a project's database, makes it if there is none, and brings it to this version's schema.
+    ///
+    /// # Errors
+    /// [`AnnotateError::Database`] if it cannot be reached or is of a newer version.
+    pub async fn open(project: &Project, clock: Arc<dyn Clock>) -> Result<Self, AnnotateError> {
+        let name = without_password(&project.database);
+        let unreachable = |source: sqlx::Error| AnnotateError::Database {
+            action: "open",
+            database: name.clone(),
+            remedy: "check `database` of the project, that the server runs and that you may use it",
+            source: Box::new(source),
+        };
+        let (readers, writer_pool) = if is_postgres(&project.database) {
+            let options: PgConnectOptions = project.database.parse().map_err(unreachable)?;
+            let pool = PgPoolOptions::new()
+                .max_connections(16)
+                .connect_with(options)
+                .await;
+            let pool = Pool::Postgres(pool.map_err(unreachable)?);
+            (pool.clone(), pool)
+        } else {
+            let path = project.resolve(Path::new(&project.database));
+            let (readers, writer) = open_sqlite(&path).await.map_err(unreachable)?;
+            (Pool::Sqlite(readers), Pool::Sqlite(writer))
+        };
+        schema::migrate(&writer_pool, &name).await?;
+        let mut connection = readers.acquire().await?;
+        let newest = connection
+            .int("SELECT MAX(lease_from) AS newest FROM slots", values![])
+            .await?;
+        drop(connection);
+        let lease_time = LeaseTime::resume(newest, clock.as_ref());
+        Ok(Self {
+            writer: Writer::start(&writer_pool),
+            readers,
+            writer_pool,
+            rules: Arc::new(Rules {
+                seed: project.seed,
+                protocol: project.protocol.clone(),
+                training: project.training.clone(),
+                clock,
+                lease_time,
+            }),
+        })
+    }
+
+    /// Closes all connections, after the changes under way.
+    pub async fn close(&self) {
+        self.writer_pool.close().await;
+        self.readers.close().await;
+    }
+
+    async fn read(&self) -> Result<Connection, AnnotateError> {
+        self.readers.acquire().await
+    }
+
+    /// Runs `work` in a transaction, with the rules at hand; see [`Writer::write`].
+    async fn write<T, F>(&self, work: F) -> Result<T, AnnotateError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Connection, &'c Rules) -> Work<'c, T> + Send + 'static,
+    {
+        let rules = Arc::clone(&self.rules);
+        self.writer
+            .write(move |connection| Box::pin(async move { work(connection, &rules).await }))
+            .await
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn check(&self) -> Result<(), AnnotateError> {
+        self.read()
+            .await?
+            .int("SELECT COUNT(*) AS n FROM invites", values![])
+            .await
+            .map(drop)
+    }
+}
+
+/// Whether a `database` is a URL of PostgreSQL.
+fn is_postgres(database: &str) -> bool {
+    database.starts_with("postgres://") || database.starts_with("postgresql://")
+}
+
+/// The database as it may be shown.
+fn without_password(database: &str) -> String {
+    if !is_postgres(database) {
+        return database.to_owned();
+    }
+    match (database.split_once("://"), database.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
+        _ => database.to_owned(),
+    }
+}
+
+/// A file's readers, and the single connection that writes. What is committed is on the disk (`FULL`), and readers
+/// never wait for the writer (`WAL`).
+async fn open_sqlite(path: &Path) -> Result<(sqlx::SqlitePool, sqlx::SqlitePool), sqlx::Error> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY);
+    let writer = SqlitePoolOptions::new()
+        .max_connections(1)
+        .connect_with(options.clone())
+        .await?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(N_READERS)
+        .connect_with(options.read_only(true))
+        .await?;
+    Ok((readers, writer))
+}

@@ -1,0 +1,204 @@
+//! Items: what is compared, and the slots in which it is.
+
+use std::path::Path;
+
+use candor_data::Turn;
+use serde_json::json as object;
+
+use super::database::{Connection, json, values};
+use super::events::{self, Event};
+use super::{Rules, Store};
+use crate::error::AnnotateError;
+use crate::project::Kind;
+use crate::task::Expected;
+use crate::token;
+
+/// What is known of a gold or training item: its right answer, where `a` is the first output.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Known {
+    /// The right answer.
+    pub expected: Expected,
+    /// Why it is right, shown after a training item.
+    pub explanation: Option<String>,
+}
+
+/// An item to import.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewItem {
+    /// What it is for.
+    pub kind: Kind,
+    /// Its id in the file.
+    pub name: String,
+    /// File name of the picture.
+    pub image: Option<String>,
+    /// Folder of the picture, as the project names it.
+    pub image_folder: Option<String>,
+    /// What both answers respond to.
+    pub turns: Vec<Turn>,
+    /// The two answers.
+    pub outputs: [String; 2],
+    /// The data set's own answer.
+    pub original_answer: Option<String>,
+    /// The right answer, for gold and training.
+    pub known: Option<Known>,
+    /// What kind of question it is, for statistics.
+    pub question_type: Option<String>,
+    /// Which model wrote which answer, for statistics.
+    pub models: Option<[String; 2]>,
+    /// Items with a smaller one are handed out earlier; equal ones in the order of import.
+    pub rank: i64,
+}
+
+impl NewItem {
+    /// Equal for equal content: rank, picture folder and statistics may change between imports.
+    fn fingerprint(&self) -> String {
+        let expected = self.known.as_ref().map(|known| known.expected);
+        token::hashed(&json(&(
+            &self.image,
+            &self.turns,
+            &self.outputs,
+            &self.original_answer,
+            expected,
+        )))
+    }
+}
+
+impl Store {
+    /// Adds the items of the file `origin` that are not there yet; returns how many that were.
+    ///
+    /// # Errors
+    /// [`AnnotateError::Changed`] if one is there with other content; nothing is added then.
+    pub async fn import(&self, origin: &Path, items: Vec<NewItem>) -> Result<usize, AnnotateError> {
+        let origin = origin.to_owned();
+        self.write(move |connection, rules| {
+            Box::pin(async move {
+                let next = "SELECT COALESCE(MAX(item), 0) + 1 AS next FROM items";
+                let mut item = connection.int(next, values![]).await?;
+                let before = item;
+                for new in &items {
+                    let fingerprint = new.fingerprint();
+                    let sql = "SELECT fingerprint FROM items WHERE kind = $1 AND name = $2";
+                    let found = connection
+                        .row(sql, values![new.kind.name(), &new.name])
+                        .await?;
+                    match found.map(|row| row.text("fingerprint")).transpose()? {
+                        Some(old) if old == fingerprint => {}
+                        Some(_) => {
+                            return Err(AnnotateError::Changed {
+                                path: origin,
+                                kind: new.kind.name(),
+                                name: new.name.clone(),
+                            });
+                        }
+                        None => {
+                            insert(connection, rules, item, new, fingerprint).await?;
+                            item += 1;
+                        }
+                    }
+                }
+                let n = item - before;
+                if n > 0 {
+                    let event = Event {
+                        kind: "import",
+                        person: None,
+                        item: None,
+                        data: object!({"n": n, "first": before}),
+                    };
+                    events::add(connection, rules, event).await?;
+                }
+                Ok(n as usize)
+            })
+        })
+        .await
+    }
+
+    /// Where an item's picture is: its folder, as the project names it, and its name.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn picture_of_item(&self, item: i64) -> Result<Option<Picture>, AnnotateError> {
+        let sql = "SELECT image, image_folder FROM items WHERE item = $1";
+        picture(&mut self.read().await?, sql, values![item]).await
+    }
+
+    /// Where the picture of a person's task is.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn picture_of_task(
+        &self,
+        person: &str,
+        assignment: &str,
+    ) -> Result<Option<Picture>, AnnotateError> {
+        let sql = "SELECT i.image, i.image_folder FROM items i JOIN slots s ON s.item = i.item \
+                   WHERE s.assignment = $1 AND s.person = $2";
+        picture(&mut self.read().await?, sql, values![assignment, person]).await
+    }
+}
+
+/// Where a picture is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// Its folder, as the project names it.
+    pub folder: String,
+    /// Its name in the folder.
+    pub image: String,
+}
+
+async fn picture(
+    connection: &mut Connection,
+    sql: &'static str,
+    values: &[super::database::Value],
+) -> Result<Option<Picture>, AnnotateError> {
+    let Some(row) = connection.row(sql, values).await? else {
+        return Ok(None);
+    };
+    let image = row.maybe_text("image")?;
+    let folder = row.maybe_text("image_folder")?;
+    Ok(image
+        .zip(folder)
+        .map(|(image, folder)| Picture { folder, image }))
+}
+
+async fn insert(
+    connection: &mut Connection,
+    rules: &Rules,
+    item: i64,
+    new: &NewItem,
+    fingerprint: String,
+) -> Result<(), AnnotateError> {
+    let overlap = match new.kind {
+        Kind::Work => i64::from(rules.protocol.overlap),
+        Kind::Gold | Kind::Training => 0,
+    };
+    let sql = "INSERT INTO items (item, kind, name, fingerprint, rank, overlap, state, image, image_folder, turns, \
+               outputs, original_answer, expected, explanation, question_type, models) \
+               VALUES ($1, $2, $3, $4, $5, $6, 'open', $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+    let values = values![
+        item,
+        new.kind.name(),
+        &new.name,
+        fingerprint,
+        new.rank,
+        overlap,
+        new.image.as_deref(),
+        new.image_folder.as_deref(),
+        json(&new.turns),
+        json(&new.outputs),
+        new.original_answer.as_deref(),
+        new.known.as_ref().map(|known| json(&known.expected)),
+        new.known
+            .as_ref()
+            .and_then(|known| known.explanation.as_deref()),
+        new.question_type.as_deref(),
+        new.models.as_ref().map(json),
+    ];
+    connection.execute(sql, values).await?;
+    for slot in 0..overlap {
+        let sql = "INSERT INTO slots (item, slot, rank, state) VALUES ($1, $2, $3, 'open')";
+        connection
+            .execute(sql, values![item, slot, new.rank])
+            .await?;
+    }
+    Ok(())
+}

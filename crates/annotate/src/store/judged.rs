@@ -1,0 +1,179 @@
+//! What people said, for exports and statistics.
+
+use std::collections::{BTreeMap, HashMap};
+
+use candor_data::{Side, Turn};
+
+use super::Store;
+use super::database::{Connection, Row, values};
+use super::tasks::side;
+use crate::answer::Answer;
+use crate::error::AnnotateError;
+use crate::task::Expected;
+
+/// An item of work and what people said of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// The item.
+    pub item: i64,
+    /// Its id in the file that it came from.
+    pub name: String,
+    /// File name of the picture.
+    pub image: Option<String>,
+    /// What both outputs respond to.
+    pub turns: Vec<Turn>,
+    /// The two answers that are compared.
+    pub outputs: [String; 2],
+    /// The data set's own answer.
+    pub original_answer: Option<String>,
+    /// What kind of question it is.
+    pub question_type: Option<String>,
+    /// Which model wrote which answer.
+    pub models: Option<[String; 2]>,
+    /// Whether all answers are there, or somebody decided.
+    pub is_closed: bool,
+    /// Whether it waits for an adjudicator because its answers disagree.
+    pub is_disputed: bool,
+    /// What people said, in the order in which they did.
+    pub answers: Vec<Given>,
+    /// What an adjudicator decided.
+    pub decision: Option<Given>,
+}
+
+/// What one person said; `a` is the first output.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Given {
+    /// Who.
+    pub person: String,
+    /// Their name.
+    pub name: String,
+    /// What.
+    pub answer: Answer,
+    /// Which output stood on the left.
+    pub shown_left: Side,
+    /// How long the task was on screen.
+    pub active_ms: i64,
+    /// When, in Unix milliseconds.
+    pub answered_at: i64,
+}
+
+/// One answer to a gold item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoldAnswer {
+    /// Who.
+    pub person: String,
+    /// The item.
+    pub item: i64,
+    /// Whether it was right.
+    pub correct: bool,
+}
+
+/// All that is known about the quality of the work.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evidence {
+    /// Everybody who gave an answer: id and name, in the order in which they joined.
+    pub people: Vec<(String, String)>,
+    /// Items of work with answers.
+    pub items: Vec<Judged>,
+    /// Answers to gold.
+    pub gold: Vec<GoldAnswer>,
+}
+
+impl Store {
+    /// All that is known about the quality of the work.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn evidence(&self) -> Result<Evidence, AnnotateError> {
+        let connection = &mut self.read().await?;
+        let sql = "SELECT p.person, p.name FROM people p \
+                   WHERE EXISTS (SELECT 1 FROM answers a WHERE a.person = p.person) ORDER BY p.number";
+        let people = connection
+            .rows(sql, values![])
+            .await?
+            .iter()
+            .map(|row| Ok((row.text("person")?, row.text("name")?)))
+            .collect::<Result<_, AnnotateError>>()?;
+        let sql = "SELECT a.person, a.item, a.answer, i.expected FROM answers a JOIN items i ON i.item = a.item \
+                   WHERE i.kind = 'gold' AND i.state <> 'withdrawn' AND a.state = 'current' ORDER BY a.number";
+        let gold = connection
+            .rows(sql, values![])
+            .await?
+            .iter()
+            .map(|row| {
+                let expected: Expected = row.json("expected")?;
+                Ok(GoldAnswer {
+                    person: row.text("person")?,
+                    item: row.int("item")?,
+                    correct: expected.is_met_by(&row.json("answer")?),
+                })
+            })
+            .collect::<Result<_, AnnotateError>>()?;
+        Ok(Evidence {
+            people,
+            items: judged(connection).await?,
+            gold,
+        })
+    }
+}
+
+/// All items of work with at least one answer or a decision, in the order of import; withdrawn ones are left out.
+async fn judged(connection: &mut Connection) -> Result<Vec<Judged>, AnnotateError> {
+    let mut answers = answers(connection).await?;
+    let mut decisions = decisions(connection).await?;
+    let sql = "SELECT item, name, state, image, turns, outputs, original_answer, question_type, models FROM items i \
+               WHERE kind = 'work' AND state <> 'withdrawn' AND (n_answers > 0 OR state = 'decided') ORDER BY item";
+    let rows = connection.rows(sql, values![]).await?;
+    rows.iter()
+        .map(|row| {
+            let item = row.int("item")?;
+            let state = row.text("state")?;
+            Ok(Judged {
+                item,
+                name: row.text("name")?,
+                image: row.maybe_text("image")?,
+                turns: row.json("turns")?,
+                outputs: row.json("outputs")?,
+                original_answer: row.maybe_text("original_answer")?,
+                question_type: row.maybe_text("question_type")?,
+                models: row.maybe_json("models")?,
+                is_closed: matches!(state.as_str(), "complete" | "disputed" | "decided"),
+                is_disputed: state == "disputed",
+                answers: answers.remove(&item).unwrap_or_default(),
+                decision: decisions.remove(&item),
+            })
+        })
+        .collect()
+}
+
+async fn answers(connection: &mut Connection) -> Result<BTreeMap<i64, Vec<Given>>, AnnotateError> {
+    let sql = "SELECT a.item, a.person, p.name, a.answer, a.shown_left, a.active_ms, a.answered_at \
+               FROM answers a JOIN items i ON i.item = a.item JOIN people p ON p.person = a.person \
+               WHERE i.kind = 'work' AND i.state <> 'withdrawn' AND a.state = 'current' ORDER BY a.number";
+    let mut answers: BTreeMap<i64, Vec<Given>> = BTreeMap::new();
+    for row in connection.rows(sql, values![]).await? {
+        let given = given(&row, side(row.int("shown_left")?), row.int("active_ms")?)?;
+        answers.entry(row.int("item")?).or_default().push(given);
+    }
+    Ok(answers)
+}
+
+async fn decisions(connection: &mut Connection) -> Result<HashMap<i64, Given>, AnnotateError> {
+    let sql = "SELECT d.item, d.person, p.name, d.answer, d.decided_at AS answered_at \
+               FROM decisions d JOIN people p ON p.person = d.person";
+    let rows = connection.rows(sql, values![]).await?;
+    rows.iter()
+        .map(|row| Ok((row.int("item")?, given(row, Side::First, 0)?)))
+        .collect()
+}
+
+fn given(row: &Row, shown_left: Side, active_ms: i64) -> Result<Given, AnnotateError> {
+    Ok(Given {
+        person: row.text("person")?,
+        name: row.text("name")?,
+        answer: row.json("answer")?,
+        shown_left,
+        active_ms,
+        answered_at: row.int("answered_at")?,
+    })
+}

@@ -1,0 +1,105 @@
+//! What an item's answers come to: still open, complete, or disputed.
+
+use std::collections::BTreeMap;
+
+use super::Rules;
+use super::database::{Connection, values};
+use crate::answer::{Answer, Pick};
+use crate::error::AnnotateError;
+use crate::project::Dispute;
+
+/// Counts a new answer to an item of work, and closes the item when it was the last.
+pub(super) async fn count(
+    connection: &mut Connection,
+    rules: &Rules,
+    item: i64,
+) -> Result<(), AnnotateError> {
+    // The first statement locks the item's row, so of two last answers one sees the other.
+    let sql = "UPDATE items SET n_answers = n_answers + 1 WHERE item = $1 RETURNING n_answers, overlap, state";
+    let Some(row) = connection.row(sql, values![item]).await? else {
+        return Ok(());
+    };
+    if row.text("state")? == "open" && row.int("n_answers")? >= row.int("overlap")? {
+        close(connection, rules, item).await?;
+    }
+    Ok(())
+}
+
+/// Closes an item that has all its answers.
+pub(super) async fn close(
+    connection: &mut Connection,
+    rules: &Rules,
+    item: i64,
+) -> Result<(), AnnotateError> {
+    let sql = "SELECT answer FROM answers WHERE item = $1 AND state = 'current'";
+    let rows = connection.rows(sql, values![item]).await?;
+    let answers = rows
+        .iter()
+        .map(|row| row.json("answer"))
+        .collect::<Result<Vec<Answer>, _>>()?;
+    let state = if is_disputed(rules.protocol.dispute, &answers) {
+        "disputed"
+    } else {
+        "complete"
+    };
+    let sql = "UPDATE items SET state = $1 WHERE item = $2";
+    connection
+        .execute(sql, values![state, item])
+        .await
+        .map(drop)
+}
+
+/// Takes an answer out of the count; an item that was closed is open again.
+pub(super) async fn uncount(connection: &mut Connection, item: i64) -> Result<(), AnnotateError> {
+    let sql = "UPDATE items SET n_answers = n_answers - 1, \
+               state = CASE WHEN state IN ('complete', 'disputed') THEN 'open' ELSE state END \
+               WHERE item = $1 AND kind = 'work'";
+    connection.execute(sql, values![item]).await.map(drop)
+}
+
+/// Whether somebody has to decide between these answers.
+fn is_disputed(rule: Dispute, answers: &[Answer]) -> bool {
+    let mut votes: BTreeMap<Pick, usize> = BTreeMap::new();
+    for answer in answers {
+        *votes.entry(answer.preference()).or_default() += 1;
+    }
+    let most = votes.values().copied().max().unwrap_or_default();
+    match rule {
+        Dispute::NoMajority => 2 * most <= answers.len(),
+        Dispute::AnyDifference => votes.len() > 1,
+        Dispute::Never => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answer::Corrections;
+
+    fn answers(first: &[(Pick, Option<Pick>)]) -> Vec<Answer> {
+        let answer = |&(first, second)| Answer {
+            first,
+            second,
+            marks: Vec::new(),
+            corrections: Corrections::default(),
+            note: None,
+        };
+        first.iter().map(answer).collect()
+    }
+
+    #[test]
+    fn a_tie_that_the_second_question_breaks_votes_with_the_first_question() {
+        let two = answers(&[(Pick::A, None), (Pick::Tie, Some(Pick::A))]);
+        assert!(!is_disputed(Dispute::AnyDifference, &two));
+    }
+
+    #[test]
+    fn half_is_no_majority() {
+        let half = answers(&[(Pick::A, None), (Pick::B, None)]);
+        assert!(is_disputed(Dispute::NoMajority, &half));
+        assert!(!is_disputed(Dispute::Never, &half));
+        let most = answers(&[(Pick::A, None), (Pick::A, None), (Pick::B, None)]);
+        assert!(!is_disputed(Dispute::NoMajority, &most));
+        assert!(is_disputed(Dispute::AnyDifference, &most));
+    }
+}

@@ -1,0 +1,161 @@
+//! How far the project is.
+
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use super::Store;
+use super::database::{Row, values};
+use crate::error::AnnotateError;
+
+/// The time that the pace is taken from.
+const PACE_MS: i64 = 3_600_000;
+/// Most events that are told at once.
+const MAX_EVENTS: i64 = 500;
+
+/// How far the project is. Only items of work count.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Overview {
+    /// Items.
+    pub n_items: i64,
+    /// Items with all answers, or decided.
+    pub n_done: i64,
+    /// Items that somebody has in hand.
+    pub n_in_work: i64,
+    /// Items that wait for an adjudicator.
+    pub n_waiting: i64,
+    /// Items that were withdrawn.
+    pub n_withdrawn: i64,
+    /// Answers.
+    pub n_answers: i64,
+    /// Answers that there will be in the end.
+    pub n_needed: i64,
+    /// How long it will take at the pace of the last hour.
+    pub eta_ms: Option<i64>,
+    /// Answers of each day (UTC) that had any.
+    pub answers_by_day: Vec<Day>,
+}
+
+/// The answers of a day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Day {
+    /// Its midnight (UTC), in Unix milliseconds.
+    pub day_at: i64,
+    /// Answers.
+    pub n: i64,
+}
+
+/// Something that happened, for administrators.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Told {
+    /// Its place in the order of events.
+    pub seq: i64,
+    /// When, in Unix milliseconds.
+    pub at: i64,
+    /// Whose doing it was.
+    pub who: Option<String>,
+    /// What happened.
+    pub kind: String,
+    /// To which item.
+    pub item: Option<i64>,
+    /// The particulars.
+    pub data: Json,
+}
+
+impl Store {
+    /// How far the project is.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn overview(&self) -> Result<Overview, AnnotateError> {
+        let connection = &mut self.read().await?;
+        let sql = "SELECT state, COUNT(*) AS n, CAST(SUM(n_answers) AS BIGINT) AS n_answers, \
+                   CAST(SUM(overlap) AS BIGINT) AS overlap FROM items WHERE kind = 'work' GROUP BY state";
+        let (mut n_items, mut n_done, mut n_waiting, mut n_withdrawn, mut n_answers, mut n_needed) =
+            (0, 0, 0, 0, 0, 0);
+        for row in connection.rows(sql, values![]).await? {
+            let n = row.int("n")?;
+            n_items += n;
+            n_answers += row.int("n_answers")?;
+            n_needed += row.int("overlap")?;
+            match row.text("state")?.as_str() {
+                "complete" | "decided" => n_done += n,
+                "disputed" | "held" => n_waiting += n,
+                "withdrawn" => {
+                    n_withdrawn += n;
+                    n_needed -= row.int("overlap")?;
+                }
+                _ => {}
+            }
+        }
+        let sql = "SELECT COUNT(DISTINCT s.item) AS n FROM slots s JOIN items i ON i.item = s.item \
+                   WHERE s.state = 'leased' AND i.kind = 'work' AND s.lease_until > $1";
+        let n_in_work = connection.int(sql, values![self.rules.lease_now()]).await?;
+        let now = self.rules.unix_now();
+        let sql = "SELECT COUNT(*) AS n FROM answers a JOIN items i ON i.item = a.item \
+                   WHERE a.state = 'current' AND i.kind = 'work' AND a.answered_at > $1";
+        let pace = connection.int(sql, values![now - PACE_MS]).await?;
+        let n_left = (n_needed - n_answers).max(0);
+        let sql = "SELECT a.answered_at / 86400000 AS day, COUNT(*) AS n FROM answers a \
+                   JOIN items i ON i.item = a.item WHERE a.state = 'current' AND i.kind = 'work' GROUP BY 1 ORDER BY 1";
+        let days = connection.rows(sql, values![]).await?;
+        let day = |row: &Row| {
+            Ok(Day {
+                day_at: row.int("day")? * 86_400_000,
+                n: row.int("n")?,
+            })
+        };
+        Ok(Overview {
+            n_items,
+            n_done,
+            n_in_work,
+            n_waiting,
+            n_withdrawn,
+            n_answers,
+            n_needed,
+            eta_ms: (pace > 0).then(|| (n_left as f64 * PACE_MS as f64 / pace as f64) as i64),
+            answers_by_day: days.iter().map(day).collect::<Result<_, AnnotateError>>()?,
+        })
+    }
+
+    /// What happened after event `after`, in order.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn events(&self, after: i64) -> Result<Vec<Told>, AnnotateError> {
+        let sql = "SELECT e.seq, e.at, p.name, e.kind, e.item, e.data FROM events e \
+                   LEFT JOIN people p ON p.person = e.person WHERE e.seq > $1 ORDER BY e.seq LIMIT $2";
+        self.told(sql, after).await
+    }
+
+    /// As [`Self::events`], without what happened to gold and training items.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn work_events(&self, after: i64) -> Result<Vec<Told>, AnnotateError> {
+        let sql = "SELECT e.seq, e.at, p.name, e.kind, e.item, e.data FROM events e \
+                   LEFT JOIN people p ON p.person = e.person WHERE e.seq > $1 AND (e.item IS NULL OR \
+                   EXISTS (SELECT 1 FROM items i WHERE i.item = e.item AND i.kind = 'work')) \
+                   ORDER BY e.seq LIMIT $2";
+        self.told(sql, after).await
+    }
+
+    async fn told(&self, sql: &'static str, after: i64) -> Result<Vec<Told>, AnnotateError> {
+        let rows = self
+            .read()
+            .await?
+            .rows(sql, values![after, MAX_EVENTS])
+            .await?;
+        rows.iter().map(told).collect()
+    }
+}
+
+fn told(row: &Row) -> Result<Told, AnnotateError> {
+    Ok(Told {
+        seq: row.int("seq")?,
+        at: row.int("at")?,
+        who: row.maybe_text("name")?,
+        kind: row.text("kind")?,
+        item: row.maybe_int("item")?,
+        data: row.json("data")?,
+    })
+}

@@ -1,0 +1,190 @@
+//! Slots in somebody's hands, and the tasks that browsers see of them.
+
+use candor_data::{Side, Turn};
+
+use super::claims::kind;
+use super::database::{Connection, Row, values};
+use super::people::{Person, Stage};
+use super::{Rules, training};
+use crate::answer::Draft;
+use crate::error::{AnnotateError, Refusal};
+use crate::project::Kind;
+use crate::task::{Expected, Pair, ShownTurn, Task, TaskKind};
+
+/// A slot that was given to a person.
+pub(super) struct Held {
+    pub item: i64,
+    pub slot: i64,
+    pub attempt: i64,
+    pub assignment: String,
+    pub state: String,
+    pub kind: Kind,
+    pub item_state: String,
+    pub lease_until: i64,
+    pub shown_from: Option<i64>,
+    pub shown_left: Side,
+    /// Whether it came back: taken back by its author, or sent back by an adjudicator.
+    pub again: bool,
+    pub outputs: [String; 2],
+    pub expected: Option<Expected>,
+    pub explanation: Option<String>,
+}
+
+const HELD_BY_ASSIGNMENT: &str = "\
+SELECT s.item, s.slot, s.attempt, s.assignment, s.state, s.lease_until, s.shown_from, s.shown_left, s.again, \
+    i.kind, i.state AS item_state, i.outputs, i.expected, i.explanation \
+FROM slots s JOIN items i ON i.item = s.item WHERE s.assignment = $1 AND s.person = $2";
+
+const HELD_UNFINISHED: &str = "\
+SELECT s.item, s.slot, s.attempt, s.assignment, s.state, s.lease_until, s.shown_from, s.shown_left, s.again, \
+    i.kind, i.state AS item_state, i.outputs, i.expected, i.explanation \
+FROM slots s JOIN items i ON i.item = s.item WHERE s.person = $1 AND s.state IN ('leased', 'open') \
+ORDER BY CASE WHEN s.again IS NULL THEN 1 ELSE 0 END, s.claimed_at, s.item";
+
+impl Held {
+    fn from_row(row: &Row) -> Result<Self, AnnotateError> {
+        Ok(Self {
+            item: row.int("item")?,
+            slot: row.int("slot")?,
+            attempt: row.int("attempt")?,
+            assignment: row.text("assignment")?,
+            state: row.text("state")?,
+            kind: kind(&row.text("kind")?)?,
+            item_state: row.text("item_state")?,
+            lease_until: row.maybe_int("lease_until")?.unwrap_or_default(),
+            shown_from: row.maybe_int("shown_from")?,
+            shown_left: side(row.maybe_int("shown_left")?.unwrap_or_default()),
+            again: row.maybe_text("again")?.is_some(),
+            outputs: row.json("outputs")?,
+            expected: row.maybe_json("expected")?,
+            explanation: row.maybe_text("explanation")?,
+        })
+    }
+
+    /// Whether an answer is still wanted.
+    pub(super) fn is_unfinished(&self) -> bool {
+        matches!(self.state.as_str(), "leased" | "open") && !self.is_settled()
+    }
+
+    /// Whether the item is beyond what annotators can change.
+    pub(super) fn is_settled(&self) -> bool {
+        matches!(self.item_state.as_str(), "decided" | "withdrawn")
+    }
+
+    /// The texts as they stand in the database.
+    pub(super) fn texts(&self) -> [&str; 2] {
+        [&self.outputs[0], &self.outputs[1]]
+    }
+}
+
+/// The side that an integer of the database names.
+pub(super) fn side(number: i64) -> Side {
+    if number == 0 {
+        Side::First
+    } else {
+        Side::Second
+    }
+}
+
+/// What a person holds under this name, if it is theirs.
+pub(super) async fn held(
+    connection: &mut Connection,
+    person: &str,
+    assignment: &str,
+) -> Result<Option<Held>, AnnotateError> {
+    let row = connection
+        .row(HELD_BY_ASSIGNMENT, values![assignment, person])
+        .await?;
+    row.as_ref().map(Held::from_row).transpose()
+}
+
+/// What a person has in hand and still may answer at this stage; what came back first.
+pub(super) async fn unfinished(
+    connection: &mut Connection,
+    person: &Person,
+    stage: Stage,
+) -> Result<Vec<Held>, AnnotateError> {
+    let rows = connection
+        .rows(HELD_UNFINISHED, values![&person.person])
+        .await?;
+    let mut all = rows
+        .iter()
+        .map(Held::from_row)
+        .collect::<Result<Vec<_>, _>>()?;
+    all.retain(|held| {
+        let fits = match (stage, held.kind) {
+            (Stage::Training, kind) => kind == Kind::Training && held.attempt == person.attempt,
+            (_, kind) => kind != Kind::Training,
+        };
+        fits && held.is_unfinished()
+    });
+    Ok(all)
+}
+
+/// The task of an assignment, as its holder sees it.
+pub(super) async fn task(
+    connection: &mut Connection,
+    rules: &Rules,
+    person: &Person,
+    assignment: &str,
+    was_held: bool,
+) -> Result<Task, AnnotateError> {
+    let sql = "SELECT s.item, s.lease_until, s.shown_left, s.draft, s.again, i.kind, i.image, i.turns, i.outputs \
+               FROM slots s JOIN items i ON i.item = s.item WHERE s.assignment = $1";
+    let row = connection
+        .row(sql, values![assignment])
+        .await?
+        .ok_or(Refusal::NotFound("task"))?;
+    let left = side(row.maybe_int("shown_left")?.unwrap_or_default());
+    let turns: Vec<Turn> = row.json("turns")?;
+    let outputs: [String; 2] = row.json("outputs")?;
+    let draft: Option<Draft> = row.maybe_json("draft")?;
+    let is_training = kind(&row.text("kind")?)? == Kind::Training;
+    let lease_left = row.maybe_int("lease_until")?.unwrap_or_default() - rules.lease_now();
+    Ok(Task {
+        assignment: assignment.to_owned(),
+        kind: if is_training {
+            TaskKind::Training
+        } else {
+            TaskKind::Work
+        },
+        lease_ms: lease_left.min(rules.lease_ms()),
+        held: was_held,
+        picture: row
+            .maybe_text("image")?
+            .map(|_| format!("/api/assignments/{assignment}/picture")),
+        turns: turns.iter().map(ShownTurn::from).collect(),
+        answers: Pair {
+            a: outputs[left.index()].clone(),
+            b: outputs[left.other().index()].clone(),
+        },
+        draft: draft.map(|draft| draft.turned(left)),
+        returned: row
+            .maybe_json("again")?
+            .and_then(|again: Again| again.returned(left)),
+        training: if is_training {
+            Some(training::progress(connection, rules, person).await?)
+        } else {
+            None
+        },
+    })
+}
+
+/// Why a slot came back.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(super) struct Again {
+    /// What the adjudicator says; none if the author took the answer back.
+    pub note: Option<String>,
+    /// What was answered before.
+    pub answer: crate::answer::Answer,
+}
+
+impl Again {
+    fn returned(self, left: Side) -> Option<crate::task::Returned> {
+        let note = self.note?;
+        Some(crate::task::Returned {
+            note,
+            answer: self.answer.turned(left),
+        })
+    }
+}

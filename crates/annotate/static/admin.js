@@ -1,0 +1,81 @@
+// The admin page: loads its sections and does what its buttons say.
+
+import { get, post, Refusal, Unreachable } from "./api.js";
+import { make, part } from "./element.js";
+import { showMoreEvents } from "./events.js";
+import { time } from "./figures.js";
+import { membersView } from "./members.js";
+import { announce } from "./notice.js";
+import { overviewView } from "./overview.js";
+import { qualityView } from "./quality.js";
+
+/** Progress is looked at again so often; quality takes the server longer and waits to be asked. */
+const REFRESH_MS = 30_000;
+
+async function told(work) {
+  try {
+    await work();
+  } catch (error) {
+    if (error instanceof Refusal) announce(error.sentence, { lasting: true });
+    else if (error instanceof Unreachable) announce("There is no connection.");
+    else throw error;
+  }
+}
+
+async function showOverview() {
+  const overview = await get("/api/admin/overview");
+  part("progress-body").replaceChildren(...overviewView(overview));
+}
+
+async function showQuality() {
+  const quality = await get("/api/admin/quality");
+  part("quality-body").replaceChildren(...qualityView(quality));
+}
+
+async function showPeople() {
+  const people = await get("/api/admin/people");
+  part("people-body").replaceChildren(...membersView(people, amend));
+}
+
+function amend(person, change) {
+  return told(async () => {
+    try {
+      await post(`/api/admin/people/${encodeURIComponent(person)}`, change);
+      announce("Changed.");
+    } finally {
+      await showPeople();
+    }
+  });
+}
+
+async function invite() {
+  const body = { role: part("invite-role").value, hours: Number(part("invite-hours").value) };
+  const { link, expires_at: at } = await post("/api/admin/invites", body);
+  const copy = make(
+    "button",
+    { type: "button", click: () => navigator.clipboard.writeText(link).then(() => announce("Copied.")) },
+    "Copy",
+  );
+  const parts = [
+    `Send this link to one ${body.role}. It makes one account, until ${time(at)}, and is not shown again: `,
+    make("code", {}, link),
+    " ",
+  ];
+  // The clipboard is there only where the connection is safe.
+  if (navigator.clipboard) parts.push(copy);
+  part("invite-result").replaceChildren(...parts);
+  await showPeople();
+}
+
+part("invite").addEventListener("submit", (event) => {
+  event.preventDefault();
+  told(invite);
+});
+part("export-format").addEventListener(
+  "change",
+  ({ target }) => (part("export-aggregate").disabled = target.value === "events"),
+);
+part("quality-again").addEventListener("click", () => told(showQuality));
+part("events-more").addEventListener("click", ({ target }) => told(() => showMoreEvents(target)));
+setInterval(() => document.hidden || told(showOverview), REFRESH_MS);
+for (const show of [showOverview, showQuality, showPeople]) told(show);

@@ -1,0 +1,113 @@
+// A comparison on the screen: picture, conversation, two answers, and what a person has said about them so far.
+
+import { AnswerPane } from "./answer-pane.js";
+import { showConversation } from "./conversation.js";
+import { differences } from "./difference.js";
+import { part } from "./element.js";
+import { Judgement } from "./judgement.js";
+import { Marking } from "./marking.js";
+import { announce, whisper } from "./notice.js";
+import { Picture } from "./picture.js";
+
+/** Fires `change` whenever the person changes anything. */
+export class Comparison extends EventTarget {
+  #picture = new Picture();
+  #panes = [new AnswerPane("a"), new AnswerPane("b")];
+  #judgement;
+  #marking;
+  #note = part("note");
+  #diffButton = part("diff");
+
+  constructor(project) {
+    super();
+    this.#judgement = new Judgement(project.questions);
+    this.#marking = new Marking({
+      panes: this.#panes,
+      types: project.mark_types,
+      maxMarks: project.limits.marks,
+      button: part("mark"),
+      announce: whisper,
+    });
+    const changed = () => this.dispatchEvent(new Event("change"));
+    for (const source of [this.#judgement, ...this.#panes]) source.addEventListener("change", changed);
+    this.#note.addEventListener("input", changed);
+    this.#diffButton.addEventListener("click", () => this.toggleDifferences());
+  }
+
+  /** Shows a task with its loaded picture and what was said about it already. */
+  show({ turns, answers }, image, said) {
+    this.#marking.stop();
+    this.#picture.show(image);
+    showConversation(turns);
+    for (const pane of this.#panes) {
+      const marks = (said?.marks ?? []).filter(({ answer }) => answer === pane.which);
+      pane.show(answers[pane.which], marks, said?.corrections?.[pane.which]);
+    }
+    this.#judgement.show({ first: said?.first, second: said?.second });
+    this.#note.value = said?.note ?? "";
+    this.#note.closest("details").open = this.#note.value !== "";
+    if (this.#showsDifferences) this.#drawDifferences();
+  }
+
+  /** What has been said so far, as the server's `Draft`; an `Answer` once `isComplete`. */
+  get value() {
+    const [a, b] = this.#panes;
+    return {
+      ...this.#judgement.value,
+      marks: [...a.marks, ...b.marks],
+      corrections: { a: a.correction, b: b.correction },
+      note: this.#note.value.trim() === "" ? null : this.#note.value,
+    };
+  }
+
+  /** Whether all questions are answered. */
+  get isComplete() {
+    return this.#judgement.isComplete;
+  }
+
+  /** What the keys for picking, marking and differences do. */
+  get handlers() {
+    return {
+      a: () => this.#judgement.pick("a"),
+      b: () => this.#judgement.pick("b"),
+      tie: () => this.#judgement.pick("tie"),
+      mark: () => this.#marking.step(),
+      diff: () => this.toggleDifferences(),
+    };
+  }
+
+  /** Takes the last pick back; says whether there was one. */
+  unpick() {
+    return this.#judgement.unpick();
+  }
+
+  /** Ends marking. */
+  stopMarking() {
+    this.#marking.stop();
+  }
+
+  /** Shows or hides where the answers differ; stays as it is for the next task. */
+  toggleDifferences() {
+    const shows = !this.#showsDifferences;
+    this.#diffButton.setAttribute("aria-pressed", String(shows));
+    if (shows) this.#drawDifferences();
+    else for (const pane of this.#panes) pane.text.decorate({ differences: [] });
+  }
+
+  get #showsDifferences() {
+    return this.#diffButton.getAttribute("aria-pressed") === "true";
+  }
+
+  #drawDifferences() {
+    const [a, b] = this.#panes;
+    const found = differences(a.text.words, b.text.words);
+    if (found === null) {
+      announce("These answers are too long to compare word by word.");
+      return;
+    }
+    a.text.decorate({ differences: found.a });
+    b.text.decorate({ differences: found.b });
+    const n = found.a.length + found.b.length;
+    whisper(n === 0 ? "The answers have the same words." : `${n} differences are underlined.`);
+  }
+}

@@ -1,0 +1,65 @@
+// What people said about an item, one card each, for whoever decides.
+
+import { shortened } from "./answer-pane.js";
+import { codePoints } from "./characters.js";
+import { make } from "./element.js";
+
+/** A card for a judgement; `adopt` and `sendBack` are what its buttons do. */
+export function opinionCard(judgement, answers, questions, { adopt, sendBack }) {
+  const { who, marks, corrections, note, sent_back: isSentBack } = judgement;
+  const lines = [make("p", { class: "said" }, `${who}: ${verdict(judgement, questions)}`)];
+  if (marks.length > 0)
+    lines.push(make("p", {}, "Marked ", ...marks.flatMap((mark, i) => [i > 0 ? ", " : "", ...quoted(mark, answers)])));
+  for (const which of ["a", "b"]) {
+    if (corrections[which])
+      lines.push(
+        make(
+          "p",
+          {},
+          `Would have said instead of ${which.toUpperCase()}: `,
+          make("q", { dir: "auto" }, corrections[which]),
+        ),
+      );
+  }
+  if (note) lines.push(make("p", { class: "soft" }, "Note: ", make("span", { dir: "auto" }, note)));
+  const buttons = isSentBack
+    ? [make("span", { class: "soft" }, "Sent back; waits for its author")]
+    : [
+        make(
+          "button",
+          { type: "button", "aria-label": `Start from this: what ${who} said`, click: adopt },
+          "Start from this",
+        ),
+        make(
+          "button",
+          { type: "button", class: "quiet", "aria-label": `Send back to ${who}`, click: sendBack },
+          "Send back",
+        ),
+      ];
+  return make("li", {}, ...lines, make("div", { class: "actions" }, ...buttons));
+}
+
+/** A card for a complaint. */
+export function flagCard({ who, reason, note }) {
+  return make(
+    "li",
+    { class: "flagged" },
+    make("p", { class: "said" }, `${who} reported: ${reason}`),
+    note ? make("p", { dir: "auto" }, note) : null,
+  );
+}
+
+/** A card for those who said nothing. */
+export function skipCard(n) {
+  return make("li", {}, make("p", {}, n === 1 ? "One person skipped this." : `${n} people skipped this.`));
+}
+
+function verdict({ first, second }, questions) {
+  const name = questions.first[first];
+  return second === null ? name : `${name}, then: ${questions.second[second]}`;
+}
+
+function quoted({ answer, start, end, type }, answers) {
+  const words = shortened(codePoints(answers[answer]).slice(start, end).join(""));
+  return [make("q", { dir: "auto" }, words), ` (${answer.toUpperCase()}, ${type})`];
+}

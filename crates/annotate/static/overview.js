@@ -1,0 +1,50 @@
+// How far the work is.
+
+import { columns, shares } from "./chart.js";
+import { make } from "./element.js";
+import { count, duration } from "./figures.js";
+
+/** All of `/api/admin/overview`. */
+export function overviewView({
+  n_items: items,
+  n_done: done,
+  n_in_work: inWork,
+  n_waiting: waiting,
+  n_withdrawn: withdrawn,
+  n_answers: answers,
+  n_needed: needed,
+  eta_ms: eta,
+  answers_by_day: days,
+}) {
+  const rest = Math.max(0, items - done - inWork - waiting - withdrawn);
+  return [
+    make(
+      "dl",
+      { class: "cards" },
+      ...card("Items done", `${count(done)} of ${count(items)}`),
+      ...card("Answers", `${count(answers)} of ${count(needed)}`),
+      ...card("Time left", ...timeLeft(eta)),
+      ...card("Waiting for adjudication", count(waiting)),
+    ),
+    shares([
+      { name: "Done", n: done, look: "done" },
+      { name: "In somebody’s hands", n: inWork, look: "in-work" },
+      { name: "Waiting for adjudication", n: waiting, look: "waiting" },
+      { name: "Withdrawn", n: withdrawn, look: "withdrawn" },
+      { name: "To do", n: rest, look: "rest" },
+    ]),
+    days.length > 0 ? columns(days, "Answers by day") : make("p", { class: "soft" }, "No answers yet."),
+  ];
+}
+
+function timeLeft(eta) {
+  if (eta === null) return ["undefined", "no answers in the last hour"];
+  if (eta === 0) return ["none", "all answers are there"];
+  return [`about ${duration(eta)}`, "at the pace of the last hour"];
+}
+
+function card(name, value, hint) {
+  return [
+    make("div", {}, make("dt", {}, name), make("dd", {}, value, hint ? make("span", { class: "hint" }, hint) : null)),
+  ];
+}

@@ -1,0 +1,71 @@
+//! Coming in: invitation, guidelines, logging in and out.
+
+use candor_annotate::store::Role;
+
+use crate::page::{ENTER, visit};
+use crate::site::Rules;
+
+const PASSWORD: &str = "correct horse battery";
+
+#[test]
+fn an_invitation_makes_one_account() {
+    visit(Rules::default(), async |site, page| {
+        site.work(1).await;
+        let invitation = site.invitation(Role::Annotator).await;
+        page.go("/annotate").await;
+        assert_eq!(
+            page.path().await,
+            "/login",
+            "nobody gets in without an account"
+        );
+        page.go(&invitation).await;
+        assert!(page.text("main").await.contains("as annotator"));
+        page.fill("#name", "anna").await;
+        page.fill("#password", PASSWORD).await;
+        page.press(&[ENTER]).await;
+        page.see(".prose article").await;
+        assert_eq!(page.path().await, "/guidelines");
+        assert_eq!(
+            page.text(".prose article em").await,
+            "both",
+            "Markdown becomes HTML"
+        );
+        page.click(".prose form button").await;
+        page.see("#task").await;
+        assert_eq!(page.path().await, "/annotate");
+        page.click(".person button").await;
+        page.see("#password").await;
+        page.go("/annotate").await;
+        assert_eq!(page.path().await, "/login", "logged out is out");
+        page.go(&invitation).await;
+        assert!(
+            page.text("main").await.contains("This did not work"),
+            "an invitation is good once"
+        );
+    });
+}
+
+#[test]
+fn a_wrong_password_says_so_and_the_right_one_enters() {
+    visit(Rules::default(), async |site, page| {
+        page.go(&site.invitation(Role::Admin).await).await;
+        page.fill("#name", "boss").await;
+        page.fill("#password", PASSWORD).await;
+        page.press(&[ENTER]).await;
+        page.see(".person button").await;
+        assert_eq!(page.path().await, "/admin", "admins begin there");
+        page.click(".person button").await;
+        page.fill("#name", "boss").await;
+        page.fill("#password", "something else").await;
+        page.press(&[ENTER]).await;
+        page.see("[role=alert]").await;
+        assert_eq!(
+            page.see("#name").await.value().await.unwrap().as_deref(),
+            Some("boss"),
+            "the name stays"
+        );
+        page.fill("#password", PASSWORD).await;
+        page.press(&[ENTER]).await;
+        page.see("#progress-body .cards").await;
+    });
+}

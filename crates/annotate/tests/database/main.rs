@@ -1,0 +1,11 @@
+//! What the database must hold to, on SQLite and on a real PostgreSQL that the tests start.
+
+mod adjudication;
+mod answers;
+mod claims;
+mod exports;
+mod imports;
+mod office;
+mod people;
+mod postgres;
+mod protocol;

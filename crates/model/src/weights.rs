@@ -8,6 +8,7 @@ use std::path::Path;
 
 use candor_checkpoint::Checkpoint;
 use candor_data::random;
+use candor_torch_ext::give_back_freed;
 use rand::RngExt as _;
 use tch::{Device, Kind, Tensor};
 
@@ -103,7 +104,7 @@ impl Weights {
         let Some(tensor) = self.stored(name, shape, init)? else {
             return Ok(self.stand_in(shape));
         };
-        Ok(self.keep(name, &tensor))
+        Ok(self.keep(name, tensor))
     }
 
     /// Takes the weight `name` of a linear layer of the decoder's blocks, packed where this source quantises. What it
@@ -121,7 +122,7 @@ impl Weights {
             return Ok(BlockLinear::Dense(self.stand_in(&[n_out, n_in])));
         };
         let Some(quantizer) = &self.quantizer else {
-            return Ok(BlockLinear::Dense(self.keep(name, &weight)));
+            return Ok(BlockLinear::Dense(self.keep(name, weight)));
         };
         let Some(packed) = quantizer.pack(&weight) else {
             return Err(ModelError::NotFinite {
@@ -133,12 +134,19 @@ impl Weights {
             let name = quantize::part_name(name, part);
             self.taken.insert(name, tensor.shallow_clone());
         }
+        drop(weight);
+        give_back_freed();
         Ok(BlockLinear::Packed(packed))
     }
 
     /// Remembers a tensor as taken, in the kind that is asked for.
-    fn keep(&mut self, name: &str, tensor: &Tensor) -> Tensor {
-        let tensor = tensor.to_kind(self.kind);
+    fn keep(&mut self, name: &str, stored: Tensor) -> Tensor {
+        let tensor = stored.to_kind(self.kind);
+        let converted = stored.kind() != self.kind;
+        drop(stored);
+        if converted {
+            give_back_freed();
+        }
         self.taken.insert(name.to_owned(), tensor.shallow_clone());
         tensor
     }

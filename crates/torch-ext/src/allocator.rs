@@ -39,6 +39,20 @@ pub(crate) fn keep_memory() -> bool {
     false
 }
 
+/// Gives the system back what was freed, wherever it lies. Worth its milliseconds after tensors of a size that does not
+/// come again, as when a model is loaded: kept, the holes that they leave are never filled.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub fn give_back_freed() {
+    // SAFETY: `malloc_trim` takes a number and no pointer, locks the allocator itself, and touches free memory only.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// Only glibc keeps so much that it has to be asked.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn give_back_freed() {}
+
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn set(parameter: libc::c_int, value: libc::c_int) -> bool {
     // SAFETY: `mallopt` takes two integers and no pointer, locks the allocator itself, and answers an

@@ -15,6 +15,7 @@ mod packed;
 
 use std::sync::OnceLock;
 
+pub use allocator::give_back_freed;
 pub use cuda::CudaLibrary;
 pub use filled::filled;
 pub use memory::{peak_memory_bytes, recent_peak_bytes, restart_peak};

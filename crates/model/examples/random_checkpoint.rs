@@ -97,11 +97,18 @@ fn write_weights(folder: &Path, config: &LlavaConfig) -> Result<(), Box<dyn Erro
         let name = format!("model-{:05}-of-{:05}.safetensors", i + 1, shards.len());
         write_shard(&folder.join(&name), shard)?;
         eprintln!("{name}: {} tensors", shard.len());
-        weight_map.extend(shard.iter().map(|tensor| (tensor.name.clone(), name.clone())));
+        weight_map.extend(
+            shard
+                .iter()
+                .map(|tensor| (tensor.name.clone(), name.clone())),
+        );
     }
     let total: u64 = shards.iter().flatten().map(n_bytes).sum();
     let index = json!({"metadata": {"total_size": total}, "weight_map": weight_map});
-    fs::write(folder.join("model.safetensors.index.json"), index.to_string())?;
+    fs::write(
+        folder.join("model.safetensors.index.json"),
+        index.to_string(),
+    )?;
     Ok(())
 }
 

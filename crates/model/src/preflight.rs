@@ -125,7 +125,7 @@ pub fn check(reading: &Reading) -> Result<(), ModelError> {
     report.vocabulary(reading);
     report.pixels(reading);
     report.placeholders(reading)?;
-    report.template(reading)?;
+    report.template(reading);
     let parts = report.problems;
     let weights = weights(reading)?;
     if parts.is_empty() && weights.is_none() {
@@ -146,7 +146,7 @@ fn weights(reading: &Reading) -> Result<Option<Misfits>, ModelError> {
 /// Whether a model that is trained on a folder's template learns to end its answers.
 ///
 /// # Errors
-/// It does not, or the template refuses an example.
+/// It does not.
 pub fn check_answers_end(
     folder: &Path,
     template: &Template,
@@ -260,7 +260,10 @@ impl Report<'_> {
             let dropped = i64::from(strategy == FeatureSelect::Default);
             // As `LlavaProcessor` counts; files that do not mention the class token mean it.
             let additional = processor.num_additional_image_tokens.unwrap_or(1);
-            let said = side * side + additional - dropped;
+            // A file may say any number.
+            let said = (side * side)
+                .saturating_add(additional)
+                .saturating_sub(dropped);
             if said != n {
                 let found =
                     format!("counts {said} tokens for an image (patch_size {patch}), but {tower}");
@@ -271,8 +274,14 @@ impl Report<'_> {
     }
 
     /// The example has one place for its image, begins once, and leaves room.
-    fn template(&mut self, reading: &Reading) -> Result<(), ModelError> {
-        let example = Example::of(&reading.template, &reading.tokenizer)?;
+    fn template(&mut self, reading: &Reading) {
+        let example = match Example::of(&reading.template, &reading.tokenizer) {
+            Ok(example) => example,
+            Err(error) => {
+                let remedy = "correct the template, or put a template.json into the folder";
+                return self.add(self.folder, error.to_string(), remedy);
+            }
+        };
         let (ids, tokenizer) = (&example.tokens.ids, &reading.tokenizer);
         let remedy = "put a template.json such as {\"kind\": \"vicuna_v1\", \"system\": \"…\"} into the folder, or use \
                       the tokenizer of the same model";
@@ -305,6 +314,5 @@ impl Report<'_> {
             let remedy = "use a model with more positions or larger patches";
             self.add("config.json", found, remedy);
         }
-        Ok(())
     }
 }

@@ -55,7 +55,8 @@ fn parts_of_one_model_fit() {
 fn the_vocabulary_is_the_embeddings() {
     let folder = folder();
     let path = folder.path();
-    let text: String = (0..400).map(|i| format!("word{i} ")).collect();
+    let words: Vec<String> = (0..400).map(|i| format!("word{i} ")).collect();
+    let text = words.concat();
     let other = Tokenizer::train((0..20).map(|_| text.clone()), 900).unwrap();
     let rows = Reading::open(path).unwrap().config().text_config.vocab_size;
     assert!(other.vocab_size() as i64 > rows);

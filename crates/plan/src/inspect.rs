@@ -100,7 +100,13 @@ pub struct ExampleToken {
 /// A file is missing or damaged. Parts that do not fit together are no error here, but what is reported.
 pub fn inspect(folder: &Path) -> Result<Inspection, PlanError> {
     let reading = Reading::open(folder)?;
-    let problems = match preflight::check(&reading) {
+    let checked = preflight::check(&reading);
+    let example = match Example::of(&reading.template, &reading.tokenizer) {
+        Ok(example) => example,
+        // Said better by the check, if it found it too.
+        Err(error) => return Err(checked.err().unwrap_or(error).into()),
+    };
+    let problems = match checked {
         Ok(()) => None,
         Err(ModelError::Preflight(problems)) => Some(problems.to_string()),
         Err(error) => return Err(error.into()),
@@ -124,7 +130,6 @@ pub fn inspect(folder: &Path) -> Result<Inspection, PlanError> {
             }
         })
         .collect();
-    let example = Example::of(&reading.template, &reading.tokenizer)?;
     let wide = Budget {
         config,
         precision: candor_train::BasePrecision::F32,

@@ -88,7 +88,8 @@ fn a_fine_tuning_is_counted_on_its_data() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path();
     prepare(folder);
-    let inside = |key: &str, name: &str| format!("{key}={:?}", folder.join(name));
+    let inside =
+        |key: &str, name: &str| format!("{key}={:?}", folder.join(name).display().to_string());
     let sets = [inside("model.base", "base"), inside("data.root", "")];
     let plan = Planner::new(Some(10.0))
         .plan(&folder.join("recipe.toml"), &sets)

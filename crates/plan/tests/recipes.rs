@@ -34,13 +34,18 @@ fn recipes(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// An override of a path.
+fn set(key: &str, path: &Path) -> String {
+    format!("{key}={:?}", path.display().to_string())
+}
+
 /// The overrides that a recipe needs where the working folder is not the repository's: its prompt file.
 fn sets(recipe: &Path) -> Vec<String> {
     let text = fs::read_to_string(recipe).unwrap();
     let table: toml::Table = text.parse().unwrap();
     let file = table.get("prompt").and_then(|prompt| prompt.get("file"));
     let file = file.and_then(toml::Value::as_str);
-    file.map(|file| format!("prompt.file={:?}", root().join(file)))
+    file.map(|file| set("prompt.file", &root().join(file)))
         .into_iter()
         .collect()
 }
@@ -115,7 +120,7 @@ fn a_pipeline_is_planned_on_the_model_that_its_first_recipe_starts_from() {
     let sft = plan(
         &mut planner,
         &folder.join("1-sft.toml"),
-        &[format!("model.base={base:?}")],
+        &[set("model.base", &base)],
     );
     let sft = sft.memory.unwrap();
     // By hand: 6,738,415,616 in the decoder, 303,179,776 in the tower, 20,979,712 in the projector; 4 bytes each, and 12
@@ -145,7 +150,7 @@ fn a_pipeline_is_planned_on_the_model_that_its_first_recipe_starts_from() {
     let other = dir.path().join("13b");
     model(&other, [5120, 13824, 40], 336);
     let sft = root().join("recipes/llava-13b-336/1-sft.toml");
-    plan(&mut planner, &sft, &[format!("model.base={other:?}")]);
+    plan(&mut planner, &sft, &[set("model.base", &other)]);
     let reward = plan(&mut planner, &folder.join("3-reward.toml"), &[])
         .memory
         .unwrap();

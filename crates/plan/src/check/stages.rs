@@ -322,15 +322,13 @@ fn longest(workload: Option<&Workload>, bound: u64) -> u64 {
 
 fn features(bases: &[Budget<'_>], workload: Option<&Workload>, plan: &mut Plan) -> u64 {
     let of = |n: u64| bases.iter().map(|budget| budget.features(n)).sum();
-    match workload {
-        Some(workload) => of(workload.n_images),
-        None => {
-            let thousand: u64 = of(1000);
-            plan.note(format!(
-                "the features of the pictures come on top: {:.2} GB for every 1000",
-                thousand as f64 / 1e9
-            ));
-            0
-        }
+    if let Some(workload) = workload {
+        return of(workload.n_images);
     }
+    let thousand: u64 = of(1000);
+    plan.note(format!(
+        "the features of the pictures come on top: {:.2} GB for every 1000",
+        thousand as f64 / 1e9
+    ));
+    0
 }

@@ -195,7 +195,10 @@ async fn take_work(
                 .map(Some);
         }
     }
-    let sql = "UPDATE slots SET state = 'open' WHERE state = 'leased' AND lease_until <= $1";
+    let sql = match connection.dialect() {
+        Dialect::Sqlite => EXPIRE_SQLITE,
+        Dialect::Postgres => EXPIRE_POSTGRES,
+    };
     connection.execute(sql, values![rules.lease_now()]).await?;
     take_open(connection, rules, person).await
 }
@@ -226,6 +229,15 @@ async fn take_own(
     connection.execute(sql, values).await?;
     Ok(assignment)
 }
+
+/// Opens the slots whose lease has ended.
+const EXPIRE_SQLITE: &str =
+    "UPDATE slots SET state = 'open' WHERE state = 'leased' AND lease_until <= $1";
+
+/// The same, leaving those alone that somebody is just answering.
+const EXPIRE_POSTGRES: &str = "\
+UPDATE slots SET state = 'open' WHERE (item, slot) IN (SELECT item, slot FROM slots \
+    WHERE state = 'leased' AND lease_until <= $1 FOR UPDATE SKIP LOCKED)";
 
 /// The open slot to take: the first in rank of an item that this person has neither had nor skipped.
 const TAKE_SQLITE: &str = "\

@@ -141,8 +141,8 @@ const RELEASED: [(i64, &str, &str, [&str; 2]); 1] = [(
     include_str!("../../migrations/sqlite/1_start.sql"),
     include_str!("../../migrations/postgres/1_start.sql"),
     [
-        "0901e77137aa2910f452bf0c1b0b25cd64a47e408b8164bda6c43f9e159be9ba",
-        "db37a9e0866845cc2e40a40d3cab914990f1301331ecc2de1648569762522eeb",
+        "08ee518ff3144ef42cf59cc209133048b58e5de41a5e7c814d3799d50871d015",
+        "fec7fbe58a0882e6235df6b49c512e9d3fd6331daaa73e499ef6638b9122d6b9",
     ],
 )];
 

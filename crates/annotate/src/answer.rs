@@ -3,17 +3,15 @@
 //! Everything is said of `a` and `b`. In the browser `a` is the left answer; in the database `a` is the item's first.
 //! [`Answer::turned`] leads from one to the other.
 
+mod limits;
+
 use candor_data::{Side, Verdict};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::limits::check_length;
+pub use self::limits::{MAX_CORRECTION_CHARS, MAX_MARKS, MAX_NOTE_CHARS};
+use self::limits::{check_corrections, check_marks, check_note};
 use crate::error::Refusal;
-
-/// Longest correction, in characters.
-pub const MAX_CORRECTION_CHARS: usize = 20_000;
-/// Longest note, in characters.
-pub const MAX_NOTE_CHARS: usize = 2_000;
-/// Most marks in one answer.
-pub const MAX_MARKS: usize = 200;
 
 /// One of the two answers that are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -295,60 +293,6 @@ fn turned_marks(marks: Vec<Mark>) -> Vec<Mark> {
 
 fn turned_corrections(Corrections { a, b }: Corrections) -> Corrections {
     Corrections { a: b, b: a }
-}
-
-fn check_marks(marks: &[Mark], texts: [&str; 2]) -> Result<(), Refusal> {
-    if marks.len() > MAX_MARKS {
-        let found = format!("{} marks, at most {MAX_MARKS} are allowed", marks.len());
-        return Err(Refusal::invalid("marks", found, "mark fewer, longer spans"));
-    }
-    let n_chars = texts.map(|text| text.chars().count());
-    for (i, mark) in marks.iter().enumerate() {
-        let n = n_chars[mark.answer.index()];
-        if mark.start >= mark.end || mark.end > n {
-            let found = format!(
-                "{}..{} in an answer of {n} characters",
-                mark.start, mark.end
-            );
-            let remedy = "give offsets in characters, the end after the start";
-            return Err(Refusal::invalid(format!("marks[{i}]"), found, remedy));
-        }
-    }
-    Ok(())
-}
-
-fn check_corrections(corrections: &Corrections) -> Result<(), Refusal> {
-    for (field, text) in [
-        ("corrections.a", &corrections.a),
-        ("corrections.b", &corrections.b),
-    ] {
-        check_length(field, text.as_deref(), MAX_CORRECTION_CHARS)?;
-    }
-    Ok(())
-}
-
-fn check_note(note: Option<&str>) -> Result<(), Refusal> {
-    check_length("note", note, MAX_NOTE_CHARS)
-}
-
-/// Refuses a text of more than `max` characters, and the zero character, which PostgreSQL cannot hold.
-///
-/// # Errors
-/// [`Refusal::Invalid`] naming the field.
-pub(crate) fn check_length(field: &str, text: Option<&str>, max: usize) -> Result<(), Refusal> {
-    let n = text.map_or(0, |text| text.chars().count());
-    if n > max {
-        let found = format!("{n} characters, at most {max} are allowed");
-        return Err(Refusal::invalid(field, found, "shorten it"));
-    }
-    if text.is_some_and(|text| text.contains('\0')) {
-        return Err(Refusal::invalid(
-            field,
-            "holds a zero character",
-            "remove it",
-        ));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -46,6 +46,7 @@ fn link(project: &Project, secret: &str) -> String {
 pub fn serve(path: &Path) -> Result<(), AnnotateError> {
     blocking(async {
         let (project, store) = opened(path).await?;
+        let _serving = store.serve().await?;
         let n_new = import::all(&project, &store).await?;
         eprintln!("{}: {n_new} new items", path.display());
         let address = project.server.listen;
@@ -116,5 +117,35 @@ pub fn export(
         let exported = export::render(&store, format, aggregate, project.seed).await;
         store.close().await;
         exported
+    })
+}
+
+/// `candor annotate backup`: copies a SQLite database, in use or not, to a new file.
+///
+/// # Errors
+/// [`AnnotateError`] if the file exists or cannot be written.
+pub fn backup(path: &Path, out: &Path) -> Result<(), AnnotateError> {
+    blocking(async {
+        let (_, store) = opened(path).await?;
+        let done = store.backup(out).await;
+        store.close().await;
+        done
+    })
+}
+
+/// `candor annotate move`: copies everything into an empty database, and returns the number of rows.
+///
+/// # Errors
+/// [`AnnotateError`] if the other database is not empty, or a server still runs on this one.
+pub fn move_to(path: &Path, database: &str) -> Result<u64, AnnotateError> {
+    blocking(async {
+        let (mut project, store) = opened(path).await?;
+        let _serving = store.serve().await?;
+        database.clone_into(&mut project.database);
+        let other = Store::open(&project, Arc::new(SystemClock::default())).await?;
+        let n_rows = store.copy_to(&other).await;
+        other.close().await;
+        store.close().await;
+        n_rows
     })
 }

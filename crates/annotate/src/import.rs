@@ -1,17 +1,23 @@
 //! Items come in: from the files that a project names into its database.
 //!
 //! Importing again adds what is new and leaves what is there; an item whose content changed is an error, because
-//! answers to the old one would be taken for answers to the new.
+//! answers to the old one would be taken for answers to the new. Two equal answers are nothing to compare: such rows
+//! are left out.
 
 mod known;
+mod llava;
+mod parquet;
+mod question_type;
+mod scores;
+mod trl;
 
 use std::path::Path;
 
-use candor_data::DataError;
 use candor_data::formats::{candidates, images, preference, preference_log};
+use candor_data::{DataError, Turn};
 
 use crate::error::AnnotateError;
-use crate::project::{Import, ImportFormat, Project};
+use crate::project::{Import, ImportFormat, Kind, Project};
 use crate::store::{NewItem, Store};
 
 /// Imports all files of a project; returns the number of new items.
@@ -37,39 +43,78 @@ pub fn read(
     import: &Import,
     file: &Path,
 ) -> Result<Vec<NewItem>, AnnotateError> {
-    let items = match import.format {
-        ImportFormat::Candidates => candidates::read(file)?
+    let folder = import
+        .images
+        .as_ref()
+        .map(|images| project.resolve(Path::new(images)));
+    let mut items = match (import.format, import.kind) {
+        (ImportFormat::Candidates, _) => candidates::read(file)?
             .into_iter()
-            .filter(|pair| !pair.is_identical())
             .map(|pair| from_candidate(import, pair))
             .collect(),
-        ImportFormat::PreferenceLog => {
+        (ImportFormat::PreferenceLog, _) => {
             known::with_explanations(import, file, preference_log::read(file)?)?
         }
-        ImportFormat::Llava => {
-            let rows = preference::read(file)?;
-            rows.into_iter()
-                .map(|row| known::from_preference(import, row))
-                .collect()
+        (ImportFormat::Llava, Kind::Work) => comparisons(import, llava::read(file)?),
+        (ImportFormat::Llava, _) => preference::read(file)?
+            .into_iter()
+            .map(|row| known::from_preference(import, row))
+            .collect(),
+        (ImportFormat::TrlJsonl, _) => comparisons(import, trl::read(file)?),
+        (ImportFormat::TrlParquet, _) => {
+            comparisons(import, parquet::read(file, folder.as_deref())?)
         }
-        ImportFormat::TrlJsonl | ImportFormat::TrlParquet => Vec::new(),
     };
-    check_pictures(project, import, file, &items)?;
+    items.retain(|item| item.outputs[0] != item.outputs[1]);
+    if let Some(scores) = &import.scores {
+        scores::rank(&mut items, &project.resolve(scores))?;
+    }
+    if let Some(folder) = &folder {
+        check_pictures(file, folder, &items)?;
+    }
     Ok(items)
 }
 
 /// Every picture must be there before anybody is asked about it.
-fn check_pictures(
-    project: &Project,
-    import: &Import,
-    file: &Path,
-    items: &[NewItem],
-) -> Result<(), DataError> {
-    let Some(folder) = &import.images else {
-        return Ok(());
-    };
+fn check_pictures(file: &Path, folder: &Path, items: &[NewItem]) -> Result<(), DataError> {
     let names = items.iter().map(|item| item.image.as_deref());
-    images::check(file, "image", names, &project.resolve(Path::new(folder)))
+    images::check(file, "image", names, folder)
+}
+
+/// Two answers to compare, from a format that says little else.
+#[derive(Debug, Clone, PartialEq)]
+struct Comparison {
+    id: String,
+    image: Option<String>,
+    turns: Vec<Turn>,
+    outputs: [String; 2],
+    original_answer: Option<String>,
+    models: Option<[String; 2]>,
+}
+
+fn comparisons(import: &Import, rows: Vec<Comparison>) -> Vec<NewItem> {
+    rows.into_iter()
+        .map(|row| from_comparison(import, row))
+        .collect()
+}
+
+fn from_comparison(import: &Import, row: Comparison) -> NewItem {
+    NewItem {
+        kind: import.kind,
+        name: row.id,
+        image_folder: row.image.is_some().then(|| import.images.clone()).flatten(),
+        image: row.image,
+        question_type: row
+            .turns
+            .last()
+            .map(|turn| question_type::of(&turn.value).to_owned()),
+        turns: row.turns,
+        outputs: row.outputs,
+        original_answer: row.original_answer,
+        known: None,
+        models: row.models,
+        rank: 0,
+    }
 }
 
 fn from_candidate(import: &Import, pair: candidates::Candidate) -> NewItem {
@@ -77,17 +122,13 @@ fn from_candidate(import: &Import, pair: candidates::Candidate) -> NewItem {
         Some(adapter) => format!("{} + {adapter}", pair.sampling.model),
         None => pair.sampling.model,
     };
-    NewItem {
-        kind: import.kind,
-        name: pair.id,
+    let row = Comparison {
+        id: pair.id,
         image: pair.image,
-        image_folder: import.images.clone(),
         turns: pair.turns,
         outputs: pair.outputs,
         original_answer: pair.original_answer,
-        known: None,
-        question_type: None,
         models: Some([model.clone(), model]),
-        rank: 0,
-    }
+    };
+    from_comparison(import, row)
 }

@@ -181,7 +181,7 @@ pub struct Import {
     /// What the items are for.
     #[serde(default)]
     pub kind: Kind,
-    /// The folder of the pictures, or the URL of one.
+    /// The folder of the pictures.
     #[serde(default)]
     pub images: Option<String>,
     /// JSON lines `{"id": …, "scores": [s, t]}` of a reward model: uncertain items come first.

@@ -4,9 +4,11 @@ mod adjudicating;
 mod administering;
 mod annotating;
 mod body;
+mod guidelines;
 mod headers;
 mod login_limit;
 mod machines;
+mod metrics;
 mod origin;
 mod pages;
 mod password;
@@ -22,6 +24,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 use self::login_limit::LoginLimit;
+use self::metrics::Metrics;
 use self::password::Passwords;
 use self::pictures::Pictures;
 pub use self::routes::{ROUTES, router};
@@ -37,6 +40,7 @@ pub struct App {
     login_limit: LoginLimit,
     passwords: Passwords,
     pictures: Pictures,
+    metrics: Metrics,
 }
 
 impl App {
@@ -46,10 +50,11 @@ impl App {
     /// [`AnnotateError::Io`] if the guidelines cannot be read.
     pub fn new(project: Project, store: Store) -> Result<Arc<Self>, AnnotateError> {
         Ok(Arc::new(Self {
-            guidelines: pages::markdown(&project.guidelines()?),
+            guidelines: guidelines::html(&project.guidelines()?),
             login_limit: LoginLimit::default(),
             passwords: Passwords::default(),
             pictures: Pictures::new(&project),
+            metrics: Metrics::default(),
             project,
             store,
         }))

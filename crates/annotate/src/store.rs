@@ -17,13 +17,16 @@ mod overview;
 mod people;
 mod release;
 mod schema;
+mod serving;
 mod sessions;
 mod standing;
 mod tasks;
 mod training;
+mod transfer;
+mod undo;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +45,7 @@ pub use self::overview::{Day, Overview, Told};
 pub use self::people::{Person, Role, Stage};
 pub use self::release::FlagReason;
 pub use self::schema::VERSION;
+pub use self::serving::Serving;
 pub use self::standing::Standing;
 use self::writer::{Work, Writer};
 use crate::clock::{Clock, LeaseTime};
@@ -60,6 +64,10 @@ pub struct Store {
     writer_pool: Pool,
     writer: Writer,
     rules: Arc<Rules>,
+    /// The database as it may be shown.
+    name: String,
+    /// The file, of a SQLite database.
+    file: Option<PathBuf>,
 }
 
 /// What decides how the work goes on, and the clocks.
@@ -98,6 +106,7 @@ impl Store {
             remedy: "check `database` of the project, that the server runs and that you may use it",
             source: Box::new(source),
         };
+        let mut file = None;
         let (readers, writer_pool) = if is_postgres(&project.database) {
             let options: PgConnectOptions = project.database.parse().map_err(unreachable)?;
             let pool = PgPoolOptions::new()
@@ -109,6 +118,7 @@ impl Store {
         } else {
             let path = project.resolve(Path::new(&project.database));
             let (readers, writer) = open_sqlite(&path).await.map_err(unreachable)?;
+            file = Some(path);
             (Pool::Sqlite(readers), Pool::Sqlite(writer))
         };
         schema::migrate(&writer_pool, &name).await?;
@@ -129,6 +139,8 @@ impl Store {
                 clock,
                 lease_time,
             }),
+            name,
+            file,
         })
     }
 
@@ -184,7 +196,8 @@ fn without_password(database: &str) -> String {
 }
 
 /// A file's readers, and the single connection that writes. What is committed is on the disk (`FULL`), and readers
-/// never wait for the writer (`WAL`).
+/// never wait for the writer (`WAL`). Readers are not opened read-only: such a connection cannot set up the shared
+/// memory of the WAL, and fails when it comes first.
 async fn open_sqlite(path: &Path) -> Result<(sqlx::SqlitePool, sqlx::SqlitePool), sqlx::Error> {
     let options = SqliteConnectOptions::new()
         .filename(path)
@@ -199,7 +212,7 @@ async fn open_sqlite(path: &Path) -> Result<(sqlx::SqlitePool, sqlx::SqlitePool)
         .await?;
     let readers = SqlitePoolOptions::new()
         .max_connections(N_READERS)
-        .connect_with(options.read_only(true))
+        .connect_with(options.pragma("query_only", "ON"))
         .await?;
     Ok((readers, writer))
 }

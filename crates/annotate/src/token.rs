@@ -19,7 +19,12 @@ pub(crate) fn secret() -> String {
 /// What is stored of a secret: whoever reads the database cannot use it, and looking one up by its hash takes the
 /// same time for every wrong guess.
 pub(crate) fn hashed(secret: &str) -> String {
-    hex(&Sha256::digest(secret.as_bytes()))
+    digest(secret.as_bytes())
+}
+
+/// SHA-256 in hexadecimal.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 fn hex(bytes: &[u8]) -> String {

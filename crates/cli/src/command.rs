@@ -1,5 +1,6 @@
 //! One function for each command; the work is the libraries'.
 
+mod annotate;
 mod chat;
 mod compare;
 mod data;
@@ -22,6 +23,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Ground(arguments) => stage::ground(&arguments),
         Command::Sft(arguments) => stage::sft(&arguments),
         Command::Sample(arguments) => stage::sample(&arguments),
+        Command::Annotate(command) => annotate::run(command),
         Command::Reward(arguments) => stage::reward(&arguments),
         Command::Rl(arguments) => stage::rl(&arguments),
         Command::Eval(arguments) => evaluate::run(&arguments),

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use candor_data::formats::{captions, preference};
+use candor_data::formats::{captions, preference, preference_log};
 use candor_data::mixture::{Mixture, Share, Source};
 use candor_data::{AnswerType, Conversation, FactBook, Preference, Side, Turn};
 use candor_model::sample::SampleRules;
@@ -120,12 +120,23 @@ impl Pairs {
     }
 }
 
+/// The rows of a file: a preference log if its name ends in `.jsonl`, and the public format otherwise.
+fn read_file(path: &Path) -> Result<Vec<Preference>, RewardError> {
+    let is_log = path.extension().is_some_and(|ending| ending == "jsonl");
+    let rows = if is_log {
+        preference_log::read(path)?
+    } else {
+        preference::read(path)?
+    };
+    Ok(rows)
+}
+
 /// The rows of all files, but for those whose responses are the same, which are counted.
 fn read_rows(paths: &[PathBuf]) -> Result<(Vec<Row>, usize), RewardError> {
     let mut rows = Vec::new();
     let mut n_identical = 0;
     for path in paths {
-        for (number, row) in preference::read(path)?.into_iter().enumerate() {
+        for (number, row) in read_file(path)?.into_iter().enumerate() {
             // The reader lets nothing through that has no preferred side.
             let Some(preferred) = row.preferred() else {
                 continue;

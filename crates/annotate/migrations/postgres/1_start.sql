@@ -49,6 +49,7 @@ CREATE TABLE items (
     UNIQUE (kind, name)
 );
 CREATE INDEX items_by_state ON items (state, item);
+CREATE INDEX items_by_kind ON items (kind, state, rank, item);
 CREATE TABLE slots (
     item        BIGINT NOT NULL REFERENCES items (item),
     slot        BIGINT NOT NULL,

@@ -6,6 +6,7 @@ use std::path::Path;
 use candor_data::{Preference, Verdict};
 use serde::Deserialize;
 
+use super::{Comparison, from_comparison};
 use crate::answer::Pick;
 use crate::error::AnnotateError;
 use crate::project::{Import, Kind};
@@ -37,16 +38,14 @@ pub(super) fn with_explanations(
         .filter_map(|line| serde_json::from_str::<Explained>(line).ok())
         .filter_map(|row| Some((row.id, row.explanation?)))
         .collect();
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let mut item = from_preference(import, row);
-            if let Some(known) = &mut item.known {
-                known.explanation = explanations.get(&item.name).cloned();
-            }
-            item
-        })
-        .collect())
+    let explained = |row| {
+        let mut item = from_preference(import, row);
+        if let Some(known) = &mut item.known {
+            known.explanation = explanations.get(&item.name).cloned();
+        }
+        item
+    };
+    Ok(rows.into_iter().map(explained).collect())
 }
 
 /// The item of a comparison. A second answer counts only where the first question left it open.
@@ -56,21 +55,19 @@ pub(super) fn from_preference(import: &Import, row: Preference) -> NewItem {
         Verdict::First | Verdict::Second => None,
     };
     let first = row.fewer_hallucinations.side().map_or(Pick::Tie, Pick::of);
-    let known = (import.kind != Kind::Work).then_some(Known {
-        expected: Expected { first, second },
-        explanation: None,
-    });
-    NewItem {
-        kind: import.kind,
-        name: row.id,
+    let comparison = Comparison {
+        id: row.id,
         image: row.image,
-        image_folder: import.images.clone(),
         turns: row.turns,
         outputs: row.outputs,
         original_answer: row.original_answer,
-        known,
-        question_type: None,
         models: None,
-        rank: 0,
+    };
+    NewItem {
+        known: (import.kind != Kind::Work).then_some(Known {
+            expected: Expected { first, second },
+            explanation: None,
+        }),
+        ..from_comparison(import, comparison)
     }
 }

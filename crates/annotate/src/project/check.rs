@@ -59,18 +59,15 @@ pub(super) fn mistakes(project: &Project) -> Vec<String> {
             protocol.lease_secs, protocol.heartbeat_secs
         ),
     );
-    for (field, share) in [
-        ("protocol.gold_rate", protocol.gold_rate),
-        ("training.pass_mark", project.training.pass_mark),
-    ] {
-        expect(
-            (0.0..=1.0).contains(&share),
-            format!("`{field}` is {share}; give a share from 0 to 1"),
-        );
-    }
+    let gold_rate = protocol.gold_rate;
     expect(
-        protocol.gold_rate < 1.0,
-        "`protocol.gold_rate` is 1, so nobody would get any work; give less".into(),
+        (0.0..1.0).contains(&gold_rate),
+        format!("`protocol.gold_rate` is {gold_rate}; give a share from 0 to less than 1"),
+    );
+    let pass_mark = project.training.pass_mark;
+    expect(
+        (0.0..=1.0).contains(&pass_mark),
+        format!("`training.pass_mark` is {pass_mark}; give a share from 0 to 1"),
     );
     expect(
         project.guidelines.text.is_some() != project.guidelines.file.is_some(),

@@ -27,8 +27,8 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
 
 /// `GET /metrics`: Prometheus text.
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let up = u8::from(app.store.check().await.is_ok());
-    let text = format!("# TYPE candor_annotate_up gauge\ncandor_annotate_up {up}\n");
+    let overview = app.store.overview().await.ok();
+    let text = app.metrics.render(overview.as_ref());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
 

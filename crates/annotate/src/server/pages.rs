@@ -103,36 +103,6 @@ fn rendered(status: StatusCode, template: &impl Template) -> Response {
     }
 }
 
-/// Markdown as HTML. Raw HTML is shown as the text that it is, and links lead nowhere but to the web.
-pub(super) fn markdown(text: &str) -> String {
-    use pulldown_cmark::{Event, Options, Parser, Tag};
-    let safe = |event| match event {
-        Event::Html(html) | Event::InlineHtml(html) => Event::Text(html),
-        Event::Start(Tag::Link {
-            link_type,
-            dest_url,
-            title,
-            id,
-        }) => {
-            let good = ["https://", "http://", "mailto:"]
-                .iter()
-                .any(|start| dest_url.starts_with(start));
-            let dest_url = if good { dest_url } else { "".into() };
-            Event::Start(Tag::Link {
-                link_type,
-                dest_url,
-                title,
-                id,
-            })
-        }
-        event => event,
-    };
-    let mut html = String::new();
-    let parser = Parser::new_ext(text, Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH);
-    pulldown_cmark::html::push_html(&mut html, parser.map(safe));
-    html
-}
-
 /// `GET /`
 pub(super) async fn start(Reader(person): Reader) -> Redirect {
     Redirect::to(match (person.role, person.knows_guidelines) {

@@ -8,8 +8,8 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, get, post, put};
 
 use super::{
-    App, adjudicating, administering, annotating, headers, machines, origin, pages, pictures,
-    statics,
+    App, adjudicating, administering, annotating, headers, machines, metrics, origin, pages,
+    pictures, statics,
 };
 
 /// Largest body of a request.
@@ -119,5 +119,6 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn_with_state(Arc::clone(&app), origin::check))
         .layer(from_fn(headers::add))
+        .layer(from_fn_with_state(Arc::clone(&app), metrics::measure))
         .with_state(app)
 }

@@ -3,11 +3,11 @@
 use serde::Serialize;
 use serde_json::json as object;
 
-use super::answers::{self, Reopened};
 use super::claims::kind;
 use super::database::{Connection, json, values};
 use super::events::{self, Event};
 use super::tasks::Again;
+use super::undo::{self, Reopened};
 use super::{Rules, Store, outcome};
 use crate::answer::Answer;
 use crate::error::{AnnotateError, Refusal};
@@ -238,7 +238,7 @@ impl Store {
                     state: "sent_back",
                     lease_ms: i64::from(rules.protocol.return_hours) * HOUR_MS,
                 };
-                answers::reopen(connection, rules, &reopened, again).await?;
+                undo::reopen(connection, rules, &reopened, again).await?;
                 let data = object!({"submission": submission, "note": note});
                 record(connection, rules, "send_back", &person, item, data).await
             })

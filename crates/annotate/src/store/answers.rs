@@ -5,12 +5,13 @@ use serde_json::json as object;
 use super::database::{Connection, json, values};
 use super::events::{self, Event};
 use super::people;
-use super::tasks::{self, Again, Held};
+use super::tasks::{self, Held};
+use super::undo::undo_left;
 use super::{Rules, Store, outcome, training};
 use crate::answer::{Answer, Draft};
 use crate::error::{AnnotateError, Refusal};
 use crate::project::Kind;
-use crate::task::{Feedback, Task};
+use crate::task::Feedback;
 use crate::token;
 
 /// An answer as a browser sends it: `a` is the left one.
@@ -93,49 +94,6 @@ impl Store {
         })
         .await
     }
-
-    /// Takes a person's last answer back and hands its task out again.
-    ///
-    /// # Errors
-    /// [`Refusal::NothingToUndo`].
-    pub async fn undo(&self, person: String) -> Result<Task, AnnotateError> {
-        self.write(move |connection, rules| {
-            Box::pin(async move {
-                if undo_left(connection, rules, &person).await? == 0 {
-                    return Err(Refusal::NothingToUndo.into());
-                }
-                let sql = "SELECT a.submission, a.item, a.slot, a.answer, s.assignment FROM answers a \
-                           JOIN slots s ON s.item = a.item AND s.slot = a.slot JOIN items i ON i.item = a.item \
-                           WHERE a.person = $1 AND a.state = 'current' AND i.kind <> 'training' \
-                           AND i.state NOT IN ('decided', 'withdrawn') ORDER BY a.number DESC LIMIT 1";
-                let row = connection.row(sql, values![&person]).await?.ok_or(Refusal::NothingToUndo)?;
-                let submission = row.text("submission")?;
-                let assignment = row.text("assignment")?;
-                let again = Again {
-                    note: None,
-                    answer: row.json("answer")?,
-                };
-                let reopened = Reopened {
-                    submission: &submission,
-                    item: row.int("item")?,
-                    slot: row.int("slot")?,
-                    state: "undone",
-                    lease_ms: rules.lease_ms(),
-                };
-                reopen(connection, rules, &reopened, again).await?;
-                let event = Event {
-                    kind: "undo",
-                    person: Some(&person),
-                    item: Some(reopened.item),
-                    data: object!({"submission": submission}),
-                };
-                events::add(connection, rules, event).await?;
-                let person = people::by_id(connection, &person).await?;
-                tasks::task(connection, rules, &person, &assignment, true).await
-            })
-        })
-        .await
-    }
 }
 
 async fn submit(
@@ -167,8 +125,12 @@ async fn submit(
     if let Some(refusal) = too_soon(connection, rules, &held).await? {
         return Ok(Outcome::Refused(refusal));
     }
-    let sql = "UPDATE slots SET state = 'answered', draft = NULL, again = NULL, note = NULL WHERE assignment = $1";
-    connection.execute(sql, values![&held.assignment]).await?;
+    let sql = "UPDATE slots SET state = 'answered', draft = NULL, again = NULL, note = NULL \
+               WHERE assignment = $1 AND state IN ('leased', 'open')";
+    if connection.execute(sql, values![&held.assignment]).await? == 0 {
+        // Taken by somebody else, or answered in another window, since the slot was looked at.
+        return late(connection, rules, person, submission, Some(held.item)).await;
+    }
     insert(
         connection,
         rules,
@@ -312,56 +274,4 @@ async fn insert(
         rules.unix_now(),
     ];
     connection.execute(sql, values).await.map(drop)
-}
-
-/// How many answers a person can take back now.
-pub(super) async fn undo_left(
-    connection: &mut Connection,
-    rules: &Rules,
-    person: &str,
-) -> Result<i64, AnnotateError> {
-    let sql = "SELECT COUNT(*) AS n FROM slots WHERE person = $1 AND state IN ('leased', 'open') AND again IS NOT NULL";
-    let n_open = connection.int(sql, values![person]).await?;
-    let limit = i64::from(rules.protocol.undo) - n_open;
-    let sql = "SELECT COUNT(*) AS n FROM (SELECT 1 FROM answers a JOIN items i ON i.item = a.item \
-               WHERE a.person = $1 AND a.state = 'current' AND i.kind <> 'training' \
-               AND i.state NOT IN ('decided', 'withdrawn') LIMIT $2) AS last";
-    connection.int(sql, values![person, limit.max(0)]).await
-}
-
-/// An answer that is wanted again.
-pub(super) struct Reopened<'a> {
-    pub submission: &'a str,
-    pub item: i64,
-    pub slot: i64,
-    /// What becomes of the answer: `undone` or `sent_back`.
-    pub state: &'static str,
-    pub lease_ms: i64,
-}
-
-/// Takes an answer out of the count and gives its slot back to its author.
-pub(super) async fn reopen(
-    connection: &mut Connection,
-    rules: &Rules,
-    reopened: &Reopened<'_>,
-    again: Again,
-) -> Result<(), AnnotateError> {
-    let sql = "UPDATE answers SET state = $1 WHERE submission = $2";
-    connection
-        .execute(sql, values![reopened.state, reopened.submission])
-        .await?;
-    let now = rules.lease_now();
-    let draft = Draft::from(again.answer.clone());
-    let sql = "UPDATE slots SET state = 'leased', lease_from = $1, lease_until = $2, draft = $3, again = $4 \
-               WHERE item = $5 AND slot = $6";
-    let values = values![
-        now,
-        now + reopened.lease_ms,
-        json(&draft),
-        json(&again),
-        reopened.item,
-        reopened.slot,
-    ];
-    connection.execute(sql, values).await?;
-    outcome::uncount(connection, reopened.item).await
 }

@@ -195,7 +195,10 @@ async fn take_work(
                 .map(Some);
         }
     }
-    let sql = "UPDATE slots SET state = 'open' WHERE state = 'leased' AND lease_until <= $1";
+    let sql = match connection.dialect() {
+        Dialect::Sqlite => EXPIRE_SQLITE,
+        Dialect::Postgres => EXPIRE_POSTGRES,
+    };
     connection.execute(sql, values![rules.lease_now()]).await?;
     take_open(connection, rules, person).await
 }
@@ -227,11 +230,23 @@ async fn take_own(
     Ok(assignment)
 }
 
+/// Opens the slots whose lease has ended.
+const EXPIRE_SQLITE: &str =
+    "UPDATE slots SET state = 'open' WHERE state = 'leased' AND lease_until <= $1";
+
+/// The same, leaving those alone that somebody is just answering.
+const EXPIRE_POSTGRES: &str = "\
+UPDATE slots SET state = 'open' WHERE (item, slot) IN (SELECT item, slot FROM slots \
+    WHERE state = 'leased' AND lease_until <= $1 FOR UPDATE SKIP LOCKED)";
+
 /// The open slot to take: the first in rank of an item that this person has neither had nor skipped.
+///
+/// `CROSS JOIN` keeps SQLite from looking through all open items and sorting them: it walks the index of open slots in
+/// its order and stops at the first that fits.
 const TAKE_SQLITE: &str = "\
 UPDATE slots SET state = 'leased', person = $1, assignment = $2, lease_from = $3, lease_until = $4, claimed_at = $5, \
     shown_from = NULL, draft = NULL, again = NULL, note = NULL \
-WHERE (item, slot) = (SELECT s.item, s.slot FROM slots s JOIN items i ON i.item = s.item \
+WHERE (item, slot) = (SELECT s.item, s.slot FROM slots s CROSS JOIN items i ON i.item = s.item \
     WHERE s.state = 'open' AND i.state = 'open' AND i.kind = 'work' \
     AND NOT EXISTS (SELECT 1 FROM slots o WHERE o.item = s.item AND o.person = $1) \
     AND NOT EXISTS (SELECT 1 FROM skips k WHERE k.item = s.item AND k.person = $1) \

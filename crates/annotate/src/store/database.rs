@@ -6,9 +6,9 @@
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgPool, PgRow, Postgres};
 use sqlx::sqlite::{Sqlite, SqlitePool, SqliteRow};
-use sqlx::{ColumnIndex, Decode, Row as _, Type};
+use sqlx::{AssertSqlSafe, ColumnIndex, Decode, Row as _, Type};
 
-use crate::error::AnnotateError;
+use crate::error::{AnnotateError, Refusal};
 
 /// Which SQL is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,21 @@ impl Pool {
 pub(crate) enum Connection {
     Sqlite(PoolConnection<Sqlite>),
     Postgres(PoolConnection<Postgres>),
+}
+
+/// A column, for copying.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Column {
+    Int(&'static str),
+    Text(&'static str),
+}
+
+impl Column {
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Int(name) | Self::Text(name) => name,
+        }
+    }
 }
 
 /// What a placeholder stands for. Nulls have a type too, because PostgreSQL asks for it.
@@ -110,6 +125,16 @@ fn refused(sql: &'static str) -> impl Fn(sqlx::Error) -> AnnotateError {
     move |source| AnnotateError::Statement { sql, source }
 }
 
+/// Refuses the zero character, which PostgreSQL cannot hold; SQLite could, but what one database refuses the other does
+/// too.
+fn without_zero(values: &[Value]) -> Result<(), AnnotateError> {
+    let has_zero = |value: &Value| matches!(value, Value::Text(Some(text)) if text.contains('\0'));
+    if values.iter().any(has_zero) {
+        return Err(Refusal::invalid("text", "holds a zero character", "remove it").into());
+    }
+    Ok(())
+}
+
 /// Binds the values to a statement of either dialect.
 macro_rules! bound {
     ($sql:expr, $values:expr) => {
@@ -136,6 +161,7 @@ impl Connection {
         sql: &'static str,
         values: &[Value],
     ) -> Result<u64, AnnotateError> {
+        without_zero(values)?;
         let changed = match self {
             Self::Sqlite(c) => bound!(sql, values)
                 .execute(&mut **c)
@@ -155,6 +181,7 @@ impl Connection {
         sql: &'static str,
         values: &[Value],
     ) -> Result<Vec<Row>, AnnotateError> {
+        without_zero(values)?;
         match self {
             Self::Sqlite(c) => {
                 let rows = bound!(sql, values)
@@ -179,6 +206,7 @@ impl Connection {
         sql: &'static str,
         values: &[Value],
     ) -> Result<Option<Row>, AnnotateError> {
+        without_zero(values)?;
         let row = match self {
             Self::Sqlite(c) => bound!(sql, values)
                 .fetch_optional(&mut **c)
@@ -190,6 +218,54 @@ impl Connection {
                 .map(|row| row.map(Row::Postgres)),
         };
         row.map_err(refused(sql))
+    }
+
+    /// A page of a whole table, for copying: `select` was made from the names in `columns` and nothing else.
+    pub(crate) async fn columns(
+        &mut self,
+        select: &str,
+        offset: i64,
+        columns: &[Column],
+    ) -> Result<Vec<Vec<Value>>, AnnotateError> {
+        let sql = AssertSqlSafe(select);
+        let refused = refused("SELECT … of a whole table");
+        let rows: Vec<Row> = match self {
+            Self::Sqlite(c) => {
+                let rows = sqlx::query(sql).bind(offset).fetch_all(&mut **c).await;
+                rows.map_err(refused)?
+                    .into_iter()
+                    .map(Row::Sqlite)
+                    .collect()
+            }
+            Self::Postgres(c) => {
+                let rows = sqlx::query(sql).bind(offset).fetch_all(&mut **c).await;
+                rows.map_err(refused)?
+                    .into_iter()
+                    .map(Row::Postgres)
+                    .collect()
+            }
+        };
+        let value = |row: &Row, column: &Column| match column {
+            Column::Int(name) => row.maybe_int(name).map(Value::Int),
+            Column::Text(name) => row.maybe_text(name).map(Value::Text),
+        };
+        rows.iter()
+            .map(|row| columns.iter().map(|column| value(row, column)).collect())
+            .collect()
+    }
+
+    /// Adds a row that [`Self::columns`] gave.
+    pub(crate) async fn insert_row(
+        &mut self,
+        insert: &str,
+        values: &[Value],
+    ) -> Result<(), AnnotateError> {
+        let sql = AssertSqlSafe(insert);
+        let done = match self {
+            Self::Sqlite(c) => bound!(sql, values).execute(&mut **c).await.map(drop),
+            Self::Postgres(c) => bound!(sql, values).execute(&mut **c).await.map(drop),
+        };
+        done.map_err(refused("INSERT … of a copied row"))
     }
 
     /// The single integer of a query's first row; 0 where there is none or it is null.

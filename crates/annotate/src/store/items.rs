@@ -64,7 +64,7 @@ impl NewItem {
 }
 
 impl Store {
-    /// Adds the items of the file `origin` that are not there yet; returns how many that were.
+    /// Adds the items of the file `origin` that are not there yet, and ranks those that are; returns how many are new.
     ///
     /// # Errors
     /// [`AnnotateError::Changed`] if one is there with other content; nothing is added then.
@@ -82,7 +82,7 @@ impl Store {
                         .row(sql, values![new.kind.name(), &new.name])
                         .await?;
                     match found.map(|row| row.text("fingerprint")).transpose()? {
-                        Some(old) if old == fingerprint => {}
+                        Some(old) if old == fingerprint => rank(connection, new).await?,
                         Some(_) => {
                             return Err(AnnotateError::Changed {
                                 path: origin,
@@ -158,6 +158,18 @@ async fn picture(
     Ok(image
         .zip(folder)
         .map(|(image, folder)| Picture { folder, image }))
+}
+
+/// Items that are there already may come earlier or later now.
+async fn rank(connection: &mut Connection, new: &NewItem) -> Result<(), AnnotateError> {
+    let sql = "UPDATE items SET rank = $1 WHERE kind = $2 AND name = $3 AND rank <> $1";
+    let values = values![new.rank, new.kind.name(), &new.name];
+    if connection.execute(sql, values).await? > 0 {
+        let sql = "UPDATE slots SET rank = $1 \
+                   WHERE item = (SELECT item FROM items WHERE kind = $2 AND name = $3)";
+        connection.execute(sql, values).await?;
+    }
+    Ok(())
 }
 
 async fn insert(

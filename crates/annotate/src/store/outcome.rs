@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Rules;
 use super::database::{Connection, values};
 use crate::answer::{Answer, Pick};
-use crate::error::AnnotateError;
+use crate::error::{AnnotateError, Refusal};
 use crate::project::Dispute;
 
 /// Counts a new answer to an item of work, and closes the item when it was the last.
@@ -49,12 +49,16 @@ pub(super) async fn close(
         .map(drop)
 }
 
-/// Takes an answer out of the count; an item that was closed is open again.
+/// Takes an answer out of the count of its item, which is open again if it was closed. Locks the item's row first of
+/// all, so that nobody decides it meanwhile.
 pub(super) async fn uncount(connection: &mut Connection, item: i64) -> Result<(), AnnotateError> {
-    let sql = "UPDATE items SET n_answers = n_answers - 1, \
+    let sql = "UPDATE items SET n_answers = n_answers - CASE WHEN kind = 'work' THEN 1 ELSE 0 END, \
                state = CASE WHEN state IN ('complete', 'disputed') THEN 'open' ELSE state END \
-               WHERE item = $1 AND kind = 'work'";
-    connection.execute(sql, values![item]).await.map(drop)
+               WHERE item = $1 AND state NOT IN ('decided', 'withdrawn')";
+    if connection.execute(sql, values![item]).await? == 0 {
+        return Err(Refusal::Decided.into());
+    }
+    Ok(())
 }
 
 /// Whether somebody has to decide between these answers.

@@ -107,14 +107,15 @@ impl Store {
 async fn release(connection: &mut Connection, held: &Held) -> Result<(), AnnotateError> {
     let sql = if held.kind == Kind::Work {
         "UPDATE slots SET state = 'open', person = NULL, assignment = NULL, draft = NULL, again = NULL \
-         WHERE assignment = $1"
+         WHERE assignment = $1 AND state IN ('leased', 'open')"
     } else {
-        "UPDATE slots SET state = 'skipped', draft = NULL, again = NULL WHERE assignment = $1"
+        "UPDATE slots SET state = 'skipped', draft = NULL, again = NULL \
+         WHERE assignment = $1 AND state IN ('leased', 'open')"
     };
-    connection
-        .execute(sql, values![&held.assignment])
-        .await
-        .map(drop)
+    if connection.execute(sql, values![&held.assignment]).await? == 0 {
+        return Err(Refusal::LeaseLost.into());
+    }
+    Ok(())
 }
 
 /// Lets a flagged item, or one that too many people skipped, wait for an adjudicator.

@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::Store;
-use super::answers::undo_left;
 use super::database::values;
 use super::people::{self, Person, Stage};
+use super::undo::undo_left;
 use crate::error::AnnotateError;
 
 /// How far a person is.

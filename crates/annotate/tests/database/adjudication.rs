@@ -20,7 +20,7 @@ async fn dispute(office: &Office) -> (Vec<String>, String) {
 }
 
 on_both! {
-    a_dispute_waits_and_is_decided_once("") |office: Office| async move {
+    a_dispute_waits_and_is_decided_once("") |office: Box<Office>| async move {
         let (people, judge) = dispute(&office).await;
         let queue = office.store.queue(&judge).await.unwrap();
         assert_eq!((queue.n_waiting, queue.items[0].why.clone()), (1, vec![Why::Disputed]));
@@ -38,7 +38,7 @@ on_both! {
         assert_eq!(refusal(office.store.undo(people[0].clone()).await), Refusal::NothingToUndo);
     };
 
-    two_adjudicators_at_once_decide_once("") |office: Office| async move {
+    two_adjudicators_at_once_decide_once("") |office: Box<Office>| async move {
         let (_, judge) = dispute(&office).await;
         let other = office.person("other judge", Role::Adjudicator).await;
         let item = office.store.queue(&judge).await.unwrap().items[0].item;
@@ -50,7 +50,7 @@ on_both! {
         assert_eq!(n_good, 1);
     };
 
-    what_is_sent_back_comes_before_anything_new("lease_secs = 60\nreturn_hours = 2\n") |office: Office| async move {
+    what_is_sent_back_comes_before_anything_new("lease_secs = 60\nreturn_hours = 2\n") |office: Box<Office>| async move {
         let (people, judge) = dispute(&office).await;
         let item = office.store.queue(&judge).await.unwrap().items[0].item;
         let case = office.store.case(item).await.unwrap();
@@ -69,7 +69,7 @@ on_both! {
         assert!(evidence.items[0].is_closed && !evidence.items[0].is_disputed);
     };
 
-    flags_wait_and_are_dealt_with("overlap = 1\n") |office: Office| async move {
+    flags_wait_and_are_dealt_with("overlap = 1\n") |office: Box<Office>| async move {
         office.work(2).await;
         let anna = office.person("anna", Role::Annotator).await;
         let judge = office.person("judge", Role::Adjudicator).await;
@@ -92,14 +92,14 @@ on_both! {
         assert_eq!((overview.n_items, overview.n_done, overview.n_withdrawn, overview.n_needed), (2, 1, 1, 1));
     };
 
-    a_withdrawn_item_is_nowhere("") |office: Office| async move {
+    a_withdrawn_item_is_nowhere("") |office: Box<Office>| async move {
         let (_, judge) = dispute(&office).await;
         let item = office.store.queue(&judge).await.unwrap().items[0].item;
         office.store.withdraw(judge, item, "unclear".into()).await.unwrap();
         assert_eq!(office.store.evidence().await.unwrap().items.len(), 0);
     };
 
-    the_overview_counts_what_is_there("overlap = 2\n") |office: Office| async move {
+    the_overview_counts_what_is_there("overlap = 2\n") |office: Box<Office>| async move {
         office.work(4).await;
         let people = office.annotators(2).await;
         office.work_through(&people[0], good).await;

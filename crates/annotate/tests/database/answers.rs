@@ -19,7 +19,7 @@ fn submission(assignment: &str, id: &str, answer: Answer) -> Submission {
 }
 
 on_both! {
-    a_retry_is_stored_once("") |office: Office| async move {
+    a_retry_is_stored_once("") |office: Box<Office>| async move {
         office.work(1).await;
         let anna = office.person("anna", Role::Annotator).await;
         let task = office.claim(&anna).await.unwrap();
@@ -36,7 +36,7 @@ on_both! {
         assert_eq!(refusal(office.store.submit(bert, sent).await), Refusal::SubmissionReused);
     };
 
-    one_task_takes_one_answer("") |office: Office| async move {
+    one_task_takes_one_answer("") |office: Box<Office>| async move {
         office.work(1).await;
         let anna = office.person("anna", Role::Annotator).await;
         let task = office.claim(&anna).await.unwrap();
@@ -45,7 +45,37 @@ on_both! {
         assert_eq!(refusal(second), Refusal::LeaseLost);
     };
 
-    nobody_answers_for_somebody_else("") |office: Office| async move {
+    two_windows_at_once_store_one_answer("") |office: Box<Office>| async move {
+        office.work(20).await;
+        let anna = office.person("anna", Role::Annotator).await;
+        while let Some(task) = office.claim(&anna).await {
+            let send = |id: &str, pick| {
+                let id = format!("{}-{id}", task.assignment);
+                office.store.submit(anna.clone(), submission(&task.assignment, &id, first(pick)))
+            };
+            let outcomes = tokio::join!(send("1", Pick::A), send("2", Pick::B));
+            let n_stored = [outcomes.0.is_ok(), outcomes.1.is_ok()].iter().filter(|good| **good).count();
+            assert_eq!(n_stored, 1);
+        }
+        assert!(office.store.evidence().await.unwrap().items.iter().all(|item| item.answers.len() == 1));
+    };
+
+    two_windows_at_once_take_one_answer_back("overlap = 1\n") |office: Box<Office>| async move {
+        for round in 0..10 {
+            let item = crate::office::item(candor_annotate::project::Kind::Work, &format!("r-{round}"), None);
+            office.store.import(std::path::Path::new("test"), vec![item]).await.unwrap();
+            let anna = office.person(&format!("anna {round}"), Role::Annotator).await;
+            assert_eq!(office.work_through(&anna, good).await, 1);
+            let undone = tokio::join!(office.store.undo(anna.clone()), office.store.undo(anna.clone()));
+            let n_undone = [undone.0.is_ok(), undone.1.is_ok()].iter().filter(|good| **good).count();
+            assert_eq!(n_undone, 1);
+            office.clock.pass(1);
+            assert_eq!(office.work_through(&anna, good).await, 1);
+            assert_eq!(office.store.overview().await.unwrap().n_answers, round + 1);
+        }
+    };
+
+    nobody_answers_for_somebody_else("") |office: Box<Office>| async move {
         office.work(1).await;
         let people = office.annotators(2).await;
         let task = office.claim(&people[0]).await.unwrap();
@@ -58,7 +88,7 @@ on_both! {
         office.answer(&people[0], &task, first(Pick::A)).await.expect("its own person may");
     };
 
-    what_nobody_could_have_read_is_refused("min_reading_secs = 3\n") |office: Office| async move {
+    what_nobody_could_have_read_is_refused("min_reading_secs = 3\n") |office: Box<Office>| async move {
         office.work(1).await;
         let anna = office.person("anna", Role::Annotator).await;
         let task = office.claim(&anna).await.unwrap();
@@ -71,7 +101,7 @@ on_both! {
         office.answer(&anna, &task, first(Pick::A)).await.unwrap();
     };
 
-    a_page_that_never_says_what_it_shows_still_has_to_wait("min_reading_secs = 3\n") |office: Office| async move {
+    a_page_that_never_says_what_it_shows_still_has_to_wait("min_reading_secs = 3\n") |office: Box<Office>| async move {
         office.work(1).await;
         let anna = office.person("anna", Role::Annotator).await;
         let task = office.claim(&anna).await.unwrap();
@@ -82,7 +112,7 @@ on_both! {
         office.answer(&anna, &task, first(Pick::A)).await.unwrap();
     };
 
-    what_was_said_of_left_and_right_is_stored_of_first_and_second("") |office: Office| async move {
+    what_was_said_of_left_and_right_is_stored_of_first_and_second("") |office: Box<Office>| async move {
         office.work(40).await;
         let anna = office.person("anna", Role::Annotator).await;
         let mut lefts = [0, 0];
@@ -105,7 +135,7 @@ on_both! {
         assert!(lefts.iter().all(|&n| n >= 8), "{lefts:?}");
     };
 
-    people_see_an_item_with_different_sides("overlap = 20\n") |office: Office| async move {
+    people_see_an_item_with_different_sides("overlap = 20\n") |office: Box<Office>| async move {
         office.work(1).await;
         let mut sides = Vec::new();
         for person in office.annotators(20).await {
@@ -117,7 +147,7 @@ on_both! {
         assert!(sides.contains(&Pick::A) && sides.contains(&Pick::B));
     };
 
-    an_answer_is_taken_back_with_its_words("undo = 2\noverlap = 1\n") |office: Office| async move {
+    an_answer_is_taken_back_with_its_words("undo = 2\noverlap = 1\n") |office: Box<Office>| async move {
         office.work(3).await;
         let anna = office.person("anna", Role::Annotator).await;
         assert_eq!(refusal(office.store.undo(anna.clone()).await), Refusal::NothingToUndo);
@@ -149,7 +179,7 @@ on_both! {
         assert!(evidence.items.iter().all(|item| item.answers.len() == 1 && item.is_closed));
     };
 
-    what_was_taken_back_and_left_goes_to_others("overlap = 1\nlease_secs = 60\n") |office: Office| async move {
+    what_was_taken_back_and_left_goes_to_others("overlap = 1\nlease_secs = 60\n") |office: Box<Office>| async move {
         office.work(1).await;
         let people = office.annotators(2).await;
         office.work_through(&people[0], good).await;
@@ -160,7 +190,17 @@ on_both! {
         assert_eq!(office.store.evidence().await.unwrap().items[0].answers.len(), 1);
     };
 
-    drafts_wait_for_their_person("") |office: Office| async move {
+    zero_characters_are_refused_and_break_nothing("") |office: Box<Office>| async move {
+        let anna = office.person("anna", Role::Annotator).await;
+        let beat = office.store.heartbeat(anna.clone(), Some("\u{0}".into()), Vec::new()).await;
+        assert!(matches!(refusal(beat), Refusal::Invalid { .. }));
+        let named = office.store.account("an\u{0}na").await.map(drop);
+        assert!(matches!(refusal(named), Refusal::Invalid { .. }));
+        office.work(1).await;
+        office.claim(&anna).await.expect("the writer goes on");
+    };
+
+    drafts_wait_for_their_person("") |office: Box<Office>| async move {
         office.work(1).await;
         let anna = office.person("anna", Role::Annotator).await;
         let task = office.claim(&anna).await.unwrap();
@@ -176,7 +216,7 @@ on_both! {
         assert!(matches!(refused, Refusal::Invalid { field, .. } if field == "marks[0]"));
     };
 
-    the_protocol_is_kept("") |office: Office| async move {
+    the_protocol_is_kept("") |office: Box<Office>| async move {
         office.work(1).await;
         let anna = office.person("anna", Role::Annotator).await;
         let task = office.claim(&anna).await.unwrap();
@@ -189,7 +229,7 @@ on_both! {
         office.answer(&anna, &task, first(Pick::Tie)).await.unwrap();
     };
 
-    what_happened_is_never_rewritten("") |office: Office| async move {
+    what_happened_is_never_rewritten("") |office: Box<Office>| async move {
         office.work(1).await;
         let anna = office.person("anna", Role::Annotator).await;
         office.work_through(&anna, good).await;
@@ -210,14 +250,13 @@ on_both! {
         }
     };
 
-    hostile_texts_come_back_as_they_went_in("") |office: Office| async move {
+    hostile_texts_come_back_as_they_went_in("") |office: Box<Office>| async move {
         let texts = [
             "<script>alert(1)</script>'; DROP TABLE items; --".to_owned(),
+            // In JSON the zero character is escaped, so both databases hold it.
             format!("\u{202e}right to left\u{2066} \u{0} \u{feff}{}", "x".repeat(1 << 20)),
         ];
         let mut item = crate::office::item(candor_annotate::project::Kind::Work, "bad\u{202e}name", None);
-        // PostgreSQL has no zero character; what an import brings is refused or stored, never cut.
-        let texts = texts.map(|text| text.replace('\u{0}', ""));
         item.outputs = texts.clone();
         assert_eq!(office.store.import(Path::new("test"), vec![item]).await.unwrap(), 1);
         let anna = office.person("anna <b>", Role::Annotator).await;

@@ -10,7 +10,7 @@ use candor_annotate::task::NoTask;
 use crate::office::{Office, first, good, on_both, refusal};
 
 on_both! {
-    each_item_goes_to_exactly_as_many_people("overlap = 3\n") |office: Office| async move {
+    each_item_goes_to_exactly_as_many_people("overlap = 3\n") |office: Box<Office>| async move {
         office.work(10).await;
         let people = office.annotators(5).await;
         let mut n = 0;
@@ -24,7 +24,7 @@ on_both! {
         }
     };
 
-    people_at_the_same_time_never_get_one_slot("overlap = 3\nhold = 20\n") |office: Office| async move {
+    people_at_the_same_time_never_get_one_slot("overlap = 3\nhold = 20\n") |office: Box<Office>| async move {
         office.work(12).await;
         let people = office.annotators(12).await;
         let office = std::sync::Arc::new(office);
@@ -53,7 +53,7 @@ on_both! {
         assert!(times.values().all(|&n| n == 3), "{times:?}");
     };
 
-    a_page_that_is_loaded_again_gets_its_task_back("") |office: Office| async move {
+    a_page_that_is_loaded_again_gets_its_task_back("") |office: Box<Office>| async move {
         office.work(3).await;
         let anna = office.person("anna", candor_annotate::store::Role::Annotator).await;
         let one = office.claim(&anna).await.unwrap();
@@ -68,7 +68,7 @@ on_both! {
         assert_eq!(full, Claim::Nothing(NoTask::EnoughHeld));
     };
 
-    an_abandoned_task_returns_when_its_lease_ends("overlap = 1\nlease_secs = 60\n") |office: Office| async move {
+    an_abandoned_task_returns_when_its_lease_ends("overlap = 1\nlease_secs = 60\n") |office: Box<Office>| async move {
         office.work(1).await;
         let people = office.annotators(2).await;
         let task = office.claim(&people[0]).await.unwrap();
@@ -87,7 +87,7 @@ on_both! {
         assert_eq!(office.store.evidence().await.unwrap().items[0].answers.len(), 1);
     };
 
-    a_late_answer_counts_while_nobody_else_has_the_task("overlap = 1\nlease_secs = 60\n") |office: Office| async move {
+    a_late_answer_counts_while_nobody_else_has_the_task("overlap = 1\nlease_secs = 60\n") |office: Box<Office>| async move {
         office.work(2).await;
         let people = office.annotators(2).await;
         let task = office.claim(&people[0]).await.unwrap();
@@ -99,7 +99,7 @@ on_both! {
         office.answer(&people[1], &other, first(Pick::A)).await.expect("nobody has taken it");
     };
 
-    heartbeats_keep_a_lease_and_tell_what_is_lost("overlap = 1\nlease_secs = 60\n") |office: Office| async move {
+    heartbeats_keep_a_lease_and_tell_what_is_lost("overlap = 1\nlease_secs = 60\n") |office: Box<Office>| async move {
         office.work(1).await;
         let people = office.annotators(2).await;
         let task = office.claim(&people[0]).await.unwrap();
@@ -117,7 +117,7 @@ on_both! {
         assert_eq!((leases.leases.len(), leases.lost), (0, vec![task.assignment, "made up".into()]));
     };
 
-    clocks_that_jump_end_no_lease_and_keep_none_alive("overlap = 1\nlease_secs = 60\n") |office: Office| async move {
+    clocks_that_jump_end_no_lease_and_keep_none_alive("overlap = 1\nlease_secs = 60\n") |office: Box<Office>| async move {
         office.work(1).await;
         let people = office.annotators(2).await;
         office.claim(&people[0]).await.unwrap();
@@ -128,7 +128,7 @@ on_both! {
         assert!(office.claim(&people[1]).await.is_some(), "a jump backward kept a lease alive");
     };
 
-    a_restart_neither_ends_leases_nor_keeps_them_for_ever("overlap = 1\nlease_secs = 60\n") |office: Office| async move {
+    a_restart_neither_ends_leases_nor_keeps_them_for_ever("overlap = 1\nlease_secs = 60\n") |office: Box<Office>| async move {
         office.work(1).await;
         let people = office.annotators(2).await;
         office.clock.pass(1_000_000);
@@ -141,7 +141,7 @@ on_both! {
         assert!(office.claim(&people[1]).await.is_some());
     };
 
-    a_skipped_item_goes_to_others_and_never_back("overlap = 1\nskip_limit = 2\n") |office: Office| async move {
+    a_skipped_item_goes_to_others_and_never_back("overlap = 1\nskip_limit = 2\n") |office: Box<Office>| async move {
         office.work(1).await;
         let people = office.annotators(3).await;
         let task = office.claim(&people[0]).await.unwrap();

@@ -21,7 +21,7 @@ const FORMATS: [Format; 5] = [
 ];
 
 on_both! {
-    closed_items_leave_in_every_format("gold_rate = 0.5\noverlap = 2\n") |office: Office| async move {
+    closed_items_leave_in_every_format("gold_rate = 0.5\noverlap = 2\n") |office: Box<Office>| async move {
         office.known(Kind::Training, 1).await;
         office.known(Kind::Gold, 3).await;
         office.work(3).await;
@@ -64,7 +64,7 @@ on_both! {
         }
     };
 
-    the_rule_decides_what_leaves("overlap = 2\n") |office: Office| async move {
+    the_rule_decides_what_leaves("overlap = 2\n") |office: Box<Office>| async move {
         office.work(3).await;
         let people = office.annotators(2).await;
         let judge = office.person("judge", Role::Adjudicator).await;
@@ -92,7 +92,7 @@ on_both! {
         assert_eq!(counts(majority), (1, 1));
     };
 
-    nothing_is_an_error_and_no_empty_file("") |office: Office| async move {
+    nothing_is_an_error_and_no_empty_file("") |office: Box<Office>| async move {
         office.work(1).await;
         for format in &FORMATS[..4] {
             let refused = export::render(&office.store, *format, Aggregate::Majority, 5).await;

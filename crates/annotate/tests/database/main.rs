@@ -9,3 +9,4 @@ mod office;
 mod people;
 mod postgres;
 mod protocol;
+mod transfers;

@@ -237,24 +237,25 @@ pub fn refusal<T: std::fmt::Debug>(outcome: Result<T, AnnotateError>) -> Refusal
     }
 }
 
-/// Makes each test run on both databases, with the project's rules.
+/// Makes each test run on both databases, with the project's rules. The office is boxed, because an async block takes
+/// only the fields that it names, and the folder would go before the test ends.
 macro_rules! on_both {
     ($($(#[$note:meta])* $name:ident($rules:expr) $test:expr;)*) => {
         mod sqlite {
             #[allow(unused_imports, reason = "not every file needs all")]
             use super::*;
             $($(#[$note])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)] async fn $name() {
-                let test: fn($crate::office::Office) -> _ = $test;
-                test($crate::office::Office::sqlite($rules).await).await;
+                let test: fn(Box<$crate::office::Office>) -> _ = $test;
+                test(Box::new($crate::office::Office::sqlite($rules).await)).await;
             })*
         }
         mod postgres {
             #[allow(unused_imports, reason = "not every file needs all")]
             use super::*;
             $($(#[$note])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)] async fn $name() {
-                let test: fn($crate::office::Office) -> _ = $test;
+                let test: fn(Box<$crate::office::Office>) -> _ = $test;
                 if let Some(office) = $crate::office::Office::postgres($rules).await {
-                    test(office).await;
+                    test(Box::new(office)).await;
                 }
             })*
         }

@@ -8,7 +8,7 @@ use crate::office::{Office, on_both, refusal};
 const HOUR_MS: i64 = 3_600_000;
 
 on_both! {
-    an_invitation_makes_one_account("") |office: Office| async move {
+    an_invitation_makes_one_account("") |office: Box<Office>| async move {
         let (secret, expires_at) = office.store.invite(Role::Adjudicator, 2, None).await.unwrap();
         assert_eq!(expires_at, crate::office::START_MS + 2 * HOUR_MS);
         assert_eq!(office.store.invitation(&secret).await.unwrap(), Some(Role::Adjudicator));
@@ -19,14 +19,14 @@ on_both! {
         assert_eq!(refusal(again), Refusal::NotFound("invitation"));
     };
 
-    an_invitation_ends("") |office: Office| async move {
+    an_invitation_ends("") |office: Box<Office>| async move {
         let (secret, _) = office.store.invite(Role::Annotator, 2, None).await.unwrap();
         office.clock.pass(2 * HOUR_MS);
         let late = office.store.join(secret, "Anna".into(), "h".into()).await;
         assert_eq!(refusal(late), Refusal::NotFound("invitation"));
     };
 
-    names_that_look_alike_are_one_name("") |office: Office| async move {
+    names_that_look_alike_are_one_name("") |office: Box<Office>| async move {
         office.person("Anna", Role::Annotator).await;
         let (secret, _) = office.store.invite(Role::Annotator, 2, None).await.unwrap();
         let taken = refusal(office.store.join(secret.clone(), "ANNA".into(), "h".into()).await);
@@ -36,7 +36,7 @@ on_both! {
         assert!(office.store.account("nobody").await.unwrap().is_none());
     };
 
-    a_session_lasts_while_it_is_used("") |office: Office| async move {
+    a_session_lasts_while_it_is_used("") |office: Box<Office>| async move {
         let anna = office.person("anna", Role::Annotator).await;
         let secret = office.store.start_session(anna).await.unwrap();
         for _ in 0..5 {
@@ -48,7 +48,7 @@ on_both! {
         assert!(office.store.session("made up", 1).await.unwrap().is_none());
     };
 
-    a_session_ends_at_the_logout("") |office: Office| async move {
+    a_session_ends_at_the_logout("") |office: Box<Office>| async move {
         let anna = office.person("anna", Role::Annotator).await;
         let secret = office.store.start_session(anna.clone()).await.unwrap();
         let other = office.store.start_session(anna).await.unwrap();
@@ -57,7 +57,7 @@ on_both! {
         assert!(office.store.session(&other, 1).await.unwrap().is_some());
     };
 
-    whoever_is_disabled_is_out_at_once("") |office: Office| async move {
+    whoever_is_disabled_is_out_at_once("") |office: Box<Office>| async move {
         let admin = office.person("admin", Role::Admin).await;
         let anna = office.person("anna", Role::Annotator).await;
         let secret = office.store.start_session(anna.clone()).await.unwrap();
@@ -70,7 +70,7 @@ on_both! {
         assert!(office.store.account("anna").await.unwrap().is_some());
     };
 
-    the_last_administrator_stays("") |office: Office| async move {
+    the_last_administrator_stays("") |office: Box<Office>| async move {
         let admin = office.person("admin", Role::Admin).await;
         for change in [
             Amendment { role: Some(Role::Annotator), ..Amendment::default() },

@@ -23,7 +23,7 @@ fn looks(task: &Task) -> String {
 }
 
 on_both! {
-    training_teaches_and_lets_through("") |office: Office| async move {
+    training_teaches_and_lets_through("") |office: Box<Office>| async move {
         office.known(Kind::Training, 5).await;
         office.work(1).await;
         let anna = office.person("anna", Role::Annotator).await;
@@ -46,7 +46,7 @@ on_both! {
         assert_eq!(refusal(office.store.undo(anna).await), Refusal::NothingToUndo);
     };
 
-    training_is_failed_after_its_attempts_and_may_be_given_anew("") |office: Office| async move {
+    training_is_failed_after_its_attempts_and_may_be_given_anew("") |office: Box<Office>| async move {
         office.known(Kind::Training, 2).await;
         office.work(1).await;
         let anna = office.person("anna", Role::Annotator).await;
@@ -71,7 +71,7 @@ on_both! {
         assert_eq!(office.claim(&anna).await.unwrap().kind, TaskKind::Work);
     };
 
-    training_items_in_hand_come_before_the_verdict("hold = 5\n") |office: Office| async move {
+    training_items_in_hand_come_before_the_verdict("hold = 5\n") |office: Box<Office>| async move {
         office.known(Kind::Training, 2).await;
         let anna = office.person("anna", Role::Annotator).await;
         let mut holding = Vec::new();
@@ -85,7 +85,7 @@ on_both! {
         assert_eq!(third, Claim::Nothing(NoTask::TrainingPending));
     };
 
-    guidelines_come_first("") |office: Office| async move {
+    guidelines_come_first("") |office: Box<Office>| async move {
         office.work(1).await;
         let (secret, _) = office.store.invite(Role::Annotator, 1, None).await.unwrap();
         let anna = office.store.join(secret, "anna".into(), "hash".into()).await.unwrap();
@@ -96,7 +96,7 @@ on_both! {
         assert!(office.claim(&anna.person).await.is_some());
     };
 
-    gold_cannot_be_told_from_work("gold_rate = 0.3\noverlap = 1\n") |office: Office| async move {
+    gold_cannot_be_told_from_work("gold_rate = 0.3\noverlap = 1\n") |office: Box<Office>| async move {
         office.work(60).await;
         office.known(Kind::Gold, 20).await;
         let anna = office.person("anna", Role::Annotator).await;
@@ -136,7 +136,7 @@ on_both! {
         assert_eq!(evidence.items.len(), 60, "gold is not among the items of work");
     };
 
-    gold_that_is_taken_back_never_goes_to_others("gold_rate = 0.99\nlease_secs = 60\n") |office: Office| async move {
+    gold_that_is_taken_back_never_goes_to_others("gold_rate = 0.99\nlease_secs = 60\n") |office: Box<Office>| async move {
         office.known(Kind::Gold, 1).await;
         let people = office.annotators(2).await;
         let mut task = None;

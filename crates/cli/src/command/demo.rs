@@ -1,5 +1,6 @@
 //! `candor demo`: every stage on the micro-world, resumable as a whole.
 
+mod annotation;
 mod plan;
 mod stages;
 
@@ -166,11 +167,17 @@ impl Demo {
                 print!("{}", table::render(results));
             }
         }
+        let project = self.write_annotation_project()?;
         eprintln!(
             "demo: {:.0} s of work in all, at most {:.1} GB of memory; open {}",
             summary.wall_secs,
             summary.peak_memory_bytes as f64 / 1e9,
             page.display()
+        );
+        eprintln!(
+            "demo: compare answers yourself: {} annotate serve {}",
+            program(),
+            quoted(&project.display().to_string())
         );
         Ok(())
     }

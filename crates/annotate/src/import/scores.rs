@@ -1,0 +1,61 @@
+//! Active selection: what a reward model is least sure about is compared first.
+//!
+//! A file of scores has a JSON line for each item: `{"id": "p-17", "scores": [1.25, -0.5]}`, the reward model's score
+//! of the first and of the second output. The model's probability that the first is better is σ(s₁ − s₂), and an item
+//! comes the earlier the closer that is to one half. Items without scores come last.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use candor_data::DataError;
+use candor_data::formats::text::{self, Format};
+use serde::Deserialize;
+
+use crate::store::NewItem;
+
+const FORMAT: Format = Format {
+    name: "Scores",
+    expected: "JSON lines with id and scores",
+};
+/// Steps of probability that ranks tell apart, from certain to undecided.
+const STEPS: f64 = 1e6;
+
+#[derive(Deserialize)]
+struct Row {
+    id: String,
+    scores: [f64; 2],
+}
+
+/// Ranks items by the scores in a file.
+pub(super) fn rank(items: &mut [NewItem], path: &Path) -> Result<(), DataError> {
+    let text = text::read(path, &FORMAT)?;
+    let mut ranks = HashMap::new();
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        let row: Row = text::object(path, line, &FORMAT)?;
+        ranks.insert(row.id, rank_of(row.scores));
+    }
+    for item in items {
+        item.rank = ranks.get(&item.name).copied().unwrap_or(STEPS as i64);
+    }
+    Ok(())
+}
+
+/// Zero for two equal scores, up to half of [`STEPS`] for a certain winner.
+fn rank_of([first, second]: [f64; 2]) -> i64 {
+    let probability = 1.0 / (1.0 + (second - first).exp());
+    ((probability - 0.5).abs() * STEPS).round() as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closer_to_one_half_the_earlier() {
+        assert_eq!(rank_of([2.0, 2.0]), 0);
+        // σ(1) = 0.731059.
+        assert_eq!(rank_of([1.0, 0.0]), 231_059);
+        assert_eq!(rank_of([0.0, 1.0]), 231_059);
+        assert_eq!(rank_of([1e9, -1e9]), 500_000);
+    }
+}

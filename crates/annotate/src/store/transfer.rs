@@ -1,0 +1,163 @@
+//! Whole databases: copied while they are in use, or moved to another kind.
+
+use std::path::Path;
+
+use super::Store;
+use super::database::{Column, Connection, Dialect, Value, values};
+use crate::error::AnnotateError;
+
+/// Rows that are copied at a time.
+const PAGE: i64 = 500;
+
+/// A table: its name, what orders its rows, and its columns.
+struct Table {
+    name: &'static str,
+    key: &'static str,
+    columns: &'static [Column],
+}
+
+/// Declares a table: columns of text and of integers, in any order.
+macro_rules! table {
+    ($name:literal by $key:literal: text [$($text:literal)*] int [$($int:literal)*]) => {
+        Table {
+            name: $name,
+            key: $key,
+            columns: &[$(Column::Text($text),)* $(Column::Int($int),)*],
+        }
+    };
+}
+
+/// All tables, those that others refer to first.
+const TABLES: [Table; 9] = [
+    table!("people" by "number": text ["person" "name" "name_key" "role" "password"]
+        int ["number" "attempt" "attempts_from" "n_claims" "guidelines_at" "trained_at" "disabled" "created_at"]),
+    table!("invites" by "token_hash": text ["token_hash" "role" "used_by"] int ["created_at" "expires_at"]),
+    table!("sessions" by "token_hash": text ["token_hash" "person"] int ["created_at" "seen_at"]),
+    table!("items" by "item": text ["kind" "name" "fingerprint" "state" "image" "image_folder" "turns" "outputs"
+        "original_answer" "expected" "explanation" "question_type" "models"]
+        int ["item" "rank" "overlap" "n_answers"]),
+    table!("slots" by "item, slot": text ["state" "person" "assignment" "draft" "again" "note"]
+        int ["item" "slot" "attempt" "rank" "lease_from" "lease_until" "claimed_at" "shown_from" "shown_left"]),
+    table!("skips" by "item, person": text ["person" "reason" "note"] int ["item" "at" "solved"]),
+    table!("answers" by "number": text ["submission" "fingerprint" "person" "state" "answer"]
+        int ["number" "item" "slot" "attempt" "shown_left" "active_ms" "answered_at"]),
+    table!("decisions" by "item": text ["person" "answer"] int ["item" "decided_at"]),
+    table!("events" by "seq": text ["person" "kind" "data"] int ["seq" "at" "item"]),
+];
+
+impl Table {
+    fn select(&self) -> String {
+        let names: Vec<&str> = self.columns.iter().map(Column::name).collect();
+        format!(
+            "SELECT {} FROM {} ORDER BY {} LIMIT {PAGE} OFFSET $1",
+            names.join(", "),
+            self.name,
+            self.key
+        )
+    }
+
+    fn insert(&self) -> String {
+        let names: Vec<&str> = self.columns.iter().map(Column::name).collect();
+        let marks: Vec<String> = (1..=names.len()).map(|i| format!("${i}")).collect();
+        format!(
+            "INSERT INTO {} ({}) VALUES ({})",
+            self.name,
+            names.join(", "),
+            marks.join(", ")
+        )
+    }
+}
+
+impl Store {
+    /// Copies everything into another, empty database, all or nothing; returns the number of rows.
+    ///
+    /// # Errors
+    /// [`AnnotateError::Database`] if the other one is not empty.
+    pub async fn copy_to(&self, other: &Self) -> Result<u64, AnnotateError> {
+        let mut source = self.read().await?;
+        // One moment of the database, whatever is written meanwhile.
+        let begin = match source.dialect() {
+            Dialect::Sqlite => "BEGIN",
+            Dialect::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ",
+        };
+        source.execute(begin, values![]).await?;
+        other
+            .write(move |connection, _| {
+                Box::pin(async move {
+                    let copied = copy(&mut source, connection).await;
+                    source.execute("ROLLBACK", values![]).await?;
+                    copied
+                })
+            })
+            .await
+    }
+
+    /// Copies a SQLite database to a new file, at one moment, while it may be in use.
+    ///
+    /// # Errors
+    /// [`AnnotateError::Database`] for PostgreSQL, [`AnnotateError::Io`] if the file exists or cannot be written.
+    pub async fn backup(&self, path: &Path) -> Result<(), AnnotateError> {
+        let refused = |source| AnnotateError::Io {
+            action: "write the backup",
+            place: path.display().to_string(),
+            remedy: "name a file that does not exist yet, in a folder that you may write to",
+            source,
+        };
+        let mut connection = self.writer_pool.acquire().await?;
+        if connection.dialect() == Dialect::Postgres {
+            return Err(AnnotateError::Database {
+                action: "back up",
+                database: "at a postgres:// URL".into(),
+                remedy: "use pg_dump, which does it online too",
+                source: "only SQLite databases are copied as files".into(),
+            });
+        }
+        // Claims the name, so that no older backup is ever written over.
+        std::fs::File::create_new(path).map_err(refused)?;
+        let part = path.with_extension("part");
+        drop(std::fs::remove_file(&part));
+        let target = part.to_string_lossy().into_owned();
+        connection
+            .execute("VACUUM INTO $1", values![target])
+            .await?;
+        std::fs::File::open(&part)
+            .and_then(|file| file.sync_all())
+            .map_err(refused)?;
+        std::fs::rename(&part, path).map_err(refused)
+    }
+}
+
+async fn copy(source: &mut Connection, target: &mut Connection) -> Result<u64, AnnotateError> {
+    let sql = "SELECT (SELECT COUNT(*) FROM people) + (SELECT COUNT(*) FROM items) \
+               + (SELECT COUNT(*) FROM events) AS n";
+    if target.int(sql, values![]).await? > 0 {
+        return Err(AnnotateError::Database {
+            action: "copy into",
+            database: "that is to be filled".into(),
+            remedy: "name an empty one",
+            source: "it holds people, items or events already".into(),
+        });
+    }
+    let mut n_rows = 0;
+    for table in &TABLES {
+        let (select, insert) = (table.select(), table.insert());
+        let mut offset = 0;
+        loop {
+            let page: Vec<Vec<Value>> = source.columns(&select, offset, table.columns).await?;
+            for row in &page {
+                target.insert_row(&insert, row).await?;
+            }
+            n_rows += page.len() as u64;
+            offset += PAGE;
+            if page.len() < PAGE as usize {
+                break;
+            }
+        }
+    }
+    if target.dialect() == Dialect::Postgres {
+        let sql = "SELECT setval(pg_get_serial_sequence('events', 'seq'), \
+                   (SELECT COALESCE(MAX(seq), 0) + 1 FROM events), false) AS next";
+        target.int(sql, values![]).await?;
+    }
+    Ok(n_rows)
+}

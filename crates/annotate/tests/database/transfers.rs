@@ -1,0 +1,243 @@
+//! Databases that are copied, moved, upgraded, served.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use candor_annotate::AnnotateError;
+use candor_annotate::clock::ManualClock;
+use candor_annotate::project::{Kind, Project};
+use candor_annotate::store::{Role, Store, VERSION};
+use sha2::{Digest as _, Sha256};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{AssertSqlSafe, SqlSafeStr as _};
+
+use crate::office::{Office, bad, first, good};
+
+/// An office with something in every table.
+async fn busy() -> Office {
+    let office = Office::sqlite("overlap = 2\ngold_rate = 0.5\n").await;
+    office.known(Kind::Gold, 2).await;
+    office.work(3).await;
+    let people = office.annotators(3).await;
+    let task = office.claim(&people[2]).await.unwrap();
+    office
+        .store
+        .skip(people[2].clone(), task.assignment)
+        .await
+        .unwrap();
+    office.work_through(&people[0], good).await;
+    office.work_through(&people[1], bad).await;
+    let judge = office.person("judge", Role::Adjudicator).await;
+    let item = office.store.queue(&judge).await.unwrap().items[0].item;
+    office
+        .store
+        .decide(judge.clone(), item, first(candor_annotate::answer::Pick::A))
+        .await
+        .unwrap();
+    office.store.start_session(judge).await.unwrap();
+    office
+}
+
+async fn opened(office: &Office, database: &str) -> Store {
+    let project = Project {
+        database: database.into(),
+        ..office.project.clone()
+    };
+    Store::open(&project, Arc::new(ManualClock::at(crate::office::START_MS)))
+        .await
+        .unwrap()
+}
+
+/// That `other` holds what the office does, and goes on counting events.
+async fn assert_same(office: &Office, other: &Store) {
+    assert_eq!(
+        other.evidence().await.unwrap(),
+        office.store.evidence().await.unwrap()
+    );
+    assert_eq!(
+        other.members().await.unwrap(),
+        office.store.members().await.unwrap()
+    );
+    assert_eq!(
+        other.overview().await.unwrap(),
+        office.store.overview().await.unwrap()
+    );
+    let events = office.store.events(0).await.unwrap();
+    assert_eq!(other.events(0).await.unwrap(), events);
+    other
+        .invite(Role::Annotator, 1, None)
+        .await
+        .expect("the next event has a number of its own");
+    assert_eq!(other.events(0).await.unwrap().len(), events.len() + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_is_the_database_at_one_moment() {
+    let office = busy().await;
+    let path = office.folder().join("backup.sqlite");
+    office.store.backup(&path).await.unwrap();
+    assert_same(&office, &opened(&office, "backup.sqlite").await).await;
+    let again = office.store.backup(&path).await;
+    assert!(
+        matches!(again, Err(AnnotateError::Io { .. })),
+        "no backup is written over"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_moves_to_postgres_and_back() {
+    let office = busy().await;
+    let Some(url) = crate::postgres::new_database().await else {
+        return;
+    };
+    let other = opened(&office, &url).await;
+    let n_rows = office.store.copy_to(&other).await.unwrap();
+    assert_same(&office, &other).await;
+    let twice = office.store.copy_to(&other).await;
+    assert!(
+        matches!(twice, Err(AnnotateError::Database { .. })),
+        "only into an empty one"
+    );
+    let back = opened(&office, "back.sqlite").await;
+    assert_eq!(
+        other.copy_to(&back).await.unwrap(),
+        n_rows + 2,
+        "one invitation more, and its event"
+    );
+    assert!(
+        other
+            .backup(&office.folder().join("x.sqlite"))
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_database_has_one_server() {
+    let office = Office::sqlite("").await;
+    let serving = office.store.serve().await.unwrap();
+    let other = opened(&office, "annotate.sqlite").await;
+    assert!(matches!(
+        other.serve().await,
+        Err(AnnotateError::Database { .. })
+    ));
+    drop(serving);
+    other.serve().await.unwrap();
+    if let Some(office) = Office::postgres("").await {
+        let serving = office.store.serve().await.unwrap();
+        let url = office.project.database.clone();
+        let other = opened(&office, &url).await;
+        assert!(matches!(
+            other.serve().await,
+            Err(AnnotateError::Database { .. })
+        ));
+        drop(serving);
+    }
+}
+
+/// The steps that were released, with their hashes: a released step is never edited.
+const RELEASED: [(i64, &str, &str, [&str; 2]); 1] = [(
+    1,
+    include_str!("../../migrations/sqlite/1_start.sql"),
+    include_str!("../../migrations/postgres/1_start.sql"),
+    [
+        "08ee518ff3144ef42cf59cc209133048b58e5de41a5e7c814d3799d50871d015",
+        "fec7fbe58a0882e6235df6b49c512e9d3fd6331daaa73e499ef6638b9122d6b9",
+    ],
+)];
+
+/// Rows as schema 1 had them.
+const ROWS_1: &str = include_str!("released/1.sql");
+
+#[test]
+fn released_steps_stay_as_they_were() {
+    for (version, sqlite, postgres, hashes) in RELEASED {
+        for (sql, expected) in [sqlite, postgres].into_iter().zip(hashes) {
+            let mut hash = String::new();
+            for byte in Sha256::digest(sql) {
+                write!(hash, "{byte:02x}").expect("writing to a string never fails");
+            }
+            assert_eq!(
+                hash, expected,
+                "step {version} was edited; add a new one instead"
+            );
+        }
+    }
+    assert_eq!(RELEASED[RELEASED.len() - 1].0, VERSION);
+}
+
+fn steps(postgres: bool) -> Migrator {
+    let step = |&(version, sqlite, pg, _): &(i64, &'static str, &'static str, [&str; 2])| {
+        let sql = AssertSqlSafe(if postgres { pg } else { sqlite }).into_sql_str();
+        Migration::new(version, "start".into(), MigrationType::Simple, sql, false)
+    };
+    Migrator::with_migrations(RELEASED.iter().map(step).collect())
+}
+
+/// That rows of schema 1 say today what they said then.
+async fn assert_readable(store: &Store) {
+    let evidence = store.evidence().await.unwrap();
+    let row = &evidence.items[0];
+    assert_eq!(
+        (row.name.as_str(), row.image.as_deref(), row.is_closed),
+        ("p-1", Some("a.png"), true)
+    );
+    assert_eq!(row.outputs, ["A cup.", "A dog."]);
+    assert_eq!(
+        row.answers[0].answer.first,
+        candor_annotate::answer::Pick::A
+    );
+    assert_eq!(
+        row.answers[0].answer.corrections.b.as_deref(),
+        Some("A cat.")
+    );
+    assert_eq!((evidence.gold.len(), evidence.gold[0].correct), (1, true));
+    let (anna, _) = store.account("anna").await.unwrap().unwrap();
+    assert_eq!(
+        (anna.role, anna.knows_guidelines, anna.trained),
+        (Role::Admin, true, false)
+    );
+    assert_eq!(store.events(0).await.unwrap()[0].kind, "answer");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sqlite_database_of_schema_1_opens() {
+    let office = Office::sqlite("").await;
+    let path = office.folder().join("old.sqlite");
+    let url = format!("sqlite:{}?mode=rwc", path.display());
+    let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
+    steps(false).run(&pool).await.unwrap();
+    sqlx::raw_sql(ROWS_1).execute(&pool).await.unwrap();
+    pool.close().await;
+    assert_readable(&opened(&office, "old.sqlite").await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postgres_database_of_schema_1_opens() {
+    let office = Office::sqlite("").await;
+    let Some(url) = crate::postgres::new_database().await else {
+        return;
+    };
+    let pool = sqlx::PgPool::connect(&url).await.unwrap();
+    steps(true).run(&pool).await.unwrap();
+    sqlx::raw_sql(ROWS_1).execute(&pool).await.unwrap();
+    pool.close().await;
+    assert_readable(&opened(&office, &url).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_a_newer_version_is_refused() {
+    let office = Office::sqlite("").await;
+    office.store.close().await;
+    let path = office.folder().join(&office.project.database);
+    let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", path.display()))
+        .await
+        .unwrap();
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                 VALUES (999, 'later', 1, x'00', 0)";
+    sqlx::query(newer).execute(&pool).await.unwrap();
+    pool.close().await;
+    let clock = Arc::new(ManualClock::at(0));
+    let refused = Store::open(&office.project, clock).await;
+    assert!(matches!(refused, Err(AnnotateError::Database { .. })));
+}

@@ -1,0 +1,7 @@
+//! The server as browsers and their enemies meet it.
+
+mod bodies;
+mod browser;
+mod contract;
+mod safety;
+mod sessions;

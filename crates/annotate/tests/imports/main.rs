@@ -1,0 +1,161 @@
+//! Files of other tools as items, and what is wrong with files that are not.
+
+use std::path::Path;
+
+use candor_annotate::AnnotateError;
+use candor_annotate::import;
+use candor_annotate::project::{Import, Project};
+use candor_annotate::store::NewItem;
+
+/// SHA-256 of the picture inside `trl.parquet`, by `sha256sum`.
+const PICTURE: &str = "9853e99cb7e9817f7ee8b6fb9ade7c8e023d2520647034a098f7f85ed81e9cb0.png";
+
+/// The items of a file in a folder of its own, with a folder of pictures.
+fn import_text(
+    name: &str,
+    content: &[u8],
+    format: &str,
+    more: &str,
+) -> Result<Vec<NewItem>, AnnotateError> {
+    let folder = tempfile::tempdir().unwrap();
+    import_in(folder.path(), name, content, format, more)
+}
+
+fn import_in(
+    folder: &Path,
+    name: &str,
+    content: &[u8],
+    format: &str,
+    more: &str,
+) -> Result<Vec<NewItem>, AnnotateError> {
+    std::fs::write(folder.join(name), content).unwrap();
+    let text = format!(
+        "title = \"t\"\ndatabase = \"d\"\nseed = 1\n[protocol]\noverlap = 1\ngold_rate = 0.0\nmin_reading_secs = 0\n\
+         dispute = \"never\"\n[training]\npass_mark = 1.0\nattempts = 1\n[guidelines]\ntext = \"x\"\n\
+         [[import]]\nfile = \"{name}\"\nformat = \"{format}\"\n{more}"
+    );
+    let project = Project::parse(&folder.join("p.toml"), &text).unwrap();
+    let import: &Import = &project.imports[0];
+    import::read(&project, import, &project.resolve(&import.file))
+}
+
+#[test]
+fn parquet_with_pictures_inside() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = include_bytes!("trl.parquet");
+    let items = import_in(
+        folder.path(),
+        "a.parquet",
+        bytes,
+        "trl_parquet",
+        "images = \"pictures\"",
+    )
+    .unwrap();
+    assert_eq!(items.len(), 2);
+    assert_eq!(items[0].turns[0].value, "<image>\nWhat is it?");
+    assert_eq!(items[0].outputs, ["A cup.", "A dog."]);
+    assert_eq!(
+        items[0].image.as_deref(),
+        Some(PICTURE),
+        "never the name that the file gives"
+    );
+    assert!(folder.path().join("pictures").join(PICTURE).is_file());
+    assert_eq!(
+        (items[1].image.as_deref(), items[1].name.as_str()),
+        (None, "row-1")
+    );
+    assert_eq!(items[1].turns[0].value, "Say <b>hello</b>.");
+}
+
+#[test]
+fn damaged_parquet_is_an_error_and_no_crash() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = include_bytes!("trl.parquet").to_vec();
+    let read = |bytes: &[u8]| {
+        import_in(
+            folder.path(),
+            "a.parquet",
+            bytes,
+            "trl_parquet",
+            "images = \"pictures\"",
+        )
+    };
+    for n in (0..whole.len()).step_by(7) {
+        assert!(read(&whole[..n]).is_err(), "cut off after {n} bytes");
+    }
+    let mut n_refused = 0;
+    for i in (0..whole.len()).step_by(3) {
+        let mut flipped = whole.clone();
+        flipped[i] ^= 0x55;
+        // A flip inside a text or a picture makes another text or picture, which is no damage that shows.
+        n_refused += usize::from(read(&flipped).is_err());
+    }
+    assert!(n_refused > 100, "{n_refused}");
+}
+
+#[test]
+fn a_preference_log_is_gold_with_reasons() {
+    let log = r#"{"id": "g", "conversations": [{"from": "human", "value": "q"}], "outputs": ["one", "two"], "fewer_hallucinations": "tie", "more_helpful": "second", "explanation": "two says more"}
+{"id": "h", "conversations": [{"from": "human", "value": "q"}], "outputs": ["one", "two"], "fewer_hallucinations": "first", "more_helpful": "second"}"#;
+    let items = import_text(
+        "g.jsonl",
+        log.as_bytes(),
+        "preference_log",
+        "kind = \"gold\"",
+    )
+    .unwrap();
+    let known: Vec<_> = items
+        .iter()
+        .map(|item| item.known.clone().unwrap())
+        .collect();
+    let expected = |i: usize| serde_json::to_string(&known[i].expected).unwrap();
+    assert_eq!(expected(0), r#"{"first":"tie","second":"b"}"#);
+    assert_eq!(
+        expected(1),
+        r#"{"first":"a","second":null}"#,
+        "after a decided first the second is not asked"
+    );
+    assert_eq!(known[0].explanation.as_deref(), Some("two says more"));
+    let work = import_text("g.jsonl", log.as_bytes(), "preference_log", "").unwrap();
+    assert!(
+        work.iter().all(|item| item.known.is_none()),
+        "as work they are asked afresh"
+    );
+}
+
+#[test]
+fn equal_answers_are_left_out_and_missing_pictures_refused() {
+    let rows = r#"[{"id": 1, "conversations": [{"from": "human", "value": "q"}], "output_1": "x", "output_2": "x"},
+        {"id": 2, "conversations": [{"from": "human", "value": "How many?"}], "output_1": "x", "output_2": "y"}]"#;
+    let items = import_text("a.json", rows.as_bytes(), "llava", "").unwrap();
+    assert_eq!(items.len(), 1);
+    assert_eq!(
+        (items[0].name.as_str(), items[0].question_type.as_deref()),
+        ("2", Some("count"))
+    );
+    for (image, expected) in [
+        ("nowhere.png", "missing image"),
+        ("../p.toml", "not a file name inside"),
+    ] {
+        let rows = format!(
+            r#"[{{"id": 1, "image": "{image}", "conversations": [{{"from": "human", "value": "q"}}], "output_1": "x",
+            "output_2": "y"}}]"#
+        );
+        let refused =
+            import_text("a.json", rows.as_bytes(), "llava", "images = \".\"").unwrap_err();
+        assert!(refused.to_string().contains(expected), "{refused}");
+    }
+}
+
+#[test]
+fn scores_put_the_uncertain_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let scores = "{\"id\": \"row-0\", \"scores\": [3.0, 0.0]}\n{\"id\": \"row-1\", \"scores\": [0.1, 0.0]}\n";
+    std::fs::write(folder.path().join("s.jsonl"), scores).unwrap();
+    let rows = "{\"prompt\": \"p\", \"chosen\": \"x\", \"rejected\": \"y\"}\n".repeat(3);
+    let more = "scores = \"s.jsonl\"";
+    let items = import_in(folder.path(), "a.jsonl", rows.as_bytes(), "trl_jsonl", more).unwrap();
+    // σ(3) − ½ = 0.452574, σ(0.1) − ½ = 0.024979; without scores an item is last.
+    let ranks: Vec<i64> = items.iter().map(|item| item.rank).collect();
+    assert_eq!(ranks, [452_574, 24_979, 1_000_000]);
+}

@@ -1,0 +1,69 @@
+//! One kept-alive connection that is opened again when it breaks.
+
+use std::time::{Duration, Instant};
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+pub struct Client {
+    address: String,
+    session: String,
+    connection: Option<SendRequest<Full<Bytes>>>,
+}
+
+impl Client {
+    pub fn new(address: &str, session: &str) -> Self {
+        Self {
+            address: address.to_owned(),
+            session: session.to_owned(),
+            connection: None,
+        }
+    }
+
+    /// Sends a request until it is answered, and tells how long the answered try took.
+    pub async fn post(&mut self, path: &str, body: &Value) -> (StatusCode, Value, f64) {
+        loop {
+            let started = Instant::now();
+            if let Some((status, reply)) = self.attempt(path, body).await {
+                return (status, reply, started.elapsed().as_secs_f64());
+            }
+            self.connection = None;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn attempt(&mut self, path: &str, body: &Value) -> Option<(StatusCode, Value)> {
+        if self.connection.is_none() {
+            let stream = TcpStream::connect(&self.address).await.ok()?;
+            stream.set_nodelay(true).ok()?;
+            let (sender, connection) = handshake(TokioIo::new(stream)).await.ok()?;
+            tokio::spawn(connection);
+            self.connection = Some(sender);
+        }
+        let request = Request::builder()
+            .method("POST")
+            .uri(path)
+            .header("host", &self.address)
+            .header("origin", format!("http://{}", self.address))
+            .header("cookie", format!("candor={}", self.session))
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body.to_string())))
+            .ok()?;
+        let response = self.connection.as_mut()?.send_request(request).await.ok()?;
+        let status = response.status();
+        let bytes = response.into_body().collect().await.ok()?.to_bytes();
+        // A server that is going down may still answer that it could not.
+        if status.is_server_error() {
+            return None;
+        }
+        Some((
+            status,
+            serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        ))
+    }
+}

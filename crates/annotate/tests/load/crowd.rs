@@ -1,0 +1,209 @@
+//! Everybody together: the project, the people, the work, and the reckoning.
+
+use std::collections::{BTreeMap, HashSet};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use candor_annotate::clock::SystemClock;
+use candor_annotate::project::{Kind, Project};
+use candor_annotate::store::{NewItem, Role, Store};
+use candor_data::Turn;
+
+use crate::Size;
+use crate::annotator::{self, Day};
+use crate::client::Client;
+use crate::server::Server;
+
+/// How many answers there are, of how many.
+#[derive(Clone)]
+pub struct Progress {
+    n: Arc<AtomicUsize>,
+    needed: usize,
+}
+
+impl Progress {
+    /// One answer more.
+    pub fn step(&self) {
+        self.n.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub fn is_done(&self) -> bool {
+        self.n.load(Ordering::SeqCst) >= self.needed
+    }
+}
+
+/// What everybody did.
+#[derive(Default)]
+pub struct Tally {
+    pub stored: HashSet<String>,
+    pub latencies: BTreeMap<&'static str, Vec<f64>>,
+}
+
+pub struct Crowd {
+    size: Size,
+    project: PathBuf,
+    address: String,
+    sessions: Vec<String>,
+}
+
+impl Crowd {
+    pub async fn gather(folder: &Path, size: Size) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .expect("a port")
+            .port();
+        let address = format!("127.0.0.1:{port}");
+        let project = folder.join("project.toml");
+        let text = format!(
+            "title = \"Load\"\ndatabase = \"annotate.sqlite\"\nseed = 1\n[server]\nlisten = \"{address}\"\n\
+             public_url = \"http://{address}\"\n[protocol]\noverlap = {}\ngold_rate = 0.0\nmin_reading_secs = 0\n\
+             dispute = \"no_majority\"\n[training]\npass_mark = 1.0\nattempts = 1\n[guidelines]\ntext = \"x\"\n",
+            size.overlap
+        );
+        std::fs::write(&project, text).expect("the project file");
+        let store = open(&project).await;
+        store
+            .import(&project, (0..size.items).map(item).collect())
+            .await
+            .expect("imported");
+        let mut sessions = Vec::new();
+        for i in 0..size.annotators {
+            let (secret, _) = store
+                .invite(Role::Annotator, 1, None)
+                .await
+                .expect("an invitation");
+            let person = store
+                .join(secret, format!("person {i}"), "hash".into())
+                .await
+                .expect("a person");
+            store
+                .accept_guidelines(person.person.clone())
+                .await
+                .expect("accepted");
+            sessions.push(store.start_session(person.person).await.expect("a session"));
+        }
+        store.close().await;
+        Self {
+            size,
+            project,
+            address,
+            sessions,
+        }
+    }
+
+    /// Lets everybody work until all is answered, and kills the server at even steps of the way.
+    pub async fn work(&self) -> Tally {
+        let mut server = Server::start(&self.project, &self.address).await;
+        let needed = self.size.items * self.size.overlap;
+        let progress = Progress {
+            n: Arc::default(),
+            needed,
+        };
+        let people: Vec<_> = self
+            .sessions
+            .iter()
+            .enumerate()
+            .map(|(i, session)| {
+                tokio::spawn(annotator::work(
+                    i,
+                    Client::new(&self.address, session),
+                    progress.clone(),
+                ))
+            })
+            .collect();
+        for kill in 0..self.size.kills {
+            let due = needed * (kill + 1) / (self.size.kills + 1);
+            while progress.n.load(Ordering::SeqCst) < due {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            server.kill_and_restart().await;
+        }
+        let mut tally = Tally::default();
+        for person in people {
+            let Day { stored, latencies } = person.await.expect("nobody fails");
+            tally.stored.extend(stored);
+            for (name, more) in latencies {
+                tally.latencies.entry(name).or_default().extend(more);
+            }
+        }
+        tally
+    }
+
+    /// Every item has as many answers as it should, each by somebody else; every receipt has its answer.
+    pub async fn check(&self, tally: &Tally) {
+        let store = open(&self.project).await;
+        let evidence = store.evidence().await.expect("readable");
+        assert_eq!(evidence.items.len(), self.size.items);
+        for item in &evidence.items {
+            let people: HashSet<&str> = item
+                .answers
+                .iter()
+                .map(|given| given.person.as_str())
+                .collect();
+            let counts = (item.answers.len(), people.len());
+            assert_eq!(
+                counts,
+                (self.size.overlap, self.size.overlap),
+                "item {}",
+                item.name
+            );
+            assert!(item.is_closed, "item {}", item.name);
+        }
+        assert_eq!(
+            tally.stored.len(),
+            self.size.items * self.size.overlap,
+            "answers that people were told of"
+        );
+        let mut kept = HashSet::new();
+        let mut after = 0;
+        loop {
+            let events = store.events(after).await.expect("readable");
+            let Some(last) = events.last() else {
+                break;
+            };
+            after = last.seq;
+            assert!(
+                events.iter().all(|event| event.kind != "late_answer"),
+                "nobody lost a lease"
+            );
+            kept.extend(
+                events
+                    .iter()
+                    .filter_map(|event| event.data["submission"].as_str().map(str::to_owned)),
+            );
+        }
+        assert_eq!(
+            kept, tally.stored,
+            "each receipt has its answer in the log, and each answer its receipt"
+        );
+    }
+}
+
+async fn open(project: &Path) -> Store {
+    let project = Project::read(project).expect("a project");
+    Store::open(&project, Arc::new(SystemClock::default()))
+        .await
+        .expect("a database")
+}
+
+fn item(i: usize) -> NewItem {
+    NewItem {
+        kind: Kind::Work,
+        name: format!("p-{i}"),
+        image: None,
+        image_folder: None,
+        turns: vec![Turn::human(format!("What is in picture {i}?"))],
+        outputs: [
+            format!("A cup and a spoon ({i})."),
+            format!("A cup, a spoon and a very red fish ({i})."),
+        ],
+        original_answer: None,
+        known: None,
+        question_type: Some("object".into()),
+        models: None,
+        rank: 0,
+    }
+}

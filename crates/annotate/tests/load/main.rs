@@ -1,0 +1,100 @@
+//! Many annotators at once, over real connections to a real server process, which is killed now and then.
+//!
+//! Nothing may be over- or under-assigned, and no answer that a browser was told of may be lost. `cargo test` runs a
+//! small version; `bench/annotate` the full one: 200 people, 20,000 items, overlap 3, with and without ten kills.
+//!
+//! The server is this same program, started with `serve`: so it can be killed as a process.
+
+mod annotator;
+mod client;
+mod crowd;
+mod server;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use crowd::{Crowd, Tally};
+
+/// How large a run is.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    annotators: usize,
+    items: usize,
+    overlap: usize,
+    kills: usize,
+}
+
+/// The version of the test suite.
+const SMALL: Size = Size {
+    annotators: 12,
+    items: 150,
+    overlap: 3,
+    kills: 3,
+};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [mode, project] = arguments.as_slice()
+        && mode == "serve"
+    {
+        candor_annotate::command::serve(Path::new(project)).expect("the server serves");
+        return ExitCode::SUCCESS;
+    }
+    let named = |name: &str, default: usize| {
+        let place = arguments.iter().rposition(|argument| argument == name);
+        let value = place.and_then(|place| arguments.get(place + 1));
+        value.map_or(default, |value| value.parse().expect("a number"))
+    };
+    // Names that `cargo test NAME` asks for are no business of a program that is one test.
+    if arguments.iter().any(|argument| argument == "--list") {
+        return ExitCode::SUCCESS;
+    }
+    let size = Size {
+        annotators: named("--annotators", SMALL.annotators),
+        items: named("--items", SMALL.items),
+        overlap: named("--overlap", SMALL.overlap),
+        kills: named("--kills", SMALL.kills),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(run(size));
+    ExitCode::SUCCESS
+}
+
+async fn run(size: Size) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let crowd = Crowd::gather(folder.path(), size).await;
+    let started = Instant::now();
+    let tally = crowd.work().await;
+    let secs = started.elapsed().as_secs_f64();
+    crowd.check(&tally).await;
+    report(size, &tally, secs);
+}
+
+fn report(size: Size, tally: &Tally, secs: f64) {
+    let n: usize = tally.latencies.values().map(Vec::len).sum();
+    println!(
+        "load: {} people, {} items, overlap {}, {} kills: {} answers in {secs:.1} s ({:.0} requests/s), all there once",
+        size.annotators,
+        size.items,
+        size.overlap,
+        size.kills,
+        tally.stored.len(),
+        n as f64 / secs
+    );
+    for (name, latencies) in &tally.latencies {
+        let mut sorted = latencies.clone();
+        sorted.sort_by(f64::total_cmp);
+        let at = |part: f64| 1000.0 * sorted[((sorted.len() - 1) as f64 * part) as usize];
+        println!(
+            "load: {name:>9}: n {:>7}, p50 {:>7.1} ms, p99 {:>7.1} ms, max {:>7.1} ms",
+            sorted.len(),
+            at(0.5),
+            at(0.99),
+            at(1.0)
+        );
+    }
+}

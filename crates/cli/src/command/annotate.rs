@@ -1,0 +1,88 @@
+//! `candor annotate …`
+
+use std::path::Path;
+
+use candor_annotate::command;
+use candor_annotate::export;
+use candor_annotate::store;
+
+use crate::arguments::{Aggregate, AnnotateCommand, ExportFormat, Role};
+
+/// Runs a `candor annotate` command.
+pub fn run(command: AnnotateCommand) -> anyhow::Result<()> {
+    match command {
+        AnnotateCommand::Serve { project } => command::serve(&project)?,
+        AnnotateCommand::Invite {
+            project,
+            role,
+            hours,
+        } => println!("{}", command::invite(&project, role.into(), hours)?),
+        AnnotateCommand::Export {
+            project,
+            format,
+            aggregate,
+            out,
+        } => export_to(&project, format.into(), aggregate.into(), &out)?,
+        AnnotateCommand::Backup { project, out } => {
+            command::backup(&project, &out)?;
+            println!("{}", out.display());
+        }
+        AnnotateCommand::Move { project, to } => {
+            let n_rows = command::move_to(&project, &to)?;
+            println!(
+                "{n_rows} rows copied; now set `database` of {} to the new one",
+                project.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+fn export_to(
+    project: &Path,
+    format: export::Format,
+    aggregate: export::Aggregate,
+    out: &Path,
+) -> anyhow::Result<()> {
+    let exported = command::export(project, format, aggregate)?;
+    candor_data::atomic::write(out, exported.text.as_bytes())?;
+    println!(
+        "{}: {} rows, {} items undecided",
+        out.display(),
+        exported.n_rows,
+        exported.n_undecided
+    );
+    Ok(())
+}
+
+impl From<Role> for store::Role {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Annotator => Self::Annotator,
+            Role::Adjudicator => Self::Adjudicator,
+            Role::Admin => Self::Admin,
+        }
+    }
+}
+
+impl From<ExportFormat> for export::Format {
+    fn from(format: ExportFormat) -> Self {
+        match format {
+            ExportFormat::PreferenceLog => Self::PreferenceLog,
+            ExportFormat::Llava => Self::Llava,
+            ExportFormat::Trl => Self::Trl,
+            ExportFormat::Segments => Self::Segments,
+            ExportFormat::Events => Self::Events,
+        }
+    }
+}
+
+impl From<Aggregate> for export::Aggregate {
+    fn from(aggregate: Aggregate) -> Self {
+        match aggregate {
+            Aggregate::Majority => Self::Majority,
+            Aggregate::Adjudicated => Self::Adjudicated,
+            Aggregate::Weighted => Self::Weighted,
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The demo's annotation project: the sampled pairs again, for people.
+//!
+//! Some pairs become training and hidden gold. Their right answers are those of an annotator who makes no slips.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use candor_data::atomic;
+use candor_data::formats::{candidates, preference_log};
+use candor_world::{Annotator, annotate_candidates};
+
+use super::{Demo, world_config};
+
+/// Training items, and after them gold.
+const N_TRAINING: usize = 5;
+const N_GOLD: usize = 30;
+
+impl Demo {
+    /// Writes the project, unless it is there: somebody may have worked in it. Returns its file.
+    pub(super) fn write_annotation_project(&self) -> anyhow::Result<PathBuf> {
+        let folder = self.path("annotate");
+        let project = folder.join("project.toml");
+        if project.exists() {
+            return Ok(project);
+        }
+        let pairs = self.path("sample/candidates.jsonl");
+        annotate_candidates(
+            &Annotator::new(world_config(self.done.seed).seed, 0.0),
+            &self.path("world"),
+            &pairs,
+            &folder.join("exact.json"),
+        )?;
+        let mut known = preference_log::read(&folder.join("exact.log.jsonl"))?;
+        known.truncate(N_TRAINING + N_GOLD);
+        let gold = known.split_off(N_TRAINING.min(known.len()));
+        preference_log::write(&folder.join("training.jsonl"), &known)?;
+        preference_log::write(&folder.join("gold.jsonl"), &gold)?;
+        let taken: HashSet<&str> = known
+            .iter()
+            .chain(&gold)
+            .map(|row| row.id.as_str())
+            .collect();
+        let mut work = candidates::read(&pairs)?;
+        work.retain(|pair| !taken.contains(pair.id.as_str()));
+        candidates::write(&folder.join("candidates.jsonl"), &work)?;
+        let guidelines = include_str!("guidelines.md");
+        atomic::write(&folder.join("guidelines.md"), guidelines.as_bytes())?;
+        // Last, because the project is complete once this file is there.
+        atomic::write(&project, include_str!("annotate.toml").as_bytes())?;
+        Ok(project)
+    }
+}

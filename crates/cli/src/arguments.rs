@@ -74,6 +74,13 @@ pub enum Command {
                             PEFT folder is written. docs/checkpoints.md says what the folders hold."
     )]
     Export(ExportArguments),
+    /// Download a model into the cache of Hugging Face, where every command finds it by its name.
+    #[command(
+        after_help = "Example:\n  candor download llava-hf/llava-1.5-7b-hf\n  candor inspect llava-hf/llava-1.5-7b-hf\n\n\
+                            HF_TOKEN holds the token of an account, HF_HUB_CACHE or HF_HOME says where models are kept, \
+                            HF_ENDPOINT names another server. No other command asks the network for a model."
+    )]
+    Download(DownloadArguments),
     /// Talk to a model about pictures.
     #[command(
         after_help = "Examples:\n  candor chat runs/demo/sft/model --image kitchen.png\n  \
@@ -391,6 +398,13 @@ pub enum PrecisionName {
     Int8,
     /// The decoder's linear layers in 4 bits.
     Nf4,
+}
+
+/// Arguments of `candor download`.
+#[derive(Debug, Args)]
+pub struct DownloadArguments {
+    /// The model, as org/name or org/name@revision.
+    pub model: String,
 }
 
 /// Arguments of `candor inspect`.

@@ -5,6 +5,7 @@ mod chat;
 mod compare;
 mod data;
 mod demo;
+mod download;
 mod evaluate;
 mod export;
 mod inspect;
@@ -28,6 +29,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Rl(arguments) => stage::rl(&arguments),
         Command::Eval(arguments) => evaluate::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
+        Command::Download(arguments) => download::run(&arguments),
         Command::Chat(arguments) => chat::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Recipe(command) => recipe::run(command),

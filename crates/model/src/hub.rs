@@ -1,4 +1,4 @@
-//! Finding a model by name: a folder, or what Hugging Face's tools have downloaded. The network is never asked.
+//! Finding a model by name: a folder, or what Hugging Face's tools have downloaded. The network is not asked.
 //!
 //! In the cache, `org/name` is the folder `models--org--name`; in it `refs/main` holds the name of a folder of
 //! `snapshots`, whose files are links to `blobs`.
@@ -24,10 +24,15 @@ const REF: Bound = Bound {
 /// # Errors
 /// It is neither.
 pub fn find(name: &Path) -> Result<PathBuf, ModelError> {
-    find_in(name, cache(|variable| env::var_os(variable)).as_deref())
+    find_in(name, cache_folder().as_deref())
 }
 
-/// Where Hugging Face's tools keep what they download.
+/// Where Hugging Face's tools keep what they download; `None` where not even `HOME` is set.
+#[must_use]
+pub fn cache_folder() -> Option<PathBuf> {
+    cache(|variable| env::var_os(variable))
+}
+
 fn cache(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let set = |name: &str| {
         variable(name)
@@ -50,7 +55,11 @@ fn find_in(name: &Path, cache: Option<&Path>) -> Result<PathBuf, ModelError> {
         looked_in,
         remedy,
     };
-    let Some((repository, revision)) = parse(name) else {
+    let Some(Named {
+        repository,
+        revision,
+    }) = parse(name)
+    else {
         let remedy = "give a folder, or a model of Hugging Face as org/name".to_owned();
         return Err(no_model(format!("{}", name.display()), remedy));
     };
@@ -60,7 +69,7 @@ fn find_in(name: &Path, cache: Option<&Path>) -> Result<PathBuf, ModelError> {
             c.display().to_string()
         });
         let remedy = format!(
-            "give a folder, or download it first (hf download {repository}) and let HF_HUB_CACHE say where"
+            "give a folder, or download it first (candor download {repository}) and let HF_HUB_CACHE say where"
         );
         return Err(no_model(format!("{} and {cache}", name.display()), remedy));
     };
@@ -82,8 +91,18 @@ fn find_in(name: &Path, cache: Option<&Path>) -> Result<PathBuf, ModelError> {
     Err(no_model(snapshots.display().to_string(), remedy))
 }
 
-/// The repository and the revision that a name means, if it could be one.
-fn parse(name: &Path) -> Option<(String, String)> {
+/// A model by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// `org/name`.
+    pub repository: String,
+    /// A branch, tag or commit; `main` where the name says none.
+    pub revision: String,
+}
+
+/// The repository and the revision that `org/name` or `org/name@revision` means, if it could be one.
+#[must_use]
+pub fn parse(name: &Path) -> Option<Named> {
     if !name
         .components()
         .all(|part| matches!(part, Component::Normal(_)))
@@ -94,7 +113,10 @@ fn parse(name: &Path) -> Option<(String, String)> {
     let (repository, revision) = name.split_once('@').unwrap_or((name, "main"));
     let parts: Vec<&str> = repository.split('/').collect();
     let fits = parts.len() == 2 && parts.into_iter().all(is_plain) && is_plain(revision);
-    fits.then(|| (repository.to_owned(), revision.to_owned()))
+    fits.then(|| Named {
+        repository: repository.to_owned(),
+        revision: revision.to_owned(),
+    })
 }
 
 /// Whether a part of a name stays within its folder.
@@ -156,7 +178,7 @@ mod tests {
         assert_eq!(find(kept.to_str().unwrap()).unwrap(), kept);
 
         for (name, words) in [
-            ("llava-hf/other", "hf download llava-hf/other"),
+            ("llava-hf/other", "candor download llava-hf/other"),
             ("llava-hf/llava-1.5-7b-hf@ccc", "snapshots"),
             ("llava-hf/llava-1.5-7b-hf@..", "give a folder"),
             ("../llava-1.5-7b-hf", "give a folder"),

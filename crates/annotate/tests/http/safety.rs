@@ -112,7 +112,7 @@ async fn every_answer_carries_the_policy() {
         "/login",
         "/annotate",
         "/guidelines",
-        "/static/app.css",
+        "/static/page.css",
         "/api/me",
         "/nowhere",
         "/api/openapi.json",

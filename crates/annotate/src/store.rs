@@ -1,6 +1,6 @@
 //! The database: the only place with SQL.
 //!
-//! Changes go through one queue ([`writer`]) and are on the disk when it answers. An item that `n` people compare has
+//! Changes go through one queue (`writer`) and are on the disk when it answers. An item that `n` people compare has
 //! `n` rows in `slots`, so that it can never be given out more often; a claim takes one of them in one statement.
 //! `docs/annotate.md` describes the tables.
 

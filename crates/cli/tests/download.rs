@@ -20,7 +20,7 @@ struct Hub {
 }
 
 impl Hub {
-    /// Serves `files`, by name, as a content and an ETag, of the model `org/name`.
+    /// Serves `files`, each a name, a content and an `ETag`, of the model `org/name`.
     fn serve(files: &[(&str, &str, &str)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());

@@ -19,6 +19,9 @@ const RETRIES: usize = 5;
 /// are.
 const KINDS: [&str; 4] = ["json", "jinja", "model", "txt"];
 
+/// What says that a folder holds a model or an adapter.
+const CONFIGURATIONS: [&str; 2] = ["config.json", "adapter_config.json"];
+
 /// Downloads a model into the cache that Hugging Face's tools use, where every command finds it by its name.
 pub fn run(arguments: &DownloadArguments) -> anyhow::Result<()> {
     let name = &arguments.model;
@@ -54,7 +57,9 @@ pub fn run(arguments: &DownloadArguments) -> anyhow::Result<()> {
         .collect();
     let wanted = wanted(&names);
     ensure!(
-        wanted.last().is_some_and(|last| last.ends_with(".json")),
+        wanted
+            .last()
+            .is_some_and(|last| CONFIGURATIONS.contains(last)),
         "{name} holds no model that candor could open: there is neither config.json nor adapter_config.json among its {} \
          files",
         names.len()
@@ -93,7 +98,7 @@ fn wanted(names: &[String]) -> Vec<&str> {
         .filter(|name| !is_index_of_bin(name))
         .collect();
     wanted.sort_by_key(|name| match *name {
-        "config.json" | "adapter_config.json" => 2,
+        name if CONFIGURATIONS.contains(&name) => 2,
         name if ends_in(name, weights) => 1,
         _ => 0,
     });

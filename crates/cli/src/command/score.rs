@@ -4,6 +4,7 @@ use candor_judge::compare::{Run, compare};
 use candor_judge::measure::Benchmark;
 use candor_judge::score::{self, Bench, Files, Scored};
 use candor_judge::{ChatJudge, Judge as _, Settings};
+use std::fmt::Write as _;
 
 use crate::arguments::{BenchmarkName, ScoreArguments};
 
@@ -72,26 +73,30 @@ fn remarks(scored: &Scored) -> String {
     let mut text = String::new();
     if !scored.unread.is_empty() {
         let shown: Vec<&str> = scored.unread.iter().take(20).map(String::as_str).collect();
-        text += &format!(
-            "not read: {} items ({} …)\n",
+        let _ = writeln!(
+            text,
+            "not read: {} items ({} …)",
             scored.unread.len(),
             shown.join(", ")
         );
     }
     if scored.n_duplicates > 0 {
-        text += &format!(
-            "{} items ask the same of the same image as another\n",
+        let _ = writeln!(
+            text,
+            "{} items ask the same of the same image as another",
             scored.n_duplicates
         );
     }
     if let Some(judged) = &scored.judged {
-        text += &format!(
-            "judge: {} at {}, template {} (SHA-256 {})\n",
+        let _ = writeln!(
+            text,
+            "judge: {} at {}, template {} (SHA-256 {})",
             judged.judge.model, judged.judge.endpoint, judged.template, judged.template_sha256
         );
         if let Some(equal) = judged.agreement.equal {
-            text += &format!(
-                "replies to the same question agree in {:.1}% of their pairs\n",
+            let _ = writeln!(
+                text,
+                "replies to the same question agree in {:.1}% of their pairs",
                 100.0 * equal
             );
         }

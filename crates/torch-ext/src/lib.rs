@@ -1,7 +1,7 @@
 //! What tch does not bind, and the only place in candor for `unsafe` code.
 //!
 //! Today that is two things libtorch wants from a process before its first tensor, which [`init`] does, the peak
-//! memory of the process and of a stretch of its work, [`filled`]: tensors read straight into their memory, and
+//! memory of the process and of a stretch of its work, [`filled()`]: tensors read straight into their memory, and
 //! [`PackedWeight`]: linear layers in 4 or 8 bits, an autograd function in C++. Process groups come here when a stage
 //! needs them.
 //!

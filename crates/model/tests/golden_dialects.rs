@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use against::{Golden, assert_absolute, difference, golden_folder, report_relative};
+use against::{
+    Golden, assert_absolute, assert_gradients, assert_relative, difference, golden_folder,
+    report_relative,
+};
 use candor_data::{Conversation, Turn};
 use candor_model::sample::Sample;
 use candor_model::template::Rendered;
@@ -21,6 +24,9 @@ use tch::{Device, Kind, Tensor};
 /// As in the fixture: patches and words that were kept.
 const EVERY_PATCH: i64 = 37;
 const EVERY_WORD: i64 = 6;
+/// As in the fixture: of longer gradients every seventh row was kept.
+const MANY_ROWS: i64 = 64;
+const EVERY_ROW: i64 = 7;
 /// Largest difference of bfloat16 logits, relative to the largest of them. transformers' own are 0.4 to 1.8 % from its
 /// float32 ones here (`bfloat16_noise` in the golden files), as 8 bits make them; ours round at the same places, but
 /// another CPU may add up in another order. A wrong weight or position shows as 30 % and more.
@@ -126,8 +132,9 @@ fn check(case: &str) -> Bundle {
         &projected,
         golden.get("image_features"),
     );
-    let found = logits(&bundle, ids, &found);
-    assert_absolute(case, "logits", &found, golden.get("logits"));
+    let logits_found = logits(&bundle, ids, &found);
+    assert_absolute(case, "logits", &logits_found, golden.get("logits"));
+    check_backward(case, &golden, &bundle, &found);
 
     let coarse = open(case, Kind::BFloat16);
     let found = logits(&coarse, ids, &features(&coarse)).to_kind(Kind::Float);
@@ -139,6 +146,36 @@ fn check(case: &str) -> Bundle {
         "{case}: logits in bfloat16 differ by {relative} of their size"
     );
     bundle
+}
+
+/// Loss of all words, and the gradients of projector and decoder.
+fn check_backward(case: &str, golden: &Golden, bundle: &Bundle, features: &Tensor) {
+    let ids = golden.get("input_ids");
+    bundle
+        .model
+        .set_trainable(|name| !name.starts_with("vision_tower."));
+    let embedded = bundle.model.embed(ids, Some(features));
+    let hidden = bundle.model.hidden(&embedded, None).get(0);
+    let targets = ids.get(0).slice(0, 1, None, 1);
+    let words = targets.ne(bundle.tokenizer.image).nonzero().squeeze_dim(1);
+    let logits = bundle
+        .model
+        .decoder()
+        .logits(&hidden.index_select(0, &words));
+    let loss = logits.cross_entropy_for_logits(&targets.index_select(0, &words));
+    loss.backward();
+    assert_relative(case, "loss", &loss, golden.get("loss"));
+    let gradients = bundle.model.parameters().iter().map(|(name, parameter)| {
+        let gradient = parameter.grad();
+        let long = gradient.defined() && gradient.size()[0] > MANY_ROWS;
+        let kept = if long {
+            every(&gradient, 0, EVERY_ROW)
+        } else {
+            gradient
+        };
+        (name.clone(), kept)
+    });
+    assert_gradients(case, "gradients", golden, gradients);
 }
 
 /// What is written is Hugging Face's dialect, and opens as the same model.

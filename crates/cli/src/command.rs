@@ -1,6 +1,7 @@
 //! One function for each command; the work is the libraries'.
 
 mod annotate;
+mod ask;
 mod chat;
 mod compare;
 mod data;
@@ -8,7 +9,9 @@ mod demo;
 mod evaluate;
 mod export;
 mod inspect;
+mod precision;
 mod recipe;
+mod sampling;
 mod score;
 mod stage;
 mod world;

@@ -1,9 +1,15 @@
 //! The command line.
 
+mod eval;
+
 use std::path::PathBuf;
 
 use candor_world::WorldConfig;
 use clap::{Args, Parser, Subcommand};
+
+pub use self::eval::{
+    BenchmarkName, EvalArguments, EvalCommand, ExamArguments, RunArguments, ScoreArguments,
+};
 
 /// Trains vision-language models to say only what is in the picture.
 #[derive(Debug, Parser)]
@@ -60,10 +66,12 @@ pub enum Command {
                             explains every field."
     )]
     Rl(StageArguments),
-    /// Evaluate a model on MMHal-Bench, POPE, CHAIR and LLaVA-Bench; score answers of other tools; compare runs.
+    /// Evaluate a model on MMHal-Bench, POPE, CHAIR, LLaVA-Bench, MMBench or questions of your own; score answers of
+    /// other tools; compare runs.
     #[command(
-        after_help = "Example:\n  candor eval recipes/demo/6-eval.toml\n  candor eval compare \
-                            runs/demo/eval/sft runs/demo/eval/fact_rlhf"
+        after_help = "Example:\n  candor eval run --benchmark pope --model llava-hf/llava-1.5-7b-hf \
+                            --questions coco_pope_random.jsonl --images coco/val2014 --out runs/pope\n  \
+                            candor eval compare runs/pope runs/pope-rlhf\n  candor eval recipes/demo/6-eval.toml"
     )]
     Eval(EvalArguments),
     /// Write a model or an adapter as a folder that other tools open.
@@ -287,24 +295,6 @@ pub struct StageArguments {
     pub dry_run: bool,
 }
 
-/// Arguments of `candor eval`.
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
-pub struct EvalArguments {
-    /// What to do other than evaluating a model.
-    #[command(subcommand)]
-    pub command: Option<EvalCommand>,
-    /// The recipe.
-    #[arg(required = true)]
-    pub recipe: Option<PathBuf>,
-    /// Replace a value of the recipe; may be given several times.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub sets: Vec<String>,
-    /// Print the results as JSON on stdout.
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// Arguments of `candor export`.
 #[derive(Debug, Args)]
 pub struct ExportArguments {
@@ -442,90 +432,6 @@ pub enum RecipeCommand {
     },
 }
 
-/// `candor eval …`
-#[derive(Debug, Subcommand)]
-pub enum EvalCommand {
-    /// Score answers that any tool wrote; no model is run.
-    #[command(
-        after_help = "Example:\n  candor eval score --benchmark pope --questions coco_pope_random.jsonl \
-                            --answers answers.jsonl --out runs/pope\n  candor eval score --benchmark mmhal \
-                            --questions response_template.json --answers response.json --judge judge.toml \
-                            --out runs/mmhal\n\ndocs/evaluation.md says what each benchmark needs."
-    )]
-    Score(ScoreArguments),
-    /// Show evaluated models side by side, with a paired test of each against the first.
-    #[command(
-        after_help = "Example:\n  candor eval compare runs/demo/eval/sft runs/demo/eval/fact_rlhf --out compared"
-    )]
-    Compare {
-        /// Folders of `candor eval` or `candor eval score`.
-        #[arg(required = true, num_args = 1..)]
-        runs: Vec<PathBuf>,
-        /// Folder for results.json, table.csv, table.md and table.tex.
-        #[arg(long)]
-        out: Option<PathBuf>,
-        /// Decides intervals and tests.
-        #[arg(long, default_value_t = 0)]
-        seed: u64,
-        /// Print the comparison as JSON on stdout.
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-/// Arguments of `candor eval score`.
-#[derive(Debug, Args)]
-pub struct ScoreArguments {
-    /// The benchmark.
-    #[arg(long, value_enum)]
-    pub benchmark: BenchmarkName,
-    /// Questions; for POPE once for each split, for CHAIR the COCO instances.
-    #[arg(long, required = true)]
-    pub questions: Vec<PathBuf>,
-    /// Answers, as often as --questions.
-    #[arg(long, required = true)]
-    pub answers: Vec<PathBuf>,
-    /// Reference answers (LLaVA-Bench).
-    #[arg(long)]
-    pub references: Option<PathBuf>,
-    /// Captions and boxes (LLaVA-Bench), or COCO captions (CHAIR).
-    #[arg(long)]
-    pub context: Option<PathBuf>,
-    /// Words for kinds of objects (CHAIR).
-    #[arg(long)]
-    pub synonyms: Option<PathBuf>,
-    /// Folder of pictures, for a judge that is shown them.
-    #[arg(long)]
-    pub images: Option<PathBuf>,
-    /// The judge's settings (MMHal-Bench, LLaVA-Bench).
-    #[arg(long)]
-    pub judge: Option<PathBuf>,
-    /// Folder for results.json and the verdicts.
-    #[arg(long)]
-    pub out: PathBuf,
-    /// Decides intervals, and the pauses between tries of a request.
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-    /// Print the results as JSON on stdout.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Benchmarks that `candor eval score` knows.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-pub enum BenchmarkName {
-    /// MMHal-Bench; needs a judge.
-    Mmhal,
-    /// POPE.
-    Pope,
-    /// LLaVA-Bench; needs a judge.
-    LlavaBench,
-    /// MMBench.
-    Mmbench,
-    /// CHAIR, on COCO.
-    Chair,
-}
-
 /// `candor data …`
 #[derive(Debug, Subcommand)]
 pub enum DataCommand {
@@ -576,6 +482,8 @@ pub enum DataFormat {
     Mmhal,
     /// MMBench.
     Mmbench,
+    /// A user's own questions.
+    Own,
     /// Answers of any tool.
     Answers,
 }

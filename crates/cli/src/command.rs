@@ -1,6 +1,7 @@
 //! One function for each command; the work is the libraries'.
 
 mod annotate;
+mod ask;
 mod chat;
 mod compare;
 mod data;
@@ -9,7 +10,9 @@ mod download;
 mod evaluate;
 mod export;
 mod inspect;
+mod precision;
 mod recipe;
+mod sampling;
 mod score;
 mod stage;
 mod world;

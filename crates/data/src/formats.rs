@@ -16,6 +16,7 @@ pub mod llava;
 pub mod llava_bench;
 pub mod mmbench;
 pub mod mmhal;
+pub mod own_set;
 pub mod pope;
 pub mod ppo_prompts;
 pub mod preference;

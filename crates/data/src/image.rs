@@ -11,5 +11,5 @@ mod processor;
 mod resize;
 
 pub use self::batch::load_batch;
-pub use self::decode::{ImageLimits, decode};
+pub use self::decode::{ImageLimits, decode, decode_bytes};
 pub use self::processor::{CLIP_MEAN, CLIP_STD, Fit, ImageProcessor};

@@ -9,6 +9,8 @@ use candor_data::{Conversation, IMAGE_PLACEHOLDER, Turn};
 use candor_model::sample::{Sample, SampleRules};
 use candor_model::{Adapter, Bundle, Decoding, ImageFeatures, Query, generate};
 
+use serde::{Deserialize, Serialize};
+
 use crate::EvalError;
 
 /// A question about an image.
@@ -23,7 +25,7 @@ pub struct Ask {
 }
 
 /// What a model answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Answer {
     /// The text, without blanks at its ends.
     pub text: String,

@@ -17,6 +17,9 @@ pub enum EvalError {
     /// A data file.
     #[error(transparent)]
     Data(#[from] candor_data::DataError),
+    /// Questions, or what judges them.
+    #[error(transparent)]
+    Judge(#[from] candor_judge::JudgeError),
     /// The ground truth of the micro-world.
     #[error(transparent)]
     World(#[from] candor_world::WorldError),

@@ -1,22 +1,15 @@
-//! Replies that were paid for: a file of JSON lines that is only ever appended to.
-//!
-//! A line is synced to the disk before its reply counts as there, so a process that is killed at any moment
-//! has lost no reply that it knew of. A last line that was cut off in the middle is removed when the file is
-//! opened again. One process at a time: the file is locked.
+//! Replies that were paid for: a file of JSON lines that is only ever appended to ([`LineLog`]), so that a process
+//! that is killed at any moment has lost no reply that it knew of.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use candor_data::LineLog;
 use serde::{Deserialize, Serialize};
 
 use crate::JudgeError;
 use crate::budget::Tokens;
 use crate::reply::Reply;
-
-/// A file of more bytes is refused before it is read.
-const MAX_BYTES: u64 = 4 << 30;
 
 /// A line of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,8 +41,7 @@ enum Line {
 /// Replies by key.
 #[derive(Debug)]
 pub struct Cache {
-    path: PathBuf,
-    file: File,
+    log: LineLog,
     replies: HashMap<String, Reply>,
     charged: Tokens,
 }
@@ -60,39 +52,17 @@ impl Cache {
     /// # Errors
     /// It cannot be read or written, another process has it open, or a line other than the last is damaged.
     pub fn open(path: &Path) -> Result<Self, JudgeError> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|source| refused(path, source))?;
-        }
-        let mut options = OpenOptions::new();
-        let file = options.read(true).append(true).create(true).open(path);
-        let mut file = file.map_err(|source| refused(path, source))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(JudgeError::unfit(
-                    path,
-                    "another process is judging with it",
-                    "wait for it, or name another cache in judge.toml",
-                ));
-            }
-            Err(TryLockError::Error(source)) => return Err(refused(path, source)),
-        }
-        let bytes = read(path, &mut file)?;
+        let (log, lines) = LineLog::open(path)?;
         let mut cache = Self {
-            path: path.to_owned(),
-            file,
+            log,
             replies: HashMap::new(),
             charged: Tokens::default(),
         };
-        let whole = bytes
-            .iter()
-            .rposition(|&byte| byte == b'\n')
-            .map_or(0, |end| end + 1);
-        for (index, line) in bytes[..whole].split(|&byte| byte == b'\n').enumerate() {
+        for (index, line) in lines.iter().enumerate() {
             if line.is_empty() {
                 continue;
             }
-            let line = serde_json::from_slice(line).map_err(|error| {
+            let line = serde_json::from_str(line).map_err(|error| {
                 JudgeError::unfit(
                     path,
                     format!("line {} is damaged: {error}", index + 1),
@@ -100,13 +70,6 @@ impl Cache {
                 )
             })?;
             cache.learn(line);
-        }
-        if whole < bytes.len() {
-            let cut = cache
-                .file
-                .set_len(whole as u64)
-                .and_then(|()| cache.file.sync_all());
-            cut.map_err(|source| refused(path, source))?;
         }
         Ok(cache)
     }
@@ -155,16 +118,10 @@ impl Cache {
 
     fn append(&mut self, line: Line) -> Result<(), JudgeError> {
         let text = serde_json::to_string(&line).map_err(|error| {
-            JudgeError::unfit(
-                &self.path,
-                error.to_string(),
-                "name another cache in judge.toml",
-            )
+            let remedy = "name another cache in judge.toml";
+            JudgeError::unfit(self.log.path(), error.to_string(), remedy)
         })?;
-        let written = self.file.write_all((text + "\n").as_bytes());
-        written
-            .and_then(|()| self.file.sync_data())
-            .map_err(|source| refused(&self.path, source))?;
+        self.log.append(&text)?;
         self.learn(line);
         Ok(())
     }
@@ -182,36 +139,6 @@ impl Cache {
             }
             Line::Lost { charged } => self.charged += charged,
         }
-    }
-}
-
-fn read(path: &Path, file: &mut File) -> Result<Vec<u8>, JudgeError> {
-    let length = file
-        .metadata()
-        .map_err(|source| refused(path, source))?
-        .len();
-    if length > MAX_BYTES {
-        let problem = format!("{length} bytes, more than the limit of {MAX_BYTES}");
-        return Err(JudgeError::unfit(
-            path,
-            problem,
-            "name another cache in judge.toml",
-        ));
-    }
-    let mut bytes = Vec::with_capacity(length as usize);
-    file.seek(SeekFrom::Start(0))
-        .and_then(|_| file.take(MAX_BYTES).read_to_end(&mut bytes))
-        .map_err(|source| refused(path, source))?;
-    Ok(bytes)
-}
-
-fn refused(path: &Path, source: std::io::Error) -> JudgeError {
-    JudgeError::Io {
-        action: "keep replies in",
-        path: path.to_owned(),
-        remedy: "check that the disk has room and that you may write there, or name another cache in \
-                 judge.toml",
-        source,
     }
 }
 

@@ -38,8 +38,8 @@ pub struct Cost {
     pub n_sent: usize,
 }
 
-/// Something that replies to prompts.
-pub trait Judge {
+/// Something that replies to prompts, to any thread that asks.
+pub trait Judge: Sync {
     /// Who it is.
     fn identity(&self) -> Identity;
 

@@ -3,9 +3,11 @@
 //! The scorers ([`pope`], [`mmhal`], [`chair`], [`llava_bench`]) are pure functions of what was asked,
 //! answered and replied; they know neither models nor files. A [`Judge`] replies to prompts: [`ChatJudge`]
 //! asks an OpenAI-compatible endpoint, within limits of speed and cost, and never pays for a reply twice.
-//! [`score::score`] scores answers of any tool by them, and [`compare::compare`] sets models side by side.
+//! An [`exam`] is a benchmark with its questions read; [`score::score`] scores answers of any tool to it, and
+//! [`compare::compare`] sets models side by side. [`ahead`] lets a judge begin before the last answer is there.
 
 pub mod agreement;
+pub mod ahead;
 mod books;
 pub mod budget;
 pub mod cache;
@@ -14,6 +16,7 @@ mod chat;
 pub mod clock;
 pub mod compare;
 mod error;
+pub mod exam;
 pub mod judge;
 pub mod llava_bench;
 pub mod matching;

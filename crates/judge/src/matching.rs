@@ -4,23 +4,13 @@
 //! and those that repeat the question's words repeat the right ones; else by words or image. An answer too
 //! many or a question without one is an error: a score over part of a benchmark is not its score.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use candor_data::formats::answers::Answer;
 
 use crate::JudgeError;
-
-/// By what a question is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Known<'a> {
-    /// Its id.
-    pub id: &'a str,
-    /// Other names of its image.
-    pub images: [&'a str; 2],
-    /// Its words.
-    pub question: &'a str,
-}
+use crate::exam::Item;
 
 /// The answer to each question, in the order of the questions.
 ///
@@ -28,13 +18,13 @@ pub struct Known<'a> {
 /// A question has no answer or two, or an answer no question.
 pub fn matched<'a>(
     path: &Path,
-    questions: &[Known<'_>],
+    questions: &[Item],
     answers: &'a [Answer],
 ) -> Result<Vec<&'a Answer>, JudgeError> {
     if answers.iter().all(|answer| answer.id.is_some()) {
         return by(path, questions, answers, id, answered_id);
     }
-    let in_place = |(question, answer): (&Known<'_>, &Answer)| {
+    let in_place = |(question, answer): (&Item, &Answer)| {
         answer
             .question
             .as_ref()
@@ -42,13 +32,13 @@ pub fn matched<'a>(
             && answer
                 .image
                 .as_ref()
-                .is_none_or(|image| question.images.contains(&image.as_str()))
+                .is_none_or(|image| question.names.contains(image))
     };
     if questions.len() == answers.len() && questions.iter().zip(answers).all(in_place) {
         return Ok(answers.iter().collect());
     }
     if answers.iter().all(|answer| answer.image.is_some()) {
-        return by(path, questions, answers, images, image);
+        return by(path, questions, answers, names, image);
     }
     Err(unfit(
         path,
@@ -60,28 +50,60 @@ pub fn matched<'a>(
     ))
 }
 
-fn id<'q>(question: &Known<'q>) -> Vec<&'q str> {
-    vec![question.id]
+/// The answers to some of the questions, in the order of the answers, each with the place of its question. They are known
+/// by image alone.
+///
+/// # Errors
+/// An answer is about an image that no question is about, or a second one about the same.
+pub fn matched_some<'a>(
+    path: &Path,
+    questions: &[Item],
+    answers: &'a [Answer],
+) -> Result<Vec<(usize, &'a Answer)>, JudgeError> {
+    let mut known: HashMap<&str, usize> = HashMap::new();
+    for (at, question) in questions.iter().enumerate() {
+        known.extend(question.names.iter().map(|name| (name.as_str(), at)));
+    }
+    let mut seen = HashSet::new();
+    let place = |answer: &'a Answer| {
+        let name = answer.image.as_deref().or(answer.id.as_deref());
+        let name = name.unwrap_or_default();
+        let Some(&at) = known.get(name) else {
+            let problem = format!("a description of {name:?}, which is no image of the instances");
+            let remedy = "name images by file name or number, as the instances do";
+            return Err(JudgeError::unfit(path, problem, remedy));
+        };
+        if !seen.insert(at) {
+            let problem = format!("two descriptions of {name:?}");
+            return Err(JudgeError::unfit(path, problem, "keep one of them"));
+        }
+        Ok((at, answer))
+    };
+    answers.iter().map(place).collect()
+}
+
+fn id(question: &Item) -> &[String] {
+    std::slice::from_ref(&question.id)
 }
 
 fn answered_id(answer: &Answer) -> Option<&str> {
     answer.id.as_deref()
 }
 
-fn images<'q>(question: &Known<'q>) -> Vec<&'q str> {
-    question.images.to_vec()
+fn names(question: &Item) -> &[String] {
+    &question.names
 }
 
 fn image(answer: &Answer) -> Option<&str> {
     answer.image.as_deref()
 }
 
-fn by<'a, 'q>(
+fn by<'a>(
     path: &Path,
-    questions: &[Known<'q>],
+    questions: &[Item],
     answers: &'a [Answer],
-    names: impl Fn(&Known<'q>) -> Vec<&'q str>,
-    name: impl Fn(&Answer) -> Option<&str>,
+    names: fn(&Item) -> &[String],
+    name: fn(&Answer) -> Option<&str>,
 ) -> Result<Vec<&'a Answer>, JudgeError> {
     let mut known: HashMap<&str, &Answer> = HashMap::new();
     for answer in answers {
@@ -93,8 +115,8 @@ fn by<'a, 'q>(
     let mut n_used = 0;
     let found = questions.iter().map(|question| {
         let found = names(question)
-            .into_iter()
-            .find_map(|name| known.get(name).copied());
+            .iter()
+            .find_map(|name| known.get(name.as_str()).copied());
         n_used += usize::from(found.is_some());
         found.ok_or_else(|| unfit(path, format!("no answer to question {:?}", question.id)))
     });
@@ -114,18 +136,18 @@ fn unfit(path: &Path, problem: String) -> JudgeError {
 mod tests {
     use super::*;
 
-    const QUESTIONS: [Known<'static>; 2] = [
-        Known {
-            id: "1",
-            images: ["a.jpg", "11"],
-            question: "Q?",
-        },
-        Known {
-            id: "2",
-            images: ["b.jpg", "12"],
-            question: "R?",
-        },
-    ];
+    fn questions() -> [Item; 2] {
+        let item = |id: &str, names: [&str; 2], question: &str| Item {
+            id: id.to_owned(),
+            names: names.map(str::to_owned),
+            question: question.to_owned(),
+            ..Item::default()
+        };
+        [
+            item("1", ["a.jpg", "11"], "Q?"),
+            item("2", ["b.jpg", "12"], "R?"),
+        ]
+    }
 
     fn answer(id: &str, image: &str, question: &str, text: &str) -> Answer {
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
@@ -138,7 +160,8 @@ mod tests {
     }
 
     fn texts(answers: &[Answer]) -> Result<Vec<String>, String> {
-        let found = matched(Path::new("answers"), &QUESTIONS, answers);
+        let questions = questions();
+        let found = matched(Path::new("answers"), &questions, answers);
         let found = found.map_err(|error| error.to_string())?;
         Ok(found.iter().map(|answer| answer.text.clone()).collect())
     }
@@ -186,5 +209,22 @@ mod tests {
                 "{message}"
             );
         }
+    }
+
+    #[test]
+    fn some_answers_are_known_by_image_alone() {
+        let some = |answers: &[Answer]| -> Result<Vec<usize>, String> {
+            let questions = questions();
+            let found = matched_some(Path::new("answers"), &questions, answers);
+            let found = found.map_err(|error| error.to_string())?;
+            Ok(found.iter().map(|(at, _)| *at).collect())
+        };
+        let (first, second) = (answer("", "11", "", "x"), answer("b.jpg", "", "", "y"));
+        assert_eq!(some(&[second.clone(), first.clone()]).unwrap(), [1, 0]);
+        assert_eq!(some(&[second]).unwrap(), [1]);
+        let twice = some(&[first.clone(), answer("", "a.jpg", "", "z")]).unwrap_err();
+        assert!(twice.contains("two descriptions of \"a.jpg\""), "{twice}");
+        let other = some(&[answer("", "c.jpg", "", "z")]).unwrap_err();
+        assert!(other.contains("\"c.jpg\""), "{other}");
     }
 }

@@ -23,6 +23,8 @@ pub enum Benchmark {
     Mmbench,
     /// CHAIR.
     Chair,
+    /// A user's own questions.
+    Own,
 }
 
 /// Which way a number is good.
@@ -112,14 +114,22 @@ const CHAIR: &[Measure] = &[
     WORDS,
 ];
 
+const OWN: &[Measure] = &[
+    measure("accuracy", "accuracy", Higher, 3),
+    measure("score", "score (0-6)", Higher, 2),
+    measure("unread", "not read", Neither, 3),
+    WORDS,
+];
+
 impl Benchmark {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Mmhal,
         Self::Pope,
         Self::LlavaBench,
         Self::Mmbench,
         Self::Chair,
+        Self::Own,
     ];
 
     /// Its name in files.
@@ -131,6 +141,7 @@ impl Benchmark {
             Self::LlavaBench => "llava_bench",
             Self::Mmbench => "mmbench",
             Self::Chair => "chair",
+            Self::Own => "own",
         }
     }
 
@@ -143,6 +154,7 @@ impl Benchmark {
             Self::LlavaBench => "LLaVA-Bench",
             Self::Mmbench => "MMBench",
             Self::Chair => "CHAIR",
+            Self::Own => "own questions",
         }
     }
 
@@ -155,6 +167,7 @@ impl Benchmark {
             Self::LlavaBench => LLAVA_BENCH,
             Self::Mmbench => MMBENCH,
             Self::Chair => CHAIR,
+            Self::Own => OWN,
         }
     }
 }

@@ -1,42 +1,23 @@
 //! Answers of any tool scored: questions and answers in, verdicts and numbers out.
 //!
-//! MMHal-Bench and LLaVA-Bench need a [`Judge`]; POPE, MMBench and CHAIR are read by rules. No model runs.
+//! What is scored is an [`Exam`], whichever benchmark it is; where it asks a judge, a [`Judge`] replies. No model runs.
 
-mod judged;
-mod ruled;
-
-pub(crate) use judged::{add_llava_bench, add_mmhal};
-pub(crate) use ruled::{add_chair, add_pope};
-
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use candor_data::atomic;
+use candor_data::formats::answers::{self, Answer};
+use candor_data::formats::images;
 use serde::{Deserialize, Serialize};
 
-use crate::JudgeError;
 use crate::agreement::{Agreement, agreement};
+use crate::exam::{self, Exam, Files};
 use crate::judge::{Cost, Identity, Judge};
+use crate::matching::{matched, matched_some};
 use crate::measure::{Benchmark, Figure, Verdict, figures};
 use crate::request::sha256;
-use crate::settings;
-
-/// What is scored, and by what.
-#[derive(Debug, Clone, Default)]
-pub struct Files {
-    /// Questions: one file, or for POPE one for each split.
-    pub questions: Vec<PathBuf>,
-    /// Answers, as many files as questions.
-    pub answers: Vec<PathBuf>,
-    /// Reference answers (LLaVA-Bench).
-    pub references: Option<PathBuf>,
-    /// Captions and boxes (LLaVA-Bench), or COCO captions (CHAIR).
-    pub context: Option<PathBuf>,
-    /// Words for kinds of objects (CHAIR).
-    pub synonyms: Option<PathBuf>,
-    /// Folder of pictures, for a judge that is shown them.
-    pub images: Option<PathBuf>,
-}
+use crate::template::Templates;
+use crate::{JudgeError, Reply, Request, settings};
 
 /// A judge with its templates.
 pub struct Bench<'a> {
@@ -79,6 +60,9 @@ pub struct Scored {
     pub benchmark: Benchmark,
     /// Items.
     pub n: usize,
+    /// How many questions of each file were taken, where not all were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
     /// Its numbers, by key.
     pub figures: BTreeMap<String, Figure>,
     /// Ids of the items whose answer or replies could not be read by our rule.
@@ -92,14 +76,7 @@ pub struct Scored {
     pub sources: Vec<Source>,
 }
 
-/// What reading and judging made of a benchmark.
-struct Read {
-    verdicts: Vec<Verdict>,
-    unread: Vec<String>,
-    judged: Option<Judged>,
-}
-
-/// Scores answers. `seed` decides the intervals.
+/// Scores answers, `answers` being a file for each file of questions. `seed` decides the intervals.
 ///
 /// # Errors
 /// A file is missing or damaged, questions and answers do not fit together, the judge is missing, or it did
@@ -107,47 +84,133 @@ struct Read {
 pub fn score(
     benchmark: Benchmark,
     files: &Files,
+    answers: &[PathBuf],
     bench: Option<&Bench<'_>>,
     seed: u64,
 ) -> Result<(Vec<Verdict>, Scored), JudgeError> {
-    if files.questions.is_empty() || files.questions.len() != files.answers.len() {
+    if files.questions.len() != answers.len() {
+        let first = files.questions.first().or(answers.first());
         return Err(JudgeError::unfit(
-            files
-                .questions
-                .first()
-                .map_or(Path::new("--questions"), PathBuf::as_path),
+            first.map_or(Path::new("--questions"), PathBuf::as_path),
             format!(
                 "{} files of questions, {} of answers",
                 files.questions.len(),
-                files.answers.len()
+                answers.len()
             ),
             "give --questions and --answers equally often",
         ));
     }
-    if files.questions.len() > 1 && benchmark != Benchmark::Pope {
-        return Err(JudgeError::unfit(
-            &files.questions[1],
-            "only POPE has several files of questions",
-            "give one file of questions and one of answers",
-        ));
+    let templates = bench.map(|bench| bench.templates.clone());
+    let exam = exam::open(benchmark, files, &templates.unwrap_or_default())?;
+    let answered = answered(&*exam, answers)?;
+    let mut replies = replies(&*exam, files, &answered, bench)?;
+    let (mut verdicts, mut unread, mut scores) = (Vec::new(), Vec::new(), Vec::new());
+    for (at, (item, answer)) in answered.iter().enumerate() {
+        let mark = exam.mark(*item, answer, replies.remove(&at).unwrap_or_default())?;
+        if mark.unread {
+            unread.push(mark.verdict.id.clone());
+        }
+        verdicts.push(mark.verdict);
+        scores.push(mark.scores);
     }
-    let read = match benchmark {
-        Benchmark::Mmhal => judged::mmhal(files, needed(files, bench)?)?,
-        Benchmark::LlavaBench => judged::llava_bench(files, needed(files, bench)?)?,
-        Benchmark::Pope => ruled::pope(files)?,
-        Benchmark::Mmbench => ruled::mmbench(files)?,
-        Benchmark::Chair => ruled::chair(files)?,
-    };
+    exam.conclude(&mut verdicts);
+    let templates = exam
+        .templates()
+        .filter(|_| scores.iter().any(|of| !of.is_empty()));
     let scored = Scored {
         benchmark,
-        n: read.verdicts.len(),
-        figures: figures(benchmark, &read.verdicts, seed),
-        unread: read.unread,
-        n_duplicates: n_duplicates(&read.verdicts),
-        judged: read.judged,
-        sources: sources(files)?,
+        n: verdicts.len(),
+        limit: files.limit,
+        figures: figures(benchmark, &verdicts, seed),
+        unread,
+        n_duplicates: n_duplicates(&verdicts),
+        judged: bench
+            .zip(templates)
+            .map(|(bench, templates)| judged(bench, templates, &scores)),
+        sources: sources(files, answers)?,
     };
-    Ok((read.verdicts, scored))
+    Ok((verdicts, scored))
+}
+
+/// Each answer with the place of its question; in the order of the questions where all are answered.
+fn answered(exam: &dyn Exam, files: &[PathBuf]) -> Result<Vec<(usize, Answer)>, JudgeError> {
+    let (mut all, mut start) = (Vec::new(), 0);
+    for (file, path) in files.iter().enumerate() {
+        let rest = &exam.items()[start..];
+        let n = rest.iter().take_while(|item| item.file == file).count();
+        let answers = answers::read(path)?;
+        let found: Vec<(usize, &Answer)> = if exam.takes_some() {
+            matched_some(path, &rest[..n], &answers)?
+        } else {
+            let found = matched(path, &rest[..n], &answers)?;
+            found.into_iter().enumerate().collect()
+        };
+        all.extend(found.into_iter().map(|(at, a)| (start + at, a.clone())));
+        start += n;
+    }
+    Ok(all)
+}
+
+/// The replies to the answers that a judge is asked about, by their places.
+fn replies(
+    exam: &dyn Exam,
+    files: &Files,
+    answered: &[(usize, Answer)],
+    bench: Option<&Bench<'_>>,
+) -> Result<HashMap<usize, Vec<String>>, JudgeError> {
+    let (mut places, mut requests) = (Vec::new(), Vec::new());
+    for (at, (item, answer)) in answered.iter().enumerate() {
+        let asked = exam.request(*item, &answer.text)?;
+        let Some(asked) = asked else { continue };
+        let judge = bench.map(|bench| bench.judge).ok_or_else(|| {
+            let remedy = "give --judge judge.toml (docs/evaluation.md shows one)";
+            let problem = "this benchmark is scored by a judge";
+            JudgeError::unfit(&files.questions[0], problem, remedy)
+        })?;
+        places.push(at);
+        requests.push(illustrated(asked, exam, files, *item, judge)?);
+    }
+    let replies = match bench {
+        Some(bench) if !requests.is_empty() => bench.judge.replies(&requests, bench.progress)?,
+        _ => Vec::new(),
+    };
+    let texts = |replies: Vec<Reply>| replies.into_iter().map(|reply| reply.text).collect();
+    Ok(places
+        .into_iter()
+        .zip(replies.into_iter().map(texts))
+        .collect())
+}
+
+/// The request with the picture of its item, where the judge is shown pictures.
+///
+/// # Errors
+/// The folder of pictures is not known, or the picture's name leads out of it.
+pub fn illustrated(
+    mut request: Request,
+    exam: &dyn Exam,
+    files: &Files,
+    item: usize,
+    judge: &dyn Judge,
+) -> Result<Request, JudgeError> {
+    if !judge.identity().images {
+        return Ok(request);
+    }
+    let unfit = |problem: String, remedy: &'static str| {
+        JudgeError::unfit(&files.questions[0], problem, remedy)
+    };
+    let Some(folder) = &files.images else {
+        let problem = "the judge is to see the pictures".to_owned();
+        let remedy = "give --images FOLDER, or set request.images = false";
+        return Err(unfit(problem, remedy));
+    };
+    let name = &exam.items()[item].image;
+    let path = images::path_in(folder, name).ok_or_else(|| {
+        let problem = format!("{name:?} leads out of {}", folder.display());
+        let remedy = "name the image relative to the image folder, without `..`";
+        unfit(problem, remedy)
+    })?;
+    request.images.push(path);
+    Ok(request)
 }
 
 /// Writes `verdicts/<benchmark>.jsonl` and `results.json` of a run.
@@ -169,32 +232,15 @@ pub fn write(out: &Path, verdicts: &[Verdict], scored: &Scored) -> Result<(), Ju
     Ok(())
 }
 
-fn needed<'a>(files: &Files, bench: Option<&'a Bench<'a>>) -> Result<&'a Bench<'a>, JudgeError> {
-    bench.ok_or_else(|| {
-        let remedy = "give --judge judge.toml (docs/evaluation.md shows one)";
-        JudgeError::unfit(
-            &files.questions[0],
-            "this benchmark is scored by a judge",
-            remedy,
-        )
-    })
-}
-
 /// The judge's part of the results.
-fn judged(bench: &Bench<'_>, source: &str, sha256: String, scores: &[Vec<Option<f64>>]) -> Judged {
+fn judged(bench: &Bench<'_>, templates: &Templates, scores: &[Vec<Option<f64>>]) -> Judged {
     Judged {
         judge: bench.judge.identity(),
-        template: source.to_owned(),
-        template_sha256: sha256,
+        template: templates.source().to_owned(),
+        template_sha256: templates.sha256(),
         cost: bench.judge.cost(),
         agreement: agreement(scores),
     }
-}
-
-/// The words of an answer, as a part of [`Verdict::measures`].
-fn add_words(verdict: &mut Verdict) {
-    let n = verdict.answer.split_whitespace().count();
-    verdict.add("words", n as f64, 1.0);
 }
 
 fn n_duplicates(verdicts: &[Verdict]) -> usize {
@@ -209,12 +255,12 @@ fn n_duplicates(verdicts: &[Verdict]) -> usize {
     verdicts.len() - distinct.len()
 }
 
-fn sources(files: &Files) -> Result<Vec<Source>, JudgeError> {
+fn sources(files: &Files, answers: &[PathBuf]) -> Result<Vec<Source>, JudgeError> {
     let more = [&files.references, &files.context, &files.synonyms];
     let paths = files
         .questions
         .iter()
-        .chain(&files.answers)
+        .chain(answers)
         .chain(more.into_iter().flatten());
     let source = |path: &PathBuf| {
         let text = std::fs::read_to_string(path).map_err(|source| JudgeError::Io {

@@ -75,6 +75,8 @@ pub struct Templates {
     pub mmhal: Option<PathBuf>,
     /// For LLaVA-Bench.
     pub llava_bench: Option<PathBuf>,
+    /// For a user's own questions.
+    pub own: Option<PathBuf>,
 }
 
 /// How fast the endpoint is asked.
@@ -142,6 +144,7 @@ impl Settings {
         for template in [
             &mut settings.templates.mmhal,
             &mut settings.templates.llava_bench,
+            &mut settings.templates.own,
         ] {
             *template = template.take().map(|file| beside.join(file));
         }

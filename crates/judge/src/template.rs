@@ -18,9 +18,12 @@ use crate::request::sha256;
 const MMHAL: &str = include_str!("../templates/mmhal.txt");
 /// Candor's template for LLaVA-Bench.
 const LLAVA_BENCH: &str = include_str!("../templates/llava_bench.txt");
+/// Candor's template for a user's own questions.
+const OWN: &str = include_str!("../templates/own.txt");
 /// The slots of MMHal-Bench, in the order in which the official script fills them.
 const MMHAL_SLOTS: [&str; 4] = ["image_content", "question", "reference", "answer"];
 const LLAVA_SLOTS: [&str; 5] = ["captions", "boxes", "question", "reference", "answer"];
+const OWN_SLOTS: [&str; 3] = ["question", "reference", "answer"];
 const FENCE: &str = "fence";
 const FORMAT: Format = Format {
     name: "Judge templates",
@@ -53,9 +56,22 @@ impl Templates {
     /// # Errors
     /// The file cannot be read, or does not hold such a template.
     pub fn mmhal(file: Option<&Path>) -> Result<Self, JudgeError> {
+        Self::one(file, MMHAL, &MMHAL_SLOTS)
+    }
+
+    /// For a user's own questions: candor's own, or what a file holds.
+    ///
+    /// # Errors
+    /// The file cannot be read, or does not hold such a template.
+    pub fn own(file: Option<&Path>) -> Result<Self, JudgeError> {
+        Self::one(file, OWN, &OWN_SLOTS)
+    }
+
+    /// One template for all questions.
+    fn one(file: Option<&Path>, ours: &str, slots: &[&'static str]) -> Result<Self, JudgeError> {
         let template = match file {
-            None => Template::parse(Path::new("candor's own"), MMHAL, &MMHAL_SLOTS)?,
-            Some(path) => Template::read(path, &MMHAL_SLOTS)?,
+            None => Template::parse(Path::new("candor's own"), ours, slots)?,
+            Some(path) => Template::read(path, slots)?,
         };
         Ok(Self(vec![(None, template)]))
     }

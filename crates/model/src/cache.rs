@@ -37,6 +37,13 @@ impl KvCache {
         self.len == 0
     }
 
+    /// Tokens of each row that there is room for.
+    #[must_use]
+    pub fn capacity(&self) -> i64 {
+        let first = self.layers.first();
+        first.map_or(0, |[keys, _]| keys.size()[2])
+    }
+
     /// Makes room for `capacity` tokens in each row; what is held stays.
     pub fn reserve(&mut self, capacity: i64) {
         for tensor in self.layers.iter_mut().flatten() {

@@ -110,9 +110,18 @@ pub fn path_in(folder: &Path, name: &str) -> Result<PathBuf, ModelError> {
 /// # Errors
 /// An image is missing, damaged or over the limits.
 pub fn pixels(bundle: &Bundle, paths: &[PathBuf]) -> Result<Tensor, ModelError> {
-    let bytes = load_batch(paths, &bundle.processor, &ImageLimits::default())?;
+    let fitted = load_batch(paths, &bundle.processor, &ImageLimits::default())?;
+    Ok(pixels_of(bundle, &fitted))
+}
+
+/// Pictures that the bundle's processor has fitted, normalised.
+///
+/// # Shapes
+/// `fitted`: `[n_images, 3, side, side]` bytes → the same as f32, on the model's device.
+#[must_use]
+pub fn pixels_of(bundle: &Bundle, fitted: &[u8]) -> Tensor {
     let side = i64::from(bundle.processor.size);
-    Ok(Tensor::from_slice(&bundle.processor.normalise(&bytes))
-        .reshape([paths.len() as i64, 3, side, side])
-        .to_device(bundle.model.device()))
+    Tensor::from_slice(&bundle.processor.normalise(fitted))
+        .reshape([-1, 3, side, side])
+        .to_device(bundle.model.device())
 }

@@ -9,9 +9,13 @@ use tch::{Device, Kind, Tensor};
 
 use crate::block::Visible;
 use crate::cache::KvCache;
+use crate::left_padded::LeftPadded;
 use crate::llava::Llava;
 use crate::logprobs;
 use crate::lora::Adapter;
+
+/// Room in a cache that is full grows by so many tokens.
+const ROOM: i64 = 64;
 
 /// A prompt to answer.
 #[derive(Debug)]
@@ -80,14 +84,14 @@ pub fn generate(
 }
 
 /// The sequences that are still growing.
-struct Live {
+pub(crate) struct Live {
     /// Index of each row's response.
-    rows: Vec<usize>,
+    pub rows: Vec<usize>,
     /// `[rows, 1]` i64: the position of the next token.
-    positions: Tensor,
+    pub positions: Tensor,
     /// `[rows, 1, 1, capacity]` bool, true = real token; only where prompts were padded.
-    readable: Option<Tensor>,
-    cache: KvCache,
+    pub readable: Option<Tensor>,
+    pub cache: KvCache,
 }
 
 impl Live {
@@ -111,16 +115,28 @@ fn one_batch(
 ) -> Vec<Response> {
     let device = model.device();
     let n_rows = queries.len() * n_samples;
-    let mut responses = vec![Response::default(); n_rows];
     if n_rows == 0 || decoding.max_new_tokens == 0 {
-        return responses;
+        return vec![Response::default(); n_rows];
     }
     let (mut live, hidden) = prefill(model, adapter, queries, decoding.max_new_tokens);
     let repeats: Vec<i64> = (0..n_rows).map(|r| (r / n_samples) as i64).collect();
     live.keep(&repeats, device);
     live.rows = (0..n_rows).collect();
-    let mut hidden = hidden.index_select(0, &Tensor::from_slice(&repeats).to_device(device));
+    let hidden = hidden.index_select(0, &Tensor::from_slice(&repeats).to_device(device));
+    decode(model, adapter, live, hidden, decoding, uniform)
+}
 
+/// Answers prompts that were read. `hidden`: the last hidden state of each, `[rows, width]`.
+pub(crate) fn decode(
+    model: &Llava,
+    adapter: Option<&Adapter>,
+    mut live: Live,
+    mut hidden: Tensor,
+    decoding: Decoding,
+    uniform: impl Fn(usize, usize) -> f64,
+) -> Vec<Response> {
+    let device = model.device();
+    let mut responses = vec![Response::default(); live.rows.len()];
     for position in 0..decoding.max_new_tokens {
         let draws: Vec<f64> = if decoding.temperature > 0.0 {
             live.rows
@@ -165,50 +181,25 @@ fn prefill(
     queries: &[&Query],
     n_new: usize,
 ) -> (Live, Tensor) {
-    let device = model.device();
-    let len = queries.iter().map(|q| q.ids.len()).max().unwrap_or(0);
-    let capacity = len + n_new;
-    let mut ids = Vec::with_capacity(queries.len() * len);
-    let mut pads = Vec::with_capacity(queries.len());
-    for query in queries {
-        let pad = len - query.ids.len();
-        // Any id but the image placeholder may fill: pads are masked.
-        ids.extend(std::iter::repeat_n(0, pad));
-        ids.extend_from_slice(&query.ids);
-        pads.push(pad as i64);
-    }
-    let shape = [queries.len() as i64, len as i64];
-    let ids = Tensor::from_slice(&ids).reshape(shape).to_device(device);
+    let ids: Vec<&[i64]> = queries.iter().map(|query| query.ids.as_slice()).collect();
+    let rows = LeftPadded::new(&ids, model.device());
+    let capacity = rows.len + n_new as i64;
     let features: Vec<&Tensor> = queries.iter().filter_map(|q| q.features.as_ref()).collect();
     let features = (!features.is_empty()).then(|| Tensor::cat(&features, 0));
-    let embedded = model.embed(&ids, features.as_ref());
-
-    let pads = Tensor::from_slice(&pads).unsqueeze(1).to_device(device);
-    let columns = |n: usize| Tensor::arange(n as i64, (Kind::Int64, device)).unsqueeze(0);
-    let padded = queries.iter().any(|q| q.ids.len() != len);
-    let readable = padded.then(|| columns(capacity).ge_tensor(&pads).unsqueeze(1).unsqueeze(1));
-    let mask = readable.as_ref().map(|readable| {
-        let causal = Tensor::ones([len as i64, len as i64], (Kind::Bool, device)).tril(0);
-        // A pad reads itself, because a softmax over nothing is not a number.
-        let itself = Tensor::eye(len as i64, (Kind::Bool, device));
-        readable
-            .narrow(3, 0, len as i64)
-            .logical_and(&causal)
-            .logical_or(&itself)
-    });
+    let embedded = model.embed(&rows.ids, features.as_ref());
+    let mask = rows.causal_mask();
     let visible = mask.as_ref().map_or(Visible::Causal, Visible::Mask);
-    let positions = (columns(len) - &pads).clamp_min(0);
-    let rotary = model.decoder().rotary(&positions);
+    let rotary = model.decoder().rotary(&rows.positions());
     let text = &model.config().text_config;
-    let mut cache = KvCache::new(text, shape[0], capacity as i64, embedded.kind(), device);
+    let n_rows = queries.len() as i64;
+    let mut cache = KvCache::new(text, n_rows, capacity, embedded.kind(), model.device());
     let hidden = model
         .decoder()
         .forward(&embedded, &rotary, visible, adapter, Some(&mut cache));
-    let next = pads.neg() + len as i64;
     let live = Live {
         rows: (0..queries.len()).collect(),
-        positions: next,
-        readable,
+        positions: rows.pads.neg() + rows.len,
+        readable: rows.readable(capacity),
         cache,
     };
     (live, hidden.select(1, -1))
@@ -217,6 +208,9 @@ fn prefill(
 /// Runs one new token of each row; `[rows, 1]` i64 → hidden states `[rows, width]`.
 fn step(model: &Llava, adapter: Option<&Adapter>, live: &mut Live, tokens: &Tensor) -> Tensor {
     let decoder = model.decoder();
+    if live.cache.len() == live.cache.capacity() {
+        live.cache.reserve(live.cache.len() + ROOM);
+    }
     let rotary = decoder.rotary(&live.positions);
     let mask = live
         .readable

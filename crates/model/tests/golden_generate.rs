@@ -9,7 +9,7 @@ use against::{
     ABSOLUTE, Golden, N_NEW_TOKENS, NEVER, assert_responses, golden_folder, greedy, open_model,
     queries, report,
 };
-use candor_model::{Llava, Query, Response};
+use candor_model::{Decoding, Llava, Opening, Query, Response, generate_openings};
 use tch::{Kind, Tensor};
 
 /// Log-probabilities of the response from one pass over prompt and response, without a cache.
@@ -32,6 +32,35 @@ fn full_pass(model: &Llava, query: &Query, response: &Response) -> Vec<f64> {
     Vec::try_from(chosen.flatten(0, -1)).expect("a row")
 }
 
+/// The same, but the prompts' openings are read first, each once for two prompts that are the same.
+fn from_openings(model: &Llava, queries: &[Query], eos: i64) -> Vec<Response> {
+    let opening = |query: &Query| {
+        let len = Opening::len_in(&query.ids, model.config().image_token_index);
+        let (ids, rest) = query.ids.split_at(len);
+        assert!(!rest.is_empty());
+        Opening {
+            ids: ids.to_vec(),
+            features: query.features.as_ref().map(Tensor::shallow_clone),
+            rests: vec![rest.to_vec(); 2],
+        }
+    };
+    let openings: Vec<Opening> = queries.iter().map(opening).collect();
+    let decoding = Decoding {
+        max_new_tokens: N_NEW_TOKENS,
+        temperature: 0.0,
+        top_p: 1.0,
+        eos,
+    };
+    let twice = generate_openings(model, None, &openings, decoding, |_, _| 0.0);
+    let pairs = twice.chunks_exact(2);
+    pairs
+        .map(|pair| {
+            assert_eq!(pair[0].ids, pair[1].ids);
+            pair[0].clone()
+        })
+        .collect()
+}
+
 fn check_case(case: &str) {
     let model = open_model(case);
     let golden = Golden::open(&golden_folder(case), "generate.safetensors");
@@ -45,12 +74,23 @@ fn check_case(case: &str) {
     let in_twos = greedy(&model, None, &queries, 2, NEVER);
     assert_responses(case, "same in batches of 2", &in_twos, &golden, "free");
 
+    let read_apart = from_openings(&model, &queries, NEVER);
+    assert_responses(case, "openings read apart", &read_apart, &golden, "free");
+
     let eos = golden.get("stopped.eos").int64_value(&[0]);
     let stopped = greedy(&model, None, &queries, 3, eos);
     assert_responses(
         case,
         "rows that end one by one",
         &stopped,
+        &golden,
+        "stopped",
+    );
+    let read_apart = from_openings(&model, &queries, eos);
+    assert_responses(
+        case,
+        "openings read apart, ending one by one",
+        &read_apart,
         &golden,
         "stopped",
     );

@@ -5,12 +5,10 @@
 //! last bits, because kernels round by the shape of the batch; a chunk is therefore always decoded as a whole,
 //! and what decides its batches is recorded with each answer.
 
-use std::path::Path;
-
 use candor_data::formats::candidates::{Candidate, Sampling};
 use candor_data::random;
 use candor_model::{
-    Adapter, Bundle, Decoding, ImageFeatures, ModelFolder, Query, READING_FILES, Response, generate,
+    Adapter, Bundle, Decoding, ImageFeatures, ModelFolder, Query, Response, generate,
 };
 use candor_train::fingerprint;
 use tch::Device;
@@ -46,15 +44,9 @@ impl<'a> Sampler<'a> {
             Some(folder) => Some(Adapter::open(folder, text, device)?),
             None => None,
         };
-        let weights = fingerprint::of_tensors(bundle.model.parameters().iter());
-        let mut files = READING_FILES.to_vec();
-        files.retain(|name| path.join(name).exists());
-        let model_fingerprint = with_files(weights, &path, &files)?;
+        let model_fingerprint = fingerprint::of_model(&bundle, &path)?;
         let adapter_fingerprint = match (&adapter, &recipe.adapter) {
-            (Some(adapter), Some(folder)) => {
-                let weights = fingerprint::of_tensors(adapter.parameters().iter());
-                Some(with_files(weights, folder, &["adapter_config.json"])?)
-            }
+            (Some(adapter), Some(folder)) => Some(fingerprint::of_adapter(adapter, folder)?),
             _ => None,
         };
         let record = Sampling {
@@ -156,13 +148,4 @@ impl<'a> Sampler<'a> {
         }
         Ok(row)
     }
-}
-
-/// The fingerprint of weights together with files that belong to them.
-fn with_files(weights: String, folder: &Path, names: &[&str]) -> Result<String, SampleError> {
-    let mut parts = vec![weights.into_bytes()];
-    for name in names {
-        parts.push(fingerprint::of_file(&folder.join(name))?.into_bytes());
-    }
-    Ok(fingerprint::of_bytes(parts))
 }

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use candor_model::{Adapter, Bundle, READING_FILES};
 use sha2::{Digest as _, Sha256};
 use tch::{Device, Tensor};
 
@@ -34,6 +35,35 @@ pub fn of_tensors<'a>(tensors: impl Iterator<Item = (&'a String, &'a Tensor)>) -
         let form = format!("{:?} {:?}", host.kind(), host.size());
         [name.clone().into_bytes(), form.into_bytes(), bytes]
     }))
+}
+
+/// Of a model that was read from `folder`: weights, and the files that decide what it reads and sees.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn of_model(bundle: &Bundle, folder: &Path) -> Result<String, TrainError> {
+    let mut files = READING_FILES.to_vec();
+    files.retain(|name| folder.join(name).exists());
+    let weights = of_tensors(bundle.model.parameters().iter());
+    with_files(weights, folder, &files)
+}
+
+/// Of an adapter that was read from `folder`.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn of_adapter(adapter: &Adapter, folder: &Path) -> Result<String, TrainError> {
+    let weights = of_tensors(adapter.parameters().iter());
+    with_files(weights, folder, &["adapter_config.json"])
+}
+
+/// Of tensors by their fingerprint, together with files of their folder.
+fn with_files(weights: String, folder: &Path, names: &[&str]) -> Result<String, TrainError> {
+    let mut parts = vec![weights.into_bytes()];
+    for name in names {
+        parts.push(of_file(&folder.join(name))?.into_bytes());
+    }
+    Ok(of_bytes(parts))
 }
 
 /// Of a file, read piece by piece.

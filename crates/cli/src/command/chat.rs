@@ -3,14 +3,12 @@
 mod talk;
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use candor_model::{Adapter, Bundle, Decoding, Dialogue, ModelFolder};
-use candor_train::BasePrecision;
+use candor_model::{Adapter, Bundle, Decoding, Dialogue};
 use rustyline::error::ReadlineError;
 use rustyline::history::MemHistory;
 use rustyline::{Config, Editor};
@@ -18,12 +16,18 @@ use signal_hook::consts::SIGINT;
 use signal_hook::flag;
 
 use self::talk::{Reply, Talk};
+use super::precision::precision;
+use super::sampling;
 use super::stage::device;
-use crate::arguments::{ChatArguments, PrecisionName};
+use crate::arguments::ChatArguments;
 
 /// Asks once, or turn by turn.
 pub fn run(arguments: &ChatArguments) -> anyhow::Result<()> {
-    check(arguments)?;
+    sampling::check(
+        arguments.temperature,
+        arguments.top_p,
+        arguments.max_new_tokens,
+    )?;
     let asked = asked_once(arguments)?;
     let (bundle, adapter) = open(arguments)?;
     let dialogue = Dialogue::new(&bundle, adapter.as_ref(), arguments.system.as_deref())?;
@@ -41,23 +45,6 @@ pub fn run(arguments: &ChatArguments) -> anyhow::Result<()> {
         Some(question) => Ok(talk.ask(&question, &mut std::io::stdout())?),
         None => converse(&mut talk),
     }
-}
-
-fn check(arguments: &ChatArguments) -> anyhow::Result<()> {
-    let (temperature, top_p) = (arguments.temperature, arguments.top_p);
-    anyhow::ensure!(
-        temperature.is_finite() && temperature >= 0.0,
-        "--temperature is {temperature}; give 0 or more"
-    );
-    anyhow::ensure!(
-        top_p > 0.0 && top_p <= 1.0,
-        "--top-p is {top_p}; give more than 0 and at most 1"
-    );
-    anyhow::ensure!(
-        arguments.max_new_tokens > 0,
-        "--max-new-tokens is 0; give at least 1"
-    );
-    Ok(())
 }
 
 /// The question, unless it is to be typed.
@@ -91,13 +78,7 @@ fn asked_once(arguments: &ChatArguments) -> anyhow::Result<Option<String>> {
 
 fn open(arguments: &ChatArguments) -> anyhow::Result<(Bundle, Option<Adapter>)> {
     let started = Instant::now();
-    let precision = match arguments.precision {
-        Some(PrecisionName::F32) => BasePrecision::F32,
-        Some(PrecisionName::Bf16) => BasePrecision::Bf16,
-        Some(PrecisionName::Int8) => BasePrecision::Int8,
-        Some(PrecisionName::Nf4) => BasePrecision::Nf4,
-        None => as_stored(&arguments.model)?,
-    };
+    let precision = precision(arguments.precision, &arguments.model)?;
     let bundle = Bundle::open(&arguments.model, device(), precision)?;
     bundle.model.set_trainable(|_| false);
     let text = &bundle.model.config().text_config;
@@ -112,17 +93,6 @@ fn open(arguments: &ChatArguments) -> anyhow::Result<(Bundle, Option<Adapter>)> 
         candor_torch_ext::peak_memory_bytes() as f64 / 1e9
     );
     Ok((bundle, adapter))
-}
-
-/// f32 where any weight is, because rounding it would give other answers; else bf16.
-fn as_stored(model: &Path) -> anyhow::Result<BasePrecision> {
-    let stored = ModelFolder::find(model)?.stored()?;
-    let wide = stored.iter().any(|tensor| tensor.dtype == "F32");
-    Ok(if wide {
-        BasePrecision::F32
-    } else {
-        BasePrecision::Bf16
-    })
 }
 
 /// Turn by turn. Ctrl-C ends an answer, Ctrl-D or /quit the conversation.

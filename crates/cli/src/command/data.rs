@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use candor_data::formats::{
-    a_okvqa, answers, candidates, captions, coco, flickr30k, images, llava, mmbench, mmhal, pope,
-    ppo_prompts, preference, vqa_v2,
+    a_okvqa, answers, candidates, captions, coco, flickr30k, images, llava, mmbench, mmhal,
+    own_set, pope, ppo_prompts, preference, vqa_v2,
 };
 
 use crate::arguments::{DataCommand, DataFormat};
@@ -112,6 +112,9 @@ fn read(file: &Path, format: DataFormat) -> anyhow::Result<Content> {
         }
         DataFormat::Mmhal => Content::new("questions", &mmhal::read(file)?, |_| None),
         DataFormat::Mmbench => Content::new("questions", &mmbench::read(file)?, |_| None),
+        DataFormat::Own => Content::new("questions", &own_set::read(file)?, |r| {
+            Some(r.image.clone())
+        }),
         DataFormat::Answers => Content::new("answers", &answers::read(file)?, |_| None),
     })
 }

@@ -5,12 +5,13 @@ use std::path::Path;
 use candor_eval::{EvalRecipe, table};
 
 use super::stage::device;
-use super::{compare, score};
+use super::{ask, compare, score};
 use crate::arguments::{EvalArguments, EvalCommand};
 
 /// Runs a `candor eval` command.
 pub fn run(arguments: &EvalArguments) -> anyhow::Result<()> {
     match (&arguments.command, &arguments.recipe) {
+        (Some(EvalCommand::Run(arguments)), _) => ask::run(arguments),
         (Some(EvalCommand::Score(arguments)), _) => score::run(arguments),
         (
             Some(EvalCommand::Compare {
@@ -22,7 +23,7 @@ pub fn run(arguments: &EvalArguments) -> anyhow::Result<()> {
             _,
         ) => compare::run(runs, out.as_deref(), *seed, *json),
         (None, Some(recipe)) => evaluate(recipe, arguments),
-        (None, None) => anyhow::bail!("name a recipe, or `score` or `compare`"),
+        (None, None) => anyhow::bail!("name a recipe, or `run`, `score` or `compare`"),
     }
 }
 

@@ -1,12 +1,16 @@
-//! `candor eval score`
+//! `candor eval score`, and what scoring has in common with `candor eval run`.
+
+use std::path::{Path, PathBuf};
 
 use candor_judge::compare::{Run, compare};
+use candor_judge::exam::Files;
 use candor_judge::measure::Benchmark;
-use candor_judge::score::{self, Bench, Files, Scored};
+use candor_judge::score::{self, Bench, Scored};
+use candor_judge::settings::Templates;
 use candor_judge::{ChatJudge, Judge as _, Settings};
 use std::fmt::Write as _;
 
-use crate::arguments::{BenchmarkName, ScoreArguments};
+use crate::arguments::{BenchmarkName, ExamArguments, ScoreArguments};
 
 impl From<BenchmarkName> for Benchmark {
     fn from(name: BenchmarkName) -> Self {
@@ -16,48 +20,59 @@ impl From<BenchmarkName> for Benchmark {
             BenchmarkName::LlavaBench => Self::LlavaBench,
             BenchmarkName::Mmbench => Self::Mmbench,
             BenchmarkName::Chair => Self::Chair,
+            BenchmarkName::Own => Self::Own,
         }
     }
 }
 
+/// A judge with what its settings say of prompts.
+pub type OpenJudge = (ChatJudge, Templates);
+
 /// Scores answers, writes verdicts and results, and prints the table, or the results as JSON.
 pub fn run(arguments: &ScoreArguments) -> anyhow::Result<()> {
-    let files = Files {
-        questions: arguments.questions.clone(),
-        answers: arguments.answers.clone(),
-        references: arguments.references.clone(),
-        context: arguments.context.clone(),
-        synonyms: arguments.synonyms.clone(),
-        images: arguments.images.clone(),
+    let files = files(&arguments.exam, arguments.images.as_deref());
+    let judge = open_judge(&arguments.exam)?;
+    with_bench(judge.as_ref(), |bench| {
+        score_and_show(&arguments.exam, &files, &arguments.answers, bench)
+    })
+}
+
+/// The files of a benchmark.
+pub fn files(exam: &ExamArguments, images: Option<&Path>) -> Files {
+    Files {
+        questions: exam.questions.clone(),
+        references: exam.references.clone(),
+        context: exam.context.clone(),
+        synonyms: exam.synonyms.clone(),
+        images: images.map(Path::to_owned),
+        limit: exam.limit,
+    }
+}
+
+/// The judge that is named, if one is.
+pub fn open_judge(exam: &ExamArguments) -> anyhow::Result<Option<OpenJudge>> {
+    let Some(path) = &exam.judge else {
+        return Ok(None);
     };
-    let judge = match &arguments.judge {
-        None => None,
-        Some(path) => {
-            let settings = Settings::read(path)?;
-            let templates = settings.templates.clone();
-            Some((ChatJudge::open(path, settings, arguments.seed)?, templates))
-        }
-    };
+    let settings = Settings::read(path)?;
+    let templates = settings.templates.clone();
+    let judge = ChatJudge::open(path, settings, exam.seed)?;
+    Ok(Some((judge, templates)))
+}
+
+/// Does `work` with the judge, and says what it has cost.
+pub fn with_bench(
+    judge: Option<&OpenJudge>,
+    work: impl FnOnce(Option<&Bench<'_>>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let progress = |n: usize| eprintln!("judge: {n} replies");
-    let bench = judge.as_ref().map(|(judge, templates)| Bench {
+    let bench = judge.map(|(judge, templates)| Bench {
         judge,
         templates,
         progress: &progress,
     });
-    let benchmark = arguments.benchmark.into();
-    let (verdicts, scored) = score::score(benchmark, &files, bench.as_ref(), arguments.seed)?;
-    score::write(&arguments.out, &verdicts, &scored)?;
-    if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&scored)?);
-    } else {
-        let run = Run::open(&arguments.out)?;
-        print!(
-            "{}{}",
-            compare(&[run], arguments.seed).table(),
-            remarks(&scored)
-        );
-    }
-    if let Some((judge, _)) = &judge {
+    work(bench.as_ref())?;
+    if let Some((judge, _)) = judge {
         let cost = judge.cost();
         eprintln!(
             "judge: {} tokens in all, {} requests sent now",
@@ -68,9 +83,32 @@ pub fn run(arguments: &ScoreArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Scores answers, writes what is found, and prints it.
+pub fn score_and_show(
+    exam: &ExamArguments,
+    files: &Files,
+    answers: &[PathBuf],
+    bench: Option<&Bench<'_>>,
+) -> anyhow::Result<()> {
+    let (verdicts, scored) = score::score(exam.benchmark.into(), files, answers, bench, exam.seed)?;
+    score::write(&exam.out, &verdicts, &scored)?;
+    if exam.json {
+        println!("{}", serde_json::to_string_pretty(&scored)?);
+        return Ok(());
+    }
+    let run = Run::open(&exam.out)?;
+    let table = compare(&[run], exam.seed).table();
+    print!("{table}{}", remarks(&scored));
+    Ok(())
+}
+
 /// What the numbers alone do not say.
 fn remarks(scored: &Scored) -> String {
     let mut text = String::new();
+    if let Some(limit) = scored.limit {
+        text +=
+            &format!("only the first {limit} questions of each file: no number of the benchmark\n");
+    }
     if !scored.unread.is_empty() {
         let shown: Vec<&str> = scored.unread.iter().take(20).map(String::as_str).collect();
         let _ = writeln!(

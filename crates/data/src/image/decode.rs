@@ -49,15 +49,27 @@ pub fn decode(path: &Path, limits: &ImageLimits) -> Result<RgbImage, DataError> 
         unreadable: "check the image folder and the file name in the row that asks for it",
         too_large: "scale the picture down, or raise the limit on bytes",
     };
-    let bytes = bounded::read(path, &bound)?;
+    decode_bytes(path, &bounded::read(path, &bound)?, limits)
+}
+
+/// Decodes the JPEG or PNG in `bytes`, upright; `path` names it in messages. How many bytes they may be is up to whoever
+/// read them.
+///
+/// # Errors
+/// [`DataError::Image`] if it has more pixels than the limits allow, none, or is not a whole JPEG or PNG.
+pub fn decode_bytes(
+    path: &Path,
+    bytes: &[u8],
+    limits: &ImageLimits,
+) -> Result<RgbImage, DataError> {
     let outcome = if bytes.starts_with(&JPEG_START) {
-        match jpeg::decode(&bytes, limits.max_pixels) {
+        match jpeg::decode(bytes, limits.max_pixels) {
             Ok(Jpeg::Picture(picture, orientation)) => Ok(upright(picture.into(), orientation)),
             Ok(Jpeg::TooLarge(width, height)) => Err(Fault::Pixels(width, height)),
             Err(found) => Err(Fault::Damaged(found)),
         }
     } else {
-        decode_other(&bytes, limits)
+        decode_other(bytes, limits)
     };
     outcome.map_err(|fault| {
         let (found, remedy) = match fault {

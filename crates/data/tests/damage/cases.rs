@@ -5,7 +5,7 @@ use std::path::Path;
 use candor_data::DataError;
 use candor_data::formats::{
     a_okvqa, answers, candidates, captions, coco, flickr30k, llava, llava_bench, mmbench, mmhal,
-    pope, ppo_prompts, preference, preference_log, vqa_v2,
+    own_set, pope, ppo_prompts, preference, preference_log, vqa_v2,
 };
 
 /// Reads a file and forgets what was in it.
@@ -70,6 +70,8 @@ pub const ANSWERS: &str = r#"{"question_id":0,"text":"A","prompt":"Q?"}
 pub const MMBENCH: &str = "index\tquestion\tA\tB\tanswer\timage\textra\n\
     1\tWhat?\tcup\tdish\tA\t/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAgGBgcGBQgHBwcJCQgKDBQNDAsLDBkSEw8U\tx\n\
     1000001\t\"What\nis it?\"\tdish\tcup\tB\t1\tx\n";
+pub const OWN: &str = r#"{"id":"a","image":"a.jpg","question":"Q?","answer":"yes","rule":"yes-no","extra":1}
+{"id":"b","image":"a.jpg","question":"R?","answer":"B","options":["x","y"],"rule":"letter","category":"k"}"#;
 pub const BENCH_Q: &str = r#"{"question_id":0,"image":"a.jpg","text":"Q?","category":"conv"}
 {"question_id":1,"image":"a.jpg","text":"R?","category":"detail"}"#;
 pub const BENCH_C: &str = r#"{"id":"a","image":"a.jpg","captions":["A cat"],"instances":[{"category":"cat","bbox":[0.1,0.2,0.3,0.4]}]}
@@ -314,6 +316,49 @@ pub const CASES: &[Case] = &[
                 r#"[{"answer":"no","answer_id":1}]"#,
                 "[]",
                 &["annotations row 1", "`answers`", "no answer"],
+            ),
+        ],
+    },
+    Case {
+        name: "own.jsonl",
+        read: reader!(own_set::read),
+        valid: OWN,
+        damages: &[
+            (
+                r#""id":"b""#,
+                r#""id":"a""#,
+                &["line 2", "`id`", "duplicate id a", "line 1"],
+            ),
+            (
+                r#""question":"R?""#,
+                r#""question":" ""#,
+                &["line 2", "`question`", "empty", "docs/formats.md"],
+            ),
+            (
+                r#""rule":"letter""#,
+                r#""rule":"lettre""#,
+                &["line 2", "`rule`", "lettre", "yes-no"],
+            ),
+            (
+                r#""answer":"yes""#,
+                r#""answer":"yep""#,
+                &["line 1", "`answer`", "\"yep\"", "yes or no"],
+            ),
+            (r#""answer":"yes","#, "", &["line 1", "`answer`", "missing"]),
+            (
+                r#""answer":"B""#,
+                r#""answer":"C""#,
+                &["line 2", "`answer`", "\"C\"", "A to B"],
+            ),
+            (
+                r#"["x","y"]"#,
+                r#"["x"]"#,
+                &["line 2", "`options`", "found 1"],
+            ),
+            (
+                r#""rule":"yes-no""#,
+                r#""rule":"exact","options":["x"]"#,
+                &["line 1", "`options`", "no letter"],
             ),
         ],
     },

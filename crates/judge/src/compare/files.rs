@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Run;
+use crate::exam::{add_chair, add_llava_bench, add_mmhal, add_pope};
 use crate::measure::{Benchmark, Verdict};
-use crate::score::{add_chair, add_llava_bench, add_mmhal, add_pope};
 use crate::{JudgeError, pope};
 
 const FORMAT: Format = Format {
@@ -107,7 +107,7 @@ fn read(benchmark: Benchmark, path: &Path) -> Result<Vec<Verdict>, JudgeError> {
     Ok(verdicts)
 }
 
-/// A line of `candor eval score`, or of `candor eval` on the micro-world.
+/// A line of `candor eval score` or `run`, or of `candor eval` on the micro-world.
 fn one(benchmark: Benchmark, line: &str) -> Result<Verdict, serde_json::Error> {
     fn of<T: DeserializeOwned>(line: &str) -> Result<T, serde_json::Error> {
         serde_json::from_str(line)
@@ -123,8 +123,8 @@ fn one(benchmark: Benchmark, line: &str) -> Result<Verdict, serde_json::Error> {
         Benchmark::Pope => of::<Pope>(line).map(pope_verdict),
         Benchmark::Chair => of::<Chair>(line).map(chair),
         Benchmark::LlavaBench => of::<LlavaBench>(line).map(llava_bench),
-        // Nothing but `candor eval score` writes these, so the line is told what it lacks.
-        Benchmark::Mmbench => of(line),
+        // The micro-world has none of these, so the line is told what it lacks.
+        Benchmark::Mmbench | Benchmark::Own => of(line),
     }
 }
 

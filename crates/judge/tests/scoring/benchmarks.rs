@@ -1,82 +1,15 @@
-//! Answers of other tools scored from end to end, with a judge that is written down.
+//! Each benchmark scored from end to end.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use candor_judge::judge::{Cost, Identity};
+use candor_judge::exam::Files;
 use candor_judge::measure::Benchmark;
-use candor_judge::score::{Bench, Files, Scored, score, write};
+use candor_judge::score::{Scored, score, write};
 use candor_judge::settings::Templates;
-use candor_judge::{Judge, JudgeError, Reply, Request};
 
-/// Replies as a function of the prompt.
-struct Scripted<F>(F);
+use crate::scripted::{Sheet, file, near, run, value};
 
-impl<F: Fn(&str) -> Vec<String>> Judge for Scripted<F> {
-    fn identity(&self) -> Identity {
-        Identity {
-            model: "scripted".to_owned(),
-            endpoint: "here".to_owned(),
-            temperature: 0.0,
-            max_tokens: 10,
-            samples: 1,
-            seed: None,
-            images: false,
-        }
-    }
-
-    fn cost(&self) -> Cost {
-        Cost::default()
-    }
-
-    fn replies(
-        &self,
-        requests: &[Request],
-        _progress: &(dyn Fn(usize) + Sync),
-    ) -> Result<Vec<Vec<Reply>>, JudgeError> {
-        let reply = |text: String| Reply {
-            text,
-            ..Reply::default()
-        };
-        Ok(requests
-            .iter()
-            .map(|r| (self.0)(&r.user).into_iter().map(reply).collect())
-            .collect())
-    }
-}
-
-fn file(folder: &Path, name: &str, text: &str) -> PathBuf {
-    let path = folder.join(name);
-    std::fs::write(&path, text).unwrap();
-    path
-}
-
-fn run(
-    benchmark: Benchmark,
-    files: &Files,
-    templates: &Templates,
-    reply: impl Fn(&str) -> Vec<String>,
-) -> Result<Scored, JudgeError> {
-    let judge = Scripted(reply);
-    let bench = Bench {
-        judge: &judge,
-        templates,
-        progress: &|_| (),
-    };
-    score(benchmark, files, Some(&bench), 0).map(|(_, scored)| scored)
-}
-
-fn value(scored: &Scored, key: &str) -> f64 {
-    scored.figures[key].value.unwrap()
-}
-
-fn near(found: f64, expected: f64) {
-    assert!(
-        (found - expected).abs() < 1e-9,
-        "{found}, expected {expected}"
-    );
-}
-
-fn mmhal(folder: &Path) -> Files {
+fn mmhal(folder: &Path) -> Sheet {
     let row = |kind: &str, id: &str, question: &str, answer: &str| {
         format!(
             r#"{{"question_type":"{kind}","question_topic":"t","image_id":"{id}","image_src":"x","image_content":["Cup"],"question":"{question}","gt_answer":"G","model_answer":"{answer}"}}"#
@@ -91,14 +24,16 @@ fn mmhal(folder: &Path) -> Files {
         ];
         format!("[{}]", rows.join(",\n"))
     };
-    Files {
-        questions: vec![file(folder, "template.json", &sheet([""; 4]))],
+    Sheet {
+        files: Files {
+            questions: vec![file(folder, "template.json", &sheet([""; 4]))],
+            ..Files::default()
+        },
         answers: vec![file(
             folder,
             "response.json",
             &sheet(["good", "bad words", "quoted", "silence"]),
         )],
-        ..Files::default()
     }
 }
 
@@ -200,7 +135,7 @@ fn several_replies_are_averaged_and_their_agreement_told() {
 fn without_a_judge_or_with_answers_to_something_else_nothing_is_scored() {
     let dir = tempfile::tempdir().unwrap();
     let mut files = mmhal(dir.path());
-    let message = score(Benchmark::Mmhal, &files, None, 0)
+    let message = score(Benchmark::Mmhal, &files.files, &files.answers, None, 0)
         .unwrap_err()
         .to_string();
     assert!(message.contains("--judge"), "{message}");
@@ -220,7 +155,7 @@ fn without_a_judge_or_with_answers_to_something_else_nothing_is_scored() {
     );
     files.answers.clear();
     assert!(
-        score(Benchmark::Mmhal, &files, None, 0)
+        score(Benchmark::Mmhal, &files.files, &files.answers, None, 0)
             .unwrap_err()
             .to_string()
             .contains("equally often")
@@ -239,7 +174,6 @@ fn llava_bench_relates_marks_and_counts_unread_ones_as_the_script_does() {
     };
     let files = Files {
         questions: vec![file(dir.path(), "q.jsonl", questions)],
-        answers: vec![file(dir.path(), "a.jsonl", &answers("candidate"))],
         references: Some(file(dir.path(), "r.jsonl", &answers("reference"))),
         context: Some(file(
             dir.path(),
@@ -248,12 +182,16 @@ fn llava_bench_relates_marks_and_counts_unread_ones_as_the_script_does() {
         )),
         ..Files::default()
     };
+    let sheet = Sheet {
+        files,
+        answers: vec![file(dir.path(), "a.jsonl", &answers("candidate"))],
+    };
     let rules = r#"{"conv":{"role":"Side","prompt":"P"},"detail":{"role":"Side","prompt":"P"}}"#;
     let templates = Templates {
         llava_bench: Some(file(dir.path(), "rule.json", rules)),
         ..Templates::default()
     };
-    let scored = run(Benchmark::LlavaBench, &files, &templates, |prompt| {
+    let scored = run(Benchmark::LlavaBench, &sheet, &templates, |prompt| {
         assert!(
             prompt.starts_with("[Context]\nA cup.\n\ncup: [0.1, 0.25, 0.5, 1.0]\n\n[Question]\nQ"),
             "{prompt}"
@@ -292,10 +230,10 @@ fn pope_takes_its_own_answer_lines_and_writes_what_it_found() {
                    {\"question\":\"Is there a dog?\",\"answer\":\"Perhaps\"}\n";
     let files = Files {
         questions: vec![file(dir.path(), "coco_pope_popular.json", &questions)],
-        answers: vec![file(dir.path(), "answers.jsonl", answers)],
         ..Files::default()
     };
-    let (verdicts, scored) = score(Benchmark::Pope, &files, None, 0).unwrap();
+    let given = [file(dir.path(), "answers.jsonl", answers)];
+    let (verdicts, scored) = score(Benchmark::Pope, &files, &given, None, 0).unwrap();
     near(value(&scored, "accuracy"), 0.5);
     near(value(&scored, "precision"), 0.5);
     near(value(&scored, "f1"), 2.0 / 3.0);
@@ -310,11 +248,8 @@ fn pope_takes_its_own_answer_lines_and_writes_what_it_found() {
     // A swapped file is noticed, because its lines repeat the questions.
     let swapped: Vec<&str> = answers.lines().rev().collect();
     let swapped = swapped.join("\n");
-    let files = Files {
-        answers: vec![file(dir.path(), "swapped.jsonl", &swapped)],
-        ..files
-    };
-    assert!(score(Benchmark::Pope, &files, None, 0).is_err());
+    let swapped = [file(dir.path(), "swapped.jsonl", &swapped)];
+    assert!(score(Benchmark::Pope, &files, &swapped, None, 0).is_err());
 }
 
 #[test]
@@ -329,10 +264,10 @@ fn mmbench_in_circles_is_right_only_if_every_turn_is() {
                    {\"question_id\":2,\"text\":\"B.\"}\n{\"question_id\":1000002,\"text\":\"both\"}\n";
     let files = Files {
         questions: vec![file(dir.path(), "mmbench.tsv", &table)],
-        answers: vec![file(dir.path(), "answers.jsonl", answers)],
         ..Files::default()
     };
-    let (_, scored) = score(Benchmark::Mmbench, &files, None, 0).unwrap();
+    let given = [file(dir.path(), "answers.jsonl", answers)];
+    let (_, scored) = score(Benchmark::Mmbench, &files, &given, None, 0).unwrap();
     near(value(&scored, "accuracy"), 0.75);
     near(value(&scored, "circular"), 0.5);
     assert_eq!(
@@ -348,9 +283,8 @@ fn chair_counts_objects_that_are_neither_boxed_nor_captioned() {
         "categories":[{"id":1,"name":"cat"}],"annotations":[{"id":1,"image_id":7,"category_id":1,"bbox":[0,0,1,1]}]}"#;
     let captions = r#"{"images":[{"id":7,"file_name":"a.jpg"}],"annotations":[{"image_id":7,"id":1,"caption":"A kitten and two puppies."}]}"#;
     let answers = r#"[{"image_id":7,"caption":"Cats, a dog and a couch."},{"image_id":8,"caption":"Nothing at all."}]"#;
-    let mut files = Files {
+    let files = Files {
         questions: vec![file(dir.path(), "instances.json", instances)],
-        answers: vec![file(dir.path(), "answers.json", answers)],
         context: Some(file(dir.path(), "captions.json", captions)),
         synonyms: Some(file(
             dir.path(),
@@ -359,18 +293,19 @@ fn chair_counts_objects_that_are_neither_boxed_nor_captioned() {
         )),
         ..Files::default()
     };
-    let (verdicts, scored) = score(Benchmark::Chair, &files, None, 0).unwrap();
+    let given = [file(dir.path(), "answers.json", answers)];
+    let (verdicts, scored) = score(Benchmark::Chair, &files, &given, None, 0).unwrap();
     assert_eq!(verdicts[0].read_as, ["couch"]);
     near(value(&scored, "chair_i"), 1.0 / 3.0);
     near(value(&scored, "chair_s"), 0.5);
     near(value(&scored, "recall"), 1.0);
     near(value(&scored, "object_f1"), 4.0 / 5.0);
-    files.answers = vec![file(
+    let other = [file(
         dir.path(),
         "other.json",
         r#"[{"image_id":9,"caption":"x"}]"#,
     )];
-    let message = score(Benchmark::Chair, &files, None, 0)
+    let message = score(Benchmark::Chair, &files, &other, None, 0)
         .unwrap_err()
         .to_string();
     assert!(message.contains("\"9\""), "{message}");

@@ -1,0 +1,176 @@
+//! The command line of `candor eval`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::PrecisionName;
+
+/// Arguments of `candor eval`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct EvalArguments {
+    /// What to do other than evaluating a model.
+    #[command(subcommand)]
+    pub command: Option<EvalCommand>,
+    /// The recipe.
+    #[arg(required = true)]
+    pub recipe: Option<PathBuf>,
+    /// Replace a value of the recipe; may be given several times.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// Print the results as JSON on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `candor eval …`
+#[derive(Debug, Subcommand)]
+pub enum EvalCommand {
+    /// Ask a model what the files of a benchmark ask, and score its answers.
+    #[command(
+        after_help = "Example:\n  candor eval run --benchmark pope --model llava-hf/llava-1.5-7b-hf \
+                            --questions coco_pope_random.jsonl --questions coco_pope_popular.jsonl \
+                            --images coco/val2014 --out runs/pope\n  candor eval run --benchmark mmhal --model \
+                            runs/sft/model --adapter runs/ppo/adapter --questions response_template.json --images \
+                            mmhal_images --judge judge.toml --out runs/mmhal\n\nWhat is answered stays answered: \
+                            the same command goes on after an interruption. Without a judge where one is needed, the \
+                            answers are written and `candor eval score` can score them later. docs/evaluation.md says \
+                            what each benchmark needs."
+    )]
+    Run(RunArguments),
+    /// Score answers that any tool wrote; no model is run.
+    #[command(
+        after_help = "Example:\n  candor eval score --benchmark pope --questions coco_pope_random.jsonl \
+                            --answers answers.jsonl --out runs/pope\n  candor eval score --benchmark mmhal \
+                            --questions response_template.json --answers response.json --judge judge.toml \
+                            --out runs/mmhal\n\ndocs/evaluation.md says what each benchmark needs."
+    )]
+    Score(ScoreArguments),
+    /// Show evaluated models side by side, with a paired test of each against the first.
+    #[command(
+        after_help = "Example:\n  candor eval compare runs/demo/eval/sft runs/demo/eval/fact_rlhf --out compared"
+    )]
+    Compare {
+        /// Folders of `candor eval`, `candor eval run` or `candor eval score`.
+        #[arg(required = true, num_args = 1..)]
+        runs: Vec<PathBuf>,
+        /// Folder for results.json, table.csv, table.md and table.tex.
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// Decides intervals and tests.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// Print the comparison as JSON on stdout.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// A benchmark with its files, and where its numbers go.
+#[derive(Debug, Args)]
+pub struct ExamArguments {
+    /// The benchmark.
+    #[arg(long, value_enum)]
+    pub benchmark: BenchmarkName,
+    /// Questions; for POPE once for each split, for CHAIR the COCO instances.
+    #[arg(long, required = true)]
+    pub questions: Vec<PathBuf>,
+    /// Reference answers (LLaVA-Bench).
+    #[arg(long)]
+    pub references: Option<PathBuf>,
+    /// Captions and boxes (LLaVA-Bench), or COCO captions (CHAIR).
+    #[arg(long)]
+    pub context: Option<PathBuf>,
+    /// Words for kinds of objects (CHAIR).
+    #[arg(long)]
+    pub synonyms: Option<PathBuf>,
+    /// The judge's settings (MMHal-Bench, LLaVA-Bench, questions of your own that name it).
+    #[arg(long)]
+    pub judge: Option<PathBuf>,
+    /// Take only so many questions of each file, from the first; the results say so.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Folder for results.json and the verdicts.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Decides draws, intervals, and the pauses between tries of a judge.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Print the results as JSON on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `candor eval score`.
+#[derive(Debug, Args)]
+pub struct ScoreArguments {
+    /// The benchmark.
+    #[command(flatten)]
+    pub exam: ExamArguments,
+    /// Answers, as often as --questions.
+    #[arg(long, required = true)]
+    pub answers: Vec<PathBuf>,
+    /// Folder of pictures, for a judge that is shown them.
+    #[arg(long)]
+    pub images: Option<PathBuf>,
+}
+
+/// Arguments of `candor eval run`.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// The benchmark.
+    #[command(flatten)]
+    pub exam: ExamArguments,
+    /// The model: a folder, or org/name in the cache of Hugging Face.
+    #[arg(long)]
+    pub model: PathBuf,
+    /// A LoRA adapter on it.
+    #[arg(long)]
+    pub adapter: Option<PathBuf>,
+    /// Folder of pictures; MMBench has them in its file.
+    #[arg(long, default_value = ".")]
+    pub images: PathBuf,
+    /// What a description is asked for with (CHAIR).
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "Describe the image in detail."
+    )]
+    pub description: String,
+    /// Instruction on a line of its own after every question; may be empty [default: the benchmark's custom]
+    #[arg(long, value_name = "TEXT")]
+    pub instruction: Option<String>,
+    /// Logits are divided by it; 0 takes the likeliest token each time.
+    #[arg(long, default_value_t = 0.0)]
+    pub temperature: f64,
+    /// Sample from the smallest set of tokens with at least this probability.
+    #[arg(long, default_value_t = 1.0)]
+    pub top_p: f64,
+    /// Longest answer; where the model has less room behind a question, that.
+    #[arg(long, default_value_t = 1024)]
+    pub max_new_tokens: usize,
+    /// Questions that are answered together: speed against memory, and the last bits of logits.
+    #[arg(long, default_value_t = 32)]
+    pub batch_rows: usize,
+    /// What the weights are held in [default: f32 where the files are, else bf16]
+    #[arg(long, value_enum)]
+    pub precision: Option<PrecisionName>,
+}
+
+/// Benchmarks that `candor eval run` and `candor eval score` know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum BenchmarkName {
+    /// MMHal-Bench; needs a judge.
+    Mmhal,
+    /// POPE.
+    Pope,
+    /// LLaVA-Bench; needs a judge.
+    LlavaBench,
+    /// MMBench.
+    Mmbench,
+    /// CHAIR, on COCO.
+    Chair,
+    /// Questions of your own, each with the rule that scores it.
+    Own,
+}

@@ -1,0 +1,63 @@
+//! `candor eval run`: a model on the files of a benchmark.
+
+use candor_eval::files::{self, Sitting};
+use candor_judge::score::Bench;
+use candor_train::StopSignal;
+
+use super::precision::precision;
+use super::stage::device;
+use super::{sampling, score};
+use crate::arguments::{BenchmarkName, RunArguments};
+
+/// Asks, then scores and prints, where a rule or the judge that is named can score.
+pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
+    sampling::check(
+        arguments.temperature,
+        arguments.top_p,
+        arguments.max_new_tokens,
+    )?;
+    anyhow::ensure!(
+        arguments.batch_rows > 0,
+        "--batch-rows is 0; give at least 1"
+    );
+    let judge = score::open_judge(&arguments.exam)?;
+    score::with_bench(judge.as_ref(), |bench| ask(arguments, bench))
+}
+
+fn ask(arguments: &RunArguments, bench: Option<&Bench<'_>>) -> anyhow::Result<()> {
+    let exam = &arguments.exam;
+    let sitting = Sitting {
+        benchmark: exam.benchmark.into(),
+        files: score::files(exam, Some(&arguments.images)),
+        images: arguments.images.clone(),
+        model: arguments.model.clone(),
+        adapter: arguments.adapter.clone(),
+        precision: precision(arguments.precision, &arguments.model)?,
+        description: arguments.description.clone(),
+        instruction: arguments.instruction.clone(),
+        temperature: arguments.temperature,
+        top_p: arguments.top_p,
+        max_new_tokens: arguments.max_new_tokens,
+        seed: exam.seed,
+        batch_rows: arguments.batch_rows,
+        out: exam.out.clone(),
+    };
+    let stop = StopSignal::install()?;
+    let Some(answers) = files::answer(&sitting, bench, &stop, device())? else {
+        return Ok(());
+    };
+    let needs_judge = matches!(
+        exam.benchmark,
+        BenchmarkName::Mmhal | BenchmarkName::LlavaBench
+    );
+    if needs_judge && bench.is_none() {
+        for path in answers {
+            println!("{}", path.display());
+        }
+        eprintln!(
+            "these answers are not scored: give --judge, or score them with `candor eval score`"
+        );
+        return Ok(());
+    }
+    score::score_and_show(exam, &sitting.files, &answers, bench)
+}

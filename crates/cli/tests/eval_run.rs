@@ -1,0 +1,149 @@
+//! `candor eval run` as a process: killed and continued, scored, and scored again from its own answers.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use candor_data::image::ImageProcessor;
+use candor_model::{Bundle, Llava, LlavaConfig, Template, Tokenizer};
+use serde_json::{Value, json};
+use tch::Device;
+
+/// A folder with the model in `model`, pictures in `images` and POPE's questions about them.
+fn scene() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let words = "USER: Is there a bus in the image? ASSISTANT: A red bus. Yes, no.";
+    let tokenizer = Tokenizer::train((0..20).map(|_| words.to_owned()), 400).unwrap();
+    let config: LlavaConfig = serde_json::from_value(json!({
+        "image_token_index": tokenizer.image,
+        "vision_feature_layer": -1,
+        "text_config": {
+            "vocab_size": tokenizer.vocab_size(), "hidden_size": 24, "intermediate_size": 48,
+            "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 200,
+        },
+        "vision_config": {
+            "image_size": 16, "patch_size": 8, "hidden_size": 16, "intermediate_size": 32,
+            "num_hidden_layers": 2, "num_attention_heads": 2,
+        },
+    }))
+    .unwrap();
+    let bundle = Bundle {
+        model: Llava::fresh(config, 3, Device::Cpu).unwrap(),
+        tokenizer,
+        template: Template::VicunaV1 {
+            system: "Be honest.".to_owned(),
+        },
+        processor: ImageProcessor::clip(16),
+    };
+    bundle.save(&folder.path().join("model")).unwrap();
+    std::fs::create_dir(folder.path().join("images")).unwrap();
+    let mut questions = String::new();
+    for n in 0..8_u8 {
+        image::RgbImage::from_pixel(20, 16, image::Rgb([30 * n, 30, 30]))
+            .save(folder.path().join(format!("images/{n}.png")))
+            .unwrap();
+        for (k, thing) in ["bus", "dog", "cup", "tree", "red bus"].iter().enumerate() {
+            let id = usize::from(n) * 5 + k;
+            let label = ["yes", "no"][k % 2];
+            writeln!(
+                questions,
+                r#"{{"question_id":{id},"image":"{n}.png","text":"Is there a {thing} in the image?","label":"{label}"}}"#
+            )
+            .unwrap();
+        }
+    }
+    std::fs::write(folder.path().join("pope_random.jsonl"), questions).unwrap();
+    folder
+}
+
+/// The command that asks everything, three questions at a time.
+fn command(folder: &Path, out: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_candor"));
+    command
+        .current_dir(folder)
+        .args(["eval", "run", "--benchmark", "pope", "--model", "model"])
+        .args(["--questions", "pope_random.jsonl", "--images", "images"])
+        .args(["--max-new-tokens", "60", "--batch-rows", "3", "--json"])
+        .args(["--out", out])
+        .env("OMP_NUM_THREADS", "1")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn stdout(output: &Output) -> Value {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The lines that a run wrote, whatever it was called.
+fn written(folder: &Path, out: &str) -> Vec<Vec<u8>> {
+    let files = [
+        "answers.log",
+        "answers/pope_random.jsonl",
+        "verdicts/pope.jsonl",
+    ];
+    let read = |file: &str| std::fs::read(folder.join(out).join(file)).unwrap();
+    files.into_iter().map(read).collect()
+}
+
+#[test]
+fn a_killed_run_is_continued_to_the_same_bytes() {
+    let folder = scene();
+    let whole = stdout(&command(folder.path(), "whole").output().unwrap());
+    assert_eq!(
+        (&whole["benchmark"], &whole["n"]),
+        (&json!("pope"), &json!(40))
+    );
+
+    let mut child = command(folder.path(), "killed").spawn().unwrap();
+    let log = folder.path().join("killed/answers.log");
+    // The head and two batches.
+    while std::fs::read(&log).map_or(0, |bytes| bytes.iter().filter(|&&b| b == b'\n').count()) < 3 {
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let continued = stdout(&command(folder.path(), "killed").output().unwrap());
+    assert_eq!(
+        written(folder.path(), "killed"),
+        written(folder.path(), "whole")
+    );
+    assert_eq!(continued["figures"], whole["figures"]);
+
+    // Its answers are in the format that any tool's may have.
+    let again = Command::new(env!("CARGO_BIN_EXE_candor"))
+        .current_dir(folder.path())
+        .args(["eval", "score", "--benchmark", "pope", "--json"])
+        .args(["--questions", "pope_random.jsonl"])
+        .args(["--answers", "whole/answers/pope_random.jsonl"])
+        .args(["--out", "again"])
+        .output()
+        .unwrap();
+    assert_eq!(stdout(&again)["figures"], whole["figures"]);
+}
+
+#[test]
+fn a_limit_is_told_and_a_missing_picture_is_something_to_mend() {
+    let folder = scene();
+    let output = command(folder.path(), "some")
+        .args(["--limit", "7"])
+        .output()
+        .unwrap();
+    let some = stdout(&output);
+    assert_eq!((&some["n"], &some["limit"]), (&json!(7), &json!(7)));
+
+    std::fs::remove_file(folder.path().join("images/1.png")).unwrap();
+    let output = command(folder.path(), "none").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        errors.contains("1 of 8 pictures") && errors.contains("1.png"),
+        "{errors}"
+    );
+}

@@ -1,0 +1,314 @@
+//! A model on the files of benchmarks: read → plan → encode and answer, batch by batch → keep → answers files.
+//!
+//! Questions about one picture are answered in one batch, as far as it has room: the picture is decoded and encoded once,
+//! what their prompts begin with is read once, and its features are let go when the next batch needs them no more. While
+//! a batch is answered, a thread decodes the pictures of the next, and another asks the judge about the batches before.
+//!
+//! What decides the batches and the answers stands at the head of `answers.log`, and a batch is kept as a whole: a run
+//! that was killed goes on with the batch that it was in, and ends in the bytes of one that was not.
+
+mod kept;
+mod pictures;
+mod plan;
+mod respondent;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use candor_data::atomic;
+use candor_judge::ahead::{Ahead, while_judging};
+use candor_judge::exam::{self, Exam, Files};
+use candor_judge::measure::Benchmark;
+use candor_judge::score::{Bench, illustrated};
+use candor_judge::settings;
+use candor_model::{Adapter, Bundle, ModelFolder};
+use candor_train::{BasePrecision, Progress, StopSignal, fingerprint};
+use tch::Device;
+
+use self::kept::{Head, Kept};
+use self::plan::Plan;
+use self::respondent::Respondent;
+use crate::EvalError;
+use crate::answer::{Answer, Ask};
+use crate::verdicts::AnswerLine;
+
+/// Who is asked what, and how.
+#[derive(Debug, Clone)]
+pub struct Sitting {
+    /// The benchmark.
+    pub benchmark: Benchmark,
+    /// Its files.
+    pub files: Files,
+    /// Folder of the pictures.
+    pub images: PathBuf,
+    /// Model folder.
+    pub model: PathBuf,
+    /// Folder of a LoRA adapter on it, if there is one.
+    pub adapter: Option<PathBuf>,
+    /// What the model is held in.
+    pub precision: BasePrecision,
+    /// What descriptions are asked for with (CHAIR).
+    pub description: String,
+    /// Instruction on a line of its own after every question; the benchmark's custom if absent.
+    pub instruction: Option<String>,
+    /// Logits are divided by it; 0 takes the likeliest token each time.
+    pub temperature: f64,
+    /// Only the smallest set of tokens with at least this probability is sampled from; 1 is all.
+    pub top_p: f64,
+    /// Longest answer, its end token included; the room that the model has left if that is less.
+    pub max_new_tokens: usize,
+    /// Decides every draw.
+    pub seed: u64,
+    /// Questions that are answered together.
+    pub batch_rows: usize,
+    /// Folder that answers are written to.
+    pub out: PathBuf,
+}
+
+/// Asks the model everything that is not answered yet, and writes the answers; returns their files, one for each file of
+/// questions, or nothing if `stop` asked to end before. With a judge, the replies are there, too, as far as they could
+/// be had.
+///
+/// # Errors
+/// A file or a picture is missing or damaged, a question is too long for the model, the folder holds answers of another
+/// run, or what the judge is to be told is missing.
+pub fn answer(
+    sitting: &Sitting,
+    bench: Option<&Bench<'_>>,
+    stop: &StopSignal,
+    device: Device,
+) -> Result<Option<Vec<PathBuf>>, EvalError> {
+    let templates = bench
+        .map(|bench| bench.templates.clone())
+        .unwrap_or_default();
+    let exam = sitting.open(&templates)?;
+    let judging = Judging {
+        exam: &*exam,
+        files: &sitting.files,
+        bench,
+    };
+    // What cannot be judged is known before the first answer.
+    for item in 0..exam.items().len() {
+        judging.request(item, "")?;
+    }
+    let asks = sitting.asks(&*exam)?;
+    let (bundle, adapter, head) = sitting.open_model(device)?;
+    let plan = Plan::new(&asks, &bundle, sitting)?;
+    let head = Head {
+        max_new_tokens: plan.max_new_tokens,
+        questions_sha256: questions_sha256(&asks),
+        ..head
+    };
+    let kept = Kept::open(&sitting.out.join("answers.log"), &head, &plan)?;
+    let respondent = Respondent::new(sitting, &bundle, adapter.as_ref(), &plan);
+    let judge = bench.map(|bench| bench.judge);
+    let answers = while_judging(judge, |ahead| {
+        respond(sitting, &plan, respondent, kept, &judging, ahead, stop)
+    })?;
+    let Some(answers) = answers else {
+        return Ok(None);
+    };
+    write(sitting, &*exam, &asks, &plan, &answers).map(Some)
+}
+
+impl Sitting {
+    fn open(&self, templates: &settings::Templates) -> Result<Box<dyn Exam>, EvalError> {
+        Ok(exam::open(self.benchmark, &self.files, templates)?)
+    }
+
+    /// What the model is asked, with a picture that is there.
+    fn asks(&self, exam: &dyn Exam) -> Result<Vec<Ask>, EvalError> {
+        pictures::check(exam, &self.images, &self.files.questions)?;
+        let ask = |item: &exam::Item| {
+            let question = if item.prompt.is_empty() {
+                &self.description
+            } else {
+                &item.prompt
+            };
+            let instruction = self
+                .instruction
+                .as_deref()
+                .unwrap_or(item.instruction)
+                .trim();
+            let mut text = question.trim().to_owned();
+            if !instruction.is_empty() {
+                text.push('\n');
+                text += instruction;
+            }
+            Ask {
+                id: item.id.clone(),
+                image: item.image.clone(),
+                text,
+            }
+        };
+        Ok(exam.items().iter().map(ask).collect())
+    }
+
+    /// The model, and what is recorded of it.
+    fn open_model(&self, device: Device) -> Result<(Bundle, Option<Adapter>, Head), EvalError> {
+        let folder = ModelFolder::find(&self.model)?;
+        let path = folder.path().to_owned();
+        let bundle = Bundle::load(folder, device, self.precision)?;
+        bundle.model.set_trainable(|_| false);
+        let text = &bundle.model.config().text_config;
+        let mut head = Head {
+            model: self.model.display().to_string(),
+            model_fingerprint: fingerprint::of_model(&bundle, &path)?,
+            seed: self.seed,
+            temperature: self.temperature,
+            top_p: self.top_p,
+            batch_rows: self.batch_rows,
+            ..Head::default()
+        };
+        let mut adapter = None;
+        if let Some(folder) = &self.adapter {
+            let opened = Adapter::open(folder, text, device)?;
+            head.adapter = Some(folder.display().to_string());
+            head.adapter_fingerprint = Some(fingerprint::of_adapter(&opened, folder)?);
+            adapter = Some(opened);
+        }
+        Ok((bundle, adapter, head))
+    }
+}
+
+fn questions_sha256(asks: &[Ask]) -> String {
+    let parts = asks.iter().flat_map(|ask| [&ask.id, &ask.image, &ask.text]);
+    fingerprint::of_bytes(parts.map(|part| part.clone().into_bytes()))
+}
+
+/// A judge, and what it is to be asked about the answers.
+struct Judging<'a> {
+    exam: &'a dyn Exam,
+    files: &'a Files,
+    bench: Option<&'a Bench<'a>>,
+}
+
+impl Judging<'_> {
+    fn request(
+        &self,
+        item: usize,
+        answer: &str,
+    ) -> Result<Option<candor_judge::Request>, EvalError> {
+        let Some(bench) = self.bench else {
+            return Ok(None);
+        };
+        let Some(request) = self.exam.request(item, answer)? else {
+            return Ok(None);
+        };
+        let shown = illustrated(request, self.exam, self.files, item, bench.judge)?;
+        Ok(Some(shown))
+    }
+}
+
+/// Answers the batches that are not kept, one by one; nothing if it was asked to stop.
+fn respond(
+    sitting: &Sitting,
+    plan: &Plan,
+    mut respondent: Respondent<'_>,
+    mut kept: Kept,
+    judging: &Judging<'_>,
+    ahead: &Ahead,
+    stop: &StopSignal,
+) -> Result<Option<Vec<Answer>>, EvalError> {
+    let mut answers = vec![Answer::default(); plan.prompts.len()];
+    let mut take = |batch: &[usize], batch_answers: Vec<Answer>| -> Result<(), EvalError> {
+        for (&prompt, answer) in batch.iter().zip(batch_answers) {
+            for &item in &plan.prompts[prompt].items {
+                if let Some(request) = judging.request(item, &answer.text)? {
+                    ahead.ask(request);
+                }
+            }
+            answers[prompt] = answer;
+        }
+        Ok(())
+    };
+    let (done, to_do) = plan.batches.split_at(kept.batches.len());
+    for (batch, batch_answers) in done.iter().zip(std::mem::take(&mut kept.batches)) {
+        take(batch, batch_answers)?;
+    }
+    let n_done: usize = done.iter().map(Vec::len).sum();
+    let n_prompts = plan.prompts.len();
+    let mut progress = Progress::new("eval", n_prompts as u64, n_done as u64);
+    progress.doing("answering");
+    let started = Instant::now();
+    let mut n_answered = n_done;
+    let processor = respondent.processor();
+    let finished = pictures::ahead_of(
+        to_do,
+        plan,
+        judging.exam,
+        &sitting.images,
+        processor,
+        |next| {
+            for batch in to_do {
+                if stop.requested() {
+                    return Ok(false);
+                }
+                let batch_answers = respondent.answer(batch, &next()?)?;
+                kept.keep(batch, &batch_answers)?;
+                take(batch, batch_answers)?;
+                n_answered += batch.len();
+                progress.step(n_answered as u64, &[]);
+            }
+            Ok::<bool, EvalError>(true)
+        },
+    )?;
+    if finished {
+        let secs = started.elapsed().as_secs_f64();
+        let n_items: usize = plan.prompts.iter().map(|prompt| prompt.items.len()).sum();
+        let n_now = n_answered - n_done;
+        progress.finish(&format!(
+            "{n_items} questions, {n_prompts} of them different; {n_now} answered in {secs:.2} s"
+        ));
+        Ok(Some(answers))
+    } else {
+        progress.finish("stopped; the same command goes on");
+        Ok(None)
+    }
+}
+
+/// Writes an answers file for each file of questions.
+fn write(
+    sitting: &Sitting,
+    exam: &dyn Exam,
+    asks: &[Ask],
+    plan: &Plan,
+    answers: &[Answer],
+) -> Result<Vec<PathBuf>, EvalError> {
+    let mut of_item: Vec<Option<&Answer>> = vec![None; asks.len()];
+    for (prompt, answer) in plan.prompts.iter().zip(answers) {
+        for &item in &prompt.items {
+            of_item[item] = Some(answer);
+        }
+    }
+    let mut paths = Vec::new();
+    for (file, questions) in sitting.files.questions.iter().enumerate() {
+        let path = sitting.out.join(answers_name(sitting.benchmark, questions));
+        let mut lines = String::new();
+        let rows = exam.items().iter().zip(asks).zip(&of_item);
+        for ((_, ask), answer) in rows.filter(|((item, _), _)| item.file == file) {
+            let Some(answer) = answer else { continue };
+            let line = AnswerLine {
+                id: ask.id.clone(),
+                image: ask.image.clone(),
+                question: ask.text.clone(),
+                answer: answer.text.clone(),
+                n_tokens: answer.n_tokens,
+                finished: answer.finished,
+            };
+            lines += &kept::json(&path, &line)?;
+            lines.push('\n');
+        }
+        atomic::write(&path, lines.as_bytes())?;
+        paths.push(path);
+    }
+    Ok(paths)
+}
+
+/// The answers file to a file of questions: POPE has one for each split.
+fn answers_name(benchmark: Benchmark, questions: &Path) -> String {
+    match benchmark {
+        Benchmark::Pope => format!("answers/pope_{}.jsonl", exam::split(questions)),
+        _ => format!("answers/{}.jsonl", benchmark.key()),
+    }
+}

@@ -1,0 +1,166 @@
+//! A run that was cut off goes on to the bytes of one that was not; what does not belong together is refused.
+
+use std::path::Path;
+
+use candor_eval::files::{Sitting, answer};
+use candor_judge::measure::Benchmark;
+use candor_train::StopSignal;
+use tch::Device;
+
+use crate::candidate::{ask, files, model, sitting};
+use crate::own_pictures::{images, own_questions};
+
+fn of(model: &Path, folder: &Path, out: &Path) -> Sitting {
+    let mut sitting = sitting(
+        Benchmark::Own,
+        model,
+        vec![own_questions(folder)],
+        &images(),
+        out,
+    );
+    sitting.batch_rows = 8;
+    sitting
+}
+
+#[test]
+fn a_log_that_is_cut_anywhere_is_continued_to_the_same_bytes() {
+    let (model, dir) = (model(1), tempfile::tempdir().unwrap());
+    let out = dir.path().join("out");
+    let sitting = of(model.path(), dir.path(), &out);
+    ask(&sitting).unwrap();
+    let expected = files(&out);
+    let log = &expected["answers.log"];
+    assert_eq!(
+        expected.keys().collect::<Vec<_>>(),
+        ["answers.log", "answers/own.jsonl"]
+    );
+    for cut in 0..12 {
+        let length = log.len() * cut / 11;
+        std::fs::remove_dir_all(out.join("answers")).unwrap();
+        std::fs::write(out.join("answers.log"), &log[..length]).unwrap();
+        ask(&sitting).unwrap();
+        assert!(files(&out) == expected, "cut at {length}");
+    }
+}
+
+#[test]
+fn a_run_that_was_asked_to_stop_goes_on_later() {
+    let (model, dir) = (model(1), tempfile::tempdir().unwrap());
+    let (whole, stopped) = (dir.path().join("whole"), dir.path().join("stopped"));
+    ask(&of(model.path(), dir.path(), &whole)).unwrap();
+    let sitting = of(model.path(), dir.path(), &stopped);
+    let stop = StopSignal::detached();
+    stop.request();
+    assert!(
+        answer(&sitting, None, &stop, Device::Cpu)
+            .unwrap()
+            .is_none()
+    );
+    assert!(!stopped.join("answers").exists());
+    ask(&sitting).unwrap();
+    assert_eq!(files(&stopped), files(&whole));
+}
+
+#[test]
+fn answers_of_another_run_are_not_continued() {
+    let (first, second) = (model(1), model(2));
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let sitting = of(first.path(), dir.path(), &out);
+    ask(&sitting).unwrap();
+    let refused = |change: &dyn Fn(&mut Sitting), expected: &str| {
+        let mut other = sitting.clone();
+        change(&mut other);
+        let message = ask(&other).unwrap_err().to_string();
+        assert!(
+            message.contains(expected) && message.contains("another --out"),
+            "{message}"
+        );
+    };
+    refused(
+        &|s| s.model = second.path().to_owned(),
+        "the model was another",
+    );
+    refused(
+        &|s| s.instruction = Some(String::new()),
+        "a question or prompt was another",
+    );
+    refused(
+        &|s| s.files.limit = Some(3),
+        "a question or prompt was another",
+    );
+    refused(&|s| s.temperature = 0.5, "the temperature was");
+    refused(&|s| s.max_new_tokens = 5, "the longest answer was");
+    refused(&|s| s.batch_rows = 9, "the batch size was");
+    // The same model elsewhere is the same model.
+    let moved = dir.path().join("moved");
+    std::fs::rename(first.path(), &moved).unwrap();
+    let mut other = sitting.clone();
+    other.model = moved;
+    ask(&other).unwrap();
+}
+
+#[test]
+fn a_damaged_log_is_named_by_its_line() {
+    let (model, dir) = (model(1), tempfile::tempdir().unwrap());
+    let out = dir.path().join("out");
+    let sitting = of(model.path(), dir.path(), &out);
+    ask(&sitting).unwrap();
+    let path = out.join("answers.log");
+    let log = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = log.lines().collect();
+    let damaged = |lines: &[&str], expected: &str| {
+        std::fs::write(&path, lines.join("\n") + "\n").unwrap();
+        let message = ask(&sitting).unwrap_err().to_string();
+        assert!(
+            message.contains(expected) && message.contains("answered again"),
+            "{message}"
+        );
+    };
+    damaged(&["rubbish", lines[1]], "line 1 is damaged");
+    damaged(&[lines[0], &lines[1][..40], lines[2]], "line 2 is damaged");
+    damaged(
+        &[lines[0], lines[2]],
+        "line 2 is damaged: answers to other prompts",
+    );
+    let more = [lines.as_slice(), &[lines[1]]].concat();
+    damaged(&more, "answers to other prompts");
+}
+
+#[test]
+fn what_cannot_be_asked_is_refused_before_the_first_answer() {
+    let (model, dir) = (model(1), tempfile::tempdir().unwrap());
+    let out = dir.path().join("out");
+    let mut sitting = of(model.path(), dir.path(), &out);
+    let some = tempfile::tempdir().unwrap();
+    for name in crate::own_pictures::names(2) {
+        std::fs::copy(images().join(&name), some.path().join(&name)).unwrap();
+    }
+    sitting.images = some.path().to_owned();
+    let message = ask(&sitting).unwrap_err().to_string();
+    let missing = &crate::own_pictures::names(3)[2];
+    for part in [
+        "3 of 5 pictures",
+        missing,
+        "\"2-0\"",
+        "--images",
+        "own.jsonl",
+    ] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    let question = "word ".repeat(2000);
+    let row = format!(
+        "{{\"id\":\"long\",\"image\":\"{}\",\"question\":\"{question}\",\"rule\":\"judge\"}}\n",
+        crate::own_pictures::names(1)[0]
+    );
+    let questions = dir.path().join("long.jsonl");
+    std::fs::write(&questions, row).unwrap();
+    sitting.images = images();
+    sitting.files.questions = vec![questions];
+    let message = ask(&sitting).unwrap_err().to_string();
+    assert!(
+        message.contains("long") && message.contains("tokens"),
+        "{message}"
+    );
+    assert!(!out.exists());
+}

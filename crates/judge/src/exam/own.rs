@@ -1,0 +1,228 @@
+//! A user's own set: each question says which rule scores it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use candor_data::formats::answers::Answer;
+use candor_data::formats::own_set::{self, Question, Rule};
+
+use super::mmhal::{ratings, shown};
+use super::part::{add_words, mean, share};
+use super::pope::word;
+use super::{Exam, Files, Item, Mark, SHORT, limited, mmbench, request, template};
+use crate::measure::Verdict;
+use crate::request::Request;
+use crate::template::Templates;
+use crate::{JudgeError, pope, settings};
+
+/// The questions.
+pub(super) struct Own {
+    path: PathBuf,
+    rows: Vec<Question>,
+    items: Vec<Item>,
+    templates: Templates,
+}
+
+/// What a rule makes of an answer.
+struct Read {
+    right: bool,
+    /// What it was read as; `None` where it could not be read.
+    said: Option<String>,
+}
+
+impl Own {
+    pub fn read(
+        path: &Path,
+        files: &Files,
+        templates: &settings::Templates,
+    ) -> Result<Self, JudgeError> {
+        let rows = limited(own_set::read(path)?, files);
+        let item = |row: &Question| Item {
+            id: row.id.clone(),
+            file: 0,
+            image: row.image.clone(),
+            names: [row.image.clone(), row.image.clone()],
+            question: row.question.clone(),
+            prompt: mmbench::prompt(None, &row.question, &options(row)),
+            instruction: instruction(row.rule),
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            items: rows.iter().map(item).collect(),
+            templates: Templates::own(templates.own.as_deref())?,
+            rows,
+        })
+    }
+}
+
+fn instruction(rule: Rule) -> &'static str {
+    match rule {
+        Rule::Exact | Rule::YesNo => SHORT,
+        Rule::Letter => "Answer with the letter of the right option.",
+        Rule::Judge => "",
+    }
+}
+
+/// The options of a question by their letters.
+fn options(row: &Question) -> BTreeMap<char, String> {
+    ('A'..='Z').zip(row.options.iter().cloned()).collect()
+}
+
+/// What a rule makes of an answer; `None` where a judge is asked.
+fn read(row: &Question, answer: &str) -> Option<Read> {
+    let truth = row.answer.as_deref().unwrap_or_default();
+    match row.rule {
+        Rule::Judge => None,
+        Rule::Exact => {
+            let said = plain(answer);
+            Some(Read {
+                right: said == plain(truth),
+                said: Some(said),
+            })
+        }
+        Rule::YesNo => {
+            let read = pope::read(answer);
+            Some(Read {
+                right: word(read.yes) == truth.trim().to_lowercase(),
+                said: (!read.neither).then(|| word(read.yes)),
+            })
+        }
+        Rule::Letter => {
+            let mut known = options(row);
+            if known.is_empty() {
+                // The options are in the question's words: any letter may be meant.
+                known.extend(('A'..='Z').map(|letter| (letter, String::new())));
+            }
+            let said = crate::mmbench::read(answer, &known).map(String::from);
+            Some(Read {
+                right: said.as_deref() == Some(truth.trim()),
+                said,
+            })
+        }
+    }
+}
+
+/// An answer without what does not count: case, further blanks, a full stop at the end.
+fn plain(answer: &str) -> String {
+    let words: Vec<&str> = answer.split_whitespace().collect();
+    let text = words.join(" ").to_lowercase();
+    text.strip_suffix('.').unwrap_or(&text).to_owned()
+}
+
+impl Exam for Own {
+    fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    fn request(&self, item: usize, answer: &str) -> Result<Option<Request>, JudgeError> {
+        let row = &self.rows[item];
+        if row.rule != Rule::Judge {
+            return Ok(None);
+        }
+        let reference = row.answer.as_deref().unwrap_or("(none is given)");
+        let values = [
+            ("question", row.question.as_str()),
+            ("reference", reference),
+            ("answer", answer),
+        ];
+        let template = template(&self.path, &self.templates, "")?;
+        Ok(Some(request(&self.items[item], template, &values)))
+    }
+
+    fn templates(&self) -> Option<&Templates> {
+        Some(&self.templates)
+    }
+
+    fn mark(&self, item: usize, answer: &Answer, replies: Vec<String>) -> Result<Mark, JudgeError> {
+        let row = &self.rows[item];
+        let mut verdict = Verdict {
+            id: row.id.clone(),
+            image: row.image.clone(),
+            group: row.category.clone().unwrap_or_default(),
+            question: row.question.clone(),
+            reference: row.answer.clone(),
+            answer: answer.text.clone(),
+            ..Verdict::default()
+        };
+        let mut mark = Mark::default();
+        if let Some(read) = read(row, &answer.text) {
+            verdict.add("accuracy", share(read.right), 1.0);
+            verdict.add("unread", share(read.said.is_none()), 1.0);
+            mark.unread = read.said.is_none();
+            verdict.read_as = vec![read.said.unwrap_or_else(|| "none".to_owned())];
+        } else {
+            let [ours, _] = ratings(&replies);
+            mark.scores = ours.iter().map(|rating| rating.map(f64::from)).collect();
+            let [sum, n] = mean(&mark.scores);
+            verdict.add("score", sum, n);
+            let n_unread = ours.iter().filter(|rating| rating.is_none()).count();
+            verdict.add("unread", n_unread as f64, ours.len() as f64);
+            mark.unread = n_unread > 0;
+            verdict.read_as = ours.iter().map(shown).collect();
+            verdict.replies = replies;
+        }
+        add_words(&mut verdict);
+        mark.verdict = verdict;
+        Ok(mark)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_rule_reads_answers_its_own_way() {
+        let row = |rule: Rule, answer: &str, options: &[&str]| Question {
+            id: "1".to_owned(),
+            image: "a.jpg".to_owned(),
+            question: "Q?".to_owned(),
+            options: options.iter().map(|text| (*text).to_owned()).collect(),
+            answer: Some(answer.to_owned()),
+            category: None,
+            rule,
+        };
+        for (row, answer, right, said) in [
+            (
+                row(Rule::Exact, "Red Bus", &[]),
+                " red  bus. ",
+                true,
+                Some("red bus"),
+            ),
+            (
+                row(Rule::Exact, "3", &[]),
+                "3 boats",
+                false,
+                Some("3 boats"),
+            ),
+            (
+                row(Rule::YesNo, "No", &[]),
+                "There is not, sorry",
+                true,
+                Some("no"),
+            ),
+            (row(Rule::YesNo, "yes", &[]), "Perhaps", true, None),
+            (
+                row(Rule::Letter, "B", &["wood", "steel"]),
+                "steel",
+                true,
+                Some("B"),
+            ),
+            (
+                row(Rule::Letter, "B", &["wood", "steel"]),
+                "C.",
+                false,
+                None,
+            ),
+            (row(Rule::Letter, "D", &[]), "(D) it is", true, Some("D")),
+        ] {
+            let read = read(&row, answer).unwrap();
+            assert_eq!(
+                (read.right, read.said.as_deref()),
+                (right, said),
+                "{answer}"
+            );
+        }
+        assert!(read(&row(Rule::Judge, "x", &[]), "y").is_none());
+    }
+}

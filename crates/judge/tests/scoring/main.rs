@@ -1,0 +1,6 @@
+//! Answers of other tools scored from end to end, with a judge that is written down.
+
+mod ahead;
+mod benchmarks;
+mod own;
+mod scripted;

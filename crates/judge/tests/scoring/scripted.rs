@@ -1,0 +1,85 @@
+//! A judge that is written down, and answers to score with it.
+
+use std::path::{Path, PathBuf};
+
+use candor_judge::exam::Files;
+use candor_judge::judge::{Cost, Identity};
+use candor_judge::measure::Benchmark;
+use candor_judge::score::{Bench, Scored, score};
+use candor_judge::settings::Templates;
+use candor_judge::{Judge, JudgeError, Reply, Request};
+
+/// Replies as a function of the prompt.
+pub struct Scripted<F>(pub F);
+
+impl<F: Fn(&str) -> Vec<String> + Sync> Judge for Scripted<F> {
+    fn identity(&self) -> Identity {
+        Identity {
+            model: "scripted".to_owned(),
+            endpoint: "here".to_owned(),
+            temperature: 0.0,
+            max_tokens: 10,
+            samples: 1,
+            seed: None,
+            images: false,
+        }
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::default()
+    }
+
+    fn replies(
+        &self,
+        requests: &[Request],
+        _progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<Vec<Vec<Reply>>, JudgeError> {
+        let reply = |text: String| Reply {
+            text,
+            ..Reply::default()
+        };
+        Ok(requests
+            .iter()
+            .map(|r| (self.0)(&r.user).into_iter().map(reply).collect())
+            .collect())
+    }
+}
+
+pub fn file(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// Questions, and answers to them.
+#[derive(Clone, Default)]
+pub struct Sheet {
+    pub files: Files,
+    pub answers: Vec<PathBuf>,
+}
+
+pub fn run(
+    benchmark: Benchmark,
+    sheet: &Sheet,
+    templates: &Templates,
+    reply: impl Fn(&str) -> Vec<String> + Sync,
+) -> Result<Scored, JudgeError> {
+    let judge = Scripted(reply);
+    let bench = Bench {
+        judge: &judge,
+        templates,
+        progress: &|_| (),
+    };
+    score(benchmark, &sheet.files, &sheet.answers, Some(&bench), 0).map(|(_, scored)| scored)
+}
+
+pub fn value(scored: &Scored, key: &str) -> f64 {
+    scored.figures[key].value.unwrap()
+}
+
+pub fn near(found: f64, expected: f64) {
+    assert!(
+        (found - expected).abs() < 1e-9,
+        "{found}, expected {expected}"
+    );
+}

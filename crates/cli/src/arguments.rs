@@ -1,9 +1,15 @@
 //! The command line.
 
+mod evaluation;
+
 use std::path::PathBuf;
 
 use candor_world::WorldConfig;
 use clap::{Args, Parser, Subcommand};
+
+pub use evaluation::{
+    BenchmarkName, CompareArguments, EvalArguments, EvalCommand, ScoreArguments, TrainingArguments,
+};
 
 /// Trains vision-language models to say only what is in the picture.
 #[derive(Debug, Parser)]
@@ -280,24 +286,6 @@ pub struct StageArguments {
     pub dry_run: bool,
 }
 
-/// Arguments of `candor eval`.
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
-pub struct EvalArguments {
-    /// What to do other than evaluating a model.
-    #[command(subcommand)]
-    pub command: Option<EvalCommand>,
-    /// The recipe.
-    #[arg(required = true)]
-    pub recipe: Option<PathBuf>,
-    /// Replace a value of the recipe; may be given several times.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub sets: Vec<String>,
-    /// Print the results as JSON on stdout.
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// Arguments of `candor export`.
 #[derive(Debug, Args)]
 pub struct ExportArguments {
@@ -428,90 +416,6 @@ pub enum RecipeCommand {
     },
 }
 
-/// `candor eval …`
-#[derive(Debug, Subcommand)]
-pub enum EvalCommand {
-    /// Score answers that any tool wrote; no model is run.
-    #[command(
-        after_help = "Example:\n  candor eval score --benchmark pope --questions coco_pope_random.jsonl \
-                            --answers answers.jsonl --out runs/pope\n  candor eval score --benchmark mmhal \
-                            --questions response_template.json --answers response.json --judge judge.toml \
-                            --out runs/mmhal\n\ndocs/evaluation.md says what each benchmark needs."
-    )]
-    Score(ScoreArguments),
-    /// Show evaluated models side by side, with a paired test of each against the first.
-    #[command(
-        after_help = "Example:\n  candor eval compare runs/demo/eval/sft runs/demo/eval/fact_rlhf --out compared"
-    )]
-    Compare {
-        /// Folders of `candor eval` or `candor eval score`.
-        #[arg(required = true, num_args = 1..)]
-        runs: Vec<PathBuf>,
-        /// Folder for results.json, table.csv, table.md and table.tex.
-        #[arg(long)]
-        out: Option<PathBuf>,
-        /// Decides intervals and tests.
-        #[arg(long, default_value_t = 0)]
-        seed: u64,
-        /// Print the comparison as JSON on stdout.
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-/// Arguments of `candor eval score`.
-#[derive(Debug, Args)]
-pub struct ScoreArguments {
-    /// The benchmark.
-    #[arg(long, value_enum)]
-    pub benchmark: BenchmarkName,
-    /// Questions; for POPE once for each split, for CHAIR the COCO instances.
-    #[arg(long, required = true)]
-    pub questions: Vec<PathBuf>,
-    /// Answers, as often as --questions.
-    #[arg(long, required = true)]
-    pub answers: Vec<PathBuf>,
-    /// Reference answers (LLaVA-Bench).
-    #[arg(long)]
-    pub references: Option<PathBuf>,
-    /// Captions and boxes (LLaVA-Bench), or COCO captions (CHAIR).
-    #[arg(long)]
-    pub context: Option<PathBuf>,
-    /// Words for kinds of objects (CHAIR).
-    #[arg(long)]
-    pub synonyms: Option<PathBuf>,
-    /// Folder of pictures, for a judge that is shown them.
-    #[arg(long)]
-    pub images: Option<PathBuf>,
-    /// The judge's settings (MMHal-Bench, LLaVA-Bench).
-    #[arg(long)]
-    pub judge: Option<PathBuf>,
-    /// Folder for results.json and the verdicts.
-    #[arg(long)]
-    pub out: PathBuf,
-    /// Decides intervals, and the pauses between tries of a request.
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-    /// Print the results as JSON on stdout.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Benchmarks that `candor eval score` knows.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-pub enum BenchmarkName {
-    /// MMHal-Bench; needs a judge.
-    Mmhal,
-    /// POPE.
-    Pope,
-    /// LLaVA-Bench; needs a judge.
-    LlavaBench,
-    /// MMBench.
-    Mmbench,
-    /// CHAIR, on COCO.
-    Chair,
-}
-
 /// `candor data …`
 #[derive(Debug, Subcommand)]
 pub enum DataCommand {
@@ -588,7 +492,9 @@ mod tests {
             Some("r.toml".into())
         );
         let compared = eval("candor eval compare a b").command;
-        assert!(matches!(compared, Some(EvalCommand::Compare { runs, .. }) if runs.len() == 2));
+        assert!(
+            matches!(compared, Some(EvalCommand::Compare(compared)) if compared.runs.len() == 2)
+        );
         assert!(parse("candor eval").is_err());
         assert!(parse("candor eval compare").is_err());
         assert!(parse("candor eval score --benchmark pope --questions q --answers a").is_err());

@@ -3,9 +3,11 @@
 //! MMHal-Bench and LLaVA-Bench need a [`Judge`]; POPE, MMBench and CHAIR are read by rules. No model runs.
 
 mod judged;
+mod pairwise;
 mod ruled;
 
-pub(crate) use judged::{add_llava_bench, add_mmhal};
+pub(crate) use judged::add_mmhal;
+pub(crate) use pairwise::add_llava_bench;
 pub(crate) use ruled::{add_chair, add_pope};
 
 use std::collections::BTreeMap;
@@ -17,7 +19,9 @@ use serde::{Deserialize, Serialize};
 use crate::JudgeError;
 use crate::agreement::{Agreement, agreement};
 use crate::judge::{Cost, Identity, Judge};
+use crate::leakage::Leakage;
 use crate::measure::{Benchmark, Figure, Verdict, figures};
+use crate::order::Order;
 use crate::request::sha256;
 use crate::settings;
 
@@ -34,7 +38,7 @@ pub struct Files {
     pub context: Option<PathBuf>,
     /// Words for kinds of objects (CHAIR).
     pub synonyms: Option<PathBuf>,
-    /// Folder of pictures, for a judge that is shown them.
+    /// Folder of pictures, for a judge that is shown them and for the page of a comparison.
     pub images: Option<PathBuf>,
 }
 
@@ -61,6 +65,9 @@ pub struct Judged {
     pub cost: Cost,
     /// How far several replies to a question agree.
     pub agreement: Agreement,
+    /// What exchanging two answers changes, where the judge compared them in both orders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
 }
 
 /// A file by name and content.
@@ -90,6 +97,12 @@ pub struct Scored {
     pub judged: Option<Judged>,
     /// The files behind the numbers.
     pub sources: Vec<Source>,
+    /// The folder of the pictures, where one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<PathBuf>,
+    /// What of it is training data, where that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leakage: Option<Leakage>,
 }
 
 /// What reading and judging made of a benchmark.
@@ -133,7 +146,7 @@ pub fn score(
     }
     let read = match benchmark {
         Benchmark::Mmhal => judged::mmhal(files, needed(files, bench)?)?,
-        Benchmark::LlavaBench => judged::llava_bench(files, needed(files, bench)?)?,
+        Benchmark::LlavaBench => pairwise::llava_bench(files, needed(files, bench)?)?,
         Benchmark::Pope => ruled::pope(files)?,
         Benchmark::Mmbench => ruled::mmbench(files)?,
         Benchmark::Chair => ruled::chair(files)?,
@@ -146,6 +159,8 @@ pub fn score(
         n_duplicates: n_duplicates(&read.verdicts),
         judged: read.judged,
         sources: sources(files)?,
+        images: files.images.clone(),
+        leakage: None,
     };
     Ok((read.verdicts, scored))
 }
@@ -188,6 +203,7 @@ fn judged(bench: &Bench<'_>, source: &str, sha256: String, scores: &[Vec<Option<
         template_sha256: sha256,
         cost: bench.judge.cost(),
         agreement: agreement(scores),
+        order: None,
     }
 }
 

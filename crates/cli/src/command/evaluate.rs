@@ -12,15 +12,7 @@ use crate::arguments::{EvalArguments, EvalCommand};
 pub fn run(arguments: &EvalArguments) -> anyhow::Result<()> {
     match (&arguments.command, &arguments.recipe) {
         (Some(EvalCommand::Score(arguments)), _) => score::run(arguments),
-        (
-            Some(EvalCommand::Compare {
-                runs,
-                out,
-                seed,
-                json,
-            }),
-            _,
-        ) => compare::run(runs, out.as_deref(), *seed, *json),
+        (Some(EvalCommand::Compare(arguments)), _) => compare::run(arguments),
         (None, Some(recipe)) => evaluate(recipe, arguments),
         (None, None) => anyhow::bail!("name a recipe, or `score` or `compare`"),
     }

@@ -5,6 +5,7 @@ use candor_judge::measure::Benchmark;
 use candor_judge::score::{self, Bench, Files, Scored};
 use candor_judge::{ChatJudge, Judge as _, Settings};
 
+use super::compare::trained_on;
 use crate::arguments::{BenchmarkName, ScoreArguments};
 
 impl From<BenchmarkName> for Benchmark {
@@ -44,17 +45,20 @@ pub fn run(arguments: &ScoreArguments) -> anyhow::Result<()> {
         progress: &progress,
     });
     let benchmark = arguments.benchmark.into();
-    let (verdicts, scored) = score::score(benchmark, &files, bench.as_ref(), arguments.seed)?;
+    let (verdicts, mut scored) = score::score(benchmark, &files, bench.as_ref(), arguments.seed)?;
+    let run = Run {
+        verdicts: [(benchmark, verdicts.clone())].into(),
+        ..Run::default()
+    };
+    let images = arguments.images.as_deref();
+    scored.leakage = trained_on(&arguments.training, &[run], images, arguments.seed)?;
     score::write(&arguments.out, &verdicts, &scored)?;
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&scored)?);
     } else {
-        let run = Run::open(&arguments.out)?;
-        print!(
-            "{}{}",
-            compare(&[run], arguments.seed).table(),
-            remarks(&scored)
-        );
+        let mut shown = compare(&[Run::open(&arguments.out)?], arguments.seed);
+        shown.leakage.clone_from(&scored.leakage);
+        print!("{}{}", shown.table(), remarks(&scored));
     }
     if let Some((judge, _)) = &judge {
         let cost = judge.cost();
@@ -93,6 +97,12 @@ fn remarks(scored: &Scored) -> String {
             text += &format!(
                 "replies to the same question agree in {:.1}% of their pairs\n",
                 100.0 * equal
+            );
+        }
+        if let Some(changed) = judged.order.and_then(|order| order.changed) {
+            text += &format!(
+                "{:.1}% of the verdicts change when the two answers are exchanged\n",
+                100.0 * changed
             );
         }
     }

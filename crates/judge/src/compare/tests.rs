@@ -15,6 +15,7 @@ fn run(name: &str, scores: &[f64]) -> Run {
     Run {
         name: name.to_owned(),
         verdicts: [(Benchmark::Mmhal, verdicts)].into(),
+        ..Run::default()
     }
 }
 

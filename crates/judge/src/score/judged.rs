@@ -1,9 +1,8 @@
-//! The benchmarks that a judge scores: MMHal-Bench and LLaVA-Bench.
+//! The benchmark whose answers a judge rates one by one, MMHal-Bench, and what all judged benchmarks share.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 
-use candor_data::formats::{answers, images, llava_bench as bench_files, mmhal as mmhal_file};
+use candor_data::formats::{answers, images, mmhal as mmhal_file};
 
 use super::{Bench, Files, Read, add_words, judged};
 use crate::matching::{Known, matched};
@@ -11,14 +10,18 @@ use crate::measure::Verdict;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::template::{Template, Templates};
-use crate::{JudgeError, llava_bench, mmhal};
+use crate::{JudgeError, mmhal};
 
 fn share(holds: bool) -> f64 {
     f64::from(u8::from(holds))
 }
 
 /// The pictures that a judge is shown with an item.
-fn pictures(files: &Files, bench: &Bench<'_>, image: &str) -> Result<Vec<PathBuf>, JudgeError> {
+pub(super) fn pictures(
+    files: &Files,
+    bench: &Bench<'_>,
+    image: &str,
+) -> Result<Vec<PathBuf>, JudgeError> {
     if !bench.judge.identity().images {
         return Ok(Vec::new());
     }
@@ -30,11 +33,7 @@ fn pictures(files: &Files, bench: &Bench<'_>, image: &str) -> Result<Vec<PathBuf
             remedy,
         ));
     };
-    // MMHal-Bench names pictures by their address; saved ones go by its last part.
-    let image = match image.rsplit_once('/') {
-        Some((_, name)) if image.contains("://") => name,
-        _ => image,
-    };
+    let image = saved_name(image);
     let path = images::path_in(folder, image).ok_or_else(|| {
         let remedy = "name the image relative to the image folder, without `..`";
         JudgeError::unfit(
@@ -46,7 +45,15 @@ fn pictures(files: &Files, bench: &Bench<'_>, image: &str) -> Result<Vec<PathBuf
     Ok(vec![path])
 }
 
-fn request(
+/// MMHal-Bench names pictures by their address; saved ones go by its last part.
+fn saved_name(image: &str) -> &str {
+    match image.rsplit_once('/') {
+        Some((_, name)) if image.contains("://") => name,
+        _ => image,
+    }
+}
+
+pub(super) fn request(
     id: String,
     template: &Template,
     values: &[(&str, &str)],
@@ -62,7 +69,7 @@ fn request(
 }
 
 /// Mean of what could be read, as part and whole: nothing where nothing could.
-fn mean(values: &[Option<f64>]) -> [f64; 2] {
+pub(super) fn mean(values: &[Option<f64>]) -> [f64; 2] {
     let read: Vec<f64> = values.iter().flatten().copied().collect();
     if read.is_empty() {
         return [0.0; 2];
@@ -71,7 +78,7 @@ fn mean(values: &[Option<f64>]) -> [f64; 2] {
 }
 
 /// The mean over all replies, those that could not be read counting as `instead`.
-fn mean_or(values: &[Option<f64>], instead: f64) -> f64 {
+pub(super) fn mean_or(values: &[Option<f64>], instead: f64) -> f64 {
     values
         .iter()
         .map(|value| value.unwrap_or(instead))
@@ -149,6 +156,7 @@ pub(super) fn mmhal(files: &Files, bench: &Bench<'_>) -> Result<Read, JudgeError
         let mut verdict = Verdict {
             id: id.clone(),
             image: row.image_id.clone(),
+            picture: Some(saved_name(&row.image_src).to_owned()),
             group: row.question_type.clone(),
             question: row.question.clone(),
             reference: Some(row.gt_answer.clone()),
@@ -173,7 +181,7 @@ pub(super) fn mmhal(files: &Files, bench: &Bench<'_>) -> Result<Read, JudgeError
     })
 }
 
-fn template<'a>(
+pub(super) fn template<'a>(
     files: &Files,
     templates: &'a Templates,
     category: &str,
@@ -191,164 +199,10 @@ fn template<'a>(
     })
 }
 
-fn texts(replies: Vec<Reply>) -> Vec<String> {
+pub(super) fn texts(replies: Vec<Reply>) -> Vec<String> {
     replies.into_iter().map(|reply| reply.text).collect()
 }
 
 fn shown(value: Option<f64>) -> String {
     value.map_or_else(|| "none".to_owned(), |value| value.to_string())
-}
-
-/// LLaVA-Bench's part of the numbers: marks of reference and answer, one pair for each reply.
-pub(crate) fn add_llava_bench(
-    verdict: &mut Verdict,
-    ours: &[Option<[f64; 2]>],
-    official: &[Option<[f64; 2]>],
-) {
-    let part = |pairs: &[Option<[f64; 2]>], k: usize| -> Vec<Option<f64>> {
-        pairs
-            .iter()
-            .map(|pair| pair.map(|marks| marks[k]))
-            .collect()
-    };
-    let ([reference, n], [mark, _]) = (mean(&part(ours, 0)), mean(&part(ours, 1)));
-    verdict.add("relative", 100.0 * mark, reference);
-    verdict.add("mark", mark, n);
-    verdict.add("reference_mark", reference, n);
-    let [reference, mark] = [0, 1].map(|k| mean_or(&part(official, k), -1.0));
-    verdict.add("relative_official", 100.0 * mark, reference);
-    let n_unread = ours.iter().filter(|pair| pair.is_none()).count();
-    verdict.add("unread", n_unread as f64, ours.len() as f64);
-    add_words(verdict);
-}
-
-pub(super) fn llava_bench(files: &Files, bench: &Bench<'_>) -> Result<Read, JudgeError> {
-    let rows = bench_files::read_questions(&files.questions[0])?;
-    let (Some(references), Some(context)) = (&files.references, &files.context) else {
-        let remedy =
-            "give --references (the answers of the reference) and --context (captions and boxes)";
-        return Err(JudgeError::unfit(
-            &files.questions[0],
-            "the judge compares with a reference",
-            remedy,
-        ));
-    };
-    let ids: Vec<String> = rows.iter().map(|row| row.question_id.to_string()).collect();
-    let known: Vec<Known<'_>> = rows
-        .iter()
-        .zip(&ids)
-        .map(|(row, id)| Known {
-            id,
-            images: [&row.image; 2],
-            question: &row.text,
-        })
-        .collect();
-    let reference_rows = answers::read(references)?;
-    let reference_rows = matched(references, &known, &reference_rows)?;
-    let answers = answers::read(&files.answers[0])?;
-    let answers = matched(&files.answers[0], &known, &answers)?;
-    let contexts = bench_files::read_contexts(context)?;
-    let contexts: HashMap<&str, &bench_files::Context> = contexts
-        .iter()
-        .map(|context| (context.image.as_str(), context))
-        .collect();
-    let templates = Templates::llava_bench(bench.templates.llava_bench.as_deref())?;
-    let mut requests = Vec::new();
-    for (((row, id), reference), answer) in rows.iter().zip(&ids).zip(&reference_rows).zip(&answers)
-    {
-        let Some(told) = contexts.get(row.image.as_str()) else {
-            let problem = format!("nothing about the image {:?}", row.image);
-            return Err(JudgeError::unfit(
-                context,
-                problem,
-                "use questions and context of the same set",
-            ));
-        };
-        let boxes = told
-            .instances
-            .iter()
-            .map(|one| format!("{}: {:?}", one.category, one.bbox));
-        let (captions, boxes) = (
-            told.captions.join("\n"),
-            boxes.collect::<Vec<_>>().join("\n"),
-        );
-        let values = [
-            ("captions", captions.as_str()),
-            ("boxes", &boxes),
-            ("question", &row.text),
-            ("reference", &reference.text),
-            ("answer", &answer.text),
-        ];
-        let template = template(files, &templates, category(row.category))?;
-        requests.push(request(
-            id.clone(),
-            template,
-            &values,
-            pictures(files, bench, &row.image)?,
-        ));
-    }
-    let replies = bench.judge.replies(&requests, bench.progress)?;
-    let (mut verdicts, mut unread, mut scores) = (Vec::new(), Vec::new(), Vec::new());
-    let items = rows
-        .iter()
-        .zip(&ids)
-        .zip(reference_rows)
-        .zip(answers)
-        .zip(replies);
-    for ((((row, id), reference), answer), replies) in items {
-        let (verdict, ours) = marked(row, &reference.text, &answer.text, texts(replies));
-        unread.extend(ours.contains(&None).then(|| id.clone()));
-        scores.push(ours.iter().map(|pair| pair.map(|marks| marks[1])).collect());
-        verdicts.push(verdict);
-    }
-    let judged = judged(bench, templates.source(), templates.sha256(), &scores);
-    Ok(Read {
-        verdicts,
-        unread,
-        judged: Some(judged),
-    })
-}
-
-/// What the replies make of an answer, and the marks that were read by our rule.
-fn marked(
-    row: &bench_files::Question,
-    reference: &str,
-    answer: &str,
-    replies: Vec<String>,
-) -> (Verdict, Vec<Option<[f64; 2]>>) {
-    let ours: Vec<Option<[f64; 2]>> = replies
-        .iter()
-        .map(|text| llava_bench::parse_pair(text))
-        .collect();
-    let official: Vec<Option<[f64; 2]>> = replies
-        .iter()
-        .map(|text| llava_bench::official_pair(text))
-        .collect();
-    let shown = |pair: &Option<[f64; 2]>| {
-        pair.map_or_else(
-            || "none".to_owned(),
-            |[first, second]| format!("{first} {second}"),
-        )
-    };
-    let mut verdict = Verdict {
-        id: row.question_id.to_string(),
-        image: row.image.clone(),
-        group: category(row.category).to_owned(),
-        question: row.text.clone(),
-        reference: Some(reference.to_owned()),
-        answer: answer.to_owned(),
-        read_as: ours.iter().map(shown).collect(),
-        replies,
-        ..Verdict::default()
-    };
-    add_llava_bench(&mut verdict, &ours, &official);
-    (verdict, ours)
-}
-
-fn category(category: bench_files::Category) -> &'static str {
-    match category {
-        bench_files::Category::Conv => "conv",
-        bench_files::Category::Detail => "detail",
-        bench_files::Category::Complex => "complex",
-    }
 }

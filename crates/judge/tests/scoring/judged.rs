@@ -1,80 +1,12 @@
-//! Answers of other tools scored from end to end, with a judge that is written down.
+//! MMHal-Bench and LLaVA-Bench.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use candor_judge::judge::{Cost, Identity};
 use candor_judge::measure::Benchmark;
-use candor_judge::score::{Bench, Files, Scored, score, write};
+use candor_judge::score::{Bench, Files, score};
 use candor_judge::settings::Templates;
-use candor_judge::{Judge, JudgeError, Reply, Request};
 
-/// Replies as a function of the prompt.
-struct Scripted<F>(F);
-
-impl<F: Fn(&str) -> Vec<String>> Judge for Scripted<F> {
-    fn identity(&self) -> Identity {
-        Identity {
-            model: "scripted".to_owned(),
-            endpoint: "here".to_owned(),
-            temperature: 0.0,
-            max_tokens: 10,
-            samples: 1,
-            seed: None,
-            images: false,
-        }
-    }
-
-    fn cost(&self) -> Cost {
-        Cost::default()
-    }
-
-    fn replies(
-        &self,
-        requests: &[Request],
-        _progress: &(dyn Fn(usize) + Sync),
-    ) -> Result<Vec<Vec<Reply>>, JudgeError> {
-        let reply = |text: String| Reply {
-            text,
-            ..Reply::default()
-        };
-        Ok(requests
-            .iter()
-            .map(|r| (self.0)(&r.user).into_iter().map(reply).collect())
-            .collect())
-    }
-}
-
-fn file(folder: &Path, name: &str, text: &str) -> PathBuf {
-    let path = folder.join(name);
-    std::fs::write(&path, text).unwrap();
-    path
-}
-
-fn run(
-    benchmark: Benchmark,
-    files: &Files,
-    templates: &Templates,
-    reply: impl Fn(&str) -> Vec<String>,
-) -> Result<Scored, JudgeError> {
-    let judge = Scripted(reply);
-    let bench = Bench {
-        judge: &judge,
-        templates,
-        progress: &|_| (),
-    };
-    score(benchmark, files, Some(&bench), 0).map(|(_, scored)| scored)
-}
-
-fn value(scored: &Scored, key: &str) -> f64 {
-    scored.figures[key].value.unwrap()
-}
-
-fn near(found: f64, expected: f64) {
-    assert!(
-        (found - expected).abs() < 1e-9,
-        "{found}, expected {expected}"
-    );
-}
+use crate::{Scripted, file, near, run, value};
 
 fn mmhal(folder: &Path) -> Files {
     let row = |kind: &str, id: &str, question: &str, answer: &str| {
@@ -227,9 +159,7 @@ fn without_a_judge_or_with_answers_to_something_else_nothing_is_scored() {
     );
 }
 
-#[test]
-fn llava_bench_relates_marks_and_counts_unread_ones_as_the_script_does() {
-    let dir = tempfile::tempdir().unwrap();
+fn llava(folder: &Path) -> Files {
     let questions = "{\"question_id\":0,\"image\":\"a.jpg\",\"text\":\"Q0?\",\"category\":\"conv\"}\n\
                      {\"question_id\":1,\"image\":\"a.jpg\",\"text\":\"Q1?\",\"category\":\"detail\"}\n";
     let answers = |text: &str| {
@@ -237,17 +167,23 @@ fn llava_bench_relates_marks_and_counts_unread_ones_as_the_script_does() {
             "{{\"question_id\":0,\"text\":\"{text} zero\"}}\n{{\"question_id\":1,\"text\":\"{text} one\"}}\n"
         )
     };
-    let files = Files {
-        questions: vec![file(dir.path(), "q.jsonl", questions)],
-        answers: vec![file(dir.path(), "a.jsonl", &answers("candidate"))],
-        references: Some(file(dir.path(), "r.jsonl", &answers("reference"))),
+    Files {
+        questions: vec![file(folder, "q.jsonl", questions)],
+        answers: vec![file(folder, "a.jsonl", &answers("candidate"))],
+        references: Some(file(folder, "r.jsonl", &answers("reference"))),
         context: Some(file(
-            dir.path(),
+            folder,
             "c.jsonl",
             r#"{"id":"a","image":"a.jpg","captions":["A cup."],"instances":[{"category":"cup","bbox":[0.1,0.25,0.5,1.0]}]}"#,
         )),
         ..Files::default()
-    };
+    }
+}
+
+#[test]
+fn llava_bench_relates_marks_and_counts_unread_ones_as_the_script_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = llava(dir.path());
     let rules = r#"{"conv":{"role":"Side","prompt":"P"},"detail":{"role":"Side","prompt":"P"}}"#;
     let templates = Templates {
         llava_bench: Some(file(dir.path(), "rule.json", rules)),
@@ -280,98 +216,46 @@ fn llava_bench_relates_marks_and_counts_unread_ones_as_the_script_does() {
 }
 
 #[test]
-fn pope_takes_its_own_answer_lines_and_writes_what_it_found() {
+fn a_judge_that_favours_the_first_place_is_found_out_by_exchanging_the_answers() {
     let dir = tempfile::tempdir().unwrap();
-    let question = |id: u8, text: &str, label: &str| {
-        format!(
-            "{{\"question_id\":{id},\"image\":\"{id}.jpg\",\"text\":\"{text}\",\"label\":\"{label}\"}}\n"
-        )
+    // Question 0 is decided by place alone; of question 1 the reference is better wherever it stands.
+    let reply = |prompt: &str| {
+        let (reference, answer) = (prompt.find("reference"), prompt.find("candidate"));
+        vec![
+            match (prompt.contains("zero"), reference < answer) {
+                (true, _) => "9 3",
+                (false, true) => "8 4",
+                (false, false) => "4 8",
+            }
+            .to_owned(),
+        ]
     };
-    let questions = question(1, "Is there a cat?", "yes") + &question(2, "Is there a dog?", "no");
-    let answers = "{\"question\":\"Is there a cat?\",\"answer\":\"Yes, there is.\"}\n\
-                   {\"question\":\"Is there a dog?\",\"answer\":\"Perhaps\"}\n";
-    let files = Files {
-        questions: vec![file(dir.path(), "coco_pope_popular.json", &questions)],
-        answers: vec![file(dir.path(), "answers.jsonl", answers)],
-        ..Files::default()
+    let judge = Scripted(reply, true);
+    let bench = Bench {
+        judge: &judge,
+        templates: &Templates::default(),
+        progress: &|_| (),
     };
-    let (verdicts, scored) = score(Benchmark::Pope, &files, None, 0).unwrap();
-    near(value(&scored, "accuracy"), 0.5);
-    near(value(&scored, "precision"), 0.5);
-    near(value(&scored, "f1"), 2.0 / 3.0);
-    near(value(&scored, "neither"), 0.5);
-    assert_eq!(scored.unread, ["popular-2"]);
-    let out = dir.path().join("out");
-    write(&out, &verdicts, &scored).unwrap();
-    let text = std::fs::read_to_string(out.join("results.json")).unwrap();
-    assert_eq!(serde_json::from_str::<Scored>(&text).unwrap(), scored);
-    let run = candor_judge::compare::Run::open(&out).unwrap();
-    assert_eq!(run.verdicts[&Benchmark::Pope], verdicts);
-    // A swapped file is noticed, because its lines repeat the questions.
-    let swapped: Vec<&str> = answers.lines().rev().collect();
-    let swapped = swapped.join("\n");
-    let files = Files {
-        answers: vec![file(dir.path(), "swapped.jsonl", &swapped)],
-        ..files
-    };
-    assert!(score(Benchmark::Pope, &files, None, 0).is_err());
-}
-
-#[test]
-fn mmbench_in_circles_is_right_only_if_every_turn_is() {
-    let dir = tempfile::tempdir().unwrap();
-    let picture = "Y2FuZG9y".repeat(10);
-    let table = format!(
-        "index\tquestion\tA\tB\tanswer\tcategory\timage\n1\tWhat?\tcup\tdish\tA\tx\t{picture}\n\
-         1000001\tWhat?\tdish\tcup\tB\tx\t1\n2\tWhich?\tred\tblue\tB\ty\t{picture}\n1000002\tWhich?\tblue\tred\tA\ty\t2\n"
-    );
-    let answers = "{\"question_id\":1,\"text\":\"A\"}\n{\"question_id\":1000001,\"text\":\"a cup\"}\n\
-                   {\"question_id\":2,\"text\":\"B.\"}\n{\"question_id\":1000002,\"text\":\"both\"}\n";
-    let files = Files {
-        questions: vec![file(dir.path(), "mmbench.tsv", &table)],
-        answers: vec![file(dir.path(), "answers.jsonl", answers)],
-        ..Files::default()
-    };
-    let (_, scored) = score(Benchmark::Mmbench, &files, None, 0).unwrap();
-    near(value(&scored, "accuracy"), 0.75);
-    near(value(&scored, "circular"), 0.5);
+    let files = llava(dir.path());
+    let (verdicts, scored) = score(Benchmark::LlavaBench, &files, Some(&bench), 0).unwrap();
+    // Of question 0 both get (9 + 3) / 2 = 6, of question 1 the reference 8 and the answer 4.
+    near(value(&scored, "relative"), 100.0 * 10.0 / 14.0);
+    near(value(&scored, "mark"), 5.0);
+    // The script knows one order: 9 3 and 8 4.
+    near(value(&scored, "relative_official"), 100.0 * 7.0 / 17.0);
+    near(value(&scored, "order_changes"), 0.5);
+    let order = scored.judged.unwrap().order.unwrap();
+    assert_eq!((order.changed, order.n_pairs), (Some(0.5), 2));
+    // First place favoured: twice on question 0, once on question 1.
+    assert_eq!(order.favours_first, Some(0.75));
+    assert_eq!(verdicts[0].replies, ["9 3", "9 3"]);
     assert_eq!(
-        (scored.figures["circular"].n, scored.unread.as_slice()),
-        (2, &["1000002".to_owned()][..])
+        (verdicts[0].n_exchanged, &verdicts[0].read_as),
+        (1, &vec!["9 3".to_owned(), "3 9".to_owned()])
     );
-}
-
-#[test]
-fn chair_counts_objects_that_are_neither_boxed_nor_captioned() {
-    let dir = tempfile::tempdir().unwrap();
-    let instances = r#"{"images":[{"id":7,"file_name":"a.jpg"},{"id":8,"file_name":"b.jpg"}],
-        "categories":[{"id":1,"name":"cat"}],"annotations":[{"id":1,"image_id":7,"category_id":1,"bbox":[0,0,1,1]}]}"#;
-    let captions = r#"{"images":[{"id":7,"file_name":"a.jpg"}],"annotations":[{"image_id":7,"id":1,"caption":"A kitten and two puppies."}]}"#;
-    let answers = r#"[{"image_id":7,"caption":"Cats, a dog and a couch."},{"image_id":8,"caption":"Nothing at all."}]"#;
-    let mut files = Files {
-        questions: vec![file(dir.path(), "instances.json", instances)],
-        answers: vec![file(dir.path(), "answers.json", answers)],
-        context: Some(file(dir.path(), "captions.json", captions)),
-        synonyms: Some(file(
-            dir.path(),
-            "synonyms.txt",
-            "cat, kitten\ndog, puppy\ncouch, sofa\n",
-        )),
-        ..Files::default()
-    };
-    let (verdicts, scored) = score(Benchmark::Chair, &files, None, 0).unwrap();
-    assert_eq!(verdicts[0].read_as, ["couch"]);
-    near(value(&scored, "chair_i"), 1.0 / 3.0);
-    near(value(&scored, "chair_s"), 0.5);
-    near(value(&scored, "recall"), 1.0);
-    near(value(&scored, "object_f1"), 4.0 / 5.0);
-    files.answers = vec![file(
-        dir.path(),
-        "other.json",
-        r#"[{"image_id":9,"caption":"x"}]"#,
-    )];
-    let message = score(Benchmark::Chair, &files, None, 0)
-        .unwrap_err()
-        .to_string();
-    assert!(message.contains("\"9\""), "{message}");
+    // Asked in one order, the same judge looks steady, and nothing is said of orders.
+    let scored = run(Benchmark::LlavaBench, &files, &Templates::default(), reply).unwrap();
+    near(value(&scored, "relative"), 100.0 * 7.0 / 17.0);
+    assert_eq!(scored.judged.unwrap().order, None);
+    assert_eq!(scored.figures["order_changes"].value, None);
 }

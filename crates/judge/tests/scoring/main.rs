@@ -1,0 +1,81 @@
+//! Answers of other tools scored from end to end, with a judge that is written down.
+
+mod judged;
+mod ruled;
+
+use std::path::{Path, PathBuf};
+
+use candor_judge::judge::{Cost, Identity};
+use candor_judge::measure::Benchmark;
+use candor_judge::score::{Bench, Files, Scored, score};
+use candor_judge::settings::Templates;
+use candor_judge::{Judge, JudgeError, Reply, Request};
+
+/// Replies as a function of the prompt; asked in both orders or not.
+struct Scripted<F>(F, bool);
+
+impl<F: Fn(&str) -> Vec<String>> Judge for Scripted<F> {
+    fn identity(&self) -> Identity {
+        Identity {
+            model: "scripted".to_owned(),
+            endpoint: "here".to_owned(),
+            temperature: 0.0,
+            max_tokens: 10,
+            samples: 1,
+            seed: None,
+            images: false,
+            swap: self.1,
+        }
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::default()
+    }
+
+    fn replies(
+        &self,
+        requests: &[Request],
+        _progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<Vec<Vec<Reply>>, JudgeError> {
+        let reply = |text: String| Reply {
+            text,
+            ..Reply::default()
+        };
+        Ok(requests
+            .iter()
+            .map(|r| (self.0)(&r.user).into_iter().map(reply).collect())
+            .collect())
+    }
+}
+
+fn file(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn run(
+    benchmark: Benchmark,
+    files: &Files,
+    templates: &Templates,
+    reply: impl Fn(&str) -> Vec<String>,
+) -> Result<Scored, JudgeError> {
+    let judge = Scripted(reply, false);
+    let bench = Bench {
+        judge: &judge,
+        templates,
+        progress: &|_| (),
+    };
+    score(benchmark, files, Some(&bench), 0).map(|(_, scored)| scored)
+}
+
+fn value(scored: &Scored, key: &str) -> f64 {
+    scored.figures[key].value.unwrap()
+}
+
+fn near(found: f64, expected: f64) {
+    assert!(
+        (found - expected).abs() < 1e-9,
+        "{found}, expected {expected}"
+    );
+}

@@ -128,7 +128,7 @@ fn charts(comparison: &Comparison, series: &[Series]) -> Markup {
                     (radar::draw(&main_rows(&rows), series))
                     (beside::draw(&rows, series))
                 }
-                (numbers::by_category(&main_rows(&rows), series, &main.label))
+                (numbers::by_category(&main_rows(&rows), series, &format!("{} of {}", main.label, benchmark.label())))
             }
         }
         p.note {

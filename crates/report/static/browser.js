@@ -82,7 +82,8 @@ function followAddress() {
   const wanted = readChoice();
   if (wanted === null) return;
   show(wanted);
-  document.getElementById("items").scrollIntoView();
+  // The page is long: a smooth way to the items would take longer than to look at one.
+  document.getElementById("items").scrollIntoView({ behavior: "instant" });
 }
 
 document.getElementById("browser").append(

@@ -13,9 +13,14 @@ function showItem(item, number) {
       : element("img", { src: picture, alt: `Picture ${item.image}` }),
     item.reference === undefined
       ? null
-      : element("p.reference", {}, element("b", {}, "Reference: "), item.reference || "(empty)"),
+      : element(
+          "p.reference",
+          {},
+          element("b", {}, benchmark.key === "chair" ? "There is: " : "Reference: "),
+          item.reference || "(nothing)",
+        ),
     item.people === undefined ? null : peopleSay(item.people),
-    element("div.answers", {}, ...item.answers.map((answer, k) => showAnswer(answer, k))),
+    element("div.answers", {}, ...item.answers.map((answer, k) => showAnswer(answer, k, benchmark))),
     parts(item, benchmark, number),
   );
 }
@@ -29,7 +34,14 @@ function peopleSay({ truer, preferred }) {
   );
 }
 
-function showAnswer(answer, k) {
+// What an answer or the replies about it were read as.
+const READ_AS = {
+  mmhal: "Rating",
+  llava_bench: "Marks of the reference and of this answer",
+  chair: "Named and not there",
+};
+
+function showAnswer(answer, k, benchmark) {
   const [sign, name] = standingSign(answer);
   const head = element(
     `h4.run-${k % 8}`,
@@ -46,7 +58,7 @@ function showAnswer(answer, k) {
     {},
     head,
     element("p.text", {}, answer.text || "(says nothing)"),
-    readAs.length === 0 ? null : element("p.read", {}, `Read as: ${readAs.join("; ")}`),
+    readAs.length === 0 ? null : element("p.read", {}, `${READ_AS[benchmark.key] ?? "Read as"}: ${readAs.join("; ")}`),
     replies.length === 0 ? null : showReplies(replies, answer.n_exchanged ?? 0),
   );
 }

@@ -28,7 +28,7 @@ function makeList(chosen) {
         click: () => choose(index),
       },
       element("span.signs", {}, ...signs),
-      element("span.asked", {}, item.question),
+      element("span.asked", {}, element("span.id", {}, item.id), " ", item.question),
     );
     made.style.top = `${index * ROW}px`;
     return made;

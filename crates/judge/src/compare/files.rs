@@ -1,6 +1,6 @@
 //! The verdicts of a run, whichever command wrote them.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use candor_data::formats::text::{self, Format};
@@ -47,8 +47,8 @@ struct Chair {
     image: String,
     question: String,
     answer: String,
-    mentioned: HashSet<String>,
-    present: HashSet<String>,
+    mentioned: BTreeSet<String>,
+    present: BTreeSet<String>,
 }
 
 #[derive(Deserialize)]
@@ -175,6 +175,7 @@ fn mmhal(row: Mmhal) -> Verdict {
         question: row.question,
         reference: Some(row.reference),
         answer: row.answer,
+        read_as: vec![row.score.to_string()],
         ..Verdict::default()
     };
     add_mmhal(&mut verdict, &[Some(row.score)], &[Some(row.score)]);
@@ -191,6 +192,7 @@ fn pope_verdict(row: Pope) -> Verdict {
         question: row.question,
         reference: Some(row.label),
         answer: row.answer,
+        read_as: vec![if read.yes { "yes" } else { "no" }.to_owned()],
         ..Verdict::default()
     };
     add_pope(&mut verdict, truth, read);
@@ -198,20 +200,23 @@ fn pope_verdict(row: Pope) -> Verdict {
 }
 
 fn chair(row: Chair) -> Verdict {
-    let hallucinated = row.mentioned.difference(&row.present).count();
+    let made_up: Vec<String> = row.mentioned.difference(&row.present).cloned().collect();
+    let present: Vec<&str> = row.present.iter().map(String::as_str).collect();
     let mut verdict = Verdict {
         id: row.image.clone(),
         image: row.image,
         question: row.question,
+        reference: Some(present.join(", ")),
         answer: row.answer,
         ..Verdict::default()
     };
     add_chair(
         &mut verdict,
         row.mentioned.len(),
-        hallucinated,
+        made_up.len(),
         row.present.len(),
     );
+    verdict.read_as = made_up;
     verdict
 }
 
@@ -224,6 +229,7 @@ fn llava_bench(row: LlavaBench) -> Verdict {
         question: row.question,
         reference: Some(row.reference),
         answer: row.answer,
+        read_as: vec![format!("{} {}", row.reference_mark, row.mark)],
         ..Verdict::default()
     };
     add_llava_bench(&mut verdict, &marks, &marks);

@@ -58,7 +58,7 @@ fn bar(scale: &Scale, row: &Row, series: &Series, cell: &Cell, y: f64) -> Markup
     let (from, to) = (scale.at(0.0), scale.at(value.max(0.0)));
     let middle = y + (BAR - 3.0) / 2.0;
     html! {
-        a href=(series.link(row)) aria-label=(spoken(row, series, cell)) {
+        a href=(series.link(row)) {
             title { (spoken(row, series, cell)) }
             rect.touch x="0" y=(place(y - 1.5)) width=(WIDTH) height=(place(BAR)) {}
             (mark(series, 6.0, middle))

@@ -124,7 +124,7 @@ fn trained_on(leakage: &Leakage, series: &[Series]) -> Markup {
         }
         @if !without.is_empty() {
             p { "The numbers without the items that show a training picture:" }
-            (numbers::table(&without, series, true))
+            (numbers::table(&without, series, "Numbers without training pictures", true))
         }
     }
 }

@@ -14,7 +14,7 @@ pub fn draw(comparison: &Comparison, series: &[Series]) -> Markup {
         .filter(|row| row.group.is_empty())
         .collect();
     html! {
-        (table(&rows, series, true))
+        (table(&rows, series, "All numbers", true))
         @if series.len() > 1 {
             p.note {
                 "Below a number: its difference to " b { (series[0].name) } " over the items that both answered, with its 95% \
@@ -31,16 +31,16 @@ pub fn by_category(rows: &[&Row], series: &[Series], label: &str) -> Markup {
     html! {
         details {
             summary { "The same as a table: " (label) }
-            (table(rows, series, false))
+            (table(rows, series, label, false))
         }
     }
 }
 
-/// Rows as a table. `titled` begins each benchmark with its name.
-pub fn table(rows: &[&Row], series: &[Series], titled: bool) -> Markup {
+/// Rows as a table, which `label` tells from the others. `titled` begins each benchmark with its name.
+pub fn table(rows: &[&Row], series: &[Series], label: &str, titled: bool) -> Markup {
     let mut before = None;
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Numbers" {
+        div.scroll tabindex="0" role="region" aria-label=(label) {
             table.results {
                 thead {
                     tr {
@@ -116,12 +116,12 @@ pub fn signed(value: f64, decimals: usize) -> String {
     }
 }
 
-/// The chance as people read it.
+/// The chance as people read it, in one piece.
 pub fn chance(p: f64) -> String {
     if p < 0.001 {
-        "p < 0.001".to_owned()
+        "p\u{a0}<\u{a0}0.001".to_owned()
     } else {
-        format!("p = {p:.3}")
+        format!("p\u{a0}=\u{a0}{p:.3}")
     }
 }
 
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(signed(0.126, 2), "+0.13");
         assert_eq!(signed(-0.126, 2), "−0.13");
         assert_eq!(signed(0.001, 2), "0.00");
-        assert_eq!(chance(0.0123), "p = 0.012");
-        assert_eq!(chance(0.0001), "p < 0.001");
+        assert_eq!(chance(0.0123), "p\u{a0}=\u{a0}0.012");
+        assert_eq!(chance(0.0001), "p\u{a0}<\u{a0}0.001");
     }
 }

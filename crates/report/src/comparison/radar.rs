@@ -16,8 +16,10 @@ use crate::plots::figure;
 use crate::svg::scale::number;
 use crate::svg::{Scale, WIDTH, drawing, place};
 
-const RADIUS: f64 = 105.0;
-const HEIGHT: f64 = 270.0;
+const RADIUS: f64 = 95.0;
+const HEIGHT: f64 = 250.0;
+/// Letters of an axis' name that fit beside it; the table below has all of them.
+const N_LETTERS: usize = 13;
 /// With fewer axes there is no shape, with more nobody reads it.
 const N_AXES: std::ops::RangeInclusive<usize> = 3..=24;
 
@@ -59,7 +61,7 @@ pub fn draw(rows: &[&Row], series: &[Series]) -> Markup {
                 .map(|(k, row)| Some(at(k, n, scale.at(row.cells[one.index].value?)))).collect();
             // A run that lacks a category has no closed shape.
             @if corners.iter().all(Option::is_some) {
-                path.shape class=(one.class) d=(outline(corners.iter().flatten().copied())) {}
+                path class={ "shape " (one.class) } d=(outline(corners.iter().flatten().copied())) {}
             }
             @for (row, corner) in axes.iter().zip(&corners) {
                 @if let Some((x, y)) = corner {
@@ -68,7 +70,7 @@ pub fn draw(rows: &[&Row], series: &[Series]) -> Markup {
             }
         }
         @for tick in scale.ticks(3).iter().filter(|tick| tick.value > 0.0) {
-            text.tick.halo x=(place(WIDTH / 2.0 + 3.0)) y=(place(HEIGHT / 2.0 - scale.at(tick.value) - 2.0)) { (tick.label) }
+            text.tick.halo x=(place(WIDTH / 2.0 + 3.0)) y=(place(HEIGHT / 2.0 - scale.at(tick.value) + 11.0)) { (tick.label) }
         }
     };
     let label = format!("Radar: {}", in_words(&axes, series));
@@ -100,7 +102,7 @@ fn outline(corners: impl Iterator<Item = (f64, f64)>) -> String {
 }
 
 fn axis_name(k: usize, n: usize, name: &str) -> Markup {
-    let (x, y) = at(k, n, RADIUS + 12.0);
+    let (x, y) = at(k, n, RADIUS + 14.0);
     let aside = x - WIDTH / 2.0;
     let anchor = if aside.abs() < 5.0 {
         "middle"
@@ -109,7 +111,15 @@ fn axis_name(k: usize, n: usize, name: &str) -> Markup {
     } else {
         "end"
     };
-    html! { text x=(place(x)) y=(place(y)) dy="0.32em" text-anchor=(anchor) { (name) } }
+    html! { text x=(place(x)) y=(place(y)) dy="0.32em" text-anchor=(anchor) { (short(name)) } }
+}
+
+fn short(name: &str) -> String {
+    if name.chars().count() <= N_LETTERS {
+        name.to_owned()
+    } else {
+        name.chars().take(N_LETTERS - 1).chain(['…']).collect()
+    }
 }
 
 fn in_words(axes: &[&Row], series: &[Series]) -> String {
@@ -135,9 +145,11 @@ mod tests {
                 "{x} {y}"
             );
         };
-        near(at(0, 4, 10.0), (175.0, 125.0));
-        near(at(1, 4, 10.0), (185.0, 135.0));
-        near(at(2, 4, 10.0), (175.0, 145.0));
+        near(at(0, 4, 10.0), (175.0, 115.0));
+        near(at(1, 4, 10.0), (185.0, 125.0));
+        near(at(2, 4, 10.0), (175.0, 135.0));
+        assert_eq!(short("environment"), "environment");
+        assert_eq!(short("finegrained_perception"), "finegrained_…");
         assert_eq!(outline([(0.0, 1.0), (2.0, 3.0)].into_iter()), "M0 1L2 3Z");
     }
 }

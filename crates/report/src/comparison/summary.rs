@@ -83,7 +83,7 @@ mod tests {
         let series = Series::of(&["a".into(), "b".into(), "c".into()]);
         assert_eq!(
             sentence(&row, &series),
-            "CHAIR_i, less is better: a 0.75, b 0.50 (−0.25, p < 0.001), c was not asked"
+            "CHAIR_i, less is better: a 0.75, b 0.50 (−0.25, p\u{a0}<\u{a0}0.001), c was not asked"
         );
     }
 }

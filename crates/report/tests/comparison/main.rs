@@ -86,7 +86,7 @@ fn numbers_are_written_with_interval_test_and_a_way_to_their_items() {
         "href=\"#benchmark=mmhal&amp;measure=score&amp;run=1\">4.67</a>",
         "score, official",
         // Differences 0, 4, 2: on two pictures they differ, and 2 of the 4 outcomes are as large.
-        "p = 0.500",
+        "p\u{a0}=\u{a0}0.500",
         "+2.00",
     ] {
         assert!(numbers.contains(expected), "{expected}\n{numbers}");

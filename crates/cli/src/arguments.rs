@@ -8,7 +8,8 @@ use candor_world::WorldConfig;
 use clap::{Args, Parser, Subcommand};
 
 pub use self::eval::{
-    BenchmarkName, EvalArguments, EvalCommand, ExamArguments, RunArguments, ScoreArguments,
+    BenchmarkName, CompareArguments, EvalArguments, EvalCommand, ExamArguments, RunArguments,
+    ScoreArguments, TrainingArguments,
 };
 
 /// Trains vision-language models to say only what is in the picture.
@@ -510,7 +511,9 @@ mod tests {
             Some("r.toml".into())
         );
         let compared = eval("candor eval compare a b").command;
-        assert!(matches!(compared, Some(EvalCommand::Compare { runs, .. }) if runs.len() == 2));
+        assert!(
+            matches!(compared, Some(EvalCommand::Compare(compared)) if compared.runs.len() == 2)
+        );
         assert!(parse("candor eval").is_err());
         assert!(parse("candor eval compare").is_err());
         assert!(parse("candor eval score --benchmark pope --questions q --answers a").is_err());

@@ -19,7 +19,7 @@ use candor_data::atomic;
 use candor_judge::ahead::{Ahead, while_judging};
 use candor_judge::exam::{self, Exam, Files};
 use candor_judge::measure::Benchmark;
-use candor_judge::score::{Bench, illustrated};
+use candor_judge::score::{self, Bench};
 use candor_judge::settings;
 use candor_model::{Adapter, Bundle, ModelFolder};
 use candor_train::{BasePrecision, Progress, StopSignal, fingerprint};
@@ -89,7 +89,7 @@ pub fn answer(
     };
     // What cannot be judged is known before the first answer.
     for item in 0..exam.items().len() {
-        judging.request(item, "")?;
+        judging.requests(item, "")?;
     }
     let asks = sitting.asks(&*exam)?;
     let (bundle, adapter, head) = sitting.open_model(device)?;
@@ -184,19 +184,12 @@ struct Judging<'a> {
 }
 
 impl Judging<'_> {
-    fn request(
-        &self,
-        item: usize,
-        answer: &str,
-    ) -> Result<Option<candor_judge::Request>, EvalError> {
+    fn requests(&self, item: usize, answer: &str) -> Result<Vec<candor_judge::Request>, EvalError> {
         let Some(bench) = self.bench else {
-            return Ok(None);
+            return Ok(Vec::new());
         };
-        let Some(request) = self.exam.request(item, answer)? else {
-            return Ok(None);
-        };
-        let shown = illustrated(request, self.exam, self.files, item, bench.judge)?;
-        Ok(Some(shown))
+        let asked = score::requests(self.exam, self.files, item, answer, bench.judge)?;
+        Ok(asked)
     }
 }
 
@@ -214,7 +207,7 @@ fn respond(
     let mut take = |batch: &[usize], batch_answers: Vec<Answer>| -> Result<(), EvalError> {
         for (&prompt, answer) in batch.iter().zip(batch_answers) {
             for &item in &plan.prompts[prompt].items {
-                if let Some(request) = judging.request(item, &answer.text)? {
+                for request in judging.requests(item, &answer.text)? {
                     ahead.ask(request);
                 }
             }

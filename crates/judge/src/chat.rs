@@ -265,6 +265,7 @@ impl Judge for ChatJudge {
             samples: parameters.samples,
             seed: parameters.seed,
             images: parameters.images,
+            swap: parameters.swap,
         }
     }
 

@@ -5,25 +5,33 @@
 //! items that both answered are compared, and their number is told.
 
 mod files;
+mod remarks;
 mod show;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candor_data::bootstrap::Interval;
 use serde::{Deserialize, Serialize};
 
 use crate::JudgeError;
+use crate::leakage::Leakage;
 use crate::measure::{Benchmark, Better, Figure, Measure, Verdict, figures};
 use crate::paired::{self, Difference, Pair};
+use crate::people::People;
+use crate::score::Scored;
 
 /// One evaluated model.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Run {
     /// Its folder's name.
     pub name: String,
     /// The verdicts of each benchmark that it has.
     pub verdicts: BTreeMap<Benchmark, Vec<Verdict>>,
+    /// `results.json` of `candor eval score`, which says who judged; `None` for other runs.
+    pub scored: Option<Box<Scored>>,
+    /// The folder of the pictures, where the run names one.
+    pub images: Option<PathBuf>,
 }
 
 /// A number of one run.
@@ -67,11 +75,27 @@ pub struct Comparison {
     pub runs: Vec<String>,
     /// All numbers.
     pub rows: Vec<Row>,
+    /// What people prefer, where they were asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub people: Option<People>,
+    /// What of the benchmarks is training data, where that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leakage: Option<Leakage>,
 }
 
 /// Compares runs. `seed` decides intervals and tests.
 #[must_use]
 pub fn compare(runs: &[Run], seed: u64) -> Comparison {
+    Comparison {
+        runs: runs.iter().map(|run| run.name.clone()).collect(),
+        rows: rows(runs, seed),
+        people: None,
+        leakage: None,
+    }
+}
+
+/// All numbers of runs. A number that no run has, as that of a judge who was asked in one order only, is left out.
+pub(crate) fn rows(runs: &[Run], seed: u64) -> Vec<Row> {
     let mut rows = Vec::new();
     for benchmark in Benchmark::ALL {
         let has = |run: &Run| run.verdicts.contains_key(&benchmark);
@@ -88,6 +112,9 @@ pub fn compare(runs: &[Run], seed: u64) -> Comparison {
             .collect();
         for (k, measure) in benchmark.measures().iter().enumerate() {
             let figures: Vec<&Figure> = found.iter().map(|figures| &figures[measure.key]).collect();
+            if figures.iter().all(|figure| figure.value.is_none()) {
+                continue;
+            }
             let mut cells: Vec<Cell> = figures.iter().map(|figure| cell(figure)).collect();
             for (cell, list) in cells.iter_mut().zip(&verdicts).skip(1) {
                 cell.against_first = Some(paired::compare(
@@ -116,10 +143,7 @@ pub fn compare(runs: &[Run], seed: u64) -> Comparison {
             }
         }
     }
-    Comparison {
-        runs: runs.iter().map(|run| run.name.clone()).collect(),
-        rows,
-    }
+    rows
 }
 
 fn row(benchmark: Benchmark, measure: &Measure, group: &str, cells: Vec<Cell>) -> Row {
@@ -172,10 +196,10 @@ impl Run {
 }
 
 impl Comparison {
-    /// For a terminal.
+    /// For a terminal: the numbers, and what people and training data say of them.
     #[must_use]
     pub fn table(&self) -> String {
-        show::table(self)
+        show::table(self) + &remarks::of(self)
     }
 
     /// One line for each number of each run, with a header.

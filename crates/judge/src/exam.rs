@@ -25,6 +25,7 @@ use candor_data::formats::answers::Answer;
 
 use crate::JudgeError;
 use crate::measure::{Benchmark, Verdict};
+use crate::order::{InOrders, Marks};
 use crate::request::Request;
 use crate::settings;
 use crate::template::{Template, Templates};
@@ -40,7 +41,7 @@ pub struct Files {
     pub context: Option<PathBuf>,
     /// Words for kinds of objects (CHAIR).
     pub synonyms: Option<PathBuf>,
-    /// Folder of pictures, for a judge or a model that is shown them.
+    /// Folder of pictures, for a judge or a model that is shown them and for the page of a comparison.
     pub images: Option<PathBuf>,
     /// How many questions of each file, from the first; all if absent.
     pub limit: Option<usize>,
@@ -84,8 +85,10 @@ pub struct Mark {
     pub verdict: Verdict,
     /// Whether the answer, or a reply about it, could not be read by our rule.
     pub unread: bool,
-    /// What each reply was read as; none where no judge is asked.
-    pub scores: Vec<Option<f64>>,
+    /// What the replies to each request were read as; none where no judge is asked.
+    pub scores: Vec<Vec<Option<f64>>>,
+    /// Marks of reference and answer in both orders, where the judge compares the two.
+    pub marks: Option<Marks>,
 }
 
 /// A benchmark with its questions read.
@@ -114,16 +117,29 @@ pub trait Exam: Sync {
         Ok(None)
     }
 
+    /// The same with the two answers exchanged; `None` where a judge compares no two answers.
+    ///
+    /// # Errors
+    /// As of [`Exam::request`].
+    fn exchanged(&self, _item: usize, _answer: &str) -> Result<Option<Request>, JudgeError> {
+        Ok(None)
+    }
+
     /// The prompts of a judge, where one is asked.
     fn templates(&self) -> Option<&Templates> {
         None
     }
 
-    /// What an answer is worth. `replies` are those to [`Exam::request`].
+    /// What an answer is worth. `replies` are those to [`Exam::request`] and to [`Exam::exchanged`].
     ///
     /// # Errors
     /// The question has no true answer.
-    fn mark(&self, item: usize, answer: &Answer, replies: Vec<String>) -> Result<Mark, JudgeError>;
+    fn mark(
+        &self,
+        item: usize,
+        answer: &Answer,
+        replies: InOrders<String>,
+    ) -> Result<Mark, JudgeError>;
 
     /// Adds what is known only when all answers are marked.
     fn conclude(&self, _verdicts: &mut [Verdict]) {}

@@ -25,6 +25,9 @@ pub struct Identity {
     pub seed: Option<u64>,
     /// Whether it was shown the pictures.
     pub images: bool,
+    /// Whether it compared two answers in both orders.
+    #[serde(default)]
+    pub swap: bool,
 }
 
 /// What judging has cost, everything that the cache remembers included.

@@ -96,6 +96,12 @@ const LLAVA_BENCH: &[Measure] = &[
     measure("relative_official", "relative score, official", Higher, 1),
     measure("mark", "mark", Higher, 2),
     measure("reference_mark", "mark of the reference", Neither, 2),
+    measure(
+        "order_changes",
+        "verdicts that change with the order",
+        Lower,
+        3,
+    ),
     measure("unread", "replies not read", Neither, 3),
     WORDS,
 ];
@@ -179,6 +185,9 @@ pub struct Verdict {
     pub id: String,
     /// The image.
     pub image: String,
+    /// The file name of its picture, where `image` is not that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<String>,
     /// Question type, split or category; empty where the benchmark has none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub group: String,
@@ -192,11 +201,20 @@ pub struct Verdict {
     /// The judge's replies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replies: Vec<String>,
+    /// How many of them, the last ones, were asked for with the two answers exchanged.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub n_exchanged: usize,
     /// What the answer or the replies were read as.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub read_as: Vec<String>,
     /// What the item adds to each number: part and whole of the ratio.
     pub measures: BTreeMap<String, [f64; 2]>,
+}
+
+// The signature is serde's.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 impl Verdict {

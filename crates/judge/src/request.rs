@@ -1,5 +1,6 @@
 //! What a judge is asked, and the body of the HTTP request that asks it.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -106,6 +107,25 @@ fn key(parts: &[&str]) -> String {
 #[must_use]
 pub fn sha256(text: &str) -> String {
     hex(&Sha256::digest(text.as_bytes()))
+}
+
+/// SHA-256 of a file's bytes, which are never in memory at once.
+pub(crate) fn sha256_of_file(path: &Path) -> Result<String, JudgeError> {
+    let unreadable = |source| JudgeError::Io {
+        action: "read",
+        path: path.to_owned(),
+        remedy: "check the path and that you may read it",
+        source,
+    };
+    let mut file = std::fs::File::open(path).map_err(unreadable)?;
+    let mut hash = Sha256::new();
+    let mut piece = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut piece).map_err(unreadable)? {
+            0 => return Ok(hex(&hash.finalize())),
+            n => hash.update(&piece[..n]),
+        }
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

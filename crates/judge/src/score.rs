@@ -13,11 +13,13 @@ use serde::{Deserialize, Serialize};
 use crate::agreement::{Agreement, agreement};
 use crate::exam::{self, Exam, Files};
 use crate::judge::{Cost, Identity, Judge};
+use crate::leakage::Leakage;
 use crate::matching::{matched, matched_some};
 use crate::measure::{Benchmark, Figure, Verdict, figures};
+use crate::order::{self, InOrders, Marks, Order};
 use crate::request::sha256;
 use crate::template::Templates;
-use crate::{JudgeError, Reply, Request, settings};
+use crate::{JudgeError, Request, settings};
 
 /// A judge with its templates.
 pub struct Bench<'a> {
@@ -42,6 +44,9 @@ pub struct Judged {
     pub cost: Cost,
     /// How far several replies to a question agree.
     pub agreement: Agreement,
+    /// What exchanging two answers changes, where the judge compared them in both orders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
 }
 
 /// A file by name and content.
@@ -74,6 +79,12 @@ pub struct Scored {
     pub judged: Option<Judged>,
     /// The files behind the numbers.
     pub sources: Vec<Source>,
+    /// The folder of the pictures, where one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<PathBuf>,
+    /// What of it is training data, where that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leakage: Option<Leakage>,
 }
 
 /// Scores answers, `answers` being a file for each file of questions. `seed` decides the intervals.
@@ -104,14 +115,16 @@ pub fn score(
     let exam = exam::open(benchmark, files, &templates.unwrap_or_default())?;
     let answered = answered(&*exam, answers)?;
     let mut replies = replies(&*exam, files, &answered, bench)?;
-    let (mut verdicts, mut unread, mut scores) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut verdicts, mut unread) = (Vec::new(), Vec::new());
+    let (mut scores, mut marks) = (Vec::new(), Vec::new());
     for (at, (item, answer)) in answered.iter().enumerate() {
         let mark = exam.mark(*item, answer, replies.remove(&at).unwrap_or_default())?;
         if mark.unread {
             unread.push(mark.verdict.id.clone());
         }
         verdicts.push(mark.verdict);
-        scores.push(mark.scores);
+        scores.extend(mark.scores);
+        marks.extend(mark.marks);
     }
     exam.conclude(&mut verdicts);
     let templates = exam
@@ -126,8 +139,10 @@ pub fn score(
         n_duplicates: n_duplicates(&verdicts),
         judged: bench
             .zip(templates)
-            .map(|(bench, templates)| judged(bench, templates, &scores)),
+            .map(|(bench, templates)| judged(bench, templates, &scores, &marks)),
         sources: sources(files, answers)?,
+        images: files.images.clone(),
+        leakage: None,
     };
     Ok((verdicts, scored))
 }
@@ -157,35 +172,61 @@ fn replies(
     files: &Files,
     answered: &[(usize, Answer)],
     bench: Option<&Bench<'_>>,
-) -> Result<HashMap<usize, Vec<String>>, JudgeError> {
-    let (mut places, mut requests) = (Vec::new(), Vec::new());
+) -> Result<HashMap<usize, InOrders<String>>, JudgeError> {
+    let (mut places, mut asked) = (Vec::new(), Vec::new());
     for (at, (item, answer)) in answered.iter().enumerate() {
-        let asked = exam.request(*item, &answer.text)?;
-        let Some(asked) = asked else { continue };
-        let judge = bench.map(|bench| bench.judge).ok_or_else(|| {
+        let Some(bench) = bench else {
+            if exam.request(*item, &answer.text)?.is_none() {
+                continue;
+            }
             let remedy = "give --judge judge.toml (docs/evaluation.md shows one)";
             let problem = "this benchmark is scored by a judge";
-            JudgeError::unfit(&files.questions[0], problem, remedy)
-        })?;
-        places.push(at);
-        requests.push(illustrated(asked, exam, files, *item, judge)?);
+            return Err(JudgeError::unfit(&files.questions[0], problem, remedy));
+        };
+        for request in requests(exam, files, *item, &answer.text, bench.judge)? {
+            places.push(at);
+            asked.push(request);
+        }
     }
-    let replies = match bench {
-        Some(bench) if !requests.is_empty() => bench.judge.replies(&requests, bench.progress)?,
-        _ => Vec::new(),
+    let mut all: HashMap<usize, InOrders<String>> = HashMap::new();
+    if let (Some(bench), false) = (bench, asked.is_empty()) {
+        let replies = bench.judge.replies(&asked, bench.progress)?;
+        for (at, replies) in places.into_iter().zip(replies) {
+            let of_item = all.entry(at).or_default();
+            let order = if of_item.usual.is_empty() {
+                &mut of_item.usual
+            } else {
+                &mut of_item.exchanged
+            };
+            order.extend(replies.into_iter().map(|reply| reply.text));
+        }
+    }
+    Ok(all)
+}
+
+/// What a judge is asked about an answer: nothing, one request, or one for each order of two answers; with the picture,
+/// where it is shown pictures.
+///
+/// # Errors
+/// What the judge is to be told is missing, the folder of pictures is not known, or the picture's name leads out of it.
+pub fn requests(
+    exam: &dyn Exam,
+    files: &Files,
+    item: usize,
+    answer: &str,
+    judge: &dyn Judge,
+) -> Result<Vec<Request>, JudgeError> {
+    let exchanged = match judge.identity().swap {
+        true => exam.exchanged(item, answer)?,
+        false => None,
     };
-    let texts = |replies: Vec<Reply>| replies.into_iter().map(|reply| reply.text).collect();
-    Ok(places
-        .into_iter()
-        .zip(replies.into_iter().map(texts))
-        .collect())
+    let both = exam.request(item, answer)?.into_iter().chain(exchanged);
+    both.map(|request| illustrated(request, exam, files, item, judge))
+        .collect()
 }
 
 /// The request with the picture of its item, where the judge is shown pictures.
-///
-/// # Errors
-/// The folder of pictures is not known, or the picture's name leads out of it.
-pub fn illustrated(
+fn illustrated(
     mut request: Request,
     exam: &dyn Exam,
     files: &Files,
@@ -233,13 +274,19 @@ pub fn write(out: &Path, verdicts: &[Verdict], scored: &Scored) -> Result<(), Ju
 }
 
 /// The judge's part of the results.
-fn judged(bench: &Bench<'_>, templates: &Templates, scores: &[Vec<Option<f64>>]) -> Judged {
+fn judged(
+    bench: &Bench<'_>,
+    templates: &Templates,
+    scores: &[Vec<Option<f64>>],
+    marks: &[Marks],
+) -> Judged {
     Judged {
         judge: bench.judge.identity(),
         template: templates.source().to_owned(),
         template_sha256: templates.sha256(),
         cost: bench.judge.cost(),
         agreement: agreement(scores),
+        order: order::changes(marks),
     }
 }
 

@@ -56,6 +56,9 @@ pub struct Parameters {
     pub samples: u32,
     /// Whether the judge is shown the pictures.
     pub images: bool,
+    /// Whether a judge of two answers is asked in both orders.
+    #[serde(default)]
+    pub swap: bool,
     /// The seed of the first sample, the next ones counting up; not sent when left out.
     pub seed: Option<u64>,
     /// The name under which the endpoint takes `max_tokens`.

@@ -1,14 +1,15 @@
-//! The report of a demo: one page in one file that needs nothing from elsewhere, neither network nor fonts nor
-//! scripts.
+//! The report of a demo, and that of a comparison of evaluated runs: one page in one file that needs nothing from
+//! elsewhere, neither network nor fonts.
 //!
 //! [`Summary`] is the numbers of a demo, `summary.json`. [`write()`] reads a demo's folder and writes
 //! `report.html` into it. What a demo did not run, the page says in words; a damaged file is an error.
 //!
 //! Departures from what such pages often do: sentences about results are made from the numbers (`wording.rs`), a
 //! best value is marked only where intervals do not overlap (`table.rs`), pictures are chosen by a rule that the
-//! page states ([`gallery`]). No tensors here, and nothing is computed that another crate could have.
+//! page states ([`gallery`]). Only the page of a comparison has scripts ([`write_comparison`]). No tensors here, and nothing is computed that another crate could have.
 
 mod claims;
+mod comparison;
 mod error;
 mod files;
 pub mod gallery;
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 
 use candor_data::atomic;
 
+pub use comparison::{ComparedRuns, render_comparison, write_comparison};
 pub use error::ReportError;
 pub use input::{About, ReportInput};
 pub use metrics::Metrics;

@@ -49,22 +49,52 @@ pub enum EvalCommand {
     Score(ScoreArguments),
     /// Show evaluated models side by side, with a paired test of each against the first.
     #[command(
-        after_help = "Example:\n  candor eval compare runs/demo/eval/sft runs/demo/eval/fact_rlhf --out compared"
+        after_help = "Examples:\n  candor eval compare runs/demo/eval/sft runs/demo/eval/fact_rlhf --out compared\n  \
+                            candor eval compare runs/old runs/new --annotate people --images coco/val2014\n  candor annotate \
+                            export people/project.toml --format preference-log --out people.log.jsonl\n  candor eval compare \
+                            runs/old runs/new --preferences people.log.jsonl --out compared\n\ncompared/report.html shows \
+                            every item behind every number; docs/evaluation.md explains it."
     )]
-    Compare {
-        /// Folders of `candor eval`, `candor eval run` or `candor eval score`.
-        #[arg(required = true, num_args = 1..)]
-        runs: Vec<PathBuf>,
-        /// Folder for results.json, table.csv, table.md and table.tex.
-        #[arg(long)]
-        out: Option<PathBuf>,
-        /// Decides intervals and tests.
-        #[arg(long, default_value_t = 0)]
-        seed: u64,
-        /// Print the comparison as JSON on stdout.
-        #[arg(long)]
-        json: bool,
-    },
+    Compare(CompareArguments),
+}
+
+/// Arguments of `candor eval compare`.
+#[derive(Debug, Args)]
+pub struct CompareArguments {
+    /// Folders of `candor eval`, `candor eval run` or `candor eval score`.
+    #[arg(required = true, num_args = 1..)]
+    pub runs: Vec<PathBuf>,
+    /// Folder for report.html, results.json, table.csv, table.md and table.tex.
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Folder of the pictures [default: where the runs say]
+    #[arg(long)]
+    pub images: Option<PathBuf>,
+    /// Write a project of the annotation app, in which people compare the answers of two runs, into this folder.
+    #[arg(long, value_name = "DIR", conflicts_with = "preferences")]
+    pub annotate: Option<PathBuf>,
+    /// What people said: the preference log that such a project exports.
+    #[arg(long, value_name = "FILE")]
+    pub preferences: Option<PathBuf>,
+    #[command(flatten)]
+    pub training: TrainingArguments,
+    /// Decides intervals and tests.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Print the comparison as JSON on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What models were trained on, to be looked for in benchmarks.
+#[derive(Debug, Args)]
+pub struct TrainingArguments {
+    /// Training data in the format of LLaVA, to be looked for in the benchmark; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub training: Vec<PathBuf>,
+    /// Folder of the training pictures, to compare their bytes with the benchmark's (with --training and --images).
+    #[arg(long, value_name = "DIR", requires = "training")]
+    pub training_images: Option<PathBuf>,
 }
 
 /// A benchmark with its files, and where its numbers go.
@@ -85,6 +115,8 @@ pub struct ExamArguments {
     /// Words for kinds of objects (CHAIR).
     #[arg(long)]
     pub synonyms: Option<PathBuf>,
+    #[command(flatten)]
+    pub training: TrainingArguments,
     /// The judge's settings (MMHal-Bench, LLaVA-Bench, questions of your own that name it).
     #[arg(long)]
     pub judge: Option<PathBuf>,
@@ -111,7 +143,7 @@ pub struct ScoreArguments {
     /// Answers, as often as --questions.
     #[arg(long, required = true)]
     pub answers: Vec<PathBuf>,
-    /// Folder of pictures, for a judge that is shown them.
+    /// Folder of pictures, for a judge that is shown them and for the page of a comparison.
     #[arg(long)]
     pub images: Option<PathBuf>,
 }

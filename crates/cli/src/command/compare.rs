@@ -4,16 +4,36 @@ use std::path::{Path, PathBuf};
 
 use candor_data::atomic;
 use candor_judge::compare::{Run, compare};
+use candor_judge::leakage::{Leakage, Training};
+use candor_judge::people::{self, People};
+use candor_report::{ComparedRuns, write_comparison};
+
+use super::stage::{program, quoted};
+use crate::arguments::{CompareArguments, TrainingArguments};
 
 /// Compares runs, prints the table or JSON, and writes all forms of it.
-pub fn run(folders: &[PathBuf], out: Option<&Path>, seed: u64, json: bool) -> anyhow::Result<()> {
-    let runs = folders
+pub fn run(arguments: &CompareArguments) -> anyhow::Result<()> {
+    let runs = arguments
+        .runs
         .iter()
         .map(|folder| Run::open(folder))
         .collect::<Result<Vec<_>, _>>()?;
-    let comparison = compare(&runs, seed);
+    if let Some(folder) = &arguments.annotate {
+        return ask_people(folder, &runs, arguments);
+    }
+    let mut comparison = compare(&runs, arguments.seed);
+    if let Some(log) = &arguments.preferences {
+        comparison.people = Some(People::read(log, two(&runs)?, arguments.seed)?);
+    }
+    let images = folder_of_pictures(arguments.images.as_deref(), &runs);
+    comparison.leakage = trained_on(
+        &arguments.training,
+        &runs,
+        images.as_deref(),
+        arguments.seed,
+    )?;
     let results = serde_json::to_string_pretty(&comparison)? + "\n";
-    if let Some(out) = out {
+    if let Some(out) = &arguments.out {
         for (name, text) in [
             ("results.json", &results),
             ("table.csv", &comparison.csv()),
@@ -22,7 +42,78 @@ pub fn run(folders: &[PathBuf], out: Option<&Path>, seed: u64, json: bool) -> an
         ] {
             atomic::write(&out.join(name), text.as_bytes())?;
         }
+        let page = out.join("report.html");
+        let compared = ComparedRuns {
+            comparison: &comparison,
+            runs: &runs,
+            images: arguments.images.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        write_comparison(&page, &compared)?;
+        eprintln!("compare: open {}", page.display());
     }
-    print!("{}", if json { results } else { comparison.table() });
+    print!(
+        "{}",
+        if arguments.json {
+            results
+        } else {
+            comparison.table()
+        }
+    );
     Ok(())
+}
+
+/// The two runs that people compare.
+fn two(runs: &[Run]) -> anyhow::Result<[&Run; 2]> {
+    match runs {
+        [first, second] => Ok([first, second]),
+        _ => anyhow::bail!(
+            "people compare two runs, and {} are named; name two with --annotate and --preferences",
+            runs.len()
+        ),
+    }
+}
+
+fn ask_people(folder: &Path, runs: &[Run], arguments: &CompareArguments) -> anyhow::Result<()> {
+    let runs = two(runs)?;
+    let Some(images) = folder_of_pictures(arguments.images.as_deref(), &runs.map(Clone::clone))
+    else {
+        anyhow::bail!(
+            "people have to see the pictures, and the runs name no folder; give --images"
+        );
+    };
+    let n_pairs = people::write_project(folder, runs, &images, arguments.seed)?;
+    let project = folder.join("project.toml");
+    println!("{}: {n_pairs} pairs of answers", project.display());
+    eprintln!(
+        "compare: let people compare them: {} annotate serve {}",
+        program(),
+        quoted(&project.display().to_string())
+    );
+    Ok(())
+}
+
+/// Where the pictures are: as named, or where the first run that says so has them.
+fn folder_of_pictures(named: Option<&Path>, runs: &[Run]) -> Option<PathBuf> {
+    let of_runs = || runs.iter().find_map(|run| run.images.clone());
+    named.map(Path::to_owned).or_else(of_runs)
+}
+
+/// What of the runs' benchmarks is training data, if any is named.
+pub fn trained_on(
+    arguments: &TrainingArguments,
+    runs: &[Run],
+    images: Option<&Path>,
+    seed: u64,
+) -> anyhow::Result<Option<Leakage>> {
+    if arguments.training.is_empty() {
+        return Ok(None);
+    }
+    let folders = images.zip(arguments.training_images.as_deref());
+    anyhow::ensure!(
+        folders.is_some() || arguments.training_images.is_none(),
+        "--training-images is compared with the benchmark's pictures; give their folder with --images"
+    );
+    let training = Training::read(&arguments.training)?;
+    Ok(Some(training.find(runs, folders, seed)?))
 }

@@ -13,15 +13,7 @@ pub fn run(arguments: &EvalArguments) -> anyhow::Result<()> {
     match (&arguments.command, &arguments.recipe) {
         (Some(EvalCommand::Run(arguments)), _) => ask::run(arguments),
         (Some(EvalCommand::Score(arguments)), _) => score::run(arguments),
-        (
-            Some(EvalCommand::Compare {
-                runs,
-                out,
-                seed,
-                json,
-            }),
-            _,
-        ) => compare::run(runs, out.as_deref(), *seed, *json),
+        (Some(EvalCommand::Compare(arguments)), _) => compare::run(arguments),
         (None, Some(recipe)) => evaluate(recipe, arguments),
         (None, None) => anyhow::bail!("name a recipe, or `run`, `score` or `compare`"),
     }

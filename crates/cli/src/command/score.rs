@@ -8,8 +8,8 @@ use candor_judge::measure::Benchmark;
 use candor_judge::score::{self, Bench, Scored};
 use candor_judge::settings::Templates;
 use candor_judge::{ChatJudge, Judge as _, Settings};
-use std::fmt::Write as _;
 
+use super::compare::trained_on;
 use crate::arguments::{BenchmarkName, ExamArguments, ScoreArguments};
 
 impl From<BenchmarkName> for Benchmark {
@@ -90,54 +90,61 @@ pub fn score_and_show(
     answers: &[PathBuf],
     bench: Option<&Bench<'_>>,
 ) -> anyhow::Result<()> {
-    let (verdicts, scored) = score::score(exam.benchmark.into(), files, answers, bench, exam.seed)?;
+    let benchmark = exam.benchmark.into();
+    let (verdicts, mut scored) = score::score(benchmark, files, answers, bench, exam.seed)?;
+    let run = Run {
+        verdicts: [(benchmark, verdicts.clone())].into(),
+        ..Run::default()
+    };
+    let images = files.images.as_deref();
+    scored.leakage = trained_on(&exam.training, &[run], images, exam.seed)?;
     score::write(&exam.out, &verdicts, &scored)?;
     if exam.json {
         println!("{}", serde_json::to_string_pretty(&scored)?);
         return Ok(());
     }
-    let run = Run::open(&exam.out)?;
-    let table = compare(&[run], exam.seed).table();
-    print!("{table}{}", remarks(&scored));
+    let mut shown = compare(&[Run::open(&exam.out)?], exam.seed);
+    shown.leakage.clone_from(&scored.leakage);
+    print!("{}{}", shown.table(), remarks(&scored));
     Ok(())
 }
 
 /// What the numbers alone do not say.
 fn remarks(scored: &Scored) -> String {
-    let mut text = String::new();
+    let mut lines = Vec::new();
     if let Some(limit) = scored.limit {
-        text +=
-            &format!("only the first {limit} questions of each file: no number of the benchmark\n");
+        lines.push(format!(
+            "only the first {limit} questions of each file: no number of the benchmark"
+        ));
     }
     if !scored.unread.is_empty() {
         let shown: Vec<&str> = scored.unread.iter().take(20).map(String::as_str).collect();
-        let _ = writeln!(
-            text,
-            "not read: {} items ({} …)",
-            scored.unread.len(),
-            shown.join(", ")
-        );
+        let n = scored.unread.len();
+        lines.push(format!("not read: {n} items ({} …)", shown.join(", ")));
     }
     if scored.n_duplicates > 0 {
-        let _ = writeln!(
-            text,
-            "{} items ask the same of the same image as another",
-            scored.n_duplicates
-        );
+        let n = scored.n_duplicates;
+        lines.push(format!(
+            "{n} items ask the same of the same image as another"
+        ));
     }
     if let Some(judged) = &scored.judged {
-        let _ = writeln!(
-            text,
+        lines.push(format!(
             "judge: {} at {}, template {} (SHA-256 {})",
             judged.judge.model, judged.judge.endpoint, judged.template, judged.template_sha256
-        );
+        ));
         if let Some(equal) = judged.agreement.equal {
-            let _ = writeln!(
-                text,
-                "replies to the same question agree in {:.1}% of their pairs",
-                100.0 * equal
-            );
+            let share = 100.0 * equal;
+            lines.push(format!(
+                "replies to the same question agree in {share:.1}% of their pairs"
+            ));
+        }
+        if let Some(changed) = judged.order.and_then(|order| order.changed) {
+            let share = 100.0 * changed;
+            lines.push(format!(
+                "{share:.1}% of the verdicts change when the two answers are exchanged"
+            ));
         }
     }
-    text
+    lines.into_iter().map(|line| line + "\n").collect()
 }

@@ -115,6 +115,7 @@ struct Constant {
 impl Judge for Constant {
     fn identity(&self) -> Identity {
         Identity {
+            swap: false,
             model: "constant".to_owned(),
             endpoint: "here".to_owned(),
             temperature: 0.0,

@@ -1,7 +1,7 @@
 //! The verdicts of a run, whichever command wrote them.
 
-use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
 
 use candor_data::formats::text::{self, Format};
 use serde::Deserialize;
@@ -10,11 +10,16 @@ use serde::de::DeserializeOwned;
 use super::Run;
 use crate::exam::{add_chair, add_llava_bench, add_mmhal, add_pope};
 use crate::measure::{Benchmark, Verdict};
+use crate::score::Scored;
 use crate::{JudgeError, pope};
 
 const FORMAT: Format = Format {
     name: "Verdicts",
     expected: "JSON lines of verdicts",
+};
+const RESULTS: Format = Format {
+    name: "Verdicts",
+    expected: "the results of a run",
 };
 
 #[derive(Deserialize)]
@@ -43,8 +48,8 @@ struct Chair {
     image: String,
     question: String,
     answer: String,
-    mentioned: HashSet<String>,
-    present: HashSet<String>,
+    mentioned: BTreeSet<String>,
+    present: BTreeSet<String>,
 }
 
 #[derive(Deserialize)]
@@ -75,10 +80,45 @@ pub(super) fn open(folder: &Path) -> Result<Run, JudgeError> {
     let name = name
         .file_name()
         .map(|name| name.to_string_lossy().into_owned());
+    let scored = scored(&folder.join("results.json"))?;
+    let named = scored.as_ref().and_then(|scored| scored.images.clone());
     Ok(Run {
         name: name.unwrap_or_else(|| folder.display().to_string()),
         verdicts,
+        images: named.or_else(|| images(folder)),
+        scored,
     })
+}
+
+/// The results of `candor eval score`; those of `candor eval` are of another shape and say nothing of a judge.
+fn scored(path: &Path) -> Result<Option<Box<Scored>>, JudgeError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let bad =
+        |error: serde_json::Error| JudgeError::unfit(path, error.to_string(), "evaluate again");
+    let value: serde_json::Value =
+        serde_json::from_str(&text::read(path, &RESULTS)?).map_err(bad)?;
+    if value.get("benchmark").is_none() {
+        return Ok(None);
+    }
+    serde_json::from_value(value).map(Some).map_err(bad)
+}
+
+/// Where the pictures of a run of `candor eval` are, by its recipe.
+fn images(folder: &Path) -> Option<PathBuf> {
+    #[derive(Deserialize)]
+    struct Recipe {
+        data: Data,
+    }
+    #[derive(Deserialize)]
+    struct Data {
+        root: PathBuf,
+        images: PathBuf,
+    }
+    let text = std::fs::read_to_string(folder.join("resolved.toml")).ok()?;
+    let Recipe { data } = toml::from_str(&text).ok()?;
+    Some(data.root.join(data.images))
 }
 
 fn read(benchmark: Benchmark, path: &Path) -> Result<Vec<Verdict>, JudgeError> {
@@ -136,6 +176,7 @@ fn mmhal(row: Mmhal) -> Verdict {
         question: row.question,
         reference: Some(row.reference),
         answer: row.answer,
+        read_as: vec![row.score.to_string()],
         ..Verdict::default()
     };
     add_mmhal(&mut verdict, &[Some(row.score)], &[Some(row.score)]);
@@ -152,6 +193,7 @@ fn pope_verdict(row: Pope) -> Verdict {
         question: row.question,
         reference: Some(row.label),
         answer: row.answer,
+        read_as: vec![if read.yes { "yes" } else { "no" }.to_owned()],
         ..Verdict::default()
     };
     add_pope(&mut verdict, truth, read);
@@ -159,20 +201,23 @@ fn pope_verdict(row: Pope) -> Verdict {
 }
 
 fn chair(row: Chair) -> Verdict {
-    let hallucinated = row.mentioned.difference(&row.present).count();
+    let made_up: Vec<String> = row.mentioned.difference(&row.present).cloned().collect();
+    let present: Vec<&str> = row.present.iter().map(String::as_str).collect();
     let mut verdict = Verdict {
         id: row.image.clone(),
         image: row.image,
         question: row.question,
+        reference: Some(present.join(", ")),
         answer: row.answer,
         ..Verdict::default()
     };
     add_chair(
         &mut verdict,
         row.mentioned.len(),
-        hallucinated,
+        made_up.len(),
         row.present.len(),
     );
+    verdict.read_as = made_up;
     verdict
 }
 
@@ -185,6 +230,7 @@ fn llava_bench(row: LlavaBench) -> Verdict {
         question: row.question,
         reference: Some(row.reference),
         answer: row.answer,
+        read_as: vec![format!("{} {}", row.reference_mark, row.mark)],
         ..Verdict::default()
     };
     add_llava_bench(&mut verdict, &marks, &marks);

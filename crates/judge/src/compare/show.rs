@@ -42,7 +42,7 @@ fn stands_out(difference: &Difference) -> bool {
 }
 
 /// The chance as people read it.
-fn chance(p: f64) -> String {
+pub(super) fn chance(p: f64) -> String {
     if p < 0.001 {
         "p < 0.001".to_owned()
     } else {
@@ -51,10 +51,15 @@ fn chance(p: f64) -> String {
 }
 
 pub(super) fn table(comparison: &Comparison) -> String {
+    rows(&comparison.runs, &comparison.rows)
+        + "↑ more is better, ↓ less is better, [95% interval], * p < 0.05 without correction for many tests\n"
+}
+
+pub(super) fn rows(runs: &[String], rows: &[Row]) -> String {
     let mut lines = vec![(vec![String::new(), "number".to_owned()], true)];
-    lines[0].0.extend(comparison.runs.iter().cloned());
+    lines[0].0.extend(runs.iter().cloned());
     let mut before = None;
-    for row in &comparison.rows {
+    for row in rows {
         let begins = before != Some(row.benchmark);
         before = Some(row.benchmark);
         let head = if begins { row.benchmark.label() } else { "" };
@@ -116,7 +121,6 @@ fn aligned(lines: &[(Vec<String>, bool)]) -> String {
         text.push('\n');
     }
     text + &rule
-        + "↑ more is better, ↓ less is better, [95% interval], * p < 0.05 without correction for many tests\n"
 }
 
 pub(super) fn csv(comparison: &Comparison) -> String {

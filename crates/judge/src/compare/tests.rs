@@ -15,6 +15,7 @@ fn run(name: &str, scores: &[f64]) -> Run {
     Run {
         name: name.to_owned(),
         verdicts: [(Benchmark::Mmhal, verdicts)].into(),
+        ..Run::default()
     }
 }
 
@@ -117,6 +118,17 @@ fn runs_of_the_micro_world_are_read_too() {
         let found = part(benchmark, key).map(f64::to_bits);
         assert_eq!(found, expected.map(f64::to_bits), "{key}");
     }
+    let read_as = |benchmark: Benchmark| run.verdicts[&benchmark][0].read_as.join(", ");
+    for (benchmark, expected) in [
+        (Benchmark::Mmhal, "2"),
+        (Benchmark::Pope, "no"),
+        (Benchmark::Chair, "dog"),
+        (Benchmark::LlavaBench, "10 5.5"),
+    ] {
+        assert_eq!(read_as(benchmark), expected);
+    }
+    let there = run.verdicts[&Benchmark::Chair][0].reference.as_deref();
+    assert_eq!(there, Some("cat, cup, pan"));
     write("pope.jsonl", "{\"id\":1}\n");
     let message = Run::open(&folder).unwrap_err().to_string();
     assert!(

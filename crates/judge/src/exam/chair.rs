@@ -11,6 +11,7 @@ use super::{Exam, Files, Item, Mark, limited};
 use crate::JudgeError;
 use crate::measure::Verdict;
 use crate::objects::Synonyms;
+use crate::order::InOrders;
 
 /// The pictures, and what is in them.
 pub(super) struct Chair {
@@ -94,7 +95,7 @@ impl Exam for Chair {
         &self,
         item: usize,
         answer: &Answer,
-        _replies: Vec<String>,
+        _replies: InOrders<String>,
     ) -> Result<Mark, JudgeError> {
         let (image, present) = (&self.items[item].image, &self.present[item]);
         let mentioned = self.synonyms.mentioned(&answer.text);

@@ -1,4 +1,9 @@
-//! LLaVA-Bench: a judge that knows captions and boxes marks a reference and the answer from 1 to 10.
+//! LLaVA-Bench: a judge that knows captions and boxes marks a reference and the answer from 1 to 10, in one order or in
+//! both.
+//!
+//! Judges tend to favour a place. With [`Identity::swap`](crate::judge::Identity::swap) each question is asked a second
+//! time with the two answers exchanged; candor's own numbers are means over both orders, the official ones are of the
+//! script's order alone.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -10,6 +15,7 @@ use super::part::{add_words, mean, mean_or};
 use super::{Exam, Files, Item, Mark, limited, request, template};
 use crate::matching::matched;
 use crate::measure::Verdict;
+use crate::order::{self, InOrders};
 use crate::request::Request;
 use crate::template::Templates;
 use crate::{JudgeError, llava_bench, settings};
@@ -87,6 +93,21 @@ impl LlavaBench {
         })?;
         Ok((reference, told))
     }
+
+    /// What the judge is asked about two answers, the first of them in the place of the reference.
+    fn in_order(&self, item: usize, [first, second]: [&str; 2]) -> Result<Request, JudgeError> {
+        let row = &self.rows[item];
+        let (_, told) = self.reference(item)?;
+        let values = [
+            ("captions", told.captions.as_str()),
+            ("boxes", &told.boxes),
+            ("question", &row.text),
+            ("reference", first),
+            ("answer", second),
+        ];
+        let template = template(&self.path, &self.templates, category(row.category))?;
+        Ok(request(&self.items[item], template, &values))
+    }
 }
 
 fn told(path: &Path) -> Result<HashMap<String, Told>, JudgeError> {
@@ -103,7 +124,8 @@ fn told(path: &Path) -> Result<HashMap<String, Told>, JudgeError> {
     Ok(rows.map(one).collect())
 }
 
-/// LLaVA-Bench's part of the numbers: marks of reference and answer, one pair for each reply.
+/// LLaVA-Bench's part of the numbers: marks of reference and answer, one pair for each reply. `ours` may hold replies
+/// in both orders, `official` holds those in the script's.
 pub(crate) fn add_llava_bench(
     verdict: &mut Verdict,
     ours: &[Option<[f64; 2]>],
@@ -132,36 +154,44 @@ impl Exam for LlavaBench {
     }
 
     fn request(&self, item: usize, answer: &str) -> Result<Option<Request>, JudgeError> {
-        let row = &self.rows[item];
-        let (reference, told) = self.reference(item)?;
-        let values = [
-            ("captions", told.captions.as_str()),
-            ("boxes", &told.boxes),
-            ("question", &row.text),
-            ("reference", reference),
-            ("answer", answer),
-        ];
-        let template = template(&self.path, &self.templates, category(row.category))?;
-        Ok(Some(request(&self.items[item], template, &values)))
+        let (reference, _) = self.reference(item)?;
+        self.in_order(item, [reference, answer]).map(Some)
+    }
+
+    fn exchanged(&self, item: usize, answer: &str) -> Result<Option<Request>, JudgeError> {
+        let (reference, _) = self.reference(item)?;
+        self.in_order(item, [answer, reference]).map(Some)
     }
 
     fn templates(&self) -> Option<&Templates> {
         Some(&self.templates)
     }
 
-    fn mark(&self, item: usize, answer: &Answer, replies: Vec<String>) -> Result<Mark, JudgeError> {
+    fn mark(
+        &self,
+        item: usize,
+        answer: &Answer,
+        replies: InOrders<String>,
+    ) -> Result<Mark, JudgeError> {
         let row = &self.rows[item];
-        let read = |rule: fn(&str) -> Option<[f64; 2]>| -> Vec<Option<[f64; 2]>> {
-            replies.iter().map(|text| rule(text)).collect()
+        let read = |text: &String| llava_bench::parse_pair(text);
+        let turned = |[first, second]: [f64; 2]| [second, first];
+        let exchanged = replies.exchanged.iter();
+        let marks = InOrders {
+            usual: replies.usual.iter().map(read).collect(),
+            exchanged: exchanged.map(|text| read(text).map(turned)).collect(),
         };
-        let ours = read(llava_bench::parse_pair);
-        let official = read(llava_bench::official_pair);
+        let official = replies.usual.iter();
+        let official: Vec<Option<[f64; 2]>> = official
+            .map(|text| llava_bench::official_pair(text))
+            .collect();
         let shown = |pair: &Option<[f64; 2]>| {
             pair.map_or_else(
                 || "none".to_owned(),
                 |[first, second]| format!("{first} {second}"),
             )
         };
+        let ours: Vec<Option<[f64; 2]>> = marks.all().copied().collect();
         let mut verdict = Verdict {
             id: self.items[item].id.clone(),
             image: row.image.clone(),
@@ -170,14 +200,23 @@ impl Exam for LlavaBench {
             reference: Some(self.reference(item)?.0.to_owned()),
             answer: answer.text.clone(),
             read_as: ours.iter().map(shown).collect(),
-            replies,
+            n_exchanged: replies.exchanged.len(),
+            replies: replies.all().cloned().collect(),
             ..Verdict::default()
         };
         add_llava_bench(&mut verdict, &ours, &official);
+        let [changed, n_pairs] = order::of_item(&marks);
+        if n_pairs > 0.0 {
+            verdict.add("order_changes", changed, n_pairs);
+        }
+        // Samples agree or not within an order; that the orders differ is counted apart.
+        let scores = [&marks.usual, &marks.exchanged];
+        let second = |pair: &Option<[f64; 2]>| pair.map(|marks| marks[1]);
         Ok(Mark {
             verdict,
             unread: ours.contains(&None),
-            scores: ours.iter().map(|pair| pair.map(|marks| marks[1])).collect(),
+            scores: scores.map(|of| of.iter().map(second).collect()).into(),
+            marks: Some(marks),
         })
     }
 }

@@ -10,6 +10,7 @@ use candor_data::formats::mmbench as table;
 use super::part::{add_words, share};
 use super::{Exam, Files, Item, Mark, Picture, SHORT, limited};
 use crate::measure::Verdict;
+use crate::order::InOrders;
 use crate::{JudgeError, mmbench};
 
 /// Its questions.
@@ -77,7 +78,7 @@ impl Exam for Mmbench {
         &self,
         item: usize,
         answer: &Answer,
-        _replies: Vec<String>,
+        _replies: InOrders<String>,
     ) -> Result<Mark, JudgeError> {
         let (row, id) = (&self.rows[item], &self.items[item].id);
         let Some(truth) = row.answer else {
@@ -105,7 +106,7 @@ impl Exam for Mmbench {
         Ok(Mark {
             verdict,
             unread: read.is_none(),
-            scores: Vec::new(),
+            ..Mark::default()
         })
     }
 

@@ -8,6 +8,7 @@ use candor_data::formats::mmhal as format;
 use super::part::{add_words, mean, mean_or, share};
 use super::{Exam, Files, Item, Mark, limited, request, template};
 use crate::measure::Verdict;
+use crate::order::InOrders;
 use crate::request::Request;
 use crate::template::Templates;
 use crate::{JudgeError, mmhal, settings};
@@ -118,12 +119,19 @@ impl Exam for Mmhal {
         Some(&self.templates)
     }
 
-    fn mark(&self, item: usize, answer: &Answer, replies: Vec<String>) -> Result<Mark, JudgeError> {
+    fn mark(
+        &self,
+        item: usize,
+        answer: &Answer,
+        replies: InOrders<String>,
+    ) -> Result<Mark, JudgeError> {
+        let replies = replies.usual;
         let row = &self.rows[item];
         let [ours, official] = ratings(&replies);
         let mut verdict = Verdict {
             id: self.items[item].id.clone(),
             image: row.image_id.clone(),
+            picture: Some(picture(&row.image_src).to_owned()),
             group: row.question_type.clone(),
             question: row.question.clone(),
             reference: Some(row.gt_answer.clone()),
@@ -136,7 +144,8 @@ impl Exam for Mmhal {
         Ok(Mark {
             verdict,
             unread: ours.contains(&None),
-            scores: ours.iter().map(|rating| rating.map(f64::from)).collect(),
+            scores: vec![ours.iter().map(|rating| rating.map(f64::from)).collect()],
+            marks: None,
         })
     }
 }

@@ -11,6 +11,7 @@ use super::part::{add_words, mean, share};
 use super::pope::word;
 use super::{Exam, Files, Item, Mark, SHORT, limited, mmbench, request, template};
 use crate::measure::Verdict;
+use crate::order::InOrders;
 use crate::request::Request;
 use crate::template::Templates;
 use crate::{JudgeError, pope, settings};
@@ -133,7 +134,13 @@ impl Exam for Own {
         Some(&self.templates)
     }
 
-    fn mark(&self, item: usize, answer: &Answer, replies: Vec<String>) -> Result<Mark, JudgeError> {
+    fn mark(
+        &self,
+        item: usize,
+        answer: &Answer,
+        replies: InOrders<String>,
+    ) -> Result<Mark, JudgeError> {
+        let replies = replies.usual;
         let row = &self.rows[item];
         let mut verdict = Verdict {
             id: row.id.clone(),
@@ -152,8 +159,10 @@ impl Exam for Own {
             verdict.read_as = vec![read.said.unwrap_or_else(|| "none".to_owned())];
         } else {
             let [ours, _] = ratings(&replies);
-            mark.scores = ours.iter().map(|rating| rating.map(f64::from)).collect();
-            let [sum, n] = mean(&mark.scores);
+            let scores: Vec<Option<f64>> =
+                ours.iter().map(|rating| rating.map(f64::from)).collect();
+            let [sum, n] = mean(&scores);
+            mark.scores = vec![scores];
             verdict.add("score", sum, n);
             let n_unread = ours.iter().filter(|rating| rating.is_none()).count();
             verdict.add("unread", n_unread as f64, ours.len() as f64);

@@ -9,6 +9,7 @@ use candor_data::formats::pope as format;
 use super::part::{add_words, share};
 use super::{Exam, Files, Item, Mark, SHORT, limited};
 use crate::measure::Verdict;
+use crate::order::InOrders;
 use crate::{JudgeError, pope};
 
 /// Its questions.
@@ -93,7 +94,7 @@ impl Exam for Pope {
         &self,
         item: usize,
         answer: &Answer,
-        _replies: Vec<String>,
+        _replies: InOrders<String>,
     ) -> Result<Mark, JudgeError> {
         let (row, item) = (&self.rows[item], &self.items[item]);
         let split = &self.splits[item.file];
@@ -113,7 +114,7 @@ impl Exam for Pope {
         Ok(Mark {
             verdict,
             unread: read.neither,
-            scores: Vec::new(),
+            ..Mark::default()
         })
     }
 }

@@ -22,10 +22,13 @@ fn request(words: &str) -> Request {
 fn replies_are_there_while_the_work_goes_on_and_all_when_it_is_done() {
     let (heard, told) = channel();
     let heard = Mutex::new(heard);
-    let judge = Scripted(|prompt: &str| {
-        heard.lock().unwrap().send(prompt.to_owned()).unwrap();
-        vec!["ok".to_owned()]
-    });
+    let judge = Scripted(
+        |prompt: &str| {
+            heard.lock().unwrap().send(prompt.to_owned()).unwrap();
+            vec!["ok".to_owned()]
+        },
+        false,
+    );
     let done = while_judging(Some(&judge as &dyn Judge), |ahead| {
         ahead.ask(request("first"));
         // Would wait for ever if the judge began only after the work.

@@ -163,61 +163,6 @@ fn without_a_judge_or_with_answers_to_something_else_nothing_is_scored() {
 }
 
 #[test]
-fn llava_bench_relates_marks_and_counts_unread_ones_as_the_script_does() {
-    let dir = tempfile::tempdir().unwrap();
-    let questions = "{\"question_id\":0,\"image\":\"a.jpg\",\"text\":\"Q0?\",\"category\":\"conv\"}\n\
-                     {\"question_id\":1,\"image\":\"a.jpg\",\"text\":\"Q1?\",\"category\":\"detail\"}\n";
-    let answers = |text: &str| {
-        format!(
-            "{{\"question_id\":0,\"text\":\"{text} zero\"}}\n{{\"question_id\":1,\"text\":\"{text} one\"}}\n"
-        )
-    };
-    let files = Files {
-        questions: vec![file(dir.path(), "q.jsonl", questions)],
-        references: Some(file(dir.path(), "r.jsonl", &answers("reference"))),
-        context: Some(file(
-            dir.path(),
-            "c.jsonl",
-            r#"{"id":"a","image":"a.jpg","captions":["A cup."],"instances":[{"category":"cup","bbox":[0.1,0.25,0.5,1.0]}]}"#,
-        )),
-        ..Files::default()
-    };
-    let sheet = Sheet {
-        files,
-        answers: vec![file(dir.path(), "a.jsonl", &answers("candidate"))],
-    };
-    let rules = r#"{"conv":{"role":"Side","prompt":"P"},"detail":{"role":"Side","prompt":"P"}}"#;
-    let templates = Templates {
-        llava_bench: Some(file(dir.path(), "rule.json", rules)),
-        ..Templates::default()
-    };
-    let scored = run(Benchmark::LlavaBench, &sheet, &templates, |prompt| {
-        assert!(
-            prompt.starts_with("[Context]\nA cup.\n\ncup: [0.1, 0.25, 0.5, 1.0]\n\n[Question]\nQ"),
-            "{prompt}"
-        );
-        let reference = prompt.find("[Side 1]\nreference").unwrap();
-        assert!(reference < prompt.find("[Side 2]\ncandidate").unwrap());
-        vec![
-            if prompt.contains("zero") {
-                "8 6\nwhy"
-            } else {
-                "10, 10"
-            }
-            .to_owned(),
-        ]
-    })
-    .unwrap();
-    near(value(&scored, "relative"), 100.0 * 16.0 / 18.0);
-    // "10, 10" has two blanks for the official script: −1 and −1.
-    near(value(&scored, "relative_official"), 100.0 * 5.0 / 7.0);
-    near(
-        scored.figures["relative"].groups["conv"].value.unwrap(),
-        75.0,
-    );
-}
-
-#[test]
 fn pope_takes_its_own_answer_lines_and_writes_what_it_found() {
     let dir = tempfile::tempdir().unwrap();
     let question = |id: u8, text: &str, label: &str| {

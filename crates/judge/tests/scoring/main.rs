@@ -2,5 +2,6 @@
 
 mod ahead;
 mod benchmarks;
+mod llava_bench;
 mod own;
 mod scripted;

@@ -9,8 +9,8 @@ use candor_judge::score::{Bench, Scored, score};
 use candor_judge::settings::Templates;
 use candor_judge::{Judge, JudgeError, Reply, Request};
 
-/// Replies as a function of the prompt.
-pub struct Scripted<F>(pub F);
+/// Replies as a function of the prompt; asked in both orders or not.
+pub struct Scripted<F>(pub F, pub bool);
 
 impl<F: Fn(&str) -> Vec<String> + Sync> Judge for Scripted<F> {
     fn identity(&self) -> Identity {
@@ -22,6 +22,7 @@ impl<F: Fn(&str) -> Vec<String> + Sync> Judge for Scripted<F> {
             samples: 1,
             seed: None,
             images: false,
+            swap: self.1,
         }
     }
 
@@ -64,7 +65,7 @@ pub fn run(
     templates: &Templates,
     reply: impl Fn(&str) -> Vec<String> + Sync,
 ) -> Result<Scored, JudgeError> {
-    let judge = Scripted(reply);
+    let judge = Scripted(reply, false);
     let bench = Bench {
         judge: &judge,
         templates,

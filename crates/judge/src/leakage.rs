@@ -1,0 +1,220 @@
+//! What of a benchmark the model was trained on.
+//!
+//! A benchmark's picture counts as training data when the training files name it, by its number if it is one of
+//! COCO and else by its file name, or when one of the training pictures has the same bytes. Its question counts when
+//! the same words were asked about the same picture. The words alone, asked about other pictures, are counted and
+//! no more: "Is there a cat in the image?" is nobody's secret.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use candor_data::formats::{images, llava};
+use candor_data::{IMAGE_PLACEHOLDER, Speaker};
+use serde::{Deserialize, Serialize};
+
+use crate::JudgeError;
+use crate::compare::{Row, Run, rows};
+use crate::measure::{Benchmark, Verdict};
+use crate::pictures;
+use crate::request::sha256_of_file;
+
+/// Digits of COCO's numbers in file names.
+const COCO_DIGITS: usize = 12;
+
+/// What a model was trained on.
+#[derive(Debug, Clone, Default)]
+pub struct Training {
+    files: Vec<PathBuf>,
+    /// By key, the name that stood in a file.
+    pictures: BTreeMap<String, String>,
+    /// Key of the picture and words of a question about it.
+    asked: HashSet<(String, String)>,
+    questions: HashSet<String>,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Leakage {
+    /// The training files.
+    pub files: Vec<PathBuf>,
+    /// Whether pictures were also compared byte by byte.
+    pub compared_bytes: bool,
+    /// Each benchmark's items.
+    pub benchmarks: BTreeMap<Benchmark, Leaked>,
+    /// The numbers without the items whose picture is training data, where there are such.
+    pub without: Vec<Row>,
+}
+
+/// Items of a benchmark that are training data.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Leaked {
+    /// Items of the benchmark, over all runs.
+    pub n: usize,
+    /// Ids of the items whose picture is a training picture.
+    pub pictures: Vec<String>,
+    /// Ids of those among them that were asked in training, word by word.
+    pub questions: Vec<String>,
+    /// Items whose words were asked in training, about whatever picture.
+    pub n_words: usize,
+}
+
+/// What tells a picture: COCO's number, or the name without its folders.
+fn key(name: &str) -> String {
+    let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    let number = stem.rsplit('_').next().unwrap_or(stem);
+    if number.len() == COCO_DIGITS && number.bytes().all(|byte| byte.is_ascii_digit()) {
+        number.to_owned()
+    } else {
+        name.to_lowercase()
+    }
+}
+
+/// The words of a question in lower case with single blanks, without the image's place, punctuation, and the
+/// instruction that follows in lines of its own.
+fn words(question: &str) -> String {
+    let question = question.replace(IMAGE_PLACEHOLDER, " ");
+    let line = question.trim().lines().next().unwrap_or_default();
+    let plain = line.replace(|c: char| !c.is_alphanumeric(), " ");
+    let words: Vec<String> = plain.split_whitespace().map(str::to_lowercase).collect();
+    words.join(" ")
+}
+
+impl Training {
+    /// Reads training data in the format of LLaVA.
+    ///
+    /// # Errors
+    /// A file cannot be read or is not of that format.
+    pub fn read(files: &[PathBuf]) -> Result<Self, JudgeError> {
+        let mut training = Self {
+            files: files.to_vec(),
+            ..Self::default()
+        };
+        for path in files {
+            for row in llava::read(path)? {
+                let picture = row.image.as_deref().map(key);
+                for turn in row.turns.iter().filter(|turn| turn.from == Speaker::Human) {
+                    let words = words(&turn.value);
+                    if let Some(picture) = &picture {
+                        training.asked.insert((picture.clone(), words.clone()));
+                    }
+                    training.questions.insert(words);
+                }
+                if let (Some(key), Some(name)) = (picture, row.image) {
+                    training.pictures.entry(key).or_insert(name);
+                }
+            }
+        }
+        Ok(training)
+    }
+
+    /// The key of the training picture that is an item's picture, if one is.
+    fn picture_of(&self, verdict: &Verdict, same: &HashMap<String, String>) -> Option<String> {
+        let names = [Some(&verdict.image), verdict.picture.as_ref()];
+        let by_name = names.into_iter().flatten().map(|name| key(name));
+        let mut keys = by_name.chain(same.get(&verdict.image).cloned());
+        keys.find(|key| self.pictures.contains_key(key))
+    }
+
+    /// Looks for the items of runs. With two folders, of the benchmark's pictures and of the training ones,
+    /// pictures are also compared by their bytes. `seed` decides the intervals of the numbers without them.
+    ///
+    /// # Errors
+    /// A picture cannot be read.
+    pub fn find(
+        &self,
+        runs: &[Run],
+        folders: Option<(&Path, &Path)>,
+        seed: u64,
+    ) -> Result<Leakage, JudgeError> {
+        let mut found = BTreeMap::new();
+        let mut left = runs.to_vec();
+        for benchmark in Benchmark::ALL {
+            let lists = || runs.iter().filter_map(|run| run.verdicts.get(&benchmark));
+            let items: BTreeMap<&str, &Verdict> = lists()
+                .flatten()
+                .map(|verdict| (verdict.id.as_str(), verdict))
+                .collect();
+            if items.is_empty() {
+                continue;
+            }
+            let same = match folders {
+                Some((ours, theirs)) => self.same_bytes(items.values().copied(), ours, theirs)?,
+                None => HashMap::new(),
+            };
+            let mut leaked = Leaked {
+                n: items.len(),
+                ..Leaked::default()
+            };
+            for (id, verdict) in items {
+                let words = words(&verdict.question);
+                leaked.n_words += usize::from(self.questions.contains(&words));
+                if let Some(picture) = self.picture_of(verdict, &same) {
+                    leaked.pictures.push(id.to_owned());
+                    if self.asked.contains(&(picture, words)) {
+                        leaked.questions.push(id.to_owned());
+                    }
+                }
+            }
+            let ids: BTreeSet<&String> = leaked.pictures.iter().collect();
+            for run in &mut left {
+                if ids.is_empty() {
+                    run.verdicts.remove(&benchmark);
+                } else if let Some(verdicts) = run.verdicts.get_mut(&benchmark) {
+                    verdicts.retain(|verdict| !ids.contains(&verdict.id));
+                }
+            }
+            found.insert(benchmark, leaked);
+        }
+        Ok(Leakage {
+            files: self.files.clone(),
+            compared_bytes: folders.is_some(),
+            benchmarks: found,
+            without: rows(&left, seed),
+        })
+    }
+
+    /// The key of the training picture with the same bytes, by the items' images.
+    fn same_bytes<'a>(
+        &self,
+        items: impl Iterator<Item = &'a Verdict>,
+        ours: &Path,
+        theirs: &Path,
+    ) -> Result<HashMap<String, String>, JudgeError> {
+        let mut of_size: HashMap<u64, BTreeMap<&str, PathBuf>> = HashMap::new();
+        for verdict in items {
+            if let Some(file) = pictures::file_in(ours, verdict)
+                && let Ok(about) = file.metadata()
+            {
+                let list = of_size.entry(about.len()).or_default();
+                list.insert(&verdict.image, file);
+            }
+        }
+        let mut same = HashMap::new();
+        let mut hashes: HashMap<&str, String> = HashMap::new();
+        for (key, name) in &self.pictures {
+            let file = images::path_in(theirs, name);
+            let about = file.and_then(|file| Some((file.metadata().ok()?.len(), file)));
+            // Most differ in size already, and need not be read.
+            let Some((size, file)) = about else { continue };
+            let Some(candidates) = of_size.get(&size) else {
+                continue;
+            };
+            let hash = sha256_of_file(&file)?;
+            for (image, file) in candidates {
+                let ours = match hashes.entry(*image) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(unknown) => unknown.insert(sha256_of_file(file)?),
+                };
+                if *ours == hash {
+                    same.insert((*image).to_owned(), key.clone());
+                }
+            }
+        }
+        Ok(same)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! Small pictures inside of the page.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use candor_data::image::{ImageLimits, decode};
+use candor_judge::measure::Verdict;
+use candor_judge::pictures;
+use image::codecs::jpeg::JpegEncoder;
+use image::{ImageFormat, RgbImage, imageops};
+
+use crate::ReportError;
+
+/// Longest side, in pixels.
+const SIDE: u32 = 384;
+const JPEG_QUALITY: u8 = 75;
+/// All pictures together, in bytes of the page. Later ones are left out.
+const MAX_BYTES: usize = 32 << 20;
+
+/// The pictures of a page, by the items' image.
+#[derive(Debug, Default)]
+pub struct Thumbnails {
+    /// Where pictures are looked for, in this order.
+    folders: Vec<PathBuf>,
+    /// Data URIs.
+    pub by_image: BTreeMap<String, String>,
+    /// Pictures that are in none of the folders.
+    pub n_missing: usize,
+    /// Pictures that the page has no room for.
+    pub n_left_out: usize,
+    n_bytes: usize,
+    seen: std::collections::BTreeSet<String>,
+}
+
+impl Thumbnails {
+    /// None yet, to be found in these folders.
+    pub fn new(folders: Vec<PathBuf>) -> Self {
+        Self {
+            folders,
+            ..Self::default()
+        }
+    }
+
+    /// Takes in the picture of an item.
+    ///
+    /// # Errors
+    /// The file is no whole JPEG or PNG, or too large.
+    pub fn add(&mut self, verdict: &Verdict) -> Result<(), ReportError> {
+        if !self.seen.insert(verdict.image.clone()) {
+            return Ok(());
+        }
+        let mut files = self
+            .folders
+            .iter()
+            .filter_map(|folder| pictures::file_in(folder, verdict));
+        let Some(file) = files.next() else {
+            self.n_missing += 1;
+            return Ok(());
+        };
+        if self.n_bytes >= MAX_BYTES {
+            self.n_left_out += 1;
+            return Ok(());
+        }
+        let uri = data_uri(&file)?;
+        self.n_bytes += uri.len();
+        self.by_image.insert(verdict.image.clone(), uri);
+        Ok(())
+    }
+}
+
+/// A picture made small: as JPEG, or as PNG where that is shorter, as it is for drawings.
+fn data_uri(file: &Path) -> Result<String, ReportError> {
+    let picture = decode(file, &ImageLimits::default())?;
+    let longest = picture.width().max(picture.height());
+    let picture = if longest > SIDE {
+        let side = |length: u32| {
+            let scaled = u64::from(length) * u64::from(SIDE) / u64::from(longest);
+            u32::try_from(scaled).unwrap_or(SIDE).max(1)
+        };
+        imageops::thumbnail(&picture, side(picture.width()), side(picture.height()))
+    } else {
+        picture
+    };
+    let broken = |error: image::ImageError| ReportError::damaged(file, None, &error);
+    let jpeg = jpeg(&picture).map_err(broken)?;
+    let mut png = Cursor::new(Vec::new());
+    picture
+        .write_to(&mut png, ImageFormat::Png)
+        .map_err(broken)?;
+    let png = png.into_inner();
+    Ok(if png.len() <= jpeg.len() {
+        format!("data:image/png;base64,{}", STANDARD.encode(png))
+    } else {
+        format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg))
+    })
+}
+
+fn jpeg(picture: &RgbImage) -> Result<Vec<u8>, image::ImageError> {
+    let mut bytes = Vec::new();
+    JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY).encode_image(picture)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(image: &str) -> Verdict {
+        Verdict {
+            image: image.to_owned(),
+            ..Verdict::default()
+        }
+    }
+
+    fn size(uri: &str) -> (u32, u32) {
+        let (_, data) = uri.split_once(',').unwrap();
+        let picture = image::load_from_memory(&STANDARD.decode(data).unwrap()).unwrap();
+        (picture.width(), picture.height())
+    }
+
+    #[test]
+    fn large_pictures_are_made_small_once_and_missing_ones_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let noise = |x: u32, y: u32| (x * 7919 + y * 104_729 + x * y * 31) as u8;
+        let photo = RgbImage::from_fn(1000, 500, |x, y| {
+            image::Rgb([noise(x, y), noise(y, x), noise(x, x)])
+        });
+        photo.save(dir.path().join("photo.png")).unwrap();
+        RgbImage::new(64, 64)
+            .save(dir.path().join("drawing.png"))
+            .unwrap();
+        let mut all = Thumbnails::new(vec![dir.path().join("no"), dir.path().to_owned()]);
+        for name in [
+            "photo.png",
+            "drawing.png",
+            "photo.png",
+            "none.png",
+            "none.png",
+        ] {
+            all.add(&verdict(name)).unwrap();
+        }
+        assert_eq!((all.by_image.len(), all.n_missing), (2, 1));
+        assert_eq!(size(&all.by_image["photo.png"]), (384, 192));
+        assert!(all.by_image["photo.png"].starts_with("data:image/jpeg;"));
+        assert_eq!(size(&all.by_image["drawing.png"]), (64, 64));
+        assert!(all.by_image["drawing.png"].starts_with("data:image/png;"));
+    }
+
+    #[test]
+    fn a_damaged_picture_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a.png"), "no picture").unwrap();
+        let mut all = Thumbnails::new(vec![dir.path().to_owned()]);
+        let message = all.add(&verdict("a.png")).unwrap_err().to_string();
+        assert!(message.contains("a.png"), "{message}");
+    }
+}

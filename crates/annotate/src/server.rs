@@ -13,6 +13,7 @@ mod origin;
 mod pages;
 mod password;
 mod pictures;
+mod renewal;
 mod reply;
 mod routes;
 mod session;

@@ -194,7 +194,9 @@ impl Import {
     /// The URL of the pictures, where they are not in a folder of this machine.
     #[must_use]
     pub fn image_url(&self) -> Option<&str> {
-        self.images.as_deref().filter(|images| images.contains("://"))
+        self.images
+            .as_deref()
+            .filter(|images| images.contains("://"))
     }
 
     /// The folder of the pictures, relative to the project: the one it names, or that of the copies of what a URL names.

@@ -65,9 +65,20 @@ async fn page(app: &App, token: String, status: StatusCode, error: Option<String
         Ok(Some(person)) => {
             let page = Page::new(app, None);
             let name = person.name;
-            rendered(status, &RenewalPage { page, error, name, token })
+            rendered(
+                status,
+                &RenewalPage {
+                    page,
+                    error,
+                    name,
+                    token,
+                },
+            )
         }
-        Ok(None) => failed(app, &Refusal::NotFound("link, or it was used already").into()),
+        Ok(None) => failed(
+            app,
+            &Refusal::NotFound("link, or it was used already").into(),
+        ),
         Err(error) => failed(app, &error),
     }
 }

@@ -56,7 +56,9 @@ impl Store {
                    AND expires_at > $2";
         let values = values![token::hashed(secret), self.rules.unix_now()];
         match connection.row(sql, values).await? {
-            Some(row) => people::by_id(connection, &row.text("renews")?).await.map(Some),
+            Some(row) => people::by_id(connection, &row.text("renews")?)
+                .await
+                .map(Some),
             None => Ok(None),
         }
     }

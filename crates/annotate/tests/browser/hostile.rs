@@ -108,12 +108,10 @@ fn what_is_no_character_costs_nobody_an_answer() {
         let anna = site.person("anna", Role::Annotator).await;
         page.go_as(site, &anna, "/annotate").await;
         page.see("#task").await;
-        page.js(
-            "const note = document.querySelector('#note');
+        page.js("const note = document.querySelector('#note');
              note.value = 'half \\ud83d and zero \\0 end';
-             note.dispatchEvent(new Event('input', { bubbles: true }));",
-        )
-        .await;
+             note.dispatchEvent(new Event('input', { bubbles: true }));")
+            .await;
         page.press(&["1", ENTER]).await;
         page.read("#message-title", "All done").await;
         let answer = site.answers(1).await.remove(0).answer;

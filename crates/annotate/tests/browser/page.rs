@@ -53,17 +53,26 @@ pub fn visit(rules: Rules, test: impl AsyncFnOnce(&Site, &Page)) {
 
 /// The browser and its driver, or a word on what is missing.
 fn programs() -> Option<[String; 2]> {
+    // The driver's client wants it chosen, although it never leaves this machine.
+    drop(rustls::crypto::ring::default_provider().install_default());
     let browser = BROWSERS.iter().find_map(|name| program(name));
-    let found = browser.zip(program("chromedriver")).map(<[String; 2]>::from);
+    let found = browser
+        .zip(program("chromedriver"))
+        .map(<[String; 2]>::from);
     if found.is_none() {
-        say_skipped("all tests in the browser, because Chromium and chromedriver are not both installed");
+        say_skipped(
+            "all tests in the browser, because Chromium and chromedriver are not both installed",
+        );
     }
     found
 }
 
 /// Says that something is skipped, past the test harness, which keeps what a passing test prints to itself.
 pub fn say_skipped(what: &str) {
-    let _ = writeln!(std::io::stderr(), "skipped: {what} (scripts/test-programs installs it)");
+    let _ = writeln!(
+        std::io::stderr(),
+        "skipped: {what} (scripts/test-programs installs it)"
+    );
 }
 
 fn program(name: &str) -> Option<String> {

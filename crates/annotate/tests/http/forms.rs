@@ -33,7 +33,10 @@ fn any_pairs() -> impl Strategy<Value = String> {
         Just("x".repeat(3000)),
     ];
     prop::collection::vec((name, value), 0..4).prop_map(|pairs| {
-        let pairs: Vec<String> = pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let pairs: Vec<String> = pairs
+            .into_iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         pairs.join("&")
     })
 }

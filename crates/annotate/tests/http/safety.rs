@@ -14,7 +14,7 @@ fn filled(path: &str) -> String {
         .replace("{item}", "1")
         .replace("{person}", "none")
         .replace("{token}", "none")
-        .replace("{name}", "app.css")
+        .replace("{name}", "page.css")
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn every_answer_carries_the_policy() {
         "/login",
         "/annotate",
         "/guidelines",
-        "/static/app.css",
+        "/static/page.css",
         "/api/me",
         "/nowhere",
         "/api/openapi.json",

@@ -14,7 +14,7 @@ const CANDIDATES: &str = concat!(
 );
 const LLAVA: &str = concat!(
     r#"[{"id": 1, "image": "a.png", "conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}], "#,
-    r#""output_1": {"from": "gpt", "value": "x"}, "output_2": "y", "hallucination": 1, "preference": 1}]"#
+    r#""output_1": {"from": "gpt", "value": "x"}, "output_2": {"from": "gpt", "value": "y"}, "hallucination": true, "preference": 1}]"#
 );
 const TRL: &str = concat!(
     r#"{"id": "t", "images": ["a.png"], "prompt": [{"role": "user", "content": [{"type": "image"}, "#,
@@ -54,18 +54,20 @@ fn any_edits() -> impl Strategy<Value = Vec<Edit>> {
 }
 
 fn damaged(text: &str, edits: &[Edit]) -> String {
-    edits.iter().fold(text.to_owned(), |text, (at, length, patch)| {
-        // All of the texts are ASCII before the first edit; after it a cut may need to move.
-        let whole = |mut at: usize| {
-            while !text.is_char_boundary(at) {
-                at -= 1;
-            }
-            at
-        };
-        let start = whole(at.index(text.len() + 1));
-        let end = whole((start + length).min(text.len())).max(start);
-        format!("{}{patch}{}", &text[..start], &text[end..])
-    })
+    edits
+        .iter()
+        .fold(text.to_owned(), |text, (at, length, patch)| {
+            // All of the texts are ASCII before the first edit; after it a cut may need to move.
+            let whole = |mut at: usize| {
+                while !text.is_char_boundary(at) {
+                    at -= 1;
+                }
+                at
+            };
+            let start = whole(at.index(text.len() + 1));
+            let end = whole((start + length).min(text.len())).max(start);
+            format!("{}{patch}{}", &text[..start], &text[end..])
+        })
 }
 
 proptest! {

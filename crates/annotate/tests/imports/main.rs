@@ -159,7 +159,10 @@ fn equal_answers_are_left_out_and_missing_pictures_refused() {
         assert!(refused.to_string().contains(expected), "{refused}");
     }
     let refused = import_text("a.json", row_about("a.png").as_bytes(), "llava", "").unwrap_err();
-    assert!(refused.to_string().contains("give the import `images`"), "{refused}");
+    assert!(
+        refused.to_string().contains("give the import `images`"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -185,18 +188,29 @@ fn pictures_of_a_web_server_are_copied_once() {
         import_in(folder.path(), "a.json", rows.as_bytes(), "llava", &more)
     };
     let items = read("sub/a.png").unwrap();
-    let copies = items[0].image_folder.as_deref().expect("a folder of copies");
+    let copies = items[0]
+        .image_folder
+        .as_deref()
+        .expect("a folder of copies");
     let copy = folder.path().join(copies).join("sub/a.png");
     assert_eq!(std::fs::read(&copy).unwrap(), web::PICTURE);
     read("sub/a.png").unwrap();
     assert_eq!(web.asked(), ["/pictures/sub/a.png"], "asked for once");
 
     let missing = read("b.png").unwrap_err();
-    assert!(missing.to_string().contains("cannot fetch the picture b.png"), "{missing}");
+    assert!(
+        missing
+            .to_string()
+            .contains("cannot fetch the picture b.png"),
+        "{missing}"
+    );
     let outside = read("../a.png").unwrap_err();
-    assert!(outside.to_string().contains("not a file name inside"), "{outside}");
-    let endless = read("endless.png").unwrap_err();
-    let reason = std::error::Error::source(&endless).unwrap().to_string();
+    assert!(
+        outside.to_string().contains("not a file name inside"),
+        "{outside}"
+    );
+    let large = read("large.png").unwrap_err();
+    let reason = std::error::Error::source(&large).unwrap().to_string();
     assert_eq!(reason, "more than 67108864 bytes");
-    assert!(!folder.path().join(copies).join("endless.png").exists());
+    assert!(!folder.path().join(copies).join("large.png").exists());
 }

@@ -1,11 +1,11 @@
-//! A web server with one picture, and one that never ends.
+//! A web server with one picture, and one that is too large.
 
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use tokio::net::TcpListener;
@@ -51,9 +51,14 @@ async fn answer(State(asked): State<Asked>, request: Request) -> Response {
             asked.lock().expect("nobody panicked").push(path.to_owned());
             PICTURE.into_response()
         }
-        "/pictures/endless.png" => {
-            let parts = stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from(vec![0; 1 << 20])));
-            Body::from_stream(parts).into_response()
+        "/pictures/large.png" => {
+            let part = Bytes::from(vec![0; 1 << 20]);
+            let parts = stream::iter(std::iter::repeat_n(
+                Ok::<_, std::convert::Infallible>(part),
+                65,
+            ));
+            let length = [(header::CONTENT_LENGTH, (65 << 20).to_string())];
+            (length, Body::from_stream(parts)).into_response()
         }
         _ => StatusCode::NOT_FOUND.into_response(),
     }

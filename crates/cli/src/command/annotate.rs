@@ -22,7 +22,10 @@ pub fn run(command: AnnotateCommand) -> anyhow::Result<()> {
             format,
             aggregate,
             out,
-        } => println!("{}", export_to(&project, format.into(), aggregate.map(Into::into), &out)?),
+        } => println!(
+            "{}",
+            export_to(&project, format.into(), aggregate.map(Into::into), &out)?
+        ),
         AnnotateCommand::Backup { project, out } => {
             command::backup(&project, &out)?;
             println!("{}", out.display());

@@ -58,7 +58,10 @@ fn exported(
     let run = RewardRecipe::open(&stage.recipe, &stage.sets)?.session.out;
     let file = std::path::absolute(run.with_added_extension("preferences.jsonl"))?;
     let format = candor_annotate::export::Format::PreferenceLog;
-    eprintln!("{}", annotate::export_to(project, format, Some(aggregate.into()), &file)?);
+    eprintln!(
+        "{}",
+        annotate::export_to(project, format, Some(aggregate.into()), &file)?
+    );
     let name = serde_json::to_string(&file)?;
     Ok(format!("data.preferences=[{name}]"))
 }

@@ -6,7 +6,7 @@ use candor_data::Turn;
 use serde_json::json;
 
 use crate::page::{ENTER, visit};
-use crate::site::Rules;
+use crate::site::{Rules, Site};
 
 const SCRIPT: &str = "<script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">\
                       <a href=\"javascript:alert(1)\">here</a> <style>body { display: none }</style>";
@@ -17,7 +17,7 @@ fn markup_is_text() {
         let item = NewItem {
             turns: vec![Turn::human(format!("<image>\n{SCRIPT}"))],
             outputs: [SCRIPT.into(), format!("{SCRIPT}!")],
-            ..site.item(Kind::Work, 0)
+            ..Site::item(Kind::Work, 0)
         };
         site.add(vec![item]).await;
         let anna = site.person("<img src=x>", Role::Annotator).await;

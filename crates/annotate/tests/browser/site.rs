@@ -79,20 +79,21 @@ impl Site {
 
     /// Adds `n` items of work.
     pub async fn work(&self, n: usize) {
-        self.add((0..n).map(|i| self.item(Kind::Work, i)).collect())
+        self.add((0..n).map(|i| Site::item(Kind::Work, i)).collect())
             .await;
     }
 
     /// Adds items whose right answer is the one that begins with "Good".
     pub async fn known(&self, kind: Kind, n: usize) {
-        self.add((0..n).map(|i| self.item(kind, i)).collect()).await;
+        self.add((0..n).map(|i| Site::item(kind, i)).collect())
+            .await;
     }
 
     /// Adds one item of work with these outputs.
     pub async fn pair(&self, outputs: [&str; 2]) {
         let item = NewItem {
             outputs: outputs.map(str::to_owned),
-            ..self.item(Kind::Work, 0)
+            ..Site::item(Kind::Work, 0)
         };
         self.add(vec![item]).await;
     }
@@ -106,7 +107,7 @@ impl Site {
     }
 
     /// Item number `i` of a kind.
-    pub fn item(&self, kind: Kind, i: usize) -> NewItem {
+    pub fn item(kind: Kind, i: usize) -> NewItem {
         // No two kinds have the same texts.
         let i = i + 100 * kind as usize;
         let known = Known {

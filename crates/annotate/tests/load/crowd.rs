@@ -110,6 +110,7 @@ impl Crowd {
                 tokio::spawn(annotator::work(
                     i,
                     Client::new(&self.address, session),
+                    Duration::from_millis(self.size.pause_ms),
                     progress.clone(),
                 ))
             })

@@ -26,6 +26,8 @@ pub struct Size {
     items: usize,
     overlap: usize,
     kills: usize,
+    /// How long somebody reads before answering.
+    pause_ms: u64,
 }
 
 /// The version of the test suite.
@@ -34,6 +36,7 @@ const SMALL: Size = Size {
     items: 150,
     overlap: 3,
     kills: 3,
+    pause_ms: 0,
 };
 
 fn main() -> ExitCode {
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         items: named("--items", SMALL.items),
         overlap: named("--overlap", SMALL.overlap),
         kills: named("--kills", SMALL.kills),
+        pause_ms: named("--pause-ms", 0) as u64,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -93,10 +97,12 @@ async fn run(name: &str, database: &str, size: Size) {
 fn report(name: &str, size: Size, tally: &Tally, secs: f64) {
     let n: usize = tally.latencies.values().map(Vec::len).sum();
     println!(
-        "load: {name}: {} people, {} items, overlap {}, {} kills: {} answers in {secs:.1} s ({:.0} requests/s), all there once",
+        "load: {name}: {} people, {} items, overlap {}, {} ms to read, {} kills: {} answers in {secs:.1} s ({:.0} requests/s), \
+         all there once",
         size.annotators,
         size.items,
         size.overlap,
+        size.pause_ms,
         size.kills,
         tally.stored.len(),
         n as f64 / secs

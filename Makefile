@@ -5,7 +5,7 @@
 # and the binary share one build of the dependencies.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench build setup browser parity golden fuzz lint format format-check clippy doc deny unused audit tools
+.PHONY: help demo test bench build setup test-programs parity golden fuzz lint format format-check clippy doc deny unused audit tools
 
 CARGO ?= cargo
 # What continuous integration adds, for instance --locked.
@@ -41,7 +41,7 @@ help: ## list the targets
 demo: build ## run every stage on the micro-world; ARGS="--seed 1" goes to candor demo
 	$(TARGET_DIR)/release/candor demo $(ARGS)
 
-test: setup browser ## run all tests
+test: setup test-programs ## run all tests
 	$(CARGO) test --release --workspace $(CARGO_FLAGS)
 
 bench: build ## measure speed and memory
@@ -54,8 +54,8 @@ setup: ## check the machine, provide libtorch, configure cargo
 	@$(SETUP_ENV) scripts/prerequisites
 	@$(SETUP_ENV) scripts/libtorch
 
-browser: ## provide Chromium and axe-core for the tests of the annotation app, where that is possible
-	@scripts/browser
+test-programs: ## provide Chromium, axe-core and PostgreSQL for the annotation app's tests, where that is possible
+	@scripts/test-programs
 
 parity: setup ## compare with what Hugging Face and PyTorch computed and print the largest differences
 	$(CARGO) test --release $(GOLDEN:%=--package candor-%) --test 'golden_*' $(CARGO_FLAGS) -- --nocapture

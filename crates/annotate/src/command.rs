@@ -110,7 +110,7 @@ pub fn invite(path: &Path, role: Role, hours: u32) -> Result<String, AnnotateErr
 pub fn export(
     path: &Path,
     format: Format,
-    aggregate: Aggregate,
+    aggregate: Option<Aggregate>,
 ) -> Result<Exported, AnnotateError> {
     blocking(async {
         let (project, store) = opened(path).await?;

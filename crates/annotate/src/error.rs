@@ -114,7 +114,9 @@ pub enum Refusal {
     )]
     CrossSite,
     /// Wrong name or password.
-    #[error("name or password is wrong; try again, or ask an administrator for a new invitation")]
+    #[error(
+        "name or password is wrong; try again, or ask an administrator for a link to a new password"
+    )]
     WrongPassword,
     /// Too many failed logins.
     #[error("too many attempts; wait {} seconds and try again", whole_secs(*retry_after_ms))]

@@ -1,6 +1,7 @@
 //! Judgements go out. Only items of work do: gold and training never leave.
 //!
-//! What several people said becomes one preference by a rule that the caller names ([`Aggregate`]). An item is
+//! What several people said becomes one preference by a rule that the caller names ([`Aggregate`]): none is taken for
+//! granted, because it decides what is learned. An item is
 //! exported once all its answers are there or somebody decided it, never half-way.
 
 mod aggregate;
@@ -13,7 +14,7 @@ use candor_data::formats::{preference, preference_log};
 use serde::{Deserialize, Serialize};
 
 pub use self::aggregate::Aggregate;
-use crate::error::AnnotateError;
+use crate::error::{AnnotateError, Refusal};
 use crate::store::{Evidence, Store};
 
 /// A format that judgements go out in.
@@ -69,14 +70,16 @@ pub struct Exported {
     pub n_undecided: usize,
 }
 
-/// The text of an export. `seed` is the project's, for the record.
+/// The text of an export. `seed` is the project's, for the record. A rule is needed by the formats that have one
+/// preference for each item, and ignored by segments and events.
 ///
 /// # Errors
-/// [`AnnotateError::NothingToExport`] where the file would be empty, or as the database says.
+/// [`AnnotateError::NothingToExport`] where the file would be empty, [`Refusal::Invalid`] where a rule is needed and there
+/// is none, or as the database says.
 pub async fn render(
     store: &Store,
     format: Format,
-    aggregate: Aggregate,
+    aggregate: Option<Aggregate>,
     seed: u64,
 ) -> Result<Exported, AnnotateError> {
     if format == Format::Events {
@@ -86,6 +89,10 @@ pub async fn render(
     if format == Format::Segments {
         return not_empty(format, lines(segments::rows(&evidence.items)), 0);
     }
+    let Some(aggregate) = aggregate else {
+        let remedy = "name one of majority, adjudicated, weighted";
+        return Err(Refusal::invalid("aggregate", "is missing", remedy).into());
+    };
     let decided = aggregate::preferences(&evidence, aggregate, seed);
     let n_undecided = n_closed(&evidence) - decided.len();
     if decided.is_empty() {

@@ -8,13 +8,14 @@ mod known;
 mod llava;
 mod parquet;
 mod question_type;
+mod remote;
 mod scores;
 mod trl;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candor_data::formats::{candidates, images, preference, preference_log};
-use candor_data::{DataError, Turn};
+use candor_data::{DataError, Place, Spot, Turn};
 
 use crate::error::AnnotateError;
 use crate::project::{Import, ImportFormat, Kind, Project};
@@ -29,24 +30,22 @@ pub async fn all(project: &Project, store: &Store) -> Result<usize, AnnotateErro
     for import in &project.imports {
         let file = project.resolve(&import.file);
         let items = read(project, import, &file)?;
+        provide_pictures(project, import, &file, &items).await?;
         n_new += store.import(&file, items).await?;
     }
     Ok(n_new)
 }
 
-/// The items of one file.
+/// The items of one file; their pictures may not be there yet ([`provide_pictures`]).
 ///
 /// # Errors
-/// As [`all`].
+/// [`AnnotateError::Data`] if the file cannot be read.
 pub fn read(
     project: &Project,
     import: &Import,
     file: &Path,
 ) -> Result<Vec<NewItem>, AnnotateError> {
-    let folder = import
-        .images
-        .as_ref()
-        .map(|images| project.resolve(Path::new(images)));
+    let folder = image_folder(project, import);
     let mut items = match (import.format, import.kind) {
         (ImportFormat::Candidates, _) => candidates::read(file)?
             .into_iter()
@@ -69,16 +68,42 @@ pub fn read(
     if let Some(scores) = &import.scores {
         scores::rank(&mut items, &project.resolve(scores))?;
     }
-    if let Some(folder) = &folder {
-        check_pictures(file, folder, &items)?;
-    }
     Ok(items)
 }
 
-/// Every picture must be there before anybody is asked about it.
-fn check_pictures(file: &Path, folder: &Path, items: &[NewItem]) -> Result<(), DataError> {
+fn image_folder(project: &Project, import: &Import) -> Option<PathBuf> {
+    let folder = import.image_folder()?;
+    Some(project.resolve(Path::new(&folder)))
+}
+
+/// Sees to it that every picture is there before anybody is asked about it.
+///
+/// # Errors
+/// [`AnnotateError::Io`] if one cannot be fetched, [`AnnotateError::Data`] if one is missing, has a name that leads out of
+/// the folder, or there is no folder.
+pub async fn provide_pictures(
+    project: &Project,
+    import: &Import,
+    file: &Path,
+    items: &[NewItem],
+) -> Result<(), AnnotateError> {
+    let Some(folder) = image_folder(project, import) else {
+        return match items.iter().find_map(|item| item.image.as_ref()) {
+            None => Ok(()),
+            Some(image) => Err(DataError::Field {
+                spot: Spot::new(file, Place::File, "image"),
+                found: format!("found {image:?}, and the import has no folder of pictures"),
+                remedy: "give the import `images`, a folder or a URL".into(),
+            }
+            .into()),
+        };
+    };
+    if let Some(url) = import.image_url() {
+        let names = items.iter().filter_map(|item| item.image.as_deref());
+        remote::fetch(url, &folder, names).await?;
+    }
     let names = items.iter().map(|item| item.image.as_deref());
-    images::check(file, "image", names, folder)
+    Ok(images::check(file, "image", names, &folder)?)
 }
 
 /// Two answers to compare, from a format that says little else.
@@ -102,7 +127,7 @@ fn from_comparison(import: &Import, row: Comparison) -> NewItem {
     NewItem {
         kind: import.kind,
         name: row.id,
-        image_folder: row.image.is_some().then(|| import.images.clone()).flatten(),
+        image_folder: row.image.is_some().then(|| import.image_folder()).flatten(),
         image: row.image,
         question_type: row
             .turns

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use self::keys::Keys;
 pub use self::wording::{Question, Questions};
 use crate::error::AnnotateError;
+use crate::token;
 
 /// Largest project file, in bytes.
 const MAX_BYTES: u64 = 4 << 20;
@@ -181,12 +182,29 @@ pub struct Import {
     /// What the items are for.
     #[serde(default)]
     pub kind: Kind,
-    /// The folder of the pictures.
+    /// The folder of the pictures, or the URL of one in an object store.
     #[serde(default)]
     pub images: Option<String>,
     /// JSON lines `{"id": …, "scores": [s, t]}` of a reward model: uncertain items come first.
     #[serde(default)]
     pub scores: Option<PathBuf>,
+}
+
+impl Import {
+    /// The URL of the pictures, where they are not in a folder of this machine.
+    #[must_use]
+    pub fn image_url(&self) -> Option<&str> {
+        self.images
+            .as_deref()
+            .filter(|images| images.contains("://"))
+    }
+
+    /// The folder of the pictures, relative to the project: the one it names, or that of the copies of what a URL names.
+    #[must_use]
+    pub fn image_folder(&self) -> Option<String> {
+        let copies = |url| format!("pictures-{}", &token::digest(str::as_bytes(url))[..16]);
+        self.image_url().map(copies).or_else(|| self.images.clone())
+    }
 }
 
 /// A format that items come in.

@@ -13,6 +13,7 @@ mod origin;
 mod pages;
 mod password;
 mod pictures;
+mod renewal;
 mod reply;
 mod routes;
 mod session;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 use self::login_limit::LoginLimit;
+use self::machines::Recent;
 use self::metrics::Metrics;
 use self::password::Passwords;
 use self::pictures::Pictures;
@@ -41,6 +43,7 @@ pub struct App {
     passwords: Passwords,
     pictures: Pictures,
     metrics: Metrics,
+    recent: Recent,
 }
 
 impl App {
@@ -55,6 +58,7 @@ impl App {
             passwords: Passwords::default(),
             pictures: Pictures::new(&project),
             metrics: Metrics::default(),
+            recent: Recent::default(),
             project,
             store,
         }))

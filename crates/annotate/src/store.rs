@@ -16,6 +16,7 @@ mod outcome;
 mod overview;
 mod people;
 mod release;
+mod renewals;
 mod schema;
 mod serving;
 mod sessions;

@@ -34,7 +34,7 @@ async function showQuality() {
 
 async function showPeople() {
   const people = await get("/api/admin/people");
-  part("people-body").replaceChildren(...membersView(people, amend));
+  part("people-body").replaceChildren(...membersView(people, amend, (person) => told(() => renew(person))));
 }
 
 function amend(person, change) {
@@ -51,20 +51,26 @@ function amend(person, change) {
 async function invite() {
   const body = { role: part("invite-role").value, hours: Number(part("invite-hours").value) };
   const { link, expires_at: at } = await post("/api/admin/invites", body);
+  showLink(`Send this link to one ${body.role}. It makes one account, until ${time(at)}, and is not shown again: `, link);
+  await showPeople();
+}
+
+async function renew({ person, name }) {
+  const { link, expires_at: at } = await post(`/api/admin/people/${encodeURIComponent(person)}/renewal`, {});
+  showLink(`Send this link to ${name}. Whoever opens it chooses their new password, until ${time(at)}: `, link);
+  part("invite-result").scrollIntoView({ block: "nearest" });
+}
+
+function showLink(text, link) {
   const copy = make(
     "button",
     { type: "button", click: () => navigator.clipboard.writeText(link).then(() => announce("Copied.")) },
     "Copy",
   );
-  const parts = [
-    `Send this link to one ${body.role}. It makes one account, until ${time(at)}, and is not shown again: `,
-    make("code", {}, link),
-    " ",
-  ];
+  const parts = [make("bdi", {}, text), make("code", {}, link), " "];
   // The clipboard is there only where the connection is safe.
   if (navigator.clipboard) parts.push(copy);
   part("invite-result").replaceChildren(...parts);
-  await showPeople();
 }
 
 part("invite").addEventListener("submit", (event) => {

@@ -110,6 +110,7 @@ class Session {
     this.#onScreen = null;
     this.#reading.end();
     if (reason === "guidelines") return location.assign("/guidelines");
+    if (reason === "none_left") showProgress(Object.assign(this.#me, { n_left: 0 }));
     showMessage(reason, this.#me);
     const waits = ["unreachable", "enough_held", "training_pending"];
     clearTimeout(this.#retry);

@@ -29,11 +29,14 @@ function asSentence(text) {
   return /[.!?…]$/u.test(capital) ? capital : `${capital}.`;
 }
 
+/** Without what is no character: half of a surrogate pair, which JSON cannot carry, and the zero, which PostgreSQL cannot. */
+const harmless = (_, value) => (typeof value === "string" ? value.toWellFormed().replaceAll("\0", "\uFFFD") : value);
+
 async function request(method, path, body) {
   const options = { method, headers: { Accept: "application/json" }, signal: AbortSignal.timeout(PATIENCE_MS) };
   if (body !== undefined) {
     options.headers["Content-Type"] = "application/json";
-    options.body = JSON.stringify(body);
+    options.body = JSON.stringify(body, harmless);
   }
   let response;
   let text;

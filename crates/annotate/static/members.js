@@ -11,15 +11,15 @@ const STAGES = {
   failed_training: "failed the training",
 };
 
-/** All of `/api/admin/people`. `amend` is given a person and what to change. */
-export function membersView({ people, invites }, amend) {
+/** All of `/api/admin/people`. `amend` is given a person and what to change, `renew` a person who needs a password. */
+export function membersView({ people, invites }, amend, renew) {
   const head = ["Name", "Role", "Stage", "Answers", "Last seen", "Account"];
   const table = make(
     "table",
     {},
     make("caption", {}, "Accounts"),
     make("thead", {}, make("tr", {}, ...head.map((name) => make("th", { scope: "col" }, name)))),
-    make("tbody", {}, ...people.map((person) => row(person, amend))),
+    make("tbody", {}, ...people.map((person) => row(person, amend, renew))),
   );
   const waiting = invites.map(({ role, expires_at: at }) => make("li", {}, `${role}, until ${time(at)}`));
   return [
@@ -28,7 +28,7 @@ export function membersView({ people, invites }, amend) {
   ];
 }
 
-function row(person, amend) {
+function row(person, amend, renew) {
   const { name, role, stage, disabled, n_answers: n, last_seen_at: seen } = person;
   const change = (what) => amend(person.person, { role: null, disabled: null, retrain: null, ...what });
   const select = make(
@@ -46,6 +46,11 @@ function row(person, amend) {
         click: () => change({ disabled: !disabled }),
       },
       disabled ? "Enable" : "Disable",
+    ),
+    make(
+      "button",
+      { type: "button", class: "quiet", "aria-label": `New password for ${name}`, click: () => renew(person) },
+      "New password",
     ),
   ];
   if (stage === "failed_training") {

@@ -4,6 +4,8 @@ import { shortened } from "./answer-pane.js";
 import { codePoints } from "./characters.js";
 import { make } from "./element.js";
 
+const FLAGS = { picture: "the picture", text: "the text", offensive: "offensive or harmful", other: "something else" };
+
 /** A card for a judgement; `adopt` and `sendBack` are what its buttons do. */
 export function opinionCard(judgement, answers, questions, { adopt, sendBack }) {
   const { who, marks, corrections, note, sent_back: isSentBack } = judgement;
@@ -39,12 +41,12 @@ export function opinionCard(judgement, answers, questions, { adopt, sendBack }) 
   return make("li", {}, ...lines, make("div", { class: "actions" }, ...buttons));
 }
 
-/** A card for a complaint. */
-export function flagCard({ who, reason, note }) {
+/** A card for a complaint; who made it is not told. */
+export function flagCard({ reason, note }) {
   return make(
     "li",
     { class: "flagged" },
-    make("p", { class: "said" }, `${who} reported: ${reason}`),
+    make("p", { class: "said" }, `Reported: ${FLAGS[reason] ?? reason}`),
     note ? make("p", { dir: "auto" }, note) : null,
   );
 }

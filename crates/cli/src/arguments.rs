@@ -56,9 +56,11 @@ pub enum Command {
     #[command(
         after_help = "Example:\n  candor reward recipes/demo/3-reward.toml\n  \
                             candor reward recipes/demo/3-reward.toml --set run.out=runs/demo/reward-no-facts \
-                            --set prompt.file=recipes/demo/reward-plain.txt"
+                            --set prompt.file=recipes/demo/reward-plain.txt\n  \
+                            candor reward recipes/demo/3-reward.toml --set run.out=runs/reward-people \
+                            --annotations runs/demo/annotate/project.toml --aggregate majority"
     )]
-    Reward(StageArguments),
+    Reward(RewardArguments),
     /// Reinforcement learning: PPO against a reward model.
     #[command(
         after_help = "Example:\n  candor rl recipes/demo/5-ppo.toml\n  candor rl recipes/demo/5-ppo.toml --set \
@@ -213,9 +215,11 @@ pub enum AnnotateCommand {
         /// The format.
         #[arg(long, value_enum)]
         format: ExportFormat,
-        /// How several answers become one preference.
-        #[arg(long, value_enum, default_value_t = Aggregate::Majority)]
-        aggregate: Aggregate,
+        /// How several answers become one preference; segments and events need no rule.
+        #[arg(long, value_enum, required_if_eq_any = [
+            ("format", "preference-log"), ("format", "llava"), ("format", "trl"),
+        ])]
+        aggregate: Option<Aggregate>,
         /// File to write.
         #[arg(long)]
         out: PathBuf,
@@ -281,7 +285,7 @@ pub enum Aggregate {
 }
 
 /// Arguments of a training stage.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct StageArguments {
     /// The recipe.
     pub recipe: PathBuf,
@@ -294,6 +298,21 @@ pub struct StageArguments {
     /// Check the recipe, print it as it would be run, and do nothing.
     #[arg(long, conflicts_with = "resume")]
     pub dry_run: bool,
+}
+
+/// Arguments of `candor reward`.
+#[derive(Debug, Args)]
+pub struct RewardArguments {
+    /// What all stages have.
+    #[command(flatten)]
+    pub stage: StageArguments,
+    /// Learn from what people said in this project of `candor annotate` instead of the recipe's `data.preferences`; what is
+    /// in its database now is kept beside the run folder.
+    #[arg(long, value_name = "PROJECT", requires = "aggregate", conflicts_with_all = ["resume", "dry_run"])]
+    pub annotations: Option<PathBuf>,
+    /// How several answers become one preference.
+    #[arg(long, value_enum, requires = "annotations")]
+    pub aggregate: Option<Aggregate>,
 }
 
 /// Arguments of `candor export`.

@@ -9,11 +9,10 @@ use crate::answer::{Answer, Pick};
 use crate::store::{Evidence, Given, GoldAnswer, Judged};
 
 /// The rule by which answers become a preference. Under each, an item that most would call undecided is left out.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Aggregate {
     /// What more than half of the annotators prefer; decisions of adjudicators do not count.
-    #[default]
     Majority,
     /// What an adjudicator decided; the majority where nobody had to.
     Adjudicated,

@@ -11,6 +11,7 @@ use candor_data::DataError;
 use candor_data::formats::text::{self, Format};
 use serde::Deserialize;
 
+use super::trl;
 use crate::store::NewItem;
 
 const FORMAT: Format = Format {
@@ -30,8 +31,12 @@ struct Row {
 pub(super) fn rank(items: &mut [NewItem], path: &Path) -> Result<(), DataError> {
     let text = text::read(path, &FORMAT)?;
     let mut ranks = HashMap::new();
-    for line in text.lines().filter(|line| !line.trim().is_empty()) {
-        let row: Row = text::object(path, line, &FORMAT)?;
+    for (i, line) in text.lines().enumerate() {
+        if line.trim().is_empty() {
+            continue;
+        }
+        let row: Row =
+            text::object(path, line, &FORMAT).map_err(|error| trl::at_line(error, i + 1))?;
         ranks.insert(row.id, rank_of(row.scores));
     }
     for item in items {

@@ -97,7 +97,7 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Comparison>, DataError> {
 }
 
 /// An error about a single line knows only that line.
-fn at_line(mut error: DataError, line: usize) -> DataError {
+pub(super) fn at_line(mut error: DataError, line: usize) -> DataError {
     if let DataError::Field { spot, .. } | DataError::Syntax { spot, .. } = &mut error {
         spot.place = Place::Line(line);
     }

@@ -97,12 +97,22 @@ pub(super) async fn amend(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// `POST /api/admin/people/{person}/renewal`
+pub(super) async fn offer_renewal(
+    State(app): State<Arc<App>>,
+    Admin(by): Admin,
+    Path(person): Path<String>,
+) -> Result<Json<Value>, Failure> {
+    let (secret, expires_at) = app.store.offer_renewal(by.person, person).await?;
+    let link = format!("{}/renew/{secret}", app.project.server.public_url);
+    Ok(Json(json!({"link": link, "expires_at": expires_at})))
+}
+
 /// Query of `GET /api/admin/export`.
 #[derive(Deserialize)]
 pub(super) struct ExportQuery {
     format: Format,
-    #[serde(default)]
-    aggregate: Aggregate,
+    aggregate: Option<Aggregate>,
 }
 
 /// `GET /api/admin/export`

@@ -17,21 +17,21 @@ use crate::error::{AnnotateError, Refusal, whole_secs};
 use crate::store::{Person, Role};
 
 /// What every page shows.
-struct Page {
-    title: String,
-    person: Option<Shown>,
-    admin: bool,
-    adjudicator: bool,
+pub(super) struct Page {
+    pub(super) title: String,
+    pub(super) person: Option<Shown>,
+    pub(super) admin: bool,
+    pub(super) adjudicator: bool,
 }
 
 /// Whoever is logged in.
-struct Shown {
-    name: String,
-    role: &'static str,
+pub(super) struct Shown {
+    pub(super) name: String,
+    pub(super) role: &'static str,
 }
 
 impl Page {
-    fn new(app: &App, person: Option<&Person>) -> Self {
+    pub(super) fn new(app: &App, person: Option<&Person>) -> Self {
         let at_least = |role| person.is_some_and(|person| person.role >= role);
         Self {
             title: app.project.title.clone(),
@@ -96,7 +96,7 @@ struct ErrorPage {
     error: String,
 }
 
-fn rendered(status: StatusCode, template: &impl Template) -> Response {
+pub(super) fn rendered(status: StatusCode, template: &impl Template) -> Response {
     match template.render() {
         Ok(html) => (status, Html(html)).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
@@ -194,7 +194,8 @@ async fn open_session(
     app.store.start_session(person.person).await
 }
 
-fn entered(app: &App, secret: &str) -> Response {
+/// To the start, with a session.
+pub(super) fn entered(app: &App, secret: &str) -> Response {
     (
         [(header::SET_COOKIE, session::cookie(app, secret))],
         Redirect::to("/"),
@@ -342,7 +343,7 @@ pub(super) async fn not_found(State(app): State<Arc<App>>) -> Response {
 }
 
 /// A page that says what went wrong.
-fn failed(app: &App, error: &AnnotateError) -> Response {
+pub(super) fn failed(app: &App, error: &AnnotateError) -> Response {
     let AnnotateError::Refused(refusal) = error else {
         return super::reply::broken(error);
     };

@@ -9,6 +9,7 @@ use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use candor_data::formats::images::path_in;
 use candor_data::image::{ImageLimits, decode};
+use tokio::sync::Semaphore;
 
 use super::App;
 use super::reply::Failure;
@@ -19,6 +20,8 @@ use crate::store::Picture;
 
 /// Pictures known to be good.
 const MAX_REMEMBERED: usize = 100_000;
+/// Pictures in memory at a time: a decoded one may be 50 megapixels, and everybody may ask at once.
+const MAX_AT_ONCE: usize = 4;
 
 /// Reads pictures within limits.
 pub(super) struct Pictures {
@@ -26,6 +29,7 @@ pub(super) struct Pictures {
     limits: ImageLimits,
     /// What was decoded once and found good; the files of a project do not change.
     good: Mutex<HashSet<PathBuf>>,
+    turns: Semaphore,
 }
 
 impl Pictures {
@@ -37,6 +41,7 @@ impl Pictures {
                 ..ImageLimits::default()
             },
             good: Mutex::default(),
+            turns: Semaphore::new(MAX_AT_ONCE),
         }
     }
 
@@ -96,8 +101,11 @@ pub(super) async fn of_item(
 
 async fn send(app: Arc<App>, picture: Option<Picture>) -> Result<Response, Failure> {
     let picture = picture.ok_or(Refusal::NotFound("picture"))?;
-    let read = tokio::task::spawn_blocking(move || app.pictures.read(&picture));
+    let reader = Arc::clone(&app);
+    let turn = app.pictures.turns.acquire().await;
+    let read = tokio::task::spawn_blocking(move || reader.pictures.read(&picture));
     let (bytes, kind) = read.await.map_err(|_| Refusal::NotFound("picture"))??;
+    drop(turn);
     let headers = [
         (header::CONTENT_TYPE, kind),
         (header::CACHE_CONTROL, "private, max-age=3600"),

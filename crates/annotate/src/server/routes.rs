@@ -9,20 +9,22 @@ use axum::routing::{MethodRouter, get, post, put};
 
 use super::{
     App, adjudicating, administering, annotating, headers, machines, metrics, origin, pages,
-    pictures, statics,
+    pictures, renewal, statics,
 };
 
 /// Largest body of a request.
 const MAX_BODY_BYTES: usize = 256 << 10;
 
 /// Every route: method, path, and whether it is described in `openapi.json`.
-pub const ROUTES: [(&str, &str, bool); 41] = [
+pub const ROUTES: [(&str, &str, bool); 44] = [
     ("get", "/", false),
     ("get", "/login", false),
     ("post", "/login", false),
     ("post", "/logout", false),
     ("get", "/invite/{token}", false),
     ("post", "/invite/{token}", false),
+    ("get", "/renew/{token}", false),
+    ("post", "/renew/{token}", false),
     ("get", "/guidelines", false),
     ("post", "/guidelines", false),
     ("get", "/annotate", false),
@@ -49,6 +51,7 @@ pub const ROUTES: [(&str, &str, bool); 41] = [
     ("get", "/api/admin/quality", true),
     ("get", "/api/admin/people", true),
     ("post", "/api/admin/people/{person}", true),
+    ("post", "/api/admin/people/{person}/renewal", true),
     ("post", "/api/admin/invites", true),
     ("get", "/api/admin/export", true),
     ("get", "/api/admin/events", true),
@@ -68,6 +71,8 @@ fn handler(method: &str, path: &str) -> MethodRouter<Arc<App>> {
         ("post", "/logout") => post(pages::log_out),
         ("get", "/invite/{token}") => get(pages::invite),
         ("post", "/invite/{token}") => post(pages::join),
+        ("get", "/renew/{token}") => get(renewal::form),
+        ("post", "/renew/{token}") => post(renewal::renew),
         ("get", "/guidelines") => get(pages::guidelines),
         ("post", "/guidelines") => post(pages::accept_guidelines),
         ("get", "/annotate") => get(pages::annotate),
@@ -95,6 +100,7 @@ fn handler(method: &str, path: &str) -> MethodRouter<Arc<App>> {
         ("get", "/api/admin/quality") => get(administering::quality),
         ("get", "/api/admin/people") => get(administering::people),
         ("post", "/api/admin/people/{person}") => post(administering::amend),
+        ("post", "/api/admin/people/{person}/renewal") => post(administering::offer_renewal),
         ("post", "/api/admin/invites") => post(administering::invite),
         ("get", "/api/admin/export") => get(administering::export),
         ("get", "/api/admin/events") => get(administering::events),

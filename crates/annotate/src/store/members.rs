@@ -78,7 +78,8 @@ impl Store {
                 })
             })
             .collect::<Result<_, AnnotateError>>()?;
-        let sql = "SELECT role, expires_at FROM invites WHERE used_by IS NULL AND expires_at > $1 ORDER BY expires_at";
+        let sql = "SELECT role, expires_at FROM invites \
+                   WHERE used_by IS NULL AND renews IS NULL AND expires_at > $1 ORDER BY expires_at";
         let rows = connection.rows(sql, values![self.rules.unix_now()]).await?;
         let invites = rows
             .iter()

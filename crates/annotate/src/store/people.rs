@@ -266,8 +266,7 @@ async fn invited(
     rules: &Rules,
     secret: &str,
 ) -> Result<Option<Role>, AnnotateError> {
-    let sql =
-        "SELECT role FROM invites WHERE token_hash = $1 AND used_by IS NULL AND expires_at > $2";
+    let sql = "SELECT role FROM invites WHERE token_hash = $1 AND renews IS NULL AND used_by IS NULL AND expires_at > $2";
     let row = connection
         .row(sql, values![token::hashed(secret), rules.unix_now()])
         .await?;

@@ -7,12 +7,20 @@ use super::database::{Dialect, Pool};
 use crate::error::AnnotateError;
 
 /// The steps: number, name, and the SQL of both dialects.
-const STEPS: [(i64, &str, &str, &str); 1] = [(
-    1,
-    "start",
-    include_str!("../../migrations/sqlite/1_start.sql"),
-    include_str!("../../migrations/postgres/1_start.sql"),
-)];
+const STEPS: [(i64, &str, &str, &str); 2] = [
+    (
+        1,
+        "start",
+        include_str!("../../migrations/sqlite/1_start.sql"),
+        include_str!("../../migrations/postgres/1_start.sql"),
+    ),
+    (
+        2,
+        "renewals",
+        include_str!("../../migrations/sqlite/2_renewals.sql"),
+        include_str!("../../migrations/postgres/2_renewals.sql"),
+    ),
+];
 
 /// The schema's version.
 pub const VERSION: i64 = STEPS[STEPS.len() - 1].0;

@@ -31,7 +31,7 @@ macro_rules! table {
 const TABLES: [Table; 9] = [
     table!("people" by "number": text ["person" "name" "name_key" "role" "password"]
         int ["number" "attempt" "attempts_from" "n_claims" "guidelines_at" "trained_at" "disabled" "created_at"]),
-    table!("invites" by "token_hash": text ["token_hash" "role" "used_by"] int ["created_at" "expires_at"]),
+    table!("invites" by "token_hash": text ["token_hash" "role" "used_by" "renews"] int ["created_at" "expires_at"]),
     table!("sessions" by "token_hash": text ["token_hash" "person"] int ["created_at" "seen_at"]),
     table!("items" by "item": text ["kind" "name" "fingerprint" "state" "image" "image_folder" "turns" "outputs"
         "original_answer" "expected" "explanation" "question_type" "models"]

@@ -5,11 +5,15 @@ use candor_annotate::project::Kind;
 use candor_annotate::store::Role;
 use serde_json::Value;
 
-use crate::page::{ENTER, ESCAPE, Page, visit};
+use crate::page::{ENTER, ESCAPE, Page, say_skipped, visit};
 use crate::site::{Rules, bad, first, good};
 
-/// The version that `scripts/browser` keeps in the cache.
+/// The version that `scripts/test-programs` keeps in the cache.
 const AXE: &str = "candor/axe-core-4.14.1/axe.min.js";
+
+/// Sizes of windows.
+const DESK: (u32, u32) = (1280, 900);
+const PHONE: (u32, u32) = (360, 740);
 
 /// axe-core's script, where it has been fetched.
 fn axe() -> Option<String> {
@@ -18,14 +22,15 @@ fn axe() -> Option<String> {
         .or_else(|| Some(std::path::PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
     let script = std::fs::read_to_string(cache.join(AXE)).ok();
     if script.is_none() {
-        eprintln!("skipped: axe-core is not in the cache (scripts/browser fetches it)");
+        say_skipped("an accessibility test, because axe-core is not in the cache");
     }
     script
 }
 
-/// Fails with every violation that axe finds on the page, in light and dark.
+/// Fails with every violation that axe finds on the page: in light and dark, on a desk and on a phone.
 async fn check(page: &Page, axe: &str, what: &str) {
-    for dark in [false, true] {
+    for (dark, (width, height)) in [(false, DESK), (true, DESK), (false, PHONE), (true, PHONE)] {
+        page.resize(width, height).await;
         page.dark(dark).await;
         page.js(&format!("if (!window.axe) {{ {axe} }}")).await;
         let run = "const done = arguments[arguments.length - 1];
@@ -37,11 +42,12 @@ async fn check(page: &Page, axe: &str, what: &str) {
         assert_eq!(
             found["violations"],
             serde_json::json!([]),
-            "{what}, {}",
+            "{what}, {}, {width} wide",
             if dark { "dark" } else { "light" }
         );
         assert!(found["n"].as_u64().unwrap() > 5, "axe looked at {what}");
     }
+    page.resize(DESK.0, DESK.1).await;
 }
 
 #[test]
@@ -84,9 +90,7 @@ fn the_comparison() {
         page.press(&[ESCAPE, "0"]).await;
         page.click(".answer:first-child summary").await;
         page.click(".remark summary").await;
-        page.resize(360, 740).await;
-        check(page, &axe, "a phone").await;
-        page.resize(1280, 900).await;
+        check(page, &axe, "open fields").await;
         page.click("#help-open").await;
         check(page, &axe, "the keys").await;
         page.press(&[ESCAPE]).await;
@@ -139,9 +143,6 @@ fn pages_for_the_office() {
         page.click("#events-more").await;
         page.see("#events-body table").await;
         check(page, &axe, "admin").await;
-        page.resize(360, 740).await;
-        check(page, &axe, "admin on a phone").await;
-        page.resize(1280, 900).await;
         page.go("/adjudicate").await;
         page.see("#opinions li").await;
         check(page, &axe, "adjudication").await;

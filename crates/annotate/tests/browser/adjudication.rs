@@ -1,7 +1,7 @@
 //! Disputes: decided by keyboard, sent back to their author, withdrawn.
 
 use candor_annotate::answer::{Answer, Pick};
-use candor_annotate::store::Role;
+use candor_annotate::store::{Claim, FlagReason, Role};
 
 use crate::page::{ENTER, TAB, visit};
 use crate::site::{Rules, Site, bad, first, good};
@@ -97,5 +97,36 @@ fn an_opinion_is_where_a_decision_starts() {
             page.see("#note").await.value().await.unwrap().as_deref(),
             Some("<b>hard</b> to see")
         );
+    });
+}
+
+#[test]
+fn a_report_is_read_and_its_item_handed_out_again() {
+    visit(Rules::default(), async |site, page| {
+        site.work(1).await;
+        let anna = site.person("anna", Role::Annotator).await;
+        let Claim::Task(task) = site.store.claim(anna.clone(), Vec::new()).await.unwrap() else {
+            panic!("there is an item");
+        };
+        let note = Some("it is all black".to_owned());
+        site.store
+            .flag(anna, task.assignment, FlagReason::Picture, note)
+            .await
+            .unwrap();
+        let judge = site.person("judge", Role::Adjudicator).await;
+        page.go_as(site, &judge, "/adjudicate").await;
+        page.read("#opinions", "Reported: the picture").await;
+        let said = page.text("#opinions").await;
+        assert!(
+            said.contains("it is all black") && !said.contains("anna"),
+            "{said}"
+        );
+        page.click("#reopen").await;
+        page.see("#reason-dialog").await;
+        page.press(&["it is a night", TAB, TAB, ENTER]).await;
+        page.read("#message-title", "Nothing to decide").await;
+        let bert = site.person("bert", Role::Annotator).await;
+        let next = site.store.claim(bert, Vec::new()).await.unwrap();
+        assert!(matches!(next, Claim::Task(_)), "others get it");
     });
 }

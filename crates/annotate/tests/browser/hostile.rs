@@ -100,3 +100,24 @@ fn a_megabyte_in_one_line_is_shown_in_parts() {
         assert_eq!(page.js(fits).await, json!(true), "nor on a phone");
     });
 }
+
+#[test]
+fn what_is_no_character_costs_nobody_an_answer() {
+    visit(Rules::default(), async |site, page| {
+        site.work(1).await;
+        let anna = site.person("anna", Role::Annotator).await;
+        page.go_as(site, &anna, "/annotate").await;
+        page.see("#task").await;
+        page.js("const note = document.querySelector('#note');
+             note.value = 'half \\ud83d and zero \\0 end';
+             note.dispatchEvent(new Event('input', { bubbles: true }));")
+            .await;
+        page.press(&["1", ENTER]).await;
+        page.read("#message-title", "All done").await;
+        let answer = site.answers(1).await.remove(0).answer;
+        assert_eq!(
+            answer.note.as_deref(),
+            Some("half \u{fffd} and zero \u{fffd} end")
+        );
+    });
+}

@@ -46,6 +46,35 @@ fn an_invitation_makes_one_account() {
 }
 
 #[test]
+fn whoever_forgets_a_password_gets_a_link_to_a_new_one() {
+    visit(Rules::default(), async |site, page| {
+        site.work(1).await;
+        site.person("anna", Role::Annotator).await;
+        let boss = site.person("boss", Role::Admin).await;
+        page.go_as(site, &boss, "/admin").await;
+        page.click("[aria-label='New password for anna']").await;
+        let link = page.text("#invite-result code").await;
+        page.forget_cookies().await;
+        let path = link.strip_prefix(&site.url).expect("a link to this site");
+        page.go(path).await;
+        assert!(page.text("main").await.contains("anna"));
+        page.fill("#password", PASSWORD).await;
+        page.press(&[ENTER]).await;
+        page.see("#task").await;
+        page.click(".person button").await;
+        page.fill("#name", "anna").await;
+        page.fill("#password", PASSWORD).await;
+        page.press(&[ENTER]).await;
+        page.see("#task").await;
+        page.go(path).await;
+        assert!(
+            page.text("main").await.contains("This did not work"),
+            "a link is good once"
+        );
+    });
+}
+
+#[test]
 fn a_wrong_password_says_so_and_the_right_one_enters() {
     visit(Rules::default(), async |site, page| {
         page.go(&site.invitation(Role::Admin).await).await;

@@ -1,6 +1,6 @@
 //! The app as people use it: a real Chromium, driven by its own driver, before a server of the test's.
 //!
-//! Where Chromium or its driver is missing, each test says that it is skipped. `scripts/browser` installs both, and
+//! Where Chromium or its driver is missing, each test says that it is skipped. `scripts/test-programs` installs both, and
 //! axe-core for the accessibility checks.
 
 mod accessibility;

@@ -1,10 +1,11 @@
 //! A browser's window, and what a person does in it.
 
 use std::fmt::Debug;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
@@ -28,15 +29,10 @@ pub const DELETE: &str = "\u{e017}";
 pub const BACKSPACE: &str = "\u{e003}";
 pub const SPACE: &str = " ";
 
-/// Runs a test in a browser before a new site. Without a browser it says so and does nothing.
+/// Runs a test in a browser before a new site. Without a browser it does nothing, which is said once.
 pub fn visit(rules: Rules, test: impl AsyncFnOnce(&Site, &Page)) {
-    let (Some(browser), Some(driver)) = (
-        BROWSERS.iter().find_map(|name| program(name)),
-        program("chromedriver"),
-    ) else {
-        eprintln!(
-            "skipped: Chromium and chromedriver are not both installed (scripts/browser does it)"
-        );
+    static PROGRAMS: OnceLock<Option<[String; 2]>> = OnceLock::new();
+    let Some([browser, driver]) = PROGRAMS.get_or_init(programs) else {
         return;
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -46,13 +42,37 @@ pub fn visit(rules: Rules, test: impl AsyncFnOnce(&Site, &Page)) {
         .expect("a runtime");
     runtime.block_on(async {
         let site = Site::open(rules).await;
-        let page = Page::open(&site.url, site.folder(), &browser, &driver).await;
+        let page = Page::open(&site.url, site.folder(), browser, driver).await;
         let outcome = AssertUnwindSafe(test(&site, &page)).catch_unwind().await;
         page.close().await;
         if let Err(panic) = outcome {
             resume_unwind(panic);
         }
     });
+}
+
+/// The browser and its driver, or a word on what is missing.
+fn programs() -> Option<[String; 2]> {
+    // The driver's client wants it chosen, although it never leaves this machine.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let browser = BROWSERS.iter().find_map(|name| program(name));
+    let found = browser
+        .zip(program("chromedriver"))
+        .map(<[String; 2]>::from);
+    if found.is_none() {
+        say_skipped(
+            "all tests in the browser, because Chromium and chromedriver are not both installed",
+        );
+    }
+    found
+}
+
+/// Says that something is skipped, past the test harness, which keeps what a passing test prints to itself.
+pub fn say_skipped(what: &str) {
+    let _ = writeln!(
+        std::io::stderr(),
+        "skipped: {what} (scripts/test-programs installs it)"
+    );
 }
 
 fn program(name: &str) -> Option<String> {

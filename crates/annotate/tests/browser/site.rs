@@ -79,13 +79,13 @@ impl Site {
 
     /// Adds `n` items of work.
     pub async fn work(&self, n: usize) {
-        self.add((0..n).map(|i| Self::item(Kind::Work, i)).collect())
+        self.add((0..n).map(|i| Site::item(Kind::Work, i)).collect())
             .await;
     }
 
     /// Adds items whose right answer is the one that begins with "Good".
     pub async fn known(&self, kind: Kind, n: usize) {
-        self.add((0..n).map(|i| Self::item(kind, i)).collect())
+        self.add((0..n).map(|i| Site::item(kind, i)).collect())
             .await;
     }
 
@@ -93,7 +93,7 @@ impl Site {
     pub async fn pair(&self, outputs: [&str; 2]) {
         let item = NewItem {
             outputs: outputs.map(str::to_owned),
-            ..Self::item(Kind::Work, 0)
+            ..Site::item(Kind::Work, 0)
         };
         self.add(vec![item]).await;
     }

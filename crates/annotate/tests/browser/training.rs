@@ -102,11 +102,10 @@ fn gold_looks_like_work() {
         loop {
             let text = page
                 .until("the next comparison", async || {
-                    if page
-                        .js("return document.querySelector('#message').hidden")
-                        .await
-                        == json!(false)
-                    {
+                    // Another message only says that the next one is on its way.
+                    let end = "return !document.querySelector('#message').hidden && \
+                               document.querySelector('#message-title').textContent === 'All done'";
+                    if page.js(end).await == json!(true) {
                         return Some(None);
                     }
                     let text = page

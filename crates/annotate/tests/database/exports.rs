@@ -40,7 +40,7 @@ on_both! {
         }
         let mut texts = Vec::new();
         for format in FORMATS {
-            texts.push(export::render(&office.store, format, Aggregate::Majority, 5).await.unwrap());
+            texts.push(export::render(&office.store, format, Some(Aggregate::Majority), 5).await.unwrap());
         }
         let path = Path::new("export");
         let log = preference_log::parse(path, &texts[0].text).unwrap();
@@ -79,23 +79,23 @@ on_both! {
             n += 1;
         }
         let counts = |exported: export::Exported| (exported.n_rows, exported.n_undecided);
-        let majority = export::render(&office.store, Format::Llava, Aggregate::Majority, 5).await.unwrap();
+        let majority = export::render(&office.store, Format::Llava, Some(Aggregate::Majority), 5).await.unwrap();
         assert_eq!(counts(majority), (1, 1), "one agreed, one disputed, one unfinished");
         let item = office.store.queue(&judge).await.unwrap().items[0].item;
         office.store.decide(judge, item, first(Pick::B)).await.unwrap();
-        let decided = export::render(&office.store, Format::PreferenceLog, Aggregate::Adjudicated, 5).await.unwrap();
+        let decided = export::render(&office.store, Format::PreferenceLog, Some(Aggregate::Adjudicated), 5).await.unwrap();
         let rows = preference_log::parse(Path::new("export"), &decided.text).unwrap();
         assert_eq!(rows.iter().map(|row| row.chosen().unwrap()).collect::<Vec<_>>(), ["good w-0", "bad w-1"]);
         assert_eq!(rows[1].record.as_ref().unwrap().annotator, "judge");
         assert_eq!(rows[0].record, None, "two people stand behind it");
-        let majority = export::render(&office.store, Format::Llava, Aggregate::Majority, 5).await.unwrap();
+        let majority = export::render(&office.store, Format::Llava, Some(Aggregate::Majority), 5).await.unwrap();
         assert_eq!(counts(majority), (1, 1));
     };
 
     nothing_is_an_error_and_no_empty_file("") |office: Box<Office>| async move {
         office.work(1).await;
         for format in &FORMATS[..4] {
-            let refused = export::render(&office.store, *format, Aggregate::Majority, 5).await;
+            let refused = export::render(&office.store, *format, Some(Aggregate::Majority), 5).await;
             assert!(matches!(refused, Err(AnnotateError::NothingToExport { .. })), "{format:?}");
         }
     };

@@ -26,6 +26,34 @@ on_both! {
         assert_eq!(refusal(late), Refusal::NotFound("invitation"));
     };
 
+    a_new_password_ends_the_old_one("") |office: Box<Office>| async move {
+        let admin = office.person("admin", Role::Admin).await;
+        let anna = office.person("anna", Role::Annotator).await;
+        let session = office.store.start_session(anna.clone()).await.unwrap();
+        let (secret, expires_at) = office.store.offer_renewal(admin.clone(), anna.clone()).await.unwrap();
+        let (second, _) = office.store.offer_renewal(admin.clone(), anna.clone()).await.unwrap();
+        assert_eq!(expires_at, crate::office::START_MS + 24 * HOUR_MS);
+        assert_eq!(office.store.renewal(&secret).await.unwrap().unwrap().name, "anna");
+        assert_eq!(office.store.invitation(&secret).await.unwrap(), None, "it makes no account");
+        let joined = office.store.join(secret.clone(), "Bert".into(), "h".into()).await;
+        assert_eq!(refusal(joined), Refusal::NotFound("invitation"));
+        assert!(office.store.session(&session, 1).await.unwrap().is_some(), "not yet");
+        assert!(office.store.members().await.unwrap().1.is_empty(), "no invitation waits");
+
+        office.store.renew(secret.clone(), "new hash".into()).await.unwrap();
+        let (person, hash) = office.store.account("anna").await.unwrap().unwrap();
+        assert_eq!((person.person, hash.as_str()), (anna.clone(), "new hash"));
+        assert!(office.store.session(&session, 1).await.unwrap().is_none());
+        for used in [secret, second, "made up".into()] {
+            assert_eq!(office.store.renewal(&used).await.unwrap(), None);
+            let again = office.store.renew(used, "another".into()).await;
+            assert_eq!(refusal(again), Refusal::NotFound("link"));
+        }
+        let (late, _) = office.store.offer_renewal(admin, anna).await.unwrap();
+        office.clock.pass(24 * HOUR_MS);
+        assert_eq!(refusal(office.store.renew(late, "late".into()).await), Refusal::NotFound("link"));
+    };
+
     names_that_look_alike_are_one_name("") |office: Box<Office>| async move {
         office.person("Anna", Role::Annotator).await;
         let (secret, _) = office.store.invite(Role::Annotator, 2, None).await.unwrap();

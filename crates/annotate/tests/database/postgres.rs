@@ -1,9 +1,9 @@
 //! A PostgreSQL server of the tests' own: in a temporary folder, at a Unix socket, gone when the tests are.
 //!
-//! PostgreSQL refuses to run as root, so root becomes the user `postgres`. Where there is no server to start, the tests
-//! say that they are skipped.
+//! PostgreSQL refuses to run as root, so root becomes the user `postgres`. Where there is no server to start, one line on
+//! stderr says that the tests are skipped.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,7 +16,7 @@ command -v initdb >/dev/null && command -v postgres >/dev/null
 dir=$(mktemp -d /tmp/candor-postgres.XXXXXX)
 trap 'rm -rf "$dir"' EXIT
 initdb -D "$dir/data" -A trust -U candor --no-sync >"$dir/log" 2>&1
-postgres -D "$dir/data" -k "$dir" -c listen_addresses= -c fsync=off -c max_connections=300 >>"$dir/log" 2>&1 &
+postgres -D "$dir/data" -k "$dir" -c listen_addresses= -c max_connections=300 >>"$dir/log" 2>&1 &
 server=$!
 for _ in $(seq 100); do [ -S "$dir/.s.PGSQL.5432" ] && break; sleep 0.1; done
 echo "$dir"
@@ -62,14 +62,24 @@ fn start() -> Option<Server> {
     })
 }
 
+/// The server, or a word on why there is none.
+fn started_or_said() -> Option<Server> {
+    let server = start();
+    if server.is_none() {
+        // Written past the test harness, which keeps what a passing test prints to itself.
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: the tests on PostgreSQL, because no server can be started (scripts/test-programs installs one)"
+        );
+    }
+    server
+}
+
 /// The URL of a new, empty database; none where no server can be started.
 pub async fn new_database() -> Option<String> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let Some(server) = SERVER.get_or_init(start) else {
-        eprintln!("skipped: no PostgreSQL server can be started here");
-        return None;
-    };
+    let server = SERVER.get_or_init(started_or_said).as_ref()?;
     let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::SeqCst));
     let url = |database: &str| {
         format!(

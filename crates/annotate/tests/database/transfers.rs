@@ -136,18 +136,29 @@ async fn one_database_has_one_server() {
 }
 
 /// The steps that were released, with their hashes: a released step is never edited.
-const RELEASED: [(i64, &str, &str, [&str; 2]); 1] = [(
-    1,
-    include_str!("../../migrations/sqlite/1_start.sql"),
-    include_str!("../../migrations/postgres/1_start.sql"),
-    [
-        "08ee518ff3144ef42cf59cc209133048b58e5de41a5e7c814d3799d50871d015",
-        "fec7fbe58a0882e6235df6b49c512e9d3fd6331daaa73e499ef6638b9122d6b9",
-    ],
-)];
+const RELEASED: [(i64, &str, &str, [&str; 2]); 2] = [
+    (
+        1,
+        include_str!("../../migrations/sqlite/1_start.sql"),
+        include_str!("../../migrations/postgres/1_start.sql"),
+        [
+            "08ee518ff3144ef42cf59cc209133048b58e5de41a5e7c814d3799d50871d015",
+            "fec7fbe58a0882e6235df6b49c512e9d3fd6331daaa73e499ef6638b9122d6b9",
+        ],
+    ),
+    (
+        2,
+        include_str!("../../migrations/sqlite/2_renewals.sql"),
+        include_str!("../../migrations/postgres/2_renewals.sql"),
+        [
+            "8349e7175fcbca9a0a39c0c8fbf342b9b22f73ddafa9d6efe607f0e907c9f3e0",
+            "8349e7175fcbca9a0a39c0c8fbf342b9b22f73ddafa9d6efe607f0e907c9f3e0",
+        ],
+    ),
+];
 
-/// Rows as schema 1 had them.
-const ROWS_1: &str = include_str!("released/1.sql");
+/// Rows that every schema since the first can hold.
+const ROWS: &str = include_str!("released/1.sql");
 
 #[test]
 fn released_steps_stay_as_they_were() {
@@ -166,15 +177,16 @@ fn released_steps_stay_as_they_were() {
     assert_eq!(RELEASED[RELEASED.len() - 1].0, VERSION);
 }
 
-fn steps(postgres: bool) -> Migrator {
+/// The steps up to a version.
+fn steps(postgres: bool, version: usize) -> Migrator {
     let step = |&(version, sqlite, pg, _): &(i64, &'static str, &'static str, [&str; 2])| {
         let sql = AssertSqlSafe(if postgres { pg } else { sqlite }).into_sql_str();
-        Migration::new(version, "start".into(), MigrationType::Simple, sql, false)
+        Migration::new(version, "a step".into(), MigrationType::Simple, sql, false)
     };
-    Migrator::with_migrations(RELEASED.iter().map(step).collect())
+    Migrator::with_migrations(RELEASED[..version].iter().map(step).collect())
 }
 
-/// That rows of schema 1 say today what they said then.
+/// That the rows say today what they said then.
 async fn assert_readable(store: &Store) {
     let evidence = store.evidence().await.unwrap();
     let row = &evidence.items[0];
@@ -201,28 +213,32 @@ async fn assert_readable(store: &Store) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sqlite_database_of_schema_1_opens() {
+async fn sqlite_databases_of_all_released_schemas_open() {
     let office = Office::sqlite("").await;
-    let path = office.folder().join("old.sqlite");
-    let url = format!("sqlite:{}?mode=rwc", path.display());
-    let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
-    steps(false).run(&pool).await.unwrap();
-    sqlx::raw_sql(ROWS_1).execute(&pool).await.unwrap();
-    pool.close().await;
-    assert_readable(&opened(&office, "old.sqlite").await).await;
+    for version in 1..=RELEASED.len() {
+        let name = format!("old-{version}.sqlite");
+        let url = format!("sqlite:{}?mode=rwc", office.folder().join(&name).display());
+        let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
+        steps(false, version).run(&pool).await.unwrap();
+        sqlx::raw_sql(ROWS).execute(&pool).await.unwrap();
+        pool.close().await;
+        assert_readable(&opened(&office, &name).await).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_postgres_database_of_schema_1_opens() {
+async fn postgres_databases_of_all_released_schemas_open() {
     let office = Office::sqlite("").await;
-    let Some(url) = crate::postgres::new_database().await else {
-        return;
-    };
-    let pool = sqlx::PgPool::connect(&url).await.unwrap();
-    steps(true).run(&pool).await.unwrap();
-    sqlx::raw_sql(ROWS_1).execute(&pool).await.unwrap();
-    pool.close().await;
-    assert_readable(&opened(&office, &url).await).await;
+    for version in 1..=RELEASED.len() {
+        let Some(url) = crate::postgres::new_database().await else {
+            return;
+        };
+        let pool = sqlx::PgPool::connect(&url).await.unwrap();
+        steps(true, version).run(&pool).await.unwrap();
+        sqlx::raw_sql(ROWS).execute(&pool).await.unwrap();
+        pool.close().await;
+        assert_readable(&opened(&office, &url).await).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

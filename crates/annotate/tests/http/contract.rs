@@ -187,4 +187,9 @@ async fn answers_are_as_described() {
         .await
         .json();
     check_reply("post", "/api/admin/invites", &invite);
+    let people = site.get("/api/admin/people", &admin).await.json();
+    let person = people["people"][0]["person"].as_str().expect("somebody");
+    let renewal = format!("/api/admin/people/{person}/renewal");
+    let renewal = site.post(&renewal, &admin, &json!({})).await.json();
+    check_reply("post", "/api/admin/people/{person}/renewal", &renewal);
 }

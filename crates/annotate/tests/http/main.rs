@@ -3,5 +3,6 @@
 mod bodies;
 mod browser;
 mod contract;
+mod forms;
 mod safety;
 mod sessions;

@@ -14,7 +14,7 @@ fn filled(path: &str) -> String {
         .replace("{item}", "1")
         .replace("{person}", "none")
         .replace("{token}", "none")
-        .replace("{name}", "app.css")
+        .replace("{name}", "page.css")
 }
 
 #[tokio::test]

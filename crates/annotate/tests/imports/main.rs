@@ -1,5 +1,8 @@
 //! Files of other tools as items, and what is wrong with files that are not.
 
+mod damage;
+mod web;
+
 use std::path::Path;
 
 use candor_annotate::AnnotateError;
@@ -36,7 +39,12 @@ fn import_in(
     );
     let project = Project::parse(&folder.join("p.toml"), &text).unwrap();
     let import: &Import = &project.imports[0];
-    import::read(&project, import, &project.resolve(&import.file))
+    let file = project.resolve(&import.file);
+    let items = import::read(&project, import, &file)?;
+    tokio::runtime::Runtime::new()
+        .unwrap()
+        .block_on(import::provide_pictures(&project, import, &file, &items))?;
+    Ok(items)
 }
 
 #[test]
@@ -123,6 +131,14 @@ fn a_preference_log_is_gold_with_reasons() {
     );
 }
 
+/// A row in LLaVA's manner about a picture.
+fn row_about(image: &str) -> String {
+    format!(
+        r#"[{{"id": 1, "image": "{image}", "conversations": [{{"from": "human", "value": "q"}}], "output_1": "x",
+        "output_2": "y"}}]"#
+    )
+}
+
 #[test]
 fn equal_answers_are_left_out_and_missing_pictures_refused() {
     let rows = r#"[{"id": 1, "conversations": [{"from": "human", "value": "q"}], "output_1": "x", "output_2": "x"},
@@ -137,14 +153,16 @@ fn equal_answers_are_left_out_and_missing_pictures_refused() {
         ("nowhere.png", "missing image"),
         ("../p.toml", "not a file name inside"),
     ] {
-        let rows = format!(
-            r#"[{{"id": 1, "image": "{image}", "conversations": [{{"from": "human", "value": "q"}}], "output_1": "x",
-            "output_2": "y"}}]"#
-        );
+        let rows = row_about(image);
         let refused =
             import_text("a.json", rows.as_bytes(), "llava", "images = \".\"").unwrap_err();
         assert!(refused.to_string().contains(expected), "{refused}");
     }
+    let refused = import_text("a.json", row_about("a.png").as_bytes(), "llava", "").unwrap_err();
+    assert!(
+        refused.to_string().contains("give the import `images`"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -158,4 +176,41 @@ fn scores_put_the_uncertain_first() {
     // σ(3) − ½ = 0.452574, σ(0.1) − ½ = 0.024979; without scores an item is last.
     let ranks: Vec<i64> = items.iter().map(|item| item.rank).collect();
     assert_eq!(ranks, [452_574, 24_979, 1_000_000]);
+}
+
+#[test]
+fn pictures_of_a_web_server_are_copied_once() {
+    let web = web::Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let more = format!("images = \"{}/pictures\"", web.url);
+    let read = |image: &str| {
+        let rows = row_about(image);
+        import_in(folder.path(), "a.json", rows.as_bytes(), "llava", &more)
+    };
+    let items = read("sub/a.png").unwrap();
+    let copies = items[0]
+        .image_folder
+        .as_deref()
+        .expect("a folder of copies");
+    let copy = folder.path().join(copies).join("sub/a.png");
+    assert_eq!(std::fs::read(&copy).unwrap(), web::PICTURE);
+    read("sub/a.png").unwrap();
+    assert_eq!(web.asked(), ["/pictures/sub/a.png"], "asked for once");
+
+    let missing = read("b.png").unwrap_err();
+    assert!(
+        missing
+            .to_string()
+            .contains("cannot fetch the picture b.png"),
+        "{missing}"
+    );
+    let outside = read("../a.png").unwrap_err();
+    assert!(
+        outside.to_string().contains("not a file name inside"),
+        "{outside}"
+    );
+    let large = read("large.png").unwrap_err();
+    let reason = std::error::Error::source(&large).unwrap().to_string();
+    assert_eq!(reason, "more than 67108864 bytes");
+    assert!(!folder.path().join(copies).join("large.png").exists());
 }

@@ -1,6 +1,7 @@
 //! One simulated annotator: claims, shows, answers, until nothing is left.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use candor_data::random::stream;
 use rand::RngExt as _;
@@ -18,7 +19,7 @@ pub struct Day {
     pub latencies: BTreeMap<&'static str, Vec<f64>>,
 }
 
-pub async fn work(number: usize, mut client: Client, progress: Progress) -> Day {
+pub async fn work(number: usize, mut client: Client, pause: Duration, progress: Progress) -> Day {
     let mut day = Day::default();
     let mut n = 0_u64;
     loop {
@@ -30,12 +31,14 @@ pub async fn work(number: usize, mut client: Client, progress: Progress) -> Day 
             if progress.is_done() {
                 return day;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
         let showing = json!({"showing": assignment, "holding": []});
-        let (_, _, secs) = client.post("/api/heartbeat", &showing).await;
+        let (status, leases, secs) = client.post("/api/heartbeat", &showing).await;
+        assert!(status.is_success(), "{leases}");
         day.latencies.entry("heartbeat").or_default().push(secs);
+        tokio::time::sleep(pause).await;
         let mut draw = stream(11, "load.answer", &[number as u64, n]);
         let submission = format!("00000000-0000-0000-{number:04x}-{n:012x}");
         n += 1;

@@ -50,7 +50,7 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    pub async fn gather(folder: &Path, size: Size) -> Self {
+    pub async fn gather(folder: &Path, database: &str, size: Size) -> Self {
         let port = TcpListener::bind("127.0.0.1:0")
             .and_then(|listener| listener.local_addr())
             .expect("a port")
@@ -58,7 +58,7 @@ impl Crowd {
         let address = format!("127.0.0.1:{port}");
         let project = folder.join("project.toml");
         let text = format!(
-            "title = \"Load\"\ndatabase = \"annotate.sqlite\"\nseed = 1\n[server]\nlisten = \"{address}\"\n\
+            "title = \"Load\"\ndatabase = \"{database}\"\nseed = 1\n[server]\nlisten = \"{address}\"\n\
              public_url = \"http://{address}\"\n[protocol]\noverlap = {}\ngold_rate = 0.0\nmin_reading_secs = 0\n\
              dispute = \"no_majority\"\n[training]\npass_mark = 1.0\nattempts = 1\n[guidelines]\ntext = \"x\"\n",
             size.overlap
@@ -110,6 +110,7 @@ impl Crowd {
                 tokio::spawn(annotator::work(
                     i,
                     Client::new(&self.address, session),
+                    Duration::from_millis(self.size.pause_ms),
                     progress.clone(),
                 ))
             })

@@ -1,13 +1,16 @@
 //! Many annotators at once, over real connections to a real server process, which is killed now and then.
 //!
 //! Nothing may be over- or under-assigned, and no answer that a browser was told of may be lost. `cargo test` runs a
-//! small version; `bench/annotate` the full one: 200 people, 20,000 items, overlap 3, with and without ten kills.
+//! small version on SQLite and on PostgreSQL; `bench/annotate` the full one: 200 people, 20,000 items, overlap 3, with and
+//! without ten kills.
 //!
 //! The server is this same program, started with `serve`: so it can be killed as a process.
 
 mod annotator;
 mod client;
 mod crowd;
+#[path = "../database/postgres.rs"]
+mod postgres;
 mod server;
 
 use std::path::Path;
@@ -23,6 +26,8 @@ pub struct Size {
     items: usize,
     overlap: usize,
     kills: usize,
+    /// How long somebody reads before answering.
+    pause_ms: u64,
 }
 
 /// The version of the test suite.
@@ -31,6 +36,7 @@ const SMALL: Size = Size {
     items: 150,
     overlap: 3,
     kills: 3,
+    pause_ms: 0,
 };
 
 fn main() -> ExitCode {
@@ -55,32 +61,48 @@ fn main() -> ExitCode {
         items: named("--items", SMALL.items),
         overlap: named("--overlap", SMALL.overlap),
         kills: named("--kills", SMALL.kills),
+        pause_ms: named("--pause-ms", 0) as u64,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .expect("a runtime");
-    runtime.block_on(run(size));
+    let chosen = |name: &str| {
+        let only = arguments.iter().rposition(|argument| argument == "--only");
+        only.is_none_or(|place| arguments.get(place + 1).is_some_and(|only| only == name))
+    };
+    runtime.block_on(async {
+        if chosen("sqlite") {
+            run("sqlite", "annotate.sqlite", size).await;
+        }
+        if chosen("postgres")
+            && let Some(url) = postgres::new_database().await
+        {
+            run("postgres", &url, size).await;
+        }
+    });
     ExitCode::SUCCESS
 }
 
-async fn run(size: Size) {
+async fn run(name: &str, database: &str, size: Size) {
     let folder = tempfile::tempdir().expect("a folder");
-    let crowd = Crowd::gather(folder.path(), size).await;
+    let crowd = Crowd::gather(folder.path(), database, size).await;
     let started = Instant::now();
     let tally = crowd.work().await;
     let secs = started.elapsed().as_secs_f64();
     crowd.check(&tally).await;
-    report(size, &tally, secs);
+    report(name, size, &tally, secs);
 }
 
-fn report(size: Size, tally: &Tally, secs: f64) {
+fn report(name: &str, size: Size, tally: &Tally, secs: f64) {
     let n: usize = tally.latencies.values().map(Vec::len).sum();
     println!(
-        "load: {} people, {} items, overlap {}, {} kills: {} answers in {secs:.1} s ({:.0} requests/s), all there once",
+        "load: {name}: {} people, {} items, overlap {}, {} ms to read, {} kills: {} answers in {secs:.1} s ({:.0} requests/s), \
+         all there once",
         size.annotators,
         size.items,
         size.overlap,
+        size.pause_ms,
         size.kills,
         tally.stored.len(),
         n as f64 / secs

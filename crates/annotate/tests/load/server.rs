@@ -14,11 +14,10 @@ pub struct Server {
 
 impl Server {
     pub async fn start(project: &Path, address: &str) -> Self {
-        let child = spawn(project);
-        let server = Self {
+        let mut server = Self {
             project: project.to_owned(),
             address: address.to_owned(),
-            child,
+            child: spawn(project),
         };
         server.wait().await;
         server
@@ -32,10 +31,14 @@ impl Server {
         self.wait().await;
     }
 
-    async fn wait(&self) {
+    async fn wait(&mut self) {
         for _ in 0..600 {
             if TcpStream::connect(&self.address).await.is_ok() {
                 return;
+            }
+            // PostgreSQL may take a moment to see that the killed server is gone, and let no other serve until then.
+            if self.child.try_wait().is_ok_and(|ended| ended.is_some()) {
+                self.child = spawn(&self.project);
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

@@ -22,7 +22,10 @@ pub fn run(command: AnnotateCommand) -> anyhow::Result<()> {
             format,
             aggregate,
             out,
-        } => export_to(&project, format.into(), aggregate.into(), &out)?,
+        } => println!(
+            "{}",
+            export_to(&project, format.into(), aggregate.map(Into::into), &out)?
+        ),
         AnnotateCommand::Backup { project, out } => {
             command::backup(&project, &out)?;
             println!("{}", out.display());
@@ -38,21 +41,21 @@ pub fn run(command: AnnotateCommand) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn export_to(
+/// Writes what people said, and returns a line about it.
+pub fn export_to(
     project: &Path,
     format: export::Format,
-    aggregate: export::Aggregate,
+    aggregate: Option<export::Aggregate>,
     out: &Path,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<String> {
     let exported = command::export(project, format, aggregate)?;
     candor_data::atomic::write(out, exported.text.as_bytes())?;
-    println!(
+    Ok(format!(
         "{}: {} rows, {} items undecided",
         out.display(),
         exported.n_rows,
         exported.n_undecided
-    );
-    Ok(())
+    ))
 }
 
 impl From<Role> for store::Role {

@@ -1,5 +1,7 @@
 //! The stages that run a recipe: `candor ground`, `sft`, `sample`, `reward`, `rl`.
 
+use std::path::Path;
+
 use candor_reward::RewardRecipe;
 use candor_rl::RlRecipe;
 use candor_sample::SampleRecipe;
@@ -7,7 +9,8 @@ use candor_sft::{GroundRecipe, SftRecipe};
 use candor_train::{Launch, Outcome, Resolved, StopSignal};
 use tch::Device;
 
-use crate::arguments::StageArguments;
+use super::annotate;
+use crate::arguments::{Aggregate, RewardArguments, StageArguments};
 
 /// Makes a fresh tower see.
 pub fn ground(arguments: &StageArguments) -> anyhow::Result<()> {
@@ -34,11 +37,33 @@ pub fn sample(arguments: &StageArguments) -> anyhow::Result<()> {
 }
 
 /// Trains a reward model.
-pub fn reward(arguments: &StageArguments) -> anyhow::Result<()> {
-    let recipe = RewardRecipe::open(&arguments.recipe, &arguments.sets)?;
-    run(arguments, "reward", &recipe.resolved, |launch| {
+pub fn reward(arguments: &RewardArguments) -> anyhow::Result<()> {
+    let mut stage = arguments.stage.clone();
+    if let (Some(project), Some(aggregate)) = (&arguments.annotations, arguments.aggregate) {
+        stage.sets.push(exported(&stage, project, aggregate)?);
+    }
+    let recipe = RewardRecipe::open(&stage.recipe, &stage.sets)?;
+    run(&stage, "reward", &recipe.resolved, |launch| {
         candor_reward::run(&recipe, launch, device())
     })
+}
+
+/// Keeps what people said so far beside the run folder, and returns the setting that names it. People may go on; a run
+/// that is resumed must find what it began with, so its command has the setting and not the project.
+fn exported(
+    stage: &StageArguments,
+    project: &Path,
+    aggregate: Aggregate,
+) -> anyhow::Result<String> {
+    let run = RewardRecipe::open(&stage.recipe, &stage.sets)?.session.out;
+    let file = std::path::absolute(run.with_added_extension("preferences.jsonl"))?;
+    let format = candor_annotate::export::Format::PreferenceLog;
+    eprintln!(
+        "{}",
+        annotate::export_to(project, format, Some(aggregate.into()), &file)?
+    );
+    let name = serde_json::to_string(&file)?;
+    Ok(format!("data.preferences=[{name}]"))
 }
 
 /// Trains a policy against a reward model.

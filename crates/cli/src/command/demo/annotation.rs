@@ -24,13 +24,16 @@ impl Demo {
             return Ok(project);
         }
         let pairs = self.path("sample/candidates.jsonl");
+        let exact = folder.join("exact");
         annotate_candidates(
             &Annotator::new(world_config(self.done.seed).seed, 0.0),
             &self.path("world"),
             &pairs,
-            &folder.join("exact.json"),
+            &exact.join("exact.json"),
         )?;
-        let mut known = preference_log::read(&folder.join("exact.log.jsonl"))?;
+        let mut known = preference_log::read(&exact.join("exact.log.jsonl"))?;
+        // The right answers to all pairs are nothing for people to find.
+        std::fs::remove_dir_all(&exact)?;
         known.truncate(N_TRAINING + N_GOLD);
         let gold = known.split_off(N_TRAINING.min(known.len()));
         preference_log::write(&folder.join("training.jsonl"), &known)?;

@@ -1,6 +1,6 @@
 //! The database: the only place with SQL.
 //!
-//! Changes go through one queue (`writer`) and are on the disk when it answers. An item that `n` people compare has
+//! Changes go through one queue (`writer.rs`) and are on the disk when it answers. An item that `n` people compare has
 //! `n` rows in `slots`, so that it can never be given out more often; a claim takes one of them in one statement.
 //! `docs/annotate.md` describes the tables.
 
@@ -110,6 +110,8 @@ impl Store {
         let mut file = None;
         let (readers, writer_pool) = if is_postgres(&project.database) {
             let options: PgConnectOptions = project.database.parse().map_err(unreachable)?;
+            // A plan that was made while a table was empty would be kept when the table is full.
+            let options = options.options([("plan_cache_mode", "force_custom_plan")]);
             let pool = PgPoolOptions::new()
                 .max_connections(16)
                 .connect_with(options)

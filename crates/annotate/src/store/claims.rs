@@ -234,10 +234,11 @@ async fn take_own(
 const EXPIRE_SQLITE: &str =
     "UPDATE slots SET state = 'open' WHERE state = 'leased' AND lease_until <= $1";
 
-/// The same, leaving those alone that somebody is just answering.
+/// The same, leaving those alone that somebody is just answering. Rows that are locked keep their `ctid`, and by it none
+/// has to be looked for twice.
 const EXPIRE_POSTGRES: &str = "\
-UPDATE slots SET state = 'open' WHERE (item, slot) IN (SELECT item, slot FROM slots \
-    WHERE state = 'leased' AND lease_until <= $1 FOR UPDATE SKIP LOCKED)";
+UPDATE slots SET state = 'open' WHERE ctid = ANY (ARRAY(SELECT ctid FROM slots \
+    WHERE state = 'leased' AND lease_until <= $1 FOR UPDATE SKIP LOCKED))";
 
 /// The open slot to take: the first in rank of an item that this person has neither had nor skipped.
 ///
@@ -253,16 +254,20 @@ WHERE (item, slot) = (SELECT s.item, s.slot FROM slots s CROSS JOIN items i ON i
     ORDER BY s.rank, s.item, s.slot LIMIT 1) \
 RETURNING item";
 
-/// The same, passing over slots that another claim is about to take.
+/// The same, passing over slots that another claim is about to take. Questions about one slot are scalar here, because
+/// what PostgreSQL joins it may join in another order; and nothing may be sorted ([`WITHOUT_SORT`]).
 const TAKE_POSTGRES: &str = "\
 UPDATE slots SET state = 'leased', person = $1, assignment = $2, lease_from = $3, lease_until = $4, claimed_at = $5, \
     shown_from = NULL, draft = NULL, again = NULL, note = NULL \
-WHERE (item, slot) = (SELECT s.item, s.slot FROM slots s JOIN items i ON i.item = s.item \
-    WHERE s.state = 'open' AND i.state = 'open' AND i.kind = 'work' \
-    AND NOT EXISTS (SELECT 1 FROM slots o WHERE o.item = s.item AND o.person = $1) \
-    AND NOT EXISTS (SELECT 1 FROM skips k WHERE k.item = s.item AND k.person = $1) \
+WHERE (item, slot) = (SELECT s.item, s.slot FROM slots s WHERE s.state = 'open' \
+    AND (SELECT i.state FROM items i WHERE i.item = s.item AND i.kind = 'work') = 'open' \
+    AND (SELECT COUNT(*) FROM slots o WHERE o.item = s.item AND o.person = $1) = 0 \
+    AND (SELECT COUNT(*) FROM skips k WHERE k.item = s.item AND k.person = $1) = 0 \
     ORDER BY s.rank, s.item, s.slot LIMIT 1 FOR UPDATE OF s SKIP LOCKED) \
 RETURNING item";
+
+/// What makes PostgreSQL walk the index of open slots in its order too, in this transaction.
+const WITHOUT_SORT: &str = "SET LOCAL enable_sort = off";
 
 async fn take_open(
     connection: &mut Connection,
@@ -273,7 +278,10 @@ async fn take_open(
     let now = rules.lease_now();
     let sql = match connection.dialect() {
         Dialect::Sqlite => TAKE_SQLITE,
-        Dialect::Postgres => TAKE_POSTGRES,
+        Dialect::Postgres => {
+            connection.execute(WITHOUT_SORT, &[]).await?;
+            TAKE_POSTGRES
+        }
     };
     let values = values![
         &person.person,

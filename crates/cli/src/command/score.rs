@@ -73,38 +73,31 @@ pub fn run(arguments: &ScoreArguments) -> anyhow::Result<()> {
 
 /// What the numbers alone do not say.
 fn remarks(scored: &Scored) -> String {
-    let mut text = String::new();
+    let mut lines = Vec::new();
     if !scored.unread.is_empty() {
         let shown: Vec<&str> = scored.unread.iter().take(20).map(String::as_str).collect();
-        text += &format!(
-            "not read: {} items ({} …)\n",
-            scored.unread.len(),
-            shown.join(", ")
-        );
+        let n = scored.unread.len();
+        lines.push(format!("not read: {n} items ({} …)\n", shown.join(", ")));
     }
     if scored.n_duplicates > 0 {
-        text += &format!(
-            "{} items ask the same of the same image as another\n",
-            scored.n_duplicates
-        );
+        let n = scored.n_duplicates;
+        lines.push(format!(
+            "{n} items ask the same of the same image as another\n"
+        ));
     }
     if let Some(judged) = &scored.judged {
-        text += &format!(
+        lines.push(format!(
             "judge: {} at {}, template {} (SHA-256 {})\n",
             judged.judge.model, judged.judge.endpoint, judged.template, judged.template_sha256
-        );
-        if let Some(equal) = judged.agreement.equal {
-            text += &format!(
-                "replies to the same question agree in {:.1}% of their pairs\n",
-                100.0 * equal
-            );
-        }
-        if let Some(changed) = judged.order.and_then(|order| order.changed) {
-            text += &format!(
-                "{:.1}% of the verdicts change when the two answers are exchanged\n",
-                100.0 * changed
-            );
-        }
+        ));
+        lines.extend(judged.agreement.equal.map(|equal| {
+            let percent = 100.0 * equal;
+            format!("replies to the same question agree in {percent:.1}% of their pairs\n")
+        }));
+        lines.extend(judged.order.and_then(|order| order.changed).map(|changed| {
+            let percent = 100.0 * changed;
+            format!("{percent:.1}% of the verdicts change when the two answers are exchanged\n")
+        }));
     }
-    text
+    lines.concat()
 }

@@ -101,7 +101,7 @@ pub(super) fn llava_bench(files: &Files, bench: &Bench<'_>) -> Result<Read, Judg
         .zip(answers)
         .zip(replies);
     for ((((row, id), reference), answer), replies) in items {
-        let (verdict, marks) = marked(row, &reference.text, &answer.text, replies);
+        let (verdict, marks) = marked(row, &reference.text, &answer.text, &replies);
         unread.extend(marks.all().any(Option::is_none).then(|| id.clone()));
         // Samples agree or not within an order; that the orders differ is counted apart.
         for replies in [&marks.usual, &marks.exchanged] {
@@ -184,7 +184,7 @@ fn marked(
     row: &bench_files::Question,
     reference: &str,
     answer: &str,
-    replies: InOrders<String>,
+    replies: &InOrders<String>,
 ) -> (Verdict, InOrders<Option<[f64; 2]>>) {
     let read = |text: &String| llava_bench::parse_pair(text);
     let turned = |[first, second]: [f64; 2]| [second, first];

@@ -32,6 +32,17 @@ const pair = chooser(
     update({ ...change, [`r${right}`]: "right", [`r${wrong}`]: "wrong" });
   },
 );
+// What people said of two of the runs, where they were asked.
+const opinions = [
+  ["truer", "People: fewer false things"],
+  ["preferred", "People: preferred"],
+]
+  .filter(() => data.people !== null)
+  .map(([question, words]) => {
+    const winners = ["first", "second", "tie"].map((winner) => [winner, opinionWords(winner)]);
+    const made = chooser(words, [["", "any"], ...winners], () => update({ [question]: made.select.value }));
+    return { question, ...made };
+  });
 const search = element("input", { type: "search", input: () => update({ q: search.value }) });
 const searchLabel = element("label.search", {}, element("span", {}, "Words in question, answers or replies"), search);
 const reset = element("button", { type: "button", click: () => update(Object.fromEntries(Object.keys(choice).map((key) => [key, ""]))) }, "Show all");
@@ -54,6 +65,7 @@ function show(wanted) {
   standings.forEach(({ select }, k) => {
     select.value = choice[`r${k}`] ?? "";
   });
+  for (const { question, select } of opinions) select.value = choice[question] ?? "";
   pair.select.value = "";
   if (search.value !== (choice.q ?? "")) search.value = choice.q ?? "";
   const items = chosenItems(choice);
@@ -93,6 +105,7 @@ document.getElementById("browser").append(
     benchmark.label,
     group.label,
     ...standings.map(({ label }) => label),
+    ...opinions.map(({ label }) => label),
     pairs.length === 0 || pairs.length > 20 ? null : pair.label,
     searchLabel,
     reset,

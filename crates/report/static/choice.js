@@ -53,5 +53,5 @@ function recomputed(items, { measure, place, run }) {
   }
   const value = sums[1] === 0 ? "undefined" : (sums[0] / sums[1]).toFixed(measure.decimals);
   const short = (sum) => String(Math.round(sum * 1000) / 1000);
-  return `${measure.label} of ${data.runs[run]} over the ${items.length} listed items it rests on: ${short(sums[0])} / ${short(sums[1])} = ${value}`;
+  return `${measure.label} of ${data.runs[run]} over ${items.length} listed ${items.length === 1 ? "item" : "items"}: ${short(sums[0])} / ${short(sums[1])} = ${value}`;
 }

@@ -48,7 +48,7 @@ function showAnswer(answer, k, benchmark) {
     {},
     data.runs[k],
     " ",
-    element(`span.verdict.${name}`, {}, `${sign} ${standingWords(answer)}`),
+    element(`span.verdict.${name}`, {}, `${sign} ${standingWords(answer, benchmark)}`),
   );
   if (answer === null) return element("section.answer", {}, head);
   const replies = answer.replies ?? [];

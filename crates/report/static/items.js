@@ -29,11 +29,14 @@ function hasStanding(answer, standing) {
   return (answer.standing & (bits[standing] ?? 0)) !== 0;
 }
 
-function standingWords(answer) {
+function standingWords(answer, benchmark) {
   if (answer === null) return "not asked";
+  // A judge of two answers says which is better, and not what is right.
+  const [right, wrong] =
+    benchmark.key === "llava_bench" ? ["no lower than the reference", "below the reference"] : ["right", "wrong"];
   const words = [];
-  if (answer.standing & RIGHT) words.push("right");
-  if (answer.standing & WRONG) words.push("wrong");
+  if (answer.standing & RIGHT) words.push(right);
+  if (answer.standing & WRONG) words.push(wrong);
   if (answer.standing & HALLUCINATED) words.push("hallucinated");
   if (answer.standing & UNREAD) words.push("not read");
   return words.join(", ") || "no verdict";

@@ -15,7 +15,7 @@ function makeList(chosen) {
     const item = items[index];
     const signs = item.answers.map((answer, k) => {
       const [sign, name] = standingSign(answer);
-      return element(`span.sign.${name}`, { title: `${data.runs[k]}: ${standingWords(answer)}` }, sign);
+      return element(`span.sign.${name}`, { title: `${data.runs[k]}: ${standingWords(answer, data.benchmarks[item.benchmark])}` }, sign);
     });
     const made = element(
       "div.row",

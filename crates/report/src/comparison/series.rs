@@ -37,16 +37,17 @@ impl Series {
 
     /// The address of the items behind one of its numbers.
     pub fn link(&self, row: &Row) -> String {
-        let mut link = format!(
-            "#benchmark={}&measure={}&run={}",
+        let group = if row.group.is_empty() {
+            String::new()
+        } else {
+            format!("&group={}", encoded(&row.group))
+        };
+        format!(
+            "#benchmark={}&measure={}&run={}{group}",
             row.benchmark.key(),
             row.measure,
             self.index
-        );
-        if !row.group.is_empty() {
-            link += &format!("&group={}", encoded(&row.group));
-        }
-        link
+        )
     }
 }
 

@@ -34,13 +34,17 @@ fn sentence(row: &Row, series: &[Series]) -> String {
             parts.push(format!("{} was not asked", one.name));
             continue;
         };
-        let mut part = format!("{} {}", one.name, number(value, row.decimals));
-        if let Some(found) = cell.against_first
-            && let (Some(by), Some(p)) = (found.difference, found.p)
-        {
-            part += &format!(" ({}, {})", signed(by, row.decimals), chance(p));
-        }
-        parts.push(part);
+        let apart = cell
+            .against_first
+            .and_then(|found| found.difference.zip(found.p))
+            .map_or_else(String::new, |(by, p)| {
+                format!(" ({}, {})", signed(by, row.decimals), chance(p))
+            });
+        parts.push(format!(
+            "{} {}{apart}",
+            one.name,
+            number(value, row.decimals)
+        ));
     }
     let better = match row.higher_is_better {
         Some(true) => ", more is better",

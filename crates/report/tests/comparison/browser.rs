@@ -22,7 +22,7 @@ fn opened(comparison: &Comparison, runs: &[Run], choice: &str) -> Option<String>
             .map(|name| folder.join(name))
             .find(|file| file.is_file())
     }) else {
-        eprintln!("skipped: Chromium is not installed (scripts/browser does it)");
+        eprintln!("skipped: Chromium is not installed (scripts/test-programs does it)");
         return None;
     };
     let dir = tempfile::tempdir().unwrap();
@@ -95,7 +95,7 @@ fn a_number_is_computed_again_from_its_items() {
     let number = between(&dom, "<p class=\"number\">", "</p>");
     // 6 + 2 + 0 over three items.
     assert!(
-        number.ends_with("over the 3 listed items it rests on: 8 / 3 = 2.67"),
+        number.ends_with("over 3 listed items: 8 / 3 = 2.67"),
         "{number}"
     );
     let Some(dom) = of_three("benchmark=mmhal&measure=score&run=1&group=attribute+%26+more") else {
@@ -103,7 +103,7 @@ fn a_number_is_computed_again_from_its_items() {
     };
     let number = between(&dom, "<p class=\"number\">", "</p>");
     assert!(
-        number.ends_with("over the 1 listed items it rests on: 6 / 1 = 6.00"),
+        number.ends_with("over 1 listed item: 6 / 1 = 6.00"),
         "{number}"
     );
 }

@@ -45,11 +45,13 @@ fn rated(id: &str, group: &str, score: f64) -> Verdict {
     verdict(id, group, &numbers)
 }
 
-fn evil(mut verdict: Verdict) -> Verdict {
-    verdict.question = HOSTILE.to_owned();
-    verdict.answer = HOSTILE.to_owned();
-    verdict.replies = vec![HOSTILE.to_owned()];
-    verdict
+fn evil(verdict: Verdict) -> Verdict {
+    Verdict {
+        question: HOSTILE.to_owned(),
+        answer: HOSTILE.to_owned(),
+        replies: vec![HOSTILE.to_owned()],
+        ..verdict
+    }
 }
 
 fn answered(right: bool) -> Verdict {

@@ -1,15 +1,22 @@
 //! The command line.
 
+mod annotate;
 mod eval;
+mod models;
 
 use std::path::PathBuf;
 
 use candor_world::WorldConfig;
 use clap::{Args, Parser, Subcommand};
 
+pub use self::annotate::{Aggregate, AnnotateCommand, ExportFormat, Role};
 pub use self::eval::{
     BenchmarkName, CompareArguments, EvalArguments, EvalCommand, ExamArguments, RunArguments,
     ScoreArguments, TrainingArguments,
+};
+pub use self::models::{
+    ChatArguments, DownloadArguments, ExportArguments, ExportDialect, ExportType, InspectArguments,
+    PrecisionName,
 };
 
 /// Trains vision-language models to say only what is in the picture.
@@ -179,111 +186,6 @@ pub enum WorldCommand {
     },
 }
 
-/// `candor annotate …`
-#[derive(Debug, Subcommand)]
-pub enum AnnotateCommand {
-    /// Import what the project names and serve the app until it is interrupted.
-    #[command(
-        after_help = "Example:\n  candor annotate serve runs/demo/annotate/project.toml\n\n\
-                            docs/annotate.md explains the project file."
-    )]
-    Serve {
-        /// The project file.
-        project: PathBuf,
-    },
-    /// Print a link that makes one account.
-    #[command(after_help = "Example:\n  candor annotate invite project.toml --role annotator")]
-    Invite {
-        /// The project file.
-        project: PathBuf,
-        /// What the account may do.
-        #[arg(long, value_enum, default_value_t = Role::Annotator)]
-        role: Role,
-        /// How long the link is good.
-        #[arg(long, default_value_t = 168)]
-        hours: u32,
-    },
-    /// Write what people said; gold and training items are left out.
-    #[command(
-        after_help = "Example:\n  candor annotate export project.toml --format preference-log \
-                            --aggregate majority --out preferences.log.jsonl\n\n\
-                            `candor reward` reads a preference log."
-    )]
-    Export {
-        /// The project file.
-        project: PathBuf,
-        /// The format.
-        #[arg(long, value_enum)]
-        format: ExportFormat,
-        /// How several answers become one preference; segments and events need no rule.
-        #[arg(long, value_enum, required_if_eq_any = [
-            ("format", "preference-log"), ("format", "llava"), ("format", "trl"),
-        ])]
-        aggregate: Option<Aggregate>,
-        /// File to write.
-        #[arg(long)]
-        out: PathBuf,
-    },
-    /// Copy a SQLite database while the app may be running.
-    #[command(after_help = "Example:\n  candor annotate backup project.toml --out backup.sqlite")]
-    Backup {
-        /// The project file.
-        project: PathBuf,
-        /// File to write; it must not exist.
-        #[arg(long)]
-        out: PathBuf,
-    },
-    /// Copy everything into an empty database of another kind; then name that one in the project.
-    #[command(
-        after_help = "Example:\n  candor annotate move project.toml --to postgres://annotate@db/annotate\n\n\
-                            Stop the app first: what is answered after the copy is not in it."
-    )]
-    Move {
-        /// The project file.
-        project: PathBuf,
-        /// The other database: a file for SQLite, or a postgres:// URL.
-        #[arg(long)]
-        to: String,
-    },
-}
-
-/// Roles that an invitation gives.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-pub enum Role {
-    /// Compare.
-    Annotator,
-    /// Compare, and decide disputes.
-    Adjudicator,
-    /// Everything.
-    Admin,
-}
-
-/// Formats of `candor annotate export`.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-pub enum ExportFormat {
-    /// candor's own preference log.
-    PreferenceLog,
-    /// LLaVA-Human-Preference.
-    Llava,
-    /// TRL's preference format, JSON lines.
-    Trl,
-    /// Corrections with marked words, in the manner of RLHF-V.
-    Segments,
-    /// The event log.
-    Events,
-}
-
-/// Rules of `candor annotate export`.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-pub enum Aggregate {
-    /// What more than half of the annotators prefer.
-    Majority,
-    /// What an adjudicator decided; the majority where nobody had to.
-    Adjudicated,
-    /// What more than half of the annotators prefer, weighted by how often they are right on gold.
-    Weighted,
-}
-
 /// Arguments of a training stage.
 #[derive(Debug, Clone, Args)]
 pub struct StageArguments {
@@ -313,118 +215,6 @@ pub struct RewardArguments {
     /// How several answers become one preference.
     #[arg(long, value_enum, requires = "annotations")]
     pub aggregate: Option<Aggregate>,
-}
-
-/// Arguments of `candor export`.
-#[derive(Debug, Args)]
-pub struct ExportArguments {
-    /// The model: a folder, or org/name in the cache of Hugging Face. Or a PEFT folder, whose base is then looked for.
-    pub model: PathBuf,
-    /// A PEFT folder that belongs to the model.
-    #[arg(long)]
-    pub adapter: Option<PathBuf>,
-    /// Write the model with the adapter merged into it.
-    #[arg(long)]
-    pub merge: bool,
-    /// Where the base of the PEFT folder MODEL is [default: where its configuration says, or beside it]
-    #[arg(long, conflicts_with = "adapter")]
-    pub base: Option<PathBuf>,
-    /// The vision tower of an original LLaVA [default: what its configuration names]
-    #[arg(long)]
-    pub tower: Option<PathBuf>,
-    /// Whose files and names are written.
-    #[arg(long, value_enum, default_value_t = ExportDialect::Hf)]
-    pub dialect: ExportDialect,
-    /// Type of all tensors [default: each keeps its own]
-    #[arg(long, value_enum)]
-    pub dtype: Option<ExportType>,
-    /// Folder to write, which must not exist yet.
-    #[arg(long)]
-    pub out: PathBuf,
-}
-
-/// Dialects that `candor export` writes.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-pub enum ExportDialect {
-    /// Hugging Face's `LlavaForConditionalGeneration`.
-    Hf,
-    /// The original LLaVA's `LlavaLlamaForCausalLM`.
-    Llava,
-}
-
-/// Types that `candor export` writes.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-pub enum ExportType {
-    /// 32 bits.
-    F32,
-    /// 16 bits with the range of f32.
-    Bf16,
-    /// 16 bits of IEEE.
-    F16,
-}
-
-/// Arguments of `candor chat`.
-#[derive(Debug, Args)]
-pub struct ChatArguments {
-    /// The model's folder.
-    pub model: PathBuf,
-    /// A LoRA adapter on it.
-    #[arg(long)]
-    pub adapter: Option<PathBuf>,
-    /// A picture that the first question is about; may be given several times.
-    #[arg(long = "image", value_name = "FILE")]
-    pub images: Vec<PathBuf>,
-    /// Ask this, print the answer and end.
-    #[arg(long)]
-    pub prompt: Option<String>,
-    /// The system sentence [default: the template's]
-    #[arg(long)]
-    pub system: Option<String>,
-    /// Logits are divided by it; 0 takes the likeliest token each time.
-    #[arg(long, default_value_t = 0.0)]
-    pub temperature: f64,
-    /// Sample from the smallest set of tokens with at least this probability.
-    #[arg(long, default_value_t = 1.0)]
-    pub top_p: f64,
-    /// Longest answer.
-    #[arg(long, default_value_t = 512)]
-    pub max_new_tokens: usize,
-    /// Decides every draw.
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-    /// What the weights are held in [default: f32 where the files are, else bf16]
-    #[arg(long, value_enum)]
-    pub precision: Option<PrecisionName>,
-}
-
-/// What weights are held in.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-pub enum PrecisionName {
-    /// 32 bits.
-    F32,
-    /// 16 bits.
-    Bf16,
-    /// The decoder's linear layers in 8 bits.
-    Int8,
-    /// The decoder's linear layers in 4 bits.
-    Nf4,
-}
-
-/// Arguments of `candor download`.
-#[derive(Debug, Args)]
-pub struct DownloadArguments {
-    /// The model, as org/name or org/name@revision.
-    pub model: String,
-}
-
-/// Arguments of `candor inspect`.
-#[derive(Debug, Args)]
-pub struct InspectArguments {
-    /// The model's folder.
-    pub model: PathBuf,
-    /// Print everything as JSON on stdout.
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// `candor recipe …`

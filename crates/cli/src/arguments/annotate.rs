@@ -1,0 +1,110 @@
+//! The command line of `candor annotate`.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+/// `candor annotate …`
+#[derive(Debug, Subcommand)]
+pub enum AnnotateCommand {
+    /// Import what the project names and serve the app until it is interrupted.
+    #[command(
+        after_help = "Example:\n  candor annotate serve runs/demo/annotate/project.toml\n\n\
+                            docs/annotate.md explains the project file."
+    )]
+    Serve {
+        /// The project file.
+        project: PathBuf,
+    },
+    /// Print a link that makes one account.
+    #[command(after_help = "Example:\n  candor annotate invite project.toml --role annotator")]
+    Invite {
+        /// The project file.
+        project: PathBuf,
+        /// What the account may do.
+        #[arg(long, value_enum, default_value_t = Role::Annotator)]
+        role: Role,
+        /// How long the link is good.
+        #[arg(long, default_value_t = 168)]
+        hours: u32,
+    },
+    /// Write what people said; gold and training items are left out.
+    #[command(
+        after_help = "Example:\n  candor annotate export project.toml --format preference-log \
+                            --aggregate majority --out preferences.log.jsonl\n\n\
+                            `candor reward` reads a preference log."
+    )]
+    Export {
+        /// The project file.
+        project: PathBuf,
+        /// The format.
+        #[arg(long, value_enum)]
+        format: ExportFormat,
+        /// How several answers become one preference; segments and events need no rule.
+        #[arg(long, value_enum, required_if_eq_any = [
+            ("format", "preference-log"), ("format", "llava"), ("format", "trl"),
+        ])]
+        aggregate: Option<Aggregate>,
+        /// File to write.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Copy a SQLite database while the app may be running.
+    #[command(after_help = "Example:\n  candor annotate backup project.toml --out backup.sqlite")]
+    Backup {
+        /// The project file.
+        project: PathBuf,
+        /// File to write; it must not exist.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Copy everything into an empty database of another kind; then name that one in the project.
+    #[command(
+        after_help = "Example:\n  candor annotate move project.toml --to postgres://annotate@db/annotate\n\n\
+                            Stop the app first: what is answered after the copy is not in it."
+    )]
+    Move {
+        /// The project file.
+        project: PathBuf,
+        /// The other database: a file for SQLite, or a postgres:// URL.
+        #[arg(long)]
+        to: String,
+    },
+}
+
+/// Roles that an invitation gives.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum Role {
+    /// Compare.
+    Annotator,
+    /// Compare, and decide disputes.
+    Adjudicator,
+    /// Everything.
+    Admin,
+}
+
+/// Formats of `candor annotate export`.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum ExportFormat {
+    /// candor's own preference log.
+    PreferenceLog,
+    /// LLaVA-Human-Preference.
+    Llava,
+    /// TRL's preference format, JSON lines.
+    Trl,
+    /// Corrections with marked words, in the manner of RLHF-V.
+    Segments,
+    /// The event log.
+    Events,
+}
+
+/// Rules of `candor annotate export`.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum Aggregate {
+    /// What more than half of the annotators prefer.
+    Majority,
+    /// What an adjudicator decided; the majority where nobody had to.
+    Adjudicated,
+    /// What more than half of the annotators prefer, weighted by how often they are right on gold.
+    Weighted,
+}

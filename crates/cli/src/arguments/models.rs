@@ -1,0 +1,117 @@
+//! The command line of what is done with models: export, chat, download, inspect.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Arguments of `candor export`.
+#[derive(Debug, Args)]
+pub struct ExportArguments {
+    /// The model: a folder, or org/name in the cache of Hugging Face. Or a PEFT folder, whose base is then looked for.
+    pub model: PathBuf,
+    /// A PEFT folder that belongs to the model.
+    #[arg(long)]
+    pub adapter: Option<PathBuf>,
+    /// Write the model with the adapter merged into it.
+    #[arg(long)]
+    pub merge: bool,
+    /// Where the base of the PEFT folder MODEL is [default: where its configuration says, or beside it]
+    #[arg(long, conflicts_with = "adapter")]
+    pub base: Option<PathBuf>,
+    /// The vision tower of an original LLaVA [default: what its configuration names]
+    #[arg(long)]
+    pub tower: Option<PathBuf>,
+    /// Whose files and names are written.
+    #[arg(long, value_enum, default_value_t = ExportDialect::Hf)]
+    pub dialect: ExportDialect,
+    /// Type of all tensors [default: each keeps its own]
+    #[arg(long, value_enum)]
+    pub dtype: Option<ExportType>,
+    /// Folder to write, which must not exist yet.
+    #[arg(long)]
+    pub out: PathBuf,
+}
+
+/// Dialects that `candor export` writes.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum ExportDialect {
+    /// Hugging Face's `LlavaForConditionalGeneration`.
+    Hf,
+    /// The original LLaVA's `LlavaLlamaForCausalLM`.
+    Llava,
+}
+
+/// Types that `candor export` writes.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum ExportType {
+    /// 32 bits.
+    F32,
+    /// 16 bits with the range of f32.
+    Bf16,
+    /// 16 bits of IEEE.
+    F16,
+}
+
+/// Arguments of `candor chat`.
+#[derive(Debug, Args)]
+pub struct ChatArguments {
+    /// The model's folder.
+    pub model: PathBuf,
+    /// A LoRA adapter on it.
+    #[arg(long)]
+    pub adapter: Option<PathBuf>,
+    /// A picture that the first question is about; may be given several times.
+    #[arg(long = "image", value_name = "FILE")]
+    pub images: Vec<PathBuf>,
+    /// Ask this, print the answer and end.
+    #[arg(long)]
+    pub prompt: Option<String>,
+    /// The system sentence [default: the template's]
+    #[arg(long)]
+    pub system: Option<String>,
+    /// Logits are divided by it; 0 takes the likeliest token each time.
+    #[arg(long, default_value_t = 0.0)]
+    pub temperature: f64,
+    /// Sample from the smallest set of tokens with at least this probability.
+    #[arg(long, default_value_t = 1.0)]
+    pub top_p: f64,
+    /// Longest answer.
+    #[arg(long, default_value_t = 512)]
+    pub max_new_tokens: usize,
+    /// Decides every draw.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// What the weights are held in [default: f32 where the files are, else bf16]
+    #[arg(long, value_enum)]
+    pub precision: Option<PrecisionName>,
+}
+
+/// What weights are held in.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum PrecisionName {
+    /// 32 bits.
+    F32,
+    /// 16 bits.
+    Bf16,
+    /// The decoder's linear layers in 8 bits.
+    Int8,
+    /// The decoder's linear layers in 4 bits.
+    Nf4,
+}
+
+/// Arguments of `candor download`.
+#[derive(Debug, Args)]
+pub struct DownloadArguments {
+    /// The model, as org/name or org/name@revision.
+    pub model: String,
+}
+
+/// Arguments of `candor inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArguments {
+    /// The model's folder.
+    pub model: PathBuf,
+    /// Print everything as JSON on stdout.
+    #[arg(long)]
+    pub json: bool,
+}

@@ -104,19 +104,19 @@ pub fn score(
     let exam = exam::open(benchmark, files, &templates.unwrap_or_default())?;
     let answered = answered(&*exam, answers)?;
     let mut replies = replies(&*exam, files, &answered, bench)?;
-    let (mut verdicts, mut unread, mut scores) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut verdicts, mut unread, mut readings) = (Vec::new(), Vec::new(), Vec::new());
     for (at, (item, answer)) in answered.iter().enumerate() {
         let mark = exam.mark(*item, answer, replies.remove(&at).unwrap_or_default())?;
         if mark.unread {
             unread.push(mark.verdict.id.clone());
         }
         verdicts.push(mark.verdict);
-        scores.push(mark.scores);
+        readings.push(mark.scores);
     }
     exam.conclude(&mut verdicts);
     let templates = exam
         .templates()
-        .filter(|_| scores.iter().any(|of| !of.is_empty()));
+        .filter(|_| readings.iter().any(|of| !of.is_empty()));
     let scored = Scored {
         benchmark,
         n: verdicts.len(),
@@ -126,7 +126,7 @@ pub fn score(
         n_duplicates: n_duplicates(&verdicts),
         judged: bench
             .zip(templates)
-            .map(|(bench, templates)| judged(bench, templates, &scores)),
+            .map(|(bench, templates)| judged(bench, templates, &readings)),
         sources: sources(files, answers)?,
     };
     Ok((verdicts, scored))

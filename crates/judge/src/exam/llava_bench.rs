@@ -131,6 +131,10 @@ impl Exam for LlavaBench {
         &self.items
     }
 
+    fn asks_judge(&self) -> bool {
+        true
+    }
+
     fn request(&self, item: usize, answer: &str) -> Result<Option<Request>, JudgeError> {
         let row = &self.rows[item];
         let (reference, told) = self.reference(item)?;

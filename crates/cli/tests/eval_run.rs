@@ -101,7 +101,7 @@ fn a_killed_run_is_continued_to_the_same_bytes() {
     let mut child = command(folder.path(), "killed").spawn().unwrap();
     let log = folder.path().join("killed/answers.log");
     // The head and two batches.
-    while std::fs::read(&log).map_or(0, |bytes| bytes.iter().filter(|&&b| b == b'\n').count()) < 3 {
+    while std::fs::read_to_string(&log).map_or(0, |text| text.lines().count()) < 3 {
         if child.try_wait().unwrap().is_some() {
             break;
         }

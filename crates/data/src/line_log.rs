@@ -1,7 +1,7 @@
 //! Files of lines that are only ever appended to: what was written stays, whenever the process is killed.
 //!
-//! A line is synced to the disk before it counts as there. A last line that was cut off in the middle is removed when the
-//! file is opened again, so whole lines are all that there is. One process at a time: the file is locked.
+//! A line is synced to the disk before it counts as there. A last line that was cut off in the middle is removed when
+//! the file is opened again, so whole lines are all that there is. One process at a time: the file is locked.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};

@@ -30,6 +30,7 @@ use self::plan::Plan;
 use self::respondent::Respondent;
 use crate::EvalError;
 use crate::answer::{Answer, Ask};
+use crate::run::discard;
 use crate::verdicts::AnswerLine;
 
 /// Who is asked what, and how.
@@ -65,9 +66,17 @@ pub struct Sitting {
     pub out: PathBuf,
 }
 
-/// Asks the model everything that is not answered yet, and writes the answers; returns their files, one for each file of
-/// questions, or nothing if `stop` asked to end before. With a judge, the replies are there, too, as far as they could
-/// be had.
+/// All questions answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// The answers, a file for each file of questions.
+    pub files: Vec<PathBuf>,
+    /// Whether they cannot be scored, because that takes a judge and there was none.
+    pub lacks_judge: bool,
+}
+
+/// Asks the model everything that is not answered yet, and writes the answers; returns nothing if `stop` asked to end
+/// before. With a judge, the replies are there, too, as far as they could be had.
 ///
 /// # Errors
 /// A file or a picture is missing or damaged, a question is too long for the model, the folder holds answers of another
@@ -77,7 +86,7 @@ pub fn answer(
     bench: Option<&Bench<'_>>,
     stop: &StopSignal,
     device: Device,
-) -> Result<Option<Vec<PathBuf>>, EvalError> {
+) -> Result<Option<Answered>, EvalError> {
     let templates = bench
         .map(|bench| bench.templates.clone())
         .unwrap_or_default();
@@ -100,6 +109,9 @@ pub fn answer(
         ..head
     };
     let kept = Kept::open(&sitting.out.join("answers.log"), &head, &plan)?;
+    if kept.batches.len() < plan.batches.len() {
+        discard(&sitting.out.join("results.json"))?;
+    }
     let respondent = Respondent::new(sitting, &bundle, adapter.as_ref(), &plan);
     let judge = bench.map(|bench| bench.judge);
     let answers = while_judging(judge, |ahead| {
@@ -108,7 +120,10 @@ pub fn answer(
     let Some(answers) = answers else {
         return Ok(None);
     };
-    write(sitting, &*exam, &asks, &plan, &answers).map(Some)
+    Ok(Some(Answered {
+        files: write(sitting, &*exam, &asks, &plan, &answers)?,
+        lacks_judge: exam.asks_judge() && bench.is_none(),
+    }))
 }
 
 impl Sitting {

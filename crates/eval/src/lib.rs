@@ -3,7 +3,8 @@
 //!
 //! The scorers ([`pope`], [`mmhal`], [`chair`], [`llava_bench`]) are those of `candor_judge`. [`answer`] makes
 //! a model answer, [`evaluate`] does everything a recipe says and writes answers, verdicts and results as
-//! files, [`table`] shows them, [`files`] asks a model what the files of other benchmarks ask, and [`curve`] follows a policy over the steps of its training.
+//! files, [`table`] shows them, and [`curve`] follows a policy over the steps of its training. [`files`] asks a
+//! model what the files of any benchmark ask.
 //!
 //! In the micro-world the exact judge takes the place of GPT-4: no service is asked, and the same answers
 //! always get the same scores.

@@ -76,7 +76,7 @@ pub fn evaluate(
 }
 
 /// Removes the numbers of an earlier run, which would contradict new answers if this run were interrupted.
-fn discard(path: &Path) -> Result<(), EvalError> {
+pub(crate) fn discard(path: &Path) -> Result<(), EvalError> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(EvalError::Unfit {
             path: path.to_owned(),

@@ -109,6 +109,11 @@ pub trait Exam: Sync {
         false
     }
 
+    /// Whether a judge is asked about any answer.
+    fn asks_judge(&self) -> bool {
+        false
+    }
+
     /// What a judge is asked about an answer; `None` where a rule scores it.
     ///
     /// # Errors

@@ -116,20 +116,20 @@ pub fn score(
     let answered = answered(&*exam, answers)?;
     let mut replies = replies(&*exam, files, &answered, bench)?;
     let (mut verdicts, mut unread) = (Vec::new(), Vec::new());
-    let (mut scores, mut marks) = (Vec::new(), Vec::new());
+    let (mut readings, mut marks) = (Vec::new(), Vec::new());
     for (at, (item, answer)) in answered.iter().enumerate() {
         let mark = exam.mark(*item, answer, replies.remove(&at).unwrap_or_default())?;
         if mark.unread {
             unread.push(mark.verdict.id.clone());
         }
         verdicts.push(mark.verdict);
-        scores.extend(mark.scores);
+        readings.extend(mark.scores);
         marks.extend(mark.marks);
     }
     exam.conclude(&mut verdicts);
     let templates = exam
         .templates()
-        .filter(|_| scores.iter().any(|of| !of.is_empty()));
+        .filter(|_| readings.iter().any(|of| !of.is_empty()));
     let scored = Scored {
         benchmark,
         n: verdicts.len(),
@@ -139,7 +139,7 @@ pub fn score(
         n_duplicates: n_duplicates(&verdicts),
         judged: bench
             .zip(templates)
-            .map(|(bench, templates)| judged(bench, templates, &scores, &marks)),
+            .map(|(bench, templates)| judged(bench, templates, &readings, &marks)),
         sources: sources(files, answers)?,
         images: files.images.clone(),
         leakage: None,

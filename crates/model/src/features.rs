@@ -118,7 +118,6 @@ pub fn pixels(bundle: &Bundle, paths: &[PathBuf]) -> Result<Tensor, ModelError> 
 ///
 /// # Shapes
 /// `fitted`: `[n_images, 3, side, side]` bytes → the same as f32, on the model's device.
-#[must_use]
 pub fn pixels_of(bundle: &Bundle, fitted: &[u8]) -> Tensor {
     let side = i64::from(bundle.processor.size);
     Tensor::from_slice(&bundle.processor.normalise(fitted))

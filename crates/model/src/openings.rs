@@ -2,7 +2,7 @@
 //!
 //! All questions about a picture share the words before it and the picture's tokens, which are most of a prompt. So a
 //! batch is read in two passes: the openings, each once, and then what follows them, each part behind its opening. From
-//! there on it is decoded as any batch ([`crate::generate`]). Room for answers is made as they grow, because the longest
+//! there on it is decoded as any batch ([`crate::generate()`]). Room for answers is made as they grow, because the longest
 //! length allowed is often many times the usual one.
 
 use tch::{Kind, Tensor};

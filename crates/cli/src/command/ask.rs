@@ -7,7 +7,7 @@ use candor_train::StopSignal;
 use super::precision::precision;
 use super::stage::device;
 use super::{sampling, score};
-use crate::arguments::{BenchmarkName, RunArguments};
+use crate::arguments::RunArguments;
 
 /// Asks, then scores and prints, where a rule or the judge that is named can score.
 pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
@@ -43,15 +43,11 @@ fn ask(arguments: &RunArguments, bench: Option<&Bench<'_>>) -> anyhow::Result<()
         out: exam.out.clone(),
     };
     let stop = StopSignal::install()?;
-    let Some(answers) = files::answer(&sitting, bench, &stop, device())? else {
+    let Some(answered) = files::answer(&sitting, bench, &stop, device())? else {
         return Ok(());
     };
-    let needs_judge = matches!(
-        exam.benchmark,
-        BenchmarkName::Mmhal | BenchmarkName::LlavaBench
-    );
-    if needs_judge && bench.is_none() {
-        for path in answers {
+    if answered.lacks_judge {
+        for path in answered.files {
             println!("{}", path.display());
         }
         eprintln!(
@@ -59,5 +55,5 @@ fn ask(arguments: &RunArguments, bench: Option<&Bench<'_>>) -> anyhow::Result<()
         );
         return Ok(());
     }
-    score::score_and_show(exam, &sitting.files, &answers, bench)
+    score::score_and_show(exam, &sitting.files, &answered.files, bench)
 }

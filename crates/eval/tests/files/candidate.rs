@@ -77,7 +77,7 @@ pub fn sitting(
 /// Asks everything.
 pub fn ask(sitting: &Sitting) -> Result<Vec<PathBuf>, EvalError> {
     let stop = StopSignal::detached();
-    Ok(answer(sitting, None, &stop, Device::Cpu)?.unwrap())
+    Ok(answer(sitting, None, &stop, Device::Cpu)?.unwrap().files)
 }
 
 /// Asks everything and scores it, the judge saying always the same.
@@ -97,7 +97,7 @@ pub fn ask_and_score(sitting: &Sitting, reply: &'static str) -> (Vec<Verdict>, S
     let (verdicts, scored) = score(
         sitting.benchmark,
         &sitting.files,
-        &answers.unwrap(),
+        &answers.unwrap().files,
         Some(&bench),
         0,
     )

@@ -4,8 +4,11 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use candor_eval::files::answer;
 use candor_judge::measure::Benchmark;
+use candor_train::StopSignal;
 use candor_world::{World, WorldConfig};
+use tch::Device;
 use tempfile::TempDir;
 
 use crate::candidate::{ask, ask_and_score, model, sitting};
@@ -110,6 +113,29 @@ fn batches_of_any_size_give_the_same_answers() {
 }
 
 #[test]
+fn without_a_judge_the_answers_are_there_and_known_to_lack_one() {
+    let (model, dir) = (model(1), tempfile::tempdir().unwrap());
+    let lacks_judge = |limit: usize| {
+        let out = dir.path().join(limit.to_string());
+        let questions = own_questions(dir.path());
+        let mut sitting = sitting(
+            Benchmark::Own,
+            model.path(),
+            vec![questions],
+            &images(),
+            &out,
+        );
+        sitting.files.limit = Some(limit);
+        let answered = answer(&sitting, None, &StopSignal::detached(), Device::Cpu);
+        let answered = answered.unwrap().unwrap();
+        assert!(answered.files[0].exists());
+        answered.lacks_judge
+    };
+    // The fourth question is the first for a judge.
+    assert_eq!([lacks_judge(3), lacks_judge(4)], [false, true]);
+}
+
+#[test]
 fn questions_are_asked_as_their_rules_want_and_scored_by_them() {
     let (model, dir) = (model(1), tempfile::tempdir().unwrap());
     let questions = own_questions(dir.path());
@@ -173,10 +199,11 @@ fn pictures_in_a_table_are_seen() {
     assert_eq!((scored.n, scored.figures["circular"].n), (4, 2));
 
     // The same as files.
-    let text: String = names
-        .iter()
-        .map(|name| format!("{{\"id\":\"{name}\",\"image\":\"{name}\",\"question\":\"Which?\",\"options\":[\"cup\",\"dish\"],\"answer\":\"A\",\"rule\":\"letter\"}}\n"))
-        .collect();
+    let mut text = String::new();
+    let rest = r#""question":"Which?","options":["cup","dish"],"answer":"A","rule":"letter""#;
+    for name in &names {
+        writeln!(text, r#"{{"id":"{name}","image":"{name}",{rest}}}"#).unwrap();
+    }
     let questions = dir.path().join("own.jsonl");
     std::fs::write(&questions, text).unwrap();
     let other = dir.path().join("other");
@@ -220,9 +247,9 @@ fn base64(bytes: &[u8]) -> String {
         ];
         let bits = padded
             .iter()
-            .fold(0_u32, |bits, &byte| bits << 8 | u32::from(byte));
+            .fold(0_u32, |bits, &byte| (bits << 8) | u32::from(byte));
         for k in 0..4 {
-            let digit = DIGITS[(bits >> (18 - 6 * k) & 63) as usize];
+            let digit = DIGITS[((bits >> (18 - 6 * k)) & 63) as usize];
             text.push(if k <= chunk.len() {
                 char::from(digit)
             } else {

@@ -153,6 +153,10 @@ impl Exam for LlavaBench {
         &self.items
     }
 
+    fn asks_judge(&self) -> bool {
+        true
+    }
+
     fn request(&self, item: usize, answer: &str) -> Result<Option<Request>, JudgeError> {
         let (reference, _) = self.reference(item)?;
         self.in_order(item, [reference, answer]).map(Some)

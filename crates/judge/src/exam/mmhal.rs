@@ -93,13 +93,17 @@ pub(super) fn ratings(replies: &[String]) -> [Vec<Option<u8>>; 2] {
 }
 
 /// A rating as verdicts show it.
-pub(super) fn shown(rating: &Option<u8>) -> String {
+pub(super) fn shown(rating: Option<u8>) -> String {
     rating.map_or_else(|| "none".to_owned(), |rating| rating.to_string())
 }
 
 impl Exam for Mmhal {
     fn items(&self) -> &[Item] {
         &self.items
+    }
+
+    fn asks_judge(&self) -> bool {
+        true
     }
 
     fn request(&self, item: usize, answer: &str) -> Result<Option<Request>, JudgeError> {
@@ -136,7 +140,7 @@ impl Exam for Mmhal {
             question: row.question.clone(),
             reference: Some(row.gt_answer.clone()),
             answer: answer.text.clone(),
-            read_as: ours.iter().map(shown).collect(),
+            read_as: ours.iter().copied().map(shown).collect(),
             replies,
             ..Verdict::default()
         };

@@ -115,6 +115,10 @@ impl Exam for Own {
         &self.items
     }
 
+    fn asks_judge(&self) -> bool {
+        self.rows.iter().any(|row| row.rule == Rule::Judge)
+    }
+
     fn request(&self, item: usize, answer: &str) -> Result<Option<Request>, JudgeError> {
         let row = &self.rows[item];
         if row.rule != Rule::Judge {
@@ -167,7 +171,7 @@ impl Exam for Own {
             let n_unread = ours.iter().filter(|rating| rating.is_none()).count();
             verdict.add("unread", n_unread as f64, ours.len() as f64);
             mark.unread = n_unread > 0;
-            verdict.read_as = ours.iter().map(shown).collect();
+            verdict.read_as = ours.iter().copied().map(shown).collect();
             verdict.replies = replies;
         }
         add_words(&mut verdict);

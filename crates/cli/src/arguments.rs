@@ -83,7 +83,7 @@ pub enum Command {
                             --questions coco_pope_random.jsonl --images coco/val2014 --out runs/pope\n  \
                             candor eval compare runs/pope runs/pope-rlhf\n  candor eval recipes/demo/6-eval.toml"
     )]
-    Eval(EvalArguments),
+    Eval(Box<EvalArguments>),
     /// Write a model or an adapter as a folder that other tools open.
     #[command(
         after_help = "Example:\n  candor export runs/demo/sft --out exported\n  candor export llava-hf/llava-1.5-7b-hf \

@@ -216,9 +216,10 @@ pub fn requests(
     answer: &str,
     judge: &dyn Judge,
 ) -> Result<Vec<Request>, JudgeError> {
-    let exchanged = match judge.identity().swap {
-        true => exam.exchanged(item, answer)?,
-        false => None,
+    let exchanged = if judge.identity().swap {
+        exam.exchanged(item, answer)?
+    } else {
+        None
     };
     let both = exam.request(item, answer)?.into_iter().chain(exchanged);
     both.map(|request| illustrated(request, exam, files, item, judge))

@@ -1,41 +1,20 @@
 //! `candor chat` and `candor inspect` on a tiny model that was never trained.
 
+mod tiny;
+
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use candor_data::image::ImageProcessor;
-use candor_model::{Bundle, Decoding, Dialogue, Llava, LlavaConfig, Template, Tokenizer};
-use serde_json::{Value, json};
+use candor_model::{Bundle, Decoding, Dialogue};
+use serde_json::Value;
 use tch::{Device, Kind};
 
 /// A folder with the model in `model` and a picture.
 fn scene() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let words = "USER: What is in the picture? ASSISTANT: A red bus. Is it moving? No.";
-    let tokenizer = Tokenizer::train((0..20).map(|_| words.to_owned()), 400).unwrap();
-    let config: LlavaConfig = serde_json::from_value(json!({
-        "image_token_index": tokenizer.image,
-        "vision_feature_layer": -1,
-        "text_config": {
-            "vocab_size": tokenizer.vocab_size(), "hidden_size": 24, "intermediate_size": 48,
-            "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 200,
-        },
-        "vision_config": {
-            "image_size": 16, "patch_size": 8, "hidden_size": 16, "intermediate_size": 32,
-            "num_hidden_layers": 2, "num_attention_heads": 2,
-        },
-    }))
-    .unwrap();
-    let bundle = Bundle {
-        model: Llava::fresh(config, 3, Device::Cpu).unwrap(),
-        tokenizer,
-        template: Template::VicunaV1 {
-            system: "Be honest.".to_owned(),
-        },
-        processor: ImageProcessor::clip(16),
-    };
-    bundle.save(&folder.path().join("model")).unwrap();
+    tiny::save(&folder.path().join("model"), words);
     image::RgbImage::from_pixel(20, 16, image::Rgb([220, 30, 30]))
         .save(folder.path().join("red.png"))
         .unwrap();

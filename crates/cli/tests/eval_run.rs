@@ -1,42 +1,19 @@
 //! `candor eval run` as a process: killed and continued, scored, and scored again from its own answers.
 
+mod tiny;
+
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use candor_data::image::ImageProcessor;
-use candor_model::{Bundle, Llava, LlavaConfig, Template, Tokenizer};
 use serde_json::{Value, json};
-use tch::Device;
 
 /// A folder with the model in `model`, pictures in `images` and POPE's questions about them.
 fn scene() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let words = "USER: Is there a bus in the image? ASSISTANT: A red bus. Yes, no.";
-    let tokenizer = Tokenizer::train((0..20).map(|_| words.to_owned()), 400).unwrap();
-    let config: LlavaConfig = serde_json::from_value(json!({
-        "image_token_index": tokenizer.image,
-        "vision_feature_layer": -1,
-        "text_config": {
-            "vocab_size": tokenizer.vocab_size(), "hidden_size": 24, "intermediate_size": 48,
-            "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 200,
-        },
-        "vision_config": {
-            "image_size": 16, "patch_size": 8, "hidden_size": 16, "intermediate_size": 32,
-            "num_hidden_layers": 2, "num_attention_heads": 2,
-        },
-    }))
-    .unwrap();
-    let bundle = Bundle {
-        model: Llava::fresh(config, 3, Device::Cpu).unwrap(),
-        tokenizer,
-        template: Template::VicunaV1 {
-            system: "Be honest.".to_owned(),
-        },
-        processor: ImageProcessor::clip(16),
-    };
-    bundle.save(&folder.path().join("model")).unwrap();
+    tiny::save(&folder.path().join("model"), words);
     std::fs::create_dir(folder.path().join("images")).unwrap();
     let mut questions = String::new();
     for n in 0..8_u8 {

@@ -1,14 +1,14 @@
 //! `candor download`
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::{Component, Path};
 use std::{env, fs};
 
 use anyhow::{Context as _, bail, ensure};
 use candor_model::hub::{self, Named};
+use candor_train::fingerprint;
 use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Repo, RepoType};
-use sha2::{Digest as _, Sha256};
 
 use crate::arguments::DownloadArguments;
 
@@ -117,7 +117,7 @@ fn fetch(model: &ApiRepo, file: &str) -> anyhow::Result<()> {
     else {
         return Ok(());
     };
-    let found = sha256(&blob)?;
+    let found = fingerprint::of_file(&blob)?;
     if found != promised {
         fs::remove_file(&path)?;
         fs::remove_file(&blob)?;
@@ -126,24 +126,6 @@ fn fetch(model: &ApiRepo, file: &str) -> anyhow::Result<()> {
         );
     }
     Ok(())
-}
-
-fn sha256(path: &Path) -> anyhow::Result<String> {
-    let mut file = fs::File::open(path)?;
-    let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
-    loop {
-        let n = file.read(&mut buffer)?;
-        if n == 0 {
-            return Ok(hex(&hash.finalize()));
-        }
-        hash.update(&buffer[..n]);
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 /// What a refusal of the server means and what to do about it.

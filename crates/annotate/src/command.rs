@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use crate::clock::SystemClock;
 use crate::error::AnnotateError;
 use crate::export::{Aggregate, Exported, Format};
-use crate::project::Project;
+use crate::project::{Project, Server};
 use crate::server::{self, App};
 use crate::store::{Role, Store};
 use crate::{export, import};
@@ -45,19 +45,33 @@ fn link(project: &Project, secret: &str) -> String {
 /// [`AnnotateError`] for what keeps it from starting.
 pub fn serve(path: &Path) -> Result<(), AnnotateError> {
     blocking(async {
-        let (project, store) = opened(path).await?;
+        let (mut project, store) = opened(path).await?;
         let _serving = store.serve().await?;
-        let n_new = import::all(&project, &store).await?;
-        eprintln!("{}: {n_new} new items", path.display());
-        let address = project.server.listen;
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|source| AnnotateError::Io {
-                action: "listen at",
-                place: address.to_string(),
-                remedy: "stop what listens there, or change `server.listen` of the project",
-                source,
-            })?;
+        let imported = import::all(&project, &store, &|n_done, n| {
+            eprintln!("pictures: {n_done} of {n} decoded");
+        })
+        .await?;
+        eprintln!("{}: {} new items", path.display(), imported.n_new);
+        if imported.n_equal > 0 {
+            eprintln!(
+                "{}: {} rows are left out, because both answers are the same",
+                path.display(),
+                imported.n_equal
+            );
+        }
+        let listen = project.server.listen;
+        let refused = |source| AnnotateError::Io {
+            action: "listen at",
+            place: listen.to_string(),
+            remedy: "stop what listens there, or change `server.listen` of the project",
+            source,
+        };
+        let listener = TcpListener::bind(listen).await.map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        if project.server.public_url == Server::local_url(listen) {
+            // Port 0 is any that is free.
+            project.server.public_url = Server::local_url(address);
+        }
         eprintln!(
             "serving {} at {address}; interrupt to stop",
             project.server.public_url

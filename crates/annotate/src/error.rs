@@ -6,16 +6,18 @@ use std::path::PathBuf;
 
 use candor_data::DataError;
 
+use crate::project::{Mistake, listed};
+
 /// Everything this crate refuses to do.
 #[derive(Debug, thiserror::Error)]
 pub enum AnnotateError {
     /// The project file is not what it should be; all mistakes at once.
-    #[error("{}: {}", path.display(), mistakes.join("; "))]
+    #[error("{}", listed(&path.display().to_string(), mistakes))]
     Project {
         /// The file.
         path: PathBuf,
-        /// What is wrong and what to do, one sentence for each mistake.
-        mistakes: Vec<String>,
+        /// What is wrong and what to do, in the order of the lines.
+        mistakes: Vec<Mistake>,
     },
     /// A data file cannot be used.
     #[error(transparent)]
@@ -130,6 +132,12 @@ pub enum Refusal {
     /// Somebody else has the item now.
     #[error("this item was given to somebody else meanwhile; take the next one")]
     LeaseLost,
+    /// The picture cannot be shown, so nobody saw it.
+    #[error(
+        "the picture of this comparison cannot be shown, so no answer about it is taken; report or skip it, and tell the \
+         administrator"
+    )]
+    NoPicture,
     /// Answered before anybody could have read it.
     #[error("read both answers first; this can be sent in {} seconds", whole_secs(*retry_after_ms))]
     TooSoon {

@@ -5,14 +5,19 @@
 
 mod check;
 mod keys;
+mod mistake;
+mod reading;
 mod wording;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use candor_data::image::ImageLimits;
 use serde::{Deserialize, Serialize};
 
 pub use self::keys::Keys;
+pub use self::mistake::Mistake;
+pub(crate) use self::mistake::listed;
 pub use self::wording::{Question, Questions};
 use crate::error::AnnotateError;
 use crate::token;
@@ -59,7 +64,8 @@ pub struct Project {
 pub struct Server {
     /// Address and port to listen at.
     pub listen: SocketAddr,
-    /// The address in people's browsers, without a path; `https://` makes cookies secure.
+    /// The address in people's browsers, without a path; `https://` makes cookies secure. Where the file leaves it out, it
+    /// is [`Server::local_url`].
     pub public_url: String,
     /// A session ends after this time without a request.
     pub session_hours: u32,
@@ -73,10 +79,23 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8090)),
-            public_url: "http://localhost:8090".into(),
+            public_url: String::new(),
             session_hours: 12,
             behind_proxy: false,
             max_megapixels: 50,
+        }
+    }
+}
+
+impl Server {
+    /// Where the app is reached without anything in front of it.
+    #[must_use]
+    pub fn local_url(listen: SocketAddr) -> String {
+        let ip = listen.ip();
+        if ip.is_loopback() || ip.is_unspecified() {
+            format!("http://localhost:{}", listen.port())
+        } else {
+            format!("http://{listen}")
         }
     }
 }
@@ -215,10 +234,9 @@ pub enum ImportFormat {
     Candidates,
     /// LLaVA-Human-Preference and its like: a JSON list with `output_1` and `output_2`.
     Llava,
-    /// TRL's preference format, JSON lines.
-    TrlJsonl,
-    /// TRL's preference format, parquet.
-    TrlParquet,
+    /// TRL's preference format and its like: JSON lines, a JSON list or parquet.
+    #[serde(alias = "trl_jsonl", alias = "trl_parquet")]
+    Trl,
     /// candor's preference log: comparisons whose right answers are known.
     PreferenceLog,
 }
@@ -264,9 +282,12 @@ impl Project {
         if size > MAX_BYTES {
             return Err(AnnotateError::Project {
                 path: path.to_owned(),
-                mistakes: vec![format!(
-                    "{size} bytes are more than the {MAX_BYTES} of a project file; name another file"
-                )],
+                mistakes: vec![Mistake {
+                    line: 1,
+                    key: String::new(),
+                    problem: format!("{size} bytes are more than the {MAX_BYTES} of a project file"),
+                    remedy: "name another file".into(),
+                }],
             });
         }
         let text = std::fs::read_to_string(path).map_err(unreadable)?;
@@ -278,25 +299,29 @@ impl Project {
     /// # Errors
     /// [`AnnotateError::Project`] with every mistake.
     pub fn parse(path: &Path, text: &str) -> Result<Self, AnnotateError> {
-        let wrong = |mistakes| AnnotateError::Project {
+        let project = reading::project(text).map_err(|mistakes| AnnotateError::Project {
             path: path.to_owned(),
             mistakes,
-        };
-        let mut project: Self = toml::from_str(text)
-            .map_err(|error| wrong(vec![error.to_string().trim().replace('\n', " ")]))?;
-        project.folder = path.parent().map(Path::to_owned).unwrap_or_default();
-        let mistakes = check::mistakes(&project);
-        if mistakes.is_empty() {
-            Ok(project)
-        } else {
-            Err(wrong(mistakes))
-        }
+        })?;
+        Ok(Self {
+            folder: path.parent().map(Path::to_owned).unwrap_or_default(),
+            ..project
+        })
     }
 
     /// A path of the file, from where the program runs.
     #[must_use]
     pub fn resolve(&self, path: &Path) -> PathBuf {
         self.folder.join(path)
+    }
+
+    /// What a picture may be to be shown.
+    #[must_use]
+    pub fn image_limits(&self) -> ImageLimits {
+        ImageLimits {
+            max_pixels: u64::from(self.server.max_megapixels) * 1_000_000,
+            ..ImageLimits::default()
+        }
     }
 
     /// Whether browsers come over HTTPS.

@@ -120,6 +120,10 @@ class Bench {
       announce("Please answer the question first.");
       return;
     }
+    if (!this.#comparison.isShown) {
+      announce("The picture is not there, so nothing can be decided. Load it again, or withdraw the item.");
+      return;
+    }
     this.#settle("decide", this.#comparison.value, "Decided.");
   }
 

@@ -149,7 +149,7 @@ class Session {
 
   #showSubmit() {
     const seconds = Math.ceil(this.#reading.left / 1000);
-    const isReady = this.#comparison.isComplete && seconds === 0 && !this.#isBusy;
+    const isReady = this.#comparison.isComplete && this.#comparison.isShown && seconds === 0 && !this.#isBusy;
     part("submit").setAttribute("aria-disabled", String(!isReady));
     part("submit-text").textContent = seconds > 0 ? `Send in ${seconds} s` : "Send";
   }
@@ -170,6 +170,10 @@ class Session {
           ? "Please answer the second question too."
           : "Please pick an answer first.",
       );
+      return;
+    }
+    if (!this.#comparison.isShown) {
+      announce("The picture is not there, so no answer is taken. Load it again, or skip or report the comparison.");
       return;
     }
     const left = Math.ceil(this.#reading.left / 1000);

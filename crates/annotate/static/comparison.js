@@ -60,6 +60,11 @@ export class Comparison extends EventTarget {
     };
   }
 
+  /** Whether the picture can be seen: what nobody saw is not judged. */
+  get isShown() {
+    return this.#picture.isShown;
+  }
+
   /** Whether all questions are answered. */
   get isComplete() {
     return this.#judgement.isComplete;

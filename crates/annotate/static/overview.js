@@ -23,7 +23,7 @@ export function overviewView({
       { class: "cards" },
       ...card("Items done", `${count(done)} of ${count(items)}`),
       ...card("Answers", `${count(answers)} of ${count(needed)}`),
-      ...card("Time left", ...timeLeft(eta)),
+      ...card("Time left (estimate)", ...timeLeft(eta)),
       ...card("Waiting for adjudication", count(waiting)),
     ),
     shares([
@@ -38,9 +38,9 @@ export function overviewView({
 }
 
 function timeLeft(eta) {
-  if (eta === null) return ["undefined", "no answers in the last hour"];
+  if (eta === null) return ["undefined", "fewer than five answers in the last hour"];
   if (eta === 0) return ["none", "all answers are there"];
-  return [`about ${duration(eta)}`, "at the pace of the last hour"];
+  return [`about ${duration(eta)}`, "if people go on at the pace of the last hour"];
 }
 
 function card(name, value, hint) {

@@ -50,6 +50,11 @@ export class Picture {
     this.#set(1, 0, 0);
   }
 
+  /** Whether there is nothing to see, or it can be seen. */
+  get isShown() {
+    return this.#image === null || (this.#image.complete && this.#image.naturalWidth > 0);
+  }
+
   #loaded(image) {
     if (this.#image !== image) return;
     const { naturalWidth, naturalHeight } = image;

@@ -163,6 +163,19 @@ pub enum DataError {
         /// What to do.
         remedy: Remedy,
     },
+    /// Images that rows name cannot be used; all of them at once.
+    #[error(
+        "{}: {} of {n_images} images cannot be used; replace them, or remove the rows that name them\n  {}",
+        path.display(), faults.len(), faults.join("\n  ")
+    )]
+    Images {
+        /// The file with the rows.
+        path: PathBuf,
+        /// Images that it names.
+        n_images: usize,
+        /// For each that cannot be used the first row that names it, its name, and what was found.
+        faults: Vec<String>,
+    },
     /// An image cannot be decoded within its limits.
     #[error("image {}: {found}; {remedy}", path.display())]
     Image {

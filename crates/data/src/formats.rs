@@ -1,7 +1,8 @@
 //! The public file formats, one module each.
 //!
-//! Every module has `read` and `write` for files, and `parse` and `render` for text; their `path` argument
-//! then only names the text in messages. `write` refuses what `read` would refuse. Fields that a format
+//! Most modules have `read` and `write` for files, and `parse` and `render` for text; their `path` argument
+//! then only names the text in messages. `write` refuses what `read` would refuse. What other tools alone write has no
+//! `write`. Fields that a format
 //! allows and candor has no use for are tolerated and dropped. `docs/formats.md` shows an example of each.
 
 pub mod a_okvqa;
@@ -22,8 +23,10 @@ pub mod ppo_prompts;
 pub mod preference;
 pub mod preference_log;
 mod rows;
+pub mod scores;
 mod table;
 pub mod text;
+pub mod trl;
 pub mod vqa_v2;
 
 pub use image_id::{ImageId, ImageNames};

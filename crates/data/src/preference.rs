@@ -10,7 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::conversation::Turn;
+use crate::conversation::{IMAGE_PLACEHOLDER, Turn};
 
 /// One of the two outputs of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -136,6 +136,36 @@ impl Preference {
         self.preferred()
             .map(|side| self.outputs[side.other().index()].as_str())
     }
+}
+
+/// Why two answers to `turns` could not be trained on, whatever the model: [`IMAGE_PLACEHOLDER`] does not stand in the
+/// turns exactly as often as there are images, or it stands in an answer. Names the field and what was found.
+///
+/// The tokeniser of the reward stage goes by the same rule, so that nobody is asked to compare what it would refuse.
+#[must_use]
+pub fn placeholder_fault(
+    turns: &[Turn],
+    image: Option<&str>,
+    outputs: [&str; 2],
+) -> Option<(String, String)> {
+    let count = |text: &str| text.matches(IMAGE_PLACEHOLDER).count();
+    for (i, output) in outputs.into_iter().enumerate() {
+        if count(output) > 0 {
+            return Some((
+                format!("outputs[{i}]"),
+                format!("found {IMAGE_PLACEHOLDER} in an answer, expected it in the question alone"),
+            ));
+        }
+    }
+    let found: usize = turns.iter().map(|turn| count(&turn.value)).sum();
+    let expected = usize::from(image.is_some());
+    let pictures = ["no picture", "a picture"][expected];
+    (found != expected).then(|| {
+        (
+            "conversations".into(),
+            format!("found {found} {IMAGE_PLACEHOLDER} and {pictures}, expected {expected} {IMAGE_PLACEHOLDER}"),
+        )
+    })
 }
 
 #[cfg(test)]

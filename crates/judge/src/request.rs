@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use candor_data::FileKind;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -152,21 +153,14 @@ fn data_url(path: &Path) -> Result<String, JudgeError> {
         ));
     }
     let bytes = std::fs::read(path).map_err(io)?;
-    let kind = match bytes.as_slice() {
-        [0xff, 0xd8, 0xff, ..] => "jpeg",
-        [0x89, b'P', b'N', b'G', ..] => "png",
-        _ => {
-            return Err(JudgeError::unfit(
-                path,
-                "neither a JPEG nor a PNG picture",
-                "convert it to one of them",
-            ));
-        }
+    let Some(media_type) = FileKind::of(&bytes).and_then(FileKind::media_type) else {
+        return Err(JudgeError::unfit(
+            path,
+            "no JPEG, PNG or WebP picture",
+            "convert it to one of them",
+        ));
     };
-    Ok(format!(
-        "data:image/{kind};base64,{}",
-        STANDARD.encode(bytes)
-    ))
+    Ok(format!("data:{media_type};base64,{}", STANDARD.encode(bytes)))
 }
 
 #[cfg(test)]

@@ -87,7 +87,7 @@ fn comparison(path: &Path, i: usize, row: Row) -> Result<Comparison, DataError> 
 }
 
 /// Refuses turns that are no question: they alternate, human first and last.
-pub(super) fn check_turns(path: &Path, row: usize, turns: &[Turn]) -> Result<(), DataError> {
+fn check_turns(path: &Path, row: usize, turns: &[Turn]) -> Result<(), DataError> {
     let alternate = turns
         .iter()
         .enumerate()

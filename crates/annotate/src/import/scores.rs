@@ -8,37 +8,17 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use candor_data::DataError;
-use candor_data::formats::text::{self, Format};
-use serde::Deserialize;
+use candor_data::formats::scores;
 
-use super::trl;
 use crate::store::NewItem;
 
-const FORMAT: Format = Format {
-    name: "Scores",
-    expected: "JSON lines with id and scores",
-};
 /// Steps of probability that ranks tell apart, from certain to undecided.
 const STEPS: f64 = 1e6;
 
-#[derive(Deserialize)]
-struct Row {
-    id: String,
-    scores: [f64; 2],
-}
-
 /// Ranks items by the scores in a file.
 pub(super) fn rank(items: &mut [NewItem], path: &Path) -> Result<(), DataError> {
-    let text = text::read(path, &FORMAT)?;
-    let mut ranks = HashMap::new();
-    for (i, line) in text.lines().enumerate() {
-        if line.trim().is_empty() {
-            continue;
-        }
-        let row: Row =
-            text::object(path, line, &FORMAT).map_err(|error| trl::at_line(error, i + 1))?;
-        ranks.insert(row.id, rank_of(row.scores));
-    }
+    let rows = scores::read(path)?.into_iter();
+    let ranks: HashMap<String, i64> = rows.map(|row| (row.id, rank_of(row.scores))).collect();
     for item in items {
         item.rank = ranks.get(&item.name).copied().unwrap_or(STEPS as i64);
     }

@@ -1,23 +1,28 @@
 //! What may be wrong with a project file besides its syntax.
 
+use super::mistake::Found;
 use super::{Import, ImportFormat, Kind, Project};
 
-/// One sentence for each mistake: the field, what was found, what to do.
-pub(super) fn mistakes(project: &Project) -> Vec<String> {
+/// What is wrong with the values of a project.
+pub(super) fn mistakes(project: &Project) -> Vec<Found> {
     let mut found = Vec::new();
-    let mut expect = |good: bool, mistake: String| {
+    let mut expect = |good: bool, key: &str, problem: String, remedy: &str| {
         if !good {
-            found.push(mistake);
+            found.push(Found::new(key, problem, remedy));
         }
     };
     let protocol = &project.protocol;
     expect(
         !project.title.trim().is_empty(),
-        "`title` is empty; give the project a name".into(),
+        "title",
+        "empty".into(),
+        "give the project a name",
     );
     expect(
         !project.database.trim().is_empty(),
-        "`database` is empty; name a file or a postgres:// URL".into(),
+        "database",
+        "empty".into(),
+        "name a file or a postgres:// URL",
     );
     for (field, value, low, high) in [
         ("protocol.overlap", protocol.overlap, 1, 100),
@@ -49,67 +54,84 @@ pub(super) fn mistakes(project: &Project) -> Vec<String> {
     ] {
         expect(
             (low..=high).contains(&value),
-            format!("`{field}` is {value}; give a whole number from {low} to {high}"),
+            field,
+            format!("{value} is out of range"),
+            &format!("give a whole number from {low} to {high}"),
         );
     }
     expect(
         protocol.heartbeat_secs.saturating_mul(2) <= protocol.lease_secs,
+        "protocol.lease_secs",
         format!(
-            "`protocol.lease_secs` is {}, less than two heartbeats of {} seconds; make it longer",
+            "{} is less than two heartbeats of {} seconds",
             protocol.lease_secs, protocol.heartbeat_secs
         ),
+        "make it longer",
     );
     let gold_rate = protocol.gold_rate;
     expect(
         (0.0..1.0).contains(&gold_rate),
-        format!("`protocol.gold_rate` is {gold_rate}; give a share from 0 to less than 1"),
+        "protocol.gold_rate",
+        format!("{gold_rate} is out of range"),
+        "give a share from 0 to less than 1",
     );
     let pass_mark = project.training.pass_mark;
     expect(
         (0.0..=1.0).contains(&pass_mark),
-        format!("`training.pass_mark` is {pass_mark}; give a share from 0 to 1"),
+        "training.pass_mark",
+        format!("{pass_mark} is out of range"),
+        "give a share from 0 to 1",
     );
     expect(
         project.guidelines.text.is_some() != project.guidelines.file.is_some(),
-        "`guidelines` needs either `text` or `file`; give one of them".into(),
+        "guidelines",
+        "needs either `text` or `file`".into(),
+        "give one of them",
     );
-    if let Some(mistake) = url_mistake(&project.server.public_url) {
-        expect(false, mistake);
-    }
+    let url = &project.server.public_url;
+    expect(
+        is_url(url),
+        "server.public_url",
+        format!("found {url:?}"),
+        "give the scheme and host that browsers show, such as https://annotate.example.org",
+    );
     for (i, import) in project.imports.iter().enumerate() {
-        if let Some(mistake) = import_mistake(import) {
-            expect(false, format!("`import[{i}]`: {mistake}"));
+        if let Some((field, problem, remedy)) = import_mistake(import) {
+            expect(false, &format!("import[{i}].{field}"), problem.into(), remedy);
         }
     }
     found.extend(project.keys.mistakes());
     found
 }
 
-fn url_mistake(url: &str) -> Option<String> {
+fn is_url(url: &str) -> bool {
     let rest = url
         .strip_prefix("https://")
         .or_else(|| url.strip_prefix("http://"));
-    let good = rest.is_some_and(|host| {
+    rest.is_some_and(|host| {
         !host.is_empty()
             && host
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || ".-:[]".contains(c))
-    });
-    (!good).then(|| {
-        format!("`server.public_url` is {url:?}; give the scheme and host that browsers show, such as https://annotate.example.org")
     })
 }
 
-fn import_mistake(import: &Import) -> Option<&'static str> {
+/// The field, what is wrong with it, and what to do.
+fn import_mistake(import: &Import) -> Option<(&'static str, &'static str, &'static str)> {
     let known = matches!(
         import.format,
         ImportFormat::PreferenceLog | ImportFormat::Llava
     );
     if import.kind != Kind::Work && !known {
-        return Some(
-            "gold and training items need right answers; use the format preference_log or llava",
-        );
+        return Some((
+            "format",
+            "gold and training items need right answers",
+            "use the format preference_log or llava",
+        ));
     }
-    (import.kind != Kind::Work && import.scores.is_some())
-        .then_some("`scores` order work; leave them out for gold and training")
+    (import.kind != Kind::Work && import.scores.is_some()).then_some((
+        "scores",
+        "scores order work",
+        "leave them out for gold and training",
+    ))
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::mistake::Found;
+
 /// Keys as `KeyboardEvent.key` names them, in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -61,25 +63,24 @@ impl Keys {
         ]
     }
 
-    /// One sentence for each key that cannot be used.
-    pub(super) fn mistakes(&self) -> Vec<String> {
+    /// What is wrong with keys that cannot be used.
+    pub(super) fn mistakes(&self) -> Vec<Found> {
         let keys = self.by_name();
         let mut found = Vec::new();
         for (i, (name, key)) in keys.iter().enumerate() {
+            let mut refuse = |problem: String, remedy| {
+                found.push(Found::new(&format!("keys.{name}"), problem, remedy));
+            };
             if key.is_empty() || key.chars().any(char::is_uppercase) {
-                found.push(format!(
-                    "`keys.{name}` is {key:?}; give the lower-case name of a key"
-                ));
+                refuse(format!("found {key:?}"), "give the lower-case name of a key");
             }
             if matches!(*key, "tab" | "escape" | " ") {
-                found.push(format!(
-                    "`keys.{name}` is {key:?}, which people without a mouse need to move about; give another key"
-                ));
+                let problem = format!("{key:?} is what people without a mouse need to move about");
+                refuse(problem, "give another key");
             }
             if let Some((first, _)) = keys[..i].iter().find(|(_, other)| other == key) {
-                found.push(format!(
-                    "`keys.{name}` and `keys.{first}` are both {key:?}; give one of them another key"
-                ));
+                let problem = format!("{key:?} is that of keys.{first} too");
+                refuse(problem, "give one of them another key");
             }
         }
         found

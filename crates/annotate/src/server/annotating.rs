@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::App;
 use super::body::Body;
+use super::pictures;
 use super::reply::Failure;
 use super::session::Annotator;
 use crate::answer::{
@@ -143,6 +144,7 @@ pub(super) async fn answer(
         let remedy = "make one with crypto.randomUUID()";
         return Err(Refusal::invalid("submission", "not a UUID", remedy).into());
     }
+    pictures::require_of_task(&app, &person.person, &assignment).await?;
     let submission = Submission {
         assignment,
         id: body.submission.to_ascii_lowercase(),

@@ -1,18 +1,23 @@
 //! Pictures, by task or item. No part of a request ever becomes a part of a path.
+//!
+//! What cannot be shown is not judged: an answer about a picture is taken if the picture was sent for it, or could be now
+//! (a browser may still hold what an earlier run of the server sent).
 
 use std::collections::HashSet;
+use std::hash::Hash;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
+use candor_data::FileKind;
 use candor_data::formats::images::path_in;
 use candor_data::image::{ImageLimits, decode};
 use tokio::sync::Semaphore;
 
 use super::App;
-use super::reply::Failure;
+use super::reply::{self, Failure};
 use super::session::{Adjudicator, Annotator};
 use crate::error::{AnnotateError, Refusal};
 use crate::project::Project;
@@ -29,6 +34,8 @@ pub(super) struct Pictures {
     limits: ImageLimits,
     /// What was decoded once and found good; the files of a project do not change.
     good: Mutex<HashSet<PathBuf>>,
+    /// Tasks and items whose picture was sent.
+    shown: Mutex<HashSet<String>>,
     turns: Semaphore,
 }
 
@@ -36,11 +43,9 @@ impl Pictures {
     pub(super) fn new(project: &Project) -> Self {
         Self {
             folder: project.folder.clone(),
-            limits: ImageLimits {
-                max_pixels: u64::from(project.server.max_megapixels) * 1_000_000,
-                ..ImageLimits::default()
-            },
+            limits: project.image_limits(),
             good: Mutex::default(),
+            shown: Mutex::default(),
             turns: Semaphore::new(MAX_AT_ONCE),
         }
     }
@@ -49,17 +54,9 @@ impl Pictures {
     fn read(&self, picture: &Picture) -> Result<(Vec<u8>, &'static str), AnnotateError> {
         let folder = self.folder.join(&picture.folder);
         let path = path_in(&folder, &picture.image).ok_or(Refusal::NotFound("picture"))?;
-        let known = self
-            .good
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(&path);
-        if !known {
+        if !contains(&self.good, &path) {
             decode(&path, &self.limits)?;
-            let mut good = self.good.lock().unwrap_or_else(PoisonError::into_inner);
-            if good.len() < MAX_REMEMBERED {
-                good.insert(path.clone());
-            }
+            remember(&self.good, path.clone());
         }
         let bytes = std::fs::read(&path).map_err(|source| AnnotateError::Io {
             action: "read the picture",
@@ -67,12 +64,58 @@ impl Pictures {
             remedy: "check the folder of pictures that the project names",
             source,
         })?;
-        let kind = if bytes.starts_with(&[0xFF, 0xD8]) {
-            "image/jpeg"
-        } else {
-            "image/png"
-        };
+        let kind = FileKind::of(&bytes).and_then(FileKind::media_type);
+        let kind = kind.unwrap_or("application/octet-stream");
         Ok((bytes, kind))
+    }
+}
+
+fn contains<T: Eq + Hash>(set: &Mutex<HashSet<T>>, value: &T) -> bool {
+    let set = set.lock().unwrap_or_else(PoisonError::into_inner);
+    set.contains(value)
+}
+
+/// What is forgotten is looked at again.
+fn remember<T: Eq + Hash>(set: &Mutex<HashSet<T>>, value: T) {
+    let mut set = set.lock().unwrap_or_else(PoisonError::into_inner);
+    if set.len() >= MAX_REMEMBERED {
+        set.clear();
+    }
+    set.insert(value);
+}
+
+/// How a task or an item goes by in what was shown.
+fn task_key(assignment: &str) -> String {
+    format!("task {assignment}")
+}
+
+fn item_key(item: i64) -> String {
+    format!("item {item}")
+}
+
+/// Refuses to take an answer to a task whose picture its author cannot have seen.
+pub(super) async fn require_of_task(
+    app: &Arc<App>,
+    person: &str,
+    assignment: &str,
+) -> Result<(), Failure> {
+    if contains(&app.pictures.shown, &task_key(assignment)) {
+        return Ok(());
+    }
+    match app.store.picture_of_task(person, assignment).await? {
+        Some(picture) => read(app, picture).await.map(drop),
+        None => Ok(()),
+    }
+}
+
+/// Refuses to take a decision on an item whose picture nobody can see.
+pub(super) async fn require_of_item(app: &Arc<App>, item: i64) -> Result<(), Failure> {
+    if contains(&app.pictures.shown, &item_key(item)) {
+        return Ok(());
+    }
+    match app.store.picture_of_item(item).await? {
+        Some(picture) => read(app, picture).await.map(drop),
+        None => Ok(()),
     }
 }
 
@@ -86,7 +129,7 @@ pub(super) async fn of_task(
         .store
         .picture_of_task(&person.person, &assignment)
         .await?;
-    send(app, picture).await
+    send(&app, picture, task_key(&assignment)).await
 }
 
 /// `GET /api/items/{item}/picture`
@@ -96,19 +139,37 @@ pub(super) async fn of_item(
     Path(item): Path<i64>,
 ) -> Result<Response, Failure> {
     let picture = app.store.picture_of_item(item).await?;
-    send(app, picture).await
+    send(&app, picture, item_key(item)).await
 }
 
-async fn send(app: Arc<App>, picture: Option<Picture>) -> Result<Response, Failure> {
+async fn send(
+    app: &Arc<App>,
+    picture: Option<Picture>,
+    key: String,
+) -> Result<Response, Failure> {
     let picture = picture.ok_or(Refusal::NotFound("picture"))?;
-    let reader = Arc::clone(&app);
-    let turn = app.pictures.turns.acquire().await;
-    let read = tokio::task::spawn_blocking(move || reader.pictures.read(&picture));
-    let (bytes, kind) = read.await.map_err(|_| Refusal::NotFound("picture"))??;
-    drop(turn);
+    let (bytes, kind) = read(app, picture).await?;
+    remember(&app.pictures.shown, key);
     let headers = [
         (header::CONTENT_TYPE, kind),
         (header::CACHE_CONTROL, "private, max-age=3600"),
     ];
     Ok((headers, bytes).into_response())
+}
+
+/// Reads a picture when it is its turn. Why one cannot be shown is for the server's log.
+async fn read(app: &Arc<App>, picture: Picture) -> Result<(Vec<u8>, &'static str), Failure> {
+    let reader = Arc::clone(app);
+    let turn = app.pictures.turns.acquire().await;
+    let read = tokio::task::spawn_blocking(move || reader.pictures.read(&picture)).await;
+    drop(turn);
+    match read {
+        Ok(Ok(read)) => Ok(read),
+        Ok(Err(AnnotateError::Refused(refusal))) => Err(refusal.into()),
+        Ok(Err(error)) => {
+            reply::log(&error);
+            Err(Refusal::NoPicture.into())
+        }
+        Err(_) => Err(Refusal::NoPicture.into()),
+    }
 }

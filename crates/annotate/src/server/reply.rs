@@ -27,6 +27,7 @@ impl Refusal {
             Self::TooManyAttempts { .. } => ("too_many_attempts", StatusCode::TOO_MANY_REQUESTS),
             Self::NotFound(_) => ("not_found", StatusCode::NOT_FOUND),
             Self::LeaseLost => ("lease_lost", StatusCode::CONFLICT),
+            Self::NoPicture => ("no_picture", StatusCode::CONFLICT),
             Self::TooSoon { .. } => ("too_soon", StatusCode::CONFLICT),
             Self::SubmissionReused => ("submission_reused", StatusCode::CONFLICT),
             Self::NotInTraining => ("not_in_training", StatusCode::CONFLICT),
@@ -71,10 +72,15 @@ impl IntoResponse for Failure {
     }
 }
 
-/// Something that the person at the browser can do nothing about: the details go to the server's log only.
-pub(super) fn broken(error: &AnnotateError) -> Response {
+/// Writes an error to the server's log.
+pub(super) fn log(error: &AnnotateError) {
     let source = std::error::Error::source(error).map(|source| format!(": {source}"));
     eprintln!("candor annotate: {error}{}", source.unwrap_or_default());
+}
+
+/// Something that the person at the browser can do nothing about: the details go to the server's log only.
+pub(super) fn broken(error: &AnnotateError) -> Response {
+    log(error);
     let sentence =
         "the server could not do this; try again, and tell the administrator if it stays";
     (

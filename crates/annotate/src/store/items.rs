@@ -1,8 +1,9 @@
 //! Items: what is compared, and the slots in which it is.
 
+use std::collections::HashSet;
 use std::path::Path;
 
-use candor_data::Turn;
+use candor_data::{IMAGE_PLACEHOLDER, Turn};
 use serde_json::json as object;
 
 use super::database::{Connection, json, values};
@@ -52,10 +53,23 @@ pub struct NewItem {
 impl NewItem {
     /// Equal for equal content: rank, picture folder and statistics may change between imports.
     fn fingerprint(&self) -> String {
+        self.fingerprint_with(&self.turns)
+    }
+
+    /// The fingerprint of the same item without the placeholder of its picture: people are shown the same.
+    fn fingerprint_without_placeholder(&self) -> String {
+        let bare = |turn: &Turn| Turn {
+            from: turn.from,
+            value: turn.value.replace(&format!("{IMAGE_PLACEHOLDER}\n"), ""),
+        };
+        self.fingerprint_with(&self.turns.iter().map(bare).collect::<Vec<_>>())
+    }
+
+    fn fingerprint_with(&self, turns: &[Turn]) -> String {
         let expected = self.known.as_ref().map(|known| known.expected);
         token::hashed(&json(&(
             &self.image,
-            &self.turns,
+            turns,
             &self.outputs,
             &self.original_answer,
             expected,
@@ -83,6 +97,10 @@ impl Store {
                         .await?;
                     match found.map(|row| row.text("fingerprint")).transpose()? {
                         Some(old) if old == fingerprint => rank(connection, new).await?,
+                        Some(old) if old == new.fingerprint_without_placeholder() => {
+                            add_placeholder(connection, new, fingerprint).await?;
+                            rank(connection, new).await?;
+                        }
                         Some(_) => {
                             return Err(AnnotateError::Changed {
                                 path: origin,
@@ -110,6 +128,16 @@ impl Store {
             })
         })
         .await
+    }
+
+    /// The ids in their files of all items of a kind.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn item_names(&self, kind: Kind) -> Result<HashSet<String>, AnnotateError> {
+        let sql = "SELECT name FROM items WHERE kind = $1";
+        let rows = self.read().await?.rows(sql, values![kind.name()]).await?;
+        rows.iter().map(|row| row.text("name")).collect()
     }
 
     /// Where an item's picture is: its folder, as the project names it, and its name.
@@ -158,6 +186,17 @@ async fn picture(
     Ok(image
         .zip(folder)
         .map(|(image, folder)| Picture { folder, image }))
+}
+
+/// An item that was imported without the placeholder of its picture gets it, and keeps its answers.
+async fn add_placeholder(
+    connection: &mut Connection,
+    new: &NewItem,
+    fingerprint: String,
+) -> Result<(), AnnotateError> {
+    let sql = "UPDATE items SET turns = $1, fingerprint = $2 WHERE kind = $3 AND name = $4";
+    let values = values![json(&new.turns), fingerprint, new.kind.name(), &new.name];
+    connection.execute(sql, values).await.map(drop)
 }
 
 /// Items that are there already may come earlier or later now.

@@ -9,6 +9,10 @@ use crate::error::AnnotateError;
 
 /// The time that the pace is taken from.
 const PACE_MS: i64 = 3_600_000;
+/// Answers that came closer together than this are taken for as slow: a pace is no matter of seconds.
+const MIN_PACE_MS: i64 = 60_000;
+/// Fewer answers in that time make no pace.
+const MIN_FOR_PACE: i64 = 5;
 /// Most events that are told at once.
 const MAX_EVENTS: i64 = 500;
 
@@ -29,7 +33,8 @@ pub struct Overview {
     pub n_answers: i64,
     /// Answers that there will be in the end.
     pub n_needed: i64,
-    /// How long it will take at the pace of the last hour.
+    /// An estimate of how long it will take: at the pace of the last hour, or of the part of it since its first answer.
+    /// None after too few answers.
     pub eta_ms: Option<i64>,
     /// Answers of each day (UTC) that had any.
     pub answers_by_day: Vec<Day>,
@@ -91,9 +96,14 @@ impl Store {
                    WHERE s.state = 'leased' AND i.kind = 'work' AND s.lease_until > $1";
         let n_in_work = connection.int(sql, values![self.rules.lease_now()]).await?;
         let now = self.rules.unix_now();
-        let sql = "SELECT COUNT(*) AS n FROM answers a JOIN items i ON i.item = a.item \
+        let sql = "SELECT COUNT(*) AS n, COALESCE(MIN(a.answered_at), 0) AS first FROM answers a \
+                   JOIN items i ON i.item = a.item \
                    WHERE a.state = 'current' AND i.kind = 'work' AND a.answered_at > $1";
-        let pace = connection.int(sql, values![now - PACE_MS]).await?;
+        let recent = connection.row(sql, values![now - PACE_MS]).await?;
+        let (n_recent, first) = match recent {
+            Some(row) => (row.int("n")?, row.int("first")?),
+            None => (0, 0),
+        };
         let n_left = (n_needed - n_answers).max(0);
         let sql = "SELECT a.answered_at / 86400000 AS day, COUNT(*) AS n FROM answers a \
                    JOIN items i ON i.item = a.item WHERE a.state = 'current' AND i.kind = 'work' GROUP BY 1 ORDER BY 1";
@@ -112,7 +122,7 @@ impl Store {
             n_withdrawn,
             n_answers,
             n_needed,
-            eta_ms: (pace > 0).then(|| (n_left as f64 * PACE_MS as f64 / pace as f64) as i64),
+            eta_ms: eta_ms(n_left, n_recent, now - first),
             answers_by_day: days.iter().map(day).collect::<Result<_, AnnotateError>>()?,
         })
     }
@@ -149,6 +159,16 @@ impl Store {
     }
 }
 
+/// How long `n_left` answers will take where the last `n_recent` took `recent_ms` from the first of them to now.
+fn eta_ms(n_left: i64, n_recent: i64, recent_ms: i64) -> Option<i64> {
+    if n_left == 0 {
+        return Some(0);
+    }
+    let recent_ms = recent_ms.max(MIN_PACE_MS) as f64;
+    // The first answer ended the time before it, so one answer less lies in between.
+    (n_recent >= MIN_FOR_PACE).then(|| (n_left as f64 * recent_ms / (n_recent - 1) as f64) as i64)
+}
+
 fn told(row: &Row) -> Result<Told, AnnotateError> {
     Ok(Told {
         seq: row.int("seq")?,
@@ -158,4 +178,17 @@ fn told(row: &Row) -> Result<Told, AnnotateError> {
         item: row.maybe_int("item")?,
         data: row.json("data")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pace_is_that_of_the_time_in_which_people_worked() {
+        // 11 answers in 5 minutes are one in 30 seconds, so 100 take 3000 seconds, however new the project is.
+        assert_eq!(eta_ms(100, 11, 300_000), Some(3_000_000));
+        assert_eq!(eta_ms(100, 4, 300_000), None);
+        assert_eq!(eta_ms(0, 0, 0), Some(0));
+    }
 }

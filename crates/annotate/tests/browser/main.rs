@@ -12,6 +12,7 @@ mod joining;
 mod marking;
 mod modules;
 mod page;
+mod pictures;
 mod protocol;
 mod site;
 mod training;

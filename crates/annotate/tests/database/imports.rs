@@ -3,8 +3,13 @@
 use std::path::Path;
 
 use candor_annotate::AnnotateError;
-use candor_annotate::project::Kind;
+use candor_annotate::export::{self, Aggregate, Format};
+use candor_annotate::import::{self, Imported};
+use candor_annotate::project::{Import, ImportFormat, Kind};
 use candor_annotate::store::Role;
+use candor_data::formats::{preference, preference_log, trl};
+use candor_data::preference::placeholder_fault;
+use candor_data::{Preference, Turn};
 
 use crate::office::{Office, good, item, on_both};
 
@@ -56,4 +61,70 @@ on_both! {
         let order: Vec<i64> = events.iter().filter(|event| event.kind == "answer").filter_map(|event| event.item).collect();
         assert_eq!(order, [2, 3, 1]);
     };
+
+    what_is_imported_is_exported_so_that_it_can_be_trained_on("overlap = 1\n") |office: Box<Office>| async move {
+        let folder = office.folder();
+        std::fs::write(folder.join("a.png"), PICTURE).unwrap();
+        std::fs::write(folder.join("rows.jsonl"), TRL).unwrap();
+        let mut project = office.project.clone();
+        project.imports = vec![Import {
+            file: "rows.jsonl".into(),
+            format: ImportFormat::Trl,
+            kind: Kind::Work,
+            images: Some(".".into()),
+            scores: None,
+        }];
+        let imported = import::all(&project, &office.store, &|_, _| ()).await.unwrap();
+        assert_eq!(imported, Imported { n_new: 4, n_equal: 1 });
+        let anna = office.person("anna", Role::Annotator).await;
+        assert_eq!(office.work_through(&anna, good).await, 4);
+        let path = Path::new("export");
+        for format in [Format::PreferenceLog, Format::Llava, Format::Trl] {
+            let text = export::render(&office.store, format, Some(Aggregate::Majority), 5).await.unwrap().text;
+            let rows: Vec<Preference> = match format {
+                Format::PreferenceLog => preference_log::parse(path, &text).unwrap(),
+                Format::Llava => preference::parse(path, &text).unwrap(),
+                _ => trl::parse(path, &text).unwrap().into_iter().map(Preference::from).collect(),
+            };
+            let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+            assert_eq!(ids, ["7", "row-1", "row-2", "row-3"], "{format:?}");
+            for row in &rows {
+                let [first, second] = &row.outputs;
+                assert_eq!(placeholder_fault(&row.turns, row.image.as_deref(), [first, second]), None, "{format:?}");
+                assert!(row.chosen().unwrap().starts_with("good"), "{format:?}");
+            }
+            assert_eq!(rows[0].turns, [Turn::human("<image>\nWhat is it?")], "{format:?}");
+            assert_eq!(rows[3].image, None, "{format:?}");
+        }
+    };
+
+    a_placeholder_that_was_forgotten_is_added_and_answers_stay("overlap = 1\n") |office: Box<Office>| async move {
+        let asked = |question: &str| {
+            let mut item = item(Kind::Work, "w", None);
+            item.turns = vec![Turn::human(question)];
+            item.image = Some("a.png".into());
+            vec![item]
+        };
+        office.store.import(Path::new("test"), asked("What?")).await.unwrap();
+        let anna = office.person("anna", Role::Annotator).await;
+        assert_eq!(office.work_through(&anna, good).await, 1);
+        for _ in 0..2 {
+            let n_new = office.store.import(Path::new("test"), asked("<image>\nWhat?")).await.unwrap();
+            assert_eq!(n_new, 0);
+        }
+        let evidence = office.store.evidence().await.unwrap();
+        assert_eq!(evidence.items[0].turns, [Turn::human("<image>\nWhat?")]);
+        assert_eq!(evidence.items[0].answers.len(), 1);
+        let other = office.store.import(Path::new("test"), asked("<image>\nWhere?")).await;
+        assert!(matches!(other, Err(AnnotateError::Changed { .. })));
+    };
 }
+
+const PICTURE: &[u8] = include_bytes!("../../../data/tests/golden/images/one_pixel.png");
+/// Rows about a picture as other tools write them, one of two equal answers, and one without a picture.
+const TRL: &str = r#"{"id": 7, "images": ["a.png"], "prompt": [{"role": "user", "content": "What is it?"}], "chosen": "good a", "rejected": "bad a"}
+{"prompt": [{"role": "user", "content": [{"type": "image", "image": "a.png"}, {"type": "text", "text": "What is it?"}]}], "chosen": "good b", "rejected": "bad b"}
+{"question": "What is it?", "image": "a.png", "chosen": "good c", "rejected": "bad c"}
+{"prompt": "Say hello.", "chosen": "good d", "rejected": "bad d"}
+{"prompt": "Say hello.", "chosen": "same", "rejected": "same "}
+"#;

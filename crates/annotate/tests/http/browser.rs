@@ -1,5 +1,6 @@
 //! A browser without a page: requests with the headers and the cookie of one, answered by the router itself.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -21,7 +22,7 @@ pub struct Site {
     pub store: Store,
     pub clock: Arc<ManualClock>,
     router: Router,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// What came back.
@@ -85,8 +86,13 @@ impl Site {
             store,
             clock,
             router: router(app),
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// The folder of the project.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The session of a new person who has accepted the guidelines.

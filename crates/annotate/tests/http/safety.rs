@@ -216,3 +216,45 @@ async fn what_administrators_and_people_write_is_text() {
         assert!(!page.contains(bad), "{bad} in {page}");
     }
 }
+
+#[tokio::test]
+async fn no_answer_is_taken_about_a_picture_that_cannot_be_shown() {
+    let site = Site::open().await;
+    let (anna, bert) = (
+        site.session("anna", Role::Annotator).await,
+        site.session("bert", Role::Annotator).await,
+    );
+    let judge = site.session("judge", Role::Adjudicator).await;
+    let answer = |n: u8| {
+        json!({
+            "submission": format!("00000000-0000-4000-8000-0000000000{n:02}"), "first": "a", "active_ms": 900
+        })
+    };
+    let claim = async |session: &str| {
+        let claimed = site.post("/api/claim", session, &json!({})).await.json();
+        claimed["task"]["assignment"].as_str().unwrap().to_owned()
+    };
+    let (seen, unseen) = (claim(&anna).await, claim(&bert).await);
+    let path = format!("/api/assignments/{seen}/picture");
+    assert_eq!(site.get(&path, &anna).await.status, 200);
+    let picture = site.folder().join("images/a.png");
+    let whole = std::fs::read(&picture).unwrap();
+    std::fs::remove_file(&picture).unwrap();
+
+    let path = format!("/api/assignments/{unseen}/picture");
+    let reply = site.get(&path, &bert).await;
+    assert_eq!((reply.status.as_u16(), reply.code().as_str()), (409, "no_picture"));
+    let path = format!("/api/assignments/{unseen}/answer");
+    let reply = site.post(&path, &bert, &answer(1)).await;
+    assert_eq!((reply.status.as_u16(), reply.code().as_str()), (409, "no_picture"));
+    let reply = site
+        .post("/api/adjudication/1/decide", &judge, &json!({"first": "a"}))
+        .await;
+    assert_eq!(reply.code(), "no_picture");
+    // Who saw it before may say so.
+    let seen = format!("/api/assignments/{seen}/answer");
+    assert_eq!(site.post(&seen, &anna, &answer(2)).await.status, 200);
+
+    std::fs::write(&picture, whole).unwrap();
+    assert_eq!(site.post(&path, &bert, &answer(1)).await.status, 200);
+}

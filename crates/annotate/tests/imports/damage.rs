@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use crate::import_in;
+use crate::web::PICTURE;
 
 const CANDIDATES: &str = concat!(
     r#"{"id": "p-0", "image": "a.png", "conversations": [{"from": "human", "value": "<image>\nWhat?"}], "#,
@@ -13,7 +14,7 @@ const CANDIDATES: &str = concat!(
     "\n"
 );
 const LLAVA: &str = concat!(
-    r#"[{"id": 1, "image": "a.png", "conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}], "#,
+    r#"[{"id": 1, "image": "a.png", "conversations": [{"from": "human", "value": "<image>\nq"}, {"from": "gpt", "value": "a"}], "#,
     r#""output_1": {"from": "gpt", "value": "x"}, "output_2": {"from": "gpt", "value": "y"}, "hallucination": true, "preference": 1}]"#
 );
 const TRL: &str = concat!(
@@ -22,7 +23,7 @@ const TRL: &str = concat!(
     "\n"
 );
 const LOG: &str = concat!(
-    r#"{"id": "g", "image": "a.png", "conversations": [{"from": "human", "value": "q"}], "outputs": ["x", "y"], "#,
+    r#"{"id": "g", "image": "a.png", "conversations": [{"from": "human", "value": "<image>\nq"}], "outputs": ["x", "y"], "#,
     r#""fewer_hallucinations": "tie", "more_helpful": "second", "explanation": "because"}"#,
     "\n"
 );
@@ -85,7 +86,7 @@ proptest! {
         ][kind];
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("images")).unwrap();
-        std::fs::write(folder.path().join("images/a.png"), "not looked into").unwrap();
+        std::fs::write(folder.path().join("images/a.png"), PICTURE).unwrap();
         let more = format!("images = \"images\"\n{more}");
         let whole = import_in(folder.path(), "whole", text.as_bytes(), format, &more);
         prop_assert_eq!(whole.unwrap().len(), 1);

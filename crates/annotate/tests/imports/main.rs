@@ -3,15 +3,18 @@
 mod damage;
 mod web;
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use candor_annotate::AnnotateError;
-use candor_annotate::import;
+use candor_annotate::import::{self, Comparisons};
 use candor_annotate::project::{Import, Project};
 use candor_annotate::store::NewItem;
 
 /// SHA-256 of the picture inside `trl.parquet`, by `sha256sum`.
 const PICTURE: &str = "9853e99cb7e9817f7ee8b6fb9ade7c8e023d2520647034a098f7f85ed81e9cb0.png";
+
+const WEBP: &[u8] = include_bytes!("../../../data/tests/golden/webp/lossy.webp");
 
 /// The items of a file in a folder of its own, with a folder of pictures.
 fn import_text(
@@ -31,6 +34,17 @@ fn import_in(
     format: &str,
     more: &str,
 ) -> Result<Vec<NewItem>, AnnotateError> {
+    Ok(counted_in(folder, name, content, format, more)?.items)
+}
+
+/// As [`import_in`], with the rows that are left out.
+fn counted_in(
+    folder: &Path,
+    name: &str,
+    content: &[u8],
+    format: &str,
+    more: &str,
+) -> Result<Comparisons, AnnotateError> {
     std::fs::write(folder.join(name), content).unwrap();
     let text = format!(
         "title = \"t\"\ndatabase = \"d\"\nseed = 1\n[protocol]\noverlap = 1\ngold_rate = 0.0\nmin_reading_secs = 0\n\
@@ -40,11 +54,12 @@ fn import_in(
     let project = Project::parse(&folder.join("p.toml"), &text).unwrap();
     let import: &Import = &project.imports[0];
     let file = project.resolve(&import.file);
-    let items = import::read(&project, import, &file)?;
-    tokio::runtime::Runtime::new()
-        .unwrap()
-        .block_on(import::provide_pictures(&project, import, &file, &items))?;
-    Ok(items)
+    let read = import::read(&project, import, &file)?;
+    let known = HashSet::new();
+    let pictures =
+        import::provide_pictures(&project, import, &file, &read.items, &known, &|_, _| ());
+    tokio::runtime::Runtime::new().unwrap().block_on(pictures)?;
+    Ok(read)
 }
 
 #[test]
@@ -134,17 +149,19 @@ fn a_preference_log_is_gold_with_reasons() {
 /// A row in LLaVA's manner about a picture.
 fn row_about(image: &str) -> String {
     format!(
-        r#"[{{"id": 1, "image": "{image}", "conversations": [{{"from": "human", "value": "q"}}], "output_1": "x",
+        r#"[{{"id": 1, "image": "{image}", "conversations": [{{"from": "human", "value": "<image>\nq"}}], "output_1": "x",
         "output_2": "y"}}]"#
     )
 }
 
 #[test]
 fn equal_answers_are_left_out_and_missing_pictures_refused() {
-    let rows = r#"[{"id": 1, "conversations": [{"from": "human", "value": "q"}], "output_1": "x", "output_2": "x"},
+    let rows = r#"[{"id": 1, "conversations": [{"from": "human", "value": "q"}], "output_1": "x", "output_2": "x "},
         {"id": 2, "conversations": [{"from": "human", "value": "How many?"}], "output_1": "x", "output_2": "y"}]"#;
-    let items = import_text("a.json", rows.as_bytes(), "llava", "").unwrap();
-    assert_eq!(items.len(), 1);
+    let folder = tempfile::tempdir().unwrap();
+    let read = counted_in(folder.path(), "a.json", rows.as_bytes(), "llava", "").unwrap();
+    let items = read.items;
+    assert_eq!((items.len(), read.n_equal), (1, 1));
     assert_eq!(
         (items[0].name.as_str(), items[0].question_type.as_deref()),
         ("2", Some("count"))
@@ -213,4 +230,72 @@ fn pictures_of_a_web_server_are_copied_once() {
     let reason = std::error::Error::source(&large).unwrap().to_string();
     assert_eq!(reason, "more than 67108864 bytes");
     assert!(!folder.path().join(copies).join("large.png").exists());
+}
+
+/// A row of TRL's about `image`, whose prompt is this JSON.
+fn trl_row(image: Option<&str>, prompt: &str) -> String {
+    let images = image.map_or_else(String::new, |image| format!(r#""images": ["{image}"], "#));
+    format!(r#"{{"id": 3, {images}"prompt": {prompt}, "chosen": "A cup.", "rejected": "A dog."}}"#)
+}
+
+#[test]
+fn questions_about_pictures_have_their_picture_and_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.webp"), WEBP).unwrap();
+    let read = |row: &str| {
+        let more = "images = \".\"";
+        import_in(folder.path(), "a.jsonl", row.as_bytes(), "trl", more)
+    };
+    let items = read(&trl_row(Some("a.webp"), "\"What?\"")).unwrap();
+    assert_eq!(items[0].turns[0].value, "<image>\nWhat?", "as TRL places it");
+    assert_eq!(
+        (items[0].name.as_str(), items[0].image.as_deref()),
+        ("3", Some("a.webp"))
+    );
+    let part = r#"[{"role": "user", "content": [{"type": "image", "path": "a.webp"}, {"type": "text", "text": "What?"}]}]"#;
+    let items = read(&trl_row(None, part)).unwrap();
+    assert_eq!(items[0].turns[0].value, "<image>\nWhat?");
+    assert_eq!(items[0].image.as_deref(), Some("a.webp"));
+
+    let without = part.replace(r#", "path": "a.webp""#, "");
+    let refused = read(&trl_row(None, &without)).unwrap_err().to_string();
+    assert!(
+        refused.contains("a.jsonl: line 1, field `prompt`: found 1 <image> and no picture"),
+        "{refused}"
+    );
+    let rows = row_about("a.webp").replace("<image>\\n", "");
+    let refused = import_in(folder.path(), "b.json", rows.as_bytes(), "llava", "images = \".\"");
+    let refused = refused.unwrap_err().to_string();
+    assert!(
+        refused.contains("b.json: row 0, field `conversations`: item \"1\": found 0 <image> and a picture"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn pictures_that_cannot_be_shown_are_refused_all_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("whole.webp"), WEBP).unwrap();
+    std::fs::write(folder.path().join("cut.webp"), &WEBP[..WEBP.len() / 2]).unwrap();
+    std::fs::write(folder.path().join("page.png"), "<html>not found</html>").unwrap();
+    let rows = ["whole.webp", "cut.webp", "page.png"].map(|image| trl_row(Some(image), "\"Q\"") + "\n");
+    let more = "images = \".\"";
+    let refused = import_in(folder.path(), "a.jsonl", rows.concat().as_bytes(), "trl_jsonl", more);
+    let refused = refused.unwrap_err().to_string();
+    for part in [
+        "a.jsonl: 2 of 3 images cannot be used",
+        "row 1: image \"cut.webp\" is not a readable JPEG, PNG or WebP: the picture is cut off",
+        "row 2: image \"page.png\" is not a readable JPEG, PNG or WebP",
+    ] {
+        assert!(refused.contains(part), "{refused}");
+    }
+    let bomb = format!("{more}\n[server]\nmax_megapixels = 1\n");
+    let large = image::RgbImage::new(1001, 1000);
+    large.save(folder.path().join("large.png")).unwrap();
+    let row = trl_row(Some("large.png"), "\"Q\"");
+    let refused = import_in(folder.path(), "a.jsonl", row.as_bytes(), "trl", &bomb).unwrap_err();
+    assert!(
+        refused.to_string().contains("1001 x 1000 pixels, expected 1 to 1000000"),
+        "{refused}"
+    );
 }

@@ -11,7 +11,7 @@ use futures_util::stream;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-pub const PICTURE: &[u8] = b"not looked into";
+pub const PICTURE: &[u8] = include_bytes!("../../../data/tests/golden/images/one_pixel.png");
 
 type Asked = Arc<Mutex<Vec<String>>>;
 

@@ -79,6 +79,18 @@ impl ImageNames {
         }
     }
 
+    /// The names of a pattern such as `COCO_train2014_{:012}.jpg`; none where it has no such number.
+    #[must_use]
+    pub fn from_pattern(pattern: &str) -> Option<Self> {
+        let (prefix, rest) = pattern.split_once("{:0")?;
+        let (digits, suffix) = rest.split_once('}')?;
+        Some(Self {
+            prefix: prefix.to_owned(),
+            digits: digits.parse().ok().filter(|n| (1..=20).contains(n))?,
+            suffix: suffix.to_owned(),
+        })
+    }
+
     /// The file name of an image; a name is taken as it is.
     #[must_use]
     pub fn file(&self, image: &ImageId) -> String {
@@ -106,6 +118,11 @@ mod tests {
             ImageNames::coco_2014("val2014").file(&number),
             "COCO_val2014_000000000042.jpg"
         );
+        let pattern = ImageNames::from_pattern("COCO_val2014_{:012}.jpg").unwrap();
+        assert_eq!(pattern, ImageNames::coco_2014("val2014"));
+        for wrong in ["{}.jpg", "{:0}.jpg", "{:012", "{:099}.jpg", "a.jpg"] {
+            assert_eq!(ImageNames::from_pattern(wrong), None, "{wrong}");
+        }
         let name = ImageId::Name("kitchen-7.png".into());
         assert_eq!(ImageNames::coco_2017().file(&name), "kitchen-7.png");
     }

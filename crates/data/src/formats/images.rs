@@ -1,9 +1,19 @@
-//! Whether the images that a data set names are there.
+//! Whether the images that a data set names are there, and whether they can be decoded.
 
 use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use crate::error::{DataError, Place, Spot};
+use crate::image::{ImageLimits, decode};
+
+/// How often progress is told.
+const TELL_EVERY: Duration = Duration::from_secs(2);
 
 /// The path of `image` in `folder`, unless the name would leave the folder.
 #[must_use]
@@ -14,6 +24,25 @@ pub fn path_in(folder: &Path, image: &str) -> Option<PathBuf> {
             .components()
             .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     stays.then(|| folder.join(relative))
+}
+
+/// Each image once, with the first row that names it.
+fn distinct<'a>(
+    images: impl IntoIterator<Item = Option<&'a str>>,
+) -> impl Iterator<Item = (usize, &'a str)> {
+    let mut seen = HashSet::new();
+    let named = images.into_iter().enumerate();
+    named
+        .filter_map(|(row, image)| Some((row, image?)))
+        .filter(move |(_, image)| seen.insert(*image))
+}
+
+fn place(row: usize) -> Place {
+    Place::Row {
+        list: None,
+        row,
+        line: None,
+    }
 }
 
 /// Checks that every image exists in `folder`.
@@ -30,26 +59,17 @@ pub fn check<'a>(
     images: impl IntoIterator<Item = Option<&'a str>>,
     folder: &Path,
 ) -> Result<(), DataError> {
-    let mut seen = HashSet::new();
-    for (row, image) in images.into_iter().enumerate() {
-        let Some(image) = image.filter(|image| seen.insert(*image)) else {
-            continue;
-        };
-        let place = Place::Row {
-            list: None,
-            row,
-            line: None,
-        };
+    for (row, image) in distinct(images) {
         let Some(file) = path_in(folder, image) else {
             return Err(DataError::Field {
-                spot: Spot::new(path, place, field),
+                spot: Spot::new(path, place(row), field),
                 found: format!("found {image:?}, which is not a file name inside the image folder"),
                 remedy: "name the image relative to the image folder, without `..`".into(),
             });
         };
         if !file.is_file() {
             return Err(DataError::MissingImage {
-                spot: Spot::new(path, place, field),
+                spot: Spot::new(path, place(row), field),
                 image: image.to_owned(),
                 folder: folder.to_path_buf(),
                 remedy: "put the image there, give the right image folder, or remove the row"
@@ -58,4 +78,76 @@ pub fn check<'a>(
         }
     }
     Ok(())
+}
+
+/// Decodes every image, each once, on rayon's threads; returns how many there are. `images` and `path` are as in
+/// [`check`]; `progress` is told every two seconds how many are done, of how many.
+///
+/// # Errors
+/// [`DataError::Images`] with all that cannot be used; [`DataError::MissingImage`] for the first one where none at all is
+/// in the folder.
+pub fn decode_all<'a>(
+    path: &Path,
+    images: impl IntoIterator<Item = Option<&'a str>>,
+    folder: &Path,
+    limits: &ImageLimits,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<usize, DataError> {
+    let images: Vec<(usize, &str)> = distinct(images).collect();
+    let is_there = |image: &str| path_in(folder, image).is_some_and(|file| file.is_file());
+    if let [(row, image), _, ..] = images[..]
+        && !images.iter().any(|(_, image)| is_there(image))
+    {
+        return Err(DataError::MissingImage {
+            spot: Spot::new(path, place(row), ""),
+            image: image.to_owned(),
+            folder: folder.to_path_buf(),
+            remedy: format!(
+                "give the right image folder: none of the {} images is in this one",
+                images.len()
+            )
+            .into(),
+        });
+    }
+    let n_done = AtomicUsize::new(0);
+    let told = Mutex::new(Instant::now());
+    let faults = images.par_iter().map(|&(row, image)| {
+        let fault = fault(image, folder, limits);
+        let n_done = n_done.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.elapsed() >= TELL_EVERY {
+            *told = Instant::now();
+            progress(n_done, images.len());
+        }
+        fault.map(|found| format!("{}: image {image:?} {found}", place(row)))
+    });
+    let faults: Vec<Option<String>> = faults.collect();
+    let faults: Vec<String> = faults.into_iter().flatten().collect();
+    if faults.is_empty() {
+        return Ok(images.len());
+    }
+    Err(DataError::Images {
+        path: path.to_path_buf(),
+        n_images: images.len(),
+        faults,
+    })
+}
+
+/// What is wrong with an image, if anything is.
+fn fault(image: &str, folder: &Path, limits: &ImageLimits) -> Option<String> {
+    let Some(file) = path_in(folder, image) else {
+        return Some("is not a file name inside the image folder".into());
+    };
+    if !file.is_file() {
+        return Some(format!("is not in {}", folder.display()));
+    }
+    match decode(&file, limits) {
+        Ok(_) => None,
+        Err(DataError::Image { found, .. }) => Some(format!("is {found}")),
+        Err(DataError::TooLarge { bytes, limit, .. }) => {
+            Some(format!("has {bytes} bytes, more than the limit of {limit}"))
+        }
+        Err(DataError::Io { source, .. }) => Some(format!("cannot be read: {source}")),
+        Err(other) => Some(other.to_string()),
+    }
 }

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 
 use crate::bounded::{self, Bound};
 use crate::error::{DataError, Place, Spot};
+use crate::file_kind::FileKind;
 
 /// Larger files are refused before they are read. The largest public file (LLaVA's 665k mixture) has 1 GB.
 pub const MAX_FILE_BYTES: u64 = 4 << 30;
@@ -32,7 +33,7 @@ impl Format {
 /// Reads a text file of bounded size.
 ///
 /// # Errors
-/// [`DataError::Io`], [`DataError::TooLarge`], [`DataError::Syntax`] if it is not UTF-8,
+/// [`DataError::Io`], [`DataError::TooLarge`], [`DataError::Syntax`] if it is another kind of file or not UTF-8,
 /// [`DataError::Empty`] if it holds nothing but blanks.
 pub fn read(path: &Path, format: &Format) -> Result<String, DataError> {
     let bound = Bound {
@@ -42,6 +43,13 @@ pub fn read(path: &Path, format: &Format) -> Result<String, DataError> {
         too_large: "split the file",
     };
     let content = bounded::read(path, &bound)?;
+    if let Some(kind) = FileKind::of(&content) {
+        return Err(DataError::Syntax {
+            spot: Spot::new(path, Place::File, ""),
+            found: format!("this is {}, expected {}", kind.name(), format.expected),
+            remedy: kind.remedy().into(),
+        });
+    }
     let mut text = String::from_utf8(content).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let line = error.as_bytes()[..good]

@@ -3,7 +3,7 @@
 //! Colour follows what Pillow's `convert("RGB")` does, because that is what the reference's models were
 //! trained behind: alpha is dropped and not blended, grey is repeated, 16-bit colour keeps its high byte,
 //! 16-bit grey is clipped at 255, printing colours are converted without a profile. Colour profiles are
-//! ignored.
+//! ignored. Of an animated WebP it is the first frame.
 //!
 //! A picture with an EXIF orientation is turned upright, as `load_image` of transformers does it and as browsers
 //! show it to annotators. The paper's code leaves it on its side; COCO's pictures carry no orientation.
@@ -37,11 +37,11 @@ impl Default for ImageLimits {
     }
 }
 
-/// Decodes the JPEG or PNG file at `path`, upright.
+/// Decodes the JPEG, PNG or WebP file at `path`, upright.
 ///
 /// # Errors
 /// [`DataError::Io`] if it cannot be read, [`DataError::TooLarge`] if it has more bytes than the limits
-/// allow, [`DataError::Image`] if it has more pixels, none, or is not a whole JPEG or PNG.
+/// allow, [`DataError::Image`] if it has more pixels, none, or is not a whole JPEG, PNG or WebP.
 pub fn decode(path: &Path, limits: &ImageLimits) -> Result<RgbImage, DataError> {
     let bound = Bound {
         max_bytes: limits.max_bytes,
@@ -52,11 +52,11 @@ pub fn decode(path: &Path, limits: &ImageLimits) -> Result<RgbImage, DataError> 
     decode_bytes(path, &bounded::read(path, &bound)?, limits)
 }
 
-/// Decodes the JPEG or PNG in `bytes`, upright; `path` names it in messages. How many bytes they may be is up to whoever
+/// Decodes the JPEG, PNG or WebP in `bytes`, upright; `path` names it in messages. How many bytes they may be is up to whoever
 /// read them.
 ///
 /// # Errors
-/// [`DataError::Image`] if it has more pixels than the limits allow, none, or is not a whole JPEG or PNG.
+/// [`DataError::Image`] if it has more pixels than the limits allow, none, or is not a whole JPEG, PNG or WebP.
 pub fn decode_bytes(
     path: &Path,
     bytes: &[u8],
@@ -74,8 +74,8 @@ pub fn decode_bytes(
     outcome.map_err(|fault| {
         let (found, remedy) = match fault {
             Fault::Damaged(found) => (
-                format!("not a readable JPEG or PNG: {found}"),
-                "replace the file by a whole JPEG or PNG, or remove the rows that name it",
+                format!("not a readable JPEG, PNG or WebP: {found}"),
+                "replace the file by a whole JPEG, PNG or WebP, or remove the rows that name it",
             ),
             Fault::Pixels(width, height) => (
                 format!(
@@ -108,6 +108,10 @@ impl From<::image::ImageError> for Fault {
 }
 
 fn decode_other(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, Fault> {
+    if is_cut_off_webp(bytes) {
+        let found = "the picture is cut off, it has fewer bytes than its header says";
+        return Err(Fault::Damaged(found.into()));
+    }
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|error| Fault::Damaged(error.to_string()))?;
@@ -122,9 +126,22 @@ fn decode_other(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, Fault> {
         return Err(Fault::Pixels(width, height));
     }
     // An orientation that cannot be read is none.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let orientation = decoder.exif_metadata().ok().flatten().and_then(|exif| {
+        // Some writers of WebP keep the prefix that the block has in a JPEG.
+        Orientation::from_exif_chunk(exif.strip_prefix(b"Exif\0\0").unwrap_or(&exif))
+    });
+    let orientation = orientation.unwrap_or(Orientation::NoTransforms);
     let picture = to_rgb_like_pillow(DynamicImage::from_decoder(decoder)?);
     Ok(upright(picture.into(), orientation))
+}
+
+/// The decoder fills in what is missing of the last rows, which would be trained on unseen.
+fn is_cut_off_webp(bytes: &[u8]) -> bool {
+    let [b'R', b'I', b'F', b'F', a, b, c, d, b'W', b'E', b'B', b'P', ..] = bytes else {
+        return false;
+    };
+    let announced = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
+    bytes.len().saturating_sub(8) < announced
 }
 
 fn upright(mut picture: DynamicImage, orientation: Orientation) -> RgbImage {
@@ -152,7 +169,7 @@ fn to_rgb_like_pillow(image: DynamicImage) -> RgbImage {
             .pixels()
             .flat_map(|p| [high(p[0]), high(p[1]), high(p[2])])
             .collect(),
-        // No JPEG or PNG decodes to any other type; should the library add one, its own conversion serves.
+        // No JPEG, PNG or WebP decodes to any other type; should the library add one, its own conversion serves.
         other => return other.into_rgb8(),
     };
     RgbImage::from_raw(width, height, rgb).expect("three bytes for each pixel")

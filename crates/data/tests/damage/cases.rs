@@ -5,7 +5,7 @@ use std::path::Path;
 use candor_data::DataError;
 use candor_data::formats::{
     a_okvqa, answers, candidates, captions, coco, flickr30k, llava, llava_bench, mmbench, mmhal,
-    own_set, pope, ppo_prompts, preference, preference_log, vqa_v2,
+    own_set, pope, ppo_prompts, preference, preference_log, scores, trl, vqa_v2,
 };
 
 /// Reads a file and forgets what was in it.
@@ -42,6 +42,10 @@ pub const LOG: &str = r#"{"id":"a","image":"a.jpg","conversations":[{"from":"hum
 {"id":"b","image":"b.jpg","conversations":[{"from":"human","value":"Q"}],"outputs":["1","2"],"fewer_hallucinations":"tie","more_helpful":"second","record":{"annotator":"x","unix_secs":1,"seed":2,"shown_left":"first"}}"#;
 pub const CANDIDATES: &str = r#"{"id":"a","image":"a.jpg","conversations":[{"from":"human","value":"<image>\nQ"}],"original_answer":"A","outputs":["1","2"],"sampling":{"model":"m","model_fingerprint":"f","seed":0,"temperature":0.7,"top_p":1.0,"max_new_tokens":9,"batch_rows":4,"chunk":8,"index":0,"finished":[true,false],"n_tokens":[1,9]},"extra":1}
 {"id":"b","conversations":[{"from":"human","value":"Q"},{"from":"gpt","value":"A"},{"from":"human","value":"R"}],"outputs":["x",""],"sampling":{"model":"m","model_fingerprint":"f","adapter":"l","adapter_fingerprint":"g","seed":0,"temperature":1.0,"top_p":0.5,"max_new_tokens":9,"batch_rows":4,"chunk":8,"index":7,"finished":[true,true],"n_tokens":[1,0]}}"#;
+pub const TRL: &str = r#"{"id":"a","images":["a.jpg"],"prompt":[{"role":"user","content":[{"type":"image"},{"type":"text","text":"Q"}]}],"chosen":"x","rejected":[{"role":"assistant","content":"y"}]}
+{"id":2,"prompt":"Q","chosen":"x","rejected":"y","extra":1}"#;
+pub const SCORES: &str = r#"{"id":"a","scores":[1.25,-0.5]}
+{"id":7,"scores":[0,1],"extra":1}"#;
 pub const CAPTIONS: &str = r#"{"a.jpg":["a cat"],"aok_a.jpg":["cats purr"],"b.jpg":["a dog"]}"#;
 pub const VQA_Q: &str = r#"{"info":{},"questions":[
 {"image_id":1,"question":"Q?","question_id":10},
@@ -634,6 +638,78 @@ pub const CASES: &[Case] = &[
                 "\tB\t1",
                 &["line 3", "found 6 fields, the header has 7"],
             ),
+        ],
+    },
+    Case {
+        name: "trl.jsonl",
+        read: |path| {
+            trl::read(path, &mut |_| unreachable!("no picture is inside")).map(drop)
+        },
+        valid: TRL,
+        damages: &[
+            (
+                r#""chosen":"x","rejected":"y","extra""#,
+                r#""rejected":"y","extra""#,
+                &["line 2", "`chosen`", "missing", "correct or remove"],
+            ),
+            (
+                r#""chosen":"x","rejected":"y""#,
+                r#""chosen":3,"rejected":"y""#,
+                &["line 2", "`chosen`", "a text or a list of messages"],
+            ),
+            (
+                r#"["a.jpg"]"#,
+                r#"["a.jpg","b.jpg"]"#,
+                &["line 1", "`images`", "several pictures"],
+            ),
+            (
+                r#""images":["a.jpg"],"#,
+                "",
+                &["line 1", "`prompt`", "found 1 <image> and no picture"],
+            ),
+            (
+                r#""prompt":"Q""#,
+                r#""prompt":"<image> <image>","image":"b.jpg""#,
+                &["line 2", "`prompt`", "found 2 <image>"],
+            ),
+            (
+                r#""chosen":"x","rejected":"y""#,
+                r#""chosen":"<image>","rejected":"y""#,
+                &["line 2", "`chosen`", "<image> in an answer"],
+            ),
+            (
+                r#""role":"user""#,
+                r#""role":"tool""#,
+                &["line 1", "`prompt`", "\"tool\""],
+            ),
+            (
+                r#"{"type":"image"}"#,
+                r#"{"type":"video"}"#,
+                &["line 1", "`content`", "\"video\""],
+            ),
+            (
+                r#"["a.jpg"]"#,
+                r#"["data:image/png;base64,AAAA"]"#,
+                &["line 1", "`images`", "data: URL"],
+            ),
+            (
+                r#""rejected":"y","extra""#,
+                r#""rejected":[{"role":"user","content":"R"},{"role":"assistant","content":"y"}],"extra""#,
+                &["line 2", "`rejected`", "no single assistant message"],
+            ),
+        ],
+    },
+    Case {
+        name: "scores.jsonl",
+        read: reader!(scores::read),
+        valid: SCORES,
+        damages: &[
+            (
+                "[0,1]",
+                "[0]",
+                &["line 2", "`scores`", "length", "correct or remove"],
+            ),
+            (r#""id":7,"#, "", &["line 2", "`id`", "missing field"]),
         ],
     },
 ];

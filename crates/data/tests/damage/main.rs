@@ -7,6 +7,7 @@ use std::path::Path;
 use candor_data::formats::{
     candidates, captions, coco, flickr30k, images, llava, llava_bench, ppo_prompts, text,
 };
+use candor_data::image::ImageLimits;
 use proptest::prelude::*;
 
 use cases::{BENCH_C, CANDIDATES, CAPTIONS, CASES, COCO_I, Case, FLICKR, LLAVA, MMBENCH, PPO};
@@ -231,6 +232,72 @@ fn missing_images_are_named_with_row_and_folder() {
             .to_string();
         assert!(message.contains("row 2, field `image`"), "{message}");
         assert!(message.contains("not a file name inside"), "{message}");
+    }
+}
+
+#[test]
+fn all_pictures_that_cannot_be_used_are_named_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = include_bytes!("../golden/webp/lossy.webp");
+    std::fs::write(dir.path().join("whole.webp"), whole).unwrap();
+    std::fs::write(dir.path().join("cut.webp"), &whole[..whole.len() / 2]).unwrap();
+    std::fs::write(dir.path().join("page.jpg"), "<html>404</html>").unwrap();
+    let decode = |names: &[Option<&str>]| {
+        let limits = ImageLimits::default();
+        let names = names.iter().copied();
+        images::decode_all(Path::new("set.json"), names, dir.path(), &limits, &|_, _| ())
+    };
+    let good = [None, Some("whole.webp"), Some("whole.webp")];
+    assert_eq!(decode(&good).unwrap(), 1, "a picture of two rows is one picture");
+    assert_eq!(decode(&[None, None]).unwrap(), 0);
+    let bad = [
+        Some("cut.webp"),
+        Some("whole.webp"),
+        Some("page.jpg"),
+        Some("cut.webp"),
+        Some("gone.png"),
+        Some("../x"),
+    ];
+    let message = decode(&bad).unwrap_err().to_string();
+    let lines: Vec<&str> = message.lines().collect();
+    assert_eq!(lines.len(), 5, "{message}");
+    assert!(
+        lines[0].starts_with("set.json: 4 of 5 images cannot be used; replace them"),
+        "{message}"
+    );
+    for (line, parts) in lines[1..].iter().zip([
+        ["row 0: image \"cut.webp\"", "cut off"],
+        ["row 2: image \"page.jpg\"", "not a readable JPEG, PNG or WebP"],
+        ["row 4: image \"gone.png\"", "is not in"],
+        ["row 5: image \"../x\"", "not a file name inside"],
+    ]) {
+        assert!(parts.iter().all(|part| line.contains(part)), "{line}");
+    }
+    let nowhere = decode(&[None, Some("a"), Some("b")]).unwrap_err().to_string();
+    assert!(
+        nowhere.contains("row 1") && nowhere.contains("none of the 2 images is in this one"),
+        "{nowhere}"
+    );
+}
+
+#[test]
+fn files_of_another_kind_are_called_what_they_are() {
+    let kinds: [(&[u8], &str); 6] = [
+        (b"PAR1\x15\x04\x15", "this is a parquet file, expected"),
+        (b"\x1F\x8B\x08\0\0", "this is a gzip file"),
+        (b"PK\x03\x04\x14\0", "this is a zip file"),
+        (b"\n<!DOCTYPE html>\n<html>", "this is a page of a website (HTML)"),
+        (b"\x89PNG\r\n\x1A\n\0\0", "this is a PNG picture"),
+        (b"\xFF\xFE[\0]\0", "this is text in UTF-16"),
+    ];
+    for case in CASES {
+        for (content, expected) in kinds {
+            // Parquet is what TRL's preferences may be; a piece of one is damaged.
+            let is_trl = case.name.starts_with("trl") && content.starts_with(b"PAR1");
+            let expected = if is_trl { "parquet file" } else { expected };
+            let message = read(case, content).unwrap_err();
+            assert!(message.contains(expected), "{message}");
+        }
     }
 }
 

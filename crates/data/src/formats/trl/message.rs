@@ -1,0 +1,191 @@
+//! Messages of a chat, whose content may be a text or a list of parts, and the picture among them.
+
+use serde::Deserialize;
+
+use super::refuse;
+use crate::conversation::{IMAGE_PLACEHOLDER, Turn};
+use crate::formats::table::Fault;
+
+/// A text, or a conversation.
+#[derive(Clone, PartialEq, Deserialize)]
+#[serde(untagged, expecting = "expected a text or a list of messages")]
+pub(super) enum Text {
+    Plain(String),
+    Messages(Vec<Message>),
+}
+
+impl Text {
+    /// Messages; a plain text is one of this role.
+    pub(super) fn messages(self, role: &str) -> Vec<Message> {
+        match self {
+            Self::Messages(messages) => messages,
+            Self::Plain(text) => vec![Message {
+                role: role.to_owned(),
+                content: Content::Plain(text),
+            }],
+        }
+    }
+}
+
+#[derive(Clone, PartialEq, Deserialize)]
+pub(super) struct Message {
+    pub role: String,
+    pub content: Content,
+}
+
+#[derive(Clone, PartialEq, Deserialize)]
+#[serde(untagged, expecting = "expected a text or a list of parts with a `type`")]
+pub(super) enum Content {
+    Plain(String),
+    Parts(Vec<Part>),
+}
+
+/// A part of a message. OpenAI's clients write `image_url`, others `image`, `path` or `url`.
+#[derive(Clone, PartialEq, Deserialize)]
+pub(super) struct Part {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    image: Option<Name>,
+    #[serde(default)]
+    path: Option<Name>,
+    #[serde(default)]
+    url: Option<Name>,
+    #[serde(default)]
+    image_url: Option<Name>,
+}
+
+impl Part {
+    fn is_image(&self) -> bool {
+        matches!(self.kind.as_str(), "image" | "image_url")
+    }
+
+    fn take_name(&mut self) -> Option<Name> {
+        let names = [&mut self.image, &mut self.path, &mut self.url, &mut self.image_url];
+        names.into_iter().find_map(Option::take)
+    }
+}
+
+/// The name of a picture: a text, or an object that has it.
+#[derive(Clone, PartialEq, Deserialize)]
+#[serde(untagged, expecting = "expected the file name of a picture")]
+pub(super) enum Name {
+    Plain(String),
+    Inside {
+        #[serde(default)]
+        path: Option<String>,
+        #[serde(default)]
+        url: Option<String>,
+    },
+}
+
+impl Name {
+    fn text(self) -> Result<String, Fault> {
+        let name = match self {
+            Self::Plain(name) => Some(name),
+            Self::Inside { path, url } => path.or(url),
+        };
+        let Some(name) = name else {
+            return refuse("images", "found a picture without the name of its file");
+        };
+        if name.starts_with("data:") {
+            let found = "found a picture written out as a data: URL, expected the name of its file";
+            return refuse("images", found);
+        }
+        Ok(name)
+    }
+}
+
+/// The names of pictures, in a list or alone.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected the file names of pictures")]
+pub(super) enum Names {
+    One(Name),
+    Many(Vec<Name>),
+}
+
+impl Names {
+    pub(super) fn list(self) -> Vec<Result<String, Fault>> {
+        let names = match self {
+            Self::One(name) => vec![name],
+            Self::Many(names) => names,
+        };
+        names.into_iter().map(Name::text).collect()
+    }
+}
+
+impl Content {
+    /// The text, with a placeholder for each picture.
+    pub(super) fn text(&self) -> Result<String, Fault> {
+        let parts = match self {
+            Self::Plain(text) => return Ok(text.clone()),
+            Self::Parts(parts) => parts,
+        };
+        let texts = parts.iter().map(|part| match (part.kind.as_str(), &part.text) {
+            _ if part.is_image() => Ok(IMAGE_PLACEHOLDER),
+            ("text", Some(text)) => Ok(text.as_str()),
+            (kind, _) => refuse(
+                "content",
+                format!("found a part of type {kind:?} without text, expected text and image"),
+            ),
+        });
+        Ok(texts.collect::<Result<Vec<_>, Fault>>()?.join("\n"))
+    }
+
+    fn parts_mut(&mut self) -> &mut [Part] {
+        match self {
+            Self::Plain(_) => &mut [],
+            Self::Parts(parts) => parts,
+        }
+    }
+}
+
+/// The picture of a row whose own fields name `names`, and a place for it among the messages where they have none.
+pub(super) fn place_picture(prompt: &mut [Message], mut names: Vec<String>) -> Result<Option<String>, Fault> {
+    let parts = prompt.iter_mut().flat_map(|message| message.content.parts_mut());
+    for name in parts.filter_map(Part::take_name) {
+        let name = name.text()?;
+        // Some write the name into the part and into the row.
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    if names.len() > 1 {
+        return refuse("images", "found several pictures, expected at most one");
+    }
+    let image = names.pop();
+    let texts = prompt.iter().map(|message| message.content.text());
+    let texts = texts.collect::<Result<Vec<_>, Fault>>()?;
+    if image.is_some() && !texts.iter().any(|text| text.contains(IMAGE_PLACEHOLDER)) {
+        let of_user = || prompt.iter().enumerate().filter(|(_, message)| message.role == "user");
+        let plain = of_user().find(|(_, message)| matches!(message.content, Content::Plain(_)));
+        if let Some((at, _)) = plain.or_else(|| of_user().next()) {
+            let text = format!("{IMAGE_PLACEHOLDER}\n{}", texts[at]);
+            prompt[at].content = Content::Plain(text);
+        }
+    }
+    Ok(image)
+}
+
+/// The turns of a prompt; what the system says belongs to the human turn after it.
+pub(super) fn turns(prompt: &[Message]) -> Result<Vec<Turn>, Fault> {
+    let mut turns: Vec<Turn> = Vec::new();
+    let mut before = String::new();
+    for message in prompt {
+        let text = message.content.text()?;
+        match message.role.as_str() {
+            "system" => before = text + "\n\n",
+            "user" => turns.push(Turn::human(std::mem::take(&mut before) + &text)),
+            "assistant" => turns.push(Turn::gpt(text)),
+            role => {
+                return refuse(
+                    "prompt",
+                    format!("found the role {role:?}, expected system, user and assistant"),
+                );
+            }
+        }
+    }
+    Ok(turns)
+}

@@ -1,0 +1,126 @@
+//! The same rows as parquet, as the Hugging Face hub has them. Pictures may be inside.
+
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
+use parquet::record::{Field, Row as Columns};
+use serde_json::{Map, Value, json};
+
+use super::{FORMAT, Pair, Row, pairs};
+use crate::error::{DataError, Place, Spot};
+use crate::formats::table::Numbering;
+use crate::formats::text::{MAX_FILE_BYTES, empty};
+
+/// What a picture's bytes are called: written out, or only named.
+type Embedded<'a> = &'a mut dyn FnMut(&[u8]) -> Result<String, DataError>;
+
+/// The pairs of a file.
+pub(super) fn read(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Pair>, DataError> {
+    // A damaged file must end in an error whatever the decoder makes of it.
+    let rows = catch_unwind(AssertUnwindSafe(|| read_rows(path, embedded)))
+        .unwrap_or_else(|_| Err(damaged(path, 0, "the decoder gave up")))?;
+    if rows.is_empty() {
+        return Err(empty(path, Place::File, "", &FORMAT));
+    }
+    pairs(path, rows, Numbering::List)
+}
+
+fn damaged(path: &Path, row: usize, found: impl ToString) -> DataError {
+    let place = Place::Row {
+        list: None,
+        row,
+        line: None,
+    };
+    DataError::Syntax {
+        spot: Spot::new(path, place, ""),
+        found: found.to_string(),
+        remedy: "fetch or write the parquet file again".into(),
+    }
+}
+
+fn read_rows(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Row>, DataError> {
+    let unreadable = |source| DataError::Io {
+        action: "read",
+        path: path.to_owned(),
+        remedy: "check the path and that you may read it".into(),
+        source,
+    };
+    let file = File::open(path).map_err(unreadable)?;
+    let bytes = file.metadata().map_err(unreadable)?.len();
+    if bytes > MAX_FILE_BYTES {
+        return Err(DataError::TooLarge {
+            path: path.to_owned(),
+            bytes,
+            limit: MAX_FILE_BYTES,
+            remedy: "split the file".into(),
+        });
+    }
+    let reader = SerializedFileReader::new(file).map_err(|error| damaged(path, 0, error))?;
+    let columns = reader.get_row_iter(None).map_err(|error| damaged(path, 0, error))?;
+    let mut rows = Vec::new();
+    for (i, columns) in columns.enumerate() {
+        let columns = columns.map_err(|error| damaged(path, i, error))?;
+        let row = object(&columns, embedded)?;
+        rows.push(serde_json::from_value(row).map_err(|error| damaged(path, i, error))?);
+    }
+    Ok(rows)
+}
+
+/// A row as the JSON that its line would have been; columns that are no part of the format are left out.
+fn object(columns: &Columns, embedded: Embedded<'_>) -> Result<Value, DataError> {
+    let mut object = Map::new();
+    for (name, field) in columns.get_column_iter() {
+        let value = match (name.as_str(), field) {
+            (_, Field::Null) => continue,
+            ("images", Field::ListInternal(list)) => {
+                let names = list.elements().iter().map(|element| picture(element, embedded));
+                json!(names.collect::<Result<Vec<_>, _>>()?)
+            }
+            ("image" | "images", field) => json!(picture(field, embedded)?),
+            (
+                "id" | "prompt" | "question" | "context" | "chosen" | "rejected" | "y_win" | "y_lose" | "text"
+                | "image_path",
+                field,
+            ) => without_nulls(field.to_json_value()),
+            _ => continue,
+        };
+        object.insert(name.clone(), value);
+    }
+    Ok(Value::Object(object))
+}
+
+/// Columns hold a null where a line leaves a field out.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let kept = fields.into_iter().filter(|(_, value)| !value.is_null());
+            Value::Object(
+                kept.map(|(name, value)| (name, without_nulls(value)))
+                    .collect(),
+            )
+        }
+        Value::Array(values) => Value::Array(values.into_iter().map(without_nulls).collect()),
+        other => other,
+    }
+}
+
+/// The name of a picture; one that is inside the file gets it from `embedded`.
+fn picture(field: &Field, embedded: Embedded<'_>) -> Result<Option<String>, DataError> {
+    let group = match field {
+        Field::Str(name) => return Ok(Some(name.clone())),
+        Field::Bytes(bytes) => return embedded(bytes.data()).map(Some),
+        Field::Group(group) => group,
+        _ => return Ok(None),
+    };
+    let (mut bytes, mut name) = (None, None);
+    for (key, value) in group.get_column_iter() {
+        match value {
+            Field::Bytes(value) if key == "bytes" => bytes = Some(value.data()),
+            Field::Str(value) if key == "path" => name = Some(value.clone()),
+            _ => {}
+        }
+    }
+    bytes.map_or(Ok(name), |bytes| embedded(bytes).map(Some))
+}

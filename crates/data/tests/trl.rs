@@ -1,0 +1,135 @@
+//! TRL's preferences and their like: where the picture goes, what is preferred, and what cannot be trained on.
+
+use std::path::Path;
+
+use candor_data::formats::trl::{self, Pair};
+use candor_data::preference::placeholder_fault;
+use candor_data::{DataError, Preference, Turn};
+use serde_json::{Value, json};
+
+fn read(row: &Value) -> Result<Pair, DataError> {
+    trl::parse(Path::new("a.jsonl"), &row.to_string()).map(|mut rows| rows.remove(0))
+}
+
+/// The only turn of a row, and its picture.
+fn asked(row: &Value) -> (String, Option<String>) {
+    let pair = read(row).unwrap();
+    let [turn] = pair.turns.as_slice() else {
+        panic!("{:?}", pair.turns)
+    };
+    (turn.value.clone(), pair.image)
+}
+
+fn with_answers(mut row: Value) -> Value {
+    row["chosen"] = json!("A cup.");
+    row["rejected"] = json!("A dog.");
+    row
+}
+
+#[test]
+fn a_picture_is_found_wherever_it_is_named_and_has_one_place() {
+    let user = |content: Value| json!([{"role": "user", "content": content}]);
+    let text = json!({"type": "text", "text": "What?"});
+    let named = |field: &str, name: Value| json!({"type": "image", field: name});
+    let rows = [
+        // Plain messages say nowhere where it goes: TRL puts it before the first of a user.
+        json!({"images": ["a.png"], "prompt": "What?"}),
+        json!({"image": "a.png", "prompt": "What?"}),
+        json!({"images": "a.png", "prompt": user(json!("What?"))}),
+        json!({"images": [{"path": "a.png", "bytes": null}], "prompt": user(json!([text]))}),
+        json!({"image": "a.png", "prompt": "<image>\nWhat?"}),
+        // As a part, with its name there, in the row, or in both.
+        json!({"images": ["a.png"], "prompt": user(json!([{"type": "image"}, text]))}),
+        json!({"prompt": user(json!([named("image", json!("a.png")), text]))}),
+        json!({"prompt": user(json!([named("path", json!("a.png")), text]))}),
+        json!({"prompt": user(json!([named("url", json!("a.png")), text]))}),
+        json!({"prompt": user(json!([{"type": "image_url", "image_url": {"url": "a.png"}}, text]))}),
+        json!({"images": ["a.png"], "prompt": user(json!([named("image", json!("a.png")), text]))}),
+        // RLAIF-V.
+        json!({"image": "a.png", "question": "What?", "ds_name": "x", "idx": 3}),
+    ];
+    for row in rows {
+        let expected = ("<image>\nWhat?".to_owned(), Some("a.png".to_owned()));
+        assert_eq!(asked(&with_answers(row.clone())), expected, "{row}");
+    }
+    let after = json!({"images": ["a.png"], "prompt": user(json!([text, {"type": "image"}]))});
+    assert_eq!(asked(&with_answers(after)).0, "What?\n<image>");
+    assert_eq!(
+        asked(&with_answers(json!({"prompt": "What?", "images": []}))),
+        ("What?".into(), None)
+    );
+}
+
+#[test]
+fn the_first_message_of_a_user_has_the_picture_and_the_system_comes_before_it() {
+    let row = json!({"id": 12, "images": ["a.png"], "prompt": [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "What?"},
+        {"role": "assistant", "content": "A cup."},
+        {"role": "user", "content": "What colour?"},
+    ], "chosen": "Red.", "rejected": "Blue."});
+    let pair = read(&row).unwrap();
+    assert_eq!(
+        pair.turns,
+        [
+            Turn::human("Be brief.\n\n<image>\nWhat?"),
+            Turn::gpt("A cup."),
+            Turn::human("What colour?"),
+        ]
+    );
+    assert_eq!(pair.id, "12");
+    let preference = Preference::from(pair);
+    assert_eq!(
+        (preference.chosen(), preference.rejected()),
+        (Some("Red."), Some("Blue."))
+    );
+    let [first, second] = &preference.outputs;
+    let image = preference.image.as_deref();
+    assert_eq!(
+        placeholder_fault(&preference.turns, image, [first, second]),
+        None
+    );
+}
+
+#[test]
+fn a_prompt_may_be_what_both_begin_with() {
+    let said = |answer: &str| json!([{"role": "user", "content": "What?"}, {"role": "assistant", "content": answer}]);
+    let row = json!({"image": "a.png", "chosen": said("one"), "rejected": said("two")});
+    let pair = read(&row).unwrap();
+    assert_eq!(pair.turns, [Turn::human("<image>\nWhat?")]);
+    assert_eq!((pair.chosen.as_str(), pair.rejected.as_str()), ("one", "two"));
+    assert_eq!(pair.id, "row-0");
+}
+
+#[test]
+fn other_words_for_the_same_are_understood() {
+    let sentinel = json!({"question": "Describe it.", "context": "A table. ", "y_win": "On it is a cup.",
+        "y_lose": "On it is a dog.", "image_path": "a.png"});
+    let pair = read(&sentinel).unwrap();
+    assert_eq!(pair.turns, [Turn::human("<image>\nDescribe it.")]);
+    assert_eq!(pair.chosen, "A table. On it is a cup.");
+    assert_eq!(pair.rejected, "A table. On it is a dog.");
+    let bare = json!({"question": "Q", "context": "One.", "y_win": "Two.", "y_lose": ""});
+    assert_eq!(read(&bare).unwrap().chosen, "One. Two.");
+    let inner = json!({"question": "What?", "chosen": "A cup.", "rejected": "A dog."});
+    let rlhf_v = json!({"ds_name": "x", "image_path": "a.png", "text": inner.to_string()});
+    let pair = read(&rlhf_v).unwrap();
+    assert_eq!(
+        (pair.image.as_deref(), pair.chosen.as_str()),
+        (Some("a.png"), "A cup.")
+    );
+}
+
+#[test]
+fn a_list_is_read_as_lines_are() {
+    let rows = json!([with_answers(json!({"prompt": "Q"})), with_answers(json!({"prompt": "R"}))]);
+    let rows = trl::parse(Path::new("a.json"), &rows.to_string()).unwrap();
+    assert_eq!(rows[1].turns, [Turn::human("R")]);
+    assert_eq!(rows[1].id, "row-1");
+    let bad = json!([with_answers(json!({"prompt": "Q"})), {"prompt": "R"}]);
+    let message = trl::parse(Path::new("a.json"), &bad.to_string()).unwrap_err();
+    assert!(
+        message.to_string().contains("a.json: row 1, field `chosen`: missing"),
+        "{message}"
+    );
+}

@@ -15,6 +15,7 @@ pub mod facts;
 pub mod formats;
 pub mod image;
 pub mod line_log;
+pub mod missing;
 pub mod mixture;
 pub mod preference;
 pub mod prompt;

@@ -73,6 +73,13 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
+    /// Whether a folder has what the weights of a model are called.
+    #[must_use]
+    pub fn is_in(folder: &Path) -> bool {
+        let mut paths = WEIGHTS.iter().map(|name| folder.join(name));
+        paths.any(|path| path.symlink_metadata().is_ok())
+    }
+
     /// Opens the first of `names` that exists in `folder`, for instance `adapter_model.safetensors` or else
     /// `adapter_model.bin`. An index is recognised by its name, `*.index.json`.
     ///

@@ -16,7 +16,7 @@ pub use self::eval::{
 };
 pub use self::models::{
     ChatArguments, DownloadArguments, ExportArguments, ExportDialect, ExportType, InspectArguments,
-    PrecisionName,
+    JoinArguments, PrecisionName,
 };
 
 /// Trains vision-language models to say only what is in the picture.
@@ -92,6 +92,14 @@ pub enum Command {
                             PEFT folder is written. docs/checkpoints.md says what the folders hold."
     )]
     Export(ExportArguments),
+    /// Make one model folder of a decoder, a vision tower and a projector: what stage 1 starts from.
+    #[command(
+        after_help = "Examples:\n  candor join --decoder lmsys/vicuna-7b-v1.5 --tower openai/clip-vit-large-patch14-336 \
+                            --out llava-7b-336\n  candor join --decoder vicuna-7b-v1.5 --tower clip-vit-large-patch14-336 \
+                            --projector mm_projector.bin --out llava-7b-336\n\nWithout --projector a fresh one is drawn \
+                            from --seed. docs/checkpoints.md says what is written."
+    )]
+    Join(JoinArguments),
     /// Download a model into the cache of Hugging Face, where every command finds it by its name.
     #[command(
         after_help = "Example:\n  candor download llava-hf/llava-1.5-7b-hf\n  candor inspect llava-hf/llava-1.5-7b-hf\n\n\

@@ -10,6 +10,7 @@ mod download;
 mod evaluate;
 mod export;
 mod inspect;
+mod join;
 mod precision;
 mod recipe;
 mod sampling;
@@ -32,6 +33,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Rl(arguments) => stage::rl(&arguments),
         Command::Eval(arguments) => evaluate::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
+        Command::Join(arguments) => join::run(&arguments),
         Command::Download(arguments) => download::run(&arguments),
         Command::Chat(arguments) => chat::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),

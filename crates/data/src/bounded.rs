@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use crate::error::DataError;
+use crate::missing;
 
 /// A bound on a file's size, and what to say when the file cannot be read or is over it.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +23,7 @@ pub struct Bound {
 /// Reads a whole file.
 ///
 /// # Errors
-/// [`DataError::Io`] if it cannot be read, [`DataError::TooLarge`] if it has more bytes than allowed.
+/// [`DataError::Missing`] if it is not there, [`DataError::Io`] if it cannot be read, [`DataError::TooLarge`] if it has more bytes than allowed.
 pub fn read(path: &Path, bound: &Bound) -> Result<Vec<u8>, DataError> {
     let io = |source| DataError::Io {
         action: bound.action,
@@ -41,6 +42,7 @@ pub fn read(path: &Path, bound: &Bound) -> Result<Vec<u8>, DataError> {
             remedy: bound.too_large.into(),
         })
     };
+    missing::check(path, bound.action, bound.unreadable)?;
     let file = File::open(path).map_err(io)?;
     let bytes = file.metadata().map_err(io)?.len();
     within(bytes)?;

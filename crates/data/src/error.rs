@@ -97,6 +97,18 @@ pub enum DataError {
         #[source]
         source: io::Error,
     },
+    /// There is nothing at a path.
+    #[error("cannot {action}: {} does not exist{near}; {remedy}", path.display())]
+    Missing {
+        /// What was to be done, as a verb.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What is there instead ([`crate::missing::near`]).
+        near: String,
+        /// What to do.
+        remedy: Remedy,
+    },
     /// A file is larger than the bound that is checked before it is read.
     #[error("{} has {bytes} bytes, more than the limit of {limit}; {remedy}", path.display())]
     TooLarge {

@@ -16,6 +16,7 @@ pub mod file_kind;
 pub mod formats;
 pub mod image;
 pub mod line_log;
+pub mod missing;
 pub mod mixture;
 pub mod preference;
 pub mod prompt;

@@ -64,7 +64,7 @@ impl Speaker<'_> {
     /// Answers the questions, in their order. `progress` hears how many are done.
     ///
     /// # Errors
-    /// A question is too long for the model, or about an image without features.
+    /// A question is too long for the model, or about an image without features, or the model's logits are not finite.
     pub fn answer(
         &self,
         asks: &[Ask],
@@ -124,6 +124,7 @@ impl Speaker<'_> {
             decoding,
             greedy,
         )
+        .map_err(|found| found.of_sample(&samples[found.response].id))?
         .into_iter()
         .map(|response| {
             let text = self.bundle.tokenizer.decode(&response.ids)?;

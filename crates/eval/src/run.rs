@@ -8,7 +8,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use candor_data::atomic;
-use candor_model::{Adapter, Bundle, ImageFeatures};
+use candor_model::{Adapter, Bundle, ImageFeatures, peft};
 use candor_train::Progress;
 use serde::Serialize;
 use tch::Device;
@@ -24,12 +24,12 @@ use crate::{Benchmark, EvalError, EvalRecipe, Results};
 /// # Errors
 /// As [`evaluate`], or the model or its adapter cannot be opened.
 pub fn run(recipe: &EvalRecipe, device: Device) -> Result<Results, EvalError> {
-    let bundle = Bundle::open(&recipe.model, device, recipe.base_precision)?;
+    let (model, adapter) = peft::with_base(&recipe.model, recipe.adapter.as_deref())?;
+    let bundle = Bundle::open(&model, device, recipe.base_precision)?;
     let text = &bundle.model.config().text_config;
-    let adapter = match &recipe.adapter {
-        Some(folder) => Some(Adapter::open(folder, text, device)?),
-        None => None,
-    };
+    let adapter = adapter
+        .map(|folder| Adapter::open(&folder, text, device))
+        .transpose()?;
     evaluate(recipe, &bundle, adapter.as_ref())
 }
 

@@ -282,6 +282,20 @@ fn a_quantised_model_is_evaluated() {
 }
 
 /// An adapter, and the same one with every number set to `fill`.
+#[test]
+fn a_question_whose_logits_are_no_numbers_is_named() {
+    let bundle = bundle();
+    let head = &bundle.model.parameters()["language_model.lm_head.weight"];
+    let _ = tch::no_grad(|| head.get(0).fill_(f64::NAN));
+    let out = tempfile::tempdir().unwrap();
+    let message = evaluate(&recipe(out.path(), &[]), &bundle, None).unwrap_err();
+    let message = message.to_string();
+    assert!(
+        message.contains("sample `") && message.contains("token 1 of the answer"),
+        "{message}"
+    );
+}
+
 fn adapter(bundle: &Bundle, fill: Option<f64>) -> Adapter {
     let targets = ["q_proj", "down_proj"].map(str::to_owned);
     let config = LoraConfig::new(4, 8.0, &targets);

@@ -27,7 +27,7 @@ pub enum Dialect {
 
 /// Fields on which the arithmetic depends, each with the only value that candor computes. A field that is missing has
 /// this value in transformers, too.
-const ONLY: [(&str, &str); 8] = [
+const ONLY: [(&str, &str); 9] = [
     ("/text_config/model_type", "llama"),
     ("/text_config/hidden_act", "silu"),
     ("/text_config/attention_bias", "false"),
@@ -37,6 +37,7 @@ const ONLY: [(&str, &str); 8] = [
     // The original's text fields stand outside.
     ("/hidden_act", "silu"),
     ("/attention_bias", "false"),
+    ("/mlp_bias", "false"),
 ];
 
 impl Dialect {
@@ -88,6 +89,36 @@ pub(crate) fn read(path: &Path) -> Result<(Dialect, String), ModelError> {
                       and towers are given beside it";
         refuse(problem, remedy)
     })?;
+    check_only(&config)
+        .map_err(|problem| refuse(problem, "use a LLaVA with a LLaMA decoder and a CLIP tower"))?;
+    Ok((dialect, text))
+}
+
+/// The text of a configuration that describes a LLaMA and nothing that it sees with.
+///
+/// # Errors
+/// The file cannot be read, is no JSON, describes another kind of model, or asks for what candor does not compute.
+pub(crate) fn decoder(path: &Path) -> Result<String, ModelError> {
+    let refuse = |problem: String, remedy| ModelError::Config {
+        path: path.to_owned(),
+        problem,
+        remedy,
+    };
+    let text = text(path)?;
+    let config: Value = parse(path, &text)?;
+    let model_type = config["model_type"].as_str().unwrap_or_default();
+    if model_type != "llama" {
+        let problem = format!("describes a model of type {model_type:?}, and no LLaMA");
+        let remedy = "give the folder of a LLaMA or Vicuna; a LLaVA has its parts already";
+        return Err(refuse(problem, remedy));
+    }
+    check_only(&config)
+        .map_err(|problem| refuse(problem, "use a LLaMA or Vicuna without such fields"))?;
+    Ok(text)
+}
+
+/// That each of [`ONLY`] has its value, where it is there.
+fn check_only(config: &Value) -> Result<(), String> {
     for (pointer, only) in ONLY {
         let found = match config.pointer(pointer) {
             None | Some(Value::Null) => continue,
@@ -95,17 +126,13 @@ pub(crate) fn read(path: &Path) -> Result<(Dialect, String), ModelError> {
             Some(value) => value.to_string(),
         };
         if found != only {
-            let problem = format!(
+            return Err(format!(
                 "`{}` is {found:?}, only {only:?} is supported",
                 &pointer[1..]
-            );
-            return Err(refuse(
-                problem,
-                "use a LLaVA with a LLaMA decoder and a CLIP tower",
             ));
         }
     }
-    Ok((dialect, text))
+    Ok(())
 }
 
 /// A JSON file of bounded size.

@@ -13,13 +13,15 @@ use tch::{Kind, Tensor};
 use crate::block::Visible;
 use crate::cache::KvCache;
 use crate::features::pixels;
-use crate::generate::choose;
+use crate::generate::{NotFinite, choose};
 use crate::tokenizer::IMAGE;
 use crate::utterance::Utterance;
 use crate::{Adapter, Bundle, Decoding, ModelError, Template};
 
 /// Room in the cache grows in steps of so many tokens.
 const ROOM: i64 = 256;
+/// What errors call the conversation.
+const CHAT: &str = "chat";
 
 /// Why an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,12 +37,14 @@ pub enum End {
 }
 
 /// An answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     /// What was said.
     pub text: String,
-    /// Tokens of it, the end token included.
-    pub n_tokens: usize,
+    /// Its tokens, the end token included.
+    pub ids: Vec<i64>,
+    /// The log-probability of each under the tempered distribution, before any top-p cut.
+    pub logprobs: Vec<f32>,
     /// Tokens of the conversation before it.
     pub n_read: usize,
     /// How many of these were in the cache already.
@@ -118,7 +122,8 @@ impl<'a> Dialogue<'a> {
     /// function of `seed`, of how many questions were asked before and of the token's position.
     ///
     /// # Errors
-    /// The question is empty or holds a placeholder, the template refuses it, or there is no room for it. The
+    /// The question is empty or holds a placeholder, the template refuses it, there is no room for it, or the model's
+    /// logits are not finite. The
     /// conversation is then what it was before.
     pub fn ask(
         &mut self,
@@ -153,7 +158,7 @@ impl<'a> Dialogue<'a> {
     /// The whole conversation's token ids, one placeholder for each image patch.
     fn tokens(&self) -> Result<Vec<i64>, ModelError> {
         let conversation = Conversation {
-            id: "chat".to_owned(),
+            id: CHAT.to_owned(),
             image: (!self.pictures.is_empty()).then(|| "chat".to_owned()),
             turns: self.turns.clone(),
         };
@@ -192,15 +197,15 @@ impl<'a> Dialogue<'a> {
 
     fn answer(
         &mut self,
-        ids: &[i64],
+        prompt: &[i64],
         decoding: Decoding,
         seed: u64,
         hear: &mut impl FnMut(&str) -> bool,
     ) -> Result<Answer, ModelError> {
-        let n_kept = self.keep_common(ids);
+        let n_kept = self.keep_common(prompt);
         let mut utterance = Utterance::new(&self.bundle.tokenizer);
-        let mut hidden = self.read(&ids[n_kept..]);
-        let room = self.n_positions() - ids.len();
+        let mut hidden = self.read(&prompt[n_kept..]);
+        let room = self.n_positions() - prompt.len();
         let (limit, at_limit) = if decoding.max_new_tokens <= room {
             (decoding.max_new_tokens, End::Length)
         } else {
@@ -208,6 +213,7 @@ impl<'a> Dialogue<'a> {
         };
         let question = (self.turns.len() / 2) as u64;
         let mut end = at_limit;
+        let (mut ids, mut logprobs) = (Vec::new(), Vec::new());
         for position in 0..limit {
             let mut stream = random::stream(seed, "chat", &[question, position as u64]);
             let chosen = choose(
@@ -215,7 +221,18 @@ impl<'a> Dialogue<'a> {
                 decoding,
                 &[stream.random::<f64>()],
             );
-            let token = chosen.double_value(&[0, 0]) as i64;
+            // The one transfer of this step.
+            let host = Vec::<f64>::try_from(chosen.flatten(0, 1)).expect("one dimension of f64");
+            let (token, logprob) = (host[0] as i64, host[1]);
+            if !logprob.is_finite() {
+                let found = NotFinite {
+                    response: 0,
+                    position,
+                };
+                return Err(found.of_sample(CHAT));
+            }
+            ids.push(token);
+            logprobs.push(logprob as f32);
             if token == decoding.eos {
                 end = End::Finished;
                 break;
@@ -235,8 +252,9 @@ impl<'a> Dialogue<'a> {
         }
         Ok(Answer {
             text: utterance.text().trim_end().to_owned(),
-            n_tokens: utterance.n_tokens() + usize::from(end == End::Finished),
-            n_read: ids.len(),
+            ids,
+            logprobs,
+            n_read: prompt.len(),
             n_kept,
             end,
         })
@@ -306,7 +324,7 @@ impl<'a> Dialogue<'a> {
 
 fn refuse(problem: String, remedy: &'static str) -> ModelError {
     ModelError::Prompt {
-        sample: "chat".to_owned(),
+        sample: CHAT.to_owned(),
         problem,
         remedy,
     }

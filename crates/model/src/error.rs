@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use candor_checkpoint::NonFinite;
+use tch::Kind;
+
 use crate::misfit::Misfits;
 use crate::preflight::Problems;
 
@@ -60,16 +63,54 @@ pub enum ModelError {
         /// What to do.
         remedy: String,
     },
-    /// A tensor that is to be quantised holds an infinity or no number at all.
+    /// A tensor holds infinities, or what is no number at all.
     #[error(
-        "{path}: tensor `{name}` is not finite, so it cannot be quantised (the checkpoint is damaged or its training \
-         diverged; use another)"
+        "{path}: tensor `{name}`: {} of {n_values} values are not finite, {found} (the file is damaged or its training \
+         diverged; use an earlier checkpoint or download the file again)", found.n_nan + found.n_infinite
     )]
     NotFinite {
-        /// Where the weights came from.
+        /// The file.
+        path: PathBuf,
+        /// The tensor, as the file calls it.
+        name: String,
+        /// What was found.
+        found: NonFinite,
+        /// Of how many.
+        n_values: u64,
+    },
+    /// A tensor would hold infinities, or what is no number at all, in a file that is written.
+    #[error(
+        "{path}: tensor `{name}` would not be finite as {kind:?}, so nothing is written (merge an adapter that belongs to \
+         this model, or choose a type with a wider range, such as bf16)"
+    )]
+    MadeNotFinite {
+        /// The model it comes from.
         path: PathBuf,
         /// The tensor.
         name: String,
+        /// The type that was asked for.
+        kind: Kind,
+    },
+    /// A model's answer has no probabilities.
+    #[error(
+        "sample `{sample}`: the logits of token {} of the answer are not finite, so there is nothing to choose from (the \
+         weights diverged or are too large for the precision; use an earlier checkpoint, or f32)", position + 1
+    )]
+    Logits {
+        /// The sample's id.
+        sample: String,
+        /// Tokens that were generated before.
+        position: usize,
+    },
+    /// A model that was written does not answer as it should.
+    #[error("{path}: {problem}, so nothing is written ({remedy})")]
+    Unverified {
+        /// The model that was to be written.
+        path: PathBuf,
+        /// What was found.
+        problem: String,
+        /// What to do.
+        remedy: &'static str,
     },
     /// A quantised model is to be saved.
     #[error(

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use tch::{Device, Kind};
 
 use crate::peft::PeftFolder;
-use crate::{Dialect, ModelError, ModelFolder};
+use crate::{Dialect, ModelError, ModelFolder, preflight};
 
 mod adapter;
 mod config;
@@ -62,26 +62,69 @@ impl Export {
     /// on `device`.
     ///
     /// # Errors
-    /// The model or the adapter is damaged, they do not belong together, the dialect cannot say what the model is, or
-    /// `out` is there already.
+    /// The parts of the model do not fit together, it or the adapter is damaged, they do not belong together, the dialect
+    /// cannot say what the model is, what was merged does not answer with numbers, or `out` is there already.
     pub fn write(&self, out: &Path, device: Device) -> Result<Exported, ModelError> {
+        candor_data::atomic::folder(out, |beside| self.write_into(beside, out, device))
+    }
+
+    /// Writes into the folder `beside`, which becomes `out`.
+    pub(crate) fn write_into(
+        &self,
+        beside: &Path,
+        out: &Path,
+        device: Device,
+    ) -> Result<Exported, ModelError> {
         let adapter = self.adapter.as_deref();
         let peft = adapter.map(PeftFolder::open).transpose()?;
-        let reading = Reading::open(&self.model)?;
+        let reading = crate::Reading::of(self.model.clone())?;
+        preflight::check(&reading)?;
+        let reading = Reading::of(reading);
         let mut tensors = Tensors::new(self, &reading, peft.as_ref())?;
         config::check(self, tensors.config())?;
-        candor_data::atomic::folder(out, |beside| {
-            config::write(self, &tensors, &reading, beside)?;
-            reading.write(self, beside)?;
-            let mut exported = tensors.write(self.dialect, beside)?;
-            if let Some(peft) = &peft
-                && peft.check_nothing_else().is_ok()
-            {
-                let kind = tensors.kind();
-                let difference = difference::measure(&self.model, peft, beside, device, kind)?;
-                exported.difference = Some(difference);
-            }
-            Ok(exported)
+        config::write(self, &tensors, &reading, beside)?;
+        reading.write(self, beside)?;
+        let mut exported = tensors.write(self.dialect, beside)?;
+        let unverified = |error: ModelError| match error {
+            ModelError::Preflight(problems) => ModelError::Unverified {
+                path: out.to_owned(),
+                problem: format!("what was made does not fit together: {problems}"),
+                remedy: "report this",
+            },
+            other => other,
+        };
+        preflight::check(&crate::Reading::open(beside)?).map_err(unverified)?;
+        if let Some(peft) = &peft {
+            exported.difference = self.verify(peft, beside, out, device, tensors.kind())?;
+        }
+        Ok(exported)
+    }
+
+    /// Has a merged model answer: as the unmerged one does, where there is one that can be asked; with numbers in any case.
+    fn verify(
+        &self,
+        peft: &PeftFolder,
+        beside: &Path,
+        out: &Path,
+        device: Device,
+        kind: Kind,
+    ) -> Result<Option<Difference>, ModelError> {
+        let merged = difference::merged(beside, device, kind)?;
+        let compared = peft.check_nothing_else().is_ok();
+        let difference = compared
+            .then(|| difference::measure(&self.model, peft, &merged, device, kind))
+            .transpose()?;
+        let finite = bool::try_from(merged.isfinite().all()).unwrap_or(false);
+        if finite && difference.is_none_or(|d| d.largest.is_finite() && d.logit.is_finite()) {
+            return Ok(difference);
+        }
+        Err(ModelError::Unverified {
+            path: out.to_owned(),
+            problem: format!(
+                "logits of the {} model are not finite",
+                if finite { "unmerged" } else { "merged" }
+            ),
+            remedy: "the adapter diverged in training, or is too large for this type; use an earlier one, or --dtype f32",
         })
     }
 }

@@ -8,7 +8,10 @@ use candor_data::image::{Fit, ImageProcessor};
 use crate::dialect::original::{self, Original};
 use crate::dialect::{self, Dialect};
 use crate::store::Store;
-use crate::{LlavaConfig, ModelError, VisionConfig, hub, names};
+use crate::{LlavaConfig, ModelError, ProjectorKind, Template, VisionConfig, hub, names};
+
+/// Files that hold a projector alone; the first that exists counts.
+const PROJECTORS: [&str; 2] = ["mm_projector.safetensors", "mm_projector.bin"];
 
 /// What is known of a model from its configuration.
 #[derive(Debug, Clone)]
@@ -20,6 +23,30 @@ pub struct ModelFolder {
     tower: Option<PathBuf>,
     /// How an original LLaVA makes pictures square.
     fit: Option<Fit>,
+    /// What a model that is being joined of parts does not have in its decoder's folder.
+    joined: Option<Joined>,
+}
+
+/// What makes a decoder's folder a LLaVA's.
+#[derive(Debug, Clone)]
+struct Joined {
+    projector: PathBuf,
+    template: Template,
+}
+
+/// The parts of a model that is to be joined.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parts<'a> {
+    /// Folder of a LLaMA.
+    pub decoder: &'a Path,
+    /// Folder of a CLIP.
+    pub tower: &'a Path,
+    /// File of a projector.
+    pub projector: &'a Path,
+    /// Its kind.
+    pub kind: ProjectorKind,
+    /// How pictures are made square.
+    pub fit: Fit,
 }
 
 /// The header of a tensor of a model folder.
@@ -88,7 +115,57 @@ impl ModelFolder {
             config,
             tower,
             fit,
+            joined: None,
         })
+    }
+
+    /// A decoder that sees through a tower and a projector: an original LLaVA, of which no configuration tells yet.
+    ///
+    /// # Errors
+    /// A folder is not there, is no LLaMA or no CLIP, or describes what candor does not compute.
+    pub(crate) fn of_parts(parts: Parts<'_>) -> Result<Self, ModelError> {
+        let path = hub::find(parts.decoder)?;
+        let config_path = path.join("config.json");
+        let refuse = |problem: String| ModelError::Config {
+            path: config_path.clone(),
+            problem,
+            remedy: "give the folder of a LLaMA or Vicuna",
+        };
+        let config = dialect::decoder(&config_path)?;
+        let tower = hub::find(parts.tower)?;
+        let vision = described_tower(&tower)?;
+        let mut config = Original::default()
+            .with_tower(&config, vision)
+            .map_err(refuse)?;
+        config.mm_projector_type = parts.kind;
+        config.check().map_err(refuse)?;
+        Ok(Self {
+            path,
+            dialect: Dialect::Original,
+            config,
+            tower: Some(tower),
+            fit: Some(parts.fit),
+            joined: Some(Joined {
+                projector: parts.projector.to_owned(),
+                template: Template::vicuna_v1(),
+            }),
+        })
+    }
+
+    /// Whether it is being joined of parts, so that the decoder's folder describes the decoder alone.
+    pub(crate) fn is_joined(&self) -> bool {
+        self.joined.is_some()
+    }
+
+    /// How turns become text.
+    ///
+    /// # Errors
+    /// No file says it, or the one that does is damaged.
+    pub(crate) fn template(&self) -> Result<Template, ModelError> {
+        match &self.joined {
+            Some(joined) => Ok(joined.template.clone()),
+            None => Template::of_folder(&self.path),
+        }
     }
 
     /// The folder itself.
@@ -176,8 +253,28 @@ impl ModelFolder {
         {
             store.add(Checkpoint::open(tower)?, &names::CLIP)?;
         }
+        if let Some(projector) = self.projector_file()
+            && !store.has_any("multi_modal_projector.")
+        {
+            store.add(Checkpoint::open(projector)?, &names::PROJECTOR)?;
+        }
         Ok(store)
     }
+
+    /// The file that holds the projector alone, as the original LLaVA's first stage writes it beside the weights.
+    fn projector_file(&self) -> Option<PathBuf> {
+        match &self.joined {
+            Some(joined) => Some(joined.projector.clone()),
+            None if self.dialect == Dialect::Original => projector_in(&self.path),
+            None => None,
+        }
+    }
+}
+
+/// The file in a folder that holds a projector alone.
+pub(crate) fn projector_in(folder: &Path) -> Option<PathBuf> {
+    let mut files = PROJECTORS.iter().map(|name| folder.join(name));
+    files.find(|file| file.is_file())
 }
 
 /// The tower of an original LLaVA and its folder. Where none is found, the tower may still be well known and its weights
@@ -219,14 +316,18 @@ fn find_tower(
             }
         });
     };
+    Ok((described_tower(&folder)?, Some(folder)))
+}
+
+/// The tower that the `config.json` of a CLIP folder describes.
+fn described_tower(folder: &Path) -> Result<VisionConfig, ModelError> {
     let path = folder.join("config.json");
     let config = dialect::json(&path)?;
-    let tower = original::tower(&config).map_err(|problem| ModelError::Config {
+    original::tower(&config).map_err(|problem| ModelError::Config {
         path,
         problem,
         remedy: "the vision tower has to be a CLIP of transformers",
-    })?;
-    Ok((tower, Some(folder)))
+    })
 }
 
 /// Where a tower may be that a configuration calls `name`, which on another machine may have been a path: in the

@@ -7,6 +7,7 @@
 
 use tch::{Device, Kind, Tensor};
 
+use crate::ModelError;
 use crate::block::Visible;
 use crate::cache::KvCache;
 use crate::left_padded::LeftPadded;
@@ -50,11 +51,35 @@ pub struct Response {
     pub finished: bool,
 }
 
+/// An answer that cannot go on, because the logits of its next token are no numbers to choose by. A log-probability that
+/// is not finite says so: one logit that is NaN or +∞ leaves none of its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotFinite {
+    /// Which response.
+    pub response: usize,
+    /// Tokens that it had.
+    pub position: usize,
+}
+
+impl NotFinite {
+    /// The same as an error about the sample of this id.
+    #[must_use]
+    pub fn of_sample(self, sample: impl Into<String>) -> ModelError {
+        ModelError::Logits {
+            sample: sample.into(),
+            position: self.position,
+        }
+    }
+}
+
 /// Answers `queries`, `n_samples` times each, in batches of at most `batch_rows` sequences (or the samples of one
 /// query, if those are more) grouped by length.
 /// The responses come in the order of the queries, all samples of one beside each other.
 ///
 /// `uniform(response, position)` gives the random number in `[0, 1)` for a token; greedy decoding asks none.
+///
+/// # Errors
+/// Logits are not finite; which response had them is said, for the caller to name its sample.
 pub fn generate(
     model: &Llava,
     adapter: Option<&Adapter>,
@@ -63,7 +88,7 @@ pub fn generate(
     batch_rows: usize,
     decoding: Decoding,
     uniform: impl Fn(usize, usize) -> f64,
-) -> Vec<Response> {
+) -> Result<Vec<Response>, NotFinite> {
     let mut order: Vec<usize> = (0..queries.len()).collect();
     // Longest first: the largest batch comes at the start, where a lack of memory should show.
     order.sort_by_key(|&i| (std::cmp::Reverse(queries[i].ids.len()), i));
@@ -76,11 +101,15 @@ pub fn generate(
             .collect();
         let draw = |row: usize, position: usize| uniform(slots[row], position);
         let answers = tch::no_grad(|| one_batch(model, adapter, &batch, n_samples, decoding, draw));
+        let answers = answers.map_err(|found| NotFinite {
+            response: slots[found.response],
+            ..found
+        })?;
         for (slot, answer) in slots.iter().zip(answers) {
             responses[*slot] = answer;
         }
     }
-    responses
+    Ok(responses)
 }
 
 /// The sequences that are still growing.
@@ -112,11 +141,11 @@ fn one_batch(
     n_samples: usize,
     decoding: Decoding,
     uniform: impl Fn(usize, usize) -> f64,
-) -> Vec<Response> {
+) -> Result<Vec<Response>, NotFinite> {
     let device = model.device();
     let n_rows = queries.len() * n_samples;
     if n_rows == 0 || decoding.max_new_tokens == 0 {
-        return vec![Response::default(); n_rows];
+        return Ok(vec![Response::default(); n_rows]);
     }
     let (mut live, hidden) = prefill(model, adapter, queries, decoding.max_new_tokens);
     let repeats: Vec<i64> = (0..n_rows).map(|r| (r / n_samples) as i64).collect();
@@ -134,7 +163,7 @@ pub(crate) fn decode(
     mut hidden: Tensor,
     decoding: Decoding,
     uniform: impl Fn(usize, usize) -> f64,
-) -> Vec<Response> {
+) -> Result<Vec<Response>, NotFinite> {
     let device = model.device();
     let mut responses = vec![Response::default(); live.rows.len()];
     for position in 0..decoding.max_new_tokens {
@@ -152,10 +181,16 @@ pub(crate) fn decode(
         let n_live = live.rows.len();
         let mut going = Vec::with_capacity(n_live);
         for (place, &row) in live.rows.iter().enumerate() {
-            let token = host[place] as i64;
+            let (token, logprob) = (host[place] as i64, host[n_live + place]);
+            if !logprob.is_finite() {
+                return Err(NotFinite {
+                    response: row,
+                    position,
+                });
+            }
             let response = &mut responses[row];
             response.ids.push(token);
-            response.logprobs.push(host[n_live + place] as f32);
+            response.logprobs.push(logprob as f32);
             response.finished = token == decoding.eos;
             if !response.finished {
                 going.push(place as i64);
@@ -171,7 +206,7 @@ pub(crate) fn decode(
         }
         hidden = step(model, adapter, &mut live, &tokens);
     }
-    responses
+    Ok(responses)
 }
 
 /// Runs the prompts, padded on the left, and returns the last hidden state of each, `[batch, width]`.
@@ -328,5 +363,17 @@ mod tests {
         assert_eq!(chosen.double_value(&[0, 0]) as i64, 1);
         let expected = 3.0 - (1_f64.exp() + 2_f64.exp() + 3_f64.exp()).ln();
         assert!((chosen.double_value(&[1, 0]) - expected).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_logit_that_is_no_number_leaves_no_probability() {
+        for bad in [f32::NAN, f32::INFINITY] {
+            let logits = Tensor::from_slice(&[1.0, bad, 2.0, 0.0, 1.0, 2.0]).reshape([2, 3]);
+            for temperature in [0.0, 0.7] {
+                let chosen = choose(&logits, decoding(temperature, 0.9), &[0.5, 0.5]);
+                assert!(!chosen.double_value(&[1, 0]).is_finite(), "{bad}");
+                assert!(chosen.double_value(&[1, 1]).is_finite(), "{bad}");
+            }
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
 use candor_data::bounded::{self, Bound};
+use candor_data::missing;
 
 use crate::ModelError;
 
@@ -61,7 +62,7 @@ fn find_in(name: &Path, cache: Option<&Path>) -> Result<PathBuf, ModelError> {
     }) = parse(name)
     else {
         let remedy = "give a folder, or a model of Hugging Face as org/name".to_owned();
-        return Err(no_model(format!("{}", name.display()), remedy));
+        return Err(no_model(not_there(name), remedy));
     };
     let kept = cache.map(|cache| cache.join(format!("models--{}", repository.replace('/', "--"))));
     let Some(kept) = kept.filter(|kept| kept.is_dir()) else {
@@ -71,7 +72,7 @@ fn find_in(name: &Path, cache: Option<&Path>) -> Result<PathBuf, ModelError> {
         let remedy = format!(
             "give a folder, or download it first (candor download {repository}) and let HF_HUB_CACHE say where"
         );
-        return Err(no_model(format!("{} and {cache}", name.display()), remedy));
+        return Err(no_model(format!("{cache} and {}", not_there(name)), remedy));
     };
     let snapshots = kept.join("snapshots");
     let reference = kept.join("refs").join(&revision);
@@ -89,6 +90,62 @@ fn find_in(name: &Path, cache: Option<&Path>) -> Result<PathBuf, ModelError> {
         "download the revision, or name one of the folders of snapshots as {repository}@folder"
     );
     Err(no_model(snapshots.display().to_string(), remedy))
+}
+
+/// Where a folder was looked for, and what is there instead.
+fn not_there(name: &Path) -> String {
+    let shown = name.display();
+    if name.exists() {
+        return format!("{shown}, which is a file and no folder");
+    }
+    format!("{shown}, which does not exist{}", missing::near(name))
+}
+
+/// The folder of a model that another folder names, as it was called where that was made: [`find`], or a folder of that
+/// name around `folder`. A name says nothing about the content, so only what is called so is ever taken.
+///
+/// # Errors
+/// There is none; all places are named. `remedy` is what to do then.
+pub fn find_near(name: &Path, folder: &Path, remedy: String) -> Result<PathBuf, ModelError> {
+    let is_model = |folder: &Path| folder.join("config.json").is_file();
+    let not_found = match find(name) {
+        Ok(found) if is_model(&found) => return Ok(found),
+        Ok(found) => format!("{} (no config.json in it)", found.display()),
+        Err(ModelError::NoModel { looked_in, .. }) => looked_in,
+        Err(other) => return Err(other),
+    };
+    let around = around(folder, name);
+    if let Some(found) = around.iter().find(|path| is_model(path)) {
+        return Ok(found.clone());
+    }
+    let around: Vec<_> = around.iter().map(|p| p.display().to_string()).collect();
+    Err(ModelError::NoModel {
+        name: name.display().to_string(),
+        looked_in: format!("{not_found}, {}", around.join(", ")),
+        remedy,
+    })
+}
+
+/// Where `name` may be: beside `folder`, in it, the two around it; and, where it is a relative path, from each folder
+/// around it, one of which the command that named it was started in.
+fn around(folder: &Path, name: &Path) -> Vec<PathBuf> {
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let Some(last) = name.file_name() else {
+        return Vec::new();
+    };
+    let above: Vec<&Path> = folder.ancestors().skip(1).take(2).collect();
+    let inside = above.iter().map(|above| above.join(last));
+    let is_it = |above: &&&Path| above.file_name() == Some(last);
+    let itself = above.iter().filter(is_it).map(|above| above.to_path_buf());
+    let mut places: Vec<PathBuf> = inside.chain([folder.join(last)]).chain(itself).collect();
+    if name.is_relative() {
+        for place in folder.ancestors().map(|above| above.join(name)) {
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+    }
+    places
 }
 
 /// A model by its name.

@@ -59,10 +59,12 @@ impl Llava {
         device: Device,
         precision: impl Into<Precision>,
     ) -> Result<Self, ModelError> {
+        let precision = precision.into();
+        precision.remark(device);
         let mut config = folder.config().clone();
         let mut store = folder.store()?;
         settle_head(&mut config, &mut store)?;
-        Self::build(config, Weights::of(store, device, precision.into()))
+        Self::build(config, Weights::of(store, device, precision))
     }
 
     /// A freshly initialised model: a function of configuration and seed.

@@ -58,6 +58,31 @@ pub(crate) const CLIP: Names = Names {
     not_needed: &["text_model.", "text_projection.", "visual_projection.", "logit_scale"],
 };
 
+/// A projector of its own: as the original LLaVA's first stage saves it, with or without what a wrapper puts before its
+/// names, as a torch module saves itself, and candor's.
+#[rustfmt::skip] // A table, a name a line.
+pub(crate) const PROJECTOR: Names = Names {
+    renamed: &[
+        ("model.mm_projector.0.", "multi_modal_projector.linear_1."),
+        ("model.mm_projector.2.", "multi_modal_projector.linear_2."),
+        ("model.mm_projector.", "multi_modal_projector.linear."),
+        ("base_model.model.model.mm_projector.0.", "multi_modal_projector.linear_1."),
+        ("base_model.model.model.mm_projector.2.", "multi_modal_projector.linear_2."),
+        ("base_model.model.model.mm_projector.", "multi_modal_projector.linear."),
+        ("mm_projector.0.", "multi_modal_projector.linear_1."),
+        ("mm_projector.2.", "multi_modal_projector.linear_2."),
+        ("mm_projector.", "multi_modal_projector.linear."),
+        ("model.multi_modal_projector.", "multi_modal_projector."),
+        ("multi_modal_projector.", "multi_modal_projector."),
+        ("linear", "multi_modal_projector.linear"),
+        ("0.", "multi_modal_projector.linear_1."),
+        ("2.", "multi_modal_projector.linear_2."),
+        ("weight", "multi_modal_projector.linear.weight"),
+        ("bias", "multi_modal_projector.linear.bias"),
+    ],
+    not_needed: &[],
+};
+
 /// A scalar head: candor's own, and as a torch module saves itself, alone or as a part of a model.
 #[rustfmt::skip] // A table, a name a line.
 pub(crate) const HEAD: Names = Names {
@@ -112,7 +137,7 @@ mod tests {
 
     #[test]
     fn every_dialect_maps_to_one_name() {
-        let cases: [(&Names, &str, &str); 17] = [
+        let cases: [(&Names, &str, &str); 22] = [
             (
                 &HUGGING_FACE,
                 "language_model.model.norm.weight",
@@ -178,6 +203,27 @@ mod tests {
                 &CLIP,
                 "pre_layrnorm.weight",
                 "vision_tower.vision_model.pre_layrnorm.weight",
+            ),
+            (
+                &PROJECTOR,
+                "model.mm_projector.0.weight",
+                "multi_modal_projector.linear_1.weight",
+            ),
+            (
+                &PROJECTOR,
+                "base_model.model.model.mm_projector.2.bias",
+                "multi_modal_projector.linear_2.bias",
+            ),
+            (
+                &PROJECTOR,
+                "mm_projector.bias",
+                "multi_modal_projector.linear.bias",
+            ),
+            (&PROJECTOR, "0.bias", "multi_modal_projector.linear_1.bias"),
+            (
+                &PROJECTOR,
+                "linear_2.weight",
+                "multi_modal_projector.linear_2.weight",
             ),
             (&HEAD, "head.weight", "head.weight"),
             (&HEAD, "weight", "head.weight"),

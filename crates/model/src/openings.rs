@@ -9,7 +9,7 @@ use tch::{Kind, Tensor};
 
 use crate::block::Visible;
 use crate::cache::KvCache;
-use crate::generate::{Live, decode};
+use crate::generate::{Live, NotFinite, decode};
 use crate::left_padded::LeftPadded;
 use crate::{Adapter, Decoding, Llava, Response};
 
@@ -38,6 +38,9 @@ impl Opening {
 ///
 /// `uniform(response, position)` gives the random number in `[0, 1)` for a token; greedy decoding asks none.
 ///
+/// # Errors
+/// Logits are not finite.
+///
 /// # Panics
 /// An opening or a rest is empty; every template's prompts begin with a token of their own and end where the assistant
 /// speaks.
@@ -47,7 +50,7 @@ pub fn generate_openings(
     openings: &[Opening],
     decoding: Decoding,
     uniform: impl Fn(usize, usize) -> f64,
-) -> Vec<Response> {
+) -> Result<Vec<Response>, NotFinite> {
     let rests: Vec<&[i64]> = openings
         .iter()
         .flat_map(|opening| opening.rests.iter().map(Vec::as_slice))
@@ -58,7 +61,7 @@ pub fn generate_openings(
         "no part of a prompt is empty"
     );
     if rests.is_empty() || decoding.max_new_tokens == 0 {
-        return vec![Response::default(); rests.len()];
+        return Ok(vec![Response::default(); rests.len()]);
     }
     tch::no_grad(|| {
         let (live, hidden) = read(model, adapter, openings, &rests, decoding.max_new_tokens);

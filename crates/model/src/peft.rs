@@ -24,7 +24,7 @@ mod found;
 mod matching;
 pub(crate) mod paths;
 
-pub use base::find_base;
+pub use base::{find_base, with_base};
 pub use config::LoraConfig;
 
 use config::Declared;
@@ -74,10 +74,13 @@ struct Whole {
     is_beside: bool,
 }
 
-/// Whether a folder is PEFT's and no model's.
+/// Whether a folder is PEFT's and no model's. The original LLaVA puts the configuration of the whole model beside an
+/// adapter.
 #[must_use]
 pub fn is_adapter(folder: &Path) -> bool {
-    folder.join(CONFIG).is_file() && !folder.join("config.json").is_file()
+    let is_model =
+        || folder.join("config.json").is_file() && candor_checkpoint::Checkpoint::is_in(folder);
+    folder.join(CONFIG).is_file() && !is_model()
 }
 
 impl PeftFolder {

@@ -1,6 +1,8 @@
 //! What a base's weights are held in.
 
-use tch::Kind;
+use std::sync::Once;
+
+use tch::{Device, Kind};
 
 /// How the linear layers of the decoder's blocks are packed. Such a base is frozen; adapters are trained on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,6 +33,21 @@ pub struct Precision {
     pub kind: Kind,
     /// Of the linear layers of the decoder's blocks.
     pub quantization: Quantization,
+}
+
+impl Precision {
+    /// Says once a process that arithmetic in bf16 is slow on a CPU, which few processors have instructions for.
+    pub(crate) fn remark(self, device: Device) {
+        static SAID: Once = Once::new();
+        if device == Device::Cpu && self.kind == Kind::BFloat16 {
+            SAID.call_once(|| {
+                eprintln!(
+                    "computing in bf16 on the CPU, about three times slower than f32: where there is memory for it, choose \
+                     f32 (model.base_precision in a recipe, --precision in a command)"
+                );
+            });
+        }
+    }
 }
 
 impl From<Kind> for Precision {

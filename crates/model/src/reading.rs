@@ -39,7 +39,7 @@ impl Reading {
         if folder.config().mm_use_im_start_end {
             tokenizer.mark_images()?;
         }
-        let template = Template::of_folder(folder.path())?;
+        let template = folder.template()?;
         let processor = folder.processor()?;
         Ok(Self {
             folder: folder.with_image_token(tokenizer.image),

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use candor_checkpoint::{Checkpoint, Dtype, Entry};
+use candor_checkpoint::{Checkpoint, Dtype, Entry, NonFinite};
 use tch::{Kind, Tensor};
 
 use crate::ModelError;
@@ -285,10 +285,11 @@ impl Store {
     }
 }
 
-/// The tensor that a checkpoint calls `in_file`, in the type it is stored in, on the CPU.
+/// The tensor that a checkpoint calls `in_file`, in the type it is stored in, on the CPU. All weights of all files are
+/// read here, and each is known to be finite afterwards.
 ///
 /// # Errors
-/// It is not there or no floating-point number, its file cannot be read, or there is no memory for it.
+/// It is not there, no floating-point number or not finite, its file cannot be read, or there is no memory for it.
 pub(crate) fn read(checkpoint: &Checkpoint, in_file: &str) -> Result<Tensor, ModelError> {
     let refuse = |problem: String, remedy| ModelError::TensorFile {
         path: file_of(checkpoint, in_file),
@@ -301,10 +302,22 @@ pub(crate) fn read(checkpoint: &Checkpoint, in_file: &str) -> Result<Tensor, Mod
         return Err(refuse(problem, "export the file again"));
     };
     let shape: Vec<i64> = entry.shape().iter().map(|&n| n as i64).collect();
-    let fill = |bytes: &mut [u8]| checkpoint.read_into(in_file, bytes);
+    let fill = |bytes: &mut [u8]| {
+        checkpoint.read_into(in_file, bytes)?;
+        let found = NonFinite::count(entry.dtype(), bytes);
+        if found.is_none() {
+            return Ok(());
+        }
+        Err(ModelError::NotFinite {
+            path: file_of(checkpoint, in_file),
+            name: in_file.to_owned(),
+            found,
+            n_values: entry.n_bytes() / entry.dtype().n_bytes(),
+        })
+    };
     let filled = candor_torch_ext::filled(&shape, kind, fill);
     let remedy = "free memory, or open the model in fewer bits";
-    Ok(filled.map_err(|error| refuse(error.to_string(), remedy))??)
+    filled.map_err(|error| refuse(error.to_string(), remedy))?
 }
 
 fn file_of(checkpoint: &Checkpoint, in_file: &str) -> PathBuf {

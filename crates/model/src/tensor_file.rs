@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
+use candor_checkpoint::NonFinite;
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use tch::{Device, Kind, Tensor};
@@ -44,6 +45,39 @@ const KINDS: [(Dtype, Kind); 10] = [
 /// The file is not well-formed safetensors (the header's sizes must add up to the file's length exactly),
 /// or holds an element type that libtorch lacks.
 pub fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, ModelError> {
+    read_if(path, |_, _, _| Ok(()))
+}
+
+/// [`read()`] of weights, which must be finite.
+///
+/// # Errors
+/// As [`read()`], or a value is infinite or no number.
+pub fn read_finite(path: &Path) -> Result<BTreeMap<String, Tensor>, ModelError> {
+    read_if(path, |name, kind, bytes| {
+        let dtype = match kind {
+            Kind::Double => candor_checkpoint::Dtype::F64,
+            Kind::Float => candor_checkpoint::Dtype::F32,
+            Kind::Half => candor_checkpoint::Dtype::F16,
+            Kind::BFloat16 => candor_checkpoint::Dtype::BF16,
+            _ => return Ok(()),
+        };
+        let found = NonFinite::count(dtype, bytes);
+        if found.is_none() {
+            return Ok(());
+        }
+        Err(ModelError::NotFinite {
+            path: path.to_path_buf(),
+            name: name.to_owned(),
+            found,
+            n_values: bytes.len() as u64 / dtype.n_bytes(),
+        })
+    })
+}
+
+fn read_if(
+    path: &Path,
+    check: impl Fn(&str, Kind, &[u8]) -> Result<(), ModelError>,
+) -> Result<BTreeMap<String, Tensor>, ModelError> {
     let mut file = File::open(path).map_err(ModelError::io("open", path))?;
     let header = read_header(path, &mut file)?;
     let mut tensors = BTreeMap::new();
@@ -55,6 +89,7 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, ModelError> {
         let mut bytes = vec![0; info.data_offsets.1 - info.data_offsets.0];
         file.read_exact(&mut bytes)
             .map_err(ModelError::io("read", path))?;
+        check(&name, kind, &bytes)?;
         let size: Vec<i64> = info.shape.iter().map(|&n| n as i64).collect();
         let tensor = Tensor::f_from_data_size(&bytes, &size, kind)
             .map_err(|error| unusable(path, format!("tensor `{name}`: {error}"), REPLACE))?;

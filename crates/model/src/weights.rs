@@ -48,16 +48,6 @@ enum Source {
     Fresh { seed: u64 },
 }
 
-impl Source {
-    /// What errors call it.
-    fn path(&self) -> &Path {
-        match self {
-            Self::Files(store) => store.path(),
-            Self::Fresh { .. } => Path::new("fresh model"),
-        }
-    }
-}
-
 impl Weights {
     /// Tensors of an adapter's or a head's file, safetensors or torch, to be held in `precision`.
     ///
@@ -111,7 +101,7 @@ impl Weights {
     /// was packed from is let go of at once, so the memory for a whole model shrinks layer by layer.
     ///
     /// # Errors
-    /// As [`Weights::take`], or a weight that is to be packed is not finite.
+    /// As [`Weights::take`].
     pub(crate) fn take_linear(
         &mut self,
         name: &str,
@@ -124,12 +114,7 @@ impl Weights {
         let Some(quantizer) = &self.quantizer else {
             return Ok(BlockLinear::Dense(self.keep(name, weight)));
         };
-        let Some(packed) = quantizer.pack(&weight) else {
-            return Err(ModelError::NotFinite {
-                path: self.source.path().to_owned(),
-                name: name.to_owned(),
-            });
-        };
+        let packed = quantizer.pack(&weight);
         for (part, tensor) in packed.parts() {
             let name = quantize::part_name(name, part);
             self.taken.insert(name, tensor.shallow_clone());

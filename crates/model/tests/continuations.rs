@@ -21,7 +21,7 @@ fn sampled(model: &Llava, adapter: &Adapter, queries: &[Query], temperature: f64
         eos: 2,
     };
     let draw = |row: usize, at: usize| uniform(5, "test", &[row as u64, at as u64]);
-    generate(model, Some(adapter), queries, N_SAMPLES, 4, decoding, draw)
+    generate(model, Some(adapter), queries, N_SAMPLES, 4, decoding, draw).expect("finite logits")
 }
 
 /// Log-probabilities of all responses from one padded pass, flat.

@@ -71,7 +71,7 @@ impl Scene {
             features,
         };
         let decoding = self.decoding(12, 0.0);
-        let said = generate(&bundle.model, None, &[query], 1, 1, decoding, |_, _| 0.0);
+        let said = generate(&bundle.model, None, &[query], 1, 1, decoding, |_, _| 0.0).unwrap();
         let mut ids = said[0].ids.clone();
         ids.retain(|&id| id != bundle.tokenizer.eos);
         bundle.tokenizer.decode(&ids).unwrap().trim().to_owned()
@@ -93,7 +93,7 @@ fn every_turn_is_answered_as_if_asked_at_once_and_only_new_tokens_are_read() {
     let first = scene.ask(&mut dialogue, "What is in the picture?");
     assert_eq!(first.text, scene.at_once(&turns, &["red.png"]));
     assert_eq!(
-        (first.n_kept, first.n_tokens, first.end),
+        (first.n_kept, first.ids.len(), first.end),
         (0, 12, End::Length)
     );
 
@@ -150,7 +150,7 @@ fn a_long_conversation_outgrows_its_cache_and_fills_the_positions() {
     let decoding = scene.decoding(10_000, 0.0);
     let answer = dialogue.ask("No.", decoding, 0, |_| true).unwrap();
     assert_eq!(answer.end, End::Full);
-    assert_eq!(answer.n_read + answer.n_tokens, N_POSITIONS);
+    assert_eq!(answer.n_read + answer.ids.len(), N_POSITIONS);
     let message = dialogue.ask("No.", decoding, 0, |_| true).unwrap_err();
     assert!(message.to_string().contains("640 positions"), "{message}");
 }
@@ -176,7 +176,7 @@ fn whoever_listens_hears_the_text_and_may_stop() {
             n_pieces < 3
         })
         .unwrap();
-    assert_eq!((stopped.end, stopped.n_tokens), (End::Stopped, 3));
+    assert_eq!((stopped.end, stopped.ids.len()), (End::Stopped, 3));
     assert!(answer.text.starts_with(&stopped.text), "{stopped:?}");
 }
 

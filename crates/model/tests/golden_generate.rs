@@ -52,6 +52,7 @@ fn from_openings(model: &Llava, queries: &[Query], eos: i64) -> Vec<Response> {
         eos,
     };
     let twice = generate_openings(model, None, &openings, decoding, |_, _| 0.0);
+    let twice = twice.expect("finite logits");
     let pairs = twice.chunks_exact(2);
     pairs
         .map(|pair| {

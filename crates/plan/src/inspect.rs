@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candor_model::preflight::{self, Example};
-use candor_model::{LlavaConfig, ModelError, Part, Reading, Template, inventory};
+use candor_model::{LlavaConfig, ModelError, Part, Reading, Template, inventory, peft};
 use serde::Serialize;
 
 use crate::PlanError;
@@ -16,6 +16,8 @@ use crate::needs::{Need, needs};
 pub struct Inspection {
     /// The folder.
     pub folder: PathBuf,
+    /// The adapter that was named, whose base this is.
+    pub adapter: Option<PathBuf>,
     /// The folder of the tower, where it has one of its own.
     pub tower: Option<PathBuf>,
     /// How the checkpoint is written down.
@@ -94,12 +96,13 @@ pub struct ExampleToken {
     pub said: bool,
 }
 
-/// Looks at a model folder; no weights are loaded.
+/// Looks at a model folder, or at the base of an adapter; no weights are loaded.
 ///
 /// # Errors
 /// A file is missing or damaged. Parts that do not fit together are no error here, but what is reported.
 pub fn inspect(folder: &Path) -> Result<Inspection, PlanError> {
-    let reading = Reading::open(folder)?;
+    let (base, adapter) = peft::with_base(folder, None)?;
+    let reading = Reading::open(&base)?;
     let checked = preflight::check(&reading);
     let example = match Example::of(&reading.template, &reading.tokenizer) {
         Ok(example) => example,
@@ -151,6 +154,7 @@ pub fn inspect(folder: &Path) -> Result<Inspection, PlanError> {
         features_of_1000_pictures_bytes: wide.features(1000),
         needs: needs(config),
         folder: reading.folder.path().to_owned(),
+        adapter,
         tower: reading.folder.tower().map(Path::to_owned),
         config: config.clone(),
     })

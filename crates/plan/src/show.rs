@@ -16,6 +16,9 @@ pub fn show_inspection(model: &Inspection) -> String {
         let _ = writeln!(page, "{name:<14} {value}");
     };
     row("model", model.folder.display().to_string());
+    if let Some(adapter) = &model.adapter {
+        row("base of", adapter.display().to_string());
+    }
     row("dialect", model.dialect.to_owned());
     if let Some(tower) = &model.tower {
         row("tower's folder", tower.display().to_string());

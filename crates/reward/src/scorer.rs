@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candor_model::shared::Shared;
-use candor_model::{Adapter, Bundle, ImageFeatures, Quantization, ScalarHead};
+use candor_model::{Adapter, Bundle, ImageFeatures, Quantization, ScalarHead, hub};
 use candor_train::fingerprint;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use serde::{Deserialize, Serialize};
@@ -203,12 +203,18 @@ impl RewardModel {
         Ok(candor_data::atomic::write(&path, &json)?)
     }
 
-    /// The folder of the base that a reward model was trained on, as its recipe named it.
+    /// The folder of the base that a reward model was trained on: where its recipe named it, or around the reward model
+    /// ([`hub::find_near`]).
     ///
     /// # Errors
-    /// The folder holds no reward model.
+    /// The folder holds no reward model, or its base is not found.
     pub fn base_path(folder: &Path) -> Result<PathBuf, RewardError> {
-        Ok(Description::read(folder)?.base.folder)
+        let named = Description::read(folder)?.base.folder;
+        let remedy = format!(
+            "{} names it as the base it was trained on; put it beside the reward model, or correct the path there",
+            folder.join(DESCRIPTION).display()
+        );
+        Ok(hub::find_near(&named, folder, remedy)?)
     }
 
     /// A fingerprint of all that scores depend on but the base.

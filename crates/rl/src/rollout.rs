@@ -47,7 +47,7 @@ impl Sampler<'_> {
     /// Answers each prompt once; `done` is the number of steps done before this one.
     ///
     /// # Errors
-    /// The tokenizer refuses a token.
+    /// The tokenizer refuses a token, or the policy's logits are not finite.
     pub fn sample<'p>(
         &self,
         done: u64,
@@ -77,7 +77,8 @@ impl Sampler<'_> {
                 let address = [done, slot as u64, position as u64];
                 uniform(self.seed, "rollout.token", &address)
             },
-        );
+        )
+        .map_err(|found| found.of_sample(&prompts[found.response].id))?;
         let question_marks = self.question_marks()?;
         let numbered = prompts.iter().zip(responses).enumerate();
         numbered

@@ -8,7 +8,7 @@
 use candor_data::formats::candidates::{Candidate, Sampling};
 use candor_data::random;
 use candor_model::{
-    Adapter, Bundle, Decoding, ImageFeatures, ModelFolder, Query, Response, generate,
+    Adapter, Bundle, Decoding, ImageFeatures, ModelFolder, Query, Response, generate, peft,
 };
 use candor_train::fingerprint;
 use tch::Device;
@@ -36,23 +36,24 @@ impl<'a> Sampler<'a> {
     /// # Errors
     /// The model or its adapter is missing or damaged.
     pub fn open(recipe: &'a SampleRecipe, device: Device) -> Result<Self, SampleError> {
-        let folder = ModelFolder::find(&recipe.base)?;
+        let (base, adapter_folder) = peft::with_base(&recipe.base, recipe.adapter.as_deref())?;
+        let folder = ModelFolder::find(&base)?;
         let path = folder.path().to_owned();
         let bundle = Bundle::load(folder, device, recipe.base_precision)?;
         let text = &bundle.model.config().text_config;
-        let adapter = match &recipe.adapter {
+        let adapter = match &adapter_folder {
             Some(folder) => Some(Adapter::open(folder, text, device)?),
             None => None,
         };
         let model_fingerprint = fingerprint::of_model(&bundle, &path)?;
-        let adapter_fingerprint = match (&adapter, &recipe.adapter) {
+        let adapter_fingerprint = match (&adapter, &adapter_folder) {
             (Some(adapter), Some(folder)) => Some(fingerprint::of_adapter(adapter, folder)?),
             _ => None,
         };
         let record = Sampling {
-            model: recipe.base.display().to_string(),
+            model: base.display().to_string(),
             model_fingerprint,
-            adapter: recipe.adapter.as_ref().map(|p| p.display().to_string()),
+            adapter: adapter_folder.map(|p| p.display().to_string()),
             adapter_fingerprint,
             seed: recipe.seed,
             temperature: recipe.temperature,
@@ -102,7 +103,7 @@ impl<'a> Sampler<'a> {
     /// Answers the prompts of a chunk twice each; `features` are those of its images.
     ///
     /// # Errors
-    /// An answer is no text.
+    /// An answer is no text, or the model's logits are not finite.
     pub fn answer(
         &self,
         chunk: &[Prompt],
@@ -132,7 +133,11 @@ impl<'a> Sampler<'a> {
             self.recipe.batch_rows,
             decoding,
             draw,
-        );
+        )
+        .map_err(|found| {
+            let prompt = &chunk[found.response / ANSWERS];
+            found.of_sample(format!("{}-{}", prompt.id, prompt.index))
+        })?;
         let pairs = responses.chunks_exact(ANSWERS);
         let rows = chunk.iter().zip(pairs);
         rows.map(|(prompt, pair)| self.row(prompt, pair)).collect()

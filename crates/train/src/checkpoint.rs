@@ -245,9 +245,9 @@ impl Checkpoint {
     /// The tensors of one file, on the CPU, sorted by name.
     ///
     /// # Errors
-    /// The file is missing or not safetensors.
+    /// The file is missing, not safetensors, or holds what is not finite.
     pub fn tensors(&self, name: &str) -> Result<Vec<(String, Tensor)>, TrainError> {
-        let tensors = tensor_file::read(&self.dir.join(name))?;
+        let tensors = tensor_file::read_finite(&self.dir.join(name))?;
         Ok(tensors.into_iter().collect())
     }
 }

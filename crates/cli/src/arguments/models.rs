@@ -32,6 +32,36 @@ pub struct ExportArguments {
     pub out: PathBuf,
 }
 
+/// Arguments of `candor join`.
+#[derive(Debug, Args)]
+pub struct JoinArguments {
+    /// The decoder: the folder of a LLaMA or Vicuna, or org/name in the cache of Hugging Face.
+    #[arg(long)]
+    pub decoder: PathBuf,
+    /// The vision tower: the folder of a CLIP, or its name.
+    #[arg(long)]
+    pub tower: PathBuf,
+    /// A projector that was trained for them: mm_projector.bin, a safetensors file, or a folder that holds the former
+    /// [default: a fresh one]
+    #[arg(long)]
+    pub projector: Option<PathBuf>,
+    /// Decides the fresh projector.
+    #[arg(long, default_value_t = 0, conflicts_with = "projector")]
+    pub seed: u64,
+    /// Pad pictures to a square, as LLaVA 1.5 was tuned, instead of cropping their middle.
+    #[arg(long)]
+    pub pad: bool,
+    /// Whose files and names are written.
+    #[arg(long, value_enum, default_value_t = ExportDialect::Hf)]
+    pub dialect: ExportDialect,
+    /// Type of all tensors [default: each keeps its own; a fresh projector has the decoder's]
+    #[arg(long, value_enum)]
+    pub dtype: Option<ExportType>,
+    /// Folder to write, which must not exist yet.
+    #[arg(long)]
+    pub out: PathBuf,
+}
+
 /// Dialects that `candor export` writes.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub enum ExportDialect {
@@ -55,7 +85,7 @@ pub enum ExportType {
 /// Arguments of `candor chat`.
 #[derive(Debug, Args)]
 pub struct ChatArguments {
-    /// The model's folder.
+    /// The model's folder, or that of an adapter whose base is then looked for.
     pub model: PathBuf,
     /// A LoRA adapter on it.
     #[arg(long)]
@@ -84,6 +114,9 @@ pub struct ChatArguments {
     /// What the weights are held in [default: f32 where the files are, else bf16]
     #[arg(long, value_enum)]
     pub precision: Option<PrecisionName>,
+    /// Print the answer as JSON on stdout: its text, its token ids and their log-probabilities.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What weights are held in.
@@ -109,7 +142,7 @@ pub struct DownloadArguments {
 /// Arguments of `candor inspect`.
 #[derive(Debug, Args)]
 pub struct InspectArguments {
-    /// The model's folder.
+    /// The model's folder, or that of an adapter whose base is then looked for.
     pub model: PathBuf,
     /// Print everything as JSON on stdout.
     #[arg(long)]

@@ -2,6 +2,7 @@
 
 use candor_eval::files::{self, Sitting};
 use candor_judge::score::Bench;
+use candor_model::peft;
 use candor_train::StopSignal;
 
 use super::precision::precision;
@@ -26,13 +27,14 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
 
 fn ask(arguments: &RunArguments, bench: Option<&Bench<'_>>) -> anyhow::Result<()> {
     let exam = &arguments.exam;
+    let (model, adapter) = peft::with_base(&arguments.model, arguments.adapter.as_deref())?;
     let sitting = Sitting {
         benchmark: exam.benchmark.into(),
         files: score::files(exam, Some(&arguments.images)),
         images: arguments.images.clone(),
-        model: arguments.model.clone(),
-        adapter: arguments.adapter.clone(),
-        precision: precision(arguments.precision, &arguments.model)?,
+        precision: precision(arguments.precision, &model)?,
+        model,
+        adapter,
         description: arguments.description.clone(),
         instruction: arguments.instruction.clone(),
         temperature: arguments.temperature,

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use candor_model::{Adapter, Bundle, Decoding, Dialogue};
+use candor_model::{Adapter, Bundle, Decoding, Dialogue, peft};
 use rustyline::error::ReadlineError;
 use rustyline::history::MemHistory;
 use rustyline::{Config, Editor};
@@ -29,6 +29,10 @@ pub fn run(arguments: &ChatArguments) -> anyhow::Result<()> {
         arguments.max_new_tokens,
     )?;
     let asked = asked_once(arguments)?;
+    anyhow::ensure!(
+        asked.is_some() || !arguments.json,
+        "--json: there is nothing to answer; give --prompt, or the prompt on stdin"
+    );
     let (bundle, adapter) = open(arguments)?;
     let dialogue = Dialogue::new(&bundle, adapter.as_ref(), arguments.system.as_deref())?;
     let decoding = Decoding {
@@ -42,7 +46,8 @@ pub fn run(arguments: &ChatArguments) -> anyhow::Result<()> {
         talk.show(image)?;
     }
     match asked {
-        Some(question) => Ok(talk.ask(&question, &mut std::io::stdout())?),
+        Some(question) if arguments.json => talk.ask_for_json(&question, &mut std::io::stdout()),
+        Some(question) => talk.ask(&question, &mut std::io::stdout()),
         None => converse(&mut talk),
     }
 }
@@ -78,17 +83,17 @@ fn asked_once(arguments: &ChatArguments) -> anyhow::Result<Option<String>> {
 
 fn open(arguments: &ChatArguments) -> anyhow::Result<(Bundle, Option<Adapter>)> {
     let started = Instant::now();
-    let precision = precision(arguments.precision, &arguments.model)?;
-    let bundle = Bundle::open(&arguments.model, device(), precision)?;
+    let (model, adapter) = peft::with_base(&arguments.model, arguments.adapter.as_deref())?;
+    let precision = precision(arguments.precision, &model)?;
+    let bundle = Bundle::open(&model, device(), precision)?;
     bundle.model.set_trainable(|_| false);
     let text = &bundle.model.config().text_config;
-    let adapter = match &arguments.adapter {
-        Some(folder) => Some(Adapter::open(folder, text, device())?),
-        None => None,
-    };
+    let adapter = adapter
+        .map(|folder| Adapter::open(&folder, text, device()))
+        .transpose()?;
     eprintln!(
         "{}: open after {:.1} s, {:.1} GB at most",
-        arguments.model.display(),
+        model.display(),
         started.elapsed().as_secs_f64(),
         candor_torch_ext::peak_memory_bytes() as f64 / 1e9
     );

@@ -1,6 +1,6 @@
 //! `candor export`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use candor_model::export::{Export, Exported, export_adapter};
@@ -14,15 +14,8 @@ use crate::arguments::{ExportArguments, ExportDialect, ExportType};
 pub fn run(arguments: &ExportArguments) -> anyhow::Result<()> {
     let (model, adapter) = model_and_adapter(arguments)?;
     let model = ModelFolder::find_with_tower(&model, arguments.tower.as_deref())?;
-    let dialect = match arguments.dialect {
-        ExportDialect::Hf => Dialect::HuggingFace,
-        ExportDialect::Llava => Dialect::Original,
-    };
-    let kind = arguments.dtype.map(|dtype| match dtype {
-        ExportType::F32 => Kind::Float,
-        ExportType::Bf16 => Kind::BFloat16,
-        ExportType::F16 => Kind::Half,
-    });
+    let dialect = dialect(arguments.dialect);
+    let kind = arguments.dtype.map(kind);
     let out = &arguments.out;
     match adapter {
         None if arguments.merge => {
@@ -47,7 +40,8 @@ pub fn run(arguments: &ExportArguments) -> anyhow::Result<()> {
                 kind,
             };
             let exported = export.write(out, device())?;
-            report(arguments, &exported, merges);
+            report(out, &exported);
+            report_merging(&exported, merges);
         }
     }
     Ok(())
@@ -75,21 +69,43 @@ fn model_and_adapter(arguments: &ExportArguments) -> anyhow::Result<(PathBuf, Op
     Ok((model.clone(), arguments.adapter.clone()))
 }
 
-fn report(arguments: &ExportArguments, exported: &Exported, merges: bool) {
+/// What is written.
+pub fn dialect(named: ExportDialect) -> Dialect {
+    match named {
+        ExportDialect::Hf => Dialect::HuggingFace,
+        ExportDialect::Llava => Dialect::Original,
+    }
+}
+
+/// The type of all tensors.
+pub fn kind(named: ExportType) -> Kind {
+    match named {
+        ExportType::F32 => Kind::Float,
+        ExportType::Bf16 => Kind::BFloat16,
+        ExportType::F16 => Kind::Half,
+    }
+}
+
+/// Says what was written.
+pub fn report(out: &Path, exported: &Exported) {
     println!(
         "{}: {} tensors, {:.1} MB in {} file(s)",
-        arguments.out.display(),
+        out.display(),
         exported.n_tensors,
         exported.n_bytes as f64 / 1e6,
         exported.n_files
     );
+}
+
+fn report_merging(exported: &Exported, merges: bool) {
     match &exported.difference {
         Some(difference) => println!(
             "merged: logits of a probe differ from the unmerged model's by at most {:.1e} ({:?}, largest logit {:.1})",
             difference.largest, difference.kind, difference.logit
         ),
         None if merges => println!(
-            "merged: not compared with the unmerged model, because the adapter changes more than the decoder's blocks"
+            "merged: answers with finite logits; not compared with the unmerged model, because the adapter changes more than \
+             the decoder's blocks"
         ),
         None => {}
     }

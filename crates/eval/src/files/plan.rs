@@ -14,6 +14,8 @@ use crate::answer::{Ask, sample_of};
 pub struct Prompt {
     /// Places of the questions, the first of which speaks for all.
     pub items: Vec<usize>,
+    /// What the first is called.
+    pub id: String,
     /// What their picture is called.
     pub image: String,
     /// Token ids.
@@ -56,6 +58,7 @@ impl Plan {
             let ids = sample_of(ask, rules)?.ids;
             prompts.push(Prompt {
                 items: vec![item],
+                id: ask.id.clone(),
                 image: ask.image.clone(),
                 n_opening: Opening::len_in(&ids, image),
                 ids,
@@ -111,6 +114,7 @@ mod tests {
     fn pictures_stay_together_where_they_fit_and_long_prompts_come_first() {
         let prompt = |image: &str, len: usize| Prompt {
             items: Vec::new(),
+            id: String::new(),
             image: image.to_owned(),
             ids: vec![0; len],
             n_opening: 1,

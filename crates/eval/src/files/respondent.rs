@@ -56,7 +56,7 @@ impl<'a> Respondent<'a> {
     /// Answers a batch; `new` are its pictures that the batch before did not show.
     ///
     /// # Errors
-    /// An answer is no text.
+    /// An answer is no text, or the model's logits are not finite.
     pub fn answer(&mut self, batch: &[usize], new: &Fitted) -> Result<Vec<Answer>, EvalError> {
         self.look(batch, new);
         let draw = |response: usize, position: usize| {
@@ -67,6 +67,8 @@ impl<'a> Respondent<'a> {
         let openings = self.openings(batch);
         let model = &self.bundle.model;
         let responses = generate_openings(model, self.adapter, &openings, self.decoding, draw);
+        let responses = responses
+            .map_err(|found| found.of_sample(&self.plan.prompts[batch[found.response]].id))?;
         let answer = |response: candor_model::Response| {
             let text = self.bundle.tokenizer.decode(&response.ids)?;
             Ok(Answer {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{FeatureSelect, LlavaConfig, ProjectorKind, TextConfig, VisionConfig};
 
 /// The fields that say how the decoder sees.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(crate) struct Original {
     /// Name or folder of the CLIP.
     pub(crate) mm_vision_tower: Option<String>,

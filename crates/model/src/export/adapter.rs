@@ -36,7 +36,12 @@ pub fn export_adapter(
         for (half, tensor) in ["A", "B"].into_iter().zip(peft.halves(term)?) {
             let name = format!("{WRAPPER}{layer}.lora_{half}.weight");
             let kind = kind.unwrap_or(tensor.kind());
-            tensors.insert(name, tensor.to_kind(kind));
+            let made = tensor.to_kind(kind);
+            if !bool::try_from(made.isfinite().all()).unwrap_or(false) {
+                let path = folder.to_owned();
+                return Err(ModelError::MadeNotFinite { path, name, kind });
+            }
+            tensors.insert(name, made);
         }
     }
     let mut config = peft.config(spelling, base.num_hidden_layers);

@@ -42,7 +42,7 @@ pub(super) fn write(
     folder: &Path,
 ) -> Result<(), ModelError> {
     let from = export.model.path();
-    let same = export.model.dialect() == export.dialect;
+    let same = export.model.dialect() == export.dialect && !export.model.is_joined();
     let mut config = match (same, export.dialect) {
         // What candor does not know of, others may.
         (true, _) => dialect::json(&from.join(CONFIG))?,

@@ -26,11 +26,19 @@ pub struct Difference {
     pub kind: Kind,
 }
 
-/// Opens one after the other and compares.
+/// The logits of a merged model.
+///
+/// # Shapes
+/// → `[1, len, vocab]` f64.
+pub(super) fn merged(folder: &Path, device: Device, kind: Kind) -> Result<Tensor, ModelError> {
+    logits(&Bundle::open(folder, device, kind)?, None)
+}
+
+/// Opens what was merged, and compares with the logits after it.
 pub(super) fn measure(
     base: &ModelFolder,
     peft: &PeftFolder,
-    merged: &Path,
+    merged: &Tensor,
     device: Device,
     kind: Kind,
 ) -> Result<Difference, ModelError> {
@@ -40,7 +48,6 @@ pub(super) fn measure(
         let adapter = Adapter::of_peft(peft, &config.text_config, device)?;
         logits(&bundle, Some(&adapter))?
     };
-    let merged = logits(&Bundle::open(merged, device, kind)?, None)?;
     // A dialect may have given the placeholder a row.
     let merged = merged.narrow(-1, 0, unmerged.size()[2]);
     let largest = |tensor: &Tensor| tensor.abs().max().double_value(&[]);

@@ -11,8 +11,7 @@ use serde_json::{Value, json};
 
 use super::{Export, TOWER};
 use crate::{
-    Dialect, FeatureSelect, IMAGE, LlavaConfig, ModelError, ModelFolder, READING_FILES, Template,
-    Tokenizer,
+    Dialect, FeatureSelect, IMAGE, LlavaConfig, ModelError, READING_FILES, Template, Tokenizer,
 };
 
 /// Files that only the processor of Hugging Face's dialect has.
@@ -21,6 +20,8 @@ const PREPROCESSOR: &str = "preprocessor_config.json";
 /// The chat template of newer versions of transformers.
 const CHAT_TEMPLATE: &str = "chat_template.jinja";
 const TEMPLATE: &str = "template.json";
+/// Files that say how turns become text.
+const TEMPLATES: [&str; 3] = [TEMPLATE, CHAT_TEMPLATE, "chat_template.json"];
 /// Files that make a tokenizer.
 const TOKENIZER: [&str; 5] = [
     "tokenizer.json",
@@ -40,15 +41,13 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    pub(super) fn open(model: &ModelFolder) -> Result<Self, ModelError> {
-        let tokenizer = Tokenizer::open_folder(model.path())?;
-        let config = model.clone().with_image_token(tokenizer.image);
-        Ok(Self {
-            template: Template::of_folder(model.path())?,
-            processor: model.processor()?,
-            config: config.config().clone(),
-            tokenizer,
-        })
+    pub(super) fn of(model: crate::Reading) -> Self {
+        Self {
+            config: model.config().clone(),
+            template: model.template,
+            processor: model.processor,
+            tokenizer: model.tokenizer,
+        }
     }
 
     /// The model's configuration, with the placeholder's id.
@@ -67,6 +66,8 @@ impl Reading {
                 _ if TOKENIZER.contains(&name) => new_tokenizer,
                 // The original reads CLIP's, which stands in the tower's folder.
                 PROCESSOR | PREPROCESSOR => !hugging_face,
+                // What a decoder says of itself is not the template that it is joined with.
+                _ if TEMPLATES.contains(&name) => export.model.is_joined(),
                 _ => false,
             };
             if !skipped && from.join(name).is_file() {

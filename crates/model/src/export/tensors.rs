@@ -158,7 +158,16 @@ impl<'a> Tensors<'a> {
             tensor = with_rows(&tensor, self.n_new_rows);
         }
         let promise = &self.promises[name];
-        Ok(tensor.to_kind(promise.kind))
+        let made = tensor.to_kind(promise.kind);
+        // What was only read is known to be finite, sums and narrower types may not be.
+        if !bool::try_from(made.isfinite().all()).unwrap_or(false) {
+            return Err(ModelError::MadeNotFinite {
+                path: self.store.path().to_owned(),
+                name: name.to_owned(),
+                kind: promise.kind,
+            });
+        }
+        Ok(made)
     }
 }
 

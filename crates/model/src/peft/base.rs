@@ -1,16 +1,17 @@
 //! Finding the model that an adapter was trained on.
 //!
 //! `base_model_name_or_path` is what the training code was given: a path on a machine that may be another one, or a
-//! name on the hub. It says nothing about the content, so only a folder of that name is ever taken.
+//! name on the hub.
 
 use std::path::{Path, PathBuf};
 
-use super::CONFIG;
 use super::config::Declared;
+use super::{CONFIG, is_adapter};
 use crate::{ModelError, hub};
 
 /// The base of the adapter in `folder`: `given`, if it is; or else what `base_model_name_or_path` names, which may be
-/// a folder, a model in the cache of Hugging Face, or a folder of the same name beside the adapter or above it.
+/// a folder, a model in the cache of Hugging Face, or a folder of the same name around the adapter
+/// ([`hub::find_near`]).
 ///
 /// # Errors
 /// The adapter's configuration cannot be read, or there is no such folder; all places looked at are named.
@@ -24,46 +25,35 @@ pub fn find_base(folder: &Path, given: Option<&Path>) -> Result<PathBuf, ModelEr
         return Err(ModelError::Config {
             path: config,
             problem: "`base_model_name_or_path` is empty".to_owned(),
-            remedy: "say which model the adapter belongs to (--base)",
+            remedy: "say which model the adapter belongs to (--base), or name the model and then --adapter",
         });
     };
-    let named = PathBuf::from(named);
-    let not_found = match hub::find(&named) {
-        Ok(found) if is_model(&found) => return Ok(found),
-        Ok(found) => format!("{} (no config.json in it)", found.display()),
-        Err(ModelError::NoModel { looked_in, .. }) => looked_in,
-        Err(other) => return Err(other),
-    };
-    let beside = beside(folder, &named);
-    if let Some(found) = beside.iter().find(|path| is_model(path)) {
-        return Ok(found.clone());
+    let remedy = format!(
+        "{} names it as the adapter's base; say where it is now (--base), or name the model and then --adapter",
+        config.display()
+    );
+    hub::find_near(Path::new(&named), folder, remedy)
+}
+
+/// The model and the adapter that are meant where a model is named and perhaps an adapter: an adapter that is named in
+/// the place of its model brings its base along.
+///
+/// # Errors
+/// Two adapters are named, or the base is not found.
+pub fn with_base(
+    model: &Path,
+    adapter: Option<&Path>,
+) -> Result<(PathBuf, Option<PathBuf>), ModelError> {
+    let alone = hub::find(model).ok().filter(|folder| is_adapter(folder));
+    match (alone, adapter) {
+        (None, adapter) => Ok((model.to_owned(), adapter.map(Path::to_owned))),
+        (Some(alone), None) => Ok((find_base(&alone, None)?, Some(alone))),
+        (Some(alone), Some(_)) => Err(ModelError::Config {
+            path: alone.join(CONFIG),
+            problem: "is an adapter's, and an adapter is named for it".to_owned(),
+            remedy: "name the base in its place",
+        }),
     }
-    let beside: Vec<_> = beside.iter().map(|p| p.display().to_string()).collect();
-    Err(ModelError::NoModel {
-        name: named.display().to_string(),
-        looked_in: format!("{not_found}, {}", beside.join(", ")),
-        remedy: format!(
-            "{} names it as the adapter's base; say where it is now (--base)",
-            config.display()
-        ),
-    })
-}
-
-/// Folders of the base's name around the adapter: beside it, in it, and the two around it.
-fn beside(folder: &Path, named: &Path) -> Vec<PathBuf> {
-    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    let Some(name) = named.file_name() else {
-        return Vec::new();
-    };
-    let above: Vec<&Path> = folder.ancestors().skip(1).take(2).collect();
-    let inside = above.iter().map(|above| above.join(name));
-    let is_it = |above: &&&Path| above.file_name() == Some(name);
-    let itself = above.iter().filter(is_it).map(|above| above.to_path_buf());
-    inside.chain([folder.join(name)]).chain(itself).collect()
-}
-
-fn is_model(folder: &Path) -> bool {
-    folder.join("config.json").is_file()
 }
 
 #[cfg(test)]
@@ -125,5 +115,34 @@ mod tests {
         adapter(&run, "");
         let message = find_base(&run, None).unwrap_err().to_string();
         assert!(message.contains("base_model_name_or_path"), "{message}");
+    }
+
+    #[test]
+    fn a_relative_name_is_followed_from_every_folder_around() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = model(&dir.path().join("runs/demo/sft/model"));
+        let run = dir.path().join("runs/demo/ppo/adapters/step-3");
+        adapter(&run, "runs/demo/sft/model");
+        assert_eq!(find_base(&run, None).unwrap(), base);
+        adapter(&run, "../../../sft/model");
+        assert_eq!(find_base(&run, None).unwrap().canonicalize().unwrap(), base);
+    }
+
+    #[test]
+    fn an_adapter_in_the_place_of_a_model_brings_its_base() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = model(&dir.path().join("llava-7b"));
+        let run = dir.path().join("adapter");
+        adapter(&run, "llava-7b");
+        assert_eq!(
+            with_base(&run, None).unwrap(),
+            (base.clone(), Some(run.clone()))
+        );
+        let both = with_base(&base, Some(&run)).unwrap();
+        assert_eq!(both, (base, Some(run.clone())));
+        let message = with_base(&run, Some(&run)).unwrap_err().to_string();
+        assert!(message.contains("name the base"), "{message}");
+        // What is no folder is for whoever opens it to refuse.
+        assert!(with_base(Path::new("/no/such"), None).is_ok());
     }
 }

@@ -134,6 +134,7 @@ pub fn greedy(
     generate(model, adapter, queries, 1, batch_rows, decoding, |_, _| {
         unreachable!("greedy decoding draws nothing")
     })
+    .expect("finite logits")
 }
 
 /// Compares ids exactly and log-probabilities to [`ABSOLUTE`].

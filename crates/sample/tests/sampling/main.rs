@@ -8,7 +8,9 @@ use std::fs;
 use candor_data::Conversation;
 use candor_data::formats::candidates::Candidate;
 use candor_model::sample::Sample;
-use candor_model::{Adapter, Bundle, Decoding, ImageFeatures, LoraConfig, Query, generate};
+use candor_model::{
+    Adapter, Bundle, Decoding, ImageFeatures, LoraConfig, Query, generate, tensor_file,
+};
 use candor_sample::run;
 use tch::{Device, Kind};
 
@@ -59,6 +61,27 @@ fn every_prompt_is_asked_up_to_its_last_answer() {
     assert_eq!(result["mean_response_tokens"], n_tokens as f64 / 14.0);
 }
 
+/// Every weight is finite, and the logits that come of them are not.
+#[test]
+fn a_prompt_whose_logits_are_no_numbers_is_named() {
+    let dir = prepared();
+    let weights = dir.path().join("model/model.safetensors");
+    let tensors = tensor_file::read(&weights).unwrap();
+    let head = tensors["language_model.lm_head.weight"].shallow_clone();
+    let _ = head.get(0).fill_(3e38);
+    let _ = head.get(1).fill_(-3e38);
+    let all = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
+    tensor_file::write(&weights, all, None).unwrap();
+    let recipe = recipe(dir.path(), "out", &[]);
+    let message = run(&recipe, &launch(false), Device::Cpu).unwrap_err();
+    let message = message.to_string();
+    assert!(
+        message.contains("sample `row-") && message.contains("not finite"),
+        "{message}"
+    );
+    assert!(!dir.path().join("out/candidates.jsonl").exists());
+}
+
 /// Where the temperature is next to nothing both answers are the greedy ones, of the model alone.
 #[test]
 fn at_a_vanishing_temperature_both_answers_are_greedy() {
@@ -83,7 +106,7 @@ fn at_a_vanishing_temperature_both_answers_are_greedy() {
             top_p: 1.0,
             eos: bundle.tokenizer.eos,
         };
-        let greedy = generate(&bundle.model, None, &[query], 1, 1, decoding, |_, _| 0.0);
+        let greedy = generate(&bundle.model, None, &[query], 1, 1, decoding, |_, _| 0.0).unwrap();
         let text = bundle.tokenizer.decode(&greedy[0].ids).unwrap();
         assert_eq!(row.outputs, [text.trim(), text.trim()], "{}", row.id);
     }

@@ -29,6 +29,7 @@ impl Reader {
     /// # Errors
     /// The file cannot be read or is larger than 1 MB. Mistakes inside it wait for [`Reader::finish`].
     pub fn open(path: &Path, sets: &[String]) -> Result<Self, TrainError> {
+        candor_data::missing::check(path, "read the recipe", "name the file of a recipe")?;
         let bytes = fs::metadata(path)
             .map_err(TrainError::io("read", path))?
             .len();

@@ -61,6 +61,21 @@ impl<'a> Talk<'a> {
         self.dialogue.show(picture)
     }
 
+    /// Asks, and writes the whole answer as one line of JSON.
+    pub fn ask_for_json(&mut self, question: &str, out: &mut impl Write) -> anyhow::Result<()> {
+        let answer = self
+            .dialogue
+            .ask(question, self.decoding, self.seed, |_| true)?;
+        let json = serde_json::json!({
+            "text": answer.text,
+            "ids": answer.ids,
+            "logprobs": answer.logprobs,
+            "finished": answer.end == End::Finished,
+        });
+        writeln!(out, "{json}")?;
+        Ok(())
+    }
+
     /// Asks, and writes the answer while it comes; remarks go to stderr.
     pub fn ask(&mut self, question: &str, out: &mut impl Write) -> anyhow::Result<()> {
         self.interrupted.store(false, Ordering::SeqCst);
@@ -78,7 +93,7 @@ impl<'a> Talk<'a> {
             End::Stopped => eprintln!("(stopped)"),
             End::Length => eprintln!(
                 "(cut after {} tokens; --max-new-tokens allows more)",
-                answer.n_tokens
+                answer.ids.len()
             ),
             End::Full => eprintln!("(the model has no more positions; /reset begins anew)"),
         }

@@ -1,0 +1,33 @@
+//! `candor join`
+
+use candor_data::image::Fit;
+use candor_model::Join;
+
+use super::export::{dialect, kind, report};
+use super::stage::device;
+use crate::arguments::JoinArguments;
+
+/// Makes a model of its parts.
+pub fn run(arguments: &JoinArguments) -> anyhow::Result<()> {
+    let join = Join {
+        decoder: arguments.decoder.clone(),
+        tower: arguments.tower.clone(),
+        projector: arguments.projector.clone(),
+        seed: arguments.seed,
+        fit: if arguments.pad {
+            Fit::Pad
+        } else {
+            Fit::CenterCrop
+        },
+        dialect: dialect(arguments.dialect),
+        kind: arguments.dtype.map(kind),
+    };
+    let joined = join.write(&arguments.out, device())?;
+    report(&arguments.out, &joined);
+    let projector = match &arguments.projector {
+        Some(projector) => projector.display().to_string(),
+        None => format!("fresh, from seed {}", arguments.seed),
+    };
+    println!("projector: {projector}");
+    Ok(())
+}

@@ -1,8 +1,9 @@
 //! Which prompts are asked, and by what their answers are judged.
 
 use candor_data::formats::{captions, ppo_prompts};
+use candor_data::rows::{Look, OnBadRow};
 use candor_data::{AnswerType, Turn};
-use candor_rl::prompts::{Judge, Prompts};
+use candor_rl::prompts::{Asking, Judge, Prompts};
 use candor_rl::recipe::{DataRecipe, QuirksRecipe};
 
 use crate::fixture::{bundle, facts, prompts};
@@ -27,14 +28,20 @@ fn read(quirks: QuirksRecipe) -> (Vec<[String; 4]>, Vec<AnswerType>, usize) {
         images: dir.path().to_owned(),
         prompts: path,
         facts: Some(dir.path().join("facts.json")),
+        on_bad_row: OnBadRow::Stop,
         max_query_tokens: 40,
     };
     let bundle = bundle(1);
-    let judge = Judge {
-        rules: bundle.rules(usize::MAX),
-        with_facts: true,
+    let asking = Asking {
+        policy: bundle.rules(usize::MAX),
+        judge: Judge {
+            rules: bundle.rules(usize::MAX),
+            with_facts: true,
+        },
+        max_new_tokens: 8,
+        look: Look::Not,
     };
-    let read = Prompts::read(&data, &quirks, bundle.rules(usize::MAX), judge).unwrap();
+    let read = Prompts::read(&data, &quirks, asking).unwrap();
     let shown = read.rows.iter().map(|row| {
         [
             row.id.clone(),

@@ -127,7 +127,7 @@ impl Mixture {
             .collect();
         (!told.is_empty()).then(|| {
             format!(
-                "in an epoch every row is taken more than once of {}",
+                "an epoch takes rows more than once: those of {}",
                 told.join(", ")
             )
         })

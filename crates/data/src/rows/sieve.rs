@@ -141,6 +141,7 @@ impl fmt::Display for Skipped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.0.len() {
             0 => write!(f, "no rows are skipped"),
+            1 => write!(f, "1 row is skipped: {}", self.0.summary()),
             n => write!(f, "{n} rows are skipped: {}", self.0.summary()),
         }
     }

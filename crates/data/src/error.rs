@@ -7,6 +7,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::rows::BadRows;
+
 /// Advice to the reader of an error: what to change so that it goes away.
 pub type Remedy = Cow<'static, str>;
 
@@ -198,19 +200,13 @@ pub enum DataError {
         /// What to do.
         remedy: Remedy,
     },
-    /// A row cannot be made into a training sample.
-    #[error("source {name}, row {row}, field `{field}`: {found}; {remedy}")]
-    Sample {
-        /// Name of the training source.
-        name: &'static str,
-        /// Index of the row in what was given, from 0.
-        row: usize,
-        /// The field of the row.
-        field: &'static str,
-        /// What was found.
-        found: String,
-        /// What to do.
-        remedy: Remedy,
+    /// Rows that a stage cannot use.
+    #[error("{rows}{}", remedy.map(|remedy| format!("{}{remedy}", if rows.0.len() == 1 { "; " } else { "\n" })).unwrap_or_default())]
+    BadRows {
+        /// The rows.
+        rows: BadRows,
+        /// What to do besides mending them.
+        remedy: Option<&'static str>,
     },
     /// A mixture of sources cannot be built or continued.
     #[error("mixture, {part}: {found}; {remedy}")]

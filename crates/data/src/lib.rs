@@ -21,6 +21,7 @@ pub mod mixture;
 pub mod preference;
 pub mod prompt;
 pub mod random;
+pub mod rows;
 pub mod sources;
 
 pub use conversation::{Conversation, IMAGE_PLACEHOLDER, Speaker, Turn};

@@ -110,6 +110,29 @@ impl Mixture {
         self.counts.iter().sum()
     }
 
+    /// How often each row of a source comes in an epoch, for the sources whose rows come more than once; none where
+    /// there are no such sources.
+    #[must_use]
+    pub fn repeats(&self) -> Option<String> {
+        let sources = self.sources.iter().zip(&self.counts);
+        let repeated = sources.filter(|(source, count)| **count > source.n_rows);
+        let told: Vec<String> = repeated
+            .map(|(source, count)| {
+                let times = *count as f64 / source.n_rows as f64;
+                format!(
+                    "{:?} {times:.1} times ({count} rows of {})",
+                    source.name, source.n_rows
+                )
+            })
+            .collect();
+        (!told.is_empty()).then(|| {
+            format!(
+                "an epoch takes rows more than once: those of {}",
+                told.join(", ")
+            )
+        })
+    }
+
     /// The rows of one epoch, in order.
     #[must_use]
     pub fn epoch(&self, epoch: u64) -> Vec<Pick> {

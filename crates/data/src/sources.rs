@@ -20,27 +20,52 @@ pub use self::a_okvqa::{Reasoning, a_okvqa};
 pub use self::flickr30k::flickr30k;
 pub use self::vqa_v2::{PromptOn, VqaOptions, vqa_v2};
 
+use std::sync::Arc;
+
 use crate::conversation::{Conversation, IMAGE_PLACEHOLDER, Speaker};
-use crate::error::DataError;
+use crate::rows::{Reason, Row, RowFault, RowName, SourceFile};
 
 /// What POPE and MMBench append to a question, and VQA-style training data with them.
 pub const SHORT_ANSWER_PROMPT: &str = "Answer the question using a single word or phrase.";
 
-/// LLaVA rows as they are, provided that each has an answer to learn.
+/// LLaVA rows as they are.
+#[must_use]
+pub fn descriptions(file: &Arc<SourceFile>, rows: Vec<Conversation>) -> Vec<Row<Conversation>> {
+    let rows = rows.into_iter().enumerate().map(|(number, row)| Row {
+        name: RowName::numbered(file, number, row.id.as_str()),
+        made: Ok(row),
+    });
+    rows.collect()
+}
+
+/// The conversation, provided that there is an answer to learn, and none that is blank: a model that is trained on a
+/// blank answer learns to say nothing.
 ///
 /// # Errors
-/// [`DataError::Sample`] for a row without a gpt turn.
-pub fn descriptions(rows: Vec<Conversation>) -> Result<Vec<Conversation>, DataError> {
-    let has_answer = |row: &Conversation| row.turns.iter().any(|turn| turn.from == Speaker::Gpt);
-    match rows.iter().position(|row| !has_answer(row)) {
-        None => Ok(rows),
-        Some(row) => Err(DataError::Sample {
-            name: "descriptions",
-            row,
-            field: "conversations",
-            found: "no gpt turn, so there is nothing to learn".into(),
-            remedy: "add the answer, or use the file as prompts instead".into(),
-        }),
+/// A fault of the field `conversations`.
+pub fn learnable(row: Conversation) -> Result<Conversation, RowFault> {
+    let fault = |found, remedy: &'static str| {
+        RowFault::new(Reason::EmptyAnswer, "conversations", found, remedy)
+    };
+    let answers = row.turns.iter().enumerate();
+    let answers: Vec<_> = answers
+        .filter(|(_, turn)| turn.from == Speaker::Gpt)
+        .collect();
+    if answers.is_empty() {
+        return Err(fault(
+            "no gpt turn, so there is nothing to learn".to_owned(),
+            "add the answer, or use the file as prompts instead",
+        ));
+    }
+    let blank = answers
+        .iter()
+        .find(|(_, turn)| turn.value.trim().is_empty());
+    match blank {
+        None => Ok(row),
+        Some((turn, _)) => Err(fault(
+            format!("the answer in turn {turn} is blank, so that silence would be learned"),
+            "write the answer, or remove the row",
+        )),
     }
 }
 
@@ -55,22 +80,24 @@ mod tests {
     use crate::conversation::Turn;
 
     #[test]
-    fn a_description_without_an_answer_is_named() {
+    fn an_answer_that_is_missing_or_blank_is_named() {
         let row = |turns| Conversation {
             id: "a".into(),
             image: None,
             turns,
         };
         let good = row(vec![Turn::human("q"), Turn::gpt("a")]);
-        let bad = row(vec![Turn::human("q")]);
-        assert_eq!(
-            descriptions(vec![good.clone()]).unwrap(),
-            std::slice::from_ref(&good)
-        );
-        let message = descriptions(vec![good, bad]).unwrap_err().to_string();
-        assert!(
-            message.contains("source descriptions, row 1, field `conversations`"),
-            "{message}"
-        );
+        assert_eq!(learnable(good.clone()), Ok(good));
+        let fault = learnable(row(vec![Turn::human("q")])).unwrap_err();
+        assert_eq!(fault.reason, Reason::EmptyAnswer);
+        assert!(fault.found.contains("no gpt turn"), "{}", fault.found);
+        let turns = ["q", "a", "q", " \n"];
+        let turns = turns.iter().enumerate().map(|(i, value)| match i % 2 {
+            0 => Turn::human(*value),
+            _ => Turn::gpt(*value),
+        });
+        let fault = learnable(row(turns.collect())).unwrap_err();
+        assert_eq!(fault.reason, Reason::EmptyAnswer);
+        assert!(fault.found.contains("turn 3 is blank"), "{}", fault.found);
     }
 }

@@ -244,3 +244,27 @@ proptest! {
         prop_assert_eq!(epochs, uninterrupted);
     }
 }
+
+#[test]
+fn sources_whose_rows_come_more_than_once_say_how_often() {
+    let source = |name: &str, n_rows, share| Source {
+        name: name.into(),
+        n_rows,
+        share,
+    };
+    let often = vec![
+        source("few", 40, Share::Count(100)),
+        source("enough", 40, Share::Count(40)),
+        source("rest", 2, Share::Weight(1.0)),
+    ];
+    let repeats = Mixture::new(0, often, Some(146)).unwrap().repeats();
+    assert_eq!(
+        repeats.as_deref(),
+        Some(
+            "an epoch takes rows more than once: those of \"few\" 2.5 times (100 rows of 40), \"rest\" 3.0 times \
+             (6 rows of 2)"
+        )
+    );
+    let once = vec![source("all", 3, Share::All)];
+    assert_eq!(Mixture::new(0, once, None).unwrap().repeats(), None);
+}

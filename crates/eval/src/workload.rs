@@ -30,5 +30,6 @@ pub fn workload(recipe: &EvalRecipe, reading: &Reading) -> Result<Workload, Eval
         tokens_are_a_bound: true,
         longest_tokens: longest,
         n_images: Workload::count_images(asks.into_iter().map(|ask| ask.image)),
+        notes: Vec::new(),
     })
 }

@@ -1,9 +1,11 @@
 //! What can go wrong with a model folder, a tokenizer or a prompt.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use candor_checkpoint::NonFinite;
 use tch::Kind;
+use candor_data::rows::{BadRows, Pictures, Reason, RowFault};
 
 use crate::misfit::Misfits;
 use crate::preflight::Problems;
@@ -141,12 +143,63 @@ pub enum ModelError {
         /// What to do.
         remedy: &'static str,
     },
+    /// A row does not fit the model.
+    #[error("sample `{sample}`: {} ({})", fault.found, fault.remedy)]
+    Row {
+        /// The sample's id.
+        sample: String,
+        /// What is wrong with it.
+        fault: Box<RowFault>,
+    },
+    /// Pictures cannot be shown to the model.
+    #[error("{}", pictures(.0))]
+    Pictures(BTreeMap<String, RowFault>),
     /// Writing through the data crate failed.
     #[error(transparent)]
     Data(#[from] candor_data::DataError),
 }
 
+/// Each picture and what is wrong with it, the first of many.
+fn pictures(faults: &BTreeMap<String, RowFault>) -> String {
+    let shown = faults.values().take(BadRows::SHOWN);
+    let shown: Vec<String> = shown
+        .map(|fault| format!("{} ({})", fault.found, fault.remedy))
+        .collect();
+    let more = match faults.len().saturating_sub(BadRows::SHOWN) {
+        0 => String::new(),
+        more => format!("\nand {more} more pictures"),
+    };
+    shown.join("\n") + &more
+}
+
+impl From<ModelError> for RowFault {
+    /// What a row's error is as a fault of the row.
+    fn from(error: ModelError) -> Self {
+        match error {
+            ModelError::Row { fault, .. } => *fault,
+            ModelError::Prompt {
+                problem, remedy, ..
+            } => Self::new(Reason::Template, "conversations", problem, remedy),
+            other => Self::new(
+                Reason::Template,
+                "conversations",
+                other.to_string(),
+                "correct or remove the row",
+            ),
+        }
+    }
+}
+
 impl ModelError {
+    /// The same error; of pictures, with the rows that show them.
+    #[must_use]
+    pub fn in_rows(self, shown: &Pictures) -> Self {
+        match self {
+            Self::Pictures(faults) => Self::Data(shown.refusal(&faults)),
+            other => other,
+        }
+    }
+
     /// An [`ModelError::Io`] with what was attempted on `path`.
     pub(crate) fn io(
         action: &'static str,

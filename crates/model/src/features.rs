@@ -7,11 +7,12 @@
 //! 6 kB an image; LLaVA v1.5 in f32 would need 2.4 MB, so stages on many thousand photographs need a store on
 //! disk, which does not exist yet.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use candor_data::image::{ImageLimits, load_batch};
+use candor_data::rows::{BadRows, Look, faults};
 use tch::Tensor;
 
 use crate::{Bundle, ModelError};
@@ -31,7 +32,8 @@ impl ImageFeatures {
     /// Encodes the named images of a folder; names may repeat. `progress` hears how many are done.
     ///
     /// # Errors
-    /// An image is missing, damaged or over the limits.
+    /// Images are missing, damaged or over the limits: as many of them as [`BadRows::SHOWN`] are named, and those that are
+    /// found together with the last of them.
     pub fn encode(
         bundle: &Bundle,
         folder: &Path,
@@ -39,18 +41,40 @@ impl ImageFeatures {
         mut progress: impl FnMut(usize),
     ) -> Result<Self, ModelError> {
         let mut rows = HashMap::new();
-        let mut paths: Vec<PathBuf> = Vec::new();
+        let mut ordered: Vec<String> = Vec::new();
         for name in names {
             if let Entry::Vacant(unseen) = rows.entry(name) {
-                paths.push(path_in(folder, unseen.key())?);
-                unseen.insert(paths.len() as i64 - 1);
+                ordered.push(unseen.key().clone());
+                unseen.insert(ordered.len() as i64 - 1);
             }
         }
         let mut passes = Vec::new();
-        for chunk in paths.chunks(IMAGES_PER_PASS) {
-            let pixels = pixels(bundle, chunk)?;
-            passes.push(tch::no_grad(|| bundle.model.image_features(&pixels)));
-            progress((passes.len() * IMAGES_PER_PASS).min(paths.len()));
+        let mut bad = BTreeMap::new();
+        for chunk in ordered.chunks(IMAGES_PER_PASS) {
+            let bad_of_chunk = || faults(folder, chunk.iter().map(String::as_str), Look::Decoded);
+            if bad.is_empty() {
+                match pixels_in(bundle, folder, chunk) {
+                    Ok(pixels) => {
+                        passes.push(tch::no_grad(|| bundle.model.image_features(&pixels)));
+                        progress((passes.len() * IMAGES_PER_PASS).min(ordered.len()));
+                    }
+                    Err(error) => {
+                        bad = bad_of_chunk();
+                        if bad.is_empty() {
+                            return Err(error);
+                        }
+                    }
+                }
+            } else {
+                // From the first damaged picture on, the rest is only looked through for others.
+                bad.extend(bad_of_chunk());
+            }
+            if bad.len() >= BadRows::SHOWN {
+                break;
+            }
+        }
+        if !bad.is_empty() {
+            return Err(ModelError::Pictures(bad));
         }
         let features = if passes.is_empty() {
             Tensor::new()
@@ -100,6 +124,13 @@ pub fn path_in(folder: &Path, name: &str) -> Result<PathBuf, ModelError> {
         problem: format!("the image name leads out of {}", folder.display()),
         remedy: "name the image relative to the image folder, without `..`",
     })
+}
+
+/// [`pixels`] of the named images of a folder.
+fn pixels_in(bundle: &Bundle, folder: &Path, names: &[String]) -> Result<Tensor, ModelError> {
+    let paths: Result<Vec<PathBuf>, ModelError> =
+        names.iter().map(|name| path_in(folder, name)).collect();
+    pixels(bundle, &paths?)
 }
 
 /// Decoded, resized and normalised images.

@@ -4,6 +4,7 @@
 //! its features, and no sequence is longer than allowed.
 
 use candor_data::Conversation;
+use candor_data::rows::{Reason, RowFault};
 use tch::{Device, Tensor};
 
 use crate::ModelError;
@@ -70,10 +71,9 @@ impl Sample {
         rendered: &Rendered,
         rules: SampleRules<'_>,
     ) -> Result<Self, ModelError> {
-        let refuse = |problem: String, remedy| ModelError::Prompt {
+        let refuse = |reason, found: String, remedy: &'static str| ModelError::Row {
             sample: conversation.id.clone(),
-            problem,
-            remedy,
+            fault: Box::new(RowFault::new(reason, "conversations", found, remedy)),
         };
         let encoded = rules.tokenizer.encode(&rendered.text)?;
         let image = rules.tokenizer.image;
@@ -93,6 +93,7 @@ impl Sample {
         let expected = usize::from(conversation.image.is_some());
         if n_images != expected {
             return Err(refuse(
+                Reason::PlaceholderCount,
                 format!(
                     "the text holds {n_images} `<image>` placeholders, but the row has {expected} images"
                 ),
@@ -126,13 +127,18 @@ impl Sample {
             labels.push(if said { run[0] } else { IGNORE });
         }
         if ids.len() > rules.max_tokens {
+            let of_image = match n_images * rules.n_image_tokens {
+                0 => String::new(),
+                n => format!(" ({n} of them its image)"),
+            };
             return Err(refuse(
+                Reason::TooLong,
                 format!(
-                    "{} tokens are more than the {} allowed",
+                    "{} tokens{of_image} are more than the {} allowed",
                     ids.len(),
                     rules.max_tokens
                 ),
-                "raise max_tokens or shorten the conversation",
+                "raise data.max_tokens, or shorten or remove the row",
             ));
         }
         Ok(Self {

@@ -70,6 +70,7 @@ impl Plan {
         self.rows = workload.rows;
         self.n_tokens = Some(workload.n_tokens);
         self.tokens_are_a_bound = workload.tokens_are_a_bound;
+        self.notes.extend(workload.notes.iter().cloned());
     }
 
     fn note(&mut self, note: impl Into<String>) {

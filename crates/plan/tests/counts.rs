@@ -128,3 +128,35 @@ fn a_fine_tuning_is_counted_on_its_data() {
         plan.notes
     );
 }
+
+#[test]
+fn rows_that_a_run_would_skip_are_not_counted_and_repeated_rows_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    prepare(folder);
+    // The picture of the first two rows is there, that of the third is not.
+    fs::write(
+        folder.join("1.png"),
+        include_bytes!("../../data/tests/golden/images/gray.png"),
+    )
+    .unwrap();
+    let inside =
+        |key: &str, name: &str| format!("{key}={:?}", folder.join(name).display().to_string());
+    let sets = [
+        inside("model.base", "base"),
+        inside("data.root", ""),
+        "data.on_bad_row=\"skip\"".to_owned(),
+        "data.sources=[{name=\"rows\",format=\"llava\",path=\"rows.json\",count=5}]".to_owned(),
+    ];
+    let plan = Planner::default()
+        .plan(&folder.join("recipe.toml"), &sets)
+        .unwrap();
+    assert_eq!((plan.n_steps, plan.n_rows), (Some(6), Some(2)));
+    assert_eq!(
+        plan.notes,
+        [
+            "1 row is skipped: 1 missing_picture",
+            "an epoch takes rows more than once: those of \"rows\" 2.5 times (5 rows of 2)",
+        ]
+    );
+}

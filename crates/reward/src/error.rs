@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use candor_data::rows::{Reason, RowFault};
+
 /// Errors of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum RewardError {
@@ -57,4 +59,34 @@ pub enum RewardError {
         /// The score found.
         score: f64,
     },
+}
+
+impl From<RewardError> for RowFault {
+    /// What a row's error is as a fault of the row.
+    fn from(error: RewardError) -> Self {
+        match error {
+            RewardError::Model(error) => error.into(),
+            RewardError::NoFacts { image, remedy, .. } => {
+                let of = image.map_or_else(
+                    || "a row without an image".to_owned(),
+                    |image| format!("image {image:?}"),
+                );
+                Self::new(
+                    Reason::NoFacts,
+                    "image",
+                    format!("no facts are known of {of}"),
+                    remedy,
+                )
+            }
+            RewardError::Unfit {
+                problem, remedy, ..
+            } => Self::new(Reason::Template, "conversations", problem, remedy),
+            other => Self::new(
+                Reason::Template,
+                "conversations",
+                other.to_string(),
+                "correct or remove the row",
+            ),
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use candor_data::bootstrap::{self, Interval};
+use candor_data::rows::{Skipped, SkippedCounts};
 use serde::Serialize;
 
 use crate::RewardError;
@@ -40,6 +41,9 @@ pub struct RewardResult {
     pub n_validation: usize,
     /// Pairs that were left out because both responses are the same.
     pub n_identical: usize,
+    /// Pairs that were left out because they cannot be judged, where the recipe skips them.
+    #[serde(flatten)]
+    pub skipped: Option<SkippedCounts>,
 }
 
 impl RewardResult {
@@ -62,6 +66,7 @@ impl RewardResult {
             n_train: pairs.train.len(),
             n_validation: pairs.validation.len(),
             n_identical: pairs.n_identical,
+            skipped: pairs.skipped.as_ref().map(Skipped::counts),
         }
     }
 }
@@ -137,6 +142,7 @@ pub fn write_lines(path: &Path, pairs: &[Pair], scores: &[PairScores]) -> Result
 
 #[cfg(test)]
 mod tests {
+    use candor_data::rows::Pictures;
     use candor_model::shared::Shared;
 
     use super::*;
@@ -162,6 +168,8 @@ mod tests {
             validation: vec![pair(8)],
             held_out: (0..4).map(pair).collect(),
             n_identical: 3,
+            skipped: None,
+            pictures: Pictures::default(),
         };
         let best = Found {
             step: 7,

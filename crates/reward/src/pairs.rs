@@ -4,10 +4,14 @@
 //! drawn together and only then cut into passes: the recipe's micro-batch changes what a pass holds, never what
 //! an update learns from.
 
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use candor_data::formats::{captions, preference, preference_log};
 use candor_data::mixture::{Mixture, Share, Source};
+use candor_data::rows::{
+    Look, OnBadRow, Pictures, Reason, Row, RowFault, RowName, Sieve, Skipped, SourceFile,
+};
 use candor_data::{AnswerType, Conversation, FactBook, Preference, Side, Turn};
 use candor_model::sample::SampleRules;
 use candor_model::shared::Shared;
@@ -52,42 +56,87 @@ pub struct Pairs {
     pub held_out: Vec<Pair>,
     /// Rows that were left out because both responses are the same: no judge can tell them apart.
     pub n_identical: usize,
+    /// Rows that were left out because they cannot be judged; none where these stop the run.
+    pub skipped: Option<Skipped>,
+    /// Which rows show which pictures.
+    pub pictures: Pictures,
 }
 
-/// A row as read, and where it was.
-struct Row {
-    compared: Preference,
+/// A comparison as read.
+struct Compared {
+    row: Preference,
     preferred: Side,
-    /// File and number.
-    place: String,
+    /// Its number among all that are read.
+    number: usize,
+}
+
+/// All comparisons that are read.
+#[derive(Default)]
+struct Comparisons {
+    rows: Vec<Row<Compared>>,
+    /// What each row shares with others: its image, or nothing.
+    images: Vec<String>,
+    n_identical: usize,
 }
 
 impl Pairs {
-    /// Reads, splits and tokenises what the recipe names.
+    /// Reads, tokenises and splits what the recipe names.
     ///
     /// # Errors
-    /// A file is missing or damaged, there are too few comparisons, a row has no facts where the prompt shows
-    /// them, or does not fit the model.
-    pub fn read(recipe: &RewardRecipe, rules: SampleRules<'_>) -> Result<Self, RewardError> {
-        let (rows, n_identical) = read_rows(&recipe.preferences)?;
+    /// A file is missing or damaged, there are too few comparisons, or rows cannot be judged and the recipe does not
+    /// skip them: they have no facts where the prompt shows them, do not fit the model, or their picture is not there.
+    /// Rows that the run has no use for cannot stop it.
+    pub fn read(
+        recipe: &RewardRecipe,
+        rules: SampleRules<'_>,
+        look: Look,
+    ) -> Result<Self, RewardError> {
+        let read = read_rows(&recipe.preferences)?;
         let book = match &recipe.facts {
             Some(path) if recipe.wording.prompt.with_facts() => captions::read(path)?,
             _ => FactBook::new(),
         };
-        let split = split(recipe, &rows)?;
-        let tokenised = |part: Vec<usize>| -> Result<Vec<Pair>, RewardError> {
-            // All rows before the first error is looked for, so that it is the same on any number of threads.
-            let pairs: Vec<_> = part
-                .into_par_iter()
-                .map(|row| pair(&rows[row], &recipe.wording, &book, rules))
-                .collect();
-            pairs.into_iter().collect()
+        let (rows, whole) = match recipe.on_bad_row {
+            OnBadRow::Skip => (read.rows, None),
+            OnBadRow::Stop => {
+                let all: Vec<usize> = (0..read.rows.len()).collect();
+                let split = split(recipe, &read.images, &all)?;
+                let used: HashSet<usize> = split.rows().collect();
+                let rows = read.rows.into_iter().zip(all);
+                let rows = rows.filter_map(|(row, number)| used.contains(&number).then_some(row));
+                (rows.collect(), Some(split))
+            }
+        };
+        // All rows before bad ones are looked for, so that these are the same on any number of threads.
+        let tokenised: Vec<Row<(usize, Pair)>> = rows
+            .into_par_iter()
+            .map(|row| row.and_then(|row| pair(row, &recipe.wording, &book, rules)))
+            .collect();
+        let sieve = Sieve {
+            on_bad_row: recipe.on_bad_row,
+            look,
+            images: &recipe.images,
+        };
+        let sifted = sieve.sift(tokenised, |(_, pair)| pair.shared.image.as_deref())?;
+        let mut pairs: BTreeMap<usize, Pair> =
+            sifted.rows.into_iter().map(|(_, row)| row).collect();
+        let split = match whole {
+            Some(split) => split,
+            None => {
+                let left: Vec<usize> = pairs.keys().copied().collect();
+                split(recipe, &read.images, &left)?
+            }
+        };
+        let mut part = |rows: Vec<usize>| -> Vec<Pair> {
+            rows.iter().filter_map(|row| pairs.remove(row)).collect()
         };
         Ok(Self {
-            train: tokenised(split.train)?,
-            validation: tokenised(split.validation)?,
-            held_out: tokenised(split.held_out)?,
-            n_identical,
+            train: part(split.train),
+            validation: part(split.validation),
+            held_out: part(split.held_out),
+            n_identical: read.n_identical,
+            skipped: sifted.skipped,
+            pictures: sifted.pictures,
         })
     }
 
@@ -132,41 +181,44 @@ fn read_file(path: &Path) -> Result<Vec<Preference>, RewardError> {
 }
 
 /// The rows of all files, but for those whose responses are the same, which are counted.
-fn read_rows(paths: &[PathBuf]) -> Result<(Vec<Row>, usize), RewardError> {
-    let mut rows = Vec::new();
-    let mut n_identical = 0;
+fn read_rows(paths: &[PathBuf]) -> Result<Comparisons, RewardError> {
+    let mut read = Comparisons::default();
     for path in paths {
+        let file = SourceFile::new(path);
         for (number, row) in read_file(path)?.into_iter().enumerate() {
             // The reader lets nothing through that has no preferred side.
             let Some(preferred) = row.preferred() else {
                 continue;
             };
             if row.outputs[0].trim() == row.outputs[1].trim() {
-                n_identical += 1;
+                read.n_identical += 1;
                 continue;
             }
-            let place = format!("{}: row {number} ({})", path.display(), row.id);
-            rows.push(Row {
-                compared: row,
-                preferred,
-                place,
+            // A row without an image shares nothing with others, so it is an image of its own; its place names it, and
+            // no image is named like a place.
+            let image = row.image.clone();
+            let place = || format!("{}: row {number} ({})", path.display(), row.id);
+            read.images.push(image.unwrap_or_else(place));
+            read.rows.push(Row {
+                name: RowName::numbered(&file, number, row.id.as_str()),
+                made: Ok(Compared {
+                    row,
+                    preferred,
+                    number: read.rows.len(),
+                }),
             });
         }
     }
-    Ok((rows, n_identical))
+    Ok(read)
 }
 
-fn split(recipe: &RewardRecipe, rows: &[Row]) -> Result<Split, RewardError> {
-    // A row without an image shares nothing with others, so it is an image of its own; its place names it, and no
-    // image is named like a place.
-    let name = |row: &Row| -> String {
-        row.compared
-            .image
-            .clone()
-            .unwrap_or_else(|| row.place.clone())
-    };
-    let names: Vec<String> = rows.iter().map(name).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+/// Splits the rows of these numbers by their images.
+fn split(
+    recipe: &RewardRecipe,
+    images: &[String],
+    numbers: &[usize],
+) -> Result<Split, RewardError> {
+    let names: Vec<&str> = numbers.iter().map(|&row| images[row].as_str()).collect();
     let (n_validation, n_held_out) = (recipe.n_validation, recipe.n_held_out);
     let split = by_image(
         &names,
@@ -185,26 +237,31 @@ fn split(recipe: &RewardRecipe, rows: &[Row]) -> Result<Split, RewardError> {
             problem: format!(
                 "{} comparisons of different responses leave none to train on after {n_held_out} held out and \
                  {n_validation} for validation",
-                rows.len()
+                numbers.len()
             ),
             remedy: "collect more comparisons, or lower data.n_held_out and data.n_validation",
         });
     }
-    Ok(split)
+    let numbered = |part: Vec<usize>| part.into_iter().map(|row| numbers[row]).collect();
+    Ok(Split {
+        train: numbered(split.train),
+        validation: numbered(split.validation),
+        held_out: numbered(split.held_out),
+    })
 }
 
-/// Both responses of a row, worded and tokenised.
+/// Both responses of a row, worded and tokenised, with the row's number.
 fn pair(
-    row: &Row,
+    compared: Compared,
     wording: &Wording,
     book: &FactBook,
     rules: SampleRules<'_>,
-) -> Result<Pair, RewardError> {
-    let Row {
-        compared: row,
+) -> Result<(usize, Pair), RowFault> {
+    let Compared {
+        row,
         preferred,
-        place,
-    } = row;
+        number,
+    } = compared;
     let image = row.image.as_deref().unwrap_or_default();
     let facts = book.for_prompt(image, AnswerType::General);
     let sequence = |side: Side| {
@@ -220,21 +277,33 @@ fn pair(
             conversation: &conversation,
             facts: &facts,
         };
-        let output = format!("{place}, output_{}", side.index() + 1);
-        wording.put(item, &output, rules)
+        wording.put(item, &row.id, rules).map_err(|error| {
+            let mut fault = RowFault::from(error);
+            if fault.reason == Reason::TooLong {
+                fault.field = format!("output_{}", side.index() + 1).into();
+                fault.found = format!("with context, facts and question {}", fault.found);
+            }
+            fault
+        })
     };
-    let (chosen, rejected) = (sequence(*preferred)?, sequence(preferred.other())?);
-    let text = |side: Side| row.outputs[side.index()].clone();
-    Ok(Pair {
-        id: row.id.clone(),
-        chosen: text(*preferred),
-        rejected: text(preferred.other()),
-        shared: Shared::of(
-            place,
-            &[chosen.read_at(), rejected.read_at()],
-            row.image.clone(),
-        )?,
-    })
+    let (chosen, rejected) = (sequence(preferred)?, sequence(preferred.other())?);
+    let shared = Shared::of(
+        &row.id,
+        &[chosen.read_at(), rejected.read_at()],
+        row.image.clone(),
+    )?;
+    let [first, second] = row.outputs;
+    let (chosen, rejected) = match preferred {
+        Side::First => (first, second),
+        Side::Second => (second, first),
+    };
+    let pair = Pair {
+        id: row.id,
+        chosen,
+        rejected,
+        shared,
+    };
+    Ok((number, pair))
 }
 
 /// Updates' worth of pairs that are sorted by length together: enough that little is padded, few enough that

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use candor_data::rows::OnBadRow;
 use candor_model::{Activations, LoraConfig};
-use candor_train::{BasePrecision, Reader, Resolved, SessionRecipe};
+use candor_train::{BasePrecision, Reader, Resolved, SessionRecipe, on_bad_row};
 
 use crate::RewardError;
 use crate::loss::CenteringOver;
@@ -49,7 +50,9 @@ pub struct RewardRecipe {
     pub preferences: Vec<PathBuf>,
     /// Facts by image; not read by a prompt without a slot.
     pub facts: Option<PathBuf>,
-    /// Longest sequence; a longer one is an error, never a silent cut.
+    /// What follows from a comparison that cannot be judged.
+    pub on_bad_row: OnBadRow,
+    /// Longest sequence; a longer one is a bad row, never a silent cut.
     pub max_tokens: usize,
     /// Pairs per update.
     pub batch: usize,
@@ -111,6 +114,7 @@ impl RewardRecipe {
             let remedy = "name an image_to_caption.json, or use a prompt without the slot";
             recipe.mistake("data", "no `facts` for a prompt with `{facts}`", remedy);
         }
+        let on_bad_row = on_bad_row(&mut recipe);
         let max_tokens = recipe.usize("data.max_tokens").positive().required();
         let (batch, micro_batch) = read_batch(&mut recipe);
         let n_validation = recipe.usize("data.n_validation").positive().required();
@@ -140,6 +144,7 @@ impl RewardRecipe {
             images,
             preferences,
             facts: facts.map(|path| root.join(path)),
+            on_bad_row,
             max_tokens,
             batch,
             micro_batch,

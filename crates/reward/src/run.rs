@@ -1,9 +1,10 @@
 //! The loop of the reward model: comparisons → scores → pair loss → update → validation; the best is kept.
 
+use candor_data::rows::Look;
 use candor_model::shared::{Shared, SharedBatch};
 use candor_model::{Adapter, Bundle, ImageFeatures, ScalarHead};
-use candor_train::fingerprint;
 use candor_train::session::{Inputs, Launch, Outcome, Parts, Session};
+use candor_train::{fingerprint, say_skipped};
 use serde::Serialize;
 use tch::{Device, Tensor};
 
@@ -65,7 +66,9 @@ pub fn run(recipe: &RewardRecipe, launch: &Launch, device: Device) -> Result<Out
     let (adapter, head) = trainable(recipe, &bundle)?;
     let trained = parameters(&adapter, &head);
     let mut best = Best::new(&trained);
-    let pairs = Pairs::read(recipe, bundle.rules(recipe.max_tokens))?;
+    let look = Look::of_run(recipe.on_bad_row);
+    let pairs = Pairs::read(recipe, bundle.rules(recipe.max_tokens), look)?;
+    say_skipped("reward", pairs.skipped.as_ref());
     let mut batches = Batches::new(recipe, &pairs.train)?;
     let n_steps = batches.n_steps(recipe.length);
     let inputs = Inputs::new([
@@ -85,8 +88,12 @@ pub fn run(recipe: &RewardRecipe, launch: &Launch, device: Device) -> Result<Out
     };
     let resolved = recipe.resolved.to_text();
     let mut session = Session::open(&recipe.session, &resolved, launch, parts, n_steps, inputs)?;
+    if let Some(skipped) = &pairs.skipped {
+        skipped.write(session.path())?;
+    }
     session.doing("encoding images");
-    let features = ImageFeatures::encode(&bundle, &recipe.images, pairs.images(), |_| ())?;
+    let features = ImageFeatures::encode(&bundle, &recipe.images, pairs.images(), |_| ())
+        .map_err(|error| error.in_rows(&pairs.pictures))?;
     session.doing("training");
     let learner = Learner {
         recipe,

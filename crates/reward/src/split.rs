@@ -17,6 +17,14 @@ pub struct Split {
     pub held_out: Vec<usize>,
 }
 
+impl Split {
+    /// The rows of all parts.
+    pub fn rows(&self) -> impl Iterator<Item = usize> + '_ {
+        let parts = [&self.train, &self.validation, &self.held_out];
+        parts.into_iter().flatten().copied()
+    }
+}
+
 /// Splits rows by the image each has. A part that is to have `n` rows takes whole images until it has at least
 /// that many, held out first, then validation; the rest trains, of which `n_train` rows at most are kept.
 ///

@@ -1,5 +1,6 @@
 //! How much the training of a reward model will do.
 
+use candor_data::rows::Look;
 use candor_model::Reading;
 use candor_train::Workload;
 
@@ -12,7 +13,8 @@ use crate::{RewardError, RewardRecipe};
 /// # Errors
 /// As reading the comparisons for the run.
 pub fn workload(recipe: &RewardRecipe, reading: &Reading) -> Result<Workload, RewardError> {
-    let pairs = Pairs::read(recipe, reading.rules(recipe.max_tokens))?;
+    let look = Look::of_plan(recipe.on_bad_row, &recipe.images);
+    let pairs = Pairs::read(recipe, reading.rules(recipe.max_tokens), look)?;
     let mut batches = Batches::new(recipe, &pairs.train)?;
     let n_steps = batches.n_steps(recipe.length);
     let (mut n_tokens, mut longest) = (0, 0);
@@ -30,5 +32,6 @@ pub fn workload(recipe: &RewardRecipe, reading: &Reading) -> Result<Workload, Re
         tokens_are_a_bound: false,
         longest_tokens: longest,
         n_images: Workload::count_images(pairs.images()),
+        notes: pairs.skipped.iter().map(ToString::to_string).collect(),
     })
 }

@@ -10,13 +10,14 @@
 
 use std::path::{Path, PathBuf};
 
+use candor_data::rows::{Look, Pictures as Shown};
 use candor_model::{Adapter, Bundle, ImageFeatures, ScalarHead};
 use candor_reward::RewardModel;
 use candor_train::{Inputs, Parts, fingerprint};
 use tch::{Device, Tensor};
 
 use crate::RlError;
-use crate::prompts::Judge;
+use crate::prompts::{Asking, Judge};
 use crate::recipe::RlRecipe;
 
 /// All models of a run.
@@ -87,12 +88,21 @@ impl Models {
         self.judge_base.as_ref().unwrap_or(&self.policy_base)
     }
 
-    /// What prompts need to know of the judge.
+    /// Who is asked and who judges, for answers of at most `max_new_tokens`.
     #[must_use]
-    pub fn judge(&self) -> Judge<'_> {
-        Judge {
-            rules: self.judge_base().rules(usize::MAX),
-            with_facts: self.reward.with_facts(),
+    pub fn asking(&self, max_new_tokens: usize, look: Look) -> Asking<'_> {
+        let positions = |bundle: &Bundle| {
+            let positions = bundle.model.config().text_config.max_position_embeddings;
+            positions as usize
+        };
+        Asking {
+            policy: self.policy_base().rules(positions(self.policy_base())),
+            judge: Judge {
+                rules: self.judge_base().rules(positions(self.judge_base())),
+                with_facts: self.reward.with_facts(),
+            },
+            max_new_tokens,
+            look,
         }
     }
 
@@ -140,44 +150,21 @@ impl Models {
     /// Encodes the named images, once for each base.
     ///
     /// # Errors
-    /// An image is missing, damaged or over the limits.
-    pub fn encode(&self, folder: &Path, names: &[String]) -> Result<Pictures, RlError> {
-        let of = |bundle| ImageFeatures::encode(bundle, folder, names.iter().cloned(), |_| ());
+    /// Images are missing, damaged or over the limits, told with the rows that show them.
+    pub fn encode(
+        &self,
+        folder: &Path,
+        names: &[String],
+        shown: &Shown,
+    ) -> Result<Pictures, RlError> {
+        let of = |bundle| {
+            ImageFeatures::encode(bundle, folder, names.iter().cloned(), |_| ())
+                .map_err(|error| error.in_rows(shown))
+        };
         Ok(Pictures {
             policy: of(&self.policy_base)?,
             judge: self.judge_base.as_ref().map(of).transpose()?,
         })
-    }
-
-    /// Whether both bases have a position for every token of the longest sequence there can be.
-    ///
-    /// # Errors
-    /// One has not.
-    pub fn check_room(
-        &self,
-        recipe: &RlRecipe,
-        n_query: usize,
-        n_value_query: usize,
-    ) -> Result<(), RlError> {
-        let bases = [
-            (&self.policy_base, n_query),
-            (self.judge_base(), n_value_query),
-        ];
-        for (bundle, n_query) in bases {
-            let needed = n_query + recipe.sampling.max_new_tokens;
-            let positions = bundle.model.config().text_config.max_position_embeddings as usize;
-            if needed > positions {
-                return Err(RlError::Unfit {
-                    path: recipe.base.clone(),
-                    problem: format!(
-                        "the longest query and sampling.max_new_tokens make {needed} tokens, but a base has \
-                         {positions} positions"
-                    ),
-                    remedy: "lower sampling.max_new_tokens or data.max_query_tokens",
-                });
-            }
-        }
-        Ok(())
     }
 }
 

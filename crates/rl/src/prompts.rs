@@ -7,6 +7,9 @@
 use std::path::Path;
 
 use candor_data::formats::{captions, ppo_prompts};
+use candor_data::rows::{
+    Look, OnBadRow, Pictures, Reason, Row, RowFault, RowName, Sieve, Skipped, SourceFile,
+};
 use candor_data::{AnswerType, Conversation, FactBook, Facts, Prompt, Speaker};
 use candor_model::sample::{Sample, SampleRules};
 
@@ -35,40 +38,78 @@ pub struct PromptRow {
 /// All prompts.
 #[derive(Debug)]
 pub struct Prompts {
-    /// Those short enough.
+    /// Those that are asked.
     pub rows: Vec<PromptRow>,
-    /// How many were too long.
+    /// How many were too long for `data.max_query_tokens`.
     pub n_dropped: usize,
+    /// Those that are left out, the too long among them, where the recipe skips bad rows.
+    pub skipped: Option<Skipped>,
+    /// Which rows show which pictures.
+    pub pictures: Pictures,
 }
 
 /// What judges the answers, as far as it decides about prompts.
 #[derive(Debug, Clone, Copy)]
 pub struct Judge<'a> {
-    /// How the reward model's base reads.
+    /// How the reward model's base reads; it has so many positions as `max_tokens` says.
     pub rules: SampleRules<'a>,
     /// Whether it is shown facts.
     pub with_facts: bool,
+}
+
+/// Who is asked, and what there is to look at beforehand.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking<'a> {
+    /// How the policy's base reads; it has so many positions as `max_tokens` says.
+    pub policy: SampleRules<'a>,
+    /// What judges the answers.
+    pub judge: Judge<'a>,
+    /// The longest answer.
+    pub max_new_tokens: usize,
+    /// How closely pictures are looked at.
+    pub look: Look,
 }
 
 impl Prompts {
     /// Reads, tokenises and sorts out the prompts.
     ///
     /// # Errors
-    /// A file is damaged, all prompts are too long, or the reward model wants facts and there are none.
+    /// A file is damaged, all prompts are too long, or prompts cannot be asked and the recipe does not skip them: they
+    /// leave no room for an answer, their picture is not there, or the reward model wants facts and there are none.
     pub fn read(
         data: &DataRecipe,
         quirks: &QuirksRecipe,
-        policy: SampleRules<'_>,
-        judge: Judge<'_>,
+        asking: Asking<'_>,
     ) -> Result<Self, RlError> {
         let prompts = ppo_prompts::read(&data.prompts)?;
-        let facts = read_facts(data.facts.as_deref(), judge.with_facts)?;
-        let mut queries = Vec::with_capacity(prompts.len());
-        for prompt in &prompts {
-            let query = Query::new(prompt, policy, judge.rules)?;
-            queries.push((query.n_tokens <= data.max_query_tokens).then_some(query));
+        let facts = read_facts(data.facts.as_deref(), asking.judge.with_facts)?;
+        let too_long = |n_tokens: usize| n_tokens > data.max_query_tokens;
+        let file = SourceFile::new(&data.prompts);
+        let mut n_dropped = 0;
+        let mut rows = Vec::with_capacity(prompts.len());
+        for (number, prompt) in prompts.iter().enumerate() {
+            let mut query = Query::new(prompt, asking);
+            if let Ok(Query { n_tokens, .. }) = query
+                && too_long(n_tokens)
+            {
+                n_dropped += 1;
+                if data.on_bad_row == OnBadRow::Skip && !quirks.misalign_dropped_queries {
+                    query = Err(overlong(n_tokens, data));
+                }
+            } else if !quirks.misalign_dropped_queries {
+                query = query.and_then(|query| {
+                    query.check_room(asking)?;
+                    check_facts(prompt, &facts, data, asking.judge.with_facts)?;
+                    Ok(query)
+                });
+            } else {
+                query = query.and_then(|query| query.check_room(asking).map(|()| query));
+            }
+            rows.push(Row {
+                name: RowName::numbered(&file, number, prompt.conversation.id.as_str()),
+                made: query.map(|query| (query, prompt)),
+            });
         }
-        let n_dropped = queries.iter().filter(|query| query.is_none()).count();
         if n_dropped == prompts.len() {
             return Err(RlError::Unfit {
                 path: data.prompts.clone(),
@@ -79,18 +120,39 @@ impl Prompts {
                 remedy: "raise data.max_query_tokens",
             });
         }
+        let sieve = Sieve {
+            on_bad_row: data.on_bad_row,
+            look: asking.look,
+            images: &data.images,
+        };
+        let sifted = sieve.sift(rows, |(_, prompt)| prompt.conversation.image.as_deref())?;
+        let judged: Vec<&Prompt> = sifted.rows.iter().map(|(_, (_, prompt))| *prompt).collect();
+        let queries = sifted.rows.into_iter();
+        let queries = queries.map(|(_, (query, _))| (!too_long(query.n_tokens)).then_some(query));
         let pairs: Vec<(Query, &Prompt)> = if quirks.misalign_dropped_queries {
-            queries.into_iter().flatten().zip(&prompts).collect()
+            queries.flatten().zip(judged).collect()
         } else {
-            let aligned = queries.into_iter().zip(&prompts);
+            let aligned = queries.zip(judged);
             aligned.filter_map(|(q, p)| Some((q?, p))).collect()
         };
         let rows: Vec<PromptRow> = pairs
             .into_iter()
             .map(|(query, judged)| row(query, judged, &facts))
             .collect();
-        check(&rows, data, judge.with_facts)?;
-        Ok(Self { rows, n_dropped })
+        if let (true, Some(skipped)) = (rows.is_empty(), &sifted.skipped) {
+            return Err(RlError::Unfit {
+                path: data.prompts.clone(),
+                problem: format!("no prompt is left, {skipped}"),
+                remedy: "mend the prompts; data.on_bad_row = \"stop\" names them",
+            });
+        }
+        check_alignment(&rows, data, asking.judge.with_facts)?;
+        Ok(Self {
+            rows,
+            n_dropped,
+            skipped: sifted.skipped,
+            pictures: sifted.pictures,
+        })
     }
 }
 
@@ -107,6 +169,18 @@ fn read_facts(path: Option<&Path>, wanted: bool) -> Result<FactBook, RlError> {
     }
 }
 
+fn overlong(n_tokens: usize, data: &DataRecipe) -> RowFault {
+    RowFault::new(
+        Reason::TooLong,
+        "conversations",
+        format!(
+            "{n_tokens} tokens, its image counted as one, are more than data.max_query_tokens = {}",
+            data.max_query_tokens
+        ),
+        "raise data.max_query_tokens, or shorten the prompt",
+    )
+}
+
 /// A tokenised first turn.
 struct Query {
     conversation: Conversation,
@@ -117,19 +191,26 @@ struct Query {
 }
 
 impl Query {
-    fn new(
-        prompt: &Prompt,
-        policy: SampleRules<'_>,
-        judge: SampleRules<'_>,
-    ) -> Result<Self, RlError> {
+    fn new(prompt: &Prompt, asking: Asking<'_>) -> Result<Self, RowFault> {
         let mut conversation = prompt.conversation.clone();
         let first = conversation.turns.iter();
         let first = first.take_while(|turn| turn.from == Speaker::Human);
         conversation.turns.truncate(first.count().min(1));
-        let tokens = |rules: SampleRules<'_>| Sample::new(&conversation, rules);
-        let ids = tokens(policy)?.ids;
-        let value_ids = tokens(judge)?.ids;
-        let n_patches = ids.iter().filter(|&&id| id == policy.tokenizer.image);
+        let tokens = |rules: SampleRules<'_>| {
+            let max_tokens = usize::MAX;
+            Sample::new(
+                &conversation,
+                SampleRules {
+                    max_tokens,
+                    ..rules
+                },
+            )
+        };
+        let ids = tokens(asking.policy)?.ids;
+        let value_ids = tokens(asking.judge.rules)?.ids;
+        let n_patches = ids
+            .iter()
+            .filter(|&&id| id == asking.policy.tokenizer.image);
         let n_patches = n_patches.count();
         let n_tokens = ids.len() - n_patches.saturating_sub(1);
         Ok(Self {
@@ -139,18 +220,73 @@ impl Query {
             n_tokens,
         })
     }
+
+    /// Whether both bases have a position for every token of the query and of the longest answer to it.
+    fn check_room(&self, asking: Asking<'_>) -> Result<(), RowFault> {
+        let max_new_tokens = asking.max_new_tokens;
+        for (ids, rules) in [
+            (&self.ids, asking.policy),
+            (&self.value_ids, asking.judge.rules),
+        ] {
+            let positions = rules.max_tokens;
+            if ids.len() + max_new_tokens > positions {
+                let found = format!(
+                    "{} tokens, those of its image among them, and sampling.max_new_tokens = {max_new_tokens} are more \
+                     than the {positions} positions of a base",
+                    ids.len()
+                );
+                let remedy = "lower sampling.max_new_tokens or data.max_query_tokens, or shorten or remove the row";
+                return Err(RowFault::new(
+                    Reason::TooLong,
+                    "conversations",
+                    found,
+                    remedy,
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the reward model may be told about a prompt.
+fn facts_of(prompt: &Prompt, facts: &FactBook) -> Facts {
+    let image = prompt.conversation.image.as_deref();
+    image.map_or_else(Facts::default, |image| Facts {
+        // The rationales of a file name the option; a line of our own would say it twice.
+        correct_option: None,
+        ..facts.for_prompt(image, prompt.answer_type)
+    })
+}
+
+/// Whether the reward model can be told something, where it must be.
+fn check_facts(
+    prompt: &Prompt,
+    facts: &FactBook,
+    data: &DataRecipe,
+    wanted: bool,
+) -> Result<(), RowFault> {
+    if !wanted || !facts_of(prompt, facts).is_empty() {
+        return Ok(());
+    }
+    let image = prompt.conversation.image.as_deref();
+    let file = data.facts.as_deref().unwrap_or(Path::new("data.facts"));
+    Err(RowFault::new(
+        Reason::NoFacts,
+        "image",
+        format!(
+            "{} has no facts for {} (caption_type {})",
+            file.display(),
+            image.unwrap_or("a row without an image"),
+            prompt.answer_type.caption_type()
+        ),
+        "add the image's captions (rationales under `aok_` for caption_type 2 to 5), or drop the row",
+    ))
 }
 
 /// A query, judged by what belongs to `judged`, which is its own row unless the quirk is on.
 fn row(query: Query, judged: &Prompt, facts: &FactBook) -> PromptRow {
-    let image = judged.conversation.image.clone();
-    let facts = image.as_deref().map_or_else(Facts::default, |image| Facts {
-        // The rationales of a file name the option; a line of our own would say it twice.
-        correct_option: None,
-        ..facts.for_prompt(image, judged.answer_type)
-    });
     let conversation = Conversation {
-        image,
+        image: judged.conversation.image.clone(),
         ..query.conversation
     };
     PromptRow {
@@ -158,14 +294,16 @@ fn row(query: Query, judged: &Prompt, facts: &FactBook) -> PromptRow {
         conversation,
         query: query.ids,
         value_query: query.value_ids,
-        facts,
+        facts: facts_of(judged, facts),
         answer_type: judged.answer_type,
         length_bonus: judged.length_bonus,
     }
 }
 
-/// What would otherwise fail in the middle of a run.
-fn check(rows: &[PromptRow], data: &DataRecipe, with_facts: bool) -> Result<(), RlError> {
+/// What would otherwise fail in the middle of a run that judges queries by what belongs to others.
+fn check_alignment(rows: &[PromptRow], data: &DataRecipe, with_facts: bool) -> Result<(), RlError> {
+    let remedy =
+        "turn quirks.misalign_dropped_queries off: dropped rows have shifted images and facts";
     for row in rows {
         let expected = usize::from(row.conversation.image.is_some());
         if row.conversation.n_placeholders() != expected {
@@ -176,19 +314,15 @@ fn check(rows: &[PromptRow], data: &DataRecipe, with_facts: bool) -> Result<(), 
                     row.id,
                     row.conversation.n_placeholders()
                 ),
-                remedy: "turn quirks.misalign_dropped_queries off: dropped rows have shifted the images",
+                remedy,
             });
         }
         if with_facts && row.facts.is_empty() {
             let image = row.conversation.image.as_deref().unwrap_or("no image");
             return Err(RlError::Unfit {
                 path: data.facts.clone().unwrap_or_default(),
-                problem: format!(
-                    "no facts for {} ({image}, caption_type {})",
-                    row.id,
-                    row.answer_type.caption_type()
-                ),
-                remedy: "add the image's captions (rationales under `aok_` for caption_type 2 to 5), or drop the row",
+                problem: format!("no facts for {image}, which the query of {} gets", row.id),
+                remedy,
             });
         }
     }

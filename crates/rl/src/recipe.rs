@@ -5,6 +5,7 @@ mod read;
 
 use std::path::PathBuf;
 
+use candor_data::rows::OnBadRow;
 use candor_model::Activations;
 use candor_train::{BasePrecision, Resolved, SessionRecipe};
 
@@ -48,6 +49,8 @@ pub struct DataRecipe {
     pub prompts: PathBuf,
     /// `image_to_caption.json`; may be absent when the reward model's prompt shows no facts.
     pub facts: Option<PathBuf>,
+    /// What follows from a prompt that cannot be asked.
+    pub on_bad_row: OnBadRow,
     /// Prompts with more tokens are dropped; an image counts as one token.
     pub max_query_tokens: usize,
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use candor_train::{Launch, Outcome, Session};
+use candor_data::rows::{Look, Skipped, SkippedCounts};
+use candor_train::{Launch, Outcome, Session, say_skipped};
 use serde::Serialize;
 use serde_json::Value;
 use tch::Device;
@@ -29,6 +30,9 @@ struct RlResult {
     n_prompts: usize,
     /// Prompts with more tokens than allowed.
     n_dropped_prompts: usize,
+    /// Prompts that were left out, those among them, where the recipe skips bad rows.
+    #[serde(flatten)]
+    skipped: Option<SkippedCounts>,
     /// The last line of `metrics.jsonl`.
     last: Value,
 }
@@ -40,13 +44,10 @@ struct RlResult {
 /// a policy that has gone astray.
 pub fn run(recipe: &RlRecipe, launch: &Launch, device: Device) -> Result<Outcome, RlError> {
     let models = Models::open(recipe, device)?;
-    let prompts = Prompts::read(
-        &recipe.data,
-        &recipe.quirks,
-        models.policy_base().rules(usize::MAX),
-        models.judge(),
-    )?;
-    check_room(&models, &prompts, recipe)?;
+    let look = Look::of_run(recipe.data.on_bad_row);
+    let asking = models.asking(recipe.sampling.max_new_tokens, look);
+    let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking)?;
+    say_skipped("rl", prompts.skipped.as_ref());
     let n_steps = n_steps(recipe, prompts.rows.len())?;
     let mut session = Session::open(
         &recipe.session,
@@ -58,9 +59,12 @@ pub fn run(recipe: &RlRecipe, launch: &Launch, device: Device) -> Result<Outcome
     )?;
     let batch_size = recipe.batch.rollout_batch;
     let mut order = PromptOrder::new(recipe.session.seed, prompts.rows.len(), batch_size);
+    if let Some(skipped) = &prompts.skipped {
+        skipped.write(session.path())?;
+    }
     session.doing("encoding images");
     let images = images(&mut order, &prompts, session.steps_left());
-    let pictures = models.encode(&recipe.data.images, &images)?;
+    let pictures = models.encode(&recipe.data.images, &images, &prompts.pictures)?;
     session.doing("training");
     if session.steps_left().start == 0 {
         models.reference.save(&snapshot(session.path(), 0))?;
@@ -85,6 +89,7 @@ pub fn run(recipe: &RlRecipe, launch: &Launch, device: Device) -> Result<Outcome
         n_steps,
         n_prompts: prompts.rows.len(),
         n_dropped_prompts: prompts.n_dropped,
+        skipped: prompts.skipped.as_ref().map(Skipped::counts),
         last: last_metrics(out)?,
     })?;
     session.finish("done");
@@ -203,18 +208,6 @@ fn readers<'a>(
         seed: recipe.session.seed,
     };
     (learner, reference, sampler)
-}
-
-fn check_room(models: &Models, prompts: &Prompts, recipe: &RlRecipe) -> Result<(), RlError> {
-    let longest = |length: fn(&PromptRow) -> usize| {
-        let lengths = prompts.rows.iter().map(length);
-        lengths.max().unwrap_or(0)
-    };
-    models.check_room(
-        recipe,
-        longest(|row| row.query.len()),
-        longest(|row| row.value_query.len()),
-    )
 }
 
 /// # Reference

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use candor_data::rows::Look;
 use candor_model::Reading;
 use candor_reward::RewardPrompt;
 use candor_train::Workload;
 
-use crate::prompts::{Judge, Prompts};
+use crate::prompts::{Asking, Judge, Prompts};
 use crate::recipe::RlRecipe;
 use crate::{RlError, run};
 
@@ -18,16 +19,20 @@ use crate::{RlError, run};
 /// As reading the prompts for the run.
 pub fn workload(recipe: &RlRecipe, policy: &Reading, judge: &Reading) -> Result<Workload, RlError> {
     let prompt = recipe.reward.join("prompt.txt");
-    let judge = Judge {
-        rules: judge.rules(usize::MAX),
-        with_facts: shows_facts(&prompt)?,
+    let positions = |reading: &Reading| {
+        let positions = reading.config().text_config.max_position_embeddings;
+        positions as usize
     };
-    let prompts = Prompts::read(
-        &recipe.data,
-        &recipe.quirks,
-        policy.rules(usize::MAX),
-        judge,
-    )?;
+    let asking = Asking {
+        policy: policy.rules(positions(policy)),
+        judge: Judge {
+            rules: judge.rules(positions(judge)),
+            with_facts: shows_facts(&prompt)?,
+        },
+        max_new_tokens: recipe.sampling.max_new_tokens,
+        look: Look::of_plan(recipe.data.on_bad_row, &recipe.data.images),
+    };
+    let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking)?;
     let rows = &prompts.rows;
     let n_steps = run::n_steps(recipe, rows.len())?;
     let answer = recipe.sampling.max_new_tokens as u64;
@@ -42,6 +47,7 @@ pub fn workload(recipe: &RlRecipe, policy: &Reading, judge: &Reading) -> Result<
         tokens_are_a_bound: true,
         longest_tokens: lengths.max().unwrap_or(0) + answer,
         n_images: Workload::count_images(images),
+        notes: prompts.skipped.iter().map(ToString::to_string).collect(),
     })
 }
 

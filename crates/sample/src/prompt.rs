@@ -1,6 +1,9 @@
 //! What is asked of the model: a conversation up to where its last answer would stand.
 
 use candor_data::formats::llava;
+use candor_data::rows::{
+    Look, Pictures, Reason, Row, RowFault, RowName, Sieve, Skipped, SourceFile,
+};
 use candor_data::{Conversation, Speaker, Turn};
 use candor_model::sample::{Sample, SampleRules};
 
@@ -23,15 +26,28 @@ pub struct Prompt {
     pub ids: Vec<i64>,
 }
 
+/// The prompts of a run.
+#[derive(Debug)]
+pub struct Prompts {
+    /// Those that are answered.
+    pub rows: Vec<Prompt>,
+    /// Which rows show which pictures.
+    pub pictures: Pictures,
+    /// Those that are not, where the recipe skips bad rows.
+    pub skipped: Option<Skipped>,
+}
+
 /// Reads the recipe's prompts for a model of so many positions.
 ///
 /// # Errors
-/// The file is damaged or shorter than asked for, or a prompt leaves the model no room for an answer.
+/// The file is damaged or shorter than asked for, no prompt is left, or prompts leave the model no room for an answer or
+/// show a picture that is not there, and the recipe does not skip them.
 pub fn read(
     recipe: &SampleRecipe,
     rules: SampleRules<'_>,
     positions: usize,
-) -> Result<Vec<Prompt>, SampleError> {
+    look: Look,
+) -> Result<Prompts, SampleError> {
     let unfit = |problem, remedy| SampleError::Unfit {
         path: recipe.prompts.clone(),
         problem,
@@ -48,31 +64,53 @@ pub fn read(
         }
         rows.truncate(count);
     }
-    let room = positions.saturating_sub(recipe.max_new_tokens);
-    let mut prompts = Vec::with_capacity(rows.len());
-    for (index, row) in rows.into_iter().enumerate() {
-        let (query, original_answer) = split(row);
-        let ids = Sample::new(&query, rules)?.ids;
-        if ids.len() > room {
-            let problem = format!(
-                "row {index}: {} tokens and sampling.max_new_tokens = {} are more than the model's {positions} \
-                 positions",
-                ids.len(),
+    let rules = SampleRules {
+        max_tokens: positions.saturating_sub(recipe.max_new_tokens),
+        ..rules
+    };
+    let file = SourceFile::new(&recipe.prompts);
+    let rows = rows.into_iter().enumerate().map(|(index, row)| Row {
+        name: RowName::numbered(&file, index, row.id.as_str()),
+        made: tokenised(index, row, rules).map_err(|fault| {
+            let remedy = format!(
+                "the model has {positions} positions, of which sampling.max_new_tokens = {} are kept free: lower \
+                 sampling.max_new_tokens, or shorten or remove the row",
                 recipe.max_new_tokens
             );
-            let remedy = "lower sampling.max_new_tokens, or shorten or remove the row";
-            return Err(unfit(problem, remedy));
-        }
-        prompts.push(Prompt {
-            index: index as u64,
-            id: query.id,
-            image: query.image,
-            context: query.turns,
-            original_answer,
-            ids,
-        });
+            fault.advise(Reason::TooLong, remedy)
+        }),
+    });
+    let sieve = Sieve {
+        on_bad_row: recipe.on_bad_row,
+        look,
+        images: &recipe.images,
+    };
+    let sifted = sieve.sift(rows.collect(), |prompt: &Prompt| prompt.image.as_deref())?;
+    if let (true, Some(skipped)) = (sifted.rows.is_empty(), &sifted.skipped) {
+        let problem = format!("no prompt is left, {skipped}");
+        return Err(unfit(
+            problem,
+            "mend the prompts; data.on_bad_row = \"stop\" names them",
+        ));
     }
-    Ok(prompts)
+    Ok(Prompts {
+        rows: sifted.rows.into_iter().map(|(_, prompt)| prompt).collect(),
+        pictures: sifted.pictures,
+        skipped: sifted.skipped,
+    })
+}
+
+fn tokenised(index: usize, row: Conversation, rules: SampleRules<'_>) -> Result<Prompt, RowFault> {
+    let (query, original_answer) = split(row);
+    let ids = Sample::new(&query, rules)?.ids;
+    Ok(Prompt {
+        index: index as u64,
+        id: query.id,
+        image: query.image,
+        context: query.turns,
+        original_answer,
+        ids,
+    })
 }
 
 /// The conversation up to its last answer, and that answer. A conversation that ends in a human turn is asked

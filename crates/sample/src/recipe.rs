@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use candor_train::{BasePrecision, Reader, Resolved};
+use candor_data::rows::OnBadRow;
+use candor_train::{BasePrecision, Reader, Resolved, on_bad_row};
 
 use crate::SampleError;
 
@@ -25,6 +26,8 @@ pub struct SampleRecipe {
     pub images: PathBuf,
     /// LLaVA conversations whose last answer is sampled anew.
     pub prompts: PathBuf,
+    /// What follows from a prompt that cannot be answered.
+    pub on_bad_row: OnBadRow,
     /// How many of them, from the first; all if absent.
     pub count: Option<usize>,
     /// Logits are divided by it.
@@ -62,6 +65,7 @@ impl SampleRecipe {
         let root = recipe.path("data.root").required();
         let images = root.join(recipe.path("data.images").required());
         let prompts = root.join(recipe.path("data.prompts").required());
+        let on_bad_row = on_bad_row(&mut recipe);
         let count = recipe.usize("prompts.count").positive().optional();
         let temperature = recipe.f64("sampling.temperature").positive().required();
         let top_p = recipe
@@ -87,6 +91,7 @@ impl SampleRecipe {
             adapter,
             images,
             prompts,
+            on_bad_row,
             count,
             temperature,
             top_p,

@@ -7,12 +7,13 @@
 use std::time::Instant;
 
 use candor_data::formats::candidates::{self, Candidate};
-use candor_train::{Launch, Outcome, Progress, RunFolder, RunOptions, session};
+use candor_data::rows::{Look, Pictures, Skipped, SkippedCounts};
+use candor_train::{Launch, Outcome, Progress, RunFolder, RunOptions, say_skipped, session};
 use serde::Serialize;
 use tch::Device;
 
 use crate::parts::{self, Part};
-use crate::prompt::{self, Prompt};
+use crate::prompt::{self, Prompt, Prompts};
 use crate::sampler::Sampler;
 use crate::{SampleError, SampleRecipe};
 
@@ -27,6 +28,16 @@ pub struct Counts {
     pub n_cut: usize,
     /// Mean tokens of an answer, its end token not counted.
     pub mean_response_tokens: f64,
+}
+
+/// The run's `result.json`.
+#[derive(Debug, Serialize)]
+struct SampleResult {
+    #[serde(flatten)]
+    counts: Counts,
+    /// Prompts that were left out, where the recipe skips bad rows.
+    #[serde(flatten)]
+    skipped: Option<SkippedCounts>,
 }
 
 /// One line of `metrics.jsonl`.
@@ -63,8 +74,17 @@ pub fn run(recipe: &SampleRecipe, launch: &Launch, device: Device) -> Result<Out
     let sampler = Sampler::open(recipe, device)?;
     let bundle = &sampler.bundle;
     let positions = bundle.model.config().text_config.max_position_embeddings;
-    let prompts = prompt::read(recipe, bundle.rules(usize::MAX), positions as usize)?;
+    let look = Look::of_run(recipe.on_bad_row);
+    let Prompts {
+        rows: prompts,
+        pictures,
+        skipped,
+    } = prompt::read(recipe, bundle.rules(usize::MAX), positions as usize, look)?;
+    say_skipped(name(recipe), skipped.as_ref());
     let mut folder = open(recipe, launch)?;
+    if let Some(skipped) = &skipped {
+        skipped.write(&recipe.out)?;
+    }
     let chunks: Vec<&[Prompt]> = prompts.chunks(recipe.chunk).collect();
     let mut kept = kept(recipe, &sampler, &chunks)?;
     let n_kept: usize = kept.iter().flatten().map(Vec::len).sum();
@@ -77,7 +97,7 @@ pub fn run(recipe: &SampleRecipe, launch: &Launch, device: Device) -> Result<Out
         let answered = if let Some(answered) = kept[number].take() {
             answered
         } else {
-            let (answered, timing) = speed.answer(&sampler, chunk, step)?;
+            let (answered, timing) = speed.answer(&sampler, chunk, &pictures, step)?;
             candidates::write(&parts::path(&recipe.out, number), &answered)?;
             folder.log_timing(step, &timing)?;
             n_done += answered.len();
@@ -96,7 +116,11 @@ pub fn run(recipe: &SampleRecipe, launch: &Launch, device: Device) -> Result<Out
     }
     let counts = Counts::of(&rows);
     candidates::write(&recipe.out.join("candidates.jsonl"), &rows)?;
-    session::write_result(&recipe.out, &counts)?;
+    let result = SampleResult {
+        counts,
+        skipped: skipped.as_ref().map(Skipped::counts),
+    };
+    session::write_result(&recipe.out, &result)?;
     progress.finish(&format!("{counts}{speed}"));
     Ok(Outcome::Finished)
 }
@@ -184,10 +208,11 @@ impl Speed {
         &mut self,
         sampler: &Sampler,
         chunk: &[Prompt],
+        pictures: &Pictures,
         step: u64,
     ) -> Result<(Vec<Candidate>, Timing), SampleError> {
         let started = Instant::now();
-        let features = sampler.encode(chunk)?;
+        let features = sampler.encode(chunk, pictures)?;
         let images = started.elapsed().as_secs_f64();
         let rows = sampler.answer(chunk, &features)?;
         let secs = started.elapsed().as_secs_f64();

@@ -7,6 +7,7 @@
 
 use candor_data::formats::candidates::{Candidate, Sampling};
 use candor_data::random;
+use candor_data::rows::Pictures;
 use candor_model::{
     Adapter, Bundle, Decoding, ImageFeatures, ModelFolder, Query, Response, generate, peft,
 };
@@ -93,11 +94,12 @@ impl<'a> Sampler<'a> {
     /// Encodes the images of a chunk, each once.
     ///
     /// # Errors
-    /// An image is missing or damaged.
-    pub fn encode(&self, chunk: &[Prompt]) -> Result<ImageFeatures, SampleError> {
+    /// Images are missing or damaged, told with the rows that show them.
+    pub fn encode(&self, chunk: &[Prompt], shown: &Pictures) -> Result<ImageFeatures, SampleError> {
         let images = chunk.iter().filter_map(|prompt| prompt.image.clone());
         let folder = &self.recipe.images;
-        Ok(ImageFeatures::encode(&self.bundle, folder, images, |_| ())?)
+        ImageFeatures::encode(&self.bundle, folder, images, |_| ())
+            .map_err(|error| error.in_rows(shown).into())
     }
 
     /// Answers the prompts of a chunk twice each; `features` are those of its images.

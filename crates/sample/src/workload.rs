@@ -1,5 +1,6 @@
 //! How much a sampling run will do.
 
+use candor_data::rows::Look;
 use candor_model::Reading;
 use candor_train::Workload;
 
@@ -11,7 +12,9 @@ use crate::{SampleError, SampleRecipe, prompt};
 /// As reading the prompts for the run.
 pub fn workload(recipe: &SampleRecipe, reading: &Reading) -> Result<Workload, SampleError> {
     let positions = reading.config().text_config.max_position_embeddings;
-    let prompts = prompt::read(recipe, reading.rules(usize::MAX), positions as usize)?;
+    let look = Look::of_plan(recipe.on_bad_row, &recipe.images);
+    let read = prompt::read(recipe, reading.rules(usize::MAX), positions as usize, look)?;
+    let prompts = read.rows;
     let answer = recipe.max_new_tokens as u64;
     let lengths = prompts.iter().map(|prompt| prompt.ids.len() as u64);
     Ok(Workload {
@@ -22,5 +25,6 @@ pub fn workload(recipe: &SampleRecipe, reading: &Reading) -> Result<Workload, Sa
         tokens_are_a_bound: true,
         longest_tokens: lengths.max().unwrap_or(0) + answer,
         n_images: Workload::count_images(prompts.iter().filter_map(|prompt| prompt.image.clone())),
+        notes: read.skipped.iter().map(ToString::to_string).collect(),
     })
 }

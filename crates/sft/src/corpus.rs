@@ -3,17 +3,19 @@
 //! The order is a function of the recipe alone: step `s` always trains on the same conversations, whatever
 //! came before it in this process, so resuming needs nothing but the step.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use candor_data::Conversation;
 use candor_data::formats::{ImageNames, a_okvqa, flickr30k, llava, vqa_v2};
 use candor_data::mixture::{Mixture, Pick, Share, Source};
+use candor_data::rows::{BadRow, BadRows, Look, Pictures, Row, Sieve, Skipped, SourceFile};
 use candor_data::sources::{self, PromptOn, Reasoning, VqaOptions};
+use candor_data::{Conversation, DataError};
 use candor_model::Template;
 use candor_model::sample::{Sample, SampleRules};
 use candor_train::data_order::{BatchConfig, epoch_batches};
 use candor_train::{Reader, fingerprint};
-use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use crate::SftError;
 use crate::recipe::SftRecipe;
@@ -116,10 +118,13 @@ impl SourceRecipe {
                             ],
                         )
                         .required(),
-                    max_questions: recipe
-                        .usize(&format!("{element}.max_questions"))
-                        .positive()
-                        .required(),
+                    max_questions: NonZeroUsize::new(
+                        recipe
+                            .usize(&format!("{element}.max_questions"))
+                            .positive()
+                            .required(),
+                    )
+                    .unwrap_or(NonZeroUsize::MIN),
                 },
             },
             2 => Files::AOkvqa {
@@ -137,28 +142,29 @@ impl SourceRecipe {
         Self { name, share, files }
     }
 
-    /// Reads the rows as conversations.
-    fn conversations(&self, seed: u64) -> Result<Vec<Conversation>, SftError> {
-        Ok(match &self.files {
-            Files::Llava(path) => sources::descriptions(llava::read(path)?)?,
+    /// Reads the rows as conversations with something to learn.
+    fn rows(&self, seed: u64) -> Result<Vec<Row<Conversation>>, SftError> {
+        let of = |path: &Path| SourceFile::of(&self.name, path);
+        let rows = match &self.files {
+            Files::Llava(path) => sources::descriptions(&of(path), llava::read(path)?),
             Files::VqaV2 {
-                questions,
+                questions: path,
                 annotations,
                 options,
             } => {
-                let (asked, answered) = (
-                    vqa_v2::read_questions(questions)?,
-                    vqa_v2::read_annotations(annotations)?,
-                );
-                sources::vqa_v2(&asked, &answered, options)?
+                let questions = vqa_v2::read_questions(path)?;
+                let annotations = vqa_v2::read_annotations(annotations)?;
+                sources::vqa_v2(&of(path), &questions, &annotations, options)
             }
             Files::AOkvqa {
                 path,
                 images,
                 reasoning,
-            } => sources::a_okvqa(&a_okvqa::read(path)?, images, *reasoning, seed)?,
-            Files::Flickr30k(path) => sources::flickr30k(&flickr30k::read(path)?, seed),
-        })
+            } => sources::a_okvqa(&of(path), &a_okvqa::read(path)?, images, *reasoning, seed),
+            Files::Flickr30k(path) => sources::flickr30k(&of(path), &flickr30k::read(path)?, seed),
+        };
+        let rows = rows.into_iter();
+        Ok(rows.map(|row| row.and_then(sources::learnable)).collect())
     }
 }
 
@@ -188,22 +194,37 @@ fn image_names(recipe: &mut Reader, element: &str) -> ImageNames {
 /// All texts of the sources, as the template renders them.
 ///
 /// # Errors
-/// A file cannot be read, or the template refuses a row.
+/// A file cannot be read, or rows have nothing to learn or are refused by the template.
 pub fn texts(sources: &[SourceRecipe], template: &Template) -> Result<Vec<String>, SftError> {
     let mut texts = Vec::new();
+    let mut bad = BadRows::default();
     for source in sources {
-        let rows = source.conversations(0)?;
-        for row in &rows {
-            texts.push(template.render(row)?.text);
+        for row in source.rows(0)? {
+            let row = row.and_then(|row| Ok(template.render(&row)?.text));
+            match row.made {
+                Ok(text) => texts.push(text),
+                Err(fault) => bad.0.push(BadRow {
+                    name: row.name,
+                    fault,
+                }),
+            }
         }
     }
-    Ok(texts)
+    if bad.0.is_empty() {
+        return Ok(texts);
+    }
+    Err(SftError::Data(DataError::BadRows {
+        rows: bad,
+        remedy: None,
+    }))
 }
 
 /// Tokenised conversations of all sources and the mixture that orders them.
 #[derive(Debug)]
 pub struct Corpus {
     samples: Vec<Vec<Sample>>,
+    pictures: Pictures,
+    skipped: Option<Skipped>,
     mixture: Mixture,
     batching: BatchConfig,
     /// Passes of one update.
@@ -219,22 +240,45 @@ impl Corpus {
     /// Reads and tokenises the recipe's sources.
     ///
     /// # Errors
-    /// A file is missing or damaged, or a conversation does not fit the model.
-    pub fn read(recipe: &SftRecipe, rules: SampleRules<'_>) -> Result<Self, SftError> {
+    /// A file is missing or damaged, or rows cannot be trained on and the recipe does not skip them.
+    pub fn read(recipe: &SftRecipe, rules: SampleRules<'_>, look: Look) -> Result<Self, SftError> {
         let seed = recipe.session.seed;
-        let mut samples = Vec::new();
-        let mut parts = Vec::new();
-        for source in &recipe.sources {
-            let rows = source.conversations(seed)?;
-            // All rows before the first error is looked for, so that it is the same on any number of threads.
-            let tokenised: Vec<_> = rows.par_iter().map(|row| Sample::new(row, rules)).collect();
-            let tokenised: Result<Vec<Sample>, _> = tokenised.into_iter().collect();
-            parts.push(Source {
-                name: source.name.clone(),
-                n_rows: rows.len(),
-                share: source.share,
+        let mut rows = Vec::new();
+        for (source, files) in recipe.sources.iter().enumerate() {
+            let tokenised = files.rows(seed)?.into_par_iter().map(|row| {
+                row.and_then(|row| Ok(Sample::new(&row, rules)?))
+                    .and_then(|sample| Ok((source, sample)))
             });
-            samples.push(tokenised?);
+            rows.extend(tokenised.collect::<Vec<_>>());
+        }
+        let sieve = Sieve {
+            on_bad_row: recipe.on_bad_row,
+            look,
+            images: &recipe.images,
+        };
+        let sifted = sieve.sift(rows, |(_, sample)| sample.image.as_deref())?;
+        let mut samples = vec![Vec::new(); recipe.sources.len()];
+        for (_, (source, sample)) in sifted.rows {
+            samples[source].push(sample);
+        }
+        let parts = recipe.sources.iter().zip(&samples);
+        let parts = parts.map(|(source, samples)| Source {
+            name: source.name.clone(),
+            n_rows: samples.len(),
+            share: source.share,
+        });
+        let parts: Vec<Source> = parts.collect();
+        if let (Some(skipped), Some(empty)) = (
+            &sifted.skipped,
+            parts.iter().find(|source| source.n_rows == 0),
+        ) {
+            return Err(SftError::Data(DataError::Mixture {
+                part: format!("source {:?}", empty.name),
+                found: format!("no row of it is left, {skipped}"),
+                remedy:
+                    "mend its rows, or leave the source out; data.on_bad_row = \"stop\" names them"
+                        .into(),
+            }));
         }
         let mixture = Mixture::new(seed, parts, recipe.epoch_rows)?;
         let batching = BatchConfig {
@@ -246,6 +290,8 @@ impl Corpus {
         let steps_per_epoch = mixture.epoch_rows().div_ceil(recipe.batch).max(1) as u64;
         Ok(Self {
             samples,
+            pictures: sifted.pictures,
+            skipped: sifted.skipped,
             mixture,
             batching,
             n_micro,
@@ -257,6 +303,24 @@ impl Corpus {
     #[must_use]
     pub fn n_rows(&self) -> usize {
         self.samples.iter().map(Vec::len).sum()
+    }
+
+    /// Which rows show which pictures.
+    #[must_use]
+    pub fn pictures(&self) -> &Pictures {
+        &self.pictures
+    }
+
+    /// The rows that are left out, where the recipe skips bad ones.
+    #[must_use]
+    pub fn skipped(&self) -> Option<&Skipped> {
+        self.skipped.as_ref()
+    }
+
+    /// How often rows are taken, where that is more than once an epoch.
+    #[must_use]
+    pub fn repeats(&self) -> Option<String> {
+        self.mixture.repeats()
     }
 
     /// Updates that go through the mixture once.

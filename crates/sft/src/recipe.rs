@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use candor_data::rows::OnBadRow;
 use candor_model::{Activations, LoraConfig};
 use candor_train::recipe::Field;
-use candor_train::{BasePrecision, Reader, Resolved, SessionRecipe};
+use candor_train::{BasePrecision, Reader, Resolved, SessionRecipe, on_bad_row};
 
 use crate::SftError;
 use crate::corpus::SourceRecipe;
@@ -57,7 +58,9 @@ pub struct SftRecipe {
     pub images: PathBuf,
     /// Conversations.
     pub sources: Vec<SourceRecipe>,
-    /// Longest sequence; a longer one is an error, never a silent cut.
+    /// What follows from a row that cannot be trained on.
+    pub on_bad_row: OnBadRow,
+    /// Longest sequence; a longer one is a bad row, never a silent cut.
     pub max_tokens: usize,
     /// Conversations per update.
     pub batch: usize,
@@ -111,6 +114,7 @@ impl SftRecipe {
         let root = recipe.path("data.root").required();
         let images = root.join(recipe.path("data.images").required());
         let sources = SourceRecipe::read_all(&mut recipe, "data.sources", &root);
+        let on_bad_row = on_bad_row(&mut recipe);
         let max_tokens = recipe.usize("data.max_tokens").positive().required();
         let batch = recipe.usize("data.batch").positive().required();
         let micro_batch = recipe.usize("data.micro_batch").positive().required();
@@ -134,6 +138,7 @@ impl SftRecipe {
             activations,
             images,
             sources,
+            on_bad_row,
             max_tokens,
             batch,
             micro_batch,

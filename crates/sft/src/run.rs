@@ -1,8 +1,9 @@
 //! The loop of supervised fine-tuning: conversations → tokens → hidden states → cross-entropy → update.
 
+use candor_data::rows::{Look, SkippedCounts};
 use candor_model::sample::{Batch, Sample};
 use candor_model::{Adapter, Bundle, ImageFeatures, Template, preflight};
-use candor_train::{Inputs, Launch, Outcome, Parts, Session, fingerprint};
+use candor_train::{Inputs, Launch, Outcome, Parts, Session, fingerprint, say_skipped};
 use serde::Serialize;
 use tch::{Device, Tensor};
 
@@ -28,6 +29,15 @@ pub struct SftMetrics {
     pub n_tokens: usize,
 }
 
+/// The `result.json` of a run that skips bad rows.
+#[derive(Debug, Serialize)]
+struct SftResult {
+    /// Conversations trained on.
+    n_rows: usize,
+    #[serde(flatten)]
+    skipped: SkippedCounts,
+}
+
 /// Trains and writes `<out>/model`, or `<out>/adapter` for LoRA.
 ///
 /// # Errors
@@ -41,7 +51,12 @@ pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcom
     check_room(recipe, &bundle)?;
     preflight::check_answers_end(&recipe.base, &bundle.template, &bundle.tokenizer)?;
     let (adapter, trained) = trainable(recipe, &bundle)?;
-    let corpus = Corpus::read(recipe, bundle.rules(recipe.max_tokens))?;
+    let look = Look::of_run(recipe.on_bad_row);
+    let corpus = Corpus::read(recipe, bundle.rules(recipe.max_tokens), look)?;
+    say_skipped("sft", corpus.skipped());
+    if let Some(repeats) = corpus.repeats() {
+        eprintln!("sft: {repeats}");
+    }
     let n_steps = match recipe.length {
         Length::Steps(steps) => steps,
         Length::Epochs(epochs) => epochs * corpus.steps_per_epoch(),
@@ -53,8 +68,12 @@ pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcom
         kept: Vec::new(),
     };
     let mut session = Session::open(&recipe.session, &resolved, launch, parts, n_steps, inputs)?;
+    if let Some(skipped) = corpus.skipped() {
+        skipped.write(session.path())?;
+    }
     session.doing("encoding images");
-    let features = ImageFeatures::encode(&bundle, &recipe.images, corpus.images(), |_| ())?;
+    let features = ImageFeatures::encode(&bundle, &recipe.images, corpus.images(), |_| ())
+        .map_err(|error| error.in_rows(corpus.pictures()))?;
     session.doing("training");
 
     let mut batches = corpus.batches();
@@ -96,6 +115,12 @@ pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcom
     match &adapter {
         Some(adapter) => adapter.save(&session.path().join("adapter"))?,
         None => bundle.save(&session.path().join("model"))?,
+    }
+    if let Some(skipped) = corpus.skipped() {
+        session.write_result(&SftResult {
+            n_rows: corpus.n_rows(),
+            skipped: skipped.counts(),
+        })?;
     }
     session.finish("done");
     Ok(Outcome::Finished)

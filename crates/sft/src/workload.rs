@@ -1,5 +1,6 @@
 //! How much a run of supervised fine-tuning will do.
 
+use candor_data::rows::Look;
 use candor_model::sample::SampleRules;
 use candor_model::{Reading, Template};
 use candor_train::Workload;
@@ -19,7 +20,8 @@ pub fn workload(recipe: &SftRecipe, reading: &Reading) -> Result<Workload, SftEr
         template: if recipe.plain { &plain } else { own.template },
         ..own
     };
-    let corpus = Corpus::read(recipe, rules)?;
+    let look = Look::of_plan(recipe.on_bad_row, &recipe.images);
+    let corpus = Corpus::read(recipe, rules, look)?;
     let n_steps = match recipe.length {
         Length::Steps(steps) => steps,
         Length::Epochs(epochs) => epochs * corpus.steps_per_epoch(),
@@ -40,5 +42,11 @@ pub fn workload(recipe: &SftRecipe, reading: &Reading) -> Result<Workload, SftEr
         tokens_are_a_bound: false,
         longest_tokens: longest,
         n_images: Workload::count_images(corpus.images()),
+        notes: notes(&corpus),
     })
+}
+
+fn notes(corpus: &Corpus) -> Vec<String> {
+    let skipped = corpus.skipped().map(ToString::to_string);
+    skipped.into_iter().chain(corpus.repeats()).collect()
 }

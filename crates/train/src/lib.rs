@@ -9,6 +9,7 @@
 //! There is no trainer object and there are no callbacks: state is passed explicitly, so that a loop reads
 //! like the algorithm it implements.
 
+mod bad_rows;
 mod base_precision;
 pub mod checkpoint;
 pub mod data_order;
@@ -29,6 +30,7 @@ pub mod stop;
 pub mod tensorboard;
 mod workload;
 
+pub use bad_rows::{on_bad_row, say_skipped};
 pub use base_precision::BasePrecision;
 pub use checkpoint::{Checkpoint, CheckpointStore, CheckpointWriter, RunState};
 pub use error::TrainError;

@@ -1,7 +1,7 @@
 //! How much a run will do, counted from its recipe and data before it does it.
 
 /// The amount of work of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workload {
     /// Rows of data.
     pub n_rows: u64,
@@ -17,6 +17,8 @@ pub struct Workload {
     pub longest_tokens: u64,
     /// Images whose features are kept.
     pub n_images: u64,
+    /// What to know besides: rows that are skipped, or taken more than once.
+    pub notes: Vec<String>,
 }
 
 impl Workload {

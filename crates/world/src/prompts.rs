@@ -1,11 +1,13 @@
 //! Prompts for comparisons and for reinforcement learning, and the facts that go with their pictures.
 
-use candor_data::DataError;
+use std::path::Path;
+
 use candor_data::conversation::Conversation;
 use candor_data::facts::FactBook;
 use candor_data::formats::ImageNames;
 use candor_data::prompt::{AnswerType, Prompt};
 use candor_data::random::{Stream, stream};
+use candor_data::rows::SourceFile;
 use candor_data::sources::{Reasoning, SHORT_ANSWER_PROMPT, a_okvqa};
 use rand::RngExt as _;
 
@@ -54,17 +56,15 @@ fn general(
 
 /// Prompts for PPO: the first of a scene asks for a description; the second asks for one of four options or for yes or
 /// no; further ones ask for descriptions again, since facts know one set of rationales a picture.
-///
-/// # Errors
-/// What the wording of multiple-choice questions refuses, which for these rows is nothing.
-pub fn rl(config: &WorldConfig, scenes: &[Scene]) -> Result<Vec<Prompt>, DataError> {
+#[must_use]
+pub fn rl(config: &WorldConfig, scenes: &[Scene]) -> Vec<Prompt> {
     let mut rows = Vec::new();
     for scene in scenes {
         for index in 0..config.n_prompts_per_scene {
             let rng = &mut stream(config.seed, "world.rl", &[scene.id, index as u64]);
             let id = format!("rl-{}-{index}", scene.id);
             let (conversation, answer_type) = match index {
-                1 if scene.id % 2 == 0 => with_options(config, scene, id, rng)?,
+                1 if scene.id % 2 == 0 => with_options(config, scene, id, rng),
                 1 => yes_or_no(config, scene, id, rng),
                 _ => (general(config, scene, id, 1.0, rng), AnswerType::General),
             };
@@ -75,7 +75,7 @@ pub fn rl(config: &WorldConfig, scenes: &[Scene]) -> Result<Vec<Prompt>, DataErr
             });
         }
     }
-    Ok(rows)
+    rows
 }
 
 fn options(config: &WorldConfig, scene: &Scene) -> Option<MultipleChoice> {
@@ -88,24 +88,25 @@ fn with_options(
     scene: &Scene,
     id: String,
     rng: &mut Stream,
-) -> Result<(Conversation, AnswerType), DataError> {
+) -> (Conversation, AnswerType) {
     let Some(item) = options(config, scene) else {
-        return Ok((general(config, scene, id, 1.0, rng), AnswerType::General));
+        return (general(config, scene, id, 1.0, rng), AnswerType::General);
     };
     let row = choice_row(scene, "train", &item);
     let mut rows = a_okvqa(
+        &SourceFile::new(Path::new("rl/prompts.json")),
         &[row],
         &ImageNames::coco_2017(),
         Reasoning::After,
         config.seed,
-    )?;
-    Ok(match rows.pop() {
+    );
+    match rows.pop().and_then(|row| row.made.ok()) {
         Some(conversation) => (
             Conversation { id, ..conversation },
             AnswerType::Option(item.correct),
         ),
         None => (general(config, scene, id, 1.0, rng), AnswerType::General),
-    })
+    }
 }
 
 fn yes_or_no(

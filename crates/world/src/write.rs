@@ -210,7 +210,7 @@ fn write_prompts(world: &World, dir: &Path) -> Result<(), WorldError> {
         formats::llava::write(&dir.join("preference/prompts.json"), &rows)?;
     }
     if !sampled.is_empty() {
-        let rows = prompts::rl(config, sampled)?;
+        let rows = prompts::rl(config, sampled);
         formats::ppo_prompts::write(&dir.join("rl/prompts.json"), &rows)?;
     }
     let known = world

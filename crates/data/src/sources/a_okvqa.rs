@@ -1,14 +1,16 @@
 //! A-OKVQA: a multiple-choice question, answered with the letter and a reason.
 
+use std::sync::Arc;
+
 use rand::RngExt as _;
 
 use super::with_image;
 use crate::conversation::{Conversation, Turn};
-use crate::error::DataError;
 use crate::formats::ImageNames;
 use crate::formats::a_okvqa::Question;
 use crate::prompt::Choice;
 use crate::random;
+use crate::rows::{Reason, Row, RowFault, RowName, SourceFile};
 
 /// Where the reason stands in an answer. Both forms are recognised by the correctness rule: an answer that
 /// starts with `X.`, or contains `correct option is X.`.
@@ -20,35 +22,48 @@ pub enum Reasoning {
     Before,
 }
 
-/// One conversation a question. Where there are several rationales, `seed` and the question decide which.
-///
-/// # Errors
-/// [`DataError::Sample`] for a question whose correct option is not known.
+/// One conversation a question. Where there are several rationales, `seed` and the question decide which. A question
+/// whose correct option is not known is a bad row.
+#[must_use]
 pub fn a_okvqa(
+    file: &Arc<SourceFile>,
     questions: &[Question],
     images: &ImageNames,
     reasoning: Reasoning,
     seed: u64,
-) -> Result<Vec<Conversation>, DataError> {
+) -> Vec<Row<Conversation>> {
     let rows = questions.iter().enumerate().map(|(row, question)| {
-        let choice = question.correct_choice().ok_or_else(|| DataError::Sample {
-            name: "A-OKVQA",
-            row,
-            field: "correct_choice_idx",
-            found: "no correct option".into(),
-            remedy: "train on the train or val split; the test split has no answers".into(),
-        })?;
         let rationale = pick_rationale(question, row, seed);
-        Ok(Conversation {
-            id: format!("aok-{}", question.question_id),
-            image: Some(images.file(&question.image_id)),
-            turns: vec![
-                Turn::human(with_image(&asked(question, reasoning))),
-                Turn::gpt(answered(question, choice, rationale, reasoning)),
-            ],
-        })
+        Row {
+            name: RowName::numbered(file, row, question.question_id.as_str()),
+            made: conversation(question, images, rationale, reasoning),
+        }
     });
     rows.collect()
+}
+
+fn conversation(
+    question: &Question,
+    images: &ImageNames,
+    rationale: Option<&str>,
+    reasoning: Reasoning,
+) -> Result<Conversation, RowFault> {
+    let choice = question.correct_choice().ok_or_else(|| {
+        RowFault::new(
+            Reason::EmptyAnswer,
+            "correct_choice_idx",
+            "no correct option",
+            "train on the train or val split; the test split has no answers",
+        )
+    })?;
+    Ok(Conversation {
+        id: format!("aok-{}", question.question_id),
+        image: Some(images.file(&question.image_id)),
+        turns: vec![
+            Turn::human(with_image(&asked(question, reasoning))),
+            Turn::gpt(answered(question, choice, rationale, reasoning)),
+        ],
+    })
 }
 
 fn pick_rationale(question: &Question, row: usize, seed: u64) -> Option<&str> {
@@ -105,6 +120,8 @@ fn as_sentence(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::formats::ImageId;
 
@@ -123,10 +140,14 @@ mod tests {
     }
 
     fn made(rationales: &[&str], reasoning: Reasoning) -> Conversation {
-        let questions = [question(rationales, Some(1))];
-        a_okvqa(&questions, &ImageNames::coco_2017(), reasoning, 0)
-            .unwrap()
-            .remove(0)
+        rows(&[question(rationales, Some(1))], reasoning, 0).remove(0)
+    }
+
+    /// The conversations of questions whose answers are known.
+    fn rows(questions: &[Question], reasoning: Reasoning, seed: u64) -> Vec<Conversation> {
+        let file = SourceFile::new(Path::new("q.json"));
+        let rows = a_okvqa(&file, questions, &ImageNames::coco_2017(), reasoning, seed);
+        rows.into_iter().map(|row| row.made.unwrap()).collect()
     }
 
     #[test]
@@ -158,12 +179,8 @@ mod tests {
     #[test]
     fn the_seed_picks_among_rationales() {
         let questions = vec![question(&["one", "two", "three"], Some(0)); 60];
-        let names = ImageNames::coco_2017();
-        let first = a_okvqa(&questions, &names, Reasoning::After, 5).unwrap();
-        assert_eq!(
-            first,
-            a_okvqa(&questions, &names, Reasoning::After, 5).unwrap()
-        );
+        let first = rows(&questions, Reasoning::After, 5);
+        assert_eq!(first, rows(&questions, Reasoning::After, 5));
         for text in ["one.", "two.", "three."] {
             assert!(
                 first.iter().any(|row| row.turns[1].value.ends_with(text)),
@@ -174,13 +191,20 @@ mod tests {
 
     #[test]
     fn a_question_without_a_key_is_named() {
-        let questions = [question(&[], None)];
-        let refused = a_okvqa(&questions, &ImageNames::coco_2017(), Reasoning::After, 0);
-        let message = refused.unwrap_err().to_string();
-        assert!(
-            message.contains("A-OKVQA, row 0, field `correct_choice_idx`"),
-            "{message}"
+        let file = SourceFile::of("choices", Path::new("q.json"));
+        let names = ImageNames::coco_2017();
+        let questions = [question(&[], Some(0)), question(&[], None)];
+        let mut made = a_okvqa(&file, &questions, &names, Reasoning::After, 0);
+        let Row { name, made } = made.pop().unwrap();
+        assert_eq!(
+            name.to_string(),
+            "q.json: row 1 (source \"choices\", id \"q1\")"
         );
-        assert!(message.contains("test split"), "{message}");
+        let fault = made.unwrap_err();
+        assert_eq!(
+            (fault.reason, &*fault.field),
+            (Reason::EmptyAnswer, "correct_choice_idx")
+        );
+        assert!(fault.remedy.contains("test split"), "{}", fault.remedy);
     }
 }

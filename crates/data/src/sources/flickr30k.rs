@@ -1,13 +1,16 @@
 //! Flickr30k: one short caption an image, asked for in changing words.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rand::RngExt as _;
 
 use super::with_image;
 use crate::conversation::{Conversation, Turn};
+use crate::error::Place;
 use crate::formats::flickr30k::Caption;
 use crate::random;
+use crate::rows::{Row, RowName, SourceFile};
 
 /// Ways to ask for a short caption.
 const INSTRUCTIONS: [&str; 6] = [
@@ -20,9 +23,13 @@ const INSTRUCTIONS: [&str; 6] = [
 ];
 
 /// One conversation an image, in the order in which images first appear. `seed` and the image's position
-/// decide which of its captions is learned and how it is asked for.
+/// decide which of its captions is learned and how it is asked for. A row is known by its image.
 #[must_use]
-pub fn flickr30k(captions: &[Caption], seed: u64) -> Vec<Conversation> {
+pub fn flickr30k(
+    file: &Arc<SourceFile>,
+    captions: &[Caption],
+    seed: u64,
+) -> Vec<Row<Conversation>> {
     let mut order = Vec::new();
     let mut by_image: HashMap<&str, Vec<&Caption>> = HashMap::new();
     for caption in captions {
@@ -40,13 +47,22 @@ pub fn flickr30k(captions: &[Caption], seed: u64) -> Vec<Conversation> {
         let choices = &by_image[image];
         let caption = choices[pick(choices.len())];
         let instruction = INSTRUCTIONS[pick(INSTRUCTIONS.len())];
-        Conversation {
+        let name = RowName {
+            file: Arc::clone(file),
+            place: Place::Key(image.to_owned()),
+            id: format!("{image}#{}", caption.index),
+        };
+        let conversation = Conversation {
             id: format!("caption-{image}"),
             image: Some(image.to_owned()),
             turns: vec![
                 Turn::human(with_image(instruction)),
                 Turn::gpt(caption.text.trim()),
             ],
+        };
+        Row {
+            name,
+            made: Ok(conversation),
         }
     });
     rows.collect()
@@ -54,6 +70,8 @@ pub fn flickr30k(captions: &[Caption], seed: u64) -> Vec<Conversation> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -67,7 +85,12 @@ mod tests {
                 })
             })
             .collect();
-        let rows = flickr30k(&captions, 3);
+        let rows = |seed| -> Vec<Conversation> {
+            let file = SourceFile::new(Path::new("captions.token"));
+            let rows = flickr30k(&file, &captions, seed).into_iter();
+            rows.map(|row| row.made.unwrap()).collect()
+        };
+        let (first, rows, other) = (rows(3), rows(3), rows(4));
         assert_eq!(rows.len(), 40);
         for (image, row) in rows.iter().enumerate() {
             assert_eq!(row.image, Some(format!("{image}.jpg")));
@@ -80,7 +103,7 @@ mod tests {
         }
         let asked = |i: usize| rows[i].turns[0].value.as_str();
         assert!((1..40).any(|i| asked(i) != asked(0)));
-        assert_eq!(rows, flickr30k(&captions, 3));
-        assert_ne!(rows, flickr30k(&captions, 4));
+        assert_eq!(rows, first);
+        assert_ne!(rows, other);
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::tiny::{RECIPE, launch, prepared, recipe, refusal, run};
-use candor_data::formats::captions;
+use candor_data::formats::{captions, preference};
 use candor_reward::RewardRecipe;
 use candor_train::Reader;
 use tch::Device;
@@ -61,6 +61,64 @@ fn rows_that_do_not_fit() {
     assert_names(&message, &["other.json"]);
     fs::remove_file(path.join("7.png")).unwrap();
     assert_names(&refusal(path, "picture", &[]), &["7.png"]);
+}
+
+#[test]
+fn comparisons_that_cannot_be_judged_are_named_or_left_out_and_counted() {
+    let folder = prepared();
+    let path = folder.path();
+    let rows = preference::read(&path.join("preferences.json")).unwrap();
+    let mut book = captions::read(&path.join("facts.json")).unwrap();
+    book.entry("5.png").captions.clear();
+    captions::write(&path.join("facts.json"), &book).unwrap();
+    let whole = fs::read(path.join("7.png")).unwrap();
+    fs::write(path.join("7.png"), &whole[..whole.len() / 2]).unwrap();
+    let mut bad = rows.clone();
+    bad[0].image = None;
+    bad[0].turns[0] = candor_data::Turn::human("What is there?");
+    preference::write(&path.join("preferences.json"), &bad).unwrap();
+    assert_names(
+        &refusal(path, "stop", &[]),
+        &[
+            "3 rows cannot be used (3 no_facts)",
+            "preferences.json: row 0 (id \"0-0\"), field `image`: no facts are known of a row without an image",
+            "preferences.json: row 10 (id \"5-0\"), field `image`: no facts are known of image \"5.png\"",
+            "preferences.json: row 11 (id \"5-1\")",
+            "data.on_bad_row",
+        ],
+    );
+    let sets = ["data.on_bad_row=\"skip\"", "run.steps=2"];
+    run(path, "skip", &sets).unwrap();
+    let good = |row: &&candor_data::Preference| {
+        !["5.png", "7.png"].contains(&row.image.as_deref().unwrap_or("5.png"))
+    };
+    let good: Vec<_> = bad.iter().filter(good).cloned().collect();
+    assert_eq!(good.len(), 43);
+    preference::write(&path.join("preferences.json"), &good).unwrap();
+    run(path, "good", &["run.steps=2"]).unwrap();
+    for file in ["metrics.jsonl", "held_out.jsonl", "reward_head.safetensors"] {
+        let [skipped, good] = ["skip", "good"].map(|run| fs::read(path.join(run).join(file)));
+        assert!(skipped.unwrap() == good.unwrap(), "{file} differs");
+    }
+    let result = |run: &str| -> serde_json::Value {
+        let text = fs::read_to_string(path.join(run).join("result.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    };
+    assert_eq!(result("skip")["n_skipped"], 5);
+    assert_eq!(
+        result("skip")["skipped"],
+        serde_json::json!({"unreadable_picture": 2, "no_facts": 3})
+    );
+    assert_eq!(result("good").get("n_skipped"), None);
+
+    // Where no facts are shown, a comparison without a picture is one like others.
+    let text = ["prompt.text=\"Is it so?\"", "run.steps=1"];
+    preference::write(
+        &path.join("preferences.json"),
+        &[&bad[..1], &good[..]].concat(),
+    )
+    .unwrap();
+    run(path, "text", &text).unwrap();
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candor_model::Activations;
-use candor_train::{BasePrecision, Reader, SessionRecipe};
+use candor_train::{BasePrecision, Reader, SessionRecipe, on_bad_row};
 
 use super::{
     AverageOver, BatchRecipe, DataRecipe, GuardRecipe, Length, Normalise, PpoRecipe, QuirksRecipe,
@@ -111,6 +111,7 @@ fn data(r: &mut Reader) -> DataRecipe {
         images: root.join(r.path("data.images").required()),
         prompts: root.join(r.path("data.prompts").required()),
         facts: r.path("data.facts").optional().map(|path| root.join(path)),
+        on_bad_row: on_bad_row(r),
         max_query_tokens: r.usize("data.max_query_tokens").positive().required(),
     }
 }

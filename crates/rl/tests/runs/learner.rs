@@ -1,5 +1,6 @@
 //! Gradients of a mini-batch do not depend on how it is cut into passes, nor on what the passes keep in memory.
 
+use candor_data::rows::Look;
 use candor_model::Activations;
 use candor_rl::experience::{Experience, width_of};
 use candor_rl::models::Models;
@@ -18,15 +19,13 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, Passed)> {
     let dir = prepared();
     let recipe = recipe(dir.path(), "out", &[]);
     let models = Models::open(&recipe, Device::Cpu).unwrap();
-    let prompts = Prompts::read(
-        &recipe.data,
-        &recipe.quirks,
-        models.policy_base().rules(usize::MAX),
-        models.judge(),
-    );
+    let asking = models.asking(recipe.sampling.max_new_tokens, Look::There);
+    let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking);
     let prompts = prompts.unwrap();
     let images = ["red.png", "green.png", "blue.png"].map(str::to_owned);
-    let pictures = models.encode(&recipe.data.images, &images).unwrap();
+    let pictures = models
+        .encode(&recipe.data.images, &images, &prompts.pictures)
+        .unwrap();
     let sampler = Sampler {
         bundle: models.policy_base(),
         policy: &models.policy,

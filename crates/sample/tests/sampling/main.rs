@@ -168,6 +168,65 @@ fn an_adapter_speaks_and_is_recorded() {
 }
 
 #[test]
+fn bad_prompts_are_named_with_their_rows_or_left_out_and_counted() {
+    let dir = prepared();
+    let data = dir.path().join("data");
+    let whole = fs::read(data.join("green.png")).unwrap();
+    fs::write(data.join("green.png"), &whole[..whole.len() / 2]).unwrap();
+    let mut rows = prompts();
+    rows[3].turns[0] = candor_data::Turn::human(format!("<image>\n{}", "wall ".repeat(130)));
+    candor_data::formats::llava::write(&data.join("prompts.json"), &rows).unwrap();
+
+    let sets = ["data.on_bad_row=\"skip\""];
+    let rows = sampled(dir.path(), "skip", &sets);
+    let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+    assert_eq!(ids, ["row-0-0", "row-2-2", "row-0-5", "text-6"]);
+    let result = fs::read_to_string(dir.path().join("skip/result.json")).unwrap();
+    let result: serde_json::Value = serde_json::from_str(&result).unwrap();
+    assert_eq!(
+        (
+            &result["n_prompts"],
+            &result["n_skipped"],
+            &result["skipped"]
+        ),
+        (
+            &serde_json::json!(4),
+            &serde_json::json!(3),
+            &serde_json::json!({"too_long": 1, "unreadable_picture": 2})
+        )
+    );
+    let skipped = fs::read_to_string(dir.path().join("skip/skipped.jsonl")).unwrap();
+    let skipped: Vec<serde_json::Value> = skipped
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let numbers: Vec<_> = skipped.iter().map(|row| row["row"].as_u64()).collect();
+    assert_eq!(numbers, [Some(1), Some(3), Some(4)]);
+
+    let stopped =
+        |out| run(&recipe(dir.path(), out, &[]), &launch(false), Device::Cpu).unwrap_err();
+    let message = stopped("long").to_string();
+    for part in [
+        "prompts.json: row 3 (id \"row-3\"), field `conversations`",
+        "(4 of them its image)",
+        "128 positions",
+        "sampling.max_new_tokens = 6",
+    ] {
+        assert!(message.contains(part), "{message}\nlacks {part}");
+    }
+    let mut rows = prompts();
+    rows.remove(3);
+    candor_data::formats::llava::write(&data.join("prompts.json"), &rows).unwrap();
+    let message = stopped("damaged").to_string();
+    for part in [
+        "prompts.json: row 1 (id \"row-1\"), field `image`",
+        "green.png",
+    ] {
+        assert!(message.contains(part), "{message}\nlacks {part}");
+    }
+}
+
+#[test]
 fn prompts_that_cannot_be_answered_are_named() {
     let dir = prepared();
     let refuse = |sets: &[&str]| {

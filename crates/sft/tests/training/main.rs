@@ -1,5 +1,7 @@
 //! Real runs on a handful of drawn pictures: what is trained, what is left alone, what is reported.
 
+mod rows;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

@@ -1,0 +1,113 @@
+//! Whether the pictures of rows can be shown.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+
+use super::sieve::LEAVE_OUT;
+use super::{BadRow, BadRows, OnBadRow, Reason, RowFault, RowName};
+use crate::error::DataError;
+use crate::formats::images::path_in;
+use crate::image::{ImageLimits, decode};
+
+/// How closely the pictures are looked at before anything else is done with the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Not at all.
+    Not,
+    /// Whether the files are there. Whoever decodes them later names those that are damaged, all at once.
+    There,
+    /// Whether they can be decoded, which decides about the rows.
+    Decoded,
+}
+
+impl Look {
+    /// As a run must look.
+    #[must_use]
+    pub fn of_run(on_bad_row: OnBadRow) -> Self {
+        match on_bad_row {
+            OnBadRow::Stop => Self::There,
+            OnBadRow::Skip => Self::Decoded,
+        }
+    }
+
+    /// As a plan of the run must look to count the rows that the run will have; pictures that are not there yet are no
+    /// reason not to plan.
+    #[must_use]
+    pub fn of_plan(on_bad_row: OnBadRow, folder: &Path) -> Self {
+        match on_bad_row {
+            OnBadRow::Skip if folder.is_dir() => Self::Decoded,
+            _ => Self::Not,
+        }
+    }
+}
+
+/// What is wrong with those of the named pictures of a folder that cannot be shown, by name.
+#[must_use]
+pub fn faults<'a>(
+    folder: &Path,
+    names: impl IntoIterator<Item = &'a str>,
+    look: Look,
+) -> BTreeMap<String, RowFault> {
+    if look == Look::Not {
+        return BTreeMap::new();
+    }
+    let names: BTreeSet<&str> = names.into_iter().collect();
+    let names: Vec<&str> = names.into_iter().collect();
+    let bad = names.into_par_iter().filter_map(|name| {
+        let fault = fault(folder, name, look)?;
+        Some((name.to_owned(), fault))
+    });
+    bad.collect()
+}
+
+fn fault(folder: &Path, name: &str, look: Look) -> Option<RowFault> {
+    let missing = |found, remedy: &'static str| {
+        let fault = RowFault::new(Reason::MissingPicture, "image", found, remedy);
+        Some(fault)
+    };
+    let Some(path) = path_in(folder, name) else {
+        return missing(
+            format!("the image name {name:?} leads out of {}", folder.display()),
+            "name the image relative to the image folder, without `..`",
+        );
+    };
+    if !path.is_file() {
+        return missing(
+            format!("there is no image {name:?} in {}", folder.display()),
+            "put the image there, give the right image folder, or remove the row",
+        );
+    }
+    if look == Look::There {
+        return None;
+    }
+    decode(&path, &ImageLimits::default())
+        .err()
+        .map(|error| RowFault::unreadable(&error))
+}
+
+/// Which rows show which pictures, so that a picture that turns out to be damaged is told with its rows.
+#[derive(Debug, Clone, Default)]
+pub struct Pictures(Vec<(RowName, String)>);
+
+impl Pictures {
+    /// The refusal of the rows that show them, given what is wrong with pictures.
+    #[must_use]
+    pub fn refusal(&self, faults: &BTreeMap<String, RowFault>) -> DataError {
+        let bad = self.0.iter().filter_map(|(name, picture)| {
+            let (name, fault) = (name.clone(), faults.get(picture)?.clone());
+            Some(BadRow { name, fault })
+        });
+        DataError::BadRows {
+            rows: BadRows(bad.collect()),
+            remedy: Some(LEAVE_OUT),
+        }
+    }
+}
+
+impl FromIterator<(RowName, String)> for Pictures {
+    fn from_iter<I: IntoIterator<Item = (RowName, String)>>(rows: I) -> Self {
+        Self(rows.into_iter().collect())
+    }
+}

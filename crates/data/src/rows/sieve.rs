@@ -1,0 +1,148 @@
+//! Keeping the good rows: the bad ones stop the run, or are left out and counted.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{BadRow, BadRows, Look, Pictures, Reason, Row, RowName, faults};
+use crate::atomic;
+use crate::error::DataError;
+
+/// The file in a run's folder that lists the rows that were left out.
+pub const SKIPPED: &str = "skipped.jsonl";
+
+/// What to do about bad rows besides mending them.
+pub(super) const LEAVE_OUT: &str = "data.on_bad_row = \"skip\" leaves such rows out";
+
+/// What a run does about rows that it cannot use: `data.on_bad_row`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnBadRow {
+    /// It does not begin.
+    #[default]
+    Stop,
+    /// It leaves them out, lists and counts them.
+    Skip,
+}
+
+/// What rows must pass.
+#[derive(Debug, Clone, Copy)]
+pub struct Sieve<'a> {
+    /// What follows from a bad row.
+    pub on_bad_row: OnBadRow,
+    /// How closely pictures are looked at.
+    pub look: Look,
+    /// The image folder.
+    pub images: &'a Path,
+}
+
+/// The good rows, in their order, and what became of the others.
+#[derive(Debug)]
+pub struct Sifted<T> {
+    /// The good rows.
+    pub rows: Vec<(RowName, T)>,
+    /// Which pictures they show.
+    pub pictures: Pictures,
+    /// The rows that were left out; none where bad rows stop the run.
+    pub skipped: Option<Skipped>,
+}
+
+impl Sieve<'_> {
+    /// Looks at the pictures of the rows, which `picture` tells, and keeps the rows that have no fault.
+    ///
+    /// # Errors
+    /// [`DataError::BadRows`] where bad rows stop the run.
+    pub fn sift<T>(
+        &self,
+        mut rows: Vec<Row<T>>,
+        picture: impl Fn(&T) -> Option<&str>,
+    ) -> Result<Sifted<T>, DataError> {
+        let shown = rows
+            .iter()
+            .filter_map(|row| picture(row.made.as_ref().ok()?));
+        let bad_pictures = faults(self.images, shown, self.look);
+        for row in &mut rows {
+            let name = row.made.as_ref().ok().and_then(&picture);
+            if let Some(fault) = name.and_then(|name| bad_pictures.get(name)) {
+                row.made = Err(fault.clone());
+            }
+        }
+        let (mut good, mut bad) = (Vec::with_capacity(rows.len()), Vec::new());
+        for Row { name, made } in rows {
+            match made {
+                Ok(made) => good.push((name, made)),
+                Err(fault) => bad.push(BadRow { name, fault }),
+            }
+        }
+        let skipped = self.settle(BadRows(bad))?;
+        let pictures = good
+            .iter()
+            .filter_map(|(name, made)| Some((name.clone(), picture(made)?.to_owned())))
+            .collect();
+        Ok(Sifted {
+            rows: good,
+            pictures,
+            skipped,
+        })
+    }
+
+    fn settle(&self, bad: BadRows) -> Result<Option<Skipped>, DataError> {
+        match self.on_bad_row {
+            OnBadRow::Skip => Ok(Some(Skipped(bad))),
+            OnBadRow::Stop if bad.0.is_empty() => Ok(None),
+            OnBadRow::Stop => Err(DataError::BadRows {
+                rows: bad,
+                remedy: Some(LEAVE_OUT),
+            }),
+        }
+    }
+}
+
+/// The rows that a run leaves out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped(BadRows);
+
+/// How many rows a run left out, for its `result.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SkippedCounts {
+    /// All of them.
+    pub n_skipped: usize,
+    /// How many for each reason.
+    pub skipped: BTreeMap<Reason, usize>,
+}
+
+impl Skipped {
+    /// The rows.
+    #[must_use]
+    pub fn rows(&self) -> &[BadRow] {
+        &self.0.0
+    }
+
+    /// The counts.
+    #[must_use]
+    pub fn counts(&self) -> SkippedCounts {
+        SkippedCounts {
+            n_skipped: self.0.0.len(),
+            skipped: self.0.by_reason(),
+        }
+    }
+
+    /// Writes [`SKIPPED`] into the folder of a run, where it is written even when it is empty.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<(), DataError> {
+        atomic::write(&folder.join(SKIPPED), self.0.to_jsonl().as_bytes())
+    }
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.0.len() {
+            0 => write!(f, "no rows are skipped"),
+            1 => write!(f, "1 row is skipped: {}", self.0.summary()),
+            n => write!(f, "{n} rows are skipped: {}", self.0.summary()),
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! What a stage does about rows that it cannot use, as its recipe says.
+
+use candor_data::rows::{OnBadRow, Skipped};
+
+use crate::recipe::Reader;
+
+/// Reads `data.on_bad_row`; without it bad rows stop the run.
+pub fn on_bad_row(recipe: &mut Reader) -> OnBadRow {
+    let choices = [("stop", OnBadRow::Stop), ("skip", OnBadRow::Skip)];
+    let field = recipe.one_of("data.on_bad_row", &choices);
+    field.optional().unwrap_or_default()
+}
+
+/// Tells the person who started the run which rows it does without.
+pub fn say_skipped(stage: &str, skipped: Option<&Skipped>) {
+    if let Some(skipped) = skipped.filter(|skipped| !skipped.rows().is_empty()) {
+        eprintln!(
+            "{stage}: {skipped} (see {} of the run)",
+            candor_data::rows::SKIPPED
+        );
+    }
+}

@@ -285,7 +285,9 @@ impl Project {
                 mistakes: vec![Mistake {
                     line: 1,
                     key: String::new(),
-                    problem: format!("{size} bytes are more than the {MAX_BYTES} of a project file"),
+                    problem: format!(
+                        "{size} bytes are more than the {MAX_BYTES} of a project file"
+                    ),
                     remedy: "name another file".into(),
                 }],
             });

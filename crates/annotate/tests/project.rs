@@ -85,7 +85,9 @@ fn all_mistakes_are_told_at_once() {
     ];
     assert_eq!(mistakes[..6], expected);
     assert!(
-        mistakes[6].ends_with("import[1].scores: scores order work (leave them out for gold and training)"),
+        mistakes[6].ends_with(
+            "import[1].scores: scores order work (leave them out for gold and training)"
+        ),
         "{}",
         mistakes[6]
     );
@@ -102,12 +104,18 @@ fn mistakes_of_every_kind_are_told_together() {
         .replace("title = \"Kitchens, round 2\"\n", "");
     let mistakes = mistakes(&text);
     let has = |parts: &[&str]| {
-        let hit = mistakes.iter().any(|line| parts.iter().all(|part| line.contains(part)));
+        let hit = mistakes
+            .iter()
+            .any(|line| parts.iter().all(|part| line.contains(part)));
         assert!(hit, "{parts:?} is not in {mistakes:#?}");
     };
     has(&["p.toml has 7 mistakes"]);
     has(&["p.toml:1: title: missing"]);
-    has(&["protocol.undos: unknown key", "the keys of [protocol] are overlap, gold_rate,", "undo,"]);
+    has(&[
+        "protocol.undos: unknown key",
+        "the keys of [protocol] are overlap, gold_rate,",
+        "undo,",
+    ]);
     has(&["protocol.overlap: invalid type: string \"three\" (expected u32)"]);
     has(&["protocol.dispute: unknown variant `vote`", "`no_majority`"]);
     has(&["training.pass_mark: 8 is out of range"]);
@@ -135,11 +143,20 @@ fn the_address_is_where_the_app_listens_unless_it_is_given() {
     };
     for (server, url) in [
         ("", "http://localhost:8090"),
-        ("[server]\nlisten = \"127.0.0.1:9123\"", "http://localhost:9123"),
-        ("[server]\nlisten = \"0.0.0.0:9123\"", "http://localhost:9123"),
+        (
+            "[server]\nlisten = \"127.0.0.1:9123\"",
+            "http://localhost:9123",
+        ),
+        (
+            "[server]\nlisten = \"0.0.0.0:9123\"",
+            "http://localhost:9123",
+        ),
         ("[server]\nlisten = \"[::1]:9123\"", "http://localhost:9123"),
         ("[server]\nlisten = \"192.0.2.7:80\"", "http://192.0.2.7:80"),
-        ("[server]\nlisten = \"[2001:db8::7]:80\"", "http://[2001:db8::7]:80"),
+        (
+            "[server]\nlisten = \"[2001:db8::7]:80\"",
+            "http://[2001:db8::7]:80",
+        ),
         (
             "[server]\nlisten = \"127.0.0.1:9123\"\npublic_url = \"https://a.example\"",
             "https://a.example",

@@ -6,6 +6,7 @@ mod models;
 
 use std::path::PathBuf;
 
+use candor_data::formats::ImageNames;
 use candor_world::WorldConfig;
 use clap::{Args, Parser, Subcommand};
 
@@ -255,7 +256,9 @@ pub enum RecipeCommand {
 pub enum DataCommand {
     /// Read a file of a public format and say what is in it, or what is wrong with it.
     #[command(
-        after_help = "Example:\n  candor data check --format llava conversations.json --images coco/train2017"
+        after_help = "Example:\n  candor data check --format llava conversations.json --images coco/train2017\n  \
+                      candor data check --format vqa-v2-questions questions.json --images coco/val2014 \\\n      \
+                      --image-names 'COCO_val2014_{:012}.jpg'"
     )]
     Check {
         /// The file.
@@ -263,10 +266,17 @@ pub enum DataCommand {
         /// Its format.
         #[arg(long, value_enum)]
         format: DataFormat,
-        /// Folder in which the rows' images must exist.
+        /// Folder in which the rows' images must exist; each is decoded.
         #[arg(long)]
         images: Option<PathBuf>,
+        /// How image numbers become file names (VQA-v2 and A-OKVQA), such as COCO_val2014_{:012}.jpg.
+        #[arg(long, value_name = "PATTERN", value_parser = image_names, default_value = "{:012}.jpg")]
+        image_names: ImageNames,
     },
+}
+
+fn image_names(pattern: &str) -> Result<ImageNames, &'static str> {
+    ImageNames::from_pattern(pattern).ok_or("write a pattern such as COCO_val2014_{:012}.jpg")
 }
 
 /// Formats that `candor data check` reads.
@@ -276,6 +286,12 @@ pub enum DataFormat {
     Llava,
     /// LLaVA-Human-Preference comparisons.
     Preference,
+    /// candor's own preference log.
+    PreferenceLog,
+    /// TRL preferences and their like (RLAIF-V, RLHF-V, SENTINEL), JSON or parquet.
+    Trl,
+    /// A reward model's scores of pairs.
+    Scores,
     /// Answer pairs that wait to be compared.
     Candidates,
     /// Image to captions (facts).

@@ -109,7 +109,9 @@ fn people_get_a_project_and_what_they_say_comes_back() {
     let [only] = project.imports.as_slice() else {
         panic!("{:?}", project.imports);
     };
-    let items = import::read(&project, only, &project.resolve(&only.file)).unwrap();
+    let items = import::read(&project, only, &project.resolve(&only.file))
+        .unwrap()
+        .items;
     assert_eq!(items.len(), 1);
     assert_eq!(items[0].name, "mmhal/0");
     assert_eq!(items[0].outputs, ["a dog", "a cup"]);

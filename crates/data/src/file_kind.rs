@@ -29,7 +29,10 @@ const BEGINNINGS: &[(&[u8], FileKind)] = &[
     (&[0x1F, 0x8B], FileKind::Compressed("gzip")),
     (b"PK\x03\x04", FileKind::Compressed("zip")),
     (&[0x28, 0xB5, 0x2F, 0xFD], FileKind::Compressed("Zstandard")),
-    (&[0xFD, b'7', b'z', b'X', b'Z', 0], FileKind::Compressed("xz")),
+    (
+        &[0xFD, b'7', b'z', b'X', b'Z', 0],
+        FileKind::Compressed("xz"),
+    ),
     (b"7z\xBC\xAF\x27\x1C", FileKind::Compressed("7z")),
     (b"BZh", FileKind::Compressed("bzip2")),
     (&[0xFF, 0xD8, 0xFF], FileKind::Picture("image/jpeg")),
@@ -54,10 +57,15 @@ impl FileKind {
             .iter()
             .find(|(beginning, _)| bytes.starts_with(beginning));
         known.map(|&(_, kind)| kind).or_else(|| {
-            let start = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes).trim_ascii_start();
+            let start = bytes
+                .strip_prefix(b"\xEF\xBB\xBF")
+                .unwrap_or(bytes)
+                .trim_ascii_start();
             let begins = |tag: &str| {
                 let length = tag.len();
-                start.get(..length).is_some_and(|text| text.eq_ignore_ascii_case(tag.as_bytes()))
+                start
+                    .get(..length)
+                    .is_some_and(|text| text.eq_ignore_ascii_case(tag.as_bytes()))
             };
             (begins("<!doctype html") || begins("<html")).then_some(Self::Html)
         })
@@ -67,7 +75,11 @@ impl FileKind {
     #[must_use]
     pub fn at(path: &Path) -> Option<Self> {
         let mut bytes = Vec::new();
-        File::open(path).ok()?.take(512).read_to_end(&mut bytes).ok()?;
+        File::open(path)
+            .ok()?
+            .take(512)
+            .read_to_end(&mut bytes)
+            .ok()?;
         Self::of(&bytes)
     }
 
@@ -124,13 +136,29 @@ mod tests {
             (b"\xFF\xD8\xFF\xE0", "a JPEG picture"),
             (b"\x89PNG\r\n\x1A\n\0", "a PNG picture"),
             (b"RIFF\x10\0\0\0WEBPVP8 ", "a WebP picture"),
-            (b"\xEF\xBB\xBF\n <!DOCTYPE html><html>", "a page of a website (HTML)"),
-            (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS"),
+            (
+                b"\xEF\xBB\xBF\n <!DOCTYPE html><html>",
+                "a page of a website (HTML)",
+            ),
+            (
+                b"version https://git-lfs.github.com/spec/v1\n",
+                "a pointer of Git LFS",
+            ),
             (b"\xFF\xFE[\0", "text in UTF-16"),
         ] {
-            assert_eq!(FileKind::of(bytes).map(FileKind::name).as_deref(), Some(name));
+            assert_eq!(
+                FileKind::of(bytes).map(FileKind::name).as_deref(),
+                Some(name)
+            );
         }
-        for text in ["", "[{\"id\": 1}]", "RIFF", "<image>", "{\"id\": \"<html>\"}", "PK"] {
+        for text in [
+            "",
+            "[{\"id\": 1}]",
+            "RIFF",
+            "<image>",
+            "{\"id\": \"<html>\"}",
+            "PK",
+        ] {
             assert_eq!(FileKind::of(text.as_bytes()), None, "{text}");
         }
     }

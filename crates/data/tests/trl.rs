@@ -97,7 +97,10 @@ fn a_prompt_may_be_what_both_begin_with() {
     let row = json!({"image": "a.png", "chosen": said("one"), "rejected": said("two")});
     let pair = read(&row).unwrap();
     assert_eq!(pair.turns, [Turn::human("<image>\nWhat?")]);
-    assert_eq!((pair.chosen.as_str(), pair.rejected.as_str()), ("one", "two"));
+    assert_eq!(
+        (pair.chosen.as_str(), pair.rejected.as_str()),
+        ("one", "two")
+    );
     assert_eq!(pair.id, "row-0");
 }
 
@@ -122,14 +125,19 @@ fn other_words_for_the_same_are_understood() {
 
 #[test]
 fn a_list_is_read_as_lines_are() {
-    let rows = json!([with_answers(json!({"prompt": "Q"})), with_answers(json!({"prompt": "R"}))]);
+    let rows = json!([
+        with_answers(json!({"prompt": "Q"})),
+        with_answers(json!({"prompt": "R"}))
+    ]);
     let rows = trl::parse(Path::new("a.json"), &rows.to_string()).unwrap();
     assert_eq!(rows[1].turns, [Turn::human("R")]);
     assert_eq!(rows[1].id, "row-1");
     let bad = json!([with_answers(json!({"prompt": "Q"})), {"prompt": "R"}]);
     let message = trl::parse(Path::new("a.json"), &bad.to_string()).unwrap_err();
     assert!(
-        message.to_string().contains("a.json: row 1, field `chosen`: missing"),
+        message
+            .to_string()
+            .contains("a.json: row 1, field `chosen`: missing"),
         "{message}"
     );
 }

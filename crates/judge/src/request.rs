@@ -160,7 +160,10 @@ fn data_url(path: &Path) -> Result<String, JudgeError> {
             "convert it to one of them",
         ));
     };
-    Ok(format!("data:{media_type};base64,{}", STANDARD.encode(bytes)))
+    Ok(format!(
+        "data:{media_type};base64,{}",
+        STANDARD.encode(bytes)
+    ))
 }
 
 #[cfg(test)]

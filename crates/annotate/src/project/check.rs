@@ -97,7 +97,12 @@ pub(super) fn mistakes(project: &Project) -> Vec<Found> {
     );
     for (i, import) in project.imports.iter().enumerate() {
         if let Some((field, problem, remedy)) = import_mistake(import) {
-            expect(false, &format!("import[{i}].{field}"), problem.into(), remedy);
+            expect(
+                false,
+                &format!("import[{i}].{field}"),
+                problem.into(),
+                remedy,
+            );
         }
     }
     found.extend(project.keys.mistakes());

@@ -72,7 +72,10 @@ impl Keys {
                 found.push(Found::new(&format!("keys.{name}"), problem, remedy));
             };
             if key.is_empty() || key.chars().any(char::is_uppercase) {
-                refuse(format!("found {key:?}"), "give the lower-case name of a key");
+                refuse(
+                    format!("found {key:?}"),
+                    "give the lower-case name of a key",
+                );
             }
             if matches!(*key, "tab" | "escape" | " ") {
                 let problem = format!("{key:?} is what people without a mouse need to move about");

@@ -46,9 +46,12 @@ pub(super) fn project(text: &str) -> Result<Project, Vec<Mistake>> {
     };
     if !errors.is_empty() {
         let mistakes = errors.iter();
-        return Err(mistakes.map(|error| broken(error.message(), error.span())).collect());
+        return Err(mistakes
+            .map(|error| broken(error.message(), error.span()))
+            .collect());
     }
-    let values: Table = toml::from_str(text).map_err(|error| vec![broken(error.message(), error.span())])?;
+    let values: Table =
+        toml::from_str(text).map_err(|error| vec![broken(error.message(), error.span())])?;
     let (project, mut found) = mended(values);
     if let Some(mut project) = project {
         if project.server.public_url.is_empty() {
@@ -78,7 +81,9 @@ pub(super) fn project(text: &str) -> Result<Project, Vec<Mistake>> {
 /// The project that the values are once they are mended, and what had to be.
 fn mended(values: Table) -> (Option<Project>, Vec<Found>) {
     let mut values = Value::Table(values);
-    let right: Value = toml::from_str(RIGHT).map(Value::Table).unwrap_or(Value::Boolean(false));
+    let right: Value = toml::from_str(RIGHT)
+        .map(Value::Table)
+        .unwrap_or(Value::Boolean(false));
     let mut found: Vec<Found> = Vec::new();
     while found.len() < MAX_MISTAKES {
         let error = match serde_path_to_error::deserialize(values.clone()) {
@@ -150,7 +155,14 @@ fn understood(place: &[Step], message: &str) -> (Found, Vec<Step>) {
     }
     if let (true, [name]) = (message.starts_with("missing field"), quoted.as_slice()) {
         let at = child(name);
-        return (Found::new(&key(&at), "missing", "docs/annotate.md shows a whole project"), at);
+        return (
+            Found::new(
+                &key(&at),
+                "missing",
+                "docs/annotate.md shows a whole project",
+            ),
+            at,
+        );
     }
     let (problem, remedy) = match message.split_once(", expected ") {
         Some((problem, expected)) => (problem, format!("expected {expected}")),
@@ -211,8 +223,18 @@ fn visit(text: &str, path: &str, table: &DeTable<'_>, lines: &mut BTreeMap<Strin
     }
 }
 
-fn name_at(path: &str, name: &str, text: &str, start: usize, lines: &mut BTreeMap<String, usize>) -> String {
-    let name = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+fn name_at(
+    path: &str,
+    name: &str,
+    text: &str,
+    start: usize,
+    lines: &mut BTreeMap<String, usize>,
+) -> String {
+    let name = if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    };
     lines.insert(name.clone(), line_at(text, start));
     name
 }

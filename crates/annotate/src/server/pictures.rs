@@ -142,11 +142,7 @@ pub(super) async fn of_item(
     send(&app, picture, item_key(item)).await
 }
 
-async fn send(
-    app: &Arc<App>,
-    picture: Option<Picture>,
-    key: String,
-) -> Result<Response, Failure> {
+async fn send(app: &Arc<App>, picture: Option<Picture>, key: String) -> Result<Response, Failure> {
     let picture = picture.ok_or(Refusal::NotFound("picture"))?;
     let (bytes, kind) = read(app, picture).await?;
     remember(&app.pictures.shown, key);

@@ -243,10 +243,16 @@ async fn no_answer_is_taken_about_a_picture_that_cannot_be_shown() {
 
     let path = format!("/api/assignments/{unseen}/picture");
     let reply = site.get(&path, &bert).await;
-    assert_eq!((reply.status.as_u16(), reply.code().as_str()), (409, "no_picture"));
+    assert_eq!(
+        (reply.status.as_u16(), reply.code().as_str()),
+        (409, "no_picture")
+    );
     let path = format!("/api/assignments/{unseen}/answer");
     let reply = site.post(&path, &bert, &answer(1)).await;
-    assert_eq!((reply.status.as_u16(), reply.code().as_str()), (409, "no_picture"));
+    assert_eq!(
+        (reply.status.as_u16(), reply.code().as_str()),
+        (409, "no_picture")
+    );
     let reply = site
         .post("/api/adjudication/1/decide", &judge, &json!({"first": "a"}))
         .await;

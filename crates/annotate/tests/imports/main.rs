@@ -247,7 +247,10 @@ fn questions_about_pictures_have_their_picture_and_its_place() {
         import_in(folder.path(), "a.jsonl", row.as_bytes(), "trl", more)
     };
     let items = read(&trl_row(Some("a.webp"), "\"What?\"")).unwrap();
-    assert_eq!(items[0].turns[0].value, "<image>\nWhat?", "as TRL places it");
+    assert_eq!(
+        items[0].turns[0].value, "<image>\nWhat?",
+        "as TRL places it"
+    );
     assert_eq!(
         (items[0].name.as_str(), items[0].image.as_deref()),
         ("3", Some("a.webp"))
@@ -264,10 +267,18 @@ fn questions_about_pictures_have_their_picture_and_its_place() {
         "{refused}"
     );
     let rows = row_about("a.webp").replace("<image>\\n", "");
-    let refused = import_in(folder.path(), "b.json", rows.as_bytes(), "llava", "images = \".\"");
+    let refused = import_in(
+        folder.path(),
+        "b.json",
+        rows.as_bytes(),
+        "llava",
+        "images = \".\"",
+    );
     let refused = refused.unwrap_err().to_string();
     assert!(
-        refused.contains("b.json: row 0, field `conversations`: item \"1\": found 0 <image> and a picture"),
+        refused.contains(
+            "b.json: row 0, field `conversations`: item \"1\": found 0 <image> and a picture"
+        ),
         "{refused}"
     );
 }
@@ -278,9 +289,16 @@ fn pictures_that_cannot_be_shown_are_refused_all_at_once() {
     std::fs::write(folder.path().join("whole.webp"), WEBP).unwrap();
     std::fs::write(folder.path().join("cut.webp"), &WEBP[..WEBP.len() / 2]).unwrap();
     std::fs::write(folder.path().join("page.png"), "<html>not found</html>").unwrap();
-    let rows = ["whole.webp", "cut.webp", "page.png"].map(|image| trl_row(Some(image), "\"Q\"") + "\n");
+    let rows =
+        ["whole.webp", "cut.webp", "page.png"].map(|image| trl_row(Some(image), "\"Q\"") + "\n");
     let more = "images = \".\"";
-    let refused = import_in(folder.path(), "a.jsonl", rows.concat().as_bytes(), "trl_jsonl", more);
+    let refused = import_in(
+        folder.path(),
+        "a.jsonl",
+        rows.concat().as_bytes(),
+        "trl_jsonl",
+        more,
+    );
     let refused = refused.unwrap_err().to_string();
     for part in [
         "a.jsonl: 2 of 3 images cannot be used",
@@ -295,7 +313,9 @@ fn pictures_that_cannot_be_shown_are_refused_all_at_once() {
     let row = trl_row(Some("large.png"), "\"Q\"");
     let refused = import_in(folder.path(), "a.jsonl", row.as_bytes(), "trl", &bomb).unwrap_err();
     assert!(
-        refused.to_string().contains("1001 x 1000 pixels, expected 1 to 1000000"),
+        refused
+            .to_string()
+            .contains("1001 x 1000 pixels, expected 1 to 1000000"),
         "{refused}"
     );
 }

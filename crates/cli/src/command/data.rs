@@ -1,11 +1,13 @@
 //! `candor data check`: reads a file of a public format and says what is in it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use candor_data::formats::{
-    a_okvqa, answers, candidates, captions, coco, flickr30k, images, llava, mmbench, mmhal,
-    own_set, pope, ppo_prompts, preference, vqa_v2,
+    ImageId, ImageNames, a_okvqa, answers, candidates, captions, coco, flickr30k, images, llava,
+    mmbench, mmhal, own_set, pope, ppo_prompts, preference, preference_log, scores, trl, vqa_v2,
 };
+use candor_data::image::{ImageLimits, decode_bytes};
 
 use crate::arguments::{DataCommand, DataFormat};
 
@@ -13,10 +15,8 @@ use crate::arguments::{DataCommand, DataFormat};
 struct Content {
     n_rows: usize,
     rows: &'static str,
-    /// The image of each row, where it has one.
-    images: Vec<Option<String>>,
-    /// The field that names it.
-    field: &'static str,
+    /// The image of each row, where it has one; none if rows of this format have no image files.
+    images: Option<Vec<Option<String>>>,
 }
 
 impl Content {
@@ -24,8 +24,15 @@ impl Content {
         Self {
             n_rows: items.len(),
             rows,
-            images: items.iter().map(image).collect(),
-            field: "image",
+            images: Some(items.iter().map(image).collect()),
+        }
+    }
+
+    fn without_images<T>(rows: &'static str, items: &[T]) -> Self {
+        Self {
+            n_rows: items.len(),
+            rows,
+            images: None,
         }
     }
 }
@@ -36,35 +43,59 @@ pub fn run(command: DataCommand) -> anyhow::Result<()> {
         file,
         format,
         images: folder,
+        image_names,
     } = command;
-    let content = read(&file, format)?;
-    if let Some(folder) = folder {
+    let mut embedded = BTreeMap::new();
+    let content = read(&file, format, &image_names, &mut embedded, folder.is_some())?;
+    let is_embedded = |name: &&str| embedded.contains_key(*name);
+    let names = || content.images.iter().flatten().map(Option::as_deref);
+    let mut n_decoded = embedded.len();
+    if let Some(folder) = &folder {
         anyhow::ensure!(
-            content.images.iter().any(Option::is_some),
+            content.images.is_some(),
             "{}: rows of this format name no image files, so --images has nothing to look for; leave it out",
             file.display()
         );
-        images::check(
+        let broken: Vec<String> = embedded.values().flatten().cloned().collect();
+        anyhow::ensure!(
+            broken.is_empty(),
+            "{}: {}",
+            file.display(),
+            broken.join("\n  ")
+        );
+        let in_folder = names().map(|name| name.filter(|name| !is_embedded(name)));
+        n_decoded += images::decode_all(
             &file,
-            content.field,
-            content.images.iter().map(Option::as_deref),
-            &folder,
+            in_folder,
+            folder,
+            &ImageLimits::default(),
+            &|n_done, n| eprintln!("{n_done} of {n} images decoded"),
         )?;
     }
-    let mut names: Vec<String> = content.images.into_iter().flatten().collect();
-    names.sort_unstable();
-    names.dedup();
+    let mut distinct: Vec<&str> = names().flatten().collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    let (n_rows, rows, n_images) = (content.n_rows, content.rows, distinct.len());
+    let decoded = match folder {
+        Some(_) if n_decoded > 0 => ", all decoded",
+        _ => "",
+    };
     println!(
-        "{}: {} {}, {} images",
-        file.display(),
-        content.n_rows,
-        content.rows,
-        names.len()
+        "{}: {n_rows} {rows}, {n_images} images{decoded}",
+        file.display()
     );
     Ok(())
 }
 
-fn read(file: &Path, format: DataFormat) -> anyhow::Result<Content> {
+/// What is in the file. `embedded` gets what is wrong, if anything is, with each picture that is inside it, by name.
+fn read(
+    file: &Path,
+    format: DataFormat,
+    image_names: &ImageNames,
+    embedded: &mut BTreeMap<String, Option<String>>,
+    decodes: bool,
+) -> anyhow::Result<Content> {
+    let numbered = |image: &ImageId| Some(image_names.file(image));
     Ok(match format {
         DataFormat::Llava => {
             Content::new("conversations", &llava::read(file)?, |r| r.image.clone())
@@ -72,6 +103,27 @@ fn read(file: &Path, format: DataFormat) -> anyhow::Result<Content> {
         DataFormat::Preference => {
             Content::new("comparisons", &preference::read(file)?, |r| r.image.clone())
         }
+        DataFormat::PreferenceLog => {
+            Content::new("comparisons", &preference_log::read(file)?, |r| {
+                r.image.clone()
+            })
+        }
+        DataFormat::Trl => {
+            let mut keep = |bytes: &[u8]| {
+                let name = format!("picture {} inside the file", embedded.len());
+                let refused = decodes
+                    .then(|| decode_bytes(Path::new(&name), bytes, &ImageLimits::default()).err());
+                embedded.insert(
+                    name.clone(),
+                    refused.flatten().map(|error| error.to_string()),
+                );
+                Ok(name)
+            };
+            Content::new("comparisons", &trl::read(file, &mut keep)?, |r| {
+                r.image.clone()
+            })
+        }
+        DataFormat::Scores => Content::without_images("scored pairs", &scores::read(file)?),
         DataFormat::Candidates => Content::new("answer pairs", &candidates::read(file)?, |r| {
             r.image.clone()
         }),
@@ -84,37 +136,37 @@ fn read(file: &Path, format: DataFormat) -> anyhow::Result<Content> {
             Content::new("images with facts", &names, |name| Some(name.clone()))
         }
         DataFormat::VqaV2Questions => {
-            Content::new("questions", &vqa_v2::read_questions(file)?, |_| None)
+            Content::new("questions", &vqa_v2::read_questions(file)?, |r| {
+                numbered(&r.image_id)
+            })
         }
         DataFormat::VqaV2Annotations => {
-            Content::new("annotations", &vqa_v2::read_annotations(file)?, |_| None)
+            Content::new("annotations", &vqa_v2::read_annotations(file)?, |r| {
+                numbered(&r.image_id)
+            })
         }
-        DataFormat::AOkvqa => Content::new("questions", &a_okvqa::read(file)?, |_| None),
+        DataFormat::AOkvqa => Content::new("questions", &a_okvqa::read(file)?, |r| {
+            numbered(&r.image_id)
+        }),
         DataFormat::Flickr30k => Content::new("captions", &flickr30k::read(file)?, |r| {
             Some(r.image.clone())
         }),
         DataFormat::CocoCaptions => {
             let images = coco::read_captions(file)?.images;
-            Content {
-                field: "file_name",
-                ..Content::new("images", &images, |r| Some(r.file_name.clone()))
-            }
+            Content::new("images", &images, |r| Some(r.file_name.clone()))
         }
         DataFormat::CocoInstances => {
             let images = coco::read_instances(file)?.images;
-            Content {
-                field: "file_name",
-                ..Content::new("images", &images, |r| Some(r.file_name.clone()))
-            }
+            Content::new("images", &images, |r| Some(r.file_name.clone()))
         }
         DataFormat::Pope => {
             Content::new("questions", &pope::read(file)?, |r| Some(r.image.clone()))
         }
-        DataFormat::Mmhal => Content::new("questions", &mmhal::read(file)?, |_| None),
-        DataFormat::Mmbench => Content::new("questions", &mmbench::read(file)?, |_| None),
+        DataFormat::Mmhal => Content::without_images("questions", &mmhal::read(file)?),
+        DataFormat::Mmbench => Content::without_images("questions", &mmbench::read(file)?),
         DataFormat::Own => Content::new("questions", &own_set::read(file)?, |r| {
             Some(r.image.clone())
         }),
-        DataFormat::Answers => Content::new("answers", &answers::read(file)?, |_| None),
+        DataFormat::Answers => Content::without_images("answers", &answers::read(file)?),
     })
 }

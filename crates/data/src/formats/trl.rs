@@ -111,23 +111,37 @@ fn refuse<T>(field: &str, found: impl Into<String>) -> Result<T, Fault> {
 /// The pair that row `i` says.
 fn pair(i: usize, mut row: Row) -> Result<Pair, Fault> {
     if let (Some(text), None, None) = (&row.text, &row.chosen, &row.y_win) {
-        let inner: Inner = serde_json::from_str(text)
-            .map_err(|error| ("text".to_owned(), format!("no JSON of a comparison: {error}")))?;
+        let inner: Inner = serde_json::from_str(text).map_err(|error| {
+            (
+                "text".to_owned(),
+                format!("no JSON of a comparison: {error}"),
+            )
+        })?;
         row.prompt = Some(inner.question);
         (row.chosen, row.rejected) = (Some(inner.chosen), Some(inner.rejected));
     }
     let missing = |field: &str| (field.to_owned(), "missing".to_owned());
     let chosen = row.chosen.or(row.y_win).ok_or_else(|| missing("chosen"))?;
-    let rejected = row.rejected.or(row.y_lose).ok_or_else(|| missing("rejected"))?;
+    let rejected = row
+        .rejected
+        .or(row.y_lose)
+        .ok_or_else(|| missing("rejected"))?;
     let (chosen, rejected) = (chosen.messages("assistant"), rejected.messages("assistant"));
     let (mut prompt, chosen, rejected) = if let Some(prompt) = row.prompt.or(row.question) {
         (prompt.messages("user"), chosen, rejected)
     } else {
         let both = chosen.iter().zip(&rejected);
         let n = both.take_while(|(a, b)| a == b).count();
-        (chosen[..n].to_vec(), chosen[n..].to_vec(), rejected[n..].to_vec())
+        (
+            chosen[..n].to_vec(),
+            chosen[n..].to_vec(),
+            rejected[n..].to_vec(),
+        )
     };
-    let names = [row.image, row.images].into_iter().flatten().flat_map(Names::list);
+    let names = [row.image, row.images]
+        .into_iter()
+        .flatten()
+        .flat_map(Names::list);
     let mut names: Vec<String> = names.collect::<Result<_, Fault>>()?;
     if names.is_empty() {
         names.extend(row.image_path);
@@ -169,7 +183,8 @@ fn after(context: &str, answer: String) -> String {
     if context.is_empty() {
         return answer;
     }
-    let is_spaced = context.ends_with(char::is_whitespace) || answer.starts_with(char::is_whitespace);
+    let is_spaced =
+        context.ends_with(char::is_whitespace) || answer.starts_with(char::is_whitespace);
     let space = if is_spaced { "" } else { " " };
     format!("{context}{space}{answer}")
 }

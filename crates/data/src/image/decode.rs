@@ -135,9 +135,24 @@ fn decode_other(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, Fault> {
     Ok(upright(picture.into(), orientation))
 }
 
-/// The decoder fills in what is missing of the last rows, which would be trained on unseen.
+/// Told by the header, whatever the decoder would make of the part that is there: it would be trained on unseen.
 fn is_cut_off_webp(bytes: &[u8]) -> bool {
-    let [b'R', b'I', b'F', b'F', a, b, c, d, b'W', b'E', b'B', b'P', ..] = bytes else {
+    let [
+        b'R',
+        b'I',
+        b'F',
+        b'F',
+        a,
+        b,
+        c,
+        d,
+        b'W',
+        b'E',
+        b'B',
+        b'P',
+        ..,
+    ] = bytes
+    else {
         return false;
     };
     let announced = u32::from_le_bytes([*a, *b, *c, *d]) as usize;

@@ -642,9 +642,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "trl.jsonl",
-        read: |path| {
-            trl::read(path, &mut |_| unreachable!("no picture is inside")).map(drop)
-        },
+        read: |path| trl::read(path, &mut |_| unreachable!("no picture is inside")).map(drop),
         valid: TRL,
         damages: &[
             (

@@ -245,10 +245,20 @@ fn all_pictures_that_cannot_be_used_are_named_at_once() {
     let decode = |names: &[Option<&str>]| {
         let limits = ImageLimits::default();
         let names = names.iter().copied();
-        images::decode_all(Path::new("set.json"), names, dir.path(), &limits, &|_, _| ())
+        images::decode_all(
+            Path::new("set.json"),
+            names,
+            dir.path(),
+            &limits,
+            &|_, _| (),
+        )
     };
     let good = [None, Some("whole.webp"), Some("whole.webp")];
-    assert_eq!(decode(&good).unwrap(), 1, "a picture of two rows is one picture");
+    assert_eq!(
+        decode(&good).unwrap(),
+        1,
+        "a picture of two rows is one picture"
+    );
     assert_eq!(decode(&[None, None]).unwrap(), 0);
     let bad = [
         Some("cut.webp"),
@@ -267,13 +277,18 @@ fn all_pictures_that_cannot_be_used_are_named_at_once() {
     );
     for (line, parts) in lines[1..].iter().zip([
         ["row 0: image \"cut.webp\"", "cut off"],
-        ["row 2: image \"page.jpg\"", "not a readable JPEG, PNG or WebP"],
+        [
+            "row 2: image \"page.jpg\"",
+            "not a readable JPEG, PNG or WebP",
+        ],
         ["row 4: image \"gone.png\"", "is not in"],
         ["row 5: image \"../x\"", "not a file name inside"],
     ]) {
         assert!(parts.iter().all(|part| line.contains(part)), "{line}");
     }
-    let nowhere = decode(&[None, Some("a"), Some("b")]).unwrap_err().to_string();
+    let nowhere = decode(&[None, Some("a"), Some("b")])
+        .unwrap_err()
+        .to_string();
     assert!(
         nowhere.contains("row 1") && nowhere.contains("none of the 2 images is in this one"),
         "{nowhere}"
@@ -286,7 +301,10 @@ fn files_of_another_kind_are_called_what_they_are() {
         (b"PAR1\x15\x04\x15", "this is a parquet file, expected"),
         (b"\x1F\x8B\x08\0\0", "this is a gzip file"),
         (b"PK\x03\x04\x14\0", "this is a zip file"),
-        (b"\n<!DOCTYPE html>\n<html>", "this is a page of a website (HTML)"),
+        (
+            b"\n<!DOCTYPE html>\n<html>",
+            "this is a page of a website (HTML)",
+        ),
         (b"\x89PNG\r\n\x1A\n\0\0", "this is a PNG picture"),
         (b"\xFF\xFE[\0]\0", "this is text in UTF-16"),
     ];

@@ -34,7 +34,10 @@ pub(super) struct Message {
 }
 
 #[derive(Clone, PartialEq, Deserialize)]
-#[serde(untagged, expecting = "expected a text or a list of parts with a `type`")]
+#[serde(
+    untagged,
+    expecting = "expected a text or a list of parts with a `type`"
+)]
 pub(super) enum Content {
     Plain(String),
     Parts(Vec<Part>),
@@ -63,7 +66,12 @@ impl Part {
     }
 
     fn take_name(&mut self) -> Option<Name> {
-        let names = [&mut self.image, &mut self.path, &mut self.url, &mut self.image_url];
+        let names = [
+            &mut self.image,
+            &mut self.path,
+            &mut self.url,
+            &mut self.image_url,
+        ];
         names.into_iter().find_map(Option::take)
     }
 }
@@ -123,14 +131,16 @@ impl Content {
             Self::Plain(text) => return Ok(text.clone()),
             Self::Parts(parts) => parts,
         };
-        let texts = parts.iter().map(|part| match (part.kind.as_str(), &part.text) {
-            _ if part.is_image() => Ok(IMAGE_PLACEHOLDER),
-            ("text", Some(text)) => Ok(text.as_str()),
-            (kind, _) => refuse(
-                "content",
-                format!("found a part of type {kind:?} without text, expected text and image"),
-            ),
-        });
+        let texts = parts
+            .iter()
+            .map(|part| match (part.kind.as_str(), &part.text) {
+                _ if part.is_image() => Ok(IMAGE_PLACEHOLDER),
+                ("text", Some(text)) => Ok(text.as_str()),
+                (kind, _) => refuse(
+                    "content",
+                    format!("found a part of type {kind:?} without text, expected text and image"),
+                ),
+            });
         Ok(texts.collect::<Result<Vec<_>, Fault>>()?.join("\n"))
     }
 
@@ -143,8 +153,13 @@ impl Content {
 }
 
 /// The picture of a row whose own fields name `names`, and a place for it among the messages where they have none.
-pub(super) fn place_picture(prompt: &mut [Message], mut names: Vec<String>) -> Result<Option<String>, Fault> {
-    let parts = prompt.iter_mut().flat_map(|message| message.content.parts_mut());
+pub(super) fn place_picture(
+    prompt: &mut [Message],
+    mut names: Vec<String>,
+) -> Result<Option<String>, Fault> {
+    let parts = prompt
+        .iter_mut()
+        .flat_map(|message| message.content.parts_mut());
     for name in parts.filter_map(Part::take_name) {
         let name = name.text()?;
         // Some write the name into the part and into the row.
@@ -159,7 +174,12 @@ pub(super) fn place_picture(prompt: &mut [Message], mut names: Vec<String>) -> R
     let texts = prompt.iter().map(|message| message.content.text());
     let texts = texts.collect::<Result<Vec<_>, Fault>>()?;
     if image.is_some() && !texts.iter().any(|text| text.contains(IMAGE_PLACEHOLDER)) {
-        let of_user = || prompt.iter().enumerate().filter(|(_, message)| message.role == "user");
+        let of_user = || {
+            prompt
+                .iter()
+                .enumerate()
+                .filter(|(_, message)| message.role == "user")
+        };
         let plain = of_user().find(|(_, message)| matches!(message.content, Content::Plain(_)));
         if let Some((at, _)) = plain.or_else(|| of_user().next()) {
             let text = format!("{IMAGE_PLACEHOLDER}\n{}", texts[at]);

@@ -58,7 +58,9 @@ fn read_rows(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Row>, DataError>
         });
     }
     let reader = SerializedFileReader::new(file).map_err(|error| damaged(path, 0, error))?;
-    let columns = reader.get_row_iter(None).map_err(|error| damaged(path, 0, error))?;
+    let columns = reader
+        .get_row_iter(None)
+        .map_err(|error| damaged(path, 0, error))?;
     let mut rows = Vec::new();
     for (i, columns) in columns.enumerate() {
         let columns = columns.map_err(|error| damaged(path, i, error))?;
@@ -75,13 +77,16 @@ fn object(columns: &Columns, embedded: Embedded<'_>) -> Result<Value, DataError>
         let value = match (name.as_str(), field) {
             (_, Field::Null) => continue,
             ("images", Field::ListInternal(list)) => {
-                let names = list.elements().iter().map(|element| picture(element, embedded));
+                let names = list
+                    .elements()
+                    .iter()
+                    .map(|element| picture(element, embedded));
                 json!(names.collect::<Result<Vec<_>, _>>()?)
             }
             ("image" | "images", field) => json!(picture(field, embedded)?),
             (
-                "id" | "prompt" | "question" | "context" | "chosen" | "rejected" | "y_win" | "y_lose" | "text"
-                | "image_path",
+                "id" | "prompt" | "question" | "context" | "chosen" | "rejected" | "y_win"
+                | "y_lose" | "text" | "image_path",
                 field,
             ) => without_nulls(field.to_json_value()),
             _ => continue,

@@ -1,0 +1,94 @@
+//! `candor data check` as people run it.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+const WEBP: &[u8] = include_bytes!("../../data/tests/golden/webp/lossy.webp");
+
+fn check(folder: &Path, file: &str, content: &[u8], arguments: &[&str]) -> (Option<i32>, String) {
+    std::fs::write(folder.join(file), content).unwrap();
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = Command::new(env!("CARGO_BIN_EXE_candor"))
+        .current_dir(folder)
+        .args(["data", "check", file])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let said = [stdout, stderr].concat();
+    (status.code(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn rows_without_pictures_are_no_mistake() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = br#"[{"id": "a", "image": null, "conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]}]"#;
+    let checked = check(
+        dir.path(),
+        "a.json",
+        rows,
+        &["--format", "llava", "--images", "."],
+    );
+    assert_eq!(
+        checked,
+        (Some(0), "a.json: 1 conversations, 0 images\n".into())
+    );
+}
+
+#[test]
+fn every_picture_is_decoded_and_all_that_cannot_be_are_listed() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("x07.webp"), WEBP).unwrap();
+    let questions = |ids: &[u64]| {
+        let rows: Vec<String> = ids
+            .iter()
+            .map(|id| format!(r#"{{"image_id": {id}, "question": "Q?", "question_id": {id}}}"#))
+            .collect();
+        format!(r#"{{"questions": [{}]}}"#, rows.join(","))
+    };
+    let arguments = [
+        "--format",
+        "vqa-v2-questions",
+        "--images",
+        ".",
+        "--image-names",
+        "x{:02}.webp",
+    ];
+    let (code, said) = check(dir.path(), "q.json", questions(&[7]).as_bytes(), &arguments);
+    assert_eq!(
+        (code, said.as_str()),
+        (Some(0), "q.json: 1 questions, 1 images, all decoded\n")
+    );
+    std::fs::write(dir.path().join("x08.webp"), &WEBP[..WEBP.len() / 2]).unwrap();
+    let (code, said) = check(
+        dir.path(),
+        "q.json",
+        questions(&[7, 8, 9]).as_bytes(),
+        &arguments,
+    );
+    assert_eq!(code, Some(2), "{said}");
+    for part in [
+        "q.json: 2 of 3 images cannot be used",
+        "row 1: image \"x08.webp\" is not a readable",
+        "row 2: image \"x09.webp\" is not in .",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+#[test]
+fn preferences_of_trl_are_known_and_their_kind_told_by_content() {
+    let dir = tempfile::tempdir().unwrap();
+    let parquet = include_bytes!("../../annotate/tests/imports/trl.parquet");
+    let arguments = ["--format", "trl", "--images", "."];
+    let (code, said) = check(dir.path(), "a.parquet", parquet, &arguments);
+    assert_eq!(
+        (code, said.as_str()),
+        (Some(0), "a.parquet: 2 comparisons, 1 images, all decoded\n")
+    );
+    let (code, said) = check(dir.path(), "a.parquet", parquet, &["--format", "llava"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("this is a parquet file"), "{said}");
+}

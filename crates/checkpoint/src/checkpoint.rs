@@ -64,11 +64,9 @@ impl Checkpoint {
             checkpoint.add_shard(path)?;
         }
         if checkpoint.tensors.is_empty() {
-            return Err(CheckpointError::file(
-                path,
-                "holds no tensors",
-                format::GIVE,
-            ));
+            return Err(CheckpointError::Empty {
+                path: path.to_owned(),
+            });
         }
         Ok(checkpoint)
     }

@@ -32,6 +32,12 @@ pub enum CheckpointError {
         /// The names that would have been accepted, in their order.
         looked_for: String,
     },
+    /// A file is whole and has nothing in it.
+    #[error("{path}: holds no tensors ({})", crate::format::GIVE)]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file as a whole is unusable.
     #[error("{path}: {problem} ({remedy})")]
     File {

@@ -9,7 +9,7 @@ const WRAPPERS: [&str; 2] = ["state_dict", "model"];
 const SHOWN: usize = 4;
 
 /// The named tensors of the outermost value `root`: the dictionary itself if it has any, otherwise the first
-/// of the [`WRAPPERS`] that has. Whatever else stands beside them is not looked at.
+/// of the [`WRAPPERS`] that has; none if it is empty. Whatever else stands beside them is not looked at.
 pub(crate) fn tensors<'v, 'a>(
     values: &'v Values<'a>,
     root: Id,
@@ -18,7 +18,7 @@ pub(crate) fn tensors<'v, 'a>(
         return Err("the outermost value is no dictionary of tensors".to_owned());
     };
     let direct = of_dictionary(values, items)?;
-    if !direct.is_empty() {
+    if !direct.is_empty() || items.is_empty() {
         return Ok(direct);
     }
     for wrapper in WRAPPERS {

@@ -129,8 +129,8 @@ impl Adapter {
         base: &TextConfig,
         device: Device,
     ) -> Result<Self, ModelError> {
-        peft.check_decoder(base)?;
         peft.check_nothing_else()?;
+        peft.check_decoder(base)?;
         let mut blocks: Vec<BlockAdapter> = Vec::new();
         blocks.resize_with(base.num_hidden_layers as usize, BlockAdapter::default);
         let mut parameters = BTreeMap::new();

@@ -1,17 +1,21 @@
 //! PEFT's folders: what an adapter changes in a model, found out from its configuration and its files' headers.
 //!
-//! Which layers have an adapter is said twice in such a folder, by the configuration's rules over names and by the
-//! tensors that are there. Both must agree, because PEFT itself would pass over a tensor that its rules do not ask for
-//! and leave a layer alone whose tensors are missing. The rules are followed on the file's own names (`peft/paths.rs`).
+//! Which layers have an adapter is said twice in such a folder, by the configuration's rules over names
+//! (`peft/meant.rs`) and by the tensors that are there. Both must agree, because PEFT itself would pass over a tensor
+//! that its rules do not ask for and leave a layer alone whose tensors are missing. The rules are followed on the file's
+//! own names (`peft/paths.rs`).
 //!
-//! Beside low-rank terms a folder may hold whole tensors that take the place of the base's (`modules_to_save`, resized
-//! embeddings, and `non_lora_trainables.bin`, into which the original LLaVA puts its projector). They can be merged
-//! into a model, and not be switched on and off as an [`Adapter`](crate::Adapter) is.
+//! Beside low-rank terms a folder may hold whole tensors. Those of `modules_to_save` stand beside the base's, as terms
+//! do. Others take the place of the base's own: layers that terms lie on (`base_layer`), embedding and output layer
+//! where their size has changed, and `non_lora_trainables.bin`, into which the original LLaVA puts its projector. The
+//! difference shows where embedding and output layer are one matrix: what stands beside it parts them, what takes its
+//! place is both. All of it can be merged into a model, and not be switched on and off as an
+//! [`Adapter`](crate::Adapter) is.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use candor_checkpoint::Checkpoint;
+use candor_checkpoint::{Checkpoint, CheckpointError};
 use tch::Tensor;
 
 use crate::{ModelError, store};
@@ -22,6 +26,7 @@ mod describe;
 mod fits;
 mod found;
 mod matching;
+mod meant;
 pub(crate) mod paths;
 
 pub use base::{find_base, with_base};
@@ -50,8 +55,10 @@ pub(crate) struct PeftFolder {
     beside: Option<Checkpoint>,
     /// Low-rank terms by candor's name of the layer.
     terms: BTreeMap<String, Term>,
-    /// Whole tensors by candor's name, and which file they are in.
-    whole: BTreeMap<String, Whole>,
+    /// Whole tensors of `modules_to_save` by candor's name.
+    saved: BTreeMap<String, Whole>,
+    /// Whole tensors that the base itself has otherwise.
+    of_base: BTreeMap<String, Whole>,
 }
 
 /// One layer's low-rank term, by its file's names.
@@ -59,6 +66,9 @@ pub(crate) struct PeftFolder {
 pub(crate) struct Term {
     a: String,
     b: String,
+    /// Whether the layer is an embedding: its term is stored for the transposed table, so that A is what the file calls
+    /// B, and the other way round.
+    transposed: bool,
     /// The layer, as the file calls it.
     layer: String,
     pub r: i64,
@@ -68,6 +78,7 @@ pub(crate) struct Term {
     pub n_out: i64,
 }
 
+/// A whole tensor, and which file it is in.
 #[derive(Debug)]
 struct Whole {
     in_file: String,
@@ -94,9 +105,12 @@ impl PeftFolder {
         let declared = Declared::read(&config_path)?;
         let checkpoint = Checkpoint::open_first(folder, &TENSORS)?;
         let has_beside = WHOLE_TENSORS.iter().any(|name| folder.join(name).exists());
-        let beside = has_beside
-            .then(|| Checkpoint::open_first(folder, &WHOLE_TENSORS))
-            .transpose()?;
+        let beside = match Checkpoint::open_first(folder, &WHOLE_TENSORS) {
+            // A run that trained nothing but the adapter leaves an empty file.
+            Err(CheckpointError::Empty { .. }) => None,
+            opened if has_beside => Some(opened?),
+            _ => None,
+        };
         let paths: Vec<_> = checkpoint
             .iter()
             .map(|(name, _)| without_wrapper(name))
@@ -108,7 +122,8 @@ impl PeftFolder {
             checkpoint,
             beside,
             terms: BTreeMap::new(),
-            whole: BTreeMap::new(),
+            saved: BTreeMap::new(),
+            of_base: BTreeMap::new(),
         };
         peft.find_tensors()?;
         Ok(peft)
@@ -118,13 +133,16 @@ impl PeftFolder {
         &self.terms
     }
 
-    /// candor's names and the shapes of the whole tensors.
-    pub(crate) fn whole(&self) -> impl Iterator<Item = (&str, Vec<i64>)> {
-        self.whole.iter().map(|(name, whole)| {
-            let entry = self.file_of(whole).get(&whole.in_file);
-            let shape = entry.map_or(&[][..], |entry| entry.shape());
-            (name.as_str(), shape.iter().map(|&n| n as i64).collect())
-        })
+    /// Whether something stands beside the base's tensor `name`, instead of it or added to it.
+    pub(crate) fn stands_beside(&self, name: &str) -> bool {
+        let layer = name.strip_suffix(".weight");
+        self.saved.contains_key(name) || layer.is_some_and(|layer| self.terms.contains_key(layer))
+    }
+
+    fn shape_of(&self, whole: &Whole) -> Vec<i64> {
+        let entry = self.file_of(whole).get(&whole.in_file);
+        let shape = entry.map_or(&[][..], |entry| entry.shape());
+        shape.iter().map(|&n| n as i64).collect()
     }
 
     fn file_of(&self, whole: &Whole) -> &Checkpoint {
@@ -148,24 +166,42 @@ impl PeftFolder {
         config
     }
 
-    /// A and B of a term as they are stored.
+    /// A and B of a term in the type they are stored in.
     ///
     /// # Errors
     /// The file cannot be read.
+    ///
+    /// # Shapes
+    /// `[r, n_in]` and `[n_out, r]`
     pub(crate) fn halves(&self, term: &Term) -> Result<[Tensor; 2], ModelError> {
-        let read = |name| store::read(&self.checkpoint, name);
-        Ok([read(&term.a)?, read(&term.b)?])
+        let read = |name: &str, n: i64| -> Result<Tensor, ModelError> {
+            let half = store::read(&self.checkpoint, name)?;
+            let half = if term.transposed { half.tr() } else { half };
+            // The halves of a convolution have more dimensions, of which these are the first and the product.
+            Ok(half.reshape([n, -1]))
+        };
+        Ok([read(&term.a, term.r)?, read(&term.b, term.n_out)?])
     }
 
-    /// The whole tensor that candor calls `name`, if the folder has one.
+    /// The tensor of `modules_to_save` that candor calls `name`, if the folder has one.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub(crate) fn whole_tensor(&self, name: &str) -> Result<Option<Tensor>, ModelError> {
-        let Some(whole) = self.whole.get(name) else {
-            return Ok(None);
-        };
-        store::read(self.file_of(whole), &whole.in_file).map(Some)
+    pub(crate) fn saved_tensor(&self, name: &str) -> Result<Option<Tensor>, ModelError> {
+        self.read_whole(self.saved.get(name))
+    }
+
+    /// The tensor that takes the place of the base's `name`, if the folder has one.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn base_tensor(&self, name: &str) -> Result<Option<Tensor>, ModelError> {
+        self.read_whole(self.of_base.get(name))
+    }
+
+    fn read_whole(&self, whole: Option<&Whole>) -> Result<Option<Tensor>, ModelError> {
+        let read = |whole: &Whole| store::read(self.file_of(whole), &whole.in_file);
+        whole.map(read).transpose()
     }
 
     /// An error about the tensor that the file calls `name`.

@@ -24,15 +24,15 @@ pub fn export_adapter(
     out: &Path,
 ) -> Result<(), ModelError> {
     let peft = PeftFolder::open(folder)?;
-    peft.check_decoder(base)?;
     peft.check_nothing_else()?;
+    peft.check_decoder(base)?;
     let spelling = match dialect {
         Dialect::HuggingFace => TODAY,
         Dialect::Original => LLAMA,
     };
     let mut tensors: BTreeMap<String, Tensor> = BTreeMap::new();
     for (layer, term) in peft.terms() {
-        let layer = spelling.in_file(layer);
+        let layer = spelling.layer_in_file(layer);
         for (half, tensor) in ["A", "B"].into_iter().zip(peft.halves(term)?) {
             let name = format!("{WRAPPER}{layer}.lora_{half}.weight");
             let kind = kind.unwrap_or(tensor.kind());

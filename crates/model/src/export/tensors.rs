@@ -22,6 +22,10 @@ pub(super) struct Tensors<'a> {
     store: Store,
     peft: Option<&'a PeftFolder>,
     config: LlavaConfig,
+    /// Whether embedding and output layer are one matrix in the base.
+    tied: bool,
+    /// Where that matrix is read a second time, if the adapter parts them.
+    again: Option<Store>,
     /// What each will be.
     promises: BTreeMap<String, Promise>,
     /// Rows that embedding and output layer get at their ends.
@@ -38,6 +42,7 @@ impl<'a> Tensors<'a> {
         let mut config = reading.config().clone();
         let mut store = export.model.store()?;
         crate::llava::settle_head(&mut config, &mut store)?;
+        let tied = config.tied();
         let stored = store.iter();
         let mut stored: Stored = stored
             .map(|(name, kind, size)| (name.to_owned(), (kind, size)))
@@ -45,6 +50,7 @@ impl<'a> Tensors<'a> {
         if let Some(peft) = peft {
             check_adapter(peft, &mut config, &mut stored)?;
         }
+        let again = (tied && !config.tied()).then(|| export.model.store());
         // Hugging Face's code looks the placeholder's embedding up before it puts features in its place.
         let n_new_rows = match export.dialect {
             Dialect::HuggingFace => {
@@ -64,6 +70,8 @@ impl<'a> Tensors<'a> {
             store,
             peft,
             config,
+            tied,
+            again: again.transpose()?,
             promises: stored.into_iter().map(promise).collect(),
             n_new_rows,
         })
@@ -140,13 +148,10 @@ impl<'a> Tensors<'a> {
 
     /// The tensor `name`, read, merged and rounded.
     fn make(&mut self, name: &str) -> Result<Tensor, ModelError> {
-        let whole = self.peft.map(|peft| peft.whole_tensor(name)).transpose()?;
-        let mut tensor = match whole.flatten() {
-            Some(whole) => {
-                self.store.drop(name);
-                whole
-            }
-            None => self.store.take_any(name)?,
+        let saved = self.peft.map(|peft| peft.saved_tensor(name)).transpose()?;
+        let mut tensor = match saved.flatten() {
+            Some(saved) => saved,
+            None => self.of_base(name)?,
         };
         let layer = name.strip_suffix(".weight");
         if let Some(peft) = self.peft
@@ -169,33 +174,51 @@ impl<'a> Tensors<'a> {
         }
         Ok(made)
     }
+
+    /// The base's own tensor `name`, of which the adapter's folder may have another.
+    fn of_base(&mut self, name: &str) -> Result<Tensor, ModelError> {
+        let is_one = self.tied && (name == EMBEDDING || name == HEAD);
+        let names = if is_one {
+            &[EMBEDDING, HEAD][..]
+        } else {
+            &[name]
+        };
+        if let Some(peft) = self.peft {
+            for name in names {
+                if let Some(other) = peft.base_tensor(name)? {
+                    return Ok(other);
+                }
+            }
+        }
+        match self.again.take() {
+            Some(mut again) if is_one => again.take_any(EMBEDDING),
+            again => {
+                self.again = again;
+                self.store.take_any(names[0])
+            }
+        }
+    }
 }
 
-/// Whether everything that the adapter changes is there to be changed. An output layer of its own may be new.
+/// Whether everything that the adapter changes is there to be changed. Embedding and output layer are parted where it
+/// changes either.
 fn check_adapter(
     peft: &PeftFolder,
     config: &mut LlavaConfig,
     stored: &mut Stored,
 ) -> Result<(), ModelError> {
-    peft.check_decoder(&config.text_config)?;
-    for (layer, term) in peft.terms() {
-        let Some(&[n_out, n_in]) = stored
-            .get(&format!("{layer}.weight"))
-            .map(|(_, size)| &size[..])
-        else {
-            return Err(peft.no_layer(term));
-        };
-        peft.check_sizes(term, [n_in, n_out])?;
+    let tied = config.tied();
+    if tied && let Some(like) = stored.get(EMBEDDING).cloned() {
+        stored.insert(HEAD.to_owned(), like);
     }
-    for (name, size) in peft.whole() {
-        if name == HEAD && config.tied() {
+    let shapes = stored.iter();
+    let shapes = shapes.map(|(name, (_, shape))| (name.clone(), shape.clone()));
+    peft.check(&shapes.collect(), tied)?;
+    if tied {
+        if peft.stands_beside(EMBEDDING) || peft.stands_beside(HEAD) {
             config.untie();
-            if let Some(like) = stored.get(EMBEDDING).cloned() {
-                stored.insert(name.to_owned(), like);
-            }
-        }
-        if stored.get(name).is_none_or(|(_, found)| *found != size) {
-            return Err(peft.no_place(name, &size));
+        } else {
+            stored.remove(HEAD);
         }
     }
     Ok(())
@@ -204,7 +227,7 @@ fn check_adapter(
 /// `W + s · B A`.
 ///
 /// # Shapes
-/// `weight`: `[n_out, n_in]`, A: `[r, n_in]`, B: `[n_out, r]` → `[n_out, n_in]`, f32 or wider.
+/// `weight`: `[n_out, ..]` of `n_in` numbers a row, A: `[r, n_in]`, B: `[n_out, r]` → as `weight`, f32 or wider.
 fn merged(weight: &Tensor, term: &Term, [a, b]: &[Tensor; 2]) -> Tensor {
     let kind = if weight.kind() == Kind::Double {
         Kind::Double
@@ -212,7 +235,7 @@ fn merged(weight: &Tensor, term: &Term, [a, b]: &[Tensor; 2]) -> Tensor {
         Kind::Float
     };
     let change = b.to_kind(kind).matmul(&a.to_kind(kind)) * term.scale;
-    weight.to_kind(kind) + change
+    weight.to_kind(kind) + change.view_as(weight)
 }
 
 /// A table with `n` more rows, each the mean of those that are there: an output layer then never prefers them, because

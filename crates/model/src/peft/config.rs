@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::MERGE;
-use super::matching::{Names, Targets};
+use super::matching::Targets;
 use crate::ModelError;
 
 const BOUND: Bound = Bound {
@@ -169,7 +169,7 @@ const KNOWN: [&str; 30] = [
 ];
 
 /// Starts of A and B that leave the base as it is.
-const STARTS: [&str; 3] = ["gaussian", "eva", "orthogonal"];
+const STARTS: [&str; 4] = ["gaussian", "eva", "orthogonal", "mica"];
 
 impl Declared {
     /// Reads and checks the file.
@@ -205,6 +205,9 @@ impl Declared {
     }
 
     fn check(&self) -> Result<(), String> {
+        if let Some(problem) = self.targets.contradiction() {
+            return Err(problem.to_owned());
+        }
         if let Some(bias) = self.bias.as_deref().filter(|bias| *bias != "none") {
             return Err(format!("`bias` is `{bias}`, and only `none` is supported"));
         }
@@ -234,15 +237,6 @@ impl Declared {
             }
         }
         Ok(())
-    }
-
-    /// Layers beside the adapted ones that were trained as a whole.
-    pub(crate) fn modules_to_save(&self) -> &[String] {
-        match &self.targets.modules_to_save {
-            Some(Names::Many(names)) => names,
-            Some(Names::One(name)) => std::slice::from_ref(name),
-            None => &[],
-        }
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn fill(
         let ends = |name: &str| slot_of(name).is_some_and(|(_, slot)| TARGETS[slot] == target);
         let of_target = terms.iter().filter(|(name, _)| ends(name));
         let of_target: Vec<(String, &Term)> = of_target
-            .map(|(name, term)| (spelling.in_file(name), term))
+            .map(|(name, term)| (spelling.layer_in_file(name), term))
             .collect();
         let Some((_, first)) = of_target.first() else {
             continue;

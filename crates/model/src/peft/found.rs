@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use candor_checkpoint::Checkpoint;
 use serde_json::Value;
 
-use super::matching::Patterns;
-use super::paths::Spelling;
+use super::matching::{Matcher, Patterns, Together};
 use super::{MERGE, PeftFolder, REMEDY, Term, Whole, config, without_wrapper};
+use crate::decoder::{EMBEDDING, HEAD};
 use crate::{ModelError, store};
 
-/// The two halves of a term that are found so far.
+/// What PEFT puts before the name of a layer's own tensor where a term lies on the layer.
+const BASE_LAYER: &str = ".base_layer";
+
+/// The two halves of a term that are found so far, by their file's names.
 #[derive(Default)]
 struct Halves {
     a: Option<String>,
@@ -23,15 +26,20 @@ impl PeftFolder {
     /// # Errors
     /// They are not those of one LoRA adapter, or not of the ranks that its configuration gives.
     pub(super) fn find_tensors(&mut self) -> Result<(), ModelError> {
-        let mut halves: BTreeMap<String, Halves> = BTreeMap::new();
+        let mut halves: BTreeMap<(String, bool), Halves> = BTreeMap::new();
         let mut whole = Vec::new();
         for (name, entry) in self.checkpoint.iter() {
             let Some((layer, kind)) = without_wrapper(name).split_once(".lora_") else {
                 whole.push((name.to_owned(), false));
                 continue;
             };
-            let of_layer = halves.entry(layer.to_owned()).or_default();
-            let half = match half(kind) {
+            let (of_embedding, kind) = match kind.strip_prefix("embedding_") {
+                // PEFT makes these parameters and no layers, so that their names end without `weight`.
+                Some(kind) => (true, format!("{kind}.weight")),
+                None => (false, kind.to_owned()),
+            };
+            let of_layer = halves.entry((layer.to_owned(), of_embedding)).or_default();
+            let half = match half(&kind) {
                 Some('A') => &mut of_layer.a,
                 Some('B') => &mut of_layer.b,
                 _ => return Err(self.refuse(name, "is no part of a plain LoRA layer", MERGE)),
@@ -51,15 +59,15 @@ impl PeftFolder {
         self.add_whole(whole)
     }
 
-    fn add_terms(&mut self, halves: BTreeMap<String, Halves>) -> Result<(), ModelError> {
+    fn add_terms(&mut self, halves: BTreeMap<(String, bool), Halves>) -> Result<(), ModelError> {
         let declared = &self.declared;
         let ranks = Patterns::new("rank_pattern", &declared.rank_pattern);
         let ranks = ranks.map_err(|problem| self.config_error(problem))?;
         let alphas = Patterns::new("alpha_pattern", &declared.alpha_pattern);
         let alphas = alphas.map_err(|problem| self.config_error(problem))?;
-        for (layer, halves) in halves {
-            let term = self.term(layer, halves, &ranks, &alphas)?;
-            let (here, a) = (self.spelling.here(&term.layer), term.a.clone());
+        for ((layer, transposed), halves) in halves {
+            let term = self.term(layer, transposed, halves, &ranks, &alphas)?;
+            let (here, a) = (self.spelling.layer_here(&term.layer), term.a.clone());
             if let Some(other) = self.terms.insert(here, term) {
                 let problem = format!("is of the same layer as `{}`", other.a);
                 return Err(self.refuse(&a, &problem, REMEDY));
@@ -69,17 +77,38 @@ impl PeftFolder {
     }
 
     /// Adds whole tensors by their names and whether they are in the file beside. Those of the adapter's own file must
-    /// be asked for; PEFT saves embedding and output layer of its own accord where their size has changed.
+    /// be asked for; PEFT saves of its own accord embedding and output layer where their size has changed, and the layer
+    /// beneath a term.
     fn add_whole(&mut self, names: Vec<(String, bool)>) -> Result<(), ModelError> {
+        let mut sorted = Vec::new();
+        let matcher = self.matcher()?;
         for (in_file, is_beside) in names {
-            let path = without_wrapper(&in_file);
-            if !is_beside && !self.is_asked_for(path) {
-                let problem = "is neither a part of a LoRA layer nor in `modules_to_save`";
-                return Err(self.refuse(&in_file, problem, REMEDY));
-            }
-            let here = whole_name(self.spelling, path);
-            let whole = Whole { in_file, is_beside };
-            if let Some(other) = self.whole.insert(here, whole) {
+            let (path, is_saved) = plain_path(without_wrapper(&in_file));
+            let (module, parameter) = path.rsplit_once('.').unwrap_or((path.as_str(), ""));
+            let (here, saved) = if let Some(layer) = module.strip_suffix(BASE_LAYER) {
+                if !self.terms.contains_key(&self.spelling.layer_here(layer)) {
+                    let problem = "lies beneath a LoRA layer that is not there";
+                    return Err(self.refuse(&in_file, problem, REMEDY));
+                }
+                (self.spelling.here(&format!("{layer}.{parameter}")), false)
+            } else {
+                let here = self.spelling.here(&path);
+                let asked = self.asks_for(&matcher, module, &here)?;
+                if !is_beside && !asked && here != EMBEDDING && here != HEAD {
+                    let problem = "is neither a part of a LoRA layer nor in `modules_to_save`";
+                    return Err(self.refuse(&in_file, problem, REMEDY));
+                }
+                (here, is_saved || (asked && !is_beside))
+            };
+            sorted.push((here, saved, Whole { in_file, is_beside }));
+        }
+        for (here, saved, whole) in sorted {
+            let all = if saved {
+                &mut self.saved
+            } else {
+                &mut self.of_base
+            };
+            if let Some(other) = all.insert(here, whole) {
                 let problem = "is there twice, under two names";
                 return Err(self.refuse(&other.in_file, problem, REMEDY));
             }
@@ -87,18 +116,32 @@ impl PeftFolder {
         Ok(())
     }
 
-    fn is_asked_for(&self, path: &str) -> bool {
-        let layer = path.rsplit_once('.').map_or(path, |(layer, _)| layer);
-        let has = |module: &String| format!(".{layer}.").contains(&format!(".{module}."));
-        self.declared.modules_to_save().iter().any(has)
-            || layer.ends_with("embed_tokens")
-            || layer.ends_with("lm_head")
+    /// Whether the tensor that candor calls `here`, in the module that the file calls `module`, is to be saved.
+    fn asks_for(
+        &self,
+        matcher: &Matcher<'_>,
+        module: &str,
+        here: &str,
+    ) -> Result<bool, ModelError> {
+        let is_word = here == EMBEDDING || here == HEAD;
+        let together = || matcher.together().map_err(|e| self.config_error(e));
+        Ok(matcher.saves(module) || (is_word && together()? == Some(Together::Saved)))
+    }
+
+    /// The configuration's rules over names.
+    ///
+    /// # Errors
+    /// A pattern is none.
+    pub(super) fn matcher(&self) -> Result<Matcher<'_>, ModelError> {
+        let matcher = self.declared.targets.matcher();
+        matcher.map_err(|problem| self.config_error(problem))
     }
 
     /// The term of the layer that the file calls `layer`.
     fn term(
         &self,
         layer: String,
+        transposed: bool,
         halves: Halves,
         ranks: &Patterns<'_>,
         alphas: &Patterns<'_>,
@@ -122,7 +165,7 @@ impl PeftFolder {
             shape.iter().map(|&n| n as i64).collect::<Vec<_>>()
         };
         let (of_a, of_b) = (shape(&a), shape(&b));
-        let (&[rank_a, n_in], &[n_out, rank_b]) = (&of_a[..], &of_b[..]) else {
+        let Some([rank_a, n_in, n_out, rank_b]) = term_sizes(&of_a, &of_b) else {
             let problem = format!("has shape {of_a:?} beside {of_b:?}, and both are matrices");
             return Err(self.refuse(&a, &problem, REMEDY));
         };
@@ -134,9 +177,15 @@ impl PeftFolder {
             }
         }
         let scale = config::scale(r, alpha, self.declared.use_rslora);
+        let (a, b, n_in, n_out) = if transposed {
+            (b, a, n_out, n_in)
+        } else {
+            (a, b, n_in, n_out)
+        };
         Ok(Term {
             a,
             b,
+            transposed,
             layer,
             r,
             alpha,
@@ -147,10 +196,28 @@ impl PeftFolder {
     }
 }
 
-/// candor's name of a whole tensor, which some versions store as the copy that was trained.
-fn whole_name(spelling: Spelling, path: &str) -> String {
-    let plain = path.replacen(".modules_to_save.default.", ".", 1);
-    spelling.here(&plain.replacen(".modules_to_save.", ".", 1))
+/// Rank and width of A, width and rank of B by their shapes: of two matrices, or of a convolution to `r` channels and
+/// one of single points from there.
+fn term_sizes(a: &[i64], b: &[i64]) -> Option<[i64; 4]> {
+    match (a, b) {
+        (&[rank_a, n_in], &[n_out, rank_b]) => Some([rank_a, n_in, n_out, rank_b]),
+        (&[rank_a, channels, height, width], &[n_out, rank_b, 1, 1]) => {
+            let n_in = channels.checked_mul(height)?.checked_mul(width)?;
+            Some([rank_a, n_in, n_out, rank_b])
+        }
+        _ => None,
+    }
+}
+
+/// The name of a whole tensor without what some versions put before the copy that was trained, and whether that was
+/// there.
+fn plain_path(path: &str) -> (String, bool) {
+    for copy in [".modules_to_save.default.", ".modules_to_save."] {
+        if let Some((module, parameter)) = path.split_once(copy) {
+            return (format!("{module}.{parameter}"), true);
+        }
+    }
+    (path.to_owned(), false)
 }
 
 /// Which half `A.weight`, `B.weight`, or either with an adapter's name before `weight`, is.

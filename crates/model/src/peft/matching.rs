@@ -1,7 +1,11 @@
 //! PEFT's rules for which layers a configuration means, on the names that the adapter's own file uses.
 //!
 //! - A list means layers whose whole name, or the end of it after a dot, is in the list.
-//! - One text is a pattern that has to match the whole name, except `all-linear`.
+//! - One text is a pattern that has to match the whole name, except `all-linear`, which is all linear layers but the
+//!   output's.
+//! - `layers_to_transform` goes with a list, and with those of its names that are not whole.
+//! - Modules are saved whose name ends in one of `modules_to_save`, after a dot or not, with everything in them. No layer
+//!   in a module that is called so, or has that name between dots, is adapted.
 //! - The keys of `rank_pattern` and `alpha_pattern` are patterns that have to match the end of a name after a dot, or
 //!   the whole of it; the first that does counts.
 //!
@@ -17,7 +21,9 @@ const MAX_PATTERNS: usize = 10_000;
 /// What stands for every linear layer but the output's.
 const ALL_LINEAR: &str = "all-linear";
 /// Where a name has the number of its block, if `layers_pattern` does not say it.
-const ANY_BLOCK: &str = r"\A.*?\.[^.]*\.(\d+)\.";
+const ANY_BLOCK: &str = r"\A.*?\.[^.]*\.(?P<block>\d+)\.";
+/// How the embedding and the output layer are called in every spelling.
+const WORDS: [&str; 2] = ["embed_tokens", "lm_head"];
 
 /// One name or pattern, or several names.
 #[derive(Debug, Clone, Deserialize)]
@@ -34,11 +40,13 @@ pub(crate) struct Targets {
     #[serde(default)]
     exclude_modules: Option<Names>,
     #[serde(default)]
-    pub modules_to_save: Option<Names>,
+    modules_to_save: Option<Names>,
     #[serde(default)]
     layers_to_transform: Option<Layers>,
     #[serde(default)]
     layers_pattern: Option<Names>,
+    #[serde(default)]
+    ensure_weight_tying: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -46,6 +54,15 @@ pub(crate) struct Targets {
 enum Layers {
     One(u64),
     Many(Vec<u64>),
+}
+
+/// What becomes of embedding and output layer where they are one matrix and are to stay one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Together {
+    /// Both are saved.
+    Saved,
+    /// Both are adapted.
+    Adapted,
 }
 
 /// What [`Targets`] says, with its patterns compiled.
@@ -62,24 +79,21 @@ impl Targets {
     /// The field, if its pattern is none.
     pub(crate) fn matcher(&self) -> Result<Matcher<'_>, String> {
         let whole = |field: &str, names: &Option<Names>| match names {
-            Some(Names::One(pattern)) if pattern != ALL_LINEAR => {
+            Some(Names::One(pattern)) if !pattern.eq_ignore_ascii_case(ALL_LINEAR) => {
                 compile(field, &format!(r"\A(?:{pattern})\z")).map(Some)
             }
             _ => Ok(None),
         };
-        let saved = match &self.modules_to_save {
-            Some(names) => names.all(),
-            None => Vec::new(),
-        };
+        let saved = all(self.modules_to_save.as_ref());
         let saved = saved
             .iter()
             .map(|name| compile("modules_to_save", &format!(r"\A(^|.*\.){name}($|\..*)")));
-        let layer = match &self.layers_pattern {
-            Some(names) if !names.all().is_empty() => {
-                let block = |list: &&str| format!(r"\A(?:|.*?\.){list}\.(\d+)\.");
-                names.all().iter().map(block).collect()
+        let layer = match &all(self.layers_pattern.as_ref())[..] {
+            [] | [""] => vec![ANY_BLOCK.to_owned()],
+            names => {
+                let block = |list: &&str| format!(r"\A(?:|.*?\.){list}\.(?P<block>\d+)\.");
+                names.iter().map(block).collect()
             }
-            _ => vec![ANY_BLOCK.to_owned()],
         };
         let layer = layer
             .iter()
@@ -92,6 +106,19 @@ impl Targets {
             layer: layer.collect::<Result<_, _>>()?,
         })
     }
+
+    /// Whether fields stand together that PEFT does not take together; the problem.
+    pub(crate) fn contradiction(&self) -> Option<&'static str> {
+        let pattern = matches!(self.target_modules, Some(Names::One(_)));
+        (pattern && self.layers_to_transform.is_some()).then_some(
+            "`layers_to_transform` stands beside a pattern in `target_modules`, and goes with a list",
+        )
+    }
+}
+
+/// The names of a field, none where it is missing.
+fn all(names: Option<&Names>) -> Vec<&str> {
+    names.map_or_else(Vec::new, Names::all)
 }
 
 impl Names {
@@ -104,11 +131,11 @@ impl Names {
 }
 
 impl Matcher<'_> {
-    /// Whether the linear layer called `name` is to have an adapter.
+    /// Whether the layer called `name` is to have an adapter; `linear` says whether `all-linear` means it.
     ///
     /// # Errors
     /// A pattern that takes too long.
-    pub(crate) fn targets(&self, name: &str) -> Result<bool, String> {
+    pub(crate) fn targets(&self, name: &str, linear: bool) -> Result<bool, String> {
         let excluded = match (&self.targets.exclude_modules, &self.excluded) {
             (_, Some(pattern)) => is_match(pattern, name)?,
             (Some(names), None) => is_named(&names.all(), name),
@@ -124,10 +151,45 @@ impl Matcher<'_> {
         }
         Ok(match (&self.targets.target_modules, &self.whole) {
             (_, Some(pattern)) => is_match(pattern, name)?,
-            (Some(Names::One(_)), None) => true,
-            (Some(names), None) => is_named(&names.all(), name) && self.in_layers(name)?,
+            (Some(Names::One(_)), None) => linear,
+            (Some(names), None) => {
+                let names = names.all();
+                names.contains(&name) || (is_named(&names, name) && self.in_layers(name)?)
+            }
             (None, None) => false,
         })
+    }
+
+    /// Whether the module called `name`, or one that it is in, is saved as a whole.
+    pub(crate) fn saves(&self, name: &str) -> bool {
+        let saved = all(self.targets.modules_to_save.as_ref());
+        std::iter::successors(Some(name), |inner| Some(inner.rsplit_once('.')?.0))
+            .any(|module| saved.iter().any(|end| module.ends_with(end)))
+    }
+
+    /// What `ensure_weight_tying` asks for, in a model whose output layer is its embedding.
+    ///
+    /// # Errors
+    /// A pattern that takes too long.
+    pub(crate) fn together(&self) -> Result<Option<Together>, String> {
+        if self.targets.ensure_weight_tying != Some(true) {
+            return Ok(None);
+        }
+        let has_words = |names: Vec<&str>| {
+            let last = |name: &&str| name.rsplit('.').next().map(str::to_owned);
+            let mut last = names.iter().filter_map(last);
+            last.any(|last| WORDS.contains(&last.as_str()))
+        };
+        if has_words(all(self.targets.modules_to_save.as_ref())) {
+            return Ok(Some(Together::Saved));
+        }
+        let adapted = match (&self.targets.target_modules, &self.whole) {
+            // PEFT asks a pattern about the bare names, whatever it says about whole ones.
+            (_, Some(pattern)) => is_match(pattern, WORDS[0])? || is_match(pattern, WORDS[1])?,
+            (Some(Names::Many(_)), None) => has_words(all(self.targets.target_modules.as_ref())),
+            _ => false,
+        };
+        Ok(adapted.then_some(Together::Adapted))
     }
 
     /// Whether `layers_to_transform`, which goes with lists only, has the block that `name` is in.
@@ -140,7 +202,7 @@ impl Matcher<'_> {
         };
         for pattern in &self.layer {
             let found = pattern.captures(name).map_err(|e| slow(&e))?;
-            let index = found.and_then(|found| found.get(1)?.as_str().parse().ok());
+            let index = found.and_then(|found| found.name("block")?.as_str().parse().ok());
             if let Some(index) = index {
                 return Ok(wanted.contains(&index));
             }
@@ -221,7 +283,7 @@ mod tests {
     fn meant(fields: Value) -> Result<[bool; 3], String> {
         let targets: Targets = serde_json::from_value(fields).unwrap();
         let matcher = targets.matcher()?;
-        let of = |name| matcher.targets(name);
+        let of = |name| matcher.targets(name, true);
         Ok([of(QUERY)?, of(DOWN)?, of(TOWER)?])
     }
 

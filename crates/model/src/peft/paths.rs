@@ -15,64 +15,112 @@ const BLOCKS: &str = "language_model.model.layers.";
 /// One way to name the layers of a model in memory.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Spelling {
-    /// What the names of the decoder's blocks begin with.
-    blocks: &'static str,
+    /// What the names of its parts begin with, where `names` leaves a choice.
+    prefixes: &'static [&'static str],
     /// How all its names become candor's.
     names: &'static Names,
+    /// Whether tower and projector are always in the same model.
+    has_tower: bool,
 }
 
-/// Transformers since 4.52.
+/// Transformers since 5.
 pub(crate) const TODAY: Spelling = Spelling {
-    blocks: "model.language_model.layers.",
+    prefixes: &[
+        "model.language_model.",
+        "lm_head.",
+        "model.multi_modal_projector.",
+        "model.vision_tower.",
+    ],
     names: &HUGGING_FACE,
+    has_tower: true,
+};
+/// Transformers from 4.52 to 4.57.
+const BETWEEN: Spelling = Spelling {
+    prefixes: &[
+        "model.language_model.",
+        "lm_head.",
+        "model.multi_modal_projector.",
+        "model.vision_tower.vision_model.",
+    ],
+    ..TODAY
 };
 /// Transformers before that.
 const EARLIER: Spelling = Spelling {
-    blocks: BLOCKS,
-    names: &HUGGING_FACE,
+    prefixes: &[
+        "language_model.model.",
+        "language_model.lm_head.",
+        "multi_modal_projector.",
+        "vision_tower.vision_model.",
+    ],
+    ..TODAY
 };
 /// The original LLaVA, and LLaMA alone.
 pub(crate) const LLAMA: Spelling = Spelling {
-    blocks: "model.layers.",
+    prefixes: &[],
     names: &ORIGINAL,
+    has_tower: false,
 };
+/// What only names of the last begin with.
+const ONLY_LLAMA: [&str; 5] = [
+    "model.layers.",
+    "model.embed_tokens.",
+    "model.norm.",
+    "model.mm_projector.",
+    "model.vision_tower.vision_tower.",
+];
 
 impl Spelling {
-    /// The spelling of a file with these names of layers or tensors, without [`WRAPPER`]. Where none is of a block,
-    /// it is the original LLaVA's if that is the only one which knows the first.
+    /// The spelling of a file with these names of tensors, without [`WRAPPER`]. Names of the output layer alone are the
+    /// same in several.
     pub(crate) fn of(paths: &[&str]) -> Self {
-        let uses = |start: &str| paths.iter().any(|path| path.starts_with(start));
-        let spellings = [TODAY, EARLIER, LLAMA];
-        let found = spellings.into_iter().find(|spelling| uses(spelling.blocks));
-        found.unwrap_or(
-            if uses("model.mm_projector.") || uses("model.vision_tower.vision_tower.") {
-                LLAMA
-            } else {
-                TODAY
-            },
-        )
+        let uses = |start: &&str| paths.iter().any(|path| path.starts_with(start));
+        if !uses(&TODAY.prefixes[0]) && !uses(&TODAY.prefixes[2]) {
+            if EARLIER.prefixes.iter().any(uses) {
+                return EARLIER;
+            }
+            if ONLY_LLAMA.iter().any(uses) {
+                return LLAMA;
+            }
+        }
+        if uses(&BETWEEN.prefixes[3]) {
+            BETWEEN
+        } else {
+            TODAY
+        }
     }
 
-    /// Whether the tower is always in the same model, with layers whose names end as the decoder's.
+    /// Whether tower and projector are always in the same model.
     pub(crate) fn has_tower(self) -> bool {
-        self.blocks != LLAMA.blocks
+        self.has_tower
     }
 
-    /// candor's name of the layer or tensor `path`.
+    /// candor's name of the tensor `path`.
     pub(crate) fn here(self, path: &str) -> String {
-        // The table is one of tensors, which have one more part than layers; and what no model needs is no layer.
+        // What no model needs is no tensor of any.
         self.names.here(path).unwrap_or_else(|| path.to_owned())
     }
 
-    /// The name in the file of one of [`TARGETS`] in a decoder block.
-    pub(crate) fn target(self, layer: i64, slot: usize) -> String {
-        target_name(layer, slot).replacen(BLOCKS, self.blocks, 1)
+    /// candor's name of the layer `path`.
+    pub(crate) fn layer_here(self, path: &str) -> String {
+        of_weight(path, |path| self.here(path))
     }
 
-    /// The name in the file of candor's `name` of a tensor in the decoder's blocks.
+    /// The name in the file of the tensor that candor calls `name`.
     pub(crate) fn in_file(self, name: &str) -> String {
-        name.replacen(BLOCKS, self.blocks, 1)
+        self.names.in_file(name, self.prefixes)
     }
+
+    /// The name in the file of the layer that candor calls `name`.
+    pub(crate) fn layer_in_file(self, name: &str) -> String {
+        of_weight(name, |name| self.in_file(name))
+    }
+}
+
+/// Renames a layer as its weight is.
+fn of_weight(layer: &str, rename: impl FnOnce(&str) -> String) -> String {
+    let mut name = rename(&format!("{layer}.weight"));
+    name.truncate(name.len() - ".weight".len());
+    name
 }
 
 /// The block and the slot among [`TARGETS`] of candor's `name` of a layer, if it is one of these.
@@ -90,23 +138,69 @@ mod tests {
 
     #[test]
     fn blocks_are_found_by_every_spelling() {
-        for (path, blocks) in [
-            ("model.language_model.layers.3.mlp.up_proj", TODAY.blocks),
-            ("language_model.model.layers.3.mlp.up_proj", EARLIER.blocks),
-            ("model.layers.3.mlp.up_proj", LLAMA.blocks),
+        for path in [
+            "model.language_model.layers.3.mlp.up_proj",
+            "language_model.model.layers.3.mlp.up_proj",
+            "model.layers.3.mlp.up_proj",
         ] {
-            let spelling = Spelling::of(&["lm_head", path]);
-            assert_eq!(spelling.blocks, blocks);
-            let name = spelling.here(path);
+            let spelling = Spelling::of(&[path]);
+            let name = spelling.layer_here(path);
             assert_eq!(name, "language_model.model.layers.3.mlp.up_proj");
             assert_eq!(slot_of(&name), Some((3, 5)));
-            assert_eq!(spelling.target(3, 5), path);
-            assert_eq!(spelling.in_file(&name), path);
+            assert_eq!(spelling.layer_in_file(&name), path);
         }
-        let projector = Spelling::of(&["model.mm_projector.0.weight"]);
+    }
+
+    /// Names as the versions of transformers and the original LLaVA have them, each of a file that says no more.
+    #[test]
+    fn one_name_tells_the_spelling_of_the_others() {
+        let head = "language_model.lm_head";
+        let tower = "vision_tower.vision_model.encoder.layers.0.mlp.fc1";
+        let projector = "multi_modal_projector.linear_1";
+        let norm = "language_model.model.norm";
+        let spelled = [
+            (
+                "model.language_model.embed_tokens.weight",
+                [
+                    "lm_head",
+                    "model.vision_tower.encoder.layers.0.mlp.fc1",
+                    "model.multi_modal_projector.linear_1",
+                    "model.language_model.norm",
+                ],
+            ),
+            (
+                "model.vision_tower.vision_model.pre_layrnorm.bias",
+                [
+                    "lm_head",
+                    "model.vision_tower.vision_model.encoder.layers.0.mlp.fc1",
+                    "model.multi_modal_projector.linear_1",
+                    "model.language_model.norm",
+                ],
+            ),
+            (
+                "language_model.lm_head.lora_A.weight",
+                [head, tower, projector, norm],
+            ),
+            (
+                "model.norm.weight",
+                [
+                    "lm_head",
+                    "model.vision_tower.vision_tower.vision_model.encoder.layers.0.mlp.fc1",
+                    "model.mm_projector.0",
+                    "model.norm",
+                ],
+            ),
+        ];
+        for (only, names) in spelled {
+            let spelling = Spelling::of(&[only]);
+            for (name, here) in names.into_iter().zip([head, tower, projector, norm]) {
+                assert_eq!(spelling.layer_here(name), here);
+                assert_eq!(spelling.layer_in_file(here), name, "beside {only}");
+            }
+        }
         assert_eq!(
-            projector.here("model.mm_projector.0.weight"),
-            "multi_modal_projector.linear_1.weight"
+            Spelling::of(&["lm_head.lora_A.weight"]).layer_here("lm_head"),
+            head
         );
     }
 

@@ -5,6 +5,7 @@
 
 #[path = "../against/mod.rs"]
 mod against;
+mod embeddings;
 mod merging;
 
 use std::collections::BTreeMap;

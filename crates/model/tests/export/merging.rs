@@ -11,10 +11,18 @@ use tch::{Device, Kind, Tensor};
 use crate::against::{Golden, assert_absolute, golden_folder};
 use crate::{assert_same, dialects, export, exported, json_of, renamed, stored};
 
-/// The checkpoint that the adapters belong to, with what a model folder needs to be read with.
+/// The checkpoint that most adapters belong to, with what a model folder needs to be read with.
 fn base() -> tempfile::TempDir {
+    base_of("llava_mha")
+}
+
+/// A golden checkpoint whose placeholder is the last word, with what a model folder needs to be read with.
+pub fn base_of(case: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a folder");
-    let golden = golden_folder("llava_mha");
+    let golden = golden_folder(case);
+    let config = json_of(&golden.join("config.json"));
+    let image = config["image_token_index"].as_i64().unwrap();
+    let side = &config["vision_config"]["image_size"];
     for name in ["config.json", "model.safetensors"] {
         fs::copy(golden.join(name), dir.path().join(name)).expect("a golden file");
     }
@@ -22,14 +30,14 @@ fn base() -> tempfile::TempDir {
         json!({"id": id, "content": content, "special": true, "single_word": false,
             "lstrip": false, "rstrip": false, "normalized": false})
     };
-    let mut vocabulary = json!({"<pad>": 0, "<s>": 1, "</s>": 2, "<image>": 79});
-    for id in 3..79 {
+    let mut vocabulary = json!({"<pad>": 0, "<s>": 1, "</s>": 2, "<image>": image});
+    for id in 3..image {
         vocabulary[format!("w{id}")] = json!(id);
     }
     let tokenizer = json!({
         "version": "1.0", "truncation": null, "padding": null, "normalizer": null,
         "post_processor": null, "decoder": null,
-        "added_tokens": [special(0, "<pad>"), special(1, "<s>"), special(2, "</s>"), special(79, "<image>")],
+        "added_tokens": [special(0, "<pad>"), special(1, "<s>"), special(2, "</s>"), special(image, "<image>")],
         "pre_tokenizer": {"type": "Whitespace"},
         "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "w3"},
     });
@@ -41,12 +49,12 @@ fn base() -> tempfile::TempDir {
     let third = [0.3, 0.3, 0.3];
     write(
         "preprocessor_config.json",
-        &json!({"size": {"shortest_edge": 24}, "crop_size": 24, "image_mean": third, "image_std": third}),
+        &json!({"size": {"shortest_edge": side}, "crop_size": side, "image_mean": third, "image_std": third}),
     );
     dir
 }
 
-fn merge(base: &Path, adapter: &Path) -> Export {
+pub fn merge(base: &Path, adapter: &Path) -> Export {
     Export {
         adapter: Some(adapter.to_owned()),
         ..export(base, Dialect::HuggingFace)
@@ -56,32 +64,39 @@ fn merge(base: &Path, adapter: &Path) -> Export {
 #[test]
 fn merged_models_compute_what_peft_does() {
     let base = base();
-    for name in ["patterns", "earlier", "llama", "blocks", "everything"] {
+    let unmerged = ["patterns", "earlier", "llama", "blocks"];
+    for name in unmerged
+        .into_iter()
+        .chain(["everything", "norms", "tables"])
+    {
         let adapter = golden_folder("adapters").join(name);
         let golden = Golden::open(&adapter, "expected.safetensors");
         let (_dir, out, report) = exported(&merge(base.path(), &adapter));
-        let bundle = Bundle::open(&out, Device::Cpu, Kind::Float).expect("it opens");
-        let features = golden.find("pixel_values");
-        let features = features.map(|pixels| bundle.model.image_features(pixels));
-        let embedded = bundle
-            .model
-            .embed(golden.get("input_ids"), features.as_ref());
-        let found = bundle
-            .model
-            .decoder()
-            .logits(&bundle.model.hidden(&embedded, None));
+        let found = logits(&out, golden.get("input_ids"), golden.find("pixel_values"));
         assert_absolute("merged", name, &found, golden.get("logits"));
         match report.difference {
             Some(difference) => {
-                assert!(name != "everything");
+                assert!(unmerged.contains(&name));
                 assert!(
                     difference.largest < 1e-4 && difference.logit > 0.5,
                     "{difference:?}"
                 );
             }
-            None => assert_eq!(name, "everything", "which cannot be computed unmerged"),
+            None => assert!(
+                !unmerged.contains(&name),
+                "{name} was not computed unmerged"
+            ),
         }
     }
+}
+
+/// Logits of a batch without padding by the model in `folder`.
+pub fn logits(folder: &Path, ids: &Tensor, pixels: Option<&Tensor>) -> Tensor {
+    let bundle = Bundle::open(folder, Device::Cpu, Kind::Float).expect("it opens");
+    let model = &bundle.model;
+    let features = pixels.map(|pixels| model.image_features(pixels));
+    let hidden = model.hidden(&model.embed(ids, features.as_ref()), None);
+    model.decoder().logits(&hidden)
 }
 
 /// `W + s · B A` by hand, and what rounding it to bf16 does.
@@ -207,6 +222,24 @@ fn an_adapter_of_another_model_is_refused() {
     let tensors = tensor_file::read(&out.join("model.safetensors")).unwrap();
     assert_eq!(tensors["multi_modal_projector.linear_1.bias"], projector);
     assert!(report.difference.is_none());
+}
+
+/// What the original LLaVA writes where the adapter is all that was trained.
+#[test]
+fn an_empty_file_beside_an_adapter_replaces_nothing() {
+    let base = base();
+    let patterns = golden_folder("adapters/patterns");
+    let copy = tempfile::tempdir().unwrap();
+    for name in ["adapter_config.json", "adapter_model.safetensors"] {
+        fs::copy(patterns.join(name), copy.path().join(name)).unwrap();
+    }
+    let empty = golden_folder("adapters/empty.bin");
+    fs::copy(empty, copy.path().join("non_lora_trainables.bin")).unwrap();
+    let (_dir, out, report) = exported(&merge(base.path(), copy.path()));
+    let (_dir, expected, _) = exported(&merge(base.path(), &patterns));
+    let [found, expected] = [out, expected].map(|out| stored(&out.join("model.safetensors")));
+    assert_same(&found, &expected, "merged");
+    assert!(report.difference.is_some());
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub struct ImageFeatures {
 const IMAGES_PER_PASS: usize = 64;
 
 impl ImageFeatures {
-    /// Encodes the named images of a folder; names may repeat. `progress` hears how many are done.
+    /// Encodes the named images of a folder; names may repeat. `progress` hears how many are done, and of how many.
     ///
     /// # Errors
     /// An image is missing, damaged or over the limits.
@@ -36,7 +36,7 @@ impl ImageFeatures {
         bundle: &Bundle,
         folder: &Path,
         names: impl IntoIterator<Item = String>,
-        mut progress: impl FnMut(usize),
+        mut progress: impl FnMut(usize, usize),
     ) -> Result<Self, ModelError> {
         let mut rows = HashMap::new();
         let mut paths: Vec<PathBuf> = Vec::new();
@@ -50,7 +50,8 @@ impl ImageFeatures {
         for chunk in paths.chunks(IMAGES_PER_PASS) {
             let pixels = pixels(bundle, chunk)?;
             passes.push(tch::no_grad(|| bundle.model.image_features(&pixels)));
-            progress((passes.len() * IMAGES_PER_PASS).min(paths.len()));
+            let done = (passes.len() * IMAGES_PER_PASS).min(paths.len());
+            progress(done, paths.len());
         }
         let features = if passes.is_empty() {
             Tensor::new()

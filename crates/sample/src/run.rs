@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use candor_data::formats::candidates::{self, Candidate};
-use candor_train::{Launch, Outcome, Progress, RunFolder, RunOptions, session};
+use candor_train::{Claim, Launch, Outcome, Progress, RunOptions, session};
 use serde::Serialize;
 use tch::Device;
 
@@ -60,15 +60,17 @@ struct PhaseSecs {
 /// # Errors
 /// The model, a prompt or an image is missing or damaged, or the run folder cannot be used.
 pub fn run(recipe: &SampleRecipe, launch: &Launch, device: Device) -> Result<Outcome, SampleError> {
-    let sampler = Sampler::open(recipe, device)?;
+    let claim = claim(recipe, launch)?;
+    let mut progress = Progress::new(name(recipe), 0, 0);
+    let sampler = Sampler::open(recipe, device, &mut progress)?;
     let bundle = &sampler.bundle;
     let positions = bundle.model.config().text_config.max_position_embeddings;
     let prompts = prompt::read(recipe, bundle.rules(usize::MAX), positions as usize)?;
-    let mut folder = open(recipe, launch)?;
+    let mut folder = claim.open()?.folder;
     let chunks: Vec<&[Prompt]> = prompts.chunks(recipe.chunk).collect();
     let mut kept = kept(recipe, &sampler, &chunks)?;
     let n_kept: usize = kept.iter().flatten().map(Vec::len).sum();
-    let mut progress = Progress::new(name(recipe), prompts.len() as u64, n_kept as u64);
+    progress.set_steps(prompts.len() as u64, n_kept as u64);
     progress.doing("answering");
     let (mut rows, mut n_done) = (Vec::with_capacity(prompts.len()), n_kept);
     let mut speed = Speed::default();
@@ -101,8 +103,8 @@ pub fn run(recipe: &SampleRecipe, launch: &Launch, device: Device) -> Result<Out
     Ok(Outcome::Finished)
 }
 
-/// Starts or resumes the run's folder.
-fn open(recipe: &SampleRecipe, launch: &Launch) -> Result<RunFolder, SampleError> {
+/// Takes the run's folder.
+fn claim(recipe: &SampleRecipe, launch: &Launch) -> Result<Claim, SampleError> {
     let resolved = recipe.resolved.to_text();
     let options = RunOptions {
         dir: &recipe.out,
@@ -110,12 +112,12 @@ fn open(recipe: &SampleRecipe, launch: &Launch) -> Result<RunFolder, SampleError
         // There are none; the parts take their place.
         n_keep_checkpoints: 1,
         resume_command: &launch.resume_command,
-        may_change: &["run.out"],
+        may_change: &[&["run.out"], recipe.may_change()].concat(),
     };
     Ok(if launch.resume {
-        RunFolder::resume(&options)?.folder
+        Claim::resume(&options)?
     } else {
-        RunFolder::start(&options)?
+        Claim::start(&options)?
     })
 }
 

@@ -10,7 +10,7 @@ use candor_data::random;
 use candor_model::{
     Adapter, Bundle, Decoding, ImageFeatures, ModelFolder, Query, Response, generate,
 };
-use candor_train::fingerprint;
+use candor_train::{Progress, fingerprint};
 use tch::Device;
 
 use crate::prompt::Prompt;
@@ -35,7 +35,12 @@ impl<'a> Sampler<'a> {
     ///
     /// # Errors
     /// The model or its adapter is missing or damaged.
-    pub fn open(recipe: &'a SampleRecipe, device: Device) -> Result<Self, SampleError> {
+    pub fn open(
+        recipe: &'a SampleRecipe,
+        device: Device,
+        progress: &mut Progress,
+    ) -> Result<Self, SampleError> {
+        progress.doing("opening the model");
         let folder = ModelFolder::find(&recipe.base)?;
         let path = folder.path().to_owned();
         let bundle = Bundle::load(folder, device, recipe.base_precision)?;
@@ -44,7 +49,7 @@ impl<'a> Sampler<'a> {
             Some(folder) => Some(Adapter::open(folder, text, device)?),
             None => None,
         };
-        let model_fingerprint = fingerprint::of_model(&bundle, &path)?;
+        let model_fingerprint = fingerprint::of_model(&bundle, &path, progress)?;
         let adapter_fingerprint = match (&adapter, &recipe.adapter) {
             (Some(adapter), Some(folder)) => Some(fingerprint::of_adapter(adapter, folder)?),
             _ => None,
@@ -96,7 +101,12 @@ impl<'a> Sampler<'a> {
     pub fn encode(&self, chunk: &[Prompt]) -> Result<ImageFeatures, SampleError> {
         let images = chunk.iter().filter_map(|prompt| prompt.image.clone());
         let folder = &self.recipe.images;
-        Ok(ImageFeatures::encode(&self.bundle, folder, images, |_| ())?)
+        Ok(ImageFeatures::encode(
+            &self.bundle,
+            folder,
+            images,
+            |_, _| (),
+        )?)
     }
 
     /// Answers the prompts of a chunk twice each; `features` are those of its images.

@@ -22,7 +22,13 @@ pub use self::models::{
 
 /// Trains vision-language models to say only what is in the picture.
 #[derive(Debug, Parser)]
-#[command(name = "candor", version, propagate_version = true)]
+#[command(
+    name = "candor",
+    version,
+    propagate_version = true,
+    after_help = "Exit codes: 0 done; 2 something that can be mended, which stderr names; 130 after SIGINT (Ctrl-C) and 143 \
+                  after SIGTERM, the work is unfinished: `candor sft … && candor sample …` stops there."
+)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
@@ -49,7 +55,7 @@ pub enum Command {
         after_help = "Example:\n  candor sft recipes/demo/1-sft.toml --set optimizer.learning_rate=1e-3\n  \
                             candor sft recipes/demo/1-sft.toml --resume"
     )]
-    Sft(StageArguments),
+    Sft(TrainArguments),
     /// Sample two answers to every prompt, for people or the simulated annotator to compare.
     #[command(
         after_help = "Example:\n  candor sample recipes/demo/2-sample.toml --set sampling.temperature=1.0\n  \
@@ -76,7 +82,7 @@ pub enum Command {
                             recipes/ppo/paper.toml runs PPO as the paper's code does; docs/algorithms/ppo.md \
                             explains every field."
     )]
-    Rl(StageArguments),
+    Rl(TrainArguments),
     /// Evaluate a model on MMHal-Bench, POPE, CHAIR, LLaVA-Bench, MMBench or questions of your own; score answers of
     /// other tools; compare runs.
     #[command(
@@ -203,7 +209,7 @@ pub struct StageArguments {
     /// Replace a value of the recipe, such as `optimizer.learning_rate=1e-3`; may be given several times.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
-    /// Continue the run in the recipe's folder.
+    /// Continue the run in the recipe's folder. docs/use.md lists the fields that may be others then.
     #[arg(long)]
     pub resume: bool,
     /// Check the recipe, print it as it would be run, and do nothing.
@@ -211,12 +217,24 @@ pub struct StageArguments {
     pub dry_run: bool,
 }
 
-/// Arguments of `candor reward`.
-#[derive(Debug, Args)]
-pub struct RewardArguments {
+/// Arguments of a training stage that can start from an earlier run.
+#[derive(Debug, Clone, Args)]
+pub struct TrainArguments {
     /// What all stages have.
     #[command(flatten)]
     pub stage: StageArguments,
+    /// Start a new run from the weights of an earlier one of this stage: those of its result, or of its newest checkpoint.
+    /// The optimizer is fresh and the first step is step 1.
+    #[arg(long, value_name = "RUN", conflicts_with = "resume")]
+    pub init_from: Option<PathBuf>,
+}
+
+/// Arguments of `candor reward`.
+#[derive(Debug, Args)]
+pub struct RewardArguments {
+    /// What all training stages have.
+    #[command(flatten)]
+    pub train: TrainArguments,
     /// Learn from what people said in this project of `candor annotate` instead of the recipe's `data.preferences`; what is
     /// in its database now is kept beside the run folder.
     #[arg(long, value_name = "PROJECT", requires = "aggregate", conflicts_with_all = ["resume", "dry_run"])]

@@ -1,13 +1,14 @@
 //! The `candor` binary: parses the command line, calls the library that does the work, prints.
 //!
-//! Results go to stdout, progress and errors to stderr. Exit code 0 is success (a run stopped by a signal
-//! after its checkpoint included), 2 is something the user can mend.
+//! Results go to stdout, progress and errors to stderr. Exit code 0 is success, 2 is something the user can mend, 130 and
+//! 143 are work that SIGINT or SIGTERM ended before it was finished, a run that has its checkpoint included.
 
 mod arguments;
 mod command;
 
 use std::process::ExitCode;
 
+use candor_train::Stopped;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
@@ -17,6 +18,10 @@ fn main() -> ExitCode {
     match command::run(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            if let Some(stopped) = error.downcast_ref::<Stopped>() {
+                // How to go on was said where it was stopped.
+                return ExitCode::from(stopped.exit_code());
+            }
             eprintln!("candor: {}", chain(&error));
             ExitCode::from(2)
         }

@@ -105,6 +105,34 @@ fn a_killed_run_is_continued_to_the_same_bytes() {
     assert_eq!(stdout(&again)["figures"], whole["figures"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_run_that_a_signal_ended_is_no_success() {
+    let folder = scene();
+    let signalled = |signal: &str, out: &str| {
+        let mut child = command(folder.path(), out).spawn().unwrap();
+        let log = folder.path().join(out).join("answers.log");
+        while std::fs::read_to_string(&log).map_or(0, |text| text.lines().count()) < 2 {
+            assert!(child.try_wait().unwrap().is_none(), "the run has ended");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let kill = format!("kill -{signal} {}", child.id());
+        Command::new("sh").args(["-c", &kill]).status().unwrap();
+        child.wait_with_output().unwrap()
+    };
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        // On a busy machine the run may be done before the signal comes; then again.
+        let outs = (0..20).map(|attempt| format!("stopped-{signal}-{attempt}"));
+        let ended = outs.map(|out| (signalled(signal, &out), out));
+        let mut ended = ended.filter(|(output, _)| !output.status.success());
+        let (output, out) = ended.next().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{errors}");
+        assert!(output.stdout.is_empty());
+        assert!(!folder.path().join(&out).join("results.json").exists());
+    }
+}
+
 #[test]
 fn a_limit_is_told_and_a_missing_picture_is_something_to_mend() {
     let folder = scene();

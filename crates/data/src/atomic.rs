@@ -2,13 +2,21 @@
 //!
 //! A file is written beside its place, synced, and renamed over it; the folder is synced too, so that the
 //! rename itself survives a power cut. After `kill -9` at any moment the path holds the old content or the
-//! new one. What may be left is a nameless-looking `.candor-*` file beside it, which nothing reads.
+//! new one. What may be left is a nameless-looking `.candor-*` file or folder beside it, which nothing reads and which
+//! the next process that writes there removes ([`sweep`]): whoever is at work holds a lock on his, and the system takes the
+//! lock back when the process dies.
 
-use std::fs::File;
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::error::DataError;
+
+/// What temporary names begin with, and how many letters and digits follow.
+const PREFIX: &str = ".candor-";
+const N_RANDOM: usize = 6;
 
 /// Writes `bytes` to `path`, creating the folders on the way.
 ///
@@ -73,14 +81,15 @@ pub fn folder<T, E: From<DataError>>(
         _ => Path::new("."),
     };
     let make = at("make the folder", "choose a place that you may write to");
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".candor-");
-    #[cfg(unix)]
-    let permissions = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o777);
-    #[cfg(unix)]
-    builder.permissions(permissions);
-    let beside = std::fs::create_dir_all(parent).and_then(|()| builder.tempdir_in(parent));
-    let beside = beside.map_err(make)?;
+    let held = std::fs::create_dir_all(parent).and_then(|()| {
+        sweep_once(parent);
+        held(
+            || temporary(0o777).tempdir_in(parent),
+            |beside| File::open(beside.path()).ok(),
+            tempfile::TempDir::path,
+        )
+    });
+    let (beside, _lock) = held.map_err(make)?;
     let filled = fill(beside.path())?;
     let finish = at("finish the folder", "check that the disk has room");
     sync_tree(beside.path())
@@ -108,19 +117,87 @@ fn write_beside_and_rename(
     folder: &Path,
     fill: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".candor-");
-    // Temporary files are private by default; what is renamed into place is an ordinary file, and the
-    // umask decides who reads it.
-    #[cfg(unix)]
-    let permissions = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666);
-    #[cfg(unix)]
-    builder.permissions(permissions);
-    let mut beside = builder.tempfile_in(folder)?;
+    sweep_once(folder);
+    let (mut beside, _lock) = held(
+        || temporary(0o666).tempfile_in(folder),
+        |beside| beside.as_file().try_clone().ok(),
+        tempfile::NamedTempFile::path,
+    )?;
     fill(beside.as_file_mut())?;
     beside.as_file().sync_all()?;
     beside.persist(path).map_err(|error| error.error)?;
     sync_folder(folder)
+}
+
+/// What makes temporary files and folders. They are private by default; what is renamed into place is an ordinary one,
+/// and the umask decides who reads it.
+fn temporary(mode: u32) -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PREFIX).rand_bytes(N_RANDOM);
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
+    #[cfg(not(unix))]
+    let _ = mode;
+    builder
+}
+
+/// Makes something temporary and locks it, so that nobody sweeps it away. Where there are no locks, there is no sweeping.
+fn held<T>(
+    make: impl Fn() -> io::Result<T>,
+    open: impl Fn(&T) -> Option<File>,
+    path: impl Fn(&T) -> &Path,
+) -> io::Result<(T, Option<File>)> {
+    loop {
+        let made = make()?;
+        let lock = open(&made).filter(|file| file.lock().is_ok());
+        // It may have been swept away before it was locked.
+        if path(&made).exists() {
+            return Ok((made, lock));
+        }
+    }
+}
+
+/// [`sweep`], at the first call with this folder.
+fn sweep_once(folder: &Path) {
+    static SWEPT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    let mut swept = SWEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if swept.insert(folder.to_owned()) {
+        sweep(folder);
+    }
+}
+
+/// Removes what processes that were killed left half written in `folder`; what is being written stays, be it by this
+/// process or by another. All functions here do so by themselves with the first file that they write to a folder.
+///
+/// What cannot be removed stays: it is in nobody's way.
+pub fn sweep(folder: &Path) {
+    for entry in folder.read_dir().into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let random = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+        let ours = |random: &str| {
+            random.len() == N_RANDOM && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        };
+        let (true, Ok(kind)) = (random.is_some_and(ours), entry.file_type()) else {
+            continue;
+        };
+        let path = entry.path();
+        let opened = if kind.is_file() {
+            // For writing, because some file systems lock nothing else.
+            OpenOptions::new().write(true).open(&path)
+        } else if kind.is_dir() {
+            File::open(&path)
+        } else {
+            continue;
+        };
+        // Held until it is gone: whoever made it a moment ago and waits for the lock will find it gone.
+        if let Some(_lock) = opened.ok().filter(|file| file.try_lock().is_ok()) {
+            let _ = if kind.is_dir() {
+                std::fs::remove_dir_all(&path)
+            } else {
+                std::fs::remove_file(&path)
+            };
+        }
+    }
 }
 
 #[cfg(unix)]
@@ -211,6 +288,61 @@ mod tests {
         let message = folder(&path, fill).unwrap_err().to_string();
         assert!(message.contains("does not exist yet"), "{message}");
         assert_eq!(left(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_a_killed_process_left_is_swept_and_what_is_at_work_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::write(at(".candor-aB3xY9"), b"half").unwrap();
+        std::fs::create_dir(at(".candor-folder")).unwrap();
+        std::fs::write(at(".candor-folder/weights"), b"half").unwrap();
+        // Not ours: another length, another letter, another name, something else than a file.
+        let others = [".candor-aB3xY", ".candor-a-3xY9", "candor-aB3xY9"];
+        for name in others {
+            std::fs::write(at(name), b"kept").unwrap();
+        }
+        std::os::unix::fs::symlink(at("candor-aB3xY9"), at(".candor-linked")).unwrap();
+        // Another process would hold the lock by a file of its own.
+        std::fs::write(at(".candor-atwork"), b"hal").unwrap();
+        let at_work = File::open(at(".candor-atwork")).unwrap();
+        at_work.lock().unwrap();
+        write(&at("file"), b"whole").unwrap();
+        let names = || {
+            let names = dir.path().read_dir().unwrap();
+            let mut names: Vec<String> = names
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            names.sort();
+            names
+        };
+        let mut left = vec![".candor-a-3xY9", ".candor-aB3xY", ".candor-atwork"];
+        left.extend([".candor-linked", "candor-aB3xY9", "file"]);
+        assert_eq!(names(), left);
+        drop(at_work);
+        sweep(dir.path());
+        left.remove(2);
+        assert_eq!(names(), left);
+    }
+
+    #[test]
+    fn what_this_process_is_writing_is_not_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, made) = (dir.path().join("file"), dir.path().join("folder"));
+        write_with(&file, |half| {
+            half.write_all(b"wh")?;
+            sweep(dir.path());
+            half.write_all(b"ole")
+        })
+        .unwrap();
+        folder(&made, |half| {
+            sweep(dir.path());
+            write(&half.join("inner"), b"whole")
+        })
+        .unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), b"whole");
+        assert_eq!(std::fs::read(made.join("inner")).unwrap(), b"whole");
     }
 
     #[cfg(unix)]

@@ -123,9 +123,10 @@ fn points(
 ) -> Result<Vec<CurvePoint>, EvalError> {
     let asks = task.asks();
     let images = asks.iter().map(|ask| ask.image.clone());
-    let features = ImageFeatures::encode(bundle, &recipe.images, images, |_| ())?;
-    let text = &bundle.model.config().text_config;
     let mut progress = Progress::new("curve", snapshots.len() as u64, 0);
+    let counter = progress.counter("encoding images");
+    let features = ImageFeatures::encode(bundle, &recipe.images, images, counter)?;
+    let text = &bundle.model.config().text_config;
     let mut points = Vec::with_capacity(snapshots.len());
     for (step, folder) in snapshots {
         progress.doing(&format!("describing with step {step}"));

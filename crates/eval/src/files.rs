@@ -161,6 +161,8 @@ impl Sitting {
 
     /// The model, and what is recorded of it.
     fn open_model(&self, device: Device) -> Result<(Bundle, Option<Adapter>, Head), EvalError> {
+        let mut progress = Progress::new("eval", 0, 0);
+        progress.doing("opening the model");
         let folder = ModelFolder::find(&self.model)?;
         let path = folder.path().to_owned();
         let bundle = Bundle::load(folder, device, self.precision)?;
@@ -168,7 +170,7 @@ impl Sitting {
         let text = &bundle.model.config().text_config;
         let mut head = Head {
             model: self.model.display().to_string(),
-            model_fingerprint: fingerprint::of_model(&bundle, &path)?,
+            model_fingerprint: fingerprint::of_model(&bundle, &path, &mut progress)?,
             seed: self.seed,
             temperature: self.temperature,
             top_p: self.top_p,

@@ -47,9 +47,9 @@ pub fn evaluate(
     let benchmarks = Benchmarks::read(recipe)?;
     let asks = benchmarks.asks();
     let mut progress = Progress::new("eval", asks.len() as u64, 0);
-    progress.doing("encoding images");
     let images = asks.into_iter().map(|ask| ask.image);
-    let features = ImageFeatures::encode(bundle, &recipe.images, images, |_| ())?;
+    let counter = progress.counter("encoding images");
+    let features = ImageFeatures::encode(bundle, &recipe.images, images, counter)?;
     let speaker = Speaker {
         bundle,
         adapter,

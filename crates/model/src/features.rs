@@ -29,7 +29,7 @@ pub struct ImageFeatures {
 const IMAGES_PER_PASS: usize = 64;
 
 impl ImageFeatures {
-    /// Encodes the named images of a folder; names may repeat. `progress` hears how many are done.
+    /// Encodes the named images of a folder; names may repeat. `progress` hears how many are done, and of how many.
     ///
     /// # Errors
     /// Images are missing, damaged or over the limits: as many of them as [`BadRows::SHOWN`] are named, and those that are
@@ -38,7 +38,7 @@ impl ImageFeatures {
         bundle: &Bundle,
         folder: &Path,
         names: impl IntoIterator<Item = String>,
-        mut progress: impl FnMut(usize),
+        mut progress: impl FnMut(usize, usize),
     ) -> Result<Self, ModelError> {
         let mut rows = HashMap::new();
         let mut ordered: Vec<String> = Vec::new();
@@ -56,7 +56,8 @@ impl ImageFeatures {
                 match pixels_in(bundle, folder, chunk) {
                     Ok(pixels) => {
                         passes.push(tch::no_grad(|| bundle.model.image_features(&pixels)));
-                        progress((passes.len() * IMAGES_PER_PASS).min(ordered.len()));
+                        let done = (passes.len() * IMAGES_PER_PASS).min(ordered.len());
+                        progress(done, ordered.len());
                     }
                     Err(error) => {
                         bad = bad_of_chunk();

@@ -73,7 +73,7 @@ fn open(case: &str, kind: Kind) -> Bundle {
 fn features(bundle: &Bundle) -> Tensor {
     let picture = prompts().picture;
     let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/tests/golden/images");
-    let features = ImageFeatures::encode(bundle, &pictures, [picture.clone()], |_| ());
+    let features = ImageFeatures::encode(bundle, &pictures, [picture.clone()], |_, _| ());
     let features = features.expect("the picture is encoded");
     features.of([picture.as_str()]).expect("it is there")
 }

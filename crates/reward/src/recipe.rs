@@ -161,6 +161,19 @@ impl RewardRecipe {
     }
 }
 
+impl RewardRecipe {
+    /// The keys that a resume may change, besides those of every stage: how an update is cut into passes, unless the loss
+    /// depends on that, and what a pass keeps in memory.
+    #[must_use]
+    pub fn may_change(&self) -> &'static [&'static str] {
+        let by_pass = self.centering_over == CenteringOver::MicroBatch;
+        if by_pass && self.centering_coef != 0.0 {
+            return &["model.activations"];
+        }
+        &["data.micro_batch", "model.activations"]
+    }
+}
+
 /// Whether exactly one of two keys of a table is there; otherwise that is a mistake.
 fn one_of_two(recipe: &mut Reader, table: &str, first: &str, second: &str) {
     let given = [first, second].map(|name| recipe.has(&format!("{table}.{name}")));

@@ -1,5 +1,7 @@
 //! The loop of the reward model: comparisons → scores → pair loss → update → validation; the best is kept.
 
+use std::path::Path;
+
 use candor_data::rows::Look;
 use candor_model::shared::{Shared, SharedBatch};
 use candor_model::{Adapter, Bundle, ImageFeatures, ScalarHead};
@@ -14,7 +16,7 @@ use crate::held_out::{RewardResult, write_lines};
 use crate::loss::{CenteringOver, Share, centering};
 use crate::pairs::{Batches, Pair, Pairs};
 use crate::recipe::{RewardRecipe, Start};
-use crate::scorer::{Base, RewardModel};
+use crate::scorer::{ADAPTER, Base, HEAD, RewardModel};
 use crate::scores::{Figures, PairScores, Scorer, columns, features_of, to_host};
 use crate::wording::shows_prompts;
 
@@ -61,11 +63,15 @@ struct Learner<'a> {
 /// # Errors
 /// Damaged data, a run folder that cannot be used, or a number that is not finite.
 pub fn run(recipe: &RewardRecipe, launch: &Launch, device: Device) -> Result<Outcome, RewardError> {
+    let resolved = recipe.resolved.to_text();
+    let mut opening = Session::prepare(&recipe.session, &resolved, launch, recipe.may_change())?;
+    opening.doing("opening the model");
     let bundle = Bundle::open(&recipe.base, device, recipe.base_precision)?;
     check_fit(recipe, &bundle)?;
     let (adapter, head) = trainable(recipe, &bundle)?;
     let trained = parameters(&adapter, &head);
     let mut best = Best::new(&trained);
+    opening.doing("reading the comparisons");
     let look = Look::of_run(recipe.on_bad_row);
     let pairs = Pairs::read(recipe, bundle.rules(recipe.max_tokens), look)?;
     say_skipped("reward", pairs.skipped.as_ref());
@@ -75,7 +81,7 @@ pub fn run(recipe: &RewardRecipe, launch: &Launch, device: Device) -> Result<Out
         ("comparisons, facts or prompt", pairs.fingerprint()),
         (
             "base model",
-            fingerprint::of_tensors(bundle.model.parameters().iter()),
+            opening.fingerprint("base model", bundle.model.parameters()),
         ),
         (
             "adapter",
@@ -86,13 +92,13 @@ pub fn run(recipe: &RewardRecipe, launch: &Launch, device: Device) -> Result<Out
         trained,
         kept: best.state(),
     };
-    let resolved = recipe.resolved.to_text();
-    let mut session = Session::open(&recipe.session, &resolved, launch, parts, n_steps, inputs)?;
+    opening.read_earlier(|run| result(run, &bundle))?;
+    let mut session = opening.open(parts, n_steps, inputs)?;
     if let Some(skipped) = &pairs.skipped {
         skipped.write(session.path())?;
     }
-    session.doing("encoding images");
-    let features = ImageFeatures::encode(&bundle, &recipe.images, pairs.images(), |_| ())
+    let progress = session.counter("encoding images");
+    let features = ImageFeatures::encode(&bundle, &recipe.images, pairs.images(), progress)
         .map_err(|error| error.in_rows(&pairs.pictures))?;
     session.doing("training");
     let learner = Learner {
@@ -127,8 +133,8 @@ pub fn run(recipe: &RewardRecipe, launch: &Launch, device: Device) -> Result<Out
     }
     session.doing("measuring the best step on the held-out pairs");
     best.recall();
-    let accuracy = write(&learner, &session, &pairs, &best)?;
-    session.finish(&format!("done, held-out accuracy {accuracy:.3}"));
+    let result = write(&learner, &session, &pairs, &best)?;
+    session.finish(&format!("done, {}", held_out_accuracy(&result)));
     Ok(Outcome::Finished)
 }
 
@@ -297,13 +303,13 @@ impl Learner<'_> {
     }
 }
 
-/// Measures the model as it is and writes it with what was found; returns the held-out accuracy.
+/// Measures the model as it is and writes it with what was found.
 fn write(
     learner: &Learner<'_>,
     session: &Session,
     pairs: &Pairs,
     best: &Best,
-) -> Result<f64, RewardError> {
+) -> Result<RewardResult, RewardError> {
     let recipe = learner.recipe;
     let scores = learner.scores(&pairs.held_out)?;
     let bad = pairs.held_out.iter().zip(&scores);
@@ -330,5 +336,30 @@ fn write(
     model.save(folder)?;
     write_lines(&folder.join("held_out.jsonl"), &pairs.held_out, &scores)?;
     session.write_result(&result)?;
-    Ok(result.accuracy)
+    Ok(result)
+}
+
+/// The held-out accuracy with its interval, as a person is told it.
+fn held_out_accuracy(result: &RewardResult) -> String {
+    let RewardResult {
+        accuracy, n_pairs, ..
+    } = result;
+    let interval = match result.ci95 {
+        Some([low, high]) => format!("95% interval [{low:.3}, {high:.3}]"),
+        None => "too few for an interval".to_owned(),
+    };
+    format!("held-out accuracy {accuracy:.3} ({interval}, {n_pairs} pairs)")
+}
+
+/// What a finished run trained, read from its folder, for a run that starts from its weights: those of its best step. None
+/// if the run did not get there.
+fn result(run: &Path, bundle: &Bundle) -> Result<Option<Vec<(String, Tensor)>>, RewardError> {
+    // Written last.
+    if !run.join("result.json").exists() {
+        return Ok(None);
+    }
+    let (text, device) = (&bundle.model.config().text_config, bundle.model.device());
+    let adapter = Adapter::open(&run.join(ADAPTER), text, device)?;
+    let head = ScalarHead::open(&run.join(HEAD), text.hidden_size, device)?;
+    Ok(Some(parameters(&adapter, &head)))
 }

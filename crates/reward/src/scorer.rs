@@ -21,8 +21,8 @@ pub use crate::wording::Judged;
 use crate::wording::{CaptionOrder, Readout, Wording};
 
 const DESCRIPTION: &str = "reward_model.json";
-const ADAPTER: &str = "adapter";
-const HEAD: &str = "reward_head.safetensors";
+pub(crate) const ADAPTER: &str = "adapter";
+pub(crate) const HEAD: &str = "reward_head.safetensors";
 const PROMPT: &str = "prompt.txt";
 
 /// A reward model without its base.

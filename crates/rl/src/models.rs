@@ -13,12 +13,17 @@ use std::path::{Path, PathBuf};
 use candor_data::rows::{Look, Pictures as Shown};
 use candor_model::{Adapter, Bundle, ImageFeatures, ScalarHead};
 use candor_reward::RewardModel;
-use candor_train::{Inputs, Parts, fingerprint};
+use candor_train::{Inputs, Opening, Parts, fingerprint};
 use tch::{Device, Tensor};
 
 use crate::RlError;
 use crate::prompts::{Asking, Judge};
 use crate::recipe::RlRecipe;
+
+// Where a run keeps what it trained.
+const POLICY: &str = "adapter";
+const VALUE: &str = "value/adapter";
+const VALUE_HEAD: &str = "value/value_head.safetensors";
 
 /// All models of a run.
 #[derive(Debug)]
@@ -109,27 +114,50 @@ impl Models {
     /// What is trained: one optimizer over policy, value adapter and value head.
     #[must_use]
     pub fn parts(&self) -> Parts {
-        let named = |prefix: &str, tensors: &mut dyn Iterator<Item = (&String, &Tensor)>| {
-            tensors
-                .map(|(name, tensor)| (format!("{prefix}.{name}"), tensor.shallow_clone()))
-                .collect::<Vec<_>>()
-        };
-        let mut trained = named("policy", &mut self.policy.parameters().iter());
-        trained.extend(named("value", &mut self.value.parameters().iter()));
-        let head = self.value_head.parameters();
-        trained.extend(named("value", &mut head.iter().map(|(n, t)| (n, t))));
         Parts {
-            trained,
+            trained: trained(&self.policy, &self.value, &self.value_head),
             kept: Vec::new(),
         }
+    }
+
+    /// Writes what was trained into the folder of the run.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn save(&self, run: &Path) -> Result<(), RlError> {
+        self.policy.save(&run.join(POLICY))?;
+        self.value.save(&run.join(VALUE))?;
+        Ok(self.value_head.save(&run.join(VALUE_HEAD))?)
+    }
+
+    /// What a finished run trained, read from its folder, for a run that starts from its weights; none if the run did not
+    /// get there.
+    ///
+    /// # Errors
+    /// A file is damaged or does not fit these models.
+    pub fn result(&self, run: &Path) -> Result<Option<Vec<(String, Tensor)>>, RlError> {
+        // Written last.
+        if !run.join("result.json").exists() {
+            return Ok(None);
+        }
+        let adapter = |base: &Bundle, folder: &str| {
+            let text = &base.model.config().text_config;
+            Adapter::open(&run.join(folder), text, base.model.device())
+        };
+        let judge = &self.judge_base().model;
+        let width = judge.config().text_config.hidden_size;
+        let head = ScalarHead::open(&run.join(VALUE_HEAD), width, judge.device())?;
+        let policy = adapter(&self.policy_base, POLICY)?;
+        let value = adapter(self.judge_base(), VALUE)?;
+        Ok(Some(trained(&policy, &value, &head)))
     }
 
     /// Fingerprints of what a run reads; to be taken before the first update.
     ///
     /// # Errors
     /// A data file cannot be read.
-    pub fn inputs(&self, recipe: &RlRecipe) -> Result<Inputs, RlError> {
-        let base = fingerprint::of_tensors(self.policy_base.model.parameters().iter());
+    pub fn inputs(&self, recipe: &RlRecipe, opening: &mut Opening) -> Result<Inputs, RlError> {
+        let base = opening.fingerprint("base model", self.policy_base.model.parameters());
         let policy = fingerprint::of_tensors(self.reference.parameters().iter());
         let mut inputs = vec![
             ("prompts", fingerprint::of_file(&recipe.data.prompts)?),
@@ -141,13 +169,13 @@ impl Models {
             inputs.push(("facts", fingerprint::of_file(facts)?));
         }
         if let Some(judge) = &self.judge_base {
-            let base = fingerprint::of_tensors(judge.model.parameters().iter());
-            inputs.push(("reward model's base", base));
+            let what = "reward model's base";
+            inputs.push((what, opening.fingerprint(what, judge.model.parameters())));
         }
         Ok(Inputs::new(inputs))
     }
 
-    /// Encodes the named images, once for each base.
+    /// Encodes the named images, once for each base. `progress` hears how many are done, and of how many.
     ///
     /// # Errors
     /// Images are missing, damaged or over the limits, told with the rows that show them.
@@ -156,14 +184,21 @@ impl Models {
         folder: &Path,
         names: &[String],
         shown: &Shown,
+        mut progress: impl FnMut(usize, usize),
     ) -> Result<Pictures, RlError> {
-        let of = |bundle| {
-            ImageFeatures::encode(bundle, folder, names.iter().cloned(), |_| ())
+        let n_bases = 1 + usize::from(self.judge_base.is_some());
+        let mut of = |bundle: &Bundle, before: usize| {
+            let progress = |done, n| progress(before * n + done, n_bases * n);
+            ImageFeatures::encode(bundle, folder, names.iter().cloned(), progress)
                 .map_err(|error| error.in_rows(shown))
         };
         Ok(Pictures {
-            policy: of(&self.policy_base)?,
-            judge: self.judge_base.as_ref().map(of).transpose()?,
+            policy: of(&self.policy_base, 0)?,
+            judge: self
+                .judge_base
+                .as_ref()
+                .map(|base| of(base, 1))
+                .transpose()?,
         })
     }
 }
@@ -187,6 +222,20 @@ impl Pictures {
     pub fn judge(&self) -> &ImageFeatures {
         self.judge.as_ref().unwrap_or(&self.policy)
     }
+}
+
+/// The trained tensors by name.
+fn trained(policy: &Adapter, value: &Adapter, value_head: &ScalarHead) -> Vec<(String, Tensor)> {
+    let named = |prefix: &str, tensors: &mut dyn Iterator<Item = (&String, &Tensor)>| {
+        tensors
+            .map(|(name, tensor)| (format!("{prefix}.{name}"), tensor.shallow_clone()))
+            .collect::<Vec<_>>()
+    };
+    let mut trained = named("policy", &mut policy.parameters().iter());
+    trained.extend(named("value", &mut value.parameters().iter()));
+    let head = value_head.parameters();
+    trained.extend(named("value", &mut head.iter().map(|(n, t)| (n, t))));
+    trained
 }
 
 fn same_folder(left: &Path, right: &Path) -> bool {

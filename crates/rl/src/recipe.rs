@@ -185,3 +185,17 @@ pub struct RlRecipe {
     /// The recipe as it is run.
     pub resolved: Resolved,
 }
+
+impl RlRecipe {
+    /// The keys that a resume may change, besides those of every stage: how many rollouts are in memory together. They
+    /// change logits in their last bits, and so, once in a while, a token that is sampled.
+    #[must_use]
+    pub fn may_change(&self) -> &'static [&'static str] {
+        &[
+            "batch.micro_batch",
+            "sampling.batch_rows",
+            "sampling.pass_rows",
+            "model.activations",
+        ]
+    }
+}

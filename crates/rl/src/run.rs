@@ -43,31 +43,30 @@ struct RlResult {
 /// Damaged data, parts that do not fit together, a run folder that cannot be used, a number that is not finite, or
 /// a policy that has gone astray.
 pub fn run(recipe: &RlRecipe, launch: &Launch, device: Device) -> Result<Outcome, RlError> {
+    let resolved = recipe.resolved.to_text();
+    let mut opening = Session::prepare(&recipe.session, &resolved, launch, recipe.may_change())?;
+    opening.doing("opening the models");
     let models = Models::open(recipe, device)?;
+    opening.doing("reading the prompts");
     let look = Look::of_run(recipe.data.on_bad_row);
     let asking = models.asking(recipe.sampling.max_new_tokens, look);
     let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking)?;
     say_skipped("rl", prompts.skipped.as_ref());
     let n_steps = n_steps(recipe, prompts.rows.len())?;
-    let mut session = Session::open(
-        &recipe.session,
-        &recipe.resolved.to_text(),
-        launch,
-        models.parts(),
-        n_steps,
-        models.inputs(recipe)?,
-    )?;
+    let inputs = models.inputs(recipe, &mut opening)?;
+    opening.read_earlier(|run| models.result(run))?;
+    let mut session = opening.open(models.parts(), n_steps, inputs)?;
     let batch_size = recipe.batch.rollout_batch;
     let mut order = PromptOrder::new(recipe.session.seed, prompts.rows.len(), batch_size);
     if let Some(skipped) = &prompts.skipped {
         skipped.write(session.path())?;
     }
-    session.doing("encoding images");
     let images = images(&mut order, &prompts, session.steps_left());
-    let pictures = models.encode(&recipe.data.images, &images, &prompts.pictures)?;
+    let progress = session.counter("encoding images");
+    let pictures = models.encode(&recipe.data.images, &images, &prompts.pictures, progress)?;
     session.doing("training");
     if session.steps_left().start == 0 {
-        models.reference.save(&snapshot(session.path(), 0))?;
+        models.policy.save(&snapshot(session.path(), 0))?;
     }
     for done in session.steps_left() {
         let rows: Vec<&PromptRow> = order
@@ -80,11 +79,7 @@ pub fn run(recipe: &RlRecipe, launch: &Launch, device: Device) -> Result<Outcome
         }
     }
     let out = session.path();
-    models.policy.save(&out.join("adapter"))?;
-    models.value.save(&out.join("value/adapter"))?;
-    models
-        .value_head
-        .save(&out.join("value/value_head.safetensors"))?;
+    models.save(out)?;
     session.write_result(&RlResult {
         n_steps,
         n_prompts: prompts.rows.len(),

@@ -127,6 +127,7 @@ fn session(folder: &Path, models: &Models) -> Session {
     };
     let launch = Launch {
         resume: false,
+        init_from: None,
         resume_command: String::new(),
         stop: StopSignal::detached(),
     };
@@ -139,7 +140,9 @@ fn session(folder: &Path, models: &Models) -> Session {
         trained: trained.collect(),
         kept: Vec::new(),
     };
-    Session::open(&recipe, "", &launch, parts, 1, Inputs::new::<&str>([])).expect("a session")
+    let opening = Session::prepare(&recipe, "", &launch, &[]).expect("a folder");
+    let inputs = Inputs::new::<&str>([]);
+    opening.open(parts, 1, inputs).expect("a session")
 }
 
 /// Everything that one comparison needs.

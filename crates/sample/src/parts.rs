@@ -57,7 +57,8 @@ pub fn read(out: &Path, number: usize, expected: &[Candidate]) -> Result<Part, S
 
 /// Which input the rows were not sampled from, if they differ from the expected ones in more than answers.
 fn changed(rows: &[Candidate], expected: &[Candidate]) -> Option<&'static str> {
-    let differ = |(row, expected): &(&Candidate, &Candidate)| unanswered(row) != **expected;
+    let differ =
+        |(row, expected): &(&Candidate, &Candidate)| unanswered(row) != unanswered(expected);
     let (row, expected) = rows.iter().zip(expected).find(differ)?;
     let (then, now) = (&row.sampling, &expected.sampling);
     Some(if then.model_fingerprint != now.model_fingerprint {
@@ -69,13 +70,14 @@ fn changed(rows: &[Candidate], expected: &[Candidate]) -> Option<&'static str> {
     })
 }
 
-/// The row without its answers.
+/// The row without its answers, and without what a resume may change.
 fn unanswered(row: &Candidate) -> Candidate {
     Candidate {
         outputs: <[String; 2]>::default(),
         sampling: Sampling {
             finished: [false; 2],
             n_tokens: [0; 2],
+            batch_rows: 0,
             ..row.sampling.clone()
         },
         ..row.clone()

@@ -102,6 +102,15 @@ impl SampleRecipe {
     }
 }
 
+impl SampleRecipe {
+    /// The keys that a resume may change, besides `run.out`: how many sequences are decoded together. Each row records with
+    /// how many it was.
+    #[must_use]
+    pub fn may_change(&self) -> &'static [&'static str] {
+        &["sampling.batch_rows"]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

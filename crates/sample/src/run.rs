@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use candor_data::formats::candidates::{self, Candidate};
 use candor_data::rows::{Look, Pictures, Skipped, SkippedCounts};
-use candor_train::{Launch, Outcome, Progress, RunFolder, RunOptions, say_skipped, session};
+use candor_train::{Claim, Launch, Outcome, Progress, RunOptions, say_skipped, session};
 use serde::Serialize;
 use tch::Device;
 
@@ -71,7 +71,9 @@ struct PhaseSecs {
 /// # Errors
 /// The model, a prompt or an image is missing or damaged, or the run folder cannot be used.
 pub fn run(recipe: &SampleRecipe, launch: &Launch, device: Device) -> Result<Outcome, SampleError> {
-    let sampler = Sampler::open(recipe, device)?;
+    let claim = claim(recipe, launch)?;
+    let mut progress = Progress::new(name(recipe), 0, 0);
+    let sampler = Sampler::open(recipe, device, &mut progress)?;
     let bundle = &sampler.bundle;
     let positions = bundle.model.config().text_config.max_position_embeddings;
     let look = Look::of_run(recipe.on_bad_row);
@@ -81,14 +83,14 @@ pub fn run(recipe: &SampleRecipe, launch: &Launch, device: Device) -> Result<Out
         skipped,
     } = prompt::read(recipe, bundle.rules(usize::MAX), positions as usize, look)?;
     say_skipped(name(recipe), skipped.as_ref());
-    let mut folder = open(recipe, launch)?;
+    let mut folder = claim.open()?.folder;
     if let Some(skipped) = &skipped {
         skipped.write(&recipe.out)?;
     }
     let chunks: Vec<&[Prompt]> = prompts.chunks(recipe.chunk).collect();
     let mut kept = kept(recipe, &sampler, &chunks)?;
     let n_kept: usize = kept.iter().flatten().map(Vec::len).sum();
-    let mut progress = Progress::new(name(recipe), prompts.len() as u64, n_kept as u64);
+    progress.set_steps(prompts.len() as u64, n_kept as u64);
     progress.doing("answering");
     let (mut rows, mut n_done) = (Vec::with_capacity(prompts.len()), n_kept);
     let mut speed = Speed::default();
@@ -125,8 +127,8 @@ pub fn run(recipe: &SampleRecipe, launch: &Launch, device: Device) -> Result<Out
     Ok(Outcome::Finished)
 }
 
-/// Starts or resumes the run's folder.
-fn open(recipe: &SampleRecipe, launch: &Launch) -> Result<RunFolder, SampleError> {
+/// Takes the run's folder.
+fn claim(recipe: &SampleRecipe, launch: &Launch) -> Result<Claim, SampleError> {
     let resolved = recipe.resolved.to_text();
     let options = RunOptions {
         dir: &recipe.out,
@@ -134,12 +136,12 @@ fn open(recipe: &SampleRecipe, launch: &Launch) -> Result<RunFolder, SampleError
         // There are none; the parts take their place.
         n_keep_checkpoints: 1,
         resume_command: &launch.resume_command,
-        may_change: &["run.out"],
+        may_change: &[&["run.out"], recipe.may_change()].concat(),
     };
     Ok(if launch.resume {
-        RunFolder::resume(&options)?.folder
+        Claim::resume(&options)?
     } else {
-        RunFolder::start(&options)?
+        Claim::start(&options)?
     })
 }
 

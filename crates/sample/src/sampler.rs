@@ -11,7 +11,7 @@ use candor_data::rows::Pictures;
 use candor_model::{
     Adapter, Bundle, Decoding, ImageFeatures, ModelFolder, Query, Response, generate, peft,
 };
-use candor_train::fingerprint;
+use candor_train::{Progress, fingerprint};
 use tch::Device;
 
 use crate::prompt::Prompt;
@@ -36,7 +36,12 @@ impl<'a> Sampler<'a> {
     ///
     /// # Errors
     /// The model or its adapter is missing or damaged.
-    pub fn open(recipe: &'a SampleRecipe, device: Device) -> Result<Self, SampleError> {
+    pub fn open(
+        recipe: &'a SampleRecipe,
+        device: Device,
+        progress: &mut Progress,
+    ) -> Result<Self, SampleError> {
+        progress.doing("opening the model");
         let (base, adapter_folder) = peft::with_base(&recipe.base, recipe.adapter.as_deref())?;
         let folder = ModelFolder::find(&base)?;
         let path = folder.path().to_owned();
@@ -46,7 +51,7 @@ impl<'a> Sampler<'a> {
             Some(folder) => Some(Adapter::open(folder, text, device)?),
             None => None,
         };
-        let model_fingerprint = fingerprint::of_model(&bundle, &path)?;
+        let model_fingerprint = fingerprint::of_model(&bundle, &path, progress)?;
         let adapter_fingerprint = match (&adapter, &adapter_folder) {
             (Some(adapter), Some(folder)) => Some(fingerprint::of_adapter(adapter, folder)?),
             _ => None,
@@ -98,7 +103,7 @@ impl<'a> Sampler<'a> {
     pub fn encode(&self, chunk: &[Prompt], shown: &Pictures) -> Result<ImageFeatures, SampleError> {
         let images = chunk.iter().filter_map(|prompt| prompt.image.clone());
         let folder = &self.recipe.images;
-        ImageFeatures::encode(&self.bundle, folder, images, |_| ())
+        ImageFeatures::encode(&self.bundle, folder, images, |_, _| ())
             .map_err(|error| error.in_rows(shown).into())
     }
 

@@ -5,6 +5,7 @@
 //! LoRA policy initialisation, by recipe. [`ground`] exists for models that start from nothing.
 
 mod corpus;
+mod earlier;
 mod error;
 pub mod ground;
 mod loss;

@@ -149,6 +149,15 @@ impl SftRecipe {
     }
 }
 
+impl SftRecipe {
+    /// The keys that a resume may change, besides those of every stage: how an update is cut into passes, and what a pass
+    /// keeps in memory.
+    #[must_use]
+    pub fn may_change(&self) -> &'static [&'static str] {
+        &["data.micro_batch", "model.activations"]
+    }
+}
+
 fn read_length(recipe: &mut Reader) -> Length {
     let given = [recipe.has("run.steps"), recipe.has("run.epochs")];
     let steps = recipe.u64("run.steps").positive().optional();

@@ -3,12 +3,13 @@
 use candor_data::rows::{Look, SkippedCounts};
 use candor_model::sample::{Batch, Sample};
 use candor_model::{Adapter, Bundle, ImageFeatures, Template, preflight};
-use candor_train::{Inputs, Launch, Outcome, Parts, Session, fingerprint, say_skipped};
+use candor_train::{Inputs, Launch, Opening, Outcome, Parts, Session, fingerprint, say_skipped};
 use serde::Serialize;
 use tch::{Device, Tensor};
 
 use crate::SftError;
 use crate::corpus::Corpus;
+use crate::earlier;
 use crate::loss::cross_entropy;
 use crate::recipe::{Length, LoraStart, SftRecipe, Tune};
 
@@ -43,6 +44,9 @@ struct SftResult {
 /// # Errors
 /// Damaged data, a run folder that cannot be used, or a number that is not finite.
 pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcome, SftError> {
+    let resolved = recipe.resolved.to_text();
+    let mut opening = Session::prepare(&recipe.session, &resolved, launch, recipe.may_change())?;
+    opening.doing("opening the model");
     let mut bundle = Bundle::open(&recipe.base, device, recipe.base_precision)?;
     let template = bundle.template.clone();
     if recipe.plain {
@@ -51,8 +55,15 @@ pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcom
     check_room(recipe, &bundle)?;
     preflight::check_answers_end(&recipe.base, &bundle.template, &bundle.tokenizer)?;
     let (adapter, trained) = trainable(recipe, &bundle)?;
+    opening.doing("reading the conversations");
+    // Which conversations an update takes follows from the micro-batch that the run began with.
+    let first_micro_batch = opening.began_with("data.micro_batch");
+    let ordered = SftRecipe {
+        micro_batch: first_micro_batch.unwrap_or(recipe.micro_batch),
+        ..recipe.clone()
+    };
     let look = Look::of_run(recipe.on_bad_row);
-    let corpus = Corpus::read(recipe, bundle.rules(recipe.max_tokens), look)?;
+    let corpus = Corpus::read(&ordered, bundle.rules(recipe.max_tokens), look)?;
     say_skipped("sft", corpus.skipped());
     if let Some(repeats) = corpus.repeats() {
         eprintln!("sft: {repeats}");
@@ -61,18 +72,18 @@ pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcom
         Length::Steps(steps) => steps,
         Length::Epochs(epochs) => epochs * corpus.steps_per_epoch(),
     };
-    let resolved = recipe.resolved.to_text();
-    let inputs = inputs(recipe, &bundle, adapter.as_ref(), &corpus);
+    let inputs = inputs(recipe, &mut opening, &bundle, adapter.as_ref(), &corpus);
+    opening.read_earlier(|run| earlier::result(run, &recipe.tune, &bundle))?;
     let parts = Parts {
         trained,
         kept: Vec::new(),
     };
-    let mut session = Session::open(&recipe.session, &resolved, launch, parts, n_steps, inputs)?;
+    let mut session = opening.open(parts, n_steps, inputs)?;
     if let Some(skipped) = corpus.skipped() {
         skipped.write(session.path())?;
     }
-    session.doing("encoding images");
-    let features = ImageFeatures::encode(&bundle, &recipe.images, corpus.images(), |_| ())
+    let progress = session.counter("encoding images");
+    let features = ImageFeatures::encode(&bundle, &recipe.images, corpus.images(), progress)
         .map_err(|error| error.in_rows(corpus.pictures()))?;
     session.doing("training");
 
@@ -80,7 +91,12 @@ pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcom
     for done in session.steps_left() {
         session.begin_step();
         session.phase("pass");
-        let passes = batches.of_step(done);
+        let mut passes = batches.of_step(done);
+        if ordered.micro_batch != recipe.micro_batch {
+            let samples = passes.concat();
+            let cut = samples.chunks(recipe.micro_batch);
+            passes = cut.map(<[&Sample]>::to_vec).collect();
+        }
         let samples = || passes.iter().flatten();
         let n_targets: usize = samples().map(|s| s.n_targets()).sum();
         let mut loss = 0.0;
@@ -145,17 +161,14 @@ fn check_room(recipe: &SftRecipe, bundle: &Bundle) -> Result<(), SftError> {
 /// Fingerprints of what is read, taken before the first update.
 fn inputs(
     recipe: &SftRecipe,
+    opening: &mut Opening,
     bundle: &Bundle,
     adapter: Option<&Adapter>,
     corpus: &Corpus,
 ) -> Inputs {
-    let mut inputs = vec![
-        ("training data", corpus.fingerprint()),
-        (
-            "base model",
-            fingerprint::of_tensors(bundle.model.parameters().iter()),
-        ),
-    ];
+    let mut inputs = vec![("training data", corpus.fingerprint())];
+    let base = opening.fingerprint("base model", bundle.model.parameters());
+    inputs.push(("base model", base));
     if let (Some(adapter), Tune::Lora(LoraStart::Adapter(_))) = (adapter, &recipe.tune) {
         let print = fingerprint::of_tensors(adapter.parameters().iter());
         inputs.push(("adapter", print));
@@ -183,24 +196,25 @@ fn pass(
     loss.double_value(&[])
 }
 
+/// Whether a tensor of the model itself is trained.
+pub(crate) fn is_trained(tune: &Tune, name: &str) -> bool {
+    match tune {
+        Tune::AllButTower => !name.starts_with("vision_tower."),
+        Tune::Projector => name.starts_with("multi_modal_projector."),
+        Tune::Lora(_) => false,
+    }
+}
+
 /// Trained tensors by name.
 type Trained = Vec<(String, Tensor)>;
 
 /// The adapter, if one is trained, and the trained tensors.
 fn trainable(recipe: &SftRecipe, bundle: &Bundle) -> Result<(Option<Adapter>, Trained), SftError> {
     match &recipe.tune {
-        Tune::AllButTower => Ok((
-            None,
-            bundle
-                .model
-                .set_trainable(|name| !name.starts_with("vision_tower.")),
-        )),
-        Tune::Projector => Ok((
-            None,
-            bundle
-                .model
-                .set_trainable(|name| name.starts_with("multi_modal_projector.")),
-        )),
+        Tune::AllButTower | Tune::Projector => {
+            let trained = |name: &str| is_trained(&recipe.tune, name);
+            Ok((None, bundle.model.set_trainable(trained)))
+        }
         Tune::Lora(start) => {
             bundle.model.set_trainable(|_| false);
             let adapter = first_adapter(recipe, start, bundle)?;

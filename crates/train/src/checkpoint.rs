@@ -81,6 +81,15 @@ impl CheckpointStore {
         Ok(store)
     }
 
+    /// The checkpoints in `dir`, which must be there, to be read only: another process may be at work in it.
+    #[must_use]
+    pub fn of_another_run(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_path_buf(),
+            n_keep: usize::MAX,
+        }
+    }
+
     /// Writes the checkpoint of `state.step`; `write` adds the files. Returns its folder.
     ///
     /// # Errors

@@ -79,6 +79,13 @@ pub enum TrainError {
         dir: PathBuf,
     },
 
+    /// The run whose weights another is to start from has none.
+    #[error("{} holds no run to start from: it has neither a result nor a checkpoint of this stage; name the folder of a run with --init-from", dir.display())]
+    NoEarlierRun {
+        /// The folder that was looked at.
+        dir: PathBuf,
+    },
+
     /// Another process works in the run folder.
     #[error("{} is in use by {holder}; wait for it to end or stop it first", dir.display())]
     RunLocked {

@@ -3,6 +3,7 @@
 //! All are SHA-256 in lower-case hexadecimal. Byte strings and tensors are hashed with their borders: moving a
 //! byte from one to the next changes the fingerprint. A file's is the plain hash that `sha256sum` prints.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read as _;
@@ -13,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use tch::{Device, Tensor};
 
 use crate::error::TrainError;
+use crate::progress::Progress;
 
 /// Of byte strings in this order.
 #[must_use]
@@ -28,10 +30,38 @@ pub fn of_bytes(parts: impl IntoIterator<Item = Vec<u8>>) -> String {
 /// Of named tensors in this order: names, kinds, shapes and values. One tensor at a time is copied to the host.
 #[must_use]
 pub fn of_tensors<'a>(tensors: impl Iterator<Item = (&'a String, &'a Tensor)>) -> String {
+    of_tensors_telling(tensors, |_| ())
+}
+
+/// [`of_tensors`] of a model's tensors, which takes minutes for a large one and is shown; `what` is what they are.
+#[must_use]
+pub fn of_many_tensors(
+    what: &str,
+    tensors: &BTreeMap<String, Tensor>,
+    progress: &mut Progress,
+) -> String {
+    const MEGABYTE: usize = 1 << 20;
+    let size = |tensor: &Tensor| tensor.numel() * tensor.kind().elt_size_in_bytes();
+    let n_bytes: usize = tensors.values().map(size).sum();
+    let mut counter = progress.counter(&format!("hashing the {what}, in megabytes"));
+    of_tensors_telling(tensors.iter(), |done| {
+        counter(done / MEGABYTE, n_bytes.div_ceil(MEGABYTE));
+    })
+}
+
+/// `progress` hears how many bytes are done.
+fn of_tensors_telling<'a>(
+    tensors: impl Iterator<Item = (&'a String, &'a Tensor)>,
+    mut progress: impl FnMut(usize),
+) -> String {
+    let mut n_bytes = 0;
     of_bytes(tensors.flat_map(|(name, tensor)| {
+        // Before this one: it is hashed after this returns.
+        progress(n_bytes);
         let host = tensor.detach().to_device(Device::Cpu).contiguous();
         let mut bytes = vec![0; host.numel() * host.kind().elt_size_in_bytes()];
         host.copy_data_u8(&mut bytes, host.numel());
+        n_bytes += bytes.len();
         let form = format!("{:?} {:?}", host.kind(), host.size());
         [name.clone().into_bytes(), form.into_bytes(), bytes]
     }))
@@ -41,10 +71,14 @@ pub fn of_tensors<'a>(tensors: impl Iterator<Item = (&'a String, &'a Tensor)>) -
 ///
 /// # Errors
 /// A file cannot be read.
-pub fn of_model(bundle: &Bundle, folder: &Path) -> Result<String, TrainError> {
+pub fn of_model(
+    bundle: &Bundle,
+    folder: &Path,
+    progress: &mut Progress,
+) -> Result<String, TrainError> {
     let mut files = READING_FILES.to_vec();
     files.retain(|name| folder.join(name).exists());
-    let weights = of_tensors(bundle.model.parameters().iter());
+    let weights = of_many_tensors("model", bundle.model.parameters(), progress);
     with_files(weights, folder, &files)
 }
 

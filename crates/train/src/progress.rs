@@ -49,13 +49,48 @@ impl Progress {
         }
     }
 
-    /// Says what is being done now, such as `"encoding images"`; empty for plain stepping.
+    /// Sets how many steps there are and how many of them are done, where that was not known at first.
+    pub fn set_steps(&mut self, n_steps: u64, n_done: u64) {
+        (self.n_steps, self.step) = (n_steps, n_done);
+        self.speed = Speed::default();
+        self.speed
+            .record(self.started.elapsed().as_secs_f64(), n_done);
+    }
+
+    /// Says what is being done now, such as `"training"`; empty for plain stepping.
     pub fn doing(&mut self, what: &str) {
         what.clone_into(&mut self.doing);
         if let Some(bar) = &self.bar {
+            bar.set_length(self.n_steps);
+            bar.set_position(self.step);
             bar.set_message(what.to_owned());
         } else if !what.is_empty() {
             eprintln!("{}: {what}", self.stage);
+        }
+    }
+
+    /// Says what is being done now, where that is no step but takes long, such as `"encoding images"`. What is returned is to
+    /// be told how much of it is done, and of how much.
+    pub fn counter(&mut self, what: &str) -> impl FnMut(usize, usize) + '_ {
+        self.doing(what);
+        let mut speed = Speed::default();
+        speed.record(0.0, 0);
+        let (started, mut last_line_secs) = (Instant::now(), 0.0);
+        move |done, n| {
+            let (done, n) = (done as u64, n as u64);
+            let secs = started.elapsed().as_secs_f64();
+            speed.record(secs, done);
+            let left = speed.eta_secs(n).map(duration).unwrap_or_default();
+            if let Some(bar) = &self.bar {
+                bar.set_length(n);
+                bar.set_position(done);
+                bar.set_message(format!("{}, {left} left", self.doing));
+            } else if secs - last_line_secs >= LINE_INTERVAL_SECS {
+                last_line_secs = secs;
+                let percent = done as f64 / n.max(1) as f64 * 100.0;
+                let (stage, doing) = (&self.stage, &self.doing);
+                eprintln!("{stage}: {doing}, {done} of {n} ({percent:.0} %), {left} left");
+            }
         }
     }
 
@@ -103,6 +138,15 @@ impl Progress {
             || self
                 .last_line_secs
                 .is_none_or(|last| secs - last >= LINE_INTERVAL_SECS)
+    }
+}
+
+impl Drop for Progress {
+    /// An error, or what comes next, is not to be written behind a bar.
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
     }
 }
 
@@ -160,7 +204,7 @@ fn details(
         parts.push(doing.to_owned());
     }
     if let (Some(per_sec), Some(eta_secs)) = (per_sec, eta_secs) {
-        parts.push(format!("{per_sec:.2} steps/s, {} left", duration(eta_secs)));
+        parts.push(format!("{}, {} left", rate(per_sec), duration(eta_secs)));
     }
     let mut shown = String::new();
     for (name, value) in metrics {
@@ -172,6 +216,17 @@ fn details(
         parts.push(shown);
     }
     parts.join(", ")
+}
+
+/// Whichever is the larger number: steps in a second, or seconds in a step.
+fn rate(steps_per_sec: f64) -> String {
+    let secs = 1.0 / steps_per_sec;
+    match secs {
+        _ if secs <= 1.0 => format!("{steps_per_sec:.2} steps/s"),
+        _ if secs < 9.95 => format!("{secs:.1} s a step"),
+        _ if secs < 99.5 => format!("{secs:.0} s a step"),
+        _ => format!("{} a step", duration(secs)),
+    }
 }
 
 /// Four significant digits, or powers of ten where that would be all zeros.
@@ -228,6 +283,20 @@ mod tests {
             (f64::NAN, "NaN"),
         ] {
             assert_eq!(number(value), text);
+        }
+    }
+
+    #[test]
+    fn a_rate_is_never_a_fraction_of_a_step() {
+        for (per_sec, text) in [
+            (3.5, "3.50 steps/s"),
+            (1.0, "1.00 steps/s"),
+            (0.625, "1.6 s a step"),
+            (0.03, "33 s a step"),
+            (0.1, "10 s a step"),
+            (0.001, "16m40s a step"),
+        ] {
+            assert_eq!(rate(per_sec), text);
         }
     }
 

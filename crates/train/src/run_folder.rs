@@ -1,28 +1,30 @@
 //! The folder of one run, and how a run starts or resumes in it.
 //!
 //! ```text
-//! resolved.toml      the recipe as it was run         metrics.jsonl   canonical: no clock in it
-//! timings.jsonl      seconds, tokens/s                events.out.*    the same for TensorBoard
-//! samples/           what the stage wants seen        checkpoints/    see `checkpoint`
+//! resolved.toml      the recipe as it was begun       metrics.jsonl   canonical: no clock in it
+//! resumed.jsonl      what resumes changed of it       events.out.*    the same for TensorBoard
+//! timings.jsonl      seconds, tokens/s                checkpoints/    see `checkpoint`
+//! samples/           what the stage wants seen        init_from.json  see `session::earlier`
 //! .lock              held while a process works here; the system releases it when the process dies
 //! ```
 //!
 //! Convention: the step of a metrics line is the number of updates done, so the first line is step 1 and a
 //! run resumed from `checkpoints/step-N` continues with line N + 1.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+mod claim;
+mod resumes;
+
 use std::path::{Path, PathBuf};
 
 use candor_data::atomic;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::checkpoint::{Checkpoint, CheckpointStore, CheckpointWriter, Newest, RunState};
-use crate::durable;
+pub use self::claim::Claim;
+pub(crate) use self::resumes::value_of;
+use crate::checkpoint::{Checkpoint, CheckpointStore, CheckpointWriter, RunState};
 use crate::error::{Damage, TrainError};
 use crate::json_lines::JsonLines;
-use crate::recipe::changed_keys;
 use crate::tensorboard::EventWriter;
 
 /// How to open a run folder.
@@ -36,8 +38,8 @@ pub struct RunOptions<'a> {
     pub n_keep_checkpoints: usize,
     /// The command that would resume this run, for messages.
     pub resume_command: &'a str,
-    /// Dotted keys whose values may differ on resume because they do not change results, such as the number
-    /// of loader threads.
+    /// Dotted keys whose values may differ on resume because they change results by nothing, or by rounding alone, such
+    /// as the rows of a pass. What changed is noted in `resumed.jsonl`.
     pub may_change: &'a [&'a str],
 }
 
@@ -49,8 +51,8 @@ pub struct RunFolder {
     timings: JsonLines,
     events: EventWriter,
     checkpoints: CheckpointStore,
-    // Dropped last; closing it releases the lock.
-    _lock: File,
+    // Dropped last; it holds the lock.
+    _claim: Claim,
 }
 
 /// A run folder opened to continue.
@@ -68,72 +70,33 @@ impl RunFolder {
     /// Starts a fresh run.
     ///
     /// # Errors
-    /// The folder already holds a run, is in use, or cannot be written.
+    /// As [`Claim::start`] and [`Claim::open`].
     pub fn start(options: &RunOptions) -> Result<Self, TrainError> {
-        durable::create_dir(options.dir)?;
-        let lock = lock(options.dir)?;
-        let traces = ["resolved.toml", "metrics.jsonl", "checkpoints"];
-        if traces.iter().any(|name| options.dir.join(name).exists()) {
-            return Err(TrainError::RunExists {
-                dir: options.dir.to_path_buf(),
-                resume_command: options.resume_command.to_owned(),
-            });
-        }
-        atomic::write(
-            &options.dir.join("resolved.toml"),
-            options.resolved.as_bytes(),
-        )?;
-        let checkpoints = open_checkpoints(options)?;
-        Self::open(options, lock, checkpoints, 0, None)
+        Ok(Claim::start(options)?.open()?.folder)
     }
 
     /// Opens a run to continue it from its newest usable checkpoint.
     ///
     /// # Errors
-    /// There is no run, it is in use, its recipe was another one, all its checkpoints are damaged, or its
-    /// metrics do not reach as far as its checkpoint.
+    /// As [`Claim::resume`] and [`Claim::open`].
     pub fn resume(options: &RunOptions) -> Result<Resumed, TrainError> {
-        let resolved = options.dir.join("resolved.toml");
-        if !resolved.exists() {
-            return Err(TrainError::NoRun {
-                dir: options.dir.to_path_buf(),
-            });
-        }
-        let lock = lock(options.dir)?;
-        check_recipe(&resolved, options)?;
-        let checkpoints = open_checkpoints(options)?;
-        let Newest {
-            checkpoint,
-            damaged,
-        } = checkpoints.newest()?;
-        let (step, n_bytes) = checkpoint
-            .as_ref()
-            .map_or((0, 0), |c| (c.state.step, c.state.metrics_bytes));
-        checkpoints.set_aside_after(step)?;
-        let folder = Self::open(options, lock, checkpoints, n_bytes, Some(step + 1))?;
-        Ok(Resumed {
-            folder,
-            checkpoint,
-            damaged,
-        })
+        Claim::resume(options)?.open()
     }
 
     fn open(
-        options: &RunOptions,
-        lock: File,
+        claim: Claim,
         checkpoints: CheckpointStore,
         n_metrics_bytes: u64,
         resumed_at: Option<u64>,
     ) -> Result<Self, TrainError> {
-        let dir = options.dir;
-        durable::create_dir(&dir.join("samples"))?;
+        let dir = claim.path().to_owned();
         Ok(Self {
             metrics: JsonLines::open_at(&dir.join("metrics.jsonl"), n_metrics_bytes)?,
             timings: JsonLines::open_to_append(&dir.join("timings.jsonl"))?,
-            events: EventWriter::create(dir, resumed_at)?,
+            events: EventWriter::create(&dir, resumed_at)?,
             checkpoints,
-            dir: dir.to_path_buf(),
-            _lock: lock,
+            dir,
+            _claim: claim,
         })
     }
 
@@ -194,55 +157,6 @@ impl RunFolder {
         };
         self.checkpoints.save(&state, write)
     }
-}
-
-fn open_checkpoints(options: &RunOptions) -> Result<CheckpointStore, TrainError> {
-    CheckpointStore::open(&options.dir.join("checkpoints"), options.n_keep_checkpoints)
-}
-
-fn check_recipe(path: &Path, options: &RunOptions) -> Result<(), TrainError> {
-    let then = fs::read_to_string(path).map_err(TrainError::io("read", path))?;
-    let changes = changed_keys(&then, options.resolved, options.may_change);
-    if changes.is_empty() {
-        return Ok(());
-    }
-    Err(TrainError::RecipeChanged {
-        path: path.to_path_buf(),
-        changes,
-    })
-}
-
-fn lock(dir: &Path) -> Result<File, TrainError> {
-    let path = dir.join(".lock");
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(&path)
-        .map_err(TrainError::io("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut process = String::new();
-            // The name of the holder is a courtesy; without it the message still says what to do.
-            let _ = file.take(20).read_to_string(&mut process);
-            return Err(TrainError::RunLocked {
-                dir: dir.to_path_buf(),
-                holder: if process.is_empty() {
-                    "another process".to_owned()
-                } else {
-                    format!("process {process}")
-                },
-            });
-        }
-        Err(TryLockError::Error(error)) => return Err(TrainError::io("lock", &path)(error)),
-    }
-    file.set_len(0)
-        .and_then(|()| file.seek(SeekFrom::Start(0)))
-        .and_then(|_| file.write_all(std::process::id().to_string().as_bytes()))
-        .map_err(TrainError::io("write", &path))?;
-    Ok(file)
 }
 
 /// The numbers in `record` by their path of field names, the step itself left out.

@@ -1,8 +1,11 @@
 //! What every training stage does around its own arithmetic: start or resume, update, record, checkpoint, stop.
 //!
-//! A stage's loop reads:
+//! A stage reads:
 //!
 //! ```text
+//! let mut opening = Session::prepare(..)?;    // first of all: the folder may be taken
+//! ..                                          // model and data
+//! let mut session = opening.open(..)?;
 //! for done in session.steps_left() {
 //!     session.begin_step();
 //!     session.phase("pass");       // forward and backward
@@ -15,37 +18,39 @@
 //! The step is what is counted, recorded and checkpointed, and the schedule follows it: all optimizer updates
 //! of one step have one learning rate. Nothing of the data order is stored: stages address it by the step.
 
+mod earlier;
 mod inputs;
+mod opening;
 mod recipe;
+mod restore;
 mod stopwatch;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use tch::Tensor;
 
 pub use self::inputs::Inputs;
+pub use self::opening::Opening;
 pub use self::recipe::SessionRecipe;
+use self::restore::{KEPT, OPTIMIZER, WEIGHTS};
 use self::stopwatch::Stopwatch;
-use crate::checkpoint::{Checkpoint, CheckpointWriter};
+use crate::checkpoint::CheckpointWriter;
 use crate::error::TrainError;
 use crate::finite::check_finite;
-use crate::optimizer::{AdamW, ParamGroup};
+use crate::optimizer::AdamW;
 use crate::progress::Progress;
-use crate::run_folder::{RunFolder, RunOptions};
+use crate::run_folder::RunFolder;
 use crate::schedule::Schedule;
 use crate::stop::StopSignal;
-
-const WEIGHTS: &str = "weights.safetensors";
-const OPTIMIZER: &str = "optimizer.safetensors";
-const KEPT: &str = "kept.safetensors";
 
 /// How a run is started; what the command line decides, not the recipe.
 #[derive(Debug, Clone)]
 pub struct Launch {
     /// Continue the run that is in the folder.
     pub resume: bool,
+    /// The run whose weights a fresh run starts from.
+    pub init_from: Option<PathBuf>,
     /// The command that continues this run, for messages.
     pub resume_command: String,
     /// Asks the loop to stop.
@@ -97,65 +102,6 @@ pub struct Session {
 }
 
 impl Session {
-    /// Starts or resumes a run of `n_steps` steps; `resolved` is the text of its recipe. Where there is a
-    /// checkpoint, the tensors of `parts` are overwritten in place by what it holds.
-    ///
-    /// # Errors
-    /// The folder holds another run, cannot be written, or its checkpoints are damaged or do not fit; or an
-    /// input is not the one the run began with.
-    pub fn open(
-        recipe: &SessionRecipe,
-        resolved: &str,
-        launch: &Launch,
-        parts: Parts,
-        n_steps: u64,
-        inputs: Inputs,
-    ) -> Result<Self, TrainError> {
-        let options = RunOptions {
-            dir: &recipe.out,
-            resolved,
-            n_keep_checkpoints: recipe.n_keep_checkpoints,
-            resume_command: &launch.resume_command,
-            may_change: &["run.checkpoint_every", "run.keep_checkpoints", "run.out"],
-        };
-        // The run is known to its user by its folder.
-        let name = &*recipe.out.file_name().unwrap_or_default().to_string_lossy();
-        let Parts { trained, kept } = parts;
-        // Biases and norms do not decay, as in transformers' Trainer.
-        let groups = ParamGroup::without_decay_on_vectors(trained, 1.0);
-        let mut optimizer = AdamW::new(recipe.adamw, groups)?;
-        let (folder, step) = if launch.resume {
-            let resumed = RunFolder::resume(&options)?;
-            for damage in &resumed.damaged {
-                eprintln!("{name}: a damaged checkpoint was set aside: {damage}");
-            }
-            let step = match &resumed.checkpoint {
-                None => 0,
-                Some(checkpoint) => {
-                    inputs.check(&checkpoint.state.stage, &recipe.out)?;
-                    restore(checkpoint, &mut optimizer, &kept)?;
-                    checkpoint.state.step
-                }
-            };
-            (resumed.folder, step)
-        } else {
-            (RunFolder::start(&options)?, 0)
-        };
-        Ok(Self {
-            folder,
-            optimizer,
-            kept,
-            schedule: Schedule::new(recipe.shape, recipe.warmup, n_steps),
-            recipe: recipe.clone(),
-            inputs,
-            launch: launch.clone(),
-            progress: Progress::new(name, n_steps, step),
-            n_steps,
-            step,
-            stopwatch: Stopwatch::start(),
-        })
-    }
-
     /// Steps still to do, each by the number of steps done before it.
     #[must_use]
     pub fn steps_left(&self) -> std::ops::Range<u64> {
@@ -165,6 +111,11 @@ impl Session {
     /// Says what is going on between steps.
     pub fn doing(&mut self, what: &str) {
         self.progress.doing(what);
+    }
+
+    /// As [`Progress::counter`].
+    pub fn counter(&mut self, what: &str) -> impl FnMut(usize, usize) + '_ {
+        self.progress.counter(what)
     }
 
     /// Begins a step, with all gradients zero.
@@ -287,60 +238,4 @@ pub fn write_result(folder: &Path, result: &impl Serialize) -> Result<(), TrainE
     })?;
     json.push(b'\n');
     Ok(candor_data::atomic::write(&path, &json)?)
-}
-
-/// Puts a checkpoint back into the tensors that the stage uses.
-fn restore(
-    checkpoint: &Checkpoint,
-    optimizer: &mut AdamW,
-    kept: &[(String, Tensor)],
-) -> Result<(), TrainError> {
-    let path = |name| checkpoint.path().join(name);
-    let weights = checkpoint.tensors(WEIGHTS)?;
-    restore_tensors(path(WEIGHTS), &optimizer.parameters(), weights)?;
-    optimizer.load_state(checkpoint.tensors(OPTIMIZER)?)?;
-    let stored = if path(KEPT).exists() {
-        checkpoint.tensors(KEPT)?
-    } else {
-        Vec::new()
-    };
-    restore_tensors(path(KEPT), kept, stored)
-}
-
-/// Copies `stored` into `tensors`, name by name; all of them must fit before the first is copied.
-fn restore_tensors(
-    path: PathBuf,
-    tensors: &[(String, Tensor)],
-    stored: Vec<(String, Tensor)>,
-) -> Result<(), TrainError> {
-    let mut stored: BTreeMap<String, Tensor> = stored.into_iter().collect();
-    let mut pairs = Vec::with_capacity(tensors.len());
-    let mut problem = None;
-    for (name, tensor) in tensors {
-        let form = |t: &Tensor| format!("{:?} {:?}", t.kind(), t.size());
-        match stored.remove(name) {
-            None => problem = Some(format!("lacks `{name}`")),
-            Some(saved) if form(&saved) != form(tensor) => {
-                let (found, expected) = (form(&saved), form(tensor));
-                problem = Some(format!("has `{name}` as {found}, expected {expected}"));
-            }
-            Some(saved) => pairs.push((tensor.shallow_clone(), saved)),
-        }
-    }
-    if let Some(name) = stored.keys().next() {
-        problem = problem.or(Some(format!("has `{name}`, which this run does not")));
-    }
-    if let Some(problem) = problem {
-        return Err(TrainError::Checkpoint {
-            path,
-            problem,
-            remedy: "resume with the recipe and the base model that the run began with",
-        });
-    }
-    tch::no_grad(|| {
-        for (mut tensor, saved) in pairs {
-            tensor.copy_(&saved);
-        }
-    });
-    Ok(())
 }

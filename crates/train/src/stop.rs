@@ -1,10 +1,11 @@
 //! Stopping on SIGINT and SIGTERM at the end of a step.
 //!
 //! The first signal only sets a flag, which the loop asks for after every step; it then writes a checkpoint
-//! and ends. A second SIGINT ends the process at once with exit code 130, for when a step takes too long.
+//! and ends. A second SIGINT ends the process at once, for when a step takes too long. Either way the exit code is the
+//! one that a shell reports for a process that the signal ended, 130 or 143: work that is not finished is no success.
 //! The handlers are the process's and stay for its life, however many stages it runs.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -12,13 +13,32 @@ use signal_hook::flag;
 
 use crate::error::TrainError;
 
-/// What a shell reports for a process that SIGINT ended.
-const EXIT_INTERRUPTED: i32 = 130;
+/// What shells add to the number of the signal that ended a process.
+const SIGNALLED: i32 = 128;
+
+/// A signal ended the work before it was finished. No error, but no success either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("stopped by {}", if *.signal == SIGTERM { "SIGTERM" } else { "SIGINT" })]
+pub struct Stopped {
+    signal: i32,
+}
+
+impl Stopped {
+    /// What the process should exit with: 130 after SIGINT, 143 after SIGTERM.
+    #[must_use]
+    pub fn exit_code(self) -> u8 {
+        // Both signals have small numbers.
+        (SIGNALLED + self.signal) as u8
+    }
+}
 
 /// The flag that asks a loop to stop. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct StopSignal {
-    requested: Arc<AtomicBool>,
+    /// The number of the last signal; 0 is none.
+    requested: Arc<AtomicUsize>,
+    /// Whether the next signal ends the process.
+    at_once: Arc<AtomicBool>,
 }
 
 static INSTALLED: Mutex<Option<StopSignal>> = Mutex::new(None);
@@ -33,17 +53,23 @@ impl StopSignal {
         if let Some(signal) = installed.as_ref() {
             return Ok(signal.clone());
         }
-        let signal = Self::default();
-        let interrupted = Arc::new(AtomicBool::new(false));
-        let failed = |signal| move |source| TrainError::Signal { signal, source };
-        // Handlers run in this order: the first SIGINT finds `interrupted` unset, then sets it.
-        flag::register_conditional_shutdown(SIGINT, EXIT_INTERRUPTED, Arc::clone(&interrupted))
-            .map_err(failed("SIGINT"))?;
-        flag::register(SIGINT, interrupted).map_err(failed("SIGINT"))?;
-        flag::register(SIGINT, Arc::clone(&signal.requested)).map_err(failed("SIGINT"))?;
-        flag::register(SIGTERM, Arc::clone(&signal.requested)).map_err(failed("SIGTERM"))?;
-        *installed = Some(signal.clone());
-        Ok(signal)
+        let stop = Self::default();
+        for (signal, name) in [(SIGINT, "SIGINT"), (SIGTERM, "SIGTERM")] {
+            let failed = |source| TrainError::Signal {
+                signal: name,
+                source,
+            };
+            // Handlers run in this order: the first SIGINT finds `at_once` unset, then sets it.
+            let (at_once, number) = (|| Arc::clone(&stop.at_once), signal as usize);
+            flag::register_conditional_shutdown(signal, SIGNALLED + signal, at_once())
+                .map_err(failed)?;
+            if signal == SIGINT {
+                flag::register(signal, at_once()).map_err(failed)?;
+            }
+            flag::register_usize(signal, Arc::clone(&stop.requested), number).map_err(failed)?;
+        }
+        *installed = Some(stop.clone());
+        Ok(stop)
     }
 
     /// A flag that only [`StopSignal::request`] sets, for tests and for runs inside another program.
@@ -52,15 +78,35 @@ impl StopSignal {
         Self::default()
     }
 
-    /// Asks the loop to stop, as a signal would.
+    /// Asks the loop to stop, as SIGINT would.
     pub fn request(&self) {
-        self.requested.store(true, Ordering::SeqCst);
+        self.requested.store(SIGINT as usize, Ordering::SeqCst);
     }
 
     /// Whether the loop should checkpoint and end.
     #[must_use]
     pub fn requested(&self) -> bool {
-        self.requested.load(Ordering::SeqCst)
+        self.check().is_err()
+    }
+
+    /// The signal as an error, for a command that ends unfinished because of it.
+    ///
+    /// # Errors
+    /// The loop was asked to stop.
+    pub fn check(&self) -> Result<(), Stopped> {
+        match self.requested.load(Ordering::SeqCst) as i32 {
+            0 => Ok(()),
+            signal => Err(Stopped { signal }),
+        }
+    }
+
+    /// From here on a signal ends the process at once, because nothing would be lost by it.
+    ///
+    /// # Errors
+    /// There was a signal before.
+    pub fn end_at_once(&self) -> Result<(), Stopped> {
+        self.at_once.store(true, Ordering::SeqCst);
+        self.check()
     }
 }
 
@@ -91,12 +137,29 @@ mod tests {
             assert!(!signal.requested());
             raise(SIGTERM).unwrap();
             assert!(signal.requested());
+            assert_eq!(signal.check().map_err(Stopped::exit_code), Err(143));
             raise(SIGINT).unwrap();
             assert!(StopSignal::install().unwrap().requested());
+            assert_eq!(signal.check().map_err(Stopped::exit_code), Err(130));
             std::process::exit(42);
         }
         let code = exit_code_of_child("stop::tests::a_first_signal_only_sets_the_flag");
         assert_eq!(code, Some(42));
+    }
+
+    #[test]
+    fn a_signal_ends_work_that_loses_nothing_at_once() {
+        if std::env::var_os(CHILD).is_some() {
+            let signal = StopSignal::install().unwrap();
+            signal.end_at_once().unwrap();
+            raise(SIGTERM).unwrap();
+            std::process::exit(42);
+        }
+        let code = exit_code_of_child("stop::tests::a_signal_ends_work_that_loses_nothing_at_once");
+        assert_eq!(code, Some(143));
+        let before = StopSignal::detached();
+        before.request();
+        assert_eq!(before.end_at_once().unwrap_err().exit_code(), 130);
     }
 
     #[test]
@@ -108,7 +171,7 @@ mod tests {
             std::process::exit(42);
         }
         let code = exit_code_of_child("stop::tests::a_second_interrupt_ends_the_process");
-        assert_eq!(code, Some(EXIT_INTERRUPTED));
+        assert_eq!(code, Some(130));
     }
 
     #[test]

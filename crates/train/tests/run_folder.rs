@@ -79,16 +79,94 @@ fn event_files(dir: &Path) -> usize {
 
 #[test]
 fn a_folder_with_a_run_is_refused_with_the_resume_command() {
+    // One step is enough, with a checkpoint or without.
+    for every in [1, 9] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut folder = RunFolder::start(&options(dir.path(), "seed = 1\n")).unwrap();
+        run(&mut folder, 0, 0.0, 1, every);
+        drop(folder);
+        let before = contents(dir.path());
+        let said = RunFolder::start(&options(dir.path(), "seed = 2\n"))
+            .unwrap_err()
+            .to_string();
+        assert!(said.contains("`candor sft r.toml --resume`"), "{said}");
+        assert_eq!(contents(dir.path()), before);
+        // Each of them alone is a step that was finished.
+        for left in [
+            "metrics.jsonl",
+            "checkpoints/step-1.damaged",
+            "checkpoints/.step-1.replaced",
+            "parts/000000.jsonl",
+            "model/config.json",
+            "adapter/adapter_config.json",
+            "result.json",
+            "candidates.jsonl",
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            drop(RunFolder::start(&options(dir.path(), "seed = 1\n")).unwrap());
+            let path = dir.path().join(left);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "{}\n").unwrap();
+            let error = RunFolder::start(&options(dir.path(), "seed = 1\n")).unwrap_err();
+            assert!(
+                matches!(error, TrainError::RunExists { .. }),
+                "{left}: {error}"
+            );
+        }
+    }
+}
+
+/// All files of a run but its lock, with what is in them.
+fn contents(dir: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(contents(&path));
+        } else if !path.ends_with(".lock") {
+            files.push((path.clone(), fs::read(path).unwrap()));
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn a_start_that_finished_no_step_is_in_nobodys_way() {
     let dir = tempfile::tempdir().unwrap();
     drop(RunFolder::start(&options(dir.path(), "seed = 1\n")).unwrap());
-    let said = RunFolder::start(&options(dir.path(), "seed = 1\n"))
-        .unwrap_err()
-        .to_string();
-    assert!(said.contains("`candor sft r.toml --resume`"), "{said}");
-    assert_eq!(
-        fs::read_to_string(dir.path().join("resolved.toml")).unwrap(),
-        "seed = 1\n"
-    );
+    // Killed in the middle of its first step and of its first checkpoint.
+    let at = |name: &str| dir.path().join(name);
+    fs::write(at("metrics.jsonl"), "{\"step\": 1").unwrap();
+    fs::write(at("init_from.json"), "{}").unwrap();
+    fs::create_dir_all(at("checkpoints/.step-1.partial")).unwrap();
+    fs::create_dir_all(at("parts")).unwrap();
+    fs::write(at("parts/.candor-Zz09aA"), "half").unwrap();
+    fs::write(at(".candor-Zz09aA"), "half").unwrap();
+    fs::write(at("notes.txt"), "mine").unwrap();
+    let mut folder = RunFolder::start(&options(dir.path(), "seed = 2\n")).unwrap();
+    run(&mut folder, 0, 0.0, 4, 2);
+    drop(folder);
+    let clean = tempfile::tempdir().unwrap();
+    let mut folder = RunFolder::start(&options(clean.path(), "seed = 2\n")).unwrap();
+    run(&mut folder, 0, 0.0, 4, 2);
+    drop(folder);
+    // The same files, but for the user's own and TensorBoard's, which has a clock.
+    let files = |dir: &Path| {
+        let files = contents(dir).into_iter();
+        let named = files.map(|(path, bytes)| {
+            let name = path.strip_prefix(dir).unwrap().display().to_string();
+            (name, bytes)
+        });
+        let kept = named.filter(|(name, _)| !name.starts_with("events.out"));
+        kept.collect::<Vec<_>>()
+    };
+    let mut expected = files(clean.path());
+    expected.push(("notes.txt".to_owned(), b"mine".to_vec()));
+    expected.sort();
+    assert_eq!(files(dir.path()), expected);
+    assert_eq!(event_files(dir.path()), 1);
+    assert!(!at("samples").exists());
 }
 
 #[test]
@@ -123,6 +201,37 @@ fn another_recipe_is_refused_but_free_keys_may_change() {
         .to_string();
     assert!(said.contains("seed: 1 -> 2"), "{said}");
     RunFolder::resume(&options(dir.path(), "seed = 1\nn_threads = 4\n")).unwrap();
+}
+
+#[test]
+fn what_a_resume_changes_is_noted_with_the_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let with = |threads: &str| format!("seed = 1\n{threads}");
+    let notes = || fs::read_to_string(dir.path().join("resumed.jsonl")).unwrap_or_default();
+    let began = with("n_threads = 1\n");
+    let mut folder = RunFolder::start(&options(dir.path(), &began)).unwrap();
+    run(&mut folder, 0, 0.0, 5, 2);
+    drop(folder);
+    let resume = |recipe: &str| drop(RunFolder::resume(&options(dir.path(), recipe)).unwrap());
+    resume(&began);
+    assert_eq!(notes(), "");
+    resume(&with("n_threads = 4\n"));
+    let to_4 = "{\"step\":4,\"changes\":{\"n_threads\":{\"from\":1,\"to\":4}}}\n";
+    assert_eq!(notes(), to_4);
+    // Compared with what was last, not with what was first.
+    resume(&with("n_threads = 4\n"));
+    assert_eq!(notes(), to_4);
+    resume(&with(""));
+    let to_none = "{\"step\":4,\"changes\":{\"n_threads\":{\"from\":4,\"to\":null}}}\n";
+    assert_eq!(notes(), to_4.to_owned() + to_none);
+    let resolved = fs::read_to_string(dir.path().join("resolved.toml")).unwrap();
+    assert_eq!(resolved, began);
+    // A kill may cut the last line.
+    fs::write(dir.path().join("resumed.jsonl"), format!("{to_4}{{\"st")).unwrap();
+    resume(&with("n_threads = 4\n"));
+    fs::write(dir.path().join("resumed.jsonl"), "what?\n").unwrap();
+    let error = RunFolder::resume(&options(dir.path(), &began)).unwrap_err();
+    assert!(error.to_string().contains("resumed.jsonl"), "{error}");
 }
 
 #[test]

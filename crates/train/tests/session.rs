@@ -106,11 +106,20 @@ fn open_with(
     inputs: Inputs,
 ) -> Result<Session, TrainError> {
     let launch = Launch {
-        resume,
-        resume_command: "candor stage --resume".to_owned(),
         stop,
+        ..launch(resume)
     };
-    Session::open(&recipe(folder), "seed = 1\n", &launch, parts, 9, inputs)
+    let opening = Session::prepare(&recipe(folder), "seed = 1\n", &launch, &[])?;
+    opening.open(parts, 9, inputs)
+}
+
+fn launch(resume: bool) -> Launch {
+    Launch {
+        resume,
+        init_from: None,
+        resume_command: "candor stage --resume".to_owned(),
+        stop: StopSignal::detached(),
+    }
 }
 
 /// Steps up to `end`, after which the session is dropped as a kill would.
@@ -344,6 +353,199 @@ fn a_loss_that_is_no_number_changes_no_weight() {
         "{message}"
     );
     assert_eq!(stage.weight, Stage::new().weight);
+}
+
+/// Writes the checkpoint of a step again, with a file changed and the manifest right.
+fn rewrite(folder: &Path, step: u64, file: &str, change: impl Fn(&str, Tensor) -> Tensor) {
+    let path = folder.join(format!("run/checkpoints/step-{step}"));
+    let read = tensor_file::read(&path.join(file)).unwrap().into_iter();
+    let changed: Vec<(String, Tensor)> = read
+        .map(|(name, tensor)| (name.clone(), change(&name, tensor)))
+        .collect();
+    let named = changed.iter().map(|(name, tensor)| (name.as_str(), tensor));
+    tensor_file::write(&path.join(file), named, None).unwrap();
+    fs::remove_file(path.join("manifest.json")).unwrap();
+    let manifest = candor_train::manifest::Manifest::of_folder(&path, step).unwrap();
+    fs::write(path.join("manifest.json"), manifest.to_bytes()).unwrap();
+}
+
+#[test]
+fn a_checkpoint_with_a_number_that_is_none_is_refused() {
+    let cases = [
+        ("weights.safetensors", "weight", f64::NAN),
+        ("optimizer.safetensors", "weight.exp_avg_sq", f64::INFINITY),
+        ("kept.safetensors", "best_weight", f64::NEG_INFINITY),
+    ];
+    for (file, tensor, value) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        run(folder.path(), false, 4);
+        rewrite(folder.path(), 4, file, |name, found| {
+            if name == tensor {
+                let _ = found.get(1).get(0).fill_(value);
+            }
+            found
+        });
+        let stage = Stage::new();
+        let error = open(folder.path(), true, stage.parts(), inputs("d", "b")).unwrap_err();
+        let message = error.to_string();
+        for part in [file, tensor, "1 of the 4 numbers", "step-4"] {
+            assert!(message.contains(part), "{message}");
+        }
+        assert_eq!(stage.weight, Stage::new().weight);
+        // The checkpoint before is as good as ever.
+        fs::rename(
+            folder.path().join("run/checkpoints/step-4"),
+            folder.path().join("away"),
+        )
+        .unwrap();
+        let session = open(folder.path(), true, stage.parts(), inputs("d", "b")).unwrap();
+        assert_eq!(session.steps_left(), 2..9);
+    }
+}
+
+/// A run in `new` that starts from the one in `old`, whose result is read by `result`.
+fn open_from(
+    old: &Path,
+    new: &Path,
+    resume: bool,
+    parts: Parts,
+    result: Option<Vec<(String, Tensor)>>,
+) -> Result<Session, TrainError> {
+    let launch = Launch {
+        init_from: (!resume).then(|| old.join("run")),
+        ..launch(resume)
+    };
+    let mut opening = Session::prepare(&recipe(new), "seed = 1\n", &launch, &[])?;
+    opening.read_earlier(|run| {
+        assert_eq!(run, old.join("run"));
+        Ok::<_, TrainError>(result)
+    })?;
+    opening.open(parts, 9, inputs("other data", "b"))
+}
+
+#[test]
+fn a_run_starts_from_the_weights_of_another() {
+    let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let then = run(old.path(), false, 4);
+    let mut stage = Stage::new();
+    let open = |resume, stage: &Stage| {
+        open_from(old.path(), new.path(), resume, stage.parts(), None).unwrap()
+    };
+    let mut session = open(false, &stage);
+    assert_eq!(session.steps_left(), 0..9);
+    assert_eq!(stage.weight, then.weight);
+    // What is not trained begins anew.
+    assert_eq!(stage.best_weight, Stage::new().best_weight);
+    let note: Value =
+        serde_json::from_slice(&fs::read(new.path().join("run/init_from.json")).unwrap()).unwrap();
+    assert_eq!(note["step"], 4);
+    assert_eq!(note["run"], old.path().join("run").display().to_string());
+    stage.step(&mut session, 0);
+    drop(session);
+    // Adam's first update is as long as the rate, which warms up from 0: a fresh optimizer leaves the weights alone.
+    assert_eq!(stage.weight, then.weight);
+    // Killed before its first checkpoint, it begins with the same weights again.
+    let again = Stage::new();
+    drop(open(true, &again));
+    assert_eq!(again.weight, then.weight);
+    // After that its own count.
+    let mut again = Stage::new();
+    let mut session = open(true, &again);
+    for done in 0..3 {
+        again.step(&mut session, done);
+    }
+    drop(session);
+    let resumed = Stage::new();
+    fs::remove_dir_all(old.path().join("run")).unwrap();
+    let session = open(true, &resumed);
+    assert_eq!(session.steps_left(), 2..9);
+    assert_ne!(resumed.weight, then.weight);
+}
+
+#[test]
+fn the_result_of_a_finished_run_counts_more_than_its_checkpoints() {
+    let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    run(old.path(), false, 4);
+    let best = Tensor::full([2, 2], 5.0, (Kind::Float, Device::Cpu));
+    let stage = Stage::new();
+    let result = Some(vec![("weight".to_owned(), best.shallow_clone())]);
+    open_from(old.path(), new.path(), false, stage.parts(), result).unwrap();
+    assert_eq!(stage.weight, best);
+    let note = fs::read_to_string(new.path().join("run/init_from.json")).unwrap();
+    assert!(note.contains("\"step\": null"), "{note}");
+}
+
+#[test]
+fn a_run_that_cannot_be_started_from_is_refused() {
+    let float = (Kind::Float, Device::Cpu);
+    let named = |name: &str, tensor: Tensor| Some(vec![(name.to_owned(), tensor)]);
+    let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let attempt = |result| {
+        let stage = Stage::new();
+        let opened = open_from(old.path(), new.path(), false, stage.parts(), result);
+        assert_eq!(stage.weight, Stage::new().weight);
+        opened.map(|_| ()).unwrap_err().to_string()
+    };
+    let none = attempt(None);
+    assert!(
+        none.contains("--init-from") && none.contains("run"),
+        "{none}"
+    );
+    // Without a checkpoint, and without a result.
+    run(old.path(), false, 1);
+    let none = attempt(None);
+    assert!(none.contains("neither a result nor a checkpoint"), "{none}");
+    run(old.path(), true, 2);
+    for (result, part) in [
+        (
+            named("weight", Tensor::zeros([3], float)),
+            "`weight` as Float [3], expected Float [2, 2]",
+        ),
+        (
+            named("bias", Tensor::zeros([2, 2], float)),
+            "lacks `weight`",
+        ),
+        (
+            named("weight", Tensor::full([2, 2], f64::NAN, float)),
+            "4 of the 4 numbers of `weight`",
+        ),
+    ] {
+        let message = attempt(result);
+        assert!(message.contains(part), "{message}");
+        // Nothing was begun, so the next attempt is not in the way of this one.
+        assert!(!new.path().join("run/resolved.toml").exists());
+    }
+    // The same matrices at another scale are another adapter.
+    let lora = |alpha: f64| format!("[model.lora]\nalpha = {alpha:?}\n");
+    fs::write(old.path().join("run/resolved.toml"), lora(8.0)).unwrap();
+    let scaled = |alpha| {
+        let launch = Launch {
+            init_from: Some(old.path().join("run")),
+            ..launch(false)
+        };
+        let recipe = recipe(&new.path().join(format!("{alpha}")));
+        let mut opening = Session::prepare(&recipe, &lora(alpha), &launch, &[]).unwrap();
+        opening.read_earlier(|_| Ok::<_, TrainError>(None)).unwrap();
+        let opened = opening.open(Stage::new().parts(), 9, inputs("d", "b"));
+        opened.map(|_| ()).map_err(|error| error.to_string())
+    };
+    scaled(8.0).unwrap();
+    let message = scaled(4.0).unwrap_err();
+    assert!(
+        message.contains("model.lora.alpha = 8.0, not 4.0"),
+        "{message}"
+    );
+    // An adapter means nothing on another base.
+    let launch = Launch {
+        init_from: Some(old.path().join("run")),
+        ..launch(false)
+    };
+    let mut opening = Session::prepare(&recipe(new.path()), "seed = 1\n", &launch, &[]).unwrap();
+    let nothing = |_: &Path| Ok::<_, TrainError>(None);
+    opening.read_earlier(nothing).unwrap();
+    let error = opening.open(Stage::new().parts(), 9, inputs("d", "another"));
+    let message = error.unwrap_err().to_string();
+    assert!(message.contains("another base model"), "{message}");
 }
 
 #[test]

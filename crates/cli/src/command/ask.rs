@@ -46,8 +46,10 @@ fn ask(arguments: &RunArguments, bench: Option<&Bench<'_>>) -> anyhow::Result<()
     };
     let stop = StopSignal::install()?;
     let Some(answered) = files::answer(&sitting, bench, &stop, device())? else {
-        return Ok(());
+        return Ok(stop.check()?);
     };
+    // Answers and replies are kept, so a signal may end what is left.
+    stop.end_at_once()?;
     if answered.lacks_judge {
         for path in answered.files {
             println!("{}", path.display());

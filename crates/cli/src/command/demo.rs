@@ -56,7 +56,7 @@ pub fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
                 "demo: stopped; continue with: {}",
                 demo.launch.resume_command
             );
-            return Ok(());
+            return Ok(demo.launch.stop.check()?);
         }
     }
     demo.finish(arguments)
@@ -84,6 +84,7 @@ impl Demo {
         };
         let launch = Launch {
             resume: false,
+            init_from: None,
             resume_command: format!("{} {}", program(), words(arguments)),
             stop: StopSignal::install()?,
         };

@@ -10,42 +10,54 @@ use candor_train::{Launch, Outcome, Resolved, StopSignal};
 use tch::Device;
 
 use super::annotate;
-use crate::arguments::{Aggregate, RewardArguments, StageArguments};
+use crate::arguments::{Aggregate, RewardArguments, StageArguments, TrainArguments};
 
 /// Makes a fresh tower see.
 pub fn ground(arguments: &StageArguments) -> anyhow::Result<()> {
     let recipe = GroundRecipe::open(&arguments.recipe, &arguments.sets)?;
-    run(arguments, "ground", &recipe.resolved, |launch| {
+    run(arguments, None, "ground", &recipe.resolved, |launch| {
         candor_sft::ground::run(&recipe, launch, device())
     })
 }
 
 /// Fine-tunes a model.
-pub fn sft(arguments: &StageArguments) -> anyhow::Result<()> {
-    let recipe = SftRecipe::open(&arguments.recipe, &arguments.sets)?;
-    run(arguments, "sft", &recipe.resolved, |launch| {
-        candor_sft::run::run(&recipe, launch, device())
-    })
+pub fn sft(arguments: &TrainArguments) -> anyhow::Result<()> {
+    let TrainArguments { stage, init_from } = arguments;
+    let recipe = SftRecipe::open(&stage.recipe, &stage.sets)?;
+    run(
+        stage,
+        init_from.as_deref(),
+        "sft",
+        &recipe.resolved,
+        |launch| candor_sft::run::run(&recipe, launch, device()),
+    )
 }
 
 /// Samples two answers per prompt.
 pub fn sample(arguments: &StageArguments) -> anyhow::Result<()> {
     let recipe = SampleRecipe::open(&arguments.recipe, &arguments.sets)?;
-    run(arguments, "sample", &recipe.resolved, |launch| {
+    run(arguments, None, "sample", &recipe.resolved, |launch| {
         candor_sample::run(&recipe, launch, device())
     })
 }
 
 /// Trains a reward model.
 pub fn reward(arguments: &RewardArguments) -> anyhow::Result<()> {
-    let mut stage = arguments.stage.clone();
+    let TrainArguments {
+        mut stage,
+        init_from,
+    } = arguments.train.clone();
     if let (Some(project), Some(aggregate)) = (&arguments.annotations, arguments.aggregate) {
         stage.sets.push(exported(&stage, project, aggregate)?);
     }
     let recipe = RewardRecipe::open(&stage.recipe, &stage.sets)?;
-    run(&stage, "reward", &recipe.resolved, |launch| {
-        candor_reward::run(&recipe, launch, device())
-    })
+    run(
+        &stage,
+        init_from.as_deref(),
+        "reward",
+        &recipe.resolved,
+        |launch| candor_reward::run(&recipe, launch, device()),
+    )
 }
 
 /// Keeps what people said so far beside the run folder, and returns the setting that names it. People may go on; a run
@@ -67,11 +79,16 @@ fn exported(
 }
 
 /// Trains a policy against a reward model.
-pub fn rl(arguments: &StageArguments) -> anyhow::Result<()> {
-    let recipe = RlRecipe::open(&arguments.recipe, &arguments.sets)?;
-    run(arguments, "rl", &recipe.resolved, |launch| {
-        candor_rl::run(&recipe, launch, device())
-    })
+pub fn rl(arguments: &TrainArguments) -> anyhow::Result<()> {
+    let TrainArguments { stage, init_from } = arguments;
+    let recipe = RlRecipe::open(&stage.recipe, &stage.sets)?;
+    run(
+        stage,
+        init_from.as_deref(),
+        "rl",
+        &recipe.resolved,
+        |launch| candor_rl::run(&recipe, launch, device()),
+    )
 }
 
 /// The device that stages run on.
@@ -81,6 +98,7 @@ pub fn device() -> Device {
 
 fn run<E>(
     arguments: &StageArguments,
+    init_from: Option<&Path>,
     stage: &str,
     resolved: &Resolved,
     start: impl FnOnce(&Launch) -> Result<Outcome, E>,
@@ -94,10 +112,13 @@ where
     }
     let launch = Launch {
         resume: arguments.resume,
+        init_from: init_from.map(Path::to_owned),
         resume_command: resume_command(stage, arguments),
         stop: StopSignal::install()?,
     };
-    start(&launch)?;
+    if start(&launch)? == Outcome::Stopped {
+        launch.stop.check()?;
+    }
     Ok(())
 }
 

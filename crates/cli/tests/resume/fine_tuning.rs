@@ -1,15 +1,10 @@
 //! `ground` and `sft`, killed, interrupted, and with other numbers of threads.
 
 #[cfg(unix)]
-use std::fs;
-#[cfg(unix)]
-use std::process::Command;
-#[cfg(unix)]
-use std::time::Duration;
-
+use crate::runs::signalled;
 use crate::runs::{assert_same, candor, ground_sets, prepared, recipe, run, run_with_kills, sets};
 
-fn sft_sets(out: &str) -> Vec<String> {
+pub fn sft_sets(out: &str) -> Vec<String> {
     sft_sets_of("30", out)
 }
 
@@ -26,7 +21,7 @@ fn sft_sets_of(steps: &str, out: &str) -> Vec<String> {
     ])
 }
 
-const RESULTS: [&str; 3] = [
+pub const RESULTS: [&str; 3] = [
     "metrics.jsonl",
     "model/model.safetensors",
     "model/tokenizer.json",
@@ -102,52 +97,26 @@ fn the_number_of_loader_threads_changes_nothing() {
 
 #[cfg(unix)]
 #[test]
-fn an_interrupt_checkpoints_and_prints_the_command_to_resume() {
+fn a_signal_checkpoints_prints_the_command_to_resume_and_is_no_success() {
     let folder = prepared();
+    // Long enough that the signals come in the middle, however busy the machine is.
     let mut arguments = vec!["sft".to_owned(), recipe("1-sft.toml")];
-    // Long enough that the signal comes in the middle, however busy the machine is.
     arguments.extend(sft_sets_of("150", "sft-stopped"));
-    let mut child = candor(folder).args(&arguments).spawn().unwrap();
-    let metrics = folder.join("sft-stopped/metrics.jsonl");
-    while fs::metadata(&metrics).map_or(0, |m| m.len()) == 0 {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let output = signalled(folder, &arguments, signal);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{said}");
         assert!(
-            child.try_wait().unwrap().is_none(),
-            "the run ended before its first step"
+            said.contains("--resume") && !said.contains("candor: "),
+            "{said}"
         );
-        std::thread::sleep(Duration::from_millis(5));
+        if code == 130 {
+            arguments.push("--resume".to_owned());
+        }
     }
-    // The shell's own `kill`: a minimal system has no program of that name.
-    run(Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]));
-    let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    assert!(said.contains("--resume"), "{said}");
-    run(candor(folder).args(&arguments).arg("--resume"));
+    run(candor(folder).args(&arguments));
     run(candor(folder)
         .args(["sft", &recipe("1-sft.toml")])
         .args(sft_sets_of("150", "sft-undisturbed")));
     assert_same(folder, "sft-stopped", "sft-undisturbed", &RESULTS);
-}
-
-#[test]
-fn a_fresh_run_never_overwrites_another_and_a_changed_recipe_never_resumes() {
-    let folder = prepared();
-    let attempt = |extra: &[&str]| {
-        let mut command = candor(folder);
-        command
-            .args(["ground", &recipe("0-ground.toml")])
-            .args(ground_sets("ground"))
-            .args(extra);
-        let output = command.output().unwrap();
-        (
-            output.status.code(),
-            String::from_utf8_lossy(&output.stderr).into_owned(),
-        )
-    };
-    let (code, said) = attempt(&[]);
-    assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("--resume"), "{said}");
-    let (code, said) = attempt(&["--resume", "--set", "optimizer.learning_rate=0.5"]);
-    assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("optimizer.learning_rate"), "{said}");
 }

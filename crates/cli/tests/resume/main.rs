@@ -1,6 +1,8 @@
 //! Real runs of the binary, killed at random moments, must end in the bytes of an undisturbed run.
 
 mod fine_tuning;
+mod memory;
 mod preferences;
 mod reinforcement;
 mod runs;
+mod starting;

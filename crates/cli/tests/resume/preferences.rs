@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use crate::runs::{assert_same, candor, prepared, recipe, run, run_with_kills, sets};
 
-fn sample_arguments(out: &str) -> Vec<String> {
+pub fn sample_arguments(out: &str) -> Vec<String> {
     let sets = sets(&[
         ("data.root", "world"),
         ("model.base", "talker/model"),

@@ -7,7 +7,7 @@ use crate::preferences::{rewarded, with_own_recipe};
 use crate::runs::{assert_same, candor, recipe, run, run_with_kills, sets};
 
 /// The folder of [`rewarded`] with the policy that PPO starts from.
-fn judged() -> &'static Path {
+pub fn judged() -> &'static Path {
     static DONE: OnceLock<()> = OnceLock::new();
     let folder = rewarded();
     DONE.get_or_init(|| {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -87,9 +87,6 @@ pub fn run_with_kills(folder: &Path, arguments: &[String], seed: u64, spread_ms:
         command.args(arguments);
         if out.join("resolved.toml").exists() {
             command.arg("--resume");
-        } else {
-            // Killed before its first file: there is nothing to resume.
-            let _ = fs::remove_dir_all(&out);
         }
         let before = saved(&out);
         let mut child = command.spawn().unwrap();
@@ -111,7 +108,56 @@ pub fn run_with_kills(folder: &Path, arguments: &[String], seed: u64, spread_ms:
         }
         kills += usize::from(!saved(&out).is_empty());
     }
+    assert_swept(&out);
     kills
+}
+
+/// Nothing that a killed process left half written is there any more.
+fn assert_swept(folder: &Path) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        assert!(!name.starts_with(".candor-"), "{}", path.display());
+        if path.is_dir() {
+            assert_swept(&path);
+        }
+    }
+}
+
+/// Sends a signal to a run once it has done a step, and returns how it ended.
+#[cfg(unix)]
+pub fn signalled(folder: &Path, arguments: &[String], signal: &str) -> Output {
+    let metrics = run_folder(arguments, folder).join("metrics.jsonl");
+    let n_bytes = || fs::metadata(&metrics).map_or(0, |m| m.len());
+    let before = n_bytes();
+    let mut child = candor(folder).args(arguments).spawn().unwrap();
+    while n_bytes() <= before {
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "the run ended before its first step"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // The shell's own `kill`: a minimal system has no program of that name.
+    run(Command::new("sh").args(["-c", &format!("kill -{signal} {}", child.id())]));
+    child.wait_with_output().unwrap()
+}
+
+/// Fails a command, which must be one for the user to mend, and returns what it said.
+pub fn refused(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{command:?}: {said}");
+    said
+}
+
+/// The lines of a run's `metrics.jsonl`.
+pub fn metrics(folder: &Path, out: &str) -> Vec<serde_json::Value> {
+    let text = fs::read_to_string(folder.join(out).join("metrics.jsonl")).unwrap();
+    let lines = text.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// The checkpoints of a run, and the parts of its result.

@@ -145,6 +145,7 @@ fn base(folder: &Path) {
 pub fn launch(resume: bool) -> Launch {
     Launch {
         resume,
+        init_from: None,
         resume_command: "candor reward --resume".to_owned(),
         stop: StopSignal::detached(),
     }

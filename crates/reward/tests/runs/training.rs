@@ -131,7 +131,7 @@ fn what_is_opened_scores_as_it_did_in_training() {
         })
         .collect();
     let images = conversations.iter().filter_map(|c| c.image.clone());
-    let features = ImageFeatures::encode(&bundle, path, images, |_| ()).unwrap();
+    let features = ImageFeatures::encode(&bundle, path, images, |_, _| ()).unwrap();
     let expected: Vec<f64> = held_out
         .iter()
         .flat_map(|line| ["chosen_score", "rejected_score"].map(|s| line[s].as_f64().unwrap()))
@@ -150,7 +150,7 @@ fn what_is_opened_scores_as_it_did_in_training() {
     assert!((model.score_mean - mean).abs() < 1e-9);
     assert!((model.score_std - variance.sqrt()).abs() < 1e-9);
 
-    let nothing = ImageFeatures::encode(&bundle, path, [], |_| ()).unwrap();
+    let nothing = ImageFeatures::encode(&bundle, path, [], |_, _| ()).unwrap();
     let message = model
         .score(&bundle, &nothing, &items, 4)
         .unwrap_err()

@@ -53,7 +53,7 @@ impl Models {
             bundle.model.config().image_token_index
         );
         let names = golden.whole_numbers("image").into_iter().filter_map(image);
-        let features = ImageFeatures::encode(&bundle, &folder.join("images"), names, |_| ())
+        let features = ImageFeatures::encode(&bundle, &folder.join("images"), names, |_, _| ())
             .expect("the images are encoded");
         Self {
             bundle,

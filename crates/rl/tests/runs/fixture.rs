@@ -201,7 +201,7 @@ pub fn pictures(folder: &Path) {
 
 pub fn features(bundle: &Bundle, folder: &Path) -> ImageFeatures {
     let names = COLOURS.iter().map(|(name, _)| format!("{name}.png"));
-    ImageFeatures::encode(bundle, folder, names, |_| ()).unwrap()
+    ImageFeatures::encode(bundle, folder, names, |_, _| ()).unwrap()
 }
 
 /// Teaches the decoder to answer anything by yes or by no, one as likely as the other.
@@ -359,6 +359,7 @@ pub fn recipe(dir: &Path, out: &str, sets: &[&str]) -> RlRecipe {
 pub fn launch(resume: bool) -> Launch {
     Launch {
         resume,
+        init_from: None,
         resume_command: "candor rl --resume".into(),
         stop: StopSignal::detached(),
     }

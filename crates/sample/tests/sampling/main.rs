@@ -95,7 +95,8 @@ fn at_a_vanishing_temperature_both_answers_are_greedy() {
         };
         let sample = Sample::new(&query, bundle.rules(128)).unwrap();
         let data = dir.path().join("data");
-        let features = ImageFeatures::encode(&bundle, &data, query.image.clone(), |_| ()).unwrap();
+        let features =
+            ImageFeatures::encode(&bundle, &data, query.image.clone(), |_, _| ()).unwrap();
         let query = Query {
             ids: sample.ids,
             features: features.of(query.image.as_deref()),

@@ -119,6 +119,7 @@ pub fn recipe(dir: &Path, out: &str, sets: &[&str]) -> SampleRecipe {
 pub fn launch(resume: bool) -> Launch {
     Launch {
         resume,
+        init_from: None,
         resume_command: "candor sample --resume".into(),
         stop: StopSignal::detached(),
     }

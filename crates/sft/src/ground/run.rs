@@ -44,23 +44,18 @@ struct HeldOut {
 /// # Errors
 /// Damaged data, a run folder that cannot be used, or a number that is not finite.
 pub fn run(recipe: &GroundRecipe, launch: &Launch, device: Device) -> Result<Outcome, SftError> {
+    let resolved = recipe.resolved.to_text();
+    let mut opening = Session::prepare(&recipe.session, &resolved, launch, &[])?;
+    opening.doing("training a tokenizer and reading the images' objects");
     let stage = Grounding::new(recipe, device)?;
     let (train, held_out) = stage.truth.images.split_at(stage.n_train);
-    let resolved = recipe.resolved.to_text();
     let truth = format!("{:?}", stage.truth).into_bytes();
     let inputs = Inputs::new([("training data", fingerprint::of_bytes([truth]))]);
     let parts = Parts {
         trained: stage.parameters(),
         kept: Vec::new(),
     };
-    let mut session = Session::open(
-        &recipe.session,
-        &resolved,
-        launch,
-        parts,
-        recipe.n_steps,
-        inputs,
-    )?;
+    let mut session = opening.open(parts, recipe.n_steps, inputs)?;
     session.doing("learning to see");
 
     let per_epoch = (train.len() / recipe.batch_images) as u64;

@@ -167,6 +167,7 @@ fn prepared() -> tempfile::TempDir {
 fn launch() -> Launch {
     Launch {
         resume: false,
+        init_from: None,
         resume_command: "candor sft --resume".to_owned(),
         stop: StopSignal::detached(),
     }

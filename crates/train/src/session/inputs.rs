@@ -22,6 +22,11 @@ impl Inputs {
         Self(named.collect())
     }
 
+    /// The fingerprint of an input.
+    pub(super) fn get(&self, name: &str) -> Option<&String> {
+        self.0.get(name)
+    }
+
     pub(super) fn to_value(&self) -> Value {
         // Strings by strings: nothing in here can fail to serialise.
         serde_json::to_value(self).unwrap_or_default()

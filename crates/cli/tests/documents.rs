@@ -1,0 +1,42 @@
+//! What the documents say of the code.
+
+use candor_reward::RewardRecipe;
+use candor_rl::RlRecipe;
+use candor_sample::SampleRecipe;
+use candor_sft::SftRecipe;
+
+#[test]
+fn the_fields_that_a_resume_may_change_are_listed() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let open = |name: &str| format!("{folder}/recipes/demo/{name}");
+    // The prompt's file is named from the repository.
+    let prompt = format!("prompt.file={:?}", open("reward-facts.txt"));
+    let reward = RewardRecipe::open(open("3-reward.toml").as_ref(), &[prompt]).unwrap();
+    let stages = [
+        (
+            "sft",
+            SftRecipe::open(open("1-sft.toml").as_ref(), &[])
+                .unwrap()
+                .may_change(),
+        ),
+        ("reward", reward.may_change()),
+        (
+            "rl",
+            RlRecipe::open(open("5-ppo.toml").as_ref(), &[])
+                .unwrap()
+                .may_change(),
+        ),
+        (
+            "sample",
+            SampleRecipe::open(open("2-sample.toml").as_ref(), &[])
+                .unwrap()
+                .may_change(),
+        ),
+    ];
+    let text = std::fs::read_to_string(format!("{folder}/docs/use.md")).unwrap();
+    for (stage, keys) in stages {
+        let listed: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+        let row = format!("| `{stage}` | {} |", listed.join(", "));
+        assert!(text.contains(&row), "docs/use.md lacks {row}");
+    }
+}

@@ -1,0 +1,165 @@
+//! A run between the claim of its folder and its first step, while model and data are read.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tch::Tensor;
+
+use super::earlier::Earlier;
+use super::restore::restore;
+use super::stopwatch::Stopwatch;
+use super::{Inputs, Launch, Parts, Session, SessionRecipe};
+use crate::error::TrainError;
+use crate::fingerprint;
+use crate::optimizer::{AdamW, ParamGroup};
+use crate::progress::Progress;
+use crate::run_folder::{Claim, RunOptions};
+use crate::schedule::Schedule;
+
+/// What every stage's resume may change.
+const MAY_CHANGE: [&str; 3] = ["run.checkpoint_every", "run.keep_checkpoints", "run.out"];
+
+/// A run whose folder is claimed.
+#[derive(Debug)]
+pub struct Opening {
+    claim: Claim,
+    recipe: SessionRecipe,
+    launch: Launch,
+    name: String,
+    progress: Progress,
+    earlier: Option<Earlier>,
+}
+
+impl Session {
+    /// Claims the folder of a run, before anything else is read. `resolved` is the text of its recipe; the keys
+    /// `may_change` of it may be others on resume.
+    ///
+    /// # Errors
+    /// The folder holds another run or none, is in use, or cannot be written; or the run to start from is none.
+    pub fn prepare(
+        recipe: &SessionRecipe,
+        resolved: &str,
+        launch: &Launch,
+        may_change: &[&str],
+    ) -> Result<Opening, TrainError> {
+        if let Some(run) = &launch.init_from
+            && !run.join("resolved.toml").exists()
+        {
+            return Err(TrainError::NoEarlierRun { dir: run.clone() });
+        }
+        let options = RunOptions {
+            dir: &recipe.out,
+            resolved,
+            n_keep_checkpoints: recipe.n_keep_checkpoints,
+            resume_command: &launch.resume_command,
+            may_change: &[&MAY_CHANGE, may_change].concat(),
+        };
+        let claim = if launch.resume {
+            Claim::resume(&options)?
+        } else {
+            Claim::start(&options)?
+        };
+        // The run is known to its user by its folder.
+        let name = recipe.out.file_name().unwrap_or_default();
+        let name = name.to_string_lossy().into_owned();
+        Ok(Opening {
+            claim,
+            recipe: recipe.clone(),
+            launch: launch.clone(),
+            progress: Progress::new(&name, 0, 0),
+            name,
+            earlier: None,
+        })
+    }
+}
+
+impl Opening {
+    /// Says what is going on.
+    pub fn doing(&mut self, what: &str) {
+        self.progress.doing(what);
+    }
+
+    /// As [`Claim::began_with`].
+    #[must_use]
+    pub fn began_with(&self, key: &str) -> Option<usize> {
+        self.claim.began_with(key)
+    }
+
+    /// The fingerprint of the tensors of `what`, with progress.
+    pub fn fingerprint(&mut self, what: &str, tensors: &BTreeMap<String, Tensor>) -> String {
+        fingerprint::of_many_tensors(what, tensors, &mut self.progress)
+    }
+
+    /// Reads the weights of the run that this one starts from, if it does. `result` reads what that run trained from its
+    /// folder, where it is finished; where it is not, its newest checkpoint counts.
+    ///
+    /// # Errors
+    /// That run has no weights, or they are damaged.
+    pub fn read_earlier<E: From<TrainError>>(
+        &mut self,
+        result: impl FnOnce(&Path) -> Result<Option<Vec<(String, Tensor)>>, E>,
+    ) -> Result<(), E> {
+        let (out, init_from) = (&self.recipe.out, self.launch.init_from.as_deref());
+        if self.claim.has_checkpoint()? {
+            return Ok(());
+        }
+        if let Some((run, sha256)) = Earlier::of_run(out, init_from, self.launch.resume)? {
+            self.progress
+                .doing(&format!("reading the weights of {}", run.display()));
+            self.earlier = Some(Earlier::read(run, sha256, result)?);
+        }
+        Ok(())
+    }
+
+    /// Starts or resumes the run, of `n_steps` steps. Where there is a checkpoint, the tensors of `parts` are overwritten
+    /// in place by what it holds; where a fresh run starts from another, those that are trained are by that one's.
+    ///
+    /// # Errors
+    /// The checkpoints are damaged or do not fit, a file cannot be written, or an input is not the one the run began with.
+    pub fn open(self, parts: Parts, n_steps: u64, inputs: Inputs) -> Result<Session, TrainError> {
+        let Self {
+            claim,
+            recipe,
+            launch,
+            name,
+            mut progress,
+            earlier,
+        } = self;
+        let Parts { trained, kept } = parts;
+        // Biases and norms do not decay, as in transformers' Trainer.
+        let groups = ParamGroup::without_decay_on_vectors(trained, 1.0);
+        let mut optimizer = AdamW::new(recipe.adamw, groups)?;
+        if let Some(earlier) = &earlier {
+            earlier.put_into(&optimizer.parameters(), claim.resolved(), &inputs)?;
+        }
+        let resumed = claim.open()?;
+        for damage in &resumed.damaged {
+            eprintln!("{name}: a damaged checkpoint was set aside: {damage}");
+        }
+        let step = match &resumed.checkpoint {
+            None => 0,
+            Some(checkpoint) => {
+                inputs.check(&checkpoint.state.stage, &recipe.out)?;
+                restore(checkpoint, &mut optimizer, &kept)?;
+                checkpoint.state.step
+            }
+        };
+        if let Some(earlier) = &earlier {
+            earlier.note(&recipe.out)?;
+        }
+        progress.set_steps(n_steps, step);
+        Ok(Session {
+            folder: resumed.folder,
+            optimizer,
+            kept,
+            schedule: Schedule::new(recipe.shape, recipe.warmup, n_steps),
+            recipe,
+            inputs,
+            launch,
+            progress,
+            n_steps,
+            step,
+            stopwatch: Stopwatch::start(),
+        })
+    }
+}

@@ -43,6 +43,7 @@ pub mod settings;
 pub mod standing;
 pub mod template;
 mod transport;
+pub mod warnings;
 pub mod yes_no;
 
 pub use chat::ChatJudge;

@@ -58,12 +58,11 @@ enum Kind {
 fn kind(letter: char) -> Kind {
     match letter {
         '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7af}' => Kind::Run,
-        '\n' => Kind::Sign,
         '\\' => Kind::Command,
         '*' | '_' | '`' | '"' | '\'' | '’' | '‘' | '“' | '”' | '„' | '«' | '»' | '$' | '#'
         | '~' => Kind::Shape,
         c if c.is_alphanumeric() => Kind::Latin,
-        c if c.is_whitespace() => Kind::Blank,
+        c if c.is_whitespace() && c != '\n' => Kind::Blank,
         _ => Kind::Sign,
     }
 }

@@ -7,7 +7,7 @@
 //! and then the words of exactly one option. Nothing is guessed: where the official evaluation of MMBench asks a
 //! language model which option is meant, such answers count as wrong here and are listed.
 //!
-//! `docs/evaluation.md` shows how VLMEvalKit and lmms-eval read the same answers.
+//! `docs/evaluation.md` shows how `VLMEvalKit` and lmms-eval read the same answers.
 
 mod context;
 mod cues;

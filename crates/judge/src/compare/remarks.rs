@@ -9,7 +9,7 @@ use crate::people::{People, Tally};
 /// Below the table; empty where there is nothing to say.
 pub(super) fn of(comparison: &Comparison) -> String {
     let warned = comparison.warnings.iter();
-    let mut text: String = warned.map(|text| format!("WARNING: {text}\n")).collect();
+    let mut text: String = warned.flat_map(|text| ["WARNING: ", text, "\n"]).collect();
     text += &comparison.people.as_ref().map_or_else(String::new, people);
     if let Some(leakage) = &comparison.leakage {
         text += &trained_on(comparison, leakage);

@@ -144,3 +144,34 @@ fn people_get_a_project_and_what_they_say_comes_back() {
         "{message}"
     );
 }
+
+#[test]
+fn people_need_no_judge_before_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |name: &str, answer: &str| {
+        let row = json!({"id": "0", "image": "0.png", "question": "What is it?", "answer": answer});
+        let run = dir.path().join(name);
+        put(&run.join("answers/mmhal.jsonl"), row.to_string().as_bytes());
+        run
+    };
+    let (old, new) = (run("old", "a dog"), run("new", ""));
+    let people = dir.path().join("people");
+    let images = pictures(dir.path());
+    let arguments = [
+        Path::new("--annotate"),
+        &people,
+        Path::new("--images"),
+        &images,
+    ];
+    let written = compare(&[&[old.as_path(), &new], &arguments[..]].concat());
+    assert!(printed(&written).contains("1 pairs of answers"));
+    assert!(people.join("project.toml").exists());
+    let output = compare(&[&old, &new]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("nobody has judged"), "{said}");
+    assert!(
+        said.contains("warning: new, MMHal-Bench: 1 of 1 answers is empty"),
+        "{said}"
+    );
+    assert!(printed(&output).contains("WARNING: new, MMHal-Bench: 1 of 1 answers is empty"));
+}

@@ -28,4 +28,7 @@ pub struct Results {
     pub response_tokens: BTreeMap<String, f64>,
     /// Answers that were cut at the limit instead of ending by themselves.
     pub n_cut: usize,
+    /// What makes numbers of a benchmark meaningless, as empty answers do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }

@@ -8,6 +8,8 @@ use std::path::Path;
 use std::rc::Rc;
 
 use candor_data::atomic;
+use candor_judge::measure;
+use candor_judge::warnings::warnings;
 use candor_model::{Adapter, Bundle, ImageFeatures, peft};
 use candor_train::Progress;
 use serde::Serialize;
@@ -179,6 +181,7 @@ impl Examination<'_> {
             .answer(&asks, |n| progress.step((before + n) as u64, &[]))?;
         self.n_answered += answers.len();
         self.count_tokens(T::BENCHMARK, &answers);
+        self.results.warnings.extend(warned(T::BENCHMARK, &answers));
         let file = |folder: &str| self.recipe.out.join(folder).join(format!("{name}.jsonl"));
         write_lines(&file("answers"), &answer_lines(&asks, &answers))?;
         self.progress.doing(&format!("judging {name}"));
@@ -212,6 +215,22 @@ impl Examination<'_> {
     }
 }
 
+/// What makes the numbers of a benchmark meaningless. The exact judge reads every answer; POPE's rule does not.
+fn warned(benchmark: Benchmark, answers: &[Answer]) -> Vec<String> {
+    let texts: Vec<&str> = answers.iter().map(|answer| answer.text.as_str()).collect();
+    let neither = |text: &&&str| crate::pope::read(text).neither;
+    let (of, n_unread) = match benchmark {
+        Benchmark::Mmhal => (measure::Benchmark::Mmhal, 0),
+        Benchmark::Pope => (
+            measure::Benchmark::Pope,
+            texts.iter().filter(neither).count(),
+        ),
+        Benchmark::Chair => (measure::Benchmark::Chair, 0),
+        Benchmark::LlavaBench => (measure::Benchmark::LlavaBench, 0),
+    };
+    warnings(of, &texts, n_unread)
+}
+
 fn answer_lines(asks: &[Ask], answers: &[Answer]) -> Vec<AnswerLine> {
     let line = |(ask, answer): (&Ask, &Answer)| AnswerLine {
         id: ask.id.clone(),
@@ -238,5 +257,29 @@ fn unwritable(path: &Path) -> impl FnOnce(serde_json::Error) -> EvalError {
         path: path.to_owned(),
         problem: error.to_string(),
         remedy: "report this: every line is made of plain fields",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_told_of_every_benchmark() {
+        let silent = vec![Answer::default(); 3];
+        for (benchmark, expected) in [
+            (
+                Benchmark::Pope,
+                "POPE: 3 of 3 answers are empty, and count as yes by its rule",
+            ),
+            (Benchmark::Mmhal, "MMHal-Bench: 3 of 3 answers are empty"),
+            (Benchmark::Chair, "CHAIR: 3 of 3 answers are empty"),
+            (
+                Benchmark::LlavaBench,
+                "LLaVA-Bench: 3 of 3 answers are empty",
+            ),
+        ] {
+            assert_eq!(warned(benchmark, &silent), [expected]);
+        }
     }
 }

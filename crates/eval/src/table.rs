@@ -29,6 +29,9 @@ pub fn render(results: &Results) -> String {
         let _ = write!(text, "free answers: {mean:.1} tokens on average; ");
     }
     let _ = writeln!(text, "{} answers cut at the limit", results.n_cut);
+    for warning in &results.warnings {
+        let _ = writeln!(text, "WARNING: {warning}");
+    }
     text
 }
 
@@ -249,5 +252,19 @@ mod tests {
             "             CHAIR_s               0.250                        4"
         );
         assert_eq!(lines.last(), Some(&"3 answers cut at the limit"));
+    }
+
+    #[test]
+    fn what_makes_numbers_meaningless_stands_below_them() {
+        let warning = "POPE: 3 of 3 answers are empty";
+        let results = Results {
+            warnings: vec![warning.to_owned()],
+            ..Results::default()
+        };
+        let last = format!("WARNING: {warning}\n");
+        assert!(render(&results).ends_with(&last));
+        // Results without a warning are written as ever.
+        let plain = serde_json::to_string(&Results::default()).unwrap();
+        assert!(!plain.contains("warnings"), "{plain}");
     }
 }

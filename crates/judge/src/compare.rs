@@ -20,6 +20,7 @@ use crate::measure::{Benchmark, Better, Figure, Measure, Verdict, figures};
 use crate::paired::{self, Difference, Pair};
 use crate::people::People;
 use crate::score::Scored;
+use crate::warnings;
 
 /// One evaluated model.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -75,6 +76,9 @@ pub struct Comparison {
     pub runs: Vec<String>,
     /// All numbers.
     pub rows: Vec<Row>,
+    /// What makes numbers meaningless, with the run's name before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// What people prefer, where they were asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub people: Option<People>,
@@ -89,9 +93,24 @@ pub fn compare(runs: &[Run], seed: u64) -> Comparison {
     Comparison {
         runs: runs.iter().map(|run| run.name.clone()).collect(),
         rows: rows(runs, seed),
+        warnings: runs.iter().flat_map(warned).collect(),
         people: None,
         leakage: None,
     }
+}
+
+fn warned(run: &Run) -> Vec<String> {
+    let of = |(benchmark, verdicts): (&Benchmark, &Vec<Verdict>)| {
+        let mut all = warnings::of_verdicts(*benchmark, verdicts);
+        let is_judged = |verdict: &Verdict| verdict.measures.keys().any(|key| key != "words");
+        if !verdicts.iter().any(is_judged) {
+            let label = benchmark.label();
+            all.push(format!("{label}: nobody has judged these answers yet"));
+        }
+        all
+    };
+    let all = run.verdicts.iter().flat_map(of);
+    all.map(|text| format!("{}, {text}", run.name)).collect()
 }
 
 /// All numbers of runs. A number that no run has, as that of a judge who was asked in one order only, is left out.
@@ -110,17 +129,21 @@ pub(crate) fn rows(runs: &[Run], seed: u64) -> Vec<Row> {
             .iter()
             .map(|list| figures(benchmark, list, seed))
             .collect();
+        let same: Vec<bool> = verdicts
+            .iter()
+            .map(|list| same_answers(verdicts[0], list))
+            .collect();
         for (k, measure) in benchmark.measures().iter().enumerate() {
             let figures: Vec<&Figure> = found.iter().map(|figures| &figures[measure.key]).collect();
             if figures.iter().all(|figure| figure.value.is_none()) {
                 continue;
             }
             let mut cells: Vec<Cell> = figures.iter().map(|figure| cell(figure)).collect();
-            for (cell, list) in cells.iter_mut().zip(&verdicts).skip(1) {
-                cell.against_first = Some(paired::compare(
-                    &pairs(verdicts[0], list, measure.key),
-                    seed,
-                ));
+            for (at, cell) in cells.iter_mut().enumerate().skip(1) {
+                cell.against_first = Some(Difference {
+                    same_answers: same[at],
+                    ..paired::compare(&pairs(verdicts[0], verdicts[at], measure.key), seed)
+                });
             }
             rows.push(row(benchmark, measure, "", cells));
             // Groups of the main number alone: the others are in the runs' own results.
@@ -183,6 +206,19 @@ fn pairs(first: &[Verdict], second: &[Verdict], key: &str) -> Vec<Pair> {
         })
     };
     second.iter().filter_map(pair).collect()
+}
+
+/// Whether two runs answered everything that both were asked in the same words.
+fn same_answers(first: &[Verdict], second: &[Verdict]) -> bool {
+    let answers: BTreeMap<&str, &str> = first
+        .iter()
+        .map(|v| (v.id.as_str(), v.answer.as_str()))
+        .collect();
+    let mut both = second
+        .iter()
+        .filter_map(|other| Some((*answers.get(other.id.as_str())?, other.answer.as_str())))
+        .peekable();
+    both.peek().is_some() && both.all(|(one, other)| one == other)
 }
 
 impl Run {

@@ -35,11 +35,17 @@ pub enum JudgeError {
         remedy: Cow<'static, str>,
     },
     /// The settings of a judge have mistakes; all of them are listed.
-    #[error("{}: {}; docs/evaluation.md explains every field", path.display(), mistakes.join("; "))]
+    #[error(
+        "{} has {} mistake{}\n  {}\n  docs/evaluation.md explains every field",
+        path.display(),
+        mistakes.len(),
+        if mistakes.len() == 1 { "" } else { "s" },
+        mistakes.join("\n  ")
+    )]
     Settings {
         /// The file.
         path: PathBuf,
-        /// One sentence for each.
+        /// One line for each: where, which key, what is wrong, what to do.
         mistakes: Vec<String>,
     },
     /// Judging ended before every reply was there. What was paid for is kept.

@@ -16,6 +16,7 @@ mod pope;
 pub(crate) use chair::add_chair;
 pub(crate) use llava_bench::add_llava_bench;
 pub(crate) use mmhal::add_mmhal;
+pub(crate) use part::add_words;
 pub(crate) use pope::add_pope;
 pub use pope::split;
 

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::marks::Scale;
 use crate::mmhal::MAX_SCORE;
 use candor_data::bootstrap::{self, Interval, ratio};
 
@@ -27,16 +28,21 @@ pub struct Compared {
     pub marks: Option<[f64; 2]>,
 }
 
-/// The marks on the first line of a judge's reply, reference first: two numbers from 0 to 10, separated by
-/// blanks or a comma. `None` when the line holds anything else.
+/// The marks of a judge.
+const SCALE: Scale = Scale {
+    lowest: 0.0,
+    highest: 10.0,
+    is_whole: false,
+};
+
+/// The marks on the first line of a judge's reply, reference first: two numbers from 0 to 10, as "8" or "8/10",
+/// separated by blanks or a comma. `None` when the line holds anything else.
 #[must_use]
 pub fn parse_pair(reply: &str) -> Option<[f64; 2]> {
     let line = reply.lines().next()?.replace(',', " ");
-    let mut numbers = line.split_whitespace().map(str::parse::<f64>);
-    let (first, second) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
-    let pair = [first, second];
-    (numbers.next().is_none() && pair.iter().all(|mark| (0.0..=10.0).contains(mark)))
-        .then_some(pair)
+    let mut marks = line.split_whitespace().map(|word| SCALE.whole_mark(word));
+    let pair = [marks.next()??, marks.next()??];
+    marks.next().is_none().then_some(pair)
 }
 
 /// The marks as the official script reads them: commas become blanks, and then the first line must be two
@@ -162,6 +168,12 @@ mod tests {
             ("nan 5", None),
             ("8 11", None),
             ("-1 5", None),
+            ("8/10 7/10", Some([8.0, 7.0])),
+            ("8/5 7/5", None),
+            ("**8 7**", Some([8.0, 7.0])),
+            ("8-9 7", None),
+            ("8 or 9", None),
+            ("8 1e1", None),
             ("", None),
         ] {
             assert_eq!(parse_pair(reply), expected, "{reply:?}");

@@ -2,7 +2,8 @@
 //!
 //! The table is the file that CHAIR publishes: a line for each kind of object, its name first, then other
 //! words for it, with commas between them. Words are compared in lower case and in the singular; of several
-//! terms at one place the longest counts, so a hot dog is no dog. Departures from the official script: its
+//! terms at one place the longest counts, so a hot dog is no dog. A term of several words lives between two signs of
+//! punctuation: "It looks hot. Dogs rest" has a dog ([`phrases`]). Departures from the official script: its
 //! tables of double words are covered by the synonyms alone, and its tagger for plurals by a few rules.
 
 use std::collections::{BTreeSet, HashMap};
@@ -11,6 +12,7 @@ use std::path::Path;
 use candor_data::formats::text::{self, Format};
 
 use crate::JudgeError;
+use crate::phrases::phrases;
 
 const FORMAT: Format = Format {
     name: "Synonyms",
@@ -48,7 +50,7 @@ impl Synonyms {
                 .collect();
             let Some(kind) = listed.first() else { continue };
             for term in &listed {
-                let words = words(term);
+                let words = words(term).concat();
                 let before = terms.insert(words, (*kind).to_owned());
                 if before.is_some_and(|before| before != **kind) {
                     let problem =
@@ -64,27 +66,26 @@ impl Synonyms {
     /// The kinds that a text mentions.
     #[must_use]
     pub fn mentioned(&self, text: &str) -> BTreeSet<String> {
-        let words = words(text);
         let mut kinds = BTreeSet::new();
-        let mut at = 0;
-        while at < words.len() {
-            let longest = self.longest.min(words.len() - at);
-            let found = (1..=longest)
-                .rev()
-                .find_map(|n| Some((n, self.terms.get(&words[at..at + n])?)));
-            at += found.map_or(1, |(n, _)| n);
-            kinds.extend(found.map(|(_, kind)| kind.clone()));
+        for words in words(text) {
+            let mut at = 0;
+            while at < words.len() {
+                let longest = self.longest.min(words.len() - at);
+                let found = (1..=longest)
+                    .rev()
+                    .find_map(|n| Some((n, self.terms.get(&words[at..at + n])?)));
+                at += found.map_or(1, |(n, _)| n);
+                kinds.extend(found.map(|(_, kind)| kind.clone()));
+            }
         }
         kinds
     }
 }
 
-fn words(text: &str) -> Vec<String> {
-    let lower = text.to_lowercase();
-    let words = lower
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty());
-    words.map(singular).collect()
+/// Words in the singular, in stretches that no punctuation parts.
+fn words(text: &str) -> Vec<Vec<String>> {
+    let of_phrase = |words: Vec<String>| words.iter().map(|word| singular(word)).collect();
+    phrases(text).into_iter().map(of_phrase).collect()
 }
 
 /// A word in the singular, as far as its end tells. Both the table and the text go through this, so what
@@ -156,6 +157,16 @@ mod tests {
             ("She skis; one ski.", vec!["skis"]),
             ("Sheep and lambs", vec!["sheep"]),
             ("tables", vec!["dining table"]),
+            ("It looks hot. Dogs rest", vec!["dog"]),
+            ("hot, dog", vec!["dog"]),
+            ("It is hot\nDogs", vec!["dog"]),
+            ("hot (dogs)", vec!["dog"]),
+            ("A hot-dog!", vec!["hot dog"]),
+            ("a **hot** dog", vec!["hot dog"]),
+            (
+                "They drink wine: glasses, dining. Table",
+                vec!["dining table"],
+            ),
             ("cupboard, doggerel", vec![]),
             ("", vec![]),
         ] {

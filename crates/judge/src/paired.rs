@@ -41,6 +41,17 @@ pub struct Difference {
     pub is_exact: bool,
     /// Items that both models answered.
     pub n: usize,
+    /// Whether they answered each of them in the same words, which whoever compares answers says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub same_answers: bool,
+}
+
+impl Difference {
+    /// Whether there is nothing to test: the answers are the same, and so is the figure.
+    #[must_use]
+    pub fn is_void(&self) -> bool {
+        self.same_answers && self.difference.is_none_or(|by| by == 0.0)
+    }
 }
 
 /// Compares two models. `seed` decides the interval and the drawn outcomes.
@@ -72,6 +83,7 @@ pub fn compare(pairs: &[Pair], seed: u64) -> Difference {
         p,
         is_exact,
         n: pairs.len(),
+        same_answers: false,
     }
 }
 

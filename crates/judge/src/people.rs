@@ -22,7 +22,7 @@ use crate::measure::{Benchmark, Verdict};
 use crate::paired::{self, Pair};
 
 /// Benchmarks of free answers; what is a word or a letter needs no person to compare.
-const OPEN: [Benchmark; 3] = [Benchmark::Mmhal, Benchmark::LlavaBench, Benchmark::Chair];
+pub(crate) const OPEN: [Benchmark; 3] = [Benchmark::Mmhal, Benchmark::LlavaBench, Benchmark::Chair];
 
 /// What people say of the second run against the first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -19,6 +19,7 @@ use crate::measure::{Benchmark, Figure, Verdict, figures};
 use crate::order::{self, InOrders, Marks, Order};
 use crate::request::sha256;
 use crate::template::Templates;
+use crate::warnings::{self, is_empty};
 use crate::{JudgeError, Request, settings};
 
 /// A judge with its templates.
@@ -72,6 +73,12 @@ pub struct Scored {
     pub figures: BTreeMap<String, Figure>,
     /// Ids of the items whose answer or replies could not be read by our rule.
     pub unread: Vec<String>,
+    /// Answers that say nothing.
+    #[serde(default)]
+    pub n_empty: usize,
+    /// What makes the numbers meaningless.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Items that ask the same about the same image as another.
     pub n_duplicates: usize,
     /// The judge, where one was asked.
@@ -136,6 +143,8 @@ pub fn score(
         limit: files.limit,
         figures: figures(benchmark, &verdicts, seed),
         unread,
+        n_empty: verdicts.iter().filter(|v| is_empty(&v.answer)).count(),
+        warnings: warnings::of_verdicts(benchmark, &verdicts),
         n_duplicates: n_duplicates(&verdicts),
         judged: bench
             .zip(templates)
@@ -179,7 +188,8 @@ fn replies(
             if exam.request(*item, &answer.text)?.is_none() {
                 continue;
             }
-            let remedy = "give --judge judge.toml (docs/evaluation.md shows one)";
+            let remedy = "give --judge judge.toml (docs/evaluation.md shows one), or let people compare the answers of two \
+                          models (candor eval compare --annotate)";
             let problem = "this benchmark is scored by a judge";
             return Err(JudgeError::unfit(&files.questions[0], problem, remedy));
         };

@@ -3,38 +3,35 @@
 //! Whatever changes a reply must be written out. The key is never part of the file: the file names the
 //! environment variable that holds it.
 
+mod file;
+
 use std::path::{Path, PathBuf};
 
 use candor_data::formats::text::{self, Format};
-use serde::Deserialize;
 
 use crate::JudgeError;
 use crate::budget::{Cap, Prices};
+use file::{File, NUMBER, SWITCH, TEXT, WHOLE};
 
 /// The settings as written.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Who is asked.
     pub endpoint: Endpoint,
     /// What decides the replies.
     pub request: Parameters,
     /// The prompts; candor's own where none is named.
-    #[serde(default)]
     pub templates: Templates,
     /// How fast.
-    #[serde(default)]
     pub limits: Limits,
     /// For how much at most.
-    #[serde(default)]
     pub spend: Spend,
     /// Where replies are kept, relative to this file.
     pub cache: PathBuf,
 }
 
 /// An OpenAI-compatible endpoint.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// Its address up to and without `/chat/completions`.
     pub url: String,
@@ -45,8 +42,7 @@ pub struct Endpoint {
 }
 
 /// What decides a reply besides the prompt.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Parameters {
     /// Sampling temperature.
     pub temperature: f64,
@@ -57,22 +53,15 @@ pub struct Parameters {
     /// Whether the judge is shown the pictures.
     pub images: bool,
     /// Whether a judge of two answers is asked in both orders.
-    #[serde(default)]
     pub swap: bool,
     /// The seed of the first sample, the next ones counting up; not sent when left out.
     pub seed: Option<u64>,
     /// The name under which the endpoint takes `max_tokens`.
-    #[serde(default = "max_tokens_field")]
     pub max_tokens_field: String,
 }
 
-fn max_tokens_field() -> String {
-    "max_tokens".to_owned()
-}
-
 /// Prompt templates of one's own, or the scripts and rules that official ones are read out of.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Templates {
     /// For MMHal-Bench.
     pub mmhal: Option<PathBuf>,
@@ -83,8 +72,7 @@ pub struct Templates {
 }
 
 /// How fast the endpoint is asked.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
     /// Requests at a time.
     pub concurrency: usize,
@@ -114,8 +102,7 @@ impl Default for Limits {
 }
 
 /// The cap, and what its money is counted by.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Spend {
     /// Tokens of prompts and replies together.
     pub tokens: Option<u64>,
@@ -159,21 +146,68 @@ impl Settings {
     /// # Errors
     /// As [`Settings::read`].
     pub fn parse(path: &Path, text: &str) -> Result<Self, JudgeError> {
-        let refuse = |mistakes| JudgeError::Settings {
-            path: path.to_owned(),
-            mistakes,
-        };
-        let settings: Self = toml::from_str(text).map_err(|error| {
-            let line = error
-                .span()
-                .map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-            refuse(vec![format!("line {line}: {}", error.message())])
-        })?;
-        let mistakes = settings.mistakes();
-        if mistakes.is_empty() {
-            Ok(settings)
-        } else {
-            Err(refuse(mistakes))
+        let mut file = File::parse(path.display().to_string(), text);
+        let settings = Self::of(&mut file);
+        settings.check(&mut file);
+        match file.finish() {
+            Ok(()) => Ok(settings),
+            Err(mistakes) => Err(JudgeError::Settings {
+                path: path.to_owned(),
+                mistakes,
+            }),
+        }
+    }
+
+    fn of(file: &mut File) -> Self {
+        let limits = Limits::default();
+        let count = |value: Option<u64>| value.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+        let few = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+        let path = |value: Option<String>| value.map(PathBuf::from);
+        Self {
+            cache: file.required("cache", &TEXT, "x".to_owned()).into(),
+            endpoint: Endpoint {
+                url: file.required("endpoint.url", &TEXT, "https://x".to_owned()),
+                model: file.required("endpoint.model", &TEXT, "x".to_owned()),
+                key_env: file.optional("endpoint.key_env", &TEXT),
+            },
+            request: Parameters {
+                temperature: file.required("request.temperature", &NUMBER, 0.0),
+                max_tokens: file.required("request.max_tokens", &WHOLE, 1),
+                samples: few(file.required("request.samples", &WHOLE, 1)),
+                images: file.required("request.images", &SWITCH, false),
+                swap: file.optional("request.swap", &SWITCH).unwrap_or_default(),
+                seed: file.optional("request.seed", &WHOLE),
+                max_tokens_field: file
+                    .optional("request.max_tokens_field", &TEXT)
+                    .unwrap_or_else(|| "max_tokens".to_owned()),
+            },
+            templates: Templates {
+                mmhal: path(file.optional("templates.mmhal", &TEXT)),
+                llava_bench: path(file.optional("templates.llava_bench", &TEXT)),
+                own: path(file.optional("templates.own", &TEXT)),
+            },
+            limits: Limits {
+                concurrency: count(file.optional("limits.concurrency", &WHOLE))
+                    .unwrap_or(limits.concurrency),
+                requests_per_minute: count(file.optional("limits.requests_per_minute", &WHOLE)),
+                tokens_per_minute: file.optional("limits.tokens_per_minute", &WHOLE),
+                timeout_secs: file
+                    .optional("limits.timeout_secs", &NUMBER)
+                    .unwrap_or(limits.timeout_secs),
+                attempts: file
+                    .optional("limits.attempts", &WHOLE)
+                    .map_or(limits.attempts, few),
+                longest_pause_secs: file
+                    .optional("limits.longest_pause_secs", &WHOLE)
+                    .unwrap_or(limits.longest_pause_secs),
+            },
+            spend: Spend {
+                tokens: file.optional("spend.tokens", &WHOLE),
+                money: file.optional("spend.money", &NUMBER),
+                prompt_price: file.optional("spend.prompt_price", &NUMBER),
+                completion_price: file.optional("spend.completion_price", &NUMBER),
+                image_tokens: file.optional("spend.image_tokens", &WHOLE),
+            },
         }
     }
 
@@ -195,111 +229,105 @@ impl Settings {
         }
     }
 
-    fn mistakes(&self) -> Vec<String> {
+    fn check(&self, file: &mut File) {
         let (request, limits, spend) = (&self.request, &self.limits, &self.spend);
-        let mut mistakes = self.endpoint.mistakes();
-        let mut must = |holds: bool, mistake: &str| {
-            if !holds {
-                mistakes.push(mistake.to_owned());
-            }
-        };
-        let amount = |value: Option<f64>| value.is_none_or(|v| v.is_finite() && v >= 0.0);
-        must(
-            request.temperature.is_finite() && (0.0..=2.0).contains(&request.temperature),
-            "request.temperature must be from 0 to 2",
+        self.endpoint.check(file);
+        file.check(
+            "request.temperature",
+            (0.0..=2.0).contains(&request.temperature),
+            "out of range (use a value from 0 to 2)",
         );
-        must(
+        file.check(
+            "request.max_tokens",
             (1..=1_000_000).contains(&request.max_tokens),
-            "request.max_tokens must be from 1 to 1000000",
+            "out of range (use a value from 1 to 1000000)",
         );
-        must(
+        file.check(
+            "request.samples",
             (1..=100).contains(&request.samples),
-            "request.samples must be from 1 to 100",
+            "out of range (use a value from 1 to 100)",
         );
-        must(
+        file.check(
+            "request.max_tokens_field",
             ["max_tokens", "max_completion_tokens"].contains(&request.max_tokens_field.as_str()),
-            "request.max_tokens_field must be max_tokens or max_completion_tokens",
+            "not a name that endpoints have (use \"max_tokens\" or \"max_completion_tokens\")",
         );
-        must(
+        file.check(
+            "limits.concurrency",
             (1..=256).contains(&limits.concurrency),
-            "limits.concurrency must be from 1 to 256",
+            "out of range (use a value from 1 to 256)",
         );
-        must(
-            limits.requests_per_minute != Some(0),
-            "limits.requests_per_minute must not be 0",
-        );
-        must(
-            limits.tokens_per_minute != Some(0),
-            "limits.tokens_per_minute must not be 0",
-        );
-        must(
+        let none = "0 lets no request go (use a value above 0, or leave it out)";
+        let (requests, tokens) = (limits.requests_per_minute, limits.tokens_per_minute);
+        file.check("limits.requests_per_minute", requests != Some(0), none);
+        file.check("limits.tokens_per_minute", tokens != Some(0), none);
+        file.check(
+            "limits.timeout_secs",
             limits.timeout_secs > 0.0 && limits.timeout_secs <= 86_400.0,
-            "limits.timeout_secs must be above 0, and 86400 at most",
+            "out of range (use a value above 0 and at most 86400)",
         );
-        must(
+        file.check(
+            "limits.attempts",
             (1..=100).contains(&limits.attempts),
-            "limits.attempts must be from 1 to 100",
+            "out of range (use a value from 1 to 100)",
         );
-        for (name, value) in [
-            ("money", spend.money),
-            ("prompt_price", spend.prompt_price),
-            ("completion_price", spend.completion_price),
+        for (key, value) in [
+            ("spend.money", spend.money),
+            ("spend.prompt_price", spend.prompt_price),
+            ("spend.completion_price", spend.completion_price),
         ] {
-            must(
-                amount(value),
-                &format!("spend.{name} must be a number of at least 0"),
-            );
+            let is_amount = value.is_none_or(|v| v.is_finite() && v >= 0.0);
+            file.check(key, is_amount, "no amount (use a number of at least 0)");
         }
-        must(
+        file.check(
+            "spend.money",
             spend.money.is_none()
                 || (spend.prompt_price.is_some() && spend.completion_price.is_some()),
-            "spend.money needs spend.prompt_price and spend.completion_price",
+            "a cap in money without prices (add prompt_price and completion_price to [spend])",
         );
-        must(
-            spend.image_tokens.is_some()
-                || !request.images
-                || (spend.money.is_none() && spend.tokens.is_none()),
-            "a cap on a judge that sees pictures needs spend.image_tokens, the most a picture can cost",
+        let capped = spend.money.is_some() || spend.tokens.is_some();
+        file.check(
+            "spend",
+            spend.image_tokens.is_some() || !request.images || !capped,
+            "a cap on a judge that sees pictures (add image_tokens to [spend], the most that a picture can cost)",
         );
-        must(!self.cache.as_os_str().is_empty(), "cache must name a file");
-        mistakes
+        let cached = !self.cache.as_os_str().is_empty();
+        file.check("cache", cached, "empty (name a file)");
     }
 }
 
 impl Endpoint {
-    fn mistakes(&self) -> Vec<String> {
-        let mut mistakes = Vec::new();
-        if self.model.trim().is_empty() {
-            mistakes.push("endpoint.model must name a model".to_owned());
+    fn check(&self, file: &mut File) {
+        let named = !self.model.trim().is_empty();
+        file.check("endpoint.model", named, "empty (name a model)");
+        if let Some(problem) = self.wrong_url() {
+            file.check("endpoint.url", false, problem);
         }
-        let rest = self.url.split_once("://");
-        let Some((scheme @ ("http" | "https"), rest)) = rest else {
-            mistakes.push("endpoint.url must begin with http:// or https://".to_owned());
-            return mistakes;
+        file.check(
+            "endpoint.key_env",
+            self.key_env.as_ref().is_none_or(|name| is_variable(name)),
+            "not a name (write the name of an environment variable, not the key)",
+        );
+    }
+
+    /// What is wrong with the address; it is not repeated, because a password may stand in it.
+    fn wrong_url(&self) -> Option<&'static str> {
+        let Some((scheme @ ("http" | "https"), rest)) = self.url.split_once("://") else {
+            return Some("not an address (begin with http:// or https://)");
         };
         let host = rest.split('/').next().unwrap_or_default();
         if host.contains('@') || rest.contains(['?', '#']) {
-            // Not quoted: what stands there may be a password.
-            mistakes.push(
-                "endpoint.url must hold no user, password, query or fragment; name the key in \
-                 endpoint.key_env"
-                    .to_owned(),
-            );
-        } else if host.is_empty() {
-            mistakes.push("endpoint.url names no host".to_owned());
-        } else if scheme == "http" && self.key_env.is_some() && !is_local(host) {
-            mistakes.push(
-                "endpoint.url would send the key unencrypted; use https, or leave endpoint.key_env out"
-                    .to_owned(),
+            return Some(
+                "it must hold no user, password, query or fragment (name the key in endpoint.key_env)",
             );
         }
-        if self.key_env.as_ref().is_some_and(|name| !is_variable(name)) {
-            mistakes.push(
-                "endpoint.key_env must be the name of an environment variable, not the key"
-                    .to_owned(),
-            );
+        if host.is_empty() {
+            return Some("no host (write one after ://)");
         }
-        mistakes
+        let exposed = scheme == "http" && self.key_env.is_some() && !is_local(host);
+        exposed.then_some(
+            "the key would be sent unencrypted (use https, or leave endpoint.key_env out)",
+        )
     }
 }
 
@@ -316,83 +344,4 @@ fn is_variable(name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GOOD: &str = r#"
-cache = "replies.jsonl"
-[endpoint]
-url = "https://judge.example/v1"
-model = "m"
-key_env = "JUDGE_KEY"
-[request]
-temperature = 0.0
-max_tokens = 300
-samples = 1
-images = false
-"#;
-
-    fn message(text: &str) -> String {
-        Settings::parse(Path::new("judge.toml"), text)
-            .unwrap_err()
-            .to_string()
-    }
-
-    #[test]
-    fn what_changes_replies_must_be_there_and_limits_have_defaults() {
-        let settings = Settings::parse(Path::new("judge.toml"), GOOD).unwrap();
-        assert_eq!(
-            (settings.limits.concurrency, settings.request.seed),
-            (4, None)
-        );
-        for field in [
-            "temperature = 0.0",
-            "max_tokens = 300",
-            "samples = 1",
-            "model = \"m\"",
-        ] {
-            let name = field.split(' ').next().unwrap();
-            let message = message(&GOOD.replace(field, ""));
-            assert!(
-                message.contains(name) && message.contains("line "),
-                "{message}"
-            );
-        }
-        assert!(message(&GOOD.replace("samples", "sample")).contains("sample"));
-    }
-
-    #[test]
-    fn all_mistakes_are_named_at_once() {
-        let text = GOOD
-            .replace("0.0", "-1.0")
-            .replace("300", "0")
-            .replace("images = false", "images = true\n[spend]\nmoney = 1.0");
-        let message = message(&text);
-        for part in [
-            "temperature",
-            "max_tokens",
-            "prompt_price",
-            "image_tokens",
-            "judge.toml",
-        ] {
-            assert!(message.contains(part), "{message}\nlacks {part}");
-        }
-    }
-
-    #[test]
-    fn keys_do_not_belong_into_the_file_and_are_not_repeated() {
-        for (old, new, expected) in [
-            ("https://judge", "https://u:secret1@judge", "no user"),
-            ("/v1", "/v1?api-key=secret1", "query"),
-            ("JUDGE_KEY", "sk-secret1", "environment variable"),
-            ("https", "http", "unencrypted"),
-            ("https", "ftp", "http://"),
-        ] {
-            let message = message(&GOOD.replace(old, new));
-            assert!(message.contains(expected), "{message}");
-            assert!(!message.contains("secret1"), "{message}");
-        }
-        let local = GOOD.replace("https://judge.example", "http://127.0.0.1:8000");
-        assert!(Settings::parse(Path::new("judge.toml"), &local).is_ok());
-    }
-}
+mod tests;

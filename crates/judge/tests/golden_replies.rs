@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 
 use candor_judge::mmhal::Rated;
 use candor_judge::pope::Answered;
-use candor_judge::{llava_bench, mmbench, mmhal, pope};
+use candor_judge::{llava_bench, mmhal, pope};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
 struct Golden {
     n: usize,
     seed: u64,
-    options: BTreeMap<char, String>,
     vocabulary: BTreeMap<String, Vec<String>>,
     read: BTreeMap<String, String>,
     numbers: BTreeMap<String, BTreeMap<String, f64>>,
@@ -157,25 +156,4 @@ fn yes_no_and_their_numbers() {
     golden.near("pope", "recall", scores.recall);
     golden.near("pope", "f1", scores.f1);
     golden.near("pope", "yes_ratio", Some(scores.yes_ratio));
-}
-
-#[test]
-fn options() {
-    let golden = Golden::open();
-    let replies = golden.replies("mmbench");
-    let read: Vec<Option<char>> = replies
-        .iter()
-        .map(|reply| mmbench::read(reply, &golden.options))
-        .collect();
-    let found: Vec<String> = read
-        .iter()
-        .map(|letter| letter.map_or("-".to_owned(), String::from))
-        .collect();
-    same(&replies, &found, &letters(&golden.read["mmbench"]));
-    let right = read.iter().filter(|letter| **letter == Some('A')).count();
-    golden.near(
-        "mmbench",
-        "accuracy",
-        Some(right as f64 / replies.len() as f64),
-    );
 }

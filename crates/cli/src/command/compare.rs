@@ -8,6 +8,7 @@ use candor_judge::leakage::{Leakage, Training};
 use candor_judge::people::{self, People};
 use candor_report::{ComparedRuns, write_comparison};
 
+use super::evaluate::warn;
 use super::stage::{program, quoted};
 use crate::arguments::{CompareArguments, TrainingArguments};
 
@@ -52,6 +53,7 @@ pub fn run(arguments: &CompareArguments) -> anyhow::Result<()> {
         write_comparison(&page, &compared)?;
         eprintln!("compare: open {}", page.display());
     }
+    warn(&comparison.warnings);
     print!(
         "{}",
         if arguments.json {

@@ -19,10 +19,18 @@ pub fn run(arguments: &EvalArguments) -> anyhow::Result<()> {
     }
 }
 
+/// Says on stderr, too, what makes numbers meaningless.
+pub fn warn(warnings: &[String]) {
+    for warning in warnings {
+        eprintln!("warning: {warning}");
+    }
+}
+
 /// Evaluates a model and prints the table, or the results as JSON.
 fn evaluate(recipe: &Path, arguments: &EvalArguments) -> anyhow::Result<()> {
     let recipe = EvalRecipe::open(recipe, &arguments.sets)?;
     let results = candor_eval::run(&recipe, device())?;
+    warn(&results.warnings);
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&results)?);
     } else {

@@ -10,6 +10,7 @@ use candor_judge::settings::Templates;
 use candor_judge::{ChatJudge, Judge as _, Settings};
 
 use super::compare::trained_on;
+use super::evaluate::warn;
 use crate::arguments::{BenchmarkName, ExamArguments, ScoreArguments};
 
 impl From<BenchmarkName> for Benchmark {
@@ -99,6 +100,7 @@ pub fn score_and_show(
     let images = files.images.as_deref();
     scored.leakage = trained_on(&exam.training, &[run], images, exam.seed)?;
     score::write(&exam.out, &verdicts, &scored)?;
+    warn(&scored.warnings);
     if exam.json {
         println!("{}", serde_json::to_string_pretty(&scored)?);
         return Ok(());

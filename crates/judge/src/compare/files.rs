@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
+use candor_data::formats::answers::{self, Answer};
 use candor_data::formats::text::{self, Format};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Run;
-use crate::exam::{add_chair, add_llava_bench, add_mmhal, add_pope};
+use crate::exam::{add_chair, add_llava_bench, add_mmhal, add_pope, add_words};
 use crate::measure::{Benchmark, Verdict};
+use crate::people::OPEN;
 use crate::score::Scored;
 use crate::{JudgeError, pope};
 
@@ -68,13 +70,21 @@ pub(super) fn open(folder: &Path) -> Result<Run, JudgeError> {
     let mut verdicts = BTreeMap::new();
     for benchmark in Benchmark::ALL {
         let path = folder.join(format!("verdicts/{}.jsonl", benchmark.key()));
+        let answers = folder.join(format!("answers/{}.jsonl", benchmark.key()));
         if path.exists() {
             verdicts.insert(benchmark, read(benchmark, &path)?);
+        } else if OPEN.contains(&benchmark) && answers.exists() {
+            verdicts.insert(benchmark, unjudged(&answers)?);
         }
     }
     if verdicts.is_empty() {
-        let remedy = "name folders that `candor eval` or `candor eval score` wrote";
-        return Err(JudgeError::unfit(folder, "no verdicts", remedy));
+        let remedy =
+            "name folders that `candor eval`, `candor eval run` or `candor eval score` wrote";
+        return Err(JudgeError::unfit(
+            folder,
+            "no verdicts and no answers",
+            remedy,
+        ));
     }
     let name = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let name = name
@@ -145,6 +155,35 @@ fn read(benchmark: Benchmark, path: &Path) -> Result<Vec<Verdict>, JudgeError> {
         verdicts.push(verdict);
     }
     Ok(verdicts)
+}
+
+/// Answers that nobody judged, which people can still compare: the items with their lengths.
+fn unjudged(path: &Path) -> Result<Vec<Verdict>, JudgeError> {
+    let mut seen = HashSet::new();
+    let row = |(i, answer): (usize, Answer)| {
+        let bad = |problem: String| {
+            let remedy = "answers without a judge are compared by `id`, `image` and `question`: `candor eval run` writes them";
+            JudgeError::unfit(path, format!("answer {}: {problem}", i + 1), remedy)
+        };
+        let (Some(id), Some(image), Some(question)) = (answer.id, answer.image, answer.question)
+        else {
+            return Err(bad("`id`, `image` or `question` is missing".to_owned()));
+        };
+        if !seen.insert(id.clone()) {
+            return Err(bad(format!("a second answer to {id:?}")));
+        }
+        let mut verdict = Verdict {
+            id,
+            image,
+            question,
+            answer: answer.text,
+            ..Verdict::default()
+        };
+        add_words(&mut verdict);
+        Ok(verdict)
+    };
+    let rows = answers::read(path)?.into_iter().enumerate();
+    rows.map(row).collect()
 }
 
 /// A line of `candor eval score` or `run`, or of `candor eval` on the micro-world.

@@ -1,4 +1,4 @@
-//! What people and training data say of a comparison's numbers, for the terminal.
+//! What answers, people and training data say of a comparison's numbers, for the terminal.
 
 use super::Comparison;
 use super::show;
@@ -6,9 +6,11 @@ use crate::leakage::Leakage;
 use crate::measure::Benchmark;
 use crate::people::{People, Tally};
 
-/// Below the table; empty where neither was asked.
+/// Below the table; empty where there is nothing to say.
 pub(super) fn of(comparison: &Comparison) -> String {
-    let mut text = comparison.people.as_ref().map_or_else(String::new, people);
+    let warned = comparison.warnings.iter();
+    let mut text: String = warned.flat_map(|text| ["WARNING: ", text, "\n"]).collect();
+    text += &comparison.people.as_ref().map_or_else(String::new, people);
     if let Some(leakage) = &comparison.leakage {
         text += &trained_on(comparison, leakage);
     }

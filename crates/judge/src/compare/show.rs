@@ -70,7 +70,15 @@ pub(super) fn rows(runs: &[String], rows: &[Row]) -> String {
         let mut line = vec![head.to_owned(), name(row)];
         line.extend(cells.map(|text| text.trim_end().to_owned()));
         lines.push((line, begins));
-        let apart: Vec<String> = row.cells.iter().map(|cell| difference(row, cell)).collect();
+        let apart: Vec<String> = row
+            .cells
+            .iter()
+            .map(|cell| {
+                let same = if begins { same_answers(cell) } else { None };
+                let parts = same.into_iter().chain(difference(row, cell));
+                parts.collect::<Vec<_>>().join("; ")
+            })
+            .collect();
         if apart.iter().any(|text| !text.is_empty()) {
             let head = [String::new(), "    against the first".to_owned()];
             lines.push((head.into_iter().chain(apart).collect(), false));
@@ -79,19 +87,21 @@ pub(super) fn rows(runs: &[String], rows: &[Row]) -> String {
     aligned(&lines)
 }
 
-fn difference(row: &Row, cell: &Cell) -> String {
-    let Some(found) = &cell.against_first else {
-        return String::new();
-    };
-    let (Some(by), Some(p)) = (found.difference, found.p) else {
-        return String::new();
-    };
+/// That a run's answers are the first run's, for once for all numbers of a benchmark.
+fn same_answers(cell: &Cell) -> Option<String> {
+    let found = cell.against_first.filter(|found| found.same_answers)?;
+    Some(format!("all {} answers are the same", found.n))
+}
+
+fn difference(row: &Row, cell: &Cell) -> Option<String> {
+    let found = cell.against_first.filter(|found| !found.is_void())?;
+    let (by, p) = (found.difference?, found.p?);
     let decimals = row.decimals;
     let ends = found.ci95.map_or_else(String::new, |[low, high]| {
         format!(" [{low:+.decimals$}, {high:+.decimals$}]")
     });
-    let mark = if stands_out(found) { " *" } else { "" };
-    format!("{by:+.decimals$}{ends} {}{mark}", chance(p))
+    let mark = if stands_out(&found) { " *" } else { "" };
+    Some(format!("{by:+.decimals$}{ends} {}{mark}", chance(p)))
 }
 
 /// Columns as wide as their widest cell; a rule above the lines that begin something.

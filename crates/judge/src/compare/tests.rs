@@ -136,3 +136,102 @@ fn runs_of_the_micro_world_are_read_too() {
         "{message}"
     );
 }
+
+/// A run of answers, each right or wrong by a rule.
+fn answered(name: &str, answers: &[(&str, f64)]) -> Run {
+    let verdict = |(i, (answer, right)): (usize, &(&str, f64))| Verdict {
+        id: i.to_string(),
+        image: i.to_string(),
+        answer: (*answer).to_owned(),
+        measures: [
+            ("accuracy".to_owned(), [*right, 1.0]),
+            ("words".to_owned(), [1.0, 1.0]),
+        ]
+        .into(),
+        ..Verdict::default()
+    };
+    Run {
+        name: name.to_owned(),
+        verdicts: [(
+            Benchmark::Mmbench,
+            answers.iter().enumerate().map(verdict).collect(),
+        )]
+        .into(),
+        ..Run::default()
+    }
+}
+
+#[test]
+fn equal_answers_are_told_once_and_not_tested() {
+    let answers = [("A", 1.0), ("B", 0.0), ("C", 1.0)];
+    let found = compare(&[answered("one", &answers), answered("two", &answers)], 0);
+    let table = found.table();
+    assert_eq!(
+        table.matches("all 3 answers are the same").count(),
+        1,
+        "{table}"
+    );
+    assert!(!table.contains("p = "), "{table}");
+    // The files keep the test.
+    assert_eq!(found.rows[0].cells[1].against_first.unwrap().p, Some(1.0));
+    let mut other = answers;
+    other[1] = ("D", 0.0);
+    let table = compare(&[answered("one", &answers), answered("two", &other)], 0).table();
+    assert!(
+        table.contains("p = 1.000") && !table.contains("are the same"),
+        "{table}"
+    );
+}
+
+#[test]
+fn empty_answers_stand_below_the_numbers_of_their_run() {
+    let found = compare(
+        &[
+            answered("one", &[("A", 1.0), ("B", 0.0)]),
+            answered("two", &[("", 0.0), ("", 0.0)]),
+        ],
+        0,
+    );
+    assert_eq!(found.warnings, ["two, MMBench: 2 of 2 answers are empty"]);
+    let table = found.table();
+    assert!(
+        table.contains("WARNING: two, MMBench: 2 of 2 answers are empty\n"),
+        "{table}"
+    );
+}
+
+#[test]
+fn answers_that_nobody_judged_are_opened_for_people() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("answers/mmhal.jsonl");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let rows = [
+        r#"{"id":"0","image":"a.png","question":"What?","answer":"Two dogs."}"#,
+        r#"{"id":"1","image":"a.png","question":"Why?","answer":""}"#,
+    ];
+    std::fs::write(&path, rows.join("\n")).unwrap();
+    let run = Run::open(dir.path()).unwrap();
+    let items = &run.verdicts[&Benchmark::Mmhal];
+    assert_eq!(
+        (items[0].question.as_str(), items[0].answer.as_str()),
+        ("What?", "Two dogs.")
+    );
+    assert!((items[0].part("words")[0] - 2.0).abs() < 1e-12);
+    let found = compare(&[run], 0);
+    let keys: Vec<&str> = found.rows.iter().map(|row| row.measure.as_str()).collect();
+    assert_eq!(keys, ["words"]);
+    assert!(
+        found
+            .warnings
+            .iter()
+            .any(|text| text.contains("nobody has judged")),
+        "{:?}",
+        found.warnings
+    );
+    std::fs::write(&path, r#"{"id":"0","answer":"x"}"#).unwrap();
+    let message = Run::open(dir.path()).unwrap_err().to_string();
+    assert!(
+        message.contains("mmhal.jsonl") && message.contains("answer 1"),
+        "{message}"
+    );
+}

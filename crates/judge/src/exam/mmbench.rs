@@ -11,7 +11,7 @@ use super::part::{add_words, share};
 use super::{Exam, Files, Item, Mark, Picture, SHORT, limited};
 use crate::measure::Verdict;
 use crate::order::InOrders;
-use crate::{JudgeError, mmbench};
+use crate::{JudgeError, choice};
 
 /// Its questions.
 pub(super) struct Mmbench {
@@ -88,7 +88,7 @@ impl Exam for Mmbench {
                 "score a file with answers, such as the dev set",
             ));
         };
-        let read = mmbench::read(&answer.text, &row.options);
+        let read = choice::read(&answer.text, &row.options);
         let mut verdict = Verdict {
             id: id.clone(),
             // All turns of a question stand or fall together.

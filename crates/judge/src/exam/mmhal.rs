@@ -83,11 +83,9 @@ pub(super) fn ratings(replies: &[String]) -> [Vec<Option<u8>>; 2] {
         .iter()
         .map(|text| mmhal::parse_rating(text))
         .collect();
-    // Where the official rule reads a reply and ours does not, nothing is in doubt.
     let ours = replies
         .iter()
-        .zip(&official)
-        .map(|(text, official)| mmhal::parse_rating_line(text).or(*official))
+        .map(|text| mmhal::read_rating(text))
         .collect();
     [ours, official]
 }

@@ -14,7 +14,7 @@ use crate::measure::Verdict;
 use crate::order::InOrders;
 use crate::request::Request;
 use crate::template::Templates;
-use crate::{JudgeError, pope, settings};
+use crate::{JudgeError, choice, settings, yes_no};
 
 /// The questions.
 pub(super) struct Own {
@@ -82,10 +82,10 @@ fn read(row: &Question, answer: &str) -> Option<Read> {
             })
         }
         Rule::YesNo => {
-            let read = pope::read(answer);
+            let said = yes_no::read(answer).map(word);
             Some(Read {
-                right: word(read.yes) == truth.trim().to_lowercase(),
-                said: (!read.neither).then(|| word(read.yes)),
+                right: said.as_deref() == Some(truth.trim().to_lowercase().as_str()),
+                said,
             })
         }
         Rule::Letter => {
@@ -94,7 +94,7 @@ fn read(row: &Question, answer: &str) -> Option<Read> {
                 // The options are in the question's words: any letter may be meant.
                 known.extend(('A'..='Z').map(|letter| (letter, String::new())));
             }
-            let said = crate::mmbench::read(answer, &known).map(String::from);
+            let said = choice::read(answer, &known).map(String::from);
             Some(Read {
                 right: said.as_deref() == Some(truth.trim()),
                 said,
@@ -103,11 +103,12 @@ fn read(row: &Question, answer: &str) -> Option<Read> {
     }
 }
 
-/// An answer without what does not count: case, further blanks, a full stop at the end.
+/// An answer without what does not count: case, further blanks, and emphasis, quotes and marks around it.
 fn plain(answer: &str) -> String {
     let words: Vec<&str> = answer.split_whitespace().collect();
     let text = words.join(" ").to_lowercase();
-    text.strip_suffix('.').unwrap_or(&text).to_owned()
+    let around = |c: char| c.is_whitespace() || "*_`\"'“”‘’.!".contains(c);
+    text.trim_matches(around).to_owned()
 }
 
 impl Exam for Own {
@@ -214,7 +215,23 @@ mod tests {
                 true,
                 Some("no"),
             ),
-            (row(Rule::YesNo, "yes", &[]), "Perhaps", true, None),
+            (row(Rule::YesNo, "yes", &[]), "Perhaps", false, None),
+            (row(Rule::YesNo, "yes", &[]), "", false, None),
+            (row(Rule::YesNo, "No", &[]), "No!", true, Some("no")),
+            (row(Rule::YesNo, "no", &[]), "**No**", true, Some("no")),
+            (row(Rule::YesNo, "no", &[]), "YES", false, Some("yes")),
+            (
+                row(Rule::Exact, "Red Bus", &[]),
+                "**\"Red bus\"**!",
+                true,
+                Some("red bus"),
+            ),
+            (
+                row(Rule::Letter, "B", &[]),
+                "The answer is **B**",
+                true,
+                Some("B"),
+            ),
             (
                 row(Rule::Letter, "B", &["wood", "steel"]),
                 "steel",

@@ -25,7 +25,7 @@ pub(super) fn mean_or(values: &[Option<f64>], instead: f64) -> f64 {
 }
 
 /// The length of an answer.
-pub(super) fn add_words(verdict: &mut Verdict) {
+pub(crate) fn add_words(verdict: &mut Verdict) {
     let n = verdict.answer.split_whitespace().count();
     verdict.add("words", n as f64, 1.0);
 }

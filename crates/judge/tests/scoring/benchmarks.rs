@@ -198,6 +198,38 @@ fn pope_takes_its_own_answer_lines_and_writes_what_it_found() {
 }
 
 #[test]
+fn a_recall_that_silence_earned_does_not_stand_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let question = |id: u8| {
+        format!(
+            "{{\"question_id\":{id},\"image\":\"{id}.jpg\",\"text\":\"Any dog {id}?\",\"label\":\"yes\"}}\n"
+        )
+    };
+    let files = Files {
+        questions: vec![file(
+            dir.path(),
+            "pope_random.json",
+            &(question(1) + &question(2)),
+        )],
+        ..Files::default()
+    };
+    let answers = "{\"question_id\":1,\"text\":\"\"}\n{\"question_id\":2,\"text\":\" \"}\n";
+    let given = [file(dir.path(), "answers.jsonl", answers)];
+    let (verdicts, scored) = score(Benchmark::Pope, &files, &given, None, 0).unwrap();
+    near(value(&scored, "recall"), 1.0);
+    assert_eq!(scored.n_empty, 2);
+    let warning = "POPE: 2 of 2 answers are empty, and count as yes by its rule";
+    assert_eq!(scored.warnings, [warning]);
+    let out = dir.path().join("out");
+    write(&out, &verdicts, &scored).unwrap();
+    let text = std::fs::read_to_string(out.join("results.json")).unwrap();
+    assert!(
+        text.contains(warning) && text.contains("\"n_empty\": 2"),
+        "{text}"
+    );
+}
+
+#[test]
 fn mmbench_in_circles_is_right_only_if_every_turn_is() {
     let dir = tempfile::tempdir().unwrap();
     let picture = "Y2FuZG9y".repeat(10);

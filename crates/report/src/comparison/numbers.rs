@@ -1,6 +1,7 @@
 //! Every number of every run, with its interval and its test, as tables.
 
 use candor_judge::compare::{Cell, Comparison, Row};
+use candor_judge::measure::Benchmark;
 use maud::{Markup, html};
 
 use super::series::Series;
@@ -14,6 +15,8 @@ pub fn draw(comparison: &Comparison, series: &[Series]) -> Markup {
         .filter(|row| row.group.is_empty())
         .collect();
     html! {
+        @for warning in &comparison.warnings { p.note { b { "Warning. " } (warning) } }
+        @for text in same_answers(comparison) { p.note { (text) } }
         (table(&rows, series, "All numbers", true))
         @if series.len() > 1 {
             p.note {
@@ -24,6 +27,26 @@ pub fn draw(comparison: &Comparison, series: &[Series]) -> Markup {
             }
         }
     }
+}
+
+/// Which runs answered a benchmark in the words of the first run.
+fn same_answers(comparison: &Comparison) -> Vec<String> {
+    let mut all = Vec::new();
+    for benchmark in Benchmark::ALL {
+        let of = |row: &&Row| row.benchmark == benchmark;
+        let Some(row) = comparison.rows.iter().find(of) else {
+            continue;
+        };
+        for (run, cell) in comparison.runs.iter().zip(&row.cells) {
+            if let Some(found) = cell.against_first.filter(|found| found.same_answers) {
+                let (n, label, first) = (found.n, benchmark.label(), &comparison.runs[0]);
+                all.push(format!(
+                    "{run}: all {n} answers to {label} are those of {first}."
+                ));
+            }
+        }
+    }
+    all
 }
 
 /// The numbers of a chart as a table that is opened.
@@ -94,7 +117,7 @@ fn measured(row: &Row, series: &Series, cell: &Cell) -> Markup {
     html! {
         a.value href=(series.link(row)) { (number(value, row.decimals)) }
         @if let Some(ci95) = cell.ci95 { span.interval { (ends(ci95)) } }
-        @if let Some(found) = cell.against_first {
+        @if let Some(found) = cell.against_first.filter(|found| !found.is_void()) {
             @if let (Some(by), Some(p)) = (found.difference, found.p) {
                 span.interval.against {
                     (signed(by, row.decimals)) @if let Some(ci95) = found.ci95 { " [" (ends(ci95)) "]" }

@@ -36,6 +36,7 @@ fn sentence(row: &Row, series: &[Series]) -> String {
         };
         let apart = cell
             .against_first
+            .filter(|found| !found.is_void())
             .and_then(|found| found.difference.zip(found.p))
             .map_or_else(String::new, |(by, p)| {
                 format!(" ({}, {})", signed(by, row.decimals), chance(p))

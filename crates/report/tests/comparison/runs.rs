@@ -96,6 +96,8 @@ fn scored() -> Scored {
         n: 3,
         figures: BTreeMap::new(),
         unread: vec!["two".to_owned()],
+        n_empty: 0,
+        warnings: Vec::new(),
         n_duplicates: 0,
         judged: Some(Judged {
             judge: Identity {

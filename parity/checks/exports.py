@@ -6,18 +6,21 @@
   same ids and logits from a picture and a conversation, through the exported tokenizer, chat template and
   processor.
 - Adapters: PEFT reads them without a word, and computes to the last bit what it computes with the original.
-- Merged models: PEFT's own `merge_and_unload` beside candor's.
+- Merged models: PEFT's own `merge_and_unload` beside candor's; where embedding or output layer are changed,
+  the logits of the adapter beside its base.
 - The original dialect, for which transformers has no class: its tower as a CLIP, its decoder as a LLaMA.
 """
 
 import json
 import logging
 import os
+import shutil
 import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 
 import torch
@@ -37,6 +40,7 @@ from transformers import (
 from fixtures.adapters import CASE, FOLDERS, base
 from fixtures.checkpoints import randomise
 from fixtures.dialects import EVERY_WORD, FOLDER, PICTURE, SAID, SYSTEM, parts
+from fixtures.embeddings import NOT_ENSURED, OPTIONS
 from fixtures.golden import DATA, MODEL, REPOSITORY
 
 CANDOR = os.environ.get("CANDOR", str(REPOSITORY / "target/release/candor"))
@@ -186,6 +190,45 @@ def check_merged(out: Path) -> None:
     print(printed.strip().splitlines()[-1])
 
 
+def tied_or_not(tied: bool, out: Path) -> Path:
+    """Write a model with a tokenizer that has one matrix for embedding and output layer, or two."""
+    case = FOLDER / "hf_published_336"
+    model = LlavaForConditionalGeneration.from_pretrained(case, dtype=torch.float32)
+    model.config.tie_word_embeddings = model.config.text_config.tie_word_embeddings = tied
+    if tied:
+        model.lm_head.weight = model.get_input_embeddings().weight
+    shutil.copytree(case, out, ignore=shutil.ignore_patterns("*.safetensors*", "config.json"))
+    model.save_pretrained(out)
+    return out
+
+
+def check_words(out: Path) -> None:
+    """Merge adapters of embedding and output layer, and compare with the same beside their base."""
+    ids = torch.arange(3, 40)[None]
+    for tied in (False, True):
+        source = tied_or_not(tied, out / f"base-{tied}")
+        worst = 0.0
+        for what, options in OPTIONS.items():
+            for ensure in (False, True)[: 1 if what in NOT_ENSURED else 2]:
+                name = f"{what}-{tied}-{ensure}"
+                model = LlavaForConditionalGeneration.from_pretrained(source, dtype=torch.float32)
+                config = LoraConfig(r=2, lora_alpha=3, ensure_weight_tying=ensure, **deepcopy(options))
+                with warnings.catch_warnings(action="ignore"):
+                    wrapped = get_peft_model(model, config).eval()
+                    trained = {n: w for n, w in wrapped.named_parameters() if w.requires_grad}
+                    trained = {n.replace(".", "/"): w for n, w in trained.items()}
+                    randomise(torch.nn.ParameterDict(trained), "words", what)
+                    wrapped.save_pretrained(out / name)
+                arguments = ("--adapter", out / name, "--merge", "--dtype", "f32", "--out")
+                export(source, *arguments, out / f"{name}-merged")
+                merged = opened(out / f"{name}-merged", name)
+                with torch.no_grad():
+                    difference = (merged(ids).logits - wrapped(ids).logits).abs().max().item()
+                worst = max(worst, difference)
+                assert difference <= ABSOLUTE, f"{name}: {difference}"
+        say(f"merged embeddings and output layers ({'tied' if tied else 'untied'})", worst)
+
+
 def check_original(out: Path) -> None:
     """Open the parts of an exported original LLaVA for which transformers has classes."""
     case = "hf_published_336"
@@ -224,6 +267,7 @@ def main() -> None:
         for name in ("patterns", "earlier", "llama", "blocks"):
             check_adapter(name, folder / name)
         check_merged(folder / "merged")
+        check_words(folder / "words")
         check_original(folder / "original")
 
 

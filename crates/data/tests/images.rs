@@ -141,7 +141,7 @@ fn damaged_pictures_are_refused() {
                 .to_string();
             assert!(message.contains(name), "{message}");
             assert!(
-                message.contains("not a readable JPEG or PNG"),
+                message.contains("not a readable JPEG, PNG or WebP"),
                 "{end}: {message}"
             );
             assert!(message.contains("replace the file"), "{message}");

@@ -53,7 +53,7 @@ pub struct Question {
 /// Where a picture is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Picture {
-    /// Here: base64 of a JPEG or PNG file.
+    /// Here: base64 of a JPEG, PNG or WebP file.
     Base64(String),
     /// In the row with this index.
     Row(u64),

@@ -2,14 +2,14 @@
 
 use candor_model::sample::{Batch, Sample};
 use candor_model::{Adapter, Bundle, ImageFeatures, Template, preflight};
-use candor_train::{Inputs, Launch, Outcome, Parts, Session, fingerprint};
+use candor_train::{Inputs, Launch, Length, LoraStart, Outcome, Parts, Session, fingerprint};
 use serde::Serialize;
 use tch::{Device, Tensor};
 
 use crate::SftError;
 use crate::corpus::Corpus;
 use crate::loss::cross_entropy;
-use crate::recipe::{Length, LoraStart, SftRecipe, Tune};
+use crate::recipe::{SftRecipe, Tune};
 
 /// One line of the run's `metrics.jsonl`.
 #[derive(Debug, Serialize)]
@@ -35,8 +35,8 @@ pub struct SftMetrics {
 pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcome, SftError> {
     let mut bundle = Bundle::open(&recipe.base, device, recipe.base_precision)?;
     let template = bundle.template.clone();
-    if recipe.plain {
-        bundle.template = Template::Plain;
+    if let Some(template) = &recipe.template {
+        bundle.template = template.clone();
     }
     check_room(recipe, &bundle)?;
     preflight::check_answers_end(&recipe.base, &bundle.template, &bundle.tokenizer)?;
@@ -92,7 +92,10 @@ pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcom
             return Ok(Outcome::Stopped);
         }
     }
-    bundle.template = template;
+    // Captions alone are a way to train, not to talk; any other template is what the model now knows.
+    if matches!(bundle.template, Template::Plain) {
+        bundle.template = template;
+    }
     match &adapter {
         Some(adapter) => adapter.save(&session.path().join("adapter"))?,
         None => bundle.save(&session.path().join("model"))?,

@@ -86,7 +86,6 @@ fn chain(planner: &mut Planner, name: &str) -> Vec<Plan> {
 #[test]
 fn a_pipeline_is_planned_on_a_fresh_checkout() {
     let plans = chain(&mut Planner::default(), "llava-7b-224");
-    std::fs::write("/tmp/recipes-plans.txt", candor_plan::show_plans(&plans)).unwrap();
     let stages: Vec<&str> = plans.iter().map(|plan| plan.stage).collect();
     assert_eq!(
         stages,

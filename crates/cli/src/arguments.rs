@@ -79,8 +79,8 @@ pub enum Command {
     #[command(
         after_help = "Example:\n  candor rl recipes/demo/5-ppo.toml\n  candor rl recipes/demo/5-ppo.toml --set \
                             run.out=runs/demo/ppo-no-facts --set model.reward=runs/demo/reward-no-facts\n\n\
-                            recipes/ppo/paper.toml runs PPO as the paper's code does; docs/algorithms/ppo.md \
-                            explains every field."
+                            recipes/llava-7b-224/paper/5-ppo.toml runs PPO as the paper's code does; \
+                            docs/algorithms/ppo.md explains every field."
     )]
     Rl(TrainArguments),
     /// Evaluate a model on MMHal-Bench, POPE, CHAIR, LLaVA-Bench, MMBench or questions of your own; score answers of
@@ -266,6 +266,15 @@ pub enum RecipeCommand {
         /// Print the plans as JSON on stdout.
         #[arg(long)]
         json: bool,
+    },
+    /// List every field of a stage's recipe: type, whether it is required, values, meaning.
+    #[command(
+        after_help = "Example:\n  candor recipe fields sft\n\ndocs/recipe-fields.md has all stages."
+    )]
+    Fields {
+        /// The stage; all if absent, as a page of Markdown.
+        #[arg(value_parser = candor_plan::STAGES)]
+        stage: Option<String>,
     },
 }
 

@@ -29,4 +29,5 @@ pub use error::EvalError;
 pub use recipe::{Benchmark, EvalRecipe};
 pub use results::Results;
 pub use run::{evaluate, run};
+pub use tasks::POPE_SPLITS;
 pub use workload::workload;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use candor_train::stage_fields::{IMAGES, MODEL, OUT, ROOT};
 use candor_train::{BasePrecision, Reader, Resolved};
 
 use crate::EvalError;
@@ -61,13 +62,27 @@ pub struct EvalRecipe {
     pub max_new_tokens: usize,
     /// Instruction on a line of its own after every POPE question; may be empty.
     pub pope_suffix: String,
+    /// The files of POPE's questions, with `{split}` for the split's name.
+    pub pope_questions: PathBuf,
     /// What CHAIR's descriptions are asked for with.
     pub chair_question: String,
     /// The recipe as it is run.
     pub resolved: Resolved,
 }
 
+/// What stands for the name of a split.
+const SPLIT: &str = "{split}";
+/// Where the micro-world writes them.
+const POPE_QUESTIONS: &str = "eval/pope_{split}.jsonl";
+
 impl EvalRecipe {
+    /// The file of one of POPE's splits.
+    #[must_use]
+    pub fn pope_file(&self, split: &str) -> PathBuf {
+        let pattern = self.pope_questions.to_string_lossy();
+        PathBuf::from(pattern.replace(SPLIT, split))
+    }
+
     /// Reads a recipe file.
     ///
     /// # Errors
@@ -81,25 +96,48 @@ impl EvalRecipe {
     /// # Errors
     /// All mistakes of the recipe at once.
     pub fn read(mut recipe: Reader) -> Result<Self, EvalError> {
-        let seed = recipe.u64("seed").required();
-        let out = recipe.path("run.out").required();
-        let model = recipe.path("model.base").required();
+        let seed = recipe
+            .u64(
+                "seed",
+                "Decides the resamples of the intervals; answers are greedy.",
+            )
+            .required();
+        let out = recipe.path("run.out", OUT).required();
+        let model = recipe.path("model.base", MODEL).required();
         let base_precision = BasePrecision::read(&mut recipe);
-        let adapter = recipe.path("model.adapter").optional();
-        let data = recipe.path("data.root").required();
-        let images = data.join(recipe.path("data.images").required());
+        let adapter = recipe
+            .path("model.adapter", "Folder of a LoRA adapter on the base.")
+            .optional();
+        let data = recipe.path("data.root", ROOT).required();
+        let images = data.join(recipe.path("data.images", IMAGES).required());
         let benchmarks = read_benchmarks(&mut recipe);
         let batch_rows = recipe
-            .usize("answers.batch_rows")
+            .usize("answers.batch_rows", "Answers that are written together: changes memory, speed, and the last bits of logits.")
             .within(1..=4096)
             .required();
         let max_new_tokens = recipe
-            .usize("answers.max_new_tokens")
+            .usize(
+                "answers.max_new_tokens",
+                "Tokens of an answer at most, its end included.",
+            )
             .within(1..=1 << 20)
             .required();
-        let pope_suffix = recipe.string("pope.suffix").required();
+        let pope_suffix = recipe.string("pope.suffix", "What is asked for on a line of its own after every question of POPE; may be empty.").required();
+        let pope_questions = recipe
+            .string("pope.questions", "The files of POPE's questions, `{split}` standing for random, popular and adversarial.")
+            .check(|pattern| {
+                let remedy = "write a pattern such as \"coco_pope_{split}.jsonl\"";
+                let has_slot = pattern.matches(SPLIT).count() == 1;
+                has_slot
+                    .then_some(())
+                    .ok_or_else(|| (format!("found {pattern:?}"), remedy.to_owned()))
+            })
+            .or(POPE_QUESTIONS.to_owned(), &format!("{POPE_QUESTIONS:?}"));
         let chair_question = recipe
-            .string("chair.question")
+            .string(
+                "chair.question",
+                "What the descriptions that CHAIR counts are asked for with.",
+            )
             .check(|question| {
                 let asked = !question.trim().is_empty();
                 let remedy = "write what a description is asked for with";
@@ -115,12 +153,13 @@ impl EvalRecipe {
             model,
             base_precision,
             adapter,
-            data,
             images,
             benchmarks,
             batch_rows,
             max_new_tokens,
             pope_suffix,
+            pope_questions: data.join(pope_questions),
+            data,
             chair_question,
             resolved,
         })
@@ -131,7 +170,7 @@ fn read_benchmarks(recipe: &mut Reader) -> BTreeSet<Benchmark> {
     let key = "run.benchmarks";
     let known = || Benchmark::ALL.map(Benchmark::name).join(", ");
     let names = recipe
-        .strings(key)
+        .strings(key, "Some of `mmhal`, `pope`, `chair` and `llava_bench`; all but `pope` need the micro-world's scenes, whose judge is exact (`candor eval run` asks the public ones).")
         .check(|names| {
             let remedy = || format!("name some of {}", known());
             if names.is_empty() {

@@ -127,7 +127,10 @@ impl Benchmarks {
             llava_bench: None,
         };
         if wanted(Benchmark::Pope) {
-            all.pope = Some(PopeTask::read(&folder, &recipe.pope_suffix)?);
+            all.pope = Some(PopeTask::read(
+                |split| recipe.pope_file(split),
+                &recipe.pope_suffix,
+            )?);
         }
         if recipe.benchmarks.iter().all(|&b| b == Benchmark::Pope) {
             return Ok(all);

@@ -8,7 +8,7 @@ mod pope;
 pub use chair::ChairTask;
 pub use llava_bench::LlavaBenchTask;
 pub use mmhal::MmhalTask;
-pub use pope::PopeTask;
+pub use pope::{PopeTask, SPLITS as POPE_SPLITS};
 
 use serde::Serialize;
 

@@ -1,8 +1,10 @@
 //! What recipes would do: read by the code that runs them, counted on their data, without any weights.
 //!
 //! The recipes of a pipeline start from each other's models. Where a recipe starts from what an earlier one is to
-//! write, it is planned on the model that the earlier one starts from, which has the same sizes and the same tokenizer.
+//! write, it is planned on the model that the earlier one starts from, which has the same sizes and the same tokenizer; and
+//! where that is not there either, on the sizes of the published models that it is joined from.
 
+mod bound;
 mod made;
 mod stages;
 
@@ -16,6 +18,7 @@ use candor_sft::{GroundRecipe, SftRecipe};
 use candor_train::{Reader, Workload};
 use serde::Serialize;
 
+use self::bound::Bound;
 use self::made::Made;
 use crate::PlanError;
 use crate::memory::Memory;
@@ -73,8 +76,19 @@ impl Plan {
         self.notes.extend(workload.notes.iter().cloned());
     }
 
+    fn bound(&mut self, bound: &Bound) {
+        self.n_steps = bound.n_steps;
+        self.n_rows = Some(bound.n_rows);
+        self.rows = bound.rows;
+        self.n_tokens = Some(bound.n_tokens);
+        self.tokens_are_a_bound = true;
+    }
+
     fn note(&mut self, note: impl Into<String>) {
-        self.notes.push(note.into());
+        let note = note.into();
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
     }
 }
 

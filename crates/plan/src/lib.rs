@@ -6,13 +6,16 @@
 
 mod check;
 mod error;
+mod fields;
 mod inspect;
 pub mod memory;
 mod needs;
+mod published;
 mod show;
 
 pub use check::{Plan, Planner};
 pub use error::PlanError;
+pub use fields::{STAGES, recipe_fields};
 pub use inspect::{ExampleToken, Inspection, Kept, PartSize, SpecialId, inspect};
 pub use memory::Memory;
 pub use needs::{Need, needs};

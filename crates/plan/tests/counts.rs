@@ -122,6 +122,19 @@ fn a_fine_tuning_is_counted_on_its_data() {
         "{:?}",
         plan.notes
     );
+    let counted = [&sets[..], &["data.sources[0].count=30".to_owned()]].concat();
+    let bounded = Planner::default()
+        .plan(&folder.join("recipe.toml"), &counted)
+        .unwrap();
+    // Two epochs of 15 steps, two conversations of at most 120 tokens each.
+    assert_eq!(
+        (
+            bounded.n_steps,
+            bounded.n_tokens,
+            bounded.tokens_are_a_bound
+        ),
+        (Some(30), Some(30 * 2 * 120), true)
+    );
     assert!(
         plan.notes[1].contains("features of the pictures come on top"),
         "{:?}",

@@ -26,7 +26,7 @@ pub use error::RewardError;
 pub use held_out::RewardResult;
 pub use loss::{CenteringOver, pair_loss};
 pub use prompt::RewardPrompt;
-pub use recipe::{Length, RewardRecipe, Start};
+pub use recipe::RewardRecipe;
 pub use run::{RewardMetrics, run};
 pub use scorer::{Judged, RewardModel};
 pub use wording::{CaptionOrder, Readout, Wording};

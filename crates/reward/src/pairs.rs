@@ -16,11 +16,11 @@ use candor_data::{AnswerType, Conversation, FactBook, Preference, Side, Turn};
 use candor_model::sample::SampleRules;
 use candor_model::shared::Shared;
 use candor_train::data_order::{BatchConfig, epoch_batches};
-use candor_train::fingerprint;
+use candor_train::{Length, fingerprint};
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use crate::RewardError;
-use crate::recipe::{Length, RewardRecipe};
+use crate::recipe::RewardRecipe;
 use crate::split::{Split, by_image};
 use crate::wording::{Judged, Wording};
 

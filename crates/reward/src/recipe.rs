@@ -3,31 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use candor_data::rows::OnBadRow;
-use candor_model::{Activations, LoraConfig};
-use candor_train::{BasePrecision, Reader, Resolved, SessionRecipe, on_bad_row};
+use candor_model::Activations;
+use candor_train::stage_fields::{IMAGES, MODEL, ROOT, read_activations};
+use candor_train::{
+    BasePrecision, Length, LoraStart, Reader, Resolved, SessionRecipe, on_bad_row,
+};
 
 use crate::RewardError;
 use crate::loss::CenteringOver;
 use crate::prompt::RewardPrompt;
 use crate::wording::{CaptionOrder, Readout, Wording};
-
-/// Where the adapter comes from.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Start {
-    /// A fresh adapter.
-    Fresh(LoraConfig),
-    /// An adapter folder, such as one that has learned to read facts.
-    Adapter(PathBuf),
-}
-
-/// How long a run is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Length {
-    /// Updates.
-    Steps(u64),
-    /// Passes through the training pairs.
-    Epochs(u64),
-}
 
 /// Everything the training of a reward model needs to know.
 #[derive(Debug, Clone)]
@@ -39,7 +24,7 @@ pub struct RewardRecipe {
     /// What the model is held in.
     pub base_precision: BasePrecision,
     /// Where the adapter comes from.
-    pub start: Start,
+    pub start: LoraStart,
     /// What a pass keeps in memory.
     pub activations: Activations,
     /// How a response is put before the model.
@@ -93,35 +78,42 @@ impl RewardRecipe {
     /// All mistakes of the recipe at once, those of the prompt among them.
     pub fn read(mut recipe: Reader) -> Result<Self, RewardError> {
         let session = SessionRecipe::read(&mut recipe);
-        let base = recipe.path("model.base").required();
+        let base = recipe.path("model.base", MODEL).required();
         let base_precision = BasePrecision::read(&mut recipe);
-        let start = read_start(&mut recipe);
-        let activations = recipe
-            .one_of(
-                "model.activations",
-                &[
-                    ("keep", Activations::Keep),
-                    ("recompute", Activations::Recompute),
-                ],
-            )
-            .required();
+        let start = LoraStart::read(&mut recipe);
+        let activations = read_activations(&mut recipe);
         let wording = read_wording(&mut recipe, session.seed);
-        let root = recipe.path("data.root").required();
-        let images = root.join(recipe.path("data.images").required());
+        let root = recipe.path("data.root", ROOT).required();
+        let images = root.join(recipe.path("data.images", IMAGES).required());
         let preferences = read_preferences(&mut recipe, &root);
-        let facts = recipe.path("data.facts").optional();
+        let facts = recipe.path("data.facts", "Facts by picture, as image_to_caption.json; needed by a prompt with `{facts}`, and not read by one without.").optional();
         if facts.is_none() && wording.prompt.with_facts() && !recipe.has("data.facts") {
             let remedy = "name an image_to_caption.json, or use a prompt without the slot";
             recipe.mistake("data", "no `facts` for a prompt with `{facts}`", remedy);
         }
         let on_bad_row = on_bad_row(&mut recipe);
-        let max_tokens = recipe.usize("data.max_tokens").positive().required();
+        let max_tokens = recipe.usize("data.max_tokens", "Longest conversation with its response and prompt, in tokens; a longer one is never cut in silence.").positive().required();
         let (batch, micro_batch) = read_batch(&mut recipe);
-        let n_validation = recipe.usize("data.n_validation").positive().required();
-        let n_held_out = recipe.usize("data.n_held_out").positive().required();
-        let n_train = recipe.usize("data.n_train").positive().optional();
-        let length = read_length(&mut recipe);
-        let centering_coef = recipe.f64("loss.centering_coef").within(0.0..).required();
+        let n_validation = recipe.usize("data.n_validation", "Pairs that choose the step that is kept, at least: all pairs of a picture are in one part.").positive().required();
+        let n_held_out = recipe
+            .usize("data.n_held_out", "Pairs that are only measured, at least.")
+            .positive()
+            .required();
+        let n_train = recipe
+            .usize(
+                "data.n_train",
+                "Pairs that are trained on, at most; all that are left if absent.",
+            )
+            .positive()
+            .optional();
+        let length = Length::read(&mut recipe);
+        let centering_coef = recipe
+            .f64(
+                "loss.centering_coef",
+                "Weight of the absolute mean of both scores, which keeps scores around 0.",
+            )
+            .within(0.0..)
+            .required();
         let centering_over = recipe
             .one_of(
                 "loss.centering_over",
@@ -129,10 +121,17 @@ impl RewardRecipe {
                     ("batch", CenteringOver::Batch),
                     ("micro_batch", CenteringOver::MicroBatch),
                 ],
+                "What that mean goes over; the reference's is the micro-batch.",
             )
             .required();
-        let evaluate_every = recipe.u64("evaluation.every").positive().required();
-        let patience = recipe.u64("evaluation.patience").required();
+        let evaluate_every = recipe
+            .u64(
+                "evaluation.every",
+                "Steps between evaluations on the validation pairs.",
+            )
+            .positive()
+            .required();
+        let patience = recipe.u64("evaluation.patience", "Evaluations in a row that may find nothing better before the run ends; 0 never ends it early.").required();
         let resolved = recipe.finish()?;
         Ok(Self {
             session,
@@ -174,32 +173,12 @@ impl RewardRecipe {
     }
 }
 
-/// Whether exactly one of two keys of a table is there; otherwise that is a mistake.
-fn one_of_two(recipe: &mut Reader, table: &str, first: &str, second: &str) {
-    let given = [first, second].map(|name| recipe.has(&format!("{table}.{name}")));
-    if given[0] == given[1] {
-        let found = if given[0] { "both" } else { "neither" };
-        let problem = format!("{found} of `{first}` and `{second}` given");
-        recipe.mistake(table, problem, "give one of them");
-    }
-}
-
-fn read_start(recipe: &mut Reader) -> Start {
-    one_of_two(recipe, "model", "lora", "adapter");
-    let folder = recipe.path("model.adapter").optional();
-    let fresh = recipe.has("model.lora").then(|| {
-        let r = recipe.i64("model.lora.r").within(1..=4096).required();
-        let alpha = recipe.f64("model.lora.alpha").positive().required();
-        let targets = recipe.strings("model.lora.targets").required();
-        Start::Fresh(LoraConfig::new(r, alpha, &targets))
-    });
-    fresh.unwrap_or_else(|| Start::Adapter(folder.unwrap_or_default()))
-}
-
 fn read_wording(recipe: &mut Reader, seed: u64) -> Wording {
-    one_of_two(recipe, "prompt", "file", "text");
-    let file = recipe.path("prompt.file").optional();
-    let text = recipe.string("prompt.text").optional();
+    recipe.one_of_two("prompt", "file", "text");
+    let file = recipe.path("prompt.file", "File of the prompt that asks for a score, with slots for `{facts}` and `{response}`, relative to the working folder.").optional();
+    let text = recipe
+        .string("prompt.text", "The prompt itself.")
+        .optional();
     let read = match (&file, &text) {
         (Some(path), _) => Some(("prompt.file", RewardPrompt::open(path))),
         (None, Some(text)) => Some((
@@ -217,7 +196,9 @@ fn read_wording(recipe: &mut Reader, seed: u64) -> Wording {
         }
         None => RewardPrompt::default(),
     };
-    let bullet = recipe.string("prompt.bullet").required();
+    let bullet = recipe
+        .string("prompt.bullet", "What stands before each fact.")
+        .required();
     let caption_order = recipe
         .one_of(
             "prompt.caption_order",
@@ -225,6 +206,7 @@ fn read_wording(recipe: &mut Reader, seed: u64) -> Wording {
                 ("file", CaptionOrder::File),
                 ("shuffled", CaptionOrder::Shuffled { seed }),
             ],
+            "The order of the facts; the reference shuffles.",
         )
         .required();
     let readout = recipe
@@ -234,6 +216,7 @@ fn read_wording(recipe: &mut Reader, seed: u64) -> Wording {
                 ("last_token", Readout::LastToken),
                 ("sum_over_response", Readout::SumOverResponse),
             ],
+            "Where the score is read: at the end, or over the response where the prompt repeats it.",
         )
         .required();
     if readout == Readout::SumOverResponse && !prompt.repeats_response() && read_well {
@@ -251,7 +234,7 @@ fn read_wording(recipe: &mut Reader, seed: u64) -> Wording {
 }
 
 fn read_preferences(recipe: &mut Reader, root: &Path) -> Vec<PathBuf> {
-    let named = recipe.strings("data.preferences").check(|paths| {
+    let named = recipe.strings("data.preferences", "Files of comparisons: published JSON, or a preference log (.jsonl) of `candor annotate`.").check(|paths| {
         if paths.is_empty() || paths.iter().any(String::is_empty) {
             let remedy = "name at least one file of comparisons".to_owned();
             return Err(("a file name is missing".to_owned(), remedy));
@@ -263,19 +246,15 @@ fn read_preferences(recipe: &mut Reader, root: &Path) -> Vec<PathBuf> {
 }
 
 fn read_batch(recipe: &mut Reader) -> (usize, usize) {
-    let batch = recipe.usize("data.batch").positive().required();
-    let micro_batch = recipe.usize("data.micro_batch").positive().required();
+    let batch = recipe
+        .usize("data.batch", "Pairs of an update.")
+        .positive()
+        .required();
+    let micro_batch = recipe.usize("data.micro_batch", "Pairs of a pass, a divisor of `data.batch`: changes memory and speed, and the loss only through `loss.centering_over`.").positive().required();
     if !batch.is_multiple_of(micro_batch.max(1)) {
         let problem = format!("{micro_batch} does not divide data.batch = {batch}");
         let remedy = "choose a divisor, so that no pass is short";
         recipe.mistake("data.micro_batch", problem, remedy);
     }
     (batch, micro_batch)
-}
-
-fn read_length(recipe: &mut Reader) -> Length {
-    one_of_two(recipe, "run", "steps", "epochs");
-    let steps = recipe.u64("run.steps").positive().optional();
-    let epochs = recipe.u64("run.epochs").positive().optional();
-    epochs.map_or(Length::Steps(steps.unwrap_or(1)), Length::Epochs)
 }

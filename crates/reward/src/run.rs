@@ -6,7 +6,7 @@ use candor_data::rows::Look;
 use candor_model::shared::{Shared, SharedBatch};
 use candor_model::{Adapter, Bundle, ImageFeatures, ScalarHead};
 use candor_train::session::{Inputs, Launch, Outcome, Parts, Session};
-use candor_train::{fingerprint, say_skipped};
+use candor_train::{LoraStart, fingerprint, say_skipped};
 use serde::Serialize;
 use tch::{Device, Tensor};
 
@@ -15,7 +15,7 @@ use crate::best::{Best, Found};
 use crate::held_out::{RewardResult, write_lines};
 use crate::loss::{CenteringOver, Share, centering};
 use crate::pairs::{Batches, Pair, Pairs};
-use crate::recipe::{RewardRecipe, Start};
+use crate::recipe::RewardRecipe;
 use crate::scorer::{ADAPTER, Base, HEAD, RewardModel};
 use crate::scores::{Figures, PairScores, Scorer, columns, features_of, to_host};
 use crate::wording::shows_prompts;
@@ -170,11 +170,11 @@ fn trainable(recipe: &RewardRecipe, bundle: &Bundle) -> Result<(Adapter, ScalarH
     bundle.model.set_trainable(|_| false);
     let (text, device) = (&bundle.model.config().text_config, bundle.model.device());
     let adapter = match &recipe.start {
-        Start::Adapter(folder) => Adapter::open(folder, text, device)?,
-        Start::Fresh(config) => {
+        LoraStart::Adapter(folder) => Adapter::open(folder, text, device)?,
+        LoraStart::Fresh(config) => {
             let mut config = config.clone();
             config.base_model_name_or_path = Some(recipe.base.display().to_string());
-            Adapter::fresh(config, text, recipe.session.seed, device)?
+            Adapter::fresh(*config, text, recipe.session.seed, device)?
         }
     };
     adapter.set_trainable(true);

@@ -54,6 +54,17 @@ pub struct Base {
     /// Of its norms and biases. Any training of a base moves them, and they are a small part of it, so that they can
     /// be compared each time a reward model is opened.
     pub fingerprint: String,
+    /// What it computes in; `bf16` for packed bases too.
+    #[serde(default = "f32_name", skip_serializing_if = "is_f32")]
+    pub arithmetic: String,
+}
+
+fn f32_name() -> String {
+    "f32".to_owned()
+}
+
+fn is_f32(arithmetic: &str) -> bool {
+    arithmetic == "f32"
 }
 
 impl Base {
@@ -70,6 +81,11 @@ impl Base {
         Self {
             folder: folder.to_owned(),
             fingerprint: fingerprint::of_tensors(vectors.iter()),
+            arithmetic: match bundle.model.kind() {
+                Kind::Float => f32_name(),
+                Kind::BFloat16 => "bf16".to_owned(),
+                other => format!("{other:?}"),
+            },
         }
     }
 }
@@ -109,14 +125,25 @@ impl RewardModel {
     pub fn open(folder: &Path, bundle: &Bundle) -> Result<Self, RewardError> {
         let description = Description::read(folder)?;
         let base = description.base;
-        if Base::of(&base.folder, bundle) != base {
+        let now = Base::of(&base.folder, bundle);
+        if now.arithmetic != base.arithmetic {
+            return Err(RewardError::Unfit {
+                path: folder.join(DESCRIPTION),
+                problem: format!(
+                    "it was trained on a base in {}, and here the base is in {}",
+                    base.arithmetic, now.arithmetic
+                ),
+                remedy: "set the same model.base_precision for both stages (\"bf16\", \"int8\" and \"nf4\" all compute in bf16)",
+            });
+        }
+        if now != base {
             return Err(RewardError::Unfit {
                 path: folder.join(DESCRIPTION),
                 problem: format!(
                     "it was trained on another base than it is used with (on {}, as that was then)",
                     base.folder.display()
                 ),
-                remedy: "use it with the base it was trained on, in the same base_precision, or train it again",
+                remedy: "use it with the base it was trained on, or train it again",
             });
         }
         let config = &bundle.model.config().text_config;

@@ -7,20 +7,11 @@ use std::path::PathBuf;
 
 use candor_data::rows::OnBadRow;
 use candor_model::Activations;
-use candor_train::{BasePrecision, Resolved, SessionRecipe};
+use candor_train::{BasePrecision, Length, Resolved, SessionRecipe};
 
 use crate::kl::KlEstimator;
 use crate::shaping::{ScorePosition, TerminalCoefs};
 use crate::symbolic::YesReward;
-
-/// How long a run is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Length {
-    /// Steps: rollout batches.
-    Steps(u64),
-    /// Passes through the prompts; the steps that fit into them as a whole.
-    Epochs(u64),
-}
 
 /// How scores are brought to a common scale before penalties are subtracted from them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use candor_data::rows::{Look, Skipped, SkippedCounts};
-use candor_train::{Launch, Outcome, Session, say_skipped};
+use candor_train::{Launch, Length, Outcome, Session, say_skipped};
 use serde::Serialize;
 use serde_json::Value;
 use tch::Device;
@@ -17,7 +17,7 @@ use crate::models::{Models, Pictures};
 use crate::order::PromptOrder;
 use crate::passes::{PolicyReader, ValueReader};
 use crate::prompts::{PromptRow, Prompts};
-use crate::recipe::{AverageOver, Length, RlRecipe};
+use crate::recipe::{AverageOver, RlRecipe};
 use crate::rollout::Sampler;
 use crate::samples;
 use crate::scoring::score;

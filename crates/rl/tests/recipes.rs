@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use candor_rl::RlRecipe;
 use candor_rl::kl::KlEstimator;
 use candor_rl::metrics::{RlMetrics, RolloutMetrics, UpdateMetrics};
-use candor_rl::recipe::{AverageOver, Length, Normalise};
+use candor_rl::recipe::{AverageOver, Normalise};
 use candor_rl::shaping::ScorePosition;
 use candor_rl::symbolic::YesReward;
+use candor_train::Length;
 use candor_train::metrics_doc::undocumented;
 
 fn root() -> PathBuf {
@@ -21,8 +22,8 @@ fn open(path: &str, sets: &[&str]) -> Result<RlRecipe, String> {
 
 #[test]
 fn the_papers_recipe_has_its_numbers_and_quirks() {
-    let paper = open("ppo/paper.toml", &[]).unwrap();
-    assert_eq!(paper.length, Length::Epochs(4));
+    let paper = open("llava-7b-224/paper/5-ppo.toml", &[]).unwrap();
+    assert_eq!(paper.length, Length::Steps(562));
     let batch = paper.batch;
     assert_eq!(
         (batch.rollout_batch, batch.mini_batch, batch.inner_epochs),
@@ -69,7 +70,7 @@ fn the_papers_recipe_has_its_numbers_and_quirks() {
 
 #[test]
 fn modern_recipes_have_none_of_the_quirks() {
-    for path in ["ppo/modern.toml", "demo/5-ppo.toml"] {
+    for path in ["llava-7b-224/5-ppo.toml", "demo/5-ppo.toml"] {
         let modern = open(path, &[]).unwrap();
         assert_eq!(
             modern.ppo.average_over,

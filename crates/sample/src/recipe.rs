@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use candor_data::rows::OnBadRow;
+use candor_train::stage_fields::{IMAGES, MODEL, OUT, ROOT};
 use candor_train::{BasePrecision, Reader, Resolved, on_bad_row};
 
 use crate::SampleError;
@@ -56,29 +57,61 @@ impl SampleRecipe {
     /// # Errors
     /// All mistakes of the recipe at once.
     pub fn read(mut recipe: Reader) -> Result<Self, SampleError> {
-        let seed = recipe.u64("seed").required();
-        let out = recipe.path("run.out").required();
-        let chunk = recipe.usize("run.chunk").positive().required();
-        let base = recipe.path("model.base").required();
+        let seed = recipe
+            .u64(
+                "seed",
+                "Decides every draw, together with the index of the prompt.",
+            )
+            .required();
+        let out = recipe.path("run.out", OUT).required();
+        let chunk = recipe
+            .usize(
+                "run.chunk",
+                "Prompts that are answered and kept at a time: what an interruption can cost.",
+            )
+            .positive()
+            .required();
+        let base = recipe.path("model.base", MODEL).required();
         let base_precision = BasePrecision::read(&mut recipe);
-        let adapter = recipe.path("model.adapter").optional();
-        let root = recipe.path("data.root").required();
-        let images = root.join(recipe.path("data.images").required());
-        let prompts = root.join(recipe.path("data.prompts").required());
+        let adapter = recipe
+            .path("model.adapter", "Folder of a LoRA adapter on the base.")
+            .optional();
+        let root = recipe.path("data.root", ROOT).required();
+        let images = root.join(recipe.path("data.images", IMAGES).required());
+        let prompts = root.join(
+            recipe
+                .path(
+                    "data.prompts",
+                    "LLaVA conversations; the last answer of each is what is sampled.",
+                )
+                .required(),
+        );
         let on_bad_row = on_bad_row(&mut recipe);
-        let count = recipe.usize("prompts.count").positive().optional();
-        let temperature = recipe.f64("sampling.temperature").positive().required();
+        let count = recipe
+            .usize(
+                "prompts.count",
+                "How many of the prompts, from the first; all if absent.",
+            )
+            .positive()
+            .optional();
+        let temperature = recipe
+            .f64("sampling.temperature", "Logits are divided by it.")
+            .positive()
+            .required();
         let top_p = recipe
-            .f64("sampling.top_p")
+            .f64("sampling.top_p", "Only the likeliest tokens that have at least this probability together are drawn from.")
             .positive()
             .within(..=1.0)
             .required();
         let max_new_tokens = recipe
-            .usize("sampling.max_new_tokens")
+            .usize(
+                "sampling.max_new_tokens",
+                "Tokens of an answer at most, its end included.",
+            )
             .within(1..=1 << 20)
             .required();
         let batch_rows = recipe
-            .usize("sampling.batch_rows")
+            .usize("sampling.batch_rows", "Answers that are written together, two for a prompt: changes memory, speed, and the last bits of logits.")
             .within(2..=4096)
             .required();
         let resolved = recipe.finish()?;

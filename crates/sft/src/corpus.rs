@@ -61,7 +61,9 @@ pub enum Files {
 impl SourceRecipe {
     /// Asks the recipe for the list of sources under `key`; their paths are relative to `root`.
     pub fn read_all(recipe: &mut Reader, key: &str, root: &Path) -> Vec<Self> {
-        let elements = recipe.tables(key).required();
+        let elements = recipe
+            .tables(key, "The files that are read, one table each.")
+            .required();
         elements
             .iter()
             .map(|element| Self::read(recipe, element, root))
@@ -69,13 +71,21 @@ impl SourceRecipe {
     }
 
     fn read(recipe: &mut Reader, element: &str, root: &Path) -> Self {
-        let name = recipe.string(&format!("{element}.name")).required();
+        let name = recipe
+            .string(
+                &format!("{element}.name"),
+                "A name for messages, distinct within the recipe.",
+            )
+            .required();
         let count = recipe
-            .usize(&format!("{element}.count"))
+            .usize(&format!("{element}.count"), "Conversations that an epoch takes of this source; not together with `weight`. Without either, every row is taken once.")
             .positive()
             .optional();
         let weight = recipe
-            .f64(&format!("{element}.weight"))
+            .f64(
+                &format!("{element}.weight"),
+                "Share of an epoch that this source has, relative to the other weights.",
+            )
             .positive()
             .optional();
         if count.is_some() && weight.is_some() {
@@ -98,15 +108,24 @@ impl SourceRecipe {
             ("flickr30k", 3),
         ];
         let format = recipe
-            .one_of(&format!("{element}.format"), &formats)
+            .one_of(
+                &format!("{element}.format"),
+                &formats,
+                "What the file is (docs/formats.md).",
+            )
             .required();
-        let mut path =
-            |field: &str| root.join(recipe.path(&format!("{element}.{field}")).required());
+        let mut path = |field: &str, meaning| {
+            root.join(
+                recipe
+                    .path(&format!("{element}.{field}"), meaning)
+                    .required(),
+            )
+        };
         let files = match format {
-            0 => Files::Llava(path("path")),
+            0 => Files::Llava(path("path", "The file.")),
             1 => Files::VqaV2 {
-                questions: path("questions"),
-                annotations: path("annotations"),
+                questions: path("questions", "The file of questions."),
+                annotations: path("annotations", "The file of answers."),
                 options: VqaOptions {
                     images: image_names(recipe, element),
                     prompt_on: recipe
@@ -116,11 +135,15 @@ impl SourceRecipe {
                                 ("first_turn", PromptOn::FirstTurn),
                                 ("every_turn", PromptOn::EveryTurn),
                             ],
+                            "Which questions ask for a single word or phrase.",
                         )
                         .required(),
                     max_questions: NonZeroUsize::new(
                         recipe
-                            .usize(&format!("{element}.max_questions"))
+                            .usize(
+                                &format!("{element}.max_questions"),
+                                "Questions about an image that become one conversation, at most.",
+                            )
                             .positive()
                             .required(),
                     )
@@ -128,16 +151,17 @@ impl SourceRecipe {
                 },
             },
             2 => Files::AOkvqa {
-                path: path("path"),
+                path: path("path", "The file."),
                 images: image_names(recipe, element),
                 reasoning: recipe
                     .one_of(
                         &format!("{element}.reasoning"),
                         &[("after", Reasoning::After), ("before", Reasoning::Before)],
+                        "Where the rationale stands: after the answer, or before it.",
                     )
                     .required(),
             },
-            _ => Files::Flickr30k(path("path")),
+            _ => Files::Flickr30k(path("path", "The file.")),
         };
         Self { name, share, files }
     }
@@ -171,7 +195,9 @@ impl SourceRecipe {
 /// How image numbers become file names, from a pattern such as `COCO_train2014_{:012}.jpg`.
 fn image_names(recipe: &mut Reader, element: &str) -> ImageNames {
     let key = format!("{element}.image_name");
-    let pattern = recipe.string(&key).required();
+    let meaning =
+        "How the number of an image becomes its file name: \"COCO_train2014_{:012}.jpg\".";
+    let pattern = recipe.string(&key, meaning).required();
     let parsed = pattern.split_once("{:0").and_then(|(prefix, rest)| {
         let (digits, suffix) = rest.split_once('}')?;
         let digits = digits.parse().ok().filter(|n| (1..=20).contains(n))?;

@@ -17,6 +17,6 @@ pub use corpus::{Files, SourceRecipe};
 pub use error::SftError;
 pub use ground::{GroundMetrics, GroundRecipe};
 pub use loss::cross_entropy;
-pub use recipe::{Length, LoraStart, SftRecipe, Tune};
+pub use recipe::{SftRecipe, Tune};
 pub use run::SftMetrics;
 pub use workload::workload;

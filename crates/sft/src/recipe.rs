@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use candor_data::rows::OnBadRow;
-use candor_model::{Activations, LoraConfig};
-use candor_train::recipe::Field;
-use candor_train::{BasePrecision, Reader, Resolved, SessionRecipe, on_bad_row};
+use candor_model::{Activations, Template};
+use candor_train::stage_fields::{IMAGES, MODEL, ROOT, read_activations};
+use candor_train::{
+    BasePrecision, Length, LoraStart, Reader, Resolved, SessionRecipe, on_bad_row,
+};
 
 use crate::SftError;
 use crate::corpus::SourceRecipe;
@@ -21,24 +23,6 @@ pub enum Tune {
     Lora(LoraStart),
 }
 
-/// What an adapter's training starts from.
-#[derive(Debug, Clone, PartialEq)]
-pub enum LoraStart {
-    /// An adapter that changes nothing yet.
-    Fresh(Box<LoraConfig>),
-    /// The adapter in this folder.
-    Adapter(PathBuf),
-}
-
-/// How long a run is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Length {
-    /// Updates.
-    Steps(u64),
-    /// Passes through the mixture.
-    Epochs(u64),
-}
-
 /// Everything supervised fine-tuning needs to know.
 #[derive(Debug, Clone)]
 pub struct SftRecipe {
@@ -46,12 +30,14 @@ pub struct SftRecipe {
     pub session: SessionRecipe,
     /// Folder of the model to start from.
     pub base: PathBuf,
+    /// The published decoder and tower that the base is joined from, for planning.
+    pub joined_from: Option<[String; 2]>,
     /// What the model is held in; anything but f32 only where an adapter alone is trained.
     pub base_precision: BasePrecision,
     /// What is trained.
     pub tune: Tune,
-    /// Whether turns are rendered by the plain template of projector pretraining.
-    pub plain: bool,
+    /// What renders turns in training, if not the model folder's own template.
+    pub template: Option<Template>,
     /// What a pass keeps in memory.
     pub activations: Activations,
     /// Image folder.
@@ -89,7 +75,20 @@ impl SftRecipe {
     /// All mistakes of the recipe at once.
     pub fn read(mut recipe: Reader) -> Result<Self, SftError> {
         let session = SessionRecipe::read(&mut recipe);
-        let base = recipe.path("model.base").required();
+        let base = recipe.path("model.base", MODEL).required();
+        let joined_from = recipe
+            .strings(
+                "model.joined_from",
+                "Names of the published decoder and tower that `candor join` makes the base of: `candor recipe check` plans on \
+                 their sizes while the base is not there.",
+            )
+            .check(|names| {
+                let remedy = "write [\"<decoder>\", \"<tower>\"]".to_owned();
+                let problem = format!("{} names", names.len());
+                (names.len() == 2).then_some(()).ok_or((problem, remedy))
+            })
+            .optional()
+            .and_then(|names| <[String; 2]>::try_from(names).ok());
         let base_precision = BasePrecision::read(&mut recipe);
         let tune = read_tune(&mut recipe);
         if base_precision != BasePrecision::F32 && !matches!(tune, Tune::Lora(_)) {
@@ -99,25 +98,20 @@ impl SftRecipe {
                 "use \"f32\", or train an adapter: tune = \"lora\"",
             );
         }
-        let plain = recipe
-            .one_of("model.template", &[("own", false), ("plain", true)])
-            .required();
-        let activations = recipe
-            .one_of(
-                "model.activations",
-                &[
-                    ("keep", Activations::Keep),
-                    ("recompute", Activations::Recompute),
-                ],
-            )
-            .required();
-        let root = recipe.path("data.root").required();
-        let images = root.join(recipe.path("data.images").required());
+        let template = read_template(&mut recipe);
+        let activations = read_activations(&mut recipe);
+        let root = recipe.path("data.root", ROOT).required();
+        let images = root.join(recipe.path("data.images", IMAGES).required());
         let sources = SourceRecipe::read_all(&mut recipe, "data.sources", &root);
         let on_bad_row = on_bad_row(&mut recipe);
-        let max_tokens = recipe.usize("data.max_tokens").positive().required();
-        let batch = recipe.usize("data.batch").positive().required();
-        let micro_batch = recipe.usize("data.micro_batch").positive().required();
+        let max_tokens = recipe
+            .usize("data.max_tokens", "Longest conversation in tokens, those of its image included; a longer one is never cut in silence.")
+            .positive().required();
+        let batch = recipe
+            .usize("data.batch", "Conversations of an update.")
+            .positive()
+            .required();
+        let micro_batch = recipe.usize("data.micro_batch", "Conversations of a pass, a divisor of `data.batch`: changes memory and speed, never the result.").positive().required();
         if !batch.is_multiple_of(micro_batch.max(1)) {
             let problem = format!("{micro_batch} does not divide data.batch = {batch}");
             recipe.mistake(
@@ -126,15 +120,22 @@ impl SftRecipe {
                 "choose a divisor, so that no pass is short",
             );
         }
-        let epoch_rows = recipe.usize("data.epoch_rows").positive().optional();
-        let length = read_length(&mut recipe);
+        let epoch_rows = recipe
+            .usize(
+                "data.epoch_rows",
+                "Conversations of an epoch, which sources with a `weight` share.",
+            )
+            .positive()
+            .optional();
+        let length = Length::read(&mut recipe);
         let resolved = recipe.finish()?;
         Ok(Self {
             session,
             base,
+            joined_from,
             base_precision,
             tune,
-            plain,
+            template,
             activations,
             images,
             sources,
@@ -158,48 +159,27 @@ impl SftRecipe {
     }
 }
 
-fn read_length(recipe: &mut Reader) -> Length {
-    let given = [recipe.has("run.steps"), recipe.has("run.epochs")];
-    let steps = recipe.u64("run.steps").positive().optional();
-    let epochs = recipe.u64("run.epochs").positive().optional();
-    if given[0] == given[1] {
-        let found = if given[0] { "both" } else { "neither" };
-        let problem = format!("{found} of `steps` and `epochs` given");
-        recipe.mistake("run", problem, "give one of them");
-    }
-    epochs.map_or(Length::Steps(steps.unwrap_or(1)), Length::Epochs)
+fn read_template(recipe: &mut Reader) -> Option<Template> {
+    let choices = [
+        ("own", None),
+        ("plain", Some(Template::Plain)),
+        ("vicuna_v1", Some(Template::vicuna_v1())),
+    ];
+    let meaning = "How turns become text: as the model folder says, as a caption alone (pretraining of the \
+                   projector), or as Vicuna v1 has it, for models whose own template ends no answer, such as \
+                   llava-1.5-7b-hf. A model trained whole keeps \"vicuna_v1\"; for an adapter alone put a \
+                   template.json into the base's folder.";
+    recipe
+        .one_of("model.template", &choices, meaning)
+        .required()
 }
 
 fn read_tune(recipe: &mut Reader) -> Tune {
     let choices = [("all_but_tower", 0), ("projector", 1), ("lora", 2)];
-    match recipe.one_of("model.tune", &choices).required() {
+    let meaning = "What is trained: decoder and projector, the projector alone, or a LoRA adapter on the decoder.";
+    match recipe.one_of("model.tune", &choices, meaning).required() {
         0 => Tune::AllButTower,
         1 => Tune::Projector,
-        _ => Tune::Lora(read_lora(recipe)),
+        _ => Tune::Lora(LoraStart::read(recipe)),
     }
-}
-
-/// A fresh adapter has its sizes in the recipe; an existing one brings its own.
-fn read_lora(recipe: &mut Reader) -> LoraStart {
-    let exists = recipe.has("model.adapter");
-    let adapter = recipe.path("model.adapter").optional();
-    let r = size_of_fresh(recipe.i64("model.lora.r").within(1..=4096), exists);
-    let alpha = size_of_fresh(recipe.f64("model.lora.alpha").positive(), exists);
-    let targets = size_of_fresh(recipe.strings("model.lora.targets"), exists);
-    match (r, alpha, targets) {
-        (Some(r), Some(alpha), Some(targets)) => {
-            LoraStart::Fresh(Box::new(LoraConfig::new(r, alpha, &targets)))
-        }
-        _ => LoraStart::Adapter(adapter.unwrap_or_default()),
-    }
-}
-
-/// A key that must be there without an adapter to start from, and must not with one.
-fn size_of_fresh<T>(field: Field<'_, T>, adapter_exists: bool) -> Option<T> {
-    if !adapter_exists {
-        return Some(field.required());
-    }
-    let problem = "`model.adapter` is given, which has its own";
-    let refused = field.check(|_| Err((problem.to_owned(), "remove one of them".to_owned())));
-    refused.optional()
 }

@@ -3,7 +3,9 @@
 use candor_data::rows::{Look, SkippedCounts};
 use candor_model::sample::{Batch, Sample};
 use candor_model::{Adapter, Bundle, ImageFeatures, Template, preflight};
-use candor_train::{Inputs, Launch, Opening, Outcome, Parts, Session, fingerprint, say_skipped};
+use candor_train::{
+    Inputs, Launch, Length, LoraStart, Opening, Outcome, Parts, Session, fingerprint, say_skipped,
+};
 use serde::Serialize;
 use tch::{Device, Tensor};
 
@@ -11,7 +13,7 @@ use crate::SftError;
 use crate::corpus::Corpus;
 use crate::earlier;
 use crate::loss::cross_entropy;
-use crate::recipe::{Length, LoraStart, SftRecipe, Tune};
+use crate::recipe::{SftRecipe, Tune};
 
 /// One line of the run's `metrics.jsonl`.
 #[derive(Debug, Serialize)]
@@ -49,8 +51,8 @@ pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcom
     opening.doing("opening the model");
     let mut bundle = Bundle::open(&recipe.base, device, recipe.base_precision)?;
     let template = bundle.template.clone();
-    if recipe.plain {
-        bundle.template = Template::Plain;
+    if let Some(template) = &recipe.template {
+        bundle.template = template.clone();
     }
     check_room(recipe, &bundle)?;
     preflight::check_answers_end(&recipe.base, &bundle.template, &bundle.tokenizer)?;
@@ -127,7 +129,10 @@ pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcom
             return Ok(Outcome::Stopped);
         }
     }
-    bundle.template = template;
+    // Captions alone are a way to train, not to talk; any other template is what the model now knows.
+    if matches!(bundle.template, Template::Plain) {
+        bundle.template = template;
+    }
     match &adapter {
         Some(adapter) => adapter.save(&session.path().join("adapter"))?,
         None => bundle.save(&session.path().join("model"))?,

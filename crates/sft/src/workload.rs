@@ -1,12 +1,11 @@
 //! How much a run of supervised fine-tuning will do.
 
 use candor_data::rows::Look;
+use candor_model::Reading;
 use candor_model::sample::SampleRules;
-use candor_model::{Reading, Template};
-use candor_train::Workload;
+use candor_train::{Length, Workload};
 
 use crate::corpus::Corpus;
-use crate::recipe::Length;
 use crate::{SftError, SftRecipe};
 
 /// Reads and tokenises the recipe's data for the model that `reading` is of, and goes through the order of the run.
@@ -15,9 +14,8 @@ use crate::{SftError, SftRecipe};
 /// A file is missing or damaged, or a conversation does not fit the model.
 pub fn workload(recipe: &SftRecipe, reading: &Reading) -> Result<Workload, SftError> {
     let own = reading.rules(recipe.max_tokens);
-    let plain = Template::Plain;
     let rules = SampleRules {
-        template: if recipe.plain { &plain } else { own.template },
+        template: recipe.template.as_ref().unwrap_or(own.template),
         ..own
     };
     let look = Look::of_plan(recipe.on_bad_row, &recipe.images);

@@ -7,7 +7,8 @@ use crate::recipe::Reader;
 /// Reads `data.on_bad_row`; without it bad rows stop the run.
 pub fn on_bad_row(recipe: &mut Reader) -> OnBadRow {
     let choices = [("stop", OnBadRow::Stop), ("skip", OnBadRow::Skip)];
-    let field = recipe.one_of("data.on_bad_row", &choices);
+    let meaning = "Whether a row that cannot be used stops the run (the default), or is skipped, counted and listed in `skipped.jsonl`.";
+    let field = recipe.one_of("data.on_bad_row", &choices, meaning);
     field.optional().unwrap_or_default()
 }
 

@@ -1,6 +1,8 @@
 //! Recipes: everything wrong is reported at once, with line and key.
 
-use candor_train::recipe::{Reader, RecipeError, Resolved, changed_keys};
+use std::fs;
+
+use candor_train::recipe::{Presence, Reader, RecipeError, Resolved, changed_keys, survey};
 
 #[derive(Debug, PartialEq)]
 struct Stage {
@@ -16,31 +18,48 @@ struct Stage {
 fn read(text: &str, sets: &[&str]) -> Result<(Stage, Resolved), RecipeError> {
     let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
     let mut recipe = Reader::parse("r.toml", text, &sets);
-    let seed = recipe.u64("seed").required();
-    let learning_rate = recipe.f64("optimizer.learning_rate").positive().required();
+    let seed = recipe.u64("seed", "Decides all.").required();
+    let learning_rate = recipe
+        .f64("optimizer.learning_rate", "How fast.")
+        .positive()
+        .required();
     let warmup_ratio = recipe
-        .f64("optimizer.warmup_ratio")
+        .f64("optimizer.warmup_ratio", "How long slower.")
         .within(0.0..=1.0)
         .optional();
     let choices = [("constant", "constant"), ("cosine", "cosine")];
-    let schedule = recipe.one_of("optimizer.schedule", &choices).required();
-    let image_size = recipe.usize("model.image_size").within(8..=1024).required();
+    let schedule = recipe
+        .one_of("optimizer.schedule", &choices, "What the rate does.")
+        .required();
+    let image_size = recipe
+        .usize("model.image_size", "Pixels.")
+        .within(8..=1024)
+        .required();
     let sources = recipe
-        .tables("data.sources")
+        .tables("data.sources", "Files.")
         .required()
         .iter()
         .map(|source| {
-            let file = recipe.string(&format!("{source}.file")).required();
-            (file, recipe.f64(&format!("{source}.weight")).required())
+            let file = recipe
+                .string(&format!("{source}.file"), "A file.")
+                .required();
+            (
+                file,
+                recipe
+                    .f64(&format!("{source}.weight"), "A share.")
+                    .required(),
+            )
         })
         .collect();
     let limits = recipe
-        .names("limits")
+        .names("limits", "What there may be.")
         .optional()
         .unwrap_or_default()
         .into_iter()
         .map(|name| {
-            let limit = recipe.u64(&format!("limits.{name}")).required();
+            let limit = recipe
+                .u64(&format!("limits.{name}"), "How much.")
+                .required();
             (name, limit)
         })
         .collect();
@@ -122,7 +141,7 @@ rank = 8
   r.toml:6: optimizer.warmup: unknown key (did you mean `warmup_ratio`?)
   r.toml:9: model.image_size: 4 is out of range (use a value at least 8 and at most 1024)
   r.toml:14: data.sources[0].wieght: unknown key (did you mean `weight`?)
-  r.toml:16: lora: unknown table (remove it)"#;
+  r.toml:16: lora: unknown table (remove it: a recipe of this stage has data, limits, model, optimizer, seed)"#;
     assert_eq!(error, expected);
 }
 
@@ -270,7 +289,10 @@ fn a_key_in_the_wrong_table_is_pointed_to_the_right_one() {
 #[test]
 fn joint_mistakes_are_the_stages_own() {
     let mut recipe = Reader::parse("r.toml", "a = 1\nb = 2\n", &[]);
-    let (a, b) = (recipe.u64("a").required(), recipe.u64("b").required());
+    let (a, b) = (
+        recipe.u64("a", "One.").required(),
+        recipe.u64("b", "Another.").required(),
+    );
     if a < b {
         recipe.mistake("b", "larger than a", "lower it");
     }
@@ -305,4 +327,160 @@ fn changed_keys_are_found_and_free_ones_are_not() {
         ["optimizer.warmup_ratio: absent -> 0.5", "seed: 7 -> 8"]
     );
     assert!(changed_keys(&then.to_text(), &then.to_text(), &[]).is_empty());
+}
+
+/// Writes recipes into a folder and reads the first of them.
+fn extended(
+    files: &[(&str, &str)],
+    sets: &[&str],
+) -> (Result<Resolved, String>, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
+    let mut recipe = Reader::open(&folder.path().join(files[0].0), &sets).unwrap();
+    for key in ["a.x", "a.y", "b"] {
+        recipe.u64(key, "A number.").optional();
+    }
+    let read = recipe.finish().map_err(|error| error.to_string());
+    (read, folder)
+}
+
+#[test]
+fn a_recipe_is_put_over_those_that_it_extends_in_their_order() {
+    let files = [
+        (
+            "m/paper/r.toml",
+            "extends = [\"../r.toml\", \"../../over.toml\"]\na.y = 5\n",
+        ),
+        ("m/r.toml", "extends = \"../base.toml\"\nb = 3\n"),
+        ("base.toml", "b = 1\n[a]\nx = 1\ny = 1\n"),
+        ("over.toml", "[a]\nx = 2\n"),
+    ];
+    let resolved = extended(&files, &["b=9"]).0.unwrap();
+    assert_eq!(resolved.to_text(), "b = 9\n\n[a]\nx = 2\ny = 5\n");
+}
+
+#[test]
+fn a_mistake_names_the_file_that_it_is_in() {
+    let files = [
+        ("m/r.toml", "extends = \"../base.toml\"\n\n[a]\ny = -1\n"),
+        ("base.toml", "b = 1\n[a]\nx = \"one\"\nz = 1\n"),
+    ];
+    let (read, folder) = extended(&files, &[]);
+    let said = read.unwrap_err();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let (top, below) = (at("m/r.toml"), at("base.toml"));
+    for line in [
+        format!("{top} has 3 mistakes"),
+        format!("{top}:4: a.y: the integer -1 is not"),
+        format!("{below}:3: a.x: the string \"one\" is not"),
+        format!("{below}:4: a.z: unknown key (remove it: [a] has x, y)"),
+    ] {
+        assert!(said.contains(&line), "{line}\n{said}");
+    }
+}
+
+#[test]
+fn what_cannot_be_extended_is_told() {
+    for (text, said) in [
+        (
+            "b = 1\nextends = \"none.toml\"\n",
+            ":2: extends: cannot read",
+        ),
+        ("extends = \"r.toml\"\n", "r.toml extends itself"),
+        ("extends = \"other.toml\"\n", "r.toml extends itself"),
+        (
+            "extends = 3\n",
+            "the integer 3 is not a path or a list of paths",
+        ),
+        (
+            "extends = [\"\"]\n",
+            "an array is not a path or a list of paths",
+        ),
+    ] {
+        let files = [("r.toml", text), ("other.toml", "extends = \"r.toml\"\n")];
+        let error = extended(&files, &[]).0.unwrap_err();
+        assert!(
+            error.contains(said) && error.contains("1 mistake"),
+            "{said}: {error}"
+        );
+    }
+}
+
+#[test]
+fn keys_of_other_trainers_are_answered() {
+    for (set, said) in [
+        (
+            "optimizer.name=adamw",
+            "remove it: the optimizer is AdamW, and there is no other",
+        ),
+        (
+            "deepspeed=zero3.json",
+            "remove it: a run uses one device and splits no model",
+        ),
+        ("optimizer.lr=1", "here it is `optimizer.learning_rate`"),
+        ("model.lora_dropout=0.1", "there is no dropout"),
+        (
+            "optimizer.lr_scheduler_type=cosine",
+            "here it is `optimizer.schedule`",
+        ),
+        (
+            "train.logging_steps=1",
+            "unknown table (remove it: a recipe of this stage has data, limits, model, optimizer, seed)",
+        ),
+        ("model.fp16=true", "remove it: [model] has image_size"),
+    ] {
+        let error = read(GOOD, &[set]).unwrap_err().to_string();
+        assert!(error.contains(said), "{set}: {error}");
+    }
+}
+
+#[test]
+fn a_survey_finds_what_is_asked_only_after_some_answers() {
+    let fields = survey(|mut recipe| {
+        recipe.u64("n", "How many.").positive().required();
+        for element in recipe.tables("list", "Things.").required() {
+            let choices = [("a", 0), ("b", 1), ("c", 2)];
+            match recipe
+                .one_of(&format!("{element}.kind"), &choices, "Which.")
+                .or(0, "\"a\"")
+            {
+                0 => drop(
+                    recipe
+                        .bool(&format!("{element}.only_a"), "Of a.")
+                        .optional(),
+                ),
+                kind => {
+                    recipe
+                        .f64(&format!("{element}.not_a"), "Of b and c.")
+                        .within(..=2.0)
+                        .required();
+                    if kind == 2 && recipe.has("deep") {
+                        recipe.string("deep.word", "Of c.").required();
+                    }
+                }
+            }
+        }
+        recipe.finish().unwrap();
+    });
+    let shown: Vec<String> = fields.iter().map(ToString::to_string).collect();
+    let expected = [
+        "- `n`: integer above 0; required. How many.",
+        "- `list`: array of tables; required. Things.",
+        "- `list[].kind`: \"a\" or \"b\" or \"c\"; optional, else \"a\". Which.",
+        "- `list[].not_a`: number at most 2; required; only with `list[].kind` \"b\" or \"c\". Of b and c.",
+        "- `deep.word`: string; required; only with `list[].kind` \"c\" and `deep` given. Of c.",
+        "- `list[].only_a`: true or false; optional; only with `list[].kind` \"a\". Of a.",
+    ];
+    let sorted = |lines: &[String]| {
+        let mut lines = lines.to_vec();
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(&shown), sorted(&expected.map(str::to_owned)));
+    assert_eq!(fields[0].presence, Presence::Required);
 }

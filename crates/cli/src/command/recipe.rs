@@ -1,17 +1,34 @@
 //! `candor recipe …`
 
-use candor_plan::{Planner, show_plans};
+use std::path::PathBuf;
+
+use candor_plan::{Planner, recipe_fields, show_plans};
 
 use crate::arguments::RecipeCommand;
 
-/// Checks recipes and prints their plans. Mistakes of all recipes are reported together.
+/// Runs the command.
 pub fn run(command: RecipeCommand) -> anyhow::Result<()> {
-    let RecipeCommand::Check {
-        recipes,
-        rate,
-        sets,
-        json,
-    } = command;
+    match command {
+        RecipeCommand::Check {
+            recipes,
+            rate,
+            sets,
+            json,
+        } => check(&recipes, rate, &sets, json),
+        RecipeCommand::Fields { stage } => {
+            print!("{}", recipe_fields(stage.as_deref()));
+            Ok(())
+        }
+    }
+}
+
+/// Checks recipes and prints their plans. Mistakes of all recipes are reported together.
+fn check(
+    recipes: &[PathBuf],
+    rate: Option<f64>,
+    sets: &[String],
+    json: bool,
+) -> anyhow::Result<()> {
     if let Some(rate) = rate {
         anyhow::ensure!(
             rate.is_finite() && rate > 0.0,
@@ -20,8 +37,8 @@ pub fn run(command: RecipeCommand) -> anyhow::Result<()> {
     }
     let mut planner = Planner::new(rate);
     let (mut plans, mut mistakes) = (Vec::new(), Vec::new());
-    for recipe in &recipes {
-        match planner.plan(recipe, &sets) {
+    for recipe in recipes {
+        match planner.plan(recipe, sets) {
             Ok(plan) => plans.push(plan),
             Err(error) => mistakes.push(crate::chain(&error.into())),
         }

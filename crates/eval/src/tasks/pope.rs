@@ -1,6 +1,6 @@
 //! POPE: three files of yes/no questions. Needs no judge, and so no ground truth but the labels.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use candor_data::formats::pope::{self as format, Label, Question};
 
@@ -11,7 +11,7 @@ use crate::verdicts::PopeLine;
 use crate::{Benchmark, EvalError};
 
 /// The splits, by their place in the file names.
-const SPLITS: [&str; 3] = ["random", "popular", "adversarial"];
+pub const SPLITS: [&str; 3] = ["random", "popular", "adversarial"];
 
 /// The questions of all splits and what follows each of them.
 #[derive(Debug)]
@@ -21,14 +21,14 @@ pub struct PopeTask {
 }
 
 impl PopeTask {
-    /// Reads `pope_<split>.jsonl` of an evaluation folder.
+    /// Reads the questions of all splits, each from its file.
     ///
     /// # Errors
     /// A file is missing or damaged.
-    pub fn read(folder: &Path, suffix: &str) -> Result<Self, EvalError> {
+    pub fn read(file: impl Fn(&str) -> PathBuf, suffix: &str) -> Result<Self, EvalError> {
         let mut questions = Vec::new();
         for split in SPLITS {
-            let rows = format::read(&folder.join(format!("pope_{split}.jsonl")))?;
+            let rows = format::read(&file(split))?;
             questions.extend(rows.into_iter().map(|row| (split, row)));
         }
         Ok(Self {

@@ -70,7 +70,11 @@ fn mmhal_finds_no_hallucination_in_its_own_answers_and_none_of_worth_in_silence(
 
 #[test]
 fn pope_counts_right_answers_and_always_yes() {
-    let task = PopeTask::read(&folder(), "  Answer in a word. ").unwrap();
+    let task = PopeTask::read(
+        |split| folder().join(format!("pope_{split}.jsonl")),
+        "  Answer in a word. ",
+    )
+    .unwrap();
     let asks = task.asks();
     assert!(
         asks.iter()

@@ -3,20 +3,41 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use candor_model::{LoraConfig, Reading, TARGETS, hub};
+use candor_model::{LlavaConfig, LoraConfig, Reading, TARGETS, hub};
 use candor_reward::RewardModel;
 use serde::Deserialize;
 
-use crate::PlanError;
+use crate::{PlanError, published};
 
 /// The rank that is assumed of an adapter of which nothing is known: the paper's.
 const RANK: i64 = 64;
+
+/// What is known of a model before it is opened.
+#[derive(Debug)]
+pub enum Known {
+    /// It is here.
+    Here(Box<Reading>),
+    /// Only how large it is, and how that is known.
+    Sizes(Box<LlavaConfig>, String),
+}
+
+impl Known {
+    /// Its sizes.
+    pub fn config(&self) -> &LlavaConfig {
+        match self {
+            Self::Here(reading) => reading.config(),
+            Self::Sizes(config, _) => config,
+        }
+    }
+}
 
 /// What earlier recipes would write.
 #[derive(Debug, Default)]
 pub struct Made {
     /// The model that each model is trained from.
     models: BTreeMap<PathBuf, PathBuf>,
+    /// The published parts that a model is joined from.
+    joined: BTreeMap<PathBuf, [String; 2]>,
     adapters: BTreeMap<PathBuf, LoraConfig>,
     /// The base and the adapter of each reward model.
     rewards: BTreeMap<PathBuf, (PathBuf, LoraConfig)>,
@@ -26,6 +47,11 @@ impl Made {
     /// A recipe writes a model that it trains from another.
     pub fn model(&mut self, folder: PathBuf, from: &Path) {
         self.models.insert(folder, from.to_owned());
+    }
+
+    /// A recipe says what its base is joined from.
+    pub fn joined(&mut self, folder: &Path, parts: &[String; 2]) {
+        self.joined.insert(folder.to_owned(), parts.clone());
     }
 
     /// A recipe writes an adapter.
@@ -38,23 +64,32 @@ impl Made {
         self.rewards.insert(folder, (base.to_owned(), lora.clone()));
     }
 
-    /// The model in a folder, or the one that it is to be trained from; none where neither is there.
+    /// The model in a folder, or the one that it is to be trained from, or published sizes; none where nothing is known.
     ///
     /// # Errors
     /// It is there and cannot be read.
-    pub fn reading(&self, folder: &Path) -> Result<Option<Reading>, PlanError> {
+    pub fn known(&self, folder: &Path) -> Result<Option<Known>, PlanError> {
         let mut folder = folder;
         // Each step leads to another folder, and no recipe starts from what it writes.
         for _ in 0..=self.models.len() {
             if hub::find(folder).is_ok() {
-                return Ok(Some(Reading::open(folder)?));
+                return Ok(Some(Known::Here(Box::new(Reading::open(folder)?))));
             }
             match self.models.get(folder) {
                 Some(from) => folder = from,
-                None => return Ok(None),
+                None => break,
             }
         }
-        Ok(None)
+        let found = match self.joined.get(folder) {
+            Some([decoder, tower]) => published::joined(decoder, tower).map(|config| {
+                (
+                    config,
+                    format!("{decoder} and {tower}, which `candor join` puts together"),
+                )
+            }),
+            None => published::whole(folder).map(|config| (config, folder.display().to_string())),
+        };
+        Ok(found.map(|(config, of)| Known::Sizes(Box::new(config), of)))
     }
 
     /// The sizes of an adapter, and whether they are an assumption.

@@ -2,18 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use candor_eval::EvalRecipe;
-use candor_model::{LoraConfig, Reading};
-use candor_reward::{RewardRecipe, Start};
+use candor_eval::{Benchmark, EvalRecipe, POPE_SPLITS};
+use candor_model::{LlavaConfig, LoraConfig, Reading};
+use candor_reward::RewardRecipe;
 use candor_rl::RlRecipe;
 use candor_sample::SampleRecipe;
-use candor_sft::{Files, GroundRecipe, Length, LoraStart, SftRecipe, Tune};
-use candor_train::{BasePrecision, Workload};
+use candor_sft::{Files, GroundRecipe, SftRecipe, Tune};
+use candor_train::{BasePrecision, Length, LoraStart, Workload};
 
 use super::Plan;
-use super::made::Made;
-use crate::PlanError;
+use super::bound::{self, Bound};
+use super::made::{Known, Made};
 use crate::memory::{Budget, CROSS_ENTROPY, Memory, PICTURES_PER_PASS, POLICY, Pass, optimizer};
+use crate::{PlanError, published};
 
 /// Plans supervised fine-tuning.
 pub fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Plan, PlanError> {
@@ -27,12 +28,22 @@ pub fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Plan, Pla
         Tune::Lora(LoraStart::Adapter(folder)) => Some(known_lora(made, folder, &mut plan)),
         Tune::AllButTower | Tune::Projector => None,
     };
-    let reading = model(made, &recipe.base, &mut plan)?;
+    if let Some(parts) = &recipe.joined_from {
+        made.joined(&recipe.base, parts);
+        let [decoder, tower] = parts;
+        if published::joined(decoder, tower).is_none() {
+            plan.note(format!(
+                "model.joined_from: the sizes of {decoder} and {tower} are not known here, only those of {}",
+                published::parts()
+            ));
+        }
+    }
+    let known = model(made, &recipe.base, &mut plan)?;
     match &lora {
         Some(lora) => made.adapter(out.join("adapter"), lora),
         None => made.model(out.join("model"), &recipe.base),
     }
-    let Some(reading) = reading else {
+    let Some(known) = known else {
         return Ok(plan);
     };
     let files = recipe
@@ -46,12 +57,12 @@ pub fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Plan, Pla
                 ..
             } => vec![questions, annotations],
         });
-    let workload = counted(files, &mut plan, || {
-        Ok(candor_sft::workload(recipe, &reading)?)
+    let workload = counted(files, &known, &mut plan, bound::sft(recipe), |reading| {
+        Ok(candor_sft::workload(recipe, reading)?)
     })?;
-    let budget = budget(&reading, recipe.base_precision);
+    let budget = budget(known.config(), recipe.base_precision);
     let longest = longest(workload.as_ref(), recipe.max_tokens as u64);
-    let image = reading.config().n_image_tokens() as u64;
+    let image = known.config().n_image_tokens() as u64;
     let rows = recipe.micro_batch as u64;
     let pass = Pass {
         n_tokens: rows * longest,
@@ -77,11 +88,12 @@ pub fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Plan, Pla
 /// Plans sampling.
 pub fn sample(path: &Path, recipe: &SampleRecipe, made: &Made) -> Result<Plan, PlanError> {
     let mut plan = Plan::new(path, "sample", &recipe.out);
-    let Some(reading) = model(made, &recipe.base, &mut plan)? else {
+    let Some(known) = model(made, &recipe.base, &mut plan)? else {
         return Ok(plan);
     };
-    let workload = counted([&recipe.prompts], &mut plan, || {
-        Ok(candor_sample::workload(recipe, &reading)?)
+    let bound = bound::sample(recipe, known.config());
+    let workload = counted([&recipe.prompts], &known, &mut plan, bound, |reading| {
+        Ok(candor_sample::workload(recipe, reading)?)
     })?;
     // The features of a chunk, not of all prompts.
     let workload = workload.map(|workload| Workload {
@@ -89,7 +101,7 @@ pub fn sample(path: &Path, recipe: &SampleRecipe, made: &Made) -> Result<Plan, P
         ..workload
     });
     let speaking = Speaking {
-        reading: &reading,
+        config: known.config(),
         precision: recipe.base_precision,
         adapter: recipe.adapter.as_deref(),
         batch_rows: recipe.batch_rows,
@@ -102,14 +114,19 @@ pub fn sample(path: &Path, recipe: &SampleRecipe, made: &Made) -> Result<Plan, P
 /// Plans an evaluation.
 pub fn eval(path: &Path, recipe: &EvalRecipe, made: &Made) -> Result<Plan, PlanError> {
     let mut plan = Plan::new(path, "eval", &recipe.out);
-    let Some(reading) = model(made, &recipe.model, &mut plan)? else {
+    let Some(known) = model(made, &recipe.model, &mut plan)? else {
         return Ok(plan);
     };
-    let workload = counted([&recipe.data.join("eval")], &mut plan, || {
-        Ok(candor_eval::workload(recipe, &reading)?)
+    let files = if recipe.benchmarks.contains(&Benchmark::Pope) {
+        POPE_SPLITS.map(|split| recipe.pope_file(split)).to_vec()
+    } else {
+        vec![recipe.data.join("eval")]
+    };
+    let workload = counted(&files, &known, &mut plan, None, |reading| {
+        Ok(candor_eval::workload(recipe, reading)?)
     })?;
     let speaking = Speaking {
-        reading: &reading,
+        config: known.config(),
         precision: recipe.base_precision,
         adapter: recipe.adapter.as_deref(),
         batch_rows: recipe.batch_rows,
@@ -123,24 +140,24 @@ pub fn eval(path: &Path, recipe: &EvalRecipe, made: &Made) -> Result<Plan, PlanE
 pub fn reward(path: &Path, recipe: &RewardRecipe, made: &mut Made) -> Result<Plan, PlanError> {
     let out = &recipe.session.out;
     let mut plan = Plan::new(path, "reward", out);
-    if let candor_reward::Length::Steps(steps) = recipe.length {
+    if let Length::Steps(steps) = recipe.length {
         plan.n_steps = Some(steps);
     }
     let lora = match &recipe.start {
-        Start::Fresh(config) => config.clone(),
-        Start::Adapter(folder) => known_lora(made, folder, &mut plan),
+        LoraStart::Fresh(config) => LoraConfig::clone(config),
+        LoraStart::Adapter(folder) => known_lora(made, folder, &mut plan),
     };
     made.reward(out.clone(), &recipe.base, &lora);
-    let Some(reading) = model(made, &recipe.base, &mut plan)? else {
+    let Some(known) = model(made, &recipe.base, &mut plan)? else {
         return Ok(plan);
     };
     let facts = recipe.facts.iter();
     let facts = facts.filter(|_| recipe.wording.prompt.with_facts());
     let files = recipe.preferences.iter().chain(facts);
-    let workload = counted(files, &mut plan, || {
-        Ok(candor_reward::workload(recipe, &reading)?)
+    let workload = counted(files, &known, &mut plan, bound::reward(recipe), |reading| {
+        Ok(candor_reward::workload(recipe, reading)?)
     })?;
-    let budget = budget(&reading, recipe.base_precision);
+    let budget = budget(known.config(), recipe.base_precision);
     let pair = longest(workload.as_ref(), 2 * recipe.max_tokens as u64);
     let pass = Pass {
         n_tokens: recipe.micro_batch as u64 * pair,
@@ -160,7 +177,7 @@ pub fn reward(path: &Path, recipe: &RewardRecipe, made: &mut Made) -> Result<Pla
 /// Plans PPO.
 pub fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan, PlanError> {
     let mut plan = Plan::new(path, "rl", &recipe.session.out);
-    if let candor_rl::recipe::Length::Steps(steps) = recipe.length {
+    if let Length::Steps(steps) = recipe.length {
         plan.n_steps = Some(steps);
     }
     let lora = known_lora(made, &recipe.policy_init, &mut plan);
@@ -179,16 +196,28 @@ pub fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan, PlanE
     };
     let facts = recipe.data.facts.iter();
     let files = facts.chain([&recipe.data.prompts]);
-    let workload = counted(files, &mut plan, || {
-        Ok(candor_rl::workload(recipe, &policy, &judge)?)
-    })?;
-    let shared = judge_base == recipe.base;
-    let [policy, judge] = [&policy, &judge].map(|reading| budget(reading, recipe.base_precision));
+    let image = |config: &LlavaConfig| config.n_image_tokens() as u64;
     let answer = recipe.sampling.max_new_tokens as u64;
-    let image = |budget: &Budget<'_>| budget.config.n_image_tokens() as u64;
-    let bound = recipe.data.max_query_tokens as u64 + image(&policy) + answer;
+    let bound = recipe.data.max_query_tokens as u64 + image(policy.config()) + answer;
+    let workload = counted(
+        files,
+        &policy,
+        &mut plan,
+        bound::rl(recipe, bound),
+        |reading| {
+            // Prompts are counted by the policy's tokens; what the judge is asked besides is not.
+            let judge = match &judge {
+                Known::Here(judge) => judge,
+                Known::Sizes(..) => reading,
+            };
+            Ok(candor_rl::workload(recipe, reading, judge)?)
+        },
+    )?;
+    let shared = judge_base == recipe.base;
+    let [policy, judge] =
+        [&policy, &judge].map(|known| budget(known.config(), recipe.base_precision));
     let longest = longest(workload.as_ref(), bound);
-    let value = longest + image(&judge).saturating_sub(image(&policy));
+    let value = longest + image(judge.config).saturating_sub(image(policy.config));
     let training = |budget: &Budget<'_>, lora: &LoraConfig, tokens: u64, targets: u64| {
         let rows = recipe.batch.micro_batch as u64;
         let pass = Pass {
@@ -241,7 +270,7 @@ pub fn ground(path: &Path, recipe: &GroundRecipe) -> Plan {
 
 /// Writing answers.
 struct Speaking<'a> {
-    reading: &'a Reading,
+    config: &'a LlavaConfig,
     precision: BasePrecision,
     adapter: Option<&'a Path>,
     batch_rows: usize,
@@ -250,10 +279,10 @@ struct Speaking<'a> {
 
 impl Speaking<'_> {
     fn memory(&self, workload: Option<&Workload>, made: &Made, plan: &mut Plan) -> Memory {
-        let budget = budget(self.reading, self.precision);
-        let positions = self.reading.config().text_config.max_position_embeddings as u64;
+        let budget = budget(self.config, self.precision);
+        let positions = self.config.text_config.max_position_embeddings as u64;
         // Questions of unknown length are hardly longer than an image and an answer.
-        let image = self.reading.config().n_image_tokens() as u64;
+        let image = self.config.n_image_tokens() as u64;
         let bound = positions.min(2 * (image + self.max_new_tokens as u64));
         let writing = budget.writing(self.batch_rows as u64, longest(workload, bound));
         let adapter = self.adapter.map(|folder| known_lora(made, folder, plan));
@@ -266,42 +295,52 @@ impl Speaking<'_> {
     }
 }
 
-fn budget(reading: &Reading, precision: BasePrecision) -> Budget<'_> {
-    Budget {
-        config: reading.config(),
-        precision,
-    }
+fn budget(config: &LlavaConfig, precision: BasePrecision) -> Budget<'_> {
+    Budget { config, precision }
 }
 
-/// The model that a run starts from, or a note that it is not there.
-fn model(made: &Made, folder: &Path, plan: &mut Plan) -> Result<Option<Reading>, PlanError> {
-    let reading = made.reading(folder)?;
-    if reading.is_none() {
-        plan.note(format!(
+/// What is known of the model that a run starts from, or a note that nothing is.
+fn model(made: &Made, folder: &Path, plan: &mut Plan) -> Result<Option<Known>, PlanError> {
+    let known = made.known(folder)?;
+    match &known {
+        Some(Known::Here(_)) => {}
+        Some(Known::Sizes(_, of)) => {
+            plan.note(format!("{} is not here yet: planned on the published sizes of {of}", folder.display()));
+        }
+        None => plan.note(format!(
             "{} is not here, and no recipe before this one makes it: neither data nor memory can be told",
             folder.display()
-        ));
+        )),
     }
-    Ok(reading)
+    Ok(known)
 }
 
-/// The data, or a note of what is missing.
+/// The data; or, where a file or the tokenizer is missing, what the recipe's own counts say, and a note of that.
 fn counted<'p>(
     files: impl IntoIterator<Item = &'p PathBuf>,
+    known: &Known,
     plan: &mut Plan,
-    count: impl FnOnce() -> Result<Workload, PlanError>,
+    bound: Option<Bound>,
+    count: impl FnOnce(&Reading) -> Result<Workload, PlanError>,
 ) -> Result<Option<Workload>, PlanError> {
     let missing = files.into_iter().find(|file| !file.exists());
-    if let Some(missing) = missing {
-        plan.note(format!(
-            "{} is not here, so tokens are not counted",
-            missing.display()
-        ));
-        return Ok(None);
+    let why = match (missing, known) {
+        (None, Known::Here(reading)) => {
+            let workload = count(reading)?;
+            plan.count(&workload);
+            return Ok(Some(workload));
+        }
+        (Some(missing), _) => format!("{} is not here", missing.display()),
+        (None, Known::Sizes(..)) => "the tokenizer is not here".to_owned(),
+    };
+    match bound {
+        Some(bound) => {
+            plan.bound(&bound);
+            plan.note(format!("{why}: steps and rows are the recipe's own counts, and tokens those of rows of the full length"));
+        }
+        None => plan.note(format!("{why}, so tokens are not counted")),
     }
-    let workload = count()?;
-    plan.count(&workload);
-    Ok(Some(workload))
+    Ok(None)
 }
 
 fn known_lora(made: &Made, folder: &Path, plan: &mut Plan) -> LoraConfig {

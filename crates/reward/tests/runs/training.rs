@@ -179,6 +179,36 @@ fn a_reward_model_is_refused_on_another_base() {
 }
 
 #[test]
+fn a_reward_model_on_a_base_in_another_precision_says_so() {
+    let folder = prepared();
+    let path = folder.path();
+    run(path, "reward", &["run.steps=1"]).unwrap();
+    let open = |kind, name: &str| {
+        let bundle = Bundle::open(&path.join("base"), Device::Cpu, kind).unwrap();
+        RewardModel::open(&path.join(name), &bundle).map(drop)
+    };
+    let message = open(Kind::BFloat16, "reward").unwrap_err().to_string();
+    for part in [
+        "trained on a base in f32, and here the base is in bf16",
+        "model.base_precision",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+    run(
+        path,
+        "packed",
+        &["run.steps=1", "model.base_precision=\"bf16\""],
+    )
+    .unwrap();
+    open(Kind::BFloat16, "packed").unwrap();
+    let message = open(Kind::Float, "packed").unwrap_err().to_string();
+    assert!(
+        message.contains("in bf16, and here the base is in f32"),
+        "{message}"
+    );
+}
+
+#[test]
 fn eight_pairs_at_once_and_eight_by_one_give_the_same_update() {
     let folder = prepared();
     let path = folder.path();

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use candor_model::Activations;
-use candor_train::{BasePrecision, Reader, SessionRecipe, on_bad_row};
+use candor_train::stage_fields::{IMAGES, ROOT, read_activations};
+use candor_train::{BasePrecision, Length, Reader, SessionRecipe, on_bad_row};
 
 use super::{
-    AverageOver, BatchRecipe, DataRecipe, GuardRecipe, Length, Normalise, PpoRecipe, QuirksRecipe,
+    AverageOver, BatchRecipe, DataRecipe, GuardRecipe, Normalise, PpoRecipe, QuirksRecipe,
     RlRecipe, SamplingRecipe, ScoreRecipe,
 };
 use crate::RlError;
@@ -30,32 +30,50 @@ impl RlRecipe {
     pub fn read(mut recipe: Reader) -> Result<Self, RlError> {
         let r = &mut recipe;
         let session = SessionRecipe::read(r);
-        let length = length(r);
-        let snapshot_every = r.u64("run.snapshot_every").positive().required();
-        let samples_per_step = r.usize("run.samples_per_step").required();
-        let base = r.path("model.base").required();
+        let length = Length::read(r);
+        let snapshot_every = r.u64("run.snapshot_every", "Steps between copies of the policy's adapter in `adapters/`, the first one included.").positive().required();
+        let samples_per_step = r
+            .usize(
+                "run.samples_per_step",
+                "Rollouts that are written down each step, in `samples/`.",
+            )
+            .required();
+        let base = r
+            .path(
+                "model.base",
+                "Folder of the policy's base, or `org/name` in the cache of downloads.",
+            )
+            .required();
         let base_precision = BasePrecision::read(r);
-        let policy_init = r.path("model.policy_init").required();
-        let reward = r.path("model.reward").required();
-        let kept = [
-            ("keep", Activations::Keep),
-            ("recompute", Activations::Recompute),
-        ];
-        let activations = r.one_of("model.activations", &kept).required();
+        let policy_init = r.path("model.policy_init", "Folder of the adapter that the policy starts from and stays close to: also the frozen reference.").required();
+        let reward = r.path("model.reward", "Run folder of `candor reward`; it names its own base, which is opened in the same `model.base_precision`.").required();
+        let activations = read_activations(r);
         let data = data(r);
         let batch = batch(r);
         let sampling = sampling(r);
         let score = score(r);
         let ppo = ppo(r);
         let guard = GuardRecipe {
-            max_kl: r.f64("guard.max_kl").positive().required(),
-            min_response_tokens: r.f64("guard.min_response_tokens").within(0.0..).required(),
+            max_kl: r
+                .f64(
+                    "guard.max_kl",
+                    "The run stops when the mean KL of a response, in nats, is above this.",
+                )
+                .positive()
+                .required(),
+            min_response_tokens: r
+                .f64(
+                    "guard.min_response_tokens",
+                    "The run stops when the mean length of a response is below this.",
+                )
+                .within(0.0..)
+                .required(),
         };
         let quirks = QuirksRecipe {
-            misalign_dropped_queries: r.bool("quirks.misalign_dropped_queries").required(),
-            cut_at_question_mark: r.bool("quirks.cut_at_question_mark").required(),
-            shuffle_captions: r.bool("quirks.shuffle_captions").required(),
-            drop_partial_mini_batch: r.bool("quirks.drop_partial_mini_batch").required(),
+            misalign_dropped_queries: r.bool("quirks.misalign_dropped_queries", "Of the paper's code: after a dropped prompt every later one is judged by what belongs to another.").required(),
+            cut_at_question_mark: r.bool("quirks.cut_at_question_mark", "Of the paper's code: a response ends at its first question mark and has no end token.").required(),
+            shuffle_captions: r.bool("quirks.shuffle_captions", "Of the paper's code: facts are shown in another order each time.").required(),
+            drop_partial_mini_batch: r.bool("quirks.drop_partial_mini_batch", "Of the paper's code: rollouts that do not fill a mini-batch are not trained on.").required(),
         };
         if ppo.whiten_rewards && (score.reward_scale - 1.0).abs() > 0.0 {
             r.mistake(
@@ -93,35 +111,41 @@ impl RlRecipe {
     }
 }
 
-fn length(r: &mut Reader) -> Length {
-    let given = [r.has("run.steps"), r.has("run.epochs")];
-    let steps = r.u64("run.steps").positive().optional();
-    let epochs = r.u64("run.epochs").positive().optional();
-    if given[0] == given[1] {
-        let found = if given[0] { "both" } else { "neither" };
-        let problem = format!("{found} of `steps` and `epochs` given");
-        r.mistake("run", problem, "give one of them");
-    }
-    epochs.map_or(Length::Steps(steps.unwrap_or(1)), Length::Epochs)
-}
-
 fn data(r: &mut Reader) -> DataRecipe {
-    let root = r.path("data.root").required();
+    let root = r.path("data.root", ROOT).required();
     DataRecipe {
-        images: root.join(r.path("data.images").required()),
-        prompts: root.join(r.path("data.prompts").required()),
-        facts: r.path("data.facts").optional().map(|path| root.join(path)),
+        images: root.join(r.path("data.images", IMAGES).required()),
+        prompts: root.join(r.path("data.prompts", "Prompts, a LLaVA row each with an optional `caption_type` and `length_bonus`.").required()),
+        facts: r.path("data.facts", "Facts by picture, as image_to_caption.json, for the reward model alone; needed if its prompt has `{facts}`.").optional().map(|path| root.join(path)),
         on_bad_row: on_bad_row(r),
-        max_query_tokens: r.usize("data.max_query_tokens").positive().required(),
+        max_query_tokens: r.usize("data.max_query_tokens", "Prompts of more tokens are dropped and counted; an image counts as one.").positive().required(),
     }
 }
 
 fn batch(r: &mut Reader) -> BatchRecipe {
     let batch = BatchRecipe {
-        rollout_batch: r.usize("batch.rollout_batch").positive().required(),
-        mini_batch: r.usize("batch.mini_batch").positive().required(),
-        micro_batch: r.usize("batch.micro_batch").positive().required(),
-        inner_epochs: r.u64("batch.inner_epochs").positive().required(),
+        rollout_batch: r
+            .usize("batch.rollout_batch", "Rollouts of a step.")
+            .positive()
+            .required(),
+        mini_batch: r
+            .usize("batch.mini_batch", "Rollouts of an update.")
+            .positive()
+            .required(),
+        micro_batch: r
+            .usize(
+                "batch.micro_batch",
+                "Rollouts of a training pass: changes memory and speed, never the result.",
+            )
+            .positive()
+            .required(),
+        inner_epochs: r
+            .u64(
+                "batch.inner_epochs",
+                "How often a step trains on each of its rollouts.",
+            )
+            .positive()
+            .required(),
     };
     for (key, part, whole, name) in [
         (
@@ -147,10 +171,10 @@ fn batch(r: &mut Reader) -> BatchRecipe {
 
 fn sampling(r: &mut Reader) -> SamplingRecipe {
     SamplingRecipe {
-        temperature: r.f64("sampling.temperature").positive().required(),
-        max_new_tokens: r.usize("sampling.max_new_tokens").positive().required(),
-        batch_rows: r.usize("sampling.batch_rows").positive().required(),
-        pass_rows: r.usize("sampling.pass_rows").positive().required(),
+        temperature: r.f64("sampling.temperature", "Logits are divided by it, in sampling and in training alike.").positive().required(),
+        max_new_tokens: r.usize("sampling.max_new_tokens", "Tokens of a response at most, its end included.").positive().required(),
+        batch_rows: r.usize("sampling.batch_rows", "Responses that are written together: changes memory, speed, and the last bits of logits.").positive().required(),
+        pass_rows: r.usize("sampling.pass_rows", "Rollouts that are scored, and read by the reference and the value model, together.").positive().required(),
     }
 }
 
@@ -165,16 +189,16 @@ fn score(r: &mut Reader) -> ScoreRecipe {
         ("last_pad", ScorePosition::LastPad),
     ];
     ScoreRecipe {
-        normalise: r.one_of("score.normalise", &scales).required(),
+        normalise: r.one_of("score.normalise", &scales, "Whether scores are brought to the mean and spread of the reward model's held-out ones.").required(),
         terminal: TerminalCoefs {
-            no_eos_penalty: r.f64("score.no_eos_penalty").within(0.0..).required(),
-            length_penalty: r.f64("score.length_penalty").within(0.0..).required(),
-            length_scale_tokens: r.f64("score.length_scale_tokens").positive().required(),
-            symbolic_coef: r.f64("score.symbolic_coef").within(0.0..).required(),
+            no_eos_penalty: r.f64("score.no_eos_penalty", "Subtracted from the score of a response without an end.").within(0.0..).required(),
+            length_penalty: r.f64("score.length_penalty", "Subtracted from the score of a response of `length_scale_tokens` tokens, and of others in proportion.").within(0.0..).required(),
+            length_scale_tokens: r.f64("score.length_scale_tokens", "The length that the whole `length_penalty` is for.").positive().required(),
+            symbolic_coef: r.f64("score.symbolic_coef", "Weight of the reward for a correct option or a correct yes or no.").within(0.0..).required(),
         },
-        yes_reward: r.one_of("score.yes_reward", &yes).required(),
-        position: r.one_of("score.position", &positions).required(),
-        reward_scale: r.f64("score.reward_scale").positive().required(),
+        yes_reward: r.one_of("score.yes_reward", &yes, "What a correct yes is worth: as much as a correct no, or nothing as in the paper's code.").required(),
+        position: r.one_of("score.position", &positions, "Where the score is put: at the response's last token, or at the last pad as in the paper's code.").required(),
+        reward_scale: r.f64("score.reward_scale", "Multiplies all rewards, the KL included; the paper's code has a hidden 10.").positive().required(),
     }
 }
 
@@ -187,16 +211,16 @@ fn ppo(r: &mut Reader) -> PpoRecipe {
         ("padded", AverageOver::Padded),
     ];
     PpoRecipe {
-        kl_coef: r.f64("kl.coef").within(0.0..).required(),
-        kl_estimator: r.one_of("kl.estimator", &KlEstimator::NAMES).required(),
-        gamma: r.f64("advantages.gamma").within(0.0..=1.0).required(),
-        gae_lambda: r.f64("advantages.gae_lambda").within(0.0..=1.0).required(),
-        whiten_advantages: r.bool("whiten.advantages").required(),
-        whiten_rewards: r.bool("whiten.rewards").required(),
-        clip_range: r.f64("loss.clip_range").positive().required(),
-        value_clip_range: r.f64("loss.value_clip_range").positive().required(),
-        value_coef: r.f64("loss.value_coef").within(0.0..).required(),
-        entropy_coef: r.f64("loss.entropy_coef").within(0.0..).required(),
-        average_over: r.one_of("loss.average_over", &averages).required(),
+        kl_coef: r.f64("kl.coef", "Weight of the KL to the reference in the reward.").within(0.0..).required(),
+        kl_estimator: r.one_of("kl.estimator", &KlEstimator::NAMES, "How the KL of a token is estimated (docs/algorithms/ppo.md).").required(),
+        gamma: r.f64("advantages.gamma", "Discount of later rewards.").within(0.0..=1.0).required(),
+        gae_lambda: r.f64("advantages.gae_lambda", "Lambda of the generalised advantage estimation.").within(0.0..=1.0).required(),
+        whiten_advantages: r.bool("whiten.advantages", "Whether advantages are whitened over the rollout batch.").required(),
+        whiten_rewards: r.bool("whiten.rewards", "Whether rewards are whitened over the rollout batch, keeping their mean.").required(),
+        clip_range: r.f64("loss.clip_range", "How far a probability ratio may move from 1 before its gradient stops.").positive().required(),
+        value_clip_range: r.f64("loss.value_clip_range", "How far a value may move before its gradient stops.").positive().required(),
+        value_coef: r.f64("loss.value_coef", "Weight of the value loss.").within(0.0..).required(),
+        entropy_coef: r.f64("loss.entropy_coef", "Weight of the entropy, which is subtracted from the loss.").within(0.0..).required(),
+        average_over: r.one_of("loss.average_over", &averages, "What the sums of the losses are divided by: the tokens that count, or all positions up to `max_new_tokens` as in the paper's code.").required(),
     }
 }

@@ -6,6 +6,7 @@ use candor_data::mixture::Share;
 use candor_model::{
     Activation, FeatureSelect, LlavaConfig, ProjectorKind, Template, TextConfig, VisionConfig,
 };
+use candor_train::stage_fields::{IMAGES, ROOT};
 use candor_train::{Reader, Resolved, SessionRecipe};
 
 use crate::SftError;
@@ -55,13 +56,18 @@ impl GroundRecipe {
         let session = SessionRecipe::read(&mut recipe);
         let model = read_model(&mut recipe);
         let template = Template::VicunaV1 {
-            system: recipe.string("model.system").required(),
+            system: recipe
+                .string(
+                    "model.system",
+                    "The system sentence of the template; may be empty.",
+                )
+                .required(),
         };
         let max_vocab = recipe
-            .usize("tokenizer.max_vocab")
+            .usize("tokenizer.max_vocab", "Entries of the tokenizer at most.")
             .within(300..=1_000_000)
             .required();
-        let root = recipe.path("data.root").required();
+        let root = recipe.path("data.root", ROOT).required();
         let texts = SourceRecipe::read_all(&mut recipe, "tokenizer.sources", &root);
         if texts.iter().any(|source| source.share != Share::All) {
             let remedy = "leave them out: a tokenizer is trained on every row";
@@ -71,11 +77,26 @@ impl GroundRecipe {
                 remedy,
             );
         }
-        let images = root.join(recipe.path("data.images").required());
-        let instances = root.join(recipe.path("data.instances").required());
-        let batch_images = recipe.usize("data.batch_images").positive().required();
-        let n_held_out = recipe.usize("data.n_held_out").required();
-        let n_steps = recipe.u64("run.steps").positive().required();
+        let images = root.join(recipe.path("data.images", IMAGES).required());
+        let instances = root.join(
+            recipe
+                .path("data.instances", "COCO instances: which objects are where.")
+                .required(),
+        );
+        let batch_images = recipe
+            .usize("data.batch_images", "Pictures of an update.")
+            .positive()
+            .required();
+        let n_held_out = recipe
+            .usize(
+                "data.n_held_out",
+                "Pictures on which it is measured what the tower sees.",
+            )
+            .required();
+        let n_steps = recipe
+            .u64("run.steps", "How many updates the run has.")
+            .positive()
+            .required();
         if let Err(problem) = model.check() {
             recipe.mistake("model", problem, "choose sizes that fit together");
         }
@@ -97,15 +118,15 @@ impl GroundRecipe {
 }
 
 fn read_model(recipe: &mut Reader) -> LlavaConfig {
-    let mut size = |key: &str| recipe.i64(key).within(1..=65536).required();
+    let mut size = |key: &str, meaning| recipe.i64(key, meaning).within(1..=65536).required();
     let vision_config = VisionConfig {
         model_type: "clip_vision_model".to_owned(),
-        hidden_size: size("model.vision.width"),
-        intermediate_size: size("model.vision.mlp_width"),
-        num_hidden_layers: size("model.vision.layers"),
-        num_attention_heads: size("model.vision.heads"),
-        image_size: size("model.vision.image_size"),
-        patch_size: size("model.vision.patch_size"),
+        hidden_size: size("model.vision.width", "Width of the tower."),
+        intermediate_size: size("model.vision.mlp_width", "Inner width of its MLPs."),
+        num_hidden_layers: size("model.vision.layers", "Its blocks."),
+        num_attention_heads: size("model.vision.heads", "Its attention heads."),
+        image_size: size("model.vision.image_size", "Pixels of a picture's side."),
+        patch_size: size("model.vision.patch_size", "Pixels of a patch's side."),
         layer_norm_eps: 1e-5,
         hidden_act: Activation::QuickGelu,
         projection_dim: 512,
@@ -113,17 +134,17 @@ fn read_model(recipe: &mut Reader) -> LlavaConfig {
     let text_config = TextConfig {
         model_type: "llama".to_owned(),
         vocab_size: 1,
-        hidden_size: size("model.text.width"),
-        intermediate_size: size("model.text.mlp_width"),
-        num_hidden_layers: size("model.text.layers"),
-        num_attention_heads: size("model.text.heads"),
-        num_key_value_heads: Some(size("model.text.kv_heads")),
+        hidden_size: size("model.text.width", "Width of the decoder."),
+        intermediate_size: size("model.text.mlp_width", "Inner width of its MLPs."),
+        num_hidden_layers: size("model.text.layers", "Its blocks."),
+        num_attention_heads: size("model.text.heads", "Its attention heads."),
+        num_key_value_heads: Some(size("model.text.kv_heads", "Heads of its keys and values.")),
         head_dim: None,
         rms_norm_eps: 1e-6,
         rope_theta: Some(10000.0),
         rope_parameters: None,
         rope_scaling: None,
-        max_position_embeddings: size("model.text.max_positions"),
+        max_position_embeddings: size("model.text.max_positions", "Tokens that it can read."),
         tie_word_embeddings: false,
     };
     LlavaConfig {
@@ -134,7 +155,12 @@ fn read_model(recipe: &mut Reader) -> LlavaConfig {
         mm_projector_type: ProjectorKind::Mlp,
         mm_use_im_start_end: false,
         multimodal_projector_bias: true,
-        vision_feature_layer: recipe.i64("model.vision.feature_layer").required(),
+        vision_feature_layer: recipe
+            .i64(
+                "model.vision.feature_layer",
+                "The layer that features are taken from: -2 is the last but one.",
+            )
+            .required(),
         vision_feature_select_strategy: FeatureSelect::Default,
         tie_word_embeddings: false,
         text_config,

@@ -255,6 +255,27 @@ fn projector_pretraining_changes_the_projector_alone() {
 }
 
 #[test]
+fn a_model_trained_with_vicunas_template_keeps_it() {
+    let folder = prepared();
+    let path = folder.path();
+    let sets = [
+        &*out(path, "vicuna"),
+        "model.template=vicuna_v1",
+        "data.max_tokens=256",
+        "run.steps=1",
+    ];
+    sft(path, &sets).unwrap();
+    let text = fs::read_to_string(path.join("vicuna/model/template.json")).unwrap();
+    let template: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(template["kind"], "vicuna_v1");
+    let system = template["system"].as_str().unwrap();
+    assert!(
+        system.starts_with("A chat between a curious user"),
+        "{system}"
+    );
+}
+
+#[test]
 fn projector_pretraining_passes_over_batches_without_images() {
     let folder = prepared();
     let path = folder.path();

@@ -5,18 +5,19 @@ use std::ops::RangeBounds;
 
 use super::mistake::{Mistake, Origin};
 use super::reader::Reader;
+use super::survey::{FieldDoc, Presence};
 
 /// A value being checked; ends in [`Field::required`] or [`Field::optional`].
 #[derive(Debug)]
-#[must_use = "end with required() or optional(), or the value is never delivered"]
+#[must_use = "end with required(), optional() or or(), or the value is never delivered"]
 pub struct Field<'r, T> {
     pub(super) reader: &'r mut Reader,
     pub(super) key: String,
     pub(super) found: Found<T>,
     /// What stands in for the value after a mistake, so that reading goes on.
     pub(super) placeholder: T,
-    /// What the key takes, as the remedy for its absence: `"a number"`.
-    pub(super) expects: String,
+    /// What the key takes and means.
+    pub(super) doc: FieldDoc,
 }
 
 /// What a key holds.
@@ -26,6 +27,8 @@ pub(super) enum Found<T> {
     Absent(Origin),
     /// Present, but wrong in a way already reported.
     Reported,
+    /// Nothing is read, and the placeholder is the answer.
+    Noted,
 }
 
 impl<T> Field<'_, T> {
@@ -56,14 +59,15 @@ impl<T> Field<'_, T> {
 
     /// The value; its absence is a mistake.
     pub fn required(self) -> T {
+        self.note(Presence::Required);
         match self.found {
             Found::Value(value, _) => value,
-            Found::Reported => self.placeholder,
+            Found::Reported | Found::Noted => self.placeholder,
             Found::Absent(origin) => {
                 self.reader.push(Mistake {
                     origin,
                     problem: "missing".to_owned(),
-                    remedy: format!("add `{} = {}`", last(&self.key), self.expects),
+                    remedy: format!("add `{} = <{}>`", last(&self.key), self.doc.kind),
                     key: self.key,
                 });
                 self.placeholder
@@ -73,28 +77,56 @@ impl<T> Field<'_, T> {
 
     /// The value, or `None` if the recipe does not have the key.
     pub fn optional(self) -> Option<T> {
+        self.note(Presence::Optional);
+        self.given()
+    }
+
+    /// The value, or what its absence means, which the reference of fields shows as `word`.
+    pub fn or(self, absent: T, word: &str) -> T {
+        self.note(Presence::Default(word.to_owned()));
+        self.given().unwrap_or(absent)
+    }
+
+    fn given(self) -> Option<T> {
         match self.found {
             Found::Value(value, _) => Some(value),
+            Found::Noted => Some(self.placeholder),
             Found::Absent(_) | Found::Reported => None,
         }
+    }
+
+    fn note(&self, presence: Presence) {
+        self.reader.note(|| FieldDoc {
+            presence,
+            ..self.doc.clone()
+        });
     }
 }
 
 impl<T: PartialOrd + Display> Field<'_, T> {
     /// Rejects values outside `range`, such as `0.0..1.0` or `1..`.
-    pub fn within(self, range: impl RangeBounds<T>) -> Self {
+    pub fn within(mut self, range: impl RangeBounds<T>) -> Self {
+        let bounds = describe_range(&range);
+        self.doc.range = Some(match self.doc.range {
+            Some(known) => format!("{known} and {bounds}"),
+            None => bounds.clone(),
+        });
         self.check(|value| {
             if range.contains(value) {
                 return Ok(());
             }
-            Err((format!("{value} is out of range"), describe_range(&range)))
+            Err((
+                format!("{value} is out of range"),
+                format!("use a value {bounds}"),
+            ))
         })
     }
 }
 
 impl<T: PartialOrd + Display + Default> Field<'_, T> {
     /// Rejects zero and negative values.
-    pub fn positive(self) -> Self {
+    pub fn positive(mut self) -> Self {
+        self.doc.range = Some("above 0".to_owned());
         self.check(|value| {
             if *value > T::default() {
                 return Ok(());
@@ -120,7 +152,7 @@ fn describe_range<T: Display>(range: &impl RangeBounds<T>) -> String {
         Unbounded => None,
     };
     let bounds: Vec<String> = low.into_iter().chain(high).collect();
-    format!("use a value {}", bounds.join(" and "))
+    bounds.join(" and ")
 }
 
 fn last(key: &str) -> &str {

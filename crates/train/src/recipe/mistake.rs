@@ -1,12 +1,13 @@
 //! What is wrong in a recipe, and where.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
-    /// A line of the recipe file, from 1.
-    Line(usize),
+    /// A line, from 1, of the recipe or of a file that it extends.
+    Line(Arc<str>, usize),
     /// An override given on the command line.
     Set(String),
 }
@@ -24,7 +25,7 @@ pub struct Mistake {
     pub remedy: String,
 }
 
-/// All mistakes of a recipe, in the order of their lines.
+/// All mistakes of a recipe, in the order of their files and lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecipeError {
     /// The recipe's name as the user gave it.
@@ -44,7 +45,7 @@ impl fmt::Display for RecipeError {
         )?;
         for mistake in &self.mistakes {
             match &mistake.origin {
-                Origin::Line(line) => write!(f, "\n  {}:{line}: ", self.file)?,
+                Origin::Line(file, line) => write!(f, "\n  {file}:{line}: ")?,
                 Origin::Set(set) => write!(f, "\n  --set {set}: ")?,
             }
             if !mistake.key.is_empty() {

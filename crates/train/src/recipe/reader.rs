@@ -1,69 +1,69 @@
 //! The questions a stage asks of its recipe.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::field::{Field, Found};
-use super::mistake::{Mistake, Origin, RecipeError};
+use super::mistake::{Mistake, RecipeError};
 use super::resolved::Resolved;
+use super::survey::{FieldDoc, Notes, Presence, general};
 use super::tree::{Item, Node, Part, parts};
-use super::{overrides, tree, unknown};
+use super::{layers, overrides, tree, unknown};
 use crate::error::TrainError;
 
-/// A recipe is a page or two; a file beyond this is not one.
-const MAX_RECIPE_BYTES: u64 = 1 << 20;
-
-/// A recipe being read.
+/// A recipe being read. Every question says what the key means, in a sentence for `candor recipe fields`.
 #[derive(Debug)]
 pub struct Reader {
     file: String,
     root: Item,
     asked: BTreeSet<String>,
     mistakes: Vec<Mistake>,
+    /// Where it is noted what is asked, if nothing is read and the questions themselves are wanted.
+    notes: Option<Rc<RefCell<Notes>>>,
 }
 
 impl Reader {
-    /// Reads the file at `path` and applies the overrides.
+    /// Reads the file at `path` and what it extends, and applies the overrides.
     ///
     /// # Errors
-    /// The file cannot be read or is larger than 1 MB. Mistakes inside it wait for [`Reader::finish`].
+    /// The file cannot be read. Mistakes inside it wait for [`Reader::finish`].
     pub fn open(path: &Path, sets: &[String]) -> Result<Self, TrainError> {
-        candor_data::missing::check(path, "read the recipe", "name the file of a recipe")?;
-        let bytes = fs::metadata(path)
-            .map_err(TrainError::io("read", path))?
-            .len();
-        if bytes > MAX_RECIPE_BYTES {
-            let file = path.display().to_string();
-            let mistake = Mistake {
-                origin: Origin::Line(1),
-                key: String::new(),
-                problem: format!("{bytes} bytes long"),
-                remedy: "pass a recipe, not a data file".to_owned(),
-            };
-            let mistakes = vec![mistake];
-            return Err(RecipeError { file, mistakes }.into());
-        }
-        let text = fs::read_to_string(path).map_err(TrainError::io("read", path))?;
-        Ok(Self::parse(&path.display().to_string(), &text, sets))
+        let mut mistakes = Vec::new();
+        let root = layers::read(path, &[], &mut mistakes)?;
+        Ok(Self::of(path.display().to_string(), root, mistakes, sets))
     }
 
-    /// Parses `text`; `file` is its name in messages.
+    /// Parses `text`, which extends nothing; `file` is its name in messages.
     #[must_use]
     pub fn parse(file: &str, text: &str, sets: &[String]) -> Self {
-        let (mut root, mut mistakes) = tree::parse(text);
+        let (root, mistakes) = tree::parse(file, text);
+        Self::of(file.to_owned(), root, mistakes, sets)
+    }
+
+    /// A reader of nothing, which notes what is asked.
+    pub(super) fn noting(notes: Rc<RefCell<Notes>>) -> Self {
+        Self {
+            notes: Some(notes),
+            ..Self::parse("", "", &[])
+        }
+    }
+
+    fn of(file: String, mut root: Item, mut mistakes: Vec<Mistake>, sets: &[String]) -> Self {
         mistakes.extend(overrides::apply(&mut root, sets));
         Self {
-            file: file.to_owned(),
+            file,
             root,
             asked: BTreeSet::new(),
             mistakes,
+            notes: None,
         }
     }
 
     /// A number; integers are numbers too. Infinities and NaN are mistakes.
-    pub fn f64(&mut self, key: &str) -> Field<'_, f64> {
-        self.field(key, "a number", 0.0, |node| match node {
+    pub fn f64(&mut self, key: &str, meaning: &'static str) -> Field<'_, f64> {
+        self.field(key, meaning, "a number", 0.0, |node| match node {
             Node::Float(number) if number.is_finite() => Some(*number),
             Node::Integer(number) => Some(*number as f64),
             _ => None,
@@ -71,48 +71,60 @@ impl Reader {
     }
 
     /// An integer of at least 0.
-    pub fn u64(&mut self, key: &str) -> Field<'_, u64> {
-        self.field(key, "an integer of at least 0", 0, |node| match node {
-            Node::Integer(number) => u64::try_from(*number).ok(),
-            _ => None,
-        })
+    pub fn u64(&mut self, key: &str, meaning: &'static str) -> Field<'_, u64> {
+        self.field(
+            key,
+            meaning,
+            "an integer of at least 0",
+            0,
+            |node| match node {
+                Node::Integer(number) => u64::try_from(*number).ok(),
+                _ => None,
+            },
+        )
     }
 
     /// An integer of at least 0, as a count or size.
-    pub fn usize(&mut self, key: &str) -> Field<'_, usize> {
-        self.field(key, "an integer of at least 0", 0, |node| match node {
-            Node::Integer(number) => usize::try_from(*number).ok(),
-            _ => None,
-        })
+    pub fn usize(&mut self, key: &str, meaning: &'static str) -> Field<'_, usize> {
+        self.field(
+            key,
+            meaning,
+            "an integer of at least 0",
+            0,
+            |node| match node {
+                Node::Integer(number) => usize::try_from(*number).ok(),
+                _ => None,
+            },
+        )
     }
 
     /// An integer.
-    pub fn i64(&mut self, key: &str) -> Field<'_, i64> {
-        self.field(key, "an integer", 0, |node| match node {
+    pub fn i64(&mut self, key: &str, meaning: &'static str) -> Field<'_, i64> {
+        self.field(key, meaning, "an integer", 0, |node| match node {
             Node::Integer(number) => Some(*number),
             _ => None,
         })
     }
 
     /// `true` or `false`.
-    pub fn bool(&mut self, key: &str) -> Field<'_, bool> {
-        self.field(key, "true or false", false, |node| match node {
+    pub fn bool(&mut self, key: &str, meaning: &'static str) -> Field<'_, bool> {
+        self.field(key, meaning, "true or false", false, |node| match node {
             Node::Boolean(value) => Some(*value),
             _ => None,
         })
     }
 
     /// A string.
-    pub fn string(&mut self, key: &str) -> Field<'_, String> {
-        self.field(key, "a string", String::new(), |node| match node {
+    pub fn string(&mut self, key: &str, meaning: &'static str) -> Field<'_, String> {
+        self.field(key, meaning, "a string", String::new(), |node| match node {
             Node::String(text) => Some(text.clone()),
             _ => None,
         })
     }
 
     /// A non-empty path, as written: relative paths are relative to the working directory.
-    pub fn path(&mut self, key: &str) -> Field<'_, PathBuf> {
-        self.field(key, "a path", PathBuf::new(), |node| match node {
+    pub fn path(&mut self, key: &str, meaning: &'static str) -> Field<'_, PathBuf> {
+        self.field(key, meaning, "a path", PathBuf::new(), |node| match node {
             Node::String(text) if !text.is_empty() => Some(PathBuf::from(text)),
             _ => None,
         })
@@ -122,13 +134,21 @@ impl Reader {
     ///
     /// # Panics
     /// `choices` is empty, which is a mistake of the stage, not of the recipe.
-    pub fn one_of<T: Clone>(&mut self, key: &str, choices: &[(&str, T)]) -> Field<'_, T> {
+    pub fn one_of<T: Clone>(
+        &mut self,
+        key: &str,
+        choices: &[(&str, T)],
+        meaning: &'static str,
+    ) -> Field<'_, T> {
         let words: Vec<String> = choices
             .iter()
             .map(|(word, _)| format!("{word:?}"))
             .collect();
         let expects = words.join(" or ");
-        self.field(key, &expects, choices[0].1.clone(), |node| match node {
+        let notes = self.notes.as_ref();
+        let chosen = notes.map_or(0, |notes| notes.borrow_mut().choose(&general(key), &words));
+        let placeholder = choices[chosen].1.clone();
+        self.field(key, meaning, &expects, placeholder, |node| match node {
             Node::String(text) => choices
                 .iter()
                 .find(|(word, _)| word == text)
@@ -138,16 +158,16 @@ impl Reader {
     }
 
     /// A list of strings.
-    pub fn strings(&mut self, key: &str) -> Field<'_, Vec<String>> {
-        self.list(key, "a list of strings", |node| match node {
+    pub fn strings(&mut self, key: &str, meaning: &'static str) -> Field<'_, Vec<String>> {
+        self.list(key, meaning, "a list of strings", |node| match node {
             Node::String(text) => Some(text.clone()),
             _ => None,
         })
     }
 
     /// A list of finite numbers.
-    pub fn f64s(&mut self, key: &str) -> Field<'_, Vec<f64>> {
-        self.list(key, "a list of numbers", |node| match node {
+    pub fn f64s(&mut self, key: &str, meaning: &'static str) -> Field<'_, Vec<f64>> {
+        self.list(key, meaning, "a list of numbers", |node| match node {
             Node::Float(number) if number.is_finite() => Some(*number),
             Node::Integer(number) => Some(*number as f64),
             _ => None,
@@ -155,18 +175,24 @@ impl Reader {
     }
 
     /// A list of integers of at least 0.
-    pub fn u64s(&mut self, key: &str) -> Field<'_, Vec<u64>> {
-        self.list(key, "a list of integers of at least 0", |node| match node {
-            Node::Integer(number) => u64::try_from(*number).ok(),
-            _ => None,
-        })
+    pub fn u64s(&mut self, key: &str, meaning: &'static str) -> Field<'_, Vec<u64>> {
+        self.list(
+            key,
+            meaning,
+            "a list of integers of at least 0",
+            |node| match node {
+                Node::Integer(number) => u64::try_from(*number).ok(),
+                _ => None,
+            },
+        )
     }
 
     /// The keys of the elements of an array of tables (`[[sources]]`): `sources[0]`, `sources[1]`, ...;
     /// ask on with `format!("{element}.weight")`. The elements' own keys are checked as those of any table.
-    pub fn tables(&mut self, key: &str) -> Field<'_, Vec<String>> {
+    pub fn tables(&mut self, key: &str, meaning: &'static str) -> Field<'_, Vec<String>> {
         let prefix = key.to_owned();
-        let field = self.field(key, "an array of tables", Vec::new(), |node| match node {
+        let one = self.notes.iter().map(|_| format!("{key}[0]")).collect();
+        let field = self.field(key, meaning, "an array of tables", one, |node| match node {
             Node::Array(items) if items.iter().all(|i| matches!(i.node, Node::Table(_))) => {
                 Some((0..items.len()).map(|i| format!("{prefix}[{i}]")).collect())
             }
@@ -177,8 +203,8 @@ impl Reader {
 
     /// The names in a table whose keys the user chooses, in alphabetical order; ask on with
     /// `format!("{key}.{name}")`.
-    pub fn names(&mut self, key: &str) -> Field<'_, Vec<String>> {
-        let field = self.field(key, "a table", Vec::new(), |node| match node {
+    pub fn names(&mut self, key: &str, meaning: &'static str) -> Field<'_, Vec<String>> {
+        let field = self.field(key, meaning, "a table", Vec::new(), |node| match node {
             Node::Table(entries) => Some(entries.keys().cloned().collect()),
             _ => None,
         });
@@ -196,7 +222,26 @@ impl Reader {
     /// Whether the recipe has this key, for a table that is optional as a whole.
     #[must_use]
     pub fn has(&self, key: &str) -> bool {
+        if let Some(notes) = &self.notes {
+            let answers = ["given".to_owned(), "left out".to_owned()];
+            return notes.borrow_mut().choose(&general(key), &answers) == 0;
+        }
         parts(key).is_some_and(|parts| self.root.find(&parts).is_ok())
+    }
+
+    /// Whether just one of two keys of a table is there; otherwise that is a mistake.
+    pub fn one_of_two(&mut self, table: &str, first: &str, second: &str) {
+        let keys = [first, second].map(|name| format!("{table}.{name}"));
+        if let Some(notes) = &self.notes {
+            notes.borrow_mut().group(keys);
+            return;
+        }
+        let given = keys.map(|key| self.has(&key));
+        if given[0] == given[1] {
+            let found = if given[0] { "both" } else { "neither" };
+            let problem = format!("{found} of `{first}` and `{second}` given");
+            self.mistake(table, problem, "give one of them");
+        }
     }
 
     /// Reports a mistake that only several keys together make, at the line of `key`.
@@ -237,6 +282,13 @@ impl Reader {
         self.asked.insert(marker);
     }
 
+    /// Notes that a field was asked for.
+    pub(super) fn note(&self, field: impl FnOnce() -> FieldDoc) {
+        if let Some(notes) = &self.notes {
+            notes.borrow_mut().field(field());
+        }
+    }
+
     pub(super) fn push(&mut self, mistake: Mistake) {
         self.mistakes.push(mistake);
     }
@@ -244,10 +296,11 @@ impl Reader {
     fn list<T>(
         &mut self,
         key: &str,
+        meaning: &'static str,
         expects: &str,
         convert: impl Fn(&Node) -> Option<T>,
     ) -> Field<'_, Vec<T>> {
-        self.field(key, expects, Vec::new(), |node| match node {
+        self.field(key, meaning, expects, Vec::new(), |node| match node {
             Node::Array(items) => items.iter().map(|item| convert(&item.node)).collect(),
             _ => None,
         })
@@ -256,12 +309,14 @@ impl Reader {
     fn field<T>(
         &mut self,
         key: &str,
+        meaning: &'static str,
         expects: &str,
         placeholder: T,
         convert: impl FnOnce(&Node) -> Option<T>,
     ) -> Field<'_, T> {
         self.asked.insert(key.to_owned());
         let found = match self.root.find(&parts(key).unwrap_or_default()) {
+            Err(_) if self.notes.is_some() => Found::Noted,
             Err(nearest) => Found::Absent(nearest.origin.clone()),
             Ok(item) => {
                 if let Some(value) = convert(&item.node) {
@@ -283,7 +338,14 @@ impl Reader {
             key: key.to_owned(),
             found,
             placeholder,
-            expects: format!("<{expects}>"),
+            doc: FieldDoc {
+                key: general(key),
+                kind: expects.to_owned(),
+                range: None,
+                presence: Presence::Optional,
+                only: Vec::new(),
+                meaning,
+            },
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -103,21 +104,25 @@ impl Item {
     }
 }
 
-/// Parses a document; what cannot be read is reported and the rest is kept.
-pub(super) fn parse(text: &str) -> (Item, Vec<Mistake>) {
+/// Parses a document; what cannot be read is reported and the rest is kept. `file` is its name in messages.
+pub(super) fn parse(file: &str, text: &str) -> (Item, Vec<Mistake>) {
+    let source = Source {
+        file: file.into(),
+        text,
+    };
     let (document, errors) = DeTable::parse_recoverable(text);
     let mut mistakes: Vec<Mistake> = errors
         .iter()
         .map(|error| Mistake {
-            origin: line_at(text, error.span()),
+            origin: source.line_at(error.span()),
             key: String::new(),
             problem: format!("not TOML: {}", error.message()),
             remedy: "correct the syntax".to_owned(),
         })
         .collect();
-    let node = table(document.get_ref(), text, "", &mut mistakes);
+    let node = source.table(document.get_ref(), "", &mut mistakes);
     let root = Item {
-        origin: Origin::Line(1),
+        origin: source.line_at(None),
         node,
     };
     (root, mistakes)
@@ -127,7 +132,13 @@ pub(super) fn parse(text: &str) -> (Item, Vec<Mistake>) {
 pub(super) fn parse_set_value(text: &str, origin: &Origin, key: &str) -> (Item, Vec<Mistake>) {
     let mut mistakes = Vec::new();
     let node = match DeValue::parse(text) {
-        Ok(parsed) => node(parsed.get_ref(), text, key, &mut mistakes),
+        Ok(parsed) => {
+            let source = Source {
+                file: "".into(),
+                text,
+            };
+            source.node(parsed.get_ref(), key, &mut mistakes)
+        }
         Err(_) => Node::String(text.to_owned()),
     };
     let mut item = Item {
@@ -150,48 +161,65 @@ fn set_origin(item: &mut Item, origin: &Origin) {
     }
 }
 
-fn table(entries: &DeTable, text: &str, path: &str, mistakes: &mut Vec<Mistake>) -> Node {
-    let entries = entries.iter().map(|(key, value)| {
-        let name = key.get_ref().to_string();
-        let path = join(path, &name);
-        // A table's own span may start at its first entry; the key is what a person looks for.
-        let origin = line_at(text, Some(key.span()));
-        let node = node(value.get_ref(), text, &path, mistakes);
-        (name, Item { origin, node })
-    });
-    Node::Table(entries.collect())
+/// A document that is being parsed.
+struct Source<'t> {
+    file: Arc<str>,
+    text: &'t str,
 }
 
-fn node(value: &DeValue, text: &str, path: &str, mistakes: &mut Vec<Mistake>) -> Node {
-    let node = match value {
-        DeValue::String(string) => Some(Node::String(string.to_string())),
-        DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix())
-            .ok()
-            .map(Node::Integer),
-        DeValue::Float(float) => float.as_str().parse().ok().map(Node::Float),
-        DeValue::Boolean(boolean) => Some(Node::Boolean(*boolean)),
-        DeValue::Datetime(datetime) => Some(Node::Datetime(*datetime)),
-        DeValue::Array(items) => {
-            let items = items
-                .iter()
-                .enumerate()
-                .map(|(i, item): (usize, &Spanned<DeValue>)| Item {
-                    origin: line_at(text, Some(item.span())),
-                    node: node(item.get_ref(), text, &format!("{path}[{i}]"), mistakes),
-                });
-            Some(Node::Array(items.collect()))
-        }
-        DeValue::Table(entries) => Some(table(entries, text, path, mistakes)),
-    };
-    node.unwrap_or_else(|| {
-        mistakes.push(Mistake {
-            origin: Origin::Line(1),
-            key: path.to_owned(),
-            problem: "a number that does not fit 64 bits".to_owned(),
-            remedy: "write a smaller number".to_owned(),
+impl Source<'_> {
+    fn table(&self, entries: &DeTable, path: &str, mistakes: &mut Vec<Mistake>) -> Node {
+        let entries = entries.iter().map(|(key, value)| {
+            let name = key.get_ref().to_string();
+            let path = join(path, &name);
+            // A table's own span may start at its first entry; the key is what a person looks for.
+            let origin = self.line_at(Some(key.span()));
+            let node = self.node(value.get_ref(), &path, mistakes);
+            (name, Item { origin, node })
         });
-        Node::Integer(0)
-    })
+        Node::Table(entries.collect())
+    }
+
+    fn node(&self, value: &DeValue, path: &str, mistakes: &mut Vec<Mistake>) -> Node {
+        let node = match value {
+            DeValue::String(string) => Some(Node::String(string.to_string())),
+            DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix())
+                .ok()
+                .map(Node::Integer),
+            DeValue::Float(float) => float.as_str().parse().ok().map(Node::Float),
+            DeValue::Boolean(boolean) => Some(Node::Boolean(*boolean)),
+            DeValue::Datetime(datetime) => Some(Node::Datetime(*datetime)),
+            DeValue::Array(items) => {
+                let items =
+                    items
+                        .iter()
+                        .enumerate()
+                        .map(|(i, item): (usize, &Spanned<DeValue>)| Item {
+                            origin: self.line_at(Some(item.span())),
+                            node: self.node(item.get_ref(), &format!("{path}[{i}]"), mistakes),
+                        });
+                Some(Node::Array(items.collect()))
+            }
+            DeValue::Table(entries) => Some(self.table(entries, path, mistakes)),
+        };
+        node.unwrap_or_else(|| {
+            mistakes.push(Mistake {
+                origin: self.line_at(None),
+                key: path.to_owned(),
+                problem: "a number that does not fit 64 bits".to_owned(),
+                remedy: "write a smaller number".to_owned(),
+            });
+            Node::Integer(0)
+        })
+    }
+
+    fn line_at(&self, span: Option<Range<usize>>) -> Origin {
+        let start = span.map_or(0, |span| span.start).min(self.text.len());
+        let n_lines = self.text.as_bytes()[..start]
+            .split(|&byte| byte == b'\n')
+            .count();
+        Origin::Line(Arc::clone(&self.file), n_lines)
+    }
 }
 
 pub(super) fn join(path: &str, key: &str) -> String {
@@ -200,12 +228,4 @@ pub(super) fn join(path: &str, key: &str) -> String {
     } else {
         format!("{path}.{key}")
     }
-}
-
-fn line_at(text: &str, span: Option<Range<usize>>) -> Origin {
-    let start = span.map_or(0, |span| span.start).min(text.len());
-    let n_lines = text.as_bytes()[..start]
-        .split(|&byte| byte == b'\n')
-        .count();
-    Origin::Line(n_lines)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::foreign;
 use super::mistake::Mistake;
 use super::tree::{Item, Node, join};
 
@@ -59,14 +60,19 @@ fn leads_to_asked(key: &str, asked: &BTreeSet<String>) -> bool {
 }
 
 fn unknown(item: &Item, table: &str, name: &str, asked: &BTreeSet<String>) -> Mistake {
-    let remedy = match (
-        nearest_here(table, name, asked),
-        elsewhere(table, name, asked),
-    ) {
-        (Some(near), _) => format!("did you mean `{near}`?"),
-        (None, Some(key)) => format!("did you mean `{key}`?"),
-        (None, None) => "remove it".to_owned(),
-    };
+    let remedy = foreign::remedy(table, name, asked)
+        .or_else(|| nearest_here(table, name, asked).map(|near| format!("did you mean `{near}`?")))
+        .or_else(|| elsewhere(table, name, asked).map(|key| format!("did you mean `{key}`?")))
+        .unwrap_or_else(|| {
+            let owner = if table.is_empty() {
+                "a recipe of this stage".to_owned()
+            } else {
+                format!("[{table}]")
+            };
+            let known = names_in(table, asked).collect::<BTreeSet<&str>>();
+            let known = Vec::from_iter(known).join(", ");
+            format!("remove it: {owner} has {known}")
+        });
     let kind = match item.node {
         Node::Table(_) => "table",
         _ => "key",
@@ -79,12 +85,17 @@ fn unknown(item: &Item, table: &str, name: &str, asked: &BTreeSet<String>) -> Mi
     }
 }
 
-/// The most similar name known in the same table.
-fn nearest_here<'a>(table: &str, name: &str, asked: &'a BTreeSet<String>) -> Option<&'a str> {
+/// The names that a table has, as often as something is asked below them.
+fn names_in<'a>(table: &str, asked: &'a BTreeSet<String>) -> impl Iterator<Item = &'a str> {
     let prefix = join(table, "");
     asked
         .iter()
-        .filter_map(|key| key.strip_prefix(&prefix)?.split(['.', '[']).next())
+        .filter_map(move |key| key.strip_prefix(&prefix)?.split(['.', '[']).next())
+}
+
+/// The most similar name known in the same table.
+fn nearest_here<'a>(table: &str, name: &str, asked: &'a BTreeSet<String>) -> Option<&'a str> {
+    names_in(table, asked)
         .map(|known| (similarity(known, name), known))
         .filter(|(similarity, _)| *similarity >= MIN_SIMILARITY)
         .max_by(|left, right| left.0.total_cmp(&right.0))

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::stage_fields::{OUT, SEED};
 use crate::{AdamWConfig, Reader, Shape, Warmup};
 
 /// What every stage's recipe says about its optimizer and its run folder.
@@ -32,19 +33,19 @@ impl SessionRecipe {
     /// `optimizer.warmup_steps`.
     pub fn read(recipe: &mut Reader) -> Self {
         Self {
-            seed: recipe.u64("seed").required(),
-            out: recipe.path("run.out").required(),
-            learning_rate: recipe.f64("optimizer.learning_rate").positive().required(),
+            seed: recipe.u64("seed", SEED).required(),
+            out: recipe.path("run.out", OUT).required(),
+            learning_rate: recipe.f64("optimizer.learning_rate", "Peak learning rate of AdamW.").positive().required(),
             adamw: AdamWConfig {
-                beta1: recipe.f64("optimizer.beta1").within(0.0..1.0).required(),
-                beta2: recipe.f64("optimizer.beta2").within(0.0..1.0).required(),
-                eps: recipe.f64("optimizer.eps").positive().required(),
+                beta1: recipe.f64("optimizer.beta1", "Share of the mean gradient that AdamW keeps from step to step.").within(0.0..1.0).required(),
+                beta2: recipe.f64("optimizer.beta2", "Share of the mean squared gradient that AdamW keeps from step to step.").within(0.0..1.0).required(),
+                eps: recipe.f64("optimizer.eps", "Added to the root of the mean squared gradient.").positive().required(),
                 weight_decay: recipe
-                    .f64("optimizer.weight_decay")
+                    .f64("optimizer.weight_decay", "Decoupled weight decay of matrices; norms and biases have none.")
                     .within(0.0..)
                     .required(),
             },
-            max_grad_norm: recipe.f64("optimizer.max_grad_norm").positive().required(),
+            max_grad_norm: recipe.f64("optimizer.max_grad_norm", "Gradients are scaled down to this norm over all trained weights.").positive().required(),
             shape: recipe
                 .one_of(
                     "optimizer.schedule",
@@ -53,24 +54,30 @@ impl SessionRecipe {
                         ("linear", Shape::Linear),
                         ("cosine", Shape::Cosine),
                     ],
+                    "What the learning rate does after the warm-up: stay, or fall to 0 on a line or half a cosine.",
                 )
                 .required(),
             warmup: read_warmup(recipe),
-            checkpoint_every: recipe.u64("run.checkpoint_every").positive().required(),
-            n_keep_checkpoints: recipe.usize("run.keep_checkpoints").positive().required(),
+            checkpoint_every: recipe.u64("run.checkpoint_every", "Steps between checkpoints, from which `--resume` goes on.").positive().required(),
+            n_keep_checkpoints: recipe.usize("run.keep_checkpoints", "Checkpoints that are kept; older ones are deleted.").positive().required(),
         }
     }
 }
 
 fn read_warmup(recipe: &mut Reader) -> Warmup {
-    let (ratio_key, steps_key) = ("optimizer.warmup_ratio", "optimizer.warmup_steps");
-    let given = [recipe.has(ratio_key), recipe.has(steps_key)];
-    let ratio = recipe.f64(ratio_key).within(0.0..=1.0).optional();
-    let steps = recipe.u64(steps_key).optional();
-    if given[0] == given[1] {
-        let found = if given[0] { "both" } else { "neither" };
-        let problem = format!("{found} of `warmup_ratio` and `warmup_steps` given");
-        recipe.mistake("optimizer", problem, "give one of them");
-    }
+    recipe.one_of_two("optimizer", "warmup_ratio", "warmup_steps");
+    let ratio = recipe
+        .f64(
+            "optimizer.warmup_ratio",
+            "Share of all steps over which the learning rate rises from 0.",
+        )
+        .within(0.0..=1.0)
+        .optional();
+    let steps = recipe
+        .u64(
+            "optimizer.warmup_steps",
+            "Steps over which the learning rate rises from 0.",
+        )
+        .optional();
     steps.map_or(Warmup::Ratio(ratio.unwrap_or(0.0)), Warmup::Steps)
 }

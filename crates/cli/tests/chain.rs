@@ -1,0 +1,208 @@
+//! The shipped recipes of a model, from stage 0 to 6, on a tiny model and a small world: each starts from what those
+//! before it wrote, in the folders and the precision that they name. Only sizes are changed, and the folder of the data.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+fn candor(folder: &Path, words: &[&str]) {
+    let output = Command::new(env!("CARGO_BIN_EXE_candor"))
+        .current_dir(folder)
+        .args(words)
+        .env("OMP_NUM_THREADS", "1")
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{words:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+fn stage(folder: &Path, command: &str, recipe: &str, sizes: &[&str]) {
+    let recipe = format!("recipes/llava-7b-224/{recipe}");
+    let sets = sizes.iter().flat_map(|size| ["--set", *size]);
+    let words: Vec<&str> = [command, &recipe].into_iter().chain(sets).collect();
+    candor(folder, &words);
+}
+
+/// A small world under the names of the public files, and a model that speaks, somewhat, where the first recipe looks for
+/// what `candor join` makes.
+fn prepare(folder: &Path) {
+    symlink(format!("{ROOT}/recipes"), folder.join("recipes")).unwrap();
+    candor(
+        folder,
+        &[
+            "world",
+            "write",
+            "--out",
+            "world",
+            "--train",
+            "40",
+            "--preference",
+            "40",
+            "--rl",
+            "40",
+            "--eval",
+            "150",
+        ],
+    );
+    let sizes = [
+        "data.root=world",
+        "run.out=ground",
+        "run.steps=4",
+        "run.checkpoint_every=4",
+        "data.batch_images=4",
+        "data.n_held_out=4",
+        "model.vision.layers=2",
+        "model.text.layers=2",
+        "model.text.max_positions=2048",
+    ];
+    let sets = sizes.iter().flat_map(|size| ["--set", *size]);
+    let words: Vec<&str> = ["ground", "recipes/demo/0-ground.toml"]
+        .into_iter()
+        .chain(sets)
+        .collect();
+    candor(folder, &words);
+    let sizes = [
+        "data.root=world",
+        "model.base=ground/model",
+        "run.out=talker",
+        "run.steps=40",
+        "data.epoch_rows=640",
+    ];
+    let sets = sizes.iter().flat_map(|size| ["--set", *size]);
+    let words: Vec<&str> = ["sft", "recipes/demo/1-sft.toml"]
+        .into_iter()
+        .chain(sets)
+        .collect();
+    candor(folder, &words);
+    fs::create_dir_all(folder.join("models/llava-7b-224")).unwrap();
+    fs::rename(
+        folder.join("talker/model"),
+        folder.join("models/llava-7b-224/joined"),
+    )
+    .unwrap();
+
+    let data = folder.join("data");
+    fs::create_dir(&data).unwrap();
+    for (public, ours) in [
+        ("blip_laion_cc_sbu_558k.json", "pretrain/captions.json"),
+        ("llava_instruct_150k.json", "sft/conversations.json"),
+        (
+            "v2_OpenEnded_mscoco_train2014_questions.json",
+            "sft/vqa_questions.json",
+        ),
+        (
+            "v2_mscoco_train2014_annotations.json",
+            "sft/vqa_annotations.json",
+        ),
+        ("aokvqa_v1p0_train.json", "sft/aokvqa.json"),
+        ("flickr30k_results.token", "sft/captions.token"),
+        ("preference_prompts_10k.json", "preference/prompts.json"),
+        ("image_to_caption.json", "facts/image_to_caption.json"),
+        ("llava_ppo50k-aokvqa12k-vqa10k.json", "rl/prompts.json"),
+        ("coco_pope_random.jsonl", "eval/pope_random.jsonl"),
+        ("coco_pope_popular.jsonl", "eval/pope_popular.jsonl"),
+        ("coco_pope_adversarial.jsonl", "eval/pope_adversarial.jsonl"),
+    ] {
+        symlink(folder.join("world").join(ours), data.join(public)).unwrap();
+    }
+    // COCO's pictures are .jpg, and what a picture is, is told by its content.
+    for name in ["pretrain_images", "images", "val2014"] {
+        let pictures = data.join(name);
+        fs::create_dir(&pictures).unwrap();
+        for entry in fs::read_dir(folder.join("world/images")).unwrap() {
+            let path = entry.unwrap().path();
+            let own = pictures.join(path.file_name().unwrap());
+            symlink(&path, &own).unwrap();
+            symlink(&path, own.with_extension("jpg")).unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_shipped_recipes_of_a_model_chain_from_stage_0_to_6() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    prepare(folder);
+    let batch = ["data.batch=4", "data.micro_batch=2"];
+    let sft = |recipe: &str, counts: &[&str]| {
+        let sizes = [&batch, counts].concat();
+        stage(folder, "sft", recipe, &sizes);
+    };
+    sft("0-pretrain.toml", &["data.sources[0].count=8"]);
+    sft(
+        "1-sft.toml",
+        &[
+            "run.epochs=1",
+            "data.sources[0].count=8",
+            "data.sources[1].count=4",
+            "data.sources[2].count=4",
+            "data.sources[3].count=4",
+        ],
+    );
+    stage(
+        folder,
+        "sample",
+        "2-sample.toml",
+        &["prompts.count=24", "sampling.max_new_tokens=40"],
+    );
+    // People compare the answers; here the world's own annotator does.
+    candor(
+        folder,
+        &[
+            "world",
+            "annotate",
+            "--world",
+            "world",
+            "--candidates",
+            "runs/llava-7b-224/sample/candidates.jsonl",
+            "--out",
+            "data/llava_7b_v1_preference.json",
+        ],
+    );
+    let few = [
+        "run.steps=2",
+        "data.n_validation=2",
+        "data.n_held_out=2",
+        "evaluation.every=1",
+    ];
+    stage(
+        folder,
+        "reward",
+        "3-reward.toml",
+        &[&batch[..], &few].concat(),
+    );
+    sft(
+        "4-policy-init.toml",
+        &["data.sources[0].count=4", "data.sources[1].count=4"],
+    );
+    let sizes = [
+        "run.steps=1",
+        "batch.rollout_batch=16",
+        "batch.mini_batch=16",
+        "sampling.max_new_tokens=40",
+    ];
+    stage(folder, "rl", "5-ppo.toml", &sizes);
+    stage(folder, "eval", "6-eval.toml", &["answers.max_new_tokens=4"]);
+
+    let runs = folder.join("runs/llava-7b-224");
+    let results: serde_json::Value =
+        serde_json::from_slice(&fs::read(runs.join("eval/results.json")).unwrap()).unwrap();
+    assert!(results["pope"].is_object(), "{results}");
+    let answers = fs::read_to_string(runs.join("eval/answers/pope.jsonl")).unwrap();
+    let asked = fs::read_to_string(folder.join("world/eval/pope_random.jsonl")).unwrap();
+    assert_eq!(answers.lines().count(), 3 * asked.lines().count());
+    // What the run folder keeps is the whole, the overlay's values among it.
+    let resolved: toml::Table = fs::read_to_string(runs.join("ppo/resolved.toml"))
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert_eq!(resolved["kl"]["estimator"].as_str(), Some("k1"));
+    assert_eq!(resolved["model"]["base_precision"].as_str(), Some("bf16"));
+    assert!(!resolved.contains_key("extends"), "{resolved}");
+}

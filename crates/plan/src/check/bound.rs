@@ -1,0 +1,85 @@
+//! How much a run does at most, by its recipe alone: rows as it counts them, each of the full length.
+
+use candor_data::mixture::Share;
+use candor_model::LlavaConfig;
+use candor_reward::RewardRecipe;
+use candor_rl::RlRecipe;
+use candor_sample::SampleRecipe;
+use candor_sft::SftRecipe;
+use candor_train::Length;
+
+/// What is known without data.
+pub struct Bound {
+    /// Steps.
+    pub n_steps: Option<u64>,
+    /// Rows of the data, or those that the run takes where the recipe does not say how many there are.
+    pub n_rows: u64,
+    /// What a row is.
+    pub rows: &'static str,
+    /// Tokens at most.
+    pub n_tokens: u64,
+}
+
+/// Fine-tuning, where every source has a count, or all of them together have.
+pub fn sft(recipe: &SftRecipe) -> Option<Bound> {
+    let counts = recipe.sources.iter().map(|source| match source.share {
+        Share::Count(count) => Some(count as u64),
+        Share::All | Share::Weight(_) => None,
+    });
+    let n_rows = match recipe.epoch_rows {
+        Some(rows) => rows as u64,
+        None => counts.sum::<Option<u64>>()?,
+    };
+    let batch = recipe.batch as u64;
+    let n_steps = match recipe.length {
+        Length::Steps(steps) => steps,
+        Length::Epochs(epochs) => epochs * n_rows.div_ceil(batch),
+    };
+    Some(Bound {
+        n_steps: Some(n_steps),
+        n_rows,
+        rows: "conversations an epoch",
+        n_tokens: n_steps * batch * recipe.max_tokens as u64,
+    })
+}
+
+/// Sampling, where the number of prompts is given. A prompt is as long as leaves room for an answer.
+pub fn sample(recipe: &SampleRecipe, config: &LlavaConfig) -> Option<Bound> {
+    let n_rows = recipe.count? as u64;
+    let positions = config.text_config.max_position_embeddings as u64;
+    Some(Bound {
+        n_steps: Some(n_rows.div_ceil(recipe.chunk as u64)),
+        n_rows,
+        rows: "prompts",
+        n_tokens: n_rows * (positions + recipe.max_new_tokens as u64),
+    })
+}
+
+/// A reward model, where the steps or the pairs are given.
+pub fn reward(recipe: &RewardRecipe) -> Option<Bound> {
+    let batch = recipe.batch as u64;
+    let n_steps = match recipe.length {
+        Length::Steps(steps) => steps,
+        Length::Epochs(epochs) => epochs * (recipe.n_train? as u64).div_ceil(batch),
+    };
+    Some(Bound {
+        n_steps: Some(n_steps),
+        n_rows: n_steps * batch,
+        rows: "comparisons trained on, if there are so many",
+        n_tokens: n_steps * batch * 2 * recipe.max_tokens as u64,
+    })
+}
+
+/// PPO, where the steps are given; `longest` is a prompt and its answer.
+pub fn rl(recipe: &RlRecipe, longest: u64) -> Option<Bound> {
+    let Length::Steps(n_steps) = recipe.length else {
+        return None;
+    };
+    let n_rows = n_steps * recipe.batch.rollout_batch as u64;
+    Some(Bound {
+        n_steps: Some(n_steps),
+        n_rows,
+        rows: "rollouts",
+        n_tokens: n_rows * longest,
+    })
+}

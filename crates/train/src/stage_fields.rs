@@ -1,0 +1,96 @@
+//! Fields that the recipes of several stages have.
+
+use std::path::PathBuf;
+
+use candor_model::{Activations, LoraConfig};
+
+use crate::Reader;
+
+/// What `seed` means.
+pub const SEED: &str = "Everything random follows from it.";
+/// What `run.out` means.
+pub const OUT: &str = "The run folder, which everything is written to.";
+/// What `model.base` means.
+pub const MODEL: &str =
+    "Folder of the model to start from, or `org/name` in the cache of downloads.";
+/// What `data.root` means.
+pub const ROOT: &str = "Folder that the other paths of the data are relative to.";
+/// What `data.images` means.
+pub const IMAGES: &str = "Folder of the pictures.";
+
+/// How long a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    /// Steps.
+    Steps(u64),
+    /// Passes through the data.
+    Epochs(u64),
+}
+
+impl Length {
+    /// Reads `run.steps` or `run.epochs`.
+    pub fn read(recipe: &mut Reader) -> Self {
+        recipe.one_of_two("run", "steps", "epochs");
+        let steps = recipe
+            .u64(
+                "run.steps",
+                "How many updates of the weights (of PPO: rollout batches) the run has.",
+            )
+            .positive()
+            .optional();
+        let epochs = recipe
+            .u64("run.epochs", "How often the run goes through the data.")
+            .positive()
+            .optional();
+        epochs.map_or(Self::Steps(steps.unwrap_or(1)), Self::Epochs)
+    }
+}
+
+/// What an adapter's training starts from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LoraStart {
+    /// An adapter that changes nothing yet.
+    Fresh(Box<LoraConfig>),
+    /// The adapter in this folder.
+    Adapter(PathBuf),
+}
+
+impl LoraStart {
+    /// Reads `model.lora`, the sizes of a fresh adapter, or `model.adapter`, which brings its own.
+    pub fn read(recipe: &mut Reader) -> Self {
+        recipe.one_of_two("model", "lora", "adapter");
+        let folder = recipe
+            .path("model.adapter", "Folder of a PEFT adapter to go on from; a fresh one has its sizes in `model.lora`.")
+            .optional();
+        let fresh = recipe.has("model.lora").then(|| {
+            let r = recipe
+                .i64("model.lora.r", "Rank of the fresh adapter.")
+                .within(1..=4096)
+                .required();
+            let alpha = recipe
+                .f64("model.lora.alpha", "What the adapter adds is scaled by alpha / r.")
+                .positive()
+                .required();
+            let targets = recipe
+                .strings("model.lora.targets", "The adapted layers, by the ends of their names: `q_proj`, `k_proj`, `v_proj`, `o_proj`, `gate_proj`, `up_proj`, `down_proj`.")
+                .required();
+            Self::Fresh(Box::new(LoraConfig::new(r, alpha, &targets)))
+        });
+        fresh.unwrap_or_else(|| Self::Adapter(folder.unwrap_or_default()))
+    }
+}
+
+/// Reads `model.activations`.
+pub fn read_activations(recipe: &mut Reader) -> Activations {
+    let choices = [
+        ("keep", Activations::Keep),
+        ("recompute", Activations::Recompute),
+    ];
+    recipe
+        .one_of(
+            "model.activations",
+            &choices,
+            "Whether a training pass keeps what all blocks computed, or computes it again on the way back (gradient checkpointing: less memory, a third more time).",
+        )
+        .required()
+}

@@ -23,7 +23,8 @@ pub struct Bound {
 /// Reads a whole file.
 ///
 /// # Errors
-/// [`DataError::Missing`] if it is not there, [`DataError::Io`] if it cannot be read, [`DataError::TooLarge`] if it has more bytes than allowed.
+/// [`DataError::Missing`] if it is not there, [`DataError::Io`] if it cannot be read, [`DataError::TooLarge`] if it has
+/// more bytes than allowed.
 pub fn read(path: &Path, bound: &Bound) -> Result<Vec<u8>, DataError> {
     let io = |source| DataError::Io {
         action: bound.action,

@@ -150,6 +150,11 @@ impl<'a> Dialogue<'a> {
             }
             Err(error) => {
                 self.turns.truncate(n_turns);
+                // What was read for it may hold no numbers, and memory that did is not read again.
+                let model = &self.bundle.model;
+                let text = &model.config().text_config;
+                self.held.clear();
+                self.cache = KvCache::new(text, 1, 0, model.kind(), model.device());
                 Err(error)
             }
         }

@@ -304,3 +304,35 @@ impl RewardModel {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_base_is_found_from_another_folder_than_that_of_the_training() {
+        let dir = tempfile::tempdir().unwrap();
+        let reward = dir.path().join("runs/demo/reward");
+        let base = dir.path().join("runs/demo/sft/model");
+        fs::create_dir_all(&reward).unwrap();
+        let description = serde_json::json!({
+            "base": {"folder": "runs/demo/sft/model", "fingerprint": "x"}, "bullet": "- ",
+            "caption_shuffle_seed": null, "readout": "last_token", "max_tokens": 9, "score_mean": 0.0, "score_std": 1.0,
+        });
+        fs::write(reward.join(DESCRIPTION), description.to_string()).unwrap();
+        let message = RewardModel::base_path(&reward).unwrap_err().to_string();
+        for words in [
+            "runs/demo/sft/model: no such model",
+            DESCRIPTION,
+            "demo/model",
+        ] {
+            assert!(message.contains(words), "{words}: {message}");
+        }
+        fs::create_dir_all(&base).unwrap();
+        fs::write(base.join("config.json"), "{}").unwrap();
+        let found = RewardModel::base_path(&reward).unwrap();
+        assert_eq!(found, base.canonicalize().unwrap());
+    }
+}

@@ -1,21 +1,23 @@
-//! Four adapters on one frozen base, or on two.
+//! Up to four adapters on one frozen base, or on two.
 //!
 //! Policy and reference share the policy's base; reward and value share the reward model's, which is the policy's
 //! unless the reward model was trained on another folder (the paper's 13B/336 reward model judges a 7B/224
 //! policy). The two bases must have the same tokenizer: the value model reads the policy's tokens.
 //!
+//! Without a critic ([`Advantages::critic`](crate::advantages::Advantages::critic)) there is no value adapter.
+//!
 //! # Reference
-//! The value adapter starts as a copy of the reward adapter, its head at zero. The reference keeps its bases in
-//! 4 bits (NF4) here; ours are as the recipe says (`model.base_precision`).
+//! The reference keeps its bases in 4 bits (NF4) here; ours are as the recipe says (`model.base_precision`).
 
 use std::path::{Path, PathBuf};
 
-use candor_model::{Adapter, Bundle, ImageFeatures, ScalarHead};
+use candor_model::{Adapter, Bundle, ImageFeatures};
 use candor_reward::RewardModel;
 use candor_train::{Inputs, Parts, fingerprint};
-use tch::{Device, Tensor};
+use tch::Device;
 
 use crate::RlError;
+use crate::critic::Critic;
 use crate::prompts::Judge;
 use crate::recipe::RlRecipe;
 
@@ -29,10 +31,8 @@ pub struct Models {
     pub policy: Adapter,
     /// The policy as it was before the first update, frozen.
     pub reference: Adapter,
-    /// Trained.
-    pub value: Adapter,
-    /// Trained.
-    pub value_head: ScalarHead,
+    /// Trained, where the recipe's estimator of advantages has one.
+    pub critic: Option<Critic>,
     /// Frozen.
     pub reward: RewardModel,
 }
@@ -45,11 +45,14 @@ impl Models {
     pub fn open(recipe: &RlRecipe, device: Device) -> Result<Self, RlError> {
         let policy_base = Bundle::open(&recipe.base, device, recipe.base_precision)?;
         let judge_path = RewardModel::base_path(&recipe.reward)?;
+        let critic = recipe.ppo.advantages.critic();
         let judge_base = if same_folder(&judge_path, &recipe.base) {
             None
         } else {
             let judge = Bundle::open(&judge_path, device, recipe.base_precision)?;
-            check_tokenizers(&policy_base, &judge, &judge_path)?;
+            if critic.is_some() {
+                check_tokenizers(&policy_base, &judge, &judge_path)?;
+            }
             Some(judge)
         };
         policy_base.model.set_trainable(|_| false);
@@ -59,18 +62,17 @@ impl Models {
         let text = &policy_base.model.config().text_config;
         let policy = Adapter::open(&recipe.policy_init, text, device)?;
         let reference = policy.copy();
-        let value = reward.adapter.copy();
-        let value_head = ScalarHead::zeros(judge.model.config().text_config.hidden_size, device)?;
         policy.set_trainable(true);
-        value.set_trainable(true);
-        value_head.set_trainable(true);
+        let critic = match critic {
+            Some(_) => Some(Critic::new(&reward, judge)?),
+            None => None,
+        };
         Ok(Self {
             policy_base,
             judge_base,
             policy,
             reference,
-            value,
-            value_head,
+            critic,
             reward,
         })
     }
@@ -81,7 +83,7 @@ impl Models {
         &self.policy_base
     }
 
-    /// The base of reward and value model.
+    /// The base of reward model and critic.
     #[must_use]
     pub fn judge_base(&self) -> &Bundle {
         self.judge_base.as_ref().unwrap_or(&self.policy_base)
@@ -96,20 +98,17 @@ impl Models {
         }
     }
 
-    /// What is trained: one optimizer over policy, value adapter and value head.
+    /// What is trained: one optimizer over the policy and, where there is one, the critic.
     #[must_use]
     pub fn parts(&self) -> Parts {
-        let named = |prefix: &str, tensors: &mut dyn Iterator<Item = (&String, &Tensor)>| {
-            tensors
-                .map(|(name, tensor)| (format!("{prefix}.{name}"), tensor.shallow_clone()))
-                .collect::<Vec<_>>()
-        };
-        let mut trained = named("policy", &mut self.policy.parameters().iter());
-        trained.extend(named("value", &mut self.value.parameters().iter()));
-        let head = self.value_head.parameters();
-        trained.extend(named("value", &mut head.iter().map(|(n, t)| (n, t))));
+        let policy = self.policy.parameters().iter();
+        let policy = policy.map(|named| ("policy", named));
+        let critic = self.critic.iter().flat_map(Critic::parameters);
+        let both = policy.chain(critic.map(|named| ("value", named)));
         Parts {
-            trained,
+            trained: both
+                .map(|(part, (name, tensor))| (format!("{part}.{name}"), tensor.shallow_clone()))
+                .collect(),
             kept: Vec::new(),
         }
     }
@@ -149,7 +148,7 @@ impl Models {
         })
     }
 
-    /// Whether both bases have a position for every token of the longest sequence there can be.
+    /// Whether the bases of policy and critic have a position for every token of the longest sequence there can be.
     ///
     /// # Errors
     /// One has not.
@@ -159,11 +158,9 @@ impl Models {
         n_query: usize,
         n_value_query: usize,
     ) -> Result<(), RlError> {
-        let bases = [
-            (&self.policy_base, n_query),
-            (self.judge_base(), n_value_query),
-        ];
-        for (bundle, n_query) in bases {
+        let critic = self.critic.as_ref();
+        let critic = critic.map(|_| (self.judge_base(), n_value_query));
+        for (bundle, n_query) in [(&self.policy_base, n_query)].into_iter().chain(critic) {
             let needed = n_query + recipe.sampling.max_new_tokens;
             let positions = bundle.model.config().text_config.max_position_embeddings as usize;
             if needed > positions {

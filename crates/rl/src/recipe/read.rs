@@ -10,6 +10,8 @@ use super::{
     RlRecipe, SamplingRecipe, ScoreRecipe,
 };
 use crate::RlError;
+use crate::advantages::Advantages;
+use crate::critic::CriticRecipe;
 use crate::kl::KlEstimator;
 use crate::shaping::{ScorePosition, TerminalCoefs};
 use crate::symbolic::YesReward;
@@ -44,9 +46,9 @@ impl RlRecipe {
         let activations = r.one_of("model.activations", &kept).required();
         let data = data(r);
         let batch = batch(r);
-        let sampling = sampling(r);
+        let sampling = sampling(r, &batch);
         let score = score(r);
-        let ppo = ppo(r);
+        let ppo = ppo(r, &sampling);
         let guard = GuardRecipe {
             max_kl: r.f64("guard.max_kl").positive().required(),
             min_response_tokens: r.f64("guard.min_response_tokens").within(0.0..).required(),
@@ -62,6 +64,13 @@ impl RlRecipe {
                 "score.reward_scale",
                 format!("{} with whitened rewards", score.reward_scale),
                 "use 1: whitening decides the scale",
+            );
+        }
+        if ppo.whiten_rewards && ppo.advantages.critic().is_none() {
+            r.mistake(
+                "whiten.rewards",
+                "the rewards of tokens are whitened, but those of responses compared",
+                "use false without a critic",
             );
         }
         if score.position == ScorePosition::LastPad && ppo.average_over != AverageOver::Padded {
@@ -144,8 +153,20 @@ fn batch(r: &mut Reader) -> BatchRecipe {
     batch
 }
 
-fn sampling(r: &mut Reader) -> SamplingRecipe {
+fn sampling(r: &mut Reader, batch: &BatchRecipe) -> SamplingRecipe {
+    let key = "sampling.samples_per_prompt";
+    let samples_per_prompt = r.usize(key).positive().optional().unwrap_or(1);
+    if !batch.rollout_batch.is_multiple_of(samples_per_prompt) {
+        let whole = batch.rollout_batch;
+        let problem = format!("{samples_per_prompt} does not divide batch.rollout_batch = {whole}");
+        r.mistake(
+            key,
+            problem,
+            "choose a divisor: a step has all samples of its prompts",
+        );
+    }
     SamplingRecipe {
+        samples_per_prompt,
         temperature: r.f64("sampling.temperature").positive().required(),
         max_new_tokens: r.usize("sampling.max_new_tokens").positive().required(),
         batch_rows: r.usize("sampling.batch_rows").positive().required(),
@@ -177,7 +198,9 @@ fn score(r: &mut Reader) -> ScoreRecipe {
     }
 }
 
-fn ppo(r: &mut Reader) -> PpoRecipe {
+fn ppo(r: &mut Reader, sampling: &SamplingRecipe) -> PpoRecipe {
+    let estimators: [(&str, Estimator); 2] = [("gae", gae), ("rloo", rloo)];
+    let estimator = r.one_of("advantages.estimator", &estimators).optional();
     let averages = [
         (
             "real_tokens_of_mini_batch",
@@ -188,14 +211,51 @@ fn ppo(r: &mut Reader) -> PpoRecipe {
     PpoRecipe {
         kl_coef: r.f64("kl.coef").within(0.0..).required(),
         kl_estimator: r.one_of("kl.estimator", &KlEstimator::NAMES).required(),
-        gamma: r.f64("advantages.gamma").within(0.0..=1.0).required(),
-        gae_lambda: r.f64("advantages.gae_lambda").within(0.0..=1.0).required(),
+        advantages: estimator.unwrap_or(gae)(r, sampling),
         whiten_advantages: r.bool("whiten.advantages").required(),
         whiten_rewards: r.bool("whiten.rewards").required(),
         clip_range: r.f64("loss.clip_range").positive().required(),
-        value_clip_range: r.f64("loss.value_clip_range").positive().required(),
-        value_coef: r.f64("loss.value_coef").within(0.0..).required(),
         entropy_coef: r.f64("loss.entropy_coef").within(0.0..).required(),
         average_over: r.one_of("loss.average_over", &averages).required(),
+    }
+}
+
+/// Reads what an estimator of advantages needs to know.
+type Estimator = fn(&mut Reader, &SamplingRecipe) -> Advantages;
+
+fn gae(r: &mut Reader, _: &SamplingRecipe) -> Advantages {
+    Advantages::Gae {
+        gamma: r.f64("advantages.gamma").within(0.0..=1.0).required(),
+        lambda: r.f64("advantages.gae_lambda").within(0.0..=1.0).required(),
+        critic: CriticRecipe {
+            value_clip_range: r.f64("loss.value_clip_range").positive().required(),
+            value_coef: r.f64("loss.value_coef").within(0.0..).required(),
+        },
+    }
+}
+
+fn rloo(r: &mut Reader, sampling: &SamplingRecipe) -> Advantages {
+    for key in [
+        "advantages.gamma",
+        "advantages.gae_lambda",
+        "loss.value_clip_range",
+        "loss.value_coef",
+    ] {
+        if r.f64(key).optional().is_some() {
+            let problem = "has no meaning with advantages.estimator = \"rloo\"";
+            r.mistake(
+                key,
+                problem,
+                "remove it, or use \"gae\", which has a critic",
+            );
+        }
+    }
+    if sampling.samples_per_prompt < 2 {
+        let problem = "a response is compared with the others to its prompt, and there are none";
+        let remedy = "use 2 or more with advantages.estimator = \"rloo\"";
+        r.mistake("sampling.samples_per_prompt", problem, remedy);
+    }
+    Advantages::Rloo {
+        samples_per_prompt: sampling.samples_per_prompt,
     }
 }

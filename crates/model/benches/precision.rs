@@ -98,9 +98,9 @@ fn train(name: &str, model: &Llava, activations: Activations) {
     let targets = Tensor::randint_low(10, 2000, [TOKENS], (Kind::Int64, Device::Cpu));
     let secs = median(|| {
         let embedded = model.embed(&ids, None);
-        let _ = model.backward(&embedded, Some(&adapter), activations, |hidden| {
+        model.backward(&embedded, Some(&adapter), activations, |hidden| {
             let logits = model.decoder().logits(&hidden.flatten(0, 1));
-            logits.cross_entropy_for_logits(&targets)
+            (logits.cross_entropy_for_logits(&targets), ())
         });
     });
     println!(

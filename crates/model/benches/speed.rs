@@ -96,11 +96,11 @@ fn train(model: &Llava, adapter: Option<&Adapter>, activations: Activations) {
     let targets = Tensor::randint_low(10, 500, [64 * 40], (Kind::Int64, Device::Cpu));
     let secs = median(|| {
         let embedded = model.embed(&ids, None);
-        let _ = model.backward(&embedded, adapter, activations, |hidden| {
+        model.backward(&embedded, adapter, activations, |hidden| {
             let logits = model
                 .decoder()
                 .logits(&hidden.narrow(1, 0, 40).flatten(0, 1));
-            logits.cross_entropy_for_logits(&targets)
+            (logits.cross_entropy_for_logits(&targets), ())
         });
     });
     let what = if trained { "full" } else { "lora_r8" };
@@ -130,13 +130,12 @@ fn train_pairs(model: &Llava, adapter: &Adapter, n: i64, prefix: i64, branch: i6
         .collect();
     let loss = |last: &Tensor| {
         let scores = last.select(-1, 0).reshape([n, 2]);
-        -(scores.select(1, 0) - scores.select(1, 1))
-            .log_sigmoid()
-            .mean(Kind::Float)
+        let margins = scores.select(1, 0) - scores.select(1, 1);
+        (-margins.log_sigmoid().mean(Kind::Float), ())
     };
     let batch = SharedBatch::new(&items.iter().collect::<Vec<_>>(), 0, Device::Cpu);
     let shared = median(|| {
-        let _ = model.backward_shared(&batch, None, Some(adapter), Activations::Keep, loss);
+        model.backward_shared(&batch, None, Some(adapter), Activations::Keep, loss);
     });
     let whole: Vec<i64> = items
         .iter()
@@ -150,7 +149,7 @@ fn train_pairs(model: &Llava, adapter: &Adapter, n: i64, prefix: i64, branch: i6
     let ids = Tensor::from_slice(&whole).reshape([2 * n, prefix + branch]);
     let unshared = median(|| {
         let embedded = model.embed(&ids, None);
-        let _ = model.backward(&embedded, Some(adapter), Activations::Keep, |hidden| {
+        model.backward(&embedded, Some(adapter), Activations::Keep, |hidden| {
             loss(&hidden.select(1, -1))
         });
     });

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use candor_checkpoint::NonFinite;
-use tch::Kind;
 use candor_data::rows::{BadRows, Pictures, Reason, RowFault};
+use tch::Kind;
 
 use crate::misfit::Misfits;
 use crate::preflight::Problems;

@@ -224,17 +224,18 @@ impl Llava {
     }
 
     /// Runs a training pass: forward, `loss` of the final hidden states, backward into every trainable
-    /// weight. Returns the loss.
+    /// weight. `loss` also gives whatever else is wanted of the pass, which is returned; tensors in it should be
+    /// detached, or they keep the pass in memory.
     ///
     /// # Shapes
     /// `embedded`: `[batch, len, width]`, padded on the right; `loss` gets the same and gives a scalar.
-    pub fn backward(
+    pub fn backward<T>(
         &self,
         embedded: &Tensor,
         adapter: Option<&Adapter>,
         activations: Activations,
-        loss: impl FnOnce(&Tensor) -> Tensor,
-    ) -> Tensor {
+        loss: impl FnOnce(&Tensor) -> (Tensor, T),
+    ) -> T {
         let rotary = self.decoder.rotary_up_to(embedded.size()[1]);
         let block = |layer: usize, x: &Tensor| {
             self.decoder
@@ -245,12 +246,13 @@ impl Llava {
         })
     }
 
-    /// Final hidden state of each branch of each item, at its last token or added up over the tokens that it is
-    /// read at, branches of one item beside each other.
+    /// What a batch reads of the final hidden states: of each branch of each item that at its last token, or their
+    /// sum over the tokens that it is read at, branches of one item beside each other; or, of a batch of
+    /// [`SharedTargets`](crate::SharedTargets), one for each target.
     ///
     /// # Shapes
     /// `features`: `[n_images, n_image_tokens, tower width]`, of the items that have an image, in their order →
-    /// `[n_items · n_branches, width]`.
+    /// `[n_items · n_branches, width]`, or `[n_targets, width]`.
     pub fn hidden_shared(
         &self,
         batch: &SharedBatch,
@@ -270,16 +272,15 @@ impl Llava {
     /// [`Llava::hidden_shared`] gives. The projector is trained along where it is trainable.
     ///
     /// # Shapes
-    /// `features`: `[n_images, n_image_tokens, tower width]`; `loss` gets `[n_items · n_branches, width]` and
-    /// gives a scalar.
-    pub fn backward_shared(
+    /// `features`: `[n_images, n_image_tokens, tower width]`; `loss` gives a scalar.
+    pub fn backward_shared<T>(
         &self,
         batch: &SharedBatch,
         features: Option<&Tensor>,
         adapter: Option<&Adapter>,
         activations: Activations,
-        loss: impl FnOnce(&Tensor) -> Tensor,
-    ) -> Tensor {
+        loss: impl FnOnce(&Tensor) -> (Tensor, T),
+    ) -> T {
         let rotary = self.decoder.rotary(batch.positions());
         let block =
             |layer: usize, x: &Tensor| self.decoder.block_shared(layer, x, &rotary, batch, adapter);
@@ -300,35 +301,35 @@ impl Llava {
     }
 
     /// Forward through `block` for each layer, `loss` of what the last one gives, and backward.
-    fn backward_through(
+    fn backward_through<T>(
         &self,
         embedded: &Tensor,
         activations: Activations,
         block: impl Fn(usize, &Tensor) -> Tensor,
-        loss: impl FnOnce(&Tensor) -> Tensor,
-    ) -> Tensor {
+        loss: impl FnOnce(&Tensor) -> (Tensor, T),
+    ) -> T {
         match activations {
             Activations::Keep => {
                 let x = (0..self.decoder.n_blocks())
                     .fold(embedded.shallow_clone(), |x, layer| block(layer, &x));
-                let value = loss(&x);
+                let (value, computed) = loss(&x);
                 // With the projector alone in training, a batch without images reaches nothing trainable.
                 if value.requires_grad() {
                     value.backward();
                 }
-                value.detach()
+                computed
             }
             Activations::Recompute => self.backward_recomputing(embedded, block, loss),
         }
     }
 
     /// Gradient checkpointing without touching autograd's inner workings: the chain rule block by block.
-    fn backward_recomputing(
+    fn backward_recomputing<T>(
         &self,
         embedded: &Tensor,
         block: impl Fn(usize, &Tensor) -> Tensor,
-        loss: impl FnOnce(&Tensor) -> Tensor,
-    ) -> Tensor {
+        loss: impl FnOnce(&Tensor) -> (Tensor, T),
+    ) -> T {
         let mut inputs = vec![embedded.detach()];
         tch::no_grad(|| {
             for layer in 0..self.decoder.n_blocks() {
@@ -339,7 +340,7 @@ impl Llava {
         let Some(last) = inputs.pop().map(leaf) else {
             unreachable!("the embedding is always there")
         };
-        let value = loss(&last);
+        let (value, computed) = loss(&last);
         value.backward();
         let mut gradient = last.grad();
         for layer in (0..self.decoder.n_blocks()).rev() {
@@ -355,7 +356,7 @@ impl Llava {
         if embedded.requires_grad() {
             (embedded * gradient).sum(Kind::Float).backward();
         }
-        value.detach()
+        computed
     }
 }
 

@@ -12,12 +12,17 @@
 //! really ends.
 //!
 //! What comes out is one vector for each branch: the final hidden state of its last token, or the sum over a span of
-//! its tokens.
+//! its tokens; or, of [`SharedTargets`], the log-probability of each of a span's tokens.
+
+mod read;
+mod targets;
 
 use std::ops::Range;
 
 use tch::{Device, Kind, Tensor};
 
+use self::read::{Layout, Read};
+pub use self::targets::SharedTargets;
 use crate::ModelError;
 use crate::block::{Visible, attend};
 
@@ -121,23 +126,12 @@ pub struct SharedBatch {
     positions: Tensor,
     /// Index of the last real token of each branch among all tokens, `[n_items · n_branches]` i64.
     last: Tensor,
-    /// Which tokens are added up; none where every branch is read at its last token alone.
-    spans: Option<Spans>,
+    read: Read,
     /// What the tokens of a branch may read of `[len_prefix + len_branch]`,
     /// `[n_items · n_branches or 1, 1, len_branch, len_prefix + len_branch]` bool.
     readable: Tensor,
     /// The same for the last token of each branch, `[n_items · n_branches, 1, 1, len_prefix + len_branch]`.
     readable_from_last: Tensor,
-}
-
-/// The tokens that each branch is read at.
-#[derive(Debug)]
-struct Spans {
-    /// Their indices among all tokens, one branch's after another's, `[n_read]` i64.
-    tokens: Tensor,
-    /// The branch of each, `[n_read]` i64.
-    branch: Tensor,
-    n_branches: i64,
 }
 
 impl SharedBatch {
@@ -148,6 +142,16 @@ impl SharedBatch {
     /// read outside itself or nowhere ([`Shared::of`] makes none that is).
     #[must_use]
     pub fn new(items: &[&Shared], pad: i64, device: Device) -> Self {
+        Self::reading(items, pad, device, |layout| Read::of(items, layout, device))
+    }
+
+    /// The same, read at what `read` says.
+    fn reading(
+        items: &[&Shared],
+        pad: i64,
+        device: Device,
+        read: impl FnOnce(Layout) -> Read,
+    ) -> Self {
         let k = items.first().map_or(0, |item| item.branches.len());
         assert!(
             k > 0 && items.iter().all(|item| item.branches.len() == k),
@@ -174,7 +178,11 @@ impl SharedBatch {
         );
         let own_last = &branch_lens - 1;
         let last = Tensor::arange(rows, options) * s + n * p + &own_last;
-        let spans = Spans::of(items, n * p, s, device);
+        let read = read(Layout {
+            n_items: n as usize,
+            len_prefix: p as usize,
+            len_branch: s as usize,
+        });
 
         // Where no prefix is padded, one mask serves all rows.
         let padded = prefix_lens.ne(p).any().int64_value(&[]) != 0;
@@ -198,7 +206,7 @@ impl SharedBatch {
             n_branches: k as i64,
             positions: positions.unsqueeze(0).to_device(device),
             last: last.to_device(device),
-            spans,
+            read,
         }
     }
 
@@ -226,7 +234,7 @@ impl SharedBatch {
 
     /// Whether nothing but each branch's last token is read.
     pub(crate) fn reads_last_alone(&self) -> bool {
-        self.spans.is_none()
+        matches!(self.read, Read::Last)
     }
 
     /// The tokens that are read, out of what the last block gave.
@@ -235,22 +243,15 @@ impl SharedBatch {
     /// `x`: `[1, n_tokens, width]`, or `[1, n_branches, width]` where the last tokens alone are read →
     /// `[n_read, width]`.
     pub(crate) fn read(&self, x: &Tensor) -> Tensor {
-        let x = x.squeeze_dim(0);
-        match &self.spans {
-            None => x,
-            Some(spans) => x.index_select(0, &spans.tokens),
-        }
+        self.read.pick(&x.squeeze_dim(0))
     }
 
-    /// One vector for each branch.
+    /// One vector for each branch, or for each token that is read by itself.
     ///
     /// # Shapes
-    /// `hidden`: `[n_read, width]` → `[n_items · n_branches, width]`.
+    /// `hidden`: `[n_read, width]` → `[n_items · n_branches or n_read, width]`.
     pub(crate) fn added_up(&self, hidden: &Tensor) -> Tensor {
-        match &self.spans {
-            None => hidden.shallow_clone(),
-            Some(spans) => spans.sums(hidden),
-        }
+        self.read.added_up(hidden)
     }
 
     /// Attention of all tokens.
@@ -322,50 +323,6 @@ impl SharedBatch {
             .unsqueeze(1)
             .expand([-1, self.n_branches, -1, -1, -1], false);
         Tensor::cat(&[repeated, branch], 3).flatten(0, 1)
-    }
-}
-
-impl Spans {
-    /// None where every branch is read at its last token alone. The branches' tokens start at `start`, a row of
-    /// `len` for each.
-    fn of(items: &[&Shared], start: i64, len: i64, device: Device) -> Option<Self> {
-        let spans = || {
-            let pairs = items.iter().flat_map(|i| i.branches.iter().zip(&i.read));
-            pairs.map(|(branch, read)| (branch.len(), read.clone()))
-        };
-        let n_branches: usize = items.iter().map(|item| item.branches.len()).sum();
-        assert!(
-            spans().count() == n_branches
-                && spans().all(|(n, read)| read.start < read.end && read.end <= n),
-            "a branch is read at some of its own tokens"
-        );
-        if spans().all(|(n, read)| read == (n - 1..n)) {
-            return None;
-        }
-        let (mut tokens, mut branches) = (Vec::new(), Vec::new());
-        for (row, (_, read)) in spans().enumerate() {
-            let row = row as i64;
-            branches.extend(std::iter::repeat_n(row, read.len()));
-            tokens.extend(read.map(|at| start + row * len + at as i64));
-        }
-        Some(Self {
-            tokens: Tensor::from_slice(&tokens).to_device(device),
-            branch: Tensor::from_slice(&branches).to_device(device),
-            n_branches: n_branches as i64,
-        })
-    }
-
-    /// The sums, taken in f32.
-    ///
-    /// # Shapes
-    /// `hidden`: `[n_read, width]` → `[n_branches, width]`.
-    fn sums(&self, hidden: &Tensor) -> Tensor {
-        let size = [self.n_branches, hidden.size()[1]];
-        Tensor::zeros(size, (Kind::Float, hidden.device())).index_add(
-            0,
-            &self.branch,
-            &hidden.to_kind(Kind::Float),
-        )
     }
 }
 

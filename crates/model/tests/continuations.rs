@@ -75,7 +75,10 @@ fn sampled_and_taught_logprobs_agree() {
                 }
             }
             let n: usize = responses.iter().map(|r| r.ids.len()).sum();
-            assert_eq!(rows.mask.sum(Kind::Int64).int64_value(&[]) as usize, n);
+            assert_eq!(
+                rows.responses.mask.sum(Kind::Int64).int64_value(&[]) as usize,
+                n
+            );
             report(
                 case,
                 &format!("sampled against taught logprobs, T = {temperature}"),

@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 use candor_data::rows::OnBadRow;
 use candor_model::Activations;
 use candor_train::stage_fields::{IMAGES, MODEL, ROOT, read_activations};
-use candor_train::{
-    BasePrecision, Length, LoraStart, Reader, Resolved, SessionRecipe, on_bad_row,
-};
+use candor_train::{BasePrecision, Length, LoraStart, Reader, Resolved, SessionRecipe, on_bad_row};
 
 use crate::RewardError;
 use crate::loss::CenteringOver;

@@ -270,16 +270,15 @@ impl Learner<'_> {
         let images = features_of(self.features, &items)?;
         let (model, pad) = (&self.bundle.model, self.bundle.tokenizer.pad);
         let batch = SharedBatch::new(&items, pad, model.device());
-        let mut scores = Vec::new();
-        let _loss = model.backward_shared(
+        let scores = model.backward_shared(
             &batch,
             images.as_ref(),
             Some(self.adapter),
             self.recipe.activations,
             |hidden| {
                 let of_pairs = self.head.forward(hidden).reshape([-1, 2]);
-                scores = to_host(&of_pairs);
-                share.of(&of_pairs.select(1, 0), &of_pairs.select(1, 1))
+                let loss = share.of(&of_pairs.select(1, 0), &of_pairs.select(1, 1));
+                (loss, to_host(&of_pairs))
             },
         );
         Ok(scores.chunks(2).map(|pair| [pair[0], pair[1]]).collect())

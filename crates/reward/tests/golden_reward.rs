@@ -198,7 +198,9 @@ impl Training {
                 activations,
                 |hidden| {
                     let (chosen, rejected) = columns(&self.head.forward(hidden));
-                    share.of(&chosen, &rejected)
+                    let loss = share.of(&chosen, &rejected);
+                    let value = loss.detach();
+                    (loss, value)
                 },
             )
         };

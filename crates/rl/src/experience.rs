@@ -7,7 +7,6 @@
 
 use tch::{Device, Kind, Tensor};
 
-use crate::advantages::{Gae, gae};
 use crate::kl;
 use crate::recipe::{AverageOver, PpoRecipe, ScoreRecipe};
 use crate::rollout::Rollout;
@@ -26,16 +25,23 @@ pub struct Experience {
     pub logprobs: Tensor,
     /// `log π − log π_ref`, the k1 estimate whatever the recipe penalises; 0 at pads.
     pub k1: Tensor,
-    /// Before each token, before the update.
-    pub values: Tensor,
+    /// Of the critic, where there is one.
+    pub critic: Option<CriticExperience>,
     /// After shaping, before whitening.
     pub rewards: Tensor,
     /// Whitened if the recipe says so.
     pub advantages: Tensor,
-    /// What values are trained towards.
-    pub returns: Tensor,
     /// Standard deviation of the advantages before whitening; a scalar.
     pub advantages_std: Tensor,
+}
+
+/// What a critic said and what it should have said, `[rollouts, width]` each.
+#[derive(Debug)]
+pub struct CriticExperience {
+    /// Before each token, before the update.
+    pub values: Tensor,
+    /// What values are trained towards.
+    pub returns: Tensor,
 }
 
 /// Columns of a rollout batch: its longest response, or the longest allowed where pads count.
@@ -73,18 +79,18 @@ impl Experience {
     /// Shapes rewards and estimates advantages.
     ///
     /// # Shapes
-    /// `ref_logprobs`, `values`: `[rollouts, width]`, with the width of [`width_of`].
+    /// `ref_logprobs`, the critic's `values`: `[rollouts, width]`, with the width of [`width_of`].
     #[must_use]
     pub fn new(
         rollouts: &[Rollout<'_>],
         scores: &[Score],
         ref_logprobs: &Tensor,
-        values: &Tensor,
+        values: Option<&Tensor>,
         score: &ScoreRecipe,
         ppo: &PpoRecipe,
     ) -> Self {
-        let device = values.device();
-        let (logprobs, mask) = sampled(rollouts, values.size()[1] as usize, device);
+        let device = ref_logprobs.device();
+        let (logprobs, mask) = sampled(rollouts, ref_logprobs.size()[1] as usize, device);
         let counted = match ppo.average_over {
             AverageOver::RealTokensOfMiniBatch => mask.shallow_clone(),
             AverageOver::Padded => mask.ones_like(),
@@ -107,26 +113,28 @@ impl Experience {
         } else {
             shaped.shallow_clone()
         };
-        let Gae {
-            advantages,
-            returns,
-        } = gae(&paid, values, &counted, ppo.gamma, ppo.gae_lambda);
-        let advantages_std = moments(&advantages, &counted).1.sqrt();
+        let estimate = ppo.advantages.estimate(&paid, values, &counted);
+        let advantages_std = moments(&estimate.advantages, &counted).1.sqrt();
         let advantages = if ppo.whiten_advantages {
-            whiten_centered(&advantages, &counted)
+            whiten_centered(&estimate.advantages, &counted)
         } else {
-            advantages
+            estimate.advantages
         };
+        let critic = values
+            .zip(estimate.returns)
+            .map(|(values, returns)| CriticExperience {
+                values: values.shallow_clone(),
+                returns,
+            });
         let k1 = kl::per_token(kl::KlEstimator::K1, &logprobs, ref_logprobs);
         Self {
             k1: k1.masked_fill(&mask.logical_not(), 0.0),
             mask,
             counted,
             logprobs,
-            values: values.shallow_clone(),
+            critic,
             rewards: shaped,
             advantages,
-            returns,
             advantages_std,
         }
     }

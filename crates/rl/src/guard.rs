@@ -43,13 +43,22 @@ fn problem(
     metrics: &RolloutMetrics,
     scores: &[Score],
 ) -> Option<(String, &'static str)> {
-    let figures = [metrics.kl_mean, metrics.reward_mean, metrics.values_mean];
-    if figures.iter().any(|figure| !figure.is_finite())
+    let figures = [
+        Some(metrics.kl_mean),
+        Some(metrics.reward_mean),
+        metrics.values_mean,
+    ];
+    if figures.iter().flatten().any(|figure| !figure.is_finite())
         || scores.iter().any(|score| !score.terminal.total.is_finite())
     {
+        let value = metrics
+            .values_mean
+            .map(|mean| format!(", the value {mean}"));
         let problem = format!(
-            "KL is {}, the reward {}, the value {}",
-            figures[0], figures[1], figures[2]
+            "KL is {}, the reward {}{}",
+            metrics.kl_mean,
+            metrics.reward_mean,
+            value.unwrap_or_default()
         );
         let remedy = "lower optimizer.learning_rate and go back to a checkpoint before it";
         return Some((problem, remedy));
@@ -83,13 +92,15 @@ fn problem(
 fn culprits(rollouts: &[Rollout<'_>], scores: &[Score]) -> Vec<String> {
     let both = || rollouts.iter().zip(scores);
     let named = |(rollout, _): (&Rollout<'_>, &Score)| rollout.prompt.id.clone();
-    let bad: Vec<String> = both()
+    let mut ids: Vec<String> = both()
         .filter(|(_, score)| !score.terminal.total.is_finite())
         .map(named)
-        .take(NAMED)
         .collect();
-    if bad.is_empty() {
-        return both().map(named).take(NAMED).collect();
+    if ids.is_empty() {
+        ids = both().map(named).collect();
     }
-    bad
+    // Responses to one prompt stand beside each other.
+    ids.dedup();
+    ids.truncate(NAMED);
+    ids
 }

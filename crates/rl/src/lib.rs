@@ -1,7 +1,7 @@
 //! Proximal policy optimisation (PPO) against the fact-augmented reward model, the heart of the paper.
 //!
 //! The arithmetic is pure functions on `[batch, response]` tensors, one idea a file: [`kl`], [`shaping`],
-//! [`advantages`], [`whiten`], [`loss`], [`symbolic`]. Throughout, a mask is bool and true means a token that
+//! [`advantages`] with an estimator a file, [`whiten`], [`loss`], [`symbolic`]. Throughout, a mask is bool and true means a token that
 //! counts; what stands at a false position never changes a result, not even if it is not a number.
 //!
 //! Around it, in the order of a step: [`prompts`] and [`order`], [`rollout`], [`scoring`], [`passes`],
@@ -11,6 +11,7 @@
 //! earns after KL and shaping. A penalty is a positive number that is subtracted.
 
 pub mod advantages;
+pub mod critic;
 mod error;
 pub mod experience;
 pub mod guard;

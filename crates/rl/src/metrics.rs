@@ -5,10 +5,10 @@ use candor_train::Applied;
 use serde::Serialize;
 use tch::{Kind, Tensor};
 
-use crate::experience::Experience;
+use crate::experience::{CriticExperience, Experience};
 use crate::rollout::Rollout;
 use crate::scoring::Score;
-use crate::update::Passed;
+use crate::update::{CriticPassed, Passed};
 use crate::whiten::moments;
 
 /// One line of the run's `metrics.jsonl`.
@@ -47,14 +47,14 @@ pub struct RolloutMetrics {
     pub correctness_mean: Option<f64>,
     /// Share of yes among the answers to yes/no prompts.
     pub yes_ratio: Option<f64>,
-    /// Mean value.
-    pub values_mean: f64,
-    /// Mean return.
-    pub returns_mean: f64,
+    /// Mean value of the critic, where there is one.
+    pub values_mean: Option<f64>,
+    /// Mean return, where there is a critic.
+    pub returns_mean: Option<f64>,
     /// Standard deviation of the advantages before whitening.
     pub advantages_std: f64,
-    /// How much of the returns' variance the values explain.
-    pub explained_variance: f64,
+    /// How much of the returns' variance the critic's values explain.
+    pub explained_variance: Option<f64>,
     /// Responses.
     pub n_rollouts: usize,
     /// Response tokens.
@@ -66,14 +66,14 @@ pub struct RolloutMetrics {
 pub struct UpdateMetrics {
     /// Mean policy loss.
     pub policy_loss: f64,
-    /// Mean value loss.
-    pub value_loss: f64,
+    /// Mean value loss, where there is a critic.
+    pub value_loss: Option<f64>,
     /// Mean entropy of the policy.
     pub entropy: f64,
     /// Mean share of clipped policy terms.
     pub clip_fraction: f64,
-    /// Mean share of clipped value terms.
-    pub value_clip_fraction: f64,
+    /// Mean share of clipped value terms, where there is a critic.
+    pub value_clip_fraction: Option<f64>,
     /// Mean KL from the policy at sampling to the policy of the update.
     pub approx_kl: f64,
     /// Largest ratio.
@@ -107,11 +107,8 @@ impl RolloutMetrics {
         let yes_no = of_type(|t| matches!(t, AnswerType::Yes | AnswerType::No));
         let n_tokens: usize = rollouts.iter().map(|r| r.response.ids.len()).sum();
         let kl_sum = sum(&experience.k1);
-        let (returns_mean, returns_variance) = moments(&experience.returns, &experience.counted);
-        let error = &experience.returns - &experience.values;
-        let error_variance = moments(&error, &experience.counted).1.double_value(&[]);
-        let returns_variance = returns_variance.double_value(&[]);
-        let values_mean = moments(&experience.values, &experience.counted).0;
+        let critic = experience.critic.as_ref();
+        let mean_of = |x: &Tensor| moments(x, &experience.counted).0.double_value(&[]);
         let finished = rollouts.iter().filter(|r| r.response.finished).count();
         Self {
             score_mean,
@@ -126,15 +123,11 @@ impl RolloutMetrics {
             yes_ratio: mean(
                 yes_no.map(|(rollout, _)| f64::from(u8::from(rollout.text.starts_with("Yes")))),
             ),
-            values_mean: values_mean.double_value(&[]),
-            returns_mean: returns_mean.double_value(&[]),
+            values_mean: critic.map(|critic| mean_of(&critic.values)),
+            returns_mean: critic.map(|critic| mean_of(&critic.returns)),
             advantages_std: experience.advantages_std.double_value(&[]),
-            // Returns that are all the same leave nothing to explain.
-            explained_variance: if returns_variance > 0.0 {
-                1.0 - error_variance / returns_variance
-            } else {
-                0.0
-            },
+            explained_variance: critic
+                .map(|critic| explained_variance(critic, &experience.counted)),
             n_rollouts: rollouts.len(),
             n_response_tokens: n_tokens,
         }
@@ -147,13 +140,16 @@ impl UpdateMetrics {
     pub fn of(updates: &[(Passed, Applied)]) -> Self {
         let average =
             |figure: fn(&(Passed, Applied)) -> f64| mean(updates.iter().map(figure)).unwrap_or(0.0);
+        let of_critic = |figure: fn(CriticPassed) -> f64| {
+            mean(updates.iter().filter_map(|(p, _)| p.critic.map(figure)))
+        };
         let first = updates.first();
         Self {
             policy_loss: average(|(p, _)| p.policy_loss),
-            value_loss: average(|(p, _)| p.value_loss),
+            value_loss: of_critic(|critic| critic.loss),
             entropy: average(|(p, _)| p.entropy),
             clip_fraction: average(|(p, _)| p.clip_fraction),
-            value_clip_fraction: average(|(p, _)| p.value_clip_fraction),
+            value_clip_fraction: of_critic(|critic| critic.clip_fraction),
             approx_kl: average(|(p, _)| p.approx_kl),
             ratio_max: updates.iter().fold(1.0, |max, (p, _)| p.ratio_max.max(max)),
             logprob_mismatch_max: first.map_or(0.0, |(p, _)| p.log_ratio_max),
@@ -162,6 +158,17 @@ impl UpdateMetrics {
             learning_rate: first.map_or(0.0, |(_, a)| a.learning_rate),
             n_updates: updates.len(),
         }
+    }
+}
+
+fn explained_variance(critic: &CriticExperience, counted: &Tensor) -> f64 {
+    let variance = |x: &Tensor| moments(x, counted).1.double_value(&[]);
+    let of_returns = variance(&critic.returns);
+    // Returns that are all the same leave nothing to explain.
+    if of_returns > 0.0 {
+        1.0 - variance(&(&critic.returns - &critic.values)) / of_returns
+    } else {
+        0.0
     }
 }
 

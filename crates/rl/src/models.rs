@@ -1,29 +1,30 @@
-//! Four adapters on one frozen base, or on two.
+//! Up to four adapters on one frozen base, or on two.
 //!
 //! Policy and reference share the policy's base; reward and value share the reward model's, which is the policy's
 //! unless the reward model was trained on another folder (the paper's 13B/336 reward model judges a 7B/224
 //! policy). The two bases must have the same tokenizer: the value model reads the policy's tokens.
 //!
+//! Without a critic ([`Advantages::critic`](crate::advantages::Advantages::critic)) there is no value adapter.
+//!
 //! # Reference
-//! The value adapter starts as a copy of the reward adapter, its head at zero. The reference keeps its bases in
-//! 4 bits (NF4) here; ours are as the recipe says (`model.base_precision`).
+//! The reference keeps its bases in 4 bits (NF4) here; ours are as the recipe says (`model.base_precision`).
 
 use std::path::{Path, PathBuf};
 
 use candor_data::rows::{Look, Pictures as Shown};
-use candor_model::{Adapter, Bundle, ImageFeatures, ScalarHead};
+use candor_model::{Adapter, Bundle, ImageFeatures};
 use candor_reward::RewardModel;
 use candor_train::{Inputs, Opening, Parts, fingerprint};
 use tch::{Device, Tensor};
 
 use crate::RlError;
+use crate::critic::Critic;
 use crate::prompts::{Asking, Judge};
 use crate::recipe::RlRecipe;
 
 // Where a run keeps what it trained.
 const POLICY: &str = "adapter";
-const VALUE: &str = "value/adapter";
-const VALUE_HEAD: &str = "value/value_head.safetensors";
+const CRITIC: &str = "value";
 
 /// All models of a run.
 #[derive(Debug)]
@@ -35,10 +36,8 @@ pub struct Models {
     pub policy: Adapter,
     /// The policy as it was before the first update, frozen.
     pub reference: Adapter,
-    /// Trained.
-    pub value: Adapter,
-    /// Trained.
-    pub value_head: ScalarHead,
+    /// Trained, where the recipe's estimator of advantages has one.
+    pub critic: Option<Critic>,
     /// Frozen.
     pub reward: RewardModel,
 }
@@ -51,11 +50,14 @@ impl Models {
     pub fn open(recipe: &RlRecipe, device: Device) -> Result<Self, RlError> {
         let policy_base = Bundle::open(&recipe.base, device, recipe.base_precision)?;
         let judge_path = RewardModel::base_path(&recipe.reward)?;
+        let critic = recipe.ppo.advantages.critic();
         let judge_base = if same_folder(&judge_path, &recipe.base) {
             None
         } else {
             let judge = Bundle::open(&judge_path, device, recipe.base_precision)?;
-            check_tokenizers(&policy_base, &judge, &judge_path)?;
+            if critic.is_some() {
+                check_tokenizers(&policy_base, &judge, &judge_path)?;
+            }
             Some(judge)
         };
         policy_base.model.set_trainable(|_| false);
@@ -65,18 +67,17 @@ impl Models {
         let text = &policy_base.model.config().text_config;
         let policy = Adapter::open(&recipe.policy_init, text, device)?;
         let reference = policy.copy();
-        let value = reward.adapter.copy();
-        let value_head = ScalarHead::zeros(judge.model.config().text_config.hidden_size, device)?;
         policy.set_trainable(true);
-        value.set_trainable(true);
-        value_head.set_trainable(true);
+        let critic = match critic {
+            Some(_) => Some(Critic::new(&reward, judge)?),
+            None => None,
+        };
         Ok(Self {
             policy_base,
             judge_base,
             policy,
             reference,
-            value,
-            value_head,
+            critic,
             reward,
         })
     }
@@ -87,7 +88,7 @@ impl Models {
         &self.policy_base
     }
 
-    /// The base of reward and value model.
+    /// The base of reward model and critic.
     #[must_use]
     pub fn judge_base(&self) -> &Bundle {
         self.judge_base.as_ref().unwrap_or(&self.policy_base)
@@ -111,11 +112,11 @@ impl Models {
         }
     }
 
-    /// What is trained: one optimizer over policy, value adapter and value head.
+    /// What is trained: one optimizer over the policy and, where there is one, the critic.
     #[must_use]
     pub fn parts(&self) -> Parts {
         Parts {
-            trained: trained(&self.policy, &self.value, &self.value_head),
+            trained: trained(&self.policy, self.critic.as_ref()),
             kept: Vec::new(),
         }
     }
@@ -126,8 +127,10 @@ impl Models {
     /// A file cannot be written.
     pub fn save(&self, run: &Path) -> Result<(), RlError> {
         self.policy.save(&run.join(POLICY))?;
-        self.value.save(&run.join(VALUE))?;
-        Ok(self.value_head.save(&run.join(VALUE_HEAD))?)
+        match &self.critic {
+            Some(critic) => critic.save(&run.join(CRITIC)),
+            None => Ok(()),
+        }
     }
 
     /// What a finished run trained, read from its folder, for a run that starts from its weights; none if the run did not
@@ -140,16 +143,13 @@ impl Models {
         if !run.join("result.json").exists() {
             return Ok(None);
         }
-        let adapter = |base: &Bundle, folder: &str| {
-            let text = &base.model.config().text_config;
-            Adapter::open(&run.join(folder), text, base.model.device())
+        let base = &self.policy_base.model;
+        let policy = Adapter::open(&run.join(POLICY), &base.config().text_config, base.device())?;
+        let critic = match &self.critic {
+            Some(_) => Some(Critic::open(&run.join(CRITIC), self.judge_base())?),
+            None => None,
         };
-        let judge = &self.judge_base().model;
-        let width = judge.config().text_config.hidden_size;
-        let head = ScalarHead::open(&run.join(VALUE_HEAD), width, judge.device())?;
-        let policy = adapter(&self.policy_base, POLICY)?;
-        let value = adapter(self.judge_base(), VALUE)?;
-        Ok(Some(trained(&policy, &value, &head)))
+        Ok(Some(trained(&policy, critic.as_ref())))
     }
 
     /// Fingerprints of what a run reads; to be taken before the first update.
@@ -225,17 +225,13 @@ impl Pictures {
 }
 
 /// The trained tensors by name.
-fn trained(policy: &Adapter, value: &Adapter, value_head: &ScalarHead) -> Vec<(String, Tensor)> {
-    let named = |prefix: &str, tensors: &mut dyn Iterator<Item = (&String, &Tensor)>| {
-        tensors
-            .map(|(name, tensor)| (format!("{prefix}.{name}"), tensor.shallow_clone()))
-            .collect::<Vec<_>>()
-    };
-    let mut trained = named("policy", &mut policy.parameters().iter());
-    trained.extend(named("value", &mut value.parameters().iter()));
-    let head = value_head.parameters();
-    trained.extend(named("value", &mut head.iter().map(|(n, t)| (n, t))));
-    trained
+fn trained(policy: &Adapter, critic: Option<&Critic>) -> Vec<(String, Tensor)> {
+    let policy = policy.parameters().iter().map(|named| ("policy", named));
+    let critic = critic.into_iter().flat_map(Critic::parameters);
+    policy
+        .chain(critic.map(|named| ("value", named)))
+        .map(|(part, (name, tensor))| (format!("{part}.{name}"), tensor.shallow_clone()))
+        .collect()
 }
 
 fn same_folder(left: &Path, right: &Path) -> bool {

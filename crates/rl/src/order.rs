@@ -24,27 +24,27 @@ pub fn permutation(seed: u64, purpose: &str, indices: &[u64], n: usize) -> Vec<u
 pub struct PromptOrder {
     seed: u64,
     n_prompts: usize,
-    rollout_batch: usize,
+    per_step: usize,
     /// The epoch that was asked for last, because the next step will most likely want it too.
     epoch: Option<(u64, Vec<usize>)>,
 }
 
 impl PromptOrder {
-    /// An order of `n_prompts` prompts, at least 1, by steps of `rollout_batch`.
+    /// An order of `n_prompts` prompts, at least 1, of which a step takes `per_step`.
     #[must_use]
-    pub fn new(seed: u64, n_prompts: usize, rollout_batch: usize) -> Self {
+    pub fn new(seed: u64, n_prompts: usize, per_step: usize) -> Self {
         Self {
             seed,
             n_prompts,
-            rollout_batch,
+            per_step,
             epoch: None,
         }
     }
 
     /// The prompts of a step, by the number of steps done before it.
     pub fn of_step(&mut self, done: u64) -> Vec<usize> {
-        let first = done * self.rollout_batch as u64;
-        (first..first + self.rollout_batch as u64)
+        let first = done * self.per_step as u64;
+        (first..first + self.per_step as u64)
             .map(|at| self.at(at))
             .collect()
     }

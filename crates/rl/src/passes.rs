@@ -51,7 +51,7 @@ impl PolicyReader<'_> {
         let logits = decoder.logits(&rows.at_positions(hidden));
         let (chosen, entropy) =
             logprobs::token_logprobs_and_entropy(&logits, &rows.targets, self.temperature);
-        (rows.scatter(&chosen), entropy)
+        (rows.responses.scatter(&chosen), entropy)
     }
 
     /// Log-probabilities without gradients, of all rollouts, `pass_rows` at a time.
@@ -67,11 +67,8 @@ impl PolicyReader<'_> {
                 .hidden(&self.embed(some, &rows), Some(self.adapter));
             let logits = self.bundle.model.decoder();
             let logits = logits.logits(&rows.at_positions(&hidden));
-            rows.scatter(&logprobs::token_logprobs(
-                &logits,
-                &rows.targets,
-                self.temperature,
-            ))
+            let chosen = logprobs::token_logprobs(&logits, &rows.targets, self.temperature);
+            rows.responses.scatter(&chosen)
         })
     }
 }
@@ -125,7 +122,8 @@ impl ValueReader<'_> {
     /// # Shapes
     /// `hidden`: `[rows, len, width]` → `[rows, response]`.
     pub fn values_of(&self, rows: &Continuations, hidden: &Tensor) -> Tensor {
-        rows.scatter(&self.head.forward(&rows.at_positions(hidden)))
+        let values = self.head.forward(&rows.at_positions(hidden));
+        rows.responses.scatter(&values)
     }
 
     /// Values without gradients, of all rollouts, `pass_rows` at a time.

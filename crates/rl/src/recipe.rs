@@ -1,5 +1,6 @@
 //! The recipe of reinforcement learning. Every number that changes a result stands in it, the reference's quirks
-//! included: nothing here has a default.
+//! included. Two keys may be absent, which recipes had before them: `advantages.estimator` is then `"gae"`, and
+//! `sampling.samples_per_prompt` is 1.
 
 mod read;
 
@@ -9,6 +10,7 @@ use candor_data::rows::OnBadRow;
 use candor_model::Activations;
 use candor_train::{BasePrecision, Length, Resolved, SessionRecipe};
 
+use crate::advantages::Advantages;
 use crate::kl::KlEstimator;
 use crate::shaping::{ScorePosition, TerminalCoefs};
 use crate::symbolic::YesReward;
@@ -49,7 +51,7 @@ pub struct DataRecipe {
 /// How many rollouts go where.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchRecipe {
-    /// Rollouts of a step.
+    /// Rollouts of a step, all samples of its prompts together.
     pub rollout_batch: usize,
     /// Rollouts of an optimizer update.
     pub mini_batch: usize,
@@ -64,11 +66,13 @@ pub struct BatchRecipe {
 pub struct SamplingRecipe {
     /// Logits are divided by it, in sampling and in training alike.
     pub temperature: f64,
+    /// Responses to each prompt of a step.
+    pub samples_per_prompt: usize,
     /// Longest response, its end token included.
     pub max_new_tokens: usize,
     /// Sequences decoded together.
     pub batch_rows: usize,
-    /// Sequences that are scored together, and that the reference and the value model read together.
+    /// Sequences that are scored together, and that the reference and the critic read together.
     pub pass_rows: usize,
 }
 
@@ -94,20 +98,14 @@ pub struct PpoRecipe {
     pub kl_coef: f64,
     /// How the KL of a token is estimated.
     pub kl_estimator: KlEstimator,
-    /// Discount.
-    pub gamma: f64,
-    /// λ of the generalised advantage estimation.
-    pub gae_lambda: f64,
+    /// How advantages are estimated.
+    pub advantages: Advantages,
     /// Whether advantages are whitened over the rollout batch.
     pub whiten_advantages: bool,
     /// Whether rewards are whitened over the rollout batch, keeping their mean.
     pub whiten_rewards: bool,
     /// How far a ratio may move before its gradient stops.
     pub clip_range: f64,
-    /// How far a value may move before its gradient stops.
-    pub value_clip_range: f64,
-    /// Weight of the value loss.
-    pub value_coef: f64,
     /// Weight of the entropy, which is subtracted from the loss.
     pub entropy_coef: f64,
     /// What sums are divided by.
@@ -188,5 +186,11 @@ impl RlRecipe {
             "sampling.pass_rows",
             "model.activations",
         ]
+    }
+
+    /// Prompts of a step.
+    #[must_use]
+    pub fn prompts_per_step(&self) -> usize {
+        self.batch.rollout_batch / self.sampling.samples_per_prompt
     }
 }

@@ -1,7 +1,8 @@
 //! Sampling: a step's prompts → responses with the log-probabilities they were sampled with.
 //!
-//! The uniform number for a token is addressed by step, place in the rollout batch and position, so a response
-//! does not depend on what it was batched with, but for the last bits of its logits.
+//! The uniform number for a token is addressed by step, place of the prompt in the step, position and, of all
+//! responses to a prompt but the first, which of them it is. So a response does not depend on what it was batched
+//! with, but for the last bits of its logits, and the first one not on how many there are.
 
 use candor_data::Facts;
 use candor_data::random::uniform;
@@ -18,6 +19,8 @@ use crate::recipe::{QuirksRecipe, SamplingRecipe};
 pub struct Rollout<'p> {
     /// What was asked.
     pub prompt: &'p PromptRow,
+    /// Which of the responses to it this is, from 0.
+    pub sample: usize,
     /// What was answered.
     pub response: Response,
     /// The answer without special tokens and surrounding white space.
@@ -44,7 +47,8 @@ pub struct Sampler<'a> {
 }
 
 impl Sampler<'_> {
-    /// Answers each prompt once; `done` is the number of steps done before this one.
+    /// Answers each prompt as often as the recipe says, responses to one prompt beside each other; `done` is the
+    /// number of steps done before this one.
     ///
     /// # Errors
     /// The tokenizer refuses a token, or the policy's logits are not finite.
@@ -66,30 +70,34 @@ impl Sampler<'_> {
             top_p: 1.0,
             eos: self.bundle.tokenizer.eos,
         };
+        let n_samples = self.recipe.samples_per_prompt;
         let responses = generate(
             &self.bundle.model,
             Some(self.policy),
             &queries,
-            1,
+            n_samples,
             self.recipe.batch_rows,
             decoding,
-            |slot, position| {
-                let address = [done, slot as u64, position as u64];
+            |row, position| {
+                let address = [done, (row / n_samples) as u64, position as u64];
+                let address = of_sample(&address, row % n_samples);
                 uniform(self.seed, "rollout.token", &address)
             },
         )
         .map_err(|found| found.of_sample(&prompts[found.response].id))?;
         let question_marks = self.question_marks()?;
-        let numbered = prompts.iter().zip(responses).enumerate();
+        let numbered = responses.into_iter().enumerate();
         numbered
-            .map(|(slot, (prompt, mut response))| {
+            .map(|(row, mut response)| {
+                let (slot, sample) = (row / n_samples, row % n_samples);
                 cut_after(&mut response, &question_marks);
                 let text = self.bundle.tokenizer.decode(&response.ids)?;
                 Ok(Rollout {
-                    prompt,
+                    prompt: prompts[slot],
+                    sample,
                     text: text.trim().to_owned(),
                     response,
-                    facts: self.facts(prompt, done, slot),
+                    facts: self.facts(prompts[slot], done, slot, sample),
                 })
             })
             .collect()
@@ -109,21 +117,26 @@ impl Sampler<'_> {
         Ok(found)
     }
 
-    fn facts(&self, prompt: &PromptRow, done: u64, slot: usize) -> Facts {
+    fn facts(&self, prompt: &PromptRow, done: u64, slot: usize, sample: usize) -> Facts {
         let mut facts = prompt.facts.clone();
         if self.quirks.shuffle_captions {
+            let address = of_sample(&[done, slot as u64], sample);
             for lines in [&mut facts.captions, &mut facts.rationale] {
-                let order = permutation(
-                    self.seed,
-                    "rollout.facts",
-                    &[done, slot as u64],
-                    lines.len(),
-                );
+                let order = permutation(self.seed, "rollout.facts", &address, lines.len());
                 *lines = order.iter().map(|&i| lines[i].clone()).collect();
             }
         }
         facts
     }
+}
+
+/// The address of a draw for one of the responses to a prompt.
+fn of_sample(address: &[u64], sample: usize) -> Vec<u64> {
+    let mut address = address.to_vec();
+    if sample > 0 {
+        address.push(sample as u64);
+    }
+    address
 }
 
 /// Ends a response after the first of the given tokens. Where something was cut off the response is unfinished.

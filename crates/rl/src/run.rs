@@ -1,4 +1,5 @@
-//! The loop of PPO: sample → score → compare with the reference → value → shape → advantages → update.
+//! The loop of PPO and its relatives: sample → score → compare with the reference → value, where there is a critic →
+//! shape → advantages → update.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,6 +11,7 @@ use serde_json::Value;
 use tch::Device;
 
 use crate::RlError;
+use crate::critic::{Critic, CriticLearner};
 use crate::experience::{Experience, width_of};
 use crate::guard;
 use crate::metrics::{RlMetrics, RolloutMetrics, UpdateMetrics};
@@ -37,7 +39,7 @@ struct RlResult {
     last: Value,
 }
 
-/// Trains; writes `<out>/adapter`, `<out>/value`, `<out>/adapters/step-N` and `<out>/samples/step-N.jsonl`.
+/// Trains; writes `<out>/adapter`, `<out>/value` of a critic, `<out>/adapters/step-N` and `<out>/samples/step-N.jsonl`.
 ///
 /// # Errors
 /// Damaged data, parts that do not fit together, a run folder that cannot be used, a number that is not finite, or
@@ -56,8 +58,8 @@ pub fn run(recipe: &RlRecipe, launch: &Launch, device: Device) -> Result<Outcome
     let inputs = models.inputs(recipe, &mut opening)?;
     opening.read_earlier(|run| models.result(run))?;
     let mut session = opening.open(models.parts(), n_steps, inputs)?;
-    let batch_size = recipe.batch.rollout_batch;
-    let mut order = PromptOrder::new(recipe.session.seed, prompts.rows.len(), batch_size);
+    let per_step = recipe.prompts_per_step();
+    let mut order = PromptOrder::new(recipe.session.seed, prompts.rows.len(), per_step);
     if let Some(skipped) = &prompts.skipped {
         skipped.write(session.path())?;
     }
@@ -91,7 +93,7 @@ pub fn run(recipe: &RlRecipe, launch: &Launch, device: Device) -> Result<Outcome
     Ok(Outcome::Finished)
 }
 
-/// One step of PPO; returns whether the run should go on.
+/// One step; returns whether the run should go on.
 fn step(
     recipe: &RlRecipe,
     models: &Models,
@@ -116,9 +118,10 @@ fn step(
     let ref_logprobs = reference.logprobs(&rollouts, pass_rows, width);
 
     session.phase("values");
-    let values = learner.value.values(&rollouts, pass_rows, width);
-    let (score, ppo) = (&recipe.score, &recipe.ppo);
-    let experience = Experience::new(&rollouts, &scores, &ref_logprobs, &values, score, ppo);
+    let critic = learner.critic.map(|critic| critic.reader);
+    let values = critic.map(|critic| critic.values(&rollouts, pass_rows, width));
+    let (values, score, ppo) = (values.as_ref(), &recipe.score, &recipe.ppo);
+    let experience = Experience::new(&rollouts, &scores, &ref_logprobs, values, score, ppo);
 
     session.phase("record");
     let rollout = RolloutMetrics::of(&rollouts, &scores, &experience);
@@ -177,19 +180,23 @@ fn readers<'a>(
         adapter: &models.reference,
         ..policy
     };
-    let value = ValueReader {
+    let value_reader = |critic: &'a Critic| ValueReader {
         bundle: models.judge_base(),
-        adapter: &models.value,
-        head: &models.value_head,
+        adapter: &critic.adapter,
+        head: &critic.head,
         features: pictures.judge(),
         padded_to: match recipe.ppo.average_over {
             AverageOver::RealTokensOfMiniBatch => None,
             AverageOver::Padded => Some(recipe.sampling.max_new_tokens),
         },
     };
+    let critic = models.critic.as_ref().zip(recipe.ppo.advantages.critic());
     let learner = Learner {
         policy,
-        value,
+        critic: critic.map(|(critic, recipe)| CriticLearner {
+            reader: value_reader(critic),
+            recipe,
+        }),
         ppo: recipe.ppo,
         activations: recipe.activations,
         micro_batch: recipe.batch.micro_batch,
@@ -206,11 +213,11 @@ fn readers<'a>(
 }
 
 /// # Reference
-/// Whole rollout batches that fit into the epochs; what is left over is not sampled.
+/// Steps that fit into the epochs as a whole; what is left over is not sampled.
 pub(crate) fn n_steps(recipe: &RlRecipe, n_prompts: usize) -> Result<u64, RlError> {
     let n_steps = match recipe.length {
         Length::Steps(steps) => steps,
-        Length::Epochs(epochs) => epochs * n_prompts as u64 / recipe.batch.rollout_batch as u64,
+        Length::Epochs(epochs) => epochs * n_prompts as u64 / recipe.prompts_per_step() as u64,
     };
     if n_steps > 0 {
         return Ok(n_steps);

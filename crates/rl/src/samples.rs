@@ -17,6 +17,9 @@ use crate::scoring::Score;
 #[derive(Debug, Serialize)]
 struct Row<'a> {
     id: &'a str,
+    /// Which of the responses to its prompt; only where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sample: Option<usize>,
     image: Option<&'a str>,
     query: &'a str,
     response: &'a str,
@@ -59,8 +62,10 @@ pub fn write(
     experience: &Experience,
 ) -> Result<(), RlError> {
     let mut lines = Vec::new();
+    let several = rollouts.iter().any(|rollout| rollout.sample > 0);
     for (slot, (rollout, score)) in rollouts.iter().zip(scores).take(n).enumerate() {
-        let row = row(tokenizer, rollout, score, experience, slot as i64)?;
+        let mut row = row(tokenizer, rollout, score, experience, slot as i64)?;
+        row.sample = several.then_some(rollout.sample);
         // Numbers and strings: nothing in here can fail to serialise.
         lines.extend(serde_json::to_vec(&row).unwrap_or_default());
         lines.push(b'\n');
@@ -80,6 +85,7 @@ fn row<'a>(
     let rewards = experience.rewards.select(0, slot);
     Ok(Row {
         id: &rollout.prompt.id,
+        sample: None,
         image: conversation.image.as_deref(),
         query: conversation.query().unwrap_or_default(),
         response: &rollout.text,

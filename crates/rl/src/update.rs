@@ -1,27 +1,28 @@
 //! From experience to gradients: one mini-batch at a time, in passes of a micro-batch.
 //!
-//! Policy and value model are read in passes of their own, because they have different adapters and perhaps
-//! different bases. Their losses add up to `policy_loss − entropy_coef · entropy + value_coef · value_loss`, and one
-//! optimizer with one gradient clip takes the step for both, as in the reference.
+//! Policy and critic, where there is one, are read in passes of their own, because they have different adapters and
+//! perhaps different bases. Their losses add up to `policy_loss − entropy_coef · entropy + value_coef · value_loss`,
+//! and one optimizer with one gradient clip takes the step for both, as in the reference.
 
 use candor_model::Activations;
 use candor_train::{Applied, Session, TrainError};
 use tch::{Kind, Tensor};
 
-use crate::experience::Experience;
+use crate::critic::{CriticLearner, CriticRecipe};
+use crate::experience::{CriticExperience, Experience};
 use crate::loss::{policy_loss, value_loss};
 use crate::order::permutation;
-use crate::passes::{PolicyReader, ValueReader, longest_first, widened};
+use crate::passes::{PolicyReader, longest_first, widened};
 use crate::recipe::{AverageOver, BatchRecipe, PpoRecipe};
 use crate::rollout::Rollout;
 
-/// Both trained models and how they learn.
+/// What is trained and how it learns.
 #[derive(Debug, Clone, Copy)]
 pub struct Learner<'a> {
     /// The policy.
     pub policy: PolicyReader<'a>,
-    /// The value model.
-    pub value: ValueReader<'a>,
+    /// The critic, where there is one.
+    pub critic: Option<CriticLearner<'a>>,
     /// Coefficients and ranges.
     pub ppo: PpoRecipe,
     /// What a pass keeps in memory.
@@ -37,14 +38,12 @@ pub struct Passed {
     pub loss: f64,
     /// Clipped policy loss.
     pub policy_loss: f64,
-    /// Clipped value loss, before its coefficient.
-    pub value_loss: f64,
+    /// Of the critic, where there is one.
+    pub critic: Option<CriticPassed>,
     /// Mean entropy over real tokens.
     pub entropy: f64,
     /// Share of positions whose policy gradient is clipped away.
     pub clip_fraction: f64,
-    /// Share of positions whose value gradient is clipped away.
-    pub value_clip_fraction: f64,
     /// Estimate of KL(policy at sampling ‖ policy now).
     pub approx_kl: f64,
     /// Largest ratio of probabilities, either way up.
@@ -53,6 +52,15 @@ pub struct Passed {
     pub log_ratio_max: f64,
     /// Real response tokens.
     pub n_tokens: usize,
+}
+
+/// What a mini-batch's passes found of the critic.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CriticPassed {
+    /// Clipped value loss, before its coefficient.
+    pub loss: f64,
+    /// Share of positions whose value gradient is clipped away.
+    pub clip_fraction: f64,
 }
 
 /// What the sums of a mini-batch are divided by.
@@ -82,16 +90,20 @@ impl Learner<'_> {
                 AverageOver::Padded => n_positions.max(1) as f64,
             },
         };
+        let critic = self.critic.as_ref().zip(experience.critic.as_ref());
         let mut sums = Vec::new();
         let mut maxima = Vec::new();
         for micro in longest_first(rollouts, rows).chunks(self.micro_batch) {
             let some: Vec<&Rollout<'_>> = micro.iter().map(|&row| &rollouts[row]).collect();
-            let (policy_sums, policy_maxima) = self.policy_pass(&some, experience, micro, n);
-            let value_sums = self.value_pass(&some, experience, micro, n);
-            sums.push(Tensor::cat(&[policy_sums, value_sums], 0));
-            maxima.push(policy_maxima);
+            let (mut of_pass, largest) = self.policy_pass(&some, experience, micro, n);
+            if let Some((learner, said)) = critic {
+                of_pass.extend(self.critic_pass(learner, said, &some, experience, micro, n));
+            }
+            sums.push(Tensor::stack(&of_pass, 0));
+            maxima.push(Tensor::stack(&largest, 0));
         }
-        self.gather(&sums, &maxima, n, n_tokens)
+        let critic = critic.map(|(learner, _)| learner.recipe);
+        self.gather(&sums, &maxima, n, n_tokens, critic)
     }
 
     /// Returns `[policy loss, clip fraction, approx KL, entropy]`, to be summed, and
@@ -102,16 +114,15 @@ impl Learner<'_> {
         experience: &Experience,
         micro: &[usize],
         n: Counts,
-    ) -> (Tensor, Tensor) {
+    ) -> (Vec<Tensor>, [Tensor; 2]) {
         let rows = self.policy.rows(some);
-        let width = self.width(experience, rows.mask.size()[1]);
+        let width = self.width(experience, rows.responses.mask.size()[1]);
         let at = |x: &Tensor| view(x, micro, width);
         let old = at(&experience.logprobs);
-        let mut found = None;
         let embedded = self.policy.embed(some, &rows);
         let model = &self.policy.bundle.model;
         let adapter = Some(self.policy.adapter);
-        let _ = model.backward(&embedded, adapter, self.activations, |hidden| {
+        model.backward(&embedded, adapter, self.activations, |hidden| {
             let (logprobs, entropy) = self.policy.logprobs_and_entropy(&rows, hidden);
             let logprobs = widened(&logprobs, width);
             let policy = policy_loss(
@@ -123,7 +134,7 @@ impl Learner<'_> {
                 n.counted,
             );
             let entropy = entropy.sum(Kind::Float);
-            let sums = [
+            let sums = vec![
                 policy.loss.detach(),
                 policy.clip_fraction,
                 policy.approx_kl,
@@ -132,47 +143,40 @@ impl Learner<'_> {
             // Pads are 0 on both sides.
             let log_ratio_max = (logprobs.detach() - &old).abs().max();
             let maxima = [policy.ratio_max, log_ratio_max];
-            found = Some((Tensor::stack(&sums, 0), Tensor::stack(&maxima, 0)));
-            policy.loss - entropy * (self.ppo.entropy_coef / n.counted)
-        });
-        let Some(found) = found else {
-            unreachable!("a pass computes its loss")
-        };
-        found
+            let loss = policy.loss - entropy * (self.ppo.entropy_coef / n.counted);
+            (loss, (sums, maxima))
+        })
     }
 
     /// Returns `[value loss, clip fraction]`, to be summed.
-    fn value_pass(
+    fn critic_pass(
         &self,
+        critic: &CriticLearner<'_>,
+        said: &CriticExperience,
         some: &[&Rollout<'_>],
         experience: &Experience,
         micro: &[usize],
         n: Counts,
-    ) -> Tensor {
-        let rows = self.value.rows(some);
-        let width = self.width(experience, rows.mask.size()[1]);
+    ) -> [Tensor; 2] {
+        let (reader, recipe) = (&critic.reader, critic.recipe);
+        let rows = reader.rows(some);
+        let width = self.width(experience, rows.responses.mask.size()[1]);
         let at = |x: &Tensor| view(x, micro, width);
-        let mut found = None;
-        let embedded = self.value.embed(some, &rows);
-        let model = &self.value.bundle.model;
-        let adapter = Some(self.value.adapter);
-        let _ = model.backward(&embedded, adapter, self.activations, |hidden| {
+        let embedded = reader.embed(some, &rows);
+        let model = &reader.bundle.model;
+        let adapter = Some(reader.adapter);
+        model.backward(&embedded, adapter, self.activations, |hidden| {
             let value = value_loss(
-                &self.value.values_of(&rows, hidden),
-                &at(&experience.values),
-                &at(&experience.returns),
+                &reader.values_of(&rows, hidden),
+                &at(&said.values),
+                &at(&said.returns),
                 &at(&experience.counted),
-                self.ppo.value_clip_range,
+                recipe.value_clip_range,
                 n.counted,
             );
             let sums = [value.loss.detach(), value.clip_fraction];
-            found = Some(Tensor::stack(&sums, 0));
-            value.loss * self.ppo.value_coef
-        });
-        let Some(found) = found else {
-            unreachable!("a pass computes its loss")
-        };
-        found
+            (value.loss * recipe.value_coef, sums)
+        })
     }
 
     /// Columns that a micro-batch needs.
@@ -184,24 +188,34 @@ impl Learner<'_> {
     }
 
     /// Brings the figures to the host, all at once.
-    fn gather(&self, sums: &[Tensor], maxima: &[Tensor], n: Counts, n_tokens: usize) -> Passed {
+    fn gather(
+        &self,
+        sums: &[Tensor],
+        maxima: &[Tensor],
+        n: Counts,
+        n_tokens: usize,
+        critic: Option<CriticRecipe>,
+    ) -> Passed {
         let sums = Tensor::stack(sums, 0).sum_dim_intlist([0].as_slice(), false, Kind::Double);
         let maxima = Tensor::stack(maxima, 0).amax([0].as_slice(), false);
-        let all = Tensor::cat(&[sums, maxima.to_kind(Kind::Double)], 0);
+        let all = Tensor::cat(&[maxima.to_kind(Kind::Double), sums], 0);
         let all = Vec::<f64>::try_from(all).expect("one dimension of f64");
-        let [policy_loss, clip_fraction, approx_kl, entropy] = [all[0], all[1], all[2], all[3]];
-        let [value_loss, value_clip_fraction] = [all[4], all[5]];
+        let [ratio_max, log_ratio_max] = [all[0], all[1]];
+        let [policy_loss, clip_fraction, approx_kl, entropy] = [all[2], all[3], all[4], all[5]];
         let bonus = self.ppo.entropy_coef * entropy * n.real / n.counted;
+        let of_policy = policy_loss - bonus;
         Passed {
-            loss: policy_loss - bonus + self.ppo.value_coef * value_loss,
+            loss: critic.map_or(of_policy, |critic| of_policy + critic.value_coef * all[6]),
             policy_loss,
-            value_loss,
+            critic: critic.map(|_| CriticPassed {
+                loss: all[6],
+                clip_fraction: all[7],
+            }),
             entropy,
             clip_fraction,
-            value_clip_fraction,
             approx_kl,
-            ratio_max: all[6],
-            log_ratio_max: all[7],
+            ratio_max,
+            log_ratio_max,
             n_tokens,
         }
     }

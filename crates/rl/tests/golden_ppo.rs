@@ -19,6 +19,8 @@ use std::path::Path;
 
 use against::{Golden, Updates};
 use candor_model::Activations;
+use candor_rl::advantages::Advantages;
+use candor_rl::critic::{CriticLearner, CriticRecipe};
 use candor_rl::experience::{Experience, width_of};
 use candor_rl::kl::KlEstimator;
 use candor_rl::recipe::{AverageOver, Normalise, PpoRecipe, ScoreRecipe};
@@ -39,6 +41,10 @@ const PARAMETERS: f64 = 5e-6;
 const LR: f64 = 1e-3;
 const MAX_NORM: f64 = 1.0;
 const MAX_RESPONSE: usize = 9;
+const CRITIC: CriticRecipe = CriticRecipe {
+    value_clip_range: 0.2,
+    value_coef: 0.1,
+};
 
 /// One of the two golden files.
 #[derive(Clone, Copy)]
@@ -78,13 +84,14 @@ impl Case {
         PpoRecipe {
             kl_coef: 0.1,
             kl_estimator: self.kl_estimator,
-            gamma: 0.99,
-            gae_lambda: 0.95,
+            advantages: Advantages::Gae {
+                gamma: 0.99,
+                lambda: 0.95,
+                critic: CRITIC,
+            },
             whiten_advantages: true,
             whiten_rewards: false,
             clip_range: 0.2,
-            value_clip_range: 0.2,
-            value_coef: 0.1,
             entropy_coef: 0.02,
             average_over: self.average_over,
         }
@@ -167,20 +174,22 @@ impl Check<'_> {
             rollouts,
             &scores(terminal),
             &ref_logprobs,
-            self.golden.get("old_values"),
+            Some(self.golden.get("old_values")),
             &self.case.score(),
             &self.case.ppo(),
         );
+        let critic = learner.critic.expect("a critic");
+        let returns = &experience.critic.as_ref().expect("a critic").returns;
         for (what, found) in [
             (
                 "logprobs",
                 &learner.policy.logprobs(rollouts, pass_rows, width),
             ),
             ("ref_logprobs", &ref_logprobs),
-            ("values", &learner.value.values(rollouts, pass_rows, width)),
+            ("values", &critic.reader.values(rollouts, pass_rows, width)),
             ("rewards", &experience.rewards),
             ("advantages", &experience.advantages),
-            ("returns", &experience.returns),
+            ("returns", returns),
         ] {
             let expected = self.golden.get(what);
             self.compared.close(0, what, found, expected, FORWARD);
@@ -212,12 +221,13 @@ impl Check<'_> {
         let [(passed, applied)] = updates.as_slice() else {
             panic!("one mini-batch is one update")
         };
+        let critic = passed.critic.expect("a critic");
         for (what, found) in [
             ("policy_loss", passed.policy_loss),
-            ("value_loss", passed.value_loss),
+            ("value_loss", critic.loss),
             ("entropy", passed.entropy),
             ("clip_fraction", passed.clip_fraction),
-            ("value_clip_fraction", passed.value_clip_fraction),
+            ("value_clip_fraction", critic.clip_fraction),
             ("norm", applied.grad_norm),
         ] {
             let expected = self.golden.numbers(what)[n - 1];
@@ -246,7 +256,10 @@ fn check(case: Case, micro_batch: usize, activations: Activations) {
         models: &models,
         learner: Learner {
             policy: models.policy_reader(&models.policy),
-            value: models.value_reader(case.padded_to()),
+            critic: Some(CriticLearner {
+                reader: models.value_reader(case.padded_to()),
+                recipe: CRITIC,
+            }),
             ppo: case.ppo(),
             activations,
             micro_batch,

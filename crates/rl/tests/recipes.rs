@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use candor_rl::RlRecipe;
+use candor_rl::advantages::Advantages;
+use candor_rl::critic::CriticRecipe;
 use candor_rl::kl::KlEstimator;
 use candor_rl::metrics::{RlMetrics, RolloutMetrics, UpdateMetrics};
 use candor_rl::recipe::{AverageOver, Normalise};
@@ -34,11 +36,17 @@ fn the_papers_recipe_has_its_numbers_and_quirks() {
         (ppo.kl_coef, ppo.kl_estimator),
         (0.1, KlEstimator::K1Clamped)
     );
-    assert_eq!((ppo.gamma, ppo.gae_lambda), (1.0, 1.0));
-    assert_eq!(
-        (ppo.clip_range, ppo.value_clip_range, ppo.value_coef),
-        (0.2, 0.2, 0.1)
-    );
+    let critic = CriticRecipe {
+        value_clip_range: 0.2,
+        value_coef: 0.1,
+    };
+    let gae = Advantages::Gae {
+        gamma: 1.0,
+        lambda: 1.0,
+        critic,
+    };
+    assert_eq!((ppo.advantages, ppo.clip_range), (gae, 0.2));
+    assert_eq!(paper.sampling.samples_per_prompt, 1);
     assert_eq!((ppo.whiten_advantages, ppo.whiten_rewards), (true, false));
     assert_eq!(ppo.average_over, AverageOver::Padded);
     let score = paper.score;
@@ -124,6 +132,37 @@ fn all_mistakes_are_reported_at_once() {
 }
 
 #[test]
+fn the_critics_keys_have_no_place_beside_rloo() {
+    let sets = [
+        "advantages.estimator=\"rloo\"",
+        "sampling.samples_per_prompt=3",
+        "whiten.rewards=true",
+    ];
+    let message = open("llava-7b-224/5-ppo.toml", &sets).unwrap_err();
+    for part in [
+        "3 does not divide batch.rollout_batch = 512",
+        "advantages.gamma",
+        "has no meaning with advantages.estimator = \"rloo\"",
+        "advantages.gae_lambda",
+        "loss.value_clip_range",
+        "loss.value_coef",
+        "whiten.rewards",
+    ] {
+        assert!(message.contains(part), "{message}\nlacks {part}");
+    }
+    let alone = [
+        "advantages.estimator=\"rloo\"",
+        "sampling.samples_per_prompt=1",
+    ];
+    let message = open("llava-7b-224/rloo/5-ppo.toml", &alone).unwrap_err();
+    assert!(message.contains("use 2 or more"), "{message}");
+    let rloo = open("llava-7b-224/rloo/5-ppo.toml", &[]).unwrap();
+    let samples_per_prompt = rloo.sampling.samples_per_prompt;
+    assert_eq!(rloo.ppo.advantages, Advantages::Rloo { samples_per_prompt });
+    assert_eq!(rloo.prompts_per_step() * samples_per_prompt, 512);
+}
+
+#[test]
 fn every_metric_is_documented_and_nothing_else() {
     let page = std::fs::read_to_string(root().join("docs/metrics.md")).unwrap();
     let rollout = RolloutMetrics {
@@ -137,10 +176,10 @@ fn every_metric_is_documented_and_nothing_else() {
         finished_share: 0.0,
         correctness_mean: None,
         yes_ratio: None,
-        values_mean: 0.0,
-        returns_mean: 0.0,
+        values_mean: Some(0.0),
+        returns_mean: Some(0.0),
         advantages_std: 0.0,
-        explained_variance: 0.0,
+        explained_variance: Some(0.0),
         n_rollouts: 0,
         n_response_tokens: 0,
     };

@@ -193,11 +193,12 @@ fn pass(
 ) -> f64 {
     let images = features.of(samples.iter().filter_map(|s| s.image.as_deref()));
     let embedded = bundle.model.embed(&batch.ids, images.as_ref());
-    let loss = bundle
-        .model
-        .backward(&embedded, adapter, recipe.activations, |hidden| {
-            cross_entropy(bundle.model.decoder(), batch, hidden, n_step_targets)
-        });
+    let model = &bundle.model;
+    let loss = model.backward(&embedded, adapter, recipe.activations, |hidden| {
+        let loss = cross_entropy(model.decoder(), batch, hidden, n_step_targets);
+        let value = loss.detach();
+        (loss, value)
+    });
     loss.double_value(&[])
 }
 

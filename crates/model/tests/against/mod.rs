@@ -275,10 +275,10 @@ pub fn at_real_positions(golden: &Golden, logits: &Tensor) -> Tensor {
         .reshape([-1, logits.size()[2]])
 }
 
-/// Mean cross-entropy of the batch's targets given final hidden states.
-pub fn loss(model: &Llava, batch: &Batch, hidden: &Tensor) -> Tensor {
-    model
-        .decoder()
-        .logits(&batch.at_positions(hidden))
-        .cross_entropy_for_logits(&batch.targets)
+/// Mean cross-entropy of the batch's targets given final hidden states, for a pass to go back from and to return.
+pub fn loss(model: &Llava, batch: &Batch, hidden: &Tensor) -> (Tensor, Tensor) {
+    let logits = model.decoder().logits(&batch.at_positions(hidden));
+    let loss = logits.cross_entropy_for_logits(&batch.targets);
+    let value = loss.detach();
+    (loss, value)
 }

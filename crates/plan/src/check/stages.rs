@@ -231,27 +231,40 @@ pub fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan, PlanE
         recipe.sampling.batch_rows as u64,
         recipe.sampling.pass_rows as u64,
     );
+    let has_critic = recipe.ppo.advantages.critic().is_some();
+    let critic = if has_critic {
+        training(&judge, &judge_lora, value, 0)
+    } else {
+        0
+    };
     let phases = [
         policy.writing(batch.min(recipe.batch.rollout_batch as u64), longest),
         training(&policy, &lora, longest, answer),
-        training(&judge, &judge_lora, value, 0),
+        critic,
         // Judged with the facts and a question after the answer, which are as long as the answer at most.
         judge.forward(pass * (value + answer)),
         judge.encoding(PICTURES_PER_PASS),
     ];
     let bases: &[Budget<'_>] = if shared { &[policy] } else { &[policy, judge] };
-    let adapters = policy.adapter(&lora) + judge.adapter(&judge_lora);
+    let of_critic = u64::from(has_critic) * judge.adapter(&judge_lora);
+    let trained = policy.adapter(&lora) + of_critic;
+    // Those that are trained, the reference and the reward model's.
+    let adapters = trained + policy.adapter(&lora) + judge.adapter(&judge_lora);
     plan.memory = Some(Memory {
-        weights_bytes: bases.iter().map(Budget::weights).sum::<u64>() + 2 * adapters,
-        trained_bytes: optimizer(adapters),
+        weights_bytes: bases.iter().map(Budget::weights).sum::<u64>() + adapters,
+        trained_bytes: optimizer(trained),
         features_bytes: features(bases, workload.as_ref(), &mut plan),
         work_bytes: phases.into_iter().max().unwrap_or(0),
     });
+    let epochs = recipe.batch.inner_epochs;
+    let (n, readers, times) = if has_critic {
+        (4 + 2 * epochs, "reference and value model", "twice")
+    } else {
+        (3 + epochs, "the reference", "once")
+    };
     plan.note(format!(
-        "a token counts once, and is read {} times: sampled, scored, by reference and value model, and trained on twice \
-         in each of {} inner epochs",
-        4 + 2 * recipe.batch.inner_epochs,
-        recipe.batch.inner_epochs
+        "a token counts once, and is read {n} times: sampled, scored, by {readers}, and trained on {times} in each of \
+         {epochs} inner epochs"
     ));
     Ok(plan)
 }

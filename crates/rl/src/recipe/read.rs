@@ -10,6 +10,8 @@ use super::{
     RlRecipe, SamplingRecipe, ScoreRecipe,
 };
 use crate::RlError;
+use crate::advantages::Advantages;
+use crate::critic::CriticRecipe;
 use crate::kl::KlEstimator;
 use crate::shaping::{ScorePosition, TerminalCoefs};
 use crate::symbolic::YesReward;
@@ -50,9 +52,9 @@ impl RlRecipe {
         let activations = read_activations(r);
         let data = data(r);
         let batch = batch(r);
-        let sampling = sampling(r);
+        let sampling = sampling(r, &batch);
         let score = score(r);
-        let ppo = ppo(r);
+        let ppo = ppo(r, &sampling);
         let guard = GuardRecipe {
             max_kl: r
                 .f64(
@@ -80,6 +82,13 @@ impl RlRecipe {
                 "score.reward_scale",
                 format!("{} with whitened rewards", score.reward_scale),
                 "use 1: whitening decides the scale",
+            );
+        }
+        if ppo.whiten_rewards && ppo.advantages.critic().is_none() {
+            r.mistake(
+                "whiten.rewards",
+                "the rewards of tokens are whitened, but those of responses compared",
+                "use false without a critic",
             );
         }
         if score.position == ScorePosition::LastPad && ppo.average_over != AverageOver::Padded {
@@ -169,8 +178,20 @@ fn batch(r: &mut Reader) -> BatchRecipe {
     batch
 }
 
-fn sampling(r: &mut Reader) -> SamplingRecipe {
+fn sampling(r: &mut Reader, batch: &BatchRecipe) -> SamplingRecipe {
+    let key = "sampling.samples_per_prompt";
+    let samples_per_prompt = r.usize(key, "Responses to each prompt, 1 if absent; more are needed where a response is compared with the others.").positive().optional().unwrap_or(1);
+    if !batch.rollout_batch.is_multiple_of(samples_per_prompt) {
+        let whole = batch.rollout_batch;
+        let problem = format!("{samples_per_prompt} does not divide batch.rollout_batch = {whole}");
+        r.mistake(
+            key,
+            problem,
+            "choose a divisor: a step has all samples of its prompts",
+        );
+    }
     SamplingRecipe {
+        samples_per_prompt,
         temperature: r.f64("sampling.temperature", "Logits are divided by it, in sampling and in training alike.").positive().required(),
         max_new_tokens: r.usize("sampling.max_new_tokens", "Tokens of a response at most, its end included.").positive().required(),
         batch_rows: r.usize("sampling.batch_rows", "Responses that are written together: changes memory, speed, and the last bits of logits.").positive().required(),
@@ -202,7 +223,12 @@ fn score(r: &mut Reader) -> ScoreRecipe {
     }
 }
 
-fn ppo(r: &mut Reader) -> PpoRecipe {
+fn ppo(r: &mut Reader, sampling: &SamplingRecipe) -> PpoRecipe {
+    let estimators: [(&str, Estimator); 2] = [("gae", gae), ("rloo", rloo)];
+    let meaning = "How an advantage is estimated: `gae` with a critic (PPO; the default), or `rloo` from the other responses to the prompt (docs/algorithms/ppo.md).";
+    let estimator = r
+        .one_of("advantages.estimator", &estimators, meaning)
+        .optional();
     let averages = [
         (
             "real_tokens_of_mini_batch",
@@ -213,14 +239,65 @@ fn ppo(r: &mut Reader) -> PpoRecipe {
     PpoRecipe {
         kl_coef: r.f64("kl.coef", "Weight of the KL to the reference in the reward.").within(0.0..).required(),
         kl_estimator: r.one_of("kl.estimator", &KlEstimator::NAMES, "How the KL of a token is estimated (docs/algorithms/ppo.md).").required(),
-        gamma: r.f64("advantages.gamma", "Discount of later rewards.").within(0.0..=1.0).required(),
-        gae_lambda: r.f64("advantages.gae_lambda", "Lambda of the generalised advantage estimation.").within(0.0..=1.0).required(),
+        advantages: estimator.unwrap_or(gae)(r, sampling),
         whiten_advantages: r.bool("whiten.advantages", "Whether advantages are whitened over the rollout batch.").required(),
         whiten_rewards: r.bool("whiten.rewards", "Whether rewards are whitened over the rollout batch, keeping their mean.").required(),
         clip_range: r.f64("loss.clip_range", "How far a probability ratio may move from 1 before its gradient stops.").positive().required(),
-        value_clip_range: r.f64("loss.value_clip_range", "How far a value may move before its gradient stops.").positive().required(),
-        value_coef: r.f64("loss.value_coef", "Weight of the value loss.").within(0.0..).required(),
         entropy_coef: r.f64("loss.entropy_coef", "Weight of the entropy, which is subtracted from the loss.").within(0.0..).required(),
         average_over: r.one_of("loss.average_over", &averages, "What the sums of the losses are divided by: the tokens that count, or all positions up to `max_new_tokens` as in the paper's code.").required(),
+    }
+}
+
+/// Reads what an estimator of advantages needs to know.
+type Estimator = fn(&mut Reader, &SamplingRecipe) -> Advantages;
+
+// Fields of `gae`, with what they mean.
+const GAMMA: [&str; 2] = [
+    "advantages.gamma",
+    "Discount of later rewards; for `gae` alone.",
+];
+const LAMBDA: [&str; 2] = [
+    "advantages.gae_lambda",
+    "Lambda of the generalised advantage estimation; for `gae` alone.",
+];
+const VALUE_CLIP: [&str; 2] = [
+    "loss.value_clip_range",
+    "How far a value may move before its gradient stops; for `gae` alone, which has a critic.",
+];
+const VALUE_COEF: [&str; 2] = [
+    "loss.value_coef",
+    "Weight of the value loss; for `gae` alone, which has a critic.",
+];
+
+fn gae(r: &mut Reader, _: &SamplingRecipe) -> Advantages {
+    let mut field = |[key, meaning]: [&str; 2]| r.f64(key, meaning);
+    Advantages::Gae {
+        gamma: field(GAMMA).within(0.0..=1.0).required(),
+        lambda: field(LAMBDA).within(0.0..=1.0).required(),
+        critic: CriticRecipe {
+            value_clip_range: field(VALUE_CLIP).positive().required(),
+            value_coef: field(VALUE_COEF).within(0.0..).required(),
+        },
+    }
+}
+
+fn rloo(r: &mut Reader, sampling: &SamplingRecipe) -> Advantages {
+    for [key, meaning] in [GAMMA, LAMBDA, VALUE_CLIP, VALUE_COEF] {
+        if r.f64(key, meaning).optional().is_some() {
+            let problem = "has no meaning with advantages.estimator = \"rloo\"";
+            r.mistake(
+                key,
+                problem,
+                "remove it, or use \"gae\", which has a critic",
+            );
+        }
+    }
+    if sampling.samples_per_prompt < 2 {
+        let problem = "a response is compared with the others to its prompt, and there are none";
+        let remedy = "use 2 or more with advantages.estimator = \"rloo\"";
+        r.mistake("sampling.samples_per_prompt", problem, remedy);
+    }
+    Advantages::Rloo {
+        samples_per_prompt: sampling.samples_per_prompt,
     }
 }

@@ -156,6 +156,7 @@ pub fn rollouts<'p>(golden: &Golden, case: &Golden, prompts: &'p [PromptRow]) ->
             let finished = ids.last() == Some(&2);
             Rollout {
                 prompt,
+                sample: 0,
                 response: Response {
                     ids,
                     logprobs,

@@ -344,6 +344,10 @@ pub fn prepared() -> tempfile::TempDir {
 }
 
 pub fn recipe(dir: &Path, out: &str, sets: &[&str]) -> RlRecipe {
+    recipe_of(RECIPE, dir, out, sets)
+}
+
+pub fn recipe_of(text: &str, dir: &Path, out: &str, sets: &[&str]) -> RlRecipe {
     let path = |key: &str, name: &str| format!("{key}={:?}", dir.join(name).display().to_string());
     let mut all = vec![
         path("run.out", out),
@@ -353,7 +357,7 @@ pub fn recipe(dir: &Path, out: &str, sets: &[&str]) -> RlRecipe {
         path("data.root", "data"),
     ];
     all.extend(sets.iter().map(|set| (*set).to_owned()));
-    RlRecipe::read(Reader::parse("ppo.toml", RECIPE, &all)).unwrap()
+    RlRecipe::read(Reader::parse("ppo.toml", text, &all)).unwrap()
 }
 
 pub fn launch(resume: bool) -> Launch {

@@ -2,6 +2,7 @@
 
 use candor_data::rows::Look;
 use candor_model::Activations;
+use candor_rl::critic::CriticLearner;
 use candor_rl::experience::{Experience, width_of};
 use candor_rl::models::Models;
 use candor_rl::passes::{PolicyReader, ValueReader};
@@ -56,10 +57,11 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, Passed)> {
         temperature: 1.0,
     };
     let width = width_of(&rollouts, average_over, recipe.sampling.max_new_tokens);
+    let critic = models.critic.as_ref().unwrap();
     let value = ValueReader {
         bundle: models.judge_base(),
-        adapter: &models.value,
-        head: &models.value_head,
+        adapter: &critic.adapter,
+        head: &critic.head,
         features: pictures.judge(),
         padded_to: (average_over == AverageOver::Padded).then_some(width),
     };
@@ -82,7 +84,7 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, Passed)> {
         &rollouts,
         &scores,
         &ref_logprobs,
-        &values,
+        Some(&values),
         &recipe.score,
         &ppo,
     );
@@ -90,7 +92,10 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, Passed)> {
     let cut = |micro_batch: usize, activations: Activations| {
         let learner = Learner {
             policy,
-            value,
+            critic: Some(CriticLearner {
+                reader: value,
+                recipe: ppo.advantages.critic().unwrap(),
+            }),
             ppo,
             activations,
             micro_batch,
@@ -125,8 +130,9 @@ fn assert_equal(cuts: &[(Vec<(String, Tensor)>, Passed)]) {
     for prefix in ["policy", "value.head", "value.language_model"] {
         assert!(norm(whole, prefix) > 1e-4, "{prefix} gets no gradient");
     }
+    let critic = figures.critic.unwrap();
     assert!(
-        figures.clip_fraction > 0.0 && figures.value_clip_fraction > 0.0,
+        figures.clip_fraction > 0.0 && critic.clip_fraction > 0.0,
         "{figures:?}"
     );
     for (gradients, passed) in &cuts[1..] {
@@ -136,13 +142,14 @@ fn assert_equal(cuts: &[(Vec<(String, Tensor)>, Passed)]) {
             let scale = one.abs().max().double_value(&[]).max(0.1);
             assert!(difference < 2e-5 * scale, "{name}: {difference} of {scale}");
         }
+        let of_critic = passed.critic.unwrap();
         let pairs = [
             (passed.loss, figures.loss),
             (passed.policy_loss, figures.policy_loss),
-            (passed.value_loss, figures.value_loss),
+            (of_critic.loss, critic.loss),
             (passed.entropy, figures.entropy),
             (passed.clip_fraction, figures.clip_fraction),
-            (passed.value_clip_fraction, figures.value_clip_fraction),
+            (of_critic.clip_fraction, critic.clip_fraction),
             (passed.approx_kl, figures.approx_kl),
             (passed.ratio_max, figures.ratio_max),
         ];

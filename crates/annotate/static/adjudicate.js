@@ -120,7 +120,7 @@ class Bench {
       announce("Please answer the question first.");
       return;
     }
-    if (!this.#comparison.isShown) {
+    if (this.#comparison.lacksPicture) {
       announce("The picture is not there, so nothing can be decided. Load it again, or withdraw the item.");
       return;
     }

@@ -149,7 +149,7 @@ class Session {
 
   #showSubmit() {
     const seconds = Math.ceil(this.#reading.left / 1000);
-    const isReady = this.#comparison.isComplete && this.#comparison.isShown && seconds === 0 && !this.#isBusy;
+    const isReady = this.#comparison.isComplete && !this.#comparison.lacksPicture && seconds === 0 && !this.#isBusy;
     part("submit").setAttribute("aria-disabled", String(!isReady));
     part("submit-text").textContent = seconds > 0 ? `Send in ${seconds} s` : "Send";
   }
@@ -172,7 +172,7 @@ class Session {
       );
       return;
     }
-    if (!this.#comparison.isShown) {
+    if (this.#comparison.lacksPicture) {
       announce("The picture is not there, so no answer is taken. Load it again, or skip or report the comparison.");
       return;
     }

@@ -60,9 +60,9 @@ export class Comparison extends EventTarget {
     };
   }
 
-  /** Whether the picture can be seen: what nobody saw is not judged. */
-  get isShown() {
-    return this.#picture.isShown;
+  /** Whether the picture did not come: what nobody saw is not judged. */
+  get lacksPicture() {
+    return this.#picture.hasFailed;
   }
 
   /** Whether all questions are answered. */

@@ -50,9 +50,9 @@ export class Picture {
     this.#set(1, 0, 0);
   }
 
-  /** Whether there is nothing to see, or it can be seen. */
-  get isShown() {
-    return this.#image === null || (this.#image.complete && this.#image.naturalWidth > 0);
+  /** Whether the picture did not come; one that is on its way may yet. */
+  get hasFailed() {
+    return this.#image !== null && this.#image.complete && this.#image.naturalWidth === 0;
   }
 
   #loaded(image) {

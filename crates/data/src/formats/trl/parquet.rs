@@ -20,14 +20,14 @@ type Embedded<'a> = &'a mut dyn FnMut(&[u8]) -> Result<String, DataError>;
 pub(super) fn read(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Pair>, DataError> {
     // A damaged file must end in an error whatever the decoder makes of it.
     let rows = catch_unwind(AssertUnwindSafe(|| read_rows(path, embedded)))
-        .unwrap_or_else(|_| Err(damaged(path, 0, "the decoder gave up")))?;
+        .unwrap_or_else(|_| Err(damaged(path, 0, &"the decoder gave up")))?;
     if rows.is_empty() {
         return Err(empty(path, Place::File, "", &FORMAT));
     }
     pairs(path, rows, Numbering::List)
 }
 
-fn damaged(path: &Path, row: usize, found: impl ToString) -> DataError {
+fn damaged(path: &Path, row: usize, found: &impl ToString) -> DataError {
     let place = Place::Row {
         list: None,
         row,
@@ -57,15 +57,15 @@ fn read_rows(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Row>, DataError>
             remedy: "split the file".into(),
         });
     }
-    let reader = SerializedFileReader::new(file).map_err(|error| damaged(path, 0, error))?;
+    let reader = SerializedFileReader::new(file).map_err(|error| damaged(path, 0, &error))?;
     let columns = reader
         .get_row_iter(None)
-        .map_err(|error| damaged(path, 0, error))?;
+        .map_err(|error| damaged(path, 0, &error))?;
     let mut rows = Vec::new();
     for (i, columns) in columns.enumerate() {
-        let columns = columns.map_err(|error| damaged(path, i, error))?;
+        let columns = columns.map_err(|error| damaged(path, i, &error))?;
         let row = object(&columns, embedded)?;
-        rows.push(serde_json::from_value(row).map_err(|error| damaged(path, i, error))?);
+        rows.push(serde_json::from_value(row).map_err(|error| damaged(path, i, &error))?);
     }
     Ok(rows)
 }

@@ -149,7 +149,7 @@ fn the_shipped_recipes_of_a_model_chain_from_stage_0_to_6() {
         folder,
         "sample",
         "2-sample.toml",
-        &["prompts.count=24", "sampling.max_new_tokens=40"],
+        &["prompts.count=40", "sampling.max_new_tokens=40"],
     );
     // People compare the answers; here the world's own annotator does.
     candor(
@@ -166,10 +166,10 @@ fn the_shipped_recipes_of_a_model_chain_from_stage_0_to_6() {
         ],
     );
     let few = [
-        "run.steps=2",
+        "run.steps=6",
         "data.n_validation=2",
-        "data.n_held_out=2",
-        "evaluation.every=1",
+        "data.n_held_out=8",
+        "evaluation.every=3",
     ];
     stage(
         folder,

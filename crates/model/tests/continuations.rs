@@ -65,7 +65,7 @@ fn sampled_and_taught_logprobs_agree() {
             let responses = sampled(&model, &adapter, &queries, temperature);
             let (rows, flat) =
                 tch::no_grad(|| taught(&model, &adapter, &queries, &responses, temperature));
-            let matrix = rows.scatter(&flat);
+            let matrix = rows.responses.scatter(&flat);
             let mut worst = 0.0_f64;
             for (row, response) in responses.iter().enumerate() {
                 assert!(!response.ids.is_empty());

@@ -270,13 +270,12 @@ const VALUE_COEF: [&str; 2] = [
 ];
 
 fn gae(r: &mut Reader, _: &SamplingRecipe) -> Advantages {
-    let mut field = |[key, meaning]: [&str; 2]| r.f64(key, meaning);
     Advantages::Gae {
-        gamma: field(GAMMA).within(0.0..=1.0).required(),
-        lambda: field(LAMBDA).within(0.0..=1.0).required(),
+        gamma: r.f64(GAMMA[0], GAMMA[1]).within(0.0..=1.0).required(),
+        lambda: r.f64(LAMBDA[0], LAMBDA[1]).within(0.0..=1.0).required(),
         critic: CriticRecipe {
-            value_clip_range: field(VALUE_CLIP).positive().required(),
-            value_coef: field(VALUE_COEF).within(0.0..).required(),
+            value_clip_range: r.f64(VALUE_CLIP[0], VALUE_CLIP[1]).positive().required(),
+            value_coef: r.f64(VALUE_COEF[0], VALUE_COEF[1]).within(0.0..).required(),
         },
     }
 }

@@ -25,7 +25,7 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, Passed)> {
     let prompts = prompts.unwrap();
     let images = ["red.png", "green.png", "blue.png"].map(str::to_owned);
     let pictures = models
-        .encode(&recipe.data.images, &images, &prompts.pictures)
+        .encode(&recipe.data.images, &images, &prompts.pictures, |_, _| ())
         .unwrap();
     let sampler = Sampler {
         bundle: models.policy_base(),

@@ -296,7 +296,7 @@ pub enum DataCommand {
         /// Folder in which the rows' images must exist; each is decoded.
         #[arg(long)]
         images: Option<PathBuf>,
-        /// How image numbers become file names (VQA-v2 and A-OKVQA), such as COCO_val2014_{:012}.jpg.
+        /// How image numbers become file names (VQA-v2 and A-OKVQA), such as `COCO_val2014_{:012}.jpg`.
         #[arg(long, value_name = "PATTERN", value_parser = image_names, default_value = "{:012}.jpg")]
         image_names: ImageNames,
     },

@@ -148,11 +148,11 @@ fn held<T>(
     path: impl Fn(&T) -> &Path,
 ) -> io::Result<(T, Option<File>)> {
     loop {
-        let made = make()?;
-        let lock = open(&made).filter(|file| file.lock().is_ok());
+        let thing = make()?;
+        let lock = open(&thing).filter(|file| file.lock().is_ok());
         // It may have been swept away before it was locked.
-        if path(&made).exists() {
-            return Ok((made, lock));
+        if path(&thing).exists() {
+            return Ok((thing, lock));
         }
     }
 }

@@ -12,7 +12,7 @@ fn rows(n: usize) -> Vec<Row<usize>> {
     let file = SourceFile::of("talk", Path::new("rows.json"));
     let row = |i: usize| Row {
         name: RowName::numbered(&file, i, "0"),
-        made: if i % 2 == 0 {
+        made: if i.is_multiple_of(2) {
             Ok(i)
         } else {
             Err(RowFault::new(

@@ -2,7 +2,7 @@
 //!
 //! A LLaMA or Vicuna, a CLIP and a projector are an original LLaVA without a configuration that says so. They are
 //! exported as one: every tensor keeps its bits, `<image>` gets a token and rows, the template is `vicuna_v1`. Layer −2 of
-//! the tower is read, without the class token, as all LLaVAs do it.
+//! the tower is read, without the class token, as every LLaVA does it.
 //!
 //! A fresh projector begins as [`Llava::fresh`](crate::Llava::fresh) begins one, in the type of the decoder.
 

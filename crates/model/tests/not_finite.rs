@@ -92,7 +92,7 @@ fn adapters_and_heads_are_read_with_the_same_eyes() {
     adapter(&folder, &bundle);
     let text = &bundle.model.config().text_config;
     change(&folder.join("adapter_model.safetensors"), "lora_B", |b| {
-        set(b, 7, f64::NAN)
+        set(b, 7, f64::NAN);
     });
     let message = Adapter::open(&folder, text, Device::Cpu)
         .unwrap_err()

@@ -15,7 +15,7 @@ type Stage = (&'static str, &'static str, fn(Reader));
 
 const READERS: [Stage; 6] = [
     ("ground", "A fresh tower learns to see.", |reader| {
-        drop(GroundRecipe::read(reader))
+        drop(GroundRecipe::read(reader));
     }),
     (
         "sft",
@@ -23,16 +23,16 @@ const READERS: [Stage; 6] = [
         |reader| drop(SftRecipe::read(reader)),
     ),
     ("sample", "Two answers to every prompt.", |reader| {
-        drop(SampleRecipe::read(reader))
+        drop(SampleRecipe::read(reader));
     }),
     ("reward", "A reward model from comparisons.", |reader| {
-        drop(RewardRecipe::read(reader))
+        drop(RewardRecipe::read(reader));
     }),
     ("rl", "PPO against a reward model.", |reader| {
-        drop(RlRecipe::read(reader))
+        drop(RlRecipe::read(reader));
     }),
     ("eval", "Benchmarks.", |reader| {
-        drop(EvalRecipe::read(reader))
+        drop(EvalRecipe::read(reader));
     }),
 ];
 

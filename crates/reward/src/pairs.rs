@@ -120,12 +120,11 @@ impl Pairs {
         let sifted = sieve.sift(tokenised, |(_, pair)| pair.shared.image.as_deref())?;
         let mut pairs: BTreeMap<usize, Pair> =
             sifted.rows.into_iter().map(|(_, row)| row).collect();
-        let split = match whole {
-            Some(split) => split,
-            None => {
-                let left: Vec<usize> = pairs.keys().copied().collect();
-                split(recipe, &read.images, &left)?
-            }
+        let split = if let Some(split) = whole {
+            split
+        } else {
+            let left: Vec<usize> = pairs.keys().copied().collect();
+            split(recipe, &read.images, &left)?
         };
         let mut part = |rows: Vec<usize>| -> Vec<Pair> {
             rows.iter().filter_map(|row| pairs.remove(row)).collect()

@@ -1,6 +1,7 @@
 //! The pictures of an import: in one folder, whole, before anybody is asked about them.
 
 use std::collections::HashSet;
+use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
 
 use candor_data::formats::images;
@@ -56,7 +57,7 @@ pub async fn provide(
     import: &Import,
     file: &Path,
     items: &[NewItem],
-    known: &HashSet<String>,
+    known: &HashSet<String, impl BuildHasher>,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<(), AnnotateError> {
     let Some(folder) = folder(project, import) else {

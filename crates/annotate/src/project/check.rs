@@ -24,34 +24,7 @@ pub(super) fn mistakes(project: &Project) -> Vec<Found> {
         "empty".into(),
         "name a file or a postgres:// URL",
     );
-    for (field, value, low, high) in [
-        ("protocol.overlap", protocol.overlap, 1, 100),
-        (
-            "protocol.min_reading_secs",
-            protocol.min_reading_secs,
-            0,
-            3600,
-        ),
-        ("protocol.lease_secs", protocol.lease_secs, 10, 86_400),
-        ("protocol.heartbeat_secs", protocol.heartbeat_secs, 1, 3600),
-        ("protocol.hold", protocol.hold, 1, 20),
-        ("protocol.undo", protocol.undo, 0, 100),
-        ("protocol.skip_limit", protocol.skip_limit, 1, 1000),
-        ("protocol.return_hours", protocol.return_hours, 1, 24 * 365),
-        ("training.attempts", project.training.attempts, 1, 100),
-        (
-            "server.session_hours",
-            project.server.session_hours,
-            1,
-            24 * 90,
-        ),
-        (
-            "server.max_megapixels",
-            project.server.max_megapixels,
-            1,
-            500,
-        ),
-    ] {
+    for (field, value, low, high) in ranges(project) {
         expect(
             (low..=high).contains(&value),
             field,
@@ -107,6 +80,39 @@ pub(super) fn mistakes(project: &Project) -> Vec<Found> {
     }
     found.extend(project.keys.mistakes());
     found
+}
+
+/// Whole numbers with what they may be at least and at most.
+fn ranges(project: &Project) -> [(&'static str, u32, u32, u32); 11] {
+    let protocol = &project.protocol;
+    [
+        ("protocol.overlap", protocol.overlap, 1, 100),
+        (
+            "protocol.min_reading_secs",
+            protocol.min_reading_secs,
+            0,
+            3600,
+        ),
+        ("protocol.lease_secs", protocol.lease_secs, 10, 86_400),
+        ("protocol.heartbeat_secs", protocol.heartbeat_secs, 1, 3600),
+        ("protocol.hold", protocol.hold, 1, 20),
+        ("protocol.undo", protocol.undo, 0, 100),
+        ("protocol.skip_limit", protocol.skip_limit, 1, 1000),
+        ("protocol.return_hours", protocol.return_hours, 1, 24 * 365),
+        ("training.attempts", project.training.attempts, 1, 100),
+        (
+            "server.session_hours",
+            project.server.session_hours,
+            1,
+            24 * 90,
+        ),
+        (
+            "server.max_megapixels",
+            project.server.max_megapixels,
+            1,
+            500,
+        ),
+    ]
 }
 
 fn is_url(url: &str) -> bool {

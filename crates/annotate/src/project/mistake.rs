@@ -1,6 +1,6 @@
 //! What is wrong in a project file, and where: told as of recipes, with the line, all at once.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// A mistake before its line is looked up.
 #[derive(Debug)]
@@ -39,7 +39,8 @@ pub(crate) fn listed(file: &str, mistakes: &[Mistake]) -> String {
     let n = mistakes.len();
     let mut text = format!("{file} has {n} mistake{}", if n == 1 { "" } else { "s" });
     for mistake in mistakes {
-        text.push_str(&format!("\n  {file}:{mistake}"));
+        // Writing to a String cannot fail.
+        let _ = write!(text, "\n  {file}:{mistake}");
     }
     text
 }

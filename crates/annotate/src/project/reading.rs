@@ -81,9 +81,7 @@ pub(super) fn project(text: &str) -> Result<Project, Vec<Mistake>> {
 /// The project that the values are once they are mended, and what had to be.
 fn mended(values: Table) -> (Option<Project>, Vec<Found>) {
     let mut values = Value::Table(values);
-    let right: Value = toml::from_str(RIGHT)
-        .map(Value::Table)
-        .unwrap_or(Value::Boolean(false));
+    let right = toml::from_str(RIGHT).map_or(Value::Boolean(false), Value::Table);
     let mut found: Vec<Found> = Vec::new();
     while found.len() < MAX_MISTAKES {
         let error = match serde_path_to_error::deserialize(values.clone()) {
@@ -121,15 +119,11 @@ fn names(place: &Place) -> Vec<Step> {
 }
 
 fn key(place: &[Step]) -> String {
-    let mut key = String::new();
-    for step in place {
-        match step {
-            Step::Key(name) if key.is_empty() => key.push_str(name),
-            Step::Key(name) => key.push_str(&format!(".{name}")),
-            Step::Element(index) => key.push_str(&format!("[{index}]")),
-        }
-    }
-    key
+    place.iter().fold(String::new(), |key, step| match step {
+        Step::Key(name) if key.is_empty() => name.clone(),
+        Step::Key(name) => format!("{key}.{name}"),
+        Step::Element(index) => format!("{key}[{index}]"),
+    })
 }
 
 /// serde's message about `place` as a mistake, and the place to mend.

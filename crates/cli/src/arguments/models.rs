@@ -41,7 +41,7 @@ pub struct JoinArguments {
     /// The vision tower: the folder of a CLIP, or its name.
     #[arg(long)]
     pub tower: PathBuf,
-    /// A projector that was trained for them: mm_projector.bin, a safetensors file, or a folder that holds the former
+    /// A projector that was trained for them: `mm_projector.bin`, a safetensors file, or a folder that holds the former
     /// [default: a fresh one]
     #[arg(long)]
     pub projector: Option<PathBuf>,

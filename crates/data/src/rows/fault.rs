@@ -133,7 +133,7 @@ impl fmt::Display for BadRow {
 
 /// As a line of `skipped.jsonl`.
 #[derive(Serialize)]
-struct Line<'a> {
+struct Listed<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<&'a str>,
     file: Cow<'a, str>,
@@ -152,7 +152,7 @@ struct Line<'a> {
     found: &'a str,
 }
 
-impl<'a> From<&'a BadRow> for Line<'a> {
+impl<'a> From<&'a BadRow> for Listed<'a> {
     fn from(bad: &'a BadRow) -> Self {
         let (row, line, key) = match &bad.name.place {
             Place::File => (None, None, None),
@@ -204,7 +204,7 @@ impl BadRows {
     #[must_use]
     pub fn to_jsonl(&self) -> String {
         // Strings and numbers under fixed keys always serialise.
-        let line = |bad: &BadRow| serde_json::to_string(&Line::from(bad)).unwrap_or_default();
+        let line = |bad: &BadRow| serde_json::to_string(&Listed::from(bad)).unwrap_or_default();
         self.0.iter().map(|bad| line(bad) + "\n").collect()
     }
 }

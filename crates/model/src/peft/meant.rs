@@ -88,7 +88,7 @@ mod tests {
 
     /// candor's names of the tensors of `llava_mha` and their numbers of dimensions.
     fn tensors(golden: &Path) -> Vec<(String, usize)> {
-        let checkpoint = Checkpoint::open(&golden.join("llava_mha/model.safetensors")).unwrap();
+        let checkpoint = Checkpoint::open(golden.join("llava_mha/model.safetensors")).unwrap();
         let named = checkpoint.iter().filter_map(|(in_file, entry)| {
             Some((HUGGING_FACE.here(in_file)?, entry.shape().len()))
         });

@@ -54,7 +54,6 @@ impl SharedTargets {
     ///
     /// # Shapes
     /// → `[n_items · n_branches, longest]` bool, branches of one item beside each other.
-    #[must_use]
     pub fn mask(&self) -> &Tensor {
         &self.rows.mask
     }

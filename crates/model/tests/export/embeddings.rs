@@ -68,7 +68,7 @@ fn words_are_merged_as_they_were_trained() {
         ] {
             assert_eq!(tie, &json!(is_one), "{name}");
         }
-        let tensors = Checkpoint::open(&out.join("model.safetensors")).expect("it opens");
+        let tensors = Checkpoint::open(out.join("model.safetensors")).expect("it opens");
         let n_heads = tensors
             .iter()
             .filter(|(name, _)| name.contains("lm_head"))

@@ -16,7 +16,6 @@ use tch::Tensor;
 /// # Shapes
 /// `rewards`: `[n_prompts · n, response]`, the `n` (at least 2) responses to one prompt beside each other; `mask`: the
 /// same, bool, true = counted position → the same, 0 where the mask is false.
-#[must_use]
 pub fn leave_one_out(rewards: &Tensor, mask: &Tensor, n: usize) -> Tensor {
     let out = mask.logical_not();
     let rewards = rewards.detach().masked_fill(&out, 0.0);

@@ -1,4 +1,4 @@
-//! Keys of other trainers (transformers, TRL, PEFT, DeepSpeed, LLaVA's scripts), and what is here in their place.
+//! Keys of other trainers (transformers, TRL, PEFT, `DeepSpeed`, LLaVA's scripts), and what is here in their place.
 
 use std::collections::BTreeSet;
 

@@ -131,21 +131,19 @@ pub fn survey(read: impl Fn(Reader)) -> Vec<FieldDoc> {
     for notes in &readings {
         let mut place = 0;
         for field in &notes.fields {
-            match fields.iter().position(|known| known.key == field.key) {
-                Some(known) => place = known + 1,
-                None => {
-                    let mut field = field.clone();
-                    field.only = conditions(&field.key, notes, &readings);
-                    if let Some(keys) = notes.groups.iter().find(|keys| keys.contains(&field.key)) {
-                        let [first, second] = keys;
-                        field.presence =
-                            Presence::OneOf(format!("one of `{first}` and `{second}`"));
-                    }
-                    // Beside what it was asked for after.
-                    fields.insert(place, field);
-                    place += 1;
-                }
+            if let Some(known) = fields.iter().position(|known| known.key == field.key) {
+                place = known + 1;
+                continue;
             }
+            let mut field = field.clone();
+            field.only = conditions(&field.key, notes, &readings);
+            if let Some(keys) = notes.groups.iter().find(|keys| keys.contains(&field.key)) {
+                let [first, second] = keys;
+                field.presence = Presence::OneOf(format!("one of `{first}` and `{second}`"));
+            }
+            // Beside what it was asked for after.
+            fields.insert(place, field);
+            place += 1;
         }
     }
     fields

@@ -20,7 +20,7 @@ use tch::{Device, Tensor};
 use crate::RlError;
 use crate::critic::Critic;
 use crate::prompts::{Asking, Judge};
-use crate::recipe::RlRecipe;
+use crate::recipe::{Normalise, RlRecipe};
 
 // Where a run keeps what it trained.
 const POLICY: &str = "adapter";
@@ -64,6 +64,9 @@ impl Models {
         let judge = judge_base.as_ref().unwrap_or(&policy_base);
         judge.model.set_trainable(|_| false);
         let reward = RewardModel::open(&recipe.reward, judge)?;
+        if recipe.score.normalise == Normalise::HeldOut {
+            check_scale(&reward, &recipe.reward)?;
+        }
         let text = &policy_base.model.config().text_config;
         let policy = Adapter::open(&recipe.policy_init, text, device)?;
         let reference = policy.copy();
@@ -237,6 +240,22 @@ fn trained(policy: &Adapter, critic: Option<&Critic>) -> Vec<(String, Tensor)> {
 fn same_folder(left: &Path, right: &Path) -> bool {
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     real(left) == real(right)
+}
+
+/// Scores are divided by their spread on the held-out pairs.
+fn check_scale(reward: &RewardModel, folder: &Path) -> Result<(), RlError> {
+    let (mean, spread) = (reward.score_mean, reward.score_std);
+    if mean.is_finite() && spread.is_finite() && spread > 0.0 {
+        return Ok(());
+    }
+    Err(RlError::Unfit {
+        path: folder.to_path_buf(),
+        problem: format!(
+            "the reward model's held-out scores have mean {mean} and spread {spread}, so score.normalise = \"held_out\" \
+             has nothing to divide by"
+        ),
+        remedy: "train the reward model until it tells answers apart, or use score.normalise = \"none\"",
+    })
 }
 
 fn check_tokenizers(policy: &Bundle, judge: &Bundle, path: &Path) -> Result<(), RlError> {

@@ -86,6 +86,22 @@ fn parts_that_do_not_fit_are_refused_before_the_run_begins() {
     );
 }
 
+/// As of a reward model that was hardly trained: all its scores are one.
+#[test]
+fn scores_without_a_spread_are_not_divided_by_it() {
+    let dir = prepared();
+    let file = dir.path().join("reward/reward_model.json");
+    let mut written: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    written["score_std"] = 0.0.into();
+    fs::write(&file, written.to_string()).unwrap();
+    let message = try_run(dir.path(), "held", &["score.normalise=\"held_out\""]).unwrap_err();
+    let parts = ["spread 0", "score.normalise = \"none\""];
+    assert_says(&message.to_string(), &parts);
+    let run = try_run(dir.path(), "none", &["score.normalise=\"none\""]);
+    run.expect("raw scores need no spread");
+}
+
 #[test]
 fn bases_of_two_families_are_refused() {
     let dir = prepared();

@@ -2,6 +2,8 @@
 
 mod annotate;
 mod eval;
+#[cfg(test)]
+mod help;
 mod models;
 
 use std::path::PathBuf;

@@ -75,6 +75,7 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), AnnotateError> {
     let store = app.store.clone();
+    store.retry_unshown().await?;
     let place = app.project.server.listen.to_string();
     let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
     let served = axum::serve(listener, service)

@@ -25,6 +25,7 @@ mod tasks;
 mod training;
 mod transfer;
 mod undo;
+mod unshown;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -48,6 +49,7 @@ pub use self::release::FlagReason;
 pub use self::schema::VERSION;
 pub use self::serving::Serving;
 pub use self::standing::Standing;
+pub use self::unshown::Unshown;
 use self::writer::{Work, Writer};
 use crate::clock::{Clock, LeaseTime};
 use crate::error::AnnotateError;

@@ -15,9 +15,11 @@ export function overviewView({
   n_needed: needed,
   eta_ms: eta,
   answers_by_day: days,
+  unshown,
 }) {
   const rest = Math.max(0, items - done - inWork - waiting - withdrawn);
   return [
+    ...passedOver(unshown),
     make(
       "dl",
       { class: "cards" },
@@ -35,6 +37,16 @@ export function overviewView({
     ]),
     days.length > 0 ? columns(days, "Answers by day") : make("p", { class: "soft" }, "No answers yet."),
   ];
+}
+
+/** What of gold and training nobody is asked about. */
+function passedOver(unshown) {
+  if (unshown.length === 0) return [];
+  const item = ({ kind, name, image }) => make("li", {}, `${kind} `, make("bdi", {}, name), ": ", make("bdi", {}, image));
+  const why =
+    "Passed over, because their picture cannot be shown (the server’s log says why). " +
+    "Put the pictures right, then start the server again.";
+  return [make("section", { id: "passed-over" }, make("p", {}, why), make("ul", {}, ...unshown.map(item)))];
 }
 
 function timeLeft(eta) {

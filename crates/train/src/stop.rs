@@ -1,20 +1,28 @@
 //! Stopping on SIGINT and SIGTERM at the end of a step.
 //!
 //! The first signal only sets a flag, which the loop asks for after every step; it then writes a checkpoint
-//! and ends. A second SIGINT ends the process at once, for when a step takes too long. Either way the exit code is the
+//! and ends. A second signal ends the process at once, for when a step takes too long. Either way the exit code is the
 //! one that a shell reports for a process that the signal ended, 130 or 143: work that is not finished is no success.
+//! `timeout` sends its SIGTERM twice, to its command and to their process group, and means it once; so a SIGTERM is a
+//! second one only if it comes [`SENT_TWICE`] after the first.
 //! The handlers are the process's and stay for its life, however many stages it runs.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use std::{io, thread};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+use signal_hook::iterator::Signals;
 
 use crate::error::TrainError;
 
 /// What shells add to the number of the signal that ended a process.
 const SIGNALLED: i32 = 128;
+
+/// SIGTERMs closer together than this are one.
+const SENT_TWICE: Duration = Duration::from_secs(1);
 
 /// A signal ended the work before it was finished. No error, but no success either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -65,6 +73,8 @@ impl StopSignal {
                 .map_err(failed)?;
             if signal == SIGINT {
                 flag::register(signal, at_once()).map_err(failed)?;
+            } else {
+                set_after_first_terminate(at_once()).map_err(failed)?;
             }
             flag::register_usize(signal, Arc::clone(&stop.requested), number).map_err(failed)?;
         }
@@ -108,6 +118,19 @@ impl StopSignal {
         self.at_once.store(true, Ordering::SeqCst);
         self.check()
     }
+}
+
+/// Sets the flag [`SENT_TWICE`] after the first SIGTERM, from a thread, because a handler cannot wait.
+fn set_after_first_terminate(at_once: Arc<AtomicBool>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM])?;
+    let wait = move || {
+        if signals.forever().next().is_some() {
+            thread::sleep(SENT_TWICE);
+            at_once.store(true, Ordering::SeqCst);
+        }
+    };
+    let named = thread::Builder::new().name("stop".to_owned());
+    named.spawn(wait).map(drop)
 }
 
 #[cfg(test)]
@@ -172,6 +195,34 @@ mod tests {
         }
         let code = exit_code_of_child("stop::tests::a_second_interrupt_ends_the_process");
         assert_eq!(code, Some(130));
+    }
+
+    #[test]
+    fn a_second_terminate_ends_the_process() {
+        if std::env::var_os(CHILD).is_some() {
+            let stop = StopSignal::install().unwrap();
+            // What `timeout` sends twice is one.
+            raise(SIGTERM).unwrap();
+            raise(SIGTERM).unwrap();
+            assert_eq!(stop.check().map_err(Stopped::exit_code), Err(143));
+            println!("first survived");
+            for _ in 0..600 {
+                thread::sleep(SENT_TWICE / 10);
+                raise(SIGTERM).unwrap();
+            }
+            std::process::exit(42);
+        }
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "stop::tests::a_second_terminate_ends_the_process",
+                "--nocapture",
+            ])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        assert_eq!(child.status.code(), Some(143));
+        assert!(String::from_utf8_lossy(&child.stdout).contains("first survived"));
     }
 
     #[test]

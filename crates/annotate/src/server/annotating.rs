@@ -63,12 +63,17 @@ pub(super) async fn claim(
     Body(body): Body<ClaimBody>,
 ) -> Result<Json<Value>, Failure> {
     let holding = few(body.holding)?;
-    Ok(Json(
-        match app.store.claim(person.person, holding).await? {
-            Claim::Task(task) => json!({"task": task, "reason": null}),
-            Claim::Nothing(reason) => json!({"task": null, "reason": reason}),
-        },
-    ))
+    let person = person.person;
+    loop {
+        match app.store.claim(person.clone(), holding.clone()).await? {
+            Claim::Nothing(reason) => return Ok(Json(json!({"task": null, "reason": reason}))),
+            Claim::Task(task) => {
+                if !pictures::passed_over(&app, &person, &task.assignment).await? {
+                    return Ok(Json(json!({"task": task, "reason": null})));
+                }
+            }
+        }
+    }
 }
 
 /// Body of `POST /api/heartbeat`.

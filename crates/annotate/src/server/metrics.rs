@@ -89,6 +89,12 @@ impl Metrics {
                 "Items that somebody has in hand.",
                 &[("", overview.n_in_work)],
             );
+            gauge(
+                &mut text,
+                "items_passed_over",
+                "Gold and training items whose picture cannot be shown.",
+                &[("", overview.unshown.len() as i64)],
+            );
         }
         text.push_str(
             "# HELP candor_annotate_request_seconds Durations of requests.\n\

@@ -1,7 +1,8 @@
 //! Pictures, by task or item. No part of a request ever becomes a part of a path.
 //!
 //! What cannot be shown is not judged: an answer about a picture is taken if the picture was sent for it, or could be now
-//! (a browser may still hold what an earlier run of the server sent).
+//! (a browser may still hold what an earlier run of the server sent). Gold and training items whose picture turns out to be
+//! unreadable are passed over from then on.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -108,6 +109,23 @@ pub(super) async fn require_of_task(
     }
 }
 
+/// Looks at the picture of a task that is about to be given to a person, of work as well, for gold must not be told by how
+/// long that takes; says whether the task is none, because its item is gold or training and cannot be shown.
+pub(super) async fn passed_over(
+    app: &Arc<App>,
+    person: &str,
+    assignment: &str,
+) -> Result<bool, Failure> {
+    let Some(picture) = app.store.picture_of_task(person, assignment).await? else {
+        return Ok(false);
+    };
+    if read(app, picture).await.is_ok() {
+        return Ok(false);
+    }
+    let passed_over = app.store.pass_over(person.into(), assignment.into());
+    Ok(passed_over.await?)
+}
+
 /// Refuses to take a decision on an item whose picture nobody can see.
 pub(super) async fn require_of_item(app: &Arc<App>, item: i64) -> Result<(), Failure> {
     if contains(&app.pictures.shown, &item_key(item)) {
@@ -129,7 +147,11 @@ pub(super) async fn of_task(
         .store
         .picture_of_task(&person.person, &assignment)
         .await?;
-    send(&app, picture, task_key(&assignment)).await
+    let sent = send(&app, picture, task_key(&assignment)).await;
+    if sent.is_err() {
+        app.store.pass_over(person.person, assignment).await?;
+    }
+    sent
 }
 
 /// `GET /api/items/{item}/picture`

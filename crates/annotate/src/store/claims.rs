@@ -12,7 +12,7 @@ use candor_data::random;
 use super::database::{Connection, Dialect, values};
 use super::people::{self, Person, Stage};
 use super::tasks::{self, Held};
-use super::{Rules, Store};
+use super::{Rules, Store, training};
 use crate::error::AnnotateError;
 use crate::project::Kind;
 use crate::task::{NoTask, Task};
@@ -54,31 +54,39 @@ impl Store {
                 let sql = "UPDATE people SET n_claims = n_claims + 1 WHERE person = $1 RETURNING n_claims";
                 // In PostgreSQL this row lock also makes one person's claims wait for each other.
                 let n_claims = connection.int(sql, values![&person]).await?;
-                let person = people::by_id(connection, &person).await?;
+                let mut person = people::by_id(connection, &person).await?;
                 let n_training = people::n_training(connection).await?;
-                let stage = person.stage(n_training, rules.training.attempts);
-                match stage {
-                    Stage::Guidelines => return Ok(Claim::Nothing(NoTask::Guidelines)),
-                    Stage::FailedTraining => return Ok(Claim::Nothing(NoTask::FailedTraining)),
-                    Stage::Training | Stage::Work => {}
-                }
-                let mine = tasks::unfinished(connection, &person, stage).await?;
-                let n_held = mine.iter().filter(|held| !held.again).count();
-                if let Some(held) = mine.into_iter().find(|held| !holding.contains(&held.assignment)) {
-                    renew(connection, rules, &held).await?;
-                    return task(connection, rules, &person, &held.assignment, true).await;
-                }
-                if n_held >= rules.protocol.hold as usize {
-                    return Ok(Claim::Nothing(NoTask::EnoughHeld));
-                }
-                let taken = match stage {
-                    Stage::Training => take_training(connection, rules, &person).await?,
-                    _ => take_work(connection, rules, &person, n_claims).await?,
-                };
-                match taken {
-                    Some(assignment) => task(connection, rules, &person, &assignment, false).await,
-                    None if stage == Stage::Training => Ok(Claim::Nothing(NoTask::TrainingPending)),
-                    None => Ok(Claim::Nothing(NoTask::NoneLeft)),
+                loop {
+                    let stage = person.stage(n_training, rules.training.attempts);
+                    match stage {
+                        Stage::Guidelines => return Ok(Claim::Nothing(NoTask::Guidelines)),
+                        Stage::FailedTraining => return Ok(Claim::Nothing(NoTask::FailedTraining)),
+                        Stage::Training | Stage::Work => {}
+                    }
+                    let mine = tasks::unfinished(connection, &person, stage).await?;
+                    let n_held = mine.iter().filter(|held| !held.again).count();
+                    if let Some(held) = mine.into_iter().find(|held| !holding.contains(&held.assignment)) {
+                        renew(connection, rules, &held).await?;
+                        return task(connection, rules, &person, &held.assignment, true).await;
+                    }
+                    if n_held >= rules.protocol.hold as usize {
+                        return Ok(Claim::Nothing(NoTask::EnoughHeld));
+                    }
+                    let taken = match stage {
+                        Stage::Training => take_training(connection, rules, &person).await?,
+                        _ => take_work(connection, rules, &person, n_claims).await?,
+                    };
+                    if let Some(assignment) = taken {
+                        return task(connection, rules, &person, &assignment, false).await;
+                    }
+                    if stage != Stage::Training {
+                        return Ok(Claim::Nothing(NoTask::NoneLeft));
+                    }
+                    // What was still to be answered may have become impossible to show.
+                    if n_held > 0 || !training::close(connection, rules, &person).await? {
+                        return Ok(Claim::Nothing(NoTask::TrainingPending));
+                    }
+                    person = people::by_id(connection, &person.person).await?;
                 }
             })
         })

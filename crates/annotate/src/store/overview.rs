@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 
 use super::Store;
 use super::database::{Row, values};
+use super::unshown::{self, Unshown};
 use crate::error::AnnotateError;
 
 /// The time that the pace is taken from.
@@ -38,6 +39,8 @@ pub struct Overview {
     pub eta_ms: Option<i64>,
     /// Answers of each day (UTC) that had any.
     pub answers_by_day: Vec<Day>,
+    /// Gold and training items that are passed over, because their picture cannot be shown.
+    pub unshown: Vec<Unshown>,
 }
 
 /// The answers of a day.
@@ -124,6 +127,7 @@ impl Store {
             n_needed,
             eta_ms: eta_ms(n_left, n_recent, now - first),
             answers_by_day: days.iter().map(day).collect::<Result<_, AnnotateError>>()?,
+            unshown: unshown::all(connection).await?,
         })
     }
 

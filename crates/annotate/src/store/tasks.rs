@@ -68,7 +68,10 @@ impl Held {
 
     /// Whether the item is beyond what annotators can change.
     pub(super) fn is_settled(&self) -> bool {
-        matches!(self.item_state.as_str(), "decided" | "withdrawn")
+        matches!(
+            self.item_state.as_str(),
+            "decided" | "withdrawn" | "unshown"
+        )
     }
 
     /// The texts as they stand in the database.

@@ -24,7 +24,7 @@ impl Store {
                 let sql = "SELECT a.submission, a.item, a.slot, a.answer, s.assignment FROM answers a \
                            JOIN slots s ON s.item = a.item AND s.slot = a.slot JOIN items i ON i.item = a.item \
                            WHERE a.person = $1 AND a.state = 'current' AND i.kind <> 'training' \
-                           AND i.state NOT IN ('decided', 'withdrawn') ORDER BY a.number DESC LIMIT 1";
+                           AND i.state NOT IN ('decided', 'withdrawn', 'unshown') ORDER BY a.number DESC LIMIT 1";
                 let row = connection.row(sql, values![&person]).await?.ok_or(Refusal::NothingToUndo)?;
                 let submission = row.text("submission")?;
                 let assignment = row.text("assignment")?;
@@ -66,7 +66,7 @@ pub(super) async fn undo_left(
     let limit = i64::from(rules.protocol.undo) - n_open;
     let sql = "SELECT COUNT(*) AS n FROM (SELECT 1 FROM answers a JOIN items i ON i.item = a.item \
                WHERE a.person = $1 AND a.state = 'current' AND i.kind <> 'training' \
-               AND i.state NOT IN ('decided', 'withdrawn') LIMIT $2) AS last";
+               AND i.state NOT IN ('decided', 'withdrawn', 'unshown') LIMIT $2) AS last";
     connection.int(sql, values![person, limit.max(0)]).await
 }
 

@@ -136,6 +136,28 @@ on_both! {
         assert_eq!(evidence.items.len(), 60, "gold is not among the items of work");
     };
 
+    gold_that_cannot_be_shown_is_passed_over("gold_rate = 0.99\n") |office: Box<Office>| async move {
+        office.known(Kind::Gold, 1).await;
+        office.work(1).await;
+        let people = office.annotators(2).await;
+        let gold = office.claim(&people[0]).await.unwrap();
+        assert!(gold.answers.a.contains("gold-0"), "drawn by seed");
+        let pass_over = |task: &Task| office.store.pass_over(people[0].clone(), task.assignment.clone());
+        assert!(pass_over(&gold).await.unwrap());
+        assert!(!pass_over(&gold).await.unwrap(), "once is enough");
+        let late = office.answer(&people[0], &gold, first(bad(&gold))).await;
+        assert_eq!(refusal(late), Refusal::LeaseLost);
+        let unshown = office.store.overview().await.unwrap().unshown;
+        assert_eq!(unshown.iter().map(|item| item.name.as_str()).collect::<Vec<_>>(), ["gold-0"]);
+        for person in &people {
+            let work = office.claim(person).await.unwrap();
+            assert!(work.answers.a.contains("w-0"), "{work:?}");
+        }
+        let work = office.claim(&people[0]).await.unwrap();
+        assert!(!pass_over(&work).await.unwrap(), "work is for people to report");
+        assert!(office.store.evidence().await.unwrap().gold.is_empty());
+    };
+
     gold_that_is_taken_back_never_goes_to_others("gold_rate = 0.99\nlease_secs = 60\n") |office: Box<Office>| async move {
         office.known(Kind::Gold, 1).await;
         let people = office.annotators(2).await;

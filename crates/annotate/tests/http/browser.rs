@@ -177,7 +177,8 @@ pub fn request(method: &str, path: &str, session: &str) -> axum::http::request::
         .header("cookie", format!("other=1; __Host-candor={session}"))
 }
 
-fn item(kind: Kind, i: usize) -> NewItem {
+/// An item about the site's picture.
+pub fn item(kind: Kind, i: usize) -> NewItem {
     NewItem {
         kind,
         name: format!("{}-{i}", kind.name()),

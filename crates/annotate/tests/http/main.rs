@@ -6,3 +6,4 @@ mod contract;
 mod forms;
 mod safety;
 mod sessions;
+mod unshown;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use strsim::jaro_winkler;
+use strsim::{jaro_winkler, osa_distance};
 
 use crate::error::{DataError, Remedy};
 
@@ -75,12 +75,7 @@ fn alike(folder: &Path, name: &str) -> Vec<String> {
         .take(MAX_LOOKED_AT)
         .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
         .filter(|other| !other.starts_with('.'))
-        .map(|other| {
-            (
-                jaro_winkler(&name.to_lowercase(), &other.to_lowercase()),
-                other,
-            )
-        })
+        .map(|other| (likeness(&name.to_lowercase(), &other.to_lowercase()), other))
         .filter(|(likeness, _)| *likeness >= ALIKE)
         .collect();
     found.sort_by(|left, right| {
@@ -94,6 +89,15 @@ fn alike(folder: &Path, name: &str) -> Vec<String> {
     shown
         .map(|(_, name)| name.escape_debug().collect())
         .collect()
+}
+
+/// From 0 to 1. One slip of the finger is enough in a name that is too short for the measure: `stf` and `sft`.
+fn likeness(name: &str, other: &str) -> f64 {
+    let alike = jaro_winkler(name, other);
+    if name.chars().count() > 2 && osa_distance(name, other) == 1 {
+        return alike.max(ALIKE);
+    }
+    alike
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ fn a_fresh_run_never_overwrites_another_and_a_changed_recipe_never_resumes() {
     // The folder comes first: nobody waits for data to be told that it is taken.
     let said = attempt(&["--set", "data.root=nowhere"]);
     assert!(
-        said.contains("--resume") && !said.contains("nowhere"),
+        said.starts_with("candor: ground already holds a run"),
         "{said}"
     );
 }
@@ -43,11 +43,20 @@ fn a_start_that_failed_is_in_nobodys_way() {
             .args(extra);
         command
     };
-    // Before the model is read, while the data are, and when a picture is wanted.
+    // Whether a picture can be decoded is found out last, when it is.
+    let damaged = folder.join("world/damaged");
+    fs::create_dir(&damaged).unwrap();
+    for picture in fs::read_dir(folder.join("world/images")).unwrap() {
+        let picture = picture.unwrap();
+        let bytes = fs::read(picture.path()).unwrap();
+        fs::write(damaged.join(picture.file_name()), &bytes[..20]).unwrap();
+    }
+    // Before the model is read, while the data are, when a picture is looked for, and when it is wanted.
     for (wrong, named) in [
         ("model.base=nowhere", "nowhere"),
         ("data.max_tokens=20", "20"),
         ("data.images=no-pictures", "no-pictures"),
+        ("data.images=damaged", "damaged"),
     ] {
         let said = refused(&mut start("failed", &["--set", wrong]));
         assert!(said.contains(named), "{said}");

@@ -388,7 +388,7 @@ fn a_checkpoint_with_a_number_that_is_none_is_refused() {
         let stage = Stage::new();
         let error = open(folder.path(), true, stage.parts(), inputs("d", "b")).unwrap_err();
         let message = error.to_string();
-        for part in [file, tensor, "1 of the 4 numbers", "step-4"] {
+        for part in [file, tensor, "1 of 4 values", "step-4"] {
             assert!(message.contains(part), "{message}");
         }
         assert_eq!(stage.weight, Stage::new().weight);

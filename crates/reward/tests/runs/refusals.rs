@@ -41,7 +41,10 @@ fn facts_that_are_missing_damaged_or_incomplete() {
     captions::write(&facts, &book).unwrap();
     let message = refusal(path, "incomplete", &[]);
     assert_names(&message, &["preferences.json: row 1", "\"5.png\"", "facts"]);
-    assert!(!path.join("incomplete").exists(), "nothing was to be begun");
+    assert!(
+        !path.join("incomplete/resolved.toml").exists(),
+        "nothing was to be begun"
+    );
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn parts_that_do_not_fit_are_refused_before_the_run_begins() {
     let data = dir.path().join("data");
     let refused = |sets: &[&str]| {
         let message = try_run(dir.path(), "out", sets).unwrap_err().to_string();
-        assert!(!dir.path().join("out").exists());
+        assert!(!dir.path().join("out/resolved.toml").exists());
         message
     };
     let message = refused(&["sampling.max_new_tokens=120"]);

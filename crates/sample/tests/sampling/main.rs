@@ -233,7 +233,7 @@ fn prompts_that_cannot_be_answered_are_named() {
     let refuse = |sets: &[&str]| {
         let recipe = recipe(dir.path(), "out", sets);
         let error = run(&recipe, &launch(false), Device::Cpu).unwrap_err();
-        assert!(!dir.path().join("out").exists());
+        assert!(!dir.path().join("out/resolved.toml").exists());
         error.to_string()
     };
     let message = refuse(&["prompts.count=8"]);

@@ -76,7 +76,10 @@ fn all_bad_rows_are_named_at_once_by_file_source_row_and_id() {
         }
     }
     assert!(lines[6].contains("data.on_bad_row = \"skip\""), "{message}");
-    assert!(!path.join("bad").exists(), "nothing was to be begun");
+    assert!(
+        !path.join("bad/resolved.toml").exists(),
+        "nothing was to be begun"
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! and ends. A second signal ends the process at once, for when a step takes too long. Either way the exit code is the
 //! one that a shell reports for a process that the signal ended, 130 or 143: work that is not finished is no success.
 //! `timeout` sends its SIGTERM twice, to its command and to their process group, and means it once; so a SIGTERM is a
-//! second one only if it comes [`SENT_TWICE`] after the first.
+//! second one only if it comes `SENT_TWICE` after the first.
 //! The handlers are the process's and stay for its life, however many stages it runs.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

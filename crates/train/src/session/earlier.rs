@@ -10,7 +10,7 @@ use serde_json::Value;
 use tch::Tensor;
 
 use super::inputs::Inputs;
-use super::restore::{WEIGHTS, check_finite, restore_tensors};
+use super::restore::{WEIGHTS, restore_tensors};
 use crate::checkpoint::{Checkpoint, CheckpointStore};
 use crate::error::TrainError;
 use crate::fingerprint;
@@ -177,4 +177,25 @@ impl Earlier {
         json.push(b'\n');
         Ok(candor_data::atomic::write(&path, &json)?)
     }
+}
+
+/// Whether every number of the tensors that `path` holds is one: a run that goes on from others is lost already.
+fn check_finite(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), TrainError> {
+    let unusable = |(_, tensor): &&(String, Tensor)| {
+        tensor.is_floating_point() && tensor.isfinite().all().int64_value(&[]) == 0
+    };
+    let Some((name, tensor)) = tensors.iter().find(unusable) else {
+        return Ok(());
+    };
+    let n_bad = tensor.isfinite().logical_not().sum(tch::Kind::Int64);
+    Err(TrainError::Checkpoint {
+        path: path.to_owned(),
+        problem: format!(
+            "{} of the {} numbers of `{name}` are not finite",
+            n_bad.int64_value(&[]),
+            tensor.numel()
+        ),
+        remedy: "the run had gone astray: go on from a checkpoint before this one (move this one away), or start anew with a \
+                 lower learning rate",
+    })
 }

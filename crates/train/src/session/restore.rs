@@ -1,7 +1,7 @@
 //! What a checkpoint holds, put back into the tensors that a stage uses.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tch::Tensor;
 
@@ -13,7 +13,7 @@ pub(super) const WEIGHTS: &str = "weights.safetensors";
 pub(super) const OPTIMIZER: &str = "optimizer.safetensors";
 pub(super) const KEPT: &str = "kept.safetensors";
 
-/// Puts a checkpoint back; nothing is changed if anything of it does not fit.
+/// Puts a checkpoint back, whose reader refuses numbers that are not finite; nothing is changed if anything of it does not fit.
 pub(super) fn restore(
     checkpoint: &Checkpoint,
     optimizer: &mut AdamW,
@@ -22,15 +22,12 @@ pub(super) fn restore(
     const REMEDY: &str = "resume with the recipe and the base model that the run began with";
     let path = |name| checkpoint.path().join(name);
     let weights = checkpoint.tensors(WEIGHTS)?;
-    check_finite(&path(WEIGHTS), &weights)?;
     let state = checkpoint.tensors(OPTIMIZER)?;
-    check_finite(&path(OPTIMIZER), &state)?;
     let stored = if path(KEPT).exists() {
         checkpoint.tensors(KEPT)?
     } else {
         Vec::new()
     };
-    check_finite(&path(KEPT), &stored)?;
     restore_tensors(path(WEIGHTS), &optimizer.parameters(), weights, REMEDY)?;
     optimizer.load_state(state)?;
     restore_tensors(path(KEPT), kept, stored, REMEDY)
@@ -73,25 +70,4 @@ pub(super) fn restore_tensors(
         }
     });
     Ok(())
-}
-
-/// Whether every number of the tensors that `path` holds is one: a run that goes on from others is lost already.
-pub(super) fn check_finite(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), TrainError> {
-    let unusable = |(_, tensor): &&(String, Tensor)| {
-        tensor.is_floating_point() && tensor.isfinite().all().int64_value(&[]) == 0
-    };
-    let Some((name, tensor)) = tensors.iter().find(unusable) else {
-        return Ok(());
-    };
-    let n_bad = tensor.isfinite().logical_not().sum(tch::Kind::Int64);
-    Err(TrainError::Checkpoint {
-        path: path.to_owned(),
-        problem: format!(
-            "{} of the {} numbers of `{name}` are not finite",
-            n_bad.int64_value(&[]),
-            tensor.numel()
-        ),
-        remedy: "the run had gone astray: go on from a checkpoint before this one (move this one away), or start anew with a \
-                 lower learning rate",
-    })
 }

@@ -77,20 +77,20 @@ impl Dialect {
 /// # Errors
 /// The file cannot be read, is no JSON, describes another kind of model, or asks for what candor does not compute.
 pub(crate) fn read(path: &Path) -> Result<(Dialect, String), ModelError> {
-    let refuse = |problem: String, remedy| ModelError::Config {
-        path: path.to_owned(),
-        problem,
-        remedy,
-    };
     let text = text(path)?;
     let config: Value = parse(path, &text)?;
     let dialect = Dialect::of(&config).map_err(|problem| {
         let remedy = "give a LlavaForConditionalGeneration of transformers or a LlavaLlamaForCausalLM of LLaVA; adapters \
                       and towers are given beside it";
-        refuse(problem, remedy)
+        refused(path, problem, remedy)
     })?;
-    check_only(&config)
-        .map_err(|problem| refuse(problem, "use a LLaVA with a LLaMA decoder and a CLIP tower"))?;
+    check_only(&config).map_err(|problem| {
+        refused(
+            path,
+            problem,
+            "use a LLaVA with a LLaMA decoder and a CLIP tower",
+        )
+    })?;
     Ok((dialect, text))
 }
 
@@ -99,21 +99,16 @@ pub(crate) fn read(path: &Path) -> Result<(Dialect, String), ModelError> {
 /// # Errors
 /// The file cannot be read, is no JSON, describes another kind of model, or asks for what candor does not compute.
 pub(crate) fn decoder(path: &Path) -> Result<String, ModelError> {
-    let refuse = |problem: String, remedy| ModelError::Config {
-        path: path.to_owned(),
-        problem,
-        remedy,
-    };
     let text = text(path)?;
     let config: Value = parse(path, &text)?;
     let model_type = config["model_type"].as_str().unwrap_or_default();
     if model_type != "llama" {
         let problem = format!("describes a model of type {model_type:?}, and no LLaMA");
         let remedy = "give the folder of a LLaMA or Vicuna; a LLaVA has its parts already";
-        return Err(refuse(problem, remedy));
+        return Err(refused(path, problem, remedy));
     }
     check_only(&config)
-        .map_err(|problem| refuse(problem, "use a LLaMA or Vicuna without such fields"))?;
+        .map_err(|problem| refused(path, problem, "use a LLaMA or Vicuna without such fields"))?;
     Ok(text)
 }
 
@@ -141,19 +136,21 @@ pub(crate) fn json(path: &Path) -> Result<Value, ModelError> {
 }
 
 fn text(path: &Path) -> Result<String, ModelError> {
-    String::from_utf8(bounded::read(path, &BOUND)?).map_err(|e| ModelError::Config {
-        path: path.to_owned(),
-        problem: e.to_string(),
-        remedy: "convert the file to UTF-8",
-    })
+    String::from_utf8(bounded::read(path, &BOUND)?)
+        .map_err(|e| refused(path, e.to_string(), "convert the file to UTF-8"))
 }
 
 fn parse(path: &Path, text: &str) -> Result<Value, ModelError> {
-    serde_json::from_str(text).map_err(|e| ModelError::Config {
+    serde_json::from_str(text)
+        .map_err(|e| refused(path, e.to_string(), "expected the config.json of a model"))
+}
+
+fn refused(path: &Path, problem: String, remedy: &'static str) -> ModelError {
+    ModelError::Config {
         path: path.to_owned(),
-        problem: e.to_string(),
-        remedy: "expected the config.json of a model",
-    })
+        problem,
+        remedy,
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 
 use std::path::{Path, PathBuf};
 
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor};
 
 use crate::peft::PeftFolder;
 use crate::{Dialect, ModelError, ModelFolder, preflight};
@@ -114,7 +114,7 @@ impl Export {
         let difference = compared
             .then(|| difference::measure(&self.model, peft, &merged, device, kind))
             .transpose()?;
-        let finite = bool::try_from(merged.isfinite().all()).unwrap_or(false);
+        let finite = is_finite(&merged);
         if finite && difference.is_none_or(|d| d.largest.is_finite() && d.logit.is_finite()) {
             return Ok(difference);
         }
@@ -127,4 +127,9 @@ impl Export {
             remedy: "the adapter diverged in training, or is too large for this type; use an earlier one, or --dtype f32",
         })
     }
+}
+
+/// Whether all numbers of a tensor are finite.
+fn is_finite(tensor: &Tensor) -> bool {
+    bool::try_from(tensor.isfinite().all()).unwrap_or(false)
 }

@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 
 use super::reading::Reading;
 use super::{Export, Exported, TOWER, shards};
-use crate::decoder::{EMBEDDING, HEAD};
+use crate::llama::decoder::{EMBEDDING, HEAD};
 use crate::names::{CLIP, ORIGINAL};
 use crate::peft::{PeftFolder, Term};
 use crate::store::Store;
@@ -149,10 +149,11 @@ impl<'a> Tensors<'a> {
     /// The tensor `name`, read, merged and rounded.
     fn make(&mut self, name: &str) -> Result<Tensor, ModelError> {
         let saved = self.peft.map(|peft| peft.saved_tensor(name)).transpose()?;
-        let mut tensor = match saved.flatten() {
+        let read = match saved.flatten() {
             Some(saved) => saved,
             None => self.of_base(name)?,
         };
+        let mut tensor = read.shallow_clone();
         let layer = name.strip_suffix(".weight");
         if let Some(peft) = self.peft
             && let Some(term) = layer.and_then(|layer| peft.terms().get(layer))
@@ -165,7 +166,7 @@ impl<'a> Tensors<'a> {
         let promise = &self.promises[name];
         let made = tensor.to_kind(promise.kind);
         // What was only read is known to be finite, sums and narrower types may not be.
-        if !bool::try_from(made.isfinite().all()).unwrap_or(false) {
+        if made.data_ptr() != read.data_ptr() && !super::is_finite(&made) {
             return Err(ModelError::MadeNotFinite {
                 path: self.store.path().to_owned(),
                 name: name.to_owned(),

@@ -5,6 +5,7 @@
 //! unreadable are passed over from then on.
 
 use std::collections::HashSet;
+use std::fs::File;
 use std::hash::Hash;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -51,23 +52,35 @@ impl Pictures {
         }
     }
 
-    /// The bytes of a picture and their type, after it was decoded once within the limits.
-    fn read(&self, picture: &Picture) -> Result<(Vec<u8>, &'static str), AnnotateError> {
+    /// Where a picture is that can be shown: it was decoded once within the limits, and is still there.
+    fn look(&self, picture: &Picture) -> Result<PathBuf, AnnotateError> {
         let folder = self.folder.join(&picture.folder);
         let path = path_in(&folder, &picture.image).ok_or(Refusal::NotFound("picture"))?;
-        if !contains(&self.good, &path) {
+        if contains(&self.good, &path) {
+            File::open(&path).map_err(unreadable(&path))?;
+        } else {
             decode(&path, &self.limits)?;
             remember(&self.good, path.clone());
         }
-        let bytes = std::fs::read(&path).map_err(|source| AnnotateError::Io {
-            action: "read the picture",
-            place: path.display().to_string(),
-            remedy: "check the folder of pictures that the project names",
-            source,
-        })?;
+        Ok(path)
+    }
+
+    /// The bytes of a picture and their type.
+    fn read(&self, picture: &Picture) -> Result<(Vec<u8>, &'static str), AnnotateError> {
+        let path = self.look(picture)?;
+        let bytes = std::fs::read(&path).map_err(unreadable(&path))?;
         let kind = FileKind::of(&bytes).and_then(FileKind::media_type);
         let kind = kind.unwrap_or("application/octet-stream");
         Ok((bytes, kind))
+    }
+}
+
+fn unreadable(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> AnnotateError {
+    move |source| AnnotateError::Io {
+        action: "read the picture",
+        place: path.display().to_string(),
+        remedy: "check the folder of pictures that the project names",
+        source,
     }
 }
 
@@ -104,7 +117,7 @@ pub(super) async fn require_of_task(
         return Ok(());
     }
     match app.store.picture_of_task(person, assignment).await? {
-        Some(picture) => read(app, picture).await.map(drop),
+        Some(picture) => in_turn(app, picture, Pictures::look).await.map(drop),
         None => Ok(()),
     }
 }
@@ -119,7 +132,7 @@ pub(super) async fn passed_over(
     let Some(picture) = app.store.picture_of_task(person, assignment).await? else {
         return Ok(false);
     };
-    if read(app, picture).await.is_ok() {
+    if in_turn(app, picture, Pictures::look).await.is_ok() {
         return Ok(false);
     }
     let passed_over = app.store.pass_over(person.into(), assignment.into());
@@ -132,7 +145,7 @@ pub(super) async fn require_of_item(app: &Arc<App>, item: i64) -> Result<(), Fai
         return Ok(());
     }
     match app.store.picture_of_item(item).await? {
-        Some(picture) => read(app, picture).await.map(drop),
+        Some(picture) => in_turn(app, picture, Pictures::look).await.map(drop),
         None => Ok(()),
     }
 }
@@ -166,7 +179,7 @@ pub(super) async fn of_item(
 
 async fn send(app: &Arc<App>, picture: Option<Picture>, key: String) -> Result<Response, Failure> {
     let picture = picture.ok_or(Refusal::NotFound("picture"))?;
-    let (bytes, kind) = read(app, picture).await?;
+    let (bytes, kind) = in_turn(app, picture, Pictures::read).await?;
     remember(&app.pictures.shown, key);
     let headers = [
         (header::CONTENT_TYPE, kind),
@@ -175,14 +188,18 @@ async fn send(app: &Arc<App>, picture: Option<Picture>, key: String) -> Result<R
     Ok((headers, bytes).into_response())
 }
 
-/// Reads a picture when it is its turn. Why one cannot be shown is for the server's log.
-async fn read(app: &Arc<App>, picture: Picture) -> Result<(Vec<u8>, &'static str), Failure> {
+/// Looks at a picture, or reads it, when it is its turn. Why one cannot be shown is for the server's log.
+async fn in_turn<T: Send + 'static>(
+    app: &Arc<App>,
+    picture: Picture,
+    look: fn(&Pictures, &Picture) -> Result<T, AnnotateError>,
+) -> Result<T, Failure> {
     let reader = Arc::clone(app);
     let turn = app.pictures.turns.acquire().await;
-    let read = tokio::task::spawn_blocking(move || reader.pictures.read(&picture)).await;
+    let found = tokio::task::spawn_blocking(move || look(&reader.pictures, &picture)).await;
     drop(turn);
-    match read {
-        Ok(Ok(read)) => Ok(read),
+    match found {
+        Ok(Ok(found)) => Ok(found),
         Ok(Err(AnnotateError::Refused(refusal))) => Err(refusal.into()),
         Ok(Err(error)) => {
             reply::log(&error);

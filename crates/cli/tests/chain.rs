@@ -23,7 +23,7 @@ fn candor(folder: &Path, words: &[&str]) {
 }
 
 fn stage(folder: &Path, command: &str, recipe: &str, sizes: &[&str]) {
-    let recipe = format!("recipes/llava-7b-224/{recipe}");
+    let recipe = format!("recipes/{recipe}");
     let sets = sizes.iter().flat_map(|size| ["--set", *size]);
     let words: Vec<&str> = [command, &recipe].into_iter().chain(sets).collect();
     candor(folder, &words);
@@ -61,12 +61,7 @@ fn prepare(folder: &Path) {
         "model.text.layers=2",
         "model.text.max_positions=2048",
     ];
-    let sets = sizes.iter().flat_map(|size| ["--set", *size]);
-    let words: Vec<&str> = ["ground", "recipes/demo/0-ground.toml"]
-        .into_iter()
-        .chain(sets)
-        .collect();
-    candor(folder, &words);
+    stage(folder, "ground", "demo/0-ground.toml", &sizes);
     let sizes = [
         "data.root=world",
         "model.base=ground/model",
@@ -74,12 +69,7 @@ fn prepare(folder: &Path) {
         "run.steps=40",
         "data.epoch_rows=640",
     ];
-    let sets = sizes.iter().flat_map(|size| ["--set", *size]);
-    let words: Vec<&str> = ["sft", "recipes/demo/1-sft.toml"]
-        .into_iter()
-        .chain(sets)
-        .collect();
-    candor(folder, &words);
+    stage(folder, "sft", "demo/1-sft.toml", &sizes);
     fs::create_dir_all(folder.join("models/llava-7b-224")).unwrap();
     fs::rename(
         folder.join("talker/model"),
@@ -130,9 +120,11 @@ fn the_shipped_recipes_of_a_model_chain_from_stage_0_to_6() {
     let folder = folder.path();
     prepare(folder);
     let batch = ["data.batch=4", "data.micro_batch=2"];
+    let stage = |command: &str, recipe: &str, sizes: &[&str]| {
+        stage(folder, command, &format!("llava-7b-224/{recipe}"), sizes);
+    };
     let sft = |recipe: &str, counts: &[&str]| {
-        let sizes = [&batch, counts].concat();
-        stage(folder, "sft", recipe, &sizes);
+        stage("sft", recipe, &[&batch, counts].concat());
     };
     sft("0-pretrain.toml", &["data.sources[0].count=8"]);
     sft(
@@ -146,7 +138,6 @@ fn the_shipped_recipes_of_a_model_chain_from_stage_0_to_6() {
         ],
     );
     stage(
-        folder,
         "sample",
         "2-sample.toml",
         &["prompts.count=40", "sampling.max_new_tokens=40"],
@@ -171,12 +162,7 @@ fn the_shipped_recipes_of_a_model_chain_from_stage_0_to_6() {
         "data.n_held_out=8",
         "evaluation.every=3",
     ];
-    stage(
-        folder,
-        "reward",
-        "3-reward.toml",
-        &[&batch[..], &few].concat(),
-    );
+    stage("reward", "3-reward.toml", &[&batch[..], &few].concat());
     sft(
         "4-policy-init.toml",
         &["data.sources[0].count=4", "data.sources[1].count=4"],
@@ -187,8 +173,8 @@ fn the_shipped_recipes_of_a_model_chain_from_stage_0_to_6() {
         "batch.mini_batch=16",
         "sampling.max_new_tokens=40",
     ];
-    stage(folder, "rl", "5-ppo.toml", &sizes);
-    stage(folder, "eval", "6-eval.toml", &["answers.max_new_tokens=4"]);
+    stage("rl", "5-ppo.toml", &sizes);
+    stage("eval", "6-eval.toml", &["answers.max_new_tokens=4"]);
 
     let runs = folder.join("runs/llava-7b-224");
     let results: serde_json::Value =

@@ -23,8 +23,7 @@ fn scene() -> tempfile::TempDir {
         base_model_name_or_path: Some("runs/sft/model".to_owned()),
         ..LoraConfig::new(2, 4.0, &["q_proj".to_owned()])
     };
-    let text = &bundle.model.config().text_config;
-    let adapter = Adapter::fresh(config, text, 1, Device::Cpu).unwrap();
+    let adapter = Adapter::fresh(config, &bundle.model, 1).unwrap();
     let folder = dir.path().join("runs/ppo/adapter");
     fs::create_dir_all(&folder).unwrap();
     for (name, tensor) in adapter.parameters() {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use candor_data::{Conversation, IMAGE_PLACEHOLDER, Turn};
 use candor_model::sample::{Sample, SampleRules};
-use candor_model::{Adapter, Bundle, Decoding, ImageFeatures, Query, generate};
+use candor_model::{Adapter, Answerer, Bundle, ImageFeatures, Query, Written};
 
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,16 @@ pub struct Answer {
     pub n_tokens: usize,
     /// Whether it ended by itself rather than at the limit.
     pub finished: bool,
+}
+
+impl Answer {
+    pub(crate) fn of(written: Written) -> Self {
+        Self {
+            n_tokens: written.response.n_tokens(),
+            finished: written.response.finished,
+            text: written.text,
+        }
+    }
 }
 
 /// A question about an image as a model is asked it.
@@ -94,47 +104,26 @@ impl Speaker<'_> {
     }
 
     fn sample(&self, ask: &Ask) -> Result<Sample, EvalError> {
-        let positions = self
-            .bundle
-            .model
-            .config()
-            .text_config
-            .max_position_embeddings;
-        let room = (positions as usize).saturating_sub(self.max_new_tokens);
+        let positions = self.bundle.model.n_positions();
+        let room = positions.saturating_sub(self.max_new_tokens);
         sample_of(ask, self.bundle.rules(room))
     }
 
     fn one_batch(&self, samples: &[&Sample]) -> Result<Vec<Answer>, EvalError> {
         let queries: Result<Vec<Query>, EvalError> =
             samples.iter().map(|sample| self.query(sample)).collect();
-        let decoding = Decoding {
+        let answerer = Answerer {
+            bundle: self.bundle,
+            adapter: self.adapter,
             max_new_tokens: self.max_new_tokens,
             temperature: 0.0,
             top_p: 1.0,
-            eos: self.bundle.tokenizer.eos,
+            n_samples: 1,
+            batch_rows: self.batch_rows,
         };
-        let model = &self.bundle.model;
-        let greedy = |_, _| 0.0;
-        generate(
-            model,
-            self.adapter,
-            &queries?,
-            1,
-            self.batch_rows,
-            decoding,
-            greedy,
-        )
-        .map_err(|found| found.of_sample(&samples[found.response].id))?
-        .into_iter()
-        .map(|response| {
-            let text = self.bundle.tokenizer.decode(&response.ids)?;
-            Ok(Answer {
-                text: text.trim().to_owned(),
-                n_tokens: response.ids.len() - usize::from(response.finished),
-                finished: response.finished,
-            })
-        })
-        .collect()
+        let name = |sample: usize| samples[sample].id.clone();
+        let written = answerer.answer(&queries?, |_, _, _| 0.0, name)?;
+        Ok(written.into_iter().map(Answer::of).collect())
     }
 
     fn query(&self, sample: &Sample) -> Result<Query, EvalError> {
@@ -152,6 +141,7 @@ impl Speaker<'_> {
         Ok(Query {
             ids: sample.ids.clone(),
             features,
+            image: sample.image.clone(),
         })
     }
 }

@@ -126,11 +126,10 @@ fn points(
     let mut progress = Progress::new("curve", snapshots.len() as u64, 0);
     let counter = progress.counter("encoding images");
     let features = ImageFeatures::encode(bundle, &recipe.images, images, counter)?;
-    let text = &bundle.model.config().text_config;
     let mut points = Vec::with_capacity(snapshots.len());
     for (step, folder) in snapshots {
         progress.doing(&format!("describing with step {step}"));
-        let adapter = Adapter::open(folder, text, bundle.model.device())?;
+        let adapter = Adapter::open(folder, &bundle.model)?;
         let speaker = Speaker {
             bundle,
             adapter: Some(&adapter),

@@ -167,7 +167,6 @@ impl Sitting {
         let path = folder.path().to_owned();
         let bundle = Bundle::load(folder, device, self.precision)?;
         bundle.model.set_trainable(|_| false);
-        let text = &bundle.model.config().text_config;
         let mut head = Head {
             model: self.model.display().to_string(),
             model_fingerprint: fingerprint::of_model(&bundle, &path, &mut progress)?,
@@ -179,7 +178,7 @@ impl Sitting {
         };
         let mut adapter = None;
         if let Some(folder) = &self.adapter {
-            let opened = Adapter::open(folder, text, device)?;
+            let opened = Adapter::open(folder, &bundle.model)?;
             head.adapter = Some(folder.display().to_string());
             head.adapter_fingerprint = Some(fingerprint::of_adapter(&opened, folder)?);
             adapter = Some(opened);

@@ -28,9 +28,8 @@ use crate::{Benchmark, EvalError, EvalRecipe, Results};
 pub fn run(recipe: &EvalRecipe, device: Device) -> Result<Results, EvalError> {
     let (model, adapter) = peft::with_base(&recipe.model, recipe.adapter.as_deref())?;
     let bundle = Bundle::open(&model, device, recipe.base_precision)?;
-    let text = &bundle.model.config().text_config;
     let adapter = adapter
-        .map(|folder| Adapter::open(&folder, text, device))
+        .map(|folder| Adapter::open(&folder, &bundle.model))
         .transpose()?;
     evaluate(recipe, &bundle, adapter.as_ref())
 }
@@ -92,7 +91,7 @@ pub(crate) fn discard(path: &Path) -> Result<(), EvalError> {
 /// Whether an answer of the full length leaves room for a question.
 fn check_room(recipe: &EvalRecipe, bundle: &Bundle) -> Result<(), EvalError> {
     let config = bundle.model.config();
-    let positions = config.text_config.max_position_embeddings as usize;
+    let positions = config.n_positions();
     let taken = recipe.max_new_tokens + config.n_image_tokens();
     if taken < positions {
         return Ok(());

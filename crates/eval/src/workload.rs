@@ -13,8 +13,7 @@ use crate::{EvalError, EvalRecipe};
 /// A benchmark's file or the ground truth is missing or damaged, or a question is too long for the model.
 pub fn workload(recipe: &EvalRecipe, reading: &Reading) -> Result<Workload, EvalError> {
     let asks = Benchmarks::read(recipe)?.asks();
-    let positions = reading.config().text_config.max_position_embeddings as usize;
-    let room = positions.saturating_sub(recipe.max_new_tokens);
+    let room = reading.n_positions().saturating_sub(recipe.max_new_tokens);
     let answer = recipe.max_new_tokens as u64;
     let (mut n_tokens, mut longest) = (0, 0);
     for ask in &asks {

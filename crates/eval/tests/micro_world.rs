@@ -299,8 +299,7 @@ fn a_question_whose_logits_are_no_numbers_is_named() {
 fn adapter(bundle: &Bundle, fill: Option<f64>) -> Adapter {
     let targets = ["q_proj", "down_proj"].map(str::to_owned);
     let config = LoraConfig::new(4, 8.0, &targets);
-    let text = &bundle.model.config().text_config;
-    let adapter = Adapter::fresh(config, text, 5, Device::Cpu).unwrap();
+    let adapter = Adapter::fresh(config, &bundle.model, 5).unwrap();
     for tensor in adapter.parameters().values() {
         if let Some(value) = fill {
             let _ = tch::no_grad(|| tensor.shallow_clone().fill_(value));

@@ -65,6 +65,7 @@ fn decode(name: &str, model: &Llava, rows: usize) {
         .map(|_| Query {
             ids: (10..42).collect(),
             features: None,
+            image: None,
         })
         .collect();
     // No token has the id −1, so every sequence grows to its full length.
@@ -90,8 +91,7 @@ fn decode(name: &str, model: &Llava, rows: usize) {
 fn train(name: &str, model: &Llava, activations: Activations) {
     const TOKENS: i64 = 8 * 128;
     let lora = LoraConfig::new(16, 32.0, &TARGETS.map(str::to_owned));
-    let adapter =
-        Adapter::fresh(lora, &model.config().text_config, 0, Device::Cpu).expect("it fits");
+    let adapter = Adapter::fresh(lora, model, 0).expect("it fits");
     model.set_trainable(|_| false);
     adapter.set_trainable(true);
     let ids = Tensor::randint_low(10, 2000, [8, 128], (Kind::Int64, Device::Cpu));

@@ -41,8 +41,7 @@ fn main() {
     ]
     .map(str::to_owned);
     let lora = LoraConfig::new(8, 16.0, &targets);
-    let adapter =
-        Adapter::fresh(lora, &model.config().text_config, 0, Device::Cpu).expect("it fits");
+    let adapter = Adapter::fresh(lora, &model, 0).expect("it fits");
     train(&model, Some(&adapter), Activations::Keep);
     train_pairs(&model, &adapter, 32, 37, 160);
     train_pairs(&model, &adapter, 8, 640, 160);
@@ -61,6 +60,7 @@ fn decode(model: &Llava, rows: usize, samples: usize) {
         .map(|_| Query {
             ids: ids.clone(),
             features: Some(features.shallow_clone()),
+            image: None,
         })
         .collect();
     // No token has the id −1, so every sequence grows to its full length.

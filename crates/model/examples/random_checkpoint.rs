@@ -13,7 +13,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use candor_data::image::ImageProcessor;
-use candor_model::{Called, LlavaConfig, READING_FILES, Template, Tokenizer, inventory};
+use candor_model::{LlavaConfig, READING_FILES, Template, TensorSpec, Tokenizer, tensor_specs};
 use serde_json::{Map, Value, json};
 use tch::{Device, Kind, Tensor};
 
@@ -81,9 +81,9 @@ fn read_with(folder: &Path, from: Option<&Path>) -> Result<i64, Box<dyn Error>> 
 }
 
 fn write_weights(folder: &Path, config: &LlavaConfig) -> Result<(), Box<dyn Error>> {
-    let mut shards: Vec<Vec<Called>> = vec![Vec::new()];
+    let mut shards: Vec<Vec<TensorSpec>> = vec![Vec::new()];
     let mut filled = 0;
-    for tensor in inventory(config) {
+    for tensor in tensor_specs(config) {
         let n_bytes = n_bytes(&tensor);
         if filled > 0 && filled + n_bytes > SHARD_BYTES {
             shards.push(Vec::new());
@@ -112,12 +112,12 @@ fn write_weights(folder: &Path, config: &LlavaConfig) -> Result<(), Box<dyn Erro
     Ok(())
 }
 
-fn n_bytes(tensor: &Called) -> u64 {
+fn n_bytes(tensor: &TensorSpec) -> u64 {
     2 * tensor.n_elements()
 }
 
 /// A safetensors file: the length of the header, the header, the tensors.
-fn write_shard(path: &Path, shard: &[Called]) -> Result<(), Box<dyn Error>> {
+fn write_shard(path: &Path, shard: &[TensorSpec]) -> Result<(), Box<dyn Error>> {
     let mut header = Map::new();
     header.insert("__metadata__".to_owned(), json!({"format": "pt"}));
     let mut offset = 0;
@@ -140,7 +140,7 @@ fn write_shard(path: &Path, shard: &[Called]) -> Result<(), Box<dyn Error>> {
 }
 
 /// Norms begin at one and the rest at random; biases of this spread do no harm.
-fn drawn(tensor: &Called) -> Result<Vec<u8>, Box<dyn Error>> {
+fn drawn(tensor: &TensorSpec) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut values = Tensor::zeros(tensor.shape.as_slice(), (Kind::BFloat16, Device::Cpu));
     if tensor.name.contains("norm") && tensor.name.ends_with(".weight") {
         let _ = values.fill_(1.0);

@@ -96,4 +96,38 @@ impl KvCache {
             }
         }
     }
+
+    /// Rows of two caches as one with room for `capacity` tokens, so aligned that all end together. Of each the first
+    /// `skipped` tokens are left out; what stands before the beginning of a shorter row is zero.
+    pub(crate) fn joined(parts: [(Self, i64); 2], capacity: i64) -> Self {
+        let [first, second] = &parts;
+        let len = (first.0.len - first.1).max(second.0.len - second.1);
+        let [(first, skipped_first), (second, skipped_second)] = parts;
+        let held = [first.len - skipped_first, second.len - skipped_second];
+        // Layer by layer, so that nothing but one layer is there twice.
+        let layers = first.layers.into_iter().zip(second.layers);
+        let layers = layers.map(|(first, second)| {
+            let [first_key, first_value] = first;
+            let [second_key, second_value] = second;
+            [[first_key, second_key], [first_value, second_value]].map(|pair| {
+                let mut shape = pair[0].size();
+                shape[0] += pair[1].size()[0];
+                shape[2] = capacity;
+                let all = Tensor::zeros(shape, (pair[0].kind(), pair[0].device()));
+                let (mut row, skipped) = (0, [skipped_first, skipped_second]);
+                for ((part, held), skipped) in pair.iter().zip(held).zip(skipped) {
+                    let n_rows = part.size()[0];
+                    all.narrow(0, row, n_rows)
+                        .narrow(2, len - held, held)
+                        .copy_(&part.narrow(2, skipped, held));
+                    row += n_rows;
+                }
+                all
+            })
+        });
+        Self {
+            layers: layers.collect(),
+            len,
+        }
+    }
 }

@@ -10,10 +10,10 @@ use candor_data::{Conversation, Turn, random};
 use rand::RngExt as _;
 use tch::{Kind, Tensor};
 
-use crate::block::Visible;
 use crate::cache::KvCache;
 use crate::features::pixels;
-use crate::generate::{NotFinite, choose};
+use crate::generate::{NotFinite, Slots};
+use crate::llama::Visible;
 use crate::tokenizer::IMAGE;
 use crate::utterance::Utterance;
 use crate::{Adapter, Bundle, Decoding, ModelError, Template};
@@ -83,8 +83,6 @@ impl<'a> Dialogue<'a> {
             Some(system) => bundle.template.clone().with_system(system)?,
             None => bundle.template.clone(),
         };
-        let model = &bundle.model;
-        let text = &model.config().text_config;
         Ok(Self {
             bundle,
             adapter,
@@ -93,7 +91,7 @@ impl<'a> Dialogue<'a> {
             pictures: Vec::new(),
             n_waiting: 0,
             held: Vec::new(),
-            cache: KvCache::new(text, 1, 0, model.kind(), model.device()),
+            cache: bundle.model.cache(1, 0),
         })
     }
 
@@ -151,10 +149,8 @@ impl<'a> Dialogue<'a> {
             Err(error) => {
                 self.turns.truncate(n_turns);
                 // What was read for it may hold no numbers, and memory that did is not read again.
-                let model = &self.bundle.model;
-                let text = &model.config().text_config;
                 self.held.clear();
-                self.cache = KvCache::new(text, 1, 0, model.kind(), model.device());
+                self.cache = self.bundle.model.cache(1, 0);
                 Err(error)
             }
         }
@@ -189,7 +185,7 @@ impl<'a> Dialogue<'a> {
             std::iter::repeat_n(id, n)
         };
         let ids: Vec<i64> = encoded.into_iter().flat_map(spread).collect();
-        let positions = self.n_positions();
+        let positions = self.bundle.model.n_positions();
         if ids.len() >= positions {
             let problem = format!(
                 "{} tokens leave no room for an answer in the model's {positions} positions",
@@ -209,8 +205,8 @@ impl<'a> Dialogue<'a> {
     ) -> Result<Answer, ModelError> {
         let n_kept = self.keep_common(prompt);
         let mut utterance = Utterance::new(&self.bundle.tokenizer);
-        let mut hidden = self.read(&prompt[n_kept..]);
-        let room = self.n_positions() - prompt.len();
+        let hidden = self.read(&prompt[n_kept..]);
+        let room = self.bundle.model.n_positions() - prompt.len();
         let (limit, at_limit) = if decoding.max_new_tokens <= room {
             (decoding.max_new_tokens, End::Length)
         } else {
@@ -219,16 +215,17 @@ impl<'a> Dialogue<'a> {
         let question = (self.turns.len() / 2) as u64;
         let mut end = at_limit;
         let (mut ids, mut logprobs) = (Vec::new(), Vec::new());
+        let model = &self.bundle.model;
+        let cache = std::mem::replace(&mut self.cache, model.cache(1, 0));
+        let mut slots = Slots::of_one(model, self.adapter, cache, hidden);
         for position in 0..limit {
-            let mut stream = random::stream(seed, "chat", &[question, position as u64]);
-            let chosen = choose(
-                &self.bundle.model.decoder().logits(&hidden),
-                decoding,
-                &[stream.random::<f64>()],
-            );
-            // The one transfer of this step.
-            let host = Vec::<f64>::try_from(chosen.flatten(0, 1)).expect("one dimension of f64");
-            let (token, logprob) = (host[0] as i64, host[1]);
+            let draw = |_| {
+                let mut stream = random::stream(seed, "chat", &[question, position as u64]);
+                stream.random::<f64>()
+            };
+            let Some(&(_, token, logprob)) = slots.choose(decoding, draw).first() else {
+                unreachable!("one sequence grows")
+            };
             if !logprob.is_finite() {
                 let found = NotFinite {
                     response: 0,
@@ -237,7 +234,7 @@ impl<'a> Dialogue<'a> {
                 return Err(found.of_sample(CHAT));
             }
             ids.push(token);
-            logprobs.push(logprob as f32);
+            logprobs.push(logprob);
             if token == decoding.eos {
                 end = End::Finished;
                 break;
@@ -248,8 +245,12 @@ impl<'a> Dialogue<'a> {
                 break;
             }
             if position + 1 < limit {
-                hidden = self.read(&[token]);
+                slots.go_on(&[0]);
+                self.held.push(token);
             }
+        }
+        if let Some(cache) = slots.into_cache() {
+            self.cache = cache;
         }
         let rest = utterance.finish()?;
         if !rest.is_empty() {
@@ -319,11 +320,6 @@ impl<'a> Dialogue<'a> {
 
     fn n_image_tokens(&self) -> usize {
         self.bundle.model.config().n_image_tokens()
-    }
-
-    fn n_positions(&self) -> usize {
-        let text = &self.bundle.model.config().text_config;
-        text.max_position_embeddings as usize
     }
 }
 

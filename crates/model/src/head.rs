@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use crate::linear::Linear;
 use crate::weights::{Init, Weights};
-use crate::{ModelError, tensor_file};
+use crate::{Llava, ModelError, tensor_file};
 
 /// A linear map from a hidden state to one number.
 #[derive(Debug)]
@@ -16,20 +16,22 @@ pub struct ScalarHead {
 }
 
 impl ScalarHead {
-    /// A head that starts at zero, so that it says nothing before it is trained.
+    /// A head on a model that starts at zero, so that it says nothing before it is trained.
     ///
     /// # Errors
     /// None in practice; a fresh source has every tensor.
-    pub fn zeros(width: i64, device: Device) -> Result<Self, ModelError> {
-        Self::take(Weights::fresh(0, device, Kind::Float), width)
+    pub fn zeros(base: &Llava) -> Result<Self, ModelError> {
+        let weights = Weights::fresh(0, base.device(), Kind::Float);
+        Self::take(weights, base.width())
     }
 
-    /// Reads the head from a safetensors file.
+    /// Reads the head of a model from a safetensors file.
     ///
     /// # Errors
     /// The file is missing or damaged, or the head has another width.
-    pub fn open(path: &Path, width: i64, device: Device) -> Result<Self, ModelError> {
-        Self::take(Weights::open(path, device, Kind::Float)?, width)
+    pub fn open(path: &Path, base: &Llava) -> Result<Self, ModelError> {
+        let weights = Weights::open(path, base.device(), Kind::Float)?;
+        Self::take(weights, base.width())
     }
 
     fn take(mut weights: Weights, width: i64) -> Result<Self, ModelError> {
@@ -86,14 +88,26 @@ impl ScalarHead {
 
 #[cfg(test)]
 mod tests {
+    use tch::Device;
+
     use super::*;
+
+    fn zeros(width: i64) -> ScalarHead {
+        let weights = Weights::fresh(0, Device::Cpu, Kind::Float);
+        ScalarHead::take(weights, width).unwrap()
+    }
+
+    fn open(path: &Path, width: i64) -> Result<ScalarHead, ModelError> {
+        let weights = Weights::open(path, Device::Cpu, Kind::Float)?;
+        ScalarHead::take(weights, width)
+    }
 
     #[test]
     fn a_fresh_head_says_nothing_and_a_saved_one_says_the_same_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("head.safetensors");
         let hidden = Tensor::from_slice(&[1_f32, 2.0, 3.0, -1.0, 0.5, 4.0]).reshape([1, 2, 3]);
-        let head = ScalarHead::zeros(3, Device::Cpu).unwrap();
+        let head = zeros(3);
         assert_eq!(
             head.forward(&hidden),
             Tensor::zeros([1, 2], (Kind::Float, Device::Cpu))
@@ -103,15 +117,13 @@ mod tests {
             let _ = tensor.shallow_clone().fill_(value);
         }
         head.save(&path).unwrap();
-        let opened = ScalarHead::open(&path, 3, Device::Cpu).unwrap();
+        let opened = open(&path, 3).unwrap();
         // 2 · (1 + 2 + 3) + 0.5 and 2 · (−1 + 0.5 + 4) + 0.5.
         assert_eq!(
             opened.forward(&hidden),
             Tensor::from_slice(&[12.5_f32, 7.5]).unsqueeze(0)
         );
-        let message = ScalarHead::open(&path, 4, Device::Cpu)
-            .unwrap_err()
-            .to_string();
+        let message = open(&path, 4).unwrap_err().to_string();
         assert!(
             message.contains("head.weight") && message.contains("head.safetensors"),
             "{message}"
@@ -126,7 +138,7 @@ mod tests {
                 let _ = tch::no_grad(|| tensor.shallow_clone().fill_(value));
             }
         };
-        let original = ScalarHead::zeros(3, Device::Cpu).unwrap();
+        let original = zeros(3);
         fill(&original, 1.0);
         original.set_trainable(true);
         let copy = original.copy();

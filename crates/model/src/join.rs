@@ -12,10 +12,10 @@ use candor_checkpoint::Checkpoint;
 use candor_data::image::Fit;
 use tch::{Device, Kind};
 
-use crate::decoder::EMBEDDING;
 use crate::export::{Export, Exported};
 use crate::folder::{ModelFolder, Parts, projector_in};
-use crate::projector::Projector;
+use crate::llama::decoder::EMBEDDING;
+use crate::llava::projector::Projector;
 use crate::weights::Weights;
 use crate::{Dialect, ModelError, ProjectorKind, hub, names, tensor_file};
 

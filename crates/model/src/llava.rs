@@ -1,21 +1,27 @@
 //! The whole model: tower, projector, decoder, and image features spliced in where `<image>` stands.
 
+mod config;
+mod defaults;
+pub(crate) mod projector;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use tch::{Device, Kind, Tensor};
 
-use crate::block::Visible;
-use crate::decoder::{Decoder, EMBEDDING, HEAD};
+pub use self::config::{Activation, FeatureSelect, LlavaConfig, ProjectorKind};
+use self::projector::Projector;
+use crate::cache::KvCache;
+use crate::clip::VisionTower;
+use crate::llama::Visible;
+use crate::llama::decoder::{Decoder, EMBEDDING, HEAD};
 use crate::lora::Adapter;
 use crate::precision::{Precision, Quantization};
-use crate::projector::Projector;
 use crate::sample::Continuations;
 use crate::shared::SharedBatch;
 use crate::store::Store;
-use crate::vision::VisionTower;
 use crate::weights::Weights;
-use crate::{LlavaConfig, ModelError, ModelFolder, tensor_file};
+use crate::{ModelError, ModelFolder, tensor_file};
 
 /// A LLaVA model on one device.
 #[derive(Debug)]
@@ -64,7 +70,7 @@ impl Llava {
         let mut config = folder.config().clone();
         let mut store = folder.store()?;
         settle_head(&mut config, &mut store)?;
-        Self::build(config, Weights::of(store, device, precision))
+        Self::build(&config, Weights::of(store, device, precision))
     }
 
     /// A freshly initialised model: a function of configuration and seed.
@@ -77,19 +83,25 @@ impl Llava {
             problem,
             remedy: "choose sizes that fit together",
         })?;
-        Self::build(config, Weights::fresh(seed, device, Kind::Float))
+        Self::build(&config, Weights::fresh(seed, device, Kind::Float))
     }
 
-    fn build(config: LlavaConfig, mut weights: Weights) -> Result<Self, ModelError> {
-        let tower = VisionTower::take(&mut weights, &config)?;
-        let projector = Projector::take(&mut weights, &config)?;
-        let decoder = Decoder::take(&mut weights, &config)?;
+    fn build(config: &LlavaConfig, mut weights: Weights) -> Result<Self, ModelError> {
+        let model = Self::take(config, &mut weights)?;
         Ok(Self {
-            config,
-            tower,
-            projector,
-            decoder,
             parameters: weights.finish()?,
+            ..model
+        })
+    }
+
+    /// The modules with their tensors; what was taken is still the source's to say.
+    pub(crate) fn take(config: &LlavaConfig, weights: &mut Weights) -> Result<Self, ModelError> {
+        Ok(Self {
+            tower: VisionTower::take(weights, config)?,
+            projector: Projector::take(weights, config)?,
+            decoder: Decoder::take(weights, config)?,
+            config: config.clone(),
+            parameters: BTreeMap::new(),
         })
     }
 
@@ -120,6 +132,29 @@ impl Llava {
     #[must_use]
     pub fn config(&self) -> &LlavaConfig {
         &self.config
+    }
+
+    /// Tokens that one sequence may have.
+    #[must_use]
+    pub fn n_positions(&self) -> usize {
+        self.config.n_positions()
+    }
+
+    /// Width of the decoder's hidden states.
+    #[must_use]
+    pub fn width(&self) -> i64 {
+        self.config.text_config.hidden_size
+    }
+
+    /// An empty cache for `batch` rows of at most `capacity` tokens.
+    pub(crate) fn cache(&self, batch: i64, capacity: i64) -> KvCache {
+        KvCache::new(
+            &self.config.text_config,
+            batch,
+            capacity,
+            self.kind(),
+            self.device(),
+        )
     }
 
     /// The decoder.

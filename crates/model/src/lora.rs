@@ -8,30 +8,11 @@ use std::path::Path;
 
 use tch::{Device, Kind, Tensor};
 
+use crate::llama::layers::{TARGETS, target_name, target_size};
 use crate::peft::paths::{TODAY, WRAPPER, slot_of};
 use crate::peft::{CONFIG, LoraConfig, PeftFolder, TENSORS};
 use crate::weights::{Init, Weights};
-use crate::{ModelError, TextConfig, tensor_file};
-
-/// The decoder's linear layers, in the order of [`BlockAdapter`]'s slots.
-pub const TARGETS: [&str; 7] = [
-    "q_proj",
-    "k_proj",
-    "v_proj",
-    "o_proj",
-    "gate_proj",
-    "up_proj",
-    "down_proj",
-];
-
-/// The name of one of [`TARGETS`] in a decoder block.
-pub(crate) fn target_name(layer: i64, slot: usize) -> String {
-    let part = if slot < 4 { "self_attn" } else { "mlp" };
-    format!(
-        "language_model.model.layers.{layer}.{part}.{}",
-        TARGETS[slot]
-    )
-}
+use crate::{Llava, ModelError, TextConfig, tensor_file};
 
 /// The low-rank term of one layer: `scale · (x Aᵀ) Bᵀ`.
 #[derive(Debug)]
@@ -75,17 +56,13 @@ pub struct Adapter {
 }
 
 impl Adapter {
-    /// A fresh adapter: A is uniform as PEFT initialises it, B is zero, so it changes nothing yet.
+    /// A fresh adapter of a model, on its device: A is uniform as PEFT initialises it, B is zero, so it changes nothing yet.
     ///
     /// # Errors
     /// A target is none of the decoder's layers, or the rank is not positive.
-    pub fn fresh(
-        config: LoraConfig,
-        base: &TextConfig,
-        seed: u64,
-        device: Device,
-    ) -> Result<Self, ModelError> {
+    pub fn fresh(config: LoraConfig, base: &Llava, seed: u64) -> Result<Self, ModelError> {
         check_fresh(&config)?;
+        let (base, device) = (&base.config().text_config, base.device());
         let scale = config.scale();
         let mut weights = Weights::fresh(seed, device, Kind::Float);
         let mut blocks = Vec::new();
@@ -114,13 +91,14 @@ impl Adapter {
         })
     }
 
-    /// Reads a PEFT adapter folder, in f32 whatever it is stored in.
+    /// Reads a PEFT adapter folder for a model, onto its device and in f32 whatever it is stored in.
     ///
     /// # Errors
     /// A file is missing or damaged, the adapter does not fit the decoder, or it changes more than the linear layers
     /// of the decoder's blocks.
-    pub fn open(folder: &Path, base: &TextConfig, device: Device) -> Result<Self, ModelError> {
-        Self::of_peft(&PeftFolder::open(folder)?, base, device)
+    pub fn open(folder: &Path, base: &Llava) -> Result<Self, ModelError> {
+        let (text, device) = (&base.config().text_config, base.device());
+        Self::of_peft(&PeftFolder::open(folder)?, text, device)
     }
 
     /// [`Adapter::open`] of a folder that is open already.
@@ -252,17 +230,5 @@ fn check_fresh(config: &LoraConfig) -> Result<(), ModelError> {
             format!("target module `{unknown}` is no linear layer of the decoder"),
             "use q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj",
         ),
-    }
-}
-
-/// `[n_in, n_out]` of a decoder layer.
-pub(crate) fn target_size(c: &TextConfig, target: &str) -> [i64; 2] {
-    let (width, head) = (c.hidden_size, c.head_dim());
-    match target {
-        "q_proj" => [width, c.num_attention_heads * head],
-        "k_proj" | "v_proj" => [width, c.n_kv_heads() * head],
-        "o_proj" => [c.num_attention_heads * head, width],
-        "down_proj" => [c.intermediate_size, width],
-        _ => [width, c.intermediate_size],
     }
 }

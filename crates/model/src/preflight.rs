@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use candor_data::{Conversation, Turn};
 use serde::Deserialize;
 
-use crate::decoder::HEAD;
-use crate::inventory::inventory;
+use crate::llama::decoder::HEAD;
 use crate::misfit::Misfits;
+use crate::tensor_specs::tensor_specs;
 use crate::tokenizer::{IMAGE, read_if_there};
 use crate::{Encoded, FeatureSelect, ModelError, Reading, Template, Tokenizer};
 
@@ -139,7 +139,7 @@ fn weights(reading: &Reading) -> Result<Option<Misfits>, ModelError> {
     let config = reading.config();
     // Exporters that do not know of ties store the head beside the embedding it is tied to.
     let spare = config.tied().then_some(HEAD);
-    let misfits = reading.folder.store()?.unfit(&inventory(config), spare);
+    let misfits = reading.folder.store()?.unfit(&tensor_specs(config), spare);
     Ok((!misfits.is_empty()).then_some(Misfits(misfits)))
 }
 

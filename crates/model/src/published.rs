@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use candor_model::LlavaConfig;
+use crate::LlavaConfig;
 use serde_json::json;
 
 /// Width, inner width, blocks and heads of a published LLaMA; all read 4096 positions and have 32,000 words.

@@ -55,6 +55,12 @@ impl Reading {
         self.folder.config()
     }
 
+    /// Tokens that one sequence may have.
+    #[must_use]
+    pub fn n_positions(&self) -> usize {
+        self.config().n_positions()
+    }
+
     /// What tokenising a conversation needs to know.
     #[must_use]
     pub fn rules(&self, max_tokens: usize) -> SampleRules<'_> {

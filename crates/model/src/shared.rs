@@ -24,7 +24,7 @@ use tch::{Device, Kind, Tensor};
 use self::read::{Layout, Read};
 pub use self::targets::SharedTargets;
 use crate::ModelError;
-use crate::block::{Visible, attend};
+use crate::llama::attention::{Visible, attend};
 
 /// Sequences with a common beginning.
 #[derive(Debug, Clone, PartialEq, Eq)]

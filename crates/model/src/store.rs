@@ -11,7 +11,7 @@ use candor_checkpoint::{Checkpoint, Dtype, Entry, NonFinite};
 use tch::{Kind, Tensor};
 
 use crate::ModelError;
-use crate::inventory::Called;
+use crate::TensorSpec;
 use crate::misfit::{Misfit, Misfits};
 use crate::names::Names;
 
@@ -177,7 +177,7 @@ impl Store {
 
     /// What would be refused if all of `called` were taken and nothing else; nothing is read. The tensor `spare` may be
     /// there as well.
-    pub(crate) fn unfit(&self, called: &[Called], spare: Option<&str>) -> Vec<Misfit> {
+    pub(crate) fn unfit(&self, called: &[TensorSpec], spare: Option<&str>) -> Vec<Misfit> {
         let mut others: BTreeSet<&str> = self.tensors.keys().map(String::as_str).collect();
         let mut misfits = Vec::new();
         for tensor in called {

@@ -1,4 +1,4 @@
-//! Where a module's tensors come from: files, or a fresh initialisation.
+//! Where a module's tensors come from: files, a fresh initialisation, or nowhere, to learn which they are.
 //!
 //! Each is brought into the type and to the device where it stays before the next one is read, so that a model is never
 //! held twice. What files call the tensors is for [`crate::names`].
@@ -12,12 +12,12 @@ use candor_torch_ext::give_back_freed;
 use rand::RngExt as _;
 use tch::{Device, Kind, Tensor};
 
-use crate::ModelError;
 use crate::linear::BlockLinear;
 use crate::names;
 use crate::precision::Precision;
 use crate::quantize::{self, Quantizer};
 use crate::store::Store;
+use crate::{ModelError, Part, TensorSpec};
 
 /// How a tensor starts when there is no checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,13 +39,19 @@ pub struct Weights {
     device: Device,
     kind: Kind,
     quantizer: Option<Quantizer>,
+    /// What is being built.
+    part: Part,
     taken: BTreeMap<String, Tensor>,
 }
 
 #[derive(Debug)]
 enum Source {
     Files(Store),
-    Fresh { seed: u64 },
+    Fresh {
+        seed: u64,
+    },
+    /// Which tensors were asked for.
+    Listing(Vec<TensorSpec>),
 }
 
 impl Weights {
@@ -69,6 +75,7 @@ impl Weights {
             device,
             kind: precision.kind,
             quantizer: Quantizer::new(precision.quantization, device),
+            part: Part::Tower,
             taken: BTreeMap::new(),
         }
     }
@@ -81,8 +88,30 @@ impl Weights {
             device,
             kind,
             quantizer: None,
+            part: Part::Tower,
             taken: BTreeMap::new(),
         }
+    }
+
+    /// No tensors: what is asked for is written down, and a module gets stand-ins of no size in memory.
+    pub(crate) fn listing() -> Self {
+        Self {
+            source: Source::Listing(Vec::new()),
+            ..Self::fresh(0, Device::Cpu, Kind::Float)
+        }
+    }
+
+    /// What was asked of a listing; nothing of another source.
+    pub(crate) fn listed(self) -> Vec<TensorSpec> {
+        match self.source {
+            Source::Listing(specs) => specs,
+            Source::Files(_) | Source::Fresh { .. } => Vec::new(),
+        }
+    }
+
+    /// What is taken from now on belongs to this part of the model.
+    pub(crate) fn begin(&mut self, part: Part) {
+        self.part = part;
     }
 
     /// Takes the tensor `name`, which must have the shape `shape`. One of a file that does not fit is reported by
@@ -91,7 +120,7 @@ impl Weights {
     /// # Errors
     /// A file cannot be read.
     pub fn take(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, ModelError> {
-        let Some(tensor) = self.stored(name, shape, init)? else {
+        let Some(tensor) = self.stored(name, shape, init, false)? else {
             return Ok(self.stand_in(shape));
         };
         Ok(self.keep(name, tensor))
@@ -108,7 +137,7 @@ impl Weights {
         [n_in, n_out]: [i64; 2],
         init: Init,
     ) -> Result<BlockLinear, ModelError> {
-        let Some(weight) = self.stored(name, &[n_out, n_in], init)? else {
+        let Some(weight) = self.stored(name, &[n_out, n_in], init, true)? else {
             return Ok(BlockLinear::Dense(self.stand_in(&[n_out, n_in])));
         };
         let Some(quantizer) = &self.quantizer else {
@@ -136,21 +165,32 @@ impl Weights {
         tensor
     }
 
-    /// What a module gets for a tensor that does not fit, until [`Weights::finish`] says so: the shape, and one zero.
+    /// What a module gets for a tensor that does not fit, until [`Weights::finish`] says so, or that is only listed: the
+    /// shape, and one zero.
     fn stand_in(&self, shape: &[i64]) -> Tensor {
         Tensor::zeros([1], (self.kind, self.device)).expand(shape, false)
     }
 
-    /// The tensor `name` as it is stored or drawn, on the device; none if it does not fit.
+    /// The tensor `name` as it is stored or drawn, on the device; none if it does not fit or is only listed.
     fn stored(
         &mut self,
         name: &str,
         shape: &[i64],
         init: Init,
+        packable: bool,
     ) -> Result<Option<Tensor>, ModelError> {
         let tensor = match &mut self.source {
             Source::Files(store) => store.take(name, shape)?,
             Source::Fresh { seed } => Some(initial(*seed, name, shape, init)),
+            Source::Listing(specs) => {
+                specs.push(TensorSpec {
+                    name: name.to_owned(),
+                    shape: shape.to_vec(),
+                    part: self.part,
+                    packable,
+                });
+                None
+            }
         };
         Ok(tensor.map(|tensor| tensor.to_device(self.device)))
     }
@@ -160,7 +200,7 @@ impl Weights {
     pub fn has(&self, name: &str) -> bool {
         match &self.source {
             Source::Files(store) => store.has(name),
-            Source::Fresh { .. } => true,
+            Source::Fresh { .. } | Source::Listing(_) => true,
         }
     }
 

@@ -55,8 +55,7 @@ fn sampled_and_taught_logprobs_agree() {
     for case in ["llava_mha", "llava_gqa"] {
         let model = open_model(case);
         let folder = golden_folder(case).join("all_linear");
-        let adapter = Adapter::open(&folder, &model.config().text_config, Device::Cpu)
-            .expect("the adapter opens");
+        let adapter = Adapter::open(&folder, &model).expect("the adapter opens");
         let queries = queries(
             &model,
             &Golden::open(&golden_folder(case), "generate.safetensors"),
@@ -109,4 +108,66 @@ fn a_sampled_placeholder_is_a_word() {
         alone(&response, None),
     ];
     assert_eq!(embedded, Tensor::cat(&parts, 1));
+}
+
+/// How many sequences are written together, who shares a beginning with whom, and whose place is taken when it ends decide
+/// nothing: a draw is addressed.
+#[test]
+fn what_is_drawn_does_not_depend_on_the_slots() {
+    let case = "llava_gqa";
+    let model = open_model(case);
+    let golden = Golden::open(&golden_folder(case), "generate.safetensors");
+    let prompts = queries(&model, &golden);
+    // Each prompt with its last word said again up to three times more: prompts of one image, and of many lengths.
+    let asked = |named: bool| -> Vec<Query> {
+        let longer = |(at, prompt): (usize, &Query)| {
+            let image = prompt
+                .features
+                .as_ref()
+                .filter(|_| named)
+                .map(|_| at.to_string());
+            let last = *prompt.ids.last().expect("a prompt has tokens");
+            (0..4)
+                .map(|n| Query {
+                    ids: [prompt.ids.clone(), vec![last; n]].concat(),
+                    features: prompt.features.as_ref().map(Tensor::shallow_clone),
+                    image: image.clone(),
+                })
+                .collect::<Vec<_>>()
+        };
+        prompts.iter().enumerate().flat_map(longer).collect()
+    };
+    let write = |named: bool, n_samples: usize, batch_rows: usize, eos: i64| {
+        let decoding = Decoding {
+            max_new_tokens: 9,
+            temperature: 1.3,
+            top_p: 0.95,
+            eos,
+        };
+        let draw = |row: usize, at: usize| uniform(11, "slots", &[row as u64, at as u64]);
+        let queries = asked(named);
+        generate(
+            &model, None, &queries, n_samples, batch_rows, decoding, draw,
+        )
+        .expect("finite logits")
+    };
+    for n_samples in [1, 3] {
+        // A token that is drawn ends a response, the first one at its third token at the latest.
+        let eos = write(false, n_samples, n_samples, against::NEVER)[0].ids[2];
+        let alone = write(false, n_samples, n_samples, eos);
+        let n_finished = alone.iter().filter(|response| response.finished).count();
+        assert!(0 < n_finished && n_finished < alone.len(), "{n_finished}");
+        for (named, batch_rows) in [(false, 4), (true, 4), (true, 1000)] {
+            let together = write(named, n_samples, batch_rows, eos);
+            for (alone, together) in alone.iter().zip(&together) {
+                assert_eq!(alone.ids, together.ids, "{case} {named} {batch_rows}");
+                assert_eq!(alone.finished, together.finished);
+                let pairs = alone.logprobs.iter().zip(&together.logprobs);
+                let worst = pairs
+                    .map(|(a, b)| f64::from((a - b).abs()))
+                    .fold(0.0, f64::max);
+                assert!(worst <= ABSOLUTE, "{case} {named} {batch_rows}: {worst}");
+            }
+        }
+    }
 }

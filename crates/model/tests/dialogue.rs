@@ -69,6 +69,7 @@ impl Scene {
         let query = Query {
             ids: ids.collect(),
             features,
+            image: None,
         };
         let decoding = self.decoding(12, 0.0);
         let said = generate(&bundle.model, None, &[query], 1, 1, decoding, |_, _| 0.0).unwrap();

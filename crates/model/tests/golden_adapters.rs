@@ -17,7 +17,7 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn open(model: &Llava, folder: &Path) -> Result<Adapter, String> {
-    let adapter = Adapter::open(folder, &model.config().text_config, Device::Cpu);
+    let adapter = Adapter::open(folder, model);
     adapter.map_err(|error| error.to_string())
 }
 
@@ -77,9 +77,10 @@ fn layers_of_some_blocks_are_written_by_their_whole_names() {
     let two = changed("patterns", |config| {
         config["layers_to_transform"] = json!([0, 1]);
     });
-    let mut text = open_model(BASE).config().text_config.clone();
-    text.num_hidden_layers = 3;
-    let adapter = Adapter::open(two.path(), &text, Device::Cpu).expect("it opens");
+    let mut config = open_model(BASE).config().clone();
+    config.text_config.num_hidden_layers = 3;
+    let deeper = Llava::fresh(config, 0, Device::Cpu).expect("a fresh model");
+    let adapter = Adapter::open(two.path(), &deeper).expect("it opens");
     let targets = &adapter.config().target_modules;
     assert_eq!(targets.len(), 6);
     assert!(
@@ -89,7 +90,7 @@ fn layers_of_some_blocks_are_written_by_their_whole_names() {
     );
     let saved = tempfile::tempdir().expect("a folder");
     adapter.save(saved.path()).expect("the adapter is written");
-    let again = Adapter::open(saved.path(), &text, Device::Cpu).expect("it opens again");
+    let again = Adapter::open(saved.path(), &deeper).expect("it opens again");
     assert_eq!(again.parameters(), adapter.parameters());
     assert!(again.block(2).slot(0).is_none());
 }

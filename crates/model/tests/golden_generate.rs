@@ -9,7 +9,7 @@ use against::{
     ABSOLUTE, Golden, N_NEW_TOKENS, NEVER, assert_responses, golden_folder, greedy, open_model,
     queries, report,
 };
-use candor_model::{Decoding, Llava, Opening, Query, Response, generate_openings};
+use candor_model::{Llava, Query, Response};
 use tch::{Kind, Tensor};
 
 /// Log-probabilities of the response from one pass over prompt and response, without a cache.
@@ -32,28 +32,18 @@ fn full_pass(model: &Llava, query: &Query, response: &Response) -> Vec<f64> {
     Vec::try_from(chosen.flatten(0, -1)).expect("a row")
 }
 
-/// The same, but the prompts' openings are read first, each once for two prompts that are the same.
-fn from_openings(model: &Llava, queries: &[Query], eos: i64) -> Vec<Response> {
-    let opening = |query: &Query| {
-        let len = Opening::len_in(&query.ids, model.config().image_token_index);
-        let (ids, rest) = query.ids.split_at(len);
-        assert!(!rest.is_empty());
-        Opening {
-            ids: ids.to_vec(),
+/// The same, but every prompt is asked twice and says which image it is about, so that openings are read once.
+fn sharing(model: &Llava, queries: &[Query], batch_rows: usize, eos: i64) -> Vec<Response> {
+    let twice = queries.iter().enumerate().flat_map(|(at, query)| {
+        [(); 2].map(|()| Query {
+            ids: query.ids.clone(),
             features: query.features.as_ref().map(Tensor::shallow_clone),
-            rests: vec![rest.to_vec(); 2],
-        }
-    };
-    let openings: Vec<Opening> = queries.iter().map(opening).collect();
-    let decoding = Decoding {
-        max_new_tokens: N_NEW_TOKENS,
-        temperature: 0.0,
-        top_p: 1.0,
-        eos,
-    };
-    let twice = generate_openings(model, None, &openings, decoding, |_, _| 0.0);
-    let twice = twice.expect("finite logits");
-    let pairs = twice.chunks_exact(2);
+            image: query.features.as_ref().map(|_| at.to_string()),
+        })
+    });
+    let twice: Vec<Query> = twice.collect();
+    let said = greedy(model, None, &twice, batch_rows, eos);
+    let pairs = said.chunks_exact(2);
     pairs
         .map(|pair| {
             assert_eq!(pair[0].ids, pair[1].ids);
@@ -75,8 +65,10 @@ fn check_case(case: &str) {
     let in_twos = greedy(&model, None, &queries, 2, NEVER);
     assert_responses(case, "same in batches of 2", &in_twos, &golden, "free");
 
-    let read_apart = from_openings(&model, &queries, NEVER);
-    assert_responses(case, "openings read apart", &read_apart, &golden, "free");
+    for batch_rows in [6, 4, 3] {
+        let shared = sharing(&model, &queries, batch_rows, NEVER);
+        assert_responses(case, "openings read once", &shared, &golden, "free");
+    }
 
     let eos = golden.get("stopped.eos").int64_value(&[0]);
     let stopped = greedy(&model, None, &queries, 3, eos);
@@ -87,14 +79,11 @@ fn check_case(case: &str) {
         &golden,
         "stopped",
     );
-    let read_apart = from_openings(&model, &queries, eos);
-    assert_responses(
-        case,
-        "openings read apart, ending one by one",
-        &read_apart,
-        &golden,
-        "stopped",
-    );
+    for batch_rows in [1, 2, 4, 6] {
+        let shared = sharing(&model, &queries, batch_rows, eos);
+        let what = "openings read once, ending one by one";
+        assert_responses(case, what, &shared, &golden, "stopped");
+    }
     for response in &stopped {
         assert_eq!(response.finished, response.ids.last() == Some(&eos));
     }

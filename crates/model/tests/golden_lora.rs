@@ -14,7 +14,7 @@ use tch::{Device, Tensor};
 
 fn open_adapter(model: &Llava, case: &str, name: &str) -> Adapter {
     let folder = golden_folder(case).join(name);
-    Adapter::open(&folder, &model.config().text_config, Device::Cpu).expect("the adapter opens")
+    Adapter::open(&folder, model).expect("the adapter opens")
 }
 
 fn embed(model: &Llava, golden: &Golden, ids: &Tensor) -> Tensor {
@@ -147,8 +147,7 @@ fn an_adapter_survives_saving() {
             read(&original),
             "PEFT's names and values"
         );
-        let again = Adapter::open(folder.path(), &model.config().text_config, Device::Cpu)
-            .expect("it opens");
+        let again = Adapter::open(folder.path(), &model).expect("it opens");
         assert_eq!(again.config(), adapter.config());
     }
 }

@@ -28,7 +28,7 @@ fn open(quantization: Quantization) -> Llava {
 
 fn open_adapter(model: &Llava) -> Adapter {
     let folder = golden_folder("llava_mha/all_linear");
-    Adapter::open(&folder, &model.config().text_config, Device::Cpu).expect("the adapter opens")
+    Adapter::open(&folder, model).expect("the adapter opens")
 }
 
 /// Relative, of logits and loss. Gradients are held to the 1e-3 of all golden tests: `PyTorch`'s own in f32 are up to

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use candor_model::export::{Export, export_adapter};
 use candor_model::{
-    Adapter, Bundle, Decoding, Dialect, Dialogue, LoraConfig, ModelFolder, Opening, Query,
-    ScalarHead, generate, generate_openings, tensor_file,
+    Adapter, Bundle, Decoding, Dialect, Dialogue, LoraConfig, ModelFolder, Query, ScalarHead,
+    generate, tensor_file,
 };
 use tch::{Device, Kind, Tensor};
 
@@ -29,8 +29,7 @@ fn set(tensor: &Tensor, at: i64, value: f64) {
 /// An adapter on the query layers whose B is 0.01 everywhere.
 fn adapter(folder: &Path, bundle: &Bundle) {
     let config = LoraConfig::new(2, 4.0, &["q_proj".to_owned()]);
-    let text = &bundle.model.config().text_config;
-    let adapter = Adapter::fresh(config, text, 1, Device::Cpu).unwrap();
+    let adapter = Adapter::fresh(config, &bundle.model, 1).unwrap();
     for (name, tensor) in adapter.parameters() {
         if name.contains("lora_B") {
             let _ = tensor.shallow_clone().fill_(0.01);
@@ -90,11 +89,10 @@ fn adapters_and_heads_are_read_with_the_same_eyes() {
     tiny::write(&base);
     let bundle = tiny::open(&base);
     adapter(&folder, &bundle);
-    let text = &bundle.model.config().text_config;
     change(&folder.join("adapter_model.safetensors"), "lora_B", |b| {
         set(b, 7, f64::NAN);
     });
-    let message = Adapter::open(&folder, text, Device::Cpu)
+    let message = Adapter::open(&folder, &bundle.model)
         .unwrap_err()
         .to_string();
     for words in [
@@ -108,15 +106,15 @@ fn adapters_and_heads_are_read_with_the_same_eyes() {
     let merged = export(&base, Some(&folder), None).write(&out, Device::Cpu);
     assert!(merged.unwrap_err().to_string().contains("lora_B"));
     let dialect = Dialect::HuggingFace;
-    let copied = export_adapter(&folder, text, None, dialect, None, &out);
+    let copied = export_adapter(&folder, bundle.model.config(), None, dialect, None, &out);
     assert!(copied.unwrap_err().to_string().contains("lora_B"));
     assert!(!out.exists());
 
-    let head = ScalarHead::zeros(6, Device::Cpu).unwrap();
+    let head = ScalarHead::zeros(&bundle.model).unwrap();
     set(&head.parameters()[0].1, 0, f64::INFINITY);
     let path = dir.path().join("head.safetensors");
     head.save(&path).unwrap();
-    let message = ScalarHead::open(&path, 6, Device::Cpu)
+    let message = ScalarHead::open(&path, &bundle.model)
         .unwrap_err()
         .to_string();
     assert!(
@@ -142,9 +140,10 @@ fn what_would_be_written_is_looked_at_too() {
     let write = |kind| export(&base, Some(&folder), kind).write(&out, Device::Cpu);
     write(Some(Kind::BFloat16)).expect("bf16 has the range of f32");
     fs::remove_dir_all(&out).unwrap();
-    let text = tiny::open(&base).model.config().text_config.clone();
+    let model = tiny::open(&base).model;
+    let config = model.config();
     let half = Some(Kind::Half);
-    let copied = export_adapter(&folder, &text, None, Dialect::HuggingFace, half, &out);
+    let copied = export_adapter(&folder, config, None, Dialect::HuggingFace, half, &out);
     let message = copied.unwrap_err().to_string();
     assert!(
         message.contains("lora_B") && message.contains("Half"),
@@ -221,6 +220,7 @@ fn a_response_without_probabilities_is_said() {
     let queries = [vec![1, 20, 30], vec![1, huge, huge], vec![1, 25]].map(|ids| Query {
         ids,
         features: None,
+        image: None,
     });
     for temperature in [0.0, 1.0] {
         let decoding = decoding(&bundle, temperature);
@@ -244,20 +244,12 @@ fn a_response_without_probabilities_is_said() {
         );
         assert_eq!(alone.unwrap().len(), 2);
     }
-    let opening = |ids: Vec<i64>| Opening {
-        ids: vec![1],
-        features: None,
-        rests: vec![ids],
-    };
-    let openings = [opening(vec![20, 30]), opening(vec![huge, huge])];
-    let said = generate_openings(
-        &bundle.model,
-        None,
-        &openings,
-        decoding(&bundle, 0.0),
-        |_, _| 0.5,
-    );
-    assert_eq!(said.unwrap_err().response, 1);
+    // Read into the slots of one that has ended, while another goes on.
+    let [first, bad, last] = queries;
+    let queries = [first, last, bad];
+    let decoding = decoding(&bundle, 0.0);
+    let said = generate(&bundle.model, None, &queries, 1, 2, decoding, |_, _| 0.5);
+    assert_eq!(said.unwrap_err().response, 2);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candor_model::preflight::{self, Example};
-use candor_model::{LlavaConfig, ModelError, Part, Reading, Template, inventory, peft};
+use candor_model::{LlavaConfig, ModelError, Part, Reading, Template, peft, tensor_specs};
 use serde::Serialize;
 
 use crate::PlanError;
@@ -126,7 +126,7 @@ pub fn inspect(folder: &Path) -> Result<Inspection, PlanError> {
     let parts: Vec<PartSize> = Part::ALL
         .into_iter()
         .map(|part| {
-            let of_part = inventory(config).into_iter().filter(|t| t.part == part);
+            let of_part = tensor_specs(config).into_iter().filter(|t| t.part == part);
             PartSize {
                 part: part.name(),
                 n_parameters: of_part.map(|tensor| tensor.n_elements()).sum(),

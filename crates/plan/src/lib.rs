@@ -10,7 +10,6 @@ mod fields;
 mod inspect;
 pub mod memory;
 mod needs;
-mod published;
 mod show;
 
 pub use check::{Plan, Planner};

@@ -20,7 +20,7 @@
 //! These are upper bounds of what candor asks for, and allocators need some more. `docs/performance.md` has
 //! measurements beside them.
 
-use candor_model::{Activations, LlavaConfig, LoraConfig, Part, TARGETS, inventory};
+use candor_model::{Activations, LlavaConfig, LoraConfig, Part, TARGETS, tensor_specs};
 use candor_train::BasePrecision;
 use serde::Serialize;
 
@@ -81,14 +81,18 @@ impl Budget<'_> {
     }
 
     fn text(&self) -> [u64; 4] {
-        let c = &self.config.text_config;
+        let c = self.config.decoder_sizes();
         [
-            c.hidden_size,
-            c.n_kv_heads() * c.head_dim(),
-            c.intermediate_size,
-            c.num_hidden_layers,
+            c.width,
+            c.n_kv_heads * c.head_width,
+            c.mlp_width,
+            c.n_blocks,
         ]
         .map(|size| size as u64)
+    }
+
+    fn n_words(&self) -> u64 {
+        self.config.decoder_sizes().n_words as u64
     }
 
     /// All weights of the model.
@@ -99,8 +103,8 @@ impl Budget<'_> {
             BasePrecision::Int8 => n + F32 * rows,
             BasePrecision::Nf4 => n / 2 + n / 64 + F32 * n / (64 * 256),
         };
-        let called = inventory(self.config).into_iter();
-        called
+        let specs = tensor_specs(self.config).into_iter();
+        specs
             .map(|tensor| {
                 let n = tensor.n_elements();
                 if tensor.packable {
@@ -115,16 +119,16 @@ impl Budget<'_> {
     /// The weights that are trained where the tower alone stays as it is; in f32, as training has it.
     #[must_use]
     pub fn trained_base(&self) -> u64 {
-        let called = inventory(self.config).into_iter();
-        let trained = called.filter(|tensor| tensor.part != Part::Tower);
+        let specs = tensor_specs(self.config).into_iter();
+        let trained = specs.filter(|tensor| tensor.part != Part::Tower);
         F32 * trained.map(|tensor| tensor.n_elements()).sum::<u64>()
     }
 
     /// The weights of the projector, in f32.
     #[must_use]
     pub fn projector(&self) -> u64 {
-        let called = inventory(self.config).into_iter();
-        let projector = called.filter(|tensor| tensor.part == Part::Projector);
+        let specs = tensor_specs(self.config).into_iter();
+        let projector = specs.filter(|tensor| tensor.part == Part::Projector);
         F32 * projector.map(|tensor| tensor.n_elements()).sum::<u64>()
     }
 
@@ -134,7 +138,7 @@ impl Budget<'_> {
         if matches!(self.precision, BasePrecision::F32 | BasePrecision::Bf16) {
             return 0;
         }
-        let packable = inventory(self.config).into_iter().filter(|t| t.packable);
+        let packable = tensor_specs(self.config).into_iter().filter(|t| t.packable);
         let largest = packable.map(|tensor| tensor.n_elements()).max();
         largest.unwrap_or(0) * self.e()
     }
@@ -153,7 +157,7 @@ impl Budget<'_> {
                 .iter()
                 .any(|target| layer.ends_with(target.as_str()))
         };
-        let packable = inventory(self.config).into_iter().filter(|t| t.packable);
+        let packable = tensor_specs(self.config).into_iter().filter(|t| t.packable);
         packable
             .filter(|tensor| adapted(&tensor.name))
             .map(|tensor| tensor.shape.iter().sum::<i64>() as u64)
@@ -163,16 +167,16 @@ impl Budget<'_> {
     /// The features of pictures.
     #[must_use]
     pub fn features(&self, n_pictures: u64) -> u64 {
-        let width = self.config.vision_config.hidden_size as u64;
+        let width = self.config.tower_sizes().width as u64;
         n_pictures * self.config.n_image_tokens() as u64 * width * self.e()
     }
 
     /// A pass of the tower over so many pictures.
     #[must_use]
     pub fn encoding(&self, n_pictures: u64) -> u64 {
-        let c = &self.config.vision_config;
+        let c = self.config.tower_sizes();
         let pixels = 3 * (c.image_size * c.image_size) as u64 * F32;
-        let token = (8 * c.hidden_size + 4 * c.intermediate_size) as u64 * self.e();
+        let token = (8 * c.width + 4 * c.mlp_width) as u64 * self.e();
         n_pictures * (pixels + (self.config.n_image_tokens() as u64 + 1) * token)
     }
 
@@ -183,8 +187,7 @@ impl Budget<'_> {
         const SAMPLING: u64 = 2 * F32 + 3 * 8;
         let [_, k, _, layers] = self.text();
         let cache = rows * n_tokens * 2 * self.e() * layers * k;
-        let vocab = self.config.text_config.vocab_size as u64;
-        cache + self.forward(rows * n_tokens) + rows * vocab * SAMPLING
+        cache + self.forward(rows * n_tokens) + rows * self.n_words() * SAMPLING
     }
 
     /// A pass without gradients over so many tokens.
@@ -211,7 +214,7 @@ impl Budget<'_> {
             Activations::Keep => layers * kept,
             Activations::Recompute => (layers + 2) * d * self.e() + kept,
         };
-        let logits = pass.n_targets * self.config.text_config.vocab_size as u64 * logit_bytes;
+        let logits = pass.n_targets * self.n_words() * logit_bytes;
         pass.n_tokens * through_blocks + logits + self.unpacked_layer()
     }
 }

@@ -39,7 +39,7 @@ pub struct Need {
 /// What every stage takes on a model.
 #[must_use]
 pub fn needs(config: &LlavaConfig) -> Vec<Need> {
-    let positions = config.text_config.max_position_embeddings as u64;
+    let positions = config.n_positions() as u64;
     let image = config.n_image_tokens() as u64;
     let at_most = |tokens: u64| tokens.min(positions);
     let rollout = at_most(image + QUERY_TOKENS + RESPONSE_TOKENS);

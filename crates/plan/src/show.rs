@@ -11,7 +11,7 @@ use crate::needs::Need;
 #[must_use]
 pub fn show_inspection(model: &Inspection) -> String {
     let mut page = String::new();
-    let (text, vision) = (&model.config.text_config, &model.config.vision_config);
+    let (decoder, tower) = (model.config.decoder_sizes(), model.config.tower_sizes());
     let mut row = |name: &str, value: String| {
         let _ = writeln!(page, "{name:<14} {value}");
     };
@@ -20,8 +20,8 @@ pub fn show_inspection(model: &Inspection) -> String {
         row("base of", adapter.display().to_string());
     }
     row("dialect", model.dialect.to_owned());
-    if let Some(tower) = &model.tower {
-        row("tower's folder", tower.display().to_string());
+    if let Some(folder) = &model.tower {
+        row("tower's folder", folder.display().to_string());
     }
     for (i, file) in model.files.iter().enumerate() {
         let name = if i == 0 { "files" } else { "" };
@@ -58,24 +58,24 @@ pub fn show_inspection(model: &Inspection) -> String {
         "decoder",
         format!(
             "{} wide, {} blocks, {} heads of {} (keys and values: {}), {} words, {} positions",
-            text.hidden_size,
-            text.num_hidden_layers,
-            text.num_attention_heads,
-            text.head_dim(),
-            text.n_kv_heads(),
-            text.vocab_size,
-            text.max_position_embeddings
+            decoder.width,
+            decoder.n_blocks,
+            decoder.n_heads,
+            decoder.head_width,
+            decoder.n_kv_heads,
+            decoder.n_words,
+            decoder.n_positions
         ),
     );
     row(
         "tower",
         format!(
             "{} wide, {} blocks, {} pixels in patches of {}, read at layer {}: {} tokens an image",
-            vision.hidden_size,
-            vision.num_hidden_layers,
-            vision.image_size,
-            vision.patch_size,
-            model.config.vision_feature_layer,
+            tower.width,
+            tower.n_blocks,
+            tower.image_size,
+            tower.patch_size,
+            tower.feature_layer,
             model.n_image_tokens
         ),
     );

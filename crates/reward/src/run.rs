@@ -147,7 +147,7 @@ fn check_fit(recipe: &RewardRecipe, bundle: &Bundle) -> Result<(), RewardError> 
             remedy,
         })
     };
-    let positions = bundle.model.config().text_config.max_position_embeddings as usize;
+    let positions = bundle.model.n_positions();
     if recipe.max_tokens > positions {
         let problem = format!(
             "data.max_tokens is {}, but the model has {positions} positions",
@@ -168,17 +168,16 @@ fn check_fit(recipe: &RewardRecipe, bundle: &Bundle) -> Result<(), RewardError> 
 /// Adapter and head, both trainable, on a frozen base.
 fn trainable(recipe: &RewardRecipe, bundle: &Bundle) -> Result<(Adapter, ScalarHead), RewardError> {
     bundle.model.set_trainable(|_| false);
-    let (text, device) = (&bundle.model.config().text_config, bundle.model.device());
     let adapter = match &recipe.start {
-        LoraStart::Adapter(folder) => Adapter::open(folder, text, device)?,
+        LoraStart::Adapter(folder) => Adapter::open(folder, &bundle.model)?,
         LoraStart::Fresh(config) => {
             let mut config = config.clone();
             config.base_model_name_or_path = Some(recipe.base.display().to_string());
-            Adapter::fresh(*config, text, recipe.session.seed, device)?
+            Adapter::fresh(*config, &bundle.model, recipe.session.seed)?
         }
     };
     adapter.set_trainable(true);
-    let head = ScalarHead::zeros(text.hidden_size, device)?;
+    let head = ScalarHead::zeros(&bundle.model)?;
     head.set_trainable(true);
     Ok((adapter, head))
 }
@@ -357,8 +356,7 @@ fn result(run: &Path, bundle: &Bundle) -> Result<Option<Vec<(String, Tensor)>>, 
     if !run.join("result.json").exists() {
         return Ok(None);
     }
-    let (text, device) = (&bundle.model.config().text_config, bundle.model.device());
-    let adapter = Adapter::open(&run.join(ADAPTER), text, device)?;
-    let head = ScalarHead::open(&run.join(HEAD), text.hidden_size, device)?;
+    let adapter = Adapter::open(&run.join(ADAPTER), &bundle.model)?;
+    let head = ScalarHead::open(&run.join(HEAD), &bundle.model)?;
     Ok(Some(parameters(&adapter, &head)))
 }

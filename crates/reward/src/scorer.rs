@@ -146,8 +146,6 @@ impl RewardModel {
                 remedy: "use it with the base it was trained on, or train it again",
             });
         }
-        let config = &bundle.model.config().text_config;
-        let device = bundle.model.device();
         let wording = Wording {
             prompt: RewardPrompt::open(&folder.join(PROMPT))?,
             bullet: description.bullet,
@@ -158,8 +156,8 @@ impl RewardModel {
             readout: description.readout,
         };
         Ok(Self::new(
-            Adapter::open(&folder.join(ADAPTER), config, device)?,
-            ScalarHead::open(&folder.join(HEAD), config.hidden_size, device)?,
+            Adapter::open(&folder.join(ADAPTER), &bundle.model)?,
+            ScalarHead::open(&folder.join(HEAD), &bundle.model)?,
             wording,
             base,
             description.max_tokens,

@@ -137,15 +137,10 @@ impl Training {
     fn open(golden: &Golden, pairs_per_pass: usize) -> Self {
         let base = golden_folder().join("../../../model/tests/golden/llava_mha");
         let model = Llava::open(&base, Device::Cpu, Kind::Float).expect("the checkpoint opens");
-        let config = &model.config().text_config;
-        let adapter = Adapter::open(&golden_folder().join("reward"), config, Device::Cpu)
-            .expect("the adapter opens");
-        let head = ScalarHead::open(
-            &golden_folder().join("head.safetensors"),
-            config.hidden_size,
-            Device::Cpu,
-        )
-        .expect("the head opens");
+        let adapter =
+            Adapter::open(&golden_folder().join("reward"), &model).expect("the adapter opens");
+        let head = ScalarHead::open(&golden_folder().join("head.safetensors"), &model)
+            .expect("the head opens");
         model.set_trainable(|_| false);
         adapter.set_trainable(true);
         head.set_trainable(true);

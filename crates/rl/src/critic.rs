@@ -49,10 +49,9 @@ impl Critic {
     /// # Errors
     /// The base has no width.
     pub fn new(reward: &RewardModel, base: &Bundle) -> Result<Self, RlError> {
-        let width = base.model.config().text_config.hidden_size;
         let critic = Self {
             adapter: reward.adapter.copy(),
-            head: ScalarHead::zeros(width, base.model.device())?,
+            head: ScalarHead::zeros(&base.model)?,
         };
         critic.adapter.set_trainable(true);
         critic.head.set_trainable(true);
@@ -64,10 +63,9 @@ impl Critic {
     /// # Errors
     /// A file is missing, damaged, or does not fit the base.
     pub fn open(folder: &Path, base: &Bundle) -> Result<Self, RlError> {
-        let (text, device) = (&base.model.config().text_config, base.model.device());
         Ok(Self {
-            adapter: Adapter::open(&folder.join(ADAPTER), text, device)?,
-            head: ScalarHead::open(&folder.join(HEAD), text.hidden_size, device)?,
+            adapter: Adapter::open(&folder.join(ADAPTER), &base.model)?,
+            head: ScalarHead::open(&folder.join(HEAD), &base.model)?,
         })
     }
 

@@ -67,8 +67,7 @@ impl Models {
         if recipe.score.normalise == Normalise::HeldOut {
             check_scale(&reward, &recipe.reward)?;
         }
-        let text = &policy_base.model.config().text_config;
-        let policy = Adapter::open(&recipe.policy_init, text, device)?;
+        let policy = Adapter::open(&recipe.policy_init, &policy_base.model)?;
         let reference = policy.copy();
         policy.set_trainable(true);
         let critic = match critic {
@@ -100,14 +99,11 @@ impl Models {
     /// Who is asked and who judges, for answers of at most `max_new_tokens`.
     #[must_use]
     pub fn asking(&self, max_new_tokens: usize, look: Look) -> Asking<'_> {
-        let positions = |bundle: &Bundle| {
-            let positions = bundle.model.config().text_config.max_position_embeddings;
-            positions as usize
-        };
+        let (policy, judge) = (self.policy_base(), self.judge_base());
         Asking {
-            policy: self.policy_base().rules(positions(self.policy_base())),
+            policy: policy.rules(policy.model.n_positions()),
             judge: Judge {
-                rules: self.judge_base().rules(positions(self.judge_base())),
+                rules: judge.rules(judge.model.n_positions()),
                 with_facts: self.reward.with_facts(),
             },
             max_new_tokens,
@@ -146,8 +142,7 @@ impl Models {
         if !run.join("result.json").exists() {
             return Ok(None);
         }
-        let base = &self.policy_base.model;
-        let policy = Adapter::open(&run.join(POLICY), &base.config().text_config, base.device())?;
+        let policy = Adapter::open(&run.join(POLICY), &self.policy_base.model)?;
         let critic = match &self.critic {
             Some(_) => Some(Critic::open(&run.join(CRITIC), self.judge_base())?),
             None => None,

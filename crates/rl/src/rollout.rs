@@ -6,9 +6,7 @@
 
 use candor_data::Facts;
 use candor_data::random::uniform;
-use candor_model::{
-    Adapter, Bundle, Decoding, ImageFeatures, ModelError, Query, Response, generate,
-};
+use candor_model::{Adapter, Answerer, Bundle, ImageFeatures, ModelError, Query, Response};
 
 use crate::order::permutation;
 use crate::prompts::PromptRow;
@@ -62,41 +60,37 @@ impl Sampler<'_> {
             .map(|prompt| Query {
                 ids: prompt.query.clone(),
                 features: self.features.of(prompt.conversation.image.as_deref()),
+                image: prompt.conversation.image.clone(),
             })
             .collect();
-        let decoding = Decoding {
+        let answerer = Answerer {
+            bundle: self.bundle,
+            adapter: Some(self.policy),
             max_new_tokens: self.recipe.max_new_tokens,
             temperature: self.recipe.temperature,
             top_p: 1.0,
-            eos: self.bundle.tokenizer.eos,
+            n_samples: self.recipe.samples_per_prompt,
+            batch_rows: self.recipe.batch_rows,
         };
-        let n_samples = self.recipe.samples_per_prompt;
-        let responses = generate(
-            &self.bundle.model,
-            Some(self.policy),
-            &queries,
-            n_samples,
-            self.recipe.batch_rows,
-            decoding,
-            |row, position| {
-                let address = [done, (row / n_samples) as u64, position as u64];
-                let address = of_sample(&address, row % n_samples);
-                uniform(self.seed, "rollout.token", &address)
-            },
-        )
-        .map_err(|found| found.of_sample(&prompts[found.response].id))?;
+        let draw = |prompt: usize, sample: usize, position: usize| {
+            let address = of_sample(&[done, prompt as u64, position as u64], sample);
+            uniform(self.seed, "rollout.token", &address)
+        };
+        let written = answerer.answer(&queries, draw, |prompt| prompts[prompt].id.clone())?;
         let question_marks = self.question_marks()?;
-        let numbered = responses.into_iter().enumerate();
+        let numbered = written.into_iter().enumerate();
         numbered
-            .map(|(row, mut response)| {
-                let (slot, sample) = (row / n_samples, row % n_samples);
-                cut_after(&mut response, &question_marks);
-                let text = self.bundle.tokenizer.decode(&response.ids)?;
+            .map(|(row, mut written)| {
+                let (slot, sample) = (row / answerer.n_samples, row % answerer.n_samples);
+                if cut_after(&mut written.response, &question_marks) {
+                    let text = self.bundle.tokenizer.decode(&written.response.ids)?;
+                    text.trim().clone_into(&mut written.text);
+                }
                 Ok(Rollout {
                     prompt: prompts[slot],
                     sample,
-                    text: text.trim().to_owned(),
-                    response,
+                    text: written.text,
+                    response: written.response,
                     facts: self.facts(prompts[slot], done, slot, sample),
                 })
             })
@@ -139,13 +133,15 @@ fn of_sample(address: &[u64], sample: usize) -> Vec<u64> {
     address
 }
 
-/// Ends a response after the first of the given tokens. Where something was cut off the response is unfinished.
-fn cut_after(response: &mut Response, tokens: &[i64]) {
-    if let Some(at) = response.ids.iter().position(|id| tokens.contains(id)) {
-        response.ids.truncate(at + 1);
-        response.logprobs.truncate(at + 1);
-        response.finished = false;
-    }
+/// Ends a response after the first of the given tokens, if there is one. What was cut is unfinished.
+fn cut_after(response: &mut Response, tokens: &[i64]) -> bool {
+    let Some(at) = response.ids.iter().position(|id| tokens.contains(id)) else {
+        return false;
+    };
+    response.ids.truncate(at + 1);
+    response.logprobs.truncate(at + 1);
+    response.finished = false;
+    true
 }
 
 #[cfg(test)]
@@ -160,11 +156,11 @@ mod tests {
             finished: true,
         };
         let mut cut = whole.clone();
-        cut_after(&mut cut, &[7, 9]);
+        assert!(cut_after(&mut cut, &[7, 9]));
         assert_eq!((cut.ids, cut.logprobs), (vec![5, 9], vec![-0.1, -0.2]));
         assert!(!cut.finished);
         let mut kept = whole.clone();
-        cut_after(&mut kept, &[]);
+        assert!(!cut_after(&mut kept, &[]));
         assert_eq!(kept, whole);
     }
 }

@@ -19,14 +19,10 @@ use crate::{RlError, run};
 /// As reading the prompts for the run.
 pub fn workload(recipe: &RlRecipe, policy: &Reading, judge: &Reading) -> Result<Workload, RlError> {
     let prompt = recipe.reward.join("prompt.txt");
-    let positions = |reading: &Reading| {
-        let positions = reading.config().text_config.max_position_embeddings;
-        positions as usize
-    };
     let asking = Asking {
-        policy: policy.rules(positions(policy)),
+        policy: policy.rules(policy.n_positions()),
         judge: Judge {
-            rules: judge.rules(positions(judge)),
+            rules: judge.rules(judge.n_positions()),
             with_facts: shows_facts(&prompt)?,
         },
         max_new_tokens: recipe.sampling.max_new_tokens,

@@ -75,13 +75,13 @@ pub fn run(recipe: &SampleRecipe, launch: &Launch, device: Device) -> Result<Out
     let mut progress = Progress::new(name(recipe), 0, 0);
     let sampler = Sampler::open(recipe, device, &mut progress)?;
     let bundle = &sampler.bundle;
-    let positions = bundle.model.config().text_config.max_position_embeddings;
+    let positions = bundle.model.n_positions();
     let look = Look::of_run(recipe.on_bad_row);
     let Prompts {
         rows: prompts,
         pictures,
         skipped,
-    } = prompt::read(recipe, bundle.rules(usize::MAX), positions as usize, look)?;
+    } = prompt::read(recipe, bundle.rules(usize::MAX), positions, look)?;
     say_skipped(name(recipe), skipped.as_ref());
     let mut folder = claim.open()?.folder;
     if let Some(skipped) = &skipped {

@@ -8,9 +8,7 @@
 use candor_data::formats::candidates::{Candidate, Sampling};
 use candor_data::random;
 use candor_data::rows::Pictures;
-use candor_model::{
-    Adapter, Bundle, Decoding, ImageFeatures, ModelFolder, Query, Response, generate, peft,
-};
+use candor_model::{Adapter, Answerer, Bundle, ImageFeatures, ModelFolder, Query, Written, peft};
 use candor_train::{Progress, fingerprint};
 use tch::Device;
 
@@ -46,9 +44,8 @@ impl<'a> Sampler<'a> {
         let folder = ModelFolder::find(&base)?;
         let path = folder.path().to_owned();
         let bundle = Bundle::load(folder, device, recipe.base_precision)?;
-        let text = &bundle.model.config().text_config;
         let adapter = match &adapter_folder {
-            Some(folder) => Some(Adapter::open(folder, text, device)?),
+            Some(folder) => Some(Adapter::open(folder, &bundle.model)?),
             None => None,
         };
         let model_fingerprint = fingerprint::of_model(&bundle, &path, progress)?;
@@ -119,45 +116,35 @@ impl<'a> Sampler<'a> {
         let query = |prompt: &Prompt| Query {
             ids: prompt.ids.clone(),
             features: features.of(prompt.image.as_deref()),
+            image: prompt.image.clone(),
         };
         let queries: Vec<Query> = chunk.iter().map(query).collect();
-        let decoding = Decoding {
+        let answerer = Answerer {
+            bundle: &self.bundle,
+            adapter: self.adapter.as_ref(),
             max_new_tokens: self.recipe.max_new_tokens,
             temperature: self.recipe.temperature,
             top_p: self.recipe.top_p,
-            eos: self.bundle.tokenizer.eos,
+            n_samples: ANSWERS,
+            batch_rows: self.recipe.batch_rows,
         };
-        let draw = |response: usize, position: usize| {
-            let (prompt, answer) = (&chunk[response / ANSWERS], response % ANSWERS);
-            let address = [prompt.index, answer as u64, position as u64];
+        let draw = |prompt: usize, answer: usize, position: usize| {
+            let address = [chunk[prompt].index, answer as u64, position as u64];
             random::uniform(self.recipe.seed, "sample.token", &address)
         };
-        let responses = generate(
-            &self.bundle.model,
-            self.adapter.as_ref(),
-            &queries,
-            ANSWERS,
-            self.recipe.batch_rows,
-            decoding,
-            draw,
-        )
-        .map_err(|found| {
-            let prompt = &chunk[found.response / ANSWERS];
-            found.of_sample(format!("{}-{}", prompt.id, prompt.index))
-        })?;
-        let pairs = responses.chunks_exact(ANSWERS);
-        let rows = chunk.iter().zip(pairs);
-        rows.map(|(prompt, pair)| self.row(prompt, pair)).collect()
+        let name = |prompt: usize| format!("{}-{}", chunk[prompt].id, chunk[prompt].index);
+        let written = answerer.answer(&queries, draw, name)?;
+        let rows = chunk.iter().zip(written.chunks_exact(ANSWERS));
+        Ok(rows.map(|(prompt, pair)| self.row(prompt, pair)).collect())
     }
 
-    fn row(&self, prompt: &Prompt, pair: &[Response]) -> Result<Candidate, SampleError> {
+    fn row(&self, prompt: &Prompt, pair: &[Written]) -> Candidate {
         let mut row = self.unanswered(prompt);
-        for (k, response) in pair.iter().enumerate() {
-            let text = self.bundle.tokenizer.decode(&response.ids)?;
-            text.trim().clone_into(&mut row.outputs[k]);
-            row.sampling.finished[k] = response.finished;
-            row.sampling.n_tokens[k] = response.ids.len() - usize::from(response.finished);
+        for (k, written) in pair.iter().enumerate() {
+            row.outputs[k].clone_from(&written.text);
+            row.sampling.finished[k] = written.response.finished;
+            row.sampling.n_tokens[k] = written.response.n_tokens();
         }
-        Ok(row)
+        row
     }
 }

@@ -11,9 +11,13 @@ use crate::{SampleError, SampleRecipe, prompt};
 /// # Errors
 /// As reading the prompts for the run.
 pub fn workload(recipe: &SampleRecipe, reading: &Reading) -> Result<Workload, SampleError> {
-    let positions = reading.config().text_config.max_position_embeddings;
     let look = Look::of_plan(recipe.on_bad_row, &recipe.images);
-    let read = prompt::read(recipe, reading.rules(usize::MAX), positions as usize, look)?;
+    let read = prompt::read(
+        recipe,
+        reading.rules(usize::MAX),
+        reading.n_positions(),
+        look,
+    )?;
     let prompts = read.rows;
     let answer = recipe.max_new_tokens as u64;
     let lengths = prompts.iter().map(|prompt| prompt.ids.len() as u64);

@@ -26,8 +26,7 @@ pub(crate) fn result(
     }
     let named = |(name, tensor): (&String, &Tensor)| (name.clone(), tensor.shallow_clone());
     if of_adapter {
-        let text = &bundle.model.config().text_config;
-        let adapter = Adapter::open(&run.join("adapter"), text, bundle.model.device())?;
+        let adapter = Adapter::open(&run.join("adapter"), &bundle.model)?;
         return Ok(Some(adapter.parameters().iter().map(named).collect()));
     }
     let then = Bundle::open(&run.join("model"), Device::Cpu, BasePrecision::F32)?;

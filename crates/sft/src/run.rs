@@ -149,7 +149,7 @@ pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcom
 
 /// Whether the model has a position for every token of the longest sequence allowed.
 fn check_room(recipe: &SftRecipe, bundle: &Bundle) -> Result<(), SftError> {
-    let positions = bundle.model.config().text_config.max_position_embeddings as usize;
+    let positions = bundle.model.n_positions();
     if recipe.max_tokens <= positions {
         return Ok(());
     }
@@ -241,13 +241,12 @@ fn first_adapter(
     start: &LoraStart,
     bundle: &Bundle,
 ) -> Result<Adapter, SftError> {
-    let (text, device) = (&bundle.model.config().text_config, bundle.model.device());
     Ok(match start {
         LoraStart::Fresh(config) => {
             let mut config = config.clone();
             config.base_model_name_or_path = Some(recipe.base.display().to_string());
-            Adapter::fresh(*config, text, recipe.session.seed, device)?
+            Adapter::fresh(*config, &bundle.model, recipe.session.seed)?
         }
-        LoraStart::Adapter(folder) => Adapter::open(folder, text, device)?,
+        LoraStart::Adapter(folder) => Adapter::open(folder, &bundle.model)?,
     })
 }

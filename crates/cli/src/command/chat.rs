@@ -87,9 +87,8 @@ fn open(arguments: &ChatArguments) -> anyhow::Result<(Bundle, Option<Adapter>)> 
     let precision = precision(arguments.precision, &model)?;
     let bundle = Bundle::open(&model, device(), precision)?;
     bundle.model.set_trainable(|_| false);
-    let text = &bundle.model.config().text_config;
     let adapter = adapter
-        .map(|folder| Adapter::open(&folder, text, device()))
+        .map(|folder| Adapter::open(&folder, &bundle.model))
         .transpose()?;
     eprintln!(
         "{}: open after {:.1} s, {:.1} GB at most",

@@ -27,8 +27,8 @@ pub fn run(arguments: &ExportArguments) -> anyhow::Result<()> {
                 .adapter
                 .is_some()
                 .then(|| arguments.model.to_string_lossy());
-            let text = &model.config().text_config;
-            export_adapter(&adapter, text, named.as_deref(), dialect, kind, out)?;
+            let base = model.config();
+            export_adapter(&adapter, base, named.as_deref(), dialect, kind, out)?;
             println!("{}: the adapter, as a PEFT folder", out.display());
         }
         adapter => {

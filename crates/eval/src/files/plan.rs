@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use candor_model::{Bundle, Opening};
+use candor_model::Bundle;
 
 use super::Sitting;
 use crate::EvalError;
@@ -20,8 +20,6 @@ pub struct Prompt {
     pub image: String,
     /// Token ids.
     pub ids: Vec<i64>,
-    /// How many of them open the prompts of all questions about the picture.
-    pub n_opening: usize,
 }
 
 /// All prompts in batches.
@@ -41,11 +39,8 @@ impl Plan {
     /// # Errors
     /// A question is empty or leaves no room for an answer.
     pub fn new(asks: &[Ask], bundle: &Bundle, sitting: &Sitting) -> Result<Self, EvalError> {
-        let config = bundle.model.config();
-        let positions = config.text_config.max_position_embeddings as usize;
         // Room for one token at least.
-        let rules = bundle.rules(positions.saturating_sub(1));
-        let image = bundle.tokenizer.image;
+        let rules = bundle.rules(bundle.model.n_positions().saturating_sub(1));
         let mut prompts: Vec<Prompt> = Vec::new();
         let mut known: HashMap<(&str, &str), usize> = HashMap::new();
         for (item, ask) in asks.iter().enumerate() {
@@ -60,7 +55,6 @@ impl Plan {
                 items: vec![item],
                 id: ask.id.clone(),
                 image: ask.image.clone(),
-                n_opening: Opening::len_in(&ids, image),
                 ids,
             });
         }
@@ -68,7 +62,9 @@ impl Plan {
         Ok(Self {
             batches: batches(&prompts, sitting.batch_rows),
             prompts,
-            max_new_tokens: sitting.max_new_tokens.min(positions - longest),
+            max_new_tokens: sitting
+                .max_new_tokens
+                .min(bundle.model.n_positions() - longest),
         })
     }
 }
@@ -117,7 +113,6 @@ mod tests {
             id: String::new(),
             image: image.to_owned(),
             ids: vec![0; len],
-            n_opening: 1,
         };
         let prompts = [
             prompt("a", 3),

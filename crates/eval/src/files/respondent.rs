@@ -5,22 +5,20 @@ use std::collections::{HashMap, HashSet};
 use candor_data::image::ImageProcessor;
 use candor_data::random;
 use candor_model::features::pixels_of;
-use candor_model::{Adapter, Bundle, Decoding, Opening, generate_openings};
+use candor_model::{Adapter, Answerer, Bundle, Query};
 use tch::Tensor;
 
 use super::Sitting;
 use super::pictures::Fitted;
-use super::plan::Plan;
+use super::plan::{Plan, Prompt};
 use crate::EvalError;
 use crate::answer::Answer;
 
 /// The model, with the features of the pictures of the batch that it answered last.
 #[derive(Debug)]
 pub struct Respondent<'a> {
-    bundle: &'a Bundle,
-    adapter: Option<&'a Adapter>,
+    answerer: Answerer<'a>,
     plan: &'a Plan,
-    decoding: Decoding,
     seed: u64,
     /// By picture, `[1, n_image_tokens, tower width]`.
     features: HashMap<String, Tensor>,
@@ -34,15 +32,16 @@ impl<'a> Respondent<'a> {
         plan: &'a Plan,
     ) -> Self {
         Self {
-            bundle,
-            adapter,
-            plan,
-            decoding: Decoding {
+            answerer: Answerer {
+                bundle,
+                adapter,
                 max_new_tokens: plan.max_new_tokens,
                 temperature: sitting.temperature,
                 top_p: sitting.top_p,
-                eos: bundle.tokenizer.eos,
+                n_samples: 1,
+                batch_rows: sitting.batch_rows.max(1),
             },
+            plan,
             seed: sitting.seed,
             features: HashMap::new(),
         }
@@ -50,7 +49,7 @@ impl<'a> Respondent<'a> {
 
     /// What makes pictures fit for it.
     pub fn processor(&self) -> &'a ImageProcessor {
-        &self.bundle.processor
+        &self.answerer.bundle.processor
     }
 
     /// Answers a batch; `new` are its pictures that the batch before did not show.
@@ -59,25 +58,21 @@ impl<'a> Respondent<'a> {
     /// An answer is no text, or the model's logits are not finite.
     pub fn answer(&mut self, batch: &[usize], new: &Fitted) -> Result<Vec<Answer>, EvalError> {
         self.look(batch, new);
-        let draw = |response: usize, position: usize| {
+        let prompts: Vec<&Prompt> = batch.iter().map(|&at| &self.plan.prompts[at]).collect();
+        let query = |prompt: &&Prompt| Query {
+            ids: prompt.ids.clone(),
+            features: self.features.get(&prompt.image).map(Tensor::shallow_clone),
+            image: Some(prompt.image.clone()),
+        };
+        let queries: Vec<Query> = prompts.iter().map(query).collect();
+        let draw = |prompt: usize, _, position: usize| {
             // The first question speaks for the prompt, so a draw does not depend on the batch.
-            let item = self.plan.prompts[batch[response]].items[0];
-            random::uniform(self.seed, "eval.token", &[item as u64, position as u64])
+            let address = [prompts[prompt].items[0] as u64, position as u64];
+            random::uniform(self.seed, "eval.token", &address)
         };
-        let openings = self.openings(batch);
-        let model = &self.bundle.model;
-        let responses = generate_openings(model, self.adapter, &openings, self.decoding, draw);
-        let responses = responses
-            .map_err(|found| found.of_sample(&self.plan.prompts[batch[found.response]].id))?;
-        let answer = |response: candor_model::Response| {
-            let text = self.bundle.tokenizer.decode(&response.ids)?;
-            Ok(Answer {
-                text: text.trim().to_owned(),
-                n_tokens: response.ids.len() - usize::from(response.finished),
-                finished: response.finished,
-            })
-        };
-        responses.into_iter().map(answer).collect()
+        let name = |prompt: usize| prompts[prompt].id.clone();
+        let written = self.answerer.answer(&queries, draw, name)?;
+        Ok(written.into_iter().map(Answer::of).collect())
     }
 
     /// Encodes new pictures, and forgets those that the batch does not show.
@@ -89,34 +84,12 @@ impl<'a> Respondent<'a> {
         if new.names.is_empty() {
             return;
         }
-        let pixels = pixels_of(self.bundle, &new.bytes);
-        let features = tch::no_grad(|| self.bundle.model.image_features(&pixels));
+        let bundle = self.answerer.bundle;
+        let pixels = pixels_of(bundle, &new.bytes);
+        let features = tch::no_grad(|| bundle.model.image_features(&pixels));
         for (row, name) in new.names.iter().enumerate() {
             let one = features.narrow(0, row as i64, 1);
             self.features.insert(name.clone(), one);
         }
-    }
-
-    /// The prompts by what they begin with; those that share it stand beside each other.
-    fn openings(&self, batch: &[usize]) -> Vec<Opening> {
-        let mut openings: Vec<(&str, Opening)> = Vec::new();
-        for &place in batch {
-            let prompt = &self.plan.prompts[place];
-            let (ids, rest) = prompt.ids.split_at(prompt.n_opening);
-            match openings.last_mut() {
-                Some((image, opening)) if *image == prompt.image && opening.ids == ids => {
-                    opening.rests.push(rest.to_vec());
-                }
-                _ => {
-                    let opening = Opening {
-                        ids: ids.to_vec(),
-                        features: self.features.get(&prompt.image).map(Tensor::shallow_clone),
-                        rests: vec![rest.to_vec()],
-                    };
-                    openings.push((&prompt.image, opening));
-                }
-            }
-        }
-        openings.into_iter().map(|(_, opening)| opening).collect()
     }
 }

@@ -6,7 +6,7 @@ use tch::Tensor;
 
 use crate::linear::Linear;
 use crate::weights::{Init, Weights};
-use crate::{FeatureSelect, LlavaConfig, ModelError, VisionConfig};
+use crate::{FeatureSelect, LlavaConfig, ModelError, Part, VisionConfig};
 
 /// A CLIP vision transformer.
 #[derive(Debug)]
@@ -62,6 +62,7 @@ impl VisionTower {
     /// # Errors
     /// The source lacks one or has it in another shape.
     pub fn take(weights: &mut Weights, config: &LlavaConfig) -> Result<Self, ModelError> {
+        weights.begin(Part::Tower);
         let c = &config.vision_config;
         let root = "vision_tower.vision_model";
         let n_positions = (c.image_size / c.patch_size).pow(2) + 1;

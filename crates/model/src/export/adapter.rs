@@ -7,9 +7,9 @@ use tch::{Kind, Tensor};
 
 use crate::peft::paths::{LLAMA, TODAY, WRAPPER};
 use crate::peft::{CONFIG, PeftFolder, TENSORS};
-use crate::{Dialect, ModelError, TextConfig, tensor_file};
+use crate::{Dialect, LlavaConfig, ModelError, tensor_file};
 
-/// Writes the adapter in `folder`, which belongs to a decoder of this configuration, as the PEFT folder `out`: with the
+/// Writes the adapter in `folder`, which belongs to a model of this configuration, as the PEFT folder `out`: with the
 /// names of a dialect, of a type if one is given, and for another base if one is named. Its tensors keep every bit
 /// otherwise.
 ///
@@ -17,7 +17,7 @@ use crate::{Dialect, ModelError, TextConfig, tensor_file};
 /// The adapter is damaged, does not fit the decoder or changes more than its blocks; or `out` is there already.
 pub fn export_adapter(
     folder: &Path,
-    base: &TextConfig,
+    base: &LlavaConfig,
     base_name: Option<&str>,
     dialect: Dialect,
     kind: Option<Kind>,
@@ -25,7 +25,7 @@ pub fn export_adapter(
 ) -> Result<(), ModelError> {
     let peft = PeftFolder::open(folder)?;
     peft.check_nothing_else()?;
-    peft.check_decoder(base)?;
+    peft.check_decoder(&base.text_config)?;
     let spelling = match dialect {
         Dialect::HuggingFace => TODAY,
         Dialect::Original => LLAMA,
@@ -37,14 +37,14 @@ pub fn export_adapter(
             let name = format!("{WRAPPER}{layer}.lora_{half}.weight");
             let kind = kind.unwrap_or(tensor.kind());
             let made = tensor.to_kind(kind);
-            if !bool::try_from(made.isfinite().all()).unwrap_or(false) {
+            if !super::is_finite(&made) {
                 let path = folder.to_owned();
                 return Err(ModelError::MadeNotFinite { path, name, kind });
             }
             tensors.insert(name, made);
         }
     }
-    let mut config = peft.config(spelling, base.num_hidden_layers);
+    let mut config = peft.config(spelling, base.text_config.num_hidden_layers);
     if let Some(name) = base_name {
         config.base_model_name_or_path = Some(name.to_owned());
     }

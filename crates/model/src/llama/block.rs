@@ -6,23 +6,15 @@
 
 use tch::{Kind, Tensor};
 
+use super::attention::{Visible, attend};
+use super::layers::{TARGETS, target_size};
+use super::rotary::Rotary;
 use crate::cache::KvCache;
 use crate::linear::BlockLinear;
-use crate::lora::{BlockAdapter, TARGETS, target_size};
+use crate::lora::BlockAdapter;
 use crate::shared::SharedBatch;
 use crate::weights::{Init, Weights};
 use crate::{ModelError, TextConfig};
-
-/// Which earlier positions a position may read.
-#[derive(Debug, Clone, Copy)]
-pub enum Visible<'a> {
-    /// All up to itself; right for batches padded on the right, whose pads come after every real token.
-    Causal,
-    /// Everything there is; right for one new token per row when no row is padded on the left.
-    All,
-    /// As the mask says: `[batch, 1, new, len + new]`, true = may read.
-    Mask(&'a Tensor),
-}
 
 /// Root-mean-square norm.
 #[derive(Debug)]
@@ -49,40 +41,6 @@ impl RmsNorm {
         let wide = x.to_kind(Kind::Float);
         let scale = (wide.square().mean_dim([-1].as_slice(), true, None) + self.eps).rsqrt();
         &self.weight * (wide * scale).to_kind(x.kind())
-    }
-}
-
-/// Cosines and sines of the rotary positions of one pass, `[batch or 1, 1, len, head_dim]`.
-#[derive(Debug)]
-pub struct Rotary {
-    cos: Tensor,
-    sin: Tensor,
-}
-
-impl Rotary {
-    /// Tables of the given angles.
-    ///
-    /// # Shapes
-    /// `angles`: `[batch or 1, 1, len, head_dim]` f32.
-    pub(crate) fn new(angles: &Tensor, kind: Kind) -> Self {
-        Self {
-            cos: angles.cos().to_kind(kind),
-            sin: angles.sin().to_kind(kind),
-        }
-    }
-
-    /// The tables of some of the tokens.
-    fn at(&self, tokens: &Tensor) -> Self {
-        Self {
-            cos: self.cos.index_select(2, tokens),
-            sin: self.sin.index_select(2, tokens),
-        }
-    }
-
-    fn apply(&self, x: &Tensor) -> Tensor {
-        let halves = x.chunk(2, -1);
-        let turned = Tensor::cat(&[halves[1].neg(), halves[0].shallow_clone()], -1);
-        x * &self.cos + turned * &self.sin
     }
 }
 
@@ -242,18 +200,4 @@ impl Block {
     fn split(&self, y: &Tensor, heads: i64) -> Tensor {
         y.unflatten(2, [heads, self.head_dim]).transpose(1, 2)
     }
-}
-
-/// Scaled dot-product attention; several query heads may read one key head.
-///
-/// # Shapes
-/// `query`: `[batch, heads, new, head_dim]`; `key`, `value`: `[batch, kv_heads, len, head_dim]` → as `query`.
-pub(crate) fn attend(query: &Tensor, key: &Tensor, value: &Tensor, visible: Visible<'_>) -> Tensor {
-    let (mask, causal) = match visible {
-        Visible::Causal => (None, true),
-        Visible::All => (None, false),
-        Visible::Mask(mask) => (Some(mask), false),
-    };
-    let grouped = query.size()[1] != key.size()[1];
-    Tensor::scaled_dot_product_attention(query, key, value, mask, 0.0, causal, None, grouped)
 }

@@ -2,12 +2,14 @@
 
 use tch::{Kind, Tensor};
 
-use crate::block::{Block, RmsNorm, Rotary, Visible};
+use super::attention::Visible;
+use super::block::{Block, RmsNorm};
+use super::rotary::Rotary;
 use crate::cache::KvCache;
 use crate::lora::Adapter;
 use crate::shared::SharedBatch;
 use crate::weights::{Init, Weights};
-use crate::{LlavaConfig, ModelError};
+use crate::{LlavaConfig, ModelError, Part};
 
 /// A LLaMA decoder with its embedding and output layer.
 #[derive(Debug)]
@@ -38,7 +40,9 @@ impl Decoder {
         // transformers initialises with 0.02 at any width; narrow models need the usual 1/√width.
         let init = Init::Normal((c.hidden_size as f64).sqrt().recip());
         let table = [c.vocab_size, c.hidden_size];
+        weights.begin(Part::Embedding);
         let embedding = weights.take(EMBEDDING, &table, Init::Normal(EMBEDDING_STD))?;
+        weights.begin(Part::Blocks);
         let mut blocks = Vec::new();
         for layer in 0..c.num_hidden_layers {
             blocks.push(Block::take(
@@ -53,6 +57,7 @@ impl Decoder {
             c.hidden_size,
             c.rms_norm_eps,
         )?;
+        weights.begin(Part::Head);
         let head = if config.tied() {
             embedding.shallow_clone()
         } else {

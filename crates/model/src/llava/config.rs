@@ -1,19 +1,15 @@
 //! `config.json` of Hugging Face's `LlavaForConditionalGeneration`, field for field.
 //!
-//! Fields that an export leaves out have the defaults that transformers gives them (`LlamaConfig`,
-//! `CLIPVisionConfig`, `LlavaConfig`); fields that change nothing here are ignored.
+//! Fields that an export leaves out have the defaults that transformers gives them (`LlavaConfig`); fields that change nothing here are ignored.
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ModelError;
-use defaults::{
-    architectures, clip, clip_model_type, image_token_index, llama, llama_model_type,
-    llava_model_type, projector_hidden_act, vision_feature_layer, yes,
+use super::defaults::{
+    architectures, image_token_index, model_type, projector_hidden_act, vision_feature_layer, yes,
 };
-
-mod defaults;
+use crate::{DecoderSizes, ModelError, TextConfig, TowerSizes, VisionConfig};
 
 /// The largest size of anything: far above any model, it keeps a hostile file from asking for terabytes or
 /// overflowing products.
@@ -28,7 +24,7 @@ pub struct LlavaConfig {
     #[serde(default = "architectures")]
     pub architectures: Vec<String>,
     /// Always `llava`.
-    #[serde(default = "llava_model_type")]
+    #[serde(default = "model_type")]
     pub model_type: String,
     /// Id of the placeholder token that stands for one image patch.
     #[serde(default = "image_token_index", alias = "image_token_id")]
@@ -108,99 +104,6 @@ pub enum FeatureSelect {
     Full,
 }
 
-/// A LLaMA decoder.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TextConfig {
-    /// Always `llama`.
-    #[serde(default = "llama_model_type")]
-    pub model_type: String,
-    /// Rows of the embedding.
-    #[serde(default = "llama::vocab_size")]
-    pub vocab_size: i64,
-    /// Width.
-    #[serde(default = "llama::hidden_size")]
-    pub hidden_size: i64,
-    /// Width inside the MLP.
-    #[serde(default = "llama::intermediate_size")]
-    pub intermediate_size: i64,
-    /// Number of blocks.
-    #[serde(default = "llama::num_hidden_layers")]
-    pub num_hidden_layers: i64,
-    /// Query heads.
-    #[serde(default = "llama::num_attention_heads")]
-    pub num_attention_heads: i64,
-    /// Key and value heads; fewer than query heads is grouped-query attention.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub num_key_value_heads: Option<i64>,
-    /// Width of a head when it is not `hidden_size / num_attention_heads`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub head_dim: Option<i64>,
-    /// Epsilon of the RMS norms.
-    #[serde(default = "llama::rms_norm_eps")]
-    pub rms_norm_eps: f64,
-    /// Base of the rotary frequencies; newer exports write it in `rope_parameters`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rope_theta: Option<f64>,
-    /// Newer form of `rope_theta`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rope_parameters: Option<RopeParameters>,
-    /// Stretched positions of older exports; refused, because ignoring them would give other numbers.
-    #[serde(default, skip_serializing)]
-    pub rope_scaling: Option<serde_json::Value>,
-    /// Longest sequence.
-    #[serde(default = "llama::max_position_embeddings")]
-    pub max_position_embeddings: i64,
-    /// Whether the output layer is the embedding.
-    #[serde(default)]
-    pub tie_word_embeddings: bool,
-}
-
-/// `rope_parameters` of newer exports.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RopeParameters {
-    /// Base of the frequencies.
-    #[serde(default = "llama::rope_theta")]
-    pub rope_theta: f64,
-    /// `default` is the only kind LLaVA models use.
-    #[serde(default = "llama::rope_type")]
-    pub rope_type: String,
-}
-
-/// A CLIP vision tower.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct VisionConfig {
-    /// Always `clip_vision_model`.
-    #[serde(default = "clip_model_type")]
-    pub model_type: String,
-    /// Width.
-    #[serde(default = "clip::hidden_size")]
-    pub hidden_size: i64,
-    /// Width inside the MLP.
-    #[serde(default = "clip::intermediate_size")]
-    pub intermediate_size: i64,
-    /// Number of blocks.
-    #[serde(default = "clip::num_hidden_layers")]
-    pub num_hidden_layers: i64,
-    /// Heads.
-    #[serde(default = "clip::num_attention_heads")]
-    pub num_attention_heads: i64,
-    /// Side of the square input, in pixels.
-    #[serde(default = "clip::image_size")]
-    pub image_size: i64,
-    /// Side of a patch, in pixels.
-    #[serde(default = "clip::patch_size")]
-    pub patch_size: i64,
-    /// Epsilon of the layer norms.
-    #[serde(default = "clip::layer_norm_eps")]
-    pub layer_norm_eps: f64,
-    /// Activation of the MLP.
-    #[serde(default = "clip::hidden_act")]
-    pub hidden_act: Activation,
-    /// Width of the contrastive space, which only the text side of CLIP needs.
-    #[serde(default = "clip::projection_dim")]
-    pub projection_dim: i64,
-}
-
 impl LlavaConfig {
     /// The model that the `config.json` of a Hugging Face folder describes.
     ///
@@ -215,7 +118,7 @@ impl LlavaConfig {
     pub(crate) fn of_parts(text_config: TextConfig, vision_config: VisionConfig) -> Self {
         Self {
             architectures: architectures(),
-            model_type: llava_model_type(),
+            model_type: model_type(),
             image_token_index: text_config.vocab_size,
             projector_hidden_act: projector_hidden_act(),
             mm_projector_type: ProjectorKind::default(),
@@ -349,6 +252,45 @@ impl LlavaConfig {
         (side * side + class_token) as usize
     }
 
+    /// A model of these sizes that knows no words yet ([`LlavaConfig::with_words`]): heads of `width / n_heads`, and
+    /// everything that is no size as in the first LLaVA.
+    #[must_use]
+    pub fn of_sizes(decoder: &DecoderSizes, tower: &TowerSizes) -> Self {
+        Self {
+            vision_feature_layer: tower.feature_layer,
+            ..Self::of_parts(TextConfig::of_sizes(decoder), VisionConfig::of_sizes(tower))
+        }
+    }
+
+    /// The same with so many words, one of which stands for an image.
+    #[must_use]
+    pub fn with_words(mut self, n_words: i64, image: i64) -> Self {
+        self.text_config.vocab_size = n_words;
+        self.image_token_index = image;
+        self
+    }
+
+    /// Sizes of the decoder.
+    #[must_use]
+    pub fn decoder_sizes(&self) -> DecoderSizes {
+        self.text_config.sizes()
+    }
+
+    /// Sizes of the tower.
+    #[must_use]
+    pub fn tower_sizes(&self) -> TowerSizes {
+        TowerSizes {
+            feature_layer: self.vision_feature_layer,
+            ..self.vision_config.sizes()
+        }
+    }
+
+    /// Tokens that one sequence may have.
+    #[must_use]
+    pub fn n_positions(&self) -> usize {
+        self.text_config.max_position_embeddings as usize
+    }
+
     /// Says that the output layer is not the embedding.
     pub(crate) fn untie(&mut self) {
         self.tie_word_embeddings = false;
@@ -359,45 +301,5 @@ impl LlavaConfig {
     #[must_use]
     pub fn tied(&self) -> bool {
         self.tie_word_embeddings || self.text_config.tie_word_embeddings
-    }
-}
-
-impl VisionConfig {
-    /// `OpenAI`'s ViT-L/14 for pictures of this size.
-    pub(crate) fn clip_large_14(image_size: i64) -> Self {
-        Self {
-            model_type: clip_model_type(),
-            hidden_size: 1024,
-            intermediate_size: 4096,
-            num_hidden_layers: 24,
-            num_attention_heads: 16,
-            image_size,
-            patch_size: 14,
-            layer_norm_eps: clip::layer_norm_eps(),
-            hidden_act: clip::hidden_act(),
-            projection_dim: 768,
-        }
-    }
-}
-
-impl TextConfig {
-    /// Key and value heads.
-    #[must_use]
-    pub fn n_kv_heads(&self) -> i64 {
-        self.num_key_value_heads.unwrap_or(self.num_attention_heads)
-    }
-
-    /// Width of one head.
-    #[must_use]
-    pub fn head_dim(&self) -> i64 {
-        self.head_dim
-            .unwrap_or(self.hidden_size / self.num_attention_heads)
-    }
-
-    /// Base of the rotary frequencies.
-    #[must_use]
-    pub fn rope_base(&self) -> f64 {
-        let newer = self.rope_parameters.as_ref().map(|r| r.rope_theta);
-        newer.or(self.rope_theta).unwrap_or_else(llama::rope_theta)
     }
 }

@@ -4,7 +4,7 @@ use tch::Tensor;
 
 use crate::linear::Linear;
 use crate::weights::{Init, Weights};
-use crate::{Activation, LlavaConfig, ModelError, ProjectorKind};
+use crate::{Activation, LlavaConfig, ModelError, Part, ProjectorKind};
 
 /// One linear layer (LLaVA v1), or two with an activation between them (v1.5).
 #[derive(Debug)]
@@ -19,6 +19,7 @@ impl Projector {
     /// # Errors
     /// The source lacks one or has it in another shape.
     pub fn take(weights: &mut Weights, config: &LlavaConfig) -> Result<Self, ModelError> {
+        weights.begin(Part::Projector);
         let (from, to) = (
             config.vision_config.hidden_size,
             config.text_config.hidden_size,

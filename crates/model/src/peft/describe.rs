@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::Term;
 use super::config::LoraConfig;
 use super::paths::{Spelling, slot_of};
-use crate::lora::TARGETS;
+use crate::llama::layers::TARGETS;
 
 /// Fills targets and patterns of `config` for these terms, by candor's names of layers, in a decoder of `n_blocks`.
 pub(crate) fn fill(

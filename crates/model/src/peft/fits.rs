@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::meant::{Meant, is_table};
 use super::paths::{WRAPPER, slot_of};
 use super::{PeftFolder, REMEDY, Term};
-use crate::decoder::{EMBEDDING, HEAD};
-use crate::lora::{TARGETS, target_name, target_size};
+use crate::llama::decoder::{EMBEDDING, HEAD};
+use crate::llama::layers::{TARGETS, target_name, target_size};
 use crate::{ModelError, TextConfig};
 
 const MERGE_FIRST: &str = "merge it into its base with `candor export BASE --adapter FOLDER --merge --out OUT`, and use OUT";

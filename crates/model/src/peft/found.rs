@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::matching::{Matcher, Patterns, Together};
 use super::{MERGE, PeftFolder, REMEDY, Term, Whole, config, without_wrapper};
-use crate::decoder::{EMBEDDING, HEAD};
+use crate::llama::decoder::{EMBEDDING, HEAD};
 use crate::{ModelError, store};
 
 /// What PEFT puts before the name of a layer's own tensor where a term lies on the layer.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::matching::{Matcher, Together};
 use super::paths::Spelling;
-use crate::decoder::{EMBEDDING, HEAD};
+use crate::llama::decoder::{EMBEDDING, HEAD};
 
 /// What a configuration asks of a model.
 #[derive(Debug, Default)]

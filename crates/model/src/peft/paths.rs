@@ -4,7 +4,7 @@
 //! had the model in memory: transformers before and since 4.52, the original LLaVA, or a LLaMA without a tower. One
 //! file keeps to one of these, and the patterns of its configuration are about these names.
 
-use crate::lora::{TARGETS, target_name};
+use crate::llama::layers::{TARGETS, target_name};
 use crate::names::{HUGGING_FACE, Names, ORIGINAL};
 
 /// What PEFT puts before every name.

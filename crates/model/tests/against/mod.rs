@@ -112,6 +112,7 @@ pub fn queries(model: &Llava, golden: &Golden) -> Vec<Query> {
             Query {
                 ids,
                 features: (n_images > 0).then_some(own),
+                image: None,
             }
         })
         .collect()

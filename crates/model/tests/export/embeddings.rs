@@ -292,14 +292,13 @@ fn an_adapter_is_not_opened_without_the_layers_that_it_means() {
         |tensors| tensors.retain(|name, _| !name.contains("lm_head")),
     );
     let model = crate::against::open_model("llava_mha");
-    let text = &model.config().text_config;
-    let opened = candor_model::Adapter::open(copy.path(), text, Device::Cpu);
+    let opened = candor_model::Adapter::open(copy.path(), &model);
     let message = opened.unwrap_err().to_string();
     assert!(
         message.contains("lm_head.lora_A.weight` is missing"),
         "{message}"
     );
-    let opened = candor_model::Adapter::open(&folder("untied_embed_lora"), text, Device::Cpu);
+    let opened = candor_model::Adapter::open(&folder("untied_embed_lora"), &model);
     let message = opened.unwrap_err().to_string();
     assert!(
         message.contains(EMBED) && message.contains("candor export"),

@@ -8,7 +8,7 @@ use candor_model::{Adapter, Bundle, Dialect, ModelError, ModelFolder, tensor_fil
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
-use crate::against::{Golden, assert_absolute, golden_folder};
+use crate::against::{Golden, assert_absolute, golden_folder, open_model};
 use crate::{assert_same, dialects, export, exported, json_of, renamed, stored};
 
 /// The checkpoint that most adapters belong to, with what a model folder needs to be read with.
@@ -134,8 +134,8 @@ fn merging_rounds_once() {
 
 #[test]
 fn peft_tensors_come_out_as_they_went_in() {
-    let model = ModelFolder::find(&golden_folder("llava_mha")).unwrap();
-    let text = &model.config().text_config;
+    let model = open_model("llava_mha");
+    let base = model.config();
     let today = "base_model.model.model.language_model.layers.";
     let llama = "base_model.model.model.layers.";
     for (name, file, prefix) in [
@@ -158,7 +158,7 @@ fn peft_tensors_come_out_as_they_went_in() {
             assert_eq!(expected.len(), original.len());
             let dir = tempfile::tempdir().unwrap();
             let out = dir.path().join("adapter");
-            export_adapter(&source, text, Some("org/base"), dialect, None, &out).unwrap();
+            export_adapter(&source, base, Some("org/base"), dialect, None, &out).unwrap();
             assert_same(
                 &stored(&out.join("adapter_model.safetensors")),
                 &expected,
@@ -167,10 +167,7 @@ fn peft_tensors_come_out_as_they_went_in() {
             let config = json_of(&out.join("adapter_config.json"));
             assert_eq!(config["base_model_name_or_path"], "org/base");
             let open = |folder: &Path| {
-                let mut config = Adapter::open(folder, text, Device::Cpu)
-                    .unwrap()
-                    .config()
-                    .clone();
+                let mut config = Adapter::open(folder, &model).unwrap().config().clone();
                 config.base_model_name_or_path = None;
                 config
             };

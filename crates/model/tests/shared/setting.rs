@@ -36,8 +36,7 @@ fn model(n_kv_heads: i64, seed: u64) -> Llava {
 /// An adapter that does something: a fresh one's B is zero.
 fn adapter(model: &Llava, seed: u64) -> Adapter {
     let config = LoraConfig::new(2, 4.0, &TARGETS.map(str::to_owned));
-    let adapter =
-        Adapter::fresh(config, &model.config().text_config, seed, Device::Cpu).expect("an adapter");
+    let adapter = Adapter::fresh(config, model, seed).expect("an adapter");
     for (at, (name, b)) in adapter.parameters().iter().enumerate() {
         if name.ends_with("lora_B.weight") {
             let numbers = Tensor::arange(b.numel() as i64, (Kind::Float, Device::Cpu)) + at as f64;

@@ -46,7 +46,7 @@ pub fn sft(recipe: &SftRecipe) -> Option<Bound> {
 /// Sampling, where the number of prompts is given. A prompt is as long as leaves room for an answer.
 pub fn sample(recipe: &SampleRecipe, config: &LlavaConfig) -> Option<Bound> {
     let n_rows = recipe.count? as u64;
-    let positions = config.text_config.max_position_embeddings as u64;
+    let positions = config.n_positions() as u64;
     Some(Bound {
         n_steps: Some(n_rows.div_ceil(recipe.chunk as u64)),
         n_rows,

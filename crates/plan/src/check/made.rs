@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use candor_model::{LlavaConfig, LoraConfig, Reading, TARGETS, hub};
+use candor_model::{LlavaConfig, LoraConfig, Reading, TARGETS, hub, published};
 use candor_reward::RewardModel;
 use serde::Deserialize;
 
-use crate::{PlanError, published};
+use crate::PlanError;
 
 /// The rank that is assumed of an adapter of which nothing is known: the paper's.
 const RANK: i64 = 64;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use candor_eval::{Benchmark, EvalRecipe, POPE_SPLITS};
-use candor_model::{LlavaConfig, LoraConfig, Reading};
+use candor_model::{LlavaConfig, LoraConfig, Reading, published};
 use candor_reward::RewardRecipe;
 use candor_rl::RlRecipe;
 use candor_sample::SampleRecipe;
@@ -13,8 +13,8 @@ use candor_train::{BasePrecision, Length, LoraStart, Workload};
 use super::Plan;
 use super::bound::{self, Bound};
 use super::made::{Known, Made};
+use crate::PlanError;
 use crate::memory::{Budget, CROSS_ENTROPY, Memory, PICTURES_PER_PASS, POLICY, Pass, optimizer};
-use crate::{PlanError, published};
 
 /// Plans supervised fine-tuning.
 pub fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Plan, PlanError> {
@@ -293,7 +293,7 @@ struct Speaking<'a> {
 impl Speaking<'_> {
     fn memory(&self, workload: Option<&Workload>, made: &Made, plan: &mut Plan) -> Memory {
         let budget = budget(self.config, self.precision);
-        let positions = self.config.text_config.max_position_embeddings as u64;
+        let positions = self.config.n_positions() as u64;
         // Questions of unknown length are hardly longer than an image and an answer.
         let image = self.config.n_image_tokens() as u64;
         let bound = positions.min(2 * (image + self.max_new_tokens as u64));

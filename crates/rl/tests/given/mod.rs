@@ -32,16 +32,14 @@ impl Models {
         let base = folder.join("../../../model/tests/golden/llava_mha");
         let model = Llava::open(&base, Device::Cpu, Kind::Float).expect("the checkpoint opens");
         model.set_trainable(|_| false);
-        let text = &model.config().text_config;
-        let [policy, reference, value] = ["policy", "reference", "value"].map(|name| {
-            Adapter::open(&folder.join(name), text, Device::Cpu).expect("the adapter opens")
-        });
+        let [policy, reference, value] = ["policy", "reference", "value"]
+            .map(|name| Adapter::open(&folder.join(name), &model).expect("the adapter opens"));
         let head = folder.join("value_head.safetensors");
-        let head = ScalarHead::open(&head, text.hidden_size, Device::Cpu).expect("the head opens");
+        let head = ScalarHead::open(&head, &model).expect("the head opens");
         policy.set_trainable(true);
         value.set_trainable(true);
         head.set_trainable(true);
-        let side = model.config().vision_config.image_size as u32;
+        let side = model.config().tower_sizes().image_size as u32;
         let bundle = Bundle {
             model,
             tokenizer: Tokenizer::open(&folder.join("tokenizer.json")).expect("it opens"),

@@ -239,8 +239,7 @@ fn teach(bundle: &Bundle, features: &ImageFeatures) {
 
 fn fresh_adapter(bundle: &Bundle, seed: u64) -> Adapter {
     let targets = TARGETS.map(str::to_owned);
-    let text = &bundle.model.config().text_config;
-    Adapter::fresh(LoraConfig::new(4, 8.0, &targets), text, seed, Device::Cpu).unwrap()
+    Adapter::fresh(LoraConfig::new(4, 8.0, &targets), &bundle.model, seed).unwrap()
 }
 
 /// Writes a reward model whose head points from no to yes: scores are about 2 for a yes and about −2 for a no.
@@ -263,8 +262,7 @@ pub fn write_reward_model(folder: &Path, bundle: &Bundle, base: &Path, features:
     let towards = &good - &bad;
     let weight = &towards * 4.0 / towards.square().sum(Kind::Float);
     let bias = -(weight.dot(&((good + bad) / 2.0))).double_value(&[]);
-    let head =
-        ScalarHead::zeros(bundle.model.config().text_config.hidden_size, Device::Cpu).unwrap();
+    let head = ScalarHead::zeros(&bundle.model).unwrap();
     for (name, tensor) in head.parameters() {
         tch::no_grad(|| {
             let mut tensor = tensor.shallow_clone();

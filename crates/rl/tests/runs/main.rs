@@ -43,8 +43,7 @@ fn the_policy_learns_what_the_reward_model_likes() {
 
     let out = dir.path().join("out");
     let bundle = Bundle::open(&dir.path().join("model"), Device::Cpu, Kind::Float).unwrap();
-    let text = &bundle.model.config().text_config;
-    let adapter = |name: &str| Adapter::open(&dir.path().join(name), text, Device::Cpu).unwrap();
+    let adapter = |name: &str| Adapter::open(&dir.path().join(name), &bundle.model).unwrap();
     let same = |left: &Adapter, right: &Adapter| {
         let mut both = left.parameters().values().zip(right.parameters().values());
         both.all(|(l, r)| l.equal(r))
@@ -67,7 +66,7 @@ fn the_policy_learns_what_the_reward_model_likes() {
         &adapter("reward/adapter")
     ));
     let head = out.join("value/value_head.safetensors");
-    let head = ScalarHead::open(&head, text.hidden_size, Device::Cpu).unwrap();
+    let head = ScalarHead::open(&head, &bundle.model).unwrap();
     assert!(
         head.parameters()
             .iter()

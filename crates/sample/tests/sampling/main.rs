@@ -100,6 +100,7 @@ fn at_a_vanishing_temperature_both_answers_are_greedy() {
         let query = Query {
             ids: sample.ids,
             features: features.of(query.image.as_deref()),
+            image: None,
         };
         let decoding = Decoding {
             max_new_tokens: 6,
@@ -147,10 +148,9 @@ fn a_quantised_model_answers_and_is_another_model() {
 fn an_adapter_speaks_and_is_recorded() {
     let dir = prepared();
     let bundle = model(1);
-    let text = &bundle.model.config().text_config;
     let targets = ["q_proj".to_owned(), "down_proj".to_owned()];
     let config = LoraConfig::new(2, 4.0, &targets);
-    let adapter = Adapter::fresh(config, text, 5, Device::Cpu).unwrap();
+    let adapter = Adapter::fresh(config, &bundle.model, 5).unwrap();
     for (name, tensor) in adapter.parameters() {
         if name.contains("lora_B") {
             let _ = tch::no_grad(|| tensor.shallow_clone().fill_(0.3));

@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use candor_data::mixture::Share;
-use candor_model::{
-    Activation, FeatureSelect, LlavaConfig, ProjectorKind, Template, TextConfig, VisionConfig,
-};
+use candor_model::{DecoderSizes, LlavaConfig, Template, TowerSizes};
 use candor_train::stage_fields::{IMAGES, ROOT};
 use candor_train::{Reader, Resolved, SessionRecipe};
 
@@ -119,51 +117,34 @@ impl GroundRecipe {
 
 fn read_model(recipe: &mut Reader) -> LlavaConfig {
     let mut size = |key: &str, meaning| recipe.i64(key, meaning).within(1..=65536).required();
-    let vision_config = VisionConfig {
-        model_type: "clip_vision_model".to_owned(),
-        hidden_size: size("model.vision.width", "Width of the tower."),
-        intermediate_size: size("model.vision.mlp_width", "Inner width of its MLPs."),
-        num_hidden_layers: size("model.vision.layers", "Its blocks."),
-        num_attention_heads: size("model.vision.heads", "Its attention heads."),
+    let mut tower = TowerSizes {
+        width: size("model.vision.width", "Width of the tower."),
+        mlp_width: size("model.vision.mlp_width", "Inner width of its MLPs."),
+        n_blocks: size("model.vision.layers", "Its blocks."),
+        n_heads: size("model.vision.heads", "Its attention heads."),
         image_size: size("model.vision.image_size", "Pixels of a picture's side."),
         patch_size: size("model.vision.patch_size", "Pixels of a patch's side."),
-        layer_norm_eps: 1e-5,
-        hidden_act: Activation::QuickGelu,
-        projection_dim: 512,
+        feature_layer: 0,
     };
-    let text_config = TextConfig {
-        model_type: "llama".to_owned(),
-        vocab_size: 1,
-        hidden_size: size("model.text.width", "Width of the decoder."),
-        intermediate_size: size("model.text.mlp_width", "Inner width of its MLPs."),
-        num_hidden_layers: size("model.text.layers", "Its blocks."),
-        num_attention_heads: size("model.text.heads", "Its attention heads."),
-        num_key_value_heads: Some(size("model.text.kv_heads", "Heads of its keys and values.")),
-        head_dim: None,
-        rms_norm_eps: 1e-6,
-        rope_theta: Some(10000.0),
-        rope_parameters: None,
-        rope_scaling: None,
-        max_position_embeddings: size("model.text.max_positions", "Tokens that it can read."),
-        tie_word_embeddings: false,
+    let width = size("model.text.width", "Width of the decoder.");
+    let mlp_width = size("model.text.mlp_width", "Inner width of its MLPs.");
+    let n_blocks = size("model.text.layers", "Its blocks.");
+    let n_heads = size("model.text.heads", "Its attention heads.");
+    let decoder = DecoderSizes {
+        width,
+        mlp_width,
+        n_blocks,
+        n_heads,
+        n_kv_heads: size("model.text.kv_heads", "Heads of its keys and values."),
+        head_width: width / n_heads.max(1),
+        n_words: 1,
+        n_positions: size("model.text.max_positions", "Tokens that it can read."),
     };
-    LlavaConfig {
-        architectures: vec!["LlavaForConditionalGeneration".to_owned()],
-        model_type: "llava".to_owned(),
-        image_token_index: 0,
-        projector_hidden_act: Activation::Gelu,
-        mm_projector_type: ProjectorKind::Mlp,
-        mm_use_im_start_end: false,
-        multimodal_projector_bias: true,
-        vision_feature_layer: recipe
-            .i64(
-                "model.vision.feature_layer",
-                "The layer that features are taken from: -2 is the last but one.",
-            )
-            .required(),
-        vision_feature_select_strategy: FeatureSelect::Default,
-        tie_word_embeddings: false,
-        text_config,
-        vision_config,
-    }
+    tower.feature_layer = recipe
+        .i64(
+            "model.vision.feature_layer",
+            "The layer that features are taken from: -2 is the last but one.",
+        )
+        .required();
+    LlavaConfig::of_sizes(&decoder, &tower)
 }

@@ -139,8 +139,8 @@ struct Grounding<'a> {
 impl<'a> Grounding<'a> {
     fn new(recipe: &'a GroundRecipe, device: Device) -> Result<Self, SftError> {
         let bundle = create(recipe, device)?;
-        let vision = &recipe.model.vision_config;
-        let grid = (vision.image_size / vision.patch_size) as usize;
+        let tower = recipe.model.tower_sizes();
+        let grid = (tower.image_size / tower.patch_size) as usize;
         let truth = GroundTruth::read(&recipe.instances, grid)?;
         let n_train = truth.images.len().saturating_sub(recipe.n_held_out);
         if n_train < recipe.batch_images {
@@ -155,7 +155,7 @@ impl<'a> Grounding<'a> {
         let n_attributes = truth.attributes.len() as i64;
         let probe = Probe::fresh(
             recipe.session.seed,
-            vision.hidden_size,
+            tower.width,
             n_classes,
             n_attributes,
             device,
@@ -214,10 +214,9 @@ impl<'a> Grounding<'a> {
 fn create(recipe: &GroundRecipe, device: Device) -> Result<Bundle, SftError> {
     let texts = corpus::texts(&recipe.texts, &recipe.template)?;
     let tokenizer = Tokenizer::train(texts.into_iter(), recipe.max_vocab)?;
-    let mut config = recipe.model.clone();
-    config.text_config.vocab_size = tokenizer.vocab_size() as i64;
-    config.image_token_index = tokenizer.image;
-    let processor = ImageProcessor::clip(config.vision_config.image_size as u32);
+    let n_words = tokenizer.vocab_size() as i64;
+    let config = recipe.model.clone().with_words(n_words, tokenizer.image);
+    let processor = ImageProcessor::clip(config.tower_sizes().image_size as u32);
     let model = Llava::fresh(config, recipe.session.seed, device)?;
     Ok(Bundle {
         model,

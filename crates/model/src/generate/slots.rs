@@ -1,0 +1,243 @@
+//! The sequences that are still growing, and the next ones in the places of those that have ended.
+
+use std::collections::VecDeque;
+
+use tch::{Kind, Tensor};
+
+use super::choose::choose;
+use super::{Decoding, Query, prefill};
+use crate::cache::KvCache;
+use crate::llama::Visible;
+use crate::llava::Llava;
+use crate::lora::Adapter;
+
+/// Room in a cache that is full grows by so many tokens, because the longest length allowed is often many times the usual
+/// one.
+pub(super) const ROOM: i64 = 64;
+
+/// Sequences that have been read, and go on with one token at a time.
+pub(crate) struct Live {
+    /// Index of each row's response, or of its query where it has just been read.
+    pub rows: Vec<usize>,
+    /// Columns of the cache before the first token of each row.
+    pub pads: Vec<i64>,
+    /// `[rows, 1]` i64: the position of the next token.
+    pub positions: Tensor,
+    /// `[rows, 1, 1, capacity]` bool, true = a real token or one to come; only where not all columns are.
+    pub readable: Option<Tensor>,
+    /// Keys and values of what was read.
+    pub cache: KvCache,
+    /// The last hidden state of each, `[rows, width]`.
+    pub hidden: Tensor,
+}
+
+impl Live {
+    /// Keeps the rows at the given places, which may repeat.
+    fn keep(&mut self, places: &[i64]) {
+        let index = Tensor::from_slice(places).to_device(self.hidden.device());
+        let at = |&place: &i64| place as usize;
+        self.rows = places.iter().map(|place| self.rows[at(place)]).collect();
+        self.pads = places.iter().map(|place| self.pads[at(place)]).collect();
+        self.positions = self.positions.index_select(0, &index);
+        self.readable = self.readable.take().map(|r| r.index_select(0, &index));
+        self.cache.select_rows(&index);
+        self.hidden = self.hidden.index_select(0, &index);
+    }
+
+    /// Both as one batch. Columns that no row needs any more are dropped.
+    fn joined(self, other: Self) -> Self {
+        let skipped = |part: &Self| part.pads.iter().copied().min().unwrap_or(0);
+        let skipped = [skipped(&self), skipped(&other)];
+        let held = [
+            self.cache.len() - skipped[0],
+            other.cache.len() - skipped[1],
+        ];
+        let len = held[0].max(held[1]);
+        let capacity = len + ROOM;
+        let moved = [0, 1].map(|part| len - held[part] - skipped[part]);
+        let pads_of = |part: usize, pads: &[i64]| -> Vec<i64> {
+            pads.iter().map(|pad| pad + moved[part]).collect()
+        };
+        let pads = [pads_of(0, &self.pads), pads_of(1, &other.pads)].concat();
+        let whole = self.readable.is_none() && other.readable.is_none();
+        let readable = (!whole || held[0] != held[1]).then(|| {
+            let of = |part: usize, live: &Self| {
+                let shape = [live.rows.len() as i64, 1, 1, capacity];
+                let all = Tensor::ones(shape, (Kind::Bool, live.hidden.device()));
+                let _ = all.narrow(3, 0, len - held[part]).fill_(0);
+                if let Some(readable) = &live.readable {
+                    let own = readable.narrow(3, skipped[part], held[part]);
+                    all.narrow(3, len - held[part], held[part]).copy_(&own);
+                }
+                all
+            };
+            Tensor::cat(&[of(0, &self), of(1, &other)], 0)
+        });
+        Self {
+            rows: [self.rows, other.rows].concat(),
+            pads,
+            positions: Tensor::cat(&[self.positions, other.positions], 0),
+            readable,
+            hidden: Tensor::cat(&[self.hidden, other.hidden], 0),
+            cache: KvCache::joined(
+                [(self.cache, skipped[0]), (other.cache, skipped[1])],
+                capacity,
+            ),
+        }
+    }
+
+    /// Runs one new token of each row, `[rows, 1]`.
+    fn step(&mut self, model: &Llava, adapter: Option<&Adapter>, tokens: &Tensor) {
+        let decoder = model.decoder();
+        if self.cache.len() == self.cache.capacity() {
+            self.cache.reserve(self.cache.len() + ROOM);
+            self.readable = self.readable.take().map(|readable| {
+                let shape = [readable.size()[0], 1, 1, ROOM];
+                let more = Tensor::ones(shape, (Kind::Bool, readable.device()));
+                Tensor::cat(&[readable, more], 3)
+            });
+        }
+        let rotary = decoder.rotary(&self.positions);
+        let readable = self.readable.as_ref();
+        let mask = readable.map(|r| r.narrow(3, 0, self.cache.len() + 1));
+        let visible = mask.as_ref().map_or(Visible::All, Visible::Mask);
+        let embedded = decoder.embed(tokens);
+        let cache = Some(&mut self.cache);
+        let hidden = decoder.forward(&embedded, &rotary, visible, adapter, cache);
+        self.positions = &self.positions + 1;
+        self.hidden = hidden.select(1, 0);
+    }
+}
+
+/// Places for so many sequences.
+pub(crate) struct Slots<'a> {
+    model: &'a Llava,
+    adapter: Option<&'a Adapter>,
+    n_samples: usize,
+    n_slots: usize,
+    live: Option<Live>,
+    /// What was chosen for each row, `[rows, 1]` i64.
+    tokens: Tensor,
+}
+
+impl<'a> Slots<'a> {
+    pub fn new(
+        model: &'a Llava,
+        adapter: Option<&'a Adapter>,
+        n_samples: usize,
+        n_slots: usize,
+    ) -> Self {
+        Self {
+            model,
+            adapter,
+            n_samples,
+            n_slots: n_slots.max(n_samples),
+            live: None,
+            tokens: Tensor::new(),
+        }
+    }
+
+    /// One sequence that has been read already: `cache` holds it, and `hidden` is its last hidden state, `[1, width]`.
+    pub fn of_one(
+        model: &'a Llava,
+        adapter: Option<&'a Adapter>,
+        cache: KvCache,
+        hidden: Tensor,
+    ) -> Self {
+        let next = Tensor::from_slice(&[cache.len()]).reshape([1, 1]);
+        let live = Live {
+            rows: vec![0],
+            pads: vec![0],
+            positions: next.to_device(hidden.device()),
+            readable: None,
+            cache,
+            hidden,
+        };
+        Self {
+            live: Some(live),
+            ..Self::new(model, adapter, 1, 1)
+        }
+    }
+
+    /// The cache of what is growing; none where nothing is.
+    pub fn into_cache(self) -> Option<KvCache> {
+        self.live.map(|live| live.cache)
+    }
+
+    /// Index of the response that each row grows.
+    pub fn rows(&self) -> &[usize] {
+        self.live.as_ref().map_or(&[], |live| &live.rows)
+    }
+
+    /// Whether nothing grows.
+    pub fn is_empty(&self) -> bool {
+        self.live.is_none()
+    }
+
+    /// Chooses the next token of each row: the row, the token and its log-probability, which is not finite where the row's
+    /// logits are no numbers to choose by. `uniform` gives a row's random number; greedy decoding asks none.
+    pub fn choose(
+        &mut self,
+        decoding: Decoding,
+        uniform: impl Fn(usize) -> f64,
+    ) -> Vec<(usize, i64, f32)> {
+        let Some(live) = &self.live else {
+            return Vec::new();
+        };
+        let draws: Vec<f64> = if decoding.temperature > 0.0 {
+            live.rows.iter().map(|&row| uniform(row)).collect()
+        } else {
+            Vec::new()
+        };
+        let chosen = choose(&self.model.decoder().logits(&live.hidden), decoding, &draws);
+        // The one transfer of this step.
+        let host = Vec::<f64>::try_from(chosen.flatten(0, 1)).expect("one dimension of f64");
+        self.tokens = chosen.get(0).to_kind(Kind::Int64).unsqueeze(1);
+        let (tokens, logprobs) = host.split_at(live.rows.len());
+        let both = tokens.iter().zip(logprobs).zip(&live.rows);
+        both.map(|((&token, &logprob), &row)| (row, token as i64, logprob as f32))
+            .collect()
+    }
+
+    /// Reads the next of the waiting queries where enough slots are free: reading a few at a time would cost more than the
+    /// free slots do.
+    pub fn fill(&mut self, queries: &[Query], waiting: &mut VecDeque<usize>) {
+        let free = self.n_slots - self.rows().len();
+        if self.live.is_some() && free * 4 < self.n_slots {
+            return;
+        }
+        let next: Vec<usize> = (0..free / self.n_samples)
+            .map_while(|_| waiting.pop_front())
+            .collect();
+        if next.is_empty() {
+            return;
+        }
+        let batch: Vec<&Query> = next.iter().map(|&at| &queries[at]).collect();
+        let mut fresh = prefill::read(self.model, self.adapter, &batch);
+        let n = self.n_samples;
+        if n > 1 {
+            let repeats: Vec<i64> = (0..next.len() * n).map(|row| (row / n) as i64).collect();
+            fresh.keep(&repeats);
+        }
+        let responses = next.iter().flat_map(|&at| at * n..(at + 1) * n);
+        fresh.rows = responses.collect();
+        self.live = Some(match self.live.take() {
+            Some(live) => live.joined(fresh),
+            None => fresh,
+        });
+    }
+
+    /// Reads the tokens that were chosen for the rows at `going`, and lets the other rows go.
+    pub fn go_on(&mut self, going: &[i64]) {
+        let Some(live) = self.live.as_mut().filter(|_| !going.is_empty()) else {
+            self.live = None;
+            return;
+        };
+        if going.len() < live.rows.len() {
+            let index = Tensor::from_slice(going).to_device(self.tokens.device());
+            self.tokens = self.tokens.index_select(0, &index);
+            live.keep(going);
+        }
+        live.step(self.model, self.adapter, &self.tokens);
+    }
+}

@@ -29,7 +29,8 @@ mod matching;
 mod meant;
 pub(crate) mod paths;
 
-pub use base::{find_base, with_base};
+pub(crate) use base::alone;
+pub use base::with_base;
 pub use config::LoraConfig;
 
 use config::Declared;
@@ -41,7 +42,7 @@ pub(crate) const CONFIG: &str = "adapter_config.json";
 pub(crate) const TENSORS: [&str; 2] = ["adapter_model.safetensors", "adapter_model.bin"];
 /// Where the original LLaVA puts what it trained beside the adapter.
 const WHOLE_TENSORS: [&str; 2] = ["non_lora_trainables.safetensors", "non_lora_trainables.bin"];
-const MERGE: &str =
+pub(crate) const MERGE: &str =
     "load base and adapter with PEFT, merge_and_unload(), save, and use the result as a model";
 const REMEDY: &str = "the adapter must be one that PEFT saved for this model";
 

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use candor_checkpoint::{Checkpoint, CheckpointError};
 use tch::Tensor;
 
+use crate::decoder::{EMBEDDING, HEAD};
 use crate::{ModelError, store};
 
 mod base;
@@ -184,20 +185,24 @@ impl PeftFolder {
         Ok([read(&term.a, term.r)?, read(&term.b, term.n_out)?])
     }
 
-    /// The tensor of `modules_to_save` that candor calls `name`, if the folder has one.
+    /// The whole tensor that counts for the base's `name`, if the folder has one. What takes the place of embedding or
+    /// output layer is both where they are `tied` in the base.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub(crate) fn saved_tensor(&self, name: &str) -> Result<Option<Tensor>, ModelError> {
-        self.read_whole(self.saved.get(name))
-    }
-
-    /// The tensor that takes the place of the base's `name`, if the folder has one.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub(crate) fn base_tensor(&self, name: &str) -> Result<Option<Tensor>, ModelError> {
-        self.read_whole(self.of_base.get(name))
+    pub(crate) fn whole_tensor(
+        &self,
+        name: &str,
+        tied: bool,
+    ) -> Result<Option<Tensor>, ModelError> {
+        let is_one = tied && [EMBEDDING, HEAD].contains(&name);
+        let names = if is_one {
+            &[EMBEDDING, HEAD][..]
+        } else {
+            &[name]
+        };
+        let of_base = || names.iter().find_map(|name| self.of_base.get(*name));
+        self.read_whole(self.saved.get(name).or_else(of_base))
     }
 
     fn read_whole(&self, whole: Option<&Whole>) -> Result<Option<Tensor>, ModelError> {

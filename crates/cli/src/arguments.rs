@@ -5,6 +5,8 @@ mod eval;
 #[cfg(test)]
 mod help;
 mod models;
+#[cfg(test)]
+mod shown;
 
 use std::path::PathBuf;
 

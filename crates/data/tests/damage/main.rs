@@ -121,6 +121,22 @@ fn a_cut_in_the_middle_of_a_row_names_the_field() {
         message.contains("fetch or write the file again"),
         "{message}"
     );
+    // Where no name can be told of what comes next, the place is the list's.
+    let second = LLAVA.find("{\"from\":\"gpt\"").unwrap();
+    let message = read(&CASES[0], &LLAVA.as_bytes()[..=second]).unwrap_err();
+    assert!(
+        message.contains("field `conversations[1]`: the text ends here"),
+        "{message}"
+    );
+}
+
+#[test]
+fn what_is_no_row_is_told_without_names_from_the_code() {
+    let message = read(&CASES[0], b"[5]").unwrap_err();
+    assert!(
+        message.contains("row 0 (line 1): invalid type: integer `5`, expected an object"),
+        "{message}"
+    );
 }
 
 #[test]

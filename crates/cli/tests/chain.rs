@@ -51,27 +51,8 @@ fn leave_the_decoder(folder: &Path) {
     tensor_file::write(&weights, tensors, None).unwrap();
 }
 
-/// A small world under the names of the public files; and where the first recipe looks for it what `candor join` makes of a
-/// decoder that speaks, somewhat, and a tower that sees.
-fn prepare(folder: &Path) {
-    symlink(format!("{ROOT}/recipes"), folder.join("recipes")).unwrap();
-    candor(
-        folder,
-        &[
-            "world",
-            "write",
-            "--out",
-            "world",
-            "--train",
-            "40",
-            "--preference",
-            "40",
-            "--rl",
-            "40",
-            "--eval",
-            "150",
-        ],
-    );
+/// What `candor join` makes of a decoder that speaks, somewhat, and a tower that sees.
+fn join(folder: &Path) {
     let sizes = [
         "data.root=world",
         "run.out=ground",
@@ -121,6 +102,29 @@ fn prepare(folder: &Path) {
             "models/llava-7b-224/joined",
         ],
     );
+}
+
+/// A small world under the names of the public files, and a model where the first recipe looks for it.
+fn prepare(folder: &Path) {
+    symlink(format!("{ROOT}/recipes"), folder.join("recipes")).unwrap();
+    candor(
+        folder,
+        &[
+            "world",
+            "write",
+            "--out",
+            "world",
+            "--train",
+            "40",
+            "--preference",
+            "40",
+            "--rl",
+            "40",
+            "--eval",
+            "150",
+        ],
+    );
+    join(folder);
 
     let data = folder.join("data");
     fs::create_dir(&data).unwrap();

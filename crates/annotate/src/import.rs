@@ -37,6 +37,8 @@ pub struct Imported {
 pub struct Comparisons {
     /// Them.
     pub items: Vec<NewItem>,
+    /// The row of the file that each of them is.
+    pub rows: Vec<usize>,
     /// Rows of two equal answers, which are not among them.
     pub n_equal: usize,
 }
@@ -54,11 +56,11 @@ pub async fn all(
     let mut imported = Imported::default();
     for import in &project.imports {
         let file = project.resolve(&import.file);
-        let Comparisons { items, n_equal } = read(project, import, &file)?;
+        let read = read(project, import, &file)?;
         let known = store.item_names(import.kind).await?;
-        provide_pictures(project, import, &file, &items, &known, progress).await?;
-        imported.n_new += store.import(&file, items).await?;
-        imported.n_equal += n_equal;
+        provide_pictures(project, import, &file, &read, &known, progress).await?;
+        imported.n_new += store.import(&file, read.items).await?;
+        imported.n_equal += read.n_equal;
     }
     Ok(imported)
 }
@@ -69,7 +71,7 @@ pub async fn all(
 /// [`AnnotateError::Data`] if the file cannot be read or a row could not be trained on.
 pub fn read(project: &Project, import: &Import, file: &Path) -> Result<Comparisons, AnnotateError> {
     let folder = pictures::folder(project, import);
-    let mut items: Vec<NewItem> = match (import.format, import.kind) {
+    let items: Vec<NewItem> = match (import.format, import.kind) {
         (ImportFormat::Candidates, _) => candidates::read(file)?
             .into_iter()
             .map(|pair| from_candidate(import, pair))
@@ -94,12 +96,19 @@ pub fn read(project: &Project, import: &Import, file: &Path) -> Result<Compariso
     check_placeholders(file, &items)?;
     let n_rows = items.len();
     // As the reward stage tells equal answers.
-    items.retain(|item| item.outputs[0].trim() != item.outputs[1].trim());
+    let differ = |item: &NewItem| item.outputs[0].trim() != item.outputs[1].trim();
+    let kept = items.into_iter().enumerate();
+    let (rows, mut items): (Vec<usize>, Vec<NewItem>) =
+        kept.filter(|(_, item)| differ(item)).unzip();
     let n_equal = n_rows - items.len();
     if let Some(scores) = &import.scores {
         scores::rank(&mut items, &project.resolve(scores))?;
     }
-    Ok(Comparisons { items, n_equal })
+    Ok(Comparisons {
+        items,
+        rows,
+        n_equal,
+    })
 }
 
 /// Refuses what nobody could be asked sensibly or the reward stage would refuse: a question about a picture without one,

@@ -26,6 +26,10 @@ impl Format {
         let (problem, remedy) = match first.as_slice() {
             [_, _, _, _, _, _, _, _, b'{'] => return Ok(Self::Safetensors),
             [b'P', b'K', 3, 4, ..] => return Ok(Self::Torch),
+            [] => (
+                "the file has no bytes at all",
+                "download or export it again",
+            ),
             [0x80, 1..=5, ..] => (
                 "a bare pickle, which torch wrote before 1.6 and still writes on request; \
                  nothing was executed",

@@ -5,6 +5,8 @@ mod eval;
 #[cfg(test)]
 mod help;
 mod models;
+#[cfg(test)]
+mod shown;
 
 use std::path::PathBuf;
 
@@ -95,7 +97,7 @@ pub enum Command {
     Eval(Box<EvalArguments>),
     /// Write a model or an adapter as a folder that other tools open.
     #[command(
-        after_help = "Example:\n  candor export runs/demo/sft --out exported\n  candor export llava-hf/llava-1.5-7b-hf \
+        after_help = "Example:\n  candor export runs/demo/sft/model --out exported\n  candor export llava-hf/llava-1.5-7b-hf \
                             --adapter runs/ppo/adapter --merge --dtype bf16 --out merged\n  candor export \
                             runs/ppo/adapter --merge --out merged\n\nWithout --merge an adapter stays an adapter: a \
                             PEFT folder is written. docs/checkpoints.md says what the folders hold."

@@ -1,10 +1,14 @@
-//! The shipped recipes of a model, from stage 0 to 6, on a tiny model and a small world: each starts from what those
-//! before it wrote, in the folders and the precision that they name. Only sizes are changed, and the folder of the data.
+//! The shipped recipes of a model, from stage 0 to 6, on a tiny model and a small world: the first starts from what
+//! `candor join` makes of a decoder and a tower, each other from what those before it wrote, in the folders and the precision
+//! that they name. Only sizes are changed, and the folder of the data.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
+
+use candor_model::tensor_file;
+use serde_json::{Value, json};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
@@ -29,8 +33,68 @@ fn stage(folder: &Path, command: &str, recipe: &str, sizes: &[&str]) {
     candor(folder, &words);
 }
 
-/// A small world under the names of the public files, and a model that speaks, somewhat, where the first recipe looks for
-/// what `candor join` makes.
+/// Leaves of an original LLaVA what a Vicuna is published as: the decoder, and a configuration that knows no pictures.
+fn leave_the_decoder(folder: &Path) {
+    let path = folder.join("config.json");
+    let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let fields = config.as_object_mut().unwrap();
+    fields.retain(|name, _| !name.contains("mm_") && name != "image_aspect_ratio");
+    fields.insert("model_type".to_owned(), json!("llama"));
+    fields.insert("architectures".to_owned(), json!(["LlamaForCausalLM"]));
+    fs::write(&path, config.to_string()).unwrap();
+    let weights = folder.join("model.safetensors");
+    let mut tensors = tensor_file::read(&weights).unwrap();
+    let n_all = tensors.len();
+    tensors.retain(|name, _| !name.contains("mm_projector"));
+    assert_eq!(n_all - tensors.len(), 4);
+    let tensors = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
+    tensor_file::write(&weights, tensors, None).unwrap();
+}
+
+/// What `candor join` makes of a decoder that speaks, somewhat, and a tower that sees.
+fn join(folder: &Path) {
+    let sizes = [
+        "data.root=world",
+        "run.out=ground",
+        "run.steps=4",
+        "run.checkpoint_every=4",
+        "data.batch_images=4",
+        "data.n_held_out=4",
+        "model.vision.layers=2",
+        "model.text.layers=2",
+        "model.text.max_positions=2048",
+    ];
+    stage(folder, "ground", "demo/0-ground.toml", &sizes);
+    let sizes = [
+        "data.root=world",
+        "model.base=ground/model",
+        "run.out=talker",
+        "run.steps=40",
+        "data.epoch_rows=640",
+        "data.max_tokens=1024",
+        "model.template=vicuna_v1",
+    ];
+    stage(folder, "sft", "demo/1-sft.toml", &sizes);
+    let export = ["export", "talker/model", "--dialect", "llava"];
+    candor(folder, &[&export[..], &["--out", "decoder"]].concat());
+    fs::rename(folder.join("decoder/vision_tower"), folder.join("tower")).unwrap();
+    leave_the_decoder(&folder.join("decoder"));
+    fs::create_dir_all(folder.join("models/llava-7b-224")).unwrap();
+    candor(
+        folder,
+        &[
+            "join",
+            "--decoder",
+            "decoder",
+            "--tower",
+            "tower",
+            "--out",
+            "models/llava-7b-224/joined",
+        ],
+    );
+}
+
+/// A small world under the names of the public files, and a model where the first recipe looks for it.
 fn prepare(folder: &Path) {
     symlink(format!("{ROOT}/recipes"), folder.join("recipes")).unwrap();
     candor(
@@ -50,32 +114,7 @@ fn prepare(folder: &Path) {
             "150",
         ],
     );
-    let sizes = [
-        "data.root=world",
-        "run.out=ground",
-        "run.steps=4",
-        "run.checkpoint_every=4",
-        "data.batch_images=4",
-        "data.n_held_out=4",
-        "model.vision.layers=2",
-        "model.text.layers=2",
-        "model.text.max_positions=2048",
-    ];
-    stage(folder, "ground", "demo/0-ground.toml", &sizes);
-    let sizes = [
-        "data.root=world",
-        "model.base=ground/model",
-        "run.out=talker",
-        "run.steps=40",
-        "data.epoch_rows=640",
-    ];
-    stage(folder, "sft", "demo/1-sft.toml", &sizes);
-    fs::create_dir_all(folder.join("models/llava-7b-224")).unwrap();
-    fs::rename(
-        folder.join("talker/model"),
-        folder.join("models/llava-7b-224/joined"),
-    )
-    .unwrap();
+    join(folder);
 
     let data = folder.join("data");
     fs::create_dir(&data).unwrap();
@@ -177,7 +216,7 @@ fn the_shipped_recipes_of_a_model_chain_from_stage_0_to_6() {
     stage("eval", "6-eval.toml", &["answers.max_new_tokens=4"]);
 
     let runs = folder.join("runs/llava-7b-224");
-    let results: serde_json::Value =
+    let results: Value =
         serde_json::from_slice(&fs::read(runs.join("eval/results.json")).unwrap()).unwrap();
     assert!(results["pope"].is_object(), "{results}");
     let answers = fs::read_to_string(runs.join("eval/answers/pope.jsonl")).unwrap();

@@ -164,6 +164,76 @@ fn an_adapter_is_talked_to_on_the_base_that_it_names() {
     assert!(message.contains("name the base"), "{message}");
 }
 
+/// The command with a recipe of the demo, and values of it replaced.
+fn recipe<'a>(command: &[&'a str], path: &'a str, sets: &[&'a str]) -> Vec<&'a str> {
+    let sets = sets.iter().flat_map(|set| ["--set", *set]);
+    command.iter().copied().chain([path]).chain(sets).collect()
+}
+
+fn demo(name: &str) -> String {
+    format!("{}/../../recipes/demo/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn an_adapter_is_no_base_to_train_on() {
+    let scene = scene();
+    let prompt = format!("prompt.file={:?}", demo("reward-facts.txt"));
+    for (stage, name, more) in [
+        ("sft", "1-sft.toml", None),
+        ("sft", "4-policy-init.toml", None),
+        ("reward", "3-reward.toml", Some(prompt.as_str())),
+        ("rl", "5-ppo.toml", None),
+    ] {
+        let path = demo(name);
+        let sets: Vec<&str> = ["model.base=runs/ppo/adapter"]
+            .into_iter()
+            .chain(more)
+            .collect();
+        for command in [&[stage][..], &["recipe", "check"]] {
+            let message = refused(scene.path(), &recipe(command, &path, &sets));
+            for words in [
+                "runs/ppo/adapter: holds an adapter and no model; its base is runs/sft/model (",
+                "candor export runs/ppo/adapter --merge --out OUT",
+            ] {
+                assert!(message.contains(words), "{command:?} {name}: {message}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_adapter_is_planned_on_the_base_that_it_names() {
+    let scene = scene();
+    for name in ["2-sample.toml", "6-eval.toml"] {
+        let path = demo(name);
+        let plan = |sets: &[&str]| {
+            let command = recipe(&["recipe", "check", "--json"], &path, sets);
+            let plans: Value =
+                serde_json::from_str(&stdout(&candor(scene.path(), &command))).unwrap();
+            plans[0].clone()
+        };
+        let base = plan(&["model.base=runs/sft/model"]);
+        let adapter = plan(&["model.base=runs/ppo/adapter"]);
+        let both = [
+            "model.base=runs/sft/model",
+            "model.adapter=runs/ppo/adapter",
+        ];
+        assert_eq!(adapter, plan(&both));
+        let bytes = |plan: &Value| plan["memory"]["weights_bytes"].as_u64().unwrap();
+        // A and B of rank 2 for the square layer of width 24 in 2 blocks, in f32.
+        assert_eq!(bytes(&adapter) - bytes(&base), 2 * (2 * 24 + 24 * 2) * 4);
+        let twice = [
+            "model.base=runs/ppo/adapter",
+            "model.adapter=runs/ppo/adapter",
+        ];
+        let message = refused(scene.path(), &recipe(&["recipe", "check"], &path, &twice));
+        assert!(
+            message.contains("holds an adapter and no model"),
+            "{message}"
+        );
+    }
+}
+
 #[test]
 fn misspelled_paths_are_told_the_nearest_names() {
     let scene = scene();

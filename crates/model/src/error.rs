@@ -65,6 +65,18 @@ pub enum ModelError {
         /// What to do.
         remedy: String,
     },
+    /// A folder holds an adapter alone, where a model is needed.
+    #[error(
+        "{path}: holds an adapter and no model; its base is {base} (name the base, and the adapter where there is a place for \
+         one: --adapter, `model.adapter` or `model.policy_init`; or merge both with `candor export {path} --merge --out OUT` \
+         and name OUT)"
+    )]
+    AdapterAlone {
+        /// The folder.
+        path: PathBuf,
+        /// The base that its configuration names.
+        base: String,
+    },
     /// A tensor holds infinities, or what is no number at all.
     #[error(
         "{path}: tensor `{name}`: {} of {n_values} values are not finite, {found} (the file is damaged or its training \

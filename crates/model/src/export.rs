@@ -53,7 +53,7 @@ pub struct Exported {
     pub n_files: usize,
     /// Bytes of all of them.
     pub n_bytes: u64,
-    /// What merging has changed, if an adapter was merged that can also be computed beside its base.
+    /// What merging has changed, if an adapter was merged.
     pub difference: Option<Difference>,
 }
 
@@ -95,12 +95,12 @@ impl Export {
         };
         preflight::check(&crate::Reading::open(beside)?).map_err(unverified)?;
         if let Some(peft) = &peft {
-            exported.difference = self.verify(peft, beside, out, device, tensors.kind())?;
+            exported.difference = Some(self.verify(peft, beside, out, device, tensors.kind())?);
         }
         Ok(exported)
     }
 
-    /// Has a merged model answer: as the unmerged one does, where there is one that can be asked; with numbers in any case.
+    /// Has a merged model answer with numbers, and compares it with the unmerged one.
     fn verify(
         &self,
         peft: &PeftFolder,
@@ -108,14 +108,11 @@ impl Export {
         out: &Path,
         device: Device,
         kind: Kind,
-    ) -> Result<Option<Difference>, ModelError> {
+    ) -> Result<Difference, ModelError> {
         let merged = difference::merged(beside, device, kind)?;
-        let compared = peft.check_nothing_else().is_ok();
-        let difference = compared
-            .then(|| difference::measure(&self.model, peft, &merged, device, kind))
-            .transpose()?;
+        let difference = difference::measure(&self.model, peft, &merged, device, kind)?;
         let finite = is_finite(&merged);
-        if finite && difference.is_none_or(|d| d.largest.is_finite() && d.logit.is_finite()) {
+        if finite && difference.largest.is_finite() && difference.logit.is_finite() {
             return Ok(difference);
         }
         Err(ModelError::Unverified {

@@ -8,7 +8,7 @@ use candor_data::image::{Fit, ImageProcessor};
 use crate::dialect::original::{self, Original};
 use crate::dialect::{self, Dialect};
 use crate::store::Store;
-use crate::{LlavaConfig, ModelError, ProjectorKind, Template, VisionConfig, hub, names};
+use crate::{LlavaConfig, ModelError, ProjectorKind, Template, VisionConfig, hub, names, peft};
 
 /// Files that hold a projector alone; the first that exists counts.
 const PROJECTORS: [&str; 2] = ["mm_projector.safetensors", "mm_projector.bin"];
@@ -66,8 +66,8 @@ impl ModelFolder {
     /// Finds a model: a folder, or `org/name` in the cache of Hugging Face ([`hub::find`]).
     ///
     /// # Errors
-    /// There is none, its configuration is damaged or describes what candor does not compute, or the tower of an
-    /// original LLaVA is not there.
+    /// There is none or an adapter in its place, its configuration is damaged or describes what candor does not compute, or
+    /// the tower of an original LLaVA is not there.
     pub fn find(name: &Path) -> Result<Self, ModelError> {
         Self::find_with_tower(name, None)
     }
@@ -78,6 +78,9 @@ impl ModelFolder {
     /// As [`ModelFolder::find`], or the model brings its own tower.
     pub fn find_with_tower(name: &Path, tower: Option<&Path>) -> Result<Self, ModelError> {
         let path = hub::find(name)?;
+        if peft::is_adapter(&path) {
+            return Err(peft::alone(&path));
+        }
         let config_path = path.join("config.json");
         let (dialect, config) = dialect::read(&config_path)?;
         let refuse = |problem: String| ModelError::Config {
@@ -125,6 +128,13 @@ impl ModelFolder {
     /// A folder is not there, is no LLaMA or no CLIP, or describes what candor does not compute.
     pub(crate) fn of_parts(parts: Parts<'_>) -> Result<Self, ModelError> {
         let path = hub::find(parts.decoder)?;
+        if peft::is_adapter(&path) {
+            return Err(ModelError::Config {
+                path: path.join(peft::CONFIG),
+                problem: "is an adapter's, and a decoder is needed".to_owned(),
+                remedy: peft::MERGE,
+            });
+        }
         let config_path = path.join("config.json");
         let refuse = |problem: String| ModelError::Config {
             path: config_path.clone(),

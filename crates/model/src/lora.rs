@@ -109,12 +109,21 @@ impl Adapter {
     ) -> Result<Self, ModelError> {
         peft.check_nothing_else()?;
         peft.check_decoder(base)?;
+        Self::of_blocks(peft, base, device)
+    }
+
+    /// What a folder changes in the decoder's blocks, once it is known to fit.
+    pub(crate) fn of_blocks(
+        peft: &PeftFolder,
+        base: &TextConfig,
+        device: Device,
+    ) -> Result<Self, ModelError> {
         let mut blocks: Vec<BlockAdapter> = Vec::new();
         blocks.resize_with(base.num_hidden_layers as usize, BlockAdapter::default);
         let mut parameters = BTreeMap::new();
         for (name, term) in peft.terms() {
             let Some((layer, slot)) = slot_of(name) else {
-                unreachable!("an adapter of other layers has been refused");
+                continue;
             };
             let halves = peft.halves(term)?;
             let [a, b] = halves.map(|half| half.to_kind(Kind::Float).to_device(device));

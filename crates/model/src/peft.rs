@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use candor_checkpoint::{Checkpoint, CheckpointError};
 use tch::Tensor;
 
+use crate::llama::decoder::{EMBEDDING, HEAD};
 use crate::{ModelError, store};
 
 mod base;
@@ -29,7 +30,8 @@ mod matching;
 mod meant;
 pub(crate) mod paths;
 
-pub use base::{find_base, with_base};
+pub(crate) use base::alone;
+pub use base::with_base;
 pub use config::LoraConfig;
 
 use config::Declared;
@@ -41,7 +43,7 @@ pub(crate) const CONFIG: &str = "adapter_config.json";
 pub(crate) const TENSORS: [&str; 2] = ["adapter_model.safetensors", "adapter_model.bin"];
 /// Where the original LLaVA puts what it trained beside the adapter.
 const WHOLE_TENSORS: [&str; 2] = ["non_lora_trainables.safetensors", "non_lora_trainables.bin"];
-const MERGE: &str =
+pub(crate) const MERGE: &str =
     "load base and adapter with PEFT, merge_and_unload(), save, and use the result as a model";
 const REMEDY: &str = "the adapter must be one that PEFT saved for this model";
 
@@ -183,20 +185,24 @@ impl PeftFolder {
         Ok([read(&term.a, term.r)?, read(&term.b, term.n_out)?])
     }
 
-    /// The tensor of `modules_to_save` that candor calls `name`, if the folder has one.
+    /// The whole tensor that counts for the base's `name`, if the folder has one. What takes the place of embedding or
+    /// output layer is both where they are `tied` in the base.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub(crate) fn saved_tensor(&self, name: &str) -> Result<Option<Tensor>, ModelError> {
-        self.read_whole(self.saved.get(name))
-    }
-
-    /// The tensor that takes the place of the base's `name`, if the folder has one.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub(crate) fn base_tensor(&self, name: &str) -> Result<Option<Tensor>, ModelError> {
-        self.read_whole(self.of_base.get(name))
+    pub(crate) fn whole_tensor(
+        &self,
+        name: &str,
+        tied: bool,
+    ) -> Result<Option<Tensor>, ModelError> {
+        let is_one = tied && [EMBEDDING, HEAD].contains(&name);
+        let names = if is_one {
+            &[EMBEDDING, HEAD][..]
+        } else {
+            &[name]
+        };
+        let of_base = || names.iter().find_map(|name| self.of_base.get(*name));
+        self.read_whole(self.saved.get(name).or_else(of_base))
     }
 
     fn read_whole(&self, whole: Option<&Whole>) -> Result<Option<Tensor>, ModelError> {

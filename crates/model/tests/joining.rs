@@ -258,6 +258,17 @@ fn what_does_not_fit_is_said_and_nothing_is_left() {
         ..join.clone()
     });
     assert!(message.contains("not a CLIP"), "{message}");
+    let adapter = parts.path("adapter");
+    fs::create_dir(&adapter).unwrap();
+    fs::write(adapter.join("adapter_config.json"), "{}").unwrap();
+    let message = refused(&Join {
+        decoder: adapter,
+        ..join.clone()
+    });
+    assert!(
+        message.contains("adapter_config.json") && message.contains("a decoder is needed"),
+        "{message}"
+    );
     // A projector of another width, and one with more than a projector.
     let wide = parts.path("wide.safetensors");
     let tensor = Tensor::zeros([8, 12], (Kind::Float, Device::Cpu));

@@ -160,6 +160,43 @@ fn the_papers_reward_model_stands_on_the_larger_model() {
     assert_eq!(ppo.memory.unwrap().trained_bytes, 3 * trained);
 }
 
+/// As where it is there: the base is the one that its recipe names, and what trains a model cannot start from it.
+#[test]
+fn an_adapter_that_is_not_there_yet_stands_on_its_base() {
+    let mut planner = Planner::default();
+    chain(&mut planner, "llava-7b-224");
+    let written = "runs/llava-7b-224/policy-init/adapter";
+    let on = |key: &str, folder: &str| set(key, Path::new(folder));
+    let base = on("model.base", written);
+    let demo = |name: &str| root().join("recipes/demo").join(name);
+    let whole = 6_738_415_616 + 303_179_776 + 20_979_712;
+    let adapter = 4 * 64 * 32 * (4 * 8192 + 3 * 15_104);
+    for recipe in ["2-sample.toml", "6-eval.toml"] {
+        let bf16 = "model.base_precision=bf16".to_owned();
+        let plan = plan(&mut planner, &demo(recipe), &[base.clone(), bf16]);
+        assert_eq!(plan.memory.unwrap().weights_bytes, 2 * whole + adapter);
+        assert!(
+            plan.notes.iter().all(|note| !note.contains(written)),
+            "{plan:?}"
+        );
+    }
+    let both = [base.clone(), on("model.adapter", "runs/another")];
+    let one = std::slice::from_ref(&base);
+    for (recipe, sets) in [
+        ("6-eval.toml", &both[..]),
+        ("1-sft.toml", one),
+        ("3-reward.toml", one),
+        ("5-ppo.toml", one),
+    ] {
+        let recipe = demo(recipe);
+        let all = [self::sets(&recipe), sets.to_vec()].concat();
+        let message = planner.plan(&recipe, &all).unwrap_err().to_string();
+        let words = "policy-init/adapter: holds an adapter and no model; its base is \
+                     runs/llava-7b-224/sft/model (";
+        assert!(message.contains(words), "{message}");
+    }
+}
+
 #[test]
 fn mistakes_and_strangers_are_told_by_name() {
     let dir = tempfile::tempdir().unwrap();

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
 
-use candor_data::formats::images;
+use candor_data::formats::images::{self, path_in};
 use candor_data::{DataError, FileKind, Place, Spot, atomic};
 
-use super::remote;
+use super::{Comparisons, remote};
 use crate::error::AnnotateError;
 use crate::project::{Import, Project};
 use crate::store::NewItem;
@@ -50,32 +50,35 @@ fn no_folder(file: &Path, found: &str) -> DataError {
 /// are `known` were decoded when these came.
 ///
 /// # Errors
-/// [`AnnotateError::Io`] if one cannot be fetched, [`AnnotateError::Data`] if one is missing, has a name that leads out of
-/// the folder, or there is no folder, and for all that cannot be decoded at once.
+/// [`AnnotateError::Io`] if one cannot be fetched, [`AnnotateError::Data`] if there is no folder, and for all at once that
+/// are missing, have a name that leads out of the folder or cannot be decoded.
 pub async fn provide(
     project: &Project,
     import: &Import,
     file: &Path,
-    items: &[NewItem],
+    read: &Comparisons,
     known: &HashSet<String, impl BuildHasher>,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<(), AnnotateError> {
     let Some(folder) = folder(project, import) else {
-        return match items.iter().find_map(|item| item.image.as_ref()) {
+        return match read.items.iter().find_map(|item| item.image.as_ref()) {
             None => Ok(()),
             Some(image) => Err(no_folder(file, &format!("{image:?}")).into()),
         };
     };
     if let Some(url) = import.image_url() {
-        let names = items.iter().filter_map(|item| item.image.as_deref());
+        let names = read.items.iter();
+        let names = names.filter_map(|item| item.image.as_deref());
         remote::fetch(url, &folder, names).await?;
     }
-    let names = || items.iter().map(|item| item.image.as_deref());
-    images::check(file, "image", names(), &folder)?;
-    let new = items.iter().map(|item| {
-        let is_new = !known.contains(&item.name);
-        item.image.as_deref().filter(|_| is_new)
-    });
-    images::decode_all(file, new, &folder, &project.image_limits(), progress)?;
+    let is_there = |image: &str| path_in(&folder, image).is_some_and(|path| path.is_file());
+    let was_decoded = |item: &NewItem, image| known.contains(&item.name) && is_there(image);
+    // By the rows of the file, of which some may have been left out.
+    let mut unseen: Vec<Option<&str>> = vec![None; read.rows.last().map_or(0, |last| last + 1)];
+    for (&row, item) in read.rows.iter().zip(&read.items) {
+        let image = item.image.as_deref();
+        unseen[row] = image.filter(|image| !was_decoded(item, image));
+    }
+    images::decode_all(file, unseen, &folder, &project.image_limits(), progress)?;
     Ok(())
 }

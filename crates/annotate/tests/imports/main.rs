@@ -56,8 +56,7 @@ fn counted_in(
     let file = project.resolve(&import.file);
     let read = import::read(&project, import, &file)?;
     let known = HashSet::new();
-    let pictures =
-        import::provide_pictures(&project, import, &file, &read.items, &known, &|_, _| ());
+    let pictures = import::provide_pictures(&project, import, &file, &read, &known, &|_, _| ());
     tokio::runtime::Runtime::new().unwrap().block_on(pictures)?;
     Ok(read)
 }
@@ -167,7 +166,7 @@ fn equal_answers_are_left_out_and_missing_pictures_refused() {
         ("2", Some("count"))
     );
     for (image, expected) in [
-        ("nowhere.png", "missing image"),
+        ("nowhere.png", "row 0: image \"nowhere.png\" is not in "),
         ("../p.toml", "not a file name inside"),
     ] {
         let rows = row_about(image);
@@ -289,21 +288,19 @@ fn pictures_that_cannot_be_shown_are_refused_all_at_once() {
     std::fs::write(folder.path().join("whole.webp"), WEBP).unwrap();
     std::fs::write(folder.path().join("cut.webp"), &WEBP[..WEBP.len() / 2]).unwrap();
     std::fs::write(folder.path().join("page.png"), "<html>not found</html>").unwrap();
-    let rows =
-        ["whole.webp", "cut.webp", "page.png"].map(|image| trl_row(Some(image), "\"Q\"") + "\n");
+    let names = ["whole.webp", "cut.webp", "page.png", "gone.webp"];
+    let rows = names.map(|image| trl_row(Some(image), "\"Q\"") + "\n");
+    // Left out, and a row of the file all the same.
+    let equal = trl_row(Some("whole.webp"), "\"Q\"").replace("A dog.", "A cup.") + "\n";
+    let rows = equal + &rows.concat();
     let more = "images = \".\"";
-    let refused = import_in(
-        folder.path(),
-        "a.jsonl",
-        rows.concat().as_bytes(),
-        "trl_jsonl",
-        more,
-    );
+    let refused = import_in(folder.path(), "a.jsonl", rows.as_bytes(), "trl_jsonl", more);
     let refused = refused.unwrap_err().to_string();
     for part in [
-        "a.jsonl: 2 of 3 images cannot be used",
-        "row 1: image \"cut.webp\" is not a readable JPEG, PNG or WebP: the picture is cut off",
-        "row 2: image \"page.png\" is not a readable JPEG, PNG or WebP",
+        "a.jsonl: 3 of 4 images cannot be used",
+        "row 2: image \"cut.webp\" is not a readable JPEG, PNG or WebP: the picture is cut off",
+        "row 3: image \"page.png\" is not a readable JPEG, PNG or WebP",
+        "row 4: image \"gone.webp\" is not in ",
     ] {
         assert!(refused.contains(part), "{refused}");
     }

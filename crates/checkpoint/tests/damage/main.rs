@@ -119,7 +119,11 @@ fn files_that_are_something_else_are_recognised() {
         &refusal("model.safetensors", pointer),
         &["Git LFS pointer", "git lfs pull"],
     );
-    for content in [b"".as_slice(), b"P", b"<html>not found</html>"] {
+    assert_says(
+        &refusal("pytorch_model.bin", b""),
+        &["no bytes at all", "download or export it again"],
+    );
+    for content in [b"P".as_slice(), b"<html>not found</html>"] {
         assert_says(
             &refusal("pytorch_model.bin", content),
             &["neither safetensors nor"],

@@ -51,9 +51,10 @@ pub enum EvalCommand {
     #[command(
         after_help = "Examples:\n  candor eval compare runs/demo/eval/sft runs/demo/eval/fact_rlhf --out compared\n  \
                             candor eval compare runs/old runs/new --annotate people --images coco/val2014\n  candor annotate \
-                            export people/project.toml --format preference-log --out people.log.jsonl\n  candor eval compare \
-                            runs/old runs/new --preferences people.log.jsonl --out compared\n\ncompared/report.html shows \
-                            every item behind every number; docs/evaluation.md explains it."
+                            export people/project.toml --format preference-log --aggregate majority --out \
+                            people.log.jsonl\n  candor eval compare runs/old runs/new --preferences people.log.jsonl --out \
+                            compared\n\ncompared/report.html shows every item behind every number; docs/evaluation.md \
+                            explains it."
     )]
     Compare(CompareArguments),
 }

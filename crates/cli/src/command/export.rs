@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use candor_model::export::{Export, Exported, export_adapter};
-use candor_model::{Dialect, ModelFolder, peft};
+use candor_model::{Dialect, ModelFolder, hub, peft};
 use tch::Kind;
 
 use super::stage::device;
@@ -32,7 +32,6 @@ pub fn run(arguments: &ExportArguments) -> anyhow::Result<()> {
             println!("{}: the adapter, as a PEFT folder", out.display());
         }
         adapter => {
-            let merges = adapter.is_some();
             let export = Export {
                 model,
                 adapter,
@@ -41,7 +40,7 @@ pub fn run(arguments: &ExportArguments) -> anyhow::Result<()> {
             };
             let exported = export.write(out, device())?;
             report(out, &exported);
-            report_merging(&exported, merges);
+            report_merging(&exported);
         }
     }
     Ok(())
@@ -50,23 +49,17 @@ pub fn run(arguments: &ExportArguments) -> anyhow::Result<()> {
 /// The model's folder or name, and the adapter's folder.
 fn model_and_adapter(arguments: &ExportArguments) -> anyhow::Result<(PathBuf, Option<PathBuf>)> {
     let model = &arguments.model;
-    if peft::is_adapter(model) {
-        if arguments.adapter.is_some() {
-            bail!(
-                "{}: an adapter and no model (name its base before --adapter)",
-                model.display()
-            );
-        }
-        let base = peft::find_base(model, arguments.base.as_deref())?;
-        return Ok((base, Some(model.clone())));
-    }
-    if arguments.base.is_some() {
+    let Some(base) = &arguments.base else {
+        return Ok(peft::with_base(model, arguments.adapter.as_deref())?);
+    };
+    let folder = hub::find(model)?;
+    if !peft::is_adapter(&folder) {
         bail!(
             "--base: {} is a model and has no base (leave --base out)",
             model.display()
         );
     }
-    Ok((model.clone(), arguments.adapter.clone()))
+    Ok((base.clone(), Some(folder)))
 }
 
 /// What is written.
@@ -97,16 +90,11 @@ pub fn report(out: &Path, exported: &Exported) {
     );
 }
 
-fn report_merging(exported: &Exported, merges: bool) {
-    match &exported.difference {
-        Some(difference) => println!(
+fn report_merging(exported: &Exported) {
+    if let Some(difference) = &exported.difference {
+        println!(
             "merged: logits of a probe differ from the unmerged model's by at most {:.1e} ({:?}, largest logit {:.1})",
             difference.largest, difference.kind, difference.logit
-        ),
-        None if merges => println!(
-            "merged: answers with finite logits; not compared with the unmerged model, because the adapter changes more than \
-             the decoder's blocks"
-        ),
-        None => {}
+        );
     }
 }

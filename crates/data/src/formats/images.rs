@@ -45,43 +45,9 @@ fn place(row: usize) -> Place {
     }
 }
 
-/// Checks that every image exists in `folder`.
-///
-/// `images` gives the rows' images in the order of the file, none for text-only rows; `path` and `field`
-/// name the file and its field in messages.
-///
-/// # Errors
-/// [`DataError::MissingImage`] for the first that is missing, [`DataError::Field`] for a name that leads
-/// out of the folder.
-pub fn check<'a>(
-    path: &Path,
-    field: &str,
-    images: impl IntoIterator<Item = Option<&'a str>>,
-    folder: &Path,
-) -> Result<(), DataError> {
-    for (row, image) in distinct(images) {
-        let Some(file) = path_in(folder, image) else {
-            return Err(DataError::Field {
-                spot: Spot::new(path, place(row), field),
-                found: format!("found {image:?}, which is not a file name inside the image folder"),
-                remedy: "name the image relative to the image folder, without `..`".into(),
-            });
-        };
-        if !file.is_file() {
-            return Err(DataError::MissingImage {
-                spot: Spot::new(path, place(row), field),
-                image: image.to_owned(),
-                folder: folder.to_path_buf(),
-                remedy: "put the image there, give the right image folder, or remove the row"
-                    .into(),
-            });
-        }
-    }
-    Ok(())
-}
-
-/// Decodes every image, each once, on rayon's threads; returns how many there are. `images` and `path` are as in
-/// [`check`]; `progress` is told every two seconds how many are done, of how many.
+/// Decodes every image, each once, on rayon's threads; returns how many there are. `images` gives the rows' images in the
+/// order of the file `path`, none for rows without one; `progress` is told every two seconds how many are done, of how
+/// many.
 ///
 /// # Errors
 /// [`DataError::Images`] with all that cannot be used; [`DataError::MissingImage`] for the first one where none at all is

@@ -121,6 +121,12 @@ pub(crate) fn fault(
     let message = message
         .rfind(" at line ")
         .map_or(message.as_str(), |end| &message[..end]);
+    // How a type is called in the code tells nobody what to write.
+    let message = message.split_once("expected struct ").map_or_else(
+        || message.to_owned(),
+        |(found, _)| format!("{found}expected an object"),
+    );
+    let message = message.as_str();
     let spot = Spot::new(path, place, field_named_in(field, message));
     let remedy = format.remedy().into();
     match error.classify() {
@@ -149,11 +155,8 @@ pub(crate) fn fault(
 /// The path of the field at fault. serde reports a missing field at its parent and names it only in the
 /// message, so the name is moved to where it belongs.
 fn field_named_in(parent: &str, message: &str) -> String {
-    let parent = if parent == "." || parent == "?" {
-        ""
-    } else {
-        parent
-    };
+    // What could not be told any nearer ends in a question mark.
+    let parent = parent.trim_end_matches(['.', '?']);
     let named = ["missing field `", "duplicate field `"]
         .into_iter()
         .find_map(|start| message.strip_prefix(start)?.split('`').next());

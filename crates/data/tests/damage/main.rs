@@ -121,6 +121,22 @@ fn a_cut_in_the_middle_of_a_row_names_the_field() {
         message.contains("fetch or write the file again"),
         "{message}"
     );
+    // Where no name can be told of what comes next, the place is the list's.
+    let second = LLAVA.find("{\"from\":\"gpt\"").unwrap();
+    let message = read(&CASES[0], &LLAVA.as_bytes()[..=second]).unwrap_err();
+    assert!(
+        message.contains("field `conversations[1]`: the text ends here"),
+        "{message}"
+    );
+}
+
+#[test]
+fn what_is_no_row_is_told_without_names_from_the_code() {
+    let message = read(&CASES[0], b"[5]").unwrap_err();
+    assert!(
+        message.contains("row 0 (line 1): invalid type: integer `5`, expected an object"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -202,40 +218,6 @@ fn a_file_beyond_the_bound_is_not_read() {
 }
 
 #[test]
-fn missing_images_are_named_with_row_and_folder() {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("a.jpg"), b"x").unwrap();
-    let rows = llava::parse(Path::new("set.json"), LLAVA).unwrap();
-    let check = |folder: &Path| {
-        let names = rows.iter().map(|row| row.image.as_deref());
-        images::check(Path::new("set.json"), "image", names, folder)
-    };
-    let message = check(dir.path()).unwrap_err().to_string();
-    for part in [
-        "set.json: row 1, field `image`",
-        "missing image \"b.jpg\"",
-        "put the image there",
-    ] {
-        assert!(message.contains(part), "{message}\nlacks {part}");
-    }
-    assert!(
-        message.contains(&dir.path().display().to_string()),
-        "{message}"
-    );
-    std::fs::write(dir.path().join("b.jpg"), b"x").unwrap();
-    check(dir.path()).unwrap();
-
-    for outside in ["../a.jpg", "/etc/passwd", "", "x/../../a.jpg"] {
-        let names = [None, Some("a.jpg"), Some(outside)];
-        let message = images::check(Path::new("set.json"), "image", names, dir.path())
-            .unwrap_err()
-            .to_string();
-        assert!(message.contains("row 2, field `image`"), "{message}");
-        assert!(message.contains("not a file name inside"), "{message}");
-    }
-}
-
-#[test]
 fn all_pictures_that_cannot_be_used_are_named_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let whole = include_bytes!("../golden/webp/lossy.webp");
@@ -285,6 +267,16 @@ fn all_pictures_that_cannot_be_used_are_named_at_once() {
         ["row 5: image \"../x\"", "not a file name inside"],
     ]) {
         assert!(parts.iter().all(|part| line.contains(part)), "{line}");
+    }
+    assert!(
+        lines[3].contains(&dir.path().display().to_string()),
+        "{message}"
+    );
+    for outside in ["../whole.webp", "/etc/passwd", "", "x/../../whole.webp"] {
+        let message = decode(&[None, Some("whole.webp"), Some(outside)]).unwrap_err();
+        let message = message.to_string();
+        let words = format!("row 2: image {outside:?} is not a file name inside");
+        assert!(message.contains(&words), "{message}");
     }
     let nowhere = decode(&[None, Some("a"), Some("b")])
         .unwrap_err()

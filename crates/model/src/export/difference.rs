@@ -1,5 +1,8 @@
 //! What merging changes: an adapter beside its base, and the merged model, asked the same.
 //!
+//! The terms of the decoder's blocks are computed beside their layers. What an adapter changes elsewhere takes effect in the
+//! opened base's own weights, in memory, so that of those layers no rounding shows, only that they are the right ones.
+//!
 //! In exact arithmetic both are one. What differs is the rounding of the merged weights to the type that is written,
 //! which for bf16 has eight bits, and the order of sums.
 
@@ -8,9 +11,12 @@ use std::path::Path;
 use candor_data::{Conversation, Turn};
 use tch::{Device, Kind, Tensor};
 
+use super::tensors::merged as with_term;
+use crate::llama::decoder::{EMBEDDING, HEAD};
 use crate::peft::PeftFolder;
+use crate::peft::paths::slot_of;
 use crate::sample::Sample;
-use crate::{Adapter, Bundle, ModelError, ModelFolder};
+use crate::{Adapter, Bundle, Llava, ModelError, ModelFolder};
 
 const QUESTION: &str =
     "<image>\nDescribe everything that can be seen in this picture, and where it is.";
@@ -31,7 +37,7 @@ pub struct Difference {
 /// # Shapes
 /// → `[1, len, vocab]` f64.
 pub(super) fn merged(folder: &Path, device: Device, kind: Kind) -> Result<Tensor, ModelError> {
-    logits(&Bundle::open(folder, device, kind)?, None)
+    logits(&Bundle::open(folder, device, kind)?, None, None)
 }
 
 /// Opens what was merged, and compares with the logits after it.
@@ -44,9 +50,10 @@ pub(super) fn measure(
 ) -> Result<Difference, ModelError> {
     let unmerged = {
         let bundle = Bundle::load(base.clone(), device, kind)?;
-        let config = bundle.model.config();
-        let adapter = Adapter::of_peft(peft, &config.text_config, device)?;
-        logits(&bundle, Some(&adapter))?
+        let text = &bundle.model.config().text_config;
+        let adapter = Adapter::of_blocks(peft, text, device)?;
+        let head = change_outside_blocks(&bundle.model, peft)?;
+        logits(&bundle, Some(&adapter), head.as_ref())?
     };
     // A dialect may have given the placeholder a row.
     let merged = merged.narrow(-1, 0, unmerged.size()[2]);
@@ -58,9 +65,46 @@ pub(super) fn measure(
     })
 }
 
+/// Changes what the adapter changes outside the decoder's blocks. Returns the output layer where it is the embedding in the
+/// base, since the adapter may change one and not the other.
+///
 /// # Shapes
-/// → `[1, len, vocab]` f64.
-fn logits(bundle: &Bundle, adapter: Option<&Adapter>) -> Result<Tensor, ModelError> {
+/// → `[vocab, width]`.
+fn change_outside_blocks(model: &Llava, peft: &PeftFolder) -> Result<Option<Tensor>, ModelError> {
+    let tied = model.config().tied();
+    let changed = |name: &str, tensor: &Tensor| -> Result<Option<Tensor>, ModelError> {
+        let whole = peft.whole_tensor(name, tied)?;
+        let whole = whole.map(|whole| whole.to_device(tensor.device()));
+        let layer = name.strip_suffix(".weight");
+        let layer = layer.filter(|layer| slot_of(layer).is_none());
+        let Some(term) = layer.and_then(|layer| peft.terms().get(layer)) else {
+            return Ok(whole);
+        };
+        let halves = peft.halves(term)?;
+        let halves = halves.map(|half| half.to_device(tensor.device()));
+        let weight = whole.unwrap_or_else(|| tensor.shallow_clone());
+        Ok(Some(with_term(&weight, term, &halves)))
+    };
+    let mut head = None;
+    if tied && let Some(embedding) = model.parameters().get(EMBEDDING) {
+        let own = changed(HEAD, embedding)?.unwrap_or_else(|| embedding.copy());
+        head = Some(own.to_kind(embedding.kind()));
+    }
+    for (name, tensor) in model.parameters() {
+        if let Some(changed) = changed(name, tensor)? {
+            tensor.shallow_clone().copy_(&changed);
+        }
+    }
+    Ok(head)
+}
+
+/// # Shapes
+/// `head`: `[vocab, width]`, in the place of the model's output layer → `[1, len, vocab]` f64.
+fn logits(
+    bundle: &Bundle,
+    adapter: Option<&Adapter>,
+    head: Option<&Tensor>,
+) -> Result<Tensor, ModelError> {
     let conversation = Conversation {
         id: "merging".to_owned(),
         image: Some("grey".to_owned()),
@@ -76,6 +120,10 @@ fn logits(bundle: &Bundle, adapter: Option<&Adapter>) -> Result<Tensor, ModelErr
             .unsqueeze(0)
             .to_device(model.device());
         let hidden = model.hidden(&model.embed(&ids, Some(&features)), adapter);
-        Ok(model.decoder().logits(&hidden).to_kind(Kind::Double))
+        let logits = match head {
+            Some(head) => hidden.linear::<&Tensor>(head, None),
+            None => model.decoder().logits(&hidden),
+        };
+        Ok(logits.to_kind(Kind::Double))
     })
 }

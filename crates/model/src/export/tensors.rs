@@ -148,9 +148,9 @@ impl<'a> Tensors<'a> {
 
     /// The tensor `name`, read, merged and rounded.
     fn make(&mut self, name: &str) -> Result<Tensor, ModelError> {
-        let saved = self.peft.map(|peft| peft.saved_tensor(name)).transpose()?;
-        let read = match saved.flatten() {
-            Some(saved) => saved,
+        let whole = self.peft.map(|peft| peft.whole_tensor(name, self.tied));
+        let read = match whole.transpose()?.flatten() {
+            Some(whole) => whole,
             None => self.of_base(name)?,
         };
         let mut tensor = read.shallow_clone();
@@ -176,26 +176,15 @@ impl<'a> Tensors<'a> {
         Ok(made)
     }
 
-    /// The base's own tensor `name`, of which the adapter's folder may have another.
+    /// The base's own tensor `name`.
     fn of_base(&mut self, name: &str) -> Result<Tensor, ModelError> {
         let is_one = self.tied && (name == EMBEDDING || name == HEAD);
-        let names = if is_one {
-            &[EMBEDDING, HEAD][..]
-        } else {
-            &[name]
-        };
-        if let Some(peft) = self.peft {
-            for name in names {
-                if let Some(other) = peft.base_tensor(name)? {
-                    return Ok(other);
-                }
-            }
-        }
         match self.again.take() {
             Some(mut again) if is_one => again.take_any(EMBEDDING),
             again => {
                 self.again = again;
-                self.store.take_any(names[0])
+                let name = if is_one { EMBEDDING } else { name };
+                self.store.take_any(name)
             }
         }
     }
@@ -229,7 +218,7 @@ fn check_adapter(
 ///
 /// # Shapes
 /// `weight`: `[n_out, ..]` of `n_in` numbers a row, A: `[r, n_in]`, B: `[n_out, r]` → as `weight`, f32 or wider.
-fn merged(weight: &Tensor, term: &Term, [a, b]: &[Tensor; 2]) -> Tensor {
+pub(super) fn merged(weight: &Tensor, term: &Term, [a, b]: &[Tensor; 2]) -> Tensor {
     let kind = if weight.kind() == Kind::Double {
         Kind::Double
     } else {

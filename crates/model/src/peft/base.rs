@@ -9,19 +9,17 @@ use super::config::Declared;
 use super::{CONFIG, is_adapter};
 use crate::{ModelError, hub};
 
-/// The base of the adapter in `folder`: `given`, if it is; or else what `base_model_name_or_path` names, which may be
-/// a folder, a model in the cache of Hugging Face, or a folder of the same name around the adapter
-/// ([`hub::find_near`]).
-///
-/// # Errors
-/// The adapter's configuration cannot be read, or there is no such folder; all places looked at are named.
-pub fn find_base(folder: &Path, given: Option<&Path>) -> Result<PathBuf, ModelError> {
-    if let Some(given) = given {
-        return hub::find(given);
-    }
+/// The base that the configuration of the adapter in `folder` names, if it names one.
+fn named_base(folder: &Path) -> Result<Option<String>, ModelError> {
+    let named = Declared::read(&folder.join(CONFIG))?.base_model_name_or_path;
+    Ok(named.filter(|name| !name.is_empty()))
+}
+
+/// The base of the adapter in `folder`: what `base_model_name_or_path` names, which may be a folder, a model in the cache
+/// of Hugging Face, or a folder of the same name around the adapter ([`hub::find_near`]).
+fn find_base(folder: &Path) -> Result<PathBuf, ModelError> {
     let config = folder.join(CONFIG);
-    let named = Declared::read(&config)?.base_model_name_or_path;
-    let Some(named) = named.filter(|name| !name.is_empty()) else {
+    let Some(named) = named_base(folder)? else {
         return Err(ModelError::Config {
             path: config,
             problem: "`base_model_name_or_path` is empty".to_owned(),
@@ -35,24 +33,33 @@ pub fn find_base(folder: &Path, given: Option<&Path>) -> Result<PathBuf, ModelEr
     hub::find_near(Path::new(&named), folder, remedy)
 }
 
+/// The refusal of the adapter in `folder` where a model is needed.
+pub(crate) fn alone(folder: &Path) -> ModelError {
+    let not_named = || format!("not named in its {CONFIG}");
+    match named_base(folder) {
+        Ok(base) => ModelError::AdapterAlone {
+            path: folder.to_owned(),
+            base: base.unwrap_or_else(not_named),
+        },
+        Err(damaged) => damaged,
+    }
+}
+
 /// The model and the adapter that are meant where a model is named and perhaps an adapter: an adapter that is named in
 /// the place of its model brings its base along.
 ///
 /// # Errors
-/// Two adapters are named, or the base is not found.
+/// Two adapters are named, the adapter's configuration cannot be read, or its base is not found; all places looked at are
+/// named.
 pub fn with_base(
     model: &Path,
     adapter: Option<&Path>,
 ) -> Result<(PathBuf, Option<PathBuf>), ModelError> {
-    let alone = hub::find(model).ok().filter(|folder| is_adapter(folder));
-    match (alone, adapter) {
+    let found = hub::find(model).ok().filter(|folder| is_adapter(folder));
+    match (found, adapter) {
         (None, adapter) => Ok((model.to_owned(), adapter.map(Path::to_owned))),
-        (Some(alone), None) => Ok((find_base(&alone, None)?, Some(alone))),
-        (Some(alone), Some(_)) => Err(ModelError::Config {
-            path: alone.join(CONFIG),
-            problem: "is an adapter's, and an adapter is named for it".to_owned(),
-            remedy: "name the base in its place",
-        }),
+        (Some(folder), None) => Ok((find_base(&folder)?, Some(folder))),
+        (Some(folder), Some(_)) => Err(alone(&folder)),
     }
 }
 
@@ -61,6 +68,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::ModelFolder;
 
     fn adapter(folder: &Path, base: &str) {
         fs::create_dir_all(folder).unwrap();
@@ -82,7 +90,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let run = dir.path().join("run/adapter");
         adapter(&run, "/no/such/machine/llava-7b");
-        let message = find_base(&run, None).unwrap_err().to_string();
+        let message = find_base(&run).unwrap_err().to_string();
         for place in [
             "/no/such/machine/llava-7b",
             "run/llava-7b",
@@ -93,14 +101,12 @@ mod tests {
         }
         // From the farthest place to the nearest, each of which counts before those that are there already.
         let beside_run = model(&dir.path().join("llava-7b"));
-        assert_eq!(find_base(&run, None).unwrap(), beside_run);
+        assert_eq!(find_base(&run).unwrap(), beside_run);
         let beside = model(&dir.path().join("run/llava-7b"));
-        assert_eq!(find_base(&run, None).unwrap(), beside);
+        assert_eq!(find_base(&run).unwrap(), beside);
         let named = model(&dir.path().join("elsewhere/llava-7b"));
         adapter(&run, named.to_str().unwrap());
-        assert_eq!(find_base(&run, None).unwrap(), named);
-        assert_eq!(find_base(&run, Some(&beside)).unwrap(), beside);
-        assert!(find_base(&run, Some(Path::new("/no/such"))).is_err());
+        assert_eq!(find_base(&run).unwrap(), named);
     }
 
     #[test]
@@ -109,11 +115,11 @@ mod tests {
         let base = model(&dir.path().join("llava-7b"));
         let run = base.join("adapter");
         adapter(&run, "somewhere/llava-7b");
-        assert_eq!(find_base(&run, None).unwrap(), base);
+        assert_eq!(find_base(&run).unwrap(), base);
         adapter(&run, "somewhere/llava-13b");
-        assert!(find_base(&run, None).is_err());
+        assert!(find_base(&run).is_err());
         adapter(&run, "");
-        let message = find_base(&run, None).unwrap_err().to_string();
+        let message = find_base(&run).unwrap_err().to_string();
         assert!(message.contains("base_model_name_or_path"), "{message}");
     }
 
@@ -123,9 +129,9 @@ mod tests {
         let base = model(&dir.path().join("runs/demo/sft/model"));
         let run = dir.path().join("runs/demo/ppo/adapters/step-3");
         adapter(&run, "runs/demo/sft/model");
-        assert_eq!(find_base(&run, None).unwrap(), base);
+        assert_eq!(find_base(&run).unwrap(), base);
         adapter(&run, "../../../sft/model");
-        assert_eq!(find_base(&run, None).unwrap().canonicalize().unwrap(), base);
+        assert_eq!(find_base(&run).unwrap().canonicalize().unwrap(), base);
     }
 
     #[test]
@@ -142,6 +148,25 @@ mod tests {
         assert_eq!(both, (base, Some(run.clone())));
         let message = with_base(&run, Some(&run)).unwrap_err().to_string();
         assert!(message.contains("name the base"), "{message}");
+        // Where nothing but a model will do, an adapter is told from one.
+        let message = ModelFolder::find(&run).unwrap_err().to_string();
+        let command = format!("candor export {} --merge", run.display());
+        for words in [
+            "holds an adapter and no model",
+            "its base is llava-7b (",
+            &command,
+        ] {
+            assert!(message.contains(words), "{words}: {message}");
+        }
+        adapter(&run, "");
+        let message = ModelFolder::find(&run).unwrap_err().to_string();
+        assert!(
+            message.contains("its base is not named in its adapter_config.json"),
+            "{message}"
+        );
+        fs::write(run.join(CONFIG), "{").unwrap();
+        let message = ModelFolder::find(&run).unwrap_err().to_string();
+        assert!(message.contains("adapter/adapter_config.json"), "{message}");
         // What is no folder is for whoever opens it to refuse.
         assert!(with_base(Path::new("/no/such"), None).is_ok());
     }

@@ -101,7 +101,8 @@ impl PeftFolder {
 
     /// Whether what takes the place of embedding and output layer is one matrix, as in the base.
     fn check_one_table(&self) -> Result<(), ModelError> {
-        let [embedding, head] = [EMBEDDING, HEAD].map(|name| self.base_tensor(name));
+        let [embedding, head] =
+            [EMBEDDING, HEAD].map(|name| self.read_whole(self.of_base.get(name)));
         if let (Some(embedding), Some(head)) = (embedding?, head?)
             && embedding != head
         {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tch::{Device, Tensor};
 
 use crate::against::{Golden, assert_absolute, golden_folder};
-use crate::merging::{base_of, logits, merge};
+use crate::merging::{assert_unmerged, base_of, logits, merge};
 use crate::{exported, json_of};
 
 /// Every so many positions are in the golden file.
@@ -57,8 +57,9 @@ fn words_are_merged_as_they_were_trained() {
         }
         n_folders += 1;
         let base = base_for(&name);
-        let (_dir, out, _) = exported(&merge(base.path(), &path));
+        let (_dir, out, report) = exported(&merge(base.path(), &path));
         assert_logits(&out, &name, "", &golden);
+        assert_unmerged(&name, report);
         // Two tensors and a configuration that says so, wherever something stands beside the one that was there.
         let is_one = name == "tied_resized";
         let config = json_of(&out.join("config.json"));

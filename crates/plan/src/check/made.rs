@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use candor_model::{LlavaConfig, LoraConfig, Reading, TARGETS, hub, published};
+use candor_model::{
+    LlavaConfig, LoraConfig, ModelError, Reading, TARGETS, hub, peft, published,
+};
 use candor_reward::RewardModel;
 use serde::Deserialize;
 
@@ -38,7 +40,8 @@ pub struct Made {
     models: BTreeMap<PathBuf, PathBuf>,
     /// The published parts that a model is joined from.
     joined: BTreeMap<PathBuf, [String; 2]>,
-    adapters: BTreeMap<PathBuf, LoraConfig>,
+    /// The base and the sizes of each adapter.
+    adapters: BTreeMap<PathBuf, (PathBuf, LoraConfig)>,
     /// The base and the adapter of each reward model.
     rewards: BTreeMap<PathBuf, (PathBuf, LoraConfig)>,
 }
@@ -55,8 +58,9 @@ impl Made {
     }
 
     /// A recipe writes an adapter.
-    pub fn adapter(&mut self, folder: PathBuf, lora: &LoraConfig) {
-        self.adapters.insert(folder, lora.clone());
+    pub fn adapter(&mut self, folder: PathBuf, base: &Path, lora: &LoraConfig) {
+        self.adapters
+            .insert(folder, (base.to_owned(), lora.clone()));
     }
 
     /// A recipe writes a reward model.
@@ -64,11 +68,36 @@ impl Made {
         self.rewards.insert(folder, (base.to_owned(), lora.clone()));
     }
 
+    /// The base of an adapter that is not here yet, if a recipe is to write one into this folder.
+    fn base_of(&self, folder: &Path) -> Option<&Path> {
+        let (base, _) = self.adapters.get(folder)?;
+        hub::find(folder).is_err().then_some(base)
+    }
+
+    /// The model and the adapter that a stage opens that takes an adapter in the place of a model ([`peft::with_base`]).
+    ///
+    /// # Errors
+    /// Two adapters are named, or the one that is here does not say where its base is.
+    pub fn with_base(
+        &self,
+        model: &Path,
+        adapter: Option<&Path>,
+    ) -> Result<(PathBuf, Option<PathBuf>), PlanError> {
+        match (self.base_of(model), adapter) {
+            (Some(base), None) => Ok((base.to_owned(), Some(model.to_owned()))),
+            (Some(base), Some(_)) => Err(alone(model, base).into()),
+            (None, adapter) => Ok(peft::with_base(model, adapter)?),
+        }
+    }
+
     /// The model in a folder, or the one that it is to be trained from, or published sizes; none where nothing is known.
     ///
     /// # Errors
-    /// It is there and cannot be read.
+    /// It is there and cannot be read, or is an adapter.
     pub fn known(&self, folder: &Path) -> Result<Option<Known>, PlanError> {
+        if let Some(base) = self.base_of(folder) {
+            return Err(alone(folder, base).into());
+        }
         let mut folder = folder;
         // Each step leads to another folder, and no recipe starts from what it writes.
         for _ in 0..=self.models.len() {
@@ -98,7 +127,7 @@ impl Made {
             return (config, false);
         }
         match self.adapters.get(folder) {
-            Some(config) => (config.clone(), false),
+            Some((_, config)) => (config.clone(), false),
             None => (assumed(), true),
         }
     }
@@ -113,6 +142,14 @@ impl Made {
             return Ok(Some((RewardModel::base_path(folder)?, lora)));
         }
         Ok(self.rewards.get(folder).cloned())
+    }
+}
+
+/// What a stage that needs a model says of an adapter, before it is there.
+fn alone(folder: &Path, base: &Path) -> ModelError {
+    ModelError::AdapterAlone {
+        path: folder.to_owned(),
+        base: base.display().to_string(),
     }
 }
 

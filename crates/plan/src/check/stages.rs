@@ -40,7 +40,7 @@ pub fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Plan, Pla
     }
     let known = model(made, &recipe.base, &mut plan)?;
     match &lora {
-        Some(lora) => made.adapter(out.join("adapter"), lora),
+        Some(lora) => made.adapter(out.join("adapter"), &recipe.base, lora),
         None => made.model(out.join("model"), &recipe.base),
     }
     let Some(known) = known else {
@@ -88,7 +88,8 @@ pub fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Plan, Pla
 /// Plans sampling.
 pub fn sample(path: &Path, recipe: &SampleRecipe, made: &Made) -> Result<Plan, PlanError> {
     let mut plan = Plan::new(path, "sample", &recipe.out);
-    let Some(known) = model(made, &recipe.base, &mut plan)? else {
+    let (base, adapter) = made.with_base(&recipe.base, recipe.adapter.as_deref())?;
+    let Some(known) = model(made, &base, &mut plan)? else {
         return Ok(plan);
     };
     let bound = bound::sample(recipe, known.config());
@@ -103,7 +104,7 @@ pub fn sample(path: &Path, recipe: &SampleRecipe, made: &Made) -> Result<Plan, P
     let speaking = Speaking {
         config: known.config(),
         precision: recipe.base_precision,
-        adapter: recipe.adapter.as_deref(),
+        adapter: adapter.as_deref(),
         batch_rows: recipe.batch_rows,
         max_new_tokens: recipe.max_new_tokens,
     };
@@ -114,7 +115,8 @@ pub fn sample(path: &Path, recipe: &SampleRecipe, made: &Made) -> Result<Plan, P
 /// Plans an evaluation.
 pub fn eval(path: &Path, recipe: &EvalRecipe, made: &Made) -> Result<Plan, PlanError> {
     let mut plan = Plan::new(path, "eval", &recipe.out);
-    let Some(known) = model(made, &recipe.model, &mut plan)? else {
+    let (base, adapter) = made.with_base(&recipe.model, recipe.adapter.as_deref())?;
+    let Some(known) = model(made, &base, &mut plan)? else {
         return Ok(plan);
     };
     let files = if recipe.benchmarks.contains(&Benchmark::Pope) {
@@ -128,7 +130,7 @@ pub fn eval(path: &Path, recipe: &EvalRecipe, made: &Made) -> Result<Plan, PlanE
     let speaking = Speaking {
         config: known.config(),
         precision: recipe.base_precision,
-        adapter: recipe.adapter.as_deref(),
+        adapter: adapter.as_deref(),
         batch_rows: recipe.batch_rows,
         max_new_tokens: recipe.max_new_tokens,
     };
@@ -181,7 +183,7 @@ pub fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan, PlanE
         plan.n_steps = Some(steps);
     }
     let lora = known_lora(made, &recipe.policy_init, &mut plan);
-    made.adapter(recipe.session.out.join("adapter"), &lora);
+    made.adapter(recipe.session.out.join("adapter"), &recipe.base, &lora);
     let policy = model(made, &recipe.base, &mut plan)?;
     let Some((judge_base, judge_lora)) = made.judge(&recipe.reward)? else {
         plan.note(format!(

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use candor_model::{
-    LlavaConfig, LoraConfig, ModelError, Reading, TARGETS, hub, peft, published,
-};
+use candor_model::{LlavaConfig, LoraConfig, ModelError, Reading, TARGETS, hub, peft, published};
 use candor_reward::RewardModel;
 use serde::Deserialize;
 

@@ -56,6 +56,7 @@ mod tests {
             fewer_hallucinations: Verdict::Second,
             more_helpful: None,
             record: None,
+            explanation: None,
         };
         let expected = json!({
             "id": "p",

@@ -54,6 +54,10 @@ fn a_picture_is_found_wherever_it_is_named_and_has_one_place() {
     }
     let after = json!({"images": ["a.png"], "prompt": user(json!([text, {"type": "image"}]))});
     assert_eq!(asked(&with_answers(after)).0, "What?\n<image>");
+    // Where there are blanks between words and picture, they are all that there is.
+    let among = json!([{"type": "text", "text": "What is on "}, {"type": "image"}, {"type": "text", "text": "?"}]);
+    let among = json!({"images": ["a.png"], "prompt": user(among)});
+    assert_eq!(asked(&with_answers(among)).0, "What is on <image>?");
     assert_eq!(
         asked(&with_answers(json!({"prompt": "What?", "images": []}))),
         ("What?".into(), None)

@@ -1,16 +1,20 @@
-"""Writes crates/annotate/tests/imports/trl.parquet: two rows as the Hugging Face hub has them, with a picture inside.
+"""Writes preferences as the Hugging Face hub has them, with pictures inside: two rows in the form of TRL's data sets to
+crates/annotate/tests/imports/trl.parquet, and to crates/reward/tests/runs, in the forms of TRL, RLHF-V and RLAIF-V, the
+rows that formats.rs there has in every other format.
 
     python -m venv venv && venv/bin/pip install pyarrow==26.0.1
     venv/bin/python parity/preference_parquet.py
 """
 
+import json
 import pathlib
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 ROOT = pathlib.Path(__file__).parents[1]
-PICTURE = (ROOT / "crates/data/tests/golden/images/one_pixel.png").read_bytes()
+IMAGES = ROOT / "crates/data/tests/golden/images"
+PICTURE = (IMAGES / "one_pixel.png").read_bytes()
 PART = pa.struct([("type", pa.string()), ("text", pa.string())])
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.list_(PART))]))
 SCHEMA = pa.schema([
@@ -45,3 +49,89 @@ ROWS = [
 
 OUT = ROOT / "crates/annotate/tests/imports/trl.parquet"
 pq.write_table(pa.Table.from_pylist(ROWS, schema=SCHEMA), OUT, compression="snappy")
+
+QUESTION = "What is there?"
+COMPARED = [
+    ("one_pixel.png", "There is a red wall.", "There is a red dog."),
+    ("one_row.png", "There is a green wall.", "There is a green dog."),
+    ("one_pixel.png", "There is a wall and a cat.", "There is a dog and a cat."),
+    ("two_by_three.png", "There is a blue wall.", "There is a blue dog."),
+]
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+RUNS = ROOT / "crates/reward/tests/runs"
+
+
+def inside(name):
+    return {"bytes": (IMAGES / name).read_bytes(), "path": name}
+
+
+def write(name, rows, columns):
+    table = pa.Table.from_pylist(rows, schema=pa.schema(columns))
+    pq.write_table(table, RUNS / name, compression="snappy")
+
+
+write(
+    "trl.parquet",
+    [
+        {
+            "prompt": said("user", ("image", None), ("text", QUESTION)),
+            "chosen": said("assistant", ("text", chosen)),
+            "rejected": said("assistant", ("text", rejected)),
+            "images": [inside(name)],
+        }
+        for name, chosen, rejected in COMPARED
+    ],
+    [("prompt", MESSAGES), ("chosen", MESSAGES), ("rejected", MESSAGES), ("images", pa.list_(IMAGE))],
+)
+write(
+    "rlhf_v.parquet",
+    [
+        {
+            "ds_name": "RLHF-V",
+            "image": inside(name),
+            "text": json.dumps({"question": QUESTION, "chosen": chosen, "rejected": rejected}),
+            "origin_dataset": "LCS-558K",
+            "origin_split": "{}",
+            "idx": i,
+            "image_path": f"images/{name}",
+        }
+        for i, (name, chosen, rejected) in enumerate(COMPARED)
+    ],
+    [
+        ("ds_name", pa.string()),
+        ("image", IMAGE),
+        ("text", pa.string()),
+        ("origin_dataset", pa.string()),
+        ("origin_split", pa.string()),
+        ("idx", pa.int32()),
+        ("image_path", pa.string()),
+    ],
+)
+write(
+    "rlaif_v.parquet",
+    [
+        {
+            "ds_name": "RLAIF-V",
+            "image": inside(name),
+            "question": QUESTION,
+            "chosen": chosen,
+            "rejected": rejected,
+            "origin_dataset": "LCS-558K",
+            "origin_split": "{}",
+            "idx": str(i),
+            "image_path": f"images/{name}",
+        }
+        for i, (name, chosen, rejected) in enumerate(COMPARED)
+    ],
+    [
+        ("ds_name", pa.string()),
+        ("image", IMAGE),
+        ("question", pa.string()),
+        ("chosen", pa.string()),
+        ("rejected", pa.string()),
+        ("origin_dataset", pa.string()),
+        ("origin_split", pa.string()),
+        ("idx", pa.string()),
+        ("image_path", pa.string()),
+    ],
+)

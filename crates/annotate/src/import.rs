@@ -5,8 +5,6 @@
 //! are left out and counted. What could not be trained on later is refused now, and no picture is handed out before it was
 //! decoded once.
 
-mod known;
-mod llava;
 mod pictures;
 mod question_type;
 mod remote;
@@ -14,14 +12,15 @@ mod scores;
 
 use std::path::Path;
 
-use candor_data::formats::{candidates, preference, preference_log, trl};
 use candor_data::preference::placeholder_fault;
-use candor_data::{DataError, Place, Spot, Turn};
+use candor_data::{Comparison, DataError, Judgement, Place, Spot};
 
 pub use self::pictures::provide as provide_pictures;
+use crate::answer::Pick;
 use crate::error::AnnotateError;
-use crate::project::{Import, ImportFormat, Kind, Project};
-use crate::store::{NewItem, Store};
+use crate::project::{Import, Kind, Project};
+use crate::store::{Known, NewItem, Store};
+use crate::task::Expected;
 
 /// What an import came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -71,35 +70,19 @@ pub async fn all(
 /// [`AnnotateError::Data`] if the file cannot be read or a row could not be trained on.
 pub fn read(project: &Project, import: &Import, file: &Path) -> Result<Comparisons, AnnotateError> {
     let folder = pictures::folder(project, import);
-    let items: Vec<NewItem> = match (import.format, import.kind) {
-        (ImportFormat::Candidates, _) => candidates::read(file)?
-            .into_iter()
-            .map(|pair| from_candidate(import, pair))
-            .collect(),
-        (ImportFormat::PreferenceLog, _) => {
-            known::with_explanations(import, file, preference_log::read(file)?)?
-        }
-        (ImportFormat::Llava, Kind::Work) => llava::read(file)?
-            .into_iter()
-            .map(|row| from_comparison(import, row))
-            .collect(),
-        (ImportFormat::Llava, _) => preference::read(file)?
-            .into_iter()
-            .map(|row| known::from_preference(import, row))
-            .collect(),
-        (ImportFormat::Trl, _) => {
-            let mut keep = |bytes: &[u8]| pictures::keep(file, folder.as_deref(), bytes);
-            let pairs = trl::read(file, &mut keep)?.into_iter();
-            pairs.map(|pair| from_pair(import, pair)).collect()
-        }
-    };
-    check_placeholders(file, &items)?;
-    let n_rows = items.len();
-    // As the reward stage tells equal answers.
-    let differ = |item: &NewItem| item.outputs[0].trim() != item.outputs[1].trim();
-    let kept = items.into_iter().enumerate();
-    let (rows, mut items): (Vec<usize>, Vec<NewItem>) =
-        kept.filter(|(_, item)| differ(item)).unzip();
+    let mut keep = |bytes: &[u8]| pictures::keep(file, folder.as_deref(), bytes);
+    let all = import.format.read(file, &mut keep)?;
+    check_placeholders(import.kind, file, &all)?;
+    let n_rows = all.len();
+    let differing = all
+        .into_iter()
+        .enumerate()
+        .filter(|(_, row)| !row.is_equal());
+    let (mut rows, mut items) = (Vec::new(), Vec::new());
+    for (i, row) in differing {
+        rows.push(i);
+        items.push(item(import, file, i, row)?);
+    }
     let n_equal = n_rows - items.len();
     if let Some(scores) = &import.scores {
         scores::rank(&mut items, &project.resolve(scores))?;
@@ -113,20 +96,15 @@ pub fn read(project: &Project, import: &Import, file: &Path) -> Result<Compariso
 
 /// Refuses what nobody could be asked sensibly or the reward stage would refuse: a question about a picture without one,
 /// and a picture without its place in the question. The latter is no matter where nothing is trained on the answers.
-fn check_placeholders(file: &Path, items: &[NewItem]) -> Result<(), DataError> {
-    let trained = |item: &NewItem| item.kind == Kind::Work || item.image.is_none();
-    for (row, item) in items.iter().enumerate().filter(|(_, item)| trained(item)) {
-        let [first, second] = &item.outputs;
-        let image = item.image.as_deref();
-        if let Some((field, found)) = placeholder_fault(&item.turns, image, [first, second]) {
-            let place = Place::Row {
-                list: None,
-                row,
-                line: None,
-            };
+fn check_placeholders(kind: Kind, file: &Path, rows: &[Comparison]) -> Result<(), DataError> {
+    let trained = |row: &Comparison| kind == Kind::Work || row.image.is_none();
+    for (i, row) in rows.iter().enumerate().filter(|(_, row)| trained(row)) {
+        let [first, second] = &row.outputs;
+        let image = row.image.as_deref();
+        if let Some((field, found)) = placeholder_fault(&row.turns, image, [first, second]) {
             return Err(DataError::Field {
-                spot: Spot::new(file, place, field),
-                found: format!("item {:?}: {found}", item.name),
+                spot: Spot::new(file, place(i), field),
+                found: format!("item {:?}: {found}", row.id),
                 remedy: "name the picture in the row, and write <image> once in the first question of a row with one"
                     .into(),
             });
@@ -135,61 +113,57 @@ fn check_placeholders(file: &Path, items: &[NewItem]) -> Result<(), DataError> {
     Ok(())
 }
 
-/// Two answers to compare, from a format that says little else.
-#[derive(Debug, Clone, PartialEq)]
-struct Comparison {
-    id: String,
-    image: Option<String>,
-    turns: Vec<Turn>,
-    outputs: [String; 2],
-    original_answer: Option<String>,
-    models: Option<[String; 2]>,
+fn place(row: usize) -> Place {
+    Place::Row {
+        list: None,
+        row,
+        line: None,
+    }
 }
 
-fn from_comparison(import: &Import, row: Comparison) -> NewItem {
-    NewItem {
+/// The item of row `i`. Which of its answers was preferred elsewhere is not what people are asked here: it is kept only
+/// where it is the right answer that they are measured by.
+fn item(import: &Import, file: &Path, i: usize, row: Comparison) -> Result<NewItem, DataError> {
+    let known = match (import.kind, row.judgement) {
+        (Kind::Work, _) => None,
+        (_, Some(judgement)) => Some(known(judgement)),
+        (kind, None) => {
+            return Err(DataError::Field {
+                spot: Spot::new(file, place(i), ""),
+                found: format!("the right answer of this {} item is not given", kind.name()),
+                remedy: "say in the row which output is better, or import it as work".into(),
+            });
+        }
+    };
+    let question = row.turns.last();
+    let question_type = question.map(|turn| question_type::of(&turn.value).to_owned());
+    Ok(NewItem {
         kind: import.kind,
         name: row.id,
         image_folder: row.image.is_some().then(|| import.image_folder()).flatten(),
         image: row.image,
-        question_type: row
-            .turns
-            .last()
-            .map(|turn| question_type::of(&turn.value).to_owned()),
+        question_type,
         turns: row.turns,
         outputs: row.outputs,
         original_answer: row.original_answer,
-        known: None,
+        known,
         models: row.models,
         rank: 0,
+    })
+}
+
+/// A second answer counts only where the first question left it open.
+fn known(judgement: Judgement) -> Known {
+    let first = judgement.fewer_hallucinations.side();
+    let second = match first {
+        None => judgement.more_helpful.map(Pick::of),
+        Some(_) => None,
+    };
+    Known {
+        expected: Expected {
+            first: first.map_or(Pick::Tie, Pick::of),
+            second,
+        },
+        explanation: judgement.explanation,
     }
-}
-
-fn from_candidate(import: &Import, pair: candidates::Candidate) -> NewItem {
-    let model = match pair.sampling.adapter {
-        Some(adapter) => format!("{} + {adapter}", pair.sampling.model),
-        None => pair.sampling.model,
-    };
-    let row = Comparison {
-        id: pair.id,
-        image: pair.image,
-        turns: pair.turns,
-        outputs: pair.outputs,
-        original_answer: pair.original_answer,
-        models: Some([model.clone(), model]),
-    };
-    from_comparison(import, row)
-}
-
-/// Which of the two was preferred there is not what people are asked here: both become outputs to compare.
-fn from_pair(import: &Import, pair: trl::Pair) -> NewItem {
-    let row = Comparison {
-        id: pair.id,
-        image: pair.image,
-        turns: pair.turns,
-        outputs: [pair.chosen, pair.rejected],
-        original_answer: None,
-        models: None,
-    };
-    from_comparison(import, row)
 }

@@ -12,6 +12,7 @@ mod wording;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use candor_data::ComparisonFormat;
 use candor_data::image::ImageLimits;
 use serde::{Deserialize, Serialize};
 
@@ -197,7 +198,7 @@ pub struct Import {
     /// The file.
     pub file: PathBuf,
     /// Its format.
-    pub format: ImportFormat,
+    pub format: ComparisonFormat,
     /// What the items are for.
     #[serde(default)]
     pub kind: Kind,
@@ -224,21 +225,6 @@ impl Import {
         let copies = |url| format!("pictures-{}", &token::digest(str::as_bytes(url))[..16]);
         self.image_url().map(copies).or_else(|| self.images.clone())
     }
-}
-
-/// A format that items come in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ImportFormat {
-    /// What `candor sample` writes.
-    Candidates,
-    /// LLaVA-Human-Preference and its like: a JSON list with `output_1` and `output_2`.
-    Llava,
-    /// TRL's preference format and its like: JSON lines, a JSON list or parquet.
-    #[serde(alias = "trl_jsonl", alias = "trl_parquet")]
-    Trl,
-    /// candor's preference log: comparisons whose right answers are known.
-    PreferenceLog,
 }
 
 /// What an item is for.

@@ -288,15 +288,16 @@ pub enum DataCommand {
     /// Read a file of a public format and say what is in it, or what is wrong with it.
     #[command(
         after_help = "Example:\n  candor data check --format llava conversations.json --images coco/train2017\n  \
+                      candor data check preferences.parquet\n  \
                       candor data check --format vqa-v2-questions questions.json --images coco/val2014 \\\n      \
                       --image-names 'COCO_val2014_{:012}.jpg'"
     )]
     Check {
         /// The file.
         file: PathBuf,
-        /// Its format.
+        /// Its format; without it, the file is one of comparisons, whose format is told by its content.
         #[arg(long, value_enum)]
-        format: DataFormat,
+        format: Option<DataFormat>,
         /// Folder in which the rows' images must exist; each is decoded.
         #[arg(long)]
         images: Option<PathBuf>,
@@ -315,7 +316,7 @@ fn image_names(pattern: &str) -> Result<ImageNames, &'static str> {
 pub enum DataFormat {
     /// LLaVA conversations.
     Llava,
-    /// LLaVA-Human-Preference comparisons.
+    /// LLaVA-Human-Preference, and pairs in its manner that are not judged.
     Preference,
     /// candor's own preference log.
     PreferenceLog,

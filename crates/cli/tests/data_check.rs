@@ -92,3 +92,35 @@ fn preferences_of_trl_are_known_and_their_kind_told_by_content() {
     assert_eq!(code, Some(2));
     assert!(said.contains("this is a parquet file"), "{said}");
 }
+
+#[test]
+fn the_format_of_comparisons_is_told_and_a_picture_counts_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let parquet = include_bytes!("../../reward/tests/runs/rlhf_v.parquet");
+    let (code, said) = check(dir.path(), "a.json", parquet, &["--images", "."]);
+    let expected = "a.json: 4 comparisons (trl), 3 images, all decoded\n";
+    assert_eq!((code, said.as_str()), (Some(0), expected));
+    let row = |more: &str| {
+        format!(
+            r#"{{"id": 1, "conversations": [{{"from": "human", "value": "Q"}}], "output_1": "a", "output_2": "b"{more}}}"#
+        )
+    };
+    let judged = row(r#", "preference": 1, "hallucination": true"#);
+    for (rows, expected) in [
+        (format!("[{judged}]"), "1 comparisons (llava), 0 images"),
+        (format!("[{}]", row("")), "1 answer pairs (llava), 0 images"),
+        (
+            format!("[{judged}, {}]", row("")),
+            "2 comparisons, 1 of them not judged (llava), 0 images",
+        ),
+    ] {
+        let checked = check(dir.path(), "a.jsonl", rows.as_bytes(), &[]);
+        assert_eq!(checked, (Some(0), format!("a.jsonl: {expected}\n")));
+    }
+    let (code, said) = check(dir.path(), "a.json", br#"{"questions": []}"#, &[]);
+    assert_eq!(code, Some(2));
+    assert!(
+        said.contains("its first row has `questions`") && said.contains("preference_log ("),
+        "{said}"
+    );
+}

@@ -112,7 +112,7 @@ impl FileKind {
     pub(crate) fn remedy(self) -> &'static str {
         match self {
             Self::Parquet => {
-                "write its rows as JSON; only TRL preferences are read from parquet as well"
+                "write its rows as JSON; only TRL preferences and their like are read from parquet as well"
             }
             Self::Compressed(_) => "give the file that is inside, unpacked",
             Self::Picture(_) | Self::Other(_) => "give the file that holds the rows",

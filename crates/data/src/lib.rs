@@ -9,6 +9,8 @@
 pub mod atomic;
 pub mod bootstrap;
 pub mod bounded;
+pub mod comparison;
+pub mod comparisons;
 pub mod conversation;
 pub mod error;
 pub mod facts;
@@ -24,6 +26,8 @@ pub mod random;
 pub mod rows;
 pub mod sources;
 
+pub use comparison::{Comparison, Judgement};
+pub use comparisons::{ComparisonFormat, ComparisonSet};
 pub use conversation::{Conversation, IMAGE_PLACEHOLDER, Speaker, Turn};
 pub use error::{DataError, Place, Spot};
 pub use facts::{FactBook, Facts};

@@ -112,6 +112,9 @@ pub struct Preference {
     /// How the judgement came about; public files do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<Record>,
+    /// Why the judgement is right, for people who learn to judge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<String>,
 }
 
 impl Preference {
@@ -185,6 +188,7 @@ mod tests {
             fewer_hallucinations: Verdict::Second,
             more_helpful: Some(Side::First),
             record: None,
+            explanation: None,
         };
         assert_eq!((row.chosen(), row.rejected()), (Some("two"), Some("one")));
         row.fewer_hallucinations = Verdict::Tie;

@@ -105,9 +105,10 @@ fn judged() -> impl Strategy<Value = Preference> {
         answers,
         verdicts(),
         option::of(record()),
+        option::of(text()),
     )
         .prop_map(
-            |(id, image, turns, original_answer, outputs, asked, record)| Preference {
+            |(id, image, turns, original_answer, outputs, asked, record, explanation)| Preference {
                 id,
                 image,
                 turns,
@@ -116,6 +117,7 @@ fn judged() -> impl Strategy<Value = Preference> {
                 fewer_hallucinations: asked.0,
                 more_helpful: asked.1,
                 record,
+                explanation,
             },
         )
 }
@@ -301,12 +303,13 @@ proptest! {
         prop_assert_eq!(preference_log::parse(nowhere(), &written).unwrap(), rows);
     }
 
-    /// All but what the public format cannot hold: the record, and the second answer where the first decided.
+    /// All but what the public format cannot hold: record and explanation, and the second answer where the first decided.
     #[test]
     fn public_preference_rows(mut rows in vec(judged(), 1..6)) {
         let written = preference::render(nowhere(), &rows).unwrap();
         for row in &mut rows {
             row.record = None;
+            row.explanation = None;
             if row.fewer_hallucinations != Verdict::Tie {
                 row.more_helpful = None;
             }

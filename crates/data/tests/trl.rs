@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use candor_data::formats::trl::{self, Pair};
+use candor_data::formats::trl;
 use candor_data::preference::placeholder_fault;
-use candor_data::{DataError, Preference, Turn};
+use candor_data::{Comparison, DataError, Side, Turn};
 use serde_json::{Value, json};
 
-fn read(row: &Value) -> Result<Pair, DataError> {
+fn read(row: &Value) -> Result<Comparison, DataError> {
     trl::parse(Path::new("a.jsonl"), &row.to_string()).map(|mut rows| rows.remove(0))
 }
 
@@ -54,6 +54,10 @@ fn a_picture_is_found_wherever_it_is_named_and_has_one_place() {
     }
     let after = json!({"images": ["a.png"], "prompt": user(json!([text, {"type": "image"}]))});
     assert_eq!(asked(&with_answers(after)).0, "What?\n<image>");
+    // Where there are blanks between words and picture, they are all that there is.
+    let among = json!([{"type": "text", "text": "What is on "}, {"type": "image"}, {"type": "text", "text": "?"}]);
+    let among = json!({"images": ["a.png"], "prompt": user(among)});
+    assert_eq!(asked(&with_answers(among)).0, "What is on <image>?");
     assert_eq!(
         asked(&with_answers(json!({"prompt": "What?", "images": []}))),
         ("What?".into(), None)
@@ -78,17 +82,11 @@ fn the_first_message_of_a_user_has_the_picture_and_the_system_comes_before_it() 
         ]
     );
     assert_eq!(pair.id, "12");
-    let preference = Preference::from(pair);
-    assert_eq!(
-        (preference.chosen(), preference.rejected()),
-        (Some("Red."), Some("Blue."))
-    );
-    let [first, second] = &preference.outputs;
-    let image = preference.image.as_deref();
-    assert_eq!(
-        placeholder_fault(&preference.turns, image, [first, second]),
-        None
-    );
+    assert_eq!(pair.outputs, ["Red.", "Blue."]);
+    assert_eq!(pair.preferred(), Some(Side::First));
+    let [first, second] = &pair.outputs;
+    let image = pair.image.as_deref();
+    assert_eq!(placeholder_fault(&pair.turns, image, [first, second]), None);
 }
 
 #[test]
@@ -97,10 +95,7 @@ fn a_prompt_may_be_what_both_begin_with() {
     let row = json!({"image": "a.png", "chosen": said("one"), "rejected": said("two")});
     let pair = read(&row).unwrap();
     assert_eq!(pair.turns, [Turn::human("<image>\nWhat?")]);
-    assert_eq!(
-        (pair.chosen.as_str(), pair.rejected.as_str()),
-        ("one", "two")
-    );
+    assert_eq!(pair.outputs, ["one", "two"]);
     assert_eq!(pair.id, "row-0");
 }
 
@@ -110,17 +105,15 @@ fn other_words_for_the_same_are_understood() {
         "y_lose": "On it is a dog.", "image_path": "a.png"});
     let pair = read(&sentinel).unwrap();
     assert_eq!(pair.turns, [Turn::human("<image>\nDescribe it.")]);
-    assert_eq!(pair.chosen, "A table. On it is a cup.");
-    assert_eq!(pair.rejected, "A table. On it is a dog.");
+    let expected = ["A table. On it is a cup.", "A table. On it is a dog."];
+    assert_eq!(pair.outputs, expected);
     let bare = json!({"question": "Q", "context": "One.", "y_win": "Two.", "y_lose": ""});
-    assert_eq!(read(&bare).unwrap().chosen, "One. Two.");
+    assert_eq!(read(&bare).unwrap().outputs[0], "One. Two.");
     let inner = json!({"question": "What?", "chosen": "A cup.", "rejected": "A dog."});
     let rlhf_v = json!({"ds_name": "x", "image_path": "a.png", "text": inner.to_string()});
     let pair = read(&rlhf_v).unwrap();
-    assert_eq!(
-        (pair.image.as_deref(), pair.chosen.as_str()),
-        (Some("a.png"), "A cup.")
-    );
+    assert_eq!(pair.image.as_deref(), Some("a.png"));
+    assert_eq!(pair.outputs, ["A cup.", "A dog."]);
 }
 
 #[test]

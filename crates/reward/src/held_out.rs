@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use candor_data::bootstrap::{self, Interval};
+use candor_data::comparisons::Parts;
 use candor_data::rows::{Skipped, SkippedCounts};
 use serde::Serialize;
 
 use crate::RewardError;
 use crate::best::Found;
 use crate::calibration::{Bin, calibration, predictions, probability};
-use crate::pairs::{Pair, Pairs};
+use crate::pairs::Pair;
 use crate::scores::{Figures, PairScores, right};
 
 /// `result.json` of a reward model.
@@ -49,7 +50,7 @@ pub struct RewardResult {
 impl RewardResult {
     /// Measures the scores of the held-out pairs.
     #[must_use]
-    pub fn new(pairs: &Pairs, scores: &[PairScores], best: Found, seed: u64) -> Self {
+    pub fn new(pairs: &Parts<Pair>, scores: &[PairScores], best: Found, seed: u64) -> Self {
         let figures = Figures::of(scores);
         let curve = calibration(&predictions(scores, seed));
         Self {
@@ -65,7 +66,7 @@ impl RewardResult {
             margin_mean: figures.margin_mean,
             n_train: pairs.train.len(),
             n_validation: pairs.validation.len(),
-            n_identical: pairs.n_identical,
+            n_identical: pairs.n_equal,
             skipped: pairs.skipped.as_ref().map(Skipped::counts),
         }
     }
@@ -163,11 +164,11 @@ mod tests {
 
     #[test]
     fn four_pairs_worked_by_hand() {
-        let pairs = Pairs {
+        let pairs = Parts {
             train: vec![pair(9)],
             validation: vec![pair(8)],
             held_out: (0..4).map(pair).collect(),
-            n_identical: 3,
+            n_equal: 3,
             skipped: None,
             pictures: Pictures::default(),
         };

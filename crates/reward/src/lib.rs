@@ -18,7 +18,6 @@ mod recipe;
 pub mod run;
 pub mod scorer;
 mod scores;
-pub mod split;
 pub mod wording;
 mod workload;
 

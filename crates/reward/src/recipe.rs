@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use candor_data::rows::OnBadRow;
+use candor_data::ComparisonSet;
 use candor_model::Activations;
-use candor_train::stage_fields::{IMAGES, MODEL, ROOT, read_activations};
-use candor_train::{BasePrecision, Length, LoraStart, Reader, Resolved, SessionRecipe, on_bad_row};
+use candor_train::stage_fields::{MODEL, ROOT, read_activations, read_batch};
+use candor_train::{
+    BasePrecision, Length, LoraStart, Reader, Resolved, SessionRecipe, read_comparisons,
+};
 
 use crate::RewardError;
 use crate::loss::CenteringOver;
@@ -27,26 +29,16 @@ pub struct RewardRecipe {
     pub activations: Activations,
     /// How a response is put before the model.
     pub wording: Wording,
-    /// Image folder.
-    pub images: PathBuf,
-    /// Comparisons, in the public format.
-    pub preferences: Vec<PathBuf>,
+    /// What people preferred.
+    pub comparisons: ComparisonSet,
     /// Facts by image; not read by a prompt without a slot.
     pub facts: Option<PathBuf>,
-    /// What follows from a comparison that cannot be judged.
-    pub on_bad_row: OnBadRow,
     /// Longest sequence; a longer one is a bad row, never a silent cut.
     pub max_tokens: usize,
     /// Pairs per update.
     pub batch: usize,
     /// Pairs per pass; gradients add up over the passes of an update.
     pub micro_batch: usize,
-    /// Pairs that choose the best step, at least.
-    pub n_validation: usize,
-    /// Pairs that are measured at the end, at least.
-    pub n_held_out: usize,
-    /// Pairs that are trained on, at most.
-    pub n_train: Option<usize>,
     /// How long to train at most.
     pub length: Length,
     /// Factor of the loss's centering term.
@@ -82,28 +74,15 @@ impl RewardRecipe {
         let activations = read_activations(&mut recipe);
         let wording = read_wording(&mut recipe, session.seed);
         let root = recipe.path("data.root", ROOT).required();
-        let images = root.join(recipe.path("data.images", IMAGES).required());
-        let preferences = read_preferences(&mut recipe, &root);
+        let comparisons = read_comparisons(&mut recipe, &root, session.seed);
         let facts = recipe.path("data.facts", "Facts by picture, as image_to_caption.json; needed by a prompt with `{facts}`, and not read by one without.").optional();
         if facts.is_none() && wording.prompt.with_facts() && !recipe.has("data.facts") {
             let remedy = "name an image_to_caption.json, or use a prompt without the slot";
             recipe.mistake("data", "no `facts` for a prompt with `{facts}`", remedy);
         }
-        let on_bad_row = on_bad_row(&mut recipe);
         let max_tokens = recipe.usize("data.max_tokens", "Longest conversation with its response and prompt, in tokens; a longer one is never cut in silence.").positive().required();
-        let (batch, micro_batch) = read_batch(&mut recipe);
-        let n_validation = recipe.usize("data.n_validation", "Pairs that choose the step that is kept, at least: all pairs of a picture are in one part.").positive().required();
-        let n_held_out = recipe
-            .usize("data.n_held_out", "Pairs that are only measured, at least.")
-            .positive()
-            .required();
-        let n_train = recipe
-            .usize(
-                "data.n_train",
-                "Pairs that are trained on, at most; all that are left if absent.",
-            )
-            .positive()
-            .optional();
+        let of_pass = "Pairs of a pass, a divisor of `data.batch`: changes memory and speed, and the loss only through `loss.centering_over`.";
+        let (batch, micro_batch) = read_batch(&mut recipe, ["Pairs of an update.", of_pass]);
         let length = Length::read(&mut recipe);
         let centering_coef = recipe
             .f64(
@@ -138,16 +117,11 @@ impl RewardRecipe {
             start,
             activations,
             wording,
-            images,
-            preferences,
+            comparisons,
             facts: facts.map(|path| root.join(path)),
-            on_bad_row,
             max_tokens,
             batch,
             micro_batch,
-            n_validation,
-            n_held_out,
-            n_train,
             length,
             centering_coef,
             centering_over,
@@ -229,30 +203,4 @@ fn read_wording(recipe: &mut Reader, seed: u64) -> Wording {
         caption_order,
         readout,
     }
-}
-
-fn read_preferences(recipe: &mut Reader, root: &Path) -> Vec<PathBuf> {
-    let named = recipe.strings("data.preferences", "Files of comparisons: published JSON, or a preference log (.jsonl) of `candor annotate`.").check(|paths| {
-        if paths.is_empty() || paths.iter().any(String::is_empty) {
-            let remedy = "name at least one file of comparisons".to_owned();
-            return Err(("a file name is missing".to_owned(), remedy));
-        }
-        Ok(())
-    });
-    let named = named.required();
-    named.iter().map(|path| root.join(path)).collect()
-}
-
-fn read_batch(recipe: &mut Reader) -> (usize, usize) {
-    let batch = recipe
-        .usize("data.batch", "Pairs of an update.")
-        .positive()
-        .required();
-    let micro_batch = recipe.usize("data.micro_batch", "Pairs of a pass, a divisor of `data.batch`: changes memory and speed, and the loss only through `loss.centering_over`.").positive().required();
-    if !batch.is_multiple_of(micro_batch.max(1)) {
-        let problem = format!("{micro_batch} does not divide data.batch = {batch}");
-        let remedy = "choose a divisor, so that no pass is short";
-        recipe.mistake("data.micro_batch", problem, remedy);
-    }
-    (batch, micro_batch)
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use candor_data::rows::Look;
+use candor_data::comparisons::{self, Purpose};
 use candor_model::shared::{Shared, SharedBatch};
 use candor_model::{Adapter, Bundle, ImageFeatures, ScalarHead};
 use candor_train::session::{Inputs, Launch, Outcome, Parts, Session};
@@ -10,15 +10,15 @@ use candor_train::{LoraStart, fingerprint, say_skipped};
 use serde::Serialize;
 use tch::{Device, Tensor};
 
-use crate::RewardError;
 use crate::best::{Best, Found};
 use crate::held_out::{RewardResult, write_lines};
 use crate::loss::{CenteringOver, Share, centering};
-use crate::pairs::{Batches, Pair, Pairs};
+use crate::pairs::Pair;
 use crate::recipe::RewardRecipe;
 use crate::scorer::{ADAPTER, Base, HEAD, RewardModel};
 use crate::scores::{Figures, PairScores, Scorer, columns, features_of, to_host};
 use crate::wording::shows_prompts;
+use crate::{RewardError, pairs};
 
 /// One line of the run's `metrics.jsonl`; `docs/metrics.md` defines each field.
 #[derive(Debug, Serialize)]
@@ -72,13 +72,12 @@ pub fn run(recipe: &RewardRecipe, launch: &Launch, device: Device) -> Result<Out
     let trained = parameters(&adapter, &head);
     let mut best = Best::new(&trained);
     opening.doing("reading the comparisons");
-    let look = Look::of_run(recipe.on_bad_row);
-    let pairs = Pairs::read(recipe, bundle.rules(recipe.max_tokens), look)?;
+    let pairs = pairs::read(recipe, bundle.rules(recipe.max_tokens), Purpose::Run)?;
     say_skipped("reward", pairs.skipped.as_ref());
-    let mut batches = Batches::new(recipe, &pairs.train)?;
+    let mut batches = pairs::batches(recipe, &pairs)?;
     let n_steps = batches.n_steps(recipe.length);
     let inputs = Inputs::new([
-        ("comparisons, facts or prompt", pairs.fingerprint()),
+        ("comparisons, facts or prompt", pairs::fingerprint(&pairs)),
         (
             "base model",
             opening.fingerprint("base model", bundle.model.parameters()),
@@ -98,7 +97,8 @@ pub fn run(recipe: &RewardRecipe, launch: &Launch, device: Device) -> Result<Out
         skipped.write(session.path())?;
     }
     let progress = session.counter("encoding images");
-    let features = ImageFeatures::encode(&bundle, &recipe.images, pairs.images(), progress)
+    let shown = pairs::images(&pairs);
+    let features = ImageFeatures::encode(&bundle, &recipe.comparisons.images, shown, progress)
         .map_err(|error| error.in_rows(&pairs.pictures))?;
     session.doing("training");
     let learner = Learner {
@@ -305,7 +305,7 @@ impl Learner<'_> {
 fn write(
     learner: &Learner<'_>,
     session: &Session,
-    pairs: &Pairs,
+    pairs: &comparisons::Parts<Pair>,
     best: &Best,
 ) -> Result<RewardResult, RewardError> {
     let recipe = learner.recipe;

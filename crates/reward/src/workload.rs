@@ -1,11 +1,10 @@
 //! How much the training of a reward model will do.
 
-use candor_data::rows::Look;
+use candor_data::comparisons::Purpose;
 use candor_model::Reading;
 use candor_train::Workload;
 
-use crate::pairs::{Batches, Pairs};
-use crate::{RewardError, RewardRecipe};
+use crate::{RewardError, RewardRecipe, pairs};
 
 /// Reads and tokenises the recipe's comparisons for the base that `reading` is of, and goes through the order of the
 /// run, which may end earlier. Validation is not counted.
@@ -13,9 +12,8 @@ use crate::{RewardError, RewardRecipe};
 /// # Errors
 /// As reading the comparisons for the run.
 pub fn workload(recipe: &RewardRecipe, reading: &Reading) -> Result<Workload, RewardError> {
-    let look = Look::of_plan(recipe.on_bad_row, &recipe.images);
-    let pairs = Pairs::read(recipe, reading.rules(recipe.max_tokens), look)?;
-    let mut batches = Batches::new(recipe, &pairs.train)?;
+    let pairs = pairs::read(recipe, reading.rules(recipe.max_tokens), Purpose::Plan)?;
+    let mut batches = pairs::batches(recipe, &pairs)?;
     let n_steps = batches.n_steps(recipe.length);
     let (mut n_tokens, mut longest) = (0, 0);
     for done in 0..n_steps {
@@ -25,13 +23,13 @@ pub fn workload(recipe: &RewardRecipe, reading: &Reading) -> Result<Workload, Re
         }
     }
     Ok(Workload {
-        n_rows: (pairs.train.len() + pairs.validation.len() + pairs.held_out.len()) as u64,
+        n_rows: pairs.all().count() as u64,
         rows: "comparisons",
         n_steps: Some(n_steps),
         n_tokens,
         tokens_are_a_bound: false,
         longest_tokens: longest,
-        n_images: Workload::count_images(pairs.images()),
+        n_images: Workload::count_images(pairs::images(&pairs)),
         notes: pairs.skipped.iter().map(ToString::to_string).collect(),
     })
 }

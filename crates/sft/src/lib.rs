@@ -13,10 +13,9 @@ mod recipe;
 pub mod run;
 mod workload;
 
-pub use corpus::{Files, SourceRecipe};
 pub use error::SftError;
 pub use ground::{GroundMetrics, GroundRecipe};
 pub use loss::cross_entropy;
-pub use recipe::{SftRecipe, Tune};
+pub use recipe::{Files, SftRecipe, SourceRecipe, Tune};
 pub use run::SftMetrics;
 pub use workload::workload;

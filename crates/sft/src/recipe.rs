@@ -1,14 +1,16 @@
 //! The recipe of supervised fine-tuning, projector pretraining included.
 
+mod sources;
+
 use std::path::{Path, PathBuf};
 
 use candor_data::rows::OnBadRow;
 use candor_model::{Activations, Template};
-use candor_train::stage_fields::{IMAGES, MODEL, ROOT, read_activations};
+use candor_train::stage_fields::{IMAGES, MODEL, ROOT, read_activations, read_batch};
 use candor_train::{BasePrecision, Length, LoraStart, Reader, Resolved, SessionRecipe, on_bad_row};
 
+pub use self::sources::{Files, SourceRecipe};
 use crate::SftError;
-use crate::corpus::SourceRecipe;
 
 /// What is trained.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,19 +107,9 @@ impl SftRecipe {
         let max_tokens = recipe
             .usize("data.max_tokens", "Longest conversation in tokens, those of its image included; a longer one is never cut in silence.")
             .positive().required();
-        let batch = recipe
-            .usize("data.batch", "Conversations of an update.")
-            .positive()
-            .required();
-        let micro_batch = recipe.usize("data.micro_batch", "Conversations of a pass, a divisor of `data.batch`: changes memory and speed, never the result.").positive().required();
-        if !batch.is_multiple_of(micro_batch.max(1)) {
-            let problem = format!("{micro_batch} does not divide data.batch = {batch}");
-            recipe.mistake(
-                "data.micro_batch",
-                problem,
-                "choose a divisor, so that no pass is short",
-            );
-        }
+        let of_update = "Conversations of an update.";
+        let of_pass = "Conversations of a pass, a divisor of `data.batch`: changes memory and speed, never the result.";
+        let (batch, micro_batch) = read_batch(&mut recipe, [of_update, of_pass]);
         let epoch_rows = recipe
             .usize(
                 "data.epoch_rows",

@@ -3,7 +3,7 @@
 //! A stage (`sft`, `reward`, `rl`) writes its own loop in `run.rs`; this crate gives it the parts:
 //! [`recipe`] reads its TOML and reports every mistake at once, [`run_folder`] owns the files of a run and
 //! resumes it, [`checkpoint`] writes and verifies states, [`optimizer`] and [`schedule`] update weights,
-//! [`data_order`] decides which samples form a batch, [`progress`] and [`stop`] talk to the person;
+//! [`data_order`] decides which samples form a batch, [`Batches`] which comparisons an update takes, [`progress`] and [`stop`] talk to the person;
 //! [`session`] puts them together into what all stages do alike.
 //!
 //! There is no trainer object and there are no callbacks: state is passed explicitly, so that a loop reads
@@ -11,7 +11,9 @@
 
 mod bad_rows;
 mod base_precision;
+mod batches;
 pub mod checkpoint;
+mod comparisons;
 pub mod data_order;
 mod durable;
 pub mod error;
@@ -33,7 +35,9 @@ mod workload;
 
 pub use bad_rows::{on_bad_row, say_skipped};
 pub use base_precision::BasePrecision;
+pub use batches::Batches;
 pub use checkpoint::{Checkpoint, CheckpointStore, CheckpointWriter, RunState};
+pub use comparisons::read_comparisons;
 pub use error::TrainError;
 pub use optimizer::{AdamW, AdamWConfig, ParamGroup};
 pub use progress::Progress;

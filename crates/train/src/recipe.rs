@@ -44,6 +44,6 @@ mod unknown;
 
 pub use field::Field;
 pub use mistake::{Mistake, Origin, RecipeError};
-pub use reader::Reader;
+pub use reader::{Element, Reader};
 pub use resolved::{Resolved, changed_keys};
 pub use survey::{FieldDoc, Presence, survey};

@@ -94,3 +94,19 @@ pub fn read_activations(recipe: &mut Reader) -> Activations {
         )
         .required()
 }
+
+/// Reads `data.batch` and `data.micro_batch`, which divides it; `meanings` is what they mean.
+pub fn read_batch(recipe: &mut Reader, meanings: [&'static str; 2]) -> (usize, usize) {
+    let [of_update, of_pass] = meanings;
+    let batch = recipe.usize("data.batch", of_update).positive().required();
+    let micro_batch = recipe
+        .usize("data.micro_batch", of_pass)
+        .positive()
+        .required();
+    if !batch.is_multiple_of(micro_batch.max(1)) {
+        let problem = format!("{micro_batch} does not divide data.batch = {batch}");
+        let remedy = "choose a divisor, so that no pass is short";
+        recipe.mistake("data.micro_batch", problem, remedy);
+    }
+    (batch, micro_batch)
+}

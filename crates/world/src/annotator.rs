@@ -89,6 +89,7 @@ impl Annotator {
                 seed: self.seed,
                 shown_left,
             }),
+            explanation: None,
         })
     }
 

@@ -129,6 +129,7 @@ fn preference(
             seed,
             shown_left: given.shown_left,
         }),
+        explanation: None,
     }
 }
 

@@ -1,4 +1,8 @@
 //! TRL's preference format: prompt, chosen and rejected as messages, the picture by name.
+//!
+//! candor's reader of the format makes the same comparison of a row again. What it cannot have back is which of the two
+//! questions decided, who judged, and the data set's own answer; and where there is no blank at all between a picture and
+//! the words around it, it finds a line break there.
 
 use candor_data::conversation::{IMAGE_PLACEHOLDER, Speaker};
 use candor_data::{Preference, Turn};
@@ -27,12 +31,13 @@ fn message(turn: &Turn) -> Value {
         Speaker::Human => "user",
         Speaker::Gpt => "assistant",
     };
+    let texts: Vec<&str> = turn.value.split(IMAGE_PLACEHOLDER).collect();
+    let texts = on_lines(&texts).unwrap_or(texts);
     let mut parts = Vec::new();
-    for (i, text) in turn.value.split(IMAGE_PLACEHOLDER).enumerate() {
+    for (i, text) in texts.into_iter().enumerate() {
         if i > 0 {
             parts.push(json!({"type": "image"}));
         }
-        let text = text.trim_matches('\n');
         if !text.is_empty() {
             parts.push(json!({"type": "text", "text": text}));
         }
@@ -40,10 +45,37 @@ fn message(turn: &Turn) -> Value {
     json!({"role": role, "content": parts})
 }
 
+/// The texts between pictures that stand on lines of their own, without the line breaks that set them apart, which
+/// templates put there themselves. None where a picture stands among the words, or with more blanks: then all of them
+/// count.
+fn on_lines<'a>(texts: &[&'a str]) -> Option<Vec<&'a str>> {
+    let last = texts.len() - 1;
+    let bare = |(i, text): (usize, &&'a str)| {
+        let mut text = *text;
+        if text.is_empty() && (i == 0 || i == last) {
+            return Some(text);
+        }
+        if i > 0 {
+            text = text.strip_prefix('\n')?;
+        }
+        if i < last {
+            text = text.strip_suffix('\n')?;
+        }
+        let blank = (i > 0 && text.starts_with(char::is_whitespace))
+            || (i < last && text.ends_with(char::is_whitespace));
+        (!text.is_empty() && !blank).then_some(text)
+    };
+    texts.iter().enumerate().map(bare).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use candor_data::formats::trl;
+    use candor_data::{Side, Verdict};
+
     use super::*;
-    use candor_data::Verdict;
 
     #[test]
     fn a_picture_is_a_part_of_its_message() {
@@ -56,6 +88,7 @@ mod tests {
             fewer_hallucinations: Verdict::Second,
             more_helpful: None,
             record: None,
+            explanation: None,
         };
         let expected = json!({
             "id": "p",
@@ -65,5 +98,68 @@ mod tests {
             "images": ["a.png"],
         });
         assert_eq!(row(&preference), Some(expected));
+    }
+
+    fn preference(turns: Vec<Turn>, image: Option<&str>, more_helpful: Side) -> Preference {
+        Preference {
+            id: "p".into(),
+            image: image.map(str::to_owned),
+            turns,
+            original_answer: Some("A horse.".into()),
+            outputs: ["A cat.\n".into(), String::new()],
+            fewer_hallucinations: Verdict::Tie,
+            more_helpful: Some(more_helpful),
+            record: None,
+            explanation: None,
+        }
+    }
+
+    #[test]
+    fn what_is_exported_is_read_as_the_same_comparison() {
+        for question in [
+            "<image>\nWhat is it?",
+            "What is it?\n<image>",
+            "Be brief.\n\n<image>\nWhat is it?",
+            "What is on <image>?",
+            "<image> is what?",
+            "<image>",
+            "<image>\n",
+            "\n<image>\n\nWhat is it?\n",
+            "<image>\n Indented.",
+        ] {
+            let turns = vec![
+                Turn::human(question),
+                Turn::gpt(" A cat.\n"),
+                Turn::human("\nReally?\n"),
+            ];
+            for more_helpful in [Side::First, Side::Second] {
+                let preference = preference(turns.clone(), Some("a.png"), more_helpful);
+                let text = row(&preference).unwrap().to_string();
+                let read = trl::parse(Path::new("export"), &text).unwrap();
+                let [read] = read.as_slice() else {
+                    panic!("{read:?}")
+                };
+                assert_eq!(read.turns, turns, "{text}");
+                assert_eq!(
+                    (read.id.as_str(), read.image.as_deref()),
+                    ("p", Some("a.png"))
+                );
+                let chosen = read
+                    .preferred()
+                    .map(|side| read.outputs[side.index()].as_str());
+                assert_eq!(chosen, preference.chosen());
+                let rejected = read
+                    .preferred()
+                    .map(|side| read.outputs[side.other().index()].as_str());
+                assert_eq!(rejected, preference.rejected());
+            }
+        }
+        let text = preference(vec![Turn::human("Say hello.")], None, Side::First);
+        let text = row(&text).unwrap().to_string();
+        let read = trl::parse(Path::new("export"), &text).unwrap().remove(0);
+        assert_eq!(
+            (read.image, read.turns),
+            (None, vec![Turn::human("Say hello.")])
+        );
     }
 }

@@ -5,13 +5,12 @@ use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
 
 use candor_data::formats::images::{self, path_in};
-use candor_data::{DataError, FileKind, Place, Spot, atomic};
+use candor_data::{DataError, Place, Spot};
 
 use super::{Comparisons, remote};
 use crate::error::AnnotateError;
 use crate::project::{Import, Project};
 use crate::store::NewItem;
-use crate::token;
 
 /// The folder of an import's pictures.
 pub(super) fn folder(project: &Project, import: &Import) -> Option<PathBuf> {
@@ -19,23 +18,12 @@ pub(super) fn folder(project: &Project, import: &Import) -> Option<PathBuf> {
     Some(project.resolve(Path::new(&folder)))
 }
 
-/// Writes a picture that is inside the imported file to the folder of pictures, under the name of its content, so that
-/// the same picture is there once; returns that name.
+/// Writes a picture that is inside the imported file to the folder of pictures, and returns its name there.
 pub(super) fn keep(file: &Path, folder: Option<&Path>, bytes: &[u8]) -> Result<String, DataError> {
     let Some(folder) = folder else {
         return Err(no_folder(file, "a picture inside the file"));
     };
-    let ending = match FileKind::of(bytes).and_then(FileKind::media_type) {
-        Some("image/jpeg") => "jpg",
-        Some("image/webp") => "webp",
-        _ => "png",
-    };
-    let name = format!("{}.{ending}", token::digest(bytes));
-    let target = folder.join(&name);
-    if !target.exists() {
-        atomic::write(&target, bytes)?;
-    }
-    Ok(name)
+    images::keep(folder, bytes)
 }
 
 fn no_folder(file: &Path, found: &str) -> DataError {

@@ -1,7 +1,9 @@
 //! What may be wrong with a project file besides its syntax.
 
+use candor_data::ComparisonFormat;
+
 use super::mistake::Found;
-use super::{Import, ImportFormat, Kind, Project};
+use super::{Import, Kind, Project};
 
 /// What is wrong with the values of a project.
 pub(super) fn mistakes(project: &Project) -> Vec<Found> {
@@ -131,7 +133,7 @@ fn is_url(url: &str) -> bool {
 fn import_mistake(import: &Import) -> Option<(&'static str, &'static str, &'static str)> {
     let known = matches!(
         import.format,
-        ImportFormat::PreferenceLog | ImportFormat::Llava
+        ComparisonFormat::PreferenceLog | ComparisonFormat::Llava
     );
     if import.kind != Kind::Work && !known {
         return Some((

@@ -5,11 +5,11 @@ use std::path::Path;
 use candor_annotate::AnnotateError;
 use candor_annotate::export::{self, Aggregate, Format};
 use candor_annotate::import::{self, Imported};
-use candor_annotate::project::{Import, ImportFormat, Kind};
+use candor_annotate::project::{Import, Kind};
 use candor_annotate::store::Role;
 use candor_data::formats::{preference, preference_log, trl};
 use candor_data::preference::placeholder_fault;
-use candor_data::{Preference, Turn};
+use candor_data::{Comparison, ComparisonFormat, Preference, Turn};
 
 use crate::office::{Office, good, item, on_both};
 
@@ -69,7 +69,7 @@ on_both! {
         let mut project = office.project.clone();
         project.imports = vec![Import {
             file: "rows.jsonl".into(),
-            format: ImportFormat::Trl,
+            format: ComparisonFormat::Trl,
             kind: Kind::Work,
             images: Some(".".into()),
             scores: None,
@@ -84,7 +84,7 @@ on_both! {
             let rows: Vec<Preference> = match format {
                 Format::PreferenceLog => preference_log::parse(path, &text).unwrap(),
                 Format::Llava => preference::parse(path, &text).unwrap(),
-                _ => trl::parse(path, &text).unwrap().into_iter().map(Preference::from).collect(),
+                _ => trl::parse(path, &text).unwrap().into_iter().filter_map(Comparison::into_preference).collect(),
             };
             let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
             assert_eq!(ids, ["7", "row-1", "row-2", "row-3"], "{format:?}");

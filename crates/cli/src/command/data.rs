@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use candor_data::ComparisonFormat;
 use candor_data::formats::{
-    ImageId, ImageNames, a_okvqa, answers, candidates, captions, coco, flickr30k, images, llava,
-    mmbench, mmhal, own_set, pope, ppo_prompts, preference, preference_log, scores, trl, vqa_v2,
+    ImageId, ImageNames, a_okvqa, answers, captions, coco, flickr30k, images, llava, mmbench,
+    mmhal, own_set, pope, ppo_prompts, scores, vqa_v2,
 };
 use candor_data::image::{ImageLimits, decode_bytes};
 
@@ -14,24 +15,24 @@ use crate::arguments::{DataCommand, DataFormat};
 /// What a file holds: rows of what, and the images its rows name.
 struct Content {
     n_rows: usize,
-    rows: &'static str,
+    rows: String,
     /// The image of each row, where it has one; none if rows of this format have no image files.
     images: Option<Vec<Option<String>>>,
 }
 
 impl Content {
-    fn new<T>(rows: &'static str, items: &[T], image: impl Fn(&T) -> Option<String>) -> Self {
+    fn new<T>(rows: &str, items: &[T], image: impl Fn(&T) -> Option<String>) -> Self {
         Self {
             n_rows: items.len(),
-            rows,
+            rows: rows.to_owned(),
             images: Some(items.iter().map(image).collect()),
         }
     }
 
-    fn without_images<T>(rows: &'static str, items: &[T]) -> Self {
+    fn without_images<T>(rows: &str, items: &[T]) -> Self {
         Self {
             n_rows: items.len(),
-            rows,
+            rows: rows.to_owned(),
             images: None,
         }
     }
@@ -87,46 +88,32 @@ pub fn run(command: DataCommand) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is in the file. `embedded` gets what is wrong, if anything is, with each picture that is inside it, by name.
+/// What is in the file; without a format it is one of comparisons. `embedded` gets what is wrong, if anything is, with each
+/// picture that is inside it, by name.
 fn read(
     file: &Path,
-    format: DataFormat,
+    format: Option<DataFormat>,
     image_names: &ImageNames,
     embedded: &mut BTreeMap<String, Option<String>>,
     decodes: bool,
 ) -> anyhow::Result<Content> {
     let numbered = |image: &ImageId| Some(image_names.file(image));
+    let mut compared = |format| comparisons(file, format, embedded, decodes);
+    let Some(format) = format else {
+        let format = ComparisonFormat::of(file)?;
+        let mut content = compared(format)?;
+        content.rows = format!("{} ({})", content.rows, format.name());
+        return Ok(content);
+    };
     Ok(match format {
         DataFormat::Llava => {
             Content::new("conversations", &llava::read(file)?, |r| r.image.clone())
         }
-        DataFormat::Preference => {
-            Content::new("comparisons", &preference::read(file)?, |r| r.image.clone())
-        }
-        DataFormat::PreferenceLog => {
-            Content::new("comparisons", &preference_log::read(file)?, |r| {
-                r.image.clone()
-            })
-        }
-        DataFormat::Trl => {
-            let mut keep = |bytes: &[u8]| {
-                let name = format!("picture {} inside the file", embedded.len());
-                let refused = decodes
-                    .then(|| decode_bytes(Path::new(&name), bytes, &ImageLimits::default()).err());
-                embedded.insert(
-                    name.clone(),
-                    refused.flatten().map(|error| error.to_string()),
-                );
-                Ok(name)
-            };
-            Content::new("comparisons", &trl::read(file, &mut keep)?, |r| {
-                r.image.clone()
-            })
-        }
+        DataFormat::Candidates => compared(ComparisonFormat::Candidates)?,
+        DataFormat::Preference => compared(ComparisonFormat::Llava)?,
+        DataFormat::PreferenceLog => compared(ComparisonFormat::PreferenceLog)?,
+        DataFormat::Trl => compared(ComparisonFormat::Trl)?,
         DataFormat::Scores => Content::without_images("scored pairs", &scores::read(file)?),
-        DataFormat::Candidates => Content::new("answer pairs", &candidates::read(file)?, |r| {
-            r.image.clone()
-        }),
         DataFormat::PpoPrompts => Content::new("prompts", &ppo_prompts::read(file)?, |r| {
             r.conversation.image.clone()
         }),
@@ -169,4 +156,33 @@ fn read(
         }),
         DataFormat::Answers => Content::without_images("answers", &answers::read(file)?),
     })
+}
+
+/// The comparisons of a file. `embedded` and `decodes` are as in [`read`].
+fn comparisons(
+    file: &Path,
+    format: ComparisonFormat,
+    embedded: &mut BTreeMap<String, Option<String>>,
+    decodes: bool,
+) -> anyhow::Result<Content> {
+    let mut keep = |bytes: &[u8]| {
+        // One picture may be inside several times.
+        let name = images::content_name(bytes);
+        if !embedded.contains_key(&name) {
+            let called = format!("picture {} inside the file", embedded.len());
+            let limits = ImageLimits::default();
+            let refused = || decode_bytes(Path::new(&called), bytes, &limits).err();
+            let refused = decodes.then(refused).flatten();
+            embedded.insert(name.clone(), refused.map(|error| error.to_string()));
+        }
+        Ok(name)
+    };
+    let rows = format.read(file, &mut keep)?;
+    let n_open = rows.iter().filter(|row| row.judgement.is_none()).count();
+    let name = match n_open {
+        0 => "comparisons".to_owned(),
+        n if n == rows.len() => "answer pairs".to_owned(),
+        n => format!("comparisons, {n} of them not judged"),
+    };
+    Ok(Content::new(&name, &rows, |row| row.image.clone()))
 }

@@ -13,10 +13,11 @@ use super::rows;
 use super::table::{Fault, Numbering, Table, fault};
 use super::text::{self, Format};
 use crate::atomic;
+use crate::comparison::Comparison;
 use crate::conversation::Turn;
 use crate::error::DataError;
 
-const FORMAT: Format = Format {
+pub(crate) const FORMAT: Format = Format {
     name: "Candidates",
     expected: "JSON lines of answer pairs",
 };
@@ -83,6 +84,24 @@ impl Candidate {
     #[must_use]
     pub fn is_identical(&self) -> bool {
         self.outputs[0] == self.outputs[1]
+    }
+}
+
+impl From<Candidate> for Comparison {
+    fn from(pair: Candidate) -> Self {
+        let model = match pair.sampling.adapter {
+            Some(adapter) => format!("{} + {adapter}", pair.sampling.model),
+            None => pair.sampling.model,
+        };
+        Self {
+            id: pair.id,
+            image: pair.image,
+            turns: pair.turns,
+            original_answer: pair.original_answer,
+            outputs: pair.outputs,
+            models: Some([model.clone(), model]),
+            judgement: None,
+        }
     }
 }
 

@@ -1,6 +1,8 @@
-//! Whether the images that a data set names are there, and whether they can be decoded.
+//! Whether the images that a data set names are there, and whether they can be decoded; and images that are inside a data
+//! set's file.
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -8,9 +10,45 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
+use sha2::{Digest as _, Sha256};
 
+use crate::atomic;
 use crate::error::{DataError, Place, Spot};
+use crate::file_kind::FileKind;
 use crate::image::{ImageLimits, decode};
+
+/// What becomes of an image that is inside a file: it is given the bytes and returns the name that the row has it under.
+pub type Embedded<'a> = &'a mut dyn FnMut(&[u8]) -> Result<String, DataError>;
+
+/// The name of an image that is inside a file: SHA-256 of its content, so that the same image is there once. What the
+/// file calls it is never trusted with a place on the disk.
+#[must_use]
+pub fn content_name(bytes: &[u8]) -> String {
+    let ending = match FileKind::of(bytes).and_then(FileKind::media_type) {
+        Some("image/jpeg") => "jpg",
+        Some("image/webp") => "webp",
+        _ => "png",
+    };
+    let mut name = String::new();
+    for byte in Sha256::digest(bytes) {
+        // Writing to a string cannot fail.
+        let _ = write!(name, "{byte:02x}");
+    }
+    format!("{name}.{ending}")
+}
+
+/// Writes an image that is inside a file into `folder`, under its [`content_name`], and returns that name.
+///
+/// # Errors
+/// The image cannot be written.
+pub fn keep(folder: &Path, bytes: &[u8]) -> Result<String, DataError> {
+    let name = content_name(bytes);
+    let target = folder.join(&name);
+    if !target.exists() {
+        atomic::write(&target, bytes)?;
+    }
+    Ok(name)
+}
 
 /// How often progress is told.
 const TELL_EVERY: Duration = Duration::from_secs(2);

@@ -1,11 +1,12 @@
-//! LLaVA-Human-Preference: the public comparisons, a JSON list.
+//! LLaVA-Human-Preference: the public comparisons, a JSON list; and pairs in its manner that nobody has judged yet.
 //!
 //! A row says which output was preferred and, in `hallucination`, whether the first protocol question
 //! decided. That reading of the field is the likely one and not documented by its authors. The last gpt
 //! turn is the data set's own answer, which the outputs replace; where there is none, an empty one is
-//! written, because other loaders drop the last turn unseen.
+//! written, because other loaders drop the last turn unseen. A row that is not judged has neither `preference` nor
+//! `hallucination`; a row may name the models that wrote the outputs (`model_1`, `model_2`).
 //!
-//! Lost in this format: the second question after a decided first, and everything in
+//! Lost in this format: the second question after a decided first, explanations, and everything in
 //! [`crate::Record`]. `preference_log` keeps them.
 
 use std::fmt;
@@ -15,15 +16,17 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Error as _, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::table::Table;
+use super::preference_log::{self, context_fault};
+use super::rows;
+use super::table::{Fault, Table};
 use super::text::{self, Format};
-use super::{preference_log, rows};
 use crate::atomic;
+use crate::comparison::{Comparison, Judgement};
 use crate::conversation::{Speaker, Turn, text_or_integer};
 use crate::error::DataError;
 use crate::preference::{Preference, Side, Verdict};
 
-const FORMAT: Format = Format {
+pub(crate) const FORMAT: Format = Format {
     name: "LLaVA-Human-Preference",
     expected: "a JSON list of comparisons",
 };
@@ -38,39 +41,66 @@ struct Row {
     conversations: Vec<Turn>,
     output_1: Output,
     output_2: Output,
-    #[serde(with = "number")]
-    preference: Side,
-    hallucination: bool,
+    #[serde(default, with = "number", skip_serializing_if = "Option::is_none")]
+    preference: Option<Side>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hallucination: Option<bool>,
+    #[serde(default, skip_serializing)]
+    model_1: Option<String>,
+    #[serde(default, skip_serializing)]
+    model_2: Option<String>,
 }
 
+/// An answer: a turn, or its text alone.
 #[derive(Serialize, Deserialize)]
-struct Output {
-    #[serde(default = "gpt")]
-    from: Speaker,
-    value: String,
+#[serde(untagged, expecting = "expected a text or a turn with `value`")]
+enum Output {
+    Turn {
+        #[serde(default = "gpt")]
+        from: Speaker,
+        value: String,
+    },
+    Text(String),
+}
+
+impl Output {
+    fn text(self) -> String {
+        match self {
+            Self::Turn { value, .. } => value,
+            Self::Text(text) => text,
+        }
+    }
 }
 
 fn gpt() -> Speaker {
     Speaker::Gpt
 }
 
-/// The side as the number 1 or 2.
+/// The side as the number 1 or 2, where there is one.
 mod number {
     use super::{Deserialize, Deserializer, Side, Unexpected};
-    use serde::{Serializer, de::Error as _};
+    use serde::{Serialize as _, Serializer, de::Error as _};
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
-    pub(super) fn serialize<S: Serializer>(side: &Side, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u8(side.index() as u8 + 1)
+    #[expect(
+        clippy::ref_option,
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde asks for it"
+    )]
+    pub(super) fn serialize<S: Serializer>(
+        side: &Option<Side>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        side.map(|side| side.index() + 1).serialize(serializer)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<Side, D::Error> {
-        match u64::deserialize(deserializer)? {
-            1 => Ok(Side::First),
-            2 => Ok(Side::Second),
-            other => Err(D::Error::invalid_value(
+    ) -> Result<Option<Side>, D::Error> {
+        match Option::deserialize(deserializer)? {
+            None => Ok(None),
+            Some(1) => Ok(Some(Side::First)),
+            Some(2) => Ok(Some(Side::Second)),
+            Some(other) => Err(D::Error::invalid_value(
                 Unexpected::Unsigned(other),
                 &"1 or 2",
             )),
@@ -124,39 +154,57 @@ fn flat_or_nested<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Turn
     Ok(turns)
 }
 
-impl From<Row> for Preference {
-    fn from(row: Row) -> Self {
-        let mut turns = row.conversations;
+/// A judgement needs both fields, and there is none without either.
+fn judgement(
+    preference: Option<Side>,
+    hallucination: Option<bool>,
+) -> Result<Option<Judgement>, Fault> {
+    let (fewer_hallucinations, more_helpful) = match (preference, hallucination) {
+        (Some(side), Some(true)) => (side.into(), None),
+        (Some(side), Some(false)) => (Verdict::Tie, Some(side)),
+        (Some(_), None) => return Err(missing("hallucination")),
+        (None, Some(_)) => return Err(missing("preference")),
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(Judgement {
+        fewer_hallucinations,
+        more_helpful,
+        explanation: None,
+    }))
+}
+
+fn missing(field: &str) -> Fault {
+    (field.into(), "missing".into())
+}
+
+impl Row {
+    fn comparison(self) -> Result<Comparison, Fault> {
+        let mut turns = self.conversations;
         let original_answer = turns
             .pop_if(|turn| turn.from == Speaker::Gpt)
             .map(|turn| turn.value)
             .filter(|answer| !answer.is_empty());
-        let (fewer_hallucinations, more_helpful) = if row.hallucination {
-            (row.preference.into(), None)
-        } else {
-            (Verdict::Tie, Some(row.preference))
-        };
-        Self {
-            id: row.id,
-            image: row.image,
+        if let Some(fault) = context_fault(&turns, self.image.as_deref()) {
+            return Err(fault);
+        }
+        Ok(Comparison {
+            id: self.id,
+            image: self.image,
             turns,
             original_answer,
-            outputs: [row.output_1.value, row.output_2.value],
-            fewer_hallucinations,
-            more_helpful,
-            record: None,
-        }
+            outputs: [self.output_1.text(), self.output_2.text()],
+            models: self.model_1.zip(self.model_2).map(<[String; 2]>::from),
+            judgement: judgement(self.preference, self.hallucination)?,
+        })
     }
-}
 
-impl Row {
     /// The row of a comparison that was checked to have a preferred side.
     fn new(preference: &Preference, preferred: Side) -> Self {
         let mut conversations = preference.turns.clone();
         conversations.push(Turn::gpt(
             preference.original_answer.clone().unwrap_or_default(),
         ));
-        let output = |side: Side| Output {
+        let output = |side: Side| Output::Turn {
             from: Speaker::Gpt,
             value: preference.outputs[side.index()].clone(),
         };
@@ -166,25 +214,31 @@ impl Row {
             conversations,
             output_1: output(Side::First),
             output_2: output(Side::Second),
-            preference: preferred,
-            hallucination: preference.fewer_hallucinations != Verdict::Tie,
+            preference: Some(preferred),
+            hallucination: Some(preference.fewer_hallucinations != Verdict::Tie),
+            model_1: None,
+            model_2: None,
         }
     }
 }
 
-fn check(table: &Table<'_, Preference>) -> Result<(), DataError> {
-    table.not_empty()?.each(preference_log::row_fault).map(drop)
+/// Parses the text of a file whose rows may be judged or not.
+///
+/// # Errors
+/// [`DataError`] naming row, field and remedy.
+pub fn comparisons(path: &Path, text: &str) -> Result<Vec<Comparison>, DataError> {
+    let rows: Vec<Row> = rows::list(path, text, &FORMAT)?;
+    Table::list(path, &FORMAT, &[]).convert(rows, |_, row: Row| row.comparison())
 }
 
-/// Parses the text of a file.
+/// Parses the text of a file of judged comparisons.
 ///
 /// # Errors
 /// [`DataError`] naming row, field and remedy.
 pub fn parse(path: &Path, text: &str) -> Result<Vec<Preference>, DataError> {
-    let rows: Vec<Row> = rows::list(path, text, &FORMAT)?;
-    let preferences: Vec<Preference> = rows.into_iter().map(Preference::from).collect();
-    check(&Table::list(path, &FORMAT, &preferences))?;
-    Ok(preferences)
+    let rows = comparisons(path, text)?;
+    let judged = |_, row: Comparison| row.into_preference().ok_or_else(|| missing("preference"));
+    Table::list(path, &FORMAT, &[]).convert(rows, judged)
 }
 
 /// Reads a file.
@@ -200,7 +254,9 @@ pub fn read(path: &Path) -> Result<Vec<Preference>, DataError> {
 /// # Errors
 /// [`DataError`] for comparisons that [`parse`] would refuse.
 pub fn render(path: &Path, preferences: &[Preference]) -> Result<String, DataError> {
-    check(&Table::list(path, &FORMAT, preferences))?;
+    Table::list(path, &FORMAT, preferences)
+        .not_empty()?
+        .each(preference_log::row_fault)?;
     let rows: Vec<Row> = preferences
         .iter()
         .filter_map(|row| row.preferred().map(|side| Row::new(row, side)))

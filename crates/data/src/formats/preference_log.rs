@@ -13,7 +13,7 @@ use crate::conversation::{Turn, turn_fault};
 use crate::error::DataError;
 use crate::preference::Preference;
 
-const FORMAT: Format = Format {
+pub(crate) const FORMAT: Format = Format {
     name: "Preference log",
     expected: "JSON lines of comparisons",
 };

@@ -88,18 +88,36 @@ impl<'a, T> Table<'a, T> {
         Ok(self)
     }
 
+    /// The refusal of row `row`.
+    pub fn refusal(&self, row: usize, (field, found): Fault) -> DataError {
+        DataError::Field {
+            spot: Spot::new(self.path, self.place(row), field),
+            found,
+            remedy: self.format.remedy().into(),
+        }
+    }
+
     /// Refuses the first row that `find` finds a fault with.
     pub fn each(&self, find: impl Fn(&T) -> Option<Fault>) -> Result<&Self, DataError> {
-        for (row, value) in self.rows.iter().enumerate() {
-            if let Some((field, found)) = find(value) {
-                return Err(DataError::Field {
-                    spot: Spot::new(self.path, self.place(row), field),
-                    found,
-                    remedy: self.format.remedy().into(),
-                });
+        let faults = self.rows.iter().map(find).enumerate();
+        for (row, fault) in faults {
+            if let Some(fault) = fault {
+                return Err(self.refusal(row, fault));
             }
         }
         Ok(self)
+    }
+
+    /// Makes something of all `rows` of the file, each given with its index, and refuses the first that nothing can be
+    /// made of.
+    pub fn convert<U>(
+        &self,
+        rows: Vec<T>,
+        make: impl Fn(usize, T) -> Result<U, Fault>,
+    ) -> Result<Vec<U>, DataError> {
+        let rows = rows.into_iter().enumerate();
+        rows.map(|(i, row)| make(i, row).map_err(|fault| self.refusal(i, fault)))
+            .collect()
     }
 
     /// Refuses the second row with the same key in `field`.

@@ -12,56 +12,27 @@
 mod message;
 mod parquet;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Deserialize;
 
 use self::message::{Message, Names, Text};
+use super::images::Embedded;
 use super::preference_log::context_fault;
 use super::rows;
 use super::table::{Fault, Numbering, Table};
 use super::text::{self, Format};
-use crate::conversation::{Turn, text_or_integer};
-use crate::error::{DataError, Spot};
+use crate::comparison::{Comparison, Judgement};
+use crate::conversation::text_or_integer;
+use crate::error::DataError;
 use crate::file_kind::FileKind;
-use crate::preference::{Preference, Side, Verdict, placeholder_fault};
+use crate::preference::placeholder_fault;
 
-const FORMAT: Format = Format {
+pub(crate) const FORMAT: Format = Format {
     name: "TRL preferences",
     expected: "JSON rows with prompt, chosen and rejected",
 };
-
-/// Two answers to one context, and which one was preferred.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pair {
-    /// Name of the row: its `id`, or `row-17` for the row at index 17.
-    pub id: String,
-    /// File name relative to an image folder.
-    pub image: Option<String>,
-    /// What both answer: alternating turns that end in a human one.
-    pub turns: Vec<Turn>,
-    /// The preferred answer.
-    pub chosen: String,
-    /// The other one.
-    pub rejected: String,
-}
-
-impl From<Pair> for Preference {
-    /// Which of the two questions decided is not in such files. The comparison is taken to be about what the answers are
-    /// worth, so that nothing is claimed of hallucinations that nobody looked for.
-    fn from(pair: Pair) -> Self {
-        Self {
-            id: pair.id,
-            image: pair.image,
-            turns: pair.turns,
-            original_answer: None,
-            outputs: [pair.chosen, pair.rejected],
-            fewer_hallucinations: Verdict::Tie,
-            more_helpful: Some(Side::First),
-            record: None,
-        }
-    }
-}
 
 /// A row as the files have it.
 #[derive(Deserialize)]
@@ -108,8 +79,8 @@ fn refuse<T>(field: &str, found: impl Into<String>) -> Result<T, Fault> {
     Err((field.into(), found.into()))
 }
 
-/// The pair that row `i` says.
-fn pair(i: usize, mut row: Row) -> Result<Pair, Fault> {
+/// The comparison that row `i` says, the preferred answer first; without an `id` it is called `row-17` at index 17.
+fn comparison(i: usize, mut row: Row) -> Result<Comparison, Fault> {
     if let (Some(text), None, None) = (&row.text, &row.chosen, &row.y_win) {
         let inner: Inner = serde_json::from_str(text).map_err(|error| {
             (
@@ -148,15 +119,19 @@ fn pair(i: usize, mut row: Row) -> Result<Pair, Fault> {
     }
     let image = message::place_picture(&mut prompt, names)?;
     let context = row.context.unwrap_or_default();
-    let pair = Pair {
+    let chosen = after(&context, answer("chosen", &chosen)?);
+    let rejected = after(&context, answer("rejected", &rejected)?);
+    let comparison = Comparison {
         id: row.id.map_or_else(|| format!("row-{i}"), |Id(id)| id),
         image,
         turns: message::turns(&prompt)?,
-        chosen: after(&context, answer("chosen", &chosen)?),
-        rejected: after(&context, answer("rejected", &rejected)?),
+        original_answer: None,
+        outputs: [chosen, rejected],
+        models: None,
+        judgement: Some(Judgement::of_chosen()),
     };
-    match fault_of(&pair) {
-        None => Ok(pair),
+    match fault_of(&comparison) {
+        None => Ok(comparison),
         Some((field, found)) if field.starts_with("conversations") => refuse("prompt", found),
         Some((field, found)) if field == "outputs[0]" => refuse("chosen", found),
         Some((field, found)) if field == "outputs[1]" => refuse("rejected", found),
@@ -164,10 +139,11 @@ fn pair(i: usize, mut row: Row) -> Result<Pair, Fault> {
     }
 }
 
-fn fault_of(pair: &Pair) -> Option<Fault> {
-    let image = pair.image.as_deref();
-    context_fault(&pair.turns, image)
-        .or_else(|| placeholder_fault(&pair.turns, image, [&pair.chosen, &pair.rejected]))
+fn fault_of(row: &Comparison) -> Option<Fault> {
+    let image = row.image.as_deref();
+    let [chosen, rejected] = &row.outputs;
+    context_fault(&row.turns, image)
+        .or_else(|| placeholder_fault(&row.turns, image, [chosen, rejected]))
 }
 
 /// The text of the only message that may come after the prompt.
@@ -189,45 +165,47 @@ fn after(context: &str, answer: String) -> String {
     format!("{context}{space}{answer}")
 }
 
-/// The pairs of rows that were read from `path`.
-fn pairs(path: &Path, rows: Vec<Row>, numbering: Numbering<'_>) -> Result<Vec<Pair>, DataError> {
-    let table: Table<'_, Row> = Table {
+/// The comparisons of rows that were read from `path`.
+fn comparisons(
+    path: &Path,
+    rows: Vec<Row>,
+    numbering: Numbering<'_>,
+) -> Result<Vec<Comparison>, DataError> {
+    let table = Table {
         path,
         format: &FORMAT,
         numbering,
         rows: &[],
     };
-    let convert = |(i, row)| {
-        pair(i, row).map_err(|(field, found)| DataError::Field {
-            spot: Spot::new(path, table.place(i), field),
-            found,
-            remedy: FORMAT.remedy().into(),
-        })
-    };
-    rows.into_iter().enumerate().map(convert).collect()
+    table.convert(rows, comparison)
 }
 
 /// Parses the text of a file: JSON lines, or one JSON list.
 ///
 /// # Errors
 /// [`DataError`] naming row or line, field and remedy.
-pub fn parse(path: &Path, text: &str) -> Result<Vec<Pair>, DataError> {
+pub fn parse(path: &Path, text: &str) -> Result<Vec<Comparison>, DataError> {
     if text.trim_start().starts_with('[') {
-        return pairs(path, rows::list(path, text, &FORMAT)?, Numbering::List);
+        return comparisons(path, rows::list(path, text, &FORMAT)?, Numbering::List);
     }
     let (rows, lines) = rows::lines(path, text, &FORMAT)?;
-    pairs(path, rows, Numbering::Lines(&lines))
+    comparisons(path, rows, Numbering::Lines(&lines))
+}
+
+/// The names of a parquet file's columns.
+///
+/// # Errors
+/// The file cannot be read, or is damaged.
+pub(crate) fn columns(path: &Path) -> Result<BTreeSet<String>, DataError> {
+    parquet::columns(path)
 }
 
 /// Reads a file: JSON lines, a JSON list, or parquet, whatever its name. In a parquet file a picture may be inside;
-/// `embedded` is given its bytes and returns the name that the pair has it under.
+/// `embedded` is given its bytes and returns the name that the row has it under.
 ///
 /// # Errors
 /// As [`parse`], the file cannot be read, or as `embedded` says.
-pub fn read(
-    path: &Path,
-    embedded: &mut dyn FnMut(&[u8]) -> Result<String, DataError>,
-) -> Result<Vec<Pair>, DataError> {
+pub fn read(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Comparison>, DataError> {
     if FileKind::at(path) == Some(FileKind::Parquet) {
         return parquet::read(path, embedded);
     }

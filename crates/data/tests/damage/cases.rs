@@ -157,6 +157,26 @@ pub const CASES: &[Case] = &[
                 &["row 1", "`hallucination`", "boolean"],
             ),
             (
+                r#""preference":2,"#,
+                "",
+                &["row 1", "`preference`", "missing"],
+            ),
+            (
+                r#","hallucination":false"#,
+                "",
+                &["row 1", "`hallucination`", "missing"],
+            ),
+            (
+                r#""preference":2,"hallucination":false"#,
+                r#""extra":2"#,
+                &["row 1", "`preference`", "missing"],
+            ),
+            (
+                r#""output_2":{"value":"two"}"#,
+                r#""output_2":{"text":"two"}"#,
+                &["row 1", "`output_2`", "a text or a turn with `value`"],
+            ),
+            (
                 r#"[[{"from":"human","value":"Q"},{"from":"gpt","value":"A"}]]"#,
                 "[[],[]]",
                 &["row 0", "`conversations`", "several nested"],

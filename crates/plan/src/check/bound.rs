@@ -60,7 +60,7 @@ pub fn reward(recipe: &RewardRecipe) -> Option<Bound> {
     let batch = recipe.batch as u64;
     let n_steps = match recipe.length {
         Length::Steps(steps) => steps,
-        Length::Epochs(epochs) => epochs * (recipe.n_train? as u64).div_ceil(batch),
+        Length::Epochs(epochs) => epochs * (recipe.comparisons.n_train? as u64).div_ceil(batch),
     };
     Some(Bound {
         n_steps: Some(n_steps),

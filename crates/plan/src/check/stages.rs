@@ -155,7 +155,8 @@ pub fn reward(path: &Path, recipe: &RewardRecipe, made: &mut Made) -> Result<Pla
     };
     let facts = recipe.facts.iter();
     let facts = facts.filter(|_| recipe.wording.prompt.with_facts());
-    let files = recipe.preferences.iter().chain(facts);
+    let files = recipe.comparisons.files.iter().map(|file| &file.path);
+    let files = files.chain(facts);
     let workload = counted(files, &known, &mut plan, bound::reward(recipe), |reading| {
         Ok(candor_reward::workload(recipe, reading)?)
     })?;

@@ -1,5 +1,6 @@
 //! Whole runs of a tiny reward model: what is learned, kept, written, scored and refused.
 
+mod formats;
 mod refusals;
 mod tiny;
 mod training;

@@ -109,6 +109,7 @@ fn comparison(i: usize, j: usize, image: &str, colour: &str, extra: &str) -> Pre
         },
         more_helpful: None,
         record: None,
+        explanation: None,
     }
 }
 

@@ -8,7 +8,7 @@ use candor_train::stage_fields::{IMAGES, ROOT};
 use candor_train::{Reader, Resolved, SessionRecipe};
 
 use crate::SftError;
-use crate::corpus::SourceRecipe;
+use crate::recipe::SourceRecipe;
 
 /// Everything the grounding stage needs to know.
 #[derive(Debug, Clone)]

@@ -13,6 +13,15 @@ use super::tree::{Item, Node, Part, parts};
 use super::{layers, overrides, tree, unknown};
 use crate::error::TrainError;
 
+/// An element of an array in which a string may stand for a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Element {
+    /// A string.
+    Plain(String),
+    /// The key of a table; ask on with `format!("{key}.path")`.
+    Table(String),
+}
+
 /// A recipe being read. Every question says what the key means, in a sentence for `candor recipe fields`.
 #[derive(Debug)]
 pub struct Reader {
@@ -159,32 +168,15 @@ impl Reader {
 
     /// A list of strings.
     pub fn strings(&mut self, key: &str, meaning: &'static str) -> Field<'_, Vec<String>> {
-        self.list(key, meaning, "a list of strings", |node| match node {
+        let text = |item: &Item| match &item.node {
             Node::String(text) => Some(text.clone()),
             _ => None,
-        })
-    }
-
-    /// A list of finite numbers.
-    pub fn f64s(&mut self, key: &str, meaning: &'static str) -> Field<'_, Vec<f64>> {
-        self.list(key, meaning, "a list of numbers", |node| match node {
-            Node::Float(number) if number.is_finite() => Some(*number),
-            Node::Integer(number) => Some(*number as f64),
+        };
+        let expects = "a list of strings";
+        self.field(key, meaning, expects, Vec::new(), |node| match node {
+            Node::Array(items) => items.iter().map(text).collect(),
             _ => None,
         })
-    }
-
-    /// A list of integers of at least 0.
-    pub fn u64s(&mut self, key: &str, meaning: &'static str) -> Field<'_, Vec<u64>> {
-        self.list(
-            key,
-            meaning,
-            "a list of integers of at least 0",
-            |node| match node {
-                Node::Integer(number) => u64::try_from(*number).ok(),
-                _ => None,
-            },
-        )
     }
 
     /// The keys of the elements of an array of tables (`[[sources]]`): `sources[0]`, `sources[1]`, ...;
@@ -197,6 +189,42 @@ impl Reader {
                 Some((0..items.len()).map(|i| format!("{prefix}[{i}]")).collect())
             }
             _ => None,
+        });
+        field.opened_as(format!("{key}[]"))
+    }
+
+    /// The elements of an array of strings and tables, for short and long ways to say the same; neither the array nor a
+    /// string may be empty. The tables' own keys are checked as those of any table.
+    pub fn strings_or_tables(
+        &mut self,
+        key: &str,
+        meaning: &'static str,
+    ) -> Field<'_, Vec<Element>> {
+        let named = |i: usize| format!("{key}[{i}]");
+        let one = self.notes.iter().map(|_| Element::Table(named(0)));
+        let one: Vec<Element> = one.collect();
+        let mut plain = Vec::new();
+        let element = |(i, item): (usize, &Item)| match &item.node {
+            Node::String(text) => {
+                plain.push(named(i));
+                Some(Element::Plain(text.clone()))
+            }
+            Node::Table(_) => Some(Element::Table(named(i))),
+            _ => None,
+        };
+        let expects = "a list of strings or tables";
+        let field = self.field(key, meaning, expects, one, |node| match node {
+            Node::Array(items) => items.iter().enumerate().map(element).collect(),
+            _ => None,
+        });
+        field.reader.asked.extend(plain);
+        let empty = Element::Plain(String::new());
+        let field = field.check(|elements| {
+            if elements.is_empty() || elements.contains(&empty) {
+                let problem = "the list is empty, or a string in it".to_owned();
+                return Err((problem, "name at least one file".to_owned()));
+            }
+            Ok(())
         });
         field.opened_as(format!("{key}[]"))
     }
@@ -291,19 +319,6 @@ impl Reader {
 
     pub(super) fn push(&mut self, mistake: Mistake) {
         self.mistakes.push(mistake);
-    }
-
-    fn list<T>(
-        &mut self,
-        key: &str,
-        meaning: &'static str,
-        expects: &str,
-        convert: impl Fn(&Node) -> Option<T>,
-    ) -> Field<'_, Vec<T>> {
-        self.field(key, meaning, expects, Vec::new(), |node| match node {
-            Node::Array(items) => items.iter().map(|item| convert(&item.node)).collect(),
-            _ => None,
-        })
     }
 
     fn field<T>(

@@ -35,7 +35,10 @@ fn visit(item: &Item, path: &str, asked: &BTreeSet<String>, mistakes: &mut Vec<M
         }
         Node::Array(items) => {
             for (i, element) in items.iter().enumerate() {
-                visit(element, &format!("{path}[{i}]"), asked, mistakes);
+                let key = format!("{path}[{i}]");
+                if !asked.contains(&key) {
+                    visit(element, &key, asked, mistakes);
+                }
             }
         }
         // The stage asks for keys below, but this is a plain value: those keys were reported as missing,

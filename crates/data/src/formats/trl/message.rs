@@ -125,7 +125,8 @@ impl Names {
 }
 
 impl Content {
-    /// The text, with a placeholder for each picture.
+    /// The text, with a placeholder for each picture on a line of its own, as LLaVA has it. Where there are blanks between
+    /// pictures and words already, they are all that there is.
     pub(super) fn text(&self) -> Result<String, Fault> {
         let parts = match self {
             Self::Plain(text) => return Ok(text.clone()),
@@ -141,7 +142,22 @@ impl Content {
                     format!("found a part of type {kind:?} without text, expected text and image"),
                 ),
             });
-        Ok(texts.collect::<Result<Vec<_>, Fault>>()?.join("\n"))
+        let texts = texts.collect::<Result<Vec<_>, Fault>>()?;
+        let is_spaced =
+            (1..parts.len()).any(|i| match [parts[i - 1].is_image(), parts[i].is_image()] {
+                [true, false] => texts[i].starts_with(char::is_whitespace),
+                [false, true] => texts[i - 1].ends_with(char::is_whitespace),
+                _ => false,
+            });
+        let mut joined = String::new();
+        for (i, text) in texts.into_iter().enumerate() {
+            let beside_picture = i > 0 && (parts[i - 1].is_image() || parts[i].is_image());
+            if i > 0 && !(is_spaced && beside_picture) {
+                joined.push('\n');
+            }
+            joined.push_str(text);
+        }
+        Ok(joined)
     }
 
     fn parts_mut(&mut self) -> &mut [Part] {

@@ -1,5 +1,6 @@
 //! The same rows as parquet, as the Hugging Face hub has them. Pictures may be inside.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -8,23 +9,39 @@ use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::{Field, Row as Columns};
 use serde_json::{Map, Value, json};
 
-use super::{FORMAT, Pair, Row, pairs};
+use super::{FORMAT, Row, comparisons};
+use crate::comparison::Comparison;
 use crate::error::{DataError, Place, Spot};
+use crate::formats::images::Embedded;
 use crate::formats::table::Numbering;
 use crate::formats::text::{MAX_FILE_BYTES, empty};
 
-/// What a picture's bytes are called: written out, or only named.
-type Embedded<'a> = &'a mut dyn FnMut(&[u8]) -> Result<String, DataError>;
-
-/// The pairs of a file.
-pub(super) fn read(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Pair>, DataError> {
-    // A damaged file must end in an error whatever the decoder makes of it.
-    let rows = catch_unwind(AssertUnwindSafe(|| read_rows(path, embedded)))
-        .unwrap_or_else(|_| Err(damaged(path, 0, &"the decoder gave up")))?;
+/// The comparisons of a file.
+pub(super) fn read(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Comparison>, DataError> {
+    let rows = guarded(path, || read_rows(path, embedded))?;
     if rows.is_empty() {
         return Err(empty(path, Place::File, "", &FORMAT));
     }
-    pairs(path, rows, Numbering::List)
+    comparisons(path, rows, Numbering::List)
+}
+
+/// The names of the columns.
+pub(super) fn columns(path: &Path) -> Result<BTreeSet<String>, DataError> {
+    guarded(path, || {
+        let reader = open(path)?;
+        let schema = reader.metadata().file_metadata().schema();
+        Ok(schema
+            .get_fields()
+            .iter()
+            .map(|field| field.name().to_owned())
+            .collect())
+    })
+}
+
+/// A damaged file must end in an error whatever the decoder makes of it.
+fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, DataError>) -> Result<T, DataError> {
+    catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err(damaged(path, 0, &"the decoder gave up")))
 }
 
 fn damaged(path: &Path, row: usize, found: &impl ToString) -> DataError {
@@ -40,7 +57,7 @@ fn damaged(path: &Path, row: usize, found: &impl ToString) -> DataError {
     }
 }
 
-fn read_rows(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Row>, DataError> {
+fn open(path: &Path) -> Result<SerializedFileReader<File>, DataError> {
     let unreadable = |source| DataError::Io {
         action: "read",
         path: path.to_owned(),
@@ -57,7 +74,11 @@ fn read_rows(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Row>, DataError>
             remedy: "split the file".into(),
         });
     }
-    let reader = SerializedFileReader::new(file).map_err(|error| damaged(path, 0, &error))?;
+    SerializedFileReader::new(file).map_err(|error| damaged(path, 0, &error))
+}
+
+fn read_rows(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Row>, DataError> {
+    let reader = open(path)?;
     let columns = reader
         .get_row_iter(None)
         .map_err(|error| damaged(path, 0, &error))?;

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use candor_data::random;
 use rand::seq::SliceRandom as _;
+
+use crate::random;
 
 /// Indices of rows, by what they are for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -29,7 +30,8 @@ impl Split {
 /// that many, held out first, then validation; the rest trains, of which `n_train` rows at most are kept.
 ///
 /// The images are put in order by the seed alone, so the order of the rows in their files does not matter to which
-/// images a part has.
+/// images a part has. All stages that learn from comparisons split alike by one seed, so that what one of them holds out
+/// no other was trained on.
 #[must_use]
 pub fn by_image(
     images: &[&str],

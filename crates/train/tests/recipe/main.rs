@@ -1,8 +1,10 @@
 //! Recipes: everything wrong is reported at once, with line and key.
 
+mod elements;
+
 use std::fs;
 
-use candor_train::recipe::{Presence, Reader, RecipeError, Resolved, changed_keys, survey};
+use candor_train::recipe::{Reader, RecipeError, Resolved, changed_keys};
 
 #[derive(Debug, PartialEq)]
 struct Stage {
@@ -437,50 +439,4 @@ fn keys_of_other_trainers_are_answered() {
         let error = read(GOOD, &[set]).unwrap_err().to_string();
         assert!(error.contains(said), "{set}: {error}");
     }
-}
-
-#[test]
-fn a_survey_finds_what_is_asked_only_after_some_answers() {
-    let fields = survey(|mut recipe| {
-        recipe.u64("n", "How many.").positive().required();
-        for element in recipe.tables("list", "Things.").required() {
-            let choices = [("a", 0), ("b", 1), ("c", 2)];
-            match recipe
-                .one_of(&format!("{element}.kind"), &choices, "Which.")
-                .or(0, "\"a\"")
-            {
-                0 => drop(
-                    recipe
-                        .bool(&format!("{element}.only_a"), "Of a.")
-                        .optional(),
-                ),
-                kind => {
-                    recipe
-                        .f64(&format!("{element}.not_a"), "Of b and c.")
-                        .within(..=2.0)
-                        .required();
-                    if kind == 2 && recipe.has("deep") {
-                        recipe.string("deep.word", "Of c.").required();
-                    }
-                }
-            }
-        }
-        recipe.finish().unwrap();
-    });
-    let shown: Vec<String> = fields.iter().map(ToString::to_string).collect();
-    let expected = [
-        "- `n`: integer above 0; required. How many.",
-        "- `list`: array of tables; required. Things.",
-        "- `list[].kind`: \"a\" or \"b\" or \"c\"; optional, else \"a\". Which.",
-        "- `list[].not_a`: number at most 2; required; only with `list[].kind` \"b\" or \"c\". Of b and c.",
-        "- `deep.word`: string; required; only with `list[].kind` \"c\" and `deep` given. Of c.",
-        "- `list[].only_a`: true or false; optional; only with `list[].kind` \"a\". Of a.",
-    ];
-    let sorted = |lines: &[String]| {
-        let mut lines = lines.to_vec();
-        lines.sort();
-        lines
-    };
-    assert_eq!(sorted(&shown), sorted(&expected.map(str::to_owned)));
-    assert_eq!(fields[0].presence, Presence::Required);
 }

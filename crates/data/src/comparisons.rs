@@ -1,0 +1,264 @@
+//! Comparisons on their way into a stage that learns from them: read, equal answers left out, bad rows found, split by
+//! image. What a stage makes of a row is its own; so the reward model and whatever else learns from comparisons read,
+//! refuse, skip and split alike.
+//!
+//! Facts are no part of this: only a reward model is shown them.
+
+mod format;
+mod split;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+
+pub use self::format::ComparisonFormat;
+use self::split::{Split, by_image};
+use crate::comparison::Comparison;
+use crate::error::{DataError, Place, Spot};
+use crate::formats::images;
+use crate::preference::Side;
+use crate::rows::{Look, OnBadRow, Pictures, Row, RowFault, RowName, Sieve, Skipped, SourceFile};
+
+/// A file of comparisons.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComparisonFile {
+    /// The file.
+    pub path: PathBuf,
+    /// Its format; told by its content if none.
+    pub format: Option<ComparisonFormat>,
+}
+
+impl ComparisonFile {
+    /// Its rows.
+    fn read(&self, embedded: images::Embedded<'_>) -> Result<Vec<Comparison>, DataError> {
+        let format = match self.format {
+            Some(format) => format,
+            None => ComparisonFormat::of(&self.path)?,
+        };
+        format.read(&self.path, embedded)
+    }
+}
+
+/// The comparisons that a stage learns from, and what each part of them is for.
+#[derive(Debug, Clone)]
+pub struct ComparisonSet {
+    /// Where they are.
+    pub files: Vec<ComparisonFile>,
+    /// Image folder. Pictures that are inside the files are written there.
+    pub images: PathBuf,
+    /// What follows from a row that the stage cannot use.
+    pub on_bad_row: OnBadRow,
+    /// Decides the split.
+    pub seed: u64,
+    /// Rows that choose the best step, at least.
+    pub n_validation: usize,
+    /// Rows that are measured at the end, at least.
+    pub n_held_out: usize,
+    /// Rows that are trained on, at most.
+    pub n_train: Option<usize>,
+}
+
+/// What comparisons are read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A run. Pictures that are inside files are kept in the image folder.
+    Run,
+    /// A plan of the run, which writes nothing; pictures that are inside files are taken to be whole.
+    Plan,
+}
+
+/// What a stage made of comparisons, by what they are for.
+#[derive(Debug)]
+pub struct Parts<T> {
+    /// Trained on.
+    pub train: Vec<T>,
+    /// Choose the best step.
+    pub validation: Vec<T>,
+    /// Measured at the end.
+    pub held_out: Vec<T>,
+    /// Rows that were left out because both answers are the same: no judge can tell them apart.
+    pub n_equal: usize,
+    /// Rows that were left out because the stage cannot use them; none where these stop the run.
+    pub skipped: Option<Skipped>,
+    /// Which rows show which pictures.
+    pub pictures: Pictures,
+}
+
+impl<T> Parts<T> {
+    /// Those of all parts: trained on, validation, held out.
+    pub fn all(&self) -> impl Iterator<Item = &T> {
+        let parts = [&self.train, &self.validation, &self.held_out];
+        parts.into_iter().flatten()
+    }
+}
+
+/// A comparison as read.
+struct Read {
+    row: Comparison,
+    preferred: Side,
+    /// Its number among all that are read.
+    number: usize,
+}
+
+/// All comparisons that are read.
+#[derive(Default)]
+struct Rows {
+    read: Vec<Row<Read>>,
+    /// What each row shares with others: its image, or nothing.
+    groups: Vec<String>,
+    n_equal: usize,
+    /// Pictures that are inside the files and are not in the image folder.
+    inside: BTreeSet<String>,
+}
+
+/// What was made of a row.
+struct Made<T> {
+    number: usize,
+    image: Option<String>,
+    result: T,
+}
+
+impl ComparisonSet {
+    /// Reads all files, lets `make` make something of every row and its preferred side, and splits by image.
+    ///
+    /// # Errors
+    /// A file is missing, damaged or not judged, there are too few comparisons, or nothing can be made of rows and the set
+    /// does not skip them. Rows that the run has no use for cannot stop it.
+    pub fn read<T: Send>(
+        &self,
+        purpose: Purpose,
+        make: impl Fn(Comparison, Side) -> Result<T, RowFault> + Sync,
+    ) -> Result<Parts<T>, DataError> {
+        let Rows {
+            read: rows,
+            groups,
+            n_equal,
+            inside,
+        } = self.rows(purpose)?;
+        let (rows, whole) = match self.on_bad_row {
+            OnBadRow::Skip => (rows, None),
+            OnBadRow::Stop => {
+                let all: Vec<usize> = (0..rows.len()).collect();
+                let split = self.split(&groups, &all)?;
+                let used: HashSet<usize> = split.rows().collect();
+                let rows = rows.into_iter().zip(all);
+                let rows = rows.filter_map(|(row, number)| used.contains(&number).then_some(row));
+                (rows.collect(), Some(split))
+            }
+        };
+        // All rows before bad ones are looked for, so that these are the same on any number of threads.
+        let rows: Vec<Row<Made<T>>> = rows
+            .into_par_iter()
+            .map(|row| {
+                row.and_then(|read| {
+                    Ok(Made {
+                        number: read.number,
+                        image: read.row.image.clone().filter(|name| !inside.contains(name)),
+                        result: make(read.row, read.preferred)?,
+                    })
+                })
+            })
+            .collect();
+        let sieve = Sieve {
+            on_bad_row: self.on_bad_row,
+            look: match purpose {
+                Purpose::Run => Look::of_run(self.on_bad_row),
+                Purpose::Plan => Look::of_plan(self.on_bad_row, &self.images),
+            },
+            images: &self.images,
+        };
+        let sifted = sieve.sift(rows, |row| row.image.as_deref())?;
+        let good = sifted.rows.into_iter();
+        let mut good: BTreeMap<usize, T> = good.map(|(_, row)| (row.number, row.result)).collect();
+        let split = if let Some(split) = whole {
+            split
+        } else {
+            let left: Vec<usize> = good.keys().copied().collect();
+            self.split(&groups, &left)?
+        };
+        let mut part = |rows: Vec<usize>| rows.iter().filter_map(|row| good.remove(row)).collect();
+        Ok(Parts {
+            train: part(split.train),
+            validation: part(split.validation),
+            held_out: part(split.held_out),
+            n_equal,
+            skipped: sifted.skipped,
+            pictures: sifted.pictures,
+        })
+    }
+
+    /// The rows of all files, but for those whose answers are the same, which are counted.
+    fn rows(&self, purpose: Purpose) -> Result<Rows, DataError> {
+        let mut all = Rows::default();
+        for file in &self.files {
+            let mut embedded = |bytes: &[u8]| match purpose {
+                Purpose::Run => images::keep(&self.images, bytes),
+                Purpose::Plan => {
+                    let name = images::content_name(bytes);
+                    all.inside.insert(name.clone());
+                    Ok(name)
+                }
+            };
+            let rows = file.read(&mut embedded)?;
+            let path = &file.path;
+            let source = SourceFile::new(path);
+            for (number, row) in rows.into_iter().enumerate() {
+                let name = RowName::numbered(&source, number, row.id.as_str());
+                let Some(preferred) = row.preferred() else {
+                    return Err(unjudged(path, name.place));
+                };
+                if row.is_equal() {
+                    all.n_equal += 1;
+                    continue;
+                }
+                // A row without an image shares nothing with others, so it is an image of its own; its place names it,
+                // and no image is named like a place.
+                let place = || format!("{}: row {number} ({})", path.display(), row.id);
+                all.groups.push(row.image.clone().unwrap_or_else(place));
+                let made = Ok(Read {
+                    row,
+                    preferred,
+                    number: all.read.len(),
+                });
+                all.read.push(Row { name, made });
+            }
+        }
+        Ok(all)
+    }
+
+    /// Splits the rows of these numbers by what they share.
+    fn split(&self, groups: &[String], numbers: &[usize]) -> Result<Split, DataError> {
+        let names: Vec<&str> = numbers.iter().map(|&row| groups[row].as_str()).collect();
+        let (n_validation, n_held_out) = (self.n_validation, self.n_held_out);
+        let split = by_image(&names, self.seed, n_validation, n_held_out, self.n_train);
+        if split.train.is_empty() {
+            let first = self.files.first().map(|file| file.path.as_path());
+            let path = first.unwrap_or(Path::new("data.preferences"));
+            return Err(DataError::Field {
+                spot: Spot::new(path, Place::File, ""),
+                found: format!(
+                    "{} comparisons of different answers leave none to train on after {n_held_out} held out and \
+                     {n_validation} for validation",
+                    numbers.len()
+                ),
+                remedy: "collect more comparisons, or lower data.n_held_out and data.n_validation"
+                    .into(),
+            });
+        }
+        let numbered = |part: Vec<usize>| part.into_iter().map(|row| numbers[row]).collect();
+        Ok(Split {
+            train: numbered(split.train),
+            validation: numbered(split.validation),
+            held_out: numbered(split.held_out),
+        })
+    }
+}
+
+fn unjudged(path: &Path, place: Place) -> DataError {
+    DataError::Field {
+        spot: Spot::new(path, place, ""),
+        found: "nobody has said which of the two answers is better".into(),
+        remedy: "have the answers compared (docs/annotate.md), or leave the file out of data.preferences".into(),
+    }
+}

@@ -1,0 +1,199 @@
+//! Which format a file of comparisons has, told by its content, and its rows whatever the format.
+//!
+//! A format is told by fields that each of its rows has: those of the first row of a JSON list or of JSON lines, or the
+//! columns of a parquet file. The name of the file says nothing. Where several formats fit, or none, nothing is guessed.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::comparison::Comparison;
+use crate::error::{DataError, Place, Spot};
+use crate::file_kind::FileKind;
+use crate::formats::images::Embedded;
+use crate::formats::text::{self, Format, empty};
+use crate::formats::{candidates, preference, preference_log, trl};
+
+/// A file of comparisons of a format that is yet to be told.
+const ANY: Format = Format {
+    name: "Comparisons",
+    expected: "comparisons of two answers",
+};
+
+/// Fields that are named in messages, at most.
+const SHOWN: usize = 12;
+
+/// A format of comparisons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ComparisonFormat {
+    /// What `candor sample` writes: nobody has compared the answers yet.
+    Candidates,
+    /// LLaVA-Human-Preference, and pairs in its manner that are not judged.
+    Llava,
+    /// TRL's preferences and their like: JSON lines, a JSON list or parquet.
+    #[serde(alias = "trl_jsonl", alias = "trl_parquet")]
+    Trl,
+    /// candor's own log.
+    PreferenceLog,
+}
+
+impl ComparisonFormat {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Candidates,
+        Self::Llava,
+        Self::Trl,
+        Self::PreferenceLog,
+    ];
+
+    /// Those that say which answer is better.
+    pub const JUDGED: [Self; 3] = [Self::Llava, Self::Trl, Self::PreferenceLog];
+
+    /// Its name in recipes, project files and messages.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Candidates => "candidates",
+            Self::Llava => "llava",
+            Self::Trl => "trl",
+            Self::PreferenceLog => "preference_log",
+        }
+    }
+
+    /// Sets of fields of which each row has one.
+    fn marks(self) -> &'static [&'static [&'static str]] {
+        match self {
+            Self::Candidates => &[&["outputs", "sampling"]],
+            Self::Llava => &[&["output_1", "output_2"]],
+            // TRL and RLAIF-V; SENTINEL; RLHF-V.
+            Self::Trl => &[
+                &["chosen", "rejected"],
+                &["y_win", "y_lose"],
+                &["ds_name", "text"],
+            ],
+            Self::PreferenceLog => &[&["outputs", "fewer_hallucinations"]],
+        }
+    }
+
+    fn layout(self) -> &'static Format {
+        match self {
+            Self::Candidates => &candidates::FORMAT,
+            Self::Llava => &preference::FORMAT,
+            Self::Trl => &trl::FORMAT,
+            Self::PreferenceLog => &preference_log::FORMAT,
+        }
+    }
+
+    /// The format of a file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or just one format does not fit it; then the formats are listed.
+    pub fn of(path: &Path) -> Result<Self, DataError> {
+        if FileKind::at(path) == Some(FileKind::Parquet) {
+            return told(path, "columns are", &trl::columns(path)?);
+        }
+        told(path, "first row has", &first_row(path)?)
+    }
+
+    /// Reads a file of this format. `embedded` is what becomes of a picture that is inside the file.
+    ///
+    /// # Errors
+    /// The file cannot be read, a row is damaged, or as `embedded` says.
+    pub fn read(self, path: &Path, embedded: Embedded<'_>) -> Result<Vec<Comparison>, DataError> {
+        let text = || text::read(path, self.layout());
+        match self {
+            Self::Candidates => {
+                let rows = candidates::parse(path, &text()?)?;
+                Ok(rows.into_iter().map(Comparison::from).collect())
+            }
+            Self::Llava => preference::comparisons(path, &text()?),
+            Self::Trl => trl::read(path, embedded),
+            Self::PreferenceLog => {
+                let rows = preference_log::parse(path, &text()?)?;
+                Ok(rows.into_iter().map(Comparison::from).collect())
+            }
+        }
+    }
+}
+
+/// The fields of the first row of JSON lines or a JSON list.
+fn first_row(path: &Path) -> Result<BTreeSet<String>, DataError> {
+    let text = text::read(path, &ANY)?;
+    let rows = text.trim_start();
+    let rows = rows.strip_prefix('[').unwrap_or(rows);
+    if rows.trim_start().starts_with(']') {
+        return Err(empty(path, Place::File, "", &ANY));
+    }
+    let rows = serde_json::Deserializer::from_str(rows);
+    match rows.into_iter::<Map<String, Value>>().next() {
+        Some(Ok(row)) => Ok(row.into_iter().map(|(field, _)| field).collect()),
+        Some(Err(error)) => {
+            let error = error.to_string();
+            // The position is one behind the bracket of the list, and the first row is where it is.
+            let reason = error.split(" at line ").next().unwrap_or_default();
+            Err(untold(
+                path,
+                &format!("its first row is no JSON object: {reason}"),
+            ))
+        }
+        None => Err(untold(path, "it breaks off before the first row")),
+    }
+}
+
+/// The only format that fits these fields.
+fn told(path: &Path, of: &str, fields: &BTreeSet<String>) -> Result<ComparisonFormat, DataError> {
+    let has = |marks: &&[&str]| marks.iter().all(|&mark| fields.contains(mark));
+    let fits = |format: &ComparisonFormat| format.marks().iter().any(has);
+    let fitting: Vec<ComparisonFormat> = ComparisonFormat::ALL.into_iter().filter(fits).collect();
+    let listed = listed(fields);
+    match fitting[..] {
+        [format] => Ok(format),
+        [] => Err(untold(path, &format!("its {of} {listed}"))),
+        _ => {
+            let names: Vec<&str> = fitting.iter().map(|format| format.name()).collect();
+            let names = names.join(" and ");
+            Err(untold(
+                path,
+                &format!("its {of} {listed}, which fits {names}"),
+            ))
+        }
+    }
+}
+
+fn listed(fields: &BTreeSet<String>) -> String {
+    let shown: Vec<String> = fields
+        .iter()
+        .take(SHOWN)
+        .map(|f| format!("`{f}`"))
+        .collect();
+    let more = if fields.len() > SHOWN {
+        " and more"
+    } else {
+        ""
+    };
+    match shown.len() {
+        0 => "no fields".into(),
+        _ => shown.join(", ") + more,
+    }
+}
+
+fn untold(path: &Path, found: &str) -> DataError {
+    let alternative = |marks: &&[&str]| format!("`{}`", marks.join("` and `"));
+    let format = |format: ComparisonFormat| {
+        let marks: Vec<String> = format.marks().iter().map(alternative).collect();
+        format!("{} ({})", format.name(), marks.join(", or "))
+    };
+    let formats: Vec<String> = ComparisonFormat::ALL.map(format).into();
+    DataError::Field {
+        spot: Spot::new(path, Place::File, ""),
+        found: format!(
+            "the format of the comparisons cannot be told: {found}; the formats and the fields they are told by are {}",
+            formats.join(", ")
+        ),
+        remedy: "give a file of one of them, or name its format (docs/formats.md, \"Comparisons\")"
+            .into(),
+    }
+}

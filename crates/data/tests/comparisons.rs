@@ -1,0 +1,335 @@
+//! Telling the format of comparisons, and what a stage gets of them.
+
+use std::fs;
+use std::path::Path;
+
+use candor_data::comparisons::{ComparisonFile, ComparisonFormat, ComparisonSet, Purpose};
+use candor_data::rows::{OnBadRow, Reason, RowFault};
+use candor_data::{Comparison, DataError, Judgement, Side, Turn, Verdict};
+use serde_json::{Value, json};
+
+const PICTURE: &[u8] = include_bytes!("golden/images/one_pixel.png");
+/// By `sha256sum`.
+const NAME: &str = "9853e99cb7e9817f7ee8b6fb9ade7c8e023d2520647034a098f7f85ed81e9cb0.png";
+/// A row about that picture, inside, and one without a picture.
+const PARQUET: &[u8] = include_bytes!("../../annotate/tests/imports/trl.parquet");
+
+fn told(content: &[u8]) -> Result<ComparisonFormat, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    fs::write(&path, content).unwrap();
+    ComparisonFormat::of(&path).map_err(|error| error.to_string())
+}
+
+#[test]
+fn the_fields_of_a_row_tell_the_format() {
+    let llava = r#"{"output_1": "a", "output_2": "b"}"#;
+    let cases = [
+        (llava.to_owned(), ComparisonFormat::Llava),
+        (
+            format!("\u{feff}\r\n [\n{llava}, {{"),
+            ComparisonFormat::Llava,
+        ),
+        (
+            r#"{"chosen": [], "rejected": null}"#.into(),
+            ComparisonFormat::Trl,
+        ),
+        (
+            r#"[{"y_win": "a", "y_lose": "b"}]"#.into(),
+            ComparisonFormat::Trl,
+        ),
+        (
+            r#"[{"ds_name": "x", "text": "{}"}]"#.into(),
+            ComparisonFormat::Trl,
+        ),
+        (
+            r#"{"outputs": [], "sampling": {}}"#.into(),
+            ComparisonFormat::Candidates,
+        ),
+        (
+            "{\"outputs\": [], \"fewer_hallucinations\": \"tie\"}\n{}".into(),
+            ComparisonFormat::PreferenceLog,
+        ),
+    ];
+    for (text, format) in cases {
+        assert_eq!(told(text.as_bytes()), Ok(format), "{text}");
+    }
+    assert_eq!(told(PARQUET), Ok(ComparisonFormat::Trl));
+}
+
+#[test]
+fn nothing_is_guessed() {
+    let many: Vec<String> = (10..30).map(|i| format!("\"f{i}\": 1")).collect();
+    let many = format!("{{{}}}", many.join(","));
+    for (text, part) in [
+        ("[]", "empty, expected comparisons"),
+        (" ", "empty, expected comparisons"),
+        (
+            "[3]",
+            "its first row is no JSON object: invalid type: integer `3`",
+        ),
+        ("hello", "its first row is no JSON object: expected value"),
+        (
+            r#"{"chosen": "a", "rej"#,
+            "its first row is no JSON object: EOF while parsing a string",
+        ),
+        ("{}", "its first row has no fields"),
+        (r#"{"questions": []}"#, "its first row has `questions`;"),
+        (r#"{"chosen": "a"}"#, "its first row has `chosen`;"),
+        (many.as_str(), "`f20`, `f21` and more;"),
+        (
+            r#"{"outputs": 1, "sampling": 1, "fewer_hallucinations": 1}"#,
+            "which fits candidates and preference_log;",
+        ),
+    ] {
+        let said = told(text.as_bytes()).unwrap_err();
+        assert!(said.contains(part), "{part} in {said}");
+        assert!(said.contains("docs/formats.md, \"Comparisons\""), "{said}");
+    }
+    let said = told(b"\x1F\x8B\x08\0").unwrap_err();
+    assert!(said.contains("this is a gzip file"), "{said}");
+    assert!(told(&PARQUET[..PARQUET.len() / 2]).is_err());
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/formats.md");
+    let docs = fs::read_to_string(docs).unwrap();
+    let (_, section) = docs.split_once("\n## Comparisons\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    for format in ComparisonFormat::ALL {
+        let row = format!("| `{}` |", format.name());
+        assert!(
+            section.contains(&row),
+            "{row} is missing in docs/formats.md"
+        );
+    }
+}
+
+/// A set of one file with this content, in a folder whose pictures are in `images`.
+fn set(folder: &Path, content: &[u8], on_bad_row: OnBadRow) -> ComparisonSet {
+    let path = folder.join("rows");
+    fs::write(&path, content).unwrap();
+    ComparisonSet {
+        files: vec![ComparisonFile { path, format: None }],
+        images: folder.join("images"),
+        on_bad_row,
+        seed: 3,
+        n_validation: 0,
+        n_held_out: 0,
+        n_train: None,
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "as a stage's own may fail")]
+fn whole(row: Comparison, preferred: Side) -> Result<(Comparison, Side), RowFault> {
+    Ok((row, preferred))
+}
+
+fn row(id: &str, image: Option<&str>, outputs: [&str; 2]) -> Value {
+    json!({"id": id, "image": image, "conversations": [{"from": "human", "value": "Q"}], "output_1": outputs[0],
+        "output_2": outputs[1], "preference": 2, "hallucination": true})
+}
+
+#[test]
+fn equal_answers_are_counted_and_rows_that_nothing_is_made_of_are_named_or_skipped() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("images")).unwrap();
+    fs::write(folder.path().join("images/a.png"), PICTURE).unwrap();
+    let rows = json!([
+        row("0", Some("a.png"), ["x", "y"]),
+        row("1", None, ["same", " same\n"]),
+        row("2", Some("gone.png"), ["x", "y"]),
+        row("3", None, ["bad", "y"]),
+        row("4", None, ["x", "y"]),
+    ]);
+    let make = |row: Comparison, preferred: Side| {
+        if row.outputs[0] == "bad" {
+            return Err(RowFault::new(
+                Reason::Template,
+                "output_1",
+                "found bad",
+                "write good",
+            ));
+        }
+        Ok((row.id, preferred))
+    };
+    let read = |on_bad_row| {
+        let set = set(folder.path(), rows.to_string().as_bytes(), on_bad_row);
+        set.read(Purpose::Run, make)
+    };
+    let said = read(OnBadRow::Stop).unwrap_err().to_string();
+    for part in [
+        "2 rows cannot be used (1 missing_picture, 1 template)",
+        "row 2 (id \"2\"), field `image`: there is no image \"gone.png\"",
+        "row 3 (id \"3\"), field `output_1`: found bad; write good",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    let parts = read(OnBadRow::Skip).unwrap();
+    let mut left: Vec<_> = parts.all().cloned().collect();
+    left.sort_by(|one, two| one.0.cmp(&two.0));
+    assert_eq!(
+        left,
+        [("0".into(), Side::Second), ("4".into(), Side::Second)]
+    );
+    assert_eq!((parts.n_equal, parts.train.len()), (1, 2));
+    assert_eq!(parts.skipped.unwrap().counts().n_skipped, 2);
+}
+
+#[test]
+fn pictures_inside_a_file_are_kept_by_a_run_and_only_named_by_a_plan() {
+    for on_bad_row in [OnBadRow::Stop, OnBadRow::Skip] {
+        let folder = tempfile::tempdir().unwrap();
+        let set = set(folder.path(), PARQUET, on_bad_row);
+        let images = |purpose| -> Result<Vec<Option<String>>, DataError> {
+            let parts = set.read(purpose, whole)?;
+            let mut images: Vec<_> = parts.all().map(|(row, _)| row.image.clone()).collect();
+            images.sort();
+            Ok(images)
+        };
+        let expected = [None, Some(NAME.to_owned())];
+        assert_eq!(images(Purpose::Plan).unwrap(), expected);
+        assert!(!set.images.exists(), "a plan writes nothing");
+        fs::create_dir(&set.images).unwrap();
+        assert_eq!(
+            images(Purpose::Plan).unwrap(),
+            expected,
+            "no picture is missing"
+        );
+        assert_eq!(images(Purpose::Run).unwrap(), expected);
+        assert_eq!(fs::read(set.images.join(NAME)).unwrap(), PICTURE);
+        assert_eq!(fs::read_dir(&set.images).unwrap().count(), 1);
+        // Again, as a run that is resumed does.
+        assert_eq!(images(Purpose::Run).unwrap(), expected);
+    }
+}
+
+#[test]
+fn a_named_format_is_not_told_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let both = json!([{"id": 1, "conversations": [{"from": "human", "value": "Q"}], "output_1": "a", "output_2": "b",
+        "preference": 1, "hallucination": false, "chosen": "a", "rejected": "b", "prompt": "P"}]);
+    let mut set = set(folder.path(), both.to_string().as_bytes(), OnBadRow::Stop);
+    let asked = |set: &ComparisonSet| {
+        let parts = set.read(Purpose::Run, whole)?;
+        let (row, preferred) = &parts.train[0];
+        Ok::<_, DataError>((row.turns[0].value.clone(), *preferred))
+    };
+    assert!(
+        asked(&set)
+            .unwrap_err()
+            .to_string()
+            .contains("which fits llava and trl")
+    );
+    set.files[0].format = Some(ComparisonFormat::Llava);
+    assert_eq!(asked(&set).unwrap(), ("Q".into(), Side::First));
+    set.files[0].format = Some(ComparisonFormat::Trl);
+    assert_eq!(asked(&set).unwrap(), ("P".into(), Side::First));
+    set.files[0].format = Some(ComparisonFormat::PreferenceLog);
+    assert!(asked(&set).is_err());
+}
+
+#[test]
+fn comparisons_that_nobody_judged_are_no_comparisons_to_learn_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rows = json!([row("0", None, ["x", "y"]), row("1", None, ["x", "y"])]);
+    let open = rows[1].as_object_mut().unwrap();
+    open.remove("preference");
+    let message = |rows: &Value| {
+        let set = set(folder.path(), rows.to_string().as_bytes(), OnBadRow::Skip);
+        set.read(Purpose::Run, whole).unwrap_err().to_string()
+    };
+    assert!(message(&rows).contains("rows: row 1, field `preference`: missing"));
+    rows[1].as_object_mut().unwrap().remove("hallucination");
+    assert!(
+        message(&rows).contains("rows: row 1: nobody has said which of the two answers is better")
+    );
+}
+
+/// The rows of a file of this format.
+fn rows(format: ComparisonFormat, content: &str) -> Result<Vec<Comparison>, DataError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows");
+    fs::write(&path, content).unwrap();
+    format.read(&path, &mut |_| unreachable!("no picture is inside"))
+}
+
+#[test]
+fn every_format_says_what_it_knows() {
+    let asked = r#""conversations": [{"from": "human", "value": "Q"}"#;
+    let expected = Comparison {
+        id: "7".into(),
+        image: Some("a.png".into()),
+        turns: vec![Turn::human("Q")],
+        original_answer: Some("A cup.".into()),
+        outputs: ["one".into(), "two".into()],
+        models: Some(["x".into(), "y".into()]),
+        judgement: None,
+    };
+    let llava = format!(
+        r#"[{{"id": 7, "image": "a.png", {asked}, {{"from": "gpt", "value": "A cup."}}], "model_1": "x", "model_2": "y",
+        "output_1": {{"from": "gpt", "value": "one"}}, "output_2": "two"}}]"#
+    );
+    let read = rows(ComparisonFormat::Llava, &llava).unwrap();
+    assert_eq!(read, std::slice::from_ref(&expected));
+    assert_eq!(read[0].preferred(), None);
+    let judged = llava.replace(
+        "\"id\": 7",
+        "\"id\": 7, \"preference\": 2, \"hallucination\": true",
+    );
+    let second = Judgement {
+        fewer_hallucinations: Verdict::Second,
+        more_helpful: None,
+        explanation: None,
+    };
+    let read = rows(ComparisonFormat::Llava, &judged).unwrap();
+    assert_eq!(read[0].judgement, Some(second));
+
+    let sampling = r#""sampling": {"model": "m", "model_fingerprint": "f", "adapter": "l", "adapter_fingerprint": "g", "seed": 1,
+        "temperature": 1.0, "top_p": 1.0, "max_new_tokens": 8, "batch_rows": 2, "chunk": 2, "index": 0, "finished": [true, true],
+        "n_tokens": [2, 2]}"#;
+    let candidate = format!(
+        r#"{{"id": "7", "image": "a.png", {asked}], "original_answer": "A cup.", "outputs": ["one", "two"], {sampling}}}"#
+    );
+    let read = rows(ComparisonFormat::Candidates, &candidate.replace('\n', "")).unwrap();
+    let models = Some(["m + l".to_owned(), "m + l".to_owned()]);
+    assert_eq!(
+        read,
+        [Comparison {
+            models,
+            ..expected.clone()
+        }]
+    );
+
+    let log = format!(
+        r#"{{"id": "7", "image": "a.png", {asked}], "original_answer": "A cup.", "outputs": ["one", "two"],
+        "fewer_hallucinations": "tie", "more_helpful": "first", "explanation": "why"}}"#
+    );
+    let first = Judgement {
+        fewer_hallucinations: Verdict::Tie,
+        more_helpful: Some(Side::First),
+        explanation: Some("why".into()),
+    };
+    let read = rows(ComparisonFormat::PreferenceLog, &log.replace('\n', "")).unwrap();
+    let expected = Comparison {
+        models: None,
+        judgement: Some(first),
+        ..expected
+    };
+    assert_eq!(read, std::slice::from_ref(&expected));
+
+    let trl =
+        r#"{"id": 7, "image": "a.png", "prompt": "<image>", "chosen": "one", "rejected": "two"}"#;
+    let read = rows(ComparisonFormat::Trl, trl).unwrap();
+    let turns = vec![Turn::human("<image>")];
+    let judgement = expected.judgement.clone().map(|said| Judgement {
+        explanation: None,
+        ..said
+    });
+    assert_eq!(
+        read,
+        [Comparison {
+            turns,
+            judgement,
+            original_answer: None,
+            ..expected
+        }]
+    );
+}

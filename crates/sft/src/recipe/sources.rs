@@ -1,0 +1,172 @@
+//! The list of sources in a recipe: what each is called, how much of an epoch it has, and its files.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use candor_data::formats::ImageNames;
+use candor_data::mixture::Share;
+use candor_data::sources::{PromptOn, Reasoning, VqaOptions};
+use candor_train::Reader;
+
+/// One entry of a recipe's list of sources.
+#[derive(Debug, Clone)]
+pub struct SourceRecipe {
+    /// Name, distinct within the recipe.
+    pub name: String,
+    /// How much of an epoch it has.
+    pub share: Share,
+    /// Where its rows are.
+    pub files: Files,
+}
+
+/// The files of a source, by format.
+#[derive(Debug, Clone)]
+pub enum Files {
+    /// LLaVA conversations.
+    Llava(PathBuf),
+    /// VQA-v2.
+    VqaV2 {
+        /// Questions JSON.
+        questions: PathBuf,
+        /// Annotations JSON.
+        annotations: PathBuf,
+        /// How questions become conversations.
+        options: VqaOptions,
+    },
+    /// A-OKVQA.
+    AOkvqa {
+        /// The questions.
+        path: PathBuf,
+        /// How image numbers become file names.
+        images: ImageNames,
+        /// Whether the reason stands before the answer (chain of thought, for the policy's start) or after it.
+        reasoning: Reasoning,
+    },
+    /// Flickr30k token file.
+    Flickr30k(PathBuf),
+}
+
+impl SourceRecipe {
+    /// Asks the recipe for the list of sources under `key`; their paths are relative to `root`.
+    pub fn read_all(recipe: &mut Reader, key: &str, root: &Path) -> Vec<Self> {
+        let elements = recipe
+            .tables(key, "The files that are read, one table each.")
+            .required();
+        elements
+            .iter()
+            .map(|element| Self::read(recipe, element, root))
+            .collect()
+    }
+
+    fn read(recipe: &mut Reader, element: &str, root: &Path) -> Self {
+        let name = recipe
+            .string(
+                &format!("{element}.name"),
+                "A name for messages, distinct within the recipe.",
+            )
+            .required();
+        let count = recipe
+            .usize(&format!("{element}.count"), "Conversations that an epoch takes of this source; not together with `weight`. Without either, every row is taken once.")
+            .positive()
+            .optional();
+        let weight = recipe
+            .f64(
+                &format!("{element}.weight"),
+                "Share of an epoch that this source has, relative to the other weights.",
+            )
+            .positive()
+            .optional();
+        if count.is_some() && weight.is_some() {
+            let remedy = "keep one of them; without either, every row is taken once";
+            recipe.mistake(
+                &format!("{element}.weight"),
+                "there is a count as well",
+                remedy,
+            );
+        }
+        let share = match (count, weight) {
+            (Some(count), _) => Share::Count(count),
+            (None, Some(weight)) => Share::Weight(weight),
+            (None, None) => Share::All,
+        };
+        let formats = [
+            ("llava", 0),
+            ("vqa_v2", 1),
+            ("a_okvqa", 2),
+            ("flickr30k", 3),
+        ];
+        let format = recipe
+            .one_of(
+                &format!("{element}.format"),
+                &formats,
+                "What the file is (docs/formats.md).",
+            )
+            .required();
+        let mut path = |field: &str, meaning| {
+            root.join(
+                recipe
+                    .path(&format!("{element}.{field}"), meaning)
+                    .required(),
+            )
+        };
+        let files = match format {
+            0 => Files::Llava(path("path", "The file.")),
+            1 => Files::VqaV2 {
+                questions: path("questions", "The file of questions."),
+                annotations: path("annotations", "The file of answers."),
+                options: VqaOptions {
+                    images: image_names(recipe, element),
+                    prompt_on: recipe
+                        .one_of(
+                            &format!("{element}.prompt_on"),
+                            &[
+                                ("first_turn", PromptOn::FirstTurn),
+                                ("every_turn", PromptOn::EveryTurn),
+                            ],
+                            "Which questions ask for a single word or phrase.",
+                        )
+                        .required(),
+                    max_questions: NonZeroUsize::new(
+                        recipe
+                            .usize(
+                                &format!("{element}.max_questions"),
+                                "Questions about an image that become one conversation, at most.",
+                            )
+                            .positive()
+                            .required(),
+                    )
+                    .unwrap_or(NonZeroUsize::MIN),
+                },
+            },
+            2 => Files::AOkvqa {
+                path: path("path", "The file."),
+                images: image_names(recipe, element),
+                reasoning: recipe
+                    .one_of(
+                        &format!("{element}.reasoning"),
+                        &[("after", Reasoning::After), ("before", Reasoning::Before)],
+                        "Where the rationale stands: after the answer, or before it.",
+                    )
+                    .required(),
+            },
+            _ => Files::Flickr30k(path("path", "The file.")),
+        };
+        Self { name, share, files }
+    }
+}
+
+/// How image numbers become file names, from a pattern such as `COCO_train2014_{:012}.jpg`.
+fn image_names(recipe: &mut Reader, element: &str) -> ImageNames {
+    let key = format!("{element}.image_name");
+    let meaning =
+        "How the number of an image becomes its file name: \"COCO_train2014_{:012}.jpg\".";
+    let pattern = recipe.string(&key, meaning).required();
+    ImageNames::from_pattern(&pattern).unwrap_or_else(|| {
+        recipe.mistake(
+            &key,
+            format!("found {pattern:?}"),
+            "write a pattern such as \"{:012}.jpg\"",
+        );
+        ImageNames::coco_2017()
+    })
+}

@@ -9,7 +9,7 @@ use candor_model::{Adapter, Bundle, Decoding, Opening, generate_openings};
 use tch::Tensor;
 
 use super::Sitting;
-use super::pictures::Fitted;
+use super::ahead::Fitted;
 use super::plan::Plan;
 use crate::EvalError;
 use crate::answer::Answer;

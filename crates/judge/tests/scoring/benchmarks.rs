@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use candor_judge::exam::Files;
-use candor_judge::measure::Benchmark;
-use candor_judge::score::{Scored, score, write};
+use candor_judge::score::score;
 use candor_judge::settings::Templates;
+use candor_judge::{Benchmark, Results, Run};
 
 use crate::scripted::{Sheet, file, near, run, value};
 
@@ -185,11 +185,14 @@ fn pope_takes_its_own_answer_lines_and_writes_what_it_found() {
     near(value(&scored, "neither"), 0.5);
     assert_eq!(scored.unread, ["popular-2"]);
     let out = dir.path().join("out");
-    write(&out, &verdicts, &scored).unwrap();
-    let text = std::fs::read_to_string(out.join("results.json")).unwrap();
-    assert_eq!(serde_json::from_str::<Scored>(&text).unwrap(), scored);
-    let run = candor_judge::compare::Run::open(&out).unwrap();
-    assert_eq!(run.verdicts[&Benchmark::Pope], verdicts);
+    let results = Results {
+        benchmarks: [(Benchmark::Pope, scored)].into(),
+        images: Some("val2014".into()),
+    };
+    let verdicts = [(Benchmark::Pope, verdicts)].into();
+    results.write(&out, &verdicts).unwrap();
+    let run = Run::open(&out).unwrap();
+    assert_eq!((run.results, run.verdicts), (Some(results), verdicts));
     // A swapped file is noticed, because its lines repeat the questions.
     let swapped: Vec<&str> = answers.lines().rev().collect();
     let swapped = swapped.join("\n");
@@ -221,7 +224,12 @@ fn a_recall_that_silence_earned_does_not_stand_alone() {
     let warning = "POPE: 2 of 2 answers are empty, and count as yes by its rule";
     assert_eq!(scored.warnings, [warning]);
     let out = dir.path().join("out");
-    write(&out, &verdicts, &scored).unwrap();
+    let results = Results {
+        benchmarks: [(Benchmark::Pope, scored)].into(),
+        ..Results::default()
+    };
+    let verdicts = [(Benchmark::Pope, verdicts)].into();
+    results.write(&out, &verdicts).unwrap();
     let text = std::fs::read_to_string(out.join("results.json")).unwrap();
     assert!(
         text.contains(warning) && text.contains("\"n_empty\": 2"),

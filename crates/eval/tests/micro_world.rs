@@ -166,8 +166,8 @@ fn check_mmhal(verdicts: &[Verdict], results: &Results) {
     let scored = &results.benchmarks[&Benchmark::Mmhal];
     let groups = &scored.figures["score"].groups;
     assert_eq!((verdicts.len(), scored.n, groups.len()), (384, 384, 8));
-    let scores = verdicts.iter().map(|verdict| finding(verdict).score);
-    let sum: u32 = scores.map(u32::from).sum();
+    let ratings = verdicts.iter().map(|verdict| finding(verdict).score);
+    let sum: u32 = ratings.map(u32::from).sum();
     let of = Benchmark::Mmhal;
     assert!(near(value(results, of, "score"), f64::from(sum) / 384.0));
     let wrong = share(verdicts, |verdict| finding(verdict).score < 3);
@@ -203,9 +203,9 @@ fn check_chair(verdicts: &[Verdict], results: &Results) {
         let present: Vec<&str> = present.collect();
         let is_there = |object: &String| present.contains(&object.as_str());
         assert!(!verdict.read_as.iter().any(is_there));
-        let left_out = &finding(verdict).left_out;
-        assert!(left_out.iter().all(is_there));
-        n_left_out += left_out.len();
+        let forgotten = &finding(verdict).left_out;
+        assert!(forgotten.iter().all(is_there));
+        n_left_out += forgotten.len();
         n_present += present.len();
     }
     let recall = 1.0 - n_left_out as f64 / n_present as f64;
@@ -461,7 +461,7 @@ fn what_cannot_work_is_refused_before_the_first_answer() {
         "75 of 75 pictures",
         image.as_str(),
         &format!("\"{id}\""),
-        "pope_random.jsonl, and by",
+        "pope_adversarial.jsonl, and by",
         "and 55 more",
     ] {
         assert!(message.contains(part), "{part}: {message}");

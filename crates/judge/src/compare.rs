@@ -69,7 +69,7 @@ impl Comparison {
         let mut text = show::rows(&self.runs, &self.rows)
             + "↑ more is better, ↓ less is better, [95% interval], * p < 0.05 without correction for many tests\n";
         for warning in &self.warnings {
-            text += &format!("WARNING: {warning}\n");
+            text.extend(["WARNING: ", warning, "\n"]);
         }
         text += &self
             .people

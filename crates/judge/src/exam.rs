@@ -33,6 +33,9 @@ use crate::template::{Template, Templates};
 use crate::truth::Truth;
 use crate::verdict::Verdict;
 
+/// What reads the questions of a benchmark.
+pub type Open = fn(&Files, &settings::Templates) -> Result<Box<dyn Exam>, JudgeError>;
+
 /// What is known of a benchmark before its questions are read.
 #[derive(Debug)]
 pub struct About {
@@ -61,7 +64,7 @@ pub struct About {
     /// What a verdict says of its answer.
     pub standing: fn(&Verdict) -> Standing,
     /// Reads its questions.
-    pub open: fn(&Files, &settings::Templates) -> Result<Box<dyn Exam>, JudgeError>,
+    pub open: Open,
 }
 
 /// What a benchmark is read from, and the truth about its pictures where it is known.
@@ -159,7 +162,8 @@ pub trait Exam: Sync {
         None
     }
 
-    /// What an answer is worth, its length left out, which is counted for all alike. `replies` are those to [`Exam::request`] and to [`Exam::exchanged`].
+    /// What an answer is worth, its length left out, which is counted for all alike. `replies` are those to
+    /// [`Exam::request`] and to [`Exam::exchanged`].
     ///
     /// # Errors
     /// The question has no true answer, or nothing is known of its picture.

@@ -100,7 +100,7 @@ struct Asked<'a> {
 /// compare.
 fn asked(runs: [&Run; 2]) -> Vec<Asked<'_>> {
     let mut all = Vec::new();
-    for benchmark in Benchmark::ALL.iter().filter(|of| of.about().is_free) {
+    for &benchmark in Benchmark::ALL.iter().filter(|of| of.about().is_free) {
         let [Some(first), Some(second)] = runs.map(|run| run.verdicts.get(&benchmark)) else {
             continue;
         };

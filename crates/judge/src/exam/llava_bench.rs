@@ -200,7 +200,7 @@ fn marks_of(pairs: &[Option<[f64; 2]>], k: usize) -> Vec<Option<f64>> {
         .collect()
 }
 
-fn shown(pair: &Option<[f64; 2]>) -> String {
+fn shown(pair: Option<[f64; 2]>) -> String {
     pair.map_or_else(
         || "none".to_owned(),
         |[first, second]| format!("{first} {second}"),
@@ -258,7 +258,7 @@ impl Exam for LlavaBench {
             let (of_reference, finding) = (judge(reference)?, judge(&answer.text)?);
             let marks = Some([of_reference.score, finding.score].map(llava_bench::mark));
             add(&mut verdict, &[marks]);
-            verdict.read_as = vec![shown(&marks)];
+            verdict.read_as = vec![shown(marks)];
             verdict.finding = Some(finding);
             return Ok(Mark {
                 verdict,
@@ -279,7 +279,7 @@ impl Exam for LlavaBench {
         let ours: Vec<Option<[f64; 2]>> = marks.all().copied().collect();
         add(&mut verdict, &ours);
         add_of_replies(&mut verdict, &ours, &official);
-        verdict.read_as = ours.iter().map(shown).collect();
+        verdict.read_as = ours.iter().copied().map(shown).collect();
         verdict.n_exchanged = replies.exchanged.len();
         verdict.replies = replies.all().cloned().collect();
         let [changed, n_pairs] = order::of_item(&marks);

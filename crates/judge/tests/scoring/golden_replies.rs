@@ -165,7 +165,7 @@ fn yes_no_and_their_numbers() {
             .map(|i| row(i).to_string() + "\n")
             .collect()
     };
-    let label = |i: usize| if i % 3 == 0 { "yes" } else { "no" };
+    let label = |i: usize| if i.is_multiple_of(3) { "yes" } else { "no" };
     let questions = rows(
         &|i| json!({"question_id": i, "image": (i % 50).to_string(), "text": format!("Q{i}?"), "label": label(i)}),
     );

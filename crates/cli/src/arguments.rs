@@ -16,8 +16,8 @@ use clap::{Args, Parser, Subcommand};
 
 pub use self::annotate::{Aggregate, AnnotateCommand, ExportFormat, Role};
 pub use self::eval::{
-    BenchmarkName, CompareArguments, EvalArguments, EvalCommand, ExamArguments, RunArguments,
-    ScoreArguments, TrainingArguments,
+    CompareArguments, EvalArguments, EvalCommand, ExamArguments, RunArguments, ScoreArguments,
+    TrainingArguments,
 };
 pub use self::models::{
     ChatArguments, DownloadArguments, ExportArguments, ExportDialect, ExportType, InspectArguments,

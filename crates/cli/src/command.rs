@@ -13,6 +13,7 @@ mod inspect;
 mod join;
 mod precision;
 mod recipe;
+mod results;
 mod sampling;
 mod score;
 mod stage;

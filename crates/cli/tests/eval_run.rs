@@ -49,10 +49,12 @@ fn command(folder: &Path, out: &str) -> Command {
     command
 }
 
+/// The results that it printed.
 fn stdout(output: &Output) -> Value {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
-    serde_json::from_slice(&output.stdout).unwrap()
+    let results: Value = serde_json::from_slice(&output.stdout).unwrap();
+    results["benchmarks"]["pope"].clone()
 }
 
 /// The lines that a run wrote, whatever it was called.
@@ -70,10 +72,7 @@ fn written(folder: &Path, out: &str) -> Vec<Vec<u8>> {
 fn a_killed_run_is_continued_to_the_same_bytes() {
     let folder = scene();
     let whole = stdout(&command(folder.path(), "whole").output().unwrap());
-    assert_eq!(
-        (&whole["benchmark"], &whole["n"]),
-        (&json!("pope"), &json!(40))
-    );
+    assert_eq!(whole["n"], json!(40));
 
     let mut child = command(folder.path(), "killed").spawn().unwrap();
     let log = folder.path().join("killed/answers.log");
@@ -148,7 +147,7 @@ fn a_limit_is_told_and_a_missing_picture_is_something_to_mend() {
     assert_eq!(output.status.code(), Some(2));
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        errors.contains("1 of 8 pictures") && errors.contains("1.png"),
+        errors.contains("1 of 8 pictures") && errors.contains("1.png") && errors.contains("\"5\""),
         "{errors}"
     );
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use candor_data::{Conversation, IMAGE_PLACEHOLDER, Turn};
 use candor_model::sample::{Sample, SampleRules};
 use candor_model::{Adapter, Answerer, Bundle, ImageFeatures, Query, Written};
-
+use candor_train::StopSignal;
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
@@ -71,15 +71,17 @@ pub struct Speaker<'a> {
 }
 
 impl Speaker<'_> {
-    /// Answers the questions, in their order. `progress` hears how many are done.
+    /// Answers the questions, in their order; returns nothing if `stop` asked to end before the last batch. `progress` hears
+    /// how many are done.
     ///
     /// # Errors
     /// A question is too long for the model, or about an image without features, or the model's logits are not finite.
     pub fn answer(
         &self,
         asks: &[Ask],
+        stop: &StopSignal,
         mut progress: impl FnMut(usize),
-    ) -> Result<Vec<Answer>, EvalError> {
+    ) -> Result<Option<Vec<Answer>>, EvalError> {
         let (distinct, slots) = distinct(asks);
         let samples: Result<Vec<Sample>, EvalError> =
             distinct.iter().map(|ask| self.sample(ask)).collect();
@@ -90,6 +92,9 @@ impl Speaker<'_> {
         let mut answers: Vec<Option<Answer>> = vec![None; samples.len()];
         let mut n_done = 0;
         for chunk in order.chunks(self.batch_rows.max(1)) {
+            if stop.requested() {
+                return Ok(None);
+            }
             let batch: Vec<&Sample> = chunk.iter().map(|&i| &samples[i]).collect();
             for (&place, answer) in chunk.iter().zip(self.one_batch(&batch)?) {
                 n_done += slots.iter().filter(|&&slot| slot == place).count();
@@ -97,10 +102,8 @@ impl Speaker<'_> {
             }
             progress(n_done);
         }
-        Ok(slots
-            .iter()
-            .filter_map(|&slot| answers[slot].clone())
-            .collect())
+        let answers = slots.iter().filter_map(|&slot| answers[slot].clone());
+        Ok(Some(answers.collect()))
     }
 
     fn sample(&self, ask: &Ask) -> Result<Sample, EvalError> {

@@ -10,18 +10,21 @@
 mod rollouts;
 
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use candor_data::atomic;
-use candor_model::{Adapter, Bundle, ImageFeatures};
-use candor_train::Progress;
+use candor_data::bootstrap::Interval;
+use candor_judge::Benchmark;
+use candor_judge::figures::figures;
+use candor_judge::score::verdicts;
+use candor_model::{Adapter, Bundle};
+use candor_train::{Progress, StopSignal};
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{Answer, Speaker};
-use crate::bootstrap::Interval;
 use crate::correlation::Correlation;
-use crate::tasks::{ChairTask, Task};
-use crate::truth::Truth;
+use crate::pictures;
+use crate::questions::Questions;
+use crate::scenes::Scenes;
 use crate::{EvalError, EvalRecipe};
 
 /// The greedy descriptions of one snapshot.
@@ -90,15 +93,17 @@ impl Curve {
     }
 }
 
-/// Traces the PPO run in the folder `run`. Of the recipe count its data, CHAIR's question, the settings of
-/// answers and the seed; `bundle` is the base that the run's adapters belong to.
+/// Traces the PPO run in the folder `run`; returns nothing if `stop` asked to end before. Of the recipe count its data,
+/// CHAIR's question, the settings of answers and the seed; `bundle` is the base that the run's adapters belong to.
 ///
 /// # Errors
 /// The run has no snapshots, or a snapshot, a rollout, an image or the ground truth is missing or damaged.
-pub fn trace(recipe: &EvalRecipe, bundle: &Bundle, run: &Path) -> Result<Curve, EvalError> {
-    let truth = Rc::new(Truth::read(&recipe.data)?);
-    let folder = recipe.data.join("eval");
-    let task = ChairTask::read(&folder, &recipe.chair_question, Rc::clone(&truth))?;
+pub fn trace(
+    recipe: &EvalRecipe,
+    bundle: &Bundle,
+    run: &Path,
+    stop: &StopSignal,
+) -> Result<Option<Curve>, EvalError> {
     let snapshots = by_step(&run.join("adapters"), "")?;
     if snapshots.is_empty() {
         return Err(EvalError::Unfit {
@@ -107,25 +112,30 @@ pub fn trace(recipe: &EvalRecipe, bundle: &Bundle, run: &Path) -> Result<Curve, 
             remedy: "give the folder of a PPO run that keeps snapshots (run.snapshot_every)",
         });
     }
+    let recipe = EvalRecipe {
+        benchmarks: [Benchmark::Chair].into(),
+        ..recipe.clone()
+    };
     let rollouts = by_step(&run.join("samples"), ".jsonl")?;
-    Ok(Curve {
-        points: points(recipe, bundle, &task, &snapshots)?,
-        rollouts: rollouts::judged(&rollouts, &truth)?,
-    })
+    let Some(points) = points(&recipe, bundle, &snapshots, stop)? else {
+        return Ok(None);
+    };
+    Ok(Some(Curve {
+        points,
+        rollouts: rollouts::judged(&rollouts, &Scenes::read(&recipe.data)?)?,
+    }))
 }
 
 /// Describes CHAIR's images with every snapshot.
 fn points(
     recipe: &EvalRecipe,
     bundle: &Bundle,
-    task: &ChairTask,
     snapshots: &[(u64, PathBuf)],
-) -> Result<Vec<CurvePoint>, EvalError> {
-    let asks = task.asks();
-    let images = asks.iter().map(|ask| ask.image.clone());
+    stop: &StopSignal,
+) -> Result<Option<Vec<CurvePoint>>, EvalError> {
+    let all = recipe.questions()?;
     let mut progress = Progress::new("curve", snapshots.len() as u64, 0);
-    let counter = progress.counter("encoding images");
-    let features = ImageFeatures::encode(bundle, &recipe.images, images, counter)?;
+    let features = pictures::encode(bundle, &recipe.images, &all, &mut progress)?;
     let mut points = Vec::with_capacity(snapshots.len());
     for (step, folder) in snapshots {
         progress.doing(&format!("describing with step {step}"));
@@ -137,31 +147,37 @@ fn points(
             batch_rows: recipe.batch_rows,
             max_new_tokens: recipe.max_new_tokens,
         };
-        let answers = speaker.answer(&asks, |_| ())?;
-        points.push(point(*step, task, &answers, recipe.seed)?);
+        for questions in &all {
+            let Some(answers) = speaker.answer(&questions.asks, stop, |_| ())? else {
+                progress.finish("stopped");
+                return Ok(None);
+            };
+            points.push(point(*step, questions, &answers, recipe.seed)?);
+        }
         progress.step(points.len() as u64, &[]);
     }
     progress.finish(&format!("{} snapshots", points.len()));
-    Ok(points)
+    Ok(Some(points))
 }
 
 fn point(
     step: u64,
-    task: &ChairTask,
+    questions: &Questions,
     answers: &[Answer],
     seed: u64,
 ) -> Result<CurvePoint, EvalError> {
-    let (_, scores) = task.judge(answers, seed)?;
-    let n_tokens: usize = answers.iter().map(|answer| answer.n_tokens).sum();
+    let verdicts = verdicts(&*questions.exam, &questions.answered(answers))?;
+    let figures = figures(questions.benchmark, &verdicts, seed);
+    let value = |key: &str| figures[key].value;
     Ok(CurvePoint {
         step,
-        chair_i: scores.chair_i,
-        chair_s: scores.chair_s,
-        recall: scores.recall,
-        object_f1: scores.object_f1,
-        ci95_chair_i: scores.ci95_chair_i,
-        ci95_recall: scores.ci95_recall,
-        mean_response_tokens: n_tokens as f64 / answers.len().max(1) as f64,
+        chair_i: value("chair_i"),
+        chair_s: value("chair_s").unwrap_or_default(),
+        recall: value("recall"),
+        object_f1: value("object_f1"),
+        ci95_chair_i: figures["chair_i"].ci95,
+        ci95_recall: figures["recall"].ci95,
+        mean_response_tokens: value("tokens").unwrap_or_default(),
     })
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::bad_pictures::BadPictures;
+
 /// Errors of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum EvalError {
@@ -23,6 +25,9 @@ pub enum EvalError {
     /// The ground truth of the micro-world.
     #[error(transparent)]
     World(#[from] candor_world::WorldError),
+    /// Pictures that questions ask about cannot be shown.
+    #[error("{0}")]
+    Pictures(BadPictures),
     /// Two things that do not fit together.
     #[error("{}: {problem}; {remedy}", path.display())]
     Unfit {

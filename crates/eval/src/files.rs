@@ -7,31 +7,30 @@
 //! What decides the batches and the answers stands at the head of `answers.log`, and a batch is kept as a whole: a run
 //! that was killed goes on with the batch that it was in, and ends in the bytes of one that was not.
 
+mod ahead;
 mod kept;
-mod pictures;
 mod plan;
 mod respondent;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
-use candor_data::atomic;
 use candor_judge::ahead::{Ahead, while_judging};
-use candor_judge::exam::{self, Exam, Files};
-use candor_judge::measure::Benchmark;
+use candor_judge::exam::Files;
 use candor_judge::score::{self, Bench};
-use candor_judge::settings;
+use candor_judge::{Benchmark, Results};
 use candor_model::{Adapter, Bundle, ModelFolder};
 use candor_train::{BasePrecision, Progress, StopSignal, fingerprint};
 use tch::Device;
 
+use self::ahead::ahead_of;
 use self::kept::{Head, Kept};
 use self::plan::Plan;
 use self::respondent::Respondent;
 use crate::EvalError;
 use crate::answer::{Answer, Ask};
-use crate::run::discard;
-use crate::verdicts::AnswerLine;
+use crate::pictures;
+use crate::questions::{Asking, Questions};
 
 /// Who is asked what, and how.
 #[derive(Debug, Clone)]
@@ -90,27 +89,32 @@ pub fn answer(
     let templates = bench
         .map(|bench| bench.templates.clone())
         .unwrap_or_default();
-    let exam = sitting.open(&templates)?;
+    let asking = Asking {
+        description: &sitting.description,
+        instruction: sitting.instruction.as_deref(),
+    };
+    let files = sitting.files.clone();
+    let questions = Questions::read(sitting.benchmark, files, &templates, asking)?;
+    let asks = &questions.asks;
     let judging = Judging {
-        exam: &*exam,
-        files: &sitting.files,
+        questions: &questions,
         bench,
     };
     // What cannot be judged is known before the first answer.
-    for item in 0..exam.items().len() {
+    for item in 0..asks.len() {
         judging.requests(item, "")?;
     }
-    let asks = sitting.asks(&*exam)?;
+    pictures::check(&questions, &sitting.images)?;
     let (bundle, adapter, head) = sitting.open_model(device)?;
-    let plan = Plan::new(&asks, &bundle, sitting)?;
+    let plan = Plan::new(asks, &bundle, sitting)?;
     let head = Head {
         max_new_tokens: plan.max_new_tokens,
-        questions_sha256: questions_sha256(&asks),
+        questions_sha256: questions_sha256(asks),
         ..head
     };
     let kept = Kept::open(&sitting.out.join("answers.log"), &head, &plan)?;
     if kept.batches.len() < plan.batches.len() {
-        discard(&sitting.out.join("results.json"))?;
+        Results::discard(&sitting.out)?;
     }
     let respondent = Respondent::new(sitting, &bundle, adapter.as_ref(), &plan);
     let judge = bench.map(|bench| bench.judge);
@@ -121,44 +125,12 @@ pub fn answer(
         return Ok(None);
     };
     Ok(Some(Answered {
-        files: write(sitting, &*exam, &asks, &plan, &answers)?,
-        lacks_judge: exam.asks_judge() && bench.is_none(),
+        files: questions.write(&sitting.out, &plan.of_questions(asks.len(), &answers))?,
+        lacks_judge: questions.exam.asks_judge() && bench.is_none(),
     }))
 }
 
 impl Sitting {
-    fn open(&self, templates: &settings::Templates) -> Result<Box<dyn Exam>, EvalError> {
-        Ok(exam::open(self.benchmark, &self.files, templates)?)
-    }
-
-    /// What the model is asked, with a picture that is there.
-    fn asks(&self, exam: &dyn Exam) -> Result<Vec<Ask>, EvalError> {
-        pictures::check(exam, &self.images, &self.files.questions)?;
-        let ask = |item: &exam::Item| {
-            let question = if item.prompt.is_empty() {
-                &self.description
-            } else {
-                &item.prompt
-            };
-            let instruction = self
-                .instruction
-                .as_deref()
-                .unwrap_or(item.instruction)
-                .trim();
-            let mut text = question.trim().to_owned();
-            if !instruction.is_empty() {
-                text.push('\n');
-                text += instruction;
-            }
-            Ask {
-                id: item.id.clone(),
-                image: item.image.clone(),
-                text,
-            }
-        };
-        Ok(exam.items().iter().map(ask).collect())
-    }
-
     /// The model, and what is recorded of it.
     fn open_model(&self, device: Device) -> Result<(Bundle, Option<Adapter>, Head), EvalError> {
         let mut progress = Progress::new("eval", 0, 0);
@@ -194,8 +166,7 @@ fn questions_sha256(asks: &[Ask]) -> String {
 
 /// A judge, and what it is to be asked about the answers.
 struct Judging<'a> {
-    exam: &'a dyn Exam,
-    files: &'a Files,
+    questions: &'a Questions,
     bench: Option<&'a Bench<'a>>,
 }
 
@@ -204,7 +175,8 @@ impl Judging<'_> {
         let Some(bench) = self.bench else {
             return Ok(Vec::new());
         };
-        let asked = score::requests(self.exam, self.files, item, answer, bench.judge)?;
+        let Questions { exam, files, .. } = self.questions;
+        let asked = score::requests(&**exam, files, item, answer, bench.judge)?;
         Ok(asked)
     }
 }
@@ -242,10 +214,10 @@ fn respond(
     let started = Instant::now();
     let mut n_answered = n_done;
     let processor = respondent.processor();
-    let finished = pictures::ahead_of(
+    let finished = ahead_of(
         to_do,
         plan,
-        judging.exam,
+        judging.questions,
         &sitting.images,
         processor,
         |next| {
@@ -273,51 +245,5 @@ fn respond(
     } else {
         progress.finish("stopped; the same command goes on");
         Ok(None)
-    }
-}
-
-/// Writes an answers file for each file of questions.
-fn write(
-    sitting: &Sitting,
-    exam: &dyn Exam,
-    asks: &[Ask],
-    plan: &Plan,
-    answers: &[Answer],
-) -> Result<Vec<PathBuf>, EvalError> {
-    let mut of_item: Vec<Option<&Answer>> = vec![None; asks.len()];
-    for (prompt, answer) in plan.prompts.iter().zip(answers) {
-        for &item in &prompt.items {
-            of_item[item] = Some(answer);
-        }
-    }
-    let mut paths = Vec::new();
-    for (file, questions) in sitting.files.questions.iter().enumerate() {
-        let path = sitting.out.join(answers_name(sitting.benchmark, questions));
-        let mut lines = String::new();
-        let rows = exam.items().iter().zip(asks).zip(&of_item);
-        for ((_, ask), answer) in rows.filter(|((item, _), _)| item.file == file) {
-            let Some(answer) = answer else { continue };
-            let line = AnswerLine {
-                id: ask.id.clone(),
-                image: ask.image.clone(),
-                question: ask.text.clone(),
-                answer: answer.text.clone(),
-                n_tokens: answer.n_tokens,
-                finished: answer.finished,
-            };
-            lines += &kept::json(&path, &line)?;
-            lines.push('\n');
-        }
-        atomic::write(&path, lines.as_bytes())?;
-        paths.push(path);
-    }
-    Ok(paths)
-}
-
-/// The answers file to a file of questions: POPE has one for each split.
-fn answers_name(benchmark: Benchmark, questions: &Path) -> String {
-    match benchmark {
-        Benchmark::Pope => format!("answers/pope_{}.jsonl", exam::split(questions)),
-        _ => format!("answers/{}.jsonl", benchmark.key()),
     }
 }

@@ -1,33 +1,29 @@
-//! Benchmarks of hallucination: what a model answers, what a judge finds in it, and how certain the numbers
-//! are.
+//! Evaluation: what a model answers to the questions of benchmarks, and what its answers are worth.
 //!
-//! The scorers ([`pope`], [`mmhal`], [`chair`], [`llava_bench`]) are those of `candor_judge`. [`answer`] makes
-//! a model answer, [`evaluate`] does everything a recipe says and writes answers, verdicts and results as
-//! files, [`table`] shows them, and [`curve`] follows a policy over the steps of its training. [`files`] asks a
-//! model what the files of any benchmark ask.
+//! [`questions`] are a benchmark's questions as a model is asked them; [`evaluate`] asks what a recipe says of a data folder
+//! of the micro-world, [`files`] what the files of any benchmark ask, and [`curve`] follows a policy over the steps of its
+//! training. What answers are worth is found by `candor_judge`, one way for all: [`candor_judge::score`].
 //!
-//! In the micro-world the exact judge takes the place of GPT-4: no service is asked, and the same answers
+//! In the micro-world the exact judge, [`scenes`], takes the place of GPT-4: no service is asked, and the same answers
 //! always get the same scores.
 
 pub mod answer;
+mod bad_pictures;
 pub mod correlation;
 pub mod curve;
 mod error;
 pub mod files;
+mod layout;
+mod micro_world;
+mod pictures;
+pub mod questions;
 mod recipe;
-mod results;
 mod run;
-pub mod table;
-mod tasks;
-mod truth;
-pub mod verdicts;
+pub mod scenes;
 mod workload;
 
-pub use candor_data::bootstrap;
-pub use candor_judge::{chair, llava_bench, mmhal, pope};
+pub use bad_pictures::BadPictures;
 pub use error::EvalError;
-pub use recipe::{Benchmark, EvalRecipe};
-pub use results::Results;
+pub use recipe::EvalRecipe;
 pub use run::{evaluate, run};
-pub use tasks::POPE_SPLITS;
 pub use workload::workload;

@@ -3,39 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use candor_judge::Benchmark;
 use candor_train::stage_fields::{IMAGES, MODEL, OUT, ROOT};
 use candor_train::{BasePrecision, Reader, Resolved};
 
 use crate::EvalError;
-
-/// A benchmark that can be run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Benchmark {
-    /// MMHal-Bench.
-    Mmhal,
-    /// POPE.
-    Pope,
-    /// CHAIR.
-    Chair,
-    /// LLaVA-Bench.
-    LlavaBench,
-}
-
-impl Benchmark {
-    /// All of them, in the order they are run and shown.
-    pub const ALL: [Self; 4] = [Self::Mmhal, Self::Pope, Self::Chair, Self::LlavaBench];
-
-    /// The name in recipes, files and results.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Mmhal => "mmhal",
-            Self::Pope => "pope",
-            Self::Chair => "chair",
-            Self::LlavaBench => "llava_bench",
-        }
-    }
-}
+use crate::layout::benchmarks;
 
 /// Everything an evaluation needs to know.
 #[derive(Debug, Clone)]
@@ -126,8 +99,9 @@ impl EvalRecipe {
         let pope_questions = recipe
             .string("pope.questions", "The files of POPE's questions, `{split}` standing for random, popular and adversarial.")
             .check(|pattern| {
-                let remedy = "write a pattern such as \"coco_pope_{split}.jsonl\"";
-                let has_slot = pattern.matches(SPLIT).count() == 1;
+                let remedy = "write a pattern such as \"coco_pope_{split}.jsonl\", the slot in the file's name";
+                let name = pattern.rsplit('/').next().unwrap_or_default();
+                let has_slot = [pattern.as_str(), name].map(|text| text.matches(SPLIT).count()) == [1, 1];
                 has_slot
                     .then_some(())
                     .ok_or_else(|| (format!("found {pattern:?}"), remedy.to_owned()))
@@ -168,25 +142,22 @@ impl EvalRecipe {
 
 fn read_benchmarks(recipe: &mut Reader) -> BTreeSet<Benchmark> {
     let key = "run.benchmarks";
-    let known = || Benchmark::ALL.map(Benchmark::name).join(", ");
+    let known = || -> Vec<&str> { benchmarks().map(Benchmark::key).collect() };
     let names = recipe
         .strings(key, "Some of `mmhal`, `pope`, `chair` and `llava_bench`; all but `pope` need the micro-world's scenes, whose judge is exact (`candor eval run` asks the public ones).")
         .check(|names| {
-            let remedy = || format!("name some of {}", known());
+            let remedy = || format!("name some of {}", known().join(", "));
             if names.is_empty() {
                 return Err(("no benchmark is named".to_owned(), remedy()));
             }
-            let unknown = names
-                .iter()
-                .find(|name| Benchmark::ALL.iter().all(|b| b.name() != **name));
+            let unknown = names.iter().find(|name| !known().contains(&name.as_str()));
             unknown.map_or(Ok(()), |name| {
                 Err((format!("there is no benchmark {name:?}"), remedy()))
             })
         })
         .required();
-    Benchmark::ALL
-        .into_iter()
-        .filter(|benchmark| names.iter().any(|name| name == benchmark.name()))
+    benchmarks()
+        .filter(|benchmark| names.iter().any(|name| name == benchmark.key()))
         .collect()
 }
 
@@ -217,7 +188,7 @@ mod tests {
         let message = error.to_string();
         for part in [
             "mmbench",
-            "mmhal, pope, chair, llava_bench",
+            "mmhal, pope, llava_bench, chair",
             "batch_rows",
             "empty",
             "typo",

@@ -3,8 +3,7 @@
 use candor_model::Reading;
 use candor_train::Workload;
 
-use crate::answer::sample_of;
-use crate::run::Benchmarks;
+use crate::answer::{Ask, sample_of};
 use crate::{EvalError, EvalRecipe};
 
 /// Reads and tokenises the questions for the model that `reading` is of.
@@ -12,7 +11,8 @@ use crate::{EvalError, EvalRecipe};
 /// # Errors
 /// A benchmark's file or the ground truth is missing or damaged, or a question is too long for the model.
 pub fn workload(recipe: &EvalRecipe, reading: &Reading) -> Result<Workload, EvalError> {
-    let asks = Benchmarks::read(recipe)?.asks();
+    let all = recipe.questions()?;
+    let asks: Vec<&Ask> = all.iter().flat_map(|questions| &questions.asks).collect();
     let room = reading.n_positions().saturating_sub(recipe.max_new_tokens);
     let answer = recipe.max_new_tokens as u64;
     let (mut n_tokens, mut longest) = (0, 0);
@@ -28,7 +28,7 @@ pub fn workload(recipe: &EvalRecipe, reading: &Reading) -> Result<Workload, Eval
         n_tokens,
         tokens_are_a_bound: true,
         longest_tokens: longest,
-        n_images: Workload::count_images(asks.into_iter().map(|ask| ask.image)),
+        n_images: Workload::count_images(asks.into_iter().map(|ask| ask.image.clone())),
         notes: Vec::new(),
     })
 }

@@ -6,15 +6,18 @@ use std::sync::LazyLock;
 
 use candor_data::formats;
 use candor_data::image::ImageProcessor;
+use candor_eval::answer::{Ask, Speaker};
 use candor_eval::curve::{Curve, trace};
-use candor_eval::verdicts::{
-    AnswerLine, ChairLine, ClaimLine, LlavaBenchLine, MmhalLine, PopeLine,
+use candor_eval::questions::AnswerLine;
+use candor_eval::{EvalError, EvalRecipe};
+use candor_judge::{Benchmark, Finding, Results, Run, Verdict};
+use candor_model::{
+    Adapter, Bundle, ImageFeatures, Llava, LlavaConfig, LoraConfig, Template, Tokenizer,
 };
-use candor_eval::{EvalError, EvalRecipe, Results, evaluate};
-use candor_model::{Adapter, Bundle, Llava, LlavaConfig, LoraConfig, Template, Tokenizer};
-use candor_train::Reader;
+use candor_train::{Reader, StopSignal};
 use candor_world::{World, WorldConfig};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tch::Device;
 use tempfile::TempDir;
 
@@ -104,28 +107,50 @@ fn share<T>(items: &[T], test: impl Fn(&T) -> bool) -> f64 {
     items.iter().filter(|item| test(item)).count() as f64 / items.len() as f64
 }
 
-fn check_claims(answer: &str, claims: &[ClaimLine]) {
-    for claim in claims {
-        assert_eq!(&answer[claim.start..claim.end], claim.words);
+/// Evaluates to the end.
+fn evaluate(
+    recipe: &EvalRecipe,
+    bundle: &Bundle,
+    adapter: Option<&Adapter>,
+) -> Result<Results, EvalError> {
+    let found = candor_eval::evaluate(recipe, bundle, adapter, &StopSignal::detached())?;
+    Ok(found.expect("nobody asked to stop"))
+}
+
+fn value(results: &Results, benchmark: Benchmark, key: &str) -> f64 {
+    results.figure(benchmark, key).unwrap().value.unwrap()
+}
+
+/// What the exact judge found, with claims where they say.
+fn finding(verdict: &Verdict) -> &Finding {
+    let finding = verdict.finding.as_ref().unwrap();
+    for claim in &finding.claims {
+        assert_eq!(&verdict.answer[claim.start..claim.end], claim.words);
     }
+    finding
 }
 
 fn check_answers(out: &Path, results: &Results) {
     let mut free = Vec::new();
-    let mut n_cut = 0;
-    for name in ["mmhal", "pope", "chair", "llava_bench"] {
-        let answers: Vec<AnswerLine> = lines(out, &format!("answers/{name}.jsonl"));
-        assert!(answers.iter().all(|line| line.n_tokens <= 8), "{name}");
-        assert!(
-            answers
-                .iter()
-                .all(|line| line.finished || line.n_tokens == 8)
-        );
-        n_cut += answers.iter().filter(|line| !line.finished).count();
+    for (benchmark, files) in [
+        (Benchmark::Mmhal, &["mmhal"][..]),
+        (
+            Benchmark::Pope,
+            &["pope_random", "pope_popular", "pope_adversarial"],
+        ),
+        (Benchmark::Chair, &["chair"]),
+        (Benchmark::LlavaBench, &["llava_bench"]),
+    ] {
+        let files = files.iter().map(|name| format!("answers/{name}.jsonl"));
+        let answers: Vec<AnswerLine> = files.flat_map(|file| lines(out, &file)).collect();
+        let ended = |line: &AnswerLine| line.finished || line.n_tokens == 8;
+        assert!(answers.iter().all(|line| line.n_tokens <= 8 && ended(line)));
+        let cut = share(&answers, |line| !line.finished);
+        assert!(near(value(results, benchmark, "cut"), cut));
         let tokens: Vec<usize> = answers.iter().map(|line| line.n_tokens).collect();
         let mean = tokens.iter().sum::<usize>() as f64 / tokens.len() as f64;
-        assert!(near(results.response_tokens[name], mean), "{name}");
-        if name == "pope" {
+        assert!(near(value(results, benchmark, "tokens"), mean));
+        if benchmark == Benchmark::Pope {
             let suffix = "?\nAnswer the question using a single word or phrase.";
             assert!(answers.iter().all(|line| line.question.ends_with(suffix)));
         } else {
@@ -134,91 +159,82 @@ fn check_answers(out: &Path, results: &Results) {
         }
     }
     let mean = free.iter().sum::<usize>() as f64 / free.len() as f64;
-    assert!(near(results.mean_response_tokens.unwrap(), mean));
-    assert_eq!(results.n_cut, n_cut);
+    assert_eq!(results.free_tokens(), Some(mean));
 }
 
-fn check_mmhal(out: &Path, results: &Results) {
-    let verdicts: Vec<MmhalLine> = lines(out, "verdicts/mmhal.jsonl");
-    let scores = results.mmhal.as_ref().unwrap();
-    assert_eq!(
-        (verdicts.len(), scores.n, scores.types.len()),
-        (384, 384, 8)
-    );
-    let sum: u32 = verdicts.iter().map(|line| u32::from(line.score)).sum();
-    assert!(near(scores.score, f64::from(sum) / 384.0));
-    assert!(near(
-        scores.hallucination_rate,
-        share(&verdicts, |line| line.score < 3)
-    ));
-    assert!(
-        verdicts
-            .iter()
-            .all(|line| line.hallucinated == (line.score < 3))
-    );
-    for line in &verdicts {
-        check_claims(&line.answer, &line.claims);
-    }
+fn check_mmhal(verdicts: &[Verdict], results: &Results) {
+    let scored = &results.benchmarks[&Benchmark::Mmhal];
+    let groups = &scored.figures["score"].groups;
+    assert_eq!((verdicts.len(), scored.n, groups.len()), (384, 384, 8));
+    let ratings = verdicts.iter().map(|verdict| finding(verdict).score);
+    let sum: u32 = ratings.map(u32::from).sum();
+    let of = Benchmark::Mmhal;
+    assert!(near(value(results, of, "score"), f64::from(sum) / 384.0));
+    let wrong = share(verdicts, |verdict| finding(verdict).score < 3);
+    assert!(near(value(results, of, "hallucination"), wrong));
 }
 
-fn check_pope(out: &Path, results: &Results) {
-    let verdicts: Vec<PopeLine> = lines(out, "verdicts/pope.jsonl");
-    let scores = results.pope.as_ref().unwrap();
-    assert_eq!(verdicts.len(), scores.overall.n);
-    assert!(near(
-        scores.overall.accuracy,
-        share(&verdicts, |line| line.right)
-    ));
-    assert!(near(
-        scores.overall.yes_ratio,
-        share(&verdicts, |line| line.read_as == "yes")
-    ));
+fn check_pope(verdicts: &[Verdict], results: &Results) {
+    let of = Benchmark::Pope;
+    assert_eq!(verdicts.len(), results.benchmarks[&of].n);
+    let says = |verdict: &Verdict, word: &str| verdict.read_as == [word];
+    let right = share(verdicts, |v| says(v, v.reference.as_deref().unwrap()));
+    assert!(near(value(results, of, "accuracy"), right));
+    let yes = share(verdicts, |verdict| says(verdict, "yes"));
+    assert!(near(value(results, of, "yes_ratio"), yes));
     // The true questions are the same in all splits, so their answers are, too.
     let mut answers: BTreeMap<(&str, &str), &str> = BTreeMap::new();
-    for line in &verdicts {
-        let key = (line.image.as_str(), line.question.as_str());
-        assert_eq!(*answers.entry(key).or_insert(&line.answer), line.answer);
+    for verdict in verdicts {
+        let key = (verdict.image.as_str(), verdict.question.as_str());
+        let first = *answers.entry(key).or_insert(&verdict.answer);
+        assert_eq!(first, verdict.answer);
     }
     assert!(answers.len() < verdicts.len());
 }
 
-fn check_chair(out: &Path, results: &Results) {
-    let verdicts: Vec<ChairLine> = lines(out, "verdicts/chair.jsonl");
-    let scores = results.chair.as_ref().unwrap();
-    assert_eq!((verdicts.len(), scores.n), (150, 150));
-    assert!(near(
-        scores.chair_s,
-        share(&verdicts, |line| !line.hallucinated.is_empty())
-    ));
-    let sum = |part: fn(&ChairLine) -> usize| verdicts.iter().map(part).sum::<usize>() as f64;
-    let right = sum(|line| line.mentioned.len() - line.hallucinated.len());
-    assert!(near(
-        scores.recall.unwrap(),
-        right / sum(|line| line.present.len())
-    ));
-    for line in &verdicts {
-        assert!(!line.present.is_empty());
-        assert!(
-            line.hallucinated
-                .iter()
-                .all(|object| !line.present.contains(object))
-        );
-        check_claims(&line.answer, &line.claims);
+fn check_chair(verdicts: &[Verdict], results: &Results) {
+    let of = Benchmark::Chair;
+    assert_eq!((verdicts.len(), results.benchmarks[&of].n), (150, 150));
+    let wrong = share(verdicts, |verdict| !verdict.read_as.is_empty());
+    assert!(near(value(results, of, "chair_s"), wrong));
+    let (mut n_left_out, mut n_present) = (0, 0);
+    for verdict in verdicts {
+        let present = verdict.reference.as_ref().unwrap().split(", ");
+        let present: Vec<&str> = present.collect();
+        let is_there = |object: &String| present.contains(&object.as_str());
+        assert!(!verdict.read_as.iter().any(is_there));
+        let forgotten = &finding(verdict).left_out;
+        assert!(forgotten.iter().all(is_there));
+        n_left_out += forgotten.len();
+        n_present += present.len();
     }
+    let recall = 1.0 - n_left_out as f64 / n_present as f64;
+    assert!(near(value(results, of, "recall"), recall));
 }
 
-fn check_llava_bench(out: &Path, results: &Results) {
-    let verdicts: Vec<LlavaBenchLine> = lines(out, "verdicts/llava_bench.jsonl");
-    let scores = results.llava_bench.as_ref().unwrap();
-    assert_eq!((verdicts.len(), scores.overall.n), (90, 90));
-    let sum = |part: fn(&LlavaBenchLine) -> f64| verdicts.iter().map(part).sum::<f64>();
-    let relative = 100.0 * sum(|line| line.mark) / sum(|line| line.reference_mark);
-    assert!(near(scores.overall.relative_score.unwrap(), relative));
-    // The references are true, so a judge that finds them hallucinated would be wrong.
-    assert!(verdicts.iter().all(|line| line.reference_score >= 3));
-    for line in &verdicts {
-        check_claims(&line.answer, &line.claims);
+fn check_llava_bench(verdicts: &[Verdict], results: &Results) {
+    let of = Benchmark::LlavaBench;
+    assert_eq!((verdicts.len(), results.benchmarks[&of].n), (90, 90));
+    let (mut reference, mut answer) = (0.0, 0.0);
+    for verdict in verdicts {
+        let marks = verdict.read_as[0].split_once(' ').unwrap();
+        let [first, second] = [marks.0, marks.1].map(|mark| mark.parse::<f64>().unwrap());
+        // The references are true, so a judge that finds them hallucinated would be wrong.
+        assert!(first >= 5.5, "{verdict:?}");
+        // A line from 0, which is 1, to 6, which is 10.
+        assert!(near(second, 1.0 + 1.5 * f64::from(finding(verdict).score)));
+        reference += first;
+        answer += second;
     }
+    let relative = 100.0 * answer / reference;
+    assert!(near(value(results, of, "relative"), relative));
+}
+
+/// The files of a run but for what names its folder.
+fn without_paths(out: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut all = files(out);
+    assert!(all.remove("resolved.toml").is_some() && all.remove("results.json").is_some());
+    all
 }
 
 #[test]
@@ -228,19 +244,22 @@ fn files_and_numbers_agree_and_come_out_the_same_again() {
     let results = evaluate(&recipe(first.path(), &[]), &bundle, None).unwrap();
     let out = first.path();
     check_answers(out, &results);
-    check_mmhal(out, &results);
-    check_pope(out, &results);
-    check_chair(out, &results);
-    check_llava_bench(out, &results);
-    let written = std::fs::read_to_string(out.join("results.json")).unwrap();
-    assert_eq!(serde_json::from_str::<Results>(&written).unwrap(), results);
+    let run = Run::open(out).unwrap();
+    assert_eq!(run.results.as_ref(), Some(&results));
+    check_mmhal(&run.verdicts[&Benchmark::Mmhal], &results);
+    check_pope(&run.verdicts[&Benchmark::Pope], &results);
+    check_chair(&run.verdicts[&Benchmark::Chair], &results);
+    check_llava_bench(&run.verdicts[&Benchmark::LlavaBench], &results);
+    assert_eq!(run.images(), Some(&*WORLD.path().join("images")));
 
     let again = evaluate(&recipe(second.path(), &[]), &bundle, None).unwrap();
-    assert_eq!(again, results);
-    let (mut first, mut second) = (files(out), files(second.path()));
-    // They differ in the folder that they name.
-    assert!(first.remove("resolved.toml").is_some() && second.remove("resolved.toml").is_some());
-    assert_eq!(first.len(), 9);
+    for (benchmark, scored) in &results.benchmarks {
+        assert_eq!(again.benchmarks[benchmark].figures, scored.figures);
+        let is_pope = *benchmark == Benchmark::Pope;
+        assert!(scored.by_truth != is_pope && scored.judged.is_none());
+    }
+    let (first, second) = (without_paths(out), without_paths(second.path()));
+    assert_eq!(first.len(), 10);
     assert_eq!(first, second);
 }
 
@@ -250,8 +269,8 @@ fn only_what_the_recipe_names_is_run_and_an_adapter_is_heard() {
     let bundle = bundle();
     let only = ["run.benchmarks=[\"chair\"]"];
     let results = evaluate(&recipe(plain.path(), &only), &bundle, None).unwrap();
-    assert!(results.chair.is_some() && results.pope.is_none() && results.mmhal.is_none());
-    assert_eq!(results.response_tokens.len(), 1);
+    let benchmarks: Vec<&Benchmark> = results.benchmarks.keys().collect();
+    assert_eq!(benchmarks, [&Benchmark::Chair]);
     let names: Vec<String> = files(plain.path()).into_keys().collect();
     let expected = [
         "answers/chair.jsonl",
@@ -277,8 +296,46 @@ fn a_quantised_model_is_evaluated() {
         "model.base_precision=\"int8\"",
     ];
     let recipe = recipe(out.path(), &sets);
-    let results = candor_eval::run(&recipe, Device::Cpu).unwrap();
-    assert!(results.chair.is_some());
+    let results = candor_eval::run(&recipe, &StopSignal::detached(), Device::Cpu).unwrap();
+    assert!(results.unwrap().benchmarks.contains_key(&Benchmark::Chair));
+}
+
+#[test]
+fn a_stop_ends_after_the_batch_that_is_being_answered_and_leaves_no_numbers() {
+    let out = tempfile::tempdir().unwrap();
+    let bundle = bundle();
+    let recipe = recipe(out.path(), &["answers.batch_rows=7"]);
+    evaluate(&recipe, &bundle, None).unwrap();
+    let asks: Vec<Ask> = lines::<AnswerLine>(out.path(), "answers/chair.jsonl")
+        .into_iter()
+        .map(|line| Ask {
+            id: line.id,
+            image: line.image,
+            text: line.question,
+        })
+        .collect();
+    let images = asks.iter().map(|ask| ask.image.clone());
+    let features = ImageFeatures::encode(&bundle, &recipe.images, images, |_, _| ()).unwrap();
+    let speaker = Speaker {
+        bundle: &bundle,
+        adapter: None,
+        features: &features,
+        batch_rows: recipe.batch_rows,
+        max_new_tokens: recipe.max_new_tokens,
+    };
+    let stop = StopSignal::detached();
+    let mut heard = Vec::new();
+    let answers = speaker.answer(&asks, &stop, |n| {
+        heard.push(n);
+        if heard.len() == 2 {
+            stop.request();
+        }
+    });
+    assert_eq!((answers.unwrap(), heard), (None, vec![7, 14]));
+    // The numbers of the run before are of answers that are being replaced.
+    let stopped = candor_eval::evaluate(&recipe, &bundle, None, &stop).unwrap();
+    assert_eq!(stopped, None);
+    assert!(!out.path().join("results.json").exists());
 }
 
 /// An adapter, and the same one with every number set to `fill`.
@@ -313,33 +370,35 @@ fn a_curve_has_the_numbers_of_each_snapshot() {
     let (out, ppo) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let bundle = bundle();
     let recipe = recipe(out.path(), &["run.benchmarks=[\"chair\"]"]);
-    let message = trace(&recipe, &bundle, ppo.path()).unwrap_err().to_string();
+    let stop = StopSignal::detached();
+    let traced = || trace(&recipe, &bundle, ppo.path(), &stop);
+    let message = traced().unwrap_err().to_string();
     assert!(message.contains("snapshot_every"), "{message}");
 
     let tuned = adapter(&bundle, Some(0.3));
     let folder = |step: u64| ppo.path().join(format!("adapters/step-{step}"));
     adapter(&bundle, None).save(&folder(0)).unwrap();
     tuned.save(&folder(10)).unwrap();
-    let curve = trace(&recipe, &bundle, ppo.path()).unwrap();
+    let curve = traced().unwrap().unwrap();
     assert_eq!(curve.rollouts, []);
     let steps: Vec<u64> = curve.points.iter().map(|point| point.step).collect();
     assert_eq!(steps, [0, 10]);
     // A fresh adapter changes nothing.
     for (point, adapter) in curve.points.iter().zip([None, Some(&tuned)]) {
         let results = evaluate(&recipe, &bundle, adapter).unwrap();
-        let chair = results.chair.unwrap();
-        assert_eq!((point.chair_i, point.recall), (chair.chair_i, chair.recall));
-        assert_eq!(point.ci95_chair_i, chair.ci95_chair_i);
-        assert!(near(
-            point.mean_response_tokens,
-            results.response_tokens["chair"]
-        ));
+        let figure = |key: &str| results.figure(Benchmark::Chair, key).unwrap();
+        assert_eq!(point.chair_i, figure("chair_i").value);
+        assert_eq!(point.recall, figure("recall").value);
+        assert_eq!(point.ci95_chair_i, figure("chair_i").ci95);
+        assert_eq!(Some(point.mean_response_tokens), figure("tokens").value);
     }
 
     let path = out.path().join("curve-facts.json");
     curve.write(&path).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!(serde_json::from_str::<Curve>(&text).unwrap(), curve);
+    stop.request();
+    assert_eq!(traced().unwrap(), None);
 }
 
 #[test]
@@ -364,8 +423,8 @@ fn pope_needs_no_ground_truth_and_the_others_say_that_they_do() {
         evaluate(&recipe, &bundle, None)
     };
     let results = run("[\"pope\"]").unwrap();
-    assert!(results.pope.unwrap().overall.n > 0);
-    assert_eq!(results.mean_response_tokens, None);
+    assert!(results.benchmarks[&Benchmark::Pope].n > 0);
+    assert_eq!(results.free_tokens(), None);
     let message = run("[\"pope\", \"chair\"]").unwrap_err().to_string();
     assert!(
         message.contains("scenes.jsonl") && message.contains("[\"pope\"]"),
@@ -383,13 +442,28 @@ fn what_cannot_work_is_refused_before_the_first_answer() {
 
     let nowhere = recipe(out.path(), &["data.root=\"/nonexistent\""]);
     let error = evaluate(&nowhere, &bundle, None).unwrap_err();
-    assert!(matches!(error, EvalError::Data(_)), "{error}");
+    assert!(error.to_string().contains("/nonexistent"), "{error}");
 
     let blind = recipe(
         out.path(),
         &["data.images=\"nowhere\"", "run.benchmarks=[\"pope\"]"],
     );
     let error = evaluate(&blind, &bundle, None).unwrap_err();
-    assert!(matches!(error, EvalError::Model(_)), "{error}");
+    assert!(matches!(error, EvalError::Pictures(_)), "{error}");
+    // With those who ask about them: each is asked about in every split.
+    let message = error.to_string();
+    let rows: Vec<Value> = lines(&WORLD.path().join("eval"), "pope_random.jsonl");
+    let image = |row: &&Value| row["image"].as_str().unwrap().to_owned();
+    let first = rows.iter().min_by_key(image).unwrap();
+    let (image, id) = (image(&first), first["question_id"].to_string());
+    for part in [
+        "75 of 75 pictures",
+        image.as_str(),
+        &format!("\"{id}\""),
+        "pope_adversarial.jsonl, and by",
+        "and 55 more",
+    ] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
     assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0);
 }

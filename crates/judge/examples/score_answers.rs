@@ -10,8 +10,10 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use candor_judge::Benchmark;
 use candor_judge::exam::Files;
-use candor_judge::measure::{Benchmark, Figure, Measure};
+use candor_judge::figures::Figure;
+use candor_judge::measure::Measure;
 use candor_judge::score;
 
 /// Decides the resampling behind the intervals: the same seed gives the same intervals.

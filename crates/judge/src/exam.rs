@@ -2,39 +2,75 @@
 //! and replies are worth.
 //!
 //! All benchmarks have this one shape, so whoever has answers to score, and whoever has a model to ask, goes
-//! the same way for each: [`open`] → [`Exam::items`] → answers → [`Exam::request`] → replies →
-//! [`Exam::mark`] → [`crate::measure::figures`].
+//! the same way for each: [`Benchmark::open`](crate::Benchmark::open) → [`Exam::items`] → answers → [`Exam::request`] →
+//! replies → [`Exam::mark`] → [`crate::figures::figures`]. Where the [truth](crate::truth) about the pictures is known,
+//! nobody is asked and `mark` asks the truth.
+//!
+//! Each benchmark is a file of the folder `exam`: what is known of it before its questions are read ([`About`]), and its
+//! [`Exam`].
 
-mod chair;
-mod llava_bench;
-mod mmbench;
-mod mmhal;
-mod own;
+pub(crate) mod chair;
+pub(crate) mod llava_bench;
+pub(crate) mod mmbench;
+pub(crate) mod mmhal;
+pub(crate) mod own;
 mod part;
-mod pope;
-
-pub(crate) use chair::add_chair;
-pub(crate) use llava_bench::add_llava_bench;
-pub(crate) use mmhal::add_mmhal;
-pub(crate) use part::add_words;
-pub(crate) use pope::add_pope;
-pub use pope::split;
+pub(crate) mod pope;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use candor_data::formats::answers::Answer;
 
 use crate::JudgeError;
-use crate::measure::{Benchmark, Verdict};
+use crate::item::Item;
+use crate::measure::Measure;
 use crate::order::{InOrders, Marks};
 use crate::request::Request;
 use crate::settings;
+use crate::standing::Standing;
 use crate::template::{Template, Templates};
+use crate::truth::Truth;
+use crate::verdict::Verdict;
 
-/// What a benchmark is read from.
+/// What reads the questions of a benchmark.
+pub type Open = fn(&Files, &settings::Templates) -> Result<Box<dyn Exam>, JudgeError>;
+
+/// What is known of a benchmark before its questions are read.
+#[derive(Debug)]
+pub struct About {
+    /// Its name in files.
+    pub key: &'static str,
+    /// Its name on the command line.
+    pub argument: &'static str,
+    /// Its name for people.
+    pub label: &'static str,
+    /// What the command line says of it.
+    pub help: &'static str,
+    /// Its own numbers, the main one first.
+    pub measures: &'static [Measure],
+    /// Where the main number's scale ends; `None` for the highest that was found.
+    pub highest: Option<f64>,
+    /// The number that the main one is plotted against besides length, if there is one.
+    pub beside: Option<&'static str>,
+    /// What is said of answers that could not be read: they "hold neither yes nor no".
+    pub unread: &'static str,
+    /// What its rule makes of such answers and of silence, behind a comma; may be empty.
+    pub taken_for: &'static str,
+    /// Whether answers are texts that people can compare without a judge.
+    pub is_free: bool,
+    /// Whether there may be several files of questions, told apart by their names.
+    pub has_splits: bool,
+    /// What a verdict says of its answer.
+    pub standing: fn(&Verdict) -> Standing,
+    /// Reads its questions.
+    pub open: Open,
+}
+
+/// What a benchmark is read from, and the truth about its pictures where it is known.
 #[derive(Debug, Clone, Default)]
 pub struct Files {
-    /// Questions: one file, or for POPE one for each split.
+    /// Questions: one file, or for POPE one for each split. A benchmark is opened with at least one.
     pub questions: Vec<PathBuf>,
     /// Reference answers (LLaVA-Bench).
     pub references: Option<PathBuf>,
@@ -46,25 +82,17 @@ pub struct Files {
     pub images: Option<PathBuf>,
     /// How many questions of each file, from the first; all if absent.
     pub limit: Option<usize>,
+    /// What is in the pictures, where that is known: it judges in the place of a model.
+    pub truth: Option<Arc<dyn Truth>>,
 }
 
-/// One question.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Item {
-    /// Its key within its file.
-    pub id: String,
-    /// Which of the files of questions it is from.
-    pub file: usize,
-    /// Questions with the same name here are about the same picture.
-    pub image: String,
-    /// What else answers may call its picture.
-    pub names: [String; 2],
-    /// Its words, by which answers are told apart.
-    pub question: String,
-    /// What a model is asked: its words with hint and options where it has them.
-    pub prompt: String,
-    /// What it is told after that on a line of its own, by custom; may be empty.
-    pub instruction: &'static str,
+impl Files {
+    /// The file of questions of a benchmark that has one alone.
+    fn first(&self) -> &Path {
+        self.questions
+            .first()
+            .map_or(Path::new(""), PathBuf::as_path)
+    }
 }
 
 /// What LLaVA is told after questions with a short answer, and was trained with.
@@ -84,8 +112,6 @@ pub enum Picture<'a> {
 pub struct Mark {
     /// The line of the verdicts.
     pub verdict: Verdict,
-    /// Whether the answer, or a reply about it, could not be read by our rule.
-    pub unread: bool,
     /// What the replies to each request were read as; none where no judge is asked.
     pub scores: Vec<Vec<Option<f64>>>,
     /// Marks of reference and answer in both orders, where the judge compares the two.
@@ -136,10 +162,11 @@ pub trait Exam: Sync {
         None
     }
 
-    /// What an answer is worth. `replies` are those to [`Exam::request`] and to [`Exam::exchanged`].
+    /// What an answer is worth, its length left out, which is counted for all alike. `replies` are those to
+    /// [`Exam::request`] and to [`Exam::exchanged`].
     ///
     /// # Errors
-    /// The question has no true answer.
+    /// The question has no true answer, or nothing is known of its picture.
     fn mark(
         &self,
         item: usize,
@@ -148,41 +175,7 @@ pub trait Exam: Sync {
     ) -> Result<Mark, JudgeError>;
 
     /// Adds what is known only when all answers are marked.
-    fn conclude(&self, _verdicts: &mut [Verdict]) {}
-}
-
-/// Reads the questions of a benchmark.
-///
-/// # Errors
-/// A file is missing or damaged, or is one too many.
-pub fn open(
-    benchmark: Benchmark,
-    files: &Files,
-    templates: &settings::Templates,
-) -> Result<Box<dyn Exam>, JudgeError> {
-    let [first, more @ ..] = files.questions.as_slice() else {
-        let remedy = "give --questions";
-        return Err(JudgeError::unfit(
-            Path::new("--questions"),
-            "no file is named",
-            remedy,
-        ));
-    };
-    if let (Some(second), true) = (more.first(), benchmark != Benchmark::Pope) {
-        return Err(JudgeError::unfit(
-            second,
-            "only POPE has several files of questions",
-            "give one file of questions and one of answers",
-        ));
-    }
-    Ok(match benchmark {
-        Benchmark::Mmhal => Box::new(mmhal::Mmhal::read(first, files, templates)?),
-        Benchmark::LlavaBench => Box::new(llava_bench::LlavaBench::read(first, files, templates)?),
-        Benchmark::Pope => Box::new(pope::Pope::read(files)?),
-        Benchmark::Mmbench => Box::new(mmbench::Mmbench::read(first, files)?),
-        Benchmark::Chair => Box::new(chair::Chair::read(first, files)?),
-        Benchmark::Own => Box::new(own::Own::read(first, files, templates)?),
-    })
+    fn conclude(&self, _verdicts: &mut [&mut Verdict]) {}
 }
 
 /// The first rows of a file, as many as are wanted.

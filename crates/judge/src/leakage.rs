@@ -14,10 +14,12 @@ use candor_data::{IMAGE_PLACEHOLDER, Speaker};
 use serde::{Deserialize, Serialize};
 
 use crate::JudgeError;
-use crate::compare::{Row, Run, rows};
-use crate::measure::{Benchmark, Verdict};
+use crate::benchmark::Benchmark;
 use crate::pictures;
 use crate::request::sha256_of_file;
+use crate::rows::{Row, rows};
+use crate::run::Run;
+use crate::verdict::Verdict;
 
 /// Digits of COCO's numbers in file names.
 const COCO_DIGITS: usize = 12;
@@ -130,7 +132,7 @@ impl Training {
     ) -> Result<Leakage, JudgeError> {
         let mut found = BTreeMap::new();
         let mut left = runs.to_vec();
-        for benchmark in Benchmark::ALL {
+        for &benchmark in Benchmark::ALL {
             let lists = || runs.iter().filter_map(|run| run.verdicts.get(&benchmark));
             let items: BTreeMap<&str, &Verdict> = lists()
                 .flatten()

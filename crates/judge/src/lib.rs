@@ -1,25 +1,29 @@
 //! Judges of answers, what their replies mean, and how certain a difference is. No tensors.
 //!
-//! The scorers ([`pope`], [`mmhal`], [`chair`], [`llava_bench`]) and the readers of answers and replies ([`choice`],
-//! [`yes_no`], [`marks`]) are pure functions of what was asked,
-//! answered and replied; they know neither models nor files. A [`Judge`] replies to prompts: [`ChatJudge`]
-//! asks an OpenAI-compatible endpoint, within limits of speed and cost, and never pays for a reply twice.
-//! An [`exam`] is a benchmark with its questions read; [`score::score`] scores answers of any tool to it, and
-//! [`compare::compare`] sets models side by side. [`ahead`] lets a judge begin before the last answer is there.
+//! A [`Benchmark`] is opened as an [`exam`], the one shape that all have; [`score::score`] scores answers of any tool to it
+//! into [`Verdict`]s and [`Results`], and [`compare::compare`] sets the [`run`]s of models side by side. What reads answers
+//! and replies ([`pope`], [`mmhal`], [`llava_bench`], [`choice`], [`yes_no`], [`marks`]) are pure functions, which know
+//! neither models nor files.
+//!
+//! A [`Judge`] replies to prompts: [`ChatJudge`] asks an OpenAI-compatible endpoint, within limits of speed and cost, and
+//! never pays for a reply twice. [`ahead`] lets a judge begin before the last answer is there. Where the [`truth`] about the
+//! pictures is known, it takes the judge's place.
 
 pub mod agreement;
 pub mod ahead;
+mod benchmark;
 mod books;
 pub mod budget;
 pub mod cache;
-pub mod chair;
 mod chat;
 pub mod choice;
 pub mod clock;
 pub mod compare;
 mod error;
 pub mod exam;
+pub mod figures;
 mod final_part;
+mod item;
 pub mod judge;
 pub mod leakage;
 pub mod llava_bench;
@@ -37,18 +41,29 @@ pub mod pictures;
 pub mod pope;
 pub mod reply;
 pub mod request;
+pub mod results;
 pub mod retry;
+pub mod rows;
+pub mod run;
 pub mod score;
 pub mod settings;
 pub mod standing;
 pub mod template;
 mod transport;
+pub mod truth;
+mod verdict;
 pub mod warnings;
 pub mod yes_no;
 
+pub use benchmark::Benchmark;
 pub use chat::ChatJudge;
 pub use error::JudgeError;
+pub use item::Item;
 pub use judge::{Cost, Identity, Judge};
 pub use reply::Reply;
 pub use request::Request;
+pub use results::Results;
+pub use run::Run;
 pub use settings::Settings;
+pub use truth::Truth;
+pub use verdict::{Claim, Finding, Verdict};

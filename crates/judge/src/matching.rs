@@ -10,7 +10,7 @@ use std::path::Path;
 use candor_data::formats::answers::Answer;
 
 use crate::JudgeError;
-use crate::exam::Item;
+use crate::item::Item;
 
 /// The answer to each question, in the order of the questions.
 ///
@@ -156,6 +156,7 @@ mod tests {
             image: some(image),
             question: some(question),
             text: text.to_owned(),
+            ..Answer::default()
         }
     }
 

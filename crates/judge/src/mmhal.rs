@@ -1,15 +1,8 @@
-//! MMHal-Bench: open questions whose answers a judge rates from 0 to 6 (arXiv 2309.14525, section 3.3).
+//! How MMHal-Bench's ratings are read in a judge's reply (arXiv 2309.14525, section 3.3): from 0 to 6, and an answer is
+//! hallucinated when it is rated below 3.
 //!
-//! An answer is hallucinated when its score is below 3. A judge's reply without exactly one rating is a
-//! parse failure; the official script counts it as a hallucination with score 0, and so do the headline
-//! numbers here, with the numbers over the readable replies beside them. The exact judge of the micro-world
-//! never fails to be read.
-
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
-
-use candor_data::bootstrap::{self, Interval, ratio};
+//! The official script takes a reply without exactly one rating for a hallucination with score 0; its numbers stand beside
+//! those by candor's own rule, which leaves such replies out and counts them.
 
 use crate::marks::Scale;
 
@@ -17,17 +10,6 @@ use crate::marks::Scale;
 pub const HALLUCINATED_BELOW: u8 = 3;
 /// The highest score.
 pub const MAX_SCORE: u8 = 6;
-
-/// An answer with its rating.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rated {
-    /// The image that is asked about.
-    pub image: String,
-    /// `attribute`, `adversarial`, `comparison` and so on.
-    pub question_type: String,
-    /// 0 to 6; `None` when the judge's reply could not be read.
-    pub score: Option<u8>,
-}
 
 /// The rating in a judge's reply: exactly one of "rating: 0" to "rating: 6", in any case of letters. The
 /// same rating twice is one; two different ratings are none.
@@ -86,99 +68,9 @@ fn after_rating(text: &str) -> Option<&str> {
     word.eq_ignore_ascii_case("rating").then_some(rest)
 }
 
-/// Numbers of one question type.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct TypeFigures {
-    /// Mean score; parse failures count as 0.
-    pub score: f64,
-    /// Share of scores below 3; parse failures count.
-    pub hallucination_rate: f64,
-    /// Questions.
-    pub n: usize,
-}
-
-/// All numbers of MMHal-Bench.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Scores {
-    /// Mean score, 0 to 6; parse failures count as 0.
-    pub score: f64,
-    /// Share of scores below 3; parse failures count.
-    pub hallucination_rate: f64,
-    /// 95% interval of `score`.
-    pub ci95_score: Option<Interval>,
-    /// 95% interval of `hallucination_rate`.
-    pub ci95_hallucination_rate: Option<Interval>,
-    /// Questions.
-    pub n: usize,
-    /// Replies without exactly one rating.
-    pub n_parse_failures: usize,
-    /// Mean score over the replies that could be read.
-    pub score_where_parsed: Option<f64>,
-    /// Share of scores below 3 over the replies that could be read.
-    pub hallucination_rate_where_parsed: Option<f64>,
-    /// The numbers of each question type.
-    pub types: BTreeMap<String, TypeFigures>,
-}
-
-/// Scores all ratings. `seed` decides the intervals.
-#[must_use]
-pub fn score(ratings: &[Rated], seed: u64) -> Scores {
-    let all: Vec<&Rated> = ratings.iter().collect();
-    let parsed: Vec<&Rated> = ratings.iter().filter(|r| r.score.is_some()).collect();
-    let mut types: BTreeMap<String, Vec<&Rated>> = BTreeMap::new();
-    for rating in ratings {
-        let list = types.entry(rating.question_type.clone()).or_default();
-        list.push(rating);
-    }
-    let [score, hallucination_rate] = means(&all).map(Option::unwrap_or_default);
-    let [ci95_score, ci95_hallucination_rate] =
-        bootstrap::intervals(ratings, seed, "eval.mmhal", |r| &r.image, means);
-    let [score_where_parsed, hallucination_rate_where_parsed] = means(&parsed);
-    Scores {
-        score,
-        hallucination_rate,
-        ci95_score,
-        ci95_hallucination_rate,
-        n: ratings.len(),
-        n_parse_failures: ratings.len() - parsed.len(),
-        score_where_parsed,
-        hallucination_rate_where_parsed,
-        types: types
-            .into_iter()
-            .map(|(t, list)| (t, of_type(&list)))
-            .collect(),
-    }
-}
-
-fn of_type(ratings: &[&Rated]) -> TypeFigures {
-    let [score, hallucination_rate] = means(ratings).map(Option::unwrap_or_default);
-    TypeFigures {
-        score,
-        hallucination_rate,
-        n: ratings.len(),
-    }
-}
-
-/// Mean score and hallucination rate.
-fn means(ratings: &[&Rated]) -> [Option<f64>; 2] {
-    let n = ratings.len() as f64;
-    let score = |r: &&Rated| r.score.unwrap_or_default();
-    let sum: u64 = ratings.iter().map(|r| u64::from(score(r))).sum();
-    let hallucinated = ratings.iter().filter(|r| score(r) < HALLUCINATED_BELOW);
-    [ratio(sum as f64, n), ratio(hallucinated.count() as f64, n)]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn rated(question_type: &str, score: Option<u8>) -> Rated {
-        Rated {
-            image: format!("{question_type}{score:?}.png"),
-            question_type: question_type.to_owned(),
-            score,
-        }
-    }
 
     #[test]
     fn a_reply_has_exactly_one_rating_or_none() {
@@ -235,49 +127,5 @@ mod tests {
         assert_eq!(parse_rating("Rating: 10"), Some(1));
         assert_eq!(parse_rating("Rating: 4.5"), Some(4));
         assert_eq!(parse_rating("Rating: 3 or 4"), Some(3));
-    }
-
-    #[test]
-    fn a_table_worked_by_hand() {
-        let ratings = [
-            rated("attribute", Some(6)),
-            rated("attribute", Some(3)),
-            rated("counting", Some(2)),
-            rated("counting", Some(0)),
-            rated("counting", None),
-        ];
-        let scores = score(&ratings, 0);
-        // (6 + 3 + 2 + 0 + 0) / 5, and three of five are below 3 or unread.
-        assert!((scores.score - 2.2).abs() < 1e-12);
-        assert!((scores.hallucination_rate - 0.6).abs() < 1e-12);
-        assert_eq!((scores.n, scores.n_parse_failures), (5, 1));
-        // Without the unread one: 11 / 4, and two of four.
-        assert!((scores.score_where_parsed.unwrap() - 2.75).abs() < 1e-12);
-        assert!((scores.hallucination_rate_where_parsed.unwrap() - 0.5).abs() < 1e-12);
-        let counting = &scores.types["counting"];
-        assert!((counting.score - 2.0 / 3.0).abs() < 1e-12);
-        assert!((counting.hallucination_rate - 1.0).abs() < 1e-12);
-        assert_eq!(counting.n, 3);
-        assert!((scores.types["attribute"].score - 4.5).abs() < 1e-12);
-        let [low, high] = scores.ci95_score.unwrap();
-        assert!(low < 2.2 && 2.2 < high && low >= 0.0 && high <= 6.0);
-    }
-
-    #[test]
-    fn unread_replies_alone_have_no_parsed_mean() {
-        let scores = score(&[rated("other", None)], 0);
-        assert_eq!(scores.score_where_parsed, None);
-        assert!((scores.hallucination_rate - 1.0).abs() < 1e-12);
-    }
-
-    #[test]
-    fn the_order_of_the_questions_does_not_matter() {
-        let ratings: Vec<Rated> = (0..40_u8)
-            .map(|i| rated(&format!("t{}", i % 8), Some(i % 7)))
-            .collect();
-        let mut turned = ratings.clone();
-        turned.rotate_left(13);
-        turned.reverse();
-        assert_eq!(score(&ratings, 5), score(&turned, 5));
     }
 }

@@ -1,10 +1,10 @@
 //! People as the judge: two runs' answers side by side in the annotation app, and what came back.
 //!
-//! [`write_project`] makes a project of `candor annotate` out of the items that two runs answer differently. Model
+//! [`project::write`] makes a project of `candor annotate` out of the items that two runs answer differently. Model
 //! names are in its file, for the administrator's statistics, and reach no annotator. [`People::read`] reads the
 //! preference log that the app exports.
 
-mod project;
+pub mod project;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -14,15 +14,11 @@ use candor_data::formats::preference_log;
 use candor_data::{Preference, Side};
 use serde::{Deserialize, Serialize};
 
-pub use project::write_project;
-
 use crate::JudgeError;
-use crate::compare::Run;
-use crate::measure::{Benchmark, Verdict};
+use crate::benchmark::Benchmark;
 use crate::paired::{self, Pair};
-
-/// Benchmarks of free answers; what is a word or a letter needs no person to compare.
-pub(crate) const OPEN: [Benchmark; 3] = [Benchmark::Mmhal, Benchmark::LlavaBench, Benchmark::Chair];
+use crate::run::Run;
+use crate::verdict::Verdict;
 
 /// What people say of the second run against the first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -100,10 +96,11 @@ struct Asked<'a> {
     answers: [&'a str; 2],
 }
 
-/// The items of free answers that both runs have, in the order of the first.
+/// The items of free answers that both runs have, in the order of the first. What is a word or a letter needs no person to
+/// compare.
 fn asked(runs: [&Run; 2]) -> Vec<Asked<'_>> {
     let mut all = Vec::new();
-    for benchmark in OPEN {
+    for &benchmark in Benchmark::ALL.iter().filter(|of| of.about().is_free) {
         let [Some(first), Some(second)] = runs.map(|run| run.verdicts.get(&benchmark)) else {
             continue;
         };

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use candor_data::formats::images;
 
-use crate::measure::Verdict;
+use crate::verdict::Verdict;
 
 /// What some folders of COCO put before the number of a picture.
 const PREFIXES: [&str; 2] = ["COCO_val2014_", "COCO_train2014_"];

@@ -2,23 +2,23 @@
 //!
 //! What is scored is an [`Exam`], whichever benchmark it is; where it asks a judge, a [`Judge`] replies. No model runs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use candor_data::atomic;
 use candor_data::formats::answers::{self, Answer};
 use candor_data::formats::images;
-use serde::{Deserialize, Serialize};
 
-use crate::agreement::{Agreement, agreement};
-use crate::exam::{self, Exam, Files};
-use crate::judge::{Cost, Identity, Judge};
-use crate::leakage::Leakage;
+use crate::agreement::agreement;
+use crate::benchmark::Benchmark;
+use crate::exam::{Exam, Files, Mark};
+use crate::figures::figures;
+use crate::judge::Judge;
 use crate::matching::{matched, matched_some};
-use crate::measure::{Benchmark, Figure, Verdict, figures};
-use crate::order::{self, InOrders, Marks, Order};
+use crate::order::{self, InOrders, Marks};
 use crate::request::sha256;
+use crate::results::{Judged, Scored, Source};
 use crate::template::Templates;
+use crate::verdict::Verdict;
 use crate::warnings::{self, is_empty};
 use crate::{JudgeError, Request, settings};
 
@@ -30,68 +30,6 @@ pub struct Bench<'a> {
     pub templates: &'a settings::Templates,
     /// Hears how many replies are there.
     pub progress: &'a (dyn Fn(usize) + Sync),
-}
-
-/// What a judge was, for results.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Judged {
-    /// Who.
-    pub judge: Identity,
-    /// Where the template is from.
-    pub template: String,
-    /// SHA-256 of the template.
-    pub template_sha256: String,
-    /// What it has cost.
-    pub cost: Cost,
-    /// How far several replies to a question agree.
-    pub agreement: Agreement,
-    /// What exchanging two answers changes, where the judge compared them in both orders.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub order: Option<Order>,
-}
-
-/// A file by name and content.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Source {
-    /// Its path, as given.
-    pub path: PathBuf,
-    /// SHA-256 of its content.
-    pub sha256: String,
-}
-
-/// `results.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Scored {
-    /// Which benchmark.
-    pub benchmark: Benchmark,
-    /// Items.
-    pub n: usize,
-    /// How many questions of each file were taken, where not all were.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<usize>,
-    /// Its numbers, by key.
-    pub figures: BTreeMap<String, Figure>,
-    /// Ids of the items whose answer or replies could not be read by our rule.
-    pub unread: Vec<String>,
-    /// Answers that say nothing.
-    #[serde(default)]
-    pub n_empty: usize,
-    /// What makes the numbers meaningless.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub warnings: Vec<String>,
-    /// Items that ask the same about the same image as another.
-    pub n_duplicates: usize,
-    /// The judge, where one was asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub judged: Option<Judged>,
-    /// The files behind the numbers.
-    pub sources: Vec<Source>,
-    /// The folder of the pictures, where one was named.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub images: Option<PathBuf>,
-    /// What of it is training data, where that was asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub leakage: Option<Leakage>,
 }
 
 /// Scores answers, `answers` being a file for each file of questions. `seed` decides the intervals.
@@ -119,41 +57,65 @@ pub fn score(
         ));
     }
     let templates = bench.map(|bench| bench.templates.clone());
-    let exam = exam::open(benchmark, files, &templates.unwrap_or_default())?;
+    let exam = benchmark.open(files, &templates.unwrap_or_default())?;
     let answered = answered(&*exam, answers)?;
-    let mut replies = replies(&*exam, files, &answered, bench)?;
-    let (mut verdicts, mut unread) = (Vec::new(), Vec::new());
-    let (mut readings, mut marks) = (Vec::new(), Vec::new());
-    for (at, (item, answer)) in answered.iter().enumerate() {
-        let mark = exam.mark(*item, answer, replies.remove(&at).unwrap_or_default())?;
-        if mark.unread {
-            unread.push(mark.verdict.id.clone());
-        }
-        verdicts.push(mark.verdict);
+    let replies = replies(&*exam, files, &answered, bench)?;
+    let marks = marks(&*exam, &answered, replies)?;
+    let (mut readings, mut pairs) = (Vec::new(), Vec::new());
+    let verdicts = marks.into_iter().map(|mark| {
         readings.extend(mark.scores);
-        marks.extend(mark.marks);
-    }
-    exam.conclude(&mut verdicts);
+        pairs.extend(mark.marks);
+        mark.verdict
+    });
+    let verdicts: Vec<Verdict> = verdicts.collect();
     let templates = exam
         .templates()
         .filter(|_| readings.iter().any(|of| !of.is_empty()));
+    let unread = verdicts.iter().filter(|v| benchmark.standing(v).unread);
     let scored = Scored {
-        benchmark,
         n: verdicts.len(),
         limit: files.limit,
         figures: figures(benchmark, &verdicts, seed),
-        unread,
+        unread: unread.map(|verdict| verdict.id.clone()).collect(),
         n_empty: verdicts.iter().filter(|v| is_empty(&v.answer)).count(),
         warnings: warnings::of_verdicts(benchmark, &verdicts),
         n_duplicates: n_duplicates(&verdicts),
+        by_truth: verdicts.iter().any(|verdict| verdict.finding.is_some()),
         judged: bench
             .zip(templates)
-            .map(|(bench, templates)| judged(bench, templates, &readings, &marks)),
+            .map(|(bench, templates)| judged(bench, templates, &readings, &pairs)),
         sources: sources(files, answers)?,
-        images: files.images.clone(),
-        leakage: None,
     };
     Ok((verdicts, scored))
+}
+
+/// What answers are worth that no judge is asked about, each with the place of its question: by rule, or by the truth.
+///
+/// # Errors
+/// A question has no true answer, or nothing is known of its picture.
+pub fn verdicts(exam: &dyn Exam, answered: &[(usize, Answer)]) -> Result<Vec<Verdict>, JudgeError> {
+    let marks = marks(exam, answered, HashMap::new())?.into_iter();
+    Ok(marks.map(|mark| mark.verdict).collect())
+}
+
+fn marks(
+    exam: &dyn Exam,
+    answered: &[(usize, Answer)],
+    mut replies: HashMap<usize, InOrders<String>>,
+) -> Result<Vec<Mark>, JudgeError> {
+    let mark = |(at, (item, answer)): (usize, &(usize, Answer))| {
+        let mut mark = exam.mark(*item, answer, replies.remove(&at).unwrap_or_default())?;
+        mark.verdict.add_length(answer);
+        Ok(mark)
+    };
+    let mut marks: Vec<Mark> = answered
+        .iter()
+        .enumerate()
+        .map(mark)
+        .collect::<Result<_, JudgeError>>()?;
+    let mut verdicts: Vec<&mut Verdict> = marks.iter_mut().map(|mark| &mut mark.verdict).collect();
+    exam.conclude(&mut verdicts);
+    Ok(marks)
 }
 
 /// Each answer with the place of its question; in the order of the questions where all are answered.
@@ -263,25 +225,6 @@ fn illustrated(
     })?;
     request.images.push(path);
     Ok(request)
-}
-
-/// Writes `verdicts/<benchmark>.jsonl` and `results.json` of a run.
-///
-/// # Errors
-/// The disk refuses.
-pub fn write(out: &Path, verdicts: &[Verdict], scored: &Scored) -> Result<(), JudgeError> {
-    let broken = |error: serde_json::Error| {
-        JudgeError::unfit(out, error.to_string(), "choose another --out")
-    };
-    let mut lines = String::new();
-    for verdict in verdicts {
-        lines += &(serde_json::to_string(verdict).map_err(broken)? + "\n");
-    }
-    let name = format!("verdicts/{}.jsonl", scored.benchmark.key());
-    atomic::write(&out.join(name), lines.as_bytes())?;
-    let results = serde_json::to_string_pretty(scored).map_err(broken)? + "\n";
-    atomic::write(&out.join("results.json"), results.as_bytes())?;
-    Ok(())
 }
 
 /// The judge's part of the results.

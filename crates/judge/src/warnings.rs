@@ -4,7 +4,8 @@
 //! POPE's rule takes every silence for a yes, so a model that says nothing has a recall of 1. Such answers are counted
 //! and told wherever the numbers are.
 
-use crate::measure::{Benchmark, Verdict};
+use crate::benchmark::Benchmark;
+use crate::verdict::Verdict;
 
 /// So many equal answers are no accident.
 const EQUAL_FROM: usize = 3;
@@ -12,13 +13,9 @@ const EQUAL_FROM: usize = 3;
 /// One sentence for each. `n_unread` is of the answers, or of the replies about them.
 #[must_use]
 pub fn warnings(benchmark: Benchmark, answers: &[&str], n_unread: usize) -> Vec<String> {
-    let (n, label) = (answers.len(), benchmark.label());
+    let (n, about) = (answers.len(), benchmark.about());
+    let (label, as_yes) = (about.label, about.taken_for);
     let n_empty = answers.iter().filter(|answer| is_empty(answer)).count();
-    let as_yes = if benchmark == Benchmark::Pope {
-        ", and count as yes by its rule"
-    } else {
-        ""
-    };
     let mut all = Vec::new();
     if n_empty > 0 {
         let verb = if n_empty == 1 { "is" } else { "are" };
@@ -37,14 +34,10 @@ pub fn warnings(benchmark: Benchmark, answers: &[&str], n_unread: usize) -> Vec<
     // What is empty is not told twice.
     let n_other = n_unread.saturating_sub(n_empty);
     if 2 * n_unread > n && n_other > 0 {
-        let what = match benchmark {
-            Benchmark::Mmhal | Benchmark::LlavaBench => {
-                "have a reply of the judge that could not be read"
-            }
-            Benchmark::Pope => "hold neither yes nor no",
-            Benchmark::Mmbench | Benchmark::Chair | Benchmark::Own => "could not be read",
-        };
-        all.push(format!("{label}: {n_unread} of {n} answers {what}{as_yes}"));
+        all.push(format!(
+            "{label}: {n_unread} of {n} answers {}{as_yes}",
+            about.unread
+        ));
     }
     all
 }
@@ -53,7 +46,7 @@ pub fn warnings(benchmark: Benchmark, answers: &[&str], n_unread: usize) -> Vec<
 #[must_use]
 pub fn of_verdicts(benchmark: Benchmark, verdicts: &[Verdict]) -> Vec<String> {
     let answers: Vec<&str> = verdicts.iter().map(|v| v.answer.as_str()).collect();
-    let unread = verdicts.iter().filter(|v| v.standing(benchmark).unread);
+    let unread = verdicts.iter().filter(|v| benchmark.standing(v).unread);
     warnings(benchmark, &answers, unread.count())
 }
 

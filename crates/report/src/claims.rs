@@ -4,7 +4,7 @@
 //! Claims overlap: "small orange dog" claims a dog, its colour and its size. Where one of them is false the
 //! words are marked as false, and what is false about them is said beside, so that "size" alone can be wrong.
 
-use candor_eval::verdicts::ClaimLine;
+use candor_judge::Claim;
 use maud::{Markup, html};
 
 /// A stretch of an answer in which the same claims are made.
@@ -29,7 +29,7 @@ pub enum Standing<'a> {
 
 /// Cuts an answer where claims begin and end. `None` if a claim does not fit the answer.
 #[must_use]
-pub fn stretches<'a>(answer: &'a str, claims: &'a [ClaimLine]) -> Option<Vec<Stretch<'a>>> {
+pub fn stretches<'a>(answer: &'a str, claims: &'a [Claim]) -> Option<Vec<Stretch<'a>>> {
     let mut cuts = vec![0, answer.len()];
     for claim in claims {
         answer.get(claim.start..claim.end)?;
@@ -54,7 +54,7 @@ pub fn stretches<'a>(answer: &'a str, claims: &'a [ClaimLine]) -> Option<Vec<Str
     Some(found)
 }
 
-fn standing(claims: &[ClaimLine], start: usize, end: usize) -> Standing<'_> {
+fn standing(claims: &[Claim], start: usize, end: usize) -> Standing<'_> {
     let here = || {
         claims
             .iter()
@@ -77,7 +77,7 @@ fn standing(claims: &[ClaimLine], start: usize, end: usize) -> Standing<'_> {
 }
 
 /// What is false about a false claim, in a word or two.
-fn wrong_about(claim: &ClaimLine) -> &str {
+fn wrong_about(claim: &Claim) -> &str {
     match (claim.kind.as_str(), claim.negated) {
         ("object", false) => "not there",
         ("object", true) => "is there",
@@ -110,9 +110,9 @@ pub fn marked(stretches: &[Stretch]) -> Markup {
 mod tests {
     use super::*;
 
-    fn claim(answer: &str, words: &str, kind: &str, truth: bool) -> ClaimLine {
+    fn claim(answer: &str, words: &str, kind: &str, truth: bool) -> Claim {
         let start = answer.find(words).unwrap();
-        ClaimLine {
+        Claim {
             kind: kind.to_owned(),
             words: words.to_owned(),
             start,

@@ -19,8 +19,10 @@ mod thumbnails;
 
 use std::path::{Path, PathBuf};
 
-use candor_judge::compare::{Comparison, Row, Run};
-use candor_judge::measure::Benchmark;
+use candor_judge::Benchmark;
+use candor_judge::Run;
+use candor_judge::compare::Comparison;
+use candor_judge::rows::Row;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::ReportError;
@@ -119,7 +121,7 @@ fn sections(compared: &ComparedRuns<'_>, series: &[Series]) -> Vec<Section> {
 fn charts(comparison: &Comparison, series: &[Series]) -> Markup {
     html! {
         (series::legend(series))
-        @for benchmark in Benchmark::ALL {
+        @for &benchmark in Benchmark::ALL {
             @let rows: Vec<&Row> = comparison.rows.iter().filter(|row| row.benchmark == benchmark).collect();
             @if let Some(main) = rows.first() {
                 h3 { (benchmark.label()) }

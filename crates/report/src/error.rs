@@ -25,6 +25,9 @@ pub enum ReportError {
         /// What to do.
         remedy: &'static str,
     },
+    /// Results that an evaluation wrote.
+    #[error(transparent)]
+    Judge(#[from] candor_judge::JudgeError),
     /// The page cannot be written.
     #[error(transparent)]
     Data(#[from] candor_data::DataError),

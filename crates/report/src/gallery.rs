@@ -8,8 +8,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use candor_eval::verdicts::{ChairLine, ClaimLine, MmhalLine};
-use serde::de::DeserializeOwned;
+use candor_judge::{Benchmark, Finding, Verdict};
 
 use crate::ReportError;
 use crate::claims::stretches;
@@ -53,72 +52,14 @@ pub enum Because {
 pub struct Said {
     /// Its text.
     pub text: String,
-    /// What it claims.
-    pub claims: Vec<ClaimLine>,
-    /// Objects that a description leaves out.
-    pub left_out: Vec<String>,
-    /// The exact judge's score, 0 to 6.
-    pub score: u8,
+    /// What the exact judge found in it.
+    pub finding: Finding,
 }
 
 impl Said {
     fn n_false(&self) -> usize {
-        self.claims.iter().filter(|claim| !claim.truth).count()
-    }
-}
-
-/// One row of a verdict file, whichever it is.
-trait Row: DeserializeOwned {
-    const FILE: &'static str;
-    /// What pairs the rows of two policies.
-    fn key(&self) -> String;
-    fn asked(&self) -> (String, String);
-    fn said(self) -> Said;
-}
-
-impl Row for ChairLine {
-    const FILE: &'static str = "chair.jsonl";
-
-    fn key(&self) -> String {
-        self.image.clone()
-    }
-
-    fn asked(&self) -> (String, String) {
-        (self.image.clone(), self.question.clone())
-    }
-
-    fn said(self) -> Said {
-        let left_out = self
-            .present
-            .iter()
-            .filter(|name| !self.mentioned.contains(name));
-        Said {
-            left_out: left_out.cloned().collect(),
-            text: self.answer,
-            claims: self.claims,
-            score: self.score,
-        }
-    }
-}
-
-impl Row for MmhalLine {
-    const FILE: &'static str = "mmhal.jsonl";
-
-    fn key(&self) -> String {
-        self.id.clone()
-    }
-
-    fn asked(&self) -> (String, String) {
-        (self.image.clone(), self.question.clone())
-    }
-
-    fn said(self) -> Said {
-        Said {
-            text: self.answer,
-            claims: self.claims,
-            left_out: Vec::new(),
-            score: self.score,
-        }
+        let claims = self.finding.claims.iter();
+        claims.filter(|claim| !claim.truth).count()
     }
 }
 
@@ -127,8 +68,8 @@ impl Row for MmhalLine {
 /// # Errors
 /// A verdict file is damaged, or a picture cannot be read.
 pub fn read(folder: &Path) -> Result<Vec<Exhibit>, ReportError> {
-    let mut exhibits = chosen::<ChairLine>(folder, N_DESCRIBED)?;
-    exhibits.extend(chosen::<MmhalLine>(folder, N_ASKED)?);
+    let mut exhibits = chosen(folder, Benchmark::Chair, N_DESCRIBED)?;
+    exhibits.extend(chosen(folder, Benchmark::Mmhal, N_ASKED)?);
     Ok(exhibits)
 }
 
@@ -147,8 +88,12 @@ impl Asked {
     }
 }
 
-fn chosen<R: Row>(folder: &Path, wanted: [usize; 2]) -> Result<Vec<Exhibit>, ReportError> {
-    let all = asked::<R>(folder)?;
+fn chosen(
+    folder: &Path,
+    benchmark: Benchmark,
+    wanted: [usize; 2],
+) -> Result<Vec<Exhibit>, ReportError> {
+    let all = asked(folder, benchmark)?;
     let differing = all.iter().map(Asked::differ).collect::<Vec<_>>();
     let picked = choose(&differing, wanted);
     let mut exhibits = Vec::with_capacity(picked.len());
@@ -181,16 +126,13 @@ fn choose(differing: &[bool], [n_first, n_differing]: [usize; 2]) -> Vec<(usize,
 }
 
 /// The rows that every policy with such a file has answered, in the order of the first policy's file.
-fn asked<R: Row>(folder: &Path) -> Result<Vec<Asked>, ReportError> {
+fn asked(folder: &Path, benchmark: Benchmark) -> Result<Vec<Asked>, ReportError> {
     let mut order: Vec<(String, Asked)> = Vec::new();
     let mut n_policies = 0;
     for policy in POLICIES {
-        let path = folder
-            .join("eval")
-            .join(policy.key())
-            .join("verdicts")
-            .join(R::FILE);
-        let Some(rows) = files::json_lines_if_there::<R>(&path)? else {
+        let verdicts = folder.join("eval").join(policy.key()).join("verdicts");
+        let path = verdicts.join(format!("{}.jsonl", benchmark.key()));
+        let Some(rows) = files::json_lines_if_there::<Verdict>(&path)? else {
             continue;
         };
         if n_policies == 0 {
@@ -200,16 +142,22 @@ fn asked<R: Row>(folder: &Path) -> Result<Vec<Asked>, ReportError> {
         let places: BTreeMap<String, usize> = order
             .iter()
             .enumerate()
-            .map(|(place, (key, _))| (key.clone(), place))
+            .map(|(place, (id, _))| (id.clone(), place))
             .collect();
         for (index, row) in rows.into_iter().enumerate() {
-            let place = places.get(&row.key()).copied();
-            let said = row.said();
-            if stretches(&said.text, &said.claims).is_none() {
-                let problem = "a claim's `start` and `end` lie outside of the answer";
-                return Err(ReportError::damaged(&path, Some(index + 1), &problem));
+            let damaged = |problem: &str| ReportError::damaged(&path, Some(index + 1), &problem);
+            let said = Said {
+                text: row.answer,
+                finding: row
+                    .finding
+                    .ok_or_else(|| damaged("the exact judge has not judged it"))?,
+            };
+            if stretches(&said.text, &said.finding.claims).is_none() {
+                return Err(damaged(
+                    "a claim's `start` and `end` lie outside of the answer",
+                ));
             }
-            if let Some(place) = place {
+            if let Some(&place) = places.get(&row.id) {
                 order[place].1.answers.push((policy, said));
             }
         }
@@ -220,14 +168,13 @@ fn asked<R: Row>(folder: &Path) -> Result<Vec<Asked>, ReportError> {
         .collect())
 }
 
-fn empty<R: Row>(row: &R) -> (String, Asked) {
-    let (image, question) = row.asked();
+fn empty(row: &Verdict) -> (String, Asked) {
     let asked = Asked {
-        image,
-        question,
+        image: row.picture.as_ref().unwrap_or(&row.image).clone(),
+        question: row.question.clone(),
         answers: Vec::new(),
     };
-    (row.key(), asked)
+    (row.id.clone(), asked)
 }
 
 /// A picture, written into the page itself.

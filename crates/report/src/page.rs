@@ -188,13 +188,13 @@ fn shown(exhibit: &Exhibit) -> Markup {
 }
 
 fn answer(said: &Said) -> Markup {
-    let stretches = stretches(&said.text, &said.claims).unwrap_or_default();
+    let stretches = stretches(&said.text, &said.finding.claims).unwrap_or_default();
     html! {
         @if said.text.is_empty() { i { "(says nothing)" } }
         (marked(&stretches))
         span.judged {
-            "judge: " (said.score) " of 6"
-            @if !said.left_out.is_empty() { "; left out: " (said.left_out.join(", ")) }
+            "judge: " (said.finding.score) " of 6"
+            @if !said.finding.left_out.is_empty() { "; left out: " (said.finding.left_out.join(", ")) }
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candor_eval::Results;
-use candor_eval::bootstrap::Interval;
+use candor_data::bootstrap::Interval;
+use candor_judge::{Benchmark, Results};
 use serde::{Deserialize, Serialize};
 
 use crate::ReportError;
@@ -212,6 +212,16 @@ impl Policy {
     }
 }
 
+/// A number with its interval.
+pub type Measured = (f64, Option<Interval>);
+
+/// A number of a policy's results; `None` where it was not measured, or is a ratio over nothing.
+#[must_use]
+pub fn measured(results: &Results, benchmark: Benchmark, key: &str) -> Option<Measured> {
+    let figure = results.figure(benchmark, key)?;
+    Some((figure.value?, figure.ci95))
+}
+
 impl Policies {
     /// The numbers of one policy.
     #[must_use]
@@ -252,9 +262,7 @@ impl Summary {
     /// # Errors
     /// A file is damaged.
     pub fn gather(folder: &Path) -> Result<Self, ReportError> {
-        let results = |policy: Policy| {
-            files::json_if_there(&folder.join("eval").join(policy.key()).join("results.json"))
-        };
+        let results = |policy: Policy| Results::read(&folder.join("eval").join(policy.key()));
         let reward = |arm: Arm| {
             files::json_if_there(
                 &folder

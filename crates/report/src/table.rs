@@ -1,11 +1,11 @@
 //! The results as tables: every policy with its intervals, and the ablation.
 
-use candor_eval::Results;
-use candor_eval::bootstrap::Interval;
+use candor_data::bootstrap::Interval;
+use candor_judge::{Benchmark, Results};
 use maud::{Markup, html};
 
 use crate::plots::percent;
-use crate::summary::{AblationRow, Policies, Policy};
+use crate::summary::{AblationRow, Measured, Policies, Policy, measured};
 use crate::svg::scale::number;
 
 /// Which direction is good.
@@ -15,9 +15,6 @@ enum Better {
     Lower,
     Neither,
 }
-
-/// A value with its interval, where it has one.
-type Measured = (f64, Option<Interval>);
 
 /// A row of the table.
 struct Figure {
@@ -42,113 +39,77 @@ const FIGURES: [Figure; 11] = [
         name: "CHAIR_i: objects named that are not there",
         better: Better::Lower,
         written: percent,
-        of: |results| {
-            results
-                .chair
-                .as_ref()
-                .and_then(|c| Some((c.chair_i?, c.ci95_chair_i)))
-        },
+        of: |results| measured(results, Benchmark::Chair, "chair_i"),
     },
     Figure {
         benchmark: "CHAIR",
         name: "CHAIR_s: descriptions with such an object",
         better: Better::Lower,
         written: percent,
-        of: |results| results.chair.as_ref().map(|c| (c.chair_s, c.ci95_chair_s)),
+        of: |results| measured(results, Benchmark::Chair, "chair_s"),
     },
     Figure {
         benchmark: "CHAIR",
         name: "recall: objects there that are named",
         better: Better::Higher,
         written: percent,
-        of: |results| {
-            results
-                .chair
-                .as_ref()
-                .and_then(|c| Some((c.recall?, c.ci95_recall)))
-        },
+        of: |results| measured(results, Benchmark::Chair, "recall"),
     },
     Figure {
         benchmark: "CHAIR",
         name: "object F1 of 1 − CHAIR_i and recall",
         better: Better::Higher,
         written: percent,
-        of: |results| {
-            results
-                .chair
-                .as_ref()
-                .and_then(|c| Some((c.object_f1?, c.ci95_object_f1)))
-        },
+        of: |results| measured(results, Benchmark::Chair, "object_f1"),
     },
     Figure {
         benchmark: "MMHal-Bench",
         name: "score, 0 to 6",
         better: Better::Higher,
         written: hundredths,
-        of: |results| results.mmhal.as_ref().map(|m| (m.score, m.ci95_score)),
+        of: |results| measured(results, Benchmark::Mmhal, "score"),
     },
     Figure {
         benchmark: "MMHal-Bench",
         name: "hallucination rate",
         better: Better::Lower,
         written: percent,
-        of: |results| {
-            let mmhal = results.mmhal.as_ref()?;
-            Some((mmhal.hallucination_rate, mmhal.ci95_hallucination_rate))
-        },
+        of: |results| measured(results, Benchmark::Mmhal, "hallucination"),
     },
     Figure {
         benchmark: "POPE",
         name: "accuracy",
         better: Better::Higher,
         written: percent,
-        of: |results| {
-            results
-                .pope
-                .as_ref()
-                .map(|p| (p.overall.accuracy, p.overall.ci95_accuracy))
-        },
+        of: |results| measured(results, Benchmark::Pope, "accuracy"),
     },
     Figure {
         benchmark: "POPE",
         name: "F1",
         better: Better::Higher,
         written: percent,
-        of: |results| {
-            results
-                .pope
-                .as_ref()
-                .and_then(|p| Some((p.overall.f1?, p.overall.ci95_f1)))
-        },
+        of: |results| measured(results, Benchmark::Pope, "f1"),
     },
     Figure {
         benchmark: "POPE",
         name: "share of yes (half is right)",
         better: Better::Neither,
         written: percent,
-        of: |results| {
-            results
-                .pope
-                .as_ref()
-                .map(|p| (p.overall.yes_ratio, p.overall.ci95_yes_ratio))
-        },
+        of: |results| measured(results, Benchmark::Pope, "yes_ratio"),
     },
     Figure {
         benchmark: "LLaVA-Bench",
         name: "relative score (the reference has 100)",
         better: Better::Higher,
         written: tenths,
-        of: |results| {
-            let overall = &results.llava_bench.as_ref()?.overall;
-            Some((overall.relative_score?, overall.ci95_relative_score))
-        },
+        of: |results| measured(results, Benchmark::LlavaBench, "relative"),
     },
     Figure {
         benchmark: "Length",
         name: "tokens of a free answer",
         better: Better::Neither,
         written: tenths,
-        of: |results| results.mean_response_tokens.map(|tokens| (tokens, None)),
+        of: |results| results.free_tokens().map(|tokens| (tokens, None)),
     },
 ];
 
@@ -176,7 +137,7 @@ pub fn results(policies: &Policies) -> Markup {
                         tr {
                             th scope="row" { (figure.name) (arrow(figure.better)) }
                             @for (index, cell) in cells.iter().enumerate() {
-                                (measured(*cell, figure.written, best == Some(index)))
+                                (shown(*cell, figure.written, best == Some(index)))
                             }
                         }
                     }
@@ -194,7 +155,7 @@ fn arrow(better: Better) -> &'static str {
     }
 }
 
-fn measured(cell: Option<Measured>, written: fn(f64) -> String, best: bool) -> Markup {
+fn shown(cell: Option<Measured>, written: fn(f64) -> String, best: bool) -> Markup {
     html! {
         @match cell {
             None => td { "–" },
@@ -248,7 +209,7 @@ pub fn apart(a: Interval, b: Interval) -> bool {
 /// Which additions were on, and what came out.
 #[must_use]
 pub fn ablation(rows: &[AblationRow]) -> Markup {
-    let shown = [0, 2, 3, 4, 10].map(|index| &FIGURES[index]);
+    let chosen = [0, 2, 3, 4, 10].map(|index| &FIGURES[index]);
     let yes = |on: bool| if on { "✓" } else { "–" };
     html! {
         div.scroll {
@@ -256,14 +217,14 @@ pub fn ablation(rows: &[AblationRow]) -> Markup {
                 thead {
                     tr {
                         @for name in ["Facts", "Symbolic reward", "Length penalty"] { th scope="col" { (name) } }
-                        @for figure in shown { th scope="col" { (short(figure)) (arrow(figure.better)) } }
+                        @for figure in chosen { th scope="col" { (short(figure)) (arrow(figure.better)) } }
                     }
                 }
                 tbody {
                     @for row in rows {
                         tr {
                             @for on in [row.facts, row.symbolic, row.length_penalty] { td { (yes(on)) } }
-                            @for figure in shown { (measured((figure.of)(&row.results), figure.written, false)) }
+                            @for figure in chosen { (shown((figure.of)(&row.results), figure.written, false)) }
                         }
                     }
                 }

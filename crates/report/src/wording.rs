@@ -1,11 +1,11 @@
 //! The summary in words. Every sentence is made from the numbers: "halved" stands there only if it is so, and
 //! where intervals overlap the page says that this run alone does not decide.
 
-use candor_eval::Results;
-use candor_eval::bootstrap::Interval;
+use candor_data::bootstrap::Interval;
+use candor_judge::{Benchmark, Results};
 
 use crate::plots::percent;
-use crate::summary::{Arms, RewardFigures, Summary};
+use crate::summary::{Arms, RewardFigures, Summary, measured};
 use crate::svg::scale::number;
 use crate::table::apart;
 
@@ -59,27 +59,21 @@ pub fn done(summary: &Summary) -> String {
 /// completeness, both at once, the judge's score; those whose numbers are there.
 #[must_use]
 pub fn headline(summary: &Summary) -> Vec<(&'static str, String)> {
-    let trio = |of: fn(&Results) -> Option<Value>| Trio {
-        sft: summary.policies.sft.as_ref().and_then(of),
-        facts: summary.policies.fact_rlhf.as_ref().and_then(of),
-        no_facts: summary.policies.rlhf.as_ref().and_then(of),
+    let trio = |benchmark: Benchmark, key: &str| {
+        let value = |results: &Results| {
+            let (value, interval) = measured(results, benchmark, key)?;
+            Some(Value::new(value, interval))
+        };
+        Trio {
+            sft: summary.policies.sft.as_ref().and_then(value),
+            facts: summary.policies.fact_rlhf.as_ref().and_then(value),
+            no_facts: summary.policies.rlhf.as_ref().and_then(value),
+        }
     };
-    let chair_i = trio(|r| {
-        r.chair
-            .as_ref()
-            .and_then(|c| Some(Value::new(c.chair_i?, c.ci95_chair_i)))
-    });
-    let recall = trio(|r| {
-        r.chair
-            .as_ref()
-            .and_then(|c| Some(Value::new(c.recall?, c.ci95_recall)))
-    });
-    let f1 = trio(|r| {
-        r.chair
-            .as_ref()
-            .and_then(|c| Some(Value::new(c.object_f1?, c.ci95_object_f1)))
-    });
-    let score = trio(|r| r.mmhal.as_ref().map(|m| Value::new(m.score, m.ci95_score)));
+    let chair_i = trio(Benchmark::Chair, "chair_i");
+    let recall = trio(Benchmark::Chair, "recall");
+    let f1 = trio(Benchmark::Chair, "object_f1");
+    let score = trio(Benchmark::Mmhal, "score");
     let sentences = [
         ("Reward models", reward_models(&summary.reward_models)),
         ("Hallucination", hallucination(chair_i)),

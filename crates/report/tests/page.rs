@@ -244,10 +244,11 @@ fn a_summary_is_written_as_the_design_says_and_reads_back() {
     let summary: Summary = serde_json::from_value(demo::summary()).unwrap();
     let written = serde_json::to_value(&summary).unwrap();
     assert_eq!(written["reward_models"]["no_facts"]["n_pairs"], 1000);
-    assert_eq!(written["policies"]["fact_rlhf"]["chair"]["recall"], 0.68);
-    assert_eq!(
-        written["policies"]["sft"]["llava_bench"]["relative_score"],
-        60.0
-    );
+    let figure = |policy: &str, benchmark: &str, key: &str| {
+        let results = &written["policies"][policy]["benchmarks"];
+        results[benchmark]["figures"][key]["value"].clone()
+    };
+    assert_eq!(figure("fact_rlhf", "chair", "recall"), 0.68);
+    assert_eq!(figure("sft", "llava_bench", "relative"), 60.0);
     assert_eq!(serde_json::from_value::<Summary>(written).unwrap(), summary);
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use candor_judge::Benchmark;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 
 use super::PrecisionName;
@@ -102,8 +104,8 @@ pub struct TrainingArguments {
 #[derive(Debug, Args)]
 pub struct ExamArguments {
     /// The benchmark.
-    #[arg(long, value_enum)]
-    pub benchmark: BenchmarkName,
+    #[arg(long, value_parser = benchmark())]
+    pub benchmark: Benchmark,
     /// Questions; for POPE once for each split, for CHAIR the COCO instances.
     #[arg(long, required = true)]
     pub questions: Vec<PathBuf>,
@@ -191,19 +193,13 @@ pub struct RunArguments {
     pub precision: Option<PrecisionName>,
 }
 
-/// Benchmarks that `candor eval run` and `candor eval score` know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum BenchmarkName {
-    /// MMHal-Bench; needs a judge.
-    Mmhal,
-    /// POPE.
-    Pope,
-    /// LLaVA-Bench; needs a judge.
-    LlavaBench,
-    /// MMBench.
-    Mmbench,
-    /// CHAIR, on COCO.
-    Chair,
-    /// Questions of your own, each with the rule that scores it.
-    Own,
+/// Reads the name of a benchmark.
+fn benchmark() -> impl TypedValueParser<Value = Benchmark> {
+    let all = Benchmark::ALL.iter().map(|benchmark| benchmark.about());
+    let values = all.map(|about| PossibleValue::new(about.argument).help(about.help));
+    PossibleValuesParser::new(values).try_map(|given| {
+        let is_named = |benchmark: &&Benchmark| benchmark.about().argument == given;
+        let named = Benchmark::ALL.iter().find(is_named);
+        named.copied().ok_or("no benchmark")
+    })
 }

@@ -29,7 +29,7 @@ fn ask(arguments: &RunArguments, bench: Option<&Bench<'_>>) -> anyhow::Result<()
     let exam = &arguments.exam;
     let (model, adapter) = peft::with_base(&arguments.model, arguments.adapter.as_deref())?;
     let sitting = Sitting {
-        benchmark: exam.benchmark.into(),
+        benchmark: exam.benchmark,
         files: score::files(exam, Some(&arguments.images)),
         images: arguments.images.clone(),
         precision: precision(arguments.precision, &model)?,

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use candor_data::atomic;
-use candor_judge::compare::{Run, compare};
+use candor_judge::Run;
+use candor_judge::compare::compare;
 use candor_judge::leakage::{Leakage, Training};
-use candor_judge::people::{self, People};
+use candor_judge::people::{People, project};
 use candor_report::{ComparedRuns, write_comparison};
 
-use super::evaluate::warn;
+use super::results::warn;
 use super::stage::{program, quoted};
 use crate::arguments::{CompareArguments, TrainingArguments};
 
@@ -84,7 +85,7 @@ fn ask_people(folder: &Path, runs: &[Run], arguments: &CompareArguments) -> anyh
             "people have to see the pictures, and the runs name no folder; give --images"
         );
     };
-    let n_pairs = people::write_project(folder, runs, &images, arguments.seed)?;
+    let n_pairs = project::write(folder, runs, &images, arguments.seed)?;
     let project = folder.join("project.toml");
     println!("{}: {n_pairs} pairs of answers", project.display());
     eprintln!(
@@ -97,7 +98,7 @@ fn ask_people(folder: &Path, runs: &[Run], arguments: &CompareArguments) -> anyh
 
 /// Where the pictures are: as named, or where the first run that says so has them.
 fn folder_of_pictures(named: Option<&Path>, runs: &[Run]) -> Option<PathBuf> {
-    let of_runs = || runs.iter().find_map(|run| run.images.clone());
+    let of_runs = || runs.iter().find_map(|run| run.images().map(Path::to_owned));
     named.map(Path::to_owned).or_else(of_runs)
 }
 

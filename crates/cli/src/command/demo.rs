@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context as _;
-use candor_eval::{Results, table};
+use candor_judge::compare::compare;
+use candor_judge::{Results, Run};
 use candor_report::{AblationRow, About, Summary};
 use candor_train::{Launch, Outcome, StopSignal};
 use candor_world::WorldConfig;
@@ -48,10 +49,11 @@ pub fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
             eprintln!("demo: {name} was finished before");
             continue;
         }
-        eprintln!("demo: {} of {}: {name}", i + 1, stages.len());
-        let outcome = demo.stage(stage)?;
-        let last = i + 1 == stages.len();
-        if outcome == Outcome::Stopped || (!last && demo.launch.stop.requested()) {
+        let stopped = demo.launch.stop.requested();
+        if !stopped {
+            eprintln!("demo: {} of {}: {name}", i + 1, stages.len());
+        }
+        if stopped || demo.stage(stage)? == Outcome::Stopped {
             eprintln!(
                 "demo: stopped; continue with: {}",
                 demo.launch.resume_command
@@ -163,10 +165,10 @@ impl Demo {
         if arguments.json {
             println!("{}", serde_json::to_string_pretty(&summary)?);
         } else {
-            for (policy, results) in summary.policies.iter() {
-                println!("{}", policy.name());
-                print!("{}", table::render(results));
-            }
+            let policies = summary.policies.iter();
+            let runs = policies.map(|(policy, _)| Run::open(&self.path("eval").join(policy.key())));
+            let runs: Vec<Run> = runs.collect::<Result<_, _>>()?;
+            print!("{}", compare(&runs, self.done.seed).table());
         }
         let project = self.write_annotation_project()?;
         eprintln!(
@@ -185,20 +187,19 @@ impl Demo {
 
     /// The results of all eight arms, once each has been run.
     fn ablation(&self) -> anyhow::Result<Vec<AblationRow>> {
-        let path = |arm: Arm| self.path("eval").join(arm.policy()).join("results.json");
-        if !Arm::all().all(|arm| path(arm).exists()) {
-            return Ok(Vec::new());
+        let mut rows = Vec::new();
+        for arm in Arm::all() {
+            let Some(results) = Results::read(&self.path("eval").join(arm.policy()))? else {
+                return Ok(Vec::new());
+            };
+            rows.push(AblationRow {
+                facts: arm.facts,
+                symbolic: arm.symbolic,
+                length_penalty: arm.length_penalty,
+                results,
+            });
         }
-        Arm::all()
-            .map(|arm| {
-                Ok(AblationRow {
-                    facts: arm.facts,
-                    symbolic: arm.symbolic,
-                    length_penalty: arm.length_penalty,
-                    results: read_json::<Results>(&path(arm))?,
-                })
-            })
-            .collect()
+        Ok(rows)
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use candor_eval::{EvalRecipe, table};
+use candor_eval::EvalRecipe;
+use candor_train::StopSignal;
 
 use super::stage::device;
-use super::{ask, compare, score};
+use super::{ask, compare, results, score};
 use crate::arguments::{EvalArguments, EvalCommand};
 
 /// Runs a `candor eval` command.
@@ -19,22 +20,13 @@ pub fn run(arguments: &EvalArguments) -> anyhow::Result<()> {
     }
 }
 
-/// Says on stderr, too, what makes numbers meaningless.
-pub fn warn(warnings: &[String]) {
-    for warning in warnings {
-        eprintln!("warning: {warning}");
-    }
-}
-
 /// Evaluates a model and prints the table, or the results as JSON.
 fn evaluate(recipe: &Path, arguments: &EvalArguments) -> anyhow::Result<()> {
     let recipe = EvalRecipe::open(recipe, &arguments.sets)?;
-    let results = candor_eval::run(&recipe, device())?;
-    warn(&results.warnings);
-    if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&results)?);
-    } else {
-        print!("{}", table::render(&results));
-    }
-    Ok(())
+    // Nothing is kept of what is half answered, so a signal ends it at once, as without a handler.
+    let stop = StopSignal::detached();
+    let Some(found) = candor_eval::run(&recipe, &stop, device())? else {
+        return Ok(());
+    };
+    results::show(&recipe.out, &found, None, recipe.seed, arguments.json)
 }

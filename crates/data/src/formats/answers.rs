@@ -3,11 +3,13 @@
 //! Tools agree on little. An answer stands under `text`, `answer`, `response`, `caption` or `model_answer`;
 //! its question is named by `question_id`, `id` or `index`, by `image` or `image_id`, by the words of
 //! `question`, or only by its place in the file. What names it is kept as found; who scores the answers
-//! knows which of these their benchmark goes by. There is no writer: candor writes more than this.
+//! knows which of these their benchmark goes by. candor's own answers also say how many tokens they have and whether they
+//! ended by themselves, in `n_tokens` and `finished`.
 
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::rows;
 use super::table::{Fault, Numbering, Table, fault};
@@ -30,6 +32,10 @@ pub struct Answer {
     pub question: Option<String>,
     /// The answer.
     pub text: String,
+    /// Its tokens, the end token not counted, where candor wrote it.
+    pub n_tokens: Option<usize>,
+    /// Whether it ended by itself rather than at the limit, where candor wrote it.
+    pub finished: Option<bool>,
 }
 
 /// A number or a text.
@@ -62,6 +68,9 @@ struct Row {
     response: Option<String>,
     caption: Option<String>,
     model_answer: Option<String>,
+    // What other tools mean by these is not known.
+    n_tokens: Option<Value>,
+    finished: Option<Value>,
 }
 
 impl Row {
@@ -101,6 +110,10 @@ impl Row {
             id: self.question_id.or(self.id).or(self.index).map(Into::into),
             image: self.image.or(self.image_id).map(Into::into),
             question: self.question,
+            n_tokens: self
+                .n_tokens
+                .and_then(|n| usize::try_from(n.as_u64()?).ok()),
+            finished: self.finished.and_then(|finished| finished.as_bool()),
         }
     }
 }
@@ -165,6 +178,10 @@ mod tests {
             (coco.image.as_deref(), coco.text.as_str()),
             (Some("42"), "A dog.")
         );
+        let ours = one(r#"{"id":"1","answer":"A cup.","n_tokens":4,"finished":false}"#);
+        assert_eq!((ours.n_tokens, ours.finished), (Some(4), Some(false)));
+        let theirs = one(r#"{"id":"1","answer":"A cup.","n_tokens":"4","finished":"stop"}"#);
+        assert_eq!((theirs.n_tokens, theirs.finished), (None, None));
         let mmhal =
             one(r#"[{"image_id":"ab","question":"Q?","gt_answer":"A","model_answer":"B"}]"#);
         assert_eq!(

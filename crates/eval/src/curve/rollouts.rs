@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::HackingPoint;
 use crate::EvalError;
 use crate::correlation::correlation;
-use crate::truth::Truth;
+use crate::scenes::Scenes;
 
 const FORMAT: Format = Format {
     name: "Rollouts",
@@ -41,7 +41,7 @@ struct Judged {
 ///
 /// # Errors
 /// A file is damaged, or is about an image without ground truth.
-pub fn judged(files: &[(u64, PathBuf)], truth: &Truth) -> Result<Vec<HackingPoint>, EvalError> {
+pub fn judged(files: &[(u64, PathBuf)], scenes: &Scenes) -> Result<Vec<HackingPoint>, EvalError> {
     let mut points = Vec::with_capacity(files.len());
     for (step, path) in files {
         let rollouts = read(path)?;
@@ -49,7 +49,7 @@ pub fn judged(files: &[(u64, PathBuf)], truth: &Truth) -> Result<Vec<HackingPoin
             .iter()
             .filter(|rollout| rollout.answer_type == AnswerType::General);
         let judged: Result<Vec<Judged>, EvalError> = general
-            .filter_map(|rollout| Some(judge(rollout, rollout.image.as_deref()?, truth)))
+            .filter_map(|rollout| Some(judge(rollout, rollout.image.as_deref()?, scenes)))
             .collect();
         points.extend(point(*step, &judged?));
     }
@@ -70,8 +70,8 @@ fn read(path: &Path) -> Result<Vec<Rollout>, EvalError> {
     .collect()
 }
 
-fn judge(rollout: &Rollout, image: &str, truth: &Truth) -> Result<Judged, EvalError> {
-    let verdict = truth.judge(image, &rollout.query, &rollout.response)?;
+fn judge(rollout: &Rollout, image: &str, scenes: &Scenes) -> Result<Judged, EvalError> {
+    let verdict = scenes.verdict(image, &rollout.query, &rollout.response)?;
     Ok(Judged {
         score: rollout.score,
         normalised_score: rollout.normalised_score,

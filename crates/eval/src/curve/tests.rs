@@ -63,7 +63,7 @@ fn written(dir: &TempDir, step: u64, lines: &[String]) -> (u64, PathBuf) {
 #[test]
 fn rollouts_are_counted_by_what_is_false_in_them() {
     let (dir, world) = world();
-    let truth = Truth::read(dir.path()).unwrap();
+    let truth = Scenes::read(dir.path()).unwrap();
     let scene = world
         .scenes()
         .iter()
@@ -108,7 +108,7 @@ fn rollouts_are_counted_by_what_is_false_in_them() {
 #[test]
 fn a_damaged_line_and_an_image_without_truth_are_named() {
     let (dir, world) = world();
-    let truth = Truth::read(dir.path()).unwrap();
+    let truth = Scenes::read(dir.path()).unwrap();
     let scene = &world.scenes()[0];
     let good = line(scene, "A dog.", 0.0, 1);
     let half = written(&dir, 1, &[good.clone(), good[..40].to_owned()]);

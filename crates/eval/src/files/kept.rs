@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::plan::Plan;
 use crate::EvalError;
 use crate::answer::Answer;
+use crate::questions::json;
 
 /// What decides the answers: the first line.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -136,13 +137,4 @@ impl Kept {
         let text = json(self.log.path(), &lines)?;
         Ok(self.log.append(&text)?)
     }
-}
-
-/// A line of a file.
-pub fn json<T: Serialize>(path: &Path, line: &T) -> Result<String, EvalError> {
-    serde_json::to_string(line).map_err(|error| EvalError::Unfit {
-        path: path.to_owned(),
-        problem: error.to_string(),
-        remedy: "report this: every line is made of plain fields",
-    })
 }

@@ -7,7 +7,7 @@ use candor_model::Bundle;
 
 use super::Sitting;
 use crate::EvalError;
-use crate::answer::{Ask, sample_of};
+use crate::answer::{Answer, Ask, sample_of};
 
 /// A prompt, and the questions that it is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +66,17 @@ impl Plan {
                 .max_new_tokens
                 .min(bundle.model.n_positions() - longest),
         })
+    }
+
+    /// The answers to all questions, in their order, from those to the prompts.
+    pub fn of_questions(&self, n_questions: usize, answers: &[Answer]) -> Vec<Answer> {
+        let mut all = vec![Answer::default(); n_questions];
+        for (prompt, answer) in self.prompts.iter().zip(answers) {
+            for &item in &prompt.items {
+                all[item] = answer.clone();
+            }
+        }
+        all
     }
 }
 

@@ -9,7 +9,7 @@ use candor_model::{Adapter, Answerer, Bundle, Query};
 use tch::Tensor;
 
 use super::Sitting;
-use super::pictures::Fitted;
+use super::ahead::Fitted;
 use super::plan::{Plan, Prompt};
 use crate::EvalError;
 use crate::answer::Answer;

@@ -9,10 +9,10 @@ use candor_eval::EvalError;
 use candor_eval::files::{Sitting, answer};
 use candor_judge::exam::Files;
 use candor_judge::judge::{Cost, Identity};
-use candor_judge::measure::{Benchmark, Verdict};
-use candor_judge::score::{Bench, Scored, score, write};
+use candor_judge::results::Scored;
+use candor_judge::score::{Bench, score};
 use candor_judge::settings::Templates;
-use candor_judge::{Judge, JudgeError, Reply, Request};
+use candor_judge::{Benchmark, Judge, JudgeError, Reply, Request, Results, Verdict};
 use candor_model::{Bundle, Llava, LlavaConfig, Template, Tokenizer};
 use candor_train::{BasePrecision, StopSignal};
 use tch::Device;
@@ -102,7 +102,12 @@ pub fn ask_and_score(sitting: &Sitting, reply: &'static str) -> (Vec<Verdict>, S
         0,
     )
     .unwrap();
-    write(&sitting.out, &verdicts, &scored).unwrap();
+    let results = Results {
+        benchmarks: [(sitting.benchmark, scored.clone())].into(),
+        images: None,
+    };
+    let written = [(sitting.benchmark, verdicts.clone())].into();
+    results.write(&sitting.out, &written).unwrap();
     (verdicts, scored, n_ahead)
 }
 

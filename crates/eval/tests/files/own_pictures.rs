@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use candor_eval::files::answer;
-use candor_judge::measure::Benchmark;
+use candor_judge::Benchmark;
 use candor_train::StopSignal;
 use candor_world::{World, WorldConfig};
 use tch::Device;

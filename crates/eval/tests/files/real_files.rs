@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use candor_data::formats;
-use candor_judge::measure::Benchmark;
+use candor_judge::Benchmark;
 use tempfile::TempDir;
 
 use crate::candidate::{ask, ask_and_score, model, sitting};

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candor_eval::files::{Sitting, answer};
-use candor_judge::measure::Benchmark;
+use candor_judge::Benchmark;
 use candor_train::StopSignal;
 use tch::Device;
 
@@ -138,14 +138,17 @@ fn what_cannot_be_asked_is_refused_before_the_first_answer() {
     }
     sitting.images = some.path().to_owned();
     let message = ask(&sitting).unwrap_err().to_string();
-    let missing = &crate::own_pictures::names(3)[2];
-    for part in [
+    let names = crate::own_pictures::names(5);
+    let missing = names[2..].iter().map(String::as_str);
+    // Each of them, and who asks about it.
+    for part in missing.chain([
         "3 of 5 pictures",
-        missing,
         "\"2-0\"",
-        "--images",
+        "\"3-0\"",
+        "\"4-0\"",
+        "image folder",
         "own.jsonl",
-    ] {
+    ]) {
         assert!(message.contains(part), "{part}: {message}");
     }
     let question = "word ".repeat(2000);
@@ -163,4 +166,36 @@ fn what_cannot_be_asked_is_refused_before_the_first_answer() {
         "{message}"
     );
     assert!(!out.exists());
+}
+
+#[test]
+fn all_damaged_pictures_are_told_at_once_with_their_questions() {
+    let (model, dir) = (model(1), tempfile::tempdir().unwrap());
+    let out = dir.path().join("out");
+    let mut sitting = of(model.path(), dir.path(), &out);
+    let some = tempfile::tempdir().unwrap();
+    let names = crate::own_pictures::names(5);
+    for name in &names {
+        std::fs::copy(images().join(name), some.path().join(name)).unwrap();
+    }
+    for name in [&names[1], &names[4]] {
+        let whole = std::fs::read(images().join(name)).unwrap();
+        std::fs::write(some.path().join(name), &whole[..20]).unwrap();
+    }
+    sitting.images = some.path().to_owned();
+    let message = ask(&sitting).unwrap_err().to_string();
+    for part in [
+        "2 of 5 pictures",
+        &names[1],
+        "\"1-0\"",
+        &names[4],
+        "\"4-0\"",
+        "own.jsonl",
+    ] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    assert!(!message.contains(&names[0]), "{message}");
+    // With whole pictures the same command answers everything.
+    sitting.images = images();
+    ask(&sitting).unwrap();
 }

@@ -1,23 +1,12 @@
-//! What answers, people and training data say of a comparison's numbers, for the terminal.
+//! What people and training data say of a comparison's numbers, for the terminal.
 
-use super::Comparison;
 use super::show;
+use crate::benchmark::Benchmark;
 use crate::leakage::Leakage;
-use crate::measure::Benchmark;
 use crate::people::{People, Tally};
 
-/// Below the table; empty where there is nothing to say.
-pub(super) fn of(comparison: &Comparison) -> String {
-    let warned = comparison.warnings.iter();
-    let mut text: String = warned.flat_map(|text| ["WARNING: ", text, "\n"]).collect();
-    text += &comparison.people.as_ref().map_or_else(String::new, people);
-    if let Some(leakage) = &comparison.leakage {
-        text += &trained_on(comparison, leakage);
-    }
-    text
-}
-
-fn people(people: &People) -> String {
+/// What people prefer.
+pub(super) fn people(people: &People) -> String {
     let [first, second] = &people.runs;
     format!(
         "people on {second} against {first}: {} items judged, {} with equal answers, {} not judged or undecided\n  \
@@ -48,7 +37,8 @@ fn in_words(tally: &Tally) -> String {
     )
 }
 
-fn trained_on(comparison: &Comparison, leakage: &Leakage) -> String {
+/// What of the benchmarks is training data.
+pub(super) fn trained_on(runs: &[String], leakage: &Leakage) -> String {
     let line = |benchmark: &Benchmark| {
         let leaked = &leakage.benchmarks[benchmark];
         format!(
@@ -64,7 +54,7 @@ fn trained_on(comparison: &Comparison, leakage: &Leakage) -> String {
     let mut text: String = leakage.benchmarks.keys().map(line).collect();
     if !leakage.without.is_empty() {
         text += "without the items whose picture is in the training data:\n";
-        text += &show::rows(&comparison.runs, &leakage.without);
+        text += &show::rows(runs, &leakage.without);
     }
     text
 }

@@ -1,7 +1,7 @@
-//! A comparison as text: for the terminal, as CSV, Markdown and LaTeX.
+//! The numbers of runs as text: for the terminal, as CSV, Markdown and LaTeX.
 
-use super::{Cell, Comparison, Row};
 use crate::paired::Difference;
+use crate::rows::{Cell, Row};
 
 fn name(row: &Row) -> String {
     let arrow = match row.higher_is_better {
@@ -48,11 +48,6 @@ pub(super) fn chance(p: f64) -> String {
     } else {
         format!("p = {p:.3}")
     }
-}
-
-pub(super) fn table(comparison: &Comparison) -> String {
-    rows(&comparison.runs, &comparison.rows)
-        + "↑ more is better, ↓ less is better, [95% interval], * p < 0.05 without correction for many tests\n"
 }
 
 pub(super) fn rows(runs: &[String], rows: &[Row]) -> String {
@@ -133,14 +128,14 @@ fn aligned(lines: &[(Vec<String>, bool)]) -> String {
     text + &rule
 }
 
-pub(super) fn csv(comparison: &Comparison) -> String {
+pub(super) fn csv(runs: &[String], rows: &[Row]) -> String {
     let mut text =
         "benchmark,measure,group,run,value,ci95_low,ci95_high,n,difference,difference_ci95_low,\
                     difference_ci95_high,p,p_is_exact,n_pairs\n"
             .to_owned();
     let some = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
-    for row in &comparison.rows {
-        for (run, cell) in comparison.runs.iter().zip(&row.cells) {
+    for row in rows {
+        for (run, cell) in runs.iter().zip(&row.cells) {
             let found = cell.against_first.unwrap_or_default();
             let is_compared = cell.against_first.is_some();
             let of = |ends: Option<[f64; 2]>, k: usize| some(ends.map(|ends| ends[k]));
@@ -188,19 +183,17 @@ fn quoted(text: &str) -> String {
     }
 }
 
-pub(super) fn markdown(comparison: &Comparison) -> String {
+pub(super) fn markdown(runs: &[String], rows: &[Row]) -> String {
     let escaped = |text: &str| text.replace('|', "\\|").replace('\n', " ");
     let mut text = format!(
         "| benchmark | number | {} |\n|---|---|{}\n",
-        comparison
-            .runs
-            .iter()
+        runs.iter()
             .map(|run| escaped(run))
             .collect::<Vec<_>>()
             .join(" | "),
-        "---|".repeat(comparison.runs.len())
+        "---|".repeat(runs.len())
     );
-    for row in &comparison.rows {
+    for row in rows {
         let cells: Vec<String> = row
             .cells
             .iter()
@@ -224,15 +217,15 @@ fn star(cell: &Cell) -> &'static str {
     }
 }
 
-pub(super) fn latex(comparison: &Comparison) -> String {
-    let runs: Vec<String> = comparison.runs.iter().map(|run| tex(run)).collect();
+pub(super) fn latex(runs: &[String], rows: &[Row]) -> String {
+    let runs: Vec<String> = runs.iter().map(|run| tex(run)).collect();
     let mut text = format!(
         "\\begin{{tabular}}{{ll{}}}\n\\toprule\nBenchmark & Number & {} \\\\\n",
         "r".repeat(runs.len()),
         runs.join(" & ")
     );
     let mut before = None;
-    for row in &comparison.rows {
+    for row in rows {
         let begins = before != Some(row.benchmark);
         before = Some(row.benchmark);
         if begins {

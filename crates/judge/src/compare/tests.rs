@@ -74,69 +74,6 @@ fn every_form_of_the_table_holds_names_and_numbers_and_escapes_them() {
     );
 }
 
-#[test]
-fn runs_of_the_micro_world_are_read_too() {
-    let dir = tempfile::tempdir().unwrap();
-    let folder = dir.path().join("policy");
-    std::fs::create_dir_all(folder.join("verdicts")).unwrap();
-    let write =
-        |name: &str, text: &str| std::fs::write(folder.join("verdicts").join(name), text).unwrap();
-    let message = Run::open(&folder).unwrap_err().to_string();
-    assert!(message.contains("no verdicts"), "{message}");
-    write(
-        "mmhal.jsonl",
-        r#"{"id":"0","image":"a.png","question_type":"other","question":"Q","reference":"R","answer":"A b","score":2,"hallucinated":true,"standing":"right","claims":[]}"#,
-    );
-    write(
-        "pope.jsonl",
-        r#"{"id":"random-1","image":"a.png","split":"random","question":"Q","label":"yes","answer":"No.","read_as":"no","neither":false,"right":false}"#,
-    );
-    write(
-        "chair.jsonl",
-        r#"{"image":"a.png","question":"Q","answer":"A","mentioned":["cat","dog"],"present":["cat","cup","pan"],"hallucinated":["dog"],"score":1,"claims":[]}"#,
-    );
-    write(
-        "llava_bench.jsonl",
-        r#"{"id":"1","image":"a.png","category":"conv","question":"Q","reference":"R","answer":"A","reference_score":6,"score":3,"reference_mark":10.0,"mark":5.5,"claims":[]}"#,
-    );
-    let run = Run::open(&folder).unwrap();
-    assert_eq!(run.name, "policy");
-    let part = |benchmark: Benchmark, key: &str| run.verdicts[&benchmark][0].part(key);
-    for (benchmark, key, expected) in [
-        (Benchmark::Mmhal, "score", [2.0, 1.0]),
-        (Benchmark::Mmhal, "hallucination", [1.0, 1.0]),
-        (Benchmark::Mmhal, "words", [2.0, 1.0]),
-        (Benchmark::Pope, "accuracy", [0.0, 1.0]),
-        (Benchmark::Pope, "recall", [0.0, 1.0]),
-        (Benchmark::Pope, "precision", [0.0, 0.0]),
-        (Benchmark::Chair, "chair_i", [1.0, 2.0]),
-        (Benchmark::Chair, "recall", [1.0, 3.0]),
-        (Benchmark::Chair, "object_f1", [2.0, 5.0]),
-        (Benchmark::LlavaBench, "relative", [550.0, 10.0]),
-    ] {
-        // Whole numbers, so exact.
-        let found = part(benchmark, key).map(f64::to_bits);
-        assert_eq!(found, expected.map(f64::to_bits), "{key}");
-    }
-    let read_as = |benchmark: Benchmark| run.verdicts[&benchmark][0].read_as.join(", ");
-    for (benchmark, expected) in [
-        (Benchmark::Mmhal, "2"),
-        (Benchmark::Pope, "no"),
-        (Benchmark::Chair, "dog"),
-        (Benchmark::LlavaBench, "10 5.5"),
-    ] {
-        assert_eq!(read_as(benchmark), expected);
-    }
-    let there = run.verdicts[&Benchmark::Chair][0].reference.as_deref();
-    assert_eq!(there, Some("cat, cup, pan"));
-    write("pope.jsonl", "{\"id\":1}\n");
-    let message = Run::open(&folder).unwrap_err().to_string();
-    assert!(
-        message.contains("pope.jsonl") && message.contains("line 1"),
-        "{message}"
-    );
-}
-
 /// A run of answers, each right or wrong by a rule.
 fn answered(name: &str, answers: &[(&str, f64)]) -> Run {
     let verdict = |(i, (answer, right)): (usize, &(&str, f64))| Verdict {
@@ -197,41 +134,5 @@ fn empty_answers_stand_below_the_numbers_of_their_run() {
     assert!(
         table.contains("WARNING: two, MMBench: 2 of 2 answers are empty\n"),
         "{table}"
-    );
-}
-
-#[test]
-fn answers_that_nobody_judged_are_opened_for_people() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("answers/mmhal.jsonl");
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let rows = [
-        r#"{"id":"0","image":"a.png","question":"What?","answer":"Two dogs."}"#,
-        r#"{"id":"1","image":"a.png","question":"Why?","answer":""}"#,
-    ];
-    std::fs::write(&path, rows.join("\n")).unwrap();
-    let run = Run::open(dir.path()).unwrap();
-    let items = &run.verdicts[&Benchmark::Mmhal];
-    assert_eq!(
-        (items[0].question.as_str(), items[0].answer.as_str()),
-        ("What?", "Two dogs.")
-    );
-    assert!((items[0].part("words")[0] - 2.0).abs() < 1e-12);
-    let found = compare(&[run], 0);
-    let keys: Vec<&str> = found.rows.iter().map(|row| row.measure.as_str()).collect();
-    assert_eq!(keys, ["words"]);
-    assert!(
-        found
-            .warnings
-            .iter()
-            .any(|text| text.contains("nobody has judged")),
-        "{:?}",
-        found.warnings
-    );
-    std::fs::write(&path, r#"{"id":"0","answer":"x"}"#).unwrap();
-    let message = Run::open(dir.path()).unwrap_err().to_string();
-    assert!(
-        message.contains("mmhal.jsonl") && message.contains("answer 1"),
-        "{message}"
     );
 }

@@ -1,34 +1,94 @@
-//! CHAIR: which objects of COCO a description mentions, and which of them are there.
+//! CHAIR: which objects a description mentions, and which of them are there (arXiv 1809.02156).
+//!
+//! Objects are counted once for each description however often they are named, as the paper's formula says (its script
+//! counts every mention). CHAIR alone rewards brevity, so recall and the object F1 stand beside it: the F1 of precision
+//! = 1 − `chair_i` and recall, over all objects of all descriptions together. A mention is a word of the table of
+//! synonyms; where the truth about the pictures is known, what it finds mentioned.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::sync::Arc;
 
 use candor_data::formats::answers::Answer;
 use candor_data::formats::coco;
 
-use super::part::{add_words, share};
-use super::{Exam, Files, Item, Mark, limited};
+use super::part::share;
+use super::{About, Exam, Files, Mark, limited};
 use crate::JudgeError;
-use crate::measure::Verdict;
+use crate::item::Item;
+use crate::measure::Better::{Higher, Lower, Neither};
+use crate::measure::measure;
 use crate::objects::Synonyms;
 use crate::order::InOrders;
+use crate::standing::Standing;
+use crate::truth::Truth;
+use crate::verdict::Verdict;
+
+/// What is known of it.
+pub(crate) const ABOUT: About = About {
+    key: "chair",
+    argument: "chair",
+    label: "CHAIR",
+    help: "CHAIR, on COCO",
+    measures: &[
+        measure("chair_i", "CHAIR_i", Lower, 3),
+        measure("chair_s", "CHAIR_s", Lower, 3),
+        measure("recall", "recall", Higher, 3),
+        measure("object_f1", "object F1", Higher, 3),
+        measure("objects", "objects mentioned", Neither, 2),
+    ],
+    highest: None,
+    beside: Some("recall"),
+    unread: "could not be read",
+    taken_for: "",
+    is_free: true,
+    has_splits: false,
+    standing,
+    open: |files, _| Ok(Box::new(Chair::read(files)?)),
+};
+
+fn standing(verdict: &Verdict) -> Standing {
+    Standing {
+        right: Some(!verdict.holds("chair_s")),
+        hallucinated: verdict.holds("chair_s"),
+        unread: false,
+    }
+}
 
 /// The pictures, and what is in them.
-pub(super) struct Chair {
+struct Chair {
     items: Vec<Item>,
     /// What is in the picture of each item.
     present: Vec<BTreeSet<String>>,
-    synonyms: Synonyms,
+    finder: Finder,
+}
+
+/// Who finds the objects that a text mentions.
+enum Finder {
+    Table(Synonyms),
+    Truth(Arc<dyn Truth>),
+}
+
+impl Finder {
+    fn mentioned(&self, text: &str) -> BTreeSet<String> {
+        match self {
+            Self::Table(synonyms) => synonyms.mentioned(text),
+            Self::Truth(truth) => truth.mentioned(text),
+        }
+    }
 }
 
 impl Chair {
-    pub fn read(path: &Path, files: &Files) -> Result<Self, JudgeError> {
-        let Some(synonyms) = &files.synonyms else {
-            let remedy = "give --synonyms synonyms.txt, the table that CHAIR publishes";
-            let problem = "objects are found by their synonyms";
-            return Err(JudgeError::unfit(path, problem, remedy));
+    fn read(files: &Files) -> Result<Self, JudgeError> {
+        let path = files.first();
+        let finder = match (&files.truth, &files.synonyms) {
+            (Some(truth), _) => Finder::Truth(Arc::clone(truth)),
+            (None, Some(synonyms)) => Finder::Table(Synonyms::read(synonyms)?),
+            (None, None) => {
+                let remedy = "give --synonyms synonyms.txt, the table that CHAIR publishes";
+                let problem = "objects are found by their synonyms";
+                return Err(JudgeError::unfit(path, problem, remedy));
+            }
         };
-        let synonyms = Synonyms::read(synonyms)?;
         let instances = coco::read_instances(path)?;
         let captions = files.context.as_ref().map(|path| coco::read_captions(path));
         let captions = captions.transpose()?;
@@ -45,7 +105,7 @@ impl Chair {
         for (image, objects) in limited(Vec::from_iter(instances.objects_by_file()), files) {
             let boxes = objects.into_iter().map(str::to_owned);
             let people = captions.get(image).into_iter().flatten();
-            let told = people.flat_map(|caption| synonyms.mentioned(caption));
+            let told = people.flat_map(|caption| finder.mentioned(caption));
             present.push(boxes.chain(told).collect());
             items.push(Item {
                 id: image.to_owned(),
@@ -57,18 +117,13 @@ impl Chair {
         Ok(Self {
             items,
             present,
-            synonyms,
+            finder,
         })
     }
 }
 
-/// CHAIR's part of the numbers.
-pub(crate) fn add_chair(
-    verdict: &mut Verdict,
-    mentioned: usize,
-    hallucinated: usize,
-    present: usize,
-) {
+/// What a description adds to the numbers.
+fn add(verdict: &mut Verdict, mentioned: usize, hallucinated: usize, present: usize) {
     let right = mentioned - hallucinated;
     verdict.add("chair_i", hallucinated as f64, mentioned as f64);
     verdict.add("chair_s", share(hallucinated > 0), 1.0);
@@ -79,7 +134,6 @@ pub(crate) fn add_chair(
         (mentioned + present) as f64,
     );
     verdict.add("objects", mentioned as f64, 1.0);
-    add_words(verdict);
 }
 
 impl Exam for Chair {
@@ -98,7 +152,7 @@ impl Exam for Chair {
         _replies: InOrders<String>,
     ) -> Result<Mark, JudgeError> {
         let (image, present) = (&self.items[item].image, &self.present[item]);
-        let mentioned = self.synonyms.mentioned(&answer.text);
+        let mentioned = self.finder.mentioned(&answer.text);
         let hallucinated: Vec<String> = mentioned.difference(present).cloned().collect();
         let mut verdict = Verdict {
             id: image.clone(),
@@ -108,16 +162,38 @@ impl Exam for Chair {
             answer: answer.text.clone(),
             ..Verdict::default()
         };
-        add_chair(
+        add(
             &mut verdict,
             mentioned.len(),
             hallucinated.len(),
             present.len(),
         );
         verdict.read_as = hallucinated;
+        if let Finder::Truth(truth) = &self.finder {
+            let mut finding = truth.judge(image, &verdict.question, &answer.text)?;
+            finding.left_out = present.difference(&mentioned).cloned().collect();
+            verdict.finding = Some(finding);
+        }
         Ok(Mark {
             verdict,
             ..Mark::default()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_made_up_makes_a_description_wrong_and_silence_makes_up_nothing() {
+        let described = |mentioned, hallucinated| {
+            let mut verdict = Verdict::default();
+            add(&mut verdict, mentioned, hallucinated, 4);
+            let found = standing(&verdict);
+            (found.right, found.hallucinated, found.unread)
+        };
+        assert_eq!(described(3, 1), (Some(false), true, false));
+        assert_eq!(described(0, 0), (Some(true), false, false));
     }
 }

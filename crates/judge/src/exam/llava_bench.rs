@@ -3,26 +3,71 @@
 //!
 //! Judges tend to favour a place. With [`Identity::swap`](crate::judge::Identity::swap) each question is asked a second
 //! time with the two answers exchanged; candor's own numbers are means over both orders, the official ones are of the
-//! script's order alone.
+//! script's order alone. Where the truth about the pictures is known, it scores reference and answer alike.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use candor_data::formats::answers::{self, Answer};
 use candor_data::formats::llava_bench as format;
 
-use super::part::{add_words, mean, mean_or};
-use super::{Exam, Files, Item, Mark, limited, request, template};
+use super::part::{mean, mean_or};
+use super::{About, Exam, Files, Mark, limited, request, template};
+use crate::item::Item;
 use crate::matching::matched;
-use crate::measure::Verdict;
+use crate::measure::Better::{Higher, Lower, Neither};
+use crate::measure::measure;
 use crate::order::{self, InOrders};
 use crate::request::Request;
+use crate::standing::Standing;
 use crate::template::Templates;
+use crate::truth::Truth;
+use crate::verdict::Verdict;
 use crate::{JudgeError, llava_bench, settings};
 
+/// What is known of it.
+pub(crate) const ABOUT: About = About {
+    key: "llava_bench",
+    argument: "llava-bench",
+    label: "LLaVA-Bench",
+    help: "LLaVA-Bench; needs a judge",
+    measures: &[
+        measure("relative", "relative score", Higher, 1),
+        measure("relative_official", "relative score, official", Higher, 1),
+        measure("mark", "mark", Higher, 2),
+        measure("reference_mark", "mark of the reference", Neither, 2),
+        measure(
+            "order_changes",
+            "verdicts that change with the order",
+            Lower,
+            3,
+        ),
+        measure("unread", "replies not read", Neither, 3),
+    ],
+    highest: None,
+    beside: None,
+    unread: "have a reply of the judge that could not be read",
+    taken_for: "",
+    is_free: true,
+    has_splits: false,
+    standing,
+    open: |files, templates| Ok(Box::new(LlavaBench::read(files, templates)?)),
+};
+
+fn standing(verdict: &Verdict) -> Standing {
+    let [mark, n] = verdict.part("mark");
+    Standing {
+        right: (n > 0.0).then(|| mark >= verdict.part("reference_mark")[0]),
+        hallucinated: false,
+        unread: verdict.holds("unread"),
+    }
+}
+
 /// Its questions, and what the judge is told.
-pub(super) struct LlavaBench {
+struct LlavaBench {
     path: PathBuf,
+    truth: Option<Arc<dyn Truth>>,
     rows: Vec<format::Question>,
     items: Vec<Item>,
     /// Answers of the reference, as many as rows; none where no file is named.
@@ -38,11 +83,8 @@ struct Told {
 }
 
 impl LlavaBench {
-    pub fn read(
-        path: &Path,
-        files: &Files,
-        templates: &settings::Templates,
-    ) -> Result<Self, JudgeError> {
+    fn read(files: &Files, templates: &settings::Templates) -> Result<Self, JudgeError> {
+        let path = files.first();
         let all = format::read_questions(path)?;
         let item = |row: &format::Question| Item {
             id: row.question_id.to_string(),
@@ -68,6 +110,7 @@ impl LlavaBench {
         };
         Ok(Self {
             path: path.to_owned(),
+            truth: files.truth.clone(),
             rows: limited(all, files),
             items: limited(items, files),
             references: limited(references, files),
@@ -76,28 +119,36 @@ impl LlavaBench {
         })
     }
 
-    /// What the judge compares an answer with.
-    fn reference(&self, item: usize) -> Result<(&str, &Told), JudgeError> {
-        let (Some(reference), Some((path, told))) = (self.references.get(item), &self.context)
-        else {
-            return Err(JudgeError::unfit(
-                &self.path,
-                "the judge compares with a reference",
-                "give --references (the answers of the reference) and --context (captions and boxes)",
-            ));
+    /// The answer that an answer is compared with.
+    fn reference(&self, item: usize) -> Result<&str, JudgeError> {
+        self.references
+            .get(item)
+            .map(String::as_str)
+            .ok_or_else(|| self.lacks("answers are compared with those of a reference"))
+    }
+
+    /// What the judge is told of a picture.
+    fn told(&self, item: usize) -> Result<&Told, JudgeError> {
+        let Some((path, told)) = &self.context else {
+            return Err(self.lacks("the judge does not see the pictures"));
         };
         let image = &self.rows[item].image;
-        let told = told.get(image).ok_or_else(|| {
+        told.get(image).ok_or_else(|| {
             let problem = format!("nothing about the image {image:?}");
             JudgeError::unfit(path, problem, "use questions and context of the same set")
-        })?;
-        Ok((reference, told))
+        })
+    }
+
+    fn lacks(&self, problem: &str) -> JudgeError {
+        let remedy =
+            "give --references (the answers of the reference) and --context (captions and boxes)";
+        JudgeError::unfit(&self.path, problem, remedy)
     }
 
     /// What the judge is asked about two answers, the first of them in the place of the reference.
     fn in_order(&self, item: usize, [first, second]: [&str; 2]) -> Result<Request, JudgeError> {
         let row = &self.rows[item];
-        let (_, told) = self.reference(item)?;
+        let told = self.told(item)?;
         let values = [
             ("captions", told.captions.as_str()),
             ("boxes", &told.boxes),
@@ -124,28 +175,36 @@ fn told(path: &Path) -> Result<HashMap<String, Told>, JudgeError> {
     Ok(rows.map(one).collect())
 }
 
-/// LLaVA-Bench's part of the numbers: marks of reference and answer, one pair for each reply. `ours` may hold replies
-/// in both orders, `official` holds those in the script's.
-pub(crate) fn add_llava_bench(
-    verdict: &mut Verdict,
-    ours: &[Option<[f64; 2]>],
-    official: &[Option<[f64; 2]>],
-) {
-    let part = |pairs: &[Option<[f64; 2]>], k: usize| -> Vec<Option<f64>> {
-        pairs
-            .iter()
-            .map(|pair| pair.map(|marks| marks[k]))
-            .collect()
-    };
-    let ([reference, n], [mark, _]) = (mean(&part(ours, 0)), mean(&part(ours, 1)));
+/// What marks of reference and answer add, one pair for each reply, be it in the script's order or exchanged.
+fn add(verdict: &mut Verdict, pairs: &[Option<[f64; 2]>]) {
+    let ([reference, n], [mark, _]) = (mean(&marks_of(pairs, 0)), mean(&marks_of(pairs, 1)));
     verdict.add("relative", 100.0 * mark, reference);
     verdict.add("mark", mark, n);
     verdict.add("reference_mark", reference, n);
-    let [reference, mark] = [0, 1].map(|k| mean_or(&part(official, k), -1.0));
+}
+
+/// What replies add besides: the number of the official rule, from those in the script's order, and what our rule could
+/// not read.
+fn add_of_replies(verdict: &mut Verdict, ours: &[Option<[f64; 2]>], official: &[Option<[f64; 2]>]) {
+    let [reference, mark] = [0, 1].map(|k| mean_or(&marks_of(official, k), -1.0));
     verdict.add("relative_official", 100.0 * mark, reference);
     let n_unread = ours.iter().filter(|pair| pair.is_none()).count();
     verdict.add("unread", n_unread as f64, ours.len() as f64);
-    add_words(verdict);
+}
+
+/// The reference's marks (0) or the answer's (1).
+fn marks_of(pairs: &[Option<[f64; 2]>], k: usize) -> Vec<Option<f64>> {
+    pairs
+        .iter()
+        .map(|pair| pair.map(|marks| marks[k]))
+        .collect()
+}
+
+fn shown(pair: Option<[f64; 2]>) -> String {
+    pair.map_or_else(
+        || "none".to_owned(),
+        |[first, second]| format!("{first} {second}"),
+    )
 }
 
 impl Exam for LlavaBench {
@@ -154,16 +213,22 @@ impl Exam for LlavaBench {
     }
 
     fn asks_judge(&self) -> bool {
-        true
+        self.truth.is_none()
     }
 
     fn request(&self, item: usize, answer: &str) -> Result<Option<Request>, JudgeError> {
-        let (reference, _) = self.reference(item)?;
+        if self.truth.is_some() {
+            return Ok(None);
+        }
+        let reference = self.reference(item)?;
         self.in_order(item, [reference, answer]).map(Some)
     }
 
     fn exchanged(&self, item: usize, answer: &str) -> Result<Option<Request>, JudgeError> {
-        let (reference, _) = self.reference(item)?;
+        if self.truth.is_some() {
+            return Ok(None);
+        }
+        let reference = self.reference(item)?;
         self.in_order(item, [answer, reference]).map(Some)
     }
 
@@ -178,6 +243,28 @@ impl Exam for LlavaBench {
         replies: InOrders<String>,
     ) -> Result<Mark, JudgeError> {
         let row = &self.rows[item];
+        let reference = self.reference(item)?;
+        let mut verdict = Verdict {
+            id: self.items[item].id.clone(),
+            image: row.image.clone(),
+            group: category(row.category).to_owned(),
+            question: row.text.clone(),
+            reference: Some(reference.to_owned()),
+            answer: answer.text.clone(),
+            ..Verdict::default()
+        };
+        if let Some(truth) = &self.truth {
+            let judge = |text: &str| truth.judge(&row.image, &row.text, text);
+            let (of_reference, finding) = (judge(reference)?, judge(&answer.text)?);
+            let marks = Some([of_reference.score, finding.score].map(llava_bench::mark));
+            add(&mut verdict, &[marks]);
+            verdict.read_as = vec![shown(marks)];
+            verdict.finding = Some(finding);
+            return Ok(Mark {
+                verdict,
+                ..Mark::default()
+            });
+        }
         let read = |text: &String| llava_bench::parse_pair(text);
         let turned = |[first, second]: [f64; 2]| [second, first];
         let exchanged = replies.exchanged.iter();
@@ -189,37 +276,21 @@ impl Exam for LlavaBench {
         let official: Vec<Option<[f64; 2]>> = official
             .map(|text| llava_bench::official_pair(text))
             .collect();
-        let shown = |pair: &Option<[f64; 2]>| {
-            pair.map_or_else(
-                || "none".to_owned(),
-                |[first, second]| format!("{first} {second}"),
-            )
-        };
         let ours: Vec<Option<[f64; 2]>> = marks.all().copied().collect();
-        let mut verdict = Verdict {
-            id: self.items[item].id.clone(),
-            image: row.image.clone(),
-            group: category(row.category).to_owned(),
-            question: row.text.clone(),
-            reference: Some(self.reference(item)?.0.to_owned()),
-            answer: answer.text.clone(),
-            read_as: ours.iter().map(shown).collect(),
-            n_exchanged: replies.exchanged.len(),
-            replies: replies.all().cloned().collect(),
-            ..Verdict::default()
-        };
-        add_llava_bench(&mut verdict, &ours, &official);
+        add(&mut verdict, &ours);
+        add_of_replies(&mut verdict, &ours, &official);
+        verdict.read_as = ours.iter().copied().map(shown).collect();
+        verdict.n_exchanged = replies.exchanged.len();
+        verdict.replies = replies.all().cloned().collect();
         let [changed, n_pairs] = order::of_item(&marks);
         if n_pairs > 0.0 {
             verdict.add("order_changes", changed, n_pairs);
         }
         // Samples agree or not within an order; that the orders differ is counted apart.
         let scores = [&marks.usual, &marks.exchanged];
-        let second = |pair: &Option<[f64; 2]>| pair.map(|marks| marks[1]);
         Ok(Mark {
             verdict,
-            unread: ours.contains(&None),
-            scores: scores.map(|of| of.iter().map(second).collect()).into(),
+            scores: scores.map(|of| marks_of(of, 1)).into(),
             marks: Some(marks),
         })
     }
@@ -230,5 +301,24 @@ fn category(category: format::Category) -> &'static str {
         format::Category::Conv => "conv",
         format::Category::Detail => "detail",
         format::Category::Complex => "complex",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_held_against_the_reference() {
+        let marked = |marks: Option<[f64; 2]>| {
+            let mut verdict = Verdict::default();
+            add(&mut verdict, &[marks]);
+            add_of_replies(&mut verdict, &[marks], &[marks]);
+            let found = standing(&verdict);
+            (found.right, found.hallucinated, found.unread)
+        };
+        assert_eq!(marked(Some([8.0, 8.0])), (Some(true), false, false));
+        assert_eq!(marked(Some([8.0, 7.0])), (Some(false), false, false));
+        assert_eq!(marked(None), (None, false, true));
     }
 }

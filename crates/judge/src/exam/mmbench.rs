@@ -2,26 +2,60 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use candor_data::formats::answers::Answer;
 use candor_data::formats::mmbench as table;
 
-use super::part::{add_words, share};
-use super::{Exam, Files, Item, Mark, Picture, SHORT, limited};
-use crate::measure::Verdict;
+use super::part::share;
+use super::{About, Exam, Files, Mark, Picture, SHORT, limited};
+use crate::item::Item;
+use crate::measure::Better::{Higher, Neither};
+use crate::measure::measure;
 use crate::order::InOrders;
+use crate::standing::Standing;
+use crate::verdict::Verdict;
 use crate::{JudgeError, choice};
 
+/// What is known of it.
+pub(crate) const ABOUT: About = About {
+    key: "mmbench",
+    argument: "mmbench",
+    label: "MMBench",
+    help: "MMBench",
+    measures: &[
+        measure("accuracy", "accuracy", Higher, 3),
+        measure("circular", "accuracy, circular", Higher, 3),
+        measure("unread", "answers not read", Neither, 3),
+    ],
+    highest: Some(1.0),
+    beside: None,
+    unread: "could not be read",
+    taken_for: "",
+    is_free: false,
+    has_splits: false,
+    standing,
+    open: |files, _| Ok(Box::new(Mmbench::read(files)?)),
+};
+
+fn standing(verdict: &Verdict) -> Standing {
+    Standing {
+        right: Some(verdict.holds("accuracy")),
+        hallucinated: false,
+        unread: verdict.holds("unread"),
+    }
+}
+
 /// Its questions.
-pub(super) struct Mmbench {
+struct Mmbench {
     path: PathBuf,
     rows: Vec<table::Question>,
     items: Vec<Item>,
 }
 
 impl Mmbench {
-    pub fn read(path: &Path, files: &Files) -> Result<Self, JudgeError> {
+    fn read(files: &Files) -> Result<Self, JudgeError> {
+        let path = files.first();
         let rows = table::read(path)?;
         let item = |row: &table::Question| Item {
             id: row.index.to_string(),
@@ -102,18 +136,16 @@ impl Exam for Mmbench {
         };
         verdict.add("accuracy", share(read == Some(truth)), 1.0);
         verdict.add("unread", share(read.is_none()), 1.0);
-        add_words(&mut verdict);
         Ok(Mark {
             verdict,
-            unread: read.is_none(),
             ..Mark::default()
         })
     }
 
-    fn conclude(&self, verdicts: &mut [Verdict]) {
+    fn conclude(&self, verdicts: &mut [&mut Verdict]) {
         let mut circles: BTreeMap<String, (usize, bool)> = BTreeMap::new();
         for (at, verdict) in verdicts.iter().enumerate() {
-            let right = verdict.part("accuracy")[0] > 0.0;
+            let right = verdict.holds("accuracy");
             let circle = circles.entry(verdict.image.clone()).or_insert((at, true));
             circle.1 &= right;
         }

@@ -1,32 +1,73 @@
-//! MMHal-Bench: a judge that knows what is in the picture rates each answer from 0 to 6.
+//! MMHal-Bench: a judge that knows what is in the picture rates each answer from 0 to 6; or the truth does.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use candor_data::formats::answers::Answer;
 use candor_data::formats::mmhal as format;
 
-use super::part::{add_words, mean, mean_or, share};
-use super::{Exam, Files, Item, Mark, limited, request, template};
-use crate::measure::Verdict;
+use super::part::{mean, mean_or, share};
+use super::{About, Exam, Files, Mark, limited, request, template};
+use crate::item::Item;
+use crate::measure::Better::{Higher, Lower, Neither};
+use crate::measure::measure;
 use crate::order::InOrders;
 use crate::request::Request;
+use crate::standing::Standing;
 use crate::template::Templates;
+use crate::truth::Truth;
+use crate::verdict::Verdict;
 use crate::{JudgeError, mmhal, settings};
 
+/// What is known of it.
+pub(crate) const ABOUT: About = About {
+    key: "mmhal",
+    argument: "mmhal",
+    label: "MMHal-Bench",
+    help: "MMHal-Bench; needs a judge",
+    measures: &[
+        measure("score", "score (0-6)", Higher, 2),
+        measure("score_official", "score, official", Higher, 2),
+        measure("hallucination", "hallucination rate", Lower, 3),
+        measure(
+            "hallucination_official",
+            "hallucination rate, official",
+            Lower,
+            3,
+        ),
+        measure("unread", "replies not read", Neither, 3),
+    ],
+    highest: Some(mmhal::MAX_SCORE as f64),
+    beside: None,
+    unread: "have a reply of the judge that could not be read",
+    taken_for: "",
+    is_free: true,
+    has_splits: false,
+    standing,
+    open: |files, templates| Ok(Box::new(Mmhal::read(files, templates)?)),
+};
+
+fn standing(verdict: &Verdict) -> Standing {
+    let hallucinated = verdict.mostly("hallucination");
+    Standing {
+        right: hallucinated.map(|wrong| !wrong),
+        hallucinated: hallucinated == Some(true),
+        unread: verdict.holds("unread"),
+    }
+}
+
 /// Its questions.
-pub(super) struct Mmhal {
+struct Mmhal {
     path: PathBuf,
+    truth: Option<Arc<dyn Truth>>,
     rows: Vec<format::Question>,
     items: Vec<Item>,
     templates: Templates,
 }
 
 impl Mmhal {
-    pub fn read(
-        path: &Path,
-        files: &Files,
-        templates: &settings::Templates,
-    ) -> Result<Self, JudgeError> {
+    fn read(files: &Files, templates: &settings::Templates) -> Result<Self, JudgeError> {
+        let path = files.first();
         let rows = limited(format::read(path)?, files);
         let item = |(index, row): (usize, &format::Question)| Item {
             id: index.to_string(),
@@ -39,6 +80,7 @@ impl Mmhal {
         };
         Ok(Self {
             path: path.to_owned(),
+            truth: files.truth.clone(),
             items: rows.iter().enumerate().map(item).collect(),
             templates: Templates::mmhal(templates.mmhal.as_deref())?,
             rows,
@@ -54,19 +96,16 @@ fn picture(source: &str) -> &str {
     }
 }
 
-/// MMHal-Bench's part of the numbers: ratings by our rule and by the official one, one for each reply.
-pub(crate) fn add_mmhal(verdict: &mut Verdict, ours: &[Option<u8>], official: &[Option<u8>]) {
-    let score = |ratings: &[Option<u8>]| -> Vec<Option<f64>> {
-        ratings.iter().map(|rating| rating.map(f64::from)).collect()
-    };
-    let wrong = |ratings: &[Option<u8>]| -> Vec<Option<f64>> {
-        let below = |rating: u8| share(rating < mmhal::HALLUCINATED_BELOW);
-        ratings.iter().map(|rating| rating.map(below)).collect()
-    };
-    let ([score_sum, n], [wrong_sum, _]) = (mean(&score(ours)), mean(&wrong(ours)));
-    verdict.add("score", score_sum, n);
-    verdict.add("hallucination", wrong_sum, n);
-    verdict.add("score_official", mean_or(&score(official), 0.0), 1.0);
+/// What ratings add by our rule, one for each reply.
+fn add(verdict: &mut Verdict, ratings: &[Option<u8>]) {
+    let ([score, n], [wrong, _]) = (mean(&scores(ratings)), mean(&wrong(ratings)));
+    verdict.add("score", score, n);
+    verdict.add("hallucination", wrong, n);
+}
+
+/// What replies add besides: the numbers of the official rule, and what our rule could not read.
+fn add_of_replies(verdict: &mut Verdict, ours: &[Option<u8>], official: &[Option<u8>]) {
+    verdict.add("score_official", mean_or(&scores(official), 0.0), 1.0);
     verdict.add(
         "hallucination_official",
         mean_or(&wrong(official), 1.0),
@@ -74,7 +113,15 @@ pub(crate) fn add_mmhal(verdict: &mut Verdict, ours: &[Option<u8>], official: &[
     );
     let n_unread = ours.iter().filter(|rating| rating.is_none()).count();
     verdict.add("unread", n_unread as f64, ours.len() as f64);
-    add_words(verdict);
+}
+
+fn scores(ratings: &[Option<u8>]) -> Vec<Option<f64>> {
+    ratings.iter().map(|rating| rating.map(f64::from)).collect()
+}
+
+fn wrong(ratings: &[Option<u8>]) -> Vec<Option<f64>> {
+    let below = |rating: u8| share(rating < mmhal::HALLUCINATED_BELOW);
+    ratings.iter().map(|rating| rating.map(below)).collect()
 }
 
 /// Ratings by our rule and by the official one.
@@ -101,10 +148,13 @@ impl Exam for Mmhal {
     }
 
     fn asks_judge(&self) -> bool {
-        true
+        self.truth.is_none()
     }
 
     fn request(&self, item: usize, answer: &str) -> Result<Option<Request>, JudgeError> {
+        if self.truth.is_some() {
+            return Ok(None);
+        }
         let row = &self.rows[item];
         let content = row.image_content.join(", ");
         let values = [
@@ -127,9 +177,7 @@ impl Exam for Mmhal {
         answer: &Answer,
         replies: InOrders<String>,
     ) -> Result<Mark, JudgeError> {
-        let replies = replies.usual;
         let row = &self.rows[item];
-        let [ours, official] = ratings(&replies);
         let mut verdict = Verdict {
             id: self.items[item].id.clone(),
             image: row.image_id.clone(),
@@ -138,16 +186,49 @@ impl Exam for Mmhal {
             question: row.question.clone(),
             reference: Some(row.gt_answer.clone()),
             answer: answer.text.clone(),
-            read_as: ours.iter().copied().map(shown).collect(),
-            replies,
             ..Verdict::default()
         };
-        add_mmhal(&mut verdict, &ours, &official);
+        if let Some(truth) = &self.truth {
+            let finding = truth.judge(&self.items[item].image, &row.question, &answer.text)?;
+            let rating = Some(finding.score);
+            add(&mut verdict, &[rating]);
+            verdict.read_as = vec![shown(rating)];
+            verdict.finding = Some(finding);
+            return Ok(Mark {
+                verdict,
+                ..Mark::default()
+            });
+        }
+        let [ours, official] = ratings(&replies.usual);
+        add(&mut verdict, &ours);
+        add_of_replies(&mut verdict, &ours, &official);
+        verdict.read_as = ours.iter().copied().map(shown).collect();
+        verdict.replies = replies.usual;
         Ok(Mark {
             verdict,
-            unread: ours.contains(&None),
-            scores: vec![ours.iter().map(|rating| rating.map(f64::from)).collect()],
+            scores: vec![scores(&ours)],
             marks: None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratings_below_three_are_hallucinations_and_silence_is_unread() {
+        let rated = |replies: &[Option<u8>]| {
+            let mut verdict = Verdict::default();
+            add(&mut verdict, replies);
+            add_of_replies(&mut verdict, replies, replies);
+            let found = standing(&verdict);
+            (found.right, found.hallucinated, found.unread)
+        };
+        assert_eq!(rated(&[Some(3)]), (Some(true), false, false));
+        assert_eq!(rated(&[Some(2)]), (Some(false), true, false));
+        assert_eq!(rated(&[None]), (None, false, true));
+        assert_eq!(rated(&[Some(2), Some(5)]), (Some(false), true, false));
+        assert_eq!(rated(&[Some(5), Some(5), None]), (Some(true), false, true));
     }
 }

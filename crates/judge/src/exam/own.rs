@@ -1,23 +1,64 @@
 //! A user's own set: each question says which rule scores it.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use candor_data::formats::answers::Answer;
 use candor_data::formats::own_set::{self, Question, Rule};
 
 use super::mmhal::{ratings, shown};
-use super::part::{add_words, mean, share};
+use super::part::{mean, share};
 use super::pope::word;
-use super::{Exam, Files, Item, Mark, SHORT, limited, mmbench, request, template};
-use crate::measure::Verdict;
+use super::{About, Exam, Files, Mark, SHORT, limited, mmbench, request, template};
+use crate::item::Item;
+use crate::measure::Better::{Higher, Neither};
+use crate::measure::measure;
+use crate::mmhal::HALLUCINATED_BELOW;
 use crate::order::InOrders;
 use crate::request::Request;
+use crate::standing::Standing;
 use crate::template::Templates;
+use crate::verdict::Verdict;
 use crate::{JudgeError, choice, settings, yes_no};
 
+/// What is known of it.
+pub(crate) const ABOUT: About = About {
+    key: "own",
+    argument: "own",
+    label: "own questions",
+    help: "Questions of your own, each with the rule that scores it",
+    measures: &[
+        measure("accuracy", "accuracy", Higher, 3),
+        measure("score", "score (0-6)", Higher, 2),
+        measure("unread", "not read", Neither, 3),
+    ],
+    highest: None,
+    beside: None,
+    unread: "could not be read",
+    taken_for: "",
+    is_free: false,
+    has_splits: false,
+    standing,
+    open: |files, templates| Ok(Box::new(Own::read(files, templates)?)),
+};
+
+/// Right by the rule, or else by the rating.
+fn standing(verdict: &Verdict) -> Standing {
+    let ([right, n_ruled], [score, n_rated]) = (verdict.part("accuracy"), verdict.part("score"));
+    let rated = || (n_rated > 0.0).then(|| score / n_rated >= f64::from(HALLUCINATED_BELOW));
+    Standing {
+        right: if n_ruled > 0.0 {
+            Some(right > 0.0)
+        } else {
+            rated()
+        },
+        hallucinated: false,
+        unread: verdict.holds("unread"),
+    }
+}
+
 /// The questions.
-pub(super) struct Own {
+struct Own {
     path: PathBuf,
     rows: Vec<Question>,
     items: Vec<Item>,
@@ -32,11 +73,8 @@ struct Read {
 }
 
 impl Own {
-    pub fn read(
-        path: &Path,
-        files: &Files,
-        templates: &settings::Templates,
-    ) -> Result<Self, JudgeError> {
+    fn read(files: &Files, templates: &settings::Templates) -> Result<Self, JudgeError> {
+        let path = files.first();
         let rows = limited(own_set::read(path)?, files);
         let item = |row: &Question| Item {
             id: row.id.clone(),
@@ -160,7 +198,6 @@ impl Exam for Own {
         if let Some(read) = read(row, &answer.text) {
             verdict.add("accuracy", share(read.right), 1.0);
             verdict.add("unread", share(read.said.is_none()), 1.0);
-            mark.unread = read.said.is_none();
             verdict.read_as = vec![read.said.unwrap_or_else(|| "none".to_owned())];
         } else {
             let [ours, _] = ratings(&replies);
@@ -171,11 +208,9 @@ impl Exam for Own {
             verdict.add("score", sum, n);
             let n_unread = ours.iter().filter(|rating| rating.is_none()).count();
             verdict.add("unread", n_unread as f64, ours.len() as f64);
-            mark.unread = n_unread > 0;
             verdict.read_as = ours.iter().copied().map(shown).collect();
             verdict.replies = replies;
         }
-        add_words(&mut verdict);
         mark.verdict = verdict;
         Ok(mark)
     }
@@ -254,5 +289,19 @@ mod tests {
             );
         }
         assert!(read(&row(Rule::Judge, "x", &[]), "y").is_none());
+    }
+    #[test]
+    fn questions_are_right_by_rule_or_by_rating() {
+        let stands = |key: &str, part: f64| {
+            let mut verdict = Verdict::default();
+            verdict.add(key, part, 1.0);
+            let found = standing(&verdict);
+            (found.right, found.hallucinated, found.unread)
+        };
+        assert_eq!(stands("accuracy", 1.0), (Some(true), false, false));
+        assert_eq!(stands("accuracy", 0.0), (Some(false), false, false));
+        assert_eq!(stands("score", 3.0), (Some(true), false, false));
+        assert_eq!(stands("score", 2.5), (Some(false), false, false));
+        assert_eq!(stands("unread", 1.0), (None, false, true));
     }
 }

@@ -1,6 +1,4 @@
-//! What an item adds to a number: means over replies, shares, words.
-
-use crate::measure::Verdict;
+//! What an item adds to a number: means over replies, and shares.
 
 pub(super) fn share(holds: bool) -> f64 {
     f64::from(u8::from(holds))
@@ -22,10 +20,4 @@ pub(super) fn mean_or(values: &[Option<f64>], instead: f64) -> f64 {
         .map(|value| value.unwrap_or(instead))
         .sum::<f64>()
         / values.len().max(1) as f64
-}
-
-/// The length of an answer.
-pub(crate) fn add_words(verdict: &mut Verdict) {
-    let n = verdict.answer.split_whitespace().count();
-    verdict.add("words", n as f64, 1.0);
 }

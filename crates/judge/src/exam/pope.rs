@@ -6,21 +6,57 @@ use std::path::Path;
 use candor_data::formats::answers::Answer;
 use candor_data::formats::pope as format;
 
-use super::part::{add_words, share};
-use super::{Exam, Files, Item, Mark, SHORT, limited};
-use crate::measure::Verdict;
+use super::part::share;
+use super::{About, Exam, Files, Mark, SHORT, limited};
+use crate::item::Item;
+use crate::measure::Better::{Higher, Neither};
+use crate::measure::measure;
 use crate::order::InOrders;
+use crate::standing::Standing;
+use crate::verdict::Verdict;
 use crate::{JudgeError, pope};
 
+/// What is known of it.
+pub(crate) const ABOUT: About = About {
+    key: "pope",
+    argument: "pope",
+    label: "POPE",
+    help: "POPE",
+    measures: &[
+        measure("accuracy", "accuracy", Higher, 3),
+        measure("precision", "precision", Higher, 3),
+        measure("recall", "recall", Higher, 3),
+        measure("f1", "F1", Higher, 3),
+        measure("yes_ratio", "yes-ratio", Neither, 3),
+        measure("neither", "neither yes nor no", Neither, 3),
+    ],
+    highest: Some(1.0),
+    beside: None,
+    unread: "hold neither yes nor no",
+    taken_for: ", and count as yes by its rule",
+    is_free: false,
+    has_splits: true,
+    standing,
+    open: |files, _| Ok(Box::new(Pope::read(files)?)),
+};
+
+fn standing(verdict: &Verdict) -> Standing {
+    Standing {
+        right: Some(verdict.holds("accuracy")),
+        hallucinated: verdict.holds("yes_ratio") && !verdict.holds("accuracy"),
+        unread: verdict.holds("neither"),
+    }
+}
+
 /// Its questions.
-pub(super) struct Pope {
+struct Pope {
     rows: Vec<format::Question>,
     items: Vec<Item>,
     splits: Vec<String>,
 }
 
 impl Pope {
-    pub fn read(files: &Files) -> Result<Self, JudgeError> {
+    fn read(files: &Files) -> Result<Self, JudgeError> {
         let splits: Vec<String> = files.questions.iter().map(|path| split(path)).collect();
         let (mut rows, mut items) = (Vec::new(), Vec::new());
         let mut seen = HashSet::new();
@@ -73,7 +109,7 @@ pub(super) fn word(yes: bool) -> String {
 }
 
 /// POPE's part of the numbers.
-pub(crate) fn add_pope(verdict: &mut Verdict, truth: bool, read: pope::Read) {
+fn add(verdict: &mut Verdict, truth: bool, read: pope::Read) {
     let hit = share(truth && read.yes);
     let (false_alarm, miss) = (share(!truth && read.yes), share(truth && !read.yes));
     verdict.add("accuracy", share(truth == read.yes), 1.0);
@@ -82,7 +118,6 @@ pub(crate) fn add_pope(verdict: &mut Verdict, truth: bool, read: pope::Read) {
     verdict.add("f1", 2.0 * hit, 2.0 * hit + false_alarm + miss);
     verdict.add("yes_ratio", share(read.yes), 1.0);
     verdict.add("neither", share(read.neither), 1.0);
-    add_words(verdict);
 }
 
 impl Exam for Pope {
@@ -110,11 +145,28 @@ impl Exam for Pope {
             read_as: vec![word(read.yes)],
             ..Verdict::default()
         };
-        add_pope(&mut verdict, truth, read);
+        add(&mut verdict, truth, read);
         Ok(Mark {
             verdict,
-            unread: read.neither,
             ..Mark::default()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_yes_to_what_is_not_there_is_made_up_and_a_no_to_what_is_there_is_only_wrong() {
+        let answered = |truth: bool, answer: &str| {
+            let mut verdict = Verdict::default();
+            add(&mut verdict, truth, pope::read(answer));
+            let found = standing(&verdict);
+            (found.right, found.hallucinated, found.unread)
+        };
+        assert_eq!(answered(false, "Yes."), (Some(false), true, false));
+        assert_eq!(answered(true, "No."), (Some(false), false, false));
+        assert_eq!(answered(true, "Perhaps"), (Some(true), false, true));
     }
 }

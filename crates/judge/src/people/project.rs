@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::asked;
 use crate::JudgeError;
-use crate::compare::Run;
 use crate::pictures;
+use crate::run::Run;
 
 const PROJECT: &str = include_str!("../../templates/people.toml");
 const GUIDELINES: &str = include_str!("../../templates/people-guidelines.md");
@@ -18,12 +18,7 @@ const GUIDELINES: &str = include_str!("../../templates/people-guidelines.md");
 ///
 /// # Errors
 /// There is a project already, the runs have nothing to compare, a picture is missing, or the disk refuses.
-pub fn write_project(
-    out: &Path,
-    runs: [&Run; 2],
-    images: &Path,
-    seed: u64,
-) -> Result<usize, JudgeError> {
+pub fn write(out: &Path, runs: [&Run; 2], images: &Path, seed: u64) -> Result<usize, JudgeError> {
     let project = out.join("project.toml");
     if project.exists() {
         let remedy = "choose another folder; somebody may have worked in this one";

@@ -121,7 +121,7 @@ fn the_project_holds_what_differs_and_is_never_written_over() {
     }
     let [old, new] = two();
     let out = dir.path().join("people");
-    assert_eq!(write_project(&out, [&old, &new], &images, 7).unwrap(), 4);
+    assert_eq!(project::write(&out, [&old, &new], &images, 7).unwrap(), 4);
     let pairs: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(out.join("pairs.json")).unwrap()).unwrap();
     let names: Vec<&str> = pairs
@@ -141,12 +141,12 @@ fn the_project_holds_what_differs_and_is_never_written_over() {
     assert_eq!(project["seed"].as_integer(), Some(7));
     let folder = project["import"][0]["images"].as_str().unwrap();
     assert_eq!(Path::new(folder), images.canonicalize().unwrap());
-    let again = write_project(&out, [&old, &new], &images, 7)
+    let again = project::write(&out, [&old, &new], &images, 7)
         .unwrap_err()
         .to_string();
     assert!(again.contains("there already"), "{again}");
     std::fs::remove_file(images.join("c.png")).unwrap();
-    let message = write_project(&dir.path().join("b"), [&old, &new], &images, 7)
+    let message = project::write(&dir.path().join("b"), [&old, &new], &images, 7)
         .unwrap_err()
         .to_string();
     assert!(

@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use candor_judge::exam::Files;
-use candor_judge::measure::Benchmark;
-use candor_judge::score::{Scored, score, write};
+use candor_judge::results::Scored;
+use candor_judge::score::score;
 use candor_judge::settings::Templates;
+use candor_judge::{Benchmark, Results, Run};
+use serde_json::json;
 
 use crate::scripted::{Sheet, file, near, run, value};
 
@@ -185,11 +187,14 @@ fn pope_takes_its_own_answer_lines_and_writes_what_it_found() {
     near(value(&scored, "neither"), 0.5);
     assert_eq!(scored.unread, ["popular-2"]);
     let out = dir.path().join("out");
-    write(&out, &verdicts, &scored).unwrap();
-    let text = std::fs::read_to_string(out.join("results.json")).unwrap();
-    assert_eq!(serde_json::from_str::<Scored>(&text).unwrap(), scored);
-    let run = candor_judge::compare::Run::open(&out).unwrap();
-    assert_eq!(run.verdicts[&Benchmark::Pope], verdicts);
+    let results = Results {
+        benchmarks: [(Benchmark::Pope, scored)].into(),
+        images: Some("val2014".into()),
+    };
+    let verdicts = [(Benchmark::Pope, verdicts)].into();
+    results.write(&out, &verdicts).unwrap();
+    let run = Run::open(&out).unwrap();
+    assert_eq!((run.results, run.verdicts), (Some(results), verdicts));
     // A swapped file is noticed, because its lines repeat the questions.
     let swapped: Vec<&str> = answers.lines().rev().collect();
     let swapped = swapped.join("\n");
@@ -221,7 +226,12 @@ fn a_recall_that_silence_earned_does_not_stand_alone() {
     let warning = "POPE: 2 of 2 answers are empty, and count as yes by its rule";
     assert_eq!(scored.warnings, [warning]);
     let out = dir.path().join("out");
-    write(&out, &verdicts, &scored).unwrap();
+    let results = Results {
+        benchmarks: [(Benchmark::Pope, scored)].into(),
+        ..Results::default()
+    };
+    let verdicts = [(Benchmark::Pope, verdicts)].into();
+    results.write(&out, &verdicts).unwrap();
     let text = std::fs::read_to_string(out.join("results.json")).unwrap();
     assert!(
         text.contains(warning) && text.contains("\"n_empty\": 2"),
@@ -286,4 +296,116 @@ fn chair_counts_objects_that_are_neither_boxed_nor_captioned() {
         .unwrap_err()
         .to_string();
     assert!(message.contains("\"9\""), "{message}");
+}
+
+/// Questions and answers of POPE, one picture each.
+fn pope(folder: &Path, rows: &[(&str, &str)]) -> Scored {
+    let (mut questions, mut answers) = (String::new(), String::new());
+    for (id, (label, answer)) in rows.iter().enumerate() {
+        let question = json!({"question_id": id, "image": format!("{id}.jpg"), "text": "Is it?", "label": label});
+        let answer = json!({"question_id": id, "text": answer});
+        questions += &(question.to_string() + "\n");
+        answers += &(answer.to_string() + "\n");
+    }
+    let files = Files {
+        questions: vec![file(folder, "pope_random.jsonl", &questions)],
+        ..Files::default()
+    };
+    let answers = file(folder, "answers.jsonl", &answers);
+    score(Benchmark::Pope, &files, &[answers], None, 0)
+        .unwrap()
+        .1
+}
+
+#[test]
+fn popes_table_is_worked_by_hand() {
+    let dir = tempfile::tempdir().unwrap();
+    // 3 hits, 1 false alarm, 2 misses, 4 rejections; one hit says neither.
+    let scored = pope(
+        dir.path(),
+        &[
+            ("yes", "Yes"),
+            ("yes", "Yes."),
+            ("yes", "dog"),
+            ("no", "Yes, a cat"),
+            ("yes", "No"),
+            ("yes", "It is not"),
+            ("no", "No."),
+            ("no", "no"),
+            ("no", "No, none"),
+            ("no", "not at all"),
+        ],
+    );
+    near(value(&scored, "accuracy"), 0.7);
+    near(value(&scored, "precision"), 0.75);
+    near(value(&scored, "recall"), 0.6);
+    // 2 · 0.75 · 0.6 / 1.35
+    near(value(&scored, "f1"), 2.0 / 3.0);
+    near(value(&scored, "yes_ratio"), 0.4);
+    near(value(&scored, "neither"), 0.1);
+    // Who never says yes has no precision, and an F1 of zero.
+    let scored = pope(dir.path(), &[("yes", "No"), ("no", "no")]);
+    assert_eq!(scored.figures["precision"].value, None);
+    near(value(&scored, "recall"), 0.0);
+    near(value(&scored, "f1"), 0.0);
+}
+
+/// Descriptions of pictures, each with what is there.
+fn chair(folder: &Path, rows: &[(&str, &str)]) -> Scored {
+    let names = [
+        "dog", "cat", "tree", "boat", "fish", "lamp", "book", "cup", "kite",
+    ];
+    let id = |name: &str| 1 + names.iter().position(|other| *other == name).unwrap();
+    let categories = names.map(|name| json!({"id": id(name), "name": name}));
+    let (mut images, mut annotations, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+    for (image, (said, there)) in rows.iter().enumerate() {
+        images.push(json!({"id": image, "file_name": format!("{image}.jpg")}));
+        for name in there.split_whitespace() {
+            annotations.push(json!({
+                "id": annotations.len(), "image_id": image, "category_id": id(name), "bbox": [0, 0, 1, 1],
+            }));
+        }
+        answers.push(json!({"image_id": image, "caption": said}));
+    }
+    let instances = json!({"images": images, "categories": categories, "annotations": annotations});
+    let files = Files {
+        questions: vec![file(folder, "instances.json", &instances.to_string())],
+        synonyms: Some(file(folder, "synonyms.txt", &(names.join("\n") + "\n"))),
+        ..Files::default()
+    };
+    let answers = file(folder, "answers.json", &json!(answers).to_string());
+    score(Benchmark::Chair, &files, &[answers], None, 0)
+        .unwrap()
+        .1
+}
+
+#[test]
+fn chairs_table_is_worked_by_hand_and_silence_is_not_a_perfect_score() {
+    let dir = tempfile::tempdir().unwrap();
+    let scored = chair(
+        dir.path(),
+        &[
+            // 2 right of 3 that are there, 1 made up; the dog is named twice and counts once.
+            ("A dog, a dog, a cat, a kite.", "dog cat tree"),
+            // 2 right of 2.
+            ("A boat, a fish.", "boat fish"),
+            // Nothing said of 3.
+            ("", "lamp book cup"),
+        ],
+    );
+    near(value(&scored, "chair_i"), 1.0 / 5.0);
+    near(value(&scored, "chair_s"), 1.0 / 3.0);
+    near(value(&scored, "recall"), 4.0 / 8.0);
+    // 2 · 0.8 · 0.5 / 1.3
+    near(value(&scored, "object_f1"), 8.0 / 13.0);
+    near(value(&scored, "objects"), 5.0 / 3.0);
+
+    let scored = chair(dir.path(), &[("", "dog cat")]);
+    let figure = |key: &str| &scored.figures[key];
+    assert_eq!(
+        (figure("chair_i").value, figure("chair_i").ci95),
+        (None, None)
+    );
+    near(value(&scored, "recall"), 0.0);
+    assert_eq!(figure("object_f1").ci95, Some([0.0, 0.0]));
 }

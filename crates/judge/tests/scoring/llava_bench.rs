@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use candor_judge::Benchmark;
 use candor_judge::exam::Files;
-use candor_judge::measure::Benchmark;
 use candor_judge::score::{Bench, score};
 use candor_judge::settings::Templates;
 

@@ -1,7 +1,7 @@
 //! A user's own questions, each scored by the rule that it names.
 
+use candor_judge::Benchmark;
 use candor_judge::exam::Files;
-use candor_judge::measure::Benchmark;
 use candor_judge::score::score;
 use candor_judge::settings::Templates;
 

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use candor_judge::exam::Files;
 use candor_judge::judge::{Cost, Identity};
-use candor_judge::measure::Benchmark;
-use candor_judge::score::{Bench, Scored, score};
+use candor_judge::results::Scored;
+use candor_judge::score::{Bench, score};
 use candor_judge::settings::Templates;
-use candor_judge::{Judge, JudgeError, Reply, Request};
+use candor_judge::{Benchmark, Judge, JudgeError, Reply, Request};
 
 /// Replies as a function of the prompt; asked in both orders or not.
 pub struct Scripted<F>(pub F, pub bool);
@@ -44,6 +44,47 @@ impl<F: Fn(&str) -> Vec<String> + Sync> Judge for Scripted<F> {
             .map(|r| (self.0)(&r.user).into_iter().map(reply).collect())
             .collect())
     }
+}
+
+/// The replies to all requests, in their order.
+struct Recited<'a>(&'a [String]);
+
+impl Judge for Recited<'_> {
+    fn identity(&self) -> Identity {
+        Scripted(|_: &str| Vec::new(), false).identity()
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::default()
+    }
+
+    fn replies(
+        &self,
+        requests: &[Request],
+        _progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<Vec<Vec<Reply>>, JudgeError> {
+        assert_eq!(requests.len(), self.0.len());
+        let reply = |text: &String| Reply {
+            text: text.clone(),
+            ..Reply::default()
+        };
+        Ok(self.0.iter().map(|text| vec![reply(text)]).collect())
+    }
+}
+
+/// Answers scored by a judge whose replies are known.
+pub fn recited(
+    benchmark: Benchmark,
+    files: &Files,
+    answers: &[PathBuf],
+    replies: &[String],
+) -> Scored {
+    let bench = Bench {
+        judge: &Recited(replies),
+        templates: &Templates::default(),
+        progress: &|_| (),
+    };
+    score(benchmark, files, answers, Some(&bench), 0).unwrap().1
 }
 
 pub fn file(folder: &Path, name: &str, text: &str) -> PathBuf {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use candor_eval::{Benchmark, EvalRecipe, POPE_SPLITS};
+use candor_eval::EvalRecipe;
 use candor_model::{LlavaConfig, LoraConfig, Reading, published};
 use candor_reward::RewardRecipe;
 use candor_rl::RlRecipe;
@@ -119,14 +119,13 @@ pub fn eval(path: &Path, recipe: &EvalRecipe, made: &Made) -> Result<Plan, PlanE
     let Some(known) = model(made, &base, &mut plan)? else {
         return Ok(plan);
     };
-    let files = if recipe.benchmarks.contains(&Benchmark::Pope) {
-        POPE_SPLITS.map(|split| recipe.pope_file(split)).to_vec()
-    } else {
-        vec![recipe.data.join("eval")]
-    };
-    let workload = counted(&files, &known, &mut plan, None, |reading| {
-        Ok(candor_eval::workload(recipe, reading)?)
-    })?;
+    let workload = counted(
+        &recipe.question_files(),
+        &known,
+        &mut plan,
+        None,
+        |reading| Ok(candor_eval::workload(recipe, reading)?),
+    )?;
     let speaking = Speaking {
         config: known.config(),
         precision: recipe.base_precision,

@@ -1,6 +1,6 @@
 //! Bars with intervals: a benchmark's first number over all items and in each category.
 
-use candor_judge::compare::{Cell, Row};
+use candor_judge::rows::{Cell, Row};
 use maud::{Markup, html};
 
 use super::series::{Series, mark};

@@ -1,7 +1,6 @@
 //! A benchmark's first number beside how much the answers say, so that evasive answers cannot hide.
 
-use candor_judge::compare::Row;
-use candor_judge::measure::Benchmark;
+use candor_judge::rows::Row;
 use maud::{Markup, html};
 
 use super::series::Series;
@@ -10,7 +9,7 @@ use crate::svg::marks::{dot, end_labels, whiskers};
 use crate::svg::scale::{number, range};
 use crate::svg::{Axes, Frame, Scale, WIDTH, drawing};
 
-/// The first number against length; for CHAIR against recall as well.
+/// The first number against length, and against what else the benchmark says, as CHAIR against recall.
 pub fn draw(rows: &[&Row], series: &[Series]) -> Markup {
     let find = |key: &str| {
         let whole = |row: &&&Row| row.measure == key && row.group.is_empty();
@@ -19,12 +18,9 @@ pub fn draw(rows: &[&Row], series: &[Series]) -> Markup {
     let Some(main) = rows.first().copied() else {
         return html! {};
     };
-    let others = match main.benchmark {
-        Benchmark::Chair => vec!["recall", "words"],
-        _ => vec!["words"],
-    };
+    let others = main.benchmark.about().beside.into_iter().chain(["words"]);
     html! {
-        @for other in others.into_iter().filter_map(find) { (chart(main, other, series)) }
+        @for other in others.filter_map(find) { (chart(main, other, series)) }
     }
 }
 

@@ -1,8 +1,10 @@
 //! What the numbers rest on: who judged, by which prompt, how steadily, and what of the benchmark is training data.
 
-use candor_judge::compare::{Comparison, Row, Run};
+use candor_judge::compare::Comparison;
 use candor_judge::leakage::Leakage;
-use candor_judge::score::{Judged, Scored};
+use candor_judge::results::{Judged, Scored};
+use candor_judge::rows::Row;
+use candor_judge::{Benchmark, Run};
 use maud::{Markup, html};
 
 use super::numbers;
@@ -11,19 +13,12 @@ use crate::plots::percent;
 
 /// Judges, replies that nobody could read, duplicates and training data.
 pub fn draw(comparison: &Comparison, runs: &[Run], series: &[Series]) -> Markup {
-    let scored: Vec<(&Series, &Scored)> = series
-        .iter()
-        .zip(runs)
-        .filter_map(|(one, run)| Some((one, &**run.scored.as_ref()?)))
-        .collect();
     html! {
-        @if scored.len() < runs.len() {
-            p {
-                "Runs of " code { "candor eval" } " were scored by the exact judge of the micro-world, which knows the scenes: "
-                (names(series, runs)) "."
+        @for (one, run) in series.iter().zip(runs) {
+            @for (&benchmark, scored) in run.results.iter().flat_map(|results| &results.benchmarks) {
+                (drawn(one, benchmark, scored))
             }
         }
-        @for (one, scored) in scored { (run(one, scored)) }
         @if let Some(leakage) = &comparison.leakage { (trained_on(leakage, series)) }
         @else {
             p.missing { "Whether the benchmarks are in the training data was not asked (" code { "--training FILE" } ")." }
@@ -31,25 +26,15 @@ pub fn draw(comparison: &Comparison, runs: &[Run], series: &[Series]) -> Markup 
     }
 }
 
-fn names(series: &[Series], runs: &[Run]) -> String {
-    let without = series
-        .iter()
-        .zip(runs)
-        .filter(|(_, run)| run.scored.is_none());
-    without
-        .map(|(one, _)| one.name.as_str())
-        .collect::<Vec<_>>()
-        .join(", ")
-}
-
-fn run(series: &Series, scored: &Scored) -> Markup {
+fn drawn(series: &Series, benchmark: Benchmark, scored: &Scored) -> Markup {
     html! {
-        h3 { (series.name) ", " (scored.benchmark.label()) }
+        h3 { (series.name) ", " (benchmark.label()) }
         ul.facts-list {
             li { (scored.n) " items, " (scored.unread.len()) " with an answer or a reply that nobody could read, "
                 (scored.n_duplicates) " that ask the same of the same picture as another" }
             @match &scored.judged {
                 Some(judged) => (judge(judged)),
+                None if scored.by_truth => li { "Scored by the exact judge of the micro-world, which knows the scenes." },
                 None => li { "Scored by rules; no judge was asked." },
             }
             @for source in &scored.sources {

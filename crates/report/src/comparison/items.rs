@@ -1,11 +1,11 @@
 //! The items as data for the page's script, and what the script fills.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use candor_judge::compare::Run;
-use candor_judge::measure::{Benchmark, Verdict};
+use candor_judge::Run;
 use candor_judge::people::People;
+use candor_judge::{Benchmark, Verdict};
 use maud::{Markup, html};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -85,7 +85,7 @@ fn shown(text: &str) -> String {
 }
 
 fn answer(benchmark: Benchmark, verdict: &Verdict) -> Answer {
-    let standing = verdict.standing(benchmark);
+    let standing = benchmark.standing(verdict);
     let right = match standing.right {
         Some(true) => RIGHT,
         Some(false) => WRONG,
@@ -100,7 +100,6 @@ fn answer(benchmark: Benchmark, verdict: &Verdict) -> Answer {
         n_exchanged: verdict.n_exchanged,
         parts: benchmark
             .measures()
-            .iter()
             .map(|measure| verdict.part(measure.key))
             .collect(),
     }
@@ -135,7 +134,8 @@ pub fn embed(compared: &ComparedRuns<'_>) -> Result<Embedded, ReportError> {
     let runs = compared.runs;
     let people = compared.comparison.people.as_ref();
     let benchmarks: Vec<Benchmark> = Benchmark::ALL
-        .into_iter()
+        .iter()
+        .copied()
         .filter(|benchmark| runs.iter().any(|run| run.verdicts.contains_key(benchmark)))
         .collect();
     let mut pictures = Thumbnails::new(folders(compared));
@@ -188,7 +188,6 @@ pub fn embed(compared: &ComparedRuns<'_>) -> Result<Embedded, ReportError> {
 fn about(benchmark: Benchmark) -> Value {
     let measures: Vec<Value> = benchmark
         .measures()
-        .iter()
         .map(|measure| json!({"key": measure.key, "label": measure.label, "decimals": measure.decimals}))
         .collect();
     json!({"key": benchmark.key(), "label": benchmark.label(), "measures": measures})
@@ -202,7 +201,7 @@ fn folders(compared: &ComparedRuns<'_>) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = compared
         .runs
         .iter()
-        .filter_map(|run| run.images.clone())
+        .filter_map(|run| run.images().map(Path::to_owned))
         .collect();
     folders.dedup();
     folders

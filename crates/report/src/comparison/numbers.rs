@@ -1,7 +1,8 @@
 //! Every number of every run, with its interval and its test, as tables.
 
-use candor_judge::compare::{Cell, Comparison, Row};
-use candor_judge::measure::Benchmark;
+use candor_judge::Benchmark;
+use candor_judge::compare::Comparison;
+use candor_judge::rows::{Cell, Row};
 use maud::{Markup, html};
 
 use super::series::Series;
@@ -32,7 +33,7 @@ pub fn draw(comparison: &Comparison, series: &[Series]) -> Markup {
 /// Which runs answered a benchmark in the words of the first run.
 fn same_answers(comparison: &Comparison) -> Vec<String> {
     let mut all = Vec::new();
-    for benchmark in Benchmark::ALL {
+    for &benchmark in Benchmark::ALL {
         let of = |row: &&Row| row.benchmark == benchmark;
         let Some(row) = comparison.rows.iter().find(of) else {
             continue;

@@ -6,8 +6,7 @@
 use std::f64::consts::TAU;
 use std::fmt::Write as _;
 
-use candor_judge::compare::Row;
-use candor_judge::measure::Benchmark;
+use candor_judge::rows::Row;
 use maud::{Markup, html};
 
 use super::bars::spoken;
@@ -37,11 +36,8 @@ pub fn draw(rows: &[&Row], series: &[Series]) -> Markup {
         .iter()
         .flat_map(|row| &row.cells)
         .filter_map(|cell| cell.value);
-    let highest = match first.benchmark {
-        Benchmark::Mmhal => 6.0,
-        Benchmark::Pope | Benchmark::Mmbench => 1.0,
-        Benchmark::LlavaBench | Benchmark::Chair | Benchmark::Own => values.fold(0.0, f64::max),
-    };
+    let about = first.benchmark.about();
+    let highest = about.highest.unwrap_or_else(|| values.fold(0.0, f64::max));
     if highest <= 0.0 {
         return html! {};
     }

@@ -1,6 +1,6 @@
 //! Whose a mark is: a colour and a form for each run.
 
-use candor_judge::compare::Row;
+use candor_judge::rows::Row;
 use maud::{Markup, html};
 
 use crate::svg::marks::Shape;

@@ -1,7 +1,8 @@
 //! What the comparison found, in sentences made from its numbers.
 
-use candor_judge::compare::{Comparison, Row};
-use candor_judge::measure::Benchmark;
+use candor_judge::Benchmark;
+use candor_judge::compare::Comparison;
+use candor_judge::rows::Row;
 use maud::{Markup, html};
 
 use super::numbers::{chance, signed};
@@ -12,7 +13,7 @@ use crate::svg::scale::number;
 pub fn draw(comparison: &Comparison, series: &[Series]) -> Markup {
     html! {
         ul.headline {
-            @for benchmark in Benchmark::ALL {
+            @for &benchmark in Benchmark::ALL {
                 @if let Some(row) = comparison.rows.iter().find(|row| row.benchmark == benchmark) {
                     li { b { (benchmark.label()) ": " } (sentence(row, series)) }
                 }
@@ -58,8 +59,8 @@ fn sentence(row: &Row, series: &[Series]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candor_judge::compare::Cell;
     use candor_judge::paired::Difference;
+    use candor_judge::rows::Cell;
 
     #[test]
     fn a_sentence_says_what_the_row_says() {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use candor_data::image::{ImageLimits, decode};
-use candor_judge::measure::Verdict;
+use candor_judge::Verdict;
 use candor_judge::pictures;
 use image::codecs::jpeg::JpegEncoder;
 use image::{ImageFormat, RgbImage, imageops};

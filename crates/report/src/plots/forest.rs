@@ -1,11 +1,11 @@
 //! Numbers with their intervals below each other: what a table says, to be seen at once.
 
-use candor_eval::Results;
-use candor_eval::bootstrap::Interval;
+use candor_data::bootstrap::Interval;
+use candor_judge::{Benchmark, Results};
 use maud::{Markup, html};
 
 use super::{figure, percent};
-use crate::summary::{Policies, Policy};
+use crate::summary::{Policies, Policy, measured};
 use crate::svg::marks::{Shape, whiskers};
 use crate::svg::scale::{number, range};
 use crate::svg::{Axes, Frame, Scale, WIDTH, drawing, place};
@@ -41,38 +41,33 @@ pub struct Forest<'a> {
     pub always: Option<f64>,
 }
 
-/// A number of a policy's results.
-type Of = fn(&Results) -> Option<(f64, Option<Interval>)>;
-
 /// The four numbers of the policies to look at together.
 #[must_use]
 pub fn draw(policies: &Policies) -> Markup {
-    let figures: [(&str, &str, bool, Of); 4] = [
+    let figures = [
         (
             "CHAIR_i ↓",
             "objects named that are not there",
             true,
-            |r| {
-                r.chair
-                    .as_ref()
-                    .and_then(|c| Some((c.chair_i?, c.ci95_chair_i)))
-            },
+            (Benchmark::Chair, "chair_i"),
         ),
-        ("Recall ↑", "objects there that are named", true, |r| {
-            r.chair
-                .as_ref()
-                .and_then(|c| Some((c.recall?, c.ci95_recall)))
-        }),
-        ("Object F1 ↑", "both at once", true, |r| {
-            r.chair
-                .as_ref()
-                .and_then(|c| Some((c.object_f1?, c.ci95_object_f1)))
-        }),
+        (
+            "Recall ↑",
+            "objects there that are named",
+            true,
+            (Benchmark::Chair, "recall"),
+        ),
+        (
+            "Object F1 ↑",
+            "both at once",
+            true,
+            (Benchmark::Chair, "object_f1"),
+        ),
         (
             "MMHal-style score ↑",
             "mean of the exact judge, 0 to 6",
             false,
-            |r| r.mmhal.as_ref().map(|m| (m.score, m.ci95_score)),
+            (Benchmark::Mmhal, "score"),
         ),
     ];
     html! {
@@ -84,9 +79,9 @@ pub fn draw(policies: &Policies) -> Markup {
     }
 }
 
-fn rows(policies: &Policies, of: Of) -> Vec<Row> {
+fn rows(policies: &Policies, (benchmark, key): (Benchmark, &str)) -> Vec<Row> {
     let row = |(policy, results): (Policy, &Results)| {
-        let (value, interval) = of(results)?;
+        let (value, interval) = measured(results, benchmark, key)?;
         Some(Row {
             name: policy.name(),
             class: policy.class(),

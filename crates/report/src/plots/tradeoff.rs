@@ -4,10 +4,11 @@
 //! better.
 
 use candor_eval::curve::{Curve, CurvePoint};
+use candor_judge::Benchmark;
 use maud::{Markup, html};
 
 use super::{figure, percent};
-use crate::summary::{Arm, Arms, Policies, Policy};
+use crate::summary::{Arm, Arms, Policies, Policy, measured};
 use crate::svg::marks::{self, Shape};
 use crate::svg::scale::range;
 use crate::svg::{Axes, Frame, Scale, WIDTH, drawing, place};
@@ -28,11 +29,8 @@ pub fn draw(curves: &Arms<Curve>, policies: &Policies) -> Markup {
             )
         })
         .collect();
-    let sft = policies
-        .sft
-        .as_ref()
-        .and_then(|results| results.chair.as_ref());
-    let sft = sft.and_then(|chair| Some((chair.recall?, chair.chair_i?)));
+    let of_sft = |key| Some(measured(policies.sft.as_ref()?, Benchmark::Chair, key)?.0);
+    let sft = of_sft("recall").zip(of_sft("chair_i"));
     let places = || {
         paths
             .iter()

@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use candor_judge::compare::{Comparison, Run, compare};
-use candor_judge::measure::Benchmark;
+use candor_judge::compare::{Comparison, compare};
+use candor_judge::{Benchmark, Run};
 use candor_report::{ComparedRuns, write_comparison};
 
 use crate::between;

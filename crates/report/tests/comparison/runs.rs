@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use candor_judge::agreement::Agreement;
-use candor_judge::compare::{Comparison, Row, Run, compare};
+use candor_judge::compare::{Comparison, compare};
 use candor_judge::judge::{Cost, Identity};
 use candor_judge::leakage::{Leakage, Leaked};
-use candor_judge::measure::{Benchmark, Verdict};
 use candor_judge::order::Order;
 use candor_judge::people::{Opinion, People, Tally, Winner};
-use candor_judge::score::{Judged, Scored};
+use candor_judge::results::{Judged, Scored};
+use candor_judge::rows::Row;
+use candor_judge::{Benchmark, Results, Run, Verdict};
 
 /// What a model or a judge might say that must stay a text.
 pub const HOSTILE: &str = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"> \
@@ -85,20 +86,17 @@ pub fn three() -> Vec<Run> {
         run(NAME, Some(mmhal([6.0, 6.0, 2.0])), false),
         run("c", None, true),
     ];
-    runs[0].scored = Some(Box::new(scored()));
+    runs[0].results = Some(Results {
+        benchmarks: BTreeMap::from([(Benchmark::Mmhal, scored())]),
+        images: None,
+    });
     runs
 }
 
 fn scored() -> Scored {
     Scored {
-        limit: None,
-        benchmark: Benchmark::Mmhal,
         n: 3,
-        figures: BTreeMap::new(),
         unread: vec!["two".to_owned()],
-        n_empty: 0,
-        warnings: Vec::new(),
-        n_duplicates: 0,
         judged: Some(Judged {
             judge: Identity {
                 model: "judge-model".to_owned(),
@@ -124,9 +122,7 @@ fn scored() -> Scored {
                 n_pairs: 12,
             }),
         }),
-        sources: Vec::new(),
-        images: None,
-        leakage: None,
+        ..Scored::default()
     }
 }
 

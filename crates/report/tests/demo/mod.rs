@@ -28,33 +28,29 @@ fn lines(rows: impl IntoIterator<Item = Value>) -> String {
 
 /// Results with this `chair_i` and recall, the intervals a tenth wide.
 pub fn results(chair_i: f64, recall: f64) -> Value {
+    let figure =
+        |value: f64, ci95: Value, n: usize| json!({ "value": value, "ci95": ci95, "n": n });
     let around = |value: f64| json!([value - 0.05, value + 0.05]);
-    let figures = json!({
-        "accuracy": 0.9, "precision": 0.9, "recall": 0.9, "f1": 0.9, "yes_ratio": 0.5, "n_neither": 0, "n": 9,
-        "ci95_accuracy": [0.8, 0.95], "ci95_precision": null, "ci95_recall": null, "ci95_f1": [0.8, 0.95],
-        "ci95_yes_ratio": null,
-    });
-    let mut pope = figures.clone();
-    pope["splits"] = json!({ "random": figures });
-    json!({
-        "mmhal": {
-            "score": 3.0, "hallucination_rate": 0.4, "ci95_score": [2.5, 3.5], "ci95_hallucination_rate": [0.3, 0.5],
-            "n": 96, "n_parse_failures": 0, "score_where_parsed": 3.0, "hallucination_rate_where_parsed": 0.4,
-            "types": {},
-        },
-        "pope": pope,
-        "chair": {
-            "chair_i": chair_i, "chair_s": 2.0 * chair_i, "recall": recall, "object_precision": 1.0 - chair_i,
-            "object_f1": 0.7, "mean_mentioned": 3.0, "n": 150, "ci95_chair_i": around(chair_i),
-            "ci95_chair_s": null, "ci95_recall": around(recall), "ci95_object_precision": null,
-            "ci95_object_f1": [0.65, 0.75],
-        },
-        "llava_bench": {
-            "relative_score": 60.0, "ci95_relative_score": [50.0, 70.0], "mean_reference": 9.0, "mean_candidate": 5.4,
-            "n": 90, "n_parse_failures": 0, "categories": {},
-        },
-        "mean_response_tokens": 21.5, "response_tokens": { "chair": 30.0 }, "n_cut": 0,
-    })
+    let scored = |n: usize, figures: Value| json!({ "n": n, "figures": figures, "unread": [], "n_duplicates": 0, "by_truth": true, "sources": [] });
+    let tokens = |n: usize| figure(21.5, Value::Null, n);
+    json!({ "benchmarks": {
+        "mmhal": scored(96, json!({
+            "score": figure(3.0, json!([2.5, 3.5]), 96), "hallucination": figure(0.4, json!([0.3, 0.5]), 96),
+            "tokens": tokens(96),
+        })),
+        "pope": scored(9, json!({
+            "accuracy": figure(0.9, json!([0.8, 0.95]), 9), "f1": figure(0.9, json!([0.8, 0.95]), 9),
+            "yes_ratio": figure(0.5, Value::Null, 9), "tokens": figure(1.0, Value::Null, 9),
+        })),
+        "chair": scored(150, json!({
+            "chair_i": figure(chair_i, around(chair_i), 150), "chair_s": figure(2.0 * chair_i, Value::Null, 150),
+            "recall": figure(recall, around(recall), 150), "object_f1": figure(0.7, json!([0.65, 0.75]), 150),
+            "tokens": tokens(150),
+        })),
+        "llava_bench": scored(90, json!({
+            "relative": figure(60.0, json!([50.0, 70.0]), 90), "tokens": tokens(90),
+        })),
+    } })
 }
 
 fn reward(accuracy: f64) -> Value {
@@ -78,17 +74,18 @@ fn verdicts(answer: &str, truth: bool) -> (String, String) {
     let claim = json!({
         "kind": "object", "words": "dog", "start": start, "end": start + 3, "negated": false, "truth": truth,
     });
+    let finding = |score: u8, left_out: &[&str]| json!({ "score": score, "standing": "right", "claims": [claim], "left_out": left_out });
     let chair = (0..12).map(|i| {
         json!({
-            "image": format!("{i}.png"), "question": "Describe the image.", "answer": answer, "mentioned": ["dog"],
-            "present": ["dog", "boat"], "hallucinated": [], "score": 4, "claims": [claim],
+            "id": format!("{i}.png"), "image": format!("{i}.png"), "question": "Describe the image.", "answer": answer,
+            "reference": "boat, dog", "finding": finding(4, &["boat"]), "measures": {},
         })
     });
     let mmhal = (0..6).map(|i| {
         json!({
-            "id": i.to_string(), "image": format!("{i}.png"), "question_type": "attribute",
-            "question": "What is < the dog?", "reference": "A dog.", "answer": answer, "score": 5,
-            "hallucinated": false, "standing": "right", "claims": [claim],
+            "id": i.to_string(), "image": i.to_string(), "picture": format!("{i}.png"), "group": "attribute",
+            "question": "What is < the dog?", "reference": "A dog.", "answer": answer, "finding": finding(5, &[]),
+            "measures": {},
         })
     });
     (lines(chair), lines(mmhal))

@@ -37,6 +37,14 @@ pub const SHIPPED: [(&str, &str); 11] = shipped![
     "reward-plain.txt",
 ];
 
+fn outcome(is_finished: bool) -> Outcome {
+    if is_finished {
+        Outcome::Finished
+    } else {
+        Outcome::Stopped
+    }
+}
+
 impl Demo {
     /// Runs a stage.
     pub(super) fn execute(&self, stage: &Stage, launch: &Launch) -> anyhow::Result<Outcome> {
@@ -67,15 +75,19 @@ impl Demo {
             Stage::Eval { run, .. } => {
                 let adapter = run.as_ref().map(|run| format!("{run}/adapter"));
                 let recipe = self.eval_recipe(&stage.name(), adapter.as_deref())?;
-                candor_eval::run(&recipe, device())?;
-                Ok(Outcome::Finished)
+                Ok(outcome(
+                    candor_eval::run(&recipe, &launch.stop, device())?.is_some(),
+                ))
             }
             Stage::Curve(arm) => {
                 let recipe = self.eval_recipe(&stage.name(), None)?;
                 let bundle = Bundle::open(&recipe.model, device(), recipe.base_precision)?;
-                let curve = curve::trace(&recipe, &bundle, &self.path(&arm.folder()))?;
-                curve.write(&self.path(&format!("{}.json", stage.name())))?;
-                Ok(Outcome::Finished)
+                let run = self.path(&arm.folder());
+                let curve = curve::trace(&recipe, &bundle, &run, &launch.stop)?;
+                if let Some(curve) = &curve {
+                    curve.write(&self.path(&format!("{}.json", stage.name())))?;
+                }
+                Ok(outcome(curve.is_some()))
             }
         }
     }

@@ -1,11 +1,13 @@
 //! Thousands of made-up replies, read and scored as plain Python does: `parity/fixtures/replies.py`.
 
+use candor_judge::exam::Files;
+use candor_judge::score::score;
+use candor_judge::{Benchmark, llava_bench, mmhal, pope};
+use serde::Deserialize;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-use candor_judge::mmhal::Rated;
-use candor_judge::pope::Answered;
-use candor_judge::{llava_bench, mmhal, pope};
-use serde::Deserialize;
+use crate::scripted::{file, recited, value};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -18,7 +20,7 @@ struct Golden {
 
 impl Golden {
     fn open() -> Self {
-        serde_json::from_str(include_str!("golden/replies.json")).unwrap()
+        serde_json::from_str(include_str!("../golden/replies.json")).unwrap()
     }
 
     /// The replies that Python made, by the same generator.
@@ -40,8 +42,8 @@ impl Golden {
         replies.collect()
     }
 
-    fn near(&self, kind: &str, name: &str, found: Option<f64>) {
-        let (found, expected) = (found.unwrap(), self.numbers[kind][name]);
+    fn near(&self, kind: &str, name: &str, found: f64) {
+        let expected = self.numbers[kind][name];
         assert!(
             (found - expected).abs() < 1e-9,
             "{kind} {name}: {found}, expected {expected}"
@@ -73,18 +75,27 @@ fn ratings_and_their_numbers() {
         .map(|rating| rating.map_or("-".to_owned(), |r| r.to_string()))
         .collect();
     same(&replies, &found, &letters(&golden.read["mmhal"]));
-    let rated: Vec<Rated> = ratings
-        .iter()
-        .enumerate()
-        .map(|(i, &score)| Rated {
-            image: (i % 50).to_string(),
-            question_type: String::new(),
-            score,
+    // The official numbers are those of one reply to each answer.
+    let rows = (0..replies.len()).map(|i| {
+        json!({
+            "question_type": "t", "question_topic": "t", "image_id": (i % 50).to_string(), "image_src": "x",
+            "image_content": [], "question": format!("Q{i}?"), "gt_answer": "G", "model_answer": format!("A{i}"),
         })
-        .collect();
-    let scores = mmhal::score(&rated, 0);
-    golden.near("mmhal", "score", Some(scores.score));
-    golden.near("mmhal", "hallucination", Some(scores.hallucination_rate));
+    });
+    let sheet = Value::from(rows.collect::<Vec<_>>()).to_string();
+    let dir = tempfile::tempdir().unwrap();
+    let path = file(dir.path(), "sheet.json", &sheet);
+    let files = Files {
+        questions: vec![path.clone()],
+        ..Files::default()
+    };
+    let scored = recited(Benchmark::Mmhal, &files, &[path], &replies);
+    golden.near("mmhal", "score", value(&scored, "score_official"));
+    golden.near(
+        "mmhal",
+        "hallucination",
+        value(&scored, "hallucination_official"),
+    );
 }
 
 #[test]
@@ -104,24 +115,33 @@ fn pairs_of_marks_and_their_numbers() {
         let expected: Vec<String> = golden.read[name].split(' ').map(str::to_owned).collect();
         same(&replies, &found, &expected);
     }
-    let relative = |pairs: &[Option<[f64; 2]>]| {
-        let compared: Vec<llava_bench::Compared> = pairs
-            .iter()
-            .enumerate()
-            .map(|(i, &marks)| llava_bench::Compared {
-                image: (i % 50).to_string(),
-                category: "conv".to_owned(),
-                marks,
-            })
-            .collect();
-        llava_bench::score(&compared, 0).overall.relative_score
+    let lines = |row: fn(usize) -> Value| -> String {
+        (0..replies.len())
+            .map(|i| row(i).to_string() + "\n")
+            .collect()
     };
-    golden.near("llava_bench", "relative", relative(&ours));
-    let counted: Vec<_> = official
-        .iter()
-        .map(|pair| pair.or(Some([-1.0, -1.0])))
-        .collect();
-    golden.near("llava_bench", "relative_official", relative(&counted));
+    let dir = tempfile::tempdir().unwrap();
+    let questions = lines(
+        |i| json!({"question_id": i, "image": (i % 50).to_string(), "category": "conv", "text": format!("Q{i}?")}),
+    );
+    let answers = lines(|i| json!({"question_id": i, "text": format!("A{i}")}));
+    let context = lines(
+        |i| json!({"id": i.to_string(), "image": i.to_string(), "captions": [], "instances": []}),
+    );
+    let answers = file(dir.path(), "answers.jsonl", &answers);
+    let files = Files {
+        questions: vec![file(dir.path(), "questions.jsonl", &questions)],
+        references: Some(answers.clone()),
+        context: Some(file(dir.path(), "context.jsonl", &context)),
+        ..Files::default()
+    };
+    let scored = recited(Benchmark::LlavaBench, &files, &[answers], &replies);
+    golden.near("llava_bench", "relative", value(&scored, "relative"));
+    golden.near(
+        "llava_bench",
+        "relative_official",
+        value(&scored, "relative_official"),
+    );
 }
 
 #[test]
@@ -140,20 +160,24 @@ fn yes_no_and_their_numbers() {
     };
     let found: Vec<String> = read.iter().map(|read| spelled(read).to_owned()).collect();
     same(&replies, &found, &letters(&golden.read["pope"]));
-    let answered: Vec<Answered> = read
-        .iter()
-        .enumerate()
-        .map(|(i, &read)| Answered {
-            image: (i % 50).to_string(),
-            split: "random".to_owned(),
-            truth: i % 3 == 0,
-            read,
-        })
-        .collect();
-    let scores = pope::score(&answered, 0).overall;
-    golden.near("pope", "accuracy", Some(scores.accuracy));
-    golden.near("pope", "precision", scores.precision);
-    golden.near("pope", "recall", scores.recall);
-    golden.near("pope", "f1", scores.f1);
-    golden.near("pope", "yes_ratio", Some(scores.yes_ratio));
+    let rows = |row: &dyn Fn(usize) -> Value| -> String {
+        (0..replies.len())
+            .map(|i| row(i).to_string() + "\n")
+            .collect()
+    };
+    let label = |i: usize| if i.is_multiple_of(3) { "yes" } else { "no" };
+    let questions = rows(
+        &|i| json!({"question_id": i, "image": (i % 50).to_string(), "text": format!("Q{i}?"), "label": label(i)}),
+    );
+    let answers = rows(&|i| json!({"question_id": i, "text": replies[i]}));
+    let dir = tempfile::tempdir().unwrap();
+    let files = Files {
+        questions: vec![file(dir.path(), "pope_random.jsonl", &questions)],
+        ..Files::default()
+    };
+    let answers = file(dir.path(), "answers.jsonl", &answers);
+    let (_, scored) = score(Benchmark::Pope, &files, &[answers], None, 0).unwrap();
+    for name in ["accuracy", "precision", "recall", "f1", "yes_ratio"] {
+        golden.near("pope", name, value(&scored, name));
+    }
 }

@@ -1,0 +1,109 @@
+//! Whether the pictures of questions can be shown: those that cannot are told all at once, with the questions that ask about
+//! them.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+
+use candor_data::image::{ImageLimits, decode_bytes};
+use candor_data::rows::{Look, Reason, RowFault, faults};
+use candor_judge::exam::Picture;
+use candor_model::{Bundle, ImageFeatures, ModelError};
+use candor_train::Progress;
+
+use crate::EvalError;
+use crate::bad_pictures::BadPictures;
+use crate::questions::Questions;
+
+/// The refusal of the pictures of questions that have a fault, if one has.
+fn refusal(all: &[Questions], faults: &BTreeMap<String, RowFault>) -> Option<EvalError> {
+    let mut asked: BTreeMap<&String, BTreeMap<PathBuf, Vec<String>>> = BTreeMap::new();
+    for questions in all {
+        for item in questions.exam.items() {
+            let file = questions.files.questions[item.file].clone();
+            let files = asked.entry(&item.image).or_default();
+            files.entry(file).or_default().push(item.id.clone());
+        }
+    }
+    BadPictures::of(asked, faults).map(EvalError::Pictures)
+}
+
+/// Encodes the pictures of all questions.
+///
+/// # Errors
+/// Pictures cannot be shown.
+pub fn encode(
+    bundle: &Bundle,
+    folder: &Path,
+    all: &[Questions],
+    progress: &mut Progress,
+) -> Result<ImageFeatures, EvalError> {
+    let asks = all.iter().flat_map(|questions| &questions.asks);
+    let images = asks.map(|ask| ask.image.clone());
+    let counter = progress.counter("encoding images");
+    let features = ImageFeatures::encode(bundle, folder, images, counter);
+    features.map_err(|error| {
+        if !matches!(error, ModelError::Pictures(_)) {
+            return error.into();
+        }
+        // The error may name the first of them alone.
+        let of = |questions| found(questions, folder, Look::Decoded);
+        let faults = all.iter().flat_map(of).collect();
+        refusal(all, &faults).unwrap_or_else(|| error.into())
+    })
+}
+
+/// Checks that every picture is where it should be.
+///
+/// # Errors
+/// Those that are not.
+pub fn check(questions: &Questions, folder: &Path) -> Result<(), EvalError> {
+    refuse(questions, &found(questions, folder, Look::There))
+}
+
+/// Looks at every picture, because one is damaged and others may be.
+///
+/// # Errors
+/// Those that are.
+pub fn look_through(questions: &Questions, folder: &Path) -> Result<(), EvalError> {
+    refuse(questions, &found(questions, folder, Look::Decoded))
+}
+
+fn refuse(questions: &Questions, faults: &BTreeMap<String, RowFault>) -> Result<(), EvalError> {
+    refusal(std::slice::from_ref(questions), faults).map_or(Ok(()), Err)
+}
+
+/// What is wrong with pictures, by name.
+fn found(questions: &Questions, folder: &Path, look: Look) -> BTreeMap<String, RowFault> {
+    let (mut seen, mut named) = (HashSet::new(), BTreeSet::new());
+    let mut bad = BTreeMap::new();
+    for (place, item) in questions.exam.items().iter().enumerate() {
+        if !seen.insert(&item.image) {
+            continue;
+        }
+        match questions.exam.picture(place) {
+            Ok(Picture::Named(name)) => {
+                named.insert(name);
+            }
+            Ok(Picture::Held(bytes)) if look == Look::Decoded => {
+                let decoded = decode_bytes(Path::new(&item.image), &bytes, &ImageLimits::default());
+                bad.extend(
+                    decoded
+                        .err()
+                        .map(|error| (item.image.clone(), RowFault::unreadable(&error))),
+                );
+            }
+            Ok(Picture::Held(_)) => {}
+            Err(error) => {
+                let why = RowFault::new(
+                    Reason::UnreadablePicture,
+                    "image",
+                    error.to_string(),
+                    "remove the question",
+                );
+                bad.insert(item.image.clone(), why);
+            }
+        }
+    }
+    bad.extend(faults(folder, named, look));
+    bad
+}

@@ -1,0 +1,155 @@
+//! The numbers of any number of runs side by side, with how each run differs from the first, item by item.
+
+use std::collections::BTreeMap;
+
+use candor_data::bootstrap::Interval;
+use serde::{Deserialize, Serialize};
+
+use crate::benchmark::Benchmark;
+use crate::figures::{Figure, figures};
+use crate::measure::{Better, Measure};
+use crate::paired::{self, Difference, Pair};
+use crate::run::Run;
+use crate::verdict::Verdict;
+
+/// A number of one run.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Cell {
+    /// The number; `None` where the run has none.
+    pub value: Option<f64>,
+    /// Its 95% interval.
+    pub ci95: Option<Interval>,
+    /// Items behind it.
+    pub n: usize,
+    /// How it differs from the first run's; `None` for the first run, and for groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub against_first: Option<Difference>,
+}
+
+/// A number of all runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// The benchmark.
+    pub benchmark: Benchmark,
+    /// The number's name in files.
+    pub measure: String,
+    /// Its name for people.
+    pub label: String,
+    /// The group of items; empty for all of them.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub group: String,
+    /// Whether more is better, less is (`false`), or neither.
+    pub higher_is_better: Option<bool>,
+    /// Digits after the point.
+    pub decimals: usize,
+    /// One cell for each run.
+    pub cells: Vec<Cell>,
+}
+
+/// All numbers of runs. A number that no run has, as that of a judge who was asked in one order only, is left out.
+pub(crate) fn rows(runs: &[Run], seed: u64) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for &benchmark in Benchmark::ALL {
+        let has = |run: &Run| run.verdicts.contains_key(&benchmark);
+        if !runs.iter().any(has) {
+            continue;
+        }
+        let verdicts: Vec<&[Verdict]> = runs
+            .iter()
+            .map(|run| run.verdicts.get(&benchmark).map_or(&[][..], Vec::as_slice))
+            .collect();
+        let found: Vec<_> = verdicts
+            .iter()
+            .map(|list| figures(benchmark, list, seed))
+            .collect();
+        let same: Vec<bool> = verdicts
+            .iter()
+            .map(|list| same_answers(verdicts[0], list))
+            .collect();
+        for (k, measure) in benchmark.measures().enumerate() {
+            let figures: Vec<&Figure> = found.iter().map(|figures| &figures[measure.key]).collect();
+            if figures.iter().all(|figure| figure.value.is_none()) {
+                continue;
+            }
+            let mut cells: Vec<Cell> = figures.iter().map(|figure| cell(figure)).collect();
+            for (at, cell) in cells.iter_mut().enumerate().skip(1) {
+                cell.against_first = Some(Difference {
+                    same_answers: same[at],
+                    ..paired::compare(&pairs(verdicts[0], verdicts[at], measure.key), seed)
+                });
+            }
+            rows.push(row(benchmark, measure, "", cells));
+            // Groups of the main number alone: the others are in the runs' own results.
+            if k == 0 {
+                let mut groups: Vec<&String> =
+                    figures.iter().flat_map(|f| f.groups.keys()).collect();
+                groups.sort_unstable();
+                groups.dedup();
+                for group in groups {
+                    let of_group = |figure: &&Figure| {
+                        figure.groups.get(group).map_or_else(Cell::default, cell)
+                    };
+                    rows.push(row(
+                        benchmark,
+                        measure,
+                        group,
+                        figures.iter().map(of_group).collect(),
+                    ));
+                }
+            }
+        }
+    }
+    rows
+}
+
+fn row(benchmark: Benchmark, measure: &Measure, group: &str, cells: Vec<Cell>) -> Row {
+    Row {
+        benchmark,
+        measure: measure.key.to_owned(),
+        label: measure.label.to_owned(),
+        group: group.to_owned(),
+        higher_is_better: match measure.better {
+            Better::Higher => Some(true),
+            Better::Lower => Some(false),
+            Better::Neither => None,
+        },
+        decimals: measure.decimals,
+        cells,
+    }
+}
+
+fn cell(figure: &Figure) -> Cell {
+    Cell {
+        value: figure.value,
+        ci95: figure.ci95,
+        n: figure.n,
+        against_first: None,
+    }
+}
+
+/// What two runs say of the items that both answered.
+fn pairs(first: &[Verdict], second: &[Verdict], key: &str) -> Vec<Pair> {
+    let by_id: BTreeMap<&str, &Verdict> = first.iter().map(|v| (v.id.as_str(), v)).collect();
+    let pair = |other: &Verdict| {
+        let one = by_id.get(other.id.as_str())?;
+        Some(Pair {
+            image: one.image.clone(),
+            first: one.part(key),
+            second: other.part(key),
+        })
+    };
+    second.iter().filter_map(pair).collect()
+}
+
+/// Whether two runs answered everything that both were asked in the same words.
+fn same_answers(first: &[Verdict], second: &[Verdict]) -> bool {
+    let answers: BTreeMap<&str, &str> = first
+        .iter()
+        .map(|v| (v.id.as_str(), v.answer.as_str()))
+        .collect();
+    let mut both = second
+        .iter()
+        .filter_map(|other| Some((*answers.get(other.id.as_str())?, other.answer.as_str())))
+        .peekable();
+    both.peek().is_some() && both.all(|(one, other)| one == other)
+}

@@ -1,0 +1,130 @@
+//! A run: the folder of an evaluated model, whichever command wrote it.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+
+use candor_data::formats::answers::{self, Answer};
+use candor_data::formats::text::{self, Format};
+
+use crate::JudgeError;
+use crate::benchmark::Benchmark;
+use crate::results::Results;
+use crate::verdict::Verdict;
+
+const FORMAT: Format = Format {
+    name: "Verdicts",
+    expected: "JSON lines of verdicts",
+};
+
+/// One evaluated model.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Run {
+    /// Its folder's name.
+    pub name: String,
+    /// The verdicts of each benchmark that it has.
+    pub verdicts: BTreeMap<Benchmark, Vec<Verdict>>,
+    /// Its numbers and what they rest on; `None` where nobody has scored its answers.
+    pub results: Option<Results>,
+}
+
+impl Run {
+    /// Reads the folder of a run.
+    ///
+    /// # Errors
+    /// It holds neither verdicts nor answers, or they are damaged.
+    pub fn open(folder: &Path) -> Result<Self, JudgeError> {
+        let mut verdicts = BTreeMap::new();
+        for &benchmark in Benchmark::ALL {
+            let path = folder.join(format!("verdicts/{}.jsonl", benchmark.key()));
+            let answers = folder.join(format!("answers/{}.jsonl", benchmark.key()));
+            if path.exists() {
+                verdicts.insert(benchmark, read(&path)?);
+            } else if benchmark.about().is_free && answers.exists() {
+                verdicts.insert(benchmark, unjudged(&answers)?);
+            }
+        }
+        if verdicts.is_empty() {
+            let remedy =
+                "name folders that `candor eval`, `candor eval run` or `candor eval score` wrote";
+            return Err(JudgeError::unfit(
+                folder,
+                "no verdicts and no answers",
+                remedy,
+            ));
+        }
+        let name = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let name = name
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        Ok(Self {
+            name: name.unwrap_or_else(|| folder.display().to_string()),
+            verdicts,
+            results: Results::read(folder)?,
+        })
+    }
+
+    /// The folder of the pictures, where the run names one.
+    #[must_use]
+    pub fn images(&self) -> Option<&Path> {
+        self.results.as_ref()?.images.as_deref()
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<Verdict>, JudgeError> {
+    let text = text::read(path, &FORMAT)?;
+    let mut seen = HashSet::new();
+    let mut verdicts = Vec::new();
+    for (i, line) in text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty())
+    {
+        let bad = |problem: String| {
+            let remedy = "evaluate again, or remove the line";
+            JudgeError::unfit(path, format!("line {}: {problem}", i + 1), remedy)
+        };
+        let verdict: Verdict =
+            serde_json::from_str(line).map_err(|error| bad(error.to_string()))?;
+        let sound = |[part, whole]: &[f64; 2]| part.is_finite() && whole.is_finite();
+        if !verdict.measures.values().all(sound) {
+            return Err(bad("a measure that is no number".to_owned()));
+        }
+        if !seen.insert(verdict.id.clone()) {
+            return Err(bad(format!("a second verdict on {:?}", verdict.id)));
+        }
+        verdicts.push(verdict);
+    }
+    Ok(verdicts)
+}
+
+/// Answers that nobody judged, which people can still compare: the items with their lengths.
+fn unjudged(path: &Path) -> Result<Vec<Verdict>, JudgeError> {
+    let mut seen = HashSet::new();
+    let row = |(i, answer): (usize, Answer)| {
+        let bad = |problem: String| {
+            let remedy = "answers without a judge are compared by `id`, `image` and `question`: `candor eval run` writes them";
+            JudgeError::unfit(path, format!("answer {}: {problem}", i + 1), remedy)
+        };
+        let (Some(id), Some(image), Some(question)) = (&answer.id, &answer.image, &answer.question)
+        else {
+            return Err(bad("`id`, `image` or `question` is missing".to_owned()));
+        };
+        if !seen.insert(id.clone()) {
+            return Err(bad(format!("a second answer to {id:?}")));
+        }
+        let mut verdict = Verdict {
+            id: id.clone(),
+            image: image.clone(),
+            question: question.clone(),
+            answer: answer.text.clone(),
+            ..Verdict::default()
+        };
+        verdict.add_length(&answer);
+        Ok(verdict)
+    };
+    let rows = answers::read(path)?.into_iter().enumerate();
+    rows.map(row).collect()
+}
+
+#[cfg(test)]
+mod tests;

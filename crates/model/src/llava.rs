@@ -70,7 +70,7 @@ impl Llava {
         let mut config = folder.config().clone();
         let mut store = folder.store()?;
         settle_head(&mut config, &mut store)?;
-        Self::build(&config, Weights::of(store, device, precision))
+        Self::build(config, Weights::of(store, device, precision))
     }
 
     /// A freshly initialised model: a function of configuration and seed.
@@ -83,10 +83,10 @@ impl Llava {
             problem,
             remedy: "choose sizes that fit together",
         })?;
-        Self::build(&config, Weights::fresh(seed, device, Kind::Float))
+        Self::build(config, Weights::fresh(seed, device, Kind::Float))
     }
 
-    fn build(config: &LlavaConfig, mut weights: Weights) -> Result<Self, ModelError> {
+    fn build(config: LlavaConfig, mut weights: Weights) -> Result<Self, ModelError> {
         let model = Self::take(config, &mut weights)?;
         Ok(Self {
             parameters: weights.finish()?,
@@ -95,12 +95,12 @@ impl Llava {
     }
 
     /// The modules with their tensors; what was taken is still the source's to say.
-    pub(crate) fn take(config: &LlavaConfig, weights: &mut Weights) -> Result<Self, ModelError> {
+    pub(crate) fn take(config: LlavaConfig, weights: &mut Weights) -> Result<Self, ModelError> {
         Ok(Self {
-            tower: VisionTower::take(weights, config)?,
-            projector: Projector::take(weights, config)?,
-            decoder: Decoder::take(weights, config)?,
-            config: config.clone(),
+            tower: VisionTower::take(weights, &config)?,
+            projector: Projector::take(weights, &config)?,
+            decoder: Decoder::take(weights, &config)?,
+            config,
             parameters: BTreeMap::new(),
         })
     }

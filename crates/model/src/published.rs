@@ -27,12 +27,14 @@ const WHOLE: [(&str, &str, &str); 4] = [
 ];
 
 /// The sizes of a published model of this name.
+#[must_use]
 pub fn whole(name: &Path) -> Option<LlavaConfig> {
     let (_, decoder, tower) = WHOLE.iter().find(|(known, ..)| Path::new(known) == name)?;
     joined(decoder, tower)
 }
 
 /// The sizes of a published decoder and a published tower with a projector of two layers between them.
+#[must_use]
 pub fn joined(decoder: &str, tower: &str) -> Option<LlavaConfig> {
     let (_, [width, inner, blocks, heads]) = DECODERS.iter().find(|(name, _)| *name == decoder)?;
     let (_, pixels) = TOWERS.iter().find(|(name, _)| *name == tower)?;
@@ -51,6 +53,7 @@ pub fn joined(decoder: &str, tower: &str) -> Option<LlavaConfig> {
 }
 
 /// The names that [`joined`] knows.
+#[must_use]
 pub fn parts() -> String {
     let names = DECODERS.iter().map(|(name, _)| *name);
     names

@@ -70,7 +70,7 @@ impl TensorSpec {
 #[must_use]
 pub fn tensor_specs(config: &LlavaConfig) -> Vec<TensorSpec> {
     let mut listing = Weights::listing();
-    match Llava::take(config, &mut listing) {
+    match Llava::take(config.clone(), &mut listing) {
         Ok(_) => listing.listed(),
         Err(error) => unreachable!("a listing reads nothing that could fail: {error}"),
     }

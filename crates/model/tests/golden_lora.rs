@@ -10,7 +10,7 @@ use against::{
     at_real_positions, golden_folder, greedy, loss, open_model, queries,
 };
 use candor_model::{Activations, Adapter, Llava};
-use tch::{Device, Tensor};
+use tch::Tensor;
 
 fn open_adapter(model: &Llava, case: &str, name: &str) -> Adapter {
     let folder = golden_folder(case).join(name);

@@ -43,7 +43,7 @@ fn words(command: &str) -> Vec<String> {
     for char in command.chars().chain([' ']) {
         match quote {
             None if char == ' ' => {
-                words.extend((!word.is_empty()).then(|| std::mem::take(&mut word)))
+                words.extend((!word.is_empty()).then(|| std::mem::take(&mut word)));
             }
             None if ['\'', '"'].contains(&char) => quote = Some(char),
             Some(open) if char == open => quote = None,

@@ -114,7 +114,7 @@ pub(crate) struct Slots<'a> {
     model: &'a Llava,
     adapter: Option<&'a Adapter>,
     n_samples: usize,
-    n_slots: usize,
+    n_rows: usize,
     live: Option<Live>,
     /// What was chosen for each row, `[rows, 1]` i64.
     tokens: Tensor,
@@ -125,13 +125,13 @@ impl<'a> Slots<'a> {
         model: &'a Llava,
         adapter: Option<&'a Adapter>,
         n_samples: usize,
-        n_slots: usize,
+        n_rows: usize,
     ) -> Self {
         Self {
             model,
             adapter,
             n_samples,
-            n_slots: n_slots.max(n_samples),
+            n_rows: n_rows.max(n_samples),
             live: None,
             tokens: Tensor::new(),
         }
@@ -202,8 +202,8 @@ impl<'a> Slots<'a> {
     /// Reads the next of the waiting queries where enough slots are free: reading a few at a time would cost more than the
     /// free slots do.
     pub fn fill(&mut self, queries: &[Query], waiting: &mut VecDeque<usize>) {
-        let free = self.n_slots - self.rows().len();
-        if self.live.is_some() && free * 4 < self.n_slots {
+        let free = self.n_rows - self.rows().len();
+        if self.live.is_some() && free * 4 < self.n_rows {
             return;
         }
         let next: Vec<usize> = (0..free / self.n_samples)

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use candor_model::export::{Export, Exported, export_adapter};
-use candor_model::{Adapter, Bundle, Dialect, ModelError, ModelFolder, tensor_file};
+use candor_model::{Adapter, Bundle, Dialect, ModelError, tensor_file};
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 

@@ -11,12 +11,14 @@ const QUIET_MS = 900;
 export class Drafts {
   #owner;
   #timer = 0;
+  /** The assignments whose draft is of this page: newer than what a task held since before it brought from the server. */
+  #here = new Set();
 
   constructor(owner) {
     this.#owner = owner;
   }
 
-  /** What was given so far: the browser's own draft unless the server has it too, then the server's. */
+  /** What was given so far: the browser's own draft unless the server has it from another page, then the server's. */
   of({ assignment, draft, returned }) {
     const own = recall(this.#name(assignment), null);
     if (own !== null && !own.isSent) {
@@ -24,11 +26,13 @@ export class Drafts {
       this.#sendSoon(assignment, own.draft);
       return own.draft;
     }
+    if (own !== null && this.#here.has(assignment)) return own.draft;
     return draft ?? returned?.answer ?? null;
   }
 
   /** Keeps a draft. */
   keep(assignment, draft) {
+    this.#here.add(assignment);
     keep(this.#name(assignment), { draft, isSent: false });
     this.#sendSoon(assignment, draft);
   }
@@ -36,6 +40,7 @@ export class Drafts {
   /** Forgets a draft: its answer is in the outbox, or its task is gone. */
   forget(assignment) {
     clearTimeout(this.#timer);
+    this.#here.delete(assignment);
     forget(this.#name(assignment));
   }
 

@@ -3,7 +3,7 @@
 use candor_annotate::answer::Pick;
 use candor_annotate::store::Role;
 
-use crate::page::{ENTER, visit};
+use crate::page::{ENTER, Page, visit};
 use crate::site::Rules;
 
 #[test]
@@ -21,6 +21,7 @@ fn the_last_answer_is_taken_back_and_given_anew() {
         page.read("#connection", "All saved").await;
         // What was begun here is still there after the way back.
         page.press(&["2"]).await;
+        draft_is_on_the_server(page).await;
         page.see("#undo:enabled").await;
         page.press(&["z"]).await;
         page.read("#text-a", &first).await;
@@ -38,6 +39,14 @@ fn the_last_answer_is_taken_back_and_given_anew() {
             assert_eq!(given.answer.turned(given.shown_left).first, Pick::B);
         }
     });
+}
+
+async fn draft_is_on_the_server(page: &Page) {
+    page.until("the draft on the server", async || {
+        let kept = "return Object.keys(localStorage).filter((key) => key.includes('draft') && JSON.parse(localStorage[key]).isSent).length";
+        (page.js(kept).await == 1).then_some(())
+    })
+    .await;
 }
 
 #[test]
@@ -62,11 +71,7 @@ fn a_draft_outlives_the_page_and_the_browser() {
             Some("One cup.")
         );
         // The server has it too, for another browser.
-        page.until("the draft on the server", async || {
-            let kept = "return Object.keys(localStorage).filter((key) => key.includes('draft') && JSON.parse(localStorage[key]).isSent).length";
-            (page.js(kept).await == 1).then_some(())
-        })
-        .await;
+        draft_is_on_the_server(page).await;
         page.js("localStorage.clear()").await;
         page.go("/annotate").await;
         page.see("#question-second input[value=b]:checked").await;

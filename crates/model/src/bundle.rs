@@ -10,8 +10,8 @@ use candor_data::image::ImageProcessor;
 use tch::Device;
 
 use crate::precision::Precision;
-use crate::sample::SampleRules;
-use crate::{Llava, ModelError, ModelFolder, Reading, Template, Tokenizer, preflight};
+use crate::sample::{ImageTokens, SampleRules};
+use crate::{Vlm, ModelError, ModelFolder, Reading, Template, Tokenizer, preflight};
 
 /// The files of a model folder, besides configuration and weights, that decide what the model reads and sees. No
 /// folder has all of them.
@@ -32,7 +32,7 @@ pub const READING_FILES: [&str; 10] = [
 #[derive(Debug)]
 pub struct Bundle {
     /// The weights.
-    pub model: Llava,
+    pub model: Vlm,
     /// Text to ids.
     pub tokenizer: Tokenizer,
     /// Turns to text.
@@ -66,7 +66,7 @@ impl Bundle {
     ) -> Result<Self, ModelError> {
         let reading = Reading::of(folder)?;
         preflight::check(&reading)?;
-        let model = Llava::load(&reading.folder, device, precision)?;
+        let model = Vlm::load(&reading.folder, device, precision)?;
         let Reading {
             tokenizer,
             template,
@@ -107,7 +107,7 @@ impl Bundle {
         SampleRules {
             tokenizer: &self.tokenizer,
             template: &self.template,
-            n_image_tokens: self.model.config().n_image_tokens(),
+            images: ImageTokens::new(self.model.config(), &self.processor),
             max_tokens,
         }
     }

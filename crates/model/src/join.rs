@@ -4,7 +4,7 @@
 //! exported as one: every tensor keeps its bits, `<image>` gets a token and rows, the template is `vicuna_v1`. Layer −2 of
 //! the tower is read, without the class token, as every LLaVA does it.
 //!
-//! A fresh projector begins as [`Llava::fresh`](crate::Llava::fresh) begins one, in the type of the decoder.
+//! A fresh projector begins as [`Vlm::fresh`](crate::Vlm::fresh) begins one, in the type of the decoder.
 
 use std::path::{Path, PathBuf};
 

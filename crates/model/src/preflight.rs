@@ -207,16 +207,17 @@ impl Report<'_> {
     /// Every id has a row in the embedding, and the image's id is one.
     fn vocabulary(&mut self, reading: &Reading) {
         let (config, tokenizer) = (reading.config(), &reading.tokenizer);
-        let (rows, ids) = (config.text_config.vocab_size, tokenizer.n_embedded() as i64);
+        let (rows, ids) = (config.text().vocab_size, tokenizer.n_embedded() as i64);
         let remedy = "use the tokenizer of the same model";
         if ids > rows {
             let found = format!("{ids} token ids, but the embedding has {rows} rows");
             self.add("tokenizer.json", found, remedy);
         }
-        if config.image_token_index != tokenizer.image {
+        if config.image_token() != tokenizer.image {
             let found = format!(
                 "image_token_index is {}, but the tokenizer's `{IMAGE}` is {}",
-                config.image_token_index, tokenizer.image
+                config.image_token(),
+                tokenizer.image
             );
             self.add("config.json", found, remedy);
         }
@@ -224,7 +225,10 @@ impl Report<'_> {
 
     /// Pictures come out in the size that the tower takes.
     fn pixels(&mut self, reading: &Reading) {
-        let side = reading.config().vision_config.image_size;
+        let Some(config) = reading.config().llava() else {
+            return;
+        };
+        let side = config.vision_config.image_size;
         let pixels = i64::from(reading.processor.size);
         if side != pixels {
             let found = format!("images of {pixels} pixels, but the tower takes {side}");
@@ -235,7 +239,9 @@ impl Report<'_> {
 
     /// What other files say of the number of an image's tokens is what the tower gives.
     fn placeholders(&mut self, reading: &Reading) -> Result<(), ModelError> {
-        let config = reading.config();
+        let Some(config) = reading.config().llava() else {
+            return Ok(());
+        };
         let n = config.n_image_tokens() as i64;
         let c = &config.vision_config;
         let tower = format!(
@@ -304,8 +310,11 @@ impl Report<'_> {
             );
             self.add(self.folder, found, remedy);
         }
-        let n_tokens = ids.len() + reading.config().n_image_tokens();
-        let positions = reading.config().text_config.max_position_embeddings;
+        let config = reading.config();
+        // Of an image of any size, one that takes few tokens.
+        let side = config.tower_sizes().image_size as u32;
+        let n_tokens = ids.len() + config.n_image_tokens([side, side]);
+        let positions = config.text().max_position_embeddings;
         // Pretraining shows nothing but an image and its caption.
         if reading.template != Template::Plain && n_tokens as i64 > positions {
             let found = format!(

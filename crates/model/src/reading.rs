@@ -5,8 +5,8 @@ use std::path::Path;
 
 use candor_data::image::ImageProcessor;
 
-use crate::sample::SampleRules;
-use crate::{LlavaConfig, ModelError, ModelFolder, Template, Tokenizer};
+use crate::sample::{ImageTokens, SampleRules};
+use crate::{ModelConfig, ModelError, ModelFolder, Template, Tokenizer};
 
 /// A model folder with what its model reads and sees through.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ impl Reading {
     /// A file is missing or damaged.
     pub fn of(folder: ModelFolder) -> Result<Self, ModelError> {
         let mut tokenizer = Tokenizer::open_folder(folder.path())?;
-        if folder.config().mm_use_im_start_end {
+        if folder.config().llava().is_some_and(|c| c.mm_use_im_start_end) {
             tokenizer.mark_images()?;
         }
         let template = folder.template()?;
@@ -51,7 +51,7 @@ impl Reading {
 
     /// The sizes.
     #[must_use]
-    pub fn config(&self) -> &LlavaConfig {
+    pub fn config(&self) -> &ModelConfig {
         self.folder.config()
     }
 
@@ -67,7 +67,7 @@ impl Reading {
         SampleRules {
             tokenizer: &self.tokenizer,
             template: &self.template,
-            n_image_tokens: self.config().n_image_tokens(),
+            images: ImageTokens::new(self.config(), &self.processor),
             max_tokens,
         }
     }

@@ -3,11 +3,15 @@
 //! Here the host checks what the device must be able to trust: the placeholders of an image are as many as
 //! its features, and no sequence is longer than allowed.
 
+use std::path::Path;
+
 use candor_data::Conversation;
+use candor_data::image::ImageProcessor;
 use candor_data::rows::{Reason, RowFault};
 use tch::{Device, Tensor};
 
-use crate::ModelError;
+use crate::image_features::path_in;
+use crate::{ModelConfig, ModelError};
 pub use crate::continuations::Continuations;
 use crate::template::{Rendered, Template};
 use crate::tokenizer::Tokenizer;
@@ -46,10 +50,69 @@ pub struct SampleRules<'a> {
     pub tokenizer: &'a Tokenizer,
     /// How turns become text.
     pub template: &'a Template,
-    /// Tokens that one image takes.
-    pub n_image_tokens: usize,
+    /// Tokens that images take.
+    pub images: ImageTokens<'a>,
     /// Longest sequence allowed.
     pub max_tokens: usize,
+}
+
+/// How many tokens images take.
+#[derive(Debug, Clone, Copy)]
+pub enum ImageTokens<'a> {
+    /// All of them so many.
+    Each(usize),
+    /// As many as their sizes ask for, which their files say.
+    Measured {
+        /// Makes sizes of sizes.
+        processor: &'a ImageProcessor,
+        /// Makes numbers of tokens of sizes.
+        config: &'a ModelConfig,
+        /// Where the files are.
+        folder: &'a Path,
+    },
+}
+
+impl<'a> SampleRules<'a> {
+    /// The same, with images in this folder.
+    #[must_use]
+    pub fn in_folder(mut self, to: &'a Path) -> Self {
+        if let ImageTokens::Measured { folder, .. } = &mut self.images {
+            *folder = to;
+        }
+        self
+    }
+}
+
+impl<'a> ImageTokens<'a> {
+    /// Of a model's images.
+    pub(crate) fn new(config: &'a ModelConfig, processor: &'a ImageProcessor) -> Self {
+        match config {
+            ModelConfig::Llava(c) => Self::Each(c.n_image_tokens()),
+            ModelConfig::Qwen(_) => Self::Measured {
+                processor,
+                config,
+                folder: Path::new("."),
+            },
+        }
+    }
+
+    /// Tokens of the image with this file name.
+    ///
+    /// # Errors
+    /// Its file is missing or no picture, or its size is one that the model does not take.
+    pub fn of(self, name: &str) -> Result<usize, ModelError> {
+        match self {
+            Self::Each(n) => Ok(n),
+            Self::Measured {
+                processor,
+                config,
+                folder,
+            } => {
+                let size = crate::image_features::fitted_size(processor, &path_in(folder, name)?)?;
+                Ok(config.n_image_tokens(size))
+            }
+        }
+    }
 }
 
 impl Sample {
@@ -77,6 +140,8 @@ impl Sample {
         };
         let encoded = rules.tokenizer.encode(&rendered.text)?;
         let image = rules.tokenizer.image;
+        let name = conversation.image.as_deref();
+        let n_image_tokens = name.map_or(Ok(0), |name| rules.images.of(name))?;
         // Placeholders without a word between them belong together.
         let runs = || {
             encoded
@@ -86,7 +151,7 @@ impl Sample {
         // Some tools write the placeholder as often as the image has tokens: that is one image.
         let images_in = |run: &[i64]| match run {
             [id, ..] if *id != image => 0,
-            run if run.len() == rules.n_image_tokens => 1,
+            run if run.len() == n_image_tokens => 1,
             run => run.len(),
         };
         let n_images: usize = runs().map(images_in).sum();
@@ -102,13 +167,13 @@ impl Sample {
         }
         let marks = rules.tokenizer.image_marks();
         let one_image = || {
-            let placeholders = std::iter::repeat_n(image, rules.n_image_tokens);
+            let placeholders = std::iter::repeat_n(image, n_image_tokens);
             let before = marks.map(|[before, _]| before).into_iter();
             before
                 .chain(placeholders)
                 .chain(marks.map(|[_, after]| after))
         };
-        let mut ids = Vec::with_capacity(encoded.ids.len() + n_images * rules.n_image_tokens);
+        let mut ids = Vec::with_capacity(encoded.ids.len() + n_images * n_image_tokens);
         let mut labels = Vec::with_capacity(ids.capacity());
         let mut spans = encoded.spans.iter();
         for run in runs() {
@@ -127,7 +192,7 @@ impl Sample {
             labels.push(if said { run[0] } else { IGNORE });
         }
         if ids.len() > rules.max_tokens {
-            let of_image = match n_images * rules.n_image_tokens {
+            let of_image = match n_images * n_image_tokens {
                 0 => String::new(),
                 n => format!(" ({n} of them its image)"),
             };

@@ -12,7 +12,7 @@ use candor_eval::questions::AnswerLine;
 use candor_eval::{EvalError, EvalRecipe};
 use candor_judge::{Benchmark, Finding, Results, Run, Verdict};
 use candor_model::{
-    Adapter, Bundle, ImageFeatures, Llava, LlavaConfig, LoraConfig, Template, Tokenizer,
+    Adapter, Bundle, ImageFeatures, LlavaConfig, LoraConfig, Template, Tokenizer, Vlm,
 };
 use candor_train::{Reader, StopSignal};
 use candor_world::{World, WorldConfig};
@@ -59,7 +59,7 @@ fn bundle() -> Bundle {
     config.image_token_index = tokenizer.image;
     config.text_config.vocab_size = tokenizer.vocab_size() as i64;
     Bundle {
-        model: Llava::fresh(config, 1, Device::Cpu).unwrap(),
+        model: Vlm::fresh(config, 1, Device::Cpu).unwrap(),
         tokenizer,
         template,
         processor: ImageProcessor::clip(32),

@@ -9,9 +9,10 @@ use std::path::Path;
 use candor_data::image::ImageProcessor;
 use tch::Device;
 
+use crate::image_tokens::{ImageSource, ImageTokens};
 use crate::precision::Precision;
-use crate::sample::{ImageTokens, SampleRules};
-use crate::{Vlm, ModelError, ModelFolder, Reading, Template, Tokenizer, preflight};
+use crate::sample::SampleRules;
+use crate::{ModelError, ModelFolder, Reading, Template, Tokenizer, Vlm, preflight};
 
 /// The files of a model folder, besides configuration and weights, that decide what the model reads and sees. No
 /// folder has all of them.
@@ -101,13 +102,17 @@ impl Bundle {
         Ok(())
     }
 
-    /// What tokenising a conversation needs to know.
+    /// What tokenising a conversation needs to know; `images` are where its image is.
     #[must_use]
-    pub fn rules(&self, max_tokens: usize) -> SampleRules<'_> {
+    pub fn rules<'a>(
+        &'a self,
+        max_tokens: usize,
+        images: impl Into<ImageSource<'a>>,
+    ) -> SampleRules<'a> {
         SampleRules {
             tokenizer: &self.tokenizer,
             template: &self.template,
-            images: ImageTokens::new(self.model.config(), &self.processor),
+            images: ImageTokens::new(self.model.config(), &self.processor, images.into()),
             max_tokens,
         }
     }

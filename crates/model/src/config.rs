@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use candor_data::image::PictureSize;
+use serde::Serialize;
+
 use crate::names::{self, Names};
 use crate::{DecoderSizes, LlavaConfig, ModelError, QwenConfig, TextConfig, TowerSizes};
 
@@ -11,8 +14,15 @@ pub(crate) const LIMIT: i64 = 1 << 24;
 /// The most blocks, and the longest side of a picture.
 pub(crate) const FEW: i64 = 1 << 12;
 
+/// The picture that plans reckon with where images have their own sizes: the usual photograph of COCO.
+pub const USUAL_PICTURE: PictureSize = PictureSize {
+    width: 640,
+    height: 480,
+};
+
 /// The configuration of a model.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum ModelConfig {
     /// LLaVA and LLaVA-1.5.
     Llava(LlavaConfig),
@@ -70,17 +80,33 @@ impl ModelConfig {
         }
     }
 
-    /// Tokens of an image that the tower takes in this size, in pixels; of a family that makes all images alike, the size
+    /// Tokens of an image that the tower takes in this size; of a family that makes all images alike, the size
     /// does not matter.
     #[must_use]
-    pub fn n_image_tokens(&self, [height, width]: [u32; 2]) -> usize {
+    pub fn n_image_tokens(&self, size: PictureSize) -> usize {
         match self {
             Self::Llava(c) => c.n_image_tokens(),
             Self::Qwen(c) => {
-                let [rows, columns] = c.vision.grid([i64::from(height), i64::from(width)]);
+                let [rows, columns] = c.vision.grid([size.height, size.width].map(i64::from));
                 (rows * columns) as usize
             }
         }
+    }
+
+    /// Rows of features of such an image.
+    #[must_use]
+    pub fn n_feature_rows(&self, size: PictureSize) -> usize {
+        let per_token = match self {
+            Self::Llava(_) => 1,
+            Self::Qwen(c) => c.vision.merge_size.pow(2) as usize,
+        };
+        self.n_image_tokens(size) * per_token
+    }
+
+    /// Whether an image takes as many tokens as its own size asks for.
+    #[must_use]
+    pub fn sizes_differ(&self) -> bool {
+        matches!(self, Self::Qwen(_))
     }
 
     /// Sizes of the decoder.

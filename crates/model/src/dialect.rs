@@ -5,8 +5,8 @@ use std::path::Path;
 use candor_data::bounded::{self, Bound};
 use serde_json::Value;
 
-use crate::qwen::Generation;
 use crate::ModelError;
+use crate::qwen::Generation;
 
 pub(crate) mod original;
 

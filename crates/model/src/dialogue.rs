@@ -13,10 +13,10 @@ use tch::{Kind, Tensor};
 use crate::cache::KvCache;
 use crate::features::{Features, ImageSpan};
 use crate::generate::{NotFinite, Slots};
+use crate::image_features::features_of;
 use crate::llama::Visible;
 use crate::tokenizer::IMAGE;
 use crate::utterance::Utterance;
-use crate::image_features::features_of;
 use crate::{Adapter, Bundle, Decoding, ModelError, Template};
 
 /// Room in the cache grows in steps of so many tokens.
@@ -279,7 +279,7 @@ impl<'a> Dialogue<'a> {
 
     /// Reads tokens after those that are held; returns the hidden state of the last, `[1, width]`.
     fn read(&mut self, ids: &[i64]) -> Tensor {
-        let (model, image) = (&self.bundle.model, self.bundle.tokenizer.image);
+        let model = &self.bundle.model;
         let device = model.device();
         let seen = self.pictures_in(&self.held).0;
         let shown = self.pictures_in(&[&self.held, ids].concat()).0;

@@ -7,9 +7,12 @@ use candor_data::image::{Fit, ImageProcessor};
 
 use crate::dialect::original::{self, Original};
 use crate::dialect::{self, Dialect};
-use crate::store::Store;
 use crate::qwen::Generation;
-use crate::{LlavaConfig, ModelConfig, ModelError, ProjectorKind, QwenConfig, Template, VisionConfig, hub, names, peft};
+use crate::store::Store;
+use crate::{
+    LlavaConfig, ModelConfig, ModelError, ProjectorKind, QwenConfig, Template, VisionConfig, hub,
+    names, peft,
+};
 
 /// Files that hold a projector alone; the first that exists counts.
 const PROJECTORS: [&str; 2] = ["mm_projector.safetensors", "mm_projector.bin"];
@@ -224,16 +227,16 @@ impl ModelFolder {
         let mut files = folders.flat_map(|folder| names.map(|name| folder.join(name)));
         let file = files.find(|file| file.exists());
         let side = self.config.tower_sizes().image_size;
-        let mut processor = match (file, self.fit) {
+        let processor = match (file, self.fit) {
             (Some(file), _) => ImageProcessor::from_file(&file)?,
             // The original has no such file, and takes CLIP's from the tower.
             (None, Some(_)) => ImageProcessor::clip(u32::try_from(side).unwrap_or(u32::MAX)),
             (None, None) => ImageProcessor::from_file(&self.path.join(names[0]))?,
         };
-        if let Some(fit) = self.fit {
-            processor.fit = fit;
-        }
-        Ok(processor)
+        Ok(match self.fit {
+            Some(fit) => processor.with_fit(fit),
+            None => processor,
+        })
     }
 
     /// What its weights are, by their headers.

@@ -14,8 +14,8 @@ use std::collections::{HashMap, VecDeque};
 
 pub(crate) use self::slots::Slots;
 use crate::ModelError;
-use crate::features::Features;
 use crate::Vlm;
+use crate::features::Features;
 use crate::lora::Adapter;
 
 /// A prompt to answer.

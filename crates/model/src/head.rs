@@ -6,7 +6,7 @@ use tch::{Kind, Tensor};
 
 use crate::linear::Linear;
 use crate::weights::{Init, Weights};
-use crate::{Vlm, ModelError, tensor_file};
+use crate::{ModelError, Vlm, tensor_file};
 
 /// A linear map from a hidden state to one number.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use crate::llama::layers::{TARGETS, target_name, target_size};
 use crate::peft::paths::{TODAY, WRAPPER, slot_of};
 use crate::peft::{CONFIG, LoraConfig, PeftFolder, TENSORS};
 use crate::weights::{Init, Weights};
-use crate::{Vlm, ModelError, TextConfig, tensor_file};
+use crate::{ModelError, TextConfig, Vlm, tensor_file};
 
 /// The low-rank term of one layer: `scale · (x Aᵀ) Bᵀ`.
 #[derive(Debug)]

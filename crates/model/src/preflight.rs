@@ -7,6 +7,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use candor_data::image::{ImageProcessor, PictureSize};
 use candor_data::{Conversation, Turn};
 use serde::Deserialize;
 
@@ -14,7 +15,7 @@ use crate::llama::decoder::HEAD;
 use crate::misfit::Misfits;
 use crate::tensor_specs::tensor_specs;
 use crate::tokenizer::{IMAGE, read_if_there};
-use crate::{Encoded, FeatureSelect, ModelError, Reading, Template, Tokenizer};
+use crate::{Encoded, FeatureSelect, ModelConfig, ModelError, Reading, Template, Tokenizer};
 
 /// Two parts that do not fit together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -223,16 +224,34 @@ impl Report<'_> {
         }
     }
 
-    /// Pictures come out in the size that the tower takes.
+    /// Pictures come out in a size that the tower takes.
     fn pixels(&mut self, reading: &Reading) {
-        let Some(config) = reading.config().llava() else {
-            return;
+        let remedy = "use the processor of the same tower";
+        let family = reading.config().family();
+        let found = match (reading.config(), &reading.processor) {
+            (ModelConfig::Llava(config), ImageProcessor::Square(square)) => {
+                let (side, pixels) = (config.vision_config.image_size, i64::from(square.side));
+                (side != pixels)
+                    .then(|| format!("images of {pixels} pixels, but the tower takes {side}"))
+            }
+            (ModelConfig::Qwen(config), ImageProcessor::Native(native)) => {
+                let takes = [config.vision.patch_size, config.vision.merge_size];
+                let makes = [native.patch_size, native.merge_size].map(i64::from);
+                (takes != makes).then(|| {
+                    format!(
+                        "patches of {} pixels, {} to a token's side, but the tower takes {} and {}",
+                        makes[0], makes[1], takes[0], takes[1]
+                    )
+                })
+            }
+            (ModelConfig::Llava(_), ImageProcessor::Native(_)) => Some(format!(
+                "pictures in their own sizes, but the tower of a {family} takes squares"
+            )),
+            (ModelConfig::Qwen(_), ImageProcessor::Square(_)) => Some(format!(
+                "pictures as squares of one size, but the tower of a {family} takes them in their own"
+            )),
         };
-        let side = config.vision_config.image_size;
-        let pixels = i64::from(reading.processor.size);
-        if side != pixels {
-            let found = format!("images of {pixels} pixels, but the tower takes {side}");
-            let remedy = "use the processor of the same tower";
+        if let Some(found) = found {
             self.add("preprocessor_config.json", found, remedy);
         }
     }
@@ -260,8 +279,9 @@ impl Report<'_> {
             self.add("config.json", found, remedy);
         }
         let processor: ProcessorFile = read_if_there(&self.folder.join("processor_config.json"))?;
-        if let Some(patch) = processor.patch_size.filter(|&patch| patch > 0) {
-            let side = i64::from(reading.processor.size) / patch;
+        let patch = processor.patch_size.filter(|&patch| patch > 0);
+        if let (Some(patch), ImageProcessor::Square(square)) = (patch, &reading.processor) {
+            let side = i64::from(square.side) / patch;
             let strategy = processor.vision_feature_select_strategy.unwrap_or_default();
             let dropped = i64::from(strategy == FeatureSelect::Default);
             // As `LlavaProcessor` counts; files that do not mention the class token mean it.
@@ -313,7 +333,11 @@ impl Report<'_> {
         let config = reading.config();
         // Of an image of any size, one that takes few tokens.
         let side = config.tower_sizes().image_size as u32;
-        let n_tokens = ids.len() + config.n_image_tokens([side, side]);
+        let n_tokens = ids.len()
+            + config.n_image_tokens(PictureSize {
+                width: side,
+                height: side,
+            });
         let positions = config.text().max_position_embeddings;
         // Pretraining shows nothing but an image and its caption.
         if reading.template != Template::Plain && n_tokens as i64 > positions {

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use candor_data::image::ImageProcessor;
 
-use crate::sample::{ImageTokens, SampleRules};
+use crate::image_tokens::{ImageSource, ImageTokens};
+use crate::sample::SampleRules;
 use crate::{ModelConfig, ModelError, ModelFolder, Template, Tokenizer};
 
 /// A model folder with what its model reads and sees through.
@@ -36,7 +37,11 @@ impl Reading {
     /// A file is missing or damaged.
     pub fn of(folder: ModelFolder) -> Result<Self, ModelError> {
         let mut tokenizer = Tokenizer::open_folder(folder.path())?;
-        if folder.config().llava().is_some_and(|c| c.mm_use_im_start_end) {
+        if folder
+            .config()
+            .llava()
+            .is_some_and(|c| c.mm_use_im_start_end)
+        {
             tokenizer.mark_images()?;
         }
         let template = folder.template()?;
@@ -61,13 +66,17 @@ impl Reading {
         self.config().n_positions()
     }
 
-    /// What tokenising a conversation needs to know.
+    /// What tokenising a conversation needs to know; `images` are where its image is.
     #[must_use]
-    pub fn rules(&self, max_tokens: usize) -> SampleRules<'_> {
+    pub fn rules<'a>(
+        &'a self,
+        max_tokens: usize,
+        images: impl Into<ImageSource<'a>>,
+    ) -> SampleRules<'a> {
         SampleRules {
             tokenizer: &self.tokenizer,
             template: &self.template,
-            images: ImageTokens::new(self.config(), &self.processor),
+            images: ImageTokens::new(self.config(), &self.processor, images.into()),
             max_tokens,
         }
     }

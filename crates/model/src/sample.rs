@@ -3,16 +3,13 @@
 //! Here the host checks what the device must be able to trust: the placeholders of an image are as many as
 //! its features, and no sequence is longer than allowed.
 
-use std::path::Path;
-
 use candor_data::Conversation;
-use candor_data::image::ImageProcessor;
 use candor_data::rows::{Reason, RowFault};
 use tch::{Device, Tensor};
 
-use crate::image_features::path_in;
-use crate::{ModelConfig, ModelError};
+use crate::ModelError;
 pub use crate::continuations::Continuations;
+use crate::image_tokens::ImageTokens;
 use crate::template::{Rendered, Template};
 use crate::tokenizer::Tokenizer;
 
@@ -54,65 +51,6 @@ pub struct SampleRules<'a> {
     pub images: ImageTokens<'a>,
     /// Longest sequence allowed.
     pub max_tokens: usize,
-}
-
-/// How many tokens images take.
-#[derive(Debug, Clone, Copy)]
-pub enum ImageTokens<'a> {
-    /// All of them so many.
-    Each(usize),
-    /// As many as their sizes ask for, which their files say.
-    Measured {
-        /// Makes sizes of sizes.
-        processor: &'a ImageProcessor,
-        /// Makes numbers of tokens of sizes.
-        config: &'a ModelConfig,
-        /// Where the files are.
-        folder: &'a Path,
-    },
-}
-
-impl<'a> SampleRules<'a> {
-    /// The same, with images in this folder.
-    #[must_use]
-    pub fn in_folder(mut self, to: &'a Path) -> Self {
-        if let ImageTokens::Measured { folder, .. } = &mut self.images {
-            *folder = to;
-        }
-        self
-    }
-}
-
-impl<'a> ImageTokens<'a> {
-    /// Of a model's images.
-    pub(crate) fn new(config: &'a ModelConfig, processor: &'a ImageProcessor) -> Self {
-        match config {
-            ModelConfig::Llava(c) => Self::Each(c.n_image_tokens()),
-            ModelConfig::Qwen(_) => Self::Measured {
-                processor,
-                config,
-                folder: Path::new("."),
-            },
-        }
-    }
-
-    /// Tokens of the image with this file name.
-    ///
-    /// # Errors
-    /// Its file is missing or no picture, or its size is one that the model does not take.
-    pub fn of(self, name: &str) -> Result<usize, ModelError> {
-        match self {
-            Self::Each(n) => Ok(n),
-            Self::Measured {
-                processor,
-                config,
-                folder,
-            } => {
-                let size = crate::image_features::fitted_size(processor, &path_in(folder, name)?)?;
-                Ok(config.n_image_tokens(size))
-            }
-        }
-    }
 }
 
 impl Sample {

@@ -72,7 +72,9 @@ pub fn run(recipe: &RewardRecipe, launch: &Launch, device: Device) -> Result<Out
     let trained = parameters(&adapter, &head);
     let mut best = Best::new(&trained);
     opening.doing("reading the comparisons");
-    let pairs = pairs::read(recipe, bundle.rules(recipe.max_tokens), Purpose::Run)?;
+    let images = recipe.comparisons.images.as_path();
+    let rules = bundle.rules(recipe.max_tokens, images);
+    let pairs = pairs::read(recipe, rules, Purpose::Run)?;
     say_skipped("reward", pairs.skipped.as_ref());
     let mut batches = pairs::batches(recipe, &pairs)?;
     let n_steps = batches.n_steps(recipe.length);

@@ -51,7 +51,8 @@ pub fn run(recipe: &RlRecipe, launch: &Launch, device: Device) -> Result<Outcome
     let models = Models::open(recipe, device)?;
     opening.doing("reading the prompts");
     let look = Look::of_run(recipe.data.on_bad_row);
-    let asking = models.asking(recipe.sampling.max_new_tokens, look);
+    let max_new_tokens = recipe.sampling.max_new_tokens;
+    let asking = models.asking(max_new_tokens, look, &recipe.data.images);
     let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking)?;
     say_skipped("rl", prompts.skipped.as_ref());
     let n_steps = n_steps(recipe, prompts.rows.len())?;

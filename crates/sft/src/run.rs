@@ -65,7 +65,8 @@ pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcom
         ..recipe.clone()
     };
     let look = Look::of_run(recipe.on_bad_row);
-    let corpus = Corpus::read(&ordered, bundle.rules(recipe.max_tokens), look)?;
+    let rules = bundle.rules(recipe.max_tokens, recipe.images.as_path());
+    let corpus = Corpus::read(&ordered, rules, look)?;
     say_skipped("sft", corpus.skipped());
     if let Some(repeats) = corpus.repeats() {
         eprintln!("sft: {repeats}");

@@ -8,15 +8,17 @@
 
 use std::path::Path;
 
+use candor_data::image::PictureSize;
 use candor_data::{Conversation, Turn};
 use tch::{Device, Kind, Tensor};
 
 use super::tensors::merged as with_term;
+use crate::image_tokens::ImageTokens;
 use crate::llama::decoder::{EMBEDDING, HEAD};
 use crate::peft::PeftFolder;
 use crate::peft::paths::slot_of;
-use crate::sample::Sample;
-use crate::{Adapter, Bundle, Vlm, ModelError, ModelFolder};
+use crate::sample::{Sample, SampleRules};
+use crate::{Adapter, Bundle, ModelError, ModelFolder, Vlm};
 
 const QUESTION: &str =
     "<image>\nDescribe everything that can be seen in this picture, and where it is.";
@@ -112,10 +114,13 @@ fn logits(
     };
     let model = &bundle.model;
     let side = model.config().tower_sizes().image_size;
-    let size = [side as u32, side as u32];
+    let size = PictureSize {
+        width: side as u32,
+        height: side as u32,
+    };
     let rules = SampleRules {
         images: ImageTokens::Each(model.config().n_image_tokens(size)),
-        ..bundle.rules(usize::MAX)
+        ..bundle.rules(usize::MAX, Path::new(""))
     };
     let sample = Sample::new(&conversation, rules)?;
     tch::no_grad(|| {

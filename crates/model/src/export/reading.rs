@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use super::{Export, TOWER};
 use crate::{
-    Dialect, FeatureSelect, IMAGE, LlavaConfig, ModelConfig, ModelError, READING_FILES, Template, Tokenizer,
+    Dialect, FeatureSelect, IMAGE, LlavaConfig, ModelConfig, ModelError, READING_FILES, Template,
+    Tokenizer,
 };
 
 /// Files that only the processor of Hugging Face's dialect has.
@@ -84,10 +85,7 @@ impl Reading {
         if hugging_face {
             self.write_processor(config, folder)
         } else {
-            let square = ImageProcessor {
-                fit: Fit::CenterCrop,
-                ..self.processor.clone()
-            };
+            let square = self.processor.clone().with_fit(Fit::CenterCrop);
             Ok(square.write(&folder.join(TOWER).join(PREPROCESSOR))?)
         }
     }

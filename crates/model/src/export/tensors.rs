@@ -53,9 +53,7 @@ impl<'a> Tensors<'a> {
         let again = (tied && !config.tied()).then(|| export.model.store());
         // Hugging Face's code looks the placeholder's embedding up before it puts features in its place.
         let n_new_rows = match export.dialect {
-            Dialect::HuggingFace => {
-                (config.image_token() + 1 - config.text().vocab_size).max(0)
-            }
+            Dialect::HuggingFace => (config.image_token() + 1 - config.text().vocab_size).max(0),
             Dialect::Original => 0,
         };
         config.add_rows(n_new_rows);

@@ -8,11 +8,11 @@ use tch::{Kind, Tensor};
 
 use super::Query;
 use super::slots::{Live, ROOM};
+use crate::Vlm;
 use crate::cache::KvCache;
 use crate::features::Features;
 use crate::left_padded::LeftPadded;
 use crate::llama::Visible;
-use crate::Vlm;
 use crate::lora::Adapter;
 
 /// Reads prompts, a row for each, in their order.

@@ -6,9 +6,9 @@ use tch::{Kind, Tensor};
 
 use super::choose::choose;
 use super::{Decoding, Query, prefill};
+use crate::Vlm;
 use crate::cache::KvCache;
 use crate::llama::Visible;
-use crate::Vlm;
 use crate::lora::Adapter;
 
 /// Room in a cache that is full grows by so many tokens, because the longest length allowed is often many times the usual

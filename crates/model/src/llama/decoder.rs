@@ -106,7 +106,9 @@ impl Decoder {
     pub fn rotary(&self, positions: &Tensor) -> Rotary {
         let positions = positions.to_kind(Kind::Float);
         let of_frequencies = match &self.axes {
-            Some(axes) if positions.dim() == 3 => positions.index_select(0, axes).permute([1, 2, 0]),
+            Some(axes) if positions.dim() == 3 => {
+                positions.index_select(0, axes).permute([1, 2, 0])
+            }
             _ => positions.unsqueeze(-1),
         };
         let angles = of_frequencies * &self.inverse_frequencies;

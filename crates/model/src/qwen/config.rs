@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use serde::Deserialize as _;
+use serde::{Deserialize as _, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::config::{FEW, LIMIT};
@@ -62,6 +62,12 @@ pub struct QwenVisionConfig {
     pub activation: Activation,
 }
 
+impl Serialize for QwenConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.json.serialize(serializer)
+    }
+}
+
 impl Generation {
     /// What people call it.
     #[must_use]
@@ -101,12 +107,15 @@ impl QwenConfig {
         let text_json = if nested { &json["text_config"] } else { &json };
         for (field, only) in ONLY {
             let found = &text_json[field];
-            let spelled = found.as_str().map_or_else(|| found.to_string(), ToOwned::to_owned);
+            let spelled = found
+                .as_str()
+                .map_or_else(|| found.to_string(), ToOwned::to_owned);
             if !found.is_null() && spelled != only {
                 return Err(format!("`{field}` is {found}; candor computes {only}"));
             }
         }
-        let mut text = TextConfig::deserialize(&strip_rope(text_json)).map_err(|e| e.to_string())?;
+        let mut text =
+            TextConfig::deserialize(&strip_rope(text_json)).map_err(|e| e.to_string())?;
         let outer_tie = json["tie_word_embeddings"].as_bool().unwrap_or(false);
         text.tie_word_embeddings |= outer_tie;
         text.qkv_bias = true;
@@ -137,11 +146,6 @@ impl QwenConfig {
         Ok(candor_data::atomic::write(path, &json)?)
     }
 
-    /// The file as it was read.
-    pub(crate) fn json(&self) -> &Value {
-        &self.json
-    }
-
     /// Says that the output layer is not the embedding.
     pub(crate) fn untie(&mut self) {
         self.text.tie_word_embeddings = false;
@@ -157,7 +161,10 @@ impl QwenConfig {
     /// Names the fields and what is wrong between them.
     pub fn check(&self) -> Result<(), String> {
         let (t, v) = (&self.text, &self.vision);
-        let window = v.windows.as_ref().map_or(v.patch_size * v.merge_size, |w| w.0);
+        let window = v
+            .windows
+            .as_ref()
+            .map_or(v.patch_size * v.merge_size, |w| w.0);
         let positive = [
             ("vocab_size", t.vocab_size, LIMIT),
             ("hidden_size", t.hidden_size, LIMIT),
@@ -171,7 +178,11 @@ impl QwenConfig {
             ("vision_config.num_heads", v.n_heads, LIMIT),
             ("vision_config.patch_size", v.patch_size, FEW),
             ("vision_config.spatial_merge_size", v.merge_size, 64),
-            ("vision_config.temporal_patch_size", v.temporal_patch_size, 64),
+            (
+                "vision_config.temporal_patch_size",
+                v.temporal_patch_size,
+                64,
+            ),
             ("vision_config.window_size", window, FEW),
         ];
         for (field, value, limit) in positive {
@@ -182,9 +193,24 @@ impl QwenConfig {
             }
         }
         let divides = [
-            ("hidden_size", t.hidden_size, "num_attention_heads", t.num_attention_heads),
-            ("num_attention_heads", t.num_attention_heads, "num_key_value_heads", t.n_kv_heads()),
-            ("vision_config width", v.width, "vision_config.num_heads", v.n_heads),
+            (
+                "hidden_size",
+                t.hidden_size,
+                "num_attention_heads",
+                t.num_attention_heads,
+            ),
+            (
+                "num_attention_heads",
+                t.num_attention_heads,
+                "num_key_value_heads",
+                t.n_kv_heads(),
+            ),
+            (
+                "vision_config width",
+                v.width,
+                "vision_config.num_heads",
+                v.n_heads,
+            ),
         ];
         for (field, whole, part_field, part) in divides {
             if whole % part != 0 {
@@ -247,10 +273,14 @@ fn rope(text: &Value) -> Result<Rope, String> {
     let kind = ["rope_type", "type"].map(|field| fields[field].as_str());
     for kind in kind.into_iter().flatten() {
         if !["default", "mrope"].contains(&kind) {
-            return Err(format!("`rope_type` is `{kind}`; only `default` and `mrope` are supported"));
+            return Err(format!(
+                "`rope_type` is `{kind}`; only `default` and `mrope` are supported"
+            ));
         }
     }
-    let theta = fields["rope_theta"].as_f64().or(text["rope_theta"].as_f64());
+    let theta = fields["rope_theta"]
+        .as_f64()
+        .or(text["rope_theta"].as_f64());
     let sections = &fields["mrope_section"];
     let sections: Vec<i64> = if sections.is_null() {
         vec![16, 24, 24]
@@ -259,7 +289,9 @@ fn rope(text: &Value) -> Result<Rope, String> {
         Vec::deserialize(sections).map_err(problem)?
     };
     if sections.len() != 3 || sections.iter().any(|n| !(0..=FEW).contains(n)) {
-        return Err(format!("`mrope_section` is {sections:?}, not three numbers of frequencies"));
+        return Err(format!(
+            "`mrope_section` is {sections:?}, not three numbers of frequencies"
+        ));
     }
     let axes = sections.iter().zip(0..);
     Ok(Rope {
@@ -335,8 +367,9 @@ impl QwenVisionConfig {
                 let whole: Vec<i64> = if whole.is_null() {
                     vec![7, 15, 23, 31]
                 } else {
-                    let problem =
-                        |e: serde_json::Error| format!("`vision_config.fullatt_block_indexes`: {e}");
+                    let problem = |e: serde_json::Error| {
+                        format!("`vision_config.fullatt_block_indexes`: {e}")
+                    };
                     Vec::deserialize(whole).map_err(problem)?
                 };
                 Self {

@@ -49,7 +49,7 @@ impl Norm {
 /// The tower.
 #[derive(Debug)]
 pub(crate) struct QwenTower {
-    /// `[width, 3 · temporal · patch · patch]`.
+    /// `[width, 3, temporal, patch, patch]`.
     patch_embedding: Tensor,
     blocks: Vec<Block>,
     config: QwenVisionConfig,
@@ -88,12 +88,18 @@ impl QwenTower {
     /// The source lacks one or has it in another shape.
     pub fn take(weights: &mut Weights, c: &QwenVisionConfig) -> Result<Self, ModelError> {
         weights.begin(Part::Tower);
-        let patch = [c.width, 3, c.temporal_patch_size, c.patch_size, c.patch_size];
+        let patch = [
+            c.width,
+            3,
+            c.temporal_patch_size,
+            c.patch_size,
+            c.patch_size,
+        ];
         let name = "vision_tower.patch_embed.proj.weight";
         let patch_embedding = weights.take(name, &patch, Init::Normal(0.02))?;
         let blocks = (0..c.depth).map(|at| Block::take(weights, at, c));
         Ok(Self {
-            patch_embedding: patch_embedding.flatten(1, 4),
+            patch_embedding,
             blocks: blocks.collect::<Result<_, _>>()?,
             config: c.clone(),
         })
@@ -140,7 +146,12 @@ impl QwenTower {
         let mut x = arranged(&self.patches(pixels), 1);
         for block in &self.blocks {
             let groups = windows.as_ref().filter(|_| !block.whole);
-            x = block.forward(&x, &turns, groups.map(|(groups, _)| groups.as_slice()), unit);
+            x = block.forward(
+                &x,
+                &turns,
+                groups.map(|(groups, _)| groups.as_slice()),
+                unit,
+            );
         }
         match &windows {
             Some((_, order)) => x
@@ -165,9 +176,12 @@ impl QwenTower {
             .reshape([size[0], 3, rows, m, p, columns, m, p])
             .permute([0, 2, 5, 3, 6, 1, 4, 7])
             .unsqueeze(6)
-            .expand([-1, -1, -1, -1, -1, -1, c.temporal_patch_size, -1, -1], false)
+            .expand(
+                [-1, -1, -1, -1, -1, -1, c.temporal_patch_size, -1, -1],
+                false,
+            )
             .reshape([size[0], rows * columns * m * m, -1]);
-        patches.linear::<&Tensor>(&self.patch_embedding, None)
+        patches.linear::<&Tensor>(&self.patch_embedding.flatten(1, 4), None)
     }
 
     /// The turns of all patches: a quarter of a head's numbers by rows, a quarter by columns, and both again.
@@ -176,8 +190,12 @@ impl QwenTower {
         let options = (Kind::Float, Device::Cpu);
         let place = |len: i64| Tensor::arange(len, options).reshape([-1, m]);
         let shape = [rows, columns, m, m];
-        let row = place(rows * m).reshape([rows, 1, m, 1]).expand(shape, false);
-        let column = place(columns * m).reshape([1, columns, 1, m]).expand(shape, false);
+        let row = place(rows * m)
+            .reshape([rows, 1, m, 1])
+            .expand(shape, false);
+        let column = place(columns * m)
+            .reshape([1, columns, 1, m])
+            .expand(shape, false);
         let quarter = c.width / c.n_heads / 4;
         let exponents: Vec<f32> = (0..quarter)
             .map(|i| (2 * i) as f32 / (2 * quarter) as f32)
@@ -249,7 +267,10 @@ impl Block {
     /// `x`: `[n_images, n_patches, width]` → the same. `windows`: of tokens of `unit` patches; none is the whole image.
     fn forward(&self, x: &Tensor, turns: &Turns, windows: Option<&[Alike]>, unit: i64) -> Tensor {
         let normed = self.norm1.forward(x);
-        let heads = self.qkv.forward(&normed).unflatten(2, [3, self.n_heads, -1]);
+        let heads = self
+            .qkv
+            .forward(&normed)
+            .unflatten(2, [3, self.n_heads, -1]);
         // [3, n_images, heads, n_patches, head_dim]
         let heads = heads.permute([2, 0, 3, 1, 4]);
         let (query, key) = (turns.apply(&heads.get(0)), turns.apply(&heads.get(1)));

@@ -61,7 +61,11 @@ mod tests {
         // a b | c d | e
         let order = [0, 1, 5, 6, 2, 3, 7, 8, 4, 9, 10, 11, 12, 13, 14];
         assert_eq!(windows.order, order);
-        let sizes: Vec<_> = windows.groups.iter().map(|g| (g.n_windows, g.n_tokens)).collect();
+        let sizes: Vec<_> = windows
+            .groups
+            .iter()
+            .map(|g| (g.n_windows, g.n_tokens))
+            .collect();
         assert_eq!(sizes, [(2, 4), (3, 2), (1, 1)]);
     }
 

@@ -8,7 +8,7 @@ use tch::{Device, Tensor};
 
 use super::read::{Read, branches};
 use super::{Shared, SharedBatch};
-use crate::{Activations, Adapter, Features, Vlm, Ragged, logprobs};
+use crate::{Activations, Adapter, Features, Ragged, Vlm, logprobs};
 
 /// Items of one pass, with the tokens of their branches that are predicted.
 #[derive(Debug)]

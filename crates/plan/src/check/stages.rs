@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use candor_eval::EvalRecipe;
-use candor_model::{LlavaConfig, LoraConfig, Reading, published};
+use candor_model::{LoraConfig, ModelConfig, Reading, USUAL_PICTURE, published};
 use candor_reward::RewardRecipe;
 use candor_rl::RlRecipe;
 use candor_sample::SampleRecipe;
@@ -62,7 +62,7 @@ pub fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Plan, Pla
     })?;
     let budget = budget(known.config(), recipe.base_precision);
     let longest = longest(workload.as_ref(), recipe.max_tokens as u64);
-    let image = known.config().n_image_tokens() as u64;
+    let image = known.config().n_image_tokens(USUAL_PICTURE) as u64;
     let rows = recipe.micro_batch as u64;
     let pass = Pass {
         n_tokens: rows * longest,
@@ -198,7 +198,7 @@ pub fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan, PlanE
     };
     let facts = recipe.data.facts.iter();
     let files = facts.chain([&recipe.data.prompts]);
-    let image = |config: &LlavaConfig| config.n_image_tokens() as u64;
+    let image = |config: &ModelConfig| config.n_image_tokens(USUAL_PICTURE) as u64;
     let answer = recipe.sampling.max_new_tokens as u64;
     let bound = recipe.data.max_query_tokens as u64 + image(policy.config()) + answer;
     let workload = counted(
@@ -285,7 +285,7 @@ pub fn ground(path: &Path, recipe: &GroundRecipe) -> Plan {
 
 /// Writing answers.
 struct Speaking<'a> {
-    config: &'a LlavaConfig,
+    config: &'a ModelConfig,
     precision: BasePrecision,
     adapter: Option<&'a Path>,
     batch_rows: usize,
@@ -297,7 +297,7 @@ impl Speaking<'_> {
         let budget = budget(self.config, self.precision);
         let positions = self.config.n_positions() as u64;
         // Questions of unknown length are hardly longer than an image and an answer.
-        let image = self.config.n_image_tokens() as u64;
+        let image = self.config.n_image_tokens(USUAL_PICTURE) as u64;
         let bound = positions.min(2 * (image + self.max_new_tokens as u64));
         let writing = budget.writing(self.batch_rows as u64, longest(workload, bound));
         let adapter = self.adapter.map(|folder| known_lora(made, folder, plan));
@@ -310,7 +310,7 @@ impl Speaking<'_> {
     }
 }
 
-fn budget(config: &LlavaConfig, precision: BasePrecision) -> Budget<'_> {
+fn budget(config: &ModelConfig, precision: BasePrecision) -> Budget<'_> {
     Budget { config, precision }
 }
 

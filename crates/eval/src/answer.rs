@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use candor_data::{Conversation, IMAGE_PLACEHOLDER, Turn};
 use candor_model::sample::{Sample, SampleRules};
 use candor_model::{Adapter, Answerer, Bundle, ImageFeatures, Query, Written};
-use candor_train::StopSignal;
+use candor_run::StopSignal;
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;

@@ -11,7 +11,7 @@ use candor_data::atomic;
 use candor_judge::Results;
 use candor_judge::score::score;
 use candor_model::{Adapter, Bundle, peft};
-use candor_train::{Progress, StopSignal};
+use candor_run::{Progress, StopSignal};
 use tch::Device;
 
 use crate::answer::Speaker;

@@ -1,7 +1,7 @@
 //! How much an evaluation will do.
 
 use candor_model::Reading;
-use candor_train::Workload;
+use candor_run::Workload;
 
 use crate::answer::{Ask, sample_of};
 use crate::{EvalError, EvalRecipe};

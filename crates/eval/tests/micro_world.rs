@@ -14,7 +14,8 @@ use candor_judge::{Benchmark, Finding, Results, Run, Verdict};
 use candor_model::{
     Adapter, Bundle, ImageFeatures, LlavaConfig, LoraConfig, Template, Tokenizer, Vlm,
 };
-use candor_train::{Reader, StopSignal};
+use candor_recipe::Reader;
+use candor_run::StopSignal;
 use candor_world::{World, WorldConfig};
 use serde::de::DeserializeOwned;
 use serde_json::Value;

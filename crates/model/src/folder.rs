@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use candor_checkpoint::Checkpoint;
 use candor_data::image::{Fit, ImageProcessor};
+use candor_weights::Checkpoint;
 
 use crate::dialect::original::{self, Original};
 use crate::dialect::{self, Dialect};

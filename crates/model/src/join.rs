@@ -8,8 +8,8 @@
 
 use std::path::{Path, PathBuf};
 
-use candor_checkpoint::Checkpoint;
 use candor_data::image::Fit;
+use candor_weights::Checkpoint;
 use tch::{Device, Kind};
 
 use crate::export::{Export, Exported};

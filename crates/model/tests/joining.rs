@@ -10,12 +10,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use against::golden_folder;
-use candor_checkpoint::{Checkpoint, Dtype};
 use candor_data::image::Fit;
 use candor_model::{
     Bundle, Dialect, Join, ModelFolder, ProjectorKind, Reading, Template, USUAL_PICTURE, preflight,
     tensor_file,
 };
+use candor_weights::{Checkpoint, Dtype};
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
@@ -30,7 +30,7 @@ type Stored = BTreeMap<String, (Dtype, Vec<u64>, Vec<u8>)>;
 
 fn stored(path: &Path) -> Stored {
     let checkpoint = Checkpoint::open(path).expect("a checkpoint");
-    let tensor = |(name, entry): (&str, &candor_checkpoint::Entry)| {
+    let tensor = |(name, entry): (&str, &candor_weights::Entry)| {
         let mut bytes = Vec::new();
         checkpoint.read(name, &mut bytes).expect("a tensor");
         let tensor = (entry.dtype(), entry.shape().to_vec(), bytes);

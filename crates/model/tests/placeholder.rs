@@ -5,7 +5,7 @@ mod against;
 use std::fs;
 
 use against::{Golden, golden_folder, open_model};
-use candor_model::{USUAL_PICTURE, Vlm};
+use candor_model::Vlm;
 use tch::{Device, Kind};
 
 #[test]

@@ -5,8 +5,9 @@ use std::path::Path;
 use candor_data::comparisons::{self, Purpose};
 use candor_model::shared::{Shared, SharedBatch};
 use candor_model::{Adapter, Bundle, ImageFeatures, ScalarHead};
-use candor_train::session::{Inputs, Launch, Outcome, Parts, Session};
+use candor_run::{Inputs, Launch, Outcome};
 use candor_train::{LoraStart, fingerprint, say_skipped};
+use candor_train::{Parts, Session};
 use serde::Serialize;
 use tch::{Device, Tensor};
 

@@ -2,7 +2,7 @@
 
 use candor_data::comparisons::Purpose;
 use candor_model::Reading;
-use candor_train::Workload;
+use candor_run::Workload;
 
 use crate::{RewardError, RewardRecipe, pairs};
 

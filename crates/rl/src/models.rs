@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use candor_data::rows::{Look, Pictures as Shown};
 use candor_model::{Adapter, Bundle, ImageFeatures};
 use candor_reward::RewardModel;
-use candor_train::{Inputs, Opening, Parts, fingerprint};
+use candor_run::{Inputs, sha256};
+use candor_train::{Opening, Parts, fingerprint};
 use tch::{Device, Tensor};
 
 use crate::RlError;
@@ -159,13 +160,13 @@ impl Models {
         let base = opening.fingerprint("base model", self.policy_base.model.parameters());
         let policy = fingerprint::of_tensors(self.reference.parameters().iter());
         let mut inputs = vec![
-            ("prompts", fingerprint::of_file(&recipe.data.prompts)?),
+            ("prompts", sha256::of_file(&recipe.data.prompts)?),
             ("base model", base),
             ("policy init", policy),
             ("reward model", self.reward.fingerprint()),
         ];
         if let Some(facts) = &recipe.data.facts {
-            inputs.push(("facts", fingerprint::of_file(facts)?));
+            inputs.push(("facts", sha256::of_file(facts)?));
         }
         if let Some(judge) = &self.judge_base {
             let what = "reward model's base";

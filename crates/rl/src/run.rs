@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use candor_data::rows::{Look, Skipped, SkippedCounts};
-use candor_train::{Launch, Length, Outcome, Session, say_skipped};
+use candor_run::{Launch, Outcome};
+use candor_train::{Length, Session, say_skipped};
 use serde::Serialize;
 use serde_json::Value;
 use tch::Device;

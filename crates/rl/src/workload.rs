@@ -5,7 +5,7 @@ use std::path::Path;
 use candor_data::rows::Look;
 use candor_model::Reading;
 use candor_reward::RewardPrompt;
-use candor_train::Workload;
+use candor_run::Workload;
 
 use crate::prompts::{Asking, Judge, Prompts};
 use crate::recipe::RlRecipe;

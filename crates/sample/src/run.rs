@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use candor_data::formats::candidates::{self, Candidate};
 use candor_data::rows::{Look, Pictures, Skipped, SkippedCounts};
-use candor_train::{Claim, Launch, Outcome, Progress, RunOptions, say_skipped, session};
+use candor_run::{Claim, Launch, Outcome, Progress, RunOptions, write_result};
+use candor_train::say_skipped;
 use serde::Serialize;
 use tch::Device;
 
@@ -127,7 +128,7 @@ pub fn run(recipe: &SampleRecipe, launch: &Launch, device: Device) -> Result<Out
         counts,
         skipped: skipped.as_ref().map(Skipped::counts),
     };
-    session::write_result(&recipe.out, &result)?;
+    write_result(&recipe.out, &result)?;
     progress.finish(&format!("{counts}{speed}"));
     Ok(Outcome::Finished)
 }

@@ -2,7 +2,7 @@
 
 use candor_data::rows::Look;
 use candor_model::Reading;
-use candor_train::Workload;
+use candor_run::Workload;
 
 use crate::{SampleError, SampleRecipe, prompt};
 

@@ -3,9 +3,8 @@
 use candor_data::rows::{Look, SkippedCounts};
 use candor_model::sample::{Batch, Sample};
 use candor_model::{Adapter, Bundle, ImageFeatures, Template, preflight};
-use candor_train::{
-    Inputs, Launch, Length, LoraStart, Opening, Outcome, Parts, Session, fingerprint, say_skipped,
-};
+use candor_run::{Inputs, Launch, Outcome};
+use candor_train::{Length, LoraStart, Opening, Parts, Session, fingerprint, say_skipped};
 use serde::Serialize;
 use tch::{Device, Tensor};
 

@@ -3,7 +3,8 @@
 use candor_data::rows::Look;
 use candor_model::Reading;
 use candor_model::sample::SampleRules;
-use candor_train::{Length, Workload};
+use candor_run::Workload;
+use candor_train::Length;
 
 use crate::corpus::Corpus;
 use crate::{SftError, SftRecipe};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use candor_model::{Activations, LoraConfig};
 
-use crate::Reader;
+use candor_recipe::Reader;
 
 /// What `seed` means.
 pub const SEED: &str = "Everything random follows from it.";

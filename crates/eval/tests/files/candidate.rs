@@ -14,7 +14,8 @@ use candor_judge::score::{Bench, score};
 use candor_judge::settings::Templates;
 use candor_judge::{Benchmark, Judge, JudgeError, Reply, Request, Results, Verdict};
 use candor_model::{Bundle, LlavaConfig, Template, Tokenizer, Vlm};
-use candor_train::{BasePrecision, StopSignal};
+use candor_run::StopSignal;
+use candor_train::BasePrecision;
 use tch::Device;
 use tempfile::TempDir;
 

@@ -78,7 +78,7 @@ fn layer(tensor: &str) -> &str {
 mod tests {
     use std::path::Path;
 
-    use candor_checkpoint::Checkpoint;
+    use candor_weights::Checkpoint;
     use serde_json::Value;
 
     use super::*;

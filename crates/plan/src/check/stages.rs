@@ -6,9 +6,10 @@ use candor_eval::EvalRecipe;
 use candor_model::{LoraConfig, ModelConfig, Reading, USUAL_PICTURE, published};
 use candor_reward::RewardRecipe;
 use candor_rl::RlRecipe;
+use candor_run::Workload;
 use candor_sample::SampleRecipe;
 use candor_sft::{Files, GroundRecipe, SftRecipe, Tune};
-use candor_train::{BasePrecision, Length, LoraStart, Workload};
+use candor_train::{BasePrecision, Length, LoraStart};
 
 use super::Plan;
 use super::bound::{self, Bound};

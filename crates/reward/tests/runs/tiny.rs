@@ -7,8 +7,9 @@ use candor_data::formats::{captions, preference};
 use candor_data::image::ImageProcessor;
 use candor_data::{FactBook, Preference, Turn, Verdict};
 use candor_model::{Bundle, LlavaConfig, Template, Tokenizer, Vlm};
+use candor_recipe::Reader;
 use candor_reward::{RewardError, RewardRecipe};
-use candor_train::{Launch, Outcome, Reader, StopSignal};
+use candor_run::{Launch, Outcome, StopSignal};
 use serde_json::{Value, json};
 use tch::Device;
 

@@ -11,10 +11,12 @@ use candor_model::{
     Adapter, Bundle, ImageFeatures, LlavaConfig, LoraConfig, ScalarHead, TARGETS, Template,
     Tokenizer, Vlm,
 };
+use candor_recipe::Reader;
 use candor_reward::scorer::Base;
 use candor_reward::{CaptionOrder, Judged, Readout, RewardPrompt, Wording};
 use candor_rl::{RlError, RlRecipe, run};
-use candor_train::{AdamW, AdamWConfig, Launch, Outcome, ParamGroup, Reader, StopSignal};
+use candor_run::{Launch, Outcome, StopSignal};
+use candor_train::{AdamW, AdamWConfig, ParamGroup};
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 

@@ -3,6 +3,8 @@
 mod resume;
 mod tiny;
 
+use std::path::Path;
+
 use std::fs;
 
 use candor_data::Conversation;

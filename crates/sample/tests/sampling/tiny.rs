@@ -8,8 +8,9 @@ use candor_data::formats::llava;
 use candor_data::image::ImageProcessor;
 use candor_data::{Conversation, Turn};
 use candor_model::{Bundle, LlavaConfig, Template, Tokenizer, Vlm};
+use candor_recipe::Reader;
+use candor_run::{Launch, Outcome, StopSignal};
 use candor_sample::{SampleRecipe, run};
-use candor_train::{Launch, Outcome, Reader, StopSignal};
 use tch::Device;
 use tempfile::TempDir;
 

@@ -4,8 +4,9 @@ use candor_data::image::{ImageLimits, ImageProcessor, load_batch};
 use candor_data::random;
 use candor_model::image_features::{path_in, pixels};
 use candor_model::{Bundle, Tokenizer, Vlm};
+use candor_run::{Inputs, Launch, Outcome, sha256};
 use candor_train::data_order::{BatchConfig, epoch_batches};
-use candor_train::{Inputs, Launch, Outcome, Parts, Session, fingerprint};
+use candor_train::{Parts, Session};
 use rand::seq::SliceRandom as _;
 use serde::Serialize;
 use tch::{Device, Tensor};
@@ -51,7 +52,7 @@ pub fn run(recipe: &GroundRecipe, launch: &Launch, device: Device) -> Result<Out
     let stage = Grounding::new(recipe, device)?;
     let (train, held_out) = stage.truth.images.split_at(stage.n_train);
     let truth = format!("{:?}", stage.truth).into_bytes();
-    let inputs = Inputs::new([("training data", fingerprint::of_bytes([truth]))]);
+    let inputs = Inputs::new([("training data", sha256::of_bytes([truth]))]);
     let parts = Parts {
         trained: stage.parameters(),
         kept: Vec::new(),

@@ -160,10 +160,11 @@ mod tests {
     use super::*;
 
     fn config() -> ModelConfig {
-        serde_json::from_str(
+        let config: candor_model::LlavaConfig = serde_json::from_str(
             r#"{"text_config": {"max_position_embeddings": 4096}, "vision_config": {}}"#,
         )
-        .unwrap()
+        .unwrap();
+        config.into()
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use candor_data::image::{ImageLimits, load_batch};
+use candor_data::image::{Fitted, ImageLimits, load_batch};
 use candor_data::rows::{BadRows, Look, faults};
 use tch::Tensor;
 
@@ -149,10 +149,16 @@ pub fn pixels(bundle: &Bundle, paths: &[PathBuf]) -> Result<Tensor, ModelError> 
 /// Pictures that the bundle's processor has fitted, normalised.
 ///
 /// # Shapes
-/// `fitted`: `[n_images, 3, side, side]` bytes → the same as f32, on the model's device.
-pub fn pixels_of(bundle: &Bundle, fitted: &[u8]) -> Tensor {
-    let side = i64::from(bundle.processor.size);
-    Tensor::from_slice(&bundle.processor.normalise(fitted))
-        .reshape([-1, 3, side, side])
-        .to_device(bundle.model.device())
+/// Pictures of one size → `[n_images, 3, side, side]` f32, on the model's device.
+pub fn pixels_of(bundle: &Bundle, fitted: &[Fitted]) -> Tensor {
+    let normalise = |picture: &Fitted| {
+        let (height, width) = (picture.size.height, picture.size.width);
+        Tensor::from_slice(&bundle.processor.normalise(picture)).reshape([
+            3,
+            i64::from(height),
+            i64::from(width),
+        ])
+    };
+    let pictures: Vec<Tensor> = fitted.iter().map(normalise).collect();
+    Tensor::stack(&pictures, 0).to_device(bundle.model.device())
 }

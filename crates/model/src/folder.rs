@@ -223,16 +223,16 @@ impl ModelFolder {
         let mut files = folders.flat_map(|folder| names.map(|name| folder.join(name)));
         let file = files.find(|file| file.exists());
         let side = self.config.vision_config.image_size;
-        let mut processor = match (file, self.fit) {
+        let processor = match (file, self.fit) {
             (Some(file), _) => ImageProcessor::from_file(&file)?,
             // The original has no such file, and takes CLIP's from the tower.
             (None, Some(_)) => ImageProcessor::clip(u32::try_from(side).unwrap_or(u32::MAX)),
             (None, None) => ImageProcessor::from_file(&self.path.join(names[0]))?,
         };
-        if let Some(fit) = self.fit {
-            processor.fit = fit;
-        }
-        Ok(processor)
+        Ok(match self.fit {
+            Some(fit) => processor.with_fit(fit),
+            None => processor,
+        })
     }
 
     /// What its weights are, by their headers.

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use candor_data::image::ImageProcessor;
 use candor_data::{Conversation, Turn};
 use serde::Deserialize;
 
@@ -224,8 +225,11 @@ impl Report<'_> {
 
     /// Pictures come out in the size that the tower takes.
     fn pixels(&mut self, reading: &Reading) {
+        let ImageProcessor::Square(square) = &reading.processor else {
+            return;
+        };
         let side = reading.config().vision_config.image_size;
-        let pixels = i64::from(reading.processor.size);
+        let pixels = i64::from(square.side);
         if side != pixels {
             let found = format!("images of {pixels} pixels, but the tower takes {side}");
             let remedy = "use the processor of the same tower";
@@ -254,8 +258,9 @@ impl Report<'_> {
             self.add("config.json", found, remedy);
         }
         let processor: ProcessorFile = read_if_there(&self.folder.join("processor_config.json"))?;
-        if let Some(patch) = processor.patch_size.filter(|&patch| patch > 0) {
-            let side = i64::from(reading.processor.size) / patch;
+        let patch = processor.patch_size.filter(|&patch| patch > 0);
+        if let (Some(patch), ImageProcessor::Square(square)) = (patch, &reading.processor) {
+            let side = i64::from(square.side) / patch;
             let strategy = processor.vision_feature_select_strategy.unwrap_or_default();
             let dropped = i64::from(strategy == FeatureSelect::Default);
             // As `LlavaProcessor` counts; files that do not mention the class token mean it.

@@ -9,7 +9,7 @@ use candor_model::{Adapter, Answerer, Bundle, Query};
 use tch::Tensor;
 
 use super::Sitting;
-use super::ahead::Fitted;
+use super::ahead::NewPictures;
 use super::plan::{Plan, Prompt};
 use crate::EvalError;
 use crate::answer::Answer;
@@ -56,7 +56,7 @@ impl<'a> Respondent<'a> {
     ///
     /// # Errors
     /// An answer is no text, or the model's logits are not finite.
-    pub fn answer(&mut self, batch: &[usize], new: &Fitted) -> Result<Vec<Answer>, EvalError> {
+    pub fn answer(&mut self, batch: &[usize], new: &NewPictures) -> Result<Vec<Answer>, EvalError> {
         self.look(batch, new);
         let prompts: Vec<&Prompt> = batch.iter().map(|&at| &self.plan.prompts[at]).collect();
         let query = |prompt: &&Prompt| Query {
@@ -76,7 +76,7 @@ impl<'a> Respondent<'a> {
     }
 
     /// Encodes new pictures, and forgets those that the batch does not show.
-    fn look(&mut self, batch: &[usize], new: &Fitted) {
+    fn look(&mut self, batch: &[usize], new: &NewPictures) {
         let image = |&place: &usize| self.plan.prompts[place].image.as_str();
         let shown: HashSet<&str> = batch.iter().map(image).collect();
         self.features
@@ -85,7 +85,7 @@ impl<'a> Respondent<'a> {
             return;
         }
         let bundle = self.answerer.bundle;
-        let pixels = pixels_of(bundle, &new.bytes);
+        let pixels = pixels_of(bundle, &new.fitted);
         let features = tch::no_grad(|| bundle.model.image_features(&pixels));
         for (row, name) in new.names.iter().enumerate() {
             let one = features.narrow(0, row as i64, 1);

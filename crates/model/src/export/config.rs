@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use candor_data::image::Fit;
+use candor_data::image::{Fit, ImageProcessor};
 use serde_json::{Map, Value, json};
 use tch::Kind;
 
@@ -100,9 +100,9 @@ fn original(model: &LlavaConfig, reading: &Reading) -> Value {
         FeatureSelect::Default => "patch",
         FeatureSelect::Full => "cls_patch",
     };
-    let aspect = match reading.processor.fit {
-        Fit::Pad => "pad",
-        Fit::CenterCrop => "square",
+    let aspect = match &reading.processor {
+        ImageProcessor::Square(square) if square.fit == Fit::Pad => "pad",
+        _ => "square",
     };
     let mut config = json!({});
     extend(&mut config, &model.text_config);

@@ -81,10 +81,7 @@ impl Reading {
         if hugging_face {
             self.write_processor(folder)
         } else {
-            let square = ImageProcessor {
-                fit: Fit::CenterCrop,
-                ..self.processor.clone()
-            };
+            let square = self.processor.clone().with_fit(Fit::CenterCrop);
             Ok(square.write(&folder.join(TOWER).join(PREPROCESSOR))?)
         }
     }

@@ -5,8 +5,8 @@
 //!
 //! # Reference
 //! Hugging Face's `Qwen2VLImageProcessorPil`: `smart_resize`, and Pillow's bicubic on 8-bit samples. Where torchvision is
-//! installed, transformers resizes with that instead: photographs that keep nearly their size come out up to 15/255
-//! apart, those that shrink up to 2/255. Cutting the picture into patches is left to the tower.
+//! installed, transformers resizes with that instead, and comes out up to 2/255 apart. Cutting the picture into patches
+//! is left to the tower.
 
 use ::image::RgbImage;
 

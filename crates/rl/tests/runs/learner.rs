@@ -1,5 +1,7 @@
 //! Gradients of a mini-batch do not depend on how it is cut into passes, nor on what the passes keep in memory.
 
+use std::path::Path;
+
 use candor_data::rows::Look;
 use candor_model::Activations;
 use candor_rl::critic::CriticLearner;

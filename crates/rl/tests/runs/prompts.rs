@@ -1,5 +1,7 @@
 //! Which prompts are asked, and by what their answers are judged.
 
+use std::path::Path;
+
 use candor_data::formats::{captions, ppo_prompts};
 use candor_data::rows::{Look, OnBadRow, Reason};
 use candor_data::{AnswerType, Turn};

@@ -52,7 +52,11 @@ pub fn ahead_of<T>(
                 }
             }
         });
-        let mut next = move || receiver.recv().unwrap_or_else(|_| Ok(NewPictures::default()));
+        let mut next = move || {
+            receiver
+                .recv()
+                .unwrap_or_else(|_| Ok(NewPictures::default()))
+        };
         let outcome = work(&mut next);
         // Work that ended early leaves a thread that waits to hand over a batch: nobody will take it.
         drop(next);

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candor_model::shared::{ReadAt, Shared, SharedBatch};
-use candor_model::{Activations, Adapter, ScalarHead, Vlm, tensor_file};
+use candor_model::{Activations, Adapter, Features, ScalarHead, Vlm, tensor_file};
 use candor_reward::loss::{Share, centering, pair_loss};
 use candor_train::{AdamW, AdamWConfig, ParamGroup};
 use tch::{Device, Kind, Tensor};
@@ -121,7 +121,7 @@ fn the_pair_loss_and_its_gradients() {
 /// Some of the pairs, with the features of their images in order, if they have any.
 struct Pass {
     batch: SharedBatch,
-    features: Option<Tensor>,
+    features: Option<Features>,
     n_pairs: usize,
 }
 
@@ -227,14 +227,15 @@ impl Training {
 }
 
 /// One pass over some pairs, whose `image` is the index of their row in `features`.
-fn pass(pairs: &[Shared], features: &Tensor) -> Pass {
-    let rows: Vec<i64> = pairs
+fn pass(pairs: &[Shared], features: &Features) -> Pass {
+    let shown: Vec<Features> = pairs
         .iter()
         .filter_map(|pair| pair.image.as_ref()?.parse().ok())
+        .map(|at| features.image(at))
         .collect();
     Pass {
         batch: SharedBatch::new(&pairs.iter().collect::<Vec<_>>(), PAD, Device::Cpu),
-        features: (!rows.is_empty()).then(|| features.index_select(0, &Tensor::from_slice(&rows))),
+        features: Features::cat(&shown),
         n_pairs: pairs.len(),
     }
 }

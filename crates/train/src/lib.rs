@@ -1,6 +1,6 @@
 //! Everything a training stage needs besides its model and its loss.
 //!
-//! A stage (`sft`, `reward`, `rl`) writes its own loop in `run.rs`; this crate gives it the parts:
+//! A stage (`sft`, `reward`, `dpo`, `rl`) writes its own loop in `run.rs`; this crate gives it the parts:
 //! [`recipe`] reads its TOML and reports every mistake at once, [`run_folder`] owns the files of a run and
 //! resumes it, [`checkpoint`] writes and verifies states, [`optimizer`] and [`schedule`] update weights,
 //! [`data_order`] decides which samples form a batch, [`Batches`] which comparisons an update takes, [`progress`] and [`stop`] talk to the person;
@@ -31,6 +31,7 @@ pub mod session;
 pub mod stage_fields;
 pub mod stop;
 pub mod tensorboard;
+mod tune;
 mod workload;
 
 pub use bad_rows::{on_bad_row, say_skipped};
@@ -47,4 +48,5 @@ pub use schedule::{Schedule, Shape, Warmup};
 pub use session::{Applied, Inputs, Launch, Opening, Outcome, Parts, Session, SessionRecipe};
 pub use stage_fields::{Length, LoraStart};
 pub use stop::{StopSignal, Stopped};
+pub use tune::Tune;
 pub use workload::Workload;

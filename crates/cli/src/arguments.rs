@@ -79,6 +79,13 @@ pub enum Command {
                             --annotations runs/demo/annotate/project.toml --aggregate majority"
     )]
     Reward(RewardArguments),
+    /// Learn from comparisons without a reward model: DPO, IPO, SimPO, ORPO or KTO, on pictures.
+    #[command(
+        after_help = "Example:\n  candor dpo recipes/demo/4-dpo.toml\n  candor dpo recipes/demo/4-dpo.toml --set \
+                            run.out=runs/demo/dpo-dense --set dpo.logprob=mean --set dpo.changed_weight=5.0\n\n\
+                            docs/algorithms/dpo.md has every formula."
+    )]
+    Dpo(TrainArguments),
     /// Reinforcement learning: PPO against a reward model.
     #[command(
         after_help = "Example:\n  candor rl recipes/demo/5-ppo.toml\n  candor rl recipes/demo/5-ppo.toml --set \

@@ -4,9 +4,9 @@
 //! and the policy the same ones in every epoch; mDPO's own code cuts anew each time.
 //!
 //! # Reference
-//! mDPO (arXiv 2406.11839) cuts out a random part of 0 to 20 % of the picture, by torchvision's
-//! `RandomResizedCrop(scale=(0.01, 0.2))`, whose sides are between 3:4 and 4:3. The part is fitted here as any picture is,
-//! which pads it to a square where the model's processor pads; there it is stretched.
+//! mDPO (arXiv 2406.11839) cuts out a random part of 0 to 20 % of the picture and stretches it to the picture's size, by
+//! torchvision's `RandomResizedCrop(scale=(0.01, 0.2))`, whose sides are between 3:4 and 4:3. There it is cut from what the
+//! processor made of the picture and stretched bilinearly; here from the picture itself, and bicubically.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -16,6 +16,7 @@ use candor_data::image::{ImageLimits, decode};
 use candor_data::random;
 use candor_model::{Bundle, ImageFeatures, features};
 use candor_train::Reader;
+use image::imageops::FilterType;
 use image::{Rgb, RgbImage, imageops};
 use rand::RngExt as _;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
@@ -143,8 +144,9 @@ fn encode_parts(
         let processor = &bundle.processor;
         let fitted = chunk.par_iter().map(|(number, name)| {
             let picture = decode(&features::path_in(folder, name)?, &ImageLimits::default())?;
-            let part = part(&picture, seed, *number as u64);
-            Ok(processor.fit_bytes(&part))
+            let (width, height) = picture.dimensions();
+            let part = part(width, height, seed, *number as u64);
+            Ok(processor.fit_bytes(&enlarged(&picture, part)))
         });
         let fitted: Vec<Vec<u8>> = fitted.collect::<Result<_, DpoError>>()?;
         passes.push(encode(bundle, &fitted.concat()));
@@ -167,19 +169,25 @@ fn encode(bundle: &Bundle, fitted: &[u8]) -> Tensor {
     tch::no_grad(|| (bundle.model).image_features(&features::pixels_of(bundle, fitted)))
 }
 
-/// The part that row `number` sees instead of its picture.
-fn part(picture: &RgbImage, seed: u64, number: u64) -> RgbImage {
+/// Left, top, width and height of the part that row `number` sees of a picture of this size.
+fn part(width: u32, height: u32, seed: u64, number: u64) -> [u32; 4] {
     let mut draw = random::stream(seed, "dpo.crop", &[number]);
-    let (width, height) = picture.dimensions();
     let area = f64::from(width) * f64::from(height) * draw.random_range(AREA);
     let aspect = draw
         .random_range((0.75_f64).ln()..(4.0_f64 / 3.0).ln())
         .exp();
-    let side = |length: f64, of: u32| (length.sqrt().round() as u32).clamp(1, of);
+    let side = |square: f64, of: u32| (square.sqrt().round() as u32).clamp(1, of);
     let (w, h) = (side(area * aspect, width), side(area / aspect, height));
-    let x = draw.random_range(0..=width - w);
-    let y = draw.random_range(0..=height - h);
-    imageops::crop_imm(picture, x, y, w, h).to_image()
+    let left = draw.random_range(0..=width - w);
+    let top = draw.random_range(0..=height - h);
+    [left, top, w, h]
+}
+
+/// A part of a picture, as large as the whole.
+fn enlarged(picture: &RgbImage, [left, top, w, h]: [u32; 4]) -> RgbImage {
+    let part = imageops::crop_imm(picture, left, top, w, h);
+    let (width, height) = picture.dimensions();
+    imageops::resize(&*part, width, height, FilterType::CatmullRom)
 }
 
 /// For each row with a picture another picture, each as likely.
@@ -211,24 +219,30 @@ mod tests {
 
     #[test]
     fn a_part_is_a_fifth_of_the_picture_at_most_and_another_for_each_row() {
-        // Each pixel knows its place.
-        let picture = RgbImage::from_fn(200, 100, |x, y| Rgb([x as u8, y as u8, 0]));
         let mut seen = BTreeSet::new();
         for number in 0..200 {
-            let cut = part(&picture, 3, number);
-            let (w, h) = cut.dimensions();
+            let [left, top, w, h] = part(200, 100, 3, number);
+            assert!(left + w <= 200 && top + h <= 100);
             let share = f64::from(w * h) / 20_000.0;
             // Sides are rounded to pixels.
             assert!((0.009..0.21).contains(&share), "{share}");
             let aspect = f64::from(w) / f64::from(h);
             assert!((0.68..1.47).contains(&aspect), "{aspect}");
-            let [x, y, _] = cut.get_pixel(0, 0).0;
-            let last = cut.get_pixel(w - 1, h - 1).0;
-            assert_eq!(last, [x + (w - 1) as u8, y + (h - 1) as u8, 0]);
-            seen.insert((x, y, w, h));
-            assert_eq!(part(&picture, 3, number), cut);
+            seen.insert([left, top, w, h]);
+            assert_eq!(part(200, 100, 3, number), [left, top, w, h]);
         }
         assert!(seen.len() > 150, "{}", seen.len());
+        assert_eq!(part(1, 1, 3, 0), [0, 0, 1, 1]);
+    }
+
+    #[test]
+    fn a_part_is_enlarged_to_the_size_of_the_whole() {
+        // Red on the left, blue on the right.
+        let half = |x| if x < 4 { [200, 0, 0] } else { [0, 0, 200] };
+        let picture = RgbImage::from_fn(8, 6, |x, _| Rgb(half(x)));
+        let of_right = enlarged(&picture, [5, 1, 2, 3]);
+        assert_eq!(of_right.dimensions(), (8, 6));
+        assert!(of_right.pixels().all(|pixel| pixel.0 == [0, 0, 200]));
     }
 
     #[test]

@@ -36,9 +36,13 @@ const READERS: [Stage; 7] = [
             drop(DpoRecipe::read(reader));
         },
     ),
-    ("rl", "PPO against a reward model.", |reader| {
-        drop(RlRecipe::read(reader));
-    }),
+    (
+        "rl",
+        "PPO, GRPO and their relatives against a reward model.",
+        |reader| {
+            drop(RlRecipe::read(reader));
+        },
+    ),
     ("eval", "Benchmarks.", |reader| {
         drop(EvalRecipe::read(reader));
     }),

@@ -17,7 +17,7 @@ ARGS ?=
 SECS ?= 600
 
 # The crates that are compared with golden files.
-GOLDEN := data checkpoint model train reward rl judge
+GOLDEN := data weights model train reward rl judge
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/candor/tools

@@ -1,4 +1,4 @@
-"""Writes crates/annotate/tests/agreement/recorded.json: agreement and strengths as other people's code computes them.
+"""Writes crates/stats/tests/agreement/recorded.json: agreement and strengths as other people's code computes them.
 
     python -m venv venv && venv/bin/pip install krippendorff==0.9.0 statsmodels==0.15.0 choix==0.4.1 numpy scipy
     venv/bin/python parity/agreement.py
@@ -13,7 +13,7 @@ import krippendorff
 import numpy as np
 from statsmodels.stats.inter_rater import aggregate_raters, cohens_kappa, fleiss_kappa
 
-OUT = pathlib.Path(__file__).parents[1] / "crates/annotate/tests/agreement/recorded.json"
+OUT = pathlib.Path(__file__).parents[1] / "crates/stats/tests/agreement/recorded.json"
 CATEGORIES = 3
 
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use candor_checkpoint::Checkpoint;
+use candor_weights::Checkpoint;
 use candor_model::{ModelFolder, Template, Tokenizer};
 use tempfile::TempDir;
 

@@ -3,11 +3,11 @@
 use std::cell::RefCell;
 use std::io::{Seek as _, Write as _};
 
-use candor_checkpoint::Checkpoint;
+use candor_weights::Checkpoint;
 use tempfile::NamedTempFile;
 
 pub mod folder;
-#[path = "../../crates/checkpoint/tests/forge/mod.rs"]
+#[path = "../../crates/weights/tests/forge/mod.rs"]
 pub mod forge;
 
 thread_local! {

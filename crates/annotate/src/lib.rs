@@ -6,7 +6,6 @@
 //!
 //! Nothing here knows tensors: this crate never links libtorch.
 
-pub mod agreement;
 pub mod answer;
 pub mod clock;
 pub mod command;

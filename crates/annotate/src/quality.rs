@@ -1,13 +1,13 @@
 //! How good the work is: agreement, gold, habits, and which model wins; each with an interval.
 //!
-//! Intervals are percentile bootstraps over pictures ([`candor_data::bootstrap`]): items about one picture stand or
+//! Intervals are percentile bootstraps over pictures ([`candor_stats::bootstrap`]): items about one picture stand or
 //! fall together. What is not defined is `None`.
 
 mod agreements;
 mod models;
 mod people;
 
-use candor_data::bootstrap::{Interval, intervals};
+use candor_stats::bootstrap::{Interval, intervals};
 use serde::Serialize;
 
 use crate::answer::Pick;

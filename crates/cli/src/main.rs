@@ -8,7 +8,7 @@ mod command;
 
 use std::process::ExitCode;
 
-use candor_train::Stopped;
+use candor_run::Stopped;
 use clap::Parser as _;
 
 fn main() -> ExitCode {

@@ -1,13 +1,10 @@
 //! Conversations, preferences, facts, prompts and images; readers and writers of the public formats.
 //!
-//! [`bootstrap`] says how certain a figure over such rows is.
-//!
 //! Nothing here knows tensors or tokens: this crate never links libtorch, and text stays text.
 //! Every reader names the file, the row, the field and the remedy when it refuses; every writer refuses
 //! what its reader would refuse, so a file that candor wrote always reads.
 
 pub mod atomic;
-pub mod bootstrap;
 pub mod bounded;
 pub mod comparison;
 pub mod comparisons;

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use candor_data::bootstrap::{self, Interval};
 use candor_data::comparisons::Parts;
 use candor_data::rows::{Skipped, SkippedCounts};
+use candor_stats::bootstrap::{self, Interval};
 use serde::Serialize;
 
 use crate::DpoError;

@@ -8,6 +8,7 @@
 //! # Reference
 //! `docs/algorithms/dpo.md` has every formula with its source.
 
+pub mod answers;
 pub mod counting;
 mod error;
 mod figures;

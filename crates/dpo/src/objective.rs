@@ -1,6 +1,6 @@
 //! What is minimised: a loss of two answers, and what may be added to it.
 
-use candor_train::Reader;
+use candor_recipe::Reader;
 use tch::Kind::Double;
 use tch::Tensor;
 

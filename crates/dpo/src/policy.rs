@@ -3,13 +3,14 @@
 //! Both answers of a comparison read its prompt, picture included, once. Where the picture is compared with a spoilt one,
 //! the pass has the comparison a second time with that; of this only the preferred answer counts.
 
-use candor_model::{Activations, Adapter, Bundle, ImageFeatures, Shared, SharedTargets};
+use candor_model::{Activations, Adapter, Bundle, Features, ImageFeatures, Shared, SharedTargets};
 use tch::{Device, Kind, Tensor};
 
 use crate::DpoError;
+use crate::answers::Answers;
 use crate::counting::counted;
 use crate::loss::{self, Logprobs};
-use crate::rows::{Answers, Row};
+use crate::rows::Row;
 use crate::spoilt::Spoilt;
 
 /// A model with what it sees.
@@ -45,7 +46,7 @@ struct Pass {
     targets: SharedTargets,
     /// `[n_items · 2, longest]` f64, 0 where there is no token.
     weights: Tensor,
-    features: Option<Tensor>,
+    features: Option<Features>,
     n_rows: i64,
     /// Which of the rows have a spoilt picture; their items come after those of all rows.
     with_spoilt: Vec<i64>,
@@ -180,7 +181,7 @@ impl Policy<'_> {
         items: &[&Shared],
         rows: &[&Row],
         with_spoilt: &[i64],
-    ) -> Result<Option<Tensor>, DpoError> {
+    ) -> Result<Option<Features>, DpoError> {
         let names = || items.iter().filter_map(|item| item.image.as_deref());
         let own = self.features.of(names());
         if let (None, Some(missing)) = (
@@ -196,7 +197,7 @@ impl Policy<'_> {
         let spoilt: Vec<&Row> = with_spoilt.iter().map(|&i| rows[i as usize]).collect();
         let spoilt = self.spoilt.and_then(|all| all.of(&spoilt, self.features));
         Ok(match (own, spoilt) {
-            (Some(own), Some(spoilt)) => Some(Tensor::cat(&[own, spoilt], 0)),
+            (Some(own), Some(spoilt)) => Features::cat([&own, &spoilt]),
             (own, _) => own,
         })
     }

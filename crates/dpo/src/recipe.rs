@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 
 use candor_data::ComparisonSet;
 use candor_model::Activations;
+use candor_recipe::{Reader, Resolved};
 use candor_train::stage_fields::{MODEL, ROOT, read_activations, read_batch};
-use candor_train::{
-    BasePrecision, Length, LoraStart, Reader, Resolved, SessionRecipe, Tune, read_comparisons,
-};
+use candor_train::{BasePrecision, Length, LoraStart, SessionRecipe, Tune, read_comparisons};
 
 use crate::DpoError;
 use crate::objective::Objective;

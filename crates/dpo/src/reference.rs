@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use candor_train::fingerprint;
+use candor_run::sha256;
 use serde::{Deserialize, Serialize};
 
 use crate::DpoError;
@@ -46,7 +46,7 @@ pub fn fingerprint_of(objective: &Objective, inputs: &[&str]) -> String {
         format!("mismatched: {}", objective.loss.needs_divergence()),
     ];
     let inputs = inputs.iter().map(|&print| print.to_owned());
-    fingerprint::of_bytes(inputs.chain(of_objective).map(String::into_bytes))
+    sha256::of_bytes(inputs.chain(of_objective).map(String::into_bytes))
 }
 
 impl Reference {

@@ -4,11 +4,13 @@ use candor_data::comparisons::{Parts, Purpose};
 use candor_data::rows::{Reason, RowFault};
 use candor_data::{Comparison, Conversation, Side, Turn};
 use candor_model::sample::{IGNORE, Sample, SampleRules};
-use candor_model::shared::{ReadAt, Shared};
-use candor_train::{Batches, fingerprint};
+use candor_model::shared::Shared;
+use candor_run::sha256;
+use candor_train::Batches;
 
 use crate::DpoError;
-use crate::counting::{self, Counting};
+use crate::answers::Answers;
+use crate::counting::Counting;
 use crate::recipe::DpoRecipe;
 
 /// A tokenised comparison.
@@ -28,17 +30,6 @@ pub struct Row {
     pub number: usize,
     /// Tokens that a pass computes for it.
     pub n_tokens: usize,
-}
-
-/// Two answers to one prompt.
-#[derive(Debug, Clone)]
-pub struct Answers {
-    /// Branch 0 is the preferred answer, branch 1 the other; each is read at the tokens that count.
-    pub shared: Shared,
-    /// The weight of each token that is read.
-    pub weights: [Vec<f64>; 2],
-    /// Tokens of the prompt.
-    n_prompt: usize,
 }
 
 /// A tokenised answer with its prompt.
@@ -141,7 +132,7 @@ pub fn fingerprint(rows: &Parts<Row>) -> String {
         }
         bytes
     };
-    fingerprint::of_bytes(parts.into_iter().flat_map(part))
+    sha256::of_bytes(parts.into_iter().flat_map(part))
 }
 
 /// Images of all parts; names may repeat.
@@ -245,87 +236,31 @@ fn all_mut(parts: &mut Parts<Row>) -> impl Iterator<Item = &mut Row> {
     parts.into_iter().flatten()
 }
 
-impl Answers {
-    /// The preferred answer to a prompt and the other one, with what counts of them. `id` is what an error calls them.
-    ///
-    /// # Errors
-    /// Nothing of an answer is left where what both begin with is left out.
-    pub fn new(
-        id: &str,
-        prompt: &[i64],
-        both: [&[i64]; 2],
-        image: Option<String>,
-        counting: Counting,
-    ) -> Result<Self, RowFault> {
-        let [chosen, rejected] = both;
-        let left_out = if counting.common_beginning {
-            0
-        } else {
-            counting::common_beginning(chosen, rejected)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of two turns of the assistant's the second is the answer, and what a template writes after it is none.
+    #[test]
+    fn the_answer_is_the_last_thing_that_is_said() {
+        let said = [
+            None,
+            None,
+            Some(11),
+            Some(12),
+            None,
+            Some(14),
+            Some(2),
+            None,
+        ];
+        let sample = Sample {
+            id: "two turns".to_owned(),
+            image: None,
+            ids: vec![1, 10, 11, 12, 13, 14, 2, 15],
+            labels: said.map(|id| id.unwrap_or(IGNORE)).to_vec(),
         };
-        if left_out >= chosen.len().min(rejected.len()) {
-            let found =
-                "one answer is the beginning of the other, and what both begin with is left out";
-            let remedy = "remove the row, or set dpo.common_beginning = \"counted\"";
-            return Err(RowFault::new(
-                Reason::EmptyAnswer,
-                "outputs",
-                found.to_owned(),
-                remedy,
-            ));
-        }
-        let changed = counting.changed_weight.unwrap_or(1.0);
-        let mut weights = counting::weights(chosen, rejected, changed);
-        for weights in &mut weights {
-            weights.drain(..left_out);
-        }
-        let sequences = both.map(|answer| [prompt, answer].concat());
-        let read = sequences.each_ref().map(|ids| ReadAt {
-            ids,
-            read: prompt.len() + left_out..ids.len(),
-        });
-        Ok(Self {
-            shared: Shared::of(id, &read, image)?,
-            weights,
-            n_prompt: prompt.len(),
-        })
-    }
-
-    /// Tokens that a pass computes.
-    fn n_tokens(&self) -> usize {
-        self.shared.prefix.len() + self.shared.branches.iter().map(Vec::len).sum::<usize>()
-    }
-
-    /// Tokens of the prompt.
-    fn prompt(&self) -> &[i64] {
-        &self.shared.prefix[..self.n_prompt]
-    }
-
-    /// Tokens of the longer answer.
-    fn longest_answer(&self) -> usize {
-        let branches = self.shared.branches.iter().map(Vec::len).max();
-        self.shared.prefix.len() - self.n_prompt + branches.unwrap_or(0)
-    }
-
-    /// The other's answers to this prompt.
-    fn answered_by(&self, other: &Self) -> Result<Self, DpoError> {
-        let (from, to) = (other.n_prompt, self.n_prompt);
-        let sequence = |branch: &Vec<i64>| {
-            let answer = [&other.shared.prefix[from..], branch].concat();
-            [self.prompt(), &answer].concat()
-        };
-        let sequences: Vec<Vec<i64>> = other.shared.branches.iter().map(sequence).collect();
-        let beginning = other.shared.prefix.len() - from;
-        let read: Vec<ReadAt<'_>> = (sequences.iter().zip(&other.shared.read))
-            .map(|(ids, read)| ReadAt {
-                ids,
-                read: to + beginning + read.start..ids.len(),
-            })
-            .collect();
-        Ok(Self {
-            shared: Shared::of("a mismatched answer", &read, self.shared.image.clone())?,
-            weights: other.weights.clone(),
-            n_prompt: to,
-        })
+        let answered = last_answer(sample).unwrap();
+        assert_eq!(answered.prompt(), [1, 10, 11, 12, 13]);
+        assert_eq!(answered.answer(), [14, 2]);
     }
 }

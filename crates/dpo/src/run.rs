@@ -4,8 +4,8 @@ use std::path::Path;
 
 use candor_data::comparisons::{Parts, Purpose};
 use candor_model::{Adapter, Bundle, ImageFeatures, preflight};
-use candor_train::session::{Inputs, Launch, Outcome, Session};
-use candor_train::{LoraStart, Opening, Parts as Trained, Tune, fingerprint, say_skipped};
+use candor_run::{Inputs, Launch, Outcome};
+use candor_train::{LoraStart, Opening, Parts as Trained, Session, Tune, fingerprint, say_skipped};
 use serde::Serialize;
 use tch::{Device, Tensor};
 
@@ -62,20 +62,29 @@ pub fn run(recipe: &DpoRecipe, launch: &Launch, device: Device) -> Result<Outcom
     preflight::check_answers_end(&recipe.base, &bundle.template, &bundle.tokenizer)?;
     let (adapter, trained) = (recipe.tune).start(&bundle, &recipe.base, recipe.session.seed)?;
     opening.doing("reading the comparisons");
-    let rows = rows::read(recipe, bundle.rules(recipe.max_tokens), Purpose::Run)?;
+    let images = recipe.comparisons.images.as_path();
+    let rules = bundle.rules(recipe.max_tokens, images);
+    let rows = rows::read(recipe, rules, Purpose::Run)?;
     say_skipped("dpo", rows.skipped.as_ref());
     let all: Vec<&Row> = rows.all().collect();
     let mut batches = rows::batches(recipe, &rows)?;
     let n_steps = batches.n_steps(recipe.length);
     let inputs = fingerprints(recipe, &mut opening, &bundle, adapter.as_ref(), &rows);
-    let images = rows::images(&rows);
-    let folder = &recipe.comparisons.images;
+    let shown = rows::images(&rows);
     let features =
-        ImageFeatures::encode(&bundle, folder, images, opening.counter("encoding images"))
+        ImageFeatures::encode(&bundle, images, shown, opening.counter("encoding images"))
             .map_err(|error| error.in_rows(&rows.pictures))?;
     let spoilt = recipe.objective.image_negative.map(|kind| {
         let progress = opening.counter("spoiling images");
-        Spoilt::of_rows(kind, &all, recipe.session.seed, &bundle, folder, progress)
+        Spoilt::of_rows(
+            kind,
+            &all,
+            recipe.session.seed,
+            &bundle,
+            images,
+            &features,
+            progress,
+        )
     });
     let spoilt = spoilt.transpose()?;
     let policy = Policy {

@@ -8,19 +8,18 @@
 //! torchvision's `RandomResizedCrop(scale=(0.01, 0.2))`, whose sides are between 3:4 and 4:3. There it is cut from what the
 //! processor made of the picture and stretched bilinearly; here from the picture itself, and bicubically.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::path::Path;
 
-use candor_data::image::{ImageLimits, decode};
+use candor_data::image::{Fitted, ImageLimits, decode};
 use candor_data::random;
-use candor_model::{Bundle, ImageFeatures, features};
-use candor_train::Reader;
+use candor_model::{Bundle, Features, ImageFeatures, image_features};
+use candor_recipe::Reader;
 use image::imageops::FilterType;
 use image::{Rgb, RgbImage, imageops};
 use rand::RngExt as _;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
-use tch::Tensor;
 
 use crate::DpoError;
 use crate::rows::Row;
@@ -60,10 +59,10 @@ impl ImageNegative {
 pub enum Spoilt {
     /// Encoded for this.
     Encoded {
-        /// `[n, n_image_tokens, tower width]`.
-        features: Tensor,
+        /// Of each picture.
+        features: Vec<Features>,
         /// The index of each row's; none for a row without a picture.
-        of_row: Vec<Option<i64>>,
+        of_row: Vec<Option<usize>>,
     },
     /// Pictures of other rows, by name.
     Shown(Vec<Option<String>>),
@@ -76,8 +75,8 @@ const PICTURES_PER_PASS: usize = 64;
 const AREA: Range<f64> = 0.01..0.2;
 
 impl Spoilt {
-    /// Spoils the pictures of rows, which are in the order of their numbers. `progress` hears how many are done, and of how
-    /// many.
+    /// Spoils the pictures of rows, which are in the order of their numbers; `shown` has the features of the whole ones.
+    /// `progress` hears how many are done, and of how many.
     ///
     /// # Errors
     /// A picture cannot be read, or there is no other one.
@@ -87,39 +86,34 @@ impl Spoilt {
         seed: u64,
         bundle: &Bundle,
         folder: &Path,
+        shown: &ImageFeatures,
         progress: impl FnMut(usize, usize),
     ) -> Result<Self, DpoError> {
         let image = |row: &&Row| row.answers.shared.image.clone();
         let images: Vec<Option<String>> = rows.iter().map(image).collect();
         match kind {
-            ImageNegative::Crop => encode_parts(&images, seed, bundle, folder, progress),
+            ImageNegative::Crop => encode(&images, bundle, folder, progress, |picture, number| {
+                let (width, height) = picture.dimensions();
+                enlarged(picture, part(width, height, seed, number as u64))
+            }),
             ImageNegative::Blank => {
-                let mean = bundle
-                    .processor
-                    .mean
-                    .map(|share| (share * 255.0).round() as u8);
-                let blank = RgbImage::from_pixel(1, 1, Rgb(mean));
-                let of_row = images.iter().map(|name| name.as_ref().map(|_| 0));
-                Ok(Self::Encoded {
-                    features: encode(bundle, &bundle.processor.fit_bytes(&blank)),
-                    of_row: of_row.collect(),
+                let mean = bundle.processor.colours().mean;
+                let mean = Rgb(mean.map(|share| (share * 255.0).round() as u8));
+                encode(&images, bundle, folder, progress, |picture, _| {
+                    RgbImage::from_pixel(picture.width(), picture.height(), mean)
                 })
             }
-            ImageNegative::Other => others(&images, seed).map(Self::Shown),
+            ImageNegative::Other => others(&images, shown.n_tokens(), seed).map(Self::Shown),
         }
     }
 
-    /// The features of the spoilt pictures of rows that all have a picture; `shown` has those of the whole ones.
-    ///
-    /// # Shapes
-    /// → `[n, n_image_tokens, tower width]`; none of no rows.
-    pub fn of(&self, rows: &[&Row], shown: &ImageFeatures) -> Option<Tensor> {
+    /// The features of the spoilt pictures of rows that all have a picture, in their order; none of no rows. `shown` has
+    /// those of the whole ones.
+    pub fn of(&self, rows: &[&Row], shown: &ImageFeatures) -> Option<Features> {
         match self {
             Self::Encoded { features, of_row } => {
                 let indices = rows.iter().filter_map(|row| of_row[row.number]);
-                let indices: Vec<i64> = indices.collect();
-                let indices = Tensor::from_slice(&indices).to_device(features.device());
-                (!rows.is_empty()).then(|| features.index_select(0, &indices))
+                Features::cat(indices.map(|index| &features[index]))
             }
             Self::Shown(names) => {
                 shown.of(rows.iter().filter_map(|row| names[row.number].as_deref()))
@@ -128,45 +122,34 @@ impl Spoilt {
     }
 }
 
-/// Cuts a part out of every picture and encodes it.
-fn encode_parts(
+/// Spoils every picture, which keeps its size, and encodes it. `spoil` gets the row's number too.
+fn encode(
     images: &[Option<String>],
-    seed: u64,
     bundle: &Bundle,
     folder: &Path,
     mut progress: impl FnMut(usize, usize),
+    spoil: impl Fn(&RgbImage, usize) -> RgbImage + Sync,
 ) -> Result<Spoilt, DpoError> {
-    let shown = images.iter().enumerate();
-    let shown = shown.filter_map(|(number, name)| Some((number, name.as_deref()?)));
-    let shown: Vec<(usize, &str)> = shown.collect();
-    let (mut passes, mut of_row) = (Vec::new(), vec![None; images.len()]);
-    for (i, chunk) in shown.chunks(PICTURES_PER_PASS).enumerate() {
-        let processor = &bundle.processor;
+    let named = images.iter().enumerate();
+    let named = named.filter_map(|(number, name)| Some((number, name.as_deref()?)));
+    let named: Vec<(usize, &str)> = named.collect();
+    let (mut features, mut of_row) = (Vec::with_capacity(named.len()), vec![None; images.len()]);
+    let processor = &bundle.processor;
+    for chunk in named.chunks(PICTURES_PER_PASS) {
         let fitted = chunk.par_iter().map(|(number, name)| {
-            let picture = decode(&features::path_in(folder, name)?, &ImageLimits::default())?;
-            let (width, height) = picture.dimensions();
-            let part = part(width, height, seed, *number as u64);
-            Ok(processor.fit_bytes(&enlarged(&picture, part)))
+            let path = image_features::path_in(folder, name)?;
+            let picture = decode(&path, &ImageLimits::default())?;
+            let fitted = processor.fit(&spoil(&picture, *number));
+            Ok(fitted.map_err(|misshapen| misshapen.at(&path))?)
         });
-        let fitted: Vec<Vec<u8>> = fitted.collect::<Result<_, DpoError>>()?;
-        passes.push(encode(bundle, &fitted.concat()));
+        let fitted: Vec<Fitted> = fitted.collect::<Result<_, DpoError>>()?;
         for (at, (number, _)) in chunk.iter().enumerate() {
-            of_row[*number] = Some((i * PICTURES_PER_PASS + at) as i64);
+            of_row[*number] = Some(features.len() + at);
         }
-        progress(i * PICTURES_PER_PASS + chunk.len(), shown.len());
+        features.extend(tch::no_grad(|| image_features::encode(bundle, &fitted)));
+        progress(features.len(), named.len());
     }
-    let features = if passes.is_empty() {
-        Tensor::new()
-    } else {
-        Tensor::cat(&passes, 0)
-    };
     Ok(Spoilt::Encoded { features, of_row })
-}
-
-/// # Shapes
-/// `fitted`: `[n, 3, side, side]` bytes → `[n, n_image_tokens, tower width]`.
-fn encode(bundle: &Bundle, fitted: &[u8]) -> Tensor {
-    tch::no_grad(|| (bundle.model).image_features(&features::pixels_of(bundle, fitted)))
 }
 
 /// Left, top, width and height of the part that row `number` sees of a picture of this size.
@@ -190,27 +173,39 @@ fn enlarged(picture: &RgbImage, [left, top, w, h]: [u32; 4]) -> RgbImage {
     imageops::resize(&*part, width, height, FilterType::CatmullRom)
 }
 
-/// For each row with a picture another picture, each as likely.
-fn others(images: &[Option<String>], seed: u64) -> Result<Vec<Option<String>>, DpoError> {
-    let distinct: BTreeSet<&String> = images.iter().flatten().collect();
-    let distinct: Vec<&String> = distinct.into_iter().collect();
-    if distinct.len() == 1 {
-        return Err(DpoError::Unfit {
-            path: "dpo.image_negative".into(),
-            problem: format!(
-                "all comparisons show {}, so none has another picture",
-                distinct[0]
-            ),
-            remedy: "use \"crop\" or \"blank\", or comparisons of several pictures",
-        });
+/// For each row with a picture another picture, each as likely, of those that take as many tokens (`n_tokens`, by name).
+fn others(
+    images: &[Option<String>],
+    n_tokens: &HashMap<String, usize>,
+    seed: u64,
+) -> Result<Vec<Option<String>>, DpoError> {
+    let mut alike: BTreeMap<Option<usize>, BTreeSet<&str>> = BTreeMap::new();
+    for name in images.iter().flatten() {
+        let n = n_tokens.get(name).copied();
+        alike.entry(n).or_default().insert(name);
     }
+    let alike = alike.into_iter();
+    let alike: BTreeMap<_, Vec<&str>> = alike
+        .map(|(n, names)| (n, names.into_iter().collect()))
+        .collect();
     let other = |(number, name): (usize, &Option<String>)| {
-        let own = distinct.binary_search(&name.as_ref()?).ok()?;
+        let Some(name) = name else { return Ok(None) };
+        let names = &alike[&n_tokens.get(name).copied()];
+        let own = names.binary_search(&name.as_str());
+        let (Ok(own), 2..) = (own, names.len()) else {
+            return Err(DpoError::Unfit {
+                path: "dpo.image_negative".into(),
+                problem: format!(
+                    "no comparison has another picture that takes as many tokens as {name}"
+                ),
+                remedy: "use \"crop\" or \"blank\", or comparisons of several pictures",
+            });
+        };
         let mut draw = random::stream(seed, "dpo.other", &[number as u64]);
-        let at = draw.random_range(0..distinct.len() - 1);
-        Some(distinct[at + usize::from(at >= own)].clone())
+        let at = draw.random_range(0..names.len() - 1);
+        Ok(Some(names[at + usize::from(at >= own)].to_owned()))
     };
-    Ok(images.iter().enumerate().map(other).collect())
+    images.iter().enumerate().map(other).collect()
 }
 
 #[cfg(test)]
@@ -251,7 +246,9 @@ mod tests {
         let images: Vec<Option<String>> = (0..100)
             .flat_map(|_| names.clone().into_iter().chain([None]))
             .collect();
-        let drawn = others(&images, 1).unwrap();
+        let n_tokens = ["a", "b", "c"].map(|name| (name.to_owned(), 4));
+        let n_tokens: HashMap<String, usize> = n_tokens.into();
+        let drawn = others(&images, &n_tokens, 1).unwrap();
         let pairs: BTreeSet<(&str, &str)> = (images.iter().zip(&drawn))
             .filter_map(|(own, other)| Some((own.as_deref()?, other.as_deref()?)))
             .collect();
@@ -265,7 +262,23 @@ mod tests {
         ];
         assert!(pairs.into_iter().eq(all));
         assert!((images.iter().zip(&drawn)).all(|(own, other)| own.is_none() == other.is_none()));
-        let message = others(&images[..1], 1).unwrap_err().to_string();
-        assert!(message.contains("all comparisons show a"), "{message}");
+        let message = others(&images[..1], &n_tokens, 1).unwrap_err().to_string();
+        assert!(message.contains("as many tokens as a"), "{message}");
+        // A picture of another shape is no other one.
+        let mut of_shapes = n_tokens.clone();
+        of_shapes.insert("b".to_owned(), 6);
+        let drawn = others(&images[..1], &of_shapes, 1);
+        assert!(drawn.is_err());
+        let drawn = others(
+            &[images[0].clone(), images[1].clone(), images[2].clone()],
+            &of_shapes,
+            1,
+        );
+        assert!(
+            drawn
+                .unwrap_err()
+                .to_string()
+                .contains("as many tokens as b")
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use candor_data::comparisons::Purpose;
 use candor_model::Reading;
-use candor_train::Workload;
+use candor_run::Workload;
 
 use crate::{DpoError, DpoRecipe, rows};
 
@@ -12,7 +12,9 @@ use crate::{DpoError, DpoRecipe, rows};
 /// # Errors
 /// As reading the comparisons for the run.
 pub fn workload(recipe: &DpoRecipe, reading: &Reading) -> Result<Workload, DpoError> {
-    let rows = rows::read(recipe, reading.rules(recipe.max_tokens), Purpose::Plan)?;
+    let images = recipe.comparisons.images.as_path();
+    let rules = reading.rules(recipe.max_tokens, images);
+    let rows = rows::read(recipe, rules, Purpose::Plan)?;
     let mut batches = rows::batches(recipe, &rows)?;
     let n_steps = batches.n_steps(recipe.length);
     let (mut n_tokens, mut longest) = (0, 0);

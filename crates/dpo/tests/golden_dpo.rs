@@ -13,14 +13,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candor_data::image::ImageProcessor;
+use candor_dpo::answers::Answers;
 use candor_dpo::loss::{Context, Spoilt as SpoiltLogprobs, divergence};
 use candor_dpo::objective::Update;
 use candor_dpo::policy::{Policy, columns};
-use candor_dpo::rows::{Answers, Row};
+use candor_dpo::rows::Row;
 use candor_dpo::spoilt::Spoilt;
 use candor_dpo::{Counting, Logprobs, Loss, Objective};
 use candor_model::{
-    Activations, Adapter, Bundle, ImageFeatures, Llava, Template, Tokenizer, tensor_file,
+    Activations, Adapter, Bundle, ImageFeatures, Template, Tokenizer, Vlm, tensor_file,
 };
 use candor_train::{AdamW, AdamWConfig, ParamGroup};
 use tch::{Device, Kind, Tensor};
@@ -143,7 +144,7 @@ impl Given {
         let folder = golden_folder();
         let base = folder.join("../../../model/tests/golden/llava_mha");
         let bundle = Bundle {
-            model: Llava::open(&base, Device::Cpu, Kind::Float).expect("the checkpoint opens"),
+            model: Vlm::open(&base, Device::Cpu, Kind::Float).expect("the checkpoint opens"),
             tokenizer: Tokenizer::open(&folder.join("tokenizer.json")).expect("it opens"),
             template: Template::vicuna_v1(),
             processor: ImageProcessor::clip(24),

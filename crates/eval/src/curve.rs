@@ -12,20 +12,20 @@ mod rollouts;
 use std::path::{Path, PathBuf};
 
 use candor_data::atomic;
-use candor_data::bootstrap::Interval;
 use candor_judge::Benchmark;
 use candor_judge::figures::figures;
 use candor_judge::score::verdicts;
 use candor_model::{Adapter, Bundle};
-use candor_train::{Progress, StopSignal};
+use candor_run::{Progress, StopSignal};
+use candor_stats::bootstrap::Interval;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{Answer, Speaker};
-use crate::correlation::Correlation;
 use crate::pictures;
 use crate::questions::Questions;
 use crate::scenes::Scenes;
 use crate::{EvalError, EvalRecipe};
+use candor_stats::correlation::Correlation;
 
 /// The greedy descriptions of one snapshot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -9,10 +9,10 @@ use crate::bad_pictures::BadPictures;
 pub enum EvalError {
     /// The recipe has mistakes; all of them are listed.
     #[error(transparent)]
-    Recipe(#[from] candor_train::RecipeError),
-    /// The recipe cannot be read.
+    Recipe(#[from] candor_recipe::RecipeError),
+    /// A file cannot be hashed, or signals not be heard.
     #[error(transparent)]
-    Train(#[from] candor_train::TrainError),
+    Run(#[from] candor_run::RunError),
     /// A model folder, an image or a prompt.
     #[error(transparent)]
     Model(#[from] candor_model::ModelError),

@@ -20,7 +20,8 @@ use candor_judge::exam::Files;
 use candor_judge::score::{self, Bench};
 use candor_judge::{Benchmark, Results};
 use candor_model::{Adapter, Bundle, ModelFolder};
-use candor_train::{BasePrecision, Progress, StopSignal, fingerprint};
+use candor_run::{Progress, StopSignal, sha256};
+use candor_train::{BasePrecision, fingerprint};
 use tch::Device;
 
 use self::ahead::ahead_of;
@@ -106,7 +107,7 @@ pub fn answer(
     }
     pictures::check(&questions, &sitting.images)?;
     let (bundle, adapter, head) = sitting.open_model(device)?;
-    let plan = Plan::new(asks, &bundle, sitting)?;
+    let plan = Plan::new(&questions, &bundle, sitting)?;
     let head = Head {
         max_new_tokens: plan.max_new_tokens,
         questions_sha256: questions_sha256(asks),
@@ -161,7 +162,7 @@ impl Sitting {
 
 fn questions_sha256(asks: &[Ask]) -> String {
     let parts = asks.iter().flat_map(|ask| [&ask.id, &ask.image, &ask.text]);
-    fingerprint::of_bytes(parts.map(|part| part.clone().into_bytes()))
+    sha256::of_bytes(parts.map(|part| part.clone().into_bytes()))
 }
 
 /// A judge, and what it is to be asked about the answers.

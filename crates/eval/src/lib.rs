@@ -9,7 +9,6 @@
 
 pub mod answer;
 mod bad_pictures;
-pub mod correlation;
 pub mod curve;
 mod error;
 pub mod files;

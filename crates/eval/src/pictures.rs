@@ -8,7 +8,7 @@ use candor_data::image::{ImageLimits, decode_bytes};
 use candor_data::rows::{Look, Reason, RowFault, faults};
 use candor_judge::exam::Picture;
 use candor_model::{Bundle, ImageFeatures, ModelError};
-use candor_train::Progress;
+use candor_run::Progress;
 
 use crate::EvalError;
 use crate::bad_pictures::BadPictures;

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use candor_judge::Benchmark;
+use candor_recipe::{Reader, Resolved};
+use candor_train::BasePrecision;
 use candor_train::stage_fields::{IMAGES, MODEL, OUT, ROOT};
-use candor_train::{BasePrecision, Reader, Resolved};
 
 use crate::EvalError;
 use crate::layout::benchmarks;

@@ -12,9 +12,10 @@ use candor_eval::questions::AnswerLine;
 use candor_eval::{EvalError, EvalRecipe};
 use candor_judge::{Benchmark, Finding, Results, Run, Verdict};
 use candor_model::{
-    Adapter, Bundle, ImageFeatures, Llava, LlavaConfig, LoraConfig, Template, Tokenizer,
+    Adapter, Bundle, ImageFeatures, LlavaConfig, LoraConfig, Template, Tokenizer, Vlm,
 };
-use candor_train::{Reader, StopSignal};
+use candor_recipe::Reader;
+use candor_run::StopSignal;
 use candor_world::{World, WorldConfig};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -59,7 +60,7 @@ fn bundle() -> Bundle {
     config.image_token_index = tokenizer.image;
     config.text_config.vocab_size = tokenizer.vocab_size() as i64;
     Bundle {
-        model: Llava::fresh(config, 1, Device::Cpu).unwrap(),
+        model: Vlm::fresh(config, 1, Device::Cpu).unwrap(),
         tokenizer,
         template,
         processor: ImageProcessor::clip(32),

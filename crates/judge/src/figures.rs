@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use candor_data::bootstrap::{self, Interval, ratio};
+use candor_stats::bootstrap::{self, Interval, ratio};
 use serde::{Deserialize, Serialize};
 
 use crate::benchmark::Benchmark;

@@ -9,7 +9,6 @@
 //! never pays for a reply twice. [`ahead`] lets a judge begin before the last answer is there. Where the [`truth`] about the
 //! pictures is known, it takes the judge's place.
 
-pub mod agreement;
 pub mod ahead;
 mod benchmark;
 mod books;
@@ -34,7 +33,6 @@ pub mod mmhal;
 pub mod objects;
 pub mod order;
 pub mod pace;
-pub mod paired;
 pub mod people;
 pub mod phrases;
 pub mod pictures;

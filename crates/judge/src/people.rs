@@ -9,16 +9,16 @@ pub mod project;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use candor_data::bootstrap::{self, Interval, ratio};
 use candor_data::formats::preference_log;
 use candor_data::{Preference, Side};
+use candor_stats::bootstrap::{self, Interval, ratio};
 use serde::{Deserialize, Serialize};
 
 use crate::JudgeError;
 use crate::benchmark::Benchmark;
-use crate::paired::{self, Pair};
 use crate::run::Run;
 use crate::verdict::Verdict;
+use candor_stats::paired::{self, Pair};
 
 /// What people say of the second run against the first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -8,12 +8,12 @@ use candor_data::formats::text::{self, Format};
 use serde::{Deserialize, Serialize};
 
 use crate::JudgeError;
-use crate::agreement::Agreement;
 use crate::benchmark::Benchmark;
 use crate::figures::Figure;
 use crate::judge::{Cost, Identity};
 use crate::order::Order;
 use crate::verdict::Verdict;
+use candor_stats::repeatability::Agreement;
 
 const FORMAT: Format = Format {
     name: "Results",

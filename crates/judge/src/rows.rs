@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use candor_data::bootstrap::Interval;
+use candor_stats::bootstrap::Interval;
 use serde::{Deserialize, Serialize};
 
 use crate::benchmark::Benchmark;
 use crate::figures::{Figure, figures};
 use crate::measure::{Better, Measure};
-use crate::paired::{self, Difference, Pair};
 use crate::run::Run;
 use crate::verdict::Verdict;
+use candor_stats::paired::{self, Difference, Pair};
 
 /// A number of one run.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]

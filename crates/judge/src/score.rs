@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use candor_data::formats::answers::{self, Answer};
 use candor_data::formats::images;
 
-use crate::agreement::agreement;
 use crate::benchmark::Benchmark;
 use crate::exam::{Exam, Files, Mark};
 use crate::figures::figures;
@@ -21,6 +20,7 @@ use crate::template::Templates;
 use crate::verdict::Verdict;
 use crate::warnings::{self, is_empty};
 use crate::{JudgeError, Request, settings};
+use candor_stats::repeatability::agreement;
 
 /// A judge with its templates.
 pub struct Bench<'a> {

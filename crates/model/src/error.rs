@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use candor_checkpoint::NonFinite;
 use candor_data::rows::{BadRows, Pictures, Reason, RowFault};
+use candor_weights::NonFinite;
 use tch::Kind;
 
 use crate::misfit::Misfits;
@@ -48,7 +48,7 @@ pub enum ModelError {
     },
     /// A file of tensors is damaged, or asks for more than tensors need.
     #[error(transparent)]
-    Checkpoint(#[from] candor_checkpoint::CheckpointError),
+    Checkpoint(#[from] candor_weights::CheckpointError),
     /// Weights and configuration do not fit together.
     #[error("{0} (config.json and weights must come from the same export of a LLaVA)")]
     Misfits(Misfits),

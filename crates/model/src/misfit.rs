@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use candor_checkpoint::Dtype;
+use candor_weights::Dtype;
 
 /// So many are spelled out.
 const MAX_SHOWN: usize = 50;

@@ -15,7 +15,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use candor_checkpoint::{Checkpoint, CheckpointError};
+use candor_weights::{Checkpoint, CheckpointError};
 use tch::Tensor;
 
 use crate::llama::decoder::{EMBEDDING, HEAD};
@@ -92,7 +92,7 @@ struct Whole {
 #[must_use]
 pub fn is_adapter(folder: &Path) -> bool {
     let is_model =
-        || folder.join("config.json").is_file() && candor_checkpoint::Checkpoint::is_in(folder);
+        || folder.join("config.json").is_file() && candor_weights::Checkpoint::is_in(folder);
     folder.join(CONFIG).is_file() && !is_model()
 }
 

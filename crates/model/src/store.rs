@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use candor_checkpoint::{Checkpoint, Dtype, Entry, NonFinite};
+use candor_weights::{Checkpoint, Dtype, Entry, NonFinite};
 use tch::{Kind, Tensor};
 
 use crate::ModelError;

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
-use candor_checkpoint::NonFinite;
+use candor_weights::NonFinite;
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use tch::{Device, Kind, Tensor};
@@ -55,10 +55,10 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, ModelError> {
 pub fn read_finite(path: &Path) -> Result<BTreeMap<String, Tensor>, ModelError> {
     read_if(path, |name, kind, bytes| {
         let dtype = match kind {
-            Kind::Double => candor_checkpoint::Dtype::F64,
-            Kind::Float => candor_checkpoint::Dtype::F32,
-            Kind::Half => candor_checkpoint::Dtype::F16,
-            Kind::BFloat16 => candor_checkpoint::Dtype::BF16,
+            Kind::Double => candor_weights::Dtype::F64,
+            Kind::Float => candor_weights::Dtype::F32,
+            Kind::Half => candor_weights::Dtype::F16,
+            Kind::BFloat16 => candor_weights::Dtype::BF16,
             _ => return Ok(()),
         };
         let found = NonFinite::count(dtype, bytes);

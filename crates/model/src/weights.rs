@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candor_checkpoint::Checkpoint;
 use candor_data::random;
 use candor_torch_ext::give_back_freed;
+use candor_weights::Checkpoint;
 use rand::RngExt as _;
 use tch::{Device, Kind, Tensor};
 

@@ -1,6 +1,6 @@
 //! Damaged model folders: each is refused, in words that name the file, the tensor or field, and what to do.
 //!
-//! What can be wrong within one file of tensors is tried in `crates/checkpoint/tests/damage`; here it is what only a
+//! What can be wrong within one file of tensors is tried in `crates/weights/tests/damage`; here it is what only a
 //! whole folder can get wrong, and that errors of files arrive as they are.
 
 mod against;

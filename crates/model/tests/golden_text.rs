@@ -91,7 +91,7 @@ fn tokenise(said: &[String], template: &Template, tokenizer: &Tokenizer) -> (Vec
     let rules = SampleRules {
         tokenizer,
         template,
-        n_image_tokens: 1,
+        images: ImageTokens::Each(1),
         max_tokens: 1000,
     };
     let sample = Sample::new(&conversation(said), rules).unwrap();

@@ -58,7 +58,11 @@ fn the_vocabulary_is_the_embeddings() {
     let words: Vec<String> = (0..400).map(|i| format!("word{i} ")).collect();
     let text = words.concat();
     let other = Tokenizer::train((0..20).map(|_| text.clone()), 900).unwrap();
-    let rows = Reading::open(path).unwrap().config().text_config.vocab_size;
+    let rows = Reading::open(path)
+        .unwrap()
+        .config()
+        .decoder_sizes()
+        .n_words;
     assert!(other.vocab_size() as i64 > rows);
     other.save_folder(path).unwrap();
     let ids = format!(

@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 
 use candor_dpo::DpoRecipe;
 use candor_eval::EvalRecipe;
+use candor_recipe::Reader;
 use candor_reward::RewardRecipe;
 use candor_rl::RlRecipe;
+use candor_run::Workload;
 use candor_sample::SampleRecipe;
 use candor_sft::{GroundRecipe, SftRecipe};
-use candor_train::{Reader, Workload};
 use serde::Serialize;
 
 use self::bound::Bound;

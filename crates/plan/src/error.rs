@@ -10,7 +10,7 @@ pub enum PlanError {
     Model(#[from] candor_model::ModelError),
     /// A recipe cannot be read.
     #[error(transparent)]
-    Train(#[from] candor_train::TrainError),
+    Data(#[from] candor_data::DataError),
     /// Supervised fine-tuning refuses its recipe or data.
     #[error(transparent)]
     Sft(#[from] candor_sft::SftError),

@@ -4,12 +4,11 @@ use std::fmt::Write as _;
 
 use candor_dpo::DpoRecipe;
 use candor_eval::EvalRecipe;
+use candor_recipe::{FieldDoc, Reader, survey};
 use candor_reward::RewardRecipe;
 use candor_rl::RlRecipe;
 use candor_sample::SampleRecipe;
 use candor_sft::{GroundRecipe, SftRecipe};
-use candor_train::Reader;
-use candor_train::recipe::{FieldDoc, survey};
 
 /// A stage and what its recipe is read by.
 type Stage = (&'static str, &'static str, fn(Reader));

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use candor_data::image::ImageProcessor;
-use candor_model::{Bundle, Llava, LlavaConfig, Template, Tokenizer};
+use candor_model::{Bundle, LlavaConfig, Template, Tokenizer, Vlm};
 use candor_plan::Planner;
 use serde_json::json;
 use tch::Device;
@@ -58,7 +58,7 @@ fn prepare(folder: &Path) {
     }))
     .unwrap();
     let bundle = Bundle {
-        model: Llava::fresh(config, 3, Device::Cpu).unwrap(),
+        model: Vlm::fresh(config, 3, Device::Cpu).unwrap(),
         tokenizer,
         template: Template::VicunaV1 {
             system: String::new(),

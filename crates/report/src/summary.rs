@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candor_data::bootstrap::Interval;
 use candor_judge::{Benchmark, Results};
+use candor_stats::bootstrap::Interval;
 use serde::{Deserialize, Serialize};
 
 use crate::ReportError;

@@ -1,7 +1,7 @@
 //! The results as tables: every policy with its intervals, and the ablation.
 
-use candor_data::bootstrap::Interval;
 use candor_judge::{Benchmark, Results};
+use candor_stats::bootstrap::Interval;
 use maud::{Markup, html};
 
 use crate::plots::percent;

@@ -1,8 +1,8 @@
 //! The summary in words. Every sentence is made from the numbers: "halved" stands there only if it is so, and
 //! where intervals overlap the page says that this run alone does not decide.
 
-use candor_data::bootstrap::Interval;
 use candor_judge::{Benchmark, Results};
+use candor_stats::bootstrap::Interval;
 
 use crate::plots::percent;
 use crate::summary::{Arms, RewardFigures, Summary, measured};

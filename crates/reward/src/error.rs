@@ -9,7 +9,7 @@ use candor_data::rows::{Reason, RowFault};
 pub enum RewardError {
     /// The recipe has mistakes; all of them are listed.
     #[error(transparent)]
-    Recipe(#[from] candor_train::RecipeError),
+    Recipe(#[from] candor_recipe::RecipeError),
     /// A run folder, a checkpoint or a number that is not finite.
     #[error(transparent)]
     Train(#[from] candor_train::TrainError),

@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use candor_data::bootstrap::{self, Interval};
 use candor_data::comparisons::Parts;
 use candor_data::rows::{Skipped, SkippedCounts};
+use candor_stats::bootstrap::{self, Interval};
 use serde::Serialize;
 
 use crate::RewardError;
 use crate::best::Found;
-use crate::calibration::{Bin, calibration, predictions, probability};
 use crate::pairs::Pair;
 use crate::scores::{Figures, PairScores, right};
+use candor_stats::calibration::{Bin, calibration, predictions, probability};
 
 /// `result.json` of a reward model.
 #[derive(Debug, Clone, PartialEq, Serialize)]

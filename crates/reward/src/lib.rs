@@ -8,7 +8,6 @@
 //! arXiv 2309.14525, the fact-augmented reward model; REFERENCE.md, section 3.
 
 mod best;
-pub mod calibration;
 mod error;
 mod held_out;
 pub mod loss;

@@ -6,7 +6,8 @@ use candor_data::rows::{Reason, RowFault};
 use candor_data::{AnswerType, Comparison, Conversation, FactBook, Side, Turn};
 use candor_model::sample::SampleRules;
 use candor_model::shared::Shared;
-use candor_train::{Batches, fingerprint};
+use candor_run::sha256;
+use candor_train::Batches;
 
 use crate::RewardError;
 use crate::recipe::RewardRecipe;
@@ -78,7 +79,7 @@ pub fn fingerprint(pairs: &Parts<Pair>) -> String {
         }
         bytes
     };
-    fingerprint::of_bytes(parts.into_iter().flat_map(part))
+    sha256::of_bytes(parts.into_iter().flat_map(part))
 }
 
 /// Images of all parts; names may repeat.

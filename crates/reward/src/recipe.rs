@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 
 use candor_data::ComparisonSet;
 use candor_model::Activations;
+use candor_recipe::{Reader, Resolved};
 use candor_train::stage_fields::{MODEL, ROOT, read_activations, read_batch};
-use candor_train::{
-    BasePrecision, Length, LoraStart, Reader, Resolved, SessionRecipe, read_comparisons,
-};
+use candor_train::{BasePrecision, Length, LoraStart, SessionRecipe, read_comparisons};
 
 use crate::RewardError;
 use crate::loss::CenteringOver;

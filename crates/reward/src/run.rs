@@ -5,8 +5,8 @@ use std::path::Path;
 use candor_data::comparisons::{self, Purpose};
 use candor_model::shared::{Shared, SharedBatch};
 use candor_model::{Adapter, Bundle, ImageFeatures, ScalarHead};
-use candor_train::session::{Inputs, Launch, Outcome, Parts, Session};
-use candor_train::{fingerprint, say_skipped};
+use candor_run::{Inputs, Launch, Outcome};
+use candor_train::{Parts, Session, fingerprint, say_skipped};
 use serde::Serialize;
 use tch::{Device, Tensor};
 
@@ -72,7 +72,9 @@ pub fn run(recipe: &RewardRecipe, launch: &Launch, device: Device) -> Result<Out
     let trained = parameters(&adapter, &head);
     let mut best = Best::new(&trained);
     opening.doing("reading the comparisons");
-    let pairs = pairs::read(recipe, bundle.rules(recipe.max_tokens), Purpose::Run)?;
+    let images = recipe.comparisons.images.as_path();
+    let rules = bundle.rules(recipe.max_tokens, images);
+    let pairs = pairs::read(recipe, rules, Purpose::Run)?;
     say_skipped("reward", pairs.skipped.as_ref());
     let mut batches = pairs::batches(recipe, &pairs)?;
     let n_steps = batches.n_steps(recipe.length);

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use candor_model::shared::Shared;
 use candor_model::{Adapter, Bundle, ImageFeatures, Quantization, ScalarHead, hub};
+use candor_run::sha256;
 use candor_train::fingerprint;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use serde::{Deserialize, Serialize};
@@ -186,7 +187,7 @@ impl RewardModel {
         let settings = format!("{alpha} {root} {wording:?} {max_tokens} {scale:?}{patterns}");
         let [score_mean, score_std] = scale;
         Self {
-            fingerprint: fingerprint::of_bytes([tensors.into_bytes(), settings.into_bytes()]),
+            fingerprint: sha256::of_bytes([tensors.into_bytes(), settings.into_bytes()]),
             adapter,
             head,
             wording,
@@ -269,7 +270,7 @@ impl RewardModel {
         items: &[Judged<'_>],
         batch_rows: usize,
     ) -> Result<Vec<f64>, RewardError> {
-        let rules = bundle.rules(self.max_tokens);
+        let rules = bundle.rules(self.max_tokens, features);
         // All rows before the first error is looked for, so that it is the same on any number of threads.
         let wording = &self.wording;
         let sequences: Vec<Result<Shared, RewardError>> = items

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candor_model::shared::{ReadAt, Shared, SharedBatch};
-use candor_model::{Activations, Adapter, Llava, ScalarHead, tensor_file};
+use candor_model::{Activations, Adapter, ScalarHead, Vlm, tensor_file};
 use candor_reward::loss::{Share, centering, pair_loss};
 use candor_train::{AdamW, AdamWConfig, ParamGroup};
 use tch::{Device, Kind, Tensor};
@@ -127,7 +127,7 @@ struct Pass {
 
 /// The base, the trained parts, and the pairs in passes.
 struct Training {
-    model: Llava,
+    model: Vlm,
     adapter: Adapter,
     head: ScalarHead,
     passes: Vec<Pass>,
@@ -136,7 +136,7 @@ struct Training {
 impl Training {
     fn open(golden: &Golden, pairs_per_pass: usize) -> Self {
         let base = golden_folder().join("../../../model/tests/golden/llava_mha");
-        let model = Llava::open(&base, Device::Cpu, Kind::Float).expect("the checkpoint opens");
+        let model = Vlm::open(&base, Device::Cpu, Kind::Float).expect("the checkpoint opens");
         let adapter =
             Adapter::open(&golden_folder().join("reward"), &model).expect("the adapter opens");
         let head = ScalarHead::open(&golden_folder().join("head.safetensors"), &model)

@@ -7,10 +7,13 @@ use std::path::PathBuf;
 pub enum RlError {
     /// The recipe has mistakes; all of them are listed.
     #[error(transparent)]
-    Recipe(#[from] candor_train::RecipeError),
+    Recipe(#[from] candor_recipe::RecipeError),
     /// A run folder, a checkpoint or a number that is not finite.
     #[error(transparent)]
     Train(#[from] candor_train::TrainError),
+    /// A file cannot be hashed.
+    #[error(transparent)]
+    Run(#[from] candor_run::RunError),
     /// A model folder or a prompt.
     #[error(transparent)]
     Model(#[from] candor_model::ModelError),

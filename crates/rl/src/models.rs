@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use candor_data::rows::{Look, Pictures as Shown};
 use candor_model::{Adapter, Bundle, ImageFeatures};
 use candor_reward::RewardModel;
-use candor_train::{Inputs, Opening, Parts, fingerprint};
+use candor_run::{Inputs, sha256};
+use candor_train::{Opening, Parts, fingerprint};
 use tch::{Device, Tensor};
 
 use crate::RlError;
@@ -96,14 +97,15 @@ impl Models {
         self.judge_base.as_ref().unwrap_or(&self.policy_base)
     }
 
-    /// Who is asked and who judges, for answers of at most `max_new_tokens`.
+    /// Who is asked and who judges, for answers of at most `max_new_tokens`; `images` is where the
+    /// prompts' pictures are.
     #[must_use]
-    pub fn asking(&self, max_new_tokens: usize, look: Look) -> Asking<'_> {
+    pub fn asking<'a>(&'a self, max_new_tokens: usize, look: Look, images: &'a Path) -> Asking<'a> {
         let (policy, judge) = (self.policy_base(), self.judge_base());
         Asking {
-            policy: policy.rules(policy.model.n_positions()),
+            policy: policy.rules(policy.model.n_positions(), images),
             judge: Judge {
-                rules: judge.rules(judge.model.n_positions()),
+                rules: judge.rules(judge.model.n_positions(), images),
                 with_facts: self.reward.with_facts(),
             },
             max_new_tokens,
@@ -158,13 +160,13 @@ impl Models {
         let base = opening.fingerprint("base model", self.policy_base.model.parameters());
         let policy = fingerprint::of_tensors(self.reference.parameters().iter());
         let mut inputs = vec![
-            ("prompts", fingerprint::of_file(&recipe.data.prompts)?),
+            ("prompts", sha256::of_file(&recipe.data.prompts)?),
             ("base model", base),
             ("policy init", policy),
             ("reward model", self.reward.fingerprint()),
         ];
         if let Some(facts) = &recipe.data.facts {
-            inputs.push(("facts", fingerprint::of_file(facts)?));
+            inputs.push(("facts", sha256::of_file(facts)?));
         }
         if let Some(judge) = &self.judge_base {
             let what = "reward model's base";

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 
 use candor_data::rows::OnBadRow;
 use candor_model::Activations;
-use candor_train::{BasePrecision, Length, Resolved, SessionRecipe};
+use candor_recipe::Resolved;
+use candor_train::{BasePrecision, Length, SessionRecipe};
 
 use crate::advantages::Advantages;
 use crate::kl::KlEstimator;

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use candor_data::rows::{Look, Skipped, SkippedCounts};
-use candor_train::{Launch, Length, Outcome, Session, say_skipped};
+use candor_run::{Launch, Outcome};
+use candor_train::{Length, Session, say_skipped};
 use serde::Serialize;
 use serde_json::Value;
 use tch::Device;
@@ -51,7 +52,8 @@ pub fn run(recipe: &RlRecipe, launch: &Launch, device: Device) -> Result<Outcome
     let models = Models::open(recipe, device)?;
     opening.doing("reading the prompts");
     let look = Look::of_run(recipe.data.on_bad_row);
-    let asking = models.asking(recipe.sampling.max_new_tokens, look);
+    let max_new_tokens = recipe.sampling.max_new_tokens;
+    let asking = models.asking(max_new_tokens, look, &recipe.data.images);
     let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking)?;
     say_skipped("rl", prompts.skipped.as_ref());
     let n_steps = n_steps(recipe, prompts.rows.len())?;

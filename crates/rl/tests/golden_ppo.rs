@@ -29,9 +29,8 @@ use candor_rl::rollout::Rollout;
 use candor_rl::shaping::{ScorePosition, TerminalCoefs};
 use candor_rl::symbolic::YesReward;
 use candor_rl::update::{Learner, update};
-use candor_train::{
-    AdamWConfig, Inputs, Launch, Parts, Session, SessionRecipe, Shape, StopSignal, Warmup,
-};
+use candor_run::{Inputs, Launch, StopSignal};
+use candor_train::{AdamWConfig, Parts, Session, SessionRecipe, Shape, Warmup};
 use given::{Models, prompts, rollouts, scores};
 use tch::Tensor;
 

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 pub enum SampleError {
     /// The recipe has mistakes; all of them are listed.
     #[error(transparent)]
-    Recipe(#[from] candor_train::RecipeError),
-    /// A run folder, or the recipe cannot be read.
+    Recipe(#[from] candor_recipe::RecipeError),
+    /// A run folder.
     #[error(transparent)]
-    Train(#[from] candor_train::TrainError),
+    Run(#[from] candor_run::RunError),
     /// A model folder, an image or a prompt.
     #[error(transparent)]
     Model(#[from] candor_model::ModelError),

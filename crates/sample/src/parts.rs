@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use candor_data::formats::candidates::{self, Candidate, Sampling};
-use candor_train::TrainError;
+use candor_run::RunError;
 
 use crate::SampleError;
 
@@ -48,7 +48,7 @@ pub fn read(out: &Path, number: usize, expected: &[Candidate]) -> Result<Part, S
     };
     match changed(&rows, expected) {
         None => Ok(Part::Kept(rows)),
-        Some(what) => Err(SampleError::Train(TrainError::InputsChanged {
+        Some(what) => Err(SampleError::Run(RunError::InputsChanged {
             dir: out.to_path_buf(),
             names: vec![what.to_owned()],
         })),

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use candor_data::rows::OnBadRow;
+use candor_recipe::{Reader, Resolved};
 use candor_train::stage_fields::{IMAGES, MODEL, OUT, ROOT};
-use candor_train::{BasePrecision, Reader, Resolved, on_bad_row};
+use candor_train::{BasePrecision, on_bad_row};
 
 use crate::SampleError;
 

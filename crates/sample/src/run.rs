@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use candor_data::formats::candidates::{self, Candidate};
 use candor_data::rows::{Look, Pictures, Skipped, SkippedCounts};
-use candor_train::{Claim, Launch, Outcome, Progress, RunOptions, say_skipped, session};
+use candor_run::{Claim, Launch, Outcome, Progress, RunOptions, write_result};
+use candor_train::say_skipped;
 use serde::Serialize;
 use tch::Device;
 
@@ -81,7 +82,12 @@ pub fn run(recipe: &SampleRecipe, launch: &Launch, device: Device) -> Result<Out
         rows: prompts,
         pictures,
         skipped,
-    } = prompt::read(recipe, bundle.rules(usize::MAX), positions, look)?;
+    } = prompt::read(
+        recipe,
+        bundle.rules(usize::MAX, recipe.images.as_path()),
+        positions,
+        look,
+    )?;
     say_skipped(name(recipe), skipped.as_ref());
     let mut folder = claim.open()?.folder;
     if let Some(skipped) = &skipped {
@@ -122,7 +128,7 @@ pub fn run(recipe: &SampleRecipe, launch: &Launch, device: Device) -> Result<Out
         counts,
         skipped: skipped.as_ref().map(Skipped::counts),
     };
-    session::write_result(&recipe.out, &result)?;
+    write_result(&recipe.out, &result)?;
     progress.finish(&format!("{counts}{speed}"));
     Ok(Outcome::Finished)
 }

@@ -9,7 +9,8 @@ use candor_data::formats::candidates::{Candidate, Sampling};
 use candor_data::random;
 use candor_data::rows::Pictures;
 use candor_model::{Adapter, Answerer, Bundle, ImageFeatures, ModelFolder, Query, Written, peft};
-use candor_train::{Progress, fingerprint};
+use candor_run::Progress;
+use candor_train::fingerprint;
 use tch::Device;
 
 use crate::prompt::Prompt;

@@ -20,8 +20,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use candor_data::formats::llava;
+use candor_recipe::Reader;
+use candor_run::{Launch, StopSignal};
 use candor_sft::{GroundRecipe, SftRecipe, ground, run};
-use candor_train::{Launch, Reader, StopSignal};
 use tch::Device;
 
 /// A tiny model: a tower of 4 patches, a decoder of two layers, a tokenizer of the words in the data.

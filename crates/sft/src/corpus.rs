@@ -12,8 +12,8 @@ use candor_data::sources;
 use candor_data::{Conversation, DataError};
 use candor_model::Template;
 use candor_model::sample::{Sample, SampleRules};
+use candor_run::sha256;
 use candor_train::data_order::{BatchConfig, epoch_batches};
-use candor_train::fingerprint;
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use crate::SftError;
@@ -199,7 +199,7 @@ impl Corpus {
             ]
         });
         let mixture = self.mixture.start().mixture.into_bytes();
-        fingerprint::of_bytes(std::iter::once(mixture).chain(rows))
+        sha256::of_bytes(std::iter::once(mixture).chain(rows))
     }
 
     /// Images of all conversations; names may repeat.

@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 
 use candor_data::rows::OnBadRow;
 use candor_model::{Activations, Template};
+use candor_recipe::{Reader, Resolved};
 use candor_train::stage_fields::{IMAGES, MODEL, ROOT, read_activations, read_batch};
-use candor_train::{
-    BasePrecision, Length, LoraStart, Reader, Resolved, SessionRecipe, Tune, on_bad_row,
-};
+use candor_train::{BasePrecision, Length, LoraStart, SessionRecipe, Tune, on_bad_row};
 
 pub use self::sources::{Files, SourceRecipe};
 use crate::SftError;

@@ -3,10 +3,8 @@
 use candor_data::rows::{Look, SkippedCounts};
 use candor_model::sample::{Batch, Sample};
 use candor_model::{Adapter, Bundle, ImageFeatures, Template, preflight};
-use candor_train::{
-    Inputs, Launch, Length, LoraStart, Opening, Outcome, Parts, Session, Tune, fingerprint,
-    say_skipped,
-};
+use candor_run::{Inputs, Launch, Outcome};
+use candor_train::{Length, LoraStart, Opening, Parts, Session, Tune, fingerprint, say_skipped};
 use serde::Serialize;
 use tch::Device;
 
@@ -65,7 +63,8 @@ pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcom
         ..recipe.clone()
     };
     let look = Look::of_run(recipe.on_bad_row);
-    let corpus = Corpus::read(&ordered, bundle.rules(recipe.max_tokens), look)?;
+    let rules = bundle.rules(recipe.max_tokens, recipe.images.as_path());
+    let corpus = Corpus::read(&ordered, rules, look)?;
     say_skipped("sft", corpus.skipped());
     if let Some(repeats) = corpus.repeats() {
         eprintln!("sft: {repeats}");

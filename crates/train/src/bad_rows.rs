@@ -2,7 +2,7 @@
 
 use candor_data::rows::{OnBadRow, Skipped};
 
-use crate::recipe::Reader;
+use candor_recipe::Reader;
 
 /// Reads `data.on_bad_row`; without it bad rows stop the run.
 pub fn on_bad_row(recipe: &mut Reader) -> OnBadRow {

@@ -3,7 +3,7 @@
 use candor_model::{Precision, Quantization};
 use tch::Kind;
 
-use crate::recipe::Reader;
+use candor_recipe::Reader;
 
 /// `model.base_precision`. What is trained on the base, adapters and heads, is in f32 whatever this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

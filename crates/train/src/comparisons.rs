@@ -6,8 +6,8 @@ use candor_data::ComparisonFormat;
 use candor_data::comparisons::{ComparisonFile, ComparisonSet};
 
 use crate::bad_rows::on_bad_row;
-use crate::recipe::{Element, Reader};
 use crate::stage_fields::IMAGES;
+use candor_recipe::{Element, Reader};
 
 /// Reads which comparisons a stage learns from; paths are relative to `root`.
 pub fn read_comparisons(recipe: &mut Reader, root: &Path, seed: u64) -> ComparisonSet {

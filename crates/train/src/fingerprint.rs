@@ -1,31 +1,14 @@
-//! Fingerprints of what a run reads, so that a resume with other files is noticed.
+//! Fingerprints of the models that a run reads, so that a resume with others is noticed.
 //!
-//! All are SHA-256 in lower-case hexadecimal. Byte strings and tensors are hashed with their borders: moving a
-//! byte from one to the next changes the fingerprint. A file's is the plain hash that `sha256sum` prints.
+//! All are [SHA-256](candor_run::sha256). Tensors are hashed with their borders: moving a byte from one to the next
+//! changes the fingerprint.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
 use candor_model::{Adapter, Bundle, READING_FILES};
-use sha2::{Digest as _, Sha256};
+use candor_run::{Progress, RunError, sha256};
 use tch::{Device, Tensor};
-
-use crate::error::TrainError;
-use crate::progress::Progress;
-
-/// Of byte strings in this order.
-#[must_use]
-pub fn of_bytes(parts: impl IntoIterator<Item = Vec<u8>>) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(&part);
-    }
-    hexadecimal(hash)
-}
 
 /// Of named tensors in this order: names, kinds, shapes and values. One tensor at a time is copied to the host.
 #[must_use]
@@ -55,7 +38,7 @@ fn of_tensors_telling<'a>(
     mut progress: impl FnMut(usize),
 ) -> String {
     let mut n_bytes = 0;
-    of_bytes(tensors.flat_map(|(name, tensor)| {
+    sha256::of_bytes(tensors.flat_map(|(name, tensor)| {
         // Before this one: it is hashed after this returns.
         progress(n_bytes);
         let host = tensor.detach().to_device(Device::Cpu).contiguous();
@@ -75,7 +58,7 @@ pub fn of_model(
     bundle: &Bundle,
     folder: &Path,
     progress: &mut Progress,
-) -> Result<String, TrainError> {
+) -> Result<String, RunError> {
     let mut files = READING_FILES.to_vec();
     files.retain(|name| folder.join(name).exists());
     let weights = of_many_tensors("model", bundle.model.parameters(), progress);
@@ -86,49 +69,18 @@ pub fn of_model(
 ///
 /// # Errors
 /// A file cannot be read.
-pub fn of_adapter(adapter: &Adapter, folder: &Path) -> Result<String, TrainError> {
+pub fn of_adapter(adapter: &Adapter, folder: &Path) -> Result<String, RunError> {
     let weights = of_tensors(adapter.parameters().iter());
     with_files(weights, folder, &["adapter_config.json"])
 }
 
 /// Of tensors by their fingerprint, together with files of their folder.
-fn with_files(weights: String, folder: &Path, names: &[&str]) -> Result<String, TrainError> {
+fn with_files(weights: String, folder: &Path, names: &[&str]) -> Result<String, RunError> {
     let mut parts = vec![weights.into_bytes()];
     for name in names {
-        parts.push(of_file(&folder.join(name))?.into_bytes());
+        parts.push(sha256::of_file(&folder.join(name))?.into_bytes());
     }
-    Ok(of_bytes(parts))
-}
-
-/// Of a file, read piece by piece.
-///
-/// # Errors
-/// The file cannot be read.
-pub fn of_file(path: &Path) -> Result<String, TrainError> {
-    hash_file(path).map_err(TrainError::io("read", path))
-}
-
-/// [`of_file`] with the system's own error.
-pub(crate) fn hash_file(path: &Path) -> std::io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let n = file.read(&mut buffer)?;
-        if n == 0 {
-            return Ok(hexadecimal(hash));
-        }
-        hash.update(&buffer[..n]);
-    }
-}
-
-fn hexadecimal(hash: Sha256) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in hash.finalize() {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    Ok(sha256::of_bytes(parts))
 }
 
 #[cfg(test)]
@@ -136,14 +88,6 @@ mod tests {
     use tch::Kind;
 
     use super::*;
-
-    #[test]
-    fn the_borders_of_byte_strings_count() {
-        let of = |parts: &[&str]| of_bytes(parts.iter().map(|part| part.as_bytes().to_vec()));
-        assert_eq!(of(&["ab", "c"]), of(&["ab", "c"]));
-        assert_ne!(of(&["ab", "c"]), of(&["a", "bc"]));
-        assert_ne!(of(&["ab"]), of(&["ab", ""]));
-    }
 
     #[test]
     fn name_kind_shape_and_value_of_a_tensor_count() {
@@ -169,19 +113,5 @@ mod tests {
                 &Tensor::from_slice(&[0_f32, 2.0, 1.0, 3.0]).reshape([2, 2])
             )
         );
-    }
-
-    #[test]
-    fn a_file_has_the_hash_that_sha256sum_prints() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("abc");
-        std::fs::write(&path, "abc").unwrap();
-        // The test vector of FIPS 180-2.
-        let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(of_file(&path).unwrap(), expected);
-        let message = of_file(&folder.path().join("none"))
-            .unwrap_err()
-            .to_string();
-        assert!(message.contains("none"), "{message}");
     }
 }

@@ -19,52 +19,26 @@
 //! of one step have one learning rate. Nothing of the data order is stored: stages address it by the step.
 
 mod earlier;
-mod inputs;
 mod opening;
 mod recipe;
 mod restore;
 mod stopwatch;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use candor_run::{CheckpointWriter, Inputs, Launch, Progress, RunFolder, write_result};
 use serde::Serialize;
 use tch::Tensor;
 
-pub use self::inputs::Inputs;
 pub use self::opening::Opening;
 pub use self::recipe::SessionRecipe;
 use self::restore::{KEPT, OPTIMIZER, WEIGHTS};
 use self::stopwatch::Stopwatch;
-use crate::checkpoint::CheckpointWriter;
+use crate::checkpoint::write_tensors;
 use crate::error::TrainError;
 use crate::finite::check_finite;
 use crate::optimizer::AdamW;
-use crate::progress::Progress;
-use crate::run_folder::RunFolder;
 use crate::schedule::Schedule;
-use crate::stop::StopSignal;
-
-/// How a run is started; what the command line decides, not the recipe.
-#[derive(Debug, Clone)]
-pub struct Launch {
-    /// Continue the run that is in the folder.
-    pub resume: bool,
-    /// The run whose weights a fresh run starts from.
-    pub init_from: Option<PathBuf>,
-    /// The command that continues this run, for messages.
-    pub resume_command: String,
-    /// Asks the loop to stop.
-    pub stop: StopSignal,
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// All steps are done and the result is written.
-    Finished,
-    /// A signal stopped it after a checkpoint.
-    Stopped,
-}
 
 /// The tensors of a run by name. All are shared with the model: a resume overwrites them in place.
 #[derive(Debug)]
@@ -191,12 +165,12 @@ impl Session {
     fn checkpoint(&mut self) -> Result<(), TrainError> {
         let (optimizer, kept) = (&self.optimizer, &self.kept);
         let write = |writer: &CheckpointWriter| -> Result<(), TrainError> {
-            writer.tensors(WEIGHTS, &optimizer.parameters())?;
-            writer.tensors(OPTIMIZER, &optimizer.state())?;
+            write_tensors(writer, WEIGHTS, &optimizer.parameters())?;
+            write_tensors(writer, OPTIMIZER, &optimizer.state())?;
             if kept.is_empty() {
                 return Ok(());
             }
-            writer.tensors(KEPT, kept)
+            write_tensors(writer, KEPT, kept)
         };
         // The data order is a function of the step, so the step is all there is to remember of it.
         let inputs = self.inputs.to_value();
@@ -210,7 +184,7 @@ impl Session {
     /// # Errors
     /// The file cannot be written.
     pub fn write_result(&self, result: &impl Serialize) -> Result<(), TrainError> {
-        write_result(self.path(), result)
+        Ok(write_result(self.path(), result)?)
     }
 
     /// Where results go.
@@ -223,19 +197,4 @@ impl Session {
     pub fn finish(self, outcome: &str) {
         self.progress.finish(outcome);
     }
-}
-
-/// Writes `result.json` into the folder of a run.
-///
-/// # Errors
-/// The file cannot be written.
-pub fn write_result(folder: &Path, result: &impl Serialize) -> Result<(), TrainError> {
-    let path = folder.join("result.json");
-    let mut json = serde_json::to_vec_pretty(result).map_err(|error| TrainError::LinesFile {
-        path: path.clone(),
-        problem: format!("the result cannot be written as JSON: {error}"),
-        remedy: "use string keys only",
-    })?;
-    json.push(b'\n');
-    Ok(candor_data::atomic::write(&path, &json)?)
 }

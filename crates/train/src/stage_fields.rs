@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use candor_model::{Activations, Adapter, Bundle, LoraConfig, ModelError};
 
-use crate::Reader;
+use candor_recipe::Reader;
 
 /// What `seed` means.
 pub const SEED: &str = "Everything random follows from it.";

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use candor_model::tensor_file;
-use candor_train::{Inputs, Launch, Parts, Reader, Session, SessionRecipe, StopSignal, TrainError};
+use candor_recipe::Reader;
+use candor_run::{Inputs, Launch, StopSignal};
+use candor_train::{Parts, Session, SessionRecipe, TrainError};
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
@@ -365,7 +367,7 @@ fn rewrite(folder: &Path, step: u64, file: &str, change: impl Fn(&str, Tensor) -
     let named = changed.iter().map(|(name, tensor)| (name.as_str(), tensor));
     tensor_file::write(&path.join(file), named, None).unwrap();
     fs::remove_file(path.join("manifest.json")).unwrap();
-    let manifest = candor_train::manifest::Manifest::of_folder(&path, step).unwrap();
+    let manifest = candor_run::manifest::Manifest::of_folder(&path, step).unwrap();
     fs::write(path.join("manifest.json"), manifest.to_bytes()).unwrap();
 }
 

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{Agreement, Estimate, N_PICKS, PairQuality, TypeQuality, category, cluster, estimates};
-use crate::agreement::{self, Unit, cohen, fleiss, krippendorff};
 use crate::answer::Pick;
 use crate::store::{Evidence, Given, Judged};
+use candor_stats::agreement::{self, Unit, cohen, fleiss, krippendorff};
 
 /// Pairs of people that are listed: those with the most common items.
 const MAX_PAIRS: usize = 100;

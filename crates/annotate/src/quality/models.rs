@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{ModelStrength, cluster, estimates};
-use crate::agreement::strengths;
 use crate::answer::Pick;
 use crate::store::Judged;
+use candor_stats::bradley_terry::strengths;
 
 /// Models that are compared at once; with more, the table is left out.
 const MAX_MODELS: usize = 16;

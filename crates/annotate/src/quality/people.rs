@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use candor_data::Side;
-use candor_data::bootstrap::ratio;
+use candor_stats::bootstrap::ratio;
 
 use super::{Estimate, PersonQuality, cluster, estimates};
 use crate::answer::Pick;

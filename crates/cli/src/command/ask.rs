@@ -3,7 +3,7 @@
 use candor_eval::files::{self, Sitting};
 use candor_judge::score::Bench;
 use candor_model::peft;
-use candor_train::StopSignal;
+use candor_run::StopSignal;
 
 use super::precision::precision;
 use super::stage::device;

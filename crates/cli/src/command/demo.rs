@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use candor_judge::compare::compare;
 use candor_judge::{Results, Run};
 use candor_report::{AblationRow, About, Summary};
-use candor_train::{Launch, Outcome, StopSignal};
+use candor_run::{Launch, Outcome, StopSignal};
 use candor_world::WorldConfig;
 use serde::{Deserialize, Serialize};
 

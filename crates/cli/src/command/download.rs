@@ -6,7 +6,7 @@ use std::{env, fs};
 
 use anyhow::{Context as _, bail, ensure};
 use candor_model::hub::{self, Named};
-use candor_train::fingerprint;
+use candor_run::sha256;
 use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Repo, RepoType};
 
@@ -117,7 +117,7 @@ fn fetch(model: &ApiRepo, file: &str) -> anyhow::Result<()> {
     else {
         return Ok(());
     };
-    let found = fingerprint::of_file(&blob)?;
+    let found = sha256::of_file(&blob)?;
     if found != promised {
         fs::remove_file(&path)?;
         fs::remove_file(&blob)?;

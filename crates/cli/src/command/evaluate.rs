@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candor_eval::EvalRecipe;
-use candor_train::StopSignal;
+use candor_run::StopSignal;
 
 use super::stage::device;
 use super::{ask, compare, results, score};

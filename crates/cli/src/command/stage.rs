@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use candor_dpo::DpoRecipe;
+use candor_recipe::Resolved;
 use candor_reward::RewardRecipe;
 use candor_rl::RlRecipe;
+use candor_run::{Launch, Outcome, StopSignal};
 use candor_sample::SampleRecipe;
 use candor_sft::{GroundRecipe, SftRecipe};
-use candor_train::{Launch, Outcome, Resolved, StopSignal};
 use tch::Device;
 
 use super::annotate;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candor_data::image::ImageProcessor;
-use candor_model::{Bundle, Llava, LlavaConfig, Template, Tokenizer};
+use candor_model::{Bundle, LlavaConfig, Template, Tokenizer, Vlm};
 use serde_json::json;
 use tch::Device;
 
@@ -24,7 +24,7 @@ pub fn save(folder: &Path, words: &str) {
     }))
     .unwrap();
     let bundle = Bundle {
-        model: Llava::fresh(config, 3, Device::Cpu).unwrap(),
+        model: Vlm::fresh(config, 3, Device::Cpu).unwrap(),
         tokenizer,
         template: Template::VicunaV1 {
             system: "Be honest.".to_owned(),

@@ -7,8 +7,9 @@ use candor_data::formats::preference;
 use candor_data::image::ImageProcessor;
 use candor_data::{Preference, Turn, Verdict};
 use candor_dpo::{DpoError, DpoRecipe};
-use candor_model::{Bundle, Llava, LlavaConfig, Template, Tokenizer};
-use candor_train::{Launch, Outcome, Reader, StopSignal};
+use candor_model::{Bundle, LlavaConfig, Template, Tokenizer, Vlm};
+use candor_recipe::Reader;
+use candor_run::{Launch, Outcome, StopSignal};
 use serde_json::{Value, json};
 use tch::Device;
 
@@ -127,7 +128,7 @@ fn base(folder: &Path) {
     }))
     .unwrap();
     let bundle = Bundle {
-        model: Llava::fresh(config, 3, Device::Cpu).unwrap(),
+        model: Vlm::fresh(config, 3, Device::Cpu).unwrap(),
         tokenizer,
         template: Template::VicunaV1 {
             system: String::new(),

@@ -7,7 +7,8 @@ use std::path::Path;
 use candor_data::formats::preference;
 use candor_dpo::{DpoMetrics, Figures};
 use candor_model::tensor_file;
-use candor_train::{Outcome, metrics_doc};
+use candor_run::Outcome;
+use candor_train::metrics_doc;
 use serde_json::Value;
 use tch::{Device, Tensor};
 

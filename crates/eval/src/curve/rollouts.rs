@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use super::HackingPoint;
 use crate::EvalError;
-use crate::correlation::correlation;
 use crate::scenes::Scenes;
+use candor_stats::correlation::correlation;
 
 const FORMAT: Format = Format {
     name: "Rollouts",

@@ -8,7 +8,7 @@ use candor_data::formats;
 use candor_judge::figures::{Figure, figures};
 use candor_judge::score::verdicts;
 use candor_judge::{Finding, Verdict};
-use candor_train::Reader;
+use candor_recipe::Reader;
 use candor_world::{World, WorldConfig};
 use tempfile::TempDir;
 

@@ -13,8 +13,9 @@ use candor_judge::results::Scored;
 use candor_judge::score::{Bench, score};
 use candor_judge::settings::Templates;
 use candor_judge::{Benchmark, Judge, JudgeError, Reply, Request, Results, Verdict};
-use candor_model::{Bundle, Llava, LlavaConfig, Template, Tokenizer};
-use candor_train::{BasePrecision, StopSignal};
+use candor_model::{Bundle, LlavaConfig, Template, Tokenizer, Vlm};
+use candor_run::StopSignal;
+use candor_train::BasePrecision;
 use tch::Device;
 use tempfile::TempDir;
 
@@ -34,7 +35,7 @@ pub fn model(seed: u64) -> TempDir {
     config.image_token_index = tokenizer.image;
     config.text_config.vocab_size = tokenizer.vocab_size() as i64;
     let bundle = Bundle {
-        model: Llava::fresh(config, seed, Device::Cpu).unwrap(),
+        model: Vlm::fresh(config, seed, Device::Cpu).unwrap(),
         tokenizer,
         template: Template::VicunaV1 {
             system: "Be honest.".to_owned(),

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use candor_eval::files::answer;
 use candor_judge::Benchmark;
-use candor_train::StopSignal;
+use candor_run::StopSignal;
 use candor_world::{World, WorldConfig};
 use tch::Device;
 use tempfile::TempDir;

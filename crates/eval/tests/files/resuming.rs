@@ -4,7 +4,7 @@ use std::path::Path;
 
 use candor_eval::files::{Sitting, answer};
 use candor_judge::Benchmark;
-use candor_train::StopSignal;
+use candor_run::StopSignal;
 use tch::Device;
 
 use crate::candidate::{ask, files, model, sitting};

@@ -1,7 +1,7 @@
 //! The numbers of runs as text: for the terminal, as CSV, Markdown and LaTeX.
 
-use crate::paired::Difference;
 use crate::rows::{Cell, Row};
+use candor_stats::paired::Difference;
 
 fn name(row: &Row) -> String {
     let arrow = match row.higher_is_better {

@@ -83,7 +83,7 @@ fn n_bytes(promise: &Promise) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use candor_checkpoint::Checkpoint;
+    use candor_weights::Checkpoint;
     use tch::Kind;
 
     use super::*;

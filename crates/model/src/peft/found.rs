@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use candor_checkpoint::Checkpoint;
+use candor_weights::Checkpoint;
 use serde_json::Value;
 
 use super::matching::{Matcher, Patterns, Together};

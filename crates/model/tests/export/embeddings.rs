@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use candor_checkpoint::Checkpoint;
 use candor_model::export::Export;
 use candor_model::tensor_file;
+use candor_weights::Checkpoint;
 use serde_json::{Value, json};
 use tch::{Device, Tensor};
 

@@ -13,9 +13,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use against::{Golden, assert_absolute, golden_folder};
-use candor_checkpoint::{Checkpoint, Dtype};
 use candor_model::export::{Export, Exported};
 use candor_model::{Bundle, Dialect, ModelFolder};
+use candor_weights::{Checkpoint, Dtype};
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
@@ -24,7 +24,7 @@ type Stored = BTreeMap<String, (Dtype, Vec<u64>, Vec<u8>)>;
 
 fn stored(path: &Path) -> Stored {
     let checkpoint = Checkpoint::open(path).expect("a checkpoint");
-    let tensor = |(name, entry): (&str, &candor_checkpoint::Entry)| {
+    let tensor = |(name, entry): (&str, &candor_weights::Entry)| {
         let mut bytes = Vec::new();
         checkpoint.read(name, &mut bytes).expect("a tensor");
         (
@@ -199,7 +199,7 @@ fn an_original_becomes_hugging_faces_with_a_row_for_the_placeholder() {
         turns: vec![candor_data::Turn::human("<image>\nWhat is  in the image?")],
     };
     let ids = |bundle: &Bundle| {
-        let rules = bundle.rules(5000);
+        let rules = bundle.rules(5000, Path::new(""));
         candor_model::sample::Sample::new(&conversation, rules)
             .unwrap()
             .ids

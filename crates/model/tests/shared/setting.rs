@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use candor_model::{Adapter, Llava, LlavaConfig, LoraConfig, Shared, SharedBatch, TARGETS};
+use candor_model::{Adapter, LlavaConfig, LoraConfig, Shared, SharedBatch, TARGETS, Vlm};
 use proptest::prelude::*;
 use tch::{Device, Kind, Tensor};
 
@@ -16,7 +16,7 @@ pub const IMAGE: i64 = 3;
 const N_VOCAB: i64 = 40;
 pub const N_PATCHES: usize = 4;
 
-fn model(n_kv_heads: i64, seed: u64) -> Llava {
+fn model(n_kv_heads: i64, seed: u64) -> Vlm {
     let config = serde_json::json!({
         "image_token_index": IMAGE,
         "vision_feature_layer": -1,
@@ -30,11 +30,11 @@ fn model(n_kv_heads: i64, seed: u64) -> Llava {
         }
     });
     let config: LlavaConfig = serde_json::from_value(config).expect("a configuration");
-    Llava::fresh(config, seed, Device::Cpu).expect("a fresh model")
+    Vlm::fresh(config, seed, Device::Cpu).expect("a fresh model")
 }
 
 /// An adapter that does something: a fresh one's B is zero.
-fn adapter(model: &Llava, seed: u64) -> Adapter {
+fn adapter(model: &Vlm, seed: u64) -> Adapter {
     let config = LoraConfig::new(2, 4.0, &TARGETS.map(str::to_owned));
     let adapter = Adapter::fresh(config, model, seed).expect("an adapter");
     for (at, (name, b)) in adapter.parameters().iter().enumerate() {
@@ -111,7 +111,7 @@ impl Case {
 
 /// A model, an adapter and items with the features of their images.
 pub struct Setting {
-    pub model: Llava,
+    pub model: Vlm,
     pub adapter: Adapter,
     pub items: Vec<Shared>,
     pub features: Option<Tensor>,

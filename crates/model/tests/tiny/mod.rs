@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use candor_data::image::ImageProcessor;
-use candor_model::{Bundle, Llava, LlavaConfig, Template, Tokenizer};
+use candor_model::{Bundle, LlavaConfig, Template, Tokenizer, Vlm};
 use serde_json::json;
 use tch::{Device, Kind};
 
@@ -34,7 +34,7 @@ pub fn write(folder: &Path) {
     }))
     .unwrap();
     let bundle = Bundle {
-        model: Llava::fresh(config, 3, Device::Cpu).unwrap(),
+        model: Vlm::fresh(config, 3, Device::Cpu).unwrap(),
         tokenizer,
         template: Template::VicunaV1 {
             system: "Be honest.".to_owned(),

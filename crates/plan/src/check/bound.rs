@@ -2,7 +2,7 @@
 
 use candor_data::mixture::Share;
 use candor_dpo::DpoRecipe;
-use candor_model::LlavaConfig;
+use candor_model::ModelConfig;
 use candor_reward::RewardRecipe;
 use candor_rl::RlRecipe;
 use candor_sample::SampleRecipe;
@@ -45,7 +45,7 @@ pub fn sft(recipe: &SftRecipe) -> Option<Bound> {
 }
 
 /// Sampling, where the number of prompts is given. A prompt is as long as leaves room for an answer.
-pub fn sample(recipe: &SampleRecipe, config: &LlavaConfig) -> Option<Bound> {
+pub fn sample(recipe: &SampleRecipe, config: &ModelConfig) -> Option<Bound> {
     let n_rows = recipe.count? as u64;
     let positions = config.n_positions() as u64;
     Some(Bound {

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use candor_dpo::DpoRecipe;
 use candor_eval::EvalRecipe;
-use candor_model::{LlavaConfig, LoraConfig, Reading, published};
+use candor_model::{LoraConfig, ModelConfig, Reading, USUAL_PICTURE, published};
 use candor_reward::RewardRecipe;
 use candor_rl::RlRecipe;
+use candor_run::Workload;
 use candor_sample::SampleRecipe;
 use candor_sft::{Files, GroundRecipe, SftRecipe, Tune};
-use candor_train::{BasePrecision, Length, LoraStart, Workload};
+use candor_train::{BasePrecision, Length, LoraStart};
 
 use super::Plan;
 use super::bound::{self, Bound};
@@ -63,7 +64,7 @@ pub fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Plan, Pla
     })?;
     let budget = budget(known.config(), recipe.base_precision);
     let longest = longest(workload.as_ref(), recipe.max_tokens as u64);
-    let image = known.config().n_image_tokens() as u64;
+    let image = known.config().n_image_tokens(USUAL_PICTURE) as u64;
     let rows = recipe.micro_batch as u64;
     let pass = Pass {
         n_tokens: rows * longest,
@@ -212,7 +213,7 @@ pub fn dpo(path: &Path, recipe: &DpoRecipe, made: &mut Made) -> Result<Plan, Pla
         |reading| Ok(candor_dpo::workload(recipe, reading)?),
     )?;
     let budget = budget(known.config(), recipe.base_precision);
-    let image = known.config().n_image_tokens() as u64;
+    let image = known.config().n_image_tokens(USUAL_PICTURE) as u64;
     let rows = recipe.micro_batch as u64;
     let longest = longest(workload.as_ref(), times * pair);
     let pass = Pass {
@@ -261,7 +262,7 @@ pub fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan, PlanE
     };
     let facts = recipe.data.facts.iter();
     let files = facts.chain([&recipe.data.prompts]);
-    let image = |config: &LlavaConfig| config.n_image_tokens() as u64;
+    let image = |config: &ModelConfig| config.n_image_tokens(USUAL_PICTURE) as u64;
     let answer = recipe.sampling.max_new_tokens as u64;
     let bound = recipe.data.max_query_tokens as u64 + image(policy.config()) + answer;
     let workload = counted(
@@ -348,7 +349,7 @@ pub fn ground(path: &Path, recipe: &GroundRecipe) -> Plan {
 
 /// Writing answers.
 struct Speaking<'a> {
-    config: &'a LlavaConfig,
+    config: &'a ModelConfig,
     precision: BasePrecision,
     adapter: Option<&'a Path>,
     batch_rows: usize,
@@ -360,7 +361,7 @@ impl Speaking<'_> {
         let budget = budget(self.config, self.precision);
         let positions = self.config.n_positions() as u64;
         // Questions of unknown length are hardly longer than an image and an answer.
-        let image = self.config.n_image_tokens() as u64;
+        let image = self.config.n_image_tokens(USUAL_PICTURE) as u64;
         let bound = positions.min(2 * (image + self.max_new_tokens as u64));
         let writing = budget.writing(self.batch_rows as u64, longest(workload, bound));
         let adapter = self.adapter.map(|folder| known_lora(made, folder, plan));
@@ -373,7 +374,7 @@ impl Speaking<'_> {
     }
 }
 
-fn budget(config: &LlavaConfig, precision: BasePrecision) -> Budget<'_> {
+fn budget(config: &ModelConfig, precision: BasePrecision) -> Budget<'_> {
     Budget { config, precision }
 }
 

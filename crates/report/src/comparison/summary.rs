@@ -59,8 +59,8 @@ fn sentence(row: &Row, series: &[Series]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candor_judge::paired::Difference;
     use candor_judge::rows::Cell;
+    use candor_stats::paired::Difference;
 
     #[test]
     fn a_sentence_says_what_the_row_says() {

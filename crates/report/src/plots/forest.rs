@@ -1,7 +1,7 @@
 //! Numbers with their intervals below each other: what a table says, to be seen at once.
 
-use candor_data::bootstrap::Interval;
 use candor_judge::{Benchmark, Results};
+use candor_stats::bootstrap::Interval;
 use maud::{Markup, html};
 
 use super::{figure, percent};

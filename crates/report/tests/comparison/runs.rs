@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use candor_judge::agreement::Agreement;
 use candor_judge::compare::{Comparison, compare};
 use candor_judge::judge::{Cost, Identity};
 use candor_judge::leakage::{Leakage, Leaked};
@@ -12,6 +11,7 @@ use candor_judge::people::{Opinion, People, Tally, Winner};
 use candor_judge::results::{Judged, Scored};
 use candor_judge::rows::Row;
 use candor_judge::{Benchmark, Results, Run, Verdict};
+use candor_stats::repeatability::Agreement;
 
 /// What a model or a judge might say that must stay a text.
 pub const HOSTILE: &str = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"> \

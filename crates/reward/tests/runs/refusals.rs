@@ -5,8 +5,8 @@ use std::path::Path;
 
 use crate::tiny::{RECIPE, launch, prepared, recipe, refusal, run};
 use candor_data::formats::{captions, preference};
+use candor_recipe::Reader;
 use candor_reward::RewardRecipe;
-use candor_train::Reader;
 use tch::Device;
 
 fn assert_names(message: &str, parts: &[&str]) {

@@ -6,9 +6,10 @@ use std::path::Path;
 use candor_data::formats::{captions, preference};
 use candor_data::image::ImageProcessor;
 use candor_data::{FactBook, Preference, Turn, Verdict};
-use candor_model::{Bundle, Llava, LlavaConfig, Template, Tokenizer};
+use candor_model::{Bundle, LlavaConfig, Template, Tokenizer, Vlm};
+use candor_recipe::Reader;
 use candor_reward::{RewardError, RewardRecipe};
-use candor_train::{Launch, Outcome, Reader, StopSignal};
+use candor_run::{Launch, Outcome, StopSignal};
 use serde_json::{Value, json};
 use tch::Device;
 
@@ -133,7 +134,7 @@ fn base(folder: &Path) {
     }))
     .unwrap();
     let bundle = Bundle {
-        model: Llava::fresh(config, 3, Device::Cpu).unwrap(),
+        model: Vlm::fresh(config, 3, Device::Cpu).unwrap(),
         tokenizer,
         template: Template::VicunaV1 {
             system: String::new(),

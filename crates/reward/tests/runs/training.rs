@@ -9,7 +9,8 @@ use candor_data::formats::{captions, preference};
 use candor_data::{AnswerType, Conversation, Turn};
 use candor_model::{Bundle, ImageFeatures, tensor_file};
 use candor_reward::{Judged, RewardMetrics, RewardModel};
-use candor_train::{BasePrecision, Outcome, metrics_doc};
+use candor_run::Outcome;
+use candor_train::{BasePrecision, metrics_doc};
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
@@ -379,7 +380,7 @@ fn a_run_goes_on_from_an_adapter() {
         "optimizer.learning_rate=1e-6".to_owned(),
     ];
     let recipe =
-        candor_reward::RewardRecipe::read(candor_train::Reader::parse("t.toml", &text, &sets))
+        candor_reward::RewardRecipe::read(candor_recipe::Reader::parse("t.toml", &text, &sets))
             .unwrap();
     candor_reward::run(&recipe, &launch(false), Device::Cpu).unwrap();
     let adapter = |run: &str| {

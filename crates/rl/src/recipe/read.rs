@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use candor_recipe::Reader;
 use candor_train::stage_fields::{IMAGES, ROOT, read_activations};
-use candor_train::{BasePrecision, Length, Reader, SessionRecipe, on_bad_row};
+use candor_train::{BasePrecision, Length, SessionRecipe, on_bad_row};
 
 use super::{
     AverageOver, BatchRecipe, DataRecipe, GuardRecipe, KlPlace, Normalise, PpoRecipe, QuirksRecipe,

@@ -8,13 +8,15 @@ use candor_data::image::ImageProcessor;
 use candor_data::{AnswerType, Choice, Conversation, FactBook, Facts, Prompt, Turn};
 use candor_model::sample::{Batch, Sample};
 use candor_model::{
-    Adapter, Bundle, ImageFeatures, Llava, LlavaConfig, LoraConfig, ScalarHead, TARGETS, Template,
-    Tokenizer,
+    Adapter, Bundle, ImageFeatures, LlavaConfig, LoraConfig, ScalarHead, TARGETS, Template,
+    Tokenizer, Vlm,
 };
+use candor_recipe::Reader;
 use candor_reward::scorer::Base;
 use candor_reward::{CaptionOrder, Judged, Readout, RewardPrompt, Wording};
 use candor_rl::{RlError, RlRecipe, run};
-use candor_train::{AdamW, AdamWConfig, Launch, Outcome, ParamGroup, Reader, StopSignal};
+use candor_run::{Launch, Outcome, StopSignal};
+use candor_train::{AdamW, AdamWConfig, ParamGroup};
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
@@ -183,7 +185,7 @@ pub fn bundle(seed: u64) -> Bundle {
     config.image_token_index = tokenizer.image;
     config.text_config.vocab_size = tokenizer.vocab_size() as i64;
     Bundle {
-        model: Llava::fresh(config, seed, Device::Cpu).unwrap(),
+        model: Vlm::fresh(config, seed, Device::Cpu).unwrap(),
         tokenizer,
         template,
         processor: ImageProcessor::clip(16),
@@ -209,7 +211,7 @@ fn teach(bundle: &Bundle, features: &ImageFeatures) {
     let samples: Vec<Sample> = prompts()
         .iter()
         .flat_map(|p| [GOOD, BAD].map(|answer| answered(p, answer)))
-        .map(|row| Sample::new(&row, bundle.rules(128)).unwrap())
+        .map(|row| Sample::new(&row, bundle.rules(128, Path::new(""))).unwrap())
         .collect();
     let samples: Vec<&Sample> = samples.iter().collect();
     let batch = Batch::new(&samples, bundle.tokenizer.pad, Device::Cpu);
@@ -308,7 +310,9 @@ fn last_state(
         conversation: &answered(prompt, answer),
         facts: &shown,
     };
-    let worded = wording.put(judged, "x", bundle.rules(128)).unwrap();
+    let worded = wording
+        .put(judged, "x", bundle.rules(128, Path::new("")))
+        .unwrap();
     let ids = Tensor::from_slice(&worded.ids).unsqueeze(0);
     let embedded = bundle.model.embed(&ids, features.of([image]).as_ref());
     tch::no_grad(|| {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use candor_rl::run;
-use candor_train::Outcome;
+use candor_run::Outcome;
 use tch::Device;
 
 use crate::fixture::{finished, launch, prepared, recipe};

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use candor_rl::RlRecipe;
 use candor_rl::run;
-use candor_train::Outcome;
+use candor_run::Outcome;
 use serde_json::Value;
 use tch::Device;
 

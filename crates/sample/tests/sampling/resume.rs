@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use candor_data::Turn;
 use candor_data::formats::{candidates, llava};
+use candor_run::Outcome;
 use candor_sample::{SampleError, run};
-use candor_train::Outcome;
 use tch::Device;
 
 use crate::tiny::{assert_same, launch, model, prepared, prompts, recipe, sampled};

@@ -7,9 +7,10 @@ use candor_data::formats::candidates::{self, Candidate};
 use candor_data::formats::llava;
 use candor_data::image::ImageProcessor;
 use candor_data::{Conversation, Turn};
-use candor_model::{Bundle, Llava, LlavaConfig, Template, Tokenizer};
+use candor_model::{Bundle, LlavaConfig, Template, Tokenizer, Vlm};
+use candor_recipe::Reader;
+use candor_run::{Launch, Outcome, StopSignal};
 use candor_sample::{SampleRecipe, run};
-use candor_train::{Launch, Outcome, Reader, StopSignal};
 use tch::Device;
 use tempfile::TempDir;
 
@@ -98,7 +99,7 @@ pub fn model(seed: u64) -> Bundle {
     config.image_token_index = tokenizer.image;
     config.text_config.vocab_size = tokenizer.vocab_size() as i64;
     Bundle {
-        model: Llava::fresh(config, seed, Device::Cpu).unwrap(),
+        model: Vlm::fresh(config, seed, Device::Cpu).unwrap(),
         tokenizer,
         template,
         processor: ImageProcessor::clip(16),

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use candor_data::mixture::Share;
 use candor_model::{DecoderSizes, LlavaConfig, Template, TowerSizes};
+use candor_recipe::{Reader, Resolved};
+use candor_train::SessionRecipe;
 use candor_train::stage_fields::{IMAGES, ROOT};
-use candor_train::{Reader, Resolved, SessionRecipe};
 
 use crate::SftError;
 use crate::recipe::SourceRecipe;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use candor_data::formats::ImageNames;
 use candor_data::mixture::Share;
 use candor_data::sources::{PromptOn, Reasoning, VqaOptions};
-use candor_train::Reader;
+use candor_recipe::Reader;
 
 /// One entry of a recipe's list of sources.
 #[derive(Debug, Clone)]

@@ -9,8 +9,9 @@ use std::path::Path;
 use candor_data::formats::{coco, llava};
 use candor_data::{Conversation, Turn};
 use candor_model::{Adapter, Bundle, tensor_file};
+use candor_recipe::Reader;
+use candor_run::{Launch, Outcome, StopSignal};
 use candor_sft::{GroundRecipe, SftError, SftRecipe, ground, run};
-use candor_train::{Launch, Outcome, Reader, StopSignal};
 use tch::{Device, Kind, Tensor};
 
 const COLOURS: [(&str, [u8; 3]); 3] = [

@@ -5,16 +5,16 @@
 
 use std::path::{Path, PathBuf};
 
+use candor_recipe::value_of;
+use candor_run::{Checkpoint, CheckpointStore, Inputs, RunError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::Tensor;
 
-use super::inputs::Inputs;
 use super::restore::{WEIGHTS, restore_tensors};
-use crate::checkpoint::{Checkpoint, CheckpointStore};
+use crate::checkpoint::read_tensors;
 use crate::error::TrainError;
 use crate::fingerprint;
-use crate::run_folder::value_of;
 
 const FILE: &str = "init_from.json";
 /// The input that the weights of an adapter mean nothing without.
@@ -63,19 +63,18 @@ impl Earlier {
         out: &Path,
         init_from: Option<&Path>,
         resume: bool,
-    ) -> Result<Option<(PathBuf, Option<String>)>, TrainError> {
+    ) -> Result<Option<(PathBuf, Option<String>)>, RunError> {
         let path = out.join(FILE);
         if !resume {
-            let absolute =
-                |run: &Path| std::path::absolute(run).map_err(TrainError::io("find", run));
+            let absolute = |run: &Path| std::path::absolute(run).map_err(RunError::io("find", run));
             let run = init_from.map(absolute).transpose()?;
             return Ok(run.map(|run| (run, None)));
         }
         if !path.exists() {
             return Ok(None);
         }
-        let bytes = std::fs::read(&path).map_err(TrainError::io("read", &path))?;
-        let note: Note = serde_json::from_slice(&bytes).map_err(|error| TrainError::LinesFile {
+        let bytes = std::fs::read(&path).map_err(RunError::io("read", &path))?;
+        let note: Note = serde_json::from_slice(&bytes).map_err(|error| RunError::LinesFile {
             path,
             problem: format!("damaged: {error}"),
             remedy: "start the run again without --resume",
@@ -100,19 +99,19 @@ impl Earlier {
             (None, Some(checkpoint)) => (
                 checkpoint.path().join(WEIGHTS),
                 Some(checkpoint.state.step),
-                checkpoint.tensors(WEIGHTS)?,
+                read_tensors(checkpoint, WEIGHTS)?,
             ),
             (None, None) => return Err(TrainError::NoEarlierRun { dir: run }.into()),
         };
-        check_finite(&path, &tensors)?;
+        check_finite(&path, &tensors).map_err(TrainError::from)?;
         tensors.sort_by(|(left, _), (right, _)| left.cmp(right));
         let found = fingerprint::of_tensors(tensors.iter().map(|(name, tensor)| (name, tensor)));
         if sha256.is_some_and(|then| then != found) {
-            return Err(TrainError::InputsChanged {
+            let changed = RunError::InputsChanged {
                 dir: run,
                 names: vec!["the weights that another run started from".to_owned()],
-            }
-            .into());
+            };
+            return Err(TrainError::from(changed).into());
         }
         let base = newest.and_then(|checkpoint| {
             let base = checkpoint.state.stage.get(BASE)?;
@@ -139,12 +138,12 @@ impl Earlier {
         trained: &[(String, Tensor)],
         resolved: &str,
         inputs: &Inputs,
-    ) -> Result<(), TrainError> {
+    ) -> Result<(), RunError> {
         const REMEDY: &str = "start from a run of the same stage that trains the same tensors of the same base model";
         if let (Some(then), Some(now)) = (&self.base, inputs.get(BASE))
             && then != now
         {
-            return Err(TrainError::Checkpoint {
+            return Err(RunError::Checkpoint {
                 path: self.path.clone(),
                 problem:
                     "was trained on another base model, or on this one in another base_precision"
@@ -154,7 +153,7 @@ impl Earlier {
         }
         let alpha = value_of(resolved, ALPHA);
         if ![&alpha, &self.alpha].contains(&&Value::Null) && alpha != self.alpha {
-            return Err(TrainError::Checkpoint {
+            return Err(RunError::Checkpoint {
                 path: self.path.clone(),
                 problem: format!("was trained with {ALPHA} = {}, not {alpha}", self.alpha),
                 remedy: "use that one: the same matrices would be another adapter",
@@ -166,10 +165,10 @@ impl Earlier {
     }
 
     /// Says in the folder of the new run where it began.
-    pub(super) fn note(&self, out: &Path) -> Result<(), TrainError> {
+    pub(super) fn note(&self, out: &Path) -> Result<(), RunError> {
         let path = out.join(FILE);
         let mut json =
-            serde_json::to_vec_pretty(&self.note).map_err(|error| TrainError::LinesFile {
+            serde_json::to_vec_pretty(&self.note).map_err(|error| RunError::LinesFile {
                 path: path.clone(),
                 problem: format!("cannot be written as JSON: {error}"),
                 remedy: "name the run to start from in UTF-8",
@@ -180,7 +179,7 @@ impl Earlier {
 }
 
 /// Whether every number of the tensors that `path` holds is one: a run that goes on from others is lost already.
-fn check_finite(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), TrainError> {
+fn check_finite(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), RunError> {
     let unusable = |(_, tensor): &&(String, Tensor)| {
         tensor.is_floating_point() && tensor.isfinite().all().int64_value(&[]) == 0
     };
@@ -188,7 +187,7 @@ fn check_finite(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), TrainEr
         return Ok(());
     };
     let n_bad = tensor.isfinite().logical_not().sum(tch::Kind::Int64);
-    Err(TrainError::Checkpoint {
+    Err(RunError::Checkpoint {
         path: path.to_owned(),
         problem: format!(
             "{} of the {} numbers of `{name}` are not finite",

@@ -3,17 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use candor_run::{Claim, Inputs, Launch, Progress, RunOptions};
 use tch::Tensor;
 
 use super::earlier::Earlier;
 use super::restore::restore;
 use super::stopwatch::Stopwatch;
-use super::{Inputs, Launch, Parts, Session, SessionRecipe};
+use super::{Parts, Session, SessionRecipe};
 use crate::error::TrainError;
 use crate::fingerprint;
 use crate::optimizer::{AdamW, ParamGroup};
-use crate::progress::Progress;
-use crate::run_folder::{Claim, RunOptions};
 use crate::schedule::Schedule;
 
 /// What every stage's resume may change.
@@ -105,10 +104,11 @@ impl Opening {
         result: impl FnOnce(&Path) -> Result<Option<Vec<(String, Tensor)>>, E>,
     ) -> Result<(), E> {
         let (out, init_from) = (&self.recipe.out, self.launch.init_from.as_deref());
-        if self.claim.has_checkpoint()? {
+        if self.claim.has_checkpoint().map_err(TrainError::from)? {
             return Ok(());
         }
-        if let Some((run, sha256)) = Earlier::of_run(out, init_from, self.launch.resume)? {
+        let run = Earlier::of_run(out, init_from, self.launch.resume);
+        if let Some((run, sha256)) = run.map_err(TrainError::from)? {
             self.progress
                 .doing(&format!("reading the weights of {}", run.display()));
             self.earlier = Some(Earlier::read(run, sha256, result)?);

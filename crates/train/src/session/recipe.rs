@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use candor_recipe::Reader;
+
 use crate::stage_fields::{OUT, SEED};
-use crate::{AdamWConfig, Reader, Shape, Warmup};
+use crate::{AdamWConfig, Shape, Warmup};
 
 /// What every stage's recipe says about its optimizer and its run folder.
 #[derive(Debug, Clone)]

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use candor_run::{Checkpoint, RunError};
 use tch::Tensor;
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::read_tensors;
 use crate::error::TrainError;
 use crate::optimizer::AdamW;
 
@@ -21,16 +22,16 @@ pub(super) fn restore(
 ) -> Result<(), TrainError> {
     const REMEDY: &str = "resume with the recipe and the base model that the run began with";
     let path = |name| checkpoint.path().join(name);
-    let weights = checkpoint.tensors(WEIGHTS)?;
-    let state = checkpoint.tensors(OPTIMIZER)?;
+    let weights = read_tensors(checkpoint, WEIGHTS)?;
+    let state = read_tensors(checkpoint, OPTIMIZER)?;
     let stored = if path(KEPT).exists() {
-        checkpoint.tensors(KEPT)?
+        read_tensors(checkpoint, KEPT)?
     } else {
         Vec::new()
     };
     restore_tensors(path(WEIGHTS), &optimizer.parameters(), weights, REMEDY)?;
     optimizer.load_state(state)?;
-    restore_tensors(path(KEPT), kept, stored, REMEDY)
+    Ok(restore_tensors(path(KEPT), kept, stored, REMEDY)?)
 }
 
 /// Copies `stored` into `tensors`, name by name; all of them must fit before the first is copied.
@@ -39,7 +40,7 @@ pub(super) fn restore_tensors(
     tensors: &[(String, Tensor)],
     stored: Vec<(String, Tensor)>,
     remedy: &'static str,
-) -> Result<(), TrainError> {
+) -> Result<(), RunError> {
     let mut stored: BTreeMap<String, Tensor> = stored.into_iter().collect();
     let mut pairs = Vec::with_capacity(tensors.len());
     let mut problem = None;
@@ -58,7 +59,7 @@ pub(super) fn restore_tensors(
         problem = problem.or(Some(format!("has `{name}`, which this run does not")));
     }
     if let Some(problem) = problem {
-        return Err(TrainError::Checkpoint {
+        return Err(RunError::Checkpoint {
             path,
             problem,
             remedy,

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use candor_eval::{EvalRecipe, curve};
 use candor_model::Bundle;
+use candor_recipe::Reader;
 use candor_reward::RewardRecipe;
 use candor_rl::RlRecipe;
+use candor_run::{Launch, Outcome};
 use candor_sample::SampleRecipe;
 use candor_sft::{GroundRecipe, SftRecipe};
-use candor_train::{Launch, Outcome, Reader};
 use candor_world::{Annotator, World, annotate_candidates};
 
 use super::plan::{Arm, Stage};

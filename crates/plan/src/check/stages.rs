@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use candor_dpo::DpoRecipe;
 use candor_eval::EvalRecipe;
 use candor_model::{LoraConfig, ModelConfig, Reading, USUAL_PICTURE, published};
 use candor_reward::RewardRecipe;
@@ -174,6 +175,68 @@ pub fn reward(path: &Path, recipe: &RewardRecipe, made: &mut Made) -> Result<Pla
         features_bytes: features(&[budget], workload.as_ref(), &mut plan),
         work_bytes: training.max(budget.encoding(PICTURES_PER_PASS)),
     });
+    Ok(plan)
+}
+
+/// Plans learning from preferences.
+pub fn dpo(path: &Path, recipe: &DpoRecipe, made: &mut Made) -> Result<Plan, PlanError> {
+    let out = &recipe.session.out;
+    let mut plan = Plan::new(path, "dpo", out);
+    if let Length::Steps(steps) = recipe.length {
+        plan.n_steps = Some(steps);
+    }
+    let lora = match &recipe.tune {
+        Tune::Lora(LoraStart::Fresh(config)) => Some(LoraConfig::clone(config)),
+        Tune::Lora(LoraStart::Adapter(folder)) => Some(known_lora(made, folder, &mut plan)),
+        Tune::AllButTower | Tune::Projector => None,
+    };
+    let known = model(made, &recipe.base, &mut plan)?;
+    match &lora {
+        Some(lora) => made.adapter(out.join("adapter"), &recipe.base, lora),
+        None => made.model(out.join("model"), &recipe.base),
+    }
+    let Some(known) = known else {
+        return Ok(plan);
+    };
+    let objective = &recipe.objective;
+    // A row has two answers, and both again where the picture is spoilt or another row's are compared with.
+    let times = 1 + u64::from(objective.image_negative.is_some());
+    let again = u64::from(objective.loss.needs_divergence());
+    let pair = 2 * recipe.max_tokens as u64;
+    let row = (times + again) * pair;
+    let files = recipe.comparisons.files.iter().map(|file| &file.path);
+    let workload = counted(
+        files,
+        &known,
+        &mut plan,
+        bound::dpo(recipe, row),
+        |reading| Ok(candor_dpo::workload(recipe, reading)?),
+    )?;
+    let budget = budget(known.config(), recipe.base_precision);
+    let image = known.config().n_image_tokens(USUAL_PICTURE) as u64;
+    let rows = recipe.micro_batch as u64;
+    let longest = longest(workload.as_ref(), times * pair);
+    let pass = Pass {
+        n_tokens: rows * longest,
+        n_targets: rows * longest.saturating_sub(times * image),
+        activations: recipe.activations,
+    };
+    let trained = lora
+        .as_ref()
+        .map_or(budget.trained_base(), |lora| budget.adapter(lora));
+    let adapter = lora.as_ref().map_or(0, |lora| budget.adapter(lora));
+    let training = budget.training(pass, lora.as_ref(), CROSS_ENTROPY);
+    // Parts that are cut out of pictures have features of their own.
+    let of_pictures = features(&[budget], workload.as_ref(), &mut plan);
+    plan.memory = Some(Memory {
+        weights_bytes: budget.weights() + adapter,
+        trained_bytes: optimizer(trained),
+        features_bytes: of_pictures,
+        work_bytes: training.max(budget.encoding(PICTURES_PER_PASS)),
+    });
+    if objective.loss.has_reference() {
+        plan.note("all comparisons are read once more, by the model that the run starts from");
+    }
     Ok(plan)
 }
 

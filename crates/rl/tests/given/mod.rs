@@ -1,5 +1,8 @@
 //! What the golden updates start from: a tiny model with its adapters, queries, responses and scores.
 
+// Each test file is a program of its own and uses a part of this.
+#![allow(dead_code)]
+
 use candor_data::image::ImageProcessor;
 use candor_data::{AnswerType, Conversation, Facts};
 use candor_model::{

@@ -101,6 +101,7 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, Passed)> {
             ppo,
             activations,
             micro_batch,
+            max_new_tokens: recipe.sampling.max_new_tokens,
         };
         let mut trained = models.parts().trained;
         for (_, tensor) in &mut trained {
@@ -173,4 +174,6 @@ fn one_pass_of_eight_equals_eight_of_one() {
 #[test]
 fn pads_are_cut_alike() {
     assert_equal(&cuts(AverageOver::Padded));
+    assert_equal(&cuts(AverageOver::Responses));
+    assert_equal(&cuts(AverageOver::LongestResponse));
 }

@@ -227,16 +227,15 @@ impl Report<'_> {
 
     /// Pictures come out in the size that the tower takes.
     fn pixels(&mut self, reading: &Reading) {
-        let ImageProcessor::Square(square) = &reading.processor else {
-            return;
-        };
         let side = reading.config().vision_config.image_size;
-        let pixels = i64::from(square.side);
-        if side != pixels {
-            let found = format!("images of {pixels} pixels, but the tower takes {side}");
-            let remedy = "use the processor of the same tower";
-            self.add("preprocessor_config.json", found, remedy);
-        }
+        let given = match &reading.processor {
+            ImageProcessor::Square(square) if i64::from(square.side) == side => return,
+            ImageProcessor::Square(square) => format!("images of {} pixels", square.side),
+            ImageProcessor::Native(_) => "images near their own size".to_owned(),
+        };
+        let found = format!("{given}, but the tower takes {side}");
+        let remedy = "use the processor of the same tower";
+        self.add("preprocessor_config.json", found, remedy);
     }
 
     /// What other files say of the number of an image's tokens is what the tower gives.

@@ -106,6 +106,15 @@ fn pictures_have_the_towers_size() {
             "images of 24 pixels, but the tower takes 16",
         ],
     );
+    let own_sizes = json!({"image_processor_type": "Qwen2VLImageProcessor"}).to_string();
+    fs::write(path.join("preprocessor_config.json"), own_sizes).unwrap();
+    assert_refused(
+        path,
+        &[
+            "preprocessor_config.json",
+            "images near their own size, but the tower takes 16",
+        ],
+    );
 }
 
 #[test]

@@ -5,20 +5,14 @@ use std::io;
 use std::path::PathBuf;
 
 use candor_data::DataError;
-
-use crate::project::{Mistake, listed};
+use candor_recipe::RecipeError;
 
 /// Everything this crate refuses to do.
 #[derive(Debug, thiserror::Error)]
 pub enum AnnotateError {
     /// The project file is not what it should be; all mistakes at once.
-    #[error("{}", listed(&path.display().to_string(), mistakes))]
-    Project {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong and what to do, in the order of the lines.
-        mistakes: Vec<Mistake>,
-    },
+    #[error(transparent)]
+    Project(#[from] RecipeError),
     /// A data file cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),

@@ -3,22 +3,20 @@
 //! What changes results (overlap, gold rate, reading time, seed …) has no default and must be written down; the
 //! rest may be left out. All mistakes are reported at once. `docs/annotate.md` explains every field.
 
-mod check;
 mod keys;
-mod mistake;
 mod reading;
 mod wording;
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use candor_data::ComparisonFormat;
+use candor_data::bounded::{self, Bound};
 use candor_data::image::ImageLimits;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 pub use self::keys::Keys;
-pub use self::mistake::Mistake;
-pub(crate) use self::mistake::listed;
 pub use self::wording::{Question, Questions};
 use crate::error::AnnotateError;
 use crate::token;
@@ -27,11 +25,9 @@ use crate::token;
 const MAX_BYTES: u64 = 4 << 20;
 
 /// A project, as its file has it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Project {
     /// Where the file is; relative paths in it start there.
-    #[serde(skip)]
     pub folder: PathBuf,
     /// Shown on every page.
     pub title: String,
@@ -40,7 +36,6 @@ pub struct Project {
     /// Decides sides and where gold is hidden.
     pub seed: u64,
     /// How people reach the app.
-    #[serde(default)]
     pub server: Server,
     /// The rules of the work.
     pub protocol: Protocol,
@@ -49,19 +44,15 @@ pub struct Project {
     /// What annotators read first.
     pub guidelines: Guidelines,
     /// What is asked.
-    #[serde(default)]
     pub questions: Questions,
     /// Which key does what.
-    #[serde(default)]
     pub keys: Keys,
     /// Where items come from.
-    #[serde(default, rename = "import")]
     pub imports: Vec<Import>,
 }
 
 /// How people reach the app.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Server {
     /// Address and port to listen at.
     pub listen: SocketAddr,
@@ -76,19 +67,10 @@ pub struct Server {
     pub max_megapixels: u32,
 }
 
-impl Default for Server {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8090)),
-            public_url: String::new(),
-            session_hours: 12,
-            behind_proxy: false,
-            max_megapixels: 50,
-        }
-    }
-}
-
 impl Server {
+    /// Where the app listens unless the file says it.
+    const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8090);
+
     /// Where the app is reached without anything in front of it.
     #[must_use]
     pub fn local_url(listen: SocketAddr) -> String {
@@ -102,8 +84,7 @@ impl Server {
 }
 
 /// The rules of the work.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Protocol {
     /// People who compare each item.
     pub overlap: u32,
@@ -114,52 +95,21 @@ pub struct Protocol {
     /// When an item with all its answers goes to adjudication.
     pub dispute: Dispute,
     /// How long a task stays with somebody of whom nothing is heard.
-    #[serde(default = "ten_minutes")]
     pub lease_secs: u32,
     /// How often the browser says that it is still there.
-    #[serde(default = "twenty")]
     pub heartbeat_secs: u32,
     /// Tasks that a page may hold at a time: the shown one and those loaded ahead.
-    #[serde(default = "two")]
     pub hold: u32,
     /// Answers that can be taken back, one after the other.
-    #[serde(default = "five")]
     pub undo: u32,
     /// An item that so many people skipped waits for an adjudicator.
-    #[serde(default = "three")]
     pub skip_limit: u32,
     /// How long a task waits for its author when an adjudicator sends it back.
-    #[serde(default = "a_day")]
     pub return_hours: u32,
 }
 
-fn ten_minutes() -> u32 {
-    600
-}
-
-fn twenty() -> u32 {
-    20
-}
-
-fn two() -> u32 {
-    2
-}
-
-fn five() -> u32 {
-    5
-}
-
-fn three() -> u32 {
-    3
-}
-
-fn a_day() -> u32 {
-    24
-}
-
 /// When answers disagree so much that somebody has to decide.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dispute {
     /// No preference has more than half of the answers.
     NoMajority,
@@ -170,8 +120,7 @@ pub enum Dispute {
 }
 
 /// The round before the work; skipped when no training items are imported.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Training {
     /// Share of right answers that passes.
     pub pass_mark: f64,
@@ -180,33 +129,26 @@ pub struct Training {
 }
 
 /// What annotators read first: Markdown, here or in a file.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Guidelines {
     /// The text itself.
-    #[serde(default)]
     pub text: Option<String>,
     /// A file with it.
-    #[serde(default)]
     pub file: Option<PathBuf>,
 }
 
 /// Where items come from.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Import {
     /// The file.
     pub file: PathBuf,
     /// Its format.
     pub format: ComparisonFormat,
     /// What the items are for.
-    #[serde(default)]
     pub kind: Kind,
     /// The folder of the pictures, or the URL of one in an object store.
-    #[serde(default)]
     pub images: Option<String>,
     /// JSON lines `{"id": …, "scores": [s, t]}` of a reward model: uncertain items come first.
-    #[serde(default)]
     pub scores: Option<PathBuf>,
 }
 
@@ -228,7 +170,7 @@ impl Import {
 }
 
 /// What an item is for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// To learn what people think.
@@ -256,29 +198,21 @@ impl Project {
     /// Reads a project file.
     ///
     /// # Errors
-    /// [`AnnotateError::Project`] with every mistake, [`AnnotateError::Io`] if it cannot be read.
+    /// [`AnnotateError::Project`] with every mistake, [`AnnotateError::Data`] if it cannot be read.
     pub fn read(path: &Path) -> Result<Self, AnnotateError> {
-        let unreadable = |source| AnnotateError::Io {
+        let bound = Bound {
+            max_bytes: MAX_BYTES,
+            action: "read the project file",
+            unreadable: "check the path; docs/annotate.md shows a whole project",
+            too_large: "name a project file",
+        };
+        let bytes = bounded::read(path, &bound)?;
+        let text = String::from_utf8(bytes).map_err(|error| AnnotateError::Io {
             action: "read the project file",
             place: path.display().to_string(),
-            remedy: "check the path; docs/annotate.md shows a whole project",
-            source,
-        };
-        let size = std::fs::metadata(path).map_err(unreadable)?.len();
-        if size > MAX_BYTES {
-            return Err(AnnotateError::Project {
-                path: path.to_owned(),
-                mistakes: vec![Mistake {
-                    line: 1,
-                    key: String::new(),
-                    problem: format!(
-                        "{size} bytes are more than the {MAX_BYTES} of a project file"
-                    ),
-                    remedy: "name another file".into(),
-                }],
-            });
-        }
-        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+            remedy: "write it in UTF-8",
+            source: io::Error::other(error.utf8_error()),
+        })?;
         Self::parse(path, &text)
     }
 
@@ -287,10 +221,7 @@ impl Project {
     /// # Errors
     /// [`AnnotateError::Project`] with every mistake.
     pub fn parse(path: &Path, text: &str) -> Result<Self, AnnotateError> {
-        let project = reading::project(text).map_err(|mistakes| AnnotateError::Project {
-            path: path.to_owned(),
-            mistakes,
-        })?;
+        let project = reading::project(&path.display().to_string(), text)?;
         Ok(Self {
             folder: path.parent().map(Path::to_owned).unwrap_or_default(),
             ..project

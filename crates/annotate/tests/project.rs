@@ -69,11 +69,11 @@ fn all_mistakes_are_told_at_once() {
         ),
         at(
             "overlap",
-            "protocol.overlap: 0 is out of range (give a whole number from 1 to 100)",
+            "protocol.overlap: 0 is out of range (use a value at least 1 and at most 100)",
         ),
         at(
             "gold_rate",
-            "protocol.gold_rate: 1.5 is out of range (give a share from 0 to less than 1)",
+            "protocol.gold_rate: 1.5 is out of range (use a value at least 0 and below 1)",
         ),
         at(
             "lease_secs",
@@ -112,25 +112,21 @@ fn mistakes_of_every_kind_are_told_together() {
     };
     has(&["p.toml has 7 mistakes"]);
     has(&["p.toml:1: title: missing"]);
+    has(&["protocol.undos: unknown key (did you mean `undo`?)"]);
+    has(&["protocol.overlap: the string \"three\" is not an integer of at least 0 (write "]);
     has(&[
-        "protocol.undos: unknown key",
-        "the keys of [protocol] are overlap, gold_rate,",
-        "undo,",
+        "protocol.dispute: the string \"vote\" is not \"no_majority\" or \"any_difference\" or \"never\" (",
     ]);
-    has(&["protocol.overlap: invalid type: string \"three\" (expected u32)"]);
-    has(&["protocol.dispute: unknown variant `vote`", "`no_majority`"]);
     has(&["training.pass_mark: 8 is out of range"]);
-    has(&["import[0].frmat: unknown key", "file, format"]);
+    has(&["import[0].frmat: unknown key (did you mean `format`?)"]);
     has(&["import[0].format: missing"]);
 }
 
 #[test]
 fn what_is_no_toml_is_told_with_its_line() {
     let mistakes = mistakes("title = \"t\"\nseed = = 3\n");
-    assert!(
-        mistakes[1].starts_with("  p.toml:2: not TOML: "),
-        "{mistakes:?}"
-    );
+    let is_told = |line: &String| line.starts_with("  p.toml:2: not TOML: ");
+    assert!(mistakes.iter().any(is_told), "{mistakes:?}");
 }
 
 #[test]

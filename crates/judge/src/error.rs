@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use candor_data::DataError;
+use candor_recipe::RecipeError;
 
 /// Errors of this crate. No message ever holds the key of an endpoint.
 #[derive(Debug, thiserror::Error)]
@@ -35,19 +36,8 @@ pub enum JudgeError {
         remedy: Cow<'static, str>,
     },
     /// The settings of a judge have mistakes; all of them are listed.
-    #[error(
-        "{} has {} mistake{}\n  {}\n  docs/evaluation.md explains every field",
-        path.display(),
-        mistakes.len(),
-        if mistakes.len() == 1 { "" } else { "s" },
-        mistakes.join("\n  ")
-    )]
-    Settings {
-        /// The file.
-        path: PathBuf,
-        /// One line for each: where, which key, what is wrong, what to do.
-        mistakes: Vec<String>,
-    },
+    #[error("{0}\n  docs/evaluation.md explains every field")]
+    Settings(RecipeError),
     /// Judging ended before every reply was there. What was paid for is kept.
     #[error(
         "{judge}: {problem}; {n_kept} of {n_wanted} replies are kept in {}, and the same command asks \

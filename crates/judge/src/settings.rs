@@ -3,15 +3,13 @@
 //! Whatever changes a reply must be written out. The key is never part of the file: the file names the
 //! environment variable that holds it.
 
-mod file;
-
 use std::path::{Path, PathBuf};
 
 use candor_data::formats::text::{self, Format};
+use candor_recipe::Reader;
 
 use crate::JudgeError;
 use crate::budget::{Cap, Prices};
-use file::{File, NUMBER, SWITCH, TEXT, WHOLE};
 
 /// The settings as written.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,19 +86,6 @@ pub struct Limits {
     pub longest_pause_secs: u64,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            concurrency: 4,
-            requests_per_minute: None,
-            tokens_per_minute: None,
-            timeout_secs: 120.0,
-            attempts: 6,
-            longest_pause_secs: 900,
-        }
-    }
-}
-
 /// The cap, and what its money is counted by.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Spend {
@@ -146,69 +131,31 @@ impl Settings {
     /// # Errors
     /// As [`Settings::read`].
     pub fn parse(path: &Path, text: &str) -> Result<Self, JudgeError> {
-        let mut file = File::parse(path.display().to_string(), text);
+        let mut file = Reader::parse(&path.display().to_string(), text, &[]).discreet();
         let settings = Self::of(&mut file);
-        settings.check(&mut file);
-        match file.finish() {
-            Ok(()) => Ok(settings),
-            Err(mistakes) => Err(JudgeError::Settings {
-                path: path.to_owned(),
-                mistakes,
-            }),
-        }
+        file.finish().map_err(JudgeError::Settings)?;
+        Ok(settings)
     }
 
-    fn of(file: &mut File) -> Self {
-        let limits = Limits::default();
-        let count = |value: Option<u64>| value.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
-        let few = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
-        let path = |value: Option<String>| value.map(PathBuf::from);
-        Self {
-            cache: file.required("cache", &TEXT, "x".to_owned()).into(),
-            endpoint: Endpoint {
-                url: file.required("endpoint.url", &TEXT, "https://x".to_owned()),
-                model: file.required("endpoint.model", &TEXT, "x".to_owned()),
-                key_env: file.optional("endpoint.key_env", &TEXT),
-            },
-            request: Parameters {
-                temperature: file.required("request.temperature", &NUMBER, 0.0),
-                max_tokens: file.required("request.max_tokens", &WHOLE, 1),
-                samples: few(file.required("request.samples", &WHOLE, 1)),
-                images: file.required("request.images", &SWITCH, false),
-                swap: file.optional("request.swap", &SWITCH).unwrap_or_default(),
-                seed: file.optional("request.seed", &WHOLE),
-                max_tokens_field: file
-                    .optional("request.max_tokens_field", &TEXT)
-                    .unwrap_or_else(|| "max_tokens".to_owned()),
-            },
-            templates: Templates {
-                mmhal: path(file.optional("templates.mmhal", &TEXT)),
-                llava_bench: path(file.optional("templates.llava_bench", &TEXT)),
-                own: path(file.optional("templates.own", &TEXT)),
-            },
-            limits: Limits {
-                concurrency: count(file.optional("limits.concurrency", &WHOLE))
-                    .unwrap_or(limits.concurrency),
-                requests_per_minute: count(file.optional("limits.requests_per_minute", &WHOLE)),
-                tokens_per_minute: file.optional("limits.tokens_per_minute", &WHOLE),
-                timeout_secs: file
-                    .optional("limits.timeout_secs", &NUMBER)
-                    .unwrap_or(limits.timeout_secs),
-                attempts: file
-                    .optional("limits.attempts", &WHOLE)
-                    .map_or(limits.attempts, few),
-                longest_pause_secs: file
-                    .optional("limits.longest_pause_secs", &WHOLE)
-                    .unwrap_or(limits.longest_pause_secs),
-            },
-            spend: Spend {
-                tokens: file.optional("spend.tokens", &WHOLE),
-                money: file.optional("spend.money", &NUMBER),
-                prompt_price: file.optional("spend.prompt_price", &NUMBER),
-                completion_price: file.optional("spend.completion_price", &NUMBER),
-                image_tokens: file.optional("spend.image_tokens", &WHOLE),
-            },
+    fn of(file: &mut Reader) -> Self {
+        let settings = Self {
+            cache: file
+                .path("cache", "Every reply that was paid for.")
+                .required(),
+            endpoint: Endpoint::of(file),
+            request: Parameters::of(file),
+            templates: Templates::of(file),
+            limits: Limits::of(file),
+            spend: Spend::of(file),
+        };
+        if settings.request.images && settings.spend.is_capped_without_pictures() {
+            file.mistake(
+                "spend",
+                "a cap on a judge that sees pictures",
+                "add image_tokens to [spend], the most that a picture can cost",
+            );
         }
+        settings
     }
 
     /// The money a million tokens cost; nothing where no price is given.
@@ -228,106 +175,201 @@ impl Settings {
             money: self.spend.money,
         }
     }
-
-    fn check(&self, file: &mut File) {
-        let (request, limits, spend) = (&self.request, &self.limits, &self.spend);
-        self.endpoint.check(file);
-        file.check(
-            "request.temperature",
-            (0.0..=2.0).contains(&request.temperature),
-            "out of range (use a value from 0 to 2)",
-        );
-        file.check(
-            "request.max_tokens",
-            (1..=1_000_000).contains(&request.max_tokens),
-            "out of range (use a value from 1 to 1000000)",
-        );
-        file.check(
-            "request.samples",
-            (1..=100).contains(&request.samples),
-            "out of range (use a value from 1 to 100)",
-        );
-        file.check(
-            "request.max_tokens_field",
-            ["max_tokens", "max_completion_tokens"].contains(&request.max_tokens_field.as_str()),
-            "not a name that endpoints have (use \"max_tokens\" or \"max_completion_tokens\")",
-        );
-        file.check(
-            "limits.concurrency",
-            (1..=256).contains(&limits.concurrency),
-            "out of range (use a value from 1 to 256)",
-        );
-        let none = "0 lets no request go (use a value above 0, or leave it out)";
-        let (requests, tokens) = (limits.requests_per_minute, limits.tokens_per_minute);
-        file.check("limits.requests_per_minute", requests != Some(0), none);
-        file.check("limits.tokens_per_minute", tokens != Some(0), none);
-        file.check(
-            "limits.timeout_secs",
-            limits.timeout_secs > 0.0 && limits.timeout_secs <= 86_400.0,
-            "out of range (use a value above 0 and at most 86400)",
-        );
-        file.check(
-            "limits.attempts",
-            (1..=100).contains(&limits.attempts),
-            "out of range (use a value from 1 to 100)",
-        );
-        for (key, value) in [
-            ("spend.money", spend.money),
-            ("spend.prompt_price", spend.prompt_price),
-            ("spend.completion_price", spend.completion_price),
-        ] {
-            let is_amount = value.is_none_or(|v| v.is_finite() && v >= 0.0);
-            file.check(key, is_amount, "no amount (use a number of at least 0)");
-        }
-        file.check(
-            "spend.money",
-            spend.money.is_none()
-                || (spend.prompt_price.is_some() && spend.completion_price.is_some()),
-            "a cap in money without prices (add prompt_price and completion_price to [spend])",
-        );
-        let capped = spend.money.is_some() || spend.tokens.is_some();
-        file.check(
-            "spend",
-            spend.image_tokens.is_some() || !request.images || !capped,
-            "a cap on a judge that sees pictures (add image_tokens to [spend], the most that a picture can cost)",
-        );
-        let cached = !self.cache.as_os_str().is_empty();
-        file.check("cache", cached, "empty (name a file)");
-    }
 }
 
 impl Endpoint {
-    fn check(&self, file: &mut File) {
-        let named = !self.model.trim().is_empty();
-        file.check("endpoint.model", named, "empty (name a model)");
-        if let Some(problem) = self.wrong_url() {
-            file.check("endpoint.url", false, problem);
-        }
-        file.check(
-            "endpoint.key_env",
-            self.key_env.as_ref().is_none_or(|name| is_variable(name)),
-            "not a name (write the name of an environment variable, not the key)",
-        );
-    }
-
-    /// What is wrong with the address; it is not repeated, because a password may stand in it.
-    fn wrong_url(&self) -> Option<&'static str> {
-        let Some((scheme @ ("http" | "https"), rest)) = self.url.split_once("://") else {
-            return Some("not an address (begin with http:// or https://)");
+    fn of(file: &mut Reader) -> Self {
+        let endpoint = Self {
+            url: file
+                .string("endpoint.url", "Address, without /chat/completions.")
+                .check(|url| checked(wrong_url(url)))
+                .required(),
+            model: file
+                .string("endpoint.model", "The model's name there.")
+                .check(|name| checked(name.trim().is_empty().then_some(("empty", "name a model"))))
+                .required(),
+            key_env: file
+                .string(
+                    "endpoint.key_env",
+                    "The environment variable that holds the key.",
+                )
+                .check(|name| {
+                    let remedy = "write the name of an environment variable, not the key";
+                    checked((!is_variable(name)).then_some(("not a name", remedy)))
+                })
+                .optional(),
         };
-        let host = rest.split('/').next().unwrap_or_default();
-        if host.contains('@') || rest.contains(['?', '#']) {
-            return Some(
-                "it must hold no user, password, query or fragment (name the key in endpoint.key_env)",
+        let host = endpoint.url.strip_prefix("http://");
+        if endpoint.key_env.is_some() && host.is_some_and(|rest| !is_local(host_of(rest))) {
+            file.mistake(
+                "endpoint.url",
+                "the key would be sent unencrypted",
+                "use https, or leave endpoint.key_env out",
             );
         }
-        if host.is_empty() {
-            return Some("no host (write one after ://)");
+        endpoint
+    }
+}
+
+/// What is wrong with an address and what to do; it is not repeated, because a password may stand in it.
+fn wrong_url(url: &str) -> Option<(&'static str, &'static str)> {
+    let Some(("http" | "https", rest)) = url.split_once("://") else {
+        return Some(("not an address", "begin with http:// or https://"));
+    };
+    let host = host_of(rest);
+    if host.contains('@') || rest.contains(['?', '#']) {
+        let problem = "it must hold no user, password, query or fragment";
+        return Some((problem, "name the key in endpoint.key_env"));
+    }
+    host.is_empty()
+        .then_some(("no host", "write one after ://"))
+}
+
+/// The host of what follows `://`, with its port.
+fn host_of(rest: &str) -> &str {
+    rest.split('/').next().unwrap_or_default()
+}
+
+/// A problem and its remedy, as the check of a field has them.
+fn checked(wrong: Option<(&str, &str)>) -> Result<(), (String, String)> {
+    wrong.map_or(Ok(()), |(problem, remedy)| {
+        Err((problem.to_owned(), remedy.to_owned()))
+    })
+}
+
+impl Parameters {
+    fn of(file: &mut Reader) -> Self {
+        let field = "max_tokens";
+        let fields = [field, "max_completion_tokens"].map(|name| (name, name.to_owned()));
+        Self {
+            temperature: file
+                .f64("request.temperature", "Sampling temperature.")
+                .within(0.0..=2.0)
+                .required(),
+            max_tokens: file
+                .u64("request.max_tokens", "Longest reply.")
+                .within(1..=1_000_000)
+                .required(),
+            samples: file
+                .u64("request.samples", "Replies to each question.")
+                .within(1..=100)
+                .required() as u32,
+            images: file
+                .bool("request.images", "Whether the judge is shown the pictures.")
+                .required(),
+            swap: file
+                .bool(
+                    "request.swap",
+                    "Whether a judge of two answers is asked in both orders.",
+                )
+                .or(false, "false"),
+            seed: file
+                .u64(
+                    "request.seed",
+                    "The seed of the first sample; the next ones count up.",
+                )
+                .optional(),
+            max_tokens_field: file
+                .one_of(
+                    "request.max_tokens_field",
+                    &fields,
+                    "The name under which the endpoint takes `max_tokens`.",
+                )
+                .or(field.to_owned(), field),
         }
-        let exposed = scheme == "http" && self.key_env.is_some() && !is_local(host);
-        exposed.then_some(
-            "the key would be sent unencrypted (use https, or leave endpoint.key_env out)",
-        )
+    }
+}
+
+impl Templates {
+    fn of(file: &mut Reader) -> Self {
+        let mut of = |key, meaning| file.path(key, meaning).optional();
+        Self {
+            mmhal: of("templates.mmhal", "The prompt for MMHal-Bench."),
+            llava_bench: of("templates.llava_bench", "The prompts for LLaVA-Bench."),
+            own: of("templates.own", "The prompt for questions of your own."),
+        }
+    }
+}
+
+impl Limits {
+    fn of(file: &mut Reader) -> Self {
+        Self {
+            concurrency: file
+                .usize("limits.concurrency", "Requests at a time.")
+                .within(1..=256)
+                .or(4, "4"),
+            requests_per_minute: file
+                .usize(
+                    "limits.requests_per_minute",
+                    "Requests in any sixty seconds.",
+                )
+                .positive()
+                .optional(),
+            tokens_per_minute: file
+                .u64("limits.tokens_per_minute", "Tokens in any sixty seconds.")
+                .positive()
+                .optional(),
+            timeout_secs: file
+                .f64(
+                    "limits.timeout_secs",
+                    "Seconds that an answer is waited for.",
+                )
+                .positive()
+                .within(..=86_400.0)
+                .or(120.0, "120"),
+            attempts: file
+                .u64("limits.attempts", "Tries of a request.")
+                .within(1..=100)
+                .or(6, "6") as u32,
+            longest_pause_secs: file
+                .u64(
+                    "limits.longest_pause_secs",
+                    "The longest pause that the endpoint may ask for.",
+                )
+                .or(900, "900"),
+        }
+    }
+}
+
+impl Spend {
+    fn of(file: &mut Reader) -> Self {
+        let mut money = |key, meaning| file.f64(key, meaning).within(0.0..).optional();
+        let spend = Self {
+            money: money("spend.money", "The cap in money."),
+            prompt_price: money(
+                "spend.prompt_price",
+                "Money for a million tokens of what is asked.",
+            ),
+            completion_price: money(
+                "spend.completion_price",
+                "Money for a million tokens of what is replied.",
+            ),
+            tokens: file
+                .u64(
+                    "spend.tokens",
+                    "The cap in tokens of prompts and replies together.",
+                )
+                .optional(),
+            image_tokens: file
+                .u64(
+                    "spend.image_tokens",
+                    "The most tokens that the endpoint counts for one picture.",
+                )
+                .optional(),
+        };
+        let has_prices = spend.prompt_price.is_some() && spend.completion_price.is_some();
+        if spend.money.is_some() && !has_prices {
+            file.mistake(
+                "spend.money",
+                "a cap in money without prices",
+                "add prompt_price and completion_price to [spend]",
+            );
+        }
+        spend
+    }
+
+    fn is_capped_without_pictures(&self) -> bool {
+        (self.money.is_some() || self.tokens.is_some()) && self.image_tokens.is_none()
     }
 }
 

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use candor_data::image::PictureSize;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::names::{self, Names};
+use crate::qwen::Generation;
 use crate::{DecoderSizes, LlavaConfig, ModelError, QwenConfig, TextConfig, TowerSizes};
 
 /// The largest size of anything: far above any model, it keeps a hostile file from asking for terabytes or
@@ -37,6 +39,19 @@ impl From<LlavaConfig> for ModelConfig {
 }
 
 impl ModelConfig {
+    /// The model that the `config.json` of a Hugging Face folder describes.
+    ///
+    /// # Errors
+    /// A field is missing, has another type than it should, or asks for what candor does not compute.
+    pub fn of_json(config: &str) -> Result<Self, String> {
+        let value: Value = serde_json::from_str(config).map_err(|e| e.to_string())?;
+        let model_type = value["model_type"].as_str().unwrap_or_default();
+        Ok(match Generation::of(model_type) {
+            Some(_) => Self::Qwen(QwenConfig::of_json(config)?),
+            None => Self::Llava(LlavaConfig::of_json(config)?),
+        })
+    }
+
     /// What people call the family.
     #[must_use]
     pub fn family(&self) -> &'static str {

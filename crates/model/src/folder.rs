@@ -7,12 +7,8 @@ use candor_weights::Checkpoint;
 
 use crate::dialect::original::{self, Original};
 use crate::dialect::{self, Dialect};
-use crate::qwen::Generation;
 use crate::store::Store;
-use crate::{
-    LlavaConfig, ModelConfig, ModelError, ProjectorKind, QwenConfig, Template, VisionConfig, hub,
-    names, peft,
-};
+use crate::{ModelConfig, ModelError, ProjectorKind, Template, VisionConfig, hub, names, peft};
 
 /// Files that hold a projector alone; the first that exists counts.
 const PROJECTORS: [&str; 2] = ["mm_projector.safetensors", "mm_projector.bin"];
@@ -94,7 +90,7 @@ impl ModelFolder {
         };
         let (config, tower, fit) = match (dialect, tower) {
             (Dialect::HuggingFace, None) => {
-                let config = described(&config).map_err(refuse)?;
+                let config = ModelConfig::of_json(&config).map_err(refuse)?;
                 (config, None, None)
             }
             (Dialect::HuggingFace, Some(tower)) => {
@@ -283,16 +279,6 @@ impl ModelFolder {
             None => None,
         }
     }
-}
-
-/// The model that the `config.json` of a Hugging Face folder describes.
-fn described(json: &str) -> Result<ModelConfig, String> {
-    let value: serde_json::Value = serde_json::from_str(json).map_err(|e| e.to_string())?;
-    let model_type = value["model_type"].as_str().unwrap_or_default();
-    Ok(match Generation::of(model_type) {
-        Some(_) => ModelConfig::Qwen(QwenConfig::of_json(json)?),
-        None => ModelConfig::Llava(LlavaConfig::of_json(json)?),
-    })
 }
 
 /// The file in a folder that holds a projector alone.

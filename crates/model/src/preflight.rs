@@ -63,7 +63,7 @@ impl std::error::Error for Problems {}
 pub struct Example {
     /// The text.
     pub text: String,
-    /// Its tokens; [`IMAGE`] is one of them.
+    /// Its tokens; the image's placeholder is one of them.
     pub tokens: Encoded,
     /// Which of the tokens the assistant says.
     pub said: Vec<bool>,
@@ -216,8 +216,9 @@ impl Report<'_> {
         }
         if config.image_token() != tokenizer.image {
             let found = format!(
-                "image_token_index is {}, but the tokenizer's `{IMAGE}` is {}",
+                "image_token_index is {}, but the tokenizer's `{}` is {}",
                 config.image_token(),
+                tokenizer.placeholder(),
                 tokenizer.image
             );
             self.add("config.json", found, remedy);
@@ -319,7 +320,10 @@ impl Report<'_> {
             );
             self.add(self.folder, found, remedy);
         }
-        if ids.starts_with(&[tokenizer.bos, tokenizer.bos]) {
+        if tokenizer
+            .bos
+            .is_some_and(|bos| ids.starts_with(&[bos, bos]))
+        {
             let found = format!("the template begins a text twice: {:?}", example.text);
             self.add(self.folder, found, remedy);
         }

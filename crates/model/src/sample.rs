@@ -11,7 +11,7 @@ use crate::ModelError;
 pub use crate::continuations::Continuations;
 use crate::image_tokens::ImageTokens;
 use crate::template::{Rendered, Template};
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{IMAGE, Tokenizer};
 
 /// Label of positions that are not trained on.
 pub const IGNORE: i64 = -100;
@@ -76,6 +76,16 @@ impl Sample {
             sample: conversation.id.clone(),
             fault: Box::new(RowFault::new(reason, "conversations", found, remedy)),
         };
+        // A template of another family writes the placeholder for `<image>`; one that is written out stands for nothing.
+        let placeholder = rules.tokenizer.placeholder();
+        let mut turns = conversation.turns.iter();
+        if placeholder != IMAGE && turns.any(|turn| turn.value.contains(placeholder)) {
+            return Err(refuse(
+                Reason::PlaceholderCount,
+                format!("the text holds `{placeholder}`, which is the template's to write"),
+                "write `<image>` once in the first human turn of a row with an image, and take out the other",
+            ));
+        }
         let encoded = rules.tokenizer.encode(&rendered.text)?;
         let image = rules.tokenizer.image;
         let name = conversation.image.as_deref();

@@ -120,3 +120,18 @@ fn tied_embedding() {
 fn the_linear_projector() {
     check_case("llava_linear");
 }
+
+#[test]
+fn positions_with_rows_and_columns() {
+    check_case("qwen/qwen2_5_vl_gqa");
+}
+
+#[test]
+fn positions_with_rows_and_columns_and_a_tied_embedding() {
+    check_case("qwen/qwen2_5_vl_tied");
+}
+
+#[test]
+fn the_first_generation_of_qwen() {
+    check_case("qwen/qwen2_vl");
+}

@@ -1,4 +1,4 @@
-//! Qwen2-VL and Qwen2.5-VL against transformers: features, positions, logits, loss, all gradients, greedy decoding.
+//! Qwen2-VL and Qwen2.5-VL against transformers: features, logits, loss, all gradients.
 //!
 //! `parity/fixtures/qwen.py` wrote the expected values; `parity/fixtures/qwen_checkpoints.py` says what each checkpoint is
 //! there for.
@@ -6,8 +6,8 @@
 mod against;
 
 use against::{
-    Golden, NEVER, assert_absolute, assert_gradients, assert_relative, assert_responses,
-    at_real_positions, features, golden_folder, greedy, loss, open_model, queries, rows,
+    Golden, assert_absolute, assert_gradients, assert_relative, at_real_positions, features,
+    golden_folder, loss, open_model, rows,
 };
 use candor_model::sample::{Batch, Sample};
 use candor_model::{Activations, Features, Vlm};
@@ -74,7 +74,6 @@ fn check(case: &str) {
             check_backward(&name, &open_model(case), &golden, activations);
         }
     }
-    check_greedy(case, &open_model(case));
 }
 
 fn check_forward(case: &str, model: &Vlm, golden: &Golden) {
@@ -119,22 +118,6 @@ fn check_backward(case: &str, model: &Vlm, golden: &Golden, activations: Activat
         golden,
         gradients,
     );
-}
-
-/// One prompt by itself, prompts of different lengths together, and rows that end at different steps.
-fn check_greedy(case: &str, model: &Vlm) {
-    let golden = Golden::open(&golden_folder(case), "generate.safetensors");
-    let queries = queries(model, &golden);
-    let free = greedy(model, None, &queries, queries.len(), NEVER);
-    assert_responses(case, "batch", &free, &golden, "free");
-    let single = greedy(model, None, &queries[..1], 1, NEVER);
-    assert_responses(case, "single", &single, &golden, "single");
-    let eos = i64::try_from(golden.get("stopped.eos")).unwrap();
-    for batch_rows in [1, 2, queries.len()] {
-        let stopped = greedy(model, None, &queries, batch_rows, eos);
-        let what = format!("stopped, {batch_rows} at a time");
-        assert_responses(case, &what, &stopped, &golden, "stopped");
-    }
 }
 
 #[test]

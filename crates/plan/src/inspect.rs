@@ -176,11 +176,12 @@ fn special_ids(reading: &Reading) -> Vec<SpecialId> {
     let tokenizer = &reading.tokenizer;
     let roles = [
         ("begins a text", tokenizer.bos),
-        ("ends an answer", tokenizer.eos),
-        ("fills batches", tokenizer.pad),
-        ("stands for an image", tokenizer.image),
+        ("ends an answer", Some(tokenizer.eos)),
+        ("fills batches", Some(tokenizer.pad)),
+        ("stands for an image", Some(tokenizer.image)),
     ];
-    roles.map(|(role, id)| SpecialId { role, id }).to_vec()
+    let known = |(role, id): (&'static str, Option<i64>)| Some(SpecialId { role, id: id? });
+    roles.into_iter().filter_map(known).collect()
 }
 
 fn kind_of(template: &Template) -> &'static str {

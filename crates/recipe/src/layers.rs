@@ -97,7 +97,7 @@ fn named(extends: Item, mistakes: &mut Vec<Mistake>) -> Vec<Item> {
             mistakes.push(Mistake {
                 origin: extends.origin,
                 key: KEY.to_owned(),
-                problem: format!("{} is not a path or a list of paths", other.describe()),
+                problem: format!("{} is not a path or a list of paths", other.describe(true)),
                 remedy: "name one recipe or several".to_owned(),
             });
             Vec::new()

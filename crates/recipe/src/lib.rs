@@ -29,6 +29,8 @@
 //! The value a getter returns after a mistake is a placeholder; [`Reader::finish`] then fails, so it is
 //! never used.
 //!
+//! Settings that are no recipe, those of a judge and of an annotation project, are read the same way.
+//!
 //! Keys are dotted paths, array elements in brackets: `data.sources[1].weight`.
 
 mod field;

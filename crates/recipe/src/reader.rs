@@ -29,6 +29,8 @@ pub struct Reader {
     root: Item,
     asked: BTreeSet<String>,
     mistakes: Vec<Mistake>,
+    /// Whether strings of the file may stand in messages.
+    quotes: bool,
     /// Where it is noted what is asked, if nothing is read and the questions themselves are wanted.
     notes: Option<Rc<RefCell<Notes>>>,
 }
@@ -51,6 +53,15 @@ impl Reader {
         Self::of(file.to_owned(), root, mistakes, sets)
     }
 
+    /// Repeats no string of the file in a message: somebody may have written a key or a password there.
+    #[must_use]
+    pub fn discreet(self) -> Self {
+        Self {
+            quotes: false,
+            ..self
+        }
+    }
+
     /// A reader of nothing, which notes what is asked.
     pub(crate) fn noting(notes: Rc<RefCell<Notes>>) -> Self {
         Self {
@@ -66,6 +77,7 @@ impl Reader {
             root,
             asked: BTreeSet::new(),
             mistakes,
+            quotes: true,
             notes: None,
         }
     }
@@ -290,7 +302,7 @@ impl Reader {
     /// # Errors
     /// Every mistake made in the recipe, unknown keys included, in the order of their lines.
     pub fn finish(mut self) -> Result<Resolved, RecipeError> {
-        let unknown = unknown::keys(&self.root, &self.asked);
+        let unknown = unknown::keys(&self.root, &self.asked, self.quotes);
         self.mistakes.extend(unknown);
         if self.mistakes.is_empty() {
             return Ok(Resolved::new(&self.root.node));
@@ -340,7 +352,7 @@ impl Reader {
                     let mistake = Mistake {
                         origin: item.origin.clone(),
                         key: key.to_owned(),
-                        problem: format!("{} is not {expects}", item.node.describe()),
+                        problem: format!("{} is not {expects}", item.node.describe(self.quotes)),
                         remedy: format!("write {expects}"),
                     };
                     self.mistakes.push(mistake);

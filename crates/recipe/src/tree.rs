@@ -29,11 +29,13 @@ pub(crate) enum Node {
 }
 
 impl Node {
-    /// The value as a person would name it in a message.
-    pub(crate) fn describe(&self) -> String {
+    /// The value as a person would name it in a message; what a string says only if it `quotes`.
+    pub(crate) fn describe(&self, quotes: bool) -> String {
         match self {
             Self::Table(_) => "a table".to_owned(),
             Self::Array(_) => "an array".to_owned(),
+            Self::String(text) if text.is_empty() => "an empty string".to_owned(),
+            Self::String(_) if !quotes => "a string".to_owned(),
             Self::String(text) => format!("the string {text:?}"),
             Self::Integer(number) => format!("the integer {number}"),
             Self::Float(number) => format!("the number {number}"),

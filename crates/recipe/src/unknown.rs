@@ -11,14 +11,20 @@ const MIN_SIMILARITY: f64 = 0.75;
 
 /// A mistake for each key of the tree that is not in `asked` nor leads to one that is.
 ///
-/// A table nobody asked into is one mistake, not one per key.
-pub(crate) fn keys(root: &Item, asked: &BTreeSet<String>) -> Vec<Mistake> {
+/// A table nobody asked into is one mistake, not one per key. Strings are repeated only if it `quotes` them.
+pub(crate) fn keys(root: &Item, asked: &BTreeSet<String>, quotes: bool) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
-    visit(root, "", asked, &mut mistakes);
+    visit(root, "", asked, quotes, &mut mistakes);
     mistakes
 }
 
-fn visit(item: &Item, path: &str, asked: &BTreeSet<String>, mistakes: &mut Vec<Mistake>) {
+fn visit(
+    item: &Item,
+    path: &str,
+    asked: &BTreeSet<String>,
+    quotes: bool,
+    mistakes: &mut Vec<Mistake>,
+) {
     match &item.node {
         Node::Table(entries) => {
             for (name, entry) in entries {
@@ -27,7 +33,7 @@ fn visit(item: &Item, path: &str, asked: &BTreeSet<String>, mistakes: &mut Vec<M
                     continue;
                 }
                 if leads_to_asked(&key, asked) {
-                    visit(entry, &key, asked, mistakes);
+                    visit(entry, &key, asked, quotes, mistakes);
                 } else {
                     mistakes.push(unknown(entry, path, name, asked));
                 }
@@ -37,7 +43,7 @@ fn visit(item: &Item, path: &str, asked: &BTreeSet<String>, mistakes: &mut Vec<M
             for (i, element) in items.iter().enumerate() {
                 let key = format!("{path}[{i}]");
                 if !asked.contains(&key) {
-                    visit(element, &key, asked, mistakes);
+                    visit(element, &key, asked, quotes, mistakes);
                 }
             }
         }
@@ -46,7 +52,7 @@ fn visit(item: &Item, path: &str, asked: &BTreeSet<String>, mistakes: &mut Vec<M
         other => mistakes.push(Mistake {
             origin: item.origin.clone(),
             key: path.to_owned(),
-            problem: format!("{} where a table belongs", other.describe()),
+            problem: format!("{} where a table belongs", other.describe(quotes)),
             remedy: format!("write a table [{path}]"),
         }),
     }
@@ -68,7 +74,7 @@ fn unknown(item: &Item, table: &str, name: &str, asked: &BTreeSet<String>) -> Mi
         .or_else(|| elsewhere(table, name, asked).map(|key| format!("did you mean `{key}`?")))
         .unwrap_or_else(|| {
             let owner = if table.is_empty() {
-                "a recipe of this stage".to_owned()
+                "the top of the file".to_owned()
             } else {
                 format!("[{table}]")
             };

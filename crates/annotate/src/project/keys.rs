@@ -1,12 +1,9 @@
 //! Which key does what.
 
-use serde::{Deserialize, Serialize};
-
-use super::mistake::Found;
+use serde::Serialize;
 
 /// Keys as `KeyboardEvent.key` names them, in lower case.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Keys {
     /// Pick the left answer.
     pub a: String,
@@ -48,7 +45,8 @@ impl Default for Keys {
 }
 
 impl Keys {
-    fn by_name(&self) -> [(&'static str, &str); 10] {
+    /// Each with its name in the file.
+    pub(super) fn by_name(&self) -> [(&'static str, &str); 10] {
         [
             ("a", &self.a),
             ("b", &self.b),
@@ -61,31 +59,5 @@ impl Keys {
             ("diff", &self.diff),
             ("submit", &self.submit),
         ]
-    }
-
-    /// What is wrong with keys that cannot be used.
-    pub(super) fn mistakes(&self) -> Vec<Found> {
-        let keys = self.by_name();
-        let mut found = Vec::new();
-        for (i, (name, key)) in keys.iter().enumerate() {
-            let mut refuse = |problem: String, remedy| {
-                found.push(Found::new(&format!("keys.{name}"), problem, remedy));
-            };
-            if key.is_empty() || key.chars().any(char::is_uppercase) {
-                refuse(
-                    format!("found {key:?}"),
-                    "give the lower-case name of a key",
-                );
-            }
-            if matches!(*key, "tab" | "escape" | " ") {
-                let problem = format!("{key:?} is what people without a mouse need to move about");
-                refuse(problem, "give another key");
-            }
-            if let Some((first, _)) = keys[..i].iter().find(|(_, other)| other == key) {
-                let problem = format!("{key:?} is that of keys.{first} too");
-                refuse(problem, "give one of them another key");
-            }
-        }
-        found
     }
 }

@@ -1,253 +1,355 @@
 //! From the text of a project file to the project, or to all mistakes in it.
-//!
-//! serde stops at the first mistake. Each one it finds is written down and mended in a copy of the values, with what a
-//! right project has in that place, until it finds no more; the copy is thrown away if there was any.
 
-use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
-use serde_path_to_error::{Path as Place, Segment};
-use toml::de::{DeTable, DeValue};
-use toml::{Table, Value};
+use candor_data::ComparisonFormat;
+use candor_recipe::{Reader, RecipeError};
 
-use super::mistake::{Found, Mistake};
-use super::{Project, Server, check};
+use super::{
+    Dispute, Guidelines, Import, Keys, Kind, Project, Protocol, Question, Questions, Server,
+    Training,
+};
 
-/// What stands in for what is missing or wrong.
-const RIGHT: &str = r#"
-title = "t"
-database = "d"
-seed = 0
-[protocol]
-overlap = 1
-gold_rate = 0.0
-min_reading_secs = 0
-dispute = "never"
-[training]
-pass_mark = 0.0
-attempts = 1
-[guidelines]
-text = "t"
-[[import]]
-file = "f"
-format = "candidates"
-"#;
-/// More mistakes are not looked for.
-const MAX_MISTAKES: usize = 100;
+/// Names that formats had before.
+const FORMER: [(&str, ComparisonFormat); 2] = [
+    ("trl_jsonl", ComparisonFormat::Trl),
+    ("trl_parquet", ComparisonFormat::Trl),
+];
 
-/// The project in `text`, but for its folder.
-pub(super) fn project(text: &str) -> Result<Project, Vec<Mistake>> {
-    let (document, errors) = DeTable::parse_recoverable(text);
-    let lines = lines(text, document.get_ref());
-    let broken = |problem: &str, span: Option<std::ops::Range<usize>>| Mistake {
-        line: line_at(text, span.map_or(0, |span| span.start)),
-        key: String::new(),
-        problem: format!("not TOML: {problem}"),
-        remedy: "correct the syntax".into(),
-    };
-    if !errors.is_empty() {
-        let mistakes = errors.iter();
-        return Err(mistakes
-            .map(|error| broken(error.message(), error.span()))
-            .collect());
+/// The project in `text`, but for its folder; `name` is the file's in messages.
+pub(super) fn project(name: &str, text: &str) -> Result<Project, RecipeError> {
+    let mut file = Reader::parse(name, text, &[]);
+    let project = read(&mut file);
+    file.finish()?;
+    Ok(project)
+}
+
+fn read(file: &mut Reader) -> Project {
+    Project {
+        folder: PathBuf::new(),
+        title: file
+            .string("title", "Shown on every page.")
+            .check(|title| stated(title, "give the project a name"))
+            .required(),
+        database: file
+            .string("database", "A file for SQLite, or a `postgres://` URL.")
+            .check(|database| stated(database, "name a file or a postgres:// URL"))
+            .required(),
+        seed: file
+            .u64("seed", "Decides sides and where gold is hidden.")
+            .required(),
+        server: server(file),
+        protocol: protocol(file),
+        training: Training {
+            pass_mark: file
+                .f64("training.pass_mark", "Share of right answers that passes.")
+                .within(0.0..=1.0)
+                .required(),
+            attempts: file
+                .u64("training.attempts", "How often the round may be tried.")
+                .within(1..=100)
+                .required() as u32,
+        },
+        guidelines: guidelines(file),
+        questions: questions(file),
+        keys: keys(file),
+        imports: file
+            .tables("import", "Where items come from.")
+            .optional()
+            .unwrap_or_default()
+            .iter()
+            .map(|key| import(file, key))
+            .collect(),
     }
-    let values: Table =
-        toml::from_str(text).map_err(|error| vec![broken(error.message(), error.span())])?;
-    let (project, mut found) = mended(values);
-    if let Some(mut project) = project {
-        if project.server.public_url.is_empty() {
-            project.server.public_url = Server::local_url(project.server.listen);
-        }
-        // Of what was mended nothing more is said.
-        let told: Vec<String> = found.iter().map(|found| found.key.clone()).collect();
-        let is_new = |new: &Found| !told.iter().any(|key| key.starts_with(&new.key));
-        found.extend(check::mistakes(&project).into_iter().filter(is_new));
-        if found.is_empty() {
-            return Ok(project);
-        }
-    }
-    let mut mistakes: Vec<Mistake> = found
-        .into_iter()
-        .map(|found| Mistake {
-            line: line_of(&lines, &found.key),
-            key: found.key,
-            problem: found.problem,
-            remedy: found.remedy,
-        })
-        .collect();
-    mistakes.sort_by_key(|mistake| mistake.line);
-    Err(mistakes)
 }
 
-/// The project that the values are once they are mended, and what had to be.
-fn mended(values: Table) -> (Option<Project>, Vec<Found>) {
-    let mut values = Value::Table(values);
-    let right = toml::from_str(RIGHT).map_or(Value::Boolean(false), Value::Table);
-    let mut found: Vec<Found> = Vec::new();
-    while found.len() < MAX_MISTAKES {
-        let error = match serde_path_to_error::deserialize(values.clone()) {
-            Ok(project) => return (Some(project), found),
-            Err(error) => error,
-        };
-        let place = names(error.path());
-        let (mistake, at) = understood(&place, error.inner().message());
-        let is_told = found.iter().any(|before| before.key == mistake.key);
-        if is_told {
-            break;
-        }
-        found.push(mistake);
-        if !mend(&mut values, &right, &at) {
-            break;
-        }
-    }
-    (None, found)
-}
-
-/// A part of the way to a value: the name of a key, or the index of an element.
-#[derive(Debug, Clone, PartialEq)]
-enum Step {
-    Key(String),
-    Element(usize),
-}
-
-fn names(place: &Place) -> Vec<Step> {
-    let steps = place.iter().filter_map(|segment| match segment {
-        Segment::Map { key } => Some(Step::Key(key.clone())),
-        Segment::Seq { index } => Some(Step::Element(*index)),
-        Segment::Enum { .. } | Segment::Unknown => None,
-    });
-    steps.collect()
-}
-
-fn key(place: &[Step]) -> String {
-    place.iter().fold(String::new(), |key, step| match step {
-        Step::Key(name) if key.is_empty() => name.clone(),
-        Step::Key(name) => format!("{key}.{name}"),
-        Step::Element(index) => format!("{key}[{index}]"),
-    })
-}
-
-/// serde's message about `place` as a mistake, and the place to mend.
-fn understood(place: &[Step], message: &str) -> (Found, Vec<Step>) {
-    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    let child = |name: &str| {
-        let mut child = place.to_vec();
-        if child.last() != Some(&Step::Key(name.to_owned())) {
-            child.push(Step::Key(name.to_owned()));
-        }
-        child
-    };
-    if let (true, [name, known @ ..]) = (message.starts_with("unknown field"), quoted.as_slice()) {
-        let at = child(name);
-        let table = key(&at[..at.len() - 1]);
-        let table = if table.is_empty() {
-            "the project".to_owned()
-        } else {
-            format!("[{table}]")
-        };
-        let remedy = format!("the keys of {table} are {}", known.join(", "));
-        return (Found::new(&key(&at), "unknown key", &remedy), at);
-    }
-    if let (true, [name]) = (message.starts_with("missing field"), quoted.as_slice()) {
-        let at = child(name);
-        return (
-            Found::new(
-                &key(&at),
-                "missing",
-                "docs/annotate.md shows a whole project",
+fn server(file: &mut Reader) -> Server {
+    let listen = Server::LISTEN;
+    let address = file
+        .string("server.listen", "Address and port to listen at.")
+        .check(|address| match address.parse::<SocketAddr>() {
+            Ok(_) => Ok(()),
+            Err(_) => wrong(
+                format!("{address:?} is no address with a port"),
+                "write one such as 127.0.0.1:8090",
             ),
-            at,
+        })
+        .or(listen.to_string(), &listen.to_string());
+    let listen = address.parse().unwrap_or(listen);
+    let url = file
+        .string(
+            "server.public_url",
+            "The address in people's browsers, without a path; https makes cookies secure.",
+        )
+        .check(|url| {
+            if url.is_empty() || is_url(url) {
+                return Ok(());
+            }
+            let remedy =
+                "give the scheme and host that browsers show, such as https://annotate.example.org";
+            wrong(format!("found {url:?}"), remedy)
+        })
+        .or(String::new(), "localhost and the port of `server.listen`");
+    Server {
+        listen,
+        public_url: Some(url)
+            .filter(|url| !url.is_empty())
+            .unwrap_or_else(|| Server::local_url(listen)),
+        session_hours: file
+            .u64("server.session_hours", "A session ends after this time without a request.")
+            .within(1..=24 * 90)
+            .or(12, "12") as u32,
+        behind_proxy: file
+            .bool("server.behind_proxy", "Whether a reverse proxy stands in front, whose last `X-Forwarded-For` entry is the client.")
+            .or(false, "false"),
+        max_megapixels: file
+            .u64("server.max_megapixels", "Largest picture.")
+            .within(1..=500)
+            .or(50, "50") as u32,
+    }
+}
+
+fn protocol(file: &mut Reader) -> Protocol {
+    let disputes = [
+        ("no_majority", Dispute::NoMajority),
+        ("any_difference", Dispute::AnyDifference),
+        ("never", Dispute::Never),
+    ];
+    let protocol = Protocol {
+        overlap: file
+            .u64("protocol.overlap", "People who compare each item.")
+            .within(1..=100)
+            .required() as u32,
+        gold_rate: file
+            .f64(
+                "protocol.gold_rate",
+                "Share of what a person gets that is hidden gold.",
+            )
+            .within(0.0..1.0)
+            .required(),
+        min_reading_secs: file
+            .u64(
+                "protocol.min_reading_secs",
+                "An answer that comes sooner after the task was shown is refused.",
+            )
+            .within(0..=3600)
+            .required() as u32,
+        dispute: file
+            .one_of(
+                "protocol.dispute",
+                &disputes,
+                "When an item with all its answers goes to adjudication.",
+            )
+            .required(),
+        lease_secs: file
+            .u64(
+                "protocol.lease_secs",
+                "How long a task stays with somebody of whom nothing is heard.",
+            )
+            .within(10..=86_400)
+            .or(600, "600") as u32,
+        heartbeat_secs: file
+            .u64(
+                "protocol.heartbeat_secs",
+                "How often the browser says that it is still there.",
+            )
+            .within(1..=3600)
+            .or(20, "20") as u32,
+        hold: file
+            .u64(
+                "protocol.hold",
+                "Tasks that a page may hold: the shown one and those loaded ahead.",
+            )
+            .within(1..=20)
+            .or(2, "2") as u32,
+        undo: file
+            .u64(
+                "protocol.undo",
+                "Answers that can be taken back, one after the other.",
+            )
+            .within(0..=100)
+            .or(5, "5") as u32,
+        skip_limit: file
+            .u64(
+                "protocol.skip_limit",
+                "An item that so many people skipped waits for an adjudicator.",
+            )
+            .within(1..=1000)
+            .or(3, "3") as u32,
+        return_hours: file
+            .u64(
+                "protocol.return_hours",
+                "How long a task waits for its author when an adjudicator sends it back.",
+            )
+            .within(1..=24 * 365)
+            .or(24, "24") as u32,
+    };
+    let (lease, heartbeat) = (protocol.lease_secs, protocol.heartbeat_secs);
+    if heartbeat.saturating_mul(2) > lease {
+        let problem = format!("{lease} is less than two heartbeats of {heartbeat} seconds");
+        file.mistake("protocol.lease_secs", problem, "make it longer");
+    }
+    protocol
+}
+
+fn guidelines(file: &mut Reader) -> Guidelines {
+    file.one_of_two("guidelines", "text", "file");
+    Guidelines {
+        text: file
+            .string(
+                "guidelines.text",
+                "What annotators read first, in Markdown.",
+            )
+            .optional(),
+        file: file.path("guidelines.file", "A file with it.").optional(),
+    }
+}
+
+fn questions(file: &mut Reader) -> Questions {
+    let Questions { first, second } = Questions::default();
+    Questions {
+        first: question(file, "questions.first", first),
+        second: question(file, "questions.second", second),
+    }
+}
+
+/// A question and its answers, all of them or none.
+fn question(file: &mut Reader, key: &str, absent: Question) -> Question {
+    if !file.has(key) {
+        return absent;
+    }
+    let mut of = |name, meaning| file.string(&format!("{key}.{name}"), meaning).required();
+    Question {
+        text: of("text", "The question."),
+        a: of("a", "Picks the left answer."),
+        b: of("b", "Picks the right answer."),
+        tie: of("tie", "Picks neither."),
+    }
+}
+
+fn keys(file: &mut Reader) -> Keys {
+    let absent = Keys::default();
+    let mut of = |name, meaning, absent: String| {
+        let field = file.string(&format!("keys.{name}"), meaning);
+        let word = format!("{absent:?}");
+        field.check(|key| usable(key)).or(absent, &word)
+    };
+    let keys = Keys {
+        a: of("a", "Picks the left answer.", absent.a),
+        b: of("b", "Picks the right answer.", absent.b),
+        tie: of("tie", "Equal, or cannot tell.", absent.tie),
+        skip: of("skip", "Skips the item.", absent.skip),
+        flag: of("flag", "Flags the item.", absent.flag),
+        undo: of("undo", "Takes the last answer back.", absent.undo),
+        mark: of("mark", "Marks false words.", absent.mark),
+        help: of("help", "Shows the keys.", absent.help),
+        diff: of(
+            "diff",
+            "Highlights the differences between the answers.",
+            absent.diff,
+        ),
+        submit: of("submit", "Sends the answer.", absent.submit),
+    };
+    let named = keys.by_name();
+    for (i, (name, key)) in named.iter().enumerate() {
+        if let Some((first, _)) = named[..i].iter().find(|(_, other)| other == key) {
+            let problem = format!("{key:?} is that of keys.{first} too");
+            file.mistake(
+                &format!("keys.{name}"),
+                problem,
+                "give one of them another key",
+            );
+        }
+    }
+    keys
+}
+
+fn usable(key: &str) -> Result<(), (String, String)> {
+    if key.is_empty() || key.chars().any(char::is_uppercase) {
+        return wrong(
+            format!("found {key:?}"),
+            "give the lower-case name of a key",
         );
     }
-    let (problem, remedy) = match message.split_once(", expected ") {
-        Some((problem, expected)) => (problem, format!("expected {expected}")),
-        None => (message, "correct it".to_owned()),
-    };
-    (Found::new(&key(place), problem, &remedy), place.to_vec())
-}
-
-/// Puts what a right project has at `place` there, or nothing where that may be left out. Says whether anything changed.
-fn mend(values: &mut Value, right: &Value, place: &[Step]) -> bool {
-    let Some((Step::Key(name), parents)) = place.split_last() else {
-        return false;
-    };
-    let (mut at, mut model) = (values, Some(right));
-    for step in parents {
-        // All elements of a list are like the first.
-        let (next, next_model) = match step {
-            Step::Key(name) => (at.get_mut(name), model.and_then(|model| model.get(name))),
-            Step::Element(index) => (at.get_mut(*index), model.and_then(|model| model.get(0))),
-        };
-        let Some(next) = next else {
-            return false;
-        };
-        (at, model) = (next, next_model);
+    if matches!(key, "tab" | "escape" | " ") {
+        let problem = format!("{key:?} is what people without a mouse need to move about");
+        return wrong(problem, "give another key");
     }
-    let Value::Table(table) = at else {
-        return false;
+    Ok(())
+}
+
+fn import(file: &mut Reader, key: &str) -> Import {
+    let of = |name: &str| format!("{key}.{name}");
+    let formats = ComparisonFormat::ALL.map(|format| (format.name(), format));
+    let kinds = [Kind::Work, Kind::Gold, Kind::Training].map(|kind| (kind.name(), kind));
+    let import = Import {
+        file: file.path(&of("file"), "The file.").required(),
+        format: file
+            .one_of(
+                &of("format"),
+                &[&formats[..], &FORMER[..]].concat(),
+                "Its format.",
+            )
+            .required(),
+        kind: file
+            .one_of(&of("kind"), &kinds, "What the items are for.")
+            .or(Kind::Work, "\"work\""),
+        images: file
+            .string(
+                &of("images"),
+                "The folder of the pictures, or the URL of one in an object store.",
+            )
+            .optional(),
+        scores: file
+            .path(
+                &of("scores"),
+                "Scores of a reward model: uncertain items come first.",
+            )
+            .optional(),
     };
-    match model.and_then(|model| model.get(name)) {
-        Some(value) => table.insert(name.clone(), value.clone()).as_ref() != Some(value),
-        None => table.remove(name).is_some(),
+    if import.kind == Kind::Work {
+        return import;
     }
-}
-
-/// The line of each key, elements of arrays in brackets.
-fn lines(text: &str, table: &DeTable<'_>) -> BTreeMap<String, usize> {
-    let mut lines = BTreeMap::new();
-    visit(text, "", table, &mut lines);
-    lines
-}
-
-fn visit(text: &str, path: &str, table: &DeTable<'_>, lines: &mut BTreeMap<String, usize>) {
-    for (name, value) in table {
-        let name = name_at(path, name.get_ref(), text, name.span().start, lines);
-        match value.get_ref() {
-            DeValue::Table(table) => visit(text, &name, table, lines),
-            DeValue::Array(elements) => {
-                for (i, element) in elements.iter().enumerate() {
-                    let name = format!("{name}[{i}]");
-                    lines.insert(name.clone(), line_at(text, element.span().start));
-                    if let DeValue::Table(table) = element.get_ref() {
-                        visit(text, &name, table, lines);
-                    }
-                }
-            }
-            _ => {}
-        }
+    let is_judged = matches!(
+        import.format,
+        ComparisonFormat::PreferenceLog | ComparisonFormat::Llava
+    );
+    if !is_judged {
+        file.mistake(
+            &of("format"),
+            "gold and training items need right answers",
+            "use the format preference_log or llava",
+        );
+    } else if import.scores.is_some() {
+        file.mistake(
+            &of("scores"),
+            "scores order work",
+            "leave them out for gold and training",
+        );
     }
+    import
 }
 
-fn name_at(
-    path: &str,
-    name: &str,
-    text: &str,
-    start: usize,
-    lines: &mut BTreeMap<String, usize>,
-) -> String {
-    let name = if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
-    };
-    lines.insert(name.clone(), line_at(text, start));
-    name
-}
-
-fn line_at(text: &str, start: usize) -> usize {
-    let before = &text.as_bytes()[..start.min(text.len())];
-    before.split(|&byte| byte == b'\n').count()
-}
-
-/// The line of a key, or of the table that it should be in.
-fn line_of(lines: &BTreeMap<String, usize>, key: &str) -> usize {
-    let mut key = key;
-    loop {
-        if let Some(&line) = lines.get(key) {
-            return line;
-        }
-        match key.rfind(['.', '[']) {
-            Some(end) => key = &key[..end],
-            None => return 1,
-        }
+fn stated(text: &str, remedy: &str) -> Result<(), (String, String)> {
+    if text.trim().is_empty() {
+        return wrong("empty", remedy);
     }
+    Ok(())
+}
+
+fn wrong(problem: impl Into<String>, remedy: &str) -> Result<(), (String, String)> {
+    Err((problem.into(), remedy.to_owned()))
+}
+
+fn is_url(url: &str) -> bool {
+    let rest = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"));
+    rest.is_some_and(|host| {
+        !host.is_empty()
+            && host
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || ".-:[]".contains(c))
+    })
 }

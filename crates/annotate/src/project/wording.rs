@@ -1,10 +1,9 @@
 //! What is asked, in the annotators' language.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// A question and its three answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Question {
     /// The question.
     pub text: String,
@@ -17,8 +16,7 @@ pub struct Question {
 }
 
 /// Both questions of the protocol.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Questions {
     /// Asked always.
     pub first: Question,

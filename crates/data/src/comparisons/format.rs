@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::comparison::Comparison;
@@ -26,15 +25,13 @@ const ANY: Format = Format {
 const SHOWN: usize = 12;
 
 /// A format of comparisons.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ComparisonFormat {
     /// What `candor sample` writes: nobody has compared the answers yet.
     Candidates,
     /// LLaVA-Human-Preference, and pairs in its manner that are not judged.
     Llava,
     /// TRL's preferences and their like: JSON lines, a JSON list or parquet.
-    #[serde(alias = "trl_jsonl", alias = "trl_parquet")]
     Trl,
     /// candor's own log.
     PreferenceLog,

@@ -51,9 +51,8 @@ fn a_file_of_mistakes_is_told_line_by_line_with_the_keys_that_there_are() {
     let expected = "judge.toml has 4 mistakes\n  \
         judge.toml:7: request.samples: missing (add `samples = <an integer of at least 0>`)\n  \
         judge.toml:8: request.temperature: a string is not a number (write a number)\n  \
-        judge.toml:10: request.sample: unknown (the keys of [request] are temperature, max_tokens, samples, images, \
-        swap, seed, max_tokens_field)\n  \
-        judge.toml:12: limit: unknown (the keys of the top are cache, endpoint, request, templates, limits, spend)\n  \
+        judge.toml:10: request.sample: unknown key (did you mean `samples`?)\n  \
+        judge.toml:12: limit: unknown table (did you mean `limits`?)\n  \
         docs/evaluation.md explains every field";
     assert_eq!(message(&text), expected);
     let broken = message(&GOOD.replace("model = \"m\"", "model = "));
@@ -96,4 +95,22 @@ fn keys_do_not_belong_into_the_file_and_are_not_repeated() {
     }
     let local = GOOD.replace("https://judge.example", "http://127.0.0.1:8000");
     assert!(Settings::parse(Path::new("judge.toml"), &local).is_ok());
+}
+
+#[test]
+fn the_documentation_shows_every_field() {
+    let text = include_str!("../../../../docs/evaluation.md");
+    let (_, shown) = text.split_once("```toml\ncache = ").unwrap();
+    let shown = format!("cache = {}", shown.split_once("```").unwrap().0);
+    let fields = candor_recipe::survey(|mut file| drop(Settings::of(&mut file)));
+    assert_eq!(fields.len(), 25);
+    for field in fields {
+        let name = field.key.rsplit('.').next().unwrap();
+        let is_shown = |line: &str| {
+            line.trim_start_matches("# ")
+                .starts_with(&format!("{name} ="))
+        };
+        assert!(shown.lines().any(is_shown), "{}", field.key);
+    }
+    assert!(Settings::parse(Path::new("judge.toml"), &shown).is_ok());
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use candor_data::bounded::{self, Bound};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{BOS, EOS};
 use crate::ModelError;
@@ -33,8 +33,13 @@ pub struct Settings {
 struct ConfigFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tokenizer_class: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    bos_token: Option<Spelling>,
+    /// A file that says `null` says that there is none.
+    #[serde(
+        default,
+        deserialize_with = "named_or_none",
+        skip_serializing_if = "Option::is_none"
+    )]
+    bos_token: Option<Option<Spelling>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     eos_token: Option<Spelling>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,6 +88,12 @@ pub struct AddedToken {
     pub special: bool,
 }
 
+fn named_or_none<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<Spelling>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
 #[allow(clippy::trivially_copy_pass_by_ref)] // Serde's `skip_serializing_if` asks for a reference.
 fn is_false(flag: &bool) -> bool {
     !flag
@@ -116,12 +127,12 @@ impl Settings {
 
     /// Settings that say what a written `tokenizer.json` leaves open.
     #[must_use]
-    pub fn of_names(bos: &str, eos: &str, pad: Option<&str>, images_apart: bool) -> Self {
+    pub fn of_names(bos: Option<&str>, eos: &str, pad: Option<&str>, images_apart: bool) -> Self {
         let text = |name: &str| Some(Spelling::Text(name.to_owned()));
         let config = ConfigFile {
             // The class of transformers that takes a tokenizer.json as it is.
             tokenizer_class: Some("PreTrainedTokenizerFast".to_owned()),
-            bos_token: text(bos),
+            bos_token: Some(bos.and_then(text)),
             eos_token: text(eos),
             pad_token: pad.and_then(text),
             images_apart,
@@ -147,10 +158,13 @@ impl Settings {
         Ok(candor_data::atomic::write(&path, &json)?)
     }
 
-    /// Begins every sequence.
+    /// Begins every sequence; nothing where the files say that nothing does.
     #[must_use]
-    pub fn bos(&self) -> &str {
-        text_of(self.config.bos_token.as_ref()).unwrap_or(BOS)
+    pub fn bos(&self) -> Option<&str> {
+        match &self.config.bos_token {
+            Some(said) => text_of(said.as_ref()),
+            None => Some(BOS),
+        }
     }
 
     /// Ends every assistant turn.
@@ -170,7 +184,7 @@ impl Settings {
     pub fn special_tokens(&self) -> BTreeMap<String, String> {
         let unk = text_of(self.config.unk_token.as_ref());
         let named = [
-            ("bos_token", Some(self.bos())),
+            ("bos_token", self.bos()),
             ("eos_token", Some(self.eos())),
             ("unk_token", unk),
             ("pad_token", self.pad()),
@@ -182,8 +196,9 @@ impl Settings {
     /// All tokens that the files call special, by name or in a list.
     pub(super) fn named(&self) -> Vec<AddedToken> {
         let c = &self.config;
-        let names = [&c.bos_token, &c.eos_token, &c.unk_token, &c.pad_token];
-        let all = names.into_iter().flatten();
+        let bos = c.bos_token.iter().flatten();
+        let others = [&c.eos_token, &c.unk_token, &c.pad_token];
+        let all = bos.chain(others.into_iter().flatten());
         all.chain(c.additional_special_tokens.iter().flatten())
             .map(|spelling| match spelling.clone() {
                 Spelling::Text(text) => AddedToken::plain(text, true),

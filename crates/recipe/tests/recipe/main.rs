@@ -143,7 +143,7 @@ rank = 8
   r.toml:6: optimizer.warmup: unknown key (did you mean `warmup_ratio`?)
   r.toml:9: model.image_size: 4 is out of range (use a value at least 8 and at most 1024)
   r.toml:14: data.sources[0].wieght: unknown key (did you mean `weight`?)
-  r.toml:16: lora: unknown table (remove it: a recipe of this stage has data, limits, model, optimizer, seed)"#;
+  r.toml:16: lora: unknown table (remove it: the top of the file has data, limits, model, optimizer, seed)"#;
     assert_eq!(error, expected);
 }
 
@@ -432,7 +432,7 @@ fn keys_of_other_trainers_are_answered() {
         ),
         (
             "train.logging_steps=1",
-            "unknown table (remove it: a recipe of this stage has data, limits, model, optimizer, seed)",
+            "unknown table (remove it: the top of the file has data, limits, model, optimizer, seed)",
         ),
         ("model.fp16=true", "remove it: [model] has image_size"),
     ] {

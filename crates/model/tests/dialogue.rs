@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 
 use candor_data::{Conversation, Turn};
-use candor_model::{
-    Answer, Bundle, Decoding, Dialogue, End, ImageFeatures, Query, generate,
-};
+use candor_model::{Answer, Bundle, Decoding, Dialogue, End, ImageFeatures, Query, generate};
 use candor_testing::model::{N_IMAGE_TOKENS, N_POSITIONS, open, write};
 use candor_testing::pictures::paint;
 use tch::Tensor;

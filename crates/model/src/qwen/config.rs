@@ -88,6 +88,15 @@ impl Generation {
     }
 }
 
+/// Fields of the decoder without which there is no model.
+const SIZES: [&str; 5] = [
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+];
+
 /// Fields on which the arithmetic depends, each with the only value that candor computes, which a missing field has in
 /// transformers, too.
 const ONLY: [(&str, &str); 2] = [("hidden_act", "silu"), ("use_sliding_window", "false")];
@@ -133,12 +142,19 @@ impl QwenConfig {
         })
     }
 
-    /// Writes `config.json`: what was read, in the type in which weights are written.
+    /// Writes `config.json`: what was read, but for the type of the weights, which the weights say themselves.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), ModelError> {
-        let json = serde_json::to_vec_pretty(&self.json).map_err(|e| ModelError::Config {
+        let mut json = self.json.clone();
+        for part in ["", "/text_config", "/vision_config"] {
+            if let Some(fields) = json.pointer_mut(part).and_then(Value::as_object_mut) {
+                fields.remove("dtype");
+                fields.remove("torch_dtype");
+            }
+        }
+        let json = serde_json::to_vec_pretty(&json).map_err(|e| ModelError::Config {
             path: path.to_owned(),
             problem: e.to_string(),
             remedy: "numbers must be finite",
@@ -247,12 +263,21 @@ impl QwenConfig {
     }
 }
 
-/// The decoder's fields without what [`rope`] reads, which LLaMA's reader would refuse.
-fn strip_rope(text: &Value) -> Value {
+/// The decoder's fields, those that are left out as transformers has them, and without what [`rope`] reads, which LLaMA's
+/// reader would refuse.
+fn decoder_fields(text: &Value) -> Value {
     let mut text = text.clone();
     if let Some(fields) = text.as_object_mut() {
         for field in ["rope_scaling", "rope_parameters", "rope_theta"] {
             fields.remove(field);
+        }
+        let defaults = [
+            ("num_key_value_heads", json!(8)),
+            ("rms_norm_eps", json!(1e-5)),
+            ("max_position_embeddings", json!(32_768)),
+        ];
+        for (field, default) in defaults {
+            fields.entry(field).or_insert(default);
         }
     }
     text

@@ -123,8 +123,11 @@ impl QwenConfig {
                 return Err(format!("`{field}` is {found}; candor computes {only}"));
             }
         }
-        let mut text =
-            TextConfig::deserialize(&strip_rope(text_json)).map_err(|e| e.to_string())?;
+        if let Some(missing) = SIZES.iter().find(|field| text_json[**field].is_null()) {
+            return Err(format!("missing field `{missing}` of the decoder"));
+        }
+        let fields = decoder_fields(text_json);
+        let mut text = TextConfig::deserialize(&fields).map_err(|e| e.to_string())?;
         let outer_tie = json["tie_word_embeddings"].as_bool().unwrap_or(false);
         text.tie_word_embeddings |= outer_tie;
         text.qkv_bias = true;

@@ -83,6 +83,8 @@ doc: setup
 
 deny: tools
 	$(TOOLS)/bin/cargo-deny --all-features check --allow unused-wrapper bans licenses sources
+	@users=$$($(CARGO) tree --offline --workspace --edges no-dev --invert candor-testing --prefix none | tail -n +2) && \
+	test -z "$$users" || { echo "candor-testing may only be a dev-dependency, but is one of:" >&2; echo "$$users" >&2; exit 1; }
 
 unused: tools
 	$(TOOLS)/bin/cargo-machete

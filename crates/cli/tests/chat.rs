@@ -1,12 +1,12 @@
 //! `candor chat` and `candor inspect` on a tiny model that was never trained.
 
-mod tiny;
-
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use candor_model::{Bundle, Decoding, Dialogue};
+use candor_testing::model::TinyModel;
+use candor_testing::pictures::paint;
 use serde_json::Value;
 use tch::{Device, Kind};
 
@@ -14,10 +14,8 @@ use tch::{Device, Kind};
 fn scene() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let words = "USER: What is in the picture? ASSISTANT: A red bus. Is it moving? No.";
-    tiny::save(&folder.path().join("model"), words);
-    image::RgbImage::from_pixel(20, 16, image::Rgb([220, 30, 30]))
-        .save(folder.path().join("red.png"))
-        .unwrap();
+    TinyModel::knowing(words).write(&folder.path().join("model"));
+    paint(&folder.path().join("red.png"), [20, 16], [220, 30, 30]);
     folder
 }
 

@@ -1,11 +1,11 @@
 //! `candor demo` as a process: stopped in an evaluation and continued.
 
-mod tiny;
-
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+
+use candor_testing::model::TinyModel;
 
 use serde_json::{Value, json};
 
@@ -51,7 +51,7 @@ fn nearly_done(folder: &Path) {
     assert!(output.status.success(), "{errors}");
     let model = folder.join("demo/sft/model");
     let questions = fs::read_to_string(folder.join("demo/world/eval/mmhal.json")).unwrap();
-    tiny::save(&model, &questions[..20_000]);
+    TinyModel::knowing(&questions[..20_000]).write(&model);
     // Room for the demo's longest answers.
     let config = fs::read_to_string(model.join("config.json")).unwrap();
     let mut config: Value = serde_json::from_str(&config).unwrap();

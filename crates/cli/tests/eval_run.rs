@@ -1,11 +1,12 @@
 //! `candor eval run` as a process: killed and continued, scored, and scored again from its own answers.
 
-mod tiny;
-
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
+
+use candor_testing::model::TinyModel;
+use candor_testing::pictures::paint;
 
 use serde_json::{Value, json};
 
@@ -13,13 +14,15 @@ use serde_json::{Value, json};
 fn scene() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let words = "USER: Is there a bus in the image? ASSISTANT: A red bus. Yes, no.";
-    tiny::save(&folder.path().join("model"), words);
+    TinyModel::knowing(words).write(&folder.path().join("model"));
     std::fs::create_dir(folder.path().join("images")).unwrap();
     let mut questions = String::new();
     for n in 0..8_u8 {
-        image::RgbImage::from_pixel(20, 16, image::Rgb([30 * n, 30, 30]))
-            .save(folder.path().join(format!("images/{n}.png")))
-            .unwrap();
+        paint(
+            &folder.path().join(format!("images/{n}.png")),
+            [20, 16],
+            [30 * n, 30, 30],
+        );
         for (k, thing) in ["bus", "dog", "cup", "tree", "red bus"].iter().enumerate() {
             let id = usize::from(n) * 5 + k;
             let label = ["yes", "no"][k % 2];

@@ -1,13 +1,13 @@
 //! Models, adapters and their names as commands take them: incomplete, misspelled, found through an adapter.
 
-mod tiny;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
 use candor_model::{Adapter, Bundle, LoraConfig, tensor_file};
+use candor_testing::model::TinyModel;
+use candor_testing::pictures::paint;
 use serde_json::Value;
 use tch::{Device, Kind};
 
@@ -17,7 +17,7 @@ const WORDS: &str = "USER: What is in the picture? ASSISTANT: A red bus. Is it m
 fn scene() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let model = dir.path().join("runs/sft/model");
-    tiny::save(&model, WORDS);
+    TinyModel::knowing(WORDS).write(&model);
     let bundle = Bundle::open(&model, Device::Cpu, Kind::Float).unwrap();
     let config = LoraConfig {
         base_model_name_or_path: Some("runs/sft/model".to_owned()),
@@ -238,9 +238,7 @@ fn an_adapter_is_planned_on_the_base_that_it_names() {
 fn misspelled_paths_are_told_the_nearest_names() {
     let scene = scene();
     let folder = scene.path();
-    image::RgbImage::from_pixel(20, 16, image::Rgb([220, 30, 30]))
-        .save(folder.join("kitchen.png"))
-        .unwrap();
+    paint(&folder.join("kitchen.png"), [20, 16], [220, 30, 30]);
     fs::write(folder.join("sft.toml"), "").unwrap();
     let model = "runs/sft/model";
     let cases: [(&[&str], &str); 6] = [

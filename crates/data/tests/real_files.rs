@@ -2,27 +2,11 @@
 //!
 //! The files are not in the repository; where they are missing the tests say so on stderr and check nothing.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use candor_data::formats::{llava_bench, mmhal, pope};
 use candor_data::image::{ImageLimits, ImageProcessor, decode, load_batch};
-
-/// The file of the shared data folder, if there is one.
-fn shared(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../../shared/data")
-        .join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    // Written past the test harness, which keeps what a passing test prints to itself.
-    let _ = writeln!(
-        std::io::stderr(),
-        "skipped: {name} is not in ../shared/data"
-    );
-    None
-}
+use candor_testing::shared;
 
 #[test]
 fn mmhal_bench_reads_and_comes_back_byte_for_byte_as_json() {

@@ -5,19 +5,17 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use candor_data::formats;
-use candor_data::image::ImageProcessor;
 use candor_eval::answer::{Ask, Speaker};
 use candor_eval::curve::{Curve, trace};
 use candor_eval::questions::AnswerLine;
 use candor_eval::{EvalError, EvalRecipe};
 use candor_judge::{Benchmark, Finding, Results, Run, Verdict};
-use candor_model::{
-    Adapter, Bundle, ImageFeatures, LlavaConfig, LoraConfig, Template, Tokenizer, Vlm,
-};
+use candor_model::{Adapter, Bundle, ImageFeatures, LoraConfig, Template};
 use candor_recipe::Reader;
 use candor_run::StopSignal;
+use candor_testing::files::{files, lines, rows};
+use candor_testing::model::TinyModel;
 use candor_world::{World, WorldConfig};
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tch::Device;
 use tempfile::TempDir;
@@ -46,25 +44,18 @@ fn bundle() -> Bundle {
     let template = Template::VicunaV1 {
         system: String::new(),
     };
-    let texts = descriptions
-        .iter()
-        .map(|row| template.render(row).unwrap().text);
-    let tokenizer = Tokenizer::train(texts.collect::<Vec<_>>().into_iter(), 400).unwrap();
-    let mut config: LlavaConfig = serde_json::from_str(
-        r#"{"text_config": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
-                            "num_attention_heads": 2, "max_position_embeddings": 512},
-            "vision_config": {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2,
-                              "num_attention_heads": 2, "image_size": 32, "patch_size": 16}}"#,
-    )
-    .unwrap();
-    config.image_token_index = tokenizer.image;
-    config.text_config.vocab_size = tokenizer.vocab_size() as i64;
-    Bundle {
-        model: Vlm::fresh(config, 1, Device::Cpu).unwrap(),
-        tokenizer,
-        template,
-        processor: ImageProcessor::clip(32),
+    let text = |row| template.render(row).unwrap().text;
+    TinyModel {
+        texts: descriptions.iter().map(text).collect(),
+        seed: 1,
+        system: "",
+        width: 32,
+        n_positions: 512,
+        image_px: 32,
+        feature_layer: -2,
+        ..TinyModel::default()
     }
+    .bundle()
 }
 
 fn recipe(out: &Path, more: &[&str]) -> EvalRecipe {
@@ -75,29 +66,6 @@ fn recipe(out: &Path, more: &[&str]) -> EvalRecipe {
     ];
     sets.extend(more.iter().map(|set| (*set).to_owned()));
     EvalRecipe::read(Reader::parse("6-eval.toml", RECIPE, &sets)).unwrap()
-}
-
-fn lines<T: DeserializeOwned>(out: &Path, file: &str) -> Vec<T> {
-    let text = std::fs::read_to_string(out.join(file)).unwrap();
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
-}
-
-/// All files of a folder and below, with their content.
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut all = BTreeMap::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if path.is_dir() {
-            let inner = files(&path).into_iter();
-            all.extend(inner.map(|(file, bytes)| (format!("{name}/{file}"), bytes)));
-        } else {
-            all.insert(name, std::fs::read(&path).unwrap());
-        }
-    }
-    all
 }
 
 fn near(a: f64, b: f64) -> bool {
@@ -143,7 +111,7 @@ fn check_answers(out: &Path, results: &Results) {
         (Benchmark::LlavaBench, &["llava_bench"]),
     ] {
         let files = files.iter().map(|name| format!("answers/{name}.jsonl"));
-        let answers: Vec<AnswerLine> = files.flat_map(|file| lines(out, &file)).collect();
+        let answers: Vec<AnswerLine> = files.flat_map(|file| rows(&out.join(file))).collect();
         let ended = |line: &AnswerLine| line.finished || line.n_tokens == 8;
         assert!(answers.iter().all(|line| line.n_tokens <= 8 && ended(line)));
         let cut = share(&answers, |line| !line.finished);
@@ -283,7 +251,7 @@ fn only_what_the_recipe_names_is_run_and_an_adapter_is_heard() {
 
     let adapter = adapter(&bundle, Some(0.3));
     evaluate(&recipe(tuned.path(), &only), &bundle, Some(&adapter)).unwrap();
-    let answers = |out: &Path| lines::<AnswerLine>(out, "answers/chair.jsonl");
+    let answers = |out: &Path| rows::<AnswerLine>(&out.join("answers/chair.jsonl"));
     assert_ne!(answers(plain.path()), answers(tuned.path()));
 }
 
@@ -307,7 +275,7 @@ fn a_stop_ends_after_the_batch_that_is_being_answered_and_leaves_no_numbers() {
     let bundle = bundle();
     let recipe = recipe(out.path(), &["answers.batch_rows=7"]);
     evaluate(&recipe, &bundle, None).unwrap();
-    let asks: Vec<Ask> = lines::<AnswerLine>(out.path(), "answers/chair.jsonl")
+    let asks: Vec<Ask> = rows::<AnswerLine>(&out.path().join("answers/chair.jsonl"))
         .into_iter()
         .map(|line| Ask {
             id: line.id,
@@ -453,7 +421,7 @@ fn what_cannot_work_is_refused_before_the_first_answer() {
     assert!(matches!(error, EvalError::Pictures(_)), "{error}");
     // With those who ask about them: each is asked about in every split.
     let message = error.to_string();
-    let rows: Vec<Value> = lines(&WORLD.path().join("eval"), "pope_random.jsonl");
+    let rows = lines(&WORLD.path().join("eval/pope_random.jsonl"));
     let image = |row: &&Value| row["image"].as_str().unwrap().to_owned();
     let first = rows.iter().min_by_key(image).unwrap();
     let (image, id) = (image(&first), first["question_id"].to_string());

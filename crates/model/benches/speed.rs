@@ -54,12 +54,13 @@ fn main() {
 /// `rows` sequences of 16 image patches and 20 words, 64 new tokens each.
 fn decode(model: &Vlm, rows: usize, samples: usize) {
     const NEW: usize = 64;
-    let features = Tensor::randn([1, 16, 96], (Kind::Float, Device::Cpu));
+    let pixels = Tensor::randn([1, 3, 64, 64], (Kind::Float, Device::Cpu));
+    let features = tch::no_grad(|| model.image_features(&pixels));
     let ids: Vec<i64> = [vec![1], vec![3; 16], (10..30).collect()].concat();
     let queries: Vec<Query> = (0..rows / samples)
         .map(|_| Query {
             ids: ids.clone(),
-            features: Some(features.shallow_clone()),
+            features: Some(features.share()),
             image: None,
         })
         .collect();

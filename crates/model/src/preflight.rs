@@ -228,7 +228,6 @@ impl Report<'_> {
     /// Pictures come out in a size that the tower takes.
     fn pixels(&mut self, reading: &Reading) {
         let remedy = "use the processor of the same tower";
-        let family = reading.config().family();
         let found = match (reading.config(), &reading.processor) {
             (ModelConfig::Llava(config), ImageProcessor::Square(square)) => {
                 let (side, pixels) = (config.vision_config.image_size, i64::from(square.side));
@@ -245,11 +244,13 @@ impl Report<'_> {
                     )
                 })
             }
-            (ModelConfig::Llava(_), ImageProcessor::Native(_)) => Some(format!(
-                "pictures in their own sizes, but the tower of a {family} takes squares"
+            (ModelConfig::Llava(config), ImageProcessor::Native(_)) => Some(format!(
+                "images near their own size, but the tower takes {}",
+                config.vision_config.image_size
             )),
-            (ModelConfig::Qwen(_), ImageProcessor::Square(_)) => Some(format!(
-                "pictures as squares of one size, but the tower of a {family} takes them in their own"
+            (ModelConfig::Qwen(_), ImageProcessor::Square(square)) => Some(format!(
+                "images of {} pixels, but the tower takes them near their own size",
+                square.side
             )),
         };
         if let Some(found) = found {

@@ -1,13 +1,12 @@
 //! A conversation answers as if each question had been asked at once, and reads only what is new.
 
-mod tiny;
-
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use candor_data::{Conversation, Turn};
 use candor_model::{Answer, Bundle, Decoding, Dialogue, End, ImageFeatures, Query, generate};
+use candor_testing::model::{N_IMAGE_TOKENS, N_POSITIONS, open, write};
+use candor_testing::pictures::paint;
 use tch::Tensor;
-use tiny::{N_IMAGE_TOKENS, N_POSITIONS};
 
 struct Scene {
     folder: tempfile::TempDir,
@@ -17,10 +16,10 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        tiny::write(folder.path());
-        let bundle = tiny::open(folder.path());
+        write(folder.path());
+        let bundle = open(folder.path());
         for (name, colour) in [("red.png", [220, 30, 30]), ("blue.png", [30, 40, 220])] {
-            picture(&folder.path().join(name), colour);
+            paint(&folder.path().join(name), [20, 16], colour);
         }
         Self { folder, bundle }
     }
@@ -76,12 +75,6 @@ impl Scene {
         ids.retain(|&id| id != bundle.tokenizer.eos);
         bundle.tokenizer.decode(&ids).unwrap().trim().to_owned()
     }
-}
-
-fn picture(path: &Path, colour: [u8; 3]) {
-    image::RgbImage::from_pixel(20, 16, image::Rgb(colour))
-        .save(path)
-        .unwrap();
 }
 
 #[test]
@@ -228,7 +221,7 @@ fn what_cannot_be_asked_leaves_the_conversation_as_it_was() {
             .clone()
             .with_system("Be brief.")
             .unwrap(),
-        ..tiny::open(scene.folder.path())
+        ..open(scene.folder.path())
     };
     let scene = Scene {
         bundle: brief,

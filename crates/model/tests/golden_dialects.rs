@@ -264,7 +264,7 @@ fn llava_1_with_marks_around_images_and_a_tower_trained_along() {
     let case = "original_linear_224";
     let bundle = check(case);
     assert_eq!(
-        bundle.model.config().mm_projector_type,
+        bundle.model.config().llava().unwrap().mm_projector_type,
         ProjectorKind::Linear
     );
     assert_eq!(bundle.tokenizer.image_marks(), Some([641, 642]));

@@ -13,7 +13,7 @@ use std::path::Path;
 use against::golden_folder;
 use candor_data::{Conversation, Turn};
 use candor_model::sample::{IGNORE, Sample, SampleRules};
-use candor_model::{IMAGE, Template, Tokenizer};
+use candor_model::{IMAGE, ImageTokens, Template, Tokenizer};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;

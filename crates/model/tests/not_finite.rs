@@ -1,7 +1,5 @@
 //! Numbers that are none: refused where they are read, and where they come out of a model.
 
-mod tiny;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -11,6 +9,7 @@ use candor_model::{
     Adapter, Bundle, Decoding, Dialect, Dialogue, LoraConfig, ModelFolder, Query, ScalarHead,
     generate, tensor_file,
 };
+use candor_testing::model::{open, write};
 use tch::{Device, Kind, Tensor};
 
 /// Changes one tensor of a safetensors file.
@@ -51,7 +50,7 @@ fn export(model: &Path, adapter: Option<&Path>, kind: Option<Kind>) -> Export {
 #[test]
 fn weights_that_are_no_numbers_are_named() {
     let dir = tempfile::tempdir().unwrap();
-    tiny::write(dir.path());
+    write(dir.path());
     let weights = dir.path().join("model.safetensors");
     let out = dir.path().join("exported");
     for part in [
@@ -86,8 +85,8 @@ fn adapters_and_heads_are_read_with_the_same_eyes() {
         dir.path().join("adapter"),
         dir.path().join("out"),
     );
-    tiny::write(&base);
-    let bundle = tiny::open(&base);
+    write(&base);
+    let bundle = open(&base);
     adapter(&folder, &bundle);
     change(&folder.join("adapter_model.safetensors"), "lora_B", |b| {
         set(b, 7, f64::NAN);
@@ -132,15 +131,15 @@ fn what_would_be_written_is_looked_at_too() {
         dir.path().join("adapter"),
         dir.path().join("out"),
     );
-    tiny::write(&base);
-    adapter(&folder, &tiny::open(&base));
+    write(&base);
+    adapter(&folder, &open(&base));
     let file = folder.join("adapter_model.safetensors");
     // 65,504 is the largest number of 16 bits.
     change(&file, "lora_B", |b| set(b, 7, 70_000.0));
     let write = |kind| export(&base, Some(&folder), kind).write(&out, Device::Cpu);
     write(Some(Kind::BFloat16)).expect("bf16 has the range of f32");
     fs::remove_dir_all(&out).unwrap();
-    let model = tiny::open(&base).model;
+    let model = open(&base).model;
     let config = model.config();
     let half = Some(Kind::Half);
     let copied = export_adapter(&folder, config, None, Dialect::HuggingFace, half, &out);
@@ -174,8 +173,8 @@ fn a_merged_model_that_answers_with_no_numbers_is_not_written() {
         dir.path().join("adapter"),
         dir.path().join("out"),
     );
-    tiny::write(&base);
-    adapter(&folder, &tiny::open(&base));
+    write(&base);
+    adapter(&folder, &open(&base));
     change(&base.join("model.safetensors"), "lm_head", |head| {
         let _ = head.fill_(3e38);
     });
@@ -199,8 +198,8 @@ fn decoding(bundle: &Bundle, temperature: f64) -> Decoding {
 
 /// A model that one token leaves without numbers, as if what came of it had overflowed.
 fn overflowing(folder: &Path) -> (Bundle, i64) {
-    tiny::write(folder);
-    let bundle = tiny::open(folder);
+    write(folder);
+    let bundle = open(folder);
     let huge = *bundle
         .tokenizer
         .encode("A bus")

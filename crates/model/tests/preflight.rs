@@ -1,20 +1,19 @@
 //! Parts of a model folder that do not fit together, each refused before weights are loaded, with the file, what was
 //! found and what to do.
 
-mod tiny;
-
 use std::fs;
 use std::path::Path;
 
 use candor_model::preflight::{check, check_answers_end};
 use candor_model::{Bundle, Reading, Tokenizer, tensor_file};
+use candor_testing::model::{open, write};
 use serde_json::{Value, json};
 use tch::{Device, Kind};
 
 /// A fresh folder.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    tiny::write(folder.path());
+    write(folder.path());
     folder
 }
 
@@ -48,7 +47,7 @@ fn parts_of_one_model_fit() {
     let front = Reading::open(folder.path()).unwrap();
     check(&front).unwrap();
     check_answers_end(folder.path(), &front.template, &front.tokenizer).unwrap();
-    tiny::open(folder.path());
+    drop(open(folder.path()));
 }
 
 #[test]
@@ -106,6 +105,15 @@ fn pictures_have_the_towers_size() {
             "images of 24 pixels, but the tower takes 16",
         ],
     );
+    let own_sizes = json!({"image_processor_type": "Qwen2VLImageProcessor"}).to_string();
+    fs::write(path.join("preprocessor_config.json"), own_sizes).unwrap();
+    assert_refused(
+        path,
+        &[
+            "preprocessor_config.json",
+            "images near their own size, but the tower takes 16",
+        ],
+    );
 }
 
 #[test]
@@ -140,9 +148,9 @@ fn everybody_counts_the_same_placeholders() {
     processor(
         json!({"patch_size": 8, "vision_feature_select_strategy": "default", "num_additional_image_tokens": 1}),
     );
-    tiny::open(path);
+    drop(open(path));
     processor(json!({"patch_size": 8}));
-    tiny::open(path);
+    drop(open(path));
 }
 
 #[test]

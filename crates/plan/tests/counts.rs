@@ -3,11 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use candor_data::image::ImageProcessor;
-use candor_model::{Bundle, LlavaConfig, Template, Tokenizer, Vlm};
+use candor_model::Tokenizer;
 use candor_plan::Planner;
+use candor_testing::model::TinyModel;
 use serde_json::json;
-use tch::Device;
 
 const RECIPE: &str = r#"
 seed = 1
@@ -43,29 +42,12 @@ max_grad_norm = 1.0
 /// A model folder, and three conversations about two pictures.
 fn prepare(folder: &Path) {
     let words = "USER: What is it? ASSISTANT: A bus.";
-    let tokenizer = Tokenizer::train((0..20).map(|_| words.to_owned()), 400).unwrap();
-    let config: LlavaConfig = serde_json::from_value(json!({
-        "image_token_index": tokenizer.image,
-        "vision_feature_layer": -1,
-        "text_config": {
-            "vocab_size": tokenizer.vocab_size(), "hidden_size": 24, "intermediate_size": 48,
-            "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 160,
-        },
-        "vision_config": {
-            "image_size": 16, "patch_size": 8, "hidden_size": 16, "intermediate_size": 32,
-            "num_hidden_layers": 2, "num_attention_heads": 2,
-        },
-    }))
-    .unwrap();
-    let bundle = Bundle {
-        model: Vlm::fresh(config, 3, Device::Cpu).unwrap(),
-        tokenizer,
-        template: Template::VicunaV1 {
-            system: String::new(),
-        },
-        processor: ImageProcessor::clip(16),
-    };
-    bundle.save(&folder.join("base")).unwrap();
+    TinyModel {
+        system: "",
+        n_positions: 160,
+        ..TinyModel::knowing(words)
+    }
+    .write(&folder.join("base"));
     let row = |id: &str, image: &str, turns: usize| {
         let turn = |i: usize| match i {
             0 => json!({"from": "human", "value": "<image>\nWhat is it?"}),

@@ -210,7 +210,7 @@ mod tests {
     use std::path::Path;
 
     use candor_data::Choice;
-    use candor_model::Tokenizer;
+    use candor_model::{ImageTokens, Tokenizer};
 
     use super::*;
 

@@ -14,8 +14,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candor_model::shared::{ReadAt, Shared, SharedBatch};
-use candor_model::{Activations, Adapter, ScalarHead, Vlm, tensor_file};
+use candor_model::{Activations, Adapter, Features, ScalarHead, Vlm, tensor_file};
 use candor_reward::loss::{Share, centering, pair_loss};
+use candor_testing::golden::Updates;
 use candor_train::{AdamW, AdamWConfig, ParamGroup};
 use tch::{Device, Kind, Tensor};
 
@@ -39,60 +40,6 @@ fn open(file: &str) -> Golden {
     tensor_file::read(&golden_folder().join(file)).expect("a golden file")
 }
 
-/// Largest absolute difference, and the same relative to the largest expected entry or to 1 where that is smaller.
-fn difference(found: &Tensor, expected: &Tensor) -> (f64, f64) {
-    assert_eq!(found.size(), expected.size());
-    let double = |t: &Tensor| t.detach().to_kind(Kind::Double);
-    let largest = |t: &Tensor| t.abs().max().double_value(&[]);
-    let absolute = largest(&(double(found) - double(expected)));
-    // NaN compares as false everywhere, so it would pass any test that asks "too far?".
-    assert!(absolute.is_finite(), "not a number");
-    (absolute, absolute / largest(&double(expected)).max(1.0))
-}
-
-/// Comparisons of one case at several steps: each fails by itself, and one line of the parity table for each
-/// quantity has the largest differences of all steps.
-struct Steps {
-    case: String,
-    worst: BTreeMap<&'static str, (f64, f64)>,
-}
-
-impl Steps {
-    fn new(case: String) -> Self {
-        Self {
-            case,
-            worst: BTreeMap::new(),
-        }
-    }
-
-    fn close(
-        &mut self,
-        step: usize,
-        what: &'static str,
-        found: &Tensor,
-        expected: &Tensor,
-        tolerance: f64,
-    ) {
-        let (absolute, relative) = difference(found, expected);
-        assert!(
-            relative <= tolerance,
-            "{}: {what} after step {step} differ by {absolute}",
-            self.case
-        );
-        let worst = self.worst.entry(what).or_default();
-        *worst = (worst.0.max(absolute), worst.1.max(relative));
-    }
-
-    fn report(&self) {
-        for (what, (absolute, relative)) in &self.worst {
-            println!(
-                "parity: {}: {what} max_abs={absolute:.1e} rel={relative:.1e}",
-                self.case
-            );
-        }
-    }
-}
-
 /// Everything in f32 with sums of up to 64 terms: a few units in the last place of the loss.
 #[test]
 fn the_pair_loss_and_its_gradients() {
@@ -109,7 +56,7 @@ fn the_pair_loss_and_its_gradients() {
         let coef = part("centering_coef").double_value(&[]);
         let loss = pair_loss(&chosen, &rejected, coef);
         loss.backward();
-        let mut compared = Steps::new(format!("pair loss {case}"));
+        let mut compared = Updates::new(format!("pair loss {case}"));
         compared.close(0, "loss", &loss, part("loss"), 1e-6);
         for (name, scores) in [("grad_chosen", chosen), ("grad_rejected", rejected)] {
             compared.close(0, "gradients", &scores.grad(), part(name), 1e-6);
@@ -121,7 +68,7 @@ fn the_pair_loss_and_its_gradients() {
 /// Some of the pairs, with the features of their images in order, if they have any.
 struct Pass {
     batch: SharedBatch,
-    features: Option<Tensor>,
+    features: Option<Features>,
     n_pairs: usize,
 }
 
@@ -227,14 +174,15 @@ impl Training {
 }
 
 /// One pass over some pairs, whose `image` is the index of their row in `features`.
-fn pass(pairs: &[Shared], features: &Tensor) -> Pass {
-    let rows: Vec<i64> = pairs
+fn pass(pairs: &[Shared], features: &Features) -> Pass {
+    let shown: Vec<Features> = pairs
         .iter()
         .filter_map(|pair| pair.image.as_ref()?.parse().ok())
+        .map(|at| features.image(at))
         .collect();
     Pass {
         batch: SharedBatch::new(&pairs.iter().collect::<Vec<_>>(), PAD, Device::Cpu),
-        features: (!rows.is_empty()).then(|| features.index_select(0, &Tensor::from_slice(&rows))),
+        features: Features::cat(&shown),
         n_pairs: pairs.len(),
     }
 }
@@ -276,7 +224,7 @@ fn check(pairs_per_pass: usize, activations: Activations) {
     };
     let mut optimizer =
         AdamW::new(config, ParamGroup::all(training.trained(), 1.0)).expect("trainable");
-    let mut compared = Steps::new(format!(
+    let mut compared = Updates::new(format!(
         "reward model, {pairs_per_pass} a pass, {activations:?}"
     ));
     compared.close(0, "scores", &training.scores(), &golden["scores.0"], SCORES);

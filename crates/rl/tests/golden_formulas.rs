@@ -8,14 +8,14 @@
 //!
 //! Masked entries of the inputs are set to NaN first: they must not matter.
 
-mod against;
+use std::path::Path;
 
-use against::{Golden, assert_close};
 use candor_rl::advantages::gae;
 use candor_rl::kl::{self, KlEstimator};
 use candor_rl::loss::{Clip, Weights, policy_loss, value_loss};
 use candor_rl::shaping::{self, ScorePosition, TerminalCoefs};
 use candor_rl::whiten::{whiten_centered, whiten_keep_mean};
+use candor_testing::golden::{Golden, assert_close, difference};
 use tch::{Kind, Tensor};
 
 const TOLERANCE: f64 = 2e-6;
@@ -25,7 +25,8 @@ const CLIP_RANGE: f64 = 0.2;
 const VALUE_CLIP_RANGE: f64 = 0.25;
 
 fn golden() -> Golden {
-    Golden::open("formulas.safetensors")
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    Golden::open(&folder.join("formulas.safetensors"))
 }
 
 /// The two masks of the golden file by name: only real tokens, and every position.
@@ -276,7 +277,7 @@ fn the_value_loss_clips_on_both_sides() {
 fn the_golden_inputs_tell_mistakes_apart() {
     let golden = golden();
     let apart = |what: &str, left: &str, right: &str| {
-        let (absolute, _) = against::difference(golden.get(left), golden.get(right));
+        let (absolute, _) = difference(golden.get(left), golden.get(right));
         assert!(absolute > 1e-2, "{what}: only {absolute} apart");
     };
     apart("the clamp of k1", "k1.kl", "k1_clamped.kl");

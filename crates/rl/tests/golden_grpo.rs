@@ -4,10 +4,8 @@
 //! those of `golden_formulas.rs` and `golden_ppo.rs`, for their reasons. The rollouts are those of the golden PPO, taken as
 //! two groups of four.
 
-mod against;
 mod given;
 
-use against::{Golden, Updates, assert_close};
 use candor_model::Activations;
 use candor_rl::advantages::{Advantages, Scale, against_batch, against_group, without_spread};
 use candor_rl::experience::{Experience, width_of};
@@ -17,8 +15,9 @@ use candor_rl::recipe::{AverageOver, KlPlace, Normalise, PpoRecipe, ScoreRecipe}
 use candor_rl::shaping::{ScorePosition, TerminalCoefs};
 use candor_rl::symbolic::YesReward;
 use candor_rl::update::Learner;
+use candor_testing::golden::{Golden, Updates, assert_close};
 use candor_train::{AdamW, AdamWConfig, ParamGroup};
-use given::{Models, prompts, rollouts, scores};
+use given::{Models, golden_folder, prompts, rollouts, scores};
 use tch::{Kind, Tensor};
 
 const TOLERANCE: f64 = 2e-6;
@@ -35,7 +34,7 @@ const MAX_RESPONSE: usize = 9;
 
 #[test]
 fn advantages_of_groups() {
-    let golden = Golden::open("grpo.safetensors");
+    let golden = Golden::open(&golden_folder().join("grpo.safetensors"));
     let mask = golden.get("advantages.mask");
     let rewards = golden.get("advantages.rewards");
     let rewards = rewards.masked_fill(&mask.logical_not(), f64::NAN);
@@ -58,7 +57,7 @@ fn advantages_of_groups() {
 
 #[test]
 fn the_loss_in_every_average() {
-    let golden = Golden::open("grpo.safetensors");
+    let golden = Golden::open(&golden_folder().join("grpo.safetensors"));
     let part = |name: &str| golden.get(&format!("loss.{name}"));
     let mask = part("mask");
     let lengths = mask.sum_dim_intlist([1].as_slice(), true, Kind::Float);
@@ -132,8 +131,8 @@ fn score() -> ScoreRecipe {
 }
 
 fn check(micro_batch: usize, activations: Activations) {
-    let sampled = Golden::open("rollouts.safetensors");
-    let golden = Golden::open("grpo_steps.safetensors");
+    let sampled = Golden::open(&golden_folder().join("rollouts.safetensors"));
+    let golden = Golden::open(&golden_folder().join("grpo_steps.safetensors"));
     let models = Models::open(&sampled);
     let prompts = prompts(&sampled);
     let rollouts = rollouts(&sampled, &golden, &prompts);
@@ -244,7 +243,7 @@ fn ten_updates_follow_pytorch_in_small_passes() {
 /// What the updates move is far more than what the tests allow, and something is clipped.
 #[test]
 fn the_golden_updates_are_large_enough_to_mean_something() {
-    let golden = Golden::open("grpo_steps.safetensors");
+    let golden = Golden::open(&golden_folder().join("grpo_steps.safetensors"));
     let moved = (golden.get("policy.10") - golden.get("policy.1"))
         .abs()
         .max();

@@ -12,12 +12,10 @@
 //! the direction of a whole learning rate, 1e-3; the script makes sure that no first gradient is that near, and
 //! 5e-6 for parameters is a two-hundredth of one update, after ten of them.
 
-mod against;
 mod given;
 
 use std::path::Path;
 
-use against::{Golden, Updates};
 use candor_model::Activations;
 use candor_rl::advantages::Advantages;
 use candor_rl::critic::{CriticLearner, CriticRecipe};
@@ -30,8 +28,9 @@ use candor_rl::shaping::{ScorePosition, TerminalCoefs};
 use candor_rl::symbolic::YesReward;
 use candor_rl::update::{Learner, update};
 use candor_run::{Inputs, Launch, StopSignal};
+use candor_testing::golden::{Golden, Updates};
 use candor_train::{AdamWConfig, Parts, Session, SessionRecipe, Shape, Warmup};
-use given::{Models, prompts, rollouts, scores};
+use given::{Models, golden_folder, prompts, rollouts, scores};
 use tch::Tensor;
 
 const FORWARD: f64 = 1e-5;
@@ -246,8 +245,8 @@ impl Check<'_> {
 }
 
 fn check(case: Case, micro_batch: usize, activations: Activations) {
-    let sampled = Golden::open("rollouts.safetensors");
-    let golden = Golden::open(&format!("ppo_{}.safetensors", case.name));
+    let sampled = Golden::open(&golden_folder().join("rollouts.safetensors"));
+    let golden = Golden::open(&golden_folder().join(format!("ppo_{}.safetensors", case.name)));
     let models = Models::open(&sampled);
     let prompts = prompts(&sampled);
     let mini_batches = Vec::<Vec<i64>>::try_from(golden.get("mini_batch")).expect("a matrix");
@@ -305,7 +304,7 @@ fn updates_that_count_pads_follow_pytorch() {
 /// What the updates move is far more than what the tests allow, and clipping is there on both sides.
 #[test]
 fn the_golden_updates_are_large_enough_to_mean_something() {
-    let golden = Golden::open("ppo_modern.safetensors");
+    let golden = Golden::open(&golden_folder().join("ppo_modern.safetensors"));
     for part in ["policy", "value", "value_head"] {
         let [first, last] = ["1", "10"].map(|n| golden.get(&format!("{part}.{n}")).shallow_clone());
         let moved = (last - first).abs().max().double_value(&[]);

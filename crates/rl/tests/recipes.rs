@@ -11,8 +11,8 @@ use candor_rl::metrics::{RlMetrics, RolloutMetrics, UpdateMetrics};
 use candor_rl::recipe::{AverageOver, Normalise};
 use candor_rl::shaping::ScorePosition;
 use candor_rl::symbolic::YesReward;
+use candor_testing::metrics::undocumented;
 use candor_train::Length;
-use candor_train::metrics_doc::undocumented;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

@@ -1,7 +1,7 @@
 //! `docs/metrics.md` defines what sampling writes, all of it and nothing else.
 
 use candor_sample::{Counts, SampleMetrics};
-use candor_train::metrics_doc::undocumented;
+use candor_testing::metrics::undocumented;
 
 const PAGE: &str = include_str!("../../../docs/metrics.md");
 

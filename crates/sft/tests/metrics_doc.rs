@@ -1,7 +1,7 @@
 //! `docs/metrics.md` defines what these stages write, all of it and nothing else.
 
 use candor_sft::{GroundMetrics, SftMetrics};
-use candor_train::metrics_doc::undocumented;
+use candor_testing::metrics::undocumented;
 
 const PAGE: &str = include_str!("../../../docs/metrics.md");
 

@@ -17,7 +17,6 @@ pub mod data_order;
 mod error;
 pub mod fingerprint;
 mod finite;
-pub mod metrics_doc;
 pub mod optimizer;
 pub mod schedule;
 pub mod session;

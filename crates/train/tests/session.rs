@@ -6,6 +6,8 @@ use std::path::Path;
 use candor_model::tensor_file;
 use candor_recipe::Reader;
 use candor_run::{Inputs, Launch, StopSignal};
+use candor_testing::files::lines;
+use candor_testing::run::launch;
 use candor_train::{Parts, Session, SessionRecipe, TrainError};
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
@@ -115,15 +117,6 @@ fn open_with(
     opening.open(parts, 9, inputs)
 }
 
-fn launch(resume: bool) -> Launch {
-    Launch {
-        resume,
-        init_from: None,
-        resume_command: "candor stage --resume".to_owned(),
-        stop: StopSignal::detached(),
-    }
-}
-
 /// Steps up to `end`, after which the session is dropped as a kill would.
 fn run(folder: &Path, resume: bool, end: u64) -> Stage {
     let mut stage = Stage::new();
@@ -132,13 +125,6 @@ fn run(folder: &Path, resume: bool, end: u64) -> Stage {
         assert!(stage.step(&mut session, done));
     }
     stage
-}
-
-fn lines(folder: &Path, name: &str) -> Vec<Value> {
-    let text = fs::read_to_string(folder.join("run").join(name)).unwrap();
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
 }
 
 #[test]
@@ -166,7 +152,7 @@ fn all_updates_of_a_step_have_the_rate_of_the_step() {
     let folder = tempfile::tempdir().unwrap();
     run(folder.path(), false, 6);
     let peak_after_four = [0.0, 0.1, 0.2, 0.3, 0.4, 0.4];
-    for (line, expected) in lines(folder.path(), "metrics.jsonl")
+    for (line, expected) in lines(&folder.path().join("run/metrics.jsonl"))
         .iter()
         .zip(peak_after_four)
     {
@@ -224,7 +210,7 @@ fn an_input_that_changed_is_named() {
 fn phases_are_parts_of_their_step() {
     let folder = tempfile::tempdir().unwrap();
     run(folder.path(), false, 4);
-    let timings = lines(folder.path(), "timings.jsonl");
+    let timings = lines(&folder.path().join("run/timings.jsonl"));
     assert_eq!(timings.len(), 4);
     for (i, timing) in timings.iter().enumerate() {
         assert_eq!(timing["step"], i + 1);

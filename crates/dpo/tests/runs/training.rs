@@ -8,7 +8,7 @@ use candor_data::formats::preference;
 use candor_dpo::{DpoMetrics, Figures};
 use candor_model::tensor_file;
 use candor_run::Outcome;
-use candor_train::metrics_doc;
+use candor_testing::metrics::undocumented;
 use serde_json::Value;
 use tch::{Device, Tensor};
 
@@ -373,6 +373,6 @@ fn every_metric_is_documented() {
         validation_accuracy: None,
         validation_margin: None,
     };
-    let undocumented = metrics_doc::undocumented(&page, "dpo", &metrics);
-    assert_eq!(undocumented, Vec::<String>::new());
+    let found = undocumented(&page, "dpo", &metrics);
+    assert_eq!(found, Vec::<String>::new());
 }

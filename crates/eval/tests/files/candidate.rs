@@ -1,10 +1,8 @@
 //! A tiny model folder, how it is asked, and a judge that is written down.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use candor_data::image::ImageProcessor;
 use candor_eval::EvalError;
 use candor_eval::files::{Sitting, answer};
 use candor_judge::exam::Files;
@@ -13,8 +11,8 @@ use candor_judge::results::Scored;
 use candor_judge::score::{Bench, score};
 use candor_judge::settings::Templates;
 use candor_judge::{Benchmark, Judge, JudgeError, Reply, Request, Results, Verdict};
-use candor_model::{Bundle, LlavaConfig, Template, Tokenizer, Vlm};
 use candor_run::StopSignal;
+use candor_testing::model::TinyModel;
 use candor_train::BasePrecision;
 use tch::Device;
 use tempfile::TempDir;
@@ -24,25 +22,15 @@ pub fn model(seed: u64) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let words =
         "USER: Is there a red bus in the image? ASSISTANT: Yes, the person on the left is near it.";
-    let tokenizer = Tokenizer::train((0..20).map(|_| words.to_owned()), 400).unwrap();
-    let mut config: LlavaConfig = serde_json::from_str(
-        r#"{"text_config": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
-                            "num_attention_heads": 2, "max_position_embeddings": 1200},
-            "vision_config": {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2,
-                              "num_attention_heads": 2, "image_size": 32, "patch_size": 16}}"#,
-    )
-    .unwrap();
-    config.image_token_index = tokenizer.image;
-    config.text_config.vocab_size = tokenizer.vocab_size() as i64;
-    let bundle = Bundle {
-        model: Vlm::fresh(config, seed, Device::Cpu).unwrap(),
-        tokenizer,
-        template: Template::VicunaV1 {
-            system: "Be honest.".to_owned(),
-        },
-        processor: ImageProcessor::clip(32),
-    };
-    bundle.save(folder.path()).unwrap();
+    TinyModel {
+        seed,
+        width: 32,
+        n_positions: 1200,
+        image_px: 32,
+        feature_layer: -2,
+        ..TinyModel::knowing(words)
+    }
+    .write(folder.path());
     folder
 }
 
@@ -149,20 +137,4 @@ impl Judge for Constant {
         };
         Ok(requests.iter().map(|_| vec![reply()]).collect())
     }
-}
-
-/// All files of a folder and below, with their content.
-pub fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut all = BTreeMap::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if path.is_dir() {
-            let inner = files(&path).into_iter();
-            all.extend(inner.map(|(file, bytes)| (format!("{name}/{file}"), bytes)));
-        } else {
-            all.insert(name, std::fs::read(&path).unwrap());
-        }
-    }
-    all
 }

@@ -2,31 +2,14 @@
 //! place of theirs.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use candor_data::formats;
 use candor_judge::Benchmark;
+use candor_testing::shared;
 use tempfile::TempDir;
 
 use crate::candidate::{ask, ask_and_score, model, sitting};
-
-/// A file of the shared test data; without it the test is skipped, and says so.
-fn shared(name: &str) -> Option<PathBuf> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../../../shared/data")
-        .join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    // Written past the test harness, which keeps what a passing test prints to itself.
-    let _ = writeln!(
-        std::io::stderr(),
-        "skipped: {} is not there",
-        path.display()
-    );
-    None
-}
 
 /// A folder in which every picture that is asked for is one of the photographs.
 fn substitutes(names: impl IntoIterator<Item = String>) -> Option<TempDir> {

@@ -5,9 +5,10 @@ use std::path::Path;
 use candor_eval::files::{Sitting, answer};
 use candor_judge::Benchmark;
 use candor_run::StopSignal;
+use candor_testing::files::files;
 use tch::Device;
 
-use crate::candidate::{ask, files, model, sitting};
+use crate::candidate::{ask, model, sitting};
 use crate::own_pictures::{images, own_questions};
 
 fn of(model: &Path, folder: &Path, out: &Path) -> Sitting {

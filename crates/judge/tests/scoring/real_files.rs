@@ -1,34 +1,15 @@
 //! The scorers on the benchmarks' own files, which stand beside the repository where they are at all.
 
-use std::io::Write as _;
-use std::path::PathBuf;
-
 use candor_data::formats;
 use candor_judge::exam::Files;
 use candor_judge::results::Scored;
 use candor_judge::score::score;
 use candor_judge::{Benchmark, llava_bench};
+use candor_testing::shared;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::scripted::recited;
-
-/// A file of the shared test data; without it the test is skipped, and says so.
-fn shared(name: &str) -> Option<PathBuf> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../../../shared/data")
-        .join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    // Written past the test harness, which keeps what a passing test prints to itself.
-    let _ = writeln!(
-        std::io::stderr(),
-        "skipped: {} is not there",
-        path.display()
-    );
-    None
-}
 
 /// POPE's three files answered.
 fn pope(answer: impl Fn(&formats::pope::Question) -> &'static str) -> Option<Scored> {

@@ -33,13 +33,12 @@ pub struct Settings {
 struct ConfigFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tokenizer_class: Option<String>,
-    /// A file that says `null` says that there is none.
     #[serde(
         default,
-        deserialize_with = "named_or_none",
+        deserialize_with = "told",
         skip_serializing_if = "Option::is_none"
     )]
-    bos_token: Option<Option<Spelling>>,
+    bos_token: Option<Spelling>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     eos_token: Option<Spelling>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,12 +59,13 @@ struct ConfigFile {
     added_tokens_decoder: Option<BTreeMap<u32, AddedToken>>,
 }
 
-/// A special token is written as its text or with its options.
+/// A special token is written as its text or with its options; of one that there is not, `null` may tell so.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Spelling {
     Text(String),
     Token(AddedToken),
+    Nothing,
 }
 
 /// A token that is looked for in the text before anything else.
@@ -88,10 +88,9 @@ pub struct AddedToken {
     pub special: bool,
 }
 
-fn named_or_none<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<Spelling>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+/// What a file tells, be it `null`.
+fn told<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Spelling>, D::Error> {
+    Spelling::deserialize(deserializer).map(Some)
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // Serde's `skip_serializing_if` asks for a reference.
@@ -132,7 +131,7 @@ impl Settings {
         let config = ConfigFile {
             // The class of transformers that takes a tokenizer.json as it is.
             tokenizer_class: Some("PreTrainedTokenizerFast".to_owned()),
-            bos_token: Some(bos.and_then(text)),
+            bos_token: bos.map_or(Some(Spelling::Nothing), text),
             eos_token: text(eos),
             pad_token: pad.and_then(text),
             images_apart,
@@ -162,8 +161,8 @@ impl Settings {
     #[must_use]
     pub fn bos(&self) -> Option<&str> {
         match &self.config.bos_token {
-            Some(said) => text_of(said.as_ref()),
             None => Some(BOS),
+            told => text_of(told.as_ref()),
         }
     }
 
@@ -196,16 +195,16 @@ impl Settings {
     /// All tokens that the files call special, by name or in a list.
     pub(super) fn named(&self) -> Vec<AddedToken> {
         let c = &self.config;
-        let bos = c.bos_token.iter().flatten();
-        let others = [&c.eos_token, &c.unk_token, &c.pad_token];
-        let all = bos.chain(others.into_iter().flatten());
+        let names = [&c.bos_token, &c.eos_token, &c.unk_token, &c.pad_token];
+        let all = names.into_iter().flatten();
         all.chain(c.additional_special_tokens.iter().flatten())
-            .map(|spelling| match spelling.clone() {
-                Spelling::Text(text) => AddedToken::plain(text, true),
-                Spelling::Token(token) => AddedToken {
+            .filter_map(|spelling| match spelling.clone() {
+                Spelling::Text(text) => Some(AddedToken::plain(text, true)),
+                Spelling::Token(token) => Some(AddedToken {
                     special: true,
                     ..token
-                },
+                }),
+                Spelling::Nothing => None,
             })
             .collect()
     }
@@ -262,9 +261,10 @@ impl AddedToken {
 }
 
 fn text_of(spelling: Option<&Spelling>) -> Option<&str> {
-    spelling.map(|spelling| match spelling {
-        Spelling::Text(text) => text.as_str(),
-        Spelling::Token(token) => token.content.as_str(),
+    spelling.and_then(|spelling| match spelling {
+        Spelling::Text(text) => Some(text.as_str()),
+        Spelling::Token(token) => Some(token.content.as_str()),
+        Spelling::Nothing => None,
     })
 }
 

@@ -176,7 +176,7 @@ fn every_format_trains_what_the_log_trains() {
         }
     }
     // All four rows were there, and two of them show one picture.
-    let result = crate::tiny::json_file(&path.join("log/told/result.json"));
+    let result = candor_testing::files::json(&path.join("log/told/result.json"));
     let n = |field: &str| result[field].as_u64().unwrap();
     assert_eq!(n("n_train") + n("n_validation") + n("n_pairs"), 4);
 }

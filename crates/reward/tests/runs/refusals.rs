@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use crate::tiny::{RECIPE, launch, prepared, recipe, refusal, run};
+use crate::tiny::{RECIPE, prepared, recipe, refusal, run};
 use candor_data::formats::{captions, preference};
 use candor_recipe::Reader;
 use candor_reward::RewardRecipe;
+use candor_testing::run::launch;
 use tch::Device;
 
 fn assert_names(message: &str, parts: &[&str]) {

@@ -1,16 +1,15 @@
 //! A tiny base model, and comparisons in which the preferred response can be told.
 
-use std::fs;
 use std::path::Path;
 
 use candor_data::formats::{captions, preference};
-use candor_data::image::ImageProcessor;
 use candor_data::{FactBook, Preference, Turn, Verdict};
-use candor_model::{Bundle, LlavaConfig, Template, Tokenizer, Vlm};
 use candor_recipe::Reader;
 use candor_reward::{RewardError, RewardRecipe};
-use candor_run::{Launch, Outcome, StopSignal};
-use serde_json::{Value, json};
+use candor_run::Outcome;
+use candor_testing::model::TinyModel;
+use candor_testing::pictures::{COLOURS, wall};
+use candor_testing::run::launch;
 use tch::Device;
 
 pub const RECIPE: &str = r#"
@@ -56,12 +55,6 @@ weight_decay = 0.0
 max_grad_norm = 1.0
 "#;
 
-pub const COLOURS: [(&str, [u8; 3]); 4] = [
-    ("red", [220, 30, 30]),
-    ("green", [30, 200, 40]),
-    ("blue", [30, 40, 220]),
-    ("white", [240, 240, 240]),
-];
 const N_IMAGES: usize = 24;
 
 /// A folder with a base, pictures, facts and two comparisons a picture.
@@ -73,9 +66,7 @@ pub fn prepared() -> tempfile::TempDir {
     for i in 0..N_IMAGES {
         let (colour, rgb) = COLOURS[i % COLOURS.len()];
         let image = format!("{i}.png");
-        image::RgbImage::from_pixel(16, 16, image::Rgb(rgb))
-            .save(path.join(&image))
-            .unwrap();
+        wall(&path.join(&image), rgb);
         book.entry(&image).captions =
             vec![format!("a {colour} wall"), format!("the wall is {colour}")];
         for (j, extra) in ["", " and a cat"].into_iter().enumerate() {
@@ -118,51 +109,20 @@ fn comparison(i: usize, j: usize, image: &str, colour: &str, extra: &str) -> Pre
 fn base(folder: &Path) {
     let words = "USER: Facts:\n- a red green blue white wall\nIs it so? ASSISTANT: What is there? \
                  There is a dog and a cat. the";
-    let tokenizer = Tokenizer::train((0..20).map(|_| words.to_owned()), 400).unwrap();
-    let config: LlavaConfig = serde_json::from_value(json!({
-        "image_token_index": tokenizer.image,
-        "vision_feature_layer": -1,
-        "text_config": {
-            "vocab_size": tokenizer.vocab_size(), "hidden_size": 24, "intermediate_size": 48,
-            "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1,
-            "max_position_embeddings": 160,
-        },
-        "vision_config": {
-            "image_size": 16, "patch_size": 8, "hidden_size": 16, "intermediate_size": 32,
-            "num_hidden_layers": 2, "num_attention_heads": 2,
-        },
-    }))
-    .unwrap();
-    let bundle = Bundle {
-        model: Vlm::fresh(config, 3, Device::Cpu).unwrap(),
-        tokenizer,
-        template: Template::VicunaV1 {
-            system: String::new(),
-        },
-        processor: ImageProcessor::clip(16),
-    };
-    bundle.save(&folder.join("base")).unwrap();
-}
-
-pub fn launch(resume: bool) -> Launch {
-    Launch {
-        resume,
-        init_from: None,
-        resume_command: "candor reward --resume".to_owned(),
-        stop: StopSignal::detached(),
+    TinyModel {
+        system: "",
+        n_kv_heads: 1,
+        n_positions: 160,
+        ..TinyModel::knowing(words)
     }
+    .write(&folder.join("base"));
 }
 
 /// The recipe with its folders in `folder` and its run in `<folder>/<out>`.
 pub fn recipe(folder: &Path, out: &str, sets: &[&str]) -> Result<RewardRecipe, RewardError> {
-    let inside = |name: &str| folder.join(name).display().to_string();
-    let mut all = vec![
-        format!("run.out={:?}", inside(out)),
-        format!("model.base={:?}", inside("base")),
-        format!("data.root={:?}", inside("")),
-    ];
-    all.extend(sets.iter().map(|set| (*set).to_owned()));
-    RewardRecipe::read(Reader::parse("test.toml", RECIPE, &all))
+    let paths = [("run.out", out), ("model.base", "base"), ("data.root", "")];
+    let sets = candor_testing::run::sets(folder, &paths, sets);
+    RewardRecipe::read(Reader::parse("test.toml", RECIPE, &sets))
 }
 
 pub fn run(folder: &Path, out: &str, sets: &[&str]) -> Result<Outcome, RewardError> {
@@ -172,15 +132,4 @@ pub fn run(folder: &Path, out: &str, sets: &[&str]) -> Result<Outcome, RewardErr
 /// The message of a run that must fail.
 pub fn refusal(folder: &Path, out: &str, sets: &[&str]) -> String {
     run(folder, out, sets).unwrap_err().to_string()
-}
-
-pub fn lines(path: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(path).unwrap();
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
-}
-
-pub fn json_file(path: &Path) -> Value {
-    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use crate::tiny::{RECIPE, json_file, launch, lines, prepared, recipe, run};
+use crate::tiny::{RECIPE, prepared, recipe, run};
 use candor_data::formats::{captions, preference};
 use candor_data::{AnswerType, Conversation, Turn};
 use candor_model::{Bundle, ImageFeatures, tensor_file};
 use candor_reward::{Judged, RewardMetrics, RewardModel};
 use candor_run::Outcome;
-use candor_train::{BasePrecision, metrics_doc};
+use candor_testing::files::{json, lines};
+use candor_testing::metrics::undocumented;
+use candor_testing::run::launch;
+use candor_train::BasePrecision;
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
@@ -54,7 +57,7 @@ fn an_obvious_preference_is_learned_and_measured() {
     // Evaluated after steps 4, 8, …, 24 and at no other.
     assert_eq!(column(&out, "validation_accuracy").len(), 6);
 
-    let result = json_file(&out.join("result.json"));
+    let result = json(&out.join("result.json"));
     assert!(result["accuracy"].as_f64().unwrap() > 0.9, "{result}");
     assert!(result["margin_mean"].as_f64().unwrap() > 1.0, "{result}");
     let held_out = lines(&out.join("held_out.jsonl"));
@@ -279,7 +282,7 @@ fn the_best_step_is_what_is_written_and_patience_ends_the_run() {
         column(&out, "validation_accuracy"),
         column(&out, "validation_loss"),
     );
-    let result = json_file(&out.join("result.json"));
+    let result = json(&out.join("result.json"));
     let best = result["best_step"].as_u64().unwrap() as usize;
     assert_eq!(accuracy.len(), best + 3, "{accuracy:?} {loss:?}");
     for (step, (a, l)) in accuracy.iter().zip(&loss).enumerate() {
@@ -404,7 +407,7 @@ fn responses_that_are_the_same_are_left_out_and_counted() {
     }
     preference::write(&file, &rows).unwrap();
     run(path, "reward", &["run.steps=1"]).unwrap();
-    let result = json_file(&path.join("reward/result.json"));
+    let result = json(&path.join("reward/result.json"));
     assert_eq!(result["n_identical"], 6);
     let n = |name: &str| result[name].as_u64().unwrap();
     assert_eq!(n("n_train") + n("n_validation") + n("n_pairs"), 48 - 6);
@@ -432,7 +435,7 @@ fn every_metric_is_documented() {
         validation_loss: None,
     };
     assert_eq!(
-        metrics_doc::undocumented(&page, "reward", &metrics),
+        undocumented(&page, "reward", &metrics),
         Vec::<String>::new()
     );
 }

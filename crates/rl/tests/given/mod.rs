@@ -3,6 +3,8 @@
 // Each test file is a program of its own and uses a part of this.
 #![allow(dead_code)]
 
+use std::path::{Path, PathBuf};
+
 use candor_data::image::ImageProcessor;
 use candor_data::{AnswerType, Conversation, Facts};
 use candor_model::{
@@ -13,9 +15,13 @@ use candor_rl::prompts::PromptRow;
 use candor_rl::rollout::Rollout;
 use candor_rl::scoring::Score;
 use candor_rl::shaping::Terminal;
+use candor_testing::golden::Golden;
 use tch::{Device, Kind, Tensor};
 
-use crate::against::{Golden, golden_folder};
+/// Where the golden files are.
+pub fn golden_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
 
 const TEMPERATURE: f64 = 0.8;
 

@@ -4,18 +4,18 @@ use std::fs;
 use std::path::Path;
 
 use candor_data::formats::{captions, ppo_prompts};
-use candor_data::image::ImageProcessor;
 use candor_data::{AnswerType, Choice, Conversation, FactBook, Facts, Prompt, Turn};
 use candor_model::sample::{Batch, Sample};
-use candor_model::{
-    Adapter, Bundle, ImageFeatures, LlavaConfig, LoraConfig, ScalarHead, TARGETS, Template,
-    Tokenizer, Vlm,
-};
+use candor_model::{Adapter, Bundle, ImageFeatures, LoraConfig, ScalarHead, TARGETS, Template};
 use candor_recipe::Reader;
 use candor_reward::scorer::Base;
 use candor_reward::{CaptionOrder, Judged, Readout, RewardPrompt, Wording};
 use candor_rl::{RlError, RlRecipe, run};
-use candor_run::{Launch, Outcome, StopSignal};
+use candor_run::Outcome;
+use candor_testing::files::lines;
+use candor_testing::model::TinyModel;
+use candor_testing::pictures::{COLOURS, walls};
+use candor_testing::run::launch;
 use candor_train::{AdamW, AdamWConfig, ParamGroup};
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
@@ -24,12 +24,6 @@ pub const GOOD: &str = "Yes, it is.";
 pub const BAD: &str = "No, it is not.";
 pub const SCORE_MEAN: f64 = 0.5;
 pub const SCORE_STD: f64 = 2.0;
-
-const COLOURS: [(&str, [u8; 3]); 3] = [
-    ("red", [220, 30, 30]),
-    ("green", [30, 200, 40]),
-    ("blue", [30, 40, 220]),
-];
 
 pub const RECIPE: &str = r#"
 seed = 5
@@ -107,7 +101,7 @@ max_grad_norm = 1.0
 /// Prompts of every type about three walls.
 pub fn prompts() -> Vec<Prompt> {
     let mut rows = Vec::new();
-    for (i, (colour, _)) in COLOURS.iter().enumerate() {
+    for (i, (colour, _)) in COLOURS[..3].iter().enumerate() {
         let other = COLOURS[(i + 1) % 3].0;
         let asked = [
             ("What color is the wall?".to_owned(), AnswerType::General),
@@ -138,7 +132,7 @@ pub fn prompts() -> Vec<Prompt> {
 
 pub fn facts() -> FactBook {
     let mut book = FactBook::new();
-    for (colour, _) in COLOURS {
+    for (colour, _) in &COLOURS[..3] {
         let entry = book.entry(format!("{colour}.png"));
         entry.captions = vec![
             format!("It is a {colour} wall."),
@@ -173,36 +167,21 @@ pub fn bundle(seed: u64) -> Bundle {
             [GOOD, BAD].map(|answer| template.render(&answered(prompt, answer)).unwrap().text);
         said.into_iter().chain(lines).collect::<Vec<_>>()
     });
-    let texts: Vec<String> = texts.collect();
-    let tokenizer = Tokenizer::train(texts.into_iter(), 320).unwrap();
-    let mut config: LlavaConfig = serde_json::from_str(
-        r#"{"text_config": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
-                            "num_attention_heads": 2, "max_position_embeddings": 128},
-            "vision_config": {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2,
-                              "num_attention_heads": 2, "image_size": 16, "patch_size": 8}}"#,
-    )
-    .unwrap();
-    config.image_token_index = tokenizer.image;
-    config.text_config.vocab_size = tokenizer.vocab_size() as i64;
-    Bundle {
-        model: Vlm::fresh(config, seed, Device::Cpu).unwrap(),
-        tokenizer,
-        template,
-        processor: ImageProcessor::clip(16),
+    TinyModel {
+        texts: texts.collect(),
+        max_vocab: 320,
+        seed,
+        system: "",
+        width: 32,
+        n_positions: 128,
+        feature_layer: -2,
+        ..TinyModel::default()
     }
-}
-
-pub fn pictures(folder: &Path) {
-    fs::create_dir_all(folder).unwrap();
-    for (name, rgb) in COLOURS {
-        image::RgbImage::from_pixel(16, 16, image::Rgb(rgb))
-            .save(folder.join(format!("{name}.png")))
-            .unwrap();
-    }
+    .bundle()
 }
 
 pub fn features(bundle: &Bundle, folder: &Path) -> ImageFeatures {
-    let names = COLOURS.iter().map(|(name, _)| format!("{name}.png"));
+    let names = COLOURS[..3].iter().map(|(name, _)| format!("{name}.png"));
     ImageFeatures::encode(bundle, folder, names, |_, _| ()).unwrap()
 }
 
@@ -330,7 +309,8 @@ pub fn prepared() -> tempfile::TempDir {
     tch::set_num_threads(1);
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
-    pictures(&data);
+    fs::create_dir(&data).unwrap();
+    walls(&data);
     ppo_prompts::write(&data.join("prompts.json"), &prompts()).unwrap();
     captions::write(&data.join("facts.json"), &facts()).unwrap();
     let bundle = bundle(1);
@@ -350,25 +330,15 @@ pub fn recipe(dir: &Path, out: &str, sets: &[&str]) -> RlRecipe {
 }
 
 pub fn recipe_of(text: &str, dir: &Path, out: &str, sets: &[&str]) -> RlRecipe {
-    let path = |key: &str, name: &str| format!("{key}={:?}", dir.join(name).display().to_string());
-    let mut all = vec![
-        path("run.out", out),
-        path("model.base", "model"),
-        path("model.policy_init", "policy-init"),
-        path("model.reward", "reward"),
-        path("data.root", "data"),
+    let paths = [
+        ("run.out", out),
+        ("model.base", "model"),
+        ("model.policy_init", "policy-init"),
+        ("model.reward", "reward"),
+        ("data.root", "data"),
     ];
-    all.extend(sets.iter().map(|set| (*set).to_owned()));
-    RlRecipe::read(Reader::parse("ppo.toml", text, &all)).unwrap()
-}
-
-pub fn launch(resume: bool) -> Launch {
-    Launch {
-        resume,
-        init_from: None,
-        resume_command: "candor rl --resume".into(),
-        stop: StopSignal::detached(),
-    }
+    let sets = candor_testing::run::sets(dir, &paths, sets);
+    RlRecipe::read(Reader::parse("ppo.toml", text, &sets)).unwrap()
 }
 
 pub fn try_run(dir: &Path, out: &str, sets: &[&str]) -> Result<Outcome, RlError> {
@@ -379,11 +349,4 @@ pub fn try_run(dir: &Path, out: &str, sets: &[&str]) -> Result<Outcome, RlError>
 pub fn finished(dir: &Path, out: &str, sets: &[&str]) -> Vec<Value> {
     assert_eq!(try_run(dir, out, sets).unwrap(), Outcome::Finished);
     lines(&dir.join(out).join("metrics.jsonl"))
-}
-
-pub fn lines(path: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(path).unwrap();
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
 }

@@ -10,11 +10,12 @@ mod several;
 use std::fs;
 
 use candor_model::{Adapter, Bundle, ScalarHead};
+use candor_testing::files::lines;
 use candor_train::BasePrecision;
 use serde_json::Value;
 use tch::{Device, Kind};
 
-use fixture::{SCORE_MEAN, SCORE_STD, features, finished, lines, prepared, write_reward_model};
+use fixture::{SCORE_MEAN, SCORE_STD, features, finished, prepared, write_reward_model};
 
 fn number(line: &Value, field: &str) -> f64 {
     line[field]

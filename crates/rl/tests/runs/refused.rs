@@ -3,8 +3,9 @@
 use std::fs;
 
 use candor_data::formats::captions;
+use candor_testing::files::lines;
 
-use crate::fixture::{bundle, facts, lines, prepared, try_run};
+use crate::fixture::{bundle, facts, prepared, try_run};
 
 fn assert_says(message: &str, parts: &[&str]) {
     for part in parts {

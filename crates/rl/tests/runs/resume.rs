@@ -6,29 +6,16 @@ use std::path::Path;
 
 use candor_rl::run;
 use candor_run::Outcome;
+use candor_testing::run::launch;
 use tch::Device;
 
-use crate::fixture::{finished, launch, prepared, recipe};
+use crate::fixture::{finished, prepared, recipe};
 
 /// The files of a run by their path in it, clocks and checkpoints left out.
 fn files(out: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![out.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.strip_prefix(out).unwrap().display().to_string();
-            let clock = ["timings", "events", "checkpoints", ".lock", "resolved"];
-            if clock.iter().any(|c| name.starts_with(c)) {
-                continue;
-            }
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                found.insert(name, fs::read(path).unwrap());
-            }
-        }
-    }
+    let mut found = candor_testing::files::files(out);
+    let clock = ["timings", "events", "checkpoints", ".lock", "resolved"];
+    found.retain(|name, _| !clock.iter().any(|clock| name.starts_with(clock)));
     found
 }
 

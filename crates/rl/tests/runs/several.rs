@@ -6,10 +6,12 @@ use std::path::Path;
 use candor_rl::RlRecipe;
 use candor_rl::run;
 use candor_run::Outcome;
+use candor_testing::files::lines;
+use candor_testing::run::launch;
 use serde_json::Value;
 use tch::Device;
 
-use crate::fixture::{RECIPE, finished, launch, lines, prepared, recipe_of};
+use crate::fixture::{RECIPE, finished, prepared, recipe_of};
 
 /// The recipe without the critic's keys, by leave-one-out unless `sets` say otherwise.
 fn without_critic(dir: &Path, out: &str, sets: &[&str]) -> RlRecipe {

@@ -14,9 +14,10 @@ use candor_model::{
     Adapter, Bundle, Decoding, ImageFeatures, LoraConfig, Query, generate, tensor_file,
 };
 use candor_sample::run;
+use candor_testing::run::launch;
 use tch::{Device, Kind};
 
-use tiny::{assert_same, launch, model, prepared, prompts, recipe, sampled};
+use tiny::{assert_same, model, prepared, prompts, recipe, sampled};
 
 fn outputs(rows: &[Candidate]) -> Vec<[String; 2]> {
     rows.iter().map(|row| row.outputs.clone()).collect()

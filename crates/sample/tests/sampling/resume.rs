@@ -7,9 +7,10 @@ use candor_data::Turn;
 use candor_data::formats::{candidates, llava};
 use candor_run::Outcome;
 use candor_sample::{SampleError, run};
+use candor_testing::run::launch;
 use tch::Device;
 
-use crate::tiny::{assert_same, launch, model, prepared, prompts, recipe, sampled};
+use crate::tiny::{assert_same, model, prepared, prompts, recipe, sampled};
 
 /// Starts a run and stops it after its first chunk.
 fn stopped(dir: &Path, out: &str) {

@@ -5,20 +5,16 @@ use std::path::Path;
 
 use candor_data::formats::candidates::{self, Candidate};
 use candor_data::formats::llava;
-use candor_data::image::ImageProcessor;
 use candor_data::{Conversation, Turn};
-use candor_model::{Bundle, LlavaConfig, Template, Tokenizer, Vlm};
+use candor_model::{Bundle, Template};
 use candor_recipe::Reader;
-use candor_run::{Launch, Outcome, StopSignal};
+use candor_run::Outcome;
 use candor_sample::{SampleRecipe, run};
+use candor_testing::model::TinyModel;
+use candor_testing::pictures::{COLOURS, walls};
+use candor_testing::run::launch;
 use tch::Device;
 use tempfile::TempDir;
-
-pub const COLOURS: [(&str, [u8; 3]); 3] = [
-    ("red", [220, 30, 30]),
-    ("green", [30, 200, 40]),
-    ("blue", [30, 40, 220]),
-];
 
 pub const RECIPE: &str = r#"
 seed = 3
@@ -40,7 +36,7 @@ batch_rows = 4
 
 /// Seven prompts: of one turn, of three, without an answer, without a picture; one id is there twice.
 pub fn prompts() -> Vec<Conversation> {
-    let mut rows: Vec<Conversation> = COLOURS
+    let mut rows: Vec<Conversation> = COLOURS[..3]
         .iter()
         .cycle()
         .take(6)
@@ -70,11 +66,7 @@ pub fn prepared() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     fs::create_dir(&data).unwrap();
-    for (name, rgb) in COLOURS {
-        image::RgbImage::from_pixel(16, 16, image::Rgb(rgb))
-            .save(data.join(format!("{name}.png")))
-            .unwrap();
-    }
+    walls(&data);
     llava::write(&data.join("prompts.json"), &prompts()).unwrap();
     model(1).save(&dir.path().join("model")).unwrap();
     dir
@@ -84,46 +76,28 @@ pub fn model(seed: u64) -> Bundle {
     let template = Template::VicunaV1 {
         system: String::new(),
     };
-    let texts = prompts()
-        .into_iter()
-        .map(|row| template.render(&row).unwrap().text)
-        .collect::<Vec<_>>();
-    let tokenizer = Tokenizer::train(texts.into_iter(), 300).unwrap();
-    let mut config: LlavaConfig = serde_json::from_str(
-        r#"{"text_config": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
-                            "num_attention_heads": 2, "max_position_embeddings": 128},
-            "vision_config": {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2,
-                              "num_attention_heads": 2, "image_size": 16, "patch_size": 8}}"#,
-    )
-    .unwrap();
-    config.image_token_index = tokenizer.image;
-    config.text_config.vocab_size = tokenizer.vocab_size() as i64;
-    Bundle {
-        model: Vlm::fresh(config, seed, Device::Cpu).unwrap(),
-        tokenizer,
-        template,
-        processor: ImageProcessor::clip(16),
+    let text = |row| template.render(&row).unwrap().text;
+    TinyModel {
+        texts: prompts().into_iter().map(text).collect(),
+        max_vocab: 300,
+        seed,
+        system: "",
+        width: 32,
+        n_positions: 128,
+        feature_layer: -2,
+        ..TinyModel::default()
     }
+    .bundle()
 }
 
 pub fn recipe(dir: &Path, out: &str, sets: &[&str]) -> SampleRecipe {
-    let path = |key: &str, name: &str| format!("{key}={:?}", dir.join(name).display().to_string());
-    let mut all = vec![
-        path("run.out", out),
-        path("model.base", "model"),
-        path("data.root", "data"),
+    let paths = [
+        ("run.out", out),
+        ("model.base", "model"),
+        ("data.root", "data"),
     ];
-    all.extend(sets.iter().map(|set| (*set).to_owned()));
-    SampleRecipe::read(Reader::parse("sample.toml", RECIPE, &all)).unwrap()
-}
-
-pub fn launch(resume: bool) -> Launch {
-    Launch {
-        resume,
-        init_from: None,
-        resume_command: "candor sample --resume".into(),
-        stop: StopSignal::detached(),
-    }
+    let sets = candor_testing::run::sets(dir, &paths, sets);
+    SampleRecipe::read(Reader::parse("sample.toml", RECIPE, &sets)).unwrap()
 }
 
 /// A whole run's rows.

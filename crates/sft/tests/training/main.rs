@@ -10,15 +10,11 @@ use candor_data::formats::{coco, llava};
 use candor_data::{Conversation, Turn};
 use candor_model::{Adapter, Bundle, tensor_file};
 use candor_recipe::Reader;
-use candor_run::{Launch, Outcome, StopSignal};
+use candor_run::{Launch, Outcome};
 use candor_sft::{GroundRecipe, SftError, SftRecipe, ground, run};
+use candor_testing::pictures::{COLOURS, walls};
+use candor_testing::run::launch;
 use tch::{Device, Kind, Tensor};
-
-const COLOURS: [(&str, [u8; 3]); 3] = [
-    ("red", [220, 30, 30]),
-    ("green", [30, 200, 40]),
-    ("blue", [30, 40, 220]),
-];
 
 const GROUND: &str = r#"
 seed = 1
@@ -98,18 +94,16 @@ max_grad_norm = 1.0
 fn prepared() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
+    walls(path);
     let mut rows = Vec::new();
-    for (name, rgb) in COLOURS {
+    for (name, _) in &COLOURS[..3] {
         let file = format!("{name}.png");
-        image::RgbImage::from_pixel(16, 16, image::Rgb(rgb))
-            .save(path.join(&file))
-            .unwrap();
         let turns = vec![
             Turn::human("<image>\nWhat color is it?"),
             Turn::gpt(format!("It is {name}.")),
         ];
         rows.push(Conversation {
-            id: name.to_owned(),
+            id: (*name).to_owned(),
             image: Some(file),
             turns,
         });
@@ -126,7 +120,7 @@ fn prepared() -> tempfile::TempDir {
         });
     }
     llava::write(&path.join("talk.json"), &rows).unwrap();
-    let images = COLOURS
+    let images = COLOURS[..3]
         .iter()
         .enumerate()
         .map(|(i, (name, _))| coco::Image {
@@ -135,7 +129,7 @@ fn prepared() -> tempfile::TempDir {
             width: Some(16),
             height: Some(16),
         });
-    let annotations = COLOURS
+    let annotations = COLOURS[..3]
         .iter()
         .enumerate()
         .map(|(i, (name, _))| coco::Instance {
@@ -159,19 +153,10 @@ fn prepared() -> tempfile::TempDir {
     coco::write_instances(&path.join("instances.json"), &instances).unwrap();
     let recipe = GroundRecipe::read(reader(GROUND, path, &["data.root", "run.out"], &[])).unwrap();
     assert_eq!(
-        ground::run(&recipe, &launch(), Device::Cpu).unwrap(),
+        ground::run(&recipe, &launch(false), Device::Cpu).unwrap(),
         Outcome::Finished
     );
     folder
-}
-
-fn launch() -> Launch {
-    Launch {
-        resume: false,
-        init_from: None,
-        resume_command: "candor sft --resume".to_owned(),
-        stop: StopSignal::detached(),
-    }
 }
 
 /// A recipe whose folders are made to lie in `folder`.
@@ -196,7 +181,7 @@ fn reader(text: &str, folder: &Path, folders: &[&str], sets: &[&str]) -> Reader 
 fn sft(folder: &Path, sets: &[&str]) -> Result<Outcome, SftError> {
     let defaults = ["data.root", "model.base"];
     let recipe = SftRecipe::read(reader(SFT, folder, &defaults, sets)).unwrap();
-    run::run(&recipe, &launch(), Device::Cpu)
+    run::run(&recipe, &launch(false), Device::Cpu)
 }
 
 fn out(folder: &Path, name: &str) -> String {
@@ -312,7 +297,7 @@ fn a_run_never_goes_on_with_other_data_or_another_base() {
             &recipe,
             &Launch {
                 resume: true,
-                ..launch()
+                ..launch(false)
             },
             Device::Cpu,
         )
@@ -466,7 +451,7 @@ fn lora_goes_on_from_an_adapter() {
         let recipe = SftRecipe::read(reader(SFT, path, &defaults, &sets)).unwrap();
         let launch = Launch {
             resume: true,
-            ..launch()
+            ..launch(false)
         };
         run::run(&recipe, &launch, Device::Cpu)
     };
@@ -544,7 +529,12 @@ fn an_a_okvqa_source_says_where_its_reasons_stand() {
     );
     let tokens = |reasoning: &str| {
         let set = format!(", reasoning = \"{reasoning}\"");
-        run::run(&recipe(&set, reasoning).unwrap(), &launch(), Device::Cpu).unwrap();
+        run::run(
+            &recipe(&set, reasoning).unwrap(),
+            &launch(false),
+            Device::Cpu,
+        )
+        .unwrap();
         let text = fs::read_to_string(path.join(reasoning).join("metrics.jsonl")).unwrap();
         let line: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
         line["n_target_tokens"].as_u64().unwrap()
@@ -640,7 +630,7 @@ fn a_run_is_as_long_as_its_recipe_says() {
     let sets = [&*out(path, "epochs")];
     let recipe =
         SftRecipe::read(reader(&epochs, path, &["data.root", "model.base"], &sets)).unwrap();
-    run::run(&recipe, &launch(), Device::Cpu).unwrap();
+    run::run(&recipe, &launch(false), Device::Cpu).unwrap();
     assert_eq!(losses(&path.join("epochs")).len(), 6);
     for (text, word) in [
         (SFT.replace("steps = 6", ""), "neither"),

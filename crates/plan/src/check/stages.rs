@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use candor_dpo::DpoRecipe;
+use candor_dpo::{DpoRecipe, ImageNegative};
 use candor_eval::EvalRecipe;
 use candor_model::{LoraConfig, ModelConfig, Reading, USUAL_PICTURE, published};
 use candor_reward::RewardRecipe;
@@ -226,8 +226,12 @@ pub fn dpo(path: &Path, recipe: &DpoRecipe, made: &mut Made) -> Result<Plan, Pla
         .map_or(budget.trained_base(), |lora| budget.adapter(lora));
     let adapter = lora.as_ref().map_or(0, |lora| budget.adapter(lora));
     let training = budget.training(pass, lora.as_ref(), CROSS_ENTROPY);
-    // Parts that are cut out of pictures have features of their own.
-    let of_pictures = features(&[budget], workload.as_ref(), &mut plan);
+    // Spoilt pictures have features of their own, but those of other rows.
+    let copies = match objective.image_negative {
+        Some(ImageNegative::Crop | ImageNegative::Blank) => 2,
+        Some(ImageNegative::Other) | None => 1,
+    };
+    let of_pictures = copies * features(&[budget], workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
         weights_bytes: budget.weights() + adapter,
         trained_bytes: optimizer(trained),

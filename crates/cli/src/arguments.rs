@@ -79,12 +79,20 @@ pub enum Command {
                             --annotations runs/demo/annotate/project.toml --aggregate majority"
     )]
     Reward(RewardArguments),
-    /// Reinforcement learning: PPO against a reward model.
+    /// Learn from comparisons without a reward model: DPO, IPO, SimPO, ORPO or KTO, on pictures.
+    #[command(
+        after_help = "Example:\n  candor dpo recipes/demo/4-dpo.toml\n  candor dpo recipes/demo/4-dpo.toml --set \
+                            run.out=runs/demo/dpo-dense --set dpo.logprob=mean --set dpo.changed_weight=5.0\n\n\
+                            docs/algorithms/dpo.md has every formula."
+    )]
+    Dpo(TrainArguments),
+    /// Reinforcement learning against a reward model: PPO, GRPO, leave-one-out or REINFORCE.
     #[command(
         after_help = "Example:\n  candor rl recipes/demo/5-ppo.toml\n  candor rl recipes/demo/5-ppo.toml --set \
                             run.out=runs/demo/ppo-no-facts --set model.reward=runs/demo/reward-no-facts\n\n\
                             recipes/llava-7b-224/paper/5-ppo.toml runs PPO as the paper's code does; \
-                            docs/algorithms/ppo.md explains every field."
+                            docs/algorithms/ppo.md explains every field, grpo.md \
+                            what other algorithms have."
     )]
     Rl(TrainArguments),
     /// Evaluate a model on MMHal-Bench, POPE, CHAIR, LLaVA-Bench, MMBench or questions of your own; score answers of

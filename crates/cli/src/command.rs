@@ -31,6 +31,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Sample(arguments) => stage::sample(&arguments),
         Command::Annotate(command) => annotate::run(command),
         Command::Reward(arguments) => stage::reward(&arguments),
+        Command::Dpo(arguments) => stage::dpo(&arguments),
         Command::Rl(arguments) => stage::rl(&arguments),
         Command::Eval(arguments) => evaluate::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),

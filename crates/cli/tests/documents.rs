@@ -1,5 +1,6 @@
 //! What the documents say of the code.
 
+use candor_dpo::DpoRecipe;
 use candor_reward::RewardRecipe;
 use candor_rl::RlRecipe;
 use candor_sample::SampleRecipe;
@@ -20,6 +21,12 @@ fn the_fields_that_a_resume_may_change_are_listed() {
                 .may_change(),
         ),
         ("reward", reward.may_change()),
+        (
+            "dpo",
+            DpoRecipe::open(open("4-dpo.toml").as_ref(), &[])
+                .unwrap()
+                .may_change(),
+        ),
         (
             "rl",
             RlRecipe::open(open("5-ppo.toml").as_ref(), &[])

@@ -20,38 +20,52 @@ pub struct Bound {
     pub too_large: &'static str,
 }
 
-/// Reads a whole file.
-///
-/// # Errors
-/// [`DataError::Missing`] if it is not there, [`DataError::Io`] if it cannot be read, [`DataError::TooLarge`] if it has
-/// more bytes than allowed.
-pub fn read(path: &Path, bound: &Bound) -> Result<Vec<u8>, DataError> {
-    let io = |source| DataError::Io {
-        action: bound.action,
-        path: path.to_path_buf(),
-        remedy: bound.unreadable.into(),
-        source,
-    };
-    let within = |bytes: u64| {
-        if bytes <= bound.max_bytes {
+impl Bound {
+    fn io(&self, path: &Path, source: std::io::Error) -> DataError {
+        DataError::Io {
+            action: self.action,
+            path: path.to_path_buf(),
+            remedy: self.unreadable.into(),
+            source,
+        }
+    }
+
+    fn check(&self, path: &Path, bytes: u64) -> Result<(), DataError> {
+        if bytes <= self.max_bytes {
             return Ok(());
         }
         Err(DataError::TooLarge {
             path: path.to_path_buf(),
             bytes,
-            limit: bound.max_bytes,
-            remedy: bound.too_large.into(),
+            limit: self.max_bytes,
+            remedy: self.too_large.into(),
         })
-    };
+    }
+}
+
+/// Opens a file.
+///
+/// # Errors
+/// [`DataError::Missing`] if it is not there, [`DataError::Io`] if it cannot be read, [`DataError::TooLarge`] if it has
+/// more bytes than allowed.
+pub fn open(path: &Path, bound: &Bound) -> Result<File, DataError> {
     missing::check(path, bound.action, bound.unreadable)?;
-    let file = File::open(path).map_err(io)?;
-    let bytes = file.metadata().map_err(io)?.len();
-    within(bytes)?;
+    let file = File::open(path).map_err(|error| bound.io(path, error))?;
+    let metadata = file.metadata().map_err(|error| bound.io(path, error))?;
+    bound.check(path, metadata.len())?;
+    Ok(file)
+}
+
+/// Reads a whole file.
+///
+/// # Errors
+/// As [`open`].
+pub fn read(path: &Path, bound: &Bound) -> Result<Vec<u8>, DataError> {
     // Sizes can lie (pipes, growing files), so the read is bounded as well.
-    let mut content = Vec::with_capacity(bytes as usize);
-    file.take(bound.max_bytes.saturating_add(1))
-        .read_to_end(&mut content)
-        .map_err(io)?;
-    within(content.len() as u64)?;
+    let mut file = open(path, bound)?.take(bound.max_bytes.saturating_add(1));
+    let mut content = Vec::new();
+    file.read_to_end(&mut content)
+        .map_err(|error| bound.io(path, error))?;
+    bound.check(path, content.len() as u64)?;
     Ok(content)
 }

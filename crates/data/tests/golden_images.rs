@@ -53,14 +53,15 @@ fn difference(file: &SafeTensors<'_>, picture: &Path, mode: &str, size: usize) -
     let processor = ImageProcessor::from_file(&golden(&format!("preprocessor_{mode}_{size}.json")))
         .expect("the processor's own configuration");
     let image = decode(picture, &ImageLimits::default()).expect("a picture that transformers read");
-    let output = processor.process(&image);
+    let output = processor.normalise(&processor.fit(&image).expect("a square"));
     let plane = size * size;
     assert_eq!(output.len(), 3 * plane);
     assert!(output.iter().all(|value| value.is_finite()));
 
     let name = picture.file_name().expect("a file").to_string_lossy();
     let expected = floats(file, &format!("{name}/{mode}/{size}/values"));
-    let levels = |normalised: f64, at: usize| normalised * processor.std[at / plane] * 255.0;
+    let levels =
+        |normalised: f64, at: usize| normalised * processor.colours().std[at / plane] * 255.0;
     let apart: Vec<f64> = positions(file, size)
         .iter()
         .zip(&expected)

@@ -5,7 +5,10 @@
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use candor_data::image::{Fit, ImageLimits, ImageProcessor, decode, load_batch};
+use candor_data::image::{
+    Colours, Fit, Fitted, ImageLimits, ImageProcessor, PictureSize, SquareProcessor, decode,
+    load_batch,
+};
 use image::{
     DynamicImage, GrayAlphaImage, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba, RgbaImage,
 };
@@ -163,7 +166,7 @@ fn damaged_pictures_are_refused() {
 fn padding_centres_the_picture_on_the_mean_colour() {
     let processor = ImageProcessor::clip(4);
     let wide = RgbImage::from_pixel(4, 2, Rgb([10, 20, 30]));
-    let fitted = processor.fit_bytes(&wide);
+    let fitted = processor.fit(&wide).unwrap().bytes;
     // int(255 × mean) of CLIP: 122, 116, 104; rows 0 and 3 are padding.
     for (channel, (pad, inside)) in [(122, 10), (116, 20), (104, 30)].into_iter().enumerate() {
         let plane = &fitted[channel * 16..(channel + 1) * 16];
@@ -172,51 +175,57 @@ fn padding_centres_the_picture_on_the_mean_colour() {
     }
     // An odd remainder goes below, as integer division has it.
     let tall = RgbImage::from_pixel(3, 4, Rgb([10, 20, 30]));
-    let fitted = processor.fit_bytes(&tall);
+    let fitted = processor.fit(&tall).unwrap().bytes;
     assert_eq!(fitted[..4], [10, 10, 10, 122]);
 }
 
 #[test]
 fn cropping_keeps_the_centre() {
-    let processor = ImageProcessor {
-        fit: Fit::CenterCrop,
-        ..ImageProcessor::clip(2)
-    };
+    let processor = ImageProcessor::clip(2).with_fit(Fit::CenterCrop);
     let stripes = RgbImage::from_fn(6, 2, |x, _| Rgb([(x * 10) as u8, 0, 0]));
-    assert_eq!(processor.fit_bytes(&stripes)[..4], [20, 30, 20, 30]);
+    assert_eq!(
+        processor.fit(&stripes).unwrap().bytes[..4],
+        [20, 30, 20, 30]
+    );
 }
 
 /// Resized whole, this picture would take 22 GB.
 #[test]
 fn a_crop_of_a_very_long_picture_takes_little_memory() {
-    let processor = ImageProcessor {
-        fit: Fit::CenterCrop,
-        ..ImageProcessor::clip(336)
-    };
+    let processor = ImageProcessor::clip(336).with_fit(Fit::CenterCrop);
     let line = RgbImage::from_fn(65_535, 1, |x, _| {
         Rgb([if x < 32_767 { 0 } else { 200 }, 9, 9])
     });
-    let fitted = processor.fit_bytes(&line);
+    let fitted = processor.fit(&line).unwrap().bytes;
     // The middle pixel is magnified 336 times, so it fills the crop.
     assert_eq!(fitted[336 / 2], 200);
-    assert_eq!(fitted.len(), processor.n_bytes());
+    assert_eq!(fitted.len(), 3 * 336 * 336);
 }
 
 #[test]
 fn normalising_is_the_formula() {
-    let processor = ImageProcessor {
-        size: 1,
-        mean: [0.5, 0.25, 0.0],
-        std: [0.5, 0.25, 2.0],
+    let processor = ImageProcessor::Square(SquareProcessor {
+        side: 1,
         fit: Fit::Pad,
+        colours: Colours {
+            mean: [0.5, 0.25, 0.0],
+            std: [0.5, 0.25, 2.0],
+        },
+    });
+    let fitted = |width, bytes: &[u8]| Fitted {
+        size: PictureSize { width, height: 1 },
+        bytes: bytes.to_vec(),
     };
-    assert_eq!(processor.normalise(&[255, 0, 255]), [1.0, -1.0, 0.5]);
     assert_eq!(
-        processor.normalise(&[0, 255, 0, 255, 0, 255]),
-        [-1.0, 3.0, 0.0, 1.0, -1.0, 0.5]
+        processor.normalise(&fitted(1, &[255, 0, 255])),
+        [1.0, -1.0, 0.5]
+    );
+    assert_eq!(
+        processor.normalise(&fitted(2, &[0, 255, 255, 0, 0, 255])),
+        [-1.0, 1.0, 3.0, -1.0, 0.0, 0.5]
     );
     let picture = RgbImage::from_pixel(1, 1, Rgb([255, 0, 255]));
-    assert_eq!(processor.process(&picture), [1.0, -1.0, 0.5]);
+    assert_eq!(processor.fit(&picture).unwrap(), fitted(1, &[255, 0, 255]));
 }
 
 #[test]
@@ -231,9 +240,9 @@ fn a_batch_is_its_pictures_and_its_first_error() {
         })
         .collect();
     let batch = load_batch(&paths, &processor, &limits).unwrap();
-    let singly: Vec<u8> = paths
+    let singly: Vec<Fitted> = paths
         .iter()
-        .flat_map(|path| processor.fit_bytes(&decode(path, &limits).unwrap()))
+        .map(|path| processor.fit(&decode(path, &limits).unwrap()).unwrap())
         .collect();
     assert_eq!(batch, singly);
     for broken in [7, 3, 9] {
@@ -275,13 +284,7 @@ fn configurations_of_the_field_are_understood() {
         ),
     ] {
         let processor = read(&format!("{{{size},{numbers}}}")).unwrap();
-        assert_eq!(
-            processor,
-            ImageProcessor {
-                fit,
-                ..ImageProcessor::clip(224)
-            }
-        );
+        assert_eq!(processor, ImageProcessor::clip(224).with_fit(fit));
     }
     let refused = [
         (format!("{{{numbers}}}"), "`size`", "missing"),
@@ -353,7 +356,8 @@ proptest! {
         pad in any::<bool>(),
     ) {
         let fit = if pad { Fit::Pad } else { Fit::CenterCrop };
-        let processor = ImageProcessor { size, mean, std, fit };
+        let colours = Colours { mean, std };
+        let processor = ImageProcessor::Square(SquareProcessor { side: size, fit, colours });
         let dir = tempfile::tempdir().unwrap();
         let path = saved(&dir, "preprocessor_config.json", processor.to_config().as_bytes());
         prop_assert_eq!(ImageProcessor::from_file(&path).unwrap(), processor);
@@ -370,8 +374,8 @@ proptest! {
     ) {
         let picture = gradient(width, height);
         for fit in [Fit::Pad, Fit::CenterCrop] {
-            let processor = ImageProcessor { fit, ..ImageProcessor::clip(size) };
-            prop_assert_eq!(processor.fit_bytes(&picture).len(), processor.n_bytes());
+            let fitted = ImageProcessor::clip(size).with_fit(fit).fit(&picture).unwrap();
+            prop_assert_eq!(fitted.bytes.len(), 3 * (size * size) as usize);
         }
         let format = if jpeg { ImageFormat::Jpeg } else { ImageFormat::Png };
         let mut bytes = encoded(&picture.into(), format);

@@ -109,7 +109,7 @@ impl Speaker<'_> {
     fn sample(&self, ask: &Ask) -> Result<Sample, EvalError> {
         let positions = self.bundle.model.n_positions();
         let room = positions.saturating_sub(self.max_new_tokens);
-        sample_of(ask, self.bundle.rules(room))
+        sample_of(ask, self.bundle.rules(room, self.features))
     }
 
     fn one_batch(&self, samples: &[&Sample]) -> Result<Vec<Answer>, EvalError> {

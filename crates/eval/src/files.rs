@@ -107,7 +107,7 @@ pub fn answer(
     }
     pictures::check(&questions, &sitting.images)?;
     let (bundle, adapter, head) = sitting.open_model(device)?;
-    let plan = Plan::new(asks, &bundle, sitting)?;
+    let plan = Plan::new(&questions, &bundle, sitting)?;
     let head = Head {
         max_new_tokens: plan.max_new_tokens,
         questions_sha256: questions_sha256(asks),

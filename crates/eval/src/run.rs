@@ -98,7 +98,7 @@ pub fn evaluate(
 fn check_room(recipe: &EvalRecipe, bundle: &Bundle) -> Result<(), EvalError> {
     let config = bundle.model.config();
     let positions = config.n_positions();
-    let taken = recipe.max_new_tokens + config.n_image_tokens();
+    let taken = recipe.max_new_tokens + config.n_image_tokens(candor_model::USUAL_PICTURE);
     if taken < positions {
         return Ok(());
     }

@@ -17,7 +17,10 @@ pub fn workload(recipe: &EvalRecipe, reading: &Reading) -> Result<Workload, Eval
     let answer = recipe.max_new_tokens as u64;
     let (mut n_tokens, mut longest) = (0, 0);
     for ask in &asks {
-        let length = sample_of(ask, reading.rules(room))?.ids.len() as u64 + answer;
+        let length = sample_of(ask, reading.rules(room, recipe.images.as_path()))?
+            .ids
+            .len() as u64
+            + answer;
         n_tokens += length;
         longest = longest.max(length);
     }

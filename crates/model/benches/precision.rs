@@ -5,8 +5,8 @@
 use std::time::Instant;
 
 use candor_model::{
-    Activations, Adapter, Decoding, Llava, LlavaConfig, LoraConfig, Precision, Quantization, Query,
-    TARGETS, generate,
+    Activations, Adapter, Decoding, LlavaConfig, LoraConfig, Precision, Quantization, Query,
+    TARGETS, Vlm, generate,
 };
 use tch::{Device, Kind, Tensor};
 
@@ -24,7 +24,7 @@ fn main() {
     let config: LlavaConfig =
         serde_json::from_str(CONFIG).expect("the configuration above is valid");
     let folder = tempfile::tempdir().expect("a folder for the model");
-    let fresh = Llava::fresh(config, 0, Device::Cpu).expect("a fresh model has every tensor");
+    let fresh = Vlm::fresh(config, 0, Device::Cpu).expect("a fresh model has every tensor");
     fresh.save(folder.path()).expect("the model is written");
     for (name, kind, quantization) in [
         ("f32", Kind::Float, Quantization::None),
@@ -34,7 +34,7 @@ fn main() {
         ("nf4_bf16", Kind::BFloat16, Quantization::Nf4),
     ] {
         let precision = Precision { kind, quantization };
-        let model = Llava::open(folder.path(), Device::Cpu, precision).expect("it opens");
+        let model = Vlm::open(folder.path(), Device::Cpu, precision).expect("it opens");
         println!(
             "{name}: linear layers of the blocks {:.2} MB",
             block_bytes(&model) as f64 / 1e6
@@ -49,7 +49,7 @@ fn main() {
 }
 
 /// Bytes of the linear layers of the decoder's blocks.
-fn block_bytes(model: &Llava) -> usize {
+fn block_bytes(model: &Vlm) -> usize {
     let in_blocks = |name: &str| TARGETS.iter().any(|target| name.contains(target));
     let tensors = model.parameters().iter();
     let of_blocks = tensors.filter(|(name, _)| name.contains("model.layers.") && in_blocks(name));
@@ -59,7 +59,7 @@ fn block_bytes(model: &Llava) -> usize {
 }
 
 /// `rows` sequences of 32 words, 32 new tokens each.
-fn decode(name: &str, model: &Llava, rows: usize) {
+fn decode(name: &str, model: &Vlm, rows: usize) {
     const NEW: usize = 32;
     let queries: Vec<Query> = (0..rows)
         .map(|_| Query {
@@ -88,7 +88,7 @@ fn decode(name: &str, model: &Llava, rows: usize) {
 }
 
 /// 8 sequences of 128 tokens: forward, and backward into an adapter of rank 16.
-fn train(name: &str, model: &Llava, activations: Activations) {
+fn train(name: &str, model: &Vlm, activations: Activations) {
     const TOKENS: i64 = 8 * 128;
     let lora = LoraConfig::new(16, 32.0, &TARGETS.map(str::to_owned));
     let adapter = Adapter::fresh(lora, model, 0).expect("it fits");

@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use candor_model::{
-    Activations, Adapter, Decoding, Llava, LlavaConfig, LoraConfig, Query, Shared, SharedBatch,
+    Activations, Adapter, Decoding, LlavaConfig, LoraConfig, Query, Shared, SharedBatch, Vlm,
     generate,
 };
 use tch::{Device, Kind, Tensor};
@@ -23,7 +23,7 @@ fn main() {
     candor_torch_ext::init();
     let config: LlavaConfig =
         serde_json::from_str(CONFIG).expect("the configuration above is valid");
-    let model = Llava::fresh(config, 0, Device::Cpu).expect("a fresh model has every tensor");
+    let model = Vlm::fresh(config, 0, Device::Cpu).expect("a fresh model has every tensor");
     for rows in [1, 16, 64, 128] {
         decode(&model, rows, 1);
     }
@@ -52,14 +52,15 @@ fn main() {
 }
 
 /// `rows` sequences of 16 image patches and 20 words, 64 new tokens each.
-fn decode(model: &Llava, rows: usize, samples: usize) {
+fn decode(model: &Vlm, rows: usize, samples: usize) {
     const NEW: usize = 64;
-    let features = Tensor::randn([1, 16, 96], (Kind::Float, Device::Cpu));
+    let pixels = Tensor::randn([1, 3, 64, 64], (Kind::Float, Device::Cpu));
+    let features = tch::no_grad(|| model.image_features(&pixels));
     let ids: Vec<i64> = [vec![1], vec![3; 16], (10..30).collect()].concat();
     let queries: Vec<Query> = (0..rows / samples)
         .map(|_| Query {
             ids: ids.clone(),
-            features: Some(features.shallow_clone()),
+            features: Some(features.share()),
             image: None,
         })
         .collect();
@@ -86,7 +87,7 @@ fn decode(model: &Llava, rows: usize, samples: usize) {
 }
 
 /// 64 sequences of 80 tokens: forward, backward into all weights or an adapter.
-fn train(model: &Llava, adapter: Option<&Adapter>, activations: Activations) {
+fn train(model: &Vlm, adapter: Option<&Adapter>, activations: Activations) {
     let trained = adapter.is_none();
     model.set_trainable(|name| trained && !name.starts_with("vision_tower."));
     if let Some(adapter) = adapter {
@@ -112,7 +113,7 @@ fn train(model: &Llava, adapter: Option<&Adapter>, activations: Activations) {
 
 /// The pair loss of `n` comparisons, whose two answers follow one prefix: with and without sharing it. Tokens
 /// are counted as if nothing were shared in both, so the figures compare.
-fn train_pairs(model: &Llava, adapter: &Adapter, n: i64, prefix: i64, branch: i64) {
+fn train_pairs(model: &Vlm, adapter: &Adapter, n: i64, prefix: i64, branch: i64) {
     model.set_trainable(|_| false);
     adapter.set_trainable(true);
     let n_tokens = 2 * n * (prefix + branch);

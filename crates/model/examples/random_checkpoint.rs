@@ -13,7 +13,9 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use candor_data::image::ImageProcessor;
-use candor_model::{LlavaConfig, READING_FILES, Template, TensorSpec, Tokenizer, tensor_specs};
+use candor_model::{
+    LlavaConfig, ModelConfig, READING_FILES, Template, TensorSpec, Tokenizer, tensor_specs,
+};
 use serde_json::{Map, Value, json};
 use tch::{Device, Kind, Tensor};
 
@@ -83,7 +85,7 @@ fn read_with(folder: &Path, from: Option<&Path>) -> Result<i64, Box<dyn Error>> 
 fn write_weights(folder: &Path, config: &LlavaConfig) -> Result<(), Box<dyn Error>> {
     let mut shards: Vec<Vec<TensorSpec>> = vec![Vec::new()];
     let mut filled = 0;
-    for tensor in tensor_specs(config) {
+    for tensor in tensor_specs(&ModelConfig::Llava(config.clone())) {
         let n_bytes = n_bytes(&tensor);
         if filled > 0 && filled + n_bytes > SHARD_BYTES {
             shards.push(Vec::new());

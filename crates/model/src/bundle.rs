@@ -9,9 +9,10 @@ use std::path::Path;
 use candor_data::image::ImageProcessor;
 use tch::Device;
 
+use crate::image_tokens::{ImageSource, ImageTokens};
 use crate::precision::Precision;
 use crate::sample::SampleRules;
-use crate::{Llava, ModelError, ModelFolder, Reading, Template, Tokenizer, preflight};
+use crate::{ModelError, ModelFolder, Reading, Template, Tokenizer, Vlm, preflight};
 
 /// The files of a model folder, besides configuration and weights, that decide what the model reads and sees. No
 /// folder has all of them.
@@ -32,7 +33,7 @@ pub const READING_FILES: [&str; 10] = [
 #[derive(Debug)]
 pub struct Bundle {
     /// The weights.
-    pub model: Llava,
+    pub model: Vlm,
     /// Text to ids.
     pub tokenizer: Tokenizer,
     /// Turns to text.
@@ -66,7 +67,7 @@ impl Bundle {
     ) -> Result<Self, ModelError> {
         let reading = Reading::of(folder)?;
         preflight::check(&reading)?;
-        let model = Llava::load(&reading.folder, device, precision)?;
+        let model = Vlm::load(&reading.folder, device, precision)?;
         let Reading {
             tokenizer,
             template,
@@ -101,13 +102,17 @@ impl Bundle {
         Ok(())
     }
 
-    /// What tokenising a conversation needs to know.
+    /// What tokenising a conversation needs to know; `images` are where its image is.
     #[must_use]
-    pub fn rules(&self, max_tokens: usize) -> SampleRules<'_> {
+    pub fn rules<'a>(
+        &'a self,
+        max_tokens: usize,
+        images: impl Into<ImageSource<'a>>,
+    ) -> SampleRules<'a> {
         SampleRules {
             tokenizer: &self.tokenizer,
             template: &self.template,
-            n_image_tokens: self.model.config().n_image_tokens(),
+            images: ImageTokens::new(self.model.config(), &self.processor, images.into()),
             max_tokens,
         }
     }

@@ -5,4 +5,5 @@ mod defaults;
 mod tower;
 
 pub use config::VisionConfig;
+pub(crate) use tower::LayerNorm;
 pub use tower::VisionTower;

@@ -1,4 +1,4 @@
-//! What kind of LLaVA a `config.json` describes, and that nothing in it asks for what candor does not compute.
+//! What kind of model a `config.json` describes, and that nothing in it asks for what candor does not compute.
 
 use std::path::Path;
 
@@ -6,6 +6,7 @@ use candor_data::bounded::{self, Bound};
 use serde_json::Value;
 
 use crate::ModelError;
+use crate::qwen::Generation;
 
 pub(crate) mod original;
 
@@ -45,12 +46,12 @@ impl Dialect {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::HuggingFace => "Hugging Face LlavaForConditionalGeneration",
+            Self::HuggingFace => "Hugging Face transformers",
             Self::Original => "original LLaVA (LlavaLlamaForCausalLM)",
         }
     }
 
-    /// The dialect of a configuration.
+    /// The dialect of a configuration of a LLaVA.
     fn of(config: &Value) -> Result<Self, String> {
         let text = |field: &str| config[field].as_str().unwrap_or_default();
         let class = config["architectures"][0].as_str().unwrap_or_default();
@@ -66,7 +67,7 @@ impl Dialect {
                 Ok(Self::Original)
             }
             _ => Err(format!(
-                "describes {class:?} of type {model_type:?}, which is no LLaVA on LLaMA"
+                "describes {class:?} of type {model_type:?}, which is no LLaVA on LLaMA, Qwen2-VL or Qwen2.5-VL"
             )),
         }
     }
@@ -79,9 +80,14 @@ impl Dialect {
 pub(crate) fn read(path: &Path) -> Result<(Dialect, String), ModelError> {
     let text = text(path)?;
     let config: Value = parse(path, &text)?;
+    let model_type = config["model_type"].as_str().unwrap_or_default();
+    if Generation::of(model_type).is_some() {
+        return Ok((Dialect::HuggingFace, text));
+    }
     let dialect = Dialect::of(&config).map_err(|problem| {
-        let remedy = "give a LlavaForConditionalGeneration of transformers or a LlavaLlamaForCausalLM of LLaVA; adapters \
-                      and towers are given beside it";
+        let remedy = "give a LlavaForConditionalGeneration, Qwen2VLForConditionalGeneration or \
+                      Qwen2_5_VLForConditionalGeneration of transformers, or a LlavaLlamaForCausalLM of LLaVA; \
+                      adapters and towers are given beside it";
         refused(path, problem, remedy)
     })?;
     check_only(&config).map_err(|problem| {

@@ -11,8 +11,9 @@ use rand::RngExt as _;
 use tch::{Kind, Tensor};
 
 use crate::cache::KvCache;
-use crate::features::pixels;
+use crate::features::{Features, ImageSpan};
 use crate::generate::{NotFinite, Slots};
+use crate::image_features::features_of;
 use crate::llama::Visible;
 use crate::tokenizer::IMAGE;
 use crate::utterance::Utterance;
@@ -60,8 +61,8 @@ pub struct Dialogue<'a> {
     adapter: Option<&'a Adapter>,
     template: Template,
     turns: Vec<Turn>,
-    /// The tower's features of all pictures in their order, each `[1, n_image_tokens, tower width]`.
-    pictures: Vec<Tensor>,
+    /// The tower's features of all pictures in their order.
+    pictures: Vec<Features>,
     /// How many of them wait for the question that they are shown with.
     n_waiting: usize,
     /// The tokens whose keys and values the cache holds.
@@ -109,9 +110,7 @@ impl<'a> Dialogue<'a> {
     /// # Errors
     /// The file is missing, damaged or no picture.
     pub fn show(&mut self, picture: &Path) -> Result<(), ModelError> {
-        let pixels = pixels(self.bundle, &[picture.to_owned()])?;
-        let features = tch::no_grad(|| self.bundle.model.image_features(&pixels));
-        self.pictures.push(features);
+        self.pictures.push(features_of(self.bundle, picture)?);
         self.n_waiting += 1;
         Ok(())
     }
@@ -175,14 +174,10 @@ impl<'a> Dialogue<'a> {
             let remedy = "leave the word `<image>` out of what you write, and use a template that keeps all turns";
             return Err(refuse(problem, remedy));
         }
-        let n_image_tokens = self.n_image_tokens();
+        let mut pictures = self.pictures.iter();
         let spread = |id: i64| {
-            let n = if id == tokenizer.image {
-                n_image_tokens
-            } else {
-                1
-            };
-            std::iter::repeat_n(id, n)
+            let picture = (id == tokenizer.image).then(|| pictures.next()).flatten();
+            std::iter::repeat_n(id, picture.map_or(1, Features::n_tokens))
         };
         let ids: Vec<i64> = encoded.into_iter().flat_map(spread).collect();
         let positions = self.bundle.model.n_positions();
@@ -217,7 +212,8 @@ impl<'a> Dialogue<'a> {
         let (mut ids, mut logprobs) = (Vec::new(), Vec::new());
         let model = &self.bundle.model;
         let cache = std::mem::replace(&mut self.cache, model.cache(1, 0));
-        let mut slots = Slots::of_one(model, self.adapter, cache, hidden);
+        let next = self.next_position();
+        let mut slots = Slots::of_one(model, self.adapter, cache, hidden, next);
         for position in 0..limit {
             let draw = |_| {
                 let mut stream = random::stream(seed, "chat", &[question, position as u64]);
@@ -274,8 +270,7 @@ impl<'a> Dialogue<'a> {
         // A picture is read as a whole.
         let image = self.bundle.tokenizer.image;
         if ids[common] == image {
-            let patches = ids[..common].iter().filter(|&&id| id == image).count();
-            common -= patches % self.n_image_tokens();
+            common -= self.pictures_in(&ids[..common]).1;
         }
         self.held.truncate(common);
         self.cache.truncate(common as i64);
@@ -284,22 +279,22 @@ impl<'a> Dialogue<'a> {
 
     /// Reads tokens after those that are held; returns the hidden state of the last, `[1, width]`.
     fn read(&mut self, ids: &[i64]) -> Tensor {
-        let (model, image) = (&self.bundle.model, self.bundle.tokenizer.image);
+        let model = &self.bundle.model;
         let device = model.device();
-        let n_image_tokens = self.n_image_tokens();
-        let n_pictures =
-            |ids: &[i64]| ids.iter().filter(|&&id| id == image).count() / n_image_tokens;
-        // A placeholder that was sampled is a word like any other: only what a question showed is a picture.
-        let seen = n_pictures(&self.held).min(self.pictures.len());
-        let shown = &self.pictures[seen..(seen + n_pictures(ids)).min(self.pictures.len())];
-        let features = (!shown.is_empty()).then(|| Tensor::cat(shown, 0));
+        let seen = self.pictures_in(&self.held).0;
+        let shown = self.pictures_in(&[&self.held, ids].concat()).0;
+        let features = Features::cat(&self.pictures[seen..shown]);
         let (held, new) = (self.held.len() as i64, ids.len() as i64);
         let total = held + new;
         self.cache.reserve((total + ROOM - 1) / ROOM * ROOM);
 
         let tokens = Tensor::from_slice(ids).unsqueeze(0).to_device(device);
         let embedded = model.embed(&tokens, features.as_ref());
-        let positions = Tensor::arange_start(held, total, (Kind::Int64, device)).unsqueeze(0);
+        let start = self.next_position();
+        let positions = match &embedded.axial {
+            Some(axial) => &axial.positions + start,
+            None => Tensor::arange_start(start, start + new, (Kind::Int64, device)).unsqueeze(0),
+        };
         let rotary = model.decoder().rotary(&positions);
         let mask = (held > 0 && new > 1).then(|| {
             let all = Tensor::ones([new, total], (Kind::Bool, device));
@@ -313,13 +308,30 @@ impl<'a> Dialogue<'a> {
         let cache = Some(&mut self.cache);
         let hidden = model
             .decoder()
-            .forward(&embedded, &rotary, visible, self.adapter, cache);
+            .forward(&embedded.x, &rotary, visible, self.adapter, cache);
         self.held.extend_from_slice(ids);
         hidden.select(1, -1)
     }
 
-    fn n_image_tokens(&self) -> usize {
-        self.bundle.model.config().n_image_tokens()
+    /// How many pictures tokens hold whole, and how many tokens of the next one they end with. A placeholder that was
+    /// sampled is a word like any other: only what a question showed is a picture.
+    fn pictures_in(&self, ids: &[i64]) -> (usize, usize) {
+        let image = self.bundle.tokenizer.image;
+        let mut left = ids.iter().filter(|&&id| id == image).count();
+        for (whole, picture) in self.pictures.iter().enumerate() {
+            if left < picture.n_tokens() {
+                return (whole, left);
+            }
+            left -= picture.n_tokens();
+        }
+        (self.pictures.len(), 0)
+    }
+
+    /// Where the token after those that are held stands.
+    fn next_position(&self) -> i64 {
+        let held = &self.pictures[..self.pictures_in(&self.held).0];
+        let spans = held.iter().flat_map(Features::spans);
+        self.held.len() as i64 + spans.map(ImageSpan::delta).sum::<i64>()
     }
 }
 

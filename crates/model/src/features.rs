@@ -1,158 +1,108 @@
-//! Image features, encoded once per image and kept.
+//! What a tower gave of images: a value that goes from the tower to the projector, and stays with the images' names.
 //!
-//! While the tower is frozen, the features of an image never change: stages encode every image they will
-//! see exactly once, and look features up by file name from then on.
-//!
-//! They are kept in memory as a whole: `n_images · n_image_tokens · width` numbers. The micro-world needs some
-//! 6 kB an image; LLaVA v1.5 in f32 would need 2.4 MB, so stages on many thousand photographs need a store on
-//! disk, which does not exist yet.
+//! Images may be of different sizes, and so have different numbers of rows and of tokens.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
-
-use candor_data::image::{ImageLimits, load_batch};
-use candor_data::rows::{BadRows, Look, faults};
 use tch::Tensor;
 
-use crate::{Bundle, ModelError};
-
-/// Features of a set of images, by file name.
-#[derive(Debug)]
-pub struct ImageFeatures {
-    rows: HashMap<String, i64>,
-    /// `[n_images, n_image_tokens, tower width]`.
-    features: Tensor,
+/// How an image stands in a sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImageSpan {
+    /// Rows of features.
+    pub n_rows: i64,
+    /// Tokens, which the projector makes of them.
+    pub n_tokens: i64,
+    /// Rows and columns of tokens, where positions know two dimensions.
+    pub grid: Option<[i64; 2]>,
 }
 
-/// Images that are decoded and encoded together; enough to keep the kernels busy, small in memory.
-const IMAGES_PER_PASS: usize = 64;
-
-impl ImageFeatures {
-    /// Encodes the named images of a folder; names may repeat. `progress` hears how many are done, and of how many.
-    ///
-    /// # Errors
-    /// Images are missing, damaged or over the limits: as many of them as [`BadRows::SHOWN`] are named, and those that are
-    /// found together with the last of them.
-    pub fn encode(
-        bundle: &Bundle,
-        folder: &Path,
-        names: impl IntoIterator<Item = String>,
-        mut progress: impl FnMut(usize, usize),
-    ) -> Result<Self, ModelError> {
-        let mut rows = HashMap::new();
-        let mut ordered: Vec<String> = Vec::new();
-        for name in names {
-            if let Entry::Vacant(unseen) = rows.entry(name) {
-                ordered.push(unseen.key().clone());
-                unseen.insert(ordered.len() as i64 - 1);
-            }
-        }
-        let mut passes = Vec::new();
-        let mut bad = BTreeMap::new();
-        for chunk in ordered.chunks(IMAGES_PER_PASS) {
-            let bad_of_chunk = || faults(folder, chunk.iter().map(String::as_str), Look::Decoded);
-            if bad.is_empty() {
-                match pixels_in(bundle, folder, chunk) {
-                    Ok(pixels) => {
-                        passes.push(tch::no_grad(|| bundle.model.image_features(&pixels)));
-                        let done = (passes.len() * IMAGES_PER_PASS).min(ordered.len());
-                        progress(done, ordered.len());
-                    }
-                    Err(error) => {
-                        bad = bad_of_chunk();
-                        if bad.is_empty() {
-                            return Err(error);
-                        }
-                    }
-                }
-            } else {
-                // From the first damaged picture on, the rest is only looked through for others.
-                bad.extend(bad_of_chunk());
-            }
-            if bad.len() >= BadRows::SHOWN {
-                break;
-            }
-        }
-        if !bad.is_empty() {
-            return Err(ModelError::Pictures(bad));
-        }
-        let features = if passes.is_empty() {
-            Tensor::new()
-        } else {
-            Tensor::cat(&passes, 0)
-        };
-        Ok(Self { rows, features })
+impl ImageSpan {
+    /// How much further the token after the image stands than it would if the image's tokens were words.
+    pub(crate) fn delta(&self) -> i64 {
+        self.grid
+            .map_or(0, |[height, width]| height.max(width) - height * width)
     }
+}
 
-    /// Features of the given images, in this order.
+/// Features of images, before the projector.
+#[derive(Debug)]
+pub struct Features {
+    /// `[n_rows, width]`, one image's rows after another's.
+    rows: Tensor,
+    /// Of each image, in this order.
+    spans: Vec<ImageSpan>,
+}
+
+impl Features {
+    /// Features of images that are all alike.
     ///
     /// # Shapes
-    /// `[n_images, n_image_tokens, tower width]`; `None` without images or when one was never encoded.
+    /// `features`: `[n_images, n_rows, width]`.
+    pub(crate) fn alike(features: &Tensor, span: ImageSpan) -> Self {
+        let n_images = features.size()[0] as usize;
+        Self {
+            rows: features.flatten(0, 1),
+            spans: vec![span; n_images],
+        }
+    }
+
+    /// `[n_rows, width]`, one image's rows after another's.
     #[must_use]
-    pub fn of<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Option<Tensor> {
-        let rows: Option<Vec<i64>> = names
-            .into_iter()
-            .map(|name| self.rows.get(name).copied())
-            .collect();
-        let rows = rows.filter(|rows| !rows.is_empty())?;
-        Some(self.features.index_select(
-            0,
-            &Tensor::from_slice(&rows).to_device(self.features.device()),
-        ))
+    pub fn rows(&self) -> &Tensor {
+        &self.rows
+    }
+
+    /// Of each image.
+    #[must_use]
+    pub fn spans(&self) -> &[ImageSpan] {
+        &self.spans
     }
 
     /// Number of images.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.rows.len()
+    pub fn n_images(&self) -> usize {
+        self.spans.len()
     }
 
-    /// Whether there are no images.
+    /// Tokens that the images take.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+    pub fn n_tokens(&self) -> usize {
+        self.spans.iter().map(|span| span.n_tokens as usize).sum()
     }
-}
 
-/// The path of a named image, which must not leave its folder.
-///
-/// # Errors
-/// The name is empty, absolute or climbs out with `..`.
-pub fn path_in(folder: &Path, name: &str) -> Result<PathBuf, ModelError> {
-    candor_data::formats::images::path_in(folder, name).ok_or_else(|| ModelError::Prompt {
-        sample: name.to_owned(),
-        problem: format!("the image name leads out of {}", folder.display()),
-        remedy: "name the image relative to the image folder, without `..`",
-    })
-}
+    /// Those of one image, in the same memory.
+    ///
+    /// # Panics
+    /// There are fewer images.
+    #[must_use]
+    pub fn image(&self, at: usize) -> Self {
+        let start = self.spans[..at].iter().map(|span| span.n_rows).sum();
+        let span = self.spans[at];
+        Self {
+            rows: self.rows.narrow(0, start, span.n_rows),
+            spans: vec![span],
+        }
+    }
 
-/// [`pixels`] of the named images of a folder.
-fn pixels_in(bundle: &Bundle, folder: &Path, names: &[String]) -> Result<Tensor, ModelError> {
-    let paths: Result<Vec<PathBuf>, ModelError> =
-        names.iter().map(|name| path_in(folder, name)).collect();
-    pixels(bundle, &paths?)
-}
+    /// Another handle on the same memory.
+    #[must_use]
+    pub fn share(&self) -> Self {
+        Self {
+            rows: self.rows.shallow_clone(),
+            spans: self.spans.clone(),
+        }
+    }
 
-/// Decoded, resized and normalised images.
-///
-/// # Shapes
-/// `[n_images, 3, side, side]` f32, on the model's device.
-///
-/// # Errors
-/// An image is missing, damaged or over the limits.
-pub fn pixels(bundle: &Bundle, paths: &[PathBuf]) -> Result<Tensor, ModelError> {
-    let fitted = load_batch(paths, &bundle.processor, &ImageLimits::default())?;
-    Ok(pixels_of(bundle, &fitted))
-}
-
-/// Pictures that the bundle's processor has fitted, normalised.
-///
-/// # Shapes
-/// `fitted`: `[n_images, 3, side, side]` bytes → the same as f32, on the model's device.
-pub fn pixels_of(bundle: &Bundle, fitted: &[u8]) -> Tensor {
-    let side = i64::from(bundle.processor.size);
-    Tensor::from_slice(&bundle.processor.normalise(fitted))
-        .reshape([-1, 3, side, side])
-        .to_device(bundle.model.device())
+    /// All of them as one; none where there are none.
+    #[must_use]
+    pub fn cat<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
+        let parts: Vec<&Self> = parts.into_iter().collect();
+        if parts.is_empty() {
+            return None;
+        }
+        let rows: Vec<&Tensor> = parts.iter().map(|part| &part.rows).collect();
+        Some(Self {
+            rows: Tensor::cat(&rows, 0),
+            spans: parts.iter().flat_map(|part| part.spans.clone()).collect(),
+        })
+    }
 }

@@ -8,7 +8,7 @@ use candor_weights::Checkpoint;
 use crate::dialect::original::{self, Original};
 use crate::dialect::{self, Dialect};
 use crate::store::Store;
-use crate::{LlavaConfig, ModelError, ProjectorKind, Template, VisionConfig, hub, names, peft};
+use crate::{ModelConfig, ModelError, ProjectorKind, Template, VisionConfig, hub, names, peft};
 
 /// Files that hold a projector alone; the first that exists counts.
 const PROJECTORS: [&str; 2] = ["mm_projector.safetensors", "mm_projector.bin"];
@@ -18,7 +18,7 @@ const PROJECTORS: [&str; 2] = ["mm_projector.safetensors", "mm_projector.bin"];
 pub struct ModelFolder {
     path: PathBuf,
     dialect: Dialect,
-    config: LlavaConfig,
+    config: ModelConfig,
     /// The CLIP folder of an original LLaVA, where one was found.
     tower: Option<PathBuf>,
     /// How an original LLaVA makes pictures square.
@@ -90,7 +90,7 @@ impl ModelFolder {
         };
         let (config, tower, fit) = match (dialect, tower) {
             (Dialect::HuggingFace, None) => {
-                let config = LlavaConfig::of_json(&config).map_err(refuse)?;
+                let config = ModelConfig::of_json(&config).map_err(refuse)?;
                 (config, None, None)
             }
             (Dialect::HuggingFace, Some(tower)) => {
@@ -108,7 +108,7 @@ impl ModelFolder {
                     Fit::CenterCrop
                 };
                 let config = original.with_tower(&config, vision).map_err(refuse)?;
-                (config, tower, Some(fit))
+                (config.into(), tower, Some(fit))
             }
         };
         config.check().map_err(refuse)?;
@@ -152,7 +152,7 @@ impl ModelFolder {
         Ok(Self {
             path,
             dialect: Dialect::Original,
-            config,
+            config: config.into(),
             tower: Some(tower),
             fit: Some(parts.fit),
             joined: Some(Joined {
@@ -192,7 +192,7 @@ impl ModelFolder {
 
     /// What it describes, in the words of Hugging Face whatever the dialect is.
     #[must_use]
-    pub fn config(&self) -> &LlavaConfig {
+    pub fn config(&self) -> &ModelConfig {
         &self.config
     }
 
@@ -206,8 +206,8 @@ impl ModelFolder {
     /// the configuration's own counts.
     #[must_use]
     pub(crate) fn with_image_token(mut self, id: i64) -> Self {
-        if self.dialect == Dialect::Original {
-            self.config.image_token_index = id;
+        if let (Dialect::Original, ModelConfig::Llava(config)) = (self.dialect, &mut self.config) {
+            config.image_token_index = id;
         }
         self
     }
@@ -222,17 +222,17 @@ impl ModelFolder {
         let folders = self.tower.iter().chain([&self.path]);
         let mut files = folders.flat_map(|folder| names.map(|name| folder.join(name)));
         let file = files.find(|file| file.exists());
-        let side = self.config.vision_config.image_size;
-        let mut processor = match (file, self.fit) {
+        let side = self.config.tower_sizes().image_size;
+        let processor = match (file, self.fit) {
             (Some(file), _) => ImageProcessor::from_file(&file)?,
             // The original has no such file, and takes CLIP's from the tower.
             (None, Some(_)) => ImageProcessor::clip(u32::try_from(side).unwrap_or(u32::MAX)),
             (None, None) => ImageProcessor::from_file(&self.path.join(names[0]))?,
         };
-        if let Some(fit) = self.fit {
-            processor.fit = fit;
-        }
-        Ok(processor)
+        Ok(match self.fit {
+            Some(fit) => processor.with_fit(fit),
+            None => processor,
+        })
     }
 
     /// What its weights are, by their headers.
@@ -253,7 +253,7 @@ impl ModelFolder {
     /// All its tensors, none of them read yet.
     pub(crate) fn store(&self) -> Result<Store, ModelError> {
         let names = match self.dialect {
-            Dialect::HuggingFace => &names::HUGGING_FACE,
+            Dialect::HuggingFace => self.config.names(),
             Dialect::Original => &names::ORIGINAL,
         };
         let mut store = Store::new(Checkpoint::open(&self.path)?, names)?;

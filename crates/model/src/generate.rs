@@ -12,11 +12,10 @@ mod slots;
 
 use std::collections::{HashMap, VecDeque};
 
-use tch::Tensor;
-
 pub(crate) use self::slots::Slots;
 use crate::ModelError;
-use crate::llava::Llava;
+use crate::Vlm;
+use crate::features::Features;
 use crate::lora::Adapter;
 
 /// A prompt to answer.
@@ -24,8 +23,8 @@ use crate::lora::Adapter;
 pub struct Query {
     /// Token ids, one placeholder for each image patch; never empty.
     pub ids: Vec<i64>,
-    /// The tower's features of its images, `[n_images, n_image_tokens, tower width]`.
-    pub features: Option<Tensor>,
+    /// The tower's features of its images.
+    pub features: Option<Features>,
     /// What its images are called. Prompts whose images are called the same share the reading of what they begin with;
     /// one without a name shares nothing.
     pub image: Option<String>,
@@ -96,7 +95,7 @@ impl NotFinite {
 /// # Panics
 /// A query is empty; every template's begin with a token of their own.
 pub fn generate(
-    model: &Llava,
+    model: &Vlm,
     adapter: Option<&Adapter>,
     queries: &[Query],
     n_samples: usize,
@@ -112,7 +111,7 @@ pub fn generate(
     if responses.is_empty() || decoding.max_new_tokens == 0 {
         return Ok(responses);
     }
-    let mut waiting = in_order(queries, model.config().image_token_index);
+    let mut waiting = in_order(queries, model.config().image_token());
     tch::no_grad(|| {
         let mut slots = Slots::new(model, adapter, n_samples, batch_rows);
         loop {

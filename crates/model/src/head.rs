@@ -6,7 +6,7 @@ use tch::{Kind, Tensor};
 
 use crate::linear::Linear;
 use crate::weights::{Init, Weights};
-use crate::{Llava, ModelError, tensor_file};
+use crate::{ModelError, Vlm, tensor_file};
 
 /// A linear map from a hidden state to one number.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ impl ScalarHead {
     ///
     /// # Errors
     /// None in practice; a fresh source has every tensor.
-    pub fn zeros(base: &Llava) -> Result<Self, ModelError> {
+    pub fn zeros(base: &Vlm) -> Result<Self, ModelError> {
         let weights = Weights::fresh(0, base.device(), Kind::Float);
         Self::take(weights, base.width())
     }
@@ -29,7 +29,7 @@ impl ScalarHead {
     ///
     /// # Errors
     /// The file is missing or damaged, or the head has another width.
-    pub fn open(path: &Path, base: &Llava) -> Result<Self, ModelError> {
+    pub fn open(path: &Path, base: &Vlm) -> Result<Self, ModelError> {
         let weights = Weights::open(path, base.device(), Kind::Float)?;
         Self::take(weights, base.width())
     }

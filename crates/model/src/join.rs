@@ -4,7 +4,7 @@
 //! exported as one: every tensor keeps its bits, `<image>` gets a token and rows, the template is `vicuna_v1`. Layer −2 of
 //! the tower is read, without the class token, as every LLaVA does it.
 //!
-//! A fresh projector begins as [`Llava::fresh`](crate::Llava::fresh) begins one, in the type of the decoder.
+//! A fresh projector begins as [`Vlm::fresh`](crate::Vlm::fresh) begins one, in the type of the decoder.
 
 use std::path::{Path, PathBuf};
 
@@ -85,7 +85,10 @@ impl Join {
             .find(|(in_file, _)| names::ORIGINAL.here(in_file).as_deref() == Some(EMBEDDING));
         let kind = embedding.and_then(|(_, entry)| crate::store::kind(entry.dtype()));
         let mut weights = Weights::fresh(self.seed, Device::Cpu, kind.unwrap_or(Kind::Float));
-        Projector::take(&mut weights, model.config())?;
+        let Some(config) = model.config().llava() else {
+            unreachable!("parts are joined to a LLaVA")
+        };
+        Projector::take(&mut weights, config)?;
         let tensors = weights.finish()?;
         let named = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
         tensor_file::write_unsynced(path, named, None)

@@ -57,7 +57,8 @@ impl Linear {
     }
 }
 
-/// The weight `[n_out, n_in]` of a linear layer of the decoder's blocks, which have no biases.
+/// The weight `[n_out, n_in]` of a linear layer of the decoder's blocks. Some families have a bias beside it, which no
+/// quantised base packs.
 #[derive(Debug)]
 pub(crate) enum BlockLinear {
     /// As it was read.
@@ -67,14 +68,20 @@ pub(crate) enum BlockLinear {
 }
 
 impl BlockLinear {
-    /// `x Wᵀ` and, where given, an adapter's term for it.
+    /// `x Wᵀ` and, where given, a bias and an adapter's term for it.
     ///
     /// # Shapes
-    /// `x`: `[.., n_in]` → `[.., n_out]`.
-    pub(crate) fn adapted(&self, x: &Tensor, lora: Option<&LowRank>) -> Tensor {
-        let base = match self {
-            Self::Dense(weight) => x.linear::<&Tensor>(weight, None),
-            Self::Packed(weight) => weight.linear(x),
+    /// `x`: `[.., n_in]`; `bias`: `[n_out]` → `[.., n_out]`.
+    pub(crate) fn adapted(
+        &self,
+        x: &Tensor,
+        bias: Option<&Tensor>,
+        lora: Option<&LowRank>,
+    ) -> Tensor {
+        let base = match (self, bias) {
+            (Self::Dense(weight), bias) => x.linear(weight, bias),
+            (Self::Packed(weight), None) => weight.linear(x),
+            (Self::Packed(weight), Some(bias)) => weight.linear(x) + bias,
         };
         match lora {
             Some(lora) => base + lora.forward(x),

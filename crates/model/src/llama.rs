@@ -9,6 +9,7 @@ pub(crate) mod layers;
 pub(crate) mod rotary;
 
 pub use attention::Visible;
+pub(crate) use block::RmsNorm;
 pub use config::{RopeParameters, TextConfig};
 pub use decoder::Decoder;
 pub use layers::TARGETS;

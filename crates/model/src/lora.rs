@@ -12,7 +12,7 @@ use crate::llama::layers::{TARGETS, target_name, target_size};
 use crate::peft::paths::{TODAY, WRAPPER, slot_of};
 use crate::peft::{CONFIG, LoraConfig, PeftFolder, TENSORS};
 use crate::weights::{Init, Weights};
-use crate::{Llava, ModelError, TextConfig, tensor_file};
+use crate::{ModelError, TextConfig, Vlm, tensor_file};
 
 /// The low-rank term of one layer: `scale · (x Aᵀ) Bᵀ`.
 #[derive(Debug)]
@@ -60,9 +60,9 @@ impl Adapter {
     ///
     /// # Errors
     /// A target is none of the decoder's layers, or the rank is not positive.
-    pub fn fresh(config: LoraConfig, base: &Llava, seed: u64) -> Result<Self, ModelError> {
+    pub fn fresh(config: LoraConfig, base: &Vlm, seed: u64) -> Result<Self, ModelError> {
         check_fresh(&config)?;
-        let (base, device) = (&base.config().text_config, base.device());
+        let (base, device) = (base.config().text(), base.device());
         let scale = config.scale();
         let mut weights = Weights::fresh(seed, device, Kind::Float);
         let mut blocks = Vec::new();
@@ -96,8 +96,8 @@ impl Adapter {
     /// # Errors
     /// A file is missing or damaged, the adapter does not fit the decoder, or it changes more than the linear layers
     /// of the decoder's blocks.
-    pub fn open(folder: &Path, base: &Llava) -> Result<Self, ModelError> {
-        let (text, device) = (&base.config().text_config, base.device());
+    pub fn open(folder: &Path, base: &Vlm) -> Result<Self, ModelError> {
+        let (text, device) = (base.config().text(), base.device());
         Self::of_peft(&PeftFolder::open(folder)?, text, device)
     }
 

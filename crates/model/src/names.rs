@@ -31,6 +31,21 @@ pub(crate) const HUGGING_FACE: Names = Names {
     not_needed: &[],
 };
 
+/// Qwen2-VL and Qwen2.5-VL: as transformers 5 has them in memory, and as the hub's files spell them.
+#[rustfmt::skip] // A table, a name a line.
+pub(crate) const QWEN: Names = Names {
+    renamed: &[
+        ("model.visual.merger.", "multi_modal_projector."),
+        ("model.visual.", "vision_tower."),
+        ("model.language_model.", "language_model.model."),
+        ("lm_head.", "language_model.lm_head."),
+        ("visual.merger.", "multi_modal_projector."),
+        ("visual.", "vision_tower."),
+        ("model.", "language_model.model."),
+    ],
+    not_needed: &[],
+};
+
 /// The original LLaVA: a LLaMA with a projector, and perhaps the tower, beside its layers.
 #[rustfmt::skip] // A table, a name a line.
 pub(crate) const ORIGINAL: Names = Names {
@@ -115,6 +130,11 @@ impl Names {
             Some(format!("{here}{rest}"))
         });
         Some(renamed.unwrap_or_else(|| in_file.to_owned()))
+    }
+
+    /// What the tensor called `here` is called in a file of candor's.
+    pub(crate) fn written(&self, here: &str) -> String {
+        self.in_file(here, &[here])
     }
 
     /// What the tensor called `here` should be called in a file that has the names `present`: as its neighbours are

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use candor_data::image::{ImageProcessor, PictureSize};
 use candor_data::{Conversation, Turn};
 use serde::Deserialize;
 
@@ -14,7 +15,7 @@ use crate::llama::decoder::HEAD;
 use crate::misfit::Misfits;
 use crate::tensor_specs::tensor_specs;
 use crate::tokenizer::{IMAGE, read_if_there};
-use crate::{Encoded, FeatureSelect, ModelError, Reading, Template, Tokenizer};
+use crate::{Encoded, FeatureSelect, ModelConfig, ModelError, Reading, Template, Tokenizer};
 
 /// Two parts that do not fit together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +63,7 @@ impl std::error::Error for Problems {}
 pub struct Example {
     /// The text.
     pub text: String,
-    /// Its tokens; [`IMAGE`] is one of them.
+    /// Its tokens; the image's placeholder is one of them.
     pub tokens: Encoded,
     /// Which of the tokens the assistant says.
     pub said: Vec<bool>,
@@ -207,35 +208,61 @@ impl Report<'_> {
     /// Every id has a row in the embedding, and the image's id is one.
     fn vocabulary(&mut self, reading: &Reading) {
         let (config, tokenizer) = (reading.config(), &reading.tokenizer);
-        let (rows, ids) = (config.text_config.vocab_size, tokenizer.n_embedded() as i64);
+        let (rows, ids) = (config.text().vocab_size, tokenizer.n_embedded() as i64);
         let remedy = "use the tokenizer of the same model";
         if ids > rows {
             let found = format!("{ids} token ids, but the embedding has {rows} rows");
             self.add("tokenizer.json", found, remedy);
         }
-        if config.image_token_index != tokenizer.image {
+        if config.image_token() != tokenizer.image {
             let found = format!(
-                "image_token_index is {}, but the tokenizer's `{IMAGE}` is {}",
-                config.image_token_index, tokenizer.image
+                "image_token_index is {}, but the tokenizer's `{}` is {}",
+                config.image_token(),
+                tokenizer.placeholder(),
+                tokenizer.image
             );
             self.add("config.json", found, remedy);
         }
     }
 
-    /// Pictures come out in the size that the tower takes.
+    /// Pictures come out in a size that the tower takes.
     fn pixels(&mut self, reading: &Reading) {
-        let side = reading.config().vision_config.image_size;
-        let pixels = i64::from(reading.processor.size);
-        if side != pixels {
-            let found = format!("images of {pixels} pixels, but the tower takes {side}");
-            let remedy = "use the processor of the same tower";
+        let remedy = "use the processor of the same tower";
+        let found = match (reading.config(), &reading.processor) {
+            (ModelConfig::Llava(config), ImageProcessor::Square(square)) => {
+                let (side, pixels) = (config.vision_config.image_size, i64::from(square.side));
+                (side != pixels)
+                    .then(|| format!("images of {pixels} pixels, but the tower takes {side}"))
+            }
+            (ModelConfig::Qwen(config), ImageProcessor::Native(native)) => {
+                let takes = [config.vision.patch_size, config.vision.merge_size];
+                let makes = [native.patch_size, native.merge_size].map(i64::from);
+                (takes != makes).then(|| {
+                    format!(
+                        "patches of {} pixels, {} to a token's side, but the tower takes {} and {}",
+                        makes[0], makes[1], takes[0], takes[1]
+                    )
+                })
+            }
+            (ModelConfig::Llava(config), ImageProcessor::Native(_)) => Some(format!(
+                "images near their own size, but the tower takes {}",
+                config.vision_config.image_size
+            )),
+            (ModelConfig::Qwen(_), ImageProcessor::Square(square)) => Some(format!(
+                "images of {} pixels, but the tower takes them near their own size",
+                square.side
+            )),
+        };
+        if let Some(found) = found {
             self.add("preprocessor_config.json", found, remedy);
         }
     }
 
     /// What other files say of the number of an image's tokens is what the tower gives.
     fn placeholders(&mut self, reading: &Reading) -> Result<(), ModelError> {
-        let config = reading.config();
+        let Some(config) = reading.config().llava() else {
+            return Ok(());
+        };
         let n = config.n_image_tokens() as i64;
         let c = &config.vision_config;
         let tower = format!(
@@ -254,8 +281,9 @@ impl Report<'_> {
             self.add("config.json", found, remedy);
         }
         let processor: ProcessorFile = read_if_there(&self.folder.join("processor_config.json"))?;
-        if let Some(patch) = processor.patch_size.filter(|&patch| patch > 0) {
-            let side = i64::from(reading.processor.size) / patch;
+        let patch = processor.patch_size.filter(|&patch| patch > 0);
+        if let (Some(patch), ImageProcessor::Square(square)) = (patch, &reading.processor) {
+            let side = i64::from(square.side) / patch;
             let strategy = processor.vision_feature_select_strategy.unwrap_or_default();
             let dropped = i64::from(strategy == FeatureSelect::Default);
             // As `LlavaProcessor` counts; files that do not mention the class token mean it.
@@ -293,7 +321,10 @@ impl Report<'_> {
             );
             self.add(self.folder, found, remedy);
         }
-        if ids.starts_with(&[tokenizer.bos, tokenizer.bos]) {
+        if tokenizer
+            .bos
+            .is_some_and(|bos| ids.starts_with(&[bos, bos]))
+        {
             let found = format!("the template begins a text twice: {:?}", example.text);
             self.add(self.folder, found, remedy);
         }
@@ -304,8 +335,15 @@ impl Report<'_> {
             );
             self.add(self.folder, found, remedy);
         }
-        let n_tokens = ids.len() + reading.config().n_image_tokens();
-        let positions = reading.config().text_config.max_position_embeddings;
+        let config = reading.config();
+        // Of an image of any size, one that takes few tokens.
+        let side = config.tower_sizes().image_size as u32;
+        let n_tokens = ids.len()
+            + config.n_image_tokens(PictureSize {
+                width: side,
+                height: side,
+            });
+        let positions = config.text().max_position_embeddings;
         // Pretraining shows nothing but an image and its caption.
         if reading.template != Template::Plain && n_tokens as i64 > positions {
             let found = format!(

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::LlavaConfig;
+use crate::{LlavaConfig, ModelConfig};
 use serde_json::json;
 
 /// Width, inner width, blocks and heads of a published LLaMA; all read 4096 positions and have 32,000 words.
@@ -28,17 +28,17 @@ const WHOLE: [(&str, &str, &str); 4] = [
 
 /// The sizes of a published model of this name.
 #[must_use]
-pub fn whole(name: &Path) -> Option<LlavaConfig> {
+pub fn whole(name: &Path) -> Option<ModelConfig> {
     let (_, decoder, tower) = WHOLE.iter().find(|(known, ..)| Path::new(known) == name)?;
     joined(decoder, tower)
 }
 
 /// The sizes of a published decoder and a published tower with a projector of two layers between them.
 #[must_use]
-pub fn joined(decoder: &str, tower: &str) -> Option<LlavaConfig> {
+pub fn joined(decoder: &str, tower: &str) -> Option<ModelConfig> {
     let (_, [width, inner, blocks, heads]) = DECODERS.iter().find(|(name, _)| *name == decoder)?;
     let (_, pixels) = TOWERS.iter().find(|(name, _)| *name == tower)?;
-    serde_json::from_value(json!({
+    let config: Option<LlavaConfig> = serde_json::from_value(json!({
         "image_token_index": 32_000,
         "text_config": {
             "vocab_size": 32_000, "hidden_size": width, "intermediate_size": inner,
@@ -49,7 +49,8 @@ pub fn joined(decoder: &str, tower: &str) -> Option<LlavaConfig> {
             "image_size": pixels, "patch_size": 14,
         },
     }))
-    .ok()
+    .ok();
+    config.map(ModelConfig::Llava)
 }
 
 /// The names that [`joined`] knows.

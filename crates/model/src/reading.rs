@@ -5,8 +5,9 @@ use std::path::Path;
 
 use candor_data::image::ImageProcessor;
 
+use crate::image_tokens::{ImageSource, ImageTokens};
 use crate::sample::SampleRules;
-use crate::{LlavaConfig, ModelError, ModelFolder, Template, Tokenizer};
+use crate::{ModelConfig, ModelError, ModelFolder, Template, Tokenizer};
 
 /// A model folder with what its model reads and sees through.
 #[derive(Debug, Clone)]
@@ -36,7 +37,11 @@ impl Reading {
     /// A file is missing or damaged.
     pub fn of(folder: ModelFolder) -> Result<Self, ModelError> {
         let mut tokenizer = Tokenizer::open_folder(folder.path())?;
-        if folder.config().mm_use_im_start_end {
+        if folder
+            .config()
+            .llava()
+            .is_some_and(|c| c.mm_use_im_start_end)
+        {
             tokenizer.mark_images()?;
         }
         let template = folder.template()?;
@@ -51,7 +56,7 @@ impl Reading {
 
     /// The sizes.
     #[must_use]
-    pub fn config(&self) -> &LlavaConfig {
+    pub fn config(&self) -> &ModelConfig {
         self.folder.config()
     }
 
@@ -61,13 +66,17 @@ impl Reading {
         self.config().n_positions()
     }
 
-    /// What tokenising a conversation needs to know.
+    /// What tokenising a conversation needs to know; `images` are where its image is.
     #[must_use]
-    pub fn rules(&self, max_tokens: usize) -> SampleRules<'_> {
+    pub fn rules<'a>(
+        &'a self,
+        max_tokens: usize,
+        images: impl Into<ImageSource<'a>>,
+    ) -> SampleRules<'a> {
         SampleRules {
             tokenizer: &self.tokenizer,
             template: &self.template,
-            n_image_tokens: self.config().n_image_tokens(),
+            images: ImageTokens::new(self.config(), &self.processor, images.into()),
             max_tokens,
         }
     }

@@ -9,8 +9,9 @@ use tch::{Device, Tensor};
 
 use crate::ModelError;
 pub use crate::continuations::Continuations;
+use crate::image_tokens::ImageTokens;
 use crate::template::{Rendered, Template};
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{IMAGE, Tokenizer};
 
 /// Label of positions that are not trained on.
 pub const IGNORE: i64 = -100;
@@ -46,8 +47,8 @@ pub struct SampleRules<'a> {
     pub tokenizer: &'a Tokenizer,
     /// How turns become text.
     pub template: &'a Template,
-    /// Tokens that one image takes.
-    pub n_image_tokens: usize,
+    /// Tokens that images take.
+    pub images: ImageTokens<'a>,
     /// Longest sequence allowed.
     pub max_tokens: usize,
 }
@@ -75,8 +76,20 @@ impl Sample {
             sample: conversation.id.clone(),
             fault: Box::new(RowFault::new(reason, "conversations", found, remedy)),
         };
+        // A template of another family writes the placeholder for `<image>`; one that is written out stands for nothing.
+        let placeholder = rules.tokenizer.placeholder();
+        let mut turns = conversation.turns.iter();
+        if placeholder != IMAGE && turns.any(|turn| turn.value.contains(placeholder)) {
+            return Err(refuse(
+                Reason::PlaceholderCount,
+                format!("the text holds `{placeholder}`, which is the template's to write"),
+                "write `<image>` once in the first human turn of a row with an image, and take out the other",
+            ));
+        }
         let encoded = rules.tokenizer.encode(&rendered.text)?;
         let image = rules.tokenizer.image;
+        let name = conversation.image.as_deref();
+        let n_image_tokens = name.map_or(Ok(0), |name| rules.images.of(name))?;
         // Placeholders without a word between them belong together.
         let runs = || {
             encoded
@@ -86,7 +99,7 @@ impl Sample {
         // Some tools write the placeholder as often as the image has tokens: that is one image.
         let images_in = |run: &[i64]| match run {
             [id, ..] if *id != image => 0,
-            run if run.len() == rules.n_image_tokens => 1,
+            run if run.len() == n_image_tokens => 1,
             run => run.len(),
         };
         let n_images: usize = runs().map(images_in).sum();
@@ -102,13 +115,13 @@ impl Sample {
         }
         let marks = rules.tokenizer.image_marks();
         let one_image = || {
-            let placeholders = std::iter::repeat_n(image, rules.n_image_tokens);
+            let placeholders = std::iter::repeat_n(image, n_image_tokens);
             let before = marks.map(|[before, _]| before).into_iter();
             before
                 .chain(placeholders)
                 .chain(marks.map(|[_, after]| after))
         };
-        let mut ids = Vec::with_capacity(encoded.ids.len() + n_images * rules.n_image_tokens);
+        let mut ids = Vec::with_capacity(encoded.ids.len() + n_images * n_image_tokens);
         let mut labels = Vec::with_capacity(ids.capacity());
         let mut spans = encoded.spans.iter();
         for run in runs() {
@@ -127,7 +140,7 @@ impl Sample {
             labels.push(if said { run[0] } else { IGNORE });
         }
         if ids.len() > rules.max_tokens {
-            let of_image = match n_images * rules.n_image_tokens {
+            let of_image = match n_images * n_image_tokens {
                 0 => String::new(),
                 n => format!(" ({n} of them its image)"),
             };

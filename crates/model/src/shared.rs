@@ -25,6 +25,7 @@ use self::read::{Layout, Read};
 pub use self::targets::SharedTargets;
 use crate::ModelError;
 use crate::llama::attention::{Visible, attend};
+use crate::positions::Axial;
 
 /// Sequences with a common beginning.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -226,6 +227,23 @@ impl SharedBatch {
 
     pub(crate) fn positions(&self) -> &Tensor {
         &self.positions
+    }
+
+    /// The same where prefixes hold images with rows and columns: branches go on after them.
+    ///
+    /// # Shapes
+    /// → `[3, 1, n_tokens]` i64.
+    pub(crate) fn axial_positions(&self, prefixes: &Axial) -> Tensor {
+        let n_of_prefixes = self.prefixes.numel() as i64;
+        let n_of_branches = self.branches.numel() as i64;
+        let (rows, len) = self.branches.size2().expect("a matrix");
+        let delta = prefixes
+            .delta
+            .repeat_interleave_self_int(self.n_branches, 0, rows);
+        let plain = self.positions.narrow(1, n_of_prefixes, n_of_branches);
+        let branches = (plain.reshape([rows, len]) + delta).reshape([1, 1, -1]);
+        let prefixes = prefixes.positions.flatten(1, 2).unsqueeze(1);
+        Tensor::cat(&[prefixes, branches.expand([3, 1, -1], false)], 2)
     }
 
     pub(crate) fn last(&self) -> &Tensor {

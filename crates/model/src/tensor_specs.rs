@@ -5,7 +5,7 @@
 //! exists once.
 
 use crate::weights::Weights;
-use crate::{Llava, LlavaConfig};
+use crate::{ModelConfig, Vlm};
 
 /// The parts that people count the parameters of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,9 +68,9 @@ impl TensorSpec {
 
 /// All tensors of a model, in the order in which it is built.
 #[must_use]
-pub fn tensor_specs(config: &LlavaConfig) -> Vec<TensorSpec> {
+pub fn tensor_specs(config: &ModelConfig) -> Vec<TensorSpec> {
     let mut listing = Weights::listing();
-    match Llava::take(config.clone(), &mut listing) {
+    match Vlm::take(config.clone(), &mut listing) {
         Ok(_) => listing.listed(),
         Err(error) => unreachable!("a listing reads nothing that could fail: {error}"),
     }

@@ -3,8 +3,11 @@
 //! A checkpoint brings a `tokenizer.json`, or as the original LLaVA does a `tokenizer.model`, which becomes the
 //! tokenizer that transformers makes of it ([`llama`]).
 //!
+//! What stands for an image in the rendered text is [`IMAGE`], or the placeholder of another family
+//! ([`Tokenizer::placeholder`]): whichever the vocabulary has. In conversations it is always [`IMAGE`].
+//!
 //! The original LLaVA has no token for an image: its code cuts the prompt at `<image>`, tokenises every part as a text
-//! of its own and puts −200 between their ids. Where the vocabulary lacks [`IMAGE`], [`Tokenizer::open_folder`] does the
+//! of its own and puts −200 between their ids. Where the vocabulary lacks a placeholder, [`Tokenizer::open_folder`] does the
 //! same with an id of its own past the vocabulary. It marks where the features go and is never embedded, so the
 //! embedding needs no row for it, and the model's `image_token_index` is to be [`Tokenizer::image`].
 
@@ -33,6 +36,8 @@ pub const EOS: &str = "</s>";
 pub const PAD: &str = "<pad>";
 /// Stands for one image in text, and for one image patch in token ids.
 pub const IMAGE: &str = "<image>";
+/// What stands for one image in the text that a template renders, by families: LLaVA's, and Qwen-VL's.
+pub(crate) const PLACEHOLDERS: [&str; 2] = [IMAGE, "<|image_pad|>"];
 /// What stands around an image in the first version of LLaVA.
 const IMAGE_MARKS: [&str; 2] = ["<im_start>", "<im_end>"];
 
@@ -55,22 +60,23 @@ pub struct Tokenizer {
     images_apart: bool,
     /// Ids of [`IMAGE_MARKS`], where images are marked.
     image_marks: Option<[i64; 2]>,
-    /// Id of the token that begins every sequence.
-    pub bos: i64,
+    /// Id of the token that begins every sequence, where there is one.
+    pub bos: Option<i64>,
     /// Id of the token that ends every assistant turn.
     pub eos: i64,
     /// Id of the token that fills batches; where the vocabulary has none, the id of `eos`.
     pub pad: i64,
-    /// Id of [`IMAGE`].
+    /// Id of [`Tokenizer::placeholder`].
     pub image: i64,
 }
 
 /// How a vocabulary spells the special tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Names {
-    bos: String,
+    bos: Option<String>,
     eos: String,
     pad: String,
+    image: &'static str,
 }
 
 /// Token ids and where in the text each came from.
@@ -95,8 +101,8 @@ impl Tokenizer {
     /// `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` say of it.
     ///
     /// # Errors
-    /// There is neither, a file is damaged, the vocabulary lacks the token that begins or ends a text, or the
-    /// `tokenizer.model` is not of LLaMA's kind.
+    /// There is neither, a file is damaged, the vocabulary lacks a token that the files say begins or ends a text, or
+    /// the `tokenizer.model` is not of LLaMA's kind.
     pub fn open_folder(folder: &Path) -> Result<Self, ModelError> {
         let settings = Settings::read(folder)?;
         let (json, model) = (
@@ -114,14 +120,17 @@ impl Tokenizer {
                 remedy: "copy the tokenizer of the model's base into the folder",
             });
         };
-        let lacks_image = inner.token_to_id(IMAGE).is_none();
+        let known = |token: &&str| inner.token_to_id(token).is_some();
+        let placeholder = PLACEHOLDERS.into_iter().find(known);
+        let lacks_image = placeholder.is_none();
         if lacks_image {
             inner.add_special_tokens(&[AddedToken::from(IMAGE, true)]);
         }
         let names = Names {
-            bos: settings.bos().to_owned(),
+            bos: settings.bos().map(str::to_owned),
             eos: settings.eos().to_owned(),
             pad: settings.pad().unwrap_or(PAD).to_owned(),
+            image: placeholder.unwrap_or(IMAGE),
         };
         Self::new(inner, path, names, lacks_image || settings.images_apart())
     }
@@ -172,7 +181,8 @@ impl Tokenizer {
             let found = inner.token_to_id(token).map(i64::from);
             found.ok_or_else(|| problem(path, format!("the vocabulary lacks `{token}`")))
         };
-        let (bos, eos, image) = (id(&names.bos)?, id(&names.eos)?, id(IMAGE)?);
+        let bos = names.bos.as_deref().map(id).transpose()?;
+        let (eos, image) = (id(&names.eos)?, id(names.image)?);
         let pad = id(&names.pad).unwrap_or(eos);
         Ok(Self {
             inner,
@@ -216,9 +226,9 @@ impl Tokenizer {
     /// A file cannot be written.
     pub fn save_folder(&self, folder: &Path) -> Result<(), ModelError> {
         self.save(&folder.join("tokenizer.json"))?;
-        let Names { bos, eos, pad } = &self.names;
+        let Names { bos, eos, pad, .. } = &self.names;
         let pad = self.inner.token_to_id(pad).map(|_| pad.as_str());
-        Settings::of_names(bos, eos, pad, self.images_apart).write(folder)
+        Settings::of_names(bos.as_deref(), eos, pad, self.images_apart).write(folder)
     }
 
     /// Writes `tokenizer.json`.
@@ -241,6 +251,13 @@ impl Tokenizer {
             && self.images_apart == other.images_apart
             && self.image_marks == other.image_marks
             && written(self).is_some_and(|json| written(other) == Some(json))
+    }
+
+    /// What stands for one image in the text that the model's template renders. In a conversation that is [`IMAGE`],
+    /// whatever the model.
+    #[must_use]
+    pub fn placeholder(&self) -> &'static str {
+        self.names.image
     }
 
     /// Whether the text between images is tokenised part by part, as the original LLaVA does it.
@@ -273,14 +290,19 @@ impl Tokenizer {
         n_ids - usize::from(self.image + 1 == n_ids as i64)
     }
 
-    /// The texts that are special tokens wherever they stand, in the order of their ids.
+    /// The texts that are more than words wherever they stand: the special tokens in the order of their ids, and
+    /// [`IMAGE`], for which a template puts the model's own placeholder.
     #[must_use]
     pub fn specials(&self) -> Vec<String> {
         let added = self.inner.get_added_tokens_decoder();
         let mut specials: Vec<_> = added.iter().filter(|(_, token)| token.special).collect();
         specials.sort_by_key(|&(&id, _)| id);
         let texts = specials.into_iter().map(|(_, token)| token.content.clone());
-        texts.collect()
+        let mut texts: Vec<String> = texts.collect();
+        if !texts.iter().any(|text| text == IMAGE) {
+            texts.push(IMAGE.to_owned());
+        }
+        texts
     }
 
     /// Token ids of `text`; special tokens written in it are recognised, none is added.
@@ -311,8 +333,9 @@ impl Tokenizer {
         }
         let mut parts = Vec::new();
         let mut from = 0;
-        if text.starts_with(&self.names.bos) {
-            from = self.names.bos.len();
+        let bos = self.names.bos.as_deref();
+        if let Some(bos) = bos.filter(|bos| text.starts_with(bos)) {
+            from = bos.len();
             parts.push((0, &text[..from]));
         }
         for (at, image) in text.match_indices(IMAGE) {
@@ -339,9 +362,10 @@ impl Tokenizer {
 impl Default for Names {
     fn default() -> Self {
         Self {
-            bos: BOS.to_owned(),
+            bos: Some(BOS.to_owned()),
             eos: EOS.to_owned(),
             pad: PAD.to_owned(),
+            image: IMAGE,
         }
     }
 }

@@ -8,12 +8,12 @@ mod against;
 use against::{ABSOLUTE, Golden, golden_folder, open_model, queries, report};
 use candor_data::random::uniform;
 use candor_model::sample::Continuations;
-use candor_model::{Adapter, Decoding, Llava, Query, Response, generate, logprobs};
+use candor_model::{Adapter, Decoding, Features, Query, Response, Vlm, generate, logprobs};
 use tch::{Device, Kind, Tensor};
 
 const N_SAMPLES: usize = 2;
 
-fn sampled(model: &Llava, adapter: &Adapter, queries: &[Query], temperature: f64) -> Vec<Response> {
+fn sampled(model: &Vlm, adapter: &Adapter, queries: &[Query], temperature: f64) -> Vec<Response> {
     let decoding = Decoding {
         max_new_tokens: 12,
         temperature,
@@ -26,7 +26,7 @@ fn sampled(model: &Llava, adapter: &Adapter, queries: &[Query], temperature: f64
 
 /// Log-probabilities of all responses from one padded pass, flat.
 fn taught(
-    model: &Llava,
+    model: &Vlm,
     adapter: &Adapter,
     queries: &[Query],
     responses: &[Response],
@@ -39,10 +39,10 @@ fn taught(
         .map(|(row, response)| (query(row).ids.as_slice(), response.ids.as_slice()))
         .collect();
     let rows = Continuations::new(&rows, 0, Device::Cpu);
-    let features: Vec<&Tensor> = (0..responses.len())
+    let features: Vec<&Features> = (0..responses.len())
         .filter_map(|row| query(row).features.as_ref())
         .collect();
-    let features = (!features.is_empty()).then(|| Tensor::cat(&features, 0));
+    let features = Features::cat(features);
     let embedded = model.embed_continuations(&rows, features.as_ref());
     let hidden = rows.at_positions(&model.hidden(&embedded, Some(adapter)));
     let logits = model.decoder().logits(&hidden);
@@ -97,17 +97,20 @@ fn a_sampled_placeholder_is_a_word() {
         .iter()
         .find(|q| q.features.is_some())
         .expect("one has an image");
-    let image = model.config().image_token_index;
+    let image = model.config().image_token();
     let response = [image, 7, image];
     let rows = Continuations::new(&[(&with_image.ids, &response)], 0, Device::Cpu);
     let embedded = model.embed_continuations(&rows, with_image.features.as_ref());
-    let alone =
-        |ids: &[i64], features| model.embed(&Tensor::from_slice(ids).unsqueeze(0), features);
+    let alone = |ids: &[i64], features| {
+        model
+            .embed(&Tensor::from_slice(ids).unsqueeze(0), features)
+            .x
+    };
     let parts = [
         alone(&with_image.ids, with_image.features.as_ref()),
         alone(&response, None),
     ];
-    assert_eq!(embedded, Tensor::cat(&parts, 1));
+    assert_eq!(embedded.x, Tensor::cat(&parts, 1));
 }
 
 /// How many sequences are written together, who shares a beginning with whom, and whose place is taken when it ends decide
@@ -130,7 +133,7 @@ fn what_is_drawn_does_not_depend_on_the_slots() {
             (0..4)
                 .map(|n| Query {
                     ids: [prompt.ids.clone(), vec![last; n]].concat(),
-                    features: prompt.features.as_ref().map(Tensor::shallow_clone),
+                    features: prompt.features.as_ref().map(Features::share),
                     image: image.clone(),
                 })
                 .collect::<Vec<_>>()

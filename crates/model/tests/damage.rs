@@ -146,7 +146,7 @@ const TABLE: &[(&str, Damage, &[&str])] = &[
     (
         ORIGINAL,
         |f| {
-            let command = "../checkpoint/tests/golden/refused/command.bin";
+            let command = "../weights/tests/golden/refused/command.bin";
             let command = Path::new(env!("CARGO_MANIFEST_DIR")).join(command);
             fs::copy(command, f.path("pytorch_model-00001-of-00002.bin")).unwrap();
         },

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use candor_data::{Conversation, Turn};
-use candor_model::features::pixels;
-use candor_model::{Answer, Bundle, Decoding, Dialogue, End, Query, generate};
+use candor_model::{Answer, Bundle, Decoding, Dialogue, End, ImageFeatures, Query, generate};
 use candor_testing::model::{N_IMAGE_TOKENS, N_POSITIONS, open, write};
 use candor_testing::pictures::paint;
 use tch::Tensor;
@@ -27,6 +26,11 @@ impl Scene {
 
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    fn encoded(&self, pictures: &[&str]) -> ImageFeatures {
+        let names = pictures.iter().map(|&name| name.to_owned());
+        ImageFeatures::encode(&self.bundle, self.folder.path(), names, |_, _| ()).unwrap()
     }
 
     fn decoding(&self, max_new_tokens: usize, temperature: f64) -> Decoding {
@@ -59,15 +63,10 @@ impl Scene {
         let ids = ids
             .into_iter()
             .flat_map(|id| std::iter::repeat_n(id, n(id)));
-        let paths: Vec<PathBuf> = pictures.iter().map(|name| self.path(name)).collect();
-        let features = (!paths.is_empty()).then(|| {
-            bundle
-                .model
-                .image_features(&pixels(bundle, &paths).unwrap())
-        });
+        let encoded = self.encoded(pictures);
         let query = Query {
             ids: ids.collect(),
-            features,
+            features: encoded.of(pictures.iter().copied()),
             image: None,
         };
         let decoding = self.decoding(12, 0.0);
@@ -110,8 +109,8 @@ fn every_turn_is_answered_as_if_asked_at_once_and_only_new_tokens_are_read() {
 fn pictures_are_told_apart_and_forgotten() {
     let scene = Scene::new();
     let features = |name: &str| -> Tensor {
-        let pixels = pixels(&scene.bundle, &[scene.path(name)]).unwrap();
-        scene.bundle.model.image_features(&pixels)
+        let encoded = scene.encoded(&[name]);
+        encoded.of([name]).unwrap().rows().shallow_clone()
     };
     assert_ne!(features("red.png"), features("blue.png"));
     let mut dialogue = Dialogue::new(&scene.bundle, None, None).unwrap();

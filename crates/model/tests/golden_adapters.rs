@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use against::{Golden, assert_absolute, golden_folder, open_model};
-use candor_model::{Adapter, Llava, tensor_file};
+use candor_model::{Adapter, ModelConfig, Vlm, tensor_file};
 use serde_json::{Value, json};
 use tch::Device;
 
@@ -16,12 +16,12 @@ fn folder(name: &str) -> PathBuf {
     golden_folder("adapters").join(name)
 }
 
-fn open(model: &Llava, folder: &Path) -> Result<Adapter, String> {
+fn open(model: &Vlm, folder: &Path) -> Result<Adapter, String> {
     let adapter = Adapter::open(folder, model);
     adapter.map_err(|error| error.to_string())
 }
 
-fn assert_logits(what: &str, model: &Llava, adapter: &Adapter, golden: &Golden) {
+fn assert_logits(what: &str, model: &Vlm, adapter: &Adapter, golden: &Golden) {
     let features = golden.find("pixel_values");
     let features = features.map(|pixels| model.image_features(pixels));
     let embedded = model.embed(golden.get("input_ids"), features.as_ref());
@@ -78,8 +78,11 @@ fn layers_of_some_blocks_are_written_by_their_whole_names() {
         config["layers_to_transform"] = json!([0, 1]);
     });
     let mut config = open_model(BASE).config().clone();
-    config.text_config.num_hidden_layers = 3;
-    let deeper = Llava::fresh(config, 0, Device::Cpu).expect("a fresh model");
+    let ModelConfig::Llava(llava) = &mut config else {
+        panic!("the base is a LLaVA")
+    };
+    llava.text_config.num_hidden_layers = 3;
+    let deeper = Vlm::fresh(config, 0, Device::Cpu).expect("a fresh model");
     let adapter = Adapter::open(two.path(), &deeper).expect("it opens");
     let targets = &adapter.config().target_modules;
     assert_eq!(targets.len(), 6);

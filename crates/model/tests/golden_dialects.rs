@@ -16,7 +16,8 @@ use candor_data::{Conversation, Turn};
 use candor_model::sample::Sample;
 use candor_model::template::Rendered;
 use candor_model::{
-    Bundle, Dialect, ImageFeatures, ModelFolder, Precision, ProjectorKind, Quantization, Template,
+    Bundle, Dialect, Features, ImageFeatures, ModelFolder, Precision, ProjectorKind, Quantization,
+    Template, USUAL_PICTURE,
 };
 use serde::Deserialize;
 use tch::{Device, Kind, Tensor};
@@ -70,7 +71,7 @@ fn open(case: &str, kind: Kind) -> Bundle {
     bundle
 }
 
-fn features(bundle: &Bundle) -> Tensor {
+fn features(bundle: &Bundle) -> Features {
     let picture = prompts().picture;
     let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/tests/golden/images");
     let features = ImageFeatures::encode(bundle, &pictures, [picture.clone()], |_, _| ());
@@ -82,7 +83,7 @@ fn every(x: &Tensor, dimension: i64, step: i64) -> Tensor {
     x.slice(dimension, None, None, step)
 }
 
-fn logits(bundle: &Bundle, ids: &Tensor, features: &Tensor) -> Tensor {
+fn logits(bundle: &Bundle, ids: &Tensor, features: &Features) -> Tensor {
     tch::no_grad(|| {
         let embedded = bundle.model.embed(ids, Some(features));
         let logits = bundle
@@ -103,15 +104,20 @@ fn check_ids(case: &str, bundle: &Bundle, expected: &[i64]) {
         text,
         "{case}"
     );
-    let sample = Sample::new(&conversation, bundle.rules(usize::MAX)).unwrap();
+    let sample = Sample::new(&conversation, bundle.rules(usize::MAX, Path::new(""))).unwrap();
     assert_eq!(sample.ids, expected, "{case}");
     // The same with as many placeholders in the text as there are patches.
-    let n = bundle.model.config().n_image_tokens();
+    let n = bundle.model.config().n_image_tokens(USUAL_PICTURE);
     let expanded = Rendered {
         text: text.replace("<image>", &"<image>".repeat(n)),
         assistant: Vec::new(),
     };
-    let sample = Sample::of_rendered(&conversation, &expanded, bundle.rules(usize::MAX)).unwrap();
+    let sample = Sample::of_rendered(
+        &conversation,
+        &expanded,
+        bundle.rules(usize::MAX, Path::new("")),
+    )
+    .unwrap();
     assert_eq!(sample.ids, expected, "{case}, expanded");
 }
 
@@ -121,9 +127,9 @@ fn check(case: &str) -> Bundle {
     let bundle = open(case, Kind::Float);
     check_ids(case, &bundle, &against::rows(ids)[0]);
     let found = features(&bundle);
-    let kept = every(&found, 1, EVERY_PATCH);
+    let kept = every(&found.rows().unsqueeze(0), 1, EVERY_PATCH);
     assert_absolute(case, "tower_features", &kept, golden.get("tower_features"));
-    let projected = tch::no_grad(|| bundle.model.embed(ids, Some(&found)));
+    let projected = tch::no_grad(|| bundle.model.embed(ids, Some(&found)).x);
     let patches = ids.eq(bundle.tokenizer.image).nonzero().select(1, 1);
     let projected = every(&projected.index_select(1, &patches), 1, EVERY_PATCH);
     assert_absolute(
@@ -149,7 +155,7 @@ fn check(case: &str) -> Bundle {
 }
 
 /// Loss of all words, and the gradients of projector and decoder.
-fn check_backward(case: &str, golden: &Golden, bundle: &Bundle, features: &Tensor) {
+fn check_backward(case: &str, golden: &Golden, bundle: &Bundle, features: &Features) {
     let ids = golden.get("input_ids");
     bundle
         .model
@@ -194,7 +200,11 @@ fn check_saved(case: &str, bundle: &Bundle) {
     assert_eq!(again.processor, bundle.processor, "{case}");
     assert!(again.tokenizer.same_as(&bundle.tokenizer), "{case}");
     let conversation = conversation(&prompts());
-    let ids = |bundle: &Bundle| Sample::new(&conversation, bundle.rules(1000)).unwrap().ids;
+    let ids = |bundle: &Bundle| {
+        Sample::new(&conversation, bundle.rules(1000, Path::new("")))
+            .unwrap()
+            .ids
+    };
     assert_eq!(ids(&again), ids(bundle), "{case}");
 }
 
@@ -202,7 +212,7 @@ fn check_saved(case: &str, bundle: &Bundle) {
 fn hugging_face_as_published_at_336_pixels() {
     let case = "hf_published_336";
     let bundle = check(case);
-    assert_eq!(bundle.model.config().n_image_tokens(), 576);
+    assert_eq!(bundle.model.config().n_image_tokens(USUAL_PICTURE), 576);
     check_saved(case, &bundle);
 }
 
@@ -212,7 +222,10 @@ fn hugging_face_as_written_today_at_224_pixels_with_grouped_queries_and_a_tied_h
     let bundle = check(case);
     let config = bundle.model.config();
     assert_eq!(
-        (config.n_image_tokens(), config.text_config.n_kv_heads()),
+        (
+            config.n_image_tokens(USUAL_PICTURE),
+            config.decoder_sizes().n_kv_heads
+        ),
         (256, 2)
     );
     assert!(
@@ -239,7 +252,7 @@ fn llava_1_5_with_its_tower_beside_it() {
     );
     let bundle = check(case);
     assert_eq!(
-        bundle.model.config().image_token_index,
+        bundle.model.config().image_token(),
         640,
         "the id after the last row"
     );
@@ -251,7 +264,7 @@ fn llava_1_with_marks_around_images_and_a_tower_trained_along() {
     let case = "original_linear_224";
     let bundle = check(case);
     assert_eq!(
-        bundle.model.config().mm_projector_type,
+        bundle.model.config().llava().unwrap().mm_projector_type,
         ProjectorKind::Linear
     );
     assert_eq!(bundle.tokenizer.image_marks(), Some([641, 642]));

@@ -9,35 +9,30 @@ use against::{
     ABSOLUTE, Golden, N_NEW_TOKENS, NEVER, assert_responses, golden_folder, greedy, open_model,
     queries, report,
 };
-use candor_model::{Llava, Query, Response};
-use tch::{Kind, Tensor};
+use candor_model::sample::Continuations;
+use candor_model::{Features, Query, Response, Vlm};
+use tch::{Device, Kind};
 
 /// Log-probabilities of the response from one pass over prompt and response, without a cache.
-fn full_pass(model: &Llava, query: &Query, response: &Response) -> Vec<f64> {
-    let ids: Vec<i64> = query.ids.iter().chain(&response.ids).copied().collect();
-    let ids = Tensor::from_slice(&ids).unsqueeze(0);
-    let (prompt, answer) = (query.ids.len() as i64, response.ids.len() as i64);
+fn full_pass(model: &Vlm, query: &Query, response: &Response) -> Vec<f64> {
     // A sampled placeholder id is a word like any other, so only the prompt is spliced.
-    let before = model.embed(&ids.narrow(1, 0, prompt), query.features.as_ref());
-    let embedded = Tensor::cat(
-        &[before, model.embed(&ids.narrow(1, prompt, answer), None)],
-        1,
-    );
-    let hidden = model.hidden(&embedded, None).narrow(1, prompt - 1, answer);
+    let rows = Continuations::new(&[(&query.ids, &response.ids)], 0, Device::Cpu);
+    let embedded = model.embed_continuations(&rows, query.features.as_ref());
+    let hidden = rows.at_positions(&model.hidden(&embedded, None));
     let logprobs = model
         .decoder()
         .logits(&hidden)
         .log_softmax(-1, Kind::Double);
-    let chosen = logprobs.gather(-1, &ids.narrow(1, prompt, answer).unsqueeze(-1), false);
+    let chosen = logprobs.gather(-1, &rows.targets.unsqueeze(-1), false);
     Vec::try_from(chosen.flatten(0, -1)).expect("a row")
 }
 
 /// The same, but every prompt is asked twice and says which image it is about, so that openings are read once.
-fn sharing(model: &Llava, queries: &[Query], batch_rows: usize, eos: i64) -> Vec<Response> {
+fn sharing(model: &Vlm, queries: &[Query], batch_rows: usize, eos: i64) -> Vec<Response> {
     let twice = queries.iter().enumerate().flat_map(|(at, query)| {
         [(); 2].map(|()| Query {
             ids: query.ids.clone(),
-            features: query.features.as_ref().map(Tensor::shallow_clone),
+            features: query.features.as_ref().map(Features::share),
             image: query.features.as_ref().map(|_| at.to_string()),
         })
     });
@@ -124,4 +119,19 @@ fn tied_embedding() {
 #[test]
 fn the_linear_projector() {
     check_case("llava_linear");
+}
+
+#[test]
+fn positions_with_rows_and_columns() {
+    check_case("qwen/qwen2_5_vl_gqa");
+}
+
+#[test]
+fn positions_with_rows_and_columns_and_a_tied_embedding() {
+    check_case("qwen/qwen2_5_vl_tied");
+}
+
+#[test]
+fn the_first_generation_of_qwen() {
+    check_case("qwen/qwen2_vl");
 }

@@ -10,7 +10,7 @@ use against::{
     Golden, assert_absolute, assert_gradients, assert_relative, at_real_positions, golden_folder,
     loss, open_model,
 };
-use candor_model::{Activations, Llava};
+use candor_model::{Activations, Embedded, Vlm};
 use tch::Tensor;
 
 const STEPS: [&str; 4] = ["one_image", "two_images", "text_only", "ragged"];
@@ -31,26 +31,27 @@ fn check(case: &str) {
     }
 }
 
-fn embed(model: &Llava, golden: &Golden, ids: &Tensor) -> Tensor {
+fn embed(model: &Vlm, golden: &Golden, ids: &Tensor) -> Embedded {
     let features = golden
         .find("pixel_values")
         .map(|pixels| model.image_features(pixels));
     model.embed(ids, features.as_ref())
 }
 
-fn check_forward(case: &str, model: &Llava, golden: &Golden) {
+fn check_forward(case: &str, model: &Vlm, golden: &Golden) {
     let batch = golden.batch();
     let embedded = embed(model, golden, &batch.ids);
     if let Some(pixels) = golden.find("pixel_values") {
         assert_absolute(
             case,
             "tower_features",
-            &model.image_features(pixels),
-            golden.get("tower_features"),
+            model.image_features(pixels).rows(),
+            &golden.get("tower_features").flatten(0, 1),
         );
-        let placeholder = batch.ids.eq(model.config().image_token_index).unsqueeze(-1);
+        let placeholder = batch.ids.eq(model.config().image_token()).unsqueeze(-1);
         let expected = golden.get("image_features");
         let spliced = embedded
+            .x
             .masked_select(&placeholder)
             .reshape(expected.size());
         assert_absolute(case, "image_features", &spliced, expected);
@@ -65,7 +66,7 @@ fn check_forward(case: &str, model: &Llava, golden: &Golden) {
     );
 }
 
-fn check_backward(case: &str, model: &Llava, golden: &Golden, activations: Activations) {
+fn check_backward(case: &str, model: &Vlm, golden: &Golden, activations: Activations) {
     let (loss_name, gradients_name) = match activations {
         Activations::Keep => ("loss", "gradients"),
         Activations::Recompute => ("loss, recomputing", "gradients, recomputing"),

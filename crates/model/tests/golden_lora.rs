@@ -9,22 +9,22 @@ use against::{
     Golden, NEVER, assert_absolute, assert_gradients, assert_relative, assert_responses,
     at_real_positions, golden_folder, greedy, loss, open_model, queries,
 };
-use candor_model::{Activations, Adapter, Llava};
+use candor_model::{Activations, Adapter, Embedded, Vlm};
 use tch::Tensor;
 
-fn open_adapter(model: &Llava, case: &str, name: &str) -> Adapter {
+fn open_adapter(model: &Vlm, case: &str, name: &str) -> Adapter {
     let folder = golden_folder(case).join(name);
     Adapter::open(&folder, model).expect("the adapter opens")
 }
 
-fn embed(model: &Llava, golden: &Golden, ids: &Tensor) -> Tensor {
+fn embed(model: &Vlm, golden: &Golden, ids: &Tensor) -> Embedded {
     let features = golden
         .find("pixel_values")
         .map(|pixels| model.image_features(pixels));
     model.embed(ids, features.as_ref())
 }
 
-fn assert_logits(case: &str, model: &Llava, adapter: Option<&Adapter>, golden: &Golden) {
+fn assert_logits(case: &str, model: &Vlm, adapter: Option<&Adapter>, golden: &Golden) {
     let embedded = embed(model, golden, &golden.batch().ids);
     let logits = model.decoder().logits(&model.hidden(&embedded, adapter));
     let expected = at_real_positions(golden, golden.get("logits"));

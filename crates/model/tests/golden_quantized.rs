@@ -8,7 +8,7 @@ mod against;
 use against::{
     Golden, assert_gradients, at_real_positions, difference, golden_folder, loss, report_relative,
 };
-use candor_model::{Activations, Adapter, Llava, Precision, Quantization, TARGETS, tensor_file};
+use candor_model::{Activations, Adapter, Precision, Quantization, TARGETS, Vlm, tensor_file};
 use tch::{Device, Kind};
 
 const SCHEMES: [(&str, Quantization); 2] =
@@ -21,12 +21,12 @@ fn precision(quantization: Quantization) -> Precision {
     }
 }
 
-fn open(quantization: Quantization) -> Llava {
+fn open(quantization: Quantization) -> Vlm {
     let folder = golden_folder("llava_mha");
-    Llava::open(&folder, Device::Cpu, precision(quantization)).expect("the checkpoint opens")
+    Vlm::open(&folder, Device::Cpu, precision(quantization)).expect("the checkpoint opens")
 }
 
-fn open_adapter(model: &Llava) -> Adapter {
+fn open_adapter(model: &Vlm) -> Adapter {
     let folder = golden_folder("llava_mha/all_linear");
     Adapter::open(&folder, model).expect("the adapter opens")
 }
@@ -110,7 +110,7 @@ fn only_the_linear_layers_of_the_decoders_blocks_are_packed() {
             }
         }
         assert_eq!(n_parts, 2 * TARGETS.len(), "{scheme}");
-        let all = Llava::open(&golden_folder("llava_mha"), Device::Cpu, Kind::Float);
+        let all = Vlm::open(&golden_folder("llava_mha"), Device::Cpu, Kind::Float);
         let n_all = all.expect("the checkpoint opens").parameters().len();
         // The class embedding has neither of the two endings.
         assert_eq!(n_dense + n_parts + 1, n_all, "{scheme}");
@@ -153,7 +153,7 @@ fn a_checkpoint_that_is_not_finite_is_refused_by_name() {
     tensor_file::write(&file, tensors.iter().map(|(n, t)| (n.as_str(), t)), None)
         .expect("the file is written");
     for (_, quantization) in SCHEMES {
-        let opened = Llava::open(folder.path(), Device::Cpu, precision(quantization));
+        let opened = Vlm::open(folder.path(), Device::Cpu, precision(quantization));
         let message = opened.unwrap_err().to_string();
         assert!(
             message.contains("layers.1.mlp.up_proj.weight") && message.contains("not finite"),
@@ -169,7 +169,7 @@ fn a_base_in_bfloat16_takes_an_adapter_in_float32() {
             kind: Kind::BFloat16,
             quantization,
         };
-        let model = Llava::open(&golden_folder("llava_mha"), Device::Cpu, coarse);
+        let model = Vlm::open(&golden_folder("llava_mha"), Device::Cpu, coarse);
         let model = model.expect("the checkpoint opens");
         let exact = open(quantization);
         let adapter = open_adapter(&model);
@@ -177,7 +177,7 @@ fn a_base_in_bfloat16_takes_an_adapter_in_float32() {
         adapter.set_trainable(true);
         let golden = Golden::open(&golden_folder("quantized"), "step_nf4.safetensors");
         let batch = golden.batch();
-        let run = |model: &Llava| {
+        let run = |model: &Vlm| {
             let pixels = golden.get("pixel_values");
             let features = model.image_features(pixels);
             let embedded = model.embed(&batch.ids, Some(&features));

@@ -13,7 +13,7 @@ use std::path::Path;
 use against::golden_folder;
 use candor_data::{Conversation, Turn};
 use candor_model::sample::{IGNORE, Sample, SampleRules};
-use candor_model::{IMAGE, Template, Tokenizer};
+use candor_model::{IMAGE, ImageTokens, Template, Tokenizer};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -91,7 +91,7 @@ fn tokenise(said: &[String], template: &Template, tokenizer: &Tokenizer) -> (Vec
     let rules = SampleRules {
         tokenizer,
         template,
-        n_image_tokens: 1,
+        images: ImageTokens::Each(1),
         max_tokens: 1000,
     };
     let sample = Sample::new(&conversation(said), rules).unwrap();

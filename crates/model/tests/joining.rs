@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use against::golden_folder;
 use candor_data::image::Fit;
 use candor_model::{
-    Bundle, Dialect, Join, ModelFolder, ProjectorKind, Reading, Template, preflight, tensor_file,
+    Bundle, Dialect, Join, ModelFolder, ProjectorKind, Reading, Template, USUAL_PICTURE, preflight,
+    tensor_file,
 };
 use candor_weights::{Checkpoint, Dtype};
 use serde_json::{Value, json};
@@ -114,12 +115,12 @@ impl Parts {
 }
 
 fn logits(bundle: &Bundle) -> Tensor {
-    let side = bundle.model.config().vision_config.image_size;
+    let side = bundle.model.config().tower_sizes().image_size;
     let pixels = Tensor::arange(3 * side * side, (Kind::Float, Device::Cpu)).sin();
     let mut ids = vec![1, 17, 240];
     ids.extend(vec![
         bundle.tokenizer.image;
-        bundle.model.config().n_image_tokens()
+        bundle.model.config().n_image_tokens(USUAL_PICTURE)
     ]);
     ids.extend([99, 321, 5]);
     tch::no_grad(|| {
@@ -170,7 +171,7 @@ fn parts_become_the_model_that_they_were() {
     let (whole, joined) = (open(&dialects(CASE)), open(&out));
     assert_eq!(joined.template, Template::vicuna_v1());
     assert_eq!(joined.processor, whole.processor);
-    assert_eq!(joined.model.config().image_token_index, 640);
+    assert_eq!(joined.model.config().image_token(), 640);
     assert_eq!(joined.tokenizer.image, 640);
     let expected = logits(&whole);
     assert_eq!(logits(&joined).narrow(-1, 0, 640), expected);
@@ -308,7 +309,8 @@ fn what_does_not_fit_is_said_and_nothing_is_left() {
     };
     join.write(&out, Device::Cpu)
         .expect("the original has such projectors");
-    let kind = ModelFolder::find(&out).unwrap().config().mm_projector_type;
+    let made = ModelFolder::find(&out).unwrap();
+    let kind = made.config().llava().unwrap().mm_projector_type;
     assert_eq!(kind, ProjectorKind::Linear);
 }
 

@@ -5,7 +5,7 @@ mod against;
 use std::fs;
 
 use against::{Golden, golden_folder, open_model};
-use candor_model::Llava;
+use candor_model::Vlm;
 use tch::{Device, Kind};
 
 #[test]
@@ -16,8 +16,8 @@ fn features_stand_where_the_placeholder_is_although_it_has_no_embedding() {
     let config = fs::read(folder.join("config.json")).unwrap();
     let mut config: serde_json::Value = serde_json::from_slice(&config).unwrap();
     let (before, past) = (
-        known.config().image_token_index,
-        known.config().text_config.vocab_size,
+        known.config().image_token(),
+        known.config().decoder_sizes().n_words,
     );
     for name in ["image_token_index", "image_token_id"] {
         if config.get(name).is_some() {
@@ -27,13 +27,13 @@ fn features_stand_where_the_placeholder_is_although_it_has_no_embedding() {
     fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
     let weights = "model.safetensors";
     fs::copy(folder.join(weights), dir.path().join(weights)).unwrap();
-    let unknown = Llava::open(dir.path(), Device::Cpu, Kind::Float).unwrap();
-    assert_eq!(unknown.config().image_token_index, past);
+    let unknown = Vlm::open(dir.path(), Device::Cpu, Kind::Float).unwrap();
+    assert_eq!(unknown.config().image_token(), past);
 
     let golden = Golden::open(&folder, "step_two_images.safetensors");
     let ids = golden.batch().ids;
     let moved = ids.masked_fill(&ids.eq(before), past);
     let features = known.image_features(golden.get("pixel_values"));
-    let expected = known.embed(&ids, Some(&features));
-    assert_eq!(unknown.embed(&moved, Some(&features)), expected);
+    let expected = known.embed(&ids, Some(&features)).x;
+    assert_eq!(unknown.embed(&moved, Some(&features)).x, expected);
 }

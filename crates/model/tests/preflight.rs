@@ -57,7 +57,11 @@ fn the_vocabulary_is_the_embeddings() {
     let words: Vec<String> = (0..400).map(|i| format!("word{i} ")).collect();
     let text = words.concat();
     let other = Tokenizer::train((0..20).map(|_| text.clone()), 900).unwrap();
-    let rows = Reading::open(path).unwrap().config().text_config.vocab_size;
+    let rows = Reading::open(path)
+        .unwrap()
+        .config()
+        .decoder_sizes()
+        .n_words;
     assert!(other.vocab_size() as i64 > rows);
     other.save_folder(path).unwrap();
     let ids = format!(
@@ -99,6 +103,15 @@ fn pictures_have_the_towers_size() {
         &[
             "preprocessor_config.json",
             "images of 24 pixels, but the tower takes 16",
+        ],
+    );
+    let own_sizes = json!({"image_processor_type": "Qwen2VLImageProcessor"}).to_string();
+    fs::write(path.join("preprocessor_config.json"), own_sizes).unwrap();
+    assert_refused(
+        path,
+        &[
+            "preprocessor_config.json",
+            "images near their own size, but the tower takes 16",
         ],
     );
 }

@@ -10,6 +10,7 @@ mod stages;
 
 use std::path::{Path, PathBuf};
 
+use candor_dpo::DpoRecipe;
 use candor_eval::EvalRecipe;
 use candor_recipe::Reader;
 use candor_reward::RewardRecipe;
@@ -119,6 +120,8 @@ impl Planner {
         let made = &mut self.made;
         let mut plan = if reader.has("model.policy_init") {
             stages::rl(path, &RlRecipe::read(reader)?, made)?
+        } else if reader.has("dpo.loss") {
+            stages::dpo(path, &DpoRecipe::read(reader)?, made)?
         } else if reader.has("data.preferences") {
             stages::reward(path, &RewardRecipe::read(reader)?, made)?
         } else if reader.has("model.tune") {

@@ -20,6 +20,9 @@ pub enum PlanError {
     /// The reward model does.
     #[error(transparent)]
     Reward(#[from] candor_reward::RewardError),
+    /// Learning from preferences does.
+    #[error(transparent)]
+    Dpo(#[from] candor_dpo::DpoError),
     /// Reinforcement learning does.
     #[error(transparent)]
     Rl(#[from] candor_rl::RlError),
@@ -29,7 +32,7 @@ pub enum PlanError {
     /// No stage has such a recipe.
     #[error(
         "{path}: no stage has a recipe like this (a recipe of `sft` has model.tune, of `sample` run.chunk, of `reward` \
-         data.preferences, of `rl` model.policy_init, of `eval` run.benchmarks, of `ground` tokenizer.max_vocab)"
+         data.preferences, of `dpo` dpo.loss, of `rl` model.policy_init, of `eval` run.benchmarks, of `ground` tokenizer.max_vocab)"
     )]
     UnknownStage {
         /// The recipe.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use candor_dpo::DpoRecipe;
 use candor_eval::EvalRecipe;
 use candor_recipe::{FieldDoc, Reader, survey};
 use candor_reward::RewardRecipe;
@@ -12,7 +13,7 @@ use candor_sft::{GroundRecipe, SftRecipe};
 /// A stage and what its recipe is read by.
 type Stage = (&'static str, &'static str, fn(Reader));
 
-const READERS: [Stage; 6] = [
+const READERS: [Stage; 7] = [
     ("ground", "A fresh tower learns to see.", |reader| {
         drop(GroundRecipe::read(reader));
     }),
@@ -27,17 +28,28 @@ const READERS: [Stage; 6] = [
     ("reward", "A reward model from comparisons.", |reader| {
         drop(RewardRecipe::read(reader));
     }),
-    ("rl", "PPO against a reward model.", |reader| {
-        drop(RlRecipe::read(reader));
-    }),
+    (
+        "dpo",
+        "A policy from comparisons, without a reward model.",
+        |reader| {
+            drop(DpoRecipe::read(reader));
+        },
+    ),
+    (
+        "rl",
+        "PPO, GRPO and their relatives against a reward model.",
+        |reader| {
+            drop(RlRecipe::read(reader));
+        },
+    ),
     ("eval", "Benchmarks.", |reader| {
         drop(EvalRecipe::read(reader));
     }),
 ];
 
 /// The stages that have recipes, in the order of the pipeline.
-pub const STAGES: [&str; 6] = {
-    let mut names = [""; 6];
+pub const STAGES: [&str; 7] = {
+    let mut names = [""; 7];
     let mut i = 0;
     while i < names.len() {
         names[i] = READERS[i].0;

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candor_model::preflight::{self, Example};
-use candor_model::{LlavaConfig, ModelError, Part, Reading, Template, peft, tensor_specs};
+use candor_model::{
+    ModelConfig, ModelError, Part, Reading, Template, USUAL_PICTURE, peft, tensor_specs,
+};
 use serde::Serialize;
 
 use crate::PlanError;
@@ -23,7 +25,7 @@ pub struct Inspection {
     /// How the checkpoint is written down.
     pub dialect: &'static str,
     /// The sizes.
-    pub config: LlavaConfig,
+    pub config: ModelConfig,
     /// The files that hold weights, with their sizes.
     pub files: Vec<Kept>,
     /// Number of tensors and bytes by type, as the files have them.
@@ -147,7 +149,7 @@ pub fn inspect(folder: &Path) -> Result<Inspection, PlanError> {
         special_ids: special_ids(&reading),
         template: kind_of(&reading.template),
         example_tokens: example_tokens(&reading, &example),
-        n_image_tokens: config.n_image_tokens(),
+        n_image_tokens: config.n_image_tokens(USUAL_PICTURE),
         answers_end: example.answers_end(&reading.tokenizer),
         example_text: example.text,
         problems,
@@ -174,11 +176,12 @@ fn special_ids(reading: &Reading) -> Vec<SpecialId> {
     let tokenizer = &reading.tokenizer;
     let roles = [
         ("begins a text", tokenizer.bos),
-        ("ends an answer", tokenizer.eos),
-        ("fills batches", tokenizer.pad),
-        ("stands for an image", tokenizer.image),
+        ("ends an answer", Some(tokenizer.eos)),
+        ("fills batches", Some(tokenizer.pad)),
+        ("stands for an image", Some(tokenizer.image)),
     ];
-    roles.map(|(role, id)| SpecialId { role, id }).to_vec()
+    let known = |(role, id): (&'static str, Option<i64>)| Some(SpecialId { role, id: id? });
+    roles.into_iter().filter_map(known).collect()
 }
 
 fn kind_of(template: &Template) -> &'static str {
@@ -205,7 +208,7 @@ fn example_tokens(reading: &Reading, example: &Example) -> Vec<ExampleToken> {
             };
             let is_image = id == reading.tokenizer.image;
             position += if is_image {
-                reading.config().n_image_tokens()
+                reading.config().n_image_tokens(USUAL_PICTURE)
             } else {
                 1
             };

@@ -20,7 +20,9 @@
 //! These are upper bounds of what candor asks for, and allocators need some more. `docs/performance.md` has
 //! measurements beside them.
 
-use candor_model::{Activations, LlavaConfig, LoraConfig, Part, TARGETS, tensor_specs};
+use candor_model::{
+    Activations, LoraConfig, ModelConfig, Part, TARGETS, USUAL_PICTURE, tensor_specs,
+};
 use candor_train::BasePrecision;
 use serde::Serialize;
 
@@ -56,7 +58,7 @@ impl Memory {
 #[derive(Debug, Clone, Copy)]
 pub struct Budget<'a> {
     /// Its sizes.
-    pub config: &'a LlavaConfig,
+    pub config: &'a ModelConfig,
     /// What it is held in.
     pub precision: BasePrecision,
 }
@@ -168,16 +170,17 @@ impl Budget<'_> {
     #[must_use]
     pub fn features(&self, n_pictures: u64) -> u64 {
         let width = self.config.tower_sizes().width as u64;
-        n_pictures * self.config.n_image_tokens() as u64 * width * self.e()
+        n_pictures * self.config.n_feature_rows(USUAL_PICTURE) as u64 * width * self.e()
     }
 
     /// A pass of the tower over so many pictures.
     #[must_use]
     pub fn encoding(&self, n_pictures: u64) -> u64 {
         let c = self.config.tower_sizes();
-        let pixels = 3 * (c.image_size * c.image_size) as u64 * F32;
+        let n_patches = self.config.n_feature_rows(USUAL_PICTURE) as u64;
+        let pixels = 3 * n_patches * (c.patch_size * c.patch_size) as u64 * F32;
         let token = (8 * c.width + 4 * c.mlp_width) as u64 * self.e();
-        n_pictures * (pixels + (self.config.n_image_tokens() as u64 + 1) * token)
+        n_pictures * (pixels + (n_patches + 1) * token)
     }
 
     /// Reading and writing `rows` sequences of at most `n_tokens` tokens, most of them read at once.
@@ -234,7 +237,7 @@ pub fn optimizer(bytes: u64) -> u64 {
 mod tests {
     use std::path::Path;
 
-    use candor_model::{Llava, ModelFolder, Precision};
+    use candor_model::{ModelFolder, Precision, Vlm};
     use tch::Device;
 
     use super::*;
@@ -246,13 +249,14 @@ mod tests {
     }
 
     /// Sizes of LLaVA v1.5 7B.
-    fn llava_7b() -> LlavaConfig {
-        serde_json::from_str(
+    fn llava_7b() -> ModelConfig {
+        let config: candor_model::LlavaConfig = serde_json::from_str(
             r#"{"text_config": {"vocab_size": 32064},
                 "vision_config": {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24,
                                   "num_attention_heads": 16, "image_size": 336, "patch_size": 14}}"#,
         )
-        .unwrap()
+        .unwrap();
+        config.into()
     }
 
     #[test]
@@ -261,7 +265,7 @@ mod tests {
             let config = ModelFolder::find(&golden(case)).unwrap().config().clone();
             for precision in [BasePrecision::F32, BasePrecision::Bf16, BasePrecision::Int8] {
                 let model =
-                    Llava::open(&golden(case), Device::Cpu, Precision::from(precision)).unwrap();
+                    Vlm::open(&golden(case), Device::Cpu, Precision::from(precision)).unwrap();
                 let tensors = model.parameters().values();
                 let bytes: usize = tensors
                     .map(|t| t.numel() * t.kind().elt_size_in_bytes())

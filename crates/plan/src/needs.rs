@@ -2,7 +2,7 @@
 //!
 //! A recipe says more exactly what its own run takes ([`crate::Planner`]).
 
-use candor_model::{Activations, LlavaConfig, LoraConfig, TARGETS};
+use candor_model::{Activations, LoraConfig, ModelConfig, TARGETS, USUAL_PICTURE};
 use candor_train::BasePrecision;
 use serde::Serialize;
 
@@ -38,9 +38,9 @@ pub struct Need {
 
 /// What every stage takes on a model.
 #[must_use]
-pub fn needs(config: &LlavaConfig) -> Vec<Need> {
+pub fn needs(config: &ModelConfig) -> Vec<Need> {
     let positions = config.n_positions() as u64;
-    let image = config.n_image_tokens() as u64;
+    let image = config.n_image_tokens(USUAL_PICTURE) as u64;
     let at_most = |tokens: u64| tokens.min(positions);
     let rollout = at_most(image + QUERY_TOKENS + RESPONSE_TOKENS);
     let (sft, pair) = (at_most(SFT_TOKENS), PAIR_TOKENS.min(2 * positions));
@@ -107,7 +107,7 @@ pub fn needs(config: &LlavaConfig) -> Vec<Need> {
 }
 
 fn need(
-    config: &LlavaConfig,
+    config: &ModelConfig,
     stage: &'static str,
     with: String,
     memory: impl Fn(&Budget<'_>) -> Option<Memory>,
@@ -125,7 +125,7 @@ fn need(
 
 /// All but the tower is trained, in f32.
 fn everything(budget: &Budget<'_>, n_tokens: u64) -> Memory {
-    let image = budget.config.n_image_tokens() as u64;
+    let image = budget.config.n_image_tokens(USUAL_PICTURE) as u64;
     let pass = Pass {
         n_tokens,
         n_targets: n_tokens.saturating_sub(image),
@@ -159,11 +159,12 @@ fn reinforcing(budget: &Budget<'_>, lora: &LoraConfig, rollout: u64) -> Memory {
 mod tests {
     use super::*;
 
-    fn config() -> LlavaConfig {
-        serde_json::from_str(
+    fn config() -> ModelConfig {
+        let config: candor_model::LlavaConfig = serde_json::from_str(
             r#"{"text_config": {"max_position_embeddings": 4096}, "vision_config": {}}"#,
         )
-        .unwrap()
+        .unwrap();
+        config.into()
     }
 
     #[test]

@@ -89,7 +89,15 @@ fn keys(value: &toml::Value, path: &str, found: &mut BTreeSet<String>) {
 fn the_shipped_recipes_have_no_key_that_is_not_listed() {
     let page = recipe_fields(None);
     let mut found = BTreeSet::new();
-    for name in ["demo", "llava-7b-224", "llava-13b-336", "ppo"] {
+    for name in [
+        "demo",
+        "llava-7b-224",
+        "llava-7b-224/dpo",
+        "llava-7b-224/grpo",
+        "llava-13b-336",
+        "ppo",
+        "dpo",
+    ] {
         for entry in fs::read_dir(root().join("recipes").join(name)).unwrap() {
             let path = entry.unwrap().path();
             if path

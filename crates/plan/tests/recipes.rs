@@ -56,9 +56,10 @@ fn plan(planner: &mut Planner, recipe: &Path, more: &[String]) -> Plan {
 #[test]
 fn every_shipped_recipe_is_without_mistakes() {
     let mut stages: BTreeMap<&str, usize> = BTreeMap::new();
-    let overlays = root().join("recipes/ppo");
+    let overlays = ["recipes/ppo", "recipes/dpo"].map(|folder| root().join(folder));
+    let is_run = |path: &PathBuf| overlays.iter().all(|folder| !path.starts_with(folder));
     let runs = recipes(&root().join("recipes"));
-    for recipe in runs.into_iter().filter(|path| !path.starts_with(&overlays)) {
+    for recipe in runs.into_iter().filter(is_run) {
         let plan = plan(&mut Planner::default(), &recipe, &[]);
         *stages.entry(plan.stage).or_default() += 1;
         let head = fs::read_to_string(&recipe).unwrap();
@@ -71,7 +72,7 @@ fn every_shipped_recipe_is_without_mistakes() {
             .any(|word| head.contains(word));
         assert!(hardware, "{} does not say what it needs", recipe.display());
     }
-    let all = ["eval", "ground", "reward", "rl", "sample", "sft"];
+    let all = ["dpo", "eval", "ground", "reward", "rl", "sample", "sft"];
     assert!(stages.keys().eq(all.iter()), "{stages:?}");
 }
 

@@ -6,8 +6,7 @@ use candor_data::comparisons::{self, Purpose};
 use candor_model::shared::{Shared, SharedBatch};
 use candor_model::{Adapter, Bundle, ImageFeatures, ScalarHead};
 use candor_run::{Inputs, Launch, Outcome};
-use candor_train::{LoraStart, fingerprint, say_skipped};
-use candor_train::{Parts, Session};
+use candor_train::{Parts, Session, fingerprint, say_skipped};
 use serde::Serialize;
 use tch::{Device, Tensor};
 
@@ -73,7 +72,9 @@ pub fn run(recipe: &RewardRecipe, launch: &Launch, device: Device) -> Result<Out
     let trained = parameters(&adapter, &head);
     let mut best = Best::new(&trained);
     opening.doing("reading the comparisons");
-    let pairs = pairs::read(recipe, bundle.rules(recipe.max_tokens), Purpose::Run)?;
+    let images = recipe.comparisons.images.as_path();
+    let rules = bundle.rules(recipe.max_tokens, images);
+    let pairs = pairs::read(recipe, rules, Purpose::Run)?;
     say_skipped("reward", pairs.skipped.as_ref());
     let mut batches = pairs::batches(recipe, &pairs)?;
     let n_steps = batches.n_steps(recipe.length);
@@ -169,14 +170,7 @@ fn check_fit(recipe: &RewardRecipe, bundle: &Bundle) -> Result<(), RewardError> 
 /// Adapter and head, both trainable, on a frozen base.
 fn trainable(recipe: &RewardRecipe, bundle: &Bundle) -> Result<(Adapter, ScalarHead), RewardError> {
     bundle.model.set_trainable(|_| false);
-    let adapter = match &recipe.start {
-        LoraStart::Adapter(folder) => Adapter::open(folder, &bundle.model)?,
-        LoraStart::Fresh(config) => {
-            let mut config = config.clone();
-            config.base_model_name_or_path = Some(recipe.base.display().to_string());
-            Adapter::fresh(*config, &bundle.model, recipe.session.seed)?
-        }
-    };
+    let adapter = (recipe.start).open(bundle, &recipe.base, recipe.session.seed)?;
     adapter.set_trainable(true);
     let head = ScalarHead::zeros(&bundle.model)?;
     head.set_trainable(true);

@@ -270,7 +270,7 @@ impl RewardModel {
         items: &[Judged<'_>],
         batch_rows: usize,
     ) -> Result<Vec<f64>, RewardError> {
-        let rules = bundle.rules(self.max_tokens);
+        let rules = bundle.rules(self.max_tokens, features);
         // All rows before the first error is looked for, so that it is the same on any number of threads.
         let wording = &self.wording;
         let sequences: Vec<Result<Shared, RewardError>> = items

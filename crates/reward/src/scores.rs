@@ -1,7 +1,7 @@
 //! Scores of sequences without gradients, and what a set of comparisons' scores amounts to.
 
 use candor_model::shared::{Shared, SharedBatch};
-use candor_model::{Adapter, Bundle, ImageFeatures, ScalarHead};
+use candor_model::{Adapter, Bundle, Features, ImageFeatures, ScalarHead};
 use tch::{Device, Kind, Tensor};
 
 use crate::RewardError;
@@ -72,7 +72,7 @@ impl Scorer<'_> {
 pub fn features_of(
     features: &ImageFeatures,
     items: &[&Shared],
-) -> Result<Option<Tensor>, RewardError> {
+) -> Result<Option<Features>, RewardError> {
     let names = || items.iter().filter_map(|item| item.image.as_deref());
     let found = features.of(names());
     if found.is_none()

@@ -210,7 +210,7 @@ mod tests {
     use std::path::Path;
 
     use candor_data::Choice;
-    use candor_model::Tokenizer;
+    use candor_model::{ImageTokens, Tokenizer};
 
     use super::*;
 
@@ -247,7 +247,7 @@ mod tests {
             template: &Template::VicunaV1 {
                 system: String::new(),
             },
-            n_image_tokens: 2,
+            images: ImageTokens::Each(2),
             max_tokens: 500,
         };
         let conversation = conversation(response);
@@ -305,7 +305,7 @@ mod tests {
             template: &Template::VicunaV1 {
                 system: String::new(),
             },
-            n_image_tokens: 2,
+            images: ImageTokens::Each(2),
             max_tokens: 500,
         };
         let read = |prompt: &str, readout, response: &str| {

@@ -12,7 +12,9 @@ use crate::{RewardError, RewardRecipe, pairs};
 /// # Errors
 /// As reading the comparisons for the run.
 pub fn workload(recipe: &RewardRecipe, reading: &Reading) -> Result<Workload, RewardError> {
-    let pairs = pairs::read(recipe, reading.rules(recipe.max_tokens), Purpose::Plan)?;
+    let images = recipe.comparisons.images.as_path();
+    let rules = reading.rules(recipe.max_tokens, images);
+    let pairs = pairs::read(recipe, rules, Purpose::Plan)?;
     let mut batches = pairs::batches(recipe, &pairs)?;
     let n_steps = batches.n_steps(recipe.length);
     let (mut n_tokens, mut longest) = (0, 0);

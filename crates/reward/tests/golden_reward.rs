@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candor_model::shared::{ReadAt, Shared, SharedBatch};
-use candor_model::{Activations, Adapter, Llava, ScalarHead, tensor_file};
+use candor_model::{Activations, Adapter, Features, ScalarHead, Vlm, tensor_file};
 use candor_reward::loss::{Share, centering, pair_loss};
 use candor_testing::golden::Updates;
 use candor_train::{AdamW, AdamWConfig, ParamGroup};
@@ -68,13 +68,13 @@ fn the_pair_loss_and_its_gradients() {
 /// Some of the pairs, with the features of their images in order, if they have any.
 struct Pass {
     batch: SharedBatch,
-    features: Option<Tensor>,
+    features: Option<Features>,
     n_pairs: usize,
 }
 
 /// The base, the trained parts, and the pairs in passes.
 struct Training {
-    model: Llava,
+    model: Vlm,
     adapter: Adapter,
     head: ScalarHead,
     passes: Vec<Pass>,
@@ -83,7 +83,7 @@ struct Training {
 impl Training {
     fn open(golden: &Golden, pairs_per_pass: usize) -> Self {
         let base = golden_folder().join("../../../model/tests/golden/llava_mha");
-        let model = Llava::open(&base, Device::Cpu, Kind::Float).expect("the checkpoint opens");
+        let model = Vlm::open(&base, Device::Cpu, Kind::Float).expect("the checkpoint opens");
         let adapter =
             Adapter::open(&golden_folder().join("reward"), &model).expect("the adapter opens");
         let head = ScalarHead::open(&golden_folder().join("head.safetensors"), &model)
@@ -174,14 +174,15 @@ impl Training {
 }
 
 /// One pass over some pairs, whose `image` is the index of their row in `features`.
-fn pass(pairs: &[Shared], features: &Tensor) -> Pass {
-    let rows: Vec<i64> = pairs
+fn pass(pairs: &[Shared], features: &Features) -> Pass {
+    let shown: Vec<Features> = pairs
         .iter()
         .filter_map(|pair| pair.image.as_ref()?.parse().ok())
+        .map(|at| features.image(at))
         .collect();
     Pass {
         batch: SharedBatch::new(&pairs.iter().collect::<Vec<_>>(), PAD, Device::Cpu),
-        features: (!rows.is_empty()).then(|| features.index_select(0, &Tensor::from_slice(&rows))),
+        features: Features::cat(&shown),
         n_pairs: pairs.len(),
     }
 }

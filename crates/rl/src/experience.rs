@@ -8,7 +8,7 @@
 use tch::{Device, Kind, Tensor};
 
 use crate::kl;
-use crate::recipe::{AverageOver, PpoRecipe, ScoreRecipe};
+use crate::recipe::{AverageOver, KlPlace, PpoRecipe, ScoreRecipe};
 use crate::rollout::Rollout;
 use crate::scoring::Score;
 use crate::shaping::rewards;
@@ -23,6 +23,8 @@ pub struct Experience {
     pub counted: Tensor,
     /// Of sampling; 0 at pads.
     pub logprobs: Tensor,
+    /// Of the reference.
+    pub ref_logprobs: Tensor,
     /// `log π − log π_ref`, the k1 estimate whatever the recipe penalises; 0 at pads.
     pub k1: Tensor,
     /// Of the critic, where there is one.
@@ -33,6 +35,8 @@ pub struct Experience {
     pub advantages: Tensor,
     /// Standard deviation of the advantages before whitening; a scalar.
     pub advantages_std: Tensor,
+    /// Which rollouts belong to a prompt whose responses all earned the same, where they are compared.
+    pub flat: Option<Vec<bool>>,
 }
 
 /// What a critic said and what it should have said, `[rollouts, width]` each.
@@ -49,8 +53,8 @@ pub struct CriticExperience {
 pub fn width_of(rollouts: &[Rollout<'_>], average: AverageOver, max_new_tokens: usize) -> usize {
     let longest = rollouts.iter().map(|r| r.response.ids.len()).max();
     match average {
-        AverageOver::RealTokensOfMiniBatch => longest.unwrap_or(0),
         AverageOver::Padded => max_new_tokens,
+        _ => longest.unwrap_or(0),
     }
 }
 
@@ -92,8 +96,8 @@ impl Experience {
         let device = ref_logprobs.device();
         let (logprobs, mask) = sampled(rollouts, ref_logprobs.size()[1] as usize, device);
         let counted = match ppo.average_over {
-            AverageOver::RealTokensOfMiniBatch => mask.shallow_clone(),
             AverageOver::Padded => mask.ones_like(),
+            _ => mask.shallow_clone(),
         };
         let terminal: Vec<f64> = scores.iter().map(|s| s.terminal.total).collect();
         let terminal = Tensor::from_slice(&terminal)
@@ -104,7 +108,10 @@ impl Experience {
             &penalised,
             &mask,
             &terminal,
-            ppo.kl_coef,
+            match ppo.kl_place {
+                KlPlace::Reward => ppo.kl_coef,
+                KlPlace::Loss => 0.0,
+            },
             score.position,
             score.reward_scale,
         );
@@ -113,6 +120,7 @@ impl Experience {
         } else {
             shaped.shallow_clone()
         };
+        let flat = ppo.advantages.flat(&paid, &counted);
         let estimate = ppo.advantages.estimate(&paid, values, &counted);
         let advantages_std = moments(&estimate.advantages, &counted).1.sqrt();
         let advantages = if ppo.whiten_advantages {
@@ -136,6 +144,8 @@ impl Experience {
             rewards: shaped,
             advantages,
             advantages_std,
+            flat,
+            ref_logprobs: ref_logprobs.shallow_clone(),
         }
     }
 }

@@ -1,12 +1,32 @@
 //! The clipped losses of PPO.
 //!
-//! Every loss is a sum over the counted positions divided by `n_tokens`, the number of counted positions of the
-//! **whole mini-batch**. So a mini-batch may be cut into micro-batches at will: their losses, gradients and
+//! Every loss is a sum over the counted positions, each by the weight that a position of its row has in the **whole
+//! mini-batch**. So a mini-batch may be cut into micro-batches at will: their losses, gradients and
 //! shares add up to those of the uncut one. The reference takes the mean of each micro-batch over tokens and pads
 //! alike, which makes a token weigh more the shorter its neighbours are; pass a mask that is true everywhere and
-//! the number of all positions for the pads.
+//! one over the number of all positions for the pads.
 
 use tch::{Kind, Tensor};
+
+use crate::kl::{self, KlEstimator};
+
+/// How far a ratio may move from 1 before its gradient stops.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Clip {
+    /// Downwards.
+    pub low: f64,
+    /// Upwards; larger than `low` in DAPO (arXiv 2503.14476), so that unlikely tokens may become likely.
+    pub high: f64,
+}
+
+/// What the positions of a micro-batch weigh.
+#[derive(Debug, Clone, Copy)]
+pub struct Weights<'a> {
+    /// What a position of each row weighs in the loss, `[batch, 1]`.
+    pub of_row: &'a Tensor,
+    /// Counted positions of the whole mini-batch, which shares are counted by.
+    pub n_tokens: f64,
+}
 
 /// Policy loss of a micro-batch and what it says of the update; all 0-dimensional.
 #[derive(Debug)]
@@ -32,7 +52,8 @@ pub struct ValueLoss {
     pub clip_fraction: Tensor,
 }
 
-/// `Σ max(−A · ρ, −A · clip(ρ, 1 − ε, 1 + ε)) / n_tokens` with `ρ = exp(logprobs − old_logprobs)`.
+/// `Σ w max(−A · ρ, −A · clip(ρ, 1 − ε_low, 1 + ε_high))` with `ρ = exp(logprobs − old_logprobs)` and the weight `w` of a
+/// row's positions.
 ///
 /// # Shapes
 /// `logprobs`, `old_logprobs`, `advantages`: `[batch, response]`; `mask`: the same, bool, true = counted.
@@ -45,17 +66,18 @@ pub fn policy_loss(
     old_logprobs: &Tensor,
     advantages: &Tensor,
     mask: &Tensor,
-    clip_range: f64,
-    n_tokens: f64,
+    clip: Clip,
+    weights: Weights<'_>,
 ) -> PolicyLoss {
+    let n_tokens = weights.n_tokens;
     let out = mask.logical_not();
     // Masked before the exponential: its gradient at an infinite value would not be a number even times zero.
     let log_ratio = (logprobs - old_logprobs).masked_fill(&out, 0.0);
     let advantages = advantages.detach().masked_fill(&out, 0.0);
     let ratio = log_ratio.exp();
     let plain = -(&advantages * &ratio);
-    let clipped = -(&advantages * ratio.clamp(1.0 - clip_range, 1.0 + clip_range));
-    let loss = plain.maximum(&clipped).sum(plain.kind()) / n_tokens;
+    let clipped = -(&advantages * ratio.clamp(1.0 - clip.low, 1.0 + clip.high));
+    let loss = (plain.maximum(&clipped) * weights.of_row).sum(plain.kind());
     tch::no_grad(|| PolicyLoss {
         loss,
         clip_fraction: share(&clipped.gt_tensor(&plain), n_tokens),
@@ -64,7 +86,7 @@ pub fn policy_loss(
     })
 }
 
-/// `½ Σ max((V − R)², (clip(V, V_old − ε, V_old + ε) − R)²) / n_tokens`.
+/// `½ Σ w max((V − R)², (clip(V, V_old − ε, V_old + ε) − R)²)`.
 ///
 /// # Shapes
 /// `values`, `old_values`, `returns`: `[batch, response]`; `mask`: the same, bool, true = counted.
@@ -78,7 +100,7 @@ pub fn value_loss(
     returns: &Tensor,
     mask: &Tensor,
     value_clip_range: f64,
-    n_tokens: f64,
+    weights: Weights<'_>,
 ) -> ValueLoss {
     let out = mask.logical_not();
     let [values, old_values, returns] =
@@ -88,11 +110,30 @@ pub fn value_loss(
         .minimum(&(&old_values + value_clip_range));
     let plain = (&values - &returns).square();
     let clipped = (near - &returns).square();
-    let loss = plain.maximum(&clipped).sum(plain.kind()) * 0.5 / n_tokens;
+    let loss = (plain.maximum(&clipped) * weights.of_row).sum(plain.kind()) * 0.5;
     ValueLoss {
         loss,
-        clip_fraction: share(&clipped.gt_tensor(&plain), n_tokens),
+        clip_fraction: share(&clipped.gt_tensor(&plain), weights.n_tokens),
     }
+}
+
+/// `Σ w KL_t`: the divergence from the reference as a part of the loss, with gradients.
+///
+/// # Shapes
+/// `logprobs`, `ref_logprobs`: `[batch, response]`; `mask`: the same, bool, true = counted → scalar.
+#[must_use]
+pub fn kl_loss(
+    estimator: KlEstimator,
+    logprobs: &Tensor,
+    ref_logprobs: &Tensor,
+    mask: &Tensor,
+    weights: Weights<'_>,
+) -> Tensor {
+    // Masked before the exponential, as above. Every estimate of equals is 0.
+    let out = mask.logical_not();
+    let [logprobs, reference] = [logprobs, ref_logprobs].map(|x| x.masked_fill(&out, 0.0));
+    let kl = kl::per_token(estimator, &logprobs, &reference);
+    (&kl * weights.of_row).sum(kl.kind())
 }
 
 fn share(condition: &Tensor, n_tokens: f64) -> Tensor {

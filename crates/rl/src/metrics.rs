@@ -55,6 +55,8 @@ pub struct RolloutMetrics {
     pub advantages_std: f64,
     /// How much of the returns' variance the critic's values explain.
     pub explained_variance: Option<f64>,
+    /// Prompts whose responses all earned the same, where they are compared.
+    pub n_flat_prompts: Option<usize>,
     /// Responses.
     pub n_rollouts: usize,
     /// Response tokens.
@@ -66,6 +68,8 @@ pub struct RolloutMetrics {
 pub struct UpdateMetrics {
     /// Mean policy loss.
     pub policy_loss: f64,
+    /// Mean KL to the reference in the loss, before its coefficient, where it is there.
+    pub kl_loss: Option<f64>,
     /// Mean value loss, where there is a critic.
     pub value_loss: Option<f64>,
     /// Mean entropy of the policy.
@@ -128,6 +132,14 @@ impl RolloutMetrics {
             advantages_std: experience.advantages_std.double_value(&[]),
             explained_variance: critic
                 .map(|critic| explained_variance(critic, &experience.counted)),
+            // The first response to each prompt stands for all.
+            n_flat_prompts: experience.flat.as_ref().map(|flat| {
+                let first = rollouts
+                    .iter()
+                    .zip(flat)
+                    .filter(|(rollout, _)| rollout.sample == 0);
+                first.filter(|(_, flat)| **flat).count()
+            }),
             n_rollouts: rollouts.len(),
             n_response_tokens: n_tokens,
         }
@@ -146,6 +158,7 @@ impl UpdateMetrics {
         let first = updates.first();
         Self {
             policy_loss: average(|(p, _)| p.policy_loss),
+            kl_loss: mean(updates.iter().filter_map(|(p, _)| p.kl_loss)),
             value_loss: of_critic(|critic| critic.loss),
             entropy: average(|(p, _)| p.entropy),
             clip_fraction: average(|(p, _)| p.clip_fraction),

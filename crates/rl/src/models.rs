@@ -97,14 +97,15 @@ impl Models {
         self.judge_base.as_ref().unwrap_or(&self.policy_base)
     }
 
-    /// Who is asked and who judges, for answers of at most `max_new_tokens`.
+    /// Who is asked and who judges, for answers of at most `max_new_tokens`; `images` is where the
+    /// prompts' pictures are.
     #[must_use]
-    pub fn asking(&self, max_new_tokens: usize, look: Look) -> Asking<'_> {
+    pub fn asking<'a>(&'a self, max_new_tokens: usize, look: Look, images: &'a Path) -> Asking<'a> {
         let (policy, judge) = (self.policy_base(), self.judge_base());
         Asking {
-            policy: policy.rules(policy.model.n_positions()),
+            policy: policy.rules(policy.model.n_positions(), images),
             judge: Judge {
-                rules: judge.rules(judge.model.n_positions()),
+                rules: judge.rules(judge.model.n_positions(), images),
                 with_facts: self.reward.with_facts(),
             },
             max_new_tokens,

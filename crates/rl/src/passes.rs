@@ -5,7 +5,7 @@
 //! what PPO compares are probabilities of one and the same distribution.
 
 use candor_model::sample::Continuations;
-use candor_model::{Adapter, Bundle, ImageFeatures, ScalarHead, logprobs};
+use candor_model::{Adapter, Bundle, Embedded, ImageFeatures, ScalarHead, logprobs};
 use tch::Tensor;
 
 use crate::rollout::Rollout;
@@ -35,10 +35,7 @@ impl PolicyReader<'_> {
     }
 
     /// Embedded rows.
-    ///
-    /// # Shapes
-    /// → `[rows, len, width]`.
-    pub fn embed(&self, rollouts: &[&Rollout<'_>], rows: &Continuations) -> Tensor {
+    pub fn embed(&self, rollouts: &[&Rollout<'_>], rows: &Continuations) -> Embedded {
         embed(self.bundle, self.features, rollouts, rows)
     }
 
@@ -110,10 +107,7 @@ impl ValueReader<'_> {
     }
 
     /// Embedded rows.
-    ///
-    /// # Shapes
-    /// → `[rows, len, width]`.
-    pub fn embed(&self, rollouts: &[&Rollout<'_>], rows: &Continuations) -> Tensor {
+    pub fn embed(&self, rollouts: &[&Rollout<'_>], rows: &Continuations) -> Embedded {
         embed(self.bundle, self.features, rollouts, rows)
     }
 
@@ -145,7 +139,7 @@ fn embed(
     features: &ImageFeatures,
     rollouts: &[&Rollout<'_>],
     rows: &Continuations,
-) -> Tensor {
+) -> Embedded {
     let images = rollouts
         .iter()
         .filter_map(|r| r.prompt.conversation.image.as_deref());

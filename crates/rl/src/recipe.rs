@@ -1,6 +1,6 @@
 //! The recipe of reinforcement learning. Every number that changes a result stands in it, the reference's quirks
-//! included. Two keys may be absent, which recipes had before them: `advantages.estimator` is then `"gae"`, and
-//! `sampling.samples_per_prompt` is 1.
+//! included. What not every algorithm has may be absent: `algorithm` is then `"ppo"`, `sampling.samples_per_prompt` is 1,
+//! `kl.place` is `"reward"`, and `loss.clip_range_high` is `loss.clip_range`.
 
 mod read;
 
@@ -13,6 +13,7 @@ use candor_train::{BasePrecision, Length, SessionRecipe};
 
 use crate::advantages::Advantages;
 use crate::kl::KlEstimator;
+use crate::loss::Clip;
 use crate::shaping::{ScorePosition, TerminalCoefs};
 use crate::symbolic::YesReward;
 
@@ -30,8 +31,21 @@ pub enum Normalise {
 pub enum AverageOver {
     /// The real response tokens of the whole mini-batch: every token weighs the same.
     RealTokensOfMiniBatch,
+    /// The real tokens of each response, and then the responses: every response weighs the same (GRPO).
+    Responses,
+    /// `max_new_tokens` for each response, a constant: every token weighs the same, and so do mini-batches (Dr. GRPO).
+    LongestResponse,
     /// All positions up to `max_new_tokens`, pads included: the reference's.
     Padded,
+}
+
+/// Where the KL to the reference is paid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KlPlace {
+    /// In the reward of each token, as PPO's.
+    Reward,
+    /// In the loss, with a gradient of its own, as GRPO's.
+    Loss,
 }
 
 /// Data files.
@@ -95,8 +109,10 @@ pub struct ScoreRecipe {
 /// From rewards to losses.
 #[derive(Debug, Clone, Copy)]
 pub struct PpoRecipe {
-    /// Weight of the KL in the reward.
+    /// Weight of the KL.
     pub kl_coef: f64,
+    /// Where it is paid.
+    pub kl_place: KlPlace,
     /// How the KL of a token is estimated.
     pub kl_estimator: KlEstimator,
     /// How advantages are estimated.
@@ -106,7 +122,7 @@ pub struct PpoRecipe {
     /// Whether rewards are whitened over the rollout batch, keeping their mean.
     pub whiten_rewards: bool,
     /// How far a ratio may move before its gradient stops.
-    pub clip_range: f64,
+    pub clip: Clip,
     /// Weight of the entropy, which is subtracted from the loss.
     pub entropy_coef: f64,
     /// What sums are divided by.

@@ -52,7 +52,8 @@ pub fn run(recipe: &RlRecipe, launch: &Launch, device: Device) -> Result<Outcome
     let models = Models::open(recipe, device)?;
     opening.doing("reading the prompts");
     let look = Look::of_run(recipe.data.on_bad_row);
-    let asking = models.asking(recipe.sampling.max_new_tokens, look);
+    let max_new_tokens = recipe.sampling.max_new_tokens;
+    let asking = models.asking(max_new_tokens, look, &recipe.data.images);
     let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking)?;
     say_skipped("rl", prompts.skipped.as_ref());
     let n_steps = n_steps(recipe, prompts.rows.len())?;
@@ -134,16 +135,11 @@ fn step(
 
     session.phase("update");
     let drop_partial = recipe.quirks.drop_partial_mini_batch;
-    let epochs: Vec<_> = (0..recipe.batch.inner_epochs)
-        .map(|epoch| {
-            mini_batches(
-                recipe.session.seed,
-                done,
-                epoch,
-                &recipe.batch,
-                drop_partial,
-            )
-        })
+    let left_out = (experience.flat.as_ref()).filter(|_| recipe.ppo.advantages.leaves_out_flat());
+    let is_trained = |row: usize| left_out.is_none_or(|flat| !flat[row]);
+    let (seed, batch) = (recipe.session.seed, &recipe.batch);
+    let epochs: Vec<_> = (0..batch.inner_epochs)
+        .map(|epoch| mini_batches(seed, [done, epoch], batch, is_trained, drop_partial))
         .collect();
     let updates = update(session, &learner, &rollouts, &experience, &epochs)?;
 
@@ -187,8 +183,8 @@ fn readers<'a>(
         head: &critic.head,
         features: pictures.judge(),
         padded_to: match recipe.ppo.average_over {
-            AverageOver::RealTokensOfMiniBatch => None,
             AverageOver::Padded => Some(recipe.sampling.max_new_tokens),
+            _ => None,
         },
     };
     let critic = models.critic.as_ref().zip(recipe.ppo.advantages.critic());
@@ -201,6 +197,7 @@ fn readers<'a>(
         ppo: recipe.ppo,
         activations: recipe.activations,
         micro_batch: recipe.batch.micro_batch,
+        max_new_tokens: recipe.sampling.max_new_tokens,
     };
     let sampler = Sampler {
         bundle: models.policy_base(),

@@ -1,7 +1,8 @@
 //! From experience to gradients: one mini-batch at a time, in passes of a micro-batch.
 //!
 //! Policy and critic, where there is one, are read in passes of their own, because they have different adapters and
-//! perhaps different bases. Their losses add up to `policy_loss − entropy_coef · entropy + value_coef · value_loss`,
+//! perhaps different bases. Their losses add up to
+//! `policy_loss + kl_coef · kl − entropy_coef · entropy + value_coef · value_loss`, the KL where the recipe has it in the loss,
 //! and one optimizer with one gradient clip takes the step for both, as in the reference.
 
 use candor_model::Activations;
@@ -10,10 +11,10 @@ use tch::{Kind, Tensor};
 
 use crate::critic::{CriticLearner, CriticRecipe};
 use crate::experience::{CriticExperience, Experience};
-use crate::loss::{policy_loss, value_loss};
+use crate::loss::{Weights, kl_loss, policy_loss, value_loss};
 use crate::order::permutation;
 use crate::passes::{PolicyReader, longest_first, widened};
-use crate::recipe::{AverageOver, BatchRecipe, PpoRecipe};
+use crate::recipe::{AverageOver, BatchRecipe, KlPlace, PpoRecipe};
 use crate::rollout::Rollout;
 
 /// What is trained and how it learns.
@@ -29,6 +30,8 @@ pub struct Learner<'a> {
     pub activations: Activations,
     /// Rollouts of a pass.
     pub micro_batch: usize,
+    /// Longest response, its end token included.
+    pub max_new_tokens: usize,
 }
 
 /// What a mini-batch's passes found, with the weights before its update.
@@ -38,6 +41,8 @@ pub struct Passed {
     pub loss: f64,
     /// Clipped policy loss.
     pub policy_loss: f64,
+    /// The KL to the reference, before its coefficient, where it is in the loss.
+    pub kl_loss: Option<f64>,
     /// Of the critic, where there is one.
     pub critic: Option<CriticPassed>,
     /// Mean entropy over real tokens.
@@ -70,6 +75,28 @@ struct Counts {
     counted: f64,
     /// Real tokens.
     real: f64,
+    /// Responses.
+    rows: f64,
+}
+
+impl Counts {
+    /// What a position of each rollout weighs in the loss.
+    ///
+    /// # Shapes
+    /// → `[rollouts, 1]` f32.
+    fn weights(self, learner: &Learner<'_>, rollouts: &[&Rollout<'_>]) -> Tensor {
+        let of_row = |rollout: &&Rollout<'_>| {
+            let n = match learner.ppo.average_over {
+                AverageOver::RealTokensOfMiniBatch | AverageOver::Padded => self.counted,
+                AverageOver::Responses => self.rows * rollout.response.ids.len().max(1) as f64,
+                AverageOver::LongestResponse => self.rows * learner.max_new_tokens as f64,
+            };
+            (1.0 / n) as f32
+        };
+        let weights: Vec<f32> = rollouts.iter().map(of_row).collect();
+        let device = learner.policy.bundle.model.device();
+        Tensor::from_slice(&weights).unsqueeze(1).to_device(device)
+    }
 }
 
 impl Learner<'_> {
@@ -86,9 +113,10 @@ impl Learner<'_> {
         let n = Counts {
             real: n_tokens.max(1) as f64,
             counted: match self.ppo.average_over {
-                AverageOver::RealTokensOfMiniBatch => n_tokens.max(1) as f64,
                 AverageOver::Padded => n_positions.max(1) as f64,
+                _ => n_tokens.max(1) as f64,
             },
+            rows: rows.len().max(1) as f64,
         };
         let critic = self.critic.as_ref().zip(experience.critic.as_ref());
         let mut sums = Vec::new();
@@ -106,7 +134,7 @@ impl Learner<'_> {
         self.gather(&sums, &maxima, n, n_tokens, critic)
     }
 
-    /// Returns `[policy loss, clip fraction, approx KL, entropy]`, to be summed, and
+    /// Returns `[policy loss, clip fraction, approx KL, entropy, KL in the loss]`, to be summed, and
     /// `[ratio, log ratio]`, of which the largest counts.
     fn policy_pass(
         &self,
@@ -125,25 +153,35 @@ impl Learner<'_> {
         model.backward(&embedded, adapter, self.activations, |hidden| {
             let (logprobs, entropy) = self.policy.logprobs_and_entropy(&rows, hidden);
             let logprobs = widened(&logprobs, width);
-            let policy = policy_loss(
-                &logprobs,
-                &old,
-                &at(&experience.advantages),
-                &at(&experience.counted),
-                self.ppo.clip_range,
-                n.counted,
-            );
+            let (counted, of_row) = (at(&experience.counted), n.weights(self, some));
+            let weights = Weights {
+                of_row: &of_row,
+                n_tokens: n.counted,
+            };
+            let advantages = at(&experience.advantages);
+            let clip = self.ppo.clip;
+            let policy = policy_loss(&logprobs, &old, &advantages, &counted, clip, weights);
+            let kl = (self.ppo.kl_place == KlPlace::Loss).then(|| {
+                let reference = at(&experience.ref_logprobs);
+                let estimator = self.ppo.kl_estimator;
+                kl_loss(estimator, &logprobs, &reference, &counted, weights)
+            });
             let entropy = entropy.sum(Kind::Float);
             let sums = vec![
                 policy.loss.detach(),
                 policy.clip_fraction,
                 policy.approx_kl,
                 entropy.detach() / n.real,
+                (kl.as_ref()).map_or_else(|| policy.loss.detach().zeros_like(), Tensor::detach),
             ];
             // Pads are 0 on both sides.
             let log_ratio_max = (logprobs.detach() - &old).abs().max();
             let maxima = [policy.ratio_max, log_ratio_max];
             let loss = policy.loss - entropy * (self.ppo.entropy_coef / n.counted);
+            let loss = match kl {
+                Some(kl) => loss + kl * self.ppo.kl_coef,
+                None => loss,
+            };
             (loss, (sums, maxima))
         })
     }
@@ -166,13 +204,18 @@ impl Learner<'_> {
         let model = &reader.bundle.model;
         let adapter = Some(reader.adapter);
         model.backward(&embedded, adapter, self.activations, |hidden| {
+            let of_row = n.weights(self, some);
+            let weights = Weights {
+                of_row: &of_row,
+                n_tokens: n.counted,
+            };
             let value = value_loss(
                 &reader.values_of(&rows, hidden),
                 &at(&said.values),
                 &at(&said.returns),
                 &at(&experience.counted),
                 recipe.value_clip_range,
-                n.counted,
+                weights,
             );
             let sums = [value.loss.detach(), value.clip_fraction];
             (value.loss * recipe.value_coef, sums)
@@ -182,8 +225,8 @@ impl Learner<'_> {
     /// Columns that a micro-batch needs.
     fn width(&self, experience: &Experience, longest: i64) -> i64 {
         match self.ppo.average_over {
-            AverageOver::RealTokensOfMiniBatch => longest,
             AverageOver::Padded => experience.counted.size()[1],
+            _ => longest,
         }
     }
 
@@ -203,13 +246,15 @@ impl Learner<'_> {
         let [ratio_max, log_ratio_max] = [all[0], all[1]];
         let [policy_loss, clip_fraction, approx_kl, entropy] = [all[2], all[3], all[4], all[5]];
         let bonus = self.ppo.entropy_coef * entropy * n.real / n.counted;
-        let of_policy = policy_loss - bonus;
+        let kl_loss = (self.ppo.kl_place == KlPlace::Loss).then_some(all[6]);
+        let of_policy = policy_loss + kl_loss.unwrap_or(0.0) * self.ppo.kl_coef - bonus;
         Passed {
-            loss: critic.map_or(of_policy, |critic| of_policy + critic.value_coef * all[6]),
+            loss: critic.map_or(of_policy, |critic| of_policy + critic.value_coef * all[7]),
             policy_loss,
+            kl_loss,
             critic: critic.map(|_| CriticPassed {
-                loss: all[6],
-                clip_fraction: all[7],
+                loss: all[7],
+                clip_fraction: all[8],
             }),
             entropy,
             clip_fraction,
@@ -228,16 +273,18 @@ fn view(x: &Tensor, rows: &[usize], width: i64) -> Tensor {
     x.index_select(0, &rows).narrow(1, 0, width)
 }
 
-/// The mini-batches of one inner epoch: a shuffle of all rollouts, cut. The last may be smaller, or is dropped.
+/// The mini-batches of one inner epoch: a shuffle of the rollouts that are trained on, cut. The last may be smaller, or is
+/// dropped.
 #[must_use]
 pub fn mini_batches(
     seed: u64,
-    done: u64,
-    epoch: u64,
+    [done, epoch]: [u64; 2],
     batch: &BatchRecipe,
+    is_trained: impl Fn(usize) -> bool,
     drop_partial: bool,
 ) -> Vec<Vec<usize>> {
-    let order = permutation(seed, "rl.mini_batch", &[done, epoch], batch.rollout_batch);
+    let mut order = permutation(seed, "rl.mini_batch", &[done, epoch], batch.rollout_batch);
+    order.retain(|&row| is_trained(row));
     let whole = |chunk: &&[usize]| !drop_partial || chunk.len() == batch.mini_batch;
     order
         .chunks(batch.mini_batch)
@@ -285,19 +332,30 @@ mod tests {
 
     #[test]
     fn every_rollout_is_in_one_mini_batch_of_an_inner_epoch() {
-        let cut = mini_batches(1, 7, 0, &BATCH, false);
+        let cut = mini_batches(1, [7, 0], &BATCH, |_| true, false);
         let sizes: Vec<usize> = cut.iter().map(Vec::len).collect();
         assert_eq!(sizes, [4, 4, 2]);
         let mut all = cut.concat();
         all.sort_unstable();
         assert_eq!(all, (0..10).collect::<Vec<_>>());
-        assert_ne!(cut, mini_batches(1, 7, 1, &BATCH, false));
-        assert_ne!(cut, mini_batches(1, 8, 0, &BATCH, false));
+        assert_ne!(cut, mini_batches(1, [7, 1], &BATCH, |_| true, false));
+        assert_ne!(cut, mini_batches(1, [8, 0], &BATCH, |_| true, false));
+    }
+
+    #[test]
+    fn what_is_left_out_leaves_the_order_of_the_others() {
+        let all = mini_batches(1, [7, 0], &BATCH, |_| true, false).concat();
+        let even = mini_batches(1, [7, 0], &BATCH, |row| row % 2 == 0, false);
+        let sizes: Vec<usize> = even.iter().map(Vec::len).collect();
+        assert_eq!(sizes, [4, 1]);
+        let expected: Vec<usize> = all.into_iter().filter(|row| row % 2 == 0).collect();
+        assert_eq!(even.concat(), expected);
+        assert!(mini_batches(1, [7, 0], &BATCH, |_| false, false).is_empty());
     }
 
     #[test]
     fn the_reference_drops_what_does_not_fill_a_mini_batch() {
-        let whole = mini_batches(1, 7, 0, &BATCH, false);
-        assert_eq!(mini_batches(1, 7, 0, &BATCH, true), whole[..2]);
+        let cut = |drop_partial| mini_batches(1, [7, 0], &BATCH, |_| true, drop_partial);
+        assert_eq!(cut(true), cut(false)[..2]);
     }
 }

@@ -19,10 +19,11 @@ use crate::{RlError, run};
 /// As reading the prompts for the run.
 pub fn workload(recipe: &RlRecipe, policy: &Reading, judge: &Reading) -> Result<Workload, RlError> {
     let prompt = recipe.reward.join("prompt.txt");
+    let images = recipe.data.images.as_path();
     let asking = Asking {
-        policy: policy.rules(policy.n_positions()),
+        policy: policy.rules(policy.n_positions(), images),
         judge: Judge {
-            rules: judge.rules(judge.n_positions()),
+            rules: judge.rules(judge.n_positions(), images),
             with_facts: shows_facts(&prompt)?,
         },
         max_new_tokens: recipe.sampling.max_new_tokens,

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use candor_rl::advantages::gae;
 use candor_rl::kl::{self, KlEstimator};
-use candor_rl::loss::{policy_loss, value_loss};
+use candor_rl::loss::{Clip, Weights, policy_loss, value_loss};
 use candor_rl::shaping::{self, ScorePosition, TerminalCoefs};
 use candor_rl::whiten::{whiten_centered, whiten_keep_mean};
 use candor_testing::golden::{Golden, assert_close, difference};
@@ -191,8 +191,14 @@ fn the_policy_loss_clips_on_both_sides() {
             &old.detach(),
             &advantages,
             &mask,
-            CLIP_RANGE,
-            n_tokens,
+            Clip {
+                low: CLIP_RANGE,
+                high: CLIP_RANGE,
+            },
+            Weights {
+                of_row: &Tensor::from(1.0 / n_tokens),
+                n_tokens,
+            },
         );
         found.loss.backward();
         for (what, found) in [
@@ -239,7 +245,10 @@ fn the_value_loss_clips_on_both_sides() {
             &returns,
             &mask,
             VALUE_CLIP_RANGE,
-            count(&mask),
+            Weights {
+                of_row: &Tensor::from(1.0 / count(&mask)),
+                n_tokens: count(&mask),
+            },
         );
         found.loss.backward();
         for (what, found) in [

@@ -21,7 +21,8 @@ use candor_rl::advantages::Advantages;
 use candor_rl::critic::{CriticLearner, CriticRecipe};
 use candor_rl::experience::{Experience, width_of};
 use candor_rl::kl::KlEstimator;
-use candor_rl::recipe::{AverageOver, Normalise, PpoRecipe, ScoreRecipe};
+use candor_rl::loss::Clip;
+use candor_rl::recipe::{AverageOver, KlPlace, Normalise, PpoRecipe, ScoreRecipe};
 use candor_rl::rollout::Rollout;
 use candor_rl::shaping::{ScorePosition, TerminalCoefs};
 use candor_rl::symbolic::YesReward;
@@ -82,6 +83,7 @@ impl Case {
         PpoRecipe {
             kl_coef: 0.1,
             kl_estimator: self.kl_estimator,
+            kl_place: KlPlace::Reward,
             advantages: Advantages::Gae {
                 gamma: 0.99,
                 lambda: 0.95,
@@ -89,7 +91,10 @@ impl Case {
             },
             whiten_advantages: true,
             whiten_rewards: false,
-            clip_range: 0.2,
+            clip: Clip {
+                low: 0.2,
+                high: 0.2,
+            },
             entropy_coef: 0.02,
             average_over: self.average_over,
         }
@@ -261,6 +266,7 @@ fn check(case: Case, micro_batch: usize, activations: Activations) {
             ppo: case.ppo(),
             activations,
             micro_batch,
+            max_new_tokens: MAX_RESPONSE,
         },
         compared: Updates::new(name),
     };

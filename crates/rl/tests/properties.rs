@@ -1,12 +1,28 @@
 //! What must hold of the arithmetic whatever the numbers are.
 
 use candor_rl::kl::{self, KlEstimator};
-use candor_rl::loss::{policy_loss, value_loss};
+use candor_rl::loss::{Clip, Weights, policy_loss, value_loss};
 use candor_rl::shaping::{self, ScorePosition};
 use candor_rl::whiten::{whiten_centered, whiten_keep_mean};
 use candor_rl::{advantages, advantages::Gae};
 use proptest::prelude::*;
 use tch::{Kind, Tensor};
+
+/// As far upwards as downwards.
+fn both(range: f64) -> Clip {
+    Clip {
+        low: range,
+        high: range,
+    }
+}
+
+/// Every position of `n` weighs the same, `w`.
+fn even(w: &Tensor, n: f64) -> Weights<'_> {
+    Weights {
+        of_row: w,
+        n_tokens: n,
+    }
+}
 
 /// Responses of several lengths with a number of each kind for every position, pads included.
 #[derive(Debug, Clone)]
@@ -115,6 +131,7 @@ proptest! {
         let mask = batch.mask();
         let terminal = batch.tensor(5).select(1, 0);
         let n = batch.n_tokens();
+        let w = Tensor::from(1.0 / n);
         let all = |spoil: bool| {
             let at = |k: usize| {
                 let x = batch.tensor(k);
@@ -126,8 +143,8 @@ proptest! {
             let kept = whiten_keep_mean(&at(0), &mask);
             let logprobs = at(2).set_requires_grad(true);
             let values = at(4).set_requires_grad(true);
-            let policy = policy_loss(&logprobs, &at(3), &white, &mask, 0.2, n);
-            let value = value_loss(&values, &at(1), &returns, &mask, 0.2, n);
+            let policy = policy_loss(&logprobs, &at(3), &white, &mask, both(0.2), even(&w, n));
+            let value = value_loss(&values, &at(1), &returns, &mask, 0.2, even(&w, n));
             (&policy.loss + &value.loss).backward();
             [
                 rewards, white, kept, policy.loss.detach(), value.loss.detach(), policy.clip_fraction,
@@ -144,6 +161,7 @@ proptest! {
     fn one_pass_of_all_equals_all_passes_of_one(batch in batches()) {
         let mask = batch.mask();
         let n = batch.n_tokens();
+        let w = Tensor::from(1.0 / n);
         let leaf = |k| batch.tensor(k).set_requires_grad(true);
         let cut = |size: i64| {
             let (logprobs, values) = (leaf(0), leaf(3));
@@ -154,10 +172,10 @@ proptest! {
                 let rows = size.min(batch.rows() - start);
                 let at = |x: &Tensor| x.narrow(0, start, rows);
                 let policy = policy_loss(
-                    &at(&logprobs), &at(&batch.tensor(1)), &at(&batch.tensor(2)), &at(&mask), 0.2, n,
+                    &at(&logprobs), &at(&batch.tensor(1)), &at(&batch.tensor(2)), &at(&mask), both(0.2), even(&w, n),
                 );
                 let value = value_loss(
-                    &at(&values), &at(&batch.tensor(4)), &at(&batch.tensor(5)), &at(&mask), 0.2, n,
+                    &at(&values), &at(&batch.tensor(4)), &at(&batch.tensor(5)), &at(&mask), 0.2, even(&w, n),
                 );
                 (&policy.loss + &value.loss).backward();
                 let parts = [policy.loss.detach(), policy.clip_fraction, value.loss.detach(), value.clip_fraction]
@@ -180,7 +198,8 @@ proptest! {
     fn a_ratio_of_one_is_never_clipped(batch in batches()) {
         let (logprobs, advantages, mask) = (batch.tensor(0), batch.tensor(1), batch.mask());
         let n = batch.n_tokens();
-        let policy = policy_loss(&logprobs, &logprobs, &advantages, &mask, 0.2, n);
+        let w = Tensor::from(1.0 / n);
+        let policy = policy_loss(&logprobs, &logprobs, &advantages, &mask, both(0.2), even(&w, n));
         let expected = -spoiled(&advantages, &mask, 0.0).sum(Kind::Double).double_value(&[]) / n;
         prop_assert!((policy.loss.double_value(&[]) - expected).abs() < 1e-12);
         prop_assert!(policy.clip_fraction.double_value(&[]) == 0.0);
@@ -193,13 +212,14 @@ proptest! {
     fn clipping_only_ever_raises_a_loss(batch in batches(), range in 0.01..0.5_f64) {
         let mask = batch.mask();
         let n = batch.n_tokens();
+        let w = Tensor::from(1.0 / n);
         let loss = |range: f64| {
-            policy_loss(&batch.tensor(0), &batch.tensor(1), &batch.tensor(2), &mask, range, n)
+            policy_loss(&batch.tensor(0), &batch.tensor(1), &batch.tensor(2), &mask, both(range), even(&w, n))
                 .loss.double_value(&[])
         };
         prop_assert!(loss(range) >= loss(1e9) - 1e-9);
         let loss = |range: f64| {
-            value_loss(&batch.tensor(0), &batch.tensor(1), &batch.tensor(2), &mask, range, n)
+            value_loss(&batch.tensor(0), &batch.tensor(1), &batch.tensor(2), &mask, range, even(&w, n))
                 .loss.double_value(&[])
         };
         prop_assert!(loss(range) >= loss(1e9) - 1e-9);

@@ -6,6 +6,7 @@ use candor_rl::RlRecipe;
 use candor_rl::advantages::Advantages;
 use candor_rl::critic::CriticRecipe;
 use candor_rl::kl::KlEstimator;
+use candor_rl::loss::Clip;
 use candor_rl::metrics::{RlMetrics, RolloutMetrics, UpdateMetrics};
 use candor_rl::recipe::{AverageOver, Normalise};
 use candor_rl::shaping::ScorePosition;
@@ -45,7 +46,11 @@ fn the_papers_recipe_has_its_numbers_and_quirks() {
         lambda: 1.0,
         critic,
     };
-    assert_eq!((ppo.advantages, ppo.clip_range), (gae, 0.2));
+    let clip = Clip {
+        low: 0.2,
+        high: 0.2,
+    };
+    assert_eq!((ppo.advantages, ppo.clip), (gae, clip));
     assert_eq!(paper.sampling.samples_per_prompt, 1);
     assert_eq!((ppo.whiten_advantages, ppo.whiten_rewards), (true, false));
     assert_eq!(ppo.average_over, AverageOver::Padded);
@@ -134,7 +139,7 @@ fn all_mistakes_are_reported_at_once() {
 #[test]
 fn the_critics_keys_have_no_place_beside_rloo() {
     let sets = [
-        "advantages.estimator=\"rloo\"",
+        "algorithm=\"rloo\"",
         "sampling.samples_per_prompt=3",
         "whiten.rewards=true",
     ];
@@ -142,7 +147,7 @@ fn the_critics_keys_have_no_place_beside_rloo() {
     for part in [
         "3 does not divide batch.rollout_batch = 512",
         "advantages.gamma",
-        "has no meaning with advantages.estimator = \"rloo\"",
+        "has no meaning without a critic",
         "advantages.gae_lambda",
         "loss.value_clip_range",
         "loss.value_coef",
@@ -150,10 +155,7 @@ fn the_critics_keys_have_no_place_beside_rloo() {
     ] {
         assert!(message.contains(part), "{message}\nlacks {part}");
     }
-    let alone = [
-        "advantages.estimator=\"rloo\"",
-        "sampling.samples_per_prompt=1",
-    ];
+    let alone = ["algorithm=\"rloo\"", "sampling.samples_per_prompt=1"];
     let message = open("llava-7b-224/rloo/5-ppo.toml", &alone).unwrap_err();
     assert!(message.contains("use 2 or more"), "{message}");
     let rloo = open("llava-7b-224/rloo/5-ppo.toml", &[]).unwrap();
@@ -180,6 +182,7 @@ fn every_metric_is_documented_and_nothing_else() {
         returns_mean: Some(0.0),
         advantages_std: 0.0,
         explained_variance: Some(0.0),
+        n_flat_prompts: None,
         n_rollouts: 0,
         n_response_tokens: 0,
     };

@@ -82,7 +82,12 @@ pub fn run(recipe: &SampleRecipe, launch: &Launch, device: Device) -> Result<Out
         rows: prompts,
         pictures,
         skipped,
-    } = prompt::read(recipe, bundle.rules(usize::MAX), positions, look)?;
+    } = prompt::read(
+        recipe,
+        bundle.rules(usize::MAX, recipe.images.as_path()),
+        positions,
+        look,
+    )?;
     say_skipped(name(recipe), skipped.as_ref());
     let mut folder = claim.open()?.folder;
     if let Some(skipped) = &skipped {

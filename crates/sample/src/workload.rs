@@ -14,7 +14,7 @@ pub fn workload(recipe: &SampleRecipe, reading: &Reading) -> Result<Workload, Sa
     let look = Look::of_plan(recipe.on_bad_row, &recipe.images);
     let read = prompt::read(
         recipe,
-        reading.rules(usize::MAX),
+        reading.rules(usize::MAX, recipe.images.as_path()),
         reading.n_positions(),
         look,
     )?;

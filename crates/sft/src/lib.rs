@@ -5,7 +5,6 @@
 //! LoRA policy initialisation, by recipe. [`ground`] exists for models that start from nothing.
 
 mod corpus;
-mod earlier;
 mod error;
 pub mod ground;
 mod loss;
@@ -13,9 +12,10 @@ mod recipe;
 pub mod run;
 mod workload;
 
+pub use candor_train::Tune;
 pub use error::SftError;
 pub use ground::{GroundMetrics, GroundRecipe};
 pub use loss::cross_entropy;
-pub use recipe::{Files, SftRecipe, SourceRecipe, Tune};
+pub use recipe::{Files, SftRecipe, SourceRecipe};
 pub use run::SftMetrics;
 pub use workload::workload;

@@ -8,21 +8,10 @@ use candor_data::rows::OnBadRow;
 use candor_model::{Activations, Template};
 use candor_recipe::{Reader, Resolved};
 use candor_train::stage_fields::{IMAGES, MODEL, ROOT, read_activations, read_batch};
-use candor_train::{BasePrecision, Length, LoraStart, SessionRecipe, on_bad_row};
+use candor_train::{BasePrecision, Length, LoraStart, SessionRecipe, Tune, on_bad_row};
 
 pub use self::sources::{Files, SourceRecipe};
 use crate::SftError;
-
-/// What is trained.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Tune {
-    /// Everything but the vision tower (the paper's SFT).
-    AllButTower,
-    /// The projector alone (the paper's stage 0).
-    Projector,
-    /// A LoRA adapter on the decoder (the paper's policy initialisation).
-    Lora(LoraStart),
-}
 
 /// Everything supervised fine-tuning needs to know.
 #[derive(Debug, Clone)]

@@ -4,15 +4,14 @@ use candor_data::rows::{Look, SkippedCounts};
 use candor_model::sample::{Batch, Sample};
 use candor_model::{Adapter, Bundle, ImageFeatures, Template, preflight};
 use candor_run::{Inputs, Launch, Outcome};
-use candor_train::{Length, LoraStart, Opening, Parts, Session, fingerprint, say_skipped};
+use candor_train::{Length, LoraStart, Opening, Parts, Session, Tune, fingerprint, say_skipped};
 use serde::Serialize;
-use tch::{Device, Tensor};
+use tch::Device;
 
 use crate::SftError;
 use crate::corpus::Corpus;
-use crate::earlier;
 use crate::loss::cross_entropy;
-use crate::recipe::{SftRecipe, Tune};
+use crate::recipe::SftRecipe;
 
 /// One line of the run's `metrics.jsonl`.
 #[derive(Debug, Serialize)]
@@ -55,7 +54,7 @@ pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcom
     }
     check_room(recipe, &bundle)?;
     preflight::check_answers_end(&recipe.base, &bundle.template, &bundle.tokenizer)?;
-    let (adapter, trained) = trainable(recipe, &bundle)?;
+    let (adapter, trained) = (recipe.tune).start(&bundle, &recipe.base, recipe.session.seed)?;
     opening.doing("reading the conversations");
     // Which conversations an update takes follows from the micro-batch that the run began with.
     let first_micro_batch = opening.began_with("data.micro_batch");
@@ -64,7 +63,8 @@ pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcom
         ..recipe.clone()
     };
     let look = Look::of_run(recipe.on_bad_row);
-    let corpus = Corpus::read(&ordered, bundle.rules(recipe.max_tokens), look)?;
+    let rules = bundle.rules(recipe.max_tokens, recipe.images.as_path());
+    let corpus = Corpus::read(&ordered, rules, look)?;
     say_skipped("sft", corpus.skipped());
     if let Some(repeats) = corpus.repeats() {
         eprintln!("sft: {repeats}");
@@ -74,7 +74,7 @@ pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcom
         Length::Epochs(epochs) => epochs * corpus.steps_per_epoch(),
     };
     let inputs = inputs(recipe, &mut opening, &bundle, adapter.as_ref(), &corpus);
-    opening.read_earlier(|run| earlier::result(run, &recipe.tune, &bundle))?;
+    opening.read_earlier(|run| Ok::<_, SftError>(recipe.tune.result(run, &bundle)?))?;
     let parts = Parts {
         trained,
         kept: Vec::new(),
@@ -132,10 +132,7 @@ pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcom
     if matches!(bundle.template, Template::Plain) {
         bundle.template = template;
     }
-    match &adapter {
-        Some(adapter) => adapter.save(&session.path().join("adapter"))?,
-        None => bundle.save(&session.path().join("model"))?,
-    }
+    Tune::save(session.path(), &bundle, adapter.as_ref())?;
     if let Some(skipped) = corpus.skipped() {
         session.write_result(&SftResult {
             n_rows: corpus.n_rows(),
@@ -199,53 +196,4 @@ fn pass(
         (loss, value)
     });
     loss.double_value(&[])
-}
-
-/// Whether a tensor of the model itself is trained.
-pub(crate) fn is_trained(tune: &Tune, name: &str) -> bool {
-    match tune {
-        Tune::AllButTower => !name.starts_with("vision_tower."),
-        Tune::Projector => name.starts_with("multi_modal_projector."),
-        Tune::Lora(_) => false,
-    }
-}
-
-/// Trained tensors by name.
-type Trained = Vec<(String, Tensor)>;
-
-/// The adapter, if one is trained, and the trained tensors.
-fn trainable(recipe: &SftRecipe, bundle: &Bundle) -> Result<(Option<Adapter>, Trained), SftError> {
-    match &recipe.tune {
-        Tune::AllButTower | Tune::Projector => {
-            let trained = |name: &str| is_trained(&recipe.tune, name);
-            Ok((None, bundle.model.set_trainable(trained)))
-        }
-        Tune::Lora(start) => {
-            bundle.model.set_trainable(|_| false);
-            let adapter = first_adapter(recipe, start, bundle)?;
-            adapter.set_trainable(true);
-            let named = adapter
-                .parameters()
-                .iter()
-                .map(|(n, t)| (n.clone(), t.shallow_clone()))
-                .collect();
-            Ok((Some(adapter), named))
-        }
-    }
-}
-
-/// The adapter before the first update.
-fn first_adapter(
-    recipe: &SftRecipe,
-    start: &LoraStart,
-    bundle: &Bundle,
-) -> Result<Adapter, SftError> {
-    Ok(match start {
-        LoraStart::Fresh(config) => {
-            let mut config = config.clone();
-            config.base_model_name_or_path = Some(recipe.base.display().to_string());
-            Adapter::fresh(*config, &bundle.model, recipe.session.seed)?
-        }
-        LoraStart::Adapter(folder) => Adapter::open(folder, &bundle.model)?,
-    })
 }

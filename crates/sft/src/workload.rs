@@ -14,7 +14,7 @@ use crate::{SftError, SftRecipe};
 /// # Errors
 /// A file is missing or damaged, or a conversation does not fit the model.
 pub fn workload(recipe: &SftRecipe, reading: &Reading) -> Result<Workload, SftError> {
-    let own = reading.rules(recipe.max_tokens);
+    let own = reading.rules(recipe.max_tokens, recipe.images.as_path());
     let rules = SampleRules {
         template: recipe.template.as_ref().unwrap_or(own.template),
         ..own

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candor_data::image::ImageProcessor;
-use candor_model::{Bundle, Llava, LlavaConfig, Template, Tokenizer};
+use candor_model::{Bundle, LlavaConfig, Template, Tokenizer, Vlm};
 use serde_json::json;
 use tch::{Device, Kind};
 
@@ -82,7 +82,7 @@ impl TinyModel {
         }))
         .expect("a configuration");
         Bundle {
-            model: Llava::fresh(config, self.seed, Device::Cpu).expect("sizes that fit"),
+            model: Vlm::fresh(config, self.seed, Device::Cpu).expect("sizes that fit"),
             tokenizer,
             template: Template::VicunaV1 {
                 system: self.system.to_owned(),

@@ -1,6 +1,6 @@
 //! Everything a training stage needs besides its model and its loss.
 //!
-//! A stage (`sft`, `reward`, `rl`) writes its own loop in `run.rs`; this crate gives it the parts:
+//! A stage (`sft`, `reward`, `dpo`, `rl`) writes its own loop in `run.rs`; this crate gives it the parts:
 //! [`optimizer`] and [`schedule`] update weights, [`data_order`] decides which samples form a batch, [`Batches`] which
 //! comparisons an update takes, [`stage_fields`] and their neighbours read what the recipes of several stages say, and
 //! [`session`] puts all of this and the folder of the run (`candor_run`) together into what all stages do alike.
@@ -21,6 +21,7 @@ pub mod optimizer;
 pub mod schedule;
 pub mod session;
 pub mod stage_fields;
+mod tune;
 
 pub use bad_rows::{on_bad_row, say_skipped};
 pub use base_precision::BasePrecision;
@@ -31,3 +32,4 @@ pub use optimizer::{AdamW, AdamWConfig, ParamGroup};
 pub use schedule::{Schedule, Shape, Warmup};
 pub use session::{Applied, Opening, Parts, Session, SessionRecipe};
 pub use stage_fields::{Length, LoraStart};
+pub use tune::Tune;

@@ -1,8 +1,8 @@
 //! Fields that the recipes of several stages have.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use candor_model::{Activations, LoraConfig};
+use candor_model::{Activations, Adapter, Bundle, LoraConfig, ModelError};
 
 use candor_recipe::Reader;
 
@@ -77,6 +77,21 @@ impl LoraStart {
             Self::Fresh(Box::new(LoraConfig::new(r, alpha, &targets)))
         });
         fresh.unwrap_or_else(|| Self::Adapter(folder.unwrap_or_default()))
+    }
+
+    /// The adapter before the first update, for a model that came from the folder `base`; a fresh one follows from `seed`.
+    ///
+    /// # Errors
+    /// Its folder cannot be read, or it does not fit the model.
+    pub fn open(&self, bundle: &Bundle, base: &Path, seed: u64) -> Result<Adapter, ModelError> {
+        match self {
+            Self::Fresh(config) => {
+                let mut config = config.clone();
+                config.base_model_name_or_path = Some(base.display().to_string());
+                Adapter::fresh(*config, &bundle.model, seed)
+            }
+            Self::Adapter(folder) => Adapter::open(folder, &bundle.model),
+        }
     }
 }
 

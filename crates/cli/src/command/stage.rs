@@ -1,7 +1,8 @@
-//! The stages that run a recipe: `candor ground`, `sft`, `sample`, `reward`, `rl`.
+//! The stages that run a recipe: `candor ground`, `sft`, `sample`, `reward`, `dpo`, `rl`.
 
 use std::path::Path;
 
+use candor_dpo::DpoRecipe;
 use candor_recipe::Resolved;
 use candor_reward::RewardRecipe;
 use candor_rl::RlRecipe;
@@ -77,6 +78,19 @@ fn exported(
     );
     let name = serde_json::to_string(&file)?;
     Ok(format!("data.preferences=[{name}]"))
+}
+
+/// Trains a policy on comparisons.
+pub fn dpo(arguments: &TrainArguments) -> anyhow::Result<()> {
+    let TrainArguments { stage, init_from } = arguments;
+    let recipe = DpoRecipe::open(&stage.recipe, &stage.sets)?;
+    run(
+        stage,
+        init_from.as_deref(),
+        "dpo",
+        &recipe.resolved,
+        |launch| candor_dpo::run(&recipe, launch, device()),
+    )
 }
 
 /// Trains a policy against a reward model.

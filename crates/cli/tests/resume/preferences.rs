@@ -1,4 +1,4 @@
-//! `sample` and `reward`, killed at random moments.
+//! `sample`, `reward` and `dpo`, killed at random moments.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -87,4 +87,21 @@ fn a_reward_model_killed_at_random_moments_ends_in_the_same_bytes() {
         "result.json",
     ];
     assert_same(folder, "reward", "reward-killed", &results);
+}
+
+#[test]
+fn dpo_killed_at_random_moments_ends_in_the_same_bytes() {
+    let folder = compared();
+    run(candor(folder).args(with_own_recipe("dpo", "dpo")));
+    let kills = run_with_kills(folder, &with_own_recipe("dpo", "dpo-killed"), 29, 200);
+    assert!(kills > 0, "the run was never killed after a checkpoint");
+    let results = [
+        "metrics.jsonl",
+        "reference.json",
+        "adapter/adapter_model.safetensors",
+        "adapter/adapter_config.json",
+        "held_out.jsonl",
+        "result.json",
+    ];
+    assert_same(folder, "dpo", "dpo-killed", &results);
 }

@@ -1,7 +1,7 @@
 //! The `preprocessor_config.json` of a Hugging Face model folder, or the `image_processor` of its
 //! `processor_config.json`.
 //!
-//! Read are the fields that decide the numbers; what this processor cannot do (another filter, a crop that
+//! Read are the fields that decide the numbers; what these processors cannot do (another filter, a crop that
 //! differs from the size, steps switched off) is refused instead of ignored, because a model that sees
 //! differently scaled pictures than it was trained on fails silently.
 
@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Fit, ImageProcessor};
+use super::{Colours, Fit, ImageProcessor, NativeProcessor, SquareProcessor};
 use crate::error::{DataError, Place, Spot};
 use crate::formats::text::{self, Format};
 
@@ -23,12 +23,23 @@ const FORMAT: Format = Format {
 const BICUBIC: u8 = 3;
 /// Sides beyond this are mistakes; a picture of this side takes 192 MB normalised.
 const MAX_SIDE: u64 = 4096;
+/// Areas beyond this are mistakes: a picture of this area takes 768 MB normalised.
+const MAX_PIXELS: u64 = 4 * MAX_SIDE * MAX_SIDE;
+/// Sides of patches and numbers of them beyond this are mistakes.
+const MAX_PATCH: u64 = 256;
 
 #[derive(Deserialize)]
 struct Raw {
     image_processor: Option<Box<Raw>>,
+    image_processor_type: Option<String>,
+    processor_class: Option<String>,
     size: Option<Value>,
     crop_size: Option<Value>,
+    min_pixels: Option<Value>,
+    max_pixels: Option<Value>,
+    patch_size: Option<Value>,
+    merge_size: Option<Value>,
+    temporal_patch_size: Option<Value>,
     image_mean: Option<[f64; 3]>,
     image_std: Option<[f64; 3]>,
     do_resize: Option<bool>,
@@ -40,19 +51,40 @@ struct Raw {
     rescale_factor: Option<f64>,
 }
 
+impl Raw {
+    /// Whether pictures keep their own size: Qwen's classes say so, under several names.
+    fn is_native(&self) -> bool {
+        let classes = [&self.image_processor_type, &self.processor_class];
+        let qwen = |class: &&String| class.starts_with("Qwen");
+        classes.into_iter().flatten().any(|class| qwen(&class))
+    }
+}
+
+/// A field, and what was found there.
+type Refusal = (&'static str, String);
+
 pub(super) fn read(path: &Path) -> Result<ImageProcessor, DataError> {
     let text = text::read(path, &FORMAT)?;
     let raw: Raw = text::object(path, &text, &FORMAT)?;
-    resolve(raw.image_processor.as_deref().unwrap_or(&raw)).map_err(|(field, found)| DataError::Field {
+    let own = raw.image_processor.as_deref().unwrap_or(&raw);
+    let (processor, remedy) = if own.is_native() || raw.is_native() {
+        let remedy = "give the model's own preprocessor_config.json of a Qwen-VL model, with bicubic resizing to a \
+                      size between `shortest_edge` and `longest_edge` pixels in all";
+        (native(own).map(ImageProcessor::Native), remedy)
+    } else {
+        let remedy = "give the model's own preprocessor_config.json of a CLIP or LLaVA 1.5 model, with bicubic \
+                      resizing to one square and CLIP's normalisation";
+        (square(own).map(ImageProcessor::Square), remedy)
+    };
+    processor.map_err(|(field, found)| DataError::Field {
         spot: Spot::new(path, Place::File, field),
         found,
-        remedy: "give the model's own preprocessor_config.json of a CLIP or LLaVA 1.5 model, with bicubic \
-                 resizing to one square and CLIP's normalisation"
-            .into(),
+        remedy: remedy.into(),
     })
 }
 
-fn resolve(raw: &Raw) -> Result<ImageProcessor, (&'static str, String)> {
+/// Checks what both ways have in common.
+fn steps(raw: &Raw) -> Result<(), Refusal> {
     let steps = [
         ("do_resize", raw.do_resize),
         ("do_rescale", raw.do_rescale),
@@ -64,20 +96,29 @@ fn resolve(raw: &Raw) -> Result<ImageProcessor, (&'static str, String)> {
         }
     }
     if let Some(other) = raw.resample.filter(|&filter| filter != BICUBIC) {
-        return Err((
-            "resample",
-            format!("found filter {other}, and only 3 (bicubic) is supported"),
-        ));
+        let found = format!("found filter {other}, and only 3 (bicubic) is supported");
+        return Err(("resample", found));
     }
-    if let Some(factor) = raw
-        .rescale_factor
-        .filter(|factor| (factor * 255.0 - 1.0).abs() > 1e-6)
-    {
-        return Err((
-            "rescale_factor",
-            format!("found {factor}, and only 1/255 is supported"),
-        ));
+    let factor = raw.rescale_factor;
+    if let Some(factor) = factor.filter(|factor| (factor * 255.0 - 1.0).abs() > 1e-6) {
+        let found = format!("found {factor}, and only 1/255 is supported");
+        return Err(("rescale_factor", found));
     }
+    Ok(())
+}
+
+fn colours(mean: [f64; 3], std: [f64; 3]) -> Result<Colours, Refusal> {
+    if let Some(bad) = mean.iter().find(|mean| !(0.0..=1.0).contains(*mean)) {
+        return Err(("image_mean", format!("found {bad}, expected 0 to 1")));
+    }
+    if let Some(bad) = std.iter().find(|std| **std <= 0.0) {
+        return Err(("image_std", format!("found {bad}, expected more than 0")));
+    }
+    Ok(Colours { mean, std })
+}
+
+fn square(raw: &Raw) -> Result<SquareProcessor, Refusal> {
+    steps(raw)?;
     let size = side("size", raw.size.as_ref().ok_or(("size", "missing".into()))?)?;
     let fit = if raw.do_pad == Some(true) {
         Fit::Pad
@@ -101,22 +142,15 @@ fn resolve(raw: &Raw) -> Result<ImageProcessor, (&'static str, String)> {
     }
     let mean = raw.image_mean.ok_or(("image_mean", "missing".into()))?;
     let std = raw.image_std.ok_or(("image_std", "missing".into()))?;
-    if let Some(bad) = mean.iter().find(|mean| !(0.0..=1.0).contains(*mean)) {
-        return Err(("image_mean", format!("found {bad}, expected 0 to 1")));
-    }
-    if let Some(bad) = std.iter().find(|std| **std <= 0.0) {
-        return Err(("image_std", format!("found {bad}, expected more than 0")));
-    }
-    Ok(ImageProcessor {
-        size,
-        mean,
-        std,
+    Ok(SquareProcessor {
+        side: size,
         fit,
+        colours: colours(mean, std)?,
     })
 }
 
 /// A side is written as a number, as `{"shortest_edge": n}` or as `{"height": n, "width": n}`.
-fn side(field: &'static str, value: &Value) -> Result<u32, (&'static str, String)> {
+fn side(field: &'static str, value: &Value) -> Result<u32, Refusal> {
     let number = match value {
         Value::Object(edges) => match (edges.get("height"), edges.get("width")) {
             (Some(height), Some(width)) if height == width => height.as_u64(),
@@ -135,23 +169,104 @@ fn side(field: &'static str, value: &Value) -> Result<u32, (&'static str, String
         })
 }
 
+/// What a file does not say is the default of Hugging Face's class.
+fn native(raw: &Raw) -> Result<NativeProcessor, Refusal> {
+    steps(raw)?;
+    // The edges are areas: the class took over the two names of a size that it had to have. Numbers beside them are
+    // the older spelling, and count where a file has both; some files have the older names in the size.
+    let area = |beside: &'static str, edge, value: &Option<Value>, default| {
+        if let Some(value) = value {
+            return whole(beside, Some(value), MAX_PIXELS, default);
+        }
+        let Some(size) = &raw.size else {
+            return Ok(default);
+        };
+        let said = size.get(edge).or_else(|| size.get(beside));
+        let missing = || format!("found {size}, expected `shortest_edge` and `longest_edge`");
+        let said = said.ok_or_else(|| ("size", missing()))?;
+        whole("size", Some(said), MAX_PIXELS, default)
+    };
+    let min_pixels = area("min_pixels", "shortest_edge", &raw.min_pixels, 56 * 56)?;
+    let max_pixels = area(
+        "max_pixels",
+        "longest_edge",
+        &raw.max_pixels,
+        28 * 28 * 1280,
+    )?;
+    if min_pixels > max_pixels {
+        let found = format!("at least {min_pixels} pixels and at most {max_pixels}");
+        return Err(("size", found));
+    }
+    let patches =
+        |field, value: &Option<Value>, default| whole(field, value.as_ref(), MAX_PATCH, default);
+    let clip = Colours::CLIP;
+    Ok(NativeProcessor {
+        patch_size: patches("patch_size", &raw.patch_size, 14)?,
+        merge_size: patches("merge_size", &raw.merge_size, 2)?,
+        temporal_patch_size: patches("temporal_patch_size", &raw.temporal_patch_size, 2)?,
+        min_pixels,
+        max_pixels,
+        colours: colours(
+            raw.image_mean.unwrap_or(clip.mean),
+            raw.image_std.unwrap_or(clip.std),
+        )?,
+    })
+}
+
+fn whole(
+    field: &'static str,
+    value: Option<&Value>,
+    max: u64,
+    default: u32,
+) -> Result<u32, Refusal> {
+    let Some(value) = value else {
+        return Ok(default);
+    };
+    let number = value.as_u64().filter(|number| (1..=max).contains(number));
+    number
+        .map(|number| number as u32)
+        .ok_or_else(|| (field, format!("found {value}, expected 1 to {max}")))
+}
+
 pub(super) fn render(processor: &ImageProcessor) -> String {
-    let pad = processor.fit == Fit::Pad;
-    let config = json!({
-        // Padding is LLaVA's own step; the CLIP class of transformers does not have it.
-        "image_processor_type": if pad { "LlavaImageProcessor" } else { "CLIPImageProcessor" },
-        "do_convert_rgb": true,
-        "do_pad": pad,
-        "do_resize": true,
-        "size": {"shortest_edge": processor.size},
-        "resample": BICUBIC,
-        "do_center_crop": true,
-        "crop_size": {"height": processor.size, "width": processor.size},
-        "do_rescale": true,
-        "rescale_factor": 1.0 / 255.0,
-        "do_normalize": true,
-        "image_mean": processor.mean,
-        "image_std": processor.std,
-    });
+    let config = match processor {
+        ImageProcessor::Square(square) => {
+            let pad = square.fit == Fit::Pad;
+            json!({
+                // Padding is LLaVA's own step; the CLIP class of transformers does not have it.
+                "image_processor_type": if pad { "LlavaImageProcessor" } else { "CLIPImageProcessor" },
+                "do_convert_rgb": true,
+                "do_pad": pad,
+                "do_resize": true,
+                "size": {"shortest_edge": square.side},
+                "resample": BICUBIC,
+                "do_center_crop": true,
+                "crop_size": {"height": square.side, "width": square.side},
+                "do_rescale": true,
+                "rescale_factor": 1.0 / 255.0,
+                "do_normalize": true,
+                "image_mean": square.colours.mean,
+                "image_std": square.colours.std,
+            })
+        }
+        ImageProcessor::Native(native) => json!({
+            "image_processor_type": "Qwen2VLImageProcessor",
+            "do_convert_rgb": true,
+            "do_resize": true,
+            "size": {"shortest_edge": native.min_pixels, "longest_edge": native.max_pixels},
+            // Older versions of transformers read these instead.
+            "min_pixels": native.min_pixels,
+            "max_pixels": native.max_pixels,
+            "resample": BICUBIC,
+            "do_rescale": true,
+            "rescale_factor": 1.0 / 255.0,
+            "do_normalize": true,
+            "image_mean": native.colours.mean,
+            "image_std": native.colours.std,
+            "patch_size": native.patch_size,
+            "merge_size": native.merge_size,
+            "temporal_patch_size": native.temporal_patch_size,
+        }),
+    };
     format!("{config:#}\n")
 }

@@ -8,11 +8,11 @@
 //! A picture with an EXIF orientation is turned upright, as `load_image` of transformers does it and as browsers
 //! show it to annotators. The paper's code leaves it on its side; COCO's pictures carry no orientation.
 
-use std::io::Cursor;
+use std::io::{BufRead, Cursor, Seek};
 use std::path::Path;
 
 use ::image::metadata::Orientation;
-use ::image::{DynamicImage, ImageDecoder as _, ImageReader, Limits, RgbImage};
+use ::image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 
 use super::jpeg::{self, Jpeg};
 use crate::bounded::{self, Bound};
@@ -37,19 +37,34 @@ impl Default for ImageLimits {
     }
 }
 
+impl ImageLimits {
+    /// The bound on the file.
+    pub(super) fn bound(&self) -> Bound {
+        Bound {
+            max_bytes: self.max_bytes,
+            action: "read the image",
+            unreadable: "check the image folder and the file name in the row that asks for it",
+            too_large: "scale the picture down, or raise the limit on bytes",
+        }
+    }
+
+    /// Whether a picture of this size is allowed.
+    pub(super) fn check(&self, width: u32, height: u32) -> Result<(), Fault> {
+        let pixels = u64::from(width) * u64::from(height);
+        if pixels == 0 || pixels > self.max_pixels {
+            return Err(Fault::Pixels(width, height));
+        }
+        Ok(())
+    }
+}
+
 /// Decodes the JPEG, PNG or WebP file at `path`, upright.
 ///
 /// # Errors
 /// [`DataError::Io`] if it cannot be read, [`DataError::TooLarge`] if it has more bytes than the limits
 /// allow, [`DataError::Image`] if it has more pixels, none, or is not a whole JPEG, PNG or WebP.
 pub fn decode(path: &Path, limits: &ImageLimits) -> Result<RgbImage, DataError> {
-    let bound = Bound {
-        max_bytes: limits.max_bytes,
-        action: "read the image",
-        unreadable: "check the image folder and the file name in the row that asks for it",
-        too_large: "scale the picture down, or raise the limit on bytes",
-    };
-    decode_bytes(path, &bounded::read(path, &bound)?, limits)
+    decode_bytes(path, &bounded::read(path, &limits.bound())?, limits)
 }
 
 /// Decodes the JPEG, PNG or WebP in `bytes`, upright; `path` names it in messages. How many bytes they may be is up to whoever
@@ -71,13 +86,29 @@ pub fn decode_bytes(
     } else {
         decode_other(bytes, limits)
     };
-    outcome.map_err(|fault| {
-        let (found, remedy) = match fault {
-            Fault::Damaged(found) => (
+    outcome.map_err(|fault| fault.at(path, limits))
+}
+
+/// What every JPEG starts with: the start of the image and the first byte of the next marker.
+pub(super) const JPEG_START: [u8; 3] = [0xFF, 0xD8, 0xFF];
+
+/// Why a picture is not taken.
+pub(super) enum Fault {
+    /// It is not one, or not whole.
+    Damaged(String),
+    /// Its width and height are not allowed.
+    Pixels(u32, u32),
+}
+
+impl Fault {
+    /// The error of the picture at `path`.
+    pub(super) fn at(self, path: &Path, limits: &ImageLimits) -> DataError {
+        let (found, remedy) = match self {
+            Self::Damaged(found) => (
                 format!("not a readable JPEG, PNG or WebP: {found}"),
                 "replace the file by a whole JPEG, PNG or WebP, or remove the rows that name it",
             ),
-            Fault::Pixels(width, height) => (
+            Self::Pixels(width, height) => (
                 format!(
                     "{width} x {height} pixels, expected 1 to {}",
                     limits.max_pixels
@@ -90,15 +121,7 @@ pub fn decode_bytes(
             found,
             remedy: remedy.into(),
         }
-    })
-}
-
-/// What every JPEG starts with: the start of the image and the first byte of the next marker.
-const JPEG_START: [u8; 3] = [0xFF, 0xD8, 0xFF];
-
-enum Fault {
-    Damaged(String),
-    Pixels(u32, u32),
+    }
 }
 
 impl From<::image::ImageError> for Fault {
@@ -112,7 +135,17 @@ fn decode_other(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, Fault> {
         let found = "the picture is cut off, it has fewer bytes than its header says";
         return Err(Fault::Damaged(found.into()));
     }
-    let mut reader = ImageReader::new(Cursor::new(bytes))
+    let (decoder, orientation) = open(Cursor::new(bytes), *limits)?;
+    let picture = to_rgb_like_pillow(DynamicImage::from_decoder(decoder)?);
+    Ok(upright(picture.into(), orientation))
+}
+
+/// The decoder of a PNG or WebP of an allowed size, and how the picture has to be turned to stand upright.
+pub(super) fn open<'a, S: BufRead + Seek + 'a>(
+    source: S,
+    limits: ImageLimits,
+) -> Result<(impl ImageDecoder + 'a, Orientation), Fault> {
+    let mut reader = ImageReader::new(source)
         .with_guessed_format()
         .map_err(|error| Fault::Damaged(error.to_string()))?;
     // The bound on pixels is ours, below; this one keeps a decoder's own buffers in proportion to it.
@@ -121,18 +154,13 @@ fn decode_other(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, Fault> {
     reader.limits(decoder_limits);
     let mut decoder = reader.into_decoder()?;
     let (width, height) = decoder.dimensions();
-    let pixels = u64::from(width) * u64::from(height);
-    if pixels == 0 || pixels > limits.max_pixels {
-        return Err(Fault::Pixels(width, height));
-    }
+    limits.check(width, height)?;
     // An orientation that cannot be read is none.
     let orientation = decoder.exif_metadata().ok().flatten().and_then(|exif| {
         // Some writers of WebP keep the prefix that the block has in a JPEG.
         Orientation::from_exif_chunk(exif.strip_prefix(b"Exif\0\0").unwrap_or(&exif))
     });
-    let orientation = orientation.unwrap_or(Orientation::NoTransforms);
-    let picture = to_rgb_like_pillow(DynamicImage::from_decoder(decoder)?);
-    Ok(upright(picture.into(), orientation))
+    Ok((decoder, orientation.unwrap_or(Orientation::NoTransforms)))
 }
 
 /// Told by the header, whatever the decoder would make of the part that is there: it would be trained on unseen.

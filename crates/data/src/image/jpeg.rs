@@ -8,6 +8,7 @@
 //! libjpeg reports errors by unwinding, which is caught here. It patches a cut-off picture with grey, which
 //! would be trained on unseen, so the end marker is looked for first.
 
+use std::io::{Cursor, Error, ErrorKind, Read, Result as IoResult, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ::image::RgbImage;
@@ -72,34 +73,80 @@ fn rgb_of_inks(samples: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-/// How a picture has to be turned, or nothing if no end marker follows the start of its first scan. Segments
-/// before it are skipped by their length, because a thumbnail in them has an end marker of its own; in the scans
-/// none can appear by accident, because the coding stuffs every 0xFF.
+/// How a picture has to be turned, or nothing if no end marker follows the start of its first scan. Segments before
+/// it are skipped by their length, because a thumbnail in them has an end marker of its own; in the scans none can
+/// appear by accident, because the coding stuffs every 0xFF.
 fn orientation_of_whole(bytes: &[u8]) -> Option<Orientation> {
+    const END: [u8; 2] = [0xFF, 0xD9];
+    let header = header(Cursor::new(bytes)).ok()?;
+    let scans = bytes.get(header.scans as usize..)?;
+    scans
+        .windows(2)
+        .any(|pair| pair == END)
+        .then_some(header.orientation)
+}
+
+/// What the segments before the first scan say.
+pub(super) struct Header {
+    /// Width and height of the picture as it is stored; nothing if no segment says it.
+    pub size: Option<(u32, u32)>,
+    /// How it has to be turned to stand upright.
+    pub orientation: Orientation,
+    /// Where the first scan starts, in bytes.
+    scans: u64,
+}
+
+/// Reads the segments before the first scan, and of them no more than it needs.
+pub(super) fn header(mut source: impl Read + Seek) -> IoResult<Header> {
     const START_OF_SCAN: u8 = 0xDA;
     const APP1: u8 = 0xE1;
-    const END: [u8; 2] = [0xFF, 0xD9];
-    let mut orientation = Orientation::NoTransforms;
-    let mut at = 2;
-    while let [0xFF, marker, rest @ ..] = bytes.get(at..)? {
-        match (*marker, rest) {
-            (START_OF_SCAN, scans) => {
-                let whole = scans.windows(2).any(|pair| pair == END);
-                return whole.then_some(orientation);
-            }
-            // Fill bytes and markers without a length.
-            (0xFF, _) => at += 1,
-            (0x01 | 0xD0..=0xD7, _) => at += 2,
-            (marker, [high, low, content @ ..]) => {
-                let length = usize::from(u16::from_be_bytes([*high, *low]));
-                let content = content.get(..length.saturating_sub(2)).unwrap_or_default();
-                if let (APP1, Some(exif)) = (marker, content.strip_prefix(b"Exif\0\0")) {
+    let (mut size, mut orientation) = (None, Orientation::NoTransforms);
+    source.seek(SeekFrom::Start(2))?;
+    loop {
+        let [mut marker] = take(&mut source)?;
+        if marker != 0xFF {
+            let message = "no marker where a segment of the header ends";
+            return Err(Error::new(ErrorKind::InvalidData, message));
+        }
+        // Any number of fill bytes may stand before a marker.
+        while marker == 0xFF {
+            [marker] = take(&mut source)?;
+        }
+        // Markers without a length.
+        if matches!(marker, 0x01 | 0xD0..=0xD7) {
+            continue;
+        }
+        if marker == START_OF_SCAN {
+            let scans = source.stream_position()?;
+            return Ok(Header {
+                size,
+                orientation,
+                scans,
+            });
+        }
+        let length = u16::from_be_bytes(take(&mut source)?).saturating_sub(2);
+        match marker {
+            APP1 => {
+                let mut content = vec![0; usize::from(length)];
+                source.read_exact(&mut content)?;
+                if let Some(exif) = content.strip_prefix(b"Exif\0\0") {
                     orientation = Orientation::from_exif_chunk(exif).unwrap_or(orientation);
                 }
-                at += 2 + length;
             }
-            _ => return None,
+            // Starts of a frame, which have a precision before the size; the three others are tables.
+            0xC0..=0xCF if ![0xC4, 0xC8, 0xCC].contains(&marker) && length >= 5 => {
+                let [_, a, b, c, d] = take(&mut source)?;
+                let (height, width) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+                size = Some((width.into(), height.into()));
+                source.seek_relative(i64::from(length) - 5)?;
+            }
+            _ => source.seek_relative(length.into())?,
         }
     }
-    None
+}
+
+fn take<const N: usize>(source: &mut impl Read) -> IoResult<[u8; N]> {
+    let mut bytes = [0; N];
+    source.read_exact(&mut bytes)?;
+    Ok(bytes)
 }

@@ -1,62 +1,104 @@
-//! A picture becomes the normalised square that a CLIP tower takes.
+//! What is done to a picture between decoding and the vision tower.
 //!
-//! # Reference
-//! Hugging Face's `CLIPImageProcessor` (resize the shortest edge, crop the centre) and, for the LLaVA models
-//! of the paper, padding to a square with the mean colour before that. Resizing is Pillow's bicubic on
-//! 8-bit samples: the intermediate image is rounded to bytes, and so is ours.
+//! There are two ways, and a model's configuration says which is its own: to a square of one size
+//! ([`SquareProcessor`]), or to a size near the picture's own ([`NativeProcessor`]).
 
 use std::path::Path;
 
-use ::image::{Rgb, RgbImage, imageops};
+use ::image::RgbImage;
 
-use super::config;
-use super::resize::{Part, bicubic, bicubic_part};
+use super::{Colours, Fit, ImageLimits, NativeProcessor, SquareProcessor, config, decode};
 use crate::atomic;
 use crate::error::DataError;
 
-/// Mean colour that CLIP was trained with.
-pub const CLIP_MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-/// Standard deviation of colour that CLIP was trained with.
-pub const CLIP_STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
-
-/// How a picture that is not square becomes one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fit {
-    /// Pad the shorter sides with the mean colour: nothing is lost. What the paper's models see.
-    Pad,
-    /// Resize the shortest edge and crop the centre: what CLIP itself was trained on.
-    CenterCrop,
+/// Width and height of a picture, in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PictureSize {
+    /// Columns.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
 }
 
-/// What is done to a picture between decoding and the vision tower.
+impl PictureSize {
+    /// Of a picture.
+    #[must_use]
+    pub fn of(picture: &RgbImage) -> Self {
+        let (width, height) = picture.dimensions();
+        Self { width, height }
+    }
+
+    /// Columns times rows.
+    #[must_use]
+    pub fn n_pixels(self) -> usize {
+        self.width as usize * self.height as usize
+    }
+}
+
+/// A picture in the size that the tower takes, not normalised yet, so that it can be kept in a quarter of the memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fitted {
+    /// Its size.
+    pub size: PictureSize,
+    /// `[3, height, width]`, channel first.
+    pub bytes: Vec<u8>,
+}
+
+impl Fitted {
+    pub(super) fn of(picture: &RgbImage) -> Self {
+        let size = PictureSize::of(picture);
+        let plane = size.n_pixels();
+        let mut bytes = vec![0; 3 * plane];
+        for (i, pixel) in picture.pixels().enumerate() {
+            for (channel, &sample) in pixel.0.iter().enumerate() {
+                bytes[channel * plane + i] = sample;
+            }
+        }
+        Self { size, bytes }
+    }
+}
+
+/// A picture that no tower sees anything in: one side is more than 200 times the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{} x {} pixels, expected one side to be at most 200 times the other",
+    .0.width,
+    .0.height
+)]
+pub struct Misshapen(pub PictureSize);
+
+impl Misshapen {
+    /// The error of the picture at `path`.
+    #[must_use]
+    pub fn at(self, path: &Path) -> DataError {
+        DataError::Image {
+            path: path.to_path_buf(),
+            found: self.to_string(),
+            remedy: "crop the picture, or remove the rows that name it".into(),
+        }
+    }
+}
+
+/// How a model's pictures are fitted and normalised.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ImageProcessor {
-    /// Side of the square, in pixels.
-    pub size: u32,
-    /// Mean per channel, of values in `[0, 1]`.
-    pub mean: [f64; 3],
-    /// Standard deviation per channel, of values in `[0, 1]`.
-    pub std: [f64; 3],
-    /// How the picture becomes a square.
-    pub fit: Fit,
+pub enum ImageProcessor {
+    /// To a square, as CLIP and LLaVA take it.
+    Square(SquareProcessor),
+    /// To a size near its own, as Qwen-VL takes it.
+    Native(NativeProcessor),
 }
 
 impl ImageProcessor {
-    /// CLIP's colours at this size, padded as the paper pads.
+    /// Squares of this size with CLIP's colours, padded as the paper pads.
     #[must_use]
     pub fn clip(size: u32) -> Self {
-        Self {
-            size,
-            mean: CLIP_MEAN,
-            std: CLIP_STD,
-            fit: Fit::Pad,
-        }
+        Self::Square(SquareProcessor::clip(size))
     }
 
-    /// Reads a Hugging Face `preprocessor_config.json`.
+    /// Reads a Hugging Face `preprocessor_config.json`, or the `image_processor` of a `processor_config.json`.
     ///
     /// # Errors
-    /// [`DataError`] if it cannot be read or asks for something that this processor does not do.
+    /// [`DataError`] if it cannot be read or asks for something that neither way does.
     pub fn from_file(path: &Path) -> Result<Self, DataError> {
         config::read(path)
     }
@@ -75,103 +117,61 @@ impl ImageProcessor {
         atomic::write(path, self.to_config().as_bytes())
     }
 
-    /// Bytes that one fitted picture takes: `3 × size × size`.
+    /// The same, but how a picture becomes a square; where it does not become one, the same.
     #[must_use]
-    pub fn n_bytes(&self) -> usize {
-        3 * (self.size as usize) * (self.size as usize)
-    }
-
-    /// Fits the picture to the square without normalising it, so that it can be kept in a quarter of the
-    /// memory.
-    ///
-    /// # Shapes
-    /// Returns `[3, size, size]` bytes, channel first.
-    #[must_use]
-    pub fn fit_bytes(&self, picture: &RgbImage) -> Vec<u8> {
-        let square = match self.fit {
-            Fit::Pad => self.pad(picture),
-            Fit::CenterCrop => self.crop(picture),
-        };
-        let plane = self.n_bytes() / 3;
-        let mut channels = vec![0; self.n_bytes()];
-        for (i, pixel) in square.pixels().enumerate() {
-            for (channel, &sample) in pixel.0.iter().enumerate() {
-                channels[channel * plane + i] = sample;
-            }
+    pub fn with_fit(self, fit: Fit) -> Self {
+        match self {
+            Self::Square(square) => Self::Square(SquareProcessor { fit, ..square }),
+            native @ Self::Native(_) => native,
         }
-        channels
     }
 
-    /// Rescales by 1/255 and normalises pictures that [`ImageProcessor::fit_bytes`] made.
+    /// The size that a picture of this size is fitted to.
     ///
-    /// # Shapes
-    /// `fitted`: `[n, 3, size, size]` bytes; returns the same shape as f32.
-    ///
-    /// # Panics
-    /// If `fitted` does not hold whole pictures of this size.
-    #[must_use]
-    pub fn normalise(&self, fitted: &[u8]) -> Vec<f32> {
-        assert_eq!(
-            fitted.len() % self.n_bytes().max(1),
-            0,
-            "fitted pictures of another size"
-        );
-        // A byte has 256 values, so the arithmetic is done once for each of them.
-        let tables: Vec<[f32; 256]> = (0..3)
-            .map(|channel| {
-                let (mean, std) = (self.mean[channel] as f32, self.std[channel] as f32);
-                std::array::from_fn(|byte| ((byte as f64 / 255.0) as f32 - mean) / std)
-            })
-            .collect();
-        let plane = self.n_bytes() / 3;
-        fitted
-            .iter()
-            .enumerate()
-            .map(|(i, &byte)| tables[(i / plane) % 3][usize::from(byte)])
-            .collect()
-    }
-
-    /// Fits and normalises one picture.
-    ///
-    /// # Shapes
-    /// Returns `[3, size, size]` f32, channel first.
-    #[must_use]
-    pub fn process(&self, picture: &RgbImage) -> Vec<f32> {
-        self.normalise(&self.fit_bytes(picture))
-    }
-
-    fn pad(&self, picture: &RgbImage) -> RgbImage {
-        let (width, height) = picture.dimensions();
-        if width == height {
-            return bicubic(picture, self.size, self.size);
+    /// # Errors
+    /// [`Misshapen`], where the size follows the picture's own.
+    pub fn size_of(&self, picture: PictureSize) -> Result<PictureSize, Misshapen> {
+        match self {
+            Self::Square(square) => Ok(square.size()),
+            Self::Native(native) => native.size_of(picture),
         }
-        let side = width.max(height);
-        // The reference truncates, so 0.4815 becomes 122 and not 123.
-        let colour = Rgb(self.mean.map(|mean| (mean * 255.0) as u8));
-        let mut square = RgbImage::from_pixel(side, side, colour);
-        let (left, top) = ((side - width) / 2, (side - height) / 2);
-        imageops::replace(&mut square, picture, i64::from(left), i64::from(top));
-        bicubic(&square, self.size, self.size)
     }
 
-    fn crop(&self, picture: &RgbImage) -> RgbImage {
-        let (width, height) = picture.dimensions();
-        let (short, long) = (width.min(height), width.max(height));
-        let scaled = |edge: u32| {
-            if edge == short {
-                self.size
-            } else {
-                // Hugging Face divides in floating point and truncates.
-                (f64::from(self.size) * f64::from(long) / f64::from(short)) as u32
-            }
-        };
-        let (width, height) = (scaled(width), scaled(height));
-        let centre = Part {
-            left: (width - self.size) / 2,
-            top: (height - self.size) / 2,
-            width: self.size,
-            height: self.size,
-        };
-        bicubic_part(picture, width, height, &centre)
+    /// Brings a picture to the size that the tower takes.
+    ///
+    /// # Errors
+    /// As [`ImageProcessor::size_of`].
+    pub fn fit(&self, picture: &RgbImage) -> Result<Fitted, Misshapen> {
+        match self {
+            Self::Square(square) => Ok(square.fit(picture)),
+            Self::Native(native) => native.fit(picture),
+        }
+    }
+
+    /// Decodes the picture at `path` and fits it.
+    ///
+    /// # Errors
+    /// As [`decode()`], and [`DataError::Image`] if it is [`Misshapen`].
+    pub fn load(&self, path: &Path, limits: &ImageLimits) -> Result<Fitted, DataError> {
+        let picture = decode(path, limits)?;
+        self.fit(&picture).map_err(|misshapen| misshapen.at(path))
+    }
+
+    /// Rescales a fitted picture by 1/255 and normalises it.
+    ///
+    /// # Shapes
+    /// Returns `[3, height, width]` f32, channel first.
+    #[must_use]
+    pub fn normalise(&self, fitted: &Fitted) -> Vec<f32> {
+        self.colours().normalise(fitted)
+    }
+
+    /// Mean and spread of the colours.
+    #[must_use]
+    pub fn colours(&self) -> &Colours {
+        match self {
+            Self::Square(square) => &square.colours,
+            Self::Native(native) => &native.colours,
+        }
     }
 }

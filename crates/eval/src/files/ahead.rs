@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
 
-use candor_data::image::{ImageLimits, ImageProcessor, decode, decode_bytes};
+use candor_data::image::{Fitted, ImageLimits, ImageProcessor, decode_bytes};
 use candor_judge::exam::Picture;
 
 use super::plan::Plan;
@@ -14,11 +14,11 @@ use crate::questions::Questions;
 
 /// Pictures that a batch is the first to show, fitted.
 #[derive(Debug, Default)]
-pub struct Fitted {
+pub struct NewPictures {
     /// What they are called, each once.
     pub names: Vec<String>,
-    /// `[names, 3, side, side]` bytes.
-    pub bytes: Vec<u8>,
+    /// The pictures, in the order of their names.
+    pub fitted: Vec<Fitted>,
 }
 
 /// Does `work`, which takes the new pictures of batch after batch, while a thread decodes those of the next. At most two
@@ -32,7 +32,7 @@ pub fn ahead_of<T>(
     questions: &Questions,
     folder: &Path,
     processor: &ImageProcessor,
-    work: impl FnOnce(&mut dyn FnMut() -> Result<Fitted, EvalError>) -> Result<T, EvalError>,
+    work: impl FnOnce(&mut dyn FnMut() -> Result<NewPictures, EvalError>) -> Result<T, EvalError>,
 ) -> Result<T, EvalError> {
     let (sender, receiver) = sync_channel(1);
     std::thread::scope(|scope| {
@@ -52,7 +52,11 @@ pub fn ahead_of<T>(
                 }
             }
         });
-        let mut next = move || receiver.recv().unwrap_or_else(|_| Ok(Fitted::default()));
+        let mut next = move || {
+            receiver
+                .recv()
+                .unwrap_or_else(|_| Ok(NewPictures::default()))
+        };
         let outcome = work(&mut next);
         // Work that ended early leaves a thread that waits to hand over a batch: nobody will take it.
         drop(next);
@@ -68,7 +72,7 @@ fn fit<'a>(
     folder: &Path,
     processor: &ImageProcessor,
     before: &HashSet<&'a str>,
-) -> (Result<Fitted, EvalError>, HashSet<&'a str>) {
+) -> (Result<NewPictures, EvalError>, HashSet<&'a str>) {
     let (mut shown, mut new) = (HashSet::new(), Vec::new());
     for &place in batch {
         let prompt = &plan.prompts[place];
@@ -77,17 +81,21 @@ fn fit<'a>(
         }
     }
     let fitted = || {
-        let mut fitted = Fitted::default();
+        let mut pictures = NewPictures::default();
         for prompt in new {
             let limits = ImageLimits::default();
-            let picture = match questions.exam.picture(prompt.items[0])? {
-                Picture::Named(name) => decode(&folder.join(name), &limits)?,
-                Picture::Held(bytes) => decode_bytes(Path::new(&prompt.image), &bytes, &limits)?,
+            let fitted = match questions.exam.picture(prompt.items[0])? {
+                Picture::Named(name) => processor.load(&folder.join(name), &limits)?,
+                Picture::Held(bytes) => {
+                    let name = Path::new(&prompt.image);
+                    let picture = decode_bytes(name, &bytes, &limits)?;
+                    processor.fit(&picture).map_err(|error| error.at(name))?
+                }
             };
-            fitted.bytes.extend(processor.fit_bytes(&picture));
-            fitted.names.push(prompt.image.clone());
+            pictures.fitted.push(fitted);
+            pictures.names.push(prompt.image.clone());
         }
-        Ok(fitted)
+        Ok(pictures)
     };
     (fitted(), shown)
 }

@@ -2,12 +2,16 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::path::Path;
 
+use candor_judge::exam::Picture;
 use candor_model::Bundle;
+use candor_model::sample::SampleRules;
 
 use super::Sitting;
 use crate::EvalError;
-use crate::answer::{Answer, Ask, sample_of};
+use crate::answer::{Answer, sample_of};
+use crate::questions::Questions;
 
 /// A prompt, and the questions that it is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,19 +42,28 @@ impl Plan {
     ///
     /// # Errors
     /// A question is empty or leaves no room for an answer.
-    pub fn new(asks: &[Ask], bundle: &Bundle, sitting: &Sitting) -> Result<Self, EvalError> {
+    pub fn new(
+        questions: &Questions,
+        bundle: &Bundle,
+        sitting: &Sitting,
+    ) -> Result<Self, EvalError> {
         // Room for one token at least.
-        let rules = bundle.rules(bundle.model.n_positions().saturating_sub(1));
+        let room = bundle.model.n_positions().saturating_sub(1);
+        let rules = bundle.rules(room, sitting.images.as_path());
         let mut prompts: Vec<Prompt> = Vec::new();
         let mut known: HashMap<(&str, &str), usize> = HashMap::new();
-        for (item, ask) in asks.iter().enumerate() {
+        for (item, ask) in questions.asks.iter().enumerate() {
             let key = (ask.image.as_str(), ask.text.as_str());
             if let Some(&prompt) = known.get(&key) {
                 prompts[prompt].items.push(item);
                 continue;
             }
             known.insert(key, prompts.len());
-            let ids = sample_of(ask, rules)?.ids;
+            let images = match questions.exam.picture(item)? {
+                Picture::Named(_) => rules.images,
+                Picture::Held(bytes) => rules.images.held(Path::new(&ask.image), &bytes)?,
+            };
+            let ids = sample_of(ask, SampleRules { images, ..rules })?.ids;
             prompts.push(Prompt {
                 items: vec![item],
                 id: ask.id.clone(),

@@ -4,12 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use candor_data::image::ImageProcessor;
 use candor_data::random;
-use candor_model::features::pixels_of;
-use candor_model::{Adapter, Answerer, Bundle, Query};
-use tch::Tensor;
+use candor_model::image_features::encode;
+use candor_model::{Adapter, Answerer, Bundle, Features, Query};
 
 use super::Sitting;
-use super::ahead::Fitted;
+use super::ahead::NewPictures;
 use super::plan::{Plan, Prompt};
 use crate::EvalError;
 use crate::answer::Answer;
@@ -20,8 +19,8 @@ pub struct Respondent<'a> {
     answerer: Answerer<'a>,
     plan: &'a Plan,
     seed: u64,
-    /// By picture, `[1, n_image_tokens, tower width]`.
-    features: HashMap<String, Tensor>,
+    /// By picture.
+    features: HashMap<String, Features>,
 }
 
 impl<'a> Respondent<'a> {
@@ -56,12 +55,12 @@ impl<'a> Respondent<'a> {
     ///
     /// # Errors
     /// An answer is no text, or the model's logits are not finite.
-    pub fn answer(&mut self, batch: &[usize], new: &Fitted) -> Result<Vec<Answer>, EvalError> {
+    pub fn answer(&mut self, batch: &[usize], new: &NewPictures) -> Result<Vec<Answer>, EvalError> {
         self.look(batch, new);
         let prompts: Vec<&Prompt> = batch.iter().map(|&at| &self.plan.prompts[at]).collect();
         let query = |prompt: &&Prompt| Query {
             ids: prompt.ids.clone(),
-            features: self.features.get(&prompt.image).map(Tensor::shallow_clone),
+            features: self.features.get(&prompt.image).map(Features::share),
             image: Some(prompt.image.clone()),
         };
         let queries: Vec<Query> = prompts.iter().map(query).collect();
@@ -76,7 +75,7 @@ impl<'a> Respondent<'a> {
     }
 
     /// Encodes new pictures, and forgets those that the batch does not show.
-    fn look(&mut self, batch: &[usize], new: &Fitted) {
+    fn look(&mut self, batch: &[usize], new: &NewPictures) {
         let image = |&place: &usize| self.plan.prompts[place].image.as_str();
         let shown: HashSet<&str> = batch.iter().map(image).collect();
         self.features
@@ -85,11 +84,8 @@ impl<'a> Respondent<'a> {
             return;
         }
         let bundle = self.answerer.bundle;
-        let pixels = pixels_of(bundle, &new.bytes);
-        let features = tch::no_grad(|| bundle.model.image_features(&pixels));
-        for (row, name) in new.names.iter().enumerate() {
-            let one = features.narrow(0, row as i64, 1);
-            self.features.insert(name.clone(), one);
-        }
+        let features = tch::no_grad(|| encode(bundle, &new.fitted));
+        self.features
+            .extend(new.names.iter().cloned().zip(features));
     }
 }

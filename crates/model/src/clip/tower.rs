@@ -31,21 +31,27 @@ struct Block {
     activation: crate::Activation,
 }
 
+/// A layer norm.
 #[derive(Debug)]
-struct LayerNorm {
+pub(crate) struct LayerNorm {
     weight: Tensor,
     bias: Tensor,
     eps: f64,
 }
 
 impl LayerNorm {
-    fn take(weights: &mut Weights, name: &str, width: i64, eps: f64) -> Result<Self, ModelError> {
+    pub(crate) fn take(
+        weights: &mut Weights,
+        name: &str,
+        width: i64,
+        eps: f64,
+    ) -> Result<Self, ModelError> {
         let weight = weights.take(&format!("{name}.weight"), &[width], Init::Ones)?;
         let bias = weights.take(&format!("{name}.bias"), &[width], Init::Zeros)?;
         Ok(Self { weight, bias, eps })
     }
 
-    fn forward(&self, x: &Tensor) -> Tensor {
+    pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
         x.layer_norm(
             self.weight.size(),
             Some(&self.weight),

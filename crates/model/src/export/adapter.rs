@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 
 use crate::peft::paths::{LLAMA, TODAY, WRAPPER};
 use crate::peft::{CONFIG, PeftFolder, TENSORS};
-use crate::{Dialect, LlavaConfig, ModelError, tensor_file};
+use crate::{Dialect, ModelConfig, ModelError, tensor_file};
 
 /// Writes the adapter in `folder`, which belongs to a model of this configuration, as the PEFT folder `out`: with the
 /// names of a dialect, of a type if one is given, and for another base if one is named. Its tensors keep every bit
@@ -17,7 +17,7 @@ use crate::{Dialect, LlavaConfig, ModelError, tensor_file};
 /// The adapter is damaged, does not fit the decoder or changes more than its blocks; or `out` is there already.
 pub fn export_adapter(
     folder: &Path,
-    base: &LlavaConfig,
+    base: &ModelConfig,
     base_name: Option<&str>,
     dialect: Dialect,
     kind: Option<Kind>,
@@ -25,7 +25,7 @@ pub fn export_adapter(
 ) -> Result<(), ModelError> {
     let peft = PeftFolder::open(folder)?;
     peft.check_nothing_else()?;
-    peft.check_decoder(&base.text_config)?;
+    peft.check_decoder(base.text())?;
     let spelling = match dialect {
         Dialect::HuggingFace => TODAY,
         Dialect::Original => LLAMA,
@@ -44,7 +44,7 @@ pub fn export_adapter(
             tensors.insert(name, made);
         }
     }
-    let mut config = peft.config(spelling, base.text_config.num_hidden_layers);
+    let mut config = peft.config(spelling, base.text().num_hidden_layers);
     if let Some(name) = base_name {
         config.base_model_name_or_path = Some(name.to_owned());
     }

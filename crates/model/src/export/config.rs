@@ -2,33 +2,45 @@
 
 use std::path::Path;
 
-use candor_data::image::Fit;
+use candor_data::image::{Fit, ImageProcessor};
 use serde_json::{Map, Value, json};
 use tch::Kind;
 
 use super::reading::{Reading, copy, write_json};
 use super::tensors::Tensors;
 use super::{Export, TOWER};
-use crate::{Dialect, FeatureSelect, LlavaConfig, ModelError, ProjectorKind, dialect};
+use crate::{Dialect, FeatureSelect, LlavaConfig, ModelConfig, ModelError, ProjectorKind, dialect};
 
 const CONFIG: &str = "config.json";
 const GENERATION: &str = "generation_config.json";
 
 /// Whether the dialect has words for the model.
-pub(super) fn check(export: &Export, config: &LlavaConfig) -> Result<(), ModelError> {
-    let refuse = |problem: &str| {
+pub(super) fn check(export: &Export, config: &ModelConfig) -> Result<(), ModelError> {
+    let refuse = |problem: &str, remedy: &'static str| {
         Err(ModelError::Config {
             path: export.model.path().join(CONFIG),
             problem: problem.to_owned(),
-            remedy: "export it in the original dialect (--dialect llava)",
+            remedy,
         })
+    };
+    let original = "export it in the original dialect (--dialect llava)";
+    let Some(config) = config.llava() else {
+        return match export.dialect {
+            Dialect::HuggingFace => Ok(()),
+            Dialect::Original => refuse(
+                &format!("is a {}, which is no LLaVA", config.family()),
+                "export it for Hugging Face (--dialect hf)",
+            ),
+        };
     };
     match export.dialect {
         Dialect::HuggingFace if config.mm_projector_type == ProjectorKind::Linear => {
-            refuse("the projector is one linear layer, which Hugging Face's LLaVA has not")
+            let problem = "the projector is one linear layer, which Hugging Face's LLaVA has not";
+            refuse(problem, original)
         }
         Dialect::HuggingFace if config.mm_use_im_start_end => refuse(
             "images stand between <im_start> and <im_end>, which Hugging Face's LLaVA has not",
+            original,
         ),
         _ => Ok(()),
     }
@@ -43,17 +55,18 @@ pub(super) fn write(
 ) -> Result<(), ModelError> {
     let from = export.model.path();
     let same = export.model.dialect() == export.dialect && !export.model.is_joined();
-    let mut config = match (same, export.dialect) {
+    let llava = tensors.config().llava().filter(|_| !same);
+    let mut config = match (llava, export.dialect) {
         // What candor does not know of, others may.
-        (true, _) => dialect::json(&from.join(CONFIG))?,
-        (false, Dialect::HuggingFace) => hugging_face(tensors.config(), reading),
-        (false, Dialect::Original) => original(tensors.config(), reading),
+        (None, _) => dialect::json(&from.join(CONFIG))?,
+        (Some(llava), Dialect::HuggingFace) => hugging_face(llava, reading),
+        (Some(llava), Dialect::Original) => original(llava, reading),
     };
     say_type(&mut config, tensors.only_kind());
-    if let Dialect::Original = export.dialect {
+    if let (Some(llava), Dialect::Original) = (tensors.config().llava(), export.dialect) {
         config["mm_vision_tower"] = json!(TOWER);
         let mut tower = json!({"architectures": ["CLIPVisionModel"]});
-        extend(&mut tower, &tensors.config().vision_config);
+        extend(&mut tower, &llava.vision_config);
         say_type(&mut tower, tensors.only_kind());
         write_json(&folder.join(TOWER).join(CONFIG), &tower)?;
     }
@@ -100,9 +113,9 @@ fn original(model: &LlavaConfig, reading: &Reading) -> Value {
         FeatureSelect::Default => "patch",
         FeatureSelect::Full => "cls_patch",
     };
-    let aspect = match reading.processor.fit {
-        Fit::Pad => "pad",
-        Fit::CenterCrop => "square",
+    let aspect = match &reading.processor {
+        ImageProcessor::Square(square) if square.fit == Fit::Pad => "pad",
+        _ => "square",
     };
     let mut config = json!({});
     extend(&mut config, &model.text_config);

@@ -8,15 +8,17 @@
 
 use std::path::Path;
 
+use candor_data::image::PictureSize;
 use candor_data::{Conversation, Turn};
 use tch::{Device, Kind, Tensor};
 
 use super::tensors::merged as with_term;
+use crate::image_tokens::ImageTokens;
 use crate::llama::decoder::{EMBEDDING, HEAD};
 use crate::peft::PeftFolder;
 use crate::peft::paths::slot_of;
-use crate::sample::Sample;
-use crate::{Adapter, Bundle, Llava, ModelError, ModelFolder};
+use crate::sample::{Sample, SampleRules};
+use crate::{Adapter, Bundle, ModelError, ModelFolder, Vlm};
 
 const QUESTION: &str =
     "<image>\nDescribe everything that can be seen in this picture, and where it is.";
@@ -50,7 +52,7 @@ pub(super) fn measure(
 ) -> Result<Difference, ModelError> {
     let unmerged = {
         let bundle = Bundle::load(base.clone(), device, kind)?;
-        let text = &bundle.model.config().text_config;
+        let text = bundle.model.config().text();
         let adapter = Adapter::of_blocks(peft, text, device)?;
         let head = change_outside_blocks(&bundle.model, peft)?;
         logits(&bundle, Some(&adapter), head.as_ref())?
@@ -70,7 +72,7 @@ pub(super) fn measure(
 ///
 /// # Shapes
 /// → `[vocab, width]`.
-fn change_outside_blocks(model: &Llava, peft: &PeftFolder) -> Result<Option<Tensor>, ModelError> {
+fn change_outside_blocks(model: &Vlm, peft: &PeftFolder) -> Result<Option<Tensor>, ModelError> {
     let tied = model.config().tied();
     let changed = |name: &str, tensor: &Tensor| -> Result<Option<Tensor>, ModelError> {
         let whole = peft.whole_tensor(name, tied)?;
@@ -110,9 +112,17 @@ fn logits(
         image: Some("grey".to_owned()),
         turns: vec![Turn::human(QUESTION)],
     };
-    let sample = Sample::new(&conversation, bundle.rules(usize::MAX))?;
     let model = &bundle.model;
-    let side = model.config().vision_config.image_size;
+    let side = model.config().tower_sizes().image_size;
+    let size = PictureSize {
+        width: side as u32,
+        height: side as u32,
+    };
+    let rules = SampleRules {
+        images: ImageTokens::Each(model.config().n_image_tokens(size)),
+        ..bundle.rules(usize::MAX, Path::new(""))
+    };
+    let sample = Sample::new(&conversation, rules)?;
     tch::no_grad(|| {
         let options = (model.decoder().kind(), model.device());
         let features = model.image_features(&Tensor::zeros([1, 3, side, side], options));

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use super::{Export, TOWER};
 use crate::{
-    Dialect, FeatureSelect, IMAGE, LlavaConfig, ModelError, READING_FILES, Template, Tokenizer,
+    Dialect, FeatureSelect, IMAGE, LlavaConfig, ModelConfig, ModelError, READING_FILES, Template,
+    Tokenizer,
 };
 
 /// Files that only the processor of Hugging Face's dialect has.
@@ -37,7 +38,7 @@ pub(super) struct Reading {
     pub tokenizer: Tokenizer,
     template: Template,
     pub processor: ImageProcessor,
-    config: LlavaConfig,
+    config: ModelConfig,
 }
 
 impl Reading {
@@ -51,7 +52,7 @@ impl Reading {
     }
 
     /// The model's configuration, with the placeholder's id.
-    pub(super) fn config(&self) -> &LlavaConfig {
+    pub(super) fn config(&self) -> &ModelConfig {
         &self.config
     }
 
@@ -78,13 +79,13 @@ impl Reading {
             self.tokenizer.save_folder(folder)?;
         }
         self.write_template(folder, new_tokenizer)?;
+        let Some(config) = self.config.llava() else {
+            return Ok(());
+        };
         if hugging_face {
-            self.write_processor(folder)
+            self.write_processor(config, folder)
         } else {
-            let square = ImageProcessor {
-                fit: Fit::CenterCrop,
-                ..self.processor.clone()
-            };
+            let square = self.processor.clone().with_fit(Fit::CenterCrop);
             Ok(square.write(&folder.join(TOWER).join(PREPROCESSOR))?)
         }
     }
@@ -112,7 +113,7 @@ impl Reading {
         }
     }
 
-    fn write_processor(&self, folder: &Path) -> Result<(), ModelError> {
+    fn write_processor(&self, config: &LlavaConfig, folder: &Path) -> Result<(), ModelError> {
         let path = folder.join(PREPROCESSOR);
         if !path.exists() && !folder.join(PROCESSOR).exists() {
             self.processor.write(&path)?;
@@ -121,14 +122,14 @@ impl Reading {
         if path.exists() {
             return Ok(());
         }
-        let select = match self.config.vision_feature_select_strategy {
+        let select = match config.vision_feature_select_strategy {
             FeatureSelect::Default => "default",
             FeatureSelect::Full => "full",
         };
         let processor = json!({
             "processor_class": "LlavaProcessor",
             "image_token": IMAGE,
-            "patch_size": self.config.vision_config.patch_size,
+            "patch_size": config.vision_config.patch_size,
             "vision_feature_select_strategy": select,
             "num_additional_image_tokens": 1,
         });

@@ -12,7 +12,7 @@ use crate::names::{CLIP, ORIGINAL};
 use crate::peft::{PeftFolder, Term};
 use crate::store::Store;
 use crate::tensor_file::Promise;
-use crate::{Dialect, LlavaConfig, ModelError};
+use crate::{Dialect, ModelConfig, ModelError};
 
 /// Type and shape by candor's names.
 type Stored = BTreeMap<String, (Kind, Vec<i64>)>;
@@ -21,7 +21,7 @@ type Stored = BTreeMap<String, (Kind, Vec<i64>)>;
 pub(super) struct Tensors<'a> {
     store: Store,
     peft: Option<&'a PeftFolder>,
-    config: LlavaConfig,
+    config: ModelConfig,
     /// Whether embedding and output layer are one matrix in the base.
     tied: bool,
     /// Where that matrix is read a second time, if the adapter parts them.
@@ -41,7 +41,7 @@ impl<'a> Tensors<'a> {
     ) -> Result<Self, ModelError> {
         let mut config = reading.config().clone();
         let mut store = export.model.store()?;
-        crate::llava::settle_head(&mut config, &mut store)?;
+        crate::vlm::settle_head(&mut config, &mut store)?;
         let tied = config.tied();
         let stored = store.iter();
         let mut stored: Stored = stored
@@ -53,12 +53,10 @@ impl<'a> Tensors<'a> {
         let again = (tied && !config.tied()).then(|| export.model.store());
         // Hugging Face's code looks the placeholder's embedding up before it puts features in its place.
         let n_new_rows = match export.dialect {
-            Dialect::HuggingFace => {
-                (config.image_token_index + 1 - config.text_config.vocab_size).max(0)
-            }
+            Dialect::HuggingFace => (config.image_token() + 1 - config.text().vocab_size).max(0),
             Dialect::Original => 0,
         };
-        config.text_config.vocab_size += n_new_rows;
+        config.add_rows(n_new_rows);
         let promise = |(name, (kind, mut size)): (String, (Kind, Vec<i64>))| {
             if name == EMBEDDING || name == HEAD {
                 size[0] += n_new_rows;
@@ -78,7 +76,7 @@ impl<'a> Tensors<'a> {
     }
 
     /// What the written model is.
-    pub(super) fn config(&self) -> &LlavaConfig {
+    pub(super) fn config(&self) -> &ModelConfig {
         &self.config
     }
 
@@ -104,9 +102,12 @@ impl<'a> Tensors<'a> {
         let promises: Vec<Promise> = self.promises.values().cloned().collect();
         match dialect {
             Dialect::HuggingFace => {
-                let named = promises
-                    .into_iter()
-                    .map(|promise| (promise.name.clone(), promise));
+                let names = self.config.names();
+                let named = promises.into_iter().map(|promise| {
+                    let here = promise.name;
+                    let name = names.written(&here);
+                    (here, Promise { name, ..promise })
+                });
                 self.write_shards(folder, named.collect())
             }
             Dialect::Original => {
@@ -194,7 +195,7 @@ impl<'a> Tensors<'a> {
 /// changes either.
 fn check_adapter(
     peft: &PeftFolder,
-    config: &mut LlavaConfig,
+    config: &mut ModelConfig,
     stored: &mut Stored,
 ) -> Result<(), ModelError> {
     let tied = config.tied();

@@ -8,15 +8,16 @@ use tch::{Kind, Tensor};
 
 use super::Query;
 use super::slots::{Live, ROOM};
+use crate::Vlm;
 use crate::cache::KvCache;
+use crate::features::Features;
 use crate::left_padded::LeftPadded;
 use crate::llama::Visible;
-use crate::llava::Llava;
 use crate::lora::Adapter;
 
 /// Reads prompts, a row for each, in their order.
-pub(super) fn read(model: &Llava, adapter: Option<&Adapter>, queries: &[&Query]) -> Live {
-    let openings = openings(queries, model.config().image_token_index);
+pub(super) fn read(model: &Vlm, adapter: Option<&Adapter>, queries: &[&Query]) -> Live {
+    let openings = openings(queries, model.config().image_token());
     match openings.filter(|openings| openings.len() < queries.len()) {
         Some(openings) => behind_openings(model, adapter, queries, &openings),
         None => whole(model, adapter, queries),
@@ -28,7 +29,7 @@ struct Opening<'a> {
     /// Its tokens, all placeholders among them; of a prompt that shares nothing, all but its last.
     ids: &'a [i64],
     /// The features of its images.
-    features: Option<&'a Tensor>,
+    features: Option<&'a Features>,
     n_queries: usize,
 }
 
@@ -54,49 +55,65 @@ fn openings<'a>(queries: &[&'a Query], image: i64) -> Option<Vec<Opening<'a>>> {
     groups.collect()
 }
 
-/// The features of prompts or openings, `[n_images, n_image_tokens, tower width]`.
-fn features<'a>(each: impl Iterator<Item = Option<&'a Tensor>>) -> Option<Tensor> {
-    let each: Vec<&Tensor> = each.flatten().collect();
-    (!each.is_empty()).then(|| Tensor::cat(&each, 0))
+/// Rows that were read from their beginning.
+struct Begun {
+    cache: KvCache,
+    /// The last hidden state of each, `[rows, width]`.
+    hidden: Tensor,
+    /// The position of the next token of each, `[rows, 1]` i64.
+    next: Tensor,
 }
 
-/// Reads rows from their beginning, and leaves room for `room` tokens more. Returns the last hidden state of each.
-fn from_the_beginning(
-    model: &Llava,
+/// Reads rows from their beginning, and leaves room for `room` tokens more.
+fn from_the_beginning<'a>(
+    model: &Vlm,
     adapter: Option<&Adapter>,
     rows: &LeftPadded,
-    features: Option<&Tensor>,
+    features: impl Iterator<Item = Option<&'a Features>>,
     room: i64,
-) -> (KvCache, Tensor) {
-    let embedded = model.embed(&rows.ids, features);
+) -> Begun {
+    let features = Features::cat(features.flatten());
+    let embedded = model.embed(&rows.ids, features.as_ref());
     let mask = rows.causal_mask();
     let visible = mask.as_ref().map_or(Visible::Causal, Visible::Mask);
     let decoder = model.decoder();
-    let rotary = decoder.rotary(&rows.positions());
+    let end = rows.pads.neg() + rows.len;
+    let (positions, next) = match &embedded.axial {
+        Some(axial) => {
+            let positions = (&axial.positions - &rows.pads).clamp_min(0);
+            (positions, end + &axial.delta)
+        }
+        None => (rows.positions(), end),
+    };
+    let rotary = decoder.rotary(&positions);
     let mut cache = model.cache(rows.ids.size()[0], rows.len + room);
-    let hidden = decoder.forward(&embedded, &rotary, visible, adapter, Some(&mut cache));
-    (cache, hidden.select(1, -1))
+    let hidden = decoder.forward(&embedded.x, &rotary, visible, adapter, Some(&mut cache));
+    Begun {
+        cache,
+        hidden: hidden.select(1, -1),
+        next,
+    }
 }
 
 /// Each prompt in one pass.
-fn whole(model: &Llava, adapter: Option<&Adapter>, queries: &[&Query]) -> Live {
+fn whole(model: &Vlm, adapter: Option<&Adapter>, queries: &[&Query]) -> Live {
     let ids: Vec<&[i64]> = queries.iter().map(|query| query.ids.as_slice()).collect();
     let rows = LeftPadded::new(&ids, model.device());
-    let features = features(queries.iter().map(|query| query.features.as_ref()));
-    let (cache, hidden) = from_the_beginning(model, adapter, &rows, features.as_ref(), ROOM);
+    let features = queries.iter().map(|query| query.features.as_ref());
+    let begun = from_the_beginning(model, adapter, &rows, features, ROOM);
     Live {
         rows: (0..queries.len()).collect(),
         pads: ids.iter().map(|row| rows.len - row.len() as i64).collect(),
-        positions: rows.pads.neg() + rows.len,
+        positions: begun.next,
         readable: rows.readable(rows.len + ROOM),
-        cache,
-        hidden,
+        cache: begun.cache,
+        hidden: begun.hidden,
     }
 }
 
 /// Openings first, and then what follows them.
 fn behind_openings(
-    model: &Llava,
+    model: &Vlm,
     adapter: Option<&Adapter>,
     queries: &[&Query],
     openings: &[Opening<'_>],
@@ -112,9 +129,9 @@ fn behind_openings(
     let first = LeftPadded::new(&heads, device);
     let second = LeftPadded::new(&rests, device);
     let both = first.len + second.len;
-    let features = features(openings.iter().map(|opening| opening.features));
-    let (mut cache, _) =
-        from_the_beginning(model, adapter, &first, features.as_ref(), second.len + ROOM);
+    let features = openings.iter().map(|opening| opening.features);
+    let begun = from_the_beginning(model, adapter, &first, features, second.len + ROOM);
+    let mut cache = begun.cache;
 
     // From here on a row is a prompt.
     let rows: Vec<i64> = owners.iter().map(|&at| at as i64).collect();
@@ -133,7 +150,7 @@ fn behind_openings(
         Some(readable) => readable.narrow(3, 0, both).logical_and(&causal),
         None => causal.unsqueeze(0).unsqueeze(0),
     };
-    let start = pads.neg() + first.len;
+    let start = begun.next.index_select(0, &rows);
     let rotary = decoder.rotary(&(second.positions() + &start));
     let embedded = decoder.embed(&second.ids);
     let visible = Visible::Mask(&mask);

@@ -6,9 +6,9 @@ use tch::{Kind, Tensor};
 
 use super::choose::choose;
 use super::{Decoding, Query, prefill};
+use crate::Vlm;
 use crate::cache::KvCache;
 use crate::llama::Visible;
-use crate::llava::Llava;
 use crate::lora::Adapter;
 
 /// Room in a cache that is full grows by so many tokens, because the longest length allowed is often many times the usual
@@ -87,7 +87,7 @@ impl Live {
     }
 
     /// Runs one new token of each row, `[rows, 1]`.
-    fn step(&mut self, model: &Llava, adapter: Option<&Adapter>, tokens: &Tensor) {
+    fn step(&mut self, model: &Vlm, adapter: Option<&Adapter>, tokens: &Tensor) {
         let decoder = model.decoder();
         if self.cache.len() == self.cache.capacity() {
             self.cache.reserve(self.cache.len() + ROOM);
@@ -111,7 +111,7 @@ impl Live {
 
 /// Places for so many sequences.
 pub(crate) struct Slots<'a> {
-    model: &'a Llava,
+    model: &'a Vlm,
     adapter: Option<&'a Adapter>,
     n_samples: usize,
     n_rows: usize,
@@ -122,7 +122,7 @@ pub(crate) struct Slots<'a> {
 
 impl<'a> Slots<'a> {
     pub fn new(
-        model: &'a Llava,
+        model: &'a Vlm,
         adapter: Option<&'a Adapter>,
         n_samples: usize,
         n_rows: usize,
@@ -137,14 +137,16 @@ impl<'a> Slots<'a> {
         }
     }
 
-    /// One sequence that has been read already: `cache` holds it, and `hidden` is its last hidden state, `[1, width]`.
+    /// One sequence that has been read already: `cache` holds it, `hidden` is its last hidden state, `[1, width]`, and
+    /// `next` the position of its next token.
     pub fn of_one(
-        model: &'a Llava,
+        model: &'a Vlm,
         adapter: Option<&'a Adapter>,
         cache: KvCache,
         hidden: Tensor,
+        next: i64,
     ) -> Self {
-        let next = Tensor::from_slice(&[cache.len()]).reshape([1, 1]);
+        let next = Tensor::from_slice(&[next]).reshape([1, 1]);
         let live = Live {
             rows: vec![0],
             pads: vec![0],

@@ -50,6 +50,8 @@ pub(crate) struct Block {
     norm1: RmsNorm,
     norm2: RmsNorm,
     linears: [BlockLinear; 7],
+    /// Of queries, keys and values.
+    biases: Option<[Tensor; 3]>,
     n_heads: i64,
     n_kv_heads: i64,
     head_dim: i64,
@@ -91,10 +93,22 @@ impl Block {
         let Ok(linears) = <[BlockLinear; 7]>::try_from(linears) else {
             unreachable!("one layer for each target")
         };
+        let mut bias = |target: &str| {
+            let [_, n_out] = target_size(c, target);
+            let name = format!("{name}.self_attn.{target}.bias");
+            weights.take(&name, &[n_out], Init::Zeros)
+        };
+        let [q, k, v, ..] = TARGETS;
+        let biases = if c.qkv_bias {
+            Some([bias(q)?, bias(k)?, bias(v)?])
+        } else {
+            None
+        };
         Ok(Self {
             norm1,
             norm2,
             linears,
+            biases,
             n_heads: c.num_attention_heads,
             n_kv_heads: c.n_kv_heads(),
             head_dim: c.head_dim(),
@@ -192,9 +206,10 @@ impl Block {
         &x + self.linear(6, &gated, lora)
     }
 
-    /// The `slot`-th of [`TARGETS`] with its adapter's term.
+    /// The `slot`-th of [`TARGETS`] with its bias and its adapter's term.
     fn linear(&self, slot: usize, x: &Tensor, lora: Option<&BlockAdapter>) -> Tensor {
-        self.linears[slot].adapted(x, lora.and_then(|lora| lora.slot(slot)))
+        let bias = self.biases.as_ref().and_then(|biases| biases.get(slot));
+        self.linears[slot].adapted(x, bias, lora.and_then(|lora| lora.slot(slot)))
     }
 
     fn split(&self, y: &Tensor, heads: i64) -> Tensor {

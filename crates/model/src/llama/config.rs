@@ -50,6 +50,13 @@ pub struct TextConfig {
     /// Whether the output layer is the embedding.
     #[serde(default)]
     pub tie_word_embeddings: bool,
+    /// Whether queries, keys and values have biases, as Qwen2's have and no LLaMA's.
+    #[serde(skip)]
+    pub qkv_bias: bool,
+    /// The axis of positions that each of the `head_dim / 2` rotary frequencies turns by; none where positions have one
+    /// axis.
+    #[serde(skip)]
+    pub rope_axes: Option<Vec<i64>>,
 }
 
 /// `rope_parameters` of newer exports.
@@ -104,6 +111,8 @@ impl TextConfig {
             rope_scaling: None,
             max_position_embeddings: sizes.n_positions,
             tie_word_embeddings: false,
+            qkv_bias: false,
+            rope_axes: None,
         }
     }
 

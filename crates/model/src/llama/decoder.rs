@@ -1,4 +1,4 @@
-//! The LLaMA decoder: embedding, blocks at rotary positions, final norm, output layer.
+//! The decoder of LLaMA and of those built like it: embedding, blocks at rotary positions, final norm, output layer.
 
 use tch::{Kind, Tensor};
 
@@ -9,7 +9,7 @@ use crate::cache::KvCache;
 use crate::lora::Adapter;
 use crate::shared::SharedBatch;
 use crate::weights::{Init, Weights};
-use crate::{LlavaConfig, ModelError, Part};
+use crate::{ModelError, Part, TextConfig};
 
 /// A LLaMA decoder with its embedding and output layer.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct Decoder {
     norm: RmsNorm,
     head: Tensor,
     inverse_frequencies: Tensor,
+    /// The axis of positions of each frequency, `[head_dim / 2]` i64, where there are several.
+    axes: Option<Tensor>,
 }
 
 /// The embedding's name.
@@ -35,8 +37,7 @@ impl Decoder {
     ///
     /// # Errors
     /// The source lacks one or has it in another shape.
-    pub fn take(weights: &mut Weights, config: &LlavaConfig) -> Result<Self, ModelError> {
-        let c = &config.text_config;
+    pub fn take(weights: &mut Weights, c: &TextConfig, tied: bool) -> Result<Self, ModelError> {
         // transformers initialises with 0.02 at any width; narrow models need the usual 1/√width.
         let init = Init::Normal((c.hidden_size as f64).sqrt().recip());
         let table = [c.vocab_size, c.hidden_size];
@@ -58,7 +59,7 @@ impl Decoder {
             c.rms_norm_eps,
         )?;
         weights.begin(Part::Head);
-        let head = if config.tied() {
+        let head = if tied {
             embedding.shallow_clone()
         } else {
             weights.take(HEAD, &table, init)?
@@ -72,7 +73,9 @@ impl Decoder {
             Tensor::pow_scalar(c.rope_base(), &Tensor::from_slice(&exponents))
                 .reciprocal()
                 .to_device(embedding.device());
+        let axes = c.rope_axes.as_deref().map(Tensor::from_slice);
         Ok(Self {
+            axes: axes.map(|axes| axes.to_device(embedding.device())),
             embedding,
             blocks,
             norm,
@@ -95,13 +98,20 @@ impl Decoder {
         self.embedding.kind()
     }
 
-    /// Rotary tables for the given positions.
+    /// Rotary tables for the given positions, which may be the same on all axes.
     ///
     /// # Shapes
-    /// `positions`: `[batch or 1, len]` i64.
+    /// `positions`: `[batch or 1, len]` or `[axes, batch or 1, len]`, i64.
     #[must_use]
     pub fn rotary(&self, positions: &Tensor) -> Rotary {
-        let angles = positions.to_kind(Kind::Float).unsqueeze(-1) * &self.inverse_frequencies;
+        let positions = positions.to_kind(Kind::Float);
+        let of_frequencies = match &self.axes {
+            Some(axes) if positions.dim() == 3 => {
+                positions.index_select(0, axes).permute([1, 2, 0])
+            }
+            _ => positions.unsqueeze(-1),
+        };
+        let angles = of_frequencies * &self.inverse_frequencies;
         let angles = Tensor::cat(&[&angles, &angles], -1).unsqueeze(1);
         Rotary::new(&angles, self.embedding.kind())
     }

@@ -9,13 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::defaults::{
     architectures, image_token_index, model_type, projector_hidden_act, vision_feature_layer, yes,
 };
+use crate::config::{FEW, LIMIT};
 use crate::{DecoderSizes, ModelError, TextConfig, TowerSizes, VisionConfig};
-
-/// The largest size of anything: far above any model, it keeps a hostile file from asking for terabytes or
-/// overflowing products.
-const LIMIT: i64 = 1 << 24;
-/// The most blocks, and the longest side of a picture.
-const FEW: i64 = 1 << 12;
 
 /// The whole model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -270,12 +265,6 @@ impl LlavaConfig {
         self
     }
 
-    /// Sizes of the decoder.
-    #[must_use]
-    pub fn decoder_sizes(&self) -> DecoderSizes {
-        self.text_config.sizes()
-    }
-
     /// Sizes of the tower.
     #[must_use]
     pub fn tower_sizes(&self) -> TowerSizes {
@@ -283,12 +272,6 @@ impl LlavaConfig {
             feature_layer: self.vision_feature_layer,
             ..self.vision_config.sizes()
         }
-    }
-
-    /// Tokens that one sequence may have.
-    #[must_use]
-    pub fn n_positions(&self) -> usize {
-        self.text_config.max_position_embeddings as usize
     }
 
     /// Says that the output layer is not the embedding.

@@ -103,8 +103,9 @@ pub(crate) fn scale(r: i64, alpha: f64, use_rslora: bool) -> f64 {
     alpha / if use_rslora { r.sqrt() } else { r }
 }
 
-/// PEFT's pattern for modules that stay as they are.
-const NOT_THE_TOWER: &str = ".*vision_tower.*";
+/// PEFT's pattern for modules that stay as they are: the towers of all families, some of whose layers are called as the
+/// decoder's.
+const NOT_THE_TOWER: &str = ".*(vision_tower|visual).*";
 
 /// An `adapter_config.json` as it was read, with everything in it that candor understands.
 #[derive(Debug, Deserialize)]

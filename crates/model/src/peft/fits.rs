@@ -49,7 +49,8 @@ impl PeftFolder {
     pub(crate) fn check(&self, shapes: &Shapes, tied: bool) -> Result<(), ModelError> {
         let tensors = shapes.iter();
         let tensors = tensors.map(|(name, shape)| (name.as_str(), shape.len()));
-        let meant = Meant::of(&self.matcher()?, self.spelling, tensors, tied);
+        let spelling = self.spelling.on_base(shapes.keys().map(String::as_str));
+        let meant = Meant::of(&self.matcher()?, spelling, tensors, tied);
         let meant = meant.map_err(|problem| self.config_error(problem))?;
         for (name, term) in &self.terms {
             let Some(shape) = shapes.get(&format!("{name}.weight")) else {
@@ -61,7 +62,7 @@ impl PeftFolder {
             }
             self.check_sizes(name, term, shape)?;
         }
-        let is_there = |name: &str| self.spelling.has_tower() || name.starts_with("language_model");
+        let is_there = |name: &str| spelling.has_tower() || name.starts_with("language_model");
         let missing = |name: &String| !self.terms.contains_key(name) && is_there(name);
         if let Some(layer) = meant.adapted.iter().find(|name| missing(name)) {
             let half = if is_table(&format!("{layer}.weight")) {
@@ -69,14 +70,14 @@ impl PeftFolder {
             } else {
                 "lora_A.weight"
             };
-            let layer = self.spelling.layer_in_file(layer);
+            let layer = spelling.layer_in_file(layer);
             let problem = "is missing, and `target_modules` means its layer";
             return Err(self.refuse(&format!("{WRAPPER}{layer}.{half}"), problem, REMEDY));
         }
         self.check_whole(shapes)?;
         let missing = |name: &String| !self.saved.contains_key(name) && is_there(name);
         if let Some(name) = meant.saved.iter().find(|name| missing(name)) {
-            let name = self.spelling.in_file(name);
+            let name = spelling.in_file(name);
             let problem = "is missing, and `modules_to_save` means its module";
             return Err(self.refuse(&format!("{WRAPPER}{name}"), problem, REMEDY));
         }

@@ -65,9 +65,12 @@ pub(crate) fn is_table(tensor: &str) -> bool {
     tensor == EMBEDDING || tensor.ends_with(".position_embedding.weight")
 }
 
+/// What the embeddings of patches are called, which are convolutions.
+const PATCHES: [&str; 2] = [".patch_embedding.weight", ".patch_embed.proj.weight"];
+
 /// Whether `all-linear` means the layer of this weight, which has two dimensions or more.
 fn is_linear(tensor: &str) -> bool {
-    !is_table(tensor) && tensor != HEAD && !tensor.ends_with(".patch_embedding.weight")
+    !is_table(tensor) && tensor != HEAD && !PATCHES.iter().any(|end| tensor.ends_with(end))
 }
 
 fn layer(tensor: &str) -> &str {

@@ -5,7 +5,7 @@
 //! file keeps to one of these, and the patterns of its configuration are about these names.
 
 use crate::llama::layers::{TARGETS, target_name};
-use crate::names::{HUGGING_FACE, Names, ORIGINAL};
+use crate::names::{HUGGING_FACE, Names, ORIGINAL, QWEN};
 
 /// What PEFT puts before every name.
 pub(crate) const WRAPPER: &str = "base_model.model.";
@@ -54,6 +54,22 @@ const EARLIER: Spelling = Spelling {
     ],
     ..TODAY
 };
+/// Qwen-VL in transformers since 4.52.
+const QWEN_TODAY: Spelling = Spelling {
+    prefixes: &[
+        "model.language_model.",
+        "lm_head.",
+        "model.visual.merger.",
+        "model.visual.",
+    ],
+    names: &QWEN,
+    has_tower: true,
+};
+/// Qwen-VL in transformers before that.
+const QWEN_EARLIER: Spelling = Spelling {
+    prefixes: &["model.", "lm_head.", "visual.merger.", "visual."],
+    ..QWEN_TODAY
+};
 /// The original LLaVA, and LLaMA alone.
 pub(crate) const LLAMA: Spelling = Spelling {
     prefixes: &[],
@@ -74,6 +90,11 @@ impl Spelling {
     /// same in several.
     pub(crate) fn of(paths: &[&str]) -> Self {
         let uses = |start: &&str| paths.iter().any(|path| path.starts_with(start));
+        for qwen in [QWEN_TODAY, QWEN_EARLIER] {
+            if uses(&qwen.prefixes[3]) {
+                return qwen;
+            }
+        }
         if !uses(&TODAY.prefixes[0]) && !uses(&TODAY.prefixes[2]) {
             if EARLIER.prefixes.iter().any(uses) {
                 return EARLIER;
@@ -86,6 +107,17 @@ impl Spelling {
             BETWEEN
         } else {
             TODAY
+        }
+    }
+
+    /// The same, for a model that has these tensors by candor's names: names of the decoder alone do not tell the family.
+    pub(crate) fn on_base<'a>(self, mut tensors: impl Iterator<Item = &'a str>) -> Self {
+        if !tensors.any(|name| name.starts_with("vision_tower.blocks.")) {
+            return self;
+        }
+        match self.prefixes.first() {
+            Some(&"model.language_model.") => QWEN_TODAY,
+            _ => QWEN_EARLIER,
         }
     }
 

@@ -8,7 +8,7 @@ use tch::{Device, Tensor};
 
 use super::read::{Read, branches};
 use super::{Shared, SharedBatch};
-use crate::{Activations, Adapter, Llava, Ragged, logprobs};
+use crate::{Activations, Adapter, Features, Ragged, Vlm, logprobs};
 
 /// Items of one pass, with the tokens of their branches that are predicted.
 #[derive(Debug)]
@@ -60,37 +60,37 @@ impl SharedTargets {
 
     /// # Shapes
     /// `hidden`: `[n_targets, width]` → `[n_items · n_branches, longest]`.
-    fn logprobs(&self, model: &Llava, hidden: &Tensor) -> Tensor {
+    fn logprobs(&self, model: &Vlm, hidden: &Tensor) -> Tensor {
         let logits = model.decoder().logits(hidden);
         self.rows
             .scatter(&logprobs::token_logprobs(&logits, &self.ids, 1.0))
     }
 }
 
-impl Llava {
+impl Vlm {
     /// log π(token) of every target, branches of one item beside each other.
     ///
     /// # Shapes
-    /// `features`: as for [`Llava::hidden_shared`] → `[n_items · n_branches, longest]` f32, 0 where
+    /// `features`: as for [`Vlm::hidden_shared`] → `[n_items · n_branches, longest]` f32, 0 where
     /// [`SharedTargets::mask`] is false.
     pub fn logprobs_shared(
         &self,
         targets: &SharedTargets,
-        features: Option<&Tensor>,
+        features: Option<&Features>,
         adapter: Option<&Adapter>,
     ) -> Tensor {
         let hidden = self.hidden_shared(&targets.batch, features, adapter);
         targets.logprobs(self, &hidden)
     }
 
-    /// [`Llava::backward_shared`] with a `loss` of what [`Llava::logprobs_shared`] gives.
+    /// [`Vlm::backward_shared`] with a `loss` of what [`Vlm::logprobs_shared`] gives.
     ///
     /// # Shapes
     /// `loss` gets `[n_items · n_branches, longest]` f32 and gives a scalar.
     pub fn backward_logprobs_shared<T>(
         &self,
         targets: &SharedTargets,
-        features: Option<&Tensor>,
+        features: Option<&Features>,
         adapter: Option<&Adapter>,
         activations: Activations,
         loss: impl FnOnce(&Tensor) -> (Tensor, T),

@@ -10,7 +10,8 @@
 //! - and ends with the last end token in it: what a template writes after that, the model never says.
 //!
 //! Messages have lists as contents, with an item for each image, if the template shows those, as Hugging Face's
-//! LLaVA templates do; else they are text in which `<image>` stands. Which it is, is tried out.
+//! LLaVA templates do, and those of other families with a placeholder of their own; else they are text in which
+//! `<image>` stands. Which it is, is tried out.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +24,7 @@ use super::Rendered;
 use super::formats::awaits_assistant;
 use super::jinja::Program;
 use crate::ModelError;
-use crate::tokenizer::IMAGE;
+use crate::tokenizer::{IMAGE, PLACEHOLDERS};
 
 /// What a template is tried out with.
 const PROBE: &str = "candor tries this template";
@@ -132,12 +133,15 @@ impl ChatTemplate {
         let asked = self.message("user", &format!("{IMAGE}\n{PROBE}"));
         let text = self.run(&self.with_system_message([asked]), true)?.text;
         let shown = |what: &str| text.matches(what).count() == 1;
+        let shows_image = PLACEHOLDERS.into_iter().any(shown);
         // A template that prints a list as it is shows the names in it.
-        if shown(PROBE) && shown(IMAGE) && !text.contains("\"type\"") {
+        if shown(PROBE) && shows_image && !text.contains("\"type\"") {
             return Ok(());
         }
+        let known = PLACEHOLDERS.map(|placeholder| format!("`{placeholder}`"));
         Err(format!(
-            "its text has not one `{IMAGE}` and the question once"
+            "its text has not one {} and the question once",
+            known.join(" or ")
         ))
     }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use candor_data::bounded::{self, Bound};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{BOS, EOS};
 use crate::ModelError;
@@ -33,7 +33,11 @@ pub struct Settings {
 struct ConfigFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tokenizer_class: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "told",
+        skip_serializing_if = "Option::is_none"
+    )]
     bos_token: Option<Spelling>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     eos_token: Option<Spelling>,
@@ -55,12 +59,13 @@ struct ConfigFile {
     added_tokens_decoder: Option<BTreeMap<u32, AddedToken>>,
 }
 
-/// A special token is written as its text or with its options.
+/// A special token is written as its text or with its options; of one that there is not, `null` may tell so.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Spelling {
     Text(String),
     Token(AddedToken),
+    Nothing,
 }
 
 /// A token that is looked for in the text before anything else.
@@ -81,6 +86,11 @@ pub struct AddedToken {
     /// Not part of what a model says.
     #[serde(default)]
     pub special: bool,
+}
+
+/// What a file tells, be it `null`.
+fn told<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Spelling>, D::Error> {
+    Spelling::deserialize(deserializer).map(Some)
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // Serde's `skip_serializing_if` asks for a reference.
@@ -116,12 +126,12 @@ impl Settings {
 
     /// Settings that say what a written `tokenizer.json` leaves open.
     #[must_use]
-    pub fn of_names(bos: &str, eos: &str, pad: Option<&str>, images_apart: bool) -> Self {
+    pub fn of_names(bos: Option<&str>, eos: &str, pad: Option<&str>, images_apart: bool) -> Self {
         let text = |name: &str| Some(Spelling::Text(name.to_owned()));
         let config = ConfigFile {
             // The class of transformers that takes a tokenizer.json as it is.
             tokenizer_class: Some("PreTrainedTokenizerFast".to_owned()),
-            bos_token: text(bos),
+            bos_token: bos.map_or(Some(Spelling::Nothing), text),
             eos_token: text(eos),
             pad_token: pad.and_then(text),
             images_apart,
@@ -147,10 +157,13 @@ impl Settings {
         Ok(candor_data::atomic::write(&path, &json)?)
     }
 
-    /// Begins every sequence.
+    /// Begins every sequence; nothing where the files say that nothing does.
     #[must_use]
-    pub fn bos(&self) -> &str {
-        text_of(self.config.bos_token.as_ref()).unwrap_or(BOS)
+    pub fn bos(&self) -> Option<&str> {
+        match &self.config.bos_token {
+            None => Some(BOS),
+            told => text_of(told.as_ref()),
+        }
     }
 
     /// Ends every assistant turn.
@@ -170,7 +183,7 @@ impl Settings {
     pub fn special_tokens(&self) -> BTreeMap<String, String> {
         let unk = text_of(self.config.unk_token.as_ref());
         let named = [
-            ("bos_token", Some(self.bos())),
+            ("bos_token", self.bos()),
             ("eos_token", Some(self.eos())),
             ("unk_token", unk),
             ("pad_token", self.pad()),
@@ -185,12 +198,13 @@ impl Settings {
         let names = [&c.bos_token, &c.eos_token, &c.unk_token, &c.pad_token];
         let all = names.into_iter().flatten();
         all.chain(c.additional_special_tokens.iter().flatten())
-            .map(|spelling| match spelling.clone() {
-                Spelling::Text(text) => AddedToken::plain(text, true),
-                Spelling::Token(token) => AddedToken {
+            .filter_map(|spelling| match spelling.clone() {
+                Spelling::Text(text) => Some(AddedToken::plain(text, true)),
+                Spelling::Token(token) => Some(AddedToken {
                     special: true,
                     ..token
-                },
+                }),
+                Spelling::Nothing => None,
             })
             .collect()
     }
@@ -247,9 +261,10 @@ impl AddedToken {
 }
 
 fn text_of(spelling: Option<&Spelling>) -> Option<&str> {
-    spelling.map(|spelling| match spelling {
-        Spelling::Text(text) => text.as_str(),
-        Spelling::Token(token) => token.content.as_str(),
+    spelling.and_then(|spelling| match spelling {
+        Spelling::Text(text) => Some(text.as_str()),
+        Spelling::Token(token) => Some(token.content.as_str()),
+        Spelling::Nothing => None,
     })
 }
 

@@ -199,7 +199,7 @@ fn an_original_becomes_hugging_faces_with_a_row_for_the_placeholder() {
         turns: vec![candor_data::Turn::human("<image>\nWhat is  in the image?")],
     };
     let ids = |bundle: &Bundle| {
-        let rules = bundle.rules(5000);
+        let rules = bundle.rules(5000, Path::new(""));
         candor_model::sample::Sample::new(&conversation, rules)
             .unwrap()
             .ids

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use tch::{Device, Kind, Tensor};
 
 use crate::setting::{
-    BOS, Case, IMAGE, PAD, Read, Setting, TOLERANCE, Trained, assert_same_gradients, cases,
+    BOS, Case, Family, IMAGE, PAD, Read, Setting, TOLERANCE, Trained, assert_same_gradients, cases,
     largest_difference, take_gradients,
 };
 
@@ -91,6 +91,7 @@ proptest! {
 #[test]
 fn answers_of_one_token_are_predicted_by_their_prefix() {
     check(&Case {
+        family: Family::Qwen,
         seed: 19,
         n_kv_heads: 2,
         items: vec![(3, true, vec![1, 1]), (0, false, vec![1, 1])],
@@ -103,6 +104,7 @@ fn answers_of_one_token_are_predicted_by_their_prefix() {
 #[test]
 fn first_tokens_share_one_distribution() {
     let setting = Setting::new(&Case {
+        family: Family::Qwen,
         seed: 23,
         n_kv_heads: 4,
         items: vec![(2, false, vec![1])],

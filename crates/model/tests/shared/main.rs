@@ -13,8 +13,8 @@ use proptest::prelude::*;
 use tch::Tensor;
 
 use setting::{
-    BOS, Case, IMAGE, N_PATCHES, PAD, Read, Setting, TOLERANCE, Trained, assert_same_gradients,
-    batch, cases, largest_difference, loss, take_gradients,
+    BOS, Case, Family, IMAGE, N_PATCHES, PAD, Read, Setting, TOLERANCE, Trained,
+    assert_same_gradients, batch, cases, largest_difference, loss, take_gradients,
 };
 
 fn check(case: &Case) {
@@ -89,6 +89,7 @@ proptest! {
 fn prefixes_of_one_length_need_one_mask_only() {
     for n_kv_heads in [2, 4] {
         check(&Case {
+            family: Family::Qwen,
             seed: 7,
             n_kv_heads,
             items: vec![(3, true, vec![4, 2]), (3, true, vec![1, 5])],
@@ -100,6 +101,7 @@ fn prefixes_of_one_length_need_one_mask_only() {
 #[test]
 fn swapped_branches_swap_their_results() {
     let setting = Setting::new(&Case {
+        family: Family::Qwen,
         seed: 11,
         n_kv_heads: 2,
         items: vec![(5, true, vec![3, 6]), (2, false, vec![4, 1])],
@@ -129,6 +131,7 @@ fn swapped_branches_swap_their_results() {
 #[test]
 fn a_pad_changes_nothing() {
     let setting = Setting::new(&Case {
+        family: Family::Qwen,
         seed: 13,
         n_kv_heads: 2,
         items: vec![(5, true, vec![3, 6]), (0, false, vec![4, 1])],
@@ -146,6 +149,7 @@ fn a_pad_changes_nothing() {
 #[test]
 fn a_batch_computes_the_prefix_once() {
     let setting = Setting::new(&Case {
+        family: Family::Qwen,
         seed: 17,
         n_kv_heads: 4,
         items: vec![(5, true, vec![3, 3]), (5, true, vec![3, 3])],

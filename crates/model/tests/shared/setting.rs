@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
-use candor_model::{Adapter, Llava, LlavaConfig, LoraConfig, Shared, SharedBatch, TARGETS};
+use candor_model::sample::Continuations;
+use candor_model::{Adapter, Features, LoraConfig, ModelConfig, Shared, SharedBatch, TARGETS, Vlm};
 use proptest::prelude::*;
+use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
 pub const TOLERANCE: f64 = 1e-5;
@@ -16,8 +18,50 @@ pub const IMAGE: i64 = 3;
 const N_VOCAB: i64 = 40;
 pub const N_PATCHES: usize = 4;
 
-fn model(n_kv_heads: i64, seed: u64) -> Llava {
-    let config = serde_json::json!({
+/// Whose positions a model has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// One token after another.
+    Llava,
+    /// Images have rows and columns.
+    Qwen,
+}
+
+fn model(family: Family, n_kv_heads: i64, seed: u64) -> Vlm {
+    let config = match family {
+        Family::Llava => llava(n_kv_heads),
+        Family::Qwen => qwen(n_kv_heads),
+    };
+    let config = ModelConfig::of_json(&config.to_string()).expect("a configuration");
+    Vlm::fresh(config, seed, Device::Cpu).expect("a fresh model")
+}
+
+/// An image of four tokens, as a square or as a row.
+fn pixels(family: Family, at: usize) -> Tensor {
+    let [height, width] = match family {
+        Family::Qwen if at % 2 == 1 => [4, 16],
+        _ => [8, 8],
+    };
+    let numbers = Tensor::arange(3 * height * width, (Kind::Float, Device::Cpu)) + at as f64;
+    (numbers * 0.7).sin().reshape([1, 3, height, width])
+}
+
+fn qwen(n_kv_heads: i64) -> Value {
+    serde_json::json!({
+        "model_type": "qwen2_5_vl", "image_token_id": IMAGE,
+        "vocab_size": N_VOCAB, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3,
+        "num_attention_heads": 4, "num_key_value_heads": n_kv_heads, "max_position_embeddings": 64,
+        "rms_norm_eps": 1e-6, "rope_theta": 1e4, "rope_scaling": {"type": "mrope", "mrope_section": [0, 1, 1]},
+        "vision_config": {
+            "depth": 1, "hidden_size": 8, "intermediate_size": 16, "num_heads": 2, "patch_size": 2,
+            "window_size": 8, "fullatt_block_indexes": [0], "out_hidden_size": 16
+        }
+    })
+}
+
+fn llava(n_kv_heads: i64) -> Value {
+    serde_json::json!({
+        "model_type": "llava",
         "image_token_index": IMAGE,
         "vision_feature_layer": -1,
         "text_config": {
@@ -28,13 +72,11 @@ fn model(n_kv_heads: i64, seed: u64) -> Llava {
             "hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 1,
             "num_attention_heads": 2, "image_size": 8, "patch_size": 4
         }
-    });
-    let config: LlavaConfig = serde_json::from_value(config).expect("a configuration");
-    Llava::fresh(config, seed, Device::Cpu).expect("a fresh model")
+    })
 }
 
 /// An adapter that does something: a fresh one's B is zero.
-fn adapter(model: &Llava, seed: u64) -> Adapter {
+fn adapter(model: &Vlm, seed: u64) -> Adapter {
     let config = LoraConfig::new(2, 4.0, &TARGETS.map(str::to_owned));
     let adapter = Adapter::fresh(config, model, seed).expect("an adapter");
     for (at, (name, b)) in adapter.parameters().iter().enumerate() {
@@ -61,6 +103,7 @@ pub type Item = (usize, bool, Vec<usize>);
 #[derive(Debug, Clone)]
 pub struct Case {
     pub seed: u64,
+    pub family: Family,
     pub n_kv_heads: i64,
     pub items: Vec<Item>,
     pub read: Read,
@@ -111,27 +154,25 @@ impl Case {
 
 /// A model, an adapter and items with the features of their images.
 pub struct Setting {
-    pub model: Llava,
+    pub model: Vlm,
     pub adapter: Adapter,
     pub items: Vec<Shared>,
-    pub features: Option<Tensor>,
+    pub features: Option<Features>,
 }
 
 impl Setting {
     pub fn new(case: &Case) -> Self {
         tch::set_num_threads(1);
-        let model = model(case.n_kv_heads, case.seed);
+        let model = model(case.family, case.n_kv_heads, case.seed);
         let items = case.items();
         let n_images = items.iter().filter(|item| item.image.is_some()).count();
-        let numbers: Vec<f32> = (0..n_images * N_PATCHES * 8)
-            .map(|i| (i as f32 * 0.7).sin())
-            .collect();
-        let shape = [n_images as i64, N_PATCHES as i64, 8];
+        let encode = |at| model.image_features(&pixels(case.family, at));
+        let features: Vec<Features> = tch::no_grad(|| (0..n_images).map(encode).collect());
         Self {
             adapter: adapter(&model, case.seed),
             model,
             items,
-            features: (n_images > 0).then(|| Tensor::from_slice(&numbers).reshape(shape)),
+            features: Features::cat(&features),
         }
     }
 
@@ -161,13 +202,11 @@ impl Setting {
         for item in &self.items {
             let features = item.image.as_ref().and_then(|_| {
                 next_image += 1;
-                Some(self.features.as_ref()?.narrow(0, next_image - 1, 1))
+                Some(self.features.as_ref()?.image(next_image - 1))
             });
             for (k, branch) in item.branches.iter().enumerate() {
-                let row = |ids: &[i64]| Tensor::from_slice(ids).unsqueeze(0);
-                let prefix = self.model.embed(&row(&item.prefix), features.as_ref());
-                let branch = self.model.embed(&row(branch), None);
-                let embedded = Tensor::cat(&[prefix, branch], 1);
+                let rows = Continuations::new(&[(&item.prefix, branch)], PAD, Device::Cpu);
+                let embedded = self.model.embed_continuations(&rows, features.as_ref());
                 all.push((item, k, self.model.hidden(&embedded, adapter)));
             }
         }
@@ -257,8 +296,10 @@ pub fn assert_same_gradients(
 /// One to three items of different lengths, with one to three branches each.
 pub fn cases() -> impl Strategy<Value = Case> {
     let heads = prop::sample::select(vec![1_i64, 2, 4]);
+    let families = prop::sample::select(vec![Family::Llava, Family::Qwen]);
     let reads = prop::sample::select(vec![Read::Last, Read::Spans]);
-    (0_u64..1 << 40, heads, 1_usize..=3, reads).prop_flat_map(|(seed, n_kv_heads, k, read)| {
+    let strategy = (0_u64..1 << 40, families, heads, 1_usize..=3, reads);
+    strategy.prop_flat_map(|(seed, family, n_kv_heads, k, read)| {
         let item = (
             0_usize..6,
             any::<bool>(),
@@ -266,6 +307,7 @@ pub fn cases() -> impl Strategy<Value = Case> {
         );
         prop::collection::vec(item, 1..=3).prop_map(move |items| Case {
             seed,
+            family,
             n_kv_heads,
             items,
             read,

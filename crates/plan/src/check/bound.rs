@@ -1,7 +1,8 @@
 //! How much a run does at most, by its recipe alone: rows as it counts them, each of the full length.
 
 use candor_data::mixture::Share;
-use candor_model::LlavaConfig;
+use candor_dpo::DpoRecipe;
+use candor_model::ModelConfig;
 use candor_reward::RewardRecipe;
 use candor_rl::RlRecipe;
 use candor_sample::SampleRecipe;
@@ -44,7 +45,7 @@ pub fn sft(recipe: &SftRecipe) -> Option<Bound> {
 }
 
 /// Sampling, where the number of prompts is given. A prompt is as long as leaves room for an answer.
-pub fn sample(recipe: &SampleRecipe, config: &LlavaConfig) -> Option<Bound> {
+pub fn sample(recipe: &SampleRecipe, config: &ModelConfig) -> Option<Bound> {
     let n_rows = recipe.count? as u64;
     let positions = config.n_positions() as u64;
     Some(Bound {
@@ -57,16 +58,27 @@ pub fn sample(recipe: &SampleRecipe, config: &LlavaConfig) -> Option<Bound> {
 
 /// A reward model, where the steps or the pairs are given.
 pub fn reward(recipe: &RewardRecipe) -> Option<Bound> {
-    let batch = recipe.batch as u64;
-    let n_steps = match recipe.length {
+    let pair = 2 * recipe.max_tokens as u64;
+    let (batch, n_train) = (recipe.batch as u64, recipe.comparisons.n_train);
+    comparisons(recipe.length, n_train, batch, pair)
+}
+
+/// Learning from preferences, where the steps or the pairs are given; `row` is a comparison of the full length.
+pub fn dpo(recipe: &DpoRecipe, row: u64) -> Option<Bound> {
+    let (batch, n_train) = (recipe.batch as u64, recipe.comparisons.n_train);
+    comparisons(recipe.length, n_train, batch, row)
+}
+
+fn comparisons(length: Length, n_train: Option<usize>, batch: u64, row: u64) -> Option<Bound> {
+    let n_steps = match length {
         Length::Steps(steps) => steps,
-        Length::Epochs(epochs) => epochs * (recipe.comparisons.n_train? as u64).div_ceil(batch),
+        Length::Epochs(epochs) => epochs * (n_train? as u64).div_ceil(batch),
     };
     Some(Bound {
         n_steps: Some(n_steps),
         n_rows: n_steps * batch,
         rows: "comparisons trained on, if there are so many",
-        n_tokens: n_steps * batch * 2 * recipe.max_tokens as u64,
+        n_tokens: n_steps * batch * row,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use candor_model::{LlavaConfig, LoraConfig, ModelError, Reading, TARGETS, hub, peft, published};
+use candor_model::{LoraConfig, ModelConfig, ModelError, Reading, TARGETS, hub, peft, published};
 use candor_reward::RewardModel;
 use serde::Deserialize;
 
@@ -18,12 +18,12 @@ pub enum Known {
     /// It is here.
     Here(Box<Reading>),
     /// Only how large it is, and how that is known.
-    Sizes(Box<LlavaConfig>, String),
+    Sizes(Box<ModelConfig>, String),
 }
 
 impl Known {
     /// Its sizes.
-    pub fn config(&self) -> &LlavaConfig {
+    pub fn config(&self) -> &ModelConfig {
         match self {
             Self::Here(reading) => reading.config(),
             Self::Sizes(config, _) => config,

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use candor_dpo::DpoRecipe;
 use candor_eval::EvalRecipe;
-use candor_model::{LlavaConfig, LoraConfig, Reading, published};
+use candor_model::{LoraConfig, ModelConfig, Reading, USUAL_PICTURE, published};
 use candor_reward::RewardRecipe;
 use candor_rl::RlRecipe;
 use candor_run::Workload;
@@ -63,7 +64,7 @@ pub fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Plan, Pla
     })?;
     let budget = budget(known.config(), recipe.base_precision);
     let longest = longest(workload.as_ref(), recipe.max_tokens as u64);
-    let image = known.config().n_image_tokens() as u64;
+    let image = known.config().n_image_tokens(USUAL_PICTURE) as u64;
     let rows = recipe.micro_batch as u64;
     let pass = Pass {
         n_tokens: rows * longest,
@@ -177,6 +178,68 @@ pub fn reward(path: &Path, recipe: &RewardRecipe, made: &mut Made) -> Result<Pla
     Ok(plan)
 }
 
+/// Plans learning from preferences.
+pub fn dpo(path: &Path, recipe: &DpoRecipe, made: &mut Made) -> Result<Plan, PlanError> {
+    let out = &recipe.session.out;
+    let mut plan = Plan::new(path, "dpo", out);
+    if let Length::Steps(steps) = recipe.length {
+        plan.n_steps = Some(steps);
+    }
+    let lora = match &recipe.tune {
+        Tune::Lora(LoraStart::Fresh(config)) => Some(LoraConfig::clone(config)),
+        Tune::Lora(LoraStart::Adapter(folder)) => Some(known_lora(made, folder, &mut plan)),
+        Tune::AllButTower | Tune::Projector => None,
+    };
+    let known = model(made, &recipe.base, &mut plan)?;
+    match &lora {
+        Some(lora) => made.adapter(out.join("adapter"), &recipe.base, lora),
+        None => made.model(out.join("model"), &recipe.base),
+    }
+    let Some(known) = known else {
+        return Ok(plan);
+    };
+    let objective = &recipe.objective;
+    // A row has two answers, and both again where the picture is spoilt or another row's are compared with.
+    let times = 1 + u64::from(objective.image_negative.is_some());
+    let again = u64::from(objective.loss.needs_divergence());
+    let pair = 2 * recipe.max_tokens as u64;
+    let row = (times + again) * pair;
+    let files = recipe.comparisons.files.iter().map(|file| &file.path);
+    let workload = counted(
+        files,
+        &known,
+        &mut plan,
+        bound::dpo(recipe, row),
+        |reading| Ok(candor_dpo::workload(recipe, reading)?),
+    )?;
+    let budget = budget(known.config(), recipe.base_precision);
+    let image = known.config().n_image_tokens(USUAL_PICTURE) as u64;
+    let rows = recipe.micro_batch as u64;
+    let longest = longest(workload.as_ref(), times * pair);
+    let pass = Pass {
+        n_tokens: rows * longest,
+        n_targets: rows * longest.saturating_sub(times * image),
+        activations: recipe.activations,
+    };
+    let trained = lora
+        .as_ref()
+        .map_or(budget.trained_base(), |lora| budget.adapter(lora));
+    let adapter = lora.as_ref().map_or(0, |lora| budget.adapter(lora));
+    let training = budget.training(pass, lora.as_ref(), CROSS_ENTROPY);
+    // Parts that are cut out of pictures have features of their own.
+    let of_pictures = features(&[budget], workload.as_ref(), &mut plan);
+    plan.memory = Some(Memory {
+        weights_bytes: budget.weights() + adapter,
+        trained_bytes: optimizer(trained),
+        features_bytes: of_pictures,
+        work_bytes: training.max(budget.encoding(PICTURES_PER_PASS)),
+    });
+    if objective.loss.has_reference() {
+        plan.note("all comparisons are read once more, by the model that the run starts from");
+    }
+    Ok(plan)
+}
+
 /// Plans PPO.
 pub fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan, PlanError> {
     let mut plan = Plan::new(path, "rl", &recipe.session.out);
@@ -199,7 +262,7 @@ pub fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan, PlanE
     };
     let facts = recipe.data.facts.iter();
     let files = facts.chain([&recipe.data.prompts]);
-    let image = |config: &LlavaConfig| config.n_image_tokens() as u64;
+    let image = |config: &ModelConfig| config.n_image_tokens(USUAL_PICTURE) as u64;
     let answer = recipe.sampling.max_new_tokens as u64;
     let bound = recipe.data.max_query_tokens as u64 + image(policy.config()) + answer;
     let workload = counted(
@@ -286,7 +349,7 @@ pub fn ground(path: &Path, recipe: &GroundRecipe) -> Plan {
 
 /// Writing answers.
 struct Speaking<'a> {
-    config: &'a LlavaConfig,
+    config: &'a ModelConfig,
     precision: BasePrecision,
     adapter: Option<&'a Path>,
     batch_rows: usize,
@@ -298,7 +361,7 @@ impl Speaking<'_> {
         let budget = budget(self.config, self.precision);
         let positions = self.config.n_positions() as u64;
         // Questions of unknown length are hardly longer than an image and an answer.
-        let image = self.config.n_image_tokens() as u64;
+        let image = self.config.n_image_tokens(USUAL_PICTURE) as u64;
         let bound = positions.min(2 * (image + self.max_new_tokens as u64));
         let writing = budget.writing(self.batch_rows as u64, longest(workload, bound));
         let adapter = self.adapter.map(|folder| known_lora(made, folder, plan));
@@ -311,7 +374,7 @@ impl Speaking<'_> {
     }
 }
 
-fn budget(config: &LlavaConfig, precision: BasePrecision) -> Budget<'_> {
+fn budget(config: &ModelConfig, precision: BasePrecision) -> Budget<'_> {
     Budget { config, precision }
 }
 

@@ -11,19 +11,21 @@
 
 use tch::Tensor;
 
+use super::totals;
+
 /// Advantages of every position, without gradients.
 ///
 /// # Shapes
 /// `rewards`: `[n_prompts · n, response]`, the `n` (at least 2) responses to one prompt beside each other; `mask`: the
 /// same, bool, true = counted position → the same, 0 where the mask is false.
 pub fn leave_one_out(rewards: &Tensor, mask: &Tensor, n: usize) -> Tensor {
-    let out = mask.logical_not();
-    let rewards = rewards.detach().masked_fill(&out, 0.0);
-    let of = |x: &Tensor, keep| x.sum_dim_intlist([1].as_slice(), keep, x.kind());
-    let totals = of(&rewards, false).reshape([-1, n as i64]);
-    let others = (of(&totals, true) - &totals) / (n as f64 - 1.0);
+    let totals = totals(rewards, mask).reshape([-1, n as i64]);
+    let of_group = totals.sum_dim_intlist([1].as_slice(), true, totals.kind());
+    let others = (of_group - &totals) / (n as f64 - 1.0);
     let advantages = (totals - others).reshape([-1, 1]);
-    advantages.expand_as(mask).masked_fill(&out, 0.0)
+    advantages
+        .expand_as(mask)
+        .masked_fill(&mask.logical_not(), 0.0)
 }
 
 #[cfg(test)]

@@ -7,13 +7,14 @@ use candor_train::stage_fields::{IMAGES, ROOT, read_activations};
 use candor_train::{BasePrecision, Length, SessionRecipe, on_bad_row};
 
 use super::{
-    AverageOver, BatchRecipe, DataRecipe, GuardRecipe, Normalise, PpoRecipe, QuirksRecipe,
+    AverageOver, BatchRecipe, DataRecipe, GuardRecipe, KlPlace, Normalise, PpoRecipe, QuirksRecipe,
     RlRecipe, SamplingRecipe, ScoreRecipe,
 };
 use crate::RlError;
-use crate::advantages::Advantages;
+use crate::advantages::{Advantages, Scale};
 use crate::critic::CriticRecipe;
 use crate::kl::KlEstimator;
+use crate::loss::Clip;
 use crate::shaping::{ScorePosition, TerminalCoefs};
 use crate::symbolic::YesReward;
 
@@ -32,6 +33,7 @@ impl RlRecipe {
     /// All mistakes of the recipe at once.
     pub fn read(mut recipe: Reader) -> Result<Self, RlError> {
         let r = &mut recipe;
+        let algorithm = read_algorithm(r);
         let session = SessionRecipe::read(r);
         let length = Length::read(r);
         let snapshot_every = r.u64("run.snapshot_every", "Steps between copies of the policy's adapter in `adapters/`, the first one included.").positive().required();
@@ -55,7 +57,7 @@ impl RlRecipe {
         let batch = batch(r);
         let sampling = sampling(r, &batch);
         let score = score(r);
-        let ppo = ppo(r, &sampling);
+        let ppo = ppo(r, algorithm, &sampling);
         let guard = GuardRecipe {
             max_kl: r
                 .f64(
@@ -224,53 +226,117 @@ fn score(r: &mut Reader) -> ScoreRecipe {
     }
 }
 
-fn ppo(r: &mut Reader, sampling: &SamplingRecipe) -> PpoRecipe {
-    let estimators: [(&str, Estimator); 2] = [("gae", gae), ("rloo", rloo)];
-    let meaning = "How an advantage is estimated: `gae` with a critic (PPO; the default), or `rloo` from the other responses to the prompt (docs/algorithms/ppo.md).";
-    let estimator = r
-        .one_of("advantages.estimator", &estimators, meaning)
-        .optional();
+fn ppo(r: &mut Reader, algorithm: Algorithm, sampling: &SamplingRecipe) -> PpoRecipe {
     let averages = [
         (
             "real_tokens_of_mini_batch",
             AverageOver::RealTokensOfMiniBatch,
         ),
+        ("responses", AverageOver::Responses),
+        ("longest_response", AverageOver::LongestResponse),
         ("padded", AverageOver::Padded),
     ];
+    let places = [("reward", KlPlace::Reward), ("loss", KlPlace::Loss)];
+    let kl_coef = r
+        .f64("kl.coef", "Weight of the KL to the reference.")
+        .within(0.0..)
+        .required();
+    let kl_estimator = r
+        .one_of(
+            "kl.estimator",
+            &KlEstimator::NAMES,
+            "How the KL of a token is estimated (docs/algorithms/ppo.md).",
+        )
+        .required();
+    let kl_place = r
+        .one_of("kl.place", &places, "Whether the KL is taken off the reward of each token, or added to the loss with a gradient of its own (GRPO).")
+        .or(KlPlace::Reward, "\"reward\"");
+    if kl_place == KlPlace::Loss && matches!(kl_estimator, KlEstimator::K1 | KlEstimator::K1Clamped)
+    {
+        r.mistake(
+            "kl.estimator",
+            "the gradient of k1 in the loss is that of no divergence",
+            "use \"k3\" (GRPO's) or \"k2\", or kl.place = \"reward\"",
+        );
+    }
+    let advantages = algorithm(r, sampling);
+    let whiten_advantages = r
+        .bool(
+            "whiten.advantages",
+            "Whether advantages are whitened over the rollout batch.",
+        )
+        .required();
+    let whiten_rewards = r
+        .bool(
+            "whiten.rewards",
+            "Whether rewards are whitened over the rollout batch, keeping their mean.",
+        )
+        .required();
+    let low = r
+        .f64(
+            "loss.clip_range",
+            "How far a probability ratio may move from 1 before its gradient stops.",
+        )
+        .positive()
+        .required();
+    let high = r
+        .f64(
+            "loss.clip_range_high",
+            "How far it may move upwards, where that is another distance (clip-higher, DAPO).",
+        )
+        .positive()
+        .optional();
     PpoRecipe {
-        kl_coef: r.f64("kl.coef", "Weight of the KL to the reference in the reward.").within(0.0..).required(),
-        kl_estimator: r.one_of("kl.estimator", &KlEstimator::NAMES, "How the KL of a token is estimated (docs/algorithms/ppo.md).").required(),
-        advantages: estimator.unwrap_or(gae)(r, sampling),
-        whiten_advantages: r.bool("whiten.advantages", "Whether advantages are whitened over the rollout batch.").required(),
-        whiten_rewards: r.bool("whiten.rewards", "Whether rewards are whitened over the rollout batch, keeping their mean.").required(),
-        clip_range: r.f64("loss.clip_range", "How far a probability ratio may move from 1 before its gradient stops.").positive().required(),
+        kl_coef,
+        kl_estimator,
+        kl_place,
+        advantages,
+        whiten_advantages,
+        whiten_rewards,
+        clip: Clip {
+            low,
+            high: high.unwrap_or(low),
+        },
         entropy_coef: r.f64("loss.entropy_coef", "Weight of the entropy, which is subtracted from the loss.").within(0.0..).required(),
-        average_over: r.one_of("loss.average_over", &averages, "What the sums of the losses are divided by: the tokens that count, or all positions up to `max_new_tokens` as in the paper's code.").required(),
+        average_over: r.one_of("loss.average_over", &averages, "What the sums of the losses are divided by: the tokens that count; those of each response, and then the responses (GRPO); `max_new_tokens` for each response (Dr. GRPO); or all positions up to that, pads included, as in the paper's code.").required(),
     }
 }
 
-/// Reads what an estimator of advantages needs to know.
-type Estimator = fn(&mut Reader, &SamplingRecipe) -> Advantages;
+/// Reads what an algorithm needs to know to estimate advantages.
+type Algorithm = fn(&mut Reader, &SamplingRecipe) -> Advantages;
 
-// Fields of `gae`, with what they mean.
+/// The algorithms by their names.
+fn read_algorithm(r: &mut Reader) -> Algorithm {
+    let algorithms: [(&str, Algorithm); 4] = [
+        ("ppo", ppo_advantages),
+        ("rloo", rloo),
+        ("grpo", grpo),
+        ("reinforce", reinforce),
+    ];
+    let meaning = "How the policy learns what was better than expected: `ppo` by a critic, `rloo` and `grpo` by the other responses to the prompt, `reinforce` by the mean of the step (docs/algorithms/grpo.md).";
+    r.one_of("algorithm", &algorithms, meaning)
+        .or(ppo_advantages, "\"ppo\"")
+}
+
+// Fields of `ppo`, with what they mean.
 const GAMMA: [&str; 2] = [
     "advantages.gamma",
-    "Discount of later rewards; for `gae` alone.",
+    "Discount of later rewards; for `ppo` alone.",
 ];
 const LAMBDA: [&str; 2] = [
     "advantages.gae_lambda",
-    "Lambda of the generalised advantage estimation; for `gae` alone.",
+    "Lambda of the generalised advantage estimation; for `ppo` alone.",
 ];
 const VALUE_CLIP: [&str; 2] = [
     "loss.value_clip_range",
-    "How far a value may move before its gradient stops; for `gae` alone, which has a critic.",
+    "How far a value may move before its gradient stops; for `ppo` alone, which has a critic.",
 ];
 const VALUE_COEF: [&str; 2] = [
     "loss.value_coef",
-    "Weight of the value loss; for `gae` alone, which has a critic.",
+    "Weight of the value loss; for `ppo` alone, which has a critic.",
 ];
 
-fn gae(r: &mut Reader, _: &SamplingRecipe) -> Advantages {
+fn ppo_advantages(r: &mut Reader, _: &SamplingRecipe) -> Advantages {
     Advantages::Gae {
         gamma: r.f64(GAMMA[0], GAMMA[1]).within(0.0..=1.0).required(),
         lambda: r.f64(LAMBDA[0], LAMBDA[1]).within(0.0..=1.0).required(),
@@ -282,22 +348,48 @@ fn gae(r: &mut Reader, _: &SamplingRecipe) -> Advantages {
 }
 
 fn rloo(r: &mut Reader, sampling: &SamplingRecipe) -> Advantages {
-    for [key, meaning] in [GAMMA, LAMBDA, VALUE_CLIP, VALUE_COEF] {
-        if r.f64(key, meaning).optional().is_some() {
-            let problem = "has no meaning with advantages.estimator = \"rloo\"";
-            r.mistake(
-                key,
-                problem,
-                "remove it, or use \"gae\", which has a critic",
-            );
-        }
-    }
-    if sampling.samples_per_prompt < 2 {
-        let problem = "a response is compared with the others to its prompt, and there are none";
-        let remedy = "use 2 or more with advantages.estimator = \"rloo\"";
-        r.mistake("sampling.samples_per_prompt", problem, remedy);
-    }
+    without_critic(r);
+    several(r, sampling);
     Advantages::Rloo {
         samples_per_prompt: sampling.samples_per_prompt,
+    }
+}
+
+fn grpo(r: &mut Reader, sampling: &SamplingRecipe) -> Advantages {
+    without_critic(r);
+    several(r, sampling);
+    let scales = [
+        ("group", Scale::Group),
+        ("batch", Scale::Batch),
+        ("none", Scale::None),
+    ];
+    Advantages::Group {
+        samples_per_prompt: sampling.samples_per_prompt,
+        scale: r.one_of("advantages.scale", &scales, "GRPO: what the distance from the mean of the prompt's responses is divided by: their standard deviation, that of the step, or nothing (Dr. GRPO).").required(),
+        leave_out_flat: r.bool("advantages.leave_out_flat", "GRPO: whether prompts whose responses all earned the same are not trained on (dynamic filtering); they are counted in any case.").required(),
+    }
+}
+
+fn reinforce(r: &mut Reader, _: &SamplingRecipe) -> Advantages {
+    without_critic(r);
+    Advantages::Reinforce
+}
+
+/// Refuses the keys of a critic.
+fn without_critic(r: &mut Reader) {
+    for [key, meaning] in [GAMMA, LAMBDA, VALUE_CLIP, VALUE_COEF] {
+        if r.f64(key, meaning).optional().is_some() {
+            let problem = "has no meaning without a critic";
+            r.mistake(key, problem, "remove it, or use algorithm = \"ppo\"");
+        }
+    }
+}
+
+/// Asks for several responses to a prompt.
+fn several(r: &mut Reader, sampling: &SamplingRecipe) {
+    if sampling.samples_per_prompt < 2 {
+        let problem = "a response is compared with the others to its prompt, and there are none";
+        let remedy = "use 2 or more, or algorithm = \"ppo\" or \"reinforce\"";
+        r.mistake("sampling.samples_per_prompt", problem, remedy);
     }
 }

@@ -1,11 +1,14 @@
 //! What the golden updates start from: a tiny model with its adapters, queries, responses and scores.
 
+// Each test file is a program of its own and uses a part of this.
+#![allow(dead_code)]
+
 use std::path::{Path, PathBuf};
 
 use candor_data::image::ImageProcessor;
 use candor_data::{AnswerType, Conversation, Facts};
 use candor_model::{
-    Adapter, Bundle, ImageFeatures, Llava, Response, ScalarHead, Template, Tokenizer,
+    Adapter, Bundle, ImageFeatures, Response, ScalarHead, Template, Tokenizer, Vlm,
 };
 use candor_rl::passes::{PolicyReader, ValueReader};
 use candor_rl::prompts::PromptRow;
@@ -36,7 +39,7 @@ impl Models {
     pub fn open(golden: &Golden) -> Self {
         let folder = golden_folder();
         let base = folder.join("../../../model/tests/golden/llava_mha");
-        let model = Llava::open(&base, Device::Cpu, Kind::Float).expect("the checkpoint opens");
+        let model = Vlm::open(&base, Device::Cpu, Kind::Float).expect("the checkpoint opens");
         model.set_trainable(|_| false);
         let [policy, reference, value] = ["policy", "reference", "value"]
             .map(|name| Adapter::open(&folder.join(name), &model).expect("the adapter opens"));
@@ -52,10 +55,7 @@ impl Models {
             template: Template::vicuna_v1(),
             processor: ImageProcessor::clip(side),
         };
-        assert_eq!(
-            bundle.tokenizer.image,
-            bundle.model.config().image_token_index
-        );
+        assert_eq!(bundle.tokenizer.image, bundle.model.config().image_token());
         let names = golden.whole_numbers("image").into_iter().filter_map(image);
         let features = ImageFeatures::encode(&bundle, &folder.join("images"), names, |_, _| ())
             .expect("the images are encoded");

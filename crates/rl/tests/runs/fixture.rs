@@ -190,7 +190,7 @@ fn teach(bundle: &Bundle, features: &ImageFeatures) {
     let samples: Vec<Sample> = prompts()
         .iter()
         .flat_map(|p| [GOOD, BAD].map(|answer| answered(p, answer)))
-        .map(|row| Sample::new(&row, bundle.rules(128)).unwrap())
+        .map(|row| Sample::new(&row, bundle.rules(128, Path::new(""))).unwrap())
         .collect();
     let samples: Vec<&Sample> = samples.iter().collect();
     let batch = Batch::new(&samples, bundle.tokenizer.pad, Device::Cpu);
@@ -289,7 +289,9 @@ fn last_state(
         conversation: &answered(prompt, answer),
         facts: &shown,
     };
-    let worded = wording.put(judged, "x", bundle.rules(128)).unwrap();
+    let worded = wording
+        .put(judged, "x", bundle.rules(128, Path::new("")))
+        .unwrap();
     let ids = Tensor::from_slice(&worded.ids).unsqueeze(0);
     let embedded = bundle.model.embed(&ids, features.of([image]).as_ref());
     tch::no_grad(|| {

@@ -1,5 +1,7 @@
 //! Gradients of a mini-batch do not depend on how it is cut into passes, nor on what the passes keep in memory.
 
+use std::path::Path;
+
 use candor_data::rows::Look;
 use candor_model::Activations;
 use candor_rl::critic::CriticLearner;
@@ -20,7 +22,7 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, Passed)> {
     let dir = prepared();
     let recipe = recipe(dir.path(), "out", &[]);
     let models = Models::open(&recipe, Device::Cpu).unwrap();
-    let asking = models.asking(recipe.sampling.max_new_tokens, Look::There);
+    let asking = models.asking(recipe.sampling.max_new_tokens, Look::There, Path::new(""));
     let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking);
     let prompts = prompts.unwrap();
     let images = ["red.png", "green.png", "blue.png"].map(str::to_owned);
@@ -99,6 +101,7 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, Passed)> {
             ppo,
             activations,
             micro_batch,
+            max_new_tokens: recipe.sampling.max_new_tokens,
         };
         let mut trained = models.parts().trained;
         for (_, tensor) in &mut trained {
@@ -171,4 +174,6 @@ fn one_pass_of_eight_equals_eight_of_one() {
 #[test]
 fn pads_are_cut_alike() {
     assert_equal(&cuts(AverageOver::Padded));
+    assert_equal(&cuts(AverageOver::Responses));
+    assert_equal(&cuts(AverageOver::LongestResponse));
 }

@@ -1,5 +1,7 @@
 //! Which prompts are asked, and by what their answers are judged.
 
+use std::path::Path;
+
 use candor_data::formats::{captions, ppo_prompts};
 use candor_data::rows::{Look, OnBadRow, Reason};
 use candor_data::{AnswerType, Turn};
@@ -33,9 +35,9 @@ fn read(quirks: QuirksRecipe) -> (Vec<[String; 4]>, Vec<AnswerType>, usize) {
     };
     let bundle = bundle(1);
     let asking = Asking {
-        policy: bundle.rules(usize::MAX),
+        policy: bundle.rules(usize::MAX, Path::new("")),
         judge: Judge {
-            rules: bundle.rules(usize::MAX),
+            rules: bundle.rules(usize::MAX, Path::new("")),
             with_facts: true,
         },
         max_new_tokens: 8,
@@ -112,7 +114,7 @@ fn sorted_out(on_bad_row: OnBadRow, with_facts: bool) -> Result<Prompts, String>
         max_query_tokens: 40,
     };
     let bundle = bundle(1);
-    let rules = bundle.rules(60);
+    let rules = bundle.rules(60, Path::new(""));
     let asking = Asking {
         policy: rules,
         judge: Judge { rules, with_facts },

@@ -3,6 +3,8 @@
 mod resume;
 mod tiny;
 
+use std::path::Path;
+
 use std::fs;
 
 use candor_data::Conversation;
@@ -94,7 +96,7 @@ fn at_a_vanishing_temperature_both_answers_are_greedy() {
             turns: row.turns.clone(),
             ..prompt
         };
-        let sample = Sample::new(&query, bundle.rules(128)).unwrap();
+        let sample = Sample::new(&query, bundle.rules(128, Path::new(""))).unwrap();
         let data = dir.path().join("data");
         let features =
             ImageFeatures::encode(&bundle, &data, query.image.clone(), |_, _| ()).unwrap();

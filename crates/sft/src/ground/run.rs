@@ -1,8 +1,9 @@
 //! The grounding loop: images → tower → probe → loss.
 
-use candor_data::image::ImageProcessor;
+use candor_data::image::{ImageLimits, ImageProcessor, load_batch};
 use candor_data::random;
-use candor_model::{Bundle, Llava, Tokenizer, features};
+use candor_model::image_features::{path_in, pixels};
+use candor_model::{Bundle, Tokenizer, Vlm};
 use candor_run::{Inputs, Launch, Outcome, sha256};
 use candor_train::data_order::{BatchConfig, epoch_batches};
 use candor_train::{Parts, Session};
@@ -189,12 +190,13 @@ impl<'a> Grounding<'a> {
         let folder = &self.recipe.images;
         let paths: Result<Vec<_>, _> = images
             .iter()
-            .map(|image| features::path_in(folder, &image.image))
+            .map(|image| path_in(folder, &image.image))
             .collect();
-        let seen = self
-            .bundle
-            .model
-            .image_features(&features::pixels(&self.bundle, &paths?)?);
+        let processor = &self.bundle.processor;
+        let fitted = load_batch(&paths?, processor, &ImageLimits::default())?;
+        let pixels = pixels(&self.bundle, fitted.iter());
+        let seen = self.bundle.model.image_features(&pixels);
+        let seen = seen.rows().unflatten(0, [images.len() as i64, -1]);
         let labels = batch_labels(images, self.grid * self.grid, self.truth.attributes.len());
         Ok(self.probe.loss(&seen, &labels.to_device(self.device)))
     }
@@ -218,7 +220,7 @@ fn create(recipe: &GroundRecipe, device: Device) -> Result<Bundle, SftError> {
     let n_words = tokenizer.vocab_size() as i64;
     let config = recipe.model.clone().with_words(n_words, tokenizer.image);
     let processor = ImageProcessor::clip(config.tower_sizes().image_size as u32);
-    let model = Llava::fresh(config, recipe.session.seed, device)?;
+    let model = Vlm::fresh(config, recipe.session.seed, device)?;
     Ok(Bundle {
         model,
         tokenizer,

@@ -78,6 +78,11 @@ impl Opening {
         self.progress.doing(what);
     }
 
+    /// As [`Progress::counter`].
+    pub fn counter(&mut self, what: &str) -> impl FnMut(usize, usize) + '_ {
+        self.progress.counter(what)
+    }
+
     /// As [`Claim::began_with`].
     #[must_use]
     pub fn began_with(&self, key: &str) -> Option<usize> {

@@ -1,0 +1,78 @@
+//! A picture keeps nearly its own size and shape, as the towers of Qwen-VL take it.
+//!
+//! Both sides become multiples of what one token of the language model covers, and the number of pixels stays within
+//! bounds. How many tokens an image takes follows from that.
+//!
+//! # Reference
+//! Hugging Face's `Qwen2VLImageProcessorPil`: `smart_resize`, and Pillow's bicubic on 8-bit samples. Where torchvision is
+//! installed, transformers resizes with that instead, and comes out up to 2/255 apart. Cutting the picture into patches
+//! is left to the tower.
+
+use ::image::RgbImage;
+
+use super::resize::bicubic;
+use super::{Colours, Fitted, Misshapen, PictureSize};
+
+/// One side may be so many times the other.
+const LARGEST_RATIO: f64 = 200.0;
+
+/// Fits every picture to a size near its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NativeProcessor {
+    /// Side of a patch, in pixels.
+    pub patch_size: u32,
+    /// Patches of a token, along each side.
+    pub merge_size: u32,
+    /// Frames of a patch; a picture is repeated for each of them.
+    pub temporal_patch_size: u32,
+    /// A fitted picture has at least so many pixels.
+    pub min_pixels: u32,
+    /// A fitted picture has at most so many pixels, unless it is one token high or wide.
+    pub max_pixels: u32,
+    /// Mean and spread of the colours.
+    pub colours: Colours,
+}
+
+impl NativeProcessor {
+    /// Side of what one token covers, in pixels.
+    #[must_use]
+    pub fn token_side(&self) -> u32 {
+        self.patch_size * self.merge_size
+    }
+
+    /// The size that a picture of this size is fitted to.
+    ///
+    /// # Errors
+    /// [`Misshapen`].
+    pub fn size_of(&self, picture: PictureSize) -> Result<PictureSize, Misshapen> {
+        let sides = [f64::from(picture.width), f64::from(picture.height)];
+        let (short, long) = (sides[0].min(sides[1]), sides[0].max(sides[1]));
+        if short < 1.0 || long / short > LARGEST_RATIO {
+            return Err(Misshapen(picture));
+        }
+        let token = f64::from(self.token_side());
+        let (min, max) = (f64::from(self.min_pixels), f64::from(self.max_pixels));
+        let n_pixels = short * long;
+        // As Python rounds: halves to the even number. A side that rounds to nothing makes an area below the least.
+        let rounded = sides.map(|side| (side / token).round_ties_even() * token);
+        let area = rounded[0] * rounded[1];
+        let fitted = if area > max {
+            let shrink = (n_pixels / max).sqrt();
+            sides.map(|side| ((side / shrink / token).floor() * token).max(token))
+        } else if area < min {
+            let grow = (min / n_pixels).sqrt();
+            sides.map(|side| (side * grow / token).ceil() * token)
+        } else {
+            rounded
+        };
+        Ok(PictureSize {
+            width: fitted[0] as u32,
+            height: fitted[1] as u32,
+        })
+    }
+
+    pub(super) fn fit(&self, picture: &RgbImage) -> Result<Fitted, Misshapen> {
+        let PictureSize { width, height } = self.size_of(PictureSize::of(picture))?;
+        Ok(Fitted::of(&bicubic(picture, width, height)))
+    }
+}

@@ -1,0 +1,92 @@
+//! A picture becomes the square that a CLIP tower takes.
+//!
+//! # Reference
+//! Hugging Face's `CLIPImageProcessor` (resize the shortest edge, crop the centre) and, for the LLaVA models
+//! of the paper, padding to a square with the mean colour before that. Resizing is Pillow's bicubic on
+//! 8-bit samples: the intermediate image is rounded to bytes, and so is ours.
+
+use ::image::{Rgb, RgbImage, imageops};
+
+use super::resize::{Part, bicubic, bicubic_part};
+use super::{Colours, Fitted, PictureSize};
+
+/// How a picture that is not square becomes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// Pad the shorter sides with the mean colour: nothing is lost. What the paper's models see.
+    Pad,
+    /// Resize the shortest edge and crop the centre: what CLIP itself was trained on.
+    CenterCrop,
+}
+
+/// Fits every picture to one square.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SquareProcessor {
+    /// Side of the square, in pixels.
+    pub side: u32,
+    /// How the picture becomes a square.
+    pub fit: Fit,
+    /// Mean and spread of the colours.
+    pub colours: Colours,
+}
+
+impl SquareProcessor {
+    /// CLIP's colours at this size, padded as the paper pads.
+    #[must_use]
+    pub fn clip(side: u32) -> Self {
+        Self {
+            side,
+            fit: Fit::Pad,
+            colours: Colours::CLIP,
+        }
+    }
+
+    pub(super) fn size(&self) -> PictureSize {
+        PictureSize {
+            width: self.side,
+            height: self.side,
+        }
+    }
+
+    pub(super) fn fit(&self, picture: &RgbImage) -> Fitted {
+        Fitted::of(&match self.fit {
+            Fit::Pad => self.pad(picture),
+            Fit::CenterCrop => self.crop(picture),
+        })
+    }
+
+    fn pad(&self, picture: &RgbImage) -> RgbImage {
+        let (width, height) = picture.dimensions();
+        if width == height {
+            return bicubic(picture, self.side, self.side);
+        }
+        let side = width.max(height);
+        // The reference truncates, so 0.4815 becomes 122 and not 123.
+        let colour = Rgb(self.colours.mean.map(|mean| (mean * 255.0) as u8));
+        let mut square = RgbImage::from_pixel(side, side, colour);
+        let (left, top) = ((side - width) / 2, (side - height) / 2);
+        imageops::replace(&mut square, picture, i64::from(left), i64::from(top));
+        bicubic(&square, self.side, self.side)
+    }
+
+    fn crop(&self, picture: &RgbImage) -> RgbImage {
+        let (width, height) = picture.dimensions();
+        let (short, long) = (width.min(height), width.max(height));
+        let scaled = |edge: u32| {
+            if edge == short {
+                self.side
+            } else {
+                // Hugging Face divides in floating point and truncates.
+                (f64::from(self.side) * f64::from(long) / f64::from(short)) as u32
+            }
+        };
+        let (width, height) = (scaled(width), scaled(height));
+        let centre = Part {
+            left: (width - self.side) / 2,
+            top: (height - self.side) / 2,
+            width: self.side,
+            height: self.side,
+        };
+        bicubic_part(picture, width, height, &centre)
+    }
+}

@@ -1,0 +1,154 @@
+//! Two answers to one prompt as token ids, and what counts of them.
+
+use candor_data::rows::{Reason, RowFault};
+use candor_model::shared::{ReadAt, Shared};
+
+use crate::DpoError;
+use crate::counting::{self, Counting};
+
+/// Two answers to one prompt.
+#[derive(Debug, Clone)]
+pub struct Answers {
+    /// Branch 0 is the preferred answer, branch 1 the other; each is read at the tokens that count.
+    pub shared: Shared,
+    /// The weight of each token that is read.
+    pub weights: [Vec<f64>; 2],
+    /// Tokens of the prompt.
+    pub(crate) n_prompt: usize,
+}
+
+impl Answers {
+    /// The preferred answer to a prompt and the other one, with what counts of them. `id` is what an error calls them.
+    ///
+    /// # Errors
+    /// Nothing of an answer is left where what both begin with is left out.
+    pub fn new(
+        id: &str,
+        prompt: &[i64],
+        both: [&[i64]; 2],
+        image: Option<String>,
+        counting: Counting,
+    ) -> Result<Self, RowFault> {
+        let [chosen, rejected] = both;
+        let left_out = if counting.common_beginning {
+            0
+        } else {
+            counting::common_beginning(chosen, rejected)
+        };
+        if left_out >= chosen.len().min(rejected.len()) {
+            let found =
+                "one answer is the beginning of the other, and what both begin with is left out";
+            let remedy = "remove the row, or set dpo.common_beginning = \"counted\"";
+            return Err(RowFault::new(
+                Reason::EmptyAnswer,
+                "outputs",
+                found.to_owned(),
+                remedy,
+            ));
+        }
+        let changed = counting.changed_weight.unwrap_or(1.0);
+        let mut weights = counting::weights(chosen, rejected, changed);
+        for weights in &mut weights {
+            weights.drain(..left_out);
+        }
+        let sequences = both.map(|answer| [prompt, answer].concat());
+        let read = sequences.each_ref().map(|ids| ReadAt {
+            ids,
+            read: prompt.len() + left_out..ids.len(),
+        });
+        Ok(Self {
+            shared: Shared::of(id, &read, image)?,
+            weights,
+            n_prompt: prompt.len(),
+        })
+    }
+
+    /// Tokens that a pass computes.
+    pub(crate) fn n_tokens(&self) -> usize {
+        self.shared.prefix.len() + self.shared.branches.iter().map(Vec::len).sum::<usize>()
+    }
+
+    /// Tokens of the prompt.
+    pub(crate) fn prompt(&self) -> &[i64] {
+        &self.shared.prefix[..self.n_prompt]
+    }
+
+    /// Tokens of the longer answer.
+    pub(crate) fn longest_answer(&self) -> usize {
+        let branches = self.shared.branches.iter().map(Vec::len).max();
+        self.shared.prefix.len() - self.n_prompt + branches.unwrap_or(0)
+    }
+
+    /// The other's answers to this prompt.
+    pub(crate) fn answered_by(&self, other: &Self) -> Result<Self, DpoError> {
+        let (from, to) = (other.n_prompt, self.n_prompt);
+        let sequence = |branch: &Vec<i64>| {
+            let answer = [&other.shared.prefix[from..], branch].concat();
+            [self.prompt(), &answer].concat()
+        };
+        let sequences: Vec<Vec<i64>> = other.shared.branches.iter().map(sequence).collect();
+        let beginning = other.shared.prefix.len() - from;
+        let read: Vec<ReadAt<'_>> = (sequences.iter().zip(&other.shared.read))
+            .map(|(ids, read)| ReadAt {
+                ids,
+                read: to + beginning + read.start..ids.len(),
+            })
+            .collect();
+        Ok(Self {
+            shared: Shared::of("a mismatched answer", &read, self.shared.image.clone())?,
+            weights: other.weights.clone(),
+            n_prompt: to,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counting(common_beginning: bool) -> Counting {
+        Counting {
+            mean: false,
+            changed_weight: Some(5.0),
+            common_beginning,
+        }
+    }
+
+    #[test]
+    fn a_common_beginning_is_read_as_context_and_not_counted() {
+        let answers = |is_counted| {
+            let both: [&[i64]; 2] = [&[7, 8, 3, 2], &[7, 9, 2]];
+            Answers::new("a", &[1, 5], both, None, counting(is_counted)).unwrap()
+        };
+        let counted = answers(true);
+        assert_eq!(counted.shared.prefix, [1, 5]);
+        assert_eq!(counted.shared.read, [0..4, 0..3]);
+        assert_eq!(counted.weights[0], [1.0, 5.0, 5.0, 1.0]);
+        let left_out = answers(false);
+        assert_eq!(left_out.shared.prefix, [1, 5, 7]);
+        assert_eq!(left_out.shared.read, [0..3, 0..2]);
+        assert_eq!(left_out.weights, [vec![5.0, 5.0, 1.0], vec![5.0, 1.0]]);
+        let beginning: [&[i64]; 2] = [&[7, 8], &[7, 8, 9]];
+        let fault = Answers::new("a", &[1], beginning, None, counting(false)).unwrap_err();
+        assert!(
+            fault.found.contains("the beginning of the other"),
+            "{fault:?}"
+        );
+    }
+
+    #[test]
+    fn mismatched_answers_are_the_others_after_the_own_prompt() {
+        for is_counted in [true, false] {
+            let of = |prompt: &[i64], both: [&[i64]; 2]| {
+                Answers::new("a", prompt, both, None, counting(is_counted)).unwrap()
+            };
+            let others: [&[i64]; 2] = [&[5, 6, 2], &[5, 7, 7, 2]];
+            let (own, other) = (of(&[1, 2, 3], [&[7, 2], &[8, 2]]), of(&[1, 4], others));
+            assert_eq!(other.longest_answer(), 4);
+            let (found, expected) = (own.answered_by(&other).unwrap(), of(&[1, 2, 3], others));
+            assert_eq!(found.shared, expected.shared);
+            assert_eq!(found.weights, expected.weights);
+            assert_eq!(found.prompt(), [1, 2, 3]);
+        }
+    }
+}

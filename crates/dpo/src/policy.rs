@@ -1,0 +1,317 @@
+//! Log-probabilities of answers under a model, with gradients and without.
+//!
+//! Both answers of a comparison read its prompt, picture included, once. Where the picture is compared with a spoilt one,
+//! the pass has the comparison a second time with that; of this only the preferred answer counts.
+
+use candor_model::{Activations, Adapter, Bundle, Features, ImageFeatures, Shared, SharedTargets};
+use tch::{Device, Kind, Tensor};
+
+use crate::DpoError;
+use crate::answers::Answers;
+use crate::counting::counted;
+use crate::loss::{self, Logprobs};
+use crate::rows::Row;
+use crate::spoilt::Spoilt;
+
+/// A model with what it sees.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy<'a> {
+    /// The base with its tokenizer.
+    pub bundle: &'a Bundle,
+    /// The adapter, if there is one.
+    pub adapter: Option<&'a Adapter>,
+    /// Features of the pictures of all rows.
+    pub features: &'a ImageFeatures,
+    /// The spoilt ones, where the objective has them.
+    pub spoilt: Option<&'a Spoilt>,
+    /// Whether log-probabilities are means over tokens.
+    pub mean: bool,
+}
+
+/// Log-probabilities of the answers to one comparison.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scored {
+    /// Of the preferred answer.
+    pub chosen: f64,
+    /// Of the other.
+    pub rejected: f64,
+    /// Of the preferred answer under a spoilt picture; none where there is no picture, or nothing is spoilt.
+    pub spoilt: Option<f64>,
+    /// −log π of the preferred answer's tokens, added up without weights.
+    pub nll: f64,
+}
+
+/// Answers that go through the model together.
+struct Pass {
+    targets: SharedTargets,
+    /// `[n_items · 2, longest]` f64, 0 where there is no token.
+    weights: Tensor,
+    features: Option<Features>,
+    n_rows: i64,
+    /// Which of the rows have a spoilt picture; their items come after those of all rows.
+    with_spoilt: Vec<i64>,
+}
+
+/// What a pass found of its rows.
+struct Read {
+    logprobs: Logprobs,
+    /// −log π of the preferred answers' tokens, `[n]` f64.
+    nll: Tensor,
+}
+
+impl Policy<'_> {
+    /// Log-probabilities of rows, in passes of at most `batch_rows` rows of nearly one length.
+    ///
+    /// # Errors
+    /// A picture was never encoded.
+    pub fn scores(
+        &self,
+        rows: &[&Row],
+        batch_rows: usize,
+        progress: impl FnMut(usize, usize),
+    ) -> Result<Vec<Scored>, DpoError> {
+        in_passes(rows, batch_rows, progress, |rows| {
+            let pass = self.pass_of_rows(rows)?;
+            let read = pass.read(&self.logprobs(&pass), self.mean);
+            Ok(scored(rows, &pass, &read))
+        })
+    }
+
+    /// Log-probabilities of the mismatched answers of rows that have such.
+    ///
+    /// # Errors
+    /// A picture was never encoded.
+    ///
+    /// # Panics
+    /// A row has none.
+    pub fn mismatched(
+        &self,
+        rows: &[&Row],
+        batch_rows: usize,
+        progress: impl FnMut(usize, usize),
+    ) -> Result<Vec<[f64; 2]>, DpoError> {
+        in_passes(rows, batch_rows, progress, |rows| {
+            let answers = rows.iter().map(|row| row.mismatched.as_ref());
+            let answers: Option<Vec<&Answers>> = answers.collect();
+            let pass = self.pass(&answers.expect("mismatched answers"), rows, &[])?;
+            let Logprobs {
+                chosen, rejected, ..
+            } = pass.read(&self.logprobs(&pass), self.mean).logprobs;
+            let (chosen, rejected) = (to_host(&chosen), to_host(&rejected));
+            Ok(chosen
+                .into_iter()
+                .zip(rejected)
+                .map(|(c, r)| [c, r])
+                .collect())
+        })
+    }
+
+    /// Forward and backward of one pass: `loss` gets the log-probabilities of its rows and the negative log-probabilities of
+    /// the preferred answers' tokens, and gives a scalar. Returns what the rows were scored.
+    ///
+    /// # Errors
+    /// A picture was never encoded.
+    pub fn backward(
+        &self,
+        rows: &[&Row],
+        activations: Activations,
+        loss: impl FnOnce(&Logprobs, &Tensor) -> Tensor,
+    ) -> Result<Vec<Scored>, DpoError> {
+        let pass = self.pass_of_rows(rows)?;
+        let (model, features) = (&self.bundle.model, pass.features.as_ref());
+        let read = |logprobs: &Tensor| {
+            let read = pass.read(logprobs, self.mean);
+            (loss(&read.logprobs, &read.nll), scored(rows, &pass, &read))
+        };
+        Ok(
+            model.backward_logprobs_shared(
+                &pass.targets,
+                features,
+                self.adapter,
+                activations,
+                read,
+            ),
+        )
+    }
+
+    fn logprobs(&self, pass: &Pass) -> Tensor {
+        let (model, features) = (&self.bundle.model, pass.features.as_ref());
+        tch::no_grad(|| model.logprobs_shared(&pass.targets, features, self.adapter))
+    }
+
+    /// The answers of rows, those of rows with a picture a second time where pictures are spoilt.
+    fn pass_of_rows(&self, rows: &[&Row]) -> Result<Pass, DpoError> {
+        let has_picture = |i: &i64| rows[*i as usize].answers.shared.image.is_some();
+        let with_spoilt: Vec<i64> = match self.spoilt {
+            Some(_) => (0..rows.len() as i64).filter(has_picture).collect(),
+            None => Vec::new(),
+        };
+        let again = with_spoilt.iter().map(|&i| rows[i as usize]);
+        let answers: Vec<&Answers> = rows
+            .iter()
+            .copied()
+            .chain(again)
+            .map(|row| &row.answers)
+            .collect();
+        self.pass(&answers, rows, &with_spoilt)
+    }
+
+    fn pass(
+        &self,
+        answers: &[&Answers],
+        rows: &[&Row],
+        with_spoilt: &[i64],
+    ) -> Result<Pass, DpoError> {
+        let device = self.bundle.model.device();
+        let items: Vec<&Shared> = answers.iter().map(|answers| &answers.shared).collect();
+        let targets = SharedTargets::new(&items, self.bundle.tokenizer.pad, device);
+        let weights = answers.iter().flat_map(|answers| &answers.weights);
+        Ok(Pass {
+            weights: padded(weights, targets.mask().size()[1] as usize).to_device(device),
+            targets,
+            features: self.features_of(&items[..rows.len()], rows, with_spoilt)?,
+            n_rows: rows.len() as i64,
+            with_spoilt: with_spoilt.to_vec(),
+        })
+    }
+
+    /// The pictures of items, then the spoilt ones of some rows.
+    fn features_of(
+        &self,
+        items: &[&Shared],
+        rows: &[&Row],
+        with_spoilt: &[i64],
+    ) -> Result<Option<Features>, DpoError> {
+        let names = || items.iter().filter_map(|item| item.image.as_deref());
+        let own = self.features.of(names());
+        if let (None, Some(missing)) = (
+            &own,
+            names().find(|name| self.features.of([*name]).is_none()),
+        ) {
+            return Err(DpoError::Unfit {
+                path: missing.into(),
+                problem: "the image was not encoded".to_owned(),
+                remedy: "encode the images of all rows first",
+            });
+        }
+        let spoilt: Vec<&Row> = with_spoilt.iter().map(|&i| rows[i as usize]).collect();
+        let spoilt = self.spoilt.and_then(|all| all.of(&spoilt, self.features));
+        Ok(match (own, spoilt) {
+            (Some(own), Some(spoilt)) => Features::cat([&own, &spoilt]),
+            (own, _) => own,
+        })
+    }
+}
+
+impl Pass {
+    /// # Shapes
+    /// `logprobs`: `[n_items · 2, longest]`.
+    fn read(&self, logprobs: &Tensor, mean: bool) -> Read {
+        let pairs = |x: Tensor| x.reshape([-1, 2]);
+        let all = pairs(counted(logprobs, &self.weights, mean));
+        let rows = all.narrow(0, 0, self.n_rows);
+        let chosen = rows.select(1, 0);
+        let spoilt = (!self.with_spoilt.is_empty()).then(|| {
+            let n = self.with_spoilt.len() as i64;
+            let which = Tensor::from_slice(&self.with_spoilt).to_device(all.device());
+            let nothing = chosen.detach().zeros_like();
+            let values = all.narrow(0, self.n_rows, n).select(1, 0);
+            loss::Spoilt {
+                chosen: nothing.index_add(0, &which, &values),
+                shown: nothing.index_fill(0, &which, 1.0),
+            }
+        });
+        let plain = self.weights.gt(0.0).to_kind(Kind::Double);
+        let nll = pairs(-counted(logprobs, &plain, false));
+        Read {
+            nll: nll.narrow(0, 0, self.n_rows).select(1, 0),
+            logprobs: Logprobs {
+                rejected: rows.select(1, 1),
+                chosen,
+                spoilt,
+            },
+        }
+    }
+}
+
+/// What was read of rows, on the host.
+fn scored(rows: &[&Row], pass: &Pass, read: &Read) -> Vec<Scored> {
+    let spoilt = read
+        .logprobs
+        .spoilt
+        .as_ref()
+        .map(|spoilt| to_host(&spoilt.chosen));
+    let [chosen, rejected, nll] =
+        [&read.logprobs.chosen, &read.logprobs.rejected, &read.nll].map(to_host);
+    let of_row = |i: usize| Scored {
+        chosen: chosen[i],
+        rejected: rejected[i],
+        spoilt: spoilt
+            .as_ref()
+            .filter(|_| pass.with_spoilt.contains(&(i as i64)))
+            .map(|spoilt| spoilt[i]),
+        nll: nll[i],
+    };
+    (0..rows.len()).map(of_row).collect()
+}
+
+/// Log-probabilities as the loss takes them, on the CPU.
+#[must_use]
+pub fn columns(scored: &[Scored]) -> Logprobs {
+    let of =
+        |value: fn(&Scored) -> f64| loss::column(&scored.iter().map(value).collect::<Vec<_>>());
+    let any = scored.iter().any(|row| row.spoilt.is_some());
+    Logprobs {
+        chosen: of(|row| row.chosen),
+        rejected: of(|row| row.rejected),
+        spoilt: any.then(|| loss::Spoilt {
+            chosen: of(|row| row.spoilt.unwrap_or(0.0)),
+            shown: of(|row| f64::from(u8::from(row.spoilt.is_some()))),
+        }),
+    }
+}
+
+/// Does something with rows in passes, longest first: the largest pass comes at the start, where a lack of memory should show.
+/// The results are in the order of the rows.
+fn in_passes<T>(
+    rows: &[&Row],
+    batch_rows: usize,
+    mut progress: impl FnMut(usize, usize),
+    mut of_pass: impl FnMut(&[&Row]) -> Result<Vec<T>, DpoError>,
+) -> Result<Vec<T>, DpoError> {
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    order.sort_by_key(|&i| (std::cmp::Reverse(rows[i].n_tokens), i));
+    let mut found: Vec<Option<T>> = rows.iter().map(|_| None).collect();
+    for (pass, chunk) in order.chunks(batch_rows.max(1)).enumerate() {
+        let chosen: Vec<&Row> = chunk.iter().map(|&i| rows[i]).collect();
+        for (&i, value) in chunk.iter().zip(of_pass(&chosen)?) {
+            found[i] = Some(value);
+        }
+        progress(pass * batch_rows.max(1) + chunk.len(), rows.len());
+    }
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// Rows of weights with zeros after them, `[n, longest]` f64.
+fn padded<'a>(rows: impl Iterator<Item = &'a Vec<f64>>, longest: usize) -> Tensor {
+    let zeros = |row: &Vec<f64>| std::iter::repeat_n(0.0, longest - row.len());
+    let values: Vec<f64> = rows
+        .flat_map(|row| row.iter().copied().chain(zeros(row)))
+        .collect();
+    Tensor::from_slice(&values).reshape([-1, longest as i64])
+}
+
+/// Numbers on the host.
+///
+/// # Shapes
+/// Any shape, flattened.
+pub fn to_host(values: &Tensor) -> Vec<f64> {
+    let host = values
+        .detach()
+        .to_kind(Kind::Double)
+        .to_device(Device::Cpu)
+        .contiguous();
+    let mut numbers = vec![0.0; host.numel()];
+    host.copy_data(&mut numbers, host.numel());
+    numbers
+}

@@ -1,0 +1,122 @@
+//! The recipe of learning from preferences.
+
+use std::path::{Path, PathBuf};
+
+use candor_data::ComparisonSet;
+use candor_model::Activations;
+use candor_recipe::{Reader, Resolved};
+use candor_train::stage_fields::{MODEL, ROOT, read_activations, read_batch};
+use candor_train::{BasePrecision, Length, LoraStart, SessionRecipe, Tune, read_comparisons};
+
+use crate::DpoError;
+use crate::objective::Objective;
+
+/// Everything that learning from preferences needs to know.
+#[derive(Debug, Clone)]
+pub struct DpoRecipe {
+    /// Optimizer and run folder.
+    pub session: SessionRecipe,
+    /// Folder of the model to start from.
+    pub base: PathBuf,
+    /// What the model is held in; anything but f32 only where an adapter alone is trained.
+    pub base_precision: BasePrecision,
+    /// What is trained: all but the tower, or an adapter.
+    pub tune: Tune,
+    /// What a pass keeps in memory.
+    pub activations: Activations,
+    /// What people preferred.
+    pub comparisons: ComparisonSet,
+    /// Longest sequence; a longer one is a bad row, never a silent cut.
+    pub max_tokens: usize,
+    /// Comparisons per update.
+    pub batch: usize,
+    /// Comparisons per pass; gradients add up over the passes of an update.
+    pub micro_batch: usize,
+    /// How long to train.
+    pub length: Length,
+    /// What is minimised.
+    pub objective: Objective,
+    /// Updates between evaluations.
+    pub evaluate_every: u64,
+    /// The recipe as it is run.
+    pub resolved: Resolved,
+}
+
+impl DpoRecipe {
+    /// Reads a recipe file.
+    ///
+    /// # Errors
+    /// All mistakes of the recipe at once.
+    pub fn open(path: &Path, sets: &[String]) -> Result<Self, DpoError> {
+        Self::read(Reader::open(path, sets)?)
+    }
+
+    /// Reads a recipe that is already in memory.
+    ///
+    /// # Errors
+    /// All mistakes of the recipe at once.
+    pub fn read(mut recipe: Reader) -> Result<Self, DpoError> {
+        let session = SessionRecipe::read(&mut recipe);
+        let base = recipe.path("model.base", MODEL).required();
+        let base_precision = BasePrecision::read(&mut recipe);
+        let tune = read_tune(&mut recipe);
+        if base_precision != BasePrecision::F32 && tune == Tune::AllButTower {
+            recipe.mistake(
+                "model.base_precision",
+                "this run trains weights of the base and writes the whole model",
+                "use \"f32\", or train an adapter: tune = \"lora\"",
+            );
+        }
+        let activations = read_activations(&mut recipe);
+        let root = recipe.path("data.root", ROOT).required();
+        let comparisons = read_comparisons(&mut recipe, &root, session.seed);
+        let max_tokens = recipe
+            .usize("data.max_tokens", "Longest conversation with its answer in tokens, those of its image included; a longer one is never cut in silence.")
+            .positive()
+            .required();
+        let of_pass = "Comparisons of a pass, a divisor of `data.batch`: changes memory and speed, never the result.";
+        let (batch, micro_batch) = read_batch(&mut recipe, ["Comparisons of an update.", of_pass]);
+        let length = Length::read(&mut recipe);
+        let objective = Objective::read(&mut recipe);
+        let evaluate_every = recipe
+            .u64(
+                "evaluation.every",
+                "Steps between evaluations on the validation pairs.",
+            )
+            .positive()
+            .required();
+        let resolved = recipe.finish()?;
+        Ok(Self {
+            session,
+            base,
+            base_precision,
+            tune,
+            activations,
+            comparisons,
+            max_tokens,
+            batch,
+            micro_batch,
+            length,
+            objective,
+            evaluate_every,
+            resolved,
+        })
+    }
+
+    /// The keys that a resume may change, besides those of every stage: how an update is cut into passes, and what a pass
+    /// keeps in memory.
+    #[must_use]
+    pub fn may_change(&self) -> &'static [&'static str] {
+        &["data.micro_batch", "model.activations"]
+    }
+}
+
+fn read_tune(recipe: &mut Reader) -> Tune {
+    let choices = [("all_but_tower", false), ("lora", true)];
+    let meaning = "What is trained: decoder and projector, or a LoRA adapter on the decoder.";
+    if recipe.one_of("model.tune", &choices, meaning).required() {
+        Tune::Lora(LoraStart::read(recipe))
+    } else {
+        Tune::AllButTower
+    }
+}

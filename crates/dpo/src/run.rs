@@ -1,0 +1,317 @@
+//! The loop: comparisons → log-probabilities of their answers → what they cost → update → validation.
+
+use std::path::Path;
+
+use candor_data::comparisons::{Parts, Purpose};
+use candor_model::{Adapter, Bundle, ImageFeatures, preflight};
+use candor_run::{Inputs, Launch, Outcome};
+use candor_train::{LoraStart, Opening, Parts as Trained, Session, Tune, fingerprint, say_skipped};
+use serde::Serialize;
+use tch::{Device, Tensor};
+
+use crate::figures::{Figures, rewards};
+use crate::held_out::{DpoResult, Line, write_lines};
+use crate::loss::{Logprobs, divergence};
+use crate::objective::Update;
+use crate::policy::{Policy, Scored};
+use crate::recipe::DpoRecipe;
+use crate::reference::{Reference, fingerprint_of};
+use crate::rows::Row;
+use crate::spoilt::Spoilt;
+use crate::{DpoError, rows};
+
+/// One line of the run's `metrics.jsonl`; `docs/metrics.md` defines each field.
+#[derive(Debug, Serialize)]
+pub struct DpoMetrics {
+    /// Updates done.
+    pub step: u64,
+    /// The figures of this update's comparisons, before the update.
+    #[serde(flatten)]
+    pub figures: Figures,
+    /// Gradient norm before clipping.
+    pub grad_norm: f64,
+    /// Learning rate used.
+    pub learning_rate: f64,
+    /// Tokens of this update, a comparison's common beginning counted once, image patches included, pads not.
+    pub n_tokens: usize,
+    /// Loss of the validation pairs after this update, where it was evaluated.
+    pub validation_loss: Option<f64>,
+    /// Accuracy on them.
+    pub validation_accuracy: Option<f64>,
+    /// Mean difference of their rewards.
+    pub validation_margin: Option<f64>,
+}
+
+/// What is trained, and what it takes to train it.
+struct Learner<'a> {
+    recipe: &'a DpoRecipe,
+    policy: Policy<'a>,
+    reference: Option<&'a Reference>,
+}
+
+/// Trains, measures the held-out comparisons and writes `<out>/adapter`, or `<out>/model`.
+///
+/// # Errors
+/// Damaged data, a run folder that cannot be used, or a number that is not finite.
+pub fn run(recipe: &DpoRecipe, launch: &Launch, device: Device) -> Result<Outcome, DpoError> {
+    let resolved = recipe.resolved.to_text();
+    let mut opening = Session::prepare(&recipe.session, &resolved, launch, recipe.may_change())?;
+    opening.doing("opening the model");
+    let bundle = Bundle::open(&recipe.base, device, recipe.base_precision)?;
+    check_room(recipe, &bundle)?;
+    preflight::check_answers_end(&recipe.base, &bundle.template, &bundle.tokenizer)?;
+    let (adapter, trained) = (recipe.tune).start(&bundle, &recipe.base, recipe.session.seed)?;
+    opening.doing("reading the comparisons");
+    let images = recipe.comparisons.images.as_path();
+    let rules = bundle.rules(recipe.max_tokens, images);
+    let rows = rows::read(recipe, rules, Purpose::Run)?;
+    say_skipped("dpo", rows.skipped.as_ref());
+    let all: Vec<&Row> = rows.all().collect();
+    let mut batches = rows::batches(recipe, &rows)?;
+    let n_steps = batches.n_steps(recipe.length);
+    let inputs = fingerprints(recipe, &mut opening, &bundle, adapter.as_ref(), &rows);
+    let shown = rows::images(&rows);
+    let features =
+        ImageFeatures::encode(&bundle, images, shown, opening.counter("encoding images"))
+            .map_err(|error| error.in_rows(&rows.pictures))?;
+    let spoilt = recipe.objective.image_negative.map(|kind| {
+        let progress = opening.counter("spoiling images");
+        Spoilt::of_rows(
+            kind,
+            &all,
+            recipe.session.seed,
+            &bundle,
+            images,
+            &features,
+            progress,
+        )
+    });
+    let spoilt = spoilt.transpose()?;
+    let policy = Policy {
+        bundle: &bundle,
+        adapter: adapter.as_ref(),
+        features: &features,
+        spoilt: spoilt.as_ref(),
+        mean: recipe.objective.counting.mean,
+    };
+    // Before a resume or another run's weights are put into the tensors.
+    let reference = if recipe.objective.loss.has_reference() {
+        Some(reference(
+            recipe,
+            launch,
+            &mut opening,
+            policy,
+            &all,
+            &inputs,
+        )?)
+    } else {
+        None
+    };
+    opening.read_earlier(|run| Ok::<_, DpoError>(recipe.tune.result(run, &bundle)?))?;
+    let parts = Trained {
+        trained,
+        kept: Vec::new(),
+    };
+    let mut session = opening.open(parts, n_steps, Inputs::new(inputs))?;
+    if let Some(skipped) = &rows.skipped {
+        skipped.write(session.path())?;
+    }
+    if let Some(reference) = &reference {
+        reference.keep(session.path())?;
+    }
+    session.doing("training");
+    let learner = Learner {
+        recipe,
+        policy,
+        reference: reference.as_ref(),
+    };
+
+    for done in session.steps_left() {
+        let passes = batches.of_step(done);
+        let mut metrics = learner.update(&mut session, &passes, done + 1)?;
+        if (done + 1).is_multiple_of(recipe.evaluate_every) || done + 1 == n_steps {
+            session.phase("evaluate");
+            let (figures, _) = learner.measure(&rows.validation)?;
+            metrics.validation_loss = Some(figures.loss);
+            metrics.validation_accuracy = Some(figures.accuracy);
+            metrics.validation_margin = Some(figures.margin);
+        }
+        let figures = &metrics.figures;
+        let shown = [
+            ("loss", figures.loss),
+            ("accuracy", figures.accuracy),
+            ("margin", figures.margin),
+        ];
+        if !session.end_step(&metrics, &shown, metrics.n_tokens)? {
+            return Ok(Outcome::Stopped);
+        }
+    }
+    session.doing("measuring the held-out pairs");
+    let result = learner.write(session.path(), &rows)?;
+    session.write_result(&result)?;
+    session.finish(&result.told());
+    Ok(Outcome::Finished)
+}
+
+/// Whether the model has a position for every token of the longest sequence allowed.
+fn check_room(recipe: &DpoRecipe, bundle: &Bundle) -> Result<(), DpoError> {
+    let positions = bundle.model.n_positions();
+    if recipe.max_tokens <= positions {
+        return Ok(());
+    }
+    Err(DpoError::Unfit {
+        path: recipe.base.clone(),
+        problem: format!(
+            "data.max_tokens is {}, but the model has {positions} positions",
+            recipe.max_tokens
+        ),
+        remedy: "lower data.max_tokens",
+    })
+}
+
+/// Something that is read, with its fingerprint.
+type Input = (&'static str, String);
+
+/// Fingerprints of what is read, taken before the first update.
+fn fingerprints(
+    recipe: &DpoRecipe,
+    opening: &mut Opening,
+    bundle: &Bundle,
+    adapter: Option<&Adapter>,
+    rows: &Parts<Row>,
+) -> Vec<Input> {
+    let base = opening.fingerprint("base model", bundle.model.parameters());
+    let mut inputs = vec![
+        ("comparisons", rows::fingerprint(rows)),
+        ("base model", base),
+    ];
+    if let (Some(adapter), Tune::Lora(LoraStart::Adapter(_))) = (adapter, &recipe.tune) {
+        let print = fingerprint::of_tensors(adapter.parameters().iter());
+        inputs.push(("adapter", print));
+    }
+    inputs
+}
+
+/// The log-probabilities under the model that the recipe starts from: those that the run has kept, or new ones.
+fn reference(
+    recipe: &DpoRecipe,
+    launch: &Launch,
+    opening: &mut Opening,
+    policy: Policy<'_>,
+    rows: &[&Row],
+    inputs: &[Input],
+) -> Result<Reference, DpoError> {
+    let prints: Vec<&str> = inputs.iter().map(|(_, print)| print.as_str()).collect();
+    let print = fingerprint_of(&recipe.objective, &prints);
+    if launch.resume
+        && let Some(kept) = Reference::read(&recipe.session.out, &print, rows.len())?
+    {
+        return Ok(kept);
+    }
+    // A fresh adapter changes nothing yet.
+    let adapter = match &recipe.tune {
+        Tune::Lora(LoraStart::Fresh(_)) => None,
+        _ => policy.adapter,
+    };
+    let policy = Policy { adapter, ..policy };
+    let progress = opening.counter("reading the answers as the reference");
+    Reference::compute(print, &policy, rows, recipe.micro_batch, progress)
+}
+
+impl Learner<'_> {
+    /// One update; its figures are those before the update.
+    fn update(
+        &self,
+        session: &mut Session,
+        passes: &[Vec<&Row>],
+        step: u64,
+    ) -> Result<DpoMetrics, DpoError> {
+        session.begin_step();
+        let rows: Vec<&Row> = passes.iter().flatten().copied().collect();
+        let objective = &self.recipe.objective;
+        if objective.loss.needs_divergence() {
+            session.phase("divergence");
+        }
+        let divergence = self.divergence(&rows)?;
+        session.phase("pass");
+        let update = Update {
+            n_rows: rows.len(),
+            n_targets: rows.iter().map(|row| row.n_targets()).sum(),
+            divergence,
+        };
+        let device = self.policy.bundle.model.device();
+        let mut scored = Vec::with_capacity(rows.len());
+        for pass in passes {
+            let reference = self.reference.map(|all| all.of(pass).to_device(device));
+            let cost = |policy: &Logprobs, nll: &Tensor| {
+                objective.cost(policy, nll, reference.as_ref(), update)
+            };
+            scored.extend((self.policy).backward(pass, self.recipe.activations, cost)?);
+        }
+        session.phase("update");
+        let figures = Figures::of(objective, &rows, &scored, self.reference, divergence);
+        let ids = || rows.iter().map(|row| row.id.clone()).collect();
+        let applied = session.apply(figures.loss, ids)?;
+        Ok(DpoMetrics {
+            step,
+            figures,
+            grad_norm: applied.grad_norm,
+            learning_rate: applied.learning_rate,
+            n_tokens: rows.iter().map(|row| row.n_tokens).sum(),
+            validation_loss: None,
+            validation_accuracy: None,
+            validation_margin: None,
+        })
+    }
+
+    /// What KTO compares the answers of these rows with; 0 for others.
+    fn divergence(&self, rows: &[&Row]) -> Result<f64, DpoError> {
+        let Some(reference) = self
+            .reference
+            .filter(|_| self.recipe.objective.loss.needs_divergence())
+        else {
+            return Ok(0.0);
+        };
+        let policy = self
+            .policy
+            .mismatched(rows, self.recipe.micro_batch, |_, _| ())?;
+        Ok(divergence(
+            policy.as_flattened(),
+            &reference.mismatched(rows),
+        ))
+    }
+
+    /// The figures of rows without an update, with what each was scored.
+    fn measure(&self, rows: &[Row]) -> Result<(Figures, Vec<Scored>), DpoError> {
+        let rows: Vec<&Row> = rows.iter().collect();
+        let divergence = self.divergence(&rows)?;
+        let scored = self
+            .policy
+            .scores(&rows, self.recipe.micro_batch, |_, _| ())?;
+        let objective = &self.recipe.objective;
+        let figures = Figures::of(objective, &rows, &scored, self.reference, divergence);
+        Ok((figures, scored))
+    }
+
+    /// Measures the policy as it is and writes it with what was found.
+    fn write(&self, folder: &Path, rows: &Parts<Row>) -> Result<DpoResult, DpoError> {
+        let (figures, scored) = self.measure(&rows.held_out)?;
+        for (row, scored) in rows.held_out.iter().zip(&scored) {
+            let both = [scored.chosen, scored.rejected];
+            if let Some(&value) = both.iter().find(|value| !value.is_finite()) {
+                let (row, model) = (row.id.clone(), "the policy");
+                return Err(DpoError::NotFinite { row, model, value });
+            }
+        }
+        let held_out: Vec<&Row> = rows.held_out.iter().collect();
+        let rewards = rewards(&self.recipe.objective, &held_out, &scored, self.reference);
+        let lines = held_out.iter().zip(&scored).zip(rewards);
+        let lines: Vec<Line<'_>> = lines
+            .map(|((row, scored), rewards)| Line::new(row, scored, rewards))
+            .collect();
+        let result = DpoResult::new(rows, figures, &lines, self.recipe.session.seed);
+        Tune::save(folder, self.policy.bundle, self.policy.adapter)?;
+        write_lines(&folder.join("held_out.jsonl"), &lines)?;
+        Ok(result)
+    }
+}

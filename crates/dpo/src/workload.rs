@@ -1,0 +1,37 @@
+//! How much learning from preferences will do.
+
+use candor_data::comparisons::Purpose;
+use candor_model::Reading;
+use candor_run::Workload;
+
+use crate::{DpoError, DpoRecipe, rows};
+
+/// Reads and tokenises the recipe's comparisons for the base that `reading` is of, and goes through the order of the run.
+/// Validation is not counted, nor is the reference's one time through all rows.
+///
+/// # Errors
+/// As reading the comparisons for the run.
+pub fn workload(recipe: &DpoRecipe, reading: &Reading) -> Result<Workload, DpoError> {
+    let images = recipe.comparisons.images.as_path();
+    let rules = reading.rules(recipe.max_tokens, images);
+    let rows = rows::read(recipe, rules, Purpose::Plan)?;
+    let mut batches = rows::batches(recipe, &rows)?;
+    let n_steps = batches.n_steps(recipe.length);
+    let (mut n_tokens, mut longest) = (0, 0);
+    for done in 0..n_steps {
+        for row in batches.of_step(done).into_iter().flatten() {
+            n_tokens += row.n_tokens as u64;
+            longest = longest.max(row.n_tokens as u64);
+        }
+    }
+    Ok(Workload {
+        n_rows: rows.all().count() as u64,
+        rows: "comparisons",
+        n_steps: Some(n_steps),
+        n_tokens,
+        tokens_are_a_bound: false,
+        longest_tokens: longest,
+        n_images: Workload::count_images(rows::images(&rows)),
+        notes: rows.skipped.iter().map(ToString::to_string).collect(),
+    })
+}

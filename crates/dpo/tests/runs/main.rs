@@ -1,0 +1,5 @@
+//! Whole runs on a tiny model.
+
+mod refusals;
+mod tiny;
+mod training;

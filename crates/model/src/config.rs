@@ -1,0 +1,194 @@
+//! What a `config.json` says, whatever the family.
+
+use std::path::Path;
+
+use candor_data::image::PictureSize;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::names::{self, Names};
+use crate::qwen::Generation;
+use crate::{DecoderSizes, LlavaConfig, ModelError, QwenConfig, TextConfig, TowerSizes};
+
+/// The largest size of anything: far above any model, it keeps a hostile file from asking for terabytes or
+/// overflowing products.
+pub(crate) const LIMIT: i64 = 1 << 24;
+/// The most blocks, and the longest side of a picture.
+pub(crate) const FEW: i64 = 1 << 12;
+
+/// The picture that plans reckon with where images have their own sizes: the usual photograph of COCO.
+pub const USUAL_PICTURE: PictureSize = PictureSize {
+    width: 640,
+    height: 480,
+};
+
+/// The configuration of a model.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum ModelConfig {
+    /// LLaVA and LLaVA-1.5.
+    Llava(LlavaConfig),
+    /// Qwen2-VL and Qwen2.5-VL.
+    Qwen(QwenConfig),
+}
+
+impl From<LlavaConfig> for ModelConfig {
+    fn from(config: LlavaConfig) -> Self {
+        Self::Llava(config)
+    }
+}
+
+impl ModelConfig {
+    /// The model that the `config.json` of a Hugging Face folder describes.
+    ///
+    /// # Errors
+    /// A field is missing, has another type than it should, or asks for what candor does not compute.
+    pub fn of_json(config: &str) -> Result<Self, String> {
+        let value: Value = serde_json::from_str(config).map_err(|e| e.to_string())?;
+        let model_type = value["model_type"].as_str().unwrap_or_default();
+        Ok(match Generation::of(model_type) {
+            Some(_) => Self::Qwen(QwenConfig::of_json(config)?),
+            None => Self::Llava(LlavaConfig::of_json(config)?),
+        })
+    }
+
+    /// What people call the family.
+    #[must_use]
+    pub fn family(&self) -> &'static str {
+        match self {
+            Self::Llava(_) => "LLaVA",
+            Self::Qwen(c) => c.generation.name(),
+        }
+    }
+
+    /// The configuration, where it is a LLaVA's.
+    #[must_use]
+    pub fn llava(&self) -> Option<&LlavaConfig> {
+        match self {
+            Self::Llava(c) => Some(c),
+            Self::Qwen(_) => None,
+        }
+    }
+
+    /// What Hugging Face's files call its tensors.
+    pub(crate) fn names(&self) -> &'static Names {
+        match self {
+            Self::Llava(_) => &names::HUGGING_FACE,
+            Self::Qwen(_) => &names::QWEN,
+        }
+    }
+
+    /// The decoder.
+    pub(crate) fn text(&self) -> &TextConfig {
+        match self {
+            Self::Llava(c) => &c.text_config,
+            Self::Qwen(c) => &c.text,
+        }
+    }
+
+    /// Id of the placeholder that stands for each token of an image.
+    #[must_use]
+    pub fn image_token(&self) -> i64 {
+        match self {
+            Self::Llava(c) => c.image_token_index,
+            Self::Qwen(c) => c.image_token_id,
+        }
+    }
+
+    /// Tokens of an image that the tower takes in this size; of a family that makes all images alike, the size
+    /// does not matter.
+    #[must_use]
+    pub fn n_image_tokens(&self, size: PictureSize) -> usize {
+        match self {
+            Self::Llava(c) => c.n_image_tokens(),
+            Self::Qwen(c) => {
+                let [rows, columns] = c.vision.grid([size.height, size.width].map(i64::from));
+                (rows * columns) as usize
+            }
+        }
+    }
+
+    /// Rows of features of such an image.
+    #[must_use]
+    pub fn n_feature_rows(&self, size: PictureSize) -> usize {
+        let per_token = match self {
+            Self::Llava(_) => 1,
+            Self::Qwen(c) => c.vision.merge_size.pow(2) as usize,
+        };
+        self.n_image_tokens(size) * per_token
+    }
+
+    /// Whether an image takes as many tokens as its own size asks for.
+    #[must_use]
+    pub fn sizes_differ(&self) -> bool {
+        matches!(self, Self::Qwen(_))
+    }
+
+    /// Sizes of the decoder.
+    #[must_use]
+    pub fn decoder_sizes(&self) -> DecoderSizes {
+        self.text().sizes()
+    }
+
+    /// Sizes of the tower.
+    #[must_use]
+    pub fn tower_sizes(&self) -> TowerSizes {
+        match self {
+            Self::Llava(c) => c.tower_sizes(),
+            Self::Qwen(c) => c.vision.sizes(),
+        }
+    }
+
+    /// Tokens that one sequence may have.
+    #[must_use]
+    pub fn n_positions(&self) -> usize {
+        self.text().max_position_embeddings as usize
+    }
+
+    /// Whether the output layer is the embedding.
+    #[must_use]
+    pub fn tied(&self) -> bool {
+        match self {
+            Self::Llava(c) => c.tied(),
+            Self::Qwen(c) => c.text.tie_word_embeddings,
+        }
+    }
+
+    /// Says that the output layer is not the embedding.
+    pub(crate) fn untie(&mut self) {
+        match self {
+            Self::Llava(c) => c.untie(),
+            Self::Qwen(c) => c.untie(),
+        }
+    }
+
+    /// Gives embedding and output layer so many rows more.
+    pub(crate) fn add_rows(&mut self, n: i64) {
+        match self {
+            Self::Llava(c) => c.text_config.vocab_size += n,
+            Self::Qwen(c) => c.text.vocab_size += n,
+        }
+    }
+
+    /// Whether the sizes fit together; the message says which do not.
+    ///
+    /// # Errors
+    /// Names the fields and what is wrong between them.
+    pub fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Llava(c) => c.check(),
+            Self::Qwen(c) => c.check(),
+        }
+    }
+
+    /// Writes `config.json`.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), ModelError> {
+        match self {
+            Self::Llava(c) => c.write(path),
+            Self::Qwen(c) => c.write(path),
+        }
+    }
+}

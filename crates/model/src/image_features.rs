@@ -1,0 +1,182 @@
+//! Image features, encoded once per image and kept.
+//!
+//! While the tower is frozen, the features of an image never change: stages encode every image they will
+//! see exactly once, and look features up by file name from then on.
+//!
+//! They are kept in memory as a whole: `n_rows · width` numbers an image. The micro-world needs some 6 kB an image; LLaVA
+//! v1.5 in f32 would need 2.4 MB, so stages on many thousand photographs need a store on disk, which does not exist yet.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use candor_data::image::{Fitted, ImageLimits, load_batch};
+use candor_data::rows::{BadRows, Look, faults};
+use tch::Tensor;
+
+use crate::{Bundle, Features, ModelError};
+
+/// Features of a set of images, by file name.
+#[derive(Debug)]
+pub struct ImageFeatures {
+    features: HashMap<String, Features>,
+    /// Tokens of each; for threads, which tensors cannot be shared between.
+    n_tokens: HashMap<String, usize>,
+}
+
+/// Images that are decoded and encoded together; enough to keep the kernels busy, small in memory.
+const IMAGES_PER_PASS: usize = 64;
+/// Pixels that are encoded together, if they are of more than one image: those of 64 images of LLaVA-1.5.
+const PIXELS_PER_PASS: usize = 64 * 336 * 336;
+
+impl ImageFeatures {
+    /// Encodes the named images of a folder; names may repeat. `progress` hears how many are done, and of how many.
+    ///
+    /// # Errors
+    /// Images are missing, damaged or over the limits: as many of them as [`BadRows::SHOWN`] are named, and those that are
+    /// found together with the last of them.
+    pub fn encode(
+        bundle: &Bundle,
+        folder: &Path,
+        names: impl IntoIterator<Item = String>,
+        mut progress: impl FnMut(usize, usize),
+    ) -> Result<Self, ModelError> {
+        let mut ordered: Vec<String> = Vec::new();
+        let mut seen = HashSet::new();
+        ordered.extend(names.into_iter().filter(|name| seen.insert(name.clone())));
+        let mut features = HashMap::new();
+        let mut bad = BTreeMap::new();
+        for chunk in ordered.chunks(IMAGES_PER_PASS) {
+            let bad_of_chunk = || faults(folder, chunk.iter().map(String::as_str), Look::Decoded);
+            if bad.is_empty() {
+                match encode_in(bundle, folder, chunk) {
+                    Ok(encoded) => {
+                        features.extend(chunk.iter().cloned().zip(encoded));
+                        progress(features.len(), ordered.len());
+                    }
+                    Err(error) => {
+                        bad = bad_of_chunk();
+                        if bad.is_empty() {
+                            return Err(error);
+                        }
+                    }
+                }
+            } else {
+                // From the first damaged picture on, the rest is only looked through for others.
+                bad.extend(bad_of_chunk());
+            }
+            if bad.len() >= BadRows::SHOWN {
+                break;
+            }
+        }
+        if !bad.is_empty() {
+            return Err(ModelError::Pictures(bad));
+        }
+        let tokens = features
+            .iter()
+            .map(|(name, of): (&String, &Features)| (name.clone(), of.n_tokens()));
+        Ok(Self {
+            n_tokens: tokens.collect(),
+            features,
+        })
+    }
+
+    /// Features of the given images, in this order; none without images or when one was never encoded.
+    #[must_use]
+    pub fn of<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Option<Features> {
+        let found: Option<Vec<&Features>> = names
+            .into_iter()
+            .map(|name| self.features.get(name))
+            .collect();
+        Features::cat(found?)
+    }
+
+    /// Tokens that each image takes.
+    #[must_use]
+    pub fn n_tokens(&self) -> &HashMap<String, usize> {
+        &self.n_tokens
+    }
+
+    /// Number of images.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.features.len()
+    }
+
+    /// Whether there are no images.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.features.is_empty()
+    }
+}
+
+/// The path of a named image, which must not leave its folder.
+///
+/// # Errors
+/// The name is empty, absolute or climbs out with `..`.
+pub fn path_in(folder: &Path, name: &str) -> Result<PathBuf, ModelError> {
+    candor_data::formats::images::path_in(folder, name).ok_or_else(|| ModelError::Prompt {
+        sample: name.to_owned(),
+        problem: format!("the image name leads out of {}", folder.display()),
+        remedy: "name the image relative to the image folder, without `..`",
+    })
+}
+
+/// Features of the named images of a folder, in their order.
+fn encode_in(
+    bundle: &Bundle,
+    folder: &Path,
+    names: &[String],
+) -> Result<Vec<Features>, ModelError> {
+    let paths: Result<Vec<PathBuf>, ModelError> =
+        names.iter().map(|name| path_in(folder, name)).collect();
+    let fitted = load_batch(&paths?, &bundle.processor, &ImageLimits::default())?;
+    Ok(tch::no_grad(|| encode(bundle, &fitted)))
+}
+
+/// Features of the picture in a file.
+///
+/// # Errors
+/// The file is missing, damaged or over the limits.
+pub(crate) fn features_of(bundle: &Bundle, path: &Path) -> Result<Features, ModelError> {
+    let fitted = load_batch(&[path], &bundle.processor, &ImageLimits::default())?;
+    match tch::no_grad(|| encode(bundle, &fitted)).pop() {
+        Some(features) => Ok(features),
+        None => unreachable!("one picture has features"),
+    }
+}
+
+/// Features of pictures that the bundle's processor has fitted, in their order. Those of one size are encoded together.
+pub fn encode(bundle: &Bundle, fitted: &[Fitted]) -> Vec<Features> {
+    let mut of_size: BTreeMap<[u32; 2], Vec<usize>> = BTreeMap::new();
+    for (at, picture) in fitted.iter().enumerate() {
+        let size = [picture.size.height, picture.size.width];
+        of_size.entry(size).or_default().push(at);
+    }
+    let mut encoded: Vec<Option<Features>> = fitted.iter().map(|_| None).collect();
+    for places in of_size.into_values() {
+        let n_pixels = fitted[places[0]].size.n_pixels();
+        let together = (PIXELS_PER_PASS / n_pixels.max(1)).max(1);
+        for places in places.chunks(together) {
+            let pictures = places.iter().map(|&at| &fitted[at]);
+            let features = bundle.model.image_features(&pixels(bundle, pictures));
+            for (image, &at) in places.iter().enumerate() {
+                encoded[at] = Some(features.image(image));
+            }
+        }
+    }
+    encoded.into_iter().flatten().collect()
+}
+
+/// Pictures of one size that the bundle's processor has fitted, normalised.
+///
+/// # Shapes
+/// → `[n_images, 3, height, width]` f32, on the model's device.
+pub fn pixels<'a>(bundle: &Bundle, fitted: impl Iterator<Item = &'a Fitted>) -> Tensor {
+    let each: Vec<Tensor> = fitted
+        .map(|picture| {
+            let [height, width] = [picture.size.height, picture.size.width].map(i64::from);
+            Tensor::from_slice(&bundle.processor.normalise(picture)).reshape([3, height, width])
+        })
+        .collect();
+    Tensor::stack(&each, 0).to_device(bundle.model.device())
+}

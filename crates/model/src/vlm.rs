@@ -1,0 +1,439 @@
+//! The whole model: tower, projector, decoder, and image features spliced in where the placeholder stands.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tch::{Device, Kind, Tensor};
+
+use crate::cache::KvCache;
+use crate::features::Features;
+use crate::llama::decoder::{Decoder, EMBEDDING, HEAD};
+use crate::llama::{Rotary, Visible};
+use crate::lora::Adapter;
+use crate::positions::Axial;
+use crate::precision::{Precision, Quantization};
+use crate::sample::Continuations;
+use crate::shared::SharedBatch;
+use crate::store::Store;
+use crate::vision::Vision;
+use crate::weights::Weights;
+use crate::{ModelConfig, ModelError, ModelFolder, tensor_file};
+
+/// A vision-language model of any family, on one device.
+#[derive(Debug)]
+pub struct Vlm {
+    config: ModelConfig,
+    vision: Vision,
+    decoder: Decoder,
+    parameters: BTreeMap<String, Tensor>,
+}
+
+/// Tokens as vectors, images among them, and where they stand.
+#[derive(Debug)]
+pub struct Embedded {
+    /// `[batch, len, width]`.
+    pub x: Tensor,
+    /// Where images have rows and columns; none is one token after another.
+    pub(crate) axial: Option<Axial>,
+}
+
+/// What a training pass keeps of its activations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activations {
+    /// All of them: fastest.
+    Keep,
+    /// Only each block's input; blocks run a second time going backward (gradient checkpointing).
+    Recompute,
+}
+
+impl Vlm {
+    /// Opens a model folder, or `org/name` in the cache of Hugging Face. A quantised model is frozen, and cannot be
+    /// saved.
+    ///
+    /// # Errors
+    /// A file is missing or damaged, or weights and configuration do not fit together.
+    pub fn open(
+        folder: &Path,
+        device: Device,
+        precision: impl Into<Precision>,
+    ) -> Result<Self, ModelError> {
+        Self::load(&ModelFolder::find(folder)?, device, precision)
+    }
+
+    /// Reads the weights of a model that was found.
+    ///
+    /// # Errors
+    /// As [`Vlm::open`].
+    pub fn load(
+        folder: &ModelFolder,
+        device: Device,
+        precision: impl Into<Precision>,
+    ) -> Result<Self, ModelError> {
+        let precision = precision.into();
+        precision.remark(device);
+        let mut config = folder.config().clone();
+        let mut store = folder.store()?;
+        settle_head(&mut config, &mut store)?;
+        Self::build(config, Weights::of(store, device, precision))
+    }
+
+    /// A freshly initialised model: a function of configuration and seed.
+    ///
+    /// # Errors
+    /// The sizes do not fit together.
+    pub fn fresh(
+        config: impl Into<ModelConfig>,
+        seed: u64,
+        device: Device,
+    ) -> Result<Self, ModelError> {
+        let config = config.into();
+        config.check().map_err(|problem| ModelError::Config {
+            path: "fresh model".into(),
+            problem,
+            remedy: "choose sizes that fit together",
+        })?;
+        Self::build(config, Weights::fresh(seed, device, Kind::Float))
+    }
+
+    fn build(config: ModelConfig, mut weights: Weights) -> Result<Self, ModelError> {
+        let model = Self::take(config, &mut weights)?;
+        Ok(Self {
+            parameters: weights.finish()?,
+            ..model
+        })
+    }
+
+    /// The modules with their tensors; what was taken is still the source's to say.
+    pub(crate) fn take(config: ModelConfig, weights: &mut Weights) -> Result<Self, ModelError> {
+        Ok(Self {
+            vision: Vision::take(weights, &config)?,
+            decoder: Decoder::take(weights, config.text(), config.tied())?,
+            config,
+            parameters: BTreeMap::new(),
+        })
+    }
+
+    /// Writes `config.json` and `model.safetensors`.
+    ///
+    /// # Errors
+    /// A file cannot be written, or the model is quantised.
+    pub fn save(&self, folder: &Path) -> Result<(), ModelError> {
+        if self
+            .parameters
+            .keys()
+            .any(|name| Quantization::is_part(name))
+        {
+            return Err(ModelError::SaveQuantized {
+                path: folder.to_owned(),
+            });
+        }
+        self.config.write(&folder.join("config.json"))?;
+        let metadata = [("format".to_owned(), "pt".to_owned())].into();
+        let names = self.config.names();
+        let named: BTreeMap<String, &Tensor> = self
+            .parameters
+            .iter()
+            .map(|(name, tensor)| (names.written(name), tensor))
+            .collect();
+        let named = named.iter().map(|(name, tensor)| (name.as_str(), *tensor));
+        tensor_file::write(&folder.join("model.safetensors"), named, Some(metadata))
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Tokens that one sequence may have.
+    #[must_use]
+    pub fn n_positions(&self) -> usize {
+        self.config.n_positions()
+    }
+
+    /// Width of the decoder's hidden states.
+    #[must_use]
+    pub fn width(&self) -> i64 {
+        self.config.text().hidden_size
+    }
+
+    /// An empty cache for `batch` rows of at most `capacity` tokens.
+    pub(crate) fn cache(&self, batch: i64, capacity: i64) -> KvCache {
+        KvCache::new(
+            self.config.text(),
+            batch,
+            capacity,
+            self.kind(),
+            self.device(),
+        )
+    }
+
+    /// The decoder.
+    #[must_use]
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    /// All weights by name; of a quantised one the parts that it is packed in.
+    #[must_use]
+    pub fn parameters(&self) -> &BTreeMap<String, Tensor> {
+        &self.parameters
+    }
+
+    /// Where the weights are.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.parameters
+            .values()
+            .next()
+            .map_or(Device::Cpu, Tensor::device)
+    }
+
+    /// What the arithmetic is done in.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.decoder.kind()
+    }
+
+    /// Makes exactly the weights trainable whose name `chosen` accepts; returns them by name. A quantised weight
+    /// never is.
+    pub fn set_trainable(&self, chosen: impl Fn(&str) -> bool) -> Vec<(String, Tensor)> {
+        let mut trainable = Vec::new();
+        for (name, tensor) in &self.parameters {
+            let on = chosen(name) && !Quantization::is_part(name);
+            let tensor = tensor.set_requires_grad(on);
+            if on {
+                trainable.push((name.clone(), tensor));
+            }
+        }
+        trainable
+    }
+
+    /// The tower's features of images of one size, before the projector; while the tower is frozen they can be kept.
+    ///
+    /// # Shapes
+    /// `pixels`: `[n_images, 3, height, width]`, normalised.
+    pub fn image_features(&self, pixels: &Tensor) -> Features {
+        self.vision.encode(pixels)
+    }
+
+    /// Embeds tokens and puts projected image features where the placeholder token stands, in order.
+    ///
+    /// The number of placeholders must equal the number of the features' tokens, which whoever builds a batch checks
+    /// on the host (see [`crate::sample`]); a mismatch here is a bug.
+    ///
+    /// # Shapes
+    /// `ids`: `[batch, len]` i64.
+    pub fn embed(&self, ids: &Tensor, features: Option<&Features>) -> Embedded {
+        let placeholder = features.map(|_| ids.eq(self.config.image_token()));
+        self.embed_at(ids, placeholder, features)
+    }
+
+    /// Embeds queries with their responses. Images are put into the queries alone: a placeholder id that a
+    /// policy happened to sample is a word like any other, as it was when it was sampled.
+    ///
+    /// # Shapes
+    /// `features`: of the rows that have an image, in their order.
+    pub fn embed_continuations(
+        &self,
+        rows: &Continuations,
+        features: Option<&Features>,
+    ) -> Embedded {
+        let placeholder = features.map(|_| {
+            let is_image = rows.ids.eq(self.config.image_token());
+            is_image.logical_and(&rows.in_query)
+        });
+        self.embed_at(&rows.ids, placeholder, features)
+    }
+
+    fn embed_at(
+        &self,
+        ids: &Tensor,
+        placeholder: Option<Tensor>,
+        features: Option<&Features>,
+    ) -> Embedded {
+        let (Some(placeholder), Some(features)) = (placeholder, features) else {
+            return Embedded {
+                x: self.decoder.embed(ids),
+                axial: None,
+            };
+        };
+        // The placeholder's own embedding is written over, and it may have none: any id will do.
+        let embedded = self.decoder.embed(&ids.masked_fill(&placeholder, 0));
+        let projected = self.vision.project(features).to_kind(embedded.kind());
+        Embedded {
+            x: embedded.masked_scatter(&placeholder.unsqueeze(-1), &projected),
+            axial: Axial::of(&placeholder, features.spans()),
+        }
+    }
+
+    /// Rotary tables of rows that begin at their first token.
+    fn rotary(&self, embedded: &Embedded) -> Rotary {
+        match &embedded.axial {
+            Some(axial) => self.decoder.rotary(&axial.positions),
+            None => self.decoder.rotary_up_to(embedded.x.size()[1]),
+        }
+    }
+
+    /// Final hidden states of a batch padded on the right.
+    ///
+    /// # Shapes
+    /// → `[batch, len, width]`. Values at pads are meaningless.
+    pub fn hidden(&self, embedded: &Embedded, adapter: Option<&Adapter>) -> Tensor {
+        let rotary = self.rotary(embedded);
+        self.decoder
+            .forward(&embedded.x, &rotary, Visible::Causal, adapter, None)
+    }
+
+    /// Runs a training pass: forward, `loss` of the final hidden states, backward into every trainable
+    /// weight. `loss` also gives whatever else is wanted of the pass, which is returned; tensors in it should be
+    /// detached, or they keep the pass in memory.
+    ///
+    /// # Shapes
+    /// `embedded`: padded on the right; `loss` gets `[batch, len, width]` and gives a scalar.
+    pub fn backward<T>(
+        &self,
+        embedded: &Embedded,
+        adapter: Option<&Adapter>,
+        activations: Activations,
+        loss: impl FnOnce(&Tensor) -> (Tensor, T),
+    ) -> T {
+        let rotary = self.rotary(embedded);
+        let block = |layer: usize, x: &Tensor| {
+            self.decoder
+                .block(layer, x, &rotary, Visible::Causal, adapter, None)
+        };
+        self.backward_through(&embedded.x, activations, block, |x| {
+            loss(&self.decoder.final_norm(x))
+        })
+    }
+
+    /// What a batch reads of the final hidden states: of each branch of each item that at its last token, or their
+    /// sum over the tokens that it is read at, branches of one item beside each other; or, of a batch of
+    /// [`SharedTargets`](crate::SharedTargets), one for each target.
+    ///
+    /// # Shapes
+    /// `features`: of the items that have an image, in their order → `[n_items · n_branches, width]`, or
+    /// `[n_targets, width]`.
+    pub fn hidden_shared(
+        &self,
+        batch: &SharedBatch,
+        features: Option<&Features>,
+        adapter: Option<&Adapter>,
+    ) -> Tensor {
+        let (embedded, rotary) = self.embed_shared(batch, features);
+        let x = (0..self.decoder.n_blocks()).fold(embedded, |x, layer| {
+            self.decoder
+                .block_shared(layer, &x, &rotary, batch, adapter)
+        });
+        batch.added_up(&self.decoder.final_norm(&batch.read(&x)))
+    }
+
+    /// [`Vlm::backward`] of sequences that share their beginning; `loss` gets what
+    /// [`Vlm::hidden_shared`] gives. The projector is trained along where it is trainable.
+    ///
+    /// # Shapes
+    /// `features`: as there; `loss` gives a scalar.
+    pub fn backward_shared<T>(
+        &self,
+        batch: &SharedBatch,
+        features: Option<&Features>,
+        adapter: Option<&Adapter>,
+        activations: Activations,
+        loss: impl FnOnce(&Tensor) -> (Tensor, T),
+    ) -> T {
+        let (embedded, rotary) = self.embed_shared(batch, features);
+        let block =
+            |layer: usize, x: &Tensor| self.decoder.block_shared(layer, x, &rotary, batch, adapter);
+        self.backward_through(&embedded, activations, block, |x| {
+            loss(&batch.added_up(&self.decoder.final_norm(&batch.read(x))))
+        })
+    }
+
+    /// Embeds a shared batch, images in the prefixes and plain words in the branches, and turns it to its positions.
+    ///
+    /// # Shapes
+    /// → `[1, n_tokens, width]`.
+    fn embed_shared(&self, batch: &SharedBatch, features: Option<&Features>) -> (Tensor, Rotary) {
+        let prefixes = self.embed(batch.prefixes(), features);
+        let branches = self.decoder.embed(batch.branches()).flatten(0, 1);
+        let rotary = match &prefixes.axial {
+            Some(axial) => self.decoder.rotary(&batch.axial_positions(axial)),
+            None => self.decoder.rotary(batch.positions()),
+        };
+        let x = Tensor::cat(&[prefixes.x.flatten(0, 1), branches], 0);
+        (x.unsqueeze(0), rotary)
+    }
+
+    /// Forward through `block` for each layer, `loss` of what the last one gives, and backward.
+    fn backward_through<T>(
+        &self,
+        embedded: &Tensor,
+        activations: Activations,
+        block: impl Fn(usize, &Tensor) -> Tensor,
+        loss: impl FnOnce(&Tensor) -> (Tensor, T),
+    ) -> T {
+        match activations {
+            Activations::Keep => {
+                let x = (0..self.decoder.n_blocks())
+                    .fold(embedded.shallow_clone(), |x, layer| block(layer, &x));
+                let (value, computed) = loss(&x);
+                // With the projector alone in training, a batch without images reaches nothing trainable.
+                if value.requires_grad() {
+                    value.backward();
+                }
+                computed
+            }
+            Activations::Recompute => self.backward_recomputing(embedded, block, loss),
+        }
+    }
+
+    /// Gradient checkpointing without touching autograd's inner workings: the chain rule block by block.
+    fn backward_recomputing<T>(
+        &self,
+        embedded: &Tensor,
+        block: impl Fn(usize, &Tensor) -> Tensor,
+        loss: impl FnOnce(&Tensor) -> (Tensor, T),
+    ) -> T {
+        let mut inputs = vec![embedded.detach()];
+        tch::no_grad(|| {
+            for layer in 0..self.decoder.n_blocks() {
+                inputs.push(block(layer, &inputs[layer]));
+            }
+        });
+        let leaf = |x: Tensor| x.detach().set_requires_grad(true);
+        let Some(last) = inputs.pop().map(leaf) else {
+            unreachable!("the embedding is always there")
+        };
+        let (value, computed) = loss(&last);
+        value.backward();
+        let mut gradient = last.grad();
+        for layer in (0..self.decoder.n_blocks()).rev() {
+            let Some(input) = inputs.pop().map(leaf) else {
+                unreachable!("one input for each block")
+            };
+            // d(y·g)/dx is the vector-Jacobian product that the chain rule asks for.
+            (block(layer, &input) * gradient)
+                .sum(Kind::Float)
+                .backward();
+            gradient = input.grad();
+        }
+        if embedded.requires_grad() {
+            (embedded * gradient).sum(Kind::Float).backward();
+        }
+        computed
+    }
+}
+
+/// Decides between an output layer of its own and one that is the embedding. As in transformers, a stored one counts
+/// even where the configuration knows none.
+pub(crate) fn settle_head(config: &mut ModelConfig, store: &mut Store) -> Result<(), ModelError> {
+    if config.tied() {
+        if !store.has(HEAD) || store.same(HEAD, EMBEDDING)? {
+            store.drop(HEAD);
+        } else {
+            config.untie();
+        }
+    }
+    Ok(())
+}

@@ -198,7 +198,7 @@ impl Corpus {
                 sample.image.clone().unwrap_or_default().into_bytes(),
             ]
         });
-        let mixture = self.mixture.start().mixture.into_bytes();
+        let mixture = self.mixture.fingerprint().to_owned().into_bytes();
         sha256::of_bytes(std::iter::once(mixture).chain(rows))
     }
 

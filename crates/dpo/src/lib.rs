@@ -8,6 +8,8 @@
 //! # Reference
 //! `docs/algorithms/dpo.md` has every formula with its source.
 
+#![warn(unreachable_pub)]
+
 pub mod answers;
 pub mod counting;
 mod error;

@@ -1,8 +1,9 @@
-"""Whether TRL's trainers have the losses that candor has: the golden ones of DPO and its relatives, on the same tensors.
+"""Whether TRL's trainers have the losses that candor has: the golden ones of DPO and its relatives.
 
-The losses of TRL stand inside its trainers. A trainer is not made here, which would want a model and a data set: its
-own method is called with what it reads of itself, and the model is a stub that says the golden log-probabilities. One
-line for each loss has the largest differences of loss and gradient; the script fails where one is more than rounding.
+The losses of TRL stand inside its trainers. A trainer is not made here, which would want a model and a data
+set: its own method is called with what it reads of itself, and the model is a stub that says the golden
+log-probabilities. One line for each loss has the largest differences of loss and gradient; the script fails
+where one is more than rounding.
 """
 
 from collections import defaultdict
@@ -32,6 +33,7 @@ class Model:
         self.calls = [call.reshape(-1, 1) for call in calls]
 
     def __call__(self, **_kwargs: object) -> SimpleNamespace:
+        """Answer as TRL's fused output layer does."""
         logprobs = self.calls.pop(0)
         nothing = torch.zeros_like(logprobs)
         return SimpleNamespace(

@@ -163,6 +163,7 @@ fn all_stages_run_on_qwen2_5_vl() {
             "batch.rollout_batch=8",
             "batch.mini_batch=4",
             "batch.micro_batch=2",
+            "guard.min_response_tokens=1",
         ];
         stage(
             folder,

@@ -31,14 +31,16 @@ pub(crate) const HUGGING_FACE: Names = Names {
     not_needed: &[],
 };
 
-/// Qwen2-VL and Qwen2.5-VL: as transformers 5 has them in memory, and as the hub's files spell them.
+/// Qwen-VL: as transformers 5 has them in memory, and as the hub's files spell them.
 #[rustfmt::skip] // A table, a name a line.
 pub(crate) const QWEN: Names = Names {
     renamed: &[
+        ("model.visual.deepstack_merger_list.", "multi_modal_projector.deepstack."),
         ("model.visual.merger.", "multi_modal_projector."),
         ("model.visual.", "vision_tower."),
         ("model.language_model.", "language_model.model."),
         ("lm_head.", "language_model.lm_head."),
+        ("visual.deepstack_merger_list.", "multi_modal_projector.deepstack."),
         ("visual.merger.", "multi_modal_projector."),
         ("visual.", "vision_tower."),
         ("model.", "language_model.model."),
@@ -157,7 +159,17 @@ mod tests {
 
     #[test]
     fn every_dialect_maps_to_one_name() {
-        let cases: [(&Names, &str, &str); 22] = [
+        let cases: [(&Names, &str, &str); 24] = [
+            (
+                &QWEN,
+                "model.visual.deepstack_merger_list.1.norm.weight",
+                "multi_modal_projector.deepstack.1.norm.weight",
+            ),
+            (
+                &QWEN,
+                "visual.deepstack_merger_list.0.linear_fc1.bias",
+                "multi_modal_projector.deepstack.0.linear_fc1.bias",
+            ),
             (
                 &HUGGING_FACE,
                 "language_model.model.norm.weight",

@@ -61,13 +61,20 @@ const QWEN_TODAY: Spelling = Spelling {
         "lm_head.",
         "model.visual.merger.",
         "model.visual.",
+        "model.visual.deepstack_merger_list.",
     ],
     names: &QWEN,
     has_tower: true,
 };
 /// Qwen-VL in transformers before that.
 const QWEN_EARLIER: Spelling = Spelling {
-    prefixes: &["model.", "lm_head.", "visual.merger.", "visual."],
+    prefixes: &[
+        "model.",
+        "lm_head.",
+        "visual.merger.",
+        "visual.",
+        "visual.deepstack_merger_list.",
+    ],
     ..QWEN_TODAY
 };
 /// The original LLaVA, and LLaMA alone.

@@ -190,6 +190,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn mergers_of_several_blocks_keep_their_names() {
+        let here = "multi_modal_projector.deepstack.1.linear_fc1";
+        for (start, layer) in [
+            ("model.visual.", "model.language_model.layers.0.mlp.up_proj"),
+            ("visual.", "model.layers.0.mlp.up_proj"),
+        ] {
+            let merger = format!("{start}deepstack_merger_list.1.linear_fc1");
+            let spelling = Spelling::of(&[&merger, layer]);
+            assert_eq!(spelling.layer_here(&merger), here);
+            assert_eq!(spelling.layer_in_file(here), merger);
+            assert_eq!(
+                spelling.layer_in_file("multi_modal_projector.norm"),
+                format!("{start}merger.norm")
+            );
+        }
+    }
+
     /// Names as the versions of transformers and the original LLaVA have them, each of a file that says no more.
     #[test]
     fn one_name_tells_the_spelling_of_the_others() {

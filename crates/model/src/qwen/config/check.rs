@@ -117,3 +117,113 @@ impl QwenConfig {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_computed_or_does_not_fit_is_refused_by_name() {
+        let config = include_str!("../../../tests/golden/qwen/qwen3_vl/config.json");
+        let config: Value = serde_json::from_str(config).unwrap();
+        let refused = |field: &str, value: Value| {
+            let (parent, name) = field.rsplit_once('/').unwrap();
+            let mut config = config.clone();
+            config.pointer_mut(parent).unwrap()[name] = value;
+            let read = QwenConfig::of_json(&config.to_string());
+            read.and_then(|config| config.check()).unwrap_err()
+        };
+        for (field, value, words) in [
+            (
+                "deepstack_visual_indexes",
+                json!([2, 0]),
+                "is [2, 0], not some of the tower's 4 blocks",
+            ),
+            (
+                "deepstack_visual_indexes",
+                json!([0, 4]),
+                "is [0, 4], not some of the tower's 4 blocks",
+            ),
+            (
+                "deepstack_visual_indexes",
+                json!([0, 1, 2, 3]),
+                "names 4 blocks, but the decoder has 3 layers",
+            ),
+            (
+                "num_position_embeddings",
+                json!(0),
+                "`vision_config.num_position_embeddings` is 0",
+            ),
+            (
+                "hidden_act",
+                json!("gelu"),
+                "`vision_config.hidden_act` is `gelu`",
+            ),
+            (
+                "rope_parameters/rope_theta",
+                json!(1000.0),
+                "rope_theta` is 1000; candor computes 10000",
+            ),
+        ] {
+            let message = refused(&format!("/vision_config/{field}"), value);
+            assert!(message.contains(words), "{message}");
+        }
+        for (field, value, words) in [
+            ("head_dim", json!(0), "`head_dim` is 0"),
+            (
+                "attention_bias",
+                json!(true),
+                "`attention_bias` is true; candor computes false",
+            ),
+            (
+                "rope_parameters/mrope_interleaved",
+                json!(false),
+                "is false; Qwen3-VL's is true",
+            ),
+            (
+                "rope_parameters/mrope_section",
+                json!([2, 2, 1]),
+                "adds up to 5, but half the width of a head is 6",
+            ),
+        ] {
+            let message = refused(&format!("/text_config/{field}"), value);
+            assert!(message.contains(words), "{message}");
+        }
+    }
+
+    /// Values that transformers' `Qwen3VLConfig()` has.
+    #[test]
+    fn fields_that_are_left_out_have_the_values_of_transformers() {
+        let config = json!({
+            "model_type": "qwen3_vl", "text_config": {"rope_parameters": {}}, "vision_config": {}
+        });
+        let config = QwenConfig::of_json(&config.to_string()).unwrap();
+        let (text, vision) = (&config.text, &config.vision);
+        assert_eq!((text.vocab_size, text.hidden_size), (151_936, 4096));
+        assert_eq!(
+            (text.intermediate_size, text.num_hidden_layers),
+            (22016, 32)
+        );
+        assert_eq!((text.num_attention_heads, text.n_kv_heads()), (32, 32));
+        assert_eq!(
+            (text.head_dim(), text.max_position_embeddings),
+            (128, 128_000)
+        );
+        assert_eq!(
+            (text.rope_theta, config.image_token_id),
+            (Some(5e5), 151_655)
+        );
+        assert_eq!(
+            (vision.depth, vision.width, vision.mlp_width),
+            (27, 1152, 4304)
+        );
+        assert_eq!((vision.n_heads, vision.out_width), (16, 3584));
+        assert_eq!((vision.patch_size, vision.merge_size), (16, 2));
+        assert_eq!(
+            (vision.n_places, vision.deep.as_slice()),
+            (Some(2304), &[8, 16, 24][..])
+        );
+    }
+}

@@ -6,6 +6,8 @@
 //!
 //! Nothing here knows tensors: this crate never links libtorch.
 
+#![warn(unreachable_pub)]
+
 pub mod answer;
 pub mod clock;
 pub mod command;

@@ -2,7 +2,7 @@
 //!
 //! The public file `image_to_caption.json` holds captions and, under `aok_` keys, rationales. The correct
 //! option belongs to a question and not to an image, so it comes from the prompt
-//! ([`FactBook::for_prompt`]); objects come from COCO instances ([`FactBook::set_objects`]).
+//! ([`FactBook::for_prompt`]); objects may come from COCO instances.
 
 use std::collections::BTreeMap;
 
@@ -51,11 +51,6 @@ impl FactBook {
     /// The facts of `image`, to be filled in.
     pub fn entry(&mut self, image: impl Into<String>) -> &mut Facts {
         self.images.entry(image.into()).or_default()
-    }
-
-    /// Records the objects of `image`.
-    pub fn set_objects(&mut self, image: impl Into<String>, objects: Vec<String>) {
-        self.entry(image).objects = objects;
     }
 
     /// The facts that a prompt about `image` with this answer type may be judged by: rationale and correct
@@ -110,7 +105,7 @@ mod tests {
         let facts = book.entry("a.jpg");
         facts.captions = vec!["a dog".into()];
         facts.rationale = vec!["dogs bark".into()];
-        book.set_objects("a.jpg", vec!["dog".into()]);
+        facts.objects = vec!["dog".into()];
 
         let option = book.for_prompt("a.jpg", AnswerType::Option(Choice::C));
         assert_eq!(option.rationale, ["dogs bark"]);

@@ -4,6 +4,8 @@
 //! Every reader names the file, the row, the field and the remedy when it refuses; every writer refuses
 //! what its reader would refuse, so a file that candor wrote always reads.
 
+#![warn(unreachable_pub)]
+
 pub mod atomic;
 pub mod bounded;
 pub mod comparison;

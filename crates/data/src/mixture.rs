@@ -1,4 +1,4 @@
-//! A mixture of named sources: in which order their rows are seen, and where to continue.
+//! A mixture of named sources: in which order their rows are seen.
 //!
 //! Shares are resolved to whole numbers of rows an epoch, so every epoch has exactly the same composition
 //! and only its order differs. Each source is gone through in passes, each pass in a new order, and an epoch
@@ -6,7 +6,7 @@
 //! comes again, and a source with a large share repeats within the epoch only after all its rows were seen.
 //!
 //! The order is a function of (seed, names, sizes, shares) alone; adding a source does not change
-//! which rows of the others an epoch has. A [`Position`] is two numbers and a fingerprint: nothing else needs saving.
+//! which rows of the others an epoch has. So nothing of it needs saving: a run that goes on asks for the epoch again.
 
 use std::fmt::Write as _;
 
@@ -49,17 +49,6 @@ pub struct Pick {
     pub row: usize,
 }
 
-/// Where in the order a run stands: the next row to be seen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Position {
-    /// Epoch, from 0.
-    pub epoch: u64,
-    /// Index in the epoch, from 0.
-    pub index: usize,
-    /// Fingerprint of the mixture, so that a run is not continued with other data.
-    pub mixture: String,
-}
-
 /// Sources with their rows an epoch.
 #[derive(Debug, Clone)]
 pub struct Mixture {
@@ -96,6 +85,12 @@ impl Mixture {
     #[must_use]
     pub fn sources(&self) -> &[Source] {
         &self.sources
+    }
+
+    /// Of seed, names, sizes and rows an epoch: mixtures that differ in it have other orders.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     /// Rows an epoch, by source.
@@ -163,83 +158,6 @@ impl Mixture {
             }
             order[(ordinal % n_rows) as usize]
         })
-    }
-
-    /// The beginning of the order.
-    #[must_use]
-    pub fn start(&self) -> Position {
-        Position {
-            epoch: 0,
-            index: 0,
-            mixture: self.fingerprint.clone(),
-        }
-    }
-
-    /// The endless order from `position` on: exactly what would have followed without an interruption.
-    ///
-    /// # Errors
-    /// [`DataError::Mixture`] for a position of another mixture or beyond the end of its epoch.
-    pub fn from_position(&self, position: &Position) -> Result<Order<'_>, DataError> {
-        let refuse = |found: String, remedy: &'static str| DataError::Mixture {
-            part: "position".into(),
-            found,
-            remedy: remedy.into(),
-        };
-        if position.mixture != self.fingerprint {
-            return Err(refuse(
-                format!(
-                    "it is of mixture {}, and this is mixture {}",
-                    position.mixture, self.fingerprint
-                ),
-                "continue with the data, shares and seed of the interrupted run, or start a new run",
-            ));
-        }
-        if position.index > self.epoch_rows() {
-            return Err(refuse(
-                format!(
-                    "index {} in an epoch of {} rows",
-                    position.index,
-                    self.epoch_rows()
-                ),
-                "continue from an undamaged checkpoint",
-            ));
-        }
-        Ok(Order {
-            mixture: self,
-            picks: self.epoch(position.epoch),
-            position: position.clone(),
-        })
-    }
-}
-
-/// The endless order of a mixture's rows.
-#[derive(Debug, Clone)]
-pub struct Order<'a> {
-    mixture: &'a Mixture,
-    picks: Vec<Pick>,
-    position: Position,
-}
-
-impl Order<'_> {
-    /// Where the next row stands: what a checkpoint keeps.
-    #[must_use]
-    pub fn position(&self) -> &Position {
-        &self.position
-    }
-}
-
-impl Iterator for Order<'_> {
-    type Item = Pick;
-
-    fn next(&mut self) -> Option<Pick> {
-        if self.position.index == self.picks.len() {
-            self.position.epoch += 1;
-            self.position.index = 0;
-            self.picks = self.mixture.epoch(self.position.epoch);
-        }
-        let pick = self.picks.get(self.position.index).copied();
-        self.position.index += 1;
-        pick
     }
 }
 

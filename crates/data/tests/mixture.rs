@@ -1,10 +1,8 @@
-//! The order of a mixture: what an epoch holds, that nothing but the address decides it, and that
-//! continuing is the same as never having stopped.
+//! The order of a mixture: what an epoch holds, and that nothing but the address decides it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use candor_data::mixture::{Mixture, Pick, Position, Share, Source};
-use proptest::prelude::*;
+use candor_data::mixture::{Mixture, Pick, Share, Source};
 
 fn source(name: &str, n_rows: usize, share: Share) -> Source {
     Source {
@@ -115,31 +113,6 @@ fn adding_a_source_leaves_the_others_their_rows() {
 }
 
 #[test]
-fn a_position_survives_json_and_knows_its_mixture() {
-    let make = |n_rows| Mixture::new(3, vec![source("a", n_rows, Share::All)], None).unwrap();
-    let mixture = make(30);
-    let mut order = mixture.from_position(&mixture.start()).unwrap();
-    let _ = order.nth(40);
-    let saved = serde_json::to_string(order.position()).unwrap();
-    let position: Position = serde_json::from_str(&saved).unwrap();
-    assert_eq!((position.epoch, position.index), (1, 11));
-    let message = make(31).from_position(&position).unwrap_err().to_string();
-    assert!(
-        message.contains("position") && message.contains("interrupted run"),
-        "{message}"
-    );
-    let beyond = Position {
-        index: 31,
-        ..position
-    };
-    let message = mixture.from_position(&beyond).unwrap_err().to_string();
-    assert!(
-        message.contains("index 31") && message.contains("undamaged"),
-        "{message}"
-    );
-}
-
-#[test]
 fn shares_that_cannot_be_met_are_refused_by_name() {
     let refused = |sources: Vec<Source>, epoch_rows| {
         Mixture::new(0, sources, epoch_rows)
@@ -214,34 +187,6 @@ fn shares_that_cannot_be_met_are_refused_by_name() {
             message.contains(part) && message.contains(found),
             "{message}"
         );
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
-    #[test]
-    fn continuing_is_the_same_as_never_having_stopped(
-        seed in any::<u64>(),
-        sizes in proptest::collection::vec((1_usize..20, 1_usize..20), 1..4),
-        stop in 0_usize..120,
-    ) {
-        let sources = sizes
-            .iter()
-            .enumerate()
-            .map(|(i, &(n_rows, count))| source(&format!("s{i}"), n_rows, Share::Count(count)))
-            .collect();
-        let mixture = Mixture::new(seed, sources, None).unwrap();
-        let mut order = mixture.from_position(&mixture.start()).unwrap();
-        let uninterrupted: Vec<Pick> = order.by_ref().take(stop + 60).collect();
-        let mut first = mixture.from_position(&mixture.start()).unwrap();
-        prop_assert_eq!(first.by_ref().take(stop).count(), stop);
-        let rest = mixture.from_position(first.position()).unwrap();
-        let continued: Vec<Pick> = rest.take(60).collect();
-        prop_assert_eq!(&continued[..], &uninterrupted[stop..]);
-        // The endless order is the epochs one after the other.
-        let epochs: Vec<Pick> = (0..200).flat_map(|epoch| mixture.epoch(epoch)).take(stop + 60).collect();
-        prop_assert_eq!(epochs, uninterrupted);
     }
 }
 

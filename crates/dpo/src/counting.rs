@@ -62,7 +62,6 @@ pub fn weights(left: &[i64], right: &[i64], changed: f64) -> [Vec<f64>; 2] {
 ///
 /// # Shapes
 /// `logprobs`, `weights`: `[n, longest]` → `[n]` f64.
-#[must_use]
 pub fn counted(logprobs: &Tensor, weights: &Tensor, mean: bool) -> Tensor {
     let sum = |x: &Tensor| x.sum_dim_intlist([-1].as_slice(), false, Kind::Double);
     let total = sum(&(logprobs.to_kind(Kind::Double) * weights));

@@ -94,7 +94,7 @@ impl Figures {
 
 /// The rewards of both answers of each row.
 #[must_use]
-pub fn rewards(
+pub(crate) fn rewards(
     objective: &Objective,
     rows: &[&Row],
     scored: &[Scored],

@@ -115,7 +115,7 @@ impl DpoResult {
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn write_lines(path: &Path, lines: &[Line<'_>]) -> Result<(), DpoError> {
+pub(crate) fn write_lines(path: &Path, lines: &[Line<'_>]) -> Result<(), DpoError> {
     let mut text = Vec::new();
     for line in lines {
         serde_json::to_writer(&mut text, line).map_err(|error| DpoError::Unfit {

@@ -5,7 +5,7 @@
 //! in the policy's log-probabilities.
 //!
 //! # Reference
-//! DPO (arXiv 2305.18290, eq. 7), with smoothed labels (cDPO); IPO (2310.12036, eq. 17); SimPO (2405.14734, eq. 6); ORPO
+//! DPO (arXiv 2305.18290, eq. 7), with smoothed labels (cDPO); IPO (2310.12036, eq. 17); `SimPO` (2405.14734, eq. 6); ORPO
 //! (2403.07691, eqs. 4 and 7); KTO (2402.01306, eq. 7); mDPO (2406.11839: the preference for the picture, and the anchor).
 //! Where papers leave a choice, it is TRL's. `parity/fixtures/dpo.py` has them again in PyTorch.
 
@@ -99,7 +99,6 @@ pub struct Terms {
 
 impl Terms {
     /// All parts together, `[n]`.
-    #[must_use]
     pub fn total(&self) -> Tensor {
         let parts = [&self.image, &self.anchor].into_iter().flatten();
         parts.fold(self.preference.shallow_clone(), |sum, part| sum + part)
@@ -144,7 +143,6 @@ impl Loss {
     ///
     /// # Shapes
     /// → chosen and rejected, `[n]` each.
-    #[must_use]
     pub fn rewards(self, policy: &Logprobs, reference: Option<&Logprobs>) -> [Tensor; 2] {
         let [chosen, rejected] = log_ratios(policy, reference);
         [chosen * self.beta(), rejected * self.beta()]
@@ -213,7 +211,7 @@ pub fn divergence(policy: &[f64], reference: &[f64]) -> f64 {
     (sum / policy.len().max(1) as f64).max(0.0)
 }
 
-/// log π − log π_ref, or log π without a reference.
+/// `log π − log π_ref`, or `log π` without a reference.
 fn log_ratios(policy: &Logprobs, reference: Option<&Logprobs>) -> [Tensor; 2] {
     match reference {
         Some(reference) => [
@@ -252,7 +250,6 @@ fn log_odds(x: &Tensor) -> Tensor {
 }
 
 /// `[n]` f64 on the CPU.
-#[must_use]
 pub fn column(values: &[f64]) -> Tensor {
     Tensor::from_slice(values)
         .to_kind(Kind::Double)

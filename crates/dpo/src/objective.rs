@@ -39,7 +39,6 @@ impl Objective {
     ///
     /// # Shapes
     /// `nll`: `[n]`, −log π of the preferred answers' tokens → scalar f64.
-    #[must_use]
     pub fn cost(
         &self,
         policy: &Logprobs,

@@ -305,6 +305,7 @@ fn padded<'a>(rows: impl Iterator<Item = &'a Vec<f64>>, longest: usize) -> Tenso
 ///
 /// # Shapes
 /// Any shape, flattened.
+#[must_use]
 pub fn to_host(values: &Tensor) -> Vec<f64> {
     let host = values
         .detach()

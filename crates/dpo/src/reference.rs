@@ -38,7 +38,7 @@ struct Kept {
 
 /// What the numbers follow from: `inputs` are the fingerprints of rows, base and adapter.
 #[must_use]
-pub fn fingerprint_of(objective: &Objective, inputs: &[&str]) -> String {
+pub(crate) fn fingerprint_of(objective: &Objective, inputs: &[&str]) -> String {
     let spoilt = objective.image_negative.map_or("none", ImageNegative::name);
     let of_objective = [
         format!("mean: {}", objective.counting.mean),

@@ -28,7 +28,7 @@ pub struct Row {
     pub mismatched: Option<Answers>,
     /// The row's place among those of all parts.
     pub number: usize,
-    /// Tokens that a pass computes for it.
+    /// Tokens that an update computes for it.
     pub n_tokens: usize,
 }
 
@@ -54,6 +54,12 @@ impl Row {
             mismatched: None,
             number: 0,
         }
+    }
+
+    /// Tokens that a training pass computes for it: mismatched answers are read in passes of their own.
+    #[must_use]
+    pub fn n_pass_tokens(&self) -> usize {
+        self.n_tokens - self.mismatched.as_ref().map_or(0, Answers::n_tokens)
     }
 
     /// Tokens of the preferred answer that count.

@@ -66,6 +66,10 @@ pub fn run(recipe: &DpoRecipe, launch: &Launch, device: Device) -> Result<Outcom
     let rules = bundle.rules(recipe.max_tokens, images);
     let rows = rows::read(recipe, rules, Purpose::Run)?;
     say_skipped("dpo", rows.skipped.as_ref());
+    if rows.n_equal > 0 {
+        let n = rows.n_equal;
+        eprintln!("dpo: {n} comparisons are left out because both answers are the same");
+    }
     let all: Vec<&Row> = rows.all().collect();
     let mut batches = rows::batches(recipe, &rows)?;
     let n_steps = batches.n_steps(recipe.length);

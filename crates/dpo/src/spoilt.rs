@@ -109,6 +109,7 @@ impl Spoilt {
 
     /// The features of the spoilt pictures of rows that all have a picture, in their order; none of no rows. `shown` has
     /// those of the whole ones.
+    #[must_use]
     pub fn of(&self, rows: &[&Row], shown: &ImageFeatures) -> Option<Features> {
         match self {
             Self::Encoded { features, of_row } => {

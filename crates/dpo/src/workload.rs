@@ -21,7 +21,7 @@ pub fn workload(recipe: &DpoRecipe, reading: &Reading) -> Result<Workload, DpoEr
     for done in 0..n_steps {
         for row in batches.of_step(done).into_iter().flatten() {
             n_tokens += row.n_tokens as u64;
-            longest = longest.max(row.n_tokens as u64);
+            longest = longest.max(row.n_pass_tokens() as u64);
         }
     }
     Ok(Workload {

@@ -3,10 +3,10 @@
 use candor_judge::Benchmark;
 
 /// POPE's splits, by their place in the names of its files.
-pub const SPLITS: [&str; 3] = ["random", "popular", "adversarial"];
+pub(crate) const SPLITS: [&str; 3] = ["random", "popular", "adversarial"];
 
 /// Where a benchmark lies in the folder `eval` of a data folder.
-pub struct Layout {
+pub(crate) struct Layout {
     /// Which one.
     pub benchmark: Benchmark,
     /// Questions; those of POPE are where the recipe says.
@@ -18,7 +18,7 @@ pub struct Layout {
 }
 
 /// Those that the micro-world has.
-pub const LAYOUTS: [Layout; 4] = [
+pub(crate) const LAYOUTS: [Layout; 4] = [
     Layout {
         benchmark: Benchmark::Mmhal,
         questions: "mmhal.json",
@@ -46,6 +46,6 @@ pub const LAYOUTS: [Layout; 4] = [
 ];
 
 /// The benchmarks that a recipe can name.
-pub fn benchmarks() -> impl Iterator<Item = Benchmark> {
+pub(crate) fn benchmarks() -> impl Iterator<Item = Benchmark> {
     LAYOUTS.iter().map(|layout| layout.benchmark)
 }

@@ -7,6 +7,8 @@
 //! In the micro-world the exact judge, [`scenes`], takes the place of GPT-4: no service is asked, and the same answers
 //! always get the same scores.
 
+#![warn(unreachable_pub)]
+
 pub mod answer;
 mod bad_pictures;
 pub mod curve;

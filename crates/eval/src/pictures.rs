@@ -31,7 +31,7 @@ fn refusal(all: &[Questions], faults: &BTreeMap<String, RowFault>) -> Option<Eva
 ///
 /// # Errors
 /// Pictures cannot be shown.
-pub fn encode(
+pub(crate) fn encode(
     bundle: &Bundle,
     folder: &Path,
     all: &[Questions],
@@ -56,7 +56,7 @@ pub fn encode(
 ///
 /// # Errors
 /// Those that are not.
-pub fn check(questions: &Questions, folder: &Path) -> Result<(), EvalError> {
+pub(crate) fn check(questions: &Questions, folder: &Path) -> Result<(), EvalError> {
     refuse(questions, &found(questions, folder, Look::There))
 }
 
@@ -64,7 +64,7 @@ pub fn check(questions: &Questions, folder: &Path) -> Result<(), EvalError> {
 ///
 /// # Errors
 /// Those that are.
-pub fn look_through(questions: &Questions, folder: &Path) -> Result<(), EvalError> {
+pub(crate) fn look_through(questions: &Questions, folder: &Path) -> Result<(), EvalError> {
     refuse(questions, &found(questions, folder, Look::Decoded))
 }
 

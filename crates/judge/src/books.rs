@@ -36,7 +36,7 @@ struct State {
 }
 
 impl Books {
-    pub fn new(cache: Cache, budget: Budget, pace: Pace) -> Self {
+    pub(crate) fn new(cache: Cache, budget: Budget, pace: Pace) -> Self {
         Self {
             state: Mutex::new(State {
                 cache,
@@ -63,7 +63,7 @@ impl Books {
     }
 
     /// Forgets what stopped an earlier round.
-    pub fn begin(&self) {
+    pub(crate) fn begin(&self) {
         self.change(|state| {
             state.stop = None;
             state.failed.clear();
@@ -71,24 +71,24 @@ impl Books {
         });
     }
 
-    pub fn stop(&self) -> Option<Stop> {
+    pub(crate) fn stop(&self) -> Option<Stop> {
         self.state().stop.clone()
     }
 
     /// Ends the round; the first reason counts.
-    pub fn end(&self, stop: Stop) {
+    pub(crate) fn end(&self, stop: Stop) {
         self.change(|state| {
             state.stop.get_or_insert(stop);
         });
     }
 
     /// A question got its reply.
-    pub fn went_well(&self) {
+    pub(crate) fn went_well(&self) {
         self.state().failures_in_a_row = 0;
     }
 
     /// A question got none.
-    pub fn failed(&self, id: &str, problem: &str) {
+    pub(crate) fn failed(&self, id: &str, problem: &str) {
         self.change(|state| {
             state.failed.push(format!("{id}: {problem}"));
             state.failures_in_a_row += 1;
@@ -104,7 +104,7 @@ impl Books {
     }
 
     /// Why replies are missing.
-    pub fn why(&self) -> Stop {
+    pub(crate) fn why(&self) -> Stop {
         let state = self.state();
         state.stop.clone().unwrap_or_else(|| Stop {
             problem: format!(
@@ -117,7 +117,7 @@ impl Books {
     }
 
     /// Waits until budget and pace let a request go.
-    pub fn admit(&self, most: Tokens, clock: &dyn Clock) -> Result<u64, Stop> {
+    pub(crate) fn admit(&self, most: Tokens, clock: &dyn Clock) -> Result<u64, Stop> {
         let mut state = self.state();
         loop {
             if let Some(stop) = &state.stop {
@@ -160,7 +160,7 @@ impl Books {
     }
 
     /// Puts down what an admitted request did cost.
-    pub fn settle(&self, most: Tokens, cost: Tokens, ticket: u64) {
+    pub(crate) fn settle(&self, most: Tokens, cost: Tokens, ticket: u64) {
         self.change(|state| {
             state.pace.settle(ticket, cost.total());
             state.budget.settle(most, cost);
@@ -168,12 +168,12 @@ impl Books {
     }
 
     /// An admitted request cost nothing.
-    pub fn release(&self, most: Tokens, ticket: u64) {
+    pub(crate) fn release(&self, most: Tokens, ticket: u64) {
         self.settle(most, Tokens::default(), ticket);
     }
 
     /// An admitted request may have cost the most.
-    pub fn lose(&self, most: Tokens) -> Result<(), JudgeError> {
+    pub(crate) fn lose(&self, most: Tokens) -> Result<(), JudgeError> {
         self.change(|state| {
             state.budget.settle(most, most);
             state.cache.lose(most)
@@ -181,12 +181,12 @@ impl Books {
     }
 
     /// Lets nothing go before a time.
-    pub fn hold(&self, until: Duration) {
+    pub(crate) fn hold(&self, until: Duration) {
         self.state().pace.hold(until);
     }
 
     /// Keeps a reply.
-    pub fn keep(
+    pub(crate) fn keep(
         &self,
         key: &str,
         origin: (&str, u32),
@@ -197,12 +197,12 @@ impl Books {
         self.state().cache.keep(key, origin, reply, raw, cost)
     }
 
-    pub fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.state().cache.get(key).is_some()
     }
 
     /// The replies that are there, for each list of keys.
-    pub fn replies(&self, keys: &[Vec<String>]) -> Vec<Vec<Reply>> {
+    pub(crate) fn replies(&self, keys: &[Vec<String>]) -> Vec<Vec<Reply>> {
         let state = self.state();
         let of = |keys: &Vec<String>| {
             keys.iter()
@@ -212,7 +212,7 @@ impl Books {
         keys.iter().map(of).collect()
     }
 
-    pub fn spent(&self) -> Tokens {
+    pub(crate) fn spent(&self) -> Tokens {
         self.state().budget.spent()
     }
 }

@@ -5,7 +5,7 @@
 
 /// The parts; one, the whole of it, for an ordinary answer.
 #[must_use]
-pub fn final_parts(answer: &str) -> Vec<&str> {
+pub(crate) fn final_parts(answer: &str) -> Vec<&str> {
     let spoken = without_reasoning(answer);
     let mut parts = between(spoken, "<answer>", "</answer>");
     if parts.is_empty() {

@@ -9,6 +9,8 @@
 //! never pays for a reply twice. [`ahead`] lets a judge begin before the last answer is there. Where the [`truth`] about the
 //! pictures is known, it takes the judge's place.
 
+#![warn(unreachable_pub)]
+
 pub mod ahead;
 mod benchmark;
 mod books;

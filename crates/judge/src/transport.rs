@@ -46,7 +46,7 @@ impl fmt::Debug for Transport {
 }
 
 impl Transport {
-    pub fn new(endpoint: &Endpoint, key: Option<String>, timeout: Duration) -> Self {
+    pub(crate) fn new(endpoint: &Endpoint, key: Option<String>, timeout: Duration) -> Self {
         let host = endpoint.url.split('/').nth(2).unwrap_or_default();
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
@@ -65,7 +65,7 @@ impl Transport {
     }
 
     /// Posts a body of JSON.
-    pub fn post(&self, body: &str) -> Attempt {
+    pub(crate) fn post(&self, body: &str) -> Attempt {
         let mut request = self
             .agent
             .post(&self.url)

@@ -26,9 +26,44 @@ const WHOLE: [(&str, &str, &str); 4] = [
     ("liuhaotian/llava-v1.5-13b", DECODERS[1].0, TOWERS[1].0),
 ];
 
+/// Published models of Qwen2.5-VL: width, inner width, blocks, heads, heads of keys and values, words, and whether the
+/// output layer is the embedding.
+const QWEN: [(&str, [i64; 6], bool); 2] = [
+    (
+        "Qwen/Qwen2.5-VL-3B-Instruct",
+        [2048, 11_008, 36, 16, 2, 151_936],
+        true,
+    ),
+    (
+        "Qwen/Qwen2.5-VL-7B-Instruct",
+        [3584, 18_944, 28, 28, 4, 152_064],
+        false,
+    ),
+];
+
+/// The sizes of a published Qwen2.5-VL, whose towers are alike.
+fn qwen(name: &Path) -> Option<ModelConfig> {
+    let (_, sizes, tied) = QWEN.iter().find(|(known, ..)| Path::new(known) == name)?;
+    let [width, inner, blocks, heads, kv_heads, words] = sizes;
+    let config = json!({
+        "model_type": "qwen2_5_vl", "tie_word_embeddings": tied,
+        "hidden_size": width, "intermediate_size": inner, "num_hidden_layers": blocks,
+        "num_attention_heads": heads, "num_key_value_heads": kv_heads, "vocab_size": words,
+        "max_position_embeddings": 128_000, "rms_norm_eps": 1e-6, "rope_theta": 1e6,
+        "rope_scaling": {"type": "mrope", "mrope_section": [16, 24, 24]},
+        "vision_config": {
+            "depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16, "out_hidden_size": width,
+        },
+    });
+    ModelConfig::of_json(&config.to_string()).ok()
+}
+
 /// The sizes of a published model of this name.
 #[must_use]
 pub fn whole(name: &Path) -> Option<ModelConfig> {
+    if let Some(config) = qwen(name) {
+        return Some(config);
+    }
     let (_, decoder, tower) = WHOLE.iter().find(|(known, ..)| Path::new(known) == name)?;
     joined(decoder, tower)
 }
@@ -61,4 +96,27 @@ pub fn parts() -> String {
         .chain(TOWERS.iter().map(|(name, _)| *name))
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor_specs;
+
+    /// The numbers of parameters that the model cards give.
+    #[test]
+    fn published_models_have_the_parameters_of_their_cards() {
+        for (name, expected) in [
+            ("Qwen/Qwen2.5-VL-3B-Instruct", 3_754_622_976),
+            ("Qwen/Qwen2.5-VL-7B-Instruct", 8_292_166_656),
+        ] {
+            let config = whole(Path::new(name)).unwrap();
+            assert_eq!(config.check(), Ok(()), "{name}");
+            let found: u64 = tensor_specs(&config)
+                .iter()
+                .map(crate::TensorSpec::n_elements)
+                .sum();
+            assert_eq!(found, expected, "{name}");
+        }
+    }
 }

@@ -4,6 +4,8 @@
 //! runs them, counts their data where it is there, and follows the models that earlier recipes make. Both say what
 //! memory it takes, by the formulas of [`memory`]. Nothing here holds a tensor.
 
+#![warn(unreachable_pub)]
+
 mod check;
 mod error;
 mod fields;

@@ -33,6 +33,8 @@
 //!
 //! Keys are dotted paths, array elements in brackets: `data.sources[1].weight`.
 
+#![warn(unreachable_pub)]
+
 mod field;
 mod foreign;
 mod layers;

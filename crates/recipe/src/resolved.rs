@@ -1,4 +1,4 @@
-//! The recipe as it is run: overrides applied, derived sizes added.
+//! The recipe as it is run, with what it extends and the overrides applied.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,19 +18,6 @@ impl Resolved {
             _ => toml::Table::new(),
         };
         Self { table }
-    }
-
-    /// Adds a value the stage derived, such as the number of steps, under `[derived]`.
-    #[must_use]
-    pub fn with_derived(mut self, name: &str, value: impl Into<toml::Value>) -> Self {
-        let derived = self
-            .table
-            .entry("derived")
-            .or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        if let toml::Value::Table(derived) = derived {
-            derived.insert(name.to_owned(), value.into());
-        }
-        self
     }
 
     /// The canonical text: keys in alphabetical order.

@@ -9,7 +9,7 @@ use maud::{Markup, html};
 
 /// A stretch of an answer in which the same claims are made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stretch<'a> {
+pub(crate) struct Stretch<'a> {
     /// Its words.
     pub text: &'a str,
     /// What is claimed here.
@@ -18,7 +18,7 @@ pub struct Stretch<'a> {
 
 /// What is claimed in a stretch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing<'a> {
+pub(crate) enum Standing<'a> {
     /// Nothing.
     Silent,
     /// Only what is true.
@@ -29,7 +29,7 @@ pub enum Standing<'a> {
 
 /// Cuts an answer where claims begin and end. `None` if a claim does not fit the answer.
 #[must_use]
-pub fn stretches<'a>(answer: &'a str, claims: &'a [Claim]) -> Option<Vec<Stretch<'a>>> {
+pub(crate) fn stretches<'a>(answer: &'a str, claims: &'a [Claim]) -> Option<Vec<Stretch<'a>>> {
     let mut cuts = vec![0, answer.len()];
     for claim in claims {
         answer.get(claim.start..claim.end)?;
@@ -91,7 +91,7 @@ fn wrong_about(claim: &Claim) -> &str {
 
 /// The answer with its marks.
 #[must_use]
-pub fn marked(stretches: &[Stretch]) -> Markup {
+pub(crate) fn marked(stretches: &[Stretch]) -> Markup {
     html! {
         @for stretch in stretches {
             @match &stretch.standing {

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::ReportError;
 
 /// The text of a file, `None` if there is no such file.
-pub fn text_if_there(path: &Path) -> Result<Option<String>, ReportError> {
+pub(crate) fn text_if_there(path: &Path) -> Result<Option<String>, ReportError> {
     match bytes_if_there(path)? {
         None => Ok(None),
         Some(bytes) => String::from_utf8(bytes)
@@ -18,7 +18,7 @@ pub fn text_if_there(path: &Path) -> Result<Option<String>, ReportError> {
 }
 
 /// The bytes of a file, `None` if there is no such file.
-pub fn bytes_if_there(path: &Path) -> Result<Option<Vec<u8>>, ReportError> {
+pub(crate) fn bytes_if_there(path: &Path) -> Result<Option<Vec<u8>>, ReportError> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -27,7 +27,7 @@ pub fn bytes_if_there(path: &Path) -> Result<Option<Vec<u8>>, ReportError> {
 }
 
 /// A value from a JSON file, `None` if there is no such file.
-pub fn json_if_there<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ReportError> {
+pub(crate) fn json_if_there<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ReportError> {
     let Some(text) = text_if_there(path)? else {
         return Ok(None);
     };
@@ -38,12 +38,12 @@ pub fn json_if_there<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Repo
 }
 
 /// A value from a JSON file that must be there.
-pub fn json<T: DeserializeOwned>(path: &Path) -> Result<T, ReportError> {
+pub(crate) fn json<T: DeserializeOwned>(path: &Path) -> Result<T, ReportError> {
     json_if_there(path)?.ok_or_else(|| unreadable(path, ErrorKind::NotFound.into()))
 }
 
 /// The values of a file of JSON lines, `None` if there is no such file.
-pub fn json_lines_if_there<T: DeserializeOwned>(
+pub(crate) fn json_lines_if_there<T: DeserializeOwned>(
     path: &Path,
 ) -> Result<Option<Vec<T>>, ReportError> {
     let Some(text) = text_if_there(path)? else {

@@ -12,7 +12,7 @@ use crate::metrics::Metrics;
 use crate::summary::{Arm, Arms, Summary};
 
 /// The run folders whose losses are shown, in the order of the pipeline.
-pub const RUNS: [&str; 8] = [
+pub(crate) const RUNS: [&str; 8] = [
     "ground",
     "pretrain",
     "sft",

@@ -8,6 +8,8 @@
 //! best value is marked only where intervals do not overlap (`table.rs`), pictures are chosen by a rule that the
 //! page states ([`gallery`]). Only the page of a comparison has scripts ([`write_comparison`]). No tensors here, and nothing is computed that another crate could have.
 
+#![warn(unreachable_pub)]
+
 mod claims;
 mod comparison;
 mod error;

@@ -9,7 +9,7 @@ use crate::ReportError;
 use crate::files;
 
 /// Points of a series: step and value.
-pub type Series = Vec<(f64, f64)>;
+pub(crate) type Series = Vec<(f64, f64)>;
 
 /// What a run's `metrics.jsonl` says, by metric. Numbers inside objects are named `outer.inner`.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -61,7 +61,7 @@ impl Metrics {
 
 /// The mean of each point and its neighbours: a window of `width` points, cut off at the ends.
 #[must_use]
-pub fn smoothed(series: &[(f64, f64)], width: usize) -> Series {
+pub(crate) fn smoothed(series: &[(f64, f64)], width: usize) -> Series {
     let reach = width / 2;
     (0..series.len())
         .map(|i| {
@@ -74,7 +74,7 @@ pub fn smoothed(series: &[(f64, f64)], width: usize) -> Series {
 
 /// At most about `wanted` points of a series, the last one always among them.
 #[must_use]
-pub fn thinned(series: &[(f64, f64)], wanted: usize) -> Series {
+pub(crate) fn thinned(series: &[(f64, f64)], wanted: usize) -> Series {
     let stride = series.len().div_ceil(wanted.max(1)).max(1);
     let offset = series.len().saturating_sub(1) % stride;
     series

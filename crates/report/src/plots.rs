@@ -3,13 +3,13 @@
 //! Series are named where they end, not in a legend; whose a series is shows by colour, by the form of its
 //! dots and by its dashes.
 
-pub mod forest;
-pub mod hacking;
-pub mod losses;
-pub mod ppo;
-pub mod reward;
-pub mod stages;
-pub mod tradeoff;
+pub(crate) mod forest;
+pub(crate) mod hacking;
+pub(crate) mod losses;
+pub(crate) mod ppo;
+pub(crate) mod reward;
+pub(crate) mod stages;
+pub(crate) mod tradeoff;
 
 use maud::{Markup, html};
 
@@ -70,7 +70,7 @@ impl Policy {
 
 /// A figure: what it shows, the drawing, how to read it.
 #[must_use]
-pub fn figure(title: &str, drawing: &Markup, caption: &str) -> Markup {
+pub(crate) fn figure(title: &str, drawing: &Markup, caption: &str) -> Markup {
     html! {
         figure {
             h4 { (title) }
@@ -82,7 +82,7 @@ pub fn figure(title: &str, drawing: &Markup, caption: &str) -> Markup {
 
 /// One series of a figure over the steps.
 #[derive(Debug, Clone)]
-pub struct Line<'a> {
+pub(crate) struct Line<'a> {
     /// Its name, written where it ends; may be empty.
     pub name: &'a str,
     /// Whose it is.
@@ -95,7 +95,7 @@ pub struct Line<'a> {
 
 /// A figure of series over the steps.
 #[derive(Debug, Clone)]
-pub struct OverSteps<'a> {
+pub(crate) struct OverSteps<'a> {
     /// What it shows.
     pub title: &'a str,
     /// What the vertical axis means, with its unit.
@@ -115,7 +115,7 @@ pub struct OverSteps<'a> {
 impl OverSteps<'_> {
     /// Draws the series; nothing without points.
     #[must_use]
-    pub fn draw(&self, lines: &[Line]) -> Markup {
+    pub(crate) fn draw(&self, lines: &[Line]) -> Markup {
         let all = || lines.iter().flat_map(|line| line.points.iter().copied());
         let steps = range(all().map(|(step, _)| step), 0.0);
         let values = all()
@@ -211,6 +211,6 @@ impl OverSteps<'_> {
 
 /// A share in percent, to a tenth.
 #[must_use]
-pub fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     number(share * 100.0, 1) + "%"
 }

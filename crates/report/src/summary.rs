@@ -213,11 +213,11 @@ impl Policy {
 }
 
 /// A number with its interval.
-pub type Measured = (f64, Option<Interval>);
+pub(crate) type Measured = (f64, Option<Interval>);
 
 /// A number of a policy's results; `None` where it was not measured, or is a ratio over nothing.
 #[must_use]
-pub fn measured(results: &Results, benchmark: Benchmark, key: &str) -> Option<Measured> {
+pub(crate) fn measured(results: &Results, benchmark: Benchmark, key: &str) -> Option<Measured> {
     let figure = results.figure(benchmark, key)?;
     Some((figure.value?, figure.ci95))
 }

@@ -4,21 +4,21 @@
 //! everywhere; wide pages put several drawings side by side. Colours are classes of the style sheet, so that
 //! light and dark need one drawing.
 
-pub mod frame;
-pub mod marks;
-pub mod scale;
+pub(crate) mod frame;
+pub(crate) mod marks;
+pub(crate) mod scale;
 
 use maud::{Markup, html};
 
-pub use frame::{Axes, Frame};
-pub use scale::Scale;
+pub(crate) use frame::{Axes, Frame};
+pub(crate) use scale::Scale;
 
 /// Width of a drawing, in its own units.
-pub const WIDTH: f64 = 350.0;
+pub(crate) const WIDTH: f64 = 350.0;
 
 /// A drawing; `label` is what someone who does not see it is told.
 #[must_use]
-pub fn drawing(height: f64, label: &str, content: &Markup) -> Markup {
+pub(crate) fn drawing(height: f64, label: &str, content: &Markup) -> Markup {
     html! {
         svg viewBox={ "0 0 " (WIDTH) " " (height) } role="img" aria-label=(label) {
             (content)
@@ -28,7 +28,7 @@ pub fn drawing(height: f64, label: &str, content: &Markup) -> Markup {
 
 /// A coordinate, to a tenth of a unit and without needless zeros.
 #[must_use]
-pub fn place(coordinate: f64) -> String {
+pub(crate) fn place(coordinate: f64) -> String {
     let text = format!("{coordinate:.1}");
     let text = text.strip_suffix(".0").unwrap_or(&text);
     if text == "-0" {

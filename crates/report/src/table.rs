@@ -115,7 +115,7 @@ const FIGURES: [Figure; 11] = [
 
 /// Every policy's numbers.
 #[must_use]
-pub fn results(policies: &Policies) -> Markup {
+pub(crate) fn results(policies: &Policies) -> Markup {
     let columns: Vec<(Policy, &Results)> = policies.iter().collect();
     let mut before = "";
     html! {
@@ -202,13 +202,13 @@ fn best(cells: &[Option<Measured>], better: Better) -> Option<usize> {
 
 /// Whether two intervals have no value in common.
 #[must_use]
-pub fn apart(a: Interval, b: Interval) -> bool {
+pub(crate) fn apart(a: Interval, b: Interval) -> bool {
     a[1] < b[0] || b[1] < a[0]
 }
 
 /// Which additions were on, and what came out.
 #[must_use]
-pub fn ablation(rows: &[AblationRow]) -> Markup {
+pub(crate) fn ablation(rows: &[AblationRow]) -> Markup {
     let chosen = [0, 2, 3, 4, 10].map(|index| &FIGURES[index]);
     let yes = |on: bool| if on { "✓" } else { "–" };
     html! {

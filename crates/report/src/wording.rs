@@ -40,7 +40,7 @@ impl Value {
 
 /// What was done, as far as there are numbers of it.
 #[must_use]
-pub fn done(summary: &Summary) -> String {
+pub(crate) fn done(summary: &Summary) -> String {
     let mut text = "A small vision-language model learned to describe drawn scenes from texts that also name things \
                     that are not there."
         .to_owned();
@@ -58,7 +58,7 @@ pub fn done(summary: &Summary) -> String {
 /// What came out, as pairs of what a sentence is about and the sentence: the reward models, hallucination,
 /// completeness, both at once, the judge's score; those whose numbers are there.
 #[must_use]
-pub fn headline(summary: &Summary) -> Vec<(&'static str, String)> {
+pub(crate) fn headline(summary: &Summary) -> Vec<(&'static str, String)> {
     let trio = |benchmark: Benchmark, key: &str| {
         let value = |results: &Results| {
             let (value, interval) = measured(results, benchmark, key)?;
@@ -208,7 +208,7 @@ fn comparison(a: Value, other: &str, b: Value) -> String {
 
 /// Seconds as a person says them.
 #[must_use]
-pub fn duration(secs: f64) -> String {
+pub(crate) fn duration(secs: f64) -> String {
     let whole = secs.round() as u64;
     match (whole / 3600, whole / 60 % 60, whole % 60) {
         (0, 0, secs) => format!("{secs} s"),

@@ -21,7 +21,7 @@ pub struct Found {
 
 /// The best weights so far.
 #[derive(Debug)]
-pub struct Best {
+pub(crate) struct Best {
     live: Vec<(String, Tensor)>,
     kept: Vec<(String, Tensor)>,
     /// `[4]` f64: step, accuracy, loss, and evaluations since; a step of 0 is none yet.
@@ -31,7 +31,7 @@ pub struct Best {
 impl Best {
     /// Nothing found yet; `live` are the tensors in training.
     #[must_use]
-    pub fn new(live: &[(String, Tensor)]) -> Self {
+    pub(crate) fn new(live: &[(String, Tensor)]) -> Self {
         let copy = |(name, tensor): &(String, Tensor)| (name.clone(), tensor.detach().copy());
         Self {
             live: live
@@ -45,7 +45,7 @@ impl Best {
 
     /// What a checkpoint must hold; a resume overwrites the tensors in place.
     #[must_use]
-    pub fn state(&self) -> Vec<(String, Tensor)> {
+    pub(crate) fn state(&self) -> Vec<(String, Tensor)> {
         let weights = self
             .kept
             .iter()
@@ -57,7 +57,7 @@ impl Best {
 
     /// The best evaluation, if there was one.
     #[must_use]
-    pub fn found(&self) -> Option<Found> {
+    pub(crate) fn found(&self) -> Option<Found> {
         let step = self.figure(0) as u64;
         (step > 0).then(|| Found {
             step,
@@ -68,13 +68,13 @@ impl Best {
 
     /// Whether `patience` evaluations in a row found nothing better; a patience of 0 never ends.
     #[must_use]
-    pub fn given_up(&self, patience: u64) -> bool {
+    pub(crate) fn given_up(&self, patience: u64) -> bool {
         patience > 0 && self.figure(3) as u64 >= patience
     }
 
     /// Takes an evaluation of the live weights, and keeps them if they are the best so far: by accuracy, and
     /// where that is equal by the loss.
-    pub fn offer(&mut self, found: Found) {
+    pub(crate) fn offer(&mut self, found: Found) {
         let better = self.found().is_none_or(|best| {
             found.accuracy > best.accuracy
                 || (found.accuracy >= best.accuracy && found.loss < best.loss)
@@ -89,7 +89,7 @@ impl Best {
     }
 
     /// Puts the best weights into the live tensors.
-    pub fn recall(&self) {
+    pub(crate) fn recall(&self) {
         copy(&self.kept, &self.live);
     }
 

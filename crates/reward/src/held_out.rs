@@ -118,7 +118,11 @@ struct Line<'a> {
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn write_lines(path: &Path, pairs: &[Pair], scores: &[PairScores]) -> Result<(), RewardError> {
+pub(crate) fn write_lines(
+    path: &Path,
+    pairs: &[Pair],
+    scores: &[PairScores],
+) -> Result<(), RewardError> {
     let mut text = Vec::new();
     for (pair, &[chosen, rejected]) in pairs.iter().zip(scores) {
         let line = Line {

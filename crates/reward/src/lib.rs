@@ -7,6 +7,8 @@
 //! # Reference
 //! arXiv 2309.14525, the fact-augmented reward model; REFERENCE.md, section 3.
 
+#![warn(unreachable_pub)]
+
 mod best;
 mod error;
 mod held_out;

@@ -40,7 +40,7 @@ impl Pair {
 /// A file is missing or damaged, there are too few comparisons, or rows cannot be judged and the recipe does not
 /// skip them: they have no facts where the prompt shows them, do not fit the model, or their picture is not there.
 /// Rows that the run has no use for cannot stop it.
-pub fn read(
+pub(crate) fn read(
     recipe: &RewardRecipe,
     rules: SampleRules<'_>,
     purpose: Purpose,
@@ -57,7 +57,7 @@ pub fn read(
 ///
 /// # Errors
 /// There are no pairs.
-pub fn batches<'a>(
+pub(crate) fn batches<'a>(
     recipe: &RewardRecipe,
     pairs: &'a Parts<Pair>,
 ) -> Result<Batches<'a, Pair>, RewardError> {
@@ -68,7 +68,7 @@ pub fn batches<'a>(
 
 /// A fingerprint of the tokenised pairs and of which part each is in.
 #[must_use]
-pub fn fingerprint(pairs: &Parts<Pair>) -> String {
+pub(crate) fn fingerprint(pairs: &Parts<Pair>) -> String {
     let parts = [&pairs.train, &pairs.validation, &pairs.held_out];
     let part = |pairs: &Vec<Pair>| {
         let mut bytes = vec![pairs.len().to_le_bytes().to_vec()];
@@ -83,7 +83,7 @@ pub fn fingerprint(pairs: &Parts<Pair>) -> String {
 }
 
 /// Images of all parts; names may repeat.
-pub fn images(pairs: &Parts<Pair>) -> impl Iterator<Item = String> + '_ {
+pub(crate) fn images(pairs: &Parts<Pair>) -> impl Iterator<Item = String> + '_ {
     pairs.all().filter_map(|pair| pair.shared.image.clone())
 }
 

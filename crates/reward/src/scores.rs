@@ -9,7 +9,7 @@ use crate::loss::pair_loss;
 
 /// A model that scores: base, adapter and head.
 #[derive(Debug, Clone, Copy)]
-pub struct Scorer<'a> {
+pub(crate) struct Scorer<'a> {
     /// The base with its tokenizer.
     pub bundle: &'a Bundle,
     /// The adapter.
@@ -31,7 +31,7 @@ impl Scorer<'_> {
     ///
     /// # Panics
     /// The items differ in their number of branches.
-    pub fn scores(
+    pub(crate) fn scores(
         &self,
         items: &[&Shared],
         batch_rows: usize,
@@ -69,7 +69,7 @@ impl Scorer<'_> {
 ///
 /// # Errors
 /// An image was never encoded.
-pub fn features_of(
+pub(crate) fn features_of(
     features: &ImageFeatures,
     items: &[&Shared],
 ) -> Result<Option<Features>, RewardError> {
@@ -92,7 +92,7 @@ pub fn features_of(
 /// # Shapes
 /// Any shape, flattened.
 #[must_use]
-pub fn to_host(scores: &Tensor) -> Vec<f64> {
+pub(crate) fn to_host(scores: &Tensor) -> Vec<f64> {
     let host = scores.detach().to_kind(Kind::Double).to_device(Device::Cpu);
     let mut values = vec![0.0; host.numel()];
     host.contiguous().copy_data(&mut values, host.numel());
@@ -100,11 +100,11 @@ pub fn to_host(scores: &Tensor) -> Vec<f64> {
 }
 
 /// Scores of a pair: chosen, then rejected.
-pub type PairScores = [f64; 2];
+pub(crate) type PairScores = [f64; 2];
 
 /// What the scores of some comparisons amount to.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Figures {
+pub(crate) struct Figures {
     /// Share of the pairs whose chosen response has the higher score; a tie counts half.
     pub accuracy: f64,
     /// Mean pair loss, without the centering term.
@@ -118,7 +118,7 @@ pub struct Figures {
 impl Figures {
     /// The figures of at least one pair.
     #[must_use]
-    pub fn of(scores: &[PairScores]) -> Self {
+    pub(crate) fn of(scores: &[PairScores]) -> Self {
         let n = scores.len() as f64;
         let mean = |of: fn(&PairScores) -> f64| scores.iter().map(of).sum::<f64>() / n;
         let [chosen, rejected] = columns(scores);
@@ -133,7 +133,7 @@ impl Figures {
 
 /// 1 for a pair whose chosen response has the higher score, 1/2 for a tie.
 #[must_use]
-pub fn right([chosen, rejected]: &PairScores) -> f64 {
+pub(crate) fn right([chosen, rejected]: &PairScores) -> f64 {
     if chosen > rejected {
         1.0
     } else if chosen < rejected {
@@ -147,7 +147,7 @@ pub fn right([chosen, rejected]: &PairScores) -> f64 {
 ///
 /// # Shapes
 /// → two of `[n]` f64, on the CPU.
-pub fn columns(scores: &[PairScores]) -> [Tensor; 2] {
+pub(crate) fn columns(scores: &[PairScores]) -> [Tensor; 2] {
     [0, 1].map(|side| Tensor::from_slice(&scores.iter().map(|pair| pair[side]).collect::<Vec<_>>()))
 }
 

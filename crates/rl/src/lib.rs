@@ -10,6 +10,8 @@
 //! Words: a **score** is the reward model's one number for a whole sequence, a **reward** is what one token
 //! earns after KL and shaping. A penalty is a positive number that is subtracted.
 
+#![warn(unreachable_pub)]
+
 pub mod advantages;
 pub mod critic;
 mod error;

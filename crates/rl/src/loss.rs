@@ -121,7 +121,6 @@ pub fn value_loss(
 ///
 /// # Shapes
 /// `logprobs`, `ref_logprobs`: `[batch, response]`; `mask`: the same, bool, true = counted → scalar.
-#[must_use]
 pub fn kl_loss(
     estimator: KlEstimator,
     logprobs: &Tensor,

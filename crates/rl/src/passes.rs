@@ -35,6 +35,7 @@ impl PolicyReader<'_> {
     }
 
     /// Embedded rows.
+    #[must_use]
     pub fn embed(&self, rollouts: &[&Rollout<'_>], rows: &Continuations) -> Embedded {
         embed(self.bundle, self.features, rollouts, rows)
     }
@@ -107,6 +108,7 @@ impl ValueReader<'_> {
     }
 
     /// Embedded rows.
+    #[must_use]
     pub fn embed(&self, rollouts: &[&Rollout<'_>], rows: &Continuations) -> Embedded {
         embed(self.bundle, self.features, rollouts, rows)
     }

@@ -15,7 +15,7 @@ use crate::error::RunError;
 
 /// An open file of JSON lines.
 #[derive(Debug)]
-pub struct JsonLines {
+pub(crate) struct JsonLines {
     path: PathBuf,
     file: File,
     n_bytes: u64,
@@ -27,7 +27,7 @@ impl JsonLines {
     ///
     /// # Errors
     /// The file is shorter than `n_bytes`, or no line ends there.
-    pub fn open_at(path: &Path, n_bytes: u64) -> Result<Self, RunError> {
+    pub(crate) fn open_at(path: &Path, n_bytes: u64) -> Result<Self, RunError> {
         let mut file = open(path)?;
         let length = length(path, &file)?;
         if length < n_bytes {
@@ -57,7 +57,7 @@ impl JsonLines {
     ///
     /// # Errors
     /// The file cannot be opened or read.
-    pub fn open_to_append(path: &Path) -> Result<Self, RunError> {
+    pub(crate) fn open_to_append(path: &Path) -> Result<Self, RunError> {
         let mut file = open(path)?;
         let mut n_bytes = length(path, &file)?;
         let mut last = [0];
@@ -78,7 +78,7 @@ impl JsonLines {
     ///
     /// # Errors
     /// The value is not representable as JSON, or the disk is full.
-    pub fn push<T: Serialize>(&mut self, line: &T) -> Result<(), RunError> {
+    pub(crate) fn push<T: Serialize>(&mut self, line: &T) -> Result<(), RunError> {
         let mut bytes = serde_json::to_vec(line).map_err(|error| RunError::LinesFile {
             path: self.path.clone(),
             problem: format!("a line cannot be written as JSON: {error}"),
@@ -96,7 +96,7 @@ impl JsonLines {
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn sync(&self) -> Result<u64, RunError> {
+    pub(crate) fn sync(&self) -> Result<u64, RunError> {
         self.file
             .sync_data()
             .map_err(RunError::io("sync", &self.path))?;

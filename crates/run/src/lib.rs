@@ -7,6 +7,8 @@
 //!
 //! Nothing here knows tensors: this crate never links libtorch.
 
+#![warn(unreachable_pub)]
+
 mod checkpoint;
 mod durable;
 mod error;

@@ -127,14 +127,6 @@ impl RunFolder {
         self.events.scalars(step, &scalars_of("timing/", timings))
     }
 
-    /// Writes `samples/NAME`.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn write_sample(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
-        Ok(atomic::write(&self.dir.join("samples").join(name), bytes)?)
-    }
-
     /// Writes the checkpoint after `step` updates; `write` adds the model's and the optimizer's files.
     ///
     /// # Errors
@@ -170,7 +162,7 @@ pub fn write_result(folder: &Path, result: &impl Serialize) -> Result<(), RunErr
         remedy: "use string keys only",
     })?;
     json.push(b'\n');
-    Ok(candor_data::atomic::write(&path, &json)?)
+    Ok(atomic::write(&path, &json)?)
 }
 
 /// The numbers in `record` by their path of field names, the step itself left out.

@@ -24,7 +24,7 @@ const SUFFIX: &str = ".candor";
 
 /// Writes the event file of one start of a run.
 #[derive(Debug)]
-pub struct EventWriter {
+pub(crate) struct EventWriter {
     path: PathBuf,
     file: File,
 }
@@ -36,7 +36,7 @@ impl EventWriter {
     ///
     /// # Errors
     /// The file cannot be created or written.
-    pub fn create(dir: &Path, resumed_at: Option<u64>) -> Result<Self, RunError> {
+    pub(crate) fn create(dir: &Path, resumed_at: Option<u64>) -> Result<Self, RunError> {
         let path = next_path(dir)?;
         let file = OpenOptions::new()
             .write(true)
@@ -55,7 +55,7 @@ impl EventWriter {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn scalars(&mut self, step: u64, values: &[(String, f64)]) -> Result<(), RunError> {
+    pub(crate) fn scalars(&mut self, step: u64, values: &[(String, f64)]) -> Result<(), RunError> {
         self.append(&scalar_event(now_secs(), step, values))
     }
 

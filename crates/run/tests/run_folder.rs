@@ -279,17 +279,6 @@ fn a_damaged_checkpoint_is_set_aside_and_the_run_ends_the_same() {
     }
 }
 
-#[test]
-fn samples_are_written_whole() {
-    let dir = tempfile::tempdir().unwrap();
-    let folder = RunFolder::start(&options(dir.path(), "")).unwrap();
-    folder.write_sample("step-1.jsonl", b"{}\n").unwrap();
-    assert_eq!(
-        fs::read(dir.path().join("samples/step-1.jsonl")).unwrap(),
-        b"{}\n"
-    );
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 

@@ -4,6 +4,8 @@
 //! (arXiv 2309.14525, section 2). [`run::run`] does the drawing for any model folder, with or without an adapter;
 //! who compares them, and how, is no business of this crate.
 
+#![warn(unreachable_pub)]
+
 mod error;
 mod parts;
 mod prompt;

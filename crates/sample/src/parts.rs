@@ -12,7 +12,7 @@ use crate::SampleError;
 
 /// What is known of a chunk.
 #[derive(Debug)]
-pub enum Part {
+pub(crate) enum Part {
     /// It was sampled before.
     Kept(Vec<Candidate>),
     /// It was not.
@@ -22,7 +22,7 @@ pub enum Part {
 }
 
 /// The file of chunk `number`, from 0.
-pub fn path(out: &Path, number: usize) -> PathBuf {
+pub(crate) fn path(out: &Path, number: usize) -> PathBuf {
     out.join("parts").join(format!("{number:06}.jsonl"))
 }
 
@@ -30,7 +30,7 @@ pub fn path(out: &Path, number: usize) -> PathBuf {
 ///
 /// # Errors
 /// It was sampled from another model or from other prompts than `expected`.
-pub fn read(out: &Path, number: usize, expected: &[Candidate]) -> Result<Part, SampleError> {
+pub(crate) fn read(out: &Path, number: usize, expected: &[Candidate]) -> Result<Part, SampleError> {
     let path = path(out, number);
     if !path.exists() {
         return Ok(Part::Missing);

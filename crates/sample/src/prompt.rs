@@ -11,7 +11,7 @@ use crate::{SampleError, SampleRecipe};
 
 /// A prompt, tokenised.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prompt {
+pub(crate) struct Prompt {
     /// Index in the prompts file.
     pub index: u64,
     /// The row's own id, which need not be unique.
@@ -28,7 +28,7 @@ pub struct Prompt {
 
 /// The prompts of a run.
 #[derive(Debug)]
-pub struct Prompts {
+pub(crate) struct Prompts {
     /// Those that are answered.
     pub rows: Vec<Prompt>,
     /// Which rows show which pictures.
@@ -42,7 +42,7 @@ pub struct Prompts {
 /// # Errors
 /// The file is damaged or shorter than asked for, no prompt is left, or prompts leave the model no room for an answer or
 /// show a picture that is not there, and the recipe does not skip them.
-pub fn read(
+pub(crate) fn read(
     recipe: &SampleRecipe,
     rules: SampleRules<'_>,
     positions: usize,

@@ -21,7 +21,7 @@ const ANSWERS: usize = 2;
 
 /// The model that answers, with what is recorded of it.
 #[derive(Debug)]
-pub struct Sampler<'a> {
+pub(crate) struct Sampler<'a> {
     recipe: &'a SampleRecipe,
     /// The model.
     pub bundle: Bundle,
@@ -35,7 +35,7 @@ impl<'a> Sampler<'a> {
     ///
     /// # Errors
     /// The model or its adapter is missing or damaged.
-    pub fn open(
+    pub(crate) fn open(
         recipe: &'a SampleRecipe,
         device: Device,
         progress: &mut Progress,
@@ -79,7 +79,7 @@ impl<'a> Sampler<'a> {
 
     /// The row of a prompt, its answers still empty.
     #[must_use]
-    pub fn unanswered(&self, prompt: &Prompt) -> Candidate {
+    pub(crate) fn unanswered(&self, prompt: &Prompt) -> Candidate {
         Candidate {
             // Public sets repeat ids, and candidates must not.
             id: format!("{}-{}", prompt.id, prompt.index),
@@ -98,7 +98,11 @@ impl<'a> Sampler<'a> {
     ///
     /// # Errors
     /// Images are missing or damaged, told with the rows that show them.
-    pub fn encode(&self, chunk: &[Prompt], shown: &Pictures) -> Result<ImageFeatures, SampleError> {
+    pub(crate) fn encode(
+        &self,
+        chunk: &[Prompt],
+        shown: &Pictures,
+    ) -> Result<ImageFeatures, SampleError> {
         let images = chunk.iter().filter_map(|prompt| prompt.image.clone());
         let folder = &self.recipe.images;
         ImageFeatures::encode(&self.bundle, folder, images, |_, _| ())
@@ -109,7 +113,7 @@ impl<'a> Sampler<'a> {
     ///
     /// # Errors
     /// An answer is no text, or the model's logits are not finite.
-    pub fn answer(
+    pub(crate) fn answer(
         &self,
         chunk: &[Prompt],
         features: &ImageFeatures,

@@ -50,7 +50,10 @@ impl SourceRecipe {
 ///
 /// # Errors
 /// A file cannot be read, or rows have nothing to learn or are refused by the template.
-pub fn texts(sources: &[SourceRecipe], template: &Template) -> Result<Vec<String>, SftError> {
+pub(crate) fn texts(
+    sources: &[SourceRecipe],
+    template: &Template,
+) -> Result<Vec<String>, SftError> {
     let mut texts = Vec::new();
     let mut bad = BadRows::default();
     for source in sources {
@@ -76,7 +79,7 @@ pub fn texts(sources: &[SourceRecipe], template: &Template) -> Result<Vec<String
 
 /// Tokenised conversations of all sources and the mixture that orders them.
 #[derive(Debug)]
-pub struct Corpus {
+pub(crate) struct Corpus {
     samples: Vec<Vec<Sample>>,
     pictures: Pictures,
     skipped: Option<Skipped>,
@@ -96,7 +99,11 @@ impl Corpus {
     ///
     /// # Errors
     /// A file is missing or damaged, or rows cannot be trained on and the recipe does not skip them.
-    pub fn read(recipe: &SftRecipe, rules: SampleRules<'_>, look: Look) -> Result<Self, SftError> {
+    pub(crate) fn read(
+        recipe: &SftRecipe,
+        rules: SampleRules<'_>,
+        look: Look,
+    ) -> Result<Self, SftError> {
         let seed = recipe.session.seed;
         let mut rows = Vec::new();
         for (source, files) in recipe.sources.iter().enumerate() {
@@ -156,37 +163,37 @@ impl Corpus {
 
     /// Conversations of all sources.
     #[must_use]
-    pub fn n_rows(&self) -> usize {
+    pub(crate) fn n_rows(&self) -> usize {
         self.samples.iter().map(Vec::len).sum()
     }
 
     /// Which rows show which pictures.
     #[must_use]
-    pub fn pictures(&self) -> &Pictures {
+    pub(crate) fn pictures(&self) -> &Pictures {
         &self.pictures
     }
 
     /// The rows that are left out, where the recipe skips bad ones.
     #[must_use]
-    pub fn skipped(&self) -> Option<&Skipped> {
+    pub(crate) fn skipped(&self) -> Option<&Skipped> {
         self.skipped.as_ref()
     }
 
     /// How often rows are taken, where that is more than once an epoch.
     #[must_use]
-    pub fn repeats(&self) -> Option<String> {
+    pub(crate) fn repeats(&self) -> Option<String> {
         self.mixture.repeats()
     }
 
     /// Updates that go through the mixture once.
     #[must_use]
-    pub fn steps_per_epoch(&self) -> u64 {
+    pub(crate) fn steps_per_epoch(&self) -> u64 {
         self.steps_per_epoch
     }
 
     /// A fingerprint of the tokenised rows and their mixture.
     #[must_use]
-    pub fn fingerprint(&self) -> String {
+    pub(crate) fn fingerprint(&self) -> String {
         let rows = self.samples.iter().flatten().flat_map(|sample| {
             let ids = sample
                 .ids
@@ -198,12 +205,12 @@ impl Corpus {
                 sample.image.clone().unwrap_or_default().into_bytes(),
             ]
         });
-        let mixture = self.mixture.start().mixture.into_bytes();
+        let mixture = self.mixture.fingerprint().to_owned().into_bytes();
         sha256::of_bytes(std::iter::once(mixture).chain(rows))
     }
 
     /// Images of all conversations; names may repeat.
-    pub fn images(&self) -> impl Iterator<Item = String> + '_ {
+    pub(crate) fn images(&self) -> impl Iterator<Item = String> + '_ {
         self.samples
             .iter()
             .flatten()
@@ -212,7 +219,7 @@ impl Corpus {
 
     /// The batches in order.
     #[must_use]
-    pub fn batches(&self) -> Batches<'_> {
+    pub(crate) fn batches(&self) -> Batches<'_> {
         Batches {
             corpus: self,
             epoch: None,
@@ -226,14 +233,14 @@ impl Corpus {
 
 /// The batches of a corpus; remembers the epoch it is in.
 #[derive(Debug)]
-pub struct Batches<'a> {
+pub(crate) struct Batches<'a> {
     corpus: &'a Corpus,
     epoch: Option<(u64, Vec<Vec<&'a Sample>>)>,
 }
 
 impl<'a> Batches<'a> {
     /// The conversations of the update after `done` updates, in passes of the recipe's micro-batch.
-    pub fn of_step(&mut self, done: u64) -> Vec<Vec<&'a Sample>> {
+    pub(crate) fn of_step(&mut self, done: u64) -> Vec<Vec<&'a Sample>> {
         let corpus = self.corpus;
         let (epoch, step) = (
             done / corpus.steps_per_epoch,

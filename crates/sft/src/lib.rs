@@ -4,6 +4,8 @@
 //! [`run::run`] is the paper's SFT, its projector pretraining (`tune = "projector"`, plain template) and its
 //! LoRA policy initialisation, by recipe. [`ground`] exists for models that start from nothing.
 
+#![warn(unreachable_pub)]
+
 mod corpus;
 mod error;
 pub mod ground;

@@ -4,6 +4,8 @@
 //! judgements: [`agreement`] of people beyond chance, [`repeatability`] of one judge's replies, and the strengths of
 //! models from wins ([`bradley_terry`]). Of numbers: [`correlation`], and [`calibration`] of predicted probabilities.
 
+#![warn(unreachable_pub)]
+
 pub mod agreement;
 pub mod bootstrap;
 pub mod bradley_terry;

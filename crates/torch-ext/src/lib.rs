@@ -7,6 +7,8 @@
 //!
 //! Every `unsafe` block carries a `SAFETY` comment; the lints of this crate refuse one that does not.
 
+#![warn(unreachable_pub)]
+
 mod allocator;
 mod cuda;
 mod filled;

@@ -5,11 +5,9 @@
 //! window to window, a batch holds samples of nearly one length, and no length comes first. A loop that
 //! accumulates gradients takes several consecutive batches per step, which mixes lengths within the step.
 //!
-//! The order is a function of (seed, epoch, lengths): a resumed run computes it again and skips to its
-//! [`BatchPosition`].
+//! The order is a function of (seed, epoch, lengths): a resumed run computes it again and skips what it has done.
 
 use candor_data::random;
-use serde::{Deserialize, Serialize};
 
 /// How batches are formed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,36 +20,9 @@ pub struct BatchConfig {
     pub window_batches: usize,
 }
 
-/// Where a run continues: the next batch it has not seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BatchPosition {
-    /// The epoch, from 0.
-    pub epoch: u64,
-    /// The batch within the epoch, from 0.
-    pub batch: usize,
-}
-
-impl BatchPosition {
-    /// The position after `n` more batches of this epoch, which has `n_batches`; at its end, the start of
-    /// the next epoch.
-    #[must_use]
-    pub fn advanced(self, n: usize, n_batches: usize) -> Self {
-        let batch = self.batch + n;
-        if batch < n_batches {
-            return Self { batch, ..self };
-        }
-        Self {
-            epoch: self.epoch + 1,
-            batch: 0,
-        }
-    }
-}
-
 /// The batches of one epoch as indices into `lengths`; every index appears exactly once.
 ///
-/// `lengths[i]` is the length (in tokens) of the `i`-th sample in the epoch's mixture order. Resuming at a
-/// position means skipping that many batches of this list.
+/// `lengths[i]` is the length (in tokens) of the `i`-th sample in the epoch's mixture order.
 #[must_use]
 pub fn epoch_batches(lengths: &[usize], config: &BatchConfig, epoch: u64) -> Vec<Vec<usize>> {
     let batch_size = config.batch_size.max(1);
@@ -69,20 +40,6 @@ pub fn epoch_batches(lengths: &[usize], config: &BatchConfig, epoch: u64) -> Vec
         batches.extend(in_window);
     }
     batches
-}
-
-/// The share of a padded epoch that is padding, were each batch padded to its longest sample.
-#[must_use]
-pub fn padding_share(lengths: &[usize], batches: &[Vec<usize>]) -> f64 {
-    let real: usize = batches.iter().flatten().map(|&i| lengths[i]).sum();
-    let padded: usize = batches
-        .iter()
-        .map(|batch| batch.len() * batch.iter().map(|&i| lengths[i]).max().unwrap_or(0))
-        .sum();
-    if padded == 0 {
-        return 0.0;
-    }
-    1.0 - real as f64 / padded as f64
 }
 
 /// Fisher and Yates, one addressed uniform per swap.

@@ -11,7 +11,7 @@ use crate::error::TrainError;
 ///
 /// # Errors
 /// [`TrainError::NotFinite`] with the step and the sample ids.
-pub fn check_finite(
+pub(crate) fn check_finite(
     quantity: &'static str,
     value: f64,
     step: u64,

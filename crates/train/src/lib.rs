@@ -8,6 +8,8 @@
 //! There is no trainer object and there are no callbacks: state is passed explicitly, so that a loop reads
 //! like the algorithm it implements.
 
+#![warn(unreachable_pub)]
+
 mod bad_rows;
 mod base_precision;
 mod batches;

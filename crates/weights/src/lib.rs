@@ -14,6 +14,8 @@
 //!
 //! Nothing here knows models or their tensors' names, and nothing here links libtorch.
 
+#![warn(unreachable_pub)]
+
 mod archive;
 mod checkpoint;
 mod cursor;

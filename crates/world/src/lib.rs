@@ -6,6 +6,8 @@
 //! with all numbers and rules is `docs/micro-world.md`. Everything is decided by the configuration's seed;
 //! nothing here knows tensors.
 
+#![warn(unreachable_pub)]
+
 pub mod annotate;
 pub mod annotator;
 pub mod config;

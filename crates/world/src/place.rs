@@ -33,14 +33,6 @@ pub struct Place {
 }
 
 impl Place {
-    /// All four quadrants.
-    pub const QUADRANTS: [Self; 4] = [
-        Self::quadrant(Vertical::Top, Horizontal::Left),
-        Self::quadrant(Vertical::Top, Horizontal::Right),
-        Self::quadrant(Vertical::Bottom, Horizontal::Left),
-        Self::quadrant(Vertical::Bottom, Horizontal::Right),
-    ];
-
     /// The place of both words.
     #[must_use]
     pub const fn quadrant(vertical: Vertical, horizontal: Horizontal) -> Self {

@@ -19,10 +19,8 @@ use crate::theme::Theme;
 
 /// Most objects in a scene.
 pub const MAX_OBJECTS: usize = 5;
-/// Chances of 2, 3, 4 and 5 distinct kinds.
+/// Chances of 2, 3, 4 and 5 distinct kinds, 3.3 on average.
 pub const KIND_COUNTS: [f64; 4] = [0.20, 0.40, 0.30, 0.10];
-/// The mean number of distinct kinds that [`KIND_COUNTS`] gives.
-pub const MEAN_KINDS: f64 = 3.3;
 /// Chance that, where there is room, one kind comes more than once.
 pub const MORE_OF_A_KIND: f64 = 0.35;
 

@@ -3,7 +3,7 @@
 //!
 //! Each theme has five typical kinds. A scene with `n` distinct kinds is drawn so that every kind's chance
 //! of being in it is *exactly* `n · share(theme, kind)` (systematic sampling, see `scene`), so over all
-//! scenes `P(kind | theme) = MEAN_KINDS · share`, the table of `docs/micro-world.md`.
+//! scenes `P(kind | theme) = 3.3 · share`, the table of `docs/micro-world.md`.
 
 use std::fmt;
 

@@ -9,7 +9,7 @@ use crate::random;
 
 /// Indices of rows, by what they are for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Split {
+pub(crate) struct Split {
     /// Trained on.
     pub train: Vec<usize>,
     /// Choose the step whose weights are kept.
@@ -20,7 +20,7 @@ pub struct Split {
 
 impl Split {
     /// The rows of all parts.
-    pub fn rows(&self) -> impl Iterator<Item = usize> + '_ {
+    pub(crate) fn rows(&self) -> impl Iterator<Item = usize> + '_ {
         let parts = [&self.train, &self.validation, &self.held_out];
         parts.into_iter().flatten().copied()
     }
@@ -33,7 +33,7 @@ impl Split {
 /// images a part has. All stages that learn from comparisons split alike by one seed, so that what one of them holds out
 /// no other was trained on.
 #[must_use]
-pub fn by_image(
+pub(crate) fn by_image(
     images: &[&str],
     seed: u64,
     n_validation: usize,

@@ -39,7 +39,7 @@ pub(super) struct Table<'a, T> {
 
 impl<'a, T> Table<'a, T> {
     /// The rows of a JSON list.
-    pub fn list(path: &'a Path, format: &'a Format, rows: &'a [T]) -> Self {
+    pub(crate) fn list(path: &'a Path, format: &'a Format, rows: &'a [T]) -> Self {
         Self {
             path,
             format,
@@ -49,7 +49,12 @@ impl<'a, T> Table<'a, T> {
     }
 
     /// The rows of one list of an object.
-    pub fn named(path: &'a Path, format: &'a Format, list: &'static str, rows: &'a [T]) -> Self {
+    pub(crate) fn named(
+        path: &'a Path,
+        format: &'a Format,
+        list: &'static str,
+        rows: &'a [T],
+    ) -> Self {
         Self {
             path,
             format,
@@ -59,7 +64,7 @@ impl<'a, T> Table<'a, T> {
     }
 
     /// Where row `row` stands.
-    pub fn place(&self, row: usize) -> Place {
+    pub(crate) fn place(&self, row: usize) -> Place {
         match self.numbering {
             Numbering::List => Place::Row {
                 list: None,
@@ -77,7 +82,7 @@ impl<'a, T> Table<'a, T> {
     }
 
     /// Refuses a table without rows.
-    pub fn not_empty(&self) -> Result<&Self, DataError> {
+    pub(crate) fn not_empty(&self) -> Result<&Self, DataError> {
         let list = match self.numbering {
             Numbering::Named(list) => list,
             _ => "",
@@ -89,7 +94,7 @@ impl<'a, T> Table<'a, T> {
     }
 
     /// The refusal of row `row`.
-    pub fn refusal(&self, row: usize, (field, found): Fault) -> DataError {
+    pub(crate) fn refusal(&self, row: usize, (field, found): Fault) -> DataError {
         DataError::Field {
             spot: Spot::new(self.path, self.place(row), field),
             found,
@@ -98,7 +103,7 @@ impl<'a, T> Table<'a, T> {
     }
 
     /// Refuses the first row that `find` finds a fault with.
-    pub fn each(&self, find: impl Fn(&T) -> Option<Fault>) -> Result<&Self, DataError> {
+    pub(crate) fn each(&self, find: impl Fn(&T) -> Option<Fault>) -> Result<&Self, DataError> {
         let faults = self.rows.iter().map(find).enumerate();
         for (row, fault) in faults {
             if let Some(fault) = fault {
@@ -110,7 +115,7 @@ impl<'a, T> Table<'a, T> {
 
     /// Makes something of all `rows` of the file, each given with its index, and refuses the first that nothing can be
     /// made of.
-    pub fn convert<U>(
+    pub(crate) fn convert<U>(
         &self,
         rows: Vec<T>,
         make: impl Fn(usize, T) -> Result<U, Fault>,
@@ -121,7 +126,7 @@ impl<'a, T> Table<'a, T> {
     }
 
     /// Refuses the second row with the same key in `field`.
-    pub fn unique<K: Hash + Eq + Display>(
+    pub(crate) fn unique<K: Hash + Eq + Display>(
         &self,
         field: &str,
         key: impl Fn(&'a T) -> K,

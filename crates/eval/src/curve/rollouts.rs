@@ -41,7 +41,10 @@ struct Judged {
 ///
 /// # Errors
 /// A file is damaged, or is about an image without ground truth.
-pub fn judged(files: &[(u64, PathBuf)], scenes: &Scenes) -> Result<Vec<HackingPoint>, EvalError> {
+pub(crate) fn judged(
+    files: &[(u64, PathBuf)],
+    scenes: &Scenes,
+) -> Result<Vec<HackingPoint>, EvalError> {
     let mut points = Vec::with_capacity(files.len());
     for (step, path) in files {
         let rollouts = read(path)?;

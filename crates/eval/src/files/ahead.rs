@@ -14,7 +14,7 @@ use crate::questions::Questions;
 
 /// Pictures that a batch is the first to show, fitted.
 #[derive(Debug, Default)]
-pub struct NewPictures {
+pub(crate) struct NewPictures {
     /// What they are called, each once.
     pub names: Vec<String>,
     /// The pictures, in the order of their names.
@@ -26,7 +26,7 @@ pub struct NewPictures {
 ///
 /// # Errors
 /// What `work` returns; it is given the error of the pictures that cannot be read.
-pub fn ahead_of<T>(
+pub(crate) fn ahead_of<T>(
     batches: &[Vec<usize>],
     plan: &Plan,
     questions: &Questions,

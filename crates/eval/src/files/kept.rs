@@ -12,7 +12,7 @@ use crate::questions::json;
 
 /// What decides the answers: the first line.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Head {
+pub(crate) struct Head {
     /// Where the model was read from.
     pub model: String,
     /// Of its weights and of what decides what it reads.
@@ -78,7 +78,7 @@ struct Line {
 
 /// The file.
 #[derive(Debug)]
-pub struct Kept {
+pub(crate) struct Kept {
     log: LineLog,
     /// The answers of the batches that are done.
     pub batches: Vec<Vec<Answer>>,
@@ -89,7 +89,7 @@ impl Kept {
     ///
     /// # Errors
     /// It is of another run, damaged, or cannot be written.
-    pub fn open(path: &Path, head: &Head, plan: &Plan) -> Result<Self, EvalError> {
+    pub(crate) fn open(path: &Path, head: &Head, plan: &Plan) -> Result<Self, EvalError> {
         let (mut log, lines) = LineLog::open(path)?;
         let damaged = |line: usize, problem: String| EvalError::Unfit {
             path: path.to_owned(),
@@ -128,7 +128,7 @@ impl Kept {
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn keep(&mut self, batch: &[usize], answers: &[Answer]) -> Result<(), EvalError> {
+    pub(crate) fn keep(&mut self, batch: &[usize], answers: &[Answer]) -> Result<(), EvalError> {
         let line = |(&prompt, answer): (&usize, &Answer)| Line {
             prompt,
             answer: answer.clone(),

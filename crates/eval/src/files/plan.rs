@@ -15,7 +15,7 @@ use crate::questions::Questions;
 
 /// A prompt, and the questions that it is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prompt {
+pub(crate) struct Prompt {
     /// Places of the questions, the first of which speaks for all.
     pub items: Vec<usize>,
     /// What the first is called.
@@ -28,7 +28,7 @@ pub struct Prompt {
 
 /// All prompts in batches.
 #[derive(Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The prompts, in the order of the questions.
     pub prompts: Vec<Prompt>,
     /// Places of prompts, batch by batch.
@@ -42,7 +42,7 @@ impl Plan {
     ///
     /// # Errors
     /// A question is empty or leaves no room for an answer.
-    pub fn new(
+    pub(crate) fn new(
         questions: &Questions,
         bundle: &Bundle,
         sitting: &Sitting,
@@ -82,7 +82,7 @@ impl Plan {
     }
 
     /// The answers to all questions, in their order, from those to the prompts.
-    pub fn of_questions(&self, n_questions: usize, answers: &[Answer]) -> Vec<Answer> {
+    pub(crate) fn of_questions(&self, n_questions: usize, answers: &[Answer]) -> Vec<Answer> {
         let mut all = vec![Answer::default(); n_questions];
         for (prompt, answer) in self.prompts.iter().zip(answers) {
             for &item in &prompt.items {

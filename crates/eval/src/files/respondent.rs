@@ -15,7 +15,7 @@ use crate::answer::Answer;
 
 /// The model, with the features of the pictures of the batch that it answered last.
 #[derive(Debug)]
-pub struct Respondent<'a> {
+pub(crate) struct Respondent<'a> {
     answerer: Answerer<'a>,
     plan: &'a Plan,
     seed: u64,
@@ -24,7 +24,7 @@ pub struct Respondent<'a> {
 }
 
 impl<'a> Respondent<'a> {
-    pub fn new(
+    pub(crate) fn new(
         sitting: &Sitting,
         bundle: &'a Bundle,
         adapter: Option<&'a Adapter>,
@@ -47,7 +47,7 @@ impl<'a> Respondent<'a> {
     }
 
     /// What makes pictures fit for it.
-    pub fn processor(&self) -> &'a ImageProcessor {
+    pub(crate) fn processor(&self) -> &'a ImageProcessor {
         &self.answerer.bundle.processor
     }
 
@@ -55,7 +55,11 @@ impl<'a> Respondent<'a> {
     ///
     /// # Errors
     /// An answer is no text, or the model's logits are not finite.
-    pub fn answer(&mut self, batch: &[usize], new: &NewPictures) -> Result<Vec<Answer>, EvalError> {
+    pub(crate) fn answer(
+        &mut self,
+        batch: &[usize],
+        new: &NewPictures,
+    ) -> Result<Vec<Answer>, EvalError> {
         self.look(batch, new);
         let prompts: Vec<&Prompt> = batch.iter().map(|&at| &self.plan.prompts[at]).collect();
         let query = |prompt: &&Prompt| Query {

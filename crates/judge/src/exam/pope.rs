@@ -91,7 +91,7 @@ impl Pope {
 
 /// The split of POPE that a file's name tells, or the whole name.
 #[must_use]
-pub fn split(path: &Path) -> String {
+pub(crate) fn split(path: &Path) -> String {
     let stem = path
         .file_stem()
         .unwrap_or_default()

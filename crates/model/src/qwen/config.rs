@@ -73,20 +73,27 @@ impl Generation {
         }
     }
 
-    /// What fields of the decoder mean that a file leaves out, where LLaMA's are other ones.
-    fn defaults(self) -> &'static [(&'static str, i64)] {
+    /// What fields of the decoder mean that a file leaves out.
+    fn defaults(self) -> Value {
         match self {
-            Self::Qwen2Vl | Self::Qwen25Vl => &[],
-            Self::Qwen3Vl => &[
-                ("vocab_size", 151_936),
-                ("intermediate_size", 22016),
-                ("num_key_value_heads", 32),
-                ("head_dim", 128),
-                ("max_position_embeddings", 128_000),
-            ],
+            Self::Qwen2Vl | Self::Qwen25Vl => json!({
+                "num_key_value_heads": 8, "rms_norm_eps": 1e-5, "max_position_embeddings": 32_768
+            }),
+            Self::Qwen3Vl => json!({
+                "num_key_value_heads": 32, "head_dim": 128, "max_position_embeddings": 128_000
+            }),
         }
     }
 }
+
+/// Fields of the decoder without which there is no model.
+const SIZES: [&str; 5] = [
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+];
 
 /// Fields on which the arithmetic depends, each with the only value that candor computes, which a missing field has in
 /// transformers, too.
@@ -118,8 +125,11 @@ impl QwenConfig {
                 return Err(format!("`{field}` is {found}; candor computes {only}"));
             }
         }
-        let text = plain_text(generation, text_json);
-        let mut text = TextConfig::deserialize(&text).map_err(|e| e.to_string())?;
+        if let Some(missing) = SIZES.iter().find(|field| text_json[**field].is_null()) {
+            return Err(format!("missing field `{missing}` of the decoder"));
+        }
+        let fields = decoder_fields(generation, text_json);
+        let mut text = TextConfig::deserialize(&fields).map_err(|e| e.to_string())?;
         let outer_tie = json["tie_word_embeddings"].as_bool().unwrap_or(false);
         text.tie_word_embeddings |= outer_tie;
         text.qk_norms = generation == Generation::Qwen3Vl;
@@ -138,12 +148,19 @@ impl QwenConfig {
         })
     }
 
-    /// Writes `config.json`: what was read, in the type in which weights are written.
+    /// Writes `config.json`: what was read, but for the type of the weights, which the weights say themselves.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), ModelError> {
-        let json = serde_json::to_vec_pretty(&self.json).map_err(|e| ModelError::Config {
+        let mut json = self.json.clone();
+        for part in ["", "/text_config", "/vision_config"] {
+            if let Some(fields) = json.pointer_mut(part).and_then(Value::as_object_mut) {
+                fields.remove("dtype");
+                fields.remove("torch_dtype");
+            }
+        }
+        let json = serde_json::to_vec_pretty(&json).map_err(|e| ModelError::Config {
             path: path.to_owned(),
             problem: e.to_string(),
             remedy: "numbers must be finite",
@@ -161,16 +178,15 @@ impl QwenConfig {
     }
 }
 
-/// The decoder's fields without what [`Rope`] reads, which LLaMA's reader would refuse, and with the generation's defaults.
-fn plain_text(generation: Generation, text: &Value) -> Value {
-    let mut text = text.clone();
-    if let Some(fields) = text.as_object_mut() {
+/// The decoder's fields, those that are left out as transformers has them, and without what [`Rope`] reads, which LLaMA's
+/// reader would refuse.
+fn decoder_fields(generation: Generation, text: &Value) -> Value {
+    let mut all = generation.defaults();
+    if let (Some(all), Some(given)) = (all.as_object_mut(), text.as_object()) {
+        all.extend(given.clone());
         for field in ["rope_scaling", "rope_parameters", "rope_theta"] {
-            fields.remove(field);
-        }
-        for &(field, default) in generation.defaults() {
-            fields.entry(field).or_insert(json!(default));
+            all.remove(field);
         }
     }
-    text
+    all
 }

@@ -10,7 +10,7 @@ use candor_sft::SftRecipe;
 use candor_train::Length;
 
 /// What is known without data.
-pub struct Bound {
+pub(crate) struct Bound {
     /// Steps.
     pub n_steps: Option<u64>,
     /// Rows of the data, or those that the run takes where the recipe does not say how many there are.
@@ -22,7 +22,7 @@ pub struct Bound {
 }
 
 /// Fine-tuning, where every source has a count, or all of them together have.
-pub fn sft(recipe: &SftRecipe) -> Option<Bound> {
+pub(crate) fn sft(recipe: &SftRecipe) -> Option<Bound> {
     let counts = recipe.sources.iter().map(|source| match source.share {
         Share::Count(count) => Some(count as u64),
         Share::All | Share::Weight(_) => None,
@@ -45,7 +45,7 @@ pub fn sft(recipe: &SftRecipe) -> Option<Bound> {
 }
 
 /// Sampling, where the number of prompts is given. A prompt is as long as leaves room for an answer.
-pub fn sample(recipe: &SampleRecipe, config: &ModelConfig) -> Option<Bound> {
+pub(crate) fn sample(recipe: &SampleRecipe, config: &ModelConfig) -> Option<Bound> {
     let n_rows = recipe.count? as u64;
     let positions = config.n_positions() as u64;
     Some(Bound {
@@ -57,14 +57,14 @@ pub fn sample(recipe: &SampleRecipe, config: &ModelConfig) -> Option<Bound> {
 }
 
 /// A reward model, where the steps or the pairs are given.
-pub fn reward(recipe: &RewardRecipe) -> Option<Bound> {
+pub(crate) fn reward(recipe: &RewardRecipe) -> Option<Bound> {
     let pair = 2 * recipe.max_tokens as u64;
     let (batch, n_train) = (recipe.batch as u64, recipe.comparisons.n_train);
     comparisons(recipe.length, n_train, batch, pair)
 }
 
 /// Learning from preferences, where the steps or the pairs are given; `row` is a comparison of the full length.
-pub fn dpo(recipe: &DpoRecipe, row: u64) -> Option<Bound> {
+pub(crate) fn dpo(recipe: &DpoRecipe, row: u64) -> Option<Bound> {
     let (batch, n_train) = (recipe.batch as u64, recipe.comparisons.n_train);
     comparisons(recipe.length, n_train, batch, row)
 }
@@ -83,7 +83,7 @@ fn comparisons(length: Length, n_train: Option<usize>, batch: u64, row: u64) -> 
 }
 
 /// PPO, where the steps are given; `longest` is a prompt and its answer.
-pub fn rl(recipe: &RlRecipe, longest: u64) -> Option<Bound> {
+pub(crate) fn rl(recipe: &RlRecipe, longest: u64) -> Option<Bound> {
     let Length::Steps(n_steps) = recipe.length else {
         return None;
     };

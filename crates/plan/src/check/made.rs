@@ -14,7 +14,7 @@ const RANK: i64 = 64;
 
 /// What is known of a model before it is opened.
 #[derive(Debug)]
-pub enum Known {
+pub(crate) enum Known {
     /// It is here.
     Here(Box<Reading>),
     /// Only how large it is, and how that is known.
@@ -23,7 +23,7 @@ pub enum Known {
 
 impl Known {
     /// Its sizes.
-    pub fn config(&self) -> &ModelConfig {
+    pub(crate) fn config(&self) -> &ModelConfig {
         match self {
             Self::Here(reading) => reading.config(),
             Self::Sizes(config, _) => config,
@@ -33,7 +33,7 @@ impl Known {
 
 /// What earlier recipes would write.
 #[derive(Debug, Default)]
-pub struct Made {
+pub(crate) struct Made {
     /// The model that each model is trained from.
     models: BTreeMap<PathBuf, PathBuf>,
     /// The published parts that a model is joined from.
@@ -46,23 +46,23 @@ pub struct Made {
 
 impl Made {
     /// A recipe writes a model that it trains from another.
-    pub fn model(&mut self, folder: PathBuf, from: &Path) {
+    pub(crate) fn model(&mut self, folder: PathBuf, from: &Path) {
         self.models.insert(folder, from.to_owned());
     }
 
     /// A recipe says what its base is joined from.
-    pub fn joined(&mut self, folder: &Path, parts: &[String; 2]) {
+    pub(crate) fn joined(&mut self, folder: &Path, parts: &[String; 2]) {
         self.joined.insert(folder.to_owned(), parts.clone());
     }
 
     /// A recipe writes an adapter.
-    pub fn adapter(&mut self, folder: PathBuf, base: &Path, lora: &LoraConfig) {
+    pub(crate) fn adapter(&mut self, folder: PathBuf, base: &Path, lora: &LoraConfig) {
         self.adapters
             .insert(folder, (base.to_owned(), lora.clone()));
     }
 
     /// A recipe writes a reward model.
-    pub fn reward(&mut self, folder: PathBuf, base: &Path, lora: &LoraConfig) {
+    pub(crate) fn reward(&mut self, folder: PathBuf, base: &Path, lora: &LoraConfig) {
         self.rewards.insert(folder, (base.to_owned(), lora.clone()));
     }
 
@@ -76,7 +76,7 @@ impl Made {
     ///
     /// # Errors
     /// Two adapters are named, or the one that is here does not say where its base is.
-    pub fn with_base(
+    pub(crate) fn with_base(
         &self,
         model: &Path,
         adapter: Option<&Path>,
@@ -92,7 +92,7 @@ impl Made {
     ///
     /// # Errors
     /// It is there and cannot be read, or is an adapter.
-    pub fn known(&self, folder: &Path) -> Result<Option<Known>, PlanError> {
+    pub(crate) fn known(&self, folder: &Path) -> Result<Option<Known>, PlanError> {
         if let Some(base) = self.base_of(folder) {
             return Err(alone(folder, base).into());
         }
@@ -120,7 +120,7 @@ impl Made {
     }
 
     /// The sizes of an adapter, and whether they are an assumption.
-    pub fn lora(&self, folder: &Path) -> (LoraConfig, bool) {
+    pub(crate) fn lora(&self, folder: &Path) -> (LoraConfig, bool) {
         if let Some(config) = written(folder) {
             return (config, false);
         }
@@ -134,7 +134,7 @@ impl Made {
     ///
     /// # Errors
     /// It is there and cannot be read.
-    pub fn judge(&self, folder: &Path) -> Result<Option<(PathBuf, LoraConfig)>, PlanError> {
+    pub(crate) fn judge(&self, folder: &Path) -> Result<Option<(PathBuf, LoraConfig)>, PlanError> {
         if folder.exists() {
             let (lora, _) = self.lora(&folder.join("adapter"));
             return Ok(Some((RewardModel::base_path(folder)?, lora)));

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use candor_dpo::DpoRecipe;
+use candor_dpo::{DpoRecipe, ImageNegative};
 use candor_eval::EvalRecipe;
 use candor_model::{LoraConfig, ModelConfig, Reading, USUAL_PICTURE, published};
 use candor_reward::RewardRecipe;
@@ -19,7 +19,7 @@ use crate::PlanError;
 use crate::memory::{Budget, CROSS_ENTROPY, Memory, PICTURES_PER_PASS, POLICY, Pass, optimizer};
 
 /// Plans supervised fine-tuning.
-pub fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Plan, PlanError> {
+pub(crate) fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Plan, PlanError> {
     let out = &recipe.session.out;
     let mut plan = Plan::new(path, "sft", out);
     if let Length::Steps(steps) = recipe.length {
@@ -88,7 +88,7 @@ pub fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Plan, Pla
 }
 
 /// Plans sampling.
-pub fn sample(path: &Path, recipe: &SampleRecipe, made: &Made) -> Result<Plan, PlanError> {
+pub(crate) fn sample(path: &Path, recipe: &SampleRecipe, made: &Made) -> Result<Plan, PlanError> {
     let mut plan = Plan::new(path, "sample", &recipe.out);
     let (base, adapter) = made.with_base(&recipe.base, recipe.adapter.as_deref())?;
     let Some(known) = model(made, &base, &mut plan)? else {
@@ -115,7 +115,7 @@ pub fn sample(path: &Path, recipe: &SampleRecipe, made: &Made) -> Result<Plan, P
 }
 
 /// Plans an evaluation.
-pub fn eval(path: &Path, recipe: &EvalRecipe, made: &Made) -> Result<Plan, PlanError> {
+pub(crate) fn eval(path: &Path, recipe: &EvalRecipe, made: &Made) -> Result<Plan, PlanError> {
     let mut plan = Plan::new(path, "eval", &recipe.out);
     let (base, adapter) = made.with_base(&recipe.model, recipe.adapter.as_deref())?;
     let Some(known) = model(made, &base, &mut plan)? else {
@@ -140,7 +140,11 @@ pub fn eval(path: &Path, recipe: &EvalRecipe, made: &Made) -> Result<Plan, PlanE
 }
 
 /// Plans a reward model.
-pub fn reward(path: &Path, recipe: &RewardRecipe, made: &mut Made) -> Result<Plan, PlanError> {
+pub(crate) fn reward(
+    path: &Path,
+    recipe: &RewardRecipe,
+    made: &mut Made,
+) -> Result<Plan, PlanError> {
     let out = &recipe.session.out;
     let mut plan = Plan::new(path, "reward", out);
     if let Length::Steps(steps) = recipe.length {
@@ -179,7 +183,7 @@ pub fn reward(path: &Path, recipe: &RewardRecipe, made: &mut Made) -> Result<Pla
 }
 
 /// Plans learning from preferences.
-pub fn dpo(path: &Path, recipe: &DpoRecipe, made: &mut Made) -> Result<Plan, PlanError> {
+pub(crate) fn dpo(path: &Path, recipe: &DpoRecipe, made: &mut Made) -> Result<Plan, PlanError> {
     let out = &recipe.session.out;
     let mut plan = Plan::new(path, "dpo", out);
     if let Length::Steps(steps) = recipe.length {
@@ -226,8 +230,12 @@ pub fn dpo(path: &Path, recipe: &DpoRecipe, made: &mut Made) -> Result<Plan, Pla
         .map_or(budget.trained_base(), |lora| budget.adapter(lora));
     let adapter = lora.as_ref().map_or(0, |lora| budget.adapter(lora));
     let training = budget.training(pass, lora.as_ref(), CROSS_ENTROPY);
-    // Parts that are cut out of pictures have features of their own.
-    let of_pictures = features(&[budget], workload.as_ref(), &mut plan);
+    // Spoilt pictures have features of their own, but those of other rows.
+    let copies = match objective.image_negative {
+        Some(ImageNegative::Crop | ImageNegative::Blank) => 2,
+        Some(ImageNegative::Other) | None => 1,
+    };
+    let of_pictures = copies * features(&[budget], workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
         weights_bytes: budget.weights() + adapter,
         trained_bytes: optimizer(trained),
@@ -241,7 +249,7 @@ pub fn dpo(path: &Path, recipe: &DpoRecipe, made: &mut Made) -> Result<Plan, Pla
 }
 
 /// Plans PPO.
-pub fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan, PlanError> {
+pub(crate) fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan, PlanError> {
     let mut plan = Plan::new(path, "rl", &recipe.session.out);
     if let Length::Steps(steps) = recipe.length {
         plan.n_steps = Some(steps);
@@ -336,7 +344,7 @@ pub fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan, PlanE
 }
 
 /// Plans grounding, which makes the model that it trains.
-pub fn ground(path: &Path, recipe: &GroundRecipe) -> Plan {
+pub(crate) fn ground(path: &Path, recipe: &GroundRecipe) -> Plan {
     let mut plan = Plan::new(path, "ground", &recipe.session.out);
     plan.n_steps = Some(recipe.n_steps);
     let images = recipe.n_steps * recipe.batch_images as u64;

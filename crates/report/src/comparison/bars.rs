@@ -18,7 +18,7 @@ const LEFT: f64 = 16.0;
 const RIGHT: f64 = WIDTH - 44.0;
 
 /// The rows as groups of bars; nothing without a number.
-pub fn draw(rows: &[&Row], series: &[Series]) -> Markup {
+pub(crate) fn draw(rows: &[&Row], series: &[Series]) -> Markup {
     let ends = rows.iter().flat_map(|row| &row.cells).flat_map(|cell| {
         let high = cell.ci95.map(|[_, high]| high);
         high.into_iter().chain(cell.value)
@@ -74,7 +74,7 @@ fn bar(scale: &Scale, row: &Row, series: &Series, cell: &Cell, y: f64) -> Markup
 }
 
 /// A number in words.
-pub fn spoken(row: &Row, series: &Series, cell: &Cell) -> String {
+pub(crate) fn spoken(row: &Row, series: &Series, cell: &Cell) -> String {
     let Some(value) = cell.value else {
         return format!("{}: no number", series.name);
     };

@@ -10,7 +10,7 @@ use crate::svg::scale::{number, range};
 use crate::svg::{Axes, Frame, Scale, WIDTH, drawing};
 
 /// The first number against length, and against what else the benchmark says, as CHAIR against recall.
-pub fn draw(rows: &[&Row], series: &[Series]) -> Markup {
+pub(crate) fn draw(rows: &[&Row], series: &[Series]) -> Markup {
     let find = |key: &str| {
         let whole = |row: &&&Row| row.measure == key && row.group.is_empty();
         rows.iter().find(whole).copied()

@@ -19,12 +19,12 @@ const PIECES: [&str; 6] = [
 ];
 
 /// The page's only script.
-pub fn script() -> String {
+pub(crate) fn script() -> String {
     format!("\"use strict\";\n(() => {{\n{}}})();\n", PIECES.concat())
 }
 
 /// What the page may do: its own script and styles, pictures inside of it, no network.
-pub fn policy(script: &str) -> String {
+pub(crate) fn policy(script: &str) -> String {
     let hash = STANDARD.encode(Sha256::digest(script.as_bytes()));
     format!(
         "default-src 'none'; script-src 'sha256-{hash}'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; \
@@ -33,7 +33,7 @@ pub fn policy(script: &str) -> String {
 }
 
 /// A block of JSON.
-pub fn data(id: &str, json: &str) -> Markup {
+pub(crate) fn data(id: &str, json: &str) -> Markup {
     html! { script type="application/json" id=(id) { (PreEscaped(harmless(json))) } }
 }
 

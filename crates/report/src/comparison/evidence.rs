@@ -12,7 +12,7 @@ use super::series::{Series, encoded};
 use crate::plots::percent;
 
 /// Judges, replies that nobody could read, duplicates and training data.
-pub fn draw(comparison: &Comparison, runs: &[Run], series: &[Series]) -> Markup {
+pub(crate) fn draw(comparison: &Comparison, runs: &[Run], series: &[Series]) -> Markup {
     html! {
         @for (one, run) in series.iter().zip(runs) {
             @for (&benchmark, scored) in run.results.iter().flat_map(|results| &results.benchmarks) {

@@ -26,7 +26,7 @@ const HALLUCINATED: u8 = 4;
 const UNREAD: u8 = 8;
 
 /// What the script gets.
-pub struct Embedded {
+pub(crate) struct Embedded {
     /// The data.
     pub json: String,
     /// Items in it.
@@ -130,7 +130,7 @@ fn opinion(people: Option<&People>, benchmark: Benchmark, id: &str) -> Option<Va
 ///
 /// # Errors
 /// A picture is damaged.
-pub fn embed(compared: &ComparedRuns<'_>) -> Result<Embedded, ReportError> {
+pub(crate) fn embed(compared: &ComparedRuns<'_>) -> Result<Embedded, ReportError> {
     let runs = compared.runs;
     let people = compared.comparison.people.as_ref();
     let benchmarks: Vec<Benchmark> = Benchmark::ALL
@@ -208,7 +208,7 @@ fn folders(compared: &ComparedRuns<'_>) -> Vec<PathBuf> {
 }
 
 /// What the script fills, and words for those who have none.
-pub fn browser(embedded: &Embedded) -> Markup {
+pub(crate) fn browser(embedded: &Embedded) -> Markup {
     let [n_missing, n_no_room] = embedded.n_without_picture;
     html! {
         @if embedded.n_left_out > 0 {

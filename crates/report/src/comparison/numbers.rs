@@ -9,7 +9,7 @@ use super::series::Series;
 use crate::svg::scale::number;
 
 /// All numbers over all items, official ones beside candor's own.
-pub fn draw(comparison: &Comparison, series: &[Series]) -> Markup {
+pub(crate) fn draw(comparison: &Comparison, series: &[Series]) -> Markup {
     let rows: Vec<&Row> = comparison
         .rows
         .iter()
@@ -51,7 +51,7 @@ fn same_answers(comparison: &Comparison) -> Vec<String> {
 }
 
 /// The numbers of a chart as a table that is opened.
-pub fn by_category(rows: &[&Row], series: &[Series], label: &str) -> Markup {
+pub(crate) fn by_category(rows: &[&Row], series: &[Series], label: &str) -> Markup {
     html! {
         details {
             summary { "The same as a table: " (label) }
@@ -61,7 +61,7 @@ pub fn by_category(rows: &[&Row], series: &[Series], label: &str) -> Markup {
 }
 
 /// Rows as a table, which `label` tells from the others. `titled` begins each benchmark with its name.
-pub fn table(rows: &[&Row], series: &[Series], label: &str, titled: bool) -> Markup {
+pub(crate) fn table(rows: &[&Row], series: &[Series], label: &str, titled: bool) -> Markup {
     let mut before = None;
     html! {
         div.scroll tabindex="0" role="region" aria-label=(label) {
@@ -130,7 +130,7 @@ fn measured(row: &Row, series: &Series, cell: &Cell) -> Markup {
 }
 
 /// A difference with its sign.
-pub fn signed(value: f64, decimals: usize) -> String {
+pub(crate) fn signed(value: f64, decimals: usize) -> String {
     let text = number(value, decimals);
     let is_zero = text.chars().all(|c| c == '0' || c == '.');
     if value > 0.0 && !is_zero {
@@ -141,7 +141,7 @@ pub fn signed(value: f64, decimals: usize) -> String {
 }
 
 /// The chance as people read it, in one piece.
-pub fn chance(p: f64) -> String {
+pub(crate) fn chance(p: f64) -> String {
     if p < 0.001 {
         "p\u{a0}<\u{a0}0.001".to_owned()
     } else {

@@ -7,7 +7,7 @@ use super::numbers::chance;
 use crate::plots::percent;
 
 /// Both questions, for the second run against the first.
-pub fn draw(people: &People) -> Markup {
+pub(crate) fn draw(people: &People) -> Markup {
     let [first, second] = &people.runs;
     let questions = [
         ("says fewer false things", "truer", &people.truer),

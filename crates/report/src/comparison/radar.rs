@@ -23,7 +23,7 @@ const N_LETTERS: usize = 13;
 const N_AXES: std::ops::RangeInclusive<usize> = 3..=24;
 
 /// The categories' rows as a radar; nothing where there are too few or too many of them.
-pub fn draw(rows: &[&Row], series: &[Series]) -> Markup {
+pub(crate) fn draw(rows: &[&Row], series: &[Series]) -> Markup {
     let axes: Vec<&Row> = rows
         .iter()
         .copied()

@@ -12,7 +12,7 @@ const N_COLOURS: usize = 8;
 
 /// How a run is drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Series {
+pub(crate) struct Series {
     /// The run's name.
     pub name: String,
     /// Its place among the runs.
@@ -25,7 +25,7 @@ pub struct Series {
 
 impl Series {
     /// One for each run.
-    pub fn of(runs: &[String]) -> Vec<Self> {
+    pub(crate) fn of(runs: &[String]) -> Vec<Self> {
         let series = |(index, name): (usize, &String)| Self {
             name: name.clone(),
             index,
@@ -36,7 +36,7 @@ impl Series {
     }
 
     /// The address of the items behind one of its numbers.
-    pub fn link(&self, row: &Row) -> String {
+    pub(crate) fn link(&self, row: &Row) -> String {
         let group = if row.group.is_empty() {
             String::new()
         } else {
@@ -52,7 +52,7 @@ impl Series {
 }
 
 /// Text as a value in an address.
-pub fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let byte = |byte: u8| {
         if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) {
             char::from(byte).to_string()
@@ -64,7 +64,7 @@ pub fn encoded(text: &str) -> String {
 }
 
 /// The runs with their marks.
-pub fn legend(series: &[Series]) -> Markup {
+pub(crate) fn legend(series: &[Series]) -> Markup {
     html! {
         ul.legend {
             @for one in series {
@@ -78,7 +78,7 @@ pub fn legend(series: &[Series]) -> Markup {
 }
 
 /// A run's mark at a place of a drawing.
-pub fn mark(series: &Series, x: f64, y: f64) -> Markup {
+pub(crate) fn mark(series: &Series, x: f64, y: f64) -> Markup {
     html! { g class=(series.class) transform={ "translate(" (place(x)) " " (place(y)) ")" } { (series.shape.drawn(0.0, 0.0)) } }
 }
 

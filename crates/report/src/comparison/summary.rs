@@ -10,7 +10,7 @@ use super::series::Series;
 use crate::svg::scale::number;
 
 /// One line for each benchmark.
-pub fn draw(comparison: &Comparison, series: &[Series]) -> Markup {
+pub(crate) fn draw(comparison: &Comparison, series: &[Series]) -> Markup {
     html! {
         ul.headline {
             @for &benchmark in Benchmark::ALL {

@@ -22,7 +22,7 @@ const MAX_BYTES: usize = 32 << 20;
 
 /// The pictures of a page, by the items' image.
 #[derive(Debug, Default)]
-pub struct Thumbnails {
+pub(crate) struct Thumbnails {
     /// Where pictures are looked for, in this order.
     folders: Vec<PathBuf>,
     /// Data URIs.
@@ -37,7 +37,7 @@ pub struct Thumbnails {
 
 impl Thumbnails {
     /// None yet, to be found in these folders.
-    pub fn new(folders: Vec<PathBuf>) -> Self {
+    pub(crate) fn new(folders: Vec<PathBuf>) -> Self {
         Self {
             folders,
             ..Self::default()
@@ -48,7 +48,7 @@ impl Thumbnails {
     ///
     /// # Errors
     /// The file is no whole JPEG or PNG, or too large.
-    pub fn add(&mut self, verdict: &Verdict) -> Result<(), ReportError> {
+    pub(crate) fn add(&mut self, verdict: &Verdict) -> Result<(), ReportError> {
         if !self.seen.insert(verdict.image.clone()) {
             return Ok(());
         }

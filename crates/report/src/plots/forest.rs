@@ -15,7 +15,7 @@ const ROW: f64 = 22.0;
 
 /// A number with its interval.
 #[derive(Debug, Clone)]
-pub struct Row {
+pub(crate) struct Row {
     /// Whose it is.
     pub name: &'static str,
     /// The class of whose it is.
@@ -30,7 +30,7 @@ pub struct Row {
 
 /// What the numbers of a figure are.
 #[derive(Debug, Clone, Copy)]
-pub struct Forest<'a> {
+pub(crate) struct Forest<'a> {
     /// The figure's title.
     pub title: &'a str,
     /// Below the axis.
@@ -43,7 +43,7 @@ pub struct Forest<'a> {
 
 /// The four numbers of the policies to look at together.
 #[must_use]
-pub fn draw(policies: &Policies) -> Markup {
+pub(crate) fn draw(policies: &Policies) -> Markup {
     let figures = [
         (
             "CHAIR_i ↓",
@@ -96,7 +96,7 @@ fn rows(policies: &Policies, (benchmark, key): (Benchmark, &str)) -> Vec<Row> {
 impl Forest<'_> {
     /// Draws the rows; nothing without any.
     #[must_use]
-    pub fn draw(&self, rows: &[Row]) -> Markup {
+    pub(crate) fn draw(&self, rows: &[Row]) -> Markup {
         let ends = rows.iter().flat_map(|row| {
             let [low, high] = row.interval.unwrap_or([row.value; 2]);
             [low, row.value, high]

@@ -55,7 +55,7 @@ const STRIPS: [Strip; 3] = [
 
 /// Both arms; nothing without rollouts.
 #[must_use]
-pub fn draw(curves: &Arms<Curve>) -> Markup {
+pub(crate) fn draw(curves: &Arms<Curve>) -> Markup {
     let rollouts = || curves.iter().flat_map(|(_, curve)| &curve.rollouts);
     let Some(steps) = range(rollouts().map(|point| point.step as f64), 0.0) else {
         return html! {};

@@ -23,7 +23,7 @@ const PLOT: OverSteps = OverSteps {
 
 /// The losses of all stages that were run.
 #[must_use]
-pub fn draw(input: &ReportInput) -> Markup {
+pub(crate) fn draw(input: &ReportInput) -> Markup {
     html! {
         div.figures {
             @for (run, title) in [

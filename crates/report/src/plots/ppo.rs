@@ -62,7 +62,7 @@ const WATCHED: [Watched; 6] = [
 
 /// The metrics to watch, of both arms.
 #[must_use]
-pub fn draw(input: &ReportInput) -> Markup {
+pub(crate) fn draw(input: &ReportInput) -> Markup {
     html! {
         div.figures {
             @for watched in &WATCHED { (one(input, watched)) }

@@ -14,7 +14,7 @@ const VALIDATION: &str = "validation_accuracy";
 
 /// All figures about the reward models.
 #[must_use]
-pub fn draw(input: &ReportInput) -> Markup {
+pub(crate) fn draw(input: &ReportInput) -> Markup {
     html! {
         div.figures {
             (accuracy(&input.summary.reward_models))

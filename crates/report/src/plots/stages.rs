@@ -26,7 +26,7 @@ const ORDER: [&str; 14] = [
 
 /// A bar for each stage.
 #[must_use]
-pub fn draw(stage_secs: &BTreeMap<String, f64>) -> Markup {
+pub(crate) fn draw(stage_secs: &BTreeMap<String, f64>) -> Markup {
     let longest = stage_secs.values().copied().fold(0.0, f64::max);
     let place = |name: &str| {
         ORDER

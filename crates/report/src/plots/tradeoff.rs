@@ -19,7 +19,7 @@ const CAPTION: &str = "Greedy descriptions of the evaluation pictures at every s
 
 /// Both arms and the SFT model; nothing without curves.
 #[must_use]
-pub fn draw(curves: &Arms<Curve>, policies: &Policies) -> Markup {
+pub(crate) fn draw(curves: &Arms<Curve>, policies: &Policies) -> Markup {
     let paths: Vec<(Arm, Vec<&CurvePoint>)> = curves
         .iter()
         .map(|(arm, curve)| {

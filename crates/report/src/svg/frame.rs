@@ -9,7 +9,7 @@ use super::scale::Scale;
 
 /// A plotting area inside a drawing.
 #[derive(Debug, Clone, Copy)]
-pub struct Frame {
+pub(crate) struct Frame {
     /// Left edge.
     pub left: f64,
     /// Right edge.
@@ -26,7 +26,7 @@ pub struct Frame {
 
 /// What the axes say.
 #[derive(Debug, Clone, Copy)]
-pub struct Axes<'a> {
+pub(crate) struct Axes<'a> {
     /// Below the horizontal axis, with its unit; nothing when a frame below shares the axis.
     pub x: Option<&'a str>,
     /// Above the vertical axis, with its unit.
@@ -42,7 +42,7 @@ pub struct Axes<'a> {
 impl Frame {
     /// An area with these edges: left, right, top, bottom.
     #[must_use]
-    pub fn new([left, right, top, bottom]: [f64; 4], x: Scale, y: Scale) -> Self {
+    pub(crate) fn new([left, right, top, bottom]: [f64; 4], x: Scale, y: Scale) -> Self {
         Self {
             left,
             right,
@@ -55,13 +55,13 @@ impl Frame {
 
     /// The place of a pair of values.
     #[must_use]
-    pub fn at(&self, (x, y): (f64, f64)) -> (f64, f64) {
+    pub(crate) fn at(&self, (x, y): (f64, f64)) -> (f64, f64) {
         (self.x.at(x), self.y.at(y))
     }
 
     /// Grid, ticks and titles.
     #[must_use]
-    pub fn axes(&self, axes: &Axes) -> Markup {
+    pub(crate) fn axes(&self, axes: &Axes) -> Markup {
         let upward = ticks(self.y, axes.n_y, axes.percent[1]);
         let along = ticks(self.x, axes.n_x, axes.percent[0]);
         html! {

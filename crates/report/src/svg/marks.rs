@@ -14,7 +14,7 @@ const LABEL_HEIGHT: f64 = 13.0;
 
 /// A line through the points, broken where a value is not finite.
 #[must_use]
-pub fn line(frame: &Frame, points: &[(f64, f64)], class: &str) -> Markup {
+pub(crate) fn line(frame: &Frame, points: &[(f64, f64)], class: &str) -> Markup {
     let path = path_of(
         points
             .iter()
@@ -25,7 +25,13 @@ pub fn line(frame: &Frame, points: &[(f64, f64)], class: &str) -> Markup {
 
 /// A dot that says something when pointed at.
 #[must_use]
-pub fn dot(frame: &Frame, point: (f64, f64), shape: Shape, class: &str, words: &str) -> Markup {
+pub(crate) fn dot(
+    frame: &Frame,
+    point: (f64, f64),
+    shape: Shape,
+    class: &str,
+    words: &str,
+) -> Markup {
     let (x, y) = frame.at(point);
     html! {
         @if finite(point) {
@@ -70,7 +76,7 @@ impl Shape {
 
 /// The intervals of a point along both axes.
 #[must_use]
-pub fn whiskers(
+pub(crate) fn whiskers(
     frame: &Frame,
     (x, y): (f64, f64),
     along: Option<[f64; 2]>,
@@ -91,7 +97,7 @@ pub fn whiskers(
 
 /// A triangle that points from one place of the drawing to another, in the middle between them.
 #[must_use]
-pub fn arrow(from: (f64, f64), to: (f64, f64), class: &str) -> Markup {
+pub(crate) fn arrow(from: (f64, f64), to: (f64, f64), class: &str) -> Markup {
     let (dx, dy) = (to.0 - from.0, to.1 - from.1);
     let length = dx.hypot(dy);
     let (x, y) = (f64::midpoint(from.0, to.0), f64::midpoint(from.1, to.1));
@@ -106,7 +112,7 @@ pub fn arrow(from: (f64, f64), to: (f64, f64), class: &str) -> Markup {
 
 /// Names of series right of where they end, moved apart where they would cover each other.
 #[must_use]
-pub fn end_labels(frame: &Frame, ends: &[(f64, &str, &str)]) -> Markup {
+pub(crate) fn end_labels(frame: &Frame, ends: &[(f64, &str, &str)]) -> Markup {
     let heights: Vec<f64> = ends.iter().map(|(y, ..)| frame.y.at(*y)).collect();
     let places = spread(&heights, LABEL_HEIGHT, [frame.top, frame.bottom]);
     html! {

@@ -2,7 +2,7 @@
 
 /// A straight or logarithmic map from a range of values to a range of coordinates.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Scale {
+pub(crate) struct Scale {
     low: f64,
     high: f64,
     from: f64,
@@ -12,7 +12,7 @@ pub struct Scale {
 
 /// A value with its label.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Tick {
+pub(crate) struct Tick {
     /// Where it is.
     pub value: f64,
     /// How it is written.
@@ -22,7 +22,7 @@ pub struct Tick {
 impl Scale {
     /// A straight scale of `[low, high]`. A range without width is widened, so that one value can be shown.
     #[must_use]
-    pub fn linear([low, high]: [f64; 2]) -> Self {
+    pub(crate) fn linear([low, high]: [f64; 2]) -> Self {
         let widen = if high > low {
             0.0
         } else {
@@ -39,7 +39,7 @@ impl Scale {
 
     /// A logarithmic scale of `[low, high]`; both must be above zero, or the scale is straight.
     #[must_use]
-    pub fn logarithmic(range: [f64; 2]) -> Self {
+    pub(crate) fn logarithmic(range: [f64; 2]) -> Self {
         let straight = Self::linear(range);
         Self {
             logarithmic: straight.low > 0.0,
@@ -49,13 +49,13 @@ impl Scale {
 
     /// The same scale onto other coordinates; `to` may lie before `from`, as it does for an upward axis.
     #[must_use]
-    pub fn onto(self, from: f64, to: f64) -> Self {
+    pub(crate) fn onto(self, from: f64, to: f64) -> Self {
         Self { from, to, ..self }
     }
 
     /// The coordinate of a value.
     #[must_use]
-    pub fn at(&self, value: f64) -> f64 {
+    pub(crate) fn at(&self, value: f64) -> f64 {
         let part = if self.logarithmic {
             (value.max(self.low * 1e-3) / self.low).ln() / (self.high / self.low).ln()
         } else {
@@ -66,13 +66,13 @@ impl Scale {
 
     /// Whether a value lies in the range.
     #[must_use]
-    pub fn contains(&self, value: f64) -> bool {
+    pub(crate) fn contains(&self, value: f64) -> bool {
         (self.low..=self.high).contains(&value)
     }
 
     /// Round values inside the range, about `wanted` of them.
     #[must_use]
-    pub fn ticks(&self, wanted: usize) -> Vec<Tick> {
+    pub(crate) fn ticks(&self, wanted: usize) -> Vec<Tick> {
         if wanted == 0 {
             return Vec::new();
         }
@@ -140,7 +140,7 @@ fn logarithmic_ticks(low: f64, high: f64) -> Vec<Tick> {
 
 /// A number with a true minus sign, and never a negative zero.
 #[must_use]
-pub fn number(value: f64, decimals: usize) -> String {
+pub(crate) fn number(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     match text.strip_prefix('-') {
         Some(digits) if digits.chars().all(|c| c == '0' || c == '.') => digits.to_owned(),
@@ -151,7 +151,7 @@ pub fn number(value: f64, decimals: usize) -> String {
 
 /// The smallest range that holds all values, with `margin` of its width added at both ends.
 #[must_use]
-pub fn range(values: impl IntoIterator<Item = f64>, margin: f64) -> Option<[f64; 2]> {
+pub(crate) fn range(values: impl IntoIterator<Item = f64>, margin: f64) -> Option<[f64; 2]> {
     let finite = values.into_iter().filter(|value| value.is_finite());
     let [low, high] = finite.fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], value| {
         [low.min(value), high.max(value)]

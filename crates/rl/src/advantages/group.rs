@@ -8,7 +8,7 @@
 //! GRPO: Shao and others, arXiv 2402.03300, section 4.1. Dr. GRPO: Liu and others, arXiv 2503.20783, leaves the division
 //! out, because it makes questions that are all but solved or hopeless weigh more. TRL: `GRPOTrainer`, `scale_rewards`.
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::totals;
 
@@ -70,9 +70,10 @@ pub fn without_spread(rewards: &Tensor, mask: &Tensor, n: usize) -> Vec<bool> {
     let groups = totals(rewards, mask).reshape([-1, n as i64]);
     let own = [1].as_slice();
     let flat = (groups.amax(own, false) - groups.amin(own, false)).lt(FLAT);
-    let flat = Vec::<i64>::try_from(flat.to_kind(Kind::Int64)).expect("a vector");
-    flat.into_iter()
-        .flat_map(|flat| std::iter::repeat_n(flat == 1, n))
+    let is_flat = |group: i64| flat.int64_value(&[group]) == 1;
+    let groups = 0..flat.size()[0];
+    groups
+        .flat_map(|group| std::iter::repeat_n(is_flat(group), n))
         .collect()
 }
 

@@ -76,7 +76,7 @@ fn other_inputs_and_other_recipes_are_refused_on_resume() {
     let message = run(&recipe(path, "out", &[]), &launch(false), Device::Cpu)
         .unwrap_err()
         .to_string();
-    assert!(message.contains("candor sample --resume"), "{message}");
+    assert!(message.contains("candor stage --resume"), "{message}");
     let hotter = recipe(path, "out", &["sampling.temperature=1.0"]);
     let message = run(&hotter, &launch(true), Device::Cpu)
         .unwrap_err()

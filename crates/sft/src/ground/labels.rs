@@ -116,7 +116,7 @@ fn centre_patch([x, y, w, h]: [f64; 4], (width, height): (f64, f64), grid: usize
 
 /// The labels of a batch of images.
 #[derive(Debug)]
-pub struct BatchLabels {
+pub(crate) struct BatchLabels {
     /// Class of every patch, `[batch · n_patches]` i64.
     pub classes: Tensor,
     /// Flat indices of the patches with an object, `[n_objects]` i64.
@@ -128,7 +128,7 @@ pub struct BatchLabels {
 impl BatchLabels {
     /// The labels on another device.
     #[must_use]
-    pub fn to_device(&self, device: Device) -> Self {
+    pub(crate) fn to_device(&self, device: Device) -> Self {
         Self {
             classes: self.classes.to_device(device),
             places: self.places.to_device(device),
@@ -139,7 +139,11 @@ impl BatchLabels {
 
 /// Puts the labels of images into tensors.
 #[must_use]
-pub fn batch_labels(images: &[&PatchLabels], n_patches: usize, n_attributes: usize) -> BatchLabels {
+pub(crate) fn batch_labels(
+    images: &[&PatchLabels],
+    n_patches: usize,
+    n_attributes: usize,
+) -> BatchLabels {
     let mut classes = vec![0_i64; images.len() * n_patches];
     let (mut places, mut held) = (Vec::new(), Vec::new());
     for (row, image) in images.iter().enumerate() {

@@ -6,7 +6,7 @@ use tch::{Device, Kind, Tensor};
 
 /// Linear maps from a patch's features to its class and to its attributes.
 #[derive(Debug)]
-pub struct Probe {
+pub(crate) struct Probe {
     kind: Linear,
     attribute: Linear,
     /// Weights by name.
@@ -15,7 +15,7 @@ pub struct Probe {
 
 /// What the probe got right on a batch.
 #[derive(Debug)]
-pub struct ProbeLoss {
+pub(crate) struct ProbeLoss {
     /// Scalar to minimise.
     pub loss: Tensor,
     /// Patches with an object whose class was right, and how many there were.
@@ -27,7 +27,7 @@ impl Probe {
     ///
     /// # Errors
     /// None in practice; a fresh source has every tensor.
-    pub fn fresh(
+    pub(crate) fn fresh(
         seed: u64,
         width: i64,
         n_classes: i64,
@@ -57,7 +57,7 @@ impl Probe {
     /// # Shapes
     /// `features`: `[batch, n_patches, width]`; labels as [`super::labels::batch_labels`] gives them.
     #[must_use]
-    pub fn loss(&self, features: &Tensor, labels: &BatchLabels) -> ProbeLoss {
+    pub(crate) fn loss(&self, features: &Tensor, labels: &BatchLabels) -> ProbeLoss {
         let BatchLabels {
             classes,
             places,

@@ -38,7 +38,7 @@ impl Claim {
 
 /// The distinct claims of an answer to a question about a scene, in order.
 #[must_use]
-pub fn claims(scene: &Scene, question: &Question, text: &str) -> Vec<Claim> {
+pub(crate) fn claims(scene: &Scene, question: &Question, text: &str) -> Vec<Claim> {
     let mut assertions = parse::parse(text);
     if let Question::Choice(..) = question {
         assertions.splice(0..0, option_letters(text));

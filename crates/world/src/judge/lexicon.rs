@@ -68,7 +68,7 @@ const FOREIGN: [&str; 36] = [
 
 /// What a word can be to the parser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Word {
+pub(crate) enum Word {
     /// A noun; the flag is true for a plural.
     Noun(Subject, bool),
     /// A colour.
@@ -117,7 +117,7 @@ pub enum Word {
 
 /// Looks up a lower-case word.
 #[must_use]
-pub fn look_up(word: &str) -> Word {
+pub(crate) fn look_up(word: &str) -> Word {
     noun(word)
         .or_else(|| quality(word))
         .unwrap_or_else(|| function_word(word))

@@ -55,12 +55,6 @@ impl Verdict {
         self.claims.iter().filter(informs).count()
     }
 
-    /// Whether something false is claimed.
-    #[must_use]
-    pub fn is_hallucinated(&self) -> bool {
-        self.n_false() > 0
-    }
-
     /// Whether nothing is claimed at all: an empty or evasive answer.
     #[must_use]
     pub fn is_silent(&self) -> bool {

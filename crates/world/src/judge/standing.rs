@@ -28,7 +28,7 @@ pub enum Standing {
 
 /// How the claims stand to the question.
 #[must_use]
-pub fn standing(scene: &Scene, question: &Question, claims: &[Claim]) -> Standing {
+pub(crate) fn standing(scene: &Scene, question: &Question, claims: &[Claim]) -> Standing {
     if claims.is_empty() {
         return Standing::Silent;
     }

@@ -6,7 +6,7 @@ use super::lexicon::{Word, look_up};
 
 /// A word of an answer.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Token {
+pub(crate) struct Token {
     /// What it is to the parser.
     pub word: Word,
     /// Where it stands, in bytes.
@@ -18,7 +18,7 @@ pub struct Token {
 /// Splits an answer at full stops, marks and lines. Sentences that end in a question mark claim nothing and
 /// are left out.
 #[must_use]
-pub fn sentences(answer: &str) -> Vec<Vec<Token>> {
+pub(crate) fn sentences(answer: &str) -> Vec<Vec<Token>> {
     let mut all = Vec::new();
     let mut current: Vec<Token> = Vec::new();
     let mut start: Option<usize> = None;

@@ -197,24 +197,18 @@ mod tests {
     #[test]
     fn fields_that_are_left_out_have_the_values_of_transformers() {
         let config = json!({
-            "model_type": "qwen3_vl", "text_config": {"rope_parameters": {}}, "vision_config": {}
+            "model_type": "qwen3_vl", "vision_config": {},
+            "text_config": {
+                "vocab_size": 40, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3,
+                "num_attention_heads": 4, "rope_parameters": {}
+            }
         });
         let config = QwenConfig::of_json(&config.to_string()).unwrap();
         let (text, vision) = (&config.text, &config.vision);
-        assert_eq!((text.vocab_size, text.hidden_size), (151_936, 4096));
-        assert_eq!(
-            (text.intermediate_size, text.num_hidden_layers),
-            (22016, 32)
-        );
-        assert_eq!((text.num_attention_heads, text.n_kv_heads()), (32, 32));
-        assert_eq!(
-            (text.head_dim(), text.max_position_embeddings),
-            (128, 128_000)
-        );
-        assert_eq!(
-            (text.rope_theta, config.image_token_id),
-            (Some(5e5), 151_655)
-        );
+        assert_eq!((text.n_kv_heads(), text.head_dim()), (32, 128));
+        assert_eq!(text.max_position_embeddings, 128_000);
+        assert_eq!((text.rms_norm_eps, text.rope_theta), (1e-6, Some(5e5)));
+        assert_eq!(config.image_token_id, 151_655);
         assert_eq!(
             (vision.depth, vision.width, vision.mlp_width),
             (27, 1152, 4304)

@@ -155,9 +155,10 @@ impl QwenVisionConfig {
         self.patch_size * self.merge_size
     }
 
-    /// Rows and columns of tokens of an image of this height and width.
+    /// Rows and columns of tokens of an image of this height and width; near enough for one that is not fitted yet.
     pub(crate) fn grid(&self, size: [i64; 2]) -> [i64; 2] {
-        size.map(|side| side / self.token_side())
+        let token = self.token_side();
+        size.map(|side| ((side + token / 2) / token).max(1))
     }
 
     /// Sizes; the side of an image is a window's, or a token's, because images have their own.

@@ -47,7 +47,6 @@ impl Features {
     }
 
     /// `[n_rows, width]`, one image's rows after another's.
-    #[must_use]
     pub fn rows(&self) -> &Tensor {
         &self.rows
     }

@@ -133,13 +133,15 @@ impl Vlm {
         self.config.write(&folder.join("config.json"))?;
         let metadata = [("format".to_owned(), "pt".to_owned())].into();
         let names = self.config.names();
-        let named: BTreeMap<String, &Tensor> = self
+        let tensors: BTreeMap<String, &Tensor> = self
             .parameters
             .iter()
             .map(|(name, tensor)| (names.written(name), tensor))
             .collect();
-        let named = named.iter().map(|(name, tensor)| (name.as_str(), *tensor));
-        tensor_file::write(&folder.join("model.safetensors"), named, Some(metadata))
+        let tensors = tensors
+            .iter()
+            .map(|(name, tensor)| (name.as_str(), *tensor));
+        tensor_file::write(&folder.join("model.safetensors"), tensors, Some(metadata))
     }
 
     /// The configuration.
@@ -216,6 +218,7 @@ impl Vlm {
     ///
     /// # Shapes
     /// `pixels`: `[n_images, 3, height, width]`, normalised.
+    #[must_use]
     pub fn image_features(&self, pixels: &Tensor) -> Features {
         self.vision.encode(pixels)
     }
@@ -227,6 +230,7 @@ impl Vlm {
     ///
     /// # Shapes
     /// `ids`: `[batch, len]` i64.
+    #[must_use]
     pub fn embed(&self, ids: &Tensor, features: Option<&Features>) -> Embedded {
         let placeholder = features.map(|_| ids.eq(self.config.image_token()));
         self.embed_at(ids, placeholder, features)
@@ -237,6 +241,7 @@ impl Vlm {
     ///
     /// # Shapes
     /// `features`: of the rows that have an image, in their order.
+    #[must_use]
     pub fn embed_continuations(
         &self,
         rows: &Continuations,

@@ -27,7 +27,7 @@ pub enum Generation {
     /// RMS norms, SwiGLU, and most blocks of the tower see windows.
     Qwen25Vl,
     /// Layer norms, a table of learned places, and outputs of several blocks of the tower in several layers of the decoder
-    /// (DeepStack). The decoder is Qwen3's, which norms queries and keys.
+    /// (`DeepStack`). The decoder is Qwen3's, which norms queries and keys.
     Qwen3Vl,
 }
 
@@ -140,11 +140,11 @@ impl QwenConfig {
         let image_token_id = integer(&json, "image_token_id").unwrap_or(Ok(151_655))?;
         let vision = QwenVisionConfig::of(generation, &json["vision_config"])?;
         Ok(Self {
+            json,
             generation,
             image_token_id,
             text,
             vision,
-            json,
         })
     }
 

@@ -76,6 +76,19 @@ impl QwenConfig {
                 ));
             }
         }
+        let n_axes = t.rope_axes.as_ref().map_or(0, Vec::len) as i64;
+        if n_axes * 2 != t.head_dim() {
+            return Err(format!(
+                "`mrope_section` adds up to {n_axes}, but half the width of a head is {}",
+                t.head_dim() / 2
+            ));
+        }
+        self.check_tower(window)
+    }
+
+    /// Whether the tower fits together, and to the decoder.
+    fn check_tower(&self, window: i64) -> Result<(), String> {
+        let (t, v) = (&self.text, &self.vision);
         if (v.width / v.n_heads) % 4 != 0 {
             return Err(format!(
                 "the width of a head of the tower is {}, which rotary positions of rows and columns cannot quarter",
@@ -85,13 +98,6 @@ impl QwenConfig {
         if window < v.patch_size * v.merge_size {
             return Err(format!(
                 "`vision_config.window_size` is {window} pixels, less than a token's side"
-            ));
-        }
-        let n_axes = t.rope_axes.as_ref().map_or(0, Vec::len) as i64;
-        if n_axes * 2 != t.head_dim() {
-            return Err(format!(
-                "`mrope_section` adds up to {n_axes}, but half the width of a head is {}",
-                t.head_dim() / 2
             ));
         }
         let rising = v.deep.is_sorted_by(|left, right| left < right);

@@ -159,17 +159,7 @@ mod tests {
 
     #[test]
     fn every_dialect_maps_to_one_name() {
-        let cases: [(&Names, &str, &str); 24] = [
-            (
-                &QWEN,
-                "model.visual.deepstack_merger_list.1.norm.weight",
-                "multi_modal_projector.deepstack.1.norm.weight",
-            ),
-            (
-                &QWEN,
-                "visual.deepstack_merger_list.0.linear_fc1.bias",
-                "multi_modal_projector.deepstack.0.linear_fc1.bias",
-            ),
+        let cases: [(&Names, &str, &str); 22] = [
             (
                 &HUGGING_FACE,
                 "language_model.model.norm.weight",
@@ -264,6 +254,23 @@ mod tests {
         for (names, in_file, here) in cases {
             assert_eq!(names.here(in_file).as_deref(), Some(here));
             assert_eq!(names.in_file(here, &[in_file]), in_file);
+        }
+    }
+
+    #[test]
+    fn mergers_of_qwen_are_told_apart_in_both_spellings() {
+        for start in ["model.visual.", "visual."] {
+            for (there, here) in [
+                ("deepstack_merger_list.1.norm.bias", "deepstack.1.norm.bias"),
+                ("merger.linear_fc1.bias", "linear_fc1.bias"),
+            ] {
+                let (there, here) = (
+                    format!("{start}{there}"),
+                    format!("multi_modal_projector.{here}"),
+                );
+                assert_eq!(QWEN.here(&there).as_deref(), Some(here.as_str()));
+                assert_eq!(QWEN.in_file(&here, &[&there]), there);
+            }
         }
     }
 

@@ -28,7 +28,7 @@ pub const USUAL_PICTURE: PictureSize = PictureSize {
 pub enum ModelConfig {
     /// LLaVA and LLaVA-1.5.
     Llava(LlavaConfig),
-    /// Qwen2-VL and Qwen2.5-VL.
+    /// Qwen2-VL, Qwen2.5-VL and Qwen3-VL.
     Qwen(QwenConfig),
 }
 
@@ -116,6 +116,15 @@ impl ModelConfig {
             Self::Qwen(c) => c.vision.merge_size.pow(2) as usize,
         };
         self.n_image_tokens(size) * per_token
+    }
+
+    /// Numbers in such a row.
+    #[must_use]
+    pub fn feature_width(&self) -> i64 {
+        match self {
+            Self::Llava(c) => c.tower_sizes().width,
+            Self::Qwen(c) => c.vision.feature_width(),
+        }
     }
 
     /// Whether an image takes as many tokens as its own size asks for.

@@ -67,7 +67,7 @@ impl Dialect {
                 Ok(Self::Original)
             }
             _ => Err(format!(
-                "describes {class:?} of type {model_type:?}, which is no LLaVA on LLaMA, Qwen2-VL or Qwen2.5-VL"
+                "describes {class:?} of type {model_type:?}, which is no LLaVA on LLaMA, Qwen2-VL, Qwen2.5-VL or Qwen3-VL"
             )),
         }
     }
@@ -84,9 +84,15 @@ pub(crate) fn read(path: &Path) -> Result<(Dialect, String), ModelError> {
     if Generation::of(model_type).is_some() {
         return Ok((Dialect::HuggingFace, text));
     }
+    if model_type == "qwen3_vl_moe" {
+        let problem =
+            "describes a Qwen3-VL of experts (qwen3_vl_moe), and candor computes dense ones"
+                .to_owned();
+        return Err(refused(path, problem, "use a dense Qwen3-VL"));
+    }
     let dialect = Dialect::of(&config).map_err(|problem| {
-        let remedy = "give a LlavaForConditionalGeneration, Qwen2VLForConditionalGeneration or \
-                      Qwen2_5_VLForConditionalGeneration of transformers, or a LlavaLlamaForCausalLM of LLaVA; \
+        let remedy = "give a LlavaForConditionalGeneration, Qwen2VLForConditionalGeneration, \
+                      Qwen2_5_VLForConditionalGeneration or Qwen3VLForConditionalGeneration of transformers, or a LlavaLlamaForCausalLM of LLaVA; \
                       adapters and towers are given beside it";
         refused(path, problem, remedy)
     })?;

@@ -305,10 +305,14 @@ impl<'a> Dialogue<'a> {
             None if new == 1 => Visible::All,
             None => Visible::Causal,
         };
-        let cache = Some(&mut self.cache);
-        let hidden = model
-            .decoder()
-            .forward(&embedded.x, &rotary, visible, self.adapter, cache);
+        let hidden = model.decoder().forward(
+            &embedded.x,
+            embedded.deep.as_ref(),
+            &rotary,
+            visible,
+            self.adapter,
+            Some(&mut self.cache),
+        );
         self.held.extend_from_slice(ids);
         hidden.select(1, -1)
     }

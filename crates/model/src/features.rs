@@ -26,7 +26,8 @@ impl ImageSpan {
 /// Features of images, before the projector.
 #[derive(Debug)]
 pub struct Features {
-    /// `[n_rows, width]`, one image's rows after another's.
+    /// `[n_rows, width]`, one image's rows after another's. Where a projector reads several blocks of the tower, their
+    /// outputs are beside each other.
     rows: Tensor,
     /// Of each image, in this order.
     spans: Vec<ImageSpan>,
@@ -46,7 +47,6 @@ impl Features {
     }
 
     /// `[n_rows, width]`, one image's rows after another's.
-    #[must_use]
     pub fn rows(&self) -> &Tensor {
         &self.rows
     }

@@ -9,6 +9,7 @@ mod cache;
 mod clip;
 mod config;
 mod continuations;
+mod deep;
 mod dialect;
 mod dialogue;
 mod error;

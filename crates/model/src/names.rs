@@ -31,14 +31,16 @@ pub(crate) const HUGGING_FACE: Names = Names {
     not_needed: &[],
 };
 
-/// Qwen2-VL and Qwen2.5-VL: as transformers 5 has them in memory, and as the hub's files spell them.
+/// Qwen-VL: as transformers 5 has them in memory, and as the hub's files spell them.
 #[rustfmt::skip] // A table, a name a line.
 pub(crate) const QWEN: Names = Names {
     renamed: &[
+        ("model.visual.deepstack_merger_list.", "multi_modal_projector.deepstack."),
         ("model.visual.merger.", "multi_modal_projector."),
         ("model.visual.", "vision_tower."),
         ("model.language_model.", "language_model.model."),
         ("lm_head.", "language_model.lm_head."),
+        ("visual.deepstack_merger_list.", "multi_modal_projector.deepstack."),
         ("visual.merger.", "multi_modal_projector."),
         ("visual.", "vision_tower."),
         ("model.", "language_model.model."),
@@ -252,6 +254,23 @@ mod tests {
         for (names, in_file, here) in cases {
             assert_eq!(names.here(in_file).as_deref(), Some(here));
             assert_eq!(names.in_file(here, &[in_file]), in_file);
+        }
+    }
+
+    #[test]
+    fn mergers_of_qwen_are_told_apart_in_both_spellings() {
+        for start in ["model.visual.", "visual."] {
+            for (there, here) in [
+                ("deepstack_merger_list.1.norm.bias", "deepstack.1.norm.bias"),
+                ("merger.linear_fc1.bias", "linear_fc1.bias"),
+            ] {
+                let (there, here) = (
+                    format!("{start}{there}"),
+                    format!("multi_modal_projector.{here}"),
+                );
+                assert_eq!(QWEN.here(&there).as_deref(), Some(here.as_str()));
+                assert_eq!(QWEN.in_file(&here, &[&there]), there);
+            }
         }
     }
 

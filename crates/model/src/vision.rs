@@ -3,9 +3,10 @@
 use tch::Tensor;
 
 use crate::clip::VisionTower;
+use crate::deep::Projected;
 use crate::features::{Features, ImageSpan};
 use crate::llava::projector::Projector;
-use crate::qwen::{Merger, QwenTower};
+use crate::qwen::{Mergers, QwenTower};
 use crate::weights::Weights;
 use crate::{ModelConfig, ModelError};
 
@@ -14,8 +15,8 @@ use crate::{ModelConfig, ModelError};
 pub(crate) enum Vision {
     /// CLIP and a projector of one or two layers.
     Llava(VisionTower, Projector),
-    /// A tower for images of any size, and the merger of its patches.
-    Qwen(QwenTower, Merger),
+    /// A tower for images of any size, and the mergers of its patches.
+    Qwen(QwenTower, Mergers),
 }
 
 impl Vision {
@@ -31,7 +32,7 @@ impl Vision {
             }
             ModelConfig::Qwen(c) => {
                 let tower = QwenTower::take(weights, &c.vision)?;
-                Self::Qwen(tower, Merger::take(weights, &c.vision)?)
+                Self::Qwen(tower, Mergers::take(weights, &c.vision)?)
             }
         })
     }
@@ -60,14 +61,11 @@ impl Vision {
         }
     }
 
-    /// Tokens of features.
-    ///
-    /// # Shapes
-    /// → `[n_tokens, decoder width]`.
-    pub fn project(&self, features: &Features) -> Tensor {
+    /// Tokens of features, and what is added to them later.
+    pub fn project(&self, features: &Features) -> Projected {
         match self {
-            Self::Llava(_, projector) => projector.forward(features.rows()),
-            Self::Qwen(_, merger) => merger.forward(features.rows()),
+            Self::Llava(_, projector) => Projected::plain(projector.forward(features.rows())),
+            Self::Qwen(_, mergers) => mergers.forward(features.rows()),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
 use crate::cache::KvCache;
+use crate::deep::Deep;
 use crate::features::Features;
 use crate::llama::decoder::{Decoder, EMBEDDING, HEAD};
 use crate::llama::{Rotary, Visible};
@@ -35,6 +36,8 @@ pub struct Embedded {
     pub x: Tensor,
     /// Where images have rows and columns; none is one token after another.
     pub(crate) axial: Option<Axial>,
+    /// What is added to images' tokens after the decoder's first layers.
+    pub(crate) deep: Option<Deep>,
 }
 
 /// What a training pass keeps of its activations.
@@ -130,13 +133,15 @@ impl Vlm {
         self.config.write(&folder.join("config.json"))?;
         let metadata = [("format".to_owned(), "pt".to_owned())].into();
         let names = self.config.names();
-        let named: BTreeMap<String, &Tensor> = self
+        let tensors: BTreeMap<String, &Tensor> = self
             .parameters
             .iter()
             .map(|(name, tensor)| (names.written(name), tensor))
             .collect();
-        let named = named.iter().map(|(name, tensor)| (name.as_str(), *tensor));
-        tensor_file::write(&folder.join("model.safetensors"), named, Some(metadata))
+        let tensors = tensors
+            .iter()
+            .map(|(name, tensor)| (name.as_str(), *tensor));
+        tensor_file::write(&folder.join("model.safetensors"), tensors, Some(metadata))
     }
 
     /// The configuration.
@@ -213,6 +218,7 @@ impl Vlm {
     ///
     /// # Shapes
     /// `pixels`: `[n_images, 3, height, width]`, normalised.
+    #[must_use]
     pub fn image_features(&self, pixels: &Tensor) -> Features {
         self.vision.encode(pixels)
     }
@@ -224,6 +230,7 @@ impl Vlm {
     ///
     /// # Shapes
     /// `ids`: `[batch, len]` i64.
+    #[must_use]
     pub fn embed(&self, ids: &Tensor, features: Option<&Features>) -> Embedded {
         let placeholder = features.map(|_| ids.eq(self.config.image_token()));
         self.embed_at(ids, placeholder, features)
@@ -234,6 +241,7 @@ impl Vlm {
     ///
     /// # Shapes
     /// `features`: of the rows that have an image, in their order.
+    #[must_use]
     pub fn embed_continuations(
         &self,
         rows: &Continuations,
@@ -256,14 +264,19 @@ impl Vlm {
             return Embedded {
                 x: self.decoder.embed(ids),
                 axial: None,
+                deep: None,
             };
         };
         // The placeholder's own embedding is written over, and it may have none: any id will do.
         let embedded = self.decoder.embed(&ids.masked_fill(&placeholder, 0));
-        let projected = self.vision.project(features).to_kind(embedded.kind());
+        let projected = self.vision.project(features);
+        let kind = embedded.kind();
+        let tokens = projected.tokens.to_kind(kind);
+        let deep = projected.deep.iter().map(|added| added.to_kind(kind));
         Embedded {
-            x: embedded.masked_scatter(&placeholder.unsqueeze(-1), &projected),
+            x: embedded.masked_scatter(&placeholder.unsqueeze(-1), &tokens),
             axial: Axial::of(&placeholder, features.spans()),
+            deep: Deep::of(&placeholder, deep.collect()),
         }
     }
 
@@ -281,8 +294,9 @@ impl Vlm {
     /// → `[batch, len, width]`. Values at pads are meaningless.
     pub fn hidden(&self, embedded: &Embedded, adapter: Option<&Adapter>) -> Tensor {
         let rotary = self.rotary(embedded);
+        let (x, deep) = (&embedded.x, embedded.deep.as_ref());
         self.decoder
-            .forward(&embedded.x, &rotary, Visible::Causal, adapter, None)
+            .forward(x, deep, &rotary, Visible::Causal, adapter, None)
     }
 
     /// Runs a training pass: forward, `loss` of the final hidden states, backward into every trainable
@@ -303,7 +317,8 @@ impl Vlm {
             self.decoder
                 .block(layer, x, &rotary, Visible::Causal, adapter, None)
         };
-        self.backward_through(&embedded.x, activations, block, |x| {
+        let (x, deep) = (&embedded.x, embedded.deep.as_ref());
+        self.backward_through(x, deep, activations, block, |x| {
             loss(&self.decoder.final_norm(x))
         })
     }
@@ -321,10 +336,12 @@ impl Vlm {
         features: Option<&Features>,
         adapter: Option<&Adapter>,
     ) -> Tensor {
-        let (embedded, rotary) = self.embed_shared(batch, features);
+        let (embedded, deep, rotary) = self.embed_shared(batch, features);
         let x = (0..self.decoder.n_blocks()).fold(embedded, |x, layer| {
-            self.decoder
-                .block_shared(layer, &x, &rotary, batch, adapter)
+            let given = self
+                .decoder
+                .block_shared(layer, &x, &rotary, batch, adapter);
+            Deep::add(deep.as_ref(), layer, given)
         });
         batch.added_up(&self.decoder.final_norm(&batch.read(&x)))
     }
@@ -342,10 +359,10 @@ impl Vlm {
         activations: Activations,
         loss: impl FnOnce(&Tensor) -> (Tensor, T),
     ) -> T {
-        let (embedded, rotary) = self.embed_shared(batch, features);
+        let (embedded, deep, rotary) = self.embed_shared(batch, features);
         let block =
             |layer: usize, x: &Tensor| self.decoder.block_shared(layer, x, &rotary, batch, adapter);
-        self.backward_through(&embedded, activations, block, |x| {
+        self.backward_through(&embedded, deep.as_ref(), activations, block, |x| {
             loss(&batch.added_up(&self.decoder.final_norm(&batch.read(x))))
         })
     }
@@ -354,29 +371,37 @@ impl Vlm {
     ///
     /// # Shapes
     /// → `[1, n_tokens, width]`.
-    fn embed_shared(&self, batch: &SharedBatch, features: Option<&Features>) -> (Tensor, Rotary) {
+    fn embed_shared(
+        &self,
+        batch: &SharedBatch,
+        features: Option<&Features>,
+    ) -> (Tensor, Option<Deep>, Rotary) {
         let prefixes = self.embed(batch.prefixes(), features);
         let branches = self.decoder.embed(batch.branches()).flatten(0, 1);
         let rotary = match &prefixes.axial {
             Some(axial) => self.decoder.rotary(&batch.axial_positions(axial)),
             None => self.decoder.rotary(batch.positions()),
         };
+        let n_of_branches = batch.branches().numel() as i64;
+        let deep = prefixes.deep.map(|deep| deep.before(n_of_branches));
         let x = Tensor::cat(&[prefixes.x.flatten(0, 1), branches], 0);
-        (x.unsqueeze(0), rotary)
+        (x.unsqueeze(0), deep, rotary)
     }
 
-    /// Forward through `block` for each layer, `loss` of what the last one gives, and backward.
+    /// Forward through `block` for each layer and what is added after it, `loss` of what the last one gives, and backward.
     fn backward_through<T>(
         &self,
         embedded: &Tensor,
+        deep: Option<&Deep>,
         activations: Activations,
         block: impl Fn(usize, &Tensor) -> Tensor,
         loss: impl FnOnce(&Tensor) -> (Tensor, T),
     ) -> T {
         match activations {
             Activations::Keep => {
-                let x = (0..self.decoder.n_blocks())
-                    .fold(embedded.shallow_clone(), |x, layer| block(layer, &x));
+                let x = (0..self.decoder.n_blocks()).fold(embedded.shallow_clone(), |x, layer| {
+                    Deep::add(deep, layer, block(layer, &x))
+                });
                 let (value, computed) = loss(&x);
                 // With the projector alone in training, a batch without images reaches nothing trainable.
                 if value.requires_grad() {
@@ -384,7 +409,7 @@ impl Vlm {
                 }
                 computed
             }
-            Activations::Recompute => self.backward_recomputing(embedded, block, loss),
+            Activations::Recompute => self.backward_recomputing(embedded, deep, block, loss),
         }
     }
 
@@ -392,13 +417,14 @@ impl Vlm {
     fn backward_recomputing<T>(
         &self,
         embedded: &Tensor,
+        deep: Option<&Deep>,
         block: impl Fn(usize, &Tensor) -> Tensor,
         loss: impl FnOnce(&Tensor) -> (Tensor, T),
     ) -> T {
         let mut inputs = vec![embedded.detach()];
         tch::no_grad(|| {
             for layer in 0..self.decoder.n_blocks() {
-                inputs.push(block(layer, &inputs[layer]));
+                inputs.push(Deep::add(deep, layer, block(layer, &inputs[layer])));
             }
         });
         let leaf = |x: Tensor| x.detach().set_requires_grad(true);
@@ -408,18 +434,24 @@ impl Vlm {
         let (value, computed) = loss(&last);
         value.backward();
         let mut gradient = last.grad();
+        let mut reached = Vec::new();
         for layer in (0..self.decoder.n_blocks()).rev() {
             let Some(input) = inputs.pop().map(leaf) else {
                 unreachable!("one input for each block")
             };
+            reached.extend(deep.and_then(|deep| deep.gradient(layer, &gradient)));
             // d(y·g)/dx is the vector-Jacobian product that the chain rule asks for.
             (block(layer, &input) * gradient)
                 .sum(Kind::Float)
                 .backward();
             gradient = input.grad();
         }
-        if embedded.requires_grad() {
-            (embedded * gradient).sum(Kind::Float).backward();
+        reached.push((embedded, gradient));
+        // What images gave at several places goes back through the projector, and perhaps the tower, at once.
+        let products = reached.iter().filter(|(given, _)| given.requires_grad());
+        let products = products.map(|(given, gradient)| (*given * gradient).sum(Kind::Float));
+        if let Some(product) = products.reduce(|all, product| all + product) {
+            product.backward();
         }
         computed
     }

@@ -196,6 +196,11 @@ const TABLE: &[(&str, Damage, &[&str])] = &[
         |f| f.config("/architectures", json!(["LlavaNextForConditionalGeneration"])),
         &["config.json", "LlavaNextForConditionalGeneration", "no LLaVA on LLaMA"],
     ),
+    (
+        HF,
+        |f| f.config("/model_type", json!("qwen3_vl_moe")),
+        &["config.json", "experts (qwen3_vl_moe)", "use a dense Qwen3-VL"],
+    ),
     (HF, |f| f.config("/text_config/hidden_act", json!("gelu")), &["config.json", "text_config/hidden_act", "gelu"]),
     (HF, |f| f.config("/vision_feature_layer", json!([-2, -5])), &["config.json", "expected i64 at line 1"]),
     (ORIGINAL, |f| f.config("/mm_hidden_size", json!(1024)), &["config.json", "mm_hidden_size", "1024"]),

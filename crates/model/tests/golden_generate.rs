@@ -135,3 +135,13 @@ fn positions_with_rows_and_columns_and_a_tied_embedding() {
 fn the_first_generation_of_qwen() {
     check_case("qwen/qwen2_vl");
 }
+
+#[test]
+fn outputs_of_several_blocks_of_the_tower() {
+    check_case("qwen/qwen3_vl");
+}
+
+#[test]
+fn outputs_of_several_blocks_of_the_tower_and_a_tied_embedding() {
+    check_case("qwen/qwen3_vl_tied");
+}

@@ -1,4 +1,4 @@
-//! Qwen2-VL and Qwen2.5-VL against transformers: features, logits, loss, all gradients.
+//! Qwen2-VL, Qwen2.5-VL and Qwen3-VL against transformers: features, logits, loss, all gradients.
 //!
 //! `parity/fixtures/qwen.py` wrote the expected values; `parity/fixtures/qwen_checkpoints.py` says what each checkpoint is
 //! there for.
@@ -55,6 +55,10 @@ fn in_hub(name: &str) -> String {
     let renamed = [
         ("language_model.model.", "model."),
         ("language_model.lm_head.", "lm_head."),
+        (
+            "multi_modal_projector.deepstack.",
+            "visual.deepstack_merger_list.",
+        ),
         ("multi_modal_projector.", "visual.merger."),
         ("vision_tower.", "visual."),
     ];
@@ -133,4 +137,14 @@ fn qwen2_5_vl_with_tied_words_as_the_hub_has_it() {
 #[test]
 fn qwen2_vl() {
     check("qwen/qwen2_vl");
+}
+
+#[test]
+fn qwen3_vl_as_transformers_5_writes_it() {
+    check("qwen/qwen3_vl");
+}
+
+#[test]
+fn qwen3_vl_with_tied_words_as_the_hub_has_it() {
+    check("qwen/qwen3_vl_tied");
 }

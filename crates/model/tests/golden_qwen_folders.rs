@@ -123,54 +123,68 @@ fn qwen2_vl_as_transformers_5_writes_it() {
     check("current");
 }
 
-/// A chat keeps the picture's rows and columns in its cache: the second answer is what the whole conversation gives.
 #[test]
-fn a_second_turn_is_answered_as_if_asked_at_once() {
-    let bundle = Bundle::open(&folder("published"), Device::Cpu, Kind::Float).unwrap();
-    let picture = pictures().join(prompts().picture);
-    let mut chat = Dialogue::new(&bundle, None, None).unwrap();
-    chat.show(&picture).unwrap();
-    let first = chat
-        .ask("What is this?", greedy(&bundle), 0, |_| true)
-        .unwrap();
-    let second = chat.ask("And this?", greedy(&bundle), 0, |_| true).unwrap();
-    assert!(second.n_kept > first.n_read, "{second:?}");
+fn qwen3_vl_as_the_hub_has_it() {
+    check("deep");
+}
 
+/// The answer to turns as a whole by [`generate`], which is compared with transformers above.
+fn at_once(bundle: &Bundle, turns: &[Turn], shown: &[String]) -> Vec<i64> {
     let conversation = Conversation {
         id: "x".to_owned(),
-        image: Some(prompts().picture),
-        turns: vec![
-            Turn::human("<image>\nWhat is this?"),
-            Turn::gpt(first.text),
-            Turn::human("And this?"),
-        ],
+        image: Some("x".to_owned()),
+        turns: turns.to_vec(),
     };
-    let folder_of_pictures = pictures();
-    let rules = bundle.rules(usize::MAX, folder_of_pictures.as_path());
-    let ids = Sample::new(&conversation, rules).unwrap().ids;
-    let names = [prompts().picture];
-    let encoded = ImageFeatures::encode(&bundle, &pictures(), names.clone(), |_, _| ()).unwrap();
-    let query = Query {
+    let names = shown.iter().cloned();
+    let encoded = ImageFeatures::encode(bundle, &pictures(), names, |_, _| ()).unwrap();
+    let features = encoded
+        .of(shown.iter().map(String::as_str))
+        .expect("it is there");
+    let text = bundle.template.render(&conversation).unwrap().text;
+    let mut images = (0..features.n_images()).map(|at| features.image(at).n_tokens());
+    let mut ids = Vec::new();
+    for id in bundle.tokenizer.encode(&text).unwrap().ids {
+        let image = (id == bundle.tokenizer.image)
+            .then(|| images.next().expect("an image for each placeholder"));
+        ids.extend(std::iter::repeat_n(id, image.unwrap_or(1)));
+    }
+    let queries = [Query {
         ids,
-        features: encoded.of([names[0].as_str()]),
+        features: Some(features),
         image: None,
-    };
-    let whole = generate(
-        &bundle.model,
-        None,
-        &[query],
-        1,
-        1,
-        greedy(&bundle),
-        |_, _| 0.0,
-    );
-    assert_eq!(second.ids, whole.unwrap()[0].ids);
+    }];
+    let decoding = greedy(bundle);
+    let answers = generate(&bundle.model, None, &queries, 1, 1, decoding, |_, _| 0.0);
+    answers.unwrap()[0].ids.clone()
+}
+
+/// A chat keeps the rows and columns of its pictures in its cache: the second answer, about another picture of another
+/// size, is what the whole conversation gives.
+#[test]
+fn a_second_turn_is_answered_as_if_asked_at_once() {
+    for case in ["published", "current", "deep"] {
+        let bundle = Bundle::open(&folder(case), Device::Cpu, Kind::Float).unwrap();
+        let shown = [prompts().picture, "rgb_portrait.png".to_owned()];
+        let mut chat = Dialogue::new(&bundle, None, None).unwrap();
+        let mut ask = |picture: &str, question: &str| {
+            chat.show(&pictures().join(picture)).unwrap();
+            chat.ask(question, greedy(&bundle), 0, |_| true).unwrap()
+        };
+        let first = ask(&shown[0], "What is this?");
+        let mut turns = vec![Turn::human("<image>\nWhat is this?")];
+        assert_eq!(first.ids, at_once(&bundle, &turns, &shown[..1]), "{case}");
+
+        let second = ask(&shown[1], "And this?");
+        assert!(second.n_kept >= first.n_read, "{case}: {second:?}");
+        turns.extend([Turn::gpt(first.text), Turn::human("<image>\nAnd this?")]);
+        assert_eq!(second.ids, at_once(&bundle, &turns, &shown), "{case}");
+    }
 }
 
 /// What candor writes, by saving and by exporting, has the bits of what it read, and opens again.
 #[test]
 fn saved_and_exported_folders_have_the_same_tensors() {
-    for case in ["published", "current"] {
+    for case in ["published", "current", "deep"] {
         let out = tempfile::tempdir().unwrap();
         let bundle = Bundle::open(&folder(case), Device::Cpu, Kind::BFloat16).unwrap();
         let saved = out.path().join("saved");

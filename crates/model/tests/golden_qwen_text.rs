@@ -4,12 +4,11 @@
 
 mod against;
 
-use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use against::{Golden, golden_folder};
-use candor_data::image::{ImageLimits, ImageProcessor, measure};
+use against::golden_folder;
+use candor_data::image::ImageProcessor;
 use candor_data::{Conversation, Turn};
 use candor_model::sample::{IGNORE, Sample, SampleRules};
 use candor_model::{Encoded, IMAGE, ImageTokens, Template, Tokenizer};
@@ -192,48 +191,6 @@ fn the_placeholder_is_repeated_between_its_marks() {
     assert_eq!(sample.ids[at..at + 6], image);
     let n_places = sample.ids.iter().filter(|&&id| id == IMAGE_PAD).count();
     assert_eq!(n_places, 4);
-}
-
-#[derive(Deserialize)]
-struct Prompts {
-    picture: String,
-    said: Vec<String>,
-    text: HashMap<String, String>,
-}
-
-/// From a whole folder and a picture file to the ids that a model is given.
-#[test]
-fn prompts_with_pictures_give_the_ids_of_transformers() {
-    let folders = golden_folder("qwen").join("folders");
-    let prompts = fs::read(folders.join("prompts.json")).expect("a golden file");
-    let prompts: Prompts = serde_json::from_slice(&prompts).expect("JSON of this form");
-    let picture = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../data/tests/golden/images")
-        .join(&prompts.picture);
-    for (name, file) in [
-        ("published", "preprocessor_config.json"),
-        ("current", "processor_config.json"),
-    ] {
-        let folder = folders.join(name);
-        let tokenizer = Tokenizer::open_folder(&folder).unwrap();
-        let template = Template::of_folder(&folder).unwrap();
-        let ImageProcessor::Native(processor) =
-            ImageProcessor::from_file(&folder.join(file)).unwrap()
-        else {
-            panic!("{name}: pictures keep their own size");
-        };
-        let size = measure(&picture, &ImageLimits::default()).unwrap();
-        let fitted = processor.size_of(size).unwrap();
-        let n_tokens = fitted.n_pixels() / (processor.token_side() as usize).pow(2);
-        let said: Vec<&str> = prompts.said.iter().map(String::as_str).collect();
-        let conversation = conversation(&said);
-        let text = template.render(&conversation).unwrap().text;
-        assert_eq!(text, prompts.text[name], "{name}");
-        let sample = Sample::new(&conversation, rules(&tokenizer, &template, n_tokens)).unwrap();
-        let golden = Golden::open(&folders, &format!("{name}.safetensors"));
-        let expected: Vec<i64> = Vec::try_from(golden.get("ids").flatten(0, 1)).unwrap();
-        assert_eq!(sample.ids, expected, "{name}");
-    }
 }
 
 #[test]

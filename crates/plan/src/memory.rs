@@ -169,7 +169,7 @@ impl Budget<'_> {
     /// The features of pictures.
     #[must_use]
     pub fn features(&self, n_pictures: u64) -> u64 {
-        let width = self.config.tower_sizes().width as u64;
+        let width = self.config.feature_width() as u64;
         n_pictures * self.config.n_feature_rows(USUAL_PICTURE) as u64 * width * self.e()
     }
 

@@ -114,12 +114,12 @@ fn logits(
     };
     let model = &bundle.model;
     let side = model.config().tower_sizes().image_size;
-    let size = PictureSize {
+    let square = PictureSize {
         width: side as u32,
         height: side as u32,
     };
     let rules = SampleRules {
-        images: ImageTokens::Each(model.config().n_image_tokens(size)),
+        images: ImageTokens::Each(model.config().n_image_tokens(square)),
         ..bundle.rules(usize::MAX, Path::new(""))
     };
     let sample = Sample::new(&conversation, rules)?;

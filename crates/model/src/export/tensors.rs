@@ -103,12 +103,12 @@ impl<'a> Tensors<'a> {
         match dialect {
             Dialect::HuggingFace => {
                 let names = self.config.names();
-                let named = promises.into_iter().map(|promise| {
+                let renamed = promises.into_iter().map(|promise| {
                     let here = promise.name;
                     let name = names.written(&here);
                     (here, Promise { name, ..promise })
                 });
-                self.write_shards(folder, named.collect())
+                self.write_shards(folder, renamed.collect())
             }
             Dialect::Original => {
                 let is_tower = |promise: &Promise| promise.name.starts_with("vision_tower.");

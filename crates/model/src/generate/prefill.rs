@@ -87,7 +87,14 @@ fn from_the_beginning<'a>(
     };
     let rotary = decoder.rotary(&positions);
     let mut cache = model.cache(rows.ids.size()[0], rows.len + room);
-    let hidden = decoder.forward(&embedded.x, &rotary, visible, adapter, Some(&mut cache));
+    let hidden = decoder.forward(
+        &embedded.x,
+        embedded.deep.as_ref(),
+        &rotary,
+        visible,
+        adapter,
+        Some(&mut cache),
+    );
     Begun {
         cache,
         hidden: hidden.select(1, -1),
@@ -154,7 +161,7 @@ fn behind_openings(
     let rotary = decoder.rotary(&(second.positions() + &start));
     let embedded = decoder.embed(&second.ids);
     let visible = Visible::Mask(&mask);
-    let hidden = decoder.forward(&embedded, &rotary, visible, adapter, Some(&mut cache));
+    let hidden = decoder.forward(&embedded, None, &rotary, visible, adapter, Some(&mut cache));
     Live {
         rows: (0..queries.len()).collect(),
         pads: owners

@@ -103,7 +103,7 @@ impl Live {
         let visible = mask.as_ref().map_or(Visible::All, Visible::Mask);
         let embedded = decoder.embed(tokens);
         let cache = Some(&mut self.cache);
-        let hidden = decoder.forward(&embedded, &rotary, visible, adapter, cache);
+        let hidden = decoder.forward(&embedded, None, &rotary, visible, adapter, cache);
         self.positions = &self.positions + 1;
         self.hidden = hidden.select(1, 0);
     }

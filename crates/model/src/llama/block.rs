@@ -52,6 +52,8 @@ pub(crate) struct Block {
     linears: [BlockLinear; 7],
     /// Of queries, keys and values.
     biases: Option<[Tensor; 3]>,
+    /// Of each head of queries and of keys.
+    head_norms: Option<[RmsNorm; 2]>,
     n_heads: i64,
     n_kv_heads: i64,
     head_dim: i64,
@@ -104,11 +106,21 @@ impl Block {
         } else {
             None
         };
+        let mut head_norm = |target: &str| {
+            let name = format!("{name}.self_attn.{target}");
+            RmsNorm::take(weights, &name, c.head_dim(), c.rms_norm_eps)
+        };
+        let head_norms = if c.qk_norms {
+            Some([head_norm("q_norm")?, head_norm("k_norm")?])
+        } else {
+            None
+        };
         Ok(Self {
             norm1,
             norm2,
             linears,
             biases,
+            head_norms,
             n_heads: c.num_attention_heads,
             n_kv_heads: c.n_kv_heads(),
             head_dim: c.head_dim(),
@@ -179,7 +191,7 @@ impl Block {
     /// # Shapes
     /// `normed`: `[batch, len, width]` → `[batch, heads, len, head_dim]`, turned to their positions.
     fn query(&self, normed: &Tensor, rotary: &Rotary, lora: Option<&BlockAdapter>) -> Tensor {
-        rotary.apply(&self.split(&self.linear(0, normed, lora), self.n_heads))
+        self.turned(0, normed, self.n_heads, rotary, lora)
     }
 
     /// # Shapes
@@ -190,9 +202,27 @@ impl Block {
         rotary: &Rotary,
         lora: Option<&BlockAdapter>,
     ) -> [Tensor; 2] {
-        let key = self.split(&self.linear(1, normed, lora), self.n_kv_heads);
         let value = self.split(&self.linear(2, normed, lora), self.n_kv_heads);
-        [rotary.apply(&key), value]
+        [self.turned(1, normed, self.n_kv_heads, rotary, lora), value]
+    }
+
+    /// Queries (slot 0) or keys (slot 1).
+    ///
+    /// # Shapes
+    /// `normed`: `[batch, len, width]` → `[batch, heads, len, head_dim]`.
+    fn turned(
+        &self,
+        slot: usize,
+        normed: &Tensor,
+        heads: i64,
+        rotary: &Rotary,
+        lora: Option<&BlockAdapter>,
+    ) -> Tensor {
+        let split = self.split(&self.linear(slot, normed, lora), heads);
+        match &self.head_norms {
+            Some(norms) => rotary.apply(&norms[slot].forward(&split)),
+            None => rotary.apply(&split),
+        }
     }
 
     /// What follows attention: output layer and residual, norm, SwiGLU and residual.

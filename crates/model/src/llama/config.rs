@@ -53,6 +53,9 @@ pub struct TextConfig {
     /// Whether queries, keys and values have biases, as Qwen2's have and no LLaMA's.
     #[serde(skip)]
     pub qkv_bias: bool,
+    /// Whether each head of queries and keys has a norm before it is turned, as Qwen3's have.
+    #[serde(skip)]
+    pub qk_norms: bool,
     /// The axis of positions that each of the `head_dim / 2` rotary frequencies turns by; none where positions have one
     /// axis.
     #[serde(skip)]
@@ -112,6 +115,7 @@ impl TextConfig {
             max_position_embeddings: sizes.n_positions,
             tie_word_embeddings: false,
             qkv_bias: false,
+            qk_norms: false,
             rope_axes: None,
         }
     }

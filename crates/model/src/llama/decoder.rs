@@ -6,6 +6,7 @@ use super::attention::Visible;
 use super::block::{Block, RmsNorm};
 use super::rotary::Rotary;
 use crate::cache::KvCache;
+use crate::deep::Deep;
 use crate::lora::Adapter;
 use crate::shared::SharedBatch;
 use crate::weights::{Init, Weights};
@@ -167,13 +168,14 @@ impl Decoder {
         }
     }
 
-    /// All blocks and the final norm.
+    /// All blocks, what is added between them, and the final norm.
     ///
     /// # Shapes
     /// `x`: `[batch, len, width]` → the same.
-    pub fn forward(
+    pub(crate) fn forward(
         &self,
         x: &Tensor,
+        deep: Option<&Deep>,
         rotary: &Rotary,
         visible: Visible<'_>,
         adapter: Option<&Adapter>,
@@ -182,7 +184,8 @@ impl Decoder {
         let new = x.size()[1];
         let mut x = x.shallow_clone();
         for layer in 0..self.blocks.len() {
-            x = self.block(layer, &x, rotary, visible, adapter, cache.as_deref_mut());
+            let given = self.block(layer, &x, rotary, visible, adapter, cache.as_deref_mut());
+            x = Deep::add(deep, layer, given);
         }
         if let Some(cache) = cache {
             cache.advance(new);

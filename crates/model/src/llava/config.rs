@@ -58,6 +58,9 @@ pub struct LlavaConfig {
 pub enum Activation {
     /// Exact GELU.
     Gelu,
+    /// GELU by a hyperbolic tangent.
+    #[serde(rename = "gelu_pytorch_tanh")]
+    GeluTanh,
     /// x · σ(1.702 x), which OpenAI's CLIP was trained with.
     QuickGelu,
     /// x · σ(x).

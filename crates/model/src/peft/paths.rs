@@ -61,13 +61,20 @@ const QWEN_TODAY: Spelling = Spelling {
         "lm_head.",
         "model.visual.merger.",
         "model.visual.",
+        "model.visual.deepstack_merger_list.",
     ],
     names: &QWEN,
     has_tower: true,
 };
 /// Qwen-VL in transformers before that.
 const QWEN_EARLIER: Spelling = Spelling {
-    prefixes: &["model.", "lm_head.", "visual.merger.", "visual."],
+    prefixes: &[
+        "model.",
+        "lm_head.",
+        "visual.merger.",
+        "visual.",
+        "visual.deepstack_merger_list.",
+    ],
     ..QWEN_TODAY
 };
 /// The original LLaVA, and LLaMA alone.
@@ -180,6 +187,24 @@ mod tests {
             assert_eq!(name, "language_model.model.layers.3.mlp.up_proj");
             assert_eq!(slot_of(&name), Some((3, 5)));
             assert_eq!(spelling.layer_in_file(&name), path);
+        }
+    }
+
+    #[test]
+    fn mergers_of_several_blocks_keep_their_names() {
+        let here = "multi_modal_projector.deepstack.1.linear_fc1";
+        for (start, layer) in [
+            ("model.visual.", "model.language_model.layers.0.mlp.up_proj"),
+            ("visual.", "model.layers.0.mlp.up_proj"),
+        ] {
+            let merger = format!("{start}deepstack_merger_list.1.linear_fc1");
+            let spelling = Spelling::of(&[&merger, layer]);
+            assert_eq!(spelling.layer_here(&merger), here);
+            assert_eq!(spelling.layer_in_file(here), merger);
+            assert_eq!(
+                spelling.layer_in_file("multi_modal_projector.norm"),
+                format!("{start}merger.norm")
+            );
         }
     }
 

@@ -5,80 +5,24 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::config::{Generation, QwenVisionConfig};
-use super::windows::{Alike, Windows};
-use crate::clip::LayerNorm;
+use super::block::{Block, Turns};
+use super::config::{QwenVisionConfig, THETA};
+use super::places::Places;
+use super::windows::Windows;
 use crate::features::ImageSpan;
-use crate::linear::Linear;
-use crate::llama::RmsNorm;
 use crate::weights::{Init, Weights};
-use crate::{Activation, ModelError, Part};
-
-/// Epsilon of all norms of tower and merger.
-const EPS: f64 = 1e-6;
-/// Base of the rotary frequencies.
-const THETA: f64 = 10_000.0;
-
-/// A norm of either generation.
-#[derive(Debug)]
-pub(super) enum Norm {
-    Layer(LayerNorm),
-    Rms(RmsNorm),
-}
-
-impl Norm {
-    pub fn take(
-        weights: &mut Weights,
-        name: &str,
-        c: &QwenVisionConfig,
-    ) -> Result<Self, ModelError> {
-        Ok(match c.generation {
-            Generation::Qwen2Vl => Self::Layer(LayerNorm::take(weights, name, c.width, EPS)?),
-            Generation::Qwen25Vl => Self::Rms(RmsNorm::take(weights, name, c.width, EPS)?),
-        })
-    }
-
-    pub fn forward(&self, x: &Tensor) -> Tensor {
-        match self {
-            Self::Layer(norm) => norm.forward(x),
-            Self::Rms(norm) => norm.forward(x),
-        }
-    }
-}
+use crate::{ModelError, Part};
 
 /// The tower.
 #[derive(Debug)]
 pub(crate) struct QwenTower {
     /// `[width, 3, temporal, patch, patch]`.
     patch_embedding: Tensor,
+    /// `[width]`, where there is one.
+    patch_bias: Option<Tensor>,
+    places: Option<Places>,
     blocks: Vec<Block>,
     config: QwenVisionConfig,
-}
-
-#[derive(Debug)]
-struct Block {
-    norm1: Norm,
-    qkv: Linear,
-    proj: Linear,
-    norm2: Norm,
-    mlp: Mlp,
-    n_heads: i64,
-    /// Whether it sees the whole image.
-    whole: bool,
-}
-
-/// What is inside a block's MLP.
-#[derive(Debug)]
-enum Mlp {
-    Plain(Activation, [Linear; 2]),
-    /// Gate, up and down.
-    SwiGlu([Linear; 3]),
-}
-
-/// Cosines and sines of the patches' positions, `[n_patches, head_dim]` f32.
-struct Turns {
-    cos: Tensor,
-    sin: Tensor,
 }
 
 impl QwenTower {
@@ -95,11 +39,21 @@ impl QwenTower {
             c.patch_size,
             c.patch_size,
         ];
-        let name = "vision_tower.patch_embed.proj.weight";
-        let patch_embedding = weights.take(name, &patch, Init::Normal(0.02))?;
+        let name = "vision_tower.patch_embed.proj";
+        let patch_embedding =
+            weights.take(&format!("{name}.weight"), &patch, Init::Normal(0.02))?;
+        let (patch_bias, places) = match c.n_places {
+            Some(n) => (
+                Some(weights.take(&format!("{name}.bias"), &[c.width], Init::Zeros)?),
+                Some(Places::take(weights, n, c.width)?),
+            ),
+            None => (None, None),
+        };
         let blocks = (0..c.depth).map(|at| Block::take(weights, at, c));
         Ok(Self {
             patch_embedding,
+            patch_bias,
+            places,
             blocks: blocks.collect::<Result<_, _>>()?,
             config: c.clone(),
         })
@@ -120,7 +74,8 @@ impl QwenTower {
     ///
     /// # Shapes
     /// `pixels`: `[n_images, 3, height, width]`, normalised, both sides whole tokens →
-    /// `[n_images, n_patches, width]`.
+    /// `[n_images, n_patches, feature_width]`: what the last block gives, and beside it what those give that go into the
+    /// decoder as well.
     pub fn forward(&self, pixels: &Tensor) -> Tensor {
         let size = pixels.size();
         let grid = self.config.grid([size[2], size[3]]);
@@ -143,8 +98,14 @@ impl QwenTower {
             cos: arranged(&turns.cos, 0),
             sin: arranged(&turns.sin, 0),
         };
-        let mut x = arranged(&self.patches(pixels), 1);
-        for block in &self.blocks {
+        let mut patches = self.patches(pixels);
+        if let Some(places) = &self.places {
+            let of_grid = places.of(grid, self.config.merge_size);
+            patches += of_grid.to_kind(patches.kind());
+        }
+        let mut x = arranged(&patches, 1);
+        let mut deep = Vec::new();
+        for (at, block) in (0..).zip(&self.blocks) {
             let groups = windows.as_ref().filter(|_| !block.whole);
             x = block.forward(
                 &x,
@@ -152,6 +113,13 @@ impl QwenTower {
                 groups.map(|(groups, _)| groups.as_slice()),
                 unit,
             );
+            if self.config.deep.contains(&at) {
+                deep.push(x.shallow_clone());
+            }
+        }
+        if !deep.is_empty() {
+            deep.insert(0, x);
+            x = Tensor::cat(&deep, -1);
         }
         match &windows {
             Some((_, order)) => x
@@ -181,7 +149,10 @@ impl QwenTower {
                 false,
             )
             .reshape([size[0], rows * columns * m * m, -1]);
-        patches.linear::<&Tensor>(&self.patch_embedding.flatten(1, 4), None)
+        patches.linear(
+            &self.patch_embedding.flatten(1, 4),
+            self.patch_bias.as_ref(),
+        )
     }
 
     /// The turns of all patches: a quarter of a head's numbers by rows, a quarter by columns, and both again.
@@ -210,125 +181,4 @@ impl QwenTower {
             sin: angles.sin(),
         }
     }
-}
-
-impl Turns {
-    /// Turns heads, in f32 whatever they are in.
-    ///
-    /// # Shapes
-    /// `x`: `[n_images, heads, n_patches, head_dim]` → the same.
-    fn apply(&self, x: &Tensor) -> Tensor {
-        let wide = x.to_kind(Kind::Float);
-        let halves = wide.chunk(2, -1);
-        let turned = Tensor::cat(&[halves[1].neg(), halves[0].shallow_clone()], -1);
-        (&wide * &self.cos + turned * &self.sin).to_kind(x.kind())
-    }
-}
-
-impl Block {
-    fn take(weights: &mut Weights, at: i64, c: &QwenVisionConfig) -> Result<Self, ModelError> {
-        let name = format!("vision_tower.blocks.{at}");
-        let (width, inner) = (c.width, c.mlp_width);
-        let depth = (2.0 * c.depth as f64).sqrt();
-        let of_width = Init::Normal((width as f64).sqrt().recip());
-        let outward = Init::Normal((inner as f64).sqrt().recip() / depth);
-        let mut linear = |part: &str, size: [i64; 2], init: Init| {
-            Linear::take(weights, &format!("{name}.{part}"), size, true, init)
-        };
-        let qkv = linear("attn.qkv", [width, 3 * width], of_width)?;
-        let proj = linear("attn.proj", [width, width], of_width)?;
-        let mlp = match c.generation {
-            Generation::Qwen2Vl => Mlp::Plain(
-                c.activation,
-                [
-                    linear("mlp.fc1", [width, inner], of_width)?,
-                    linear("mlp.fc2", [inner, width], outward)?,
-                ],
-            ),
-            Generation::Qwen25Vl => Mlp::SwiGlu([
-                linear("mlp.gate_proj", [width, inner], of_width)?,
-                linear("mlp.up_proj", [width, inner], of_width)?,
-                linear("mlp.down_proj", [inner, width], outward)?,
-            ]),
-        };
-        let whole = c.windows.as_ref();
-        Ok(Self {
-            norm1: Norm::take(weights, &format!("{name}.norm1"), c)?,
-            norm2: Norm::take(weights, &format!("{name}.norm2"), c)?,
-            qkv,
-            proj,
-            mlp,
-            n_heads: c.n_heads,
-            whole: whole.is_none_or(|(_, blocks)| blocks.contains(&at)),
-        })
-    }
-
-    /// # Shapes
-    /// `x`: `[n_images, n_patches, width]` → the same. `windows`: of tokens of `unit` patches; none is the whole image.
-    fn forward(&self, x: &Tensor, turns: &Turns, windows: Option<&[Alike]>, unit: i64) -> Tensor {
-        let normed = self.norm1.forward(x);
-        let heads = self
-            .qkv
-            .forward(&normed)
-            .unflatten(2, [3, self.n_heads, -1]);
-        // [3, n_images, heads, n_patches, head_dim]
-        let heads = heads.permute([2, 0, 3, 1, 4]);
-        let (query, key) = (turns.apply(&heads.get(0)), turns.apply(&heads.get(1)));
-        let value = heads.get(2);
-        let mixed = match windows {
-            None => attend(&query, &key, &value),
-            Some(windows) => in_windows(&query, &key, &value, windows, unit),
-        };
-        let x = x + self.proj.forward(&mixed.transpose(1, 2).flatten(2, 3));
-        let normed = self.norm2.forward(&x);
-        &x + self.mlp.forward(&normed)
-    }
-}
-
-impl Mlp {
-    fn forward(&self, x: &Tensor) -> Tensor {
-        match self {
-            Self::Plain(activation, [fc1, fc2]) => fc2.forward(&activation.apply(&fc1.forward(x))),
-            Self::SwiGlu([gate, up, down]) => {
-                down.forward(&(gate.forward(x).silu() * up.forward(x)))
-            }
-        }
-    }
-}
-
-/// # Shapes
-/// All `[batch, heads, n, head_dim]`.
-fn attend(query: &Tensor, key: &Tensor, value: &Tensor) -> Tensor {
-    let no_mask = None::<&Tensor>;
-    Tensor::scaled_dot_product_attention(query, key, value, no_mask, 0.0, false, None, false)
-}
-
-/// Attention within windows, those of one size together.
-///
-/// # Shapes
-/// All `[n_images, heads, n_patches, head_dim]`.
-fn in_windows(
-    query: &Tensor,
-    key: &Tensor,
-    value: &Tensor,
-    windows: &[Alike],
-    unit: i64,
-) -> Tensor {
-    let n_images = query.size()[0];
-    let mut start = 0;
-    let parts = windows.iter().map(|group| {
-        let n = group.n_windows * group.n_tokens * unit;
-        // [n_images · n_windows, heads, patches of a window, head_dim]
-        let batch = |x: &Tensor| {
-            let x = x.narrow(2, start, n).unflatten(2, [group.n_windows, -1]);
-            x.transpose(1, 2).flatten(0, 1)
-        };
-        let mixed = attend(&batch(query), &batch(key), &batch(value));
-        start += n;
-        mixed
-            .unflatten(0, [n_images, group.n_windows])
-            .transpose(1, 2)
-            .flatten(2, 3)
-    });
-    Tensor::cat(&parts.collect::<Vec<_>>(), 2)
 }

@@ -25,12 +25,15 @@ pub enum Family {
     Llava,
     /// Images have rows and columns.
     Qwen,
+    /// The same, and outputs of all blocks of the tower are added in the decoder.
+    Qwen3,
 }
 
 fn model(family: Family, n_kv_heads: i64, seed: u64) -> Vlm {
     let config = match family {
         Family::Llava => llava(n_kv_heads),
         Family::Qwen => qwen(n_kv_heads),
+        Family::Qwen3 => qwen3(n_kv_heads),
     };
     let config = ModelConfig::of_json(&config.to_string()).expect("a configuration");
     Vlm::fresh(config, seed, Device::Cpu).expect("a fresh model")
@@ -39,7 +42,7 @@ fn model(family: Family, n_kv_heads: i64, seed: u64) -> Vlm {
 /// An image of four tokens, as a square or as a row.
 fn pixels(family: Family, at: usize) -> Tensor {
     let [height, width] = match family {
-        Family::Qwen if at % 2 == 1 => [4, 16],
+        Family::Qwen | Family::Qwen3 if at % 2 == 1 => [4, 16],
         _ => [8, 8],
     };
     let numbers = Tensor::arange(3 * height * width, (Kind::Float, Device::Cpu)) + at as f64;
@@ -55,6 +58,21 @@ fn qwen(n_kv_heads: i64) -> Value {
         "vision_config": {
             "depth": 1, "hidden_size": 8, "intermediate_size": 16, "num_heads": 2, "patch_size": 2,
             "window_size": 8, "fullatt_block_indexes": [0], "out_hidden_size": 16
+        }
+    })
+}
+
+fn qwen3(n_kv_heads: i64) -> Value {
+    serde_json::json!({
+        "model_type": "qwen3_vl", "image_token_id": IMAGE,
+        "text_config": {
+            "vocab_size": N_VOCAB, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3,
+            "num_attention_heads": 4, "num_key_value_heads": n_kv_heads, "head_dim": 6,
+            "max_position_embeddings": 64, "rope_theta": 1e4, "rope_scaling": {"mrope_section": [1, 1, 1]}
+        },
+        "vision_config": {
+            "depth": 3, "hidden_size": 8, "intermediate_size": 16, "num_heads": 2, "patch_size": 2,
+            "num_position_embeddings": 9, "deepstack_visual_indexes": [0, 1, 2], "out_hidden_size": 16
         }
     })
 }
@@ -296,7 +314,7 @@ pub fn assert_same_gradients(
 /// One to three items of different lengths, with one to three branches each.
 pub fn cases() -> impl Strategy<Value = Case> {
     let heads = prop::sample::select(vec![1_i64, 2, 4]);
-    let families = prop::sample::select(vec![Family::Llava, Family::Qwen]);
+    let families = prop::sample::select(vec![Family::Llava, Family::Qwen, Family::Qwen3]);
     let reads = prop::sample::select(vec![Read::Last, Read::Spans]);
     let strategy = (0_u64..1 << 40, families, heads, 1_usize..=3, reads);
     strategy.prop_flat_map(|(seed, family, n_kv_heads, k, read)| {

@@ -34,12 +34,22 @@ fn candor(folder: &Path, words: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn stage(folder: &Path, command: &str, recipe: &str, sizes: &[&str]) {
+/// The words that run a stage by a shipped recipe, with these fields, apart by spaces, replaced.
+fn words(command: &str, recipe: &str, fields: &str) -> Vec<String> {
     let recipe = format!("{ROOT}/recipes/{recipe}");
-    let common = ["data.root=.", "data.images=images"];
-    let sets = common.iter().chain(sizes);
-    let sets = sets.flat_map(|size| ["--set", *size]);
-    let words: Vec<&str> = [command, &recipe].into_iter().chain(sets).collect();
+    let fields = ["data.root=.", "data.images=images"]
+        .into_iter()
+        .chain(fields.split_whitespace());
+    let sets = fields.flat_map(|field| ["--set".to_owned(), field.to_owned()]);
+    [command.to_owned(), recipe]
+        .into_iter()
+        .chain(sets)
+        .collect()
+}
+
+fn stage(folder: &Path, command: &str, recipe: &str, fields: &str) {
+    let words = words(command, recipe, fields);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
     candor(folder, &words);
 }
 
@@ -96,156 +106,88 @@ fn files(folder: &Path, names: &[&str]) -> Vec<Vec<u8>> {
     names.iter().map(read).collect()
 }
 
+const SMALL: &str = "data.max_tokens=500 data.batch=8 data.micro_batch=4";
+const BASE: &str = "model.base=sft/model model.base_precision=f32";
+const TALK: &str = r#"data.sources=[{name="talk",format="llava",path="talk.json",count=24}]"#;
+const COMPARED: &str =
+    r#"data.preferences=["compared.json"] data.n_validation=4 data.n_held_out=4"#;
+
+/// A policy that has learned to end its answers, its samples, a reward model, and what PPO starts from.
+fn before_ppo(folder: &Path) {
+    let hub = format!("{ROOT}/crates/model/tests/golden/qwen/folders/published");
+    let learns = "optimizer.learning_rate=1e-2 run.epochs=30 model.activations=keep";
+    let fields = format!("run.out=sft model.base={hub} {SMALL} {TALK} {learns}");
+    stage(folder, "sft", "llava-7b-224/1-sft.toml", &fields);
+
+    let few = "prompts.count=12 sampling.max_new_tokens=12 run.chunk=6";
+    let fields = format!("run.out=sample {BASE} data.prompts=talk.json {few}");
+    stage(folder, "sample", "qwen2.5-vl-7b/2-sample.toml", &fields);
+    let candidates = fs::read_to_string(folder.join("sample/candidates.jsonl")).unwrap();
+    assert_eq!(candidates.lines().count(), 12);
+
+    let prompt = format!("prompt.file={ROOT}/recipes/demo/reward-facts.txt");
+    let few = "run.steps=3 evaluation.every=2 data.facts=facts.json";
+    let fields = format!("run.out=reward {BASE} {SMALL} {COMPARED} {prompt} {few}");
+    stage(folder, "reward", "qwen2.5-vl-7b/3-reward.toml", &fields);
+
+    let fields = format!("run.out=init {BASE} {SMALL} {TALK}");
+    stage(folder, "sft", "qwen2.5-vl-7b/4-policy-init.toml", &fields);
+}
+
+fn reinforce(folder: &Path, out: &str, recipe: &str, more: &str) {
+    let parts = "model.policy_init=init/adapter model.reward=reward data.prompts=prompts.json data.facts=facts.json";
+    let few =
+        "run.steps=2 run.checkpoint_every=1 sampling.max_new_tokens=16 guard.min_response_tokens=1";
+    let rows = "batch.rollout_batch=8 batch.mini_batch=4 batch.micro_batch=2";
+    let fields = format!("run.out={out} {BASE} {parts} {few} {rows} {more}");
+    stage(folder, "rl", &format!("qwen2.5-vl-7b/{recipe}"), &fields);
+}
+
+/// The ids that a model answers with.
+fn ask(folder: &Path, model: &[&str]) -> Value {
+    let question = "--image images/1.png --prompt red? --precision f32 --max-new-tokens 6 --json";
+    let question: Vec<&str> = question.split_whitespace().collect();
+    let answer = candor(folder, &[&["chat"][..], model, &question].concat());
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    answer["ids"].clone()
+}
+
 #[test]
 fn all_stages_run_on_qwen2_5_vl() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     prepare(folder);
-    let hub = format!("{ROOT}/crates/model/tests/golden/qwen/folders/published");
-    let on_hub = format!("model.base={hub}");
-    let small = ["data.max_tokens=500", "data.batch=8", "data.micro_batch=4"];
-    let f32 = "model.base_precision=f32";
-    let talk = r#"data.sources=[{name="talk",format="llava",path="talk.json",count=24}]"#;
-    // It learns to end its answers.
-    let learns = [
-        talk,
-        "optimizer.learning_rate=1e-2",
-        "run.epochs=30",
-        "model.activations=keep",
-    ];
-    let sft = [&[on_hub.as_str(), "run.out=sft"][..], &small, &learns].concat();
-    stage(folder, "sft", "llava-7b-224/1-sft.toml", &sft);
-    let base = "model.base=sft/model";
-
-    let sizes = [
-        "run.out=sample",
-        base,
-        f32,
-        "data.prompts=talk.json",
-        "prompts.count=12",
-        "sampling.max_new_tokens=12",
-        "run.chunk=6",
-    ];
-    stage(folder, "sample", "qwen2.5-vl-7b/2-sample.toml", &sizes);
-    let candidates = fs::read_to_string(folder.join("sample/candidates.jsonl")).unwrap();
-    assert_eq!(candidates.lines().count(), 12);
-
-    let compared = r#"data.preferences=["compared.json"]"#;
-    let parts = ["data.n_validation=4", "data.n_held_out=4"];
-    let facts = "data.facts=facts.json";
-    let prompt = format!("prompt.file={ROOT}/recipes/demo/reward-facts.txt");
-    let few = [
-        "run.steps=3",
-        "evaluation.every=2",
-        facts,
-        compared,
-        prompt.as_str(),
-    ];
-    let reward = [&["run.out=reward", base, f32][..], &small, &parts, &few].concat();
-    stage(folder, "reward", "qwen2.5-vl-7b/3-reward.toml", &reward);
-
-    let init = [&["run.out=init", base, f32, talk][..], &small].concat();
-    stage(folder, "sft", "qwen2.5-vl-7b/4-policy-init.toml", &init);
-
-    let rl = |out: &str, recipe: &str, more: &[&str]| {
-        let out = format!("run.out={out}");
-        let sizes = [
-            out.as_str(),
-            base,
-            f32,
-            facts,
-            "model.policy_init=init/adapter",
-            "model.reward=reward",
-            "data.prompts=prompts.json",
-            "run.steps=2",
-            "run.checkpoint_every=1",
-            "sampling.max_new_tokens=16",
-            "batch.rollout_batch=8",
-            "batch.mini_batch=4",
-            "batch.micro_batch=2",
-            "guard.min_response_tokens=1",
-        ];
-        stage(
-            folder,
-            "rl",
-            &format!("qwen2.5-vl-7b/{recipe}"),
-            &[&sizes[..], more].concat(),
-        );
-    };
-    rl("ppo", "5-ppo.toml", &[]);
-    // Rows of a pass change memory and speed, and rounding alone.
-    rl("again", "5-ppo.toml", &[]);
+    before_ppo(folder);
+    reinforce(folder, "ppo", "5-ppo.toml", "");
+    // The same again has the same bytes.
+    reinforce(folder, "again", "5-ppo.toml", "");
     let made = ["adapter/adapter_model.safetensors", "metrics.jsonl"];
     assert!(files(&folder.join("ppo"), &made) == files(&folder.join("again"), &made));
-    rl(
+    reinforce(
+        folder,
         "grpo",
         "grpo/5-grpo.toml",
-        &["sampling.samples_per_prompt=4"],
+        "sampling.samples_per_prompt=4",
     );
+    let fields = format!("run.out=dpo {BASE} {SMALL} {COMPARED} run.epochs=1");
+    stage(folder, "dpo", "qwen2.5-vl-7b/dpo/4-dpo.toml", &fields);
 
-    let dpo = [
-        &["run.out=dpo", base, f32, compared, "run.epochs=1"][..],
-        &small,
-        &parts,
-    ]
-    .concat();
-    stage(folder, "dpo", "qwen2.5-vl-7b/dpo/4-dpo.toml", &dpo);
-
-    let merge = [
-        "export",
-        "sft/model",
-        "--adapter",
-        "ppo/adapter",
-        "--merge",
-        "--out",
-        "merged",
-    ];
-    candor(folder, &merge);
-    let ask = |model: &[&str]| {
-        let question = [
-            "--image",
-            "images/1.png",
-            "--prompt",
-            "Is the dog red?",
-            "--precision",
-            "f32",
-            "--max-new-tokens",
-            "6",
-            "--json",
-        ];
-        let answer = candor(folder, &[&["chat"][..], model, &question].concat());
-        let answer: Value = serde_json::from_str(&answer).unwrap();
-        answer["ids"].clone()
-    };
-    assert_eq!(
-        ask(&["merged"]),
-        ask(&["sft/model", "--adapter", "ppo/adapter"])
-    );
+    let merge = "export sft/model --adapter ppo/adapter --merge --out merged";
+    candor(folder, &merge.split_whitespace().collect::<Vec<_>>());
+    let apart = ask(folder, &["sft/model", "--adapter", "ppo/adapter"]);
+    assert_eq!(ask(folder, &["merged"]), apart);
 
     // A picture that no tower takes is named before any training.
-    image::RgbImage::new(500, 2)
-        .save(folder.join("images/2.png"))
-        .unwrap();
-    let recipe = format!("{ROOT}/recipes/qwen2.5-vl-7b/4-policy-init.toml");
-    let sets = [
-        &[
-            "run.out=strip",
-            base,
-            f32,
-            talk,
-            "data.root=.",
-            "data.images=images",
-        ][..],
-        &small,
-    ]
-    .concat();
-    let sets = sets.iter().flat_map(|set| ["--set", *set]);
-    let words: Vec<&str> = ["sft", recipe.as_str()].into_iter().chain(sets).collect();
-    let output = run(folder, &words);
+    let strip = image::RgbImage::new(500, 2);
+    strip.save(folder.join("images/2.png")).unwrap();
+    let fields = format!("run.out=strip {BASE} {SMALL} {TALK}");
+    let words = words("sft", "qwen2.5-vl-7b/4-policy-init.toml", &fields);
+    let output = run(
+        folder,
+        &words.iter().map(String::as_str).collect::<Vec<_>>(),
+    );
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
-    assert!(
-        message.contains("2.png") && message.contains("200 times"),
-        "{message}"
-    );
+    let named = message.contains("2.png") && message.contains("200 times");
+    assert!(named, "{message}");
 }

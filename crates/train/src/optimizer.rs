@@ -144,7 +144,7 @@ impl AdamW {
     /// Scales all gradients so that their global L2 norm is at most `max_norm`; returns the norm before.
     ///
     /// The norms stay on the device until the one read at the end. The caller checks the returned norm with
-    /// [`crate::finite::check_finite`] before [`AdamW::step`]: a norm that is not finite makes every
+    /// `check_finite` before [`AdamW::step`]: a norm that is not finite makes every
     /// gradient NaN. An infinite `max_norm` only measures.
     ///
     /// # Reference

@@ -79,7 +79,12 @@ fn prepare(folder: &Path) {
             .extend(more.as_object().unwrap().clone());
         row
     };
-    let talk = |i: usize| json!([asked, said(if i % 2 == 0 { "Yes." } else { "No." })]);
+    let talk = |i: usize| {
+        json!([
+            asked,
+            said(if i.is_multiple_of(2) { "Yes." } else { "No." })
+        ])
+    };
     let rows = |of: &dyn Fn(usize) -> Value| (0..24).map(|i| row(i, of(i))).collect::<Value>();
     write(
         &folder.join("talk.json"),

@@ -1,6 +1,8 @@
-"""Writes preferences as the Hugging Face hub has them, with pictures inside: two rows in the form of TRL's data sets to
-crates/annotate/tests/imports/trl.parquet, and to crates/reward/tests/runs, in the forms of TRL, RLHF-V and RLAIF-V, the
-rows that formats.rs there has in every other format.
+"""Write preferences as the Hugging Face hub has them, with pictures inside.
+
+Two rows in the form of TRL's data sets go to crates/annotate/tests/imports/trl.parquet, and to
+crates/reward/tests/runs, in the forms of TRL, RLHF-V and RLAIF-V, the rows that formats.rs there has in every other
+format.
 
     python -m venv venv && venv/bin/pip install pyarrow==26.0.1
     venv/bin/python parity/preference_parquet.py
@@ -17,16 +19,19 @@ IMAGES = ROOT / "crates/data/tests/golden/images"
 PICTURE = (IMAGES / "one_pixel.png").read_bytes()
 PART = pa.struct([("type", pa.string()), ("text", pa.string())])
 MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.list_(PART))]))
-SCHEMA = pa.schema([
-    ("prompt", MESSAGES),
-    ("chosen", MESSAGES),
-    ("rejected", MESSAGES),
-    ("images", pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))),
-    ("score", pa.float64()),
-])
+SCHEMA = pa.schema(
+    [
+        ("prompt", MESSAGES),
+        ("chosen", MESSAGES),
+        ("rejected", MESSAGES),
+        ("images", pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))),
+        ("score", pa.float64()),
+    ]
+)
 
 
 def said(role, *parts):
+    """Return one turn of a conversation in the form of TRL."""
     return [{"role": role, "content": [{"type": kind, "text": text} for kind, text in parts]}]
 
 
@@ -62,10 +67,12 @@ RUNS = ROOT / "crates/reward/tests/runs"
 
 
 def inside(name):
+    """Return a picture as the hub has it inside a table."""
     return {"bytes": (IMAGES / name).read_bytes(), "path": name}
 
 
 def write(name, rows, columns):
+    """Write a table."""
     table = pa.Table.from_pylist(rows, schema=pa.schema(columns))
     pq.write_table(table, RUNS / name, compression="snappy")
 

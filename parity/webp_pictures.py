@@ -1,9 +1,10 @@
-"""Writes crates/data/tests/golden/webp/: WebP pictures, and beside each the pixels that Pillow makes of it, as PNG.
+"""Write crates/data/tests/golden/webp/: WebP pictures, and beside each its pixels by Pillow, as PNG.
 
     python -m venv venv && venv/bin/pip install numpy==2.4.6 pillow==13.0.0
     venv/bin/python parity/webp_pictures.py
 
-The pixels are those of `ImageOps.exif_transpose` and `convert("RGB")`, as transformers' `load_image` has them.
+The pixels are those of `ImageOps.exif_transpose` and `convert("RGB")`, as transformers' `load_image` has
+them.
 """
 
 import pathlib
@@ -30,6 +31,7 @@ def with_alpha(pixels):
 
 
 def main():
+    """Write the pictures and what Pillow makes of them."""
     OUT.mkdir(parents=True, exist_ok=True)
     pixels = scene(61, 43)
     plain, clear = Image.fromarray(pixels), Image.fromarray(with_alpha(pixels))

@@ -1,8 +1,8 @@
 """Write preferences as the Hugging Face hub has them, with pictures inside.
 
 Two rows in the form of TRL's data sets go to crates/annotate/tests/imports/trl.parquet, and to
-crates/reward/tests/runs, in the forms of TRL, RLHF-V and RLAIF-V, the rows that formats.rs there has in every other
-format.
+crates/reward/tests/runs, in the forms of TRL, RLHF-V and RLAIF-V, the rows that formats.rs there has in every
+other format.
 
     python -m venv venv && venv/bin/pip install pyarrow==26.0.1
     venv/bin/python parity/preference_parquet.py

@@ -61,6 +61,15 @@ impl ModelConfig {
         }
     }
 
+    /// The class of transformers that it is.
+    #[must_use]
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Llava(_) => "LlavaForConditionalGeneration",
+            Self::Qwen(c) => c.generation.class(),
+        }
+    }
+
     /// The configuration, where it is a LLaVA's.
     #[must_use]
     pub fn llava(&self) -> Option<&LlavaConfig> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use candor_model::preflight::{self, Example};
 use candor_model::{
-    ModelConfig, ModelError, Part, Reading, Template, USUAL_PICTURE, peft, tensor_specs,
+    Dialect, ModelConfig, ModelError, Part, Reading, Template, USUAL_PICTURE, peft, tensor_specs,
 };
 use serde::Serialize;
 
@@ -23,7 +23,7 @@ pub struct Inspection {
     /// The folder of the tower, where it has one of its own.
     pub tower: Option<PathBuf>,
     /// How the checkpoint is written down.
-    pub dialect: &'static str,
+    pub dialect: String,
     /// The sizes.
     pub config: ModelConfig,
     /// The files that hold weights, with their sizes.
@@ -140,7 +140,10 @@ pub fn inspect(folder: &Path) -> Result<Inspection, PlanError> {
         precision: candor_train::BasePrecision::F32,
     };
     Ok(Inspection {
-        dialect: reading.folder.dialect().name(),
+        dialect: match reading.folder.dialect() {
+            Dialect::HuggingFace => format!("Hugging Face {}", config.class()),
+            original @ Dialect::Original => original.name().to_owned(),
+        },
         files: files.into_values().collect(),
         dtypes,
         n_parameters: parts.iter().map(|part| part.n_parameters).sum(),

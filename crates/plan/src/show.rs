@@ -19,7 +19,7 @@ pub fn show_inspection(model: &Inspection) -> String {
     if let Some(adapter) = &model.adapter {
         row("base of", adapter.display().to_string());
     }
-    row("dialect", model.dialect.to_owned());
+    row("dialect", model.dialect.clone());
     if let Some(folder) = &model.tower {
         row("tower's folder", folder.display().to_string());
     }
@@ -67,16 +67,24 @@ pub fn show_inspection(model: &Inspection) -> String {
             decoder.n_positions
         ),
     );
+    let seen = if model.config.sizes_differ() {
+        format!("patches of {} pixels", tower.patch_size)
+    } else {
+        format!(
+            "{} pixels in patches of {}, read at layer {}",
+            tower.image_size, tower.patch_size, tower.feature_layer
+        )
+    };
+    let of = if model.config.sizes_differ() {
+        "an image of 640 × 480, others by their sizes"
+    } else {
+        "an image"
+    };
     row(
         "tower",
         format!(
-            "{} wide, {} blocks, {} pixels in patches of {}, read at layer {}: {} tokens an image",
-            tower.width,
-            tower.n_blocks,
-            tower.image_size,
-            tower.patch_size,
-            tower.feature_layer,
-            model.n_image_tokens
+            "{} wide, {} blocks, {}: {} tokens {}",
+            tower.width, tower.n_blocks, seen, model.n_image_tokens, of
         ),
     );
     let specials = model.special_ids.iter();

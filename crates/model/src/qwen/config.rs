@@ -63,6 +63,15 @@ impl Generation {
         }
     }
 
+    /// Its class of transformers.
+    pub(crate) fn class(self) -> &'static str {
+        match self {
+            Self::Qwen2Vl => "Qwen2VLForConditionalGeneration",
+            Self::Qwen25Vl => "Qwen2_5_VLForConditionalGeneration",
+            Self::Qwen3Vl => "Qwen3VLForConditionalGeneration",
+        }
+    }
+
     /// The generation of a `model_type`.
     pub(crate) fn of(model_type: &str) -> Option<Self> {
         match model_type {

@@ -1,6 +1,6 @@
 //! Pictures: from a file to the numbers that a vision tower takes.
 //!
-//! [`decode()`] reads a file within limits and [`measure`] only its size; [`ImageProcessor`] fits and normalises it as
+//! [`decode()`] reads a file within limits and [`measure()`] only its size; [`ImageProcessor`] fits and normalises it as
 //! Hugging Face's processors of CLIP and of Qwen-VL do, [`load_batch`] does the first half of that for many files at
 //! once.
 

@@ -202,8 +202,10 @@ impl Block {
         rotary: &Rotary,
         lora: Option<&BlockAdapter>,
     ) -> [Tensor; 2] {
+        // Keys first: gradients are added up in the order of these, and with it change in their last bits.
+        let key = self.turned(1, normed, self.n_kv_heads, rotary, lora);
         let value = self.split(&self.linear(2, normed, lora), self.n_kv_heads);
-        [self.turned(1, normed, self.n_kv_heads, rotary, lora), value]
+        [key, value]
     }
 
     /// Queries (slot 0) or keys (slot 1).

@@ -7,10 +7,10 @@
 //!
 //! The photographs are not in the repository; without them their test says so on stderr and checks nothing.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use candor_data::image::{ImageLimits, ImageProcessor, decode};
+use candor_testing::photographs;
 use safetensors::SafeTensors;
 
 const MODES: [&str; 2] = ["crop", "pad"];
@@ -128,21 +128,8 @@ fn drawn_pictures_of_every_kind_come_out_as_in_transformers() {
 
 #[test]
 fn photographs_come_out_as_in_transformers() {
-    let folder = std::env::var_os("PARITY_PHOTOS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/photos"),
-        PathBuf::from,
-    );
-    let pictures: Vec<PathBuf> = listed(&folder)
-        .into_iter()
-        .filter(|path| path.extension().is_some_and(|e| e == "jpg"))
-        .collect();
+    let pictures = photographs();
     if pictures.is_empty() {
-        // Written past the test harness, which keeps what a passing test prints to itself.
-        let _ = writeln!(
-            std::io::stderr(),
-            "skipped: no photographs in {} (set PARITY_PHOTOS to their folder)",
-            folder.display()
-        );
         return;
     }
     check("photographs.safetensors", &pictures);

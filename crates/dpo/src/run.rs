@@ -5,7 +5,9 @@ use std::path::Path;
 use candor_data::comparisons::{Parts, Purpose};
 use candor_model::{Adapter, Bundle, ImageFeatures, preflight};
 use candor_run::{Inputs, Launch, Outcome};
-use candor_train::{LoraStart, Opening, Parts as Trained, Session, Tune, fingerprint, say_skipped};
+use candor_train::{
+    LoraStart, Opening, Parts as Trained, Session, Tune, check_room, fingerprint, say_skipped,
+};
 use serde::Serialize;
 use tch::{Device, Tensor};
 
@@ -58,7 +60,7 @@ pub fn run(recipe: &DpoRecipe, launch: &Launch, device: Device) -> Result<Outcom
     let mut opening = Session::prepare(&recipe.session, &resolved, launch, recipe.may_change())?;
     opening.doing("opening the model");
     let bundle = Bundle::open(&recipe.base, device, recipe.base_precision)?;
-    check_room(recipe, &bundle)?;
+    check_room(&recipe.base, recipe.max_tokens, &bundle.model)?;
     preflight::check_answers_end(&recipe.base, &bundle.template, &bundle.tokenizer)?;
     let (adapter, trained) = (recipe.tune).start(&bundle, &recipe.base, recipe.session.seed)?;
     opening.doing("reading the comparisons");
@@ -155,22 +157,6 @@ pub fn run(recipe: &DpoRecipe, launch: &Launch, device: Device) -> Result<Outcom
     session.write_result(&result)?;
     session.finish(&result.told());
     Ok(Outcome::Finished)
-}
-
-/// Whether the model has a position for every token of the longest sequence allowed.
-fn check_room(recipe: &DpoRecipe, bundle: &Bundle) -> Result<(), DpoError> {
-    let positions = bundle.model.n_positions();
-    if recipe.max_tokens <= positions {
-        return Ok(());
-    }
-    Err(DpoError::Unfit {
-        path: recipe.base.clone(),
-        problem: format!(
-            "data.max_tokens is {}, but the model has {positions} positions",
-            recipe.max_tokens
-        ),
-        remedy: "lower data.max_tokens",
-    })
 }
 
 /// Something that is read, with its fingerprint.

@@ -6,7 +6,7 @@ use candor_data::comparisons::{self, Purpose};
 use candor_model::shared::{Shared, SharedBatch};
 use candor_model::{Adapter, Bundle, ImageFeatures, ScalarHead};
 use candor_run::{Inputs, Launch, Outcome};
-use candor_train::{Parts, Session, fingerprint, say_skipped};
+use candor_train::{Parts, Session, check_room, fingerprint, say_skipped};
 use serde::Serialize;
 use tch::{Device, Tensor};
 
@@ -149,14 +149,7 @@ fn check_fit(recipe: &RewardRecipe, bundle: &Bundle) -> Result<(), RewardError> 
             remedy,
         })
     };
-    let positions = bundle.model.n_positions();
-    if recipe.max_tokens > positions {
-        let problem = format!(
-            "data.max_tokens is {}, but the model has {positions} positions",
-            recipe.max_tokens
-        );
-        return unfit(problem, "lower data.max_tokens");
-    }
+    check_room(&recipe.base, recipe.max_tokens, &bundle.model)?;
     if !shows_prompts(&bundle.template) {
         let problem = "its template drops what the human says, the reward prompt too".to_owned();
         return unfit(

@@ -4,7 +4,9 @@ use candor_data::rows::{Look, SkippedCounts};
 use candor_model::sample::{Batch, Sample};
 use candor_model::{Adapter, Bundle, ImageFeatures, Template, preflight};
 use candor_run::{Inputs, Launch, Outcome};
-use candor_train::{Length, LoraStart, Opening, Parts, Session, Tune, fingerprint, say_skipped};
+use candor_train::{
+    Length, LoraStart, Opening, Parts, Session, Tune, check_room, fingerprint, say_skipped,
+};
 use serde::Serialize;
 use tch::Device;
 
@@ -52,7 +54,7 @@ pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcom
     if let Some(template) = &recipe.template {
         bundle.template = template.clone();
     }
-    check_room(recipe, &bundle)?;
+    check_room(&recipe.base, recipe.max_tokens, &bundle.model)?;
     preflight::check_answers_end(&recipe.base, &bundle.template, &bundle.tokenizer)?;
     let (adapter, trained) = (recipe.tune).start(&bundle, &recipe.base, recipe.session.seed)?;
     opening.doing("reading the conversations");
@@ -141,22 +143,6 @@ pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcom
     }
     session.finish("done");
     Ok(Outcome::Finished)
-}
-
-/// Whether the model has a position for every token of the longest sequence allowed.
-fn check_room(recipe: &SftRecipe, bundle: &Bundle) -> Result<(), SftError> {
-    let positions = bundle.model.n_positions();
-    if recipe.max_tokens <= positions {
-        return Ok(());
-    }
-    Err(SftError::Unfit {
-        path: recipe.base.clone(),
-        problem: format!(
-            "data.max_tokens is {}, but the model has {positions} positions",
-            recipe.max_tokens
-        ),
-        remedy: "lower data.max_tokens",
-    })
 }
 
 /// Fingerprints of what is read, taken before the first update.

@@ -1,6 +1,6 @@
 //! What the tests of several crates need, and nothing that runs outside of tests: only ever a dev-dependency.
 //!
-//! [`shared()`] finds benchmark files and photographs that are not ours to publish; [`pictures`] paints walls; [`files`]
+//! [`shared()`] finds benchmark files that are not ours to publish, [`photographs()`] photographs; [`pictures`] paints walls; [`files`]
 //! reads what a run left behind; [`run`] starts one; [`metrics`] compares a stage's metrics with their documentation.
 //! With the feature `model` there are `model`, a tiny model that was never trained, and `golden`, tensors that another
 //! program computed.
@@ -17,4 +17,4 @@ pub mod pictures;
 pub mod run;
 mod shared;
 
-pub use shared::shared;
+pub use shared::{photographs, shared};

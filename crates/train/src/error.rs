@@ -27,6 +27,17 @@ pub enum TrainError {
         remedy: &'static str,
     },
 
+    /// Sequences may be longer than the model has positions.
+    #[error("{}: data.max_tokens is {max_tokens}, but the model has {n_positions} positions (lower data.max_tokens)", base.display())]
+    NoRoom {
+        /// The folder of the model.
+        base: PathBuf,
+        /// The longest sequence that the recipe allows.
+        max_tokens: usize,
+        /// Positions of the model.
+        n_positions: usize,
+    },
+
     /// The run whose weights another is to start from has none.
     #[error("{} holds no run to start from: it has neither a result nor a checkpoint of this stage; name the folder of a run with --init-from", dir.display())]
     NoEarlierRun {

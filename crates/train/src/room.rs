@@ -1,0 +1,24 @@
+//! Whether sequences fit the model.
+
+use std::path::Path;
+
+use candor_model::Vlm;
+
+use crate::TrainError;
+
+/// Asks whether the model, of the folder `base`, has a position for every token of the longest sequence that the recipe's
+/// `data.max_tokens` allows.
+///
+/// # Errors
+/// It has not.
+pub fn check_room(base: &Path, max_tokens: usize, model: &Vlm) -> Result<(), TrainError> {
+    let n_positions = model.n_positions();
+    if max_tokens <= n_positions {
+        return Ok(());
+    }
+    Err(TrainError::NoRoom {
+        base: base.to_owned(),
+        max_tokens,
+        n_positions,
+    })
+}

@@ -16,6 +16,32 @@ pub(crate) const LIMIT: i64 = 1 << 24;
 /// The most blocks, and the longest side of a picture.
 pub(crate) const FEW: i64 = 1 << 12;
 
+/// Whether each field is between 1 and its limit; the message names the first that is not.
+pub(crate) fn check_limits<'a>(
+    fields: impl IntoIterator<Item = (&'a str, i64, i64)>,
+) -> Result<(), String> {
+    let mut fields = fields.into_iter();
+    match fields.find(|(_, value, limit)| !(1..=*limit).contains(value)) {
+        None => Ok(()),
+        Some((field, value, limit)) => Err(format!(
+            "`{field}` is {value}, which is not between 1 and {limit}"
+        )),
+    }
+}
+
+/// Whether each field is a multiple of the one beside it, which is positive; the message names the first that is not.
+pub(crate) fn check_multiples<'a>(
+    fields: impl IntoIterator<Item = (&'a str, i64, &'a str, i64)>,
+) -> Result<(), String> {
+    let mut fields = fields.into_iter();
+    match fields.find(|(_, whole, _, part)| whole % part != 0) {
+        None => Ok(()),
+        Some((field, whole, part_field, part)) => Err(format!(
+            "`{field}` is {whole}, which `{part_field}` = {part} does not divide"
+        )),
+    }
+}
+
 /// The picture that plans reckon with where images have their own sizes: the usual photograph of COCO.
 pub const USUAL_PICTURE: PictureSize = PictureSize {
     width: 640,

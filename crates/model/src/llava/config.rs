@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::defaults::{
     architectures, image_token_index, model_type, projector_hidden_act, vision_feature_layer, yes,
 };
-use crate::config::{FEW, LIMIT};
+use crate::config::{FEW, LIMIT, check_limits, check_multiples};
 use crate::{DecoderSizes, ModelError, TextConfig, TowerSizes, VisionConfig};
 
 /// The whole model.
@@ -163,16 +163,11 @@ impl LlavaConfig {
             ("vision_config.image_size", v.image_size),
             ("vision_config.patch_size", v.patch_size),
         ];
-        for (field, value) in positive {
+        check_limits(positive.map(|(field, value)| {
             let few = field.ends_with("num_hidden_layers") || field.ends_with("image_size");
-            let limit = if few { FEW } else { LIMIT };
-            if !(1..=limit).contains(&value) {
-                return Err(format!(
-                    "`{field}` is {value}, which is not between 1 and {limit}"
-                ));
-            }
-        }
-        let divides = [
+            (field, value, if few { FEW } else { LIMIT })
+        }))?;
+        check_multiples([
             (
                 "text_config.num_attention_heads",
                 t.num_attention_heads,
@@ -191,14 +186,7 @@ impl LlavaConfig {
                 "patch_size",
                 v.patch_size,
             ),
-        ];
-        for (field, whole, part_field, part) in divides {
-            if whole % part != 0 {
-                return Err(format!(
-                    "`{field}` is {whole}, which `{part_field}` = {part} does not divide"
-                ));
-            }
-        }
+        ])?;
         if t.head_dim() % 2 != 0 || t.head_dim() < 1 {
             return Err(format!(
                 "the width of a head is {}, which rotary positions cannot halve",

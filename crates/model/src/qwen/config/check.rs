@@ -1,7 +1,7 @@
 //! Whether the sizes of a configuration fit together.
 
 use super::QwenConfig;
-use crate::config::{FEW, LIMIT};
+use crate::config::{FEW, LIMIT, check_limits, check_multiples};
 
 impl QwenConfig {
     /// Whether the sizes fit together; the message says which do not.
@@ -14,7 +14,7 @@ impl QwenConfig {
             .windows
             .as_ref()
             .map_or(v.patch_size * v.merge_size, |w| w.0);
-        let positive = [
+        check_limits([
             ("vocab_size", t.vocab_size, LIMIT),
             ("hidden_size", t.hidden_size, LIMIT),
             ("intermediate_size", t.intermediate_size, LIMIT),
@@ -39,17 +39,10 @@ impl QwenConfig {
                 v.n_places.unwrap_or(1),
                 LIMIT,
             ),
-        ];
-        for (field, value, limit) in positive {
-            if !(1..=limit).contains(&value) {
-                return Err(format!(
-                    "`{field}` is {value}, which is not between 1 and {limit}"
-                ));
-            }
-        }
+        ])?;
         // Where heads have a width of their own, nothing is divided.
         let n_shares = t.head_dim.map_or(t.num_attention_heads, |_| 1);
-        let divides = [
+        check_multiples([
             (
                 "hidden_size",
                 t.hidden_size,
@@ -68,14 +61,7 @@ impl QwenConfig {
                 "vision_config.num_heads",
                 v.n_heads,
             ),
-        ];
-        for (field, whole, part_field, part) in divides {
-            if whole % part != 0 {
-                return Err(format!(
-                    "`{field}` is {whole}, which `{part_field}` = {part} does not divide"
-                ));
-            }
-        }
+        ])?;
         let n_axes = t.rope_axes.as_ref().map_or(0, Vec::len) as i64;
         if n_axes * 2 != t.head_dim() {
             return Err(format!(

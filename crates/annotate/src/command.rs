@@ -48,7 +48,7 @@ pub fn serve(path: &Path) -> Result<(), AnnotateError> {
         let (mut project, store) = opened(path).await?;
         let _serving = store.serve().await?;
         let imported = import::all(&project, &store, &|n_done, n| {
-            eprintln!("pictures: {n_done} of {n} decoded");
+            eprintln!("images: {n_done} of {n} decoded");
         })
         .await?;
         eprintln!("{}: {} new items", path.display(), imported.n_new);

@@ -126,12 +126,12 @@ pub enum Refusal {
     /// Somebody else has the item now.
     #[error("this item was given to somebody else meanwhile; take the next one")]
     LeaseLost,
-    /// The picture cannot be shown, so nobody saw it.
+    /// The image cannot be shown, so nobody saw it.
     #[error(
-        "the picture of this comparison cannot be shown, so no answer about it is taken; report or skip it, and tell the \
+        "the image of this comparison cannot be shown, so no answer about it is taken; report or skip it, and tell the \
          administrator"
     )]
-    NoPicture,
+    NoImage,
     /// Answered before anybody could have read it.
     #[error("read both answers first; this can be sent in {} seconds", whole_secs(*retry_after_ms))]
     TooSoon {

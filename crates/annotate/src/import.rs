@@ -2,10 +2,10 @@
 //!
 //! Importing again adds what is new and leaves what is there; an item whose content changed is an error, because
 //! answers to the old one would be taken for answers to the new. Two equal answers are nothing to compare: such rows
-//! are left out and counted. What could not be trained on later is refused now, and no picture is handed out before it was
+//! are left out and counted. What could not be trained on later is refused now, and no image is handed out before it was
 //! decoded once.
 
-mod pictures;
+mod images;
 mod question_type;
 mod remote;
 mod scores;
@@ -15,7 +15,7 @@ use std::path::Path;
 use candor_data::preference::placeholder_fault;
 use candor_data::{Comparison, DataError, Judgement, Place, Spot};
 
-pub use self::pictures::provide as provide_pictures;
+pub use self::images::provide as provide_images;
 use crate::answer::Pick;
 use crate::error::AnnotateError;
 use crate::project::{Import, Kind, Project};
@@ -42,10 +42,10 @@ pub struct Comparisons {
     pub n_equal: usize,
 }
 
-/// Imports all files of a project. `progress` is told now and then how many pictures are decoded, of how many.
+/// Imports all files of a project. `progress` is told now and then how many images are decoded, of how many.
 ///
 /// # Errors
-/// [`AnnotateError::Data`] if a file cannot be read, a row could not be trained on, or a picture is missing or damaged;
+/// [`AnnotateError::Data`] if a file cannot be read, a row could not be trained on, or an image is missing or damaged;
 /// [`AnnotateError::Changed`].
 pub async fn all(
     project: &Project,
@@ -57,20 +57,20 @@ pub async fn all(
         let file = project.resolve(&import.file);
         let read = read(project, import, &file)?;
         let known = store.item_names(import.kind).await?;
-        provide_pictures(project, import, &file, &read, &known, progress).await?;
+        provide_images(project, import, &file, &read, &known, progress).await?;
         imported.n_new += store.import(&file, read.items).await?;
         imported.n_equal += read.n_equal;
     }
     Ok(imported)
 }
 
-/// The comparisons of one file; their pictures may not be there yet ([`provide_pictures`]).
+/// The comparisons of one file; their images may not be there yet ([`provide_images`]).
 ///
 /// # Errors
 /// [`AnnotateError::Data`] if the file cannot be read or a row could not be trained on.
 pub fn read(project: &Project, import: &Import, file: &Path) -> Result<Comparisons, AnnotateError> {
-    let folder = pictures::folder(project, import);
-    let mut keep = |bytes: &[u8]| pictures::keep(file, folder.as_deref(), bytes);
+    let folder = images::folder(project, import);
+    let mut keep = |bytes: &[u8]| images::keep(file, folder.as_deref(), bytes);
     let all = import.format.read(file, &mut keep)?;
     check_placeholders(import.kind, file, &all)?;
     let n_rows = all.len();
@@ -94,8 +94,8 @@ pub fn read(project: &Project, import: &Import, file: &Path) -> Result<Compariso
     })
 }
 
-/// Refuses what nobody could be asked sensibly or the reward stage would refuse: a question about a picture without one,
-/// and a picture without its place in the question. The latter is no matter where nothing is trained on the answers.
+/// Refuses what nobody could be asked sensibly or the reward stage would refuse: a question about an image without one,
+/// and an image without its place in the question. The latter is no matter where nothing is trained on the answers.
 fn check_placeholders(kind: Kind, file: &Path, rows: &[Comparison]) -> Result<(), DataError> {
     let trained = |row: &Comparison| kind == Kind::Work || row.image.is_none();
     for (i, row) in rows.iter().enumerate().filter(|(_, row)| trained(row)) {
@@ -105,7 +105,7 @@ fn check_placeholders(kind: Kind, file: &Path, rows: &[Comparison]) -> Result<()
             return Err(DataError::Field {
                 spot: Spot::new(file, place(i), field),
                 found: format!("item {:?}: {found}", row.id),
-                remedy: "name the picture in the row, and write <image> once in the first question of a row with one"
+                remedy: "name the image in the row, and write <image> once in the first question of a row with one"
                     .into(),
             });
         }

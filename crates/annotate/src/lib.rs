@@ -1,4 +1,4 @@
-//! The annotation app: people compare two answers about a picture, and nothing they say is lost.
+//! The annotation app: people compare two answers about an image, and nothing they say is lost.
 //!
 //! The protocol is the paper's (arXiv 2309.14525, section 2): which answer has fewer hallucinations, and only after a
 //! tie, which is more helpful. [`project`] is what an administrator writes, [`store`] the only place with SQL,

@@ -63,7 +63,7 @@ pub struct Server {
     pub session_hours: u32,
     /// Whether a reverse proxy stands in front, whose last `X-Forwarded-For` entry is the client.
     pub behind_proxy: bool,
-    /// Largest picture, in megapixels.
+    /// Largest image, in megapixels.
     pub max_megapixels: u32,
 }
 
@@ -146,14 +146,14 @@ pub struct Import {
     pub format: ComparisonFormat,
     /// What the items are for.
     pub kind: Kind,
-    /// The folder of the pictures, or the URL of one in an object store.
+    /// The folder of the images, or the URL of one in an object store.
     pub images: Option<String>,
     /// JSON lines `{"id": …, "scores": [s, t]}` of a reward model: uncertain items come first.
     pub scores: Option<PathBuf>,
 }
 
 impl Import {
-    /// The URL of the pictures, where they are not in a folder of this machine.
+    /// The URL of the images, where they are not in a folder of this machine.
     #[must_use]
     pub fn image_url(&self) -> Option<&str> {
         self.images
@@ -161,10 +161,10 @@ impl Import {
             .filter(|images| images.contains("://"))
     }
 
-    /// The folder of the pictures, relative to the project: the one it names, or that of the copies of what a URL names.
+    /// The folder of the images, relative to the project: the one it names, or that of the copies of what a URL names.
     #[must_use]
     pub fn image_folder(&self) -> Option<String> {
-        let copies = |url| format!("pictures-{}", &token::digest(str::as_bytes(url))[..16]);
+        let copies = |url| format!("images-{}", &token::digest(str::as_bytes(url))[..16]);
         self.image_url().map(copies).or_else(|| self.images.clone())
     }
 }
@@ -234,7 +234,7 @@ impl Project {
         self.folder.join(path)
     }
 
-    /// What a picture may be to be shown.
+    /// What an image may be to be shown.
     #[must_use]
     pub fn image_limits(&self) -> ImageLimits {
         ImageLimits {

@@ -1,6 +1,6 @@
 //! How good the work is: agreement, gold, habits, and which model wins; each with an interval.
 //!
-//! Intervals are percentile bootstraps over pictures ([`candor_stats::bootstrap`]): items about one picture stand or
+//! Intervals are percentile bootstraps over images ([`candor_stats::bootstrap`]): items about one image stand or
 //! fall together. What is not defined is `None`.
 
 mod agreements;
@@ -154,12 +154,12 @@ fn category(pick: Pick) -> usize {
     pick as usize
 }
 
-/// What an item stands or falls together with: its picture.
+/// What an item stands or falls together with: its image.
 fn cluster(item: &Judged) -> &str {
     item.image.as_deref().unwrap_or(&item.name)
 }
 
-/// `K` statistics of rows, with intervals. `image` names a row's picture.
+/// `K` statistics of rows, with intervals. `image` names a row's image.
 fn estimates<T, const K: usize>(
     rows: &[T],
     seed: u64,

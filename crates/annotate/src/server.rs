@@ -6,13 +6,13 @@ mod annotating;
 mod body;
 mod guidelines;
 mod headers;
+mod images;
 mod login_limit;
 mod machines;
 mod metrics;
 mod origin;
 mod pages;
 mod password;
-mod pictures;
 mod renewal;
 mod reply;
 mod routes;
@@ -24,11 +24,11 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
+use self::images::Images;
 use self::login_limit::LoginLimit;
 use self::machines::Recent;
 use self::metrics::Metrics;
 use self::password::Passwords;
-use self::pictures::Pictures;
 pub use self::routes::{ROUTES, router};
 use crate::error::AnnotateError;
 use crate::project::Project;
@@ -41,7 +41,7 @@ pub struct App {
     guidelines: String,
     login_limit: LoginLimit,
     passwords: Passwords,
-    pictures: Pictures,
+    images: Images,
     metrics: Metrics,
     recent: Recent,
 }
@@ -56,7 +56,7 @@ impl App {
             guidelines: guidelines::html(&project.guidelines()?),
             login_limit: LoginLimit::default(),
             passwords: Passwords::default(),
-            pictures: Pictures::new(&project),
+            images: Images::new(&project),
             metrics: Metrics::default(),
             recent: Recent::default(),
             project,

@@ -40,7 +40,7 @@ pub use self::answers::{Receipt, Submission};
 pub use self::claims::{Claim, Leases};
 pub use self::database::Dialect;
 use self::database::{Connection, Pool, values};
-pub use self::items::{Known, NewItem, Picture};
+pub use self::items::{Image, Known, NewItem};
 pub use self::judged::{Evidence, Given, GoldAnswer, Judged};
 pub use self::members::{Amendment, Invite, Member};
 pub use self::overview::{Day, Overview, Told};

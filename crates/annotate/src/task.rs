@@ -16,8 +16,8 @@ pub struct Task {
     pub lease_ms: i64,
     /// Whether this person had the task before.
     pub held: bool,
-    /// Where the picture is.
-    pub picture: Option<String>,
+    /// Where the image is.
+    pub image: Option<String>,
     /// The conversation so far.
     pub turns: Vec<ShownTurn>,
     /// The two answers, as they stand on the page.
@@ -49,7 +49,7 @@ pub struct Pair {
     pub b: String,
 }
 
-/// One utterance, without the placeholder of the picture.
+/// One utterance, without the placeholder of the image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ShownTurn {
     /// Who says it.

@@ -7,7 +7,7 @@ import { Help } from "./help.js";
 import { Keys } from "./keys.js";
 import { announce } from "./notice.js";
 import { flagCard, opinionCard, skipCard } from "./opinions.js";
-import { Picture } from "./picture.js";
+import { Image } from "./image.js";
 import { askForReason } from "./reason.js";
 
 const WHY = { disputed: "people disagree", flagged: "reported", skipped: "skipped by several" };
@@ -73,8 +73,8 @@ class Bench {
   async #open(item) {
     await told(async () => {
       this.#case = await get(`/api/adjudication/${item}`);
-      const { picture, why, judgements, flags, answers, n_skips: nSkips } = this.#case;
-      const image = picture === null ? null : Picture.load(picture, "The picture that both answers are about");
+      const { image, why, judgements, flags, answers, n_skips: nSkips } = this.#case;
+      const image = image === null ? null : Image.load(image, "The image that both answers are about");
       part("message").hidden = true;
       part("task").hidden = false;
       document.body.classList.add("has-task");
@@ -120,8 +120,8 @@ class Bench {
       announce("Please answer the question first.");
       return;
     }
-    if (this.#comparison.lacksPicture) {
-      announce("The picture is not there, so nothing can be decided. Load it again, or withdraw the item.");
+    if (this.#comparison.lacksImage) {
+      announce("The image is not there, so nothing can be decided. Load it again, or withdraw the item.");
       return;
     }
     this.#settle("decide", this.#comparison.value, "Decided.");

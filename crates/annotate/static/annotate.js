@@ -149,7 +149,7 @@ class Session {
 
   #showSubmit() {
     const seconds = Math.ceil(this.#reading.left / 1000);
-    const isReady = this.#comparison.isComplete && !this.#comparison.lacksPicture && seconds === 0 && !this.#isBusy;
+    const isReady = this.#comparison.isComplete && !this.#comparison.lacksImage && seconds === 0 && !this.#isBusy;
     part("submit").setAttribute("aria-disabled", String(!isReady));
     part("submit-text").textContent = seconds > 0 ? `Send in ${seconds} s` : "Send";
   }
@@ -172,8 +172,8 @@ class Session {
       );
       return;
     }
-    if (this.#comparison.lacksPicture) {
-      announce("The picture is not there, so no answer is taken. Load it again, or skip or report the comparison.");
+    if (this.#comparison.lacksImage) {
+      announce("The image is not there, so no answer is taken. Load it again, or skip or report the comparison.");
       return;
     }
     const left = Math.ceil(this.#reading.left / 1000);

@@ -33,7 +33,7 @@ const UNSEEN = [
 export function visibleName(character) {
   const code = character.codePointAt(0);
   if (code === 0x09 || code === 0x0a) return null;
-  // Unicode has a picture for each of these.
+  // Unicode has an image for each of these.
   if (code < 0x20) return String.fromCodePoint(0x2400 + code);
   if (code === 0x7f) return "\u2421";
   const isUnseen = (code >= 0x80 && code <= 0x9f) || UNSEEN.some(([from, to]) => from <= code && code <= to);

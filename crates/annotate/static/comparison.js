@@ -1,4 +1,4 @@
-// A comparison on the screen: picture, conversation, two answers, and what a person has said about them so far.
+// A comparison on the screen: image, conversation, two answers, and what a person has said about them so far.
 
 import { AnswerPane } from "./answer-pane.js";
 import { showConversation } from "./conversation.js";
@@ -7,11 +7,11 @@ import { part } from "./element.js";
 import { Judgement } from "./judgement.js";
 import { Marking } from "./marking.js";
 import { announce, whisper } from "./notice.js";
-import { Picture } from "./picture.js";
+import { Image } from "./image.js";
 
 /** Fires `change` whenever the person changes anything. */
 export class Comparison extends EventTarget {
-  #picture = new Picture();
+  #image = new Image();
   #panes = [new AnswerPane("a"), new AnswerPane("b")];
   #judgement;
   #marking;
@@ -34,10 +34,10 @@ export class Comparison extends EventTarget {
     this.#diffButton.addEventListener("click", () => this.toggleDifferences());
   }
 
-  /** Shows a task with its loaded picture and what was said about it already. */
+  /** Shows a task with its loaded image and what was said about it already. */
   show({ turns, answers }, image, said) {
     this.#marking.stop();
-    this.#picture.show(image);
+    this.#image.show(image);
     showConversation(turns);
     for (const pane of this.#panes) {
       const marks = (said?.marks ?? []).filter(({ answer }) => answer === pane.which);
@@ -60,9 +60,9 @@ export class Comparison extends EventTarget {
     };
   }
 
-  /** Whether the picture did not come: what nobody saw is not judged. */
-  get lacksPicture() {
-    return this.#picture.hasFailed;
+  /** Whether the image did not come: what nobody saw is not judged. */
+  get lacksImage() {
+    return this.#image.hasFailed;
   }
 
   /** Whether all questions are answered. */

@@ -3,7 +3,7 @@
 import { make, part } from "./element.js";
 
 const REASONS = {
-  picture: "The picture is missing, broken or unreadable",
+  image: "The image is missing, broken or unreadable",
   text: "The text is broken or in a language I do not read",
   offensive: "It is offensive or harmful",
   other: "Something else",

@@ -4,7 +4,7 @@ import { shortened } from "./answer-pane.js";
 import { codePoints } from "./characters.js";
 import { make } from "./element.js";
 
-const FLAGS = { picture: "the picture", text: "the text", offensive: "offensive or harmful", other: "something else" };
+const FLAGS = { image: "the image", text: "the text", offensive: "offensive or harmful", other: "something else" };
 
 /** A card for a judgement; `adopt` and `sendBack` are what its buttons do. */
 export function opinionCard(judgement, answers, questions, { adopt, sendBack }) {

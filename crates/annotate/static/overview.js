@@ -44,8 +44,8 @@ function passedOver(unshown) {
   if (unshown.length === 0) return [];
   const item = ({ kind, name, image }) => make("li", {}, `${kind} `, make("bdi", {}, name), ": ", make("bdi", {}, image));
   const why =
-    "Passed over, because their picture cannot be shown (the server’s log says why). " +
-    "Put the pictures right, then start the server again.";
+    "Passed over, because their image cannot be shown (the server’s log says why). " +
+    "Put the images right, then start the server again.";
   return [make("section", { id: "passed-over" }, make("p", {}, why), make("ul", {}, ...unshown.map(item)))];
 }
 

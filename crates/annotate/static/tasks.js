@@ -1,7 +1,7 @@
-// The tasks in hand: the one on the screen and those loaded ahead, with their pictures, and the leases on all of them.
+// The tasks in hand: the one on the screen and those loaded ahead, with their images, and the leases on all of them.
 
 import { post, Refusal } from "./api.js";
-import { Picture } from "./picture.js";
+import { Image } from "./image.js";
 
 /** A person who has not touched anything for so long has left; the task goes to somebody else then. */
 const AWAY_MS = 10 * 60_000;
@@ -37,7 +37,7 @@ export class Tasks extends EventTarget {
   /** Puts a task before all others. */
   putFirst(task) {
     this.#queue = this.#queue.filter((held) => held.task.assignment !== task.assignment);
-    this.#queue.unshift(withPicture(task));
+    this.#queue.unshift(withImage(task));
   }
 
   /** Says that the current task is on the screen. */
@@ -57,7 +57,7 @@ export class Tasks extends EventTarget {
       const { task, reason } = await post("/api/claim", { holding });
       if (task === null) return reason;
       if (holding.includes(task.assignment)) return null;
-      this.#queue.push(withPicture(task));
+      this.#queue.push(withImage(task));
     }
     return null;
   }
@@ -84,7 +84,7 @@ export class Tasks extends EventTarget {
   }
 }
 
-function withPicture(task) {
-  const image = task.picture === null ? null : Picture.load(task.picture, "The picture that both answers are about");
+function withImage(task) {
+  const image = task.image === null ? null : Image.load(task.image, "The image that both answers are about");
   return { task, image };
 }

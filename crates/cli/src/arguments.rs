@@ -24,7 +24,7 @@ pub use self::models::{
     JoinArguments, PrecisionName,
 };
 
-/// Trains vision-language models to say only what is in the picture.
+/// Trains vision-language models to say only what is in the image.
 #[derive(Debug, Parser)]
 #[command(
     name = "candor",
@@ -48,7 +48,7 @@ pub enum Command {
                             where it stopped when it is started again with the same arguments."
     )]
     Demo(DemoArguments),
-    /// The micro-world: pictures, texts and questions with exact ground truth.
+    /// The micro-world: images, texts and questions with exact ground truth.
     #[command(subcommand)]
     World(WorldCommand),
     /// Make a fresh vision tower see (only for models that do not start from a pretrained one).
@@ -79,7 +79,7 @@ pub enum Command {
                             --annotations runs/demo/annotate/project.toml --aggregate majority"
     )]
     Reward(RewardArguments),
-    /// Learn from comparisons without a reward model: DPO, IPO, SimPO, ORPO or KTO, on pictures.
+    /// Learn from comparisons without a reward model: DPO, IPO, SimPO, ORPO or KTO, on images.
     #[command(
         after_help = "Example:\n  candor dpo recipes/demo/4-dpo.toml\n  candor dpo recipes/demo/4-dpo.toml --set \
                             run.out=runs/demo/dpo-dense --set dpo.logprob=mean --set dpo.changed_weight=5.0\n\n\
@@ -95,7 +95,7 @@ pub enum Command {
                             what other algorithms have."
     )]
     Rl(TrainArguments),
-    /// Evaluate a model on MMHal-Bench, POPE, CHAIR, LLaVA-Bench, MMBench or questions of your own; score answers of
+    /// Evaluate a model on MMHal-JudgeSession, POPE, CHAIR, LLaVA-JudgeSession, MMBench or questions of your own; score answers of
     /// other tools; compare runs.
     #[command(
         after_help = "Example:\n  candor eval run --benchmark pope --model llava-hf/llava-1.5-7b-hf \
@@ -126,7 +126,7 @@ pub enum Command {
                             HF_ENDPOINT names another server. No other command asks the network for a model."
     )]
     Download(DownloadArguments),
-    /// Talk to a model about pictures.
+    /// Talk to a model about images.
     #[command(
         after_help = "Examples:\n  candor chat runs/demo/sft/model --image kitchen.png\n  \
                             candor chat runs/demo/sft/model --image kitchen.png --prompt \"What is on the table?\"\n\n\
@@ -187,7 +187,7 @@ pub enum WorldCommand {
         #[arg(long, default_value_t = WorldConfig::default().n_eval)]
         eval: usize,
     },
-    /// Let the simulated annotator compare sampled answers about this world's pictures.
+    /// Let the simulated annotator compare sampled answers about this world's images.
     #[command(
         after_help = "Example:\n  candor world annotate --world runs/demo/world --candidates \
                             runs/demo/sample/candidates.jsonl --out runs/demo/preferences/preferences.json\n\n\
@@ -352,7 +352,7 @@ pub enum DataFormat {
     CocoInstances,
     /// POPE questions.
     Pope,
-    /// MMHal-Bench template.
+    /// MMHal-JudgeSession template.
     Mmhal,
     /// MMBench.
     Mmbench,

@@ -33,7 +33,7 @@ fn stage(folder: &Path, command: &str, recipe: &str, sizes: &[&str]) {
     candor(folder, &words);
 }
 
-/// Leaves of an original LLaVA what a Vicuna is published as: the decoder, and a configuration that knows no pictures.
+/// Leaves of an original LLaVA what a Vicuna is published as: the decoder, and a configuration that knows no images.
 fn leave_the_decoder(folder: &Path) {
     let path = folder.join("config.json");
     let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
@@ -140,13 +140,13 @@ fn prepare(folder: &Path) {
     ] {
         symlink(folder.join("world").join(ours), data.join(public)).unwrap();
     }
-    // COCO's pictures are .jpg, and what a picture is, is told by its content.
+    // COCO's images are .jpg, and what an image is, is told by its content.
     for name in ["pretrain_images", "images", "val2014"] {
-        let pictures = data.join(name);
-        fs::create_dir(&pictures).unwrap();
+        let images = data.join(name);
+        fs::create_dir(&images).unwrap();
         for entry in fs::read_dir(folder.join("world/images")).unwrap() {
             let path = entry.unwrap().path();
-            let own = pictures.join(path.file_name().unwrap());
+            let own = images.join(path.file_name().unwrap());
             symlink(&path, &own).unwrap();
             symlink(&path, own.with_extension("jpg")).unwrap();
         }

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use candor_model::{Bundle, Decoding, Dialogue};
+use candor_testing::images::paint;
 use candor_testing::model::TinyModel;
-use candor_testing::pictures::paint;
 use serde_json::Value;
 use tch::{Device, Kind};
 
-/// A folder with the model in `model` and a picture.
+/// A folder with the model in `model` and an image.
 fn scene() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let words = "USER: What is in the picture? ASSISTANT: A red bus. Is it moving? No.";
@@ -45,11 +45,11 @@ fn stderr(output: &Output) -> String {
 }
 
 /// What the library answers.
-fn expected(folder: &Path, pictures: &[&str], system: Option<&str>, temperature: f64) -> String {
+fn expected(folder: &Path, images: &[&str], system: Option<&str>, temperature: f64) -> String {
     let bundle = Bundle::open(&folder.join("model"), Device::Cpu, Kind::Float).unwrap();
     let mut dialogue = Dialogue::new(&bundle, None, system).unwrap();
-    for picture in pictures {
-        dialogue.show(&folder.join(picture)).unwrap();
+    for image in images {
+        dialogue.show(&folder.join(image)).unwrap();
     }
     let decoding = Decoding {
         max_new_tokens: 9,
@@ -76,7 +76,7 @@ fn a_question_is_answered_from_the_arguments_or_from_stdin() {
     let greedy = expected(folder, &[], None, 0.0);
     assert_eq!(with(&["--prompt", "Is it moving?"], ""), greedy);
     assert_eq!(with(&[], "Is it moving?\n"), greedy);
-    let pictures = [
+    let images = [
         "--image",
         "red.png",
         "--image",
@@ -85,7 +85,7 @@ fn a_question_is_answered_from_the_arguments_or_from_stdin() {
         "Is it moving?",
     ];
     assert_eq!(
-        with(&pictures, ""),
+        with(&images, ""),
         expected(folder, &["red.png", "red.png"], None, 0.0)
     );
     let drawn = [

@@ -7,7 +7,7 @@ use candor_annotate::import;
 use candor_annotate::project::Project;
 use serde_json::{Value, json};
 
-/// A run on two questions of MMHal-Bench, with these answers and ratings.
+/// A run on two questions of MMHal-JudgeSession, with these answers and ratings.
 fn run(folder: &Path, name: &str, answered: [(&str, f64); 2]) -> PathBuf {
     let line = |(id, (answer, score)): (usize, (&str, f64))| {
         let wrong = f64::from(u8::from(score < 3.0));
@@ -45,18 +45,18 @@ fn printed(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).expect("UTF-8")
 }
 
-fn pictures(folder: &Path) -> PathBuf {
+fn drawn(folder: &Path) -> PathBuf {
     let images = folder.join("images");
     std::fs::create_dir_all(&images).unwrap();
     for id in 0..2 {
-        let picture = image::RgbImage::new(8, 8);
-        picture.save(images.join(format!("{id}.png"))).unwrap();
+        let image = image::RgbImage::new(8, 8);
+        image.save(images.join(format!("{id}.png"))).unwrap();
     }
     images
 }
 
 #[test]
-fn a_page_is_written_and_training_pictures_are_told() {
+fn a_page_is_written_and_training_images_are_told() {
     let dir = tempfile::tempdir().unwrap();
     let old = run(dir.path(), "old", [("a dog", 1.0), ("a cup", 5.0)]);
     let new = run(dir.path(), "new", [("a cup", 5.0), ("a cup", 5.0)]);
@@ -71,13 +71,13 @@ fn a_page_is_written_and_training_pictures_are_told() {
         Path::new("--out"),
         &out,
         Path::new("--images"),
-        &pictures(dir.path()),
+        &drawn(dir.path()),
         Path::new("--training"),
         &training,
     ]);
     let table = printed(&output);
     assert!(
-        table.contains("of 2 items, 1 show a training picture, 1 of these with its question"),
+        table.contains("of 2 items, 1 show a training image, 1 of these with its question"),
         "{table}"
     );
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
@@ -102,7 +102,7 @@ fn people_get_a_project_and_what_they_say_comes_back() {
     let new = run(dir.path(), "new", [("a cup", 5.0), ("a cup", 5.0)]);
     let people = dir.path().join("people");
     let (annotate, images) = (Path::new("--annotate"), Path::new("--images"));
-    let written = compare(&[&old, &new, annotate, &people, images, &pictures(dir.path())]);
+    let written = compare(&[&old, &new, annotate, &people, images, &drawn(dir.path())]);
     assert!(printed(&written).contains("1 pairs of answers"));
     // The app takes the project as it is.
     let project = Project::read(&people.join("project.toml")).unwrap();
@@ -156,7 +156,7 @@ fn people_need_no_judge_before_them() {
     };
     let (old, new) = (run("old", "a dog"), run("new", ""));
     let people = dir.path().join("people");
-    let images = pictures(dir.path());
+    let images = drawn(dir.path());
     let arguments = [
         Path::new("--annotate"),
         &people,

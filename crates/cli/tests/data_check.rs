@@ -22,7 +22,7 @@ fn check(folder: &Path, file: &str, content: &[u8], arguments: &[&str]) -> (Opti
 }
 
 #[test]
-fn rows_without_pictures_are_no_mistake() {
+fn rows_without_images_are_no_mistake() {
     let dir = tempfile::tempdir().unwrap();
     let rows = br#"[{"id": "a", "image": null, "conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]}]"#;
     let checked = check(
@@ -38,7 +38,7 @@ fn rows_without_pictures_are_no_mistake() {
 }
 
 #[test]
-fn every_picture_is_decoded_and_all_that_cannot_be_are_listed() {
+fn every_image_is_decoded_and_all_that_cannot_be_are_listed() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("x07.webp"), WEBP).unwrap();
     let questions = |ids: &[u64]| {
@@ -94,7 +94,7 @@ fn preferences_of_trl_are_known_and_their_kind_told_by_content() {
 }
 
 #[test]
-fn the_format_of_comparisons_is_told_and_a_picture_counts_once() {
+fn the_format_of_comparisons_is_told_and_a_image_counts_once() {
     let dir = tempfile::tempdir().unwrap();
     let parquet = include_bytes!("../../reward/tests/runs/rlhf_v.parquet");
     let (code, said) = check(dir.path(), "a.json", parquet, &["--images", "."]);

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use candor_testing::images::paint;
 use candor_testing::model::TinyModel;
-use candor_testing::pictures::paint;
 
 use serde_json::{Value, json};
 
-/// A folder with the model in `model`, pictures in `images` and POPE's questions about them.
+/// A folder with the model in `model`, images in `images` and POPE's questions about them.
 fn scene() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let words = "USER: Is there a bus in the image? ASSISTANT: A red bus. Yes, no.";
@@ -136,7 +136,7 @@ fn a_run_that_a_signal_ended_is_no_success() {
 }
 
 #[test]
-fn a_limit_is_told_and_a_missing_picture_is_something_to_mend() {
+fn a_limit_is_told_and_a_missing_image_is_something_to_mend() {
     let folder = scene();
     let output = command(folder.path(), "some")
         .args(["--limit", "7"])
@@ -150,7 +150,7 @@ fn a_limit_is_told_and_a_missing_picture_is_something_to_mend() {
     assert_eq!(output.status.code(), Some(2));
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        errors.contains("1 of 8 pictures") && errors.contains("1.png") && errors.contains("\"5\""),
+        errors.contains("1 of 8 images") && errors.contains("1.png") && errors.contains("\"5\""),
         "{errors}"
     );
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use candor_model::{Adapter, Bundle, LoraConfig, tensor_file};
+use candor_testing::images::paint;
 use candor_testing::model::TinyModel;
-use candor_testing::pictures::paint;
 use serde_json::Value;
 use tch::{Device, Kind};
 
@@ -90,12 +90,12 @@ fn a_model_without_its_projector_is_neither_inspected_nor_exported() {
     assert_eq!(output.status.code(), Some(2));
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(json["problems"].as_str().unwrap().contains("linear_2.bias"));
-    for dialect in ["hf", "llava"] {
+    for checkpoint_format in ["hf", "llava"] {
         let arguments = [
             "export",
             "runs/sft/model",
             "--dialect",
-            dialect,
+            checkpoint_format,
             "--out",
             "out",
         ];

@@ -1,4 +1,4 @@
-//! Every stage on a Qwen2.5-VL, from its folder on the hub to a merged model, by the shipped recipes: pictures of all
+//! Every stage on a Qwen2.5-VL, from its folder on the hub to a merged model, by the shipped recipes: images of all
 //! shapes, a policy that learns, a reward model that is shown facts, PPO, GRPO and DPO. Only sizes are changed, and folders.
 
 use std::fs;
@@ -57,7 +57,7 @@ fn write(path: &Path, value: &Value) {
     fs::write(path, value.to_string()).unwrap();
 }
 
-/// Pictures, conversations about them, comparisons, prompts and facts.
+/// Images, conversations about them, comparisons, prompts and facts.
 fn prepare(folder: &Path) {
     fs::create_dir(folder.join("images")).unwrap();
     for (at, [width, height]) in SIZES.into_iter().enumerate() {
@@ -65,10 +65,8 @@ fn prepare(folder: &Path) {
             let at = at as u32;
             image::Rgb([(x * 7 + at * 40) as u8, (y * 5) as u8, ((x + y) * 3) as u8])
         };
-        let picture = image::RgbImage::from_fn(width, height, paint);
-        picture
-            .save(folder.join(format!("images/{at}.png")))
-            .unwrap();
+        let image = image::RgbImage::from_fn(width, height, paint);
+        image.save(folder.join(format!("images/{at}.png"))).unwrap();
     }
     let asked = json!({"from": "human", "value": "<image>\nIs the dog red?"});
     let said = |words: &str| json!({"from": "gpt", "value": words});
@@ -182,7 +180,7 @@ fn all_stages_run_on_qwen2_5_vl() {
     let apart = ask(folder, &["sft/model", "--adapter", "ppo/adapter"]);
     assert_eq!(ask(folder, &["merged"]), apart);
 
-    // A picture that no tower takes is named before any training.
+    // An image that no tower takes is named before any training.
     let strip = image::RgbImage::new(500, 2);
     strip.save(folder.join("images/2.png")).unwrap();
     let fields = format!("run.out=strip {BASE} {SMALL} {TALK}");

@@ -18,7 +18,7 @@ use crate::comparison::Comparison;
 use crate::error::{DataError, Place, Spot};
 use crate::formats::images;
 use crate::preference::Side;
-use crate::rows::{Look, OnBadRow, Pictures, Row, RowFault, RowName, Sieve, Skipped, SourceFile};
+use crate::rows::{ImageRows, Look, OnBadRow, Row, RowFault, RowName, Sieve, Skipped, SourceFile};
 
 /// A file of comparisons.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl ComparisonFile {
 pub struct ComparisonSet {
     /// Where they are.
     pub files: Vec<ComparisonFile>,
-    /// Image folder. Pictures that are inside the files are written there.
+    /// Image folder. Images that are inside the files are written there.
     pub images: PathBuf,
     /// What follows from a row that the stage cannot use.
     pub on_bad_row: OnBadRow,
@@ -62,9 +62,9 @@ pub struct ComparisonSet {
 /// What comparisons are read for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// A run. Pictures that are inside files are kept in the image folder.
+    /// A run. Images that are inside files are kept in the image folder.
     Run,
-    /// A plan of the run, which writes nothing; pictures that are inside files are taken to be whole.
+    /// A plan of the run, which writes nothing; images that are inside files are taken to be whole.
     Plan,
 }
 
@@ -81,8 +81,8 @@ pub struct Parts<T> {
     pub n_equal: usize,
     /// Rows that were left out because the stage cannot use them; none where these stop the run.
     pub skipped: Option<Skipped>,
-    /// Which rows show which pictures.
-    pub pictures: Pictures,
+    /// Which rows show which images.
+    pub images: ImageRows,
 }
 
 impl<T> Parts<T> {
@@ -108,7 +108,7 @@ struct Rows {
     /// What each row shares with others: its image, or nothing.
     groups: Vec<String>,
     n_equal: usize,
-    /// Pictures that are inside the files and are not in the image folder.
+    /// Images that are inside the files and are not in the image folder.
     inside: BTreeSet<String>,
 }
 
@@ -184,7 +184,7 @@ impl ComparisonSet {
             held_out: part(split.held_out),
             n_equal,
             skipped: sifted.skipped,
-            pictures: sifted.pictures,
+            images: sifted.images,
         })
     }
 

@@ -11,8 +11,8 @@ pub enum FileKind {
     Parquet,
     /// A compressed file or an archive, by its name.
     Compressed(&'static str),
-    /// A picture that candor reads, by its media type.
-    Picture(&'static str),
+    /// An image that candor reads, by its media type.
+    Image(&'static str),
     /// Something else that is no text, by its name.
     Other(&'static str),
     /// A page of a website.
@@ -35,9 +35,9 @@ const BEGINNINGS: &[(&[u8], FileKind)] = &[
     ),
     (b"7z\xBC\xAF\x27\x1C", FileKind::Compressed("7z")),
     (b"BZh", FileKind::Compressed("bzip2")),
-    (&[0xFF, 0xD8, 0xFF], FileKind::Picture("image/jpeg")),
-    (b"\x89PNG", FileKind::Picture("image/png")),
-    (b"GIF8", FileKind::Other("a GIF picture")),
+    (&[0xFF, 0xD8, 0xFF], FileKind::Image("image/jpeg")),
+    (b"\x89PNG", FileKind::Image("image/png")),
+    (b"GIF8", FileKind::Other("a GIF image")),
     (b"ARROW1", FileKind::Other("an Arrow file")),
     (b"SQLite format 3\0", FileKind::Other("a SQLite database")),
     (b"%PDF-", FileKind::Other("a PDF")),
@@ -51,7 +51,7 @@ impl FileKind {
     #[must_use]
     pub fn of(bytes: &[u8]) -> Option<Self> {
         if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") {
-            return Some(Self::Picture("image/webp"));
+            return Some(Self::Image("image/webp"));
         }
         let known = BEGINNINGS
             .iter()
@@ -83,11 +83,11 @@ impl FileKind {
         Self::of(&bytes)
     }
 
-    /// The media type of a picture that candor reads.
+    /// The media type of an image that candor reads.
     #[must_use]
     pub fn media_type(self) -> Option<&'static str> {
         match self {
-            Self::Picture(media_type) => Some(media_type),
+            Self::Image(media_type) => Some(media_type),
             _ => None,
         }
     }
@@ -98,9 +98,9 @@ impl FileKind {
         match self {
             Self::Parquet => "a parquet file".into(),
             Self::Compressed(how) => format!("a {how} file"),
-            Self::Picture("image/jpeg") => "a JPEG picture".into(),
-            Self::Picture("image/png") => "a PNG picture".into(),
-            Self::Picture(_) => "a WebP picture".into(),
+            Self::Image("image/jpeg") => "a JPEG image".into(),
+            Self::Image("image/png") => "a PNG image".into(),
+            Self::Image(_) => "a WebP image".into(),
             Self::Other(name) => name.into(),
             Self::Html => "a page of a website (HTML)".into(),
             Self::LfsPointer => "a pointer of Git LFS".into(),
@@ -115,7 +115,7 @@ impl FileKind {
                 "write its rows as JSON; only TRL preferences and their like are read from parquet as well"
             }
             Self::Compressed(_) => "give the file that is inside, unpacked",
-            Self::Picture(_) | Self::Other(_) => "give the file that holds the rows",
+            Self::Image(_) | Self::Other(_) => "give the file that holds the rows",
             Self::Html => "give the file itself: what was saved is the page that offers it",
             Self::LfsPointer => "give the file itself: fetch it with `git lfs pull`",
             Self::Utf16 => "give the text in UTF-8",
@@ -133,9 +133,9 @@ mod tests {
             (b"PAR1\x15\x04".as_slice(), "a parquet file"),
             (b"\x1F\x8B\x08\x00", "a gzip file"),
             (b"PK\x03\x04\x14", "a zip file"),
-            (b"\xFF\xD8\xFF\xE0", "a JPEG picture"),
-            (b"\x89PNG\r\n\x1A\n\0", "a PNG picture"),
-            (b"RIFF\x10\0\0\0WEBPVP8 ", "a WebP picture"),
+            (b"\xFF\xD8\xFF\xE0", "a JPEG image"),
+            (b"\x89PNG\r\n\x1A\n\0", "a PNG image"),
+            (b"RIFF\x10\0\0\0WEBPVP8 ", "a WebP image"),
             (
                 b"\xEF\xBB\xBF\n <!DOCTYPE html><html>",
                 "a page of a website (HTML)",

@@ -1,4 +1,4 @@
-//! Pictures: from a file to the numbers that a vision tower takes.
+//! Images: from a file to the numbers that a vision tower takes.
 //!
 //! [`decode()`] reads a file within limits and [`measure()`] only its size; [`ImageProcessor`] fits and normalises it as
 //! Hugging Face's processors of CLIP and of Qwen-VL do, [`load_batch`] does the first half of that for many files at
@@ -20,5 +20,5 @@ pub use self::colours::{CLIP_MEAN, CLIP_STD, Colours};
 pub use self::decode::{ImageLimits, decode, decode_bytes};
 pub use self::measure::{measure, measure_bytes};
 pub use self::native::NativeProcessor;
-pub use self::processor::{Fitted, ImageProcessor, Misshapen, PictureSize};
+pub use self::processor::{Fitted, ImageProcessor, ImageSize, Misshapen};
 pub use self::square::{Fit, SquareProcessor};

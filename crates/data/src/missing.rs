@@ -10,7 +10,7 @@ use crate::error::{DataError, Remedy};
 const ALIKE: f64 = 0.75;
 /// So many are offered.
 const MAX_OFFERED: usize = 3;
-/// So many names of a folder are looked at, which is enough for the pictures of COCO.
+/// So many names of a folder are looked at, which is enough for the images of COCO.
 const MAX_LOOKED_AT: usize = 200_000;
 
 /// That there is something at `path`; `action` is what was to be done with it, as a verb: "read the image".

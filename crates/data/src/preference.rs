@@ -164,11 +164,11 @@ pub fn placeholder_fault(
     }
     let found: usize = turns.iter().map(|turn| count(&turn.value)).sum();
     let expected = usize::from(image.is_some());
-    let pictures = ["no picture", "a picture"][expected];
+    let images = ["no image", "an image"][expected];
     (found != expected).then(|| {
         (
             "conversations".into(),
-            format!("found {found} {IMAGE_PLACEHOLDER} and {pictures}, expected {expected} {IMAGE_PLACEHOLDER}"),
+            format!("found {found} {IMAGE_PLACEHOLDER} and {images}, expected {expected} {IMAGE_PLACEHOLDER}"),
         )
     })
 }

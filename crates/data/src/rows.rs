@@ -1,12 +1,12 @@
 //! Rows on their way into a stage: which file and row each comes from, what is wrong with it, and what follows from that.
 //!
 //! A stage turns the rows of its files into what it trains on or asks. Where that fails for a row, the fault stays with
-//! the row until all rows of all files have been tried, pictures included; then [`Sieve::sift`] either refuses the run
+//! the row until all rows of all files have been tried, images included; then [`Sieve::sift`] either refuses the run
 //! and names the bad rows, in the order of the files, or leaves them out and says so. Which rows are left out is a
 //! function of the recipe and its data alone, so a run that is resumed leaves out the same.
 
 mod fault;
-mod pictures;
+mod images;
 mod sieve;
 
 use std::fmt;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use self::fault::{BadRow, BadRows, Reason, RowFault};
-pub use self::pictures::{Look, Pictures, faults};
+pub use self::images::{ImageRows, Look, faults};
 pub use self::sieve::{OnBadRow, SKIPPED, Sieve, Sifted, Skipped, SkippedCounts};
 use crate::error::Place;
 

@@ -8,10 +8,10 @@ use candor_data::rows::{OnBadRow, Reason, RowFault};
 use candor_data::{Comparison, DataError, Judgement, Side, Turn, Verdict};
 use serde_json::{Value, json};
 
-const PICTURE: &[u8] = include_bytes!("golden/images/one_pixel.png");
+const IMAGE: &[u8] = include_bytes!("golden/images/one_pixel.png");
 /// By `sha256sum`.
 const NAME: &str = "9853e99cb7e9817f7ee8b6fb9ade7c8e023d2520647034a098f7f85ed81e9cb0.png";
-/// A row about that picture, inside, and one without a picture.
+/// A row about that image, inside, and one without an image.
 const PARQUET: &[u8] = include_bytes!("../../annotate/tests/imports/trl.parquet");
 
 fn told(content: &[u8]) -> Result<ComparisonFormat, String> {
@@ -102,7 +102,7 @@ fn nothing_is_guessed() {
     }
 }
 
-/// A set of one file with this content, in a folder whose pictures are in `images`.
+/// A set of one file with this content, in a folder whose images are in `images`.
 fn set(folder: &Path, content: &[u8], on_bad_row: OnBadRow) -> ComparisonSet {
     let path = folder.join("rows");
     fs::write(&path, content).unwrap();
@@ -131,7 +131,7 @@ fn row(id: &str, image: Option<&str>, outputs: [&str; 2]) -> Value {
 fn equal_answers_are_counted_and_rows_that_nothing_is_made_of_are_named_or_skipped() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("images")).unwrap();
-    fs::write(folder.path().join("images/a.png"), PICTURE).unwrap();
+    fs::write(folder.path().join("images/a.png"), IMAGE).unwrap();
     let rows = json!([
         row("0", Some("a.png"), ["x", "y"]),
         row("1", None, ["same", " same\n"]),
@@ -156,7 +156,7 @@ fn equal_answers_are_counted_and_rows_that_nothing_is_made_of_are_named_or_skipp
     };
     let said = read(OnBadRow::Stop).unwrap_err().to_string();
     for part in [
-        "2 rows cannot be used (1 missing_picture, 1 template)",
+        "2 rows cannot be used (1 missing_image, 1 template)",
         "row 2 (id \"2\"), field `image`: there is no image \"gone.png\"",
         "row 3 (id \"3\"), field `output_1`: found bad; write good",
     ] {
@@ -174,7 +174,7 @@ fn equal_answers_are_counted_and_rows_that_nothing_is_made_of_are_named_or_skipp
 }
 
 #[test]
-fn pictures_inside_a_file_are_kept_by_a_run_and_only_named_by_a_plan() {
+fn images_inside_a_file_are_kept_by_a_run_and_only_named_by_a_plan() {
     for on_bad_row in [OnBadRow::Stop, OnBadRow::Skip] {
         let folder = tempfile::tempdir().unwrap();
         let set = set(folder.path(), PARQUET, on_bad_row);
@@ -191,10 +191,10 @@ fn pictures_inside_a_file_are_kept_by_a_run_and_only_named_by_a_plan() {
         assert_eq!(
             images(Purpose::Plan).unwrap(),
             expected,
-            "no picture is missing"
+            "no image is missing"
         );
         assert_eq!(images(Purpose::Run).unwrap(), expected);
-        assert_eq!(fs::read(set.images.join(NAME)).unwrap(), PICTURE);
+        assert_eq!(fs::read(set.images.join(NAME)).unwrap(), IMAGE);
         assert_eq!(fs::read_dir(&set.images).unwrap().count(), 1);
         // Again, as a run that is resumed does.
         assert_eq!(images(Purpose::Run).unwrap(), expected);
@@ -248,7 +248,7 @@ fn rows(format: ComparisonFormat, content: &str) -> Result<Vec<Comparison>, Data
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rows");
     fs::write(&path, content).unwrap();
-    format.read(&path, &mut |_| unreachable!("no picture is inside"))
+    format.read(&path, &mut |_| unreachable!("no image is inside"))
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The image processor against Hugging Face's, on drawn pictures and on photographs.
+//! The image processor against Hugging Face's, on drawn images and on photographs.
 //!
 //! `parity/fixtures/images.py` wrote the expected values: 2048 normalised values of each output at fixed
 //! pseudo-random places, and the mean of every channel. Here they are turned back into levels of 0 to 255,
@@ -42,23 +42,23 @@ fn positions(file: &SafeTensors<'_>, size: usize) -> Vec<usize> {
         .collect()
 }
 
-/// Differences of one picture in one mode and size, in levels.
+/// Differences of one image in one mode and size, in levels.
 struct Difference {
     max: f64,
     mean: f64,
     channel_mean: f64,
 }
 
-fn difference(file: &SafeTensors<'_>, picture: &Path, mode: &str, size: usize) -> Difference {
+fn difference(file: &SafeTensors<'_>, path: &Path, mode: &str, size: usize) -> Difference {
     let processor = ImageProcessor::from_file(&golden(&format!("preprocessor_{mode}_{size}.json")))
         .expect("the processor's own configuration");
-    let image = decode(picture, &ImageLimits::default()).expect("a picture that transformers read");
+    let image = decode(path, &ImageLimits::default()).expect("an image that transformers read");
     let output = processor.normalise(&processor.fit(&image).expect("a square"));
     let plane = size * size;
     assert_eq!(output.len(), 3 * plane);
     assert!(output.iter().all(|value| value.is_finite()));
 
-    let name = picture.file_name().expect("a file").to_string_lossy();
+    let name = path.file_name().expect("a file").to_string_lossy();
     let expected = floats(file, &format!("{name}/{mode}/{size}/values"));
     let levels =
         |normalised: f64, at: usize| normalised * processor.colours().std[at / plane] * 255.0;
@@ -83,16 +83,16 @@ fn difference(file: &SafeTensors<'_>, picture: &Path, mode: &str, size: usize) -
     }
 }
 
-/// Compares every picture in every mode and size; one line of the parity table for each picture.
-fn check(golden_file: &str, pictures: &[PathBuf]) {
+/// Compares every image in every mode and size; one line of the parity table for each image.
+fn check(golden_file: &str, images: &[PathBuf]) {
     let bytes = std::fs::read(golden(golden_file)).expect("a golden file");
     let file = SafeTensors::deserialize(&bytes).expect("a safetensors file");
     let mut failures = Vec::new();
-    for picture in pictures {
-        let name = picture.file_name().expect("a file").to_string_lossy();
+    for image in images {
+        let name = image.file_name().expect("a file").to_string_lossy();
         let (mut max, mut mean) = (0.0_f64, 0.0_f64);
         for (mode, size) in MODES.iter().flat_map(|mode| SIZES.map(|size| (mode, size))) {
-            let found = difference(&file, picture, mode, size);
+            let found = difference(&file, image, mode, size);
             let mean_levels = found.mean.max(found.channel_mean);
             if found.max.max(mean_levels) > ROUNDING {
                 failures.push(format!(
@@ -120,17 +120,17 @@ fn listed(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn drawn_pictures_of_every_kind_come_out_as_in_transformers() {
-    let pictures = listed(&golden("images"));
-    assert_eq!(pictures.len(), 25, "every committed picture is compared");
-    check("drawn.safetensors", &pictures);
+fn drawn_images_of_every_kind_come_out_as_in_transformers() {
+    let images = listed(&golden("images"));
+    assert_eq!(images.len(), 25, "every committed image is compared");
+    check("drawn.safetensors", &images);
 }
 
 #[test]
 fn photographs_come_out_as_in_transformers() {
-    let pictures = photographs();
-    if pictures.is_empty() {
+    let images = photographs();
+    if images.is_empty() {
         return;
     }
-    check("photographs.safetensors", &pictures);
+    check("photographs.safetensors", &images);
 }

@@ -1,4 +1,4 @@
-//! Pictures of their own size against Hugging Face's image processor of Qwen-VL: sizes, drawn pictures, photographs.
+//! Images of their own size against Hugging Face's image processor of Qwen-VL: sizes, drawn images, photographs.
 //!
 //! `parity/fixtures/native_images.py` wrote the expected values: of every output its size, 1024 normalised values spread
 //! over it, and the mean of each channel. Here the values are turned back into levels of 0 to 255, none of which may
@@ -8,7 +8,7 @@
 
 use std::path::{Path, PathBuf};
 
-use candor_data::image::{ImageLimits, ImageProcessor, PictureSize, measure};
+use candor_data::image::{ImageLimits, ImageProcessor, ImageSize, measure};
 use candor_testing::photographs;
 use safetensors::SafeTensors;
 
@@ -43,19 +43,19 @@ fn numbers(file: &SafeTensors<'_>, name: &str) -> Vec<u32> {
     values.map(|&bytes| u32::from_le_bytes(bytes)).collect()
 }
 
-/// The largest difference of one picture in one kind, in levels.
-fn difference(file: &SafeTensors<'_>, picture: &Path, kind: &str) -> f64 {
+/// The largest difference of one image in one kind, in levels.
+fn difference(file: &SafeTensors<'_>, image: &Path, kind: &str) -> f64 {
     let processor = processor(kind);
-    let name = picture.file_name().expect("a file").to_string_lossy();
+    let name = image.file_name().expect("a file").to_string_lossy();
     let fitted = processor
-        .load(picture, &ImageLimits::default())
-        .expect("a picture that transformers read");
+        .load(image, &ImageLimits::default())
+        .expect("an image that transformers read");
     let [width, height] = numbers(file, &format!("{name}/{kind}/size"))[..] else {
         panic!("{name}: a width and a height");
     };
-    let size = PictureSize { width, height };
+    let size = ImageSize { width, height };
     assert_eq!(fitted.size, size, "{name} {kind}");
-    let measured = measure(picture, &ImageLimits::default()).expect("a picture");
+    let measured = measure(image, &ImageLimits::default()).expect("an image");
     assert_eq!(processor.size_of(measured), Ok(size), "{name} {kind}");
 
     let output = processor.normalise(&fitted);
@@ -79,13 +79,13 @@ fn difference(file: &SafeTensors<'_>, picture: &Path, kind: &str) -> f64 {
     values.chain(means).fold(0.0, f64::max)
 }
 
-fn check(golden_file: &str, pictures: &[PathBuf]) {
+fn check(golden_file: &str, images: &[PathBuf]) {
     let bytes = std::fs::read(golden(golden_file)).expect("a golden file");
     let file = SafeTensors::deserialize(&bytes).expect("a safetensors file");
     let mut failures = Vec::new();
-    for picture in pictures {
-        let apart = KINDS.map(|kind| difference(&file, picture, kind));
-        let name = picture.file_name().expect("a file").to_string_lossy();
+    for image in images {
+        let apart = KINDS.map(|kind| difference(&file, image, kind));
+        let name = image.file_name().expect("a file").to_string_lossy();
         println!(
             "parity: native image {name} max_levels={:.5}",
             apart.into_iter().fold(0.0, f64::max)
@@ -123,8 +123,8 @@ fn sizes_are_those_of_transformers() {
         assert_eq!(rows.len(), 907);
         let mut n_refused = 0;
         for &[width, height, fitted_width, fitted_height] in rows {
-            let found = processor.size_of(PictureSize { width, height });
-            let expected = PictureSize {
+            let found = processor.size_of(ImageSize { width, height });
+            let expected = ImageSize {
                 width: fitted_width,
                 height: fitted_height,
             };
@@ -140,18 +140,18 @@ fn sizes_are_those_of_transformers() {
 }
 
 #[test]
-fn drawn_pictures_of_every_kind_come_out_as_in_transformers() {
-    let mut pictures = listed(&golden("images"), None);
-    pictures.extend(listed(&golden("webp"), Some("webp")));
-    assert_eq!(pictures.len(), 34, "every committed picture is compared");
-    check("native_drawn.safetensors", &pictures);
+fn drawn_images_of_every_kind_come_out_as_in_transformers() {
+    let mut images = listed(&golden("images"), None);
+    images.extend(listed(&golden("webp"), Some("webp")));
+    assert_eq!(images.len(), 34, "every committed image is compared");
+    check("native_drawn.safetensors", &images);
 }
 
 #[test]
 fn photographs_come_out_as_in_transformers() {
-    let pictures = photographs();
-    if pictures.is_empty() {
+    let images = photographs();
+    if images.is_empty() {
         return;
     }
-    check("native_photographs.safetensors", &pictures);
+    check("native_photographs.safetensors", &images);
 }

@@ -1,6 +1,6 @@
-//! WebP pictures against Pillow's pixels, and WebP pictures that are damaged.
+//! WebP images against Pillow's pixels, and WebP images that are damaged.
 //!
-//! `parity/webp_pictures.py` wrote pictures and pixels: lossy, lossless, with transparency, turned by EXIF, animated.
+//! `parity/webp_images.py` wrote images and pixels: lossy, lossless, with transparency, turned by EXIF, animated.
 
 use std::path::{Path, PathBuf};
 
@@ -32,19 +32,19 @@ fn pixels_are_those_of_pillow() {
 }
 
 #[test]
-fn a_picture_that_is_cut_off_anywhere_is_refused() {
+fn an_image_that_is_cut_off_anywhere_is_refused() {
     for file in golden() {
         let whole = std::fs::read(&file).unwrap();
         for end in (0..whole.len()).step_by(7) {
             let refused = decode_bytes(&file, &whole[..end], &ImageLimits::default());
-            let message = refused.expect_err("a part of a picture").to_string();
+            let message = refused.expect_err("a part of an image").to_string();
             assert!(message.contains(&file.display().to_string()), "{message}");
         }
     }
 }
 
 #[test]
-fn a_picture_with_a_byte_changed_is_decoded_or_refused() {
+fn an_image_with_a_byte_changed_is_decoded_or_refused() {
     for file in golden() {
         let whole = std::fs::read(&file).unwrap();
         for at in (0..whole.len()).step_by(7) {

@@ -1,4 +1,4 @@
-//! Pictures: limits before decoding, colour as Pillow has it, fitting, configurations.
+//! Images: limits before decoding, colour as Pillow has it, fitting, configurations.
 //!
 //! `golden_images.rs` compares whole outputs with transformers; here are the edges.
 
@@ -6,7 +6,7 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use candor_data::image::{
-    Colours, Fit, Fitted, ImageLimits, ImageProcessor, PictureSize, SquareProcessor, decode,
+    Colours, Fit, Fitted, ImageLimits, ImageProcessor, ImageSize, SquareProcessor, decode,
     load_batch,
 };
 use image::{
@@ -15,9 +15,9 @@ use image::{
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-fn encoded(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, format).unwrap();
+    image.write_to(&mut bytes, format).unwrap();
     bytes.into_inner()
 }
 
@@ -42,7 +42,7 @@ fn bytes_and_pixels_are_bounded_before_decoding() {
     let dir = tempfile::tempdir().unwrap();
     for format in [ImageFormat::Png, ImageFormat::Jpeg] {
         let bytes = encoded(&gradient(40, 30).into(), format);
-        let path = saved(&dir, "picture", &bytes);
+        let path = saved(&dir, "image", &bytes);
         let exact = ImageLimits {
             max_bytes: bytes.len() as u64,
             max_pixels: 1200,
@@ -55,7 +55,7 @@ fn bytes_and_pixels_are_bounded_before_decoding() {
         };
         let message = decode(&path, &fewer_bytes).unwrap_err().to_string();
         assert!(
-            message.contains("picture") && message.contains("more than the limit of"),
+            message.contains("image") && message.contains("more than the limit of"),
             "{message}"
         );
         assert!(message.contains("raise the limit on bytes"), "{message}");
@@ -110,8 +110,8 @@ fn crc32(bytes: &[u8]) -> u32 {
 #[test]
 fn colour_becomes_rgb_as_pillow_converts_it() {
     let dir = tempfile::tempdir().unwrap();
-    let first_pixel = |picture: DynamicImage| {
-        let path = saved(&dir, "colour.png", &encoded(&picture, ImageFormat::Png));
+    let first_pixel = |image: DynamicImage| {
+        let path = saved(&dir, "colour.png", &encoded(&image, ImageFormat::Png));
         decode(&path, &ImageLimits::default())
             .unwrap()
             .get_pixel(0, 0)
@@ -133,7 +133,7 @@ fn colour_becomes_rgb_as_pillow_converts_it() {
 }
 
 #[test]
-fn damaged_pictures_are_refused() {
+fn damaged_images_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     for (name, format) in [("a.png", ImageFormat::Png), ("a.jpg", ImageFormat::Jpeg)] {
         let whole = encoded(&gradient(64, 48).into(), format);
@@ -163,7 +163,7 @@ fn damaged_pictures_are_refused() {
 }
 
 #[test]
-fn padding_centres_the_picture_on_the_mean_colour() {
+fn padding_centres_the_image_on_the_mean_colour() {
     let processor = ImageProcessor::clip(4);
     let wide = RgbImage::from_pixel(4, 2, Rgb([10, 20, 30]));
     let fitted = processor.fit(&wide).unwrap().bytes;
@@ -189,9 +189,9 @@ fn cropping_keeps_the_centre() {
     );
 }
 
-/// Resized whole, this picture would take 22 GB.
+/// Resized whole, this image would take 22 GB.
 #[test]
-fn a_crop_of_a_very_long_picture_takes_little_memory() {
+fn a_crop_of_a_very_long_image_takes_little_memory() {
     let processor = ImageProcessor::clip(336).with_fit(Fit::CenterCrop);
     let line = RgbImage::from_fn(65_535, 1, |x, _| {
         Rgb([if x < 32_767 { 0 } else { 200 }, 9, 9])
@@ -213,7 +213,7 @@ fn normalising_is_the_formula() {
         },
     });
     let fitted = |width, bytes: &[u8]| Fitted {
-        size: PictureSize { width, height: 1 },
+        size: ImageSize { width, height: 1 },
         bytes: bytes.to_vec(),
     };
     assert_eq!(
@@ -224,12 +224,12 @@ fn normalising_is_the_formula() {
         processor.normalise(&fitted(2, &[0, 255, 255, 0, 0, 255])),
         [-1.0, 1.0, 3.0, -1.0, 0.0, 0.5]
     );
-    let picture = RgbImage::from_pixel(1, 1, Rgb([255, 0, 255]));
-    assert_eq!(processor.fit(&picture).unwrap(), fitted(1, &[255, 0, 255]));
+    let image = RgbImage::from_pixel(1, 1, Rgb([255, 0, 255]));
+    assert_eq!(processor.fit(&image).unwrap(), fitted(1, &[255, 0, 255]));
 }
 
 #[test]
-fn a_batch_is_its_pictures_and_its_first_error() {
+fn a_batch_is_its_images_and_its_first_error() {
     let dir = tempfile::tempdir().unwrap();
     let processor = ImageProcessor::clip(8);
     let limits = ImageLimits::default();
@@ -365,20 +365,20 @@ proptest! {
 
     /// Any shape fits, even one pixel wide, and damage to a file never panics.
     #[test]
-    fn any_picture_fits_and_any_damage_is_survived(
+    fn any_image_fits_and_any_damage_is_survived(
         width in 1_u32..70,
         height in 1_u32..70,
         size in 1_u32..40,
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5),
         jpeg in any::<bool>(),
     ) {
-        let picture = gradient(width, height);
+        let image = gradient(width, height);
         for fit in [Fit::Pad, Fit::CenterCrop] {
-            let fitted = ImageProcessor::clip(size).with_fit(fit).fit(&picture).unwrap();
+            let fitted = ImageProcessor::clip(size).with_fit(fit).fit(&image).unwrap();
             prop_assert_eq!(fitted.bytes.len(), 3 * (size * size) as usize);
         }
         let format = if jpeg { ImageFormat::Jpeg } else { ImageFormat::Png };
-        let mut bytes = encoded(&picture.into(), format);
+        let mut bytes = encoded(&image.into(), format);
         for (at, byte) in edits {
             let at = at.index(bytes.len());
             bytes[at] = byte;

@@ -1,11 +1,11 @@
-//! Pictures of their own size: configurations in every spelling, what is refused, sizes by the header alone.
+//! Images of their own size: configurations in every spelling, what is refused, sizes by the header alone.
 //!
 //! `golden_native_images.rs` compares whole outputs with transformers; here are the edges.
 
 use std::path::{Path, PathBuf};
 
 use candor_data::image::{
-    Colours, ImageLimits, ImageProcessor, NativeProcessor, PictureSize, decode, decode_bytes,
+    Colours, ImageLimits, ImageProcessor, ImageSize, NativeProcessor, decode, decode_bytes,
     load_batch, measure, measure_bytes,
 };
 use image::{Rgb, RgbImage};
@@ -23,8 +23,8 @@ fn golden(name: &str) -> PathBuf {
         .join(name)
 }
 
-fn size(width: u32, height: u32) -> PictureSize {
-    PictureSize { width, height }
+fn size(width: u32, height: u32) -> ImageSize {
+    ImageSize { width, height }
 }
 
 /// Qwen2.5-VL as it is published.
@@ -180,13 +180,13 @@ fn the_written_configuration_says_all_of_it_in_both_spellings() {
 }
 
 #[test]
-fn pictures_of_a_batch_keep_their_own_sizes() {
+fn images_of_a_batch_keep_their_own_sizes() {
     let dir = tempfile::tempdir().unwrap();
     let processor = ImageProcessor::Native(published());
     let save = |name: &str, width, height| {
         let path = dir.path().join(name);
-        let picture = RgbImage::from_pixel(width, height, Rgb([10, 20, 30]));
-        picture.save(&path).unwrap();
+        let image = RgbImage::from_pixel(width, height, Rgb([10, 20, 30]));
+        image.save(&path).unwrap();
         path
     };
     // 28 · round(100/28) = 112 and 28 · round(300/28) = 308; 5 x 5 grows to 3136 pixels.
@@ -216,12 +216,12 @@ fn pictures_of_a_batch_keep_their_own_sizes() {
         message.contains("1 x 201 pixels, expected one side to be at most 200 times the other"),
         "{message}"
     );
-    assert!(message.contains("crop the picture"), "{message}");
+    assert!(message.contains("crop the image"), "{message}");
     let absurd = processor.size_of(size(0, 0));
     assert!(absurd.is_err(), "{absurd:?}");
 }
 
-/// Every committed picture is measured as it is decoded, some of them on their side.
+/// Every committed image is measured as it is decoded, some of them on their side.
 #[test]
 fn a_size_is_known_from_the_header_alone() {
     let limits = ImageLimits::default();
@@ -229,8 +229,8 @@ fn a_size_is_known_from_the_header_alone() {
     for folder in ["images", "webp"] {
         for entry in std::fs::read_dir(golden(folder)).unwrap() {
             let path = entry.unwrap().path();
-            let picture = decode(&path, &limits).unwrap();
-            let (width, height) = picture.dimensions();
+            let image = decode(&path, &limits).unwrap();
+            let (width, height) = image.dimensions();
             assert_eq!(
                 measure(&path, &limits).unwrap(),
                 size(width, height),
@@ -264,7 +264,7 @@ fn what_comes_after_the_header_is_not_looked_at() {
     let header = &bytes[..scans + 2];
     assert_eq!(measure_bytes(name, header, &limits).unwrap(), size(70, 110));
     assert!(decode_bytes(name, header, &limits).is_err());
-    // A thumbnail's size must not be taken for the picture's: it lies in a segment that is skipped.
+    // A thumbnail's size must not be taken for the image's: it lies in a segment that is skipped.
     let mut with_thumbnail = header[..2].to_vec();
     let frame = [0xFF, 0xC0, 0, 11, 8, 0, 1, 0, 1, 1, 1, 0x11, 0];
     with_thumbnail.extend([0xFF, 0xE2, 0, 2 + frame.len() as u8]);

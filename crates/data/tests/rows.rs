@@ -80,9 +80,9 @@ fn what_is_skipped_is_listed_and_counted() {
 }
 
 #[test]
-fn pictures_are_missing_outside_or_unreadable() {
+fn images_are_missing_outside_or_unreadable() {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("words.png"), "no picture").unwrap();
+    std::fs::write(dir.path().join("words.png"), "no image").unwrap();
     let names = ["gone.png", "../up.png", "words.png", "gone.png"];
     let reasons = |look| {
         let faults = faults(dir.path(), names, look).into_iter();
@@ -90,13 +90,13 @@ fn pictures_are_missing_outside_or_unreadable() {
             .map(|(name, fault)| (name, fault.reason))
             .collect::<Vec<_>>()
     };
-    let missing = |name: &str| (name.to_owned(), Reason::MissingPicture);
+    let missing = |name: &str| (name.to_owned(), Reason::MissingImage);
     assert_eq!(reasons(Look::Not), []);
     assert_eq!(
         reasons(Look::There),
         [missing("../up.png"), missing("gone.png")]
     );
-    let unreadable = ("words.png".to_owned(), Reason::UnreadablePicture);
+    let unreadable = ("words.png".to_owned(), Reason::UnreadableImage);
     assert_eq!(
         reasons(Look::Decoded),
         [missing("../up.png"), missing("gone.png"), unreadable]

@@ -1,4 +1,4 @@
-//! TRL's preferences and their like: where the picture goes, what is preferred, and what cannot be trained on.
+//! TRL's preferences and their like: where the image goes, what is preferred, and what cannot be trained on.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ fn read(row: &Value) -> Result<Comparison, DataError> {
     trl::parse(Path::new("a.jsonl"), &row.to_string()).map(|mut rows| rows.remove(0))
 }
 
-/// The only turn of a row, and its picture.
+/// The only turn of a row, and its image.
 fn asked(row: &Value) -> (String, Option<String>) {
     let pair = read(row).unwrap();
     let [turn] = pair.turns.as_slice() else {
@@ -27,7 +27,7 @@ fn with_answers(mut row: Value) -> Value {
 }
 
 #[test]
-fn a_picture_is_found_wherever_it_is_named_and_has_one_place() {
+fn an_image_is_found_wherever_it_is_named_and_has_one_place() {
     let user = |content: Value| json!([{"role": "user", "content": content}]);
     let text = json!({"type": "text", "text": "What?"});
     let named = |field: &str, name: Value| json!({"type": "image", field: name});
@@ -54,7 +54,7 @@ fn a_picture_is_found_wherever_it_is_named_and_has_one_place() {
     }
     let after = json!({"images": ["a.png"], "prompt": user(json!([text, {"type": "image"}]))});
     assert_eq!(asked(&with_answers(after)).0, "What?\n<image>");
-    // Where there are blanks between words and picture, they are all that there is.
+    // Where there are blanks between words and image, they are all that there is.
     let among = json!([{"type": "text", "text": "What is on "}, {"type": "image"}, {"type": "text", "text": "?"}]);
     let among = json!({"images": ["a.png"], "prompt": user(among)});
     assert_eq!(asked(&with_answers(among)).0, "What is on <image>?");
@@ -65,7 +65,7 @@ fn a_picture_is_found_wherever_it_is_named_and_has_one_place() {
 }
 
 #[test]
-fn the_first_message_of_a_user_has_the_picture_and_the_system_comes_before_it() {
+fn the_first_message_of_a_user_has_the_image_and_the_system_comes_before_it() {
     let row = json!({"id": 12, "images": ["a.png"], "prompt": [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "What?"},

@@ -1,7 +1,7 @@
 //! Two answers to one prompt as token ids, and what counts of them.
 
 use candor_data::rows::{Reason, RowFault};
-use candor_model::shared::{ReadAt, Shared};
+use candor_model::shared::{ReadAt, SharedPrefix};
 
 use crate::DpoError;
 use crate::counting::{self, Counting};
@@ -10,7 +10,7 @@ use crate::counting::{self, Counting};
 #[derive(Debug, Clone)]
 pub struct Answers {
     /// Branch 0 is the preferred answer, branch 1 the other; each is read at the tokens that count.
-    pub shared: Shared,
+    pub shared: SharedPrefix,
     /// The weight of each token that is read.
     pub weights: [Vec<f64>; 2],
     /// Tokens of the prompt.
@@ -57,7 +57,7 @@ impl Answers {
             read: prompt.len() + left_out..ids.len(),
         });
         Ok(Self {
-            shared: Shared::of(id, &read, image)?,
+            shared: SharedPrefix::of(id, &read, image)?,
             weights,
             n_prompt: prompt.len(),
         })
@@ -95,7 +95,7 @@ impl Answers {
             })
             .collect();
         Ok(Self {
-            shared: Shared::of("a mismatched answer", &read, self.shared.image.clone())?,
+            shared: SharedPrefix::of("a mismatched answer", &read, self.shared.image.clone())?,
             weights: other.weights.clone(),
             n_prompt: to,
         })

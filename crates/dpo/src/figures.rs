@@ -15,7 +15,7 @@ pub struct Figures {
     pub loss: f64,
     /// Of the two answers.
     pub preference_loss: f64,
-    /// Of the picture and its spoilt form; none where nothing is spoilt.
+    /// Of the image and its spoilt form; none where nothing is spoilt.
     pub image_loss: Option<f64>,
     /// Of the anchor; none where there is no anchor.
     pub anchor_loss: Option<f64>,

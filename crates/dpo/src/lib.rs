@@ -1,4 +1,4 @@
-//! Learning from preferences without a reward model: DPO, IPO, `SimPO`, ORPO and KTO, for policies that see pictures.
+//! Learning from preferences without a reward model: DPO, IPO, `SimPO`, ORPO and KTO, for policies that see images.
 //!
 //! [`loss`] is what a comparison costs, a pure function of the answers' log-probabilities; [`mod@counting`] says which tokens
 //! of an answer those are made of. [`mod@run`] trains: comparisons are read as every stage reads them, the reference's

@@ -6,7 +6,7 @@
 //!
 //! # Reference
 //! DPO (arXiv 2305.18290, eq. 7), with smoothed labels (cDPO); IPO (2310.12036, eq. 17); `SimPO` (2405.14734, eq. 6); ORPO
-//! (2403.07691, eqs. 4 and 7); KTO (2402.01306, eq. 7); mDPO (2406.11839: the preference for the picture, and the anchor).
+//! (2403.07691, eqs. 4 and 7); KTO (2402.01306, eq. 7); mDPO (2406.11839: the preference for the image, and the anchor).
 //! Where papers leave a choice, it is TRL's. `parity/fixtures/dpo.py` has them again in PyTorch.
 
 use tch::{Device, Kind, Tensor};
@@ -18,16 +18,16 @@ pub struct Logprobs {
     pub chosen: Tensor,
     /// Of the others, `[n]` f64.
     pub rejected: Tensor,
-    /// Of the preferred answers where the model sees a spoilt picture.
+    /// Of the preferred answers where the model sees a spoilt image.
     pub spoilt: Option<Spoilt>,
 }
 
-/// Log-probabilities of the preferred answers under spoilt pictures.
+/// Log-probabilities of the preferred answers under spoilt images.
 #[derive(Debug)]
 pub struct Spoilt {
-    /// The log-probabilities, `[n]` f64; any number where there is no picture.
+    /// The log-probabilities, `[n]` f64; any number where there is no image.
     pub chosen: Tensor,
-    /// 1 for a comparison with a picture, 0 for one without, which costs nothing here; `[n]` f64.
+    /// 1 for a comparison with an image, 0 for one without, which costs nothing here; `[n]` f64.
     pub shown: Tensor,
 }
 
@@ -91,7 +91,7 @@ pub enum Loss {
 pub struct Terms {
     /// Of the two answers, `[n]`.
     pub preference: Tensor,
-    /// Of the picture and its spoilt form, `[n]`.
+    /// Of the image and its spoilt form, `[n]`.
     pub image: Option<Tensor>,
     /// Of the anchor, `[n]`.
     pub anchor: Option<Tensor>,
@@ -154,7 +154,7 @@ impl Loss {
     /// → `[n]` each.
     ///
     /// # Panics
-    /// There is no reference where the anchor or a spoilt picture needs one.
+    /// There is no reference where the anchor or a spoilt image needs one.
     #[must_use]
     pub fn terms(
         self,
@@ -187,7 +187,7 @@ impl Loss {
         };
         let image = policy.spoilt.as_ref().map(|spoilt| {
             let of_reference = reference.and_then(|reference| reference.spoilt.as_ref());
-            let of_reference = of_reference.expect("the reference saw the spoilt pictures too");
+            let of_reference = of_reference.expect("the reference saw the spoilt images too");
             let with_spoilt = &spoilt.chosen - &of_reference.chosen;
             -((&chosen - with_spoilt) * self.beta()).log_sigmoid() * &spoilt.shown
         });

@@ -19,7 +19,7 @@ pub struct Objective {
     pub sft_weight: f64,
     /// δ of the anchor.
     pub anchor: Option<f64>,
-    /// What the picture is compared with.
+    /// What the image is compared with.
     pub image_negative: Option<ImageNegative>,
 }
 

@@ -1,9 +1,11 @@
 //! Log-probabilities of answers under a model, with gradients and without.
 //!
-//! Both answers of a comparison read its prompt, picture included, once. Where the picture is compared with a spoilt one,
+//! Both answers of a comparison read its prompt, image included, once. Where the image is compared with a spoilt one,
 //! the pass has the comparison a second time with that; of this only the preferred answer counts.
 
-use candor_model::{Activations, Adapter, Bundle, Features, ImageFeatures, Shared, SharedTargets};
+use candor_model::{
+    Activations, Adapter, Bundle, Features, ImageFeatures, SharedPrefix, SharedTargets,
+};
 use tch::{Device, Kind, Tensor};
 
 use crate::DpoError;
@@ -20,7 +22,7 @@ pub struct Policy<'a> {
     pub bundle: &'a Bundle,
     /// The adapter, if there is one.
     pub adapter: Option<&'a Adapter>,
-    /// Features of the pictures of all rows.
+    /// Features of the images of all rows.
     pub features: &'a ImageFeatures,
     /// The spoilt ones, where the objective has them.
     pub spoilt: Option<&'a Spoilt>,
@@ -35,7 +37,7 @@ pub struct Scored {
     pub chosen: f64,
     /// Of the other.
     pub rejected: f64,
-    /// Of the preferred answer under a spoilt picture; none where there is no picture, or nothing is spoilt.
+    /// Of the preferred answer under a spoilt image; none where there is no image, or nothing is spoilt.
     pub spoilt: Option<f64>,
     /// −log π of the preferred answer's tokens, added up without weights.
     pub nll: f64,
@@ -48,7 +50,7 @@ struct Pass {
     weights: Tensor,
     features: Option<Features>,
     n_rows: i64,
-    /// Which of the rows have a spoilt picture; their items come after those of all rows.
+    /// Which of the rows have a spoilt image; their items come after those of all rows.
     with_spoilt: Vec<i64>,
 }
 
@@ -63,7 +65,7 @@ impl Policy<'_> {
     /// Log-probabilities of rows, in passes of at most `batch_rows` rows of nearly one length.
     ///
     /// # Errors
-    /// A picture was never encoded.
+    /// An image was never encoded.
     pub fn scores(
         &self,
         rows: &[&Row],
@@ -80,7 +82,7 @@ impl Policy<'_> {
     /// Log-probabilities of the mismatched answers of rows that have such.
     ///
     /// # Errors
-    /// A picture was never encoded.
+    /// An image was never encoded.
     ///
     /// # Panics
     /// A row has none.
@@ -110,7 +112,7 @@ impl Policy<'_> {
     /// the preferred answers' tokens, and gives a scalar. Returns what the rows were scored.
     ///
     /// # Errors
-    /// A picture was never encoded.
+    /// An image was never encoded.
     pub fn backward(
         &self,
         rows: &[&Row],
@@ -139,11 +141,11 @@ impl Policy<'_> {
         tch::no_grad(|| model.logprobs_shared(&pass.targets, features, self.adapter))
     }
 
-    /// The answers of rows, those of rows with a picture a second time where pictures are spoilt.
+    /// The answers of rows, those of rows with an image a second time where images are spoilt.
     fn pass_of_rows(&self, rows: &[&Row]) -> Result<Pass, DpoError> {
-        let has_picture = |i: &i64| rows[*i as usize].answers.shared.image.is_some();
+        let has_image = |i: &i64| rows[*i as usize].answers.shared.image.is_some();
         let with_spoilt: Vec<i64> = match self.spoilt {
-            Some(_) => (0..rows.len() as i64).filter(has_picture).collect(),
+            Some(_) => (0..rows.len() as i64).filter(has_image).collect(),
             None => Vec::new(),
         };
         let again = with_spoilt.iter().map(|&i| rows[i as usize]);
@@ -163,7 +165,7 @@ impl Policy<'_> {
         with_spoilt: &[i64],
     ) -> Result<Pass, DpoError> {
         let device = self.bundle.model.device();
-        let items: Vec<&Shared> = answers.iter().map(|answers| &answers.shared).collect();
+        let items: Vec<&SharedPrefix> = answers.iter().map(|answers| &answers.shared).collect();
         let targets = SharedTargets::new(&items, self.bundle.tokenizer.pad, device);
         let weights = answers.iter().flat_map(|answers| &answers.weights);
         Ok(Pass {
@@ -175,10 +177,10 @@ impl Policy<'_> {
         })
     }
 
-    /// The pictures of items, then the spoilt ones of some rows.
+    /// The images of items, then the spoilt ones of some rows.
     fn features_of(
         &self,
-        items: &[&Shared],
+        items: &[&SharedPrefix],
         rows: &[&Row],
         with_spoilt: &[i64],
     ) -> Result<Option<Features>, DpoError> {

@@ -4,7 +4,7 @@ use candor_data::comparisons::{Parts, Purpose};
 use candor_data::rows::{Reason, RowFault};
 use candor_data::{Comparison, Conversation, Side, Turn};
 use candor_model::sample::{IGNORE, Sample, SampleRules};
-use candor_model::shared::Shared;
+use candor_model::shared::SharedPrefix;
 use candor_run::sha256;
 use candor_train::Batches;
 
@@ -123,7 +123,7 @@ pub fn fingerprint(rows: &Parts<Row>) -> String {
     let part = |rows: &Vec<Row>| {
         let mut bytes = vec![rows.len().to_le_bytes().to_vec()];
         for Row { answers, .. } in rows {
-            let Shared {
+            let SharedPrefix {
                 prefix,
                 branches,
                 read,

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use candor_data::comparisons::{Parts, Purpose};
 use candor_model::{Adapter, Bundle, ImageFeatures, preflight};
-use candor_run::{Inputs, Launch, Outcome};
+use candor_run::{Inputs, LaunchOptions, Outcome};
 use candor_train::{
-    LoraStart, Opening, Parts as Trained, Session, Tune, check_room, fingerprint, say_skipped,
+    LoraStart, Opening, Session, TrainState, Tune, check_room, fingerprint, say_skipped,
 };
 use serde::Serialize;
 use tch::{Device, Tensor};
@@ -55,7 +55,11 @@ struct Learner<'a> {
 ///
 /// # Errors
 /// Damaged data, a run folder that cannot be used, or a number that is not finite.
-pub fn run(recipe: &DpoRecipe, launch: &Launch, device: Device) -> Result<Outcome, DpoError> {
+pub fn run(
+    recipe: &DpoRecipe,
+    launch: &LaunchOptions,
+    device: Device,
+) -> Result<Outcome, DpoError> {
     let resolved = recipe.resolved.to_text();
     let mut opening = Session::prepare(&recipe.session, &resolved, launch, recipe.may_change())?;
     opening.doing("opening the model");
@@ -79,7 +83,7 @@ pub fn run(recipe: &DpoRecipe, launch: &Launch, device: Device) -> Result<Outcom
     let shown = rows::images(&rows);
     let features =
         ImageFeatures::encode(&bundle, images, shown, opening.counter("encoding images"))
-            .map_err(|error| error.in_rows(&rows.pictures))?;
+            .map_err(|error| error.in_rows(&rows.images))?;
     let spoilt = recipe.objective.image_negative.map(|kind| {
         let progress = opening.counter("spoiling images");
         Spoilt::of_rows(
@@ -114,7 +118,7 @@ pub fn run(recipe: &DpoRecipe, launch: &Launch, device: Device) -> Result<Outcom
         None
     };
     opening.read_earlier(|run| Ok::<_, DpoError>(recipe.tune.result(run, &bundle)?))?;
-    let parts = Trained {
+    let parts = TrainState {
         trained,
         kept: Vec::new(),
     };
@@ -185,7 +189,7 @@ fn fingerprints(
 /// The log-probabilities under the model that the recipe starts from: those that the run has kept, or new ones.
 fn reference(
     recipe: &DpoRecipe,
-    launch: &Launch,
+    launch: &LaunchOptions,
     opening: &mut Opening,
     policy: Policy<'_>,
     rows: &[&Row],

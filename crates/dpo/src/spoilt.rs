@@ -1,12 +1,12 @@
-//! Pictures that do not show what the preferred answer says: what the picture of a comparison is compared with.
+//! Images that do not show what the preferred answer says: what the image of a comparison is compared with.
 //!
-//! What a row's spoilt picture is follows from the seed and the row's place among all, so that the reference sees each once
+//! What a row's spoilt image is follows from the seed and the row's place among all, so that the reference sees each once
 //! and the policy the same ones in every epoch; mDPO's own code cuts anew each time.
 //!
 //! # Reference
-//! mDPO (arXiv 2406.11839) cuts out a random part of 0 to 20 % of the picture and stretches it to the picture's size, by
+//! mDPO (arXiv 2406.11839) cuts out a random part of 0 to 20 % of the image and stretches it to the image's size, by
 //! torchvision's `RandomResizedCrop(scale=(0.01, 0.2))`, whose sides are between 3:4 and 4:3. There it is cut from what the
-//! processor made of the picture and stretched bilinearly; here from the picture itself, and bicubically.
+//! processor made of the image and stretched bilinearly; here from the image itself, and bicubically.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
@@ -24,14 +24,14 @@ use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use crate::DpoError;
 use crate::rows::Row;
 
-/// How a picture is spoilt.
+/// How an image is spoilt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImageNegative {
     /// A random part of at most a fifth of it.
     Crop,
     /// Nothing but the mean colour.
     Blank,
-    /// The picture of another row.
+    /// The image of another row.
     Other,
 }
 
@@ -47,39 +47,39 @@ impl ImageNegative {
 
     pub(crate) fn read(recipe: &mut Reader) -> Option<Self> {
         let choices = [Self::Crop, Self::Blank, Self::Other].map(|kind| (kind.name(), kind));
-        let meaning = "mDPO: what the picture is compared with under the preferred answer, which adds −log σ of the difference of rewards: a random part of at most a fifth of it, a blank picture, or that of another row; nothing is added if absent.";
+        let meaning = "mDPO: what the image is compared with under the preferred answer, which adds −log σ of the difference of rewards: a random part of at most a fifth of it, a blank image, or that of another row; nothing is added if absent.";
         recipe
             .one_of("dpo.image_negative", &choices, meaning)
             .optional()
     }
 }
 
-/// The spoilt pictures of rows, by the rows' numbers.
+/// The spoilt images of rows, by the rows' numbers.
 #[derive(Debug)]
 pub enum Spoilt {
     /// Encoded for this.
     Encoded {
-        /// Of each picture.
+        /// Of each image.
         features: Vec<Features>,
-        /// The index of each row's; none for a row without a picture.
+        /// The index of each row's; none for a row without an image.
         of_row: Vec<Option<usize>>,
     },
-    /// Pictures of other rows, by name.
+    /// Images of other rows, by name.
     Shown(Vec<Option<String>>),
 }
 
-/// Pictures that are decoded and encoded together.
-const PICTURES_PER_PASS: usize = 64;
+/// Images that are decoded and encoded together.
+const IMAGES_PER_PASS: usize = 64;
 
-/// Areas that are cut out, as shares of the picture.
+/// Areas that are cut out, as shares of the image.
 const AREA: Range<f64> = 0.01..0.2;
 
 impl Spoilt {
-    /// Spoils the pictures of rows, which are in the order of their numbers; `shown` has the features of the whole ones.
+    /// Spoils the images of rows, which are in the order of their numbers; `shown` has the features of the whole ones.
     /// `progress` hears how many are done, and of how many.
     ///
     /// # Errors
-    /// A picture cannot be read, or there is no other one.
+    /// An image cannot be read, or there is no other one.
     pub fn of_rows(
         kind: ImageNegative,
         rows: &[&Row],
@@ -92,22 +92,22 @@ impl Spoilt {
         let image = |row: &&Row| row.answers.shared.image.clone();
         let images: Vec<Option<String>> = rows.iter().map(image).collect();
         match kind {
-            ImageNegative::Crop => encode(&images, bundle, folder, progress, |picture, number| {
-                let (width, height) = picture.dimensions();
-                enlarged(picture, part(width, height, seed, number as u64))
+            ImageNegative::Crop => encode(&images, bundle, folder, progress, |image, number| {
+                let (width, height) = image.dimensions();
+                enlarged(image, part(width, height, seed, number as u64))
             }),
             ImageNegative::Blank => {
                 let mean = bundle.processor.colours().mean;
                 let mean = Rgb(mean.map(|share| (share * 255.0).round() as u8));
-                encode(&images, bundle, folder, progress, |picture, _| {
-                    RgbImage::from_pixel(picture.width(), picture.height(), mean)
+                encode(&images, bundle, folder, progress, |image, _| {
+                    RgbImage::from_pixel(image.width(), image.height(), mean)
                 })
             }
             ImageNegative::Other => others(&images, shown.n_tokens(), seed).map(Self::Shown),
         }
     }
 
-    /// The features of the spoilt pictures of rows that all have a picture, in their order; none of no rows. `shown` has
+    /// The features of the spoilt images of rows that all have an image, in their order; none of no rows. `shown` has
     /// those of the whole ones.
     #[must_use]
     pub fn of(&self, rows: &[&Row], shown: &ImageFeatures) -> Option<Features> {
@@ -123,7 +123,7 @@ impl Spoilt {
     }
 }
 
-/// Spoils every picture, which keeps its size, and encodes it. `spoil` gets the row's number too.
+/// Spoils every image, which keeps its size, and encodes it. `spoil` gets the row's number too.
 fn encode(
     images: &[Option<String>],
     bundle: &Bundle,
@@ -136,11 +136,11 @@ fn encode(
     let named: Vec<(usize, &str)> = named.collect();
     let (mut features, mut of_row) = (Vec::with_capacity(named.len()), vec![None; images.len()]);
     let processor = &bundle.processor;
-    for chunk in named.chunks(PICTURES_PER_PASS) {
+    for chunk in named.chunks(IMAGES_PER_PASS) {
         let fitted = chunk.par_iter().map(|(number, name)| {
             let path = image_features::path_in(folder, name)?;
-            let picture = decode(&path, &ImageLimits::default())?;
-            let fitted = processor.fit(&spoil(&picture, *number));
+            let image = decode(&path, &ImageLimits::default())?;
+            let fitted = processor.fit(&spoil(&image, *number));
             Ok(fitted.map_err(|misshapen| misshapen.at(&path))?)
         });
         let fitted: Vec<Fitted> = fitted.collect::<Result<_, DpoError>>()?;
@@ -153,7 +153,7 @@ fn encode(
     Ok(Spoilt::Encoded { features, of_row })
 }
 
-/// Left, top, width and height of the part that row `number` sees of a picture of this size.
+/// Left, top, width and height of the part that row `number` sees of an image of this size.
 fn part(width: u32, height: u32, seed: u64, number: u64) -> [u32; 4] {
     let mut draw = random::stream(seed, "dpo.crop", &[number]);
     let area = f64::from(width) * f64::from(height) * draw.random_range(AREA);
@@ -167,14 +167,14 @@ fn part(width: u32, height: u32, seed: u64, number: u64) -> [u32; 4] {
     [left, top, w, h]
 }
 
-/// A part of a picture, as large as the whole.
-fn enlarged(picture: &RgbImage, [left, top, w, h]: [u32; 4]) -> RgbImage {
-    let part = imageops::crop_imm(picture, left, top, w, h);
-    let (width, height) = picture.dimensions();
+/// A part of an image, as large as the whole.
+fn enlarged(image: &RgbImage, [left, top, w, h]: [u32; 4]) -> RgbImage {
+    let part = imageops::crop_imm(image, left, top, w, h);
+    let (width, height) = image.dimensions();
     imageops::resize(&*part, width, height, FilterType::CatmullRom)
 }
 
-/// For each row with a picture another picture, each as likely, of those that take as many tokens (`n_tokens`, by name).
+/// For each row with an image another image, each as likely, of those that take as many tokens (`n_tokens`, by name).
 fn others(
     images: &[Option<String>],
     n_tokens: &HashMap<String, usize>,
@@ -197,9 +197,9 @@ fn others(
             return Err(DpoError::Unfit {
                 path: "dpo.image_negative".into(),
                 problem: format!(
-                    "no comparison has another picture that takes as many tokens as {name}"
+                    "no comparison has another image that takes as many tokens as {name}"
                 ),
-                remedy: "use \"crop\" or \"blank\", or comparisons of several pictures",
+                remedy: "use \"crop\" or \"blank\", or comparisons of several images",
             });
         };
         let mut draw = random::stream(seed, "dpo.other", &[number as u64]);
@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_is_a_fifth_of_the_picture_at_most_and_another_for_each_row() {
+    fn a_part_is_a_fifth_of_the_image_at_most_and_another_for_each_row() {
         let mut seen = BTreeSet::new();
         for number in 0..200 {
             let [left, top, w, h] = part(200, 100, 3, number);
@@ -235,14 +235,14 @@ mod tests {
     fn a_part_is_enlarged_to_the_size_of_the_whole() {
         // Red on the left, blue on the right.
         let half = |x| if x < 4 { [200, 0, 0] } else { [0, 0, 200] };
-        let picture = RgbImage::from_fn(8, 6, |x, _| Rgb(half(x)));
-        let of_right = enlarged(&picture, [5, 1, 2, 3]);
+        let image = RgbImage::from_fn(8, 6, |x, _| Rgb(half(x)));
+        let of_right = enlarged(&image, [5, 1, 2, 3]);
         assert_eq!(of_right.dimensions(), (8, 6));
         assert!(of_right.pixels().all(|pixel| pixel.0 == [0, 0, 200]));
     }
 
     #[test]
-    fn another_picture_is_never_the_own_one_and_each_is_drawn() {
+    fn another_image_is_never_the_own_one_and_each_is_drawn() {
         let names = ["a", "b", "c", "a"].map(|name| Some(name.to_owned()));
         let images: Vec<Option<String>> = (0..100)
             .flat_map(|_| names.clone().into_iter().chain([None]))
@@ -265,7 +265,7 @@ mod tests {
         assert!((images.iter().zip(&drawn)).all(|(own, other)| own.is_none() == other.is_none()));
         let message = others(&images[..1], &n_tokens, 1).unwrap_err().to_string();
         assert!(message.contains("as many tokens as a"), "{message}");
-        // A picture of another shape is no other one.
+        // An image of another shape is no other one.
         let mut of_shapes = n_tokens.clone();
         of_shapes.insert("b".to_owned(), 6);
         let drawn = others(&images[..1], &of_shapes, 1);

@@ -130,7 +130,7 @@ fn every_loss_and_its_gradients() {
     }
 }
 
-/// The base with its pictures, the adapter, and the comparisons.
+/// The base with its images, the adapter, and the comparisons.
 struct Given {
     bundle: Bundle,
     adapter: Adapter,
@@ -365,7 +365,7 @@ fn ten_steps_of_dpo_follow_pytorch() {
 }
 
 /// Mean log-probabilities in which changed tokens weigh more and the common beginning is left out, smoothed labels, spoilt
-/// pictures, an anchor and the negative log-likelihood. The third comparison has no picture, and passes a batch without any.
+/// images, an anchor and the negative log-likelihood. The third comparison has no image, and passes a batch without any.
 #[test]
 fn ten_steps_with_everything_follow_pytorch() {
     check("dense", 4, Activations::Keep);

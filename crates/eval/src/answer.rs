@@ -57,7 +57,7 @@ pub(crate) fn sample_of(ask: &Ask, rules: SampleRules<'_>) -> Result<Sample, Eva
 
 /// A model that answers.
 #[derive(Debug, Clone, Copy)]
-pub struct Speaker<'a> {
+pub struct Generator<'a> {
     /// The model.
     pub bundle: &'a Bundle,
     /// An adapter on its decoder.
@@ -70,7 +70,7 @@ pub struct Speaker<'a> {
     pub max_new_tokens: usize,
 }
 
-impl Speaker<'_> {
+impl Generator<'_> {
     /// Answers the questions, in their order; returns nothing if `stop` asked to end before the last batch. `progress` hears
     /// how many are done.
     ///

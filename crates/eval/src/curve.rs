@@ -20,8 +20,8 @@ use candor_run::{Progress, StopSignal};
 use candor_stats::bootstrap::Interval;
 use serde::{Deserialize, Serialize};
 
-use crate::answer::{Answer, Speaker};
-use crate::pictures;
+use crate::answer::{Answer, Generator};
+use crate::images;
 use crate::questions::Questions;
 use crate::scenes::Scenes;
 use crate::{EvalError, EvalRecipe};
@@ -135,12 +135,12 @@ fn points(
 ) -> Result<Option<Vec<CurvePoint>>, EvalError> {
     let all = recipe.questions()?;
     let mut progress = Progress::new("curve", snapshots.len() as u64, 0);
-    let features = pictures::encode(bundle, &recipe.images, &all, &mut progress)?;
+    let features = images::encode(bundle, &recipe.images, &all, &mut progress)?;
     let mut points = Vec::with_capacity(snapshots.len());
     for (step, folder) in snapshots {
         progress.doing(&format!("describing with step {step}"));
         let adapter = Adapter::open(folder, &bundle.model)?;
-        let speaker = Speaker {
+        let generator = Generator {
             bundle,
             adapter: Some(&adapter),
             features: &features,
@@ -148,7 +148,7 @@ fn points(
             max_new_tokens: recipe.max_new_tokens,
         };
         for questions in &all {
-            let Some(answers) = speaker.answer(&questions.asks, stop, |_| ())? else {
+            let Some(answers) = generator.answer(&questions.asks, stop, |_| ())? else {
                 progress.finish("stopped");
                 return Ok(None);
             };
@@ -166,7 +166,7 @@ fn point(
     answers: &[Answer],
     seed: u64,
 ) -> Result<CurvePoint, EvalError> {
-    let verdicts = verdicts(&*questions.exam, &questions.answered(answers))?;
+    let verdicts = verdicts(&*questions.task, &questions.answered(answers))?;
     let figures = figures(questions.benchmark, &verdicts, seed);
     let value = |key: &str| figures[key].value;
     Ok(CurvePoint {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::bad_pictures::BadPictures;
+use crate::bad_images::BadImages;
 
 /// Errors of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -25,9 +25,9 @@ pub enum EvalError {
     /// The ground truth of the micro-world.
     #[error(transparent)]
     World(#[from] candor_world::WorldError),
-    /// Pictures that questions ask about cannot be shown.
+    /// Images that questions ask about cannot be shown.
     #[error("{0}")]
-    Pictures(BadPictures),
+    Images(BadImages),
     /// Two things that do not fit together.
     #[error("{}: {problem}; {remedy}", path.display())]
     Unfit {

@@ -1,23 +1,23 @@
 //! A model on the files of benchmarks: read → plan → encode and answer, batch by batch → keep → answers files.
 //!
-//! Questions about one picture are answered in one batch, as far as it has room: the picture is decoded and encoded once,
+//! Questions about one image are answered in one batch, as far as it has room: the image is decoded and encoded once,
 //! what their prompts begin with is read once, and its features are let go when the next batch needs them no more. While
-//! a batch is answered, a thread decodes the pictures of the next, and another asks the judge about the batches before.
+//! a batch is answered, a thread decodes the images of the next, and another asks the judge about the batches before.
 //!
 //! What decides the batches and the answers stands at the head of `answers.log`, and a batch is kept as a whole: a run
 //! that was killed goes on with the batch that it was in, and ends in the bytes of one that was not.
 
 mod ahead;
+mod generator;
 mod kept;
 mod plan;
-mod respondent;
 
 use std::path::PathBuf;
 use std::time::Instant;
 
-use candor_judge::ahead::{Ahead, while_judging};
-use candor_judge::exam::Files;
-use candor_judge::score::{self, Bench};
+use candor_judge::benchmarks::Files;
+use candor_judge::pipelined::{JudgeQueue, while_judging};
+use candor_judge::score::{self, JudgeSession};
 use candor_judge::{Benchmark, Results};
 use candor_model::{Adapter, Bundle, ModelFolder};
 use candor_run::{Progress, StopSignal, sha256};
@@ -25,22 +25,22 @@ use candor_train::{BasePrecision, fingerprint};
 use tch::Device;
 
 use self::ahead::ahead_of;
+use self::generator::FileGenerator;
 use self::kept::{Head, Kept};
 use self::plan::Plan;
-use self::respondent::Respondent;
 use crate::EvalError;
 use crate::answer::{Answer, Ask};
-use crate::pictures;
+use crate::images;
 use crate::questions::{Asking, Questions};
 
 /// Who is asked what, and how.
 #[derive(Debug, Clone)]
-pub struct Sitting {
+pub struct EvalRun {
     /// The benchmark.
     pub benchmark: Benchmark,
     /// Its files.
     pub files: Files,
-    /// Folder of the pictures.
+    /// Folder of the images.
     pub images: PathBuf,
     /// Model folder.
     pub model: PathBuf,
@@ -79,59 +79,59 @@ pub struct Answered {
 /// before. With a judge, the replies are there, too, as far as they could be had.
 ///
 /// # Errors
-/// A file or a picture is missing or damaged, a question is too long for the model, the folder holds answers of another
+/// A file or an image is missing or damaged, a question is too long for the model, the folder holds answers of another
 /// run, or what the judge is to be told is missing.
 pub fn answer(
-    sitting: &Sitting,
-    bench: Option<&Bench<'_>>,
+    eval_run: &EvalRun,
+    session: Option<&JudgeSession<'_>>,
     stop: &StopSignal,
     device: Device,
 ) -> Result<Option<Answered>, EvalError> {
-    let templates = bench
-        .map(|bench| bench.templates.clone())
+    let templates = session
+        .map(|session| session.templates.clone())
         .unwrap_or_default();
     let asking = Asking {
-        description: &sitting.description,
-        instruction: sitting.instruction.as_deref(),
+        description: &eval_run.description,
+        instruction: eval_run.instruction.as_deref(),
     };
-    let files = sitting.files.clone();
-    let questions = Questions::read(sitting.benchmark, files, &templates, asking)?;
+    let files = eval_run.files.clone();
+    let questions = Questions::read(eval_run.benchmark, files, &templates, asking)?;
     let asks = &questions.asks;
     let judging = Judging {
         questions: &questions,
-        bench,
+        session,
     };
     // What cannot be judged is known before the first answer.
     for item in 0..asks.len() {
         judging.requests(item, "")?;
     }
-    pictures::check(&questions, &sitting.images)?;
-    let (bundle, adapter, head) = sitting.open_model(device)?;
-    let plan = Plan::new(&questions, &bundle, sitting)?;
+    images::check(&questions, &eval_run.images)?;
+    let (bundle, adapter, head) = eval_run.open_model(device)?;
+    let plan = Plan::new(&questions, &bundle, eval_run)?;
     let head = Head {
         max_new_tokens: plan.max_new_tokens,
         questions_sha256: questions_sha256(asks),
         ..head
     };
-    let kept = Kept::open(&sitting.out.join("answers.log"), &head, &plan)?;
+    let kept = Kept::open(&eval_run.out.join("answers.log"), &head, &plan)?;
     if kept.batches.len() < plan.batches.len() {
-        Results::discard(&sitting.out)?;
+        Results::discard(&eval_run.out)?;
     }
-    let respondent = Respondent::new(sitting, &bundle, adapter.as_ref(), &plan);
-    let judge = bench.map(|bench| bench.judge);
-    let answers = while_judging(judge, |ahead| {
-        respond(sitting, &plan, respondent, kept, &judging, ahead, stop)
+    let generator = FileGenerator::new(eval_run, &bundle, adapter.as_ref(), &plan);
+    let judge = session.map(|session| session.judge);
+    let answers = while_judging(judge, |queue| {
+        respond(eval_run, &plan, generator, kept, &judging, queue, stop)
     })?;
     let Some(answers) = answers else {
         return Ok(None);
     };
     Ok(Some(Answered {
-        files: questions.write(&sitting.out, &plan.of_questions(asks.len(), &answers))?,
-        lacks_judge: questions.exam.asks_judge() && bench.is_none(),
+        files: questions.write(&eval_run.out, &plan.of_questions(asks.len(), &answers))?,
+        lacks_judge: questions.task.asks_judge() && session.is_none(),
     }))
 }
 
-impl Sitting {
+impl EvalRun {
     /// The model, and what is recorded of it.
     fn open_model(&self, device: Device) -> Result<(Bundle, Option<Adapter>, Head), EvalError> {
         let mut progress = Progress::new("eval", 0, 0);
@@ -168,28 +168,28 @@ fn questions_sha256(asks: &[Ask]) -> String {
 /// A judge, and what it is to be asked about the answers.
 struct Judging<'a> {
     questions: &'a Questions,
-    bench: Option<&'a Bench<'a>>,
+    session: Option<&'a JudgeSession<'a>>,
 }
 
 impl Judging<'_> {
     fn requests(&self, item: usize, answer: &str) -> Result<Vec<candor_judge::Request>, EvalError> {
-        let Some(bench) = self.bench else {
+        let Some(session) = self.session else {
             return Ok(Vec::new());
         };
-        let Questions { exam, files, .. } = self.questions;
-        let asked = score::requests(&**exam, files, item, answer, bench.judge)?;
+        let Questions { task, files, .. } = self.questions;
+        let asked = score::requests(&**task, files, item, answer, session.judge)?;
         Ok(asked)
     }
 }
 
 /// Answers the batches that are not kept, one by one; nothing if it was asked to stop.
 fn respond(
-    sitting: &Sitting,
+    eval_run: &EvalRun,
     plan: &Plan,
-    mut respondent: Respondent<'_>,
+    mut generator: FileGenerator<'_>,
     mut kept: Kept,
     judging: &Judging<'_>,
-    ahead: &Ahead,
+    queue: &JudgeQueue,
     stop: &StopSignal,
 ) -> Result<Option<Vec<Answer>>, EvalError> {
     let mut answers = vec![Answer::default(); plan.prompts.len()];
@@ -197,7 +197,7 @@ fn respond(
         for (&prompt, answer) in batch.iter().zip(batch_answers) {
             for &item in &plan.prompts[prompt].items {
                 for request in judging.requests(item, &answer.text)? {
-                    ahead.ask(request);
+                    queue.ask(request);
                 }
             }
             answers[prompt] = answer;
@@ -214,19 +214,19 @@ fn respond(
     progress.doing("answering");
     let started = Instant::now();
     let mut n_answered = n_done;
-    let processor = respondent.processor();
+    let processor = generator.processor();
     let finished = ahead_of(
         to_do,
         plan,
         judging.questions,
-        &sitting.images,
+        &eval_run.images,
         processor,
         |next| {
             for batch in to_do {
                 if stop.requested() {
                     return Ok(false);
                 }
-                let batch_answers = respondent.answer(batch, &next()?)?;
+                let batch_answers = generator.answer(batch, &next()?)?;
                 kept.keep(batch, &batch_answers)?;
                 take(batch, batch_answers)?;
                 n_answered += batch.len();

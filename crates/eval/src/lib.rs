@@ -10,20 +10,20 @@
 #![warn(unreachable_pub)]
 
 pub mod answer;
-mod bad_pictures;
+mod bad_images;
 pub mod curve;
 mod error;
 pub mod files;
+mod images;
 mod layout;
 mod micro_world;
-mod pictures;
 pub mod questions;
 mod recipe;
 mod run;
 pub mod scenes;
 mod workload;
 
-pub use bad_pictures::BadPictures;
+pub use bad_images::BadImages;
 pub use error::EvalError;
 pub use recipe::EvalRecipe;
 pub use run::{evaluate, run};

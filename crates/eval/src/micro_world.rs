@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use candor_judge::exam::Files;
+use candor_judge::benchmarks::Files;
 use candor_judge::settings::Templates;
 use candor_judge::{Benchmark, Truth};
 

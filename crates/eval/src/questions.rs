@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use candor_data::atomic;
 use candor_data::formats::answers;
-use candor_judge::exam::{Exam, Files};
+use candor_judge::benchmarks::{Files, Task};
 use candor_judge::{Benchmark, Item, settings};
 use serde::{Deserialize, Serialize};
 
@@ -44,7 +44,7 @@ pub struct Questions {
     /// What it was read from.
     pub files: Files,
     /// Its questions.
-    pub exam: Box<dyn Exam>,
+    pub task: Box<dyn Task>,
     /// What the model is asked, in the order of the questions.
     pub asks: Vec<Ask>,
 }
@@ -60,17 +60,17 @@ impl Questions {
         templates: &settings::Templates,
         asking: Asking<'_>,
     ) -> Result<Self, EvalError> {
-        let exam = benchmark.open(&files, templates)?;
+        let task = benchmark.open(&files, templates)?;
         let ask = |item: &Item| Ask {
             id: item.id.clone(),
             image: item.image.clone(),
             text: asking.words(item),
         };
         Ok(Self {
-            asks: exam.items().iter().map(ask).collect(),
+            asks: task.items().iter().map(ask).collect(),
             benchmark,
             files,
-            exam,
+            task,
         })
     }
 
@@ -83,7 +83,7 @@ impl Questions {
         let mut paths = Vec::new();
         for (file, questions) in self.files.questions.iter().enumerate() {
             let path = out.join(self.benchmark.answers_file(questions));
-            let rows = self.exam.items().iter().zip(&self.asks).zip(answers);
+            let rows = self.task.items().iter().zip(&self.asks).zip(answers);
             let mut lines = String::new();
             for ((_, ask), answer) in rows.filter(|((item, _), _)| item.file == file) {
                 let line = AnswerLine {

@@ -14,8 +14,8 @@ use candor_model::{Adapter, Bundle, peft};
 use candor_run::{Progress, StopSignal};
 use tch::Device;
 
-use crate::answer::Speaker;
-use crate::pictures;
+use crate::answer::Generator;
+use crate::images;
 use crate::questions::Questions;
 use crate::{EvalError, EvalRecipe};
 
@@ -52,8 +52,8 @@ pub fn evaluate(
     let all = recipe.questions()?;
     let n_asks: usize = all.iter().map(|questions| questions.asks.len()).sum();
     let mut progress = Progress::new("eval", n_asks as u64, 0);
-    let features = pictures::encode(bundle, &recipe.images, &all, &mut progress)?;
-    let speaker = Speaker {
+    let features = images::encode(bundle, &recipe.images, &all, &mut progress)?;
+    let generator = Generator {
         bundle,
         adapter,
         features: &features,
@@ -77,7 +77,7 @@ pub fn evaluate(
             ..
         } = questions;
         progress.doing(&format!("answering {}", benchmark.key()));
-        let answered = speaker.answer(asks, stop, |n| progress.step((n_done + n) as u64, &[]))?;
+        let answered = generator.answer(asks, stop, |n| progress.step((n_done + n) as u64, &[]))?;
         let Some(answers) = answered else {
             progress.finish("stopped");
             return Ok(None);
@@ -98,7 +98,7 @@ pub fn evaluate(
 fn check_room(recipe: &EvalRecipe, bundle: &Bundle) -> Result<(), EvalError> {
     let config = bundle.model.config();
     let positions = config.n_positions();
-    let taken = recipe.max_new_tokens + config.n_image_tokens(candor_model::USUAL_PICTURE);
+    let taken = recipe.max_new_tokens + config.n_image_tokens(candor_model::USUAL_IMAGE);
     if taken < positions {
         return Ok(());
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use candor_data::formats;
-use candor_eval::answer::{Ask, Speaker};
+use candor_eval::answer::{Ask, Generator};
 use candor_eval::curve::{Curve, trace};
 use candor_eval::questions::AnswerLine;
 use candor_eval::{EvalError, EvalRecipe};
@@ -285,7 +285,7 @@ fn a_stop_ends_after_the_batch_that_is_being_answered_and_leaves_no_numbers() {
         .collect();
     let images = asks.iter().map(|ask| ask.image.clone());
     let features = ImageFeatures::encode(&bundle, &recipe.images, images, |_, _| ()).unwrap();
-    let speaker = Speaker {
+    let generator = Generator {
         bundle: &bundle,
         adapter: None,
         features: &features,
@@ -294,7 +294,7 @@ fn a_stop_ends_after_the_batch_that_is_being_answered_and_leaves_no_numbers() {
     };
     let stop = StopSignal::detached();
     let mut heard = Vec::new();
-    let answers = speaker.answer(&asks, &stop, |n| {
+    let answers = generator.answer(&asks, &stop, |n| {
         heard.push(n);
         if heard.len() == 2 {
             stop.request();
@@ -418,7 +418,7 @@ fn what_cannot_work_is_refused_before_the_first_answer() {
         &["data.images=\"nowhere\"", "run.benchmarks=[\"pope\"]"],
     );
     let error = evaluate(&blind, &bundle, None).unwrap_err();
-    assert!(matches!(error, EvalError::Pictures(_)), "{error}");
+    assert!(matches!(error, EvalError::Images(_)), "{error}");
     // With those who ask about them: each is asked about in every split.
     let message = error.to_string();
     let rows = lines(&WORLD.path().join("eval/pope_random.jsonl"));
@@ -426,7 +426,7 @@ fn what_cannot_work_is_refused_before_the_first_answer() {
     let first = rows.iter().min_by_key(image).unwrap();
     let (image, id) = (image(&first), first["question_id"].to_string());
     for part in [
-        "75 of 75 pictures",
+        "75 of 75 images",
         image.as_str(),
         &format!("\"{id}\""),
         "pope_adversarial.jsonl, and by",

@@ -1,7 +1,7 @@
 //! Scores a file of answers to POPE with the library, and prints every number with its interval. No model, no libtorch.
 //!
 //! ```text
-//! cargo run --release -p candor-judge --example score_answers -- coco_pope_random.jsonl answers.jsonl
+//! cargo run --release -p candor-judge --benchmarkple score_answers -- coco_pope_random.jsonl answers.jsonl
 //! ```
 //!
 //! Without arguments it scores four answers of its own. `candor eval score` does the same for all benchmarks, and writes
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use candor_judge::Benchmark;
-use candor_judge::exam::Files;
+use candor_judge::benchmarks::Files;
 use candor_judge::figures::Figure;
 use candor_judge::measure::Measure;
 use candor_judge::score;
@@ -19,7 +19,7 @@ use candor_judge::score;
 /// Decides the resampling behind the intervals: the same seed gives the same intervals.
 const SEED: u64 = 0;
 
-/// POPE's own questions: is there such an object in the picture?
+/// POPE's own questions: is there such an object in the image?
 const QUESTIONS: &str = r#"{"question_id": 1, "image": "kitchen.jpg", "text": "Is there a kettle in the image?", "label": "yes"}
 {"question_id": 2, "image": "kitchen.jpg", "text": "Is there a dog in the image?", "label": "no"}
 {"question_id": 3, "image": "street.jpg", "text": "Is there a bus in the image?", "label": "yes"}
@@ -83,7 +83,7 @@ fn print_scores(questions: &Path, answers: &Path) -> Result<(), Box<dyn std::err
     // What could not be read is in the numbers as POPE's rule says, and is told besides.
     for verdict in verdicts
         .iter()
-        .filter(|verdict| scored.unread.contains(&verdict.id))
+        .filter(|verdict| scored.unparsed.contains(&verdict.id))
     {
         println!("  neither yes nor no: {}: {:?}", verdict.id, verdict.answer);
     }

@@ -1,12 +1,12 @@
-//! The benchmarks that there are. Each is a file of `exam/`, and a line here.
+//! The benchmarks that there are. Each is a file of `benchmarks/`, and a line here.
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::exam::{About, Exam, Files, chair, llava_bench, mmbench, mmhal, own, pope};
+use crate::benchmarks::{About, Files, Task, chair, llava_bench, mmbench, mmhal, own, pope};
 use crate::measure::{LENGTH, Measure};
-use crate::standing::Standing;
+use crate::outcome::ItemOutcome;
 use crate::verdict::Verdict;
 use crate::{JudgeError, settings};
 
@@ -35,11 +35,11 @@ macro_rules! benchmarks {
 }
 
 benchmarks! {
-    /// MMHal-Bench.
+    /// MMHal-JudgeSession.
     Mmhal in mmhal,
     /// POPE.
     Pope in pope,
-    /// LLaVA-Bench.
+    /// LLaVA-JudgeSession.
     LlavaBench in llava_bench,
     /// MMBench.
     Mmbench in mmbench,
@@ -69,8 +69,8 @@ impl Benchmark {
 
     /// What a verdict says of its answer.
     #[must_use]
-    pub fn standing(self, verdict: &Verdict) -> Standing {
-        (self.about().standing)(verdict)
+    pub fn outcome(self, verdict: &Verdict) -> ItemOutcome {
+        (self.about().outcome)(verdict)
     }
 
     /// The name of the answers file to a file of questions, within the folder of a run.
@@ -92,7 +92,7 @@ impl Benchmark {
         self,
         files: &Files,
         templates: &settings::Templates,
-    ) -> Result<Box<dyn Exam>, JudgeError> {
+    ) -> Result<Box<dyn Task>, JudgeError> {
         match files.questions.as_slice() {
             [] => Err(JudgeError::unfit(
                 Path::new("--questions"),

@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::JudgeError;
-use crate::books::{Books, Stop};
 use crate::budget::Budget;
 use crate::cache::Cache;
 use crate::clock::{Clock, SystemClock};
 use crate::judge::{Cost, Identity, Judge};
-use crate::pace::Pace;
+use crate::judge_state::{JudgeState, Stop};
+use crate::rate_limit::RateLimit;
 use crate::reply::{self, Reply};
 use crate::request::{Body, Request};
 use crate::retry::{self, Course};
@@ -28,7 +28,7 @@ pub struct ChatJudge {
     transport: Transport,
     clock: Box<dyn Clock>,
     seed: u64,
-    books: Books,
+    judge_state: JudgeState,
     n_sent: AtomicUsize,
 }
 
@@ -105,10 +105,10 @@ impl ChatJudge {
             transport: Transport::new(&settings.endpoint, key, timeout),
             clock,
             seed,
-            books: Books::new(
+            judge_state: JudgeState::new(
                 cache,
                 Budget::new(settings.cap(), settings.prices(), charged),
-                Pace::new(limits.requests_per_minute, limits.tokens_per_minute),
+                RateLimit::new(limits.requests_per_minute, limits.tokens_per_minute),
             ),
             n_sent: AtomicUsize::new(0),
             settings,
@@ -123,17 +123,17 @@ impl ChatJudge {
         progress: &(dyn Fn() + Sync),
     ) -> Result<(), JudgeError> {
         while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if self.books.stop().is_some() {
+            if self.judge_state.stop().is_some() {
                 break;
             }
             let body = job.request.body(&self.settings, job.sample)?;
             match self.one(job, &body)? {
                 Ok(()) => {
-                    self.books.went_well();
+                    self.judge_state.went_well();
                     progress();
                 }
-                Err(Failure::Stop(stop)) => self.books.end(stop),
-                Err(Failure::Item(problem)) => self.books.failed(&job.request.id, &problem),
+                Err(Failure::Stop(stop)) => self.judge_state.end(stop),
+                Err(Failure::Item(problem)) => self.judge_state.failed(&job.request.id, &problem),
             }
         }
         Ok(())
@@ -144,7 +144,7 @@ impl ChatJudge {
         let n_attempts = self.settings.limits.attempts;
         let mut last = String::new();
         for attempt in 0..n_attempts {
-            let ticket = match self.books.admit(body.most, &*self.clock) {
+            let ticket = match self.judge_state.admit(body.most, &*self.clock) {
                 Ok(ticket) => ticket,
                 Err(stop) => return Ok(Err(Failure::Stop(stop))),
             };
@@ -168,12 +168,12 @@ impl ChatJudge {
     fn attempt(&self, job: &Job<'_>, body: &Body, ticket: u64) -> Result<Try, JudgeError> {
         let (status, retry_after, raw) = match self.transport.post(&body.text) {
             Attempt::Unsent(reason) => {
-                self.books.release(body.most, ticket);
+                self.judge_state.release(body.most, ticket);
                 let problem = format!("the endpoint cannot be reached ({reason})");
                 return Ok(Try::Again(problem, Duration::ZERO));
             }
             Attempt::Lost(reason) => {
-                self.books.lose(body.most)?;
+                self.judge_state.lose(body.most)?;
                 let problem = format!("no whole answer came back ({reason})");
                 return Ok(Try::Again(problem, Duration::ZERO));
             }
@@ -189,19 +189,19 @@ impl ChatJudge {
             return match reply::read(&raw) {
                 Ok(reply) => {
                     let cost = reply.tokens.unwrap_or(body.most);
-                    self.books.settle(body.most, cost, ticket);
+                    self.judge_state.settle(body.most, cost, ticket);
                     let origin = (job.request.id.as_str(), job.sample);
-                    self.books.keep(&job.key, origin, &reply, raw, cost)?;
+                    self.judge_state.keep(&job.key, origin, &reply, raw, cost)?;
                     Ok(Try::Kept)
                 }
                 Err(reason) => {
-                    self.books.lose(body.most)?;
+                    self.judge_state.lose(body.most)?;
                     let problem = format!("its answer cannot be read: {reason}");
                     Ok(Try::Again(problem, Duration::ZERO))
                 }
             };
         }
-        self.books.release(body.most, ticket);
+        self.judge_state.release(body.most, ticket);
         let problem = format!("status {status}: {words}");
         Ok(match course {
             Course::Skip => Try::Failed(Failure::Item(problem)),
@@ -227,19 +227,19 @@ impl ChatJudge {
                 remedy: "continue then, or raise limits.longest_pause_secs".to_owned(),
             }));
         }
-        self.books.hold(self.clock.now() + asked);
+        self.judge_state.hold(self.clock.now() + asked);
         Try::Again(problem, asked)
     }
 
     /// The error for replies that are missing, if any are.
     fn complete(&self, keys: &[Vec<String>]) -> Result<Vec<Vec<Reply>>, JudgeError> {
-        let replies = self.books.replies(keys);
+        let replies = self.judge_state.replies(keys);
         let n_wanted: usize = keys.iter().map(Vec::len).sum();
         let n_kept: usize = replies.iter().map(Vec::len).sum();
         if n_kept == n_wanted {
             return Ok(replies);
         }
-        let Stop { problem, remedy } = self.books.why();
+        let Stop { problem, remedy } = self.judge_state.why();
         Err(JudgeError::Stopped {
             judge: format!(
                 "{} at {}",
@@ -270,7 +270,7 @@ impl Judge for ChatJudge {
     }
 
     fn cost(&self) -> Cost {
-        let tokens = self.books.spent();
+        let tokens = self.judge_state.spent();
         Cost {
             tokens,
             money: self.settings.prices().of(tokens),
@@ -292,7 +292,7 @@ impl Judge for ChatJudge {
             for sample in samples.clone() {
                 let key = request.body(&self.settings, sample)?.key;
                 of_request.push(key.clone());
-                if !self.books.has(&key) && !jobs.contains_key(&key) {
+                if !self.judge_state.has(&key) && !jobs.contains_key(&key) {
                     order.push(key.clone());
                     jobs.insert(
                         key.clone(),
@@ -311,7 +311,7 @@ impl Judge for ChatJudge {
         let n_done = AtomicUsize::new(distinct.len() - jobs.len());
         progress(n_done.load(Ordering::Relaxed));
         let done = || progress(n_done.fetch_add(1, Ordering::Relaxed) + 1);
-        self.books.begin();
+        self.judge_state.begin();
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             let n_threads = self.settings.limits.concurrency.min(jobs.len());
@@ -320,7 +320,7 @@ impl Judge for ChatJudge {
                     scope.spawn(|| {
                         let outcome = self.work(&jobs, &next, &done);
                         if let Err(error) = &outcome {
-                            self.books.end(Stop {
+                            self.judge_state.end(Stop {
                                 problem: error.to_string(),
                                 remedy: "see to it, then continue".to_owned(),
                             });

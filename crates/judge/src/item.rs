@@ -7,9 +7,9 @@ pub struct Item {
     pub id: String,
     /// Which of the files of questions it is from.
     pub file: usize,
-    /// Questions with the same name here are about the same picture.
+    /// Questions with the same name here are about the same image.
     pub image: String,
-    /// What else answers may call its picture.
+    /// What else answers may call its image.
     pub names: [String; 2],
     /// Its words, by which answers are told apart.
     pub question: String,

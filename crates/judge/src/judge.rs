@@ -23,7 +23,7 @@ pub struct Identity {
     /// Seed of the first sample, where one was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
-    /// Whether it was shown the pictures.
+    /// Whether it was shown the images.
     pub images: bool,
     /// Whether it compared two answers in both orders.
     #[serde(default)]

@@ -1,8 +1,8 @@
 //! What of a benchmark the model was trained on.
 //!
-//! A benchmark's picture counts as training data when the training files name it, by its number if it is one of
-//! COCO and else by its file name, or when one of the training pictures has the same bytes. Its question counts when
-//! the same words were asked about the same picture. The words alone, asked about other pictures, are counted and
+//! A benchmark's image counts as training data when the training files name it, by its number if it is one of
+//! COCO and else by its file name, or when one of the training images has the same bytes. Its question counts when
+//! the same words were asked about the same image. The words alone, asked about other images, are counted and
 //! no more: "Is there a cat in the image?" is nobody's secret.
 
 use std::collections::hash_map::Entry;
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::JudgeError;
 use crate::benchmark::Benchmark;
-use crate::pictures;
+use crate::images::file_in;
 use crate::request::sha256_of_file;
 use crate::rows::{Row, rows};
 use crate::run::Run;
@@ -29,8 +29,8 @@ const COCO_DIGITS: usize = 12;
 pub struct Training {
     files: Vec<PathBuf>,
     /// By key, the name that stood in a file.
-    pictures: BTreeMap<String, String>,
-    /// Key of the picture and words of a question about it.
+    images: BTreeMap<String, String>,
+    /// Key of the image and words of a question about it.
     asked: HashSet<(String, String)>,
     questions: HashSet<String>,
 }
@@ -40,11 +40,11 @@ pub struct Training {
 pub struct Leakage {
     /// The training files.
     pub files: Vec<PathBuf>,
-    /// Whether pictures were also compared byte by byte.
+    /// Whether images were also compared byte by byte.
     pub compared_bytes: bool,
     /// Each benchmark's items.
     pub benchmarks: BTreeMap<Benchmark, Leaked>,
-    /// The numbers without the items whose picture is training data, where there are such.
+    /// The numbers without the items whose image is training data, where there are such.
     pub without: Vec<Row>,
 }
 
@@ -53,15 +53,15 @@ pub struct Leakage {
 pub struct Leaked {
     /// Items of the benchmark, over all runs.
     pub n: usize,
-    /// Ids of the items whose picture is a training picture.
-    pub pictures: Vec<String>,
+    /// Ids of the items whose image is a training image.
+    pub images: Vec<String>,
     /// Ids of those among them that were asked in training, word by word.
     pub questions: Vec<String>,
-    /// Items whose words were asked in training, about whatever picture.
+    /// Items whose words were asked in training, about whatever image.
     pub n_words: usize,
 }
 
-/// What tells a picture: COCO's number, or the name without its folders.
+/// What tells an image: COCO's number, or the name without its folders.
 fn key(name: &str) -> String {
     let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
@@ -95,35 +95,35 @@ impl Training {
         };
         for path in files {
             for row in llava::read(path)? {
-                let picture = row.image.as_deref().map(key);
+                let image = row.image.as_deref().map(key);
                 for turn in row.turns.iter().filter(|turn| turn.from == Speaker::Human) {
                     let words = words(&turn.value);
-                    if let Some(picture) = &picture {
-                        training.asked.insert((picture.clone(), words.clone()));
+                    if let Some(image) = &image {
+                        training.asked.insert((image.clone(), words.clone()));
                     }
                     training.questions.insert(words);
                 }
-                if let (Some(key), Some(name)) = (picture, row.image) {
-                    training.pictures.entry(key).or_insert(name);
+                if let (Some(key), Some(name)) = (image, row.image) {
+                    training.images.entry(key).or_insert(name);
                 }
             }
         }
         Ok(training)
     }
 
-    /// The key of the training picture that is an item's picture, if one is.
-    fn picture_of(&self, verdict: &Verdict, same: &HashMap<String, String>) -> Option<String> {
-        let names = [Some(&verdict.image), verdict.picture.as_ref()];
+    /// The key of the training image that is an item's image, if one is.
+    fn image_of(&self, verdict: &Verdict, same: &HashMap<String, String>) -> Option<String> {
+        let names = [Some(&verdict.image), verdict.image_file.as_ref()];
         let by_name = names.into_iter().flatten().map(|name| key(name));
         let mut keys = by_name.chain(same.get(&verdict.image).cloned());
-        keys.find(|key| self.pictures.contains_key(key))
+        keys.find(|key| self.images.contains_key(key))
     }
 
-    /// Looks for the items of runs. With two folders, of the benchmark's pictures and of the training ones,
-    /// pictures are also compared by their bytes. `seed` decides the intervals of the numbers without them.
+    /// Looks for the items of runs. With two folders, of the benchmark's images and of the training ones,
+    /// images are also compared by their bytes. `seed` decides the intervals of the numbers without them.
     ///
     /// # Errors
-    /// A picture cannot be read.
+    /// An image cannot be read.
     pub fn find(
         &self,
         runs: &[Run],
@@ -152,14 +152,14 @@ impl Training {
             for (id, verdict) in items {
                 let words = words(&verdict.question);
                 leaked.n_words += usize::from(self.questions.contains(&words));
-                if let Some(picture) = self.picture_of(verdict, &same) {
-                    leaked.pictures.push(id.to_owned());
-                    if self.asked.contains(&(picture, words)) {
+                if let Some(image) = self.image_of(verdict, &same) {
+                    leaked.images.push(id.to_owned());
+                    if self.asked.contains(&(image, words)) {
                         leaked.questions.push(id.to_owned());
                     }
                 }
             }
-            let ids: BTreeSet<&String> = leaked.pictures.iter().collect();
+            let ids: BTreeSet<&String> = leaked.images.iter().collect();
             for run in &mut left {
                 if ids.is_empty() {
                     run.verdicts.remove(&benchmark);
@@ -177,7 +177,7 @@ impl Training {
         })
     }
 
-    /// The key of the training picture with the same bytes, by the items' images.
+    /// The key of the training image with the same bytes, by the items' images.
     fn same_bytes<'a>(
         &self,
         items: impl Iterator<Item = &'a Verdict>,
@@ -186,7 +186,7 @@ impl Training {
     ) -> Result<HashMap<String, String>, JudgeError> {
         let mut of_size: HashMap<u64, BTreeMap<&str, PathBuf>> = HashMap::new();
         for verdict in items {
-            if let Some(file) = pictures::file_in(ours, verdict)
+            if let Some(file) = file_in(ours, verdict)
                 && let Ok(about) = file.metadata()
             {
                 let list = of_size.entry(about.len()).or_default();
@@ -195,7 +195,7 @@ impl Training {
         }
         let mut same = HashMap::new();
         let mut hashes: HashMap<&str, String> = HashMap::new();
-        for (key, name) in &self.pictures {
+        for (key, name) in &self.images {
             let file = images::path_in(theirs, name);
             let about = file.and_then(|file| Some((file.metadata().ok()?.len(), file)));
             // Most differ in size already, and need not be read.

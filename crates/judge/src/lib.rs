@@ -1,19 +1,18 @@
 //! Judges of answers, what their replies mean, and how certain a difference is. No tensors.
 //!
-//! A [`Benchmark`] is opened as an [`exam`], the one shape that all have; [`score::score`] scores answers of any tool to it
+//! A [`Benchmark`] is opened as an [`benchmark`], the one shape that all have; [`score::score`] scores answers of any tool to it
 //! into [`Verdict`]s and [`Results`], and [`compare::compare`] sets the [`run`]s of models side by side. What reads answers
 //! and replies ([`pope`], [`mmhal`], [`llava_bench`], [`choice`], [`yes_no`], [`marks`]) are pure functions, which know
 //! neither models nor files.
 //!
 //! A [`Judge`] replies to prompts: [`ChatJudge`] asks an OpenAI-compatible endpoint, within limits of speed and cost, and
-//! never pays for a reply twice. [`ahead`] lets a judge begin before the last answer is there. Where the [`truth`] about the
-//! pictures is known, it takes the judge's place.
+//! never pays for a reply twice. [`pipelined`] lets a judge begin before the last answer is there. Where the [`truth`] about the
+//! images is known, it takes the judge's place.
 
 #![warn(unreachable_pub)]
 
-pub mod ahead;
 mod benchmark;
-mod books;
+pub mod benchmarks;
 pub mod budget;
 pub mod cache;
 mod chat;
@@ -21,11 +20,12 @@ pub mod choice;
 pub mod clock;
 pub mod compare;
 mod error;
-pub mod exam;
 pub mod figures;
 mod final_part;
+pub mod images;
 mod item;
 pub mod judge;
+mod judge_state;
 pub mod leakage;
 pub mod llava_bench;
 pub mod marks;
@@ -34,11 +34,12 @@ pub mod measure;
 pub mod mmhal;
 pub mod objects;
 pub mod order;
-pub mod pace;
+pub mod outcome;
 pub mod people;
 pub mod phrases;
-pub mod pictures;
+pub mod pipelined;
 pub mod pope;
+pub mod rate_limit;
 pub mod reply;
 pub mod request;
 pub mod results;
@@ -47,7 +48,6 @@ pub mod rows;
 pub mod run;
 pub mod score;
 pub mod settings;
-pub mod standing;
 pub mod template;
 mod transport;
 pub mod truth;

@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn one_order_alone_says_nothing() {
         assert_eq!(changes(&[item(&[Some([8.0, 5.0])], &[])]), None);
-        let unread = changes(&[item(&[None], &[Some([1.0, 2.0])])]).unwrap();
-        assert_eq!((unread.changed, unread.n_pairs), (None, 0));
+        let unparsed = changes(&[item(&[None], &[Some([1.0, 2.0])])]).unwrap();
+        assert_eq!((unparsed.changed, unparsed.n_pairs), (None, 0));
     }
 }

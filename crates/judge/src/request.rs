@@ -13,7 +13,7 @@ use crate::JudgeError;
 use crate::budget::Tokens;
 use crate::settings::Settings;
 
-/// Larger pictures are refused before they are read.
+/// Larger images are refused before they are read.
 const MAX_IMAGE_BYTES: u64 = 20 << 20;
 /// What roles and separators may add to the tokens of one message.
 const MESSAGE_TOKENS: u64 = 64;
@@ -27,7 +27,7 @@ pub struct Request {
     pub system: Option<String>,
     /// The prompt.
     pub user: String,
-    /// The pictures, shown after the prompt.
+    /// The images, shown after the prompt.
     pub images: Vec<PathBuf>,
     /// SHA-256 of the template behind the prompt.
     pub template: String,
@@ -53,7 +53,7 @@ impl Request {
             let url = data_url(path)?;
             content.push(json!({"type": "image_url", "image_url": {"url": url}}));
         }
-        // Servers without pictures often take only plain text.
+        // Servers without images often take only plain text.
         let content = if self.images.is_empty() {
             json!(self.user)
         } else {
@@ -77,7 +77,7 @@ impl Request {
         }
         let text = body.to_string();
         let words = self.user.len() + self.system.as_ref().map_or(0, String::len);
-        let pictures = self.images.len() as u64 * settings.spend.image_tokens.unwrap_or_default();
+        let images = self.images.len() as u64 * settings.spend.image_tokens.unwrap_or_default();
         Ok(Body {
             key: key(&[
                 &settings.endpoint.url,
@@ -87,7 +87,7 @@ impl Request {
             ]),
             text,
             most: Tokens {
-                prompt: words as u64 + 2 * MESSAGE_TOKENS + pictures,
+                prompt: words as u64 + 2 * MESSAGE_TOKENS + images,
                 completion: parameters.max_tokens,
             },
         })
@@ -139,7 +139,7 @@ fn hex(bytes: &[u8]) -> String {
 
 fn data_url(path: &Path) -> Result<String, JudgeError> {
     let io = |source| JudgeError::Io {
-        action: "read the picture",
+        action: "read the image",
         path: path.to_owned(),
         remedy: "check --images and that you may read it",
         source,
@@ -149,14 +149,14 @@ fn data_url(path: &Path) -> Result<String, JudgeError> {
         return Err(JudgeError::unfit(
             path,
             format!("{bytes} bytes, more than the {MAX_IMAGE_BYTES} that judges take"),
-            "make the picture smaller",
+            "make the image smaller",
         ));
     }
     let bytes = std::fs::read(path).map_err(io)?;
     let Some(media_type) = FileKind::of(&bytes).and_then(FileKind::media_type) else {
         return Err(JudgeError::unfit(
             path,
-            "no JPEG, PNG or WebP picture",
+            "no JPEG, PNG or WebP image",
             "convert it to one of them",
         ));
     };
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_are_sent_as_data_urls_and_cost_what_the_settings_say() {
+    fn images_are_sent_as_data_urls_and_cost_what_the_settings_say() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.png");
         std::fs::write(&path, [0x89, b'P', b'N', b'G', 1]).unwrap();
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn everything_that_matters_changes_the_key() {
         let dir = tempfile::tempdir().unwrap();
-        let picture = |byte: u8| {
+        let image = |byte: u8| {
             let path = dir.path().join(format!("{byte}.png"));
             std::fs::write(&path, [0x89, b'P', b'N', b'G', byte]).unwrap();
             vec![path]
@@ -254,11 +254,11 @@ mod tests {
                 ..request()
             },
             Request {
-                images: picture(1),
+                images: image(1),
                 ..request()
             },
             Request {
-                images: picture(2),
+                images: image(2),
                 ..request()
             },
         ] {

@@ -28,7 +28,7 @@ const NAME: &str = "results.json";
 pub struct Results {
     /// By benchmark.
     pub benchmarks: BTreeMap<Benchmark, Scored>,
-    /// The folder of the pictures, where one was named.
+    /// The folder of the images, where one was named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<PathBuf>,
 }
@@ -44,7 +44,7 @@ pub struct Scored {
     /// Its numbers, by key.
     pub figures: BTreeMap<String, Figure>,
     /// Ids of the items whose answer or replies could not be read by our rule.
-    pub unread: Vec<String>,
+    pub unparsed: Vec<String>,
     /// Answers that say nothing.
     #[serde(default)]
     pub n_empty: usize,
@@ -53,7 +53,7 @@ pub struct Scored {
     pub warnings: Vec<String>,
     /// Items that ask the same about the same image as another.
     pub n_duplicates: usize,
-    /// Whether somebody judged who knows what is in the pictures.
+    /// Whether somebody judged who knows what is in the images.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_truth: bool,
     /// The judge, where one was asked.

@@ -63,7 +63,7 @@ impl Run {
         })
     }
 
-    /// The folder of the pictures, where the run names one.
+    /// The folder of the images, where the run names one.
     #[must_use]
     pub fn images(&self) -> Option<&Path> {
         self.results.as_ref()?.images.as_deref()

@@ -1,6 +1,6 @@
 //! Answers of any tool scored: questions and answers in, verdicts and numbers out.
 //!
-//! What is scored is an [`Exam`], whichever benchmark it is; where it asks a judge, a [`Judge`] replies. No model runs.
+//! What is scored is an [`Task`], whichever benchmark it is; where it asks a judge, a [`Judge`] replies. No model runs.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use candor_data::formats::answers::{self, Answer};
 use candor_data::formats::images;
 
 use crate::benchmark::Benchmark;
-use crate::exam::{Exam, Files, Mark};
+use crate::benchmarks::{Files, ItemScore, Task};
 use crate::figures::figures;
 use crate::judge::Judge;
 use crate::matching::{matched, matched_some};
@@ -23,7 +23,7 @@ use crate::{JudgeError, Request, settings};
 use candor_stats::repeatability::agreement;
 
 /// A judge with its templates.
-pub struct Bench<'a> {
+pub struct JudgeSession<'a> {
     /// Who replies.
     pub judge: &'a dyn Judge,
     /// Template files; candor's own where none is named.
@@ -41,7 +41,7 @@ pub fn score(
     benchmark: Benchmark,
     files: &Files,
     answers: &[PathBuf],
-    bench: Option<&Bench<'_>>,
+    session: Option<&JudgeSession<'_>>,
     seed: u64,
 ) -> Result<(Vec<Verdict>, Scored), JudgeError> {
     if files.questions.len() != answers.len() {
@@ -56,11 +56,11 @@ pub fn score(
             "give --questions and --answers equally often",
         ));
     }
-    let templates = bench.map(|bench| bench.templates.clone());
-    let exam = benchmark.open(files, &templates.unwrap_or_default())?;
-    let answered = answered(&*exam, answers)?;
-    let replies = replies(&*exam, files, &answered, bench)?;
-    let marks = marks(&*exam, &answered, replies)?;
+    let templates = session.map(|session| session.templates.clone());
+    let task = benchmark.open(files, &templates.unwrap_or_default())?;
+    let answered = answered(&*task, answers)?;
+    let replies = replies(&*task, files, &answered, session)?;
+    let marks = marks(&*task, &answered, replies)?;
     let (mut readings, mut pairs) = (Vec::new(), Vec::new());
     let verdicts = marks.into_iter().map(|mark| {
         readings.extend(mark.scores);
@@ -68,22 +68,22 @@ pub fn score(
         mark.verdict
     });
     let verdicts: Vec<Verdict> = verdicts.collect();
-    let templates = exam
+    let templates = task
         .templates()
         .filter(|_| readings.iter().any(|of| !of.is_empty()));
-    let unread = verdicts.iter().filter(|v| benchmark.standing(v).unread);
+    let unparsed = verdicts.iter().filter(|v| benchmark.outcome(v).unparsed);
     let scored = Scored {
         n: verdicts.len(),
         limit: files.limit,
         figures: figures(benchmark, &verdicts, seed),
-        unread: unread.map(|verdict| verdict.id.clone()).collect(),
+        unparsed: unparsed.map(|verdict| verdict.id.clone()).collect(),
         n_empty: verdicts.iter().filter(|v| is_empty(&v.answer)).count(),
         warnings: warnings::of_verdicts(benchmark, &verdicts),
         n_duplicates: n_duplicates(&verdicts),
         by_truth: verdicts.iter().any(|verdict| verdict.finding.is_some()),
-        judged: bench
+        judged: session
             .zip(templates)
-            .map(|(bench, templates)| judged(bench, templates, &readings, &pairs)),
+            .map(|(session, templates)| judged(session, templates, &readings, &pairs)),
         sources: sources(files, answers)?,
     };
     Ok((verdicts, scored))
@@ -92,40 +92,40 @@ pub fn score(
 /// What answers are worth that no judge is asked about, each with the place of its question: by rule, or by the truth.
 ///
 /// # Errors
-/// A question has no true answer, or nothing is known of its picture.
-pub fn verdicts(exam: &dyn Exam, answered: &[(usize, Answer)]) -> Result<Vec<Verdict>, JudgeError> {
-    let marks = marks(exam, answered, HashMap::new())?.into_iter();
+/// A question has no true answer, or nothing is known of its image.
+pub fn verdicts(task: &dyn Task, answered: &[(usize, Answer)]) -> Result<Vec<Verdict>, JudgeError> {
+    let marks = marks(task, answered, HashMap::new())?.into_iter();
     Ok(marks.map(|mark| mark.verdict).collect())
 }
 
 fn marks(
-    exam: &dyn Exam,
+    task: &dyn Task,
     answered: &[(usize, Answer)],
     mut replies: HashMap<usize, InOrders<String>>,
-) -> Result<Vec<Mark>, JudgeError> {
+) -> Result<Vec<ItemScore>, JudgeError> {
     let mark = |(at, (item, answer)): (usize, &(usize, Answer))| {
-        let mut mark = exam.mark(*item, answer, replies.remove(&at).unwrap_or_default())?;
+        let mut mark = task.mark(*item, answer, replies.remove(&at).unwrap_or_default())?;
         mark.verdict.add_length(answer);
         Ok(mark)
     };
-    let mut marks: Vec<Mark> = answered
+    let mut marks: Vec<ItemScore> = answered
         .iter()
         .enumerate()
         .map(mark)
         .collect::<Result<_, JudgeError>>()?;
     let mut verdicts: Vec<&mut Verdict> = marks.iter_mut().map(|mark| &mut mark.verdict).collect();
-    exam.conclude(&mut verdicts);
+    task.conclude(&mut verdicts);
     Ok(marks)
 }
 
 /// Each answer with the place of its question; in the order of the questions where all are answered.
-fn answered(exam: &dyn Exam, files: &[PathBuf]) -> Result<Vec<(usize, Answer)>, JudgeError> {
+fn answered(task: &dyn Task, files: &[PathBuf]) -> Result<Vec<(usize, Answer)>, JudgeError> {
     let (mut all, mut start) = (Vec::new(), 0);
     for (file, path) in files.iter().enumerate() {
-        let rest = &exam.items()[start..];
+        let rest = &task.items()[start..];
         let n = rest.iter().take_while(|item| item.file == file).count();
         let answers = answers::read(path)?;
-        let found: Vec<(usize, &Answer)> = if exam.takes_some() {
+        let found: Vec<(usize, &Answer)> = if task.takes_some() {
             matched_some(path, &rest[..n], &answers)?
         } else {
             let found = matched(path, &rest[..n], &answers)?;
@@ -139,15 +139,15 @@ fn answered(exam: &dyn Exam, files: &[PathBuf]) -> Result<Vec<(usize, Answer)>, 
 
 /// The replies to the answers that a judge is asked about, by their places.
 fn replies(
-    exam: &dyn Exam,
+    task: &dyn Task,
     files: &Files,
     answered: &[(usize, Answer)],
-    bench: Option<&Bench<'_>>,
+    session: Option<&JudgeSession<'_>>,
 ) -> Result<HashMap<usize, InOrders<String>>, JudgeError> {
     let (mut places, mut asked) = (Vec::new(), Vec::new());
     for (at, (item, answer)) in answered.iter().enumerate() {
-        let Some(bench) = bench else {
-            if exam.request(*item, &answer.text)?.is_none() {
+        let Some(session) = session else {
+            if task.request(*item, &answer.text)?.is_none() {
                 continue;
             }
             let remedy = "give --judge judge.toml (docs/evaluation.md shows one), or let people compare the answers of two \
@@ -155,14 +155,14 @@ fn replies(
             let problem = "this benchmark is scored by a judge";
             return Err(JudgeError::unfit(&files.questions[0], problem, remedy));
         };
-        for request in requests(exam, files, *item, &answer.text, bench.judge)? {
+        for request in requests(task, files, *item, &answer.text, session.judge)? {
             places.push(at);
             asked.push(request);
         }
     }
     let mut all: HashMap<usize, InOrders<String>> = HashMap::new();
-    if let (Some(bench), false) = (bench, asked.is_empty()) {
-        let replies = bench.judge.replies(&asked, bench.progress)?;
+    if let (Some(session), false) = (session, asked.is_empty()) {
+        let replies = session.judge.replies(&asked, session.progress)?;
         for (at, replies) in places.into_iter().zip(replies) {
             let of_item = all.entry(at).or_default();
             let order = if of_item.usual.is_empty() {
@@ -176,32 +176,32 @@ fn replies(
     Ok(all)
 }
 
-/// What a judge is asked about an answer: nothing, one request, or one for each order of two answers; with the picture,
-/// where it is shown pictures.
+/// What a judge is asked about an answer: nothing, one request, or one for each order of two answers; with the image,
+/// where it is shown images.
 ///
 /// # Errors
-/// What the judge is to be told is missing, the folder of pictures is not known, or the picture's name leads out of it.
+/// What the judge is to be told is missing, the folder of images is not known, or the image's name leads out of it.
 pub fn requests(
-    exam: &dyn Exam,
+    task: &dyn Task,
     files: &Files,
     item: usize,
     answer: &str,
     judge: &dyn Judge,
 ) -> Result<Vec<Request>, JudgeError> {
     let exchanged = if judge.identity().swap {
-        exam.exchanged(item, answer)?
+        task.exchanged(item, answer)?
     } else {
         None
     };
-    let both = exam.request(item, answer)?.into_iter().chain(exchanged);
-    both.map(|request| illustrated(request, exam, files, item, judge))
+    let both = task.request(item, answer)?.into_iter().chain(exchanged);
+    both.map(|request| illustrated(request, task, files, item, judge))
         .collect()
 }
 
-/// The request with the picture of its item, where the judge is shown pictures.
+/// The request with the image of its item, where the judge is shown images.
 fn illustrated(
     mut request: Request,
-    exam: &dyn Exam,
+    task: &dyn Task,
     files: &Files,
     item: usize,
     judge: &dyn Judge,
@@ -213,11 +213,11 @@ fn illustrated(
         JudgeError::unfit(&files.questions[0], problem, remedy)
     };
     let Some(folder) = &files.images else {
-        let problem = "the judge is to see the pictures".to_owned();
+        let problem = "the judge is to see the images".to_owned();
         let remedy = "give --images FOLDER, or set request.images = false";
         return Err(unfit(problem, remedy));
     };
-    let name = &exam.items()[item].image;
+    let name = &task.items()[item].image;
     let path = images::path_in(folder, name).ok_or_else(|| {
         let problem = format!("{name:?} leads out of {}", folder.display());
         let remedy = "name the image relative to the image folder, without `..`";
@@ -229,16 +229,16 @@ fn illustrated(
 
 /// The judge's part of the results.
 fn judged(
-    bench: &Bench<'_>,
+    session: &JudgeSession<'_>,
     templates: &Templates,
     scores: &[Vec<Option<f64>>],
     marks: &[Marks],
 ) -> Judged {
     Judged {
-        judge: bench.judge.identity(),
+        judge: session.judge.identity(),
         template: templates.source().to_owned(),
         template_sha256: templates.sha256(),
-        cost: bench.judge.cost(),
+        cost: session.judge.cost(),
         agreement: agreement(scores),
         order: order::changes(marks),
     }

@@ -48,7 +48,7 @@ pub struct Parameters {
     pub max_tokens: u64,
     /// Replies to each question.
     pub samples: u32,
-    /// Whether the judge is shown the pictures.
+    /// Whether the judge is shown the images.
     pub images: bool,
     /// Whether a judge of two answers is asked in both orders.
     pub swap: bool,
@@ -61,9 +61,9 @@ pub struct Parameters {
 /// Prompt templates of one's own, or the scripts and rules that official ones are read out of.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Templates {
-    /// For MMHal-Bench.
+    /// For MMHal-JudgeSession.
     pub mmhal: Option<PathBuf>,
-    /// For LLaVA-Bench.
+    /// For LLaVA-JudgeSession.
     pub llava_bench: Option<PathBuf>,
     /// For a user's own questions.
     pub own: Option<PathBuf>,
@@ -97,7 +97,7 @@ pub struct Spend {
     pub prompt_price: Option<f64>,
     /// Money for a million tokens of what is replied.
     pub completion_price: Option<f64>,
-    /// The most tokens that the endpoint counts for one picture.
+    /// The most tokens that the endpoint counts for one image.
     pub image_tokens: Option<u64>,
 }
 
@@ -148,11 +148,11 @@ impl Settings {
             limits: Limits::of(file),
             spend: Spend::of(file),
         };
-        if settings.request.images && settings.spend.is_capped_without_pictures() {
+        if settings.request.images && settings.spend.is_capped_without_images() {
             file.mistake(
                 "spend",
-                "a cap on a judge that sees pictures",
-                "add image_tokens to [spend], the most that a picture can cost",
+                "a cap on a judge that sees images",
+                "add image_tokens to [spend], the most that an image can cost",
             );
         }
         settings
@@ -255,7 +255,7 @@ impl Parameters {
                 .within(1..=100)
                 .required() as u32,
             images: file
-                .bool("request.images", "Whether the judge is shown the pictures.")
+                .bool("request.images", "Whether the judge is shown the images.")
                 .required(),
             swap: file
                 .bool(
@@ -353,7 +353,7 @@ impl Spend {
             image_tokens: file
                 .u64(
                     "spend.image_tokens",
-                    "The most tokens that the endpoint counts for one picture.",
+                    "The most tokens that the endpoint counts for one image.",
                 )
                 .optional(),
         };
@@ -368,7 +368,7 @@ impl Spend {
         spend
     }
 
-    fn is_capped_without_pictures(&self) -> bool {
+    fn is_capped_without_images(&self) -> bool {
         (self.money.is_some() || self.tokens.is_some()) && self.image_tokens.is_none()
     }
 }

@@ -12,9 +12,9 @@ pub struct Verdict {
     pub id: String,
     /// The image.
     pub image: String,
-    /// The file name of its picture, where `image` is not that.
+    /// The file name of its image, where `image` is not that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub picture: Option<String>,
+    pub image_file: Option<String>,
     /// Question type, split or category; empty where the benchmark has none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub group: String,
@@ -34,17 +34,17 @@ pub struct Verdict {
     /// What the answer or the replies were read as.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub read_as: Vec<String>,
-    /// What somebody found who knows what is in the picture, where such a one judged.
+    /// What somebody found who knows what is in the image, where such a one judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finding: Option<Finding>,
     /// What the item adds to each number: part and whole of the ratio.
     pub measures: BTreeMap<String, [f64; 2]>,
 }
 
-/// What somebody finds in an answer who knows what is in the picture.
+/// What somebody finds in an answer who knows what is in the image.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Finding {
-    /// 0 to 6, as MMHal-Bench rates; below 3 something is hallucinated.
+    /// 0 to 6, as MMHal-JudgeSession rates; below 3 something is hallucinated.
     pub score: u8,
     /// How the answer stands to the question: `silent`, `beside`, `wrong`, `related`, `partly`, `right`.
     pub standing: String,

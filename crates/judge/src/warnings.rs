@@ -10,9 +10,9 @@ use crate::verdict::Verdict;
 /// So many equal answers are no accident.
 const EQUAL_FROM: usize = 3;
 
-/// One sentence for each. `n_unread` is of the answers, or of the replies about them.
+/// One sentence for each. `n_unparsed` is of the answers, or of the replies about them.
 #[must_use]
-pub fn warnings(benchmark: Benchmark, answers: &[&str], n_unread: usize) -> Vec<String> {
+pub fn warnings(benchmark: Benchmark, answers: &[&str], n_unparsed: usize) -> Vec<String> {
     let (n, about) = (answers.len(), benchmark.about());
     let (label, as_yes) = (about.label, about.taken_for);
     let n_empty = answers.iter().filter(|answer| is_empty(answer)).count();
@@ -32,11 +32,11 @@ pub fn warnings(benchmark: Benchmark, answers: &[&str], n_unread: usize) -> Vec<
         all.push(format!("{label}: all {n} answers are the same: {shown:?}"));
     }
     // What is empty is not told twice.
-    let n_other = n_unread.saturating_sub(n_empty);
-    if 2 * n_unread > n && n_other > 0 {
+    let n_other = n_unparsed.saturating_sub(n_empty);
+    if 2 * n_unparsed > n && n_other > 0 {
         all.push(format!(
-            "{label}: {n_unread} of {n} answers {}{as_yes}",
-            about.unread
+            "{label}: {n_unparsed} of {n} answers {}{as_yes}",
+            about.unparsed
         ));
     }
     all
@@ -46,8 +46,8 @@ pub fn warnings(benchmark: Benchmark, answers: &[&str], n_unread: usize) -> Vec<
 #[must_use]
 pub fn of_verdicts(benchmark: Benchmark, verdicts: &[Verdict]) -> Vec<String> {
     let answers: Vec<&str> = verdicts.iter().map(|v| v.answer.as_str()).collect();
-    let unread = verdicts.iter().filter(|v| benchmark.standing(v).unread);
-    warnings(benchmark, &answers, unread.count())
+    let unparsed = verdicts.iter().filter(|v| benchmark.outcome(v).unparsed);
+    warnings(benchmark, &answers, unparsed.count())
 }
 
 /// Whether an answer says nothing.
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn silence_sameness_and_what_cannot_be_read_are_told() {
-        for (benchmark, answers, n_unread, expected) in [
+        for (benchmark, answers, n_unparsed, expected) in [
             (
                 Benchmark::Pope,
                 vec!["", " ", "\n"],
@@ -92,7 +92,7 @@ mod tests {
             (Benchmark::Own, vec![], 0, vec![]),
         ] {
             assert_eq!(
-                warnings(benchmark, &answers, n_unread),
+                warnings(benchmark, &answers, n_unparsed),
                 expected,
                 "{answers:?}"
             );

@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use candor_model::{
-    Activations, Adapter, Decoding, LlavaConfig, LoraConfig, Query, Shared, SharedBatch, Vlm,
+    Activations, Adapter, Decoding, LlavaConfig, LoraConfig, Query, SharedBatch, SharedPrefix, Vlm,
     generate,
 };
 use tch::{Device, Kind, Tensor};
@@ -121,8 +121,8 @@ fn train_pairs(model: &Vlm, adapter: &Adapter, n: i64, prefix: i64, branch: i64)
         let ids = Tensor::randint_low(10, 500, [len], (Kind::Int64, Device::Cpu));
         Vec::<i64>::try_from(ids).expect("one dimension of i64")
     };
-    let items: Vec<Shared> = (0..n)
-        .map(|_| Shared {
+    let items: Vec<SharedPrefix> = (0..n)
+        .map(|_| SharedPrefix {
             prefix: words(prefix),
             branches: vec![words(branch), words(branch)],
             read: vec![branch as usize - 1..branch as usize; 2],

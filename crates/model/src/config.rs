@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use candor_data::image::PictureSize;
+use candor_data::image::ImageSize;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ use crate::{DecoderSizes, LlavaConfig, ModelError, QwenConfig, TextConfig, Tower
 /// The largest size of anything: far above any model, it keeps a hostile file from asking for terabytes or
 /// overflowing products.
 pub(crate) const LIMIT: i64 = 1 << 24;
-/// The most blocks, and the longest side of a picture.
+/// The most blocks, and the longest side of an image.
 pub(crate) const FEW: i64 = 1 << 12;
 
 /// Whether each field is between 1 and its limit; the message names the first that is not.
@@ -42,8 +42,8 @@ pub(crate) fn check_multiples<'a>(
     }
 }
 
-/// The picture that plans reckon with where images have their own sizes: the usual photograph of COCO.
-pub const USUAL_PICTURE: PictureSize = PictureSize {
+/// The image that plans reckon with where images have their own sizes: the usual photograph of COCO.
+pub const USUAL_IMAGE: ImageSize = ImageSize {
     width: 640,
     height: 480,
 };
@@ -133,7 +133,7 @@ impl ModelConfig {
     /// Tokens of an image that the tower takes in this size; of a family that makes all images alike, the size
     /// does not matter.
     #[must_use]
-    pub fn n_image_tokens(&self, size: PictureSize) -> usize {
+    pub fn n_image_tokens(&self, size: ImageSize) -> usize {
         match self {
             Self::Llava(c) => c.n_image_tokens(),
             Self::Qwen(c) => {
@@ -145,7 +145,7 @@ impl ModelConfig {
 
     /// Rows of features of such an image.
     #[must_use]
-    pub fn n_feature_rows(&self, size: PictureSize) -> usize {
+    pub fn n_feature_rows(&self, size: ImageSize) -> usize {
         let per_token = match self {
             Self::Llava(_) => 1,
             Self::Qwen(c) => c.vision.merge_size.pow(2) as usize,

@@ -1,4 +1,4 @@
-//! A conversation with a model: several turns, several pictures, one cache.
+//! A conversation with a model: several turns, several images, one cache.
 //!
 //! What the model reads is always the whole conversation as its template renders it, so that a turn is answered as if
 //! it had been asked at once. The keys and values of earlier turns are kept, and only tokens after the first that
@@ -11,12 +11,12 @@ use rand::RngExt as _;
 use tch::{Kind, Tensor};
 
 use crate::cache::KvCache;
+use crate::detokenizer::Detokenizer;
 use crate::features::{Features, ImageSpan};
 use crate::generate::{NotFinite, Slots};
 use crate::image_features::features_of;
 use crate::llama::Visible;
 use crate::tokenizer::IMAGE;
-use crate::utterance::Utterance;
 use crate::{Adapter, Bundle, Decoding, ModelError, Template};
 
 /// Room in the cache grows in steps of so many tokens.
@@ -61,8 +61,8 @@ pub struct Dialogue<'a> {
     adapter: Option<&'a Adapter>,
     template: Template,
     turns: Vec<Turn>,
-    /// The tower's features of all pictures in their order.
-    pictures: Vec<Features>,
+    /// The tower's features of all images in their order.
+    images: Vec<Features>,
     /// How many of them wait for the question that they are shown with.
     n_waiting: usize,
     /// The tokens whose keys and values the cache holds.
@@ -89,7 +89,7 @@ impl<'a> Dialogue<'a> {
             adapter,
             template,
             turns: Vec::new(),
-            pictures: Vec::new(),
+            images: Vec::new(),
             n_waiting: 0,
             held: Vec::new(),
             cache: bundle.model.cache(1, 0),
@@ -99,18 +99,18 @@ impl<'a> Dialogue<'a> {
     /// Begins anew.
     pub fn reset(&mut self) {
         self.turns.clear();
-        self.pictures.clear();
+        self.images.clear();
         self.n_waiting = 0;
         self.held.clear();
         self.cache.truncate(0);
     }
 
-    /// Shows a picture; the next question is about it, and about those before it.
+    /// Shows an image; the next question is about it, and about those before it.
     ///
     /// # Errors
-    /// The file is missing, damaged or no picture.
-    pub fn show(&mut self, picture: &Path) -> Result<(), ModelError> {
-        self.pictures.push(features_of(self.bundle, picture)?);
+    /// The file is missing, damaged or no image.
+    pub fn show(&mut self, image: &Path) -> Result<(), ModelError> {
+        self.images.push(features_of(self.bundle, image)?);
         self.n_waiting += 1;
         Ok(())
     }
@@ -159,25 +159,25 @@ impl<'a> Dialogue<'a> {
     fn tokens(&self) -> Result<Vec<i64>, ModelError> {
         let conversation = Conversation {
             id: CHAT.to_owned(),
-            image: (!self.pictures.is_empty()).then(|| "chat".to_owned()),
+            image: (!self.images.is_empty()).then(|| "chat".to_owned()),
             turns: self.turns.clone(),
         };
         let text = self.template.render(&conversation)?.text;
         let tokenizer = &self.bundle.tokenizer;
         let encoded = tokenizer.encode(&text)?.ids;
         let n_places = encoded.iter().filter(|&&id| id == tokenizer.image).count();
-        if n_places != self.pictures.len() {
+        if n_places != self.images.len() {
             let problem = format!(
-                "the conversation has {n_places} places for pictures, but {} were shown",
-                self.pictures.len()
+                "the conversation has {n_places} places for images, but {} were shown",
+                self.images.len()
             );
             let remedy = "leave the word `<image>` out of what you write, and use a template that keeps all turns";
             return Err(refuse(problem, remedy));
         }
-        let mut pictures = self.pictures.iter();
+        let mut images = self.images.iter();
         let spread = |id: i64| {
-            let picture = (id == tokenizer.image).then(|| pictures.next()).flatten();
-            std::iter::repeat_n(id, picture.map_or(1, Features::n_tokens))
+            let image = (id == tokenizer.image).then(|| images.next()).flatten();
+            std::iter::repeat_n(id, image.map_or(1, Features::n_tokens))
         };
         let ids: Vec<i64> = encoded.into_iter().flat_map(spread).collect();
         let positions = self.bundle.model.n_positions();
@@ -199,7 +199,7 @@ impl<'a> Dialogue<'a> {
         hear: &mut impl FnMut(&str) -> bool,
     ) -> Result<Answer, ModelError> {
         let n_kept = self.keep_common(prompt);
-        let mut utterance = Utterance::new(&self.bundle.tokenizer);
+        let mut detokenizer = Detokenizer::new(&self.bundle.tokenizer);
         let hidden = self.read(&prompt[n_kept..]);
         let room = self.bundle.model.n_positions() - prompt.len();
         let (limit, at_limit) = if decoding.max_new_tokens <= room {
@@ -235,7 +235,7 @@ impl<'a> Dialogue<'a> {
                 end = End::Finished;
                 break;
             }
-            let piece = utterance.push(token)?;
+            let piece = detokenizer.push(token)?;
             if !hear(&piece) {
                 end = End::Stopped;
                 break;
@@ -248,12 +248,12 @@ impl<'a> Dialogue<'a> {
         if let Some(cache) = slots.into_cache() {
             self.cache = cache;
         }
-        let rest = utterance.finish()?;
+        let rest = detokenizer.finish()?;
         if !rest.is_empty() {
             hear(&rest);
         }
         Ok(Answer {
-            text: utterance.text().trim_end().to_owned(),
+            text: detokenizer.text().trim_end().to_owned(),
             ids,
             logprobs,
             n_read: prompt.len(),
@@ -267,10 +267,10 @@ impl<'a> Dialogue<'a> {
     fn keep_common(&mut self, ids: &[i64]) -> usize {
         let pairs = self.held.iter().zip(&ids[..ids.len() - 1]);
         let mut common = pairs.take_while(|(held, id)| held == id).count();
-        // A picture is read as a whole.
+        // An image is read as a whole.
         let image = self.bundle.tokenizer.image;
         if ids[common] == image {
-            common -= self.pictures_in(&ids[..common]).1;
+            common -= self.images_in(&ids[..common]).1;
         }
         self.held.truncate(common);
         self.cache.truncate(common as i64);
@@ -281,9 +281,9 @@ impl<'a> Dialogue<'a> {
     fn read(&mut self, ids: &[i64]) -> Tensor {
         let model = &self.bundle.model;
         let device = model.device();
-        let seen = self.pictures_in(&self.held).0;
-        let shown = self.pictures_in(&[&self.held, ids].concat()).0;
-        let features = Features::cat(&self.pictures[seen..shown]);
+        let seen = self.images_in(&self.held).0;
+        let shown = self.images_in(&[&self.held, ids].concat()).0;
+        let features = Features::cat(&self.images[seen..shown]);
         let (held, new) = (self.held.len() as i64, ids.len() as i64);
         let total = held + new;
         self.cache.reserve((total + ROOM - 1) / ROOM * ROOM);
@@ -317,23 +317,23 @@ impl<'a> Dialogue<'a> {
         hidden.select(1, -1)
     }
 
-    /// How many pictures tokens hold whole, and how many tokens of the next one they end with. A placeholder that was
-    /// sampled is a word like any other: only what a question showed is a picture.
-    fn pictures_in(&self, ids: &[i64]) -> (usize, usize) {
+    /// How many images tokens hold whole, and how many tokens of the next one they end with. A placeholder that was
+    /// sampled is a word like any other: only what a question showed is an image.
+    fn images_in(&self, ids: &[i64]) -> (usize, usize) {
         let image = self.bundle.tokenizer.image;
         let mut left = ids.iter().filter(|&&id| id == image).count();
-        for (whole, picture) in self.pictures.iter().enumerate() {
-            if left < picture.n_tokens() {
+        for (whole, image) in self.images.iter().enumerate() {
+            if left < image.n_tokens() {
                 return (whole, left);
             }
-            left -= picture.n_tokens();
+            left -= image.n_tokens();
         }
-        (self.pictures.len(), 0)
+        (self.images.len(), 0)
     }
 
     /// Where the token after those that are held stands.
     fn next_position(&self) -> i64 {
-        let held = &self.pictures[..self.pictures_in(&self.held).0];
+        let held = &self.images[..self.images_in(&self.held).0];
         let spans = held.iter().flat_map(Features::spans);
         self.held.len() as i64 + spans.map(ImageSpan::delta).sum::<i64>()
     }

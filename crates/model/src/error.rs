@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use candor_data::rows::{BadRows, Pictures, Reason, RowFault};
+use candor_data::rows::{BadRows, ImageRows, Reason, RowFault};
 use candor_weights::NonFinite;
 use tch::Kind;
 
-use crate::misfit::Misfits;
+use crate::mismatch::Mismatches;
 use crate::preflight::Problems;
 
 /// Errors of this crate. Wrong shapes between our own modules are bugs and panic; files do not.
@@ -51,7 +51,7 @@ pub enum ModelError {
     Checkpoint(#[from] candor_weights::CheckpointError),
     /// Weights and configuration do not fit together.
     #[error("{0} (config.json and weights must come from the same export of a LLaVA)")]
-    Misfits(Misfits),
+    Mismatches(Mismatches),
     /// Parts of a model folder do not fit together.
     #[error("{0}")]
     Preflight(Problems),
@@ -163,23 +163,23 @@ pub enum ModelError {
         /// What is wrong with it.
         fault: Box<RowFault>,
     },
-    /// Pictures cannot be shown to the model.
-    #[error("{}", pictures(.0))]
-    Pictures(BTreeMap<String, RowFault>),
+    /// Images cannot be shown to the model.
+    #[error("{}", images(.0))]
+    Images(BTreeMap<String, RowFault>),
     /// Writing through the data crate failed.
     #[error(transparent)]
     Data(#[from] candor_data::DataError),
 }
 
-/// Each picture and what is wrong with it, the first of many.
-fn pictures(faults: &BTreeMap<String, RowFault>) -> String {
+/// Each image and what is wrong with it, the first of many.
+fn images(faults: &BTreeMap<String, RowFault>) -> String {
     let shown = faults.values().take(BadRows::SHOWN);
     let shown: Vec<String> = shown
         .map(|fault| format!("{} ({})", fault.found, fault.remedy))
         .collect();
     let more = match faults.len().saturating_sub(BadRows::SHOWN) {
         0 => String::new(),
-        more => format!("\nand {more} more pictures"),
+        more => format!("\nand {more} more images"),
     };
     shown.join("\n") + &more
 }
@@ -203,11 +203,11 @@ impl From<ModelError> for RowFault {
 }
 
 impl ModelError {
-    /// The same error; of pictures, with the rows that show them.
+    /// The same error; of images, with the rows that show them.
     #[must_use]
-    pub fn in_rows(self, shown: &Pictures) -> Self {
+    pub fn in_rows(self, shown: &ImageRows) -> Self {
         match self {
-            Self::Pictures(faults) => Self::Data(shown.refusal(&faults)),
+            Self::Images(faults) => Self::Data(shown.refusal(&faults)),
             other => other,
         }
     }

@@ -5,7 +5,7 @@
 //! in f32 and rounded once. That is done to the weights of the base's own folder, whatever precision the adapter was
 //! trained on.
 //!
-//! Two dialects are written, Hugging Face's and the original LLaVA's, and either can be made from the other. Nothing
+//! Two formats are written, Hugging Face's and the original LLaVA's, and either can be made from the other. Nothing
 //! is replaced: the folder must be new, and is there as a whole or not at all.
 
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
 
 use crate::peft::PeftFolder;
-use crate::{Dialect, ModelError, ModelFolder, preflight};
+use crate::{CheckpointFormat, ModelError, ModelFolder, preflight};
 
 mod adapter;
 mod config;
@@ -28,7 +28,7 @@ pub use difference::Difference;
 use reading::Reading;
 use tensors::Tensors;
 
-/// Where the original dialect has its tower.
+/// Where the original format has its tower.
 const TOWER: &str = "vision_tower";
 
 /// A model to be written, with what is done to it.
@@ -39,7 +39,7 @@ pub struct Export {
     /// A PEFT folder to merge into it.
     pub adapter: Option<PathBuf>,
     /// What is written.
-    pub dialect: Dialect,
+    pub checkpoint_format: CheckpointFormat,
     /// The type of all tensors; without it they keep their own.
     pub kind: Option<Kind>,
 }
@@ -62,7 +62,7 @@ impl Export {
     /// on `device`.
     ///
     /// # Errors
-    /// The parts of the model do not fit together, it or the adapter is damaged, they do not belong together, the dialect
+    /// The parts of the model do not fit together, it or the adapter is damaged, they do not belong together, the format
     /// cannot say what the model is, what was merged does not answer with numbers, or `out` is there already.
     pub fn write(&self, out: &Path, device: Device) -> Result<Exported, ModelError> {
         candor_data::atomic::folder(out, |beside| self.write_into(beside, out, device))
@@ -84,7 +84,7 @@ impl Export {
         config::check(self, tensors.config())?;
         config::write(self, &tensors, &reading, beside)?;
         reading.write(self, beside)?;
-        let mut exported = tensors.write(self.dialect, beside)?;
+        let mut exported = tensors.write(self.checkpoint_format, beside)?;
         let unverified = |error: ModelError| match error {
             ModelError::Preflight(problems) => ModelError::Unverified {
                 path: out.to_owned(),

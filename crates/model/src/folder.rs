@@ -1,12 +1,12 @@
-//! A model folder before its weights are read: its dialect, what it describes, and where its tower is.
+//! A model folder before its weights are read: its format, what it describes, and where its tower is.
 
 use std::path::{Path, PathBuf};
 
 use candor_data::image::{Fit, ImageProcessor};
 use candor_weights::Checkpoint;
 
-use crate::dialect::original::{self, Original};
-use crate::dialect::{self, Dialect};
+use crate::checkpoint_format::original::{self, Original};
+use crate::checkpoint_format::{self, CheckpointFormat};
 use crate::store::Store;
 use crate::{ModelConfig, ModelError, ProjectorKind, Template, VisionConfig, hub, names, peft};
 
@@ -17,11 +17,11 @@ const PROJECTORS: [&str; 2] = ["mm_projector.safetensors", "mm_projector.bin"];
 #[derive(Debug, Clone)]
 pub struct ModelFolder {
     path: PathBuf,
-    dialect: Dialect,
+    checkpoint_format: CheckpointFormat,
     config: ModelConfig,
     /// The CLIP folder of an original LLaVA, where one was found.
     tower: Option<PathBuf>,
-    /// How an original LLaVA makes pictures square.
+    /// How an original LLaVA makes images square.
     fit: Option<Fit>,
     /// What a model that is being joined of parts does not have in its decoder's folder.
     joined: Option<Joined>,
@@ -45,7 +45,7 @@ pub(crate) struct Parts<'a> {
     pub projector: &'a Path,
     /// Its kind.
     pub kind: ProjectorKind,
-    /// How pictures are made square.
+    /// How images are made square.
     pub fit: Fit,
 }
 
@@ -82,24 +82,24 @@ impl ModelFolder {
             return Err(peft::alone(&path));
         }
         let config_path = path.join("config.json");
-        let (dialect, config) = dialect::read(&config_path)?;
+        let (checkpoint_format, config) = checkpoint_format::read(&config_path)?;
         let refuse = |problem: String| ModelError::Config {
             path: config_path.clone(),
             problem,
             remedy: "correct the field or export the model again",
         };
-        let (config, tower, fit) = match (dialect, tower) {
-            (Dialect::HuggingFace, None) => {
+        let (config, tower, fit) = match (checkpoint_format, tower) {
+            (CheckpointFormat::HuggingFace, None) => {
                 let config = ModelConfig::of_json(&config).map_err(refuse)?;
                 (config, None, None)
             }
-            (Dialect::HuggingFace, Some(tower)) => {
+            (CheckpointFormat::HuggingFace, Some(tower)) => {
                 let tower = tower.display();
                 return Err(refuse(format!(
                     "has a tower of its own, and is to be given {tower}"
                 )));
             }
-            (Dialect::Original, tower) => {
+            (CheckpointFormat::Original, tower) => {
                 let original = Original::of(&config).map_err(refuse)?;
                 let (vision, tower) = find_tower(&path, &original, tower)?;
                 let fit = if original.pads().map_err(refuse)? {
@@ -114,7 +114,7 @@ impl ModelFolder {
         config.check().map_err(refuse)?;
         Ok(Self {
             path,
-            dialect,
+            checkpoint_format,
             config,
             tower,
             fit,
@@ -141,7 +141,7 @@ impl ModelFolder {
             problem,
             remedy: "give the folder of a LLaMA or Vicuna",
         };
-        let config = dialect::decoder(&config_path)?;
+        let config = checkpoint_format::decoder(&config_path)?;
         let tower = hub::find(parts.tower)?;
         let vision = described_tower(&tower)?;
         let mut config = Original::default()
@@ -151,7 +151,7 @@ impl ModelFolder {
         config.check().map_err(refuse)?;
         Ok(Self {
             path,
-            dialect: Dialect::Original,
+            checkpoint_format: CheckpointFormat::Original,
             config: config.into(),
             tower: Some(tower),
             fit: Some(parts.fit),
@@ -186,11 +186,11 @@ impl ModelFolder {
 
     /// How it is written down.
     #[must_use]
-    pub fn dialect(&self) -> Dialect {
-        self.dialect
+    pub fn checkpoint_format(&self) -> CheckpointFormat {
+        self.checkpoint_format
     }
 
-    /// What it describes, in the words of Hugging Face whatever the dialect is.
+    /// What it describes, in the words of Hugging Face whatever the format is.
     #[must_use]
     pub fn config(&self) -> &ModelConfig {
         &self.config
@@ -202,17 +202,19 @@ impl ModelFolder {
         self.tower.as_deref()
     }
 
-    /// With the placeholder's id that the tokenizer has. The original dialect leaves it to its code, and in the other
+    /// With the placeholder's id that the tokenizer has. The original format leaves it to its code, and in the other
     /// the configuration's own counts.
     #[must_use]
     pub(crate) fn with_image_token(mut self, id: i64) -> Self {
-        if let (Dialect::Original, ModelConfig::Llava(config)) = (self.dialect, &mut self.config) {
+        if let (CheckpointFormat::Original, ModelConfig::Llava(config)) =
+            (self.checkpoint_format, &mut self.config)
+        {
             config.image_token_index = id;
         }
         self
     }
 
-    /// What is done to pictures.
+    /// What is done to images.
     ///
     /// # Errors
     /// The file that says so is missing or damaged, or asks for what candor does not do.
@@ -252,9 +254,9 @@ impl ModelFolder {
 
     /// All its tensors, none of them read yet.
     pub(crate) fn store(&self) -> Result<Store, ModelError> {
-        let names = match self.dialect {
-            Dialect::HuggingFace => self.config.names(),
-            Dialect::Original => &names::ORIGINAL,
+        let names = match self.checkpoint_format {
+            CheckpointFormat::HuggingFace => self.config.names(),
+            CheckpointFormat::Original => &names::ORIGINAL,
         };
         let mut store = Store::new(Checkpoint::open(&self.path)?, names)?;
         // A tower that was trained along is in the checkpoint, and counts.
@@ -275,7 +277,9 @@ impl ModelFolder {
     fn projector_file(&self) -> Option<PathBuf> {
         match &self.joined {
             Some(joined) => Some(joined.projector.clone()),
-            None if self.dialect == Dialect::Original => projector_in(&self.path),
+            None if self.checkpoint_format == CheckpointFormat::Original => {
+                projector_in(&self.path)
+            }
             None => None,
         }
     }
@@ -332,7 +336,7 @@ fn find_tower(
 /// The tower that the `config.json` of a CLIP folder describes.
 fn described_tower(folder: &Path) -> Result<VisionConfig, ModelError> {
     let path = folder.join("config.json");
-    let config = dialect::json(&path)?;
+    let config = checkpoint_format::json(&path)?;
     original::tower(&config).map_err(|problem| ModelError::Config {
         path,
         problem,

@@ -61,7 +61,7 @@ impl ImageFeatures {
                     }
                 }
             } else {
-                // From the first damaged picture on, the rest is only looked through for others.
+                // From the first damaged image on, the rest is only looked through for others.
                 bad.extend(bad_of_chunk());
             }
             if bad.len() >= BadRows::SHOWN {
@@ -69,7 +69,7 @@ impl ImageFeatures {
             }
         }
         if !bad.is_empty() {
-            return Err(ModelError::Pictures(bad));
+            return Err(ModelError::Images(bad));
         }
         let tokens = features
             .iter()
@@ -133,7 +133,7 @@ fn encode_in(
     Ok(tch::no_grad(|| encode(bundle, &fitted)))
 }
 
-/// Features of the picture in a file.
+/// Features of the image in a file.
 ///
 /// # Errors
 /// The file is missing, damaged or over the limits.
@@ -141,15 +141,15 @@ pub(crate) fn features_of(bundle: &Bundle, path: &Path) -> Result<Features, Mode
     let fitted = load_batch(&[path], &bundle.processor, &ImageLimits::default())?;
     match tch::no_grad(|| encode(bundle, &fitted)).pop() {
         Some(features) => Ok(features),
-        None => unreachable!("one picture has features"),
+        None => unreachable!("one image has features"),
     }
 }
 
-/// Features of pictures that the bundle's processor has fitted, in their order. Those of one size are encoded together.
+/// Features of images that the bundle's processor has fitted, in their order. Those of one size are encoded together.
 pub fn encode(bundle: &Bundle, fitted: &[Fitted]) -> Vec<Features> {
     let mut of_size: BTreeMap<[u32; 2], Vec<usize>> = BTreeMap::new();
-    for (at, picture) in fitted.iter().enumerate() {
-        let size = [picture.size.height, picture.size.width];
+    for (at, image) in fitted.iter().enumerate() {
+        let size = [image.size.height, image.size.width];
         of_size.entry(size).or_default().push(at);
     }
     let mut encoded: Vec<Option<Features>> = fitted.iter().map(|_| None).collect();
@@ -157,8 +157,8 @@ pub fn encode(bundle: &Bundle, fitted: &[Fitted]) -> Vec<Features> {
         let n_pixels = fitted[places[0]].size.n_pixels();
         let together = (PIXELS_PER_PASS / n_pixels.max(1)).max(1);
         for places in places.chunks(together) {
-            let pictures = places.iter().map(|&at| &fitted[at]);
-            let features = bundle.model.image_features(&pixels(bundle, pictures));
+            let images = places.iter().map(|&at| &fitted[at]);
+            let features = bundle.model.image_features(&pixels(bundle, images));
             for (image, &at) in places.iter().enumerate() {
                 encoded[at] = Some(features.image(image));
             }
@@ -167,15 +167,15 @@ pub fn encode(bundle: &Bundle, fitted: &[Fitted]) -> Vec<Features> {
     encoded.into_iter().flatten().collect()
 }
 
-/// Pictures of one size that the bundle's processor has fitted, normalised.
+/// Images of one size that the bundle's processor has fitted, normalised.
 ///
 /// # Shapes
 /// → `[n_images, 3, height, width]` f32, on the model's device.
 pub fn pixels<'a>(bundle: &Bundle, fitted: impl Iterator<Item = &'a Fitted>) -> Tensor {
     let each: Vec<Tensor> = fitted
-        .map(|picture| {
-            let [height, width] = [picture.size.height, picture.size.width].map(i64::from);
-            Tensor::from_slice(&bundle.processor.normalise(picture)).reshape([3, height, width])
+        .map(|image| {
+            let [height, width] = [image.size.height, image.size.width].map(i64::from);
+            Tensor::from_slice(&bundle.processor.normalise(image)).reshape([3, height, width])
         })
         .collect();
     Tensor::stack(&each, 0).to_device(bundle.model.device())

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use candor_data::image::{ImageLimits, ImageProcessor, PictureSize, measure, measure_bytes};
+use candor_data::image::{ImageLimits, ImageProcessor, ImageSize, measure, measure_bytes};
 
 use crate::image_features::{ImageFeatures, path_in};
 use crate::{ModelConfig, ModelError};
@@ -61,7 +61,7 @@ impl<'a> ImageTokens<'a> {
     /// Of the one image that these bytes are, which errors call `name`.
     ///
     /// # Errors
-    /// They are no picture, or one of a size that the model does not take.
+    /// They are no image, or one of a size that the model does not take.
     pub fn held(self, name: &Path, bytes: &[u8]) -> Result<Self, ModelError> {
         match self {
             Self::Each(_) => Ok(self),
@@ -75,7 +75,7 @@ impl<'a> ImageTokens<'a> {
     /// Tokens of the image with this file name.
     ///
     /// # Errors
-    /// Its file is missing or no picture, its size is one that the model does not take, or it was never encoded.
+    /// Its file is missing or no image, its size is one that the model does not take, or it was never encoded.
     pub fn of(self, name: &str) -> Result<usize, ModelError> {
         match self {
             Self::Each(n) => Ok(n),
@@ -96,8 +96,8 @@ impl<'a> ImageTokens<'a> {
 }
 
 impl Measure<'_> {
-    /// Tokens of a picture of this size, which errors call `name`.
-    fn tokens(self, name: &Path, size: PictureSize) -> Result<usize, ModelError> {
+    /// Tokens of an image of this size, which errors call `name`.
+    fn tokens(self, name: &Path, size: ImageSize) -> Result<usize, ModelError> {
         let fitted = self.processor.size_of(size);
         let fitted = fitted.map_err(|misshapen| misshapen.at(name))?;
         Ok(self.config.n_image_tokens(fitted))

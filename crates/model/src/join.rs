@@ -17,7 +17,7 @@ use crate::folder::{ModelFolder, Parts, projector_in};
 use crate::llama::decoder::EMBEDDING;
 use crate::llava::projector::Projector;
 use crate::weights::Weights;
-use crate::{Dialect, ModelError, ProjectorKind, hub, names, tensor_file};
+use crate::{CheckpointFormat, ModelError, ProjectorKind, hub, names, tensor_file};
 
 const LINEAR: &str = "multi_modal_projector.linear.weight";
 /// Of a fresh projector, while it is on its way into the model.
@@ -34,10 +34,10 @@ pub struct Join {
     pub projector: Option<PathBuf>,
     /// Decides the fresh projector.
     pub seed: u64,
-    /// How pictures are made square.
+    /// How images are made square.
     pub fit: Fit,
     /// What is written.
-    pub dialect: Dialect,
+    pub checkpoint_format: CheckpointFormat,
     /// The type of all tensors; without it they keep their own.
     pub kind: Option<Kind>,
 }
@@ -67,7 +67,7 @@ impl Join {
             let export = Export {
                 model,
                 adapter: None,
-                dialect: self.dialect,
+                checkpoint_format: self.checkpoint_format,
                 kind: self.kind,
             };
             let exported = export.write_into(beside, out, device)?;

@@ -7,12 +7,12 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use candor_data::image::{ImageProcessor, PictureSize};
+use candor_data::image::{ImageProcessor, ImageSize};
 use candor_data::{Conversation, Turn};
 use serde::Deserialize;
 
 use crate::llama::decoder::HEAD;
-use crate::misfit::Misfits;
+use crate::mismatch::Mismatches;
 use crate::tensor_specs::tensor_specs;
 use crate::tokenizer::{IMAGE, read_if_there};
 use crate::{Encoded, FeatureSelect, ModelConfig, ModelError, Reading, Template, Tokenizer};
@@ -34,7 +34,7 @@ pub struct Problems {
     /// Parts.
     pub parts: Vec<Problem>,
     /// Weights, which do not fit the configuration.
-    pub weights: Option<Misfits>,
+    pub weights: Option<Mismatches>,
 }
 
 impl fmt::Display for Problem {
@@ -136,12 +136,12 @@ pub fn check(reading: &Reading) -> Result<(), ModelError> {
 }
 
 /// What of the weights does not fit the configuration: the tower's positions, either end of the projector, and the rest.
-fn weights(reading: &Reading) -> Result<Option<Misfits>, ModelError> {
+fn weights(reading: &Reading) -> Result<Option<Mismatches>, ModelError> {
     let config = reading.config();
     // Exporters that do not know of ties store the head beside the embedding it is tied to.
     let spare = config.tied().then_some(HEAD);
-    let misfits = reading.folder.store()?.unfit(&tensor_specs(config), spare);
-    Ok((!misfits.is_empty()).then_some(Misfits(misfits)))
+    let mismatches = reading.folder.store()?.unfit(&tensor_specs(config), spare);
+    Ok((!mismatches.is_empty()).then_some(Mismatches(mismatches)))
 }
 
 /// Whether a model that is trained on a folder's template learns to end its answers.
@@ -225,7 +225,7 @@ impl Report<'_> {
         }
     }
 
-    /// Pictures come out in a size that the tower takes.
+    /// Images come out in a size that the tower takes.
     fn pixels(&mut self, reading: &Reading) {
         let remedy = "use the processor of the same tower";
         let found = match (reading.config(), &reading.processor) {
@@ -339,7 +339,7 @@ impl Report<'_> {
         // Of an image of any size, one that takes few tokens.
         let side = config.tower_sizes().image_size as u32;
         let n_tokens = ids.len()
-            + config.n_image_tokens(PictureSize {
+            + config.n_image_tokens(ImageSize {
                 width: side,
                 height: side,
             });

@@ -12,7 +12,7 @@ use crate::{ModelConfig, ModelError, ModelFolder, Template, Tokenizer};
 /// A model folder with what its model reads and sees through.
 #[derive(Debug, Clone)]
 pub struct Reading {
-    /// The folder, its dialect and the sizes.
+    /// The folder, its format and the sizes.
     pub folder: ModelFolder,
     /// Text to ids.
     pub tokenizer: Tokenizer,

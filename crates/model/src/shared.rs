@@ -1,7 +1,7 @@
 //! Sequences that begin alike and share the computation of their common beginning, with gradients.
 //!
 //! The two answers of a comparison follow the same prompt, whose image alone is hundreds of tokens. The
-//! reference runs the prompt once for each answer. Here a [`Shared`] is one prefix with several branches:
+//! reference runs the prompt once for each answer. Here a [`SharedPrefix`] is one prefix with several branches:
 //! norms, linear layers and adapters see every token once, in one flat row of all prefixes followed by all
 //! branches, and attention alone knows the split: prefixes read themselves, branches read their prefix and
 //! themselves. The numbers are those of the sequences run one by one, gradients included.
@@ -29,7 +29,7 @@ use crate::positions::Axial;
 
 /// Sequences with a common beginning.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shared {
+pub struct SharedPrefix {
     /// Token ids that all sequences begin with, every image placeholder among them; never empty.
     pub prefix: Vec<i64>,
     /// What follows in each sequence; never empty.
@@ -60,7 +60,7 @@ impl<'a> ReadAt<'a> {
     }
 }
 
-impl Shared {
+impl SharedPrefix {
     /// Splits sequences after their longest common beginning, leaving all tokens that are read to the branches.
     ///
     /// `id` is what an error calls them.
@@ -140,15 +140,15 @@ impl SharedBatch {
     ///
     /// # Panics
     /// There are no items, they differ in their number of branches, a prefix or branch is empty, or a branch is
-    /// read outside itself or nowhere ([`Shared::of`] makes none that is).
+    /// read outside itself or nowhere ([`SharedPrefix::of`] makes none that is).
     #[must_use]
-    pub fn new(items: &[&Shared], pad: i64, device: Device) -> Self {
+    pub fn new(items: &[&SharedPrefix], pad: i64, device: Device) -> Self {
         Self::reading(items, pad, device, |layout| Read::of(items, layout, device))
     }
 
     /// The same, read at what `read` says.
     fn reading(
-        items: &[&Shared],
+        items: &[&SharedPrefix],
         pad: i64,
         device: Device,
         read: impl FnOnce(Layout) -> Read,
@@ -268,8 +268,8 @@ impl SharedBatch {
     ///
     /// # Shapes
     /// `hidden`: `[n_read, width]` → `[n_items · n_branches or n_read, width]`.
-    pub(crate) fn added_up(&self, hidden: &Tensor) -> Tensor {
-        self.read.added_up(hidden)
+    pub(crate) fn pooled(&self, hidden: &Tensor) -> Tensor {
+        self.read.pooled(hidden)
     }
 
     /// Attention of all tokens.

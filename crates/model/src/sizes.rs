@@ -32,7 +32,7 @@ pub struct TowerSizes {
     pub n_blocks: i64,
     /// Attention heads.
     pub n_heads: i64,
-    /// Pixels of a picture's side.
+    /// Pixels of an image's side.
     pub image_size: i64,
     /// Pixels of a patch's side.
     pub patch_size: i64,

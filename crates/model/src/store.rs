@@ -1,4 +1,4 @@
-//! The tensors of one model, wherever they are stored: several files, under the names of several dialects.
+//! The tensors of one model, wherever they are stored: several files, under the names of several formats.
 //!
 //! A tensor is read when it is asked for, straight into the memory that it stays in, so that loading costs the model
 //! and one tensor more. What does not fit is collected and reported together, because a wrong file is easier to
@@ -12,7 +12,7 @@ use tch::{Kind, Tensor};
 
 use crate::ModelError;
 use crate::TensorSpec;
-use crate::misfit::{Misfit, Misfits};
+use crate::mismatch::{Mismatch, Mismatches};
 use crate::names::Names;
 
 /// After so many the rest is not looked for: a configuration may ask for a million layers.
@@ -25,7 +25,7 @@ pub(crate) struct Store {
     path: PathBuf,
     sources: Vec<Source>,
     tensors: BTreeMap<String, Place>,
-    misfits: Vec<Misfit>,
+    mismatches: Vec<Mismatch>,
 }
 
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Store {
             path: checkpoint.path().to_owned(),
             sources: Vec::new(),
             tensors: BTreeMap::new(),
-            misfits: Vec::new(),
+            mismatches: Vec::new(),
         };
         store.add(checkpoint, names)?;
         Ok(store)
@@ -163,38 +163,38 @@ impl Store {
     /// Its file cannot be read, or too much does not fit to go on.
     pub(crate) fn take(&mut self, name: &str, shape: &[i64]) -> Result<Option<Tensor>, ModelError> {
         let taken = self.tensors.remove(name);
-        if let Some(misfit) = self.misfit(name, taken.as_ref(), shape) {
-            self.misfits.push(misfit);
-            if self.misfits.len() >= MAX_MISFITS {
+        if let Some(mismatch) = self.mismatch(name, taken.as_ref(), shape) {
+            self.mismatches.push(mismatch);
+            if self.mismatches.len() >= MAX_MISFITS {
                 return Err(self.refusal());
             }
         }
         match taken {
-            Some(place) if self.misfits.is_empty() => self.read(&place).map(Some),
+            Some(place) if self.mismatches.is_empty() => self.read(&place).map(Some),
             _ => Ok(None),
         }
     }
 
     /// What would be refused if all of `called` were taken and nothing else; nothing is read. The tensor `spare` may be
     /// there as well.
-    pub(crate) fn unfit(&self, called: &[TensorSpec], spare: Option<&str>) -> Vec<Misfit> {
+    pub(crate) fn unfit(&self, called: &[TensorSpec], spare: Option<&str>) -> Vec<Mismatch> {
         let mut others: BTreeSet<&str> = self.tensors.keys().map(String::as_str).collect();
-        let mut misfits = Vec::new();
+        let mut mismatches = Vec::new();
         for tensor in called {
             others.remove(tensor.name.as_str());
             let place = self.tensors.get(&tensor.name);
-            misfits.extend(self.misfit(&tensor.name, place, &tensor.shape));
-            if misfits.len() >= MAX_MISFITS {
-                return misfits;
+            mismatches.extend(self.mismatch(&tensor.name, place, &tensor.shape));
+            if mismatches.len() >= MAX_MISFITS {
+                return mismatches;
             }
         }
         others.retain(|name| Some(*name) != spare);
-        misfits.extend(
+        mismatches.extend(
             others
                 .into_iter()
                 .map(|name| self.extra(&self.tensors[name])),
         );
-        misfits
+        mismatches
     }
 
     /// The header of each tensor, and the file that it is in.
@@ -205,8 +205,8 @@ impl Store {
         })
     }
 
-    fn extra(&self, place: &Place) -> Misfit {
-        Misfit::Extra {
+    fn extra(&self, place: &Place) -> Mismatch {
+        Mismatch::Extra {
             path: file_of(&self.sources[place.source].checkpoint, &place.in_file),
             name: place.in_file.clone(),
         }
@@ -218,9 +218,9 @@ impl Store {
     /// Tensors were missing, did not fit or were not taken; all of them are named.
     pub(crate) fn finish(mut self) -> Result<(), ModelError> {
         for place in std::mem::take(&mut self.tensors).into_values() {
-            self.misfits.push(self.extra(&place));
+            self.mismatches.push(self.extra(&place));
         }
-        if self.misfits.is_empty() {
+        if self.mismatches.is_empty() {
             Ok(())
         } else {
             Err(self.refusal())
@@ -228,19 +228,19 @@ impl Store {
     }
 
     fn refusal(&mut self) -> ModelError {
-        ModelError::Misfits(Misfits(std::mem::take(&mut self.misfits)))
+        ModelError::Mismatches(Mismatches(std::mem::take(&mut self.mismatches)))
     }
 
     /// Why a tensor cannot be taken.
-    fn misfit(&self, name: &str, place: Option<&Place>, shape: &[i64]) -> Option<Misfit> {
+    fn mismatch(&self, name: &str, place: Option<&Place>, shape: &[i64]) -> Option<Mismatch> {
         let Some(place) = place else {
             let (path, name) = self.expected(name);
-            return Some(Misfit::Missing { path, name });
+            return Some(Mismatch::Missing { path, name });
         };
         let entry = self.entry(place)?;
         let path = || file_of(&self.sources[place.source].checkpoint, &place.in_file);
         if kind(entry.dtype()).is_none() {
-            return Some(Misfit::Kind {
+            return Some(Mismatch::Kind {
                 path: path(),
                 name: place.in_file.clone(),
                 found: entry.dtype(),
@@ -252,7 +252,7 @@ impl Store {
                 .iter()
                 .zip(shape)
                 .all(|(&found, &expected)| u64::try_from(expected) == Ok(found));
-        (!same).then(|| Misfit::Shape {
+        (!same).then(|| Mismatch::Shape {
             path: path(),
             name: place.in_file.clone(),
             found: entry.shape().to_vec(),

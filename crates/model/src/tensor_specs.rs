@@ -23,7 +23,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// All of them, in the order in which a picture and its question go through them.
+    /// All of them, in the order in which an image and its question go through them.
     pub const ALL: [Self; 5] = [
         Self::Tower,
         Self::Projector,

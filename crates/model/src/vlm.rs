@@ -343,7 +343,7 @@ impl Vlm {
                 .block_shared(layer, &x, &rotary, batch, adapter);
             Deep::add(deep.as_ref(), layer, given)
         });
-        batch.added_up(&self.decoder.final_norm(&batch.read(&x)))
+        batch.pooled(&self.decoder.final_norm(&batch.read(&x)))
     }
 
     /// [`Vlm::backward`] of sequences that share their beginning; `loss` gets what
@@ -363,7 +363,7 @@ impl Vlm {
         let block =
             |layer: usize, x: &Tensor| self.decoder.block_shared(layer, x, &rotary, batch, adapter);
         self.backward_through(&embedded, deep.as_ref(), activations, block, |x| {
-            loss(&batch.added_up(&self.decoder.final_norm(&batch.read(x))))
+            loss(&batch.pooled(&self.decoder.final_norm(&batch.read(x))))
         })
     }
 

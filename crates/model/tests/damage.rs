@@ -21,7 +21,7 @@ const TOWER: &str = "clip-vit-tiny-patch14-336";
 const OTHER_TOWER: &str = "clip-vit-tiny-patch14";
 const INDEX: &str = "model.safetensors.index.json";
 
-/// A copy of a golden folder, with the CLIP folders of the original dialect beside it.
+/// A copy of a golden folder, with the CLIP folders of the original format beside it.
 struct Copied {
     dir: tempfile::TempDir,
     case: &'static str,
@@ -231,7 +231,7 @@ const TABLE: &[(&str, Damage, &[&str])] = &[
         },
         &["<im_start>", "config.json asks for"],
     ),
-    // The tower of the original dialect.
+    // The tower of the original format.
     (
         ORIGINAL,
         |f| fs::rename(f.dir.path().join(TOWER), f.dir.path().join("elsewhere")).unwrap(),

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use candor_data::{Conversation, Turn};
 use candor_model::{Answer, Bundle, Decoding, Dialogue, End, ImageFeatures, Query, generate};
+use candor_testing::images::paint;
 use candor_testing::model::{N_IMAGE_TOKENS, N_POSITIONS, open, write};
-use candor_testing::pictures::paint;
 use tch::Tensor;
 
 struct Scene {
@@ -28,8 +28,8 @@ impl Scene {
         self.folder.path().join(name)
     }
 
-    fn encoded(&self, pictures: &[&str]) -> ImageFeatures {
-        let names = pictures.iter().map(|&name| name.to_owned());
+    fn encoded(&self, images: &[&str]) -> ImageFeatures {
+        let names = images.iter().map(|&name| name.to_owned());
         ImageFeatures::encode(&self.bundle, self.folder.path(), names, |_, _| ()).unwrap()
     }
 
@@ -49,11 +49,11 @@ impl Scene {
     }
 
     /// What [`generate`], which is compared with transformers, says to the turns as a whole.
-    fn at_once(&self, turns: &[Turn], pictures: &[&str]) -> String {
+    fn at_once(&self, turns: &[Turn], images: &[&str]) -> String {
         let bundle = &self.bundle;
         let conversation = Conversation {
             id: "x".to_owned(),
-            image: (!pictures.is_empty()).then(|| "x".to_owned()),
+            image: (!images.is_empty()).then(|| "x".to_owned()),
             turns: turns.to_vec(),
         };
         let text = bundle.template.render(&conversation).unwrap().text;
@@ -63,10 +63,10 @@ impl Scene {
         let ids = ids
             .into_iter()
             .flat_map(|id| std::iter::repeat_n(id, n(id)));
-        let encoded = self.encoded(pictures);
+        let encoded = self.encoded(images);
         let query = Query {
             ids: ids.collect(),
-            features: encoded.of(pictures.iter().copied()),
+            features: encoded.of(images.iter().copied()),
             image: None,
         };
         let decoding = self.decoding(12, 0.0);
@@ -106,7 +106,7 @@ fn every_turn_is_answered_as_if_asked_at_once_and_only_new_tokens_are_read() {
 }
 
 #[test]
-fn pictures_are_told_apart_and_forgotten() {
+fn images_are_told_apart_and_forgotten() {
     let scene = Scene::new();
     let features = |name: &str| -> Tensor {
         let encoded = scene.encoded(&[name]);
@@ -204,7 +204,7 @@ fn what_cannot_be_asked_leaves_the_conversation_as_it_was() {
         .unwrap_err()
         .to_string();
     assert!(
-        message.contains("2 places for pictures, but 1 were shown"),
+        message.contains("2 places for images, but 1 were shown"),
         "{message}"
     );
     let missing = dialogue
@@ -212,7 +212,7 @@ fn what_cannot_be_asked_leaves_the_conversation_as_it_was() {
         .unwrap_err()
         .to_string();
     assert!(missing.contains("none.png"), "{missing}");
-    // The picture still waits for its question.
+    // The image still waits for its question.
     let answer = scene.ask(&mut dialogue, "Is it moving?");
     let brief = Bundle {
         template: scene

@@ -1,6 +1,6 @@
-//! Whole folders of every dialect, from the text and the picture file to the logits.
+//! Whole folders of every format, from the text and the image file to the logits.
 //!
-//! `parity/fixtures/dialects.py` wrote the folders as they are found in the wild, and what transformers gives.
+//! `parity/fixtures/formats.py` wrote the folders as they are found in the wild, and what transformers gives.
 
 mod against;
 
@@ -16,8 +16,8 @@ use candor_data::{Conversation, Turn};
 use candor_model::sample::Sample;
 use candor_model::template::Rendered;
 use candor_model::{
-    Bundle, Dialect, Features, ImageFeatures, ModelFolder, Precision, ProjectorKind, Quantization,
-    Template, USUAL_PICTURE,
+    Bundle, CheckpointFormat, Features, ImageFeatures, ModelFolder, Precision, ProjectorKind,
+    Quantization, Template, USUAL_IMAGE,
 };
 use serde::Deserialize;
 use tch::{Device, Kind, Tensor};
@@ -35,7 +35,7 @@ const BFLOAT16: f64 = 0.03;
 
 #[derive(Deserialize)]
 struct Prompts {
-    picture: String,
+    image: String,
     system: String,
     said: Vec<String>,
     text: BTreeMap<String, String>,
@@ -57,7 +57,7 @@ fn conversation(prompts: &Prompts) -> Conversation {
     };
     Conversation {
         id: "golden".to_owned(),
-        image: Some(prompts.picture.clone()),
+        image: Some(prompts.image.clone()),
         turns: prompts.said.iter().enumerate().map(turn).collect(),
     }
 }
@@ -72,11 +72,11 @@ fn open(case: &str, kind: Kind) -> Bundle {
 }
 
 fn features(bundle: &Bundle) -> Features {
-    let picture = prompts().picture;
-    let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/tests/golden/images");
-    let features = ImageFeatures::encode(bundle, &pictures, [picture.clone()], |_, _| ());
-    let features = features.expect("the picture is encoded");
-    features.of([picture.as_str()]).expect("it is there")
+    let image = prompts().image;
+    let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/tests/golden/images");
+    let features = ImageFeatures::encode(bundle, &images, [image.clone()], |_, _| ());
+    let features = features.expect("the image is encoded");
+    features.of([image.as_str()]).expect("it is there")
 }
 
 fn every(x: &Tensor, dimension: i64, step: i64) -> Tensor {
@@ -107,7 +107,7 @@ fn check_ids(case: &str, bundle: &Bundle, expected: &[i64]) {
     let sample = Sample::new(&conversation, bundle.rules(usize::MAX, Path::new(""))).unwrap();
     assert_eq!(sample.ids, expected, "{case}");
     // The same with as many placeholders in the text as there are patches.
-    let n = bundle.model.config().n_image_tokens(USUAL_PICTURE);
+    let n = bundle.model.config().n_image_tokens(USUAL_IMAGE);
     let expanded = Rendered {
         text: text.replace("<image>", &"<image>".repeat(n)),
         assistant: Vec::new(),
@@ -184,12 +184,16 @@ fn check_backward(case: &str, golden: &Golden, bundle: &Bundle, features: &Featu
     assert_gradients(case, "gradients", golden, gradients);
 }
 
-/// What is written is Hugging Face's dialect, and opens as the same model.
+/// What is written is Hugging Face's format, and opens as the same model.
 fn check_saved(case: &str, bundle: &Bundle) {
     let dir = tempfile::tempdir().unwrap();
     bundle.save(dir.path()).unwrap();
     let found = ModelFolder::find(dir.path()).unwrap();
-    assert_eq!(found.dialect(), Dialect::HuggingFace, "{case}");
+    assert_eq!(
+        found.checkpoint_format(),
+        CheckpointFormat::HuggingFace,
+        "{case}"
+    );
     let again = Bundle::load(found, Device::Cpu, Kind::Float).unwrap();
     assert_eq!(again.model.config(), bundle.model.config(), "{case}");
     assert_eq!(
@@ -212,7 +216,7 @@ fn check_saved(case: &str, bundle: &Bundle) {
 fn hugging_face_as_published_at_336_pixels() {
     let case = "hf_published_336";
     let bundle = check(case);
-    assert_eq!(bundle.model.config().n_image_tokens(USUAL_PICTURE), 576);
+    assert_eq!(bundle.model.config().n_image_tokens(USUAL_IMAGE), 576);
     check_saved(case, &bundle);
 }
 
@@ -223,7 +227,7 @@ fn hugging_face_as_written_today_at_224_pixels_with_grouped_queries_and_a_tied_h
     let config = bundle.model.config();
     assert_eq!(
         (
-            config.n_image_tokens(USUAL_PICTURE),
+            config.n_image_tokens(USUAL_IMAGE),
             config.decoder_sizes().n_kv_heads
         ),
         (256, 2)
@@ -243,7 +247,7 @@ fn hugging_face_as_written_today_at_224_pixels_with_grouped_queries_and_a_tied_h
 fn llava_1_5_with_its_tower_beside_it() {
     let case = "original_mlp_336";
     let found = ModelFolder::find(&folder(case)).unwrap();
-    assert_eq!(found.dialect(), Dialect::Original);
+    assert_eq!(found.checkpoint_format(), CheckpointFormat::Original);
     assert!(
         found
             .tower()

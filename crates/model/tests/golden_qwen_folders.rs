@@ -1,4 +1,4 @@
-//! Whole folders of Qwen-VL, from the text and the picture file to the logits and what is written.
+//! Whole folders of Qwen-VL, from the text and the image file to the logits and what is written.
 //!
 //! `parity/fixtures/qwen_folders.py` wrote the folders as they are on the hub and as transformers 5 writes them, and what
 //! transformers gives.
@@ -14,7 +14,8 @@ use candor_data::{Conversation, Turn};
 use candor_model::export::Export;
 use candor_model::sample::Sample;
 use candor_model::{
-    Bundle, Decoding, Dialect, Dialogue, ImageFeatures, ModelFolder, Query, Reading, generate,
+    Bundle, CheckpointFormat, Decoding, Dialogue, ImageFeatures, ModelFolder, Query, Reading,
+    generate,
 };
 use serde::Deserialize;
 use tch::{Device, Kind};
@@ -25,7 +26,7 @@ const N_NEW_TOKENS: usize = 8;
 
 #[derive(Deserialize)]
 struct Prompts {
-    picture: String,
+    image: String,
     said: Vec<String>,
     text: BTreeMap<String, String>,
 }
@@ -34,7 +35,7 @@ fn folder(case: &str) -> PathBuf {
     golden_folder("qwen/folders").join(case)
 }
 
-fn pictures() -> PathBuf {
+fn images() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/tests/golden/images")
 }
 
@@ -50,7 +51,7 @@ fn conversation(prompts: &Prompts) -> Conversation {
     };
     Conversation {
         id: "golden".to_owned(),
-        image: Some(prompts.picture.clone()),
+        image: Some(prompts.image.clone()),
         turns: prompts.said.iter().enumerate().map(turn).collect(),
     }
 }
@@ -76,14 +77,14 @@ fn check(case: &str) {
     assert_eq!(text, prompts.text[case], "{case}");
 
     // Counted by the header, before anything is decoded.
-    let folder_of_pictures = pictures();
-    let rules = bundle.rules(usize::MAX, folder_of_pictures.as_path());
+    let folder_of_images = images();
+    let rules = bundle.rules(usize::MAX, folder_of_images.as_path());
     let sample = Sample::new(&conversation, rules).unwrap();
     assert_eq!(sample.ids, rows(golden.get("ids"))[0], "{case}");
 
-    let names = [prompts.picture.clone()];
-    let encoded = ImageFeatures::encode(&bundle, &pictures(), names, |_, _| ()).unwrap();
-    let features = encoded.of([prompts.picture.as_str()]).expect("it is there");
+    let names = [prompts.image.clone()];
+    let encoded = ImageFeatures::encode(&bundle, &images(), names, |_, _| ()).unwrap();
+    let features = encoded.of([prompts.image.as_str()]).expect("it is there");
     let ids = golden.get("ids");
     let (spliced, logits) = tch::no_grad(|| {
         let embedded = bundle.model.embed(ids, Some(&features));
@@ -136,7 +137,7 @@ fn at_once(bundle: &Bundle, turns: &[Turn], shown: &[String]) -> Vec<i64> {
         turns: turns.to_vec(),
     };
     let names = shown.iter().cloned();
-    let encoded = ImageFeatures::encode(bundle, &pictures(), names, |_, _| ()).unwrap();
+    let encoded = ImageFeatures::encode(bundle, &images(), names, |_, _| ()).unwrap();
     let features = encoded
         .of(shown.iter().map(String::as_str))
         .expect("it is there");
@@ -158,16 +159,16 @@ fn at_once(bundle: &Bundle, turns: &[Turn], shown: &[String]) -> Vec<i64> {
     answers.unwrap()[0].ids.clone()
 }
 
-/// A chat keeps the rows and columns of its pictures in its cache: the second answer, about another picture of another
+/// A chat keeps the rows and columns of its images in its cache: the second answer, about another image of another
 /// size, is what the whole conversation gives.
 #[test]
 fn a_second_turn_is_answered_as_if_asked_at_once() {
     for case in ["published", "current", "deep"] {
         let bundle = Bundle::open(&folder(case), Device::Cpu, Kind::Float).unwrap();
-        let shown = [prompts().picture, "rgb_portrait.png".to_owned()];
+        let shown = [prompts().image, "rgb_portrait.png".to_owned()];
         let mut chat = Dialogue::new(&bundle, None, None).unwrap();
-        let mut ask = |picture: &str, question: &str| {
-            chat.show(&pictures().join(picture)).unwrap();
+        let mut ask = |image: &str, question: &str| {
+            chat.show(&images().join(image)).unwrap();
             chat.ask(question, greedy(&bundle), 0, |_| true).unwrap()
         };
         let first = ask(&shown[0], "What is this?");
@@ -194,7 +195,7 @@ fn saved_and_exported_folders_have_the_same_tensors() {
         let export = Export {
             model: ModelFolder::find(&folder(case)).unwrap(),
             adapter: None,
-            dialect: Dialect::HuggingFace,
+            checkpoint_format: CheckpointFormat::HuggingFace,
             kind: None,
         };
         export.write(&exported, Device::Cpu).unwrap();
@@ -211,7 +212,7 @@ fn saved_and_exported_folders_have_the_same_tensors() {
         let refused = Export {
             model: ModelFolder::find(&folder(case)).unwrap(),
             adapter: None,
-            dialect: Dialect::Original,
+            checkpoint_format: CheckpointFormat::Original,
             kind: None,
         };
         let error = refused

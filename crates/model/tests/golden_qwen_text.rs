@@ -232,7 +232,7 @@ fn placeholders_that_are_written_out_are_refused() {
 }
 
 #[test]
-fn the_folders_say_the_same_of_pictures() {
+fn the_folders_say_the_same_of_images() {
     let [published, current] = FOLDERS.map(|name| {
         ImageProcessor::from_file(&folder(name).join("preprocessor_config.json")).unwrap()
     });

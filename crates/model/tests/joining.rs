@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use against::golden_folder;
 use candor_data::image::Fit;
 use candor_model::{
-    Bundle, Dialect, Join, ModelFolder, ProjectorKind, Reading, Template, USUAL_PICTURE, preflight,
-    tensor_file,
+    Bundle, CheckpointFormat, Join, ModelFolder, ProjectorKind, Reading, Template, USUAL_IMAGE,
+    preflight, tensor_file,
 };
 use candor_weights::{Checkpoint, Dtype};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ use tch::{Device, Kind, Tensor};
 const CASE: &str = "original_mlp_336";
 const TOWER: &str = "clip-vit-tiny-patch14-336";
 
-fn dialects(name: &str) -> PathBuf {
+fn checkpoint_formats(name: &str) -> PathBuf {
     golden_folder("dialects").join(name)
 }
 
@@ -69,13 +69,14 @@ struct Parts {
 impl Parts {
     fn new() -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let source = stored(&dialects(CASE));
+        let source = stored(&checkpoint_formats(CASE));
         let decoder = dir.path().join("vicuna");
         fs::create_dir(&decoder).expect("a folder");
         for name in ["tokenizer.model", "tokenizer_config.json"] {
-            fs::copy(dialects(CASE).join(name), decoder.join(name)).expect("a golden file");
+            fs::copy(checkpoint_formats(CASE).join(name), decoder.join(name))
+                .expect("a golden file");
         }
-        let config = fs::read(dialects(CASE).join("config.json")).expect("a golden file");
+        let config = fs::read(checkpoint_formats(CASE).join("config.json")).expect("a golden file");
         let mut config: Value = serde_json::from_slice(&config).expect("JSON");
         let fields = config.as_object_mut().expect("an object");
         fields.retain(|name, _| !name.contains("mm_") && name != "conv_version");
@@ -104,11 +105,11 @@ impl Parts {
     fn join(&self, projector: Option<PathBuf>) -> Join {
         Join {
             decoder: self.path("vicuna"),
-            tower: dialects(TOWER),
+            tower: checkpoint_formats(TOWER),
             projector,
             seed: 4,
             fit: Fit::Pad,
-            dialect: Dialect::HuggingFace,
+            checkpoint_format: CheckpointFormat::HuggingFace,
             kind: None,
         }
     }
@@ -120,7 +121,7 @@ fn logits(bundle: &Bundle) -> Tensor {
     let mut ids = vec![1, 17, 240];
     ids.extend(vec![
         bundle.tokenizer.image;
-        bundle.model.config().n_image_tokens(USUAL_PICTURE)
+        bundle.model.config().n_image_tokens(USUAL_IMAGE)
     ]);
     ids.extend([99, 321, 5]);
     tch::no_grad(|| {
@@ -161,14 +162,14 @@ fn parts_become_the_model_that_they_were() {
             "{here}"
         );
     }
-    for (there, tensor) in stored(&dialects(TOWER)) {
+    for (there, tensor) in stored(&checkpoint_formats(TOWER)) {
         if there.starts_with("vision_model.") && !there.ends_with("position_ids") {
             assert!(found[&format!("vision_tower.{there}")] == tensor, "{there}");
         }
     }
     preflight::check(&Reading::open(&out).unwrap()).expect("stages open it");
     let open = |folder: &Path| Bundle::open(folder, Device::Cpu, Kind::Float).expect("it opens");
-    let (whole, joined) = (open(&dialects(CASE)), open(&out));
+    let (whole, joined) = (open(&checkpoint_formats(CASE)), open(&out));
     assert_eq!(joined.template, Template::vicuna_v1());
     assert_eq!(joined.processor, whole.processor);
     assert_eq!(joined.model.config().image_token(), 640);
@@ -195,7 +196,7 @@ fn the_originals_dialect_describes_what_was_joined() {
     let parts = Parts::new();
     let out = parts.path("joined");
     let join = Join {
-        dialect: Dialect::Original,
+        checkpoint_format: CheckpointFormat::Original,
         ..parts.join(Some(parts.dir.path().to_owned()))
     };
     join.write(&out, Device::Cpu).expect("it is joined");
@@ -247,7 +248,7 @@ fn what_does_not_fit_is_said_and_nothing_is_left() {
     let join = parts.join(None);
     // A LLaVA is no decoder, a LLaMA no tower.
     let message = refused(&Join {
-        decoder: dialects(CASE),
+        decoder: checkpoint_formats(CASE),
         ..join.clone()
     });
     assert!(
@@ -304,7 +305,7 @@ fn what_does_not_fit_is_said_and_nothing_is_left() {
     let message = refused(&parts.join(Some(linear.clone())));
     assert!(message.contains("--dialect llava"), "{message}");
     let join = Join {
-        dialect: Dialect::Original,
+        checkpoint_format: CheckpointFormat::Original,
         ..parts.join(Some(linear))
     };
     join.write(&out, Device::Cpu)
@@ -320,12 +321,13 @@ fn a_projector_beside_the_weights_is_read() {
     let folder = parts.path("llava-v1-tiny");
     fs::create_dir(&folder).unwrap();
     for name in ["config.json", "tokenizer.model", "tokenizer_config.json"] {
-        fs::copy(dialects(CASE).join(name), folder.join(name)).unwrap();
+        fs::copy(checkpoint_formats(CASE).join(name), folder.join(name)).unwrap();
     }
     let weights = folder.join("model.safetensors");
     fs::copy(parts.path("vicuna/model.safetensors"), &weights).unwrap();
     let open = || {
-        let folder = ModelFolder::find_with_tower(&folder, Some(&dialects(TOWER))).unwrap();
+        let folder =
+            ModelFolder::find_with_tower(&folder, Some(&checkpoint_formats(TOWER))).unwrap();
         Bundle::load(folder, Device::Cpu, Kind::Float)
     };
     let message = open().unwrap_err().to_string();
@@ -338,7 +340,7 @@ fn a_projector_beside_the_weights_is_read() {
         folder.join("mm_projector.bin"),
     )
     .unwrap();
-    let whole = Bundle::open(&dialects(CASE), Device::Cpu, Kind::Float).unwrap();
+    let whole = Bundle::open(&checkpoint_formats(CASE), Device::Cpu, Kind::Float).unwrap();
     let found = open().expect("it opens");
     assert_eq!(logits(&found), logits(&whole));
     // What the weights hold counts before it.

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use candor_model::export::{Export, export_adapter};
 use candor_model::{
-    Adapter, Bundle, Decoding, Dialect, Dialogue, LoraConfig, ModelFolder, Query, ScalarHead,
-    generate, tensor_file,
+    Adapter, Bundle, CheckpointFormat, Decoding, Dialogue, LoraConfig, ModelFolder, Query,
+    ScalarHead, generate, tensor_file,
 };
 use candor_testing::model::{open, write};
 use tch::{Device, Kind, Tensor};
@@ -42,7 +42,7 @@ fn export(model: &Path, adapter: Option<&Path>, kind: Option<Kind>) -> Export {
     Export {
         model: ModelFolder::find(model).unwrap(),
         adapter: adapter.map(Path::to_owned),
-        dialect: Dialect::HuggingFace,
+        checkpoint_format: CheckpointFormat::HuggingFace,
         kind,
     }
 }
@@ -104,8 +104,15 @@ fn adapters_and_heads_are_read_with_the_same_eyes() {
     }
     let merged = export(&base, Some(&folder), None).write(&out, Device::Cpu);
     assert!(merged.unwrap_err().to_string().contains("lora_B"));
-    let dialect = Dialect::HuggingFace;
-    let copied = export_adapter(&folder, bundle.model.config(), None, dialect, None, &out);
+    let checkpoint_format = CheckpointFormat::HuggingFace;
+    let copied = export_adapter(
+        &folder,
+        bundle.model.config(),
+        None,
+        checkpoint_format,
+        None,
+        &out,
+    );
     assert!(copied.unwrap_err().to_string().contains("lora_B"));
     assert!(!out.exists());
 
@@ -142,7 +149,14 @@ fn what_would_be_written_is_looked_at_too() {
     let model = open(&base).model;
     let config = model.config();
     let half = Some(Kind::Half);
-    let copied = export_adapter(&folder, config, None, Dialect::HuggingFace, half, &out);
+    let copied = export_adapter(
+        &folder,
+        config,
+        None,
+        CheckpointFormat::HuggingFace,
+        half,
+        &out,
+    );
     let message = copied.unwrap_err().to_string();
     assert!(
         message.contains("lora_B") && message.contains("Half"),

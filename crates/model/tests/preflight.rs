@@ -92,7 +92,7 @@ fn the_image_has_one_id() {
 }
 
 #[test]
-fn pictures_have_the_towers_size() {
+fn images_have_the_towers_size() {
     let folder = folder();
     let path = folder.path();
     candor_data::image::ImageProcessor::clip(24)
@@ -210,10 +210,10 @@ fn the_decoder_has_room_for_an_image() {
 fn the_weights_are_those_of_the_configuration() {
     let folder = folder();
     let path = folder.path();
-    // A tower for larger pictures has more positions, and a decoder of another width another projector.
+    // A tower for larger images has more positions, and a decoder of another width another projector.
     set(path, "config.json", "/vision_config/image_size", json!(24));
     let positions = "tensor `vision_tower.vision_model.embeddings.position_embedding.weight` has shape [5, 16], \
-                     config.json calls for [10, 16]: the tower was trained on pictures of another size";
+                     config.json calls for [10, 16]: the tower was trained on images of another size";
     let pixels = "preprocessor_config.json: images of 16 pixels, but the tower takes 24";
     assert_refused(path, &["model.safetensors", positions, pixels]);
     set(path, "config.json", "/vision_config/image_size", json!(16));

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use candor_model::preflight::{self, Example};
 use candor_model::{
-    Dialect, ModelConfig, ModelError, Part, Reading, Template, USUAL_PICTURE, peft, tensor_specs,
+    CheckpointFormat, ModelConfig, ModelError, Part, Reading, Template, USUAL_IMAGE, peft,
+    tensor_specs,
 };
 use serde::Serialize;
 
@@ -23,7 +24,7 @@ pub struct Inspection {
     /// The folder of the tower, where it has one of its own.
     pub tower: Option<PathBuf>,
     /// How the checkpoint is written down.
-    pub dialect: String,
+    pub checkpoint_format: String,
     /// The sizes.
     pub config: ModelConfig,
     /// The files that hold weights, with their sizes.
@@ -50,8 +51,8 @@ pub struct Inspection {
     pub answers_end: bool,
     /// What does not fit together; nothing where stages would open the folder.
     pub problems: Option<String>,
-    /// Bytes that the features of 1000 pictures take in f32.
-    pub features_of_1000_pictures_bytes: u64,
+    /// Bytes that the features of 1000 images take in f32.
+    pub features_of_1000_images_bytes: u64,
     /// What each stage takes.
     pub needs: Vec<Need>,
 }
@@ -140,9 +141,9 @@ pub fn inspect(folder: &Path) -> Result<Inspection, PlanError> {
         precision: candor_train::BasePrecision::F32,
     };
     Ok(Inspection {
-        dialect: match reading.folder.dialect() {
-            Dialect::HuggingFace => format!("Hugging Face {}", config.class()),
-            original @ Dialect::Original => original.name().to_owned(),
+        checkpoint_format: match reading.folder.checkpoint_format() {
+            CheckpointFormat::HuggingFace => format!("Hugging Face {}", config.class()),
+            original @ CheckpointFormat::Original => original.name().to_owned(),
         },
         files: files.into_values().collect(),
         dtypes,
@@ -152,11 +153,11 @@ pub fn inspect(folder: &Path) -> Result<Inspection, PlanError> {
         special_ids: special_ids(&reading),
         template: kind_of(&reading.template),
         example_tokens: example_tokens(&reading, &example),
-        n_image_tokens: config.n_image_tokens(USUAL_PICTURE),
+        n_image_tokens: config.n_image_tokens(USUAL_IMAGE),
         answers_end: example.answers_end(&reading.tokenizer),
         example_text: example.text,
         problems,
-        features_of_1000_pictures_bytes: wide.features(1000),
+        features_of_1000_images_bytes: wide.features(1000),
         needs: needs(config),
         folder: reading.folder.path().to_owned(),
         adapter,
@@ -211,7 +212,7 @@ fn example_tokens(reading: &Reading, example: &Example) -> Vec<ExampleToken> {
             };
             let is_image = id == reading.tokenizer.image;
             position += if is_image {
-                reading.config().n_image_tokens(USUAL_PICTURE)
+                reading.config().n_image_tokens(USUAL_IMAGE)
             } else {
                 1
             };

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | weights | `E` each; linear layers of the blocks 1 in int8 and 0.516 in nf4 (4 bits, and 1 byte + 4/256 for 64) |
 //! | what is trained | 4 for a weight of an adapter, and 12 for the gradient and the two moments of any trained weight |
-//! | a picture's features | `E` · tokens · tower width, kept for a whole run |
+//! | an image's features | `E` · tokens · tower width, kept for a whole run |
 //! | keys and values | `2 · E · L · k` for a token of a sequence that is being written |
 //! | a block going forward | `E · (8 d + 4 f)` a token |
 //! | a block kept for the backward pass | `E · (9 d + 2 k + 4 f)` a token; below f32 also 4 for each of the `2 d` inputs of norms and of the inputs of adapted layers |
@@ -21,15 +21,15 @@
 //! measurements beside them.
 
 use candor_model::{
-    Activations, LoraConfig, ModelConfig, Part, TARGETS, USUAL_PICTURE, tensor_specs,
+    Activations, LoraConfig, ModelConfig, Part, TARGETS, USUAL_IMAGE, tensor_specs,
 };
 use candor_train::BasePrecision;
 use serde::Serialize;
 
 /// What the program takes without a model: code, tokenizer, a CUDA context.
 pub const PROGRAM: u64 = 500_000_000;
-/// Pictures that are encoded together before a run.
-pub const PICTURES_PER_PASS: u64 = 64;
+/// Images that are encoded together before a run.
+pub const IMAGES_PER_PASS: u64 = 64;
 /// Bytes of a number of an adapter, a gradient or a moment.
 const F32: u64 = 4;
 
@@ -40,9 +40,9 @@ pub struct Memory {
     pub weights_bytes: u64,
     /// Gradients and moments of what is trained.
     pub trained_bytes: u64,
-    /// Features of the pictures.
+    /// Features of the images.
     pub features_bytes: u64,
-    /// The largest phase: encoding pictures, writing answers, or a training pass.
+    /// The largest phase: encoding images, writing answers, or a training pass.
     pub work_bytes: u64,
 }
 
@@ -166,21 +166,21 @@ impl Budget<'_> {
             .collect()
     }
 
-    /// The features of pictures.
+    /// The features of images.
     #[must_use]
-    pub fn features(&self, n_pictures: u64) -> u64 {
+    pub fn features(&self, n_images: u64) -> u64 {
         let width = self.config.feature_width() as u64;
-        n_pictures * self.config.n_feature_rows(USUAL_PICTURE) as u64 * width * self.e()
+        n_images * self.config.n_feature_rows(USUAL_IMAGE) as u64 * width * self.e()
     }
 
-    /// A pass of the tower over so many pictures.
+    /// A pass of the tower over so many images.
     #[must_use]
-    pub fn encoding(&self, n_pictures: u64) -> u64 {
+    pub fn encoding(&self, n_images: u64) -> u64 {
         let c = self.config.tower_sizes();
-        let n_patches = self.config.n_feature_rows(USUAL_PICTURE) as u64;
+        let n_patches = self.config.n_feature_rows(USUAL_IMAGE) as u64;
         let pixels = 3 * n_patches * (c.patch_size * c.patch_size) as u64 * F32;
         let token = (8 * c.width + 4 * c.mlp_width) as u64 * self.e();
-        n_pictures * (pixels + (n_patches + 1) * token)
+        n_images * (pixels + (n_patches + 1) * token)
     }
 
     /// Reading and writing `rows` sequences of at most `n_tokens` tokens, most of them read at once.

@@ -2,7 +2,7 @@
 //!
 //! A recipe says more exactly what its own run takes ([`crate::Planner`]).
 
-use candor_model::{Activations, LoraConfig, ModelConfig, TARGETS, USUAL_PICTURE};
+use candor_model::{Activations, LoraConfig, ModelConfig, TARGETS, USUAL_IMAGE};
 use candor_train::BasePrecision;
 use serde::Serialize;
 
@@ -40,7 +40,7 @@ pub struct Need {
 #[must_use]
 pub fn needs(config: &ModelConfig) -> Vec<Need> {
     let positions = config.n_positions() as u64;
-    let image = config.n_image_tokens(USUAL_PICTURE) as u64;
+    let image = config.n_image_tokens(USUAL_IMAGE) as u64;
     let at_most = |tokens: u64| tokens.min(positions);
     let rollout = at_most(image + QUERY_TOKENS + RESPONSE_TOKENS);
     let (sft, pair) = (at_most(SFT_TOKENS), PAIR_TOKENS.min(2 * positions));
@@ -125,7 +125,7 @@ fn need(
 
 /// All but the tower is trained, in f32.
 fn everything(budget: &Budget<'_>, n_tokens: u64) -> Memory {
-    let image = budget.config.n_image_tokens(USUAL_PICTURE) as u64;
+    let image = budget.config.n_image_tokens(USUAL_IMAGE) as u64;
     let pass = Pass {
         n_tokens,
         n_targets: n_tokens.saturating_sub(image),

@@ -19,7 +19,7 @@ pub fn show_inspection(model: &Inspection) -> String {
     if let Some(adapter) = &model.adapter {
         row("base of", adapter.display().to_string());
     }
-    row("dialect", model.dialect.clone());
+    row("dialect", model.checkpoint_format.clone());
     if let Some(folder) = &model.tower {
         row("tower's folder", folder.display().to_string());
     }
@@ -100,10 +100,10 @@ pub fn show_inspection(model: &Inspection) -> String {
         let _ = writeln!(page, "  {}", example(token, model.n_image_tokens, model));
     }
     needs(&mut page, &model.needs);
-    let features = gigabytes(model.features_of_1000_pictures_bytes);
+    let features = gigabytes(model.features_of_1000_images_bytes);
     let _ = writeln!(
         page,
-        "Training and evaluation keep the features of all their pictures as well: {features} for 1000 in f32, half of it else."
+        "Training and evaluation keep the features of all their images as well: {features} for 1000 in f32, half of it else."
     );
     let _ = match &model.problems {
         None => writeln!(page, "The parts fit together."),

@@ -1,4 +1,4 @@
-//! Steps, rows, tokens and pictures are those of the data.
+//! Steps, rows, tokens and images are those of the data.
 
 use std::fs;
 use std::path::Path;
@@ -39,7 +39,7 @@ weight_decay = 0.0
 max_grad_norm = 1.0
 "#;
 
-/// A model folder, and three conversations about two pictures.
+/// A model folder, and three conversations about two images.
 fn prepare(folder: &Path) {
     let words = "USER: What is it? ASSISTANT: A bus.";
     TinyModel {
@@ -90,7 +90,7 @@ fn a_fine_tuning_is_counted_on_its_data() {
         "{plan:?}"
     );
     let memory = plan.memory.unwrap();
-    // Two pictures of four patches, 16 wide, in f32; an adapter of rank 4 on two layers of two blocks.
+    // Two images of four patches, 16 wide, in f32; an adapter of rank 4 on two layers of two blocks.
     assert_eq!(memory.features_bytes, 2 * 4 * 16 * 4);
     assert_eq!(memory.trained_bytes, 3 * 4 * 4 * 2 * 2 * (24 + 24));
 
@@ -118,7 +118,7 @@ fn a_fine_tuning_is_counted_on_its_data() {
         (Some(30), Some(30 * 2 * 120), true)
     );
     assert!(
-        plan.notes[1].contains("features of the pictures come on top"),
+        plan.notes[1].contains("features of the images come on top"),
         "{:?}",
         plan.notes
     );
@@ -129,7 +129,7 @@ fn rows_that_a_run_would_skip_are_not_counted_and_repeated_rows_are_told() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path();
     prepare(folder);
-    // The picture of the first two rows is there, that of the third is not.
+    // The image of the first two rows is there, that of the third is not.
     fs::write(
         folder.join("1.png"),
         include_bytes!("../../data/tests/golden/images/gray.png"),
@@ -150,7 +150,7 @@ fn rows_that_a_run_would_skip_are_not_counted_and_repeated_rows_are_told() {
     assert_eq!(
         plan.notes,
         [
-            "1 row is skipped: 1 missing_picture",
+            "1 row is skipped: 1 missing_image",
             "an epoch takes rows more than once: those of \"rows\" 2.5 times (5 rows of 2)",
         ]
     );

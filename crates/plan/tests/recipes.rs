@@ -94,7 +94,7 @@ fn a_pipeline_is_planned_on_a_fresh_checkout() {
     );
     // By hand, from the rows that the recipes name: 558,128 / 128; 3 x 212,000 / 128; 10,000 / 512; 200; 15,000 / 128;
     // four times 72,000 / 512. Tokens of rows of the full length: prompts of sample leave room for an answer, a pair
-    // is two sequences, and a picture takes 256 tokens where its placeholder takes one.
+    // is two sequences, and an image takes 256 tokens where its placeholder takes one.
     let counted: Vec<_> = plans
         .iter()
         .take(6)

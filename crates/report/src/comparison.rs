@@ -39,7 +39,7 @@ pub struct ComparedRuns<'a> {
     pub comparison: &'a Comparison,
     /// The runs, in the order of the comparison.
     pub runs: &'a [Run],
-    /// The folder of the pictures; where the runs say, if this is `None`.
+    /// The folder of the images; where the runs say, if this is `None`.
     pub images: Option<PathBuf>,
     /// candor's version.
     pub version: &'a str,
@@ -48,7 +48,7 @@ pub struct ComparedRuns<'a> {
 /// Writes the page to `path`.
 ///
 /// # Errors
-/// A picture is damaged, or the page cannot be written.
+/// An image is damaged, or the page cannot be written.
 pub fn write_comparison(path: &Path, compared: &ComparedRuns<'_>) -> Result<(), ReportError> {
     let page = render_comparison(compared)?;
     candor_data::atomic::write(path, page.as_bytes())?;
@@ -58,7 +58,7 @@ pub fn write_comparison(path: &Path, compared: &ComparedRuns<'_>) -> Result<(), 
 /// The whole page.
 ///
 /// # Errors
-/// A picture is damaged.
+/// An image is damaged.
 pub fn render_comparison(compared: &ComparedRuns<'_>) -> Result<String, ReportError> {
     let comparison = compared.comparison;
     let series = Series::of(&comparison.runs);
@@ -135,7 +135,7 @@ fn charts(comparison: &Comparison, series: &[Series]) -> Markup {
         }
         p.note {
             "Bars, dots and table cells lead to the items behind them. Whiskers and brackets are 95% intervals: how the \
-             same model would do on other pictures."
+             same model would do on other images."
         }
     }
 }

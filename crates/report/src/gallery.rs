@@ -1,6 +1,6 @@
-//! Which pictures are shown, and what the policies said about them.
+//! Which images are shown, and what the policies said about them.
 //!
-//! Nothing is picked by hand: pictures come in the order of the evaluation files, first the first ones, then
+//! Nothing is picked by hand: images come in the order of the evaluation files, first the first ones, then
 //! the first ones after them on which the policies do not err alike. The page says so.
 
 use std::collections::BTreeMap;
@@ -23,12 +23,12 @@ pub const N_ASKED: [usize; 2] = [2, 2];
 /// Whose answers are shown.
 const POLICIES: [Policy; 3] = [Policy::Sft, Policy::Rlhf, Policy::FactRlhf];
 
-/// A picture with what was asked and said about it.
+/// An image with what was asked and said about it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Exhibit {
-    /// The picture's file name.
+    /// The image's file name.
     pub image: String,
-    /// The picture as a data URI.
+    /// The image as a data URI.
     pub data_uri: String,
     /// What was asked.
     pub question: String,
@@ -66,7 +66,7 @@ impl Said {
 /// Chooses and reads the exhibits of a demo's folder; none if there are no verdicts.
 ///
 /// # Errors
-/// A verdict file is damaged, or a picture cannot be read.
+/// A verdict file is damaged, or an image cannot be read.
 pub fn read(folder: &Path) -> Result<Vec<Exhibit>, ReportError> {
     let mut exhibits = chosen(folder, Benchmark::Chair, N_DESCRIBED)?;
     exhibits.extend(chosen(folder, Benchmark::Mmhal, N_ASKED)?);
@@ -170,14 +170,14 @@ fn asked(folder: &Path, benchmark: Benchmark) -> Result<Vec<Asked>, ReportError>
 
 fn empty(row: &Verdict) -> (String, Asked) {
     let asked = Asked {
-        image: row.picture.as_ref().unwrap_or(&row.image).clone(),
+        image: row.image_file.as_ref().unwrap_or(&row.image).clone(),
         question: row.question.clone(),
         answers: Vec::new(),
     };
     (row.id.clone(), asked)
 }
 
-/// A picture, written into the page itself.
+/// An image, written into the page itself.
 fn data_uri(path: &Path) -> Result<String, ReportError> {
     let bytes = files::bytes_if_there(path)?.ok_or_else(|| ReportError::Io {
         path: path.to_owned(),
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_is_one_by_its_first_bytes() {
+    fn an_image_is_one_by_its_first_bytes() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.png");
         std::fs::write(&path, b"\x89PNG..").unwrap();

@@ -9,7 +9,7 @@ use crate::ReportError;
 use crate::files;
 use crate::gallery::{self, Exhibit};
 use crate::metrics::Metrics;
-use crate::summary::{Arm, Arms, Summary};
+use crate::summary::{Arms, Summary, Variant};
 
 /// The run folders whose losses are shown, in the order of the pipeline.
 pub(crate) const RUNS: [&str; 8] = [
@@ -43,7 +43,7 @@ pub struct ReportInput {
     pub runs: BTreeMap<&'static str, Metrics>,
     /// What became of the policies over the steps.
     pub curves: Arms<Curve>,
-    /// Pictures and answers.
+    /// Images and answers.
     pub gallery: Vec<Exhibit>,
 }
 
@@ -59,8 +59,8 @@ impl ReportInput {
                 runs.insert(run, metrics);
             }
         }
-        let curve = |arm: Arm| {
-            let name = format!("curve-{}.json", arm.folder());
+        let curve = |variant: Variant| {
+            let name = format!("curve-{}.json", variant.folder());
             files::json_if_there::<Curve>(&folder.join("eval").join(name))
         };
         Ok(Self {
@@ -68,8 +68,8 @@ impl ReportInput {
             summary: files::json(&folder.join("summary.json"))?,
             runs,
             curves: Arms {
-                facts: curve(Arm::Facts)?,
-                no_facts: curve(Arm::NoFacts)?,
+                facts: curve(Variant::Facts)?,
+                no_facts: curve(Variant::NoFacts)?,
             },
             gallery: gallery::read(folder)?,
         })
@@ -77,7 +77,8 @@ impl ReportInput {
 
     /// The metrics of an arm's run of a stage: `ppo`, `reward`.
     #[must_use]
-    pub fn run(&self, stage: &str, arm: Arm) -> Option<&Metrics> {
-        self.runs.get(format!("{stage}-{}", arm.folder()).as_str())
+    pub fn run(&self, stage: &str, variant: Variant) -> Option<&Metrics> {
+        self.runs
+            .get(format!("{stage}-{}", variant.folder()).as_str())
     }
 }

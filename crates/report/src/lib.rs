@@ -5,7 +5,7 @@
 //! `report.html` into it. What a demo did not run, the page says in words; a damaged file is an error.
 //!
 //! Departures from what such pages often do: sentences about results are made from the numbers (`wording.rs`), a
-//! best value is marked only where intervals do not overlap (`table.rs`), pictures are chosen by a rule that the
+//! best value is marked only where intervals do not overlap (`table.rs`), images are chosen by a rule that the
 //! page states ([`gallery`]). Only the page of a comparison has scripts ([`write_comparison`]). No tensors here, and nothing is computed that another crate could have.
 
 #![warn(unreachable_pub)]
@@ -34,7 +34,7 @@ pub use input::{About, ReportInput};
 pub use metrics::Metrics;
 pub use page::render;
 pub use summary::{
-    AblationRow, Arm, Arms, CalibrationBin, Policies, Policy, RewardFigures, Summary,
+    AblationRow, Arms, CalibrationBin, Policies, Policy, RewardFigures, Summary, Variant,
 };
 
 /// Reads the demo in `folder` and writes its `report.html`; returns where it is.

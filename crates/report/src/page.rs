@@ -19,7 +19,7 @@ const SECTIONS: [(&str, &str); 9] = [
     ("tradeoff", "Truth against silence"),
     ("ppo", "The policy while it is trained"),
     ("losses", "Losses"),
-    ("gallery", "Pictures and answers"),
+    ("gallery", "Images and answers"),
     ("ablation", "Ablation"),
     ("again", "Time, and how to do it again"),
 ];
@@ -66,7 +66,7 @@ fn top(summary: &Summary) -> Markup {
         } @else {
             ul.headline { @for (about, sentence) in &headline { li { b { (about) ": " } (sentence) } } }
             p.note {
-                "Brackets hold 95% intervals: how the same model would do on other pictures. Where two overlap, this \
+                "Brackets hold 95% intervals: how the same model would do on other images. Where two overlap, this \
                  run alone does not decide. The spread between seeds is not in them."
             }
         }
@@ -156,7 +156,7 @@ fn gallery(exhibits: &[Exhibit]) -> Markup {
     }
     html! {
         p {
-            "Nothing is picked by hand: the first " (N_DESCRIBED[0]) " pictures of CHAIR's file, then the next "
+            "Nothing is picked by hand: the first " (N_DESCRIBED[0]) " images of CHAIR's file, then the next "
             (N_DESCRIBED[1]) " in its order on which the policies do not make the same number of false claims; the same \
              for the first " (N_ASKED[0]) " and the next " (N_ASKED[1]) " questions of MMHal-Bench. "
             span.false { "Struck through" } span.wrong { "✗ what" } " is false, "
@@ -173,7 +173,7 @@ fn shown(exhibit: &Exhibit) -> Markup {
     };
     html! {
         article {
-            img src=(exhibit.data_uri) width="224" height="224" loading="lazy" alt={ "Evaluation picture " (exhibit.image) };
+            img src=(exhibit.data_uri) width="224" height="224" loading="lazy" alt={ "Evaluation image " (exhibit.image) };
             div {
                 p.question { (exhibit.question) span.because { (because) } }
                 dl {

@@ -14,7 +14,7 @@ pub(crate) mod tradeoff;
 use maud::{Markup, html};
 
 use crate::metrics::{smoothed, thinned};
-use crate::summary::{Arm, Policy};
+use crate::summary::{Policy, Variant};
 use crate::svg::marks::{self, Shape};
 use crate::svg::scale::{number, range};
 use crate::svg::{Axes, Frame, Scale, WIDTH, drawing};
@@ -24,7 +24,7 @@ const MAX_DOTS: usize = 80;
 /// Points of a line; a screen has not many more to show them.
 const MAX_POINTS: usize = 300;
 
-impl Arm {
+impl Variant {
     /// The class of everything that is drawn for it.
     #[must_use]
     pub fn class(self) -> &'static str {
@@ -51,8 +51,8 @@ impl Policy {
         match self {
             Self::Sft => "sft",
             Self::PolicyInit => "start",
-            Self::Rlhf => Arm::NoFacts.class(),
-            Self::FactRlhf => Arm::Facts.class(),
+            Self::Rlhf => Variant::NoFacts.class(),
+            Self::FactRlhf => Variant::Facts.class(),
         }
     }
 
@@ -62,8 +62,8 @@ impl Policy {
         match self {
             Self::Sft => Shape::Cross,
             Self::PolicyInit => Shape::Diamond,
-            Self::Rlhf => Arm::NoFacts.shape(),
-            Self::FactRlhf => Arm::Facts.shape(),
+            Self::Rlhf => Variant::NoFacts.shape(),
+            Self::FactRlhf => Variant::Facts.shape(),
         }
     }
 }

@@ -54,10 +54,13 @@ impl<T> Default for Arms<T> {
 
 impl<T> Arms<T> {
     /// Both arms by name, those that are there.
-    pub fn iter(&self) -> impl Iterator<Item = (Arm, &T)> {
-        let both = [(Arm::Facts, &self.facts), (Arm::NoFacts, &self.no_facts)];
+    pub fn iter(&self) -> impl Iterator<Item = (Variant, &T)> {
+        let both = [
+            (Variant::Facts, &self.facts),
+            (Variant::NoFacts, &self.no_facts),
+        ];
         both.into_iter()
-            .filter_map(|(arm, part)| part.as_ref().map(|part| (arm, part)))
+            .filter_map(|(variant, part)| part.as_ref().map(|part| (variant, part)))
     }
 
     /// The same with something else made of each arm.
@@ -77,14 +80,14 @@ impl<T> Arms<T> {
 
 /// Which reward model a policy was trained with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Arm {
+pub enum Variant {
     /// The one that sees the facts.
     Facts,
     /// The one that does not.
     NoFacts,
 }
 
-impl Arm {
+impl Variant {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Facts, Self::NoFacts];
 
@@ -263,17 +266,17 @@ impl Summary {
     /// A file is damaged.
     pub fn gather(folder: &Path) -> Result<Self, ReportError> {
         let results = |policy: Policy| Results::read(&folder.join("eval").join(policy.key()));
-        let reward = |arm: Arm| {
+        let reward = |variant: Variant| {
             files::json_if_there(
                 &folder
-                    .join(format!("reward-{}", arm.folder()))
+                    .join(format!("reward-{}", variant.folder()))
                     .join("result.json"),
             )
         };
         Ok(Self {
             reward_models: Arms {
-                facts: reward(Arm::Facts)?,
-                no_facts: reward(Arm::NoFacts)?,
+                facts: reward(Variant::Facts)?,
+                no_facts: reward(Variant::NoFacts)?,
             },
             policies: Policies {
                 sft: results(Policy::Sft)?,

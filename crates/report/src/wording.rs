@@ -46,7 +46,7 @@ pub(crate) fn done(summary: &Summary) -> String {
         .to_owned();
     if !summary.reward_models.is_empty() {
         text += " Two of its answers at a time were compared by a simulated annotator, and reward models learned \
-                 from the comparisons: one reads the facts of the picture, its captions, the other does not.";
+                 from the comparisons: one reads the facts of the image, its captions, the other does not.";
     }
     let policies = &summary.policies;
     if policies.rlhf.is_some() && policies.fact_rlhf.is_some() {
@@ -128,7 +128,7 @@ fn hallucination(chair_i: Trio) -> Option<String> {
         })
     };
     Some(format!(
-        "of the objects that the SFT model names in its descriptions, {} are not in the picture (CHAIR_i){}{}.",
+        "of the objects that the SFT model names in its descriptions, {} are not in the image (CHAIR_i){}{}.",
         sft.shown(percent),
         after("with facts", chair_i.facts),
         after("without", chair_i.no_facts),

@@ -1,16 +1,16 @@
-// One item: picture, question, reference, and what each run answered and was judged.
+// One item: image, question, reference, and what each run answered and was judged.
 function showItem(item, number) {
   const benchmark = data.benchmarks[item.benchmark];
   const where = [benchmark.label, item.group, `item ${item.id}`].filter((text) => text !== "").join(" · ");
-  const picture = data.pictures[item.image];
+  const image = data.images[item.image];
   return element(
     "div.item",
     {},
     element("p.where", {}, where),
     element("h3", {}, item.question || "(no question)"),
-    picture === undefined
-      ? element("p.missing", {}, `The picture ${item.image} is not on this page.`)
-      : element("img", { src: picture, alt: `Picture ${item.image}` }),
+    image === undefined
+      ? element("p.missing", {}, `The image ${item.image} is not on this page.`)
+      : element("img", { src: image, alt: `Image ${item.image}` }),
     item.reference === undefined
       ? null
       : element(

@@ -147,8 +147,8 @@ pub(crate) fn write_lines(
 
 #[cfg(test)]
 mod tests {
-    use candor_data::rows::Pictures;
-    use candor_model::shared::Shared;
+    use candor_data::rows::ImageRows;
+    use candor_model::shared::SharedPrefix;
 
     use super::*;
 
@@ -157,7 +157,7 @@ mod tests {
             id: format!("p{number}"),
             chosen: "yes".to_owned(),
             rejected: "no".to_owned(),
-            shared: Shared {
+            shared: SharedPrefix {
                 prefix: vec![1],
                 branches: vec![vec![2], vec![3]],
                 read: vec![0..1, 0..1],
@@ -174,7 +174,7 @@ mod tests {
             held_out: (0..4).map(pair).collect(),
             n_equal: 3,
             skipped: None,
-            pictures: Pictures::default(),
+            images: ImageRows::default(),
         };
         let best = Found {
             step: 7,

@@ -5,7 +5,7 @@ use candor_data::formats::captions;
 use candor_data::rows::{Reason, RowFault};
 use candor_data::{AnswerType, Comparison, Conversation, FactBook, Side, Turn};
 use candor_model::sample::SampleRules;
-use candor_model::shared::Shared;
+use candor_model::shared::SharedPrefix;
 use candor_run::sha256;
 use candor_train::Batches;
 
@@ -23,7 +23,7 @@ pub struct Pair {
     /// The other one.
     pub rejected: String,
     /// Branch 0 is the preferred response, branch 1 the other.
-    pub shared: Shared,
+    pub shared: SharedPrefix,
 }
 
 impl Pair {
@@ -38,7 +38,7 @@ impl Pair {
 ///
 /// # Errors
 /// A file is missing or damaged, there are too few comparisons, or rows cannot be judged and the recipe does not
-/// skip them: they have no facts where the prompt shows them, do not fit the model, or their picture is not there.
+/// skip them: they have no facts where the prompt shows them, do not fit the model, or their image is not there.
 /// Rows that the run has no use for cannot stop it.
 pub(crate) fn read(
     recipe: &RewardRecipe,
@@ -120,7 +120,7 @@ fn pair(
         })
     };
     let (chosen, rejected) = (sequence(preferred)?, sequence(preferred.other())?);
-    let shared = Shared::of(
+    let shared = SharedPrefix::of(
         &row.id,
         &[chosen.read_at(), rejected.read_at()],
         row.image.clone(),

@@ -74,7 +74,7 @@ impl RewardRecipe {
         let wording = read_wording(&mut recipe, session.seed);
         let root = recipe.path("data.root", ROOT).required();
         let comparisons = read_comparisons(&mut recipe, &root, session.seed);
-        let facts = recipe.path("data.facts", "Facts by picture, as image_to_caption.json; needed by a prompt with `{facts}`, and not read by one without.").optional();
+        let facts = recipe.path("data.facts", "Facts by image, as image_to_caption.json; needed by a prompt with `{facts}`, and not read by one without.").optional();
         if facts.is_none() && wording.prompt.with_facts() && !recipe.has("data.facts") {
             let remedy = "name an image_to_caption.json, or use a prompt without the slot";
             recipe.mistake("data", "no `facts` for a prompt with `{facts}`", remedy);

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use candor_data::comparisons::{self, Purpose};
-use candor_model::shared::{Shared, SharedBatch};
+use candor_model::shared::{SharedBatch, SharedPrefix};
 use candor_model::{Adapter, Bundle, ImageFeatures, ScalarHead};
-use candor_run::{Inputs, Launch, Outcome};
-use candor_train::{Parts, Session, check_room, fingerprint, say_skipped};
+use candor_run::{Inputs, LaunchOptions, Outcome};
+use candor_train::{Session, TrainState, check_room, fingerprint, say_skipped};
 use serde::Serialize;
 use tch::{Device, Tensor};
 
@@ -62,7 +62,11 @@ struct Learner<'a> {
 ///
 /// # Errors
 /// Damaged data, a run folder that cannot be used, or a number that is not finite.
-pub fn run(recipe: &RewardRecipe, launch: &Launch, device: Device) -> Result<Outcome, RewardError> {
+pub fn run(
+    recipe: &RewardRecipe,
+    launch: &LaunchOptions,
+    device: Device,
+) -> Result<Outcome, RewardError> {
     let resolved = recipe.resolved.to_text();
     let mut opening = Session::prepare(&recipe.session, &resolved, launch, recipe.may_change())?;
     opening.doing("opening the model");
@@ -89,7 +93,7 @@ pub fn run(recipe: &RewardRecipe, launch: &Launch, device: Device) -> Result<Out
             fingerprint::of_tensors(adapter.parameters().iter()),
         ),
     ]);
-    let parts = Parts {
+    let parts = TrainState {
         trained,
         kept: best.state(),
     };
@@ -101,7 +105,7 @@ pub fn run(recipe: &RewardRecipe, launch: &Launch, device: Device) -> Result<Out
     let progress = session.counter("encoding images");
     let shown = pairs::images(&pairs);
     let features = ImageFeatures::encode(&bundle, &recipe.comparisons.images, shown, progress)
-        .map_err(|error| error.in_rows(&pairs.pictures))?;
+        .map_err(|error| error.in_rows(&pairs.images))?;
     session.doing("training");
     let learner = Learner {
         recipe,
@@ -253,7 +257,7 @@ impl Learner<'_> {
 
     /// Forward and backward of one micro-batch; returns its scores.
     fn pass(&self, pairs: &[&Pair], share: Share) -> Result<Vec<PairScores>, RewardError> {
-        let items: Vec<&Shared> = pairs.iter().map(|pair| &pair.shared).collect();
+        let items: Vec<&SharedPrefix> = pairs.iter().map(|pair| &pair.shared).collect();
         let images = features_of(self.features, &items)?;
         let (model, pad) = (&self.bundle.model, self.bundle.tokenizer.pad);
         let batch = SharedBatch::new(&items, pad, model.device());
@@ -277,7 +281,7 @@ impl Learner<'_> {
     }
 
     fn scores_of(&self, pairs: &[&Pair]) -> Result<Vec<PairScores>, RewardError> {
-        let items: Vec<&Shared> = pairs.iter().map(|pair| &pair.shared).collect();
+        let items: Vec<&SharedPrefix> = pairs.iter().map(|pair| &pair.shared).collect();
         let judge = Scorer {
             bundle: self.bundle,
             adapter: self.adapter,

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use candor_model::shared::Shared;
+use candor_model::shared::SharedPrefix;
 use candor_model::{Adapter, Bundle, ImageFeatures, Quantization, ScalarHead, hub};
 use candor_run::sha256;
 use candor_train::fingerprint;
@@ -273,12 +273,12 @@ impl RewardModel {
         let rules = bundle.rules(self.max_tokens, features);
         // All rows before the first error is looked for, so that it is the same on any number of threads.
         let wording = &self.wording;
-        let sequences: Vec<Result<Shared, RewardError>> = items
+        let sequences: Vec<Result<SharedPrefix, RewardError>> = items
             .par_iter()
             .map(|item| {
                 let worded = wording.put(*item, item.id, rules)?;
                 let image = item.conversation.image.clone();
-                Ok(Shared::of(item.id, &[worded.read_at()], image)?)
+                Ok(SharedPrefix::of(item.id, &[worded.read_at()], image)?)
             })
             .collect();
         let sequences = sequences.into_iter().collect::<Result<Vec<_>, _>>()?;
@@ -288,7 +288,7 @@ impl RewardModel {
             head: &self.head,
             features,
         };
-        let sequences: Vec<&Shared> = sequences.iter().collect();
+        let sequences: Vec<&SharedPrefix> = sequences.iter().collect();
         let scores = judge.scores(&sequences, batch_rows)?.concat();
         let bad = items
             .iter()

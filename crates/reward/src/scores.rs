@@ -1,6 +1,6 @@
 //! Scores of sequences without gradients, and what a set of comparisons' scores amounts to.
 
-use candor_model::shared::{Shared, SharedBatch};
+use candor_model::shared::{SharedBatch, SharedPrefix};
 use candor_model::{Adapter, Bundle, Features, ImageFeatures, ScalarHead};
 use tch::{Device, Kind, Tensor};
 
@@ -33,7 +33,7 @@ impl Scorer<'_> {
     /// The items differ in their number of branches.
     pub(crate) fn scores(
         &self,
-        items: &[&Shared],
+        items: &[&SharedPrefix],
         batch_rows: usize,
     ) -> Result<Vec<Vec<f64>>, RewardError> {
         let mut order: Vec<usize> = (0..items.len()).collect();
@@ -41,7 +41,7 @@ impl Scorer<'_> {
         order.sort_by_key(|&i| (std::cmp::Reverse(items[i].n_tokens()), i));
         let mut scores = vec![Vec::new(); items.len()];
         for chunk in order.chunks(batch_rows.max(1)) {
-            let chosen: Vec<&Shared> = chunk.iter().map(|&i| items[i]).collect();
+            let chosen: Vec<&SharedPrefix> = chunk.iter().map(|&i| items[i]).collect();
             for (&i, row) in chunk.iter().zip(self.pass(&chosen)?) {
                 scores[i] = row;
             }
@@ -49,7 +49,7 @@ impl Scorer<'_> {
         Ok(scores)
     }
 
-    fn pass(&self, items: &[&Shared]) -> Result<Vec<Vec<f64>>, RewardError> {
+    fn pass(&self, items: &[&SharedPrefix]) -> Result<Vec<Vec<f64>>, RewardError> {
         let images = features_of(self.features, items)?;
         let batch = SharedBatch::new(items, self.bundle.tokenizer.pad, self.bundle.model.device());
         let scores = tch::no_grad(|| {
@@ -71,7 +71,7 @@ impl Scorer<'_> {
 /// An image was never encoded.
 pub(crate) fn features_of(
     features: &ImageFeatures,
-    items: &[&Shared],
+    items: &[&SharedPrefix],
 ) -> Result<Option<Features>, RewardError> {
     let names = || items.iter().filter_map(|item| item.image.as_deref());
     let found = features.of(names());

@@ -57,15 +57,15 @@ pub struct Wording {
 
 /// A response as the model reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Worded {
+pub struct RewardInput {
     /// Token ids of the whole, one placeholder for each image patch.
     pub ids: Vec<i64>,
     /// The tokens that the score is read at.
     pub read: Range<usize>,
 }
 
-impl Worded {
-    /// For [`candor_model::Shared::of`].
+impl RewardInput {
+    /// For [`candor_model::SharedPrefix::of`].
     #[must_use]
     pub fn read_at(&self) -> ReadAt<'_> {
         ReadAt {
@@ -98,7 +98,7 @@ impl Wording {
         item: Judged<'_>,
         row: &str,
         rules: SampleRules<'_>,
-    ) -> Result<Worded, RewardError> {
+    ) -> Result<RewardInput, RewardError> {
         let facts = self.shown(item, row)?;
         let facts = facts.iter().map(String::as_str);
         let mut conversation = item.conversation.clone();
@@ -140,7 +140,7 @@ impl Wording {
             .iter()
             .rposition(is_read)
             .map_or(last + 1, |at| at + 1);
-        Ok(Worded {
+        Ok(RewardInput {
             ids: sample.ids,
             read: start..end,
         })

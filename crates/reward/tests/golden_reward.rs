@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use candor_model::shared::{ReadAt, Shared, SharedBatch};
+use candor_model::shared::{ReadAt, SharedBatch, SharedPrefix};
 use candor_model::{Activations, Adapter, Features, ScalarHead, Vlm, tensor_file};
 use candor_reward::loss::{Share, centering, pair_loss};
 use candor_testing::golden::Updates;
@@ -174,7 +174,7 @@ impl Training {
 }
 
 /// One pass over some pairs, whose `image` is the index of their row in `features`.
-fn pass(pairs: &[Shared], features: &Features) -> Pass {
+fn pass(pairs: &[SharedPrefix], features: &Features) -> Pass {
     let shown: Vec<Features> = pairs
         .iter()
         .filter_map(|pair| pair.image.as_ref()?.parse().ok())
@@ -194,7 +194,7 @@ fn columns(scores: &Tensor) -> (Tensor, Tensor) {
 }
 
 /// The golden sequences two by two, split where they part.
-fn pairs(golden: &Golden) -> Vec<Shared> {
+fn pairs(golden: &Golden) -> Vec<SharedPrefix> {
     let ids = Vec::<Vec<i64>>::try_from(&golden["ids"]).expect("a matrix");
     let lens = Vec::<i64>::try_from(&golden["n_tokens"]).expect("a vector");
     let images = Vec::<i64>::try_from(&golden["image"]).expect("a vector");
@@ -208,7 +208,7 @@ fn pairs(golden: &Golden) -> Vec<Shared> {
         .zip(images)
         .map(|(pair, image)| {
             let image = (image >= 0).then(|| image.to_string());
-            Shared::of("golden", pair, image).expect("they begin alike")
+            SharedPrefix::of("golden", pair, image).expect("they begin alike")
         })
         .collect()
 }

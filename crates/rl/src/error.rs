@@ -35,7 +35,7 @@ pub enum RlError {
     },
     /// The policy has gone astray, and going on would only make it worse.
     #[error("stopped at step {step}: {problem}; {remedy}; its responses are in {} (samples {})", samples.display(), ids.join(", "))]
-    Astray {
+    Diverged {
         /// The step, from 1.
         step: u64,
         /// What was found.

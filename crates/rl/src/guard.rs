@@ -29,7 +29,7 @@ pub fn check(
     let Some((problem, remedy)) = problem(guard, metrics, scores) else {
         return Ok(());
     };
-    Err(RlError::Astray {
+    Err(RlError::Diverged {
         step,
         problem,
         remedy,

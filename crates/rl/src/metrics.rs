@@ -1,14 +1,14 @@
 //! What a step writes into `metrics.jsonl`; every field is defined in `docs/metrics.md`, section `rl`.
 
 use candor_data::AnswerType;
-use candor_train::Applied;
+use candor_train::StepStats;
 use serde::Serialize;
 use tch::{Kind, Tensor};
 
 use crate::experience::{CriticExperience, Experience};
 use crate::rollout::Rollout;
 use crate::scoring::Score;
-use crate::update::{CriticPassed, Passed};
+use crate::update::{CriticStats, MiniBatchStats};
 use crate::whiten::moments;
 
 /// One line of the run's `metrics.jsonl`.
@@ -149,10 +149,11 @@ impl RolloutMetrics {
 impl UpdateMetrics {
     /// Sums up a step's updates; the first one's pass saw the weights that sampled.
     #[must_use]
-    pub fn of(updates: &[(Passed, Applied)]) -> Self {
-        let average =
-            |figure: fn(&(Passed, Applied)) -> f64| mean(updates.iter().map(figure)).unwrap_or(0.0);
-        let of_critic = |figure: fn(CriticPassed) -> f64| {
+    pub fn of(updates: &[(MiniBatchStats, StepStats)]) -> Self {
+        let average = |figure: fn(&(MiniBatchStats, StepStats)) -> f64| {
+            mean(updates.iter().map(figure)).unwrap_or(0.0)
+        };
+        let of_critic = |figure: fn(CriticStats) -> f64| {
             mean(updates.iter().filter_map(|(p, _)| p.critic.map(figure)))
         };
         let first = updates.first();

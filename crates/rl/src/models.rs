@@ -11,11 +11,11 @@
 
 use std::path::{Path, PathBuf};
 
-use candor_data::rows::{Look, Pictures as Shown};
+use candor_data::rows::{ImageRows as Shown, Look};
 use candor_model::{Adapter, Bundle, ImageFeatures};
 use candor_reward::RewardModel;
 use candor_run::{Inputs, sha256};
-use candor_train::{Opening, Parts, fingerprint};
+use candor_train::{Opening, TrainState, fingerprint};
 use tch::{Device, Tensor};
 
 use crate::RlError;
@@ -98,7 +98,7 @@ impl Models {
     }
 
     /// Who is asked and who judges, for answers of at most `max_new_tokens`; `images` is where the
-    /// prompts' pictures are.
+    /// prompts' images are.
     #[must_use]
     pub fn asking<'a>(&'a self, max_new_tokens: usize, look: Look, images: &'a Path) -> Asking<'a> {
         let (policy, judge) = (self.policy_base(), self.judge_base());
@@ -115,8 +115,8 @@ impl Models {
 
     /// What is trained: one optimizer over the policy and, where there is one, the critic.
     #[must_use]
-    pub fn parts(&self) -> Parts {
-        Parts {
+    pub fn parts(&self) -> TrainState {
+        TrainState {
             trained: trained(&self.policy, self.critic.as_ref()),
             kept: Vec::new(),
         }
@@ -185,14 +185,14 @@ impl Models {
         names: &[String],
         shown: &Shown,
         mut progress: impl FnMut(usize, usize),
-    ) -> Result<Pictures, RlError> {
+    ) -> Result<Images, RlError> {
         let n_bases = 1 + usize::from(self.judge_base.is_some());
         let mut of = |bundle: &Bundle, before: usize| {
             let progress = |done, n| progress(before * n + done, n_bases * n);
             ImageFeatures::encode(bundle, folder, names.iter().cloned(), progress)
                 .map_err(|error| error.in_rows(shown))
         };
-        Ok(Pictures {
+        Ok(Images {
             policy: of(&self.policy_base, 0)?,
             judge: self
                 .judge_base
@@ -205,12 +205,12 @@ impl Models {
 
 /// Image features for each base.
 #[derive(Debug)]
-pub struct Pictures {
+pub struct Images {
     policy: ImageFeatures,
     judge: Option<ImageFeatures>,
 }
 
-impl Pictures {
+impl Images {
     /// As the policy's tower sees them.
     #[must_use]
     pub fn policy(&self) -> &ImageFeatures {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use candor_data::formats::{captions, ppo_prompts};
 use candor_data::rows::{
-    Look, OnBadRow, Pictures, Reason, Row, RowFault, RowName, Sieve, Skipped, SourceFile,
+    ImageRows, Look, OnBadRow, Reason, Row, RowFault, RowName, Sieve, Skipped, SourceFile,
 };
 use candor_data::{AnswerType, Conversation, FactBook, Facts, Prompt, Speaker};
 use candor_model::sample::{Sample, SampleRules};
@@ -44,8 +44,8 @@ pub struct Prompts {
     pub n_dropped: usize,
     /// Those that are left out, the too long among them, where the recipe skips bad rows.
     pub skipped: Option<Skipped>,
-    /// Which rows show which pictures.
-    pub pictures: Pictures,
+    /// Which rows show which images.
+    pub images: ImageRows,
 }
 
 /// What judges the answers, as far as it decides about prompts.
@@ -66,7 +66,7 @@ pub struct Asking<'a> {
     pub judge: Judge<'a>,
     /// The longest answer.
     pub max_new_tokens: usize,
-    /// How closely pictures are looked at.
+    /// How closely images are looked at.
     pub look: Look,
 }
 
@@ -75,7 +75,7 @@ impl Prompts {
     ///
     /// # Errors
     /// A file is damaged, all prompts are too long, or prompts cannot be asked and the recipe does not skip them: they
-    /// leave no room for an answer, their picture is not there, or the reward model wants facts and there are none.
+    /// leave no room for an answer, their image is not there, or the reward model wants facts and there are none.
     pub fn read(
         data: &DataRecipe,
         quirks: &QuirksRecipe,
@@ -151,7 +151,7 @@ impl Prompts {
             rows,
             n_dropped,
             skipped: sifted.skipped,
-            pictures: sifted.pictures,
+            images: sifted.images,
         })
     }
 }

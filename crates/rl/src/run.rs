@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use candor_data::rows::{Look, Skipped, SkippedCounts};
-use candor_run::{Launch, Outcome};
+use candor_run::{LaunchOptions, Outcome};
 use candor_train::{Length, Session, say_skipped};
 use serde::Serialize;
 use serde_json::Value;
@@ -16,7 +16,7 @@ use crate::critic::{Critic, CriticLearner};
 use crate::experience::{Experience, width_of};
 use crate::guard;
 use crate::metrics::{RlMetrics, RolloutMetrics, UpdateMetrics};
-use crate::models::{Models, Pictures};
+use crate::models::{Images, Models};
 use crate::order::PromptOrder;
 use crate::passes::{PolicyReader, ValueReader};
 use crate::prompts::{PromptRow, Prompts};
@@ -45,7 +45,7 @@ struct RlResult {
 /// # Errors
 /// Damaged data, parts that do not fit together, a run folder that cannot be used, a number that is not finite, or
 /// a policy that has gone astray.
-pub fn run(recipe: &RlRecipe, launch: &Launch, device: Device) -> Result<Outcome, RlError> {
+pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<Outcome, RlError> {
     let resolved = recipe.resolved.to_text();
     let mut opening = Session::prepare(&recipe.session, &resolved, launch, recipe.may_change())?;
     opening.doing("opening the models");
@@ -67,7 +67,7 @@ pub fn run(recipe: &RlRecipe, launch: &Launch, device: Device) -> Result<Outcome
     }
     let images = images(&mut order, &prompts, session.steps_left());
     let progress = session.counter("encoding images");
-    let pictures = models.encode(&recipe.data.images, &images, &prompts.pictures, progress)?;
+    let images = models.encode(&recipe.data.images, &images, &prompts.images, progress)?;
     session.doing("training");
     if session.steps_left().start == 0 {
         models.policy.save(&snapshot(session.path(), 0))?;
@@ -78,7 +78,7 @@ pub fn run(recipe: &RlRecipe, launch: &Launch, device: Device) -> Result<Outcome
             .iter()
             .map(|&i| &prompts.rows[i])
             .collect();
-        if !step(recipe, &models, &pictures, &mut session, done, &rows)? {
+        if !step(recipe, &models, &images, &mut session, done, &rows)? {
             return Ok(Outcome::Stopped);
         }
     }
@@ -99,12 +99,12 @@ pub fn run(recipe: &RlRecipe, launch: &Launch, device: Device) -> Result<Outcome
 fn step(
     recipe: &RlRecipe,
     models: &Models,
-    pictures: &Pictures,
+    images: &Images,
     session: &mut Session,
     done: u64,
     prompts: &[&PromptRow],
 ) -> Result<bool, RlError> {
-    let (learner, reference, sampler) = readers(recipe, models, pictures);
+    let (learner, reference, sampler) = readers(recipe, models, images);
     let pass_rows = recipe.sampling.pass_rows;
     session.begin_step();
 
@@ -112,7 +112,7 @@ fn step(
     let rollouts = sampler.sample(done, prompts)?;
 
     session.phase("score");
-    let scores = score(models, pictures, &rollouts, &recipe.score, pass_rows)?;
+    let scores = score(models, images, &rollouts, &recipe.score, pass_rows)?;
 
     session.phase("reference");
     let average = recipe.ppo.average_over;
@@ -165,12 +165,12 @@ fn step(
 fn readers<'a>(
     recipe: &RlRecipe,
     models: &'a Models,
-    pictures: &'a Pictures,
+    images: &'a Images,
 ) -> (Learner<'a>, PolicyReader<'a>, Sampler<'a>) {
     let policy = PolicyReader {
         bundle: models.policy_base(),
         adapter: &models.policy,
-        features: pictures.policy(),
+        features: images.policy(),
         temperature: recipe.sampling.temperature,
     };
     let reference = PolicyReader {
@@ -181,7 +181,7 @@ fn readers<'a>(
         bundle: models.judge_base(),
         adapter: &critic.adapter,
         head: &critic.head,
-        features: pictures.judge(),
+        features: images.judge(),
         padded_to: match recipe.ppo.average_over {
             AverageOver::Padded => Some(recipe.sampling.max_new_tokens),
             _ => None,
@@ -202,7 +202,7 @@ fn readers<'a>(
     let sampler = Sampler {
         bundle: models.policy_base(),
         policy: &models.policy,
-        features: pictures.policy(),
+        features: images.policy(),
         recipe: recipe.sampling,
         quirks: recipe.quirks,
         seed: recipe.session.seed,

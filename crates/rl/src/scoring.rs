@@ -4,7 +4,7 @@ use candor_data::{Conversation, Turn};
 use candor_reward::RewardError;
 use candor_reward::scorer::{Judged, RewardModel};
 
-use crate::models::{Models, Pictures};
+use crate::models::{Images, Models};
 use crate::recipe::{Normalise, ScoreRecipe};
 use crate::rollout::Rollout;
 use crate::shaping::{Terminal, terminal};
@@ -29,7 +29,7 @@ pub struct Score {
 /// A response does not fit the reward model.
 pub fn score(
     models: &Models,
-    pictures: &Pictures,
+    images: &Images,
     rollouts: &[Rollout<'_>],
     recipe: &ScoreRecipe,
     pass_rows: usize,
@@ -46,7 +46,7 @@ pub fn score(
         .collect();
     let raw = models
         .reward
-        .score(models.judge_base(), pictures.judge(), &items, pass_rows)?;
+        .score(models.judge_base(), images.judge(), &items, pass_rows)?;
     let scores = rollouts.iter().zip(raw).map(|(rollout, raw)| {
         let normalised = normalise(raw, &models.reward, recipe.normalise);
         verdict(rollout, raw, normalised, recipe)

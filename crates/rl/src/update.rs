@@ -6,7 +6,7 @@
 //! and one optimizer with one gradient clip takes the step for both, as in the reference.
 
 use candor_model::Activations;
-use candor_train::{Applied, Session, TrainError};
+use candor_train::{Session, StepStats, TrainError};
 use tch::{Kind, Tensor};
 
 use crate::critic::{CriticLearner, CriticRecipe};
@@ -36,7 +36,7 @@ pub struct Learner<'a> {
 
 /// What a mini-batch's passes found, with the weights before its update.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Passed {
+pub struct MiniBatchStats {
     /// The sum that was minimised.
     pub loss: f64,
     /// Clipped policy loss.
@@ -44,7 +44,7 @@ pub struct Passed {
     /// The KL to the reference, before its coefficient, where it is in the loss.
     pub kl_loss: Option<f64>,
     /// Of the critic, where there is one.
-    pub critic: Option<CriticPassed>,
+    pub critic: Option<CriticStats>,
     /// Mean entropy over real tokens.
     pub entropy: f64,
     /// Share of positions whose policy gradient is clipped away.
@@ -61,7 +61,7 @@ pub struct Passed {
 
 /// What a mini-batch's passes found of the critic.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct CriticPassed {
+pub struct CriticStats {
     /// Clipped value loss, before its coefficient.
     pub loss: f64,
     /// Share of positions whose value gradient is clipped away.
@@ -107,7 +107,7 @@ impl Learner<'_> {
         rollouts: &[Rollout<'_>],
         experience: &Experience,
         rows: &[usize],
-    ) -> Passed {
+    ) -> MiniBatchStats {
         let n_tokens: usize = rows.iter().map(|&r| rollouts[r].response.ids.len()).sum();
         let n_positions = rows.len() * experience.counted.size()[1] as usize;
         let n = Counts {
@@ -238,7 +238,7 @@ impl Learner<'_> {
         n: Counts,
         n_tokens: usize,
         critic: Option<CriticRecipe>,
-    ) -> Passed {
+    ) -> MiniBatchStats {
         let sums = Tensor::stack(sums, 0).sum_dim_intlist([0].as_slice(), false, Kind::Double);
         let maxima = Tensor::stack(maxima, 0).amax([0].as_slice(), false);
         let all = Tensor::cat(&[maxima.to_kind(Kind::Double), sums], 0);
@@ -248,11 +248,11 @@ impl Learner<'_> {
         let bonus = self.ppo.entropy_coef * entropy * n.real / n.counted;
         let kl_loss = (self.ppo.kl_place == KlPlace::Loss).then_some(all[6]);
         let of_policy = policy_loss + kl_loss.unwrap_or(0.0) * self.ppo.kl_coef - bonus;
-        Passed {
+        MiniBatchStats {
             loss: critic.map_or(of_policy, |critic| of_policy + critic.value_coef * all[7]),
             policy_loss,
             kl_loss,
-            critic: critic.map(|_| CriticPassed {
+            critic: critic.map(|_| CriticStats {
                 loss: all[7],
                 clip_fraction: all[8],
             }),
@@ -303,7 +303,7 @@ pub fn update(
     rollouts: &[Rollout<'_>],
     experience: &Experience,
     epochs: &[Vec<Vec<usize>>],
-) -> Result<Vec<(Passed, Applied)>, TrainError> {
+) -> Result<Vec<(MiniBatchStats, StepStats)>, TrainError> {
     let mut updates = Vec::new();
     for mini_batch in epochs.iter().flatten() {
         session.zero_grad();

@@ -27,9 +27,9 @@ use candor_rl::rollout::Rollout;
 use candor_rl::shaping::{ScorePosition, TerminalCoefs};
 use candor_rl::symbolic::YesReward;
 use candor_rl::update::{Learner, update};
-use candor_run::{Inputs, Launch, StopSignal};
+use candor_run::{Inputs, LaunchOptions, StopSignal};
 use candor_testing::golden::{Golden, Updates};
-use candor_train::{AdamWConfig, Parts, Session, SessionRecipe, Shape, Warmup};
+use candor_train::{AdamWConfig, Session, SessionRecipe, Shape, TrainState, Warmup};
 use given::{Models, golden_folder, prompts, rollouts, scores};
 use tch::Tensor;
 
@@ -135,7 +135,7 @@ fn session(folder: &Path, models: &Models) -> Session {
         checkpoint_every: 1,
         n_keep_checkpoints: 1,
     };
-    let launch = Launch {
+    let launch = LaunchOptions {
         resume: false,
         init_from: None,
         resume_command: String::new(),
@@ -146,7 +146,7 @@ fn session(folder: &Path, models: &Models) -> Session {
             .into_iter()
             .map(move |(name, tensor)| (format!("{part}.{name}"), tensor))
     });
-    let parts = Parts {
+    let parts = TrainState {
         trained: trained.collect(),
         kept: Vec::new(),
     };

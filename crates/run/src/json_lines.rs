@@ -32,7 +32,7 @@ impl JsonLines {
         let length = length(path, &file)?;
         if length < n_bytes {
             let problem = format!("{length} bytes long, its checkpoint was taken at {n_bytes}");
-            return Err(misfit(path, problem));
+            return Err(mismatch(path, problem));
         }
         if n_bytes > 0 {
             let mut last = [0];
@@ -40,7 +40,7 @@ impl JsonLines {
                 .and_then(|_| file.read_exact(&mut last))
                 .map_err(RunError::io("read", path))?;
             if last != *b"\n" {
-                return Err(misfit(path, format!("no line ends at byte {n_bytes}")));
+                return Err(mismatch(path, format!("no line ends at byte {n_bytes}")));
             }
         }
         file.set_len(n_bytes)
@@ -120,7 +120,7 @@ fn length(path: &Path, file: &File) -> Result<u64, RunError> {
         .len())
 }
 
-fn misfit(path: &Path, problem: String) -> RunError {
+fn mismatch(path: &Path, problem: String) -> RunError {
     RunError::LinesFile {
         path: path.to_path_buf(),
         problem,

@@ -6,7 +6,7 @@ use crate::stop::StopSignal;
 
 /// How a run is started; what the command line decides, not the recipe.
 #[derive(Debug, Clone)]
-pub struct Launch {
+pub struct LaunchOptions {
     /// Continue the run that is in the folder.
     pub resume: bool,
     /// The run whose weights a fresh run starts from.

@@ -26,7 +26,7 @@ mod workload;
 pub use checkpoint::{Checkpoint, CheckpointStore, CheckpointWriter, Newest, RunState};
 pub use error::{Damage, RunError};
 pub use inputs::Inputs;
-pub use launch::{Launch, Outcome};
+pub use launch::{LaunchOptions, Outcome};
 pub use progress::Progress;
 pub use run_folder::{Claim, Resumed, RunFolder, RunOptions, write_result};
 pub use stop::{StopSignal, Stopped};

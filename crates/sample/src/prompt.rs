@@ -2,7 +2,7 @@
 
 use candor_data::formats::llava;
 use candor_data::rows::{
-    Look, Pictures, Reason, Row, RowFault, RowName, Sieve, Skipped, SourceFile,
+    ImageRows, Look, Reason, Row, RowFault, RowName, Sieve, Skipped, SourceFile,
 };
 use candor_data::{Conversation, Speaker, Turn};
 use candor_model::sample::{Sample, SampleRules};
@@ -31,8 +31,8 @@ pub(crate) struct Prompt {
 pub(crate) struct Prompts {
     /// Those that are answered.
     pub rows: Vec<Prompt>,
-    /// Which rows show which pictures.
-    pub pictures: Pictures,
+    /// Which rows show which images.
+    pub images: ImageRows,
     /// Those that are not, where the recipe skips bad rows.
     pub skipped: Option<Skipped>,
 }
@@ -41,7 +41,7 @@ pub(crate) struct Prompts {
 ///
 /// # Errors
 /// The file is damaged or shorter than asked for, no prompt is left, or prompts leave the model no room for an answer or
-/// show a picture that is not there, and the recipe does not skip them.
+/// show an image that is not there, and the recipe does not skip them.
 pub(crate) fn read(
     recipe: &SampleRecipe,
     rules: SampleRules<'_>,
@@ -95,7 +95,7 @@ pub(crate) fn read(
     }
     Ok(Prompts {
         rows: sifted.rows.into_iter().map(|(_, prompt)| prompt).collect(),
-        pictures: sifted.pictures,
+        images: sifted.images,
         skipped: sifted.skipped,
     })
 }

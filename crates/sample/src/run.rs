@@ -7,8 +7,8 @@
 use std::time::Instant;
 
 use candor_data::formats::candidates::{self, Candidate};
-use candor_data::rows::{Look, Pictures, Skipped, SkippedCounts};
-use candor_run::{Claim, Launch, Outcome, Progress, RunOptions, write_result};
+use candor_data::rows::{ImageRows, Look, Skipped, SkippedCounts};
+use candor_run::{Claim, LaunchOptions, Outcome, Progress, RunOptions, write_result};
 use candor_train::say_skipped;
 use serde::Serialize;
 use tch::Device;
@@ -71,7 +71,11 @@ struct PhaseSecs {
 ///
 /// # Errors
 /// The model, a prompt or an image is missing or damaged, or the run folder cannot be used.
-pub fn run(recipe: &SampleRecipe, launch: &Launch, device: Device) -> Result<Outcome, SampleError> {
+pub fn run(
+    recipe: &SampleRecipe,
+    launch: &LaunchOptions,
+    device: Device,
+) -> Result<Outcome, SampleError> {
     let claim = claim(recipe, launch)?;
     let mut progress = Progress::new(name(recipe), 0, 0);
     let sampler = Sampler::open(recipe, device, &mut progress)?;
@@ -80,7 +84,7 @@ pub fn run(recipe: &SampleRecipe, launch: &Launch, device: Device) -> Result<Out
     let look = Look::of_run(recipe.on_bad_row);
     let Prompts {
         rows: prompts,
-        pictures,
+        images,
         skipped,
     } = prompt::read(
         recipe,
@@ -105,7 +109,7 @@ pub fn run(recipe: &SampleRecipe, launch: &Launch, device: Device) -> Result<Out
         let answered = if let Some(answered) = kept[number].take() {
             answered
         } else {
-            let (answered, timing) = speed.answer(&sampler, chunk, &pictures, step)?;
+            let (answered, timing) = speed.answer(&sampler, chunk, &images, step)?;
             candidates::write(&parts::path(&recipe.out, number), &answered)?;
             folder.log_timing(step, &timing)?;
             n_done += answered.len();
@@ -134,7 +138,7 @@ pub fn run(recipe: &SampleRecipe, launch: &Launch, device: Device) -> Result<Out
 }
 
 /// Takes the run's folder.
-fn claim(recipe: &SampleRecipe, launch: &Launch) -> Result<Claim, SampleError> {
+fn claim(recipe: &SampleRecipe, launch: &LaunchOptions) -> Result<Claim, SampleError> {
     let resolved = recipe.resolved.to_text();
     let options = RunOptions {
         dir: &recipe.out,
@@ -216,11 +220,11 @@ impl Speed {
         &mut self,
         sampler: &Sampler,
         chunk: &[Prompt],
-        pictures: &Pictures,
+        images: &ImageRows,
         step: u64,
     ) -> Result<(Vec<Candidate>, Timing), SampleError> {
         let started = Instant::now();
-        let features = sampler.encode(chunk, pictures)?;
+        let features = sampler.encode(chunk, images)?;
         let images = started.elapsed().as_secs_f64();
         let rows = sampler.answer(chunk, &features)?;
         let secs = started.elapsed().as_secs_f64();

@@ -7,7 +7,7 @@
 
 use candor_data::formats::candidates::{Candidate, Sampling};
 use candor_data::random;
-use candor_data::rows::Pictures;
+use candor_data::rows::ImageRows;
 use candor_model::{Adapter, Answerer, Bundle, ImageFeatures, ModelFolder, Query, Written, peft};
 use candor_run::Progress;
 use candor_train::fingerprint;
@@ -101,7 +101,7 @@ impl<'a> Sampler<'a> {
     pub(crate) fn encode(
         &self,
         chunk: &[Prompt],
-        shown: &Pictures,
+        shown: &ImageRows,
     ) -> Result<ImageFeatures, SampleError> {
         let images = chunk.iter().filter_map(|prompt| prompt.image.clone());
         let folder = &self.recipe.images;

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 use candor_data::formats::llava;
 use candor_recipe::Reader;
-use candor_run::{Launch, StopSignal};
+use candor_run::{LaunchOptions, StopSignal};
 use candor_sft::{GroundRecipe, SftRecipe, ground, run};
 use tch::Device;
 
@@ -80,7 +80,7 @@ fn example() -> Result<(), Box<dyn Error>> {
         _ => return Err("usage: train_on_llava DATA OUT [MODEL]".into()),
     };
 
-    // The reader checks every row: roles that alternate, one `<image>` where there is a picture, no empty answer.
+    // The reader checks every row: roles that alternate, one `<image>` where there is an image, no empty answer.
     let conversations = llava::read(&data.join("sft/descriptions.json"))?;
     let turns: usize = conversations.iter().map(|one| one.turns.len()).sum();
     println!("{} conversations, {turns} turns", conversations.len());
@@ -126,8 +126,8 @@ fn set(key: &str, path: &Path) -> Result<String, Box<dyn Error>> {
 }
 
 /// A run from its first step, which nothing but the end of the process interrupts.
-fn launch() -> Launch {
-    Launch {
+fn launch() -> LaunchOptions {
+    LaunchOptions {
         resume: false,
         init_from: None,
         resume_command: "delete the folder and run the example again".to_owned(),

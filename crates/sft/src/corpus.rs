@@ -7,7 +7,7 @@ use std::path::Path;
 
 use candor_data::formats::{a_okvqa, flickr30k, llava, vqa_v2};
 use candor_data::mixture::{Mixture, Pick, Source};
-use candor_data::rows::{BadRow, BadRows, Look, Pictures, Row, Sieve, Skipped, SourceFile};
+use candor_data::rows::{BadRow, BadRows, ImageRows, Look, Row, Sieve, Skipped, SourceFile};
 use candor_data::sources;
 use candor_data::{Conversation, DataError};
 use candor_model::Template;
@@ -81,7 +81,7 @@ pub(crate) fn texts(
 #[derive(Debug)]
 pub(crate) struct Corpus {
     samples: Vec<Vec<Sample>>,
-    pictures: Pictures,
+    images: ImageRows,
     skipped: Option<Skipped>,
     mixture: Mixture,
     batching: BatchConfig,
@@ -152,7 +152,7 @@ impl Corpus {
         let steps_per_epoch = mixture.epoch_rows().div_ceil(recipe.batch).max(1) as u64;
         Ok(Self {
             samples,
-            pictures: sifted.pictures,
+            images: sifted.images,
             skipped: sifted.skipped,
             mixture,
             batching,
@@ -167,10 +167,10 @@ impl Corpus {
         self.samples.iter().map(Vec::len).sum()
     }
 
-    /// Which rows show which pictures.
+    /// Which rows show which images.
     #[must_use]
-    pub(crate) fn pictures(&self) -> &Pictures {
-        &self.pictures
+    pub(crate) fn image_rows(&self) -> &ImageRows {
+        &self.images
     }
 
     /// The rows that are left out, where the recipe skips bad ones.

@@ -3,9 +3,9 @@
 use candor_data::rows::{Look, SkippedCounts};
 use candor_model::sample::{Batch, Sample};
 use candor_model::{Adapter, Bundle, ImageFeatures, Template, preflight};
-use candor_run::{Inputs, Launch, Outcome};
+use candor_run::{Inputs, LaunchOptions, Outcome};
 use candor_train::{
-    Length, LoraStart, Opening, Parts, Session, Tune, check_room, fingerprint, say_skipped,
+    Length, LoraStart, Opening, Session, TrainState, Tune, check_room, fingerprint, say_skipped,
 };
 use serde::Serialize;
 use tch::Device;
@@ -45,7 +45,11 @@ struct SftResult {
 ///
 /// # Errors
 /// Damaged data, a run folder that cannot be used, or a number that is not finite.
-pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcome, SftError> {
+pub fn run(
+    recipe: &SftRecipe,
+    launch: &LaunchOptions,
+    device: Device,
+) -> Result<Outcome, SftError> {
     let resolved = recipe.resolved.to_text();
     let mut opening = Session::prepare(&recipe.session, &resolved, launch, recipe.may_change())?;
     opening.doing("opening the model");
@@ -77,7 +81,7 @@ pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcom
     };
     let inputs = inputs(recipe, &mut opening, &bundle, adapter.as_ref(), &corpus);
     opening.read_earlier(|run| Ok::<_, SftError>(recipe.tune.result(run, &bundle)?))?;
-    let parts = Parts {
+    let parts = TrainState {
         trained,
         kept: Vec::new(),
     };
@@ -87,7 +91,7 @@ pub fn run(recipe: &SftRecipe, launch: &Launch, device: Device) -> Result<Outcom
     }
     let progress = session.counter("encoding images");
     let features = ImageFeatures::encode(&bundle, &recipe.images, corpus.images(), progress)
-        .map_err(|error| error.in_rows(corpus.pictures()))?;
+        .map_err(|error| error.in_rows(corpus.image_rows()))?;
     session.doing("training");
 
     let mut batches = corpus.batches();

@@ -1,11 +1,11 @@
 //! How certain a figure over test items is: the percentile bootstrap over images.
 //!
 //! What is resampled is the image with all its questions, not the single question. Questions about one
-//! picture stand or fall together, and POPE asks the same ones again in every split, so resampling
+//! image stand or fall together, and POPE asks the same ones again in every split, so resampling
 //! questions would promise more certainty than there is. A ratio is computed anew from each resample.
 //!
 //! What it does not know: the spread between training seeds. An interval here says how the same model
-//! would do on other pictures.
+//! would do on other images.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! What the tests of several crates need, and nothing that runs outside of tests: only ever a dev-dependency.
 //!
-//! [`shared()`] finds benchmark files that are not ours to publish, [`photographs()`] photographs; [`pictures`] paints walls; [`files`]
+//! [`shared()`] finds benchmark files that are not ours to publish, [`photographs()`] photographs; [`images`] paints walls; [`files`]
 //! reads what a run left behind; [`run`] starts one; [`metrics`] compares a stage's metrics with their documentation.
 //! With the feature `model` there are `model`, a tiny model that was never trained, and `golden`, tensors that another
 //! program computed.
@@ -10,10 +10,10 @@
 pub mod files;
 #[cfg(feature = "model")]
 pub mod golden;
+pub mod images;
 pub mod metrics;
 #[cfg(feature = "model")]
 pub mod model;
-pub mod pictures;
 pub mod run;
 mod shared;
 

@@ -104,7 +104,7 @@ impl TinyModel {
 /// Positions of the decoder of [`write`].
 pub const N_POSITIONS: usize = 640;
 
-/// Writes a model that knows the words of a conversation about a picture, and has one head of keys and values.
+/// Writes a model that knows the words of a conversation about an image, and has one head of keys and values.
 ///
 /// # Panics
 /// As [`TinyModel::write`].

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use candor_run::{Launch, StopSignal};
+use candor_run::{LaunchOptions, StopSignal};
 
 /// A start that nobody interrupts, or the resume of one.
 #[must_use]
-pub fn launch(resume: bool) -> Launch {
-    Launch {
+pub fn launch(resume: bool) -> LaunchOptions {
+    LaunchOptions {
         resume,
         init_from: None,
         resume_command: "candor stage --resume".to_owned(),

@@ -15,7 +15,7 @@ pub fn read_comparisons(recipe: &mut Reader, root: &Path, seed: u64) -> Comparis
     let files = read_files(recipe, root);
     let on_bad_row = on_bad_row(recipe);
     let n_validation = recipe
-        .usize("data.n_validation", "Pairs that are evaluated along the way, at least: all pairs of a picture are in one part. A reward model keeps the step that does best on them.")
+        .usize("data.n_validation", "Pairs that are evaluated along the way, at least: all pairs of an image are in one part. A reward model keeps the step that does best on them.")
         .positive()
         .required();
     let n_held_out = recipe

@@ -34,6 +34,6 @@ pub use error::TrainError;
 pub use optimizer::{AdamW, AdamWConfig, ParamGroup};
 pub use room::check_room;
 pub use schedule::{Schedule, Shape, Warmup};
-pub use session::{Applied, Opening, Parts, Session, SessionRecipe};
+pub use session::{Opening, Session, SessionRecipe, StepStats, TrainState};
 pub use stage_fields::{Length, LoraStart};
 pub use tune::Tune;

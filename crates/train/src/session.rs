@@ -26,7 +26,7 @@ mod stopwatch;
 
 use std::path::Path;
 
-use candor_run::{CheckpointWriter, Inputs, Launch, Progress, RunFolder, write_result};
+use candor_run::{CheckpointWriter, Inputs, LaunchOptions, Progress, RunFolder, write_result};
 use serde::Serialize;
 use tch::Tensor;
 
@@ -42,7 +42,7 @@ use crate::schedule::Schedule;
 
 /// The tensors of a run by name. All are shared with the model: a resume overwrites them in place.
 #[derive(Debug)]
-pub struct Parts {
+pub struct TrainState {
     /// What the optimizer trains.
     pub trained: Vec<(String, Tensor)>,
     /// What it does not train, but what the run cannot be continued without, such as the best weights so far.
@@ -52,7 +52,7 @@ pub struct Parts {
 
 /// What one optimizer update did.
 #[derive(Debug, Clone, Copy)]
-pub struct Applied {
+pub struct StepStats {
     /// Learning rate used, the same for all updates of a step.
     pub learning_rate: f64,
     /// Gradient norm before clipping.
@@ -68,7 +68,7 @@ pub struct Session {
     schedule: Schedule,
     recipe: SessionRecipe,
     inputs: Inputs,
-    launch: Launch,
+    launch: LaunchOptions,
     progress: Progress,
     n_steps: u64,
     step: u64,
@@ -119,14 +119,14 @@ impl Session {
         &mut self,
         loss: f64,
         ids: impl Fn() -> Vec<String>,
-    ) -> Result<Applied, TrainError> {
+    ) -> Result<StepStats, TrainError> {
         let step = self.step + 1;
         check_finite("loss", loss, step, &ids)?;
         let grad_norm = self.optimizer.clip_grad_norm(self.recipe.max_grad_norm);
         check_finite("gradient norm", grad_norm, step, &ids)?;
         let learning_rate = self.recipe.learning_rate * self.schedule.factor(self.step);
         self.optimizer.step(learning_rate);
-        Ok(Applied {
+        Ok(StepStats {
             learning_rate,
             grad_norm,
         })

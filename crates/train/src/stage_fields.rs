@@ -16,7 +16,7 @@ pub const MODEL: &str =
 /// What `data.root` means.
 pub const ROOT: &str = "Folder that the other paths of the data are relative to.";
 /// What `data.images` means.
-pub const IMAGES: &str = "Folder of the pictures.";
+pub const IMAGES: &str = "Folder of the images.";
 
 /// How long a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

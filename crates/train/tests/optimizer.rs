@@ -193,7 +193,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     /// Two parameters, each of which takes part in some steps only, as a vision tower does where a batch
-    /// has no picture.
+    /// has no image.
     #[test]
     fn resumed_equals_uninterrupted(
         start in prop::collection::vec(-2.0_f64..2.0, 3),

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use candor_model::tensor_file;
 use candor_recipe::Reader;
-use candor_run::{Inputs, Launch, StopSignal};
+use candor_run::{Inputs, LaunchOptions, StopSignal};
 use candor_testing::files::lines;
 use candor_testing::run::launch;
-use candor_train::{Parts, Session, SessionRecipe, TrainError};
+use candor_train::{Session, SessionRecipe, TrainError, TrainState};
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
@@ -45,8 +45,8 @@ impl Stage {
         }
     }
 
-    fn parts(&self) -> Parts {
-        Parts {
+    fn parts(&self) -> TrainState {
+        TrainState {
             trained: vec![("weight".to_owned(), self.weight.shallow_clone())],
             kept: vec![
                 ("best_loss".to_owned(), self.best_loss.shallow_clone()),
@@ -98,7 +98,12 @@ fn inputs(data: &str, base: &str) -> Inputs {
     ])
 }
 
-fn open(folder: &Path, resume: bool, parts: Parts, inputs: Inputs) -> Result<Session, TrainError> {
+fn open(
+    folder: &Path,
+    resume: bool,
+    parts: TrainState,
+    inputs: Inputs,
+) -> Result<Session, TrainError> {
     open_with(StopSignal::detached(), folder, resume, parts, inputs)
 }
 
@@ -106,10 +111,10 @@ fn open_with(
     stop: StopSignal,
     folder: &Path,
     resume: bool,
-    parts: Parts,
+    parts: TrainState,
     inputs: Inputs,
 ) -> Result<Session, TrainError> {
-    let launch = Launch {
+    let launch = LaunchOptions {
         stop,
         ..launch(resume)
     };
@@ -236,11 +241,11 @@ fn phases_are_parts_of_their_step() {
 fn a_run_without_kept_tensors_writes_no_file_of_them() {
     let folder = tempfile::tempdir().unwrap();
     let mut stage = Stage::new();
-    let parts = || Parts {
+    let parts = || TrainState {
         trained: Stage::new().parts().trained,
         kept: Vec::new(),
     };
-    let bare = Parts {
+    let bare = TrainState {
         kept: Vec::new(),
         ..stage.parts()
     };
@@ -281,7 +286,7 @@ fn a_checkpoint_that_does_not_fit_is_refused() {
         (vec![], "`best_loss`, which this run does not"),
     ];
     for (kept, part) in cases {
-        let parts = Parts {
+        let parts = TrainState {
             kept,
             ..Stage::new().parts()
         };
@@ -396,10 +401,10 @@ fn open_from(
     old: &Path,
     new: &Path,
     resume: bool,
-    parts: Parts,
+    parts: TrainState,
     result: Option<Vec<(String, Tensor)>>,
 ) -> Result<Session, TrainError> {
-    let launch = Launch {
+    let launch = LaunchOptions {
         init_from: (!resume).then(|| old.join("run")),
         ..launch(resume)
     };
@@ -507,7 +512,7 @@ fn a_run_that_cannot_be_started_from_is_refused() {
     let lora = |alpha: f64| format!("[model.lora]\nalpha = {alpha:?}\n");
     fs::write(old.path().join("run/resolved.toml"), lora(8.0)).unwrap();
     let scaled = |alpha| {
-        let launch = Launch {
+        let launch = LaunchOptions {
             init_from: Some(old.path().join("run")),
             ..launch(false)
         };
@@ -524,7 +529,7 @@ fn a_run_that_cannot_be_started_from_is_refused() {
         "{message}"
     );
     // An adapter means nothing on another base.
-    let launch = Launch {
+    let launch = LaunchOptions {
         init_from: Some(old.path().join("run")),
         ..launch(false)
     };

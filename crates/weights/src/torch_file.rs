@@ -49,7 +49,7 @@ pub(crate) fn entries(path: &Path, file: &File) -> Result<Vec<(String, Entry)>, 
             return Err(refuse("is in the file twice".to_owned(), REPLACE));
         }
         let entry = place(tensor, &members, folder)
-            .map_err(|Misfit { problem, remedy }| refuse(problem, remedy))?;
+            .map_err(|Mismatch { problem, remedy }| refuse(problem, remedy))?;
         entries.push((name.to_owned(), entry));
     }
     Ok(entries)
@@ -124,14 +124,14 @@ fn read_member(
 }
 
 /// Why a tensor has no place in its storage; the sentence's subject is the tensor.
-struct Misfit {
+struct Mismatch {
     problem: String,
     remedy: &'static str,
 }
 
 /// Finds the tensor's bytes in the file and checks that its storage has them.
-fn place(tensor: &Tensor<'_>, members: &Members, folder: &str) -> Result<Entry, Misfit> {
-    let misfit = |problem| Misfit {
+fn place(tensor: &Tensor<'_>, members: &Members, folder: &str) -> Result<Entry, Mismatch> {
+    let mismatch = |problem| Mismatch {
         problem,
         remedy: REPLACE,
     };
@@ -139,16 +139,16 @@ fn place(tensor: &Tensor<'_>, members: &Members, folder: &str) -> Result<Entry, 
     let shown = quote(storage.key);
     let member = members
         .get(&format!("{folder}/data/{}", storage.key))
-        .ok_or_else(|| misfit(format!("is in storage {shown}, which the archive lacks")))?;
+        .ok_or_else(|| mismatch(format!("is in storage {shown}, which the archive lacks")))?;
     let width = storage.dtype.n_bytes();
     if storage.n_elements.checked_mul(width) != Some(member.n_bytes) {
-        return Err(misfit(format!(
+        return Err(mismatch(format!(
             "is in storage {shown} of {} elements of {}, but that has {} bytes",
             storage.n_elements, storage.dtype, member.n_bytes
         )));
     }
     let outside = || {
-        misfit(format!(
+        mismatch(format!(
             "reaches beyond its storage {shown} of {} elements: shape {:?}, strides {:?}, offset {}",
             storage.n_elements, tensor.shape, tensor.strides, tensor.offset
         ))
@@ -163,7 +163,7 @@ fn place(tensor: &Tensor<'_>, members: &Members, folder: &str) -> Result<Entry, 
         return Err(outside());
     }
     if n > storage.n_elements {
-        return Err(Misfit {
+        return Err(Mismatch {
             problem: format!(
                 "has {n} elements of only {} that are stored, so it repeats some",
                 storage.n_elements

@@ -96,14 +96,14 @@ fn sheet(
     for (index, scene) in scenes.iter().enumerate() {
         let index = index as u32;
         let full = render::render(scene, shown_px);
-        let picture = if seen_px == shown_px {
+        let image = if seen_px == shown_px {
             full
         } else {
             let seen = resize(&full, seen_px, seen_px, FilterType::CatmullRom);
             resize(&seen, shown_px, shown_px, enlarge)
         };
         let (x, y) = (index % columns * step, index / columns * step);
-        replace(&mut sheet, &picture, i64::from(x), i64::from(y));
+        replace(&mut sheet, &image, i64::from(x), i64::from(y));
     }
     sheet
 }

@@ -34,13 +34,13 @@ pub struct AnnotationSummary {
     pub seed: u64,
 }
 
-/// Compares the pairs of the file `candidates`, which are about pictures of the world in the folder `world`.
+/// Compares the pairs of the file `candidates`, which are about images of the world in the folder `world`.
 ///
 /// Writes the public preferences to `out`, and beside it `<stem>.log.jsonl`, which keeps both questions, and
 /// `<stem>.summary.json`, which is written last.
 ///
 /// # Errors
-/// [`WorldError`] when a file cannot be read or written, when a pair is about a picture that the world does not
+/// [`WorldError`] when a file cannot be read or written, when a pair is about an image that the world does not
 /// have, when no pair is left, and when the annotator's error rate is no chance.
 ///
 /// # Panics

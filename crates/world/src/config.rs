@@ -25,7 +25,7 @@ pub struct WorldConfig {
     pub n_prompts_per_scene: usize,
     /// VQA questions per training scene.
     pub n_vqa_per_scene: usize,
-    /// The side of the written pictures.
+    /// The side of the written images.
     pub image_px: u32,
     /// Chances of 0, 1 and 2 false objects in a GPT-4-like description.
     pub false_additions: [f64; 3],
@@ -35,7 +35,7 @@ pub struct WorldConfig {
     pub annotator_error: f64,
     /// Strength of the grain, as the standard deviation of its brightness in 0..=255.
     pub noise: f32,
-    /// Mean number of bits of clutter strewn over a picture.
+    /// Mean number of bits of clutter strewn over an image.
     pub clutter: f32,
     /// Chance that an object is drawn faintly.
     pub faint: f64,

@@ -18,9 +18,9 @@ pub enum WorldError {
         /// What it must hold.
         remedy: &'static str,
     },
-    /// A picture could not be turned into a file.
+    /// An image could not be turned into a file.
     #[error("{}: encoding the picture failed; this is a bug, please report it with the seed", path.display())]
-    Picture {
+    Image {
         /// The file that was to be written.
         path: PathBuf,
         /// The encoder's own words.
@@ -57,14 +57,14 @@ pub enum WorldError {
         #[source]
         source: std::io::Error,
     },
-    /// A candidate is about a picture that the world does not have.
+    /// A candidate is about an image that the world does not have.
     #[error("{}: candidate {id} is about {image}, which is no picture of {}; give the world whose prompts were answered", path.display(), world.display())]
     NoScene {
         /// The file of candidates.
         path: PathBuf,
         /// The candidate's id.
         id: String,
-        /// Its picture.
+        /// Its image.
         image: String,
         /// The world's folder.
         world: PathBuf,

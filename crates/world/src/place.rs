@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Cells per side of the picture.
+/// Cells per side of the image.
 pub const GRID: u8 = 4;
 
 /// Upper or lower half.
@@ -23,7 +23,7 @@ pub enum Horizontal {
     Right,
 }
 
-/// A place as words give it: a half or a quadrant of the picture.
+/// A place as words give it: a half or a quadrant of the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Place {
     /// Top or bottom, if said.

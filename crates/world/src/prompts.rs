@@ -1,4 +1,4 @@
-//! Prompts for comparisons and for reinforcement learning, and the facts that go with their pictures.
+//! Prompts for comparisons and for reinforcement learning, and the facts that go with their images.
 
 use std::path::Path;
 
@@ -55,7 +55,7 @@ fn general(
 }
 
 /// Prompts for PPO: the first of a scene asks for a description; the second asks for one of four options or for yes or
-/// no; further ones ask for descriptions again, since facts know one set of rationales a picture.
+/// no; further ones ask for descriptions again, since facts know one set of rationales an image.
 #[must_use]
 pub fn rl(config: &WorldConfig, scenes: &[Scene]) -> Vec<Prompt> {
     let mut rows = Vec::new();
@@ -126,7 +126,7 @@ fn yes_or_no(
     }
 }
 
-/// Captions of every picture, rationales of those with a multiple-choice question.
+/// Captions of every image, rationales of those with a multiple-choice question.
 #[must_use]
 pub fn facts<'a>(config: &WorldConfig, scenes: impl IntoIterator<Item = &'a Scene>) -> FactBook {
     let mut book = FactBook::new();

@@ -1,4 +1,4 @@
-//! A scene: the ground truth of one picture, and how it is drawn at random.
+//! A scene: the ground truth of one image, and how it is drawn at random.
 //!
 //! Which kinds a scene holds comes from *systematic sampling*: the kinds are shuffled, laid end to end with
 //! lengths `n · share`, and picked wherever a comb of unit spacing with a random offset touches them. So the
@@ -61,7 +61,7 @@ pub struct Object {
 }
 
 impl Object {
-    /// The object's box in a picture of side `px`: left, top, width, height.
+    /// The object's box in an image of side `px`: left, top, width, height.
     #[must_use]
     pub fn bbox(&self, px: f32) -> [f32; 4] {
         let cell_px = px / f32::from(GRID);
@@ -72,13 +72,13 @@ impl Object {
     }
 }
 
-/// The ground truth of one picture.
+/// The ground truth of one image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scene {
     /// Counted from 1 over all splits; the COCO image id.
     pub id: u64,
-    /// The picture's file name inside `images/`.
+    /// The image's file name inside `images/`.
     pub image: String,
     /// What the scene is for.
     pub split: Split,

@@ -26,7 +26,7 @@ pub fn exchange(id: String, scene: &Scene, asked: &str, answered: &str) -> Conve
     }
 }
 
-/// One whole true caption a scene; the human turn is the picture alone.
+/// One whole true caption a scene; the human turn is the image alone.
 #[must_use]
 pub fn pretraining(config: &WorldConfig, scenes: &[Scene]) -> Vec<Conversation> {
     let row = |scene: &Scene| {
@@ -90,7 +90,7 @@ pub fn conversations(config: &WorldConfig, scenes: &[Scene]) -> Vec<Conversation
     scenes.iter().filter_map(row).collect()
 }
 
-/// VQA-v2 questions and annotations; the pictures are named, not numbered.
+/// VQA-v2 questions and annotations; the images are named, not numbered.
 #[must_use]
 pub fn vqa_pairs(
     config: &WorldConfig,
@@ -205,7 +205,7 @@ pub fn colour_calls(config: &WorldConfig, scenes: &[Scene]) -> Vec<Conversation>
     scenes.iter().map(row).collect()
 }
 
-/// One statement a scene, to be checked against facts; the next scene lends its picture now and then.
+/// One statement a scene, to be checked against facts; the next scene lends its image now and then.
 #[must_use]
 pub fn verifications(config: &WorldConfig, scenes: &[Scene]) -> Vec<Conversation> {
     let others = scenes.iter().cycle().skip(1);
@@ -216,7 +216,7 @@ pub fn verifications(config: &WorldConfig, scenes: &[Scene]) -> Vec<Conversation
     scenes.iter().zip(others).map(row).collect()
 }
 
-/// One answer a scene that tells its verdicts itself, after facts; the next scene lends its picture as well.
+/// One answer a scene that tells its verdicts itself, after facts; the next scene lends its image as well.
 #[must_use]
 pub fn readings(config: &WorldConfig, scenes: &[Scene]) -> Vec<Conversation> {
     let others = scenes.iter().cycle().skip(1);

@@ -1,6 +1,6 @@
 //! The data folder, all of it in public formats but for `world.json` and `scenes.jsonl`.
 //!
-//! `world.json` is written last: a folder that has it is complete. The pictures are not synced one by one;
+//! `world.json` is written last: a folder that has it is complete. The images are not synced one by one;
 //! thousands of syncs would take longer than everything else.
 
 use std::fs::File;
@@ -46,7 +46,7 @@ pub fn write(world: &World, dir: &Path) -> Result<Summary, WorldError> {
     if mark.exists() {
         std::fs::remove_file(&mark).map_err(|source| refused(&mark, source))?;
     }
-    write_pictures(world, &dir.join("images"))?;
+    write_images(world, &dir.join("images"))?;
     write_scenes(world.scenes(), &dir.join("scenes.jsonl"))?;
     let false_additions = write_training(world, dir)?;
     write_prompts(world, dir)?;
@@ -132,17 +132,16 @@ fn refused(path: &Path, source: std::io::Error) -> WorldError {
     }
 }
 
-fn write_pictures(world: &World, dir: &Path) -> Result<(), WorldError> {
+fn write_images(world: &World, dir: &Path) -> Result<(), WorldError> {
     std::fs::create_dir_all(dir).map_err(|source| refused(dir, source))?;
     let px = world.config().image_px;
     world.scenes().par_iter().try_for_each(|scene| {
         let path = dir.join(&scene.image);
-        let bytes = render::encode_png(&render::render(scene, px)).map_err(|source| {
-            WorldError::Picture {
+        let bytes =
+            render::encode_png(&render::render(scene, px)).map_err(|source| WorldError::Image {
                 path: path.clone(),
                 source,
-            }
-        })?;
+            })?;
         std::fs::write(&path, bytes).map_err(|source| refused(&path, source))
     })
 }

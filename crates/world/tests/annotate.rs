@@ -8,7 +8,7 @@ use candor_data::{Turn, Verdict};
 use candor_world::{Annotator, Scene, World, WorldConfig, annotate_candidates};
 use tempfile::TempDir;
 
-/// A world with its scenes on disk, and no pictures: annotators read the ground truth.
+/// A world with its scenes on disk, and no images: annotators read the ground truth.
 struct Place {
     dir: TempDir,
     scenes: Vec<Scene>,
@@ -174,7 +174,7 @@ fn the_seed_decides_every_byte_and_no_pair_depends_on_the_others() {
 }
 
 #[test]
-fn a_strange_picture_an_undecided_file_and_an_impossible_rate_are_refused() {
+fn a_strange_image_an_undecided_file_and_an_impossible_rate_are_refused() {
     let place = Place::new();
     let scene = &place.scenes[0];
     let refuse = |rows: &[Candidate], error_rate: f64| {

@@ -59,7 +59,7 @@ fn ground_truth_reads_back() {
 }
 
 #[test]
-fn conversations_read_back_and_their_pictures_exist() {
+fn conversations_read_back_and_their_images_exist() {
     let written = &*WRITTEN;
     for name in [
         "pretrain/captions",
@@ -77,12 +77,12 @@ fn conversations_read_back_and_their_pictures_exist() {
         formats::llava::check_unique_ids(&path, &rows).unwrap();
         for row in &rows {
             assert_eq!(row.turns.last().unwrap().from, Speaker::Gpt);
-            assert_picture(&written.at("images"), row.image.as_deref().unwrap());
+            assert_image(&written.at("images"), row.image.as_deref().unwrap());
         }
     }
 }
 
-fn assert_picture(dir: &Path, name: &str) {
+fn assert_image(dir: &Path, name: &str) {
     assert_eq!(
         image::image_dimensions(dir.join(name)).unwrap(),
         (64, 64),

@@ -290,7 +290,7 @@ fn impossible_configurations_are_refused() {
 }
 
 #[test]
-fn verification_reads_facts_and_not_the_picture() {
+fn verification_reads_facts_and_not_the_image() {
     let world = world(13, 1500);
     let scenes = world.split(Split::Train);
     let rows = sft::verifications(world.config(), scenes);

@@ -1,7 +1,7 @@
-//! TRL's preference format: prompt, chosen and rejected as messages, the picture by name.
+//! TRL's preference format: prompt, chosen and rejected as messages, the image by name.
 //!
 //! candor's reader of the format makes the same comparison of a row again. What it cannot have back is which of the two
-//! questions decided, who judged, and the data set's own answer; and where there is no blank at all between a picture and
+//! questions decided, who judged, and the data set's own answer; and where there is no blank at all between an image and
 //! the words around it, it finds a line break there.
 
 use candor_data::conversation::{IMAGE_PLACEHOLDER, Speaker};
@@ -45,8 +45,8 @@ fn message(turn: &Turn) -> Value {
     json!({"role": role, "content": parts})
 }
 
-/// The texts between pictures that stand on lines of their own, without the line breaks that set them apart, which
-/// templates put there themselves. None where a picture stands among the words, or with more blanks: then all of them
+/// The texts between images that stand on lines of their own, without the line breaks that set them apart, which
+/// templates put there themselves. None where an image stands among the words, or with more blanks: then all of them
 /// count.
 fn on_lines<'a>(texts: &[&'a str]) -> Option<Vec<&'a str>> {
     let last = texts.len() - 1;
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_picture_is_a_part_of_its_message() {
+    fn an_image_is_a_part_of_its_message() {
         let preference = Preference {
             id: "p".into(),
             image: Some("a.png".into()),

@@ -1,4 +1,4 @@
-//! Pictures in an object store (S3, Google Cloud Storage, Azure) or on a web server.
+//! Images in an object store (S3, Google Cloud Storage, Azure) or on a web server.
 //!
 //! They are copied beside the project before anybody is asked about them: so a missing one is found at the start, and
 //! the server that people work with needs no network. What is there is not fetched again. Credentials come from the
@@ -17,16 +17,16 @@ use url::Url;
 
 use crate::error::AnnotateError;
 
-/// Pictures that are fetched at a time.
+/// Images that are fetched at a time.
 const AT_A_TIME: usize = 8;
 /// Larger ones are refused before they are in memory; the server would not show them.
 const MAX_BYTES: usize = 64 << 20;
 
-/// Copies the pictures of these names from below `url` into `folder`, those that are not there yet. Names that would leave
-/// the folder are passed over: the check of all pictures refuses them.
+/// Copies the images of these names from below `url` into `folder`, those that are not there yet. Names that would leave
+/// the folder are passed over: the check of all images refuses them.
 ///
 /// # Errors
-/// [`AnnotateError::Io`] names the first picture that cannot be fetched.
+/// [`AnnotateError::Io`] names the first image that cannot be fetched.
 pub(super) async fn fetch(
     url: &str,
     folder: &Path,
@@ -77,9 +77,9 @@ impl<'a> Source<'a> {
             return Ok(());
         };
         let bytes = self.read(name).await.map_err(|source| AnnotateError::Io {
-            action: "fetch the picture",
+            action: "fetch the image",
             place: format!("{name} from {}", self.url),
-            remedy: "check `images` of the import, that the picture is there, and the credentials in the environment",
+            remedy: "check `images` of the import, that the image is there, and the credentials in the environment",
             source,
         })?;
         Ok(atomic::write(&target, &bytes)?)

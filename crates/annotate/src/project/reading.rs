@@ -104,7 +104,7 @@ fn server(file: &mut Reader) -> Server {
             .bool("server.behind_proxy", "Whether a reverse proxy stands in front, whose last `X-Forwarded-For` entry is the client.")
             .or(false, "false"),
         max_megapixels: file
-            .u64("server.max_megapixels", "Largest picture.")
+            .u64("server.max_megapixels", "Largest image.")
             .within(1..=500)
             .or(50, "50") as u32,
     }
@@ -298,7 +298,7 @@ fn import(file: &mut Reader, key: &str) -> Import {
         images: file
             .string(
                 &of("images"),
-                "The folder of the pictures, or the URL of one in an object store.",
+                "The folder of the images, or the URL of one in an object store.",
             )
             .optional(),
         scores: file

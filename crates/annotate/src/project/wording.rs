@@ -28,7 +28,7 @@ impl Default for Questions {
     fn default() -> Self {
         Self {
             first: Question {
-                text: "Which answer says fewer false things about the picture?".into(),
+                text: "Which answer says fewer false things about the image?".into(),
                 a: "A has fewer".into(),
                 b: "B has fewer".into(),
                 tie: "No difference".into(),

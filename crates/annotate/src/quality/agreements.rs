@@ -10,7 +10,7 @@ use candor_stats::agreement::{self, Unit, cohen, fleiss, krippendorff};
 /// Pairs of people that are listed: those with the most common items.
 const MAX_PAIRS: usize = 100;
 
-/// What people said of an item that several judged, and its picture.
+/// What people said of an item that several judged, and its image.
 type Row<'a> = (&'a str, Unit);
 
 fn units(items: &[Judged], of: impl Fn(&Given) -> Pick) -> Vec<Row<'_>> {
@@ -28,7 +28,7 @@ fn units(items: &[Judged], of: impl Fn(&Given) -> Pick) -> Vec<Row<'_>> {
         .collect()
 }
 
-/// What two people said of an item that both judged, and its picture.
+/// What two people said of an item that both judged, and its image.
 type PairRow<'a> = (&'a str, (usize, usize));
 
 /// The number of judgements that most items have; the larger one of two as frequent.

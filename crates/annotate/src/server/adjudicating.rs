@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::App;
 use super::body::Body;
-use super::pictures;
+use super::images;
 use super::reply::Failure;
 use super::session::Adjudicator;
 use crate::answer::{Answer, MAX_NOTE_CHARS, check_length};
@@ -40,7 +40,7 @@ pub(super) async fn decide(
     Path(item): Path<i64>,
     Body(answer): Body<Answer>,
 ) -> Result<StatusCode, Failure> {
-    pictures::require_of_item(&app, item).await?;
+    images::require_of_item(&app, item).await?;
     app.store.decide(person.person, item, answer).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::App;
 use super::body::Body;
-use super::pictures;
+use super::images;
 use super::reply::Failure;
 use super::session::Annotator;
 use crate::answer::{
@@ -68,7 +68,7 @@ pub(super) async fn claim(
         match app.store.claim(person.clone(), holding.clone()).await? {
             Claim::Nothing(reason) => return Ok(Json(json!({"task": null, "reason": reason}))),
             Claim::Task(task) => {
-                if !pictures::passed_over(&app, &person, &task.assignment).await? {
+                if !images::passed_over(&app, &person, &task.assignment).await? {
                     return Ok(Json(json!({"task": task, "reason": null})));
                 }
             }
@@ -149,7 +149,7 @@ pub(super) async fn answer(
         let remedy = "make one with crypto.randomUUID()";
         return Err(Refusal::invalid("submission", "not a UUID", remedy).into());
     }
-    pictures::require_of_task(&app, &person.person, &assignment).await?;
+    images::require_of_task(&app, &person.person, &assignment).await?;
     let submission = Submission {
         assignment,
         id: body.submission.to_ascii_lowercase(),

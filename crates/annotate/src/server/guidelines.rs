@@ -5,7 +5,7 @@ use pulldown_cmark::{CowStr, Event, Options, Parser, Tag};
 /// What links may begin with.
 const WEB: [&str; 3] = ["https://", "http://", "mailto:"];
 
-/// The Markdown as HTML. Raw HTML is shown as the text that it is, pictures become the text beside them, and links lead
+/// The Markdown as HTML. Raw HTML is shown as the text that it is, images become the text beside them, and links lead
 /// nowhere but to the web.
 pub(super) fn html(markdown: &str) -> String {
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;

@@ -92,7 +92,7 @@ impl Metrics {
             gauge(
                 &mut text,
                 "items_passed_over",
-                "Gold and training items whose picture cannot be shown.",
+                "Gold and training items whose image cannot be shown.",
                 &[("", overview.unshown.len() as i64)],
             );
         }

@@ -27,7 +27,7 @@ impl Refusal {
             Self::TooManyAttempts { .. } => ("too_many_attempts", StatusCode::TOO_MANY_REQUESTS),
             Self::NotFound(_) => ("not_found", StatusCode::NOT_FOUND),
             Self::LeaseLost => ("lease_lost", StatusCode::CONFLICT),
-            Self::NoPicture => ("no_picture", StatusCode::CONFLICT),
+            Self::NoImage => ("no_image", StatusCode::CONFLICT),
             Self::TooSoon { .. } => ("too_soon", StatusCode::CONFLICT),
             Self::SubmissionReused => ("submission_reused", StatusCode::CONFLICT),
             Self::NotInTraining => ("not_in_training", StatusCode::CONFLICT),

@@ -8,8 +8,8 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, get, post, put};
 
 use super::{
-    App, adjudicating, administering, annotating, headers, machines, metrics, origin, pages,
-    pictures, renewal, statics,
+    App, adjudicating, administering, annotating, headers, images, machines, metrics, origin,
+    pages, renewal, statics,
 };
 
 /// Largest body of a request.
@@ -34,7 +34,7 @@ pub const ROUTES: [(&str, &str, bool); 44] = [
     ("get", "/api/me", true),
     ("get", "/api/project", true),
     ("post", "/api/claim", true),
-    ("get", "/api/assignments/{assignment}/picture", true),
+    ("get", "/api/assignments/{assignment}/image", true),
     ("post", "/api/heartbeat", true),
     ("put", "/api/assignments/{assignment}/draft", true),
     ("post", "/api/assignments/{assignment}/answer", true),
@@ -55,7 +55,7 @@ pub const ROUTES: [(&str, &str, bool); 44] = [
     ("post", "/api/admin/invites", true),
     ("get", "/api/admin/export", true),
     ("get", "/api/admin/events", true),
-    ("get", "/api/items/{item}/picture", true),
+    ("get", "/api/items/{item}/image", true),
     ("get", "/healthz", true),
     ("get", "/readyz", true),
     ("get", "/metrics", true),
@@ -83,7 +83,7 @@ fn handler(method: &str, path: &str) -> MethodRouter<Arc<App>> {
         ("get", "/api/me") => get(annotating::me),
         ("get", "/api/project") => get(annotating::project),
         ("post", "/api/claim") => post(annotating::claim),
-        ("get", "/api/assignments/{assignment}/picture") => get(pictures::of_task),
+        ("get", "/api/assignments/{assignment}/image") => get(images::of_task),
         ("post", "/api/heartbeat") => post(annotating::heartbeat),
         ("put", "/api/assignments/{assignment}/draft") => put(annotating::draft),
         ("post", "/api/assignments/{assignment}/answer") => post(annotating::answer),
@@ -104,7 +104,7 @@ fn handler(method: &str, path: &str) -> MethodRouter<Arc<App>> {
         ("post", "/api/admin/invites") => post(administering::invite),
         ("get", "/api/admin/export") => get(administering::export),
         ("get", "/api/admin/events") => get(administering::events),
-        ("get", "/api/items/{item}/picture") => get(pictures::of_item),
+        ("get", "/api/items/{item}/image") => get(images::of_item),
         ("get", "/healthz") => get(machines::health),
         ("get", "/readyz") => get(machines::ready),
         ("get", "/metrics") => get(machines::metrics),

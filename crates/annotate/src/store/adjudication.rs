@@ -58,8 +58,8 @@ pub struct Case {
     pub item: i64,
     /// Work, or gold that somebody complained about.
     pub kind: Kind,
-    /// Where the picture is.
-    pub picture: Option<String>,
+    /// Where the image is.
+    pub image: Option<String>,
     /// The conversation so far.
     pub turns: Vec<ShownTurn>,
     /// The two answers; `a` is the item's first.
@@ -169,9 +169,9 @@ impl Store {
         Ok(Case {
             item,
             kind: kind(&row.text("kind")?)?,
-            picture: row
+            image: row
                 .maybe_text("image")?
-                .map(|_| format!("/api/items/{item}/picture")),
+                .map(|_| format!("/api/items/{item}/image")),
             turns: turns.iter().map(ShownTurn::from).collect(),
             answers: Pair { a, b },
             why: why(&state, !flags.is_empty()),

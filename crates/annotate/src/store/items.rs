@@ -30,9 +30,9 @@ pub struct NewItem {
     pub kind: Kind,
     /// Its id in the file.
     pub name: String,
-    /// File name of the picture.
+    /// File name of the image.
     pub image: Option<String>,
-    /// Folder of the picture, as the project names it.
+    /// Folder of the image, as the project names it.
     pub image_folder: Option<String>,
     /// What both answers respond to.
     pub turns: Vec<Turn>,
@@ -51,12 +51,12 @@ pub struct NewItem {
 }
 
 impl NewItem {
-    /// Equal for equal content: rank, picture folder and statistics may change between imports.
+    /// Equal for equal content: rank, image folder and statistics may change between imports.
     fn fingerprint(&self) -> String {
         self.fingerprint_with(&self.turns)
     }
 
-    /// The fingerprint of the same item without the placeholder of its picture: people are shown the same.
+    /// The fingerprint of the same item without the placeholder of its image: people are shown the same.
     fn fingerprint_without_placeholder(&self) -> String {
         let bare = |turn: &Turn| Turn {
             from: turn.from,
@@ -140,44 +140,44 @@ impl Store {
         rows.iter().map(|row| row.text("name")).collect()
     }
 
-    /// Where an item's picture is: its folder, as the project names it, and its name.
+    /// Where an item's image is: its folder, as the project names it, and its name.
     ///
     /// # Errors
     /// As the database says.
-    pub async fn picture_of_item(&self, item: i64) -> Result<Option<Picture>, AnnotateError> {
+    pub async fn image_of_item(&self, item: i64) -> Result<Option<Image>, AnnotateError> {
         let sql = "SELECT image, image_folder FROM items WHERE item = $1";
-        picture(&mut self.read().await?, sql, values![item]).await
+        image(&mut self.read().await?, sql, values![item]).await
     }
 
-    /// Where the picture of a person's task is.
+    /// Where the image of a person's task is.
     ///
     /// # Errors
     /// As the database says.
-    pub async fn picture_of_task(
+    pub async fn image_of_task(
         &self,
         person: &str,
         assignment: &str,
-    ) -> Result<Option<Picture>, AnnotateError> {
+    ) -> Result<Option<Image>, AnnotateError> {
         let sql = "SELECT i.image, i.image_folder FROM items i JOIN slots s ON s.item = i.item \
                    WHERE s.assignment = $1 AND s.person = $2";
-        picture(&mut self.read().await?, sql, values![assignment, person]).await
+        image(&mut self.read().await?, sql, values![assignment, person]).await
     }
 }
 
-/// Where a picture is.
+/// Where an image is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Picture {
+pub struct Image {
     /// Its folder, as the project names it.
     pub folder: String,
     /// Its name in the folder.
     pub image: String,
 }
 
-async fn picture(
+async fn image(
     connection: &mut Connection,
     sql: &'static str,
     values: &[super::database::Value],
-) -> Result<Option<Picture>, AnnotateError> {
+) -> Result<Option<Image>, AnnotateError> {
     let Some(row) = connection.row(sql, values).await? else {
         return Ok(None);
     };
@@ -185,10 +185,10 @@ async fn picture(
     let folder = row.maybe_text("image_folder")?;
     Ok(image
         .zip(folder)
-        .map(|(image, folder)| Picture { folder, image }))
+        .map(|(image, folder)| Image { folder, image }))
 }
 
-/// An item that was imported without the placeholder of its picture gets it, and keeps its answers.
+/// An item that was imported without the placeholder of its image gets it, and keeps its answers.
 async fn add_placeholder(
     connection: &mut Connection,
     new: &NewItem,

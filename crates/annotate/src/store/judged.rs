@@ -18,7 +18,7 @@ pub struct Judged {
     pub item: i64,
     /// Its id in the file that it came from.
     pub name: String,
-    /// File name of the picture.
+    /// File name of the image.
     pub image: Option<String>,
     /// What both outputs respond to.
     pub turns: Vec<Turn>,

@@ -39,7 +39,7 @@ pub struct Overview {
     pub eta_ms: Option<i64>,
     /// Answers of each day (UTC) that had any.
     pub answers_by_day: Vec<Day>,
-    /// Gold and training items that are passed over, because their picture cannot be shown.
+    /// Gold and training items that are passed over, because their image cannot be shown.
     pub unshown: Vec<Unshown>,
 }
 

@@ -14,8 +14,8 @@ use crate::project::Kind;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FlagReason {
-    /// The picture is missing, broken or the wrong one.
-    Picture,
+    /// The image is missing, broken or the wrong one.
+    Image,
     /// The texts cannot be read or make no sense.
     Text,
     /// Nobody should have to look at this.
@@ -26,11 +26,11 @@ pub enum FlagReason {
 
 impl FlagReason {
     /// All reasons, in the order they are offered.
-    pub const ALL: [Self; 4] = [Self::Picture, Self::Text, Self::Offensive, Self::Other];
+    pub const ALL: [Self; 4] = [Self::Image, Self::Text, Self::Offensive, Self::Other];
 
     fn name(self) -> &'static str {
         match self {
-            Self::Picture => "picture",
+            Self::Image => "image",
             Self::Text => "text",
             Self::Offensive => "offensive",
             Self::Other => "other",

@@ -153,9 +153,9 @@ pub(super) async fn task(
         },
         lease_ms: lease_left.min(rules.lease_ms()),
         held: was_held,
-        picture: row
+        image: row
             .maybe_text("image")?
-            .map(|_| format!("/api/assignments/{assignment}/picture")),
+            .map(|_| format!("/api/assignments/{assignment}/image")),
         turns: turns.iter().map(ShownTurn::from).collect(),
         answers: Pair {
             a: outputs[left.index()].clone(),

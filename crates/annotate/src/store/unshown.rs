@@ -1,4 +1,4 @@
-//! Gold and training items whose picture cannot be shown: passed over, never failed, and told to administrators.
+//! Gold and training items whose image cannot be shown: passed over, never failed, and told to administrators.
 //!
 //! In training nobody may skip or report, so that one such item would keep everybody from the work. Its state is `unshown`
 //! until the server starts again: it is handed out to nobody, belongs to no round of training, and whoever has it in hand
@@ -21,7 +21,7 @@ pub struct Unshown {
     pub kind: String,
     /// Its id in the file.
     pub name: String,
-    /// File name of the picture.
+    /// File name of the image.
     pub image: Option<String>,
 }
 
@@ -41,7 +41,7 @@ impl Store {
         .await
     }
 
-    /// Hands out again what was passed over: somebody may have put the pictures right.
+    /// Hands out again what was passed over: somebody may have put the images right.
     ///
     /// # Errors
     /// As the database says.

@@ -110,12 +110,12 @@ fn a_report_is_read_and_its_item_handed_out_again() {
         };
         let note = Some("it is all black".to_owned());
         site.store
-            .flag(anna, task.assignment, FlagReason::Picture, note)
+            .flag(anna, task.assignment, FlagReason::Image, note)
             .await
             .unwrap();
         let judge = site.person("judge", Role::Adjudicator).await;
         page.go_as(site, &judge, "/adjudicate").await;
-        page.read("#opinions", "Reported: the picture").await;
+        page.read("#opinions", "Reported: the image").await;
         let said = page.text("#opinions").await;
         assert!(
             said.contains("it is all black") && !said.contains("anna"),

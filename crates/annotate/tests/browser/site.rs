@@ -67,8 +67,8 @@ impl Site {
         // It ends with the runtime of the test.
         tokio::spawn(server::serve(app, listener, std::future::pending()));
         RgbImage::from_fn(96, 64, |x, y| Rgb([x as u8 * 2, 120, y as u8 * 3]))
-            .save(folder.path().join("picture.png"))
-            .expect("a picture");
+            .save(folder.path().join("image.png"))
+            .expect("an image");
         Self { store, url, folder }
     }
 
@@ -120,7 +120,7 @@ impl Site {
         NewItem {
             kind,
             name: format!("{}-{i}", kind.name()),
-            image: Some("picture.png".into()),
+            image: Some("image.png".into()),
             image_folder: Some(".".into()),
             turns: vec![Turn::human("<image>\nWhat is on the table?")],
             outputs: [

@@ -75,15 +75,15 @@ on_both! {
         let judge = office.person("judge", Role::Adjudicator).await;
         for _ in 0..2 {
             let task = office.claim(&anna).await.unwrap();
-            let note = Some("no picture".to_owned());
-            office.store.flag(anna.clone(), task.assignment, FlagReason::Picture, note).await.unwrap();
+            let note = Some("no image".to_owned());
+            office.store.flag(anna.clone(), task.assignment, FlagReason::Image, note).await.unwrap();
         }
         assert_eq!(office.claim(&judge).await, None, "flagged items are not handed out");
         let queue = office.store.queue(&judge).await.unwrap();
         let items: Vec<i64> = queue.items.iter().map(|waiting| waiting.item).collect();
         assert_eq!(queue.items[0].why, [Why::Flagged]);
         let case = office.store.case(items[0]).await.unwrap();
-        assert_eq!((case.flags[0].reason.as_str(), case.flags[0].note.as_deref()), ("picture", Some("no picture")));
+        assert_eq!((case.flags[0].reason.as_str(), case.flags[0].note.as_deref()), ("image", Some("no image")));
         office.store.withdraw(judge.clone(), items[0], "broken".into()).await.unwrap();
         office.store.reopen(judge.clone(), items[1], "looks fine".into()).await.unwrap();
         let bert = office.person("bert", Role::Annotator).await;

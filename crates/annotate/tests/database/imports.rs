@@ -64,7 +64,7 @@ on_both! {
 
     what_is_imported_is_exported_so_that_it_can_be_trained_on("overlap = 1\n") |office: Box<Office>| async move {
         let folder = office.folder();
-        std::fs::write(folder.join("a.png"), PICTURE).unwrap();
+        std::fs::write(folder.join("a.png"), IMAGE).unwrap();
         std::fs::write(folder.join("rows.jsonl"), TRL).unwrap();
         let mut project = office.project.clone();
         project.imports = vec![Import {
@@ -120,8 +120,8 @@ on_both! {
     };
 }
 
-const PICTURE: &[u8] = include_bytes!("../../../data/tests/golden/images/one_pixel.png");
-/// Rows about a picture as other tools write them, one of two equal answers, and one without a picture.
+const IMAGE: &[u8] = include_bytes!("../../../data/tests/golden/images/one_pixel.png");
+/// Rows about an image as other tools write them, one of two equal answers, and one without an image.
 const TRL: &str = r#"{"id": 7, "images": ["a.png"], "prompt": [{"role": "user", "content": "What is it?"}], "chosen": "good a", "rejected": "bad a"}
 {"prompt": [{"role": "user", "content": [{"type": "image", "image": "a.png"}, {"type": "text", "text": "What is it?"}]}], "chosen": "good b", "rejected": "bad b"}
 {"question": "What is it?", "image": "a.png", "chosen": "good c", "rejected": "bad c"}

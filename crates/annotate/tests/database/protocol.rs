@@ -13,9 +13,7 @@ use crate::office::{Office, bad, first, good, on_both, refusal};
 /// What an annotator's browser could tell a task by, besides the texts.
 fn looks(task: &Task) -> String {
     let mut task = task.clone();
-    task.picture = task
-        .picture
-        .map(|picture| picture.replace(&task.assignment, "…"));
+    task.image = task.image.map(|image| image.replace(&task.assignment, "…"));
     task.assignment = format!("{} characters", task.assignment.len());
     task.answers.a.clear();
     task.answers.b.clear();

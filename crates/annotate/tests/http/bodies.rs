@@ -66,7 +66,7 @@ fn any_json() -> impl Strategy<Value = Value> {
         Just("b"),
         Just("tie"),
         Just("object"),
-        Just("picture"),
+        Just("image"),
         Just("admin"),
         Just("annotator"),
         Just("00000000-0000-0000-0000-000000000000"),

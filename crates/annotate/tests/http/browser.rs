@@ -56,15 +56,15 @@ impl Reply {
     }
 }
 
-/// A 1 × 1 picture.
+/// A 1 × 1 image.
 const PNG: &[u8] = include_bytes!("../../../data/tests/golden/images/one_pixel.png");
 
 impl Site {
-    /// A site with three items of work, one of gold, and a picture.
+    /// A site with three items of work, one of gold, and an image.
     pub async fn open() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        std::fs::create_dir(folder.path().join("images")).expect("a folder of pictures");
-        std::fs::write(folder.path().join("images/a.png"), PNG).expect("a picture");
+        std::fs::create_dir(folder.path().join("images")).expect("a folder of images");
+        std::fs::write(folder.path().join("images/a.png"), PNG).expect("an image");
         let text = format!(
             "title = \"T <&> T\"\ndatabase = \"a.sqlite\"\nseed = 1\n[server]\npublic_url = \"{PUBLIC_URL}\"\n\
              [protocol]\noverlap = 2\ngold_rate = 0.2\nmin_reading_secs = 0\ndispute = \"no_majority\"\n\
@@ -177,7 +177,7 @@ pub fn request(method: &str, path: &str, session: &str) -> axum::http::request::
         .header("cookie", format!("other=1; __Host-candor={session}"))
 }
 
-/// An item about the site's picture.
+/// An item about the site's image.
 pub fn item(kind: Kind, i: usize) -> NewItem {
     NewItem {
         kind,

@@ -154,10 +154,10 @@ async fn annotators_are_told_nothing_that_gives_an_answer_away() {
         said += &reply.text();
         match reply.json()["task"]["assignment"].as_str() {
             Some(task) => {
-                let picture = site
-                    .get(&format!("/api/assignments/{task}/picture"), &anna)
+                let image = site
+                    .get(&format!("/api/assignments/{task}/image"), &anna)
                     .await;
-                let headers = format!("{:?}", picture.headers);
+                let headers = format!("{:?}", image.headers);
                 said += &headers;
                 holding.push(task.to_owned());
             }
@@ -172,31 +172,31 @@ async fn annotators_are_told_nothing_that_gives_an_answer_away() {
 }
 
 #[tokio::test]
-async fn pictures_belong_to_tasks_and_no_path_leads_elsewhere() {
+async fn images_belong_to_tasks_and_no_path_leads_elsewhere() {
     let site = Site::open().await;
     let anna = site.session("anna", Role::Annotator).await;
     let bert = site.session("bert", Role::Annotator).await;
     let judge = site.session("judge", Role::Adjudicator).await;
     let claim = site.post("/api/claim", &anna, &json!({})).await.json();
-    let path = claim["task"]["picture"].as_str().unwrap().to_owned();
-    let picture = site.get(&path, &anna).await;
+    let path = claim["task"]["image"].as_str().unwrap().to_owned();
+    let image = site.get(&path, &anna).await;
     assert_eq!(
-        (picture.status, picture.header("content-type")),
+        (image.status, image.header("content-type")),
         (StatusCode::OK, "image/png")
     );
-    assert!(picture.body.starts_with(b"\x89PNG"));
+    assert!(image.body.starts_with(b"\x89PNG"));
     assert_eq!(site.get(&path, &bert).await.code(), "not_found");
     assert_eq!(
-        site.get("/api/items/1/picture", &judge).await.status,
+        site.get("/api/items/1/image", &judge).await.status,
         StatusCode::OK
     );
     for path in [
         "/static/..%2f..%2fCargo.toml",
         "/static/%2e%2e/Cargo.toml",
         "/static/../Cargo.toml",
-        "/api/assignments/..%2f..%2fa.png/picture",
-        "/api/items/999/picture",
-        "/api/items/-1/picture",
+        "/api/assignments/..%2f..%2fa.png/image",
+        "/api/items/999/image",
+        "/api/items/-1/image",
     ] {
         assert_eq!(
             site.get(path, &judge).await.status,
@@ -218,7 +218,7 @@ async fn what_administrators_and_people_write_is_text() {
 }
 
 #[tokio::test]
-async fn no_answer_is_taken_about_a_picture_that_cannot_be_shown() {
+async fn no_answer_is_taken_about_a_image_that_cannot_be_shown() {
     let site = Site::open().await;
     let (anna, bert) = (
         site.session("anna", Role::Annotator).await,
@@ -235,32 +235,32 @@ async fn no_answer_is_taken_about_a_picture_that_cannot_be_shown() {
         claimed["task"]["assignment"].as_str().unwrap().to_owned()
     };
     let (seen, unseen) = (claim(&anna).await, claim(&bert).await);
-    let path = format!("/api/assignments/{seen}/picture");
+    let path = format!("/api/assignments/{seen}/image");
     assert_eq!(site.get(&path, &anna).await.status, 200);
-    let picture = site.folder().join("images/a.png");
-    let whole = std::fs::read(&picture).unwrap();
-    std::fs::remove_file(&picture).unwrap();
+    let image = site.folder().join("images/a.png");
+    let whole = std::fs::read(&image).unwrap();
+    std::fs::remove_file(&image).unwrap();
 
-    let path = format!("/api/assignments/{unseen}/picture");
+    let path = format!("/api/assignments/{unseen}/image");
     let reply = site.get(&path, &bert).await;
     assert_eq!(
         (reply.status.as_u16(), reply.code().as_str()),
-        (409, "no_picture")
+        (409, "no_image")
     );
     let path = format!("/api/assignments/{unseen}/answer");
     let reply = site.post(&path, &bert, &answer(1)).await;
     assert_eq!(
         (reply.status.as_u16(), reply.code().as_str()),
-        (409, "no_picture")
+        (409, "no_image")
     );
     let reply = site
         .post("/api/adjudication/1/decide", &judge, &json!({"first": "a"}))
         .await;
-    assert_eq!(reply.code(), "no_picture");
+    assert_eq!(reply.code(), "no_image");
     // Who saw it before may say so.
     let seen = format!("/api/assignments/{seen}/answer");
     assert_eq!(site.post(&seen, &anna, &answer(2)).await.status, 200);
 
-    std::fs::write(&picture, whole).unwrap();
+    std::fs::write(&image, whole).unwrap();
     assert_eq!(site.post(&path, &bert, &answer(1)).await.status, 200);
 }

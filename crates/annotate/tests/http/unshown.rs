@@ -1,4 +1,4 @@
-//! Training items whose picture cannot be shown keep nobody from the work.
+//! Training items whose image cannot be shown keep nobody from the work.
 
 use candor_annotate::project::Kind;
 use candor_annotate::store::Role;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::browser::{Site, item};
 
-/// Adds training items, each with the picture named.
+/// Adds training items, each with the image named.
 async fn add_training(site: &Site, images: &[&str]) {
     let items = images.iter().enumerate().map(|(i, image)| {
         let mut item = item(Kind::Training, i);
@@ -47,7 +47,7 @@ async fn unshown(site: &Site, admin: &str) -> Vec<Value> {
 #[tokio::test]
 async fn what_cannot_be_shown_belongs_to_no_round() {
     let site = Site::open().await;
-    std::fs::write(site.folder().join("images/broken.png"), "no picture").unwrap();
+    std::fs::write(site.folder().join("images/broken.png"), "no image").unwrap();
     add_training(&site, &["broken.png", "a.png", "missing.png", "a.png"]).await;
     let anna = site.session("anna", Role::Annotator).await;
     let admin = site.session("admin", Role::Admin).await;
@@ -73,7 +73,7 @@ async fn what_cannot_be_shown_belongs_to_no_round() {
 }
 
 #[tokio::test]
-async fn a_picture_that_breaks_in_somebodys_hands_ends_the_round() {
+async fn an_image_that_breaks_in_somebodys_hands_ends_the_round() {
     let site = Site::open().await;
     let images = site.folder().join("images");
     std::fs::copy(images.join("a.png"), images.join("b.png")).unwrap();
@@ -83,8 +83,8 @@ async fn a_picture_that_breaks_in_somebodys_hands_ends_the_round() {
     answer(&site, &anna, &first, 1).await;
     let second = claim(&site, &anna).await;
     std::fs::remove_file(images.join("b.png")).unwrap();
-    let picture = second["task"]["picture"].as_str().unwrap();
-    assert_eq!(site.get(picture, &anna).await.code(), "no_picture");
+    let image = second["task"]["image"].as_str().unwrap();
+    assert_eq!(site.get(image, &anna).await.code(), "no_image");
     let held = json!({"showing": null, "holding": [second["task"]["assignment"]]});
     let beat = site.post("/api/heartbeat", &anna, &held).await.json();
     assert_eq!(beat["lost"], held["holding"], "the page lets go of it");

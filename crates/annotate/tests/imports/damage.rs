@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use crate::import_in;
-use crate::web::PICTURE;
+use crate::web::IMAGE;
 
 const CANDIDATES: &str = concat!(
     r#"{"id": "p-0", "image": "a.png", "conversations": [{"from": "human", "value": "<image>\nWhat?"}], "#,
@@ -86,7 +86,7 @@ proptest! {
         ][kind];
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("images")).unwrap();
-        std::fs::write(folder.path().join("images/a.png"), PICTURE).unwrap();
+        std::fs::write(folder.path().join("images/a.png"), IMAGE).unwrap();
         let more = format!("images = \"images\"\n{more}");
         let whole = import_in(folder.path(), "whole", text.as_bytes(), format, &more);
         prop_assert_eq!(whole.unwrap().len(), 1);

@@ -11,12 +11,12 @@ use candor_annotate::import::{self, Comparisons};
 use candor_annotate::project::{Import, Project};
 use candor_annotate::store::NewItem;
 
-/// SHA-256 of the picture inside `trl.parquet`, by `sha256sum`.
-const PICTURE: &str = "9853e99cb7e9817f7ee8b6fb9ade7c8e023d2520647034a098f7f85ed81e9cb0.png";
+/// SHA-256 of the image inside `trl.parquet`, by `sha256sum`.
+const IMAGE: &str = "9853e99cb7e9817f7ee8b6fb9ade7c8e023d2520647034a098f7f85ed81e9cb0.png";
 
 const WEBP: &[u8] = include_bytes!("../../../data/tests/golden/webp/lossy.webp");
 
-/// The items of a file in a folder of its own, with a folder of pictures.
+/// The items of a file in a folder of its own, with a folder of images.
 fn import_text(
     name: &str,
     content: &[u8],
@@ -56,13 +56,13 @@ fn counted_in(
     let file = project.resolve(&import.file);
     let read = import::read(&project, import, &file)?;
     let known = HashSet::new();
-    let pictures = import::provide_pictures(&project, import, &file, &read, &known, &|_, _| ());
-    tokio::runtime::Runtime::new().unwrap().block_on(pictures)?;
+    let images = import::provide_images(&project, import, &file, &read, &known, &|_, _| ());
+    tokio::runtime::Runtime::new().unwrap().block_on(images)?;
     Ok(read)
 }
 
 #[test]
-fn parquet_with_pictures_inside() {
+fn parquet_with_images_inside() {
     let folder = tempfile::tempdir().unwrap();
     let bytes = include_bytes!("trl.parquet");
     let items = import_in(
@@ -70,7 +70,7 @@ fn parquet_with_pictures_inside() {
         "a.parquet",
         bytes,
         "trl_parquet",
-        "images = \"pictures\"",
+        "images = \"images\"",
     )
     .unwrap();
     assert_eq!(items.len(), 2);
@@ -78,10 +78,10 @@ fn parquet_with_pictures_inside() {
     assert_eq!(items[0].outputs, ["A cup.", "A dog."]);
     assert_eq!(
         items[0].image.as_deref(),
-        Some(PICTURE),
+        Some(IMAGE),
         "never the name that the file gives"
     );
-    assert!(folder.path().join("pictures").join(PICTURE).is_file());
+    assert!(folder.path().join("images").join(IMAGE).is_file());
     assert_eq!(
         (items[1].image.as_deref(), items[1].name.as_str()),
         (None, "row-1")
@@ -99,7 +99,7 @@ fn damaged_parquet_is_an_error_and_no_crash() {
             "a.parquet",
             bytes,
             "trl_parquet",
-            "images = \"pictures\"",
+            "images = \"images\"",
         )
     };
     for n in (0..whole.len()).step_by(7) {
@@ -109,7 +109,7 @@ fn damaged_parquet_is_an_error_and_no_crash() {
     for i in (0..whole.len()).step_by(3) {
         let mut flipped = whole.clone();
         flipped[i] ^= 0x55;
-        // A flip inside a text or a picture makes another text or picture, which is no damage that shows.
+        // A flip inside a text or an image makes another text or image, which is no damage that shows.
         n_refused += usize::from(read(&flipped).is_err());
     }
     assert!(n_refused > 100, "{n_refused}");
@@ -145,7 +145,7 @@ fn a_preference_log_is_gold_with_reasons() {
     );
 }
 
-/// A row in LLaVA's manner about a picture.
+/// A row in LLaVA's manner about an image.
 fn row_about(image: &str) -> String {
     format!(
         r#"[{{"id": 1, "image": "{image}", "conversations": [{{"from": "human", "value": "<image>\nq"}}], "output_1": "x",
@@ -154,7 +154,7 @@ fn row_about(image: &str) -> String {
 }
 
 #[test]
-fn equal_answers_are_left_out_and_missing_pictures_refused() {
+fn equal_answers_are_left_out_and_missing_images_refused() {
     let rows = r#"[{"id": 1, "conversations": [{"from": "human", "value": "q"}], "output_1": "x", "output_2": "x "},
         {"id": 2, "conversations": [{"from": "human", "value": "How many?"}], "output_1": "x", "output_2": "y"}]"#;
     let folder = tempfile::tempdir().unwrap();
@@ -195,10 +195,10 @@ fn scores_put_the_uncertain_first() {
 }
 
 #[test]
-fn pictures_of_a_web_server_are_copied_once() {
+fn images_of_a_web_server_are_copied_once() {
     let web = web::Server::start();
     let folder = tempfile::tempdir().unwrap();
-    let more = format!("images = \"{}/pictures\"", web.url);
+    let more = format!("images = \"{}/images\"", web.url);
     let read = |image: &str| {
         let rows = row_about(image);
         import_in(folder.path(), "a.json", rows.as_bytes(), "llava", &more)
@@ -209,15 +209,13 @@ fn pictures_of_a_web_server_are_copied_once() {
         .as_deref()
         .expect("a folder of copies");
     let copy = folder.path().join(copies).join("sub/a.png");
-    assert_eq!(std::fs::read(&copy).unwrap(), web::PICTURE);
+    assert_eq!(std::fs::read(&copy).unwrap(), web::IMAGE);
     read("sub/a.png").unwrap();
-    assert_eq!(web.asked(), ["/pictures/sub/a.png"], "asked for once");
+    assert_eq!(web.asked(), ["/images/sub/a.png"], "asked for once");
 
     let missing = read("b.png").unwrap_err();
     assert!(
-        missing
-            .to_string()
-            .contains("cannot fetch the picture b.png"),
+        missing.to_string().contains("cannot fetch the image b.png"),
         "{missing}"
     );
     let outside = read("../a.png").unwrap_err();
@@ -238,7 +236,7 @@ fn trl_row(image: Option<&str>, prompt: &str) -> String {
 }
 
 #[test]
-fn questions_about_pictures_have_their_picture_and_its_place() {
+fn questions_about_images_have_their_image_and_its_place() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.webp"), WEBP).unwrap();
     let read = |row: &str| {
@@ -262,7 +260,7 @@ fn questions_about_pictures_have_their_picture_and_its_place() {
     let without = part.replace(r#", "path": "a.webp""#, "");
     let refused = read(&trl_row(None, &without)).unwrap_err().to_string();
     assert!(
-        refused.contains("a.jsonl: line 1, field `prompt`: found 1 <image> and no picture"),
+        refused.contains("a.jsonl: line 1, field `prompt`: found 1 <image> and no image"),
         "{refused}"
     );
     let rows = row_about("a.webp").replace("<image>\\n", "");
@@ -276,14 +274,14 @@ fn questions_about_pictures_have_their_picture_and_its_place() {
     let refused = refused.unwrap_err().to_string();
     assert!(
         refused.contains(
-            "b.json: row 0, field `conversations`: item \"1\": found 0 <image> and a picture"
+            "b.json: row 0, field `conversations`: item \"1\": found 0 <image> and an image"
         ),
         "{refused}"
     );
 }
 
 #[test]
-fn pictures_that_cannot_be_shown_are_refused_all_at_once() {
+fn images_that_cannot_be_shown_are_refused_all_at_once() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("whole.webp"), WEBP).unwrap();
     std::fs::write(folder.path().join("cut.webp"), &WEBP[..WEBP.len() / 2]).unwrap();
@@ -298,7 +296,7 @@ fn pictures_that_cannot_be_shown_are_refused_all_at_once() {
     let refused = refused.unwrap_err().to_string();
     for part in [
         "a.jsonl: 3 of 4 images cannot be used",
-        "row 2: image \"cut.webp\" is not a readable JPEG, PNG or WebP: the picture is cut off",
+        "row 2: image \"cut.webp\" is not a readable JPEG, PNG or WebP: the image is cut off",
         "row 3: image \"page.png\" is not a readable JPEG, PNG or WebP",
         "row 4: image \"gone.webp\" is not in ",
     ] {

@@ -1,4 +1,4 @@
-//! A web server with one picture, and one that is too large.
+//! A web server with one image, and one that is too large.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +11,7 @@ use futures_util::stream;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-pub const PICTURE: &[u8] = include_bytes!("../../../data/tests/golden/images/one_pixel.png");
+pub const IMAGE: &[u8] = include_bytes!("../../../data/tests/golden/images/one_pixel.png");
 
 type Asked = Arc<Mutex<Vec<String>>>;
 
@@ -39,7 +39,7 @@ impl Server {
         }
     }
 
-    /// The paths of good pictures that were asked for.
+    /// The paths of good images that were asked for.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("nobody panicked").clone()
     }
@@ -47,11 +47,11 @@ impl Server {
 
 async fn answer(State(asked): State<Asked>, request: Request) -> Response {
     match request.uri().path() {
-        path @ "/pictures/sub/a.png" => {
+        path @ "/images/sub/a.png" => {
             asked.lock().expect("nobody panicked").push(path.to_owned());
-            PICTURE.into_response()
+            IMAGE.into_response()
         }
-        "/pictures/large.png" => {
+        "/images/large.png" => {
             let part = Bytes::from(vec![0; 1 << 20]);
             let parts = stream::iter(std::iter::repeat_n(
                 Ok::<_, std::convert::Infallible>(part),

@@ -70,7 +70,7 @@ pub struct CompareArguments {
     /// Folder for report.html, results.json, table.csv, table.md and table.tex.
     #[arg(long)]
     pub out: Option<PathBuf>,
-    /// Folder of the pictures [default: where the runs say]
+    /// Folder of the images [default: where the runs say]
     #[arg(long)]
     pub images: Option<PathBuf>,
     /// Write a project of the annotation app, in which people compare the answers of two runs, into this folder.
@@ -95,7 +95,7 @@ pub struct TrainingArguments {
     /// Training data in the format of LLaVA, to be looked for in the benchmark; may be given several times.
     #[arg(long, value_name = "FILE")]
     pub training: Vec<PathBuf>,
-    /// Folder of the training pictures, to compare their bytes with the benchmark's (with --training and --images).
+    /// Folder of the training images, to compare their bytes with the benchmark's (with --training and --images).
     #[arg(long, value_name = "DIR", requires = "training")]
     pub training_images: Option<PathBuf>,
 }
@@ -109,10 +109,10 @@ pub struct ExamArguments {
     /// Questions; for POPE once for each split, for CHAIR the COCO instances.
     #[arg(long, required = true)]
     pub questions: Vec<PathBuf>,
-    /// Reference answers (LLaVA-Bench).
+    /// Reference answers (LLaVA-JudgeSession).
     #[arg(long)]
     pub references: Option<PathBuf>,
-    /// Captions and boxes (LLaVA-Bench), or COCO captions (CHAIR).
+    /// Captions and boxes (LLaVA-JudgeSession), or COCO captions (CHAIR).
     #[arg(long)]
     pub context: Option<PathBuf>,
     /// Words for kinds of objects (CHAIR).
@@ -120,7 +120,7 @@ pub struct ExamArguments {
     pub synonyms: Option<PathBuf>,
     #[command(flatten)]
     pub training: TrainingArguments,
-    /// The judge's settings (MMHal-Bench, LLaVA-Bench, questions of your own that name it).
+    /// The judge's settings (MMHal-JudgeSession, LLaVA-JudgeSession, questions of your own that name it).
     #[arg(long)]
     pub judge: Option<PathBuf>,
     /// Take only so many questions of each file, from the first; the results say so.
@@ -142,11 +142,11 @@ pub struct ExamArguments {
 pub struct ScoreArguments {
     /// The benchmark.
     #[command(flatten)]
-    pub exam: ExamArguments,
+    pub task: ExamArguments,
     /// Answers, as often as --questions.
     #[arg(long, required = true)]
     pub answers: Vec<PathBuf>,
-    /// Folder of pictures, for a judge that is shown them and for the page of a comparison.
+    /// Folder of images, for a judge that is shown them and for the page of a comparison.
     #[arg(long)]
     pub images: Option<PathBuf>,
 }
@@ -156,14 +156,14 @@ pub struct ScoreArguments {
 pub struct RunArguments {
     /// The benchmark.
     #[command(flatten)]
-    pub exam: ExamArguments,
+    pub task: ExamArguments,
     /// The model: a folder, or org/name in the cache of Hugging Face.
     #[arg(long)]
     pub model: PathBuf,
     /// A LoRA adapter on it.
     #[arg(long)]
     pub adapter: Option<PathBuf>,
-    /// Folder of pictures; MMBench has them in its file.
+    /// Folder of images; MMBench has them in its file.
     #[arg(long, default_value = ".")]
     pub images: PathBuf,
     /// What a description is asked for with (CHAIR).

@@ -23,7 +23,7 @@ pub struct ExportArguments {
     pub tower: Option<PathBuf>,
     /// Whose files and names are written.
     #[arg(long, value_enum, default_value_t = ExportDialect::Hf)]
-    pub dialect: ExportDialect,
+    pub checkpoint_format: ExportDialect,
     /// Type of all tensors [default: each keeps its own]
     #[arg(long, value_enum)]
     pub dtype: Option<ExportType>,
@@ -48,12 +48,12 @@ pub struct JoinArguments {
     /// Decides the fresh projector.
     #[arg(long, default_value_t = 0, conflicts_with = "projector")]
     pub seed: u64,
-    /// Pad pictures to a square, as LLaVA 1.5 was tuned, instead of cropping their middle.
+    /// Pad images to a square, as LLaVA 1.5 was tuned, instead of cropping their middle.
     #[arg(long)]
     pub pad: bool,
     /// Whose files and names are written.
     #[arg(long, value_enum, default_value_t = ExportDialect::Hf)]
-    pub dialect: ExportDialect,
+    pub checkpoint_format: ExportDialect,
     /// Type of all tensors [default: each keeps its own; a fresh projector has the decoder's]
     #[arg(long, value_enum)]
     pub dtype: Option<ExportType>,
@@ -90,7 +90,7 @@ pub struct ChatArguments {
     /// A LoRA adapter on it.
     #[arg(long)]
     pub adapter: Option<PathBuf>,
-    /// A picture that the first question is about; may be given several times.
+    /// An image that the first question is about; may be given several times.
     #[arg(long = "image", value_name = "FILE")]
     pub images: Vec<PathBuf>,
     /// Ask this, print the answer and end.

@@ -1,7 +1,7 @@
 //! `candor eval run`: a model on the files of a benchmark.
 
-use candor_eval::files::{self, Sitting};
-use candor_judge::score::Bench;
+use candor_eval::files::{self, EvalRun};
+use candor_judge::score::JudgeSession;
 use candor_model::peft;
 use candor_run::StopSignal;
 
@@ -21,16 +21,16 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
         arguments.batch_rows > 0,
         "--batch-rows is 0; give at least 1"
     );
-    let judge = score::open_judge(&arguments.exam)?;
+    let judge = score::open_judge(&arguments.task)?;
     score::with_bench(judge.as_ref(), |bench| ask(arguments, bench))
 }
 
-fn ask(arguments: &RunArguments, bench: Option<&Bench<'_>>) -> anyhow::Result<()> {
-    let exam = &arguments.exam;
+fn ask(arguments: &RunArguments, bench: Option<&JudgeSession<'_>>) -> anyhow::Result<()> {
+    let task = &arguments.task;
     let (model, adapter) = peft::with_base(&arguments.model, arguments.adapter.as_deref())?;
-    let sitting = Sitting {
-        benchmark: exam.benchmark,
-        files: score::files(exam, Some(&arguments.images)),
+    let eval_run = EvalRun {
+        benchmark: task.benchmark,
+        files: score::files(task, Some(&arguments.images)),
         images: arguments.images.clone(),
         precision: precision(arguments.precision, &model)?,
         model,
@@ -40,12 +40,12 @@ fn ask(arguments: &RunArguments, bench: Option<&Bench<'_>>) -> anyhow::Result<()
         temperature: arguments.temperature,
         top_p: arguments.top_p,
         max_new_tokens: arguments.max_new_tokens,
-        seed: exam.seed,
+        seed: task.seed,
         batch_rows: arguments.batch_rows,
-        out: exam.out.clone(),
+        out: task.out.clone(),
     };
     let stop = StopSignal::install()?;
-    let Some(answered) = files::answer(&sitting, bench, &stop, device())? else {
+    let Some(answered) = files::answer(&eval_run, bench, &stop, device())? else {
         return Ok(stop.check()?);
     };
     // Answers and replies are kept, so a signal may end what is left.
@@ -59,5 +59,5 @@ fn ask(arguments: &RunArguments, bench: Option<&Bench<'_>>) -> anyhow::Result<()
         );
         return Ok(());
     }
-    score::score_and_show(exam, &sitting.files, &answered.files, bench)
+    score::score_and_show(task, &eval_run.files, &answered.files, bench)
 }

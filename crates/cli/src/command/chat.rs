@@ -107,7 +107,7 @@ fn converse(talk: &mut Talk) -> anyhow::Result<()> {
     talk.stop_when(interrupted);
     let mut lines: Editor<(), MemHistory> =
         Editor::with_history(Config::default(), MemHistory::new())?;
-    eprintln!("/image FILE shows a picture, /help says more, Ctrl-C ends an answer");
+    eprintln!("/image FILE shows an image, /help says more, Ctrl-C ends an answer");
     loop {
         let line = match lines.readline("> ") {
             Ok(line) => line,

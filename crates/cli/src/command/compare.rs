@@ -27,7 +27,7 @@ pub fn run(arguments: &CompareArguments) -> anyhow::Result<()> {
     if let Some(log) = &arguments.preferences {
         comparison.people = Some(People::read(log, two(&runs)?, arguments.seed)?);
     }
-    let images = folder_of_pictures(arguments.images.as_deref(), &runs);
+    let images = folder_of_images(arguments.images.as_deref(), &runs);
     comparison.leakage = trained_on(
         &arguments.training,
         &runs,
@@ -79,11 +79,9 @@ fn two(runs: &[Run]) -> anyhow::Result<[&Run; 2]> {
 
 fn ask_people(folder: &Path, runs: &[Run], arguments: &CompareArguments) -> anyhow::Result<()> {
     let runs = two(runs)?;
-    let Some(images) = folder_of_pictures(arguments.images.as_deref(), &runs.map(Clone::clone))
+    let Some(images) = folder_of_images(arguments.images.as_deref(), &runs.map(Clone::clone))
     else {
-        anyhow::bail!(
-            "people have to see the pictures, and the runs name no folder; give --images"
-        );
+        anyhow::bail!("people have to see the images, and the runs name no folder; give --images");
     };
     let n_pairs = project::write(folder, runs, &images, arguments.seed)?;
     let project = folder.join("project.toml");
@@ -96,8 +94,8 @@ fn ask_people(folder: &Path, runs: &[Run], arguments: &CompareArguments) -> anyh
     Ok(())
 }
 
-/// Where the pictures are: as named, or where the first run that says so has them.
-fn folder_of_pictures(named: Option<&Path>, runs: &[Run]) -> Option<PathBuf> {
+/// Where the images are: as named, or where the first run that says so has them.
+fn folder_of_images(named: Option<&Path>, runs: &[Run]) -> Option<PathBuf> {
     let of_runs = || runs.iter().find_map(|run| run.images().map(Path::to_owned));
     named.map(Path::to_owned).or_else(of_runs)
 }
@@ -115,7 +113,7 @@ pub fn trained_on(
     let folders = images.zip(arguments.training_images.as_deref());
     anyhow::ensure!(
         folders.is_some() || arguments.training_images.is_none(),
-        "--training-images is compared with the benchmark's pictures; give their folder with --images"
+        "--training-images is compared with the benchmark's images; give their folder with --images"
     );
     let training = Training::read(&arguments.training)?;
     Ok(Some(training.find(runs, folders, seed)?))

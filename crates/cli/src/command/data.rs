@@ -89,7 +89,7 @@ pub fn run(command: DataCommand) -> anyhow::Result<()> {
 }
 
 /// What is in the file; without a format it is one of comparisons. `embedded` gets what is wrong, if anything is, with each
-/// picture that is inside it, by name.
+/// image that is inside it, by name.
 fn read(
     file: &Path,
     format: Option<DataFormat>,
@@ -166,10 +166,10 @@ fn comparisons(
     decodes: bool,
 ) -> anyhow::Result<Content> {
     let mut keep = |bytes: &[u8]| {
-        // One picture may be inside several times.
+        // One image may be inside several times.
         let name = images::content_name(bytes);
         if !embedded.contains_key(&name) {
-            let called = format!("picture {} inside the file", embedded.len());
+            let called = format!("image {} inside the file", embedded.len());
             let limits = ImageLimits::default();
             let refused = || decode_bytes(Path::new(&called), bytes, &limits).err();
             let refused = decodes.then(refused).flatten();

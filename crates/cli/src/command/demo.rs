@@ -12,11 +12,11 @@ use anyhow::Context as _;
 use candor_judge::compare::compare;
 use candor_judge::{Results, Run};
 use candor_report::{AblationRow, About, Summary};
-use candor_run::{Launch, Outcome, StopSignal};
+use candor_run::{LaunchOptions, Outcome, StopSignal};
 use candor_world::WorldConfig;
 use serde::{Deserialize, Serialize};
 
-use self::plan::{Arm, Stage};
+use self::plan::{Stage, Variant};
 use self::stages::SHIPPED;
 use super::stage::{program, quoted};
 use crate::arguments::DemoArguments;
@@ -36,7 +36,7 @@ struct Done {
 struct Demo {
     out: PathBuf,
     done: Done,
-    launch: Launch,
+    launch: LaunchOptions,
 }
 
 /// Runs what has not been run yet, then writes the report and prints the summary.
@@ -84,7 +84,7 @@ impl Demo {
                 ..Done::default()
             }
         };
-        let launch = Launch {
+        let launch = LaunchOptions {
             resume: false,
             init_from: None,
             resume_command: format!("{} {}", program(), words(arguments)),
@@ -129,7 +129,7 @@ impl Demo {
     fn stage(&mut self, stage: &Stage) -> anyhow::Result<Outcome> {
         let name = stage.name();
         let started = Instant::now();
-        let launch = Launch {
+        let launch = LaunchOptions {
             resume: self.path(&name).join("resolved.toml").exists(),
             ..self.launch.clone()
         };
@@ -188,14 +188,14 @@ impl Demo {
     /// The results of all eight arms, once each has been run.
     fn ablation(&self) -> anyhow::Result<Vec<AblationRow>> {
         let mut rows = Vec::new();
-        for arm in Arm::all() {
-            let Some(results) = Results::read(&self.path("eval").join(arm.policy()))? else {
+        for variant in Variant::all() {
+            let Some(results) = Results::read(&self.path("eval").join(variant.policy()))? else {
                 return Ok(Vec::new());
             };
             rows.push(AblationRow {
-                facts: arm.facts,
-                symbolic: arm.symbolic,
-                length_penalty: arm.length_penalty,
+                facts: variant.facts,
+                symbolic: variant.symbolic,
+                length_penalty: variant.length_penalty,
                 results,
             });
         }

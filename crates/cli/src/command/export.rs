@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use candor_model::export::{Export, Exported, export_adapter};
-use candor_model::{Dialect, ModelFolder, hub, peft};
+use candor_model::{CheckpointFormat, ModelFolder, hub, peft};
 use tch::Kind;
 
 use super::stage::device;
@@ -14,7 +14,7 @@ use crate::arguments::{ExportArguments, ExportDialect, ExportType};
 pub fn run(arguments: &ExportArguments) -> anyhow::Result<()> {
     let (model, adapter) = model_and_adapter(arguments)?;
     let model = ModelFolder::find_with_tower(&model, arguments.tower.as_deref())?;
-    let dialect = dialect(arguments.dialect);
+    let checkpoint_format = checkpoint_format(arguments.checkpoint_format);
     let kind = arguments.dtype.map(kind);
     let out = &arguments.out;
     match adapter {
@@ -28,14 +28,21 @@ pub fn run(arguments: &ExportArguments) -> anyhow::Result<()> {
                 .is_some()
                 .then(|| arguments.model.to_string_lossy());
             let base = model.config();
-            export_adapter(&adapter, base, named.as_deref(), dialect, kind, out)?;
+            export_adapter(
+                &adapter,
+                base,
+                named.as_deref(),
+                checkpoint_format,
+                kind,
+                out,
+            )?;
             println!("{}: the adapter, as a PEFT folder", out.display());
         }
         adapter => {
             let export = Export {
                 model,
                 adapter,
-                dialect,
+                checkpoint_format,
                 kind,
             };
             let exported = export.write(out, device())?;
@@ -63,10 +70,10 @@ fn model_and_adapter(arguments: &ExportArguments) -> anyhow::Result<(PathBuf, Op
 }
 
 /// What is written.
-pub fn dialect(named: ExportDialect) -> Dialect {
+pub fn checkpoint_format(named: ExportDialect) -> CheckpointFormat {
     match named {
-        ExportDialect::Hf => Dialect::HuggingFace,
-        ExportDialect::Llava => Dialect::Original,
+        ExportDialect::Hf => CheckpointFormat::HuggingFace,
+        ExportDialect::Llava => CheckpointFormat::Original,
     }
 }
 

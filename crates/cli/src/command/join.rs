@@ -3,7 +3,7 @@
 use candor_data::image::Fit;
 use candor_model::Join;
 
-use super::export::{dialect, kind, report};
+use super::export::{checkpoint_format, kind, report};
 use super::stage::device;
 use crate::arguments::JoinArguments;
 
@@ -19,7 +19,7 @@ pub fn run(arguments: &JoinArguments) -> anyhow::Result<()> {
         } else {
             Fit::CenterCrop
         },
-        dialect: dialect(arguments.dialect),
+        checkpoint_format: checkpoint_format(arguments.checkpoint_format),
         kind: arguments.dtype.map(kind),
     };
     let joined = join.write(&arguments.out, device())?;

@@ -52,9 +52,14 @@ fn remarks(scored: &Scored) -> Vec<String> {
             "only the first {limit} questions of each file: no number of the benchmark"
         ));
     }
-    if !scored.unread.is_empty() {
-        let shown: Vec<&str> = scored.unread.iter().take(20).map(String::as_str).collect();
-        let n = scored.unread.len();
+    if !scored.unparsed.is_empty() {
+        let shown: Vec<&str> = scored
+            .unparsed
+            .iter()
+            .take(20)
+            .map(String::as_str)
+            .collect();
+        let n = scored.unparsed.len();
         lines.push(format!("not read: {n} items ({} …)", shown.join(", ")));
     }
     if scored.n_duplicates > 0 {

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use candor_judge::exam::Files;
-use candor_judge::score::{self, Bench};
+use candor_judge::benchmarks::Files;
+use candor_judge::score::{self, JudgeSession};
 use candor_judge::settings::Templates;
 use candor_judge::{ChatJudge, Judge as _, Results, Run, Settings};
 
@@ -16,44 +16,44 @@ pub type OpenJudge = (ChatJudge, Templates);
 
 /// Scores answers, writes verdicts and results, and prints the table, or the results as JSON.
 pub fn run(arguments: &ScoreArguments) -> anyhow::Result<()> {
-    let files = files(&arguments.exam, arguments.images.as_deref());
-    let judge = open_judge(&arguments.exam)?;
+    let files = files(&arguments.task, arguments.images.as_deref());
+    let judge = open_judge(&arguments.task)?;
     with_bench(judge.as_ref(), |bench| {
-        score_and_show(&arguments.exam, &files, &arguments.answers, bench)
+        score_and_show(&arguments.task, &files, &arguments.answers, bench)
     })
 }
 
 /// The files of a benchmark.
-pub fn files(exam: &ExamArguments, images: Option<&Path>) -> Files {
+pub fn files(task: &ExamArguments, images: Option<&Path>) -> Files {
     Files {
-        questions: exam.questions.clone(),
-        references: exam.references.clone(),
-        context: exam.context.clone(),
-        synonyms: exam.synonyms.clone(),
+        questions: task.questions.clone(),
+        references: task.references.clone(),
+        context: task.context.clone(),
+        synonyms: task.synonyms.clone(),
         images: images.map(Path::to_owned),
-        limit: exam.limit,
+        limit: task.limit,
         truth: None,
     }
 }
 
 /// The judge that is named, if one is.
-pub fn open_judge(exam: &ExamArguments) -> anyhow::Result<Option<OpenJudge>> {
-    let Some(path) = &exam.judge else {
+pub fn open_judge(task: &ExamArguments) -> anyhow::Result<Option<OpenJudge>> {
+    let Some(path) = &task.judge else {
         return Ok(None);
     };
     let settings = Settings::read(path)?;
     let templates = settings.templates.clone();
-    let judge = ChatJudge::open(path, settings, exam.seed)?;
+    let judge = ChatJudge::open(path, settings, task.seed)?;
     Ok(Some((judge, templates)))
 }
 
 /// Does `work` with the judge, and says what it has cost.
 pub fn with_bench(
     judge: Option<&OpenJudge>,
-    work: impl FnOnce(Option<&Bench<'_>>) -> anyhow::Result<()>,
+    work: impl FnOnce(Option<&JudgeSession<'_>>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let progress = |n: usize| eprintln!("judge: {n} replies");
-    let bench = judge.map(|(judge, templates)| Bench {
+    let bench = judge.map(|(judge, templates)| JudgeSession {
         judge,
         templates,
         progress: &progress,
@@ -72,13 +72,13 @@ pub fn with_bench(
 
 /// Scores answers, writes what is found, and prints it.
 pub fn score_and_show(
-    exam: &ExamArguments,
+    task: &ExamArguments,
     files: &Files,
     answers: &[PathBuf],
-    bench: Option<&Bench<'_>>,
+    bench: Option<&JudgeSession<'_>>,
 ) -> anyhow::Result<()> {
-    let benchmark = exam.benchmark;
-    let (verdicts, scored) = score::score(benchmark, files, answers, bench, exam.seed)?;
+    let benchmark = task.benchmark;
+    let (verdicts, scored) = score::score(benchmark, files, answers, bench, task.seed)?;
     let found = Results {
         benchmarks: [(benchmark, scored)].into(),
         images: files.images.clone(),
@@ -89,11 +89,11 @@ pub fn score_and_show(
     };
     let images = files.images.as_deref();
     let leakage = trained_on(
-        &exam.training,
+        &task.training,
         std::slice::from_ref(&run),
         images,
-        exam.seed,
+        task.seed,
     )?;
-    found.write(&exam.out, &run.verdicts)?;
-    results::show(&exam.out, &found, leakage, exam.seed, exam.json)
+    found.write(&task.out, &run.verdicts)?;
+    results::show(&task.out, &found, leakage, task.seed, task.json)
 }

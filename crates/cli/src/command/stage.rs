@@ -6,7 +6,7 @@ use candor_dpo::DpoRecipe;
 use candor_recipe::Resolved;
 use candor_reward::RewardRecipe;
 use candor_rl::RlRecipe;
-use candor_run::{Launch, Outcome, StopSignal};
+use candor_run::{LaunchOptions, Outcome, StopSignal};
 use candor_sample::SampleRecipe;
 use candor_sft::{GroundRecipe, SftRecipe};
 use tch::Device;
@@ -116,7 +116,7 @@ fn run<E>(
     init_from: Option<&Path>,
     stage: &str,
     resolved: &Resolved,
-    start: impl FnOnce(&Launch) -> Result<Outcome, E>,
+    start: impl FnOnce(&LaunchOptions) -> Result<Outcome, E>,
 ) -> anyhow::Result<()>
 where
     anyhow::Error: From<E>,
@@ -125,7 +125,7 @@ where
         print!("{}", resolved.to_text());
         return Ok(());
     }
-    let launch = Launch {
+    let launch = LaunchOptions {
         resume: arguments.resume,
         init_from: init_from.map(Path::to_owned),
         resume_command: resume_command(stage, arguments),

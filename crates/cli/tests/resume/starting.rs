@@ -43,19 +43,19 @@ fn a_start_that_failed_is_in_nobodys_way() {
             .args(extra);
         command
     };
-    // Whether a picture can be decoded is found out last, when it is.
+    // Whether an image can be decoded is found out last, when it is.
     let damaged = folder.join("world/damaged");
     fs::create_dir(&damaged).unwrap();
-    for picture in fs::read_dir(folder.join("world/images")).unwrap() {
-        let picture = picture.unwrap();
-        let bytes = fs::read(picture.path()).unwrap();
-        fs::write(damaged.join(picture.file_name()), &bytes[..20]).unwrap();
+    for image in fs::read_dir(folder.join("world/images")).unwrap() {
+        let image = image.unwrap();
+        let bytes = fs::read(image.path()).unwrap();
+        fs::write(damaged.join(image.file_name()), &bytes[..20]).unwrap();
     }
-    // Before the model is read, while the data are, when a picture is looked for, and when it is wanted.
+    // Before the model is read, while the data are, when an image is looked for, and when it is wanted.
     for (wrong, named) in [
         ("model.base=nowhere", "nowhere"),
         ("data.max_tokens=20", "20"),
-        ("data.images=no-pictures", "no-pictures"),
+        ("data.images=no-images", "no-images"),
         ("data.images=damaged", "damaged"),
     ] {
         let said = refused(&mut start("failed", &["--set", wrong]));

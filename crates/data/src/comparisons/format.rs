@@ -95,7 +95,7 @@ impl ComparisonFormat {
         told(path, "first row has", &first_row(path)?)
     }
 
-    /// Reads a file of this format. `embedded` is what becomes of a picture that is inside the file.
+    /// Reads a file of this format. `embedded` is what becomes of an image that is inside the file.
     ///
     /// # Errors
     /// The file cannot be read, a row is damaged, or as `embedded` says.

@@ -1,5 +1,5 @@
 //! Which comparisons train, which choose the best step, and which are only reported: by image, so that no part
-//! knows a picture (or the facts of it) from another.
+//! knows an image (or the facts of it) from another.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! How a data set names an image: by COCO's number, or by a name.
 //!
-//! The reference needs integer file stems; candor does not, so the micro-world and anybody's own pictures
+//! The reference needs integer file stems; candor does not, so the micro-world and anybody's own images
 //! may carry any name.
 
 use std::fmt;

@@ -1,7 +1,7 @@
-//! MMBench: a table with tab-separated, possibly quoted fields, one question to a row, pictures inside.
+//! MMBench: a table with tab-separated, possibly quoted fields, one question to a row, images inside.
 //!
 //! Columns are found by name, in any order; those that are not known are dropped. A missing value is empty
-//! or `nan`. A picture is base64, or, if it has at most 64 characters, the index of the row that holds it.
+//! or `nan`. An image is base64, or, if it has at most 64 characters, the index of the row that holds it.
 //! In the circular files a question comes several times with its options turned, at indices that differ by
 //! multiples of a million. There is no writer.
 
@@ -20,9 +20,9 @@ const FORMAT: Format = Format {
     expected: "a header and rows of tab-separated fields",
 };
 
-/// Longer pictures are refused before they are decoded.
+/// Longer images are refused before they are decoded.
 pub const MAX_IMAGE_CHARS: usize = 64 << 20;
-/// Pictures of at most so many characters are the index of another row.
+/// Images of at most so many characters are the index of another row.
 const MAX_REFERENCE_CHARS: usize = 64;
 /// Indices that differ by multiples of this are one question with its options turned.
 const TURN: u64 = 1_000_000;
@@ -46,13 +46,13 @@ pub struct Question {
     pub l2_category: Option<String>,
     /// `dev` or `test`.
     pub split: Option<String>,
-    /// Its picture.
-    pub picture: Picture,
+    /// Its image.
+    pub image: Image,
 }
 
-/// Where a picture is.
+/// Where an image is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Picture {
+pub enum Image {
     /// Here: base64 of a JPEG, PNG or WebP file.
     Base64(String),
     /// In the row with this index.
@@ -67,20 +67,20 @@ impl Question {
     }
 }
 
-/// The file of a question's picture, decoded from base64.
+/// The file of a question's image, decoded from base64.
 ///
 /// # Errors
 /// The text is not base64. `path` names the table in the message.
 pub fn image(path: &Path, rows: &[Question], question: &Question) -> Result<Vec<u8>, DataError> {
-    let holder = match question.picture {
-        Picture::Base64(_) => Some(question),
-        Picture::Row(index) => rows.iter().find(|row| row.index == index),
+    let holder = match question.image {
+        Image::Base64(_) => Some(question),
+        Image::Row(index) => rows.iter().find(|row| row.index == index),
     };
-    let Some((holder, Picture::Base64(text))) = holder.map(|row| (row, &row.picture)) else {
+    let Some((holder, Image::Base64(text))) = holder.map(|row| (row, &row.image)) else {
         return Err(in_row(
             path,
             question.index,
-            "is of no row that holds a picture".to_owned(),
+            "is of no row that holds an image".to_owned(),
         ));
     };
     STANDARD
@@ -169,15 +169,15 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<Question>, DataError> {
     };
     let holders: std::collections::HashSet<u64> = rows
         .iter()
-        .filter(|row| matches!(row.picture, Picture::Base64(_)))
+        .filter(|row| matches!(row.image, Image::Base64(_)))
         .map(|row| row.index)
         .collect();
     table
         .unique("index", |row| row.index)?
-        .each(|row| match row.picture {
-            Picture::Row(index) if !holders.contains(&index) => fault(
+        .each(|row| match row.image {
+            Image::Row(index) if !holders.contains(&index) => fault(
                 "image",
-                format!("found {index}, which is of no row that holds a picture"),
+                format!("found {index}, which is of no row that holds an image"),
             ),
             _ => None,
         })?;
@@ -219,13 +219,13 @@ fn question(columns: &Columns<'_>, record: &csv::StringRecord) -> Result<Questio
         },
     };
     let image = needed("image")?;
-    let picture = match image.len() {
-        0..=MAX_REFERENCE_CHARS => Picture::Row(number("image", image)?),
+    let image = match image.len() {
+        0..=MAX_REFERENCE_CHARS => Image::Row(number("image", image)?),
         length if length > MAX_IMAGE_CHARS => {
             let found = format!("found {length} characters, more than {MAX_IMAGE_CHARS}");
             return Err(("image".to_owned(), found));
         }
-        _ => Picture::Base64(image.to_owned()),
+        _ => Image::Base64(image.to_owned()),
     };
     Ok(Question {
         index: number("index", needed("index")?)?,
@@ -236,7 +236,7 @@ fn question(columns: &Columns<'_>, record: &csv::StringRecord) -> Result<Questio
         category: owned("category"),
         l2_category: owned("l2-category").or_else(|| owned("l2_category")),
         split: owned("split"),
-        picture,
+        image,
     })
 }
 
@@ -284,10 +284,7 @@ mod tests {
             .collect();
         assert_eq!(options, [('A', "A cup"), ('B', "A dish")]);
         assert_eq!((rows[0].answer, rows[1].answer), (Some('A'), Some('B')));
-        assert_eq!(
-            (rows[1].group(), rows[1].picture.clone()),
-            (3, Picture::Row(3))
-        );
+        assert_eq!((rows[1].group(), rows[1].image.clone()), (3, Image::Row(3)));
         let path = Path::new("mmbench.tsv");
         let expected = b"candor".repeat(11);
         assert_eq!(image(path, &rows, &rows[0]).unwrap(), expected);
@@ -295,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_that_is_no_base64_is_named_by_its_row() {
+    fn an_image_that_is_no_base64_is_named_by_its_row() {
         let rows = table(&format!("3\tQ\t\tx\ty\t\tA\t{}\t\n", "?".repeat(70)));
         let message = image(Path::new("t.tsv"), &rows, &rows[0])
             .unwrap_err()

@@ -1,4 +1,4 @@
-//! A user's own set of questions: JSON lines, each with its picture, its answer and the rule that scores it.
+//! A user's own set of questions: JSON lines, each with its image, its answer and the rule that scores it.
 //!
 //! The name that is easier to think of serves: `answer` may be called `reference`. There is no writer.
 

@@ -1,13 +1,13 @@
 //! TRL's preferences: `prompt`, `chosen` and `rejected`, as texts or as messages; JSON lines, a JSON list, or parquet.
 //!
-//! Where there is no `prompt`, it is what both conversations begin with. The picture is named in `image`, in `images` or
+//! Where there is no `prompt`, it is what both conversations begin with. The image is named in `image`, in `images` or
 //! in a part of a message's content. Rows of RLAIF-V (`question`, `chosen`, `rejected`), of RLHF-V (the same inside the
 //! JSON of `text`) and of SENTINEL (`question`, `context`, `y_win`, `y_lose`) say the same in other words and are read
 //! as well; an answer of SENTINEL's is its context and the sentence after it.
 //!
 //! # Reference
-//! `prepare_multimodal_messages` of TRL: messages whose content is plain text say nowhere where the picture goes, and it
-//! goes before the first of a user; otherwise there must be as many places as pictures. candor has one picture a row.
+//! `prepare_multimodal_messages` of TRL: messages whose content is plain text say nowhere where the image goes, and it
+//! goes before the first of a user; otherwise there must be as many places as images. candor has one image a row.
 
 mod message;
 mod parquet;
@@ -117,7 +117,7 @@ fn comparison(i: usize, mut row: Row) -> Result<Comparison, Fault> {
     if names.is_empty() {
         names.extend(row.image_path);
     }
-    let image = message::place_picture(&mut prompt, names)?;
+    let image = message::place_image(&mut prompt, names)?;
     let context = row.context.unwrap_or_default();
     let chosen = after(&context, answer("chosen", &chosen)?);
     let rejected = after(&context, answer("rejected", &rejected)?);
@@ -200,7 +200,7 @@ pub(crate) fn columns(path: &Path) -> Result<BTreeSet<String>, DataError> {
     parquet::columns(path)
 }
 
-/// Reads a file: JSON lines, a JSON list, or parquet, whatever its name. In a parquet file a picture may be inside;
+/// Reads a file: JSON lines, a JSON list, or parquet, whatever its name. In a parquet file an image may be inside;
 /// `embedded` is given its bytes and returns the name that the row has it under.
 ///
 /// # Errors

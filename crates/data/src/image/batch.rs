@@ -1,4 +1,4 @@
-//! Many pictures at once, on as many threads as there are.
+//! Many images at once, on as many threads as there are.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use super::{Fitted, ImageLimits, ImageProcessor};
 use crate::error::DataError;
 
-/// Decodes and fits pictures on rayon's threads; [`ImageProcessor::normalise`] does the rest.
+/// Decodes and fits images on rayon's threads; [`ImageProcessor::normalise`] does the rest.
 ///
 /// The bytes are the same whatever the number of threads, and so is the error: it is that of the first
-/// picture, in the order of `paths`, that has one.
+/// image, in the order of `paths`, that has one.
 ///
 /// # Errors
 /// As [`ImageProcessor::load`].

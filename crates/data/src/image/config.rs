@@ -3,7 +3,7 @@
 //!
 //! Read are the fields that decide the numbers; what these processors cannot do (another filter, a crop that
 //! differs from the size, steps switched off) is refused instead of ignored, because a model that sees
-//! differently scaled pictures than it was trained on fails silently.
+//! differently scaled images than it was trained on fails silently.
 
 use std::path::Path;
 
@@ -21,9 +21,9 @@ const FORMAT: Format = Format {
 
 /// Pillow's number for bicubic.
 const BICUBIC: u8 = 3;
-/// Sides beyond this are mistakes; a picture of this side takes 192 MB normalised.
+/// Sides beyond this are mistakes; an image of this side takes 192 MB normalised.
 const MAX_SIDE: u64 = 4096;
-/// Areas beyond this are mistakes: a picture of this area takes 768 MB normalised.
+/// Areas beyond this are mistakes: an image of this area takes 768 MB normalised.
 const MAX_PIXELS: u64 = 4 * MAX_SIDE * MAX_SIDE;
 /// Sides of patches and numbers of them beyond this are mistakes.
 const MAX_PATCH: u64 = 256;
@@ -52,7 +52,7 @@ struct Raw {
 }
 
 impl Raw {
-    /// Whether pictures keep their own size: Qwen's classes say so, under several names.
+    /// Whether images keep their own size: Qwen's classes say so, under several names.
     fn is_native(&self) -> bool {
         let classes = [&self.image_processor_type, &self.processor_class];
         let qwen = |class: &&String| class.starts_with("Qwen");
@@ -128,7 +128,7 @@ fn square(raw: &Raw) -> Result<SquareProcessor, Refusal> {
     if raw.do_center_crop == Some(false) && fit == Fit::CenterCrop {
         return Err((
             "do_center_crop",
-            "found false without do_pad, which leaves pictures of any shape".into(),
+            "found false without do_pad, which leaves images of any shape".into(),
         ));
     }
     if let Some(value) = raw.crop_size.as_ref() {

@@ -1,12 +1,12 @@
-//! A picture file becomes 8-bit RGB, within limits that are checked before anything is decoded.
+//! An image file becomes 8-bit RGB, within limits that are checked before anything is decoded.
 //!
 //! Colour follows what Pillow's `convert("RGB")` does, because that is what the reference's models were
 //! trained behind: alpha is dropped and not blended, grey is repeated, 16-bit colour keeps its high byte,
 //! 16-bit grey is clipped at 255, printing colours are converted without a profile. Colour profiles are
 //! ignored. Of an animated WebP it is the first frame.
 //!
-//! A picture with an EXIF orientation is turned upright, as `load_image` of transformers does it and as browsers
-//! show it to annotators. The paper's code leaves it on its side; COCO's pictures carry no orientation.
+//! An image with an EXIF orientation is turned upright, as `load_image` of transformers does it and as browsers
+//! show it to annotators. The paper's code leaves it on its side; COCO's images carry no orientation.
 
 use std::io::{BufRead, Cursor, Seek};
 use std::path::Path;
@@ -18,7 +18,7 @@ use super::jpeg::{self, Jpeg};
 use crate::bounded::{self, Bound};
 use crate::error::DataError;
 
-/// Bounds on a picture, checked before it is decoded.
+/// Bounds on an image, checked before it is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImageLimits {
     /// Largest file.
@@ -28,7 +28,7 @@ pub struct ImageLimits {
 }
 
 impl Default for ImageLimits {
-    /// 64 MiB and 100 megapixels: more than any camera picture of the public sets.
+    /// 64 MiB and 100 megapixels: more than any camera image of the public sets.
     fn default() -> Self {
         Self {
             max_bytes: 64 << 20,
@@ -44,11 +44,11 @@ impl ImageLimits {
             max_bytes: self.max_bytes,
             action: "read the image",
             unreadable: "check the image folder and the file name in the row that asks for it",
-            too_large: "scale the picture down, or raise the limit on bytes",
+            too_large: "scale the image down, or raise the limit on bytes",
         }
     }
 
-    /// Whether a picture of this size is allowed.
+    /// Whether an image of this size is allowed.
     pub(super) fn check(&self, width: u32, height: u32) -> Result<(), Fault> {
         let pixels = u64::from(width) * u64::from(height);
         if pixels == 0 || pixels > self.max_pixels {
@@ -79,7 +79,7 @@ pub fn decode_bytes(
 ) -> Result<RgbImage, DataError> {
     let outcome = if bytes.starts_with(&JPEG_START) {
         match jpeg::decode(bytes, limits.max_pixels) {
-            Ok(Jpeg::Picture(picture, orientation)) => Ok(upright(picture.into(), orientation)),
+            Ok(Jpeg::Image(image, orientation)) => Ok(upright(image.into(), orientation)),
             Ok(Jpeg::TooLarge(width, height)) => Err(Fault::Pixels(width, height)),
             Err(found) => Err(Fault::Damaged(found)),
         }
@@ -92,7 +92,7 @@ pub fn decode_bytes(
 /// What every JPEG starts with: the start of the image and the first byte of the next marker.
 pub(super) const JPEG_START: [u8; 3] = [0xFF, 0xD8, 0xFF];
 
-/// Why a picture is not taken.
+/// Why an image is not taken.
 pub(super) enum Fault {
     /// It is not one, or not whole.
     Damaged(String),
@@ -101,7 +101,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    /// The error of the picture at `path`.
+    /// The error of the image at `path`.
     pub(super) fn at(self, path: &Path, limits: &ImageLimits) -> DataError {
         let (found, remedy) = match self {
             Self::Damaged(found) => (
@@ -113,7 +113,7 @@ impl Fault {
                     "{width} x {height} pixels, expected 1 to {}",
                     limits.max_pixels
                 ),
-                "scale the picture down, or raise the limit on pixels",
+                "scale the image down, or raise the limit on pixels",
             ),
         };
         DataError::Image {
@@ -132,15 +132,15 @@ impl From<::image::ImageError> for Fault {
 
 fn decode_other(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, Fault> {
     if is_cut_off_webp(bytes) {
-        let found = "the picture is cut off, it has fewer bytes than its header says";
+        let found = "the image is cut off, it has fewer bytes than its header says";
         return Err(Fault::Damaged(found.into()));
     }
     let (decoder, orientation) = open(Cursor::new(bytes), *limits)?;
-    let picture = to_rgb_like_pillow(DynamicImage::from_decoder(decoder)?);
-    Ok(upright(picture.into(), orientation))
+    let image = to_rgb_like_pillow(DynamicImage::from_decoder(decoder)?);
+    Ok(upright(image.into(), orientation))
 }
 
-/// The decoder of a PNG or WebP of an allowed size, and how the picture has to be turned to stand upright.
+/// The decoder of a PNG or WebP of an allowed size, and how the image has to be turned to stand upright.
 pub(super) fn open<'a, S: BufRead + Seek + 'a>(
     source: S,
     limits: ImageLimits,
@@ -187,9 +187,9 @@ fn is_cut_off_webp(bytes: &[u8]) -> bool {
     bytes.len().saturating_sub(8) < announced
 }
 
-fn upright(mut picture: DynamicImage, orientation: Orientation) -> RgbImage {
-    picture.apply_orientation(orientation);
-    picture.into_rgb8()
+fn upright(mut image: DynamicImage, orientation: Orientation) -> RgbImage {
+    image.apply_orientation(orientation);
+    image.into_rgb8()
 }
 
 fn to_rgb_like_pillow(image: DynamicImage) -> RgbImage {

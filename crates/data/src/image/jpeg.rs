@@ -1,11 +1,11 @@
 //! JPEG decoding to the bit as Pillow has it.
 //!
 //! Pillow decodes with libjpeg-turbo: its integer transform and its smooth chroma upsampling are what the
-//! vision towers were trained behind. Pure Rust decoders round differently, by up to 4/255 on pictures with
+//! vision towers were trained behind. Pure Rust decoders round differently, by up to 4/255 on images with
 //! subsampled chroma. `mozjpeg` is the same code for decoding; compared with Pillow 13 on photographs,
 //! baseline and progressive, 4:4:4 to 4:2:0, grey and printing colours, not one byte differs.
 //!
-//! libjpeg reports errors by unwinding, which is caught here. It patches a cut-off picture with grey, which
+//! libjpeg reports errors by unwinding, which is caught here. It patches a cut-off image with grey, which
 //! would be trained on unseen, so the end marker is looked for first.
 
 use std::io::{Cursor, Error, ErrorKind, Read, Result as IoResult, Seek, SeekFrom};
@@ -18,7 +18,7 @@ use mozjpeg::{ColorSpace, Decompress};
 /// What to do with a file.
 pub(super) enum Jpeg {
     /// Decoded, and how it has to be turned to stand upright.
-    Picture(RgbImage, Orientation),
+    Image(RgbImage, Orientation),
     /// More than the pixels allowed; width and height.
     TooLarge(u32, u32),
 }
@@ -39,7 +39,7 @@ fn decode_unwinding(bytes: &[u8], max_pixels: u64) -> Result<Jpeg, String> {
         return Ok(Jpeg::TooLarge(width, height));
     }
     let Some(orientation) = orientation_of_whole(bytes) else {
-        return Err("the picture is cut off, its end marker is missing".into());
+        return Err("the image is cut off, its end marker is missing".into());
     };
     let printing = [ColorSpace::JCS_CMYK, ColorSpace::JCS_YCCK].contains(&decoder.color_space());
     let mut lines = if printing {
@@ -56,8 +56,8 @@ fn decode_unwinding(bytes: &[u8], max_pixels: u64) -> Result<Jpeg, String> {
         samples
     };
     RgbImage::from_raw(width, height, samples)
-        .map(|picture| Jpeg::Picture(picture, orientation))
-        .ok_or_else(|| "the picture has fewer lines than its header says".into())
+        .map(|image| Jpeg::Image(image, orientation))
+        .ok_or_else(|| "the image has fewer lines than its header says".into())
 }
 
 /// Light of cyan, magenta, yellow and black as Pillow has it: it takes every file for one of Adobe's, which store how
@@ -73,7 +73,7 @@ fn rgb_of_inks(samples: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-/// How a picture has to be turned, or nothing if no end marker follows the start of its first scan. Segments before
+/// How an image has to be turned, or nothing if no end marker follows the start of its first scan. Segments before
 /// it are skipped by their length, because a thumbnail in them has an end marker of its own; in the scans none can
 /// appear by accident, because the coding stuffs every 0xFF.
 fn orientation_of_whole(bytes: &[u8]) -> Option<Orientation> {
@@ -88,7 +88,7 @@ fn orientation_of_whole(bytes: &[u8]) -> Option<Orientation> {
 
 /// What the segments before the first scan say.
 pub(super) struct Header {
-    /// Width and height of the picture as it is stored; nothing if no segment says it.
+    /// Width and height of the image as it is stored; nothing if no segment says it.
     pub size: Option<(u32, u32)>,
     /// How it has to be turned to stand upright.
     pub orientation: Orientation,

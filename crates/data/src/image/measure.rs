@@ -1,4 +1,4 @@
-//! The size of a picture by its header alone, upright, so that the tokens that it takes can be counted before anything
+//! The size of an image by its header alone, upright, so that the tokens that it takes can be counted before anything
 //! is decoded.
 
 use std::io::{BufRead, BufReader, Cursor, Seek};
@@ -8,22 +8,22 @@ use ::image::ImageDecoder as _;
 use ::image::metadata::Orientation;
 
 use super::decode::{Fault, JPEG_START, open};
-use super::{ImageLimits, PictureSize, jpeg};
+use super::{ImageLimits, ImageSize, jpeg};
 use crate::bounded;
 use crate::error::DataError;
 
-/// The size of the picture that [`decode()`](super::decode()) makes of the file at `path`.
+/// The size of the image that [`decode()`](super::decode()) makes of the file at `path`.
 ///
-/// Only what comes before the picture's data is read: a file that is cut off after it has a size as well.
+/// Only what comes before the image's data is read: a file that is cut off after it has a size as well.
 ///
 /// # Errors
 /// As [`decode()`](super::decode()), of what is read.
-pub fn measure(path: &Path, limits: &ImageLimits) -> Result<PictureSize, DataError> {
+pub fn measure(path: &Path, limits: &ImageLimits) -> Result<ImageSize, DataError> {
     let file = bounded::open(path, &limits.bound())?;
     measure_header(BufReader::new(file), limits).map_err(|fault| fault.at(path, limits))
 }
 
-/// The size of the picture in `bytes`; `path` names it in messages.
+/// The size of the image in `bytes`; `path` names it in messages.
 ///
 /// # Errors
 /// As [`decode_bytes`](super::decode_bytes), of what is read.
@@ -31,14 +31,14 @@ pub fn measure_bytes(
     path: &Path,
     bytes: &[u8],
     limits: &ImageLimits,
-) -> Result<PictureSize, DataError> {
+) -> Result<ImageSize, DataError> {
     measure_header(Cursor::new(bytes), limits).map_err(|fault| fault.at(path, limits))
 }
 
 fn measure_header(
     mut source: impl BufRead + Seek,
     limits: &ImageLimits,
-) -> Result<PictureSize, Fault> {
+) -> Result<ImageSize, Fault> {
     let damaged = |error: std::io::Error| Fault::Damaged(error.to_string());
     let is_jpeg = source.fill_buf().map_err(damaged)?.starts_with(&JPEG_START);
     let (width, height, orientation) = if is_jpeg {
@@ -60,11 +60,11 @@ fn measure_header(
             | Orientation::Rotate270FlipH
     );
     Ok(if on_its_side {
-        PictureSize {
+        ImageSize {
             width: height,
             height: width,
         }
     } else {
-        PictureSize { width, height }
+        ImageSize { width, height }
     })
 }

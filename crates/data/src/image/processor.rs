@@ -1,7 +1,7 @@
-//! What is done to a picture between decoding and the vision tower.
+//! What is done to an image between decoding and the vision tower.
 //!
 //! There are two ways, and a model's configuration says which is its own: to a square of one size
-//! ([`SquareProcessor`]), or to a size near the picture's own ([`NativeProcessor`]).
+//! ([`SquareProcessor`]), or to a size near the image's own ([`NativeProcessor`]).
 
 use std::path::Path;
 
@@ -11,20 +11,20 @@ use super::{Colours, Fit, ImageLimits, NativeProcessor, SquareProcessor, config,
 use crate::atomic;
 use crate::error::DataError;
 
-/// Width and height of a picture, in pixels.
+/// Width and height of an image, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct PictureSize {
+pub struct ImageSize {
     /// Columns.
     pub width: u32,
     /// Rows.
     pub height: u32,
 }
 
-impl PictureSize {
-    /// Of a picture.
+impl ImageSize {
+    /// Of an image.
     #[must_use]
-    pub fn of(picture: &RgbImage) -> Self {
-        let (width, height) = picture.dimensions();
+    pub fn of(image: &RgbImage) -> Self {
+        let (width, height) = image.dimensions();
         Self { width, height }
     }
 
@@ -35,21 +35,21 @@ impl PictureSize {
     }
 }
 
-/// A picture in the size that the tower takes, not normalised yet, so that it can be kept in a quarter of the memory.
+/// An image in the size that the tower takes, not normalised yet, so that it can be kept in a quarter of the memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fitted {
     /// Its size.
-    pub size: PictureSize,
+    pub size: ImageSize,
     /// `[3, height, width]`, channel first.
     pub bytes: Vec<u8>,
 }
 
 impl Fitted {
-    pub(super) fn of(picture: &RgbImage) -> Self {
-        let size = PictureSize::of(picture);
+    pub(super) fn of(image: &RgbImage) -> Self {
+        let size = ImageSize::of(image);
         let plane = size.n_pixels();
         let mut bytes = vec![0; 3 * plane];
-        for (i, pixel) in picture.pixels().enumerate() {
+        for (i, pixel) in image.pixels().enumerate() {
             for (channel, &sample) in pixel.0.iter().enumerate() {
                 bytes[channel * plane + i] = sample;
             }
@@ -58,28 +58,28 @@ impl Fitted {
     }
 }
 
-/// A picture that no tower sees anything in: one side is more than 200 times the other.
+/// An image that no tower sees anything in: one side is more than 200 times the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{} x {} pixels, expected one side to be at most 200 times the other",
     .0.width,
     .0.height
 )]
-pub struct Misshapen(pub PictureSize);
+pub struct Misshapen(pub ImageSize);
 
 impl Misshapen {
-    /// The error of the picture at `path`.
+    /// The error of the image at `path`.
     #[must_use]
     pub fn at(self, path: &Path) -> DataError {
         DataError::Image {
             path: path.to_path_buf(),
             found: self.to_string(),
-            remedy: "crop the picture, or remove the rows that name it".into(),
+            remedy: "crop the image, or remove the rows that name it".into(),
         }
     }
 }
 
-/// How a model's pictures are fitted and normalised.
+/// How a model's images are fitted and normalised.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ImageProcessor {
     /// To a square, as CLIP and LLaVA take it.
@@ -117,7 +117,7 @@ impl ImageProcessor {
         atomic::write(path, self.to_config().as_bytes())
     }
 
-    /// The same, but how a picture becomes a square; where it does not become one, the same.
+    /// The same, but how an image becomes a square; where it does not become one, the same.
     #[must_use]
     pub fn with_fit(self, fit: Fit) -> Self {
         match self {
@@ -126,38 +126,38 @@ impl ImageProcessor {
         }
     }
 
-    /// The size that a picture of this size is fitted to.
+    /// The size that an image of this size is fitted to.
     ///
     /// # Errors
-    /// [`Misshapen`], where the size follows the picture's own.
-    pub fn size_of(&self, picture: PictureSize) -> Result<PictureSize, Misshapen> {
+    /// [`Misshapen`], where the size follows the image's own.
+    pub fn size_of(&self, image: ImageSize) -> Result<ImageSize, Misshapen> {
         match self {
             Self::Square(square) => Ok(square.size()),
-            Self::Native(native) => native.size_of(picture),
+            Self::Native(native) => native.size_of(image),
         }
     }
 
-    /// Brings a picture to the size that the tower takes.
+    /// Brings an image to the size that the tower takes.
     ///
     /// # Errors
     /// As [`ImageProcessor::size_of`].
-    pub fn fit(&self, picture: &RgbImage) -> Result<Fitted, Misshapen> {
+    pub fn fit(&self, image: &RgbImage) -> Result<Fitted, Misshapen> {
         match self {
-            Self::Square(square) => Ok(square.fit(picture)),
-            Self::Native(native) => native.fit(picture),
+            Self::Square(square) => Ok(square.fit(image)),
+            Self::Native(native) => native.fit(image),
         }
     }
 
-    /// Decodes the picture at `path` and fits it.
+    /// Decodes the image at `path` and fits it.
     ///
     /// # Errors
     /// As [`decode()`], and [`DataError::Image`] if it is [`Misshapen`].
     pub fn load(&self, path: &Path, limits: &ImageLimits) -> Result<Fitted, DataError> {
-        let picture = decode(path, limits)?;
-        self.fit(&picture).map_err(|misshapen| misshapen.at(path))
+        let image = decode(path, limits)?;
+        self.fit(&image).map_err(|misshapen| misshapen.at(path))
     }
 
-    /// Rescales a fitted picture by 1/255 and normalises it.
+    /// Rescales a fitted image by 1/255 and normalises it.
     ///
     /// # Shapes
     /// Returns `[3, height, width]` f32, channel first.

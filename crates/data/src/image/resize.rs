@@ -1,4 +1,4 @@
-//! Pillow's bicubic resize of 8-bit pictures, to the bit.
+//! Pillow's bicubic resize of 8-bit images, to the bit.
 //!
 //! The vision towers were trained behind Pillow, so its arithmetic is part of the model: rows are resampled
 //! first and rounded and clipped to bytes, then columns; weights are fixed-point numbers with 22 fractional
@@ -24,7 +24,7 @@ const CHANNELS: usize = 3;
 /// Half the width of the kernel.
 const SUPPORT: f64 = 2.0;
 
-/// A rectangle of the resized picture.
+/// A rectangle of the resized image.
 pub(super) struct Part {
     pub left: u32,
     pub top: u32,
@@ -33,23 +33,23 @@ pub(super) struct Part {
 }
 
 /// Resizes to `width` × `height`.
-pub(super) fn bicubic(picture: &RgbImage, width: u32, height: u32) -> RgbImage {
+pub(super) fn bicubic(image: &RgbImage, width: u32, height: u32) -> RgbImage {
     let whole = Part {
         left: 0,
         top: 0,
         width,
         height,
     };
-    bicubic_part(picture, width, height, &whole)
+    bicubic_part(image, width, height, &whole)
 }
 
-/// A part of the picture resized to `width` × `height`. The rest is not computed, so a crop of a picture
+/// A part of the image resized to `width` × `height`. The rest is not computed, so a crop of an image
 /// one pixel high and thousands wide takes no more memory than any other.
-pub(super) fn bicubic_part(picture: &RgbImage, width: u32, height: u32, part: &Part) -> RgbImage {
-    let (source_width, source_height) = (picture.width() as usize, picture.height() as usize);
+pub(super) fn bicubic_part(image: &RgbImage, width: u32, height: u32, part: &Part) -> RgbImage {
+    let (source_width, source_height) = (image.width() as usize, image.height() as usize);
     let columns = windows(source_width, width, part.left..part.left + part.width);
     let rows = windows(source_height, height, part.top..part.top + part.height);
-    let narrow = resample_rows(picture.as_raw(), source_width, &columns);
+    let narrow = resample_rows(image.as_raw(), source_width, &columns);
     let samples = resample_columns(&narrow, columns.len(), &rows);
     RgbImage::from_raw(part.width, part.height, samples).expect("three bytes for each pixel")
 }
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flat_picture_stays_flat() {
+    fn a_flat_image_stays_flat() {
         let flat = RgbImage::from_pixel(7, 5, Rgb([0, 128, 255]));
         for (width, height) in [(3, 3), (7, 5), (16, 9), (1, 1)] {
             let resized = bicubic(&flat, width, height);
@@ -153,10 +153,10 @@ mod tests {
     }
 
     #[test]
-    fn the_same_size_is_the_same_picture_and_a_part_is_a_part() {
-        let picture = RgbImage::from_fn(9, 7, |x, y| Rgb([(x * 28) as u8, (y * 36) as u8, 255]));
-        assert_eq!(bicubic(&picture, 9, 7), picture);
-        let whole = bicubic(&picture, 20, 5);
+    fn the_same_size_is_the_same_image_and_a_part_is_a_part() {
+        let image = RgbImage::from_fn(9, 7, |x, y| Rgb([(x * 28) as u8, (y * 36) as u8, 255]));
+        assert_eq!(bicubic(&image, 9, 7), image);
+        let whole = bicubic(&image, 20, 5);
         let part = Part {
             left: 6,
             top: 1,
@@ -164,17 +164,17 @@ mod tests {
             height: 3,
         };
         let cut = ::image::imageops::crop_imm(&whole, 6, 1, 9, 3).to_image();
-        assert_eq!(bicubic_part(&picture, 20, 5, &part), cut);
+        assert_eq!(bicubic_part(&image, 20, 5, &part), cut);
     }
 
     /// Written with Pillow 13.0: `Image.fromarray(a).resize((4, 4), Image.BICUBIC)` of an 8 × 2 ramp
     /// `a[y, x] = (32 x, 255 (x mod 2), 255 y)`.
     #[test]
     fn a_ramp_with_stripes_matches_pillow() {
-        let picture = RgbImage::from_fn(8, 2, |x, y| {
+        let image = RgbImage::from_fn(8, 2, |x, y| {
             Rgb([(32 * x) as u8, (255 * (x % 2)) as u8, (255 * y) as u8])
         });
-        let resized = bicubic(&picture, 4, 4);
+        let resized = bicubic(&image, 4, 4);
         assert_eq!(resized.as_raw().as_slice(), &PILLOW);
     }
 

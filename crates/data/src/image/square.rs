@@ -1,4 +1,4 @@
-//! A picture becomes the square that a CLIP tower takes.
+//! An image becomes the square that a CLIP tower takes.
 //!
 //! # Reference
 //! Hugging Face's `CLIPImageProcessor` (resize the shortest edge, crop the centre) and, for the LLaVA models
@@ -8,9 +8,9 @@
 use ::image::{Rgb, RgbImage, imageops};
 
 use super::resize::{Part, bicubic, bicubic_part};
-use super::{Colours, Fitted, PictureSize};
+use super::{Colours, Fitted, ImageSize};
 
-/// How a picture that is not square becomes one.
+/// How an image that is not square becomes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fit {
     /// Pad the shorter sides with the mean colour: nothing is lost. What the paper's models see.
@@ -19,12 +19,12 @@ pub enum Fit {
     CenterCrop,
 }
 
-/// Fits every picture to one square.
+/// Fits every image to one square.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SquareProcessor {
     /// Side of the square, in pixels.
     pub side: u32,
-    /// How the picture becomes a square.
+    /// How the image becomes a square.
     pub fit: Fit,
     /// Mean and spread of the colours.
     pub colours: Colours,
@@ -41,36 +41,36 @@ impl SquareProcessor {
         }
     }
 
-    pub(super) fn size(&self) -> PictureSize {
-        PictureSize {
+    pub(super) fn size(&self) -> ImageSize {
+        ImageSize {
             width: self.side,
             height: self.side,
         }
     }
 
-    pub(super) fn fit(&self, picture: &RgbImage) -> Fitted {
+    pub(super) fn fit(&self, image: &RgbImage) -> Fitted {
         Fitted::of(&match self.fit {
-            Fit::Pad => self.pad(picture),
-            Fit::CenterCrop => self.crop(picture),
+            Fit::Pad => self.pad(image),
+            Fit::CenterCrop => self.crop(image),
         })
     }
 
-    fn pad(&self, picture: &RgbImage) -> RgbImage {
-        let (width, height) = picture.dimensions();
+    fn pad(&self, image: &RgbImage) -> RgbImage {
+        let (width, height) = image.dimensions();
         if width == height {
-            return bicubic(picture, self.side, self.side);
+            return bicubic(image, self.side, self.side);
         }
         let side = width.max(height);
         // The reference truncates, so 0.4815 becomes 122 and not 123.
         let colour = Rgb(self.colours.mean.map(|mean| (mean * 255.0) as u8));
         let mut square = RgbImage::from_pixel(side, side, colour);
         let (left, top) = ((side - width) / 2, (side - height) / 2);
-        imageops::replace(&mut square, picture, i64::from(left), i64::from(top));
+        imageops::replace(&mut square, image, i64::from(left), i64::from(top));
         bicubic(&square, self.side, self.side)
     }
 
-    fn crop(&self, picture: &RgbImage) -> RgbImage {
-        let (width, height) = picture.dimensions();
+    fn crop(&self, image: &RgbImage) -> RgbImage {
+        let (width, height) = image.dimensions();
         let (short, long) = (width.min(height), width.max(height));
         let scaled = |edge: u32| {
             if edge == short {
@@ -87,6 +87,6 @@ impl SquareProcessor {
             width: self.side,
             height: self.side,
         };
-        bicubic_part(picture, width, height, &centre)
+        bicubic_part(image, width, height, &centre)
     }
 }

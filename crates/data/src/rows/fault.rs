@@ -15,19 +15,19 @@ use crate::error::{DataError, Place, Remedy};
 pub enum Reason {
     /// It has more tokens than the recipe or the model allows.
     TooLong,
-    /// Its picture is not in the image folder.
-    MissingPicture,
-    /// Its picture cannot be decoded.
-    UnreadablePicture,
+    /// Its image is not in the image folder.
+    MissingImage,
+    /// Its image cannot be decoded.
+    UnreadableImage,
     /// There is nothing to learn: no answer, or a blank one.
     EmptyAnswer,
-    /// It has more or fewer places for a picture than pictures.
+    /// It has more or fewer places for an image than images.
     PlaceholderCount,
     /// The model's template or tokenizer does not take it.
     Template,
-    /// Facts are shown, and none are known of its picture.
+    /// Facts are shown, and none are known of its image.
     NoFacts,
-    /// Its annotation is missing or of another picture.
+    /// Its annotation is missing or of another image.
     Annotation,
 }
 
@@ -37,8 +37,8 @@ impl Reason {
     pub fn name(self) -> &'static str {
         match self {
             Self::TooLong => "too_long",
-            Self::MissingPicture => "missing_picture",
-            Self::UnreadablePicture => "unreadable_picture",
+            Self::MissingImage => "missing_image",
+            Self::UnreadableImage => "unreadable_image",
             Self::EmptyAnswer => "empty_answer",
             Self::PlaceholderCount => "placeholder_count",
             Self::Template => "template",
@@ -77,10 +77,10 @@ impl RowFault {
         }
     }
 
-    /// A picture that cannot be decoded, and why.
+    /// An image that cannot be decoded, and why.
     #[must_use]
     pub fn unreadable(error: &DataError) -> Self {
-        let why = |found, remedy| Self::new(Reason::UnreadablePicture, "image", found, remedy);
+        let why = |found, remedy| Self::new(Reason::UnreadableImage, "image", found, remedy);
         match error {
             DataError::Image {
                 path,
@@ -143,7 +143,7 @@ struct Listed<'a> {
     /// Line of the file, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<usize>,
-    /// Key of the row, or name of its picture.
+    /// Key of the row, or name of its image.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
     id: &'a str,
@@ -192,7 +192,7 @@ impl BadRows {
         counts
     }
 
-    /// `2 too_long, 1 missing_picture`.
+    /// `2 too_long, 1 missing_image`.
     #[must_use]
     pub fn summary(&self) -> String {
         let count = |(reason, n): (Reason, usize)| format!("{n} {}", reason.name());

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{BadRow, BadRows, Look, Pictures, Reason, Row, RowName, faults};
+use super::{BadRow, BadRows, ImageRows, Look, Reason, Row, RowName, faults};
 use crate::atomic;
 use crate::error::DataError;
 
@@ -31,7 +31,7 @@ pub enum OnBadRow {
 pub struct Sieve<'a> {
     /// What follows from a bad row.
     pub on_bad_row: OnBadRow,
-    /// How closely pictures are looked at.
+    /// How closely images are looked at.
     pub look: Look,
     /// The image folder.
     pub images: &'a Path,
@@ -42,29 +42,27 @@ pub struct Sieve<'a> {
 pub struct Sifted<T> {
     /// The good rows.
     pub rows: Vec<(RowName, T)>,
-    /// Which pictures they show.
-    pub pictures: Pictures,
+    /// Which images they show.
+    pub images: ImageRows,
     /// The rows that were left out; none where bad rows stop the run.
     pub skipped: Option<Skipped>,
 }
 
 impl Sieve<'_> {
-    /// Looks at the pictures of the rows, which `picture` tells, and keeps the rows that have no fault.
+    /// Looks at the images of the rows, which `image` tells, and keeps the rows that have no fault.
     ///
     /// # Errors
     /// [`DataError::BadRows`] where bad rows stop the run.
     pub fn sift<T>(
         &self,
         mut rows: Vec<Row<T>>,
-        picture: impl Fn(&T) -> Option<&str>,
+        image: impl Fn(&T) -> Option<&str>,
     ) -> Result<Sifted<T>, DataError> {
-        let shown = rows
-            .iter()
-            .filter_map(|row| picture(row.made.as_ref().ok()?));
-        let bad_pictures = faults(self.images, shown, self.look);
+        let shown = rows.iter().filter_map(|row| image(row.made.as_ref().ok()?));
+        let bad_images = faults(self.images, shown, self.look);
         for row in &mut rows {
-            let name = row.made.as_ref().ok().and_then(&picture);
-            if let Some(fault) = name.and_then(|name| bad_pictures.get(name)) {
+            let name = row.made.as_ref().ok().and_then(&image);
+            if let Some(fault) = name.and_then(|name| bad_images.get(name)) {
                 row.made = Err(fault.clone());
             }
         }
@@ -76,13 +74,13 @@ impl Sieve<'_> {
             }
         }
         let skipped = self.settle(BadRows(bad))?;
-        let pictures = good
+        let images = good
             .iter()
-            .filter_map(|(name, made)| Some((name.clone(), picture(made)?.to_owned())))
+            .filter_map(|(name, made)| Some((name.clone(), image(made)?.to_owned())))
             .collect();
         Ok(Sifted {
             rows: good,
-            pictures,
+            images,
             skipped,
         })
     }

@@ -662,7 +662,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "trl.jsonl",
-        read: |path| trl::read(path, &mut |_| unreachable!("no picture is inside")).map(drop),
+        read: |path| trl::read(path, &mut |_| unreachable!("no image is inside")).map(drop),
         valid: TRL,
         damages: &[
             (
@@ -678,12 +678,12 @@ pub const CASES: &[Case] = &[
             (
                 r#"["a.jpg"]"#,
                 r#"["a.jpg","b.jpg"]"#,
-                &["line 1", "`images`", "several pictures"],
+                &["line 1", "`images`", "several images"],
             ),
             (
                 r#""images":["a.jpg"],"#,
                 "",
-                &["line 1", "`prompt`", "found 1 <image> and no picture"],
+                &["line 1", "`prompt`", "found 1 <image> and no image"],
             ),
             (
                 r#""prompt":"Q""#,

@@ -218,7 +218,7 @@ fn a_file_beyond_the_bound_is_not_read() {
 }
 
 #[test]
-fn all_pictures_that_cannot_be_used_are_named_at_once() {
+fn all_images_that_cannot_be_used_are_named_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let whole = include_bytes!("../golden/webp/lossy.webp");
     std::fs::write(dir.path().join("whole.webp"), whole).unwrap();
@@ -239,7 +239,7 @@ fn all_pictures_that_cannot_be_used_are_named_at_once() {
     assert_eq!(
         decode(&good).unwrap(),
         1,
-        "a picture of two rows is one picture"
+        "an image of two rows is one image"
     );
     assert_eq!(decode(&[None, None]).unwrap(), 0);
     let bad = [
@@ -297,7 +297,7 @@ fn files_of_another_kind_are_called_what_they_are() {
             b"\n<!DOCTYPE html>\n<html>",
             "this is a page of a website (HTML)",
         ),
-        (b"\x89PNG\r\n\x1A\n\0\0", "this is a PNG picture"),
+        (b"\x89PNG\r\n\x1A\n\0\0", "this is a PNG image"),
         (b"\xFF\xFE[\0]\0", "this is text in UTF-16"),
     ];
     for case in CASES {
@@ -327,7 +327,7 @@ fn ids_and_placeholders_of_conversations_are_checked_on_demand() {
         message.contains("row 1, field `id`: duplicate id a, first used at row 0"),
         "{message}"
     );
-    rows[1].turns[0].value = "no picture".into();
+    rows[1].turns[0].value = "no image".into();
     let message = llava::check_placeholders(path, &rows)
         .unwrap_err()
         .to_string();

@@ -1,4 +1,4 @@
-//! A tiny model, and comparisons in which the preferred answer can be told by its picture.
+//! A tiny model, and comparisons in which the preferred answer can be told by its image.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use candor_data::{Preference, Turn, Verdict};
 use candor_dpo::{DpoError, DpoRecipe};
 use candor_model::{Bundle, LlavaConfig, Template, Tokenizer, Vlm};
 use candor_recipe::Reader;
-use candor_run::{Launch, Outcome, StopSignal};
+use candor_run::{LaunchOptions, Outcome, StopSignal};
 use serde_json::{Value, json};
 use tch::Device;
 
@@ -62,7 +62,7 @@ const COLOURS: [(&str, [u8; 3]); 4] = [
 ];
 const N_IMAGES: usize = 24;
 
-/// A folder with a base, pictures and two comparisons a picture.
+/// A folder with a base, images and two comparisons an image.
 pub fn prepared() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
@@ -138,8 +138,8 @@ fn base(folder: &Path) {
     bundle.save(&folder.join("base")).unwrap();
 }
 
-pub fn launch(resume: bool) -> Launch {
-    Launch {
+pub fn launch(resume: bool) -> LaunchOptions {
+    LaunchOptions {
         resume,
         init_from: None,
         resume_command: "candor dpo --resume".to_owned(),

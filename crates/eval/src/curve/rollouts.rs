@@ -19,7 +19,7 @@ const FORMAT: Format = Format {
 /// What is read of a line of `samples/step-N.jsonl`.
 #[derive(Debug, Deserialize)]
 struct Rollout {
-    /// Absent from prompts without a picture, of which no truth is known.
+    /// Absent from prompts without an image, of which no truth is known.
     image: Option<String>,
     query: String,
     response: String,

@@ -1,38 +1,38 @@
-//! Pictures of the next batch, decoded while the batch before is answered.
+//! Images of the next batch, decoded while the batch before is answered.
 
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
 
 use candor_data::image::{Fitted, ImageLimits, ImageProcessor, decode_bytes};
-use candor_judge::exam::Picture;
+use candor_judge::benchmarks::Image;
 
 use super::plan::Plan;
 use crate::EvalError;
-use crate::pictures::look_through;
+use crate::images::look_through;
 use crate::questions::Questions;
 
-/// Pictures that a batch is the first to show, fitted.
+/// Images that a batch is the first to show, fitted.
 #[derive(Debug, Default)]
-pub(crate) struct NewPictures {
+pub(crate) struct NewImages {
     /// What they are called, each once.
     pub names: Vec<String>,
-    /// The pictures, in the order of their names.
+    /// The images, in the order of their names.
     pub fitted: Vec<Fitted>,
 }
 
-/// Does `work`, which takes the new pictures of batch after batch, while a thread decodes those of the next. At most two
-/// batches' pictures are in memory.
+/// Does `work`, which takes the new images of batch after batch, while a thread decodes those of the next. At most two
+/// batches' images are in memory.
 ///
 /// # Errors
-/// What `work` returns; it is given the error of the pictures that cannot be read.
+/// What `work` returns; it is given the error of the images that cannot be read.
 pub(crate) fn ahead_of<T>(
     batches: &[Vec<usize>],
     plan: &Plan,
     questions: &Questions,
     folder: &Path,
     processor: &ImageProcessor,
-    work: impl FnOnce(&mut dyn FnMut() -> Result<NewPictures, EvalError>) -> Result<T, EvalError>,
+    work: impl FnOnce(&mut dyn FnMut() -> Result<NewImages, EvalError>) -> Result<T, EvalError>,
 ) -> Result<T, EvalError> {
     let (sender, receiver) = sync_channel(1);
     std::thread::scope(|scope| {
@@ -52,11 +52,7 @@ pub(crate) fn ahead_of<T>(
                 }
             }
         });
-        let mut next = move || {
-            receiver
-                .recv()
-                .unwrap_or_else(|_| Ok(NewPictures::default()))
-        };
+        let mut next = move || receiver.recv().unwrap_or_else(|_| Ok(NewImages::default()));
         let outcome = work(&mut next);
         // Work that ended early leaves a thread that waits to hand over a batch: nobody will take it.
         drop(next);
@@ -64,7 +60,7 @@ pub(crate) fn ahead_of<T>(
     })
 }
 
-/// The pictures of a batch that the one before did not show; and all that it shows.
+/// The images of a batch that the one before did not show; and all that it shows.
 fn fit<'a>(
     batch: &[usize],
     plan: &'a Plan,
@@ -72,7 +68,7 @@ fn fit<'a>(
     folder: &Path,
     processor: &ImageProcessor,
     before: &HashSet<&'a str>,
-) -> (Result<NewPictures, EvalError>, HashSet<&'a str>) {
+) -> (Result<NewImages, EvalError>, HashSet<&'a str>) {
     let (mut shown, mut new) = (HashSet::new(), Vec::new());
     for &place in batch {
         let prompt = &plan.prompts[place];
@@ -81,21 +77,21 @@ fn fit<'a>(
         }
     }
     let fitted = || {
-        let mut pictures = NewPictures::default();
+        let mut images = NewImages::default();
         for prompt in new {
             let limits = ImageLimits::default();
-            let fitted = match questions.exam.picture(prompt.items[0])? {
-                Picture::Named(name) => processor.load(&folder.join(name), &limits)?,
-                Picture::Held(bytes) => {
+            let fitted = match questions.task.image(prompt.items[0])? {
+                Image::Named(name) => processor.load(&folder.join(name), &limits)?,
+                Image::Held(bytes) => {
                     let name = Path::new(&prompt.image);
-                    let picture = decode_bytes(name, &bytes, &limits)?;
-                    processor.fit(&picture).map_err(|error| error.at(name))?
+                    let image = decode_bytes(name, &bytes, &limits)?;
+                    processor.fit(&image).map_err(|error| error.at(name))?
                 }
             };
-            pictures.fitted.push(fitted);
-            pictures.names.push(prompt.image.clone());
+            images.fitted.push(fitted);
+            images.names.push(prompt.image.clone());
         }
-        Ok(pictures)
+        Ok(images)
     };
     (fitted(), shown)
 }

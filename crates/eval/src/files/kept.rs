@@ -21,7 +21,7 @@ pub(crate) struct Head {
     pub adapter: Option<String>,
     /// Of its weights.
     pub adapter_fingerprint: Option<String>,
-    /// Of ids, pictures' names and words of all questions.
+    /// Of ids, images' names and words of all questions.
     pub questions_sha256: String,
     /// Decides the draws.
     pub seed: u64,

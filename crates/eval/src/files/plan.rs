@@ -1,14 +1,14 @@
-//! What is answered together: questions that ask the same once, those about one picture side by side.
+//! What is answered together: questions that ask the same once, those about one image side by side.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::path::Path;
 
-use candor_judge::exam::Picture;
+use candor_judge::benchmarks::Image;
 use candor_model::Bundle;
 use candor_model::sample::SampleRules;
 
-use super::Sitting;
+use super::EvalRun;
 use crate::EvalError;
 use crate::answer::{Answer, sample_of};
 use crate::questions::Questions;
@@ -20,7 +20,7 @@ pub(crate) struct Prompt {
     pub items: Vec<usize>,
     /// What the first is called.
     pub id: String,
-    /// What their picture is called.
+    /// What their image is called.
     pub image: String,
     /// Token ids.
     pub ids: Vec<i64>,
@@ -45,11 +45,11 @@ impl Plan {
     pub(crate) fn new(
         questions: &Questions,
         bundle: &Bundle,
-        sitting: &Sitting,
+        eval_run: &EvalRun,
     ) -> Result<Self, EvalError> {
         // Room for one token at least.
         let room = bundle.model.n_positions().saturating_sub(1);
-        let rules = bundle.rules(room, sitting.images.as_path());
+        let rules = bundle.rules(room, eval_run.images.as_path());
         let mut prompts: Vec<Prompt> = Vec::new();
         let mut known: HashMap<(&str, &str), usize> = HashMap::new();
         for (item, ask) in questions.asks.iter().enumerate() {
@@ -59,9 +59,9 @@ impl Plan {
                 continue;
             }
             known.insert(key, prompts.len());
-            let images = match questions.exam.picture(item)? {
-                Picture::Named(_) => rules.images,
-                Picture::Held(bytes) => rules.images.held(Path::new(&ask.image), &bytes)?,
+            let images = match questions.task.image(item)? {
+                Image::Named(_) => rules.images,
+                Image::Held(bytes) => rules.images.held(Path::new(&ask.image), &bytes)?,
             };
             let ids = sample_of(ask, SampleRules { images, ..rules })?.ids;
             prompts.push(Prompt {
@@ -73,9 +73,9 @@ impl Plan {
         }
         let longest = prompts.iter().map(|p| p.ids.len()).max().unwrap_or(0);
         Ok(Self {
-            batches: batches(&prompts, sitting.batch_rows),
+            batches: batches(&prompts, eval_run.batch_rows),
             prompts,
-            max_new_tokens: sitting
+            max_new_tokens: eval_run
                 .max_new_tokens
                 .min(bundle.model.n_positions() - longest),
         })
@@ -93,7 +93,7 @@ impl Plan {
     }
 }
 
-/// Puts prompts into batches of at most `rows`: all of a picture into one where they fit, pictures with long prompts
+/// Puts prompts into batches of at most `rows`: all of an image into one where they fit, images with long prompts
 /// first, so that little is padded and a lack of memory shows at the start.
 fn batches(prompts: &[Prompt], rows: usize) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pictures_stay_together_where_they_fit_and_long_prompts_come_first() {
+    fn images_stay_together_where_they_fit_and_long_prompts_come_first() {
         let prompt = |image: &str, len: usize| Prompt {
             items: Vec::new(),
             id: String::new(),

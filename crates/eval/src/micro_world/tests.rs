@@ -60,7 +60,7 @@ fn judged(questions: &Questions, texts: impl IntoIterator<Item = String>) -> Vec
     };
     let answers: Vec<Answer> = texts.into_iter().map(answer).collect();
     assert_eq!(answers.len(), questions.asks.len());
-    verdicts(&*questions.exam, &questions.answered(&answers)).unwrap()
+    verdicts(&*questions.task, &questions.answered(&answers)).unwrap()
 }
 
 fn figure(benchmark: Benchmark, verdicts: &[Verdict], key: &str) -> Figure {

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use candor_eval::EvalError;
-use candor_eval::files::{Sitting, answer};
-use candor_judge::exam::Files;
+use candor_eval::files::{EvalRun, answer};
+use candor_judge::benchmarks::Files;
 use candor_judge::judge::{Cost, Identity};
 use candor_judge::results::Scored;
-use candor_judge::score::{Bench, score};
+use candor_judge::score::{JudgeSession, score};
 use candor_judge::settings::Templates;
 use candor_judge::{Benchmark, Judge, JudgeError, Reply, Request, Results, Verdict};
 use candor_run::StopSignal;
@@ -34,15 +34,15 @@ pub fn model(seed: u64) -> TempDir {
     folder
 }
 
-/// A sitting with answers of a few tokens.
-pub fn sitting(
+/// A run with answers of a few tokens.
+pub fn eval_run(
     benchmark: Benchmark,
     model: &Path,
     questions: Vec<PathBuf>,
     images: &Path,
     out: &Path,
-) -> Sitting {
-    Sitting {
+) -> EvalRun {
+    EvalRun {
         benchmark,
         files: Files {
             questions,
@@ -64,39 +64,39 @@ pub fn sitting(
 }
 
 /// Asks everything.
-pub fn ask(sitting: &Sitting) -> Result<Vec<PathBuf>, EvalError> {
+pub fn ask(eval_run: &EvalRun) -> Result<Vec<PathBuf>, EvalError> {
     let stop = StopSignal::detached();
-    Ok(answer(sitting, None, &stop, Device::Cpu)?.unwrap().files)
+    Ok(answer(eval_run, None, &stop, Device::Cpu)?.unwrap().files)
 }
 
 /// Asks everything and scores it, the judge saying always the same.
-pub fn ask_and_score(sitting: &Sitting, reply: &'static str) -> (Vec<Verdict>, Scored, usize) {
+pub fn ask_and_score(eval_run: &EvalRun, reply: &'static str) -> (Vec<Verdict>, Scored, usize) {
     let judge = Constant {
         reply,
         asked: Mutex::default(),
     };
-    let bench = Bench {
+    let session = JudgeSession {
         judge: &judge,
         templates: &Templates::default(),
         progress: &|_| (),
     };
     let stop = StopSignal::detached();
-    let answers = answer(sitting, Some(&bench), &stop, Device::Cpu).unwrap();
+    let answers = answer(eval_run, Some(&session), &stop, Device::Cpu).unwrap();
     let n_ahead = judge.asked.lock().unwrap().len();
     let (verdicts, scored) = score(
-        sitting.benchmark,
-        &sitting.files,
+        eval_run.benchmark,
+        &eval_run.files,
         &answers.unwrap().files,
-        Some(&bench),
+        Some(&session),
         0,
     )
     .unwrap();
     let results = Results {
-        benchmarks: [(sitting.benchmark, scored.clone())].into(),
+        benchmarks: [(eval_run.benchmark, scored.clone())].into(),
         images: None,
     };
-    let written = [(sitting.benchmark, verdicts.clone())].into();
-    results.write(&sitting.out, &written).unwrap();
+    let written = [(eval_run.benchmark, verdicts.clone())].into();
+    results.write(&eval_run.out, &written).unwrap();
     (verdicts, scored, n_ahead)
 }
 

@@ -9,9 +9,9 @@ use candor_judge::Benchmark;
 use candor_testing::shared;
 use tempfile::TempDir;
 
-use crate::candidate::{ask, ask_and_score, model, sitting};
+use crate::candidate::{ask, ask_and_score, eval_run, model};
 
-/// A folder in which every picture that is asked for is one of the photographs.
+/// A folder in which every image that is asked for is one of the photographs.
 fn substitutes(names: impl IntoIterator<Item = String>) -> Option<TempDir> {
     let mut photos: Vec<PathBuf> = std::fs::read_dir(shared("photos")?)
         .unwrap()
@@ -41,14 +41,14 @@ fn all_questions_of_mmhal_are_answered_and_judged() {
         return;
     };
     let (model, out) = (model(1), tempfile::tempdir().unwrap());
-    let sitting = sitting(
+    let eval_run = eval_run(
         Benchmark::Mmhal,
         model.path(),
         vec![questions],
         images.path(),
         out.path(),
     );
-    let (verdicts, scored, n_ahead) = ask_and_score(&sitting, "Nonsense.\nRating: 1");
+    let (verdicts, scored, n_ahead) = ask_and_score(&eval_run, "Nonsense.\nRating: 1");
     assert_eq!((verdicts.len(), n_ahead), (96, 96));
     assert_eq!(scored.figures["score"].value, Some(1.0));
     assert_eq!(scored.figures["hallucination"].value, Some(1.0));
@@ -67,16 +67,16 @@ fn all_questions_of_llava_bench_are_answered_and_judged() {
         return;
     };
     let (model, out) = (model(1), tempfile::tempdir().unwrap());
-    let mut sitting = sitting(
+    let mut eval_run = eval_run(
         Benchmark::LlavaBench,
         model.path(),
         vec![questions],
         images.path(),
         out.path(),
     );
-    sitting.files.references = shared("llava_bench_coco/qa90_gpt4_answer.jsonl");
-    sitting.files.context = shared("llava_bench_coco/caps_boxes_coco2014_val_80.jsonl");
-    let (verdicts, scored, n_ahead) = ask_and_score(&sitting, "8 4\nLess than the first.");
+    eval_run.files.references = shared("llava_bench_coco/qa90_gpt4_answer.jsonl");
+    eval_run.files.context = shared("llava_bench_coco/caps_boxes_coco2014_val_80.jsonl");
+    let (verdicts, scored, n_ahead) = ask_and_score(&eval_run, "8 4\nLess than the first.");
     assert_eq!((verdicts.len(), n_ahead), (90, 90));
     assert_eq!(scored.figures["relative"].value, Some(50.0));
     assert_eq!(scored.figures["relative"].groups["detail"].n, 30);
@@ -97,15 +97,15 @@ fn questions_of_all_splits_of_pope_are_answered_once_and_read_by_the_rule() {
         return;
     };
     let (model, out) = (model(1), tempfile::tempdir().unwrap());
-    let mut sitting = sitting(
+    let mut eval_run = eval_run(
         Benchmark::Pope,
         model.path(),
         files,
         images.path(),
         out.path(),
     );
-    sitting.files.limit = Some(60);
-    let answers = ask(&sitting).unwrap();
+    eval_run.files.limit = Some(60);
+    let answers = ask(&eval_run).unwrap();
     let names: Vec<&str> = answers
         .iter()
         .map(|path| path.file_name().unwrap().to_str().unwrap())
@@ -124,7 +124,7 @@ fn questions_of_all_splits_of_pope_are_answered_once_and_read_by_the_rule() {
         told.lines()
             .all(|line| line.contains("?\\nAnswer the question using a single word or phrase."))
     );
-    let scored = candor_judge::score::score(sitting.benchmark, &sitting.files, &answers, None, 0);
+    let scored = candor_judge::score::score(eval_run.benchmark, &eval_run.files, &answers, None, 0);
     let (verdicts, scored) = scored.unwrap();
     assert_eq!((scored.n, scored.limit), (180, Some(60)));
     let right = verdicts

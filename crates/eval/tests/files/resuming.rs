@@ -2,33 +2,33 @@
 
 use std::path::Path;
 
-use candor_eval::files::{Sitting, answer};
+use candor_eval::files::{EvalRun, answer};
 use candor_judge::Benchmark;
 use candor_run::StopSignal;
 use candor_testing::files::files;
 use tch::Device;
 
-use crate::candidate::{ask, model, sitting};
-use crate::own_pictures::{images, own_questions};
+use crate::candidate::{ask, eval_run, model};
+use crate::own_images::{images, own_questions};
 
-fn of(model: &Path, folder: &Path, out: &Path) -> Sitting {
-    let mut sitting = sitting(
+fn of(model: &Path, folder: &Path, out: &Path) -> EvalRun {
+    let mut eval_run = eval_run(
         Benchmark::Own,
         model,
         vec![own_questions(folder)],
         &images(),
         out,
     );
-    sitting.batch_rows = 8;
-    sitting
+    eval_run.batch_rows = 8;
+    eval_run
 }
 
 #[test]
 fn a_log_that_is_cut_anywhere_is_continued_to_the_same_bytes() {
     let (model, dir) = (model(1), tempfile::tempdir().unwrap());
     let out = dir.path().join("out");
-    let sitting = of(model.path(), dir.path(), &out);
-    ask(&sitting).unwrap();
+    let eval_run = of(model.path(), dir.path(), &out);
+    ask(&eval_run).unwrap();
     let expected = files(&out);
     let log = &expected["answers.log"];
     assert_eq!(
@@ -39,7 +39,7 @@ fn a_log_that_is_cut_anywhere_is_continued_to_the_same_bytes() {
         let length = log.len() * cut / 11;
         std::fs::remove_dir_all(out.join("answers")).unwrap();
         std::fs::write(out.join("answers.log"), &log[..length]).unwrap();
-        ask(&sitting).unwrap();
+        ask(&eval_run).unwrap();
         assert!(files(&out) == expected, "cut at {length}");
     }
 }
@@ -49,16 +49,16 @@ fn a_run_that_was_asked_to_stop_goes_on_later() {
     let (model, dir) = (model(1), tempfile::tempdir().unwrap());
     let (whole, stopped) = (dir.path().join("whole"), dir.path().join("stopped"));
     ask(&of(model.path(), dir.path(), &whole)).unwrap();
-    let sitting = of(model.path(), dir.path(), &stopped);
+    let eval_run = of(model.path(), dir.path(), &stopped);
     let stop = StopSignal::detached();
     stop.request();
     assert!(
-        answer(&sitting, None, &stop, Device::Cpu)
+        answer(&eval_run, None, &stop, Device::Cpu)
             .unwrap()
             .is_none()
     );
     assert!(!stopped.join("answers").exists());
-    ask(&sitting).unwrap();
+    ask(&eval_run).unwrap();
     assert_eq!(files(&stopped), files(&whole));
 }
 
@@ -67,10 +67,10 @@ fn answers_of_another_run_are_not_continued() {
     let (first, second) = (model(1), model(2));
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
-    let sitting = of(first.path(), dir.path(), &out);
-    ask(&sitting).unwrap();
-    let refused = |change: &dyn Fn(&mut Sitting), expected: &str| {
-        let mut other = sitting.clone();
+    let eval_run = of(first.path(), dir.path(), &out);
+    ask(&eval_run).unwrap();
+    let refused = |change: &dyn Fn(&mut EvalRun), expected: &str| {
+        let mut other = eval_run.clone();
         change(&mut other);
         let message = ask(&other).unwrap_err().to_string();
         assert!(
@@ -96,7 +96,7 @@ fn answers_of_another_run_are_not_continued() {
     // The same model elsewhere is the same model.
     let moved = dir.path().join("moved");
     std::fs::rename(first.path(), &moved).unwrap();
-    let mut other = sitting.clone();
+    let mut other = eval_run.clone();
     other.model = moved;
     ask(&other).unwrap();
 }
@@ -105,14 +105,14 @@ fn answers_of_another_run_are_not_continued() {
 fn a_damaged_log_is_named_by_its_line() {
     let (model, dir) = (model(1), tempfile::tempdir().unwrap());
     let out = dir.path().join("out");
-    let sitting = of(model.path(), dir.path(), &out);
-    ask(&sitting).unwrap();
+    let eval_run = of(model.path(), dir.path(), &out);
+    ask(&eval_run).unwrap();
     let path = out.join("answers.log");
     let log = std::fs::read_to_string(&path).unwrap();
     let lines: Vec<&str> = log.lines().collect();
     let damaged = |lines: &[&str], expected: &str| {
         std::fs::write(&path, lines.join("\n") + "\n").unwrap();
-        let message = ask(&sitting).unwrap_err().to_string();
+        let message = ask(&eval_run).unwrap_err().to_string();
         assert!(
             message.contains(expected) && message.contains("answered again"),
             "{message}"
@@ -132,18 +132,18 @@ fn a_damaged_log_is_named_by_its_line() {
 fn what_cannot_be_asked_is_refused_before_the_first_answer() {
     let (model, dir) = (model(1), tempfile::tempdir().unwrap());
     let out = dir.path().join("out");
-    let mut sitting = of(model.path(), dir.path(), &out);
+    let mut eval_run = of(model.path(), dir.path(), &out);
     let some = tempfile::tempdir().unwrap();
-    for name in crate::own_pictures::names(2) {
+    for name in crate::own_images::names(2) {
         std::fs::copy(images().join(&name), some.path().join(&name)).unwrap();
     }
-    sitting.images = some.path().to_owned();
-    let message = ask(&sitting).unwrap_err().to_string();
-    let names = crate::own_pictures::names(5);
+    eval_run.images = some.path().to_owned();
+    let message = ask(&eval_run).unwrap_err().to_string();
+    let names = crate::own_images::names(5);
     let missing = names[2..].iter().map(String::as_str);
     // Each of them, and who asks about it.
     for part in missing.chain([
-        "3 of 5 pictures",
+        "3 of 5 images",
         "\"2-0\"",
         "\"3-0\"",
         "\"4-0\"",
@@ -155,13 +155,13 @@ fn what_cannot_be_asked_is_refused_before_the_first_answer() {
     let question = "word ".repeat(2000);
     let row = format!(
         "{{\"id\":\"long\",\"image\":\"{}\",\"question\":\"{question}\",\"rule\":\"judge\"}}\n",
-        crate::own_pictures::names(1)[0]
+        crate::own_images::names(1)[0]
     );
     let questions = dir.path().join("long.jsonl");
     std::fs::write(&questions, row).unwrap();
-    sitting.images = images();
-    sitting.files.questions = vec![questions];
-    let message = ask(&sitting).unwrap_err().to_string();
+    eval_run.images = images();
+    eval_run.files.questions = vec![questions];
+    let message = ask(&eval_run).unwrap_err().to_string();
     assert!(
         message.contains("long") && message.contains("tokens"),
         "{message}"
@@ -170,12 +170,12 @@ fn what_cannot_be_asked_is_refused_before_the_first_answer() {
 }
 
 #[test]
-fn all_damaged_pictures_are_told_at_once_with_their_questions() {
+fn all_damaged_images_are_told_at_once_with_their_questions() {
     let (model, dir) = (model(1), tempfile::tempdir().unwrap());
     let out = dir.path().join("out");
-    let mut sitting = of(model.path(), dir.path(), &out);
+    let mut eval_run = of(model.path(), dir.path(), &out);
     let some = tempfile::tempdir().unwrap();
-    let names = crate::own_pictures::names(5);
+    let names = crate::own_images::names(5);
     for name in &names {
         std::fs::copy(images().join(name), some.path().join(name)).unwrap();
     }
@@ -183,10 +183,10 @@ fn all_damaged_pictures_are_told_at_once_with_their_questions() {
         let whole = std::fs::read(images().join(name)).unwrap();
         std::fs::write(some.path().join(name), &whole[..20]).unwrap();
     }
-    sitting.images = some.path().to_owned();
-    let message = ask(&sitting).unwrap_err().to_string();
+    eval_run.images = some.path().to_owned();
+    let message = ask(&eval_run).unwrap_err().to_string();
     for part in [
-        "2 of 5 pictures",
+        "2 of 5 images",
         &names[1],
         "\"1-0\"",
         &names[4],
@@ -196,7 +196,7 @@ fn all_damaged_pictures_are_told_at_once_with_their_questions() {
         assert!(message.contains(part), "{part}: {message}");
     }
     assert!(!message.contains(&names[0]), "{message}");
-    // With whole pictures the same command answers everything.
-    sitting.images = images();
-    ask(&sitting).unwrap();
+    // With whole images the same command answers everything.
+    eval_run.images = images();
+    ask(&eval_run).unwrap();
 }

@@ -42,18 +42,18 @@ pub(super) fn trained_on(runs: &[String], leakage: &Leakage) -> String {
     let line = |benchmark: &Benchmark| {
         let leaked = &leakage.benchmarks[benchmark];
         format!(
-            "{}: of {} items, {} show a training picture, {} of these with its question; the words of {} were asked in \
+            "{}: of {} items, {} show a training image, {} of these with its question; the words of {} were asked in \
              training\n",
             benchmark.label(),
             leaked.n,
-            leaked.pictures.len(),
+            leaked.images.len(),
             leaked.questions.len(),
             leaked.n_words
         )
     };
     let mut text: String = leakage.benchmarks.keys().map(line).collect();
     if !leakage.without.is_empty() {
-        text += "without the items whose picture is in the training data:\n";
+        text += "without the items whose image is in the training data:\n";
         text += &show::rows(runs, &leakage.without);
     }
     text

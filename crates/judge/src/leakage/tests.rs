@@ -34,7 +34,7 @@ const ROWS: &str = r#"[
         {"from": "human", "value": "Hello."}, {"from": "gpt", "value": "Hi."}]}]"#;
 
 #[test]
-fn pictures_are_found_by_number_or_name_and_questions_by_their_words() {
+fn images_are_found_by_number_or_name_and_questions_by_their_words() {
     let dir = tempfile::tempdir().unwrap();
     let training = training(dir.path(), ROWS);
     let run = run(vec![
@@ -45,7 +45,7 @@ fn pictures_are_found_by_number_or_name_and_questions_by_their_words() {
             false,
         ),
         verdict(
-            "picture",
+            "image_file",
             "COCO_val2014_000000000042.jpg",
             "Is there a dog?",
             true,
@@ -57,10 +57,10 @@ fn pictures_are_found_by_number_or_name_and_questions_by_their_words() {
     ]);
     let found = training.find(&[run], None, 0).unwrap();
     let leaked = &found.benchmarks[&Benchmark::Pope];
-    assert_eq!(leaked.pictures, ["both", "name", "picture"]);
+    assert_eq!(leaked.images, ["both", "name", "image_file"]);
     assert_eq!(leaked.questions, ["both", "name"]);
     assert_eq!((leaked.n, leaked.n_words), (5, 3));
-    // Right are 3 of 5; without the three pictures, "words" of "words" and "number".
+    // Right are 3 of 5; without the three images, "words" of "words" and "number".
     let accuracy = &found.without[0];
     assert_eq!(accuracy.measure, "accuracy");
     assert_eq!(
@@ -70,18 +70,18 @@ fn pictures_are_found_by_number_or_name_and_questions_by_their_words() {
 }
 
 #[test]
-fn a_benchmark_without_training_pictures_has_no_second_numbers() {
+fn a_benchmark_without_training_images_has_no_second_numbers() {
     let dir = tempfile::tempdir().unwrap();
     let training = training(dir.path(), ROWS);
     let found = training
         .find(&[run(vec![verdict("a", "x.jpg", "Q?", true)])], None, 0)
         .unwrap();
-    assert!(found.benchmarks[&Benchmark::Pope].pictures.is_empty());
+    assert!(found.benchmarks[&Benchmark::Pope].images.is_empty());
     assert!(found.without.is_empty());
 }
 
 #[test]
-fn a_renamed_picture_is_told_by_its_bytes_and_not_by_its_size() {
+fn a_renamed_image_is_told_by_its_bytes_and_not_by_its_size() {
     let dir = tempfile::tempdir().unwrap();
     let training = training(dir.path(), ROWS);
     let (ours, theirs) = (dir.path().join("ours"), dir.path().join("theirs"));
@@ -102,10 +102,10 @@ fn a_renamed_picture_is_told_by_its_bytes_and_not_by_its_size() {
     let found = training.find(&runs, Some((&ours, &theirs)), 0).unwrap();
     let leaked = &found.benchmarks[&Benchmark::Pope];
     assert_eq!(
-        (&leaked.pictures, &leaked.questions),
+        (&leaked.images, &leaked.questions),
         (&vec!["a".to_owned()], &vec!["a".to_owned()])
     );
     assert!(found.compared_bytes);
     let by_name = training.find(&runs, None, 0).unwrap();
-    assert!(by_name.benchmarks[&Benchmark::Pope].pictures.is_empty());
+    assert!(by_name.benchmarks[&Benchmark::Pope].images.is_empty());
 }

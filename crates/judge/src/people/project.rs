@@ -7,17 +7,17 @@ use serde_json::json;
 
 use super::asked;
 use crate::JudgeError;
-use crate::pictures;
+use crate::images;
 use crate::run::Run;
 
 const PROJECT: &str = include_str!("../../templates/people.toml");
 const GUIDELINES: &str = include_str!("../../templates/people-guidelines.md");
 
 /// Writes `project.toml`, `guidelines.md` and `pairs.json` into a new folder; returns the number of pairs. `images` is the
-/// folder of the pictures. `seed` decides what the app draws.
+/// folder of the images. `seed` decides what the app draws.
 ///
 /// # Errors
-/// There is a project already, the runs have nothing to compare, a picture is missing, or the disk refuses.
+/// There is a project already, the runs have nothing to compare, an image is missing, or the disk refuses.
 pub fn write(out: &Path, runs: [&Run; 2], images: &Path, seed: u64) -> Result<usize, JudgeError> {
     let project = out.join("project.toml");
     if project.exists() {
@@ -28,9 +28,13 @@ pub fn write(out: &Path, runs: [&Run; 2], images: &Path, seed: u64) -> Result<us
     let mut rows = Vec::new();
     let differing = |item: &super::Asked<'_>| item.answers[0] != item.answers[1];
     for item in asked(runs).into_iter().filter(differing) {
-        let Some(image) = pictures::name_in(images, item.verdict) else {
-            let wanted = item.verdict.picture.as_ref().unwrap_or(&item.verdict.image);
-            let problem = format!("no picture {wanted:?}, which {:?} is about", item.name);
+        let Some(image) = images::name_in(images, item.verdict) else {
+            let wanted = item
+                .verdict
+                .image_file
+                .as_ref()
+                .unwrap_or(&item.verdict.image);
+            let problem = format!("no image {wanted:?}, which {:?} is about", item.name);
             return Err(JudgeError::unfit(
                 images,
                 problem,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use candor_judge::exam::Files;
+use candor_judge::benchmarks::Files;
 use candor_judge::results::Scored;
 use candor_judge::score::score;
 use candor_judge::settings::Templates;
@@ -64,10 +64,10 @@ fn mmhal_shows_the_official_number_and_ours_and_lists_what_was_not_read() {
     near(value(&scored, "score"), 9.0 / 3.0);
     near(value(&scored, "hallucination_official"), 3.0 / 4.0);
     near(value(&scored, "hallucination"), 2.0 / 3.0);
-    near(value(&scored, "unread"), 0.25);
+    near(value(&scored, "unparsed"), 0.25);
     near(value(&scored, "words"), 5.0 / 4.0);
     assert_eq!(
-        (scored.unread.as_slice(), scored.n),
+        (scored.unparsed.as_slice(), scored.n),
         (&["3".to_owned()][..], 4)
     );
     near(
@@ -185,7 +185,7 @@ fn pope_takes_its_own_answer_lines_and_writes_what_it_found() {
     near(value(&scored, "precision"), 0.5);
     near(value(&scored, "f1"), 2.0 / 3.0);
     near(value(&scored, "neither"), 0.5);
-    assert_eq!(scored.unread, ["popular-2"]);
+    assert_eq!(scored.unparsed, ["popular-2"]);
     let out = dir.path().join("out");
     let results = Results {
         benchmarks: [(Benchmark::Pope, scored)].into(),
@@ -242,10 +242,10 @@ fn a_recall_that_silence_earned_does_not_stand_alone() {
 #[test]
 fn mmbench_in_circles_is_right_only_if_every_turn_is() {
     let dir = tempfile::tempdir().unwrap();
-    let picture = "Y2FuZG9y".repeat(10);
+    let image = "Y2FuZG9y".repeat(10);
     let table = format!(
-        "index\tquestion\tA\tB\tanswer\tcategory\timage\n1\tWhat?\tcup\tdish\tA\tx\t{picture}\n\
-         1000001\tWhat?\tdish\tcup\tB\tx\t1\n2\tWhich?\tred\tblue\tB\ty\t{picture}\n1000002\tWhich?\tblue\tred\tA\ty\t2\n"
+        "index\tquestion\tA\tB\tanswer\tcategory\timage\n1\tWhat?\tcup\tdish\tA\tx\t{image}\n\
+         1000001\tWhat?\tdish\tcup\tB\tx\t1\n2\tWhich?\tred\tblue\tB\ty\t{image}\n1000002\tWhich?\tblue\tred\tA\ty\t2\n"
     );
     let answers = "{\"question_id\":1,\"text\":\"A\"}\n{\"question_id\":1000001,\"text\":\"a cup\"}\n\
                    {\"question_id\":2,\"text\":\"B.\"}\n{\"question_id\":1000002,\"text\":\"both\"}\n";
@@ -258,7 +258,7 @@ fn mmbench_in_circles_is_right_only_if_every_turn_is() {
     near(value(&scored, "accuracy"), 0.75);
     near(value(&scored, "circular"), 0.5);
     assert_eq!(
-        (scored.figures["circular"].n, scored.unread.as_slice()),
+        (scored.figures["circular"].n, scored.unparsed.as_slice()),
         (2, &["1000002".to_owned()][..])
     );
 }
@@ -298,7 +298,7 @@ fn chair_counts_objects_that_are_neither_boxed_nor_captioned() {
     assert!(message.contains("\"9\""), "{message}");
 }
 
-/// Questions and answers of POPE, one picture each.
+/// Questions and answers of POPE, one image each.
 fn pope(folder: &Path, rows: &[(&str, &str)]) -> Scored {
     let (mut questions, mut answers) = (String::new(), String::new());
     for (id, (label, answer)) in rows.iter().enumerate() {
@@ -350,7 +350,7 @@ fn popes_table_is_worked_by_hand() {
     near(value(&scored, "f1"), 0.0);
 }
 
-/// Descriptions of pictures, each with what is there.
+/// Descriptions of images, each with what is there.
 fn chair(folder: &Path, rows: &[(&str, &str)]) -> Scored {
     let names = [
         "dog", "cat", "tree", "boat", "fish", "lamp", "book", "cup", "kite",

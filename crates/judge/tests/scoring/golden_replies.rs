@@ -1,6 +1,6 @@
 //! Thousands of made-up replies, read and scored as plain Python does: `parity/fixtures/replies.py`.
 
-use candor_judge::exam::Files;
+use candor_judge::benchmarks::Files;
 use candor_judge::score::score;
 use candor_judge::{Benchmark, llava_bench, mmhal, pope};
 use serde::Deserialize;

@@ -1,10 +1,10 @@
-//! LLaVA-Bench, in one order of the two answers and in both.
+//! LLaVA-JudgeSession, in one order of the two answers and in both.
 
 use std::path::Path;
 
 use candor_judge::Benchmark;
-use candor_judge::exam::Files;
-use candor_judge::score::{Bench, score};
+use candor_judge::benchmarks::Files;
+use candor_judge::score::{JudgeSession, score};
 use candor_judge::settings::Templates;
 
 use crate::scripted::{Scripted, Sheet, file, near, run, value};
@@ -84,7 +84,7 @@ fn a_judge_that_favours_the_first_place_is_found_out_by_exchanging_the_answers()
         ]
     };
     let judge = Scripted(reply, true);
-    let bench = Bench {
+    let session = JudgeSession {
         judge: &judge,
         templates: &Templates::default(),
         progress: &|_| (),
@@ -94,7 +94,7 @@ fn a_judge_that_favours_the_first_place_is_found_out_by_exchanging_the_answers()
         Benchmark::LlavaBench,
         &sheet.files,
         &sheet.answers,
-        Some(&bench),
+        Some(&session),
         0,
     )
     .unwrap();

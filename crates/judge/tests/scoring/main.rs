@@ -1,10 +1,10 @@
 //! Answers of other tools scored from end to end, with a judge that is written down; on files made up by hand, on thousands
 //! of made-up replies as plain Python scores them, and on the benchmarks' own files.
 
-mod ahead;
 mod benchmarks;
 mod golden_replies;
 mod llava_bench;
 mod own;
+mod pipelined;
 mod real_files;
 mod scripted;

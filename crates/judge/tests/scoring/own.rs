@@ -1,7 +1,7 @@
 //! A user's own questions, each scored by the rule that it names.
 
 use candor_judge::Benchmark;
-use candor_judge::exam::Files;
+use candor_judge::benchmarks::Files;
 use candor_judge::score::score;
 use candor_judge::settings::Templates;
 
@@ -44,9 +44,9 @@ fn rules_score_what_they_can_and_a_judge_the_rest() {
     // Of "3", "Yes" and silence the first is right; the judge rates the fourth.
     near(value(&scored, "accuracy"), 1.0 / 3.0);
     near(value(&scored, "score"), 1.0);
-    near(value(&scored, "unread"), 0.25);
+    near(value(&scored, "unparsed"), 0.25);
     assert_eq!(
-        (scored.n, scored.unread.as_slice()),
+        (scored.n, scored.unparsed.as_slice()),
         (4, &["c".to_owned()][..])
     );
     near(

@@ -1,7 +1,7 @@
 //! The scorers on the benchmarks' own files, which stand beside the repository where they are at all.
 
 use candor_data::formats;
-use candor_judge::exam::Files;
+use candor_judge::benchmarks::Files;
 use candor_judge::results::Scored;
 use candor_judge::score::score;
 use candor_judge::{Benchmark, llava_bench};
@@ -149,7 +149,7 @@ fn the_judges_real_replies_parse_to_the_recorded_scores() {
             return;
         };
         let text = std::fs::read_to_string(path).unwrap();
-        let mut unread = Vec::new();
+        let mut unparsed = Vec::new();
         let mut n = 0;
         for line in text.lines() {
             let review: Review = serde_json::from_str(line).unwrap();
@@ -158,13 +158,13 @@ fn the_judges_real_replies_parse_to_the_recorded_scores() {
                     let [expected, other] = review.score;
                     assert!(near(first, expected) && near(second, other), "{line}");
                 }
-                None => unread.push(review.question_id),
+                None => unparsed.push(review.question_id),
             }
             n += 1;
         }
         assert_eq!(n, 80);
         // In these three the judge solves a sum first and gives its marks at the end; the recorded scores
         // were put in by hand, one of them other than the reply says.
-        assert_eq!(unread, [68, 69, 70]);
+        assert_eq!(unparsed, [68, 69, 70]);
     }
 }

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use candor_judge::exam::Files;
+use candor_judge::benchmarks::Files;
 use candor_judge::judge::{Cost, Identity};
 use candor_judge::results::Scored;
-use candor_judge::score::{Bench, score};
+use candor_judge::score::{JudgeSession, score};
 use candor_judge::settings::Templates;
 use candor_judge::{Benchmark, Judge, JudgeError, Reply, Request};
 
@@ -79,12 +79,14 @@ pub fn recited(
     answers: &[PathBuf],
     replies: &[String],
 ) -> Scored {
-    let bench = Bench {
+    let session = JudgeSession {
         judge: &Recited(replies),
         templates: &Templates::default(),
         progress: &|_| (),
     };
-    score(benchmark, files, answers, Some(&bench), 0).unwrap().1
+    score(benchmark, files, answers, Some(&session), 0)
+        .unwrap()
+        .1
 }
 
 pub fn file(folder: &Path, name: &str, text: &str) -> PathBuf {
@@ -107,12 +109,12 @@ pub fn run(
     reply: impl Fn(&str) -> Vec<String> + Sync,
 ) -> Result<Scored, JudgeError> {
     let judge = Scripted(reply, false);
-    let bench = Bench {
+    let session = JudgeSession {
         judge: &judge,
         templates,
         progress: &|_| (),
     };
-    score(benchmark, &sheet.files, &sheet.answers, Some(&bench), 0).map(|(_, scored)| scored)
+    score(benchmark, &sheet.files, &sheet.answers, Some(&session), 0).map(|(_, scored)| scored)
 }
 
 pub fn value(scored: &Scored, key: &str) -> f64 {

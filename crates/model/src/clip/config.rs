@@ -41,7 +41,7 @@ pub struct VisionConfig {
 }
 
 impl VisionConfig {
-    /// `OpenAI`'s ViT-L/14 for pictures of this size.
+    /// `OpenAI`'s ViT-L/14 for images of this size.
     pub(crate) fn clip_large_14(image_size: i64) -> Self {
         Self {
             model_type: defaults::model_type(),

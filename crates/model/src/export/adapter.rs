@@ -7,10 +7,10 @@ use tch::{Kind, Tensor};
 
 use crate::peft::paths::{LLAMA, TODAY, WRAPPER};
 use crate::peft::{CONFIG, PeftFolder, TENSORS};
-use crate::{Dialect, ModelConfig, ModelError, tensor_file};
+use crate::{CheckpointFormat, ModelConfig, ModelError, tensor_file};
 
 /// Writes the adapter in `folder`, which belongs to a model of this configuration, as the PEFT folder `out`: with the
-/// names of a dialect, of a type if one is given, and for another base if one is named. Its tensors keep every bit
+/// names of a format, of a type if one is given, and for another base if one is named. Its tensors keep every bit
 /// otherwise.
 ///
 /// # Errors
@@ -19,16 +19,16 @@ pub fn export_adapter(
     folder: &Path,
     base: &ModelConfig,
     base_name: Option<&str>,
-    dialect: Dialect,
+    checkpoint_format: CheckpointFormat,
     kind: Option<Kind>,
     out: &Path,
 ) -> Result<(), ModelError> {
     let peft = PeftFolder::open(folder)?;
     peft.check_nothing_else()?;
     peft.check_decoder(base.text())?;
-    let spelling = match dialect {
-        Dialect::HuggingFace => TODAY,
-        Dialect::Original => LLAMA,
+    let spelling = match checkpoint_format {
+        CheckpointFormat::HuggingFace => TODAY,
+        CheckpointFormat::Original => LLAMA,
     };
     let mut tensors: BTreeMap<String, Tensor> = BTreeMap::new();
     for (layer, term) in peft.terms() {

@@ -1,4 +1,4 @@
-//! `config.json` in the words of each dialect, and `generation_config.json`.
+//! `config.json` in the words of each format, and `generation_config.json`.
 
 use std::path::Path;
 
@@ -9,12 +9,15 @@ use tch::Kind;
 use super::reading::{Reading, copy, write_json};
 use super::tensors::Tensors;
 use super::{Export, TOWER};
-use crate::{Dialect, FeatureSelect, LlavaConfig, ModelConfig, ModelError, ProjectorKind, dialect};
+use crate::{
+    CheckpointFormat, FeatureSelect, LlavaConfig, ModelConfig, ModelError, ProjectorKind,
+    checkpoint_format,
+};
 
 const CONFIG: &str = "config.json";
 const GENERATION: &str = "generation_config.json";
 
-/// Whether the dialect has words for the model.
+/// Whether the format has words for the model.
 pub(super) fn check(export: &Export, config: &ModelConfig) -> Result<(), ModelError> {
     let refuse = |problem: &str, remedy: &'static str| {
         Err(ModelError::Config {
@@ -25,20 +28,20 @@ pub(super) fn check(export: &Export, config: &ModelConfig) -> Result<(), ModelEr
     };
     let original = "export it in the original dialect (--dialect llava)";
     let Some(config) = config.llava() else {
-        return match export.dialect {
-            Dialect::HuggingFace => Ok(()),
-            Dialect::Original => refuse(
+        return match export.checkpoint_format {
+            CheckpointFormat::HuggingFace => Ok(()),
+            CheckpointFormat::Original => refuse(
                 &format!("is a {}, which is no LLaVA", config.family()),
                 "export it for Hugging Face (--dialect hf)",
             ),
         };
     };
-    match export.dialect {
-        Dialect::HuggingFace if config.mm_projector_type == ProjectorKind::Linear => {
+    match export.checkpoint_format {
+        CheckpointFormat::HuggingFace if config.mm_projector_type == ProjectorKind::Linear => {
             let problem = "the projector is one linear layer, which Hugging Face's LLaVA has not";
             refuse(problem, original)
         }
-        Dialect::HuggingFace if config.mm_use_im_start_end => refuse(
+        CheckpointFormat::HuggingFace if config.mm_use_im_start_end => refuse(
             "images stand between <im_start> and <im_end>, which Hugging Face's LLaVA has not",
             original,
         ),
@@ -54,16 +57,19 @@ pub(super) fn write(
     folder: &Path,
 ) -> Result<(), ModelError> {
     let from = export.model.path();
-    let same = export.model.dialect() == export.dialect && !export.model.is_joined();
+    let same =
+        export.model.checkpoint_format() == export.checkpoint_format && !export.model.is_joined();
     let llava = tensors.config().llava().filter(|_| !same);
-    let mut config = match (llava, export.dialect) {
+    let mut config = match (llava, export.checkpoint_format) {
         // What candor does not know of, others may.
-        (None, _) => dialect::json(&from.join(CONFIG))?,
-        (Some(llava), Dialect::HuggingFace) => hugging_face(llava, reading),
-        (Some(llava), Dialect::Original) => original(llava, reading),
+        (None, _) => checkpoint_format::json(&from.join(CONFIG))?,
+        (Some(llava), CheckpointFormat::HuggingFace) => hugging_face(llava, reading),
+        (Some(llava), CheckpointFormat::Original) => original(llava, reading),
     };
     say_type(&mut config, tensors.only_kind());
-    if let (Some(llava), Dialect::Original) = (tensors.config().llava(), export.dialect) {
+    if let (Some(llava), CheckpointFormat::Original) =
+        (tensors.config().llava(), export.checkpoint_format)
+    {
         config["mm_vision_tower"] = json!(TOWER);
         let mut tower = json!({"architectures": ["CLIPVisionModel"]});
         extend(&mut tower, &llava.vision_config);

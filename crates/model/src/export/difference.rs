@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use candor_data::image::PictureSize;
+use candor_data::image::ImageSize;
 use candor_data::{Conversation, Turn};
 use tch::{Device, Kind, Tensor};
 
@@ -23,7 +23,7 @@ use crate::{Adapter, Bundle, ModelError, ModelFolder, Vlm};
 const QUESTION: &str =
     "<image>\nDescribe everything that can be seen in this picture, and where it is.";
 
-/// Logits of one prompt with a grey picture, compared at every position.
+/// Logits of one prompt with a grey image, compared at every position.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Difference {
     /// The largest difference.
@@ -57,7 +57,7 @@ pub(super) fn measure(
         let head = change_outside_blocks(&bundle.model, peft)?;
         logits(&bundle, Some(&adapter), head.as_ref())?
     };
-    // A dialect may have given the placeholder a row.
+    // A format may have given the placeholder a row.
     let merged = merged.narrow(-1, 0, unmerged.size()[2]);
     let largest = |tensor: &Tensor| tensor.abs().max().double_value(&[]);
     Ok(Difference {
@@ -114,7 +114,7 @@ fn logits(
     };
     let model = &bundle.model;
     let side = model.config().tower_sizes().image_size;
-    let square = PictureSize {
+    let square = ImageSize {
         width: side as u32,
         height: side as u32,
     };

@@ -1,6 +1,6 @@
-//! The files that stand beside weights and say how text and pictures are read.
+//! The files that stand beside weights and say how text and images are read.
 //!
-//! What the model's folder has is copied byte for byte. What the other dialect leaves to its code and this one has in
+//! What the model's folder has is copied byte for byte. What the other format leaves to its code and this one has in
 //! files is written: a chat template, the placeholder in the vocabulary, the settings of the processor.
 
 use std::path::Path;
@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 
 use super::{Export, TOWER};
 use crate::{
-    Dialect, FeatureSelect, IMAGE, LlavaConfig, ModelConfig, ModelError, READING_FILES, Template,
-    Tokenizer,
+    CheckpointFormat, FeatureSelect, IMAGE, LlavaConfig, ModelConfig, ModelError, READING_FILES,
+    Template, Tokenizer,
 };
 
-/// Files that only the processor of Hugging Face's dialect has.
+/// Files that only the processor of Hugging Face's format has.
 const PROCESSOR: &str = "processor_config.json";
 const PREPROCESSOR: &str = "preprocessor_config.json";
 /// The chat template of newer versions of transformers.
@@ -59,7 +59,7 @@ impl Reading {
     /// Writes or copies the files.
     pub(super) fn write(&self, export: &Export, folder: &Path) -> Result<(), ModelError> {
         let from = export.model.path();
-        let hugging_face = export.dialect == Dialect::HuggingFace;
+        let hugging_face = export.checkpoint_format == CheckpointFormat::HuggingFace;
         // The vocabulary of an original LLaVA has no placeholder, and Hugging Face's processor looks for it there.
         let new_tokenizer = hugging_face && self.tokenizer.images_apart();
         for name in READING_FILES {

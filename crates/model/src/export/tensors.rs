@@ -12,7 +12,7 @@ use crate::names::{CLIP, ORIGINAL};
 use crate::peft::{PeftFolder, Term};
 use crate::store::Store;
 use crate::tensor_file::Promise;
-use crate::{Dialect, ModelConfig, ModelError};
+use crate::{CheckpointFormat, ModelConfig, ModelError};
 
 /// Type and shape by candor's names.
 type Stored = BTreeMap<String, (Kind, Vec<i64>)>;
@@ -52,9 +52,11 @@ impl<'a> Tensors<'a> {
         }
         let again = (tied && !config.tied()).then(|| export.model.store());
         // Hugging Face's code looks the placeholder's embedding up before it puts features in its place.
-        let n_new_rows = match export.dialect {
-            Dialect::HuggingFace => (config.image_token() + 1 - config.text().vocab_size).max(0),
-            Dialect::Original => 0,
+        let n_new_rows = match export.checkpoint_format {
+            CheckpointFormat::HuggingFace => {
+                (config.image_token() + 1 - config.text().vocab_size).max(0)
+            }
+            CheckpointFormat::Original => 0,
         };
         config.add_rows(n_new_rows);
         let promise = |(name, (kind, mut size)): (String, (Kind, Vec<i64>))| {
@@ -93,15 +95,15 @@ impl<'a> Tensors<'a> {
         same.then_some(kind)
     }
 
-    /// Writes them in the files of a dialect.
+    /// Writes them in the files of a format.
     pub(super) fn write(
         &mut self,
-        dialect: Dialect,
+        checkpoint_format: CheckpointFormat,
         folder: &Path,
     ) -> Result<Exported, ModelError> {
         let promises: Vec<Promise> = self.promises.values().cloned().collect();
-        match dialect {
-            Dialect::HuggingFace => {
+        match checkpoint_format {
+            CheckpointFormat::HuggingFace => {
                 let names = self.config.names();
                 let renamed = promises.into_iter().map(|promise| {
                     let here = promise.name;
@@ -110,7 +112,7 @@ impl<'a> Tensors<'a> {
                 });
                 self.write_shards(folder, renamed.collect())
             }
-            Dialect::Original => {
+            CheckpointFormat::Original => {
                 let is_tower = |promise: &Promise| promise.name.starts_with("vision_tower.");
                 let (tower, rest) = promises.into_iter().partition::<Vec<_>, _>(is_tower);
                 let renamed = |names: &crate::names::Names, promises: Vec<Promise>| {

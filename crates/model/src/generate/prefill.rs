@@ -25,7 +25,7 @@ pub(super) fn read(model: &Vlm, adapter: Option<&Adapter>, queries: &[&Query]) -
 }
 
 /// What prompts beside each other begin with.
-struct Opening<'a> {
+struct PrefixGroup<'a> {
     /// Its tokens, all placeholders among them; of a prompt that shares nothing, all but its last.
     ids: &'a [i64],
     /// The features of its images.
@@ -34,7 +34,7 @@ struct Opening<'a> {
 }
 
 /// The openings of all prompts; none if there is a prompt that cannot be cut in two.
-fn openings<'a>(queries: &[&'a Query], image: i64) -> Option<Vec<Opening<'a>>> {
+fn openings<'a>(queries: &[&'a Query], image: i64) -> Option<Vec<PrefixGroup<'a>>> {
     let alike = |left: &&Query, right: &&Query| {
         let opening = left.opening(image);
         opening.is_some() && opening == right.opening(image)
@@ -46,7 +46,7 @@ fn openings<'a>(queries: &[&'a Query], image: i64) -> Option<Vec<Opening<'a>>> {
             (None, Some((&last, ids))) if last != image && !ids.is_empty() => ids,
             (None, _) => return None,
         };
-        Some(Opening {
+        Some(PrefixGroup {
             ids,
             features: query.features.as_ref(),
             n_queries: group.len(),
@@ -123,18 +123,18 @@ fn behind_openings(
     model: &Vlm,
     adapter: Option<&Adapter>,
     queries: &[&Query],
-    openings: &[Opening<'_>],
+    openings: &[PrefixGroup<'_>],
 ) -> Live {
     let (device, decoder) = (model.device(), model.decoder());
-    let of_opening = |(at, opening): (usize, &Opening<'_>)| vec![at; opening.n_queries];
+    let of_opening = |(at, opening): (usize, &PrefixGroup<'_>)| vec![at; opening.n_queries];
     let owners: Vec<usize> = openings.iter().enumerate().flat_map(of_opening).collect();
     let heads: Vec<&[i64]> = openings.iter().map(|opening| opening.ids).collect();
-    let rests = owners.iter().zip(queries);
-    let rests: Vec<&[i64]> = rests
+    let suffixes = owners.iter().zip(queries);
+    let suffixes: Vec<&[i64]> = suffixes
         .map(|(&at, query)| &query.ids[heads[at].len()..])
         .collect();
     let first = LeftPadded::new(&heads, device);
-    let second = LeftPadded::new(&rests, device);
+    let second = LeftPadded::new(&suffixes, device);
     let both = first.len + second.len;
     let features = openings.iter().map(|opening| opening.features);
     let begun = from_the_beginning(model, adapter, &first, features, second.len + ROOM);

@@ -138,7 +138,7 @@ impl QwenTower {
         let (c, size) = (&self.config, pixels.size());
         let (p, m) = (c.patch_size, c.merge_size);
         let [rows, columns] = c.grid([size[2], size[3]]);
-        // A still image is its own next picture.
+        // A still image is its own next image.
         let patches = pixels
             .to_kind(self.patch_embedding.kind())
             .reshape([size[0], 3, rows, m, p, columns, m, p])

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use tch::{Device, Kind, Tensor};
 
-use super::Shared;
+use super::SharedPrefix;
 
 /// What a batch is read at.
 #[derive(Debug)]
@@ -54,8 +54,8 @@ pub(super) struct Spans {
 ///
 /// # Panics
 /// A branch has no range, or an empty one, or one that is not its own.
-pub(super) fn branches<'a>(items: &[&'a Shared]) -> Vec<(&'a [i64], Range<usize>)> {
-    let of = |item: &&'a Shared| {
+pub(super) fn branches<'a>(items: &[&'a SharedPrefix]) -> Vec<(&'a [i64], Range<usize>)> {
+    let of = |item: &&'a SharedPrefix| {
         assert!(
             item.branches.len() == item.read.len(),
             "a branch is read at some of its own tokens"
@@ -75,7 +75,7 @@ pub(super) fn branches<'a>(items: &[&'a Shared]) -> Vec<(&'a [i64], Range<usize>
 
 impl Read {
     /// As the items say.
-    pub fn of(items: &[&Shared], layout: Layout, device: Device) -> Self {
+    pub fn of(items: &[&SharedPrefix], layout: Layout, device: Device) -> Self {
         let branches = branches(items);
         let last =
             |(branch, read): &(&[i64], Range<usize>)| *read == (branch.len() - 1..branch.len());
@@ -110,7 +110,7 @@ impl Read {
     ///
     /// # Shapes
     /// `hidden`: `[n_read, width]` → `[n_branches, width]`, or the same where tokens are read each by itself.
-    pub fn added_up(&self, hidden: &Tensor) -> Tensor {
+    pub fn pooled(&self, hidden: &Tensor) -> Tensor {
         match self {
             Self::Last | Self::Each(_) => hidden.shallow_clone(),
             Self::Sums(spans) => spans.sums(hidden),

@@ -7,7 +7,7 @@
 use tch::{Device, Tensor};
 
 use super::read::{Read, branches};
-use super::{Shared, SharedBatch};
+use super::{SharedBatch, SharedPrefix};
 use crate::{Activations, Adapter, Features, Ragged, Vlm, logprobs};
 
 /// Items of one pass, with the tokens of their branches that are predicted.
@@ -20,13 +20,13 @@ pub struct SharedTargets {
 }
 
 impl SharedTargets {
-    /// Pads items to the longest of them; the tokens in [`Shared::read`] are the targets. `pad` is any id but the
+    /// Pads items to the longest of them; the tokens in [`SharedPrefix::read`] are the targets. `pad` is any id but the
     /// image placeholder.
     ///
     /// # Panics
     /// As [`SharedBatch::new`].
     #[must_use]
-    pub fn new(items: &[&Shared], pad: i64, device: Device) -> Self {
+    pub fn new(items: &[&SharedPrefix], pad: i64, device: Device) -> Self {
         let n_branches = items.first().map_or(1, |item| item.branches.len());
         let (mut ids, mut lens) = (Vec::new(), Vec::new());
         let batch = SharedBatch::reading(items, pad, device, |layout| {

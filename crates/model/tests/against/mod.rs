@@ -94,11 +94,11 @@ pub fn golden_folder(case: &str) -> PathBuf {
         .join(case)
 }
 
-/// The features of all pictures of a golden file, one by one: of sizes of their own, or of one size.
+/// The features of all images of a golden file, one by one: of sizes of their own, or of one size.
 pub fn features(model: &Vlm, golden: &Golden) -> Vec<Features> {
     let own = (0..).map_while(|at| golden.find(&format!("picture.{at}")));
     let own: Vec<Features> = own
-        .map(|picture| model.image_features(&picture.unsqueeze(0)))
+        .map(|image| model.image_features(&image.unsqueeze(0)))
         .collect();
     match golden.find("pixel_values") {
         Some(pixels) if own.is_empty() => {
@@ -111,16 +111,16 @@ pub fn features(model: &Vlm, golden: &Golden) -> Vec<Features> {
 
 /// The prompts of `generate.safetensors` without their padding, each with the features of its own images.
 pub fn queries(model: &Vlm, golden: &Golden) -> Vec<Query> {
-    let mut pictures = features(model, golden).into_iter();
+    let mut images = features(model, golden).into_iter();
     let image = model.config().image_token();
     let rows = golden.real_rows("input_ids").into_iter();
     let queries = rows.map(|ids| {
         let mut left = ids.iter().filter(|&&id| id == image).count();
         let mut own = Vec::new();
         while left > 0 {
-            let picture = pictures.next().expect("a picture for each span");
-            left -= picture.n_tokens();
-            own.push(picture);
+            let image = images.next().expect("an image for each span");
+            left -= image.n_tokens();
+            own.push(image);
         }
         Query {
             ids,

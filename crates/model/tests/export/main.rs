@@ -1,4 +1,4 @@
-//! Exported folders: every bit of the tensors, names that the other dialect's code knows, merged weights, damage.
+//! Exported folders: every bit of the tensors, names that the other format's code knows, merged weights, damage.
 //!
 //! Expected bytes are those of the files that transformers and torch wrote (`parity/fixtures`), expected logits those
 //! that transformers and PEFT computed. `parity/run exports` opens exported folders with both.
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use against::{Golden, assert_absolute, golden_folder};
 use candor_model::export::{Export, Exported};
-use candor_model::{Bundle, Dialect, ModelFolder};
+use candor_model::{Bundle, CheckpointFormat, ModelFolder};
 use candor_weights::{Checkpoint, Dtype};
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
@@ -35,15 +35,15 @@ fn stored(path: &Path) -> Stored {
     checkpoint.iter().map(tensor).collect()
 }
 
-fn dialects(case: &str) -> PathBuf {
+fn checkpoint_formats(case: &str) -> PathBuf {
     golden_folder("dialects").join(case)
 }
 
-fn export(model: &Path, dialect: Dialect) -> Export {
+fn export(model: &Path, checkpoint_format: CheckpointFormat) -> Export {
     Export {
         model: ModelFolder::find(model).expect("a model"),
         adapter: None,
-        dialect,
+        checkpoint_format,
         kind: None,
     }
 }
@@ -85,7 +85,7 @@ fn assert_same(found: &Stored, expected: &Stored, what: &str) {
 #[test]
 fn transformers_tensors_come_out_as_they_went_in() {
     for case in ["hf_published_336", "hf_current_224"] {
-        let source = dialects(case);
+        let source = checkpoint_formats(case);
         // Buffers that follow from the configuration are left out.
         let expected = renamed(&stored(&source), |name| {
             let buffer = name.ends_with("inv_freq") || name.ends_with("position_ids");
@@ -98,13 +98,13 @@ fn transformers_tensors_come_out_as_they_went_in() {
                 .unwrap_or(name.to_owned());
             (!buffer).then_some(name)
         });
-        let (_dir, out, report) = exported(&export(&source, Dialect::HuggingFace));
+        let (_dir, out, report) = exported(&export(&source, CheckpointFormat::HuggingFace));
         assert_same(&stored(&out), &expected, case);
         assert_eq!(report.n_tensors, expected.len());
         assert!(report.difference.is_none());
-        // Through the other dialect and back.
-        let (_dir2, other, _) = exported(&export(&out, Dialect::Original));
-        let (_dir3, again, _) = exported(&export(&other, Dialect::HuggingFace));
+        // Through the other format and back.
+        let (_dir2, other, _) = exported(&export(&out, CheckpointFormat::Original));
+        let (_dir3, again, _) = exported(&export(&other, CheckpointFormat::HuggingFace));
         assert_same(&stored(&again), &expected, case);
         assert_eq!(json_of(&again.join("config.json"))["model_type"], "llava");
     }
@@ -116,14 +116,14 @@ fn the_originals_tensors_come_out_as_they_went_in() {
         ("original_mlp_336", Some("clip-vit-tiny-patch14-336")),
         ("original_linear_224", None),
     ] {
-        let source = dialects(case);
+        let source = checkpoint_formats(case);
         let inner = "model.vision_tower.vision_tower.";
         let expected = renamed(&stored(&source), |name| {
             (!name.starts_with(inner)).then(|| name.to_owned())
         });
         // The tower that was trained along counts before the one of the CLIP folder.
         let tower = match clip {
-            Some(clip) => renamed(&stored(&dialects(clip)), |name| {
+            Some(clip) => renamed(&stored(&checkpoint_formats(clip)), |name| {
                 let buffer = name.ends_with("position_ids");
                 (name.starts_with("vision_model.") && !buffer).then(|| name.to_owned())
             }),
@@ -131,7 +131,7 @@ fn the_originals_tensors_come_out_as_they_went_in() {
                 Some(name.strip_prefix(inner)?.to_owned())
             }),
         };
-        let (_dir, out, _) = exported(&export(&source, Dialect::Original));
+        let (_dir, out, _) = exported(&export(&source, CheckpointFormat::Original));
         assert_same(&stored(&out), &expected, case);
         assert_same(&stored(&out.join("vision_tower")), &tower, case);
         let config = json_of(&out.join("config.json"));
@@ -139,7 +139,7 @@ fn the_originals_tensors_come_out_as_they_went_in() {
     }
 }
 
-/// The picture's size does not matter here: features of the tower are taken from the golden file of the same case.
+/// The image's size does not matter here: features of the tower are taken from the golden file of the same case.
 fn logits(bundle: &Bundle, ids: &Tensor, pixels: &Tensor) -> Tensor {
     tch::no_grad(|| {
         let features = bundle.model.image_features(pixels);
@@ -151,8 +151,8 @@ fn logits(bundle: &Bundle, ids: &Tensor, pixels: &Tensor) -> Tensor {
 
 #[test]
 fn an_original_becomes_hugging_faces_with_a_row_for_the_placeholder() {
-    let source = dialects("original_mlp_336");
-    let (_dir, out, _) = exported(&export(&source, Dialect::HuggingFace));
+    let source = checkpoint_formats("original_mlp_336");
+    let (_dir, out, _) = exported(&export(&source, CheckpointFormat::HuggingFace));
     let config = json_of(&out.join("config.json"));
     assert_eq!(
         config["architectures"],
@@ -213,7 +213,10 @@ fn an_original_becomes_hugging_faces_with_a_row_for_the_placeholder() {
 fn what_a_dialect_has_no_words_for_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("exported");
-    let export = export(&dialects("original_linear_224"), Dialect::HuggingFace);
+    let export = export(
+        &checkpoint_formats("original_linear_224"),
+        CheckpointFormat::HuggingFace,
+    );
     let message = export.write(&out, Device::Cpu).unwrap_err().to_string();
     assert!(
         message.contains("one linear layer") && message.contains("--dialect llava"),
@@ -224,8 +227,8 @@ fn what_a_dialect_has_no_words_for_is_refused() {
 
 #[test]
 fn a_type_is_for_all_tensors_and_said_in_the_configuration() {
-    let source = dialects("hf_published_336");
-    let mut export = export(&source, Dialect::HuggingFace);
+    let source = checkpoint_formats("hf_published_336");
+    let mut export = export(&source, CheckpointFormat::HuggingFace);
     export.kind = Some(Kind::BFloat16);
     let (_dir, out, _) = exported(&export);
     assert_eq!(json_of(&out.join("config.json"))["torch_dtype"], "bfloat16");
@@ -244,7 +247,10 @@ fn a_type_is_for_all_tensors_and_said_in_the_configuration() {
 fn a_folder_that_is_there_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("mine"), "precious").unwrap();
-    let export = export(&dialects("hf_current_224"), Dialect::HuggingFace);
+    let export = export(
+        &checkpoint_formats("hf_current_224"),
+        CheckpointFormat::HuggingFace,
+    );
     let error = export.write(dir.path(), Device::Cpu).unwrap_err();
     assert!(error.to_string().contains("does not exist yet"), "{error}");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);

@@ -4,12 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use candor_model::export::{Export, Exported, export_adapter};
-use candor_model::{Adapter, Bundle, Dialect, ModelError, tensor_file};
+use candor_model::{Adapter, Bundle, CheckpointFormat, ModelError, tensor_file};
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
 use crate::against::{Golden, assert_absolute, golden_folder, open_model};
-use crate::{assert_same, dialects, export, exported, json_of, renamed, stored};
+use crate::{assert_same, checkpoint_formats, export, exported, json_of, renamed, stored};
 
 /// The checkpoint that most adapters belong to, with what a model folder needs to be read with.
 fn base() -> tempfile::TempDir {
@@ -57,7 +57,7 @@ pub fn base_of(case: &str) -> tempfile::TempDir {
 pub fn merge(base: &Path, adapter: &Path) -> Export {
     Export {
         adapter: Some(adapter.to_owned()),
-        ..export(base, Dialect::HuggingFace)
+        ..export(base, CheckpointFormat::HuggingFace)
     }
 }
 
@@ -151,7 +151,10 @@ fn peft_tensors_come_out_as_they_went_in() {
     ] {
         let source = golden_folder("adapters").join(name);
         let original = stored(&source.join(file));
-        for (dialect, spelled) in [(Dialect::HuggingFace, today), (Dialect::Original, llama)] {
+        for (checkpoint_format, spelled) in [
+            (CheckpointFormat::HuggingFace, today),
+            (CheckpointFormat::Original, llama),
+        ] {
             let expected = renamed(&original, |tensor| {
                 let tensor = tensor.replace(".default.", ".");
                 Some(format!("{spelled}{}", tensor.strip_prefix(prefix)?))
@@ -159,7 +162,15 @@ fn peft_tensors_come_out_as_they_went_in() {
             assert_eq!(expected.len(), original.len());
             let dir = tempfile::tempdir().unwrap();
             let out = dir.path().join("adapter");
-            export_adapter(&source, base, Some("org/base"), dialect, None, &out).unwrap();
+            export_adapter(
+                &source,
+                base,
+                Some("org/base"),
+                checkpoint_format,
+                None,
+                &out,
+            )
+            .unwrap();
             assert_same(
                 &stored(&out.join("adapter_model.safetensors")),
                 &expected,
@@ -194,7 +205,7 @@ fn an_adapter_of_another_model_is_refused() {
     let base = base();
     let patterns = golden_folder("adapters/patterns");
     // Other widths.
-    let message = refused(&merge(&dialects("hf_published_336"), &patterns));
+    let message = refused(&merge(&checkpoint_formats("hf_published_336"), &patterns));
     assert!(
         message.contains("width") && message.contains("adapter_model"),
         "{message}"
@@ -245,7 +256,7 @@ fn a_damaged_base_leaves_nothing_behind() {
     let base = base();
     let path = base.path().join("model.safetensors");
     let bytes = fs::read(&path).unwrap();
-    let export = export(base.path(), Dialect::HuggingFace);
+    let export = export(base.path(), CheckpointFormat::HuggingFace);
     fs::write(&path, &bytes[..bytes.len() - 7]).unwrap();
     let message = refused(&export);
     assert!(message.contains("model.safetensors"), "{message}");

@@ -1,6 +1,6 @@
 //! Log-probabilities of every token of branches against those of the same sequences run one by one.
 
-use candor_model::{Activations, Adapter, Shared, SharedTargets, logprobs};
+use candor_model::{Activations, Adapter, SharedPrefix, SharedTargets, logprobs};
 use proptest::prelude::*;
 use tch::{Device, Kind, Tensor};
 
@@ -9,7 +9,7 @@ use crate::setting::{
     largest_difference, take_gradients,
 };
 
-fn targets(items: &[Shared]) -> SharedTargets {
+fn targets(items: &[SharedPrefix]) -> SharedTargets {
     SharedTargets::new(&items.iter().collect::<Vec<_>>(), PAD, Device::Cpu)
 }
 
@@ -110,7 +110,7 @@ fn first_tokens_share_one_distribution() {
         items: vec![(2, false, vec![1])],
         read: Read::Last,
     });
-    let item = Shared {
+    let item = SharedPrefix {
         branches: (0..40).map(|word| vec![word]).collect(),
         read: vec![0..1; 40],
         ..setting.items[0].clone()
@@ -124,12 +124,13 @@ fn first_tokens_share_one_distribution() {
 /// The row of a target is its branch, its column its place among what is read.
 #[test]
 fn a_matrix_has_a_row_for_each_branch() {
-    let item = |prefix: &[i64], branches: &[&[i64]], read: &[std::ops::Range<usize>]| Shared {
-        prefix: prefix.to_vec(),
-        branches: branches.iter().map(|branch| branch.to_vec()).collect(),
-        read: read.to_vec(),
-        image: None,
-    };
+    let item =
+        |prefix: &[i64], branches: &[&[i64]], read: &[std::ops::Range<usize>]| SharedPrefix {
+            prefix: prefix.to_vec(),
+            branches: branches.iter().map(|branch| branch.to_vec()).collect(),
+            read: read.to_vec(),
+            image: None,
+        };
     let items = [
         item(&[BOS, 5], &[&[6, 7, 8], &[9]], &[1..3, 0..1]),
         item(&[BOS], &[&[IMAGE + 1, 5], &[6, 5, 7]], &[0..1, 0..3]),

@@ -8,7 +8,7 @@
 mod logprobs;
 mod setting;
 
-use candor_model::{Activations, ReadAt, Shared};
+use candor_model::{Activations, ReadAt, SharedPrefix};
 use proptest::prelude::*;
 use tch::Tensor;
 
@@ -69,7 +69,7 @@ proptest! {
             .map(|end| [&[BOS], common.as_slice(), end].concat())
             .collect();
         let whole: Vec<ReadAt<'_>> = sequences.iter().map(|ids| ReadAt::last(ids)).collect();
-        let shared = Shared::of("row", &whole, None).unwrap();
+        let shared = SharedPrefix::of("row", &whole, None).unwrap();
         let joined: Vec<Vec<i64>> = shared
             .branches
             .iter()
@@ -112,7 +112,7 @@ fn swapped_branches_swap_their_results() {
         item.branches.reverse();
         item.read.reverse();
     }
-    let hidden = |items: &[Shared]| {
+    let hidden = |items: &[SharedPrefix]| {
         setting.model.hidden_shared(
             &batch(items, PAD),
             setting.features.as_ref(),
@@ -168,7 +168,9 @@ fn sequences_with_nothing_in_common_are_refused_by_name() {
     let empty: &[&[i64]] = &[&[BOS, 5], &[]];
     for sequences in [none, different, single, empty] {
         let whole: Vec<ReadAt<'_>> = sequences.iter().map(|ids| ReadAt::last(ids)).collect();
-        let message = Shared::of("pair 7", &whole, None).unwrap_err().to_string();
+        let message = SharedPrefix::of("pair 7", &whole, None)
+            .unwrap_err()
+            .to_string();
         assert!(
             message.contains("`pair 7`") && message.contains("<s>"),
             "{message}"
@@ -184,7 +186,7 @@ fn what_is_read_is_never_shared() {
         .iter()
         .zip([2..4, 3..5])
         .map(|(ids, read)| ReadAt { ids, read });
-    let shared = Shared::of("row", &whole.collect::<Vec<_>>(), None).unwrap();
+    let shared = SharedPrefix::of("row", &whole.collect::<Vec<_>>(), None).unwrap();
     assert_eq!(shared.prefix, [BOS, 5]);
     assert_eq!(shared.branches, [[6, 7, 8], [6, 7, 9]]);
     assert_eq!(shared.read, [0..2, 1..3]);
@@ -193,7 +195,7 @@ fn what_is_read_is_never_shared() {
 #[test]
 #[should_panic(expected = "read at some of its own tokens")]
 fn a_branch_that_is_read_nowhere_is_a_mistake() {
-    let item = Shared {
+    let item = SharedPrefix {
         prefix: vec![BOS],
         branches: vec![vec![5]],
         read: vec![1..1; 1],
@@ -205,7 +207,7 @@ fn a_branch_that_is_read_nowhere_is_a_mistake() {
 #[test]
 #[should_panic(expected = "the same number of branches")]
 fn items_with_different_numbers_of_branches_are_a_mistake() {
-    let item = |k: usize| Shared {
+    let item = |k: usize| SharedPrefix {
         prefix: vec![BOS],
         branches: vec![vec![5]; k],
         read: vec![0..1; k],
@@ -217,7 +219,7 @@ fn items_with_different_numbers_of_branches_are_a_mistake() {
 #[test]
 #[should_panic(expected = "no prefix or branch is empty")]
 fn an_empty_prefix_is_a_mistake() {
-    let item = Shared {
+    let item = SharedPrefix {
         prefix: Vec::new(),
         branches: vec![vec![BOS, 5]],
         read: vec![1..2; 1],

@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use candor_model::sample::Continuations;
-use candor_model::{Adapter, Features, LoraConfig, ModelConfig, Shared, SharedBatch, TARGETS, Vlm};
+use candor_model::{
+    Adapter, Features, LoraConfig, ModelConfig, SharedBatch, SharedPrefix, TARGETS, Vlm,
+};
 use proptest::prelude::*;
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
@@ -152,14 +154,14 @@ impl Read {
 }
 
 impl Case {
-    fn items(&self) -> Vec<Shared> {
+    fn items(&self) -> Vec<SharedPrefix> {
         let item = |(at, (n_words, has_image, branches)): (usize, &Item)| {
             let seed = self.seed * 100 + 10 * at as u64;
             let patches = vec![IMAGE; if *has_image { N_PATCHES } else { 0 }];
             // A policy may sample the placeholder's id, which then is a word.
             let branch = |(k, &n): (usize, &usize)| words(seed + k as u64 + 1, n, IMAGE);
             let read = |(k, &n): (usize, &usize)| self.read.of(seed + k as u64 + 1, n);
-            Shared {
+            SharedPrefix {
                 prefix: [vec![BOS], patches, words(seed, *n_words, IMAGE + 1)].concat(),
                 branches: branches.iter().enumerate().map(branch).collect(),
                 read: branches.iter().enumerate().map(read).collect(),
@@ -174,7 +176,7 @@ impl Case {
 pub struct Setting {
     pub model: Vlm,
     pub adapter: Adapter,
-    pub items: Vec<Shared>,
+    pub items: Vec<SharedPrefix>,
     pub features: Option<Features>,
 }
 
@@ -214,7 +216,7 @@ impl Setting {
     }
 
     /// Every item and branch with its hidden states, `[1, len, width]`, each run alone and without a pad.
-    pub fn each(&self, adapter: Option<&Adapter>) -> Vec<(&Shared, usize, Tensor)> {
+    pub fn each(&self, adapter: Option<&Adapter>) -> Vec<(&SharedPrefix, usize, Tensor)> {
         let mut next_image = 0;
         let mut all = Vec::new();
         for item in &self.items {
@@ -248,7 +250,7 @@ impl Setting {
     }
 }
 
-pub fn batch(items: &[Shared], pad: i64) -> SharedBatch {
+pub fn batch(items: &[SharedPrefix], pad: i64) -> SharedBatch {
     SharedBatch::new(&items.iter().collect::<Vec<_>>(), pad, Device::Cpu)
 }
 

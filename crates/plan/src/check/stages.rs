@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use candor_dpo::{DpoRecipe, ImageNegative};
 use candor_eval::EvalRecipe;
-use candor_model::{LoraConfig, ModelConfig, Reading, USUAL_PICTURE, published};
+use candor_model::{LoraConfig, ModelConfig, Reading, USUAL_IMAGE, published};
 use candor_reward::RewardRecipe;
 use candor_rl::RlRecipe;
 use candor_run::Workload;
@@ -16,7 +16,7 @@ use super::Plan;
 use super::bound::{self, Bound};
 use super::made::{Known, Made};
 use crate::PlanError;
-use crate::memory::{Budget, CROSS_ENTROPY, Memory, PICTURES_PER_PASS, POLICY, Pass, optimizer};
+use crate::memory::{Budget, CROSS_ENTROPY, IMAGES_PER_PASS, Memory, POLICY, Pass, optimizer};
 
 /// Plans supervised fine-tuning.
 pub(crate) fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Plan, PlanError> {
@@ -64,7 +64,7 @@ pub(crate) fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Pl
     })?;
     let budget = budget(known.config(), recipe.base_precision);
     let longest = longest(workload.as_ref(), recipe.max_tokens as u64);
-    let image = known.config().n_image_tokens(USUAL_PICTURE) as u64;
+    let image = known.config().n_image_tokens(USUAL_IMAGE) as u64;
     let rows = recipe.micro_batch as u64;
     let pass = Pass {
         n_tokens: rows * longest,
@@ -82,7 +82,7 @@ pub(crate) fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Pl
         weights_bytes: budget.weights() + adapter,
         trained_bytes: optimizer(trained),
         features_bytes: features(&[budget], workload.as_ref(), &mut plan),
-        work_bytes: training.max(budget.encoding(PICTURES_PER_PASS)),
+        work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
     });
     Ok(plan)
 }
@@ -177,7 +177,7 @@ pub(crate) fn reward(
         weights_bytes: budget.weights() + budget.adapter(&lora),
         trained_bytes: optimizer(budget.adapter(&lora)),
         features_bytes: features(&[budget], workload.as_ref(), &mut plan),
-        work_bytes: training.max(budget.encoding(PICTURES_PER_PASS)),
+        work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
     });
     Ok(plan)
 }
@@ -203,7 +203,7 @@ pub(crate) fn dpo(path: &Path, recipe: &DpoRecipe, made: &mut Made) -> Result<Pl
         return Ok(plan);
     };
     let objective = &recipe.objective;
-    // A row has two answers, and both again where the picture is spoilt or another row's are compared with.
+    // A row has two answers, and both again where the image is spoilt or another row's are compared with.
     let times = 1 + u64::from(objective.image_negative.is_some());
     let again = u64::from(objective.loss.needs_divergence());
     let pair = 2 * recipe.max_tokens as u64;
@@ -217,7 +217,7 @@ pub(crate) fn dpo(path: &Path, recipe: &DpoRecipe, made: &mut Made) -> Result<Pl
         |reading| Ok(candor_dpo::workload(recipe, reading)?),
     )?;
     let budget = budget(known.config(), recipe.base_precision);
-    let image = known.config().n_image_tokens(USUAL_PICTURE) as u64;
+    let image = known.config().n_image_tokens(USUAL_IMAGE) as u64;
     let rows = recipe.micro_batch as u64;
     let longest = longest(workload.as_ref(), times * pair);
     let pass = Pass {
@@ -230,17 +230,17 @@ pub(crate) fn dpo(path: &Path, recipe: &DpoRecipe, made: &mut Made) -> Result<Pl
         .map_or(budget.trained_base(), |lora| budget.adapter(lora));
     let adapter = lora.as_ref().map_or(0, |lora| budget.adapter(lora));
     let training = budget.training(pass, lora.as_ref(), CROSS_ENTROPY);
-    // Spoilt pictures have features of their own, but those of other rows.
+    // Spoilt images have features of their own, but those of other rows.
     let copies = match objective.image_negative {
         Some(ImageNegative::Crop | ImageNegative::Blank) => 2,
         Some(ImageNegative::Other) | None => 1,
     };
-    let of_pictures = copies * features(&[budget], workload.as_ref(), &mut plan);
+    let of_images = copies * features(&[budget], workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
         weights_bytes: budget.weights() + adapter,
         trained_bytes: optimizer(trained),
-        features_bytes: of_pictures,
-        work_bytes: training.max(budget.encoding(PICTURES_PER_PASS)),
+        features_bytes: of_images,
+        work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
     });
     if objective.loss.has_reference() {
         plan.note("all comparisons are read once more, by the model that the run starts from");
@@ -270,7 +270,7 @@ pub(crate) fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan
     };
     let facts = recipe.data.facts.iter();
     let files = facts.chain([&recipe.data.prompts]);
-    let image = |config: &ModelConfig| config.n_image_tokens(USUAL_PICTURE) as u64;
+    let image = |config: &ModelConfig| config.n_image_tokens(USUAL_IMAGE) as u64;
     let answer = recipe.sampling.max_new_tokens as u64;
     let bound = recipe.data.max_query_tokens as u64 + image(policy.config()) + answer;
     let workload = counted(
@@ -317,7 +317,7 @@ pub(crate) fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan
         critic,
         // Judged with the facts and a question after the answer, which are as long as the answer at most.
         judge.forward(pass * (value + answer)),
-        judge.encoding(PICTURES_PER_PASS),
+        judge.encoding(IMAGES_PER_PASS),
     ];
     let bases: &[Budget<'_>] = if shared { &[policy] } else { &[policy, judge] };
     let of_critic = u64::from(has_critic) * judge.adapter(&judge_lora);
@@ -349,7 +349,7 @@ pub(crate) fn ground(path: &Path, recipe: &GroundRecipe) -> Plan {
     plan.n_steps = Some(recipe.n_steps);
     let images = recipe.n_steps * recipe.batch_images as u64;
     plan.note(format!(
-        "{images} pictures of {} patches are trained on",
+        "{images} images of {} patches are trained on",
         recipe.model.n_image_tokens()
     ));
     plan
@@ -369,14 +369,14 @@ impl Speaking<'_> {
         let budget = budget(self.config, self.precision);
         let positions = self.config.n_positions() as u64;
         // Questions of unknown length are hardly longer than an image and an answer.
-        let image = self.config.n_image_tokens(USUAL_PICTURE) as u64;
+        let image = self.config.n_image_tokens(USUAL_IMAGE) as u64;
         let bound = positions.min(2 * (image + self.max_new_tokens as u64));
         let writing = budget.writing(self.batch_rows as u64, longest(workload, bound));
         let adapter = self.adapter.map(|folder| known_lora(made, folder, plan));
         Memory {
             weights_bytes: budget.weights() + adapter.map_or(0, |lora| budget.adapter(&lora)),
             features_bytes: features(&[budget], workload, plan),
-            work_bytes: writing.max(budget.encoding(PICTURES_PER_PASS)),
+            work_bytes: writing.max(budget.encoding(IMAGES_PER_PASS)),
             ..Memory::default()
         }
     }
@@ -453,7 +453,7 @@ fn features(bases: &[Budget<'_>], workload: Option<&Workload>, plan: &mut Plan) 
     }
     let thousand: u64 = of(1000);
     plan.note(format!(
-        "the features of the pictures come on top: {:.2} GB for every 1000",
+        "the features of the images come on top: {:.2} GB for every 1000",
         thousand as f64 / 1e9
     ));
     0

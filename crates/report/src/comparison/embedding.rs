@@ -23,7 +23,7 @@ pub(crate) fn script() -> String {
     format!("\"use strict\";\n(() => {{\n{}}})();\n", PIECES.concat())
 }
 
-/// What the page may do: its own script and styles, pictures inside of it, no network.
+/// What the page may do: its own script and styles, images inside of it, no network.
 pub(crate) fn policy(script: &str) -> String {
     let hash = STANDARD.encode(Sha256::digest(script.as_bytes()));
     format!(

@@ -30,8 +30,8 @@ fn drawn(series: &Series, benchmark: Benchmark, scored: &Scored) -> Markup {
     html! {
         h3 { (series.name) ", " (benchmark.label()) }
         ul.facts-list {
-            li { (scored.n) " items, " (scored.unread.len()) " with an answer or a reply that nobody could read, "
-                (scored.n_duplicates) " that ask the same of the same picture as another" }
+            li { (scored.n) " items, " (scored.unparsed.len()) " with an answer or a reply that nobody could read, "
+                (scored.n_duplicates) " that ask the same of the same image as another" }
             @match &scored.judged {
                 Some(judged) => (judge(judged)),
                 None if scored.by_truth => li { "Scored by the exact judge of the micro-world, which knows the scenes." },
@@ -51,7 +51,7 @@ fn judge(judged: &Judged) -> Markup {
         li {
             "Judge: " b { (who.model) } " at " code { (who.endpoint) } ", temperature " (who.temperature) ", " (who.samples)
             (if who.samples == 1 { " reply" } else { " replies" }) " to each question, "
-            (if who.images { "with" } else { "without" }) " the pictures"
+            (if who.images { "with" } else { "without" }) " the images"
         }
         li { "Template: " (judged.template) ", SHA-256 " code.hash { (judged.template_sha256) } }
         @if let Some(equal) = agreement.equal {
@@ -89,27 +89,27 @@ fn trained_on(leakage: &Leakage, series: &[Series]) -> Markup {
     html! {
         h3 { "Training data" }
         p {
-            "Compared with " code { (files.join(", ")) } " by the names of the pictures"
+            "Compared with " code { (files.join(", ")) } " by the names of the images"
             @if leakage.compared_bytes { " and their bytes" } " and by the words of the questions."
         }
         ul.facts-list {
             @for (benchmark, leaked) in &leakage.benchmarks {
                 li {
-                    b { (benchmark.label()) ": " } "of " (leaked.n) " items, " (leaked.pictures.len()) " show a training picture, "
+                    b { (benchmark.label()) ": " } "of " (leaked.n) " items, " (leaked.images.len()) " show a training image, "
                     (leaked.questions.len()) " of these with its question; the words of " (leaked.n_words) " were asked in training, \
-                    about whatever picture"
-                    @if !leaked.pictures.is_empty() {
+                    about whatever image"
+                    @if !leaked.images.is_empty() {
                         details {
                             summary { "Which" }
-                            @for id in &leaked.pictures { a.item-link href={ "#benchmark=" (benchmark.key()) "&item=" (benchmark.key()) "%2F" (encoded(id)) } { (id) } " " }
+                            @for id in &leaked.images { a.item-link href={ "#benchmark=" (benchmark.key()) "&item=" (benchmark.key()) "%2F" (encoded(id)) } { (id) } " " }
                         }
                     }
                 }
             }
         }
         @if !without.is_empty() {
-            p { "The numbers without the items that show a training picture:" }
-            (numbers::table(&without, series, "Numbers without training pictures", true))
+            p { "The numbers without the items that show a training image:" }
+            (numbers::table(&without, series, "Numbers without training images", true))
         }
     }
 }

@@ -23,7 +23,7 @@ const MAX_BYTES: usize = 48 << 20;
 const RIGHT: u8 = 1;
 const WRONG: u8 = 2;
 const HALLUCINATED: u8 = 4;
-const UNREAD: u8 = 8;
+const UNPARSED: u8 = 8;
 
 /// What the script gets.
 pub(crate) struct Embedded {
@@ -33,8 +33,8 @@ pub(crate) struct Embedded {
     pub n_items: usize,
     /// Items that the page has no room for.
     pub n_left_out: usize,
-    /// The pictures that were looked for and not found, or not taken.
-    n_without_picture: [usize; 2],
+    /// The images that were looked for and not found, or not taken.
+    n_without_image: [usize; 2],
 }
 
 /// An item with all runs' answers.
@@ -55,7 +55,7 @@ struct Item<'a> {
 #[derive(Serialize)]
 struct Answer {
     text: String,
-    standing: u8,
+    outcome: u8,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     replies: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -85,8 +85,8 @@ fn shown(text: &str) -> String {
 }
 
 fn answer(benchmark: Benchmark, verdict: &Verdict) -> Answer {
-    let standing = benchmark.standing(verdict);
-    let right = match standing.right {
+    let outcome = benchmark.outcome(verdict);
+    let right = match outcome.right {
         Some(true) => RIGHT,
         Some(false) => WRONG,
         None => 0,
@@ -94,7 +94,7 @@ fn answer(benchmark: Benchmark, verdict: &Verdict) -> Answer {
     let bit = |holds: bool, bit: u8| if holds { bit } else { 0 };
     Answer {
         text: shown(&verdict.answer),
-        standing: right | bit(standing.hallucinated, HALLUCINATED) | bit(standing.unread, UNREAD),
+        outcome: right | bit(outcome.hallucinated, HALLUCINATED) | bit(outcome.unparsed, UNPARSED),
         replies: verdict.replies.iter().map(|text| shown(text)).collect(),
         read_as: verdict.read_as.iter().map(|text| shown(text)).collect(),
         n_exchanged: verdict.n_exchanged,
@@ -126,10 +126,10 @@ fn opinion(people: Option<&People>, benchmark: Benchmark, id: &str) -> Option<Va
     serde_json::to_value(opinion).ok()
 }
 
-/// Gathers items and pictures.
+/// Gathers items and images.
 ///
 /// # Errors
-/// A picture is damaged.
+/// An image is damaged.
 pub(crate) fn embed(compared: &ComparedRuns<'_>) -> Result<Embedded, ReportError> {
     let runs = compared.runs;
     let people = compared.comparison.people.as_ref();
@@ -138,7 +138,7 @@ pub(crate) fn embed(compared: &ComparedRuns<'_>) -> Result<Embedded, ReportError
         .copied()
         .filter(|benchmark| runs.iter().any(|run| run.verdicts.contains_key(benchmark)))
         .collect();
-    let mut pictures = Thumbnails::new(folders(compared));
+    let mut images = Thumbnails::new(folders(compared));
     let (mut items, mut n_bytes, mut n_left_out) = (Vec::new(), 0, 0);
     for (k, &benchmark) in benchmarks.iter().enumerate() {
         for (id, verdicts) in joined(benchmark, runs) {
@@ -165,14 +165,14 @@ pub(crate) fn embed(compared: &ComparedRuns<'_>) -> Result<Embedded, ReportError
                 continue;
             }
             items.push(text);
-            pictures.add(first)?;
+            images.add(first)?;
         }
     }
     let about = json!({
         "runs": runs.iter().map(|run| &run.name).collect::<Vec<_>>(),
         "benchmarks": benchmarks.iter().map(|benchmark| about(*benchmark)).collect::<Vec<_>>(),
         "people": people.map(|people| &people.runs),
-        "pictures": pictures.by_image,
+        "images": images.by_image,
     });
     let about = about.to_string();
     // The items are written one by one above, so that the bound holds before they are together.
@@ -181,7 +181,7 @@ pub(crate) fn embed(compared: &ComparedRuns<'_>) -> Result<Embedded, ReportError
         json: format!("{head},\"items\":[{}]}}", items.join(",")),
         n_items: items.len(),
         n_left_out,
-        n_without_picture: [pictures.n_missing, pictures.n_left_out],
+        n_without_image: [images.n_missing, images.n_left_out],
     })
 }
 
@@ -193,7 +193,7 @@ fn about(benchmark: Benchmark) -> Value {
     json!({"key": benchmark.key(), "label": benchmark.label(), "measures": measures})
 }
 
-/// Where pictures may be: the folder that was named, or those that the runs name.
+/// Where images may be: the folder that was named, or those that the runs name.
 fn folders(compared: &ComparedRuns<'_>) -> Vec<PathBuf> {
     if let Some(folder) = &compared.images {
         return vec![folder.clone()];
@@ -209,15 +209,15 @@ fn folders(compared: &ComparedRuns<'_>) -> Vec<PathBuf> {
 
 /// What the script fills, and words for those who have none.
 pub(crate) fn browser(embedded: &Embedded) -> Markup {
-    let [n_missing, n_no_room] = embedded.n_without_picture;
+    let [n_missing, n_no_room] = embedded.n_without_image;
     html! {
         @if embedded.n_left_out > 0 {
             p.missing { (embedded.n_left_out) " items had no room on this page; the verdict files have all of them." }
         }
         @if n_missing > 0 {
-            p.missing { (n_missing) " pictures were not found; name their folder with " code { "--images" } "." }
+            p.missing { (n_missing) " images were not found; name their folder with " code { "--images" } "." }
         }
-        @if n_no_room > 0 { p.missing { (n_no_room) " pictures had no room on this page." } }
+        @if n_no_room > 0 { p.missing { (n_no_room) " images had no room on this page." } }
         noscript { p.missing { "The items need scripts, which are off. Charts and tables above do not." } }
         div #browser data-n-items=(embedded.n_items) {}
     }

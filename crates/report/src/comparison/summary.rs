@@ -21,7 +21,7 @@ pub(crate) fn draw(comparison: &Comparison, series: &[Series]) -> Markup {
         }
         @if series.len() > 1 {
             p.note {
-                "Where p is above 0.05, equal models would often differ by as much on as many pictures. Nothing here says how \
+                "Where p is above 0.05, equal models would often differ by as much on as many images. Nothing here says how \
                  other training seeds would have done."
             }
         }

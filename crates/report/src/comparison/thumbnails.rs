@@ -1,4 +1,4 @@
-//! Small pictures inside of the page.
+//! Small images inside of the page.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use candor_data::image::{ImageLimits, decode};
 use candor_judge::Verdict;
-use candor_judge::pictures;
+use candor_judge::images;
 use image::codecs::jpeg::JpegEncoder;
 use image::{ImageFormat, RgbImage, imageops};
 
@@ -17,19 +17,19 @@ use crate::ReportError;
 /// Longest side, in pixels.
 const SIDE: u32 = 384;
 const JPEG_QUALITY: u8 = 75;
-/// All pictures together, in bytes of the page. Later ones are left out.
+/// All images together, in bytes of the page. Later ones are left out.
 const MAX_BYTES: usize = 32 << 20;
 
-/// The pictures of a page, by the items' image.
+/// The images of a page, by the items' image.
 #[derive(Debug, Default)]
 pub(crate) struct Thumbnails {
-    /// Where pictures are looked for, in this order.
+    /// Where images are looked for, in this order.
     folders: Vec<PathBuf>,
     /// Data URIs.
     pub by_image: BTreeMap<String, String>,
-    /// Pictures that are in none of the folders.
+    /// Images that are in none of the folders.
     pub n_missing: usize,
-    /// Pictures that the page has no room for.
+    /// Images that the page has no room for.
     pub n_left_out: usize,
     n_bytes: usize,
     seen: std::collections::BTreeSet<String>,
@@ -44,7 +44,7 @@ impl Thumbnails {
         }
     }
 
-    /// Takes in the picture of an item.
+    /// Takes in the image of an item.
     ///
     /// # Errors
     /// The file is no whole JPEG or PNG, or too large.
@@ -55,7 +55,7 @@ impl Thumbnails {
         let mut files = self
             .folders
             .iter()
-            .filter_map(|folder| pictures::file_in(folder, verdict));
+            .filter_map(|folder| images::file_in(folder, verdict));
         let Some(file) = files.next() else {
             self.n_missing += 1;
             return Ok(());
@@ -71,25 +71,23 @@ impl Thumbnails {
     }
 }
 
-/// A picture made small: as JPEG, or as PNG where that is shorter, as it is for drawings.
+/// An image made small: as JPEG, or as PNG where that is shorter, as it is for drawings.
 fn data_uri(file: &Path) -> Result<String, ReportError> {
-    let picture = decode(file, &ImageLimits::default())?;
-    let longest = picture.width().max(picture.height());
-    let picture = if longest > SIDE {
+    let image = decode(file, &ImageLimits::default())?;
+    let longest = image.width().max(image.height());
+    let image = if longest > SIDE {
         let side = |length: u32| {
             let scaled = u64::from(length) * u64::from(SIDE) / u64::from(longest);
             u32::try_from(scaled).unwrap_or(SIDE).max(1)
         };
-        imageops::thumbnail(&picture, side(picture.width()), side(picture.height()))
+        imageops::thumbnail(&image, side(image.width()), side(image.height()))
     } else {
-        picture
+        image
     };
     let broken = |error: image::ImageError| ReportError::damaged(file, None, &error);
-    let jpeg = jpeg(&picture).map_err(broken)?;
+    let jpeg = jpeg(&image).map_err(broken)?;
     let mut png = Cursor::new(Vec::new());
-    picture
-        .write_to(&mut png, ImageFormat::Png)
-        .map_err(broken)?;
+    image.write_to(&mut png, ImageFormat::Png).map_err(broken)?;
     let png = png.into_inner();
     Ok(if png.len() <= jpeg.len() {
         format!("data:image/png;base64,{}", STANDARD.encode(png))
@@ -98,9 +96,9 @@ fn data_uri(file: &Path) -> Result<String, ReportError> {
     })
 }
 
-fn jpeg(picture: &RgbImage) -> Result<Vec<u8>, image::ImageError> {
+fn jpeg(image: &RgbImage) -> Result<Vec<u8>, image::ImageError> {
     let mut bytes = Vec::new();
-    JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY).encode_image(picture)?;
+    JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY).encode_image(image)?;
     Ok(bytes)
 }
 
@@ -117,12 +115,12 @@ mod tests {
 
     fn size(uri: &str) -> (u32, u32) {
         let (_, data) = uri.split_once(',').unwrap();
-        let picture = image::load_from_memory(&STANDARD.decode(data).unwrap()).unwrap();
-        (picture.width(), picture.height())
+        let image = image::load_from_memory(&STANDARD.decode(data).unwrap()).unwrap();
+        (image.width(), image.height())
     }
 
     #[test]
-    fn large_pictures_are_made_small_once_and_missing_ones_counted() {
+    fn large_images_are_made_small_once_and_missing_ones_counted() {
         let dir = tempfile::tempdir().unwrap();
         let noise = |x: u32, y: u32| (x * 7919 + y * 104_729 + x * y * 31) as u8;
         let photo = RgbImage::from_fn(1000, 500, |x, y| {
@@ -150,9 +148,9 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_picture_is_named() {
+    fn a_damaged_image_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("a.png"), "no picture").unwrap();
+        std::fs::write(dir.path().join("a.png"), "no image").unwrap();
         let mut all = Thumbnails::new(vec![dir.path().to_owned()]);
         let message = all.add(&verdict("a.png")).unwrap_err().to_string();
         assert!(message.contains("a.png"), "{message}");

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 
 use super::{figure, percent};
 use crate::metrics::smoothed;
-use crate::summary::{Arm, Arms};
+use crate::summary::{Arms, Variant};
 use crate::svg::marks::{self, Shape};
 use crate::svg::scale::{number, range};
 use crate::svg::{Axes, Frame, Scale, WIDTH, drawing};
@@ -68,14 +68,19 @@ pub(crate) fn draw(curves: &Arms<Curve>) -> Markup {
     });
     html! {
         div.figures.two {
-            @for (arm, curve) in curves.iter() {
-                @if !curve.rollouts.is_empty() { (column(arm, &curve.rollouts, steps, ranges)) }
+            @for (variant, curve) in curves.iter() {
+                @if !curve.rollouts.is_empty() { (column(variant, &curve.rollouts, steps, ranges)) }
             }
         }
     }
 }
 
-fn column(arm: Arm, rollouts: &[HackingPoint], steps: [f64; 2], ranges: [[f64; 2]; 3]) -> Markup {
+fn column(
+    variant: Variant,
+    rollouts: &[HackingPoint],
+    steps: [f64; 2],
+    ranges: [[f64; 2]; 3],
+) -> Markup {
     let content = html! {
         @for (index, (strip, range)) in STRIPS.iter().zip(ranges).enumerate() {
             @let top = 24.0 + 118.0 * index as f64;
@@ -89,12 +94,12 @@ fn column(arm: Arm, rollouts: &[HackingPoint], steps: [f64; 2], ranges: [[f64; 2
                 n_y: 4,
                 percent: [false, strip.percent],
             }))
-            (drawn(&frame, strip, arm, rollouts))
+            (drawn(&frame, strip, variant, rollouts))
         }
     };
-    let title = match arm {
-        Arm::Facts => "Reward model with facts",
-        Arm::NoFacts => "Reward model without facts",
+    let title = match variant {
+        Variant::Facts => "Reward model with facts",
+        Variant::NoFacts => "Reward model without facts",
     };
     figure(
         title,
@@ -103,9 +108,9 @@ fn column(arm: Arm, rollouts: &[HackingPoint], steps: [f64; 2], ranges: [[f64; 2
     )
 }
 
-fn drawn(frame: &Frame, strip: &Strip, arm: Arm, rollouts: &[HackingPoint]) -> Markup {
+fn drawn(frame: &Frame, strip: &Strip, variant: Variant, rollouts: &[HackingPoint]) -> Markup {
     let class = if strip.class.is_empty() {
-        arm.class()
+        variant.class()
     } else {
         strip.class
     };

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::{Line, OverSteps};
 use crate::input::ReportInput;
 use crate::metrics::Metrics;
-use crate::summary::Arm;
+use crate::summary::Variant;
 use crate::svg::marks::Shape;
 
 /// Part of a run that a smoothed line averages over.
@@ -58,14 +58,14 @@ fn alone(metrics: Option<&Metrics>, title: &str) -> Markup {
 }
 
 fn both(input: &ReportInput, stage: &str, metric: &str, title: &str, unit: &str) -> Markup {
-    let lines: Vec<Line> = Arm::ALL
+    let lines: Vec<Line> = Variant::ALL
         .into_iter()
-        .filter_map(|arm| {
+        .filter_map(|variant| {
             Some(Line {
-                name: arm.name(),
-                class: arm.class(),
-                shape: arm.shape(),
-                points: input.run(stage, arm)?.series(metric),
+                name: variant.name(),
+                class: variant.class(),
+                shape: variant.shape(),
+                points: input.run(stage, variant)?.series(metric),
             })
         })
         .collect();

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::{Line, OverSteps};
 use crate::input::ReportInput;
-use crate::summary::Arm;
+use crate::summary::Variant;
 
 /// A metric of the PPO run with how it is shown.
 struct Watched {
@@ -71,14 +71,14 @@ pub(crate) fn draw(input: &ReportInput) -> Markup {
 }
 
 fn one(input: &ReportInput, watched: &Watched) -> Markup {
-    let lines: Vec<Line> = Arm::ALL
+    let lines: Vec<Line> = Variant::ALL
         .into_iter()
-        .filter_map(|arm| {
+        .filter_map(|variant| {
             Some(Line {
-                name: arm.name(),
-                class: arm.class(),
-                shape: arm.shape(),
-                points: input.run("ppo", arm)?.series(watched.metric),
+                name: variant.name(),
+                class: variant.class(),
+                shape: variant.shape(),
+                points: input.run("ppo", variant)?.series(watched.metric),
             })
         })
         .collect();

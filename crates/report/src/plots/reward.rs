@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use super::forest::{Forest, Row};
 use super::{Line, OverSteps, figure, percent};
 use crate::input::ReportInput;
-use crate::summary::{Arm, Arms, CalibrationBin, RewardFigures};
+use crate::summary::{Arms, CalibrationBin, RewardFigures, Variant};
 use crate::svg::{Axes, Frame, Scale, drawing, marks, place};
 
 /// The metric that a reward run logs when it looks at the pairs that choose its step.
@@ -25,10 +25,10 @@ pub(crate) fn draw(input: &ReportInput) -> Markup {
 }
 
 fn accuracy(models: &Arms<RewardFigures>) -> Markup {
-    let row = |(arm, figures): (Arm, &RewardFigures)| Row {
-        name: arm.name(),
-        class: arm.class(),
-        shape: arm.shape(),
+    let row = |(variant, figures): (Variant, &RewardFigures)| Row {
+        name: variant.name(),
+        class: variant.class(),
+        shape: variant.shape(),
         value: figures.accuracy,
         interval: Some(figures.ci95),
     };
@@ -43,14 +43,14 @@ fn accuracy(models: &Arms<RewardFigures>) -> Markup {
 }
 
 fn over_steps(input: &ReportInput) -> Markup {
-    let lines: Vec<Line> = Arm::ALL
+    let lines: Vec<Line> = Variant::ALL
         .into_iter()
-        .filter_map(|arm| {
+        .filter_map(|variant| {
             Some(Line {
-                name: arm.name(),
-                class: arm.class(),
-                shape: arm.shape(),
-                points: input.run("reward", arm)?.series(VALIDATION),
+                name: variant.name(),
+                class: variant.class(),
+                shape: variant.shape(),
+                points: input.run("reward", variant)?.series(VALIDATION),
             })
         })
         .collect();
@@ -82,9 +82,9 @@ fn reliability(models: &Arms<RewardFigures>) -> Markup {
     let frame = Frame::new([40.0, 240.0, 24.0, 200.0], unit, unit);
     let ends: Vec<(f64, &str, &str)> = models
         .iter()
-        .filter_map(|(arm, figures)| {
+        .filter_map(|(variant, figures)| {
             let last = figures.calibration.iter().filter_map(filled).next_back()?;
-            Some((last.1, arm.name(), arm.class()))
+            Some((last.1, variant.name(), variant.class()))
         })
         .collect();
     let content = html! {
@@ -96,12 +96,14 @@ fn reliability(models: &Arms<RewardFigures>) -> Markup {
             percent: [true, true],
         }))
         (marks::line(&frame, &[(0.0, 0.0), (1.0, 1.0)], "contour"))
-        @for (arm, figures) in models.iter() { (bins(&frame, arm, figures)) }
+        @for (variant, figures) in models.iter() { (bins(&frame, variant, figures)) }
         (marks::end_labels(&frame, &ends))
     };
     let errors: Vec<String> = models
         .iter()
-        .filter_map(|(arm, figures)| Some(format!("{} {}", arm.name(), percent(figures.ece?))))
+        .filter_map(|(variant, figures)| {
+            Some(format!("{} {}", variant.name(), percent(figures.ece?)))
+        })
         .collect();
     let caption = format!(
         "On the dotted line a model is as often right as it says. Larger dots hold more pairs. Expected \
@@ -116,7 +118,7 @@ fn reliability(models: &Arms<RewardFigures>) -> Markup {
     figure("Does it know how sure it may be?", &drawn, &caption)
 }
 
-fn bins(frame: &Frame, arm: Arm, figures: &RewardFigures) -> Markup {
+fn bins(frame: &Frame, variant: Variant, figures: &RewardFigures) -> Markup {
     let points: Vec<(f64, f64)> = figures.calibration.iter().filter_map(filled).collect();
     let most = figures
         .calibration
@@ -126,19 +128,19 @@ fn bins(frame: &Frame, arm: Arm, figures: &RewardFigures) -> Markup {
         .unwrap_or(1)
         .max(1);
     html! {
-        (marks::line(frame, &points, &format!("line thin {}", arm.class())))
+        (marks::line(frame, &points, &format!("line thin {}", variant.class())))
         @for bin in &figures.calibration {
             @if let Some(point) = filled(bin) {
                 @let words = format!(
-                    "{}: says {}, is so in {} of {} pairs", arm.name(), percent(point.0), percent(point.1), bin.n
+                    "{}: says {}, is so in {} of {} pairs", variant.name(), percent(point.0), percent(point.1), bin.n
                 );
                 // Its area shows how many pairs it holds.
                 @let size = 0.5 + 0.9 * (bin.n as f64 / most as f64).sqrt();
                 @let (x, y) = frame.at(point);
-                g class=(arm.class()) {
+                g class=(variant.class()) {
                     title { (words) }
                     g transform={ "translate(" (place(x)) " " (place(y)) ") scale(" (format!("{size:.2}")) ")" } {
-                        (arm.shape().drawn(0.0, 0.0))
+                        (variant.shape().drawn(0.0, 0.0))
                     }
                 }
             }

@@ -8,23 +8,23 @@ use candor_judge::Benchmark;
 use maud::{Markup, html};
 
 use super::{figure, percent};
-use crate::summary::{Arm, Arms, Policies, Policy, measured};
+use crate::summary::{Arms, Policies, Policy, Variant, measured};
 use crate::svg::marks::{self, Shape};
 use crate::svg::scale::range;
 use crate::svg::{Axes, Frame, Scale, WIDTH, drawing, place};
 
-const CAPTION: &str = "Greedy descriptions of the evaluation pictures at every snapshot; triangles point to later \
+const CAPTION: &str = "Greedy descriptions of the evaluation images at every snapshot; triangles point to later \
     steps. Down is more truthful, right is more complete. Along a dotted line the object F1 stays the same: moving \
     along one trades truth against silence, moving below one is an improvement. Whiskers are 95% intervals.";
 
 /// Both arms and the SFT model; nothing without curves.
 #[must_use]
 pub(crate) fn draw(curves: &Arms<Curve>, policies: &Policies) -> Markup {
-    let paths: Vec<(Arm, Vec<&CurvePoint>)> = curves
+    let paths: Vec<(Variant, Vec<&CurvePoint>)> = curves
         .iter()
-        .map(|(arm, curve)| {
+        .map(|(variant, curve)| {
             (
-                arm,
+                variant,
                 curve.points.iter().filter(|p| at(p).is_some()).collect(),
             )
         })
@@ -71,7 +71,7 @@ pub(crate) fn draw(curves: &Arms<Curve>, policies: &Policies) -> Markup {
             percent: [true, true],
         }))
         (contours(&frame, along, upward))
-        @for (arm, points) in &paths { (path(&frame, *arm, points)) }
+        @for (variant, points) in &paths { (path(&frame, *variant, points)) }
         @if let Some(point) = sft {
             (marks::dot(&frame, point, Policy::Sft.shape(), "sft", &words("SFT", point)))
             (name(&frame, point, 15.0, "SFT", "sft"))
@@ -86,27 +86,27 @@ fn at(point: &CurvePoint) -> Option<(f64, f64)> {
     Some((point.recall?, point.chair_i?))
 }
 
-fn path(frame: &Frame, arm: Arm, points: &[&CurvePoint]) -> Markup {
+fn path(frame: &Frame, variant: Variant, points: &[&CurvePoint]) -> Markup {
     let places: Vec<(f64, f64)> = points.iter().filter_map(|point| at(point)).collect();
     html! {
-        (marks::line(frame, &places, &format!("line thin {}", arm.class())))
+        (marks::line(frame, &places, &format!("line thin {}", variant.class())))
         @for pair in places.windows(2) {
-            (marks::arrow(frame.at(pair[0]), frame.at(pair[1]), &format!("tip {}", arm.class())))
+            (marks::arrow(frame.at(pair[0]), frame.at(pair[1]), &format!("tip {}", variant.class())))
         }
         @for (point, place) in points.iter().zip(&places) {
-            @let said = words(&format!("{}, step {}", arm.name(), point.step), *place);
-            (marks::dot(frame, *place, arm.shape(), &format!("small {}", arm.class()), &said))
+            @let said = words(&format!("{}, step {}", variant.name(), point.step), *place);
+            (marks::dot(frame, *place, variant.shape(), &format!("small {}", variant.class()), &said))
         }
         @if let (Some(last), Some(end)) = (points.last(), places.last()) {
-            (marks::whiskers(frame, *end, last.ci95_recall, last.ci95_chair_i, arm.class()))
-            (marks::dot(frame, *end, arm.shape(), arm.class(), &words(arm.name(), *end)))
-            (name(frame, *end, -7.0, &format!("{}, step {}", arm.name(), last.step), arm.class()))
+            (marks::whiskers(frame, *end, last.ci95_recall, last.ci95_chair_i, variant.class()))
+            (marks::dot(frame, *end, variant.shape(), variant.class(), &words(variant.name(), *end)))
+            (name(frame, *end, -7.0, &format!("{}, step {}", variant.name(), last.step), variant.class()))
         }
     }
 }
 
 /// Both arms start at the same policy, which is marked once.
-fn start(frame: &Frame, paths: &[(Arm, Vec<&CurvePoint>)]) -> Markup {
+fn start(frame: &Frame, paths: &[(Variant, Vec<&CurvePoint>)]) -> Markup {
     let first = paths
         .iter()
         .find_map(|(_, points)| points.first().and_then(|point| at(point)));
@@ -173,14 +173,14 @@ fn contour(frame: &Frame, f1: f64, [left, right]: [f64; 2]) -> Vec<(f64, f64)> {
         .collect()
 }
 
-fn spoken(paths: &[(Arm, Vec<&CurvePoint>)]) -> String {
+fn spoken(paths: &[(Variant, Vec<&CurvePoint>)]) -> String {
     let ways: Vec<String> = paths
         .iter()
-        .filter_map(|(arm, points)| {
+        .filter_map(|(variant, points)| {
             let (first, last) = (at(points.first()?)?, at(points.last()?)?);
             Some(format!(
                 "{} to {}",
-                words(arm.name(), first),
+                words(variant.name(), first),
                 words("", last).trim_start_matches(": ")
             ))
         })

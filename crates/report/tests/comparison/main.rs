@@ -85,7 +85,7 @@ fn numbers_are_written_with_interval_test_and_a_way_to_their_items() {
         "href=\"#benchmark=mmhal&amp;measure=score&amp;run=0\">2.67</a>",
         "href=\"#benchmark=mmhal&amp;measure=score&amp;run=1\">4.67</a>",
         "score, official",
-        // Differences 0, 4, 2: on two pictures they differ, and 2 of the 4 outcomes are as large.
+        // Differences 0, 4, 2: on two images they differ, and 2 of the 4 outcomes are as large.
         "p\u{a0}=\u{a0}0.500",
         "+2.00",
     ] {
@@ -115,9 +115,9 @@ fn judges_agreement_order_and_training_data_are_told() {
         "25.0% of 12 verdicts change with the order",
         "favoured in 60.0%",
         "1 with an answer or a reply that nobody could read",
-        "of 3 items, 1 show a training picture",
+        "of 3 items, 1 show a training image",
         "href=\"#benchmark=mmhal&amp;item=mmhal%2Fevil\"",
-        "The numbers without the items that show a training picture",
+        "The numbers without the items that show a training image",
     ] {
         assert!(evidence.contains(expected), "{expected}\n{evidence}");
     }

@@ -96,7 +96,7 @@ pub fn three() -> Vec<Run> {
 fn scored() -> Scored {
     Scored {
         n: 3,
-        unread: vec!["two".to_owned()],
+        unparsed: vec!["two".to_owned()],
         judged: Some(Judged {
             judge: Identity {
                 model: "judge-model".to_owned(),
@@ -137,7 +137,7 @@ pub fn compared(runs: &[Run]) -> Comparison {
             Benchmark::Mmhal,
             Leaked {
                 n: 3,
-                pictures: vec!["evil".to_owned()],
+                images: vec!["evil".to_owned()],
                 questions: Vec::new(),
                 n_words: 2,
             },

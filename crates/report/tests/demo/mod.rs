@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 /// What a model might say that a page must not take for markup.
 pub const HOSTILE: &str = "A <b>dog</b> & \"a <script>alert(1)</script>\".";
 
-/// The smallest picture there is: eight bytes that say PNG.
+/// The smallest image there is: eight bytes that say PNG.
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
 /// Writes a file of the folder.
@@ -31,7 +31,7 @@ pub fn results(chair_i: f64, recall: f64) -> Value {
     let figure =
         |value: f64, ci95: Value, n: usize| json!({ "value": value, "ci95": ci95, "n": n });
     let around = |value: f64| json!([value - 0.05, value + 0.05]);
-    let scored = |n: usize, figures: Value| json!({ "n": n, "figures": figures, "unread": [], "n_duplicates": 0, "by_truth": true, "sources": [] });
+    let scored = |n: usize, figures: Value| json!({ "n": n, "figures": figures, "unparsed": [], "n_duplicates": 0, "by_truth": true, "sources": [] });
     let tokens = |n: usize| figure(21.5, Value::Null, n);
     json!({ "benchmarks": {
         "mmhal": scored(96, json!({
@@ -83,7 +83,7 @@ fn verdicts(answer: &str, truth: bool) -> (String, String) {
     });
     let mmhal = (0..6).map(|i| {
         json!({
-            "id": i.to_string(), "image": i.to_string(), "picture": format!("{i}.png"), "group": "attribute",
+            "id": i.to_string(), "image": i.to_string(), "image": format!("{i}.png"), "group": "attribute",
             "question": "What is < the dog?", "reference": "A dog.", "answer": answer, "finding": finding(5, &[]),
             "measures": {},
         })
@@ -130,12 +130,16 @@ pub fn write(folder: &Path) {
         let rows = (1..=40).map(|step| json!({ "step": step, "loss": 3.0 / f64::from(step) }));
         put(folder, &format!("{run}/metrics.jsonl"), &lines(rows));
     }
-    for arm in ["facts", "no-facts"] {
+    for variant in ["facts", "no-facts"] {
         let rows = (1..=40).map(|step| {
             let validation = (step % 10 == 0).then_some(0.8);
             json!({ "step": step, "loss": 0.6, "validation_accuracy": validation })
         });
-        put(folder, &format!("reward-{arm}/metrics.jsonl"), &lines(rows));
+        put(
+            folder,
+            &format!("reward-{variant}/metrics.jsonl"),
+            &lines(rows),
+        );
         let rows = (1..=20).map(|step| {
             json!({
                 "step": step, "kl_mean": 0.1 * f64::from(step), "response_tokens_mean": 25.0, "yes_ratio": 0.5,
@@ -143,15 +147,19 @@ pub fn write(folder: &Path) {
                 "value_loss": 0.2,
             })
         });
-        put(folder, &format!("ppo-{arm}/metrics.jsonl"), &lines(rows));
         put(
             folder,
-            &format!("eval/curve-{arm}.json"),
+            &format!("ppo-{variant}/metrics.jsonl"),
+            &lines(rows),
+        );
+        put(
+            folder,
+            &format!("eval/curve-{variant}.json"),
             &curve().to_string(),
         );
         put(
             folder,
-            &format!("reward-{arm}/result.json"),
+            &format!("reward-{variant}/result.json"),
             &reward(0.8).to_string(),
         );
     }

@@ -11,8 +11,8 @@ use crate::tiny::{prepared, recipe, refusal, run};
 
 const QUESTION: &str = "What is there?";
 
-/// The pictures, by the SHA-256 that `sha256sum` prints: the names that they have where they come out of a file.
-const PICTURES: [(&str, &[u8]); 3] = [
+/// The images, by the SHA-256 that `sha256sum` prints: the names that they have where they come out of a file.
+const IMAGES: [(&str, &[u8]); 3] = [
     (
         "9853e99cb7e9817f7ee8b6fb9ade7c8e023d2520647034a098f7f85ed81e9cb0.png",
         include_bytes!("../../../data/tests/golden/images/one_pixel.png"),
@@ -27,7 +27,7 @@ const PICTURES: [(&str, &[u8]); 3] = [
     ),
 ];
 
-/// Picture, preferred answer, and the other one: the rows of the parquet files beside this one, which
+/// Image, preferred answer, and the other one: the rows of the parquet files beside this one, which
 /// `parity/preference_parquet.py` wrote.
 const COMPARED: [(usize, &str, &str); 4] = [
     (0, "There is a red wall.", "There is a red dog."),
@@ -36,13 +36,13 @@ const COMPARED: [(usize, &str, &str); 4] = [
     (2, "There is a blue wall.", "There is a blue dog."),
 ];
 
-/// A row in some format, from its index, its picture and its answers.
+/// A row in some format, from its index, its image and its answers.
 type Written = fn(usize, &str, &str, &str) -> Value;
 
 fn lines(row: Written) -> Vec<u8> {
     let rows = COMPARED.iter().enumerate();
-    let rows = rows.map(|(i, (picture, chosen, rejected))| {
-        format!("{}\n", row(i, PICTURES[*picture].0, chosen, rejected))
+    let rows = rows.map(|(i, (image, chosen, rejected))| {
+        format!("{}\n", row(i, IMAGES[*image].0, chosen, rejected))
     });
     rows.collect::<String>().into_bytes()
 }
@@ -111,7 +111,7 @@ fn every_format_trains_what_the_log_trains() {
     let path = folder.path();
     let mut book = FactBook::new();
     fs::create_dir(path.join("shown")).unwrap();
-    for (name, bytes) in PICTURES {
+    for (name, bytes) in IMAGES {
         fs::write(path.join("shown").join(name), bytes).unwrap();
         book.entry(name).captions = vec!["a red wall".to_owned(), "a cat".to_owned()];
     }
@@ -166,16 +166,16 @@ fn every_format_trains_what_the_log_trains() {
             assert!(left == *expected, "{out} learned something else");
         }
         if name.ends_with("parquet") {
-            for (picture, bytes) in PICTURES {
+            for (image, bytes) in IMAGES {
                 assert_eq!(
-                    fs::read(path.join(name).join(picture)).unwrap(),
+                    fs::read(path.join(name).join(image)).unwrap(),
                     bytes,
                     "{name}"
                 );
             }
         }
     }
-    // All four rows were there, and two of them show one picture.
+    // All four rows were there, and two of them show one image.
     let result = candor_testing::files::json(&path.join("log/told/result.json"));
     let n = |field: &str| result[field].as_u64().unwrap();
     assert_eq!(n("n_train") + n("n_validation") + n("n_pairs"), 4);

@@ -64,7 +64,7 @@ fn rows_that_do_not_fit() {
     let message = refusal(path, "none", &["data.preferences=[\"other.json\"]"]);
     assert_names(&message, &["other.json"]);
     fs::remove_file(path.join("7.png")).unwrap();
-    assert_names(&refusal(path, "picture", &[]), &["7.png"]);
+    assert_names(&refusal(path, "image", &[]), &["7.png"]);
 }
 
 #[test]
@@ -111,11 +111,11 @@ fn comparisons_that_cannot_be_judged_are_named_or_left_out_and_counted() {
     assert_eq!(result("skip")["n_skipped"], 5);
     assert_eq!(
         result("skip")["skipped"],
-        serde_json::json!({"unreadable_picture": 2, "no_facts": 3})
+        serde_json::json!({"unreadable_image": 2, "no_facts": 3})
     );
     assert_eq!(result("good").get("n_skipped"), None);
 
-    // Where no facts are shown, a comparison without a picture is one like others.
+    // Where no facts are shown, a comparison without an image is one like others.
     let text = ["prompt.text=\"Is it so?\"", "run.steps=1"];
     preference::write(
         &path.join("preferences.json"),

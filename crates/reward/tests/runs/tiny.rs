@@ -7,8 +7,8 @@ use candor_data::{FactBook, Preference, Turn, Verdict};
 use candor_recipe::Reader;
 use candor_reward::{RewardError, RewardRecipe};
 use candor_run::Outcome;
+use candor_testing::images::{COLOURS, wall};
 use candor_testing::model::TinyModel;
-use candor_testing::pictures::{COLOURS, wall};
 use candor_testing::run::launch;
 use tch::Device;
 
@@ -57,7 +57,7 @@ max_grad_norm = 1.0
 
 const N_IMAGES: usize = 24;
 
-/// A folder with a base, pictures, facts and two comparisons a picture.
+/// A folder with a base, images, facts and two comparisons an image.
 pub fn prepared() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();

@@ -61,7 +61,7 @@ fn an_obvious_preference_is_learned_and_measured() {
     assert!(result["accuracy"].as_f64().unwrap() > 0.9, "{result}");
     assert!(result["margin_mean"].as_f64().unwrap() > 1.0, "{result}");
     let held_out = lines(&out.join("held_out.jsonl"));
-    // Twelve pairs are six whole pictures.
+    // Twelve pairs are six whole images.
     assert_eq!((held_out.len(), &result["n_pairs"]), (12, &Value::from(12)));
     assert_eq!(result["n_validation"], 8);
     assert_eq!(result["n_train"], 48 - 12 - 8);

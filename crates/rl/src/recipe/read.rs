@@ -128,7 +128,7 @@ fn data(r: &mut Reader) -> DataRecipe {
     DataRecipe {
         images: root.join(r.path("data.images", IMAGES).required()),
         prompts: root.join(r.path("data.prompts", "Prompts, a LLaVA row each with an optional `caption_type` and `length_bonus`.").required()),
-        facts: r.path("data.facts", "Facts by picture, as image_to_caption.json, for the reward model alone; needed if its prompt has `{facts}`.").optional().map(|path| root.join(path)),
+        facts: r.path("data.facts", "Facts by image, as image_to_caption.json, for the reward model alone; needed if its prompt has `{facts}`.").optional().map(|path| root.join(path)),
         on_bad_row: on_bad_row(r),
         max_query_tokens: r.usize("data.max_query_tokens", "Prompts of more tokens are dropped and counted; an image counts as one.").positive().required(),
     }

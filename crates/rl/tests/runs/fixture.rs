@@ -1,4 +1,4 @@
-//! A folder with pictures, prompts, facts, a tiny model that can say yes and no, and a reward model that likes yes.
+//! A folder with images, prompts, facts, a tiny model that can say yes and no, and a reward model that likes yes.
 
 use std::fs;
 use std::path::Path;
@@ -13,8 +13,8 @@ use candor_reward::{CaptionOrder, Judged, Readout, RewardPrompt, Wording};
 use candor_rl::{RlError, RlRecipe, run};
 use candor_run::Outcome;
 use candor_testing::files::lines;
+use candor_testing::images::{COLOURS, walls};
 use candor_testing::model::TinyModel;
-use candor_testing::pictures::{COLOURS, walls};
 use candor_testing::run::launch;
 use candor_train::{AdamW, AdamWConfig, ParamGroup};
 use serde_json::Value;

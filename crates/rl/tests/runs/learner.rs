@@ -12,13 +12,13 @@ use candor_rl::prompts::Prompts;
 use candor_rl::recipe::{AverageOver, PpoRecipe};
 use candor_rl::rollout::Sampler;
 use candor_rl::scoring::verdict;
-use candor_rl::update::{Learner, Passed};
+use candor_rl::update::{Learner, MiniBatchStats};
 use tch::{Device, Tensor};
 
 use crate::fixture::{prepared, recipe};
 
 /// Gradients and figures of one mini-batch of eight under several cuts.
-fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, Passed)> {
+fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats)> {
     let dir = prepared();
     let recipe = recipe(dir.path(), "out", &[]);
     let models = Models::open(&recipe, Device::Cpu).unwrap();
@@ -26,13 +26,13 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, Passed)> {
     let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking);
     let prompts = prompts.unwrap();
     let images = ["red.png", "green.png", "blue.png"].map(str::to_owned);
-    let pictures = models
-        .encode(&recipe.data.images, &images, &prompts.pictures, |_, _| ())
+    let images = models
+        .encode(&recipe.data.images, &images, &prompts.images, |_, _| ())
         .unwrap();
     let sampler = Sampler {
         bundle: models.policy_base(),
         policy: &models.policy,
-        features: pictures.policy(),
+        features: images.policy(),
         recipe: recipe.sampling,
         quirks: recipe.quirks,
         seed: 1,
@@ -55,7 +55,7 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, Passed)> {
     let policy = PolicyReader {
         bundle: models.policy_base(),
         adapter: &models.policy,
-        features: pictures.policy(),
+        features: images.policy(),
         temperature: 1.0,
     };
     let width = width_of(&rollouts, average_over, recipe.sampling.max_new_tokens);
@@ -64,7 +64,7 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, Passed)> {
         bundle: models.judge_base(),
         adapter: &critic.adapter,
         head: &critic.head,
-        features: pictures.judge(),
+        features: images.judge(),
         padded_to: (average_over == AverageOver::Padded).then_some(width),
     };
     let reference = PolicyReader {
@@ -119,7 +119,7 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, Passed)> {
     ]
 }
 
-fn assert_equal(cuts: &[(Vec<(String, Tensor)>, Passed)]) {
+fn assert_equal(cuts: &[(Vec<(String, Tensor)>, MiniBatchStats)]) {
     let (whole, figures) = &cuts[0];
     let norm = |gradients: &[(String, Tensor)], prefix: &str| -> f64 {
         let of_prefix = gradients

@@ -85,8 +85,8 @@ fn bases_may_be_quantised() {
     let dir = prepared();
     let base = dir.path().join("model");
     let bundle = Bundle::open(&base, Device::Cpu, BasePrecision::Nf4).unwrap();
-    let pictures = features(&bundle, &dir.path().join("data"));
-    write_reward_model(&dir.path().join("reward"), &bundle, &base, &pictures);
+    let images = features(&bundle, &dir.path().join("data"));
+    write_reward_model(&dir.path().join("reward"), &bundle, &base, &images);
     let sets = ["run.steps=4", "model.base_precision=\"nf4\""];
     let metrics = finished(dir.path(), "out", &sets);
     assert!(number(&metrics[0], "kl_mean").abs() < 0.05);

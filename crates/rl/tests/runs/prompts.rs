@@ -95,7 +95,7 @@ fn the_quirk_judges_later_prompts_by_what_belongs_to_others() {
     assert_eq!(n_dropped, 1);
 }
 
-/// What becomes of prompts of which the second is too long, the third has no picture and the fourth no facts.
+/// What becomes of prompts of which the second is too long, the third has no image and the fourth no facts.
 fn sorted_out(on_bad_row: OnBadRow, with_facts: bool) -> Result<Prompts, String> {
     let dir = tempfile::tempdir().unwrap();
     let mut rows: Vec<_> = prompts().into_iter().take(4).collect();
@@ -146,7 +146,7 @@ fn bad_prompts_are_named_with_their_rows_or_left_out_and_counted() {
 }
 
 #[test]
-fn a_prompt_without_a_picture_is_asked_where_no_facts_are_shown() {
+fn a_prompt_without_a_image_is_asked_where_no_facts_are_shown() {
     let read = sorted_out(OnBadRow::Stop, false).unwrap();
     let images: Vec<_> = read
         .rows

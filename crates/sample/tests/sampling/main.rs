@@ -196,7 +196,7 @@ fn bad_prompts_are_named_with_their_rows_or_left_out_and_counted() {
         (
             &serde_json::json!(4),
             &serde_json::json!(3),
-            &serde_json::json!({"too_long": 1, "unreadable_picture": 2})
+            &serde_json::json!({"too_long": 1, "unreadable_image": 2})
         )
     );
     let skipped = fs::read_to_string(dir.path().join("skip/skipped.jsonl")).unwrap();

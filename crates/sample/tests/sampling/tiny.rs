@@ -1,4 +1,4 @@
-//! A folder with pictures, prompts and a tiny untrained model, and runs in it.
+//! A folder with images, prompts and a tiny untrained model, and runs in it.
 
 use std::fs;
 use std::path::Path;
@@ -10,8 +10,8 @@ use candor_model::{Bundle, Template};
 use candor_recipe::Reader;
 use candor_run::Outcome;
 use candor_sample::{SampleRecipe, run};
+use candor_testing::images::{COLOURS, walls};
 use candor_testing::model::TinyModel;
-use candor_testing::pictures::{COLOURS, walls};
 use candor_testing::run::launch;
 use tch::Device;
 use tempfile::TempDir;
@@ -34,7 +34,7 @@ max_new_tokens = 6
 batch_rows = 4
 "#;
 
-/// Seven prompts: of one turn, of three, without an answer, without a picture; one id is there twice.
+/// Seven prompts: of one turn, of three, without an answer, without an image; one id is there twice.
 pub fn prompts() -> Vec<Conversation> {
     let mut rows: Vec<Conversation> = COLOURS[..3]
         .iter()
@@ -61,7 +61,7 @@ pub fn prompts() -> Vec<Conversation> {
     rows
 }
 
-/// A folder with pictures, prompts and a model.
+/// A folder with images, prompts and a model.
 pub fn prepared() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");

@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_box_belongs_to_the_patch_of_its_centre() {
-        // A 4×4 grid on a square picture of 80 pixels: patches of 20.
+        // A 4×4 grid on a square image of 80 pixels: patches of 20.
         assert_eq!(
             centre_patch([0.0, 0.0, 20.0, 20.0], (80.0, 80.0), 4),
             Some(0)

@@ -83,13 +83,13 @@ impl GroundRecipe {
                 .required(),
         );
         let batch_images = recipe
-            .usize("data.batch_images", "Pictures of an update.")
+            .usize("data.batch_images", "Images of an update.")
             .positive()
             .required();
         let n_held_out = recipe
             .usize(
                 "data.n_held_out",
-                "Pictures on which it is measured what the tower sees.",
+                "Images on which it is measured what the tower sees.",
             )
             .required();
         let n_steps = recipe
@@ -123,7 +123,7 @@ fn read_model(recipe: &mut Reader) -> LlavaConfig {
         mlp_width: size("model.vision.mlp_width", "Inner width of its MLPs."),
         n_blocks: size("model.vision.layers", "Its blocks."),
         n_heads: size("model.vision.heads", "Its attention heads."),
-        image_size: size("model.vision.image_size", "Pixels of a picture's side."),
+        image_size: size("model.vision.image_size", "Pixels of an image's side."),
         patch_size: size("model.vision.patch_size", "Pixels of a patch's side."),
         feature_layer: 0,
     };

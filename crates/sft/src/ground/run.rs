@@ -4,9 +4,9 @@ use candor_data::image::{ImageLimits, ImageProcessor, load_batch};
 use candor_data::random;
 use candor_model::image_features::{path_in, pixels};
 use candor_model::{Bundle, Tokenizer, Vlm};
-use candor_run::{Inputs, Launch, Outcome, sha256};
+use candor_run::{Inputs, LaunchOptions, Outcome, sha256};
 use candor_train::data_order::{BatchConfig, epoch_batches};
-use candor_train::{Parts, Session};
+use candor_train::{Session, TrainState};
 use rand::seq::SliceRandom as _;
 use serde::Serialize;
 use tch::{Device, Tensor};
@@ -32,7 +32,7 @@ pub struct GroundMetrics {
     pub learning_rate: f64,
 }
 
-/// The stage's `result.json`: what the tower sees on pictures it was not trained on.
+/// The stage's `result.json`: what the tower sees on images it was not trained on.
 #[derive(Debug, Serialize)]
 struct HeldOut {
     /// Share of objects whose class is the most likely one.
@@ -45,7 +45,11 @@ struct HeldOut {
 ///
 /// # Errors
 /// Damaged data, a run folder that cannot be used, or a number that is not finite.
-pub fn run(recipe: &GroundRecipe, launch: &Launch, device: Device) -> Result<Outcome, SftError> {
+pub fn run(
+    recipe: &GroundRecipe,
+    launch: &LaunchOptions,
+    device: Device,
+) -> Result<Outcome, SftError> {
     let resolved = recipe.resolved.to_text();
     let mut opening = Session::prepare(&recipe.session, &resolved, launch, &[])?;
     opening.doing("training a tokenizer and reading the images' objects");
@@ -53,7 +57,7 @@ pub fn run(recipe: &GroundRecipe, launch: &Launch, device: Device) -> Result<Out
     let (train, held_out) = stage.truth.images.split_at(stage.n_train);
     let truth = format!("{:?}", stage.truth).into_bytes();
     let inputs = Inputs::new([("training data", sha256::of_bytes([truth]))]);
-    let parts = Parts {
+    let parts = TrainState {
         trained: stage.parameters(),
         kept: Vec::new(),
     };

@@ -1,4 +1,4 @@
-//! Real runs on a handful of drawn pictures: what is trained, what is left alone, what is reported.
+//! Real runs on a handful of drawn images: what is trained, what is left alone, what is reported.
 
 mod rows;
 
@@ -10,9 +10,9 @@ use candor_data::formats::{coco, llava};
 use candor_data::{Conversation, Turn};
 use candor_model::{Adapter, Bundle, tensor_file};
 use candor_recipe::Reader;
-use candor_run::{Launch, Outcome};
+use candor_run::{LaunchOptions, Outcome};
 use candor_sft::{GroundRecipe, SftError, SftRecipe, ground, run};
-use candor_testing::pictures::{COLOURS, walls};
+use candor_testing::images::{COLOURS, walls};
 use candor_testing::run::launch;
 use tch::{Device, Kind, Tensor};
 
@@ -90,7 +90,7 @@ weight_decay = 0.0
 max_grad_norm = 1.0
 "#;
 
-/// A folder with pictures, conversations about them, and a model that has seen them.
+/// A folder with images, conversations about them, and a model that has seen them.
 fn prepared() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
@@ -295,7 +295,7 @@ fn a_run_never_goes_on_with_other_data_or_another_base() {
         let recipe = SftRecipe::read(reader(SFT, path, &defaults, &sets)).unwrap();
         run::run(
             &recipe,
-            &Launch {
+            &LaunchOptions {
                 resume: true,
                 ..launch(false)
             },
@@ -449,7 +449,7 @@ fn lora_goes_on_from_an_adapter() {
     let resume = || {
         let defaults = ["data.root", "model.base"];
         let recipe = SftRecipe::read(reader(SFT, path, &defaults, &sets)).unwrap();
-        let launch = Launch {
+        let launch = LaunchOptions {
             resume: true,
             ..launch(false)
         };

@@ -36,7 +36,7 @@ fn odd_rows() -> Vec<Conversation> {
     ]
 }
 
-/// `odd.json` with these of the rows, and a picture that ends in its middle.
+/// `odd.json` with these of the rows, and an image that ends in its middle.
 fn write_odd(folder: &Path, file: &str, keep: impl Fn(usize) -> bool) {
     let rows = odd_rows().into_iter().enumerate();
     let rows: Vec<_> = rows.filter(|(i, _)| keep(*i)).map(|(_, row)| row).collect();
@@ -83,7 +83,7 @@ fn all_bad_rows_are_named_at_once_by_file_source_row_and_id() {
 }
 
 #[test]
-fn a_damaged_picture_is_named_with_the_rows_that_show_it() {
+fn a_damaged_image_is_named_with_the_rows_that_show_it() {
     let folder = prepared();
     let path = folder.path();
     write_odd(path, "odd.json", |i| [0, 6, 7].contains(&i));
@@ -118,7 +118,7 @@ fn a_run_that_skips_bad_rows_is_one_without_them_and_says_so() {
         "n_rows": 10,
         "n_skipped": 6,
         "skipped": {
-            "too_long": 1, "missing_picture": 1, "unreadable_picture": 1, "empty_answer": 2, "placeholder_count": 1,
+            "too_long": 1, "missing_image": 1, "unreadable_image": 1, "empty_answer": 2, "placeholder_count": 1,
         },
     });
     assert_eq!(result, expected);
@@ -141,9 +141,9 @@ fn a_run_that_skips_bad_rows_is_one_without_them_and_says_so() {
             (1, "placeholder_count"),
             (2, "empty_answer"),
             (3, "empty_answer"),
-            (4, "missing_picture"),
+            (4, "missing_image"),
             (5, "too_long"),
-            (6, "unreadable_picture"),
+            (6, "unreadable_image"),
         ]
     );
     // A run that stops at bad rows leaves no trace of the question.
@@ -162,13 +162,13 @@ fn a_source_of_which_nothing_is_left_is_no_source() {
         "data.on_bad_row=\"skip\"",
     ];
     let message = sft(path, &sets).unwrap_err().to_string();
-    for part in ["source \"odd\"", "1 missing_picture", "1 placeholder_count"] {
+    for part in ["source \"odd\"", "1 missing_image", "1 placeholder_count"] {
         assert!(message.contains(part), "{message}\nlacks {part}");
     }
 }
 
 #[test]
-fn rows_without_pictures_train_alone() {
+fn rows_without_images_train_alone() {
     let folder = prepared();
     let path = folder.path();
     write_odd(path, "text.json", |i| i == 7);

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candor_run::{Claim, Inputs, Launch, Progress, RunOptions};
+use candor_run::{Claim, Inputs, LaunchOptions, Progress, RunOptions};
 use tch::Tensor;
 
 use super::earlier::Earlier;
 use super::restore::restore;
 use super::stopwatch::Stopwatch;
-use super::{Parts, Session, SessionRecipe};
+use super::{Session, SessionRecipe, TrainState};
 use crate::error::TrainError;
 use crate::fingerprint;
 use crate::optimizer::{AdamW, ParamGroup};
@@ -23,7 +23,7 @@ const MAY_CHANGE: [&str; 3] = ["run.checkpoint_every", "run.keep_checkpoints", "
 pub struct Opening {
     claim: Claim,
     recipe: SessionRecipe,
-    launch: Launch,
+    launch: LaunchOptions,
     name: String,
     progress: Progress,
     earlier: Option<Earlier>,
@@ -38,7 +38,7 @@ impl Session {
     pub fn prepare(
         recipe: &SessionRecipe,
         resolved: &str,
-        launch: &Launch,
+        launch: &LaunchOptions,
         may_change: &[&str],
     ) -> Result<Opening, TrainError> {
         if let Some(run) = &launch.init_from
@@ -121,7 +121,12 @@ impl Opening {
     ///
     /// # Errors
     /// The checkpoints are damaged or do not fit, a file cannot be written, or an input is not the one the run began with.
-    pub fn open(self, parts: Parts, n_steps: u64, inputs: Inputs) -> Result<Session, TrainError> {
+    pub fn open(
+        self,
+        parts: TrainState,
+        n_steps: u64,
+        inputs: Inputs,
+    ) -> Result<Session, TrainError> {
         let Self {
             claim,
             recipe,
@@ -130,7 +135,7 @@ impl Opening {
             mut progress,
             earlier,
         } = self;
-        let Parts { trained, kept } = parts;
+        let TrainState { trained, kept } = parts;
         // Biases and norms do not decay, as in transformers' Trainer.
         let groups = ParamGroup::without_decay_on_vectors(trained, 1.0);
         let mut optimizer = AdamW::new(recipe.adamw, groups)?;

@@ -1,4 +1,4 @@
-//! Pictures to caption, with COCO captions and instances as CHAIR reads them; also the grounding file.
+//! Images to caption, with COCO captions and instances as CHAIR reads them; also the grounding file.
 
 use candor_data::formats::coco::{Caption, Captions, Category, Image, Instance, Instances};
 use candor_data::random::stream;
@@ -7,7 +7,7 @@ use crate::kind::Kind;
 use crate::scene::Scene;
 use crate::text::caption;
 
-/// Pictures to caption.
+/// Images to caption.
 pub const N_SCENES: usize = 150;
 
 /// Five true captions of each scene.

@@ -1,4 +1,4 @@
-//! Questions in MMHal-Bench's template: eight types in turn, type = index modulo 8, one picture each.
+//! Questions in MMHal-Bench's template: eight types in turn, type = index modulo 8, one image each.
 
 use candor_data::formats::mmhal::Question as Row;
 use candor_data::random::{Stream, stream};

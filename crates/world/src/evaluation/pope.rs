@@ -15,9 +15,9 @@ use crate::question::Question;
 use crate::scene::Scene;
 use crate::statistics::Statistics;
 
-/// Pictures asked about; four questions each.
+/// Images asked about; four questions each.
 const N_SCENES: usize = 75;
-/// True and false questions per picture.
+/// True and false questions per image.
 const PER_LABEL: usize = 2;
 
 /// How the absent kinds are chosen.

@@ -15,7 +15,7 @@ use crate::question::Question;
 use crate::scene::{Object, Scene};
 use crate::text::answer;
 
-/// One thing an answer claims about a picture, and whether it is so.
+/// One thing an answer claims about an image, and whether it is so.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claim {
     /// What is claimed.

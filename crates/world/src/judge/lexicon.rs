@@ -10,7 +10,7 @@ pub enum Subject {
     Kind(Kind),
     /// A family of kinds.
     Group(Group),
-    /// Something that no picture of the world has; the number is its place in the list of such nouns.
+    /// Something that no image of the world has; the number is its place in the list of such nouns.
     Foreign(usize),
 }
 
@@ -25,7 +25,7 @@ impl Subject {
     }
 }
 
-/// Nouns of things that no picture shows: naming one is a hallucination. Parts of the backgrounds (sky,
+/// Nouns of things that no image shows: naming one is a hallucination. Parts of the backgrounds (sky,
 /// water, sand, road, wall, window, bed …) are not among them and make no claim.
 const FOREIGN: [&str; 36] = [
     "person",

@@ -6,7 +6,7 @@ use tiny_skia::PathBuilder;
 use super::{Brush, UNITS};
 use crate::theme::Theme;
 
-/// Paints the whole picture with the theme's ground.
+/// Paints the whole image with the theme's ground.
 pub(super) fn paint(brush: &mut Brush<'_>, theme: Theme) {
     match theme {
         Theme::Beach => beach(brush),
@@ -25,7 +25,7 @@ fn band(brush: &mut Brush<'_>, top: f32, bottom: f32, rgb: [u8; 3]) {
     brush.rect(0.0, top, UNITS, bottom - top, rgb);
 }
 
-/// A zigzag of soft waves across the picture.
+/// A zigzag of soft waves across the image.
 fn wave(brush: &mut Brush<'_>, y: f32, rgb: [u8; 3]) {
     let mut path = PathBuilder::new();
     path.move_to(0.0, y);

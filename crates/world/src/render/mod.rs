@@ -1,10 +1,10 @@
-//! From a scene to a picture.
+//! From a scene to an image.
 //!
 //! Layers, from the back: the theme's background, clutter, the objects (each icon with a pale rim, so that
 //! it stands out on any ground, and a dark outline), grain. Everything is drawn in a 224-unit space and
 //! scaled, so the same scene can be had at any size. The grain is brightness in blocks of 1/56 of the side:
 //! fine enough to be grain to a person, coarse enough to survive shrinking to the model's size and to
-//! compress well. What a picture shows beyond its scene (windows, waves, bits of clutter) has no name in
+//! compress well. What an image shows beyond its scene (windows, waves, bits of clutter) has no name in
 //! the texts.
 
 mod background;
@@ -28,7 +28,7 @@ const UNITS: f32 = 224.0;
 /// Blocks of grain per side.
 const GRAIN: usize = 56;
 
-/// Draws the scene as a square picture of side `px` (32 to 4096; outside it is clamped).
+/// Draws the scene as a square image of side `px` (32 to 4096; outside it is clamped).
 ///
 /// # Panics
 /// Never: the side is bounded, so the pixels can always be allocated.
@@ -52,18 +52,18 @@ pub fn render(scene: &Scene, px: u32) -> RgbImage {
     RgbImage::from_raw(px, px, rgb).expect("three bytes a pixel were collected")
 }
 
-/// The picture as a PNG file. Blocks of grain repeat from row to row, which plain matching finds better
+/// The image as a PNG file. Blocks of grain repeat from row to row, which plain matching finds better
 /// than any filter: measured 11.8 KB in 1.7 ms, where the fast mode wrote 24 to 43 KB.
 ///
 /// # Errors
 /// What the encoder says.
-pub fn encode_png(picture: &RgbImage) -> Result<Vec<u8>, ImageError> {
+pub fn encode_png(image: &RgbImage) -> Result<Vec<u8>, ImageError> {
     let mut bytes = Vec::with_capacity(32 * 1024);
     PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::NoFilter)
         .write_image(
-            picture.as_raw(),
-            picture.width(),
-            picture.height(),
+            image.as_raw(),
+            image.width(),
+            image.height(),
             ExtendedColorType::Rgb8,
         )?;
     Ok(bytes)

@@ -1,4 +1,4 @@
-//! Dense yes/no checks of one picture, the verdict right after its noun.
+//! Dense yes/no checks of one image, the verdict right after its noun.
 //!
 //! A prototype stayed at chance when the verdict stood far from the noun; with checks like these it learned
 //! to look within a few hundred steps. Two styles: turns ("Is there a dog?" — "Yes.") and lists
@@ -6,7 +6,7 @@
 //! checks nor the number of yeses tells anything.
 //!
 //! A [`roll_call`] checks every kind there is. It is what a fresh decoder learns to look by: with 16 verdicts a
-//! picture it looks after 250 updates, with the five of a checklist it had not after 1200.
+//! image it looks after 250 updates, with the five of a checklist it had not after 1200.
 
 use candor_data::conversation::{Conversation, Turn};
 use candor_data::random::Stream;

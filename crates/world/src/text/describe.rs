@@ -2,7 +2,7 @@
 //! the later half, sometimes one or two that only the theme makes plausible.
 //!
 //! True objects come in reading order, row by row from the top left, so that there is a next one to look for.
-//! The false sentences look exactly like the true ones. What makes them false is the picture alone.
+//! The false sentences look exactly like the true ones. What makes them false is the image alone.
 
 use candor_data::random::Stream;
 use rand::RngExt as _;

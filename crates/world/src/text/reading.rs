@@ -5,7 +5,7 @@
 //! In this order a decoder holds each noun against the facts while it reads the description for the second time, as
 //! it must when a reward prompt repeats a response after the facts. The first time has to be there too: a decoder
 //! that has learned to look whether a noun was said before would find all of them in it. As in
-//! [`verify`](super::verify), true things are dropped at random and half of the pictures are another scene's.
+//! [`verify`](super::verify), true things are dropped at random and half of the images are another scene's.
 
 use candor_data::conversation::{Conversation, Turn};
 use candor_data::random::Stream;
@@ -16,7 +16,7 @@ use super::{Mention, caption};
 use crate::question::DESCRIBE;
 use crate::scene::Scene;
 
-/// A row about `scene`; `other` lends its picture now and then.
+/// A row about `scene`; `other` lends its image now and then.
 #[must_use]
 pub fn conversation(scene: &Scene, other: &Scene, rng: &mut Stream) -> Conversation {
     let image = if rng.random_bool(SWAP) {

@@ -2,8 +2,8 @@
 //! comparisons can teach it to use them.
 //!
 //! Two shortcuts are closed. If every true object were always stated, the number of claims would tell the
-//! false ones, so true objects are dropped at random. If picture and facts always agreed, sight could stand
-//! in for reading, so in half of the samples the picture is another one; the facts decide. The verdict follows the
+//! false ones, so true objects are dropped at random. If image and facts always agreed, sight could stand
+//! in for reading, so in half of the samples the image is another one; the facts decide. The verdict follows the
 //! noun and never the colour, or matching colours would do.
 
 use candor_data::conversation::{Conversation, Turn};
@@ -18,7 +18,7 @@ use crate::scene::Scene;
 
 /// Chance that a true object is stated.
 const KEEP: f64 = 0.7;
-/// Chance of another scene's picture.
+/// Chance of another scene's image.
 pub(super) const SWAP: f64 = 0.5;
 /// Chances of 0, 1, 2 and 3 false objects in a statement.
 const FALSE: [f64; 4] = [0.2, 0.4, 0.25, 0.15];
@@ -33,7 +33,7 @@ pub fn facts_block(captions: &[String]) -> String {
     format!("Facts:\n{}", lines.join("\n"))
 }
 
-/// A statement about `scene` to be checked against its facts; `other` lends its picture now and then.
+/// A statement about `scene` to be checked against its facts; `other` lends its image now and then.
 #[must_use]
 pub fn conversation(scene: &Scene, other: &Scene, rng: &mut Stream) -> Conversation {
     let image = if rng.random_bool(SWAP) {

@@ -74,7 +74,7 @@ fn draw_one(scene: &Scene, config: &WorldConfig, rng: &mut Stream) -> Option<Sho
     Some(ShortAnswer { question, answer })
 }
 
-/// A question whose answer may be found in the picture, by the forms' chances.
+/// A question whose answer may be found in the image, by the forms' chances.
 #[must_use]
 pub fn draw_question(scene: &Scene, rng: &mut Stream) -> Option<Question> {
     Some(match rng.random_range(0..100_u8) {
@@ -120,7 +120,7 @@ pub fn present(scene: &Scene, rng: &mut Stream) -> Option<Kind> {
     (!kinds.is_empty()).then(|| kinds[rng.random_range(0..kinds.len())])
 }
 
-/// A colour of the picture half the time, any colour otherwise.
+/// A colour of the image half the time, any colour otherwise.
 fn colour_near(scene: &Scene, rng: &mut Stream) -> Option<Colour> {
     if rng.random_bool(0.5) {
         Some(scene.first(present(scene, rng)?)?.colour)

@@ -88,7 +88,7 @@ fn hallucinated_descriptions_stay_below_three() {
             2,
             1,
         ),
-        // Things no picture has.
+        // Things no image has.
         (DESCRIBE, "There is a woman with a red cup.", 0, 1),
     ]);
 }

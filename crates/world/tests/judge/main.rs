@@ -1,4 +1,4 @@
-//! The judge on written-out cases. The picture: a kitchen with a small red cup at the top left, a large
+//! The judge on written-out cases. The image: a kitchen with a small red cup at the top left, a large
 //! white dog at the top right, and two large blue chairs at the bottom left and bottom right.
 
 mod any_text;

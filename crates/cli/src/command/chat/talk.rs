@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use candor_model::{Decoding, Dialogue, End, ModelError};
 
 const HELP: &str = "\
-/image FILE   show a picture; the next question is about it
+/image FILE   show an image; the next question is about it
 /reset        begin a new conversation
 /quit         end (as Ctrl-D does)
 /help         this text
@@ -57,8 +57,8 @@ impl<'a> Talk<'a> {
         self.interrupted = interrupted;
     }
 
-    pub fn show(&mut self, picture: &Path) -> Result<(), ModelError> {
-        self.dialogue.show(picture)
+    pub fn show(&mut self, image: &Path) -> Result<(), ModelError> {
+        self.dialogue.show(image)
     }
 
     /// Asks, and writes the whole answer as one line of JSON.
@@ -107,7 +107,7 @@ impl<'a> Talk<'a> {
             Line::Quit => return Reply::Quit,
             Line::Ask(question) => self.ask(question, out),
             Line::Image(path) => self.show(&path).map_err(Into::into),
-            Line::ImageMissing => Err(anyhow::anyhow!("/image needs the path of a picture")),
+            Line::ImageMissing => Err(anyhow::anyhow!("/image needs the path of an image")),
             Line::Reset => {
                 self.dialogue.reset();
                 Ok(())

@@ -2,7 +2,7 @@
 
 /// A PPO run of the demo: which reward model it is trained with, and which parts its terminal reward has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Arm {
+pub struct Variant {
     /// Whether the reward model is shown the facts.
     pub facts: bool,
     /// Whether answers that a rule can check are rewarded by it.
@@ -11,7 +11,7 @@ pub struct Arm {
     pub length_penalty: bool,
 }
 
-impl Arm {
+impl Variant {
     /// Fact-RLHF.
     pub const FACTS: Self = Self {
         facts: true,
@@ -72,7 +72,7 @@ impl Arm {
 /// One stage of the demo.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stage {
-    /// Pictures and texts.
+    /// Images and texts.
     World,
     /// A tower that sees.
     Ground,
@@ -94,7 +94,7 @@ pub enum Stage {
     /// The adapter that PPO starts from.
     PolicyInit,
     /// PPO.
-    Rl(Arm),
+    Rl(Variant),
     /// The benchmarks.
     Eval {
         /// Name of the policy.
@@ -103,7 +103,7 @@ pub enum Stage {
         run: Option<String>,
     },
     /// What became of a policy over the steps of PPO.
-    Curve(Arm),
+    Curve(Variant),
 }
 
 impl Stage {
@@ -123,11 +123,11 @@ impl Stage {
             Self::PolicyInit,
             Self::eval("policy_init", Some("policy-init")),
         ];
-        for arm in Arm::all().take(if ablation { 8 } else { 2 }) {
-            stages.push(Self::Rl(arm));
-            stages.push(Self::eval(&arm.policy(), Some(&arm.folder())));
-            if arm.symbolic && arm.length_penalty {
-                stages.push(Self::Curve(arm));
+        for variant in Variant::all().take(if ablation { 8 } else { 2 }) {
+            stages.push(Self::Rl(variant));
+            stages.push(Self::eval(&variant.policy(), Some(&variant.folder())));
+            if variant.symbolic && variant.length_penalty {
+                stages.push(Self::Curve(variant));
             }
         }
         stages
@@ -150,13 +150,13 @@ impl Stage {
             Self::Sample => "sample".to_owned(),
             Self::Annotate => "annotate".to_owned(),
             Self::Reading => "reading".to_owned(),
-            Self::Reward { facts: true } => Arm::FACTS.reward_model().to_owned(),
-            Self::Reward { facts: false } => Arm::NO_FACTS.reward_model().to_owned(),
+            Self::Reward { facts: true } => Variant::FACTS.reward_model().to_owned(),
+            Self::Reward { facts: false } => Variant::NO_FACTS.reward_model().to_owned(),
             Self::PolicyInit => "policy-init".to_owned(),
-            Self::Rl(arm) => arm.folder(),
+            Self::Rl(variant) => variant.folder(),
             Self::Eval { policy, .. } => format!("eval/{policy}"),
-            Self::Curve(Arm { facts: true, .. }) => "eval/curve-facts".to_owned(),
-            Self::Curve(Arm { facts: false, .. }) => "eval/curve-no-facts".to_owned(),
+            Self::Curve(Variant { facts: true, .. }) => "eval/curve-facts".to_owned(),
+            Self::Curve(Variant { facts: false, .. }) => "eval/curve-no-facts".to_owned(),
         }
     }
 }
@@ -171,14 +171,14 @@ mod tests {
     fn the_ablation_adds_the_other_six_arms_and_changes_nothing_before() {
         let (plain, whole) = (Stage::all(false), Stage::all(true));
         assert_eq!(plain[..], whole[..plain.len()]);
-        let arms = |stages: &[Stage]| {
-            let arm = |stage: &Stage| matches!(stage, Stage::Rl(_));
-            stages.iter().filter(|stage| arm(stage)).count()
+        let variants = |stages: &[Stage]| {
+            let variant = |stage: &Stage| matches!(stage, Stage::Rl(_));
+            stages.iter().filter(|stage| variant(stage)).count()
         };
-        assert_eq!((arms(&plain), arms(&whole)), (2, 8));
+        assert_eq!((variants(&plain), variants(&whole)), (2, 8));
         let names: BTreeSet<String> = whole.iter().map(Stage::name).collect();
         assert_eq!(names.len(), whole.len(), "two stages share a name");
-        let last = Arm {
+        let last = Variant {
             facts: false,
             symbolic: false,
             length_penalty: false,

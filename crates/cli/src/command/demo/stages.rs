@@ -8,12 +8,12 @@ use candor_model::Bundle;
 use candor_recipe::Reader;
 use candor_reward::RewardRecipe;
 use candor_rl::RlRecipe;
-use candor_run::{Launch, Outcome};
+use candor_run::{LaunchOptions, Outcome};
 use candor_sample::SampleRecipe;
 use candor_sft::{GroundRecipe, SftRecipe};
 use candor_world::{Annotator, World, annotate_candidates};
 
-use super::plan::{Arm, Stage};
+use super::plan::{Stage, Variant};
 use super::{Demo, world_config};
 use crate::command::stage::device;
 
@@ -48,7 +48,7 @@ fn outcome(is_finished: bool) -> Outcome {
 
 impl Demo {
     /// Runs a stage.
-    pub(super) fn execute(&self, stage: &Stage, launch: &Launch) -> anyhow::Result<Outcome> {
+    pub(super) fn execute(&self, stage: &Stage, launch: &LaunchOptions) -> anyhow::Result<Outcome> {
         match stage {
             Stage::World => {
                 let world = World::generate(&world_config(self.done.seed))?;
@@ -72,7 +72,7 @@ impl Demo {
             }
             Stage::Annotate => self.annotate(),
             Stage::Reward { facts } => self.reward(*facts, stage, launch),
-            Stage::Rl(arm) => self.rl(*arm, launch),
+            Stage::Rl(variant) => self.rl(*variant, launch),
             Stage::Eval { run, .. } => {
                 let adapter = run.as_ref().map(|run| format!("{run}/adapter"));
                 let recipe = self.eval_recipe(&stage.name(), adapter.as_deref())?;
@@ -80,10 +80,10 @@ impl Demo {
                     candor_eval::run(&recipe, &launch.stop, device())?.is_some(),
                 ))
             }
-            Stage::Curve(arm) => {
+            Stage::Curve(variant) => {
                 let recipe = self.eval_recipe(&stage.name(), None)?;
                 let bundle = Bundle::open(&recipe.model, device(), recipe.base_precision)?;
-                let run = self.path(&arm.folder());
+                let run = self.path(&variant.folder());
                 let curve = curve::trace(&recipe, &bundle, &run, &launch.stop)?;
                 if let Some(curve) = &curve {
                     curve.write(&self.path(&format!("{}.json", stage.name())))?;
@@ -98,7 +98,7 @@ impl Demo {
         recipe: &str,
         stage: &Stage,
         base: &str,
-        launch: &Launch,
+        launch: &LaunchOptions,
     ) -> anyhow::Result<Outcome> {
         let base = self.set("model.base", &format!("{base}/model"));
         let recipe = SftRecipe::read(self.recipe(recipe, &stage.name(), &[base])?)?;
@@ -116,7 +116,12 @@ impl Demo {
         Ok(Outcome::Finished)
     }
 
-    fn reward(&self, facts: bool, stage: &Stage, launch: &Launch) -> anyhow::Result<Outcome> {
+    fn reward(
+        &self,
+        facts: bool,
+        stage: &Stage,
+        launch: &LaunchOptions,
+    ) -> anyhow::Result<Outcome> {
         let prompt = if facts {
             "reward-facts.txt"
         } else {
@@ -131,19 +136,19 @@ impl Demo {
         Ok(candor_reward::run(&recipe, launch, device())?)
     }
 
-    fn rl(&self, arm: Arm, launch: &Launch) -> anyhow::Result<Outcome> {
+    fn rl(&self, variant: Variant, launch: &LaunchOptions) -> anyhow::Result<Outcome> {
         let mut sets = vec![
             self.set("model.base", "sft/model"),
             self.set("model.policy_init", "policy-init/adapter"),
-            self.set("model.reward", arm.reward_model()),
+            self.set("model.reward", variant.reward_model()),
         ];
-        if !arm.symbolic {
+        if !variant.symbolic {
             sets.push("score.symbolic_coef=0.0".to_owned());
         }
-        if !arm.length_penalty {
+        if !variant.length_penalty {
             sets.push("score.length_penalty=0.0".to_owned());
         }
-        let recipe = RlRecipe::read(self.recipe("5-ppo.toml", &arm.folder(), &sets)?)?;
+        let recipe = RlRecipe::read(self.recipe("5-ppo.toml", &variant.folder(), &sets)?)?;
         Ok(candor_rl::run(&recipe, launch, device())?)
     }
 

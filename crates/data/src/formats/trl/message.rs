@@ -1,4 +1,4 @@
-//! Messages of a chat, whose content may be a text or a list of parts, and the picture among them.
+//! Messages of a chat, whose content may be a text or a list of parts, and the image among them.
 
 use serde::Deserialize;
 
@@ -76,9 +76,9 @@ impl Part {
     }
 }
 
-/// The name of a picture: a text, or an object that has it.
+/// The name of an image: a text, or an object that has it.
 #[derive(Clone, PartialEq, Deserialize)]
-#[serde(untagged, expecting = "expected the file name of a picture")]
+#[serde(untagged, expecting = "expected the file name of an image")]
 pub(super) enum Name {
     Plain(String),
     Inside {
@@ -96,19 +96,19 @@ impl Name {
             Self::Inside { path, url } => path.or(url),
         };
         let Some(name) = name else {
-            return refuse("images", "found a picture without the name of its file");
+            return refuse("images", "found an image without the name of its file");
         };
         if name.starts_with("data:") {
-            let found = "found a picture written out as a data: URL, expected the name of its file";
+            let found = "found an image written out as a data: URL, expected the name of its file";
             return refuse("images", found);
         }
         Ok(name)
     }
 }
 
-/// The names of pictures, in a list or alone.
+/// The names of images, in a list or alone.
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "expected the file names of pictures")]
+#[serde(untagged, expecting = "expected the file names of images")]
 pub(super) enum Names {
     One(Name),
     Many(Vec<Name>),
@@ -125,8 +125,8 @@ impl Names {
 }
 
 impl Content {
-    /// The text, with a placeholder for each picture on a line of its own, as LLaVA has it. Where there are blanks between
-    /// pictures and words already, they are all that there is.
+    /// The text, with a placeholder for each image on a line of its own, as LLaVA has it. Where there are blanks between
+    /// images and words already, they are all that there is.
     pub(super) fn text(&self) -> Result<String, Fault> {
         let parts = match self {
             Self::Plain(text) => return Ok(text.clone()),
@@ -151,8 +151,8 @@ impl Content {
             });
         let mut joined = String::new();
         for (i, text) in texts.into_iter().enumerate() {
-            let beside_picture = i > 0 && (parts[i - 1].is_image() || parts[i].is_image());
-            if i > 0 && !(is_spaced && beside_picture) {
+            let beside_image = i > 0 && (parts[i - 1].is_image() || parts[i].is_image());
+            if i > 0 && !(is_spaced && beside_image) {
                 joined.push('\n');
             }
             joined.push_str(text);
@@ -168,8 +168,8 @@ impl Content {
     }
 }
 
-/// The picture of a row whose own fields name `names`, and a place for it among the messages where they have none.
-pub(super) fn place_picture(
+/// The image of a row whose own fields name `names`, and a place for it among the messages where they have none.
+pub(super) fn place_image(
     prompt: &mut [Message],
     mut names: Vec<String>,
 ) -> Result<Option<String>, Fault> {
@@ -184,7 +184,7 @@ pub(super) fn place_picture(
         }
     }
     if names.len() > 1 {
-        return refuse("images", "found several pictures, expected at most one");
+        return refuse("images", "found several images, expected at most one");
     }
     let image = names.pop();
     let texts = prompt.iter().map(|message| message.content.text());

@@ -1,4 +1,4 @@
-//! The same rows as parquet, as the Hugging Face hub has them. Pictures may be inside.
+//! The same rows as parquet, as the Hugging Face hub has them. Images may be inside.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -101,10 +101,10 @@ fn object(columns: &Columns, embedded: Embedded<'_>) -> Result<Value, DataError>
                 let names = list
                     .elements()
                     .iter()
-                    .map(|element| picture(element, embedded));
+                    .map(|element| image(element, embedded));
                 json!(names.collect::<Result<Vec<_>, _>>()?)
             }
-            ("image" | "images", field) => json!(picture(field, embedded)?),
+            ("image" | "images", field) => json!(image(field, embedded)?),
             (
                 "id" | "prompt" | "question" | "context" | "chosen" | "rejected" | "y_win"
                 | "y_lose" | "text" | "image_path",
@@ -132,8 +132,8 @@ fn without_nulls(value: Value) -> Value {
     }
 }
 
-/// The name of a picture; one that is inside the file gets it from `embedded`.
-fn picture(field: &Field, embedded: Embedded<'_>) -> Result<Option<String>, DataError> {
+/// The name of an image; one that is inside the file gets it from `embedded`.
+fn image(field: &Field, embedded: Embedded<'_>) -> Result<Option<String>, DataError> {
     let group = match field {
         Field::Str(name) => return Ok(Some(name.clone())),
         Field::Bytes(bytes) => return embedded(bytes.data()).map(Some),

@@ -26,7 +26,7 @@ pub struct QwenVisionConfig {
     pub patch_size: i64,
     /// Patches of a token's side.
     pub merge_size: i64,
-    /// Pictures of a film that a patch takes together; a still image is taken that many times.
+    /// Images of a film that a patch takes together; a still image is taken that many times.
     pub temporal_patch_size: i64,
     /// Width of the decoder, which the merger gives.
     pub out_width: i64,

@@ -1,4 +1,4 @@
-//! Whether the pictures of rows can be shown.
+//! Whether the images of rows can be shown.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::error::DataError;
 use crate::formats::images::path_in;
 use crate::image::{ImageLimits, decode};
 
-/// How closely the pictures are looked at before anything else is done with the rows.
+/// How closely the images are looked at before anything else is done with the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
     /// Not at all.
@@ -32,7 +32,7 @@ impl Look {
         }
     }
 
-    /// As a plan of the run must look to count the rows that the run will have; pictures that are not there yet are no
+    /// As a plan of the run must look to count the rows that the run will have; images that are not there yet are no
     /// reason not to plan.
     #[must_use]
     pub fn of_plan(on_bad_row: OnBadRow, folder: &Path) -> Self {
@@ -43,7 +43,7 @@ impl Look {
     }
 }
 
-/// What is wrong with those of the named pictures of a folder that cannot be shown, by name.
+/// What is wrong with those of the named images of a folder that cannot be shown, by name.
 #[must_use]
 pub fn faults<'a>(
     folder: &Path,
@@ -64,7 +64,7 @@ pub fn faults<'a>(
 
 fn fault(folder: &Path, name: &str, look: Look) -> Option<RowFault> {
     let missing = |found, remedy: &'static str| {
-        let fault = RowFault::new(Reason::MissingPicture, "image", found, remedy);
+        let fault = RowFault::new(Reason::MissingImage, "image", found, remedy);
         Some(fault)
     };
     let Some(path) = path_in(folder, name) else {
@@ -87,16 +87,16 @@ fn fault(folder: &Path, name: &str, look: Look) -> Option<RowFault> {
         .map(|error| RowFault::unreadable(&error))
 }
 
-/// Which rows show which pictures, so that a picture that turns out to be damaged is told with its rows.
+/// Which rows show which images, so that an image that turns out to be damaged is told with its rows.
 #[derive(Debug, Clone, Default)]
-pub struct Pictures(Vec<(RowName, String)>);
+pub struct ImageRows(Vec<(RowName, String)>);
 
-impl Pictures {
-    /// The refusal of the rows that show them, given what is wrong with pictures.
+impl ImageRows {
+    /// The refusal of the rows that show them, given what is wrong with images.
     #[must_use]
     pub fn refusal(&self, faults: &BTreeMap<String, RowFault>) -> DataError {
-        let bad = self.0.iter().filter_map(|(name, picture)| {
-            let (name, fault) = (name.clone(), faults.get(picture)?.clone());
+        let bad = self.0.iter().filter_map(|(name, image)| {
+            let (name, fault) = (name.clone(), faults.get(image)?.clone());
             Some(BadRow { name, fault })
         });
         DataError::BadRows {
@@ -106,7 +106,7 @@ impl Pictures {
     }
 }
 
-impl FromIterator<(RowName, String)> for Pictures {
+impl FromIterator<(RowName, String)> for ImageRows {
     fn from_iter<I: IntoIterator<Item = (RowName, String)>>(rows: I) -> Self {
         Self(rows.into_iter().collect())
     }

@@ -1,4 +1,4 @@
-//! Pictures of one colour.
+//! Images of one colour.
 
 use std::path::Path;
 
@@ -20,13 +20,13 @@ pub fn wall(path: &Path, rgb: [u8; 3]) {
     paint(path, [16, 16], rgb);
 }
 
-/// Paints a picture of `[width, height]` pixels into a file.
+/// Paints an image of `[width, height]` pixels into a file.
 ///
 /// # Panics
 /// It cannot be written.
 pub fn paint(path: &Path, [width, height]: [u32; 2], rgb: [u8; 3]) {
-    let picture = RgbImage::from_pixel(width, height, Rgb(rgb));
-    picture.save(path).expect("a picture that can be written");
+    let image = RgbImage::from_pixel(width, height, Rgb(rgb));
+    image.save(path).expect("an image that can be written");
 }
 
 /// Paints `red.png`, `green.png` and `blue.png`, walls of the first three [`COLOURS`], into a folder.

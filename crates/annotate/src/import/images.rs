@@ -1,4 +1,4 @@
-//! The pictures of an import: in one folder, whole, before anybody is asked about them.
+//! The images of an import: in one folder, whole, before anybody is asked about them.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher;
@@ -12,16 +12,16 @@ use crate::error::AnnotateError;
 use crate::project::{Import, Project};
 use crate::store::NewItem;
 
-/// The folder of an import's pictures.
+/// The folder of an import's images.
 pub(super) fn folder(project: &Project, import: &Import) -> Option<PathBuf> {
     let folder = import.image_folder()?;
     Some(project.resolve(Path::new(&folder)))
 }
 
-/// Writes a picture that is inside the imported file to the folder of pictures, and returns its name there.
+/// Writes an image that is inside the imported file to the folder of images, and returns its name there.
 pub(super) fn keep(file: &Path, folder: Option<&Path>, bytes: &[u8]) -> Result<String, DataError> {
     let Some(folder) = folder else {
-        return Err(no_folder(file, "a picture inside the file"));
+        return Err(no_folder(file, "an image inside the file"));
     };
     images::keep(folder, bytes)
 }
@@ -29,12 +29,12 @@ pub(super) fn keep(file: &Path, folder: Option<&Path>, bytes: &[u8]) -> Result<S
 fn no_folder(file: &Path, found: &str) -> DataError {
     DataError::Field {
         spot: Spot::new(file, Place::File, "image"),
-        found: format!("found {found}, and the import has no folder of pictures"),
+        found: format!("found {found}, and the import has no folder of images"),
         remedy: "give the import `images`, a folder or a URL".into(),
     }
 }
 
-/// Sees to it that every picture is there and can be shown before anybody is asked about it. Those of items whose names
+/// Sees to it that every image is there and can be shown before anybody is asked about it. Those of items whose names
 /// are `known` were decoded when these came.
 ///
 /// # Errors

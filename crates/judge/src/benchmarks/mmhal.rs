@@ -1,4 +1,4 @@
-//! MMHal-Bench: a judge that knows what is in the picture rates each answer from 0 to 6; or the truth does.
+//! MMHal-JudgeSession: a judge that knows what is in the image rates each answer from 0 to 6; or the truth does.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use candor_data::formats::answers::Answer;
 use candor_data::formats::mmhal as format;
 
 use super::part::{mean, mean_or, share};
-use super::{About, Exam, Files, Mark, limited, request, template};
+use super::{About, Files, ItemScore, Task, limited, request, template};
 use crate::item::Item;
 use crate::measure::Better::{Higher, Lower, Neither};
 use crate::measure::measure;
 use crate::order::InOrders;
+use crate::outcome::ItemOutcome;
 use crate::request::Request;
-use crate::standing::Standing;
 use crate::template::Templates;
 use crate::truth::Truth;
 use crate::verdict::Verdict;
@@ -35,24 +35,24 @@ pub(crate) const ABOUT: About = About {
             Lower,
             3,
         ),
-        measure("unread", "replies not read", Neither, 3),
+        measure("unparsed", "replies not read", Neither, 3),
     ],
     highest: Some(mmhal::MAX_SCORE as f64),
     beside: None,
-    unread: "have a reply of the judge that could not be read",
+    unparsed: "have a reply of the judge that could not be read",
     taken_for: "",
     is_free: true,
     has_splits: false,
-    standing,
+    outcome,
     open: |files, templates| Ok(Box::new(Mmhal::read(files, templates)?)),
 };
 
-fn standing(verdict: &Verdict) -> Standing {
+fn outcome(verdict: &Verdict) -> ItemOutcome {
     let hallucinated = verdict.mostly("hallucination");
-    Standing {
+    ItemOutcome {
         right: hallucinated.map(|wrong| !wrong),
         hallucinated: hallucinated == Some(true),
-        unread: verdict.holds("unread"),
+        unparsed: verdict.holds("unparsed"),
     }
 }
 
@@ -72,7 +72,7 @@ impl Mmhal {
         let item = |(index, row): (usize, &format::Question)| Item {
             id: index.to_string(),
             file: 0,
-            image: picture(&row.image_src).to_owned(),
+            image: image(&row.image_src).to_owned(),
             names: [row.image_id.clone(), row.image_src.clone()],
             question: row.question.clone(),
             prompt: row.question.clone(),
@@ -88,8 +88,8 @@ impl Mmhal {
     }
 }
 
-/// Pictures are named by their address; saved ones go by its last part.
-fn picture(source: &str) -> &str {
+/// Images are named by their address; saved ones go by its last part.
+fn image(source: &str) -> &str {
     match source.rsplit_once('/') {
         Some((_, name)) if source.contains("://") => name,
         _ => source,
@@ -111,8 +111,8 @@ fn add_of_replies(verdict: &mut Verdict, ours: &[Option<u8>], official: &[Option
         mean_or(&wrong(official), 1.0),
         1.0,
     );
-    let n_unread = ours.iter().filter(|rating| rating.is_none()).count();
-    verdict.add("unread", n_unread as f64, ours.len() as f64);
+    let n_unparsed = ours.iter().filter(|rating| rating.is_none()).count();
+    verdict.add("unparsed", n_unparsed as f64, ours.len() as f64);
 }
 
 fn scores(ratings: &[Option<u8>]) -> Vec<Option<f64>> {
@@ -142,7 +142,7 @@ pub(super) fn shown(rating: Option<u8>) -> String {
     rating.map_or_else(|| "none".to_owned(), |rating| rating.to_string())
 }
 
-impl Exam for Mmhal {
+impl Task for Mmhal {
     fn items(&self) -> &[Item] {
         &self.items
     }
@@ -176,12 +176,12 @@ impl Exam for Mmhal {
         item: usize,
         answer: &Answer,
         replies: InOrders<String>,
-    ) -> Result<Mark, JudgeError> {
+    ) -> Result<ItemScore, JudgeError> {
         let row = &self.rows[item];
         let mut verdict = Verdict {
             id: self.items[item].id.clone(),
             image: row.image_id.clone(),
-            picture: Some(picture(&row.image_src).to_owned()),
+            image_file: Some(image(&row.image_src).to_owned()),
             group: row.question_type.clone(),
             question: row.question.clone(),
             reference: Some(row.gt_answer.clone()),
@@ -194,9 +194,9 @@ impl Exam for Mmhal {
             add(&mut verdict, &[rating]);
             verdict.read_as = vec![shown(rating)];
             verdict.finding = Some(finding);
-            return Ok(Mark {
+            return Ok(ItemScore {
                 verdict,
-                ..Mark::default()
+                ..ItemScore::default()
             });
         }
         let [ours, official] = ratings(&replies.usual);
@@ -204,7 +204,7 @@ impl Exam for Mmhal {
         add_of_replies(&mut verdict, &ours, &official);
         verdict.read_as = ours.iter().copied().map(shown).collect();
         verdict.replies = replies.usual;
-        Ok(Mark {
+        Ok(ItemScore {
             verdict,
             scores: vec![scores(&ours)],
             marks: None,
@@ -222,8 +222,8 @@ mod tests {
             let mut verdict = Verdict::default();
             add(&mut verdict, replies);
             add_of_replies(&mut verdict, replies, replies);
-            let found = standing(&verdict);
-            (found.right, found.hallucinated, found.unread)
+            let found = outcome(&verdict);
+            (found.right, found.hallucinated, found.unparsed)
         };
         assert_eq!(rated(&[Some(3)]), (Some(true), false, false));
         assert_eq!(rated(&[Some(2)]), (Some(false), true, false));

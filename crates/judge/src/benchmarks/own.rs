@@ -9,14 +9,14 @@ use candor_data::formats::own_set::{self, Question, Rule};
 use super::mmhal::{ratings, shown};
 use super::part::{mean, share};
 use super::pope::word;
-use super::{About, Exam, Files, Mark, SHORT, limited, mmbench, request, template};
+use super::{About, Files, ItemScore, SHORT, Task, limited, mmbench, request, template};
 use crate::item::Item;
 use crate::measure::Better::{Higher, Neither};
 use crate::measure::measure;
 use crate::mmhal::HALLUCINATED_BELOW;
 use crate::order::InOrders;
+use crate::outcome::ItemOutcome;
 use crate::request::Request;
-use crate::standing::Standing;
 use crate::template::Templates;
 use crate::verdict::Verdict;
 use crate::{JudgeError, choice, settings, yes_no};
@@ -30,30 +30,30 @@ pub(crate) const ABOUT: About = About {
     measures: &[
         measure("accuracy", "accuracy", Higher, 3),
         measure("score", "score (0-6)", Higher, 2),
-        measure("unread", "not read", Neither, 3),
+        measure("unparsed", "not read", Neither, 3),
     ],
     highest: None,
     beside: None,
-    unread: "could not be read",
+    unparsed: "could not be read",
     taken_for: "",
     is_free: false,
     has_splits: false,
-    standing,
+    outcome,
     open: |files, templates| Ok(Box::new(Own::read(files, templates)?)),
 };
 
 /// Right by the rule, or else by the rating.
-fn standing(verdict: &Verdict) -> Standing {
+fn outcome(verdict: &Verdict) -> ItemOutcome {
     let ([right, n_ruled], [score, n_rated]) = (verdict.part("accuracy"), verdict.part("score"));
     let rated = || (n_rated > 0.0).then(|| score / n_rated >= f64::from(HALLUCINATED_BELOW));
-    Standing {
+    ItemOutcome {
         right: if n_ruled > 0.0 {
             Some(right > 0.0)
         } else {
             rated()
         },
         hallucinated: false,
-        unread: verdict.holds("unread"),
+        unparsed: verdict.holds("unparsed"),
     }
 }
 
@@ -149,7 +149,7 @@ fn plain(answer: &str) -> String {
     text.trim_matches(around).to_owned()
 }
 
-impl Exam for Own {
+impl Task for Own {
     fn items(&self) -> &[Item] {
         &self.items
     }
@@ -182,7 +182,7 @@ impl Exam for Own {
         item: usize,
         answer: &Answer,
         replies: InOrders<String>,
-    ) -> Result<Mark, JudgeError> {
+    ) -> Result<ItemScore, JudgeError> {
         let replies = replies.usual;
         let row = &self.rows[item];
         let mut verdict = Verdict {
@@ -194,10 +194,10 @@ impl Exam for Own {
             answer: answer.text.clone(),
             ..Verdict::default()
         };
-        let mut mark = Mark::default();
+        let mut mark = ItemScore::default();
         if let Some(read) = read(row, &answer.text) {
             verdict.add("accuracy", share(read.right), 1.0);
-            verdict.add("unread", share(read.said.is_none()), 1.0);
+            verdict.add("unparsed", share(read.said.is_none()), 1.0);
             verdict.read_as = vec![read.said.unwrap_or_else(|| "none".to_owned())];
         } else {
             let [ours, _] = ratings(&replies);
@@ -206,8 +206,8 @@ impl Exam for Own {
             let [sum, n] = mean(&scores);
             mark.scores = vec![scores];
             verdict.add("score", sum, n);
-            let n_unread = ours.iter().filter(|rating| rating.is_none()).count();
-            verdict.add("unread", n_unread as f64, ours.len() as f64);
+            let n_unparsed = ours.iter().filter(|rating| rating.is_none()).count();
+            verdict.add("unparsed", n_unparsed as f64, ours.len() as f64);
             verdict.read_as = ours.iter().copied().map(shown).collect();
             verdict.replies = replies;
         }
@@ -295,13 +295,13 @@ mod tests {
         let stands = |key: &str, part: f64| {
             let mut verdict = Verdict::default();
             verdict.add(key, part, 1.0);
-            let found = standing(&verdict);
-            (found.right, found.hallucinated, found.unread)
+            let found = outcome(&verdict);
+            (found.right, found.hallucinated, found.unparsed)
         };
         assert_eq!(stands("accuracy", 1.0), (Some(true), false, false));
         assert_eq!(stands("accuracy", 0.0), (Some(false), false, false));
         assert_eq!(stands("score", 3.0), (Some(true), false, false));
         assert_eq!(stands("score", 2.5), (Some(false), false, false));
-        assert_eq!(stands("unread", 1.0), (None, false, true));
+        assert_eq!(stands("unparsed", 1.0), (None, false, true));
     }
 }

@@ -1,4 +1,4 @@
-//! POPE: is there such an object in the picture? Read by the official rule, in several splits.
+//! POPE: is there such an object in the image? Read by the official rule, in several splits.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -7,12 +7,12 @@ use candor_data::formats::answers::Answer;
 use candor_data::formats::pope as format;
 
 use super::part::share;
-use super::{About, Exam, Files, Mark, SHORT, limited};
+use super::{About, Files, ItemScore, SHORT, Task, limited};
 use crate::item::Item;
 use crate::measure::Better::{Higher, Neither};
 use crate::measure::measure;
 use crate::order::InOrders;
-use crate::standing::Standing;
+use crate::outcome::ItemOutcome;
 use crate::verdict::Verdict;
 use crate::{JudgeError, pope};
 
@@ -32,19 +32,19 @@ pub(crate) const ABOUT: About = About {
     ],
     highest: Some(1.0),
     beside: None,
-    unread: "hold neither yes nor no",
+    unparsed: "hold neither yes nor no",
     taken_for: ", and count as yes by its rule",
     is_free: false,
     has_splits: true,
-    standing,
+    outcome,
     open: |files, _| Ok(Box::new(Pope::read(files)?)),
 };
 
-fn standing(verdict: &Verdict) -> Standing {
-    Standing {
+fn outcome(verdict: &Verdict) -> ItemOutcome {
+    ItemOutcome {
         right: Some(verdict.holds("accuracy")),
         hallucinated: verdict.holds("yes_ratio") && !verdict.holds("accuracy"),
-        unread: verdict.holds("neither"),
+        unparsed: verdict.holds("neither"),
     }
 }
 
@@ -120,7 +120,7 @@ fn add(verdict: &mut Verdict, truth: bool, read: pope::Read) {
     verdict.add("neither", share(read.neither), 1.0);
 }
 
-impl Exam for Pope {
+impl Task for Pope {
     fn items(&self) -> &[Item] {
         &self.items
     }
@@ -130,7 +130,7 @@ impl Exam for Pope {
         item: usize,
         answer: &Answer,
         _replies: InOrders<String>,
-    ) -> Result<Mark, JudgeError> {
+    ) -> Result<ItemScore, JudgeError> {
         let (row, item) = (&self.rows[item], &self.items[item]);
         let split = &self.splits[item.file];
         let read = pope::read(&answer.text);
@@ -146,9 +146,9 @@ impl Exam for Pope {
             ..Verdict::default()
         };
         add(&mut verdict, truth, read);
-        Ok(Mark {
+        Ok(ItemScore {
             verdict,
-            ..Mark::default()
+            ..ItemScore::default()
         })
     }
 }
@@ -162,8 +162,8 @@ mod tests {
         let answered = |truth: bool, answer: &str| {
             let mut verdict = Verdict::default();
             add(&mut verdict, truth, pope::read(answer));
-            let found = standing(&verdict);
-            (found.right, found.hallucinated, found.unread)
+            let found = outcome(&verdict);
+            (found.right, found.hallucinated, found.unparsed)
         };
         assert_eq!(answered(false, "Yes."), (Some(false), true, false));
         assert_eq!(answered(true, "No."), (Some(false), false, false));

@@ -6,14 +6,14 @@ use candor_data::formats::images;
 
 use crate::verdict::Verdict;
 
-/// What some folders of COCO put before the number of a picture.
+/// What some folders of COCO put before the number of an image.
 const PREFIXES: [&str; 2] = ["COCO_val2014_", "COCO_train2014_"];
 
-/// The name of an item's picture in a folder: as the item has it, or with or without what COCO of 2014 puts before
+/// The name of an item's image in a folder: as the item has it, or with or without what COCO of 2014 puts before
 /// it. `None` if the folder has none of these.
 #[must_use]
 pub fn name_in(folder: &Path, verdict: &Verdict) -> Option<String> {
-    let name = verdict.picture.as_deref().unwrap_or(&verdict.image);
+    let name = verdict.image_file.as_deref().unwrap_or(&verdict.image);
     let bare = PREFIXES
         .iter()
         .find_map(|prefix| name.strip_prefix(prefix))
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pictures_of_coco_go_by_two_names_and_none_leads_out_of_the_folder() {
+    fn images_of_coco_go_by_two_names_and_none_leads_out_of_the_folder() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("val2014");
         std::fs::create_dir(&folder).unwrap();
@@ -48,10 +48,10 @@ mod tests {
             std::fs::write(folder.join(name), "x").unwrap();
         }
         std::fs::write(dir.path().join("outside.jpg"), "x").unwrap();
-        let found = |image: &str, picture: Option<&str>| {
+        let found = |image: &str, image_file: Option<&str>| {
             let verdict = Verdict {
                 image: image.to_owned(),
-                picture: picture.map(str::to_owned),
+                image_file: image_file.map(str::to_owned),
                 ..Verdict::default()
             };
             name_in(&folder, &verdict)

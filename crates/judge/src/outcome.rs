@@ -3,14 +3,14 @@
 
 /// What a verdict says of its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
-    /// Whether it is right: POPE and MMBench by their rule, MMHal-Bench and CHAIR where nothing is made up,
-    /// LLaVA-Bench where it is marked no lower than the reference, questions of a user by their rule or with a rating of
+pub struct ItemOutcome {
+    /// Whether it is right: POPE and MMBench by their rule, MMHal-JudgeSession and CHAIR where nothing is made up,
+    /// LLaVA-JudgeSession where it is marked no lower than the reference, questions of a user by their rule or with a rating of
     /// at least 3. `None` where no reply could be read.
     pub right: Option<bool>,
     /// Whether it says that something is there which is not, as far as the benchmark tells: a rating below 3, an
     /// object made up, a yes to what is not there.
     pub hallucinated: bool,
     /// Whether the answer, or a reply about it, could not be read.
-    pub unread: bool,
+    pub unparsed: bool,
 }

@@ -1,7 +1,7 @@
-//! Pictures, by task or item. No part of a request ever becomes a part of a path.
+//! Images, by task or item. No part of a request ever becomes a part of a path.
 //!
-//! What cannot be shown is not judged: an answer about a picture is taken if the picture was sent for it, or could be now
-//! (a browser may still hold what an earlier run of the server sent). Gold and training items whose picture turns out to be
+//! What cannot be shown is not judged: an answer about an image is taken if the image was sent for it, or could be now
+//! (a browser may still hold what an earlier run of the server sent). Gold and training items whose image turns out to be
 //! unreadable are passed over from then on.
 
 use std::collections::HashSet;
@@ -23,25 +23,25 @@ use super::reply::{self, Failure};
 use super::session::{Adjudicator, Annotator};
 use crate::error::{AnnotateError, Refusal};
 use crate::project::Project;
-use crate::store::Picture;
+use crate::store::Image;
 
-/// Pictures known to be good.
+/// Images known to be good.
 const MAX_REMEMBERED: usize = 100_000;
-/// Pictures in memory at a time: a decoded one may be 50 megapixels, and everybody may ask at once.
+/// Images in memory at a time: a decoded one may be 50 megapixels, and everybody may ask at once.
 const MAX_AT_ONCE: usize = 4;
 
-/// Reads pictures within limits.
-pub(super) struct Pictures {
+/// Reads images within limits.
+pub(super) struct Images {
     folder: PathBuf,
     limits: ImageLimits,
     /// What was decoded once and found good; the files of a project do not change.
     good: Mutex<HashSet<PathBuf>>,
-    /// Tasks and items whose picture was sent.
+    /// Tasks and items whose image was sent.
     shown: Mutex<HashSet<String>>,
     turns: Semaphore,
 }
 
-impl Pictures {
+impl Images {
     pub(super) fn new(project: &Project) -> Self {
         Self {
             folder: project.folder.clone(),
@@ -52,10 +52,10 @@ impl Pictures {
         }
     }
 
-    /// Where a picture is that can be shown: it was decoded once within the limits, and is still there.
-    fn look(&self, picture: &Picture) -> Result<PathBuf, AnnotateError> {
-        let folder = self.folder.join(&picture.folder);
-        let path = path_in(&folder, &picture.image).ok_or(Refusal::NotFound("picture"))?;
+    /// Where an image is that can be shown: it was decoded once within the limits, and is still there.
+    fn look(&self, image: &Image) -> Result<PathBuf, AnnotateError> {
+        let folder = self.folder.join(&image.folder);
+        let path = path_in(&folder, &image.image).ok_or(Refusal::NotFound("image"))?;
         if contains(&self.good, &path) {
             File::open(&path).map_err(unreadable(&path))?;
         } else {
@@ -65,9 +65,9 @@ impl Pictures {
         Ok(path)
     }
 
-    /// The bytes of a picture and their type.
-    fn read(&self, picture: &Picture) -> Result<(Vec<u8>, &'static str), AnnotateError> {
-        let path = self.look(picture)?;
+    /// The bytes of an image and their type.
+    fn read(&self, image: &Image) -> Result<(Vec<u8>, &'static str), AnnotateError> {
+        let path = self.look(image)?;
         let bytes = std::fs::read(&path).map_err(unreadable(&path))?;
         let kind = FileKind::of(&bytes).and_then(FileKind::media_type);
         let kind = kind.unwrap_or("application/octet-stream");
@@ -77,9 +77,9 @@ impl Pictures {
 
 fn unreadable(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> AnnotateError {
     move |source| AnnotateError::Io {
-        action: "read the picture",
+        action: "read the image",
         place: path.display().to_string(),
-        remedy: "check the folder of pictures that the project names",
+        remedy: "check the folder of images that the project names",
         source,
     }
 }
@@ -107,80 +107,77 @@ fn item_key(item: i64) -> String {
     format!("item {item}")
 }
 
-/// Refuses to take an answer to a task whose picture its author cannot have seen.
+/// Refuses to take an answer to a task whose image its author cannot have seen.
 pub(super) async fn require_of_task(
     app: &Arc<App>,
     person: &str,
     assignment: &str,
 ) -> Result<(), Failure> {
-    if contains(&app.pictures.shown, &task_key(assignment)) {
+    if contains(&app.images.shown, &task_key(assignment)) {
         return Ok(());
     }
-    match app.store.picture_of_task(person, assignment).await? {
-        Some(picture) => in_turn(app, picture, Pictures::look).await.map(drop),
+    match app.store.image_of_task(person, assignment).await? {
+        Some(image) => in_turn(app, image, Images::look).await.map(drop),
         None => Ok(()),
     }
 }
 
-/// Looks at the picture of a task that is about to be given to a person, of work as well, for gold must not be told by how
+/// Looks at the image of a task that is about to be given to a person, of work as well, for gold must not be told by how
 /// long that takes; says whether the task is none, because its item is gold or training and cannot be shown.
 pub(super) async fn passed_over(
     app: &Arc<App>,
     person: &str,
     assignment: &str,
 ) -> Result<bool, Failure> {
-    let Some(picture) = app.store.picture_of_task(person, assignment).await? else {
+    let Some(image) = app.store.image_of_task(person, assignment).await? else {
         return Ok(false);
     };
-    if in_turn(app, picture, Pictures::look).await.is_ok() {
+    if in_turn(app, image, Images::look).await.is_ok() {
         return Ok(false);
     }
     let passed_over = app.store.pass_over(person.into(), assignment.into());
     Ok(passed_over.await?)
 }
 
-/// Refuses to take a decision on an item whose picture nobody can see.
+/// Refuses to take a decision on an item whose image nobody can see.
 pub(super) async fn require_of_item(app: &Arc<App>, item: i64) -> Result<(), Failure> {
-    if contains(&app.pictures.shown, &item_key(item)) {
+    if contains(&app.images.shown, &item_key(item)) {
         return Ok(());
     }
-    match app.store.picture_of_item(item).await? {
-        Some(picture) => in_turn(app, picture, Pictures::look).await.map(drop),
+    match app.store.image_of_item(item).await? {
+        Some(image) => in_turn(app, image, Images::look).await.map(drop),
         None => Ok(()),
     }
 }
 
-/// `GET /api/assignments/{assignment}/picture`
+/// `GET /api/assignments/{assignment}/image`
 pub(super) async fn of_task(
     State(app): State<Arc<App>>,
     Annotator(person): Annotator,
     Path(assignment): Path<String>,
 ) -> Result<Response, Failure> {
-    let picture = app
-        .store
-        .picture_of_task(&person.person, &assignment)
-        .await?;
-    let sent = send(&app, picture, task_key(&assignment)).await;
+    let image = app.store.image_of_task(&person.person, &assignment).await?;
+    let sent = send(&app, image, task_key(&assignment)).await;
     if sent.is_err() {
         app.store.pass_over(person.person, assignment).await?;
     }
     sent
 }
 
-/// `GET /api/items/{item}/picture`
+/// `GET /api/items/{item}/image`
 pub(super) async fn of_item(
     State(app): State<Arc<App>>,
     Adjudicator(_): Adjudicator,
     Path(item): Path<i64>,
 ) -> Result<Response, Failure> {
-    let picture = app.store.picture_of_item(item).await?;
-    send(&app, picture, item_key(item)).await
+    let image = app.store.image_of_item(item).await?;
+    send(&app, image, item_key(item)).await
 }
 
-async fn send(app: &Arc<App>, picture: Option<Picture>, key: String) -> Result<Response, Failure> {
-    let picture = picture.ok_or(Refusal::NotFound("picture"))?;
-    let (bytes, kind) = in_turn(app, picture, Pictures::read).await?;
-    remember(&app.pictures.shown, key);
+async fn send(app: &Arc<App>, image: Option<Image>, key: String) -> Result<Response, Failure> {
+    let image = image.ok_or(Refusal::NotFound("image"))?;
+    let (bytes, kind) = in_turn(app, image, Images::read).await?;
+    remember(&app.images.shown, key);
     let headers = [
         (header::CONTENT_TYPE, kind),
         (header::CACHE_CONTROL, "private, max-age=3600"),
@@ -188,23 +185,23 @@ async fn send(app: &Arc<App>, picture: Option<Picture>, key: String) -> Result<R
     Ok((headers, bytes).into_response())
 }
 
-/// Looks at a picture, or reads it, when it is its turn. Why one cannot be shown is for the server's log.
+/// Looks at an image, or reads it, when it is its turn. Why one cannot be shown is for the server's log.
 async fn in_turn<T: Send + 'static>(
     app: &Arc<App>,
-    picture: Picture,
-    look: fn(&Pictures, &Picture) -> Result<T, AnnotateError>,
+    image: Image,
+    look: fn(&Images, &Image) -> Result<T, AnnotateError>,
 ) -> Result<T, Failure> {
     let reader = Arc::clone(app);
-    let turn = app.pictures.turns.acquire().await;
-    let found = tokio::task::spawn_blocking(move || look(&reader.pictures, &picture)).await;
+    let turn = app.images.turns.acquire().await;
+    let found = tokio::task::spawn_blocking(move || look(&reader.images, &image)).await;
     drop(turn);
     match found {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(AnnotateError::Refused(refusal))) => Err(refusal.into()),
         Ok(Err(error)) => {
             reply::log(&error);
-            Err(Refusal::NoPicture.into())
+            Err(Refusal::NoImage.into())
         }
-        Err(_) => Err(Refusal::NoPicture.into()),
+        Err(_) => Err(Refusal::NoImage.into()),
     }
 }

@@ -2,12 +2,12 @@
 //! and replies are worth.
 //!
 //! All benchmarks have this one shape, so whoever has answers to score, and whoever has a model to ask, goes
-//! the same way for each: [`Benchmark::open`](crate::Benchmark::open) → [`Exam::items`] → answers → [`Exam::request`] →
-//! replies → [`Exam::mark`] → [`crate::figures::figures`]. Where the [truth](crate::truth) about the pictures is known,
+//! the same way for each: [`Benchmark::open`](crate::Benchmark::open) → [`Task::items`] → answers → [`Task::request`] →
+//! replies → [`Task::mark`] → [`crate::figures::figures`]. Where the [truth](crate::truth) about the images is known,
 //! nobody is asked and `mark` asks the truth.
 //!
-//! Each benchmark is a file of the folder `exam`: what is known of it before its questions are read ([`About`]), and its
-//! [`Exam`].
+//! Each benchmark is a file of the folder `benchmark`: what is known of it before its questions are read ([`About`]), and its
+//! [`Task`].
 
 pub(crate) mod chair;
 pub(crate) mod llava_bench;
@@ -26,15 +26,15 @@ use crate::JudgeError;
 use crate::item::Item;
 use crate::measure::Measure;
 use crate::order::{InOrders, Marks};
+use crate::outcome::ItemOutcome;
 use crate::request::Request;
 use crate::settings;
-use crate::standing::Standing;
 use crate::template::{Template, Templates};
 use crate::truth::Truth;
 use crate::verdict::Verdict;
 
 /// What reads the questions of a benchmark.
-pub type Open = fn(&Files, &settings::Templates) -> Result<Box<dyn Exam>, JudgeError>;
+pub type Open = fn(&Files, &settings::Templates) -> Result<Box<dyn Task>, JudgeError>;
 
 /// What is known of a benchmark before its questions are read.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ pub struct About {
     /// The number that the main one is plotted against besides length, if there is one.
     pub beside: Option<&'static str>,
     /// What is said of answers that could not be read: they "hold neither yes nor no".
-    pub unread: &'static str,
+    pub unparsed: &'static str,
     /// What its rule makes of such answers and of silence, behind a comma; may be empty.
     pub taken_for: &'static str,
     /// Whether answers are texts that people can compare without a judge.
@@ -62,27 +62,27 @@ pub struct About {
     /// Whether there may be several files of questions, told apart by their names.
     pub has_splits: bool,
     /// What a verdict says of its answer.
-    pub standing: fn(&Verdict) -> Standing,
+    pub outcome: fn(&Verdict) -> ItemOutcome,
     /// Reads its questions.
     pub open: Open,
 }
 
-/// What a benchmark is read from, and the truth about its pictures where it is known.
+/// What a benchmark is read from, and the truth about its images where it is known.
 #[derive(Debug, Clone, Default)]
 pub struct Files {
     /// Questions: one file, or for POPE one for each split. A benchmark is opened with at least one.
     pub questions: Vec<PathBuf>,
-    /// Reference answers (LLaVA-Bench).
+    /// Reference answers (LLaVA-JudgeSession).
     pub references: Option<PathBuf>,
-    /// Captions and boxes (LLaVA-Bench), or COCO captions (CHAIR).
+    /// Captions and boxes (LLaVA-JudgeSession), or COCO captions (CHAIR).
     pub context: Option<PathBuf>,
     /// Words for kinds of objects (CHAIR).
     pub synonyms: Option<PathBuf>,
-    /// Folder of pictures, for a judge or a model that is shown them and for the page of a comparison.
+    /// Folder of images, for a judge or a model that is shown them and for the page of a comparison.
     pub images: Option<PathBuf>,
     /// How many questions of each file, from the first; all if absent.
     pub limit: Option<usize>,
-    /// What is in the pictures, where that is known: it judges in the place of a model.
+    /// What is in the images, where that is known: it judges in the place of a model.
     pub truth: Option<Arc<dyn Truth>>,
 }
 
@@ -98,9 +98,9 @@ impl Files {
 /// What LLaVA is told after questions with a short answer, and was trained with.
 const SHORT: &str = "Answer the question using a single word or phrase.";
 
-/// Where the picture of a question is.
+/// Where the image of a question is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Picture<'a> {
+pub enum Image<'a> {
     /// In this file of the image folder.
     Named(&'a str),
     /// In the file of questions: these bytes of a JPEG or PNG.
@@ -109,7 +109,7 @@ pub enum Picture<'a> {
 
 /// What an answer is worth.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Mark {
+pub struct ItemScore {
     /// The line of the verdicts.
     pub verdict: Verdict,
     /// What the replies to each request were read as; none where no judge is asked.
@@ -119,16 +119,16 @@ pub struct Mark {
 }
 
 /// A benchmark with its questions read.
-pub trait Exam: Sync {
+pub trait Task: Sync {
     /// The questions, in the order of the files.
     fn items(&self) -> &[Item];
 
-    /// The picture of a question.
+    /// The image of a question.
     ///
     /// # Errors
     /// It stands in the file of questions and is damaged.
-    fn picture(&self, item: usize) -> Result<Picture<'_>, JudgeError> {
-        Ok(Picture::Named(&self.items()[item].image))
+    fn image(&self, item: usize) -> Result<Image<'_>, JudgeError> {
+        Ok(Image::Named(&self.items()[item].image))
     }
 
     /// Whether answers to some of the questions may be scored alone.
@@ -152,7 +152,7 @@ pub trait Exam: Sync {
     /// The same with the two answers exchanged; `None` where a judge compares no two answers.
     ///
     /// # Errors
-    /// As of [`Exam::request`].
+    /// As of [`Task::request`].
     fn exchanged(&self, _item: usize, _answer: &str) -> Result<Option<Request>, JudgeError> {
         Ok(None)
     }
@@ -163,16 +163,16 @@ pub trait Exam: Sync {
     }
 
     /// What an answer is worth, its length left out, which is counted for all alike. `replies` are those to
-    /// [`Exam::request`] and to [`Exam::exchanged`].
+    /// [`Task::request`] and to [`Task::exchanged`].
     ///
     /// # Errors
-    /// The question has no true answer, or nothing is known of its picture.
+    /// The question has no true answer, or nothing is known of its image.
     fn mark(
         &self,
         item: usize,
         answer: &Answer,
         replies: InOrders<String>,
-    ) -> Result<Mark, JudgeError>;
+    ) -> Result<ItemScore, JudgeError>;
 
     /// Adds what is known only when all answers are marked.
     fn conclude(&self, _verdicts: &mut [&mut Verdict]) {}
@@ -184,7 +184,7 @@ fn limited<T>(mut rows: Vec<T>, files: &Files) -> Vec<T> {
     rows
 }
 
-/// A request without pictures, which whoever asks adds.
+/// A request without images, which whoever asks adds.
 fn request(item: &Item, template: &Template, values: &[(&str, &str)]) -> Request {
     Request {
         id: item.id.clone(),

@@ -1,4 +1,4 @@
-// The picture: wheel, drag, pinch, double click, buttons and keys zoom and move it.
+// The image: wheel, drag, pinch, double click, buttons and keys zoom and move it.
 
 import { make, part } from "./element.js";
 import { isTextField } from "./keys.js";
@@ -7,11 +7,11 @@ const MAX_SCALE = 16;
 const KEY_STEP = 1.4;
 const PAN_STEP = 60;
 
-/** A picture that fits its frame and can be looked at closely. */
-export class Picture {
-  #frame = part("picture-frame");
-  #zoom = part("picture-zoom");
-  #problem = part("picture-problem");
+/** An image that fits its frame and can be looked at closely. */
+export class Image {
+  #frame = part("image-frame");
+  #zoom = part("image-zoom");
+  #problem = part("image-problem");
   #image = null;
   #view = { scale: 1, x: 0, y: 0 };
   #pointers = new Map();
@@ -24,22 +24,22 @@ export class Picture {
     frame.addEventListener("pointerdown", (event) => this.#down(event));
     frame.addEventListener("pointermove", (event) => this.#drag(event));
     for (const name of ["pointerup", "pointercancel"]) frame.addEventListener(name, (event) => this.#up(event));
-    part("picture-in").addEventListener("click", () => this.#zoomBy(KEY_STEP));
-    part("picture-out").addEventListener("click", () => this.#zoomBy(1 / KEY_STEP));
-    part("picture-fit").addEventListener("click", () => this.#set(1, 0, 0));
-    part("picture-retry").addEventListener("click", () => this.#retry());
+    part("image-in").addEventListener("click", () => this.#zoomBy(KEY_STEP));
+    part("image-out").addEventListener("click", () => this.#zoomBy(1 / KEY_STEP));
+    part("image-fit").addEventListener("click", () => this.#set(1, 0, 0));
+    part("image-retry").addEventListener("click", () => this.#retry());
     document.addEventListener("keydown", (event) => this.#zoomKey(event));
     new ResizeObserver(() => this.#set(this.#view.scale, this.#view.x, this.#view.y)).observe(frame);
   }
 
-  /** Begins to load a picture and returns its element, for `show`. */
+  /** Begins to load an image and returns its element, for `show`. */
   static load(address, description) {
     return make("img", { src: address, alt: description, draggable: "false", decoding: "async" });
   }
 
-  /** Shows a loaded picture, or no frame at all for null. */
+  /** Shows a loaded image, or no frame at all for null. */
   show(image) {
-    part("picture").hidden = image === null;
+    part("image").hidden = image === null;
     this.#image = image;
     this.#frame.replaceChildren(...(image ? [image] : []));
     this.#problem.hidden = true;
@@ -50,7 +50,7 @@ export class Picture {
     this.#set(1, 0, 0);
   }
 
-  /** Whether the picture did not come; one that is on its way may yet. */
+  /** Whether the image did not come; one that is on its way may yet. */
   get hasFailed() {
     return this.#image !== null && this.#image.complete && this.#image.naturalWidth === 0;
   }
@@ -63,14 +63,14 @@ export class Picture {
   }
 
   #retry() {
-    const again = Picture.load(this.#image.src, this.#image.alt);
+    const again = Image.load(this.#image.src, this.#image.alt);
     this.show(again);
   }
 
   #set(scale, x, y) {
     const { clientWidth, clientHeight } = this.#frame;
     const clamped = Math.min(MAX_SCALE, Math.max(1, scale));
-    // The picture covers the frame or is centred in it; it cannot be pushed out of sight.
+    // The image covers the frame or is centred in it; it cannot be pushed out of sight.
     const least = (size) => size * (1 - clamped);
     this.#view = {
       scale: clamped,
@@ -145,7 +145,7 @@ export class Picture {
 
   #zoomKey(event) {
     if (event.ctrlKey || event.altKey || event.metaKey || isTextField(event.target)) return;
-    if (document.querySelector("dialog[open]") !== null || part("picture").hidden) return;
+    if (document.querySelector("dialog[open]") !== null || part("image").hidden) return;
     if (event.key === "+" || event.key === "=") this.#zoomBy(KEY_STEP);
     else if (event.key === "-") this.#zoomBy(1 / KEY_STEP);
     else return;

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 
-use candor_judge::ahead::while_judging;
+use candor_judge::pipelined::while_judging;
 use candor_judge::{Judge, Request};
 
 use crate::scripted::Scripted;
@@ -29,12 +29,12 @@ fn replies_are_there_while_the_work_goes_on_and_all_when_it_is_done() {
         },
         false,
     );
-    let done = while_judging(Some(&judge as &dyn Judge), |ahead| {
-        ahead.ask(request("first"));
+    let done = while_judging(Some(&judge as &dyn Judge), |pipelined| {
+        pipelined.ask(request("first"));
         // Would wait for ever if the judge began only after the work.
         assert_eq!(told.recv().unwrap(), "first");
-        ahead.ask(request("second"));
-        ahead.ask(request("third"));
+        pipelined.ask(request("second"));
+        pipelined.ask(request("third"));
         7
     });
     assert_eq!(done, 7);
@@ -44,8 +44,8 @@ fn replies_are_there_while_the_work_goes_on_and_all_when_it_is_done() {
 
 #[test]
 fn without_a_judge_the_work_is_done_all_the_same() {
-    let done = while_judging(None, |ahead| {
-        ahead.ask(request("first"));
+    let done = while_judging(None, |pipelined| {
+        pipelined.ask(request("first"));
         7
     });
     assert_eq!(done, 7);

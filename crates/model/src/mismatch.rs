@@ -12,7 +12,7 @@ const MAX_NAME: usize = 200;
 
 /// Why one tensor does not fit the configuration. Names are the file's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Misfit {
+pub enum Mismatch {
     /// The configuration calls for it, and it is not there.
     Missing {
         /// Where it was looked for.
@@ -49,7 +49,7 @@ pub enum Misfit {
     },
 }
 
-impl fmt::Display for Misfit {
+impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (path, name) = match self {
             Self::Missing { path, name }
@@ -79,7 +79,7 @@ impl fmt::Display for Misfit {
                 if name.ends_with("position_embedding.weight") {
                     write!(
                         f,
-                        ": the tower was trained on pictures of another size, and positions are not interpolated"
+                        ": the tower was trained on images of another size, and positions are not interpolated"
                     )?;
                 }
                 Ok(())
@@ -90,17 +90,17 @@ impl fmt::Display for Misfit {
 
 /// All of a model, as one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Misfits(pub Vec<Misfit>);
+pub struct Mismatches(pub Vec<Mismatch>);
 
-impl fmt::Display for Misfits {
+impl fmt::Display for Mismatches {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let [only] = self.0.as_slice() {
             return write!(f, "{only}");
         }
         let n = self.0.len();
         write!(f, "{n} tensors do not fit the configuration:")?;
-        for misfit in self.0.iter().take(MAX_SHOWN) {
-            write!(f, "\n  {misfit}")?;
+        for mismatch in self.0.iter().take(MAX_SHOWN) {
+            write!(f, "\n  {mismatch}")?;
         }
         if n > MAX_SHOWN {
             write!(f, "\n  … and {} more", n - MAX_SHOWN)?;

@@ -9,11 +9,11 @@ use crate::{Judge, Request};
 
 /// Where requests are handed over.
 #[derive(Debug)]
-pub struct Ahead {
+pub struct JudgeQueue {
     requests: Option<Sender<Request>>,
 }
 
-impl Ahead {
+impl JudgeQueue {
     /// Hands over a request; without a judge, and after the judge gave up, nothing happens.
     pub fn ask(&self, request: Request) {
         if let Some(requests) = &self.requests {
@@ -24,15 +24,15 @@ impl Ahead {
 }
 
 /// Does `work`, which hands over requests, while `judge` replies to them; returns when both are done.
-pub fn while_judging<T>(judge: Option<&dyn Judge>, work: impl FnOnce(&Ahead) -> T) -> T {
+pub fn while_judging<T>(judge: Option<&dyn Judge>, work: impl FnOnce(&JudgeQueue) -> T) -> T {
     let Some(judge) = judge else {
-        return work(&Ahead { requests: None });
+        return work(&JudgeQueue { requests: None });
     };
     let (sender, receiver) = channel();
     std::thread::scope(|scope| {
         scope.spawn(move || listen(judge, &receiver));
         // Dropped when the work is done, which ends the listening.
-        work(&Ahead {
+        work(&JudgeQueue {
             requests: Some(sender),
         })
     })

@@ -1,4 +1,4 @@
-//! Whether the pictures of questions can be shown: those that cannot are told all at once, with the questions that ask about
+//! Whether the images of questions can be shown: those that cannot are told all at once, with the questions that ask about
 //! them.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -6,31 +6,31 @@ use std::path::{Path, PathBuf};
 
 use candor_data::image::{ImageLimits, decode_bytes};
 use candor_data::rows::{Look, Reason, RowFault, faults};
-use candor_judge::exam::Picture;
+use candor_judge::benchmarks::Image;
 use candor_model::{Bundle, ImageFeatures, ModelError};
 use candor_run::Progress;
 
 use crate::EvalError;
-use crate::bad_pictures::BadPictures;
+use crate::bad_images::BadImages;
 use crate::questions::Questions;
 
-/// The refusal of the pictures of questions that have a fault, if one has.
+/// The refusal of the images of questions that have a fault, if one has.
 fn refusal(all: &[Questions], faults: &BTreeMap<String, RowFault>) -> Option<EvalError> {
     let mut asked: BTreeMap<&String, BTreeMap<PathBuf, Vec<String>>> = BTreeMap::new();
     for questions in all {
-        for item in questions.exam.items() {
+        for item in questions.task.items() {
             let file = questions.files.questions[item.file].clone();
             let files = asked.entry(&item.image).or_default();
             files.entry(file).or_default().push(item.id.clone());
         }
     }
-    BadPictures::of(asked, faults).map(EvalError::Pictures)
+    BadImages::of(asked, faults).map(EvalError::Images)
 }
 
-/// Encodes the pictures of all questions.
+/// Encodes the images of all questions.
 ///
 /// # Errors
-/// Pictures cannot be shown.
+/// Images cannot be shown.
 pub(crate) fn encode(
     bundle: &Bundle,
     folder: &Path,
@@ -42,7 +42,7 @@ pub(crate) fn encode(
     let counter = progress.counter("encoding images");
     let features = ImageFeatures::encode(bundle, folder, images, counter);
     features.map_err(|error| {
-        if !matches!(error, ModelError::Pictures(_)) {
+        if !matches!(error, ModelError::Images(_)) {
             return error.into();
         }
         // The error may name the first of them alone.
@@ -52,7 +52,7 @@ pub(crate) fn encode(
     })
 }
 
-/// Checks that every picture is where it should be.
+/// Checks that every image is where it should be.
 ///
 /// # Errors
 /// Those that are not.
@@ -60,7 +60,7 @@ pub(crate) fn check(questions: &Questions, folder: &Path) -> Result<(), EvalErro
     refuse(questions, &found(questions, folder, Look::There))
 }
 
-/// Looks at every picture, because one is damaged and others may be.
+/// Looks at every image, because one is damaged and others may be.
 ///
 /// # Errors
 /// Those that are.
@@ -72,19 +72,19 @@ fn refuse(questions: &Questions, faults: &BTreeMap<String, RowFault>) -> Result<
     refusal(std::slice::from_ref(questions), faults).map_or(Ok(()), Err)
 }
 
-/// What is wrong with pictures, by name.
+/// What is wrong with images, by name.
 fn found(questions: &Questions, folder: &Path, look: Look) -> BTreeMap<String, RowFault> {
     let (mut seen, mut named) = (HashSet::new(), BTreeSet::new());
     let mut bad = BTreeMap::new();
-    for (place, item) in questions.exam.items().iter().enumerate() {
+    for (place, item) in questions.task.items().iter().enumerate() {
         if !seen.insert(&item.image) {
             continue;
         }
-        match questions.exam.picture(place) {
-            Ok(Picture::Named(name)) => {
+        match questions.task.image(place) {
+            Ok(Image::Named(name)) => {
                 named.insert(name);
             }
-            Ok(Picture::Held(bytes)) if look == Look::Decoded => {
+            Ok(Image::Held(bytes)) if look == Look::Decoded => {
                 let decoded = decode_bytes(Path::new(&item.image), &bytes, &ImageLimits::default());
                 bad.extend(
                     decoded
@@ -92,10 +92,10 @@ fn found(questions: &Questions, folder: &Path, look: Look) -> BTreeMap<String, R
                         .map(|error| (item.image.clone(), RowFault::unreadable(&error))),
                 );
             }
-            Ok(Picture::Held(_)) => {}
+            Ok(Image::Held(_)) => {}
             Err(error) => {
                 let why = RowFault::new(
-                    Reason::UnreadablePicture,
+                    Reason::UnreadableImage,
                     "image",
                     error.to_string(),
                     "remove the question",

@@ -19,7 +19,7 @@ const BOUND: Bound = Bound {
 
 /// How a checkpoint is written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dialect {
+pub enum CheckpointFormat {
     /// `LlavaForConditionalGeneration` of transformers: everything in one folder. What candor writes, too.
     HuggingFace,
     /// `LlavaLlamaForCausalLM` of the original code: the tower is a CLIP in a folder of its own.
@@ -41,7 +41,7 @@ const ONLY: [(&str, &str); 9] = [
     ("/mlp_bias", "false"),
 ];
 
-impl Dialect {
+impl CheckpointFormat {
     /// What people call it.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -51,7 +51,7 @@ impl Dialect {
         }
     }
 
-    /// The dialect of a configuration of a LLaVA.
+    /// The format of a configuration of a LLaVA.
     fn of(config: &Value) -> Result<Self, String> {
         let text = |field: &str| config[field].as_str().unwrap_or_default();
         let class = config["architectures"][0].as_str().unwrap_or_default();
@@ -73,16 +73,16 @@ impl Dialect {
     }
 }
 
-/// A configuration's dialect, and its text: read again from it, a field of the wrong type is named by line and column.
+/// A configuration's format, and its text: read again from it, a field of the wrong type is named by line and column.
 ///
 /// # Errors
 /// The file cannot be read, is no JSON, describes another kind of model, or asks for what candor does not compute.
-pub(crate) fn read(path: &Path) -> Result<(Dialect, String), ModelError> {
+pub(crate) fn read(path: &Path) -> Result<(CheckpointFormat, String), ModelError> {
     let text = text(path)?;
     let config: Value = parse(path, &text)?;
     let model_type = config["model_type"].as_str().unwrap_or_default();
     if Generation::of(model_type).is_some() {
-        return Ok((Dialect::HuggingFace, text));
+        return Ok((CheckpointFormat::HuggingFace, text));
     }
     if model_type == "qwen3_vl_moe" {
         let problem =
@@ -90,7 +90,7 @@ pub(crate) fn read(path: &Path) -> Result<(Dialect, String), ModelError> {
                 .to_owned();
         return Err(refused(path, problem, "use a dense Qwen3-VL"));
     }
-    let dialect = Dialect::of(&config).map_err(|problem| {
+    let checkpoint_format = CheckpointFormat::of(&config).map_err(|problem| {
         let remedy = "give a LlavaForConditionalGeneration, Qwen2VLForConditionalGeneration, \
                       Qwen2_5_VLForConditionalGeneration or Qwen3VLForConditionalGeneration of transformers, or a LlavaLlamaForCausalLM of LLaVA; \
                       adapters and towers are given beside it";
@@ -103,7 +103,7 @@ pub(crate) fn read(path: &Path) -> Result<(Dialect, String), ModelError> {
             "use a LLaVA with a LLaMA decoder and a CLIP tower",
         )
     })?;
-    Ok((dialect, text))
+    Ok((checkpoint_format, text))
 }
 
 /// The text of a configuration that describes a LLaMA and nothing that it sees with.
@@ -173,22 +173,22 @@ mod tests {
 
     #[test]
     fn dialects_are_told_by_class_and_type() {
-        let of = |config: Value| Dialect::of(&config);
+        let of = |config: Value| CheckpointFormat::of(&config);
         let text = json!({"hidden_size": 8});
         let hf = json!({"architectures": ["LlavaForConditionalGeneration"], "model_type": "llava", "text_config": text});
-        assert_eq!(of(hf), Ok(Dialect::HuggingFace));
+        assert_eq!(of(hf), Ok(CheckpointFormat::HuggingFace));
         assert_eq!(
             of(json!({"model_type": "llava", "text_config": text})),
-            Ok(Dialect::HuggingFace)
+            Ok(CheckpointFormat::HuggingFace)
         );
         for model_type in ["llava", "llava_llama"] {
             let original =
                 json!({"architectures": ["LlavaLlamaForCausalLM"], "model_type": model_type});
-            assert_eq!(of(original), Ok(Dialect::Original));
+            assert_eq!(of(original), Ok(CheckpointFormat::Original));
         }
         let original =
             json!({"model_type": "llava", "mm_vision_tower": "openai/clip-vit-large-patch14"});
-        assert_eq!(of(original), Ok(Dialect::Original));
+        assert_eq!(of(original), Ok(CheckpointFormat::Original));
         for (class, model_type) in [
             ("LlamaForCausalLM", "llama"),
             ("LlavaMptForCausalLM", "llava_mpt"),
@@ -213,7 +213,7 @@ mod tests {
         let path = dir.path().join("config.json");
         let mut config = json!({"model_type": "llava", "text_config": {"model_type": "llama"}, "vision_config": {}});
         std::fs::write(&path, config.to_string()).unwrap();
-        assert_eq!(read(&path).unwrap().0, Dialect::HuggingFace);
+        assert_eq!(read(&path).unwrap().0, CheckpointFormat::HuggingFace);
         for (part, field, value) in [
             ("text_config", "model_type", json!("mistral")),
             ("text_config", "attention_bias", json!(true)),

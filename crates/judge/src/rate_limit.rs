@@ -17,7 +17,7 @@ struct Sent {
 
 /// The requests of the last sixty seconds and what may follow them.
 #[derive(Debug, Default)]
-pub struct Pace {
+pub struct RateLimit {
     requests_per_minute: Option<usize>,
     tokens_per_minute: Option<u64>,
     sent: VecDeque<Sent>,
@@ -25,7 +25,7 @@ pub struct Pace {
     n_tickets: u64,
 }
 
-impl Pace {
+impl RateLimit {
     /// A pace with these limits; `None` is without.
     #[must_use]
     pub fn new(requests_per_minute: Option<usize>, tokens_per_minute: Option<u64>) -> Self {
@@ -94,32 +94,32 @@ mod tests {
 
     #[test]
     fn requests_wait_until_the_minute_has_room() {
-        let mut pace = Pace::new(Some(2), None);
-        assert!(pace.admit(secs(0), 1).is_ok());
-        assert!(pace.admit(secs(10), 1).is_ok());
-        assert_eq!(pace.admit(secs(20), 1), Err(secs(40)));
-        assert!(pace.admit(secs(60), 1).is_ok());
-        assert_eq!(pace.admit(secs(60), 1), Err(secs(10)));
+        let mut rate_limit = RateLimit::new(Some(2), None);
+        assert!(rate_limit.admit(secs(0), 1).is_ok());
+        assert!(rate_limit.admit(secs(10), 1).is_ok());
+        assert_eq!(rate_limit.admit(secs(20), 1), Err(secs(40)));
+        assert!(rate_limit.admit(secs(60), 1).is_ok());
+        assert_eq!(rate_limit.admit(secs(60), 1), Err(secs(10)));
     }
 
     #[test]
     fn tokens_count_as_reserved_until_they_are_known() {
-        let mut pace = Pace::new(None, Some(100));
-        let first = pace.admit(secs(0), 80).unwrap();
-        assert_eq!(pace.admit(secs(1), 30), Err(secs(59)));
-        pace.settle(first, 70);
-        assert!(pace.admit(secs(1), 30).is_ok());
+        let mut rate_limit = RateLimit::new(None, Some(100));
+        let first = rate_limit.admit(secs(0), 80).unwrap();
+        assert_eq!(rate_limit.admit(secs(1), 30), Err(secs(59)));
+        rate_limit.settle(first, 70);
+        assert!(rate_limit.admit(secs(1), 30).is_ok());
         // Larger than the limit: alone, but not never.
-        assert_eq!(pace.admit(secs(2), 500), Err(secs(58)));
-        assert!(pace.admit(secs(61), 500).is_ok());
+        assert_eq!(rate_limit.admit(secs(2), 500), Err(secs(58)));
+        assert!(rate_limit.admit(secs(61), 500).is_ok());
     }
 
     #[test]
     fn a_pause_holds_everybody() {
-        let mut pace = Pace::new(None, None);
-        pace.hold(secs(30));
-        pace.hold(secs(20));
-        assert_eq!(pace.admit(secs(5), 1), Err(secs(25)));
-        assert!(pace.admit(secs(30), 1).is_ok());
+        let mut rate_limit = RateLimit::new(None, None);
+        rate_limit.hold(secs(30));
+        rate_limit.hold(secs(20));
+        assert_eq!(rate_limit.admit(secs(5), 1), Err(secs(25)));
+        assert!(rate_limit.admit(secs(30), 1).is_ok());
     }
 }

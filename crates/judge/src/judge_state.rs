@@ -7,7 +7,7 @@ use crate::JudgeError;
 use crate::budget::{Admission, Budget, Tokens};
 use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::pace::Pace;
+use crate::rate_limit::RateLimit;
 use crate::reply::Reply;
 
 /// So many requests failing one after the other are not the requests' fault.
@@ -21,7 +21,7 @@ pub(crate) struct Stop {
 }
 
 /// Cache, budget and pace behind one lock.
-pub(crate) struct Books {
+pub(crate) struct JudgeState {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -29,19 +29,19 @@ pub(crate) struct Books {
 struct State {
     cache: Cache,
     budget: Budget,
-    pace: Pace,
+    rate_limit: RateLimit,
     stop: Option<Stop>,
     failed: Vec<String>,
     failures_in_a_row: usize,
 }
 
-impl Books {
-    pub(crate) fn new(cache: Cache, budget: Budget, pace: Pace) -> Self {
+impl JudgeState {
+    pub(crate) fn new(cache: Cache, budget: Budget, rate_limit: RateLimit) -> Self {
         Self {
             state: Mutex::new(State {
                 cache,
                 budget,
-                pace,
+                rate_limit,
                 stop: None,
                 failed: Vec::new(),
                 failures_in_a_row: 0,
@@ -144,7 +144,7 @@ impl Books {
             }
         }
         loop {
-            match state.pace.admit(clock.now(), most.total()) {
+            match state.rate_limit.admit(clock.now(), most.total()) {
                 Ok(ticket) => return Ok(ticket),
                 Err(wait) => {
                     drop(state);
@@ -162,7 +162,7 @@ impl Books {
     /// Puts down what an admitted request did cost.
     pub(crate) fn settle(&self, most: Tokens, cost: Tokens, ticket: u64) {
         self.change(|state| {
-            state.pace.settle(ticket, cost.total());
+            state.rate_limit.settle(ticket, cost.total());
             state.budget.settle(most, cost);
         });
     }
@@ -182,7 +182,7 @@ impl Books {
 
     /// Lets nothing go before a time.
     pub(crate) fn hold(&self, until: Duration) {
-        self.state().pace.hold(until);
+        self.state().rate_limit.hold(until);
     }
 
     /// Keeps a reply.

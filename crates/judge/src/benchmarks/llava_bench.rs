@@ -1,9 +1,9 @@
-//! LLaVA-Bench: a judge that knows captions and boxes marks a reference and the answer from 1 to 10, in one order or in
+//! LLaVA-JudgeSession: a judge that knows captions and boxes marks a reference and the answer from 1 to 10, in one order or in
 //! both.
 //!
 //! Judges tend to favour a place. With [`Identity::swap`](crate::judge::Identity::swap) each question is asked a second
 //! time with the two answers exchanged; candor's own numbers are means over both orders, the official ones are of the
-//! script's order alone. Where the truth about the pictures is known, it scores reference and answer alike.
+//! script's order alone. Where the truth about the images is known, it scores reference and answer alike.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -13,14 +13,14 @@ use candor_data::formats::answers::{self, Answer};
 use candor_data::formats::llava_bench as format;
 
 use super::part::{mean, mean_or};
-use super::{About, Exam, Files, Mark, limited, request, template};
+use super::{About, Files, ItemScore, Task, limited, request, template};
 use crate::item::Item;
 use crate::matching::matched;
 use crate::measure::Better::{Higher, Lower, Neither};
 use crate::measure::measure;
 use crate::order::{self, InOrders};
+use crate::outcome::ItemOutcome;
 use crate::request::Request;
-use crate::standing::Standing;
 use crate::template::Templates;
 use crate::truth::Truth;
 use crate::verdict::Verdict;
@@ -43,24 +43,24 @@ pub(crate) const ABOUT: About = About {
             Lower,
             3,
         ),
-        measure("unread", "replies not read", Neither, 3),
+        measure("unparsed", "replies not read", Neither, 3),
     ],
     highest: None,
     beside: None,
-    unread: "have a reply of the judge that could not be read",
+    unparsed: "have a reply of the judge that could not be read",
     taken_for: "",
     is_free: true,
     has_splits: false,
-    standing,
+    outcome,
     open: |files, templates| Ok(Box::new(LlavaBench::read(files, templates)?)),
 };
 
-fn standing(verdict: &Verdict) -> Standing {
+fn outcome(verdict: &Verdict) -> ItemOutcome {
     let [mark, n] = verdict.part("mark");
-    Standing {
+    ItemOutcome {
         right: (n > 0.0).then(|| mark >= verdict.part("reference_mark")[0]),
         hallucinated: false,
-        unread: verdict.holds("unread"),
+        unparsed: verdict.holds("unparsed"),
     }
 }
 
@@ -76,7 +76,7 @@ struct LlavaBench {
     templates: Templates,
 }
 
-/// What the judge is told of a picture.
+/// What the judge is told of an image.
 struct Told {
     captions: String,
     boxes: String,
@@ -127,10 +127,10 @@ impl LlavaBench {
             .ok_or_else(|| self.lacks("answers are compared with those of a reference"))
     }
 
-    /// What the judge is told of a picture.
+    /// What the judge is told of an image.
     fn told(&self, item: usize) -> Result<&Told, JudgeError> {
         let Some((path, told)) = &self.context else {
-            return Err(self.lacks("the judge does not see the pictures"));
+            return Err(self.lacks("the judge does not see the images"));
         };
         let image = &self.rows[item].image;
         told.get(image).ok_or_else(|| {
@@ -188,8 +188,8 @@ fn add(verdict: &mut Verdict, pairs: &[Option<[f64; 2]>]) {
 fn add_of_replies(verdict: &mut Verdict, ours: &[Option<[f64; 2]>], official: &[Option<[f64; 2]>]) {
     let [reference, mark] = [0, 1].map(|k| mean_or(&marks_of(official, k), -1.0));
     verdict.add("relative_official", 100.0 * mark, reference);
-    let n_unread = ours.iter().filter(|pair| pair.is_none()).count();
-    verdict.add("unread", n_unread as f64, ours.len() as f64);
+    let n_unparsed = ours.iter().filter(|pair| pair.is_none()).count();
+    verdict.add("unparsed", n_unparsed as f64, ours.len() as f64);
 }
 
 /// The reference's marks (0) or the answer's (1).
@@ -207,7 +207,7 @@ fn shown(pair: Option<[f64; 2]>) -> String {
     )
 }
 
-impl Exam for LlavaBench {
+impl Task for LlavaBench {
     fn items(&self) -> &[Item] {
         &self.items
     }
@@ -241,7 +241,7 @@ impl Exam for LlavaBench {
         item: usize,
         answer: &Answer,
         replies: InOrders<String>,
-    ) -> Result<Mark, JudgeError> {
+    ) -> Result<ItemScore, JudgeError> {
         let row = &self.rows[item];
         let reference = self.reference(item)?;
         let mut verdict = Verdict {
@@ -260,9 +260,9 @@ impl Exam for LlavaBench {
             add(&mut verdict, &[marks]);
             verdict.read_as = vec![shown(marks)];
             verdict.finding = Some(finding);
-            return Ok(Mark {
+            return Ok(ItemScore {
                 verdict,
-                ..Mark::default()
+                ..ItemScore::default()
             });
         }
         let read = |text: &String| llava_bench::parse_pair(text);
@@ -288,7 +288,7 @@ impl Exam for LlavaBench {
         }
         // Samples agree or not within an order; that the orders differ is counted apart.
         let scores = [&marks.usual, &marks.exchanged];
-        Ok(Mark {
+        Ok(ItemScore {
             verdict,
             scores: scores.map(|of| marks_of(of, 1)).into(),
             marks: Some(marks),
@@ -314,8 +314,8 @@ mod tests {
             let mut verdict = Verdict::default();
             add(&mut verdict, &[marks]);
             add_of_replies(&mut verdict, &[marks], &[marks]);
-            let found = standing(&verdict);
-            (found.right, found.hallucinated, found.unread)
+            let found = outcome(&verdict);
+            (found.right, found.hallucinated, found.unparsed)
         };
         assert_eq!(marked(Some([8.0, 8.0])), (Some(true), false, false));
         assert_eq!(marked(Some([8.0, 7.0])), (Some(false), false, false));

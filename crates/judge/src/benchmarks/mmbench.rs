@@ -8,12 +8,12 @@ use candor_data::formats::answers::Answer;
 use candor_data::formats::mmbench as table;
 
 use super::part::share;
-use super::{About, Exam, Files, Mark, Picture, SHORT, limited};
+use super::{About, Files, Image, ItemScore, SHORT, Task, limited};
 use crate::item::Item;
 use crate::measure::Better::{Higher, Neither};
 use crate::measure::measure;
 use crate::order::InOrders;
-use crate::standing::Standing;
+use crate::outcome::ItemOutcome;
 use crate::verdict::Verdict;
 use crate::{JudgeError, choice};
 
@@ -26,23 +26,23 @@ pub(crate) const ABOUT: About = About {
     measures: &[
         measure("accuracy", "accuracy", Higher, 3),
         measure("circular", "accuracy, circular", Higher, 3),
-        measure("unread", "answers not read", Neither, 3),
+        measure("unparsed", "answers not read", Neither, 3),
     ],
     highest: Some(1.0),
     beside: None,
-    unread: "could not be read",
+    unparsed: "could not be read",
     taken_for: "",
     is_free: false,
     has_splits: false,
-    standing,
+    outcome,
     open: |files, _| Ok(Box::new(Mmbench::read(files)?)),
 };
 
-fn standing(verdict: &Verdict) -> Standing {
-    Standing {
+fn outcome(verdict: &Verdict) -> ItemOutcome {
+    ItemOutcome {
         right: Some(verdict.holds("accuracy")),
         hallucinated: false,
-        unread: verdict.holds("unread"),
+        unparsed: verdict.holds("unparsed"),
     }
 }
 
@@ -60,9 +60,9 @@ impl Mmbench {
         let item = |row: &table::Question| Item {
             id: row.index.to_string(),
             file: 0,
-            image: match row.picture {
-                table::Picture::Base64(_) => row.index.to_string(),
-                table::Picture::Row(index) => index.to_string(),
+            image: match row.image {
+                table::Image::Base64(_) => row.index.to_string(),
+                table::Image::Row(index) => index.to_string(),
             },
             names: Default::default(),
             question: row.question.clone(),
@@ -73,7 +73,7 @@ impl Mmbench {
         Ok(Self {
             path: path.to_owned(),
             items: limited(items, files),
-            // All of them: one within the limit may have its picture in one beyond it.
+            // All of them: one within the limit may have its image in one beyond it.
             rows,
         })
     }
@@ -98,14 +98,14 @@ pub(super) fn prompt(
     text
 }
 
-impl Exam for Mmbench {
+impl Task for Mmbench {
     fn items(&self) -> &[Item] {
         &self.items
     }
 
-    fn picture(&self, item: usize) -> Result<Picture<'_>, JudgeError> {
+    fn image(&self, item: usize) -> Result<Image<'_>, JudgeError> {
         let bytes = table::image(&self.path, &self.rows, &self.rows[item])?;
-        Ok(Picture::Held(bytes))
+        Ok(Image::Held(bytes))
     }
 
     fn mark(
@@ -113,7 +113,7 @@ impl Exam for Mmbench {
         item: usize,
         answer: &Answer,
         _replies: InOrders<String>,
-    ) -> Result<Mark, JudgeError> {
+    ) -> Result<ItemScore, JudgeError> {
         let (row, id) = (&self.rows[item], &self.items[item].id);
         let Some(truth) = row.answer else {
             return Err(JudgeError::unfit(
@@ -135,10 +135,10 @@ impl Exam for Mmbench {
             ..Verdict::default()
         };
         verdict.add("accuracy", share(read == Some(truth)), 1.0);
-        verdict.add("unread", share(read.is_none()), 1.0);
-        Ok(Mark {
+        verdict.add("unparsed", share(read.is_none()), 1.0);
+        Ok(ItemScore {
             verdict,
-            ..Mark::default()
+            ..ItemScore::default()
         })
     }
 

@@ -3,7 +3,7 @@
 //! Objects are counted once for each description however often they are named, as the paper's formula says (its script
 //! counts every mention). CHAIR alone rewards brevity, so recall and the object F1 stand beside it: the F1 of precision
 //! = 1 − `chair_i` and recall, over all objects of all descriptions together. A mention is a word of the table of
-//! synonyms; where the truth about the pictures is known, what it finds mentioned.
+//! synonyms; where the truth about the images is known, what it finds mentioned.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use candor_data::formats::answers::Answer;
 use candor_data::formats::coco;
 
 use super::part::share;
-use super::{About, Exam, Files, Mark, limited};
+use super::{About, Files, ItemScore, Task, limited};
 use crate::JudgeError;
 use crate::item::Item;
 use crate::measure::Better::{Higher, Lower, Neither};
 use crate::measure::measure;
 use crate::objects::Synonyms;
 use crate::order::InOrders;
-use crate::standing::Standing;
+use crate::outcome::ItemOutcome;
 use crate::truth::Truth;
 use crate::verdict::Verdict;
 
@@ -38,26 +38,26 @@ pub(crate) const ABOUT: About = About {
     ],
     highest: None,
     beside: Some("recall"),
-    unread: "could not be read",
+    unparsed: "could not be read",
     taken_for: "",
     is_free: true,
     has_splits: false,
-    standing,
+    outcome,
     open: |files, _| Ok(Box::new(Chair::read(files)?)),
 };
 
-fn standing(verdict: &Verdict) -> Standing {
-    Standing {
+fn outcome(verdict: &Verdict) -> ItemOutcome {
+    ItemOutcome {
         right: Some(!verdict.holds("chair_s")),
         hallucinated: verdict.holds("chair_s"),
-        unread: false,
+        unparsed: false,
     }
 }
 
-/// The pictures, and what is in them.
+/// The images, and what is in them.
 struct Chair {
     items: Vec<Item>,
-    /// What is in the picture of each item.
+    /// What is in the image of each item.
     present: Vec<BTreeSet<String>>,
     finder: Finder,
 }
@@ -136,7 +136,7 @@ fn add(verdict: &mut Verdict, mentioned: usize, hallucinated: usize, present: us
     verdict.add("objects", mentioned as f64, 1.0);
 }
 
-impl Exam for Chair {
+impl Task for Chair {
     fn items(&self) -> &[Item] {
         &self.items
     }
@@ -150,7 +150,7 @@ impl Exam for Chair {
         item: usize,
         answer: &Answer,
         _replies: InOrders<String>,
-    ) -> Result<Mark, JudgeError> {
+    ) -> Result<ItemScore, JudgeError> {
         let (image, present) = (&self.items[item].image, &self.present[item]);
         let mentioned = self.finder.mentioned(&answer.text);
         let hallucinated: Vec<String> = mentioned.difference(present).cloned().collect();
@@ -174,9 +174,9 @@ impl Exam for Chair {
             finding.left_out = present.difference(&mentioned).cloned().collect();
             verdict.finding = Some(finding);
         }
-        Ok(Mark {
+        Ok(ItemScore {
             verdict,
-            ..Mark::default()
+            ..ItemScore::default()
         })
     }
 }
@@ -190,8 +190,8 @@ mod tests {
         let described = |mentioned, hallucinated| {
             let mut verdict = Verdict::default();
             add(&mut verdict, mentioned, hallucinated, 4);
-            let found = standing(&verdict);
-            (found.right, found.hallucinated, found.unread)
+            let found = outcome(&verdict);
+            (found.right, found.hallucinated, found.unparsed)
         };
         assert_eq!(described(3, 1), (Some(false), true, false));
         assert_eq!(described(0, 0), (Some(true), false, false));

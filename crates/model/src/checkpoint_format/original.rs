@@ -31,7 +31,7 @@ impl Original {
         serde_json::from_str(config).map_err(|e| e.to_string())
     }
 
-    /// Whether pictures are padded to a square.
+    /// Whether images are padded to a square.
     pub(crate) fn pads(&self) -> Result<bool, String> {
         match self.image_aspect_ratio.as_deref() {
             None | Some("square") => Ok(false),

@@ -1,4 +1,4 @@
-//! Pictures that cannot be shown, each with the questions that ask about it, so that one message names all there is to mend.
+//! Images that cannot be shown, each with the questions that ask about it, so that one message names all there is to mend.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,29 +6,29 @@ use std::path::PathBuf;
 
 use candor_data::rows::RowFault;
 
-/// Pictures that cannot be shown.
+/// Images that cannot be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadPictures {
-    bad: Vec<BadPicture>,
+pub struct BadImages {
+    bad: Vec<BadImage>,
     /// Of how many.
     n: usize,
 }
 
-/// A picture that cannot be shown.
+/// An image that cannot be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct BadPicture {
+struct BadImage {
     fault: RowFault,
     /// The questions that ask about it, by their files.
     asked: BTreeMap<PathBuf, Vec<String>>,
 }
 
-impl BadPictures {
+impl BadImages {
     /// So many are named; the rest is counted.
     const SHOWN: usize = 20;
     /// So many questions of a file are named for each; the rest is counted.
     const SHOWN_QUESTIONS: usize = 5;
 
-    /// Those among `asked`, which has the questions about each picture by their files, that have one of `faults`; `None` if
+    /// Those among `asked`, which has the questions about each image by their files, that have one of `faults`; `None` if
     /// there are none.
     pub(crate) fn of(
         asked: BTreeMap<&String, BTreeMap<PathBuf, Vec<String>>>,
@@ -37,17 +37,17 @@ impl BadPictures {
         let n = asked.len();
         let bad = asked.into_iter().filter_map(|(image, asked)| {
             let fault = faults.get(image)?.clone();
-            Some(BadPicture { fault, asked })
+            Some(BadImage { fault, asked })
         });
-        let bad: Vec<BadPicture> = bad.collect();
+        let bad: Vec<BadImage> = bad.collect();
         (!bad.is_empty()).then_some(Self { bad, n })
     }
 }
 
-impl fmt::Display for BadPictures {
+impl fmt::Display for BadImages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let n = self.bad.len();
-        write!(f, "{n} of {} pictures cannot be shown:", self.n)?;
+        write!(f, "{n} of {} images cannot be shown:", self.n)?;
         for one in self.bad.iter().take(Self::SHOWN) {
             write!(f, "\n  {one}")?;
         }
@@ -58,7 +58,7 @@ impl fmt::Display for BadPictures {
     }
 }
 
-impl fmt::Display for BadPicture {
+impl fmt::Display for BadImage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -66,11 +66,11 @@ impl fmt::Display for BadPicture {
             self.fault.found, self.fault.remedy
         )?;
         for (at, (file, ids)) in self.asked.iter().enumerate() {
-            let shown = ids.iter().take(BadPictures::SHOWN_QUESTIONS);
+            let shown = ids.iter().take(BadImages::SHOWN_QUESTIONS);
             let shown: Vec<String> = shown.map(|id| format!("{id:?}")).collect();
             let between = if at > 0 { ", and by " } else { "" };
             write!(f, "{between}{}", shown.join(", "))?;
-            if let more @ 1.. = ids.len().saturating_sub(BadPictures::SHOWN_QUESTIONS) {
+            if let more @ 1.. = ids.len().saturating_sub(BadImages::SHOWN_QUESTIONS) {
                 write!(f, " and {more} more")?;
             }
             write!(f, " of {}", file.display())?;

@@ -11,7 +11,7 @@ const INCOMPLETE: char = '\u{FFFD}';
 
 /// An answer that is being written.
 #[derive(Debug)]
-pub struct Utterance<'a> {
+pub struct Detokenizer<'a> {
     tokenizer: &'a Tokenizer,
     ids: Vec<i64>,
     /// The tokens that the next ones are decoded with begin here.
@@ -21,7 +21,7 @@ pub struct Utterance<'a> {
     text: String,
 }
 
-impl<'a> Utterance<'a> {
+impl<'a> Detokenizer<'a> {
     /// Nothing said yet.
     #[must_use]
     pub fn new(tokenizer: &'a Tokenizer) -> Self {
@@ -100,10 +100,13 @@ mod tests {
 
     /// Each token's text, and the whole.
     fn streamed(tokenizer: &Tokenizer, ids: &[i64]) -> (Vec<String>, String) {
-        let mut utterance = Utterance::new(tokenizer);
-        let mut pieces: Vec<String> = ids.iter().map(|&id| utterance.push(id).unwrap()).collect();
-        pieces.push(utterance.finish().unwrap());
-        (pieces, utterance.text().to_owned())
+        let mut detokenizer = Detokenizer::new(tokenizer);
+        let mut pieces: Vec<String> = ids
+            .iter()
+            .map(|&id| detokenizer.push(id).unwrap())
+            .collect();
+        pieces.push(detokenizer.finish().unwrap());
+        (pieces, detokenizer.text().to_owned())
     }
 
     fn byte_level() -> Tokenizer {

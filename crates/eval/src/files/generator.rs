@@ -1,4 +1,4 @@
-//! A model that answers batches of questions, most of which share their pictures.
+//! A model that answers batches of questions, most of which share their images.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,25 +7,25 @@ use candor_data::random;
 use candor_model::image_features::encode;
 use candor_model::{Adapter, Answerer, Bundle, Features, Query};
 
-use super::Sitting;
-use super::ahead::NewPictures;
+use super::EvalRun;
+use super::ahead::NewImages;
 use super::plan::{Plan, Prompt};
 use crate::EvalError;
 use crate::answer::Answer;
 
-/// The model, with the features of the pictures of the batch that it answered last.
+/// The model, with the features of the images of the batch that it answered last.
 #[derive(Debug)]
-pub(crate) struct Respondent<'a> {
+pub(crate) struct FileGenerator<'a> {
     answerer: Answerer<'a>,
     plan: &'a Plan,
     seed: u64,
-    /// By picture.
+    /// By image.
     features: HashMap<String, Features>,
 }
 
-impl<'a> Respondent<'a> {
+impl<'a> FileGenerator<'a> {
     pub(crate) fn new(
-        sitting: &Sitting,
+        eval_run: &EvalRun,
         bundle: &'a Bundle,
         adapter: Option<&'a Adapter>,
         plan: &'a Plan,
@@ -35,30 +35,30 @@ impl<'a> Respondent<'a> {
                 bundle,
                 adapter,
                 max_new_tokens: plan.max_new_tokens,
-                temperature: sitting.temperature,
-                top_p: sitting.top_p,
+                temperature: eval_run.temperature,
+                top_p: eval_run.top_p,
                 n_samples: 1,
-                batch_rows: sitting.batch_rows.max(1),
+                batch_rows: eval_run.batch_rows.max(1),
             },
             plan,
-            seed: sitting.seed,
+            seed: eval_run.seed,
             features: HashMap::new(),
         }
     }
 
-    /// What makes pictures fit for it.
+    /// What makes images fit for it.
     pub(crate) fn processor(&self) -> &'a ImageProcessor {
         &self.answerer.bundle.processor
     }
 
-    /// Answers a batch; `new` are its pictures that the batch before did not show.
+    /// Answers a batch; `new` are its images that the batch before did not show.
     ///
     /// # Errors
     /// An answer is no text, or the model's logits are not finite.
     pub(crate) fn answer(
         &mut self,
         batch: &[usize],
-        new: &NewPictures,
+        new: &NewImages,
     ) -> Result<Vec<Answer>, EvalError> {
         self.look(batch, new);
         let prompts: Vec<&Prompt> = batch.iter().map(|&at| &self.plan.prompts[at]).collect();
@@ -78,8 +78,8 @@ impl<'a> Respondent<'a> {
         Ok(written.into_iter().map(Answer::of).collect())
     }
 
-    /// Encodes new pictures, and forgets those that the batch does not show.
-    fn look(&mut self, batch: &[usize], new: &NewPictures) {
+    /// Encodes new images, and forgets those that the batch does not show.
+    fn look(&mut self, batch: &[usize], new: &NewImages) {
         let image = |&place: &usize| self.plan.prompts[place].image.as_str();
         let shown: HashSet<&str> = batch.iter().map(image).collect();
         self.features

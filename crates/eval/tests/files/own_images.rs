@@ -1,4 +1,4 @@
-//! Questions of a user's own on pictures of the micro-world, and pictures that stand in a table.
+//! Questions of a user's own on images of the micro-world, and images that stand in a table.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,9 +11,9 @@ use candor_world::{World, WorldConfig};
 use tch::Device;
 use tempfile::TempDir;
 
-use crate::candidate::{ask, ask_and_score, model, sitting};
+use crate::candidate::{ask, ask_and_score, eval_run, model};
 
-/// A world with pictures, written once for all tests.
+/// A world with images, written once for all tests.
 static WORLD: LazyLock<TempDir> = LazyLock::new(|| {
     let dir = tempfile::tempdir().unwrap();
     let config = WorldConfig {
@@ -33,7 +33,7 @@ pub fn images() -> PathBuf {
     WORLD.path().join("images")
 }
 
-/// Names of the first pictures.
+/// Names of the first images.
 pub fn names(n: usize) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(images())
         .unwrap()
@@ -44,7 +44,7 @@ pub fn names(n: usize) -> Vec<String> {
     names
 }
 
-/// Questions of different lengths about some pictures, the same about each and some twice.
+/// Questions of different lengths about some images, the same about each and some twice.
 pub fn own_questions(folder: &Path) -> PathBuf {
     let mut text = String::new();
     for (at, image) in names(5).iter().enumerate() {
@@ -85,17 +85,17 @@ fn batches_of_any_size_give_the_same_answers() {
     let questions = own_questions(dir.path());
     let run = |batch_rows: usize, temperature: f64| {
         let out = dir.path().join(format!("{batch_rows}-{temperature}"));
-        let mut sitting = sitting(
+        let mut eval_run = eval_run(
             Benchmark::Own,
             model.path(),
             vec![questions.clone()],
             &images(),
             &out,
         );
-        sitting.batch_rows = batch_rows;
-        sitting.temperature = temperature;
-        sitting.max_new_tokens = 80;
-        let answers = ask(&sitting).unwrap();
+        eval_run.batch_rows = batch_rows;
+        eval_run.temperature = temperature;
+        eval_run.max_new_tokens = 80;
+        let answers = ask(&eval_run).unwrap();
         std::fs::read_to_string(&answers[0]).unwrap()
     };
     for temperature in [0.0, 1.0] {
@@ -118,15 +118,15 @@ fn without_a_judge_the_answers_are_there_and_known_to_lack_one() {
     let lacks_judge = |limit: usize| {
         let out = dir.path().join(limit.to_string());
         let questions = own_questions(dir.path());
-        let mut sitting = sitting(
+        let mut eval_run = eval_run(
             Benchmark::Own,
             model.path(),
             vec![questions],
             &images(),
             &out,
         );
-        sitting.files.limit = Some(limit);
-        let answered = answer(&sitting, None, &StopSignal::detached(), Device::Cpu);
+        eval_run.files.limit = Some(limit);
+        let answered = answer(&eval_run, None, &StopSignal::detached(), Device::Cpu);
         let answered = answered.unwrap().unwrap();
         assert!(answered.files[0].exists());
         answered.lacks_judge
@@ -139,14 +139,14 @@ fn without_a_judge_the_answers_are_there_and_known_to_lack_one() {
 fn questions_are_asked_as_their_rules_want_and_scored_by_them() {
     let (model, dir) = (model(1), tempfile::tempdir().unwrap());
     let questions = own_questions(dir.path());
-    let sitting = sitting(
+    let eval_run = eval_run(
         Benchmark::Own,
         model.path(),
         vec![questions],
         &images(),
         &dir.path().join("out"),
     );
-    let (verdicts, scored, n_ahead) = ask_and_score(&sitting, "Rating: 4");
+    let (verdicts, scored, n_ahead) = ask_and_score(&eval_run, "Rating: 4");
     assert_eq!((verdicts.len(), n_ahead), (25, 5));
     assert_eq!(scored.figures["score"].value, Some(4.0));
     assert_eq!(scored.figures["accuracy"].n, 20);
@@ -168,14 +168,14 @@ fn questions_are_asked_as_their_rules_want_and_scored_by_them() {
 }
 
 #[test]
-fn pictures_in_a_table_are_seen() {
+fn images_in_a_table_are_seen() {
     let (model, dir) = (model(1), tempfile::tempdir().unwrap());
-    let picture = |name: &String| base64(&std::fs::read(images().join(name)).unwrap());
+    let image = |name: &String| base64(&std::fs::read(images().join(name)).unwrap());
     let names = names(2);
     let mut table = "index\tquestion\tA\tB\tanswer\timage\n".to_owned();
     for (at, name) in names.iter().enumerate() {
         let index = at + 1;
-        writeln!(table, "{index}\tWhich?\tcup\tdish\tA\t{}", picture(name)).unwrap();
+        writeln!(table, "{index}\tWhich?\tcup\tdish\tA\t{}", image(name)).unwrap();
         writeln!(
             table,
             "{}\tWhich?\tdish\tcup\tB\t{index}",
@@ -187,7 +187,7 @@ fn pictures_in_a_table_are_seen() {
     std::fs::write(&questions, table).unwrap();
     let out = dir.path().join("out");
     let nowhere = Path::new("/nonexistent");
-    let mut asked = sitting(
+    let mut asked = eval_run(
         Benchmark::Mmbench,
         model.path(),
         vec![questions],
@@ -207,7 +207,7 @@ fn pictures_in_a_table_are_seen() {
     let questions = dir.path().join("own.jsonl");
     std::fs::write(&questions, text).unwrap();
     let other = dir.path().join("other");
-    let mut own = sitting(
+    let mut own = eval_run(
         Benchmark::Own,
         model.path(),
         vec![questions],
@@ -229,10 +229,7 @@ fn pictures_in_a_table_are_seen() {
         said(other.join("answers/own.jsonl")),
     );
     assert_eq!([&table[0], &table[2]], [&files[0], &files[1]]);
-    assert_ne!(
-        files[0], files[1],
-        "two pictures look the same to the model"
-    );
+    assert_ne!(files[0], files[1], "two images look the same to the model");
 }
 
 /// Base64 by its definition.

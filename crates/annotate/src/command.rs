@@ -72,7 +72,7 @@ pub fn serve(path: &Path) -> Result<(), AnnotateError> {
             // Port 0 is any that is free.
             project.server.public_url = Server::local_url(address);
         }
-        eprintln!(
+        tracing::info!(
             "serving {} at {address}; interrupt to stop",
             project.server.public_url
         );

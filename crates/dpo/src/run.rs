@@ -74,7 +74,7 @@ pub fn run(
     say_skipped("dpo", rows.skipped.as_ref());
     if rows.n_equal > 0 {
         let n = rows.n_equal;
-        eprintln!("dpo: {n} comparisons are left out because both answers are the same");
+        tracing::info!("dpo: {n} comparisons are left out because both answers are the same");
     }
     let all: Vec<&Row> = rows.all().collect();
     let mut batches = rows::batches(recipe, &rows)?;

@@ -41,7 +41,7 @@ impl Precision {
         static SAID: Once = Once::new();
         if device == Device::Cpu && self.kind == Kind::BFloat16 {
             SAID.call_once(|| {
-                eprintln!(
+                tracing::warn!(
                     "computing in bf16 on the CPU, about three times slower than f32: where there is memory for it, choose \
                      f32 (model.base_precision in a recipe, --precision in a command)"
                 );

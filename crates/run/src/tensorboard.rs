@@ -1,8 +1,7 @@
 //! Event files that TensorBoard opens.
 //!
 //! A file is a sequence of TFRecords (length, masked CRC-32C of the length, payload, masked CRC-32C of the
-//! payload), each holding a protobuf `Event`. Only four of its fields are needed for scalars, so they are
-//! encoded here rather than through a protobuf compiler.
+//! payload), each holding a protobuf `Event`.
 //!
 //! Every start of a run writes a file of its own; TensorBoard reads the files of a folder in name order as
 //! one run. A resumed run's file begins with a `SessionLog START` at its first step, upon which TensorBoard
@@ -15,6 +14,8 @@ use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use prost::Message;
 
 use crate::durable;
 use crate::error::RunError;
@@ -59,7 +60,7 @@ impl EventWriter {
         self.append(&scalar_event(now_secs(), step, values))
     }
 
-    fn append(&mut self, event: &[u8]) -> Result<(), RunError> {
+    fn append(&mut self, event: &Event) -> Result<(), RunError> {
         self.file
             .write_all(&record(event))
             .map_err(RunError::io("write", &self.path))
@@ -97,13 +98,14 @@ fn now_secs() -> f64 {
 }
 
 /// TFRecord framing.
-fn record(payload: &[u8]) -> Vec<u8> {
+fn record(event: &Event) -> Vec<u8> {
+    let payload = event.encode_to_vec();
     let length = (payload.len() as u64).to_le_bytes();
     let mut bytes = Vec::with_capacity(payload.len() + 16);
     bytes.extend(length);
     bytes.extend(masked_crc(&length).to_le_bytes());
-    bytes.extend(payload);
-    bytes.extend(masked_crc(payload).to_le_bytes());
+    bytes.extend(&payload);
+    bytes.extend(masked_crc(&payload).to_le_bytes());
     bytes
 }
 
@@ -113,75 +115,73 @@ fn masked_crc(bytes: &[u8]) -> u32 {
         .wrapping_add(0xa282_ead8)
 }
 
-// Event: 1 wall_time (double), 2 step (int64), 3 file_version (string), 5 summary, 7 session_log.
-
-fn version_event(wall_secs: f64) -> Vec<u8> {
-    let mut event = Vec::new();
-    put_double(&mut event, 1, wall_secs);
-    put_bytes(&mut event, 3, b"brain.Event:2");
-    event
-}
-
-fn session_start_event(wall_secs: f64, step: u64) -> Vec<u8> {
-    // SessionLog: 1 status (enum), START = 1.
-    let mut session_log = Vec::new();
-    put_varint(&mut session_log, 1, 1);
-    let mut event = Vec::new();
-    put_double(&mut event, 1, wall_secs);
-    put_varint(&mut event, 2, step);
-    put_bytes(&mut event, 7, &session_log);
-    event
-}
-
-fn scalar_event(wall_secs: f64, step: u64, values: &[(String, f64)]) -> Vec<u8> {
-    // Summary: repeated 1 value; Value: 1 tag (string), 2 simple_value (float).
-    let mut summary = Vec::new();
-    for (tag, value) in values {
-        let mut entry = Vec::new();
-        put_bytes(&mut entry, 1, tag.as_bytes());
-        put_float(&mut entry, 2, *value as f32);
-        put_bytes(&mut summary, 1, &entry);
+fn version_event(wall_time: f64) -> Event {
+    Event {
+        wall_time,
+        file_version: Some("brain.Event:2".to_owned()),
+        ..Event::default()
     }
-    let mut event = Vec::new();
-    put_double(&mut event, 1, wall_secs);
-    put_varint(&mut event, 2, step);
-    put_bytes(&mut event, 5, &summary);
-    event
 }
 
-// Protobuf wire types: 0 varint, 1 eight bytes, 2 length and bytes, 5 four bytes.
-
-fn put_key(out: &mut Vec<u8>, field: u64, wire_type: u64) {
-    varint(out, field << 3 | wire_type);
-}
-
-fn put_varint(out: &mut Vec<u8>, field: u64, value: u64) {
-    put_key(out, field, 0);
-    varint(out, value);
-}
-
-fn put_double(out: &mut Vec<u8>, field: u64, value: f64) {
-    put_key(out, field, 1);
-    out.extend(value.to_le_bytes());
-}
-
-fn put_bytes(out: &mut Vec<u8>, field: u64, bytes: &[u8]) {
-    put_key(out, field, 2);
-    varint(out, bytes.len() as u64);
-    out.extend(bytes);
-}
-
-fn put_float(out: &mut Vec<u8>, field: u64, value: f32) {
-    put_key(out, field, 5);
-    out.extend(value.to_le_bytes());
-}
-
-fn varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
+fn session_start_event(wall_time: f64, step: u64) -> Event {
+    const START: i32 = 1;
+    Event {
+        wall_time,
+        step: step as i64,
+        session_log: Some(SessionLog { status: START }),
+        ..Event::default()
     }
-    out.push(value as u8);
+}
+
+fn scalar_event(wall_time: f64, step: u64, values: &[(String, f64)]) -> Event {
+    let value = |(tag, value): &(String, f64)| SummaryValue {
+        tag: tag.clone(),
+        simple_value: Some(*value as f32),
+    };
+    Event {
+        wall_time,
+        step: step as i64,
+        summary: Some(Summary {
+            value: values.iter().map(value).collect(),
+        }),
+        ..Event::default()
+    }
+}
+
+// The fields of TensorBoard's event.proto and summary.proto that scalars need.
+
+#[derive(Clone, PartialEq, Message)]
+struct Event {
+    #[prost(double, tag = "1")]
+    wall_time: f64,
+    #[prost(int64, tag = "2")]
+    step: i64,
+    #[prost(string, optional, tag = "3")]
+    file_version: Option<String>,
+    #[prost(message, optional, tag = "5")]
+    summary: Option<Summary>,
+    #[prost(message, optional, tag = "7")]
+    session_log: Option<SessionLog>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Summary {
+    #[prost(message, repeated, tag = "1")]
+    value: Vec<SummaryValue>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct SummaryValue {
+    #[prost(string, tag = "1")]
+    tag: String,
+    #[prost(float, optional, tag = "2")]
+    simple_value: Option<f32>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct SessionLog {
+    #[prost(int32, tag = "1")]
+    status: i32,
 }
 
 #[cfg(test)]

@@ -173,7 +173,7 @@ fn kept(
             Part::Kept(rows) => Some(rows),
             Part::Missing => None,
             Part::Damaged(why) => {
-                eprintln!("{}: a damaged part is answered again: {why}", name(recipe));
+                tracing::warn!("{}: a damaged part is answered again: {why}", name(recipe));
                 None
             }
         })

@@ -73,7 +73,7 @@ pub fn run(
     let corpus = Corpus::read(&ordered, rules, look)?;
     say_skipped("sft", corpus.skipped());
     if let Some(repeats) = corpus.repeats() {
-        eprintln!("sft: {repeats}");
+        tracing::info!("sft: {repeats}");
     }
     let n_steps = match recipe.length {
         Length::Steps(steps) => steps,

@@ -15,7 +15,7 @@ pub fn on_bad_row(recipe: &mut Reader) -> OnBadRow {
 /// Tells the person who started the run which rows it does without.
 pub fn say_skipped(stage: &str, skipped: Option<&Skipped>) {
     if let Some(skipped) = skipped.filter(|skipped| !skipped.rows().is_empty()) {
-        eprintln!(
+        tracing::warn!(
             "{stage}: {skipped} (see {} of the run)",
             candor_data::rows::SKIPPED
         );

@@ -54,7 +54,7 @@ impl Recent {
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
     let overview = app.recent.overview(&app.store).await;
     let text = app.metrics.render(overview.as_ref());
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+    ([(header::CONTENT_TYPE, super::metrics::CONTENT_TYPE)], text).into_response()
 }
 
 /// `GET /api/openapi.json`

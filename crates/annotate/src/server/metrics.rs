@@ -1,13 +1,16 @@
 //! Counts and durations of requests, by route, as Prometheus reads them. No names, no addresses.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
 
 use super::App;
 use crate::store::Overview;
@@ -15,21 +18,25 @@ use crate::store::Overview;
 /// Upper ends of the buckets, in seconds.
 const BUCKETS: [f64; 9] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
-/// Method, route and status.
-type Key = (String, String, u16);
+/// What [`Metrics::render`] returns.
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Durations {
-    /// Requests that took at most as long as each bucket says.
-    within: [u64; BUCKETS.len()],
-    n: u64,
-    secs: f64,
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    method: String,
+    route: String,
+    status: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Items {
+    state: &'static str,
 }
 
 /// What was counted since the start.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Metrics {
-    requests: Mutex<BTreeMap<Key, Durations>>,
+    seconds: Family<Answered, Histogram, fn() -> Histogram>,
 }
 
 /// Measures a request.
@@ -43,105 +50,75 @@ pub(super) async fn measure(State(app): State<Arc<App>>, request: Request, next:
         .map_or("none", MatchedPath::as_str)
         .to_owned();
     let response = next.run(request).await;
-    let key = (method, route, response.status().as_u16());
-    app.metrics.count(key, started.elapsed().as_secs_f64());
+    let (status, secs) = (response.status().as_u16(), started.elapsed().as_secs_f64());
+    tracing::debug!(method, route, status, secs, "request");
+    app.metrics.count(method, route, status, secs);
     response
 }
 
-impl Metrics {
-    fn count(&self, key: Key, secs: f64) {
-        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        let durations = requests.entry(key).or_default();
-        durations.n += 1;
-        durations.secs += secs;
-        for (within, end) in durations.within.iter_mut().zip(BUCKETS) {
-            *within += u64::from(secs <= end);
+impl Default for Metrics {
+    fn default() -> Self {
+        let new: fn() -> Histogram = || Histogram::new(BUCKETS);
+        Self {
+            seconds: Family::new_with_constructor(new),
         }
+    }
+}
+
+impl Metrics {
+    fn count(&self, method: String, route: String, status: u16, secs: f64) {
+        let answered = Answered {
+            method,
+            route,
+            status: status.into(),
+        };
+        self.seconds.get_or_create(&answered).observe(secs);
     }
 
     /// The text that Prometheus reads; without an overview the database does not answer.
     pub(super) fn render(&self, overview: Option<&Overview>) -> String {
-        let mut text = String::new();
-        let up = u8::from(overview.is_some());
+        let mut registry = Registry::with_prefix("candor_annotate");
+        let mut gauge = |name: &str, help: &str, value: i64| {
+            registry.register(name, help, ConstGauge::new(value));
+        };
         gauge(
-            &mut text,
             "up",
-            "Whether the database answers.",
-            &[("", i64::from(up))],
+            "Whether the database answers",
+            overview.is_some().into(),
         );
         if let Some(overview) = overview {
-            let items = [
-                ("{state=\"done\"}", overview.n_done),
-                ("{state=\"waiting\"}", overview.n_waiting),
-                ("{state=\"withdrawn\"}", overview.n_withdrawn),
-                ("{state=\"all\"}", overview.n_items),
-            ];
-            gauge(&mut text, "items", "Items of work.", &items);
+            let n_unshown = overview.unshown.len() as i64;
+            gauge("answers", "Answers to items of work", overview.n_answers);
             gauge(
-                &mut text,
-                "answers",
-                "Answers to items of work.",
-                &[("", overview.n_answers)],
-            );
-            gauge(
-                &mut text,
                 "tasks_in_hand",
-                "Items that somebody has in hand.",
-                &[("", overview.n_in_work)],
+                "Items that somebody has in hand",
+                overview.n_in_work,
             );
             gauge(
-                &mut text,
                 "items_passed_over",
-                "Gold and training items whose image cannot be shown.",
-                &[("", overview.unshown.len() as i64)],
+                "Gold and training items whose image cannot be shown",
+                n_unshown,
             );
+            let items = Family::<Items, Gauge>::default();
+            for (state, n) in [
+                ("done", overview.n_done),
+                ("waiting", overview.n_waiting),
+                ("withdrawn", overview.n_withdrawn),
+                ("all", overview.n_items),
+            ] {
+                items.get_or_create(&Items { state }).set(n);
+            }
+            registry.register("items", "Items of work", items);
         }
-        text.push_str(
-            "# HELP candor_annotate_request_seconds Durations of requests.\n\
-             # TYPE candor_annotate_request_seconds histogram\n",
+        registry.register(
+            "request_seconds",
+            "Durations of requests",
+            self.seconds.clone(),
         );
-        for ((method, route, status), durations) in
-            &*self.requests.lock().unwrap_or_else(PoisonError::into_inner)
-        {
-            let labels = format!("method=\"{method}\",route=\"{route}\",status=\"{status}\"");
-            histogram(&mut text, &labels, durations);
-        }
-        text
+        let mut written = String::new();
+        text::encode(&mut written, &registry).expect("writing to a string never fails");
+        written
     }
-}
-
-fn gauge(text: &mut String, name: &str, help: &str, values: &[(&str, i64)]) {
-    line(text, format_args!("# HELP candor_annotate_{name} {help}"));
-    line(text, format_args!("# TYPE candor_annotate_{name} gauge"));
-    for (labels, value) in values {
-        line(text, format_args!("candor_annotate_{name}{labels} {value}"));
-    }
-}
-
-fn histogram(text: &mut String, labels: &str, durations: &Durations) {
-    let name = "candor_annotate_request_seconds";
-    for (end, within) in BUCKETS.iter().zip(durations.within) {
-        line(
-            text,
-            format_args!("{name}_bucket{{{labels},le=\"{end}\"}} {within}"),
-        );
-    }
-    line(
-        text,
-        format_args!("{name}_bucket{{{labels},le=\"+Inf\"}} {}", durations.n),
-    );
-    line(
-        text,
-        format_args!("{name}_sum{{{labels}}} {}", durations.secs),
-    );
-    line(
-        text,
-        format_args!("{name}_count{{{labels}}} {}", durations.n),
-    );
-}
-
-fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
-    writeln!(text, "{content}").expect("writing to a string never fails");
 }
 
 #[cfg(test)]
@@ -151,10 +128,9 @@ mod tests {
     #[test]
     fn buckets_are_cumulative() {
         let metrics = Metrics::default();
-        let key = || ("GET".to_owned(), "/api/me".to_owned(), 200);
-        metrics.count(key(), 0.007);
-        metrics.count(key(), 0.2);
-        metrics.count(key(), 9.0);
+        for secs in [0.007, 0.2, 9.0] {
+            metrics.count("GET".to_owned(), "/api/me".to_owned(), 200, secs);
+        }
         let text = metrics.render(None);
         let labels = "method=\"GET\",route=\"/api/me\",status=\"200\"";
         for (end, n) in [
@@ -162,16 +138,17 @@ mod tests {
             ("0.01", 1),
             ("0.1", 1),
             ("0.25", 2),
-            ("5", 2),
+            ("5.0", 2),
             ("+Inf", 3),
         ] {
             let expected =
-                format!("candor_annotate_request_seconds_bucket{{{labels},le=\"{end}\"}} {n}\n");
+                format!("candor_annotate_request_seconds_bucket{{le=\"{end}\",{labels}}} {n}\n");
             assert!(text.contains(&expected), "{expected} in {text}");
         }
         assert!(text.contains(&format!(
             "candor_annotate_request_seconds_count{{{labels}}} 3\n"
         )));
         assert!(text.contains("candor_annotate_up 0\n"));
+        assert!(!text.contains("candor_annotate_items"));
     }
 }

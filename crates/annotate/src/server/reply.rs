@@ -75,7 +75,7 @@ impl IntoResponse for Failure {
 /// Writes an error to the server's log.
 pub(super) fn log(error: &AnnotateError) {
     let source = std::error::Error::source(error).map(|source| format!(": {source}"));
-    eprintln!("candor annotate: {error}{}", source.unwrap_or_default());
+    tracing::error!("candor annotate: {error}{}", source.unwrap_or_default());
 }
 
 /// Something that the person at the browser can do nothing about: the details go to the server's log only.

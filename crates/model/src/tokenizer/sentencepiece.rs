@@ -1,18 +1,17 @@
 //! `tokenizer.model`: what SentencePiece's protobuf says about pieces, training and normalisation.
 //!
-//! Only the fields that decide a LLaMA tokenizer are read; the others are passed over. The wire format is four
-//! kinds of field, so it is read here and not by a generated parser. A length is believed only where so many bytes
-//! follow.
+//! Only the fields that decide a LLaMA tokenizer are read; the others are passed over.
 
 use std::path::Path;
 
 use candor_data::bounded::{self, Bound};
+use prost::Message;
 
 use crate::ModelError;
 
-/// LLaMA's file has 500 kB, the largest published ones 5 MB.
+/// LLaMA's file has 500 kB, the largest published ones 5 MB. What is decoded takes some thirty times as much memory at most.
 const BOUND: Bound = Bound {
-    max_bytes: 32 << 20,
+    max_bytes: 16 << 20,
     action: "read the SentencePiece model",
     unreadable: "check that the file exists and may be read",
     too_large: "is this the tokenizer.model of a language model?",
@@ -75,8 +74,8 @@ impl SentencePiece {
     /// Reads a `tokenizer.model`.
     ///
     /// # Errors
-    /// The file cannot be read, is larger than 32 MiB, or is no SentencePiece model; the message says at which byte
-    /// or piece.
+    /// The file cannot be read, is larger than 16 MiB, or is no SentencePiece model; the message says which field or
+    /// piece.
     pub fn read(path: &Path) -> Result<Self, ModelError> {
         let bytes = bounded::read(path, &BOUND)?;
         Self::parse(&bytes).map_err(|problem| ModelError::Tokenizer {
@@ -88,93 +87,55 @@ impl SentencePiece {
 
     /// Reads the bytes of a `ModelProto`.
     fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let mut model = Self {
-            pieces: Vec::new(),
-            // Proto2 leaves out what has its default value.
-            algorithm: Algorithm::Unigram,
-            rewrites_text: true,
-            adds_prefix: true,
+        let model = ModelProto::decode(bytes).map_err(|error| error.to_string())?;
+        let piece = |(index, piece): (usize, PieceProto)| {
+            Piece::of(piece).map_err(|problem| format!("piece {index}: {problem}"))
         };
-        let mut whole = Message { bytes, start: 0 };
-        while let Some((number, field)) = whole.next_field()? {
-            match (number, field) {
-                (1, Field::Bytes(piece)) => {
-                    let index = model.pieces.len();
-                    let piece = Piece::parse(piece).map_err(|p| format!("piece {index}: {p}"))?;
-                    model.pieces.push(piece);
-                }
-                (2, Field::Bytes(trainer)) => model.read_trainer(trainer)?,
-                (3, Field::Bytes(normalizer)) => model.read_normalizer(normalizer)?,
-                _ => {}
-            }
-        }
+        let normalizer = model.normalizer_spec.unwrap_or_default();
+        let model = Self {
+            pieces: model
+                .pieces
+                .into_iter()
+                .enumerate()
+                .map(piece)
+                .collect::<Result<_, _>>()?,
+            algorithm: match model.trainer_spec.unwrap_or_default().model_type {
+                1 => Algorithm::Unigram,
+                2 => Algorithm::Bpe,
+                _ => Algorithm::Other,
+            },
+            rewrites_text: !normalizer.precompiled_charsmap.is_empty()
+                || normalizer.remove_extra_whitespaces
+                || !normalizer.escape_whitespaces,
+            adds_prefix: normalizer.add_dummy_prefix,
+        };
         if model.pieces.is_empty() {
             return Err("it holds no pieces".to_owned());
         }
         Ok(model)
     }
-
-    fn read_trainer(&mut self, mut message: Message) -> Result<(), String> {
-        while let Some((number, field)) = message.next_field()? {
-            if let (3, Field::Varint(algorithm)) = (number, field) {
-                self.algorithm = match algorithm {
-                    1 => Algorithm::Unigram,
-                    2 => Algorithm::Bpe,
-                    _ => Algorithm::Other,
-                };
-            }
-        }
-        Ok(())
-    }
-
-    fn read_normalizer(&mut self, mut message: Message) -> Result<(), String> {
-        let (mut mapped, mut squeezed, mut escaped) = (false, true, true);
-        while let Some((number, field)) = message.next_field()? {
-            match (number, field) {
-                (2, Field::Bytes(map)) => mapped = !map.bytes.is_empty(),
-                (3, Field::Varint(prefix)) => self.adds_prefix = prefix != 0,
-                (4, Field::Varint(remove)) => squeezed = remove != 0,
-                (5, Field::Varint(escape)) => escaped = escape != 0,
-                _ => {}
-            }
-        }
-        self.rewrites_text = mapped || squeezed || !escaped;
-        Ok(())
-    }
 }
 
 impl Piece {
-    fn parse(mut message: Message) -> Result<Self, String> {
-        let mut piece = Self {
-            text: String::new(),
-            score: 0.0,
-            kind: Kind::Normal,
-        };
-        while let Some((number, field)) = message.next_field()? {
-            match (number, field) {
-                (1, Field::Bytes(text)) => {
-                    let text = std::str::from_utf8(text.bytes);
-                    text.map_err(|_| "its text is not UTF-8".to_owned())?
-                        .clone_into(&mut piece.text);
-                }
-                (2, Field::Fixed32(bits)) => piece.score = f32::from_bits(bits),
-                (3, Field::Varint(kind)) => piece.kind = Kind::of_number(kind)?,
-                _ => {}
-            }
-        }
+    fn of(piece: PieceProto) -> Result<Self, String> {
+        let kind = Kind::of_number(piece.kind)?;
         match piece.text.len() {
             0 => Err("it is empty".to_owned()),
             n if n > MAX_PIECE_BYTES => {
                 Err(format!("it has {n} bytes, more than {MAX_PIECE_BYTES}"))
             }
             _ if piece.score.is_nan() => Err("its score is not a number".to_owned()),
-            _ => Ok(piece),
+            _ => Ok(Self {
+                text: piece.text,
+                score: piece.score,
+                kind,
+            }),
         }
     }
 }
 
 impl Kind {
-    fn of_number(number: u64) -> Result<Self, String> {
+    fn of_number(number: i32) -> Result<Self, String> {
         Ok(match number {
             // An unused piece keeps its id and its merges, as in transformers.
             1 | 5 => Self::Normal,
@@ -187,79 +148,44 @@ impl Kind {
     }
 }
 
-/// A message of the wire format, and where in the file it begins.
-#[derive(Debug, Clone, Copy)]
-struct Message<'a> {
-    bytes: &'a [u8],
-    start: usize,
+// The fields of sentencepiece_model.proto that decide ids, with its defaults; all others are passed over.
+
+#[derive(Clone, PartialEq, Message)]
+struct ModelProto {
+    #[prost(message, repeated, tag = "1")]
+    pieces: Vec<PieceProto>,
+    #[prost(message, optional, tag = "2")]
+    trainer_spec: Option<TrainerSpec>,
+    #[prost(message, optional, tag = "3")]
+    normalizer_spec: Option<NormalizerSpec>,
 }
 
-/// The value of a field.
-#[derive(Debug, Clone, Copy)]
-enum Field<'a> {
-    Varint(u64),
-    Fixed64,
-    Fixed32(u32),
-    Bytes(Message<'a>),
+#[derive(Clone, PartialEq, Message)]
+struct PieceProto {
+    #[prost(string, tag = "1")]
+    text: String,
+    #[prost(float, tag = "2")]
+    score: f32,
+    #[prost(int32, tag = "3", default = "1")]
+    kind: i32,
 }
 
-impl<'a> Message<'a> {
-    /// The next field's number and value; none at the end.
-    fn next_field(&mut self) -> Result<Option<(u64, Field<'a>)>, String> {
-        if self.bytes.is_empty() {
-            return Ok(None);
-        }
-        let at = self.start;
-        let key = self.varint()?;
-        let field = match key & 7 {
-            0 => Field::Varint(self.varint()?),
-            1 => {
-                self.take(8)?;
-                Field::Fixed64
-            }
-            2 => {
-                let n = self.varint()?;
-                Field::Bytes(self.take(n)?)
-            }
-            5 => {
-                let mut bits = [0; 4];
-                bits.copy_from_slice(self.take(4)?.bytes);
-                Field::Fixed32(u32::from_le_bytes(bits))
-            }
-            other => return Err(format!("byte {at}: there is no kind {other} of field")),
-        };
-        Ok(Some((key >> 3, field)))
-    }
+#[derive(Clone, PartialEq, Message)]
+struct TrainerSpec {
+    #[prost(int32, tag = "3", default = "1")]
+    model_type: i32,
+}
 
-    /// The next `n` bytes.
-    fn take(&mut self, n: u64) -> Result<Self, String> {
-        let left = self.bytes.len();
-        let n = usize::try_from(n).ok().filter(|&n| n <= left);
-        let Some(n) = n else {
-            return Err(format!(
-                "byte {}: a field is longer than what is left ({left} bytes)",
-                self.start
-            ));
-        };
-        let (bytes, rest) = self.bytes.split_at(n);
-        let start = self.start;
-        (self.bytes, self.start) = (rest, start + n);
-        Ok(Self { bytes, start })
-    }
-
-    /// A number of seven bits a byte, the lowest first.
-    fn varint(&mut self) -> Result<u64, String> {
-        let at = self.start;
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.take(1)?.bytes[0];
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(format!("byte {at}: a number does not end"))
-    }
+#[derive(Clone, PartialEq, Message)]
+struct NormalizerSpec {
+    #[prost(bytes = "vec", tag = "2")]
+    precompiled_charsmap: Vec<u8>,
+    #[prost(bool, tag = "3", default = "true")]
+    add_dummy_prefix: bool,
+    #[prost(bool, tag = "4", default = "true")]
+    remove_extra_whitespaces: bool,
+    #[prost(bool, tag = "5", default = "true")]
+    escape_whitespaces: bool,
 }
 
 #[cfg(test)]
@@ -288,11 +214,11 @@ mod tests {
     fn damage_is_named_with_its_place() {
         let problem = |bytes: &[u8]| SentencePiece::parse(bytes).unwrap_err();
         assert_eq!(problem(b""), "it holds no pieces");
-        assert!(problem(&SMALL[..15]).contains("longer than what is left"));
-        assert!(problem(b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x7f").contains("byte 10"));
-        assert!(problem(&[0xff; 20]).contains("byte 0: a number does not end"));
-        assert!(problem(b"\x0b").contains("no kind 3 of field"));
-        assert!(problem(b"\x0a\x03\x0a\x01\xff").contains("piece 0: its text is not UTF-8"));
+        assert!(problem(&SMALL[..15]).contains("buffer underflow"));
+        assert!(problem(b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x7f").contains("ModelProto.pieces"));
+        assert!(problem(&[0xff; 20]).contains("varint"));
+        assert!(problem(b"\x0b").contains("ModelProto.pieces"));
+        assert!(problem(b"\x0a\x03\x0a\x01\xff").contains("PieceProto.text"));
         assert!(problem(b"\x0a\x05\x0a\x01a\x18\x09").contains("no kind 9 of piece"));
     }
 

@@ -47,7 +47,7 @@ impl Claim {
                     resume_command: options.resume_command.to_owned(),
                 });
             }
-            eprintln!(
+            tracing::info!(
                 "{}: no step was finished here before, so the run is started anew",
                 claim.dir.display()
             );

@@ -53,7 +53,7 @@ pub(super) fn note(
         return Ok(());
     }
     for (key, Change { from, to }) in &changes {
-        eprintln!(
+        tracing::info!(
             "{}: {key} = {to} after step {step}, {from} before",
             dir.display()
         );

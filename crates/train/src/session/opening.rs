@@ -144,7 +144,7 @@ impl Opening {
         }
         let resumed = claim.open()?;
         for damage in &resumed.damaged {
-            eprintln!("{name}: a damaged checkpoint was set aside: {damage}");
+            tracing::warn!("{name}: a damaged checkpoint was set aside: {damage}");
         }
         let step = match &resumed.checkpoint {
             None => 0,

@@ -16,12 +16,12 @@ use clap::{Args, Parser, Subcommand};
 
 pub use self::annotate::{Aggregate, AnnotateCommand, ExportFormat, Role};
 pub use self::eval::{
-    CompareArguments, EvalArguments, EvalCommand, ExamArguments, RunArguments, ScoreArguments,
+    BenchmarkArguments, CompareArguments, EvalArguments, EvalCommand, RunArguments, ScoreArguments,
     TrainingArguments,
 };
 pub use self::models::{
-    ChatArguments, DownloadArguments, ExportArguments, ExportDialect, ExportType, InspectArguments,
-    JoinArguments, PrecisionName,
+    ChatArguments, DownloadArguments, ExportArguments, ExportType, InspectArguments, JoinArguments,
+    PrecisionName, WeightFormat,
 };
 
 /// Trains vision-language models to say only what is in the image.

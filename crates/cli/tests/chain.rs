@@ -75,7 +75,7 @@ fn join(folder: &Path) {
         "model.template=vicuna_v1",
     ];
     stage(folder, "sft", "demo/1-sft.toml", &sizes);
-    let export = ["export", "talker/model", "--dialect", "llava"];
+    let export = ["export", "talker/model", "--format", "llava"];
     candor(folder, &[&export[..], &["--out", "decoder"]].concat());
     fs::rename(folder.join("decoder/vision_tower"), folder.join("tower")).unwrap();
     leave_the_decoder(&folder.join("decoder"));

@@ -94,7 +94,7 @@ fn a_model_without_its_projector_is_neither_inspected_nor_exported() {
         let arguments = [
             "export",
             "runs/sft/model",
-            "--dialect",
+            "--format",
             checkpoint_format,
             "--out",
             "out",

@@ -69,7 +69,7 @@ pub struct HackingPoint {
     pub correlation: Option<Correlation>,
 }
 
-/// A run, step by step: `eval/curve-<arm>.json` of a demo.
+/// A run, step by step: `eval/curve-<variant>.json` of a demo.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Curve {
     /// By snapshot.

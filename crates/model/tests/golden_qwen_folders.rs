@@ -220,7 +220,7 @@ fn saved_and_exported_folders_have_the_same_tensors() {
             .unwrap_err();
         let message = error.to_string();
         assert!(
-            message.contains("which is no LLaVA") && message.contains("--dialect"),
+            message.contains("which is no LLaVA") && message.contains("--format"),
             "{message}"
         );
     }

@@ -303,7 +303,7 @@ fn what_does_not_fit_is_said_and_nothing_is_left() {
     ];
     tensor_file::write(&linear, named, None).unwrap();
     let message = refused(&parts.join(Some(linear.clone())));
-    assert!(message.contains("--dialect llava"), "{message}");
+    assert!(message.contains("--format llava"), "{message}");
     let join = Join {
         checkpoint_format: CheckpointFormat::Original,
         ..parts.join(Some(linear))

@@ -79,7 +79,7 @@ pub fn needs(config: &ModelConfig) -> Vec<Need> {
         ),
         need(
             config,
-            "sft, all but the tower",
+            "sft, tower frozen",
             format!("1 conversation of {sft} tokens a pass, recomputed"),
             |b| (b.precision == BasePrecision::F32).then(|| everything(b, sft)),
         ),
@@ -171,7 +171,7 @@ mod tests {
     fn fewer_bits_take_less_and_only_f32_trains_a_base() {
         for need in needs(&config()) {
             let total = |memory: Option<Memory>| memory.map(|m| m.total_bytes());
-            if need.stage == "sft, all but the tower" {
+            if need.stage == "sft, tower frozen" {
                 assert_eq!((need.bf16, need.int8, need.nf4), (None, None, None));
                 continue;
             }
@@ -190,7 +190,7 @@ mod tests {
         let needs = needs(&config);
         let full = needs
             .iter()
-            .find(|need| need.stage == "sft, all but the tower")
+            .find(|need| need.stage == "sft, tower frozen")
             .unwrap();
         let memory = full.f32.unwrap();
         let budget = Budget {

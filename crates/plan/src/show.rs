@@ -19,7 +19,7 @@ pub fn show_inspection(model: &Inspection) -> String {
     if let Some(adapter) = &model.adapter {
         row("base of", adapter.display().to_string());
     }
-    row("dialect", model.checkpoint_format.clone());
+    row("format", model.checkpoint_format.clone());
     if let Some(folder) = &model.tower {
         row("tower's folder", folder.display().to_string());
     }

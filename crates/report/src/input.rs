@@ -9,7 +9,7 @@ use crate::ReportError;
 use crate::files;
 use crate::gallery::{self, Exhibit};
 use crate::metrics::Metrics;
-use crate::summary::{Arms, Summary, Variant};
+use crate::summary::{Summary, Variant, Variants};
 
 /// The run folders whose losses are shown, in the order of the pipeline.
 pub(crate) const RUNS: [&str; 8] = [
@@ -42,7 +42,7 @@ pub struct ReportInput {
     /// The metrics of the runs that are there, by folder.
     pub runs: BTreeMap<&'static str, Metrics>,
     /// What became of the policies over the steps.
-    pub curves: Arms<Curve>,
+    pub curves: Variants<Curve>,
     /// Images and answers.
     pub gallery: Vec<Exhibit>,
 }
@@ -67,7 +67,7 @@ impl ReportInput {
             about,
             summary: files::json(&folder.join("summary.json"))?,
             runs,
-            curves: Arms {
+            curves: Variants {
                 facts: curve(Variant::Facts)?,
                 no_facts: curve(Variant::NoFacts)?,
             },
@@ -75,7 +75,7 @@ impl ReportInput {
         })
     }
 
-    /// The metrics of an arm's run of a stage: `ppo`, `reward`.
+    /// The metrics of a variant's run of a stage: `ppo`, `reward`.
     #[must_use]
     pub fn run(&self, stage: &str, variant: Variant) -> Option<&Metrics> {
         self.runs

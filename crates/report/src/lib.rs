@@ -34,7 +34,7 @@ pub use input::{About, ReportInput};
 pub use metrics::Metrics;
 pub use page::render;
 pub use summary::{
-    AblationRow, Arms, CalibrationBin, Policies, Policy, RewardFigures, Summary, Variant,
+    AblationRow, CalibrationBin, Policies, Policy, RewardFigures, Summary, Variant, Variants,
 };
 
 /// Reads the demo in `folder` and writes its `report.html`; returns where it is.

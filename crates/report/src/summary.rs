@@ -23,7 +23,7 @@ pub struct Summary {
     pub peak_memory_bytes: u64,
     /// The reward models.
     #[serde(default)]
-    pub reward_models: Arms<RewardFigures>,
+    pub reward_models: Variants<RewardFigures>,
     /// The policies.
     #[serde(default)]
     pub policies: Policies,
@@ -32,9 +32,9 @@ pub struct Summary {
     pub ablation: Vec<AblationRow>,
 }
 
-/// Something of the arm with facts and of the arm without.
+/// Something of the variant with facts and of the variant without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Arms<T> {
+pub struct Variants<T> {
     /// The reward model sees the facts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub facts: Option<T>,
@@ -43,7 +43,7 @@ pub struct Arms<T> {
     pub no_facts: Option<T>,
 }
 
-impl<T> Default for Arms<T> {
+impl<T> Default for Variants<T> {
     fn default() -> Self {
         Self {
             facts: None,
@@ -52,8 +52,8 @@ impl<T> Default for Arms<T> {
     }
 }
 
-impl<T> Arms<T> {
-    /// Both arms by name, those that are there.
+impl<T> Variants<T> {
+    /// Both variants by name, those that are there.
     pub fn iter(&self) -> impl Iterator<Item = (Variant, &T)> {
         let both = [
             (Variant::Facts, &self.facts),
@@ -63,15 +63,15 @@ impl<T> Arms<T> {
             .filter_map(|(variant, part)| part.as_ref().map(|part| (variant, part)))
     }
 
-    /// The same with something else made of each arm.
-    pub fn map<U>(&self, change: impl Fn(&T) -> U) -> Arms<U> {
-        Arms {
+    /// The same with something else made of each variant.
+    pub fn map<U>(&self, change: impl Fn(&T) -> U) -> Variants<U> {
+        Variants {
             facts: self.facts.as_ref().map(&change),
             no_facts: self.no_facts.as_ref().map(&change),
         }
     }
 
-    /// Whether neither arm is there.
+    /// Whether neither variant is there.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.facts.is_none() && self.no_facts.is_none()
@@ -260,7 +260,7 @@ pub struct AblationRow {
 
 impl Summary {
     /// Collects the numbers that the stages of a demo left in its folder: `eval/<policy>/results.json` and
-    /// `reward-<arm>/result.json`. What is missing is left out; the ablation is the caller's to add.
+    /// `reward-<variant>/result.json`. What is missing is left out; the ablation is the caller's to add.
     ///
     /// # Errors
     /// A file is damaged.
@@ -274,7 +274,7 @@ impl Summary {
             )
         };
         Ok(Self {
-            reward_models: Arms {
+            reward_models: Variants {
                 facts: reward(Variant::Facts)?,
                 no_facts: reward(Variant::NoFacts)?,
             },

@@ -5,7 +5,7 @@ use candor_judge::{Benchmark, Results};
 use candor_stats::bootstrap::Interval;
 
 use crate::plots::percent;
-use crate::summary::{Arms, RewardFigures, Summary, measured};
+use crate::summary::{RewardFigures, Summary, Variants, measured};
 use crate::svg::scale::number;
 use crate::table::apart;
 
@@ -98,7 +98,7 @@ struct Trio {
     no_facts: Option<Value>,
 }
 
-fn reward_models(models: &Arms<RewardFigures>) -> Option<String> {
+fn reward_models(models: &Variants<RewardFigures>) -> Option<String> {
     let [facts, no_facts] = [models.facts.as_ref()?, models.no_facts.as_ref()?];
     let value = |figures: &RewardFigures| Value::new(figures.accuracy, Some(figures.ci95));
     let of_other = if facts.n_pairs == no_facts.n_pairs {

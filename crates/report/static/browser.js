@@ -17,7 +17,7 @@ const benchmark = chooser("Benchmark", [["", "all"], ...data.benchmarks.map(({ k
 });
 const group = chooser("Category", [["", "all"]], () => update({ group: group.select.value }));
 const standings = data.runs.map((run, k) => {
-  const made = chooser(run, STANDINGS, () => update({ [`r${k}`]: made.select.value }));
+  const made = chooser(run, OUTCOMES, () => update({ [`r${k}`]: made.select.value }));
   made.label.classList.add(`run-${k % 8}`);
   return made;
 });

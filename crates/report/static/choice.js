@@ -27,7 +27,7 @@ function chosenItems(choice) {
   const fits = (item) => {
     if (choice.benchmark && data.benchmarks[item.benchmark].key !== choice.benchmark) return false;
     if (choice.group && item.group !== choice.group) return false;
-    if (!data.runs.every((_, k) => hasStanding(item.answers[k], choice[`r${k}`] ?? ""))) return false;
+    if (!data.runs.every((_, k) => hasOutcome(item.answers[k], choice[`r${k}`] ?? ""))) return false;
     for (const question of ["truer", "preferred"]) {
       if (choice[question] && item.people?.[question] !== choice[question]) return false;
     }

@@ -42,13 +42,13 @@ const READ_AS = {
 };
 
 function showAnswer(answer, k, benchmark) {
-  const [sign, name] = standingSign(answer);
+  const [sign, name] = outcomeSign(answer);
   const head = element(
     `h4.run-${k % 8}`,
     {},
     data.runs[k],
     " ",
-    element(`span.verdict.${name}`, {}, `${sign} ${standingWords(answer, benchmark)}`),
+    element(`span.verdict.${name}`, {}, `${sign} ${outcomeWords(answer, benchmark)}`),
   );
   if (answer === null) return element("section.answer", {}, head);
   const replies = answer.replies ?? [];

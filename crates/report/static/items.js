@@ -4,7 +4,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const RIGHT = 1;
 const WRONG = 2;
 const HALLUCINATED = 4;
-const UNREAD = 8;
+const UNPARSED = 8;
 
 // What names an item on this page.
 function nameOf(item) {
@@ -12,41 +12,41 @@ function nameOf(item) {
 }
 
 // What can be asked of a run's answer, by the value in the address.
-const STANDINGS = [
+const OUTCOMES = [
   ["", "any answer"],
   ["right", "right"],
   ["wrong", "wrong"],
   ["hallucinated", "hallucinated"],
-  ["unread", "not read"],
+  ["unparsed", "not read"],
   ["missing", "not asked"],
 ];
 
-function hasStanding(answer, standing) {
-  if (standing === "") return true;
-  if (standing === "missing") return answer === null;
+function hasOutcome(answer, outcome) {
+  if (outcome === "") return true;
+  if (outcome === "missing") return answer === null;
   if (answer === null) return false;
-  const bits = { right: RIGHT, wrong: WRONG, hallucinated: HALLUCINATED, unread: UNREAD };
-  return (answer.standing & (bits[standing] ?? 0)) !== 0;
+  const bits = { right: RIGHT, wrong: WRONG, hallucinated: HALLUCINATED, unparsed: UNPARSED };
+  return (answer.outcome & (bits[outcome] ?? 0)) !== 0;
 }
 
-function standingWords(answer, benchmark) {
+function outcomeWords(answer, benchmark) {
   if (answer === null) return "not asked";
   // A judge of two answers says which is better, and not what is right.
   const [right, wrong] =
     benchmark.key === "llava_bench" ? ["no lower than the reference", "below the reference"] : ["right", "wrong"];
   const words = [];
-  if (answer.standing & RIGHT) words.push(right);
-  if (answer.standing & WRONG) words.push(wrong);
-  if (answer.standing & HALLUCINATED) words.push("hallucinated");
-  if (answer.standing & UNREAD) words.push("not read");
+  if (answer.outcome & RIGHT) words.push(right);
+  if (answer.outcome & WRONG) words.push(wrong);
+  if (answer.outcome & HALLUCINATED) words.push("hallucinated");
+  if (answer.outcome & UNPARSED) words.push("not read");
   return words.join(", ") || "no verdict";
 }
 
 // A sign that does not need its colour to be told from the others.
-function standingSign(answer) {
+function outcomeSign(answer) {
   if (answer === null) return ["–", "none"];
-  if (answer.standing & UNREAD) return ["?", "unread"];
-  return answer.standing & RIGHT ? ["✓", "right"] : ["✗", "wrong"];
+  if (answer.outcome & UNPARSED) return ["?", "unparsed"];
+  return answer.outcome & RIGHT ? ["✓", "right"] : ["✗", "wrong"];
 }
 
 // Everything of an item that a search looks at, made when it is first looked for.

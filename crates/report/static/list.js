@@ -14,8 +14,8 @@ function makeList(chosen) {
   function row(index) {
     const item = items[index];
     const signs = item.answers.map((answer, k) => {
-      const [sign, name] = standingSign(answer);
-      return element(`span.sign.${name}`, { title: `${data.runs[k]}: ${standingWords(answer, data.benchmarks[item.benchmark])}` }, sign);
+      const [sign, name] = outcomeSign(answer);
+      return element(`span.sign.${name}`, { title: `${data.runs[k]}: ${outcomeWords(answer, data.benchmarks[item.benchmark])}` }, sign);
     });
     const made = element(
       "div.row",

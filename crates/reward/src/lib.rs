@@ -29,5 +29,5 @@ pub use prompt::RewardPrompt;
 pub use recipe::RewardRecipe;
 pub use run::{RewardMetrics, run};
 pub use scorer::{Judged, RewardModel};
-pub use wording::{CaptionOrder, Readout, Wording};
+pub use wording::{CaptionOrder, Pooling, Wording};
 pub use workload::workload;

@@ -11,7 +11,7 @@ use candor_train::{BasePrecision, Length, LoraStart, SessionRecipe, read_compari
 use crate::RewardError;
 use crate::loss::CenteringOver;
 use crate::prompt::RewardPrompt;
-use crate::wording::{CaptionOrder, Readout, Wording};
+use crate::wording::{CaptionOrder, Pooling, Wording};
 
 /// Everything the training of a reward model needs to know.
 #[derive(Debug, Clone)]
@@ -180,26 +180,26 @@ fn read_wording(recipe: &mut Reader, seed: u64) -> Wording {
             "The order of the facts; the reference shuffles.",
         )
         .required();
-    let readout = recipe
+    let pooling = recipe
         .one_of(
-            "prompt.readout",
+            "prompt.pooling",
             &[
-                ("last_token", Readout::LastToken),
-                ("sum_over_response", Readout::SumOverResponse),
+                ("last_token", Pooling::LastToken),
+                ("sum_over_response", Pooling::SumOverResponse),
             ],
             "Where the score is read: at the end, or over the response where the prompt repeats it.",
         )
         .required();
-    if readout == Readout::SumOverResponse && !prompt.repeats_response() && read_well {
+    if pooling == Pooling::SumOverResponse && !prompt.repeats_response() && read_well {
         let problem = "the prompt does not repeat the response after its question";
         let remedy =
             "write `ASSISTANT: {response}` at its end, or read the score at the last_token";
-        recipe.mistake("prompt.readout", problem, remedy);
+        recipe.mistake("prompt.pooling", problem, remedy);
     }
     Wording {
         prompt,
         bullet,
         caption_order,
-        readout,
+        pooling,
     }
 }

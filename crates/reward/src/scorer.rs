@@ -19,7 +19,7 @@ use crate::RewardError;
 use crate::prompt::RewardPrompt;
 use crate::scores::Scorer;
 pub use crate::wording::Judged;
-use crate::wording::{CaptionOrder, Readout, Wording};
+use crate::wording::{CaptionOrder, Pooling, Wording};
 
 const DESCRIPTION: &str = "reward_model.json";
 pub(crate) const ADAPTER: &str = "adapter";
@@ -99,7 +99,7 @@ struct Description {
     bullet: String,
     /// The seed of the order that captions are shuffled to; none where they are shown as the file has them.
     caption_shuffle_seed: Option<u64>,
-    readout: Readout,
+    pooling: Pooling,
     max_tokens: usize,
     score_mean: f64,
     score_std: f64,
@@ -154,7 +154,7 @@ impl RewardModel {
                 None => CaptionOrder::File,
                 Some(seed) => CaptionOrder::Shuffled { seed },
             },
-            readout: description.readout,
+            pooling: description.pooling,
         };
         Ok(Self::new(
             Adapter::open(&folder.join(ADAPTER), &bundle.model)?,
@@ -214,7 +214,7 @@ impl RewardModel {
                 CaptionOrder::File => None,
                 CaptionOrder::Shuffled { seed } => Some(seed),
             },
-            readout: self.wording.readout,
+            pooling: self.wording.pooling,
             max_tokens: self.max_tokens,
             score_mean: self.score_mean,
             score_std: self.score_std,
@@ -318,7 +318,7 @@ mod tests {
         fs::create_dir_all(&reward).unwrap();
         let description = serde_json::json!({
             "base": {"folder": "runs/demo/sft/model", "fingerprint": "x"}, "bullet": "- ",
-            "caption_shuffle_seed": null, "readout": "last_token", "max_tokens": 9, "score_mean": 0.0, "score_std": 1.0,
+            "caption_shuffle_seed": null, "pooling": "last_token", "max_tokens": 9, "score_mean": 0.0, "score_std": 1.0,
         });
         fs::write(reward.join(DESCRIPTION), description.to_string()).unwrap();
         let message = RewardModel::base_path(&reward).unwrap_err().to_string();

@@ -33,7 +33,7 @@ pub enum CaptionOrder {
 /// Where the score is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Readout {
+pub enum Pooling {
     /// At the last token of the whole, as in the reference.
     LastToken,
     /// At every token of the response where the assistant repeats it: the hidden states are added up, and since the
@@ -52,7 +52,7 @@ pub struct Wording {
     /// In which order the facts are shown.
     pub caption_order: CaptionOrder,
     /// Where the score is read.
-    pub readout: Readout,
+    pub pooling: Pooling,
 }
 
 /// A response as the model reads it.
@@ -124,7 +124,7 @@ impl Wording {
             }
             let start = rendered.text.len();
             rendered.text.push_str(&begins);
-            if let (Readout::SumOverResponse, Some(repeated)) = (self.readout, repeated) {
+            if let (Pooling::SumOverResponse, Some(repeated)) = (self.pooling, repeated) {
                 // A tokenizer may hold the space before a word to be part of the word.
                 let before = &rendered.text[..start + repeated.start];
                 let from = before.trim_end_matches(' ').len();
@@ -219,7 +219,7 @@ mod tests {
             prompt: RewardPrompt::parse(Path::new("p"), text).unwrap(),
             bullet: "- ".to_owned(),
             caption_order,
-            readout: Readout::LastToken,
+            pooling: Pooling::LastToken,
         }
     }
 
@@ -308,9 +308,9 @@ mod tests {
             images: ImageTokens::Each(2),
             max_tokens: 500,
         };
-        let read = |prompt: &str, readout, response: &str| {
+        let read = |prompt: &str, pooling, response: &str| {
             let mut asked = wording(prompt, CaptionOrder::File);
-            asked.readout = readout;
+            asked.pooling = pooling;
             let conversation = conversation(response);
             let item = Judged {
                 id: "r",
@@ -321,7 +321,7 @@ mod tests {
             let words = tokenizer.decode(&worded.ids[worded.read.clone()]).unwrap();
             (words, worded.ids.len() - worded.read.end)
         };
-        let sum = Readout::SumOverResponse;
+        let sum = Pooling::SumOverResponse;
         let (words, after) = read("{facts}?\nASSISTANT: {response}", sum, "A dog. A dog.");
         assert_eq!((words.trim(), after), ("A dog. A dog.", 0));
         let (words, after) = read("True?\nASSISTANT: Look: {response} So:", sum, "Yes.");
@@ -330,7 +330,7 @@ mod tests {
         // An empty response has no words to read: then it is the last token.
         let (words, after) = read("True?\nASSISTANT: {response}", sum, "");
         assert_eq!((words.trim(), after), (":", 0));
-        let (words, after) = read("True?\nASSISTANT: {response}", Readout::LastToken, "A dog.");
+        let (words, after) = read("True?\nASSISTANT: {response}", Pooling::LastToken, "A dog.");
         assert_eq!((words.trim(), after), (".", 0));
     }
 

@@ -102,7 +102,7 @@ pub struct TrainingArguments {
 
 /// A benchmark with its files, and where its numbers go.
 #[derive(Debug, Args)]
-pub struct ExamArguments {
+pub struct BenchmarkArguments {
     /// The benchmark.
     #[arg(long, value_parser = benchmark())]
     pub benchmark: Benchmark,
@@ -142,7 +142,7 @@ pub struct ExamArguments {
 pub struct ScoreArguments {
     /// The benchmark.
     #[command(flatten)]
-    pub task: ExamArguments,
+    pub task: BenchmarkArguments,
     /// Answers, as often as --questions.
     #[arg(long, required = true)]
     pub answers: Vec<PathBuf>,
@@ -156,7 +156,7 @@ pub struct ScoreArguments {
 pub struct RunArguments {
     /// The benchmark.
     #[command(flatten)]
-    pub task: ExamArguments,
+    pub task: BenchmarkArguments,
     /// The model: a folder, or org/name in the cache of Hugging Face.
     #[arg(long)]
     pub model: PathBuf,

@@ -22,8 +22,8 @@ pub struct ExportArguments {
     #[arg(long)]
     pub tower: Option<PathBuf>,
     /// Whose files and names are written.
-    #[arg(long, value_enum, default_value_t = ExportDialect::Hf)]
-    pub checkpoint_format: ExportDialect,
+    #[arg(long, value_enum, default_value_t = WeightFormat::Hf)]
+    pub format: WeightFormat,
     /// Type of all tensors [default: each keeps its own]
     #[arg(long, value_enum)]
     pub dtype: Option<ExportType>,
@@ -52,8 +52,8 @@ pub struct JoinArguments {
     #[arg(long)]
     pub pad: bool,
     /// Whose files and names are written.
-    #[arg(long, value_enum, default_value_t = ExportDialect::Hf)]
-    pub checkpoint_format: ExportDialect,
+    #[arg(long, value_enum, default_value_t = WeightFormat::Hf)]
+    pub format: WeightFormat,
     /// Type of all tensors [default: each keeps its own; a fresh projector has the decoder's]
     #[arg(long, value_enum)]
     pub dtype: Option<ExportType>,
@@ -62,9 +62,9 @@ pub struct JoinArguments {
     pub out: PathBuf,
 }
 
-/// Dialects that `candor export` writes.
+/// Checkpoint formats that `candor export` writes.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-pub enum ExportDialect {
+pub enum WeightFormat {
     /// Hugging Face's `LlavaForConditionalGeneration`.
     Hf,
     /// The original LLaVA's `LlavaLlamaForCausalLM`.

@@ -185,7 +185,7 @@ impl Demo {
         Ok(())
     }
 
-    /// The results of all eight arms, once each has been run.
+    /// The results of all eight variants, once each has been run.
     fn ablation(&self) -> anyhow::Result<Vec<AblationRow>> {
         let mut rows = Vec::new();
         for variant in Variant::all() {

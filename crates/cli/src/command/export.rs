@@ -8,13 +8,13 @@ use candor_model::{CheckpointFormat, ModelFolder, hub, peft};
 use tch::Kind;
 
 use super::stage::device;
-use crate::arguments::{ExportArguments, ExportDialect, ExportType};
+use crate::arguments::{ExportArguments, ExportType, WeightFormat};
 
 /// Writes a model, merged or not, or an adapter.
 pub fn run(arguments: &ExportArguments) -> anyhow::Result<()> {
     let (model, adapter) = model_and_adapter(arguments)?;
     let model = ModelFolder::find_with_tower(&model, arguments.tower.as_deref())?;
-    let checkpoint_format = checkpoint_format(arguments.checkpoint_format);
+    let checkpoint_format = checkpoint_format(arguments.format);
     let kind = arguments.dtype.map(kind);
     let out = &arguments.out;
     match adapter {
@@ -70,10 +70,10 @@ fn model_and_adapter(arguments: &ExportArguments) -> anyhow::Result<(PathBuf, Op
 }
 
 /// What is written.
-pub fn checkpoint_format(named: ExportDialect) -> CheckpointFormat {
+pub fn checkpoint_format(named: WeightFormat) -> CheckpointFormat {
     match named {
-        ExportDialect::Hf => CheckpointFormat::HuggingFace,
-        ExportDialect::Llava => CheckpointFormat::Original,
+        WeightFormat::Hf => CheckpointFormat::HuggingFace,
+        WeightFormat::Llava => CheckpointFormat::Original,
     }
 }
 

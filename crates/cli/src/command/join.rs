@@ -19,7 +19,7 @@ pub fn run(arguments: &JoinArguments) -> anyhow::Result<()> {
         } else {
             Fit::CenterCrop
         },
-        checkpoint_format: checkpoint_format(arguments.checkpoint_format),
+        checkpoint_format: checkpoint_format(arguments.format),
         kind: arguments.dtype.map(kind),
     };
     let joined = join.write(&arguments.out, device())?;

@@ -9,7 +9,7 @@ use candor_judge::{ChatJudge, Judge as _, Results, Run, Settings};
 
 use super::compare::trained_on;
 use super::results;
-use crate::arguments::{ExamArguments, ScoreArguments};
+use crate::arguments::{BenchmarkArguments, ScoreArguments};
 
 /// A judge with what its settings say of prompts.
 pub type OpenJudge = (ChatJudge, Templates);
@@ -24,7 +24,7 @@ pub fn run(arguments: &ScoreArguments) -> anyhow::Result<()> {
 }
 
 /// The files of a benchmark.
-pub fn files(task: &ExamArguments, images: Option<&Path>) -> Files {
+pub fn files(task: &BenchmarkArguments, images: Option<&Path>) -> Files {
     Files {
         questions: task.questions.clone(),
         references: task.references.clone(),
@@ -37,7 +37,7 @@ pub fn files(task: &ExamArguments, images: Option<&Path>) -> Files {
 }
 
 /// The judge that is named, if one is.
-pub fn open_judge(task: &ExamArguments) -> anyhow::Result<Option<OpenJudge>> {
+pub fn open_judge(task: &BenchmarkArguments) -> anyhow::Result<Option<OpenJudge>> {
     let Some(path) = &task.judge else {
         return Ok(None);
     };
@@ -72,7 +72,7 @@ pub fn with_bench(
 
 /// Scores answers, writes what is found, and prints it.
 pub fn score_and_show(
-    task: &ExamArguments,
+    task: &BenchmarkArguments,
     files: &Files,
     answers: &[PathBuf],
     bench: Option<&JudgeSession<'_>>,

@@ -26,13 +26,13 @@ pub(super) fn check(export: &Export, config: &ModelConfig) -> Result<(), ModelEr
             remedy,
         })
     };
-    let original = "export it in the original dialect (--dialect llava)";
+    let original = "export it in the original dialect (--format llava)";
     let Some(config) = config.llava() else {
         return match export.checkpoint_format {
             CheckpointFormat::HuggingFace => Ok(()),
             CheckpointFormat::Original => refuse(
                 &format!("is a {}, which is no LLaVA", config.family()),
-                "export it for Hugging Face (--dialect hf)",
+                "export it for Hugging Face (--format hf)",
             ),
         };
     };

@@ -219,7 +219,7 @@ fn what_a_dialect_has_no_words_for_is_refused() {
     );
     let message = export.write(&out, Device::Cpu).unwrap_err().to_string();
     assert!(
-        message.contains("one linear layer") && message.contains("--dialect llava"),
+        message.contains("one linear layer") && message.contains("--format llava"),
         "{message}"
     );
     assert!(!out.exists());

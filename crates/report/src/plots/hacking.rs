@@ -1,4 +1,4 @@
-//! The reward model's score against the truth over the steps of PPO: one column for each arm, the same axes.
+//! The reward model's score against the truth over the steps of PPO: one column for each variant, the same axes.
 //!
 //! Where the score rises while the share of false answers does not fall, the policy has learned to please the
 //! reward model rather than to be right.
@@ -8,7 +8,7 @@ use maud::{Markup, html};
 
 use super::{figure, percent};
 use crate::metrics::smoothed;
-use crate::summary::{Arms, Variant};
+use crate::summary::{Variant, Variants};
 use crate::svg::marks::{self, Shape};
 use crate::svg::scale::{number, range};
 use crate::svg::{Axes, Frame, Scale, WIDTH, drawing};
@@ -53,9 +53,9 @@ const STRIPS: [Strip; 3] = [
     },
 ];
 
-/// Both arms; nothing without rollouts.
+/// Both variants; nothing without rollouts.
 #[must_use]
-pub(crate) fn draw(curves: &Arms<Curve>) -> Markup {
+pub(crate) fn draw(curves: &Variants<Curve>) -> Markup {
     let rollouts = || curves.iter().flat_map(|(_, curve)| &curve.rollouts);
     let Some(steps) = range(rollouts().map(|point| point.step as f64), 0.0) else {
         return html! {};

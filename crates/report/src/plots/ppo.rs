@@ -60,7 +60,7 @@ const WATCHED: [Watched; 6] = [
     },
 ];
 
-/// The metrics to watch, of both arms.
+/// The metrics to watch, of both variants.
 #[must_use]
 pub(crate) fn draw(input: &ReportInput) -> Markup {
     html! {

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use super::forest::{Forest, Row};
 use super::{Line, OverSteps, figure, percent};
 use crate::input::ReportInput;
-use crate::summary::{Arms, CalibrationBin, RewardFigures, Variant};
+use crate::summary::{CalibrationBin, RewardFigures, Variant, Variants};
 use crate::svg::{Axes, Frame, Scale, drawing, marks, place};
 
 /// The metric that a reward run logs when it looks at the pairs that choose its step.
@@ -24,7 +24,7 @@ pub(crate) fn draw(input: &ReportInput) -> Markup {
     }
 }
 
-fn accuracy(models: &Arms<RewardFigures>) -> Markup {
+fn accuracy(models: &Variants<RewardFigures>) -> Markup {
     let row = |(variant, figures): (Variant, &RewardFigures)| Row {
         name: variant.name(),
         class: variant.class(),
@@ -71,7 +71,7 @@ fn filled(bin: &CalibrationBin) -> Option<(f64, f64)> {
     (bin.n > 0).then_some((bin.mean_probability?, bin.accuracy?))
 }
 
-fn reliability(models: &Arms<RewardFigures>) -> Markup {
+fn reliability(models: &Variants<RewardFigures>) -> Markup {
     if models
         .iter()
         .all(|(_, figures)| figures.calibration.iter().all(|bin| filled(bin).is_none()))

@@ -8,7 +8,7 @@ use candor_judge::Benchmark;
 use maud::{Markup, html};
 
 use super::{figure, percent};
-use crate::summary::{Arms, Policies, Policy, Variant, measured};
+use crate::summary::{Policies, Policy, Variant, Variants, measured};
 use crate::svg::marks::{self, Shape};
 use crate::svg::scale::range;
 use crate::svg::{Axes, Frame, Scale, WIDTH, drawing, place};
@@ -17,9 +17,9 @@ const CAPTION: &str = "Greedy descriptions of the evaluation images at every sna
     steps. Down is more truthful, right is more complete. Along a dotted line the object F1 stays the same: moving \
     along one trades truth against silence, moving below one is an improvement. Whiskers are 95% intervals.";
 
-/// Both arms and the SFT model; nothing without curves.
+/// Both variants and the SFT model; nothing without curves.
 #[must_use]
-pub(crate) fn draw(curves: &Arms<Curve>, policies: &Policies) -> Markup {
+pub(crate) fn draw(curves: &Variants<Curve>, policies: &Policies) -> Markup {
     let paths: Vec<(Variant, Vec<&CurvePoint>)> = curves
         .iter()
         .map(|(variant, curve)| {
@@ -105,7 +105,7 @@ fn path(frame: &Frame, variant: Variant, points: &[&CurvePoint]) -> Markup {
     }
 }
 
-/// Both arms start at the same policy, which is marked once.
+/// Both variants start at the same policy, which is marked once.
 fn start(frame: &Frame, paths: &[(Variant, Vec<&CurvePoint>)]) -> Markup {
     let first = paths
         .iter()

@@ -229,11 +229,11 @@ fn the_shipped_recipe_and_prompts_are_read() {
         ("demo/reward-plain.txt", "sum_over_response"),
         ("prompts/reward-facts.txt", "last_token"),
     ];
-    let with_facts = prompts.map(|(name, readout)| {
+    let with_facts = prompts.map(|(name, pooling)| {
         let file = root.join("recipes").join(name).display().to_string();
         let set = [
             format!("prompt.file={file:?}"),
-            format!("prompt.readout={readout}"),
+            format!("prompt.pooling={pooling}"),
         ];
         let path = root.join("recipes/demo/3-reward.toml");
         RewardRecipe::open(&path, &set)
@@ -245,7 +245,7 @@ fn the_shipped_recipe_and_prompts_are_read() {
     assert_eq!(with_facts, [true, false, true]);
     // As the binary embeds it: the whole table is replaced, since only one of `file` and `text` may be there.
     let set =
-        "prompt={ text = \"Is it so?\", bullet = \"- \", caption_order = \"file\", readout = \"last_token\" }".to_owned();
+        "prompt={ text = \"Is it so?\", bullet = \"- \", caption_order = \"file\", pooling = \"last_token\" }".to_owned();
     let path = root.join("recipes/demo/3-reward.toml");
     assert!(
         !RewardRecipe::open(&path, &[set])

@@ -27,7 +27,7 @@ lora = { r = 4, alpha = 8.0, targets = ["q_proj", "v_proj", "down_proj"] }
 text = "Facts:\n{facts}\nIs it so?"
 bullet = "- "
 caption_order = "file"
-readout = "last_token"
+pooling = "last_token"
 [data]
 root = "."
 images = "."

@@ -9,7 +9,7 @@ use candor_model::sample::{Batch, Sample};
 use candor_model::{Adapter, Bundle, ImageFeatures, LoraConfig, ScalarHead, TARGETS, Template};
 use candor_recipe::Reader;
 use candor_reward::scorer::Base;
-use candor_reward::{CaptionOrder, Judged, Readout, RewardPrompt, Wording};
+use candor_reward::{CaptionOrder, Judged, Pooling, RewardPrompt, Wording};
 use candor_rl::{RlError, RlRecipe, run};
 use candor_run::Outcome;
 use candor_testing::files::lines;
@@ -230,7 +230,7 @@ pub fn write_reward_model(folder: &Path, bundle: &Bundle, base: &Path, features:
         prompt: RewardPrompt::parse(Path::new("p"), text).unwrap(),
         bullet: "- ".to_owned(),
         caption_order: CaptionOrder::File,
-        readout: Readout::LastToken,
+        pooling: Pooling::LastToken,
     };
     let mean = |answer: &str| -> Tensor {
         let states: Vec<Tensor> = prompts()
@@ -264,7 +264,7 @@ pub fn write_reward_model(folder: &Path, bundle: &Bundle, base: &Path, features:
         "bullet": "- ",
         "caption_shuffle_seed": null,
         "max_tokens": 120,
-        "readout": Readout::LastToken,
+        "pooling": Pooling::LastToken,
         "score_mean": SCORE_MEAN,
         "score_std": SCORE_STD,
     });

@@ -19,7 +19,7 @@ use crate::rate_limit::RateLimit;
 use crate::reply::{self, Reply};
 use crate::request::{Body, Request};
 use crate::retry::{self, Course};
-use crate::settings::Settings;
+use crate::settings::{Settings, key_of};
 use crate::transport::{Attempt, Transport};
 
 /// A judge behind an endpoint.
@@ -73,16 +73,13 @@ impl ChatJudge {
     pub fn open(path: &Path, settings: Settings, seed: u64) -> Result<Self, JudgeError> {
         let key = match &settings.endpoint.key_env {
             None => None,
-            Some(name) => match std::env::var(name) {
-                Ok(key) if !key.trim().is_empty() => Some(key.trim().to_owned()),
-                _ => {
-                    return Err(JudgeError::unfit(
-                        path,
-                        format!("the environment variable {name} holds no key"),
-                        "set it, or leave endpoint.key_env out for a server without keys",
-                    ));
-                }
-            },
+            Some(name) => Some(key_of(name).ok_or_else(|| {
+                JudgeError::unfit(
+                    path,
+                    format!("the environment variable {name} holds no key"),
+                    "set it, or leave endpoint.key_env out for a server without keys",
+                )
+            })?),
         };
         Self::with(settings, key, Box::new(SystemClock::default()), seed)
     }

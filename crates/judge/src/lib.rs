@@ -7,7 +7,8 @@
 //!
 //! A [`Judge`] replies to prompts: [`ChatJudge`] asks an OpenAI-compatible endpoint, within limits of speed and cost, and
 //! never pays for a reply twice. [`pipelined`] lets a judge begin before the last answer is there. Where the [`truth`] about the
-//! images is known, it takes the judge's place.
+//! images is known, it takes the judge's place. [`reward`] makes readers, judges and a user's own functions into numbers that a
+//! policy is trained by.
 
 #![warn(unreachable_pub)]
 
@@ -44,6 +45,7 @@ pub mod reply;
 pub mod request;
 pub mod results;
 pub mod retry;
+pub mod reward;
 pub mod rows;
 pub mod run;
 pub mod score;

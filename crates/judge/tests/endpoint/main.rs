@@ -1,6 +1,8 @@
 //! The judge behind an endpoint, against a server that does everything wrong that servers do.
 
+mod functions;
 mod kill;
 mod misbehaviour;
 mod money;
+mod raters;
 mod stub;

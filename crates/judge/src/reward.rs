@@ -55,6 +55,19 @@ enum Opened {
     Function(function::Function),
 }
 
+impl Term {
+    /// Whether it cannot do without facts: the prompt of a judge has a place for them.
+    ///
+    /// # Errors
+    /// The judge's settings or prompt cannot be read.
+    pub fn wants_facts(&self) -> Result<bool, JudgeError> {
+        match &self.source {
+            Source::Judge(recipe) => rater::wants_facts(recipe),
+            _ => Ok(false),
+        }
+    }
+}
+
 impl Rewards {
     /// Opens the files of all terms; `images` is the folder of the images.
     ///
@@ -78,18 +91,6 @@ impl Rewards {
         };
         let terms = terms.iter().map(open).collect::<Result<_, JudgeError>>()?;
         Ok(Self { terms })
-    }
-
-    /// The terms, in the order of the recipe.
-    pub fn terms(&self) -> impl Iterator<Item = &Term> {
-        self.terms.iter().map(|(term, _)| term)
-    }
-
-    /// Whether a term cannot do without facts.
-    #[must_use]
-    pub fn wants_facts(&self) -> bool {
-        let wants = |opened: &Opened| matches!(opened, Opened::Rater(rater) if rater.wants_facts());
-        self.terms.iter().any(|(_, opened)| wants(opened))
     }
 
     /// Whether every prompt can be judged, before any is answered.

@@ -28,14 +28,24 @@ pub(super) struct Rater {
     unparsed: Option<f64>,
 }
 
+/// Whether a judge's prompt has a place for facts.
+pub(super) fn wants_facts(recipe: &JudgeRecipe) -> Result<bool, JudgeError> {
+    Ok(settings(recipe)?.1.has("facts"))
+}
+
+fn settings(recipe: &JudgeRecipe) -> Result<(Settings, Template), JudgeError> {
+    let settings = Settings::read(&recipe.settings)?;
+    let template = Template::of(settings.templates.reward.as_deref(), REWARD, &SLOTS)?;
+    Ok((settings, template))
+}
+
 impl Rater {
     pub(super) fn open(
         term: &str,
         recipe: &JudgeRecipe,
         images: &Path,
     ) -> Result<Self, JudgeError> {
-        let settings = Settings::read(&recipe.settings)?;
-        let template = Template::of(settings.templates.reward.as_deref(), REWARD, &SLOTS)?;
+        let (settings, template) = settings(recipe)?;
         Ok(Self {
             term: term.to_owned(),
             template,
@@ -44,11 +54,6 @@ impl Rater {
             judge: ChatJudge::open(&recipe.settings, settings, 0)?,
             unparsed: recipe.unparsed,
         })
-    }
-
-    /// Whether its prompt has a place for facts.
-    pub(super) fn wants_facts(&self) -> bool {
-        self.template.has("facts")
     }
 
     /// SHA-256 of who judges, how, and by which prompt.

@@ -62,7 +62,6 @@ fn a_judge_is_told_the_facts_and_its_ratings_are_rewards() {
         response("b", "It is a lamp", &facts),
     ];
     let mut terms = rewards(&stub.address, dir.path(), "");
-    assert!(terms.wants_facts());
     // 6/6, its other reply left out; and the mean of 1/6 and 2/6.
     assert_eq!(terms.of(&responses).unwrap(), [[Some(1.0), Some(0.25)]]);
     drop(terms);

@@ -11,7 +11,7 @@ use candor_rl::passes::{PolicyReader, ValueReader};
 use candor_rl::prompts::Prompts;
 use candor_rl::recipe::{AverageOver, PpoRecipe};
 use candor_rl::rollout::Sampler;
-use candor_rl::scoring::verdict;
+use candor_rl::scoring::{ModelScore, verdict};
 use candor_rl::update::{Learner, MiniBatchStats};
 use tch::{Device, Tensor};
 
@@ -45,7 +45,13 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats
             .any(|r| r.response.ids.len() != rollouts[0].response.ids.len())
     );
     let scores: Vec<_> = (0..rollouts.len())
-        .map(|i| verdict(&rollouts[i], i as f64, i as f64, &recipe.score))
+        .map(|i| {
+            let said = ModelScore {
+                raw: i as f64,
+                normalised: i as f64,
+            };
+            verdict(&rollouts[i], Some(said), Vec::new(), &[], &recipe.score)
+        })
         .collect();
     let ppo = PpoRecipe {
         average_over,

@@ -5,6 +5,7 @@ mod learner;
 mod prompts;
 mod refused;
 mod resume;
+mod rewards;
 mod several;
 
 use std::fs;

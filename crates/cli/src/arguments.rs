@@ -4,6 +4,7 @@ mod annotate;
 mod eval;
 #[cfg(test)]
 mod help;
+mod judge;
 mod models;
 #[cfg(test)]
 mod shown;
@@ -19,6 +20,7 @@ pub use self::eval::{
     CompareArguments, EvalArguments, EvalCommand, ExamArguments, RunArguments, ScoreArguments,
     TrainingArguments,
 };
+pub use self::judge::{JudgeCommand, PreferencesArguments};
 pub use self::models::{
     ChatArguments, DownloadArguments, ExportArguments, ExportDialect, ExportType, InspectArguments,
     JoinArguments, PrecisionName,
@@ -70,6 +72,9 @@ pub enum Command {
     /// Let people compare answers in their browsers, and get out what they said.
     #[command(subcommand)]
     Annotate(AnnotateCommand),
+    /// Let a judge behind an endpoint compare answers in the place of people.
+    #[command(subcommand)]
+    Judge(JudgeCommand),
     /// Train a reward model on comparisons; with facts or without, as its prompt says.
     #[command(
         after_help = "Example:\n  candor reward recipes/demo/3-reward.toml\n  \

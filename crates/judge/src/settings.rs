@@ -69,6 +69,8 @@ pub struct Templates {
     pub own: Option<PathBuf>,
     /// For a reward.
     pub reward: Option<PathBuf>,
+    /// For preferences.
+    pub preference: Option<PathBuf>,
 }
 
 /// How fast the endpoint is asked.
@@ -123,6 +125,7 @@ impl Settings {
             &mut settings.templates.llava_bench,
             &mut settings.templates.own,
             &mut settings.templates.reward,
+            &mut settings.templates.preference,
         ] {
             *template = template.take().map(|file| beside.join(file));
         }
@@ -291,6 +294,7 @@ impl Templates {
             llava_bench: of("templates.llava_bench", "The prompts for LLaVA-Bench."),
             own: of("templates.own", "The prompt for questions of your own."),
             reward: of("templates.reward", "The prompt for a reward."),
+            preference: of("templates.preference", "The prompt for two answers."),
         }
     }
 }

@@ -4,5 +4,6 @@ mod functions;
 mod kill;
 mod misbehaviour;
 mod money;
+mod preferences;
 mod raters;
 mod stub;

@@ -20,7 +20,7 @@ pub use self::eval::{
     CompareArguments, EvalArguments, EvalCommand, ExamArguments, RunArguments, ScoreArguments,
     TrainingArguments,
 };
-pub use self::judge::{JudgeCommand, PreferencesArguments};
+pub use self::judge::{BestArguments, JudgeCommand, PreferencesArguments};
 pub use self::models::{
     ChatArguments, DownloadArguments, ExportArguments, ExportDialect, ExportType, InspectArguments,
     JoinArguments, PrecisionName,
@@ -72,7 +72,7 @@ pub enum Command {
     /// Let people compare answers in their browsers, and get out what they said.
     #[command(subcommand)]
     Annotate(AnnotateCommand),
-    /// Let a judge behind an endpoint compare answers in the place of people.
+    /// Compare answers in the place of people: by a judge behind an endpoint, or by a reward model.
     #[command(subcommand)]
     Judge(JudgeCommand),
     /// Train a reward model on comparisons; with facts or without, as its prompt says.

@@ -51,7 +51,7 @@ pub struct Rewards {
 #[derive(Debug)]
 enum Opened {
     Rule(rules::Rule),
-    Rater(rater::Rater),
+    Rater(Box<rater::Rater>),
     Function(function::Function),
 }
 
@@ -77,7 +77,7 @@ impl Rewards {
         let open = |term: &Term| {
             let opened = match &term.source {
                 Source::Judge(recipe) => {
-                    Opened::Rater(rater::Rater::open(&term.name, recipe, images)?)
+                    Opened::Rater(Box::new(rater::Rater::open(&term.name, recipe, images)?))
                 }
                 Source::Command(recipe) => {
                     Opened::Function(function::Function::command(&term.name, recipe, images)?)

@@ -6,13 +6,17 @@ use candor_data::atomic;
 use candor_data::formats::{captions, images, preference, preference_log};
 use candor_judge::feedback::{Feedback, Summary};
 use candor_judge::{ChatJudge, Settings};
+use candor_reward::{BestOfN, RewardModel};
 
-use crate::arguments::{JudgeCommand, PreferencesArguments};
+use super::precision::precision;
+use super::stage::device;
+use crate::arguments::{BestArguments, JudgeCommand, PreferencesArguments};
 
 /// Runs a `candor judge` command.
 pub fn run(command: JudgeCommand) -> anyhow::Result<()> {
     match command {
         JudgeCommand::Preferences(arguments) => preferences(&arguments),
+        JudgeCommand::Best(arguments) => best(arguments),
     }
 }
 
@@ -51,6 +55,32 @@ fn preferences(arguments: &PreferencesArguments) -> anyhow::Result<()> {
     let json = serde_json::to_string_pretty(&summary)? + "\n";
     atomic::write(&beside("summary.json"), json.as_bytes())?;
     println!("{}: {}", arguments.out.display(), told(&summary));
+    Ok(())
+}
+
+fn best(arguments: BestArguments) -> anyhow::Result<()> {
+    let base = RewardModel::base_path(&arguments.reward)?;
+    let plan = BestOfN {
+        candidates: arguments.candidates,
+        base_precision: precision(arguments.precision, &base)?,
+        reward: arguments.reward,
+        images: arguments.images,
+        facts: arguments.facts,
+        out: arguments.out,
+        pass_rows: usize::from(arguments.pass_rows),
+    };
+    let said = |done, n| eprintln!("best: {done} of {n} prompts");
+    let summary = candor_reward::best_of_n(&plan, device(), said)?;
+    println!(
+        "{}: {} answers to {} prompts; the score is {:.3} on average and {:.3} of the best; {} prompts without a best and a \
+         worst",
+        plan.out.display(),
+        summary.n_answers,
+        summary.n_prompts,
+        summary.score_mean,
+        summary.best_score_mean,
+        summary.n_equal
+    );
     Ok(())
 }
 

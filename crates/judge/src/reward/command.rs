@@ -160,12 +160,11 @@ impl Running {
         }
         let said = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
         let said = String::from_utf8_lossy(&said);
-        let mut words =
-            status.map_or_else(String::new, |status| format!("; it ended with {status}"));
-        if !said.trim().is_empty() {
-            words += &format!("; it wrote to stderr: {}", said.trim());
+        let ended = status.map_or_else(String::new, |status| format!("; it ended with {status}"));
+        match said.trim() {
+            "" => ended,
+            said => format!("{ended}; it wrote to stderr: {said}"),
         }
-        words
     }
 
     /// Waits a little for it to end, then kills it.

@@ -162,7 +162,7 @@ mod tests {
 
     use super::*;
 
-    fn response<'a>(answer: &'a str, answer_type: AnswerType) -> Answered<'a> {
+    fn response(answer: &str, answer_type: AnswerType) -> Answered<'_> {
         Answered {
             id: "1",
             image: Some("a.jpg"),

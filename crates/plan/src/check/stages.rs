@@ -260,16 +260,16 @@ pub(crate) fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan
     // Without a reward model the policy's base stands in its place, and there is no adapter.
     let (judge_base, judge_lora) = match &recipe.reward {
         None => (recipe.base.clone(), None),
-        Some(folder) => match made.judge(folder)? {
-            Some((base, lora)) => (base, Some(lora)),
-            None => {
+        Some(folder) => {
+            let Some((base, lora)) = made.judge(folder)? else {
                 plan.note(format!(
                     "{} is not here, and no recipe before this one makes it: neither data nor memory can be told",
                     folder.display()
                 ));
                 return Ok(plan);
-            }
-        },
+            };
+            (base, Some(lora))
+        }
     };
     let judge = match &recipe.reward {
         None => made.known(&recipe.base)?,

@@ -17,6 +17,15 @@ use tch::{Device, Tensor};
 
 use crate::fixture::{prepared, recipe};
 
+/// A score that is the place of the response.
+fn said(place: usize) -> Option<ModelScore> {
+    let place = place as f64;
+    Some(ModelScore {
+        raw: place,
+        normalised: place,
+    })
+}
+
 /// Gradients and figures of one mini-batch of eight under several cuts.
 fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats)> {
     let dir = prepared();
@@ -45,13 +54,7 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats
             .any(|r| r.response.ids.len() != rollouts[0].response.ids.len())
     );
     let scores: Vec<_> = (0..rollouts.len())
-        .map(|i| {
-            let said = ModelScore {
-                raw: i as f64,
-                normalised: i as f64,
-            };
-            verdict(&rollouts[i], Some(said), Vec::new(), &[], &recipe.score)
-        })
+        .map(|i| verdict(&rollouts[i], said(i), Vec::new(), &[], &recipe.score))
         .collect();
     let ppo = PpoRecipe {
         average_over,

@@ -1,5 +1,6 @@
 //! Reinforcement learning on a tiny world: what is learned, written, resumed and refused.
 
+mod best;
 mod fixture;
 mod learner;
 mod prompts;

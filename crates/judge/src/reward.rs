@@ -56,6 +56,15 @@ enum Opened {
 }
 
 impl Term {
+    /// Whether somebody outside of the run is asked about each response.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        matches!(
+            self.source,
+            Source::Judge(_) | Source::Command(_) | Source::Http(_)
+        )
+    }
+
     /// Whether it cannot do without facts: the prompt of a judge has a place for them.
     ///
     /// # Errors

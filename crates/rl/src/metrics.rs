@@ -112,7 +112,7 @@ impl RolloutMetrics {
         experience: &Experience,
     ) -> Self {
         let n = rollouts.len() as f64;
-        let raw = |score: &Score| score.model.map(|model| model.raw);
+        let raw = |score: &Score| score.model.as_ref().map(|model| model.raw);
         let said: Vec<f64> = scores.iter().filter_map(raw).collect();
         let of_type = |wanted: fn(AnswerType) -> bool| {
             let both = rollouts.iter().zip(scores);

@@ -80,7 +80,8 @@ pub(crate) fn parts(
         ),
     ];
     let score = scores.iter().any(|score| score.model.is_some()).then(|| {
-        let number = |_: &Rollout<'_>, score: &Score| score.model.map(|model| model.normalised);
+        let number =
+            |_: &Rollout<'_>, score: &Score| score.model.as_ref().map(|model| model.normalised);
         ("score", part(recipe.weight, &number))
     });
     let own = terms.iter().enumerate().map(|(k, term)| {

@@ -132,7 +132,7 @@ fn step(
     let rollouts = sampler.sample(done, prompts)?;
 
     session.phase("score");
-    let said = score(models, images, &rollouts, recipe.score.normalise, pass_rows)?;
+    let said = score(models, images, &rollouts, &recipe.score, pass_rows)?;
     let step = done + 1;
     let numbers = terms(rewards, &rollouts).map_err(|error| RlError::Unrewarded { step, error })?;
     let weighted = &recipe.rewards;

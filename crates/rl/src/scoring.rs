@@ -13,7 +13,8 @@ use crate::RlError;
 use crate::models::{Images, Models};
 use crate::recipe::{Normalise, ScoreRecipe};
 use crate::rollout::Rollout;
-use crate::shaping::{Terminal, terminal};
+use crate::sentences::{SentenceEnd, sentence_ends};
+use crate::shaping::{ScorePosition, Terminal, terminal};
 use crate::symbolic::correctness;
 
 /// The verdict on a response.
@@ -30,12 +31,14 @@ pub struct Score {
 }
 
 /// The reward model's score of a response.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ModelScore {
     /// As the reward model said it.
     pub raw: f64,
     /// On the scale of the recipe.
     pub normalised: f64,
+    /// What each sentence adds to the normalised score, with the place of its last token, where scores are paid by the sentence.
+    pub sentences: Vec<(usize, f64)>,
 }
 
 /// Scores every response by the reward model; none where there is no reward model.
@@ -46,16 +49,29 @@ pub fn score(
     models: &Models,
     images: &Images,
     rollouts: &[Rollout<'_>],
-    normalise: Normalise,
+    recipe: &ScoreRecipe,
     pass_rows: usize,
 ) -> Result<Vec<Option<ModelScore>>, RlError> {
     let Some(reward) = &models.reward else {
         return Ok(vec![None; rollouts.len()]);
     };
-    let conversations: Vec<Conversation> = rollouts.iter().map(answered).collect();
-    let items: Vec<Judged<'_>> = rollouts
+    let ends: Vec<Vec<SentenceEnd>> = match recipe.position {
+        ScorePosition::Sentences => {
+            let tokenizer = &models.policy_base().tokenizer;
+            let of = |r: &Rollout<'_>| sentence_ends(tokenizer, &r.response.ids, &r.text);
+            rollouts.iter().map(of).collect::<Result<_, _>>()?
+        }
+        _ => vec![Vec::new(); rollouts.len()],
+    };
+    // Each response, and before it what it says up to the end of each sentence.
+    let texts = rollouts.iter().zip(&ends).flat_map(|(rollout, ends)| {
+        let beginnings = ends.iter().map(|end| end.text.as_str());
+        let texts = beginnings.chain([rollout.text.as_str()]);
+        texts.map(move |text| (rollout, answered(rollout, text)))
+    });
+    let texts: Vec<(&Rollout<'_>, Conversation)> = texts.collect();
+    let items: Vec<Judged<'_>> = texts
         .iter()
-        .zip(&conversations)
         .map(|(rollout, conversation)| Judged {
             id: &rollout.prompt.id,
             conversation,
@@ -63,18 +79,34 @@ pub fn score(
         })
         .collect();
     let raw = reward.score(models.judge_base(), images.judge(), &items, pass_rows)?;
-    let scores = raw.into_iter().map(|raw| {
+    let mut raw = raw.into_iter();
+    let scores = rollouts.iter().zip(&ends).map(|(rollout, ends)| {
+        let said: Vec<f64> = raw.by_ref().take(ends.len() + 1).collect();
+        let last = *said.last()?;
+        let scaled: Vec<f64> = (said.iter())
+            .map(|raw| scaled(*raw, reward, recipe.normalise))
+            .collect();
+        let end = rollout.response.ids.len().saturating_sub(1);
+        let places = ends.iter().map(|end| end.place).chain([end]);
+        let gains = places.enumerate().map(|(k, place)| {
+            let before = if k == 0 { 0.0 } else { scaled[k - 1] };
+            (place, scaled[k] - before)
+        });
         Some(ModelScore {
-            raw,
-            normalised: scaled(raw, reward, normalise),
+            raw: last,
+            normalised: *scaled.last()?,
+            sentences: match recipe.position {
+                ScorePosition::Sentences => gains.collect(),
+                _ => Vec::new(),
+            },
         })
     });
     Ok(scores.collect())
 }
 
-fn answered(rollout: &Rollout<'_>) -> Conversation {
+fn answered(rollout: &Rollout<'_>, text: &str) -> Conversation {
     let mut conversation = rollout.prompt.conversation.clone();
-    conversation.turns.push(Turn::gpt(&rollout.text));
+    conversation.turns.push(Turn::gpt(text));
     conversation
 }
 
@@ -121,7 +153,9 @@ pub fn verdict(
     let correctness = correctness(&rollout.text, prompt.answer_type, recipe.yes_reward);
     let mut terminal = terminal(
         &recipe.terminal,
-        model.map_or(0.0, |score| recipe.weight * score.normalised),
+        model
+            .as_ref()
+            .map_or(0.0, |score| recipe.weight * score.normalised),
         rollout.response.ids.len(),
         rollout.response.finished,
         prompt.length_bonus,

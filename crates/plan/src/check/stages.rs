@@ -342,17 +342,34 @@ pub(crate) fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan
         features_bytes: features(bases, workload.as_ref(), &mut plan),
         work_bytes: phases.into_iter().max().unwrap_or(0),
     });
+    say_what_is_read(recipe, &mut plan);
+    Ok(plan)
+}
+
+/// Notes how often a step's responses are read, and by whom outside of the run.
+fn say_what_is_read(recipe: &RlRecipe, plan: &mut Plan) {
+    for term in recipe.rewards.iter().filter(|term| term.asks()) {
+        let n = plan.n_steps.map(|n| n * recipe.batch.rollout_batch as u64);
+        let n = n.map_or_else(|| "all".to_owned(), |n| format!("up to {n}"));
+        plan.note(format!(
+            "reward {:?} is asked about {n} responses",
+            term.name
+        ));
+    }
     let epochs = recipe.batch.inner_epochs;
-    let (n, readers, times) = if has_critic {
-        (4 + 2 * epochs, "reference and value model", "twice")
-    } else {
-        (3 + epochs, "the reference", "once")
+    let (n, readers, times) = match (recipe.ppo.advantages.critic().is_some(), &recipe.reward) {
+        (true, _) => (
+            4 + 2 * epochs,
+            "scored, by reference and value model",
+            "twice",
+        ),
+        (false, Some(_)) => (3 + epochs, "scored, by the reference", "once"),
+        (false, None) => (2 + epochs, "by the reference", "once"),
     };
     plan.note(format!(
-        "a token counts once, and is read {n} times: sampled, scored, by {readers}, and trained on {times} in each of \
+        "a token counts once, and is read {n} times: sampled, {readers}, and trained on {times} in each of \
          {epochs} inner epochs"
     ));
-    Ok(plan)
 }
 
 /// Plans grounding, which makes the model that it trains.

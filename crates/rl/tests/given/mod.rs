@@ -179,6 +179,7 @@ pub fn scores(golden: &Golden) -> Vec<Score> {
         model: Some(ModelScore {
             raw: total,
             normalised: total,
+            sentences: Vec::new(),
         }),
         correctness: 0.0,
         terms: Vec::new(),

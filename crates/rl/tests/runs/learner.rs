@@ -18,12 +18,13 @@ use tch::{Device, Tensor};
 use crate::fixture::{prepared, recipe};
 
 /// A score that is the place of the response.
-fn said(place: usize) -> Option<ModelScore> {
+fn said(place: usize) -> ModelScore {
     let place = place as f64;
-    Some(ModelScore {
+    ModelScore {
         raw: place,
         normalised: place,
-    })
+        sentences: Vec::new(),
+    }
 }
 
 /// Gradients and figures of one mini-batch of eight under several cuts.
@@ -54,7 +55,7 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats
             .any(|r| r.response.ids.len() != rollouts[0].response.ids.len())
     );
     let scores: Vec<_> = (0..rollouts.len())
-        .map(|i| verdict(&rollouts[i], said(i), Vec::new(), &[], &recipe.score))
+        .map(|i| verdict(&rollouts[i], Some(said(i)), Vec::new(), &[], &recipe.score))
         .collect();
     let ppo = PpoRecipe {
         average_over,

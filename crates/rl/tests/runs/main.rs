@@ -7,6 +7,7 @@ mod prompts;
 mod refused;
 mod resume;
 mod rewards;
+mod sentences;
 mod several;
 
 use std::fs;

@@ -91,13 +91,14 @@ pub enum Command {
                             docs/algorithms/dpo.md has every formula."
     )]
     Dpo(TrainArguments),
-    /// Reinforcement learning against a reward model: PPO, GRPO, leave-one-out or REINFORCE.
+    /// Reinforcement learning against a reward model, rules, judges or functions of your own: PPO, GRPO, leave-one-out or
+    /// REINFORCE.
     #[command(
         after_help = "Example:\n  candor rl recipes/demo/5-ppo.toml\n  candor rl recipes/demo/5-ppo.toml --set \
                             run.out=runs/demo/ppo-no-facts --set model.reward=runs/demo/reward-no-facts\n\n\
                             recipes/llava-7b-224/paper/5-ppo.toml runs PPO as the paper's code does; \
                             docs/algorithms/ppo.md explains every field, grpo.md \
-                            what other algorithms have."
+                            what other algorithms have, rewards.md what a response may earn."
     )]
     Rl(TrainArguments),
     /// Evaluate a model on MMHal-JudgeSession, POPE, CHAIR, LLaVA-JudgeSession, MMBench or questions of your own; score answers of

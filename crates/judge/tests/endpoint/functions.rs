@@ -246,7 +246,11 @@ fn a_killed_run_loses_no_reward_that_it_had() {
         .spawn()
         .unwrap();
     let kept = || fs::read_to_string(dir.path().join("rewards.jsonl")).unwrap_or_default();
+    // Two rewards are on the disk, and the third is waited for.
+    let mut looks = 0;
     while kept().lines().count() < 2 || asked(dir.path()).lines().count() < 3 {
+        looks += 1;
+        assert!(looks < 4000, "the rewards that were given are not kept");
         assert!(
             process.try_wait().unwrap().is_none(),
             "the child ended early"

@@ -84,7 +84,11 @@ impl Command {
 
 impl Running {
     fn start(words: &[String]) -> Result<Self, String> {
-        let mut child = std::process::Command::new(&words[0])
+        let mut command = std::process::Command::new(&words[0]);
+        // Ctrl-C is for the run, which ends its step first and the process after it.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut child = command
             .args(&words[1..])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

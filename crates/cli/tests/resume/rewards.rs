@@ -4,7 +4,6 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-use crate::preferences::with_own_recipe;
 use crate::reinforcement::judged;
 use crate::runs::{assert_same, candor, run, run_with_kills, sets};
 
@@ -60,9 +59,9 @@ fn arguments(out: &str, url: &str) -> Vec<String> {
     let term = format!(
         "[{{name = \"mine\", kind = \"http\", weight = 0.1, url = \"{url}\", batch = 1, cache = \"{out}-rewards.jsonl\"}}]"
     );
-    let mut arguments = with_own_recipe("rules", out);
-    arguments.extend(sets(&[("rewards", &term)]));
-    arguments
+    let recipe = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/resume/rules.toml");
+    let command = ["rl", recipe].map(str::to_owned).to_vec();
+    [command, sets(&[("run.out", out), ("rewards", &term)])].concat()
 }
 
 #[test]

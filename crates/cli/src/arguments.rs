@@ -4,6 +4,7 @@ mod annotate;
 mod eval;
 #[cfg(test)]
 mod help;
+mod judge;
 mod models;
 #[cfg(test)]
 mod shown;
@@ -19,6 +20,7 @@ pub use self::eval::{
     BenchmarkArguments, CompareArguments, EvalArguments, EvalCommand, RunArguments, ScoreArguments,
     TrainingArguments,
 };
+pub use self::judge::{BestArguments, JudgeCommand, PreferencesArguments};
 pub use self::models::{
     ChatArguments, DownloadArguments, ExportArguments, ExportType, InspectArguments, JoinArguments,
     PrecisionName, WeightFormat,
@@ -70,6 +72,9 @@ pub enum Command {
     /// Let people compare answers in their browsers, and get out what they said.
     #[command(subcommand)]
     Annotate(AnnotateCommand),
+    /// Compare answers in the place of people: by a judge behind an endpoint, or by a reward model.
+    #[command(subcommand)]
+    Judge(JudgeCommand),
     /// Train a reward model on comparisons; with facts or without, as its prompt says.
     #[command(
         after_help = "Example:\n  candor reward recipes/demo/3-reward.toml\n  \
@@ -86,13 +91,14 @@ pub enum Command {
                             docs/algorithms/dpo.md has every formula."
     )]
     Dpo(TrainArguments),
-    /// Reinforcement learning against a reward model: PPO, GRPO, leave-one-out or REINFORCE.
+    /// Reinforcement learning against a reward model, rules, judges or functions of your own: PPO, GRPO, leave-one-out or
+    /// REINFORCE.
     #[command(
         after_help = "Example:\n  candor rl recipes/demo/5-ppo.toml\n  candor rl recipes/demo/5-ppo.toml --set \
                             run.out=runs/demo/ppo-no-facts --set model.reward=runs/demo/reward-no-facts\n\n\
                             recipes/llava-7b-224/paper/5-ppo.toml runs PPO as the paper's code does; \
                             docs/algorithms/ppo.md explains every field, grpo.md \
-                            what other algorithms have."
+                            what other algorithms have, rewards.md what a response may earn."
     )]
     Rl(TrainArguments),
     /// Evaluate a model on MMHal-JudgeSession, POPE, CHAIR, LLaVA-JudgeSession, MMBench or questions of your own; score answers of

@@ -11,6 +11,7 @@ mod evaluate;
 mod export;
 mod inspect;
 mod join;
+mod judge;
 mod precision;
 mod recipe;
 mod results;
@@ -30,6 +31,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Sft(arguments) => stage::sft(&arguments),
         Command::Sample(arguments) => stage::sample(&arguments),
         Command::Annotate(command) => annotate::run(command),
+        Command::Judge(command) => judge::run(command),
         Command::Reward(arguments) => stage::reward(&arguments),
         Command::Dpo(arguments) => stage::dpo(&arguments),
         Command::Rl(arguments) => stage::rl(&arguments),

@@ -3,14 +3,14 @@
 //! Each reply is looked up in the cache first, and kept there before anything else is done with it. Equal
 //! questions are asked once. A request that went out without an answer counts as paid in full.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::JudgeError;
-use crate::budget::Budget;
+use crate::budget::{Budget, Tokens};
 use crate::cache::Cache;
 use crate::clock::{Clock, SystemClock};
 use crate::judge::{Cost, Identity, Judge};
@@ -19,7 +19,7 @@ use crate::rate_limit::RateLimit;
 use crate::reply::{self, Reply};
 use crate::request::{Body, Request};
 use crate::retry::{self, Course};
-use crate::settings::Settings;
+use crate::settings::{Settings, key_of};
 use crate::transport::{Attempt, Transport};
 
 /// A judge behind an endpoint.
@@ -50,11 +50,12 @@ enum Try {
     Failed(Failure),
 }
 
-/// One reply that is needed: which request, which sample, and its key.
+/// One reply that is needed: which request, which sample, its key, and the most that it can cost.
 struct Job<'a> {
     request: &'a Request,
     sample: u32,
     key: String,
+    most: Tokens,
 }
 
 impl fmt::Debug for ChatJudge {
@@ -73,16 +74,13 @@ impl ChatJudge {
     pub fn open(path: &Path, settings: Settings, seed: u64) -> Result<Self, JudgeError> {
         let key = match &settings.endpoint.key_env {
             None => None,
-            Some(name) => match std::env::var(name) {
-                Ok(key) if !key.trim().is_empty() => Some(key.trim().to_owned()),
-                _ => {
-                    return Err(JudgeError::unfit(
-                        path,
-                        format!("the environment variable {name} holds no key"),
-                        "set it, or leave endpoint.key_env out for a server without keys",
-                    ));
-                }
-            },
+            Some(name) => Some(key_of(name).ok_or_else(|| {
+                JudgeError::unfit(
+                    path,
+                    format!("the environment variable {name} holds no key"),
+                    "set it, or leave endpoint.key_env out for a server without keys",
+                )
+            })?),
         };
         Self::with(settings, key, Box::new(SystemClock::default()), seed)
     }
@@ -113,6 +111,47 @@ impl ChatJudge {
             n_sent: AtomicUsize::new(0),
             settings,
         })
+    }
+
+    /// The keys of all replies to each request, and what is needed of them and not there.
+    #[allow(clippy::type_complexity)] // Both come of one loop.
+    fn jobs<'a>(
+        &self,
+        requests: &'a [Request],
+    ) -> Result<(Vec<Vec<String>>, Vec<Job<'a>>), JudgeError> {
+        let mut keys: Vec<Vec<String>> = Vec::with_capacity(requests.len());
+        let mut needed: HashSet<String> = HashSet::new();
+        let mut jobs = Vec::new();
+        for request in requests {
+            let mut of_request = Vec::new();
+            for sample in 0..self.settings.request.samples {
+                let Body { key, most, .. } = request.body(&self.settings, sample)?;
+                of_request.push(key.clone());
+                if !self.judge_state.has(&key) && needed.insert(key.clone()) {
+                    jobs.push(Job {
+                        request,
+                        sample,
+                        key,
+                        most,
+                    });
+                }
+            }
+            keys.push(of_request);
+        }
+        Ok((keys, jobs))
+    }
+
+    /// How many of the replies to these requests are not there yet, and the most that they can cost.
+    ///
+    /// # Errors
+    /// An image cannot be read.
+    pub fn outstanding(&self, requests: &[Request]) -> Result<(usize, Tokens), JudgeError> {
+        let (_, jobs) = self.jobs(requests)?;
+        let mut most = Tokens::default();
+        for job in &jobs {
+            most += job.most;
+        }
+        Ok((jobs.len(), most))
     }
 
     /// Takes jobs until there are none, or nothing more can be asked.
@@ -283,31 +322,8 @@ impl Judge for ChatJudge {
         requests: &[Request],
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Vec<Vec<Reply>>, JudgeError> {
-        let samples = 0..self.settings.request.samples;
-        let mut keys: Vec<Vec<String>> = Vec::with_capacity(requests.len());
-        let mut jobs: HashMap<String, Job<'_>> = HashMap::new();
-        let mut order = Vec::new();
-        for request in requests {
-            let mut of_request = Vec::new();
-            for sample in samples.clone() {
-                let key = request.body(&self.settings, sample)?.key;
-                of_request.push(key.clone());
-                if !self.judge_state.has(&key) && !jobs.contains_key(&key) {
-                    order.push(key.clone());
-                    jobs.insert(
-                        key.clone(),
-                        Job {
-                            request,
-                            sample,
-                            key,
-                        },
-                    );
-                }
-            }
-            keys.push(of_request);
-        }
-        let jobs: Vec<Job<'_>> = order.iter().filter_map(|key| jobs.remove(key)).collect();
-        let distinct: std::collections::HashSet<&String> = keys.iter().flatten().collect();
+        let (keys, jobs) = self.jobs(requests)?;
+        let distinct: HashSet<&String> = keys.iter().flatten().collect();
         let n_done = AtomicUsize::new(distinct.len() - jobs.len());
         progress(n_done.load(Ordering::Relaxed));
         let done = || progress(n_done.fetch_add(1, Ordering::Relaxed) + 1);

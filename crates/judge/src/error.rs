@@ -38,6 +38,16 @@ pub enum JudgeError {
     /// The settings of a judge have mistakes; all of them are listed.
     #[error("{0}\n  docs/evaluation.md explains every field")]
     Settings(RecipeError),
+    /// A response has no reward.
+    #[error("reward {term:?}: {problem}; {remedy}")]
+    Reward {
+        /// The term of the recipe.
+        term: String,
+        /// What was found.
+        problem: String,
+        /// What to do.
+        remedy: String,
+    },
     /// Judging ended before every reply was there. What was paid for is kept.
     #[error(
         "{judge}: {problem}; {n_kept} of {n_wanted} replies are kept in {}, and the same command asks \

@@ -7,7 +7,8 @@
 //!
 //! A [`Judge`] replies to prompts: [`ChatJudge`] asks an OpenAI-compatible endpoint, within limits of speed and cost, and
 //! never pays for a reply twice. [`pipelined`] lets a judge begin before the last answer is there. Where the [`truth`] about the
-//! images is known, it takes the judge's place.
+//! images is known, it takes the judge's place. [`reward`] makes readers, judges and a user's own functions into numbers that a
+//! policy is trained by, and [`feedback`] lets a judge compare answers in the place of people.
 
 #![warn(unreachable_pub)]
 
@@ -20,6 +21,7 @@ pub mod choice;
 pub mod clock;
 pub mod compare;
 mod error;
+pub mod feedback;
 pub mod figures;
 mod final_part;
 pub mod images;
@@ -44,6 +46,7 @@ pub mod reply;
 pub mod request;
 pub mod results;
 pub mod retry;
+pub mod reward;
 pub mod rows;
 pub mod run;
 pub mod score;

@@ -6,9 +6,10 @@
 //! punctuation: "It looks hot. Dogs rest" has a dog ([`phrases`]). Departures from the official script: its
 //! tables of double words are covered by the synonyms alone, and its tagger for plurals by a few rules.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
+use candor_data::formats::coco;
 use candor_data::formats::text::{self, Format};
 
 use crate::JudgeError;
@@ -79,6 +80,78 @@ impl Synonyms {
             }
         }
         kinds
+    }
+}
+
+/// What is in each image by COCO's boxes and, where there are any, by what people said of it.
+pub(crate) fn present(
+    instances: &coco::Instances,
+    captions: Option<&coco::Captions>,
+    mentioned: impl Fn(&str) -> BTreeSet<String>,
+) -> BTreeMap<String, BTreeSet<String>> {
+    let captions = captions.map(coco::Captions::by_file).unwrap_or_default();
+    let of_image = |(image, objects): (&str, Vec<&str>)| {
+        let boxes = objects.into_iter().map(str::to_owned);
+        let people = captions.get(image).into_iter().flatten();
+        let told = people.flat_map(|caption| mentioned(caption));
+        (image.to_owned(), boxes.chain(told).collect())
+    };
+    instances
+        .objects_by_file()
+        .into_iter()
+        .map(of_image)
+        .collect()
+}
+
+/// What is in each image, and the words for it.
+#[derive(Debug)]
+pub(crate) struct Annotations {
+    present: BTreeMap<String, BTreeSet<String>>,
+    synonyms: Synonyms,
+}
+
+/// The objects that a text mentions.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Kinds that are mentioned.
+    pub mentioned: usize,
+    /// Those of them that are not there.
+    pub hallucinated: Vec<String>,
+    /// Kinds that are there.
+    pub present: usize,
+}
+
+impl Annotations {
+    /// Reads COCO instances, captions and a table of synonyms.
+    pub(crate) fn read(
+        instances: &Path,
+        captions: Option<&Path>,
+        synonyms: &Path,
+    ) -> Result<Self, JudgeError> {
+        let synonyms = Synonyms::read(synonyms)?;
+        let instances = coco::read_instances(instances)?;
+        let captions = captions.map(coco::read_captions).transpose()?;
+        let mentioned = |text: &str| synonyms.mentioned(text);
+        Ok(Self {
+            present: present(&instances, captions.as_ref(), mentioned),
+            synonyms,
+        })
+    }
+
+    /// Whether anything is told of an image.
+    pub(crate) fn knows(&self, image: &str) -> bool {
+        self.present.contains_key(image)
+    }
+
+    /// The objects that a text about an image mentions; `None` where nothing is told of the image.
+    pub(crate) fn found(&self, image: &str, text: &str) -> Option<Found> {
+        let present = self.present.get(image)?;
+        let mentioned = self.synonyms.mentioned(text);
+        Some(Found {
+            hallucinated: mentioned.difference(present).cloned().collect(),
+            mentioned: mentioned.len(),
+            present: present.len(),
+        })
     }
 }
 

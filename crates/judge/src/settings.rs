@@ -67,6 +67,10 @@ pub struct Templates {
     pub llava_bench: Option<PathBuf>,
     /// For a user's own questions.
     pub own: Option<PathBuf>,
+    /// For a reward.
+    pub reward: Option<PathBuf>,
+    /// For preferences.
+    pub preference: Option<PathBuf>,
 }
 
 /// How fast the endpoint is asked.
@@ -120,6 +124,8 @@ impl Settings {
             &mut settings.templates.mmhal,
             &mut settings.templates.llava_bench,
             &mut settings.templates.own,
+            &mut settings.templates.reward,
+            &mut settings.templates.preference,
         ] {
             *template = template.take().map(|file| beside.join(file));
         }
@@ -212,7 +218,7 @@ impl Endpoint {
 }
 
 /// What is wrong with an address and what to do; it is not repeated, because a password may stand in it.
-fn wrong_url(url: &str) -> Option<(&'static str, &'static str)> {
+pub(crate) fn wrong_url(url: &str) -> Option<(&'static str, &'static str)> {
     let Some(("http" | "https", rest)) = url.split_once("://") else {
         return Some(("not an address", "begin with http:// or https://"));
     };
@@ -231,7 +237,7 @@ fn host_of(rest: &str) -> &str {
 }
 
 /// A problem and its remedy, as the check of a field has them.
-fn checked(wrong: Option<(&str, &str)>) -> Result<(), (String, String)> {
+pub(crate) fn checked(wrong: Option<(&str, &str)>) -> Result<(), (String, String)> {
     wrong.map_or(Ok(()), |(problem, remedy)| {
         Err((problem.to_owned(), remedy.to_owned()))
     })
@@ -287,6 +293,8 @@ impl Templates {
             mmhal: of("templates.mmhal", "The prompt for MMHal-Bench."),
             llava_bench: of("templates.llava_bench", "The prompts for LLaVA-Bench."),
             own: of("templates.own", "The prompt for questions of your own."),
+            reward: of("templates.reward", "The prompt for a reward."),
+            preference: of("templates.preference", "The prompt for two answers."),
         }
     }
 }
@@ -371,6 +379,12 @@ impl Spend {
     fn is_capped_without_images(&self) -> bool {
         (self.money.is_some() || self.tokens.is_some()) && self.image_tokens.is_none()
     }
+}
+
+/// The key that an environment variable holds, if it holds one.
+pub(crate) fn key_of(variable: &str) -> Option<String> {
+    let key = std::env::var(variable).ok()?;
+    Some(key.trim().to_owned()).filter(|key| !key.is_empty())
 }
 
 /// Whether a host with or without a port is this machine.

@@ -69,11 +69,7 @@ impl Templates {
 
     /// One template for all questions.
     fn one(file: Option<&Path>, ours: &str, slots: &[&'static str]) -> Result<Self, JudgeError> {
-        let template = match file {
-            None => Template::parse(Path::new("candor's own"), ours, slots)?,
-            Some(path) => Template::read(path, slots)?,
-        };
-        Ok(Self(vec![(None, template)]))
+        Ok(Self(vec![(None, Template::of(file, ours, slots)?)]))
     }
 
     /// For LLaVA-JudgeSession: candor's own, or what a file holds; a file that ends in `.json` is the official rules.
@@ -133,6 +129,26 @@ impl Templates {
 }
 
 impl Template {
+    /// What a file holds, or else candor's own.
+    ///
+    /// # Errors
+    /// The file cannot be read, or does not hold such a template.
+    pub(crate) fn of(
+        file: Option<&Path>,
+        ours: &str,
+        slots: &[&'static str],
+    ) -> Result<Self, JudgeError> {
+        match file {
+            None => Self::parse(Path::new("candor's own"), ours, slots),
+            Some(path) => Self::read(path, slots),
+        }
+    }
+
+    /// Whether it has a place for this.
+    pub(crate) fn has(&self, slot: &'static str) -> bool {
+        self.pieces.contains(&Piece::Slot(slot))
+    }
+
     /// Reads a template file, or the official script if the name ends in `.py`.
     fn read(path: &Path, slots: &[&'static str]) -> Result<Self, JudgeError> {
         let text = text::read(path, &FORMAT)?;

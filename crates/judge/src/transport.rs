@@ -33,6 +33,8 @@ pub(crate) enum Attempt {
 pub(crate) struct Transport {
     agent: Agent,
     url: String,
+    /// Of what is posted.
+    content_type: &'static str,
     key: Option<String>,
 }
 
@@ -46,8 +48,19 @@ impl fmt::Debug for Transport {
 }
 
 impl Transport {
+    /// To the chat completions of an endpoint.
     pub(crate) fn new(endpoint: &Endpoint, key: Option<String>, timeout: Duration) -> Self {
-        let host = endpoint.url.split('/').nth(2).unwrap_or_default();
+        let url = format!("{}/chat/completions", endpoint.url.trim_end_matches('/'));
+        Self::to(url, "application/json", key, timeout)
+    }
+
+    /// To an address that takes JSON lines.
+    pub(crate) fn of_lines(url: &str, key: Option<String>, timeout: Duration) -> Self {
+        Self::to(url.to_owned(), "application/x-ndjson", key, timeout)
+    }
+
+    fn to(url: String, content_type: &'static str, key: Option<String>, timeout: Duration) -> Self {
+        let host = url.split('/').nth(2).unwrap_or_default();
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -59,17 +72,18 @@ impl Transport {
         }
         Self {
             agent: config.build().into(),
-            url: format!("{}/chat/completions", endpoint.url.trim_end_matches('/')),
+            url,
+            content_type,
             key,
         }
     }
 
-    /// Posts a body of JSON.
+    /// Posts a body.
     pub(crate) fn post(&self, body: &str) -> Attempt {
         let mut request = self
             .agent
             .post(&self.url)
-            .header("content-type", "application/json");
+            .header("content-type", self.content_type);
         if let Some(key) = &self.key {
             request = request.header("authorization", format!("Bearer {key}"));
         }

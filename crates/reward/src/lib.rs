@@ -2,7 +2,7 @@
 //!
 //! [`prompt`] is the turn that asks for a judgement, [`wording`] puts a response and its facts into it, [`loss`]
 //! is what a comparison costs, [`mod@run`] trains, keeps the best step and measures it, [`scorer`] opens what was
-//! trained and scores with it. How reinforcement learning turns scores into rewards is not known here.
+//! trained and scores with it, and [`best_of_n`] chooses among answers by it. How reinforcement learning turns scores into rewards is not known here.
 //!
 //! # Reference
 //! arXiv 2309.14525, the fact-augmented reward model; REFERENCE.md, section 3.
@@ -10,6 +10,7 @@
 #![warn(unreachable_pub)]
 
 mod best;
+mod best_of_n;
 mod error;
 mod held_out;
 pub mod loss;
@@ -22,6 +23,7 @@ mod scores;
 pub mod wording;
 mod workload;
 
+pub use best_of_n::{BestOfN, BestSummary, best_of_n};
 pub use error::RewardError;
 pub use held_out::RewardResult;
 pub use loss::{CenteringOver, pair_loss};

@@ -23,6 +23,19 @@ pub enum RlError {
     /// The reward model.
     #[error(transparent)]
     Reward(#[from] candor_reward::RewardError),
+    /// The terms of the reward cannot be used.
+    #[error(transparent)]
+    Judge(#[from] candor_judge::JudgeError),
+    /// The responses of a step have no rewards.
+    #[error(
+        "step {step} has no rewards: {error}\n  the steps before it are kept: the same command with --resume goes on with it"
+    )]
+    Unrewarded {
+        /// The step, from 1.
+        step: u64,
+        /// Why.
+        error: candor_judge::JudgeError,
+    },
     /// Two things that were given do not fit together.
     #[error("{}: {problem} ({remedy})", path.display())]
     Unfit {

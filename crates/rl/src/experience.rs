@@ -11,7 +11,7 @@ use crate::kl;
 use crate::recipe::{AverageOver, KlPlace, PpoRecipe, ScoreRecipe};
 use crate::rollout::Rollout;
 use crate::scoring::Score;
-use crate::shaping::rewards;
+use crate::shaping::{ScorePosition, by_sentence, rewards};
 use crate::whiten::{moments, whiten_centered, whiten_keep_mean};
 
 /// Everything an update needs of a step's rollouts, `[rollouts, width]` each.
@@ -79,6 +79,22 @@ pub fn sampled(rollouts: &[Rollout<'_>], width: usize, device: Device) -> (Tenso
     )
 }
 
+/// What each response's sentences are paid, by the place of their ends, and the place of its last token.
+fn sentences(
+    rollouts: &[Rollout<'_>],
+    scores: &[Score],
+    weight: f64,
+) -> (Vec<Vec<(usize, f64)>>, Vec<usize>) {
+    let paid = scores.iter().map(|score| {
+        let gains = score.model.iter().flat_map(|model| &model.sentences);
+        gains.map(|&(place, gain)| (place, weight * gain)).collect()
+    });
+    let last = rollouts
+        .iter()
+        .map(|r| r.response.ids.len().saturating_sub(1));
+    (paid.collect(), last.collect())
+}
+
 impl Experience {
     /// Shapes rewards and estimates advantages.
     ///
@@ -115,6 +131,13 @@ impl Experience {
             score.position,
             score.reward_scale,
         );
+        let shaped = match score.position {
+            ScorePosition::Sentences => {
+                let (sentences, last) = sentences(rollouts, scores, score.weight);
+                by_sentence(&shaped, &sentences, &last, score.reward_scale)
+            }
+            _ => shaped,
+        };
         let paid = if ppo.whiten_rewards {
             whiten_keep_mean(&shaped, &counted)
         } else {

@@ -4,7 +4,7 @@
 //! [`advantages`] with an estimator a file, [`whiten`], [`loss`], [`symbolic`]. Throughout, a mask is bool and true means a token that
 //! counts; what stands at a false position never changes a result, not even if it is not a number.
 //!
-//! Around it, in the order of a step: [`prompts`] and [`order`], [`rollout`], [`scoring`], [`passes`],
+//! Around it, in the order of a step: [`prompts`] and [`order`], [`rollout`], [`scoring`] with its [`parts`] and [`sentences`], [`passes`],
 //! [`experience`], [`guard`], [`update`]; and [`run::run`] puts them together.
 //!
 //! Words: a **score** is the reward model's one number for a whole sequence, a **reward** is what one token
@@ -22,6 +22,7 @@ pub mod loss;
 pub mod metrics;
 pub mod models;
 pub mod order;
+pub mod parts;
 pub mod passes;
 pub mod prompts;
 pub mod recipe;
@@ -29,6 +30,7 @@ pub mod rollout;
 pub mod run;
 pub mod samples;
 pub mod scoring;
+pub mod sentences;
 pub mod shaping;
 pub mod symbolic;
 pub mod update;

@@ -1,18 +1,23 @@
 //! What a step writes into `metrics.jsonl`; every field is defined in `docs/metrics.md`, section `rl`.
 
+use std::collections::BTreeMap;
+
 use candor_data::AnswerType;
+use candor_judge::reward::Term;
 use candor_train::StepStats;
 use serde::Serialize;
 use tch::{Kind, Tensor};
 
 use crate::experience::{CriticExperience, Experience};
+use crate::parts::{PartMetrics, deviation, mean, parts};
+use crate::recipe::ScoreRecipe;
 use crate::rollout::Rollout;
 use crate::scoring::Score;
 use crate::update::{CriticStats, MiniBatchStats};
 use crate::whiten::moments;
 
 /// One line of the run's `metrics.jsonl`.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct RlMetrics {
     /// Steps done.
     pub step: u64,
@@ -25,12 +30,12 @@ pub struct RlMetrics {
 }
 
 /// What a step's responses were like.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RolloutMetrics {
-    /// Mean raw score.
-    pub score_mean: f64,
+    /// Mean raw score, where there is a reward model.
+    pub score_mean: Option<f64>,
     /// Standard deviation of the raw scores.
-    pub score_std: f64,
+    pub score_std: Option<f64>,
     /// Mean raw score of responses to general prompts.
     pub general_score_mean: Option<f64>,
     /// Mean over responses of the sum of their rewards.
@@ -57,6 +62,8 @@ pub struct RolloutMetrics {
     pub explained_variance: Option<f64>,
     /// Prompts whose responses all earned the same, where they are compared.
     pub n_flat_prompts: Option<usize>,
+    /// What each part of the reward adds to it.
+    pub rewards: BTreeMap<String, PartMetrics>,
     /// Responses.
     pub n_rollouts: usize,
     /// Response tokens.
@@ -97,11 +104,16 @@ pub struct UpdateMetrics {
 impl RolloutMetrics {
     /// Measures a step's responses.
     #[must_use]
-    pub fn of(rollouts: &[Rollout<'_>], scores: &[Score], experience: &Experience) -> Self {
+    pub fn of(
+        rollouts: &[Rollout<'_>],
+        scores: &[Score],
+        recipe: &ScoreRecipe,
+        terms: &[Term],
+        experience: &Experience,
+    ) -> Self {
         let n = rollouts.len() as f64;
-        let raw: Vec<f64> = scores.iter().map(|s| s.raw).collect();
-        let score_mean = mean(raw.iter().copied()).unwrap_or(0.0);
-        let deviations = raw.iter().map(|s| (s - score_mean).powi(2));
+        let raw = |score: &Score| score.model.as_ref().map(|model| model.raw);
+        let said: Vec<f64> = scores.iter().filter_map(raw).collect();
         let of_type = |wanted: fn(AnswerType) -> bool| {
             let both = rollouts.iter().zip(scores);
             both.filter(move |(rollout, _)| wanted(rollout.prompt.answer_type))
@@ -115,9 +127,9 @@ impl RolloutMetrics {
         let mean_of = |x: &Tensor| moments(x, &experience.counted).0.double_value(&[]);
         let finished = rollouts.iter().filter(|r| r.response.finished).count();
         Self {
-            score_mean,
-            score_std: mean(deviations).unwrap_or(0.0).sqrt(),
-            general_score_mean: mean(general.map(|(_, score)| score.raw)),
+            score_mean: mean(said.iter().copied()),
+            score_std: deviation(&said),
+            general_score_mean: mean(general.filter_map(|(_, score)| raw(score))),
             reward_mean: sum(&experience.rewards) / n,
             kl_mean: kl_sum / n,
             kl_per_token: kl_sum / n_tokens.max(1) as f64,
@@ -140,6 +152,7 @@ impl RolloutMetrics {
                     .filter(|(rollout, _)| rollout.sample == 0);
                 first.filter(|(_, flat)| **flat).count()
             }),
+            rewards: parts(rollouts, scores, recipe, terms),
             n_rollouts: rollouts.len(),
             n_response_tokens: n_tokens,
         }
@@ -188,9 +201,4 @@ fn explained_variance(critic: &CriticExperience, counted: &Tensor) -> f64 {
 
 fn sum(x: &Tensor) -> f64 {
     x.sum(Kind::Double).double_value(&[])
-}
-
-fn mean(numbers: impl Iterator<Item = f64>) -> Option<f64> {
-    let (n, sum) = numbers.fold((0_usize, 0.0), |(n, sum), x| (n + 1, sum + x));
-    (n > 0).then(|| sum / n as f64)
 }

@@ -4,7 +4,8 @@
 //! unless the reward model was trained on another folder (the paper's 13B/336 reward model judges a 7B/224
 //! policy). The two bases must have the same tokenizer: the value model reads the policy's tokens.
 //!
-//! Without a critic ([`Advantages::critic`](crate::advantages::Advantages::critic)) there is no value adapter.
+//! Without a critic ([`Advantages::critic`](crate::advantages::Advantages::critic)) there is no value adapter, and without
+//! `model.reward` there is neither that nor a reward adapter, nor a second base.
 //!
 //! # Reference
 //! The reference keeps its bases in 4 bits (NF4) here; ours are as the recipe says (`model.base_precision`).
@@ -12,6 +13,7 @@
 use std::path::{Path, PathBuf};
 
 use candor_data::rows::{ImageRows as Shown, Look};
+use candor_judge::reward::Rewards;
 use candor_model::{Adapter, Bundle, ImageFeatures};
 use candor_reward::RewardModel;
 use candor_run::{Inputs, sha256};
@@ -39,8 +41,8 @@ pub struct Models {
     pub reference: Adapter,
     /// Trained, where the recipe's estimator of advantages has one.
     pub critic: Option<Critic>,
-    /// Frozen.
-    pub reward: RewardModel,
+    /// Frozen; absent where the recipe names none.
+    pub reward: Option<RewardModel>,
 }
 
 impl Models {
@@ -50,29 +52,24 @@ impl Models {
     /// A folder is missing or damaged, or two of them do not fit together.
     pub fn open(recipe: &RlRecipe, device: Device) -> Result<Self, RlError> {
         let policy_base = Bundle::open(&recipe.base, device, recipe.base_precision)?;
-        let judge_path = RewardModel::base_path(&recipe.reward)?;
         let critic = recipe.ppo.advantages.critic();
-        let judge_base = if same_folder(&judge_path, &recipe.base) {
-            None
-        } else {
-            let judge = Bundle::open(&judge_path, device, recipe.base_precision)?;
-            if critic.is_some() {
-                check_tokenizers(&policy_base, &judge, &judge_path)?;
-            }
-            Some(judge)
+        let judge_base = match &recipe.reward {
+            Some(folder) => judge_base(recipe, folder, &policy_base, device)?,
+            None => None,
         };
         policy_base.model.set_trainable(|_| false);
         let judge = judge_base.as_ref().unwrap_or(&policy_base);
         judge.model.set_trainable(|_| false);
-        let reward = RewardModel::open(&recipe.reward, judge)?;
-        if recipe.score.normalise == Normalise::HeldOut {
-            check_scale(&reward, &recipe.reward)?;
-        }
+        let reward = match &recipe.reward {
+            Some(folder) => Some(reward_model(recipe, folder, judge)?),
+            None => None,
+        };
         let policy = Adapter::open(&recipe.policy_init, &policy_base.model)?;
         let reference = policy.copy();
         policy.set_trainable(true);
-        let critic = match critic {
-            Some(_) => Some(Critic::new(&reward, judge)?),
+        // A recipe with a critic names a reward model.
+        let critic = match critic.and(reward.as_ref()) {
+            Some(reward) => Some(Critic::new(reward, judge)?),
             None => None,
         };
         Ok(Self {
@@ -91,7 +88,7 @@ impl Models {
         &self.policy_base
     }
 
-    /// The base of reward model and critic.
+    /// The base of reward model and critic; the policy's where there is neither.
     #[must_use]
     pub fn judge_base(&self) -> &Bundle {
         self.judge_base.as_ref().unwrap_or(&self.policy_base)
@@ -102,13 +99,15 @@ impl Models {
     #[must_use]
     pub fn asking<'a>(&'a self, max_new_tokens: usize, look: Look, images: &'a Path) -> Asking<'a> {
         let (policy, judge) = (self.policy_base(), self.judge_base());
+        let reward = self.reward.as_ref();
         Asking {
             policy: policy.rules(policy.model.n_positions(), images),
             judge: Judge {
                 rules: judge.rules(judge.model.n_positions(), images),
-                with_facts: self.reward.with_facts(),
+                with_facts: reward.is_some_and(RewardModel::with_facts),
             },
             max_new_tokens,
+            tells_facts: false,
             look,
         }
     }
@@ -156,15 +155,20 @@ impl Models {
     ///
     /// # Errors
     /// A data file cannot be read.
-    pub fn inputs(&self, recipe: &RlRecipe, opening: &mut Opening) -> Result<Inputs, RlError> {
+    pub fn inputs(
+        &self,
+        recipe: &RlRecipe,
+        rewards: &Rewards,
+        opening: &mut Opening,
+    ) -> Result<Inputs, RlError> {
         let base = opening.fingerprint("base model", self.policy_base.model.parameters());
         let policy = fingerprint::of_tensors(self.reference.parameters().iter());
         let mut inputs = vec![
             ("prompts", sha256::of_file(&recipe.data.prompts)?),
             ("base model", base),
             ("policy init", policy),
-            ("reward model", self.reward.fingerprint()),
         ];
+        inputs.extend((self.reward.iter()).map(|reward| ("reward model", reward.fingerprint())));
         if let Some(facts) = &recipe.data.facts {
             inputs.push(("facts", sha256::of_file(facts)?));
         }
@@ -172,7 +176,10 @@ impl Models {
             let what = "reward model's base";
             inputs.push((what, opening.fingerprint(what, judge.model.parameters())));
         }
-        Ok(Inputs::new(inputs))
+        let named = inputs
+            .into_iter()
+            .map(|(name, print)| (name.to_owned(), print));
+        Ok(Inputs::new(named.chain(rewards.fingerprints()?)))
     }
 
     /// Encodes the named images, once for each base. `progress` hears how many are done, and of how many.
@@ -237,6 +244,32 @@ fn trained(policy: &Adapter, critic: Option<&Critic>) -> Vec<(String, Tensor)> {
 fn same_folder(left: &Path, right: &Path) -> bool {
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     real(left) == real(right)
+}
+
+/// The reward model's own base, where it has one.
+fn judge_base(
+    recipe: &RlRecipe,
+    reward: &Path,
+    policy: &Bundle,
+    device: Device,
+) -> Result<Option<Bundle>, RlError> {
+    let path = RewardModel::base_path(reward)?;
+    if same_folder(&path, &recipe.base) {
+        return Ok(None);
+    }
+    let judge = Bundle::open(&path, device, recipe.base_precision)?;
+    if recipe.ppo.advantages.critic().is_some() {
+        check_tokenizers(policy, &judge, &path)?;
+    }
+    Ok(Some(judge))
+}
+
+fn reward_model(recipe: &RlRecipe, folder: &Path, base: &Bundle) -> Result<RewardModel, RlError> {
+    let reward = RewardModel::open(folder, base)?;
+    if recipe.score.normalise == Normalise::HeldOut {
+        check_scale(&reward, folder)?;
+    }
+    Ok(reward)
 }
 
 /// Scores are divided by their spread on the held-out pairs.

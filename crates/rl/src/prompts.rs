@@ -10,7 +10,8 @@ use candor_data::formats::{captions, ppo_prompts};
 use candor_data::rows::{
     ImageRows, Look, OnBadRow, Reason, Row, RowFault, RowName, Sieve, Skipped, SourceFile,
 };
-use candor_data::{AnswerType, Conversation, FactBook, Facts, Prompt, Speaker};
+use candor_data::{AnswerType, Conversation, FactBook, Facts, IMAGE_PLACEHOLDER, Prompt, Speaker};
+use candor_judge::reward::Answered;
 use candor_model::sample::{Sample, SampleRules};
 
 use crate::RlError;
@@ -33,6 +34,32 @@ pub struct PromptRow {
     pub answer_type: AnswerType,
     /// Factor on the length penalty.
     pub length_bonus: f64,
+    /// The data set's own answer, for rewards that compare with it.
+    pub reference: Option<String>,
+}
+
+impl PromptRow {
+    /// A response to it, as the terms of the reward are told of it.
+    #[must_use]
+    pub fn answered<'a>(&'a self, question: &'a str, facts: &'a [String]) -> Answered<'a> {
+        Answered {
+            id: &self.id,
+            image: self.conversation.image.as_deref(),
+            question,
+            answer: "",
+            facts,
+            reference: self.reference.as_deref(),
+            answer_type: self.answer_type,
+            n_tokens: 0,
+        }
+    }
+
+    /// What is asked, without the place of the image.
+    #[must_use]
+    pub fn question(&self) -> String {
+        let query = self.conversation.query().unwrap_or_default();
+        query.replace(IMAGE_PLACEHOLDER, "").trim().to_owned()
+    }
 }
 
 /// All prompts.
@@ -48,12 +75,12 @@ pub struct Prompts {
     pub images: ImageRows,
 }
 
-/// What judges the answers, as far as it decides about prompts.
+/// What judges the answers, as far as it decides about prompts; without a reward model the policy's base stands for it.
 #[derive(Debug, Clone, Copy)]
 pub struct Judge<'a> {
     /// How the reward model's base reads; it has so many positions as `max_tokens` says.
     pub rules: SampleRules<'a>,
-    /// Whether it is shown facts.
+    /// Whether it, or a term of the reward, is shown facts and cannot do without.
     pub with_facts: bool,
 }
 
@@ -66,6 +93,8 @@ pub struct Asking<'a> {
     pub judge: Judge<'a>,
     /// The longest answer.
     pub max_new_tokens: usize,
+    /// Whether facts are told where there are any.
+    pub tells_facts: bool,
     /// How closely images are looked at.
     pub look: Look,
 }
@@ -82,7 +111,7 @@ impl Prompts {
         asking: Asking<'_>,
     ) -> Result<Self, RlError> {
         let prompts = ppo_prompts::read(&data.prompts)?;
-        let facts = read_facts(data.facts.as_deref(), asking.judge.with_facts)?;
+        let facts = read_facts(data.facts.as_deref(), asking)?;
         let too_long = |n_tokens: usize| n_tokens > data.max_query_tokens;
         let file = SourceFile::new(&data.prompts);
         let mut n_dropped = 0;
@@ -156,14 +185,14 @@ impl Prompts {
     }
 }
 
-fn read_facts(path: Option<&Path>, wanted: bool) -> Result<FactBook, RlError> {
+fn read_facts(path: Option<&Path>, asking: Asking<'_>) -> Result<FactBook, RlError> {
     match path {
-        Some(path) if wanted => Ok(captions::read(path)?),
-        None if wanted => Err(RlError::Unfit {
+        Some(path) if asking.judge.with_facts || asking.tells_facts => Ok(captions::read(path)?),
+        None if asking.judge.with_facts => Err(RlError::Unfit {
             path: "data.facts".into(),
-            problem: "the recipe names no file of facts, but the reward model's prompt shows facts"
+            problem: "the recipe names no file of facts, but the prompt of the reward model or of a judge shows facts"
                 .to_owned(),
-            remedy: "add data.facts, or use a reward model without facts",
+            remedy: "add data.facts, or use a reward model or a prompt without facts",
         }),
         _ => Ok(FactBook::new()),
     }
@@ -297,7 +326,16 @@ fn row(query: Query, judged: &Prompt, facts: &FactBook) -> PromptRow {
         facts: facts_of(judged, facts),
         answer_type: judged.answer_type,
         length_bonus: judged.length_bonus,
+        reference: first_answer(judged),
     }
+}
+
+/// The turn after the first human one.
+fn first_answer(prompt: &Prompt) -> Option<String> {
+    let turns = &prompt.conversation.turns;
+    let asked = turns.iter().position(|turn| turn.from == Speaker::Human)?;
+    let next = turns.get(asked + 1)?;
+    (next.from == Speaker::Gpt).then(|| next.value.clone())
 }
 
 /// What would otherwise fail in the middle of a run that judges queries by what belongs to others.

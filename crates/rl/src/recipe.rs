@@ -7,6 +7,7 @@ mod read;
 use std::path::PathBuf;
 
 use candor_data::rows::OnBadRow;
+use candor_judge::reward::Term;
 use candor_model::Activations;
 use candor_recipe::Resolved;
 use candor_train::{BasePrecision, Length, SessionRecipe};
@@ -96,6 +97,8 @@ pub struct SamplingRecipe {
 pub struct ScoreRecipe {
     /// The scale of scores.
     pub normalise: Normalise,
+    /// What the score is multiplied by.
+    pub weight: f64,
     /// Penalties and the symbolic reward.
     pub terminal: TerminalCoefs,
     /// What a yes is worth.
@@ -170,8 +173,10 @@ pub struct RlRecipe {
     pub base_precision: BasePrecision,
     /// Adapter that the policy starts from and stays near.
     pub policy_init: PathBuf,
-    /// Folder that the reward stage wrote.
-    pub reward: PathBuf,
+    /// Folder that the reward stage wrote; absent where [`RlRecipe::rewards`] are all that is earned.
+    pub reward: Option<PathBuf>,
+    /// What a response earns besides the reward model's score.
+    pub rewards: Vec<Term>,
     /// What a training pass keeps in memory.
     pub activations: Activations,
     /// Data files.

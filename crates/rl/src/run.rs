@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use candor_data::rows::{Look, Skipped, SkippedCounts};
+use candor_judge::reward::{Answered, Rewards};
 use candor_run::{LaunchOptions, Outcome};
 use candor_train::{Length, Session, say_skipped};
 use serde::Serialize;
@@ -23,7 +24,7 @@ use crate::prompts::{PromptRow, Prompts};
 use crate::recipe::{AverageOver, RlRecipe};
 use crate::rollout::Sampler;
 use crate::samples;
-use crate::scoring::score;
+use crate::scoring::{Score, score, terms, verdict};
 use crate::update::{Learner, mini_batches, update};
 
 /// The run's `result.json`.
@@ -53,11 +54,17 @@ pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<
     opening.doing("reading the prompts");
     let look = Look::of_run(recipe.data.on_bad_row);
     let max_new_tokens = recipe.sampling.max_new_tokens;
-    let asking = models.asking(max_new_tokens, look, &recipe.data.images);
+    let mut rewards = Rewards::open(&recipe.rewards, &recipe.data.images)?;
+    let mut asking = models.asking(max_new_tokens, look, &recipe.data.images);
+    for term in &recipe.rewards {
+        asking.judge.with_facts |= term.wants_facts()?;
+        asking.tells_facts = true;
+    }
     let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking)?;
+    check_rewards(&rewards, &prompts)?;
     say_skipped("rl", prompts.skipped.as_ref());
     let n_steps = n_steps(recipe, prompts.rows.len())?;
-    let inputs = models.inputs(recipe, &mut opening)?;
+    let inputs = models.inputs(recipe, &rewards, &mut opening)?;
     opening.read_earlier(|run| models.result(run))?;
     let mut session = opening.open(models.parts(), n_steps, inputs)?;
     let per_step = recipe.prompts_per_step();
@@ -78,7 +85,19 @@ pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<
             .iter()
             .map(|&i| &prompts.rows[i])
             .collect();
-        if !step(recipe, &models, &images, &mut session, done, &rows)? {
+        let learned = step(
+            recipe,
+            &models,
+            &images,
+            &mut rewards,
+            &mut session,
+            done,
+            &rows,
+        );
+        if let Err(RlError::Unrewarded { .. }) = &learned {
+            session.keep()?;
+        }
+        if !learned? {
             return Ok(Outcome::Stopped);
         }
     }
@@ -100,6 +119,7 @@ fn step(
     recipe: &RlRecipe,
     models: &Models,
     images: &Images,
+    rewards: &mut Rewards,
     session: &mut Session,
     done: u64,
     prompts: &[&PromptRow],
@@ -112,7 +132,13 @@ fn step(
     let rollouts = sampler.sample(done, prompts)?;
 
     session.phase("score");
-    let scores = score(models, images, &rollouts, &recipe.score, pass_rows)?;
+    let said = score(models, images, &rollouts, &recipe.score, pass_rows)?;
+    let step = done + 1;
+    let numbers = terms(rewards, &rollouts).map_err(|error| RlError::Unrewarded { step, error })?;
+    let weighted = &recipe.rewards;
+    let scores: Vec<Score> = (rollouts.iter().zip(said).zip(numbers))
+        .map(|((rollout, said), numbers)| verdict(rollout, said, numbers, weighted, &recipe.score))
+        .collect();
 
     session.phase("reference");
     let average = recipe.ppo.average_over;
@@ -126,11 +152,19 @@ fn step(
     let experience = Experience::new(&rollouts, &scores, &ref_logprobs, values, score, ppo);
 
     session.phase("record");
-    let rollout = RolloutMetrics::of(&rollouts, &scores, &experience);
+    let rollout = RolloutMetrics::of(&rollouts, &scores, &recipe.score, weighted, &experience);
     let file = samples::path(session.path(), done + 1);
     let tokenizer = &models.policy_base().tokenizer;
     let n_samples = recipe.samples_per_step;
-    samples::write(&file, n_samples, tokenizer, &rollouts, &scores, &experience)?;
+    samples::write(
+        &file,
+        n_samples,
+        tokenizer,
+        &rollouts,
+        &scores,
+        weighted,
+        &experience,
+    )?;
     guard::check(&recipe.guard, done + 1, &rollout, &rollouts, &scores, &file)?;
 
     session.phase("update");
@@ -148,17 +182,32 @@ fn step(
     if (done + 1).is_multiple_of(recipe.snapshot_every) {
         models.policy.save(&snapshot(session.path(), done + 1))?;
     }
-    let metrics = RlMetrics {
-        step: done + 1,
-        rollout,
-        update: UpdateMetrics::of(&updates),
+    let earned = match rollout.score_mean {
+        Some(score) => ("score", score),
+        None => ("reward", rollout.reward_mean),
     };
     let shown = [
-        ("score", rollout.score_mean),
+        earned,
         ("KL", rollout.kl_mean),
         ("tokens", rollout.response_tokens_mean),
     ];
-    Ok(session.end_step(&metrics, &shown, rollout.n_response_tokens)?)
+    let n_tokens = rollout.n_response_tokens;
+    let metrics = RlMetrics {
+        step,
+        rollout,
+        update: UpdateMetrics::of(&updates),
+    };
+    Ok(session.end_step(&metrics, &shown, n_tokens)?)
+}
+
+/// Whether every term of the reward can judge every prompt.
+fn check_rewards(rewards: &Rewards, prompts: &Prompts) -> Result<(), RlError> {
+    let questions: Vec<String> = prompts.rows.iter().map(PromptRow::question).collect();
+    let told = prompts.rows.iter().zip(&questions);
+    let asked: Vec<Answered<'_>> = told
+        .map(|(prompt, question)| prompt.answered(question, &[]))
+        .collect();
+    Ok(rewards.check(&asked)?)
 }
 
 /// The models as the parts of a step use them.

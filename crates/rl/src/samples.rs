@@ -1,8 +1,10 @@
 //! `samples/step-N.jsonl`: some of a step's responses as a person wants to see them, a line of JSON each.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candor_data::AnswerType;
+use candor_judge::reward::Term;
 use candor_model::{EOS, Tokenizer};
 use candor_reward::wording::fact_lines;
 use serde::Serialize;
@@ -27,14 +29,17 @@ struct Row<'a> {
     facts: Vec<String>,
     #[serde(rename = "caption_type")]
     answer_type: AnswerType,
-    score: f64,
-    normalised_score: f64,
+    score: Option<f64>,
+    normalised_score: Option<f64>,
     correctness: f64,
     /// Subtracted.
     no_eos_penalty: f64,
     /// Subtracted.
     length_penalty: f64,
     symbolic_reward: f64,
+    /// The number of each of `[[rewards]]` before its weight; null where it does not apply.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    terms: BTreeMap<&'a str, Option<f64>>,
     reward_sum: f64,
     tokens: Vec<String>,
     /// `log π − log π_ref` of each token.
@@ -59,12 +64,13 @@ pub fn write(
     tokenizer: &Tokenizer,
     rollouts: &[Rollout<'_>],
     scores: &[Score],
+    terms: &[Term],
     experience: &Experience,
 ) -> Result<(), RlError> {
     let mut lines = Vec::new();
     let several = rollouts.iter().any(|rollout| rollout.sample > 0);
     for (slot, (rollout, score)) in rollouts.iter().zip(scores).take(n).enumerate() {
-        let mut row = row(tokenizer, rollout, score, experience, slot as i64)?;
+        let mut row = row(tokenizer, rollout, score, terms, experience, slot as i64)?;
         row.sample = several.then_some(rollout.sample);
         // Numbers and strings: nothing in here can fail to serialise.
         lines.extend(serde_json::to_vec(&row).unwrap_or_default());
@@ -77,6 +83,7 @@ fn row<'a>(
     tokenizer: &Tokenizer,
     rollout: &'a Rollout<'_>,
     score: &Score,
+    terms: &'a [Term],
     experience: &Experience,
     slot: i64,
 ) -> Result<Row<'a>, RlError> {
@@ -92,12 +99,17 @@ fn row<'a>(
         finished: rollout.response.finished,
         facts: fact_lines(&rollout.facts),
         answer_type: rollout.prompt.answer_type,
-        score: score.raw,
-        normalised_score: score.normalised,
+        score: score.model.as_ref().map(|model| model.raw),
+        normalised_score: score.model.as_ref().map(|model| model.normalised),
         correctness: score.correctness,
         no_eos_penalty: score.terminal.no_eos_penalty,
         length_penalty: score.terminal.length_penalty,
         symbolic_reward: score.terminal.symbolic,
+        terms: terms
+            .iter()
+            .map(|term| term.name.as_str())
+            .zip(score.terms.iter().copied())
+            .collect(),
         reward_sum: rewards.sum(Kind::Double).double_value(&[]),
         tokens: tokens(tokenizer, &rollout.response.ids)?,
         kl: numbers(&experience.k1.select(0, slot), n_tokens),

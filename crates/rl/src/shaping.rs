@@ -6,6 +6,8 @@
 //! The reference puts the score at the last column of its padded tensor, which for nearly every response is a
 //! pad, and multiplies everything by a 10 that its options do not mention ([`ScorePosition::LastPad`] and
 //! `scale`). Ours puts it at the last real token and multiplies by nothing.
+//!
+//! With [`ScorePosition::Sentences`] the score is paid by the sentence ([`crate::sentences`]), which adds up to the same.
 
 use tch::{Kind, Tensor};
 
@@ -16,6 +18,8 @@ pub enum ScorePosition {
     LastToken,
     /// The last column, pad or not: the reference's.
     LastPad,
+    /// The end of each sentence, what the sentence changes in the score; everything else at the last token of the response.
+    Sentences,
 }
 
 /// What a response earns as a whole.
@@ -68,6 +72,28 @@ pub fn terminal(
     }
 }
 
+/// Moves what sentences earned from a response's last token to theirs.
+///
+/// # Shapes
+/// `rewards`: `[batch, response]`; `sentences`: for each row the places of ends with what is paid there → the same shape.
+pub fn by_sentence(
+    rewards: &Tensor,
+    sentences: &[Vec<(usize, f64)>],
+    last: &[usize],
+    scale: f64,
+) -> Tensor {
+    let [n_rows, width] = [rewards.size()[0] as usize, rewards.size()[1] as usize];
+    let mut moved = vec![0.0_f64; n_rows * width];
+    for (row, paid) in sentences.iter().enumerate() {
+        for &(place, gain) in paid {
+            moved[row * width + place] += scale * gain;
+            moved[row * width + last[row]] -= scale * gain;
+        }
+    }
+    let moved = Tensor::from_slice(&moved).reshape(rewards.size());
+    rewards + moved.to_kind(rewards.kind()).to_device(rewards.device())
+}
+
 /// Rewards per token.
 ///
 /// # Shapes
@@ -87,7 +113,9 @@ pub fn rewards(
     let columns = Tensor::arange(width, (Kind::Int64, kl.device())).unsqueeze(0);
     let last = match position {
         ScorePosition::LastPad => Tensor::full([n_rows, 1], width - 1, (Kind::Int64, kl.device())),
-        ScorePosition::LastToken => mask.sum_dim_intlist([1].as_slice(), true, Kind::Int64) - 1,
+        ScorePosition::LastToken | ScorePosition::Sentences => {
+            mask.sum_dim_intlist([1].as_slice(), true, Kind::Int64) - 1
+        }
     };
     let at_last = columns.eq_tensor(&last).to_kind(kl.kind());
     (per_token + at_last * terminal.to_kind(kl.kind()).unsqueeze(1)) * scale
@@ -134,6 +162,16 @@ mod tests {
         for (f, e) in found.iter().zip(expected) {
             assert!((f - e).abs() < 1e-12, "{found:?} against {expected:?}");
         }
+    }
+
+    #[test]
+    fn sentences_are_paid_at_their_ends_and_add_up_to_the_score() {
+        let rewards = Tensor::from_slice(&[0.0_f64, -1.0, 5.0, 0.0, 2.0, 0.0]).reshape([2, 3]);
+        // Of the 5 at the end of the first row 4 and −2 were earned at its first two tokens.
+        let sentences = [vec![(0, 4.0), (1, -2.0), (2, 3.0)], vec![(1, 2.0)]];
+        let moved = by_sentence(&rewards, &sentences, &[2, 1], 1.0);
+        let moved: Vec<f64> = Vec::try_from(moved.flatten(0, 1)).unwrap();
+        assert_close(&moved, &[4.0, -3.0, 3.0, 0.0, 2.0, 0.0]);
     }
 
     #[test]

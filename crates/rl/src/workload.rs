@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use candor_data::rows::Look;
+use candor_judge::JudgeError;
+use candor_judge::reward::Term;
 use candor_model::Reading;
 use candor_reward::RewardPrompt;
 use candor_run::Workload;
@@ -11,22 +13,28 @@ use crate::prompts::{Asking, Judge, Prompts};
 use crate::recipe::RlRecipe;
 use crate::{RlError, run};
 
-/// Reads and tokenises the recipe's prompts for the policy's base and that of its reward model. A token is counted
+/// Reads and tokenises the recipe's prompts for the policy's base and that of its reward model, which are one where there is none. A token is counted
 /// once, however often it is read: it is sampled, scored, compared with the reference and valued, and then trained on
 /// `inner_epochs` times by the policy and the value model.
 ///
 /// # Errors
 /// As reading the prompts for the run.
 pub fn workload(recipe: &RlRecipe, policy: &Reading, judge: &Reading) -> Result<Workload, RlError> {
-    let prompt = recipe.reward.join("prompt.txt");
+    let with_facts = match &recipe.reward {
+        Some(reward) => shows_facts(&reward.join("prompt.txt"))?,
+        None => false,
+    };
+    let terms = recipe.rewards.iter().map(Term::wants_facts);
+    let terms = terms.collect::<Result<Vec<bool>, JudgeError>>()?;
     let images = recipe.data.images.as_path();
     let asking = Asking {
         policy: policy.rules(policy.n_positions(), images),
         judge: Judge {
             rules: judge.rules(judge.n_positions(), images),
-            with_facts: shows_facts(&prompt)?,
+            with_facts: with_facts || terms.contains(&true),
         },
         max_new_tokens: recipe.sampling.max_new_tokens,
+        tells_facts: !terms.is_empty(),
         look: Look::of_plan(recipe.data.on_bad_row, &recipe.data.images),
     };
     let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking)?;

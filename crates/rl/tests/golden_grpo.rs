@@ -118,6 +118,7 @@ fn ppo() -> PpoRecipe {
 fn score() -> ScoreRecipe {
     ScoreRecipe {
         normalise: Normalise::None,
+        weight: 1.0,
         terminal: TerminalCoefs {
             no_eos_penalty: 0.0,
             length_penalty: 0.0,

@@ -104,6 +104,7 @@ impl Case {
     fn score(self) -> ScoreRecipe {
         ScoreRecipe {
             normalise: Normalise::None,
+            weight: 1.0,
             terminal: TerminalCoefs {
                 no_eos_penalty: 0.0,
                 length_penalty: 0.0,

@@ -8,6 +8,7 @@ use candor_rl::critic::CriticRecipe;
 use candor_rl::kl::KlEstimator;
 use candor_rl::loss::Clip;
 use candor_rl::metrics::{RlMetrics, RolloutMetrics, UpdateMetrics};
+use candor_rl::parts::PartMetrics;
 use candor_rl::recipe::{AverageOver, Normalise};
 use candor_rl::shaping::ScorePosition;
 use candor_rl::symbolic::YesReward;
@@ -167,9 +168,15 @@ fn the_critics_keys_have_no_place_beside_rloo() {
 #[test]
 fn every_metric_is_documented_and_nothing_else() {
     let page = std::fs::read_to_string(root().join("docs/metrics.md")).unwrap();
+    let part = PartMetrics {
+        mean: 0.0,
+        std: 0.0,
+        unweighted_mean: None,
+        n: 0,
+    };
     let rollout = RolloutMetrics {
-        score_mean: 0.0,
-        score_std: 0.0,
+        score_mean: Some(0.0),
+        score_std: Some(0.0),
         general_score_mean: Some(0.0),
         reward_mean: 0.0,
         kl_mean: 0.0,
@@ -183,6 +190,7 @@ fn every_metric_is_documented_and_nothing_else() {
         advantages_std: 0.0,
         explained_variance: Some(0.0),
         n_flat_prompts: None,
+        rewards: [("NAME".to_owned(), part)].into(),
         n_rollouts: 0,
         n_response_tokens: 0,
     };

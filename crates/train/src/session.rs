@@ -162,6 +162,18 @@ impl Session {
         Ok(!stop)
     }
 
+    /// Writes a checkpoint of the steps that are done, unless it is there: for a run that has to end because something
+    /// outside of it failed, and that nothing should have to be done again for.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn keep(&mut self) -> Result<(), TrainError> {
+        if self.step == 0 || self.step.is_multiple_of(self.recipe.checkpoint_every) {
+            return Ok(());
+        }
+        self.checkpoint()
+    }
+
     fn checkpoint(&mut self) -> Result<(), TrainError> {
         let (optimizer, kept) = (&self.optimizer, &self.kept);
         let write = |writer: &CheckpointWriter| -> Result<(), TrainError> {

@@ -4,5 +4,6 @@ mod fine_tuning;
 mod memory;
 mod preferences;
 mod reinforcement;
+mod rewards;
 mod runs;
 mod starting;

@@ -17,7 +17,7 @@ use crate::JudgeError;
 use crate::item::Item;
 use crate::measure::Better::{Higher, Lower, Neither};
 use crate::measure::measure;
-use crate::objects::Synonyms;
+use crate::objects::{self, Synonyms};
 use crate::order::InOrders;
 use crate::outcome::ItemOutcome;
 use crate::truth::Truth;
@@ -92,27 +92,22 @@ impl Chair {
         let instances = coco::read_instances(path)?;
         let captions = files.context.as_ref().map(|path| coco::read_captions(path));
         let captions = captions.transpose()?;
-        let captions = captions
-            .as_ref()
-            .map(coco::Captions::by_file)
-            .unwrap_or_default();
         let numbers: BTreeMap<&str, String> = instances
             .images
             .iter()
             .map(|image| (image.file_name.as_str(), image.id.to_string()))
             .collect();
         let (mut items, mut present) = (Vec::new(), Vec::new());
-        for (image, objects) in limited(Vec::from_iter(instances.objects_by_file()), files) {
-            let boxes = objects.into_iter().map(str::to_owned);
-            let people = captions.get(image).into_iter().flatten();
-            let told = people.flat_map(|caption| finder.mentioned(caption));
-            present.push(boxes.chain(told).collect());
+        let mentioned = |text: &str| finder.mentioned(text);
+        let all = objects::present(&instances, captions.as_ref(), mentioned);
+        for (image, objects) in limited(Vec::from_iter(all), files) {
             items.push(Item {
-                id: image.to_owned(),
-                image: image.to_owned(),
-                names: [image.to_owned(), numbers[image].clone()],
+                id: image.clone(),
+                names: [image.clone(), numbers[image.as_str()].clone()],
+                image,
                 ..Item::default()
             });
+            present.push(objects);
         }
         Ok(Self {
             items,

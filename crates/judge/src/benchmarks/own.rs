@@ -142,7 +142,7 @@ fn read(row: &Question, answer: &str) -> Option<Read> {
 }
 
 /// An answer without what does not count: case, further blanks, and emphasis, quotes and marks around it.
-fn plain(answer: &str) -> String {
+pub(crate) fn plain(answer: &str) -> String {
     let words: Vec<&str> = answer.split_whitespace().collect();
     let text = words.join(" ").to_lowercase();
     let around = |c: char| c.is_whitespace() || "*_`\"'“”‘’.!".contains(c);

@@ -257,14 +257,24 @@ pub(crate) fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan
     let lora = known_lora(made, &recipe.policy_init, &mut plan);
     made.adapter(recipe.session.out.join("adapter"), &recipe.base, &lora);
     let policy = model(made, &recipe.base, &mut plan)?;
-    let Some((judge_base, judge_lora)) = made.judge(&recipe.reward)? else {
-        plan.note(format!(
-            "{} is not here, and no recipe before this one makes it: neither data nor memory can be told",
-            recipe.reward.display()
-        ));
-        return Ok(plan);
+    // Without a reward model the policy's base stands in its place, and there is no adapter.
+    let (judge_base, judge_lora) = match &recipe.reward {
+        None => (recipe.base.clone(), None),
+        Some(folder) => {
+            let Some((base, lora)) = made.judge(folder)? else {
+                plan.note(format!(
+                    "{} is not here, and no recipe before this one makes it: neither data nor memory can be told",
+                    folder.display()
+                ));
+                return Ok(plan);
+            };
+            (base, Some(lora))
+        }
     };
-    let judge = model(made, &judge_base, &mut plan)?;
+    let judge = match &recipe.reward {
+        None => made.known(&recipe.base)?,
+        Some(_) => model(made, &judge_base, &mut plan)?,
+    };
     let (Some(policy), Some(judge)) = (policy, judge) else {
         return Ok(plan);
     };
@@ -306,41 +316,60 @@ pub(crate) fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan
         recipe.sampling.pass_rows as u64,
     );
     let has_critic = recipe.ppo.advantages.critic().is_some();
-    let critic = if has_critic {
-        training(&judge, &judge_lora, value, 0)
-    } else {
-        0
-    };
+    let critic = judge_lora.as_ref().filter(|_| has_critic);
+    let critic = critic.map_or(0, |lora| training(&judge, lora, value, 0));
     let phases = [
         policy.writing(batch.min(recipe.batch.rollout_batch as u64), longest),
         training(&policy, &lora, longest, answer),
         critic,
         // Judged with the facts and a question after the answer, which are as long as the answer at most.
-        judge.forward(pass * (value + answer)),
+        if judge_lora.is_some() {
+            judge.forward(pass * (value + answer))
+        } else {
+            0
+        },
         judge.encoding(IMAGES_PER_PASS),
     ];
+    let judge_adapter = judge_lora.as_ref().map_or(0, |lora| judge.adapter(lora));
     let bases: &[Budget<'_>] = if shared { &[policy] } else { &[policy, judge] };
-    let of_critic = u64::from(has_critic) * judge.adapter(&judge_lora);
+    let of_critic = u64::from(has_critic) * judge_adapter;
     let trained = policy.adapter(&lora) + of_critic;
     // Those that are trained, the reference and the reward model's.
-    let adapters = trained + policy.adapter(&lora) + judge.adapter(&judge_lora);
+    let adapters = trained + policy.adapter(&lora) + judge_adapter;
     plan.memory = Some(Memory {
         weights_bytes: bases.iter().map(Budget::weights).sum::<u64>() + adapters,
         trained_bytes: optimizer(trained),
         features_bytes: features(bases, workload.as_ref(), &mut plan),
         work_bytes: phases.into_iter().max().unwrap_or(0),
     });
+    say_what_is_read(recipe, &mut plan);
+    Ok(plan)
+}
+
+/// Notes how often a step's responses are read, and by whom outside of the run.
+fn say_what_is_read(recipe: &RlRecipe, plan: &mut Plan) {
+    for term in recipe.rewards.iter().filter(|term| term.asks()) {
+        let n = plan.n_steps.map(|n| n * recipe.batch.rollout_batch as u64);
+        let n = n.map_or_else(|| "all".to_owned(), |n| format!("up to {n}"));
+        plan.note(format!(
+            "reward {:?} is asked about {n} responses",
+            term.name
+        ));
+    }
     let epochs = recipe.batch.inner_epochs;
-    let (n, readers, times) = if has_critic {
-        (4 + 2 * epochs, "reference and value model", "twice")
-    } else {
-        (3 + epochs, "the reference", "once")
+    let (n, readers, times) = match (recipe.ppo.advantages.critic().is_some(), &recipe.reward) {
+        (true, _) => (
+            4 + 2 * epochs,
+            "scored, by reference and value model",
+            "twice",
+        ),
+        (false, Some(_)) => (3 + epochs, "scored, by the reference", "once"),
+        (false, None) => (2 + epochs, "by the reference", "once"),
     };
     plan.note(format!(
-        "a token counts once, and is read {n} times: sampled, scored, by {readers}, and trained on {times} in each of \
+        "a token counts once, and is read {n} times: sampled, {readers}, and trained on {times} in each of \
          {epochs} inner epochs"
     ));
-    Ok(plan)
 }
 
 /// Plans grounding, which makes the model that it trains.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use candor_judge::reward::Term;
 use candor_recipe::Reader;
 use candor_train::stage_fields::{IMAGES, ROOT, read_activations};
 use candor_train::{BasePrecision, Length, SessionRecipe, on_bad_row};
@@ -51,7 +52,8 @@ impl RlRecipe {
             .required();
         let base_precision = BasePrecision::read(r);
         let policy_init = r.path("model.policy_init", "Folder of the adapter that the policy starts from and stays close to: also the frozen reference.").required();
-        let reward = r.path("model.reward", "Run folder of `candor reward`; it names its own base, which is opened in the same `model.base_precision`.").required();
+        let reward = r.path("model.reward", "Run folder of `candor reward`; it names its own base, which is opened in the same `model.base_precision`. May be left out where `[[rewards]]` are all that is earned and there is no critic.").optional();
+        let rewards = Term::read_all(r);
         let activations = read_activations(r);
         let data = data(r);
         let batch = batch(r);
@@ -80,6 +82,9 @@ impl RlRecipe {
             shuffle_captions: r.bool("quirks.shuffle_captions", "Of the paper's code: facts are shown in another order each time.").required(),
             drop_partial_mini_batch: r.bool("quirks.drop_partial_mini_batch", "Of the paper's code: rollouts that do not fill a mini-batch are not trained on.").required(),
         };
+        if reward.is_none() {
+            without_reward_model(r, &rewards, &score, &ppo);
+        }
         if ppo.whiten_rewards && (score.reward_scale - 1.0).abs() > 0.0 {
             r.mistake(
                 "score.reward_scale",
@@ -101,6 +106,13 @@ impl RlRecipe {
                 "use \"last_token\", or loss.average_over = \"padded\"",
             );
         }
+        if score.position == ScorePosition::Sentences && ppo.advantages.critic().is_none() {
+            r.mistake(
+                "score.position",
+                "without a critic the rewards of a response are added up, wherever they are",
+                "use \"last_token\", or algorithm = \"ppo\"",
+            );
+        }
         Ok(Self {
             session,
             length,
@@ -110,6 +122,7 @@ impl RlRecipe {
             base_precision,
             policy_init,
             reward,
+            rewards,
             activations,
             data,
             batch,
@@ -123,12 +136,39 @@ impl RlRecipe {
     }
 }
 
+/// Refuses what needs a reward model.
+fn without_reward_model(r: &mut Reader, rewards: &[Term], score: &ScoreRecipe, ppo: &PpoRecipe) {
+    if rewards.is_empty() {
+        let remedy =
+            "name the folder of a reward model, or write what a response earns as [[rewards]]";
+        r.mistake(
+            "model.reward",
+            "missing, and there are no [[rewards]]",
+            remedy,
+        );
+    }
+    if ppo.advantages.critic().is_some() {
+        let problem = "missing, and the critic of algorithm = \"ppo\" begins as the reward model";
+        let remedy =
+            "name the folder of a reward model, or use \"grpo\", \"rloo\" or \"reinforce\"";
+        r.mistake("model.reward", problem, remedy);
+    }
+    if score.normalise == Normalise::HeldOut {
+        let problem = "there is no reward model whose scores could be brought to a scale";
+        r.mistake(
+            "score.normalise",
+            problem,
+            "use \"none\", or name model.reward",
+        );
+    }
+}
+
 fn data(r: &mut Reader) -> DataRecipe {
     let root = r.path("data.root", ROOT).required();
     DataRecipe {
         images: root.join(r.path("data.images", IMAGES).required()),
         prompts: root.join(r.path("data.prompts", "Prompts, a LLaVA row each with an optional `caption_type` and `length_bonus`.").required()),
-        facts: r.path("data.facts", "Facts by image, as image_to_caption.json, for the reward model alone; needed if its prompt has `{facts}`.").optional().map(|path| root.join(path)),
+        facts: r.path("data.facts", "Facts by image, as image_to_caption.json, for the reward model and `[[rewards]]`, never for the policy; needed if the prompt of one has `{facts}`.").optional().map(|path| root.join(path)),
         on_bad_row: on_bad_row(r),
         max_query_tokens: r.usize("data.max_query_tokens", "Prompts of more tokens are dropped and counted; an image counts as one.").positive().required(),
     }
@@ -211,9 +251,11 @@ fn score(r: &mut Reader) -> ScoreRecipe {
     let positions = [
         ("last_token", ScorePosition::LastToken),
         ("last_pad", ScorePosition::LastPad),
+        ("sentences", ScorePosition::Sentences),
     ];
     ScoreRecipe {
         normalise: r.one_of("score.normalise", &scales, "Whether scores are brought to the mean and spread of the reward model's held-out ones.").required(),
+        weight: r.f64("score.weight", "What the score of the reward model is multiplied by.").within(0.0..).or(1.0, "1"),
         terminal: TerminalCoefs {
             no_eos_penalty: r.f64("score.no_eos_penalty", "Subtracted from the score of a response without an end.").within(0.0..).required(),
             length_penalty: r.f64("score.length_penalty", "Subtracted from the score of a response of `length_scale_tokens` tokens, and of others in proportion.").within(0.0..).required(),
@@ -221,7 +263,7 @@ fn score(r: &mut Reader) -> ScoreRecipe {
             symbolic_coef: r.f64("score.symbolic_coef", "Weight of the reward for a correct option or a correct yes or no.").within(0.0..).required(),
         },
         yes_reward: r.one_of("score.yes_reward", &yes, "What a correct yes is worth: as much as a correct no, or nothing as in the paper's code.").required(),
-        position: r.one_of("score.position", &positions, "Where the score is put: at the response's last token, or at the last pad as in the paper's code.").required(),
+        position: r.one_of("score.position", &positions, "Where the score is put: at the response's last token, at the last pad as in the paper's code, or at the end of each sentence what the sentence changes in the score, which costs a scoring of the response up to there.").required(),
         reward_scale: r.f64("score.reward_scale", "Multiplies all rewards, the KL included; the paper's code has a hidden 10.").positive().required(),
     }
 }

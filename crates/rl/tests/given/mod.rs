@@ -13,7 +13,7 @@ use candor_model::{
 use candor_rl::passes::{PolicyReader, ValueReader};
 use candor_rl::prompts::PromptRow;
 use candor_rl::rollout::Rollout;
-use candor_rl::scoring::Score;
+use candor_rl::scoring::{ModelScore, Score};
 use candor_rl::shaping::Terminal;
 use candor_testing::golden::Golden;
 use tch::{Device, Kind, Tensor};
@@ -144,6 +144,7 @@ pub fn prompts(golden: &Golden) -> Vec<PromptRow> {
             facts: Facts::default(),
             answer_type: AnswerType::General,
             length_bonus: 1.0,
+            reference: None,
         })
         .collect()
 }
@@ -175,9 +176,13 @@ pub fn rollouts<'p>(golden: &Golden, case: &Golden, prompts: &'p [PromptRow]) ->
 
 pub fn scores(golden: &Golden) -> Vec<Score> {
     let score = |total: f64| Score {
-        raw: total,
-        normalised: total,
+        model: Some(ModelScore {
+            raw: total,
+            normalised: total,
+            sentences: Vec::new(),
+        }),
         correctness: 0.0,
+        terms: Vec::new(),
         terminal: Terminal {
             no_eos_penalty: 0.0,
             length_penalty: 0.0,

@@ -11,11 +11,21 @@ use candor_rl::passes::{PolicyReader, ValueReader};
 use candor_rl::prompts::Prompts;
 use candor_rl::recipe::{AverageOver, PpoRecipe};
 use candor_rl::rollout::Sampler;
-use candor_rl::scoring::verdict;
+use candor_rl::scoring::{ModelScore, verdict};
 use candor_rl::update::{Learner, MiniBatchStats};
 use tch::{Device, Tensor};
 
 use crate::fixture::{prepared, recipe};
+
+/// A score that is the place of the response.
+fn said(place: usize) -> ModelScore {
+    let place = place as f64;
+    ModelScore {
+        raw: place,
+        normalised: place,
+        sentences: Vec::new(),
+    }
+}
 
 /// Gradients and figures of one mini-batch of eight under several cuts.
 fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats)> {
@@ -45,7 +55,7 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats
             .any(|r| r.response.ids.len() != rollouts[0].response.ids.len())
     );
     let scores: Vec<_> = (0..rollouts.len())
-        .map(|i| verdict(&rollouts[i], i as f64, i as f64, &recipe.score))
+        .map(|i| verdict(&rollouts[i], Some(said(i)), Vec::new(), &[], &recipe.score))
         .collect();
     let ppo = PpoRecipe {
         average_over,

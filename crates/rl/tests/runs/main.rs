@@ -1,10 +1,13 @@
 //! Reinforcement learning on a tiny world: what is learned, written, resumed and refused.
 
+mod best;
 mod fixture;
 mod learner;
 mod prompts;
 mod refused;
 mod resume;
+mod rewards;
+mod sentences;
 mod several;
 
 use std::fs;

@@ -41,6 +41,7 @@ fn read(quirks: QuirksRecipe) -> (Vec<[String; 4]>, Vec<AnswerType>, usize) {
             with_facts: true,
         },
         max_new_tokens: 8,
+        tells_facts: false,
         look: Look::Not,
     };
     let read = Prompts::read(&data, &quirks, asking).unwrap();
@@ -119,6 +120,7 @@ fn sorted_out(on_bad_row: OnBadRow, with_facts: bool) -> Result<Prompts, String>
         policy: rules,
         judge: Judge { rules, with_facts },
         max_new_tokens: 8,
+        tells_facts: false,
         look: Look::Not,
     };
     Prompts::read(&data, &NO_QUIRKS, asking).map_err(|error| error.to_string())

@@ -1,0 +1,79 @@
+//! `candor judge …`
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::PrecisionName;
+
+/// `candor judge …`
+#[derive(Debug, Subcommand)]
+pub enum JudgeCommand {
+    /// Ask the paper's two questions about pairs of answers, with the facts, in both orders.
+    #[command(
+        after_help = "Example:\n  candor judge preferences runs/llava-7b-224/sample/candidates.jsonl --judge judge.toml \
+                            --facts image_to_caption.json --out runs/judged/preferences.json\n\n\
+                            What it will cost at most is said first. The same command goes on after a kill and pays for no \
+                            reply twice. Beside the preferences, which candor reward and candor dpo read, stand a log of both \
+                            questions (.log.jsonl) and the counts (.summary.json). docs/ai-feedback.md explains them."
+    )]
+    Preferences(PreferencesArguments),
+    /// Choose the best of all answers to each prompt by a reward model, with the facts (best of n).
+    #[command(
+        after_help = "Example:\n  candor sample recipes/demo/2-sample.toml --set run.out=runs/demo/sample-1 --set seed=1\n  \
+                            candor judge best runs/demo/sample/candidates.jsonl runs/demo/sample-1/candidates.jsonl --reward \
+                            runs/demo/reward-facts --images runs/demo/world/images --facts \
+                            runs/demo/world/facts/image_to_caption.json --out runs/demo/best\n\nbest.json has each prompt with its \
+                            best answer, for candor sft; preferences.json has the best against the worst, for candor dpo and \
+                            candor reward. The same command goes on after a kill."
+    )]
+    Best(BestArguments),
+}
+
+/// Arguments of `candor judge best`.
+#[derive(Debug, Args)]
+pub struct BestArguments {
+    /// Files that `candor sample` wrote; answers of all of them to one prompt are compared.
+    #[arg(required = true)]
+    pub candidates: Vec<PathBuf>,
+    /// Run folder of `candor reward`.
+    #[arg(long)]
+    pub reward: PathBuf,
+    /// Folder of the images.
+    #[arg(long)]
+    pub images: PathBuf,
+    /// Captions by image, `image_to_caption.json`; needed if the reward model is shown facts.
+    #[arg(long)]
+    pub facts: Option<PathBuf>,
+    /// Folder to write to.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// What the reward model's base is held in: as when it was trained [default: f32 where any weight is, else bf16]
+    #[arg(long)]
+    pub precision: Option<PrecisionName>,
+    /// Answers that are scored together.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub pass_rows: u16,
+}
+
+/// Arguments of `candor judge preferences`.
+#[derive(Debug, Args)]
+pub struct PreferencesArguments {
+    /// The pairs: what `candor sample` writes, or any other file of comparisons, whose judgements are not looked at.
+    pub pairs: PathBuf,
+    /// Settings of the judge (docs/evaluation.md).
+    #[arg(long)]
+    pub judge: PathBuf,
+    /// Captions by image, `image_to_caption.json`; needed if the judge's prompt has `{facts}`, as candor's own has.
+    #[arg(long)]
+    pub facts: Option<PathBuf>,
+    /// Folder of the images, for a judge that is shown them.
+    #[arg(long)]
+    pub images: Option<PathBuf>,
+    /// File of preferences to write.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Say what it will cost at most, and ask nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}

@@ -1,0 +1,105 @@
+//! `candor judge …`
+
+use anyhow::bail;
+use candor_data::ComparisonFormat;
+use candor_data::atomic;
+use candor_data::formats::{captions, images, preference, preference_log};
+use candor_judge::feedback::{Feedback, Summary};
+use candor_judge::{ChatJudge, Settings};
+use candor_reward::{BestOfN, RewardModel};
+
+use super::precision::precision;
+use super::stage::device;
+use crate::arguments::{BestArguments, JudgeCommand, PreferencesArguments};
+
+/// Runs a `candor judge` command.
+pub fn run(command: JudgeCommand) -> anyhow::Result<()> {
+    match command {
+        JudgeCommand::Preferences(arguments) => preferences(&arguments),
+        JudgeCommand::Best(arguments) => best(arguments),
+    }
+}
+
+fn preferences(arguments: &PreferencesArguments) -> anyhow::Result<()> {
+    let path = arguments.pairs.as_path();
+    let mut named = |bytes: &[u8]| Ok(images::content_name(bytes));
+    let pairs = ComparisonFormat::of(path)?.read(path, &mut named)?;
+    let settings = Settings::read(&arguments.judge)?;
+    let book = arguments.facts.as_deref().map(captions::read).transpose()?;
+    let facts = arguments.facts.as_deref().zip(book.as_ref());
+    let shown = arguments.images.as_deref();
+    let feedback = Feedback::new(path, pairs, &settings, facts, shown)?;
+    let prices = settings.prices();
+    let judge = ChatJudge::open(&arguments.judge, settings, 0)?;
+    let (n_replies, most) = feedback.outstanding(&judge)?;
+    eprintln!(
+        "judge: {n_replies} replies are to be had, which cost {} tokens at most, {:.2} by the prices of {}",
+        most.total(),
+        prices.of(most),
+        arguments.judge.display()
+    );
+    if arguments.dry_run {
+        return Ok(());
+    }
+    let (rows, summary) = feedback.ask(&judge, &|n| eprintln!("judge: {n} replies"))?;
+    if rows.is_empty() {
+        bail!(
+            "{}: the judge could not tell the answers of any of {} pairs apart; nothing is written",
+            path.display(),
+            summary.n_pairs
+        );
+    }
+    let beside = |ending: &str| arguments.out.with_extension(ending);
+    preference_log::write(&beside("log.jsonl"), &rows)?;
+    preference::write(&arguments.out, &rows)?;
+    let json = serde_json::to_string_pretty(&summary)? + "\n";
+    atomic::write(&beside("summary.json"), json.as_bytes())?;
+    println!("{}: {}", arguments.out.display(), told(&summary));
+    Ok(())
+}
+
+fn best(arguments: BestArguments) -> anyhow::Result<()> {
+    let base = RewardModel::base_path(&arguments.reward)?;
+    let plan = BestOfN {
+        candidates: arguments.candidates,
+        base_precision: precision(arguments.precision, &base)?,
+        reward: arguments.reward,
+        images: arguments.images,
+        facts: arguments.facts,
+        out: arguments.out,
+        pass_rows: usize::from(arguments.pass_rows),
+    };
+    let said = |done, n| eprintln!("best: {done} of {n} prompts");
+    let summary = candor_reward::best_of_n(&plan, device(), said)?;
+    println!(
+        "{}: {} answers to {} prompts; the score is {:.3} on average and {:.3} of the best; {} prompts without a best and a \
+         worst",
+        plan.out.display(),
+        summary.n_answers,
+        summary.n_prompts,
+        summary.score_mean,
+        summary.best_score_mean,
+        summary.n_equal
+    );
+    Ok(())
+}
+
+fn told(summary: &Summary) -> String {
+    let percent = |share: Option<f64>| {
+        share.map_or_else(|| "-".to_owned(), |share| format!("{:.0} %", 100.0 * share))
+    };
+    format!(
+        "{} preferences of {} pairs ({} identical, {} undecided), {} by the first question; the two orders agree on {} of \
+         first questions, {} of decided replies favour the answer shown first; {} of {} replies not read; {} tokens in all",
+        summary.n_preferences,
+        summary.n_pairs,
+        summary.n_identical,
+        summary.n_undecided,
+        percent(summary.first_question_share),
+        percent(summary.order_agreement),
+        percent(summary.favours_first),
+        summary.n_unparsed,
+        summary.n_replies,
+        summary.cost.tokens.total()
+    )
+}

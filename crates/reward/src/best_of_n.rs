@@ -1,0 +1,338 @@
+//! Best of n: of all answers to a prompt, the one that the reward model, told the facts, scores highest, and the lowest.
+//!
+//! The answers are those of one or several files of candidates; two files of one recipe with different seeds hold four to
+//! each prompt. `best.json` has each prompt with its best answer, to be fine-tuned on (rejection sampling), and
+//! `preferences.json` the best against the worst, in the format that people's labels have. Scores are kept a chunk at a time
+//! in `scores.jsonl`, so that a run that was killed goes on and ends in the same bytes.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use candor_data::formats::candidates::{self, Candidate};
+use candor_data::formats::{captions, llava, preference, preference_log};
+use candor_data::{
+    AnswerType, Conversation, FactBook, Facts, LineLog, Preference, Side, Turn, Verdict,
+};
+use candor_model::{Bundle, ImageFeatures};
+use candor_run::{sha256, write_result};
+use candor_train::BasePrecision;
+use serde::{Deserialize, Serialize};
+use tch::Device;
+
+use crate::RewardError;
+use crate::scorer::{Judged, RewardModel};
+
+/// Prompts whose answers are scored and kept together.
+const CHUNK: usize = 32;
+
+/// What is chosen from, and by whom.
+#[derive(Debug, Clone)]
+pub struct BestOfN {
+    /// Files of candidates.
+    pub candidates: Vec<PathBuf>,
+    /// Run folder of a reward model.
+    pub reward: PathBuf,
+    /// What its base is held in.
+    pub base_precision: BasePrecision,
+    /// Image folder.
+    pub images: PathBuf,
+    /// Captions by image, where the reward model is shown facts.
+    pub facts: Option<PathBuf>,
+    /// Folder to write to.
+    pub out: PathBuf,
+    /// Answers that are scored together.
+    pub pass_rows: usize,
+}
+
+/// What was chosen: the content of `result.json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BestSummary {
+    /// Prompts.
+    pub n_prompts: usize,
+    /// Answers that differ from the others to their prompt.
+    pub n_answers: usize,
+    /// Prompts without two answers of different scores, which make no preference.
+    pub n_equal: usize,
+    /// Mean score of all answers.
+    pub score_mean: f64,
+    /// Mean score of the best answers.
+    pub best_score_mean: f64,
+}
+
+/// A prompt with the answers to it, no two of them alike.
+#[derive(Debug, PartialEq)]
+struct Group {
+    id: String,
+    image: Option<String>,
+    turns: Vec<Turn>,
+    original_answer: Option<String>,
+    answers: Vec<String>,
+}
+
+/// The places of the best and of the worst of some scores, the first of several that are equal; no worst where all are.
+fn chosen(scores: &[f64]) -> Option<(usize, Option<usize>)> {
+    let first = |better: fn(&f64, &f64) -> bool| {
+        let mut places = 0..scores.len();
+        let start = places.next()?;
+        Some(places.fold(start, |best, place| {
+            if better(&scores[place], &scores[best]) {
+                place
+            } else {
+                best
+            }
+        }))
+    };
+    let (best, worst) = (first(f64::gt)?, first(f64::lt)?);
+    Some((best, (scores[worst] < scores[best]).then_some(worst)))
+}
+
+/// Scores all answers and writes what is chosen; `progress` hears how many prompts are done, and of how many.
+///
+/// # Errors
+/// A file is missing or damaged, facts are missing where the reward model is shown them, an answer does not fit it, or a score
+/// is not a number.
+pub fn best_of_n(
+    plan: &BestOfN,
+    device: Device,
+    mut progress: impl FnMut(usize, usize),
+) -> Result<BestSummary, RewardError> {
+    let groups = groups(&plan.candidates)?;
+    let base = RewardModel::base_path(&plan.reward)?;
+    let bundle = Bundle::open(&base, device, plan.base_precision)?;
+    bundle.model.set_trainable(|_| false);
+    let model = RewardModel::open(&plan.reward, &bundle)?;
+    let book = facts(plan, &model)?;
+    let mut kept = Kept::open(&plan.out.join("scores.jsonl"))?;
+    let mut scores = Vec::with_capacity(groups.len());
+    for chunk in groups.chunks(CHUNK) {
+        scores.extend(chunk_scores(
+            plan, &model, &bundle, &book, chunk, &mut kept,
+        )?);
+        progress(scores.len(), groups.len());
+    }
+    write(plan, &groups, &scores)
+}
+
+/// The facts that the reward model is told.
+fn facts(plan: &BestOfN, model: &RewardModel) -> Result<FactBook, RewardError> {
+    match &plan.facts {
+        Some(path) if model.with_facts() => Ok(captions::read(path)?),
+        None if model.with_facts() => Err(RewardError::Unfit {
+            path: plan.reward.clone(),
+            problem: "the reward model is shown facts, and no file of facts is named".to_owned(),
+            remedy: "give --facts",
+        }),
+        _ => Ok(FactBook::new()),
+    }
+}
+
+/// The prompts of all files in the order of their first row.
+fn groups(files: &[PathBuf]) -> Result<Vec<Group>, RewardError> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut places: HashMap<(Option<String>, Vec<Turn>), usize> = HashMap::new();
+    for file in files {
+        for row in candidates::read(file)? {
+            let Candidate {
+                id,
+                image,
+                turns,
+                original_answer,
+                outputs,
+                ..
+            } = row;
+            let place = *places
+                .entry((image.clone(), turns.clone()))
+                .or_insert_with(|| {
+                    groups.push(Group {
+                        id,
+                        image,
+                        turns,
+                        original_answer,
+                        answers: Vec::new(),
+                    });
+                    groups.len() - 1
+                });
+            let answers = &mut groups[place].answers;
+            for output in outputs {
+                let output = output.trim().to_owned();
+                if !answers.contains(&output) {
+                    answers.push(output);
+                }
+            }
+        }
+    }
+    Ok(groups)
+}
+
+/// The scores of a chunk, which are kept or computed as a whole: their last bits may depend on who shares a pass.
+fn chunk_scores(
+    plan: &BestOfN,
+    model: &RewardModel,
+    bundle: &Bundle,
+    book: &FactBook,
+    chunk: &[Group],
+    kept: &mut Kept,
+) -> Result<Vec<Vec<f64>>, RewardError> {
+    let told: Vec<Facts> = (chunk.iter())
+        .map(|group| {
+            book.for_prompt(
+                group.image.as_deref().unwrap_or_default(),
+                AnswerType::General,
+            )
+        })
+        .collect();
+    let answers: Vec<(Conversation, &Facts)> = chunk
+        .iter()
+        .zip(&told)
+        .flat_map(|(group, facts)| {
+            let with = move |answer: &String| (group.answered(answer), facts);
+            group.answers.iter().map(with)
+        })
+        .collect();
+    let whole =
+        |(conversation, facts): &(Conversation, &Facts)| format!("{conversation:?}{facts:?}");
+    let parts = answers.iter().map(|answer| whole(answer).into_bytes());
+    let key = sha256::of_bytes(std::iter::once(model.fingerprint().into_bytes()).chain(parts));
+    let scores = if let Some(scores) = kept.scores.remove(&key) {
+        scores
+    } else {
+        let images = chunk.iter().filter_map(|group| group.image.clone());
+        let images: BTreeSet<String> = images.collect();
+        let features = ImageFeatures::encode(bundle, &plan.images, images, |_, _| ())?;
+        let items: Vec<Judged<'_>> = answers
+            .iter()
+            .map(|(conversation, facts)| Judged {
+                id: &conversation.id,
+                conversation,
+                facts,
+            })
+            .collect();
+        let scores = model.score(bundle, &features, &items, plan.pass_rows)?;
+        kept.keep(key, &scores)?;
+        scores
+    };
+    let mut rest = scores.into_iter();
+    Ok(chunk
+        .iter()
+        .map(|group| rest.by_ref().take(group.answers.len()).collect())
+        .collect())
+}
+
+impl Group {
+    fn answered(&self, answer: &str) -> Conversation {
+        let mut turns = self.turns.clone();
+        turns.push(Turn::gpt(answer));
+        Conversation {
+            id: self.id.clone(),
+            image: self.image.clone(),
+            turns,
+        }
+    }
+
+    /// The two answers in the order in which they were found, so that no place tells which is better.
+    fn preference(&self, best: usize, worst: usize) -> Preference {
+        let [first, second] = [best.min(worst), best.max(worst)];
+        Preference {
+            id: self.id.clone(),
+            image: self.image.clone(),
+            turns: self.turns.clone(),
+            original_answer: self.original_answer.clone(),
+            outputs: [first, second].map(|place| self.answers[place].clone()),
+            // A score is of all that an answer is worth, and claims nothing of hallucinations.
+            fewer_hallucinations: Verdict::Tie,
+            more_helpful: Some(if best == first {
+                Side::First
+            } else {
+                Side::Second
+            }),
+            record: None,
+            explanation: None,
+        }
+    }
+}
+
+fn write(
+    plan: &BestOfN,
+    groups: &[Group],
+    scores: &[Vec<f64>],
+) -> Result<BestSummary, RewardError> {
+    let (mut best_of, mut preferences, mut best_sum) = (Vec::new(), Vec::new(), 0.0);
+    for (group, scores) in groups.iter().zip(scores) {
+        // A row of candidates has answers.
+        let Some((best, worst)) = chosen(scores) else {
+            continue;
+        };
+        best_sum += scores[best];
+        best_of.push(group.answered(&group.answers[best]));
+        preferences.extend(worst.map(|worst| group.preference(best, worst)));
+    }
+    let all: Vec<f64> = scores.concat();
+    let summary = BestSummary {
+        n_prompts: groups.len(),
+        n_answers: all.len(),
+        n_equal: groups.len() - preferences.len(),
+        score_mean: all.iter().sum::<f64>() / all.len() as f64,
+        best_score_mean: best_sum / groups.len() as f64,
+    };
+    llava::write(&plan.out.join("best.json"), &best_of)?;
+    if !preferences.is_empty() {
+        preference_log::write(&plan.out.join("preferences.log.jsonl"), &preferences)?;
+        preference::write(&plan.out.join("preferences.json"), &preferences)?;
+    }
+    write_result(&plan.out, &summary).map_err(candor_train::TrainError::from)?;
+    Ok(summary)
+}
+
+/// A line of the file of scores: those of a chunk.
+#[derive(Debug, Serialize, Deserialize)]
+struct Line {
+    key: String,
+    scores: Vec<f64>,
+}
+
+/// The scores of chunks that are done.
+struct Kept {
+    log: LineLog,
+    scores: HashMap<String, Vec<f64>>,
+}
+
+impl Kept {
+    fn open(path: &Path) -> Result<Self, RewardError> {
+        let (log, lines) = LineLog::open(path)?;
+        let read = |line: &String| {
+            let line: Line = serde_json::from_str(line).map_err(|error| RewardError::Unfit {
+                path: path.to_owned(),
+                problem: format!("a line is damaged: {error}"),
+                remedy: "remove the line; its answers are scored again",
+            })?;
+            Ok((line.key, line.scores))
+        };
+        let scores = lines.iter().map(read).collect::<Result<_, RewardError>>()?;
+        Ok(Self { log, scores })
+    }
+
+    fn keep(&mut self, key: String, scores: &[f64]) -> Result<(), RewardError> {
+        let scores = scores.to_vec();
+        // Strings and finite numbers: nothing in here can fail to serialise.
+        let line = serde_json::to_string(&Line { key, scores }).unwrap_or_default();
+        Ok(self.log.append(&line)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_the_best_and_of_the_worst_is_chosen() {
+        for (scores, expected) in [
+            (&[0.5, 2.0, -1.0, 2.0, -1.0][..], Some((1, Some(2)))),
+            (&[3.0, 3.0], Some((0, None))),
+            (&[-2.0], Some((0, None))),
+            (&[1.0, 2.0], Some((1, Some(0)))),
+            (&[], None),
+        ] {
+            assert_eq!(chosen(scores), expected, "{scores:?}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Scores that are paid by the sentence.
+
+use std::path::Path;
+
+use candor_data::rows::Look;
+use candor_data::{Conversation, Turn};
+use candor_model::Response;
+use candor_reward::Judged;
+use candor_rl::RlRecipe;
+use candor_rl::models::Models;
+use candor_rl::prompts::Prompts;
+use candor_rl::rollout::Rollout;
+use candor_rl::scoring::score;
+use candor_testing::files::lines;
+use tch::Device;
+
+use crate::fixture::{BAD, GOOD, SCORE_MEAN, SCORE_STD, finished, prepared, recipe};
+
+/// The gain of a sentence is what the reward model says more of the text up to its end than of the text before it.
+#[test]
+fn a_sentence_earns_what_it_changes_in_the_score() {
+    let dir = prepared();
+    let recipe: RlRecipe = recipe(dir.path(), "out", &["score.position=\"sentences\""]);
+    let models = Models::open(&recipe, Device::Cpu).unwrap();
+    let asking = models.asking(24, Look::There, Path::new(""));
+    let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking).unwrap();
+    let images = ["red.png", "green.png", "blue.png"].map(str::to_owned);
+    let images = models
+        .encode(&recipe.data.images, &images, &prompts.images, |_, _| ())
+        .unwrap();
+    let tokenizer = &models.policy_base().tokenizer;
+    let texts = [format!("{BAD} {GOOD}"), GOOD.to_owned()];
+    let rollouts: Vec<Rollout<'_>> = texts
+        .iter()
+        .zip(&prompts.rows)
+        .map(|(text, prompt)| {
+            let mut ids = tokenizer.encode(text).unwrap().ids;
+            ids.push(tokenizer.eos);
+            Rollout {
+                prompt,
+                sample: 0,
+                text: text.clone(),
+                response: Response {
+                    logprobs: vec![0.0; ids.len()],
+                    ids,
+                    finished: true,
+                },
+                facts: prompt.facts.clone(),
+            }
+        })
+        .collect();
+    let scores = score(&models, &images, &rollouts, &recipe.score, 1).unwrap();
+    let reward = models.reward.as_ref().unwrap();
+    let alone = |row: usize, text: &str| {
+        let rollout = &rollouts[row];
+        let mut conversation: Conversation = rollout.prompt.conversation.clone();
+        conversation.turns.push(Turn::gpt(text));
+        let item = Judged {
+            id: "x",
+            conversation: &conversation,
+            facts: &rollout.facts,
+        };
+        let raw = reward
+            .score(models.judge_base(), images.judge(), &[item], 1)
+            .unwrap()[0];
+        (raw - SCORE_MEAN) / SCORE_STD
+    };
+    let near = |found: f64, expected: f64| {
+        assert!(
+            (found - expected).abs() < 1e-5,
+            "{found} against {expected}"
+        );
+    };
+    let [two, one] = [0, 1].map(|row| scores[row].as_ref().unwrap());
+    let n_bad = tokenizer.encode(BAD).unwrap().ids.len();
+    let ends: Vec<usize> = two.sentences.iter().map(|(place, _)| *place).collect();
+    assert_eq!(ends, [n_bad - 1, rollouts[0].response.ids.len() - 1]);
+    near(two.sentences[0].1, alone(0, BAD));
+    near(two.sentences[1].1, alone(0, &texts[0]) - alone(0, BAD));
+    near(two.normalised, alone(0, &texts[0]));
+    assert_eq!(one.sentences.len(), 1);
+    near(one.sentences[0].1, alone(1, GOOD));
+}
+
+/// In the first step both runs have the same responses, which earn the same in all.
+#[test]
+fn what_sentences_earn_adds_up_to_what_the_response_earns() {
+    let dir = prepared();
+    let all = ["run.steps=1", "run.samples_per_step=16"];
+    finished(dir.path(), "last", &all);
+    finished(
+        dir.path(),
+        "each",
+        &[&all[..], &["score.position=\"sentences\""]].concat(),
+    );
+    let [last, each] =
+        ["last", "each"].map(|run| lines(&dir.path().join(run).join("samples/step-1.jsonl")));
+    for (last, each) in last.iter().zip(&each) {
+        assert_eq!(last["response"], each["response"]);
+        let sum = |row: &serde_json::Value| row["reward_sum"].as_f64().unwrap();
+        assert!((sum(last) - sum(each)).abs() < 1e-4, "{last}\n{each}");
+    }
+}

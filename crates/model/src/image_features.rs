@@ -149,8 +149,12 @@ pub(crate) fn features_of(bundle: &Bundle, path: &Path) -> Result<Features, Mode
 pub fn encode(bundle: &Bundle, fitted: &[Fitted]) -> Vec<Features> {
     let mut of_size: BTreeMap<[u32; 2], Vec<usize>> = BTreeMap::new();
     for (at, image) in fitted.iter().enumerate() {
-        let size = [image.size.height, image.size.width];
-        of_size.entry(size).or_default().push(at);
+        // Of images in tiles, all that is made of them follows from their own size.
+        let size = image.own.unwrap_or(image.size);
+        of_size
+            .entry([size.height, size.width])
+            .or_default()
+            .push(at);
     }
     let mut encoded: Vec<Option<Features>> = fitted.iter().map(|_| None).collect();
     for places in of_size.into_values() {
@@ -158,7 +162,11 @@ pub fn encode(bundle: &Bundle, fitted: &[Fitted]) -> Vec<Features> {
         let together = (PIXELS_PER_PASS / n_pixels.max(1)).max(1);
         for places in places.chunks(together) {
             let images = places.iter().map(|&at| &fitted[at]);
-            let features = bundle.model.image_features(&pixels(bundle, images));
+            let pixels = pixels(bundle, images);
+            let features = match fitted[places[0]].own {
+                Some(own) => bundle.model.view_features(&views(&pixels), own),
+                None => bundle.model.image_features(&pixels),
+            };
             for (image, &at) in places.iter().enumerate() {
                 encoded[at] = Some(features.image(image));
             }
@@ -179,4 +187,13 @@ pub fn pixels<'a>(bundle: &Bundle, fitted: impl Iterator<Item = &'a Fitted>) -> 
         })
         .collect();
     Tensor::stack(&each, 0).to_device(bundle.model.device())
+}
+
+/// The views that stand one below another in images.
+///
+/// # Shapes
+/// `pixels`: `[n_images, 3, n_views · side, side]` → `[n_images, n_views, 3, side, side]`.
+fn views(pixels: &Tensor) -> Tensor {
+    let side = pixels.size()[3];
+    pixels.unflatten(2, [-1, side]).transpose(1, 2)
 }

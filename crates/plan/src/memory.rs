@@ -177,7 +177,7 @@ impl Budget<'_> {
     #[must_use]
     pub fn encoding(&self, n_images: u64) -> u64 {
         let c = self.config.tower_sizes();
-        let n_patches = self.config.n_feature_rows(USUAL_IMAGE) as u64;
+        let n_patches = self.config.n_patches(USUAL_IMAGE) as u64;
         let pixels = 3 * n_patches * (c.patch_size * c.patch_size) as u64 * F32;
         let token = (8 * c.width + 4 * c.mlp_width) as u64 * self.e();
         n_images * (pixels + (n_patches + 1) * token)

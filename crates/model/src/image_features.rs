@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use candor_data::image::{Fitted, ImageLimits, load_batch};
+use candor_data::image::{Fitted, ImageLimits, decode, load_batch};
 use candor_data::rows::{BadRows, Look, faults};
 use tch::Tensor;
 
@@ -133,16 +133,32 @@ fn encode_in(
     Ok(tch::no_grad(|| encode(bundle, &fitted)))
 }
 
+/// What is seen of an image that a conversation shows.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    /// Where it is the only one.
+    pub alone: Features,
+    /// Where it is one of several, if that is something else.
+    pub among: Option<Features>,
+}
+
 /// Features of the image in a file.
 ///
 /// # Errors
 /// The file is missing, damaged or over the limits.
-pub(crate) fn features_of(bundle: &Bundle, path: &Path) -> Result<Features, ModelError> {
-    let fitted = load_batch(&[path], &bundle.processor, &ImageLimits::default())?;
-    match tch::no_grad(|| encode(bundle, &fitted)).pop() {
-        Some(features) => Ok(features),
-        None => unreachable!("one image has features"),
-    }
+pub(crate) fn features_of(bundle: &Bundle, path: &Path) -> Result<Seen, ModelError> {
+    let image = decode(path, &ImageLimits::default())?;
+    let alone = bundle.processor.fit(&image);
+    let alone = alone.map_err(|misshapen| misshapen.at(path))?;
+    let among = bundle.processor.fit_among(&image);
+    let one = |fitted: &Fitted| {
+        let encoded = tch::no_grad(|| encode(bundle, std::slice::from_ref(fitted))).pop();
+        encoded.unwrap_or_else(|| unreachable!("one image has features"))
+    };
+    Ok(Seen {
+        alone: one(&alone),
+        among: among.as_ref().map(one),
+    })
 }
 
 /// Features of images that the bundle's processor has fitted, in their order. Those of one size are encoded together.

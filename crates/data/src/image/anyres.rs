@@ -12,7 +12,7 @@ use ::image::{RgbImage, imageops};
 use serde::{Deserialize, Serialize};
 
 use super::resize::bicubic;
-use super::{Colours, Fitted, ImageSize};
+use super::{Colours, Fit, Fitted, ImageSize, SquareProcessor};
 
 /// Heights and widths, in pixels, that images may be brought to (`image_grid_pinpoints`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,7 +92,7 @@ impl Pinpoints {
     }
 }
 
-/// Whose class of transformers writes the same processor; they compute the same.
+/// Whose class of transformers writes the same processor; of one image they make the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AnyresClass {
     /// `LlavaNextImageProcessor`.
@@ -137,6 +137,15 @@ impl AnyresProcessor {
             own: Some(own),
             ..Fitted::of(&views)
         }
+    }
+
+    pub(super) fn fit_among(&self, image: &RgbImage) -> Option<Fitted> {
+        let square = SquareProcessor {
+            side: self.side,
+            fit: Fit::Pad,
+            colours: self.colours,
+        };
+        (self.class == AnyresClass::Onevision).then(|| square.fit(image))
     }
 }
 

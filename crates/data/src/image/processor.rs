@@ -162,6 +162,16 @@ impl ImageProcessor {
         }
     }
 
+    /// The same for an image that is one of several in a text, where that makes another of it: LLaVA-OneVision sees each
+    /// of them in one view, padded to a square.
+    #[must_use]
+    pub fn fit_among(&self, image: &RgbImage) -> Option<Fitted> {
+        match self {
+            Self::Anyres(anyres) => anyres.fit_among(image),
+            Self::Square(_) | Self::Native(_) => None,
+        }
+    }
+
     /// Decodes the image at `path` and fits it.
     ///
     /// # Errors

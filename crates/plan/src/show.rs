@@ -67,13 +67,23 @@ pub fn show_inspection(model: &Inspection) -> String {
             decoder.n_positions
         ),
     );
-    let seen = if model.config.sizes_differ() {
-        format!("patches of {} pixels", tower.patch_size)
-    } else {
-        format!(
-            "{} pixels in patches of {}, read at layer {}",
-            tower.image_size, tower.patch_size, tower.feature_layer
-        )
+    let seen = match model.config.llava() {
+        None => format!("patches of {} pixels", tower.patch_size),
+        Some(llava) => {
+            let layers = llava.vision_feature_layer.all().iter();
+            let layers: Vec<String> = layers.map(ToString::to_string).collect();
+            format!(
+                "{}{} pixels in patches of {}, read at layer {}",
+                if model.config.sizes_differ() {
+                    "the whole and tiles of "
+                } else {
+                    ""
+                },
+                tower.image_size,
+                tower.patch_size,
+                layers.join(" and ")
+            )
+        }
     };
     let of = if model.config.sizes_differ() {
         "an image of 640 × 480, others by their sizes"

@@ -186,8 +186,14 @@ impl<'a> Dialogue<'a> {
             image: (!self.images.is_empty()).then(|| "chat".to_owned()),
             turns: self.turns.clone(),
         };
-        let text = self.template.render(&conversation)?.text;
         let tokenizer = &self.bundle.tokenizer;
+        let asked = self.turns.last();
+        if let Some(video) = asked.and_then(|turn| tokenizer.video_in(&turn.value)) {
+            let problem =
+                format!("the question holds `{video}`, and videos are not shown to models");
+            return Err(refuse(problem, "leave the word out of what you write"));
+        }
+        let text = self.template.render(&conversation)?.text;
         let encoded = tokenizer.encode(&text)?.ids;
         let n_places = encoded.iter().filter(|&&id| id == tokenizer.image).count();
         if n_places != self.images.len() {

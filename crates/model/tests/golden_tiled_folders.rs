@@ -207,6 +207,32 @@ fn saved_and_exported_folders_have_the_same_tensors() {
     }
 }
 
+/// A word that stands for a video would be read without one.
+#[test]
+fn videos_are_refused_by_name() {
+    let bundle = open("onevision");
+    let mut chat = Dialogue::new(&bundle, None, None).unwrap();
+    let asked = chat.ask("<video>\nWhat happens?", greedy(&bundle), 0, |_| true);
+    let said = ["<video>\nWhat happens?".to_owned(), "A dog.".to_owned()];
+    let mut row = conversation("x.png", &said);
+    row.image = None;
+    let rules = bundle.rules(usize::MAX, Path::new(""));
+    let read = Sample::new(&row, rules);
+    for message in [
+        asked.unwrap_err().to_string(),
+        read.unwrap_err().to_string(),
+    ] {
+        assert!(
+            message.contains("`<video>`, and videos are not shown"),
+            "{message}"
+        );
+    }
+    // To another vocabulary it is a word.
+    let bundle = open("vicuna");
+    let rules = bundle.rules(usize::MAX, Path::new(""));
+    assert!(Sample::new(&row, rules).is_ok());
+}
+
 /// Parts that do not belong together are named before any weight is read.
 #[test]
 fn what_does_not_fit_is_named() {

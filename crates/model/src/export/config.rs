@@ -48,6 +48,10 @@ pub(super) fn check(export: &Export, config: &ModelConfig) -> Result<(), ModelEr
             "the tower is a SigLIP".to_owned(),
         ),
         (
+            config.text_config.llama3().is_some(),
+            "positions are stretched as Llama 3's".to_owned(),
+        ),
+        (
             config.vision_feature_layer.all().len() > 1,
             "several layers of the tower are read".to_owned(),
         ),

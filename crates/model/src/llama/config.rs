@@ -87,9 +87,12 @@ pub struct RopeParameters {
 /// How the rotary frequencies differ from those of the first LLaMA.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RopeScaling {
-    /// `default` for not at all, or `llama3`.
-    #[serde(default = "defaults::rope_type", alias = "type")]
-    pub rope_type: String,
+    /// `default` for not at all, as where it is missing, or `llama3`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rope_type: Option<String>,
+    /// Its older name; files may have both.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub older_type: Option<String>,
     /// What slow frequencies are divided by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub factor: Option<f64>,
@@ -107,6 +110,13 @@ pub struct RopeScaling {
 /// A field that is there, be it null.
 fn present<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(field).map(Some)
+}
+
+impl RopeScaling {
+    fn kind(&self) -> &str {
+        let said = self.rope_type.as_deref().or(self.older_type.as_deref());
+        said.unwrap_or("default")
+    }
 }
 
 impl TextConfig {
@@ -141,7 +151,7 @@ impl TextConfig {
     /// How Llama 3 stretches its positions; none where they are as in the first LLaMA, or not computed
     /// ([`TextConfig::check`]).
     pub(crate) fn llama3(&self) -> Option<Llama3> {
-        let scaling = self.scaling().filter(|s| s.rope_type == "llama3")?;
+        let scaling = self.scaling().filter(|s| s.kind() == "llama3")?;
         Some(Llama3 {
             factor: scaling.factor?,
             low: scaling.low_freq_factor?,
@@ -173,7 +183,7 @@ impl TextConfig {
         let Some(scaling) = self.scaling() else {
             return Ok(());
         };
-        match (scaling.rope_type.as_str(), self.llama3()) {
+        match (scaling.kind(), self.llama3()) {
             ("default", _) => Ok(()),
             ("llama3", Some(llama3)) => llama3.check(),
             ("llama3", None) => Err(

@@ -237,12 +237,11 @@ impl LlavaConfig {
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), ModelError> {
-        let refuse = |e: serde_json::Error| ModelError::Config {
+        let json = serde_json::to_vec_pretty(self).map_err(|e| ModelError::Config {
             path: path.to_owned(),
             problem: e.to_string(),
             remedy: "numbers must be finite",
-        };
-        let json = serde_json::to_vec_pretty(self).map_err(refuse)?;
+        })?;
         Ok(candor_data::atomic::write(path, &json)?)
     }
 
@@ -340,7 +339,7 @@ impl LlavaConfig {
 
     /// Rows of features of one view.
     #[must_use]
-    pub(crate) fn n_view_rows(&self) -> i64 {
+    pub fn n_view_rows(&self) -> i64 {
         let side = self.vision_config.patches_to_a_side();
         let full = self.vision_feature_select_strategy == FeatureSelect::Full;
         side * side + i64::from(full && self.vision_config.has_class_token())

@@ -21,9 +21,8 @@ pub(crate) const HUGGING_FACE: Names = Names {
         ("language_model.lm_head.", "language_model.lm_head."),
         ("model.language_model.", "language_model.model."),
         ("lm_head.", "language_model.lm_head."),
-        // What ends the lines of LLaVA-NeXT's images is trained with the projector, and is no part of it in files.
-        ("image_newline", "multi_modal_projector.image_newline"),
-        ("model.image_newline", "multi_modal_projector.image_newline"),
+        ("image_newline", "image_newline"),
+        ("model.image_newline", "image_newline"),
         ("multi_modal_projector.", "multi_modal_projector."),
         ("model.multi_modal_projector.", "multi_modal_projector."),
         ("vision_tower.vision_model.", "vision_tower.vision_model."),

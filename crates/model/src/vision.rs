@@ -36,7 +36,7 @@ impl Tiles {
         let width = config.text_config.hidden_size;
         let init = Init::Normal((width as f64).sqrt().recip());
         Ok(Self {
-            newline: weights.take("multi_modal_projector.image_newline", &[width], init)?,
+            newline: weights.take("image_newline", &[width], init)?,
             config: config.clone(),
         })
     }

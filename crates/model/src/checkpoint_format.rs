@@ -63,13 +63,10 @@ impl CheckpointFormat {
         let class = config["architectures"][0].as_str().unwrap_or_default();
         let model_type = text("model_type");
         match (class, model_type) {
-            (
-                "LlavaForConditionalGeneration"
-                | "LlavaNextForConditionalGeneration"
-                | "LlavaOnevisionForConditionalGeneration",
-                _,
-            )
-            | ("", "llava" | "llava_next" | "llava_onevision")
+            ("LlavaForConditionalGeneration", _)
+            | ("LlavaNextForConditionalGeneration" | "", "llava_next")
+            | ("LlavaOnevisionForConditionalGeneration" | "", "llava_onevision")
+            | ("", "llava")
                 if config["text_config"].is_object() =>
             {
                 Ok(Self::HuggingFace)
@@ -208,6 +205,7 @@ mod tests {
             ("LlamaForCausalLM", "llama"),
             ("LlavaMptForCausalLM", "llava_mpt"),
             ("LlavaNextVideoForConditionalGeneration", "llava_next_video"),
+            ("LlavaNextForConditionalGeneration", "llava"),
             ("CLIPModel", "clip"),
             ("", ""),
         ] {

@@ -1,8 +1,8 @@
 //! Images: from a file to the numbers that a vision tower takes.
 //!
 //! [`decode()`] reads a file within limits and [`measure()`] only its size; [`ImageProcessor`] fits and normalises it as
-//! Hugging Face's processors of CLIP, of LLaVA-NeXT and OneVision and of Qwen-VL do, [`load_batch`] does the first half of that for many files at
-//! once.
+//! Hugging Face's processors of CLIP, of LLaVA-NeXT and OneVision and of Qwen-VL do, [`load_batch`] does the first half of
+//! that for many files at once.
 
 mod anyres;
 mod batch;

@@ -1,4 +1,4 @@
-//! Vision-language models: the LLaVAs and Qwen-VL, with LoRA adapters, a key/value cache and batched generation.
+//! Vision-language models: LLaVA of every kind and Qwen-VL, with LoRA adapters, a key/value cache and batched generation.
 //!
 //! Files and user input go through `Result`; a wrong shape between modules of this crate is a bug and
 //! panics with libtorch's message. Nothing here knows optimizers, recipes or stages.

@@ -15,10 +15,10 @@ use crate::{LlavaConfig, LlavaKind, ModelConfig, ModelError};
 /// Tower and projector of each family.
 #[derive(Debug)]
 pub(crate) enum Vision {
-    /// CLIP or `SigLIP`, and a projector of one or two layers.
+    /// CLIP or SigLIP, and a projector of one or two layers.
     Llava(VisionTower, Projector),
     /// The same for images in several views, and what lays these together.
-    Tiled(VisionTower, Projector, Tiles),
+    Tiled(VisionTower, Projector, Box<Tiles>),
     /// A tower for images of any size, and the mergers of its patches.
     Qwen(QwenTower, Mergers),
 }
@@ -55,7 +55,8 @@ impl Vision {
                 if c.kind() == LlavaKind::Plain {
                     Self::Llava(tower, projector)
                 } else {
-                    Self::Tiled(tower, projector, Tiles::take(weights, c)?)
+                    let tiles = Box::new(Tiles::take(weights, c)?);
+                    Self::Tiled(tower, projector, tiles)
                 }
             }
             ModelConfig::Qwen(c) => {
@@ -101,14 +102,14 @@ impl Vision {
         let Self::Tiled(tower, _, tiles) = self else {
             unreachable!("only processors of tiled families make views");
         };
-        let Some(tiling) = tiles.config.tiling(own) else {
+        let Some(layout) = tiles.config.tiling(own) else {
             unreachable!("a tiled family tiles all sizes");
         };
-        let size = views.size();
+        let shape = views.size();
         let features = tower.forward(&views.flatten(0, 1));
-        let features = features.unflatten(0, [size[0], size[1]]);
+        let features = features.unflatten(0, [shape[0], shape[1]]);
         let side = tiles.config.vision_config.patches_to_a_side();
-        lay_together(&features, &tiling, side)
+        lay_together(&features, &layout, side)
     }
 
     /// Tokens of features, and what is added to them later.

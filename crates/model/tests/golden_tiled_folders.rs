@@ -15,7 +15,7 @@ use candor_data::Turn;
 use candor_model::sample::Sample;
 use candor_model::{Bundle, Decoding, Dialogue, ImageFeatures, Query, generate};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tch::{Device, Kind};
 use whole::{
     at_once, conversation, edit, greedy, images, refusal, refusal_of_the_original_dialect,
@@ -233,119 +233,53 @@ fn videos_are_refused_by_name() {
     assert!(Sample::new(&row, rules).is_ok());
 }
 
+/// A folder, a file of it, a field, what it is given, and words that must be said then.
+type Mismatch = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static [&'static str],
+);
+
+const CONFIG: &str = "config.json";
+const IMAGES: &str = "preprocessor_config.json";
+const COUNTS: &str = "processor_config.json";
+#[rustfmt::skip] // A table, a case a line.
+const MISFITS: [Mismatch; 14] = [
+    ("vicuna", CONFIG, "/image_grid_pinpoints", "[[336, 672]]", &[IMAGES, "others than those of config.json"]),
+    ("vicuna", CONFIG, "/image_grid_pinpoints", "[[336, 600]]", &["[336, 600]", "336"]),
+    ("vicuna", IMAGES, "/image_grid_pinpoints", "[[336, 672]]", &[IMAGES, "others than those of config.json"]),
+    ("vicuna", IMAGES, "/image_grid_pinpoints/0", "[336, 700]", &["[336, 700]"]),
+    ("vicuna", COUNTS, "/patch_size", "16", &[COUNTS, "441", "576"]),
+    ("vicuna", CONFIG, "/architectures/0", "\"LlavaForConditionalGeneratio\"", &["llava_next"]),
+    ("vicuna", CONFIG, "/vision_feature_select_strategy", "\"full\"", &["class tokens"]),
+    ("vicuna", CONFIG, "/vision_feature_layer", "[]", &["vision_feature_layer", "empty"]),
+    ("vicuna", CONFIG, "/vision_feature_layer", "[-2, 9]", &["vision_feature_layer", "9"]),
+    ("mistral", CONFIG, "/text_config/sliding_window", "2048", &["sliding_window", "2048", "4096"]),
+    ("llama3", CONFIG, "/text_config/rope_scaling/rope_type", "\"yarn\"", &["yarn", "llama3"]),
+    ("llama3", CONFIG, "/text_config/rope_scaling/low_freq_factor", "4.0", &["low_freq_factor"]),
+    ("onevision", CONFIG, "/vision_aspect_ratio", "\"anyres\"", &["vision_aspect_ratio", "anyres_max_"]),
+    ("onevision", CONFIG, "/vision_config/vision_use_head", "true", &["vision_use_head"]),
+];
+
 /// Parts that do not belong together are named before any weight is read.
 #[test]
 fn what_does_not_fit_is_named() {
-    let config = "config.json";
-    let images = "preprocessor_config.json";
-    let counts = "processor_config.json";
-    let others = "others than those of config.json";
-    let cases: [(&str, &str, &str, Value, &[&str]); 14] = [
-        (
-            "vicuna",
-            config,
-            "/image_grid_pinpoints",
-            json!([[336, 672]]),
-            &[images, others],
-        ),
-        (
-            "vicuna",
-            config,
-            "/image_grid_pinpoints",
-            json!([[336, 600]]),
-            &["[336, 600]", "336"],
-        ),
-        (
-            "vicuna",
-            images,
-            "/image_grid_pinpoints",
-            json!([[336, 672]]),
-            &[images, others],
-        ),
-        (
-            "vicuna",
-            images,
-            "/image_grid_pinpoints/0",
-            json!([336, 700]),
-            &["[336, 700]"],
-        ),
-        (
-            "vicuna",
-            counts,
-            "/patch_size",
-            json!(16),
-            &[counts, "441", "576"],
-        ),
-        (
-            "vicuna",
-            config,
-            "/vision_feature_select_strategy",
-            json!("full"),
-            &["class tokens"],
-        ),
-        (
-            "vicuna",
-            config,
-            "/vision_feature_layer",
-            json!([]),
-            &["vision_feature_layer", "empty"],
-        ),
-        (
-            "vicuna",
-            config,
-            "/vision_feature_layer",
-            json!([-2, 9]),
-            &["vision_feature_layer", "9"],
-        ),
-        (
-            "mistral",
-            config,
-            "/text_config/sliding_window",
-            json!(2048),
-            &["sliding_window", "2048", "4096"],
-        ),
-        (
-            "llama3",
-            config,
-            "/text_config/rope_scaling/rope_type",
-            json!("yarn"),
-            &["yarn", "llama3"],
-        ),
-        (
-            "llama3",
-            config,
-            "/text_config/rope_scaling/low_freq_factor",
-            json!(4.0),
-            &["low_freq_factor"],
-        ),
-        (
-            "onevision",
-            config,
-            "/vision_aspect_ratio",
-            json!("anyres"),
-            &["vision_aspect_ratio", "anyres_max_"],
-        ),
-        (
-            "onevision",
-            config,
-            "/vision_config/vision_use_head",
-            json!(true),
-            &["vision_use_head"],
-        ),
-        (
-            "onevision",
-            counts,
-            "/num_image_tokens",
-            json!(576),
-            &[counts, "576", "729"],
-        ),
-    ];
-    for (case, file, field, value, expected) in cases {
+    for (case, file, field, value, expected) in MISFITS {
+        let value = serde_json::from_str(value).expect("JSON");
         let message = refusal(&folder(case), |copy| edit(&copy.join(file), field, &value));
         for words in expected {
             assert!(message.contains(words), "{field}: {message}");
         }
     }
+    let message = refusal(&folder("onevision"), |copy| {
+        edit(&copy.join(COUNTS), "/num_image_tokens", &576.into());
+    });
+    assert!(
+        message.contains(COUNTS) && message.contains("729"),
+        "{message}"
+    );
 }
 
 /// A folder without the token that ends lines, or without a projector, is refused by the tensor's name.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::defaults;
 use crate::{Activation, TowerSizes};
 
-/// A CLIP vision tower, or a `SigLIP` one, which has neither a class token nor a norm before its blocks.
+/// A CLIP vision tower, or a SigLIP one, which has neither a class token nor a norm before its blocks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VisionConfig {
     /// `clip_vision_model` or `siglip_vision_model`.
@@ -39,7 +39,7 @@ pub struct VisionConfig {
     /// Width of the contrastive space, which only the text side of CLIP needs.
     #[serde(default = "defaults::projection_dim")]
     pub projection_dim: i64,
-    /// Whether a `SigLIP` has a head that pools its features, which no LLaVA reads; refused.
+    /// Whether a SigLIP has a head that pools its features, which no LLaVA reads; refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vision_use_head: Option<bool>,
 }

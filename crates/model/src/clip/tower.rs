@@ -1,4 +1,4 @@
-//! The vision tower: the vision transformer of CLIP or of `SigLIP`, up to the last hidden layer that the projector reads.
+//! The vision tower: the vision transformer of CLIP or of SigLIP, up to the last hidden layer that the projector reads.
 //!
 //! Blocks after that layer are kept, so that a folder survives reading and writing, but never computed.
 
@@ -10,7 +10,7 @@ use crate::linear::Linear;
 use crate::weights::{Init, Weights};
 use crate::{FeatureSelect, LlavaConfig, ModelError, Part, VisionConfig};
 
-/// A vision transformer of CLIP or of `SigLIP`.
+/// A vision transformer of CLIP or of SigLIP.
 #[derive(Debug)]
 pub struct VisionTower {
     patch_embedding: Tensor,
@@ -29,7 +29,7 @@ pub struct VisionTower {
 enum Start {
     /// CLIP: a class token before the patches, and a norm.
     Clip { class: Tensor, norm: LayerNorm },
-    /// `SigLIP`: patches have a bias.
+    /// SigLIP: patches have a bias.
     Siglip { bias: Tensor },
 }
 

@@ -128,13 +128,13 @@ fn pooled(fine: [i64; 2], most: i64, side: i64) -> [i64; 2] {
 /// # Shapes
 /// `views`: `[n_images, 1 + n_tiles, rows of a view, width]`, tiles row by row.
 pub(crate) fn lay_together(views: &Tensor, tiling: &Tiling, side: i64) -> Features {
-    let size = views.size();
-    let (whole, tiles) = (views.select(1, 0), views.narrow(1, 1, size[1] - 1));
+    let shape = views.size();
+    let (whole, parts) = (views.select(1, 0), views.narrow(1, 1, shape[1] - 1));
     let [down, across] = tiling.tiles;
-    let patches = tiles
-        .reshape([size[0], down, across, side, side, size[3]])
+    let patches = parts
+        .reshape([shape[0], down, across, side, side, shape[3]])
         .permute([0, 1, 3, 2, 4, 5])
-        .reshape([size[0], down * side, across * side, size[3]]);
+        .reshape([shape[0], down * side, across * side, shape[3]]);
     let [rows, columns] = tiling.fine;
     let inner = patches.narrow(1, (down * side - rows) / 2, rows).narrow(
         2,
@@ -145,7 +145,7 @@ pub(crate) fn lay_together(views: &Tensor, tiling: &Tiling, side: i64) -> Featur
     let [token_rows, token_columns] = tiling.tokens;
     let span = ImageSpan {
         n_rows: all.size()[1],
-        n_tokens: size[2] + token_rows * (token_columns + 1),
+        n_tokens: shape[2] + token_rows * (token_columns + 1),
         grid: None,
         lines: Some(Lines::Each {
             fine: tiling.fine,

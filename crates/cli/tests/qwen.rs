@@ -1,11 +1,14 @@
 //! Every stage on a Qwen2.5-VL, from its folder on the hub to a merged model, by the shipped recipes: images of all
 //! shapes, a policy that learns, a reward model that is shown facts, PPO, GRPO and DPO. Only sizes are changed, and folders.
+//! And on a LLaVA-OneVision, whose images are tiles.
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use candor_model::{ModelConfig, Vlm};
 use serde_json::{Value, json};
+use tch::Device;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 /// Three portraits and panoramas, one that is smaller than a token, one that is a token high.
@@ -116,8 +119,7 @@ const COMPARED: &str =
     r#"data.preferences=["compared.json"] data.n_validation=4 data.n_held_out=4"#;
 
 /// A policy that has learned to end its answers, its samples, a reward model, and what PPO starts from.
-fn before_ppo(folder: &Path) {
-    let hub = format!("{ROOT}/crates/model/tests/golden/qwen/folders/published");
+fn before_ppo(folder: &Path, hub: &str) {
     let learns = "optimizer.learning_rate=1e-2 run.epochs=30 model.activations=keep";
     let fields = format!("run.out=sft model.base={hub} {SMALL} {TALK} {learns}");
     stage(folder, "sft", "llava-7b-224/1-sft.toml", &fields);
@@ -160,7 +162,8 @@ fn all_stages_run_on_qwen2_5_vl() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     prepare(folder);
-    before_ppo(folder);
+    let hub = format!("{ROOT}/crates/model/tests/golden/qwen/folders/published");
+    before_ppo(folder, &hub);
     reinforce(folder, "ppo", "5-ppo.toml", "");
     // The same again has the same bytes.
     reinforce(folder, "again", "5-ppo.toml", "");
@@ -193,4 +196,63 @@ fn all_stages_run_on_qwen2_5_vl() {
     assert!(!output.status.success());
     let named = message.contains("2.png") && message.contains("200 times");
     assert!(named, "{message}");
+}
+
+/// A LLaVA-OneVision of fresh weights and small tiles, with the text of a folder on the hub.
+fn onevision(folder: &Path) {
+    let from = format!("{ROOT}/crates/model/tests/golden/tiled/folders/onevision");
+    let (from, to) = (Path::new(&from), folder.join("hub"));
+    fs::create_dir(&to).unwrap();
+    for name in [
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "chat_template.json",
+    ] {
+        fs::copy(from.join(name), to.join(name)).unwrap();
+    }
+    let read = |name: &str| -> Value {
+        serde_json::from_slice(&fs::read(from.join(name)).unwrap()).unwrap()
+    };
+    let pinpoints = json!([[42, 84], [84, 42], [84, 84], [126, 42]]);
+    let mut config = read("config.json");
+    config["image_grid_pinpoints"] = pinpoints.clone();
+    config["vision_config"]["image_size"] = json!(42);
+    let config = ModelConfig::of_json(&config.to_string()).unwrap();
+    let model = Vlm::fresh(config, 0, Device::Cpu).unwrap();
+    model.save(&to).unwrap();
+    let mut images = read("preprocessor_config.json");
+    images["image_grid_pinpoints"] = pinpoints;
+    images["size"] = json!({"height": 42, "width": 42});
+    write(&to.join("preprocessor_config.json"), &images);
+    let mut counts = read("processor_config.json");
+    counts["num_image_tokens"] = json!(9);
+    write(&to.join("processor_config.json"), &counts);
+    // Its own template trains no token that ends an answer.
+    let chatml = json!({"kind": "chatml", "system": "You are a helpful assistant."});
+    write(&to.join("template.json"), &chatml);
+}
+
+#[test]
+fn all_stages_run_on_llava_onevision() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    prepare(folder);
+    onevision(folder);
+    let page = candor(folder, &["inspect", "hub"]);
+    for words in [
+        "LlavaOnevisionForConditionalGeneration",
+        "tiles of 42 pixels",
+        "fit together",
+    ] {
+        assert!(page.contains(words), "{page}");
+    }
+    before_ppo(folder, "hub");
+    reinforce(folder, "ppo", "5-ppo.toml", "");
+    reinforce(folder, "again", "5-ppo.toml", "");
+    let made = ["adapter/adapter_model.safetensors", "metrics.jsonl"];
+    assert!(files(&folder.join("ppo"), &made) == files(&folder.join("again"), &made));
+    let merge = "export sft/model --adapter ppo/adapter --merge --out merged";
+    candor(folder, &merge.split_whitespace().collect::<Vec<_>>());
+    let apart = ask(folder, &["sft/model", "--adapter", "ppo/adapter"]);
+    assert_eq!(ask(folder, &["merged"]), apart);
 }

@@ -1,9 +1,10 @@
 //! Images: from a file to the numbers that a vision tower takes.
 //!
 //! [`decode()`] reads a file within limits and [`measure()`] only its size; [`ImageProcessor`] fits and normalises it as
-//! Hugging Face's processors of CLIP and of Qwen-VL do, [`load_batch`] does the first half of that for many files at
-//! once.
+//! Hugging Face's processors of CLIP, of LLaVA-NeXT and OneVision and of Qwen-VL do, [`load_batch`] does the first half of
+//! that for many files at once.
 
+mod anyres;
 mod batch;
 mod colours;
 mod config;
@@ -15,6 +16,7 @@ mod processor;
 mod resize;
 mod square;
 
+pub use self::anyres::{AnyresClass, AnyresProcessor, Pinpoints};
 pub use self::batch::load_batch;
 pub use self::colours::{CLIP_MEAN, CLIP_STD, Colours};
 pub use self::decode::{ImageLimits, decode, decode_bytes};

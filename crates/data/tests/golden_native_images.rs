@@ -6,42 +6,16 @@
 //!
 //! The photographs are not in the repository; without them their test says so on stderr and checks nothing.
 
+mod sampled;
+
 use std::path::{Path, PathBuf};
 
-use candor_data::image::{ImageLimits, ImageProcessor, ImageSize, measure};
+use candor_data::image::{ImageLimits, ImageSize, measure};
 use candor_testing::photographs;
 use safetensors::SafeTensors;
+use sampled::{ROUNDING, drawn, golden, numbers, processor, worst};
 
 const KINDS: [&str; 3] = ["qwen2_5_vl", "narrow", "qwen3_vl"];
-/// Places of the compared values, as the script has them.
-const STRIDE: usize = 99_991;
-/// Normalisation in f32 may round apart by so many levels; a real difference is a whole one.
-const ROUNDING: f64 = 1e-3;
-
-fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/golden")
-        .join(name)
-}
-
-fn processor(kind: &str) -> ImageProcessor {
-    ImageProcessor::from_file(&golden(&format!("preprocessor_{kind}.json")))
-        .expect("the processor's own configuration")
-}
-
-fn floats(file: &SafeTensors<'_>, name: &str) -> Vec<f64> {
-    let view = file.tensor(name).expect("a tensor of the golden file");
-    let values = view.data().as_chunks::<4>().0.iter();
-    values
-        .map(|&bytes| f64::from(f32::from_le_bytes(bytes)))
-        .collect()
-}
-
-fn numbers(file: &SafeTensors<'_>, name: &str) -> Vec<u32> {
-    let view = file.tensor(name).expect("a tensor of the golden file");
-    let values = view.data().as_chunks::<4>().0.iter();
-    values.map(|&bytes| u32::from_le_bytes(bytes)).collect()
-}
 
 /// The largest difference of one image in one kind, in levels.
 fn difference(file: &SafeTensors<'_>, image: &Path, kind: &str) -> f64 {
@@ -59,24 +33,15 @@ fn difference(file: &SafeTensors<'_>, image: &Path, kind: &str) -> f64 {
     assert_eq!(processor.size_of(measured), Ok(size), "{name} {kind}");
 
     let output = processor.normalise(&fitted);
-    let plane = size.n_pixels();
-    assert_eq!(output.len(), 3 * plane);
-    let levels = |normalised: f64, channel: usize| {
-        (normalised * processor.colours().std[channel] * 255.0).abs()
-    };
-    let expected = floats(file, &format!("{name}/{kind}/values"));
-    assert_eq!(expected.len(), 1024);
-    let values = expected.iter().enumerate().map(|(i, &value)| {
-        let at = i * STRIDE % output.len();
-        levels(f64::from(output[at]) - value, at / plane)
-    });
-    let means = floats(file, &format!("{name}/{kind}/mean"));
-    let means = means.iter().enumerate().map(|(channel, &mean)| {
-        let values = &output[channel * plane..(channel + 1) * plane];
-        let found = values.iter().map(|&value| f64::from(value)).sum::<f64>() / plane as f64;
-        levels(found - mean, channel)
-    });
-    values.chain(means).fold(0.0, f64::max)
+    assert_eq!(output.len(), 3 * size.n_pixels());
+    worst(
+        file,
+        &format!("{name}/{kind}"),
+        1024,
+        &processor,
+        &output,
+        size.n_pixels(),
+    )
 }
 
 fn check(golden_file: &str, images: &[PathBuf]) {
@@ -95,21 +60,6 @@ fn check(golden_file: &str, images: &[PathBuf]) {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-}
-
-fn listed(folder: &Path, extension: Option<&str>) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    let fits = |path: &PathBuf| {
-        extension.is_none_or(|wanted| path.extension().is_some_and(|found| found == wanted))
-    };
-    let mut files: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(fits)
-        .collect();
-    files.sort();
-    files
 }
 
 #[test]
@@ -141,9 +91,7 @@ fn sizes_are_those_of_transformers() {
 
 #[test]
 fn drawn_images_of_every_kind_come_out_as_in_transformers() {
-    let mut images = listed(&golden("images"), None);
-    images.extend(listed(&golden("webp"), Some("webp")));
-    assert_eq!(images.len(), 34, "every committed image is compared");
+    let images = drawn();
     check("native_drawn.safetensors", &images);
 }
 

@@ -214,6 +214,7 @@ fn normalising_is_the_formula() {
     });
     let fitted = |width, bytes: &[u8]| Fitted {
         size: ImageSize { width, height: 1 },
+        own: None,
         bytes: bytes.to_vec(),
     };
     assert_eq!(

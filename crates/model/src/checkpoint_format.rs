@@ -20,25 +20,31 @@ const BOUND: Bound = Bound {
 /// How a checkpoint is written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckpointFormat {
-    /// `LlavaForConditionalGeneration` of transformers: everything in one folder. What candor writes, too.
+    /// `LlavaForConditionalGeneration` of transformers and its younger classes: everything in one folder. What candor
+    /// writes, too.
     HuggingFace,
     /// `LlavaLlamaForCausalLM` of the original code: the tower is a CLIP in a folder of its own.
     Original,
 }
 
-/// Fields on which the arithmetic depends, each with the only value that candor computes. A field that is missing has
-/// this value in transformers, too.
-const ONLY: [(&str, &str); 9] = [
-    ("/text_config/model_type", "llama"),
-    ("/text_config/hidden_act", "silu"),
-    ("/text_config/attention_bias", "false"),
-    ("/text_config/mlp_bias", "false"),
-    ("/vision_config/model_type", "clip_vision_model"),
-    ("/vision_config/num_channels", "3"),
-    // The original's text fields stand outside.
-    ("/hidden_act", "silu"),
-    ("/attention_bias", "false"),
-    ("/mlp_bias", "false"),
+/// Fields on which the arithmetic depends, each with the values that candor computes. A field that is missing has the first
+/// in transformers, too.
+const ONLY: [(&str, &[&str]); 11] = [
+    ("/text_config/model_type", &["llama", "mistral", "qwen2"]),
+    ("/text_config/hidden_act", &["silu"]),
+    ("/text_config/attention_bias", &["false"]),
+    ("/text_config/mlp_bias", &["false"]),
+    ("/text_config/use_sliding_window", &["false"]),
+    (
+        "/vision_config/model_type",
+        &["clip_vision_model", "siglip_vision_model"],
+    ),
+    ("/vision_config/num_channels", &["3"]),
+    // The original's text fields stand outside, and it is always a LLaMA.
+    ("/hidden_act", &["silu"]),
+    ("/attention_bias", &["false"]),
+    ("/mlp_bias", &["false"]),
+    ("/rope_scaling", &["null"]),
 ];
 
 impl CheckpointFormat {
@@ -57,7 +63,10 @@ impl CheckpointFormat {
         let class = config["architectures"][0].as_str().unwrap_or_default();
         let model_type = text("model_type");
         match (class, model_type) {
-            ("LlavaForConditionalGeneration", _) | ("", "llava")
+            ("LlavaForConditionalGeneration", _)
+            | ("LlavaNextForConditionalGeneration" | "", "llava_next")
+            | ("LlavaOnevisionForConditionalGeneration" | "", "llava_onevision")
+            | ("", "llava")
                 if config["text_config"].is_object() =>
             {
                 Ok(Self::HuggingFace)
@@ -67,7 +76,7 @@ impl CheckpointFormat {
                 Ok(Self::Original)
             }
             _ => Err(format!(
-                "describes {class:?} of type {model_type:?}, which is no LLaVA on LLaMA, Qwen2-VL, Qwen2.5-VL or Qwen3-VL"
+                "describes {class:?} of type {model_type:?}, which is no LLaVA, LLaVA-NeXT, LLaVA-OneVision, Qwen2-VL, Qwen2.5-VL or Qwen3-VL"
             )),
         }
     }
@@ -91,7 +100,8 @@ pub(crate) fn read(path: &Path) -> Result<(CheckpointFormat, String), ModelError
         return Err(refused(path, problem, "use a dense Qwen3-VL"));
     }
     let checkpoint_format = CheckpointFormat::of(&config).map_err(|problem| {
-        let remedy = "give a LlavaForConditionalGeneration, Qwen2VLForConditionalGeneration, \
+        let remedy = "give a LlavaForConditionalGeneration, LlavaNextForConditionalGeneration, \
+                      LlavaOnevisionForConditionalGeneration, Qwen2VLForConditionalGeneration, \
                       Qwen2_5_VLForConditionalGeneration or Qwen3VLForConditionalGeneration of transformers, or a LlavaLlamaForCausalLM of LLaVA; \
                       adapters and towers are given beside it";
         refused(path, problem, remedy)
@@ -100,7 +110,7 @@ pub(crate) fn read(path: &Path) -> Result<(CheckpointFormat, String), ModelError
         refused(
             path,
             problem,
-            "use a LLaVA with a LLaMA decoder and a CLIP tower",
+            "use a LLaVA whose decoder is a LLaMA, Mistral or Qwen2 and whose tower is a CLIP or SigLIP",
         )
     })?;
     Ok((checkpoint_format, text))
@@ -132,10 +142,12 @@ fn check_only(config: &Value) -> Result<(), String> {
             Some(Value::String(text)) => text.clone(),
             Some(value) => value.to_string(),
         };
-        if found != only {
+        if !only.contains(&found.as_str()) {
+            let only: Vec<String> = only.iter().map(|value| format!("{value:?}")).collect();
             return Err(format!(
-                "`{}` is {found:?}, only {only:?} is supported",
-                &pointer[1..]
+                "`{}` is {found:?}, only {} is supported",
+                &pointer[1..],
+                only.join(" or ")
             ));
         }
     }
@@ -177,10 +189,10 @@ mod tests {
         let text = json!({"hidden_size": 8});
         let hf = json!({"architectures": ["LlavaForConditionalGeneration"], "model_type": "llava", "text_config": text});
         assert_eq!(of(hf), Ok(CheckpointFormat::HuggingFace));
-        assert_eq!(
-            of(json!({"model_type": "llava", "text_config": text})),
-            Ok(CheckpointFormat::HuggingFace)
-        );
+        for model_type in ["llava", "llava_next", "llava_onevision"] {
+            let bare = json!({"model_type": model_type, "text_config": text});
+            assert_eq!(of(bare), Ok(CheckpointFormat::HuggingFace));
+        }
         for model_type in ["llava", "llava_llama"] {
             let original =
                 json!({"architectures": ["LlavaLlamaForCausalLM"], "model_type": model_type});
@@ -192,7 +204,8 @@ mod tests {
         for (class, model_type) in [
             ("LlamaForCausalLM", "llama"),
             ("LlavaMptForCausalLM", "llava_mpt"),
-            ("LlavaNextForConditionalGeneration", "llava_next"),
+            ("LlavaNextVideoForConditionalGeneration", "llava_next_video"),
+            ("LlavaNextForConditionalGeneration", "llava"),
             ("CLIPModel", "clip"),
             ("", ""),
         ] {
@@ -215,9 +228,10 @@ mod tests {
         std::fs::write(&path, config.to_string()).unwrap();
         assert_eq!(read(&path).unwrap().0, CheckpointFormat::HuggingFace);
         for (part, field, value) in [
-            ("text_config", "model_type", json!("mistral")),
+            ("text_config", "model_type", json!("gemma")),
             ("text_config", "attention_bias", json!(true)),
-            ("vision_config", "model_type", json!("siglip_vision_model")),
+            ("text_config", "use_sliding_window", json!(true)),
+            ("vision_config", "model_type", json!("siglip2_vision_model")),
         ] {
             let before = config[part][field].take();
             config[part][field] = value;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::names::{self, Names};
 use crate::qwen::Generation;
-use crate::{DecoderSizes, LlavaConfig, ModelError, QwenConfig, TextConfig, TowerSizes};
+use crate::{DecoderSizes, LlavaConfig, LlavaKind, ModelError, QwenConfig, TextConfig, TowerSizes};
 
 /// The largest size of anything: far above any model, it keeps a hostile file from asking for terabytes or
 /// overflowing products.
@@ -52,7 +52,7 @@ pub const USUAL_IMAGE: ImageSize = ImageSize {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum ModelConfig {
-    /// LLaVA and LLaVA-1.5.
+    /// LLaVA, LLaVA-1.5, LLaVA-NeXT and LLaVA-OneVision.
     Llava(LlavaConfig),
     /// Qwen2-VL, Qwen2.5-VL and Qwen3-VL.
     Qwen(QwenConfig),
@@ -82,7 +82,7 @@ impl ModelConfig {
     #[must_use]
     pub fn family(&self) -> &'static str {
         match self {
-            Self::Llava(_) => "LLaVA",
+            Self::Llava(c) => c.kind().name(),
             Self::Qwen(c) => c.generation.name(),
         }
     }
@@ -91,7 +91,7 @@ impl ModelConfig {
     #[must_use]
     pub fn class(&self) -> &'static str {
         match self {
-            Self::Llava(_) => "LlavaForConditionalGeneration",
+            Self::Llava(c) => c.kind().class(),
             Self::Qwen(c) => c.generation.class(),
         }
     }
@@ -130,12 +130,12 @@ impl ModelConfig {
         }
     }
 
-    /// Tokens of an image that the tower takes in this size; of a family that makes all images alike, the size
-    /// does not matter.
+    /// Tokens of an image of this size, which is that of [`candor_data::image::ImageProcessor::size_of`]; of a family that
+    /// makes all images alike, the size does not matter.
     #[must_use]
     pub fn n_image_tokens(&self, size: ImageSize) -> usize {
         match self {
-            Self::Llava(c) => c.n_image_tokens(),
+            Self::Llava(c) => c.n_tokens_of(size) as usize,
             Self::Qwen(c) => {
                 let [rows, columns] = c.vision.grid([size.height, size.width].map(i64::from));
                 (rows * columns) as usize
@@ -146,18 +146,26 @@ impl ModelConfig {
     /// Rows of features of such an image.
     #[must_use]
     pub fn n_feature_rows(&self, size: ImageSize) -> usize {
-        let per_token = match self {
-            Self::Llava(_) => 1,
-            Self::Qwen(c) => c.vision.merge_size.pow(2) as usize,
-        };
-        self.n_image_tokens(size) * per_token
+        match self {
+            Self::Llava(c) => c.n_rows_of(size) as usize,
+            Self::Qwen(c) => self.n_image_tokens(size) * c.vision.merge_size.pow(2) as usize,
+        }
+    }
+
+    /// Patches of the images that the tower takes of such an image.
+    #[must_use]
+    pub fn n_patches(&self, size: ImageSize) -> usize {
+        match self {
+            Self::Llava(c) => (c.n_views_of(size) * c.n_view_rows()) as usize,
+            Self::Qwen(_) => self.n_feature_rows(size),
+        }
     }
 
     /// Numbers in such a row.
     #[must_use]
     pub fn feature_width(&self) -> i64 {
         match self {
-            Self::Llava(c) => c.tower_sizes().width,
+            Self::Llava(c) => c.feature_width(),
             Self::Qwen(c) => c.vision.feature_width(),
         }
     }
@@ -165,7 +173,15 @@ impl ModelConfig {
     /// Whether an image takes as many tokens as its own size asks for.
     #[must_use]
     pub fn sizes_differ(&self) -> bool {
-        matches!(self, Self::Qwen(_))
+        self.n_tokens_of_all().is_none()
+    }
+
+    /// Tokens of any image, where all take as many.
+    pub(crate) fn n_tokens_of_all(&self) -> Option<usize> {
+        match self {
+            Self::Llava(c) if c.kind() == LlavaKind::Plain => Some(c.n_view_rows() as usize),
+            Self::Llava(_) | Self::Qwen(_) => None,
+        }
     }
 
     /// Sizes of the decoder.

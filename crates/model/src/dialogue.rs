@@ -14,7 +14,7 @@ use crate::cache::KvCache;
 use crate::detokenizer::Detokenizer;
 use crate::features::{Features, ImageSpan};
 use crate::generate::{NotFinite, Slots};
-use crate::image_features::features_of;
+use crate::image_features::{Seen, features_of};
 use crate::llama::Visible;
 use crate::tokenizer::IMAGE;
 use crate::{Adapter, Bundle, Decoding, ModelError, Template};
@@ -63,6 +63,8 @@ pub struct Dialogue<'a> {
     turns: Vec<Turn>,
     /// The tower's features of all images in their order.
     images: Vec<Features>,
+    /// Those of the first, where it is the only one yet and would be seen otherwise among several.
+    first_among: Option<Features>,
     /// How many of them wait for the question that they are shown with.
     n_waiting: usize,
     /// The tokens whose keys and values the cache holds.
@@ -90,6 +92,7 @@ impl<'a> Dialogue<'a> {
             template,
             turns: Vec::new(),
             images: Vec::new(),
+            first_among: None,
             n_waiting: 0,
             held: Vec::new(),
             cache: bundle.model.cache(1, 0),
@@ -100,6 +103,7 @@ impl<'a> Dialogue<'a> {
     pub fn reset(&mut self) {
         self.turns.clear();
         self.images.clear();
+        self.first_among = None;
         self.n_waiting = 0;
         self.held.clear();
         self.cache.truncate(0);
@@ -110,9 +114,29 @@ impl<'a> Dialogue<'a> {
     /// # Errors
     /// The file is missing, damaged or no image.
     pub fn show(&mut self, image: &Path) -> Result<(), ModelError> {
-        self.images.push(features_of(self.bundle, image)?);
+        let Seen { alone, among } = features_of(self.bundle, image)?;
+        let features = match among {
+            Some(among) if !self.images.is_empty() => {
+                self.see_first_among_several();
+                among
+            }
+            among => {
+                self.first_among = among;
+                alone
+            }
+        };
+        self.images.push(features);
         self.n_waiting += 1;
         Ok(())
+    }
+
+    /// The first image is no longer the only one: what was read of it is read again.
+    fn see_first_among_several(&mut self) {
+        if let (Some(among), Some(first)) = (self.first_among.take(), self.images.first_mut()) {
+            *first = among;
+            self.held.clear();
+            self.cache.truncate(0);
+        }
     }
 
     /// Answers a question. `hear` is given the answer piece by piece, and says whether to go on. What is drawn is a
@@ -162,8 +186,14 @@ impl<'a> Dialogue<'a> {
             image: (!self.images.is_empty()).then(|| "chat".to_owned()),
             turns: self.turns.clone(),
         };
-        let text = self.template.render(&conversation)?.text;
         let tokenizer = &self.bundle.tokenizer;
+        let asked = self.turns.last();
+        if let Some(video) = asked.and_then(|turn| tokenizer.video_in(&turn.value)) {
+            let problem =
+                format!("the question holds `{video}`, and videos are not shown to models");
+            return Err(refuse(problem, "leave the word out of what you write"));
+        }
+        let text = self.template.render(&conversation)?.text;
         let encoded = tokenizer.encode(&text)?.ids;
         let n_places = encoded.iter().filter(|&&id| id == tokenizer.image).count();
         if n_places != self.images.len() {

@@ -13,6 +13,22 @@ pub struct ImageSpan {
     pub n_tokens: i64,
     /// Rows and columns of tokens, where positions know two dimensions.
     pub grid: Option<[i64; 2]>,
+    /// Where learned tokens stand that end lines; none in families without such.
+    pub lines: Option<Lines>,
+}
+
+/// Where the learned token stands that ends a line of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lines {
+    /// After the image's only view.
+    One,
+    /// After each row of the finer view, which comes after the view of the whole.
+    Each {
+        /// Rows and columns of its features.
+        fine: [i64; 2],
+        /// Rows and columns that they are resized to, before the ends of the lines.
+        tokens: [i64; 2],
+    },
 }
 
 impl ImageSpan {

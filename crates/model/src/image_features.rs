@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use candor_data::image::{Fitted, ImageLimits, load_batch};
+use candor_data::image::{Fitted, ImageLimits, decode, load_batch};
 use candor_data::rows::{BadRows, Look, faults};
 use tch::Tensor;
 
@@ -133,24 +133,44 @@ fn encode_in(
     Ok(tch::no_grad(|| encode(bundle, &fitted)))
 }
 
+/// What is seen of an image that a conversation shows.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    /// Where it is the only one.
+    pub alone: Features,
+    /// Where it is one of several, if that is something else.
+    pub among: Option<Features>,
+}
+
 /// Features of the image in a file.
 ///
 /// # Errors
 /// The file is missing, damaged or over the limits.
-pub(crate) fn features_of(bundle: &Bundle, path: &Path) -> Result<Features, ModelError> {
-    let fitted = load_batch(&[path], &bundle.processor, &ImageLimits::default())?;
-    match tch::no_grad(|| encode(bundle, &fitted)).pop() {
-        Some(features) => Ok(features),
-        None => unreachable!("one image has features"),
-    }
+pub(crate) fn features_of(bundle: &Bundle, path: &Path) -> Result<Seen, ModelError> {
+    let image = decode(path, &ImageLimits::default())?;
+    let alone = bundle.processor.fit(&image);
+    let alone = alone.map_err(|misshapen| misshapen.at(path))?;
+    let among = bundle.processor.fit_among(&image);
+    let one = |fitted: &Fitted| {
+        let encoded = tch::no_grad(|| encode(bundle, std::slice::from_ref(fitted))).pop();
+        encoded.unwrap_or_else(|| unreachable!("one image has features"))
+    };
+    Ok(Seen {
+        alone: one(&alone),
+        among: among.as_ref().map(one),
+    })
 }
 
 /// Features of images that the bundle's processor has fitted, in their order. Those of one size are encoded together.
 pub fn encode(bundle: &Bundle, fitted: &[Fitted]) -> Vec<Features> {
     let mut of_size: BTreeMap<[u32; 2], Vec<usize>> = BTreeMap::new();
     for (at, image) in fitted.iter().enumerate() {
-        let size = [image.size.height, image.size.width];
-        of_size.entry(size).or_default().push(at);
+        // Of images in tiles, all that is made of them follows from their own size.
+        let size = image.own.unwrap_or(image.size);
+        of_size
+            .entry([size.height, size.width])
+            .or_default()
+            .push(at);
     }
     let mut encoded: Vec<Option<Features>> = fitted.iter().map(|_| None).collect();
     for places in of_size.into_values() {
@@ -158,7 +178,11 @@ pub fn encode(bundle: &Bundle, fitted: &[Fitted]) -> Vec<Features> {
         let together = (PIXELS_PER_PASS / n_pixels.max(1)).max(1);
         for places in places.chunks(together) {
             let images = places.iter().map(|&at| &fitted[at]);
-            let features = bundle.model.image_features(&pixels(bundle, images));
+            let pixels = pixels(bundle, images);
+            let features = match fitted[places[0]].own {
+                Some(own) => bundle.model.view_features(&views(&pixels), own),
+                None => bundle.model.image_features(&pixels),
+            };
             for (image, &at) in places.iter().enumerate() {
                 encoded[at] = Some(features.image(image));
             }
@@ -179,4 +203,13 @@ pub fn pixels<'a>(bundle: &Bundle, fitted: impl Iterator<Item = &'a Fitted>) -> 
         })
         .collect();
     Tensor::stack(&each, 0).to_device(bundle.model.device())
+}
+
+/// The views that stand one below another in images.
+///
+/// # Shapes
+/// `pixels`: `[n_images, 3, n_views · side, side]` → `[n_images, n_views, 3, side, side]`.
+fn views(pixels: &Tensor) -> Tensor {
+    let side = pixels.size()[3];
+    pixels.unflatten(2, [-1, side]).transpose(1, 2)
 }

@@ -52,9 +52,9 @@ impl<'a> ImageTokens<'a> {
         processor: &'a ImageProcessor,
         source: ImageSource<'a>,
     ) -> Self {
-        match config {
-            ModelConfig::Llava(c) => Self::Each(c.n_image_tokens()),
-            ModelConfig::Qwen(_) => Self::Measured(Measure { config, processor }, source),
+        match config.n_tokens_of_all() {
+            Some(n) => Self::Each(n),
+            None => Self::Measured(Measure { config, processor }, source),
         }
     }
 

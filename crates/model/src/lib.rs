@@ -1,4 +1,4 @@
-//! Vision-language models: LLaVA and Qwen-VL, with LoRA adapters, a key/value cache and batched generation.
+//! Vision-language models: LLaVA of every kind and Qwen-VL, with LoRA adapters, a key/value cache and batched generation.
 //!
 //! Files and user input go through `Result`; a wrong shape between modules of this crate is a bug and
 //! panics with libtorch's message. Nothing here knows optimizers, recipes or stages.
@@ -61,7 +61,7 @@ pub use config::{ModelConfig, USUAL_IMAGE};
 pub use detokenizer::Detokenizer;
 pub use dialogue::{Answer, Dialogue, End};
 pub use error::ModelError;
-pub use features::{Features, ImageSpan};
+pub use features::{Features, ImageSpan, Lines};
 pub use folder::{ModelFolder, Stored};
 pub use generate::{Decoding, NotFinite, Query, Response, generate};
 pub use head::ScalarHead;
@@ -69,8 +69,8 @@ pub use image_features::ImageFeatures;
 pub use image_tokens::{ImageSource, ImageTokens, Measure};
 pub use join::Join;
 pub use linear::Linear;
-pub use llama::{Decoder, RopeParameters, Rotary, TARGETS, TextConfig, Visible};
-pub use llava::{Activation, FeatureSelect, LlavaConfig, ProjectorKind};
+pub use llama::{Decoder, RopeParameters, RopeScaling, Rotary, TARGETS, TextConfig, Visible};
+pub use llava::{Activation, FeatureLayers, FeatureSelect, LlavaConfig, LlavaKind, ProjectorKind};
 pub use lora::{Adapter, BlockAdapter, LowRank};
 pub use mismatch::{Mismatch, Mismatches};
 pub use peft::LoraConfig;

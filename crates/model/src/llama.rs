@@ -1,4 +1,4 @@
-//! A LLaMA decoder.
+//! The decoder of LLaMA, and of Mistral and Qwen2, which are built like it.
 
 pub(crate) mod attention;
 mod block;
@@ -10,7 +10,7 @@ pub(crate) mod rotary;
 
 pub use attention::Visible;
 pub(crate) use block::RmsNorm;
-pub use config::{RopeParameters, TextConfig};
+pub use config::{RopeParameters, RopeScaling, TextConfig};
 pub use decoder::Decoder;
 pub use layers::TARGETS;
 pub use rotary::Rotary;

@@ -21,6 +21,8 @@ pub(crate) const HUGGING_FACE: Names = Names {
         ("language_model.lm_head.", "language_model.lm_head."),
         ("model.language_model.", "language_model.model."),
         ("lm_head.", "language_model.lm_head."),
+        ("image_newline", "image_newline"),
+        ("model.image_newline", "image_newline"),
         ("multi_modal_projector.", "multi_modal_projector."),
         ("model.multi_modal_projector.", "multi_modal_projector."),
         ("vision_tower.vision_model.", "vision_tower.vision_model."),
@@ -290,7 +292,7 @@ mod tests {
         ] {
             assert_eq!(names.here(in_file), None, "{in_file}");
         }
-        let unknown = "model.image_newline";
+        let unknown = "model.image_oldline";
         assert_eq!(HUGGING_FACE.here(unknown).as_deref(), Some(unknown));
     }
 }

@@ -65,6 +65,7 @@ mod tests {
             n_rows: height * width * 4,
             n_tokens: height * width,
             grid: Some([height, width]),
+            lines: None,
         }
     }
 
@@ -97,6 +98,7 @@ mod tests {
             n_rows: 4,
             n_tokens: 4,
             grid: None,
+            lines: None,
         };
         let image = Tensor::from_slice(&[1_u8; 4])
             .reshape([1, 4])

@@ -15,7 +15,9 @@ use crate::llama::decoder::HEAD;
 use crate::mismatch::Mismatches;
 use crate::tensor_specs::tensor_specs;
 use crate::tokenizer::{IMAGE, read_if_there};
-use crate::{Encoded, FeatureSelect, ModelConfig, ModelError, Reading, Template, Tokenizer};
+use crate::{
+    Encoded, FeatureSelect, LlavaKind, ModelConfig, ModelError, Reading, Template, Tokenizer,
+};
 
 /// Two parts that do not fit together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,6 +177,7 @@ struct ProcessorFile {
     patch_size: Option<i64>,
     vision_feature_select_strategy: Option<FeatureSelect>,
     num_additional_image_tokens: Option<i64>,
+    num_image_tokens: Option<i64>,
 }
 
 /// The same of `config.json`.
@@ -229,7 +232,24 @@ impl Report<'_> {
     fn pixels(&mut self, reading: &Reading) {
         let remedy = "use the processor of the same tower";
         let found = match (reading.config(), &reading.processor) {
-            (ModelConfig::Llava(config), ImageProcessor::Square(square)) => {
+            (ModelConfig::Llava(config), ImageProcessor::Anyres(anyres))
+                if config.kind() != LlavaKind::Plain =>
+            {
+                if config.vision_config.image_size != i64::from(anyres.side) {
+                    Some(format!(
+                        "tiles of {} pixels, but the tower takes {}",
+                        anyres.side, config.vision_config.image_size
+                    ))
+                } else if config.image_grid_pinpoints.as_ref() != Some(&anyres.pinpoints) {
+                    let problem = "image_grid_pinpoints are others than those of config.json, and would make other tiles";
+                    Some(problem.to_owned())
+                } else {
+                    None
+                }
+            }
+            (ModelConfig::Llava(config), ImageProcessor::Square(square))
+                if config.kind() == LlavaKind::Plain =>
+            {
                 let (side, pixels) = (config.vision_config.image_size, i64::from(square.side));
                 (side != pixels)
                     .then(|| format!("images of {pixels} pixels, but the tower takes {side}"))
@@ -244,14 +264,22 @@ impl Report<'_> {
                     )
                 })
             }
-            (ModelConfig::Llava(config), ImageProcessor::Native(_)) => Some(format!(
-                "images near their own size, but the tower takes {}",
-                config.vision_config.image_size
-            )),
-            (ModelConfig::Qwen(_), ImageProcessor::Square(square)) => Some(format!(
-                "images of {} pixels, but the tower takes them near their own size",
-                square.side
-            )),
+            (config, processor) => {
+                let makes = match processor {
+                    ImageProcessor::Square(square) => format!("images of {} pixels", square.side),
+                    ImageProcessor::Native(_) => "images near their own size".to_owned(),
+                    ImageProcessor::Anyres(anyres) => {
+                        format!("images in tiles of {} pixels", anyres.side)
+                    }
+                };
+                let side = config.tower_sizes().image_size;
+                let takes = match config {
+                    ModelConfig::Llava(c) if c.kind() == LlavaKind::Plain => side.to_string(),
+                    ModelConfig::Llava(_) => format!("them in tiles of {side}"),
+                    ModelConfig::Qwen(_) => "them near their own size".to_owned(),
+                };
+                Some(format!("{makes}, but the tower takes {takes}"))
+            }
         };
         if let Some(found) = found {
             self.add("preprocessor_config.json", found, remedy);
@@ -263,7 +291,7 @@ impl Report<'_> {
         let Some(config) = reading.config().llava() else {
             return Ok(());
         };
-        let n = config.n_image_tokens() as i64;
+        let n = config.n_view_rows();
         let c = &config.vision_config;
         let tower = format!(
             "the tower makes {n} of it ({} pixels in patches of {}, {})",
@@ -271,32 +299,53 @@ impl Report<'_> {
             c.patch_size,
             match config.vision_feature_select_strategy {
                 FeatureSelect::Default => "without the class token",
-                FeatureSelect::Full => "with the class token",
+                FeatureSelect::Full if c.has_class_token() => "with the class token",
+                FeatureSelect::Full => "there is no class token",
             }
         );
+        let kind = config.kind();
+        let what = if kind == LlavaKind::Plain {
+            "an image"
+        } else {
+            "a view of an image"
+        };
         let remedy = "use the files of one export; transformers would put so many placeholders into a prompt";
+        // Only LLaVA-OneVision has no such field.
         let said: ConfigFile = read_if_there(&self.folder.join("config.json"))?;
         if let Some(said) = said.image_seq_length.filter(|&said| said != n) {
-            let found = format!("image_seq_length says an image takes {said} tokens, but {tower}");
+            let found = format!("image_seq_length says {what} takes {said} tokens, but {tower}");
             self.add("config.json", found, remedy);
         }
         let processor: ProcessorFile = read_if_there(&self.folder.join("processor_config.json"))?;
-        let patch = processor.patch_size.filter(|&patch| patch > 0);
-        if let (Some(patch), ImageProcessor::Square(square)) = (patch, &reading.processor) {
-            let side = i64::from(square.side) / patch;
-            let strategy = processor.vision_feature_select_strategy.unwrap_or_default();
-            let dropped = i64::from(strategy == FeatureSelect::Default);
-            // As `LlavaProcessor` counts; files that do not mention the class token mean it.
-            let additional = processor.num_additional_image_tokens.unwrap_or(1);
-            // A file may say any number.
-            let said = (side * side)
-                .saturating_add(additional)
-                .saturating_sub(dropped);
-            if said != n {
-                let found =
-                    format!("counts {said} tokens for an image (patch_size {patch}), but {tower}");
-                self.add("processor_config.json", found, remedy);
+        let side = match &reading.processor {
+            ImageProcessor::Square(square) => square.side,
+            ImageProcessor::Anyres(anyres) => anyres.side,
+            ImageProcessor::Native(_) => return Ok(()),
+        };
+        let strategy = processor.vision_feature_select_strategy;
+        let said = match (kind, processor.patch_size.filter(|&patch| patch > 0)) {
+            // As `LlavaOnevisionProcessor` has it, ready counted.
+            (LlavaKind::Onevision, _) => processor.num_image_tokens.map(|n| {
+                let dropped = i64::from(strategy == Some(FeatureSelect::Default));
+                (n.saturating_sub(dropped), "num_image_tokens".to_owned())
+            }),
+            (_, None) => None,
+            (_, Some(patch)) => {
+                // As `LlavaProcessor` counts; files that do not mention the class token mean it. `LlavaNextProcessor` would
+                // not, and all of its files do.
+                let dropped = strategy.unwrap_or_default() == FeatureSelect::Default;
+                let additional = processor.num_additional_image_tokens.unwrap_or(1);
+                let side = i64::from(side) / patch;
+                // A file may say any number.
+                let n = (side * side)
+                    .saturating_add(additional)
+                    .saturating_sub(i64::from(dropped));
+                Some((n, format!("patch_size {patch}")))
             }
+        };
+        if let Some((said, by)) = said.filter(|&(said, _)| said != n) {
+            let found = format!("counts {said} tokens for {what} ({by}), but {tower}");
+            self.add("processor_config.json", found, remedy);
         }
         Ok(())
     }

@@ -58,10 +58,76 @@ fn qwen(name: &Path) -> Option<ModelConfig> {
     ModelConfig::of_json(&config.to_string()).ok()
 }
 
+/// Published models of LLaVA-NeXT, and with a Qwen2 of LLaVA-OneVision: kind of the decoder, width, inner width, blocks, heads,
+/// heads of keys and values, words, positions, and whether the output layer is the embedding.
+const TILED: [(&str, &str, [i64; 7], bool); 5] = [
+    (
+        "llava-hf/llava-v1.6-vicuna-7b-hf",
+        "llama",
+        [4096, 11_008, 32, 32, 32, 32_064, 4096],
+        false,
+    ),
+    (
+        "llava-hf/llava-v1.6-vicuna-13b-hf",
+        "llama",
+        [5120, 13_824, 40, 40, 40, 32_064, 4096],
+        false,
+    ),
+    (
+        "llava-hf/llava-v1.6-mistral-7b-hf",
+        "mistral",
+        [4096, 14_336, 32, 32, 8, 32_064, 32_768],
+        false,
+    ),
+    (
+        "llava-hf/llava-onevision-qwen2-0.5b-ov-hf",
+        "qwen2",
+        [896, 4864, 24, 14, 2, 152_000, 32_768],
+        true,
+    ),
+    (
+        "llava-hf/llava-onevision-qwen2-7b-ov-hf",
+        "qwen2",
+        [3584, 18_944, 28, 28, 4, 152_128, 32_768],
+        false,
+    ),
+];
+
+/// The sizes of a published LLaVA-NeXT or LLaVA-OneVision; all of a family have one tower.
+fn tiled(name: &Path) -> Option<ModelConfig> {
+    let known = TILED.iter().find(|(known, ..)| Path::new(known) == name);
+    let (_, decoder, sizes, tied) = known?;
+    let [width, inner, blocks, heads, kv_heads, words, positions] = sizes;
+    let onevision = *decoder == "qwen2";
+    let tower = if onevision {
+        json!({
+            "model_type": "siglip_vision_model", "vision_use_head": false, "hidden_size": 1152,
+            "intermediate_size": 4304, "num_hidden_layers": 26, "num_attention_heads": 16, "image_size": 384,
+            "patch_size": 14,
+        })
+    } else {
+        json!({
+            "model_type": "clip_vision_model", "hidden_size": 1024, "intermediate_size": 4096,
+            "num_hidden_layers": 24, "num_attention_heads": 16, "image_size": 336, "patch_size": 14,
+        })
+    };
+    let config = json!({
+        "model_type": if onevision { "llava_onevision" } else { "llava_next" },
+        "tie_word_embeddings": tied,
+        "text_config": {
+            "model_type": decoder, "hidden_size": width, "intermediate_size": inner, "num_hidden_layers": blocks,
+            "num_attention_heads": heads, "num_key_value_heads": kv_heads, "vocab_size": words,
+            "max_position_embeddings": positions, "sliding_window": null,
+        },
+        "vision_config": tower,
+    });
+    ModelConfig::of_json(&config.to_string()).ok()
+}
+
 /// The sizes of a published model of this name.
 #[must_use]
 pub fn whole(name: &Path) -> Option<ModelConfig> {
-    if let Some(config) = qwen(name) {
+    if let Some(config) = qwen(name).or_else(|| tiled(name)) {
         return Some(config);
     }
     let (_, decoder, tower) = WHOLE.iter().find(|(known, ..)| Path::new(known) == name)?;
@@ -103,10 +169,14 @@ mod tests {
     use super::*;
     use crate::tensor_specs;
 
-    /// The numbers of parameters that the model cards give.
+    /// The numbers of parameters that the model cards give, and of LLaVA's that transformers' classes have in these sizes.
     #[test]
     fn published_models_have_the_parameters_of_their_cards() {
         for (name, expected) in [
+            ("llava-hf/llava-v1.6-vicuna-7b-hf", 7_063_431_168),
+            ("llava-hf/llava-v1.6-mistral-7b-hf", 7_566_747_648),
+            ("llava-hf/llava-onevision-qwen2-0.5b-ov-hf", 893_675_552),
+            ("llava-hf/llava-onevision-qwen2-7b-ov-hf", 8_030_807_584),
             ("Qwen/Qwen2.5-VL-3B-Instruct", 3_754_622_976),
             ("Qwen/Qwen2.5-VL-7B-Instruct", 8_292_166_656),
         ] {
@@ -116,6 +186,25 @@ mod tests {
                 .iter()
                 .map(crate::TensorSpec::n_elements)
                 .sum();
+            assert_eq!(found, expected, "{name}");
+        }
+    }
+
+    /// What transformers' processors count for images of 640 × 480, 336 × 336, 2000 × 2000 and 1000 × 4000 pixels.
+    #[test]
+    fn images_of_published_models_take_the_tokens_that_processors_count() {
+        for (name, expected) in [
+            ("llava-hf/llava-v1.6-vicuna-7b-hf", [2340, 1176, 2928, 1944]),
+            (
+                "llava-hf/llava-onevision-qwen2-7b-ov-hf",
+                [2929, 1485, 7371, 7371],
+            ),
+        ] {
+            let config = whole(Path::new(name)).unwrap();
+            let sizes = [(640, 480), (336, 336), (2000, 2000), (1000, 4000)];
+            let found = sizes.map(|(width, height)| {
+                config.n_image_tokens(candor_data::image::ImageSize { width, height })
+            });
             assert_eq!(found, expected, "{name}");
         }
     }

@@ -86,6 +86,14 @@ impl Sample {
                 "write `<image>` once in the first human turn of a row with an image, and take out the other",
             ));
         }
+        let mut turns = conversation.turns.iter();
+        if let Some(video) = turns.find_map(|turn| rules.tokenizer.video_in(&turn.value)) {
+            return Err(refuse(
+                Reason::PlaceholderCount,
+                format!("the text holds `{video}`, and videos are not shown to models"),
+                "take out the rows about videos",
+            ));
+        }
         let encoded = rules.tokenizer.encode(&rendered.text)?;
         let image = rules.tokenizer.image;
         let name = conversation.image.as_deref();

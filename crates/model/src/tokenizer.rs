@@ -38,6 +38,8 @@ pub const PAD: &str = "<pad>";
 pub const IMAGE: &str = "<image>";
 /// What stands for one image in the text that a template renders, by families: LLaVA's, and Qwen-VL's.
 pub(crate) const PLACEHOLDERS: [&str; 2] = [IMAGE, "<|image_pad|>"];
+/// What stands for a video, of which candor has no features.
+const VIDEOS: [&str; 2] = ["<video>", "<|video_pad|>"];
 /// What stands around an image in the first version of LLaVA.
 const IMAGE_MARKS: [&str; 2] = ["<im_start>", "<im_end>"];
 
@@ -258,6 +260,12 @@ impl Tokenizer {
     #[must_use]
     pub fn placeholder(&self) -> &'static str {
         self.names.image
+    }
+
+    /// What stands for a video in a text, if the vocabulary knows such a token. It would be read without a video.
+    pub(crate) fn video_in(&self, text: &str) -> Option<&'static str> {
+        let shown = |token: &&str| text.contains(*token) && self.inner.token_to_id(token).is_some();
+        VIDEOS.into_iter().find(shown)
     }
 
     /// Whether the text between images is tokenised part by part, as the original LLaVA does it.

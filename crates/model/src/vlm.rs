@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use candor_data::image::ImageSize;
 use tch::{Device, Kind, Tensor};
 
 use crate::cache::KvCache;
@@ -214,13 +215,26 @@ impl Vlm {
         trainable
     }
 
-    /// The tower's features of images of one size, before the projector; while the tower is frozen they can be kept.
+    /// The tower's features of images of one size and one view, before the projector; while the tower is frozen they can be
+    /// kept.
     ///
     /// # Shapes
     /// `pixels`: `[n_images, 3, height, width]`, normalised.
     #[must_use]
     pub fn image_features(&self, pixels: &Tensor) -> Features {
         self.vision.encode(pixels)
+    }
+
+    /// The same of images that are seen as a whole and in tiles; `own` is their size before they were fitted.
+    ///
+    /// # Shapes
+    /// `views`: `[n_images, n_views, 3, side, side]`, normalised.
+    ///
+    /// # Panics
+    /// The family sees no tiles, or `own` asks for another number of them.
+    #[must_use]
+    pub fn view_features(&self, views: &Tensor, own: ImageSize) -> Features {
+        self.vision.encode_views(views, own)
     }
 
     /// Embeds tokens and puts projected image features where the placeholder token stands, in order.

@@ -193,8 +193,8 @@ const TABLE: &[(&str, Damage, &[&str])] = &[
     (HF, |f| fs::write(f.path("config.json"), "[".repeat(10_000)).unwrap(), &["config.json", "recursion"]),
     (
         HF,
-        |f| f.config("/architectures", json!(["LlavaNextForConditionalGeneration"])),
-        &["config.json", "LlavaNextForConditionalGeneration", "no LLaVA on LLaMA"],
+        |f| f.config("/architectures", json!(["LlavaNextVideoForConditionalGeneration"])),
+        &["config.json", "LlavaNextVideoForConditionalGeneration", "no LLaVA, LLaVA-NeXT"],
     ),
     (
         HF,
@@ -202,7 +202,8 @@ const TABLE: &[(&str, Damage, &[&str])] = &[
         &["config.json", "experts (qwen3_vl_moe)", "use a dense Qwen3-VL"],
     ),
     (HF, |f| f.config("/text_config/hidden_act", json!("gelu")), &["config.json", "text_config/hidden_act", "gelu"]),
-    (HF, |f| f.config("/vision_feature_layer", json!([-2, -5])), &["config.json", "expected i64 at line 1"]),
+    (HF, |f| f.config("/vision_feature_layer", json!([-2, -5])), &["config.json", "-5, but the tower has 3 layers"]),
+    (HF, |f| f.config("/vision_feature_layer", json!("last")), &["config.json", "a hidden layer", "at line 1"]),
     (ORIGINAL, |f| f.config("/mm_hidden_size", json!(1024)), &["config.json", "mm_hidden_size", "1024"]),
     (ORIGINAL, |f| f.config("/image_aspect_ratio", json!("anyres")), &["config.json", "image_aspect_ratio", "anyres"]),
     // The parts against each other.

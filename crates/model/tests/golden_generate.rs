@@ -145,3 +145,38 @@ fn outputs_of_several_blocks_of_the_tower() {
 fn outputs_of_several_blocks_of_the_tower_and_a_tied_embedding() {
     check_case("qwen/qwen3_vl_tied");
 }
+
+#[test]
+fn tiles_before_a_llama() {
+    check_case("tiled/next_llama");
+}
+
+#[test]
+fn tiles_before_a_mistral() {
+    check_case("tiled/next_mistral");
+}
+
+#[test]
+fn tiles_before_a_llama_3_with_stretched_positions() {
+    check_case("tiled/next_llama3");
+}
+
+#[test]
+fn tiles_before_a_qwen2_and_one_view_of_each_of_several_images() {
+    check_case("tiled/onevision");
+}
+
+#[test]
+fn tiles_before_a_qwen2_with_words_apart() {
+    check_case("tiled/onevision_apart");
+}
+
+#[test]
+fn llava_1_5_on_mistral() {
+    check_case("tiled/llava_mistral");
+}
+
+#[test]
+fn llava_1_5_on_qwen2() {
+    check_case("tiled/llava_qwen2");
+}

@@ -7,9 +7,9 @@ mod against;
 
 use against::{
     Golden, NEVER, assert_absolute, assert_gradients, assert_relative, assert_responses,
-    at_real_positions, golden_folder, greedy, loss, open_model, queries,
+    at_real_positions, features, golden_folder, greedy, loss, open_model, queries,
 };
-use candor_model::{Activations, Adapter, Embedded, Vlm};
+use candor_model::{Activations, Adapter, Embedded, Features, Vlm};
 use tch::Tensor;
 
 fn open_adapter(model: &Vlm, case: &str, name: &str) -> Adapter {
@@ -18,9 +18,7 @@ fn open_adapter(model: &Vlm, case: &str, name: &str) -> Adapter {
 }
 
 fn embed(model: &Vlm, golden: &Golden, ids: &Tensor) -> Embedded {
-    let features = golden
-        .find("pixel_values")
-        .map(|pixels| model.image_features(pixels));
+    let features = Features::cat(&features(model, golden));
     model.embed(ids, features.as_ref())
 }
 
@@ -180,4 +178,14 @@ fn a_copy_is_the_same_and_goes_its_own_way() {
     // The copy's blocks read the tensors that its parameters name: all zero, it is the base.
     let base = Golden::open(&golden_folder(case), "step_ragged.safetensors");
     assert_logits("zeroed copy", &model, Some(&copy), &base);
+}
+
+#[test]
+fn all_linear_layers_of_a_mistral_that_sees_tiles() {
+    check("tiled/next_mistral", "all_linear");
+}
+
+#[test]
+fn all_linear_layers_of_a_qwen2_that_sees_tiles() {
+    check("tiled/onevision", "all_linear");
 }

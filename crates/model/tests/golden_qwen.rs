@@ -7,11 +7,9 @@ mod against;
 
 use against::{
     Golden, assert_absolute, assert_gradients, assert_relative, at_real_positions, features,
-    golden_folder, loss, open_model, rows,
+    golden_folder, loss, of_real_rows, open_model, padded_right, rows,
 };
-use candor_model::sample::{Batch, Sample};
 use candor_model::{Activations, Features, Vlm};
-use tch::{Device, Tensor};
 
 const STEPS: [&str; 6] = [
     "portrait",
@@ -21,34 +19,6 @@ const STEPS: [&str; 6] = [
     "ragged_right",
     "ragged_left",
 ];
-
-/// The rows without their padding, padded on the right as candor does it.
-fn batch(golden: &Golden) -> Batch {
-    let rows = golden.real_rows("input_ids").into_iter();
-    let samples: Vec<Sample> = rows
-        .zip(golden.real_rows("labels"))
-        .map(|(ids, labels)| Sample {
-            id: "golden".to_owned(),
-            image: None,
-            ids,
-            labels,
-        })
-        .collect();
-    Batch::new(&samples.iter().collect::<Vec<_>>(), 0, Device::Cpu)
-}
-
-/// Logits at the tokens that are real, `[n_real, vocab]`, row by row.
-fn of_real_rows(golden: &Golden, logits: &Tensor) -> Tensor {
-    let lens = golden
-        .real_rows("input_ids")
-        .into_iter()
-        .map(|row| row.len() as i64);
-    let rows: Vec<Tensor> = lens
-        .enumerate()
-        .map(|(row, len)| logits.get(row as i64).narrow(0, 0, len))
-        .collect();
-    Tensor::cat(&rows, 0)
-}
 
 /// transformers' name of a parameter, as the golden files have it.
 fn in_hub(name: &str) -> String {
@@ -91,7 +61,7 @@ fn check_forward(case: &str, model: &Vlm, golden: &Golden) {
             assert_eq!(span.grid, Some([grid[1] / 2, grid[2] / 2]));
         }
     }
-    let batch = batch(golden);
+    let batch = padded_right(golden);
     let embedded = model.embed(&batch.ids, features.as_ref());
     if features.is_some() {
         let placeholder = batch.ids.eq(model.config().image_token()).unsqueeze(-1);
@@ -106,7 +76,7 @@ fn check_forward(case: &str, model: &Vlm, golden: &Golden) {
 }
 
 fn check_backward(case: &str, model: &Vlm, golden: &Golden, activations: Activations) {
-    let batch = batch(golden);
+    let batch = padded_right(golden);
     model.set_trainable(|_| true);
     let features = Features::cat(&features(model, golden));
     let embedded = model.embed(&batch.ids, features.as_ref());

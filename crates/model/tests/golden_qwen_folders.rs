@@ -4,25 +4,25 @@
 //! transformers gives.
 
 mod against;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use against::{Golden, assert_absolute, golden_folder, rows};
-use candor_data::{Conversation, Turn};
-use candor_model::export::Export;
+use candor_data::Turn;
 use candor_model::sample::Sample;
-use candor_model::{
-    Bundle, CheckpointFormat, Decoding, Dialogue, ImageFeatures, ModelFolder, Query, Reading,
-    generate,
-};
+use candor_model::{Bundle, Dialogue, ImageFeatures, Query, generate};
 use serde::Deserialize;
 use tch::{Device, Kind};
+use whole::{
+    at_once, conversation, edit, greedy, images, refusal, refusal_of_the_original_dialect,
+    same_after_saving_and_exporting,
+};
 
 /// As in the fixture: words whose logits were kept.
 const EVERY_WORD: i64 = 6;
-const N_NEW_TOKENS: usize = 8;
 
 #[derive(Deserialize)]
 struct Prompts {
@@ -35,34 +35,9 @@ fn folder(case: &str) -> PathBuf {
     golden_folder("qwen/folders").join(case)
 }
 
-fn images() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/tests/golden/images")
-}
-
 fn prompts() -> Prompts {
     let bytes = fs::read(folder("prompts.json")).expect("a golden file");
     serde_json::from_slice(&bytes).expect("JSON of this form")
-}
-
-fn conversation(prompts: &Prompts) -> Conversation {
-    let turn = |(i, words): (usize, &String)| match i % 2 {
-        0 => Turn::human(words.as_str()),
-        _ => Turn::gpt(words.as_str()),
-    };
-    Conversation {
-        id: "golden".to_owned(),
-        image: Some(prompts.image.clone()),
-        turns: prompts.said.iter().enumerate().map(turn).collect(),
-    }
-}
-
-fn greedy(bundle: &Bundle) -> Decoding {
-    Decoding {
-        max_new_tokens: N_NEW_TOKENS,
-        temperature: 0.0,
-        top_p: 1.0,
-        eos: bundle.tokenizer.eos,
-    }
 }
 
 fn check(case: &str) {
@@ -72,7 +47,7 @@ fn check(case: &str) {
     );
     let bundle = Bundle::open(&folder(case), Device::Cpu, Kind::Float).expect("it opens");
     let prompts = prompts();
-    let conversation = conversation(&prompts);
+    let conversation = conversation(&prompts.image, &prompts.said);
     let text = bundle.template.render(&conversation).unwrap().text;
     assert_eq!(text, prompts.text[case], "{case}");
 
@@ -129,36 +104,6 @@ fn qwen3_vl_as_the_hub_has_it() {
     check("deep");
 }
 
-/// The answer to turns as a whole by [`generate`], which is compared with transformers above.
-fn at_once(bundle: &Bundle, turns: &[Turn], shown: &[String]) -> Vec<i64> {
-    let conversation = Conversation {
-        id: "x".to_owned(),
-        image: Some("x".to_owned()),
-        turns: turns.to_vec(),
-    };
-    let names = shown.iter().cloned();
-    let encoded = ImageFeatures::encode(bundle, &images(), names, |_, _| ()).unwrap();
-    let features = encoded
-        .of(shown.iter().map(String::as_str))
-        .expect("it is there");
-    let text = bundle.template.render(&conversation).unwrap().text;
-    let mut images = (0..features.n_images()).map(|at| features.image(at).n_tokens());
-    let mut ids = Vec::new();
-    for id in bundle.tokenizer.encode(&text).unwrap().ids {
-        let image = (id == bundle.tokenizer.image)
-            .then(|| images.next().expect("an image for each placeholder"));
-        ids.extend(std::iter::repeat_n(id, image.unwrap_or(1)));
-    }
-    let queries = [Query {
-        ids,
-        features: Some(features),
-        image: None,
-    }];
-    let decoding = greedy(bundle);
-    let answers = generate(&bundle.model, None, &queries, 1, 1, decoding, |_, _| 0.0);
-    answers.unwrap()[0].ids.clone()
-}
-
 /// A chat keeps the rows and columns of its images in its cache: the second answer, about another image of another
 /// size, is what the whole conversation gives.
 #[test]
@@ -186,39 +131,8 @@ fn a_second_turn_is_answered_as_if_asked_at_once() {
 #[test]
 fn saved_and_exported_folders_have_the_same_tensors() {
     for case in ["published", "current", "deep"] {
-        let out = tempfile::tempdir().unwrap();
-        let bundle = Bundle::open(&folder(case), Device::Cpu, Kind::BFloat16).unwrap();
-        let saved = out.path().join("saved");
-        fs::create_dir(&saved).unwrap();
-        bundle.save(&saved).unwrap();
-        let exported = out.path().join("exported");
-        let export = Export {
-            model: ModelFolder::find(&folder(case)).unwrap(),
-            adapter: None,
-            checkpoint_format: CheckpointFormat::HuggingFace,
-            kind: None,
-        };
-        export.write(&exported, Device::Cpu).unwrap();
-        for made in [&saved, &exported] {
-            let again = Bundle::open(made, Device::Cpu, Kind::BFloat16).unwrap();
-            assert_eq!(
-                again.model.parameters(),
-                bundle.model.parameters(),
-                "{case}"
-            );
-            assert_eq!(again.tokenizer.eos, bundle.tokenizer.eos);
-            assert_eq!(again.processor, bundle.processor);
-        }
-        let refused = Export {
-            model: ModelFolder::find(&folder(case)).unwrap(),
-            adapter: None,
-            checkpoint_format: CheckpointFormat::Original,
-            kind: None,
-        };
-        let error = refused
-            .write(&out.path().join("llava"), Device::Cpu)
-            .unwrap_err();
-        let message = error.to_string();
+        same_after_saving_and_exporting(&folder(case));
+        let message = refusal_of_the_original_dialect(&folder(case));
         assert!(
             message.contains("which is no LLaVA") && message.contains("--format"),
             "{message}"
@@ -274,18 +188,9 @@ fn what_does_not_fit_is_named() {
         ),
     ];
     for (case, file, field, value, expected) in cases {
-        let copy = tempfile::tempdir().unwrap();
-        for entry in fs::read_dir(folder(case)).unwrap() {
-            let entry = entry.unwrap();
-            fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
-        }
-        let path = copy.path().join(file);
-        let mut json: serde_json::Value =
-            serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        *json.pointer_mut(field).unwrap_or_else(|| panic!("{field}")) = value;
-        fs::write(&path, json.to_string()).unwrap();
-        let opened = Reading::open(copy.path()).and_then(|r| candor_model::preflight::check(&r));
-        let message = opened.unwrap_err().to_string();
+        let message = refusal(&folder(case), |copy| {
+            edit(&copy.join(file), field, &value);
+        });
         for words in expected {
             assert!(message.contains(words), "{field}: {message}");
         }

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | weights | `E` each; linear layers of the blocks 1 in int8 and 0.516 in nf4 (4 bits, and 1 byte + 4/256 for 64) |
 //! | what is trained | 4 for a weight of an adapter, and 12 for the gradient and the two moments of any trained weight |
-//! | an image's features | `E` · tokens · tower width, kept for a whole run |
+//! | an image's features | `E` · rows · tower width, kept for a whole run; of an image in tiles, a row is a token that ends no line |
 //! | keys and values | `2 · E · L · k` for a token of a sequence that is being written |
 //! | a block going forward | `E · (8 d + 4 f)` a token |
 //! | a block kept for the backward pass | `E · (9 d + 2 k + 4 f)` a token; below f32 also 4 for each of the `2 d` inputs of norms and of the inputs of adapted layers |
@@ -177,7 +177,7 @@ impl Budget<'_> {
     #[must_use]
     pub fn encoding(&self, n_images: u64) -> u64 {
         let c = self.config.tower_sizes();
-        let n_patches = self.config.n_feature_rows(USUAL_IMAGE) as u64;
+        let n_patches = self.config.n_patches(USUAL_IMAGE) as u64;
         let pixels = 3 * n_patches * (c.patch_size * c.patch_size) as u64 * F32;
         let token = (8 * c.width + 4 * c.mlp_width) as u64 * self.e();
         n_images * (pixels + (n_patches + 1) * token)
@@ -261,7 +261,14 @@ mod tests {
 
     #[test]
     fn weights_are_those_of_the_opened_model() {
-        for case in ["llava_mha", "llava_gqa", "llava_tied", "llava_linear"] {
+        for case in [
+            "llava_mha",
+            "llava_gqa",
+            "llava_tied",
+            "llava_linear",
+            "tiled/next_llama",
+            "tiled/onevision",
+        ] {
             let config = ModelFolder::find(&golden(case)).unwrap().config().clone();
             for precision in [BasePrecision::F32, BasePrecision::Bf16, BasePrecision::Int8] {
                 let model =
@@ -300,6 +307,21 @@ mod tests {
             rows(2) - rows(1) - (forward(2) - forward(1)) - words,
             1 << 19
         );
+    }
+
+    /// An image of 640 × 480 is the whole and four tiles to LLaVA-NeXT, and of the tiles 48 × 36 patches are kept.
+    #[test]
+    fn tiles_are_encoded_and_kept_without_padding() {
+        let name = std::path::Path::new("llava-hf/llava-v1.6-vicuna-7b-hf");
+        let config = candor_model::published::whole(name).unwrap();
+        let budget = Budget {
+            config: &config,
+            precision: BasePrecision::Bf16,
+        };
+        assert_eq!(budget.features(10), 10 * (576 + 48 * 36) * 1024 * 2);
+        let token = 2 * (8 * 1024 + 4 * 4096);
+        let pixels = 4 * 3 * 5 * 576 * 14 * 14;
+        assert_eq!(budget.encoding(1), pixels + (5 * 576 + 1) * token);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::needs::Need;
 #[must_use]
 pub fn show_inspection(model: &Inspection) -> String {
     let mut page = String::new();
-    let (decoder, tower) = (model.config.decoder_sizes(), model.config.tower_sizes());
+    let decoder = model.config.decoder_sizes();
     let mut row = |name: &str, value: String| {
         let _ = writeln!(page, "{name:<14} {value}");
     };
@@ -67,26 +67,7 @@ pub fn show_inspection(model: &Inspection) -> String {
             decoder.n_positions
         ),
     );
-    let seen = if model.config.sizes_differ() {
-        format!("patches of {} pixels", tower.patch_size)
-    } else {
-        format!(
-            "{} pixels in patches of {}, read at layer {}",
-            tower.image_size, tower.patch_size, tower.feature_layer
-        )
-    };
-    let of = if model.config.sizes_differ() {
-        "an image of 640 × 480, others by their sizes"
-    } else {
-        "an image"
-    };
-    row(
-        "tower",
-        format!(
-            "{} wide, {} blocks, {}: {} tokens {}",
-            tower.width, tower.n_blocks, seen, model.n_image_tokens, of
-        ),
-    );
+    row("tower", tower_line(model));
     let specials = model.special_ids.iter();
     let specials: Vec<_> = specials.map(|s| format!("{} {}", s.id, s.role)).collect();
     row(
@@ -119,6 +100,39 @@ fn template(model: &Inspection) -> String {
         "an answer ends without a token, so training on it is refused"
     };
     format!("{}; {ends}", model.template)
+}
+
+/// The tower, how it sees, and how many tokens an image takes.
+fn tower_line(model: &Inspection) -> String {
+    let tower = model.config.tower_sizes();
+    let differ = model.config.sizes_differ();
+    let seen = match model.config.llava() {
+        None => format!("patches of {} pixels", tower.patch_size),
+        Some(llava) => {
+            let layers = llava.vision_feature_layer.all().iter();
+            let layers: Vec<String> = layers.map(ToString::to_string).collect();
+            format!(
+                "{}{} pixels in patches of {}, read at layer {}",
+                if differ {
+                    "the whole and tiles of "
+                } else {
+                    ""
+                },
+                tower.image_size,
+                tower.patch_size,
+                layers.join(" and ")
+            )
+        }
+    };
+    let of = if differ {
+        "an image of 640 × 480, others by their sizes"
+    } else {
+        "an image"
+    };
+    format!(
+        "{} wide, {} blocks, {seen}: {} tokens {of}",
+        tower.width, tower.n_blocks, model.n_image_tokens
+    )
 }
 
 fn example(token: &ExampleToken, n_image_tokens: usize, model: &Inspection) -> String {

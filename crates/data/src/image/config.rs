@@ -10,7 +10,10 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Colours, Fit, ImageProcessor, NativeProcessor, SquareProcessor};
+use super::{
+    AnyresClass, AnyresProcessor, Colours, Fit, ImageProcessor, NativeProcessor, Pinpoints,
+    SquareProcessor,
+};
 use crate::error::{DataError, Place, Spot};
 use crate::formats::text::{self, Format};
 
@@ -40,6 +43,7 @@ struct Raw {
     patch_size: Option<Value>,
     merge_size: Option<Value>,
     temporal_patch_size: Option<Value>,
+    image_grid_pinpoints: Option<Value>,
     image_mean: Option<[f64; 3]>,
     image_std: Option<[f64; 3]>,
     do_resize: Option<bool>,
@@ -52,11 +56,10 @@ struct Raw {
 }
 
 impl Raw {
-    /// Whether images keep their own size: Qwen's classes say so, under several names.
-    fn is_native(&self) -> bool {
+    /// Whether a class that says what is done to images, under one of its several names, begins with this.
+    fn is(&self, class: &str) -> bool {
         let classes = [&self.image_processor_type, &self.processor_class];
-        let qwen = |class: &&String| class.starts_with("Qwen");
-        classes.into_iter().flatten().any(|class| qwen(&class))
+        classes.into_iter().flatten().any(|c| c.starts_with(class))
     }
 }
 
@@ -67,7 +70,17 @@ pub(super) fn read(path: &Path) -> Result<ImageProcessor, DataError> {
     let text = text::read(path, &FORMAT)?;
     let raw: Raw = text::object(path, &text, &FORMAT)?;
     let own = raw.image_processor.as_deref().unwrap_or(&raw);
-    let (processor, remedy) = if own.is_native() || raw.is_native() {
+    let is = |class: &str| own.is(class) || raw.is(class);
+    let tiled = [
+        ("LlavaNext", AnyresClass::Next),
+        ("LlavaOnevision", AnyresClass::Onevision),
+    ];
+    let tiled = tiled.into_iter().find(|(class, _)| is(class));
+    let (processor, remedy) = if let Some((_, class)) = tiled {
+        let remedy = "give the model's own preprocessor_config.json of a LLaVA-NeXT or LLaVA-OneVision model, with bicubic \
+                      resizing to tiles of one size";
+        (anyres(own, class).map(ImageProcessor::Anyres), remedy)
+    } else if is("Qwen") {
         let remedy = "give the model's own preprocessor_config.json of a Qwen-VL model, with bicubic resizing to a \
                       size between `shortest_edge` and `longest_edge` pixels in all";
         (native(own).map(ImageProcessor::Native), remedy)
@@ -213,6 +226,40 @@ fn native(raw: &Raw) -> Result<NativeProcessor, Refusal> {
     })
 }
 
+/// What a file does not say is the default of Hugging Face's class.
+fn anyres(raw: &Raw, class: AnyresClass) -> Result<AnyresProcessor, Refusal> {
+    steps(raw)?;
+    let missing = || ("size", "missing".to_owned());
+    let side_px = side("size", raw.size.as_ref().ok_or_else(missing)?)?;
+    let cropped = raw.crop_size.as_ref();
+    let cropped = cropped.map(|value| side("crop_size", value)).transpose()?;
+    if let Some(crop) = cropped.filter(|&crop| crop != side_px) {
+        let found =
+            format!("found {crop} where size is {side_px}, and only equal ones are supported");
+        return Err(("crop_size", found));
+    }
+    let pinpoints = match (&raw.image_grid_pinpoints, class) {
+        (Some(value), _) => serde_json::from_value(value.clone()).map_err(|_| {
+            let found = format!("found {value}, expected heights and widths such as [[336, 672]]");
+            ("image_grid_pinpoints", found)
+        })?,
+        (None, AnyresClass::Next) => Pinpoints::next(),
+        (None, AnyresClass::Onevision) => Pinpoints::onevision(),
+    };
+    let checked = pinpoints.check(side_px, MAX_SIDE as u32);
+    checked.map_err(|found| ("image_grid_pinpoints", found))?;
+    let clip = Colours::CLIP;
+    Ok(AnyresProcessor {
+        side: side_px,
+        pinpoints,
+        colours: colours(
+            raw.image_mean.unwrap_or(clip.mean),
+            raw.image_std.unwrap_or(clip.std),
+        )?,
+        class,
+    })
+}
+
 fn whole(
     field: &'static str,
     value: Option<&Value>,
@@ -267,6 +314,37 @@ pub(super) fn render(processor: &ImageProcessor) -> String {
             "merge_size": native.merge_size,
             "temporal_patch_size": native.temporal_patch_size,
         }),
+        ImageProcessor::Anyres(anyres) => {
+            let side = json!({"height": anyres.side, "width": anyres.side});
+            let mut config = json!({
+                "do_convert_rgb": true,
+                "do_pad": true,
+                "do_resize": true,
+                "image_grid_pinpoints": anyres.pinpoints,
+                "resample": BICUBIC,
+                "do_rescale": true,
+                "rescale_factor": 1.0 / 255.0,
+                "do_normalize": true,
+                "image_mean": anyres.colours.mean,
+                "image_std": anyres.colours.std,
+            });
+            let own = match anyres.class {
+                AnyresClass::Next => json!({
+                    "image_processor_type": "LlavaNextImageProcessor",
+                    "size": {"shortest_edge": anyres.side},
+                    "do_center_crop": true,
+                    "crop_size": side,
+                }),
+                AnyresClass::Onevision => json!({
+                    "image_processor_type": "LlavaOnevisionImageProcessor",
+                    "size": side,
+                }),
+            };
+            if let (Some(config), Value::Object(own)) = (config.as_object_mut(), own) {
+                config.extend(own);
+            }
+            config
+        }
     };
     format!("{config:#}\n")
 }

@@ -1,13 +1,16 @@
 //! What is done to an image between decoding and the vision tower.
 //!
-//! There are two ways, and a model's configuration says which is its own: to a square of one size
-//! ([`SquareProcessor`]), or to a size near the image's own ([`NativeProcessor`]).
+//! There are three ways, and a model's configuration says which is its own: to a square of one size
+//! ([`SquareProcessor`]), to a size near the image's own ([`NativeProcessor`]), or to a square and tiles of the same size
+//! ([`AnyresProcessor`]).
 
 use std::path::Path;
 
 use ::image::RgbImage;
 
-use super::{Colours, Fit, ImageLimits, NativeProcessor, SquareProcessor, config, decode};
+use super::{
+    AnyresProcessor, Colours, Fit, ImageLimits, NativeProcessor, SquareProcessor, config, decode,
+};
 use crate::atomic;
 use crate::error::DataError;
 
@@ -40,6 +43,8 @@ impl ImageSize {
 pub struct Fitted {
     /// Its size.
     pub size: ImageSize,
+    /// Where it is seen in several views, its own size before; the views are squares and stand one below another.
+    pub own: Option<ImageSize>,
     /// `[3, height, width]`, channel first.
     pub bytes: Vec<u8>,
 }
@@ -54,7 +59,11 @@ impl Fitted {
                 bytes[channel * plane + i] = sample;
             }
         }
-        Self { size, bytes }
+        Self {
+            size,
+            own: None,
+            bytes,
+        }
     }
 }
 
@@ -86,6 +95,8 @@ pub enum ImageProcessor {
     Square(SquareProcessor),
     /// To a size near its own, as Qwen-VL takes it.
     Native(NativeProcessor),
+    /// To a square and to tiles, as LLaVA-NeXT and LLaVA-OneVision take it.
+    Anyres(AnyresProcessor),
 }
 
 impl ImageProcessor {
@@ -98,7 +109,7 @@ impl ImageProcessor {
     /// Reads a Hugging Face `preprocessor_config.json`, or the `image_processor` of a `processor_config.json`.
     ///
     /// # Errors
-    /// [`DataError`] if it cannot be read or asks for something that neither way does.
+    /// [`DataError`] if it cannot be read or asks for something that no way does.
     pub fn from_file(path: &Path) -> Result<Self, DataError> {
         config::read(path)
     }
@@ -122,11 +133,12 @@ impl ImageProcessor {
     pub fn with_fit(self, fit: Fit) -> Self {
         match self {
             Self::Square(square) => Self::Square(SquareProcessor { fit, ..square }),
-            native @ Self::Native(_) => native,
+            other @ (Self::Native(_) | Self::Anyres(_)) => other,
         }
     }
 
-    /// The size that an image of this size is fitted to.
+    /// The size that decides how many tokens an image of this size takes: that which it is fitted to, or its own where
+    /// it is cut into tiles.
     ///
     /// # Errors
     /// [`Misshapen`], where the size follows the image's own.
@@ -134,6 +146,7 @@ impl ImageProcessor {
         match self {
             Self::Square(square) => Ok(square.size()),
             Self::Native(native) => native.size_of(image),
+            Self::Anyres(_) => Ok(image),
         }
     }
 
@@ -145,6 +158,17 @@ impl ImageProcessor {
         match self {
             Self::Square(square) => Ok(square.fit(image)),
             Self::Native(native) => native.fit(image),
+            Self::Anyres(anyres) => Ok(anyres.fit(image)),
+        }
+    }
+
+    /// The same for an image that is one of several in a text, where that makes another of it: LLaVA-OneVision sees each
+    /// of them in one view, padded to a square.
+    #[must_use]
+    pub fn fit_among(&self, image: &RgbImage) -> Option<Fitted> {
+        match self {
+            Self::Anyres(anyres) => anyres.fit_among(image),
+            Self::Square(_) | Self::Native(_) => None,
         }
     }
 
@@ -172,6 +196,7 @@ impl ImageProcessor {
         match self {
             Self::Square(square) => &square.colours,
             Self::Native(native) => &native.colours,
+            Self::Anyres(anyres) => &anyres.colours,
         }
     }
 }

@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{FeatureSelect, LlavaConfig, ProjectorKind, TextConfig, VisionConfig};
+use crate::{FeatureLayers, FeatureSelect, LlavaConfig, ProjectorKind, TextConfig, VisionConfig};
 
 /// The fields that say how the decoder sees.
 #[derive(Debug, Default, Deserialize)]
@@ -92,7 +92,7 @@ impl Original {
         config.tie_word_embeddings = tied;
         config.mm_use_im_start_end = self.mm_use_im_start_end;
         if let Some(layer) = self.mm_vision_select_layer {
-            config.vision_feature_layer = layer;
+            config.vision_feature_layer = FeatureLayers::One(layer);
         }
         Ok(config)
     }
@@ -159,7 +159,10 @@ mod tests {
     fn llava_1_5_is_a_llama_that_sees_336_pixels() {
         let config = read(&llava_1_5()).unwrap();
         assert_eq!(config.check(), Ok(()));
-        assert_eq!((config.n_image_tokens(), config.feature_layer()), (576, 23));
+        assert_eq!(
+            (config.n_view_rows(), config.feature_layers()),
+            (576, vec![23])
+        );
         assert_eq!(config.image_token_index, 32000);
         assert_eq!(config.mm_projector_type, ProjectorKind::Mlp);
         assert_eq!(config.text_config.rms_norm_eps.to_string(), "0.00001");
@@ -179,10 +182,7 @@ mod tests {
         });
         let read = read(&config).unwrap();
         assert_eq!(read.mm_projector_type, ProjectorKind::Linear);
-        assert_eq!(
-            (read.n_image_tokens(), read.image_token_index),
-            (256, 32003)
-        );
+        assert_eq!((read.n_view_rows(), read.image_token_index), (256, 32003));
         assert!(read.mm_use_im_start_end);
         assert_eq!(Original::of(&config.to_string()).unwrap().pads(), Ok(false));
     }

@@ -1,14 +1,15 @@
-//! The tower's part of a `config.json`: Hugging Face's `CLIPVisionConfig`, field for field.
+//! The tower's part of a `config.json`: Hugging Face's `CLIPVisionConfig`, field for field, which `SiglipVisionConfig` has
+//! as well.
 
 use serde::{Deserialize, Serialize};
 
 use super::defaults;
 use crate::{Activation, TowerSizes};
 
-/// A CLIP vision tower.
+/// A CLIP vision tower, or a SigLIP one, which has neither a class token nor a norm before its blocks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VisionConfig {
-    /// Always `clip_vision_model`.
+    /// `clip_vision_model` or `siglip_vision_model`.
     #[serde(default = "defaults::model_type")]
     pub model_type: String,
     /// Width.
@@ -38,6 +39,9 @@ pub struct VisionConfig {
     /// Width of the contrastive space, which only the text side of CLIP needs.
     #[serde(default = "defaults::projection_dim")]
     pub projection_dim: i64,
+    /// Whether a SigLIP has a head that pools its features, which no LLaVA reads; refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vision_use_head: Option<bool>,
 }
 
 impl VisionConfig {
@@ -54,6 +58,7 @@ impl VisionConfig {
             layer_norm_eps: defaults::layer_norm_eps(),
             hidden_act: defaults::hidden_act(),
             projection_dim: 768,
+            vision_use_head: None,
         }
     }
 
@@ -70,7 +75,33 @@ impl VisionConfig {
             layer_norm_eps: defaults::layer_norm_eps(),
             hidden_act: defaults::hidden_act(),
             projection_dim: defaults::projection_dim(),
+            vision_use_head: None,
         }
+    }
+
+    /// Whether a token stands before those of the patches.
+    #[must_use]
+    pub fn has_class_token(&self) -> bool {
+        self.model_type != "siglip_vision_model"
+    }
+
+    /// Patches along a side of the image. What is left over at the right and below is not seen.
+    #[must_use]
+    pub fn patches_to_a_side(&self) -> i64 {
+        self.image_size / self.patch_size
+    }
+
+    /// Whether nothing in it asks for what is not computed.
+    ///
+    /// # Errors
+    /// Names the field.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.vision_use_head == Some(true) {
+            let problem = "`vision_config.vision_use_head` is true, which a SigLIP has where the field is missing, too; only \
+                           false is supported";
+            return Err(problem.to_owned());
+        }
+        Ok(())
     }
 
     /// Its sizes, handed on after the last layer.

@@ -1,6 +1,8 @@
-//! The vision tower: CLIP's vision transformer, up to the hidden layer that the projector reads.
+//! The vision tower: the vision transformer of CLIP or of SigLIP, up to the last hidden layer that the projector reads.
 //!
 //! Blocks after that layer are kept, so that a folder survives reading and writing, but never computed.
+
+use std::collections::BTreeMap;
 
 use tch::Tensor;
 
@@ -8,16 +10,27 @@ use crate::linear::Linear;
 use crate::weights::{Init, Weights};
 use crate::{FeatureSelect, LlavaConfig, ModelError, Part, VisionConfig};
 
-/// A CLIP vision transformer.
+/// A vision transformer of CLIP or of SigLIP.
 #[derive(Debug)]
 pub struct VisionTower {
     patch_embedding: Tensor,
-    class_embedding: Tensor,
     position_embedding: Tensor,
-    pre_norm: LayerNorm,
+    start: Start,
     blocks: Vec<Block>,
+    /// How many blocks are before each hidden layer that is handed on.
+    layers: Vec<usize>,
     patch_size: i64,
-    select: FeatureSelect,
+    /// Whether the class token is left out.
+    drop_class: bool,
+}
+
+/// What happens before the blocks.
+#[derive(Debug)]
+enum Start {
+    /// CLIP: a class token before the patches, and a norm.
+    Clip { class: Tensor, norm: LayerNorm },
+    /// SigLIP: patches have a bias.
+    Siglip { bias: Tensor },
 }
 
 #[derive(Debug)]
@@ -71,7 +84,8 @@ impl VisionTower {
         weights.begin(Part::Tower);
         let c = &config.vision_config;
         let root = "vision_tower.vision_model";
-        let n_positions = (c.image_size / c.patch_size).pow(2) + 1;
+        let has_class = c.has_class_token();
+        let n_positions = c.patches_to_a_side().pow(2) + i64::from(has_class);
         // CLIP's own initialisation, with its factor of 1.
         let narrow = Init::Normal((c.hidden_size as f64).sqrt().recip());
         let patch_embedding = weights.take(
@@ -79,23 +93,31 @@ impl VisionTower {
             &[c.hidden_size, 3, c.patch_size, c.patch_size],
             Init::Normal(0.02),
         )?;
-        let class_embedding = weights.take(
-            &format!("{root}.embeddings.class_embedding"),
-            &[c.hidden_size],
-            narrow,
-        )?;
+        let mut of_patches = |name: &str, init| {
+            let name = format!("{root}.embeddings.{name}");
+            weights.take(&name, &[c.hidden_size], init)
+        };
+        let beside = if has_class {
+            of_patches("class_embedding", narrow)?
+        } else {
+            of_patches("patch_embedding.bias", Init::Zeros)?
+        };
         let position_embedding = weights.take(
             &format!("{root}.embeddings.position_embedding.weight"),
             &[n_positions, c.hidden_size],
             Init::Normal(0.02),
         )?;
-        // The spelling is CLIP's.
-        let pre_norm = LayerNorm::take(
-            weights,
-            &format!("{root}.pre_layrnorm"),
-            c.hidden_size,
-            c.layer_norm_eps,
-        )?;
+        let start = if has_class {
+            // The spelling is CLIP's.
+            let name = format!("{root}.pre_layrnorm");
+            let norm = LayerNorm::take(weights, &name, c.hidden_size, c.layer_norm_eps)?;
+            Start::Clip {
+                class: beside,
+                norm,
+            }
+        } else {
+            Start::Siglip { bias: beside }
+        };
         let mut blocks = Vec::new();
         for layer in 0..c.num_hidden_layers {
             blocks.push(Block::take(
@@ -110,39 +132,57 @@ impl VisionTower {
             c.hidden_size,
             c.layer_norm_eps,
         )?;
-        blocks.truncate(config.feature_layer() as usize);
+        let layers = config.feature_layers();
+        blocks.truncate(layers.iter().copied().max().unwrap_or(0));
         Ok(Self {
             patch_embedding,
-            class_embedding,
             position_embedding,
-            pre_norm,
+            start,
             blocks,
+            layers,
             patch_size: c.patch_size,
-            select: config.vision_feature_select_strategy,
+            drop_class: has_class
+                && config.vision_feature_select_strategy == FeatureSelect::Default,
         })
     }
 
-    /// The features of the chosen hidden layer.
+    /// The features of the chosen hidden layers, beside each other.
     ///
     /// # Shapes
-    /// `pixels`: `[n_images, 3, image_size, image_size]`, normalised → `[n_images, n_image_tokens, hidden]`.
+    /// `pixels`: `[n_views, 3, image_size, image_size]`, normalised → `[n_views, n_rows, n_layers · hidden]`.
     pub fn forward(&self, pixels: &Tensor) -> Tensor {
         let n = pixels.size()[0];
         let stride = [self.patch_size, self.patch_size];
-        let patches = pixels
-            .to_kind(self.patch_embedding.kind())
-            .conv2d::<&Tensor>(&self.patch_embedding, None, stride, [0, 0], [1, 1], 1)
-            .flatten(2, 3)
-            .transpose(1, 2);
-        let class = self.class_embedding.expand([n, 1, -1], false);
-        let mut x = Tensor::cat(&[class, patches], 1) + &self.position_embedding;
-        x = self.pre_norm.forward(&x);
-        for block in &self.blocks {
+        let pixels = pixels.to_kind(self.patch_embedding.kind());
+        let patches = |bias: Option<&Tensor>| {
+            let cut = pixels.conv2d(&self.patch_embedding, bias, stride, [0, 0], [1, 1], 1);
+            cut.flatten(2, 3).transpose(1, 2)
+        };
+        let mut x = match &self.start {
+            Start::Clip { class, norm } => {
+                let class = class.expand([n, 1, -1], false);
+                norm.forward(&(Tensor::cat(&[class, patches(None)], 1) + &self.position_embedding))
+            }
+            Start::Siglip { bias } => patches(Some(bias)) + &self.position_embedding,
+        };
+        // Of the others nothing is kept: an image may be of many views.
+        let mut hidden = BTreeMap::new();
+        for (layer, block) in self.blocks.iter().enumerate() {
+            if self.layers.contains(&layer) {
+                hidden.insert(layer, x.shallow_clone());
+            }
             x = block.forward(&x);
         }
-        match self.select {
-            FeatureSelect::Default => x.narrow(1, 1, x.size()[1] - 1),
-            FeatureSelect::Full => x,
+        hidden.insert(self.blocks.len(), x);
+        let chosen: Vec<&Tensor> = self.layers.iter().map(|layer| &hidden[layer]).collect();
+        let features = match chosen[..] {
+            [one] => one.shallow_clone(),
+            _ => Tensor::cat(&chosen, -1),
+        };
+        if self.drop_class {
+            features.narrow(1, 1, features.size()[1] - 1)
+        } else {
+            features
         }
     }
 }

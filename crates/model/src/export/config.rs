@@ -10,8 +10,8 @@ use super::reading::{Reading, copy, write_json};
 use super::tensors::Tensors;
 use super::{Export, TOWER};
 use crate::{
-    CheckpointFormat, FeatureSelect, LlavaConfig, ModelConfig, ModelError, ProjectorKind,
-    checkpoint_format,
+    CheckpointFormat, FeatureSelect, LlavaConfig, LlavaKind, ModelConfig, ModelError,
+    ProjectorKind, checkpoint_format,
 };
 
 const CONFIG: &str = "config.json";
@@ -36,7 +36,35 @@ pub(super) fn check(export: &Export, config: &ModelConfig) -> Result<(), ModelEr
             ),
         };
     };
+    let decoder = config.text_config.model_type.as_str();
+    let others = [
+        (
+            config.kind() != LlavaKind::Plain,
+            format!("is a {}", config.kind().name()),
+        ),
+        (decoder != "llama", format!("the decoder is a {decoder}")),
+        (
+            !config.vision_config.has_class_token(),
+            "the tower is a SigLIP".to_owned(),
+        ),
+        (
+            config.text_config.llama3().is_some(),
+            "positions are stretched as Llama 3's".to_owned(),
+        ),
+        (
+            config.vision_feature_layer.all().len() > 1,
+            "several layers of the tower are read".to_owned(),
+        ),
+    ];
+    let other = others.into_iter().find(|(other, _)| *other);
     match export.checkpoint_format {
+        CheckpointFormat::Original if other.is_some() => refuse(
+            &format!(
+                "{}, for which the original LLaVA's first code has no words",
+                other.map(|(_, what)| what).unwrap_or_default()
+            ),
+            "export it for Hugging Face (--dialect hf)",
+        ),
         CheckpointFormat::HuggingFace if config.mm_projector_type == ProjectorKind::Linear => {
             let problem = "the projector is one linear layer, which Hugging Face's LLaVA has not";
             refuse(problem, original)
@@ -103,7 +131,7 @@ fn special_ids(reading: &Reading) -> Value {
 
 /// `config.json` of a `LlavaForConditionalGeneration`.
 fn hugging_face(model: &LlavaConfig, reading: &Reading) -> Value {
-    let mut config = json!({"image_seq_length": model.n_image_tokens()});
+    let mut config = json!({"image_seq_length": model.n_view_rows()});
     extend(&mut config, model);
     extend(&mut config["text_config"], &special_ids(reading));
     config

@@ -8,7 +8,6 @@
 
 use std::path::Path;
 
-use candor_data::image::ImageSize;
 use candor_data::{Conversation, Turn};
 use tch::{Device, Kind, Tensor};
 
@@ -114,18 +113,15 @@ fn logits(
     };
     let model = &bundle.model;
     let side = model.config().tower_sizes().image_size;
-    let square = ImageSize {
-        width: side as u32,
-        height: side as u32,
-    };
+    let options = (model.decoder().kind(), model.device());
+    let grey = Tensor::zeros([1, 3, side, side], options);
+    let features = tch::no_grad(|| model.image_features(&grey));
     let rules = SampleRules {
-        images: ImageTokens::Each(model.config().n_image_tokens(square)),
+        images: ImageTokens::Each(features.n_tokens()),
         ..bundle.rules(usize::MAX, Path::new(""))
     };
     let sample = Sample::new(&conversation, rules)?;
     tch::no_grad(|| {
-        let options = (model.decoder().kind(), model.device());
-        let features = model.image_features(&Tensor::zeros([1, 3, side, side], options));
         let ids = Tensor::from_slice(&sample.ids)
             .unsqueeze(0)
             .to_device(model.device());

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::{Export, TOWER};
 use crate::{
-    CheckpointFormat, FeatureSelect, IMAGE, LlavaConfig, ModelConfig, ModelError, READING_FILES,
-    Template, Tokenizer,
+    CheckpointFormat, FeatureSelect, IMAGE, LlavaConfig, LlavaKind, ModelConfig, ModelError,
+    READING_FILES, Template, Tokenizer,
 };
 
 /// Files that only the processor of Hugging Face's format has.
@@ -126,13 +126,20 @@ impl Reading {
             FeatureSelect::Default => "default",
             FeatureSelect::Full => "full",
         };
-        let processor = json!({
-            "processor_class": "LlavaProcessor",
+        let kind = config.kind();
+        let mut processor = json!({
+            "processor_class": kind.processor_class(),
             "image_token": IMAGE,
-            "patch_size": config.vision_config.patch_size,
             "vision_feature_select_strategy": select,
-            "num_additional_image_tokens": 1,
         });
+        if kind == LlavaKind::Onevision {
+            processor["num_image_tokens"] = json!(config.n_view_rows());
+            processor["vision_aspect_ratio"] = json!(config.vision_aspect_ratio);
+        } else {
+            processor["patch_size"] = json!(config.vision_config.patch_size);
+            processor["num_additional_image_tokens"] =
+                json!(i64::from(config.vision_config.has_class_token()));
+        }
         write_json(&path, &processor)
     }
 }

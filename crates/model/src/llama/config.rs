@@ -1,14 +1,17 @@
-//! The decoder's part of a `config.json`: Hugging Face's `LlamaConfig`, field for field.
+//! The decoder's part of a `config.json`: Hugging Face's `LlamaConfig`, field for field, and what `MistralConfig` and
+//! `Qwen2Config` have beside.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use super::defaults;
+use super::rotary::Llama3;
 use crate::DecoderSizes;
 
-/// A LLaMA decoder.
+/// A LLaMA decoder, or one built like it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TextConfig {
-    /// Always `llama`.
+    /// `llama`, `mistral` or `qwen2`; Qwen-VL has names of its own.
     #[serde(default = "defaults::model_type")]
     pub model_type: String,
     /// Rows of the embedding.
@@ -41,9 +44,17 @@ pub struct TextConfig {
     /// Newer form of `rope_theta`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rope_parameters: Option<RopeParameters>,
-    /// Stretched positions of older exports; refused, because ignoring them would give other numbers.
-    #[serde(default, skip_serializing)]
-    pub rope_scaling: Option<serde_json::Value>,
+    /// Stretched positions, as older exports write them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rope_scaling: Option<RopeScaling>,
+    /// How far back a token of a Mistral sees, or null for as far as there is anything; refused where it is shorter than a
+    /// sequence may be.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub sliding_window: Option<Value>,
     /// Longest sequence.
     #[serde(default = "defaults::max_position_embeddings")]
     pub max_position_embeddings: i64,
@@ -68,9 +79,44 @@ pub struct RopeParameters {
     /// Base of the frequencies.
     #[serde(default = "defaults::rope_theta")]
     pub rope_theta: f64,
-    /// `default` is the only kind LLaVA models use.
-    #[serde(default = "defaults::rope_type")]
-    pub rope_type: String,
+    /// How positions are stretched.
+    #[serde(flatten)]
+    pub scaling: RopeScaling,
+}
+
+/// How the rotary frequencies differ from those of the first LLaMA.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RopeScaling {
+    /// `default` for not at all, as where it is missing, or `llama3`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rope_type: Option<String>,
+    /// Its older name; files may have both.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub older_type: Option<String>,
+    /// What slow frequencies are divided by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub factor: Option<f64>,
+    /// Waves longer than the share of one by this of the older positions are slow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low_freq_factor: Option<f64>,
+    /// Waves shorter than the share of one by this of the older positions stay as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high_freq_factor: Option<f64>,
+    /// Positions that the model was first trained with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original_max_position_embeddings: Option<f64>,
+}
+
+/// A field that is there, be it null.
+fn present<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(field).map(Some)
+}
+
+impl RopeScaling {
+    fn kind(&self) -> &str {
+        let said = self.rope_type.as_deref().or(self.older_type.as_deref());
+        said.unwrap_or("default")
+    }
 }
 
 impl TextConfig {
@@ -96,6 +142,61 @@ impl TextConfig {
             .unwrap_or_else(defaults::rope_theta)
     }
 
+    /// How its positions are stretched, if they are.
+    fn scaling(&self) -> Option<&RopeScaling> {
+        let newer = self.rope_parameters.as_ref().map(|rope| &rope.scaling);
+        newer.or(self.rope_scaling.as_ref())
+    }
+
+    /// How Llama 3 stretches its positions; none where they are as in the first LLaMA, or not computed
+    /// ([`TextConfig::check`]).
+    pub(crate) fn llama3(&self) -> Option<Llama3> {
+        let scaling = self.scaling().filter(|s| s.kind() == "llama3")?;
+        Some(Llama3 {
+            factor: scaling.factor?,
+            low: scaling.low_freq_factor?,
+            high: scaling.high_freq_factor?,
+            positions: scaling.original_max_position_embeddings?,
+        })
+    }
+
+    /// Whether nothing in it asks for what is not computed; the message names the field.
+    ///
+    /// # Errors
+    /// Names the field and what is wrong.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let head = self.head_dim();
+        if head % 2 != 0 || head < 1 {
+            return Err(format!(
+                "the width of a head is {head}, which rotary positions cannot halve"
+            ));
+        }
+        let window = self.sliding_window.as_ref().and_then(Value::as_i64);
+        if let Some(window) = window.filter(|_| self.model_type == "mistral")
+            && window < self.max_position_embeddings
+        {
+            return Err(format!(
+                "`sliding_window` is {window}, fewer than the {} positions; only a Mistral that sees all of them (null) is supported",
+                self.max_position_embeddings
+            ));
+        }
+        let Some(scaling) = self.scaling() else {
+            return Ok(());
+        };
+        match (scaling.kind(), self.llama3()) {
+            ("default", _) => Ok(()),
+            ("llama3", Some(llama3)) => llama3.check(),
+            ("llama3", None) => Err(
+                "`rope_type` is `llama3`, which needs `factor`, `low_freq_factor`, `high_freq_factor` and \
+                 `original_max_position_embeddings`"
+                    .to_owned(),
+            ),
+            (other, _) => Err(format!(
+                "`rope_type` is `{other}`; only `default` and `llama3` are supported"
+            )),
+        }
+    }
+
     /// A decoder of these sizes, everything else as in the first LLaMA.
     pub(crate) fn of_sizes(sizes: &DecoderSizes) -> Self {
         let own_head_width = sizes.head_width * sizes.n_heads != sizes.width;
@@ -112,6 +213,7 @@ impl TextConfig {
             rope_theta: Some(defaults::rope_theta()),
             rope_parameters: None,
             rope_scaling: None,
+            sliding_window: None,
             max_position_embeddings: sizes.n_positions,
             tie_word_embeddings: false,
             qkv_bias: false,

@@ -74,6 +74,10 @@ impl Decoder {
             Tensor::pow_scalar(c.rope_base(), &Tensor::from_slice(&exponents))
                 .reciprocal()
                 .to_device(embedding.device());
+        let inverse_frequencies = match c.llama3() {
+            Some(llama3) => llama3.stretch(&inverse_frequencies),
+            None => inverse_frequencies,
+        };
         let axes = c.rope_axes.as_deref().map(Tensor::from_slice);
         Ok(Self {
             axes: axes.map(|axes| axes.to_device(embedding.device())),

@@ -24,9 +24,6 @@ pub fn rms_norm_eps() -> f64 {
 pub fn rope_theta() -> f64 {
     10000.0
 }
-pub fn rope_type() -> String {
-    "default".to_owned()
-}
 pub fn max_position_embeddings() -> i64 {
     2048
 }

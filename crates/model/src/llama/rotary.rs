@@ -9,6 +9,48 @@ pub struct Rotary {
     sin: Tensor,
 }
 
+/// How Llama 3 stretches positions: fast frequencies stay, slow ones are divided, and those between go from one to the
+/// other.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Llama3 {
+    pub factor: f64,
+    pub low: f64,
+    pub high: f64,
+    /// Positions before stretching.
+    pub positions: f64,
+}
+
+impl Llama3 {
+    /// # Errors
+    /// Names the fields that make no sense.
+    pub fn check(self) -> Result<(), String> {
+        let finite = [self.factor, self.low, self.high, self.positions];
+        if finite.iter().all(|x| x.is_finite() && *x > 0.0) && self.low < self.high {
+            return Ok(());
+        }
+        Err(format!(
+            "`rope_type` is `llama3` with `factor` {}, `low_freq_factor` {}, `high_freq_factor` {} and \
+             `original_max_position_embeddings` {}; they must be above 0, and the second below the third",
+            self.factor, self.low, self.high, self.positions
+        ))
+    }
+
+    /// # Shapes
+    /// `inverse_frequencies`: `[head_dim / 2]` f32 → the same.
+    pub fn stretch(self, inverse_frequencies: &Tensor) -> Tensor {
+        // The same operations as transformers, in f32.
+        let waves = inverse_frequencies.reciprocal() * std::f64::consts::TAU;
+        let slow = waves.gt(self.positions / self.low);
+        let fast = waves.lt(self.positions / self.high);
+        let divided = inverse_frequencies / self.factor;
+        let smooth = (waves.reciprocal() * self.positions - self.low) / (self.high - self.low);
+        let between =
+            (1.0 - &smooth) * inverse_frequencies / self.factor + &smooth * inverse_frequencies;
+        let ends = divided.where_self(&slow, inverse_frequencies);
+        ends.where_self(&slow.logical_or(&fast), &between)
+    }
+}
+
 impl Rotary {
     /// Tables of the given angles.
     ///

@@ -1,13 +1,17 @@
-//! `config.json` of Hugging Face's `LlavaForConditionalGeneration`, field for field.
+//! `config.json` of Hugging Face's `LlavaForConditionalGeneration`, `LlavaNextForConditionalGeneration` and
+//! `LlavaOnevisionForConditionalGeneration`, field for field.
 //!
-//! Fields that an export leaves out have the defaults that transformers gives them (`LlavaConfig`); fields that change nothing here are ignored.
+//! Fields that an export leaves out have the defaults that transformers gives them ([`defaults`]); fields that change nothing here are ignored.
 
 use std::path::Path;
 
+use candor_data::image::Pinpoints;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::defaults::{
-    architectures, image_token_index, model_type, projector_hidden_act, vision_feature_layer, yes,
+    self, architectures, image_token_index, model_type, projector_hidden_act, vision_feature_layer,
+    yes,
 };
 use crate::config::{FEW, LIMIT, check_limits, check_multiples};
 use crate::{DecoderSizes, ModelError, TextConfig, TowerSizes, VisionConfig};
@@ -15,10 +19,10 @@ use crate::{DecoderSizes, ModelError, TextConfig, TowerSizes, VisionConfig};
 /// The whole model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LlavaConfig {
-    /// Always `["LlavaForConditionalGeneration"]`.
+    /// The name of its class.
     #[serde(default = "architectures")]
     pub architectures: Vec<String>,
-    /// Always `llava`.
+    /// Which LLaVA it is ([`LlavaKind`]).
     #[serde(default = "model_type")]
     pub model_type: String,
     /// Id of the placeholder token that stands for one image patch.
@@ -37,12 +41,18 @@ pub struct LlavaConfig {
     /// Whether the projector's layers have a bias.
     #[serde(default = "yes")]
     pub multimodal_projector_bias: bool,
-    /// Hidden layer of the tower that is handed to the projector; −1 is the last, −2 the one before.
+    /// Hidden layers of the tower that are handed to the projector.
     #[serde(default = "vision_feature_layer")]
-    pub vision_feature_layer: i64,
+    pub vision_feature_layer: FeatureLayers,
     /// Whether the class token is dropped.
     #[serde(default)]
     pub vision_feature_select_strategy: FeatureSelect,
+    /// Heights and widths in pixels that images are tiled at; none where an image is one view.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_grid_pinpoints: Option<Pinpoints>,
+    /// `anyres_max_N`: an image's tiles give no more tokens than about N tiles have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vision_aspect_ratio: Option<String>,
     /// Tie of the output layer to the embedding; older exports write it here, newer in `text_config`.
     #[serde(default)]
     pub tie_word_embeddings: bool,
@@ -50,6 +60,81 @@ pub struct LlavaConfig {
     pub text_config: TextConfig,
     /// The tower.
     pub vision_config: VisionConfig,
+}
+
+/// Which LLaVA it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LlavaKind {
+    /// LLaVA and LLaVA-1.5: an image is one view.
+    Plain,
+    /// LLaVA-NeXT (1.6): an image is a view of the whole and tiles.
+    Next,
+    /// LLaVA-OneVision: the same, and large images are brought to fewer tokens.
+    Onevision,
+}
+
+impl LlavaKind {
+    /// The kind of a `model_type`.
+    pub(crate) fn of(model_type: &str) -> Option<Self> {
+        match model_type {
+            "llava" => Some(Self::Plain),
+            "llava_next" => Some(Self::Next),
+            "llava_onevision" => Some(Self::Onevision),
+            _ => None,
+        }
+    }
+
+    /// What people call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "LLaVA",
+            Self::Next => "LLaVA-NeXT",
+            Self::Onevision => "LLaVA-OneVision",
+        }
+    }
+
+    /// Its class of transformers.
+    pub(crate) fn class(self) -> &'static str {
+        match self {
+            Self::Plain => "LlavaForConditionalGeneration",
+            Self::Next => "LlavaNextForConditionalGeneration",
+            Self::Onevision => "LlavaOnevisionForConditionalGeneration",
+        }
+    }
+
+    /// Its processor of transformers.
+    pub(crate) fn processor_class(self) -> &'static str {
+        match self {
+            Self::Plain => "LlavaProcessor",
+            Self::Next => "LlavaNextProcessor",
+            Self::Onevision => "LlavaOnevisionProcessor",
+        }
+    }
+}
+
+/// Hidden layers of a tower, 0 being the embedding; −1 is the last, −2 the one before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected the number of a hidden layer, or a list of numbers"
+)]
+pub enum FeatureLayers {
+    /// One.
+    One(i64),
+    /// Several, whose outputs stand beside each other.
+    Several(Vec<i64>),
+}
+
+impl FeatureLayers {
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> &[i64] {
+        match self {
+            Self::One(layer) => std::slice::from_ref(layer),
+            Self::Several(layers) => layers,
+        }
+    }
 }
 
 /// Activation functions that exported LLaVA checkpoints use.
@@ -108,7 +193,22 @@ impl LlavaConfig {
     /// # Errors
     /// A field is missing or has another type than it should.
     pub(crate) fn of_json(config: &str) -> Result<Self, String> {
-        serde_json::from_str(config).map_err(|e| e.to_string())
+        // Named by line and column, as long as the text is what is read.
+        let mut read: Self = serde_json::from_str(config).map_err(|e| e.to_string())?;
+        if !defaults::are_others(&read) {
+            return Ok(read);
+        }
+        let mut all: Value = serde_json::from_str(config).map_err(|e| e.to_string())?;
+        defaults::fill(&mut all);
+        read = serde_json::from_value(all).map_err(|e| e.to_string())?;
+        read.text_config.qkv_bias = read.text_config.model_type == "qwen2";
+        Ok(read)
+    }
+
+    /// Which LLaVA it is.
+    #[must_use]
+    pub fn kind(&self) -> LlavaKind {
+        LlavaKind::of(&self.model_type).unwrap_or(LlavaKind::Plain)
     }
 
     /// A decoder that sees through a tower, everything else as in Hugging Face's class; the placeholder's id comes
@@ -124,6 +224,8 @@ impl LlavaConfig {
             multimodal_projector_bias: true,
             vision_feature_layer: vision_feature_layer(),
             vision_feature_select_strategy: FeatureSelect::default(),
+            image_grid_pinpoints: None,
+            vision_aspect_ratio: None,
             tie_word_embeddings: false,
             text_config,
             vision_config,
@@ -180,62 +282,67 @@ impl LlavaConfig {
                 "num_attention_heads",
                 v.num_attention_heads,
             ),
-            (
-                "vision_config.image_size",
-                v.image_size,
-                "patch_size",
-                v.patch_size,
-            ),
         ])?;
-        if t.head_dim() % 2 != 0 || t.head_dim() < 1 {
+        if v.image_size % v.patch_size != 0 && v.has_class_token() || v.patch_size > v.image_size {
             return Err(format!(
-                "the width of a head is {}, which rotary positions cannot halve",
-                t.head_dim()
+                "`vision_config.image_size` is {}, which `patch_size` = {} does not divide",
+                v.image_size, v.patch_size
             ));
         }
-        if let Some(scaling) = &t.rope_scaling {
-            return Err(format!(
-                "`rope_scaling` is {scaling}; only models without it are supported"
-            ));
-        }
-        if let Some(rope) = &t.rope_parameters
-            && rope.rope_type != "default"
-        {
-            return Err(format!(
-                "`rope_type` is `{}`; only `default` is supported",
-                rope.rope_type
-            ));
-        }
-        self.n_tower_blocks().map(|_| ())
+        t.check()?;
+        v.check()?;
+        self.check_features()?;
+        self.check_tiles()
     }
 
-    /// Blocks of the tower that the chosen hidden layer needs (hidden layer 0 is the embedding).
-    fn n_tower_blocks(&self) -> Result<i64, String> {
+    /// Whether the tower has the layers that are handed on, and the token that is dropped.
+    fn check_features(&self) -> Result<(), String> {
         let n = self.vision_config.num_hidden_layers;
-        let layer = self.vision_feature_layer;
-        let resolved = if layer < 0 { n + 1 + layer } else { layer };
-        if (0..=n).contains(&resolved) {
-            Ok(resolved)
-        } else {
-            Err(format!(
-                "`vision_feature_layer` is {layer}, but the tower has {n} layers"
-            ))
+        let layers = self.vision_feature_layer.all();
+        if layers.is_empty() {
+            return Err("`vision_feature_layer` is an empty list".to_owned());
         }
+        if let Some(layer) = layers.iter().find(|layer| !(-n - 1..=n).contains(*layer)) {
+            return Err(format!(
+                "`vision_feature_layer` is {layer}, but the tower has {n} layers"
+            ));
+        }
+        let drops = self.vision_feature_select_strategy == FeatureSelect::Default;
+        let class_token = self.vision_config.has_class_token();
+        if drops && !class_token {
+            let problem = "`vision_feature_select_strategy` is `default`, which drops a class token, and a SigLIP has none";
+            return Err(problem.to_owned());
+        }
+        if !drops && class_token && self.kind() != LlavaKind::Plain {
+            let problem = "`vision_feature_select_strategy` is `full`, and class tokens have no place in rows of tiles";
+            return Err(problem.to_owned());
+        }
+        Ok(())
     }
 
-    /// Index of the chosen hidden state, 0 being the embedding.
+    /// Blocks of the tower before each layer that is handed on (hidden layer 0 is the embedding).
     #[must_use]
-    pub fn feature_layer(&self) -> i64 {
-        self.n_tower_blocks()
-            .unwrap_or(self.vision_config.num_hidden_layers)
+    pub fn feature_layers(&self) -> Vec<usize> {
+        let n = self.vision_config.num_hidden_layers;
+        let layers = self.vision_feature_layer.all().iter();
+        let after = |&layer: &i64| if layer < 0 { n + 1 + layer } else { layer };
+        layers
+            .map(|layer| after(layer).clamp(0, n) as usize)
+            .collect()
     }
 
-    /// Tokens that one image takes in the sequence.
+    /// Numbers in a row of features: the outputs of all layers that are handed on.
     #[must_use]
-    pub fn n_image_tokens(&self) -> usize {
-        let side = self.vision_config.image_size / self.vision_config.patch_size;
-        let class_token = i64::from(self.vision_feature_select_strategy == FeatureSelect::Full);
-        (side * side + class_token) as usize
+    pub fn feature_width(&self) -> i64 {
+        self.vision_config.hidden_size * self.vision_feature_layer.all().len() as i64
+    }
+
+    /// Rows of features of one view.
+    #[must_use]
+    pub fn n_view_rows(&self) -> i64 {
+        let side = self.vision_config.patches_to_a_side();
+        let full = self.vision_feature_select_strategy == FeatureSelect::Full;
+        side * side + i64::from(full && self.vision_config.has_class_token())
     }
 
     /// A model of these sizes that knows no words yet ([`LlavaConfig::with_words`]): heads of `width / n_heads`, and
@@ -243,7 +350,7 @@ impl LlavaConfig {
     #[must_use]
     pub fn of_sizes(decoder: &DecoderSizes, tower: &TowerSizes) -> Self {
         Self {
-            vision_feature_layer: tower.feature_layer,
+            vision_feature_layer: FeatureLayers::One(tower.feature_layer),
             ..Self::of_parts(TextConfig::of_sizes(decoder), VisionConfig::of_sizes(tower))
         }
     }
@@ -260,7 +367,12 @@ impl LlavaConfig {
     #[must_use]
     pub fn tower_sizes(&self) -> TowerSizes {
         TowerSizes {
-            feature_layer: self.vision_feature_layer,
+            feature_layer: self
+                .vision_feature_layer
+                .all()
+                .last()
+                .copied()
+                .unwrap_or(-1),
             ..self.vision_config.sizes()
         }
     }

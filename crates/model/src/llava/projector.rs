@@ -20,10 +20,7 @@ impl Projector {
     /// The source lacks one or has it in another shape.
     pub fn take(weights: &mut Weights, config: &LlavaConfig) -> Result<Self, ModelError> {
         weights.begin(Part::Projector);
-        let (from, to) = (
-            config.vision_config.hidden_size,
-            config.text_config.hidden_size,
-        );
+        let (from, to) = (config.feature_width(), config.text_config.hidden_size);
         let bias = config.multimodal_projector_bias;
         let mut layer = |name: &str, n_in: i64| {
             // Below 1/√n_in, because a tower's features spread wider than 1.
@@ -52,7 +49,7 @@ impl Projector {
     }
 
     /// # Shapes
-    /// `features`: `[.., tower width]` → `[.., decoder width]`.
+    /// `features`: `[.., feature width]` → `[.., decoder width]`.
     pub fn forward(&self, features: &Tensor) -> Tensor {
         let x = self.first.forward(features);
         match &self.second {

@@ -67,6 +67,7 @@ impl QwenTower {
             n_rows: n_tokens * self.config.merge_size.pow(2),
             n_tokens,
             grid: Some(grid),
+            lines: None,
         }
     }
 

@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use candor_data::image::ImageSize;
 use candor_model::sample::{Batch, Sample};
 use candor_model::{Adapter, Decoding, Features, Query, Response, Vlm, generate, tensor_file};
 use tch::{Device, Kind, Tensor};
@@ -64,18 +65,7 @@ impl Golden {
 
     /// The batch as candor builds it from unpadded samples. It must be the batch that transformers was given.
     pub fn batch(&self) -> Batch {
-        let (ids, labels) = (self.real_rows("input_ids"), self.real_rows("labels"));
-        let samples: Vec<Sample> = ids
-            .into_iter()
-            .zip(labels)
-            .map(|(ids, labels)| Sample {
-                id: "golden".to_owned(),
-                image: None,
-                ids,
-                labels,
-            })
-            .collect();
-        let batch = Batch::new(&samples.iter().collect::<Vec<_>>(), 0, Device::Cpu);
+        let batch = padded_right(self);
         assert_eq!(&batch.ids, self.get("input_ids"), "padding differs");
         batch
     }
@@ -94,18 +84,33 @@ pub fn golden_folder(case: &str) -> PathBuf {
         .join(case)
 }
 
-/// The features of all images of a golden file, one by one: of sizes of their own, or of one size.
+/// The features of all images of a golden file, one by one: of sizes of their own, in views, or of one size.
 pub fn features(model: &Vlm, golden: &Golden) -> Vec<Features> {
     let own = (0..).map_while(|at| golden.find(&format!("picture.{at}")));
-    let own: Vec<Features> = own
-        .map(|image| model.image_features(&image.unsqueeze(0)))
-        .collect();
+    let own = own.map(|image| model.image_features(&image.unsqueeze(0)));
+    let views = (0..).map_while(|at| golden.find(&format!("views.{at}")));
+    let views = views.enumerate().map(|(at, views)| match views.size()[0] {
+        1 => model.image_features(views),
+        _ => model.view_features(&views.unsqueeze(0), own_size(golden, at)),
+    });
+    let each: Vec<Features> = own.chain(views).collect();
     match golden.find("pixel_values") {
-        Some(pixels) if own.is_empty() => {
+        Some(pixels) if each.is_empty() => {
             let all = model.image_features(pixels);
             (0..all.n_images()).map(|at| all.image(at)).collect()
         }
-        _ => own,
+        _ => each,
+    }
+}
+
+/// The size of an image before it was cut into views.
+fn own_size(golden: &Golden, at: usize) -> ImageSize {
+    let [height, width] = rows(golden.get("image_sizes"))[at][..] else {
+        panic!("a height and a width");
+    };
+    ImageSize {
+        width: width as u32,
+        height: height as u32,
     }
 }
 
@@ -287,6 +292,34 @@ pub fn at_real_positions(golden: &Golden, logits: &Tensor) -> Tensor {
     logits
         .masked_select(&mask.unsqueeze(-1))
         .reshape([-1, logits.size()[2]])
+}
+
+/// The rows without their padding, padded on the right as candor does it.
+pub fn padded_right(golden: &Golden) -> Batch {
+    let rows = golden.real_rows("input_ids").into_iter();
+    let samples: Vec<Sample> = rows
+        .zip(golden.real_rows("labels"))
+        .map(|(ids, labels)| Sample {
+            id: "golden".to_owned(),
+            image: None,
+            ids,
+            labels,
+        })
+        .collect();
+    Batch::new(&samples.iter().collect::<Vec<_>>(), 0, Device::Cpu)
+}
+
+/// Logits of such a batch at the tokens that are real, `[n_real, vocab]`, row by row.
+pub fn of_real_rows(golden: &Golden, logits: &Tensor) -> Tensor {
+    let lens = golden
+        .real_rows("input_ids")
+        .into_iter()
+        .map(|row| row.len() as i64);
+    let rows: Vec<Tensor> = lens
+        .enumerate()
+        .map(|(row, len)| logits.get(row as i64).narrow(0, 0, len))
+        .collect();
+    Tensor::cat(&rows, 0)
 }
 
 /// Mean cross-entropy of the batch's targets given final hidden states, for a pass to go back from and to return.

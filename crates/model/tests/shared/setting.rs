@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use candor_data::image::ImageSize;
 use candor_model::sample::Continuations;
 use candor_model::{
     Adapter, Features, LoraConfig, ModelConfig, SharedBatch, SharedPrefix, TARGETS, Vlm,
@@ -25,6 +26,8 @@ pub const N_PATCHES: usize = 4;
 pub enum Family {
     /// One token after another.
     Llava,
+    /// Images are tiles, and learned tokens end their lines.
+    Next,
     /// Images have rows and columns.
     Qwen,
     /// The same, and outputs of all blocks of the tower are added in the decoder.
@@ -34,6 +37,7 @@ pub enum Family {
 fn model(family: Family, n_kv_heads: i64, seed: u64) -> Vlm {
     let config = match family {
         Family::Llava => llava(n_kv_heads),
+        Family::Next => next(n_kv_heads),
         Family::Qwen => qwen(n_kv_heads),
         Family::Qwen3 => qwen3(n_kv_heads),
     };
@@ -41,14 +45,36 @@ fn model(family: Family, n_kv_heads: i64, seed: u64) -> Vlm {
     Vlm::fresh(config, seed, Device::Cpu).expect("a fresh model")
 }
 
-/// An image of four tokens, as a square or as a row.
+/// The features of an image of four tokens, as a square, as a row, or as two tiles and the whole.
+fn features(model: &Vlm, family: Family, at: usize) -> Features {
+    let pixels = pixels(family, at);
+    if family != Family::Next {
+        return model.image_features(&pixels);
+    }
+    let own = ImageSize {
+        width: 2,
+        height: 1,
+    };
+    let views = pixels.reshape([1, 3, 3, 4, 4]);
+    model.view_features(&views, own)
+}
+
 fn pixels(family: Family, at: usize) -> Tensor {
     let [height, width] = match family {
+        Family::Next => [4, 12],
         Family::Qwen | Family::Qwen3 if at % 2 == 1 => [4, 16],
         _ => [8, 8],
     };
     let numbers = Tensor::arange(3 * height * width, (Kind::Float, Device::Cpu)) + at as f64;
     (numbers * 0.7).sin().reshape([1, 3, height, width])
+}
+
+fn next(n_kv_heads: i64) -> Value {
+    let mut config = llava(n_kv_heads);
+    config["model_type"] = "llava_next".into();
+    config["image_grid_pinpoints"] = serde_json::json!([[4, 8]]);
+    config["vision_config"]["image_size"] = 4.into();
+    config
 }
 
 fn qwen(n_kv_heads: i64) -> Value {
@@ -186,7 +212,7 @@ impl Setting {
         let model = model(case.family, case.n_kv_heads, case.seed);
         let items = case.items();
         let n_images = items.iter().filter(|item| item.image.is_some()).count();
-        let encode = |at| model.image_features(&pixels(case.family, at));
+        let encode = |at| features(&model, case.family, at);
         let features: Vec<Features> = tch::no_grad(|| (0..n_images).map(encode).collect());
         Self {
             adapter: adapter(&model, case.seed),
@@ -316,7 +342,12 @@ pub fn assert_same_gradients(
 /// One to three items of different lengths, with one to three branches each.
 pub fn cases() -> impl Strategy<Value = Case> {
     let heads = prop::sample::select(vec![1_i64, 2, 4]);
-    let families = prop::sample::select(vec![Family::Llava, Family::Qwen, Family::Qwen3]);
+    let families = prop::sample::select(vec![
+        Family::Llava,
+        Family::Next,
+        Family::Qwen,
+        Family::Qwen3,
+    ]);
     let reads = prop::sample::select(vec![Read::Last, Read::Spans]);
     let strategy = (0_u64..1 << 40, families, heads, 1_usize..=3, reads);
     strategy.prop_flat_map(|(seed, family, n_kv_heads, k, read)| {

@@ -379,7 +379,7 @@ pub(crate) fn ground(path: &Path, recipe: &GroundRecipe) -> Plan {
     let images = recipe.n_steps * recipe.batch_images as u64;
     plan.note(format!(
         "{images} images of {} patches are trained on",
-        recipe.model.n_image_tokens()
+        recipe.model.n_view_rows()
     ));
     plan
 }

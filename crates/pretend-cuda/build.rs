@@ -12,6 +12,8 @@ fn main() {
     let include = libraries.parent().unwrap_or(Path::new("/")).join("include");
     let mut build = cc::Build::new();
     build.cpp(true).std("c++17").warnings(true);
+    // What is optimised is libtorch; and GCC warns of templates of its headers when it optimises more.
+    build.opt_level(1);
     // As libraries of the system: their warnings are not ours to mend.
     for folder in [include.clone(), include.join("torch/csrc/api/include")] {
         build.flag("-isystem");

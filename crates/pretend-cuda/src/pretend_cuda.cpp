@@ -19,15 +19,16 @@
 #include <optional>
 #include <string>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include <ATen/ATen.h>
 #include <ATen/EmptyTensor.h>
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/detail/CUDAHooksInterface.h>
-#include <ATen/native/CPUFallback.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
+#include <c10/util/ScopeExit.h>
 #include <torch/library.h>
 
 namespace {
@@ -178,14 +179,6 @@ Tensor& copy_(Tensor& self, const Tensor& from, bool) {
     return self;
 }
 
-Tensor copy_from_and_resize(const Tensor& self, const Tensor& to) {
-    if (to.sizes() != self.sizes()) {
-        to.resize_(self.sizes());
-    }
-    Tensor there = to;
-    return there.copy_(self);
-}
-
 at::Scalar local_scalar(const Tensor& self) {
     count(kToHost, self.element_size());
     return on_host(self).item();
@@ -245,25 +238,98 @@ void check_devices(const c10::OperatorHandle& operation, const torch::jit::Stack
     }
 }
 
+// Calls `change` on every tensor of an argument, in lists too.
+template <typename Change>
+c10::IValue changed(const c10::IValue& value, const Change& change) {
+    if (value.isTensor()) {
+        return change(value.toTensor());
+    }
+    if (value.isTensorList()) {
+        c10::List<Tensor> list;
+        for (const Tensor& tensor : value.toTensorVector()) {
+            list.push_back(change(tensor));
+        }
+        return list;
+    }
+    if (value.isOptionalTensorList()) {
+        c10::List<std::optional<Tensor>> list;
+        for (const std::optional<Tensor>& tensor : value.toOptionalTensorVector()) {
+            list.push_back(tensor ? std::optional<Tensor>(change(*tensor)) : std::nullopt);
+        }
+        return list;
+    }
+    return value.isDevice() ? c10::IValue(Device(DeviceType::CPU)) : value;
+}
+
+// The CPU computes on the device's memory itself, so that strides, and with them the order of sums, are the same.
 void fallback(const c10::OperatorHandle& operation, torch::jit::Stack* stack) {
     check_devices(operation, *stack);
     const auto& schema = operation.schema();
-    const bool tells_a_value = std::any_of(schema.returns().begin(), schema.returns().end(), [](const auto& result) {
-        return !result.type()->template isSubtypeOf<c10::TensorType>(c10::TensorType::get()) &&
-               result.type()->kind() != c10::TypeKind::ListType;
-    });
-    if (tells_a_value || waits_for_elements(schema.name())) {
+    if (waits_for_elements(schema.name())) {
         count(kToHost, sizeof(int64_t));
     }
-    const bool before = in_fallback;
-    in_fallback = true;
-    try {
-        at::native::cpu_fallback(operation, stack, /*error_on_views=*/true);
-    } catch (...) {
-        in_fallback = before;
-        throw;
+    const bool was_inside = std::exchange(in_fallback, true);
+    const auto leave = c10::make_scope_exit([&] { in_fallback = was_inside; });
+
+    const size_t n_arguments = schema.arguments().size();
+    const torch::jit::Stack given(stack->end() - static_cast<std::ptrdiff_t>(n_arguments), stack->end());
+    torch::jit::drop(*stack, n_arguments);
+    Device device(DeviceType::CPU);
+    std::vector<Tensor> written;
+    std::vector<Tensor> written_on_host;
+    for (size_t i = 0; i < n_arguments; ++i) {
+        const auto* alias = schema.arguments()[i].alias_info();
+        const bool writes = alias != nullptr && alias->isWrite();
+        stack->push_back(changed(given[i], [&](const Tensor& tensor) {
+            if (!tensor.defined()) {
+                return tensor;
+            }
+            if (tensor.is_cuda()) {
+                device = tensor.device();
+            }
+            const Tensor host = on_host(tensor);
+            if (writes) {
+                written.push_back(tensor);
+                written_on_host.push_back(host);
+            }
+            return host;
+        }));
+        if (given[i].isDevice() && given[i].toDevice().is_cuda()) {
+            device = device_of(given[i].toDevice());
+        }
     }
-    in_fallback = before;
+    operation.redispatchBoxed(c10::DispatchKeySet(c10::DispatchKey::CPU), stack);
+
+    // What was written is there already, unless the operation chose another size.
+    for (size_t i = 0; i < written.size(); ++i) {
+        if (written[i].is_cuda() && written[i].sizes() != written_on_host[i].sizes()) {
+            written[i].resize_(written_on_host[i].sizes());
+            on_host(written[i]).copy_(written_on_host[i]);
+        }
+    }
+    const size_t n_returns = schema.returns().size();
+    for (size_t i = 0; i < n_returns; ++i) {
+        c10::IValue& result = *(stack->end() - static_cast<std::ptrdiff_t>(n_returns - i));
+        if (!result.isTensor() && !result.isTensorList()) {
+            count(kToHost, sizeof(int64_t));
+            continue;
+        }
+        const auto* alias = schema.returns()[i].alias_info();
+        TORCH_CHECK(alias == nullptr || alias->isWrite(), "the pretend device does not know the view ", schema.name());
+        result = changed(result, [&](const Tensor& tensor) {
+            if (!tensor.defined()) {
+                return tensor;
+            }
+            for (size_t at = 0; at < written.size(); ++at) {
+                if (written_on_host[at].is_same(tensor)) {
+                    return written[at];
+                }
+            }
+            const Tensor there = at::empty_strided(tensor.sizes(), tensor.strides(), tensor.options().device(device));
+            on_host(there).copy_(tensor);
+            return there;
+        });
+    }
 }
 
 // --- What libtorch asks of a kind of device -------------------------------------------------------------
@@ -326,8 +392,13 @@ void install() {
     aten->impl("unfold", TORCH_FN(at::native::unfold));
     aten->impl("resize_", TORCH_FN(resize_));
     aten->impl("copy_", TORCH_FN(copy_));
-    aten->impl("_copy_from_and_resize", TORCH_FN(copy_from_and_resize));
     aten->impl("_local_scalar_dense", TORCH_FN(local_scalar));
+    // These are made of other operations on CUDA without its library, and of their own kernels on the CPU.
+    for (const char* name : {"native_layer_norm", "native_layer_norm_backward", "convolution", "convolution_backward"}) {
+        aten->impl(name, torch::CppFunction::makeFromBoxedFunction<&fallback>());
+    }
+    // Attention is the plain one where there is no kernel for it; let the CPU's be the same.
+    at::globalContext().setSDPUseFlash(false);
     auto* others = new torch::Library(torch::Library::IMPL, "_", c10::DispatchKey::CUDA, __FILE__, __LINE__);
     others->fallback(torch::CppFunction::makeFromBoxedFunction<&fallback>());
 }

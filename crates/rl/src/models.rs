@@ -31,8 +31,10 @@ const CRITIC: &str = "value";
 #[derive(Debug)]
 pub struct Models {
     policy_base: Bundle,
-    /// The reward model's own base, where it has one.
+    /// The reward model's own base, where it has one: of another folder, or on another device.
     judge_base: Option<Bundle>,
+    /// Whether that is of another folder.
+    has_two_folders: bool,
     /// Trained.
     pub policy: Adapter,
     /// The policy as it was before the first update, frozen.
@@ -44,18 +46,24 @@ pub struct Models {
 }
 
 impl Models {
-    /// Opens what the recipe names.
+    /// Opens what the recipe names: on `device`, but for the reward model and the critic where the recipe has another device
+    /// for them.
     ///
     /// # Errors
-    /// A folder is missing or damaged, or two of them do not fit together.
+    /// A folder is missing or damaged, two of them do not fit together, or there is no such device.
     pub fn open(recipe: &RlRecipe, device: Device) -> Result<Self, RlError> {
         let policy_base = Bundle::open(&recipe.base, device, recipe.base_precision)?;
         let judge_path = RewardModel::base_path(&recipe.reward)?;
         let critic = recipe.ppo.advantages.critic();
-        let judge_base = if same_folder(&judge_path, &recipe.base) {
+        let judge_device = match recipe.reward_device {
+            Some(choice) => choice.find()?.device,
+            None => device,
+        };
+        let has_two_folders = !same_folder(&judge_path, &recipe.base);
+        let judge_base = if !has_two_folders && judge_device == device {
             None
         } else {
-            let judge = Bundle::open(&judge_path, device, recipe.base_precision)?;
+            let judge = Bundle::open(&judge_path, judge_device, recipe.base_precision)?;
             if critic.is_some() {
                 check_tokenizers(&policy_base, &judge, &judge_path)?;
             }
@@ -78,6 +86,7 @@ impl Models {
         Ok(Self {
             policy_base,
             judge_base,
+            has_two_folders,
             policy,
             reference,
             critic,
@@ -168,7 +177,7 @@ impl Models {
         if let Some(facts) = &recipe.data.facts {
             inputs.push(("facts", sha256::of_file(facts)?));
         }
-        if let Some(judge) = &self.judge_base {
+        if let Some(judge) = self.judge_base.as_ref().filter(|_| self.has_two_folders) {
             let what = "reward model's base";
             inputs.push((what, opening.fingerprint(what, judge.model.parameters())));
         }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use candor_data::rows::OnBadRow;
 use candor_model::Activations;
 use candor_recipe::Resolved;
-use candor_train::{BasePrecision, Length, SessionRecipe};
+use candor_train::{BasePrecision, DeviceChoice, Length, SessionRecipe};
 
 use crate::advantages::Advantages;
 use crate::kl::KlEstimator;
@@ -172,6 +172,8 @@ pub struct RlRecipe {
     pub policy_init: PathBuf,
     /// Folder that the reward stage wrote.
     pub reward: PathBuf,
+    /// What reward model and critic run on, where it is another device than the policy's.
+    pub reward_device: Option<DeviceChoice>,
     /// What a training pass keeps in memory.
     pub activations: Activations,
     /// Data files.
@@ -193,7 +195,7 @@ pub struct RlRecipe {
 }
 
 impl RlRecipe {
-    /// The keys that a resume may change, besides those of every stage: how many rollouts are in memory together. They
+    /// The keys that a resume may change, besides those of every stage: how many rollouts are in memory together, and where. They
     /// change logits in their last bits, and so, once in a while, a token that is sampled.
     #[must_use]
     pub fn may_change(&self) -> &'static [&'static str] {
@@ -202,6 +204,7 @@ impl RlRecipe {
             "sampling.batch_rows",
             "sampling.pass_rows",
             "model.activations",
+            "model.reward_device",
         ]
     }
 

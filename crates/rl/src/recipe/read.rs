@@ -4,7 +4,7 @@ use std::path::Path;
 
 use candor_recipe::Reader;
 use candor_train::stage_fields::{IMAGES, ROOT, read_activations};
-use candor_train::{BasePrecision, Length, SessionRecipe, on_bad_row};
+use candor_train::{BasePrecision, DeviceChoice, Length, SessionRecipe, on_bad_row};
 
 use super::{
     AverageOver, BatchRecipe, DataRecipe, GuardRecipe, KlPlace, Normalise, PpoRecipe, QuirksRecipe,
@@ -52,6 +52,11 @@ impl RlRecipe {
         let base_precision = BasePrecision::read(r);
         let policy_init = r.path("model.policy_init", "Folder of the adapter that the policy starts from and stays close to: also the frozen reference.").required();
         let reward = r.path("model.reward", "Run folder of `candor reward`; it names its own base, which is opened in the same `model.base_precision`.").required();
+        let reward_device = DeviceChoice::read_other(
+            r,
+            "model.reward_device",
+            "What reward model and critic run on, if not on run.device; their base is then in memory twice.",
+        );
         let activations = read_activations(r);
         let data = data(r);
         let batch = batch(r);
@@ -110,6 +115,7 @@ impl RlRecipe {
             base_precision,
             policy_init,
             reward,
+            reward_device,
             activations,
             data,
             batch,

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod command;
+mod memory;
 
 use std::process::ExitCode;
 
@@ -15,7 +16,7 @@ fn main() -> ExitCode {
     // Before the first tensor: the allocator and CUDA want to be set up early.
     candor_torch_ext::init();
     let arguments = arguments::Arguments::parse();
-    match command::run(arguments.command) {
+    match memory::said_plainly(|| command::run(arguments.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if let Some(stopped) = error.downcast_ref::<Stopped>() {

@@ -24,7 +24,7 @@ TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/candor/tools
 
 # scripts/libtorch decides which libtorch is used. torch-sys reads these too and must not decide otherwise.
 unexport LIBTORCH LIBTORCH_LIB LIBTORCH_INCLUDE LIBTORCH_STATIC LIBTORCH_CXX11_ABI LIBTORCH_USE_PYTORCH
-SETUP_ENV := LIBTORCH_USE_PYTORCH='$(LIBTORCH_USE_PYTORCH)'
+SETUP_ENV := LIBTORCH_USE_PYTORCH='$(LIBTORCH_USE_PYTORCH)' CANDOR_CUDA='$(CANDOR_CUDA)'
 
 # cargo takes these instead of what .cargo/config.toml says, and then programs would not find libtorch.
 RPATH := -Clink-arg=-Wl,-rpath,$(CURDIR)/.libtorch/lib
@@ -50,7 +50,7 @@ bench: build ## measure speed and memory
 build: setup ## build the candor binary
 	$(CARGO) build --release --package candor-cli $(CARGO_FLAGS)
 
-setup: ## check the machine, provide libtorch, configure cargo
+setup: ## check the machine, provide libtorch, configure cargo; CANDOR_CUDA=1 provides its CUDA half too
 	@$(SETUP_ENV) scripts/prerequisites
 	@$(SETUP_ENV) scripts/libtorch
 
@@ -83,8 +83,9 @@ doc: setup
 
 deny: tools
 	$(TOOLS)/bin/cargo-deny --all-features check --allow unused-wrapper bans licenses sources
-	@users=$$($(CARGO) tree --offline --workspace --edges no-dev --invert candor-testing --prefix none | tail -n +2) && \
-	test -z "$$users" || { echo "candor-testing may only be a dev-dependency, but is one of:" >&2; echo "$$users" >&2; exit 1; }
+	@for crate in candor-testing candor-pretend-cuda; do \
+	users=$$($(CARGO) tree --offline --workspace --edges no-dev --invert $$crate --prefix none | tail -n +2) && \
+	test -z "$$users" || { echo "$$crate may only be a dev-dependency, but is one of:" >&2; echo "$$users" >&2; exit 1; }; done
 
 unused: tools
 	$(TOOLS)/bin/cargo-machete

@@ -57,6 +57,23 @@ pub struct Held {
 #[derive(Debug)]
 pub struct PretendCuda(#[expect(dead_code, reason = "held, not read")] MutexGuard<'static, ()>);
 
+impl std::ops::Sub for Traffic {
+    type Output = Self;
+
+    /// What was copied after `earlier`.
+    fn sub(self, earlier: Self) -> Self {
+        let after = |now: Copies, then: Copies| Copies {
+            n: now.n - then.n,
+            bytes: now.bytes - then.bytes,
+        };
+        Self {
+            to_device: after(self.to_device, earlier.to_device),
+            to_host: after(self.to_host, earlier.to_host),
+            between: after(self.between, earlier.between),
+        }
+    }
+}
+
 impl PretendCuda {
     /// Makes the devices, which stay for the life of the process, and begins to count.
     ///

@@ -393,8 +393,9 @@ void install() {
     aten->impl("resize_", TORCH_FN(resize_));
     aten->impl("copy_", TORCH_FN(copy_));
     aten->impl("_local_scalar_dense", TORCH_FN(local_scalar));
-    // These are made of other operations on CUDA without its library, and of their own kernels on the CPU.
-    for (const char* name : {"native_layer_norm", "native_layer_norm_backward", "convolution", "convolution_backward"}) {
+    // Without CUDA's library these are made of other operations; on the CPU they have kernels of their own.
+    for (const char* name : {"native_layer_norm", "native_layer_norm_backward", "convolution", "convolution_backward",
+                             "silu_backward"}) {
         aten->impl(name, torch::CppFunction::makeFromBoxedFunction<&fallback>());
     }
     // Attention is the plain one where there is no kernel for it; let the CPU's be the same.

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use candor_pretend_cuda::{FIRST, PretendCuda, SECOND};
 use candor_run::Outcome;
-use candor_testing::files::{assert_same, files, is_result, lines};
+use candor_testing::files::{assert_same, files, is_result};
 use candor_testing::run::launch;
 use tch::Device;
 
@@ -56,6 +56,9 @@ fn an_algorithm_without_a_critic_gives_the_cpus_weights() {
     assert_same(&host, &trained(dir.path(), "there", FIRST, &sets));
 }
 
+/// A step of the fixture: answers of 8 tokens at most; 4 passes each of scores, reference and values; 4 mini-batches of 2
+/// passes of policy and critic each. A pass of the update has words, images, rows of the experience and weights of
+/// rows in a copy each.
 #[test]
 fn a_step_waits_for_its_tokens_its_scores_and_once_for_each_update() {
     let devices = PretendCuda::take();
@@ -67,6 +70,10 @@ fn a_step_waits_for_its_tokens_its_scores_and_once_for_each_update() {
         devices.traffic()
     };
     let of_two_steps = traffic("four", "run.steps=4") - traffic("two", "run.steps=2");
-    let metrics = lines(&dir.path().join("four/metrics.jsonl"));
-    println!("two steps: {of_two_steps:?} {}", metrics[3]);
+    println!("{of_two_steps:?}");
+    let (tokens, scores, updates, figures) = (8, 4, 4 * 2, 16);
+    assert!(of_two_steps.to_host.n <= 2 * (tokens + scores + updates + figures));
+    let (of_passes, of_update, others) = (3 * 4 * 2, 4 * 2 * 2 * 4, 24);
+    assert!(of_two_steps.to_device.n <= 2 * (tokens + of_passes + of_update + others));
+    assert_eq!(of_two_steps.between.n, 0);
 }

@@ -75,7 +75,8 @@ impl std::ops::Sub for Traffic {
 }
 
 impl PretendCuda {
-    /// Makes the devices, which stay for the life of the process, and begins to count.
+    /// Makes the devices, which stay for the life of the process, and begins to count. This thread and those that go back
+    /// through a graph compute with one thread from here on, so that sums have one order everywhere.
     ///
     /// # Panics
     /// libtorch was asked for CUDA before.
@@ -83,6 +84,7 @@ impl PretendCuda {
     pub fn take() -> Self {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        tch::set_num_threads(1);
         // SAFETY: the function takes nothing, may be called often and catches its exceptions.
         let error = unsafe { candor_pretend_cuda_install() };
         if !error.is_null() {

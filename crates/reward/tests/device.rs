@@ -31,7 +31,6 @@ fn trained(folder: &Path, out: &str, device: Device, sets: &[&str]) -> BTreeMap<
 #[test]
 fn figures_and_weights_are_the_cpus() {
     let _devices = PretendCuda::take();
-    tch::set_num_threads(1);
     let dir = prepared();
     let run = |out: &str, device| trained(dir.path(), out, device, &["run.steps=6"]);
     assert_same(&run("host", Device::Cpu), &run("there", FIRST));

@@ -5,7 +5,7 @@
 # and the binary share one build of the dependencies.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench build setup test-programs parity golden fuzz lint format format-check clippy doc deny unused audit tools
+.PHONY: help demo test bench build setup test-programs parity golden gpu-check fuzz lint format format-check clippy doc deny unused audit tools
 
 CARGO ?= cargo
 # What continuous integration adds, for instance --locked.
@@ -62,6 +62,9 @@ parity: setup ## compare with what Hugging Face and PyTorch computed and print t
 
 golden: ## record Hugging Face's and PyTorch's results again (installs 4.3 GB of pinned Python packages)
 	parity/run $(ARGS)
+
+gpu-check: ## compare a GPU with the CPU: answers, three steps of every stage; builds nothing (ARGS="--device cuda:1")
+	scripts/gpu-check $(ARGS)
 
 fuzz: ## feed damaged checkpoint files to their readers, SECS=600 seconds each (needs the nightly toolchain)
 	fuzz/run $(SECS) $(ARGS)

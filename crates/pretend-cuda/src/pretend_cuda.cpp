@@ -18,6 +18,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -72,12 +73,37 @@ struct Block {
     DeviceIndex device;
 };
 
+// Blocks that were let go, by their size: mapping is slow. As on a GPU, who gets one finds in it what was left there.
+// Never destroyed: tensors may be let go after everything else.
+std::mutex& idle_mutex = *new std::mutex;
+auto& idle = *new std::unordered_map<size_t, std::vector<Block*>>;
+
 void release(void* context) {
     auto* block = static_cast<Block*>(context);
     current_bytes[block->device] -= block->bytes;
-    munmap(block->device_address, block->mapped_bytes);
-    munmap(block->host_address, block->mapped_bytes);
-    delete block;
+    const std::lock_guard<std::mutex> lock(idle_mutex);
+    idle[block->mapped_bytes].push_back(block);
+}
+
+Block* idle_block(size_t mapped_bytes) {
+    const std::lock_guard<std::mutex> lock(idle_mutex);
+    auto& blocks = idle[mapped_bytes];
+    if (blocks.empty()) {
+        return nullptr;
+    }
+    Block* const block = blocks.back();
+    blocks.pop_back();
+    return block;
+}
+
+Block* map_block(size_t mapped_bytes) {
+    const int file = memfd_create("candor-pretend-cuda", MFD_CLOEXEC);
+    TORCH_CHECK(file >= 0 && ftruncate(file, mapped_bytes) == 0, "no memory for the pretend device");
+    void* const untouchable = mmap(nullptr, mapped_bytes, PROT_NONE, MAP_SHARED, file, 0);
+    void* const host = mmap(nullptr, mapped_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    close(file);
+    TORCH_CHECK(untouchable != MAP_FAILED && host != MAP_FAILED, "no address for the pretend device's memory");
+    return new Block{untouchable, host, mapped_bytes, 0, 0};
 }
 
 thread_local DeviceIndex current_device = 0;
@@ -88,18 +114,17 @@ c10::DataPtr allocate(size_t bytes, Device device) {
     }
     const size_t page = sysconf(_SC_PAGESIZE);
     const size_t mapped_bytes = (bytes + page - 1) / page * page;
-    const int file = memfd_create("candor-pretend-cuda", MFD_CLOEXEC);
-    TORCH_CHECK(file >= 0 && ftruncate(file, mapped_bytes) == 0, "no memory for the pretend device");
-    void* const untouchable = mmap(nullptr, mapped_bytes, PROT_NONE, MAP_SHARED, file, 0);
-    void* const host = mmap(nullptr, mapped_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    close(file);
-    TORCH_CHECK(untouchable != MAP_FAILED && host != MAP_FAILED, "no address for the pretend device's memory");
-    auto* block = new Block{untouchable, host, mapped_bytes, bytes, device.index()};
+    Block* block = idle_block(mapped_bytes);
+    if (block == nullptr) {
+        block = map_block(mapped_bytes);
+    }
+    block->bytes = bytes;
+    block->device = device.index();
     const uint64_t now = current_bytes[device.index()] += bytes;
     uint64_t peak = peak_bytes[device.index()];
     while (peak < now && !peak_bytes[device.index()].compare_exchange_weak(peak, now)) {
     }
-    return {untouchable, block, &release, device};
+    return {block->device_address, block, &release, device};
 }
 
 struct DeviceAllocator final : c10::Allocator {

@@ -1,5 +1,9 @@
 //! The pretend devices are what their documentation says, by numbers that are written out.
 
+#[cfg(unix)]
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::Command;
+
 use candor_pretend_cuda::{Copies, FIRST, PretendCuda, SECOND};
 use tch::{Cuda, Device, Kind, TchError, Tensor};
 
@@ -101,4 +105,30 @@ fn bytes_of_a_device_are_counted_until_they_are_let_go() {
     drop(view);
     assert_eq!(devices.held(SECOND).now, before);
     assert_eq!(devices.held(SECOND).peak, before + 4000);
+}
+
+/// Runs this test once more in a process of its own, which touches the memory.
+#[test]
+#[cfg(unix)]
+fn a_process_that_reads_a_devices_memory_ends() {
+    const TOUCH: &str = "CANDOR_TOUCH_THE_DEVICE";
+    const SIGSEGV: i32 = 11;
+
+    if std::env::var_os(TOUCH).is_some() {
+        let _devices = PretendCuda::take();
+        let values = ramp(FIRST);
+        let first = values.data_ptr().cast::<f32>();
+        // SAFETY: there are three values; that they cannot be read is what is tested.
+        let value = unsafe { first.read_volatile() };
+        println!("read {value}");
+        return;
+    }
+    let name = "a_process_that_reads_a_devices_memory_ends";
+    let this = std::env::current_exe().unwrap();
+    let output = Command::new(this)
+        .args(["--exact", name, "--nocapture"])
+        .env(TOUCH, "1")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.signal(), Some(SIGSEGV), "{output:?}");
 }

@@ -4,7 +4,9 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 fn main() {
-    println!("cargo:rerun-if-changed=src/pretend_cuda.cpp");
+    for source in ["src/memory.h", "src/pretend_cuda.cpp"] {
+        println!("cargo:rerun-if-changed={source}");
+    }
     // Whatever libtorch came from, headers and libraries lie side by side in it.
     let libraries = env::var_os("DEP_TCH_LIBTORCH_LIB")
         .map(PathBuf::from)

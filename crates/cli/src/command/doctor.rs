@@ -199,10 +199,9 @@ fn advice(
     match library {
         CudaLibrary::Absent if has_card => (advice, Vec::new()),
         CudaLibrary::Absent => (Vec::new(), Vec::new()),
-        CudaLibrary::Unusable { .. } => (Vec::new(), advice),
         // libtorch's CUDA half is there to be used: a driver that fails is broken, one that is not there is missing.
         CudaLibrary::Loaded(_) if matches!(driver, Driver::Absent { .. }) => (advice, Vec::new()),
-        CudaLibrary::Loaded(_) => (Vec::new(), advice),
+        CudaLibrary::Loaded(_) | CudaLibrary::Unusable { .. } => (Vec::new(), advice),
     }
 }
 

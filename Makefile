@@ -5,7 +5,7 @@
 # and the binary share one build of the dependencies.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench build setup test-programs parity golden fuzz lint format format-check clippy doc deny unused audit tools
+.PHONY: help demo test bench build setup test-programs parity golden gpu-check fuzz lint format format-check clippy doc deny unused audit tools
 
 CARGO ?= cargo
 # What continuous integration adds, for instance --locked.
@@ -24,7 +24,7 @@ TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/candor/tools
 
 # scripts/libtorch decides which libtorch is used. torch-sys reads these too and must not decide otherwise.
 unexport LIBTORCH LIBTORCH_LIB LIBTORCH_INCLUDE LIBTORCH_STATIC LIBTORCH_CXX11_ABI LIBTORCH_USE_PYTORCH
-SETUP_ENV := LIBTORCH_USE_PYTORCH='$(LIBTORCH_USE_PYTORCH)'
+SETUP_ENV := LIBTORCH_USE_PYTORCH='$(LIBTORCH_USE_PYTORCH)' CANDOR_CUDA='$(CANDOR_CUDA)'
 
 # cargo takes these instead of what .cargo/config.toml says, and then programs would not find libtorch.
 RPATH := -Clink-arg=-Wl,-rpath,$(CURDIR)/.libtorch/lib
@@ -50,7 +50,7 @@ bench: build ## measure speed and memory
 build: setup ## build the candor binary
 	$(CARGO) build --release --package candor-cli $(CARGO_FLAGS)
 
-setup: ## check the machine, provide libtorch, configure cargo
+setup: ## check the machine, provide libtorch, configure cargo; CANDOR_CUDA=1 provides its CUDA half too
 	@$(SETUP_ENV) scripts/prerequisites
 	@$(SETUP_ENV) scripts/libtorch
 
@@ -62,6 +62,9 @@ parity: setup ## compare with what Hugging Face and PyTorch computed and print t
 
 golden: ## record Hugging Face's and PyTorch's results again (installs 4.3 GB of pinned Python packages)
 	parity/run $(ARGS)
+
+gpu-check: ## compare a GPU with the CPU: answers, three steps of every stage; builds nothing (ARGS="--device cuda:1")
+	scripts/gpu-check $(ARGS)
 
 fuzz: ## feed damaged checkpoint files to their readers, SECS=600 seconds each (needs the nightly toolchain)
 	fuzz/run $(SECS) $(ARGS)
@@ -83,8 +86,9 @@ doc: setup
 
 deny: tools
 	$(TOOLS)/bin/cargo-deny --all-features check --allow unused-wrapper bans licenses sources
-	@users=$$($(CARGO) tree --offline --workspace --edges no-dev --invert candor-testing --prefix none | tail -n +2) && \
-	test -z "$$users" || { echo "candor-testing may only be a dev-dependency, but is one of:" >&2; echo "$$users" >&2; exit 1; }
+	@for crate in candor-testing candor-pretend-cuda; do \
+	users=$$($(CARGO) tree --offline --workspace --edges no-dev --invert $$crate --prefix none | tail -n +2) && \
+	test -z "$$users" || { echo "$$crate may only be a dev-dependency, but is one of:" >&2; echo "$$users" >&2; exit 1; }; done
 
 unused: tools
 	$(TOOLS)/bin/cargo-machete

@@ -3,8 +3,12 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+const SOURCES: [&str; 2] = ["src/libtorch.cpp", "src/packed.cpp"];
+
 fn main() {
-    println!("cargo:rerun-if-changed=src/packed.cpp");
+    for source in SOURCES {
+        println!("cargo:rerun-if-changed={source}");
+    }
     // Whatever libtorch came from, headers and libraries lie side by side in it.
     let libraries = env::var_os("DEP_TCH_LIBTORCH_LIB")
         .map(PathBuf::from)
@@ -30,6 +34,6 @@ fn main() {
                 .expect("a path in UTF-8"),
         )
         .warnings(true)
-        .file("src/packed.cpp")
+        .files(SOURCES)
         .compile("candor_torch_ext");
 }

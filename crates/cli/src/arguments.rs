@@ -12,6 +12,7 @@ mod shown;
 use std::path::PathBuf;
 
 use candor_data::formats::ImageNames;
+use candor_train::DeviceChoice;
 use candor_world::WorldConfig;
 use clap::{Args, Parser, Subcommand};
 
@@ -149,6 +150,20 @@ pub enum Command {
     /// Look at data files.
     #[command(subcommand)]
     Data(DataCommand),
+    /// Say what this machine and this candor have: versions, devices, threads, folders, and what is missing.
+    #[command(
+        after_help = "Examples:\n  candor doctor\n  candor doctor --json\n\nThe exit code is 2 where something is broken; \
+                            what is only absent, such as a GPU, is said and is no error. docs/devices.md says how to get it."
+    )]
+    Doctor(DoctorArguments),
+}
+
+/// Arguments of `candor doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArguments {
+    /// Print the findings as JSON on stdout.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `candor demo`.
@@ -160,6 +175,9 @@ pub struct DemoArguments {
     /// Decides every random choice.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// What the models run on: auto, cpu, cuda or cuda:N
+    #[arg(long, default_value_t)]
+    pub device: DeviceChoice,
     /// Also train and evaluate the other combinations of facts, symbolic reward and length penalty.
     #[arg(long)]
     pub ablation: bool,
@@ -227,12 +245,23 @@ pub struct StageArguments {
     /// Replace a value of the recipe, such as `optimizer.learning_rate=1e-3`; may be given several times.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
+    /// What the models run on: auto, cpu, cuda or cuda:N [default: the recipe's run.device, which is auto if absent]
+    #[arg(long)]
+    pub device: Option<DeviceChoice>,
     /// Continue the run in the recipe's folder. docs/use.md lists the fields that may be others then.
     #[arg(long)]
     pub resume: bool,
     /// Check the recipe, print it as it would be run, and do nothing.
     #[arg(long, conflicts_with = "resume")]
     pub dry_run: bool,
+}
+
+impl StageArguments {
+    /// The settings that replace values of the recipe, the device among them.
+    pub fn settings(&self) -> Vec<String> {
+        let device = self.device.map(DeviceChoice::setting);
+        self.sets.iter().cloned().chain(device).collect()
+    }
 }
 
 /// Arguments of a training stage that can start from an earlier run.

@@ -6,6 +6,8 @@ mod chat;
 mod compare;
 mod data;
 mod demo;
+mod device;
+mod doctor;
 mod download;
 mod evaluate;
 mod export;
@@ -43,5 +45,6 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Recipe(command) => recipe::run(command),
         Command::Data(command) => data::run(command),
+        Command::Doctor(arguments) => doctor::run(&arguments),
     }
 }

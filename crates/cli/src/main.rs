@@ -6,6 +6,7 @@
 mod arguments;
 mod command;
 mod log;
+mod memory;
 
 use std::process::ExitCode;
 
@@ -16,7 +17,7 @@ fn main() -> ExitCode {
     // Before the first tensor: the allocator and CUDA want to be set up early.
     candor_torch_ext::init();
     let arguments = arguments::Arguments::parse();
-    match log::start().and_then(|()| command::run(arguments.command)) {
+    match memory::said_plainly(|| log::start().and_then(|()| command::run(arguments.command))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if let Some(stopped) = error.downcast_ref::<Stopped>() {

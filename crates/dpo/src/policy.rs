@@ -243,18 +243,19 @@ fn scored(rows: &[&Row], pass: &Pass, read: &Read) -> Vec<Scored> {
         .spoilt
         .as_ref()
         .map(|spoilt| to_host(&spoilt.chosen));
-    let [chosen, rejected, nll] =
-        [&read.logprobs.chosen, &read.logprobs.rejected, &read.nll].map(to_host);
+    let all = [&read.logprobs.chosen, &read.logprobs.rejected, &read.nll];
+    let all = to_host(&Tensor::stack(&all.map(|x| x.to_kind(Kind::Double)), 0));
+    let n = rows.len();
     let of_row = |i: usize| Scored {
-        chosen: chosen[i],
-        rejected: rejected[i],
+        chosen: all[i],
+        rejected: all[n + i],
         spoilt: spoilt
             .as_ref()
             .filter(|_| pass.with_spoilt.contains(&(i as i64)))
             .map(|spoilt| spoilt[i]),
-        nll: nll[i],
+        nll: all[2 * n + i],
     };
-    (0..rows.len()).map(of_row).collect()
+    (0..n).map(of_row).collect()
 }
 
 /// Log-probabilities as the loss takes them, on the CPU.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use candor_judge::Benchmark;
 use candor_recipe::{Reader, Resolved};
-use candor_train::BasePrecision;
 use candor_train::stage_fields::{IMAGES, MODEL, OUT, ROOT};
+use candor_train::{BasePrecision, DeviceChoice};
 
 use crate::EvalError;
 use crate::layout::benchmarks;
@@ -18,6 +18,8 @@ pub struct EvalRecipe {
     pub seed: u64,
     /// Folder that answers, verdicts and results are written to.
     pub out: PathBuf,
+    /// What the model runs on.
+    pub device: DeviceChoice,
     /// Model folder.
     pub model: PathBuf,
     /// What the model is held in.
@@ -77,6 +79,7 @@ impl EvalRecipe {
             )
             .required();
         let out = recipe.path("run.out", OUT).required();
+        let device = DeviceChoice::read(&mut recipe);
         let model = recipe.path("model.base", MODEL).required();
         let base_precision = BasePrecision::read(&mut recipe);
         let adapter = recipe
@@ -125,6 +128,7 @@ impl EvalRecipe {
         Ok(Self {
             seed,
             out,
+            device,
             model,
             base_precision,
             adapter,

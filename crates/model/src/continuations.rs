@@ -3,6 +3,7 @@
 use tch::{Device, Tensor};
 
 use crate::Ragged;
+use crate::transfer::together;
 
 /// Rows of query and response, padded on the right, and where their response tokens stand.
 #[derive(Debug)]
@@ -50,17 +51,26 @@ impl Continuations {
                 targets.push(token);
             }
         }
-        let matrix = |flat: Tensor| {
-            flat.reshape([rows.len() as i64, len as i64])
-                .to_device(device)
-        };
+        let matrix = |flat: Tensor| flat.reshape([rows.len() as i64, len as i64]);
         let lens: Vec<usize> = rows.iter().map(|(_, response)| response.len()).collect();
+        let responses = Ragged::new(&lens, Device::Cpu);
+        let [ids, in_query, positions, targets, mask, slots] = together(
+            [
+                matrix(Tensor::from_slice(&ids)),
+                matrix(Tensor::from_slice(&in_query)),
+                Tensor::from_slice(&positions),
+                Tensor::from_slice(&targets),
+                responses.mask,
+                responses.slots,
+            ],
+            device,
+        );
         Self {
-            ids: matrix(Tensor::from_slice(&ids)),
-            in_query: matrix(Tensor::from_slice(&in_query)),
-            responses: Ragged::new(&lens, device),
-            positions: Tensor::from_slice(&positions).to_device(device),
-            targets: Tensor::from_slice(&targets).to_device(device),
+            ids,
+            in_query,
+            positions,
+            targets,
+            responses: Ragged { mask, slots },
         }
     }
 

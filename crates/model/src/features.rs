@@ -2,7 +2,7 @@
 //!
 //! Images may be of different sizes, and so have different numbers of rows and of tokens.
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 /// How an image stands in a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +96,15 @@ impl Features {
         Self {
             rows: self.rows.narrow(0, start, span.n_rows),
             spans: vec![span],
+        }
+    }
+
+    /// Those on a device: on their own another handle on the same memory.
+    #[must_use]
+    pub fn to_device(&self, device: Device) -> Self {
+        Self {
+            rows: self.rows.to_device(device),
+            spans: self.spans.clone(),
         }
     }
 

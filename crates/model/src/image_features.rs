@@ -3,15 +3,16 @@
 //! While the tower is frozen, the features of an image never change: stages encode every image they will
 //! see exactly once, and look features up by file name from then on.
 //!
-//! They are kept in memory as a whole: `n_rows · width` numbers an image. The micro-world needs some 6 kB an image; LLaVA
-//! v1.5 in f32 would need 2.4 MB, so stages on many thousand photographs need a store on disk, which does not exist yet.
+//! They are kept in the host's memory as a whole: `n_rows · width` numbers an image. The micro-world needs some 6 kB an image;
+//! LLaVA v1.5 in f32 would need 2.4 MB, so stages on many thousand photographs need a store on disk, which does not exist
+//! yet. A GPU holds those of one pass at a time, which go there together.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use candor_data::image::{Fitted, ImageLimits, decode, load_batch};
 use candor_data::rows::{BadRows, Look, faults};
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use crate::{Bundle, Features, ModelError};
 
@@ -21,6 +22,8 @@ pub struct ImageFeatures {
     features: HashMap<String, Features>,
     /// Tokens of each; for threads, which tensors cannot be shared between.
     n_tokens: HashMap<String, usize>,
+    /// Where the model is.
+    device: Device,
 }
 
 /// Images that are decoded and encoded together; enough to keep the kernels busy, small in memory.
@@ -50,7 +53,8 @@ impl ImageFeatures {
             if bad.is_empty() {
                 match encode_in(bundle, folder, chunk) {
                     Ok(encoded) => {
-                        features.extend(chunk.iter().cloned().zip(encoded));
+                        let kept = encoded.iter().map(|of| of.to_device(Device::Cpu));
+                        features.extend(chunk.iter().cloned().zip(kept));
                         progress(features.len(), ordered.len());
                     }
                     Err(error) => {
@@ -77,17 +81,18 @@ impl ImageFeatures {
         Ok(Self {
             n_tokens: tokens.collect(),
             features,
+            device: bundle.model.device(),
         })
     }
 
-    /// Features of the given images, in this order; none without images or when one was never encoded.
+    /// Features of the given images, in this order, where the model is; none without images or when one was never encoded.
     #[must_use]
     pub fn of<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Option<Features> {
         let found: Option<Vec<&Features>> = names
             .into_iter()
             .map(|name| self.features.get(name))
             .collect();
-        Features::cat(found?)
+        Some(Features::cat(found?)?.to_device(self.device))
     }
 
     /// Tokens that each image takes.

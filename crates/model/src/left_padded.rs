@@ -2,6 +2,8 @@
 
 use tch::{Device, Kind, Tensor};
 
+use crate::transfer::together;
+
 /// The rows.
 #[derive(Debug)]
 pub(crate) struct LeftPadded {
@@ -28,9 +30,16 @@ impl LeftPadded {
             pads.push(pad as i64);
         }
         let shape = [rows.len() as i64, len as i64];
+        let [ids, pads] = together(
+            [
+                Tensor::from_slice(&ids).reshape(shape),
+                Tensor::from_slice(&pads).unsqueeze(1),
+            ],
+            device,
+        );
         Self {
-            ids: Tensor::from_slice(&ids).reshape(shape).to_device(device),
-            pads: Tensor::from_slice(&pads).unsqueeze(1).to_device(device),
+            ids,
+            pads,
             len: len as i64,
             padded: rows.iter().any(|row| row.len() != len),
         }

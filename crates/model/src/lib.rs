@@ -48,6 +48,7 @@ pub mod template;
 pub mod tensor_file;
 mod tensor_specs;
 mod tokenizer;
+mod transfer;
 mod vision;
 mod vlm;
 mod weights;

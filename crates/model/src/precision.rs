@@ -35,12 +35,29 @@ pub struct Precision {
     pub quantization: Quantization,
 }
 
+/// What nobody wants to run on a CPU without knowing it.
+const MANY_PARAMETERS: u64 = 1_000_000_000;
+
 impl Precision {
-    /// Says once a process that arithmetic in bf16 is slow on a CPU, which few processors have instructions for.
-    pub(crate) fn remark(self, device: Device) {
-        static SAID: Once = Once::new();
-        if device == Device::Cpu && self.kind == Kind::BFloat16 {
-            SAID.call_once(|| {
+    /// Says once a process that billions of parameters are many for a CPU, and that arithmetic in bf16 is slow on it, which
+    /// few processors have instructions for.
+    pub(crate) fn remark(self, device: Device, n_parameters: u64) {
+        static SAID_SIZE: Once = Once::new();
+        static SAID_KIND: Once = Once::new();
+        if device != Device::Cpu {
+            return;
+        }
+        if n_parameters >= MANY_PARAMETERS {
+            SAID_SIZE.call_once(|| {
+                tracing::warn!(
+                    "{:.1} billion parameters computed on the CPU, which takes many times as long as on a GPU: `candor doctor` \
+                     says what keeps this machine from one",
+                    n_parameters as f64 / 1e9
+                );
+            });
+        }
+        if self.kind == Kind::BFloat16 {
+            SAID_KIND.call_once(|| {
                 tracing::warn!(
                     "computing in bf16 on the CPU, about three times slower than f32: where there is memory for it, choose \
                      f32 (model.base_precision in a recipe, --precision in a command)"

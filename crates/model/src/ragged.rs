@@ -9,7 +9,7 @@ pub struct Ragged {
     /// `[n_rows, longest]` bool, true = there is a token.
     pub mask: Tensor,
     /// Flat indices into `[n_rows · longest]` of the values, `[n]` i64.
-    slots: Tensor,
+    pub(crate) slots: Tensor,
 }
 
 impl Ragged {

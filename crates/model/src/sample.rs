@@ -12,6 +12,7 @@ pub use crate::continuations::Continuations;
 use crate::image_tokens::ImageTokens;
 use crate::template::{Rendered, Template};
 use crate::tokenizer::{IMAGE, Tokenizer};
+use crate::transfer::together;
 
 /// Label of positions that are not trained on.
 pub const IGNORE: i64 = -100;
@@ -195,10 +196,18 @@ impl Batch {
             }
         }
         let shape = [samples.len() as i64, len as i64];
+        let [ids, positions, targets] = together(
+            [
+                Tensor::from_slice(&ids).reshape(shape),
+                Tensor::from_slice(&positions),
+                Tensor::from_slice(&targets),
+            ],
+            device,
+        );
         Self {
-            ids: Tensor::from_slice(&ids).reshape(shape).to_device(device),
-            positions: Tensor::from_slice(&positions).to_device(device),
-            targets: Tensor::from_slice(&targets).to_device(device),
+            ids,
+            positions,
+            targets,
         }
     }
 

@@ -26,6 +26,7 @@ pub use self::targets::SharedTargets;
 use crate::ModelError;
 use crate::llama::attention::{Visible, attend};
 use crate::positions::Axial;
+use crate::transfer::together;
 
 /// Sequences with a common beginning.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,16 +199,33 @@ impl SharedBatch {
             let own = keys.ge(p).logical_and(&keys.le_tensor(&(up_to + p)));
             prefix.logical_or(&own)
         };
+        let [
+            prefixes,
+            branches,
+            positions,
+            last,
+            readable,
+            readable_from_last,
+        ] = together(
+            [
+                prefix_ids,
+                branch_ids,
+                positions.unsqueeze(0),
+                last,
+                readable(&own_lens, &columns(s).reshape([1, 1, s, 1])),
+                readable(&before, &own_last.reshape([rows, 1, 1, 1])),
+            ],
+            device,
+        );
         Self {
-            readable: readable(&own_lens, &columns(s).reshape([1, 1, s, 1])).to_device(device),
-            readable_from_last: readable(&before, &own_last.reshape([rows, 1, 1, 1]))
-                .to_device(device),
-            prefixes: prefix_ids.to_device(device),
-            branches: branch_ids.to_device(device),
+            prefixes,
+            branches,
             n_branches: k as i64,
-            positions: positions.unsqueeze(0).to_device(device),
-            last: last.to_device(device),
+            positions,
+            last,
             read,
+            readable,
+            readable_from_last,
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candor_data::image::ImageSize;
+use candor_torch_ext::libtorch::deterministically;
 use tch::{Device, Kind, Tensor};
 
 use crate::cache::KvCache;
@@ -17,6 +18,7 @@ use crate::precision::{Precision, Quantization};
 use crate::sample::Continuations;
 use crate::shared::SharedBatch;
 use crate::store::Store;
+use crate::tensor_specs::{TensorSpec, tensor_specs};
 use crate::vision::Vision;
 use crate::weights::Weights;
 use crate::{ModelConfig, ModelError, ModelFolder, tensor_file};
@@ -74,7 +76,8 @@ impl Vlm {
         precision: impl Into<Precision>,
     ) -> Result<Self, ModelError> {
         let precision = precision.into();
-        precision.remark(device);
+        let sizes = tensor_specs(folder.config());
+        precision.remark(device, sizes.iter().map(TensorSpec::n_elements).sum());
         let mut config = folder.config().clone();
         let mut store = folder.store()?;
         settle_head(&mut config, &mut store)?;
@@ -411,7 +414,7 @@ impl Vlm {
         block: impl Fn(usize, &Tensor) -> Tensor,
         loss: impl FnOnce(&Tensor) -> (Tensor, T),
     ) -> T {
-        match activations {
+        deterministically(|| match activations {
             Activations::Keep => {
                 let x = (0..self.decoder.n_blocks()).fold(embedded.shallow_clone(), |x, layer| {
                     Deep::add(deep, layer, block(layer, &x))
@@ -424,7 +427,7 @@ impl Vlm {
                 computed
             }
             Activations::Recompute => self.backward_recomputing(embedded, deep, block, loss),
-        }
+        })
     }
 
     /// Gradient checkpointing without touching autograd's inner workings: the chain rule block by block.

@@ -205,7 +205,7 @@ pub fn show_plans(plans: &[Plan]) -> String {
             row(
                 "memory",
                 format!(
-                    "{} on the device: weights {}, gradients and moments {}, features {}, largest phase {}",
+                    "{} in all: weights {}, gradients and moments {}, features {}, largest phase {}",
                     gigabytes(memory.total_bytes()),
                     gigabytes(memory.weights_bytes),
                     gigabytes(memory.trained_bytes),

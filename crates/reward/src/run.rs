@@ -269,9 +269,11 @@ impl Learner<'_> {
             |hidden| {
                 let of_pairs = self.head.forward(hidden).reshape([-1, 2]);
                 let loss = share.of(&of_pairs.select(1, 0), &of_pairs.select(1, 1));
-                (loss, to_host(&of_pairs))
+                (loss, of_pairs.detach())
             },
         );
+        // Not before the backward pass, which would wait for it.
+        let scores = to_host(&scores);
         Ok(scores.chunks(2).map(|pair| [pair[0], pair[1]]).collect())
     }
 

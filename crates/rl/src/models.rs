@@ -33,8 +33,10 @@ const CRITIC: &str = "value";
 #[derive(Debug)]
 pub struct Models {
     policy_base: Bundle,
-    /// The reward model's own base, where it has one.
+    /// The reward model's own base, where it has one: of another folder, or on another device.
     judge_base: Option<Bundle>,
+    /// Whether that is of another folder.
+    has_two_folders: bool,
     /// Trained.
     pub policy: Adapter,
     /// The policy as it was before the first update, frozen.
@@ -46,16 +48,17 @@ pub struct Models {
 }
 
 impl Models {
-    /// Opens what the recipe names.
+    /// Opens what the recipe names: on `device`, but for the reward model and the critic where the recipe has another device
+    /// for them.
     ///
     /// # Errors
-    /// A folder is missing or damaged, or two of them do not fit together.
+    /// A folder is missing or damaged, two of them do not fit together, or there is no such device.
     pub fn open(recipe: &RlRecipe, device: Device) -> Result<Self, RlError> {
         let policy_base = Bundle::open(&recipe.base, device, recipe.base_precision)?;
         let critic = recipe.ppo.advantages.critic();
-        let judge_base = match &recipe.reward {
+        let (judge_base, has_two_folders) = match &recipe.reward {
             Some(folder) => judge_base(recipe, folder, &policy_base, device)?,
-            None => None,
+            None => (None, false),
         };
         policy_base.model.set_trainable(|_| false);
         let judge = judge_base.as_ref().unwrap_or(&policy_base);
@@ -75,6 +78,7 @@ impl Models {
         Ok(Self {
             policy_base,
             judge_base,
+            has_two_folders,
             policy,
             reference,
             critic,
@@ -172,7 +176,7 @@ impl Models {
         if let Some(facts) = &recipe.data.facts {
             inputs.push(("facts", sha256::of_file(facts)?));
         }
-        if let Some(judge) = &self.judge_base {
+        if let Some(judge) = self.judge_base.as_ref().filter(|_| self.has_two_folders) {
             let what = "reward model's base";
             inputs.push((what, opening.fingerprint(what, judge.model.parameters())));
         }
@@ -246,22 +250,27 @@ fn same_folder(left: &Path, right: &Path) -> bool {
     real(left) == real(right)
 }
 
-/// The reward model's own base, where it has one.
+/// The reward model's own base, where it has one, and whether that is of another folder.
 fn judge_base(
     recipe: &RlRecipe,
     reward: &Path,
     policy: &Bundle,
     device: Device,
-) -> Result<Option<Bundle>, RlError> {
+) -> Result<(Option<Bundle>, bool), RlError> {
     let path = RewardModel::base_path(reward)?;
-    if same_folder(&path, &recipe.base) {
-        return Ok(None);
+    let has_own_folder = !same_folder(&path, &recipe.base);
+    let judge_device = match recipe.reward_device {
+        Some(choice) => choice.find()?.device,
+        None => device,
+    };
+    if !has_own_folder && judge_device == device {
+        return Ok((None, false));
     }
-    let judge = Bundle::open(&path, device, recipe.base_precision)?;
+    let judge = Bundle::open(&path, judge_device, recipe.base_precision)?;
     if recipe.ppo.advantages.critic().is_some() {
         check_tokenizers(policy, &judge, &path)?;
     }
-    Ok(Some(judge))
+    Ok((Some(judge), has_own_folder))
 }
 
 fn reward_model(recipe: &RlRecipe, folder: &Path, base: &Bundle) -> Result<RewardModel, RlError> {

@@ -10,7 +10,7 @@ use candor_data::rows::OnBadRow;
 use candor_judge::reward::Term;
 use candor_model::Activations;
 use candor_recipe::Resolved;
-use candor_train::{BasePrecision, Length, SessionRecipe};
+use candor_train::{BasePrecision, DeviceChoice, Length, SessionRecipe};
 
 use crate::advantages::Advantages;
 use crate::kl::KlEstimator;
@@ -175,6 +175,8 @@ pub struct RlRecipe {
     pub policy_init: PathBuf,
     /// Folder that the reward stage wrote; absent where [`RlRecipe::rewards`] are all that is earned.
     pub reward: Option<PathBuf>,
+    /// What reward model and critic run on, where it is another device than the policy's.
+    pub reward_device: Option<DeviceChoice>,
     /// What a response earns besides the reward model's score.
     pub rewards: Vec<Term>,
     /// What a training pass keeps in memory.
@@ -198,7 +200,7 @@ pub struct RlRecipe {
 }
 
 impl RlRecipe {
-    /// The keys that a resume may change, besides those of every stage: how many rollouts are in memory together. They
+    /// The keys that a resume may change, besides those of every stage: how many rollouts are in memory together, and where. They
     /// change logits in their last bits, and so, once in a while, a token that is sampled.
     #[must_use]
     pub fn may_change(&self) -> &'static [&'static str] {
@@ -207,6 +209,7 @@ impl RlRecipe {
             "sampling.batch_rows",
             "sampling.pass_rows",
             "model.activations",
+            "model.reward_device",
         ]
     }
 

@@ -148,6 +148,7 @@ fn step(
     session.phase("values");
     let critic = learner.critic.map(|critic| critic.reader);
     let values = critic.map(|critic| critic.values(&rollouts, pass_rows, width));
+    let values = values.map(|values| values.to_device(ref_logprobs.device()));
     let (values, score, ppo) = (values.as_ref(), &recipe.score, &recipe.ppo);
     let experience = Experience::new(&rollouts, &scores, &ref_logprobs, values, score, ppo);
 

@@ -7,7 +7,7 @@
 
 use candor_model::Activations;
 use candor_train::{Session, StepStats, TrainError};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::critic::{CriticLearner, CriticRecipe};
 use crate::experience::{CriticExperience, Experience};
@@ -84,7 +84,7 @@ impl Counts {
     ///
     /// # Shapes
     /// → `[rollouts, 1]` f32.
-    fn weights(self, learner: &Learner<'_>, rollouts: &[&Rollout<'_>]) -> Tensor {
+    fn weights(self, learner: &Learner<'_>, rollouts: &[&Rollout<'_>], device: Device) -> Tensor {
         let of_row = |rollout: &&Rollout<'_>| {
             let n = match learner.ppo.average_over {
                 AverageOver::RealTokensOfMiniBatch | AverageOver::Padded => self.counted,
@@ -94,7 +94,6 @@ impl Counts {
             (1.0 / n) as f32
         };
         let weights: Vec<f32> = rollouts.iter().map(of_row).collect();
-        let device = learner.policy.bundle.model.device();
         Tensor::from_slice(&weights).unsqueeze(1).to_device(device)
     }
 }
@@ -145,7 +144,8 @@ impl Learner<'_> {
     ) -> (Vec<Tensor>, [Tensor; 2]) {
         let rows = self.policy.rows(some);
         let width = self.width(experience, rows.responses.mask.size()[1]);
-        let at = |x: &Tensor| view(x, micro, width);
+        let micro = indices(micro, experience);
+        let at = |x: &Tensor| view(x, &micro, width);
         let old = at(&experience.logprobs);
         let embedded = self.policy.embed(some, &rows);
         let model = &self.policy.bundle.model;
@@ -153,7 +153,8 @@ impl Learner<'_> {
         model.backward(&embedded, adapter, self.activations, |hidden| {
             let (logprobs, entropy) = self.policy.logprobs_and_entropy(&rows, hidden);
             let logprobs = widened(&logprobs, width);
-            let (counted, of_row) = (at(&experience.counted), n.weights(self, some));
+            let counted = at(&experience.counted);
+            let of_row = n.weights(self, some, model.device());
             let weights = Weights {
                 of_row: &of_row,
                 n_tokens: n.counted,
@@ -186,7 +187,7 @@ impl Learner<'_> {
         })
     }
 
-    /// Returns `[value loss, clip fraction]`, to be summed.
+    /// Returns `[value loss, clip fraction]`, to be summed where the policy is.
     fn critic_pass(
         &self,
         critic: &CriticLearner<'_>,
@@ -199,12 +200,14 @@ impl Learner<'_> {
         let (reader, recipe) = (&critic.reader, critic.recipe);
         let rows = reader.rows(some);
         let width = self.width(experience, rows.responses.mask.size()[1]);
-        let at = |x: &Tensor| view(x, micro, width);
+        // The experience is where the policy is; the critic may be elsewhere.
+        let (model, policy) = (&reader.bundle.model, &self.policy.bundle.model);
+        let micro = indices(micro, experience);
+        let at = |x: &Tensor| view(x, &micro, width).to_device(model.device());
         let embedded = reader.embed(some, &rows);
-        let model = &reader.bundle.model;
         let adapter = Some(reader.adapter);
         model.backward(&embedded, adapter, self.activations, |hidden| {
-            let of_row = n.weights(self, some);
+            let of_row = n.weights(self, some, model.device());
             let weights = Weights {
                 of_row: &of_row,
                 n_tokens: n.counted,
@@ -218,6 +221,7 @@ impl Learner<'_> {
                 weights,
             );
             let sums = [value.loss.detach(), value.clip_fraction];
+            let sums = sums.map(|sum| sum.to_device(policy.device()));
             (value.loss * recipe.value_coef, sums)
         })
     }
@@ -266,11 +270,15 @@ impl Learner<'_> {
     }
 }
 
-/// Some rows and the first columns of a matrix.
-fn view(x: &Tensor, rows: &[usize], width: i64) -> Tensor {
+/// Rows of the experience, `[n]` i64, where it is.
+fn indices(rows: &[usize], experience: &Experience) -> Tensor {
     let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
-    let rows = Tensor::from_slice(&rows).to_device(x.device());
-    x.index_select(0, &rows).narrow(1, 0, width)
+    Tensor::from_slice(&rows).to_device(experience.mask.device())
+}
+
+/// Some rows and the first columns of a matrix.
+fn view(x: &Tensor, rows: &Tensor, width: i64) -> Tensor {
+    x.index_select(0, rows).narrow(1, 0, width)
 }
 
 /// The mini-batches of one inner epoch: a shuffle of the rollouts that are trained on, cut. The last may be smaller, or is

@@ -29,7 +29,7 @@ use candor_rl::symbolic::YesReward;
 use candor_rl::update::{Learner, update};
 use candor_run::{Inputs, LaunchOptions, StopSignal};
 use candor_testing::golden::{Golden, Updates};
-use candor_train::{AdamWConfig, Session, SessionRecipe, Shape, TrainState, Warmup};
+use candor_train::{AdamWConfig, DeviceChoice, Session, SessionRecipe, Shape, TrainState, Warmup};
 use given::{Models, golden_folder, prompts, rollouts, scores};
 use tch::Tensor;
 
@@ -123,6 +123,9 @@ fn session(folder: &Path, models: &Models) -> Session {
     let recipe = SessionRecipe {
         seed: 0,
         out: folder.join("run"),
+        device: DeviceChoice::Cpu,
+        deterministic: false,
+        tf32: false,
         learning_rate: LR,
         adamw: AdamWConfig {
             beta1: 0.9,

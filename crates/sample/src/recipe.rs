@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use candor_data::rows::OnBadRow;
 use candor_recipe::{Reader, Resolved};
 use candor_train::stage_fields::{IMAGES, MODEL, OUT, ROOT};
-use candor_train::{BasePrecision, on_bad_row};
+use candor_train::{BasePrecision, DeviceChoice, on_bad_row};
 
 use crate::SampleError;
 
@@ -16,6 +16,8 @@ pub struct SampleRecipe {
     pub seed: u64,
     /// The run folder.
     pub out: PathBuf,
+    /// What the model runs on.
+    pub device: DeviceChoice,
     /// Prompts that are answered and kept at a time: what a kill can cost, and what batches are made of.
     pub chunk: usize,
     /// Model folder.
@@ -65,6 +67,7 @@ impl SampleRecipe {
             )
             .required();
         let out = recipe.path("run.out", OUT).required();
+        let device = DeviceChoice::read(&mut recipe);
         let chunk = recipe
             .usize(
                 "run.chunk",
@@ -119,6 +122,7 @@ impl SampleRecipe {
         Ok(Self {
             seed,
             out,
+            device,
             chunk,
             base,
             base_precision,
@@ -137,11 +141,11 @@ impl SampleRecipe {
 }
 
 impl SampleRecipe {
-    /// The keys that a resume may change, besides `run.out`: how many sequences are decoded together. Each row records with
-    /// how many it was.
+    /// The keys that a resume may change, besides `run.out`: the device, and how many sequences are decoded together. Each
+    /// row records with how many it was.
     #[must_use]
     pub fn may_change(&self) -> &'static [&'static str] {
-        &["sampling.batch_rows"]
+        &["run.device", "sampling.batch_rows"]
     }
 }
 

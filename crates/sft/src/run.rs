@@ -8,7 +8,7 @@ use candor_train::{
     Length, LoraStart, Opening, Session, TrainState, Tune, check_room, fingerprint, say_skipped,
 };
 use serde::Serialize;
-use tch::Device;
+use tch::{Device, Kind, Tensor};
 
 use crate::SftError;
 use crate::corpus::Corpus;
@@ -106,10 +106,11 @@ pub fn run(
         }
         let samples = || passes.iter().flatten();
         let n_targets: usize = samples().map(|s| s.n_targets()).sum();
-        let mut loss = 0.0;
+        // Read once a step: the host would wait at every pass.
+        let mut loss = Tensor::zeros([], (Kind::Double, device));
         for micro in &passes {
             let batch = Batch::new(micro, bundle.tokenizer.pad, device);
-            loss += pass(
+            let _ = loss.g_add_(&pass(
                 &bundle,
                 adapter.as_ref(),
                 &features,
@@ -117,8 +118,9 @@ pub fn run(
                 &batch,
                 recipe,
                 n_targets.max(1),
-            );
+            ));
         }
+        let loss = loss.double_value(&[]);
         session.phase("update");
         let update = session.apply(loss, || samples().map(|s| s.id.clone()).collect())?;
         let metrics = SftMetrics {
@@ -167,7 +169,7 @@ fn inputs(
     Inputs::new(inputs)
 }
 
-/// Forward and backward of one micro-batch; returns its share of the update's loss.
+/// Forward and backward of one micro-batch; returns its share of the update's loss, f64 where the model is.
 fn pass(
     bundle: &Bundle,
     adapter: Option<&Adapter>,
@@ -176,7 +178,7 @@ fn pass(
     batch: &Batch,
     recipe: &SftRecipe,
     n_step_targets: usize,
-) -> f64 {
+) -> Tensor {
     let images = features.of(samples.iter().filter_map(|s| s.image.as_deref()));
     let embedded = bundle.model.embed(&batch.ids, images.as_ref());
     let model = &bundle.model;
@@ -185,5 +187,5 @@ fn pass(
         let value = loss.detach();
         (loss, value)
     });
-    loss.double_value(&[])
+    loss.to_kind(Kind::Double)
 }

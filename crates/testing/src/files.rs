@@ -57,3 +57,32 @@ pub fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     }
     all
 }
+
+/// Whether a file of a run's folder holds what the run computed, and no clock, folder or setting: figures, samples and
+/// weights.
+#[must_use]
+pub fn is_result(name: &str) -> bool {
+    let extension = Path::new(name).extension();
+    let of_checkpoints = name.starts_with("checkpoints/");
+    let figures = ["metrics.jsonl", "result.json", "held_out.jsonl"].contains(&name);
+    let samples = name.starts_with("samples/");
+    !of_checkpoints && (figures || samples || extension.is_some_and(|e| e == "safetensors"))
+}
+
+/// Compares files of two folders byte by byte.
+///
+/// # Panics
+/// A file is missing in one of them, or differs.
+pub fn assert_same(left: &BTreeMap<String, Vec<u8>>, right: &BTreeMap<String, Vec<u8>>) {
+    let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(left), names(right));
+    for (name, bytes) in left {
+        if bytes == &right[name] {
+            continue;
+        }
+        let shown =
+            |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(2000)]).into_owned();
+        let (left, right) = (shown(bytes), shown(&right[name]));
+        panic!("{name} differs:\n{left}\n{right}");
+    }
+}

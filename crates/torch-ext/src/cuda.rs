@@ -2,8 +2,8 @@
 //!
 //! The binary needs only `libtorch_cpu`, so that one file runs with and without CUDA; libtorch registers its
 //! CUDA kernels when `libtorch_cuda.so` is loaded. The library is looked for beside the `libtorch_cpu` that
-//! the process runs, never on the search path: another version there would register kernels that
-//! do not fit.
+//! the process runs and in the folder `cuda` beside that one's, where `scripts/libtorch` puts it, never on the search
+//! path: another version there would register kernels that do not fit.
 
 use std::path::PathBuf;
 
@@ -24,7 +24,32 @@ pub enum CudaLibrary {
 }
 
 #[cfg(target_os = "linux")]
+pub use linux::folder;
+#[cfg(target_os = "linux")]
 pub(crate) use linux::load_beside_libtorch;
+
+/// Settings that CUDA reads from the environment when it starts, where the user has not made them.
+pub(crate) fn set_environment() {
+    let settings = [
+        // Caches grow from token to token: without it, memory breaks up into pieces that nothing fits into.
+        ("PYTORCH_ALLOC_CONF", "expandable_segments:True"),
+        // What cuBLAS needs to compute the same bits each time (`libtorch::deterministic`).
+        ("CUBLAS_WORKSPACE_CONFIG", ":4096:8"),
+    ];
+    for (name, value) in settings {
+        if std::env::var_os(name).is_none() {
+            // SAFETY: `init` is called before another thread starts, so nobody reads the environment meanwhile.
+            unsafe { std::env::set_var(name, value) };
+        }
+    }
+}
+
+/// The folder of the libtorch that runs, which only Linux tells.
+#[cfg(not(target_os = "linux"))]
+#[must_use]
+pub fn folder() -> Option<PathBuf> {
+    None
+}
 
 /// libtorch has CUDA on Linux only, as far as candor is concerned.
 #[cfg(not(target_os = "linux"))]
@@ -35,18 +60,31 @@ pub(crate) fn load_beside_libtorch() -> CudaLibrary {
 #[cfg(target_os = "linux")]
 mod linux {
     use super::CudaLibrary;
-    use std::ffi::{CStr, CString};
+    use crate::library::Library;
+    use std::ffi::CString;
     use std::fs;
     use std::os::unix::ffi::OsStrExt as _;
     use std::path::{Path, PathBuf};
 
     pub(crate) fn load_beside_libtorch() -> CudaLibrary {
+        let places = folder().map(|folder| places(&folder)).into_iter().flatten();
+        match places.into_iter().find(|library| library.exists()) {
+            Some(library) => load(library),
+            None => CudaLibrary::Absent,
+        }
+    }
+
+    /// Where the library may be: beside `libtorch_cpu.so`, as in a Python's torch, or where `scripts/libtorch` puts it.
+    fn places(folder: &Path) -> [PathBuf; 2] {
+        ["libtorch_cuda.so", "../cuda/libtorch_cuda.so"].map(|place| folder.join(place))
+    }
+
+    /// The folder of the libtorch that runs; none where none runs.
+    #[must_use]
+    pub fn folder() -> Option<PathBuf> {
         // Without /proc the question cannot be answered, and the CPU serves.
         let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
-        match libtorch_folder(&maps).map(|folder| folder.join("libtorch_cuda.so")) {
-            Some(library) if library.exists() => load(library),
-            _ => CudaLibrary::Absent,
-        }
+        libtorch_folder(&maps)
     }
 
     /// The folder that `libtorch_cpu.so` was loaded from, out of the text of `/proc/self/maps`.
@@ -69,29 +107,11 @@ mod linux {
                 reason: "the path holds a zero byte".to_owned(),
             };
         };
-        // SAFETY: `name` is a zero-terminated string that outlives the call. Loading runs the library's
-        // initialisers, which is what we want of it: it stands beside the libtorch that already runs,
-        // so whoever could change it could change that one too. The handle is never closed.
-        let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
-        if handle.is_null() {
-            let reason = last_error();
-            CudaLibrary::Unusable { path, reason }
-        } else {
-            CudaLibrary::Loaded(path)
+        // It stands beside the libtorch that already runs, so whoever could change it could change that one too.
+        match Library::open(&name) {
+            Ok(_) => CudaLibrary::Loaded(path),
+            Err(reason) => CudaLibrary::Unusable { path, reason },
         }
-    }
-
-    fn last_error() -> String {
-        // SAFETY: `dlerror` takes nothing; its message belongs to this thread and stays valid until the
-        // thread's next call of the loader, which comes after the copy below.
-        let message = unsafe { libc::dlerror() };
-        if message.is_null() {
-            return "the dynamic loader gave no reason".to_owned();
-        }
-        // SAFETY: a message that is not null is a zero-terminated string.
-        unsafe { CStr::from_ptr(message) }
-            .to_string_lossy()
-            .into_owned()
     }
 
     #[cfg(test)]

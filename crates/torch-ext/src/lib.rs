@@ -1,9 +1,9 @@
 //! What tch does not bind, and the only place in candor for `unsafe` code.
 //!
-//! Today that is two things libtorch wants from a process before its first tensor, which [`init`] does, the peak
-//! memory of the process and of a stretch of its work, [`filled()`]: tensors read straight into their memory, and
-//! [`PackedWeight`]: linear layers in 4 or 8 bits, an autograd function in C++. Process groups come here when a stage
-//! needs them.
+//! Today that is what libtorch wants from a process before its first tensor, which [`init`] does; what NVIDIA's
+//! [`driver()`] and libtorch say of themselves ([`libtorch`]); the peak memory of the process and of a stretch of its
+//! work; [`filled()`]: tensors read straight into their memory; and [`PackedWeight`]: linear layers in 4 or 8 bits, an
+//! autograd function in C++. Process groups come here when a stage needs them.
 //!
 //! Every `unsafe` block carries a `SAFETY` comment; the lints of this crate refuse one that does not.
 
@@ -11,14 +11,19 @@
 
 mod allocator;
 mod cuda;
+mod driver;
 mod filled;
+#[cfg(target_os = "linux")]
+mod library;
+pub mod libtorch;
 mod memory;
 mod packed;
 
 use std::sync::OnceLock;
 
 pub use allocator::give_back_freed;
-pub use cuda::CudaLibrary;
+pub use cuda::{CudaLibrary, folder as libtorch_folder};
+pub use driver::{Card, Driver, driver};
 pub use filled::filled;
 pub use memory::{peak_memory_bytes, recent_peak_bytes, restart_peak};
 pub use packed::{Nf4, PackedWeight};
@@ -33,15 +38,22 @@ pub struct Startup {
     pub cuda: CudaLibrary,
 }
 
-/// Prepares the process for libtorch: tunes the allocator and loads libtorch's CUDA half when it is there.
+/// Prepares the process for libtorch: tunes the allocator, loads libtorch's CUDA half when it is there, and makes the
+/// settings of [`libtorch`] that no recipe decides.
 ///
 /// Call it first in `main`, before another thread starts and before the first tensor. Only the first call
 /// acts; every call returns what the first one found. Nothing here is fatal: a process without CUDA, or
 /// with another allocator, computes the same numbers.
 pub fn init() -> &'static Startup {
     static STARTUP: OnceLock<Startup> = OnceLock::new();
-    STARTUP.get_or_init(|| Startup {
-        allocator_tuned: allocator::keep_memory(),
-        cuda: cuda::load_beside_libtorch(),
+    STARTUP.get_or_init(|| {
+        let allocator_tuned = allocator::keep_memory();
+        cuda::set_environment();
+        let cuda = cuda::load_beside_libtorch();
+        libtorch::settle();
+        Startup {
+            allocator_tuned,
+            cuda,
+        }
     })
 }

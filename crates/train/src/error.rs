@@ -38,6 +38,19 @@ pub enum TrainError {
         n_positions: usize,
     },
 
+    /// A device was asked for by name and is not there.
+    #[error(
+        "{asked} is not there: {reason} ({remedy}; or compute on the CPU, with --device cpu or run.device = \"cpu\")"
+    )]
+    NoDevice {
+        /// The device.
+        asked: String,
+        /// What is missing.
+        reason: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+
     /// The run whose weights another is to start from has none.
     #[error("{} holds no run to start from: it has neither a result nor a checkpoint of this stage; name the folder of a run with --init-from", dir.display())]
     NoEarlierRun {

@@ -157,11 +157,12 @@ impl AdamW {
             if grads.is_empty() {
                 return 0.0;
             }
-            let norms: Vec<Tensor> = grads.iter().map(Tensor::norm).collect();
-            let total = Tensor::stack(&norms, 0).norm();
+            let total = global_norm(&grads);
             if max_norm.is_finite() {
-                let factor = ((&total + 1e-6).reciprocal() * max_norm).clamp_max(1.0);
+                let mut factor = ((&total + 1e-6).reciprocal() * max_norm).clamp_max(1.0);
                 for grad in &mut grads {
+                    // Another tensor only where the next gradient is on another device.
+                    factor = factor.to_device(grad.device());
                     let _ = grad.g_mul_(&factor);
                 }
             }
@@ -251,6 +252,16 @@ impl AdamW {
         }
         Ok(())
     }
+}
+
+/// The L2 norm over all tensors, on the device of the first. Norms go from one device to another together.
+fn global_norm(tensors: &[Tensor]) -> Tensor {
+    let norms: Vec<Tensor> = tensors.iter().map(Tensor::norm).collect();
+    let devices = norms.chunk_by(|left, right| left.device() == right.device());
+    let together: Vec<Tensor> = devices
+        .map(|norms| Tensor::stack(norms, 0).to_device(tensors[0].device()))
+        .collect();
+    Tensor::cat(&together, 0).norm()
 }
 
 impl Parameter {

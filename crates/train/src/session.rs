@@ -34,6 +34,7 @@ pub use self::opening::Opening;
 pub use self::recipe::SessionRecipe;
 use self::restore::{KEPT, OPTIMIZER, WEIGHTS};
 use self::stopwatch::Stopwatch;
+pub use self::stopwatch::current_phase;
 use crate::checkpoint::write_tensors;
 use crate::error::TrainError;
 use crate::finite::check_finite;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use candor_judge::Benchmark;
+use candor_train::DeviceChoice;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 
@@ -21,6 +22,9 @@ pub struct EvalArguments {
     /// Replace a value of the recipe; may be given several times.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
+    /// What the model runs on: auto, cpu, cuda or cuda:N [default: the recipe's run.device, which is auto if absent]
+    #[arg(long)]
+    pub device: Option<DeviceChoice>,
     /// Print the results as JSON on stdout.
     #[arg(long)]
     pub json: bool,
@@ -191,6 +195,9 @@ pub struct RunArguments {
     /// What the weights are held in [default: f32 where the files are, else bf16]
     #[arg(long, value_enum)]
     pub precision: Option<PrecisionName>,
+    /// What the model runs on: auto, cpu, cuda or cuda:N
+    #[arg(long, default_value_t)]
+    pub device: DeviceChoice,
 }
 
 /// Reads the name of a benchmark.

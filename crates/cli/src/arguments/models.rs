@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use candor_train::DeviceChoice;
 use clap::Args;
 
 /// Arguments of `candor export`.
@@ -27,6 +28,9 @@ pub struct ExportArguments {
     /// Type of all tensors [default: each keeps its own]
     #[arg(long, value_enum)]
     pub dtype: Option<ExportType>,
+    /// What merges, and compares the merged model with the unmerged one: auto, cpu, cuda or cuda:N
+    #[arg(long, default_value_t)]
+    pub device: DeviceChoice,
     /// Folder to write, which must not exist yet.
     #[arg(long)]
     pub out: PathBuf,
@@ -114,6 +118,9 @@ pub struct ChatArguments {
     /// What the weights are held in [default: f32 where the files are, else bf16]
     #[arg(long, value_enum)]
     pub precision: Option<PrecisionName>,
+    /// What the model runs on: auto, cpu, cuda or cuda:N
+    #[arg(long, default_value_t)]
+    pub device: DeviceChoice,
     /// Print the answer as JSON on stdout: its text, its token ids and their log-probabilities.
     #[arg(long)]
     pub json: bool,

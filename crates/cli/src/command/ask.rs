@@ -5,8 +5,8 @@ use candor_judge::score::JudgeSession;
 use candor_model::peft;
 use candor_run::StopSignal;
 
+use super::device::device;
 use super::precision::precision;
-use super::stage::device;
 use super::{sampling, score};
 use crate::arguments::RunArguments;
 
@@ -45,7 +45,8 @@ fn ask(arguments: &RunArguments, bench: Option<&JudgeSession<'_>>) -> anyhow::Re
         out: task.out.clone(),
     };
     let stop = StopSignal::install()?;
-    let Some(answered) = files::answer(&eval_run, bench, &stop, device())? else {
+    let device = device(arguments.device)?;
+    let Some(answered) = files::answer(&eval_run, bench, &stop, device)? else {
         return Ok(stop.check()?);
     };
     // Answers and replies are kept, so a signal may end what is left.

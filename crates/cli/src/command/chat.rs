@@ -16,9 +16,9 @@ use signal_hook::consts::SIGINT;
 use signal_hook::flag;
 
 use self::talk::{Reply, Talk};
+use super::device::device;
 use super::precision::precision;
 use super::sampling;
-use super::stage::device;
 use crate::arguments::ChatArguments;
 
 /// Asks once, or turn by turn.
@@ -85,7 +85,7 @@ fn open(arguments: &ChatArguments) -> anyhow::Result<(Bundle, Option<Adapter>)> 
     let started = Instant::now();
     let (model, adapter) = peft::with_base(&arguments.model, arguments.adapter.as_deref())?;
     let precision = precision(arguments.precision, &model)?;
-    let bundle = Bundle::open(&model, device(), precision)?;
+    let bundle = Bundle::open(&model, device(arguments.device)?, precision)?;
     bundle.model.set_trainable(|_| false);
     let adapter = adapter
         .map(|folder| Adapter::open(&folder, &bundle.model))

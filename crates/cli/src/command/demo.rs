@@ -13,11 +13,14 @@ use candor_judge::compare::compare;
 use candor_judge::{Results, Run};
 use candor_report::{AblationRow, About, Summary};
 use candor_run::{LaunchOptions, Outcome, StopSignal};
+use candor_train::DeviceChoice;
 use candor_world::WorldConfig;
 use serde::{Deserialize, Serialize};
+use tch::Device;
 
 use self::plan::{Stage, Variant};
 use self::stages::SHIPPED;
+use super::device::device;
 use super::stage::{program, quoted};
 use crate::arguments::DemoArguments;
 
@@ -37,6 +40,7 @@ struct Demo {
     out: PathBuf,
     done: Done,
     launch: LaunchOptions,
+    device: Device,
 }
 
 /// Runs what has not been run yet, then writes the report and prints the summary.
@@ -90,7 +94,12 @@ impl Demo {
             resume_command: format!("{} {}", program(), words(arguments)),
             stop: StopSignal::install()?,
         };
-        let demo = Self { out, done, launch };
+        let demo = Self {
+            out,
+            done,
+            launch,
+            device: device(arguments.device)?,
+        };
         anyhow::ensure!(
             demo.done.seed == seed,
             "{} holds a demo of seed {}; give another --out for seed {seed}, or delete that folder",
@@ -211,7 +220,14 @@ fn words(arguments: &DemoArguments) -> String {
     } else {
         ""
     };
-    format!("demo --out {out} --seed {}{ablation}", arguments.seed)
+    let device = match arguments.device {
+        DeviceChoice::Auto => String::new(),
+        named => format!(" --device {named}"),
+    };
+    format!(
+        "demo --out {out} --seed {}{device}{ablation}",
+        arguments.seed
+    )
 }
 
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {

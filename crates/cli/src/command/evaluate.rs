@@ -4,8 +4,9 @@ use std::path::Path;
 
 use candor_eval::EvalRecipe;
 use candor_run::StopSignal;
+use candor_train::DeviceChoice;
 
-use super::stage::device;
+use super::device::device;
 use super::{ask, compare, results, score};
 use crate::arguments::{EvalArguments, EvalCommand};
 
@@ -22,10 +23,17 @@ pub fn run(arguments: &EvalArguments) -> anyhow::Result<()> {
 
 /// Evaluates a model and prints the table, or the results as JSON.
 fn evaluate(recipe: &Path, arguments: &EvalArguments) -> anyhow::Result<()> {
-    let recipe = EvalRecipe::open(recipe, &arguments.sets)?;
+    let device_setting = arguments.device.map(DeviceChoice::setting);
+    let sets: Vec<String> = arguments
+        .sets
+        .iter()
+        .cloned()
+        .chain(device_setting)
+        .collect();
+    let recipe = EvalRecipe::open(recipe, &sets)?;
     // Nothing is kept of what is half answered, so a signal ends it at once, as without a handler.
     let stop = StopSignal::detached();
-    let Some(found) = candor_eval::run(&recipe, &stop, device())? else {
+    let Some(found) = candor_eval::run(&recipe, &stop, device(recipe.device)?)? else {
         return Ok(());
     };
     results::show(&recipe.out, &found, None, recipe.seed, arguments.json)

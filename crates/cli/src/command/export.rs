@@ -7,7 +7,7 @@ use candor_model::export::{Export, Exported, export_adapter};
 use candor_model::{CheckpointFormat, ModelFolder, hub, peft};
 use tch::Kind;
 
-use super::stage::device;
+use super::device::device;
 use crate::arguments::{ExportArguments, ExportType, WeightFormat};
 
 /// Writes a model, merged or not, or an adapter.
@@ -45,7 +45,7 @@ pub fn run(arguments: &ExportArguments) -> anyhow::Result<()> {
                 checkpoint_format,
                 kind,
             };
-            let exported = export.write(out, device())?;
+            let exported = export.write(out, device(arguments.device)?)?;
             report(out, &exported);
             report_merging(&exported);
         }

@@ -2,9 +2,9 @@
 
 use candor_data::image::Fit;
 use candor_model::Join;
+use tch::Device;
 
 use super::export::{checkpoint_format, kind, report};
-use super::stage::device;
 use crate::arguments::JoinArguments;
 
 /// Makes a model of its parts.
@@ -22,7 +22,8 @@ pub fn run(arguments: &JoinArguments) -> anyhow::Result<()> {
         checkpoint_format: checkpoint_format(arguments.format),
         kind: arguments.dtype.map(kind),
     };
-    let joined = join.write(&arguments.out, device())?;
+    // Nothing is computed.
+    let joined = join.write(&arguments.out, Device::Cpu)?;
     report(&arguments.out, &joined);
     let projector = match &arguments.projector {
         Some(projector) => projector.display().to_string(),

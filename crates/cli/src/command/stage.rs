@@ -9,38 +9,50 @@ use candor_rl::RlRecipe;
 use candor_run::{LaunchOptions, Outcome, StopSignal};
 use candor_sample::SampleRecipe;
 use candor_sft::{GroundRecipe, SftRecipe};
+use candor_train::DeviceChoice;
 use tch::Device;
 
 use super::annotate;
+use super::device;
 use crate::arguments::{Aggregate, RewardArguments, StageArguments, TrainArguments};
 
 /// Makes a fresh tower see.
 pub fn ground(arguments: &StageArguments) -> anyhow::Result<()> {
-    let recipe = GroundRecipe::open(&arguments.recipe, &arguments.sets)?;
-    run(arguments, None, "ground", &recipe.resolved, |launch| {
-        candor_sft::ground::run(&recipe, launch, device())
-    })
+    let recipe = GroundRecipe::open(&arguments.recipe, &arguments.settings())?;
+    let (resolved, choice) = (&recipe.resolved, recipe.session.device);
+    run(
+        arguments,
+        None,
+        "ground",
+        resolved,
+        choice,
+        |launch, device| candor_sft::ground::run(&recipe, launch, device),
+    )
 }
 
 /// Fine-tunes a model.
 pub fn sft(arguments: &TrainArguments) -> anyhow::Result<()> {
     let TrainArguments { stage, init_from } = arguments;
-    let recipe = SftRecipe::open(&stage.recipe, &stage.sets)?;
-    run(
-        stage,
-        init_from.as_deref(),
-        "sft",
-        &recipe.resolved,
-        |launch| candor_sft::run::run(&recipe, launch, device()),
-    )
+    let recipe = SftRecipe::open(&stage.recipe, &stage.settings())?;
+    let (resolved, choice) = (&recipe.resolved, recipe.session.device);
+    let from = init_from.as_deref();
+    run(stage, from, "sft", resolved, choice, |launch, device| {
+        candor_sft::run::run(&recipe, launch, device)
+    })
 }
 
 /// Samples two answers per prompt.
 pub fn sample(arguments: &StageArguments) -> anyhow::Result<()> {
-    let recipe = SampleRecipe::open(&arguments.recipe, &arguments.sets)?;
-    run(arguments, None, "sample", &recipe.resolved, |launch| {
-        candor_sample::run(&recipe, launch, device())
-    })
+    let recipe = SampleRecipe::open(&arguments.recipe, &arguments.settings())?;
+    let (resolved, choice) = (&recipe.resolved, recipe.device);
+    run(
+        arguments,
+        None,
+        "sample",
+        resolved,
+        choice,
+        |launch, device| candor_sample::run(&recipe, launch, device),
+    )
 }
 
 /// Trains a reward model.
@@ -52,13 +64,16 @@ pub fn reward(arguments: &RewardArguments) -> anyhow::Result<()> {
     if let (Some(project), Some(aggregate)) = (&arguments.annotations, arguments.aggregate) {
         stage.sets.push(exported(&stage, project, aggregate)?);
     }
-    let recipe = RewardRecipe::open(&stage.recipe, &stage.sets)?;
+    let recipe = RewardRecipe::open(&stage.recipe, &stage.settings())?;
+    let (resolved, choice) = (&recipe.resolved, recipe.session.device);
+    let from = init_from.as_deref();
     run(
         &stage,
-        init_from.as_deref(),
+        from,
         "reward",
-        &recipe.resolved,
-        |launch| candor_reward::run(&recipe, launch, device()),
+        resolved,
+        choice,
+        |launch, device| candor_reward::run(&recipe, launch, device),
     )
 }
 
@@ -69,7 +84,9 @@ fn exported(
     project: &Path,
     aggregate: Aggregate,
 ) -> anyhow::Result<String> {
-    let run = RewardRecipe::open(&stage.recipe, &stage.sets)?.session.out;
+    let run = RewardRecipe::open(&stage.recipe, &stage.settings())?
+        .session
+        .out;
     let file = std::path::absolute(run.with_added_extension("preferences.jsonl"))?;
     let format = candor_annotate::export::Format::PreferenceLog;
     eprintln!(
@@ -83,32 +100,26 @@ fn exported(
 /// Trains a policy on comparisons.
 pub fn dpo(arguments: &TrainArguments) -> anyhow::Result<()> {
     let TrainArguments { stage, init_from } = arguments;
-    let recipe = DpoRecipe::open(&stage.recipe, &stage.sets)?;
-    run(
-        stage,
-        init_from.as_deref(),
-        "dpo",
-        &recipe.resolved,
-        |launch| candor_dpo::run(&recipe, launch, device()),
-    )
+    let recipe = DpoRecipe::open(&stage.recipe, &stage.settings())?;
+    let (resolved, choice) = (&recipe.resolved, recipe.session.device);
+    let from = init_from.as_deref();
+    run(stage, from, "dpo", resolved, choice, |launch, device| {
+        candor_dpo::run(&recipe, launch, device)
+    })
 }
 
 /// Trains a policy against a reward model.
 pub fn rl(arguments: &TrainArguments) -> anyhow::Result<()> {
     let TrainArguments { stage, init_from } = arguments;
-    let recipe = RlRecipe::open(&stage.recipe, &stage.sets)?;
-    run(
-        stage,
-        init_from.as_deref(),
-        "rl",
-        &recipe.resolved,
-        |launch| candor_rl::run(&recipe, launch, device()),
-    )
-}
-
-/// The device that stages run on.
-pub fn device() -> Device {
-    Device::cuda_if_available()
+    let recipe = RlRecipe::open(&stage.recipe, &stage.settings())?;
+    let (resolved, choice) = (&recipe.resolved, recipe.session.device);
+    let from = init_from.as_deref();
+    run(stage, from, "rl", resolved, choice, |launch, device| {
+        if let Some(choice) = recipe.reward_device {
+            device::of("device of the reward model", choice)?;
+        }
+        Ok::<_, anyhow::Error>(candor_rl::run(&recipe, launch, device)?)
+    })
 }
 
 fn run<E>(
@@ -116,7 +127,8 @@ fn run<E>(
     init_from: Option<&Path>,
     stage: &str,
     resolved: &Resolved,
-    start: impl FnOnce(&LaunchOptions) -> Result<Outcome, E>,
+    device: DeviceChoice,
+    start: impl FnOnce(&LaunchOptions, Device) -> Result<Outcome, E>,
 ) -> anyhow::Result<()>
 where
     anyhow::Error: From<E>,
@@ -131,7 +143,8 @@ where
         resume_command: resume_command(stage, arguments),
         stop: StopSignal::install()?,
     };
-    if start(&launch)? == Outcome::Stopped {
+    let device = device::device(device)?;
+    if start(&launch, device)? == Outcome::Stopped {
         launch.stop.check()?;
     }
     Ok(())
@@ -146,6 +159,9 @@ fn resume_command(stage: &str, arguments: &StageArguments) -> String {
     ];
     for set in &arguments.sets {
         words.extend(["--set".to_owned(), quoted(set)]);
+    }
+    if let Some(device) = arguments.device {
+        words.extend(["--device".to_owned(), device.to_string()]);
     }
     words.push("--resume".to_owned());
     words.join(" ")
@@ -177,13 +193,13 @@ mod tests {
         let arguments = StageArguments {
             recipe: "my recipes/1-sft.toml".into(),
             sets: vec!["run.out=it's here".to_owned(), "seed=3".to_owned()],
+            device: Some(DeviceChoice::Cuda(1)),
             resume: false,
             dry_run: false,
         };
         let command = resume_command("sft", &arguments);
         let command = command.strip_prefix(&program()).unwrap();
-        let expected =
-            r" sft 'my recipes/1-sft.toml' --set 'run.out=it'\''s here' --set seed=3 --resume";
+        let expected = r" sft 'my recipes/1-sft.toml' --set 'run.out=it'\''s here' --set seed=3 --device cuda:1 --resume";
         assert_eq!(command, expected);
     }
 }

@@ -40,6 +40,15 @@ impl Golden {
         Self { tensors }
     }
 
+    /// The same tensors on a device.
+    pub fn on(&self, device: Device) -> Self {
+        let moved = self.tensors.iter();
+        let tensors = moved.map(|(name, tensor)| (name.clone(), tensor.to_device(device)));
+        Self {
+            tensors: tensors.collect(),
+        }
+    }
+
     pub fn get(&self, name: &str) -> &Tensor {
         self.tensors
             .get(name)

@@ -5,7 +5,7 @@ use std::path::Path;
 use candor_judge::reward::Term;
 use candor_recipe::Reader;
 use candor_train::stage_fields::{IMAGES, ROOT, read_activations};
-use candor_train::{BasePrecision, Length, SessionRecipe, on_bad_row};
+use candor_train::{BasePrecision, DeviceChoice, Length, SessionRecipe, on_bad_row};
 
 use super::{
     AverageOver, BatchRecipe, DataRecipe, GuardRecipe, KlPlace, Normalise, PpoRecipe, QuirksRecipe,
@@ -53,6 +53,11 @@ impl RlRecipe {
         let base_precision = BasePrecision::read(r);
         let policy_init = r.path("model.policy_init", "Folder of the adapter that the policy starts from and stays close to: also the frozen reference.").required();
         let reward = r.path("model.reward", "Run folder of `candor reward`; it names its own base, which is opened in the same `model.base_precision`. May be left out where `[[rewards]]` are all that is earned and there is no critic.").optional();
+        let reward_device = DeviceChoice::read_other(
+            r,
+            "model.reward_device",
+            "What reward model and critic run on, if not on run.device; their base is then in memory twice.",
+        );
         let rewards = Term::read_all(r);
         let activations = read_activations(r);
         let data = data(r);
@@ -84,6 +89,13 @@ impl RlRecipe {
         };
         if reward.is_none() {
             without_reward_model(r, &rewards, &score, &ppo);
+            if reward_device.is_some() {
+                r.mistake(
+                    "model.reward_device",
+                    "there is no reward model",
+                    "leave it out, or name model.reward",
+                );
+            }
         }
         if ppo.whiten_rewards && (score.reward_scale - 1.0).abs() > 0.0 {
             r.mistake(
@@ -122,6 +134,7 @@ impl RlRecipe {
             base_precision,
             policy_init,
             reward,
+            reward_device,
             rewards,
             activations,
             data,

@@ -6,7 +6,7 @@ use candor_model::image_features::{path_in, pixels};
 use candor_model::{Bundle, Tokenizer, Vlm};
 use candor_run::{Inputs, LaunchOptions, Outcome, sha256};
 use candor_train::data_order::{BatchConfig, epoch_batches};
-use candor_train::{Session, TrainState};
+use candor_train::{Session, TrainState, deterministically};
 use rand::seq::SliceRandom as _;
 use serde::Serialize;
 use tch::{Device, Tensor};
@@ -77,8 +77,11 @@ pub fn run(
         let batch: Vec<&PatchLabels> = chosen.iter().map(|&i| &train[i]).collect();
         session.begin_step();
         session.phase("pass");
-        let result = stage.pass(&batch)?;
-        result.loss.backward();
+        let result = deterministically(|| {
+            let result = stage.pass(&batch)?;
+            result.loss.backward();
+            Ok::<_, SftError>(result)
+        })?;
         let loss = result.loss.double_value(&[]);
         session.phase("update");
         let update = session.apply(loss, || batch.iter().map(|i| i.image.clone()).collect())?;

@@ -1,188 +1,20 @@
 //! Real runs on a handful of drawn images: what is trained, what is left alone, what is reported.
 
 mod rows;
+mod tiny;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use candor_data::formats::{coco, llava};
-use candor_data::{Conversation, Turn};
 use candor_model::{Adapter, Bundle, tensor_file};
 use candor_recipe::Reader;
-use candor_run::{LaunchOptions, Outcome};
-use candor_sft::{GroundRecipe, SftError, SftRecipe, ground, run};
-use candor_testing::images::{COLOURS, walls};
+use candor_run::LaunchOptions;
+use candor_sft::{SftRecipe, run};
 use candor_testing::run::launch;
 use tch::{Device, Kind, Tensor};
 
-const GROUND: &str = r#"
-seed = 1
-[run]
-out = "ground"
-steps = 4
-checkpoint_every = 100
-keep_checkpoints = 1
-[model]
-system = ""
-[model.vision]
-image_size = 16
-patch_size = 8
-width = 16
-mlp_width = 32
-layers = 2
-heads = 2
-feature_layer = -2
-[model.text]
-width = 24
-mlp_width = 48
-layers = 2
-heads = 2
-kv_heads = 1
-max_positions = 256
-[tokenizer]
-max_vocab = 400
-sources = [{ name = "t", format = "llava", path = "talk.json" }]
-[data]
-root = "."
-images = "."
-instances = "instances.json"
-batch_images = 2
-n_held_out = 1
-[optimizer]
-learning_rate = 1e-2
-schedule = "constant"
-warmup_ratio = 0.0
-beta1 = 0.9
-beta2 = 0.999
-eps = 1e-8
-weight_decay = 0.0
-max_grad_norm = 1.0
-"#;
-
-const SFT: &str = r#"
-seed = 1
-[run]
-out = "sft"
-steps = 6
-checkpoint_every = 100
-keep_checkpoints = 1
-[model]
-base = "ground/model"
-tune = "all_but_tower"
-template = "own"
-activations = "keep"
-[data]
-root = "."
-images = "."
-max_tokens = 200
-batch = 8
-micro_batch = 8
-sources = [{ name = "t", format = "llava", path = "talk.json" }]
-[optimizer]
-learning_rate = 1e-2
-schedule = "constant"
-warmup_ratio = 0.0
-beta1 = 0.9
-beta2 = 0.999
-eps = 1e-8
-weight_decay = 0.0
-max_grad_norm = 1.0
-"#;
-
-/// A folder with images, conversations about them, and a model that has seen them.
-fn prepared() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path();
-    walls(path);
-    let mut rows = Vec::new();
-    for (name, _) in &COLOURS[..3] {
-        let file = format!("{name}.png");
-        let turns = vec![
-            Turn::human("<image>\nWhat color is it?"),
-            Turn::gpt(format!("It is {name}.")),
-        ];
-        rows.push(Conversation {
-            id: (*name).to_owned(),
-            image: Some(file),
-            turns,
-        });
-    }
-    for i in 0..5 {
-        let turns = vec![
-            Turn::human(format!("Say the number {i}.")),
-            Turn::gpt(format!("The number is {i}. Yes.")),
-        ];
-        rows.push(Conversation {
-            id: format!("text-{i}"),
-            image: None,
-            turns,
-        });
-    }
-    llava::write(&path.join("talk.json"), &rows).unwrap();
-    let images = COLOURS[..3]
-        .iter()
-        .enumerate()
-        .map(|(i, (name, _))| coco::Image {
-            id: i as u64,
-            file_name: format!("{name}.png"),
-            width: Some(16),
-            height: Some(16),
-        });
-    let annotations = COLOURS[..3]
-        .iter()
-        .enumerate()
-        .map(|(i, (name, _))| coco::Instance {
-            id: i as u64,
-            image_id: i as u64,
-            category_id: 1,
-            bbox: [0.0, 0.0, 8.0, 8.0],
-            area: None,
-            iscrowd: None,
-            attributes: vec![(*name).to_owned()],
-        });
-    let instances = coco::Instances {
-        images: images.collect(),
-        categories: vec![coco::Category {
-            id: 1,
-            name: "wall".to_owned(),
-            supercategory: None,
-        }],
-        annotations: annotations.collect(),
-    };
-    coco::write_instances(&path.join("instances.json"), &instances).unwrap();
-    let recipe = GroundRecipe::read(reader(GROUND, path, &["data.root", "run.out"], &[])).unwrap();
-    assert_eq!(
-        ground::run(&recipe, &launch(false), Device::Cpu).unwrap(),
-        Outcome::Finished
-    );
-    folder
-}
-
-/// A recipe whose folders are made to lie in `folder`.
-fn reader(text: &str, folder: &Path, folders: &[&str], sets: &[&str]) -> Reader {
-    let table: toml::Table = text.parse().unwrap();
-    let mut all = Vec::new();
-    for key in folders {
-        let value = key
-            .split('.')
-            .fold(&toml::Value::Table(table.clone()), |v, part| &v[part])
-            .clone();
-        let relative = value.as_str().unwrap().to_owned();
-        all.push(format!(
-            "{key}={:?}",
-            folder.join(relative).display().to_string()
-        ));
-    }
-    all.extend(sets.iter().map(|set| (*set).to_owned()));
-    Reader::parse("test.toml", text, &all)
-}
-
-fn sft(folder: &Path, sets: &[&str]) -> Result<Outcome, SftError> {
-    let defaults = ["data.root", "model.base"];
-    let recipe = SftRecipe::read(reader(SFT, folder, &defaults, sets)).unwrap();
-    run::run(&recipe, &launch(false), Device::Cpu)
-}
+use tiny::{SFT, prepared, reader, sft};
 
 fn out(folder: &Path, name: &str) -> String {
     format!("run.out={:?}", folder.join(name).display().to_string())

@@ -7,7 +7,8 @@ use candor_data::formats::llava;
 use candor_data::{Conversation, Turn};
 use serde_json::{Value, json};
 
-use crate::{out, prepared, sft};
+use crate::out;
+use crate::tiny::{prepared, sft};
 
 /// Rows of the same id, as the public sets have them: two good ones, and between them one of each fault.
 fn odd_rows() -> Vec<Conversation> {

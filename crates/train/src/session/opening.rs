@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candor_run::{Claim, Inputs, LaunchOptions, Progress, RunOptions};
+use candor_torch_ext::libtorch;
 use tch::Tensor;
 
 use super::earlier::Earlier;
@@ -16,7 +17,13 @@ use crate::optimizer::{AdamW, ParamGroup};
 use crate::schedule::Schedule;
 
 /// What every stage's resume may change.
-const MAY_CHANGE: [&str; 3] = ["run.checkpoint_every", "run.keep_checkpoints", "run.out"];
+const MAY_CHANGE: [&str; 5] = [
+    "run.checkpoint_every",
+    "run.deterministic",
+    "run.device",
+    "run.keep_checkpoints",
+    "run.out",
+];
 
 /// A run whose folder is claimed.
 #[derive(Debug)]
@@ -41,6 +48,8 @@ impl Session {
         launch: &LaunchOptions,
         may_change: &[&str],
     ) -> Result<Opening, TrainError> {
+        libtorch::set_deterministic(recipe.deterministic);
+        libtorch::set_tf32(recipe.tf32);
         if let Some(run) = &launch.init_from
             && !run.join("resolved.toml").exists()
         {

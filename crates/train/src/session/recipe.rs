@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use candor_recipe::Reader;
 
 use crate::stage_fields::{OUT, SEED};
-use crate::{AdamWConfig, Shape, Warmup};
+use crate::{AdamWConfig, DeviceChoice, Shape, Warmup};
 
 /// What every stage's recipe says about its optimizer and its run folder.
 #[derive(Debug, Clone)]
@@ -14,6 +14,12 @@ pub struct SessionRecipe {
     pub seed: u64,
     /// The run folder.
     pub out: PathBuf,
+    /// What the models run on.
+    pub device: DeviceChoice,
+    /// Whether training passes on a GPU compute the same bits each time.
+    pub deterministic: bool,
+    /// Whether products of f32 matrices on a GPU are rounded to TF32.
+    pub tf32: bool,
     /// Peak learning rate.
     pub learning_rate: f64,
     /// Betas, epsilon, decay.
@@ -37,6 +43,13 @@ impl SessionRecipe {
         Self {
             seed: recipe.u64("seed", SEED).required(),
             out: recipe.path("run.out", OUT).required(),
+            device: DeviceChoice::read(recipe),
+            deterministic: recipe
+                .bool("run.deterministic", "On a GPU, training passes compute the same bits each time, as they do on a CPU: slower, and an operation that cannot is an error.")
+                .or(false, "false"),
+            tf32: recipe
+                .bool("run.tf32", "On a GPU, products of f32 matrices are rounded to TF32, 10 bits of mantissa: several times faster, and no longer f32.")
+                .or(false, "false"),
             learning_rate: recipe.f64("optimizer.learning_rate", "Peak learning rate of AdamW.").positive().required(),
             adamw: AdamWConfig {
                 beta1: recipe.f64("optimizer.beta1", "Share of the mean gradient that AdamW keeps from step to step.").within(0.0..1.0).required(),

@@ -1,10 +1,20 @@
 //! Where the time and the memory of a step go.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use candor_torch_ext::{recent_peak_bytes, restart_peak};
 use serde::Serialize;
+
+/// The phase that the process is in.
+static PHASE: Mutex<Option<&'static str>> = Mutex::new(None);
+
+/// The phase of a step that this process is in, for messages that no step can give any more; none before the first step.
+#[must_use]
+pub fn current_phase() -> Option<&'static str> {
+    *PHASE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// One line of `timings.jsonl`: wall-clock figures are no function of the recipe and stand apart from metrics.
 #[derive(Debug, Serialize)]
@@ -42,6 +52,7 @@ impl Stopwatch {
         let now = Instant::now();
         self.end_phase(now);
         restart_peak();
+        *PHASE.lock().unwrap_or_else(PoisonError::into_inner) = Some(name);
         self.phase = Some((name, now));
     }
 

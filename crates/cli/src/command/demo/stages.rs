@@ -15,7 +15,6 @@ use candor_world::{Annotator, World, annotate_candidates};
 
 use super::plan::{Stage, Variant};
 use super::{Demo, world_config};
-use crate::command::stage::device;
 
 macro_rules! shipped {
     ($($name:literal),* $(,)?) => {
@@ -58,7 +57,7 @@ impl Demo {
             Stage::Ground => {
                 let recipe =
                     GroundRecipe::read(self.recipe("0-ground.toml", &stage.name(), &[])?)?;
-                Ok(candor_sft::ground::run(&recipe, launch, device())?)
+                Ok(candor_sft::ground::run(&recipe, launch, self.device)?)
             }
             Stage::Pretrain => self.tune("0-pretrain.toml", stage, "ground", launch),
             Stage::Sft => self.tune("1-sft.toml", stage, "pretrain", launch),
@@ -68,7 +67,7 @@ impl Demo {
                 let sets = [self.set("model.base", "sft/model")];
                 let recipe = self.recipe("2-sample.toml", &stage.name(), &sets)?;
                 let recipe = SampleRecipe::read(recipe)?;
-                Ok(candor_sample::run(&recipe, launch, device())?)
+                Ok(candor_sample::run(&recipe, launch, self.device)?)
             }
             Stage::Annotate => self.annotate(),
             Stage::Reward { facts } => self.reward(*facts, stage, launch),
@@ -77,12 +76,12 @@ impl Demo {
                 let adapter = run.as_ref().map(|run| format!("{run}/adapter"));
                 let recipe = self.eval_recipe(&stage.name(), adapter.as_deref())?;
                 Ok(outcome(
-                    candor_eval::run(&recipe, &launch.stop, device())?.is_some(),
+                    candor_eval::run(&recipe, &launch.stop, self.device)?.is_some(),
                 ))
             }
             Stage::Curve(variant) => {
                 let recipe = self.eval_recipe(&stage.name(), None)?;
-                let bundle = Bundle::open(&recipe.model, device(), recipe.base_precision)?;
+                let bundle = Bundle::open(&recipe.model, self.device, recipe.base_precision)?;
                 let run = self.path(&variant.folder());
                 let curve = curve::trace(&recipe, &bundle, &run, &launch.stop)?;
                 if let Some(curve) = &curve {
@@ -102,7 +101,7 @@ impl Demo {
     ) -> anyhow::Result<Outcome> {
         let base = self.set("model.base", &format!("{base}/model"));
         let recipe = SftRecipe::read(self.recipe(recipe, &stage.name(), &[base])?)?;
-        Ok(candor_sft::run::run(&recipe, launch, device())?)
+        Ok(candor_sft::run::run(&recipe, launch, self.device)?)
     }
 
     fn annotate(&self) -> anyhow::Result<Outcome> {
@@ -133,7 +132,7 @@ impl Demo {
             self.set("prompt.file", &format!("recipes/{prompt}")),
         ];
         let recipe = RewardRecipe::read(self.recipe("3-reward.toml", &stage.name(), &sets)?)?;
-        Ok(candor_reward::run(&recipe, launch, device())?)
+        Ok(candor_reward::run(&recipe, launch, self.device)?)
     }
 
     fn rl(&self, variant: Variant, launch: &LaunchOptions) -> anyhow::Result<Outcome> {
@@ -149,7 +148,7 @@ impl Demo {
             sets.push("score.length_penalty=0.0".to_owned());
         }
         let recipe = RlRecipe::read(self.recipe("5-ppo.toml", &variant.folder(), &sets)?)?;
-        Ok(candor_rl::run(&recipe, launch, device())?)
+        Ok(candor_rl::run(&recipe, launch, self.device)?)
     }
 
     fn eval_recipe(&self, out: &str, adapter: Option<&str>) -> anyhow::Result<EvalRecipe> {

@@ -1,0 +1,93 @@
+//! What to say when a device has no memory left: libtorch's error comes as a panic from deep below.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind, set_hook, take_hook};
+
+use candor_train::current_phase;
+
+/// How libtorch says it, of a GPU and of the host.
+const SIGNS: [&str; 2] = ["out of memory", "can't allocate memory"];
+
+const REMEDY: &str = "hold less at a time: lower data.micro_batch or batch.micro_batch, sampling.batch_rows or \
+                      sampling.pass_rows (--batch-rows), set model.activations = \"recompute\" or \
+                      model.base_precision = \"nf4\" (--precision nf4), or put the reward model on another device with \
+                      model.reward_device; `candor recipe check` says what a stage takes";
+
+/// Runs a command; where memory ran out, the error says in which phase and what to do. Other panics go on.
+pub fn said_plainly(command: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let usual = take_hook();
+    set_hook(Box::new(move |panic| {
+        if shortage(panic.payload()).is_none() {
+            usual(panic);
+        }
+    }));
+    match catch_unwind(AssertUnwindSafe(command)) {
+        Ok(result) => result,
+        Err(panic) => match shortage(panic.as_ref()) {
+            Some(shortage) => Err(anyhow::anyhow!(message(&shortage, current_phase()))),
+            None => resume_unwind(panic),
+        },
+    }
+}
+
+fn message(shortage: &str, phase: Option<&str>) -> String {
+    let place = phase.map_or(String::new(), |phase| format!(" in the phase `{phase}`"));
+    format!("memory ran out{place}: {shortage} ({REMEDY})")
+}
+
+/// What libtorch said of memory, its first sentence; none if the panic is of something else.
+fn shortage(panic: &(dyn Any + Send)) -> Option<String> {
+    let text = match panic.downcast_ref::<String>() {
+        Some(text) => text.as_str(),
+        None => panic.downcast_ref::<&str>()?,
+    };
+    let line = |line: &&str| SIGNS.iter().any(|sign| line.contains(sign));
+    // A message that was printed for debugging has its line breaks written out.
+    let found = text.split("\\n").flat_map(str::lines).find(line)?;
+    let start = found.find("Torch(\"").map_or(0, |at| at + "Torch(\"".len());
+    Some(found[start..].to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_ran_out_is_an_error_with_phase_and_fields() {
+        let of_gpu = "called `Result::unwrap()` on an `Err` value: Torch(\"CUDA out of memory. Tried to allocate 2.00 GiB. \
+                      GPU 0 has 1 GiB free.\\nException raised from malloc at CUDACachingAllocator.cpp:1\\nframe #0\")";
+        let error = said_plainly(|| panic!("{of_gpu}")).unwrap_err().to_string();
+        for part in [
+            "memory ran out",
+            "CUDA out of memory. Tried to allocate 2.00 GiB",
+            "data.micro_batch",
+        ] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        assert!(!error.contains("frame #0"), "{error}");
+        let said = message("no memory", Some("rollout"));
+        assert!(
+            said.starts_with("memory ran out in the phase `rollout`: no memory ("),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn libtorchs_own_words_are_known() {
+        // More than any machine has.
+        let bytes = 1_i64 << 60;
+        let ask = || {
+            let _ = tch::Tensor::zeros([bytes], (tch::Kind::Uint8, tch::Device::Cpu));
+            Ok(())
+        };
+        let error = said_plainly(ask).unwrap_err().to_string();
+        assert!(error.contains("can't allocate memory"), "{error}");
+    }
+
+    #[test]
+    fn another_panic_goes_on() {
+        let caught = catch_unwind(|| said_plainly(|| panic!("a fault of ours")));
+        let panic = caught.unwrap_err();
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&"a fault of ours"));
+    }
+}

@@ -1,0 +1,99 @@
+//! Choosing a device from the command line, and `candor doctor`, on a machine with a GPU or without one.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use candor_testing::model::TinyModel;
+use serde_json::Value;
+
+fn candor(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_candor"))
+        .current_dir(folder)
+        .args(arguments)
+        .env("OMP_NUM_THREADS", "1")
+        .output()
+        .expect("the binary starts")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn chat(folder: &Path, device: &str) -> Output {
+    let arguments = [
+        "chat",
+        "model",
+        "--prompt",
+        "What is it?",
+        "--device",
+        device,
+    ];
+    candor(
+        folder,
+        &[&arguments[..], &["--max-new-tokens", "2"]].concat(),
+    )
+}
+
+#[test]
+fn a_device_is_taken_as_asked_for_or_missed_with_its_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    TinyModel::knowing("USER: What is it? ASSISTANT: A red bus.")
+        .write(&folder.path().join("model"));
+    let taken = chat(folder.path(), "cpu");
+    assert!(taken.status.success(), "{}", stderr(&taken));
+    assert!(
+        stderr(&taken).starts_with("device: cpu (as asked for)\n"),
+        "{}",
+        stderr(&taken)
+    );
+    // No machine has a hundred.
+    let missed = chat(folder.path(), "cuda:99");
+    assert_eq!(missed.status.code(), Some(2));
+    let message = stderr(&missed);
+    assert!(
+        message.contains("cuda:99 is not there: ") && message.contains("--device cpu"),
+        "{message}"
+    );
+    let misspelt = chat(folder.path(), "gpu");
+    assert_eq!(misspelt.status.code(), Some(2));
+    assert!(
+        stderr(&misspelt).contains("\"gpu\" is no device"),
+        "{}",
+        stderr(&misspelt)
+    );
+}
+
+#[test]
+fn a_recipes_device_is_replaced_by_the_commands() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let dry = |more: &[&str]| {
+        let all = [&["sft", "recipes/demo/1-sft.toml", "--dry-run"], more].concat();
+        let output = candor(&root, &all);
+        assert!(output.status.success(), "{}", stderr(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(!dry(&[]).contains("device"));
+    let set = ["--set", "run.device=cuda:1"];
+    assert!(dry(&set).contains("device = \"cuda:1\""));
+    let both = dry(&[&set[..], &["--device", "cpu"]].concat());
+    assert!(both.contains("device = \"cpu\""), "{both}");
+}
+
+#[test]
+fn the_doctor_says_what_there_is() {
+    let output = candor(Path::new("."), &["doctor", "--json"]);
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(
+        found["libtorch"]["version"]
+            .as_str()
+            .unwrap()
+            .starts_with("2.11.")
+    );
+    assert_eq!(found["cpu"]["threads"], 1);
+    assert_eq!(found["folders"].as_array().unwrap().len(), 2);
+    let is_whole = found["broken"].as_array().unwrap().is_empty();
+    assert_eq!(output.status.code(), Some(if is_whole { 0 } else { 2 }));
+    // Either there is a device or the reason why there is none.
+    let has_device = !found["devices"].as_array().unwrap().is_empty();
+    assert_eq!(found["no_cuda"].is_null(), has_device);
+}

@@ -1,0 +1,79 @@
+//! PPO on another device than the CPU, and with reward model and critic on a second one: the same figures and weights, and few
+//! copies.
+//!
+//! The devices are pretend ones in host memory (`candor-pretend-cuda`), which have the CPU's bits.
+
+#[path = "runs/fixture.rs"]
+#[allow(dead_code, reason = "the other tests' too")]
+mod fixture;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candor_pretend_cuda::{FIRST, PretendCuda, SECOND};
+use candor_run::Outcome;
+use candor_testing::files::{assert_same, files, is_result};
+use candor_testing::run::launch;
+use tch::Device;
+
+use fixture::{prepared, recipe};
+
+const ON_THE_SECOND: &str = "model.reward_device=cuda:1";
+
+fn trained(folder: &Path, out: &str, device: Device, sets: &[&str]) -> BTreeMap<String, Vec<u8>> {
+    let recipe = recipe(folder, out, sets);
+    let outcome = candor_rl::run(&recipe, &launch(false), device).expect("it runs");
+    assert_eq!(outcome, Outcome::Finished);
+    let mut files = files(&folder.join(out));
+    files.retain(|name, _| is_result(name));
+    assert!(files.len() > 4, "{:?}", files.keys());
+    files
+}
+
+#[test]
+fn figures_and_weights_are_the_cpus() {
+    let devices = PretendCuda::take();
+    let dir = prepared();
+    let steps = "run.steps=2";
+    let host = trained(dir.path(), "host", Device::Cpu, &[steps]);
+    assert_same(&host, &trained(dir.path(), "first", FIRST, &[steps]));
+    assert_eq!(devices.held(SECOND).peak, 0);
+    assert_eq!(devices.traffic().between.n, 0);
+    let both = trained(dir.path(), "both", FIRST, &[steps, ON_THE_SECOND]);
+    assert!(devices.held(SECOND).peak > 0);
+    assert_same(&host, &both);
+    let judge_apart = trained(dir.path(), "apart", Device::Cpu, &[steps, ON_THE_SECOND]);
+    assert_same(&host, &judge_apart);
+}
+
+/// Groups of responses are compared without a critic, and the KL is in the loss.
+#[test]
+fn an_algorithm_without_a_critic_gives_the_cpus_weights() {
+    let _devices = PretendCuda::take();
+    let dir = prepared();
+    let sets = ["run.steps=2", "kl.estimator=k3", "whiten.advantages=false"];
+    let host = trained(dir.path(), "host", Device::Cpu, &sets);
+    assert_same(&host, &trained(dir.path(), "there", FIRST, &sets));
+}
+
+/// A step of the fixture: answers of 8 tokens at most; 4 passes each of scores, reference and values; 4 mini-batches of 2
+/// passes of policy and critic each. A pass of the update has words, images, rows of the experience and weights of
+/// rows in a copy each.
+#[test]
+fn a_step_waits_for_its_tokens_its_scores_and_once_for_each_update() {
+    let devices = PretendCuda::take();
+    let dir = prepared();
+    let traffic = |out: &str, steps: &str| {
+        devices.restart();
+        let others = ["run.checkpoint_every=100", "run.snapshot_every=100"];
+        trained(dir.path(), out, FIRST, &[&[steps], &others[..]].concat());
+        devices.traffic()
+    };
+    let of_two_steps = traffic("four", "run.steps=4") - traffic("two", "run.steps=2");
+    println!("{of_two_steps:?}");
+    let (tokens, scores, updates, figures) = (8, 4, 4 * 2, 16);
+    assert!(of_two_steps.to_host.n <= 2 * (tokens + scores + updates + figures));
+    let (of_passes, of_update, others) = (3 * 4 * 2, 4 * 2 * 2 * 4, 24);
+    assert!(of_two_steps.to_device.n <= 2 * (tokens + of_passes + of_update + others));
+    assert_eq!(of_two_steps.between.n, 0);
+}

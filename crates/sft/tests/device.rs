@@ -1,0 +1,87 @@
+//! Grounding and fine-tuning on another device than the CPU: the same figures and weights, and few copies.
+//!
+//! The device is a pretend one in host memory (`candor-pretend-cuda`), which has the CPU's bits.
+
+#[path = "training/tiny.rs"]
+#[allow(dead_code, reason = "the other tests' too")]
+mod tiny;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candor_pretend_cuda::{FIRST, PretendCuda};
+use candor_run::Outcome;
+use candor_testing::files::{assert_same, files, is_result};
+use tch::Device;
+
+const LORA: &[&str] = &[
+    "model.tune=\"lora\"",
+    "model.lora={ r = 2, alpha = 4.0, targets = [\"q_proj\", \"down_proj\"] }",
+];
+const WHOLE: &[&str] = &["model.activations=\"recompute\"", "data.micro_batch=4"];
+
+fn results(folder: &Path, out: &str) -> BTreeMap<String, Vec<u8>> {
+    let mut files = files(&folder.join(out));
+    files.retain(|name, _| is_result(name));
+    assert!(files.len() > 1, "{:?}", files.keys());
+    files
+}
+
+fn out(folder: &Path, name: &str) -> String {
+    format!("run.out={:?}", folder.join(name).display().to_string())
+}
+
+/// A run's results; its steps are `steps`.
+fn tuned(
+    folder: &Path,
+    name: &str,
+    device: Device,
+    steps: u64,
+    sets: &[&str],
+) -> BTreeMap<String, Vec<u8>> {
+    let (out, steps) = (out(folder, name), format!("run.steps={steps}"));
+    let sets = [&[out.as_str(), steps.as_str()], sets].concat();
+    let outcome = tiny::sft_on(device, folder, &sets).expect("it runs");
+    assert_eq!(outcome, Outcome::Finished);
+    results(folder, name)
+}
+
+#[test]
+fn grounding_gives_the_cpus_model() {
+    let _devices = PretendCuda::take();
+    let dir = tiny::prepared();
+    let there = out(dir.path(), "there");
+    tiny::grounded(FIRST, dir.path(), &[&there]);
+    assert_same(
+        &results(dir.path(), "ground"),
+        &results(dir.path(), "there"),
+    );
+}
+
+#[test]
+fn fine_tuning_gives_the_cpus_weights() {
+    let _devices = PretendCuda::take();
+    let dir = tiny::prepared();
+    for (name, sets) in [("lora", LORA), ("whole", WHOLE)] {
+        let run = |to: &str, device| tuned(dir.path(), &format!("{name}-{to}"), device, 4, sets);
+        assert_same(&run("host", Device::Cpu), &run("there", FIRST));
+    }
+}
+
+/// The host waits for the loss and the gradient's norm, whatever the passes, and where a pass with images goes back through
+/// the projector: which features they were is found by their places. A pass has its words in one copy, and its images in
+/// another. Here a step has two passes, one of them with images.
+#[test]
+fn a_step_waits_three_times_and_a_pass_is_two_copies() {
+    let devices = PretendCuda::take();
+    let dir = tiny::prepared();
+    let traffic = |name: &str, steps| {
+        devices.restart();
+        tuned(dir.path(), name, FIRST, steps, WHOLE);
+        devices.traffic()
+    };
+    let of_two_steps = traffic("four", 4) - traffic("two", 2);
+    println!("{of_two_steps:?}");
+    assert_eq!(of_two_steps.to_host.n, 2 * (2 + 1));
+    assert_eq!(of_two_steps.to_device.n, 2 * (2 + 1));
+}

@@ -1,0 +1,63 @@
+// Settings of libtorch that tch does not bind, and what libtorch says of itself. libtorch.rs calls this.
+
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <string>
+
+#include <ATen/ATen.h>
+#include <ATen/Version.h>
+#include <ATen/detail/CUDAHooksInterface.h>
+#include <torch/version.h>
+
+namespace {
+
+// The text in memory of the C allocator, which the caller frees; null where there is no memory.
+char* given(const std::string& text) { return strdup(text.c_str()); }
+
+std::string cuda_configuration() {
+    const auto& hooks = at::detail::getCUDAHooks();
+    return hooks.hasCUDA() ? hooks.showConfig() : "";
+}
+
+}  // namespace
+
+extern "C" {
+
+void candor_libtorch_settle() { at::globalContext().setSDPUseCuDNN(false); }
+
+void candor_libtorch_set_tf32(bool on) {
+    at::globalContext().setAllowTF32CuBLAS(on);
+    at::globalContext().setAllowTF32CuDNN(on);
+}
+
+void candor_libtorch_set_deterministic(bool on) {
+    // Without warnings alone: attention has a backward pass that repeats itself, and takes it only then.
+    at::globalContext().setDeterministicAlgorithms(on, /*warn_only=*/false);
+    at::globalContext().setDeterministicCuDNN(on);
+}
+
+bool candor_libtorch_is_deterministic() { return at::globalContext().deterministicAlgorithms(); }
+
+bool candor_libtorch_attention(int backend) {
+    const auto& context = at::globalContext();
+    switch (backend) {
+        case 0: return context.userEnabledFlashSDP();
+        case 1: return context.userEnabledMemEfficientSDP();
+        case 2: return context.userEnabledCuDNNSDP();
+        default: return context.userEnabledMathSDP();
+    }
+}
+
+char* candor_libtorch_text(int what) {
+    try {
+        switch (what) {
+            case 0: return given(TORCH_VERSION);
+            case 1: return given(at::get_cpu_capability());
+            default: return given(cuda_configuration());
+        }
+    } catch (const std::exception& error) {
+        return given(error.what());
+    }
+}
+}

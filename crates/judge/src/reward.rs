@@ -1,8 +1,8 @@
 //! What a response earns besides the score of a reward model: terms, each a number for every response.
 //!
-//! A [`Term`] of the recipe is opened as one of these sources: a rule, which reads answers as the benchmarks do ([`rules`]);
-//! the rating of a judge that is told the facts ([`rater`]); or a function of the user's, a process or an address
-//! ([`function`]). What is asked of a judge or a function is kept before it counts, so that nothing is asked twice, and a reply
+//! A [`Term`] of the recipe is opened as one of these sources: a rule, which reads answers as the benchmarks do (`rules.rs`);
+//! the rating of a judge that is told the facts (`rater.rs`); or a function of the user's, a process or an address
+//! (`function.rs`). What is asked of a judge or a function is kept before it counts, so that nothing is asked twice, and a reply
 //! that is no reward is an error and never a zero.
 
 mod command;

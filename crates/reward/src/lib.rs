@@ -2,7 +2,7 @@
 //!
 //! [`prompt`] is the turn that asks for a judgement, [`wording`] puts a response and its facts into it, [`loss`]
 //! is what a comparison costs, [`mod@run`] trains, keeps the best step and measures it, [`scorer`] opens what was
-//! trained and scores with it, and [`best_of_n`] chooses among answers by it. How reinforcement learning turns scores into rewards is not known here.
+//! trained and scores with it, and [`best_of_n()`] chooses among answers by it. How reinforcement learning turns scores into rewards is not known here.
 //!
 //! # Reference
 //! arXiv 2309.14525, the fact-augmented reward model; REFERENCE.md, section 3.

@@ -2,6 +2,7 @@
 //! included. What not every algorithm has may be absent: `algorithm` is then `"ppo"`, `sampling.samples_per_prompt` is 1,
 //! `kl.place` is `"reward"`, and `loss.clip_range_high` is `loss.clip_range`.
 
+mod algorithm;
 mod read;
 
 use std::path::PathBuf;

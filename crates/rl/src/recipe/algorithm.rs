@@ -1,0 +1,99 @@
+//! Reading the algorithm: what it needs to know to estimate advantages, and which keys have no place beside it.
+
+use candor_recipe::Reader;
+
+use super::SamplingRecipe;
+use crate::advantages::{Advantages, Scale};
+use crate::critic::CriticRecipe;
+
+/// Reads what an algorithm needs to know to estimate advantages.
+pub(super) type Algorithm = fn(&mut Reader, &SamplingRecipe) -> Advantages;
+
+/// The algorithms by their names.
+pub(super) fn read_algorithm(r: &mut Reader) -> Algorithm {
+    let algorithms: [(&str, Algorithm); 4] = [
+        ("ppo", ppo_advantages),
+        ("rloo", rloo),
+        ("grpo", grpo),
+        ("reinforce", reinforce),
+    ];
+    let meaning = "How the policy learns what was better than expected: `ppo` by a critic, `rloo` and `grpo` by the other responses to the prompt, `reinforce` by the mean of the step (docs/algorithms/grpo.md).";
+    r.one_of("algorithm", &algorithms, meaning)
+        .or(ppo_advantages, "\"ppo\"")
+}
+
+// Fields of `ppo`, with what they mean.
+const GAMMA: [&str; 2] = [
+    "advantages.gamma",
+    "Discount of later rewards; for `ppo` alone.",
+];
+const LAMBDA: [&str; 2] = [
+    "advantages.gae_lambda",
+    "Lambda of the generalised advantage estimation; for `ppo` alone.",
+];
+const VALUE_CLIP: [&str; 2] = [
+    "loss.value_clip_range",
+    "How far a value may move before its gradient stops; for `ppo` alone, which has a critic.",
+];
+const VALUE_COEF: [&str; 2] = [
+    "loss.value_coef",
+    "Weight of the value loss; for `ppo` alone, which has a critic.",
+];
+
+fn ppo_advantages(r: &mut Reader, _: &SamplingRecipe) -> Advantages {
+    Advantages::Gae {
+        gamma: r.f64(GAMMA[0], GAMMA[1]).within(0.0..=1.0).required(),
+        lambda: r.f64(LAMBDA[0], LAMBDA[1]).within(0.0..=1.0).required(),
+        critic: CriticRecipe {
+            value_clip_range: r.f64(VALUE_CLIP[0], VALUE_CLIP[1]).positive().required(),
+            value_coef: r.f64(VALUE_COEF[0], VALUE_COEF[1]).within(0.0..).required(),
+        },
+    }
+}
+
+fn rloo(r: &mut Reader, sampling: &SamplingRecipe) -> Advantages {
+    without_critic(r);
+    several(r, sampling);
+    Advantages::Rloo {
+        samples_per_prompt: sampling.samples_per_prompt,
+    }
+}
+
+fn grpo(r: &mut Reader, sampling: &SamplingRecipe) -> Advantages {
+    without_critic(r);
+    several(r, sampling);
+    let scales = [
+        ("group", Scale::Group),
+        ("batch", Scale::Batch),
+        ("none", Scale::None),
+    ];
+    Advantages::Group {
+        samples_per_prompt: sampling.samples_per_prompt,
+        scale: r.one_of("advantages.scale", &scales, "GRPO: what the distance from the mean of the prompt's responses is divided by: their standard deviation, that of the step, or nothing (Dr. GRPO).").required(),
+        leave_out_flat: r.bool("advantages.leave_out_flat", "GRPO: whether prompts whose responses all earned the same are not trained on (dynamic filtering); they are counted in any case.").required(),
+    }
+}
+
+fn reinforce(r: &mut Reader, _: &SamplingRecipe) -> Advantages {
+    without_critic(r);
+    Advantages::Reinforce
+}
+
+/// Refuses the keys of a critic.
+fn without_critic(r: &mut Reader) {
+    for [key, meaning] in [GAMMA, LAMBDA, VALUE_CLIP, VALUE_COEF] {
+        if r.f64(key, meaning).optional().is_some() {
+            let problem = "has no meaning without a critic";
+            r.mistake(key, problem, "remove it, or use algorithm = \"ppo\"");
+        }
+    }
+}
+
+/// Asks for several responses to a prompt.
+fn several(r: &mut Reader, sampling: &SamplingRecipe) {
+    if sampling.samples_per_prompt < 2 {
+        let problem = "a response is compared with the others to its prompt, and there are none";
+        let remedy = "use 2 or more, or algorithm = \"ppo\" or \"reinforce\"";
+        r.mistake("sampling.samples_per_prompt", problem, remedy);
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use candor_train::DeviceChoice;
 use clap::{Args, Subcommand};
 
 use super::PrecisionName;
@@ -54,6 +55,9 @@ pub struct BestArguments {
     /// Answers that are scored together.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub pass_rows: u16,
+    /// What the model runs on: auto, cpu, cuda or cuda:N
+    #[arg(long, default_value_t)]
+    pub device: DeviceChoice,
 }
 
 /// Arguments of `candor judge preferences`.

@@ -8,8 +8,8 @@ use candor_judge::feedback::{Feedback, Summary};
 use candor_judge::{ChatJudge, Settings};
 use candor_reward::{BestOfN, RewardModel};
 
+use super::device::device;
 use super::precision::precision;
-use super::stage::device;
 use crate::arguments::{BestArguments, JudgeCommand, PreferencesArguments};
 
 /// Runs a `candor judge` command.
@@ -70,7 +70,7 @@ fn best(arguments: BestArguments) -> anyhow::Result<()> {
         pass_rows: usize::from(arguments.pass_rows),
     };
     let said = |done, n| eprintln!("best: {done} of {n} prompts");
-    let summary = candor_reward::best_of_n(&plan, device(), said)?;
+    let summary = candor_reward::best_of_n(&plan, device(arguments.device)?, said)?;
     println!(
         "{}: {} answers to {} prompts; the score is {:.3} on average and {:.3} of the best; {} prompts without a best and a \
          worst",

@@ -87,43 +87,9 @@ impl RlRecipe {
             drop_partial_mini_batch: r.bool("quirks.drop_partial_mini_batch", "Of the paper's code: rollouts that do not fill a mini-batch are not trained on.").required(),
         };
         if reward.is_none() {
-            without_reward_model(r, &rewards, &score, &ppo);
-            if reward_device.is_some() {
-                r.mistake(
-                    "model.reward_device",
-                    "there is no reward model",
-                    "leave it out, or name model.reward",
-                );
-            }
+            without_reward_model(r, &rewards, reward_device, &score, &ppo);
         }
-        if ppo.whiten_rewards && (score.reward_scale - 1.0).abs() > 0.0 {
-            r.mistake(
-                "score.reward_scale",
-                format!("{} with whitened rewards", score.reward_scale),
-                "use 1: whitening decides the scale",
-            );
-        }
-        if ppo.whiten_rewards && ppo.advantages.critic().is_none() {
-            r.mistake(
-                "whiten.rewards",
-                "the rewards of tokens are whitened, but those of responses compared",
-                "use false without a critic",
-            );
-        }
-        if score.position == ScorePosition::LastPad && ppo.average_over != AverageOver::Padded {
-            r.mistake(
-                "score.position",
-                "the last pad is no position that counts",
-                "use \"last_token\", or loss.average_over = \"padded\"",
-            );
-        }
-        if score.position == ScorePosition::Sentences && ppo.advantages.critic().is_none() {
-            r.mistake(
-                "score.position",
-                "without a critic the rewards of a response are added up, wherever they are",
-                "use \"last_token\", or algorithm = \"ppo\"",
-            );
-        }
+        check_parts(r, &score, &ppo);
         Ok(Self {
             session,
             length,
@@ -148,8 +114,50 @@ impl RlRecipe {
     }
 }
 
+/// What contradicts another part of the recipe.
+fn check_parts(r: &mut Reader, score: &ScoreRecipe, ppo: &PpoRecipe) {
+    if ppo.whiten_rewards && (score.reward_scale - 1.0).abs() > 0.0 {
+        r.mistake(
+            "score.reward_scale",
+            format!("{} with whitened rewards", score.reward_scale),
+            "use 1: whitening decides the scale",
+        );
+    }
+    if ppo.whiten_rewards && ppo.advantages.critic().is_none() {
+        r.mistake(
+            "whiten.rewards",
+            "the rewards of tokens are whitened, but those of responses compared",
+            "use false without a critic",
+        );
+    }
+    if score.position == ScorePosition::LastPad && ppo.average_over != AverageOver::Padded {
+        r.mistake(
+            "score.position",
+            "the last pad is no position that counts",
+            "use \"last_token\", or loss.average_over = \"padded\"",
+        );
+    }
+    if score.position == ScorePosition::Sentences && ppo.advantages.critic().is_none() {
+        r.mistake(
+            "score.position",
+            "without a critic the rewards of a response are added up, wherever they are",
+            "use \"last_token\", or algorithm = \"ppo\"",
+        );
+    }
+}
+
 /// Refuses what needs a reward model.
-fn without_reward_model(r: &mut Reader, rewards: &[Term], score: &ScoreRecipe, ppo: &PpoRecipe) {
+fn without_reward_model(
+    r: &mut Reader,
+    rewards: &[Term],
+    device: Option<DeviceChoice>,
+    score: &ScoreRecipe,
+    ppo: &PpoRecipe,
+) {
+    if device.is_some() {
+        let remedy = "leave it out, or name model.reward";
+        r.mistake("model.reward_device", "there is no reward model", remedy);
+    }
     if rewards.is_empty() {
         let remedy =
             "name the folder of a reward model, or write what a response earns as [[rewards]]";

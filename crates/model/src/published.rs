@@ -58,6 +58,47 @@ fn qwen(name: &Path) -> Option<ModelConfig> {
     ModelConfig::of_json(&config.to_string()).ok()
 }
 
+/// Published models of Qwen3-VL: width, inner width, blocks, heads, heads of keys and values, then width, inner width and blocks
+/// of the tower, and the blocks whose outputs the decoder's first layers are given; whether the output layer is the embedding.
+const QWEN3: [(&str, [i64; 5], [i64; 3], [i64; 3], bool); 2] = [
+    (
+        "Qwen/Qwen3-VL-4B-Instruct",
+        [2560, 9728, 36, 32, 8],
+        [1024, 4096, 24],
+        [5, 11, 17],
+        true,
+    ),
+    (
+        "Qwen/Qwen3-VL-8B-Instruct",
+        [4096, 12_288, 36, 32, 8],
+        [1152, 4304, 27],
+        [8, 16, 24],
+        false,
+    ),
+];
+
+/// The sizes of a published Qwen3-VL.
+fn qwen3(name: &Path) -> Option<ModelConfig> {
+    let known = QWEN3.iter().find(|(known, ..)| Path::new(known) == name);
+    let (_, sizes, [tower_width, tower_inner, depth], deep, tied) = known?;
+    let [width, inner, blocks, heads, kv_heads] = sizes;
+    let config = json!({
+        "model_type": "qwen3_vl", "tie_word_embeddings": tied,
+        "text_config": {
+            "model_type": "qwen3_vl_text", "hidden_size": width, "intermediate_size": inner, "num_hidden_layers": blocks,
+            "num_attention_heads": heads, "num_key_value_heads": kv_heads, "head_dim": 128, "vocab_size": 151_936,
+            "max_position_embeddings": 262_144, "rms_norm_eps": 1e-6, "rope_theta": 5e6, "tie_word_embeddings": tied,
+            "rope_scaling": {"rope_type": "default", "mrope_interleaved": true, "mrope_section": [24, 20, 20]},
+        },
+        "vision_config": {
+            "model_type": "qwen3_vl", "depth": depth, "hidden_size": tower_width, "intermediate_size": tower_inner,
+            "num_heads": 16, "out_hidden_size": width, "patch_size": 16, "num_position_embeddings": 2304,
+            "deepstack_visual_indexes": deep,
+        },
+    });
+    ModelConfig::of_json(&config.to_string()).ok()
+}
+
 /// Published models of LLaVA-NeXT, and with a Qwen2 of LLaVA-OneVision: kind of the decoder, width, inner width, blocks, heads,
 /// heads of keys and values, words, positions, and whether the output layer is the embedding.
 const TILED: [(&str, &str, [i64; 7], bool); 5] = [
@@ -127,7 +168,7 @@ fn tiled(name: &Path) -> Option<ModelConfig> {
 /// The sizes of a published model of this name.
 #[must_use]
 pub fn whole(name: &Path) -> Option<ModelConfig> {
-    if let Some(config) = qwen(name).or_else(|| tiled(name)) {
+    if let Some(config) = qwen(name).or_else(|| qwen3(name)).or_else(|| tiled(name)) {
         return Some(config);
     }
     let (_, decoder, tower) = WHOLE.iter().find(|(known, ..)| Path::new(known) == name)?;
@@ -179,6 +220,8 @@ mod tests {
             ("llava-hf/llava-onevision-qwen2-7b-ov-hf", 8_030_807_584),
             ("Qwen/Qwen2.5-VL-3B-Instruct", 3_754_622_976),
             ("Qwen/Qwen2.5-VL-7B-Instruct", 8_292_166_656),
+            ("Qwen/Qwen3-VL-4B-Instruct", 4_437_815_808),
+            ("Qwen/Qwen3-VL-8B-Instruct", 8_767_123_696),
         ] {
             let config = whole(Path::new(name)).unwrap();
             assert_eq!(config.check(), Ok(()), "{name}");

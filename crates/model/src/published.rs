@@ -58,30 +58,42 @@ fn qwen(name: &Path) -> Option<ModelConfig> {
     ModelConfig::of_json(&config.to_string()).ok()
 }
 
-/// Published models of Qwen3-VL: width, inner width, blocks, heads, heads of keys and values, then width, inner width and blocks
-/// of the tower, and the blocks whose outputs the decoder's first layers are given; whether the output layer is the embedding.
-const QWEN3: [(&str, [i64; 5], [i64; 3], [i64; 3], bool); 2] = [
-    (
-        "Qwen/Qwen3-VL-4B-Instruct",
-        [2560, 9728, 36, 32, 8],
-        [1024, 4096, 24],
-        [5, 11, 17],
-        true,
-    ),
-    (
-        "Qwen/Qwen3-VL-8B-Instruct",
-        [4096, 12_288, 36, 32, 8],
-        [1152, 4304, 27],
-        [8, 16, 24],
-        false,
-    ),
+/// A published Qwen3-VL.
+struct Qwen3 {
+    name: &'static str,
+    /// Width, inner width, blocks, heads and heads of keys and values.
+    decoder: [i64; 5],
+    /// Width, inner width and blocks.
+    tower: [i64; 3],
+    /// Blocks of the tower whose outputs the decoder's first layers are given.
+    deep: [i64; 3],
+    /// Whether the output layer is the embedding.
+    is_tied: bool,
+}
+
+const QWEN3: [Qwen3; 2] = [
+    Qwen3 {
+        name: "Qwen/Qwen3-VL-4B-Instruct",
+        decoder: [2560, 9728, 36, 32, 8],
+        tower: [1024, 4096, 24],
+        deep: [5, 11, 17],
+        is_tied: true,
+    },
+    Qwen3 {
+        name: "Qwen/Qwen3-VL-8B-Instruct",
+        decoder: [4096, 12_288, 36, 32, 8],
+        tower: [1152, 4304, 27],
+        deep: [8, 16, 24],
+        is_tied: false,
+    },
 ];
 
 /// The sizes of a published Qwen3-VL.
 fn qwen3(name: &Path) -> Option<ModelConfig> {
-    let known = QWEN3.iter().find(|(known, ..)| Path::new(known) == name);
-    let (_, sizes, [tower_width, tower_inner, depth], deep, tied) = known?;
-    let [width, inner, blocks, heads, kv_heads] = sizes;
+    let known = QWEN3.iter().find(|known| Path::new(known.name) == name)?;
+    let [width, inner, blocks, heads, kv_heads] = known.decoder;
+    let [tower_width, tower_inner, depth] = known.tower;
+    let (deep, tied) = (known.deep, known.is_tied);
     let config = json!({
         "model_type": "qwen3_vl", "tie_word_embeddings": tied,
         "text_config": {

@@ -161,6 +161,33 @@ fn the_papers_reward_model_stands_on_the_larger_model() {
     assert_eq!(ppo.memory.unwrap().trained_bytes, 3 * trained);
 }
 
+/// The reward model's base is the policy's as long as both are on one device.
+#[test]
+fn a_base_on_two_devices_is_in_memory_twice() {
+    let mut planner = Planner::default();
+    chain(&mut planner, "llava-7b-224");
+    let ppo = root().join("recipes/llava-7b-224/5-ppo.toml");
+    let whole = 6_738_415_616 + 303_179_776 + 20_979_712;
+    let adapter = 4 * 64 * 32 * (4 * 8192 + 3 * 15_104);
+    for (own, other, n_bases) in [
+        ("auto", "cuda:0", 1),
+        ("cuda:1", "cuda:1", 1),
+        ("cuda:0", "cuda:1", 2),
+        ("cuda:0", "cpu", 2),
+        ("auto", "cuda:1", 2),
+    ] {
+        let sets = [("run.device", own), ("model.reward_device", other)];
+        let sets = sets.map(|(key, device)| format!("{key}={device:?}"));
+        let plan = plan(&mut planner, &ppo, &sets);
+        // In bf16, two bytes for each weight.
+        let weights = plan.memory.unwrap().weights_bytes;
+        assert_eq!(weights, n_bases * 2 * whole + 4 * adapter, "{own} {other}");
+        let words = format!("reward model and critic are on {other} with a base of their own");
+        let is_told = plan.notes.iter().any(|note| note.contains(&words));
+        assert_eq!(is_told, n_bases == 2, "{:?}", plan.notes);
+    }
+}
+
 /// As where it is there: the base is the one that its recipe names, and what trains a model cannot start from it.
 #[test]
 fn an_adapter_that_is_not_there_yet_stands_on_its_base() {

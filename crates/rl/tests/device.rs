@@ -11,18 +11,29 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candor_pretend_cuda::{FIRST, PretendCuda, SECOND};
+use candor_rl::RlRecipe;
+use candor_rl::advantages::without_spread;
 use candor_run::Outcome;
 use candor_testing::files::{assert_same, files, is_result};
 use candor_testing::run::launch;
-use tch::Device;
+use tch::{Device, Kind, Tensor};
 
-use fixture::{prepared, recipe};
+use fixture::{RECIPE, prepared, recipe, recipe_of};
 
 const ON_THE_SECOND: &str = "model.reward_device=cuda:1";
 
 fn trained(folder: &Path, out: &str, device: Device, sets: &[&str]) -> BTreeMap<String, Vec<u8>> {
-    let recipe = recipe(folder, out, sets);
-    let outcome = candor_rl::run(&recipe, &launch(false), device).expect("it runs");
+    written(&recipe(folder, out, sets), folder, out, device)
+}
+
+/// What a run of the recipe leaves behind in its folder `out`.
+fn written(
+    recipe: &RlRecipe,
+    folder: &Path,
+    out: &str,
+    device: Device,
+) -> BTreeMap<String, Vec<u8>> {
+    let outcome = candor_rl::run(recipe, &launch(false), device).expect("it runs");
     assert_eq!(outcome, Outcome::Finished);
     let mut files = files(&folder.join(out));
     files.retain(|name, _| is_result(name));
@@ -51,9 +62,42 @@ fn figures_and_weights_are_the_cpus() {
 fn an_algorithm_without_a_critic_gives_the_cpus_weights() {
     let _devices = PretendCuda::take();
     let dir = prepared();
-    let sets = ["run.steps=2", "kl.estimator=k3", "whiten.advantages=false"];
-    let host = trained(dir.path(), "host", Device::Cpu, &sets);
-    assert_same(&host, &trained(dir.path(), "there", FIRST, &sets));
+    let text = RECIPE
+        .replace(
+            "gamma = 1.0\ngae_lambda = 1.0\n",
+            "scale = \"group\"\nleave_out_flat = true\n",
+        )
+        .replace("value_clip_range = 0.2\nvalue_coef = 0.1\n", "");
+    let text = format!("algorithm = \"grpo\"\n{text}");
+    let sets = [
+        "run.steps=2",
+        "sampling.samples_per_prompt=2",
+        "kl.place=\"loss\"",
+        "kl.estimator=\"k3\"",
+        "whiten.advantages=false",
+    ];
+    let trained = |out: &str, device: Device| {
+        let recipe = recipe_of(&text, dir.path(), out, &sets);
+        assert!(recipe.ppo.advantages.critic().is_none());
+        let files = written(&recipe, dir.path(), out, device);
+        assert!(!dir.path().join(out).join("value").exists());
+        files
+    };
+    let host = trained("host", Device::Cpu);
+    assert_same(&host, &trained("there", FIRST));
+}
+
+/// Whether the responses to a prompt differ is asked for all prompts of a step together.
+#[test]
+fn groups_are_waited_for_once() {
+    let devices = PretendCuda::take();
+    let rewards = Tensor::from_slice(&[1.0, 2.0, 3.0, 3.0, 5.0, 5.0]).reshape([6, 1]);
+    let rewards = rewards.to_device(FIRST);
+    let mask = Tensor::ones([6, 1], (Kind::Bool, FIRST));
+    devices.restart();
+    let flat = without_spread(&rewards, &mask, 2);
+    assert_eq!(flat, [false, false, true, true, true, true]);
+    assert_eq!(devices.traffic().to_host.n, 1);
 }
 
 /// A step of the fixture: answers of 8 tokens at most; 4 passes each of scores, reference and values; 4 mini-batches of 2

@@ -24,11 +24,20 @@ std::string cuda_configuration() {
 
 extern "C" {
 
-void candor_libtorch_settle() { at::globalContext().setSDPUseCuDNN(false); }
-
 void candor_libtorch_set_tf32(bool on) {
     at::globalContext().setAllowTF32CuBLAS(on);
     at::globalContext().setAllowTF32CuDNN(on);
+}
+
+bool candor_libtorch_is_tf32() {
+    const auto& context = at::globalContext();
+    return context.allowTF32CuBLAS() || context.allowTF32CuDNN(at::Float32Op::CONV);
+}
+
+void candor_libtorch_settle() {
+    at::globalContext().setSDPUseCuDNN(false);
+    // On for convolutions, unless it is taken off.
+    candor_libtorch_set_tf32(false);
 }
 
 void candor_libtorch_set_deterministic(bool on) {

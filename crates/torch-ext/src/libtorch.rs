@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub const ATTENTION: [&str; 4] = ["flash", "memory-efficient", "cuDNN", "plain"];
 
 /// Makes the settings that no recipe decides. cuDNN's attention is off: it makes a plan for every new length, and an answer
-/// has a new length at every token.
+/// has a new length at every token. TF32 is off, which libtorch has on for convolutions.
 pub(crate) fn settle() {
-    // SAFETY: the function takes nothing and sets a flag.
+    // SAFETY: the function takes nothing and sets flags.
     unsafe { candor_libtorch_settle() }
 }
 
-/// Whether products of f32 matrices on a GPU may be rounded to TF32, 10 bits of mantissa instead of 23: several times faster,
-/// and no longer f32. Off until it is set.
+/// Whether products of f32 matrices and convolutions on a GPU may be rounded to TF32, 10 bits of mantissa instead of 23:
+/// several times faster, and no longer f32. Off from [`init`](crate::init) on, until it is set.
 pub fn set_tf32(on: bool) {
     // SAFETY: the function sets flags.
     unsafe { candor_libtorch_set_tf32(on) }
@@ -102,6 +102,8 @@ unsafe extern "C" {
     fn candor_libtorch_set_tf32(on: bool);
     fn candor_libtorch_set_deterministic(on: bool);
     #[cfg(test)]
+    fn candor_libtorch_is_tf32() -> bool;
+    #[cfg(test)]
     fn candor_libtorch_is_deterministic() -> bool;
     fn candor_libtorch_attention(backend: c_int) -> bool;
     fn candor_libtorch_text(what: c_int) -> *mut c_char;
@@ -132,9 +134,17 @@ mod tests {
     }
 
     #[test]
-    fn cudnns_attention_is_switched_off_and_no_other() {
+    fn cudnns_attention_is_switched_off_and_no_other_and_f32_is_f32() {
+        // SAFETY: the function reads flags.
+        let is_tf32 = || unsafe { candor_libtorch_is_tf32() };
         assert_eq!(attention(), ATTENTION);
+        assert!(is_tf32(), "libtorch rounds convolutions by itself");
         settle();
         assert_eq!(attention(), ["flash", "memory-efficient", "plain"]);
+        assert!(!is_tf32());
+        set_tf32(true);
+        assert!(is_tf32());
+        set_tf32(false);
+        assert!(!is_tf32());
     }
 }

@@ -192,7 +192,7 @@ fn missing(
             ),
             Driver::Found { cuda, .. } if cuda < 13_000 => (
                 format!(
-                    "NVIDIA's driver is too old: it runs CUDA {}.{}, and this libtorch is built for CUDA 13",
+                    "libtorch finds no device, and NVIDIA's driver runs CUDA {}.{} at most: too old for CUDA 13",
                     cuda / 1000,
                     cuda % 1000 / 10
                 ),

@@ -10,7 +10,7 @@ use candor_rl::RlRecipe;
 use candor_run::Workload;
 use candor_sample::SampleRecipe;
 use candor_sft::{Files, GroundRecipe, SftRecipe, Tune};
-use candor_train::{BasePrecision, Length, LoraStart};
+use candor_train::{BasePrecision, DeviceChoice, Length, LoraStart};
 
 use super::Plan;
 use super::bound::{self, Bound};
@@ -297,7 +297,8 @@ pub(crate) fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan
             Ok(candor_rl::workload(recipe, reading, judge)?)
         },
     )?;
-    let shared = judge_base == recipe.base;
+    let apart = apart(recipe, &mut plan);
+    let shared = !apart && judge_base == recipe.base;
     let [policy, judge] =
         [&policy, &judge].map(|known| budget(known.config(), recipe.base_precision));
     let longest = longest(workload.as_ref(), bound);
@@ -344,6 +345,27 @@ pub(crate) fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan
     });
     say_what_is_read(recipe, &mut plan);
     Ok(plan)
+}
+
+/// Whether reward model and critic are on another device than the policy, with a note if so.
+fn apart(recipe: &RlRecipe, plan: &mut Plan) -> bool {
+    let Some(other) = recipe.reward_device else {
+        return false;
+    };
+    // Where there is a CUDA device, `auto` is the first; beside `cpu` it is taken for one, which is the bound.
+    let first = |choice| match choice {
+        DeviceChoice::Auto => DeviceChoice::Cuda(0),
+        named => named,
+    };
+    let own = recipe.session.device;
+    if first(other) == first(own) {
+        return false;
+    }
+    plan.note(format!(
+        "reward model and critic are on {other} with a base of their own, the rest on {own}: memory is that of both devices \
+         together"
+    ));
+    true
 }
 
 /// Notes how often a step's responses are read, and by whom outside of the run.

@@ -10,10 +10,14 @@ use serde::Serialize;
 /// The phase that the process is in.
 static PHASE: Mutex<Option<&'static str>> = Mutex::new(None);
 
-/// The phase of a step that this process is in, for messages that no step can give any more; none before the first step.
+/// The phase of a step that this process is in, for messages that no step can give any more; none outside of steps.
 #[must_use]
 pub fn current_phase() -> Option<&'static str> {
     *PHASE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn set_current_phase(name: Option<&'static str>) {
+    *PHASE.lock().unwrap_or_else(PoisonError::into_inner) = name;
 }
 
 /// One line of `timings.jsonl`: wall-clock figures are no function of the recipe and stand apart from metrics.
@@ -52,7 +56,7 @@ impl Stopwatch {
         let now = Instant::now();
         self.end_phase(now);
         restart_peak();
-        *PHASE.lock().unwrap_or_else(PoisonError::into_inner) = Some(name);
+        set_current_phase(Some(name));
         self.phase = Some((name, now));
     }
 
@@ -60,6 +64,7 @@ impl Stopwatch {
     pub(super) fn stop(&mut self, step: u64, n_tokens: usize) -> Timing {
         let now = Instant::now();
         self.end_phase(now);
+        set_current_phase(None);
         let secs = now.duration_since(self.step_started).as_secs_f64();
         let phases = std::mem::take(&mut self.phases).into_iter();
         Timing {
@@ -79,5 +84,23 @@ impl Stopwatch {
             let peak = self.peak_bytes.entry(name).or_default();
             *peak = (*peak).max(recent_peak_bytes());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Checkpoints and what comes after the last step are in no phase.
+    #[test]
+    fn a_phase_ends_with_its_step() {
+        assert_eq!(current_phase(), None);
+        let mut stopwatch = Stopwatch::start();
+        stopwatch.phase("pass");
+        stopwatch.phase("update");
+        assert_eq!(current_phase(), Some("update"));
+        let timing = stopwatch.stop(1, 10);
+        assert_eq!(current_phase(), None);
+        assert!(timing.phase_secs.keys().eq(&["pass", "update"]));
     }
 }

@@ -36,6 +36,8 @@ pub struct ChatJudge {
 enum Failure {
     /// This one cannot be had.
     Item(String),
+    /// The endpoint will never reply to this one.
+    Refused(String),
     /// None can.
     Stop(Stop),
 }
@@ -154,11 +156,39 @@ impl ChatJudge {
         Ok((jobs.len(), most))
     }
 
+    /// The replies to each request, without those that the endpoint refuses (a filter, a text that is too long). Where nothing
+    /// but refusals came, the fault is not the requests', and it is an error.
+    ///
+    /// # Errors
+    /// A reply could not be had for another reason, or every request was refused. What could be had is kept.
+    pub(crate) fn replies_or_refusals(
+        &self,
+        requests: &[Request],
+    ) -> Result<Vec<Vec<Reply>>, JudgeError> {
+        let keys = self.ask(requests, true, &|_| ())?;
+        let replies = self.judge_state.replies(&keys);
+        let is_answered = |(keys, replies): (&Vec<String>, &Vec<Reply>)| {
+            let n_refused = keys.iter().filter(|key| self.judge_state.is_refused(key));
+            keys.len() == replies.len() + n_refused.count()
+        };
+        let any = requests.is_empty() || replies.iter().any(|replies| !replies.is_empty());
+        if any && keys.iter().zip(&replies).all(is_answered) {
+            return Ok(replies);
+        }
+        self.complete(&keys)
+    }
+
+    /// Whether the endpoint refused a request when it was last asked.
+    pub(crate) fn has_refused(&self) -> bool {
+        self.judge_state.has_refused()
+    }
+
     /// Takes jobs until there are none, or nothing more can be asked.
     fn work(
         &self,
         jobs: &[Job<'_>],
         next: &AtomicUsize,
+        may_refuse: bool,
         progress: &(dyn Fn() + Sync),
     ) -> Result<(), JudgeError> {
         while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -172,7 +202,14 @@ impl ChatJudge {
                     progress();
                 }
                 Err(Failure::Stop(stop)) => self.judge_state.end(stop),
-                Err(Failure::Item(problem)) => self.judge_state.failed(&job.request.id, &problem),
+                Err(Failure::Item(problem)) => {
+                    self.judge_state.failed(&job.request.id, &problem, true);
+                }
+                Err(Failure::Refused(problem)) => {
+                    self.judge_state.refused(&job.key);
+                    let counts = !may_refuse;
+                    self.judge_state.failed(&job.request.id, &problem, counts);
+                }
             }
         }
         Ok(())
@@ -243,7 +280,7 @@ impl ChatJudge {
         self.judge_state.release(body.most, ticket);
         let problem = format!("status {status}: {words}");
         Ok(match course {
-            Course::Skip => Try::Failed(Failure::Item(problem)),
+            Course::Skip => Try::Failed(Failure::Refused(problem)),
             Course::Again => self.pause(problem, retry_after.as_deref()),
             Course::Keep | Course::Stop => Try::Failed(Failure::Stop(Stop {
                 problem,
@@ -268,6 +305,47 @@ impl ChatJudge {
         }
         self.judge_state.hold(self.clock.now() + asked);
         Try::Again(problem, asked)
+    }
+
+    /// Asks for every reply that is not there, and says the keys of all. `may_refuse`: refusals are no sign of trouble, however
+    /// many follow each other.
+    fn ask(
+        &self,
+        requests: &[Request],
+        may_refuse: bool,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<Vec<Vec<String>>, JudgeError> {
+        let (keys, jobs) = self.jobs(requests)?;
+        let distinct: HashSet<&String> = keys.iter().flatten().collect();
+        let n_done = AtomicUsize::new(distinct.len() - jobs.len());
+        progress(n_done.load(Ordering::Relaxed));
+        let done = || progress(n_done.fetch_add(1, Ordering::Relaxed) + 1);
+        self.judge_state.begin();
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            let n_threads = self.settings.limits.concurrency.min(jobs.len());
+            let threads: Vec<_> = (0..n_threads)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let outcome = self.work(&jobs, &next, may_refuse, &done);
+                        if let Err(error) = &outcome {
+                            self.judge_state.end(Stop {
+                                problem: error.to_string(),
+                                remedy: "see to it, then continue".to_owned(),
+                            });
+                        }
+                        outcome
+                    })
+                })
+                .collect();
+            let joined = threads.into_iter().map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            });
+            joined.collect::<Result<(), JudgeError>>()
+        })?;
+        Ok(keys)
     }
 
     /// The error for replies that are missing, if any are.
@@ -322,36 +400,7 @@ impl Judge for ChatJudge {
         requests: &[Request],
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Vec<Vec<Reply>>, JudgeError> {
-        let (keys, jobs) = self.jobs(requests)?;
-        let distinct: HashSet<&String> = keys.iter().flatten().collect();
-        let n_done = AtomicUsize::new(distinct.len() - jobs.len());
-        progress(n_done.load(Ordering::Relaxed));
-        let done = || progress(n_done.fetch_add(1, Ordering::Relaxed) + 1);
-        self.judge_state.begin();
-        let next = AtomicUsize::new(0);
-        std::thread::scope(|scope| {
-            let n_threads = self.settings.limits.concurrency.min(jobs.len());
-            let threads: Vec<_> = (0..n_threads)
-                .map(|_| {
-                    scope.spawn(|| {
-                        let outcome = self.work(&jobs, &next, &done);
-                        if let Err(error) = &outcome {
-                            self.judge_state.end(Stop {
-                                problem: error.to_string(),
-                                remedy: "see to it, then continue".to_owned(),
-                            });
-                        }
-                        outcome
-                    })
-                })
-                .collect();
-            let joined = threads.into_iter().map(|thread| {
-                thread
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            });
-            joined.collect::<Result<(), JudgeError>>()
-        })?;
+        let keys = self.ask(requests, false, progress)?;
         self.complete(&keys)
     }
 }

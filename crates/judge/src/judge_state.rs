@@ -1,5 +1,6 @@
 //! What the threads of a judge share: cache, budget and pace, and why nothing more is asked.
 
+use std::collections::HashSet;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ struct State {
     rate_limit: RateLimit,
     stop: Option<Stop>,
     failed: Vec<String>,
+    /// Keys of replies that the endpoint will not give.
+    refused: HashSet<String>,
     failures_in_a_row: usize,
 }
 
@@ -44,6 +47,7 @@ impl JudgeState {
                 rate_limit,
                 stop: None,
                 failed: Vec::new(),
+                refused: HashSet::new(),
                 failures_in_a_row: 0,
             }),
             changed: Condvar::new(),
@@ -67,6 +71,7 @@ impl JudgeState {
         self.change(|state| {
             state.stop = None;
             state.failed.clear();
+            state.refused.clear();
             state.failures_in_a_row = 0;
         });
     }
@@ -87,10 +92,13 @@ impl JudgeState {
         self.state().failures_in_a_row = 0;
     }
 
-    /// A question got none.
-    pub(crate) fn failed(&self, id: &str, problem: &str) {
+    /// A question got none; one that `counts` may be a sign that none will.
+    pub(crate) fn failed(&self, id: &str, problem: &str, counts: bool) {
         self.change(|state| {
             state.failed.push(format!("{id}: {problem}"));
+            if !counts {
+                return;
+            }
             state.failures_in_a_row += 1;
             if state.failures_in_a_row >= FAILURES_IN_A_ROW {
                 state.stop.get_or_insert(Stop {
@@ -101,6 +109,19 @@ impl JudgeState {
                 });
             }
         });
+    }
+
+    /// The endpoint will not give the reply with this key.
+    pub(crate) fn refused(&self, key: &str) {
+        self.state().refused.insert(key.to_owned());
+    }
+
+    pub(crate) fn is_refused(&self, key: &str) -> bool {
+        self.state().refused.contains(key)
+    }
+
+    pub(crate) fn has_refused(&self) -> bool {
+        !self.state().refused.is_empty()
     }
 
     /// Why replies are missing.

@@ -61,9 +61,9 @@ pub struct Parameters {
 /// Prompt templates of one's own, or the scripts and rules that official ones are read out of.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Templates {
-    /// For MMHal-JudgeSession.
+    /// For MMHal-Bench.
     pub mmhal: Option<PathBuf>,
-    /// For LLaVA-JudgeSession.
+    /// For LLaVA-Bench.
     pub llava_bench: Option<PathBuf>,
     /// For a user's own questions.
     pub own: Option<PathBuf>,
@@ -188,7 +188,7 @@ impl Endpoint {
         let endpoint = Self {
             url: file
                 .string("endpoint.url", "Address, without /chat/completions.")
-                .check(|url| checked(wrong_url(url)))
+                .check(|url| checked(wrong_url(url, "endpoint.key_env")))
                 .required(),
             model: file
                 .string("endpoint.model", "The model's name there.")
@@ -199,36 +199,47 @@ impl Endpoint {
                     "endpoint.key_env",
                     "The environment variable that holds the key.",
                 )
-                .check(|name| {
-                    let remedy = "write the name of an environment variable, not the key";
-                    checked((!is_variable(name)).then_some(("not a name", remedy)))
-                })
+                .check(|name| checked(wrong_variable(name)))
                 .optional(),
         };
-        let host = endpoint.url.strip_prefix("http://");
-        if endpoint.key_env.is_some() && host.is_some_and(|rest| !is_local(host_of(rest))) {
-            file.mistake(
-                "endpoint.url",
-                "the key would be sent unencrypted",
-                "use https, or leave endpoint.key_env out",
-            );
-        }
+        let has_key = endpoint.key_env.is_some();
+        refuse_bare_key(file, "endpoint", &endpoint.url, has_key);
         endpoint
     }
 }
 
-/// What is wrong with an address and what to do; it is not repeated, because a password may stand in it.
-pub(crate) fn wrong_url(url: &str) -> Option<(&'static str, &'static str)> {
+/// A mistake where a key would be sent unencrypted to another machine: by the `url` of a table with a `key_env`.
+pub(crate) fn refuse_bare_key(file: &mut Reader, table: &str, url: &str, has_key: bool) {
+    let host = url.strip_prefix("http://");
+    if has_key && host.is_some_and(|rest| !is_local(host_of(rest))) {
+        file.mistake(
+            &format!("{table}.url"),
+            "the key would be sent unencrypted",
+            format!("use https, or leave {table}.key_env out"),
+        );
+    }
+}
+
+/// What is wrong with the name of the variable that holds a key; it is not repeated, because it may be the key.
+pub(crate) fn wrong_variable(name: &str) -> Option<(&'static str, &'static str)> {
+    let remedy = "write the name of an environment variable, not the key";
+    (!is_variable(name)).then_some(("not a name", remedy))
+}
+
+/// What is wrong with an address and what to do; it is not repeated, because a password may stand in it. `key_env` is where the
+/// variable of a key is named.
+pub(crate) fn wrong_url(url: &str, key_env: &str) -> Option<(&'static str, String)> {
     let Some(("http" | "https", rest)) = url.split_once("://") else {
-        return Some(("not an address", "begin with http:// or https://"));
+        let remedy = "begin with http:// or https://";
+        return Some(("not an address", remedy.to_owned()));
     };
     let host = host_of(rest);
     if host.contains('@') || rest.contains(['?', '#']) {
         let problem = "it must hold no user, password, query or fragment";
-        return Some((problem, "name the key in endpoint.key_env"));
+        return Some((problem, format!("name the key in {key_env}")));
     }
-    host.is_empty()
-        .then_some(("no host", "write one after ://"))
+    let remedy = "write one after ://".to_owned();
+    host.is_empty().then_some(("no host", remedy))
 }
 
 /// The host of what follows `://`, with its port.
@@ -237,9 +248,9 @@ fn host_of(rest: &str) -> &str {
 }
 
 /// A problem and its remedy, as the check of a field has them.
-pub(crate) fn checked(wrong: Option<(&str, &str)>) -> Result<(), (String, String)> {
+pub(crate) fn checked(wrong: Option<(&str, impl Into<String>)>) -> Result<(), (String, String)> {
     wrong.map_or(Ok(()), |(problem, remedy)| {
-        Err((problem.to_owned(), remedy.to_owned()))
+        Err((problem.to_owned(), remedy.into()))
     })
 }
 

@@ -6,6 +6,7 @@
 //! in `scores.jsonl`, so that a run that was killed goes on and ends in the same bytes.
 
 use std::collections::{BTreeSet, HashMap};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use candor_data::formats::candidates::{self, Candidate};
@@ -96,6 +97,13 @@ pub fn best_of_n(
     device: Device,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<BestSummary, RewardError> {
+    if plan.out.join("resolved.toml").exists() {
+        return Err(RewardError::Unfit {
+            path: plan.out.clone(),
+            problem: "it is the folder of a run, whose result.json would be overwritten".to_owned(),
+            remedy: "choose another --out",
+        });
+    }
     let groups = groups(&plan.candidates)?;
     let base = RewardModel::base_path(&plan.reward)?;
     let bundle = Bundle::open(&base, device, plan.base_precision)?;
@@ -164,6 +172,24 @@ fn groups(files: &[PathBuf]) -> Result<Vec<Group>, RewardError> {
     Ok(groups)
 }
 
+/// SHA-256 of all that the scores of a chunk depend on: the reward model, what its base is held in, the images as they are now,
+/// and what is scored.
+fn key_of(
+    plan: &BestOfN,
+    fingerprint: String,
+    images: &BTreeSet<String>,
+    answers: &[(Conversation, &Facts)],
+) -> String {
+    let who = [fingerprint, format!("{:?}", plan.base_precision)];
+    // What cannot be read has scores of its own, which are never kept: that it cannot be read is said where it is encoded.
+    let image = |name: &String| sha256::of_file(&plan.images.join(name)).unwrap_or_default();
+    let whole =
+        |(conversation, facts): &(Conversation, &Facts)| format!("{conversation:?}{facts:?}");
+    let parts = who.into_iter().chain(images.iter().map(image));
+    let parts = parts.chain(answers.iter().map(whole));
+    sha256::of_bytes(parts.map(String::into_bytes))
+}
+
 /// The scores of a chunk, which are kept or computed as a whole: their last bits may depend on who shares a pass.
 fn chunk_scores(
     plan: &BestOfN,
@@ -189,15 +215,12 @@ fn chunk_scores(
             group.answers.iter().map(with)
         })
         .collect();
-    let whole =
-        |(conversation, facts): &(Conversation, &Facts)| format!("{conversation:?}{facts:?}");
-    let parts = answers.iter().map(|answer| whole(answer).into_bytes());
-    let key = sha256::of_bytes(std::iter::once(model.fingerprint().into_bytes()).chain(parts));
+    let images = chunk.iter().filter_map(|group| group.image.clone());
+    let images: BTreeSet<String> = images.collect();
+    let key = key_of(plan, model.fingerprint(), &images, &answers);
     let scores = if let Some(scores) = kept.scores.remove(&key) {
         scores
     } else {
-        let images = chunk.iter().filter_map(|group| group.image.clone());
-        let images: BTreeSet<String> = images.collect();
         let features = ImageFeatures::encode(bundle, &plan.images, images, |_, _| ())?;
         let items: Vec<Judged<'_>> = answers
             .iter()
@@ -275,12 +298,29 @@ fn write(
         best_score_mean: best_sum / groups.len() as f64,
     };
     llava::write(&plan.out.join("best.json"), &best_of)?;
-    if !preferences.is_empty() {
-        preference_log::write(&plan.out.join("preferences.log.jsonl"), &preferences)?;
-        preference::write(&plan.out.join("preferences.json"), &preferences)?;
+    let log = plan.out.join("preferences.log.jsonl");
+    let file = plan.out.join("preferences.json");
+    if preferences.is_empty() {
+        remove(&log)?;
+        remove(&file)?;
+    } else {
+        preference_log::write(&log, &preferences)?;
+        preference::write(&file, &preferences)?;
     }
     write_result(&plan.out, &summary).map_err(candor_train::TrainError::from)?;
     Ok(summary)
+}
+
+/// Removes what an earlier run wrote to the folder, if it did.
+fn remove(path: &Path) -> Result<(), RewardError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(RewardError::Unfit {
+            path: path.to_owned(),
+            problem: format!("it is of an earlier run and cannot be removed: {error}"),
+            remedy: "remove it",
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// A line of the file of scores: those of a chunk.
@@ -322,6 +362,31 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scores_are_of_a_precision_and_of_images_as_they_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let image = dir.path().join("a.png");
+        std::fs::write(&image, "red").unwrap();
+        let mut plan = BestOfN {
+            candidates: Vec::new(),
+            reward: PathBuf::new(),
+            base_precision: BasePrecision::Int8,
+            images: dir.path().to_owned(),
+            facts: None,
+            out: PathBuf::new(),
+            pass_rows: 1,
+        };
+        let images = BTreeSet::from(["a.png".to_owned()]);
+        let of = |plan: &BestOfN| key_of(plan, "reward".to_owned(), &images, &[]);
+        let first = of(&plan);
+        assert_eq!(of(&plan), first);
+        plan.base_precision = BasePrecision::Nf4;
+        let precise = of(&plan);
+        assert_ne!(precise, first);
+        std::fs::write(&image, "blue").unwrap();
+        assert_ne!(of(&plan), precise);
+    }
 
     #[test]
     fn the_first_of_the_best_and_of_the_worst_is_chosen() {

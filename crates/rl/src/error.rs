@@ -28,13 +28,19 @@ pub enum RlError {
     Judge(#[from] candor_judge::JudgeError),
     /// The responses of a step have no rewards.
     #[error(
-        "step {step} has no rewards: {error}\n  the steps before it are kept: the same command with --resume goes on with it"
+        "step {step} has no rewards: {error}\n  {}",
+        unkept.as_deref().map_or_else(
+            || "the steps before it are kept: the same command with --resume goes on with it".to_owned(),
+            |problem| format!("and the steps since the last checkpoint are lost, because none could be written: {problem}"),
+        )
     )]
     Unrewarded {
         /// The step, from 1.
         step: u64,
         /// Why.
-        error: candor_judge::JudgeError,
+        error: Box<candor_judge::JudgeError>,
+        /// Why the steps before it are not kept, where they are not.
+        unkept: Option<String>,
     },
     /// Two things that were given do not fit together.
     #[error("{}: {problem} ({remedy})", path.display())]

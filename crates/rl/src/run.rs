@@ -94,9 +94,14 @@ pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<
             done,
             &rows,
         );
-        if let Err(RlError::Unrewarded { .. }) = &learned {
-            session.keep()?;
-        }
+        let learned = learned.map_err(|error| match error {
+            RlError::Unrewarded { step, error, .. } => RlError::Unrewarded {
+                step,
+                error,
+                unkept: session.keep().err().map(|error| error.to_string()),
+            },
+            other => other,
+        });
         if !learned? {
             return Ok(Outcome::Stopped);
         }
@@ -134,7 +139,11 @@ fn step(
     session.phase("score");
     let said = score(models, images, &rollouts, &recipe.score, pass_rows)?;
     let step = done + 1;
-    let numbers = terms(rewards, &rollouts).map_err(|error| RlError::Unrewarded { step, error })?;
+    let numbers = terms(rewards, &rollouts).map_err(|error| RlError::Unrewarded {
+        step,
+        error: Box::new(error),
+        unkept: None,
+    })?;
     let weighted = &recipe.rewards;
     let scores: Vec<Score> = (rollouts.iter().zip(said).zip(numbers))
         .map(|((rollout, said), numbers)| verdict(rollout, said, numbers, weighted, &recipe.score))

@@ -14,7 +14,7 @@ pub enum JudgeCommand {
     #[command(
         after_help = "Example:\n  candor judge preferences runs/llava-7b-224/sample/candidates.jsonl --judge judge.toml \
                             --facts image_to_caption.json --out runs/judged/preferences.json\n\n\
-                            What it will cost at most is said first. The same command goes on after a kill and pays for no \
+                            What it will cost at most, lost requests apart, is said first. The same command goes on after a kill and pays for no \
                             reply twice. Beside the preferences, which candor reward and candor dpo read, stand a log of both \
                             questions (.log.jsonl) and the counts (.summary.json). docs/ai-feedback.md explains them."
     )]
@@ -77,7 +77,7 @@ pub struct PreferencesArguments {
     /// File of preferences to write.
     #[arg(long)]
     pub out: PathBuf,
-    /// Say what it will cost at most, and ask nothing.
+    /// Say what it will cost at most, lost requests apart, and ask nothing.
     #[arg(long)]
     pub dry_run: bool,
 }

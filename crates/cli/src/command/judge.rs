@@ -29,14 +29,21 @@ fn preferences(arguments: &PreferencesArguments) -> anyhow::Result<()> {
     let facts = arguments.facts.as_deref().zip(book.as_ref());
     let shown = arguments.images.as_deref();
     let feedback = Feedback::new(path, pairs, &settings, facts, shown)?;
-    let prices = settings.prices();
+    let (prices, spend) = (settings.prices(), &settings.spend);
+    let has_prices = spend.prompt_price.is_some() || spend.completion_price.is_some();
+    let attempts = settings.limits.attempts;
     let judge = ChatJudge::open(&arguments.judge, settings, 0)?;
     let (n_replies, most) = feedback.outstanding(&judge)?;
+    let money = if has_prices {
+        let file = arguments.judge.display();
+        format!(", {:.2} by the prices of {file}", prices.of(most))
+    } else {
+        String::new()
+    };
     eprintln!(
-        "judge: {n_replies} replies are to be had, which cost {} tokens at most, {:.2} by the prices of {}",
-        most.total(),
-        prices.of(most),
-        arguments.judge.display()
+        "judge: {n_replies} replies are to be had, which cost {} tokens at most{money}; requests that are lost on the way are sent \
+         again, {attempts} times in all, and come on top",
+        most.total()
     );
     if arguments.dry_run {
         return Ok(());

@@ -1,14 +1,17 @@
 //! A function that is a process: lines go to its stdin, replies come from its stdout.
 //!
-//! It is started when it is first needed, and ended by the end of its stdin. A process that fails is killed, and the error
-//! shows how it ended and what it last wrote to stderr.
+//! It is started when it is first needed, and ended by the end of its stdin. A process that fails is killed with all that it
+//! started, and the error shows how it ended and what it last wrote to stderr.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::process::{Child, ChildStdin, Stdio};
+use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+#[cfg(unix)]
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::function::{Fault, Hear};
 use super::recipe::CommandRecipe;
@@ -145,12 +148,26 @@ impl Running {
         });
         let outcome = listen(&self.lines, ends, timeout, hear);
         if outcome.is_err() {
-            // Ends the writing too, which is not waited for: whom the process started may hold the pipe.
-            let _ = self.child.kill();
-        } else {
-            self.stdin = writing.join().unwrap_or_default();
+            // Ends the writing too, which is not waited for: who left the process's group may hold the pipe.
+            self.kill();
+            return outcome;
         }
-        outcome
+        self.stdin = writing.join().unwrap_or_default();
+        if ends { self.done(timeout) } else { Ok(()) }
+    }
+
+    /// Whether a process that has said all it had to say ends as one does that succeeded.
+    fn done(&mut self, timeout: Duration) -> Result<(), Fault> {
+        match self.wait(timeout) {
+            Some(status) if status.success() => Ok(()),
+            Some(_) => Err(Fault::Reply(
+                "it gave all rewards, and failed after the last".to_owned(),
+            )),
+            None => Err(Fault::Reply(format!(
+                "it closed its stdout and did not end in {} seconds (timeout_secs)",
+                timeout.as_secs_f64()
+            ))),
+        }
     }
 
     /// How it ended and what it said last.
@@ -172,16 +189,32 @@ impl Running {
     }
 
     /// Waits a little for it to end, then kills it.
-    fn end(&mut self) -> Option<std::process::ExitStatus> {
-        let until = Instant::now() + ENDING;
+    fn end(&mut self) -> Option<ExitStatus> {
+        if let Some(status) = self.wait(ENDING) {
+            return Some(status);
+        }
+        self.kill();
+        self.child.wait().ok()
+    }
+
+    /// How it ended, if it does so in time.
+    fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let until = Instant::now() + limit;
         while Instant::now() < until {
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Some(status);
             }
             std::thread::sleep(Duration::from_millis(5));
         }
+        None
+    }
+
+    /// Kills it, and whom it started: a shell's program would work on. It must not have been waited for, because its number
+    /// would be free for another group then.
+    fn kill(&mut self) {
+        #[cfg(unix)]
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         let _ = self.child.kill();
-        self.child.wait().ok()
     }
 }
 

@@ -1,6 +1,7 @@
 //! A function behind an address: lines are posted together, and the body of the answer holds the replies.
 //!
-//! What did not go out, was lost on the way, or was answered with a status that may pass is sent again after a pause.
+//! What did not go out, was lost on the way, or was answered with a status that may pass is sent again after a pause, of at
+//! least what `Retry-After` asks for.
 
 use std::time::Duration;
 
@@ -11,6 +12,9 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::retry::{self, Course};
 use crate::settings::key_of;
 use crate::transport::{Attempt, Transport};
+
+/// The longest pause that an address may ask for: what `judge.toml` has where it says nothing.
+const LONGEST_PAUSE: Duration = Duration::from_mins(15);
 
 /// An address that is asked.
 #[derive(Debug)]
@@ -61,21 +65,41 @@ impl Http {
 
     /// The body of the answer to a body.
     fn post(&self, body: &str) -> Result<String, Fault> {
-        let mut last = String::new();
+        let clock = SystemClock::default();
+        let (mut last, mut asked) = (String::new(), Duration::ZERO);
         for attempt in 0..self.attempts {
             if attempt > 0 {
-                SystemClock::default().sleep(retry::back_off(attempt - 1, 0, u64::from(attempt)));
+                let pause = retry::back_off(attempt - 1, 0, u64::from(attempt));
+                clock.sleep(pause.max(asked));
             }
-            last = match self.transport.post(body) {
-                Attempt::Unsent(reason) => format!("it cannot be reached ({reason})"),
-                Attempt::Lost(reason) => format!("no whole answer came back ({reason})"),
-                Attempt::Answered { status, body, .. } => match retry::course(status, None) {
-                    Course::Keep => return Ok(body),
-                    Course::Again => format!("status {status}: {}", beginning(&body)),
-                    Course::Skip | Course::Stop => {
-                        return Err(self.fault(&format!("status {status}: {}", beginning(&body))));
+            (last, asked) = match self.transport.post(body) {
+                Attempt::Unsent(reason) => {
+                    (format!("it cannot be reached ({reason})"), Duration::ZERO)
+                }
+                Attempt::Lost(reason) => {
+                    let problem = format!("no whole answer came back ({reason})");
+                    (problem, Duration::ZERO)
+                }
+                Attempt::Answered {
+                    status,
+                    retry_after,
+                    body,
+                } => {
+                    let problem = format!("status {status}: {}", beginning(&body));
+                    let asked = retry_after
+                        .and_then(|header| retry::retry_after(&header, clock.unix_secs()))
+                        .unwrap_or_default();
+                    match retry::course(status, None) {
+                        Course::Keep => return Ok(body),
+                        Course::Again if asked > LONGEST_PAUSE => {
+                            let seconds = asked.as_secs();
+                            let problem = format!("it asks to wait {seconds} seconds ({problem})");
+                            return Err(self.fault(&problem));
+                        }
+                        Course::Again => (problem, asked),
+                        Course::Skip | Course::Stop => return Err(self.fault(&problem)),
                     }
-                },
+                }
             };
         }
         Err(self.fault(&format!("{last}, after {} tries", self.attempts)))

@@ -1,7 +1,9 @@
 //! A judge as a term: the rating in its reply, over the highest that there is.
 //!
 //! It is told question, facts, the data set's answer and the response, and shown the image where `judge.toml` says so. Its
-//! cache, cap, limits and tries are those of evaluation. Of several replies the mean of those that hold a rating counts.
+//! cache, cap, limits and tries are those of evaluation. Of several replies the mean of those that hold a rating counts. What
+//! the judge refuses (a filter, a text that is too long) it would refuse again: it is as good as a reply without a rating, unless
+//! everything is refused, which is no response's fault.
 
 use std::path::{Path, PathBuf};
 
@@ -64,14 +66,23 @@ impl Rater {
 
     pub(super) fn of(&self, responses: &[Answered<'_>]) -> Result<Vec<Option<f64>>, JudgeError> {
         let requests: Vec<Request> = responses.iter().map(|r| self.request(r)).collect();
-        let replies =
-            self.judge
-                .replies(&requests, &|_| ())
-                .map_err(|error| JudgeError::Reward {
-                    term: self.term.clone(),
-                    problem: error.to_string(),
-                    remedy: "then continue the run".to_owned(),
-                })?;
+        let replies = if self.unparsed.is_some() {
+            self.judge.replies_or_refusals(&requests)
+        } else {
+            self.judge.replies(&requests, &|_| ())
+        };
+        let replies = replies.map_err(|error| JudgeError::Reward {
+            term: self.term.clone(),
+            problem: error.to_string(),
+            remedy: if self.unparsed.is_none() && self.judge.has_refused() {
+                format!(
+                    "then continue the run; where the judge refuses a response for good, {}",
+                    self.unparsed_remedy()
+                )
+            } else {
+                "then continue the run".to_owned()
+            },
+        })?;
         let both = responses.iter().zip(replies);
         both.map(|(response, replies)| self.rating(response.id, &replies).map(Some))
             .collect()
@@ -112,11 +123,15 @@ impl Rater {
             JudgeError::Reward {
                 term: self.term.clone(),
                 problem: format!("the judge's reply about {id} holds no rating: {shown:?}"),
-                remedy: format!(
-                    "say in `unparsed` of the term what such a response earns and start again: every reply is kept in {} and not paid for again",
-                    self.cache.display()
-                ),
+                remedy: self.unparsed_remedy(),
             }
         })
+    }
+
+    fn unparsed_remedy(&self) -> String {
+        format!(
+            "say in `unparsed` of the term what such a response earns and start again: every reply is kept in {} and not paid for again",
+            self.cache.display()
+        )
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use candor_recipe::Reader;
 
 use super::command::Process;
-use crate::settings::{checked, wrong_url};
+use crate::settings::{checked, refuse_bare_key, wrong_url, wrong_variable};
 
 /// Names that the figures of a step have already.
 const RESERVED: [&str; 4] = ["score", "no_eos", "length", "symbolic"];
@@ -69,7 +69,7 @@ pub enum ObjectMeasure {
 pub struct JudgeRecipe {
     /// `judge.toml`.
     pub settings: PathBuf,
-    /// What a response earns whose reply holds no rating; an error if absent.
+    /// What a response earns whose reply holds no rating, or that the judge refuses; an error if absent.
     pub unparsed: Option<f64>,
 }
 
@@ -244,7 +244,7 @@ fn judge(r: &mut Reader, table: &str) -> Source {
         unparsed: r
             .f64(
                 &format!("{table}.unparsed"),
-                "What a response earns about which the judge's reply holds no rating; without it such a reply stops the run.",
+                "What a response earns about which the judge's reply holds no rating, or that the judge refuses; without it either stops the run.",
             )
             .optional(),
     })
@@ -273,17 +273,21 @@ fn command(r: &mut Reader, table: &str) -> Source {
 }
 
 fn http(r: &mut Reader, table: &str) -> Source {
+    let url = r
+        .string(&format!("{table}.url"), "Where responses are posted to.")
+        .check(|url| checked(wrong_url(url, &format!("{table}.key_env"))))
+        .required();
+    let key_env = r
+        .string(
+            &format!("{table}.key_env"),
+            "The environment variable that holds the key, if it wants one.",
+        )
+        .check(|name| checked(wrong_variable(name)))
+        .optional();
+    refuse_bare_key(r, table, &url, key_env.is_some());
     Source::Http(HttpRecipe {
-        url: r
-            .string(&format!("{table}.url"), "Where responses are posted to.")
-            .check(|url| checked(wrong_url(url)))
-            .required(),
-        key_env: r
-            .string(
-                &format!("{table}.key_env"),
-                "The environment variable that holds the key, if it wants one.",
-            )
-            .optional(),
+        url,
+        key_env,
         batch: r
             .usize(
                 &format!("{table}.batch"),

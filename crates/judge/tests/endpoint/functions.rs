@@ -209,6 +209,29 @@ fn every_bad_process_stops_with_what_it_did() {
 }
 
 #[test]
+fn a_process_that_fails_after_its_last_line_has_failed() {
+    for (end, said) in [("exit 3", "exit status: 3"), ("kill -9 $$", "signal: 9")] {
+        let dir = tempfile::tempdir().unwrap();
+        let script = format!("{HALVES}{end}\n");
+        let mut rewards = command(dir.path(), &script, "process = \"batch\"\n");
+        let message = four(&mut rewards).unwrap_err();
+        for part in ["failed after the last", said, "; 3 of 3 rewards"] {
+            assert!(message.contains(part), "{message}\nlacks {part}");
+        }
+    }
+}
+
+#[test]
+fn whom_a_process_started_ends_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = "(sleep 1; echo > late) & wait";
+    let message = four(&mut command(dir.path(), script, "timeout_secs = 0.2\n")).unwrap_err();
+    assert!(message.contains("no line came"), "{message}");
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(!dir.path().join("late").exists());
+}
+
+#[test]
 fn what_a_failed_process_gave_is_kept_and_only_the_rest_is_asked_again() {
     let dir = tempfile::tempdir().unwrap();
     let one = HALVES.replace("done", "    exit 1\ndone");
@@ -271,6 +294,14 @@ fn a_killed_run_loses_no_reward_that_it_had() {
 fn server(
     answer: impl Fn(usize, &str) -> (u16, String) + Send + 'static,
 ) -> (String, Arc<Mutex<Vec<String>>>) {
+    server_with("", answer)
+}
+
+/// The same with a further header, its end of line included.
+fn server_with(
+    header: &'static str,
+    answer: impl Fn(usize, &str) -> (u16, String) + Send + 'static,
+) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/score", listener.local_addr().unwrap());
     let seen: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -299,7 +330,7 @@ fn server(
                 continue;
             }
             let head = format!(
-                "HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                "HTTP/1.1 {status} X\r\n{header}Content-Length: {}\r\nConnection: close\r\n\r\n",
                 reply.len()
             );
             let _ = stream.write_all((head + &reply).as_bytes());
@@ -344,6 +375,60 @@ fn an_address_rewards_batches_and_is_asked_again_where_that_may_help() {
         .map(|b| b.lines().count())
         .collect();
     assert_eq!(lines, [2, 2, 1]);
+}
+
+#[test]
+fn an_address_is_given_the_time_that_it_asks_for_within_bounds() {
+    let dir = tempfile::tempdir().unwrap();
+    let busy_once = |n: usize, body: &str| match n {
+        0 => (429, "busy".to_owned()),
+        _ => (200, replies(body)),
+    };
+    let (url, _) = server_with("Retry-After: 2\r\n", busy_once);
+    let start = std::time::Instant::now();
+    four(&mut address(&url, dir.path(), "")).unwrap();
+    // A pause of its own has at most a second.
+    assert!(start.elapsed() >= Duration::from_secs(2));
+
+    let dir = tempfile::tempdir().unwrap();
+    let (url, seen) = server_with("Retry-After: 901\r\n", busy_once);
+    let message = four(&mut address(&url, dir.path(), "")).unwrap_err();
+    assert!(
+        message.contains("it asks to wait 901 seconds (status 429: busy)"),
+        "{message}"
+    );
+    assert_eq!(seen.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn the_key_of_an_address_goes_nowhere_in_the_clear() {
+    for (keys, said) in [
+        (
+            "url = \"http://10.0.0.5/score\"\nkey_env = \"SCORE_KEY\"",
+            "rewards[0].url: the key would be sent unencrypted (use https, or leave rewards[0].key_env out)",
+        ),
+        (
+            "url = \"https://a.example/score\"\nkey_env = \"sk-secret1\"",
+            "rewards[0].key_env: not a name (write the name of an environment variable, not the key)",
+        ),
+        (
+            "url = \"https://a.example/score?key=secret1\"",
+            "(name the key in rewards[0].key_env)",
+        ),
+    ] {
+        let text = format!(
+            "[[rewards]]\nname = \"mine\"\nkind = \"http\"\nweight = 1.0\n{keys}\ncache = 'r.jsonl'\n"
+        );
+        let mut reader = Reader::parse("recipe.toml", &text, &[]);
+        Term::read_all(&mut reader);
+        let message = reader.finish().unwrap_err().to_string();
+        assert!(message.contains(said), "{message}\nlacks {said}");
+        assert!(!message.contains("secret1"), "{message}");
+    }
+    terms(
+        "[[rewards]]\nname = \"mine\"\nkind = \"http\"\nweight = 1.0\nurl = \"http://localhost:8000/score\"\n\
+         key_env = \"SCORE_KEY\"\ncache = 'r.jsonl'\n",
+    );
 }
 
 #[test]

@@ -110,3 +110,33 @@ fn an_endpoint_that_refuses_stops_with_the_name_of_the_term() {
         assert!(message.contains(part), "{message}\nlacks {part}");
     }
 }
+
+#[test]
+fn a_response_that_the_judge_refuses_is_worth_what_one_without_a_rating_is() {
+    let stub = Stub::new(|prompt, _| {
+        if prompt.contains("zebra") {
+            Act::Status(400, "", "{\"error\": {\"message\": \"filtered\"}}")
+        } else {
+            Act::Say("Rating: 3")
+        }
+    });
+    let dir = tempfile::tempdir().unwrap();
+    // More refusals in a row than an endpoint that does not work is sent questions.
+    let texts: Vec<String> = (0..6).map(|i| format!("{i} zebras")).collect();
+    let refused: Vec<Answered<'_>> = texts.iter().map(|text| response("z", text, &[])).collect();
+    let all = [&refused[..], &[response("a", "It is a clock", &[])]].concat();
+
+    let mut strict = rewards(&stub.address, dir.path(), "");
+    let message = strict.of(&all[5..]).unwrap_err().to_string();
+    for part in ["status 400: filtered", "`unparsed`", "replies.jsonl"] {
+        assert!(message.contains(part), "{message}\nlacks {part}");
+    }
+    drop(strict);
+    let mut lenient = rewards(&stub.address, dir.path(), "unparsed = -0.5\n");
+    let mut expected = vec![Some(-0.5); 6];
+    expected.push(Some(0.5));
+    assert_eq!(lenient.of(&all).unwrap(), [expected]);
+    // Where nothing else comes, it is not the responses.
+    let message = lenient.of(&refused).unwrap_err().to_string();
+    assert!(message.contains("status 400: filtered"), "{message}");
+}

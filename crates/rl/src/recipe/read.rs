@@ -89,6 +89,7 @@ impl RlRecipe {
         if reward.is_none() {
             without_reward_model(r, &rewards, reward_device, &score, &ppo);
         }
+        check_earnings(r, reward.is_some(), &rewards, &score);
         check_parts(r, &score, &ppo);
         Ok(Self {
             session,
@@ -111,6 +112,24 @@ impl RlRecipe {
             quirks,
             resolved: recipe.finish()?,
         })
+    }
+}
+
+/// Refuses a reward that is made of penalties alone, or of nothing: of which no part that a response could earn has a weight.
+fn check_earnings(r: &mut Reader, has_model: bool, rewards: &[Term], score: &ScoreRecipe) {
+    let is_missing = !has_model && rewards.is_empty();
+    let mut weights = rewards.iter().map(|term| term.weight);
+    let pays = has_model && score.weight > 0.0
+        || score.terminal.symbolic_coef > 0.0
+        || weights.any(|weight| weight.abs() > 0.0);
+    // What is missing is told already.
+    if !pays && !is_missing {
+        let key = if has_model { "score.weight" } else { "rewards" };
+        r.mistake(
+            key,
+            "nothing that a response earns has a weight other than 0",
+            "give the score, a term of [[rewards]] or score.symbolic_coef a weight",
+        );
     }
 }
 

@@ -85,10 +85,19 @@ fn the_best_and_the_worst_of_all_files_are_chosen_and_scored_once() {
     assert_eq!(fs::read(at("both/scores.jsonl")).unwrap(), scores);
     assert!(before == files.map(|file| fs::read(at("both").join(file)).unwrap()));
 
-    let alone = plan(&["one.jsonl"], "alone");
-    let summary = chosen(&alone);
+    // Into the same folder: what the run before found is not this one's.
+    let summary = chosen(&plan(&["one.jsonl"], "both"));
     assert_eq!((summary.n_answers, summary.n_equal), (4, 4));
-    assert!(!at("alone/preferences.json").exists());
+    for file in ["preferences.json", "preferences.log.jsonl"] {
+        assert!(!at("both").join(file).exists(), "{file}");
+    }
+    fs::create_dir(at("run")).unwrap();
+    fs::write(at("run/resolved.toml"), "").unwrap();
+    let message = best_of_n(&plan(&["one.jsonl"], "run"), Device::Cpu, |_, _| ())
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("the folder of a run"), "{message}");
+    assert!(!at("run/scores.jsonl").exists());
     let untold = BestOfN {
         facts: None,
         ..plan(&["one.jsonl"], "untold")

@@ -106,6 +106,11 @@ fn what_has_no_meaning_without_a_reward_model_is_told() {
         message.contains("the critic of algorithm = \"ppo\" begins as the reward model"),
         "{message}"
     );
+    let idle = "[[rewards]]\nname = \"a\"\nkind = \"exact\"\nweight = 0\n";
+    let message = grpo(dir.path(), "out", idle, &[]).unwrap_err().to_string();
+    assert!(message.contains("a weight other than 0"), "{message}");
+    let symbolic = ["score.symbolic_coef=1.0"];
+    assert!(grpo(dir.path(), "out", idle, &symbolic).is_ok());
     let twice = format!("{RULES}[[rewards]]\nname = \"long\"\nkind = \"exact\"\nweight = 1\n");
     let message = grpo(dir.path(), "out", &twice, &[])
         .unwrap_err()
@@ -213,4 +218,34 @@ fn a_step_without_rewards_keeps_the_steps_before_it_and_nothing_is_asked_twice()
         assert!(one == two, "{file} differs");
     }
     assert_eq!(asked("two"), all);
+}
+
+#[test]
+fn a_step_without_rewards_is_told_also_where_no_checkpoint_can_be_written() {
+    let dir = prepared();
+    let at = |name: &str| dir.path().join(name);
+    let term = yes(&at("function"));
+    // Fails once the first step's samples are there, and leaves a file in the place of the checkpoints.
+    let out = at("out");
+    let (script, out) = (at("function/reward.sh"), out.display());
+    let old = "[ -e fail ] && [ \"$(wc -l < asked)\" -ge \"$(cat fail)\" ] && exit 1";
+    let text = fs::read_to_string(&script).unwrap();
+    assert!(text.contains(old));
+    let new = format!(
+        "[ -e '{out}/samples/step-1.jsonl' ] && {{ rm -rf '{out}/checkpoints'; : > '{out}/checkpoints'; exit 1; }}"
+    );
+    fs::write(&script, text.replace(old, &new)).unwrap();
+    let sets = ["run.checkpoint_every=100", "run.snapshot_every=100"];
+    let recipe = grpo(dir.path(), "out", &term, &sets).unwrap();
+    let message = run(&recipe, &launch(false), Device::Cpu)
+        .unwrap_err()
+        .to_string();
+    assert!(message.starts_with("step "), "{message}");
+    for part in [
+        "has no rewards: reward \"yes\"",
+        "none could be written: ",
+        "checkpoints",
+    ] {
+        assert!(message.contains(part), "{message}\nlacks {part}");
+    }
 }

@@ -153,8 +153,8 @@ def check_adapter(name: str, out: Path) -> None:
     """Open an exported adapter with PEFT and compare with the original."""
     folder = next(folder for folder in FOLDERS if folder.name == name)
     source = MODEL / "adapters" / name
-    dialect = "llava" if folder.llama else "hf"
-    export(MODEL / CASE.name, "--adapter", source, "--dialect", dialect, "--out", out)
+    checkpoint_format = "llava" if folder.llama else "hf"
+    export(MODEL / CASE.name, "--adapter", source, "--format", checkpoint_format, "--out", out)
     golden = load_file(source / "expected.safetensors")
     expected = golden.pop("logits")
     with nothing_is_said(f"adapter {name}"):
@@ -232,7 +232,7 @@ def check_words(out: Path) -> None:
 def check_original(out: Path) -> None:
     """Open the parts of an exported original LLaVA for which transformers has classes."""
     case = "hf_published_336"
-    export(FOLDER / case, "--dialect", "llava", "--out", out)
+    export(FOLDER / case, "--format", "llava", "--out", out)
     with nothing_is_said("tower"):
         tower, report = CLIPVisionModel.from_pretrained(out / "vision_tower", output_loading_info=True)
         CLIPImageProcessor.from_pretrained(out / "vision_tower")

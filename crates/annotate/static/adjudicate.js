@@ -73,8 +73,8 @@ class Bench {
   async #open(item) {
     await told(async () => {
       this.#case = await get(`/api/adjudication/${item}`);
-      const { image, why, judgements, flags, answers, n_skips: nSkips } = this.#case;
-      const image = image === null ? null : Image.load(image, "The image that both answers are about");
+      const { image: address, why, judgements, flags, answers, n_skips: nSkips } = this.#case;
+      const image = address === null ? null : Image.load(address, "The image that both answers are about");
       part("message").hidden = true;
       part("task").hidden = false;
       document.body.classList.add("has-task");

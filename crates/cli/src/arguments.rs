@@ -102,7 +102,7 @@ pub enum Command {
                             what other algorithms have, rewards.md what a response may earn."
     )]
     Rl(TrainArguments),
-    /// Evaluate a model on MMHal-JudgeSession, POPE, CHAIR, LLaVA-JudgeSession, MMBench or questions of your own; score answers of
+    /// Evaluate a model on MMHal-Bench, POPE, CHAIR, LLaVA-Bench, MMBench or questions of your own; score answers of
     /// other tools; compare runs.
     #[command(
         after_help = "Example:\n  candor eval run --benchmark pope --model llava-hf/llava-1.5-7b-hf \
@@ -387,7 +387,7 @@ pub enum DataFormat {
     CocoInstances,
     /// POPE questions.
     Pope,
-    /// MMHal-JudgeSession template.
+    /// MMHal-Bench template.
     Mmhal,
     /// MMBench.
     Mmbench,

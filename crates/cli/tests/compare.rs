@@ -7,7 +7,7 @@ use candor_annotate::import;
 use candor_annotate::project::Project;
 use serde_json::{Value, json};
 
-/// A run on two questions of MMHal-JudgeSession, with these answers and ratings.
+/// A run on two questions of MMHal-Bench, with these answers and ratings.
 fn run(folder: &Path, name: &str, answered: [(&str, f64); 2]) -> PathBuf {
     let line = |(id, (answer, score)): (usize, (&str, f64))| {
         let wrong = f64::from(u8::from(score < 3.0));

@@ -315,6 +315,11 @@ fn configurations_of_the_field_are_understood() {
             "found 224 where size is 256",
         ),
         (
+            format!(r#"{{"size":{{"height":224,"width":224}},{numbers}}}"#),
+            "`size`",
+            "squeezed",
+        ),
+        (
             format!(r#"{{"size":224,"do_center_crop":false,{numbers}}}"#),
             "`do_center_crop`",
             "any shape",

@@ -1,7 +1,7 @@
 //! Scores a file of answers to POPE with the library, and prints every number with its interval. No model, no libtorch.
 //!
 //! ```text
-//! cargo run --release -p candor-judge --benchmarkple score_answers -- coco_pope_random.jsonl answers.jsonl
+//! cargo run --release -p candor-judge --example score_answers -- coco_pope_random.jsonl answers.jsonl
 //! ```
 //!
 //! Without arguments it scores four answers of its own. `candor eval score` does the same for all benchmarks, and writes

@@ -35,11 +35,11 @@ macro_rules! benchmarks {
 }
 
 benchmarks! {
-    /// MMHal-JudgeSession.
+    /// MMHal-Bench.
     Mmhal in mmhal,
     /// POPE.
     Pope in pope,
-    /// LLaVA-JudgeSession.
+    /// LLaVA-Bench.
     LlavaBench in llava_bench,
     /// MMBench.
     Mmbench in mmbench,

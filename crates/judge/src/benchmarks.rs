@@ -6,7 +6,7 @@
 //! replies → [`Task::mark`] → [`crate::figures::figures`]. Where the [truth](crate::truth) about the images is known,
 //! nobody is asked and `mark` asks the truth.
 //!
-//! Each benchmark is a file of the folder `benchmark`: what is known of it before its questions are read ([`About`]), and its
+//! Each benchmark is a file of the folder `benchmarks`: what is known of it before its questions are read ([`About`]), and its
 //! [`Task`].
 
 pub(crate) mod chair;
@@ -72,9 +72,9 @@ pub struct About {
 pub struct Files {
     /// Questions: one file, or for POPE one for each split. A benchmark is opened with at least one.
     pub questions: Vec<PathBuf>,
-    /// Reference answers (LLaVA-JudgeSession).
+    /// Reference answers (LLaVA-Bench).
     pub references: Option<PathBuf>,
-    /// Captions and boxes (LLaVA-JudgeSession), or COCO captions (CHAIR).
+    /// Captions and boxes (LLaVA-Bench), or COCO captions (CHAIR).
     pub context: Option<PathBuf>,
     /// Words for kinds of objects (CHAIR).
     pub synonyms: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! How LLaVA-JudgeSession's marks are read in a judge's reply (arXiv 2304.08485, section 5.1): from 1 to 10, one for the reference
+//! How LLaVA-Bench's marks are read in a judge's reply (arXiv 2304.08485, section 5.1): from 1 to 10, one for the reference
 //! and one for the answer. The relative score is 100 · mean(answer) / mean(reference).
 //!
 //! In the micro-world the exact judge's scores stand for the judge's marks, stretched from 0–6 to 1–10, because a ratio

@@ -1,4 +1,4 @@
-//! How MMHal-JudgeSession's ratings are read in a judge's reply (arXiv 2309.14525, section 3.3): from 0 to 6, and an answer is
+//! How MMHal-Bench's ratings are read in a judge's reply (arXiv 2309.14525, section 3.3): from 0 to 6, and an answer is
 //! hallucinated when it is rated below 3.
 //!
 //! The official script takes a reply without exactly one rating for a hallucination with score 0; its numbers stand beside
@@ -21,7 +21,7 @@ pub fn parse_rating(reply: &str) -> Option<u8> {
     rating.filter(|_| found.next().is_none())
 }
 
-/// The marks of MMHal-JudgeSession.
+/// The marks of MMHal-Bench.
 const SCALE: Scale = Scale {
     lowest: 0.0,
     highest: MAX_SCORE as f64,

@@ -4,8 +4,8 @@
 /// What a verdict says of its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ItemOutcome {
-    /// Whether it is right: POPE and MMBench by their rule, MMHal-JudgeSession and CHAIR where nothing is made up,
-    /// LLaVA-JudgeSession where it is marked no lower than the reference, questions of a user by their rule or with a rating of
+    /// Whether it is right: POPE and MMBench by their rule, MMHal-Bench and CHAIR where nothing is made up,
+    /// LLaVA-Bench where it is marked no lower than the reference, questions of a user by their rule or with a rating of
     /// at least 3. `None` where no reply could be read.
     pub right: Option<bool>,
     /// Whether it says that something is there which is not, as far as the benchmark tells: a rating below 3, an

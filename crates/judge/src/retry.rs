@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn pauses_are_seconds_or_dates() {
-        // The date of RFC 9110's benchmarkple, 784111777 seconds after 1970.
+        // The date of RFC 9110's example, 784111777 seconds after 1970.
         let date = "Sun, 06 Nov 1994 08:49:37 GMT";
         for (header, expected) in [
             ("7", Some(7)),

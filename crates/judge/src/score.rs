@@ -1,6 +1,6 @@
 //! Answers of any tool scored: questions and answers in, verdicts and numbers out.
 //!
-//! What is scored is an [`Task`], whichever benchmark it is; where it asks a judge, a [`Judge`] replies. No model runs.
+//! What is scored is a [`Task`], whichever benchmark it is; where it asks a judge, a [`Judge`] replies. No model runs.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -14,13 +14,13 @@ use candor_data::formats::text::{self, Format};
 use crate::JudgeError;
 use crate::request::sha256;
 
-/// Candor's template for MMHal-JudgeSession.
+/// Candor's template for MMHal-Bench.
 const MMHAL: &str = include_str!("../templates/mmhal.txt");
-/// Candor's template for LLaVA-JudgeSession.
+/// Candor's template for LLaVA-Bench.
 const LLAVA_BENCH: &str = include_str!("../templates/llava_bench.txt");
 /// Candor's template for a user's own questions.
 const OWN: &str = include_str!("../templates/own.txt");
-/// The slots of MMHal-JudgeSession, in the order in which the official script fills them.
+/// The slots of MMHal-Bench, in the order in which the official script fills them.
 const MMHAL_SLOTS: [&str; 4] = ["image_content", "question", "reference", "answer"];
 const LLAVA_SLOTS: [&str; 5] = ["captions", "boxes", "question", "reference", "answer"];
 const OWN_SLOTS: [&str; 3] = ["question", "reference", "answer"];
@@ -51,7 +51,7 @@ enum Piece {
 pub struct Templates(Vec<(Option<String>, Template)>);
 
 impl Templates {
-    /// For MMHal-JudgeSession: candor's own, or what a file holds; a file that ends in `.py` is the official script.
+    /// For MMHal-Bench: candor's own, or what a file holds; a file that ends in `.py` is the official script.
     ///
     /// # Errors
     /// The file cannot be read, or does not hold such a template.
@@ -72,7 +72,7 @@ impl Templates {
         Ok(Self(vec![(None, Template::of(file, ours, slots)?)]))
     }
 
-    /// For LLaVA-JudgeSession: candor's own, or what a file holds; a file that ends in `.json` is the official rules.
+    /// For LLaVA-Bench: candor's own, or what a file holds; a file that ends in `.json` is the official rules.
     ///
     /// # Errors
     /// The file cannot be read, or does not hold such a template.
@@ -228,7 +228,7 @@ impl Template {
         })
     }
 
-    /// The official prompt of LLaVA-JudgeSession for a rule of its `rule.json`: what it says stands last, after
+    /// The official prompt of LLaVA-Bench for a rule of its `rule.json`: what it says stands last, after
     /// context, question and answers under headings in brackets.
     fn ruled(path: &Path, rule: &llava_bench::Rule) -> Self {
         let text = Piece::Text;

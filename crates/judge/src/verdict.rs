@@ -44,7 +44,7 @@ pub struct Verdict {
 /// What somebody finds in an answer who knows what is in the image.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Finding {
-    /// 0 to 6, as MMHal-JudgeSession rates; below 3 something is hallucinated.
+    /// 0 to 6, as MMHal-Bench rates; below 3 something is hallucinated.
     pub score: u8,
     /// How the answer stands to the question: `silent`, `beside`, `wrong`, `related`, `partly`, `right`.
     pub standing: String,

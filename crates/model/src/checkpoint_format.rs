@@ -63,7 +63,7 @@ impl CheckpointFormat {
         let class = config["architectures"][0].as_str().unwrap_or_default();
         let model_type = text("model_type");
         match (class, model_type) {
-            ("LlavaForConditionalGeneration", _)
+            ("LlavaForConditionalGeneration", "llava" | "")
             | ("LlavaNextForConditionalGeneration" | "", "llava_next")
             | ("LlavaOnevisionForConditionalGeneration" | "", "llava_onevision")
             | ("", "llava")

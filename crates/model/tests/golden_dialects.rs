@@ -1,6 +1,6 @@
 //! Whole folders of every format, from the text and the image file to the logits.
 //!
-//! `parity/fixtures/formats.py` wrote the folders as they are found in the wild, and what transformers gives.
+//! `parity/fixtures/dialects.py` wrote the folders as they are found in the wild, and what transformers gives.
 
 mod against;
 
@@ -35,6 +35,7 @@ const BFLOAT16: f64 = 0.03;
 
 #[derive(Deserialize)]
 struct Prompts {
+    #[serde(rename = "picture")]
     image: String,
     system: String,
     said: Vec<String>,

@@ -26,6 +26,7 @@ const EVERY_WORD: i64 = 6;
 
 #[derive(Deserialize)]
 struct Prompts {
+    #[serde(rename = "picture")]
     image: String,
     said: Vec<String>,
     text: BTreeMap<String, String>,

@@ -29,6 +29,7 @@ const FOLDERS: [&str; 4] = ["vicuna", "mistral", "llama3", "onevision"];
 
 #[derive(Deserialize)]
 struct Prompts {
+    #[serde(rename = "picture")]
     image: String,
     said: Vec<String>,
     text: BTreeMap<String, String>,
@@ -201,7 +202,7 @@ fn saved_and_exported_folders_have_the_same_tensors() {
     ] {
         same_after_saving_and_exporting(&folder(case));
         let message = refusal_of_the_original_dialect(&folder(case));
-        for words in [what, "--dialect hf"] {
+        for words in [what, "--format hf"] {
             assert!(message.contains(words), "{case}: {message}");
         }
     }
@@ -246,7 +247,7 @@ const CONFIG: &str = "config.json";
 const IMAGES: &str = "preprocessor_config.json";
 const COUNTS: &str = "processor_config.json";
 #[rustfmt::skip] // A table, a case a line.
-const MISFITS: [Mismatch; 14] = [
+const MISFITS: [Mismatch; 15] = [
     ("vicuna", CONFIG, "/image_grid_pinpoints", "[[336, 672]]", &[IMAGES, "others than those of config.json"]),
     ("vicuna", CONFIG, "/image_grid_pinpoints", "[[336, 600]]", &["[336, 600]", "336"]),
     ("vicuna", IMAGES, "/image_grid_pinpoints", "[[336, 672]]", &[IMAGES, "others than those of config.json"]),
@@ -260,6 +261,7 @@ const MISFITS: [Mismatch; 14] = [
     ("llama3", CONFIG, "/text_config/rope_scaling/rope_type", "\"yarn\"", &["yarn", "llama3"]),
     ("llama3", CONFIG, "/text_config/rope_scaling/low_freq_factor", "4.0", &["low_freq_factor"]),
     ("onevision", CONFIG, "/vision_aspect_ratio", "\"anyres\"", &["vision_aspect_ratio", "anyres_max_"]),
+    ("onevision", CONFIG, "/vision_aspect_ratio", "\"anyres_max_9000000000000000\"", &["vision_aspect_ratio", "anyres_max_"]),
     ("onevision", CONFIG, "/vision_config/vision_use_head", "true", &["vision_use_head"]),
 ];
 

@@ -99,6 +99,7 @@ struct Description {
     bullet: String,
     /// The seed of the order that captions are shuffled to; none where they are shown as the file has them.
     caption_shuffle_seed: Option<u64>,
+    #[serde(alias = "readout")]
     pooling: Pooling,
     max_tokens: usize,
     score_mean: f64,

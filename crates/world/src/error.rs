@@ -19,7 +19,7 @@ pub enum WorldError {
         remedy: &'static str,
     },
     /// An image could not be turned into a file.
-    #[error("{}: encoding the picture failed; this is a bug, please report it with the seed", path.display())]
+    #[error("{}: encoding the image failed; this is a bug, please report it with the seed", path.display())]
     Image {
         /// The file that was to be written.
         path: PathBuf,
@@ -58,7 +58,7 @@ pub enum WorldError {
         source: std::io::Error,
     },
     /// A candidate is about an image that the world does not have.
-    #[error("{}: candidate {id} is about {image}, which is no picture of {}; give the world whose prompts were answered", path.display(), world.display())]
+    #[error("{}: candidate {id} is about {image}, which is no image of {}; give the world whose prompts were answered", path.display(), world.display())]
     NoScene {
         /// The file of candidates.
         path: PathBuf,

@@ -113,10 +113,10 @@ pub struct BenchmarkArguments {
     /// Questions; for POPE once for each split, for CHAIR the COCO instances.
     #[arg(long, required = true)]
     pub questions: Vec<PathBuf>,
-    /// Reference answers (LLaVA-JudgeSession).
+    /// Reference answers (LLaVA-Bench).
     #[arg(long)]
     pub references: Option<PathBuf>,
-    /// Captions and boxes (LLaVA-JudgeSession), or COCO captions (CHAIR).
+    /// Captions and boxes (LLaVA-Bench), or COCO captions (CHAIR).
     #[arg(long)]
     pub context: Option<PathBuf>,
     /// Words for kinds of objects (CHAIR).
@@ -124,7 +124,7 @@ pub struct BenchmarkArguments {
     pub synonyms: Option<PathBuf>,
     #[command(flatten)]
     pub training: TrainingArguments,
-    /// The judge's settings (MMHal-JudgeSession, LLaVA-JudgeSession, questions of your own that name it).
+    /// The judge's settings (MMHal-Bench, LLaVA-Bench, questions of your own that name it).
     #[arg(long)]
     pub judge: Option<PathBuf>,
     /// Take only so many questions of each file, from the first; the results say so.

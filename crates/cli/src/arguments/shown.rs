@@ -53,7 +53,7 @@ fn words(command: &str) -> Vec<String> {
     words
 }
 
-/// The benchmarkples of a command and of all below it.
+/// The examples of a command and of all below it.
 fn examples(command: &Command) -> Vec<String> {
     let own = command.get_after_help().map(ToString::to_string);
     let own = commands(&own.unwrap_or_default());

@@ -15,7 +15,7 @@ use crate::arguments::DownloadArguments;
 /// What is tried before a connection that breaks is given up.
 const RETRIES: usize = 5;
 
-/// What a model folder may hold besides its weights; other files (benchmarkples, weights of other frameworks) stay where they
+/// What a model folder may hold besides its weights; other files (examples, weights of other frameworks) stay where they
 /// are.
 const KINDS: [&str; 4] = ["json", "jinja", "model", "txt"];
 

@@ -144,6 +144,19 @@ fn square(raw: &Raw) -> Result<SquareProcessor, Refusal> {
             "found false without do_pad, which leaves images of any shape".into(),
         ));
     }
+    // transformers' processors squeeze an image to a height and a width, and keep its shape for a shortest edge.
+    let squeezes = raw
+        .size
+        .as_ref()
+        .is_some_and(|size| size.get("height").is_some() && size.get("shortest_edge").is_none());
+    if squeezes && fit == Fit::CenterCrop {
+        return Err((
+            "size",
+            "found a height and a width without do_pad, to which images would be squeezed; \
+             only shortest_edge is supported"
+                .into(),
+        ));
+    }
     if let Some(value) = raw.crop_size.as_ref() {
         let crop = side("crop_size", value)?;
         if crop != size {

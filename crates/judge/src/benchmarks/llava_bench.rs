@@ -1,4 +1,4 @@
-//! LLaVA-JudgeSession: a judge that knows captions and boxes marks a reference and the answer from 1 to 10, in one order or in
+//! LLaVA-Bench: a judge that knows captions and boxes marks a reference and the answer from 1 to 10, in one order or in
 //! both.
 //!
 //! Judges tend to favour a place. With [`Identity::swap`](crate::judge::Identity::swap) each question is asked a second

@@ -1,4 +1,4 @@
-//! MMHal-JudgeSession: a judge that knows what is in the image rates each answer from 0 to 6; or the truth does.
+//! MMHal-Bench: a judge that knows what is in the image rates each answer from 0 to 6; or the truth does.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! LLaVA-JudgeSession, in one order of the two answers and in both.
+//! LLaVA-Bench, in one order of the two answers and in both.
 
 use std::path::Path;
 

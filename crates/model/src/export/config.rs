@@ -26,7 +26,7 @@ pub(super) fn check(export: &Export, config: &ModelConfig) -> Result<(), ModelEr
             remedy,
         })
     };
-    let original = "export it in the original dialect (--format llava)";
+    let original = "export it in the original format (--format llava)";
     let Some(config) = config.llava() else {
         return match export.checkpoint_format {
             CheckpointFormat::HuggingFace => Ok(()),
@@ -63,7 +63,7 @@ pub(super) fn check(export: &Export, config: &ModelConfig) -> Result<(), ModelEr
                 "{}, for which the original LLaVA's first code has no words",
                 other.map(|(_, what)| what).unwrap_or_default()
             ),
-            "export it for Hugging Face (--dialect hf)",
+            "export it for Hugging Face (--format hf)",
         ),
         CheckpointFormat::HuggingFace if config.mm_projector_type == ProjectorKind::Linear => {
             let problem = "the projector is one linear layer, which Hugging Face's LLaVA has not";

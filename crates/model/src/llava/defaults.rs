@@ -63,6 +63,13 @@ pub fn fill(config: &mut Value) {
             if let Some(fields) = config.as_object_mut() {
                 fields.remove("image_token_id");
             }
+            let parts = [
+                ("text_config", "qwen2"),
+                ("vision_config", "siglip_vision_model"),
+            ];
+            for (part, model_type) in parts {
+                add(&mut config[part], &json!({"model_type": model_type}));
+            }
         }
         _ => {}
     }

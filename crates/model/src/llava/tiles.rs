@@ -16,6 +16,9 @@ use crate::features::{Features, ImageSpan, Lines};
 /// A finer view is brought to fewer tokens if its sides are so many times longer than those of the most that it may have.
 const LEAST_RATIO: f64 = 1.1;
 
+/// No model has a limit beyond so many tiles; OneVision's is 9.
+const MOST_TILES: i64 = 1024;
+
 /// How an image is put together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tiling {
@@ -52,7 +55,7 @@ impl LlavaConfig {
     fn most_tiles(&self) -> Option<i64> {
         let most = self.vision_aspect_ratio.as_deref()?;
         let most = most.strip_prefix("anyres_max_")?.parse().ok();
-        most.filter(|most| *most > 0 && self.kind() == LlavaKind::Onevision)
+        most.filter(|most| (1..=MOST_TILES).contains(most) && self.kind() == LlavaKind::Onevision)
     }
 
     /// Whether tiles are such as the tower takes, and what limits their tokens is understood.

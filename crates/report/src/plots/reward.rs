@@ -61,7 +61,7 @@ fn over_steps(input: &ReportInput) -> Markup {
         logarithmic: false,
         smoothing: 1,
         always: &[0.5],
-        caption: "Each arm keeps the step that is best on these pairs; they are not the held-out ones.",
+        caption: "Each variant keeps the step that is best on these pairs; they are not the held-out ones.",
     };
     plot.draw(&lines)
 }

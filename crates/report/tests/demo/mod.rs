@@ -77,7 +77,7 @@ fn verdicts(answer: &str, truth: bool) -> (String, String) {
     let finding = |score: u8, left_out: &[&str]| json!({ "score": score, "standing": "right", "claims": [claim], "left_out": left_out });
     let chair = (0..12).map(|i| {
         json!({
-            "id": format!("{i}.png"), "image": format!("{i}.png"), "question": "Describe the image.", "answer": answer,
+            "id": format!("{i}.png"), "image_file": format!("{i}.png"), "question": "Describe the image.", "answer": answer,
             "reference": "boat, dog", "finding": finding(4, &["boat"]), "measures": {},
         })
     });

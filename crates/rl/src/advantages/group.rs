@@ -8,7 +8,7 @@
 //! GRPO: Shao and others, arXiv 2402.03300, section 4.1. Dr. GRPO: Liu and others, arXiv 2503.20783, leaves the division
 //! out, because it makes questions that are all but solved or hopeless weigh more. TRL: `GRPOTrainer`, `scale_rewards`.
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::totals;
 
@@ -70,6 +70,8 @@ pub fn without_spread(rewards: &Tensor, mask: &Tensor, n: usize) -> Vec<bool> {
     let groups = totals(rewards, mask).reshape([-1, n as i64]);
     let own = [1].as_slice();
     let flat = (groups.amax(own, false) - groups.amin(own, false)).lt(FLAT);
+    // All at once: a device is waited for with each copy.
+    let flat = flat.to_device(Device::Cpu);
     let is_flat = |group: i64| flat.int64_value(&[group]) == 1;
     let groups = 0..flat.size()[0];
     groups

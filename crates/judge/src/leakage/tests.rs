@@ -45,7 +45,7 @@ fn images_are_found_by_number_or_name_and_questions_by_their_words() {
             false,
         ),
         verdict(
-            "image_file",
+            "shown",
             "COCO_val2014_000000000042.jpg",
             "Is there a dog?",
             true,
@@ -57,7 +57,7 @@ fn images_are_found_by_number_or_name_and_questions_by_their_words() {
     ]);
     let found = training.find(&[run], None, 0).unwrap();
     let leaked = &found.benchmarks[&Benchmark::Pope];
-    assert_eq!(leaked.images, ["both", "name", "image_file"]);
+    assert_eq!(leaked.images, ["both", "name", "shown"]);
     assert_eq!(leaked.questions, ["both", "name"]);
     assert_eq!((leaked.n, leaked.n_words), (5, 3));
     // Right are 3 of 5; without the three images, "words" of "words" and "number".

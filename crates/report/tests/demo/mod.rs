@@ -77,13 +77,13 @@ fn verdicts(answer: &str, truth: bool) -> (String, String) {
     let finding = |score: u8, left_out: &[&str]| json!({ "score": score, "standing": "right", "claims": [claim], "left_out": left_out });
     let chair = (0..12).map(|i| {
         json!({
-            "id": format!("{i}.png"), "image_file": format!("{i}.png"), "question": "Describe the image.", "answer": answer,
+            "id": format!("{i}.png"), "image": format!("{i}.png"), "question": "Describe the image.", "answer": answer,
             "reference": "boat, dog", "finding": finding(4, &["boat"]), "measures": {},
         })
     });
     let mmhal = (0..6).map(|i| {
         json!({
-            "id": i.to_string(), "image": i.to_string(), "image": format!("{i}.png"), "group": "attribute",
+            "id": i.to_string(), "image": i.to_string(), "image_file": format!("{i}.png"), "group": "attribute",
             "question": "What is < the dog?", "reference": "A dog.", "answer": answer, "finding": finding(5, &[]),
             "measures": {},
         })

@@ -1,6 +1,6 @@
 //! Judges of answers, what their replies mean, and how certain a difference is. No tensors.
 //!
-//! A [`Benchmark`] is opened as a [`Task`], the one shape that all have; [`score::score`] scores answers of any tool to it
+//! A [`Benchmark`] is opened as a [`Task`](benchmarks::Task), the one shape that all have; [`score::score`] scores answers of any tool to it
 //! into [`Verdict`]s and [`Results`], and [`compare::compare`] sets the [`run`]s of models side by side. What reads answers
 //! and replies ([`pope`], [`mmhal`], [`llava_bench`], [`choice`], [`yes_no`], [`marks`]) are pure functions, which know
 //! neither models nor files.

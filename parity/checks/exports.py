@@ -162,7 +162,8 @@ def check_adapter(name: str, out: Path) -> None:
     with torch.no_grad():
         difference = (model(**golden).logits - expected).abs().max().item()
     say(f"adapter {name} logits", difference)
-    assert difference == 0.0, name
+    # 0 on the processor that the golden logits were made on; PEFT itself is 1.5e-5 from them on another.
+    assert difference <= ABSOLUTE, name
 
 
 def check_merged(out: Path) -> None:

@@ -58,8 +58,7 @@ pub(crate) fn parts(
         Part { weight, numbers }.measured()
     };
     let tokens = |rollout: &Rollout<'_>| {
-        let share = rollout.response.ids.len() as f64 / coefs.length_scale_tokens;
-        rollout.prompt.length_bonus * share
+        rollout.prompt.length_bonus * coefs.length_share(rollout.response.ids.len())
     };
     let fixed = [
         (

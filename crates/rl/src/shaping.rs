@@ -35,6 +35,14 @@ pub struct TerminalCoefs {
     pub symbolic_coef: f64,
 }
 
+impl TerminalCoefs {
+    /// A response's length as a share of `length_scale_tokens`.
+    #[must_use]
+    pub fn length_share(&self, n_tokens: usize) -> f64 {
+        n_tokens as f64 / self.length_scale_tokens
+    }
+}
+
 /// The parts of a response's terminal reward.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Terminal {
@@ -61,7 +69,7 @@ pub fn terminal(
     correctness: f64,
 ) -> Terminal {
     let no_eos_penalty = if finished { 0.0 } else { coefs.no_eos_penalty };
-    let share = n_tokens as f64 / coefs.length_scale_tokens;
+    let share = coefs.length_share(n_tokens);
     let length_penalty = coefs.length_penalty * length_bonus * share;
     let symbolic = coefs.symbolic_coef * correctness;
     Terminal {

@@ -14,7 +14,7 @@ pub(crate) struct Projected {
 
 impl Projected {
     /// Tokens with nothing besides.
-    pub fn plain(tokens: Tensor) -> Self {
+    pub(crate) fn plain(tokens: Tensor) -> Self {
         Self {
             tokens,
             deep: Vec::new(),
@@ -36,7 +36,7 @@ impl Deep {
     ///
     /// # Shapes
     /// `places`: `[rows, len]` bool; `after`: `[n_image_tokens, width]` each.
-    pub fn of(places: &Tensor, after: Vec<Tensor>) -> Option<Self> {
+    pub(crate) fn of(places: &Tensor, after: Vec<Tensor>) -> Option<Self> {
         (!after.is_empty()).then(|| Self {
             places: places.unsqueeze(-1),
             after,
@@ -44,7 +44,7 @@ impl Deep {
     }
 
     /// The same for all rows in one, before `n` tokens that are no image's.
-    pub fn before(self, n: i64) -> Self {
+    pub(crate) fn before(self, n: i64) -> Self {
         let places = self.places.reshape([1, -1, 1]);
         Self {
             places: places.constant_pad_nd([0, 0, 0, n]),
@@ -56,7 +56,7 @@ impl Deep {
     ///
     /// # Shapes
     /// `x`: `[rows, len, width]` → the same. A last layer that gives other tokens than it got gives no image's.
-    pub fn add(deep: Option<&Self>, layer: usize, x: Tensor) -> Tensor {
+    pub(crate) fn add(deep: Option<&Self>, layer: usize, x: Tensor) -> Tensor {
         match deep.and_then(|deep| Some((deep, deep.of_layer(layer, &x)?))) {
             Some((deep, added)) => &x + x.zeros_like().masked_scatter(&deep.places, added),
             None => x,
@@ -67,7 +67,7 @@ impl Deep {
     ///
     /// # Shapes
     /// `gradient`: `[rows, len, width]` → twice `[n_image_tokens, width]`.
-    pub fn gradient(&self, layer: usize, gradient: &Tensor) -> Option<(&Tensor, Tensor)> {
+    pub(crate) fn gradient(&self, layer: usize, gradient: &Tensor) -> Option<(&Tensor, Tensor)> {
         let added = self.of_layer(layer, gradient)?;
         let own = gradient.masked_select(&self.places);
         Some((added, own.reshape(added.size())))

@@ -18,7 +18,7 @@ pub(crate) struct LeftPadded {
 }
 
 impl LeftPadded {
-    pub fn new(rows: &[&[i64]], device: Device) -> Self {
+    pub(crate) fn new(rows: &[&[i64]], device: Device) -> Self {
         let len = rows.iter().map(|row| row.len()).max().unwrap_or(0);
         let mut ids = Vec::with_capacity(rows.len() * len);
         let mut pads = Vec::with_capacity(rows.len());
@@ -46,19 +46,19 @@ impl LeftPadded {
     }
 
     /// The place of each token in its own row, `[rows, len]` i64; 0 for pads.
-    pub fn positions(&self) -> Tensor {
+    pub(crate) fn positions(&self) -> Tensor {
         (self.columns(self.len) - &self.pads).clamp_min(0)
     }
 
     /// Which of the first `capacity` columns hold real tokens or may come to, `[rows, 1, 1, capacity]` bool; none where
     /// nothing is padded and all do.
-    pub fn readable(&self, capacity: i64) -> Option<Tensor> {
+    pub(crate) fn readable(&self, capacity: i64) -> Option<Tensor> {
         let real = || self.columns(capacity).ge_tensor(&self.pads);
         self.padded.then(|| real().unsqueeze(1).unsqueeze(1))
     }
 
     /// What each token may read, `[rows, 1, len, len]` bool; none where nothing is padded and causal is enough.
-    pub fn causal_mask(&self) -> Option<Tensor> {
+    pub(crate) fn causal_mask(&self) -> Option<Tensor> {
         let options = (Kind::Bool, self.ids.device());
         let causal = || Tensor::ones([self.len, self.len], options).tril(0);
         // A pad reads itself, because a softmax over nothing is not a number.

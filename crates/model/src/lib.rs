@@ -3,6 +3,8 @@
 //! Files and user input go through `Result`; a wrong shape between modules of this crate is a bug and
 //! panics with libtorch's message. Nothing here knows optimizers, recipes or stages.
 
+#![warn(unreachable_pub)]
+
 mod answerer;
 mod bundle;
 mod cache;

@@ -23,7 +23,7 @@ impl Axial {
     /// # Shapes
     /// `placeholder`: `[rows, len]` bool; `spans`: the grids of all images, row by row; none where a family's positions
     /// have one axis.
-    pub fn of(placeholder: &Tensor, spans: &[ImageSpan]) -> Option<Self> {
+    pub(crate) fn of(placeholder: &Tensor, spans: &[ImageSpan]) -> Option<Self> {
         let mut offsets = [const { Vec::new() }; 2];
         let mut steps = Vec::new();
         for span in spans {

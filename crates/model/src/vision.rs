@@ -47,7 +47,7 @@ impl Vision {
     ///
     /// # Errors
     /// The source lacks one or has it in another shape.
-    pub fn take(weights: &mut Weights, config: &ModelConfig) -> Result<Self, ModelError> {
+    pub(crate) fn take(weights: &mut Weights, config: &ModelConfig) -> Result<Self, ModelError> {
         Ok(match config {
             ModelConfig::Llava(c) => {
                 let tower = VisionTower::take(weights, c)?;
@@ -70,7 +70,7 @@ impl Vision {
     ///
     /// # Shapes
     /// `pixels`: `[n_images, 3, height, width]`, normalised.
-    pub fn encode(&self, pixels: &Tensor) -> Features {
+    pub(crate) fn encode(&self, pixels: &Tensor) -> Features {
         let (tower, lines) = match self {
             Self::Llava(tower, _) => (tower, None),
             Self::Tiled(tower, ..) => (tower, Some(Lines::One)),
@@ -98,7 +98,7 @@ impl Vision {
     ///
     /// # Panics
     /// The family sees no tiles.
-    pub fn encode_views(&self, views: &Tensor, own: ImageSize) -> Features {
+    pub(crate) fn encode_views(&self, views: &Tensor, own: ImageSize) -> Features {
         let Self::Tiled(tower, _, tiles) = self else {
             unreachable!("only processors of tiled families make views");
         };
@@ -113,7 +113,7 @@ impl Vision {
     }
 
     /// Tokens of features, and what is added to them later.
-    pub fn project(&self, features: &Features) -> Projected {
+    pub(crate) fn project(&self, features: &Features) -> Projected {
         match self {
             Self::Llava(_, projector) => Projected::plain(projector.forward(features.rows())),
             Self::Tiled(_, projector, tiles) => {

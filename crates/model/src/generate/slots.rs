@@ -121,7 +121,7 @@ pub(crate) struct Slots<'a> {
 }
 
 impl<'a> Slots<'a> {
-    pub fn new(
+    pub(crate) fn new(
         model: &'a Vlm,
         adapter: Option<&'a Adapter>,
         n_samples: usize,
@@ -139,7 +139,7 @@ impl<'a> Slots<'a> {
 
     /// One sequence that has been read already: `cache` holds it, `hidden` is its last hidden state, `[1, width]`, and
     /// `next` the position of its next token.
-    pub fn of_one(
+    pub(crate) fn of_one(
         model: &'a Vlm,
         adapter: Option<&'a Adapter>,
         cache: KvCache,
@@ -162,23 +162,23 @@ impl<'a> Slots<'a> {
     }
 
     /// The cache of what is growing; none where nothing is.
-    pub fn into_cache(self) -> Option<KvCache> {
+    pub(crate) fn into_cache(self) -> Option<KvCache> {
         self.live.map(|live| live.cache)
     }
 
     /// Index of the response that each row grows.
-    pub fn rows(&self) -> &[usize] {
+    pub(crate) fn rows(&self) -> &[usize] {
         self.live.as_ref().map_or(&[], |live| &live.rows)
     }
 
     /// Whether nothing grows.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.live.is_none()
     }
 
     /// Chooses the next token of each row: the row, the token and its log-probability, which is not finite where the row's
     /// logits are no numbers to choose by. `uniform` gives a row's random number; greedy decoding asks none.
-    pub fn choose(
+    pub(crate) fn choose(
         &mut self,
         decoding: Decoding,
         uniform: impl Fn(usize) -> f64,
@@ -203,7 +203,7 @@ impl<'a> Slots<'a> {
 
     /// Reads the next of the waiting queries where enough slots are free: reading a few at a time would cost more than the
     /// free slots do.
-    pub fn fill(&mut self, queries: &[Query], waiting: &mut VecDeque<usize>) {
+    pub(crate) fn fill(&mut self, queries: &[Query], waiting: &mut VecDeque<usize>) {
         let free = self.n_rows - self.rows().len();
         if self.live.is_some() && free * 4 < self.n_rows {
             return;
@@ -230,7 +230,7 @@ impl<'a> Slots<'a> {
     }
 
     /// Reads the tokens that were chosen for the rows at `going`, and lets the other rows go.
-    pub fn go_on(&mut self, going: &[i64]) {
+    pub(crate) fn go_on(&mut self, going: &[i64]) {
         let Some(live) = self.live.as_mut().filter(|_| !going.is_empty()) else {
             self.live = None;
             return;

@@ -1,29 +1,29 @@
 //! What fields mean that a `config.json` leaves out: the defaults of transformers' `LlamaConfig`.
 
-pub fn model_type() -> String {
+pub(super) fn model_type() -> String {
     "llama".to_owned()
 }
-pub fn vocab_size() -> i64 {
+pub(super) fn vocab_size() -> i64 {
     32000
 }
-pub fn hidden_size() -> i64 {
+pub(super) fn hidden_size() -> i64 {
     4096
 }
-pub fn intermediate_size() -> i64 {
+pub(super) fn intermediate_size() -> i64 {
     11008
 }
-pub fn num_hidden_layers() -> i64 {
+pub(super) fn num_hidden_layers() -> i64 {
     32
 }
-pub fn num_attention_heads() -> i64 {
+pub(super) fn num_attention_heads() -> i64 {
     32
 }
-pub fn rms_norm_eps() -> f64 {
+pub(super) fn rms_norm_eps() -> f64 {
     1e-6
 }
-pub fn rope_theta() -> f64 {
+pub(super) fn rope_theta() -> f64 {
     10000.0
 }
-pub fn max_position_embeddings() -> i64 {
+pub(super) fn max_position_embeddings() -> i64 {
     2048
 }

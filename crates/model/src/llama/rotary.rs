@@ -23,7 +23,7 @@ pub(crate) struct Llama3 {
 impl Llama3 {
     /// # Errors
     /// Names the fields that make no sense.
-    pub fn check(self) -> Result<(), String> {
+    pub(crate) fn check(self) -> Result<(), String> {
         let finite = [self.factor, self.low, self.high, self.positions];
         if finite.iter().all(|x| x.is_finite() && *x > 0.0) && self.low < self.high {
             return Ok(());
@@ -37,7 +37,7 @@ impl Llama3 {
 
     /// # Shapes
     /// `inverse_frequencies`: `[head_dim / 2]` f32 → the same.
-    pub fn stretch(self, inverse_frequencies: &Tensor) -> Tensor {
+    pub(crate) fn stretch(self, inverse_frequencies: &Tensor) -> Tensor {
         // The same operations as transformers, in f32.
         let waves = inverse_frequencies.reciprocal() * std::f64::consts::TAU;
         let slow = waves.gt(self.positions / self.low);

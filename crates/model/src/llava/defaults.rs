@@ -7,34 +7,34 @@ use serde_json::{Value, json};
 use super::config::{FeatureLayers, LlavaConfig, LlavaKind};
 use crate::Activation;
 
-pub fn architectures() -> Vec<String> {
+pub(super) fn architectures() -> Vec<String> {
     vec!["LlavaForConditionalGeneration".to_owned()]
 }
-pub fn model_type() -> String {
+pub(super) fn model_type() -> String {
     "llava".to_owned()
 }
-pub fn image_token_index() -> i64 {
+pub(super) fn image_token_index() -> i64 {
     32000
 }
-pub fn projector_hidden_act() -> Activation {
+pub(super) fn projector_hidden_act() -> Activation {
     Activation::Gelu
 }
-pub fn vision_feature_layer() -> FeatureLayers {
+pub(super) fn vision_feature_layer() -> FeatureLayers {
     FeatureLayers::One(-2)
 }
-pub fn yes() -> bool {
+pub(super) fn yes() -> bool {
     true
 }
 
 /// Whether fields that are left out mean something else than in a LLaVA-1.5 of CLIP and LLaMA.
-pub fn are_others(config: &LlavaConfig) -> bool {
+pub(super) fn are_others(config: &LlavaConfig) -> bool {
     config.kind() != LlavaKind::Plain
         || config.text_config.model_type != "llama"
         || config.vision_config.model_type != "clip_vision_model"
 }
 
 /// Writes down what is left out.
-pub fn fill(config: &mut Value) {
+pub(super) fn fill(config: &mut Value) {
     let kind = LlavaKind::of(config["model_type"].as_str().unwrap_or_default());
     if let Some(fields) = config.as_object_mut() {
         let null = |field: &str| fields.get(field).is_some_and(Value::is_null);

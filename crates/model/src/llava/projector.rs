@@ -8,7 +8,7 @@ use crate::{Activation, LlavaConfig, ModelError, Part, ProjectorKind};
 
 /// One linear layer (LLaVA v1), or two with an activation between them (v1.5).
 #[derive(Debug)]
-pub struct Projector {
+pub(crate) struct Projector {
     first: Linear,
     second: Option<(Activation, Linear)>,
 }
@@ -18,7 +18,7 @@ impl Projector {
     ///
     /// # Errors
     /// The source lacks one or has it in another shape.
-    pub fn take(weights: &mut Weights, config: &LlavaConfig) -> Result<Self, ModelError> {
+    pub(crate) fn take(weights: &mut Weights, config: &LlavaConfig) -> Result<Self, ModelError> {
         weights.begin(Part::Projector);
         let (from, to) = (config.feature_width(), config.text_config.hidden_size);
         let bias = config.multimodal_projector_bias;
@@ -50,7 +50,7 @@ impl Projector {
 
     /// # Shapes
     /// `features`: `[.., feature width]` → `[.., decoder width]`.
-    pub fn forward(&self, features: &Tensor) -> Tensor {
+    pub(crate) fn forward(&self, features: &Tensor) -> Tensor {
         let x = self.first.forward(features);
         match &self.second {
             Some((activation, second)) => second.forward(&activation.apply(&x)),

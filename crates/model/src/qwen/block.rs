@@ -21,7 +21,7 @@ pub(super) enum Norm {
 }
 
 impl Norm {
-    pub fn take(
+    pub(super) fn take(
         weights: &mut Weights,
         name: &str,
         generation: Generation,
@@ -35,7 +35,7 @@ impl Norm {
         })
     }
 
-    pub fn forward(&self, x: &Tensor) -> Tensor {
+    pub(super) fn forward(&self, x: &Tensor) -> Tensor {
         match self {
             Self::Layer(norm) => norm.forward(x),
             Self::Rms(norm) => norm.forward(x),
@@ -84,7 +84,11 @@ impl Turns {
 }
 
 impl Block {
-    pub fn take(weights: &mut Weights, at: i64, c: &QwenVisionConfig) -> Result<Self, ModelError> {
+    pub(super) fn take(
+        weights: &mut Weights,
+        at: i64,
+        c: &QwenVisionConfig,
+    ) -> Result<Self, ModelError> {
         let name = format!("vision_tower.blocks.{at}");
         let (width, inner) = (c.width, c.mlp_width);
         let depth = (2.0 * c.depth as f64).sqrt();
@@ -125,7 +129,7 @@ impl Block {
 
     /// # Shapes
     /// `x`: `[n_images, n_patches, width]` → the same. `windows`: of tokens of `unit` patches; none is the whole image.
-    pub fn forward(
+    pub(super) fn forward(
         &self,
         x: &Tensor,
         turns: &Turns,

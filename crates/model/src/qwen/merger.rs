@@ -35,7 +35,7 @@ impl Mergers {
     ///
     /// # Errors
     /// The source lacks one or has it in another shape.
-    pub fn take(weights: &mut Weights, c: &QwenVisionConfig) -> Result<Self, ModelError> {
+    pub(crate) fn take(weights: &mut Weights, c: &QwenVisionConfig) -> Result<Self, ModelError> {
         weights.begin(Part::Projector);
         let root = "multi_modal_projector";
         let deep = 0..c.deep.len();
@@ -50,7 +50,7 @@ impl Mergers {
 
     /// # Shapes
     /// `features`: `[n_patches, feature_width]`, the patches of a token beside each other.
-    pub fn forward(&self, features: &Tensor) -> Projected {
+    pub(crate) fn forward(&self, features: &Tensor) -> Projected {
         if self.deep.is_empty() {
             return Projected::plain(self.last.forward(features));
         }

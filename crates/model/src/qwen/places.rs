@@ -21,7 +21,7 @@ impl Places {
     ///
     /// # Errors
     /// The source lacks it or has it in another shape.
-    pub fn take(weights: &mut Weights, n: i64, width: i64) -> Result<Self, ModelError> {
+    pub(super) fn take(weights: &mut Weights, n: i64, width: i64) -> Result<Self, ModelError> {
         let name = "vision_tower.pos_embed.weight";
         Ok(Self {
             table: weights.take(name, &[n, width], Init::Normal(0.02))?,
@@ -34,7 +34,7 @@ impl Places {
     /// # Shapes
     /// `grid`: rows and columns of tokens of `merge` × `merge` patches → `[n_patches, width]` f32, the patches of a token
     /// beside each other.
-    pub fn of(&self, grid: [i64; 2], merge: i64) -> Tensor {
+    pub(super) fn of(&self, grid: [i64; 2], merge: i64) -> Tensor {
         let [rows, columns] = grid.map(|n| betweens(n * merge, self.side));
         let mut taps = Vec::new();
         let mut shares = Vec::new();

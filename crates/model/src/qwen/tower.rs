@@ -30,7 +30,7 @@ impl QwenTower {
     ///
     /// # Errors
     /// The source lacks one or has it in another shape.
-    pub fn take(weights: &mut Weights, c: &QwenVisionConfig) -> Result<Self, ModelError> {
+    pub(crate) fn take(weights: &mut Weights, c: &QwenVisionConfig) -> Result<Self, ModelError> {
         weights.begin(Part::Tower);
         let patch = [
             c.width,
@@ -60,7 +60,7 @@ impl QwenTower {
     }
 
     /// What an image of this height and width is to the decoder.
-    pub fn span(&self, size: [i64; 2]) -> ImageSpan {
+    pub(crate) fn span(&self, size: [i64; 2]) -> ImageSpan {
         let grid = self.config.grid(size);
         let n_tokens = grid[0] * grid[1];
         ImageSpan {
@@ -77,7 +77,7 @@ impl QwenTower {
     /// `pixels`: `[n_images, 3, height, width]`, normalised, both sides whole tokens →
     /// `[n_images, n_patches, feature_width]`: what the last block gives, and beside it what those give that go into the
     /// decoder as well.
-    pub fn forward(&self, pixels: &Tensor) -> Tensor {
+    pub(crate) fn forward(&self, pixels: &Tensor) -> Tensor {
         let size = pixels.size();
         let grid = self.config.grid([size[2], size[3]]);
         let unit = self.config.merge_size.pow(2);

@@ -23,7 +23,7 @@ pub(super) struct Windows {
 
 impl Windows {
     /// Of a grid of `height` × `width` tokens, in windows of `side` × `side`.
-    pub fn of([height, width]: [i64; 2], side: i64) -> Self {
+    pub(super) fn of([height, width]: [i64; 2], side: i64) -> Self {
         let starts = |len: i64| (0..len).step_by(side.max(1) as usize);
         let mut windows: Vec<Vec<i64>> = Vec::new();
         for top in starts(height) {

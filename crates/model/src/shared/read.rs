@@ -30,12 +30,12 @@ pub(super) struct Layout {
 
 impl Layout {
     /// The place of a token of the `row`-th branch, of all items' branches.
-    pub fn of_branch(self, row: usize, at: usize) -> i64 {
+    pub(super) fn of_branch(self, row: usize, at: usize) -> i64 {
         (self.n_items * self.len_prefix + row * self.len_branch + at) as i64
     }
 
     /// The place of a token of an item's prefix.
-    pub fn of_prefix(self, item: usize, at: usize) -> i64 {
+    pub(super) fn of_prefix(self, item: usize, at: usize) -> i64 {
         (item * self.len_prefix + at) as i64
     }
 }
@@ -75,7 +75,7 @@ pub(super) fn branches<'a>(items: &[&'a SharedPrefix]) -> Vec<(&'a [i64], Range<
 
 impl Read {
     /// As the items say.
-    pub fn of(items: &[&SharedPrefix], layout: Layout, device: Device) -> Self {
+    pub(super) fn of(items: &[&SharedPrefix], layout: Layout, device: Device) -> Self {
         let branches = branches(items);
         let last =
             |(branch, read): &(&[i64], Range<usize>)| *read == (branch.len() - 1..branch.len());
@@ -98,7 +98,7 @@ impl Read {
     ///
     /// # Shapes
     /// `x`: `[n_tokens, width]`, or `[n_branches, width]` where the last tokens alone are read → `[n_read, width]`.
-    pub fn pick(&self, x: &Tensor) -> Tensor {
+    pub(super) fn pick(&self, x: &Tensor) -> Tensor {
         match self {
             Self::Last => x.shallow_clone(),
             Self::Sums(spans) => x.index_select(0, &spans.tokens),
@@ -110,7 +110,7 @@ impl Read {
     ///
     /// # Shapes
     /// `hidden`: `[n_read, width]` → `[n_branches, width]`, or the same where tokens are read each by itself.
-    pub fn pooled(&self, hidden: &Tensor) -> Tensor {
+    pub(super) fn pooled(&self, hidden: &Tensor) -> Tensor {
         match self {
             Self::Last | Self::Each(_) => hidden.shallow_clone(),
             Self::Sums(spans) => spans.sums(hidden),

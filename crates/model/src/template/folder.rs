@@ -65,7 +65,7 @@ struct ModelNames {
 }
 
 /// See [`Template::of_folder`].
-pub fn template(folder: &Path) -> Result<Template, ModelError> {
+pub(super) fn template(folder: &Path) -> Result<Template, ModelError> {
     let path = folder.join("template.json");
     if path.exists() {
         let bytes = bounded::read(&path, &BOUND)?;

@@ -12,7 +12,7 @@ use crate::tokenizer::{BOS, EOS, IMAGE};
 const TURN_END: &str = "<|im_end|>";
 
 /// `v1`.
-pub fn vicuna_v1(system: &str, conversation: &Conversation) -> Rendered {
+pub(super) fn vicuna_v1(system: &str, conversation: &Conversation) -> Rendered {
     let mut out = Rendered::begin();
     if !system.is_empty() {
         out.put(&[system, " "]);
@@ -34,7 +34,7 @@ pub fn vicuna_v1(system: &str, conversation: &Conversation) -> Rendered {
 }
 
 /// `llava_llama_2`: the system sentence stands in the first human turn, and every human turn begins a sequence.
-pub fn llama_2(system: &str, conversation: &Conversation) -> Rendered {
+pub(super) fn llama_2(system: &str, conversation: &Conversation) -> Rendered {
     let mut out = Rendered::default();
     for (i, turn) in conversation.turns.iter().enumerate() {
         let said = turn.value.trim();
@@ -53,7 +53,7 @@ pub fn llama_2(system: &str, conversation: &Conversation) -> Rendered {
 }
 
 /// `mpt`.
-pub fn chatml(system: &str, conversation: &Conversation) -> Rendered {
+pub(super) fn chatml(system: &str, conversation: &Conversation) -> Rendered {
     let mut out = Rendered::begin();
     if !system.is_empty() {
         out.put(&["<|im_start|>system\n", system, TURN_END]);
@@ -75,7 +75,7 @@ pub fn chatml(system: &str, conversation: &Conversation) -> Rendered {
 }
 
 /// `plain`, which projectors are pretrained with.
-pub fn plain(conversation: &Conversation) -> Rendered {
+pub(super) fn plain(conversation: &Conversation) -> Rendered {
     let mut out = Rendered::begin();
     if conversation.image.is_some() {
         out.put(&[IMAGE]);
@@ -89,7 +89,7 @@ pub fn plain(conversation: &Conversation) -> Rendered {
 }
 
 /// Whether it is the assistant's turn to speak.
-pub fn awaits_assistant(conversation: &Conversation) -> bool {
+pub(super) fn awaits_assistant(conversation: &Conversation) -> bool {
     let last = conversation.turns.last();
     last.is_some_and(|turn| turn.from == Speaker::Human)
 }

@@ -31,7 +31,7 @@ const NAME: &str = "chat_template";
 
 /// A compiled template.
 #[derive(Clone)]
-pub struct Program {
+pub(super) struct Program {
     environment: Arc<Environment<'static>>,
     marks_assistant: bool,
 }
@@ -47,7 +47,7 @@ impl Program {
     ///
     /// # Errors
     /// The source is too long or is no Jinja.
-    pub fn compile(source: &str, date: Date) -> Result<Self, String> {
+    pub(super) fn compile(source: &str, date: Date) -> Result<Self, String> {
         if source.len() > MAX_SOURCE_BYTES {
             return Err(format!(
                 "it has {} bytes, more than {MAX_SOURCE_BYTES}",
@@ -83,7 +83,7 @@ impl Program {
     }
 
     /// Whether the template says itself which part is the assistant's.
-    pub fn marks_assistant(&self) -> bool {
+    pub(super) fn marks_assistant(&self) -> bool {
         self.marks_assistant
     }
 
@@ -91,7 +91,7 @@ impl Program {
     ///
     /// # Errors
     /// The template refuses, fails, or takes or makes too much.
-    pub fn run(&self, context: Value) -> Result<Rendered, String> {
+    pub(super) fn run(&self, context: Value) -> Result<Rendered, String> {
         let template = self.environment.get_template(NAME);
         let text = template
             .and_then(|template| template.render(context))

@@ -25,7 +25,7 @@ const SPACE: &str = "▁";
 ///
 /// # Errors
 /// The model is of another kind than LLaMA's, or model and settings contradict each other.
-pub fn tokenizer_json(model: &SentencePiece, settings: &Settings) -> Result<Value, String> {
+pub(super) fn tokenizer_json(model: &SentencePiece, settings: &Settings) -> Result<Value, String> {
     refuse_other_kinds(model)?;
     let ids = ids(&model.pieces)?;
     let prefix = settings.add_prefix_space().unwrap_or(model.adds_prefix);

@@ -22,7 +22,7 @@ const REMEDY: &str = "the file is damaged or no SentencePiece model; download it
 
 /// A SentencePiece model, as far as it decides token ids.
 #[derive(Debug, Clone, PartialEq)]
-pub struct SentencePiece {
+pub(super) struct SentencePiece {
     /// The vocabulary; a piece's id is its place.
     pub pieces: Vec<Piece>,
     /// How text is cut into pieces.
@@ -35,7 +35,7 @@ pub struct SentencePiece {
 
 /// An entry of the vocabulary.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Piece {
+pub(super) struct Piece {
     /// The text, with `▁` for spaces.
     pub text: String,
     /// Which merge comes first: the highest score.
@@ -46,7 +46,7 @@ pub struct Piece {
 
 /// What a piece is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum Kind {
     /// A part of text.
     Normal,
     /// Stands for what no piece covers.
@@ -61,7 +61,7 @@ pub enum Kind {
 
 /// How text is cut into pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Algorithm {
+pub(super) enum Algorithm {
     /// Pairs are merged by score: LLaMA and its descendants.
     Bpe,
     /// The likeliest division.
@@ -76,7 +76,7 @@ impl SentencePiece {
     /// # Errors
     /// The file cannot be read, is larger than 16 MiB, or is no SentencePiece model; the message says which field or
     /// piece.
-    pub fn read(path: &Path) -> Result<Self, ModelError> {
+    pub(super) fn read(path: &Path) -> Result<Self, ModelError> {
         let bytes = bounded::read(path, &BOUND)?;
         Self::parse(&bytes).map_err(|problem| ModelError::Tokenizer {
             path: path.to_owned(),

@@ -22,7 +22,7 @@ const BOUND: Bound = Bound {
 
 /// What is known of a tokenizer besides its vocabulary; every part may be missing.
 #[derive(Debug, Clone, Default)]
-pub struct Settings {
+pub(crate) struct Settings {
     config: ConfigFile,
     /// Tokens beyond the vocabulary, or special ones within it, by id.
     pub added: BTreeMap<u32, AddedToken>,
@@ -71,7 +71,7 @@ enum Spelling {
 /// A token that is looked for in the text before anything else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools)] // The flags that transformers' class has in its files.
-pub struct AddedToken {
+pub(crate) struct AddedToken {
     /// Its text.
     pub content: String,
     /// Only where it is a word of its own.
@@ -103,7 +103,7 @@ impl Settings {
     ///
     /// # Errors
     /// A file is there and cannot be read, is too large, or is no JSON of this form.
-    pub fn read(folder: &Path) -> Result<Self, ModelError> {
+    pub(crate) fn read(folder: &Path) -> Result<Self, ModelError> {
         let mut config: ConfigFile = read_if_there(&folder.join("tokenizer_config.json"))?;
         if let Some(added) = config.added_tokens_decoder.take() {
             return Ok(Self { config, added });
@@ -126,7 +126,12 @@ impl Settings {
 
     /// Settings that say what a written `tokenizer.json` leaves open.
     #[must_use]
-    pub fn of_names(bos: Option<&str>, eos: &str, pad: Option<&str>, images_apart: bool) -> Self {
+    pub(crate) fn of_names(
+        bos: Option<&str>,
+        eos: &str,
+        pad: Option<&str>,
+        images_apart: bool,
+    ) -> Self {
         let text = |name: &str| Some(Spelling::Text(name.to_owned()));
         let config = ConfigFile {
             // The class of transformers that takes a tokenizer.json as it is.
@@ -147,7 +152,7 @@ impl Settings {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn write(&self, folder: &Path) -> Result<(), ModelError> {
+    pub(crate) fn write(&self, folder: &Path) -> Result<(), ModelError> {
         let path = folder.join("tokenizer_config.json");
         let json = serde_json::to_vec_pretty(&self.config).map_err(|e| ModelError::Config {
             path: path.clone(),
@@ -159,7 +164,7 @@ impl Settings {
 
     /// Begins every sequence; nothing where the files say that nothing does.
     #[must_use]
-    pub fn bos(&self) -> Option<&str> {
+    pub(crate) fn bos(&self) -> Option<&str> {
         match &self.config.bos_token {
             None => Some(BOS),
             told => text_of(told.as_ref()),
@@ -168,19 +173,19 @@ impl Settings {
 
     /// Ends every assistant turn.
     #[must_use]
-    pub fn eos(&self) -> &str {
+    pub(crate) fn eos(&self) -> &str {
         text_of(self.config.eos_token.as_ref()).unwrap_or(EOS)
     }
 
     /// Fills batches, where the files name a token for it.
     #[must_use]
-    pub fn pad(&self) -> Option<&str> {
+    pub(crate) fn pad(&self) -> Option<&str> {
         text_of(self.config.pad_token.as_ref())
     }
 
     /// Special tokens as a chat template knows them, `bos_token` and so on.
     #[must_use]
-    pub fn special_tokens(&self) -> BTreeMap<String, String> {
+    pub(crate) fn special_tokens(&self) -> BTreeMap<String, String> {
         let unk = text_of(self.config.unk_token.as_ref());
         let named = [
             ("bos_token", self.bos()),
@@ -211,26 +216,26 @@ impl Settings {
 
     /// Whether the tokenizer begins a text with the token for it; LLaMA's does.
     #[must_use]
-    pub fn adds_bos(&self) -> bool {
+    pub(crate) fn adds_bos(&self) -> bool {
         self.config.add_bos_token.unwrap_or(true)
     }
 
     /// Whether a text gets a space before its first word, where the files say so.
     #[must_use]
-    pub fn add_prefix_space(&self) -> Option<bool> {
+    pub(crate) fn add_prefix_space(&self) -> Option<bool> {
         self.config.add_prefix_space
     }
 
     /// Whether text after a special token gets a space, too. The field came when that was first not so: a tokenizer
     /// without it was made, and its model trained, with these spaces.
     #[must_use]
-    pub fn legacy(&self) -> bool {
+    pub(crate) fn legacy(&self) -> bool {
         self.config.legacy.unwrap_or(true)
     }
 
     /// Whether text before and after an image is tokenised as a text of its own.
     #[must_use]
-    pub fn images_apart(&self) -> bool {
+    pub(crate) fn images_apart(&self) -> bool {
         self.config.images_apart
     }
 }
@@ -249,7 +254,7 @@ impl ConfigFile {
 impl AddedToken {
     /// A token without options.
     #[must_use]
-    pub fn plain(content: String, special: bool) -> Self {
+    pub(crate) fn plain(content: String, special: bool) -> Self {
         Self {
             content,
             single_word: false,
@@ -269,7 +274,7 @@ fn text_of(spelling: Option<&Spelling>) -> Option<&str> {
 }
 
 /// The JSON of a file, or the default where there is none.
-pub fn read_if_there<T: DeserializeOwned + Default>(path: &Path) -> Result<T, ModelError> {
+pub(crate) fn read_if_there<T: DeserializeOwned + Default>(path: &Path) -> Result<T, ModelError> {
     if !path.exists() {
         return Ok(T::default());
     }

@@ -19,7 +19,7 @@ impl Rope {
     ///
     /// # Errors
     /// Neither is there, or they ask for what candor does not compute.
-    pub fn of(generation: Generation, text: &Value) -> Result<Self, String> {
+    pub(super) fn of(generation: Generation, text: &Value) -> Result<Self, String> {
         let fields = [&text["rope_parameters"], &text["rope_scaling"]]
             .into_iter()
             .find(|fields| fields.is_object())

@@ -11,15 +11,14 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use candor_data::ComparisonFormat;
 use candor_data::bounded::{self, Bound};
 use candor_data::image::ImageLimits;
+use candor_data::{ComparisonFormat, sha256};
 use serde::Serialize;
 
 pub use self::keys::Keys;
 pub use self::wording::{Question, Questions};
 use crate::error::AnnotateError;
-use crate::token;
 
 /// Largest project file, in bytes.
 const MAX_BYTES: u64 = 4 << 20;
@@ -164,7 +163,7 @@ impl Import {
     /// The folder of the images, relative to the project: the one it names, or that of the copies of what a URL names.
     #[must_use]
     pub fn image_folder(&self) -> Option<String> {
-        let copies = |url| format!("images-{}", &token::digest(str::as_bytes(url))[..16]);
+        let copies = |url| format!("images-{}", &sha256::of(url)[..16]);
         self.image_url().map(copies).or_else(|| self.images.clone())
     }
 }

@@ -1,8 +1,8 @@
 //! Names that cannot be guessed, and how the database remembers those that open doors.
 
+use candor_data::sha256;
 use rand::TryRng as _;
 use rand::rngs::SysRng;
-use sha2::{Digest as _, Sha256};
 
 /// 256 random bits from the operating system, in hexadecimal.
 ///
@@ -19,12 +19,7 @@ pub(crate) fn secret() -> String {
 /// What is stored of a secret: whoever reads the database cannot use it, and looking one up by its hash takes the
 /// same time for every wrong guess.
 pub(crate) fn hashed(secret: &str) -> String {
-    digest(secret.as_bytes())
-}
-
-/// SHA-256 in hexadecimal.
-pub(crate) fn digest(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    sha256::of(secret)
 }
 
 fn hex(bytes: &[u8]) -> String {

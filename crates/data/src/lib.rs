@@ -23,6 +23,7 @@ pub mod preference;
 pub mod prompt;
 pub mod random;
 pub mod rows;
+pub mod sha256;
 pub mod sources;
 
 pub use comparison::{Comparison, Judgement};

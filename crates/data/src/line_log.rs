@@ -1,30 +1,36 @@
-//! Files of lines that are only ever appended to: what was written stays, whenever the process is killed.
+//! Files of JSON lines that are only ever appended to: what was written stays, whenever the process is killed.
 //!
 //! A line is synced to the disk before it counts as there. A last line that was cut off in the middle is removed when
 //! the file is opened again, so whole lines are all that there is. One process at a time: the file is locked.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
-use crate::error::DataError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{DataError, Place, Remedy, Spot};
 
 /// A file of more bytes is refused before it is read.
 const MAX_BYTES: u64 = 4 << 30;
 
-/// A file that is open for appending.
+/// A file of `T`s that is open for appending.
 #[derive(Debug)]
-pub struct LineLog {
+pub struct LineLog<T> {
     path: PathBuf,
     file: File,
+    lines: PhantomData<fn(&T)>,
 }
 
-impl LineLog {
-    /// Opens a file, or begins one; returns it with its lines.
+impl<T: Serialize + DeserializeOwned> LineLog<T> {
+    /// Opens a file, or begins one; returns it with its lines. Blank lines say nothing. `remedy` is what to do about a damaged
+    /// line.
     ///
     /// # Errors
-    /// It cannot be read or written, is too large or not UTF-8, or another process has it open.
-    pub fn open(path: &Path) -> Result<(Self, Vec<String>), DataError> {
+    /// It cannot be read or written, is too large or not UTF-8, a whole line is no `T`, or another process has it open.
+    pub fn open(path: &Path, remedy: impl Into<Remedy>) -> Result<(Self, Vec<T>), DataError> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|source| refused(path, source))?;
         }
@@ -57,8 +63,21 @@ impl LineLog {
         let log = Self {
             path: path.to_owned(),
             file,
+            lines: PhantomData,
         };
-        Ok((log, text.lines().map(str::to_owned).collect()))
+        let remedy = remedy.into();
+        let read = |(index, line): (usize, &str)| {
+            serde_json::from_str(line).map_err(|error| DataError::Syntax {
+                spot: Spot::new(path, Place::Line(index + 1), ""),
+                found: format!("damaged ({error})"),
+                remedy: remedy.clone(),
+            })
+        };
+        let lines = text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| !line.is_empty());
+        Ok((log, lines.map(read).collect::<Result<_, _>>()?))
     }
 
     /// The file.
@@ -67,14 +86,19 @@ impl LineLog {
         &self.path
     }
 
-    /// Appends a line, which must not hold a line break itself; it is on the disk when this returns.
+    /// Appends a line; it is on the disk when this returns.
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn append(&mut self, line: &str) -> Result<(), DataError> {
+    pub fn append(&mut self, line: &T) -> Result<(), DataError> {
         // In one piece, so that a kill leaves at most the beginning of it.
-        let written = self.file.write_all(format!("{line}\n").as_bytes());
-        written
+        let whole = serde_json::to_vec(line).map_err(io::Error::from);
+        whole
+            .map(|mut bytes| {
+                bytes.push(b'\n');
+                bytes
+            })
+            .and_then(|bytes| self.file.write_all(&bytes))
             .and_then(|()| self.file.sync_data())
             .map_err(|source| refused(&self.path, source))
     }
@@ -112,27 +136,33 @@ fn refused(path: &Path, source: io::Error) -> DataError {
 mod tests {
     use super::*;
 
+    const REMEDY: &str = "remove the line";
+
+    fn open(path: &Path) -> Result<(LineLog<String>, Vec<String>), DataError> {
+        LineLog::open(path, REMEDY)
+    }
+
     #[test]
     fn a_file_cut_anywhere_keeps_its_whole_lines_and_can_be_continued() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("folder/log");
-        let (mut log, lines) = LineLog::open(&path).unwrap();
+        let (mut log, lines) = open(&path).unwrap();
         assert!(lines.is_empty());
-        for line in ["grün", "", "third"] {
-            log.append(line).unwrap();
+        for line in ["grün", "", "a\nb"] {
+            log.append(&line.to_owned()).unwrap();
         }
         drop(log);
         let whole = std::fs::read(&path).unwrap();
-        assert_eq!(whole, "grün\n\nthird\n".as_bytes());
+        assert_eq!(whole, "\"grün\"\n\"\"\n\"a\\nb\"\n".as_bytes());
         for length in 0..=whole.len() {
             std::fs::write(&path, &whole[..length]).unwrap();
-            // By hand: the lines end behind bytes 6, 7 and 13.
-            let expected = [6, 7, 13].iter().filter(|&&end| length >= end).count();
-            let (mut log, lines) = LineLog::open(&path).unwrap();
-            assert_eq!(lines, ["grün", "", "third"][..expected], "{length}");
-            log.append("more").unwrap();
+            // By hand: the lines end behind bytes 8, 11 and 18.
+            let expected = [8, 11, 18].iter().filter(|&&end| length >= end).count();
+            let (mut log, lines) = open(&path).unwrap();
+            assert_eq!(lines, ["grün", "", "a\nb"][..expected], "{length}");
+            log.append(&"more".to_owned()).unwrap();
             drop(log);
-            let (_, lines) = LineLog::open(&path).unwrap();
+            let (_, lines) = open(&path).unwrap();
             assert_eq!(
                 (lines.len(), lines[expected].as_str()),
                 (expected + 1, "more")
@@ -144,14 +174,20 @@ mod tests {
     fn two_processes_are_kept_apart_and_other_files_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
-        let held = LineLog::open(&path).unwrap();
-        let message = LineLog::open(&path).unwrap_err().to_string();
+        let held = open(&path).unwrap();
+        let message = open(&path).unwrap_err().to_string();
         assert!(message.contains("another process"), "{message}");
         drop(held);
         std::fs::write(&path, b"\xff\xfe\n").unwrap();
-        let message = LineLog::open(&path).unwrap_err().to_string();
+        let message = open(&path).unwrap_err().to_string();
         assert!(message.contains("log; name another"), "{message}");
-        let message = LineLog::open(&path.join("x")).unwrap_err().to_string();
+        std::fs::write(&path, b"\"a\"\n\nrubbish\n\"b\"\n").unwrap();
+        let message = open(&path).unwrap_err().to_string();
+        assert!(
+            message.contains("line 3: damaged") && message.ends_with(REMEDY),
+            "{message}"
+        );
+        let message = open(&path.join("x")).unwrap_err().to_string();
         assert!(message.contains("check that the disk"), "{message}");
     }
 }

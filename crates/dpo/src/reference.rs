@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use candor_run::sha256;
+use candor_data::sha256;
 use serde::{Deserialize, Serialize};
 
 use crate::DpoError;

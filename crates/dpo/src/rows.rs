@@ -2,10 +2,9 @@
 
 use candor_data::comparisons::{Parts, Purpose};
 use candor_data::rows::{Reason, RowFault};
-use candor_data::{Comparison, Conversation, Side, Turn};
+use candor_data::{Comparison, Conversation, Side, Turn, sha256};
 use candor_model::sample::{IGNORE, Sample, SampleRules};
 use candor_model::shared::SharedPrefix;
-use candor_run::sha256;
 use candor_train::Batches;
 
 use crate::DpoError;

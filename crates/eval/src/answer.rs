@@ -13,6 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
 
+/// Batches whose questions are given at once: slots that become free are filled with the next of them, and between two such
+/// lots a run can be stopped.
+const LOT: usize = 4;
+
 /// A question about an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ask {
@@ -71,7 +75,7 @@ pub struct Generator<'a> {
 }
 
 impl Generator<'_> {
-    /// Answers the questions, in their order; returns nothing if `stop` asked to end before the last batch. `progress` hears
+    /// Answers the questions, in their order; returns nothing if `stop` asked to end before the last lot. `progress` hears
     /// how many are done.
     ///
     /// # Errors
@@ -91,12 +95,12 @@ impl Generator<'_> {
         order.sort_by_key(|&i| (std::cmp::Reverse(samples[i].ids.len()), i));
         let mut answers: Vec<Option<Answer>> = vec![None; samples.len()];
         let mut n_done = 0;
-        for chunk in order.chunks(self.batch_rows.max(1)) {
+        for chunk in order.chunks(LOT * self.batch_rows.max(1)) {
             if stop.requested() {
                 return Ok(None);
             }
-            let batch: Vec<&Sample> = chunk.iter().map(|&i| &samples[i]).collect();
-            for (&place, answer) in chunk.iter().zip(self.one_batch(&batch)?) {
+            let lot: Vec<&Sample> = chunk.iter().map(|&i| &samples[i]).collect();
+            for (&place, answer) in chunk.iter().zip(self.one_lot(&lot)?) {
                 n_done += slots.iter().filter(|&&slot| slot == place).count();
                 answers[place] = Some(answer);
             }
@@ -112,7 +116,7 @@ impl Generator<'_> {
         sample_of(ask, self.bundle.rules(room, self.features))
     }
 
-    fn one_batch(&self, samples: &[&Sample]) -> Result<Vec<Answer>, EvalError> {
+    fn one_lot(&self, samples: &[&Sample]) -> Result<Vec<Answer>, EvalError> {
         let queries: Result<Vec<Query>, EvalError> =
             samples.iter().map(|sample| self.query(sample)).collect();
         let answerer = Answerer {

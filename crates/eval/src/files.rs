@@ -15,12 +15,13 @@ mod plan;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use candor_data::sha256;
 use candor_judge::benchmarks::Files;
 use candor_judge::pipelined::{JudgeQueue, while_judging};
 use candor_judge::score::{self, JudgeSession};
 use candor_judge::{Benchmark, Results};
 use candor_model::{Adapter, Bundle, ModelFolder};
-use candor_run::{Progress, StopSignal, sha256};
+use candor_run::{Progress, StopSignal};
 use candor_train::{BasePrecision, fingerprint};
 use tch::Device;
 

@@ -140,7 +140,7 @@ impl Asking<'_> {
 }
 
 /// A line of a file.
-pub(crate) fn json<T: Serialize>(path: &Path, line: &T) -> Result<String, EvalError> {
+fn json<T: Serialize>(path: &Path, line: &T) -> Result<String, EvalError> {
     serde_json::to_string(line).map_err(|error| EvalError::Unfit {
         path: path.to_owned(),
         problem: error.to_string(),

@@ -41,7 +41,7 @@ enum Line {
 /// Replies by key.
 #[derive(Debug)]
 pub struct Cache {
-    log: LineLog,
+    log: LineLog<Line>,
     replies: HashMap<String, Reply>,
     charged: Tokens,
 }
@@ -52,23 +52,14 @@ impl Cache {
     /// # Errors
     /// It cannot be read or written, another process has it open, or a line other than the last is damaged.
     pub fn open(path: &Path) -> Result<Self, JudgeError> {
-        let (log, lines) = LineLog::open(path)?;
+        let remedy = "remove the line; its reply is asked for again";
+        let (log, lines) = LineLog::open(path, remedy)?;
         let mut cache = Self {
             log,
             replies: HashMap::new(),
             charged: Tokens::default(),
         };
-        for (index, line) in lines.iter().enumerate() {
-            if line.is_empty() {
-                continue;
-            }
-            let line = serde_json::from_str(line).map_err(|error| {
-                JudgeError::unfit(
-                    path,
-                    format!("line {} is damaged: {error}", index + 1),
-                    "remove the line; its reply is asked for again",
-                )
-            })?;
+        for line in lines {
             cache.learn(line);
         }
         Ok(cache)
@@ -117,11 +108,7 @@ impl Cache {
     }
 
     fn append(&mut self, line: Line) -> Result<(), JudgeError> {
-        let text = serde_json::to_string(&line).map_err(|error| {
-            let remedy = "name another cache in judge.toml";
-            JudgeError::unfit(self.log.path(), error.to_string(), remedy)
-        })?;
-        self.log.append(&text)?;
+        self.log.append(&line)?;
         self.learn(line);
         Ok(())
     }

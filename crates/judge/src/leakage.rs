@@ -10,13 +10,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use candor_data::formats::{images, llava};
-use candor_data::{IMAGE_PLACEHOLDER, Speaker};
+use candor_data::{IMAGE_PLACEHOLDER, Speaker, sha256};
 use serde::{Deserialize, Serialize};
 
 use crate::JudgeError;
 use crate::benchmark::Benchmark;
 use crate::images::file_in;
-use crate::request::sha256_of_file;
 use crate::rows::{Row, rows};
 use crate::run::Run;
 use crate::verdict::Verdict;
@@ -203,11 +202,11 @@ impl Training {
             let Some(candidates) = of_size.get(&size) else {
                 continue;
             };
-            let hash = sha256_of_file(&file)?;
+            let hash = sha256::of_file(&file)?;
             for (image, file) in candidates {
                 let ours = match hashes.entry(*image) {
                     Entry::Occupied(known) => known.into_mut(),
-                    Entry::Vacant(unknown) => unknown.insert(sha256_of_file(file)?),
+                    Entry::Vacant(unknown) => unknown.insert(sha256::of_file(file)?),
                 };
                 if *ours == hash {
                     same.insert((*image).to_owned(), key.clone());

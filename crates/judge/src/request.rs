@@ -1,13 +1,11 @@
 //! What a judge is asked, and the body of the HTTP request that asks it.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use candor_data::FileKind;
+use candor_data::{FileKind, sha256};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use crate::JudgeError;
 use crate::budget::Tokens;
@@ -79,7 +77,7 @@ impl Request {
         let words = self.user.len() + self.system.as_ref().map_or(0, String::len);
         let images = self.images.len() as u64 * settings.spend.image_tokens.unwrap_or_default();
         Ok(Body {
-            key: key(&[
+            key: sha256::of_bytes([
                 &settings.endpoint.url,
                 &self.template,
                 &sample.to_string(),
@@ -92,49 +90,6 @@ impl Request {
             },
         })
     }
-}
-
-/// SHA-256 over the parts, each with its length before it.
-fn key(parts: &[&str]) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part.as_bytes());
-    }
-    hex(&hash.finalize())
-}
-
-/// SHA-256 of a text, in hexadecimal digits.
-#[must_use]
-pub fn sha256(text: &str) -> String {
-    hex(&Sha256::digest(text.as_bytes()))
-}
-
-/// SHA-256 of a file's bytes, which are never in memory at once.
-pub(crate) fn sha256_of_file(path: &Path) -> Result<String, JudgeError> {
-    let unreadable = |source| JudgeError::Io {
-        action: "read",
-        path: path.to_owned(),
-        remedy: "check the path and that you may read it",
-        source,
-    };
-    let mut file = std::fs::File::open(path).map_err(unreadable)?;
-    let mut hash = Sha256::new();
-    let mut piece = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut piece).map_err(unreadable)? {
-            0 => return Ok(hex(&hash.finalize())),
-            n => hash.update(&piece[..n]),
-        }
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
 }
 
 fn data_url(path: &Path) -> Result<String, JudgeError> {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use candor_data::formats::answers::{self, Answer};
 use candor_data::formats::images;
+use candor_data::sha256;
 
 use crate::benchmark::Benchmark;
 use crate::benchmarks::{Files, ItemScore, Task};
@@ -14,7 +15,6 @@ use crate::figures::figures;
 use crate::judge::Judge;
 use crate::matching::{matched, matched_some};
 use crate::order::{self, InOrders, Marks};
-use crate::request::sha256;
 use crate::results::{Judged, Scored, Source};
 use crate::template::Templates;
 use crate::verdict::Verdict;
@@ -272,7 +272,7 @@ fn sources(files: &Files, answers: &[PathBuf]) -> Result<Vec<Source>, JudgeError
         })?;
         Ok(Source {
             path: path.clone(),
-            sha256: sha256(&text),
+            sha256: sha256::of(&text),
         })
     };
     paths.map(source).collect()

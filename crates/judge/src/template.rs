@@ -10,9 +10,9 @@ use std::path::Path;
 
 use candor_data::formats::llava_bench;
 use candor_data::formats::text::{self, Format};
+use candor_data::sha256;
 
 use crate::JudgeError;
-use crate::request::sha256;
 
 /// Candor's template for MMHal-Bench.
 const MMHAL: &str = include_str!("../templates/mmhal.txt");
@@ -122,7 +122,7 @@ impl Templates {
                         template.sha256
                     )
                 };
-                sha256(&many.iter().map(line).collect::<String>())
+                sha256::of(&many.iter().map(line).collect::<String>())
             }
         }
     }
@@ -190,7 +190,7 @@ impl Template {
         }
         Ok(Self {
             pieces,
-            sha256: sha256(text),
+            sha256: sha256::of(text),
             source: path.display().to_string(),
         })
     }
@@ -223,7 +223,7 @@ impl Template {
         }
         Ok(Self {
             pieces,
-            sha256: sha256(text),
+            sha256: sha256::of(text),
             source: path.display().to_string(),
         })
     }
@@ -251,7 +251,7 @@ impl Template {
         ];
         Self {
             pieces,
-            sha256: sha256(&format!("{name}\n{}", rule.prompt)),
+            sha256: sha256::of(&format!("{name}\n{}", rule.prompt)),
             source: path.display().to_string(),
         }
     }
@@ -278,10 +278,10 @@ impl Template {
 /// A word that none of the values contains; the same for the same values.
 fn fence(values: &[(&str, &str)]) -> String {
     let all: Vec<&str> = values.iter().map(|(_, value)| *value).collect();
-    let mut word = sha256(&all.join("\n"));
+    let mut word = sha256::of(&all.join("\n"));
     word.truncate(16);
     while values.iter().any(|(_, value)| value.contains(&word)) {
-        word = sha256(&word);
+        word = sha256::of(&word);
     }
     format!("=={word}==")
 }
@@ -348,7 +348,7 @@ mod tests {
         assert_eq!(prompt, "Judge 'this' {now}:\nQ {}\nand A\n");
         assert_eq!(
             template.sha256,
-            sha256("Judge 'this' {{now}}:\n{}\nand {}\n")
+            sha256::of("Judge 'this' {{now}}:\n{}\nand {}\n")
         );
         let message = Template::official(Path::new("judge.py"), "x = 1", &SLOTS)
             .unwrap_err()

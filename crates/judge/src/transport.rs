@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use ureq::{Agent, Timeout};
 
-use crate::settings::{Endpoint, is_local};
+use crate::address::is_local;
+use crate::settings::Endpoint;
 
 /// Longer answers are cut off; a judge's reply has a few kilobytes.
 const MAX_BODY_BYTES: u64 = 4 << 20;

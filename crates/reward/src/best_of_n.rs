@@ -5,6 +5,8 @@
 //! `preferences.json` the best against the worst, in the format that people's labels have. Scores are kept a chunk at a time
 //! in `scores.jsonl`, so that a run that was killed goes on and ends in the same bytes.
 
+mod kept_scores;
+
 use std::collections::{BTreeSet, HashMap};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -12,14 +14,15 @@ use std::path::{Path, PathBuf};
 use candor_data::formats::candidates::{self, Candidate};
 use candor_data::formats::{captions, llava, preference, preference_log};
 use candor_data::{
-    AnswerType, Conversation, FactBook, Facts, LineLog, Preference, Side, Turn, Verdict,
+    AnswerType, Conversation, FactBook, Facts, Preference, Side, Turn, Verdict, sha256,
 };
 use candor_model::{Bundle, ImageFeatures};
-use candor_run::{sha256, write_result};
+use candor_run::write_result;
 use candor_train::BasePrecision;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tch::Device;
 
+use self::kept_scores::KeptScores;
 use crate::RewardError;
 use crate::scorer::{Judged, RewardModel};
 
@@ -110,7 +113,7 @@ pub fn best_of_n(
     bundle.model.set_trainable(|_| false);
     let model = RewardModel::open(&plan.reward, &bundle)?;
     let book = facts(plan, &model)?;
-    let mut kept = Kept::open(&plan.out.join("scores.jsonl"))?;
+    let mut kept = KeptScores::open(&plan.out.join("scores.jsonl"))?;
     let mut scores = Vec::with_capacity(groups.len());
     for chunk in groups.chunks(CHUNK) {
         scores.extend(chunk_scores(
@@ -197,7 +200,7 @@ fn chunk_scores(
     bundle: &Bundle,
     book: &FactBook,
     chunk: &[Group],
-    kept: &mut Kept,
+    kept: &mut KeptScores,
 ) -> Result<Vec<Vec<f64>>, RewardError> {
     let told: Vec<Facts> = (chunk.iter())
         .map(|group| {
@@ -218,7 +221,7 @@ fn chunk_scores(
     let images = chunk.iter().filter_map(|group| group.image.clone());
     let images: BTreeSet<String> = images.collect();
     let key = key_of(plan, model.fingerprint(), &images, &answers);
-    let scores = if let Some(scores) = kept.scores.remove(&key) {
+    let scores = if let Some(scores) = kept.take(&key) {
         scores
     } else {
         let features = ImageFeatures::encode(bundle, &plan.images, images, |_, _| ())?;
@@ -320,42 +323,6 @@ fn remove(path: &Path) -> Result<(), RewardError> {
             remedy: "remove it",
         }),
         _ => Ok(()),
-    }
-}
-
-/// A line of the file of scores: those of a chunk.
-#[derive(Debug, Serialize, Deserialize)]
-struct Line {
-    key: String,
-    scores: Vec<f64>,
-}
-
-/// The scores of chunks that are done.
-struct Kept {
-    log: LineLog,
-    scores: HashMap<String, Vec<f64>>,
-}
-
-impl Kept {
-    fn open(path: &Path) -> Result<Self, RewardError> {
-        let (log, lines) = LineLog::open(path)?;
-        let read = |line: &String| {
-            let line: Line = serde_json::from_str(line).map_err(|error| RewardError::Unfit {
-                path: path.to_owned(),
-                problem: format!("a line is damaged: {error}"),
-                remedy: "remove the line; its answers are scored again",
-            })?;
-            Ok((line.key, line.scores))
-        };
-        let scores = lines.iter().map(read).collect::<Result<_, RewardError>>()?;
-        Ok(Self { log, scores })
-    }
-
-    fn keep(&mut self, key: String, scores: &[f64]) -> Result<(), RewardError> {
-        let scores = scores.to_vec();
-        // Strings and finite numbers: nothing in here can fail to serialise.
-        let line = serde_json::to_string(&Line { key, scores }).unwrap_or_default();
-        Ok(self.log.append(&line)?)
     }
 }
 

@@ -1,12 +1,11 @@
 //! Comparisons on their way to the reward model: put into its words, tokenised.
 
 use candor_data::comparisons::{Parts, Purpose};
-use candor_data::formats::captions;
 use candor_data::rows::{Reason, RowFault};
 use candor_data::{AnswerType, Comparison, Conversation, FactBook, Side, Turn};
+use candor_data::{formats::captions, sha256};
 use candor_model::sample::SampleRules;
 use candor_model::shared::SharedPrefix;
-use candor_run::sha256;
 use candor_train::Batches;
 
 use crate::RewardError;

@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use candor_data::sha256;
 use candor_model::shared::SharedPrefix;
 use candor_model::{Adapter, Bundle, ImageFeatures, Quantization, ScalarHead, hub};
-use candor_run::sha256;
 use candor_train::fingerprint;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use serde::{Deserialize, Serialize};

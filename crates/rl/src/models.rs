@@ -13,10 +13,11 @@
 use std::path::{Path, PathBuf};
 
 use candor_data::rows::{ImageRows as Shown, Look};
+use candor_data::sha256;
 use candor_judge::reward::Rewards;
 use candor_model::{Adapter, Bundle, ImageFeatures};
 use candor_reward::RewardModel;
-use candor_run::{Inputs, sha256};
+use candor_run::Inputs;
 use candor_train::{Opening, TrainState, fingerprint};
 use tch::{Device, Tensor};
 

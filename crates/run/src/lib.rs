@@ -18,7 +18,6 @@ mod launch;
 pub mod manifest;
 mod progress;
 mod run_folder;
-pub mod sha256;
 mod stop;
 mod tensorboard;
 mod workload;

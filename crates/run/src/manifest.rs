@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use candor_data::sha256;
 use serde::{Deserialize, Serialize};
 
 use crate::durable;
 use crate::error::{Damage, RunError};
-use crate::sha256::hash_file;
 
 /// The manifest's name inside a checkpoint.
 pub const MANIFEST: &str = "manifest.json";
@@ -110,7 +110,7 @@ fn verify_file(path: &Path, expected: &FileEntry) -> Result<(), Damage> {
         let problem = format!("{bytes} bytes, the manifest says {}", expected.bytes);
         return Err(damage(path, problem));
     }
-    let sha256 = hash_file(path).map_err(|error| damage(path, error.to_string()))?;
+    let sha256 = sha256::of_file(path).map_err(|error| damage(path, error.to_string()))?;
     if sha256 != expected.sha256 {
         let problem = format!("sha256 {sha256}, the manifest says {}", expected.sha256);
         return Err(damage(path, problem));
@@ -131,7 +131,7 @@ fn collect(
         let bytes = fs::metadata(&path)
             .map_err(RunError::io("inspect", &path))?
             .len();
-        let sha256 = hash_file(&path).map_err(RunError::io("read", &path))?;
+        let sha256 = sha256::of_file(&path)?;
         files.insert(relative_name(root, &path)?, FileEntry { bytes, sha256 });
     }
     Ok(())

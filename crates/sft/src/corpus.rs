@@ -8,11 +8,10 @@ use std::path::Path;
 use candor_data::formats::{a_okvqa, flickr30k, llava, vqa_v2};
 use candor_data::mixture::{Mixture, Pick, Source};
 use candor_data::rows::{BadRow, BadRows, ImageRows, Look, Row, Sieve, Skipped, SourceFile};
-use candor_data::sources;
 use candor_data::{Conversation, DataError};
+use candor_data::{sha256, sources};
 use candor_model::Template;
 use candor_model::sample::{Sample, SampleRules};
-use candor_run::sha256;
 use candor_train::data_order::{BatchConfig, epoch_batches};
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 

@@ -1,13 +1,14 @@
 //! Fingerprints of the models that a run reads, so that a resume with others is noticed.
 //!
-//! All are [SHA-256](candor_run::sha256). Tensors are hashed with their borders: moving a byte from one to the next
+//! All are [SHA-256](candor_data::sha256). Tensors are hashed with their borders: moving a byte from one to the next
 //! changes the fingerprint.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use candor_data::sha256;
 use candor_model::{Adapter, Bundle, READING_FILES};
-use candor_run::{Progress, RunError, sha256};
+use candor_run::{Progress, RunError};
 use tch::{Device, Tensor};
 
 /// Of named tensors in this order: names, kinds, shapes and values. One tensor at a time is copied to the host.

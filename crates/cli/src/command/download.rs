@@ -5,8 +5,8 @@ use std::path::{Component, Path};
 use std::{env, fs};
 
 use anyhow::{Context as _, bail, ensure};
+use candor_data::sha256;
 use candor_model::hub::{self, Named};
-use candor_run::sha256;
 use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Repo, RepoType};
 

@@ -2,7 +2,6 @@
 //! set's file.
 
 use std::collections::HashSet;
-use std::fmt::Write as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -10,12 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
-use sha2::{Digest as _, Sha256};
 
 use crate::atomic;
 use crate::error::{DataError, Place, Spot};
 use crate::file_kind::FileKind;
 use crate::image::{ImageLimits, decode};
+use crate::sha256;
 
 /// What becomes of an image that is inside a file: it is given the bytes and returns the name that the row has it under.
 pub type Embedded<'a> = &'a mut dyn FnMut(&[u8]) -> Result<String, DataError>;
@@ -29,12 +28,7 @@ pub fn content_name(bytes: &[u8]) -> String {
         Some("image/webp") => "webp",
         _ => "png",
     };
-    let mut name = String::new();
-    for byte in Sha256::digest(bytes) {
-        // Writing to a string cannot fail.
-        let _ = write!(name, "{byte:02x}");
-    }
-    format!("{name}.{ending}")
+    format!("{}.{ending}", sha256::of(bytes))
 }
 
 /// Writes an image that is inside a file into `folder`, under its [`content_name`], and returns that name.

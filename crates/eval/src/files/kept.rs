@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use super::plan::Plan;
 use crate::EvalError;
 use crate::answer::Answer;
-use crate::questions::json;
 
 /// What decides the answers: the first line.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -68,9 +67,19 @@ impl Head {
     }
 }
 
+/// A line of the file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Line {
+    /// The first.
+    Head(Head),
+    /// The answers of a batch.
+    Batch(Vec<Row>),
+}
+
 /// An answer with the place of its prompt.
 #[derive(Debug, Serialize, Deserialize)]
-struct Line {
+struct Row {
     prompt: usize,
     #[serde(flatten)]
     answer: Answer,
@@ -79,7 +88,7 @@ struct Line {
 /// The file.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    log: LineLog,
+    log: LineLog<Line>,
     /// The answers of the batches that are done.
     pub batches: Vec<Vec<Answer>>,
 }
@@ -90,19 +99,22 @@ impl Kept {
     /// # Errors
     /// It is of another run, damaged, or cannot be written.
     pub(crate) fn open(path: &Path, head: &Head, plan: &Plan) -> Result<Self, EvalError> {
-        let (mut log, lines) = LineLog::open(path)?;
-        let damaged = |line: usize, problem: String| EvalError::Unfit {
+        let remedy = "remove it and the lines after it, and their questions are answered again";
+        let (mut log, lines) = LineLog::open(path, remedy)?;
+        let damaged = |line: usize, problem: &str| EvalError::Unfit {
             path: path.to_owned(),
-            problem: format!("line {line} is damaged: {problem}"),
-            remedy: "remove it and the lines after it, and their questions are answered again",
+            problem: format!("line {line}: damaged ({problem})"),
+            remedy,
         };
-        let Some((first, rest)) = lines.split_first() else {
-            log.append(&json(path, head)?)?;
+        let mut lines = lines.into_iter();
+        let Some(first) = lines.next() else {
+            log.append(&Line::Head(head.clone()))?;
             let batches = Vec::new();
             return Ok(Self { log, batches });
         };
-        let then: Head =
-            serde_json::from_str(first).map_err(|error| damaged(1, error.to_string()))?;
+        let Line::Head(then) = first else {
+            return Err(damaged(1, "it does not say by whom the answers are"));
+        };
         if let Some(what) = then.differs(head) {
             return Err(EvalError::Unfit {
                 path: path.to_owned(),
@@ -111,13 +123,14 @@ impl Kept {
             });
         }
         let mut batches = Vec::new();
-        for (at, text) in rest.iter().enumerate() {
-            let line = at + 2;
-            let rows: Vec<Line> =
-                serde_json::from_str(text).map_err(|error| damaged(line, error.to_string()))?;
+        for (at, line) in lines.enumerate() {
+            let number = at + 2;
+            let Line::Batch(rows) = line else {
+                return Err(damaged(number, "a second beginning"));
+            };
             let places: Vec<usize> = rows.iter().map(|row| row.prompt).collect();
             if plan.batches.get(at) != Some(&places) {
-                return Err(damaged(line, "answers to other prompts".to_owned()));
+                return Err(damaged(number, "answers to other prompts"));
             }
             batches.push(rows.into_iter().map(|row| row.answer).collect());
         }
@@ -129,12 +142,11 @@ impl Kept {
     /// # Errors
     /// The disk refuses.
     pub(crate) fn keep(&mut self, batch: &[usize], answers: &[Answer]) -> Result<(), EvalError> {
-        let line = |(&prompt, answer): (&usize, &Answer)| Line {
+        let row = |(&prompt, answer): (&usize, &Answer)| Row {
             prompt,
             answer: answer.clone(),
         };
-        let lines: Vec<Line> = batch.iter().zip(answers).map(line).collect();
-        let text = json(self.log.path(), &lines)?;
-        Ok(self.log.append(&text)?)
+        let rows = batch.iter().zip(answers).map(row).collect();
+        Ok(self.log.append(&Line::Batch(rows))?)
     }
 }

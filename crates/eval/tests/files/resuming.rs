@@ -118,11 +118,11 @@ fn a_damaged_log_is_named_by_its_line() {
             "{message}"
         );
     };
-    damaged(&["rubbish", lines[1]], "line 1 is damaged");
-    damaged(&[lines[0], &lines[1][..40], lines[2]], "line 2 is damaged");
+    damaged(&["rubbish", lines[1]], "line 1: damaged");
+    damaged(&[lines[0], &lines[1][..40], lines[2]], "line 2: damaged");
     damaged(
         &[lines[0], lines[2]],
-        "line 2 is damaged: answers to other prompts",
+        "line 2: damaged (answers to other prompts",
     );
     let more = [lines.as_slice(), &[lines[1]]].concat();
     damaged(&more, "answers to other prompts");

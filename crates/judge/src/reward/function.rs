@@ -9,7 +9,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use candor_data::LineLog;
+use candor_data::{LineLog, sha256};
 use serde::{Deserialize, Serialize};
 
 use super::Answered;
@@ -17,7 +17,6 @@ use super::command::Command;
 use super::http::Http;
 use super::recipe::{CommandRecipe, HttpRecipe};
 use crate::JudgeError;
-use crate::request::sha256;
 
 /// A function that is asked, and what it said.
 #[derive(Debug)]
@@ -116,7 +115,7 @@ impl Function {
         let mut new: HashSet<String> = HashSet::new();
         for response in responses {
             let mut told = self.told(response);
-            let key = sha256(&format!("{}\n{}", self.asked, json(&told)));
+            let key = sha256::of(&format!("{}\n{}", self.asked, json(&told)));
             if !self.kept.rewards.contains_key(&key) && new.insert(key.clone()) {
                 self.n_lines += 1;
                 told.n = Some(self.n_lines);
@@ -211,27 +210,19 @@ struct Line {
 /// Rewards that were given, by key; a file that is only appended to.
 #[derive(Debug)]
 struct Kept {
-    log: LineLog,
+    log: LineLog<Line>,
     rewards: HashMap<String, f64>,
 }
 
 impl Kept {
     fn open(path: &Path) -> Result<Self, JudgeError> {
-        let (log, lines) = LineLog::open(path)?;
-        let read = |(index, line): (usize, &String)| match serde_json::from_str::<Line>(line) {
-            Ok(line) => Ok((line.key, line.reward)),
-            Err(error) => Err(JudgeError::unfit(
-                path,
-                format!("line {} is damaged: {error}", index + 1),
-                "remove the line; its reward is asked for again",
-            )),
-        };
-        let rewards = lines
-            .iter()
-            .enumerate()
-            .map(read)
-            .collect::<Result<_, _>>()?;
-        Ok(Self { log, rewards })
+        let remedy = "remove the line; its reward is asked for again";
+        let (log, lines) = LineLog::<Line>::open(path, remedy)?;
+        let rewards = lines.into_iter().map(|line| (line.key, line.reward));
+        Ok(Self {
+            log,
+            rewards: rewards.collect(),
+        })
     }
 
     /// Keeps a reward; it is on the disk when this returns.
@@ -241,8 +232,7 @@ impl Kept {
             id: id.to_owned(),
             reward,
         };
-        self.log
-            .append(&serde_json::to_string(&line).unwrap_or_default())?;
+        self.log.append(&line)?;
         self.rewards.insert(line.key, line.reward);
         Ok(())
     }

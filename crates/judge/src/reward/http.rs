@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::function::{Fault, Hear};
 use super::recipe::HttpRecipe;
 use crate::JudgeError;
+use crate::address::key_of;
 use crate::clock::{Clock as _, SystemClock};
 use crate::retry::{self, Course};
-use crate::settings::key_of;
 use crate::transport::{Attempt, Transport};
 
 /// The longest pause that an address may ask for: what `judge.toml` has where it says nothing.

@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use super::Answered;
 use super::recipe::JudgeRecipe;
 use crate::mmhal::{MAX_SCORE, read_rating};
-use crate::request::{Request, sha256};
+use crate::request::Request;
 use crate::settings::Settings;
 use crate::template::Template;
 use crate::{ChatJudge, Judge as _, JudgeError, Reply};
+use candor_data::sha256;
 
 /// Candor's own prompt.
 const REWARD: &str = include_str!("../../templates/reward.txt");
@@ -61,7 +62,7 @@ impl Rater {
     /// SHA-256 of who judges, how, and by which prompt.
     pub(super) fn fingerprint(&self) -> String {
         let who = serde_json::to_string(&self.judge.identity()).unwrap_or_default();
-        sha256(&format!("{who}\n{}", self.template.sha256))
+        sha256::of(&format!("{who}\n{}", self.template.sha256))
     }
 
     pub(super) fn of(&self, responses: &[Answered<'_>]) -> Result<Vec<Option<f64>>, JudgeError> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use candor_recipe::Reader;
 
 use super::command::Process;
-use crate::settings::{checked, refuse_bare_key, wrong_url, wrong_variable};
+use crate::address::{checked, refuse_bare_key, wrong_url, wrong_variable};
 
 /// Names that the figures of a step have already.
 const RESERVED: [&str; 4] = ["score", "no_eos", "length", "symbolic"];

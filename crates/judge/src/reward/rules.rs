@@ -13,13 +13,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use candor_data::AnswerType;
+use candor_data::{AnswerType, sha256};
 
 use super::Answered;
 use super::recipe::{ObjectMeasure, ObjectsRecipe, Source};
 use crate::benchmarks::own::plain;
 use crate::objects::Annotations;
-use crate::request::{sha256, sha256_of_file};
 use crate::{JudgeError, choice, yes_no};
 
 /// A rule, opened.
@@ -63,9 +62,9 @@ impl Rule {
         let Self::Objects { files, .. } = self else {
             return Ok(None);
         };
-        let hashes = files.iter().map(|file| sha256_of_file(file));
+        let hashes = files.iter().map(|file| sha256::of_file(file));
         let hashes = hashes.collect::<Result<Vec<_>, _>>()?;
-        Ok(Some(sha256(&hashes.join("\n"))))
+        Ok(Some(sha256::of(&hashes.join("\n"))))
     }
 
     /// Whether it applies to some prompt, and knows the image of every one.

@@ -1,10 +1,10 @@
 //! The grounding loop: images → tower → probe → loss.
 
 use candor_data::image::{ImageLimits, ImageProcessor, load_batch};
-use candor_data::random;
+use candor_data::{random, sha256};
 use candor_model::image_features::{path_in, pixels};
 use candor_model::{Bundle, Tokenizer, Vlm};
-use candor_run::{Inputs, LaunchOptions, Outcome, sha256};
+use candor_run::{Inputs, LaunchOptions, Outcome};
 use candor_train::data_order::{BatchConfig, epoch_batches};
 use candor_train::{Session, TrainState, deterministically};
 use rand::seq::SliceRandom as _;

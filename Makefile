@@ -5,7 +5,7 @@
 # and the binary share one build of the dependencies.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench build setup test-programs parity golden gpu-check fuzz lint format format-check clippy doc deny unused audit tools
+.PHONY: help demo test bench build setup test-programs parity golden gpu-check release fuzz lint format format-check clippy doc deny unused audit tools
 
 CARGO ?= cargo
 # What continuous integration adds, for instance --locked.
@@ -65,6 +65,10 @@ golden: ## record Hugging Face's and PyTorch's results again (installs 4.3 GB of
 
 gpu-check: ## compare a GPU with the CPU: answers, three steps of every stage; builds nothing (ARGS="--device cuda:1")
 	scripts/gpu-check $(ARGS)
+
+release: setup ## make what users install: archive, wheel, bill of materials (ARGS=smoke tries them)
+	@scripts/tools release
+	scripts/release $(ARGS)
 
 fuzz: ## feed damaged checkpoint files to their readers, SECS=600 seconds each (needs the nightly toolchain)
 	fuzz/run $(SECS) $(ARGS)

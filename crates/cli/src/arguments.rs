@@ -6,6 +6,7 @@ mod eval;
 mod help;
 mod judge;
 mod models;
+mod shell;
 #[cfg(test)]
 mod shown;
 
@@ -26,6 +27,7 @@ pub use self::models::{
     ChatArguments, DownloadArguments, ExportArguments, ExportType, InspectArguments, JoinArguments,
     PrecisionName, WeightFormat,
 };
+pub use self::shell::{CompletionsArguments, ManArguments};
 
 /// Trains vision-language models to say only what is in the image.
 #[derive(Debug, Parser)]
@@ -156,6 +158,16 @@ pub enum Command {
                             what is only absent, such as a GPU, is said and is no error. docs/devices.md says how to get it."
     )]
     Doctor(DoctorArguments),
+    /// Print what makes a shell complete candor's commands and arguments.
+    #[command(
+        after_help = "Examples:\n  candor completions bash > ~/.local/share/bash-completion/completions/candor\n  \
+                            candor completions zsh > ~/.zfunc/_candor\n  \
+                            candor completions fish > ~/.config/fish/completions/candor.fish"
+    )]
+    Completions(CompletionsArguments),
+    /// Write the manual pages, one for each command.
+    #[command(after_help = "Example:\n  candor man --out ~/.local/share/man/man1 && man candor-rl")]
+    Man(ManArguments),
 }
 
 /// Arguments of `candor doctor`.

@@ -19,6 +19,7 @@ mod recipe;
 mod results;
 mod sampling;
 mod score;
+mod shell;
 mod stage;
 mod world;
 
@@ -46,5 +47,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Recipe(command) => recipe::run(command),
         Command::Data(command) => data::run(command),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Completions(arguments) => shell::completions(&arguments),
+        Command::Man(arguments) => shell::man(&arguments),
     }
 }

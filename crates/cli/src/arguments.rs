@@ -9,6 +9,7 @@ mod models;
 mod shell;
 #[cfg(test)]
 mod shown;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -28,6 +29,7 @@ pub use self::models::{
     PrecisionName, WeightFormat,
 };
 pub use self::shell::{CompletionsArguments, ManArguments};
+pub use self::watch::WatchArguments;
 
 /// Trains vision-language models to say only what is in the image.
 #[derive(Debug, Parser)]
@@ -158,6 +160,13 @@ pub enum Command {
                             what is only absent, such as a GPU, is said and is no error. docs/devices.md says how to get it."
     )]
     Doctor(DoctorArguments),
+    /// Look at runs, running ones too: curves, samples, time left, and what looks wrong, on a page or in the terminal.
+    #[command(
+        after_help = "Examples:\n  candor watch runs/demo\n  candor watch runs/ppo-facts runs/ppo-plain --listen 0.0.0.0:8321\n  \
+                            candor watch runs/demo --tui\n  candor watch runs/demo --once\n\nIt only reads, and asks nobody who \
+                            they are: where others can reach it, put a proxy that does in front of it. docs/watch.md says more."
+    )]
+    Watch(WatchArguments),
     /// Print what makes a shell complete candor's commands and arguments.
     #[command(
         after_help = "Examples:\n  candor completions bash > ~/.local/share/bash-completion/completions/candor\n  \

@@ -21,6 +21,7 @@ mod sampling;
 mod score;
 mod shell;
 mod stage;
+mod watch;
 mod world;
 
 use crate::arguments::Command;
@@ -47,6 +48,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Recipe(command) => recipe::run(command),
         Command::Data(command) => data::run(command),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Watch(arguments) => watch::run(&arguments),
         Command::Completions(arguments) => shell::completions(&arguments),
         Command::Man(arguments) => shell::man(&arguments),
     }

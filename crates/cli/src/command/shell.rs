@@ -32,6 +32,8 @@ fn pages(command: &clap::Command, arguments: &ManArguments) -> anyhow::Result<us
     man.render(&mut page)
         .with_context(|| format!("cannot make the page {name}"))?;
     atomic::write(&arguments.out.join(name), &page)?;
-    let below = command.get_subcommands().map(|below| pages(below, arguments));
+    let below = command
+        .get_subcommands()
+        .map(|below| pages(below, arguments));
     Ok(1 + below.sum::<anyhow::Result<usize>>()?)
 }

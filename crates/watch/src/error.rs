@@ -1,0 +1,36 @@
+//! What can go wrong: where, and what to do.
+
+use std::path::PathBuf;
+
+/// What keeps runs from being watched.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WatchError {
+    /// There is no run.
+    #[error("{} holds no run (no resolved.toml, and none in the folders below it); name the folder of a run, its run.out, or one that has runs in it", path.display())]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The address cannot be had.
+    #[error("cannot listen at {address}; stop what listens there, or give another --listen")]
+    Listen {
+        /// The address.
+        address: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The system refused threads or memory.
+    #[error("cannot start; check the limits on threads and memory")]
+    Start(#[source] std::io::Error),
+    /// The connection to the network was lost.
+    #[error("cannot serve at {address} any longer; start it again")]
+    Serve {
+        /// The address.
+        address: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,20 @@
+//! `candor watch`: a page, or a table in the terminal, over any number of run folders, finished or running.
+//!
+//! It only reads: `metrics.jsonl`, `timings.jsonl`, `resolved.toml` and `samples/`, as runs write them. Files that grow are read on
+//! from where they were; one that became shorter, because its run was resumed from an earlier checkpoint, is read anew.
+//! Nothing here knows tensors.
+
+#![warn(unreachable_pub)]
+
+mod curves;
+mod error;
+mod samples;
+mod server;
+mod state;
+mod table;
+mod warnings;
+mod watched;
+
+pub use error::WatchError;
+pub use server::{Watch, router, serve};
+pub use table::table;

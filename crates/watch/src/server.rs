@@ -1,0 +1,252 @@
+//! The page and what it asks for. Only GET, only reading; every path is below a run, and no part of a request becomes one.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use candor_data::FileKind;
+use candor_data::formats::images::path_in;
+use rust_embed::RustEmbed;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::WatchError;
+use crate::samples;
+use crate::watched::Runs;
+
+/// Points of a curve that are sent: more than a screen shows.
+const MAX_POINTS: usize = 500;
+/// Larger images are not sent.
+const MAX_IMAGE_BYTES: u64 = 50 << 20;
+
+/// No inline script or style, nothing from elsewhere, no framing, and no string becomes markup.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
+
+#[derive(RustEmbed)]
+#[folder = "static"]
+struct Files;
+
+/// The runs that are watched.
+#[derive(Clone, Debug)]
+pub struct Watch(Arc<Mutex<Runs>>);
+
+impl Watch {
+    /// Watches folders of runs, or folders that have some in them.
+    ///
+    /// # Errors
+    /// [`WatchError::NoRun`] for a folder without one.
+    pub fn open(folders: Vec<PathBuf>) -> Result<Self, WatchError> {
+        Ok(Self(Arc::new(Mutex::new(Runs::open(folders)?))))
+    }
+
+    /// How many runs there are.
+    #[must_use]
+    pub fn n_runs(&self) -> usize {
+        self.runs().runs.len()
+    }
+
+    pub(crate) fn runs(&self) -> MutexGuard<'_, Runs> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Serves until SIGINT or SIGTERM. `ready` hears the address, whose port may have been 0.
+///
+/// # Errors
+/// The address cannot be had, or the network fails.
+pub fn serve(
+    watch: Watch,
+    listen: SocketAddr,
+    ready: impl FnOnce(SocketAddr),
+) -> Result<(), WatchError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(WatchError::Start)?;
+    runtime.block_on(async {
+        let address = listen.to_string();
+        let refused = |source| WatchError::Listen {
+            address: address.clone(),
+            source,
+        };
+        let listener = TcpListener::bind(listen).await.map_err(refused)?;
+        ready(listener.local_addr().map_err(refused)?);
+        // Connections are dropped with the runtime: a reader has nothing to lose.
+        let served = tokio::select! {
+            served = async { axum::serve(listener, router(watch)).await } => served,
+            () = interrupted() => Ok(()),
+        };
+        served.map_err(|source| WatchError::Serve {
+            address: address.clone(),
+            source,
+        })
+    })
+}
+
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminated) = signal(SignalKind::terminate()) else {
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated.recv() => {}
+    }
+}
+
+/// The routes. All addresses of the page are relative, so that a proxy may put it under any path.
+pub fn router(watch: Watch) -> Router {
+    Router::new()
+        .route("/", get(|| async { file("index.html") }))
+        .route(
+            "/static/{name}",
+            get(|Path(name): Path<String>| async move { file(&name) }),
+        )
+        .route("/api/runs", get(runs))
+        .route("/api/runs/{id}/curves", get(curves))
+        .route("/api/runs/{id}/samples", get(samples_of))
+        .route("/api/runs/{id}/image", get(image))
+        .layer(from_fn(headers))
+        .with_state(watch)
+}
+
+async fn headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.insert(
+        "cross-origin-resource-policy",
+        HeaderValue::from_static("same-origin"),
+    );
+    response
+}
+
+fn file(name: &str) -> Response {
+    let kind = match name.rsplit_once('.').map(|(_, ending)| ending) {
+        Some("html") => "text/html; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        _ => return missing("no such file"),
+    };
+    Files::get(name).map_or_else(
+        || missing("no such file"),
+        |file| ([(header::CONTENT_TYPE, kind)], file.data).into_response(),
+    )
+}
+
+fn missing(what: &str) -> Response {
+    (StatusCode::NOT_FOUND, Json(json!({"error": what}))).into_response()
+}
+
+/// Reads files, which may be slow, away from the threads that answer.
+async fn apart(work: impl FnOnce() -> Response + Send + 'static) -> Response {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}
+
+async fn runs(State(watch): State<Watch>) -> Response {
+    apart(move || {
+        let mut runs = watch.runs();
+        runs.look();
+        let summaries = runs
+            .runs
+            .iter()
+            .enumerate()
+            .map(|(id, run)| run.summary(id));
+        Json(summaries.collect::<Vec<_>>()).into_response()
+    })
+    .await
+}
+
+async fn curves(State(watch): State<Watch>, Path(id): Path<usize>) -> Response {
+    apart(move || {
+        let runs = watch.runs();
+        let Some(run) = runs.runs.get(id) else {
+            return missing("no such run");
+        };
+        let of = |curves: &crate::curves::Curves| {
+            let (steps, columns) = curves.thinned(MAX_POINTS);
+            json!({"steps": steps, "columns": columns})
+        };
+        Json(json!({"metrics": of(&run.metrics), "timings": of(&run.timings)})).into_response()
+    })
+    .await
+}
+
+#[derive(Deserialize)]
+struct SamplesQuery {
+    step: Option<u64>,
+}
+
+async fn samples_of(
+    State(watch): State<Watch>,
+    Path(id): Path<usize>,
+    Query(query): Query<SamplesQuery>,
+) -> Response {
+    apart(move || {
+        let folder = watch.runs().runs.get(id).map(|run| run.folder.clone());
+        let Some(folder) = folder else {
+            return missing("no such run");
+        };
+        let steps = samples::steps(&folder);
+        let step = query
+            .step
+            .filter(|step| steps.contains(step))
+            .or(steps.last().copied());
+        let rows = step.map(|step| samples::of_step(&folder, step));
+        Json(json!({"steps": steps, "step": step, "samples": rows.unwrap_or_default()}))
+            .into_response()
+    })
+    .await
+}
+
+#[derive(Deserialize)]
+struct ImageQuery {
+    name: String,
+}
+
+async fn image(
+    State(watch): State<Watch>,
+    Path(id): Path<usize>,
+    Query(query): Query<ImageQuery>,
+) -> Response {
+    apart(move || {
+        let folder = watch
+            .runs()
+            .runs
+            .get(id)
+            .and_then(crate::watched::Watched::images);
+        let path = folder.and_then(|folder| path_in(&folder, &query.name));
+        let small = |path: &PathBuf| {
+            path.metadata()
+                .is_ok_and(|about| about.is_file() && about.len() <= MAX_IMAGE_BYTES)
+        };
+        let bytes = path.filter(small).and_then(|path| std::fs::read(path).ok());
+        let Some(bytes) = bytes else {
+            return missing("no such image");
+        };
+        // Whatever is no image stays where it is.
+        let Some(kind) = FileKind::of(&bytes).and_then(FileKind::media_type) else {
+            return missing("no image");
+        };
+        ([(header::CONTENT_TYPE, kind)], bytes).into_response()
+    })
+    .await
+}

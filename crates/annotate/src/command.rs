@@ -83,25 +83,13 @@ pub fn serve(path: &Path) -> Result<(), AnnotateError> {
                 link(&project, &secret)
             );
         }
-        server::serve(App::new(project, store)?, listener, interrupted()).await
+        server::serve(
+            App::new(project, store)?,
+            listener,
+            candor_web::interrupted(),
+        )
+        .await
     })
-}
-
-/// Waits for SIGINT or SIGTERM.
-async fn interrupted() {
-    let interrupt = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = interrupt => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    drop(interrupt.await);
 }
 
 /// `candor annotate invite`: returns a link that makes one account.

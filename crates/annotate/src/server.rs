@@ -5,7 +5,6 @@ mod administering;
 mod annotating;
 mod body;
 mod guidelines;
-mod headers;
 mod images;
 mod login_limit;
 mod machines;
@@ -19,9 +18,10 @@ mod routes;
 mod session;
 mod statics;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use candor_web::Limits;
 use tokio::net::TcpListener;
 
 use self::images::Images;
@@ -65,10 +65,15 @@ impl App {
     }
 }
 
-/// Serves until `stop` is done, then finishes the requests under way.
+/// How long a request may take to arrive with its body and be answered.
+const ANSWER: Duration = Duration::from_secs(60);
+/// How long requests under way may go on when the server stops.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Serves until `stop` is done, then finishes the requests under way, for a few seconds at most.
 ///
 /// # Errors
-/// [`AnnotateError::Io`] when the connection to the network fails.
+/// [`AnnotateError`] when the images that could not be shown cannot be looked at again.
 pub async fn serve(
     app: Arc<App>,
     listener: TcpListener,
@@ -76,16 +81,20 @@ pub async fn serve(
 ) -> Result<(), AnnotateError> {
     let store = app.store.clone();
     store.retry_unshown().await?;
-    let place = app.project.server.listen.to_string();
-    let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, service)
-        .with_graceful_shutdown(stop)
-        .await;
+    let connections = candor_web::max_connections();
+    // Behind a proxy all connections come from its address. Of one browser's, no more than a quarter is taken.
+    let per_address = if app.project.server.behind_proxy {
+        connections
+    } else {
+        (connections / 4).max(1)
+    };
+    let limits = Limits {
+        connections,
+        per_address,
+        answer: Some(ANSWER),
+        drain: DRAIN,
+    };
+    candor_web::serve(listener, router(app), limits, stop, || true).await;
     store.close().await;
-    served.map_err(|source| AnnotateError::Io {
-        action: "serve at",
-        place,
-        remedy: "check `server.listen` of the project",
-        source,
-    })
+    Ok(())
 }

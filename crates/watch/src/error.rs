@@ -24,13 +24,4 @@ pub enum WatchError {
     /// The system refused threads or memory.
     #[error("cannot start; check the limits on threads and memory")]
     Start(#[source] std::io::Error),
-    /// The connection to the network was lost.
-    #[error("cannot serve at {address} any longer; start it again")]
-    Serve {
-        /// The address.
-        address: String,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
 }

@@ -3,15 +3,17 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use candor_data::FileKind;
 use candor_data::formats::images::path_in;
+use candor_web::{Headers, Limits, embedded, interrupted, max_connections};
 use rust_embed::RustEmbed;
 use serde::Deserialize;
 use serde_json::json;
@@ -25,10 +27,15 @@ use crate::watched::Runs;
 const MAX_POINTS: usize = 500;
 /// Larger images are not sent.
 const MAX_IMAGE_BYTES: u64 = 50 << 20;
+/// How long a request may take.
+const ANSWER: Duration = Duration::from_secs(30);
 
 /// No inline script or style, nothing from elsewhere, no framing, and no string becomes markup.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
+const HEADERS: Headers = Headers {
+    policy: "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+             base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
+    referrer: "no-referrer",
+};
 
 #[derive(RustEmbed)]
 #[folder = "static"]
@@ -61,7 +68,7 @@ impl Watch {
 /// Serves until SIGINT or SIGTERM. `ready` hears the address, whose port may have been 0.
 ///
 /// # Errors
-/// The address cannot be had, or the network fails.
+/// The address cannot be had.
 pub fn serve(
     watch: Watch,
     listen: SocketAddr,
@@ -72,83 +79,44 @@ pub fn serve(
         .build()
         .map_err(WatchError::Start)?;
     runtime.block_on(async {
-        let address = listen.to_string();
         let refused = |source| WatchError::Listen {
-            address: address.clone(),
+            address: listen.to_string(),
             source,
         };
         let listener = TcpListener::bind(listen).await.map_err(refused)?;
         ready(listener.local_addr().map_err(refused)?);
-        // Connections are dropped with the runtime: a reader has nothing to lose.
-        let served = tokio::select! {
-            served = async { axum::serve(listener, router(watch)).await } => served,
-            () = interrupted() => Ok(()),
+        let connections = max_connections();
+        let limits = Limits {
+            connections,
+            per_address: connections,
+            answer: Some(ANSWER),
+            // A reader has nothing to lose.
+            drain: Duration::ZERO,
         };
-        served.map_err(|source| WatchError::Serve {
-            address: address.clone(),
-            source,
-        })
+        candor_web::serve(listener, router(watch), limits, interrupted(), || true).await;
+        Ok(())
     })
-}
-
-async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminated) = signal(SignalKind::terminate()) else {
-        let _ = tokio::signal::ctrl_c().await;
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminated.recv() => {}
-    }
 }
 
 /// The routes. All addresses of the page are relative, so that a proxy may put it under any path.
 pub fn router(watch: Watch) -> Router {
     Router::new()
-        .route("/", get(|| async { file("index.html") }))
-        .route(
-            "/static/{name}",
-            get(|Path(name): Path<String>| async move { file(&name) }),
-        )
+        .route("/", get(page))
+        .route("/static/{name}", get(file))
         .route("/api/runs", get(runs))
         .route("/api/runs/{id}/curves", get(curves))
         .route("/api/runs/{id}/samples", get(samples_of))
         .route("/api/runs/{id}/image", get(image))
-        .layer(from_fn(headers))
+        .layer(from_fn(|request, next| HEADERS.add(request, next)))
         .with_state(watch)
 }
 
-async fn headers(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::CACHE_CONTROL, "no-store"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    headers.insert(
-        "cross-origin-resource-policy",
-        HeaderValue::from_static("same-origin"),
-    );
-    response
+async fn page(headers: HeaderMap) -> Response {
+    embedded::<Files>("index.html", &headers)
 }
 
-fn file(name: &str) -> Response {
-    let kind = match name.rsplit_once('.').map(|(_, ending)| ending) {
-        Some("html") => "text/html; charset=utf-8",
-        Some("js") => "text/javascript; charset=utf-8",
-        Some("css") => "text/css; charset=utf-8",
-        Some("svg") => "image/svg+xml",
-        _ => return missing("no such file"),
-    };
-    Files::get(name).map_or_else(
-        || missing("no such file"),
-        |file| ([(header::CONTENT_TYPE, kind)], file.data).into_response(),
-    )
+async fn file(Path(name): Path<String>, headers: HeaderMap) -> Response {
+    embedded::<Files>(&name, &headers)
 }
 
 fn missing(what: &str) -> Response {

@@ -6,10 +6,18 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, get, post, put};
+use candor_web::Headers;
 
 use super::{
-    App, adjudicating, administering, annotating, headers, images, machines, metrics, origin,
-    pages, renewal, statics,
+    App, adjudicating, administering, annotating, images, machines, metrics, origin, pages,
+    renewal, statics,
+};
+
+/// No inline script or style, nothing from elsewhere, no framing, and no string becomes markup.
+const HEADERS: Headers = Headers {
+    policy: "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+             form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
+    referrer: "same-origin",
 };
 
 /// Largest body of a request.
@@ -124,7 +132,7 @@ pub fn router(app: Arc<App>) -> Router {
         .fallback(pages::not_found)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn_with_state(Arc::clone(&app), origin::check))
-        .layer(from_fn(headers::add))
+        .layer(from_fn(|request, next| HEADERS.add(request, next)))
         .layer(from_fn_with_state(Arc::clone(&app), metrics::measure))
         .with_state(app)
 }

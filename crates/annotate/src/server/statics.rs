@@ -1,8 +1,9 @@
 //! The embedded files: scripts, styles, icons.
 
 use axum::extract::Path;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use candor_web::embedded;
 use rust_embed::RustEmbed;
 
 #[derive(RustEmbed)]
@@ -11,46 +12,10 @@ struct Files;
 
 /// The file of this name.
 pub(super) async fn file(Path(name): Path<String>, headers: HeaderMap) -> Response {
-    served(&name, &headers)
+    embedded::<Files>(&name, &headers)
 }
 
 /// What browsers ask for unasked.
 pub(super) async fn icon(headers: HeaderMap) -> Response {
-    served("icon.svg", &headers)
-}
-
-fn served(name: &str, headers: &HeaderMap) -> Response {
-    let Some(file) = Files::get(name) else {
-        return StatusCode::NOT_FOUND.into_response();
-    };
-    let digits = file
-        .metadata
-        .sha256_hash()
-        .iter()
-        .take(8)
-        .fold(0_u64, |n, &byte| n << 8 | u64::from(byte));
-    let tag = format!("\"{digits:016x}\"");
-    let sent = [
-        (header::ETAG, tag.clone()),
-        (header::CACHE_CONTROL, "no-cache".to_owned()),
-    ];
-    if headers
-        .get(header::IF_NONE_MATCH)
-        .is_some_and(|known| known == tag.as_str())
-    {
-        return (StatusCode::NOT_MODIFIED, sent).into_response();
-    }
-    let kind = content_type(name);
-    (sent, [(header::CONTENT_TYPE, kind)], file.data).into_response()
-}
-
-fn content_type(name: &str) -> &'static str {
-    match name.rsplit_once('.').map(|(_, ending)| ending) {
-        Some("js") => "text/javascript; charset=utf-8",
-        Some("css") => "text/css; charset=utf-8",
-        Some("svg") => "image/svg+xml",
-        Some("png") => "image/png",
-        Some("webmanifest") => "application/manifest+json",
-        _ => "text/plain; charset=utf-8",
-    }
+    embedded::<Files>("icon.svg", &headers)
 }

@@ -1,0 +1,194 @@
+//! Connections: how many there may be, how long a request may take to arrive, and how they end.
+
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time;
+
+use crate::places::{Place, Places};
+
+/// How long the head of a request may take, and a connection may be without one.
+const HEAD: Duration = Duration::from_secs(20);
+/// How often the server looks whether it is alive.
+const LOOK: Duration = Duration::from_millis(200);
+/// Connections are never more than this.
+const MOST: usize = 4096;
+/// Files that the program opens for other ends.
+const OTHER_FILES: usize = 64;
+
+/// What connections may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections of all addresses together; [`max_connections`] says what the system allows.
+    pub connections: usize,
+    /// Connections of one address.
+    pub per_address: usize,
+    /// How long the begin of an answer may take, the arrival of the request's body included; `None` where handlers see to it.
+    pub answer: Option<Duration>,
+    /// How long what is under way may go on when the server stops.
+    pub drain: Duration,
+}
+
+/// How serving ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was asked to.
+    Stopped,
+    /// It was not alive any more.
+    Dead,
+}
+
+/// Connections for which the system has files, some kept for other ends.
+#[must_use]
+pub fn max_connections() -> usize {
+    #[cfg(unix)]
+    {
+        let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let files = files
+            .and_then(|n| usize::try_from(n).ok())
+            .unwrap_or(MOST + OTHER_FILES);
+        files
+            .saturating_sub(OTHER_FILES)
+            .max(files / 2)
+            .clamp(1, MOST)
+    }
+    #[cfg(not(unix))]
+    {
+        MOST
+    }
+}
+
+/// Serves connections until `stop` is done, and then for at most `limits.drain` what is under way. Handlers find the address at
+/// the other end as [`ConnectInfo<SocketAddr>`]. Where all places are taken, the connection that has asked nothing for longest is
+/// closed for the new one; a new one is turned away only where all are being answered.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    stop: impl Future<Output = ()>,
+    is_alive: impl Fn() -> bool,
+) -> Ended {
+    let places = Places::new(limits.connections, limits.per_address);
+    let (stopping, stopped) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    let mut stop = pin!(stop);
+    let mut look = time::interval(LOOK);
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            _ = look.tick() => {
+                if !is_alive() {
+                    return Ended::Dead;
+                }
+                while tasks.try_join_next().is_some() {}
+            }
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    // Who is turned away is not even told so: the answer would cost what it saves.
+                    if let Some(place) = places.take(canonical(peer.ip())) {
+                        tasks.spawn(one(stream, peer, place, router.clone(), limits.answer, stopped.clone()));
+                    }
+                }
+                Err(error) => {
+                    // Often the system's limit on open files: others will be closed.
+                    tracing::warn!("cannot accept a connection: {error}");
+                    time::sleep(LOOK).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    drop(router);
+    stopping.send_replace(true);
+    let all = async { while tasks.join_next().await.is_some() {} };
+    if time::timeout(limits.drain, all).await.is_err() {
+        tracing::warn!("{} connections are cut off", tasks.len());
+        tasks.shutdown().await;
+    }
+    Ended::Stopped
+}
+
+/// One address for an IPv4 client, whether it comes over IPv4 or over a socket for both.
+fn canonical(address: IpAddr) -> IpAddr {
+    address.to_canonical()
+}
+
+/// Serves one connection.
+async fn one(
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: Place,
+    router: Router,
+    within: Option<Duration>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    // Parts of an answer are small, and each is awaited.
+    drop(stream.set_nodelay(true));
+    let place = Arc::new(place);
+    let router = TowerToHyperService::new(router);
+    let service = {
+        let place = Arc::clone(&place);
+        service_fn(move |mut request: hyper::Request<Incoming>| {
+            let busy = place.busy();
+            request.extensions_mut().insert(ConnectInfo(peer));
+            let answer = router.call(request);
+            async move {
+                let answer = match within {
+                    None => answer.await,
+                    Some(within) => time::timeout(within, answer)
+                        .await
+                        .unwrap_or_else(|_| Ok(too_slow())),
+                };
+                // Until the last byte is sent, or the client has left.
+                answer.map(|answer: Response| {
+                    answer.map(|body| {
+                        Body::new(body.map_frame(move |frame| {
+                            let _ = &busy;
+                            frame
+                        }))
+                    })
+                })
+            }
+        })
+    };
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    let stop = async {
+        // The sender outlives all connections.
+        drop(stopped.wait_for(|stopped| *stopped).await);
+    };
+    // How it ends is the client's affair.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = place.leave.notified() => return,
+        () = stop => connection.as_mut().graceful_shutdown(),
+    }
+    drop(connection.await);
+}
+
+/// The answer to a request whose body did not come, or whose handler did not end, in time.
+fn too_slow() -> Response {
+    let mut answer = StatusCode::REQUEST_TIMEOUT.into_response();
+    let close = HeaderValue::from_static("close");
+    answer.headers_mut().insert(header::CONNECTION, close);
+    answer
+}

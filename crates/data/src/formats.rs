@@ -22,7 +22,7 @@ pub mod pope;
 pub mod ppo_prompts;
 pub mod preference;
 pub mod preference_log;
-mod rows;
+pub(crate) mod rows;
 pub mod scores;
 mod table;
 pub mod text;

@@ -6,16 +6,19 @@
 //! allows and candor has no use for are tolerated and dropped. `docs/formats.md` shows an example of each.
 
 pub mod a_okvqa;
+pub mod amber;
 pub mod answers;
 pub mod candidates;
 pub mod captions;
 pub mod coco;
 pub mod flickr30k;
+pub mod hallusion_bench;
 pub mod image_id;
 pub mod images;
 pub mod llava;
 pub mod llava_bench;
 pub mod mmbench;
+pub mod mme;
 pub mod mmhal;
 pub mod own_set;
 pub mod pope;

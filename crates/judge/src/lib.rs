@@ -12,6 +12,7 @@
 
 #![warn(unreachable_pub)]
 
+mod amber;
 mod benchmark;
 pub mod benchmarks;
 pub mod budget;

@@ -110,16 +110,16 @@ pub struct BenchmarkArguments {
     /// The benchmark.
     #[arg(long, value_parser = benchmark())]
     pub benchmark: Benchmark,
-    /// Questions; for POPE once for each split, for CHAIR the COCO instances.
+    /// Questions; for POPE once for each split, for MME once for each task, for CHAIR the COCO instances.
     #[arg(long, required = true)]
     pub questions: Vec<PathBuf>,
-    /// Reference answers (LLaVA-Bench).
+    /// Reference answers (LLaVA-Bench), or words that go with each other (AMBER's relation.json).
     #[arg(long)]
     pub references: Option<PathBuf>,
-    /// Captions and boxes (LLaVA-Bench), or COCO captions (CHAIR).
+    /// Captions and boxes (LLaVA-Bench), COCO captions (CHAIR), or annotations (AMBER).
     #[arg(long)]
     pub context: Option<PathBuf>,
-    /// Words for kinds of objects (CHAIR).
+    /// Words for kinds of objects (CHAIR), or words that are like each other (AMBER).
     #[arg(long)]
     pub synonyms: Option<PathBuf>,
     #[command(flatten)]

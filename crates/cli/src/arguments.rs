@@ -19,8 +19,8 @@ use clap::{Args, Parser, Subcommand};
 pub use self::annotate::{Aggregate, AnnotateCommand, ExportFormat, Role};
 pub use self::data::{BuildCommand, DataCommand, DataFormat, PaperArguments};
 pub use self::eval::{
-    BenchmarkArguments, CompareArguments, EvalArguments, EvalCommand, RunArguments, ScoreArguments,
-    TrainingArguments,
+    BenchmarkArguments, CompareArguments, EvalArguments, EvalCommand, RewardBenchmarkArguments,
+    RunArguments, ScoreArguments, TrainingArguments,
 };
 pub use self::judge::{BestArguments, JudgeCommand, PreferencesArguments};
 pub use self::models::{

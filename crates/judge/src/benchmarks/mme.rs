@@ -163,7 +163,7 @@ impl Task for Mme {
             image.2 &= verdict.holds("accuracy");
         }
         for (first, n_questions, right) in images.into_values() {
-            let verdict = &mut verdicts[first];
+            let verdict = &mut *verdicts[first];
             let [score, whole] = verdict.part("score");
             verdict.add("accuracy_plus", share(right), 1.0);
             verdict.add(

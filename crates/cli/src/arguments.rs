@@ -1,6 +1,7 @@
 //! The command line.
 
 mod annotate;
+mod data;
 mod eval;
 #[cfg(test)]
 mod help;
@@ -13,15 +14,15 @@ mod watch;
 
 use std::path::PathBuf;
 
-use candor_data::formats::ImageNames;
 use candor_train::DeviceChoice;
 use candor_world::WorldConfig;
 use clap::{Args, Parser, Subcommand};
 
 pub use self::annotate::{Aggregate, AnnotateCommand, ExportFormat, Role};
+pub use self::data::{BuildCommand, DataCommand, DataFormat, PaperArguments};
 pub use self::eval::{
-    BenchmarkArguments, CompareArguments, EvalArguments, EvalCommand, RunArguments, ScoreArguments,
-    TrainingArguments,
+    BenchmarkArguments, CompareArguments, EvalArguments, EvalCommand, RewardBenchmarkArguments,
+    RunArguments, ScoreArguments, TrainingArguments,
 };
 pub use self::judge::{BestArguments, JudgeCommand, PreferencesArguments};
 pub use self::models::{
@@ -106,8 +107,8 @@ pub enum Command {
                             what other algorithms have, rewards.md what a response may earn."
     )]
     Rl(TrainArguments),
-    /// Evaluate a model on MMHal-Bench, POPE, CHAIR, LLaVA-Bench, MMBench or questions of your own; score answers of
-    /// other tools; compare runs.
+    /// Evaluate a model on MMHal-Bench, POPE, CHAIR, AMBER, HallusionBench, MME, LLaVA-Bench, MMBench or questions of your
+    /// own; score answers of other tools; compare runs.
     #[command(
         after_help = "Example:\n  candor eval run --benchmark pope --model llava-hf/llava-1.5-7b-hf \
                             --questions coco_pope_random.jsonl --images coco/val2014 --out runs/pope\n  \
@@ -151,7 +152,7 @@ pub enum Command {
     /// Look at recipes before they are run.
     #[command(subcommand)]
     Recipe(RecipeCommand),
-    /// Look at data files.
+    /// Look at data files, and make those of training stages.
     #[command(subcommand)]
     Data(DataCommand),
     /// Say what this machine and this candor have: versions, devices, threads, folders, and what is missing.
@@ -344,78 +345,6 @@ pub enum RecipeCommand {
         #[arg(value_parser = candor_plan::STAGES)]
         stage: Option<String>,
     },
-}
-
-/// `candor data …`
-#[derive(Debug, Subcommand)]
-pub enum DataCommand {
-    /// Read a file of a public format and say what is in it, or what is wrong with it.
-    #[command(
-        after_help = "Example:\n  candor data check --format llava conversations.json --images coco/train2017\n  \
-                      candor data check preferences.parquet\n  \
-                      candor data check --format vqa-v2-questions questions.json --images coco/val2014 \\\n      \
-                      --image-names 'COCO_val2014_{:012}.jpg'"
-    )]
-    Check {
-        /// The file.
-        file: PathBuf,
-        /// Its format; without it, the file is one of comparisons, whose format is told by its content.
-        #[arg(long, value_enum)]
-        format: Option<DataFormat>,
-        /// Folder in which the rows' images must exist; each is decoded.
-        #[arg(long)]
-        images: Option<PathBuf>,
-        /// How image numbers become file names (VQA-v2 and A-OKVQA), such as `COCO_val2014_{:012}.jpg`.
-        #[arg(long, value_name = "PATTERN", value_parser = image_names, default_value = "{:012}.jpg")]
-        image_names: ImageNames,
-    },
-}
-
-fn image_names(pattern: &str) -> Result<ImageNames, &'static str> {
-    ImageNames::from_pattern(pattern).ok_or("write a pattern such as COCO_val2014_{:012}.jpg")
-}
-
-/// Formats that `candor data check` reads.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-pub enum DataFormat {
-    /// LLaVA conversations.
-    Llava,
-    /// LLaVA-Human-Preference, and pairs in its manner that are not judged.
-    Preference,
-    /// candor's own preference log.
-    PreferenceLog,
-    /// TRL preferences and their like (RLAIF-V, RLHF-V, SENTINEL), JSON or parquet.
-    Trl,
-    /// A reward model's scores of pairs.
-    Scores,
-    /// Answer pairs that wait to be compared.
-    Candidates,
-    /// Image to captions (facts).
-    Captions,
-    /// PPO prompts.
-    PpoPrompts,
-    /// VQA-v2 questions.
-    VqaV2Questions,
-    /// VQA-v2 annotations.
-    VqaV2Annotations,
-    /// A-OKVQA.
-    AOkvqa,
-    /// Flickr30k token file.
-    Flickr30k,
-    /// COCO captions.
-    CocoCaptions,
-    /// COCO instances.
-    CocoInstances,
-    /// POPE questions.
-    Pope,
-    /// MMHal-Bench template.
-    Mmhal,
-    /// MMBench.
-    Mmbench,
-    /// A user's own questions.
-    Own,
-    /// Answers of any tool.
-    Answers,
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod judge;
 mod precision;
 mod recipe;
 mod results;
+mod reward_benchmark;
 mod sampling;
 mod score;
 mod shell;

@@ -208,6 +208,14 @@ pub enum DataError {
         /// What to do besides mending them.
         remedy: Option<&'static str>,
     },
+    /// Files for training cannot be made of those that were given.
+    #[error("{found}; {remedy}")]
+    Build {
+        /// What was found.
+        found: String,
+        /// What to do.
+        remedy: Remedy,
+    },
     /// A mixture of sources cannot be built or continued.
     #[error("mixture, {part}: {found}; {remedy}")]
     Mixture {

@@ -6,23 +6,26 @@
 //! allows and candor has no use for are tolerated and dropped. `docs/formats.md` shows an example of each.
 
 pub mod a_okvqa;
+pub mod amber;
 pub mod answers;
 pub mod candidates;
 pub mod captions;
 pub mod coco;
 pub mod flickr30k;
+pub mod hallusion_bench;
 pub mod image_id;
 pub mod images;
 pub mod llava;
 pub mod llava_bench;
 pub mod mmbench;
+pub mod mme;
 pub mod mmhal;
 pub mod own_set;
 pub mod pope;
 pub mod ppo_prompts;
 pub mod preference;
 pub mod preference_log;
-mod rows;
+pub(crate) mod rows;
 pub mod scores;
 mod table;
 pub mod text;

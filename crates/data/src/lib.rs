@@ -8,6 +8,7 @@
 
 pub mod atomic;
 pub mod bounded;
+pub mod build;
 pub mod comparison;
 pub mod comparisons;
 pub mod conversation;
@@ -16,6 +17,7 @@ pub mod facts;
 pub mod file_kind;
 pub mod formats;
 pub mod image;
+pub mod image_key;
 pub mod line_log;
 pub mod missing;
 pub mod mixture;

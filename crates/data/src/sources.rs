@@ -18,6 +18,7 @@ mod vqa_v2;
 
 pub use self::a_okvqa::{Reasoning, a_okvqa};
 pub use self::flickr30k::flickr30k;
+pub(crate) use self::vqa_v2::vqa_fault;
 pub use self::vqa_v2::{PromptOn, VqaOptions, vqa_v2};
 
 use std::sync::Arc;

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::benchmarks::{About, Files, Task, chair, llava_bench, mmbench, mmhal, own, pope};
+use crate::benchmarks::{
+    About, Files, Task, amber, chair, hallusion_bench, llava_bench, mmbench, mme, mmhal, own, pope,
+};
 use crate::measure::{LENGTH, Measure};
 use crate::outcome::ItemOutcome;
 use crate::verdict::Verdict;
@@ -45,6 +47,12 @@ benchmarks! {
     Mmbench in mmbench,
     /// CHAIR.
     Chair in chair,
+    /// AMBER.
+    Amber in amber,
+    /// HallusionBench.
+    HallusionBench in hallusion_bench,
+    /// MME's hallucination tasks.
+    Mme in mme,
     /// A user's own questions.
     Own in own,
 }
@@ -124,7 +132,17 @@ mod tests {
         let keys: Vec<&str> = Benchmark::ALL.iter().map(|of| of.key()).collect();
         assert_eq!(
             keys,
-            ["mmhal", "pope", "llava_bench", "mmbench", "chair", "own"]
+            [
+                "mmhal",
+                "pope",
+                "llava_bench",
+                "mmbench",
+                "chair",
+                "amber",
+                "hallusion_bench",
+                "mme",
+                "own"
+            ]
         );
         for benchmark in Benchmark::ALL {
             let written = serde_json::to_value(benchmark).unwrap();

@@ -9,9 +9,12 @@
 //! Each benchmark is a file of the folder `benchmarks`: what is known of it before its questions are read ([`About`]), and its
 //! [`Task`].
 
+pub(crate) mod amber;
 pub(crate) mod chair;
+pub(crate) mod hallusion_bench;
 pub(crate) mod llava_bench;
 pub(crate) mod mmbench;
+pub(crate) mod mme;
 pub(crate) mod mmhal;
 pub(crate) mod own;
 mod part;
@@ -70,13 +73,14 @@ pub struct About {
 /// What a benchmark is read from, and the truth about its images where it is known.
 #[derive(Debug, Clone, Default)]
 pub struct Files {
-    /// Questions: one file, or for POPE one for each split. A benchmark is opened with at least one.
+    /// Questions: one file, or for POPE one for each split and for MME one for each task. A benchmark is opened with at
+    /// least one.
     pub questions: Vec<PathBuf>,
-    /// Reference answers (LLaVA-Bench).
+    /// Reference answers (LLaVA-Bench), or words that go with each other (AMBER).
     pub references: Option<PathBuf>,
-    /// Captions and boxes (LLaVA-Bench), or COCO captions (CHAIR).
+    /// Captions and boxes (LLaVA-Bench), COCO captions (CHAIR), or annotations (AMBER).
     pub context: Option<PathBuf>,
-    /// Words for kinds of objects (CHAIR).
+    /// Words for kinds of objects (CHAIR), or words that are like each other (AMBER).
     pub synonyms: Option<PathBuf>,
     /// Folder of images, for a judge or a model that is shown them and for the page of a comparison.
     pub images: Option<PathBuf>,

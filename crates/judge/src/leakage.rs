@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use candor_data::formats::{images, llava};
+use candor_data::image_key::image_key;
 use candor_data::{IMAGE_PLACEHOLDER, Speaker, sha256};
 use serde::{Deserialize, Serialize};
 
@@ -19,9 +20,6 @@ use crate::images::file_in;
 use crate::rows::{Row, rows};
 use crate::run::Run;
 use crate::verdict::Verdict;
-
-/// Digits of COCO's numbers in file names.
-const COCO_DIGITS: usize = 12;
 
 /// What a model was trained on.
 #[derive(Debug, Clone, Default)]
@@ -60,18 +58,6 @@ pub struct Leaked {
     pub n_words: usize,
 }
 
-/// What tells an image: COCO's number, or the name without its folders.
-fn key(name: &str) -> String {
-    let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
-    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-    let number = stem.rsplit('_').next().unwrap_or(stem);
-    if number.len() == COCO_DIGITS && number.bytes().all(|byte| byte.is_ascii_digit()) {
-        number.to_owned()
-    } else {
-        name.to_lowercase()
-    }
-}
-
 /// The words of a question in lower case with single blanks, without the image's place, punctuation, and the
 /// instruction that follows in lines of its own.
 fn words(question: &str) -> String {
@@ -94,7 +80,7 @@ impl Training {
         };
         for path in files {
             for row in llava::read(path)? {
-                let image = row.image.as_deref().map(key);
+                let image = row.image.as_deref().map(image_key);
                 for turn in row.turns.iter().filter(|turn| turn.from == Speaker::Human) {
                     let words = words(&turn.value);
                     if let Some(image) = &image {
@@ -113,7 +99,7 @@ impl Training {
     /// The key of the training image that is an item's image, if one is.
     fn image_of(&self, verdict: &Verdict, same: &HashMap<String, String>) -> Option<String> {
         let names = [Some(&verdict.image), verdict.image_file.as_ref()];
-        let by_name = names.into_iter().flatten().map(|name| key(name));
+        let by_name = names.into_iter().flatten().map(|name| image_key(name));
         let mut keys = by_name.chain(same.get(&verdict.image).cloned());
         keys.find(|key| self.images.contains_key(key))
     }

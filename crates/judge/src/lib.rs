@@ -13,6 +13,7 @@
 #![warn(unreachable_pub)]
 
 mod address;
+mod amber;
 mod benchmark;
 pub mod benchmarks;
 pub mod budget;

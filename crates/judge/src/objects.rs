@@ -163,7 +163,7 @@ fn words(text: &str) -> Vec<Vec<String>> {
 
 /// A word in the singular, as far as its end tells. Both the table and the text go through this, so what
 /// it gets wrong alike does no harm.
-fn singular(word: &str) -> String {
+pub(crate) fn singular(word: &str) -> String {
     let irregular = match word {
         "people" => "person",
         "men" => "man",

@@ -12,7 +12,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use candor_data::formats::candidates::{self, Candidate};
-use candor_data::formats::{captions, llava, preference, preference_log};
+use candor_data::formats::{llava, preference, preference_log};
 use candor_data::{
     AnswerType, Conversation, FactBook, Facts, Preference, Side, Turn, Verdict, sha256,
 };
@@ -112,7 +112,7 @@ pub fn best_of_n(
     let bundle = Bundle::open(&base, device, plan.base_precision)?;
     bundle.model.set_trainable(|_| false);
     let model = RewardModel::open(&plan.reward, &bundle)?;
-    let book = facts(plan, &model)?;
+    let book = model.book(&plan.reward, plan.facts.as_deref())?;
     let mut kept = KeptScores::open(&plan.out.join("scores.jsonl"))?;
     let mut scores = Vec::with_capacity(groups.len());
     for chunk in groups.chunks(CHUNK) {
@@ -122,19 +122,6 @@ pub fn best_of_n(
         progress(scores.len(), groups.len());
     }
     write(plan, &groups, &scores)
-}
-
-/// The facts that the reward model is told.
-fn facts(plan: &BestOfN, model: &RewardModel) -> Result<FactBook, RewardError> {
-    match &plan.facts {
-        Some(path) if model.with_facts() => Ok(captions::read(path)?),
-        None if model.with_facts() => Err(RewardError::Unfit {
-            path: plan.reward.clone(),
-            problem: "the reward model is shown facts, and no file of facts is named".to_owned(),
-            remedy: "give --facts",
-        }),
-        _ => Ok(FactBook::new()),
-    }
 }
 
 /// The prompts of all files in the order of their first row.

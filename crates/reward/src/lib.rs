@@ -2,7 +2,7 @@
 //!
 //! [`prompt`] is the turn that asks for a judgement, [`wording`] puts a response and its facts into it, [`loss`]
 //! is what a comparison costs, [`mod@run`] trains, keeps the best step and measures it, [`scorer`] opens what was
-//! trained and scores with it, and [`best_of_n()`] chooses among answers by it. How reinforcement learning turns scores into rewards is not known here.
+//! trained and scores with it, [`best_of_n()`] chooses among answers by it, and [`pair_benchmark()`] measures it on other comparisons. How reinforcement learning turns scores into rewards is not known here.
 //!
 //! # Reference
 //! arXiv 2309.14525, the fact-augmented reward model; REFERENCE.md, section 3.
@@ -14,6 +14,7 @@ mod best_of_n;
 mod error;
 mod held_out;
 pub mod loss;
+mod pair_benchmark;
 mod pairs;
 pub mod prompt;
 mod recipe;
@@ -27,6 +28,7 @@ pub use best_of_n::{BestOfN, BestSummary, best_of_n};
 pub use error::RewardError;
 pub use held_out::RewardResult;
 pub use loss::{CenteringOver, pair_loss};
+pub use pair_benchmark::{LengthBias, PairAccuracy, PairBenchmark, PairResult, pair_benchmark};
 pub use prompt::RewardPrompt;
 pub use recipe::RewardRecipe;
 pub use run::{RewardMetrics, run};

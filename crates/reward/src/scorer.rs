@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use candor_data::sha256;
+use candor_data::formats::captions;
+use candor_data::{FactBook, sha256};
 use candor_model::shared::SharedPrefix;
 use candor_model::{Adapter, Bundle, ImageFeatures, Quantization, ScalarHead, hub};
 use candor_train::fingerprint;
@@ -254,6 +255,23 @@ impl RewardModel {
     #[must_use]
     pub fn with_facts(&self) -> bool {
         self.wording.prompt.with_facts()
+    }
+
+    /// The facts that it is shown, of a file that may be named; `folder` is its own, for messages.
+    ///
+    /// # Errors
+    /// It is shown facts and no file is named, or the file is damaged.
+    pub(crate) fn book(&self, folder: &Path, file: Option<&Path>) -> Result<FactBook, RewardError> {
+        match file {
+            Some(path) if self.with_facts() => Ok(captions::read(path)?),
+            None if self.with_facts() => Err(RewardError::Unfit {
+                path: folder.to_owned(),
+                problem: "the reward model is shown facts, and no file of facts is named"
+                    .to_owned(),
+                remedy: "give --facts",
+            }),
+            _ => Ok(FactBook::new()),
+        }
     }
 
     /// The raw score of every response, in the order of `items`, read where the wording says. `features` holds the images as the base's tower sees them.

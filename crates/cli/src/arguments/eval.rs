@@ -53,6 +53,15 @@ pub enum EvalCommand {
                             --out runs/mmhal\n\ndocs/evaluation.md says what each benchmark needs."
     )]
     Score(ScoreArguments),
+    /// Measure a reward model on comparisons: how often it prefers what people prefer, how sure it is, and whether it prefers
+    /// what is long.
+    #[command(
+        after_help = "Example:\n  candor eval reward runs/demo/reward-facts runs/demo/preferences/preferences.json \\\n      \
+                            --images runs/demo/world/images --facts runs/demo/world/facts/image_to_caption.json \\\n      \
+                            --out runs/demo/reward-eval\n\nEach file is a group, and may be of any format of comparisons that is \
+                            judged: docs/formats.md, \"Comparisons\"."
+    )]
+    Reward(RewardBenchmarkArguments),
     /// Show evaluated models side by side, with a paired test of each against the first.
     #[command(
         after_help = "Examples:\n  candor eval compare runs/demo/eval/sft runs/demo/eval/fact_rlhf --out compared\n  \
@@ -63,6 +72,40 @@ pub enum EvalCommand {
                             explains it."
     )]
     Compare(CompareArguments),
+}
+
+/// Arguments of `candor eval reward`.
+#[derive(Debug, Args)]
+pub struct RewardBenchmarkArguments {
+    /// Run folder of `candor reward`.
+    pub reward: PathBuf,
+    /// Comparisons that somebody has judged.
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// Folder of the images; those inside the files are written there.
+    #[arg(long)]
+    pub images: PathBuf,
+    /// Captions by image, `image_to_caption.json`; needed if the reward model is shown facts.
+    #[arg(long)]
+    pub facts: Option<PathBuf>,
+    /// Folder for result.json and pairs.jsonl.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// What the reward model's base is held in: as when it was trained [default: f32 where any weight is, else bf16]
+    #[arg(long)]
+    pub precision: Option<PrecisionName>,
+    /// Answers that are scored together.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub pass_rows: u16,
+    /// What the model runs on: auto, cpu, cuda or cuda:N
+    #[arg(long, default_value_t)]
+    pub device: DeviceChoice,
+    /// Decides intervals.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Print the result as JSON on stdout.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `candor eval compare`.
@@ -110,16 +153,16 @@ pub struct BenchmarkArguments {
     /// The benchmark.
     #[arg(long, value_parser = benchmark())]
     pub benchmark: Benchmark,
-    /// Questions; for POPE once for each split, for CHAIR the COCO instances.
+    /// Questions; for POPE once for each split, for MME once for each task, for CHAIR the COCO instances.
     #[arg(long, required = true)]
     pub questions: Vec<PathBuf>,
-    /// Reference answers (LLaVA-Bench).
+    /// Reference answers (LLaVA-Bench), or words that go with each other (AMBER's relation.json).
     #[arg(long)]
     pub references: Option<PathBuf>,
-    /// Captions and boxes (LLaVA-Bench), or COCO captions (CHAIR).
+    /// Captions and boxes (LLaVA-Bench), COCO captions (CHAIR), or annotations (AMBER).
     #[arg(long)]
     pub context: Option<PathBuf>,
-    /// Words for kinds of objects (CHAIR).
+    /// Words for kinds of objects (CHAIR), or words that are like each other (AMBER).
     #[arg(long)]
     pub synonyms: Option<PathBuf>,
     #[command(flatten)]

@@ -1,12 +1,14 @@
-//! `candor data check`: reads a file of a public format and says what is in it.
+//! `candor data check`: reads a file of a public format and says what is in it; and the other commands of `candor data`.
+
+mod build;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use candor_data::ComparisonFormat;
 use candor_data::formats::{
-    ImageId, ImageNames, a_okvqa, answers, captions, coco, flickr30k, images, llava, mmbench,
-    mmhal, own_set, pope, ppo_prompts, scores, vqa_v2,
+    ImageId, ImageNames, a_okvqa, amber, answers, captions, coco, flickr30k, hallusion_bench,
+    images, llava, mmbench, mme, mmhal, own_set, pope, ppo_prompts, scores, vqa_v2,
 };
 use candor_data::image::{ImageLimits, decode_bytes};
 
@@ -40,18 +42,29 @@ impl Content {
 
 /// Runs a `candor data` command.
 pub fn run(command: DataCommand) -> anyhow::Result<()> {
-    let DataCommand::Check {
-        file,
-        format,
-        images: folder,
-        image_names,
-    } = command;
+    match command {
+        DataCommand::Build(command) => build::run(command),
+        DataCommand::Check {
+            file,
+            format,
+            images,
+            image_names,
+        } => check(&file, format, images.as_deref(), &image_names),
+    }
+}
+
+fn check(
+    file: &Path,
+    format: Option<DataFormat>,
+    folder: Option<&Path>,
+    image_names: &ImageNames,
+) -> anyhow::Result<()> {
     let mut embedded = BTreeMap::new();
-    let content = read(&file, format, &image_names, &mut embedded, folder.is_some())?;
+    let content = read(file, format, image_names, &mut embedded, folder.is_some())?;
     let is_embedded = |name: &&str| embedded.contains_key(*name);
     let names = || content.images.iter().flatten().map(Option::as_deref);
     let mut n_decoded = embedded.len();
-    if let Some(folder) = &folder {
+    if let Some(folder) = folder {
         anyhow::ensure!(
             content.images.is_some(),
             "{}: rows of this format name no image files, so --images has nothing to look for; leave it out",
@@ -66,7 +79,7 @@ pub fn run(command: DataCommand) -> anyhow::Result<()> {
         );
         let in_folder = names().map(|name| name.filter(|name| !is_embedded(name)));
         n_decoded += images::decode_all(
-            &file,
+            file,
             in_folder,
             folder,
             &ImageLimits::default(),
@@ -151,6 +164,22 @@ fn read(
         }
         DataFormat::Mmhal => Content::without_images("questions", &mmhal::read(file)?),
         DataFormat::Mmbench => Content::without_images("questions", &mmbench::read(file)?),
+        DataFormat::AmberQueries => Content::new("queries", &amber::read_queries(file)?, |r| {
+            Some(r.image.clone())
+        }),
+        DataFormat::AmberAnnotations => {
+            Content::without_images("annotations", &amber::read_annotations(file)?)
+        }
+        DataFormat::AmberWords => {
+            let words: Vec<_> = amber::read_words(file)?.into_iter().collect();
+            Content::without_images("words", &words)
+        }
+        DataFormat::HallusionBench => {
+            Content::new("questions", &hallusion_bench::read(file)?, |r| {
+                r.has_figure().then(|| r.figure())
+            })
+        }
+        DataFormat::Mme => Content::new("questions", &mme::read(file)?, |r| Some(r.image.clone())),
         DataFormat::Own => Content::new("questions", &own_set::read(file)?, |r| {
             Some(r.image.clone())
         }),

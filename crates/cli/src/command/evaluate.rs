@@ -7,7 +7,7 @@ use candor_run::StopSignal;
 use candor_train::DeviceChoice;
 
 use super::device::device;
-use super::{ask, compare, results, score};
+use super::{ask, compare, results, reward_benchmark, score};
 use crate::arguments::{EvalArguments, EvalCommand};
 
 /// Runs a `candor eval` command.
@@ -15,9 +15,10 @@ pub fn run(arguments: &EvalArguments) -> anyhow::Result<()> {
     match (&arguments.command, &arguments.recipe) {
         (Some(EvalCommand::Run(arguments)), _) => ask::run(arguments),
         (Some(EvalCommand::Score(arguments)), _) => score::run(arguments),
+        (Some(EvalCommand::Reward(arguments)), _) => reward_benchmark::run(arguments),
         (Some(EvalCommand::Compare(arguments)), _) => compare::run(arguments),
         (None, Some(recipe)) => evaluate(recipe, arguments),
-        (None, None) => anyhow::bail!("name a recipe, or `run`, `score` or `compare`"),
+        (None, None) => anyhow::bail!("name a recipe, or `run`, `score`, `reward` or `compare`"),
     }
 }
 

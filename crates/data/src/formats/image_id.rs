@@ -95,14 +95,20 @@ impl ImageNames {
     #[must_use]
     pub fn file(&self, image: &ImageId) -> String {
         match image {
-            ImageId::Number(number) => format!(
-                "{}{number:0digits$}{}",
-                self.prefix,
-                self.suffix,
-                digits = self.digits
-            ),
+            ImageId::Number(number) => self.numbered(*number),
             ImageId::Name(name) => name.clone(),
         }
+    }
+
+    /// The file name of the image with this number.
+    #[must_use]
+    pub fn numbered(&self, number: u64) -> String {
+        format!(
+            "{}{number:0digits$}{}",
+            self.prefix,
+            self.suffix,
+            digits = self.digits
+        )
     }
 }
 

@@ -75,6 +75,24 @@ pub fn read(path: &Path) -> Result<Vec<Conversation>, DataError> {
     parse(path, &text::read(path, &FORMAT)?)
 }
 
+/// Hands out the rows of a file with their indices as they are read, so that the file need not fit into the memory.
+///
+/// # Errors
+/// As [`read`], or the first of `take`.
+pub fn each(
+    path: &Path,
+    mut take: impl FnMut(usize, Conversation) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    let mut index = 0;
+    rows::each(path, &FORMAT, None, |row: Conversation| {
+        if let Some(fault) = row_fault(&row) {
+            return Err(Table::<Conversation>::list(path, &FORMAT, &[]).refusal(index, fault));
+        }
+        index += 1;
+        take(index - 1, row)
+    })
+}
+
 /// The text of a file with these rows.
 ///
 /// # Errors

@@ -24,7 +24,7 @@ const FORMAT: Format = Format {
 /// A row of the file. It repeats the fields of a conversation because flattening would cost the errors the
 /// path of the field.
 #[derive(Clone, Serialize, Deserialize)]
-struct Row {
+pub(crate) struct Row {
     #[serde(deserialize_with = "text_or_integer")]
     id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]

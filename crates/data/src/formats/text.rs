@@ -1,5 +1,7 @@
 //! From bytes on disk to text, and from text to one typed value, with errors that say where.
 
+use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
@@ -30,25 +32,50 @@ impl Format {
     }
 }
 
+/// The bound on a text file.
+const BOUND: Bound = Bound {
+    max_bytes: MAX_FILE_BYTES,
+    action: "read",
+    unreadable: "check the path and that you may read it",
+    too_large: "split the file",
+};
+
+/// Opens a text file of bounded size that is to be read bit by bit.
+///
+/// # Errors
+/// As of [`read`], but what is not UTF-8 or empty is found when it is read.
+pub(crate) fn open(path: &Path, format: &Format) -> Result<File, DataError> {
+    let file = bounded::open(path, &BOUND)?;
+    FileKind::at(path).map_or(Ok(file), |kind| Err(other_kind(path, kind, format)))
+}
+
+/// That a file cannot be read on.
+pub(crate) fn unread(path: &Path, source: io::Error) -> DataError {
+    DataError::Io {
+        action: BOUND.action,
+        path: path.to_path_buf(),
+        remedy: BOUND.unreadable.into(),
+        source,
+    }
+}
+
+fn other_kind(path: &Path, kind: FileKind, format: &Format) -> DataError {
+    DataError::Syntax {
+        spot: Spot::new(path, Place::File, ""),
+        found: format!("this is {}, expected {}", kind.name(), format.expected),
+        remedy: kind.remedy().into(),
+    }
+}
+
 /// Reads a text file of bounded size.
 ///
 /// # Errors
 /// [`DataError::Io`], [`DataError::TooLarge`], [`DataError::Syntax`] if it is another kind of file or not UTF-8,
 /// [`DataError::Empty`] if it holds nothing but blanks.
 pub fn read(path: &Path, format: &Format) -> Result<String, DataError> {
-    let bound = Bound {
-        max_bytes: MAX_FILE_BYTES,
-        action: "read",
-        unreadable: "check the path and that you may read it",
-        too_large: "split the file",
-    };
-    let content = bounded::read(path, &bound)?;
+    let content = bounded::read(path, &BOUND)?;
     if let Some(kind) = FileKind::of(&content) {
-        return Err(DataError::Syntax {
-            spot: Spot::new(path, Place::File, ""),
-            found: format!("this is {}, expected {}", kind.name(), format.expected),
-            remedy: kind.remedy().into(),
-        });
+        return Err(other_kind(path, kind, format));
     }
     let mut text = String::from_utf8(content).map_err(|error| {
         let good = error.utf8_error().valid_up_to();

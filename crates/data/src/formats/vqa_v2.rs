@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::rows;
-use super::table::{Table, fault};
+use super::table::{Fault, Table, fault};
 use super::text::{self, Format};
 use crate::atomic;
 use crate::error::DataError;
@@ -49,6 +49,26 @@ pub struct Annotation {
     pub multiple_choice_answer: Option<String>,
 }
 
+impl Annotation {
+    /// `multiple_choice_answer` where the file has it, otherwise the answer given most often, the earlier of two equals.
+    #[must_use]
+    pub fn agreed_answer(&self) -> Option<&str> {
+        if let Some(answer) = &self.multiple_choice_answer {
+            return Some(answer);
+        }
+        let mut counts: Vec<(&str, usize)> = Vec::new();
+        for answer in &self.answers {
+            match counts.iter_mut().find(|(text, _)| *text == answer.answer) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((&answer.answer, 1)),
+            }
+        }
+        // `max_by_key` keeps the last of equals; reversed, that is the earliest.
+        let most = counts.iter().rev().max_by_key(|(_, count)| *count);
+        most.map(|(text, _)| *text)
+    }
+}
+
 /// What one person answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
@@ -72,13 +92,15 @@ fn check_annotations(table: &Table<'_, Annotation>) -> Result<(), DataError> {
     table
         .not_empty()?
         .unique("question_id", |row| row.question_id)?
-        .each(|row| {
-            if row.answers.is_empty() && row.multiple_choice_answer.is_none() {
-                return fault("answers", "found no answer");
-            }
-            None
-        })
+        .each(annotation_fault)
         .map(drop)
+}
+
+fn annotation_fault(row: &Annotation) -> Option<Fault> {
+    if row.answers.is_empty() && row.multiple_choice_answer.is_none() {
+        return fault("answers", "found no answer");
+    }
+    None
 }
 
 /// Parses the text of a file of questions.
@@ -132,6 +154,34 @@ pub fn parse_annotations(path: &Path, text: &str) -> Result<Vec<Annotation>, Dat
 /// As [`parse_annotations`], or the file cannot be read.
 pub fn read_annotations(path: &Path) -> Result<Vec<Annotation>, DataError> {
     parse_annotations(path, &text::read(path, &ANNOTATIONS)?)
+}
+
+/// Reads a file of annotations and keeps of each what was agreed on, as its `multiple_choice_answer`, and no single answers:
+/// so the millions of answers of the public file need not fit into the memory.
+///
+/// # Errors
+/// As [`read_annotations`].
+pub fn read_agreed(path: &Path) -> Result<Vec<Annotation>, DataError> {
+    let mut kept = Vec::new();
+    rows::each(
+        path,
+        &ANNOTATIONS,
+        Some("annotations"),
+        |row: Annotation| {
+            if let Some(fault) = annotation_fault(&row) {
+                let table = Table::<Annotation>::named(path, &ANNOTATIONS, "annotations", &[]);
+                return Err(table.refusal(kept.len(), fault));
+            }
+            kept.push(Annotation {
+                multiple_choice_answer: row.agreed_answer().map(str::to_owned),
+                answers: Vec::new(),
+                ..row
+            });
+            Ok(())
+        },
+    )?;
+    check_annotations(&Table::named(path, &ANNOTATIONS, "annotations", &kept))?;
+    Ok(kept)
 }
 
 /// The text of a file of annotations.

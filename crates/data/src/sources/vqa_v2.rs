@@ -98,6 +98,11 @@ struct Asked<'a> {
     answer: String,
 }
 
+/// Why a question cannot be answered, if it cannot.
+pub(crate) fn vqa_fault(question: &Question, annotation: Option<&Annotation>) -> Option<RowFault> {
+    answer(question, annotation).err()
+}
+
 fn answer(question: &Question, annotation: Option<&Annotation>) -> Result<String, RowFault> {
     let same_split = "give questions and annotations of the same split";
     let Some(annotation) = annotation else {
@@ -121,7 +126,9 @@ fn answer(question: &Question, annotation: Option<&Annotation>) -> Result<String
             same_split,
         ));
     }
-    let agreed = agreed_answer(annotation).filter(|answer| !answer.trim().is_empty());
+    let agreed = annotation
+        .agreed_answer()
+        .filter(|answer| !answer.trim().is_empty());
     let blank = || {
         RowFault::new(
             Reason::EmptyAnswer,
@@ -149,22 +156,6 @@ fn conversation(image: &ImageId, pairs: &[Asked<'_>], options: &VqaOptions) -> C
         image: Some(options.images.file(image)),
         turns: turns.collect(),
     }
-}
-
-fn agreed_answer(annotation: &Annotation) -> Option<&str> {
-    if let Some(answer) = &annotation.multiple_choice_answer {
-        return Some(answer);
-    }
-    let mut counts: Vec<(&str, usize)> = Vec::new();
-    for answer in &annotation.answers {
-        match counts.iter_mut().find(|(text, _)| *text == answer.answer) {
-            Some((_, count)) => *count += 1,
-            None => counts.push((&answer.answer, 1)),
-        }
-    }
-    // `max_by_key` keeps the last of equals; reversed, that is the earliest.
-    let most = counts.iter().rev().max_by_key(|(_, count)| *count);
-    most.map(|(text, _)| *text)
 }
 
 fn capitalised(answer: &str) -> String {

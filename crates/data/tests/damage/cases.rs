@@ -4,8 +4,9 @@ use std::path::Path;
 
 use candor_data::DataError;
 use candor_data::formats::{
-    a_okvqa, answers, candidates, captions, coco, flickr30k, llava, llava_bench, mmbench, mmhal,
-    own_set, pope, ppo_prompts, preference, preference_log, scores, trl, vqa_v2,
+    a_okvqa, amber, answers, candidates, captions, coco, flickr30k, hallusion_bench, llava,
+    llava_bench, mmbench, mme, mmhal, own_set, pope, ppo_prompts, preference, preference_log,
+    scores, trl, vqa_v2,
 };
 
 /// Reads a file and forgets what was in it.
@@ -26,6 +27,20 @@ macro_rules! reader {
     };
 }
 
+pub const AMBER_Q: &str = r#"[
+{"id":1,"image":"AMBER_1.jpg","query":"Describe this image."},
+{"id":1005,"image":"AMBER_1.jpg","query":"Is there a ship?","extra":1}
+]"#;
+pub const AMBER_A: &str = r#"[
+{"id":1,"type":"generative","truth":["ship","sea"],"hallu":["sun"]},
+{"id":1005,"type":"discriminative-hallucination","truth":"yes","extra":1}
+]"#;
+pub const AMBER_W: &str = r#"{"sky":[],"grass":["ground"]}"#;
+pub const HALLUSION: &str = r#"[
+{"category":"VD","subcategory":"illusion","visual_input":"1","set_id":"0","figure_id":"0","question_id":"0","question":"Same size?","gt_answer_details":"x","gt_answer":"1"},
+{"category":"VS","subcategory":"chart","visual_input":0,"set_id":2,"figure_id":0,"question_id":1,"question":"More?","gt_answer":0}
+]"#;
+pub const MME: &str = "a.jpg\tIs there a dog? Please answer yes or no.\tYes\na.jpg\tIs there a cat? Please answer yes or no.\tNo\tNo\n";
 pub const LLAVA: &str = r#"[
 {"id":"a","image":"a.jpg","conversations":[{"from":"human","value":"<image>\nQ"},{"from":"gpt","value":"A"}]},
 {"id":"b","image":"b.jpg","conversations":[{"from":"human","value":"<image>\nQ"},{"from":"gpt","value":"B"}],"extra":1}
@@ -498,6 +513,82 @@ pub const CASES: &[Case] = &[
                 "[]",
                 &["`categories`", "empty"],
             ),
+        ],
+    },
+    Case {
+        name: "amber_queries.json",
+        read: reader!(amber::read_queries),
+        valid: AMBER_Q,
+        damages: &[
+            ("1005", "1", &["row 1", "`id`", "duplicate id 1"]),
+            (
+                "\"image\":\"AMBER_1.jpg\",",
+                "",
+                &["row 0", "`image`", "missing"],
+            ),
+        ],
+    },
+    Case {
+        name: "amber_annotations.json",
+        read: reader!(amber::read_annotations),
+        valid: AMBER_A,
+        damages: &[
+            ("1005", "1", &["row 1", "`id`", "duplicate id 1"]),
+            (
+                "\"generative\"",
+                "\"written\"",
+                &["row 0", "`type`", "written"],
+            ),
+            (
+                "\"yes\"",
+                "\"maybe\"",
+                &["row 1", "`truth`", "`yes` or `no`"],
+            ),
+            (
+                "[\"ship\",\"sea\"]",
+                "\"no\"",
+                &["row 0", "`truth`", "a list of words"],
+            ),
+        ],
+    },
+    Case {
+        name: "relation.json",
+        read: reader!(amber::read_words),
+        valid: AMBER_W,
+        damages: &[
+            ("\"grass\"", "\"sky\"", &["duplicate id sky"]),
+            (
+                "[\"ground\"]",
+                "\"ground\"",
+                &["row \"grass\"", "a sequence"],
+            ),
+        ],
+    },
+    Case {
+        name: "HallusionBench.json",
+        read: reader!(hallusion_bench::read),
+        valid: HALLUSION,
+        damages: &[
+            (
+                "\"gt_answer\":0",
+                "\"gt_answer\":2",
+                &["row 1", "`gt_answer`", "\"2\""],
+            ),
+            ("\"VD\"", "\"XX\"", &["row 0", "`category`", "XX"]),
+            (
+                "\"visual_input\":0",
+                "\"visual_input\":9",
+                &["row 1", "`visual_input`"],
+            ),
+        ],
+    },
+    Case {
+        name: "existence.txt",
+        read: reader!(mme::read),
+        valid: MME,
+        damages: &[
+            ("\tYes", "\tPerhaps", &["line 1", "`answer`", "Perhaps"]),
+            ("\tNo\tNo", "", &["line 2", "`answer`", "missing"]),
         ],
     },
     Case {

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::llama::decoder::HEAD;
 use crate::mismatch::Mismatches;
 use crate::tensor_specs::tensor_specs;
-use crate::tokenizer::read_if_there;
+use crate::tokenizer::{BOS, read_if_there};
 use crate::{FeatureSelect, LlavaKind, ModelConfig, ModelError, Reading, Template};
 
 mod example;
@@ -282,6 +282,12 @@ impl Report<'_> {
         let (ids, tokenizer) = (&example.tokens.ids, &reading.tokenizer);
         let remedy = "put a template.json such as {\"kind\": \"vicuna_v1\", \"system\": \"…\"} into the folder, or use \
                       the tokenizer of the same model";
+        // A token at the beginning that the vocabulary lacks is read as the letters that it is written with.
+        if example.text.starts_with(BOS) && tokenizer.id(BOS).is_none() {
+            let found =
+                format!("the template begins a text with `{BOS}`, which the vocabulary lacks");
+            self.add(self.folder, found, remedy);
+        }
         let n_places = ids.iter().filter(|&&id| id == tokenizer.image).count();
         if n_places != 1 {
             let found = format!(

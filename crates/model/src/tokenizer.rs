@@ -196,6 +196,11 @@ impl Tokenizer {
         self.images_apart && after.as_deref().and_then(|ids| ids.get(1..)) != alone.as_deref()
     }
 
+    /// The id of a token that is written so, if the vocabulary has it.
+    pub(crate) fn id(&self, token: &str) -> Option<i64> {
+        self.inner.token_to_id(token).map(i64::from)
+    }
+
     /// Number of ids.
     #[must_use]
     pub fn vocab_size(&self) -> usize {

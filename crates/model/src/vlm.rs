@@ -234,7 +234,8 @@ impl Vlm {
         self.vision.encode_views(views, own)
     }
 
-    /// Embeds tokens and puts projected image features where the placeholder token stands, in order.
+    /// Embeds tokens and puts projected image features where the placeholder token stands, in order. The adapter that
+    /// counts for the projector is the one that the pass after it is given.
     ///
     /// The number of placeholders must equal the number of the features' tokens, which whoever builds a batch checks
     /// on the host (see [`crate::sample`]); a mismatch here is a bug.
@@ -242,9 +243,14 @@ impl Vlm {
     /// # Shapes
     /// `ids`: `[batch, len]` i64.
     #[must_use]
-    pub fn embed(&self, ids: &Tensor, features: Option<&Features>) -> Embedded {
+    pub fn embed(
+        &self,
+        ids: &Tensor,
+        features: Option<&Features>,
+        adapter: Option<&Adapter>,
+    ) -> Embedded {
         let placeholder = features.map(|_| ids.eq(self.config.image_token()));
-        self.embed_at(ids, placeholder, features)
+        self.embed_at(ids, placeholder, features, adapter)
     }
 
     /// Embeds queries with their responses. Images are put into the queries alone: a placeholder id that a
@@ -257,12 +263,13 @@ impl Vlm {
         &self,
         rows: &Continuations,
         features: Option<&Features>,
+        adapter: Option<&Adapter>,
     ) -> Embedded {
         let placeholder = features.map(|_| {
             let is_image = rows.ids.eq(self.config.image_token());
             is_image.logical_and(&rows.in_query)
         });
-        self.embed_at(&rows.ids, placeholder, features)
+        self.embed_at(&rows.ids, placeholder, features, adapter)
     }
 
     fn embed_at(
@@ -270,6 +277,7 @@ impl Vlm {
         ids: &Tensor,
         placeholder: Option<Tensor>,
         features: Option<&Features>,
+        adapter: Option<&Adapter>,
     ) -> Embedded {
         let (Some(placeholder), Some(features)) = (placeholder, features) else {
             return Embedded {
@@ -280,7 +288,7 @@ impl Vlm {
         };
         // The placeholder's own embedding is written over, and it may have none: any id will do.
         let embedded = self.decoder.embed(&ids.masked_fill(&placeholder, 0));
-        let projected = self.vision.project(features);
+        let projected = self.vision.project(features, adapter);
         let kind = embedded.kind();
         let tokens = projected.tokens.to_kind(kind);
         let deep = projected.deep.iter().map(|added| added.to_kind(kind));
@@ -323,7 +331,7 @@ impl Vlm {
         features: Option<&Features>,
         adapter: Option<&Adapter>,
     ) -> Tensor {
-        let (embedded, deep, rotary) = self.embed_shared(batch, features);
+        let (embedded, deep, rotary) = self.embed_shared(batch, features, adapter);
         let x = (0..self.decoder.n_blocks()).fold(embedded, |x, layer| {
             let given = self
                 .decoder
@@ -341,8 +349,9 @@ impl Vlm {
         &self,
         batch: &SharedBatch,
         features: Option<&Features>,
+        adapter: Option<&Adapter>,
     ) -> (Tensor, Option<Deep>, Rotary) {
-        let prefixes = self.embed(batch.prefixes(), features);
+        let prefixes = self.embed(batch.prefixes(), features, adapter);
         let branches = self.decoder.embed(batch.branches()).flatten(0, 1);
         let rotary = match &prefixes.axial {
             Some(axial) => self.decoder.rotary(&batch.axial_positions(axial)),

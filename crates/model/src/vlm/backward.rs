@@ -57,7 +57,7 @@ impl Vlm {
         activations: Activations,
         loss: impl FnOnce(&Tensor) -> (Tensor, T),
     ) -> T {
-        let (embedded, deep, rotary) = self.embed_shared(batch, features);
+        let (embedded, deep, rotary) = self.embed_shared(batch, features, adapter);
         let block =
             |layer: usize, x: &Tensor| self.decoder.block_shared(layer, x, &rotary, batch, adapter);
         self.backward_through(&embedded, deep.as_ref(), activations, block, |x| {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use candor_model::{LoraConfig, ModelConfig, Reading};
+use candor_model::{LoraConfig, ModelConfig, Reading, USUAL_IMAGE};
 use candor_run::Workload;
 use candor_train::BasePrecision;
 
@@ -81,6 +81,15 @@ pub(super) fn longest(workload: Option<&Workload>, bound: u64) -> u64 {
 }
 
 pub(super) fn features(bases: &[Budget<'_>], workload: Option<&Workload>, plan: &mut Plan) -> u64 {
+    let config = bases[0].config;
+    if config.sizes_differ() {
+        plan.note(format!(
+            "an image is counted as one of {} x {} pixels, which takes {} tokens",
+            USUAL_IMAGE.width,
+            USUAL_IMAGE.height,
+            config.n_image_tokens(USUAL_IMAGE)
+        ));
+    }
     let of = |n: u64| bases.iter().map(|budget| budget.features(n)).sum();
     if let Some(workload) = workload {
         return of(workload.n_images);

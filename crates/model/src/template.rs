@@ -169,6 +169,10 @@ mod tests {
                 r#"{"kind":"chatml","system":"Be kind."}"#,
                 Template::Chatml { system: system() },
             ),
+            (
+                r#"{"kind":"qwen","system":"Be kind."}"#,
+                Template::Qwen { system: system() },
+            ),
             (r#"{"kind":"plain"}"#, Template::Plain),
         ];
         for (json, template) in spelled {
@@ -203,7 +207,7 @@ mod tests {
         let json = json.split("```").nth(1).unwrap();
         let templates: Vec<Template> =
             serde_json::from_str(json.strip_prefix("json").unwrap()).unwrap();
-        assert_eq!(templates.len(), 5);
-        assert!(matches!(templates[4], Template::Jinja(_)));
+        assert_eq!(templates.len(), 6);
+        assert!(matches!(templates[5], Template::Jinja(_)));
     }
 }

@@ -206,12 +206,6 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// The files of a family's folder.
-pub fn files(family: &Family, names: &[&str]) -> Vec<Vec<u8>> {
-    let read = |name: &&str| fs::read(family.path(name)).unwrap();
-    names.iter().map(read).collect()
-}
-
 /// The words that run a stage by a shipped recipe, with these fields, apart by spaces, replaced.
 fn words(command: &str, recipe: &str, fields: &str) -> Vec<String> {
     let recipe = format!("{ROOT}/recipes/{recipe}");

@@ -79,7 +79,7 @@ pub fn check_answers_end(
         path: folder.to_owned(),
         found: "the template ends an answer without a token that says so, so a model trained on it would never stop"
             .to_owned(),
-        remedy: "set model.template = \"vicuna_v1\" in the recipe of `candor sft`, or put a template.json such as {\"kind\": \"vicuna_v1\", \"system\": \"…\"} into the folder, which counts \
+        remedy: "set model.template = \"vicuna_v1\" or \"qwen\" in the recipe of `candor sft`, or put a template.json such as {\"kind\": \"vicuna_v1\", \"system\": \"…\"} into the folder, which counts \
                  before the chat template",
     };
     Err(ModelError::Preflight(Problems {

@@ -12,7 +12,7 @@
 //! | keys and values | `2 · E · L · k` for a token of a sequence that is being written |
 //! | a block going forward | `E · (8 d + 4 f)` a token |
 //! | a block kept for the backward pass | `E · (9 d + 2 k + 4 f)` a token; below f32 also 4 for each of the `2 d` inputs of norms and of the inputs of adapted layers |
-//! | what a tower adds after the decoder's first layers (DeepStack) | `E · d` a token for each of these layers |
+//! | what a tower adds after the decoder's first layers (`DeepStack`) | `E · d` a token for each of these layers |
 //! | logits of a trained token | `16 V`; of PPO, which also has their entropy, `24 V` |
 //!
 //! A pass keeps all blocks (`activations = "keep"`), or every block's input and one block (`"recompute"`). A quantised

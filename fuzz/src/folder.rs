@@ -3,13 +3,14 @@
 use std::fs;
 use std::path::Path;
 
+use candor_data::image::ImageSize;
 use candor_weights::Checkpoint;
 use candor_model::{ModelFolder, Template, Tokenizer};
 use tempfile::TempDir;
 
-const FOLDERS: [(&str, &[&str]); 2] = [
+const FOLDERS: [(&str, &[&str]); 6] = [
     (
-        "hf_current_224",
+        "dialects/hf_current_224",
         &[
             "config.json",
             "processor_config.json",
@@ -20,10 +21,23 @@ const FOLDERS: [(&str, &[&str]); 2] = [
         ],
     ),
     (
-        "original_linear_224",
+        "dialects/original_linear_224",
         &["config.json", "tokenizer.model", "added_tokens.json", "special_tokens_map.json"],
     ),
+    ("qwen/folders/published", &["config.json", "preprocessor_config.json", "chat_template.json"]),
+    ("qwen/folders/deep", &["config.json"]),
+    ("tiled/folders/vicuna", &["config.json", "preprocessor_config.json"]),
+    (
+        "tiled/folders/onevision",
+        &["config.json", "preprocessor_config.json", "processor_config.json"],
+    ),
 ];
+
+/// What stands beside the original's folder.
+const TOWER: &str = "dialects/clip-vit-tiny-patch14";
+
+/// Sizes of images that are usual, thin, tiny and large.
+const SIZES: [[u32; 2]; 4] = [[640, 480], [4000, 30], [1, 1], [9000, 9000]];
 
 thread_local! {
     /// The folders as transformers wrote them, copied once.
@@ -32,10 +46,10 @@ thread_local! {
 
 fn copies() -> TempDir {
     let copies = tempfile::tempdir().expect("a temporary folder");
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/model/tests/golden/dialects");
-    for name in ["hf_current_224", "original_linear_224", "clip-vit-tiny-patch14"] {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/model/tests/golden");
+    for name in FOLDERS.iter().map(|(folder, _)| *folder).chain([TOWER]) {
         let to = copies.path().join(name);
-        fs::create_dir(&to).expect("a folder");
+        fs::create_dir_all(&to).expect("a folder");
         for file in fs::read_dir(golden.join(name)).expect("a golden folder") {
             let file = file.expect("a file");
             fs::copy(file.path(), to.join(file.file_name())).expect("copied");
@@ -66,6 +80,9 @@ pub fn open_with(which: usize, content: &[u8]) {
         fs::write(folder.join(file), content).expect("written");
         if let Ok(model) = ModelFolder::find(&folder) {
             let _ = model.processor();
+            for [width, height] in SIZES {
+                let _ = model.config().n_image_tokens(ImageSize { width, height });
+            }
         }
         let _ = Tokenizer::open_folder(&folder);
         let _ = Template::of_folder(&folder);

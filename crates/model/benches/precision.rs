@@ -97,7 +97,7 @@ fn train(name: &str, model: &Vlm, activations: Activations) {
     let ids = Tensor::randint_low(10, 2000, [8, 128], (Kind::Int64, Device::Cpu));
     let targets = Tensor::randint_low(10, 2000, [TOKENS], (Kind::Int64, Device::Cpu));
     let secs = median(|| {
-        let embedded = model.embed(&ids, None);
+        let embedded = model.embed(&ids, None, None);
         model.backward(&embedded, Some(&adapter), activations, |hidden| {
             let logits = model.decoder().logits(&hidden.flatten(0, 1));
             (logits.cross_entropy_for_logits(&targets), ())

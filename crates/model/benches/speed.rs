@@ -96,7 +96,7 @@ fn train(model: &Vlm, adapter: Option<&Adapter>, activations: Activations) {
     let ids = Tensor::randint_low(10, 500, [64, 80], (Kind::Int64, Device::Cpu));
     let targets = Tensor::randint_low(10, 500, [64 * 40], (Kind::Int64, Device::Cpu));
     let secs = median(|| {
-        let embedded = model.embed(&ids, None);
+        let embedded = model.embed(&ids, None, None);
         model.backward(&embedded, adapter, activations, |hidden| {
             let logits = model
                 .decoder()
@@ -149,7 +149,7 @@ fn train_pairs(model: &Vlm, adapter: &Adapter, n: i64, prefix: i64, branch: i64)
         .collect();
     let ids = Tensor::from_slice(&whole).reshape([2 * n, prefix + branch]);
     let unshared = median(|| {
-        let embedded = model.embed(&ids, None);
+        let embedded = model.embed(&ids, None, None);
         model.backward(&embedded, Some(adapter), Activations::Keep, |hidden| {
             loss(&hidden.select(1, -1))
         });

@@ -70,12 +70,27 @@ impl ModelConfig {
     /// # Errors
     /// A field is missing, has another type than it should, or asks for what candor does not compute.
     pub fn of_json(config: &str) -> Result<Self, String> {
-        let value: Value = serde_json::from_str(config).map_err(|e| e.to_string())?;
+        let mut value: Value = serde_json::from_str(config).map_err(|e| e.to_string())?;
+        let [index, id] = ["image_token_index", "image_token_id"].map(|field| &value[field]);
+        let both = !index.is_null() && !id.is_null();
+        if both && index != id {
+            return Err(format!(
+                "`image_token_index` is {index} and `image_token_id` is {id}, two names of one id"
+            ));
+        }
         let model_type = value["model_type"].as_str().unwrap_or_default();
-        Ok(match Generation::of(model_type) {
-            Some(_) => Self::Qwen(QwenConfig::of_json(config)?),
-            None => Self::Llava(LlavaConfig::of_json(config)?),
-        })
+        if Generation::of(model_type).is_some() {
+            return Ok(Self::Qwen(QwenConfig::of_json(config)?));
+        }
+        let one_name = match value.as_object_mut() {
+            Some(fields) if both => {
+                fields.remove("image_token_id");
+                Some(value.to_string())
+            }
+            _ => None,
+        };
+        let config = one_name.as_deref().unwrap_or(config);
+        Ok(Self::Llava(LlavaConfig::of_json(config)?))
     }
 
     /// What people call the family.

@@ -319,7 +319,7 @@ impl<'a> Dialogue<'a> {
         self.cache.reserve((total + ROOM - 1) / ROOM * ROOM);
 
         let tokens = Tensor::from_slice(ids).unsqueeze(0).to_device(device);
-        let embedded = model.embed(&tokens, features.as_ref());
+        let embedded = model.embed(&tokens, features.as_ref(), self.adapter);
         let start = self.next_position();
         let positions = match &embedded.axial {
             Some(axial) => &axial.positions + start,

@@ -3,13 +3,14 @@
 use candor_torch_ext::PackedWeight;
 use tch::Tensor;
 
-use crate::lora::LowRank;
+use crate::lora::{Adapter, LowRank};
 use crate::weights::{Init, Weights};
 use crate::{Activation, ModelError};
 
 /// `y = x Wᵀ + b`.
 #[derive(Debug)]
 pub struct Linear {
+    name: String,
     weight: Tensor,
     bias: Option<Tensor>,
 }
@@ -30,13 +31,18 @@ impl Linear {
         let bias = bias
             .then(|| weights.take(&format!("{name}.bias"), &[n_out], Init::Zeros))
             .transpose()?;
-        Ok(Self { weight, bias })
+        Ok(Self {
+            name: name.to_owned(),
+            weight,
+            bias,
+        })
     }
 
     /// A copy with tensors of its own, not trainable yet.
     pub(crate) fn copy(&self) -> Self {
         let own = |tensor: &Tensor| tensor.detach().copy();
         Self {
+            name: self.name.clone(),
             weight: own(&self.weight),
             bias: self.bias.as_ref().map(own),
         }
@@ -54,6 +60,15 @@ impl Linear {
     /// `x`: `[.., n_in]` → `[.., n_out]`.
     pub fn forward(&self, x: &Tensor) -> Tensor {
         x.linear(&self.weight, self.bias.as_ref())
+    }
+
+    /// The same with an adapter's term, where it has one for this layer.
+    pub(crate) fn adapted(&self, x: &Tensor, adapter: Option<&Adapter>) -> Tensor {
+        let base = self.forward(x);
+        match adapter.and_then(|adapter| adapter.term(&self.name)) {
+            Some(term) => base + term.forward(x),
+            None => base,
+        }
     }
 }
 

@@ -9,10 +9,11 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
 use crate::llama::layers::{TARGETS, target_name, target_size};
-use crate::peft::paths::{TODAY, WRAPPER, slot_of};
+use crate::peft::paths::{Spelling, WRAPPER, is_of_projector, slot_of};
 use crate::peft::{CONFIG, LoraConfig, PeftFolder, TENSORS};
+use crate::tensor_specs::{Part, tensor_specs};
 use crate::weights::{Init, Weights};
-use crate::{ModelError, TextConfig, Vlm, tensor_file};
+use crate::{ModelConfig, ModelError, Vlm, tensor_file};
 
 /// The low-rank term of one layer: `scale · (x Aᵀ) Bᵀ`.
 #[derive(Debug)]
@@ -47,11 +48,15 @@ impl BlockAdapter {
     }
 }
 
-/// A set of low-rank terms for a whole decoder.
+/// A set of low-rank terms for a whole decoder, and perhaps the projector.
 #[derive(Debug)]
 pub struct Adapter {
     config: LoraConfig,
     blocks: Vec<BlockAdapter>,
+    /// Terms of the projector's layers, by candor's names of these.
+    projector: BTreeMap<String, LowRank>,
+    /// How its files name layers.
+    spelling: Spelling,
     parameters: BTreeMap<String, Tensor>,
 }
 
@@ -60,9 +65,11 @@ impl Adapter {
     ///
     /// # Errors
     /// A target is none of the decoder's layers, or the rank is not positive.
-    pub fn fresh(config: LoraConfig, base: &Vlm, seed: u64) -> Result<Self, ModelError> {
+    pub fn fresh(mut config: LoraConfig, base: &Vlm, seed: u64) -> Result<Self, ModelError> {
         check_fresh(&config)?;
-        let (base, device) = (base.config().text(), base.device());
+        let (model, device) = (base.config(), base.device());
+        let base = model.text();
+        let spelling = Spelling::today(model);
         let scale = config.scale();
         let mut weights = Weights::fresh(seed, device, Kind::Float);
         let mut blocks = Vec::new();
@@ -72,21 +79,25 @@ impl Adapter {
                 if !config.target_modules.iter().any(|t| t == target) {
                     continue;
                 }
-                let [n_in, n_out] = target_size(base, target);
-                let [a, b] = part_names(&target_name(layer, slot));
-                // PEFT draws A with Kaiming's uniform (a = √5), whose bound is 1 / √n_in.
-                let bound = Init::Uniform((n_in as f64).sqrt().recip());
-                block.slots[slot] = Some(LowRank {
-                    a: weights.take(&a, &[config.r, n_in], bound)?,
-                    b: weights.take(&b, &[n_out, config.r], Init::Zeros)?,
-                    scale,
-                });
+                let size = target_size(base, target);
+                let name = target_name(layer, slot);
+                block.slots[slot] = Some(fresh_term(&mut weights, &name, size, config.r, scale)?);
             }
             blocks.push(block);
+        }
+        let mut projector = BTreeMap::new();
+        if config.with_projector {
+            for (layer, size) in projector_layers(model) {
+                config.target_modules.push(spelling.layer_in_file(&layer));
+                let term = fresh_term(&mut weights, &layer, size, config.r, scale)?;
+                projector.insert(layer, term);
+            }
         }
         Ok(Self {
             config,
             blocks,
+            projector,
+            spelling,
             parameters: weights.finish()?,
         })
     }
@@ -94,48 +105,49 @@ impl Adapter {
     /// Reads a PEFT adapter folder for a model, onto its device and in f32 whatever it is stored in.
     ///
     /// # Errors
-    /// A file is missing or damaged, the adapter does not fit the decoder, or it changes more than the linear layers
-    /// of the decoder's blocks.
+    /// A file is missing or damaged, the adapter does not fit the model, or it changes more than the linear layers
+    /// of the decoder's blocks and of the projector.
     pub fn open(folder: &Path, base: &Vlm) -> Result<Self, ModelError> {
-        let (text, device) = (base.config().text(), base.device());
-        Self::of_peft(&PeftFolder::open(folder)?, text, device)
+        let peft = PeftFolder::open(folder)?;
+        peft.check_switchable(base.config())?;
+        Self::of_fitting(&peft, base.config(), base.device())
     }
 
-    /// [`Adapter::open`] of a folder that is open already.
-    pub(crate) fn of_peft(
+    /// What a folder changes in the decoder's blocks and in the projector, once it is known to fit.
+    pub(crate) fn of_fitting(
         peft: &PeftFolder,
-        base: &TextConfig,
+        model: &ModelConfig,
         device: Device,
     ) -> Result<Self, ModelError> {
-        peft.check_nothing_else()?;
-        peft.check_decoder(base)?;
-        Self::of_blocks(peft, base, device)
-    }
-
-    /// What a folder changes in the decoder's blocks, once it is known to fit.
-    pub(crate) fn of_blocks(
-        peft: &PeftFolder,
-        base: &TextConfig,
-        device: Device,
-    ) -> Result<Self, ModelError> {
+        let (base, spelling) = (model.text(), Spelling::today(model));
+        let mut projector = BTreeMap::new();
         let mut blocks: Vec<BlockAdapter> = Vec::new();
         blocks.resize_with(base.num_hidden_layers as usize, BlockAdapter::default);
         let mut parameters = BTreeMap::new();
         for (name, term) in peft.terms() {
-            let Some((layer, slot)) = slot_of(name) else {
+            let slot = slot_of(name);
+            if slot.is_none() && !is_of_projector(name) {
                 continue;
-            };
+            }
             let halves = peft.halves(term)?;
             let [a, b] = halves.map(|half| half.to_kind(Kind::Float).to_device(device));
             for (name, half) in part_names(name).into_iter().zip([&a, &b]) {
                 parameters.insert(name, half.shallow_clone());
             }
             let scale = term.scale;
-            blocks[layer as usize].slots[slot] = Some(LowRank { a, b, scale });
+            let term = LowRank { a, b, scale };
+            match slot {
+                Some((layer, slot)) => blocks[layer as usize].slots[slot] = Some(term),
+                None => {
+                    projector.insert(name.clone(), term);
+                }
+            }
         }
         Ok(Self {
-            config: peft.config(TODAY, base.num_hidden_layers),
+            config: peft.config(spelling, base.num_hidden_layers),
             blocks,
+            projector,
+            spelling,
             parameters,
         })
     }
@@ -144,6 +156,11 @@ impl Adapter {
     #[must_use]
     pub fn block(&self, layer: usize) -> &BlockAdapter {
         &self.blocks[layer]
+    }
+
+    /// The term of a layer outside the decoder's blocks, by candor's name of it.
+    pub(crate) fn term(&self, layer: &str) -> Option<&LowRank> {
+        self.projector.get(layer)
     }
 
     /// The configuration.
@@ -166,8 +183,7 @@ impl Adapter {
             .iter()
             .map(|(name, tensor)| (name.clone(), tensor.detach().copy()))
             .collect();
-        let term = |layer: usize, slot: usize, term: &LowRank| {
-            let name = target_name(layer as i64, slot);
+        let term = |name: &str, term: &LowRank| {
             let part = |part: &str| parameters[&format!("{name}.{part}.weight")].shallow_clone();
             LowRank {
                 a: part("lora_A"),
@@ -176,14 +192,22 @@ impl Adapter {
             }
         };
         let blocks = self.blocks.iter().enumerate().map(|(layer, block)| {
-            let slot = |slot| block.slot(slot).map(|found| term(layer, slot, found));
+            let slot = |slot| {
+                block
+                    .slot(slot)
+                    .map(|found| term(&target_name(layer as i64, slot), found))
+            };
             BlockAdapter {
                 slots: std::array::from_fn(slot),
             }
         });
+        let projector = self.projector.iter();
+        let projector = projector.map(|(name, found)| (name.clone(), term(name, found)));
         Self {
             config: self.config.clone(),
             blocks: blocks.collect(),
+            projector: projector.collect(),
+            spelling: self.spelling,
             parameters,
         }
     }
@@ -204,7 +228,7 @@ impl Adapter {
         let named: BTreeMap<String, &Tensor> = self
             .parameters
             .iter()
-            .map(|(name, tensor)| (format!("{WRAPPER}{}", TODAY.in_file(name)), tensor))
+            .map(|(name, tensor)| (format!("{WRAPPER}{}", self.spelling.in_file(name)), tensor))
             .collect();
         let metadata = [("format".to_owned(), "pt".to_owned())].into();
         tensor_file::write(
@@ -213,6 +237,38 @@ impl Adapter {
             Some(metadata),
         )
     }
+}
+
+/// A term that changes nothing yet, for a layer of this width in and out.
+fn fresh_term(
+    weights: &mut Weights,
+    layer: &str,
+    [n_in, n_out]: [i64; 2],
+    r: i64,
+    scale: f64,
+) -> Result<LowRank, ModelError> {
+    let [a, b] = part_names(layer);
+    // PEFT draws A with Kaiming's uniform (a = √5), whose bound is 1 / √n_in.
+    let bound = Init::Uniform((n_in as f64).sqrt().recip());
+    Ok(LowRank {
+        a: weights.take(&a, &[r, n_in], bound)?,
+        b: weights.take(&b, &[n_out, r], Init::Zeros)?,
+        scale,
+    })
+}
+
+/// The linear layers of a model's projector, each with its width in and out.
+pub(crate) fn projector_layers(model: &ModelConfig) -> Vec<(String, [i64; 2])> {
+    let specs = tensor_specs(model).into_iter();
+    let layers = specs.filter(|tensor| tensor.part == Part::Projector);
+    let layers = layers.filter_map(|tensor| {
+        let layer = tensor.name.strip_suffix(".weight")?;
+        let &[n_out, n_in] = tensor.shape.as_slice() else {
+            return None;
+        };
+        Some((layer.to_owned(), [n_in, n_out]))
+    });
+    layers.collect()
 }
 
 /// The names of A and B of the layer `name`.
@@ -237,7 +293,7 @@ fn check_fresh(config: &LoraConfig) -> Result<(), ModelError> {
         None => Ok(()),
         Some(unknown) => refuse(
             format!("target module `{unknown}` is no linear layer of the decoder"),
-            "use q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj",
+            "use q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj, or decoder for all of them, and projector",
         ),
     }
 }

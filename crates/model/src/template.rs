@@ -40,6 +40,12 @@ pub enum Template {
         /// The system sentence; may be empty.
         system: String,
     },
+    /// `<|im_start|>system\nSYSTEM<|im_end|>\n<|im_start|>user\n…<|im_end|>\n<|im_start|>assistant\n…<|im_end|>\n`, without a
+    /// token at the beginning.
+    Qwen {
+        /// The system sentence; may be empty.
+        system: String,
+    },
     /// `<s><image>caption</s>`; the human turn's words are dropped.
     Plain,
     /// The checkpoint's own Jinja template.
@@ -86,6 +92,14 @@ impl Template {
         }
     }
 
+    /// ChatML as Qwen has it, with the system sentence of LLaVA's `qwen_1_5`, which LLaVA-OneVision was trained with.
+    #[must_use]
+    pub fn qwen() -> Self {
+        Self::Qwen {
+            system: "You are a helpful assistant.".to_owned(),
+        }
+    }
+
     /// The template of a model folder: `template.json`; or else the Jinja template in `chat_template.jinja`,
     /// `chat_template.json` or `tokenizer_config.json`; or else, as the original LLaVA chooses it, by name:
     /// `conv_version` in `config.json`, the folder's name, or `_name_or_path` in `config.json`.
@@ -111,6 +125,7 @@ impl Template {
             Self::VicunaV1 { .. } => Self::VicunaV1 { system },
             Self::Llama2 { .. } => Self::Llama2 { system },
             Self::Chatml { .. } => Self::Chatml { system },
+            Self::Qwen { .. } => Self::Qwen { system },
             Self::Plain => return Err(refuse("the plain template has no place for it".to_owned())),
             Self::Jinja(template) => Self::Jinja(template.with_system(system).map_err(refuse)?),
         })
@@ -126,6 +141,7 @@ impl Template {
             Self::VicunaV1 { system } => formats::vicuna_v1(system, conversation),
             Self::Llama2 { system } => formats::llama_2(system, conversation),
             Self::Chatml { system } => formats::chatml(system, conversation),
+            Self::Qwen { system } => formats::qwen(system, conversation),
             Self::Plain => formats::plain(conversation),
             Self::Jinja(template) => template.render(conversation)?,
         })
@@ -152,6 +168,10 @@ mod tests {
             (
                 r#"{"kind":"chatml","system":"Be kind."}"#,
                 Template::Chatml { system: system() },
+            ),
+            (
+                r#"{"kind":"qwen","system":"Be kind."}"#,
+                Template::Qwen { system: system() },
             ),
             (r#"{"kind":"plain"}"#, Template::Plain),
         ];
@@ -187,7 +207,7 @@ mod tests {
         let json = json.split("```").nth(1).unwrap();
         let templates: Vec<Template> =
             serde_json::from_str(json.strip_prefix("json").unwrap()).unwrap();
-        assert_eq!(templates.len(), 5);
-        assert!(matches!(templates[4], Template::Jinja(_)));
+        assert_eq!(templates.len(), 6);
+        assert!(matches!(templates[5], Template::Jinja(_)));
     }
 }

@@ -11,19 +11,17 @@
 //! same with an id of its own past the vocabulary. It marks where the features go and is never embedded, so the
 //! embedding needs no row for it, and the model's `image_token_index` is to be [`Tokenizer::image`].
 
-use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 
-use candor_data::bounded::{self, Bound};
 use tokenizers::AddedToken;
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
 use crate::ModelError;
-use sentencepiece::SentencePiece;
 pub(crate) use settings::{Settings, read_if_there};
 
+mod files;
 mod llama;
 mod sentencepiece;
 mod settings;
@@ -44,13 +42,6 @@ const VIDEOS: [&str; 2] = ["<video>", "<|video_pad|>"];
 const IMAGE_MARKS: [&str; 2] = ["<im_start>", "<im_end>"];
 
 const REMEDY: &str = "is this the tokenizer of the same model?";
-/// The largest published ones have 30 MB.
-const BOUND: Bound = Bound {
-    max_bytes: 256 << 20,
-    action: "read the tokenizer",
-    unreadable: "check that the file exists and may be read",
-    too_large: "is this the tokenizer.json of a language model?",
-};
 
 /// A tokenizer and the ids of the special tokens that candor needs by name.
 #[derive(Debug, Clone)]
@@ -91,52 +82,6 @@ pub struct Encoded {
 }
 
 impl Tokenizer {
-    /// Reads a `tokenizer.json` that has `<s>`, `</s>` and `<image>`.
-    ///
-    /// # Errors
-    /// The file is missing or damaged, or lacks a special token.
-    pub fn open(path: &Path) -> Result<Self, ModelError> {
-        Self::new(read_json(path)?, path, Names::default(), false)
-    }
-
-    /// Reads the tokenizer of a checkpoint: `tokenizer.json`, or where there is none `tokenizer.model`, with what
-    /// `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` say of it.
-    ///
-    /// # Errors
-    /// There is neither, a file is damaged, the vocabulary lacks a token that the files say begins or ends a text, or
-    /// the `tokenizer.model` is not of LLaMA's kind.
-    pub fn open_folder(folder: &Path) -> Result<Self, ModelError> {
-        let settings = Settings::read(folder)?;
-        let (json, model) = (
-            folder.join("tokenizer.json"),
-            folder.join("tokenizer.model"),
-        );
-        let (path, mut inner) = if json.exists() {
-            (&json, read_json(&json)?)
-        } else if model.exists() {
-            (&model, read_model(&model, &settings)?)
-        } else {
-            return Err(ModelError::Tokenizer {
-                path: folder.to_owned(),
-                problem: "there is neither a tokenizer.json nor a tokenizer.model".to_owned(),
-                remedy: "copy the tokenizer of the model's base into the folder",
-            });
-        };
-        let known = |token: &&str| inner.token_to_id(token).is_some();
-        let placeholder = PLACEHOLDERS.into_iter().find(known);
-        let lacks_image = placeholder.is_none();
-        if lacks_image {
-            inner.add_special_tokens(&[AddedToken::from(IMAGE, true)]);
-        }
-        let names = Names {
-            bos: settings.bos().map(str::to_owned),
-            eos: settings.eos().to_owned(),
-            pad: settings.pad().unwrap_or(PAD).to_owned(),
-            image: placeholder.unwrap_or(IMAGE),
-        };
-        Self::new(inner, path, names, lacks_image || settings.images_apart())
-    }
-
     /// Trains a byte-level BPE on the given texts. Words that the pre-tokenizer splits off never merge with
     /// their neighbours, so a small world's words become one token each.
     ///
@@ -222,39 +167,6 @@ impl Tokenizer {
         self.image_marks
     }
 
-    /// Writes `tokenizer.json`, and into `tokenizer_config.json` what that leaves open.
-    ///
-    /// # Errors
-    /// A file cannot be written.
-    pub fn save_folder(&self, folder: &Path) -> Result<(), ModelError> {
-        self.save(&folder.join("tokenizer.json"))?;
-        let Names { bos, eos, pad, .. } = &self.names;
-        let pad = self.inner.token_to_id(pad).map(|_| pad.as_str());
-        Settings::of_names(bos.as_deref(), eos, pad, self.images_apart).write(folder)
-    }
-
-    /// Writes `tokenizer.json`.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn save(&self, path: &Path) -> Result<(), ModelError> {
-        let json = self
-            .inner
-            .to_string(true)
-            .map_err(|e| problem(path, e.to_string()))?;
-        Ok(candor_data::atomic::write(path, json.as_bytes())?)
-    }
-
-    /// Whether both give the same ids for every text: whether they are written as the same files.
-    #[must_use]
-    pub fn same_as(&self, other: &Self) -> bool {
-        let written = |tokenizer: &Self| tokenizer.inner.to_string(false).ok();
-        self.names == other.names
-            && self.images_apart == other.images_apart
-            && self.image_marks == other.image_marks
-            && written(self).is_some_and(|json| written(other) == Some(json))
-    }
-
     /// What stands for one image in the text that the model's template renders. In a conversation that is [`IMAGE`],
     /// whatever the model.
     #[must_use]
@@ -282,6 +194,11 @@ impl Tokenizer {
         };
         let (alone, after) = (ids("x"), ids(&format!("{IMAGE}x")));
         self.images_apart && after.as_deref().and_then(|ids| ids.get(1..)) != alone.as_deref()
+    }
+
+    /// The id of a token that is written so, if the vocabulary has it.
+    pub(crate) fn id(&self, token: &str) -> Option<i64> {
+        self.inner.token_to_id(token).map(i64::from)
     }
 
     /// Number of ids.
@@ -378,32 +295,6 @@ impl Default for Names {
     }
 }
 
-fn read_json(path: &Path) -> Result<tokenizers::Tokenizer, ModelError> {
-    let bytes = bounded::read(path, &BOUND)?;
-    let json = serde_json::from_slice(&bytes).map_err(|e| problem(path, e.to_string()))?;
-    build(path, json)
-}
-
-/// The library panics at some of what a file may hold (a decoder that is no JSON object, a damaged map of
-/// characters); that becomes an error like any other.
-fn build(path: &Path, json: serde_json::Value) -> Result<tokenizers::Tokenizer, ModelError> {
-    let built = catch_unwind(|| serde_json::from_value(json));
-    built
-        .unwrap_or_else(|_| Err(serde::de::Error::custom("a part of it cannot be read")))
-        .map_err(|e| problem(path, e.to_string()))
-}
-
-fn read_model(path: &Path, settings: &Settings) -> Result<tokenizers::Tokenizer, ModelError> {
-    let model = SentencePiece::read(path)?;
-    let json = llama::tokenizer_json(&model, settings);
-    let json = json.map_err(|problem| ModelError::Tokenizer {
-        path: path.to_owned(),
-        problem,
-        remedy: "load the tokenizer with transformers and save it: that writes a tokenizer.json, which can be read",
-    })?;
-    build(path, json)
-}
-
 fn problem(path: &Path, problem: String) -> ModelError {
     ModelError::Tokenizer {
         path: path.to_owned(),
@@ -416,7 +307,7 @@ fn problem(path: &Path, problem: String) -> ModelError {
 mod tests {
     use super::*;
 
-    fn small() -> Tokenizer {
+    pub(super) fn small() -> Tokenizer {
         let text = "USER: Is there a dog in the image? ASSISTANT: There is a red dog. ";
         Tokenizer::train((0..50).map(|_| text.to_owned()), 400).unwrap()
     }
@@ -438,54 +329,5 @@ mod tests {
                 .unwrap(),
             strange
         );
-    }
-
-    #[test]
-    fn a_tokenizer_without_the_special_tokens_is_refused_by_name() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("tokenizer.json");
-        tokenizers::Tokenizer::new(BPE::default())
-            .save(&path, false)
-            .unwrap();
-        let message = Tokenizer::open(&path).unwrap_err().to_string();
-        assert!(
-            message.contains("<s>") && message.contains("tokenizer.json"),
-            "{message}"
-        );
-    }
-
-    /// The library panics at both.
-    #[test]
-    fn damage_at_which_the_library_panics_is_an_error() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("tokenizer.json");
-        small().save(&path).unwrap();
-        let whole: serde_json::Value =
-            serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        let mut damaged = whole.clone();
-        damaged["normalizer"] =
-            serde_json::json!({"type": "Precompiled", "precompiled_charsmap": 5});
-        let cut = whole
-            .to_string()
-            .replace("\"decoder\":{", "\"decoder\":\n{\u{1}");
-        for content in [damaged.to_string(), cut] {
-            std::fs::write(&path, content).unwrap();
-            let message = Tokenizer::open(&path).unwrap_err().to_string();
-            assert!(message.contains("tokenizer.json"), "{message}");
-        }
-    }
-
-    #[test]
-    fn a_tokenizer_is_the_same_as_itself_saved_and_no_other() {
-        let tokenizer = small();
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("tokenizer.json");
-        tokenizer.save(&path).unwrap();
-        assert!(tokenizer.same_as(&Tokenizer::open(&path).unwrap()));
-        // As many ids, in another order.
-        let text = "USER: Is there a cat in the image? ASSISTANT: There is a red cat. ";
-        let other = Tokenizer::train((0..50).map(|_| text.to_owned()), 400).unwrap();
-        assert_eq!(other.vocab_size(), tokenizer.vocab_size());
-        assert!(!tokenizer.same_as(&other));
     }
 }

@@ -8,6 +8,7 @@ use crate::deep::Projected;
 use crate::features::{Features, ImageSpan, Lines};
 use crate::llava::projector::Projector;
 use crate::llava::tiles::{lay_together, with_newlines};
+use crate::lora::Adapter;
 use crate::qwen::{Mergers, QwenTower};
 use crate::weights::{Init, Weights};
 use crate::{LlavaConfig, LlavaKind, ModelConfig, ModelError};
@@ -113,15 +114,17 @@ impl Vision {
     }
 
     /// Tokens of features, and what is added to them later.
-    pub(crate) fn project(&self, features: &Features) -> Projected {
+    pub(crate) fn project(&self, features: &Features, adapter: Option<&Adapter>) -> Projected {
         match self {
-            Self::Llava(_, projector) => Projected::plain(projector.forward(features.rows())),
+            Self::Llava(_, projector) => {
+                Projected::plain(projector.forward(features.rows(), adapter))
+            }
             Self::Tiled(_, projector, tiles) => {
-                let projected = projector.forward(features.rows());
+                let projected = projector.forward(features.rows(), adapter);
                 let tokens = with_newlines(&projected, features.spans(), &tiles.newline);
                 Projected::plain(tokens)
             }
-            Self::Qwen(_, mergers) => mergers.forward(features.rows()),
+            Self::Qwen(_, mergers) => mergers.forward(features.rows(), adapter),
         }
     }
 }

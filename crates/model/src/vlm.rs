@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candor_data::image::ImageSize;
-use candor_torch_ext::libtorch::deterministically;
 use tch::{Device, Kind, Tensor};
 
 use crate::cache::KvCache;
@@ -22,6 +21,10 @@ use crate::tensor_specs::{TensorSpec, tensor_specs};
 use crate::vision::Vision;
 use crate::weights::Weights;
 use crate::{ModelConfig, ModelError, ModelFolder, tensor_file};
+
+mod backward;
+
+pub use backward::Activations;
 
 /// A vision-language model of any family, on one device.
 #[derive(Debug)]
@@ -41,15 +44,6 @@ pub struct Embedded {
     pub(crate) axial: Option<Axial>,
     /// What is added to images' tokens after the decoder's first layers.
     pub(crate) deep: Option<Deep>,
-}
-
-/// What a training pass keeps of its activations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activations {
-    /// All of them: fastest.
-    Keep,
-    /// Only each block's input; blocks run a second time going backward (gradient checkpointing).
-    Recompute,
 }
 
 impl Vlm {
@@ -240,7 +234,8 @@ impl Vlm {
         self.vision.encode_views(views, own)
     }
 
-    /// Embeds tokens and puts projected image features where the placeholder token stands, in order.
+    /// Embeds tokens and puts projected image features where the placeholder token stands, in order. The adapter that
+    /// counts for the projector is the one that the pass after it is given.
     ///
     /// The number of placeholders must equal the number of the features' tokens, which whoever builds a batch checks
     /// on the host (see [`crate::sample`]); a mismatch here is a bug.
@@ -248,9 +243,14 @@ impl Vlm {
     /// # Shapes
     /// `ids`: `[batch, len]` i64.
     #[must_use]
-    pub fn embed(&self, ids: &Tensor, features: Option<&Features>) -> Embedded {
+    pub fn embed(
+        &self,
+        ids: &Tensor,
+        features: Option<&Features>,
+        adapter: Option<&Adapter>,
+    ) -> Embedded {
         let placeholder = features.map(|_| ids.eq(self.config.image_token()));
-        self.embed_at(ids, placeholder, features)
+        self.embed_at(ids, placeholder, features, adapter)
     }
 
     /// Embeds queries with their responses. Images are put into the queries alone: a placeholder id that a
@@ -263,12 +263,13 @@ impl Vlm {
         &self,
         rows: &Continuations,
         features: Option<&Features>,
+        adapter: Option<&Adapter>,
     ) -> Embedded {
         let placeholder = features.map(|_| {
             let is_image = rows.ids.eq(self.config.image_token());
             is_image.logical_and(&rows.in_query)
         });
-        self.embed_at(&rows.ids, placeholder, features)
+        self.embed_at(&rows.ids, placeholder, features, adapter)
     }
 
     fn embed_at(
@@ -276,6 +277,7 @@ impl Vlm {
         ids: &Tensor,
         placeholder: Option<Tensor>,
         features: Option<&Features>,
+        adapter: Option<&Adapter>,
     ) -> Embedded {
         let (Some(placeholder), Some(features)) = (placeholder, features) else {
             return Embedded {
@@ -286,7 +288,7 @@ impl Vlm {
         };
         // The placeholder's own embedding is written over, and it may have none: any id will do.
         let embedded = self.decoder.embed(&ids.masked_fill(&placeholder, 0));
-        let projected = self.vision.project(features);
+        let projected = self.vision.project(features, adapter);
         let kind = embedded.kind();
         let tokens = projected.tokens.to_kind(kind);
         let deep = projected.deep.iter().map(|added| added.to_kind(kind));
@@ -316,30 +318,6 @@ impl Vlm {
             .forward(x, deep, &rotary, Visible::Causal, adapter, None)
     }
 
-    /// Runs a training pass: forward, `loss` of the final hidden states, backward into every trainable
-    /// weight. `loss` also gives whatever else is wanted of the pass, which is returned; tensors in it should be
-    /// detached, or they keep the pass in memory.
-    ///
-    /// # Shapes
-    /// `embedded`: padded on the right; `loss` gets `[batch, len, width]` and gives a scalar.
-    pub fn backward<T>(
-        &self,
-        embedded: &Embedded,
-        adapter: Option<&Adapter>,
-        activations: Activations,
-        loss: impl FnOnce(&Tensor) -> (Tensor, T),
-    ) -> T {
-        let rotary = self.rotary(embedded);
-        let block = |layer: usize, x: &Tensor| {
-            self.decoder
-                .block(layer, x, &rotary, Visible::Causal, adapter, None)
-        };
-        let (x, deep) = (&embedded.x, embedded.deep.as_ref());
-        self.backward_through(x, deep, activations, block, |x| {
-            loss(&self.decoder.final_norm(x))
-        })
-    }
-
     /// What a batch reads of the final hidden states: of each branch of each item that at its last token, or their
     /// sum over the tokens that it is read at, branches of one item beside each other; or, of a batch of
     /// [`SharedTargets`](crate::SharedTargets), one for each target.
@@ -353,7 +331,7 @@ impl Vlm {
         features: Option<&Features>,
         adapter: Option<&Adapter>,
     ) -> Tensor {
-        let (embedded, deep, rotary) = self.embed_shared(batch, features);
+        let (embedded, deep, rotary) = self.embed_shared(batch, features, adapter);
         let x = (0..self.decoder.n_blocks()).fold(embedded, |x, layer| {
             let given = self
                 .decoder
@@ -361,27 +339,6 @@ impl Vlm {
             Deep::add(deep.as_ref(), layer, given)
         });
         batch.pooled(&self.decoder.final_norm(&batch.read(&x)))
-    }
-
-    /// [`Vlm::backward`] of sequences that share their beginning; `loss` gets what
-    /// [`Vlm::hidden_shared`] gives. The projector is trained along where it is trainable.
-    ///
-    /// # Shapes
-    /// `features`: as there; `loss` gives a scalar.
-    pub fn backward_shared<T>(
-        &self,
-        batch: &SharedBatch,
-        features: Option<&Features>,
-        adapter: Option<&Adapter>,
-        activations: Activations,
-        loss: impl FnOnce(&Tensor) -> (Tensor, T),
-    ) -> T {
-        let (embedded, deep, rotary) = self.embed_shared(batch, features);
-        let block =
-            |layer: usize, x: &Tensor| self.decoder.block_shared(layer, x, &rotary, batch, adapter);
-        self.backward_through(&embedded, deep.as_ref(), activations, block, |x| {
-            loss(&batch.pooled(&self.decoder.final_norm(&batch.read(x))))
-        })
     }
 
     /// Embeds a shared batch, images in the prefixes and plain words in the branches, and turns it to its positions.
@@ -392,8 +349,9 @@ impl Vlm {
         &self,
         batch: &SharedBatch,
         features: Option<&Features>,
+        adapter: Option<&Adapter>,
     ) -> (Tensor, Option<Deep>, Rotary) {
-        let prefixes = self.embed(batch.prefixes(), features);
+        let prefixes = self.embed(batch.prefixes(), features, adapter);
         let branches = self.decoder.embed(batch.branches()).flatten(0, 1);
         let rotary = match &prefixes.axial {
             Some(axial) => self.decoder.rotary(&batch.axial_positions(axial)),
@@ -403,74 +361,6 @@ impl Vlm {
         let deep = prefixes.deep.map(|deep| deep.before(n_of_branches));
         let x = Tensor::cat(&[prefixes.x.flatten(0, 1), branches], 0);
         (x.unsqueeze(0), deep, rotary)
-    }
-
-    /// Forward through `block` for each layer and what is added after it, `loss` of what the last one gives, and backward.
-    fn backward_through<T>(
-        &self,
-        embedded: &Tensor,
-        deep: Option<&Deep>,
-        activations: Activations,
-        block: impl Fn(usize, &Tensor) -> Tensor,
-        loss: impl FnOnce(&Tensor) -> (Tensor, T),
-    ) -> T {
-        deterministically(|| match activations {
-            Activations::Keep => {
-                let x = (0..self.decoder.n_blocks()).fold(embedded.shallow_clone(), |x, layer| {
-                    Deep::add(deep, layer, block(layer, &x))
-                });
-                let (value, computed) = loss(&x);
-                // With the projector alone in training, a batch without images reaches nothing trainable.
-                if value.requires_grad() {
-                    value.backward();
-                }
-                computed
-            }
-            Activations::Recompute => self.backward_recomputing(embedded, deep, block, loss),
-        })
-    }
-
-    /// Gradient checkpointing without touching autograd's inner workings: the chain rule block by block.
-    fn backward_recomputing<T>(
-        &self,
-        embedded: &Tensor,
-        deep: Option<&Deep>,
-        block: impl Fn(usize, &Tensor) -> Tensor,
-        loss: impl FnOnce(&Tensor) -> (Tensor, T),
-    ) -> T {
-        let mut inputs = vec![embedded.detach()];
-        tch::no_grad(|| {
-            for layer in 0..self.decoder.n_blocks() {
-                inputs.push(Deep::add(deep, layer, block(layer, &inputs[layer])));
-            }
-        });
-        let leaf = |x: Tensor| x.detach().set_requires_grad(true);
-        let Some(last) = inputs.pop().map(leaf) else {
-            unreachable!("the embedding is always there")
-        };
-        let (value, computed) = loss(&last);
-        value.backward();
-        let mut gradient = last.grad();
-        let mut reached = Vec::new();
-        for layer in (0..self.decoder.n_blocks()).rev() {
-            let Some(input) = inputs.pop().map(leaf) else {
-                unreachable!("one input for each block")
-            };
-            reached.extend(deep.and_then(|deep| deep.gradient(layer, &gradient)));
-            // d(y·g)/dx is the vector-Jacobian product that the chain rule asks for.
-            (block(layer, &input) * gradient)
-                .sum(Kind::Float)
-                .backward();
-            gradient = input.grad();
-        }
-        reached.push((embedded, gradient));
-        // What images gave at several places goes back through the projector, and perhaps the tower, at once.
-        let products = reached.iter().filter(|(given, _)| given.requires_grad());
-        let products = products.map(|(given, gradient)| (*given * gradient).sum(Kind::Float));
-        if let Some(product) = products.reduce(|all, product| all + product) {
-            product.backward();
-        }
-        computed
     }
 }
 

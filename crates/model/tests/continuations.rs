@@ -43,7 +43,7 @@ fn taught(
         .filter_map(|row| query(row).features.as_ref())
         .collect();
     let features = Features::cat(features);
-    let embedded = model.embed_continuations(&rows, features.as_ref());
+    let embedded = model.embed_continuations(&rows, features.as_ref(), None);
     let hidden = rows.at_positions(&model.hidden(&embedded, Some(adapter)));
     let logits = model.decoder().logits(&hidden);
     let flat = logprobs::token_logprobs(&logits, &rows.targets, temperature);
@@ -100,10 +100,10 @@ fn a_sampled_placeholder_is_a_word() {
     let image = model.config().image_token();
     let response = [image, 7, image];
     let rows = Continuations::new(&[(&with_image.ids, &response)], 0, Device::Cpu);
-    let embedded = model.embed_continuations(&rows, with_image.features.as_ref());
+    let embedded = model.embed_continuations(&rows, with_image.features.as_ref(), None);
     let alone = |ids: &[i64], features| {
         model
-            .embed(&Tensor::from_slice(ids).unsqueeze(0), features)
+            .embed(&Tensor::from_slice(ids).unsqueeze(0), features, None)
             .x
     };
     let parts = [

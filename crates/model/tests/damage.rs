@@ -29,11 +29,16 @@ struct Copied {
 
 impl Copied {
     fn new(case: &'static str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        for folder in [case, TOWER, OTHER_TOWER] {
+        Self::of("dialects", &[case, TOWER, OTHER_TOWER])
+    }
+
+    /// The first of some golden folders with the others beside it.
+    fn of(among: &str, folders: &[&'static str]) -> Self {
+        let (dir, case) = (tempfile::tempdir().unwrap(), folders[0]);
+        for folder in folders {
             let to = dir.path().join(folder);
             fs::create_dir(&to).unwrap();
-            for entry in fs::read_dir(golden_folder("dialects").join(folder)).unwrap() {
+            for entry in fs::read_dir(golden_folder(among).join(folder)).unwrap() {
                 let entry = entry.unwrap();
                 fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
             }
@@ -319,27 +324,38 @@ fn a_head_that_differs_from_the_embedding_counts_although_the_configuration_ties
     );
 }
 
-/// The JSON files of a folder, which a fuzzer would have to link libtorch to get at.
-const JSON_FILES: [&str; 6] = [
-    "config.json",
-    INDEX,
-    "preprocessor_config.json",
-    "tokenizer_config.json",
-    "chat_template.json",
-    "processor_config.json",
+/// The JSON files of a LLaVA-1.5, and those that other families read otherwise: configurations, what images are fitted by, and
+/// what counts their tokens.
+#[rustfmt::skip] // A table.
+const JSON_FILES: [(&str, &str, &str); 15] = [
+    ("dialects", HF, "config.json"),
+    ("dialects", HF, INDEX),
+    ("dialects", HF, "preprocessor_config.json"),
+    ("dialects", HF, "tokenizer_config.json"),
+    ("dialects", HF, "chat_template.json"),
+    ("dialects", HF, "processor_config.json"),
+    ("qwen/folders", "published", "config.json"),
+    ("qwen/folders", "published", "preprocessor_config.json"),
+    ("qwen/folders", "current", "processor_config.json"),
+    ("qwen/folders", "deep", "config.json"),
+    ("tiled/folders", "vicuna", "config.json"),
+    ("tiled/folders", "vicuna", "preprocessor_config.json"),
+    ("tiled/folders", "onevision", "config.json"),
+    ("tiled/folders", "onevision", "preprocessor_config.json"),
+    ("tiled/folders", "onevision", "processor_config.json"),
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
 
     #[test]
     fn random_damage_to_json_is_refused_or_harmless(
-        file in prop::sample::select(JSON_FILES.to_vec()),
+        (among, case, file) in prop::sample::select(JSON_FILES.to_vec()),
         place in any::<prop::sample::Index>(),
         byte in prop::sample::select(b"0987654321-[]{}\",:eE.n\0\xff".to_vec()),
         cut in any::<bool>(),
     ) {
-        let folder = Copied::new(HF);
+        let folder = Copied::of(among, &[case]);
         let mut bytes = fs::read(folder.path(file)).unwrap();
         let at = place.index(bytes.len());
         bytes[at] = byte;

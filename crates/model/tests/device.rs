@@ -56,7 +56,7 @@ fn check_step(case: &str, file: &str, in_hub: fn(&str) -> String, device: Device
         let batch = batch(&host, device);
         model.set_trainable(|_| true);
         let images = Features::cat(&features(&model, &golden));
-        let embedded = model.embed(&batch.ids, images.as_ref());
+        let embedded = model.embed(&batch.ids, images.as_ref(), None);
         let logits = model.decoder().logits(&model.hidden(&embedded, None));
         assert_eq!(logits.device(), device);
         let expected = real_rows_of_golden(&host);
@@ -172,7 +172,7 @@ fn packed_weights_are_unpacked_on_the_device() {
             let golden = host.on(device);
             let images = Features::cat(&features(&model, &golden));
             let ids = &batch(&host, device).ids;
-            let embedded = model.embed(ids, images.as_ref());
+            let embedded = model.embed(ids, images.as_ref(), None);
             let hidden = model.hidden(&embedded, None);
             model.decoder().logits(&hidden).to_device(Device::Cpu)
         };

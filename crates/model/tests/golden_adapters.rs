@@ -24,7 +24,7 @@ fn open(model: &Vlm, folder: &Path) -> Result<Adapter, String> {
 fn assert_logits(what: &str, model: &Vlm, adapter: &Adapter, golden: &Golden) {
     let features = golden.find("pixel_values");
     let features = features.map(|pixels| model.image_features(pixels));
-    let embedded = model.embed(golden.get("input_ids"), features.as_ref());
+    let embedded = model.embed(golden.get("input_ids"), features.as_ref(), None);
     let logits = model
         .decoder()
         .logits(&model.hidden(&embedded, Some(adapter)));

@@ -86,7 +86,7 @@ fn every(x: &Tensor, dimension: i64, step: i64) -> Tensor {
 
 fn logits(bundle: &Bundle, ids: &Tensor, features: &Features) -> Tensor {
     tch::no_grad(|| {
-        let embedded = bundle.model.embed(ids, Some(features));
+        let embedded = bundle.model.embed(ids, Some(features), None);
         let logits = bundle
             .model
             .decoder()
@@ -130,7 +130,7 @@ fn check(case: &str) -> Bundle {
     let found = features(&bundle);
     let kept = every(&found.rows().unsqueeze(0), 1, EVERY_PATCH);
     assert_absolute(case, "tower_features", &kept, golden.get("tower_features"));
-    let projected = tch::no_grad(|| bundle.model.embed(ids, Some(&found)).x);
+    let projected = tch::no_grad(|| bundle.model.embed(ids, Some(&found), None).x);
     let patches = ids.eq(bundle.tokenizer.image).nonzero().select(1, 1);
     let projected = every(&projected.index_select(1, &patches), 1, EVERY_PATCH);
     assert_absolute(
@@ -161,7 +161,7 @@ fn check_backward(case: &str, golden: &Golden, bundle: &Bundle, features: &Featu
     bundle
         .model
         .set_trainable(|name| !name.starts_with("vision_tower."));
-    let embedded = bundle.model.embed(ids, Some(features));
+    let embedded = bundle.model.embed(ids, Some(features), None);
     let hidden = bundle.model.hidden(&embedded, None).get(0);
     let targets = ids.get(0).slice(0, 1, None, 1);
     let words = targets.ne(bundle.tokenizer.image).nonzero().squeeze_dim(1);

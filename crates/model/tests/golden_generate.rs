@@ -17,7 +17,7 @@ use tch::{Device, Kind};
 fn full_pass(model: &Vlm, query: &Query, response: &Response) -> Vec<f64> {
     // A sampled placeholder id is a word like any other, so only the prompt is spliced.
     let rows = Continuations::new(&[(&query.ids, &response.ids)], 0, Device::Cpu);
-    let embedded = model.embed_continuations(&rows, query.features.as_ref());
+    let embedded = model.embed_continuations(&rows, query.features.as_ref(), None);
     let hidden = rows.at_positions(&model.hidden(&embedded, None));
     let logprobs = model
         .decoder()

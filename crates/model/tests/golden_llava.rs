@@ -35,7 +35,7 @@ fn embed(model: &Vlm, golden: &Golden, ids: &Tensor) -> Embedded {
     let features = golden
         .find("pixel_values")
         .map(|pixels| model.image_features(pixels));
-    model.embed(ids, features.as_ref())
+    model.embed(ids, features.as_ref(), None)
 }
 
 fn check_forward(case: &str, model: &Vlm, golden: &Golden) {

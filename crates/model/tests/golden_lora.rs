@@ -1,15 +1,18 @@
 //! PEFT adapters on the checkpoints: logits, loss, gradients of all A and B, greedy decoding.
 //!
 //! `parity/fixtures/lora.py` wrote the adapters with PEFT's `save_pretrained`, in both forms that its
-//! `adapter_config.json` has (a list of layers, a pattern over names).
+//! `adapter_config.json` has (a list of layers, a pattern over names); `parts_lora.py` those on decoder and projector.
 
 mod against;
 
+use std::collections::BTreeMap;
+
 use against::{
     Golden, NEVER, assert_absolute, assert_gradients, assert_relative, assert_responses,
-    at_real_positions, features, golden_folder, greedy, loss, open_model, queries,
+    at_real_positions, features, golden_folder, greedy, loss, open_model, padded_right, peft_name,
+    queries,
 };
-use candor_model::{Activations, Adapter, Embedded, Features, Vlm};
+use candor_model::{Activations, Adapter, Embedded, Features, LoraConfig, Vlm};
 use tch::Tensor;
 
 fn open_adapter(model: &Vlm, case: &str, name: &str) -> Adapter {
@@ -17,13 +20,13 @@ fn open_adapter(model: &Vlm, case: &str, name: &str) -> Adapter {
     Adapter::open(&folder, model).expect("the adapter opens")
 }
 
-fn embed(model: &Vlm, golden: &Golden, ids: &Tensor) -> Embedded {
+fn embed(model: &Vlm, adapter: Option<&Adapter>, golden: &Golden, ids: &Tensor) -> Embedded {
     let features = Features::cat(&features(model, golden));
-    model.embed(ids, features.as_ref())
+    model.embed(ids, features.as_ref(), adapter)
 }
 
 fn assert_logits(case: &str, model: &Vlm, adapter: Option<&Adapter>, golden: &Golden) {
-    let embedded = embed(model, golden, &golden.batch().ids);
+    let embedded = embed(model, adapter, golden, &padded_right(golden).ids);
     let logits = model.decoder().logits(&model.hidden(&embedded, adapter));
     let expected = at_real_positions(golden, golden.get("logits"));
     assert_absolute(
@@ -43,25 +46,18 @@ fn check_step(case: &str, name: &str, step: &str, activations: Activations) {
     let model = open_model(case);
     let adapter = open_adapter(&model, case, name);
     let label = format!("{case}/{name}/{step}");
-    let batch = golden.batch();
+    let batch = padded_right(&golden);
     model.set_trainable(|_| false);
     adapter.set_trainable(true);
     assert_logits(&label, &model, Some(&adapter), &golden);
 
-    let embedded = embed(&model, &golden, &batch.ids);
+    let embedded = embed(&model, Some(&adapter), &golden, &batch.ids);
     let found = model.backward(&embedded, Some(&adapter), activations, |hidden| {
         loss(&model, &batch, hidden)
     });
     assert_relative(&label, "loss", &found, golden.get("loss"));
-    let peft_name = |name: &str| {
-        name.replacen(
-            "language_model.model.",
-            "base_model.model.model.language_model.",
-            1,
-        )
-    };
     let gradients = adapter.parameters().iter();
-    let gradients = gradients.map(|(name, parameter)| (peft_name(name), parameter.grad()));
+    let gradients = gradients.map(|(name, parameter)| (peft_name(case, name), parameter.grad()));
     assert_gradients(&label, "gradients", &golden, gradients);
     let frozen = model
         .parameters()
@@ -71,9 +67,12 @@ fn check_step(case: &str, name: &str, step: &str, activations: Activations) {
 }
 
 fn check(case: &str, name: &str) {
-    for step in ["ragged", "text_only"] {
-        check_step(case, name, step, Activations::Keep);
-    }
+    check_step(case, name, "text_only", Activations::Keep);
+    check_with_images(case, name);
+}
+
+fn check_with_images(case: &str, name: &str) {
+    check_step(case, name, "ragged", Activations::Keep);
     check_step(case, name, "ragged", Activations::Recompute);
 
     let model = open_model(case);
@@ -131,23 +130,111 @@ fn adapters_on_one_base_do_not_see_each_other() {
 
 #[test]
 fn an_adapter_survives_saving() {
-    let model = open_model("llava_mha");
-    for name in ["all_linear", "query_value"] {
-        let adapter = open_adapter(&model, "llava_mha", name);
+    for (case, name) in [
+        ("llava_mha", "all_linear"),
+        ("llava_mha", "query_value"),
+        ("llava_mha", "with_projector"),
+        ("qwen/qwen2_5_vl_gqa", "with_projector"),
+        ("qwen/qwen3_vl", "with_projector"),
+    ] {
+        let model = open_model(case);
+        let adapter = open_adapter(&model, case, name);
         let folder = tempfile::tempdir().expect("a folder");
         adapter.save(folder.path()).expect("the adapter is written");
-        let original = golden_folder("llava_mha")
+        let original = golden_folder(case)
             .join(name)
             .join("adapter_model.safetensors");
         let read = |path| candor_model::tensor_file::read(path).expect("a safetensors file");
         assert_eq!(
             read(&folder.path().join("adapter_model.safetensors")),
             read(&original),
-            "PEFT's names and values"
+            "PEFT's names and values of {case}/{name}"
         );
         let again = Adapter::open(folder.path(), &model).expect("it opens");
         assert_eq!(again.config(), adapter.config());
+        assert_eq!(again.parameters(), adapter.parameters());
     }
+}
+
+/// transformers before 4.52 had other names for the same layers, and so have adapters that were trained with it.
+#[test]
+fn projectors_are_found_by_their_earlier_names() {
+    for (case, tower) in [
+        ("llava_mha", "multi_modal_projector."),
+        ("qwen/qwen2_5_vl_gqa", "visual."),
+        ("qwen/qwen3_vl", "visual."),
+    ] {
+        let model = open_model(case);
+        let today = golden_folder(case).join("with_projector");
+        let expected = open_adapter(&model, case, "with_projector");
+        let earlier = tempfile::tempdir().expect("a folder");
+        let file = "adapter_config.json";
+        std::fs::copy(today.join(file), earlier.path().join(file)).expect("a copy");
+        let file = "adapter_model.safetensors";
+        let tensors = candor_model::tensor_file::read(&today.join(file)).expect("its tensors");
+        let decoder = if tower == "visual." {
+            "model."
+        } else {
+            "language_model.model."
+        };
+        let renamed: BTreeMap<String, Tensor> = tensors
+            .into_iter()
+            .map(|(name, tensor)| {
+                let name = name.replace("model.model.language_model.", &format!("model.{decoder}"));
+                (
+                    name.replace(&format!("model.model.{tower}"), &format!("model.{tower}")),
+                    tensor,
+                )
+            })
+            .collect();
+        let starts = format!("base_model.model.{tower}");
+        assert!(
+            renamed.keys().any(|name| name.starts_with(&starts)),
+            "{case}"
+        );
+        let tensors = renamed.iter().map(|(name, tensor)| (name.as_str(), tensor));
+        candor_model::tensor_file::write(&earlier.path().join(file), tensors, None)
+            .expect("a written file");
+        let found = Adapter::open(earlier.path(), &model).expect("the adapter opens");
+        assert_eq!(found.parameters(), expected.parameters(), "{case}");
+    }
+}
+
+/// A fresh one has A and B for the same layers as PEFT's, and its files mean them.
+#[test]
+fn a_fresh_adapter_has_the_layers_of_its_parts() {
+    for case in ["llava_mha", "qwen/qwen2_5_vl_gqa", "qwen/qwen3_vl"] {
+        let model = open_model(case);
+        let peft = open_adapter(&model, case, "with_projector");
+        let parts = ["decoder", "projector"].map(str::to_owned);
+        let fresh = Adapter::fresh(LoraConfig::new(2, 1.0, &parts), &model, 0).expect("an adapter");
+        let shapes = |adapter: &Adapter| -> Vec<(String, Vec<i64>)> {
+            let parameters = adapter.parameters().iter();
+            parameters
+                .map(|(name, tensor)| (name.clone(), tensor.size()))
+                .collect()
+        };
+        assert_eq!(shapes(&fresh), shapes(&peft), "{case}");
+        let folder = tempfile::tempdir().expect("a folder");
+        fresh.save(folder.path()).expect("the adapter is written");
+        let again = Adapter::open(folder.path(), &model).expect("it opens");
+        assert_eq!(again.parameters(), fresh.parameters(), "{case}");
+    }
+}
+
+#[test]
+fn decoder_and_projector_of_a_llava() {
+    check_with_images("llava_mha", "with_projector");
+}
+
+#[test]
+fn decoder_and_merger_of_a_qwen2_5_vl() {
+    check_with_images("qwen/qwen2_5_vl_gqa", "with_projector");
+}
+
+#[test]
+fn decoder_and_all_mergers_of_a_qwen3_vl() {
+    check_with_images("qwen/qwen3_vl", "with_projector");
 }
 
 #[test]

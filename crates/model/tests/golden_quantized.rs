@@ -6,9 +6,12 @@
 mod against;
 
 use against::{
-    Golden, assert_gradients, at_real_positions, difference, golden_folder, loss, report_relative,
+    Golden, assert_gradients, at_real_positions, difference, features, golden_folder, loss,
+    peft_name, report_relative,
 };
-use candor_model::{Activations, Adapter, Precision, Quantization, TARGETS, Vlm, tensor_file};
+use candor_model::{
+    Activations, Adapter, Features, Precision, Quantization, TARGETS, Vlm, tensor_file,
+};
 use tch::{Device, Kind};
 
 const SCHEMES: [(&str, Quantization); 2] =
@@ -21,8 +24,19 @@ fn precision(quantization: Quantization) -> Precision {
     }
 }
 
+/// A checkpoint, an adapter of it, and what the files of steps begin with.
+const STEPS: [(&str, &str, &str); 3] = [
+    ("llava_mha", "all_linear", "step"),
+    ("qwen/qwen2_5_vl_gqa", "with_projector", "qwen2_5_vl_gqa"),
+    ("qwen/qwen3_vl", "with_projector", "qwen3_vl"),
+];
+
 fn open(quantization: Quantization) -> Vlm {
-    let folder = golden_folder("llava_mha");
+    open_case("llava_mha", quantization)
+}
+
+fn open_case(case: &str, quantization: Quantization) -> Vlm {
+    let folder = golden_folder(case);
     Vlm::open(&folder, Device::Cpu, precision(quantization)).expect("the checkpoint opens")
 }
 
@@ -35,25 +49,35 @@ fn open_adapter(model: &Vlm) -> Adapter {
 /// 8e-5 from its f64 ones (`float32_noise` in the files).
 const CLOSE: f64 = 1e-5;
 
-fn check_step(scheme: &str, quantization: Quantization, activations: Activations) {
+fn check_step(
+    (case, adapter, file): (&str, &str, &str),
+    (scheme, quantization): (&str, Quantization),
+    activations: Activations,
+) {
     let golden = Golden::open(
         &golden_folder("quantized"),
-        &format!("step_{scheme}.safetensors"),
+        &format!("{file}_{scheme}.safetensors"),
     );
-    let model = open(quantization);
-    let adapter = open_adapter(&model);
+    let model = open_case(case, quantization);
+    let folder = golden_folder(case).join(adapter);
+    let adapter = Adapter::open(&folder, &model).expect("the adapter opens");
     let trainable = model.set_trainable(|name| name.starts_with("language_model.model.layers."));
+    let is_packed = |name: &str| {
+        TARGETS
+            .iter()
+            .any(|target| name.ends_with(&format!("{target}.weight")))
+    };
     assert!(
-        trainable.iter().all(|(name, _)| name.contains("norm")),
+        trainable.iter().all(|(name, _)| !is_packed(name)),
         "a packed weight is trainable"
     );
     model.set_trainable(|_| false);
     adapter.set_trainable(true);
 
-    let label = format!("quantized/{scheme}");
+    let label = format!("quantized/{file}/{scheme}");
     let batch = golden.batch();
-    let features = model.image_features(golden.get("pixel_values"));
-    let embedded = model.embed(&batch.ids, Some(&features));
+    let features = Features::cat(&features(&model, &golden));
+    let embedded = model.embed(&batch.ids, features.as_ref(), Some(&adapter));
     let logits = tch::no_grad(|| {
         model
             .decoder()
@@ -71,23 +95,18 @@ fn check_step(scheme: &str, quantization: Quantization, activations: Activations
     });
     let (_, relative) = difference(&found, golden.get("loss"));
     assert!(relative <= CLOSE, "{label}: the loss differs by {relative}");
-    let peft_name = |name: &str| {
-        name.replacen(
-            "language_model.model.",
-            "base_model.model.model.language_model.",
-            1,
-        )
-    };
     let gradients = adapter.parameters().iter();
-    let gradients = gradients.map(|(name, parameter)| (peft_name(name), parameter.grad()));
+    let gradients = gradients.map(|(name, parameter)| (peft_name(case, name), parameter.grad()));
     assert_gradients(&label, "gradients", &golden, gradients);
 }
 
 #[test]
 fn steps_of_an_adapter_on_a_quantised_base() {
-    for (scheme, quantization) in SCHEMES {
-        for activations in [Activations::Keep, Activations::Recompute] {
-            check_step(scheme, quantization, activations);
+    for step in STEPS {
+        for scheme in SCHEMES {
+            for activations in [Activations::Keep, Activations::Recompute] {
+                check_step(step, scheme, activations);
+            }
         }
     }
 }
@@ -180,7 +199,7 @@ fn a_base_in_bfloat16_takes_an_adapter_in_float32() {
         let run = |model: &Vlm| {
             let pixels = golden.get("pixel_values");
             let features = model.image_features(pixels);
-            let embedded = model.embed(&batch.ids, Some(&features));
+            let embedded = model.embed(&batch.ids, Some(&features), None);
             let loss = model.backward(&embedded, Some(&adapter), Activations::Keep, |hidden| {
                 loss(model, &batch, hidden)
             });

@@ -62,7 +62,7 @@ fn check_forward(case: &str, model: &Vlm, golden: &Golden) {
         }
     }
     let batch = padded_right(golden);
-    let embedded = model.embed(&batch.ids, features.as_ref());
+    let embedded = model.embed(&batch.ids, features.as_ref(), None);
     if features.is_some() {
         let placeholder = batch.ids.eq(model.config().image_token()).unsqueeze(-1);
         let expected = golden.get("image_features");
@@ -79,7 +79,7 @@ fn check_backward(case: &str, model: &Vlm, golden: &Golden, activations: Activat
     let batch = padded_right(golden);
     model.set_trainable(|_| true);
     let features = Features::cat(&features(model, golden));
-    let embedded = model.embed(&batch.ids, features.as_ref());
+    let embedded = model.embed(&batch.ids, features.as_ref(), None);
     let found = model.backward(&embedded, None, activations, |hidden| {
         loss(model, &batch, hidden)
     });

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use against::{Golden, assert_absolute, golden_folder, rows};
 use candor_data::Turn;
 use candor_model::sample::Sample;
-use candor_model::{Bundle, Dialogue, ImageFeatures, Query, generate};
+use candor_model::{Bundle, Dialogue, ImageFeatures, Query, generate, tensor_file};
 use serde::Deserialize;
 use tch::{Device, Kind};
 use whole::{
@@ -63,7 +63,7 @@ fn check(case: &str) {
     let features = encoded.of([prompts.image.as_str()]).expect("it is there");
     let ids = golden.get("ids");
     let (spliced, logits) = tch::no_grad(|| {
-        let embedded = bundle.model.embed(ids, Some(&features));
+        let embedded = bundle.model.embed(ids, Some(&features), None);
         let image = ids.eq(bundle.tokenizer.image).unsqueeze(-1);
         let spliced = embedded.x.masked_select(&image);
         let hidden = bundle.model.hidden(&embedded, None);
@@ -138,6 +138,24 @@ fn saved_and_exported_folders_have_the_same_tensors() {
             message.contains("which is no LLaVA") && message.contains("--format"),
             "{message}"
         );
+    }
+}
+
+/// Without a merger no image would come to the decoder: every tensor of one that the configuration calls for is named.
+#[test]
+fn a_missing_merger_is_named() {
+    let message = refusal(&folder("deep"), |copy| {
+        let file = copy.join("model.safetensors");
+        let mut tensors = tensor_file::read(&file).unwrap();
+        let n = tensors.len();
+        tensors.retain(|name, _| !name.contains("deepstack_merger_list.1."));
+        assert!(tensors.len() < n);
+        let rest = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
+        tensor_file::write(&file, rest, None).unwrap();
+    });
+    for part in ["norm", "linear_fc1", "linear_fc2"] {
+        let name = format!("`model.visual.deepstack_merger_list.1.{part}.weight` is missing");
+        assert!(message.contains(&name), "{name}: {message}");
     }
 }
 

@@ -73,7 +73,7 @@ fn check(case: &str) {
     let features = encoded.of([prompts.image.as_str()]).expect("it is there");
     let ids = golden.get("ids");
     let (spliced, logits) = tch::no_grad(|| {
-        let embedded = bundle.model.embed(ids, Some(&features));
+        let embedded = bundle.model.embed(ids, Some(&features), None);
         let image = ids.eq(bundle.tokenizer.image).unsqueeze(-1);
         let spliced = embedded.x.masked_select(&image);
         let hidden = bundle.model.hidden(&embedded, None);

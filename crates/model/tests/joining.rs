@@ -129,7 +129,7 @@ fn logits(bundle: &Bundle) -> Tensor {
             .model
             .image_features(&pixels.reshape([1, 3, side, side]));
         let ids = Tensor::from_slice(&ids).unsqueeze(0);
-        let embedded = bundle.model.embed(&ids, Some(&features));
+        let embedded = bundle.model.embed(&ids, Some(&features), None);
         let hidden = bundle.model.hidden(&embedded, None);
         bundle.model.decoder().logits(&hidden)
     })

@@ -34,6 +34,6 @@ fn features_stand_where_the_placeholder_is_although_it_has_no_embedding() {
     let ids = golden.batch().ids;
     let moved = ids.masked_fill(&ids.eq(before), past);
     let features = known.image_features(golden.get("pixel_values"));
-    let expected = known.embed(&ids, Some(&features)).x;
-    assert_eq!(unknown.embed(&moved, Some(&features)).x, expected);
+    let expected = known.embed(&ids, Some(&features), None).x;
+    assert_eq!(unknown.embed(&moved, Some(&features), None).x, expected);
 }

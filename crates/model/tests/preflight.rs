@@ -91,6 +91,44 @@ fn the_image_has_one_id() {
     );
 }
 
+/// transformers writes the one name or the other, by its version; some files have both.
+#[test]
+fn two_names_of_the_images_id_say_the_same() {
+    let folder = folder();
+    let path = folder.path();
+    let id = Reading::open(path).unwrap().config().image_token();
+    set(path, "config.json", "/image_token_id", json!(id));
+    assert_eq!(Reading::open(path).unwrap().config().image_token(), id);
+    set(path, "config.json", "/image_token_id", json!(id + 1));
+    let found = format!(
+        "`image_token_index` is {id} and `image_token_id` is {}",
+        id + 1
+    );
+    let message = Reading::open(path).unwrap_err().to_string();
+    let named = message.contains("config.json") && message.contains(&found);
+    assert!(named, "{message}");
+}
+
+/// LLaVA's formats begin with a token that Qwen's vocabularies lack.
+#[test]
+fn a_token_at_the_beginning_is_in_the_vocabulary() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/tiled/folders/onevision");
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(golden).unwrap() {
+        let file = entry.unwrap();
+        fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
+    }
+    let template = |kind: &str| {
+        let text = json!({"kind": kind, "system": "Be kind."}).to_string();
+        fs::write(folder.path().join("template.json"), text).unwrap();
+    };
+    template("chatml");
+    let found = "begins a text with `<s>`, which the vocabulary lacks";
+    assert_refused(folder.path(), &[found]);
+    template("qwen");
+    candor_model::preflight::check(&Reading::open(folder.path()).unwrap()).unwrap();
+}
+
 #[test]
 fn images_have_the_towers_size() {
     let folder = folder();

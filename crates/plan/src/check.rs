@@ -5,7 +5,9 @@
 //! where that is not there either, on the sizes of the published models that it is joined from.
 
 mod bound;
+mod known;
 mod made;
+mod reinforcement;
 mod stages;
 
 use std::path::{Path, PathBuf};
@@ -119,7 +121,7 @@ impl Planner {
         let reader = Reader::open(path, sets)?;
         let made = &mut self.made;
         let mut plan = if reader.has("model.policy_init") {
-            stages::rl(path, &RlRecipe::read(reader)?, made)?
+            reinforcement::rl(path, &RlRecipe::read(reader)?, made)?
         } else if reader.has("dpo.loss") {
             stages::dpo(path, &DpoRecipe::read(reader)?, made)?
         } else if reader.has("data.preferences") {

@@ -39,7 +39,7 @@ pub struct Inspection {
     pub n_token_ids: usize,
     /// The tokens that have a role.
     pub special_ids: Vec<SpecialId>,
-    /// What the template is: `vicuna_v1`, `llama_2`, `chatml`, `plain`, `jinja`.
+    /// What the template is: `vicuna_v1`, `llama_2`, `chatml`, `qwen`, `plain`, `jinja`.
     pub template: &'static str,
     /// An example as the template renders it.
     pub example_text: String,
@@ -193,6 +193,7 @@ fn kind_of(template: &Template) -> &'static str {
         Template::VicunaV1 { .. } => "vicuna_v1",
         Template::Llama2 { .. } => "llama_2",
         Template::Chatml { .. } => "chatml",
+        Template::Qwen { .. } => "qwen",
         Template::Plain => "plain",
         Template::Jinja(_) => "jinja",
     }

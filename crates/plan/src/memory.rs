@@ -12,6 +12,7 @@
 //! | keys and values | `2 · E · L · k` for a token of a sequence that is being written |
 //! | a block going forward | `E · (8 d + 4 f)` a token |
 //! | a block kept for the backward pass | `E · (9 d + 2 k + 4 f)` a token; below f32 also 4 for each of the `2 d` inputs of norms and of the inputs of adapted layers |
+//! | what a tower adds after the decoder's first layers (`DeepStack`) | `E · d` a token for each of these layers |
 //! | logits of a trained token | `16 V`; of PPO, which also has their entropy, `24 V` |
 //!
 //! A pass keeps all blocks (`activations = "keep"`), or every block's input and one block (`"recompute"`). A quantised
@@ -151,7 +152,7 @@ impl Budget<'_> {
         F32 * lora.r as u64 * self.adapted_widths(lora).iter().sum::<u64>()
     }
 
-    /// Width in and width out, added up, of each adapted layer of the whole decoder.
+    /// Width in and width out, added up, of each adapted layer.
     fn adapted_widths(&self, lora: &LoraConfig) -> Vec<u64> {
         let adapted = |name: &str| {
             let layer = name.strip_suffix(".weight").unwrap_or(name);
@@ -159,9 +160,12 @@ impl Budget<'_> {
                 .iter()
                 .any(|target| layer.ends_with(target.as_str()))
         };
-        let packable = tensor_specs(self.config).into_iter().filter(|t| t.packable);
-        packable
-            .filter(|tensor| adapted(&tensor.name))
+        let specs = tensor_specs(self.config).into_iter();
+        specs
+            .filter(|tensor| match tensor.part {
+                Part::Projector => lora.with_projector && tensor.shape.len() == 2,
+                _ => tensor.packable && adapted(&tensor.name),
+            })
             .map(|tensor| tensor.shape.iter().sum::<i64>() as u64)
             .collect()
     }
@@ -197,7 +201,20 @@ impl Budget<'_> {
     #[must_use]
     pub fn forward(&self, n_tokens: u64) -> u64 {
         let [d, _, f, _] = self.text();
-        n_tokens * self.e() * (8 * d + 4 * f) + self.unpacked_layer()
+        n_tokens * (self.e() * (8 * d + 4 * f) + self.deep()) + self.unpacked_layer()
+    }
+
+    /// What a token takes that a tower adds to after the decoder's first layers, were all tokens an image's.
+    fn deep(&self) -> u64 {
+        // Features have one part for the tokens and one for each of these layers; a LLaVA makes tokens of all its parts.
+        let n_parts = self.config.feature_width() / self.config.tower_sizes().width;
+        let n_layers = if self.config.llava().is_none() {
+            n_parts - 1
+        } else {
+            0
+        };
+        let [d, ..] = self.text();
+        n_layers as u64 * d * self.e()
     }
 
     /// A training pass; `lora` is the adapter that is trained, if the base is not.
@@ -216,7 +233,7 @@ impl Budget<'_> {
         let through_blocks = match pass.activations {
             Activations::Keep => layers * kept,
             Activations::Recompute => (layers + 2) * d * self.e() + kept,
-        };
+        } + self.deep();
         let logits = pass.n_targets * self.n_words() * logit_bytes;
         pass.n_tokens * through_blocks + logits + self.unpacked_layer()
     }
@@ -324,6 +341,21 @@ mod tests {
         assert_eq!(budget.encoding(1), pixels + (5 * 576 + 1) * token);
     }
 
+    /// Three layers of a Qwen3-VL 8B, which is 4096 wide, are given an image's tokens once more, in 2 bytes each.
+    #[test]
+    fn what_a_tower_adds_to_the_decoder_is_counted() {
+        let named =
+            |name: &str| candor_model::published::whole(std::path::Path::new(name)).unwrap();
+        let without = named("Qwen/Qwen2.5-VL-7B-Instruct");
+        let with = named("Qwen/Qwen3-VL-8B-Instruct");
+        let forward = |config: &ModelConfig| {
+            let precision = BasePrecision::Bf16;
+            Budget { config, precision }.forward(10)
+        };
+        assert_eq!(forward(&without), 10 * 2 * (8 * 3584 + 4 * 18_944));
+        assert_eq!(forward(&with), 10 * 2 * (8 * 4096 + 4 * 12_288 + 3 * 4096));
+    }
+
     #[test]
     fn an_adapter_is_as_large_as_its_matrices() {
         let config = llava_7b();
@@ -337,6 +369,12 @@ mod tests {
         assert_eq!(
             budget.adapter(&LoraConfig::new(64, 16.0, &all)),
             4 * weights
+        );
+        // The projector: 1024 + 4096 and 4096 + 4096.
+        let whole = ["decoder".to_owned(), "projector".to_owned()];
+        assert_eq!(
+            budget.adapter(&LoraConfig::new(64, 16.0, &whole)),
+            4 * (weights + 64 * (5120 + 8192))
         );
         let two = ["q_proj".to_owned(), "v_proj".to_owned()];
         assert_eq!(

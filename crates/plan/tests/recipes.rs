@@ -225,6 +225,54 @@ fn an_adapter_that_is_not_there_yet_stands_on_its_base() {
     }
 }
 
+/// What an adapter is put on is said by layers and by parts; the tower, whose features are kept, is none of these.
+#[test]
+fn an_adapter_is_put_on_decoder_and_projector() {
+    let recipe = root().join("recipes/llava-7b-224/4-policy-init.toml");
+    let on = |targets: &str| {
+        let lora = format!("model.lora={{ r = 64, alpha = 16.0, targets = {targets} }}");
+        let base = set("model.base", Path::new("llava-hf/llava-1.5-7b-hf"));
+        Planner::default().plan(&recipe, &[lora, base])
+    };
+    // r (n_in + n_out), and 12 bytes for the gradient and the two moments of each.
+    let bytes = |targets: &str| on(targets).unwrap().memory.unwrap().trained_bytes;
+    let decoder = 32 * (4 * 8192 + 3 * 15_104);
+    assert_eq!(bytes(r#"["decoder"]"#), 12 * 64 * decoder);
+    let projector = 5120 + 8192;
+    let both = bytes(r#"["decoder", "projector"]"#);
+    assert_eq!(both, 12 * 64 * (decoder + projector));
+    let message = on(r#"["decoder", "tower", "c_attn"]"#)
+        .unwrap_err()
+        .to_string();
+    for words in [
+        "the features of images are kept",
+        "\"c_attn\"",
+        "model.lora.targets",
+    ] {
+        assert!(message.contains(words), "{words}: {message}");
+    }
+}
+
+/// Images of a LLaVA-OneVision have sizes of their own, of which a plan knows nothing.
+#[test]
+fn plans_say_which_size_of_images_they_reckon_with() {
+    for (name, words) in [
+        (
+            "llava-onevision-7b",
+            "640 x 480 pixels, which takes 2929 tokens",
+        ),
+        ("llava-v1.6-7b", "640 x 480 pixels, which takes 2340 tokens"),
+    ] {
+        for plan in chain(&mut Planner::default(), name) {
+            let said = plan.notes.iter().any(|note| note.contains(words));
+            assert!(said, "{}: {:?}", plan.stage, plan.notes);
+        }
+    }
+    let plain = chain(&mut Planner::default(), "llava-7b-224");
+    let mut notes = plain.iter().flat_map(|plan| &plan.notes);
+    assert!(notes.all(|note| !note.contains("640 x 480")));
+}
+
 #[test]
 fn mistakes_and_strangers_are_told_by_name() {
     let dir = tempfile::tempdir().unwrap();

@@ -37,7 +37,7 @@ impl PolicyReader<'_> {
     /// Embedded rows.
     #[must_use]
     pub fn embed(&self, rollouts: &[&Rollout<'_>], rows: &Continuations) -> Embedded {
-        embed(self.bundle, self.features, rollouts, rows)
+        embed(self.bundle, self.adapter, self.features, rollouts, rows)
     }
 
     /// Log-probabilities of the response tokens, and the entropy of the distribution each was drawn from.
@@ -110,7 +110,7 @@ impl ValueReader<'_> {
     /// Embedded rows.
     #[must_use]
     pub fn embed(&self, rollouts: &[&Rollout<'_>], rows: &Continuations) -> Embedded {
-        embed(self.bundle, self.features, rollouts, rows)
+        embed(self.bundle, self.adapter, self.features, rollouts, rows)
     }
 
     /// Values before each response token.
@@ -138,6 +138,7 @@ impl ValueReader<'_> {
 
 fn embed(
     bundle: &Bundle,
+    adapter: &Adapter,
     features: &ImageFeatures,
     rollouts: &[&Rollout<'_>],
     rows: &Continuations,
@@ -147,7 +148,7 @@ fn embed(
         .filter_map(|r| r.prompt.conversation.image.as_deref());
     bundle
         .model
-        .embed_continuations(rows, features.of(images).as_ref())
+        .embed_continuations(rows, features.of(images).as_ref(), Some(adapter))
 }
 
 /// Fills columns with zeros on the right, up to `width`.

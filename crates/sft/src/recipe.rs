@@ -144,11 +144,12 @@ fn read_template(recipe: &mut Reader) -> Option<Template> {
         ("own", None),
         ("plain", Some(Template::Plain)),
         ("vicuna_v1", Some(Template::vicuna_v1())),
+        ("qwen", Some(Template::qwen())),
     ];
     let meaning = "How turns become text: as the model folder says, as a caption alone (pretraining of the \
-                   projector), or as Vicuna v1 has it, for models whose own template ends no answer, such as \
-                   llava-1.5-7b-hf. A model trained whole keeps \"vicuna_v1\"; for an adapter alone put a \
-                   template.json into the base's folder.";
+                   projector), or as Vicuna v1 or Qwen has it, for models whose own template ends no answer, such as \
+                   llava-1.5-7b-hf and llava-onevision-qwen2-7b-ov-hf. A model trained whole keeps it; for an adapter \
+                   alone put a template.json into the base's folder.";
     recipe
         .one_of("model.template", &choices, meaning)
         .required()

@@ -180,7 +180,7 @@ fn pass(
     n_step_targets: usize,
 ) -> Tensor {
     let images = features.of(samples.iter().filter_map(|s| s.image.as_deref()));
-    let embedded = bundle.model.embed(&batch.ids, images.as_ref());
+    let embedded = bundle.model.embed(&batch.ids, images.as_ref(), adapter);
     let model = &bundle.model;
     let loss = model.backward(&embedded, adapter, recipe.activations, |hidden| {
         let loss = cross_entropy(model.decoder(), batch, hidden, n_step_targets);

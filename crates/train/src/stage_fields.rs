@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use candor_model::{Activations, Adapter, Bundle, LoraConfig, ModelError};
+use candor_model::{Activations, Adapter, Bundle, LoraConfig, ModelError, TARGETS};
 
 use candor_recipe::Reader;
 
@@ -17,6 +17,9 @@ pub const MODEL: &str =
 pub const ROOT: &str = "Folder that the other paths of the data are relative to.";
 /// What `data.images` means.
 pub const IMAGES: &str = "Folder of the images.";
+
+/// What `model.lora.targets` means.
+const TARGETS_MEANING: &str = "The adapted layers, by the ends of their names (`q_proj`, `k_proj`, `v_proj`, `o_proj`, `gate_proj`, `up_proj`, `down_proj`) or by parts: `decoder` for all of these, `projector` for the linear layers between tower and decoder.";
 
 /// How long a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,8 +75,17 @@ impl LoraStart {
                 .positive()
                 .required();
             let targets = recipe
-                .strings("model.lora.targets", "The adapted layers, by the ends of their names: `q_proj`, `k_proj`, `v_proj`, `o_proj`, `gate_proj`, `up_proj`, `down_proj`.")
+                .strings("model.lora.targets", TARGETS_MEANING)
                 .required();
+            for target in &targets {
+                let problem = match target.as_str() {
+                    "decoder" | "projector" => continue,
+                    layer if TARGETS.contains(&layer) => continue,
+                    "tower" => "the features of images are kept for a whole run, so the tower stays as it is".to_owned(),
+                    other => format!("{other:?} is no layer that an adapter is made on"),
+                };
+                recipe.mistake("model.lora.targets", problem, "use names from docs/recipe-fields.md");
+            }
             Self::Fresh(Box::new(LoraConfig::new(r, alpha, &targets)))
         });
         fresh.unwrap_or_else(|| Self::Adapter(folder.unwrap_or_default()))

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tch::{Kind, Tensor};
 
-use crate::peft::paths::{LLAMA, TODAY, WRAPPER};
+use crate::peft::paths::{LLAMA, Spelling, WRAPPER};
 use crate::peft::{CONFIG, PeftFolder, TENSORS};
 use crate::{CheckpointFormat, ModelConfig, ModelError, tensor_file};
 
@@ -14,7 +14,7 @@ use crate::{CheckpointFormat, ModelConfig, ModelError, tensor_file};
 /// otherwise.
 ///
 /// # Errors
-/// The adapter is damaged, does not fit the decoder or changes more than its blocks; or `out` is there already.
+/// The adapter is damaged, does not fit the model or changes more than the decoder's blocks and the projector; or `out` is there already.
 pub fn export_adapter(
     folder: &Path,
     base: &ModelConfig,
@@ -24,10 +24,9 @@ pub fn export_adapter(
     out: &Path,
 ) -> Result<(), ModelError> {
     let peft = PeftFolder::open(folder)?;
-    peft.check_nothing_else()?;
-    peft.check_decoder(base.text())?;
+    peft.check_switchable(base)?;
     let spelling = match checkpoint_format {
-        CheckpointFormat::HuggingFace => TODAY,
+        CheckpointFormat::HuggingFace => Spelling::today(base),
         CheckpointFormat::Original => LLAMA,
     };
     let mut tensors: BTreeMap<String, Tensor> = BTreeMap::new();

@@ -15,7 +15,7 @@ use super::tensors::merged as with_term;
 use crate::image_tokens::ImageTokens;
 use crate::llama::decoder::{EMBEDDING, HEAD};
 use crate::peft::PeftFolder;
-use crate::peft::paths::slot_of;
+use crate::peft::paths::{is_of_projector, slot_of};
 use crate::sample::{Sample, SampleRules};
 use crate::{Adapter, Bundle, ModelError, ModelFolder, Vlm};
 
@@ -51,8 +51,7 @@ pub(super) fn measure(
 ) -> Result<Difference, ModelError> {
     let unmerged = {
         let bundle = Bundle::load(base.clone(), device, kind)?;
-        let text = bundle.model.config().text();
-        let adapter = Adapter::of_blocks(peft, text, device)?;
+        let adapter = Adapter::of_fitting(peft, bundle.model.config(), device)?;
         let head = change_outside_blocks(&bundle.model, peft)?;
         logits(&bundle, Some(&adapter), head.as_ref())?
     };
@@ -66,7 +65,7 @@ pub(super) fn measure(
     })
 }
 
-/// Changes what the adapter changes outside the decoder's blocks. Returns the output layer where it is the embedding in the
+/// Changes what the adapter changes outside the decoder's blocks, but for terms on the projector. Returns the output layer where it is the embedding in the
 /// base, since the adapter may change one and not the other.
 ///
 /// # Shapes
@@ -77,7 +76,7 @@ fn change_outside_blocks(model: &Vlm, peft: &PeftFolder) -> Result<Option<Tensor
         let whole = peft.whole_tensor(name, tied)?;
         let whole = whole.map(|whole| whole.to_device(tensor.device()));
         let layer = name.strip_suffix(".weight");
-        let layer = layer.filter(|layer| slot_of(layer).is_none());
+        let layer = layer.filter(|layer| slot_of(layer).is_none() && !is_of_projector(layer));
         let Some(term) = layer.and_then(|layer| peft.terms().get(layer)) else {
             return Ok(whole);
         };
@@ -125,7 +124,7 @@ fn logits(
         let ids = Tensor::from_slice(&sample.ids)
             .unsqueeze(0)
             .to_device(model.device());
-        let hidden = model.hidden(&model.embed(&ids, Some(&features)), adapter);
+        let hidden = model.hidden(&model.embed(&ids, Some(&features), adapter), adapter);
         let logits = match head {
             Some(head) => hidden.linear::<&Tensor>(head, None),
             None => model.decoder().logits(&hidden),

@@ -73,7 +73,7 @@ fn from_the_beginning<'a>(
     room: i64,
 ) -> Begun {
     let features = Features::cat(features.flatten());
-    let embedded = model.embed(&rows.ids, features.as_ref());
+    let embedded = model.embed(&rows.ids, features.as_ref(), adapter);
     let mask = rows.causal_mask();
     let visible = mask.as_ref().map_or(Visible::Causal, Visible::Mask);
     let decoder = model.decoder();

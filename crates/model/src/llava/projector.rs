@@ -3,6 +3,7 @@
 use tch::Tensor;
 
 use crate::linear::Linear;
+use crate::lora::Adapter;
 use crate::weights::{Init, Weights};
 use crate::{Activation, LlavaConfig, ModelError, Part, ProjectorKind};
 
@@ -50,10 +51,10 @@ impl Projector {
 
     /// # Shapes
     /// `features`: `[.., feature width]` → `[.., decoder width]`.
-    pub(crate) fn forward(&self, features: &Tensor) -> Tensor {
-        let x = self.first.forward(features);
+    pub(crate) fn forward(&self, features: &Tensor, adapter: Option<&Adapter>) -> Tensor {
+        let x = self.first.adapted(features, adapter);
         match &self.second {
-            Some((activation, second)) => second.forward(&activation.apply(&x)),
+            Some((activation, second)) => second.adapted(&activation.apply(&x), adapter),
             None => x,
         }
     }

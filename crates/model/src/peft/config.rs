@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use super::MERGE;
 use super::matching::Targets;
 use crate::ModelError;
+use crate::llama::layers::TARGETS;
 
 const BOUND: Bound = Bound {
     max_bytes: 16 << 20,
@@ -56,25 +57,41 @@ pub struct LoraConfig {
     pub lora_dropout: f64,
     /// Scale α / √r instead of α / r.
     pub use_rslora: bool,
+    /// Whether the projector's linear layers have an adapter. Files say so by their names.
+    #[serde(skip)]
+    pub with_projector: bool,
 }
 
 impl LoraConfig {
-    /// A configuration for the given decoder layers (names of [`crate::TARGETS`]).
+    /// A configuration for the given layers of the decoder (names of [`crate::TARGETS`], or `decoder` for all of them), and
+    /// with `projector` among them for the projector's linear layers.
     #[must_use]
     pub fn new(r: i64, lora_alpha: f64, targets: &[String]) -> Self {
+        let whole = targets.iter().any(|target| target == DECODER);
+        let layers = targets.iter().map(String::as_str);
+        let layers = layers.filter(|target| ![DECODER, PROJECTOR].contains(target));
+        let mut layers: Vec<String> = layers.map(str::to_owned).collect();
+        if whole {
+            let missing = TARGETS
+                .into_iter()
+                .filter(|target| !layers.iter().any(|l| l == target));
+            let missing: Vec<String> = missing.map(str::to_owned).collect();
+            layers.extend(missing);
+        }
         Self {
             peft_type: "LORA".to_owned(),
             base_model_name_or_path: None,
             task_type: Some("CAUSAL_LM".to_owned()),
             r,
             lora_alpha,
-            target_modules: targets.to_vec(),
+            target_modules: layers,
             exclude_modules: Some(NOT_THE_TOWER.to_owned()),
             rank_pattern: BTreeMap::new(),
             alpha_pattern: BTreeMap::new(),
             bias: "none".to_owned(),
             lora_dropout: 0.0,
             use_rslora: false,
+            with_projector: targets.iter().any(|target| target == PROJECTOR),
         }
     }
 
@@ -103,9 +120,14 @@ pub(crate) fn scale(r: i64, alpha: f64, use_rslora: bool) -> f64 {
     alpha / if use_rslora { r.sqrt() } else { r }
 }
 
+/// What stands for all linear layers of the decoder's blocks.
+const DECODER: &str = "decoder";
+/// What stands for all linear layers of the projector.
+const PROJECTOR: &str = "projector";
+
 /// PEFT's pattern for modules that stay as they are: the towers of all families, some of whose layers are called as the
-/// decoder's.
-const NOT_THE_TOWER: &str = ".*(vision_tower|visual).*";
+/// decoder's and the projector's.
+const NOT_THE_TOWER: &str = r".*(vision_tower|visual\.blocks).*";
 
 /// An `adapter_config.json` as it was read, with everything in it that candor understands.
 #[derive(Debug, Deserialize)]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::Term;
 use super::config::LoraConfig;
-use super::paths::{Spelling, slot_of};
+use super::paths::{Spelling, is_of_projector, slot_of};
 use crate::llama::layers::TARGETS;
 
 /// Fills targets and patterns of `config` for these terms, by candor's names of layers, in a decoder of `n_blocks`.
@@ -46,6 +46,12 @@ pub(crate) fn fill(
                 pattern(config, name, term);
             }
         }
+    }
+    for (name, term) in terms.iter().filter(|(name, _)| is_of_projector(name)) {
+        let name = spelling.layer_in_file(name);
+        pattern(config, &name, term);
+        config.target_modules.push(name);
+        config.with_projector = true;
     }
 }
 

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::meant::{Meant, is_table};
-use super::paths::{WRAPPER, slot_of};
+use super::paths::{WRAPPER, is_of_projector, slot_of};
 use super::{PeftFolder, REMEDY, Term};
 use crate::llama::decoder::{EMBEDDING, HEAD};
 use crate::llama::layers::{TARGETS, target_name, target_size};
-use crate::{ModelError, TextConfig};
+use crate::lora::projector_layers;
+use crate::{ModelConfig, ModelError};
 
 const MERGE_FIRST: &str = "merge it into its base with `candor export BASE --adapter FOLDER --merge --out OUT`, and use OUT";
 
@@ -15,12 +16,14 @@ const MERGE_FIRST: &str = "merge it into its base with `candor export BASE --ada
 pub(crate) type Shapes = BTreeMap<String, Vec<i64>>;
 
 impl PeftFolder {
-    /// Whether configuration and tensors of a folder that changes nothing but a decoder's blocks mean the same layers of
-    /// this decoder.
+    /// Whether the folder changes nothing but the decoder's blocks and the projector, so that it can be switched on and off,
+    /// and configuration and tensors mean the same layers of this model.
     ///
     /// # Errors
-    /// They do not; or a term has other sizes than its layer.
-    pub(crate) fn check_decoder(&self, base: &TextConfig) -> Result<(), ModelError> {
+    /// It changes more, or they do not; or a term has other sizes than its layer.
+    pub(crate) fn check_switchable(&self, model: &ModelConfig) -> Result<(), ModelError> {
+        self.check_nothing_else()?;
+        let base = model.text();
         let n = base.num_hidden_layers;
         let of_block = |name: &str| slot_of(name).map_or(0, |(layer, _)| layer);
         if let Some((_, term)) = self.terms.iter().find(|(name, _)| of_block(name) >= n) {
@@ -34,7 +37,10 @@ impl PeftFolder {
                 (name, vec![n_out, n_in])
             })
         });
-        let mut shapes: Shapes = layers.collect();
+        let projector = projector_layers(model).into_iter();
+        let projector =
+            projector.map(|(layer, [n_in, n_out])| (format!("{layer}.weight"), vec![n_out, n_in]));
+        let mut shapes: Shapes = layers.chain(projector).collect();
         // Nothing changes these, and so the configuration must not mean them either.
         let table = vec![base.vocab_size, base.hidden_size];
         shapes.extend([EMBEDDING, HEAD].map(|name| (name.to_owned(), table.clone())));
@@ -115,14 +121,11 @@ impl PeftFolder {
         Ok(())
     }
 
-    /// Whether the folder changes nothing but the decoder's blocks, so that it can be switched on and off.
-    ///
-    /// # Errors
-    /// It changes more.
-    pub(crate) fn check_nothing_else(&self) -> Result<(), ModelError> {
-        if let Some((_, term)) = self.terms.iter().find(|(name, _)| slot_of(name).is_none()) {
-            let problem =
-                "adapts a layer outside the decoder's blocks, which candor can only merge";
+    /// Whether the folder changes nothing but linear layers of the decoder's blocks and of the projector.
+    fn check_nothing_else(&self) -> Result<(), ModelError> {
+        let switchable = |name: &str| slot_of(name).is_some() || is_of_projector(name);
+        if let Some((_, term)) = self.terms.iter().find(|(name, _)| !switchable(name)) {
+            let problem = "adapts a layer outside the decoder's blocks and the projector, which candor can only merge";
             return Err(self.refuse(&term.a, problem, MERGE_FIRST));
         }
         if let Some(whole) = self.saved.values().chain(self.of_base.values()).next() {

@@ -62,7 +62,8 @@ impl Meant {
 
 /// Whether a weight is a table whose rows are looked up.
 pub(crate) fn is_table(tensor: &str) -> bool {
-    tensor == EMBEDDING || tensor.ends_with(".position_embedding.weight")
+    let tables = [".position_embedding.weight", ".pos_embed.weight"];
+    tensor == EMBEDDING || tables.iter().any(|end| tensor.ends_with(end))
 }
 
 /// What the embeddings of patches are called, which are convolutions.

@@ -4,6 +4,7 @@
 //! had the model in memory: transformers before and since 4.52, the original LLaVA, or a LLaMA without a tower. One
 //! file keeps to one of these, and the patterns of its configuration are about these names.
 
+use crate::ModelConfig;
 use crate::llama::layers::{TARGETS, target_name};
 use crate::names::{HUGGING_FACE, Names, ORIGINAL, QWEN};
 
@@ -92,7 +93,22 @@ const ONLY_LLAMA: [&str; 5] = [
     "model.vision_tower.vision_tower.",
 ];
 
+/// What candor's names begin with in Qwen-VL alone.
+const ONLY_QWEN: [&str; 3] = [
+    "vision_tower.blocks.",
+    "multi_modal_projector.mlp.",
+    "multi_modal_projector.linear_fc",
+];
+
 impl Spelling {
+    /// That of a model in transformers of today.
+    pub(crate) fn today(model: &ModelConfig) -> Self {
+        match model {
+            ModelConfig::Llava(_) => TODAY,
+            ModelConfig::Qwen(_) => QWEN_TODAY,
+        }
+    }
+
     /// The spelling of a file with these names of tensors, without [`WRAPPER`]. Names of the output layer alone are the
     /// same in several.
     pub(crate) fn of(paths: &[&str]) -> Self {
@@ -119,7 +135,7 @@ impl Spelling {
 
     /// The same, for a model that has these tensors by candor's names: names of the decoder alone do not tell the family.
     pub(crate) fn on_base<'a>(self, mut tensors: impl Iterator<Item = &'a str>) -> Self {
-        if !tensors.any(|name| name.starts_with("vision_tower.blocks.")) {
+        if !tensors.any(|name| ONLY_QWEN.iter().any(|start| name.starts_with(start))) {
             return self;
         }
         match self.prefixes.first() {
@@ -160,6 +176,11 @@ fn of_weight(layer: &str, rename: impl FnOnce(&str) -> String) -> String {
     let mut name = rename(&format!("{layer}.weight"));
     name.truncate(name.len() - ".weight".len());
     name
+}
+
+/// Whether candor's `name` is of a layer of the projector.
+pub(crate) fn is_of_projector(name: &str) -> bool {
+    name.starts_with("multi_modal_projector.")
 }
 
 /// The block and the slot among [`TARGETS`] of candor's `name` of a layer, if it is one of these.

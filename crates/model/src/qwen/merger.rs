@@ -6,6 +6,7 @@ use super::block::Norm;
 use super::config::{Generation, QwenVisionConfig};
 use crate::deep::Projected;
 use crate::linear::Linear;
+use crate::lora::Adapter;
 use crate::weights::{Init, Weights};
 use crate::{Activation, ModelError, Part};
 
@@ -50,16 +51,16 @@ impl Mergers {
 
     /// # Shapes
     /// `features`: `[n_patches, feature_width]`, the patches of a token beside each other.
-    pub(crate) fn forward(&self, features: &Tensor) -> Projected {
+    pub(crate) fn forward(&self, features: &Tensor, adapter: Option<&Adapter>) -> Projected {
         if self.deep.is_empty() {
-            return Projected::plain(self.last.forward(features));
+            return Projected::plain(self.last.forward(features, adapter));
         }
         let of_block = |at: usize| features.narrow(1, at as i64 * self.width, self.width);
         let deep = self.deep.iter().zip(1..);
         Projected {
-            tokens: self.last.forward(&of_block(0)),
+            tokens: self.last.forward(&of_block(0), adapter),
             deep: deep
-                .map(|(merger, at)| merger.forward(&of_block(at)))
+                .map(|(merger, at)| merger.forward(&of_block(at), adapter))
                 .collect(),
         }
     }
@@ -95,13 +96,13 @@ impl Merger {
 
     /// # Shapes
     /// `features`: `[n_patches, tower width]` → `[n_tokens, decoder width]`.
-    fn forward(&self, features: &Tensor) -> Tensor {
+    fn forward(&self, features: &Tensor, adapter: Option<&Adapter>) -> Tensor {
         let together = if self.norm_of_patch {
             self.norm.forward(features).reshape([-1, self.width])
         } else {
             self.norm.forward(&features.reshape([-1, self.width]))
         };
-        let inner = Activation::Gelu.apply(&self.first.forward(&together));
-        self.second.forward(&inner)
+        let inner = Activation::Gelu.apply(&self.first.adapted(&together, adapter));
+        self.second.adapted(&inner, adapter)
     }
 }

@@ -67,6 +67,20 @@ const CHATML: &str = "\
 {%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}
 ";
 
+const QWEN: &str = "\
+{{- '<|im_start|>system\\n' + sentence.text + '<|im_end|>\\n' if sentence.text else '' -}}
+{%- for message in messages if message['role'] != 'system' -%}
+  {%- if message['role'] == 'user' -%}
+    {{- '<|im_start|>user\\n' + said(message['content']) + '<|im_end|>\\n' -}}
+  {%- else -%}
+    {{- '<|im_start|>assistant\\n' -}}
+    {%- generation -%}{{- said(message['content']) + '<|im_end|>' -}}{%- endgeneration -%}
+    {{- '\\n' -}}
+  {%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}
+";
+
 impl Template {
     /// The Jinja template that renders conversations as this one does, with `space` after the token at the beginning and
     /// after images. A template that is Jinja needs none, and the captions of [`Template::Plain`] are no chat.
@@ -76,6 +90,7 @@ impl Template {
             Self::VicunaV1 { system } => (system, VICUNA_V1),
             Self::Llama2 { system } => (system, LLAMA_2),
             Self::Chatml { system } => (system, CHATML),
+            Self::Qwen { system } => (system, QWEN),
             Self::Plain | Self::Jinja(_) => return None,
         };
         let spaced = |part: &str| part.replace("SPACE", space);
@@ -106,6 +121,7 @@ mod tests {
             Template::vicuna_v1(),
             Template::llama_2(),
             Template::chatml(),
+            Template::qwen(),
         ];
         for system in [String::new(), quoted.to_owned()] {
             templates.push(Template::VicunaV1 {
@@ -114,7 +130,10 @@ mod tests {
             templates.push(Template::Llama2 {
                 system: system.clone(),
             });
-            templates.push(Template::Chatml { system });
+            templates.push(Template::Chatml {
+                system: system.clone(),
+            });
+            templates.push(Template::Qwen { system });
         }
         for template in templates {
             let jinja = template.as_jinja("").unwrap();

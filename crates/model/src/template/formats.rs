@@ -54,17 +54,32 @@ pub(super) fn llama_2(system: &str, conversation: &Conversation) -> Rendered {
 
 /// `mpt`.
 pub(super) fn chatml(system: &str, conversation: &Conversation) -> Rendered {
-    let mut out = Rendered::begin();
+    marked_turns(Rendered::begin(), "", system, conversation)
+}
+
+/// `qwen_1_5`: nothing at the beginning, and a new line after every turn.
+pub(super) fn qwen(system: &str, conversation: &Conversation) -> Rendered {
+    marked_turns(Rendered::default(), "\n", system, conversation)
+}
+
+/// Turns between `<|im_start|>` and `<|im_end|>`, with `after` after each.
+fn marked_turns(
+    mut out: Rendered,
+    after: &str,
+    system: &str,
+    conversation: &Conversation,
+) -> Rendered {
     if !system.is_empty() {
-        out.put(&["<|im_start|>system\n", system, TURN_END]);
+        out.put(&["<|im_start|>system\n", system, TURN_END, after]);
     }
     for turn in &conversation.turns {
         let said = turn.value.trim();
         match turn.from {
-            Speaker::Human => out.put(&["<|im_start|>user\n", said, TURN_END]),
+            Speaker::Human => out.put(&["<|im_start|>user\n", said, TURN_END, after]),
             Speaker::Gpt => {
                 out.put(&["<|im_start|>assistant\n"]);
                 out.say(&[said, TURN_END]);
+                out.put(&[after]);
             }
         }
     }
@@ -170,6 +185,18 @@ mod tests {
             "<s><|im_start|>system\nBe kind.<|im_end|><|im_start|>user\n<image>\nWhat is it?<|im_end|>\
              <|im_start|>assistant\nA dog.<|im_end|><|im_start|>user\nWhich colour?<|im_end|>\
              <|im_start|>assistant\nRed.<|im_end|>"
+        );
+        assert_eq!(said(&r), ["A dog.<|im_end|>", "Red.<|im_end|>"]);
+    }
+
+    #[test]
+    fn qwen_ends_lines_that_nobody_says_and_begins_with_the_first_turn() {
+        let r = qwen("Be kind.", &two_rounds());
+        assert_eq!(
+            r.text,
+            "<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\n<image>\nWhat is it?<|im_end|>\n\
+             <|im_start|>assistant\nA dog.<|im_end|>\n<|im_start|>user\nWhich colour?<|im_end|>\n\
+             <|im_start|>assistant\nRed.<|im_end|>\n"
         );
         assert_eq!(said(&r), ["A dog.<|im_end|>", "Red.<|im_end|>"]);
     }

@@ -87,6 +87,28 @@ impl Golden {
     }
 }
 
+/// What transformers of today calls a tensor of an adapter.
+pub fn peft_name(case: &str, name: &str) -> String {
+    let (deep, projector) = if case.starts_with("qwen/") {
+        (
+            "model.visual.deepstack_merger_list.",
+            "model.visual.merger.",
+        )
+    } else {
+        ("", "model.multi_modal_projector.")
+    };
+    let spelled = [
+        ("language_model.model.", "model.language_model."),
+        ("multi_modal_projector.deepstack.", deep),
+        ("multi_modal_projector.", projector),
+    ];
+    let renamed = spelled.into_iter().find_map(|(here, there)| {
+        let rest = name.strip_prefix(here)?;
+        Some(format!("base_model.model.{there}{rest}"))
+    });
+    renamed.expect("a name of decoder or projector")
+}
+
 pub fn golden_folder(case: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/golden")

@@ -143,7 +143,7 @@ fn the_originals_tensors_come_out_as_they_went_in() {
 fn logits(bundle: &Bundle, ids: &Tensor, pixels: &Tensor) -> Tensor {
     tch::no_grad(|| {
         let features = bundle.model.image_features(pixels);
-        let embedded = bundle.model.embed(ids, Some(&features));
+        let embedded = bundle.model.embed(ids, Some(&features), None);
         let hidden = bundle.model.hidden(&embedded, None);
         bundle.model.decoder().logits(&hidden)
     })

@@ -96,7 +96,7 @@ pub fn logits(folder: &Path, ids: &Tensor, pixels: Option<&Tensor>) -> Tensor {
     let bundle = Bundle::open(folder, Device::Cpu, Kind::Float).expect("it opens");
     let model = &bundle.model;
     let features = pixels.map(|pixels| model.image_features(pixels));
-    let hidden = model.hidden(&model.embed(ids, features.as_ref()), None);
+    let hidden = model.hidden(&model.embed(ids, features.as_ref(), None), None);
     model.decoder().logits(&hidden)
 }
 

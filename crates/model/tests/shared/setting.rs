@@ -252,7 +252,9 @@ impl Setting {
             });
             for (k, branch) in item.branches.iter().enumerate() {
                 let rows = Continuations::new(&[(&item.prefix, branch)], PAD, Device::Cpu);
-                let embedded = self.model.embed_continuations(&rows, features.as_ref());
+                let embedded = self
+                    .model
+                    .embed_continuations(&rows, features.as_ref(), None);
                 all.push((item, k, self.model.hidden(&embedded, adapter)));
             }
         }

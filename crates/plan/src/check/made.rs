@@ -175,7 +175,11 @@ fn written(folder: &Path) -> Option<LoraConfig> {
         Targets::Names(names) => names,
         Targets::Pattern(_) => assumed().target_modules,
     };
-    Some(LoraConfig::new(file.r, file.lora_alpha, &targets))
+    let of_projector = |name: &String| name.contains("projector") || name.contains("merger");
+    Some(LoraConfig {
+        with_projector: targets.iter().any(of_projector),
+        ..LoraConfig::new(file.r, file.lora_alpha, &targets)
+    })
 }
 
 /// The paper's adapter.

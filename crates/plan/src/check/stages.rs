@@ -1,22 +1,21 @@
-//! The plan of each stage.
+//! The plan of each stage but PPO.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use candor_dpo::{DpoRecipe, ImageNegative};
 use candor_eval::EvalRecipe;
-use candor_model::{LoraConfig, ModelConfig, Reading, USUAL_IMAGE, published};
+use candor_model::{LoraConfig, ModelConfig, USUAL_IMAGE, published};
 use candor_reward::RewardRecipe;
-use candor_rl::RlRecipe;
 use candor_run::Workload;
 use candor_sample::SampleRecipe;
 use candor_sft::{Files, GroundRecipe, SftRecipe, Tune};
-use candor_train::{BasePrecision, DeviceChoice, Length, LoraStart};
+use candor_train::{BasePrecision, Length, LoraStart};
 
-use super::Plan;
-use super::bound::{self, Bound};
-use super::made::{Known, Made};
+use super::known::{budget, counted, features, known_lora, longest, model};
+use super::made::Made;
+use super::{Plan, bound};
 use crate::PlanError;
-use crate::memory::{Budget, CROSS_ENTROPY, IMAGES_PER_PASS, Memory, POLICY, Pass, optimizer};
+use crate::memory::{CROSS_ENTROPY, IMAGES_PER_PASS, Memory, Pass, optimizer};
 
 /// Plans supervised fine-tuning.
 pub(crate) fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Plan, PlanError> {
@@ -248,152 +247,6 @@ pub(crate) fn dpo(path: &Path, recipe: &DpoRecipe, made: &mut Made) -> Result<Pl
     Ok(plan)
 }
 
-/// Plans PPO.
-pub(crate) fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan, PlanError> {
-    let mut plan = Plan::new(path, "rl", &recipe.session.out);
-    if let Length::Steps(steps) = recipe.length {
-        plan.n_steps = Some(steps);
-    }
-    let lora = known_lora(made, &recipe.policy_init, &mut plan);
-    made.adapter(recipe.session.out.join("adapter"), &recipe.base, &lora);
-    let policy = model(made, &recipe.base, &mut plan)?;
-    // Without a reward model the policy's base stands in its place, and there is no adapter.
-    let (judge_base, judge_lora) = match &recipe.reward {
-        None => (recipe.base.clone(), None),
-        Some(folder) => {
-            let Some((base, lora)) = made.judge(folder)? else {
-                plan.note(format!(
-                    "{} is not here, and no recipe before this one makes it: neither data nor memory can be told",
-                    folder.display()
-                ));
-                return Ok(plan);
-            };
-            (base, Some(lora))
-        }
-    };
-    let judge = match &recipe.reward {
-        None => made.known(&recipe.base)?,
-        Some(_) => model(made, &judge_base, &mut plan)?,
-    };
-    let (Some(policy), Some(judge)) = (policy, judge) else {
-        return Ok(plan);
-    };
-    let facts = recipe.data.facts.iter();
-    let files = facts.chain([&recipe.data.prompts]);
-    let image = |config: &ModelConfig| config.n_image_tokens(USUAL_IMAGE) as u64;
-    let answer = recipe.sampling.max_new_tokens as u64;
-    let bound = recipe.data.max_query_tokens as u64 + image(policy.config()) + answer;
-    let workload = counted(
-        files,
-        &policy,
-        &mut plan,
-        bound::rl(recipe, bound),
-        |reading| {
-            // Prompts are counted by the policy's tokens; what the judge is asked besides is not.
-            let judge = match &judge {
-                Known::Here(judge) => judge,
-                Known::Sizes(..) => reading,
-            };
-            Ok(candor_rl::workload(recipe, reading, judge)?)
-        },
-    )?;
-    let apart = apart(recipe, &mut plan);
-    let shared = !apart && judge_base == recipe.base;
-    let [policy, judge] =
-        [&policy, &judge].map(|known| budget(known.config(), recipe.base_precision));
-    let longest = longest(workload.as_ref(), bound);
-    let value = longest + image(judge.config).saturating_sub(image(policy.config));
-    let training = |budget: &Budget<'_>, lora: &LoraConfig, tokens: u64, targets: u64| {
-        let rows = recipe.batch.micro_batch as u64;
-        let pass = Pass {
-            n_tokens: rows * tokens,
-            n_targets: rows * targets,
-            activations: recipe.activations,
-        };
-        budget.training(pass, Some(lora), POLICY)
-    };
-    let (batch, pass) = (
-        recipe.sampling.batch_rows as u64,
-        recipe.sampling.pass_rows as u64,
-    );
-    let has_critic = recipe.ppo.advantages.critic().is_some();
-    let critic = judge_lora.as_ref().filter(|_| has_critic);
-    let critic = critic.map_or(0, |lora| training(&judge, lora, value, 0));
-    let phases = [
-        policy.writing(batch.min(recipe.batch.rollout_batch as u64), longest),
-        training(&policy, &lora, longest, answer),
-        critic,
-        // Judged with the facts and a question after the answer, which are as long as the answer at most.
-        if judge_lora.is_some() {
-            judge.forward(pass * (value + answer))
-        } else {
-            0
-        },
-        judge.encoding(IMAGES_PER_PASS),
-    ];
-    let judge_adapter = judge_lora.as_ref().map_or(0, |lora| judge.adapter(lora));
-    let bases: &[Budget<'_>] = if shared { &[policy] } else { &[policy, judge] };
-    let of_critic = u64::from(has_critic) * judge_adapter;
-    let trained = policy.adapter(&lora) + of_critic;
-    // Those that are trained, the reference and the reward model's.
-    let adapters = trained + policy.adapter(&lora) + judge_adapter;
-    plan.memory = Some(Memory {
-        weights_bytes: bases.iter().map(Budget::weights).sum::<u64>() + adapters,
-        trained_bytes: optimizer(trained),
-        features_bytes: features(bases, workload.as_ref(), &mut plan),
-        work_bytes: phases.into_iter().max().unwrap_or(0),
-    });
-    say_what_is_read(recipe, &mut plan);
-    Ok(plan)
-}
-
-/// Whether reward model and critic are on another device than the policy, with a note if so.
-fn apart(recipe: &RlRecipe, plan: &mut Plan) -> bool {
-    let Some(other) = recipe.reward_device else {
-        return false;
-    };
-    // Where there is a CUDA device, `auto` is the first; beside `cpu` it is taken for one, which is the bound.
-    let first = |choice| match choice {
-        DeviceChoice::Auto => DeviceChoice::Cuda(0),
-        named => named,
-    };
-    let own = recipe.session.device;
-    if first(other) == first(own) {
-        return false;
-    }
-    plan.note(format!(
-        "reward model and critic are on {other} with a base of their own, the rest on {own}: memory is that of both devices \
-         together"
-    ));
-    true
-}
-
-/// Notes how often a step's responses are read, and by whom outside of the run.
-fn say_what_is_read(recipe: &RlRecipe, plan: &mut Plan) {
-    for term in recipe.rewards.iter().filter(|term| term.asks()) {
-        let n = plan.n_steps.map(|n| n * recipe.batch.rollout_batch as u64);
-        let n = n.map_or_else(|| "all".to_owned(), |n| format!("up to {n}"));
-        plan.note(format!(
-            "reward {:?} is asked about {n} responses",
-            term.name
-        ));
-    }
-    let epochs = recipe.batch.inner_epochs;
-    let (n, readers, times) = match (recipe.ppo.advantages.critic().is_some(), &recipe.reward) {
-        (true, _) => (
-            4 + 2 * epochs,
-            "scored, by reference and value model",
-            "twice",
-        ),
-        (false, Some(_)) => (3 + epochs, "scored, by the reference", "once"),
-        (false, None) => (2 + epochs, "by the reference", "once"),
-    };
-    plan.note(format!(
-        "a token counts once, and is read {n} times: sampled, {readers}, and trained on {times} in each of \
-         {epochs} inner epochs"
-    ));
-}
-
 /// Plans grounding, which makes the model that it trains.
 pub(crate) fn ground(path: &Path, recipe: &GroundRecipe) -> Plan {
     let mut plan = Plan::new(path, "ground", &recipe.session.out);
@@ -431,81 +284,4 @@ impl Speaking<'_> {
             ..Memory::default()
         }
     }
-}
-
-fn budget(config: &ModelConfig, precision: BasePrecision) -> Budget<'_> {
-    Budget { config, precision }
-}
-
-/// What is known of the model that a run starts from, or a note that nothing is.
-fn model(made: &Made, folder: &Path, plan: &mut Plan) -> Result<Option<Known>, PlanError> {
-    let known = made.known(folder)?;
-    match &known {
-        Some(Known::Here(_)) => {}
-        Some(Known::Sizes(_, of)) => {
-            plan.note(format!("{} is not here yet: planned on the published sizes of {of}", folder.display()));
-        }
-        None => plan.note(format!(
-            "{} is not here, and no recipe before this one makes it: neither data nor memory can be told",
-            folder.display()
-        )),
-    }
-    Ok(known)
-}
-
-/// The data; or, where a file or the tokenizer is missing, what the recipe's own counts say, and a note of that.
-fn counted<'p>(
-    files: impl IntoIterator<Item = &'p PathBuf>,
-    known: &Known,
-    plan: &mut Plan,
-    bound: Option<Bound>,
-    count: impl FnOnce(&Reading) -> Result<Workload, PlanError>,
-) -> Result<Option<Workload>, PlanError> {
-    let missing = files.into_iter().find(|file| !file.exists());
-    let why = match (missing, known) {
-        (None, Known::Here(reading)) => {
-            let workload = count(reading)?;
-            plan.count(&workload);
-            return Ok(Some(workload));
-        }
-        (Some(missing), _) => format!("{} is not here", missing.display()),
-        (None, Known::Sizes(..)) => "the tokenizer is not here".to_owned(),
-    };
-    match bound {
-        Some(bound) => {
-            plan.bound(&bound);
-            plan.note(format!("{why}: steps and rows are the recipe's own counts, and tokens those of rows of the full length"));
-        }
-        None => plan.note(format!("{why}, so tokens are not counted")),
-    }
-    Ok(None)
-}
-
-fn known_lora(made: &Made, folder: &Path, plan: &mut Plan) -> LoraConfig {
-    let (lora, assumed) = made.lora(folder);
-    if assumed {
-        plan.note(format!(
-            "{} is not here, counted as an adapter of rank {} on all layers",
-            folder.display(),
-            lora.r
-        ));
-    }
-    lora
-}
-
-fn longest(workload: Option<&Workload>, bound: u64) -> u64 {
-    workload.map_or(bound, |workload| workload.longest_tokens)
-}
-
-fn features(bases: &[Budget<'_>], workload: Option<&Workload>, plan: &mut Plan) -> u64 {
-    let of = |n: u64| bases.iter().map(|budget| budget.features(n)).sum();
-    if let Some(workload) = workload {
-        return of(workload.n_images);
-    }
-    let thousand: u64 = of(1000);
-    plan.note(format!(
-        "the features of the images come on top: {:.2} GB for every 1000",
-        thousand as f64 / 1e9
-    ));
-    0
 }

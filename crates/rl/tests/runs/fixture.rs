@@ -209,7 +209,7 @@ fn teach(bundle: &Bundle, features: &ImageFeatures) {
         optimizer.zero_grad();
         let hidden = bundle
             .model
-            .hidden(&bundle.model.embed(&batch.ids, images.as_ref()), None);
+            .hidden(&bundle.model.embed(&batch.ids, images.as_ref(), None), None);
         let logits = bundle.model.decoder().logits(&batch.at_positions(&hidden));
         logits.cross_entropy_for_logits(&batch.targets).backward();
         let _ = optimizer.clip_grad_norm(1.0);
@@ -293,7 +293,9 @@ fn last_state(
         .put(judged, "x", bundle.rules(128, Path::new("")))
         .unwrap();
     let ids = Tensor::from_slice(&worded.ids).unsqueeze(0);
-    let embedded = bundle.model.embed(&ids, features.of([image]).as_ref());
+    let embedded = bundle
+        .model
+        .embed(&ids, features.of([image]).as_ref(), None);
     tch::no_grad(|| {
         bundle
             .model

@@ -169,7 +169,10 @@ fn lora_writes_an_adapter_that_opens_and_changes_what_the_base_says() {
     // Two blocks, two layers each, A and B.
     assert_eq!(adapter.parameters().len(), 8);
     let ids = Tensor::from_slice(&[1_i64, 5, 9]).unsqueeze(0);
-    let hidden = |adapter| base.model.hidden(&base.model.embed(&ids, None), adapter);
+    let hidden = |adapter| {
+        base.model
+            .hidden(&base.model.embed(&ids, None, None), adapter)
+    };
     assert!(
         (hidden(None) - hidden(Some(&adapter)))
             .abs()

@@ -1,0 +1,71 @@
+//! Every stage on a tiny model of every family, by the shipped recipes of its published sibling: a policy that learns, sampling,
+//! a reward model that is shown facts, PPO, GRPO and DPO, on images of all shapes. Each stage is run to its end, and killed
+//! after its first checkpoint and resumed, which must come to the same bytes. Only sizes are changed, and folders.
+
+mod folders;
+mod pipeline;
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::pipeline::Family;
+
+#[test]
+fn all_stages_run_on_llava() {
+    let llava = Family::new("llava-7b-224", folders::llava);
+    llava.all_stages();
+}
+
+#[test]
+fn all_stages_run_on_llava_next() {
+    let next = Family::new("llava-v1.6-7b", folders::llava_next);
+    next.is_inspected_as(&["LlavaNextForConditionalGeneration", "tiles of 42 pixels"]);
+    next.all_stages();
+}
+
+#[test]
+fn all_stages_run_on_llava_onevision() {
+    let onevision = Family::new("llava-onevision-7b", folders::llava_onevision);
+    let class = "LlavaOnevisionForConditionalGeneration";
+    onevision.is_inspected_as(&[class, "tiles of 42 pixels"]);
+    onevision.all_stages();
+}
+
+#[test]
+fn all_stages_run_on_qwen2_5_vl() {
+    let qwen = Family::new("qwen2.5-vl-7b", folders::qwen2_5_vl);
+    qwen.is_inspected_as(&["Qwen2_5_VLForConditionalGeneration"]);
+    qwen.all_stages();
+}
+
+#[test]
+fn all_stages_run_on_qwen3_vl() {
+    let qwen = Family::new("qwen3-vl-4b", folders::qwen3_vl);
+    qwen.is_inspected_as(&["Qwen3VLForConditionalGeneration"]);
+    qwen.all_stages();
+}
+
+/// An image that no tower takes is named before any training.
+#[test]
+fn an_image_that_is_too_thin_is_named() {
+    let qwen = Family::new("qwen2.5-vl-7b", folders::qwen2_5_vl);
+    let strip = image::RgbImage::new(500, 2);
+    strip.save(qwen.path("images/2.png")).unwrap();
+    let message = qwen.refuses_to_train();
+    let named = message.contains("2.png") && message.contains("200 times");
+    assert!(named, "{message}");
+}
+
+/// A placeholder that the text itself holds is the template's to write.
+#[test]
+fn a_placeholder_in_the_text_is_named() {
+    let qwen = Family::new("qwen3-vl-4b", folders::qwen3_vl);
+    let rows = fs::read_to_string(qwen.path("talk.json")).unwrap();
+    let mut rows: serde_json::Value = serde_json::from_str(&rows).unwrap();
+    rows[5]["conversations"][0]["value"] = json!("<image>\nWhat is <|image_pad|>?");
+    fs::write(qwen.path("talk.json"), rows.to_string()).unwrap();
+    let message = qwen.refuses_to_train();
+    let named = message.contains("r5") && message.contains("<|image_pad|>");
+    assert!(named, "{message}");
+}

@@ -1,0 +1,103 @@
+//! What the plans of all stages ask: what is known of a model, an adapter and the data, and what is noted where it is not.
+
+use std::path::{Path, PathBuf};
+
+use candor_model::{LoraConfig, ModelConfig, Reading, USUAL_IMAGE};
+use candor_run::Workload;
+use candor_train::BasePrecision;
+
+use super::Plan;
+use super::bound::Bound;
+use super::made::{Known, Made};
+use crate::PlanError;
+use crate::memory::Budget;
+
+pub(super) fn budget(config: &ModelConfig, precision: BasePrecision) -> Budget<'_> {
+    Budget { config, precision }
+}
+
+/// What is known of the model that a run starts from, or a note that nothing is.
+pub(super) fn model(
+    made: &Made,
+    folder: &Path,
+    plan: &mut Plan,
+) -> Result<Option<Known>, PlanError> {
+    let known = made.known(folder)?;
+    match &known {
+        Some(Known::Here(_)) => {}
+        Some(Known::Sizes(_, of)) => {
+            plan.note(format!("{} is not here yet: planned on the published sizes of {of}", folder.display()));
+        }
+        None => plan.note(format!(
+            "{} is not here, and no recipe before this one makes it: neither data nor memory can be told",
+            folder.display()
+        )),
+    }
+    Ok(known)
+}
+
+/// The data; or, where a file or the tokenizer is missing, what the recipe's own counts say, and a note of that.
+pub(super) fn counted<'p>(
+    files: impl IntoIterator<Item = &'p PathBuf>,
+    known: &Known,
+    plan: &mut Plan,
+    bound: Option<Bound>,
+    count: impl FnOnce(&Reading) -> Result<Workload, PlanError>,
+) -> Result<Option<Workload>, PlanError> {
+    let missing = files.into_iter().find(|file| !file.exists());
+    let why = match (missing, known) {
+        (None, Known::Here(reading)) => {
+            let workload = count(reading)?;
+            plan.count(&workload);
+            return Ok(Some(workload));
+        }
+        (Some(missing), _) => format!("{} is not here", missing.display()),
+        (None, Known::Sizes(..)) => "the tokenizer is not here".to_owned(),
+    };
+    match bound {
+        Some(bound) => {
+            plan.bound(&bound);
+            plan.note(format!("{why}: steps and rows are the recipe's own counts, and tokens those of rows of the full length"));
+        }
+        None => plan.note(format!("{why}, so tokens are not counted")),
+    }
+    Ok(None)
+}
+
+pub(super) fn known_lora(made: &Made, folder: &Path, plan: &mut Plan) -> LoraConfig {
+    let (lora, assumed) = made.lora(folder);
+    if assumed {
+        plan.note(format!(
+            "{} is not here, counted as an adapter of rank {} on all layers",
+            folder.display(),
+            lora.r
+        ));
+    }
+    lora
+}
+
+pub(super) fn longest(workload: Option<&Workload>, bound: u64) -> u64 {
+    workload.map_or(bound, |workload| workload.longest_tokens)
+}
+
+pub(super) fn features(bases: &[Budget<'_>], workload: Option<&Workload>, plan: &mut Plan) -> u64 {
+    let config = bases[0].config;
+    if config.sizes_differ() {
+        plan.note(format!(
+            "an image is counted as one of {} x {} pixels, which takes {} tokens",
+            USUAL_IMAGE.width,
+            USUAL_IMAGE.height,
+            config.n_image_tokens(USUAL_IMAGE)
+        ));
+    }
+    let of = |n: u64| bases.iter().map(|budget| budget.features(n)).sum();
+    if let Some(workload) = workload {
+        return of(workload.n_images);
+    }
+    let thousand: u64 = of(1000);
+    plan.note(format!(
+        "the features of the images come on top: {:.2} GB for every 1000",
+        thousand as f64 / 1e9
+    ));
+    0
+}

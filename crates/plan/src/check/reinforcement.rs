@@ -1,0 +1,159 @@
+//! The plan of PPO and its relatives.
+
+use std::path::Path;
+
+use candor_model::{LoraConfig, ModelConfig, USUAL_IMAGE};
+use candor_rl::RlRecipe;
+use candor_train::{DeviceChoice, Length};
+
+use super::known::{budget, counted, features, known_lora, longest, model};
+use super::made::{Known, Made};
+use super::{Plan, bound};
+use crate::PlanError;
+use crate::memory::{Budget, IMAGES_PER_PASS, Memory, POLICY, Pass, optimizer};
+
+/// Plans PPO.
+pub(crate) fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan, PlanError> {
+    let mut plan = Plan::new(path, "rl", &recipe.session.out);
+    if let Length::Steps(steps) = recipe.length {
+        plan.n_steps = Some(steps);
+    }
+    let lora = known_lora(made, &recipe.policy_init, &mut plan);
+    made.adapter(recipe.session.out.join("adapter"), &recipe.base, &lora);
+    let policy = model(made, &recipe.base, &mut plan)?;
+    // Without a reward model the policy's base stands in its place, and there is no adapter.
+    let (judge_base, judge_lora) = match &recipe.reward {
+        None => (recipe.base.clone(), None),
+        Some(folder) => {
+            let Some((base, lora)) = made.judge(folder)? else {
+                plan.note(format!(
+                    "{} is not here, and no recipe before this one makes it: neither data nor memory can be told",
+                    folder.display()
+                ));
+                return Ok(plan);
+            };
+            (base, Some(lora))
+        }
+    };
+    let judge = match &recipe.reward {
+        None => made.known(&recipe.base)?,
+        Some(_) => model(made, &judge_base, &mut plan)?,
+    };
+    let (Some(policy), Some(judge)) = (policy, judge) else {
+        return Ok(plan);
+    };
+    let facts = recipe.data.facts.iter();
+    let files = facts.chain([&recipe.data.prompts]);
+    let image = |config: &ModelConfig| config.n_image_tokens(USUAL_IMAGE) as u64;
+    let answer = recipe.sampling.max_new_tokens as u64;
+    let bound = recipe.data.max_query_tokens as u64 + image(policy.config()) + answer;
+    let workload = counted(
+        files,
+        &policy,
+        &mut plan,
+        bound::rl(recipe, bound),
+        |reading| {
+            // Prompts are counted by the policy's tokens; what the judge is asked besides is not.
+            let judge = match &judge {
+                Known::Here(judge) => judge,
+                Known::Sizes(..) => reading,
+            };
+            Ok(candor_rl::workload(recipe, reading, judge)?)
+        },
+    )?;
+    let apart = apart(recipe, &mut plan);
+    let shared = !apart && judge_base == recipe.base;
+    let [policy, judge] =
+        [&policy, &judge].map(|known| budget(known.config(), recipe.base_precision));
+    let longest = longest(workload.as_ref(), bound);
+    let value = longest + image(judge.config).saturating_sub(image(policy.config));
+    let training = |budget: &Budget<'_>, lora: &LoraConfig, tokens: u64, targets: u64| {
+        let rows = recipe.batch.micro_batch as u64;
+        let pass = Pass {
+            n_tokens: rows * tokens,
+            n_targets: rows * targets,
+            activations: recipe.activations,
+        };
+        budget.training(pass, Some(lora), POLICY)
+    };
+    let (batch, pass) = (
+        recipe.sampling.batch_rows as u64,
+        recipe.sampling.pass_rows as u64,
+    );
+    let has_critic = recipe.ppo.advantages.critic().is_some();
+    let critic = judge_lora.as_ref().filter(|_| has_critic);
+    let critic = critic.map_or(0, |lora| training(&judge, lora, value, 0));
+    let phases = [
+        policy.writing(batch.min(recipe.batch.rollout_batch as u64), longest),
+        training(&policy, &lora, longest, answer),
+        critic,
+        // Judged with the facts and a question after the answer, which are as long as the answer at most.
+        if judge_lora.is_some() {
+            judge.forward(pass * (value + answer))
+        } else {
+            0
+        },
+        judge.encoding(IMAGES_PER_PASS),
+    ];
+    let judge_adapter = judge_lora.as_ref().map_or(0, |lora| judge.adapter(lora));
+    let bases: &[Budget<'_>] = if shared { &[policy] } else { &[policy, judge] };
+    let of_critic = u64::from(has_critic) * judge_adapter;
+    let trained = policy.adapter(&lora) + of_critic;
+    // Those that are trained, the reference and the reward model's.
+    let adapters = trained + policy.adapter(&lora) + judge_adapter;
+    plan.memory = Some(Memory {
+        weights_bytes: bases.iter().map(Budget::weights).sum::<u64>() + adapters,
+        trained_bytes: optimizer(trained),
+        features_bytes: features(bases, workload.as_ref(), &mut plan),
+        work_bytes: phases.into_iter().max().unwrap_or(0),
+    });
+    say_what_is_read(recipe, &mut plan);
+    Ok(plan)
+}
+
+/// Whether reward model and critic are on another device than the policy, with a note if so.
+fn apart(recipe: &RlRecipe, plan: &mut Plan) -> bool {
+    let Some(other) = recipe.reward_device else {
+        return false;
+    };
+    // Where there is a CUDA device, `auto` is the first; beside `cpu` it is taken for one, which is the bound.
+    let first = |choice| match choice {
+        DeviceChoice::Auto => DeviceChoice::Cuda(0),
+        named => named,
+    };
+    let own = recipe.session.device;
+    if first(other) == first(own) {
+        return false;
+    }
+    plan.note(format!(
+        "reward model and critic are on {other} with a base of their own, the rest on {own}: memory is that of both devices \
+         together"
+    ));
+    true
+}
+
+/// Notes how often a step's responses are read, and by whom outside of the run.
+fn say_what_is_read(recipe: &RlRecipe, plan: &mut Plan) {
+    for term in recipe.rewards.iter().filter(|term| term.asks()) {
+        let n = plan.n_steps.map(|n| n * recipe.batch.rollout_batch as u64);
+        let n = n.map_or_else(|| "all".to_owned(), |n| format!("up to {n}"));
+        plan.note(format!(
+            "reward {:?} is asked about {n} responses",
+            term.name
+        ));
+    }
+    let epochs = recipe.batch.inner_epochs;
+    let (n, readers, times) = match (recipe.ppo.advantages.critic().is_some(), &recipe.reward) {
+        (true, _) => (
+            4 + 2 * epochs,
+            "scored, by reference and value model",
+            "twice",
+        ),
+        (false, Some(_)) => (3 + epochs, "scored, by the reference", "once"),
+        (false, None) => (2 + epochs, "by the reference", "once"),
+    };
+    plan.note(format!(
+        "a token counts once, and is read {n} times: sampled, {readers}, and trained on {times} in each of \
+         {epochs} inner epochs"
+    ));
+}

@@ -15,6 +15,7 @@ mod inspect;
 mod join;
 mod judge;
 mod precision;
+mod ranks;
 mod recipe;
 mod results;
 mod sampling;
@@ -22,6 +23,7 @@ mod score;
 mod stage;
 mod world;
 
+pub use self::ranks::{ANOTHER_RANK, Ended};
 use crate::arguments::Command;
 
 /// Runs a command.

@@ -15,7 +15,7 @@ use candor_data::{
     AnswerType, Conversation, FactBook, Facts, LineLog, Preference, Side, Turn, Verdict,
 };
 use candor_model::{Bundle, ImageFeatures};
-use candor_run::{sha256, write_result};
+use candor_run::{Ranks, sha256, write_result};
 use candor_train::BasePrecision;
 use serde::{Deserialize, Serialize};
 use tch::Device;
@@ -230,7 +230,7 @@ fn chunk_scores(
                 facts,
             })
             .collect();
-        let scores = model.score(bundle, &features, &items, plan.pass_rows)?;
+        let scores = model.score(bundle, &features, &items, plan.pass_rows, &Ranks::alone())?;
         kept.keep(key, &scores)?;
         scores
     };

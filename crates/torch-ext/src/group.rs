@@ -68,6 +68,14 @@ impl fmt::Display for GroupError {
 
 impl std::error::Error for GroupError {}
 
+impl GroupError {
+    /// Whether it was another rank that ended or hangs, after all had come.
+    #[must_use]
+    pub fn is_of_another_rank(&self) -> bool {
+        self.remedy == TOGETHER
+    }
+}
+
 const JOINING: &str = "check MASTER_ADDR and MASTER_PORT, which must be the same for all ranks and free on the host of rank 0, and \
                        whether all ranks were started";
 const TOGETHER: &str = "another rank has ended or hangs: what it said last tells why";
@@ -98,7 +106,12 @@ impl Group {
     pub fn join(place: GroupPlace) -> Result<Self, GroupError> {
         let text = |text: &str| {
             CString::new(text).map_err(|_| {
-                error_of(&place, "join", "a name with a zero byte in it".into(), JOINING)
+                error_of(
+                    &place,
+                    "join",
+                    "a name with a zero byte in it".into(),
+                    JOINING,
+                )
             })
         };
         let host = text(&place.host)?;

@@ -73,7 +73,10 @@ fn all_ranks_get_the_same(test: &str, world: usize) {
         let all = group.all_gather(&mine).unwrap();
         let expected: [&[u8]; 4] = [&[], &[11], &[12, 12], &[13, 13, 13]];
         assert_eq!(all, expected[..world]);
-        assert_eq!(group.all_gather(&[]).unwrap(), vec![Vec::<u8>::new(); world]);
+        assert_eq!(
+            group.all_gather(&[]).unwrap(),
+            vec![Vec::<u8>::new(); world]
+        );
         let equal = group.all_gather_equal(&[rank as u8, 7]).unwrap();
         assert_eq!(equal, [0, 7, 1, 7, 2, 7, 3, 7][..2 * world]);
         let mut data = [rank as u8; 3];
@@ -154,6 +157,14 @@ fn a_port_that_is_taken_is_said() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let error = Group::join(place(0, 2, port)).unwrap_err().to_string();
-    assert!(error.contains(&format!("rank 0 of 2, with the store at 127.0.0.1:{port}, cannot join")), "{error}");
-    assert!(error.contains("EADDRINUSE") && error.contains("MASTER_PORT"), "{error}");
+    assert!(
+        error.contains(&format!(
+            "rank 0 of 2, with the store at 127.0.0.1:{port}, cannot join"
+        )),
+        "{error}"
+    );
+    assert!(
+        error.contains("EADDRINUSE") && error.contains("MASTER_PORT"),
+        "{error}"
+    );
 }

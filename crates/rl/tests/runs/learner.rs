@@ -13,6 +13,8 @@ use candor_rl::recipe::{AverageOver, PpoRecipe};
 use candor_rl::rollout::Sampler;
 use candor_rl::scoring::{ModelScore, verdict};
 use candor_rl::update::{Learner, MiniBatchStats};
+use candor_run::Ranks;
+use candor_train::{TrainError, on_this_rank};
 use tch::{Device, Tensor};
 
 use crate::fixture::{prepared, recipe};
@@ -48,7 +50,7 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats
         seed: 1,
     };
     let asked: Vec<_> = prompts.rows.iter().collect();
-    let rollouts = sampler.sample(0, &asked).unwrap();
+    let rollouts = sampler.sample(0, &asked, 1, &Ranks::alone()).unwrap();
     assert!(
         rollouts
             .iter()
@@ -81,8 +83,10 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats
         adapter: &models.reference,
         ..policy
     };
-    let ref_logprobs = reference.logprobs(&rollouts, 5, width);
-    let values = value.values(&rollouts, 5, width);
+    let ref_logprobs = reference
+        .logprobs(&rollouts, 5, width, &Ranks::alone())
+        .unwrap();
+    let values = value.values(&rollouts, 5, width, &Ranks::alone()).unwrap();
     // Away from where sampling left them, so that ratios are clipped and values say something.
     for (name, tensor) in models.parts().trained {
         let mut tensor = tensor;
@@ -117,7 +121,11 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats
         for (_, tensor) in &mut trained {
             tensor.zero_grad();
         }
-        let passed = learner.pass(&rollouts, &experience, &rows);
+        let passed = learner
+            .pass(&rollouts, &experience, &rows, |micros, pass| {
+                Ok::<_, TrainError>(on_this_rank(micros, pass))
+            })
+            .expect("passes");
         let gradients = trained.into_iter().map(|(name, t)| (name, t.grad().copy()));
         (gradients.collect(), passed)
     };

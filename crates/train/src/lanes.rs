@@ -127,3 +127,67 @@ fn bytes_of(tensor: &Tensor) -> Vec<u8> {
 fn of_bytes(bytes: &[u8], like: &Tensor) -> Tensor {
     Tensor::from_data_size(bytes, &like.size(), like.kind()).to_device(like.device())
 }
+
+#[cfg(test)]
+mod tests {
+    use candor_testing::ranks::on_threads;
+
+    use super::*;
+
+    /// What the ranks add up for two parameters, of which the second is in no lane but the third.
+    fn totals(world: usize) -> Vec<Vec<f32>> {
+        // In f32 1e8 + 1 is 1e8: the order of the sum shows in it.
+        const LANES: [f32; 4] = [1e8, 1.0, -1e8, 1.0];
+        on_threads(world, |ranks| {
+            let values = [
+                Tensor::from_slice(&[0_f32]),
+                Tensor::from_slice(&[0_f32; 2]),
+            ];
+            let mut totals = vec![None, None];
+            for first in (0..LANES.len()).step_by(world) {
+                let lane = first + ranks.rank();
+                let mine = LANES.get(lane).map_or([None, None], |gradient| {
+                    let second = (lane == 2).then(|| Tensor::from_slice(&[3_f32, 4.0]));
+                    [Some(Tensor::from_slice(&[*gradient])), second]
+                });
+                let n_left = LANES.len() - first;
+                add_round(&ranks, &values, &mut totals, &mine, n_left).unwrap();
+            }
+            let totals: Vec<Tensor> = totals.into_iter().flatten().collect();
+            Vec::<f32>::try_from(Tensor::cat(&totals, 0)).unwrap()
+        })
+    }
+
+    #[test]
+    fn lanes_are_added_in_their_order_on_any_number_of_ranks() {
+        // ((1e8 + 1) - 1e8) + 1.
+        for world in 1..=4 {
+            assert_eq!(totals(world), vec![vec![1.0, 3.0, 4.0]; world]);
+        }
+    }
+
+    #[test]
+    fn all_ranks_begin_with_the_tensors_of_the_first() {
+        let found = on_threads(3, |ranks| {
+            let mine = Tensor::from_slice(&[ranks.rank() as i64, 7]);
+            let tensors = [("a".to_owned(), mine.shallow_clone())];
+            from_first(&ranks, &tensors).unwrap();
+            Vec::<i64>::try_from(mine).unwrap()
+        });
+        assert_eq!(found, vec![vec![0, 7]; 3]);
+    }
+
+    #[test]
+    fn more_ranks_than_lanes_are_refused() {
+        let found = on_threads(3, |ranks| check(&ranks, 2).unwrap_err().to_string());
+        assert!(found[0].starts_with("3 ranks cannot share run.lanes = 2: write run.lanes = 3"));
+        assert!(check(&Ranks::alone(), 1).is_ok());
+    }
+
+    #[test]
+    fn buckets_are_whole_tensors() {
+        let mb = |n: i64| Tensor::zeros([n << 18], (tch::Kind::Float, Device::Cpu));
+        let values = [mb(1), mb(40), mb(30), mb(70), mb(1), mb(1)];
+        assert_eq!(buckets(&values), [0..2, 2..3, 3..4, 4..6]);
+    }
+}

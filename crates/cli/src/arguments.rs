@@ -33,7 +33,7 @@ pub use self::models::{
     name = "candor",
     version,
     propagate_version = true,
-    after_help = "Exit codes: 0 done; 2 something that can be mended, which stderr names; 130 after SIGINT (Ctrl-C) and 143 \
+    after_help = "Exit codes: 0 done; 2 something that can be mended, which stderr names; 75 another rank of a shared run has ended; 130 after SIGINT (Ctrl-C) and 143 \
                   after SIGTERM, the work is unfinished: `candor sft … && candor sample …` stops there."
 )]
 pub struct Arguments {

@@ -196,9 +196,11 @@ fn reference(
 ) -> Result<Reference, DpoError> {
     let prints: Vec<&str> = inputs.iter().map(|(_, print)| print.as_str()).collect();
     let print = fingerprint_of(&recipe.objective, &prints);
-    let kept = launch.ranks.made_by_first(|| match launch.resume {
-        true => Reference::read(&recipe.session.out, &print, rows.len()),
-        false => Ok(None),
+    let kept = launch.ranks.made_by_first(|| {
+        if launch.resume {
+            return Reference::read(&recipe.session.out, &print, rows.len());
+        }
+        Ok(None)
     })?;
     if let Some(kept) = kept {
         return Ok(kept);

@@ -36,7 +36,7 @@ pub trait Exchange: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// As [`Exchange::all_gather`].
-    fn from_first(&self, data: &mut [u8]) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
+    fn take_first(&self, data: &mut [u8]) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
 }
 
 /// The processes of a run.
@@ -136,9 +136,9 @@ impl Ranks {
     ///
     /// # Errors
     /// A rank has ended or hangs.
-    pub fn from_first(&self, data: &mut [u8]) -> Result<(), RunError> {
+    pub fn take_first(&self, data: &mut [u8]) -> Result<(), RunError> {
         match &self.exchange {
-            Some(exchange) if !data.is_empty() => self.timed(|| exchange.from_first(data)),
+            Some(exchange) if !data.is_empty() => self.timed(|| exchange.take_first(data)),
             _ => Ok(()),
         }
     }
@@ -164,9 +164,9 @@ impl Ranks {
             return make();
         }
         if self.is_first() {
-            let made = make()?;
-            self.all_gather(&to_bytes(&made)?)?;
-            return Ok(made);
+            let value = make()?;
+            self.all_gather(&to_bytes(&value)?)?;
+            return Ok(value);
         }
         let all = self.all_gather(&[])?;
         Ok(of_bytes(&all[0])?)
@@ -238,14 +238,14 @@ impl Ranks {
             .collect::<Result<_, RunError>>()?;
         let mut differ = Vec::new();
         for (rank, theirs) in all.iter().enumerate().skip(1) {
-            let names: BTreeSet<&String> = all[0].keys().chain(theirs.keys()).collect();
-            for name in names {
-                let [first, other] = [&all[0], theirs].map(|named| named.get(name));
+            let keys: BTreeSet<&String> = all[0].keys().chain(theirs.keys()).collect();
+            for key in keys {
+                let [first, other] = [&all[0], theirs].map(|named| named.get(key));
                 if first != other {
                     let shown =
                         |value: Option<&String>| value.map_or("absent", String::as_str).to_owned();
                     differ.push(format!(
-                        "{name} is {} on rank 0 and {} on rank {rank}",
+                        "{key} is {} on rank 0 and {} on rank {rank}",
                         shown(first),
                         shown(other)
                     ));

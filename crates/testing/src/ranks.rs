@@ -24,7 +24,7 @@ impl Exchange for Threads {
         Ok(all)
     }
 
-    fn from_first(&self, data: &mut [u8]) -> Result<(), Box<dyn Error + Send + Sync>> {
+    fn take_first(&self, data: &mut [u8]) -> Result<(), Box<dyn Error + Send + Sync>> {
         let all = self.all_gather(data)?;
         data.copy_from_slice(&all[0]);
         Ok(())

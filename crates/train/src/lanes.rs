@@ -88,9 +88,9 @@ fn add(total: &mut Total, gradient: &Tensor) {
 /// # Errors
 /// A rank has ended or hangs.
 pub(crate) fn from_first(ranks: &Ranks, tensors: &[(String, Tensor)]) -> Result<(), RunError> {
-    for (_, tensor) in tensors.iter().filter(|_| ranks.world() > 1) {
+    for (_, tensor) in tensors {
         let mut bytes = bytes_of(tensor);
-        ranks.from_first(&mut bytes)?;
+        ranks.take_first(&mut bytes)?;
         let theirs = of_bytes(&bytes, tensor);
         tch::no_grad(|| tensor.shallow_clone().copy_(&theirs));
     }

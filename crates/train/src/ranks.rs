@@ -18,7 +18,7 @@ impl Exchange for OverGloo {
         Ok(self.0.all_gather(mine)?)
     }
 
-    fn from_first(&self, data: &mut [u8]) -> Result<(), Box<dyn Error + Send + Sync>> {
+    fn take_first(&self, data: &mut [u8]) -> Result<(), Box<dyn Error + Send + Sync>> {
         Ok(self.0.broadcast(data, 0)?)
     }
 }

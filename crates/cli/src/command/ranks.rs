@@ -253,9 +253,9 @@ impl Rank {
             Some(_) => format!("rank {rank} failed with exit code {code}"),
             None => format!("rank {rank} was ended by signal {}", i32::from(code) - 128),
         };
-        match line.is_empty() {
-            true => how,
-            false => format!("{how}, and last said: {line}"),
+        if line.is_empty() {
+            return how;
         }
+        format!("{how}, and last said: {line}")
     }
 }

@@ -43,13 +43,13 @@ fn sft(out: &str) -> Vec<String> {
 #[test]
 fn full_fine_tuning_is_the_same_on_any_number_of_ranks() {
     let folder = prepared();
-    // Four passes an update; on three ranks one of them computes two.
-    let passes = |out: &str| [sft(out), sets(&[("data.micro_batch", "4")])].concat();
+    // Eight passes an update, two a lane; on three ranks one of them has two lanes.
+    let passes = |out: &str| [sft(out), sets(&[("data.micro_batch", "2")])].concat();
     same_on_any_number(folder, passes, &RESULTS);
     // Lanes are summed apart, so they are not the same as one.
     run(candor(folder).args(passes("sft-one-lane")));
     let weights = |out: &str| fs::read(folder.join(out).join(RESULTS[1])).unwrap();
-    assert_ne!(weights("sft-one-lane"), weights("sft-ranks-1"));
+    assert!(weights("sft-one-lane") != weights("sft-ranks-1"));
 }
 
 #[test]
@@ -111,11 +111,15 @@ fn sampling_and_evaluation_are_the_same_on_any_number_of_ranks() {
             ("data.root", "world"),
             ("model.base", "talker/model"),
             ("run.out", &out),
+            ("run.benchmarks", "[\"pope\"]"),
+            ("answers.max_new_tokens", "4"),
+            ("answers.batch_rows", "16"),
         ]));
         arguments.extend(["--ranks".to_owned(), n.to_string()]);
         run(candor(folder).args(arguments));
     }
-    assert_same(folder, "eval-ranks-1", "eval-ranks-2", &["results.json"]);
+    let results = ["answers/pope_random.jsonl", "verdicts/pope.jsonl"];
+    assert_same(folder, "eval-ranks-1", "eval-ranks-2", &results);
 }
 
 /// A free port, as whoever starts ranks by hand has to find one.
@@ -142,12 +146,18 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Waits until a run has written a line of metrics.
-fn wait_for_a_step(metrics: &Path, ranks: &mut [Child]) {
+/// Waits until a run has written a line of metrics; whether it did before one of its processes ended.
+fn has_stepped(metrics: &Path, ranks: &mut [Child]) -> bool {
     let before = fs::metadata(metrics).map_or(0, |m| m.len());
-    while fs::metadata(metrics).map_or(0, |m| m.len()) <= before {
-        for rank in &mut *ranks {
-            assert!(rank.try_wait().unwrap().is_none(), "a rank ended at once");
+    loop {
+        if fs::metadata(metrics).map_or(0, |m| m.len()) > before {
+            return true;
+        }
+        if ranks
+            .iter_mut()
+            .any(|rank| rank.try_wait().unwrap().is_some())
+        {
+            return false;
         }
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -163,6 +173,7 @@ fn killed_and_resumed(
     let metrics = folder.join(out).join("metrics.jsonl");
     let draw =
         |purpose, kill, n: usize| (random::uniform(seed, purpose, &[kill]) * n as f64) as usize;
+    let mut n_left = 0;
     for kill in 0..3 {
         let world = 2 + draw("test.world", kill, 3);
         let mut words = on_ranks(arguments(out), world);
@@ -172,24 +183,31 @@ fn killed_and_resumed(
         let port = free_port();
         let start = |n| rank(folder, [n, world], port, &words).spawn().unwrap();
         let mut ranks: Vec<Child> = (0..world).map(start).collect();
-        wait_for_a_step(&metrics, &mut ranks);
-        std::thread::sleep(Duration::from_millis(draw("test.kill", kill, 200) as u64));
-        let victim = draw("test.rank", kill, world);
-        let was_running = ranks[victim].try_wait().unwrap().is_none();
-        ranks[victim].kill().unwrap();
-        for (n, rank) in ranks.into_iter().enumerate() {
-            let output = rank.wait_with_output().unwrap();
+        if has_stepped(&metrics, &mut ranks) {
+            let wait = draw("test.kill", kill, 200) as u64;
+            std::thread::sleep(Duration::from_millis(wait));
+            ranks[draw("test.rank", kill, world)].kill().unwrap();
+        }
+        let outputs = ranks
+            .into_iter()
+            .map(|rank| rank.wait_with_output().unwrap());
+        let mut codes = Vec::new();
+        for output in outputs {
             let code = output.status.code();
+            // Killed, left alone by who was killed, or done.
             assert!(
-                n == victim || !was_running || code == Some(75),
-                "{code:?}: {}",
+                [None, Some(75), Some(0)].contains(&code),
+                "{}",
                 said(&output)
             );
+            codes.push(code);
         }
+        n_left += usize::from(codes.contains(&Some(75)));
     }
     let mut last = on_ranks(arguments(out), 1 + draw("test.world", 9, 2));
     last.push("--resume".to_owned());
     run(candor(folder).args(last));
+    assert!(n_left > 0, "no rank was killed while others went on");
 }
 
 #[test]
@@ -314,12 +332,15 @@ fn a_rank_that_hangs_ends_the_others_after_the_time_out() {
     let folder = prepared();
     let mut arguments = on_ranks(sft("sft-hangs"), 2);
     arguments.extend(sets(&[("run.steps", "2000")]));
-    arguments.extend(["--rank-timeout", "3"].map(str::to_owned));
+    arguments.extend(["--rank-timeout", "15"].map(str::to_owned));
     let port = free_port();
     let mut ranks: Vec<Child> = (0..2)
         .map(|n| rank(folder, [n, 2], port, &arguments).spawn().unwrap())
         .collect();
-    wait_for_a_step(&folder.join("sft-hangs/metrics.jsonl"), &mut ranks);
+    assert!(has_stepped(
+        &folder.join("sft-hangs/metrics.jsonl"),
+        &mut ranks
+    ));
     run(Command::new("sh").args(["-c", &format!("kill -STOP {}", ranks[1].id())]));
     let mut hangs = ranks.remove(1);
     let output = ranks.remove(0).wait_with_output().unwrap();
@@ -339,7 +360,10 @@ fn a_second_run_in_the_folder_is_refused_on_ranks_too() {
     let mut arguments = on_ranks(sft("sft-taken"), 2);
     arguments.extend(sets(&[("run.steps", "2000")]));
     let mut first = [candor(folder).args(&arguments).spawn().unwrap()];
-    wait_for_a_step(&folder.join("sft-taken/metrics.jsonl"), &mut first);
+    assert!(has_stepped(
+        &folder.join("sft-taken/metrics.jsonl"),
+        &mut first
+    ));
     let said = refused(candor(folder).args(&arguments));
     assert!(said.contains("sft-taken is in use by process"), "{said}");
     let [mut first] = first;
@@ -352,12 +376,12 @@ fn whoever_starts_ranks_hands_on_signals_and_ends_all_when_one_dies() {
     let folder = prepared();
     let mut arguments = on_ranks(sft("sft-launched"), 3);
     arguments.extend(sets(&[
-        ("run.steps", "12"),
+        ("run.steps", "60"),
         ("run.checkpoint_every", "100"),
     ]));
     let metrics = folder.join("sft-launched/metrics.jsonl");
     let mut launched = [candor(folder).args(&arguments).spawn().unwrap()];
-    wait_for_a_step(&metrics, &mut launched);
+    assert!(has_stepped(&metrics, &mut launched));
     let [stopped] = launched;
     run(Command::new("sh").args(["-c", &format!("kill -INT {}", stopped.id())]));
     let output = stopped.wait_with_output().unwrap();
@@ -370,7 +394,7 @@ fn whoever_starts_ranks_hands_on_signals_and_ends_all_when_one_dies() {
 
     arguments.push("--resume".to_owned());
     let mut launched = [candor(folder).args(&arguments).spawn().unwrap()];
-    wait_for_a_step(&metrics, &mut launched);
+    assert!(has_stepped(&metrics, &mut launched));
     let [launched] = launched;
     let children = format!("/proc/{0}/task/{0}/children", launched.id());
     let children = fs::read_to_string(children).unwrap();
@@ -392,7 +416,7 @@ fn whoever_starts_ranks_hands_on_signals_and_ends_all_when_one_dies() {
     run(candor(folder).args(&arguments));
     let mut undisturbed = on_ranks(sft("sft-not-launched"), 1);
     undisturbed.extend(sets(&[
-        ("run.steps", "12"),
+        ("run.steps", "60"),
         ("run.checkpoint_every", "100"),
     ]));
     run(candor(folder).args(&undisturbed));

@@ -217,11 +217,13 @@ impl Opening {
             folder = Some(resumed.folder);
             Ok::<_, TrainError>(step)
         })?;
-        lanes::from_first(ranks, &optimizer.parameters())?;
-        lanes::from_first(ranks, &kept)?;
-        let state = optimizer.state();
-        lanes::from_first(ranks, &state)?;
-        optimizer.load_state(state)?;
+        if ranks.world() > 1 {
+            lanes::from_first(ranks, &optimizer.parameters())?;
+            lanes::from_first(ranks, &kept)?;
+            let state = optimizer.state();
+            lanes::from_first(ranks, &state)?;
+            optimizer.load_state(state)?;
+        }
         progress.set_steps(n_steps, step);
         Ok(Session {
             folder,

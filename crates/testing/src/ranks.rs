@@ -50,7 +50,7 @@ pub fn on_threads<T: Send>(world: usize, work: impl Fn(Ranks) -> T + Sync) -> Ve
                 scope.spawn(|| work(ranks))
             })
             .collect();
-        let ended = ranks.into_iter().map(|rank| rank.join());
+        let ended = ranks.into_iter().map(thread::ScopedJoinHandle::join);
         ended.map(|ended| ended.expect("a rank ended")).collect()
     })
 }

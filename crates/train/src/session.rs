@@ -271,7 +271,7 @@ impl Session {
         if ranks.world() == 1 {
             return Ok((launch.stop.requested(), None));
         }
-        let waited = (ranks.waited() - self.waited).as_secs_f64();
+        let waited = ranks.waited().saturating_sub(self.waited).as_secs_f64();
         let all = ranks.all_of(&(launch.stop.signal(), waited))?;
         launch
             .stop

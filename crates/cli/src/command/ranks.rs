@@ -80,7 +80,7 @@ fn end_with_parent() {}
 
 /// A process that was started here.
 struct Rank {
-    rank: usize,
+    number: usize,
     child: Child,
     /// Reads what it says; ends with the last line.
     said: Option<JoinHandle<()>>,
@@ -187,7 +187,7 @@ impl Rank {
             })
         });
         Ok(Self {
-            rank,
+            number: rank,
             child,
             said,
             last_line,
@@ -239,12 +239,12 @@ impl Rank {
         let stopped = status
             .code()
             .is_some_and(|code| Stopped::EXIT_CODES.contains(&(code as u8)));
-        (!status.success() && !stopped).then_some((self.code() == ANOTHER_RANK, self.rank))
+        (!status.success() && !stopped).then_some((self.code() == ANOTHER_RANK, self.number))
     }
 
     /// How it ended, in words.
     fn told(&self) -> String {
-        let (rank, code) = (self.rank, self.code());
+        let (rank, code) = (self.number, self.code());
         let line = self
             .last_line
             .lock()

@@ -3,9 +3,10 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-const SOURCES: [&str; 2] = ["src/libtorch.cpp", "src/packed.cpp"];
+const SOURCES: [&str; 3] = ["src/group.cpp", "src/libtorch.cpp", "src/packed.cpp"];
 
 fn main() {
+    println!("cargo:rerun-if-changed=declarations");
     for source in SOURCES {
         println!("cargo:rerun-if-changed={source}");
     }
@@ -23,6 +24,8 @@ fn main() {
         // libtorch's thread pool is OpenMP's; without this its loops run on one core.
         .flag_if_supported("-fopenmp")
         .opt_level(3)
+        // What libtorch's headers include of Gloo and do not bring.
+        .include("declarations")
         // As libraries of the system: their warnings are not ours to mend.
         .flag("-isystem")
         .flag(include.to_str().expect("a path in UTF-8"))

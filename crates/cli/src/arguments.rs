@@ -38,7 +38,7 @@ pub use self::watch::WatchArguments;
     name = "candor",
     version,
     propagate_version = true,
-    after_help = "Exit codes: 0 done; 2 something that can be mended, which stderr names; 130 after SIGINT (Ctrl-C) and 143 \
+    after_help = "Exit codes: 0 done; 2 something that can be mended, which stderr names; 75 another rank of a shared run has ended; 130 after SIGINT (Ctrl-C) and 143 \
                   after SIGTERM, the work is unfinished: `candor sft … && candor sample …` stops there."
 )]
 pub struct Arguments {
@@ -276,6 +276,28 @@ pub struct StageArguments {
     /// Check the recipe, print it as it would be run, and do nothing.
     #[arg(long, conflicts_with = "resume")]
     pub dry_run: bool,
+    /// The processes that share the run.
+    #[command(flatten)]
+    pub ranks: RankArguments,
+}
+
+/// How many processes share a run.
+#[derive(Debug, Clone, Args)]
+pub struct RankArguments {
+    /// Start so many processes on this machine that share the run, each on its own CUDA device or on its share of the
+    /// processor's cores; at most the recipe's run.lanes. torchrun and srun start them themselves. docs/many-devices.md
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub ranks: Option<u16>,
+    /// Seconds that a rank waits for another before it gives up.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..))]
+    pub rank_timeout: u64,
+}
+
+impl RankArguments {
+    /// Whether this command names no other processes and was started as none.
+    pub fn is_alone(&self) -> bool {
+        self.ranks.is_none_or(|n| n == 1) && std::env::var_os("WORLD_SIZE").is_none_or(|n| n == "1")
+    }
 }
 
 impl StageArguments {

@@ -15,6 +15,7 @@ mod inspect;
 mod join;
 mod judge;
 mod precision;
+mod ranks;
 mod recipe;
 mod results;
 mod reward_benchmark;
@@ -25,6 +26,7 @@ mod stage;
 mod watch;
 mod world;
 
+pub use self::ranks::{ANOTHER_RANK, Ended};
 use crate::arguments::Command;
 
 /// Runs a command.

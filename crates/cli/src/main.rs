@@ -1,7 +1,7 @@
 //! The `candor` binary: parses the command line, calls the library that does the work, prints.
 //!
-//! Results go to stdout, progress and errors to stderr. Exit code 0 is success, 2 is something the user can mend, 130 and
-//! 143 are work that SIGINT or SIGTERM ended before it was finished, a run that has its checkpoint included.
+//! Results go to stdout, progress and errors to stderr. Exit code 0 is success, 2 is something the user can mend, 75 is a
+//! rank of a run that another rank of it has left, 130 and 143 are work that SIGINT or SIGTERM ended before it was finished, a run that has its checkpoint included.
 
 mod arguments;
 mod command;
@@ -11,7 +11,10 @@ mod memory;
 use std::process::ExitCode;
 
 use candor_run::Stopped;
+use candor_torch_ext::GroupError;
 use clap::Parser as _;
+
+use crate::command::{ANOTHER_RANK, Ended};
 
 fn main() -> ExitCode {
     // Before the first tensor: the allocator and CUDA want to be set up early.
@@ -24,8 +27,19 @@ fn main() -> ExitCode {
                 // How to go on was said where it was stopped.
                 return ExitCode::from(stopped.exit_code());
             }
+            if let Some(ended) = error.downcast_ref::<Ended>() {
+                return ExitCode::from(ended.code);
+            }
             eprintln!("candor: {}", chain(&error));
-            ExitCode::from(2)
+            let is_another_rank = |cause: &(dyn std::error::Error + 'static)| {
+                let error = cause.downcast_ref::<GroupError>();
+                error.is_some_and(GroupError::is_of_another_rank)
+            };
+            ExitCode::from(if error.chain().any(is_another_rank) {
+                ANOTHER_RANK
+            } else {
+                2
+            })
         }
     }
 }

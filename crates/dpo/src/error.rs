@@ -8,6 +8,9 @@ pub enum DpoError {
     /// The recipe has mistakes; all of them are listed.
     #[error(transparent)]
     Recipe(#[from] candor_recipe::RecipeError),
+    /// Ranks that share the work.
+    #[error(transparent)]
+    Run(#[from] candor_run::RunError),
     /// A run folder, a checkpoint or a number that is not finite.
     #[error(transparent)]
     Train(#[from] candor_train::TrainError),

@@ -6,6 +6,7 @@
 use candor_model::{
     Activations, Adapter, Bundle, Features, ImageFeatures, SharedPrefix, SharedTargets,
 };
+use candor_run::Ranks;
 use tch::{Device, Kind, Tensor};
 
 use crate::DpoError;
@@ -28,6 +29,8 @@ pub struct Policy<'a> {
     pub spoilt: Option<&'a Spoilt>,
     /// Whether log-probabilities are means over tokens.
     pub mean: bool,
+    /// Who the passes without gradients are shared out to.
+    pub ranks: &'a Ranks,
 }
 
 /// Log-probabilities of the answers to one comparison.
@@ -41,6 +44,27 @@ pub struct Scored {
     pub spoilt: Option<f64>,
     /// −log π of the preferred answer's tokens, added up without weights.
     pub nll: f64,
+}
+
+impl Scored {
+    /// As numbers, with a last one that says whether there is a spoilt image.
+    #[must_use]
+    pub fn to_numbers(self) -> [f64; 5] {
+        let shown = f64::from(u8::from(self.spoilt.is_some()));
+        let spoilt = self.spoilt.unwrap_or(0.0);
+        [self.chosen, self.rejected, self.nll, spoilt, shown]
+    }
+
+    /// What [`Scored::to_numbers`] gave.
+    #[must_use]
+    pub fn of_numbers([chosen, rejected, nll, spoilt, shown]: [f64; 5]) -> Self {
+        Self {
+            chosen,
+            rejected,
+            spoilt: (shown > 0.0).then_some(spoilt),
+            nll,
+        }
+    }
 }
 
 /// Answers that go through the model together.
@@ -72,11 +96,13 @@ impl Policy<'_> {
         batch_rows: usize,
         progress: impl FnMut(usize, usize),
     ) -> Result<Vec<Scored>, DpoError> {
-        in_passes(rows, batch_rows, progress, |rows| {
+        in_passes(self.ranks, rows, batch_rows, progress, |rows| {
             let pass = self.pass_of_rows(rows)?;
             let read = pass.read(&self.logprobs(&pass), self.mean);
-            Ok(scored(rows, &pass, &read))
+            let scored = scored(rows, &pass, &read);
+            Ok(scored.into_iter().map(Scored::to_numbers).collect())
         })
+        .map(|rows| rows.into_iter().map(Scored::of_numbers).collect())
     }
 
     /// Log-probabilities of the mismatched answers of rows that have such.
@@ -92,7 +118,7 @@ impl Policy<'_> {
         batch_rows: usize,
         progress: impl FnMut(usize, usize),
     ) -> Result<Vec<[f64; 2]>, DpoError> {
-        in_passes(rows, batch_rows, progress, |rows| {
+        in_passes(self.ranks, rows, batch_rows, progress, |rows| {
             let answers = rows.iter().map(|row| row.mismatched.as_ref());
             let answers: Option<Vec<&Answers>> = answers.collect();
             let pass = self.pass(&answers.expect("mismatched answers"), rows, &[])?;
@@ -276,23 +302,27 @@ pub fn columns(scored: &[Scored]) -> Logprobs {
 
 /// Does something with rows in passes, longest first: the largest pass comes at the start, where a lack of memory should show.
 /// The results are in the order of the rows.
-fn in_passes<T>(
+fn in_passes<const N: usize>(
+    ranks: &Ranks,
     rows: &[&Row],
     batch_rows: usize,
     mut progress: impl FnMut(usize, usize),
-    mut of_pass: impl FnMut(&[&Row]) -> Result<Vec<T>, DpoError>,
-) -> Result<Vec<T>, DpoError> {
+    mut of_pass: impl FnMut(&[&Row]) -> Result<Vec<[f64; N]>, DpoError>,
+) -> Result<Vec<[f64; N]>, DpoError> {
     let mut order: Vec<usize> = (0..rows.len()).collect();
     order.sort_by_key(|&i| (std::cmp::Reverse(rows[i].n_tokens), i));
-    let mut found: Vec<Option<T>> = rows.iter().map(|_| None).collect();
-    for (pass, chunk) in order.chunks(batch_rows.max(1)).enumerate() {
-        let chosen: Vec<&Row> = chunk.iter().map(|&i| rows[i]).collect();
-        for (&i, value) in chunk.iter().zip(of_pass(&chosen)?) {
-            found[i] = Some(value);
-        }
-        progress(pass * batch_rows.max(1) + chunk.len(), rows.len());
+    let chunks: Vec<&[usize]> = order.chunks(batch_rows.max(1)).collect();
+    let of_passes = ranks.share_numbers(chunks.len(), |pass| {
+        let chosen: Vec<&Row> = chunks[pass].iter().map(|&i| rows[i]).collect();
+        let values = of_pass(&chosen)?;
+        progress(pass * batch_rows.max(1) + chosen.len(), rows.len());
+        Ok::<_, DpoError>(values.into_flattened())
+    })?;
+    let mut found = vec![[0.0; N]; rows.len()];
+    for (&i, value) in order.iter().zip(of_passes.concat().as_chunks().0) {
+        found[i] = *value;
     }
-    Ok(found.into_iter().flatten().collect())
+    Ok(found)
 }
 
 /// Rows of weights with zeros after them, `[n, longest]` f64.

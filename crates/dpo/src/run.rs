@@ -1,7 +1,5 @@
 //! The loop: comparisons → log-probabilities of their answers → what they cost → update → validation.
 
-use std::path::Path;
-
 use candor_data::comparisons::{Parts, Purpose};
 use candor_model::{Adapter, Bundle, ImageFeatures, preflight};
 use candor_run::{Inputs, LaunchOptions, Outcome};
@@ -103,6 +101,7 @@ pub fn run(
         features: &features,
         spoilt: spoilt.as_ref(),
         mean: recipe.objective.counting.mean,
+        ranks: &launch.ranks,
     };
     // Before a resume or another run's weights are put into the tensors.
     let reference = if recipe.objective.loss.has_reference() {
@@ -123,10 +122,10 @@ pub fn run(
         kept: Vec::new(),
     };
     let mut session = opening.open(parts, n_steps, Inputs::new(inputs))?;
-    if let Some(skipped) = &rows.skipped {
+    if let Some(skipped) = rows.skipped.as_ref().filter(|_| session.writes()) {
         skipped.write(session.path())?;
     }
-    if let Some(reference) = &reference {
+    if let Some(reference) = reference.as_ref().filter(|_| session.writes()) {
         reference.keep(session.path())?;
     }
     session.doing("training");
@@ -157,7 +156,7 @@ pub fn run(
         }
     }
     session.doing("measuring the held-out pairs");
-    let result = learner.write(session.path(), &rows)?;
+    let result = learner.write(&session, &rows)?;
     session.write_result(&result)?;
     session.finish(&result.told());
     Ok(Outcome::Finished)
@@ -197,9 +196,13 @@ fn reference(
 ) -> Result<Reference, DpoError> {
     let prints: Vec<&str> = inputs.iter().map(|(_, print)| print.as_str()).collect();
     let print = fingerprint_of(&recipe.objective, &prints);
-    if launch.resume
-        && let Some(kept) = Reference::read(&recipe.session.out, &print, rows.len())?
-    {
+    let kept = launch.ranks.made_by_first(|| {
+        if launch.resume {
+            return Reference::read(&recipe.session.out, &print, rows.len());
+        }
+        Ok(None)
+    })?;
+    if let Some(kept) = kept {
         return Ok(kept);
     }
     // A fresh adapter changes nothing yet.
@@ -234,14 +237,18 @@ impl Learner<'_> {
             divergence,
         };
         let device = self.policy.bundle.model.device();
-        let mut scored = Vec::with_capacity(rows.len());
-        for pass in passes {
+        let of_passes = session.passes(passes, &mut |pass| {
             let reference = self.reference.map(|all| all.of(pass).to_device(device));
             let cost = |policy: &Logprobs, nll: &Tensor| {
                 objective.cost(policy, nll, reference.as_ref(), update)
             };
-            scored.extend((self.policy).backward(pass, self.recipe.activations, cost)?);
-        }
+            let scored = (self.policy).backward(pass, self.recipe.activations, cost)?;
+            let numbers: Vec<[f64; 5]> = scored.into_iter().map(Scored::to_numbers).collect();
+            Ok::<_, DpoError>(Tensor::from_slice(numbers.as_flattened()))
+        })?;
+        let numbers = of_passes.concat();
+        let scored = numbers.as_chunks().0.iter().copied();
+        let scored: Vec<Scored> = scored.map(Scored::of_numbers).collect();
         session.phase("update");
         let figures = Figures::of(objective, &rows, &scored, self.reference, divergence);
         let ids = || rows.iter().map(|row| row.id.clone()).collect();
@@ -288,7 +295,7 @@ impl Learner<'_> {
     }
 
     /// Measures the policy as it is and writes it with what was found.
-    fn write(&self, folder: &Path, rows: &Parts<Row>) -> Result<DpoResult, DpoError> {
+    fn write(&self, session: &Session, rows: &Parts<Row>) -> Result<DpoResult, DpoError> {
         let (figures, scored) = self.measure(&rows.held_out)?;
         for (row, scored) in rows.held_out.iter().zip(&scored) {
             let both = [scored.chosen, scored.rejected];
@@ -304,8 +311,11 @@ impl Learner<'_> {
             .map(|((row, scored), rewards)| Line::new(row, scored, rewards))
             .collect();
         let result = DpoResult::new(rows, figures, &lines, self.recipe.session.seed);
-        Tune::save(folder, self.policy.bundle, self.policy.adapter)?;
-        write_lines(&folder.join("held_out.jsonl"), &lines)?;
+        if session.writes() {
+            let folder = session.path();
+            Tune::save(folder, self.policy.bundle, self.policy.adapter)?;
+            write_lines(&folder.join("held_out.jsonl"), &lines)?;
+        }
         Ok(result)
     }
 }

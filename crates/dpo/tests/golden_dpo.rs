@@ -23,6 +23,7 @@ use candor_dpo::{Counting, Logprobs, Loss, Objective};
 use candor_model::{
     Activations, Adapter, Bundle, ImageFeatures, Template, Tokenizer, Vlm, tensor_file,
 };
+use candor_run::Ranks;
 use candor_train::{AdamW, AdamWConfig, ParamGroup};
 use tch::{Device, Kind, Tensor};
 
@@ -137,6 +138,7 @@ struct Given {
     features: ImageFeatures,
     spoilt: Spoilt,
     rows: Vec<Row>,
+    ranks: Ranks,
 }
 
 impl Given {
@@ -163,6 +165,7 @@ impl Given {
             features,
             spoilt: Spoilt::Shown(spoilt),
             rows: rows(&golden, counting),
+            ranks: Ranks::alone(),
         }
     }
 
@@ -173,6 +176,7 @@ impl Given {
             features: &self.features,
             spoilt: objective.image_negative.map(|_| &self.spoilt),
             mean: objective.counting.mean,
+            ranks: &self.ranks,
         }
     }
 

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use candor_data::{Conversation, IMAGE_PLACEHOLDER, Turn};
 use candor_model::sample::{Sample, SampleRules};
 use candor_model::{Adapter, Answerer, Bundle, ImageFeatures, Query, Written};
-use candor_run::StopSignal;
+use candor_run::{Ranks, StopSignal};
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
@@ -72,6 +72,8 @@ pub struct Generator<'a> {
     pub batch_rows: usize,
     /// Longest answer, its end token included.
     pub max_new_tokens: usize,
+    /// Who the batches are shared out to.
+    pub ranks: &'a Ranks,
 }
 
 impl Generator<'_> {
@@ -95,12 +97,17 @@ impl Generator<'_> {
         order.sort_by_key(|&i| (std::cmp::Reverse(samples[i].ids.len()), i));
         let mut answers: Vec<Option<Answer>> = vec![None; samples.len()];
         let mut n_done = 0;
-        for chunk in order.chunks(LOT * self.batch_rows.max(1)) {
-            if stop.requested() {
+        let chunks: Vec<&[usize]> = order.chunks(LOT * self.batch_rows.max(1)).collect();
+        // One lot a rank, each as one rank would answer it.
+        for round in chunks.chunks(self.ranks.world()) {
+            if self.ranks.should_stop(stop)? {
                 return Ok(None);
             }
-            let lot: Vec<&Sample> = chunk.iter().map(|&i| &samples[i]).collect();
-            for (&place, answer) in chunk.iter().zip(self.one_lot(&lot)?) {
+            let found = self.ranks.share(round.len(), |turn| {
+                let lot: Vec<&Sample> = round[turn].iter().map(|&i| &samples[i]).collect();
+                self.one_lot(&lot)
+            })?;
+            for (&place, answer) in round.concat().iter().zip(found.into_iter().flatten()) {
                 n_done += slots.iter().filter(|&&slot| slot == place).count();
                 answers[place] = Some(answer);
             }

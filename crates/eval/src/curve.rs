@@ -16,7 +16,7 @@ use candor_judge::Benchmark;
 use candor_judge::figures::figures;
 use candor_judge::score::verdicts;
 use candor_model::{Adapter, Bundle};
-use candor_run::{Progress, StopSignal};
+use candor_run::{Progress, Ranks, StopSignal};
 use candor_stats::bootstrap::Interval;
 use serde::{Deserialize, Serialize};
 
@@ -140,12 +140,14 @@ fn points(
     for (step, folder) in snapshots {
         progress.doing(&format!("describing with step {step}"));
         let adapter = Adapter::open(folder, &bundle.model)?;
+        let alone = Ranks::alone();
         let generator = Generator {
             bundle,
             adapter: Some(&adapter),
             features: &features,
             batch_rows: recipe.batch_rows,
             max_new_tokens: recipe.max_new_tokens,
+            ranks: &alone,
         };
         for questions in &all {
             let Some(answers) = generator.answer(&questions.asks, stop, |_| ())? else {

@@ -11,7 +11,7 @@ use candor_data::atomic;
 use candor_judge::Results;
 use candor_judge::score::score;
 use candor_model::{Adapter, Bundle, peft};
-use candor_run::{Progress, StopSignal};
+use candor_run::{Progress, Ranks, StopSignal};
 use tch::Device;
 
 use crate::answer::Generator;
@@ -19,7 +19,7 @@ use crate::images;
 use crate::questions::Questions;
 use crate::{EvalError, EvalRecipe};
 
-/// Opens the recipe's model and evaluates it.
+/// Opens the recipe's model and evaluates it. Of several ranks the first has the results.
 ///
 /// # Errors
 /// As [`evaluate`], or the model or its adapter cannot be opened.
@@ -27,17 +27,19 @@ pub fn run(
     recipe: &EvalRecipe,
     stop: &StopSignal,
     device: Device,
+    ranks: &Ranks,
 ) -> Result<Option<Results>, EvalError> {
+    ranks.check_same_start(&recipe.resolved.to_text(), Vec::new())?;
     let (model, adapter) = peft::with_base(&recipe.model, recipe.adapter.as_deref())?;
     let bundle = Bundle::open(&model, device, recipe.base_precision)?;
     let adapter = adapter
         .map(|folder| Adapter::open(&folder, &bundle.model))
         .transpose()?;
-    evaluate(recipe, &bundle, adapter.as_ref(), stop)
+    evaluate(recipe, &bundle, adapter.as_ref(), stop, ranks)
 }
 
 /// Evaluates a model that is already open; the recipe's own model folder is not looked at. Returns nothing if `stop` asked
-/// to end before the last answer.
+/// to end before the last answer, or on ranks other than the first.
 ///
 /// # Errors
 /// A benchmark's file, an image or the ground truth is missing or damaged, a question is too long for the
@@ -47,11 +49,13 @@ pub fn evaluate(
     bundle: &Bundle,
     adapter: Option<&Adapter>,
     stop: &StopSignal,
+    ranks: &Ranks,
 ) -> Result<Option<Results>, EvalError> {
     check_room(recipe, bundle)?;
     let all = recipe.questions()?;
     let n_asks: usize = all.iter().map(|questions| questions.asks.len()).sum();
-    let mut progress = Progress::new("eval", n_asks as u64, 0);
+    let mut progress = Progress::of_rank(ranks, "eval");
+    progress.set_steps(n_asks as u64, 0);
     let features = images::encode(bundle, &recipe.images, &all, &mut progress)?;
     let generator = Generator {
         bundle,
@@ -59,11 +63,14 @@ pub fn evaluate(
         features: &features,
         batch_rows: recipe.batch_rows,
         max_new_tokens: recipe.max_new_tokens,
+        ranks,
     };
-    // The numbers of an earlier run would contradict new answers if this run were interrupted.
-    Results::discard(&recipe.out)?;
-    let resolved = recipe.resolved.to_text();
-    atomic::write(&recipe.out.join("resolved.toml"), resolved.as_bytes())?;
+    if ranks.is_first() {
+        // The numbers of an earlier run would contradict new answers if this run were interrupted.
+        Results::discard(&recipe.out)?;
+        let resolved = recipe.resolved.to_text();
+        atomic::write(&recipe.out.join("resolved.toml"), resolved.as_bytes())?;
+    }
     let mut results = Results {
         images: Some(recipe.images.clone()),
         ..Results::default()
@@ -83,11 +90,17 @@ pub fn evaluate(
             return Ok(None);
         };
         n_done += answers.len();
+        if !ranks.is_first() {
+            continue;
+        }
         let paths = questions.write(&recipe.out, &answers)?;
         progress.doing(&format!("scoring {}", benchmark.key()));
         let (found, scored) = score(*benchmark, files, &paths, None, recipe.seed)?;
         verdicts.insert(*benchmark, found);
         results.benchmarks.insert(*benchmark, scored);
+    }
+    if !ranks.is_first() {
+        return Ok(None);
     }
     results.write(&recipe.out, &verdicts)?;
     progress.finish(&format!("results are in {}", recipe.out.display()));

@@ -12,7 +12,7 @@ use candor_eval::{EvalError, EvalRecipe};
 use candor_judge::{Benchmark, Finding, Results, Run, Verdict};
 use candor_model::{Adapter, Bundle, ImageFeatures, LoraConfig, Template};
 use candor_recipe::Reader;
-use candor_run::StopSignal;
+use candor_run::{Ranks, StopSignal};
 use candor_testing::files::{files, lines, rows};
 use candor_testing::model::TinyModel;
 use candor_world::{World, WorldConfig};
@@ -82,7 +82,13 @@ fn evaluate(
     bundle: &Bundle,
     adapter: Option<&Adapter>,
 ) -> Result<Results, EvalError> {
-    let found = candor_eval::evaluate(recipe, bundle, adapter, &StopSignal::detached())?;
+    let found = candor_eval::evaluate(
+        recipe,
+        bundle,
+        adapter,
+        &StopSignal::detached(),
+        &Ranks::alone(),
+    )?;
     Ok(found.expect("nobody asked to stop"))
 }
 
@@ -265,7 +271,13 @@ fn a_quantised_model_is_evaluated() {
         "model.base_precision=\"int8\"",
     ];
     let recipe = recipe(out.path(), &sets);
-    let results = candor_eval::run(&recipe, &StopSignal::detached(), Device::Cpu).unwrap();
+    let results = candor_eval::run(
+        &recipe,
+        &StopSignal::detached(),
+        Device::Cpu,
+        &Ranks::alone(),
+    )
+    .unwrap();
     assert!(results.unwrap().benchmarks.contains_key(&Benchmark::Chair));
 }
 
@@ -285,12 +297,14 @@ fn a_stop_ends_after_the_batch_that_is_being_answered_and_leaves_no_numbers() {
         .collect();
     let images = asks.iter().map(|ask| ask.image.clone());
     let features = ImageFeatures::encode(&bundle, &recipe.images, images, |_, _| ()).unwrap();
+    let alone = Ranks::alone();
     let generator = Generator {
         bundle: &bundle,
         adapter: None,
         features: &features,
         batch_rows: recipe.batch_rows,
         max_new_tokens: recipe.max_new_tokens,
+        ranks: &alone,
     };
     let stop = StopSignal::detached();
     let mut heard = Vec::new();
@@ -302,7 +316,7 @@ fn a_stop_ends_after_the_batch_that_is_being_answered_and_leaves_no_numbers() {
     });
     assert_eq!((answers.unwrap(), heard), (None, vec![7, 14]));
     // The numbers of the run before are of answers that are being replaced.
-    let stopped = candor_eval::evaluate(&recipe, &bundle, None, &stop).unwrap();
+    let stopped = candor_eval::evaluate(&recipe, &bundle, None, &stop, &alone).unwrap();
     assert_eq!(stopped, None);
     assert!(!out.path().join("results.json").exists());
 }

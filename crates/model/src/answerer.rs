@@ -1,5 +1,7 @@
 //! A model that is asked: prompts in, texts out, whoever asks.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Adapter, Bundle, Decoding, ModelError, NotFinite, Query, Response, generate};
 
 /// Who answers, and how.
@@ -22,7 +24,7 @@ pub struct Answerer<'a> {
 }
 
 /// One answer to a prompt.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Written {
     /// What was written, without special tokens and white space around it.
     pub text: String,

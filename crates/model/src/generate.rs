@@ -12,6 +12,8 @@ mod slots;
 
 use std::collections::{HashMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 pub(crate) use self::slots::Slots;
 use crate::ModelError;
 use crate::Vlm;
@@ -44,7 +46,7 @@ pub struct Decoding {
 }
 
 /// An answer.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Response {
     /// Token ids; the last is the end token unless the response was cut.
     pub ids: Vec<i64>,

@@ -57,7 +57,8 @@ pub fn changed_keys(then: &str, now: &str, may_change: &[&str]) -> Vec<String> {
 }
 
 /// Every plain value of a text by its dotted key, as TOML writes it.
-fn leaves_of(text: &str) -> BTreeMap<String, String> {
+#[must_use]
+pub fn leaves_of(text: &str) -> BTreeMap<String, String> {
     let (root, _) = tree::parse("", text);
     let mut leaves = BTreeMap::new();
     collect(&root, "", &mut leaves);

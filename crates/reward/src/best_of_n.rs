@@ -17,7 +17,7 @@ use candor_data::{
     AnswerType, Conversation, FactBook, Facts, Preference, Side, Turn, Verdict, sha256,
 };
 use candor_model::{Bundle, ImageFeatures};
-use candor_run::write_result;
+use candor_run::{Ranks, write_result};
 use candor_train::BasePrecision;
 use serde::Serialize;
 use tch::Device;
@@ -220,7 +220,7 @@ fn chunk_scores(
                 facts,
             })
             .collect();
-        let scores = model.score(bundle, &features, &items, plan.pass_rows)?;
+        let scores = model.score(bundle, &features, &items, plan.pass_rows, &Ranks::alone())?;
         kept.keep(key, &scores)?;
         scores
     };

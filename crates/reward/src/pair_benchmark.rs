@@ -12,7 +12,7 @@ use candor_data::{
     AnswerType, Comparison, ComparisonFormat, Conversation, FactBook, Facts, Side, Turn, atomic,
 };
 use candor_model::{Bundle, ImageFeatures};
-use candor_run::write_result;
+use candor_run::{Ranks, write_result};
 use candor_stats::bootstrap::{self, Interval};
 use candor_stats::calibration::{Bin, calibration, predictions, probability};
 use candor_train::BasePrecision;
@@ -238,7 +238,7 @@ fn score(
             facts,
         })
         .collect();
-    let scores = model.score(bundle, &features, &items, plan.pass_rows)?;
+    let scores = model.score(bundle, &features, &items, plan.pass_rows, &Ranks::alone())?;
     for (pair, scores) in chunk.iter_mut().zip(scores.chunks_exact(2)) {
         pair.scores = [scores[0], scores[1]];
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use candor_data::comparisons::{self, Purpose};
 use candor_model::shared::{SharedBatch, SharedPrefix};
 use candor_model::{Adapter, Bundle, ImageFeatures, ScalarHead};
-use candor_run::{Inputs, LaunchOptions, Outcome};
+use candor_run::{Inputs, LaunchOptions, Outcome, Ranks};
 use candor_train::{Session, TrainState, check_room, fingerprint, say_skipped};
 use serde::Serialize;
 use tch::{Device, Tensor};
@@ -16,7 +16,7 @@ use crate::loss::{CenteringOver, Share, centering};
 use crate::pairs::Pair;
 use crate::recipe::RewardRecipe;
 use crate::scorer::{ADAPTER, Base, HEAD, RewardModel};
-use crate::scores::{Figures, PairScores, Scorer, columns, features_of, to_host};
+use crate::scores::{Figures, PairScores, Scorer, columns, features_of};
 use crate::wording::shows_prompts;
 use crate::{RewardError, pairs};
 
@@ -99,7 +99,7 @@ pub fn run(
     };
     opening.read_earlier(|run| result(run, &bundle))?;
     let mut session = opening.open(parts, n_steps, inputs)?;
-    if let Some(skipped) = &pairs.skipped {
+    if let Some(skipped) = pairs.skipped.as_ref().filter(|_| session.writes()) {
         skipped.write(session.path())?;
     }
     let progress = session.counter("encoding images");
@@ -123,7 +123,7 @@ pub fn run(
         let mut metrics = learner.update(&mut session, &passes, done + 1)?;
         if (done + 1).is_multiple_of(recipe.evaluate_every) || done + 1 == n_steps {
             session.phase("evaluate");
-            let figures = Figures::of(&learner.scores(&pairs.validation)?);
+            let figures = Figures::of(&learner.scores(session.ranks(), &pairs.validation)?);
             best.offer(Found {
                 step: done + 1,
                 accuracy: figures.accuracy,
@@ -202,9 +202,10 @@ impl Learner<'_> {
             sign: self.centering_sign(session, passes)?,
         };
         session.phase("pass");
+        let of_passes = session.passes(passes, &mut |pairs| self.pass(pairs, share))?;
         let (mut scores, mut loss) = (Vec::new(), 0.0);
-        for pairs in passes {
-            let of_pass = self.pass(pairs, share)?;
+        for of_pass in of_passes {
+            let of_pass: Vec<PairScores> = of_pass.as_chunks().0.to_vec();
             let [chosen, rejected] = columns(&of_pass);
             loss += share.of(&chosen, &rejected).double_value(&[]);
             scores.extend(of_pass);
@@ -249,19 +250,19 @@ impl Learner<'_> {
         session.phase("center");
         let mut scores = Vec::new();
         for pairs in passes {
-            scores.extend(self.scores_of(pairs)?);
+            scores.extend(self.scores_of(session.ranks(), pairs)?);
         }
         let [chosen, rejected] = columns(&scores);
         Ok(Some(centering(&chosen, &rejected).sign().double_value(&[])))
     }
 
-    /// Forward and backward of one micro-batch; returns its scores.
-    fn pass(&self, pairs: &[&Pair], share: Share) -> Result<Vec<PairScores>, RewardError> {
+    /// Forward and backward of one micro-batch; returns its scores, `[pairs, 2]`.
+    fn pass(&self, pairs: &[&Pair], share: Share) -> Result<Tensor, RewardError> {
         let items: Vec<&SharedPrefix> = pairs.iter().map(|pair| &pair.shared).collect();
         let images = features_of(self.features, &items)?;
         let (model, pad) = (&self.bundle.model, self.bundle.tokenizer.pad);
         let batch = SharedBatch::new(&items, pad, model.device());
-        let scores = model.backward_shared(
+        Ok(model.backward_shared(
             &batch,
             images.as_ref(),
             Some(self.adapter),
@@ -271,18 +272,15 @@ impl Learner<'_> {
                 let loss = share.of(&of_pairs.select(1, 0), &of_pairs.select(1, 1));
                 (loss, of_pairs.detach())
             },
-        );
-        // Not before the backward pass, which would wait for it.
-        let scores = to_host(&scores);
-        Ok(scores.chunks(2).map(|pair| [pair[0], pair[1]]).collect())
+        ))
     }
 
     /// Scores without gradients, in passes of the recipe's micro-batch.
-    fn scores(&self, pairs: &[Pair]) -> Result<Vec<PairScores>, RewardError> {
-        self.scores_of(&pairs.iter().collect::<Vec<_>>())
+    fn scores(&self, ranks: &Ranks, pairs: &[Pair]) -> Result<Vec<PairScores>, RewardError> {
+        self.scores_of(ranks, &pairs.iter().collect::<Vec<_>>())
     }
 
-    fn scores_of(&self, pairs: &[&Pair]) -> Result<Vec<PairScores>, RewardError> {
+    fn scores_of(&self, ranks: &Ranks, pairs: &[&Pair]) -> Result<Vec<PairScores>, RewardError> {
         let items: Vec<&SharedPrefix> = pairs.iter().map(|pair| &pair.shared).collect();
         let judge = Scorer {
             bundle: self.bundle,
@@ -290,7 +288,7 @@ impl Learner<'_> {
             head: self.head,
             features: self.features,
         };
-        let scores = judge.scores(&items, self.recipe.micro_batch)?;
+        let scores = judge.scores(&items, self.recipe.micro_batch, ranks)?;
         Ok(scores.iter().map(|pair| [pair[0], pair[1]]).collect())
     }
 }
@@ -303,7 +301,7 @@ fn write(
     best: &Best,
 ) -> Result<RewardResult, RewardError> {
     let recipe = learner.recipe;
-    let scores = learner.scores(&pairs.held_out)?;
+    let scores = learner.scores(session.ranks(), &pairs.held_out)?;
     let bad = pairs.held_out.iter().zip(&scores);
     let bad = bad.flat_map(|(pair, scores)| scores.iter().map(move |score| (pair, score)));
     if let Some((pair, &score)) = bad.into_iter().find(|(_, score)| !score.is_finite()) {
@@ -325,9 +323,11 @@ fn write(
         recipe.max_tokens,
         [result.score_mean, result.score_std],
     );
-    model.save(folder)?;
-    write_lines(&folder.join("held_out.jsonl"), &pairs.held_out, &scores)?;
-    session.write_result(&result)?;
+    if session.writes() {
+        model.save(folder)?;
+        write_lines(&folder.join("held_out.jsonl"), &pairs.held_out, &scores)?;
+        session.write_result(&result)?;
+    }
     Ok(result)
 }
 

@@ -11,6 +11,7 @@ use candor_data::formats::captions;
 use candor_data::{FactBook, sha256};
 use candor_model::shared::SharedPrefix;
 use candor_model::{Adapter, Bundle, ImageFeatures, Quantization, ScalarHead, hub};
+use candor_run::Ranks;
 use candor_train::fingerprint;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use serde::{Deserialize, Serialize};
@@ -277,7 +278,7 @@ impl RewardModel {
     /// The raw score of every response, in the order of `items`, read where the wording says. `features` holds the images as the base's tower sees them.
     ///
     /// Equal calls give equal scores; the last bits may depend on which responses share a pass, of at most
-    /// `batch_rows`.
+    /// `batch_rows`. The passes are shared out to `ranks`.
     ///
     /// # Errors
     /// A response does not fit the model, lacks facts that the prompt shows, or an image was never encoded; or a
@@ -288,6 +289,7 @@ impl RewardModel {
         features: &ImageFeatures,
         items: &[Judged<'_>],
         batch_rows: usize,
+        ranks: &Ranks,
     ) -> Result<Vec<f64>, RewardError> {
         let rules = bundle.rules(self.max_tokens, features);
         // All rows before the first error is looked for, so that it is the same on any number of threads.
@@ -308,7 +310,7 @@ impl RewardModel {
             features,
         };
         let sequences: Vec<&SharedPrefix> = sequences.iter().collect();
-        let scores = judge.scores(&sequences, batch_rows)?.concat();
+        let scores = judge.scores(&sequences, batch_rows, ranks)?.concat();
         let bad = items
             .iter()
             .zip(&scores)

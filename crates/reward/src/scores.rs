@@ -2,6 +2,7 @@
 
 use candor_model::shared::{SharedBatch, SharedPrefix};
 use candor_model::{Adapter, Bundle, Features, ImageFeatures, ScalarHead};
+use candor_run::Ranks;
 use tch::{Device, Kind, Tensor};
 
 use crate::RewardError;
@@ -26,8 +27,10 @@ impl Scorer<'_> {
     /// The last bits of a score may depend on what it shares a pass with, so equal calls give equal scores, but
     /// other batches need not.
     ///
+    /// The passes are shared out to `ranks`.
+    ///
     /// # Errors
-    /// An image was never encoded.
+    /// An image was never encoded, or another rank has ended or hangs.
     ///
     /// # Panics
     /// The items differ in their number of branches.
@@ -35,21 +38,28 @@ impl Scorer<'_> {
         &self,
         items: &[&SharedPrefix],
         batch_rows: usize,
+        ranks: &Ranks,
     ) -> Result<Vec<Vec<f64>>, RewardError> {
         let mut order: Vec<usize> = (0..items.len()).collect();
         // Longest first: the largest batch comes at the start, where a lack of memory should show.
         order.sort_by_key(|&i| (std::cmp::Reverse(items[i].n_tokens()), i));
+        let chunks: Vec<&[usize]> = order.chunks(batch_rows.max(1)).collect();
+        let found = ranks.share_numbers(chunks.len(), |number| {
+            let chosen: Vec<&SharedPrefix> = chunks[number].iter().map(|&i| items[i]).collect();
+            self.pass(&chosen)
+        })?;
         let mut scores = vec![Vec::new(); items.len()];
-        for chunk in order.chunks(batch_rows.max(1)) {
-            let chosen: Vec<&SharedPrefix> = chunk.iter().map(|&i| items[i]).collect();
-            for (&i, row) in chunk.iter().zip(self.pass(&chosen)?) {
-                scores[i] = row;
+        for (chunk, found) in chunks.iter().zip(found) {
+            let n_branches = found.len() / chunk.len();
+            for (&i, row) in chunk.iter().zip(found.chunks(n_branches)) {
+                scores[i] = row.to_vec();
             }
         }
         Ok(scores)
     }
 
-    fn pass(&self, items: &[&SharedPrefix]) -> Result<Vec<Vec<f64>>, RewardError> {
+    /// The scores of the branches of the first item, then those of the second, and so on.
+    fn pass(&self, items: &[&SharedPrefix]) -> Result<Vec<f64>, RewardError> {
         let images = features_of(self.features, items)?;
         let batch = SharedBatch::new(items, self.bundle.tokenizer.pad, self.bundle.model.device());
         let scores = tch::no_grad(|| {
@@ -57,11 +67,7 @@ impl Scorer<'_> {
             let hidden = model.hidden_shared(&batch, images.as_ref(), Some(self.adapter));
             self.head.forward(&hidden)
         });
-        let n_branches = scores.numel() / items.len();
-        Ok(to_host(&scores)
-            .chunks(n_branches)
-            .map(<[f64]>::to_vec)
-            .collect())
+        Ok(to_host(&scores))
     }
 }
 

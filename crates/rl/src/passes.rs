@@ -6,7 +6,8 @@
 
 use candor_model::sample::Continuations;
 use candor_model::{Adapter, Bundle, Embedded, ImageFeatures, ScalarHead, logprobs};
-use tch::Tensor;
+use candor_run::{Ranks, RunError};
+use tch::{Device, Kind, Tensor};
 
 use crate::rollout::Rollout;
 
@@ -52,12 +53,22 @@ impl PolicyReader<'_> {
         (rows.responses.scatter(&chosen), entropy)
     }
 
-    /// Log-probabilities without gradients, of all rollouts, `pass_rows` at a time.
+    /// Log-probabilities without gradients, of all rollouts, `pass_rows` at a time; the passes are shared out to `ranks`.
     ///
     /// # Shapes
     /// → `[rollouts, width]`, 0 at pads.
-    pub fn logprobs(&self, rollouts: &[Rollout<'_>], pass_rows: usize, width: usize) -> Tensor {
-        in_batches(rollouts, pass_rows, width, |some| {
+    ///
+    /// # Errors
+    /// Another rank has ended or hangs.
+    pub fn logprobs(
+        &self,
+        rollouts: &[Rollout<'_>],
+        pass_rows: usize,
+        width: usize,
+        ranks: &Ranks,
+    ) -> Result<Tensor, RunError> {
+        let device = self.bundle.model.device();
+        in_batches(rollouts, [pass_rows, width], ranks, device, |some| {
             let rows = self.rows(some);
             let hidden = self
                 .bundle
@@ -122,12 +133,22 @@ impl ValueReader<'_> {
         rows.responses.scatter(&values)
     }
 
-    /// Values without gradients, of all rollouts, `pass_rows` at a time.
+    /// Values without gradients, of all rollouts, `pass_rows` at a time; the passes are shared out to `ranks`.
     ///
     /// # Shapes
     /// → `[rollouts, width]`.
-    pub fn values(&self, rollouts: &[Rollout<'_>], pass_rows: usize, width: usize) -> Tensor {
-        in_batches(rollouts, pass_rows, width, |some| {
+    ///
+    /// # Errors
+    /// Another rank has ended or hangs.
+    pub fn values(
+        &self,
+        rollouts: &[Rollout<'_>],
+        pass_rows: usize,
+        width: usize,
+        ranks: &Ranks,
+    ) -> Result<Tensor, RunError> {
+        let device = self.bundle.model.device();
+        in_batches(rollouts, [pass_rows, width], ranks, device, |some| {
             let rows = self.rows(some);
             let embedded = self.embed(some, &rows);
             let hidden = self.bundle.model.hidden(&embedded, Some(self.adapter));
@@ -174,24 +195,51 @@ pub(crate) fn longest_first(rollouts: &[Rollout<'_>], rows: &[usize]) -> Vec<usi
 
 fn in_batches(
     rollouts: &[Rollout<'_>],
-    pass_rows: usize,
-    width: usize,
+    [pass_rows, width]: [usize; 2],
+    ranks: &Ranks,
+    device: Device,
     pass: impl Fn(&[&Rollout<'_>]) -> Tensor,
-) -> Tensor {
+) -> Result<Tensor, RunError> {
     let all: Vec<usize> = (0..rollouts.len()).collect();
     let order = longest_first(rollouts, &all);
-    let parts: Vec<Tensor> = order
-        .chunks(pass_rows)
-        .map(|chunk| {
-            let some: Vec<&Rollout<'_>> = chunk.iter().map(|&row| &rollouts[row]).collect();
-            tch::no_grad(|| widened(&pass(&some), width as i64))
-        })
-        .collect();
+    let chunks: Vec<&[usize]> = order.chunks(pass_rows).collect();
+    let of_chunk = |number: usize| {
+        let some: Vec<&Rollout<'_>> = chunks[number].iter().map(|&row| &rollouts[row]).collect();
+        tch::no_grad(|| widened(&pass(&some), width as i64))
+    };
+    let parts = shared_rows(ranks, device, [chunks.len(), width], of_chunk)?;
     let mut places = vec![0_i64; order.len()];
     for (place, &row) in order.iter().enumerate() {
         places[row] = place as i64;
     }
     let sorted = Tensor::cat(&parts, 0);
     let places = Tensor::from_slice(&places).to_device(sorted.device());
-    sorted.index_select(0, &places)
+    Ok(sorted.index_select(0, &places))
+}
+
+/// `n` matrices of f32 and one width, each computed on one rank, on `device`.
+fn shared_rows(
+    ranks: &Ranks,
+    device: Device,
+    [n, width]: [usize; 2],
+    compute: impl Fn(usize) -> Tensor,
+) -> Result<Vec<Tensor>, RunError> {
+    if ranks.world() == 1 {
+        return Ok((0..n).map(compute).collect());
+    }
+    let numbers = ranks.share_numbers(n, |chunk| {
+        let found = compute(chunk);
+        let host = found
+            .to_kind(Kind::Double)
+            .to_device(Device::Cpu)
+            .contiguous();
+        let mut numbers = vec![0.0; host.numel()];
+        host.copy_data(&mut numbers, host.numel());
+        Ok::<_, RunError>(numbers)
+    })?;
+    let matrix = |numbers: Vec<f64>| {
+        let matrix = Tensor::from_slice(&numbers).reshape([-1, width as i64]);
+        matrix.to_kind(Kind::Float).to_device(device)
+    };
+    Ok(numbers.into_iter().map(matrix).collect())
 }

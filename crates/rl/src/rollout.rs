@@ -6,8 +6,12 @@
 
 use candor_data::Facts;
 use candor_data::random::uniform;
-use candor_model::{Adapter, Answerer, Bundle, ImageFeatures, ModelError, Query, Response};
+use candor_model::{
+    Adapter, Answerer, Bundle, ImageFeatures, ModelError, Query, Response, Written,
+};
+use candor_run::Ranks;
 
+use crate::RlError;
 use crate::order::permutation;
 use crate::prompts::PromptRow;
 use crate::recipe::{QuirksRecipe, SamplingRecipe};
@@ -46,15 +50,51 @@ pub struct Sampler<'a> {
 
 impl Sampler<'_> {
     /// Answers each prompt as often as the recipe says, responses to one prompt beside each other; `done` is the
-    /// number of steps done before this one.
+    /// number of steps done before this one. Prompts are cut into `lanes` parts, each of which is answered by itself on one
+    /// rank: what is written together, and so the last bits, depends on the lanes and not on the ranks.
     ///
     /// # Errors
-    /// The tokenizer refuses a token, or the policy's logits are not finite.
+    /// The tokenizer refuses a token, the policy's logits are not finite, or another rank has ended or hangs.
     pub fn sample<'p>(
         &self,
         done: u64,
         prompts: &[&'p PromptRow],
-    ) -> Result<Vec<Rollout<'p>>, ModelError> {
+        lanes: usize,
+        ranks: &Ranks,
+    ) -> Result<Vec<Rollout<'p>>, RlError> {
+        let of_lane = prompts.len().div_ceil(lanes).max(1);
+        let parts: Vec<&[&PromptRow]> = prompts.chunks(of_lane).collect();
+        let written = ranks.share(parts.len(), |part| {
+            Ok::<_, RlError>(self.answer(done, part * of_lane, parts[part])?)
+        })?;
+        let question_marks = self.question_marks()?;
+        let n_samples = self.recipe.samples_per_prompt.max(1);
+        let numbered = written.into_iter().flatten().enumerate();
+        numbered
+            .map(|(row, mut written)| {
+                let (slot, sample) = (row / n_samples, row % n_samples);
+                if cut_after(&mut written.response, &question_marks) {
+                    let text = self.bundle.tokenizer.decode(&written.response.ids)?;
+                    text.trim().clone_into(&mut written.text);
+                }
+                Ok(Rollout {
+                    prompt: prompts[slot],
+                    sample,
+                    text: written.text,
+                    response: written.response,
+                    facts: self.facts(prompts[slot], done, slot, sample),
+                })
+            })
+            .collect()
+    }
+
+    /// Answers prompts of a step, the first of which has the place `first` in it.
+    fn answer(
+        &self,
+        done: u64,
+        first: usize,
+        prompts: &[&PromptRow],
+    ) -> Result<Vec<Written>, ModelError> {
         let queries: Vec<Query> = prompts
             .iter()
             .map(|prompt| Query {
@@ -73,28 +113,11 @@ impl Sampler<'_> {
             batch_rows: self.recipe.batch_rows,
         };
         let draw = |prompt: usize, sample: usize, position: usize| {
-            let address = of_sample(&[done, prompt as u64, position as u64], sample);
+            let place = (first + prompt) as u64;
+            let address = of_sample(&[done, place, position as u64], sample);
             uniform(self.seed, "rollout.token", &address)
         };
-        let written = answerer.answer(&queries, draw, |prompt| prompts[prompt].id.clone())?;
-        let question_marks = self.question_marks()?;
-        let numbered = written.into_iter().enumerate();
-        numbered
-            .map(|(row, mut written)| {
-                let (slot, sample) = (row / answerer.n_samples, row % answerer.n_samples);
-                if cut_after(&mut written.response, &question_marks) {
-                    let text = self.bundle.tokenizer.decode(&written.response.ids)?;
-                    text.trim().clone_into(&mut written.text);
-                }
-                Ok(Rollout {
-                    prompt: prompts[slot],
-                    sample,
-                    text: written.text,
-                    response: written.response,
-                    facts: self.facts(prompts[slot], done, slot, sample),
-                })
-            })
-            .collect()
+        answerer.answer(&queries, draw, |prompt| prompts[prompt].id.clone())
     }
 
     /// The tokens that cut a response; none unless the quirk is on.

@@ -69,14 +69,14 @@ pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<
     let mut session = opening.open(models.parts(), n_steps, inputs)?;
     let per_step = recipe.prompts_per_step();
     let mut order = PromptOrder::new(recipe.session.seed, prompts.rows.len(), per_step);
-    if let Some(skipped) = &prompts.skipped {
+    if let Some(skipped) = prompts.skipped.as_ref().filter(|_| session.writes()) {
         skipped.write(session.path())?;
     }
     let images = images(&mut order, &prompts, session.steps_left());
     let progress = session.counter("encoding images");
     let images = models.encode(&recipe.data.images, &images, &prompts.images, progress)?;
     session.doing("training");
-    if session.steps_left().start == 0 {
+    if session.steps_left().start == 0 && session.writes() {
         models.policy.save(&snapshot(session.path(), 0))?;
     }
     for done in session.steps_left() {
@@ -107,14 +107,16 @@ pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<
         }
     }
     let out = session.path();
-    models.save(out)?;
-    session.write_result(&RlResult {
-        n_steps,
-        n_prompts: prompts.rows.len(),
-        n_dropped_prompts: prompts.n_dropped,
-        skipped: prompts.skipped.as_ref().map(Skipped::counts),
-        last: last_metrics(out)?,
-    })?;
+    if session.writes() {
+        models.save(out)?;
+        session.write_result(&RlResult {
+            n_steps,
+            n_prompts: prompts.rows.len(),
+            n_dropped_prompts: prompts.n_dropped,
+            skipped: prompts.skipped.as_ref().map(Skipped::counts),
+            last: last_metrics(out)?,
+        })?;
+    }
     session.finish("done");
     Ok(Outcome::Finished)
 }
@@ -134,16 +136,22 @@ fn step(
     session.begin_step();
 
     session.phase("rollout");
-    let rollouts = sampler.sample(done, prompts)?;
+    let ranks = session.ranks().clone();
+    let rollouts = sampler.sample(done, prompts, recipe.session.lanes, &ranks)?;
 
     session.phase("score");
-    let said = score(models, images, &rollouts, &recipe.score, pass_rows)?;
+    let said = score(models, images, &rollouts, &recipe.score, pass_rows, &ranks)?;
     let step = done + 1;
-    let numbers = terms(rewards, &rollouts).map_err(|error| RlError::Unrewarded {
-        step,
-        error: Box::new(error),
-        unkept: None,
+    // A judge is asked once, whoever else computes.
+    let numbers = ranks.made_by_first(|| {
+        let numbers = terms(rewards, &rollouts).map_err(|error| RlError::Unrewarded {
+            step,
+            error: Box::new(error),
+            unkept: None,
+        })?;
+        Ok::<_, RlError>(mapped(numbers, f64::to_bits))
     })?;
+    let numbers = mapped(numbers, f64::from_bits);
     let weighted = &recipe.rewards;
     let scores: Vec<Score> = (rollouts.iter().zip(said).zip(numbers))
         .map(|((rollout, said), numbers)| verdict(rollout, said, numbers, weighted, &recipe.score))
@@ -152,11 +160,12 @@ fn step(
     session.phase("reference");
     let average = recipe.ppo.average_over;
     let width = width_of(&rollouts, average, recipe.sampling.max_new_tokens);
-    let ref_logprobs = reference.logprobs(&rollouts, pass_rows, width);
+    let ref_logprobs = reference.logprobs(&rollouts, pass_rows, width, &ranks)?;
 
     session.phase("values");
     let critic = learner.critic.map(|critic| critic.reader);
-    let values = critic.map(|critic| critic.values(&rollouts, pass_rows, width));
+    let values = critic.map(|critic| critic.values(&rollouts, pass_rows, width, &ranks));
+    let values = values.transpose()?;
     let values = values.map(|values| values.to_device(ref_logprobs.device()));
     let (values, score, ppo) = (values.as_ref(), &recipe.score, &recipe.ppo);
     let experience = Experience::new(&rollouts, &scores, &ref_logprobs, values, score, ppo);
@@ -166,15 +175,17 @@ fn step(
     let file = samples::path(session.path(), done + 1);
     let tokenizer = &models.policy_base().tokenizer;
     let n_samples = recipe.samples_per_step;
-    samples::write(
-        &file,
-        n_samples,
-        tokenizer,
-        &rollouts,
-        &scores,
-        weighted,
-        &experience,
-    )?;
+    if session.writes() {
+        samples::write(
+            &file,
+            n_samples,
+            tokenizer,
+            &rollouts,
+            &scores,
+            weighted,
+            &experience,
+        )?;
+    }
     guard::check(&recipe.guard, done + 1, &rollout, &rollouts, &scores, &file)?;
 
     session.phase("update");
@@ -189,7 +200,7 @@ fn step(
 
     session.phase("record");
     // Before the step is recorded: a run that resumes after it must find the snapshot.
-    if (done + 1).is_multiple_of(recipe.snapshot_every) {
+    if (done + 1).is_multiple_of(recipe.snapshot_every) && session.writes() {
         models.policy.save(&snapshot(session.path(), done + 1))?;
     }
     let earned = match rollout.score_mean {
@@ -208,6 +219,12 @@ fn step(
         update: UpdateMetrics::of(&updates),
     };
     Ok(session.end_step(&metrics, &shown, n_tokens)?)
+}
+
+/// Numbers of terms in another form.
+fn mapped<T, U>(numbers: Vec<Vec<Option<T>>>, form: fn(T) -> U) -> Vec<Vec<Option<U>>> {
+    let of_response = |numbers: Vec<Option<T>>| numbers.into_iter().map(|n| n.map(form)).collect();
+    numbers.into_iter().map(of_response).collect()
 }
 
 /// Whether every term of the reward can judge every prompt.

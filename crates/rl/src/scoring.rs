@@ -8,6 +8,7 @@ use candor_judge::JudgeError;
 use candor_judge::reward::{Answered, Rewards, Term};
 use candor_reward::scorer::{Judged, RewardModel};
 use candor_reward::wording::fact_lines;
+use candor_run::Ranks;
 
 use crate::RlError;
 use crate::models::{Images, Models};
@@ -41,16 +42,17 @@ pub struct ModelScore {
     pub sentences: Vec<(usize, f64)>,
 }
 
-/// Scores every response by the reward model; none where there is no reward model.
+/// Scores every response by the reward model; none where there is no reward model. The passes are shared out to `ranks`.
 ///
 /// # Errors
-/// A response does not fit the reward model.
+/// A response does not fit the reward model, or another rank has ended or hangs.
 pub fn score(
     models: &Models,
     images: &Images,
     rollouts: &[Rollout<'_>],
     recipe: &ScoreRecipe,
     pass_rows: usize,
+    ranks: &Ranks,
 ) -> Result<Vec<Option<ModelScore>>, RlError> {
     let Some(reward) = &models.reward else {
         return Ok(vec![None; rollouts.len()]);
@@ -78,7 +80,13 @@ pub fn score(
             facts: &rollout.facts,
         })
         .collect();
-    let raw = reward.score(models.judge_base(), images.judge(), &items, pass_rows)?;
+    let raw = reward.score(
+        models.judge_base(),
+        images.judge(),
+        &items,
+        pass_rows,
+        ranks,
+    )?;
     let mut raw = raw.into_iter();
     let scores = rollouts.iter().zip(&ends).map(|(rollout, ends)| {
         let said: Vec<f64> = raw.by_ref().take(ends.len() + 1).collect();

@@ -99,14 +99,21 @@ impl Counts {
 }
 
 impl Learner<'_> {
-    /// Adds the gradients of a mini-batch, the given rows of the rollouts, to what the parameters have.
-    #[must_use]
-    pub fn pass(
+    /// Adds the gradients of a mini-batch, the given rows of the rollouts, to what the parameters have. `compute` computes its
+    /// passes, of a micro-batch each, and returns the numbers that each gave.
+    ///
+    /// # Errors
+    /// As `compute`.
+    pub fn pass<E>(
         &self,
         rollouts: &[Rollout<'_>],
         experience: &Experience,
         rows: &[usize],
-    ) -> MiniBatchStats {
+        compute: impl FnOnce(
+            &[Vec<usize>],
+            &mut dyn FnMut(&Vec<usize>) -> Tensor,
+        ) -> Result<Vec<Vec<f64>>, E>,
+    ) -> Result<MiniBatchStats, E> {
         let n_tokens: usize = rows.iter().map(|&r| rollouts[r].response.ids.len()).sum();
         let n_positions = rows.len() * experience.counted.size()[1] as usize;
         let n = Counts {
@@ -118,19 +125,24 @@ impl Learner<'_> {
             rows: rows.len().max(1) as f64,
         };
         let critic = self.critic.as_ref().zip(experience.critic.as_ref());
-        let mut sums = Vec::new();
-        let mut maxima = Vec::new();
-        for micro in longest_first(rollouts, rows).chunks(self.micro_batch) {
+        let rows = longest_first(rollouts, rows);
+        let micros: Vec<Vec<usize>> = rows
+            .chunks(self.micro_batch)
+            .map(<[usize]>::to_vec)
+            .collect();
+        let found = compute(&micros, &mut |micro| {
             let some: Vec<&Rollout<'_>> = micro.iter().map(|&row| &rollouts[row]).collect();
-            let (mut of_pass, largest) = self.policy_pass(&some, experience, micro, n);
+            let (sums, largest) = self.policy_pass(&some, experience, micro, n);
+            let mut of_pass = Vec::from(largest);
+            of_pass.extend(sums);
             if let Some((learner, said)) = critic {
                 of_pass.extend(self.critic_pass(learner, said, &some, experience, micro, n));
             }
-            sums.push(Tensor::stack(&of_pass, 0));
-            maxima.push(Tensor::stack(&largest, 0));
-        }
+            let of_pass: Vec<Tensor> = of_pass.iter().map(|x| x.to_kind(Kind::Double)).collect();
+            Tensor::stack(&of_pass, 0)
+        })?;
         let critic = critic.map(|(learner, _)| learner.recipe);
-        self.gather(&sums, &maxima, n, n_tokens, critic)
+        Ok(self.figures(&found, n, n_tokens, critic))
     }
 
     /// Returns `[policy loss, clip fraction, approx KL, entropy, KL in the loss]`, to be summed, and
@@ -234,19 +246,24 @@ impl Learner<'_> {
         }
     }
 
-    /// Brings the figures to the host, all at once.
-    fn gather(
+    /// The figures of a mini-batch from those of its passes: the first two are the largest of all, the others sums.
+    fn figures(
         &self,
-        sums: &[Tensor],
-        maxima: &[Tensor],
+        found: &[Vec<f64>],
         n: Counts,
         n_tokens: usize,
         critic: Option<CriticRecipe>,
     ) -> MiniBatchStats {
-        let sums = Tensor::stack(sums, 0).sum_dim_intlist([0].as_slice(), false, Kind::Double);
-        let maxima = Tensor::stack(maxima, 0).amax([0].as_slice(), false);
-        let all = Tensor::cat(&[maxima.to_kind(Kind::Double), sums], 0);
-        let all = Vec::<f64>::try_from(all).expect("one dimension of f64");
+        let found: Vec<Tensor> = found
+            .iter()
+            .map(|of_pass| Tensor::from_slice(of_pass))
+            .collect();
+        let found = Tensor::stack(&found, 0);
+        let maxima = found.narrow(1, 0, 2).amax([0].as_slice(), false);
+        let sums = found.narrow(1, 2, found.size()[1] - 2).contiguous();
+        let sums = sums.sum_dim_intlist([0].as_slice(), false, Kind::Double);
+        let all =
+            Vec::<f64>::try_from(Tensor::cat(&[maxima, sums], 0)).expect("one dimension of f64");
         let [ratio_max, log_ratio_max] = [all[0], all[1]];
         let [policy_loss, clip_fraction, approx_kl, entropy] = [all[2], all[3], all[4], all[5]];
         let bonus = self.ppo.entropy_coef * entropy * n.real / n.counted;
@@ -315,7 +332,9 @@ pub fn update(
     let mut updates = Vec::new();
     for mini_batch in epochs.iter().flatten() {
         session.zero_grad();
-        let passed = learner.pass(rollouts, experience, mini_batch);
+        let passed = learner.pass(rollouts, experience, mini_batch, |micros, pass| {
+            session.passes(micros, &mut |micro| Ok::<_, TrainError>(pass(micro)))
+        })?;
         let ids = || {
             let ids = mini_batch
                 .iter()

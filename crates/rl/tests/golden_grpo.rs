@@ -15,8 +15,9 @@ use candor_rl::recipe::{AverageOver, KlPlace, Normalise, PpoRecipe, ScoreRecipe}
 use candor_rl::shaping::{ScorePosition, TerminalCoefs};
 use candor_rl::symbolic::YesReward;
 use candor_rl::update::Learner;
+use candor_run::Ranks;
 use candor_testing::golden::{Golden, Updates, assert_close};
-use candor_train::{AdamW, AdamWConfig, ParamGroup};
+use candor_train::{AdamW, AdamWConfig, ParamGroup, TrainError, on_this_rank};
 use given::{Models, golden_folder, prompts, rollouts, scores};
 use tch::{Kind, Tensor};
 
@@ -148,7 +149,9 @@ fn check(micro_batch: usize, activations: Activations) {
     let mut compared = Updates::new(format!("grpo, {micro_batch} a pass, {activations:?}"));
     let width = width_of(&rollouts, learner.ppo.average_over, MAX_RESPONSE);
     let reference = models.policy_reader(&models.reference);
-    let reference = reference.logprobs(&rollouts, micro_batch, width);
+    let reference = reference
+        .logprobs(&rollouts, micro_batch, width, &Ranks::alone())
+        .unwrap();
     let experience = Experience::new(
         &rollouts,
         &scores(&sampled),
@@ -193,7 +196,10 @@ fn check(micro_batch: usize, activations: Activations) {
     for (n, rows) in (1..).zip(&mini_batches) {
         optimizer.zero_grad();
         let rows: Vec<usize> = rows.iter().map(|&row| row as usize).collect();
-        let passed = learner.pass(&rollouts, &experience, &rows);
+        let passed = learner.pass(&rollouts, &experience, &rows, |micros, pass| {
+            Ok::<_, TrainError>(on_this_rank(micros, pass))
+        });
+        let passed = passed.expect("passes");
         if n == 1 {
             compared.close(
                 n,

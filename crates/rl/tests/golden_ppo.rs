@@ -26,10 +26,13 @@ use candor_rl::recipe::{AverageOver, KlPlace, Normalise, PpoRecipe, ScoreRecipe}
 use candor_rl::rollout::Rollout;
 use candor_rl::shaping::{ScorePosition, TerminalCoefs};
 use candor_rl::symbolic::YesReward;
-use candor_rl::update::{Learner, update};
-use candor_run::{Inputs, LaunchOptions, StopSignal};
+use candor_rl::update::{Learner, MiniBatchStats, update};
+use candor_run::{Inputs, LaunchOptions, Ranks, StopSignal};
 use candor_testing::golden::{Golden, Updates};
-use candor_train::{AdamWConfig, DeviceChoice, Session, SessionRecipe, Shape, TrainState, Warmup};
+use candor_train::{
+    AdamWConfig, DeviceChoice, Session, SessionRecipe, Shape, TrainError, TrainState, Warmup,
+    on_this_rank,
+};
 use given::{Models, golden_folder, prompts, rollouts, scores};
 use tch::Tensor;
 
@@ -136,6 +139,7 @@ fn session(folder: &Path, models: &Models) -> Session {
         max_grad_norm: MAX_NORM,
         shape: Shape::Constant,
         warmup: Warmup::Steps(0),
+        lanes: 1,
         checkpoint_every: 1,
         n_keep_checkpoints: 1,
     };
@@ -144,6 +148,7 @@ fn session(folder: &Path, models: &Models) -> Session {
         init_from: None,
         resume_command: String::new(),
         stop: StopSignal::detached(),
+        ranks: Ranks::alone(),
     };
     let trained = models.trained().into_iter().flat_map(|(part, tensors)| {
         tensors
@@ -176,7 +181,9 @@ impl Check<'_> {
         let pass_rows = learner.micro_batch;
         let width = width_of(rollouts, self.case.average_over, MAX_RESPONSE);
         let reference = self.models.policy_reader(&self.models.reference);
-        let ref_logprobs = reference.logprobs(rollouts, pass_rows, width);
+        let ref_logprobs = reference
+            .logprobs(rollouts, pass_rows, width, &Ranks::alone())
+            .expect("one rank");
         let experience = Experience::new(
             rollouts,
             &scores(terminal),
@@ -190,10 +197,19 @@ impl Check<'_> {
         for (what, found) in [
             (
                 "logprobs",
-                &learner.policy.logprobs(rollouts, pass_rows, width),
+                &learner
+                    .policy
+                    .logprobs(rollouts, pass_rows, width, &Ranks::alone())
+                    .expect("one rank"),
             ),
             ("ref_logprobs", &ref_logprobs),
-            ("values", &critic.reader.values(rollouts, pass_rows, width)),
+            (
+                "values",
+                &critic
+                    .reader
+                    .values(rollouts, pass_rows, width, &Ranks::alone())
+                    .expect("one rank"),
+            ),
             ("rewards", &experience.rewards),
             ("advantages", &experience.advantages),
             ("returns", returns),
@@ -206,7 +222,12 @@ impl Check<'_> {
 
     /// The gradients of the first mini-batch, not clipped; the update that follows takes them anew.
     fn gradients(&mut self, experience: &Experience, rows: &[usize]) {
-        let _ = self.learner.pass(&self.rollouts, experience, rows);
+        let _: MiniBatchStats = self
+            .learner
+            .pass(&self.rollouts, experience, rows, |micros, pass| {
+                Ok::<_, TrainError>(on_this_rank(micros, pass))
+            })
+            .expect("passes");
         for (part, found) in self.models.flat(Tensor::grad) {
             let expected = self.golden.get(&format!("gradients.{part}"));
             let what = format!("gradients of {part}");

@@ -96,6 +96,33 @@ pub enum RunError {
         remedy: &'static str,
     },
 
+    /// What the processes of a run begin with is not the same.
+    #[error("the ranks of this run differ: {}; {remedy}", differ.join(", "))]
+    RanksDiffer {
+        /// What differs: name, and what two ranks have.
+        differ: Vec<String>,
+        /// What to do.
+        remedy: &'static str,
+    },
+
+    /// The environment does not tell which rank of a run this process is.
+    #[error("{name} {problem}; {remedy}")]
+    Environment {
+        /// The variable.
+        name: String,
+        /// What was found.
+        problem: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+
+    /// The processes of a run cannot go on together.
+    #[error("{source}")]
+    Ranks {
+        /// What failed, with rank, address and remedy.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
     /// The handlers for SIGINT and SIGTERM could not be installed.
     #[error(
         "cannot install the handler for {signal}; the run could not be stopped cleanly, so it is not started"

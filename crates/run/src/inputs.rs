@@ -28,6 +28,12 @@ impl Inputs {
         self.0.get(name)
     }
 
+    /// All of them by name, in the order of names.
+    #[must_use]
+    pub fn named(&self) -> Vec<(String, String)> {
+        self.0.clone().into_iter().collect()
+    }
+
     /// What a checkpoint keeps of them.
     #[must_use]
     pub fn to_value(&self) -> Value {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::ranks::Ranks;
 use crate::stop::StopSignal;
 
 /// How a run is started; what the command line decides, not the recipe.
@@ -15,6 +16,8 @@ pub struct LaunchOptions {
     pub resume_command: String,
     /// Asks the loop to stop.
     pub stop: StopSignal,
+    /// The processes that share the run.
+    pub ranks: Ranks,
 }
 
 /// How a run ended.

@@ -3,7 +3,8 @@
 //!
 //! [`Claim`] takes the folder and [`RunFolder`] is its files: `metrics.jsonl`, `timings.jsonl`, TensorBoard events and
 //! checkpoints ([`CheckpointStore`]), each with a [`manifest`] of hashes. [`StopSignal`] hears SIGINT and SIGTERM, [`Progress`]
-//! talks to the person, [`Inputs`] notices that a resume reads other files, and [`Workload`] is what a run will come to.
+//! talks to the person, [`Inputs`] notices that a resume reads other files, [`Ranks`] are the processes that share a run, and
+//! [`Workload`] is what a run will come to.
 //!
 //! Nothing here knows tensors: this crate never links libtorch.
 
@@ -16,7 +17,9 @@ mod inputs;
 mod json_lines;
 mod launch;
 pub mod manifest;
+mod place;
 mod progress;
+mod ranks;
 mod run_folder;
 mod stop;
 mod tensorboard;
@@ -26,7 +29,9 @@ pub use checkpoint::{Checkpoint, CheckpointStore, CheckpointWriter, Newest, RunS
 pub use error::{Damage, RunError};
 pub use inputs::Inputs;
 pub use launch::{LaunchOptions, Outcome};
+pub use place::RankPlace;
 pub use progress::Progress;
+pub use ranks::{Exchange, Ranks};
 pub use run_folder::{Claim, Resumed, RunFolder, RunOptions, write_result};
 pub use stop::{StopSignal, Stopped};
 pub use workload::Workload;

@@ -10,6 +10,8 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::ranks::Ranks;
+
 /// Seconds between plain lines.
 const LINE_INTERVAL_SECS: f64 = 10.0;
 /// Steps over which the speed is averaged: enough to be calm, few enough to follow a change.
@@ -26,6 +28,7 @@ pub struct Progress {
     speed: Speed,
     last_line_secs: Option<f64>,
     bar: Option<ProgressBar>,
+    silent: bool,
 }
 
 impl Progress {
@@ -46,6 +49,39 @@ impl Progress {
             speed,
             last_line_secs: None,
             bar,
+            silent: false,
+        }
+    }
+
+    /// Progress of which nothing is said: of a process whose run another one tells of.
+    #[must_use]
+    pub fn silent() -> Self {
+        Self {
+            stage: String::new(),
+            doing: String::new(),
+            n_steps: 0,
+            step: 0,
+            started: Instant::now(),
+            speed: Speed::default(),
+            last_line_secs: None,
+            bar: None,
+            silent: true,
+        }
+    }
+
+    /// As [`Progress::new`] on the first rank, and silent on the others.
+    #[must_use]
+    pub fn of_rank(ranks: &Ranks, stage: &str) -> Self {
+        if ranks.is_first() {
+            return Self::new(stage, 0, 0);
+        }
+        Self::silent()
+    }
+
+    /// A line of its own, where there is no bar.
+    fn say(&self, line: &str) {
+        if !self.silent {
+            eprintln!("{}: {line}", self.stage);
         }
     }
 
@@ -65,7 +101,7 @@ impl Progress {
             bar.set_position(self.step);
             bar.set_message(what.to_owned());
         } else if !what.is_empty() {
-            eprintln!("{}: {what}", self.stage);
+            self.say(what);
         }
     }
 
@@ -88,8 +124,10 @@ impl Progress {
             } else if secs - last_line_secs >= LINE_INTERVAL_SECS {
                 last_line_secs = secs;
                 let percent = done as f64 / n.max(1) as f64 * 100.0;
-                let (stage, doing) = (&self.stage, &self.doing);
-                eprintln!("{stage}: {doing}, {done} of {n} ({percent:.0} %), {left} left");
+                let doing = &self.doing;
+                self.say(&format!(
+                    "{doing}, {done} of {n} ({percent:.0} %), {left} left"
+                ));
             }
         }
     }
@@ -111,15 +149,15 @@ impl Progress {
         } else if self.line_is_due(secs) {
             self.last_line_secs = Some(secs);
             let details = details(&self.doing, self.speed.per_sec(), eta_secs, metrics);
-            eprintln!("{}: {}, {details}", self.stage, share(step, self.n_steps));
+            self.say(&format!("{}, {details}", share(step, self.n_steps)));
         }
     }
 
     /// Prints a line that stays, above the bar if there is one.
     pub fn note(&self, line: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{}: {line}", self.stage)),
-            None => eprintln!("{}: {line}", self.stage),
+            Some(bar) => bar.suspend(|| self.say(line)),
+            None => self.say(line),
         }
     }
 
@@ -130,7 +168,7 @@ impl Progress {
         }
         let took = duration(self.started.elapsed().as_secs_f64());
         let share = share(self.step, self.n_steps);
-        eprintln!("{}: {outcome} ({share} in {took})", self.stage);
+        self.say(&format!("{outcome} ({share} in {took})"));
     }
 
     fn line_is_due(&self, secs: f64) -> bool {

@@ -32,6 +32,9 @@ pub struct Stopped {
 }
 
 impl Stopped {
+    /// What a process that was stopped exits with.
+    pub const EXIT_CODES: [u8; 2] = [(SIGNALLED + SIGINT) as u8, (SIGNALLED + SIGTERM) as u8];
+
     /// What the process should exit with: 130 after SIGINT, 143 after SIGTERM.
     #[must_use]
     pub fn exit_code(self) -> u8 {
@@ -91,6 +94,20 @@ impl StopSignal {
     /// Asks the loop to stop, as SIGINT would.
     pub fn request(&self) {
         self.requested.store(SIGINT as usize, Ordering::SeqCst);
+    }
+
+    /// The number of the signal that was heard; 0 is none.
+    #[must_use]
+    pub fn signal(&self) -> u8 {
+        // Both signals have small numbers.
+        self.requested.load(Ordering::SeqCst) as u8
+    }
+
+    /// Asks the loop to stop as this signal would, which another process has heard; 0 asks nothing.
+    pub fn hear(&self, signal: u8) {
+        if signal != 0 {
+            self.requested.store(signal.into(), Ordering::SeqCst);
+        }
     }
 
     /// Whether the loop should checkpoint and end.

@@ -10,7 +10,7 @@ use candor_data::formats::candidates::{self, Candidate};
 use candor_data::rows::{ImageRows, Look, Skipped, SkippedCounts};
 use candor_run::{Claim, LaunchOptions, Outcome, Progress, RunOptions, write_result};
 use candor_train::say_skipped;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tch::Device;
 
 use crate::parts::{self, Part};
@@ -52,7 +52,7 @@ pub struct SampleMetrics {
 }
 
 /// One line of `timings.jsonl`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Timing {
     step: u64,
     secs: f64,
@@ -61,7 +61,7 @@ struct Timing {
 }
 
 /// Where the time of a chunk went.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct PhaseSecs {
     images: f64,
     answers: f64,
@@ -76,8 +76,15 @@ pub fn run(
     launch: &LaunchOptions,
     device: Device,
 ) -> Result<Outcome, SampleError> {
-    let claim = claim(recipe, launch)?;
-    let mut progress = Progress::new(name(recipe), 0, 0);
+    let ranks = &launch.ranks;
+    let asked = vec![("--resume".to_owned(), launch.resume.to_string())];
+    ranks.check_same_start(&recipe.resolved.to_text(), asked)?;
+    let mut taken = None;
+    ranks.made_by_first(|| {
+        taken = Some(claim(recipe, launch)?);
+        Ok::<_, SampleError>(())
+    })?;
+    let mut progress = Progress::of_rank(ranks, name(recipe));
     let sampler = Sampler::open(recipe, device, &mut progress)?;
     let bundle = &sampler.bundle;
     let positions = bundle.model.n_positions();
@@ -93,46 +100,69 @@ pub fn run(
         look,
     )?;
     say_skipped(name(recipe), skipped.as_ref());
-    let mut folder = claim.open()?.folder;
-    if let Some(skipped) = &skipped {
-        skipped.write(&recipe.out)?;
-    }
+    ranks.check_same_inputs(&sampler.inputs(&prompts))?;
+    let mut folder = None;
     let chunks: Vec<&[Prompt]> = prompts.chunks(recipe.chunk).collect();
-    let mut kept = kept(recipe, &sampler, &chunks)?;
+    // The first rank alone reads and writes the folder.
+    let mut kept = ranks.made_by_first(|| {
+        folder = taken
+            .map(Claim::open)
+            .transpose()?
+            .map(|opened| opened.folder);
+        if let Some(skipped) = &skipped {
+            skipped.write(&recipe.out)?;
+        }
+        kept(recipe, &sampler, &chunks)
+    })?;
     let n_kept: usize = kept.iter().flatten().map(Vec::len).sum();
     progress.set_steps(prompts.len() as u64, n_kept as u64);
     progress.doing("answering");
     let (mut rows, mut n_done) = (Vec::with_capacity(prompts.len()), n_kept);
     let mut speed = Speed::default();
-    for (number, chunk) in chunks.into_iter().enumerate() {
+    let missing: Vec<usize> = (0..chunks.len()).filter(|&n| kept[n].is_none()).collect();
+    let mut rounds = missing.chunks(ranks.world());
+    for number in 0..chunks.len() {
         let step = number as u64 + 1;
-        let answered = if let Some(answered) = kept[number].take() {
-            answered
-        } else {
-            let (answered, timing) = speed.answer(&sampler, chunk, &images, step)?;
-            candidates::write(&parts::path(&recipe.out, number), &answered)?;
-            folder.log_timing(step, &timing)?;
-            n_done += answered.len();
-            answered
-        };
+        if kept[number].is_none() {
+            // One chunk a rank; the first of them is this one.
+            let round = rounds.next().unwrap_or_default();
+            let answered = ranks.share(round.len(), |turn| {
+                let number = round[turn];
+                answer(&sampler, chunks[number], &images, number as u64 + 1)
+            })?;
+            for (&number, (answered, timing)) in round.iter().zip(answered) {
+                speed.count(&answered, timing.secs);
+                if let Some(folder) = &mut folder {
+                    candidates::write(&parts::path(&recipe.out, number), &answered)?;
+                    folder.log_timing(timing.step, &timing)?;
+                }
+                n_done += answered.len();
+                kept[number] = Some(answered);
+            }
+        }
+        let answered = kept[number].take().unwrap_or_default();
         let counts = Counts::of(&answered);
-        folder.log(step, &SampleMetrics { step, counts })?;
+        if let Some(folder) = &mut folder {
+            folder.log(step, &SampleMetrics { step, counts })?;
+        }
         rows.extend(answered);
         let shown = [("tokens", counts.mean_response_tokens)];
         progress.step(n_done as u64, &shown);
-        if launch.stop.requested() && rows.len() < prompts.len() {
+        if ranks.should_stop(&launch.stop)? && rows.len() < prompts.len() {
             let command = &launch.resume_command;
             progress.finish(&format!("stopped; continue with: {command}"));
             return Ok(Outcome::Stopped);
         }
     }
     let counts = Counts::of(&rows);
-    candidates::write(&recipe.out.join("candidates.jsonl"), &rows)?;
-    let result = SampleResult {
-        counts,
-        skipped: skipped.as_ref().map(Skipped::counts),
-    };
-    write_result(&recipe.out, &result)?;
+    if folder.is_some() {
+        candidates::write(&recipe.out.join("candidates.jsonl"), &rows)?;
+        let result = SampleResult {
+            counts,
+            skipped: skipped.as_ref().map(Skipped::counts),
+        };
+        write_result(&recipe.out, &result)?;
+    }
     progress.finish(&format!("{counts}{speed}"));
     Ok(Outcome::Finished)
 }
@@ -215,33 +245,34 @@ struct Speed {
 }
 
 impl Speed {
-    /// Answers a chunk with an eye on the clock.
-    fn answer(
-        &mut self,
-        sampler: &Sampler,
-        chunk: &[Prompt],
-        images: &ImageRows,
-        step: u64,
-    ) -> Result<(Vec<Candidate>, Timing), SampleError> {
-        let started = Instant::now();
-        let features = sampler.encode(chunk, images)?;
-        let images = started.elapsed().as_secs_f64();
-        let rows = sampler.answer(chunk, &features)?;
-        let secs = started.elapsed().as_secs_f64();
-        let n_tokens = n_tokens(&rows);
-        self.n_tokens += n_tokens;
+    fn count(&mut self, answered: &[Candidate], secs: f64) {
+        self.n_tokens += n_tokens(answered);
         self.secs += secs;
-        let timing = Timing {
-            step,
-            secs,
-            phase_secs: PhaseSecs {
-                images,
-                answers: secs - images,
-            },
-            tokens_per_sec: n_tokens as f64 / secs,
-        };
-        Ok((rows, timing))
     }
+}
+
+/// Answers a chunk with an eye on the clock.
+fn answer(
+    sampler: &Sampler,
+    chunk: &[Prompt],
+    images: &ImageRows,
+    step: u64,
+) -> Result<(Vec<Candidate>, Timing), SampleError> {
+    let started = Instant::now();
+    let features = sampler.encode(chunk, images)?;
+    let images = started.elapsed().as_secs_f64();
+    let rows = sampler.answer(chunk, &features)?;
+    let secs = started.elapsed().as_secs_f64();
+    let timing = Timing {
+        step,
+        secs,
+        phase_secs: PhaseSecs {
+            images,
+            answers: secs - images,
+        },
+        tokens_per_sec: n_tokens(&rows) as f64 / secs,
+    };
+    Ok((rows, timing))
 }
 
 impl std::fmt::Display for Speed {

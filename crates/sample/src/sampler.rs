@@ -6,10 +6,10 @@
 //! and what decides its batches is recorded with each answer.
 
 use candor_data::formats::candidates::{Candidate, Sampling};
-use candor_data::random;
+use candor_data::{random, sha256};
 use candor_data::rows::ImageRows;
 use candor_model::{Adapter, Answerer, Bundle, ImageFeatures, ModelFolder, Query, Written, peft};
-use candor_run::Progress;
+use candor_run::{Inputs, Progress};
 use candor_train::fingerprint;
 use tch::Device;
 
@@ -75,6 +75,16 @@ impl<'a> Sampler<'a> {
             adapter,
             record,
         })
+    }
+
+    /// Fingerprints of what is read.
+    #[must_use]
+    pub(crate) fn inputs(&self, prompts: &[Prompt]) -> Inputs {
+        let row = |prompt| format!("{:?}", self.unanswered(prompt)).into_bytes();
+        Inputs::new([(
+            "model and prompts",
+            sha256::of_bytes(prompts.iter().map(row)),
+        )])
     }
 
     /// The row of a prompt, its answers still empty.

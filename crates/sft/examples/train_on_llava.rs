@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 use candor_data::formats::llava;
 use candor_recipe::Reader;
-use candor_run::{LaunchOptions, StopSignal};
+use candor_run::{LaunchOptions, Ranks, StopSignal};
 use candor_sft::{GroundRecipe, SftRecipe, ground, run};
 use tch::Device;
 
@@ -132,5 +132,6 @@ fn launch() -> LaunchOptions {
         init_from: None,
         resume_command: "delete the folder and run the example again".to_owned(),
         stop: StopSignal::detached(),
+        ranks: Ranks::alone(),
     }
 }

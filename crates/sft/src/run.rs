@@ -86,7 +86,7 @@ pub fn run(
         kept: Vec::new(),
     };
     let mut session = opening.open(parts, n_steps, inputs)?;
-    if let Some(skipped) = corpus.skipped() {
+    if let Some(skipped) = corpus.skipped().filter(|_| session.writes()) {
         skipped.write(session.path())?;
     }
     let progress = session.counter("encoding images");
@@ -106,11 +106,9 @@ pub fn run(
         }
         let samples = || passes.iter().flatten();
         let n_targets: usize = samples().map(|s| s.n_targets()).sum();
-        // Read once a step: the host would wait at every pass.
-        let mut loss = Tensor::zeros([], (Kind::Double, device));
-        for micro in &passes {
+        let losses = session.passes(&passes, &mut |micro| {
             let batch = Batch::new(micro, bundle.tokenizer.pad, device);
-            let _ = loss.g_add_(&pass(
+            Ok::<_, SftError>(pass(
                 &bundle,
                 adapter.as_ref(),
                 &features,
@@ -118,9 +116,9 @@ pub fn run(
                 &batch,
                 recipe,
                 n_targets.max(1),
-            ));
-        }
-        let loss = loss.double_value(&[]);
+            ))
+        })?;
+        let loss = losses.iter().flatten().sum();
         session.phase("update");
         let update = session.apply(loss, || samples().map(|s| s.id.clone()).collect())?;
         let metrics = SftMetrics {
@@ -140,7 +138,9 @@ pub fn run(
     if matches!(bundle.template, Template::Plain) {
         bundle.template = template;
     }
-    Tune::save(session.path(), &bundle, adapter.as_ref())?;
+    if session.writes() {
+        Tune::save(session.path(), &bundle, adapter.as_ref())?;
+    }
     if let Some(skipped) = corpus.skipped() {
         session.write_result(&SftResult {
             n_rows: corpus.n_rows(),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use candor_run::{LaunchOptions, StopSignal};
+use candor_run::{LaunchOptions, Ranks, StopSignal};
 
 /// A start that nobody interrupts, or the resume of one.
 #[must_use]
@@ -12,6 +12,7 @@ pub fn launch(resume: bool) -> LaunchOptions {
         init_from: None,
         resume_command: "candor stage --resume".to_owned(),
         stop: StopSignal::detached(),
+        ranks: Ranks::alone(),
     }
 }
 

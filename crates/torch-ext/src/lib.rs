@@ -2,8 +2,8 @@
 //!
 //! Today that is what libtorch wants from a process before its first tensor, which [`init`] does; what NVIDIA's
 //! [`driver()`] and libtorch say of themselves ([`libtorch`]); the peak memory of the process and of a stretch of its
-//! work; [`filled()`]: tensors read straight into their memory; and [`PackedWeight`]: linear layers in 4 or 8 bits, an
-//! autograd function in C++. Process groups come here when a stage needs them.
+//! work; [`filled()`]: tensors read straight into their memory; [`PackedWeight`]: linear layers in 4 or 8 bits, an
+//! autograd function in C++; and [`Group`]: processes that compute together.
 //!
 //! Every `unsafe` block carries a `SAFETY` comment; the lints of this crate refuse one that does not.
 
@@ -13,6 +13,7 @@ mod allocator;
 mod cuda;
 mod driver;
 mod filled;
+mod group;
 #[cfg(target_os = "linux")]
 mod library;
 pub mod libtorch;
@@ -25,6 +26,7 @@ pub use allocator::give_back_freed;
 pub use cuda::{CudaLibrary, folder as libtorch_folder};
 pub use driver::{Card, Driver, driver};
 pub use filled::filled;
+pub use group::{Group, GroupError, GroupPlace};
 pub use memory::{peak_memory_bytes, recent_peak_bytes, restart_peak};
 pub use packed::{Nf4, PackedWeight};
 

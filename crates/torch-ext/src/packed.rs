@@ -158,7 +158,7 @@ fn of_kind(kind: Kind) -> Tensor {
 }
 
 /// The message of an exception, whose memory is freed.
-fn taken_message(error: *mut c_char) -> String {
+pub(crate) fn taken_message(error: *mut c_char) -> String {
     if error.is_null() {
         return "out of memory".to_owned();
     }

@@ -9,6 +9,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use candor_recipe::{Field, Reader};
+use candor_run::Ranks;
 use tch::Device;
 
 use self::available::SHOW_CARD;
@@ -60,6 +61,20 @@ impl DeviceChoice {
     #[must_use]
     pub fn setting(self) -> String {
         format!("{KEY}=\"{self}\"")
+    }
+
+    /// What one of several processes of a machine asks for: each its own of the CUDA devices that it can see, unless it names
+    /// another than the first.
+    #[must_use]
+    pub fn of_rank(self, ranks: &Ranks) -> Self {
+        if ranks.world() == 1 || !matches!(self, Self::Auto | Self::Cuda(0)) {
+            return self;
+        }
+        match available() {
+            // SLURM may show a process its own device alone.
+            Available::Cuda(n) if n > 1 => Self::Cuda(ranks.local_rank()),
+            _ => self,
+        }
     }
 
     /// The device.

@@ -38,6 +38,18 @@ pub enum TrainError {
         n_positions: usize,
     },
 
+    /// A lane is never divided.
+    #[error(
+        "{world} ranks cannot share run.lanes = {lanes}: write run.lanes = {world} into the recipe, or start {lanes} at most (the same \
+             run.lanes gives the same weights on any number of ranks)"
+    )]
+    TooManyRanks {
+        /// Processes.
+        world: usize,
+        /// Lanes of the recipe.
+        lanes: usize,
+    },
+
     /// A device was asked for by name and is not there.
     #[error(
         "{asked} is not there: {reason} ({remedy}; or compute on the CPU, with --device cpu or run.device = \"cpu\")"

@@ -20,7 +20,9 @@ mod device;
 mod error;
 pub mod fingerprint;
 mod finite;
+mod lanes;
 pub mod optimizer;
+mod ranks;
 mod room;
 pub mod schedule;
 pub mod session;
@@ -35,8 +37,11 @@ pub use comparisons::read_comparisons;
 pub use device::{Available, Chosen, DeviceChoice, NoCuda, available, device_name};
 pub use error::TrainError;
 pub use optimizer::{AdamW, AdamWConfig, ParamGroup};
+pub use ranks::join;
 pub use room::check_room;
 pub use schedule::{Schedule, Shape, Warmup};
-pub use session::{Opening, Session, SessionRecipe, StepStats, TrainState, current_phase};
+pub use session::{
+    Opening, Session, SessionRecipe, StepStats, TrainState, current_phase, on_this_rank,
+};
 pub use stage_fields::{Length, LoraStart};
 pub use tune::Tune;

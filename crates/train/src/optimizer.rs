@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, HashSet};
 use tch::{Kind, Tensor};
 
 use crate::error::TrainError;
+use crate::lanes::Total;
 
 /// The constants of AdamW; the learning rate is given per step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -80,6 +81,8 @@ struct Parameter {
     n_updates: i64,
     lr_multiplier: f64,
     weight_decay: f64,
+    /// The sum of the lanes' gradients, where they are summed by lanes; it counts in place of the tensor's own.
+    total: Total,
 }
 
 /// AdamW over named parameters.
@@ -121,6 +124,7 @@ impl AdamW {
                     n_updates: 0,
                     lr_multiplier: group.lr_multiplier,
                     weight_decay,
+                    total: None,
                 });
             }
         }
@@ -138,6 +142,20 @@ impl AdamW {
     pub fn zero_grad(&mut self) {
         for parameter in &mut self.parameters {
             parameter.value.zero_grad();
+            parameter.total = None;
+        }
+    }
+
+    /// The gradients of one lane, as they are in the tensors, which the next lane overwrites.
+    pub(crate) fn lane(&self) -> Vec<Total> {
+        let gradients = self.parameters.iter().map(|p| p.value.grad());
+        gradients.map(|g| g.defined().then_some(g)).collect()
+    }
+
+    /// Puts the sums of the lanes' gradients in place of the tensors' own, until gradients are set to zero.
+    pub(crate) fn put_totals(&mut self, totals: Vec<Total>) {
+        for (parameter, total) in self.parameters.iter_mut().zip(totals) {
+            parameter.total = total;
         }
     }
 
@@ -271,6 +289,9 @@ impl Parameter {
     /// resumed run that gradient does not exist yet; it must be zero there too, or the resumed run would
     /// skip an update that the uninterrupted one makes.
     fn grad(&self) -> Option<Tensor> {
+        if let Some(total) = &self.total {
+            return Some(total.shallow_clone());
+        }
         let grad = self.value.grad();
         if grad.defined() {
             return Some(grad);

@@ -8,7 +8,8 @@
 //! let mut session = opening.open(..)?;
 //! for done in session.steps_left() {
 //!     session.begin_step();
-//!     session.phase("pass");       // forward and backward
+//!     session.phase("pass");
+//!     session.passes(..)?;         // forward and backward
 //!     session.phase("update");
 //!     session.apply(..)?;          // once, or after each mini-batch as PPO does
 //!     if !session.end_step(..)? { return Ok(Outcome::Stopped) }
@@ -17,6 +18,9 @@
 //!
 //! The step is what is counted, recorded and checkpointed, and the schedule follows it: all optimizer updates
 //! of one step have one learning rate. Nothing of the data order is stored: stages address it by the step.
+//!
+//! Several ranks may share a run. They have equal weights and equal optimizers; what they share out are the passes of an
+//! update. The first owns the folder and writes.
 
 mod earlier;
 mod opening;
@@ -25,19 +29,24 @@ mod restore;
 mod stopwatch;
 
 use std::path::Path;
+use std::time::Duration;
 
-use candor_run::{CheckpointWriter, Inputs, LaunchOptions, Progress, RunFolder, write_result};
+use candor_run::{
+    CheckpointWriter, Inputs, LaunchOptions, Progress, Ranks, RunFolder, write_result,
+};
 use serde::Serialize;
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
 pub use self::opening::Opening;
 pub use self::recipe::SessionRecipe;
 use self::restore::{KEPT, OPTIMIZER, WEIGHTS};
-use self::stopwatch::Stopwatch;
 pub use self::stopwatch::current_phase;
+use self::stopwatch::{RankTiming, Stopwatch};
 use crate::checkpoint::write_tensors;
 use crate::error::TrainError;
+use crate::fingerprint;
 use crate::finite::check_finite;
+use crate::lanes::{self, Total};
 use crate::optimizer::AdamW;
 use crate::schedule::Schedule;
 
@@ -63,7 +72,8 @@ pub struct StepStats {
 /// A run in progress.
 #[derive(Debug)]
 pub struct Session {
-    folder: RunFolder,
+    /// None on ranks other than the first.
+    folder: Option<RunFolder>,
     optimizer: AdamW,
     kept: Vec<(String, Tensor)>,
     schedule: Schedule,
@@ -74,6 +84,33 @@ pub struct Session {
     n_steps: u64,
     step: u64,
     stopwatch: Stopwatch,
+    /// In exchanges before this step.
+    waited: Duration,
+}
+
+/// All passes of an update in turn, as one rank computes them: the numbers that each gives, on the host. They are read once all
+/// are computed, because the host would wait at every pass.
+pub fn on_this_rank<P>(passes: &[P], pass: &mut dyn FnMut(&P) -> Tensor) -> Vec<Vec<f64>> {
+    to_host(&passes.iter().map(pass).collect::<Vec<_>>())
+}
+
+/// Numbers on the host, of all tensors together.
+fn to_host(tensors: &[Tensor]) -> Vec<Vec<f64>> {
+    if tensors.is_empty() {
+        return Vec::new();
+    }
+    let flat: Vec<Tensor> = tensors
+        .iter()
+        .map(|t| t.to_kind(Kind::Double).flatten(0, -1))
+        .collect();
+    let all = Tensor::cat(&flat, 0).to_device(Device::Cpu);
+    let mut numbers = vec![0.0; all.numel()];
+    all.copy_data(&mut numbers, all.numel());
+    let mut numbers = numbers.into_iter();
+    tensors
+        .iter()
+        .map(|tensor| numbers.by_ref().take(tensor.numel()).collect())
+        .collect()
 }
 
 impl Session {
@@ -96,7 +133,68 @@ impl Session {
     /// Begins a step, with all gradients zero.
     pub fn begin_step(&mut self) {
         self.stopwatch = Stopwatch::start();
+        self.waited = self.launch.ranks.waited();
         self.zero_grad();
+    }
+
+    /// The processes that share the run.
+    #[must_use]
+    pub fn ranks(&self) -> &Ranks {
+        &self.launch.ranks
+    }
+
+    /// Computes the passes of an update, each of which adds to the gradients and gives numbers; returns those of all passes, in
+    /// their order. Passes are dealt to `run.lanes` lanes whose gradients are summed apart, and lanes to ranks; see the head of
+    /// `lanes.rs`.
+    ///
+    /// # Shapes
+    /// `pass` gives a tensor of any shape and device, which is flattened.
+    ///
+    /// # Errors
+    /// A pass failed, or another rank has ended or hangs.
+    pub fn passes<P, E: From<TrainError>>(
+        &mut self,
+        passes: &[P],
+        pass: &mut dyn FnMut(&P) -> Result<Tensor, E>,
+    ) -> Result<Vec<Vec<f64>>, E> {
+        let (n_lanes, ranks) = (self.recipe.lanes, self.launch.ranks.clone());
+        if n_lanes == 1 {
+            let found = passes.iter().map(pass).collect::<Result<Vec<_>, E>>()?;
+            return Ok(to_host(&found));
+        }
+        let values: Vec<Tensor> = self
+            .optimizer
+            .parameters()
+            .into_iter()
+            .map(|(_, t)| t)
+            .collect();
+        let mut totals: Vec<Total> = values.iter().map(|_| None).collect();
+        let mut found: Vec<(usize, Tensor)> = Vec::new();
+        for first in (0..n_lanes).step_by(ranks.world()) {
+            self.optimizer.zero_grad();
+            let lane = first + ranks.rank();
+            if lane < n_lanes {
+                for number in (lane..passes.len()).step_by(n_lanes) {
+                    found.push((number, pass(&passes[number])?));
+                }
+            }
+            let mine = self.optimizer.lane();
+            let n_left = n_lanes - first;
+            tch::no_grad(|| lanes::add_round(&ranks, &values, &mut totals, &mine, n_left))
+                .map_err(TrainError::from)?;
+        }
+        self.optimizer.put_totals(totals);
+        let (numbers, found): (Vec<usize>, Vec<Tensor>) = found.into_iter().unzip();
+        let mine: Vec<(usize, Vec<u64>)> = numbers
+            .into_iter()
+            .zip(to_host(&found))
+            .map(|(number, of_pass)| (number, of_pass.into_iter().map(f64::to_bits).collect()))
+            .collect();
+        let of_ranks = ranks.all_of(&mine).map_err(TrainError::from)?;
+        let mut all = of_ranks.concat();
+        all.sort_by_key(|(number, _)| *number);
+        let numbers = |bits: Vec<u64>| bits.into_iter().map(f64::from_bits).collect();
+        Ok(all.into_iter().map(|(_, bits)| numbers(bits)).collect())
     }
 
     /// Ends the current phase and begins this one. `timings.jsonl` gets the seconds of each phase, those of
@@ -145,12 +243,16 @@ impl Session {
         n_tokens: usize,
     ) -> Result<bool, TrainError> {
         self.step += 1;
-        let timing = self.stopwatch.stop(self.step, n_tokens);
-        self.folder.log(self.step, metrics)?;
-        self.folder.log_timing(self.step, &timing)?;
+        let (stop, timing) = self.agree()?;
+        let timing = self.stopwatch.stop(self.step, n_tokens, timing);
+        if let Some(folder) = &mut self.folder {
+            folder.log(self.step, metrics)?;
+            folder.log_timing(self.step, &timing)?;
+        }
         self.progress.step(self.step, shown);
-        let stop = self.launch.stop.requested() && self.step < self.n_steps;
+        let stop = stop && self.step < self.n_steps;
         if stop || self.step.is_multiple_of(self.recipe.checkpoint_every) {
+            self.check_equal()?;
             self.checkpoint()?;
         }
         if stop {
@@ -161,6 +263,41 @@ impl Session {
             ));
         }
         Ok(!stop)
+    }
+
+    /// Whether any rank was asked to stop, so that all stop after the same step, and how long ranks waited for each other.
+    fn agree(&self) -> Result<(bool, Option<RankTiming>), TrainError> {
+        let (launch, ranks) = (&self.launch, &self.launch.ranks);
+        if ranks.world() == 1 {
+            return Ok((launch.stop.requested(), None));
+        }
+        let waited = ranks.waited().saturating_sub(self.waited).as_secs_f64();
+        let all = ranks.all_of(&(launch.stop.signal(), waited))?;
+        launch
+            .stop
+            .hear(all.iter().map(|(signal, _)| *signal).max().unwrap_or(0));
+        let waits = || all.iter().map(|(_, secs)| *secs).enumerate();
+        let slowest = waits().min_by(|(_, left), (_, right)| left.total_cmp(right));
+        let timing = RankTiming {
+            wait_secs: waits().map(|(_, secs)| secs).fold(0.0, f64::max),
+            slowest_rank: slowest.map_or(0, |(rank, _)| rank),
+        };
+        Ok((launch.stop.requested(), Some(timing)))
+    }
+
+    /// Whether all ranks have the same weights still: a machine that computed other bits than the others would otherwise go
+    /// unnoticed.
+    fn check_equal(&self) -> Result<(), TrainError> {
+        if self.launch.ranks.world() == 1 {
+            return Ok(());
+        }
+        let parameters = self.optimizer.parameters();
+        let print = fingerprint::of_tensors(parameters.iter().map(|(name, tensor)| (name, tensor)));
+        let named = [(format!("the weights after step {}", self.step), print)];
+        Ok(self.launch.ranks.check_same(
+            &named,
+            "give all ranks machines of one kind, and resume from the last checkpoint",
+        )?)
     }
 
     /// Writes a checkpoint of the steps that are done, unless it is there: for a run that has to end because something
@@ -187,23 +324,33 @@ impl Session {
         };
         // The data order is a function of the step, so the step is all there is to remember of it.
         let inputs = self.inputs.to_value();
-        self.folder
-            .save_checkpoint(self.step, self.step.into(), inputs, write)?;
+        if let Some(folder) = &mut self.folder {
+            folder.save_checkpoint(self.step, self.step.into(), inputs, write)?;
+        }
         Ok(())
     }
 
-    /// Writes the run's `result.json`.
+    /// Writes the run's `result.json`, on the first rank.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn write_result(&self, result: &impl Serialize) -> Result<(), TrainError> {
-        Ok(write_result(self.path(), result)?)
+        if self.folder.is_some() {
+            write_result(self.path(), result)?;
+        }
+        Ok(())
+    }
+
+    /// Whether this process owns the folder of the run: it writes, and the others do not.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        self.folder.is_some()
     }
 
     /// Where results go.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.folder.path()
+        &self.recipe.out
     }
 
     /// Ends the run with a last line.

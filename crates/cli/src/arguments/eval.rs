@@ -7,7 +7,7 @@ use candor_train::DeviceChoice;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 
-use super::PrecisionName;
+use super::{PrecisionName, RankArguments};
 
 /// Arguments of `candor eval`.
 #[derive(Debug, Args)]
@@ -28,6 +28,9 @@ pub struct EvalArguments {
     /// Print the results as JSON on stdout.
     #[arg(long)]
     pub json: bool,
+    /// The processes that share the evaluation.
+    #[command(flatten)]
+    pub ranks: RankArguments,
 }
 
 /// `candor eval …`

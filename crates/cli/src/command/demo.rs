@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use candor_judge::compare::compare;
 use candor_judge::{Results, Run};
 use candor_report::{AblationRow, About, Summary};
-use candor_run::{LaunchOptions, Outcome, StopSignal};
+use candor_run::{LaunchOptions, Outcome, Ranks, StopSignal};
 use candor_train::DeviceChoice;
 use candor_world::WorldConfig;
 use serde::{Deserialize, Serialize};
@@ -93,6 +93,7 @@ impl Demo {
             init_from: None,
             resume_command: format!("{} {}", program(), words(arguments)),
             stop: StopSignal::install()?,
+            ranks: Ranks::alone(),
         };
         let demo = Self {
             out,

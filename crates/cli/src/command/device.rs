@@ -1,7 +1,13 @@
 //! What models run on, said before they are opened.
 
+use candor_run::Ranks;
 use candor_train::DeviceChoice;
 use tch::Device;
+
+/// The device that is asked for by one of several ranks; says which it is and why.
+pub fn of_rank(choice: DeviceChoice, ranks: &Ranks) -> anyhow::Result<Device> {
+    device(choice.of_rank(ranks))
+}
 
 /// The device that is asked for; says which it is and why.
 pub fn device(choice: DeviceChoice) -> anyhow::Result<Device> {

@@ -6,8 +6,7 @@ use candor_eval::EvalRecipe;
 use candor_run::StopSignal;
 use candor_train::DeviceChoice;
 
-use super::device::device;
-use super::{ask, compare, results, reward_benchmark, score};
+use super::{ask, compare, device, ranks, results, reward_benchmark, score};
 use crate::arguments::{EvalArguments, EvalCommand};
 
 /// Runs a `candor eval` command.
@@ -34,7 +33,13 @@ fn evaluate(recipe: &Path, arguments: &EvalArguments) -> anyhow::Result<()> {
     let recipe = EvalRecipe::open(recipe, &sets)?;
     // Nothing is kept of what is half answered, so a signal ends it at once, as without a handler.
     let stop = StopSignal::detached();
-    let Some(found) = candor_eval::run(&recipe, &stop, device(recipe.device)?)? else {
+    let Some(ranks) = ranks::start(&arguments.ranks)? else {
+        return Ok(());
+    };
+    let device = device::of_rank(recipe.device, &ranks)?;
+    let found = candor_eval::run(&recipe, &stop, device, &ranks)?;
+    ranks.meet()?;
+    let Some(found) = found else {
         return Ok(());
     };
     results::show(&recipe.out, &found, None, recipe.seed, arguments.json)

@@ -13,7 +13,7 @@ use candor_train::DeviceChoice;
 use tch::Device;
 
 use super::annotate;
-use super::device;
+use super::{device, ranks};
 use crate::arguments::{Aggregate, RewardArguments, StageArguments, TrainArguments};
 
 /// Makes a fresh tower see.
@@ -26,7 +26,13 @@ pub fn ground(arguments: &StageArguments) -> anyhow::Result<()> {
         "ground",
         resolved,
         choice,
-        |launch, device| candor_sft::ground::run(&recipe, launch, device),
+        |launch, device| {
+            anyhow::ensure!(
+                launch.ranks.world() == 1,
+                "`candor ground` runs on one rank: its tower is small; leave --ranks out"
+            );
+            Ok(candor_sft::ground::run(&recipe, launch, device)?)
+        },
     )
 }
 
@@ -62,6 +68,11 @@ pub fn reward(arguments: &RewardArguments) -> anyhow::Result<()> {
         init_from,
     } = arguments.train.clone();
     if let (Some(project), Some(aggregate)) = (&arguments.annotations, arguments.aggregate) {
+        anyhow::ensure!(
+            stage.ranks.is_alone(),
+            "--annotations writes a file that every rank would write; run `candor annotate export` first, and name its \
+             file by --set data.preferences"
+        );
         stage.sets.push(exported(&stage, project, aggregate)?);
     }
     let recipe = RewardRecipe::open(&stage.recipe, &stage.settings())?;
@@ -116,6 +127,10 @@ pub fn rl(arguments: &TrainArguments) -> anyhow::Result<()> {
     let from = init_from.as_deref();
     run(stage, from, "rl", resolved, choice, |launch, device| {
         if let Some(choice) = recipe.reward_device {
+            anyhow::ensure!(
+                launch.ranks.world() == 1,
+                "model.reward_device names one device for all ranks; leave it out, and each rank has its models on its own"
+            );
             device::of("device of the reward model", choice)?;
         }
         Ok::<_, anyhow::Error>(candor_rl::run(&recipe, launch, device)?)
@@ -137,17 +152,22 @@ where
         print!("{}", resolved.to_text());
         return Ok(());
     }
+    let Some(ranks) = ranks::start(&arguments.ranks)? else {
+        return Ok(());
+    };
     let launch = LaunchOptions {
         resume: arguments.resume,
         init_from: init_from.map(Path::to_owned),
         resume_command: resume_command(stage, arguments),
         stop: StopSignal::install()?,
+        ranks,
     };
-    let device = device::device(device)?;
+    let device = device::of_rank(device, &launch.ranks)?;
     if start(&launch, device)? == Outcome::Stopped {
         launch.stop.check()?;
     }
-    Ok(())
+    // What comes next may read what the first rank writes last.
+    Ok(launch.ranks.meet()?)
 }
 
 /// The command that continues this run, ready to paste into a shell.
@@ -162,6 +182,9 @@ fn resume_command(stage: &str, arguments: &StageArguments) -> String {
     }
     if let Some(device) = arguments.device {
         words.extend(["--device".to_owned(), device.to_string()]);
+    }
+    if let Some(ranks) = arguments.ranks.ranks {
+        words.extend(["--ranks".to_owned(), ranks.to_string()]);
     }
     words.push("--resume".to_owned());
     words.join(" ")
@@ -187,6 +210,7 @@ pub fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arguments::RankArguments;
 
     #[test]
     fn the_resume_command_survives_a_shell() {
@@ -196,10 +220,14 @@ mod tests {
             device: Some(DeviceChoice::Cuda(1)),
             resume: false,
             dry_run: false,
+            ranks: RankArguments {
+                ranks: Some(2),
+                rank_timeout: 60,
+            },
         };
         let command = resume_command("sft", &arguments);
         let command = command.strip_prefix(&program()).unwrap();
-        let expected = r" sft 'my recipes/1-sft.toml' --set 'run.out=it'\''s here' --set seed=3 --device cuda:1 --resume";
+        let expected = r" sft 'my recipes/1-sft.toml' --set 'run.out=it'\''s here' --set seed=3 --device cuda:1 --ranks 2 --resume";
         assert_eq!(command, expected);
     }
 }

@@ -3,6 +3,8 @@
 mod fine_tuning;
 mod memory;
 mod preferences;
+#[cfg(target_os = "linux")]
+mod ranks;
 mod reinforcement;
 mod rewards;
 mod runs;

@@ -32,7 +32,7 @@ pub fn judged() -> &'static Path {
     folder
 }
 
-const RESULTS: [&str; 10] = [
+pub const RESULTS: [&str; 10] = [
     "metrics.jsonl",
     "result.json",
     "adapter/adapter_model.safetensors",

@@ -9,7 +9,7 @@ use candor_data::{Preference, Turn, Verdict};
 use candor_dpo::{DpoError, DpoRecipe};
 use candor_model::{Bundle, LlavaConfig, Template, Tokenizer, Vlm};
 use candor_recipe::Reader;
-use candor_run::{LaunchOptions, Outcome, StopSignal};
+use candor_run::{LaunchOptions, Outcome, Ranks, StopSignal};
 use serde_json::{Value, json};
 use tch::Device;
 
@@ -144,6 +144,7 @@ pub fn launch(resume: bool) -> LaunchOptions {
         init_from: None,
         resume_command: "candor dpo --resume".to_owned(),
         stop: StopSignal::detached(),
+        ranks: Ranks::alone(),
     }
 }
 

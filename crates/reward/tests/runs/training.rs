@@ -9,7 +9,7 @@ use candor_data::formats::{captions, preference};
 use candor_data::{AnswerType, Conversation, Turn};
 use candor_model::{Bundle, ImageFeatures, tensor_file};
 use candor_reward::{Judged, RewardMetrics, RewardModel};
-use candor_run::Outcome;
+use candor_run::{Outcome, Ranks};
 use candor_testing::files::{json, lines};
 use candor_testing::metrics::undocumented;
 use candor_testing::run::launch;
@@ -141,7 +141,9 @@ fn what_is_opened_scores_as_it_did_in_training() {
         .flat_map(|line| ["chosen_score", "rejected_score"].map(|s| line[s].as_f64().unwrap()))
         .collect();
     for batch_rows in [1, 5, 64] {
-        let scores = model.score(&bundle, &features, &items, batch_rows).unwrap();
+        let scores = model
+            .score(&bundle, &features, &items, batch_rows, &Ranks::alone())
+            .unwrap();
         for (score, expected) in scores.iter().zip(&expected) {
             // Scores of size 5 in f32, each summed in another order than in the pairs' passes.
             assert!((score - expected).abs() < 1e-4, "{scores:?} {expected:?}");
@@ -156,7 +158,7 @@ fn what_is_opened_scores_as_it_did_in_training() {
 
     let nothing = ImageFeatures::encode(&bundle, path, [], |_, _| ()).unwrap();
     let message = model
-        .score(&bundle, &nothing, &items, 4)
+        .score(&bundle, &nothing, &items, 4, &Ranks::alone())
         .unwrap_err()
         .to_string();
     assert!(

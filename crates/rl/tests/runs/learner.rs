@@ -13,6 +13,8 @@ use candor_rl::recipe::{AverageOver, PpoRecipe};
 use candor_rl::rollout::Sampler;
 use candor_rl::scoring::{ModelScore, verdict};
 use candor_rl::update::{Learner, MiniBatchStats};
+use candor_run::Ranks;
+use candor_train::{TrainError, on_this_rank};
 use tch::{Device, Tensor};
 
 use crate::fixture::{prepared, recipe};
@@ -33,8 +35,7 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats
     let recipe = recipe(dir.path(), "out", &[]);
     let models = Models::open(&recipe, Device::Cpu).unwrap();
     let asking = models.asking(recipe.sampling.max_new_tokens, Look::There, Path::new(""));
-    let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking);
-    let prompts = prompts.unwrap();
+    let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking).unwrap();
     let images = ["red.png", "green.png", "blue.png"].map(str::to_owned);
     let images = models
         .encode(&recipe.data.images, &images, &prompts.images, |_, _| ())
@@ -48,7 +49,7 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats
         seed: 1,
     };
     let asked: Vec<_> = prompts.rows.iter().collect();
-    let rollouts = sampler.sample(0, &asked).unwrap();
+    let rollouts = sampler.sample(0, &asked, 1, &Ranks::alone()).unwrap();
     assert!(
         rollouts
             .iter()
@@ -81,8 +82,9 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats
         adapter: &models.reference,
         ..policy
     };
-    let ref_logprobs = reference.logprobs(&rollouts, 5, width);
-    let values = value.values(&rollouts, 5, width);
+    let alone = Ranks::alone();
+    let ref_logprobs = reference.logprobs(&rollouts, 5, width, &alone).unwrap();
+    let values = value.values(&rollouts, 5, width, &Ranks::alone()).unwrap();
     // Away from where sampling left them, so that ratios are clipped and values say something.
     for (name, tensor) in models.parts().trained {
         let mut tensor = tensor;
@@ -117,7 +119,10 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats
         for (_, tensor) in &mut trained {
             tensor.zero_grad();
         }
-        let passed = learner.pass(&rollouts, &experience, &rows);
+        let passed = learner.pass(&rollouts, &experience, &rows, |micros, pass| {
+            Ok::<_, TrainError>(on_this_rank(micros, pass))
+        });
+        let passed = passed.expect("passes");
         let gradients = trained.into_iter().map(|(name, t)| (name, t.grad().copy()));
         (gradients.collect(), passed)
     };

@@ -11,6 +11,7 @@ use candor_rl::models::Models;
 use candor_rl::prompts::Prompts;
 use candor_rl::rollout::Rollout;
 use candor_rl::scoring::score;
+use candor_run::Ranks;
 use candor_testing::files::lines;
 use tch::Device;
 
@@ -49,7 +50,15 @@ fn a_sentence_earns_what_it_changes_in_the_score() {
             }
         })
         .collect();
-    let scores = score(&models, &images, &rollouts, &recipe.score, 1).unwrap();
+    let scores = score(
+        &models,
+        &images,
+        &rollouts,
+        &recipe.score,
+        1,
+        &Ranks::alone(),
+    )
+    .unwrap();
     let reward = models.reward.as_ref().unwrap();
     let alone = |row: usize, text: &str| {
         let rollout = &rollouts[row];
@@ -61,7 +70,13 @@ fn a_sentence_earns_what_it_changes_in_the_score() {
             facts: &rollout.facts,
         };
         let raw = reward
-            .score(models.judge_base(), images.judge(), &[item], 1)
+            .score(
+                models.judge_base(),
+                images.judge(),
+                &[item],
+                1,
+                &Ranks::alone(),
+            )
             .unwrap()[0];
         (raw - SCORE_MEAN) / SCORE_STD
     };

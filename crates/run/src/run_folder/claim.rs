@@ -8,7 +8,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as 
 use std::path::{Path, PathBuf};
 
 use candor_data::atomic;
-use candor_recipe::{changed_keys, value_of};
+use candor_recipe::changed_keys;
 
 use super::resumes;
 use super::{Resumed, RunFolder, RunOptions};
@@ -101,12 +101,10 @@ impl Claim {
         &self.resolved
     }
 
-    /// The number under a dotted key of the recipe that the run was first started with: what may change on resume may
-    /// still have decided the order of the data then.
+    /// The recipe that the run was first started with.
     #[must_use]
-    pub fn began_with(&self, key: &str) -> Option<usize> {
-        let number = value_of(&self.began_with, key);
-        usize::try_from(number.as_u64()?).ok()
+    pub fn began_with(&self) -> &str {
+        &self.began_with
     }
 
     /// Whether the run goes on from a checkpoint, damaged or not.

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
-use candor_run::{Claim, Inputs, LaunchOptions, Progress, RunOptions};
+use candor_recipe::value_of;
+use candor_run::{Claim, Inputs, LaunchOptions, Progress, Ranks, RunOptions};
 use candor_torch_ext::libtorch;
+use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::earlier::Earlier;
@@ -12,9 +15,9 @@ use super::restore::restore;
 use super::stopwatch::Stopwatch;
 use super::{Session, SessionRecipe, TrainState};
 use crate::error::TrainError;
-use crate::fingerprint;
 use crate::optimizer::{AdamW, ParamGroup};
 use crate::schedule::Schedule;
+use crate::{fingerprint, lanes};
 
 /// What every stage's resume may change.
 const MAY_CHANGE: [&str; 5] = [
@@ -28,12 +31,23 @@ const MAY_CHANGE: [&str; 5] = [
 /// A run whose folder is claimed.
 #[derive(Debug)]
 pub struct Opening {
-    claim: Claim,
+    /// None on ranks other than the first.
+    claim: Option<Claim>,
+    folder: Folder,
     recipe: SessionRecipe,
     launch: LaunchOptions,
     name: String,
     progress: Progress,
     earlier: Option<Earlier>,
+}
+
+/// What all ranks know of the run's folder.
+#[derive(Debug, Serialize, Deserialize)]
+struct Folder {
+    /// The recipe that the run was first started with.
+    began_with: String,
+    /// Whether the run goes on from a checkpoint.
+    has_checkpoint: bool,
 }
 
 impl Session {
@@ -62,19 +76,36 @@ impl Session {
             resume_command: &launch.resume_command,
             may_change: &[&MAY_CHANGE, may_change].concat(),
         };
-        let claim = if launch.resume {
-            Claim::resume(&options)?
-        } else {
-            Claim::start(&options)?
-        };
+        let ranks = &launch.ranks;
+        lanes::check(ranks, recipe.lanes)?;
+        let asked = vec![
+            ("--resume".to_owned(), launch.resume.to_string()),
+            ("--init-from".to_owned(), format!("{:?}", launch.init_from)),
+        ];
+        ranks.check_same_start(resolved, asked)?;
+        let mut claim = None;
+        let folder = ranks.made_by_first(|| {
+            let taken = if launch.resume {
+                Claim::resume(&options)?
+            } else {
+                Claim::start(&options)?
+            };
+            let folder = Folder {
+                began_with: taken.began_with().to_owned(),
+                has_checkpoint: taken.has_checkpoint()?,
+            };
+            claim = Some(taken);
+            Ok::<_, TrainError>(folder)
+        })?;
         // The run is known to its user by its folder.
         let name = recipe.out.file_name().unwrap_or_default();
         let name = name.to_string_lossy().into_owned();
         Ok(Opening {
             claim,
+            folder,
             recipe: recipe.clone(),
             launch: launch.clone(),
-            progress: Progress::new(&name, 0, 0),
+            progress: Progress::of_rank(ranks, &name),
             name,
             earlier: None,
         })
@@ -92,10 +123,18 @@ impl Opening {
         self.progress.counter(what)
     }
 
-    /// As [`Claim::began_with`].
+    /// The number under a dotted key of the recipe that the run was first started with: what may change on resume may
+    /// still have decided the order of the data then.
     #[must_use]
     pub fn began_with(&self, key: &str) -> Option<usize> {
-        self.claim.began_with(key)
+        let number = value_of(&self.folder.began_with, key);
+        usize::try_from(number.as_u64()?).ok()
+    }
+
+    /// The processes that share the run.
+    #[must_use]
+    pub fn ranks(&self) -> &Ranks {
+        &self.launch.ranks
     }
 
     /// The fingerprint of the tensors of `what`, with progress.
@@ -113,7 +152,8 @@ impl Opening {
         result: impl FnOnce(&Path) -> Result<Option<Vec<(String, Tensor)>>, E>,
     ) -> Result<(), E> {
         let (out, init_from) = (&self.recipe.out, self.launch.init_from.as_deref());
-        if self.claim.has_checkpoint().map_err(TrainError::from)? {
+        // The other ranks get the first one's weights when the run is opened.
+        if self.folder.has_checkpoint || !self.launch.ranks.is_first() {
             return Ok(());
         }
         let run = Earlier::of_run(out, init_from, self.launch.resume);
@@ -143,32 +183,50 @@ impl Opening {
             name,
             mut progress,
             earlier,
+            ..
         } = self;
+        let ranks = &launch.ranks;
+        ranks.check_same_inputs(&inputs)?;
         let TrainState { trained, kept } = parts;
         // Biases and norms do not decay, as in transformers' Trainer.
         let groups = ParamGroup::without_decay_on_vectors(trained, 1.0);
         let mut optimizer = AdamW::new(recipe.adamw, groups)?;
-        if let Some(earlier) = &earlier {
-            earlier.put_into(&optimizer.parameters(), claim.resolved(), &inputs)?;
-        }
-        let resumed = claim.open()?;
-        for damage in &resumed.damaged {
-            tracing::warn!("{name}: a damaged checkpoint was set aside: {damage}");
-        }
-        let step = match &resumed.checkpoint {
-            None => 0,
-            Some(checkpoint) => {
-                inputs.check(&checkpoint.state.stage, &recipe.out)?;
-                restore(checkpoint, &mut optimizer, &kept)?;
-                checkpoint.state.step
+        let mut folder = None;
+        let step = ranks.made_by_first(|| {
+            let Some(claim) = claim else {
+                unreachable!("the first rank has claimed the folder")
+            };
+            if let Some(earlier) = &earlier {
+                earlier.put_into(&optimizer.parameters(), claim.resolved(), &inputs)?;
             }
-        };
-        if let Some(earlier) = &earlier {
-            earlier.note(&recipe.out)?;
+            let resumed = claim.open()?;
+            for damage in &resumed.damaged {
+                tracing::warn!("{name}: a damaged checkpoint was set aside: {damage}");
+            }
+            let step = match &resumed.checkpoint {
+                None => 0,
+                Some(checkpoint) => {
+                    inputs.check(&checkpoint.state.stage, &recipe.out)?;
+                    restore(checkpoint, &mut optimizer, &kept)?;
+                    checkpoint.state.step
+                }
+            };
+            if let Some(earlier) = &earlier {
+                earlier.note(&recipe.out)?;
+            }
+            folder = Some(resumed.folder);
+            Ok::<_, TrainError>(step)
+        })?;
+        if ranks.world() > 1 {
+            lanes::from_first(ranks, &optimizer.parameters())?;
+            lanes::from_first(ranks, &kept)?;
+            let state = optimizer.state();
+            lanes::from_first(ranks, &state)?;
+            optimizer.load_state(state)?;
         }
         progress.set_steps(n_steps, step);
         Ok(Session {
-            folder: resumed.folder,
+            folder,
             optimizer,
             kept,
             schedule: Schedule::new(recipe.shape, recipe.warmup, n_steps),
@@ -179,6 +237,7 @@ impl Opening {
             n_steps,
             step,
             stopwatch: Stopwatch::start(),
+            waited: Duration::ZERO,
         })
     }
 }

@@ -30,6 +30,8 @@ pub struct SessionRecipe {
     pub shape: Shape,
     /// How long the rate rises first.
     pub warmup: Warmup,
+    /// Parts of an update's passes whose gradients are summed apart.
+    pub lanes: usize,
     /// Steps between checkpoints.
     pub checkpoint_every: u64,
     /// Checkpoints kept.
@@ -73,10 +75,18 @@ impl SessionRecipe {
                 )
                 .required(),
             warmup: read_warmup(recipe),
+            lanes: read_lanes(recipe),
             checkpoint_every: recipe.u64("run.checkpoint_every", "Steps between checkpoints, from which `--resume` goes on.").positive().required(),
             n_keep_checkpoints: recipe.usize("run.keep_checkpoints", "Checkpoints that are kept; older ones are deleted.").positive().required(),
         }
     }
+}
+
+fn read_lanes(recipe: &mut Reader) -> usize {
+    recipe
+        .usize("run.lanes", "Parts that the passes of an update are dealt to, and whose gradients are summed apart. At most so many ranks share a run, and its weights depend on this number, not on theirs.")
+        .positive()
+        .or(1, "1")
 }
 
 fn read_warmup(recipe: &mut Reader) -> Warmup {

@@ -28,6 +28,17 @@ pub(super) struct Timing {
     phase_secs: BTreeMap<&'static str, f64>,
     phase_peak_bytes: BTreeMap<&'static str, u64>,
     tokens_per_sec: f64,
+    #[serde(flatten)]
+    ranks: Option<RankTiming>,
+}
+
+/// Of a step that several ranks share.
+#[derive(Debug, Serialize)]
+pub(super) struct RankTiming {
+    /// The longest that a rank was in exchanges with the others.
+    pub wait_secs: f64,
+    /// The rank that was in them for the shortest time: the others waited for it.
+    pub slowest_rank: usize,
 }
 
 /// A clock for one step and its phases.
@@ -61,7 +72,7 @@ impl Stopwatch {
     }
 
     /// Ends the step.
-    pub(super) fn stop(&mut self, step: u64, n_tokens: usize) -> Timing {
+    pub(super) fn stop(&mut self, step: u64, n_tokens: usize, ranks: Option<RankTiming>) -> Timing {
         let now = Instant::now();
         self.end_phase(now);
         set_current_phase(None);
@@ -75,6 +86,7 @@ impl Stopwatch {
                 .collect(),
             phase_peak_bytes: std::mem::take(&mut self.peak_bytes),
             tokens_per_sec: n_tokens as f64 / secs,
+            ranks,
         }
     }
 
@@ -99,7 +111,7 @@ mod tests {
         stopwatch.phase("pass");
         stopwatch.phase("update");
         assert_eq!(current_phase(), Some("update"));
-        let timing = stopwatch.stop(1, 10);
+        let timing = stopwatch.stop(1, 10, None);
         assert_eq!(current_phase(), None);
         assert!(timing.phase_secs.keys().eq(&["pass", "update"]));
     }

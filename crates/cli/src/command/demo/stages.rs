@@ -76,7 +76,7 @@ impl Demo {
                 let adapter = run.as_ref().map(|run| format!("{run}/adapter"));
                 let recipe = self.eval_recipe(&stage.name(), adapter.as_deref())?;
                 Ok(outcome(
-                    candor_eval::run(&recipe, &launch.stop, self.device)?.is_some(),
+                    candor_eval::run(&recipe, &launch.stop, self.device, &launch.ranks)?.is_some(),
                 ))
             }
             Stage::Curve(variant) => {

@@ -1,0 +1,332 @@
+//! Processes that share one run: which of them this is, and what they tell each other.
+//!
+//! Each process is a *rank*; all ranks make the same calls in the same order. Rank 0, the first, owns the folder of the run and
+//! writes everything; the others compute. What is shared out are whole chunks of work, each of which gives the same bits
+//! whoever computes it, so that results do not depend on how many ranks there are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use candor_recipe::leaves_of;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::RunError;
+use crate::inputs::Inputs;
+use crate::stop::StopSignal;
+
+const SAME_START: &str =
+    "start all ranks with the same recipe, settings and files; run.device alone may differ";
+
+/// How bytes get from one rank to the others: c10d outside of tests, threads in them.
+pub trait Exchange: fmt::Debug + Send + Sync {
+    /// What every rank gave, in the order of ranks, of any lengths.
+    ///
+    /// # Errors
+    /// A rank has ended or hangs.
+    fn all_gather(
+        &self,
+        mine: &[u8],
+    ) -> Result<Vec<Vec<u8>>, Box<dyn std::error::Error + Send + Sync>>;
+
+    /// Overwrites `data`, of one length on all ranks and at least 1, with what the first rank has there.
+    ///
+    /// # Errors
+    /// As [`Exchange::all_gather`].
+    fn take_first(&self, data: &mut [u8]) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
+}
+
+/// The processes of a run.
+#[derive(Debug, Clone)]
+pub struct Ranks {
+    rank: usize,
+    world: usize,
+    local_rank: usize,
+    /// None where this process is alone.
+    exchange: Option<Arc<dyn Exchange>>,
+    /// Nanoseconds in exchanges.
+    waited: Arc<AtomicU64>,
+}
+
+impl Ranks {
+    /// One process that shares its run with nobody.
+    #[must_use]
+    pub fn alone() -> Self {
+        Self {
+            rank: 0,
+            world: 1,
+            local_rank: 0,
+            exchange: None,
+            waited: Arc::default(),
+        }
+    }
+
+    /// Rank `rank` of `world` that exchange bytes in this way; `local_rank` is which of them it is on its machine.
+    #[must_use]
+    pub fn of([rank, world, local_rank]: [usize; 3], exchange: Arc<dyn Exchange>) -> Self {
+        Self {
+            rank,
+            world,
+            local_rank,
+            exchange: (world > 1).then_some(exchange),
+            waited: Arc::default(),
+        }
+    }
+
+    /// This process, from 0.
+    #[must_use]
+    pub fn rank(&self) -> usize {
+        self.rank
+    }
+
+    /// Processes.
+    #[must_use]
+    pub fn world(&self) -> usize {
+        self.world
+    }
+
+    /// This process among those of its machine, from 0.
+    #[must_use]
+    pub fn local_rank(&self) -> usize {
+        self.local_rank
+    }
+
+    /// Whether this process owns the folder of the run: it writes, and the others do not.
+    #[must_use]
+    pub fn is_first(&self) -> bool {
+        self.rank == 0
+    }
+
+    /// Whether a chunk of work, by its number, is this rank's.
+    #[must_use]
+    pub fn takes(&self, chunk: usize) -> bool {
+        chunk % self.world == self.rank
+    }
+
+    /// How long this rank has spent in exchanges, most of it waiting for others.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        Duration::from_nanos(self.waited.load(Ordering::Relaxed))
+    }
+
+    /// What every rank gave, in the order of ranks.
+    ///
+    /// # Errors
+    /// A rank has ended or hangs.
+    pub fn all_gather(&self, mine: &[u8]) -> Result<Vec<Vec<u8>>, RunError> {
+        match &self.exchange {
+            None => Ok(vec![mine.to_vec()]),
+            Some(exchange) => self.timed(|| exchange.all_gather(mine)),
+        }
+    }
+
+    /// What every rank has, in the order of ranks. What is infinite or no number must not be in it.
+    ///
+    /// # Errors
+    /// A rank has ended or hangs.
+    pub fn all_of<T: Serialize + DeserializeOwned>(&self, mine: &T) -> Result<Vec<T>, RunError> {
+        let all = self.all_gather(&to_bytes(mine)?)?;
+        all.iter().map(|bytes| of_bytes(bytes)).collect()
+    }
+
+    /// Overwrites `data`, of one length on all ranks, with what the first has there.
+    ///
+    /// # Errors
+    /// A rank has ended or hangs.
+    pub fn take_first(&self, data: &mut [u8]) -> Result<(), RunError> {
+        match &self.exchange {
+            Some(exchange) if !data.is_empty() => self.timed(|| exchange.take_first(data)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until all ranks are here.
+    ///
+    /// # Errors
+    /// A rank has ended or hangs.
+    pub fn meet(&self) -> Result<(), RunError> {
+        self.all_gather(&[1]).map(drop)
+    }
+
+    /// What the first rank made; the others make nothing. If it fails, it ends, and the others fail with it.
+    ///
+    /// # Errors
+    /// `make` failed, or a rank has ended or hangs.
+    pub fn made_by_first<T, E>(&self, make: impl FnOnce() -> Result<T, E>) -> Result<T, E>
+    where
+        T: Serialize + DeserializeOwned,
+        E: From<RunError>,
+    {
+        if self.exchange.is_none() {
+            return make();
+        }
+        if self.is_first() {
+            let value = make()?;
+            self.all_gather(&to_bytes(&value)?)?;
+            return Ok(value);
+        }
+        let all = self.all_gather(&[])?;
+        Ok(of_bytes(&all[0])?)
+    }
+
+    /// Computes `n` chunks of work, each on one rank; all ranks get all results, in order. What is infinite or no number must
+    /// not be in them; [`Ranks::share_numbers`] takes any.
+    ///
+    /// # Errors
+    /// A chunk of this rank failed, or another rank has ended or hangs.
+    pub fn share<T, E>(
+        &self,
+        n: usize,
+        mut compute: impl FnMut(usize) -> Result<T, E>,
+    ) -> Result<Vec<T>, E>
+    where
+        T: Serialize + DeserializeOwned,
+        E: From<RunError>,
+    {
+        if self.exchange.is_none() {
+            return (0..n).map(compute).collect();
+        }
+        let mine = (0..n).filter(|chunk| self.takes(*chunk));
+        let mine: Vec<T> = mine.map(&mut compute).collect::<Result<_, E>>()?;
+        let all = self.all_gather(&to_bytes(&mine)?)?;
+        let all = all.iter().map(|bytes| of_bytes::<Vec<T>>(bytes));
+        Ok(in_turn(all.collect::<Result<_, _>>()?, n)?)
+    }
+
+    /// As [`Ranks::share`], of chunks whose results are numbers, whatever these are.
+    ///
+    /// # Errors
+    /// As [`Ranks::share`].
+    pub fn share_numbers<E: From<RunError>>(
+        &self,
+        n: usize,
+        mut compute: impl FnMut(usize) -> Result<Vec<f64>, E>,
+    ) -> Result<Vec<Vec<f64>>, E> {
+        let bits = |chunk| {
+            let numbers = compute(chunk)?;
+            Ok::<_, E>(numbers.into_iter().map(f64::to_bits).collect::<Vec<u64>>())
+        };
+        let all = self.share(n, bits)?.into_iter();
+        Ok(all
+            .map(|bits| bits.into_iter().map(f64::from_bits).collect())
+            .collect())
+    }
+
+    /// Whether all ranks have the same under each of these names.
+    ///
+    /// # Errors
+    /// They do not, said by name and rank, the same on every rank; or a rank has ended or hangs.
+    pub fn check_same(
+        &self,
+        named: &[(String, String)],
+        remedy: &'static str,
+    ) -> Result<(), RunError> {
+        if self.exchange.is_none() {
+            return Ok(());
+        }
+        let all = self.all_gather(&to_bytes(&named)?)?;
+        let all: Vec<BTreeMap<String, String>> = all
+            .iter()
+            .map(|bytes| {
+                Ok(of_bytes::<Vec<(String, String)>>(bytes)?
+                    .into_iter()
+                    .collect())
+            })
+            .collect::<Result<_, RunError>>()?;
+        let mut differ = Vec::new();
+        for (rank, theirs) in all.iter().enumerate().skip(1) {
+            let keys: BTreeSet<&String> = all[0].keys().chain(theirs.keys()).collect();
+            for key in keys {
+                let [first, other] = [&all[0], theirs].map(|named| named.get(key));
+                if first != other {
+                    let shown =
+                        |value: Option<&String>| value.map_or("absent", String::as_str).to_owned();
+                    differ.push(format!(
+                        "{key} is {} on rank 0 and {} on rank {rank}",
+                        shown(first),
+                        shown(other)
+                    ));
+                }
+            }
+        }
+        if differ.is_empty() {
+            return Ok(());
+        }
+        Err(RunError::RanksDiffer { differ, remedy })
+    }
+
+    /// Whether all ranks were started with the same recipe, `resolved`, and the same others.
+    ///
+    /// # Errors
+    /// As [`Ranks::check_same`].
+    pub fn check_same_start(
+        &self,
+        resolved: &str,
+        others: Vec<(String, String)>,
+    ) -> Result<(), RunError> {
+        let mut named: Vec<(String, String)> = leaves_of(resolved).into_iter().collect();
+        named.retain(|(key, _)| key != "run.device");
+        named.extend(others);
+        self.check_same(&named, SAME_START)
+    }
+
+    /// Whether all ranks read the same.
+    ///
+    /// # Errors
+    /// As [`Ranks::check_same`].
+    pub fn check_same_inputs(&self, inputs: &Inputs) -> Result<(), RunError> {
+        self.check_same(&inputs.named(), SAME_START)
+    }
+
+    /// Whether any rank was asked to stop; all are asked then.
+    ///
+    /// # Errors
+    /// A rank has ended or hangs.
+    pub fn should_stop(&self, stop: &StopSignal) -> Result<bool, RunError> {
+        let signals = self.all_of(&stop.signal())?;
+        stop.hear(signals.into_iter().max().unwrap_or(0));
+        Ok(stop.requested())
+    }
+
+    fn timed<T>(
+        &self,
+        exchange: impl FnOnce() -> Result<T, Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Result<T, RunError> {
+        let started = Instant::now();
+        let found = exchange().map_err(|source| RunError::Ranks { source });
+        let nanos = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.waited.fetch_add(nanos, Ordering::Relaxed);
+        found
+    }
+}
+
+/// What the ranks computed of `n` chunks, in the order of chunks.
+fn in_turn<T>(of_ranks: Vec<Vec<T>>, n: usize) -> Result<Vec<T>, RunError> {
+    let world = of_ranks.len();
+    let mut of_ranks: Vec<_> = of_ranks.into_iter().map(Vec::into_iter).collect();
+    let all: Vec<T> = (0..n)
+        .filter_map(|chunk| of_ranks[chunk % world].next())
+        .collect();
+    if all.len() == n {
+        return Ok(all);
+    }
+    let source = format!("{} chunks of work came of {n}", all.len());
+    Err(RunError::Ranks {
+        source: source.into(),
+    })
+}
+
+fn to_bytes(value: &impl Serialize) -> Result<Vec<u8>, RunError> {
+    serde_json::to_vec(value).map_err(|error| RunError::Ranks {
+        source: error.into(),
+    })
+}
+
+fn of_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RunError> {
+    serde_json::from_slice(bytes).map_err(|error| RunError::Ranks {
+        source: error.into(),
+    })
+}

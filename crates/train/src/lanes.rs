@@ -1,0 +1,193 @@
+//! Sums of gradients whose order does not depend on the number of processes.
+//!
+//! The passes of an update are dealt to `run.lanes` lanes, pass *m* to lane *m* modulo their number. The gradients of a lane are
+//! added up from zero in the order of its passes, and the lanes' sums are added in the order of lanes. A rank computes whole
+//! lanes, lane *l* on rank *l* modulo their number. However many ranks there are, the same numbers are added in the same order.
+//!
+//! Ranks work in rounds: each computes one of its lanes, all get the sums of all, and everybody adds. So a process has two
+//! gradients of each weight at a time, its lane's and the total, and one more bucket per rank.
+
+use std::ops::Range;
+
+use candor_run::{Ranks, RunError};
+use tch::{Device, Tensor};
+
+use crate::error::TrainError;
+
+/// Bytes of gradients that are sent together, at least one tensor.
+const BUCKET_BYTES: usize = 64 << 20;
+
+/// The total of a parameter's gradients so far; none where no lane had one.
+pub(crate) type Total = Option<Tensor>;
+
+/// Whether so many ranks can share so many lanes.
+///
+/// # Errors
+/// There are more ranks than lanes.
+pub(crate) fn check(ranks: &Ranks, lanes: usize) -> Result<(), TrainError> {
+    if ranks.world() <= lanes {
+        return Ok(());
+    }
+    Err(TrainError::TooManyRanks {
+        world: ranks.world(),
+        lanes,
+    })
+}
+
+/// Adds the sums of a round's lanes to `totals`, in the order of lanes. `mine` are the gradients of this rank's lane, of the
+/// parameters `values`; `n_lanes` lanes are left, of which the round has one a rank at most.
+///
+/// # Errors
+/// A rank has ended or hangs.
+pub(crate) fn add_round(
+    ranks: &Ranks,
+    values: &[Tensor],
+    totals: &mut [Total],
+    mine: &[Total],
+    n_lanes: usize,
+) -> Result<(), RunError> {
+    if ranks.world() == 1 {
+        for (total, gradient) in totals.iter_mut().zip(mine) {
+            if let Some(gradient) = gradient {
+                add(total, gradient);
+            }
+        }
+        return Ok(());
+    }
+    let has: Vec<u8> = mine.iter().map(|g| u8::from(g.is_some())).collect();
+    let has = ranks.all_gather(&has)?;
+    let n_lanes = ranks.world().min(n_lanes);
+    for bucket in buckets(values) {
+        let gradients = mine[bucket.clone()].iter().flatten();
+        let of_ranks = ranks.all_gather(&gradients.flat_map(bytes_of).collect::<Vec<u8>>())?;
+        for (has, bytes) in has.iter().zip(&of_ranks).take(n_lanes) {
+            let there = bucket.clone().filter(|&parameter| has[parameter] == 1);
+            let mut start = 0;
+            for parameter in there {
+                let value = &values[parameter];
+                let end = start + n_bytes(value);
+                add(&mut totals[parameter], &of_bytes(&bytes[start..end], value));
+                start = end;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn add(total: &mut Total, gradient: &Tensor) {
+    match total {
+        None => *total = Some(gradient.copy()),
+        Some(total) => {
+            let _ = total.g_add_(gradient);
+        }
+    }
+}
+
+/// Overwrites tensors with what the first rank has in them.
+///
+/// # Errors
+/// A rank has ended or hangs.
+pub(crate) fn from_first(ranks: &Ranks, tensors: &[(String, Tensor)]) -> Result<(), RunError> {
+    for (_, tensor) in tensors {
+        let mut bytes = bytes_of(tensor);
+        ranks.take_first(&mut bytes)?;
+        let theirs = of_bytes(&bytes, tensor);
+        tch::no_grad(|| tensor.shallow_clone().copy_(&theirs));
+    }
+    Ok(())
+}
+
+/// Ranges of tensors that are sent together.
+fn buckets(values: &[Tensor]) -> Vec<Range<usize>> {
+    let mut buckets = Vec::new();
+    let (mut start, mut bytes) = (0, 0);
+    for (i, value) in values.iter().enumerate() {
+        if i > start && bytes + n_bytes(value) > BUCKET_BYTES {
+            buckets.push(start..i);
+            (start, bytes) = (i, 0);
+        }
+        bytes += n_bytes(value);
+    }
+    buckets.push(start..values.len());
+    buckets
+}
+
+fn n_bytes(tensor: &Tensor) -> usize {
+    tensor.numel() * tensor.kind().elt_size_in_bytes()
+}
+
+fn bytes_of(tensor: &Tensor) -> Vec<u8> {
+    let host = tensor.detach().to_device(Device::Cpu).contiguous();
+    let mut bytes = vec![0; n_bytes(&host)];
+    host.copy_data_u8(&mut bytes, host.numel());
+    bytes
+}
+
+/// A tensor of these bytes with the shape, kind and device of another.
+fn of_bytes(bytes: &[u8], like: &Tensor) -> Tensor {
+    Tensor::from_data_size(bytes, &like.size(), like.kind()).to_device(like.device())
+}
+
+#[cfg(test)]
+mod tests {
+    use candor_testing::ranks::on_threads;
+
+    use super::*;
+
+    /// What the ranks add up for two parameters, of which the second is in no lane but the third.
+    fn totals(world: usize) -> Vec<Vec<f32>> {
+        // In f32 1e8 + 1 is 1e8: the order of the sum shows in it.
+        const LANES: [f32; 4] = [1e8, 1.0, -1e8, 1.0];
+        on_threads(world, |ranks| {
+            let values = [
+                Tensor::from_slice(&[0_f32]),
+                Tensor::from_slice(&[0_f32; 2]),
+            ];
+            let mut totals = vec![None, None];
+            for first in (0..LANES.len()).step_by(world) {
+                let lane = first + ranks.rank();
+                let mine = LANES.get(lane).map_or([None, None], |gradient| {
+                    let second = (lane == 2).then(|| Tensor::from_slice(&[3_f32, 4.0]));
+                    [Some(Tensor::from_slice(&[*gradient])), second]
+                });
+                let n_left = LANES.len() - first;
+                add_round(&ranks, &values, &mut totals, &mine, n_left).unwrap();
+            }
+            let totals: Vec<Tensor> = totals.into_iter().flatten().collect();
+            Vec::<f32>::try_from(Tensor::cat(&totals, 0)).unwrap()
+        })
+    }
+
+    #[test]
+    fn lanes_are_added_in_their_order_on_any_number_of_ranks() {
+        // ((1e8 + 1) - 1e8) + 1.
+        for world in 1..=4 {
+            assert_eq!(totals(world), vec![vec![1.0, 3.0, 4.0]; world]);
+        }
+    }
+
+    #[test]
+    fn all_ranks_begin_with_the_tensors_of_the_first() {
+        let found = on_threads(3, |ranks| {
+            let mine = Tensor::from_slice(&[ranks.rank() as i64, 7]);
+            let tensors = [("a".to_owned(), mine.shallow_clone())];
+            from_first(&ranks, &tensors).unwrap();
+            Vec::<i64>::try_from(mine).unwrap()
+        });
+        assert_eq!(found, vec![vec![0, 7]; 3]);
+    }
+
+    #[test]
+    fn more_ranks_than_lanes_are_refused() {
+        let found = on_threads(3, |ranks| check(&ranks, 2).unwrap_err().to_string());
+        assert!(found[0].starts_with("3 ranks cannot share run.lanes = 2: write run.lanes = 3"));
+        assert!(check(&Ranks::alone(), 1).is_ok());
+    }
+
+    #[test]
+    fn buckets_are_whole_tensors() {
+        let mb = |n: i64| Tensor::zeros([n << 18], (tch::Kind::Float, Device::Cpu));
+        let values = [mb(1), mb(40), mb(30), mb(70), mb(1), mb(1)];
+        assert_eq!(buckets(&values), [0..2, 2..3, 3..4, 4..6]);
+    }
+}

@@ -5,7 +5,7 @@
 # and the binary share one build of the dependencies.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench build setup test-programs parity golden gpu-check release fuzz lint format format-check clippy doc deny unused audit tools
+.PHONY: help demo test bench bench-peer build setup test-programs parity golden gpu-check release fuzz lint format format-check clippy doc deny unused audit tools
 
 CARGO ?= cargo
 # What continuous integration adds, for instance --locked.
@@ -46,6 +46,9 @@ test: setup test-programs ## run all tests
 
 bench: build ## measure speed and memory
 	bench/run $(ARGS)
+
+bench-peer: build ## compare with plain PyTorch, transformers and PEFT in at most ten minutes (needs the environment of parity/run)
+	bench/peer $(ARGS)
 
 build: setup ## build the candor binary
 	$(CARGO) build --release --package candor-cli $(CARGO_FLAGS)

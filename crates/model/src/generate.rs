@@ -115,7 +115,8 @@ pub fn generate(
     }
     let mut waiting = in_order(queries, model.config().image_token());
     tch::no_grad(|| {
-        let mut slots = Slots::new(model, adapter, n_samples, batch_rows);
+        let adapter = adapter.map(|adapter| adapter.in_kind(model.decoder().kind()));
+        let mut slots = Slots::new(model, adapter.as_ref(), n_samples, batch_rows);
         loop {
             slots.fill(queries, &mut waiting);
             if slots.is_empty() {

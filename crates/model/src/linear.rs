@@ -1,6 +1,7 @@
 //! Linear layers: plain ones, and those of the decoder's blocks, which may be packed and which an adapter may modify.
 
 use candor_torch_ext::PackedWeight;
+use candor_torch_ext::linears::{Layer, linears, with_term};
 use tch::Tensor;
 
 use crate::lora::{Adapter, LowRank};
@@ -82,24 +83,38 @@ pub(crate) enum BlockLinear {
     Packed(PackedWeight),
 }
 
+/// What some layers of a block make of one input, each with a bias and an adapter's term for it where there are.
+///
+/// # Shapes
+/// `x`: `[.., n_in]`; biases: `[n_out]` → `[.., n_out]` each.
+pub(crate) fn adapted<const N: usize>(
+    x: &Tensor,
+    layers: [(&BlockLinear, Option<&Tensor>, Option<&LowRank>); N],
+) -> [Tensor; N] {
+    // A quantised base packs all of a block's layers or none.
+    let mut dense = Vec::with_capacity(N);
+    for (linear, bias, lora) in layers {
+        if let BlockLinear::Dense(weight) = linear {
+            let term = lora.map(LowRank::term);
+            dense.push(Layer { weight, bias, term });
+        }
+    }
+    match <[Layer<'_>; N]>::try_from(dense) {
+        Ok(dense) => linears(x, dense),
+        Err(_) => layers.map(|(linear, bias, lora)| linear.adapted(x, bias, lora)),
+    }
+}
+
 impl BlockLinear {
-    /// `x Wᵀ` and, where given, a bias and an adapter's term for it.
-    ///
-    /// # Shapes
-    /// `x`: `[.., n_in]`; `bias`: `[n_out]` → `[.., n_out]`.
-    pub(crate) fn adapted(
-        &self,
-        x: &Tensor,
-        bias: Option<&Tensor>,
-        lora: Option<&LowRank>,
-    ) -> Tensor {
+    /// One layer alone.
+    fn adapted(&self, x: &Tensor, bias: Option<&Tensor>, lora: Option<&LowRank>) -> Tensor {
         let base = match (self, bias) {
             (Self::Dense(weight), bias) => x.linear(weight, bias),
             (Self::Packed(weight), None) => weight.linear(x),
             (Self::Packed(weight), Some(bias)) => weight.linear(x) + bias,
         };
         match lora {
-            Some(lora) => base + lora.forward(x),
+            Some(lora) => with_term(&base, x, lora.term()),
             None => base,
         }
     }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use candor_torch_ext::linears::Term;
 use tch::{Device, Kind, Tensor};
 
 use crate::llama::layers::{TARGETS, target_name, target_size};
@@ -15,7 +16,7 @@ use crate::tensor_specs::{Part, tensor_specs};
 use crate::weights::{Init, Weights};
 use crate::{ModelConfig, ModelError, Vlm, tensor_file};
 
-/// The low-rank term of one layer: `scale · (x Aᵀ) Bᵀ`.
+/// The low-rank term of one layer: `scale · (x Aᵀ) Bᵀ`, with `a`: `[r, n_in]` and `b`: `[n_out, r]`.
 #[derive(Debug)]
 pub struct LowRank {
     a: Tensor,
@@ -24,13 +25,11 @@ pub struct LowRank {
 }
 
 impl LowRank {
-    /// The term in the kind of `x`, computed in the adapter's own, as PEFT does on a base of fewer bits.
-    ///
-    /// # Shapes
-    /// `x`: `[.., n_in]` → `[.., n_out]`, with `a`: `[r, n_in]` and `b`: `[n_out, r]`.
-    pub fn forward(&self, x: &Tensor) -> Tensor {
-        let low = x.to_kind(self.a.kind()).linear::<&Tensor>(&self.a, None);
-        (low.linear::<&Tensor>(&self.b, None) * self.scale).to_kind(x.kind())
+    /// How it is told to the layer that it is added to, which computes it in the kind of its input.
+    pub(crate) fn term(&self) -> Term<'_> {
+        let Self { a, b, scale } = self;
+        let scale = *scale;
+        Term { a, b, scale }
     }
 }
 
@@ -178,10 +177,20 @@ impl Adapter {
     /// A copy with tensors of its own, none of them trainable yet.
     #[must_use]
     pub fn copy(&self) -> Self {
+        self.with_each(|tensor| tensor.detach().copy())
+    }
+
+    /// The same in another kind, for passes that nothing is learnt from: those of a base of fewer bits would else turn A and
+    /// B into its kind anew each time. Tensors of that kind already are shared.
+    pub(crate) fn in_kind(&self, kind: Kind) -> Self {
+        self.with_each(|tensor| tensor.detach().to_kind(kind))
+    }
+
+    fn with_each(&self, make: impl Fn(&Tensor) -> Tensor) -> Self {
         let parameters: BTreeMap<String, Tensor> = self
             .parameters
             .iter()
-            .map(|(name, tensor)| (name.clone(), tensor.detach().copy()))
+            .map(|(name, tensor)| (name.clone(), make(tensor)))
             .collect();
         let term = |name: &str, term: &LowRank| {
             let part = |part: &str| parameters[&format!("{name}.{part}.weight")].shallow_clone();

@@ -10,7 +10,10 @@ use against::{
     assert_responses, features, golden_folder, greedy, loss, queries,
 };
 use candor_model::sample::{Batch, Sample};
-use candor_model::{Activations, Decoding, Features, Precision, Quantization, Vlm, generate};
+use candor_model::{
+    Activations, Adapter, Decoding, Features, LoraConfig, Precision, Quantization, TARGETS, Vlm,
+    generate,
+};
 use candor_pretend_cuda::{FIRST, PretendCuda, SECOND};
 use tch::{Device, Kind, Tensor};
 
@@ -178,5 +181,42 @@ fn packed_weights_are_unpacked_on_the_device() {
         };
         let (here, there) = (logits(Device::Cpu), logits(FIRST));
         assert_eq!(there, here, "{quantization:?}");
+    }
+}
+
+/// A term is two products, the second of which is added where the layer's result is. On a base of fewer bits A and B are
+/// turned into its kind, which generation does once for all of its tokens.
+#[test]
+fn an_adapter_is_two_operations_a_layer() {
+    let devices = PretendCuda::take();
+    let ids = Tensor::from_slice(&[1_i64, 7, 9])
+        .unsqueeze(0)
+        .to_device(FIRST);
+    for (kind, of_a_layer) in [(Kind::Float, 2), (Kind::BFloat16, 4)] {
+        let model = Vlm::open(&golden_folder("llava_gqa"), FIRST, kind).expect("it opens");
+        let adapter = LoraConfig::new(4, 8.0, &TARGETS.map(str::to_owned));
+        let adapter = Adapter::fresh(adapter, &model, 0).expect("it fits");
+        let n_layers = (TARGETS.len() * model.decoder().n_blocks()) as u64;
+        let embedded = model.embed(&ids, None);
+        let pass = |adapter| {
+            devices.restart();
+            tch::no_grad(|| drop(model.hidden(&embedded, adapter)));
+            devices.n_operations()
+        };
+        assert_eq!(pass(Some(&adapter)) - pass(None), of_a_layer * n_layers);
+        let query = candor_model::Query {
+            ids: vec![1, 7, 9],
+            features: None,
+            image: None,
+        };
+        let tokens = |adapter| {
+            devices.restart();
+            let said = greedy(&model, adapter, std::slice::from_ref(&query), 1, NEVER);
+            (devices.n_operations(), said[0].ids.len() as u64)
+        };
+        let ((with, n_tokens), (without, _)) = (tokens(Some(&adapter)), tokens(None));
+        let casts = if kind == Kind::Float { 0 } else { 2 * n_layers };
+        // The prompt is read in one pass, which says the first token.
+        assert_eq!(with - without, 2 * n_layers * n_tokens + casts);
     }
 }

@@ -4,8 +4,8 @@
 //! What it finds is what goes wrong between devices: an operation on tensors of two devices fails with CUDA's words,
 //! memory of a device that the host touches ends the process, and copies and bytes are counted. What it cannot find is
 //! everything that is a kernel's: kinds that CUDA does not compute in, the choice of attention, speed, the order of
-//! sums. The CPU computes, so results are the CPU's, but for operations that have a second way on the CPU alone, of
-//! which attention is the one that matters: it is the plain one here.
+//! sums. The CPU computes, so results are the CPU's, but for operations that have a second way on the CPU alone: attention,
+//! and candor's operations in one pass. Once the devices are there, the CPU has the plain ones too.
 //!
 //! Nothing can be drawn on these devices: there is no generator.
 
@@ -76,7 +76,8 @@ impl std::ops::Sub for Traffic {
 
 impl PretendCuda {
     /// Makes the devices, which stay for the life of the process, and begins to count. This thread and those that go back
-    /// through a graph compute with one thread from here on, so that sums have one order everywhere.
+    /// through a graph compute with one thread from here on, and the CPU without operations of its own
+    /// (`candor_torch_ext::fused`), so that sums have one order everywhere.
     ///
     /// # Panics
     /// libtorch was asked for CUDA before.
@@ -85,6 +86,7 @@ impl PretendCuda {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         tch::set_num_threads(1);
+        candor_torch_ext::fused::in_one_pass(false);
         // SAFETY: the function takes nothing, may be called often and catches its exceptions.
         let error = unsafe { candor_pretend_cuda_install() };
         if !error.is_null() {
@@ -118,6 +120,14 @@ impl PretendCuda {
         }
     }
 
+    /// Operations since the counts began that a GPU would launch a kernel for: none for looking at memory in another way, and
+    /// copies between memories are counted by [`Self::traffic`]. What has one kernel on a GPU and none here is counted by
+    /// its parts: attention, and norms.
+    #[must_use]
+    pub fn n_operations(&self) -> u64 {
+        self.numbers()[N_NUMBERS - 1]
+    }
+
     /// Bytes of a device, [`FIRST`] or [`SECOND`].
     ///
     /// # Panics
@@ -143,8 +153,8 @@ impl PretendCuda {
     }
 }
 
-/// Copies and bytes of three directions, current and peak bytes of two devices.
-const N_NUMBERS: usize = 10;
+/// Copies and bytes of three directions, current and peak bytes of two devices, operations.
+const N_NUMBERS: usize = 11;
 
 // SAFETY: these are the signatures of `pretend_cuda.cpp`.
 unsafe extern "C" {

@@ -30,6 +30,9 @@ enum Direction { kToDevice, kToHost, kBetween, kDirections };
 
 std::atomic<uint64_t> copies[kDirections];
 std::atomic<uint64_t> copied_bytes[kDirections];
+// Operations that a GPU would launch a kernel for, as far as they are known here: all that are no views and no copies
+// between memories.
+std::atomic<uint64_t> operations;
 std::atomic<uint64_t> current_bytes[kDevices];
 std::atomic<uint64_t> peak_bytes[kDevices];
 

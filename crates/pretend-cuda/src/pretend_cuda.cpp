@@ -80,6 +80,8 @@ Tensor& copy_(Tensor& self, const Tensor& from, bool) {
         count(kToDevice, bytes);
     } else if (self.device() != from.device()) {
         count(kBetween, bytes);
+    } else if (!in_fallback) {
+        operations += 1;
     }
     return self;
 }
@@ -172,6 +174,9 @@ void fallback(const c10::OperatorHandle& operation, torch::jit::Stack* stack) {
     const auto& schema = operation.schema();
     if (waits_for_elements(schema.name())) {
         count(kToHost, sizeof(int64_t));
+    }
+    if (!in_fallback) {
+        operations += 1;
     }
     const bool was_inside = std::exchange(in_fallback, true);
     const auto leave = c10::make_scope_exit([&] { in_fallback = was_inside; });
@@ -324,7 +329,7 @@ char* candor_pretend_cuda_install() {
     }
 }
 
-// Number of copies and bytes by direction, then current and peak bytes of each device.
+// Number of copies and bytes by direction, then current and peak bytes of each device, then the number of operations.
 void candor_pretend_cuda_counts(uint64_t* numbers) {
     for (int direction = 0; direction < kDirections; ++direction) {
         *numbers++ = copies[direction];
@@ -334,6 +339,7 @@ void candor_pretend_cuda_counts(uint64_t* numbers) {
         *numbers++ = current_bytes[device];
         *numbers++ = peak_bytes[device];
     }
+    *numbers++ = operations;
 }
 
 // Begins to count anew; peaks begin at what is held now.
@@ -345,5 +351,6 @@ void candor_pretend_cuda_restart() {
     for (int device = 0; device < kDevices; ++device) {
         peak_bytes[device] = current_bytes[device].load();
     }
+    operations = 0;
 }
 }

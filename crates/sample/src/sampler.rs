@@ -6,8 +6,8 @@
 //! and what decides its batches is recorded with each answer.
 
 use candor_data::formats::candidates::{Candidate, Sampling};
-use candor_data::{random, sha256};
 use candor_data::rows::ImageRows;
+use candor_data::{random, sha256};
 use candor_model::{Adapter, Answerer, Bundle, ImageFeatures, ModelFolder, Query, Written, peft};
 use candor_run::{Inputs, Progress};
 use candor_train::fingerprint;

@@ -5,8 +5,6 @@
 
 #include <chrono>
 #include <cstdlib>
-#include <cstring>
-#include <exception>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,6 +14,8 @@
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+#include "guarded.h"
 
 namespace {
 
@@ -32,20 +32,15 @@ struct Group {
     c10::intrusive_ptr<ProcessGroupGloo> gloo;
 };
 
-// Runs `call`; an exception must not travel into Rust, so its message does. Whoever called frees it.
+// Whether `call` ended well; else it leaves a message, or null where there was no memory for one.
 template <typename Call>
 bool guarded(char** error, Call call) noexcept {
-    try {
+    bool done = false;
+    *error = candor::caught([&] {
         call();
-        return true;
-    } catch (const c10::Error& caught) {
-        *error = strdup(caught.what_without_backtrace());
-    } catch (const std::exception& caught) {
-        *error = strdup(caught.what());
-    } catch (...) {
-        *error = strdup("an exception of unknown type");
-    }
-    return false;
+        done = true;
+    });
+    return done;
 }
 
 at::Tensor bytes_at(void* data, int64_t n_bytes) { return at::from_blob(data, {n_bytes}, at::kByte); }

@@ -10,7 +10,7 @@ use std::ptr::{self, NonNull};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::packed::taken_message;
+use crate::returned::taken;
 
 /// Where a process finds the others, and which of them it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,7 +137,7 @@ impl Group {
                 place,
                 handle: Mutex::new(Handle(group)),
             }),
-            None => Err(error_of(&place, "join", taken_message(error), JOINING)),
+            None => Err(error_of(&place, "join", message(error), JOINING)),
         }
     }
 
@@ -259,12 +259,7 @@ impl Group {
         if call(handle.0.as_ptr(), &raw mut error) {
             return Ok(());
         }
-        Err(error_of(
-            &self.place,
-            action,
-            taken_message(error),
-            TOGETHER,
-        ))
+        Err(error_of(&self.place, action, message(error), TOGETHER))
     }
 }
 
@@ -275,6 +270,10 @@ impl Drop for Group {
         // SAFETY: the handle came from `candor_group_join` and is not used again. The function catches its exceptions.
         unsafe { candor_group_leave(handle.0.as_ptr()) }
     }
+}
+
+fn message(error: *mut c_char) -> String {
+    taken(error).unwrap_or_else(|| "out of memory".to_owned())
 }
 
 fn error_of(

@@ -2,8 +2,9 @@
 //!
 //! Today that is what libtorch wants from a process before its first tensor, which [`init`] does; what NVIDIA's
 //! [`driver()`] and libtorch say of themselves ([`libtorch`]); the peak memory of the process and of a stretch of its
-//! work; [`filled()`]: tensors read straight into their memory; [`PackedWeight`]: linear layers in 4 or 8 bits, an
-//! autograd function in C++; and [`Group`]: processes that compute together.
+//! work; [`filled()`]: tensors read straight into their memory; and, in C++, [`PackedWeight`]: linear layers in 4 or 8 bits,
+//! [`linears`]: those of one input with an adapter's terms, [`fused`]: operations of a decoder's block in one pass, and
+//! [`Group`]: processes that compute together.
 //!
 //! Every `unsafe` block carries a `SAFETY` comment; the lints of this crate refuse one that does not.
 
@@ -13,12 +14,15 @@ mod allocator;
 mod cuda;
 mod driver;
 mod filled;
+pub mod fused;
 mod group;
 #[cfg(target_os = "linux")]
 mod library;
 pub mod libtorch;
+pub mod linears;
 mod memory;
 mod packed;
+mod returned;
 
 use std::sync::OnceLock;
 

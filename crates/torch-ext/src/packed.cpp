@@ -3,12 +3,12 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
-#include <exception>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include "guarded.h"
 
 namespace {
 
@@ -151,19 +151,6 @@ class PackedLinear : public torch::autograd::Function<PackedLinear> {
     }
 };
 
-// Runs `compute`; an exception must not travel into Rust, so its message does. Whoever called frees it.
-template <typename Compute>
-Tensor* guarded(char** error, Compute compute) noexcept {
-    try {
-        return new Tensor(compute());
-    } catch (const std::exception& caught) {
-        *error = strdup(caught.what());
-    } catch (...) {
-        *error = strdup("an exception of unknown type");
-    }
-    return nullptr;
-}
-
 }  // namespace
 
 extern "C" {
@@ -186,11 +173,11 @@ static Packed received(const candor_packed_weight* weight) {
 }
 
 Tensor* candor_packed_unpack(const candor_packed_weight* weight, const Tensor* like, char** error) {
-    return guarded(error, [&] { return unpack(received(weight), like->scalar_type()); });
+    return candor::guarded(error, [&] { return unpack(received(weight), like->scalar_type()); });
 }
 
 Tensor* candor_packed_unpack_by_operations(const candor_packed_weight* weight, const Tensor* like, char** error) {
-    return guarded(error, [&] {
+    return candor::guarded(error, [&] {
         const Packed packed = received(weight);
         check(packed);
         TORCH_CHECK(!packed.is_int8(), "int8 is unpacked by operations everywhere");
@@ -199,7 +186,7 @@ Tensor* candor_packed_unpack_by_operations(const candor_packed_weight* weight, c
 }
 
 Tensor* candor_packed_linear(const candor_packed_weight* weight, const Tensor* x, char** error) {
-    return guarded(error, [&] { return PackedLinear::apply(*x, received(weight)); });
+    return candor::guarded(error, [&] { return PackedLinear::apply(*x, received(weight)); });
 }
 
 }  // extern "C"

@@ -7,11 +7,13 @@
 //!
 //! On the CPU one loop over the bytes unpacks NF4; on other devices tensor operations do, to the same bits.
 
-use std::ffi::{CStr, c_char};
+use std::ffi::c_char;
 use std::ptr;
 
 use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
+
+use crate::returned::returned;
 
 /// The weight `[n_out, n_in]` of a linear layer, packed.
 #[derive(Debug)]
@@ -109,14 +111,10 @@ impl PackedWeight {
 
     fn call(&self, tensor: &Tensor, function: Function) -> Tensor {
         let weight = self.in_c();
-        let mut error = ptr::null_mut();
         // SAFETY: `weight` holds pointers to tensors that `self` keeps alive for the call, as many as it says, and
         // `tensor` lives as long. The function only reads them, checks kinds, devices and sizes before it reads memory of
         // theirs, and catches its exceptions.
-        let result = unsafe { function(&raw const weight, tensor.as_ptr(), &raw mut error) };
-        assert!(!result.is_null(), "libtorch: {}", taken_message(error));
-        // SAFETY: a result that is not null is a new tensor, which nobody else owns.
-        unsafe { Tensor::from_ptr(result) }
+        returned(|error| unsafe { function(&raw const weight, tensor.as_ptr(), error) })
     }
 
     fn in_c(&self) -> CPackedWeight {
@@ -155,20 +153,6 @@ impl PackedWeight {
 /// An empty tensor: how a kind is told to libtorch without repeating its numbers.
 fn of_kind(kind: Kind) -> Tensor {
     Tensor::empty([0], (kind, Device::Cpu))
-}
-
-/// The message of an exception, whose memory is freed.
-pub(crate) fn taken_message(error: *mut c_char) -> String {
-    if error.is_null() {
-        return "out of memory".to_owned();
-    }
-    // SAFETY: a message that is not null is a zero-terminated string of the C allocator, which is ours now.
-    let message = unsafe { CStr::from_ptr(error) }
-        .to_string_lossy()
-        .into_owned();
-    // SAFETY: as above, and it is not used again.
-    unsafe { libc::free(error.cast()) };
-    message
 }
 
 /// The most parts that a weight has, code books included.

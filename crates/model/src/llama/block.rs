@@ -4,13 +4,14 @@
 //! which every way of attending goes through: padded batches with or without a cache, and sequences that
 //! share their beginning ([`crate::shared`]).
 
-use tch::{Kind, Tensor};
+use candor_torch_ext::fused;
+use tch::Tensor;
 
 use super::attention::{Visible, attend};
 use super::layers::{TARGETS, target_size};
 use super::rotary::Rotary;
 use crate::cache::KvCache;
-use crate::linear::BlockLinear;
+use crate::linear::{BlockLinear, adapted};
 use crate::lora::BlockAdapter;
 use crate::shared::SharedBatch;
 use crate::weights::{Init, Weights};
@@ -38,9 +39,7 @@ impl RmsNorm {
 
     /// The mean square is taken in f32, whatever the weights are in, as transformers does.
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
-        let wide = x.to_kind(Kind::Float);
-        let scale = (wide.square().mean_dim([-1].as_slice(), true, None) + self.eps).rsqrt();
-        &self.weight * (wide * scale).to_kind(x.kind())
+        fused::rms_norm(x, &self.weight, self.eps)
     }
 }
 
@@ -54,8 +53,6 @@ pub(crate) struct Block {
     biases: Option<[Tensor; 3]>,
     /// Of each head of queries and of keys.
     head_norms: Option<[RmsNorm; 2]>,
-    n_heads: i64,
-    n_kv_heads: i64,
     head_dim: i64,
 }
 
@@ -121,8 +118,6 @@ impl Block {
             linears,
             biases,
             head_norms,
-            n_heads: c.num_attention_heads,
-            n_kv_heads: c.n_kv_heads(),
             head_dim: c.head_dim(),
         })
     }
@@ -140,9 +135,7 @@ impl Block {
         lora: Option<&BlockAdapter>,
         cache: Option<&mut KvCache>,
     ) -> Tensor {
-        let normed = self.norm1.forward(x);
-        let query = self.query(&normed, rotary, lora);
-        let [key, value] = self.key_and_value(&normed, rotary, lora);
+        let [query, key, value] = self.read(&self.norm1.forward(x), rotary, lora);
         let [key, value] = match cache {
             Some(cache) => cache.extend(layer, &key, &value),
             None => [key, value],
@@ -162,9 +155,7 @@ impl Block {
         batch: &SharedBatch,
         lora: Option<&BlockAdapter>,
     ) -> Tensor {
-        let normed = self.norm1.forward(x);
-        let query = self.query(&normed, rotary, lora);
-        let [key, value] = self.key_and_value(&normed, rotary, lora);
+        let [query, key, value] = self.read(&self.norm1.forward(x), rotary, lora);
         self.after_attention(x, &batch.attend(&query, &key, &value), lora)
     }
 
@@ -182,45 +173,30 @@ impl Block {
     ) -> Tensor {
         let normed = self.norm1.forward(x);
         let last = batch.last();
-        let query = self.query(&normed.index_select(1, last), &rotary.at(last), lora);
-        let [key, value] = self.key_and_value(&normed, rotary, lora);
+        let [query] = self.linears([0], &normed.index_select(1, last), lora);
+        let query = self.turned(0, &query, &rotary.at(last));
+        let [key, value] = self.linears([1, 2], &normed, lora);
+        let (key, value) = (self.turned(1, &key, rotary), self.split(&value));
         let mixed = batch.attend_from_last(&query, &key, &value);
         self.after_attention(&x.index_select(1, last), &mixed, lora)
     }
 
+    /// Queries, keys and values, the former two turned to their positions.
+    ///
     /// # Shapes
-    /// `normed`: `[batch, len, width]` → `[batch, heads, len, head_dim]`, turned to their positions.
-    fn query(&self, normed: &Tensor, rotary: &Rotary, lora: Option<&BlockAdapter>) -> Tensor {
-        self.turned(0, normed, self.n_heads, rotary, lora)
-    }
-
-    /// # Shapes
-    /// `normed`: `[batch, len, width]` → twice `[batch, kv_heads, len, head_dim]`.
-    fn key_and_value(
-        &self,
-        normed: &Tensor,
-        rotary: &Rotary,
-        lora: Option<&BlockAdapter>,
-    ) -> [Tensor; 2] {
-        // Keys first: gradients are added up in the order of these, and with it change in their last bits.
-        let key = self.turned(1, normed, self.n_kv_heads, rotary, lora);
-        let value = self.split(&self.linear(2, normed, lora), self.n_kv_heads);
-        [key, value]
+    /// `normed`: `[batch, len, width]` → `[batch, heads, len, head_dim]`, of which keys and values have their own number.
+    fn read(&self, normed: &Tensor, rotary: &Rotary, lora: Option<&BlockAdapter>) -> [Tensor; 3] {
+        let [query, key, value] = self.linears([0, 1, 2], normed, lora);
+        let query = self.turned(0, &query, rotary);
+        [query, self.turned(1, &key, rotary), self.split(&value)]
     }
 
     /// Queries (slot 0) or keys (slot 1).
     ///
     /// # Shapes
-    /// `normed`: `[batch, len, width]` → `[batch, heads, len, head_dim]`.
-    fn turned(
-        &self,
-        slot: usize,
-        normed: &Tensor,
-        heads: i64,
-        rotary: &Rotary,
-        lora: Option<&BlockAdapter>,
-    ) -> Tensor {
-        let split = self.split(&self.linear(slot, normed, lora), heads);
+    /// `y`: `[batch, len, heads · head_dim]` → `[batch, heads, len, head_dim]`.
+    fn turned(&self, slot: usize, y: &Tensor, rotary: &Rotary) -> Tensor {
+        let split = self.split(y);
         match &self.head_norms {
             Some(norms) => rotary.apply(&norms[slot].forward(&split)),
             None => rotary.apply(&split),
@@ -232,19 +208,29 @@ impl Block {
     /// # Shapes
     /// `x`: `[batch, len, width]`; `mixed`: `[batch, len, heads, head_dim]` → as `x`.
     fn after_attention(&self, x: &Tensor, mixed: &Tensor, lora: Option<&BlockAdapter>) -> Tensor {
-        let x = x + self.linear(3, &mixed.flatten(2, 3), lora);
-        let normed = self.norm2.forward(&x);
-        let gated = self.linear(4, &normed, lora).silu() * self.linear(5, &normed, lora);
-        &x + self.linear(6, &gated, lora)
+        let [mixed] = self.linears([3], &mixed.flatten(2, 3), lora);
+        let x = x + mixed;
+        let [gate, up] = self.linears([4, 5], &self.norm2.forward(&x), lora);
+        let [inward] = self.linears([6], &fused::swiglu(&gate, &up), lora);
+        &x + inward
     }
 
-    /// The `slot`-th of [`TARGETS`] with its bias and its adapter's term.
-    fn linear(&self, slot: usize, x: &Tensor, lora: Option<&BlockAdapter>) -> Tensor {
-        let bias = self.biases.as_ref().and_then(|biases| biases.get(slot));
-        self.linears[slot].adapted(x, bias, lora.and_then(|lora| lora.slot(slot)))
+    /// Some of [`TARGETS`], by their slots, of one input, with their biases and their adapter's terms.
+    fn linears<const N: usize>(
+        &self,
+        slots: [usize; N],
+        x: &Tensor,
+        lora: Option<&BlockAdapter>,
+    ) -> [Tensor; N] {
+        let layers = slots.map(|slot| {
+            let bias = self.biases.as_ref().and_then(|biases| biases.get(slot));
+            let lora = lora.and_then(|lora| lora.slot(slot));
+            (&self.linears[slot], bias, lora)
+        });
+        adapted(x, layers)
     }
 
-    fn split(&self, y: &Tensor, heads: i64) -> Tensor {
-        y.unflatten(2, [heads, self.head_dim]).transpose(1, 2)
+    fn split(&self, y: &Tensor) -> Tensor {
+        y.unflatten(2, [-1, self.head_dim]).transpose(1, 2)
     }
 }

@@ -117,8 +117,7 @@ impl Decoder {
             _ => positions.unsqueeze(-1),
         };
         let angles = of_frequencies * &self.inverse_frequencies;
-        let angles = Tensor::cat(&[&angles, &angles], -1).unsqueeze(1);
-        Rotary::new(&angles, self.embedding.kind())
+        Rotary::new(&angles.unsqueeze(1), self.embedding.kind())
     }
 
     /// Rotary tables for the positions `0..len`, shared by all rows.

@@ -1,8 +1,10 @@
 //! Rotary positions.
 
+use candor_torch_ext::fused;
 use tch::{Kind, Tensor};
 
-/// Cosines and sines of the rotary positions of one pass, `[batch or 1, 1, len, head_dim]`.
+/// Cosines and sines of the rotary positions of one pass, `[batch or 1, 1, len, head_dim]`; the sines of the first half carry
+/// the minus sign of the rotation.
 #[derive(Debug)]
 pub struct Rotary {
     cos: Tensor,
@@ -55,11 +57,12 @@ impl Rotary {
     /// Tables of the given angles.
     ///
     /// # Shapes
-    /// `angles`: `[batch or 1, 1, len, head_dim]` f32.
+    /// `angles`: `[batch or 1, 1, len, head_dim / 2]` f32.
     pub(crate) fn new(angles: &Tensor, kind: Kind) -> Self {
+        let (cos, sin) = (angles.cos(), angles.sin());
         Self {
-            cos: angles.cos().to_kind(kind),
-            sin: angles.sin().to_kind(kind),
+            cos: Tensor::cat(&[&cos, &cos], -1).to_kind(kind),
+            sin: Tensor::cat(&[&sin.neg(), &sin], -1).to_kind(kind),
         }
     }
 
@@ -72,8 +75,6 @@ impl Rotary {
     }
 
     pub(crate) fn apply(&self, x: &Tensor) -> Tensor {
-        let halves = x.chunk(2, -1);
-        let turned = Tensor::cat(&[halves[1].neg(), halves[0].shallow_clone()], -1);
-        x * &self.cos + turned * &self.sin
+        fused::rotary(x, &self.cos, &self.sin)
     }
 }

@@ -1,5 +1,6 @@
 //! A block of the tower: norm, attention, norm, MLP.
 
+use candor_torch_ext::fused;
 use tch::{Kind, Tensor};
 
 use super::config::{Generation, QwenVisionConfig};
@@ -160,7 +161,7 @@ impl Mlp {
         match self {
             Self::Plain(activation, [fc1, fc2]) => fc2.forward(&activation.apply(&fc1.forward(x))),
             Self::SwiGlu([gate, up, down]) => {
-                down.forward(&(gate.forward(x).silu() * up.forward(x)))
+                down.forward(&fused::swiglu(&gate.forward(x), &up.forward(x)))
             }
         }
     }

@@ -19,6 +19,7 @@ mod recipe;
 mod results;
 mod sampling;
 mod score;
+mod serve;
 mod stage;
 mod world;
 
@@ -42,6 +43,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Join(arguments) => join::run(&arguments),
         Command::Download(arguments) => download::run(&arguments),
         Command::Chat(arguments) => chat::run(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Recipe(command) => recipe::run(command),
         Command::Data(command) => data::run(command),

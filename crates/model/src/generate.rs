@@ -7,11 +7,13 @@
 //! caller supplies from its address, so what is drawn does not depend on who else is in the batch.
 
 mod choose;
+mod ongoing;
 mod prefill;
 mod slots;
 
 use std::collections::{HashMap, VecDeque};
 
+pub use self::ongoing::{Chosen, Ongoing};
 pub(crate) use self::slots::Slots;
 use crate::ModelError;
 use crate::Vlm;

@@ -48,6 +48,7 @@ impl Told {
             decoding,
             longest,
         };
+        drop(asked.place);
         (told, query)
     }
 

@@ -191,7 +191,7 @@ impl Site {
     /// Tells it to stop.
     pub fn stop(&mut self) {
         if let Some(stop) = self.stop.take() {
-            drop(stop.send(()));
+            let _ = stop.send(());
         }
     }
 

@@ -292,7 +292,6 @@ impl<'a> Engine<'a> {
         alone || (n_rows <= self.room.rows && n_positions <= self.room.positions)
     }
 
-    #[allow(clippy::result_large_err)] // It is made and taken once.
     fn prepare(&self, mut asked: Asked) -> Result<Ready, (UnboundedSender<Event>, Refusal)> {
         let bundle = &self.models.bundle;
         let messages = &asked.request.messages;

@@ -48,10 +48,9 @@ pub(crate) fn choose_each(
     n_likeliest: usize,
 ) -> Tensor {
     let mut groups: Vec<(Decoding, Vec<i64>)> = Vec::new();
+    let bits_of = |decoding: &Decoding| [decoding.temperature, decoding.top_p].map(f64::to_bits);
     for (row, &decoding) in decodings.iter().enumerate() {
-        let alike = |(other, _): &&mut (Decoding, _)| {
-            [other.temperature, other.top_p] == [decoding.temperature, decoding.top_p]
-        };
+        let alike = |(other, _): &&mut (Decoding, _)| bits_of(other) == bits_of(&decoding);
         match groups.iter_mut().find(alike) {
             Some((_, rows)) => rows.push(row as i64),
             None => groups.push((decoding, vec![row as i64])),

@@ -17,7 +17,7 @@ const MAX_BYTES: usize = 40 << 20;
 /// What all bodies in memory may take together.
 pub(super) const ALL_BODIES_KIB: usize = 512 << 10;
 /// How long a body may take to arrive, the wait for memory included.
-const ARRIVAL: Duration = Duration::from_secs(60);
+const ARRIVAL: Duration = Duration::from_mins(1);
 
 /// Reads a body.
 pub(super) async fn json(app: &App, request: Request) -> Result<Value, Refusal> {

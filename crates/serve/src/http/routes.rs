@@ -92,11 +92,9 @@ async fn model(
     let found = entries(&app)
         .into_iter()
         .find(|entry| entry["id"] == name.as_str());
-    match found {
-        Some(entry) => Json(entry).into_response(),
-        None => {
-            let known: Vec<&str> = app.catalogue.names.iter().map(String::as_str).collect();
-            Refusal::no_model(&name, &known).into_response()
-        }
+    if let Some(entry) = found {
+        return Json(entry).into_response();
     }
+    let known: Vec<&str> = app.catalogue.names.iter().map(String::as_str).collect();
+    Refusal::no_model(&name, &known).into_response()
 }

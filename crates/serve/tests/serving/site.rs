@@ -143,7 +143,7 @@ impl Site {
             head.push_str("Host: localhost\r\n");
         }
         for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            head.extend([*name, ": ", *value, "\r\n"]);
         }
         connection
             .write_all(format!("{head}\r\n{body}").as_bytes())

@@ -7,6 +7,7 @@ mod eval;
 mod help;
 mod judge;
 mod models;
+mod serve;
 mod shell;
 #[cfg(test)]
 mod shown;
@@ -29,6 +30,7 @@ pub use self::models::{
     ChatArguments, DownloadArguments, ExportArguments, ExportType, InspectArguments, JoinArguments,
     PrecisionName, WeightFormat,
 };
+pub use self::serve::ServeArguments;
 pub use self::shell::{CompletionsArguments, ManArguments};
 pub use self::watch::WatchArguments;
 
@@ -146,6 +148,13 @@ pub enum Command {
                             conversation goes on turn by turn, and /help says what can be typed."
     )]
     Chat(ChatArguments),
+    /// Serve a model, adapters on it and reward models to programs that speak OpenAI's protocol, and to people on a chat page.
+    #[command(
+        after_help = "Examples:\n  candor serve runs/demo/sft/model\n  candor serve runs/demo/sft/model --name sft --adapter \
+                            honest=runs/demo/ppo/adapter --reward facts=runs/demo/reward --preferences runs/demo/page\n\n\
+                            The chat page is at http://127.0.0.1:8000; docs/serve.md says what each route takes and gives."
+    )]
+    Serve(Box<ServeArguments>),
     /// Say what a model folder holds and what it takes to use it; no weights are loaded.
     #[command(after_help = "Example:\n  candor inspect runs/demo/sft/model")]
     Inspect(InspectArguments),

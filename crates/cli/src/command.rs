@@ -21,6 +21,7 @@ mod results;
 mod reward_benchmark;
 mod sampling;
 mod score;
+mod serve;
 mod shell;
 mod stage;
 mod watch;
@@ -47,6 +48,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Join(arguments) => join::run(&arguments),
         Command::Download(arguments) => download::run(&arguments),
         Command::Chat(arguments) => chat::run(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Recipe(command) => recipe::run(command),
         Command::Data(command) => data::run(command),

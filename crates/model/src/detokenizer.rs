@@ -50,6 +50,21 @@ impl<'a> Detokenizer<'a> {
         Ok(self.give(&new))
     }
 
+    /// What a token would add, whole or a part of a character; of one that adds no text, what the vocabulary calls it.
+    ///
+    /// # Errors
+    /// The library refuses an id.
+    pub fn preview(&self, id: i64) -> Result<String, ModelError> {
+        let shown = &self.ids[self.context..self.n_shown];
+        let before = self.tokenizer.decode(shown)?;
+        let with = self.tokenizer.decode(&[shown, &[id]].concat())?;
+        let text = with.strip_prefix(&before).unwrap_or_default();
+        Ok(match self.tokenizer.name_of(id) {
+            Some(name) if text.is_empty() => name,
+            _ => text.to_owned(),
+        })
+    }
+
     /// Ends the answer; returns what was held back.
     ///
     /// # Errors

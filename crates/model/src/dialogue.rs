@@ -6,11 +6,12 @@
 
 use std::path::Path;
 
-use candor_data::{Conversation, Turn, random};
+use candor_data::{Turn, random};
 use rand::RngExt as _;
 use tch::{Kind, Tensor};
 
 use crate::cache::KvCache;
+use crate::conversation_query::{CHAT, conversation_ids};
 use crate::detokenizer::Detokenizer;
 use crate::features::{Features, ImageSpan};
 use crate::generate::{NotFinite, Slots};
@@ -21,8 +22,6 @@ use crate::{Adapter, Bundle, Decoding, ModelError, Template};
 
 /// Room in the cache grows in steps of so many tokens.
 const ROOM: i64 = 256;
-/// What errors call the conversation.
-const CHAT: &str = "chat";
 
 /// Why an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,9 +159,9 @@ impl<'a> Dialogue<'a> {
             question.trim()
         );
         self.turns.push(Turn::human(question));
-        let answer = self
-            .tokens()
-            .and_then(|ids| tch::no_grad(|| self.answer(&ids, decoding, seed, &mut hear)));
+        let ids = conversation_ids(self.bundle, &self.template, &self.turns, &self.images);
+        let answer =
+            ids.and_then(|ids| tch::no_grad(|| self.answer(&ids, decoding, seed, &mut hear)));
         match answer {
             Ok(answer) => {
                 self.n_waiting = 0;
@@ -177,48 +176,6 @@ impl<'a> Dialogue<'a> {
                 Err(error)
             }
         }
-    }
-
-    /// The whole conversation's token ids, one placeholder for each image patch.
-    fn tokens(&self) -> Result<Vec<i64>, ModelError> {
-        let conversation = Conversation {
-            id: CHAT.to_owned(),
-            image: (!self.images.is_empty()).then(|| "chat".to_owned()),
-            turns: self.turns.clone(),
-        };
-        let tokenizer = &self.bundle.tokenizer;
-        let asked = self.turns.last();
-        if let Some(video) = asked.and_then(|turn| tokenizer.video_in(&turn.value)) {
-            let problem =
-                format!("the question holds `{video}`, and videos are not shown to models");
-            return Err(refuse(problem, "leave the word out of what you write"));
-        }
-        let text = self.template.render(&conversation)?.text;
-        let encoded = tokenizer.encode(&text)?.ids;
-        let n_places = encoded.iter().filter(|&&id| id == tokenizer.image).count();
-        if n_places != self.images.len() {
-            let problem = format!(
-                "the conversation has {n_places} places for images, but {} were shown",
-                self.images.len()
-            );
-            let remedy = "leave the word `<image>` out of what you write, and use a template that keeps all turns";
-            return Err(refuse(problem, remedy));
-        }
-        let mut images = self.images.iter();
-        let spread = |id: i64| {
-            let image = (id == tokenizer.image).then(|| images.next()).flatten();
-            std::iter::repeat_n(id, image.map_or(1, Features::n_tokens))
-        };
-        let ids: Vec<i64> = encoded.into_iter().flat_map(spread).collect();
-        let positions = self.bundle.model.n_positions();
-        if ids.len() >= positions {
-            let problem = format!(
-                "{} tokens leave no room for an answer in the model's {positions} positions",
-                ids.len()
-            );
-            return Err(refuse(problem, "begin a new conversation, or ask for less"));
-        }
-        Ok(ids)
     }
 
     fn answer(
@@ -366,13 +323,5 @@ impl<'a> Dialogue<'a> {
         let held = &self.images[..self.images_in(&self.held).0];
         let spans = held.iter().flat_map(Features::spans);
         self.held.len() as i64 + spans.map(ImageSpan::delta).sum::<i64>()
-    }
-}
-
-fn refuse(problem: String, remedy: &'static str) -> ModelError {
-    ModelError::Prompt {
-        sample: CHAT.to_owned(),
-        problem,
-        remedy,
     }
 }

@@ -7,6 +7,7 @@
 //! caller supplies from its address, so what is drawn does not depend on who else is in the batch.
 
 mod choose;
+mod ongoing;
 mod prefill;
 mod slots;
 
@@ -14,6 +15,7 @@ use std::collections::{HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::ongoing::{Chosen, Ongoing};
 pub(crate) use self::slots::Slots;
 use crate::ModelError;
 use crate::Vlm;

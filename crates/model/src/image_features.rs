@@ -14,7 +14,7 @@ use candor_data::image::{Fitted, ImageLimits, decode, load_batch};
 use candor_data::rows::{BadRows, Look, faults};
 use tch::{Device, Tensor};
 
-use crate::{Bundle, Features, ModelError};
+use crate::{Bundle, Features, ModelError, ShownImage};
 
 /// Features of a set of images, by file name.
 #[derive(Debug)]
@@ -83,6 +83,22 @@ impl ImageFeatures {
             features,
             device: bundle.model.device(),
         })
+    }
+
+    /// Encodes images that are held already; each is seen as the only one.
+    #[must_use]
+    pub fn of_shown(bundle: &Bundle, images: Vec<ShownImage>) -> Self {
+        let names: Vec<String> = images.iter().map(|image| image.name.clone()).collect();
+        let fitted: Vec<Fitted> = images.into_iter().map(|it| it.fitted(false)).collect();
+        let encoded = tch::no_grad(|| encode(bundle, &fitted));
+        let n_tokens = names.iter().cloned();
+        Self {
+            n_tokens: n_tokens
+                .zip(encoded.iter().map(Features::n_tokens))
+                .collect(),
+            features: names.into_iter().zip(encoded).collect(),
+            device: bundle.model.device(),
+        }
     }
 
     /// Features of the given images, in this order, where the model is; none without images or when one was never encoded.

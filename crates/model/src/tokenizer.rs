@@ -272,6 +272,12 @@ impl Tokenizer {
         parts
     }
 
+    /// What the vocabulary calls a token.
+    #[must_use]
+    pub(crate) fn name_of(&self, id: i64) -> Option<String> {
+        self.inner.id_to_token(u32::try_from(id).ok()?)
+    }
+
     /// Text of token ids, special tokens left out.
     ///
     /// # Errors

@@ -115,7 +115,7 @@ impl Function {
         let mut new: HashSet<String> = HashSet::new();
         for response in responses {
             let mut told = self.told(response);
-            let key = sha256::of(&format!("{}\n{}", self.asked, json(&told)));
+            let key = sha256::of(format!("{}\n{}", self.asked, json(&told)));
             if !self.kept.rewards.contains_key(&key) && new.insert(key.clone()) {
                 self.n_lines += 1;
                 told.n = Some(self.n_lines);

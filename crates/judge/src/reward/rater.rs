@@ -62,7 +62,7 @@ impl Rater {
     /// SHA-256 of who judges, how, and by which prompt.
     pub(super) fn fingerprint(&self) -> String {
         let who = serde_json::to_string(&self.judge.identity()).unwrap_or_default();
-        sha256::of(&format!("{who}\n{}", self.template.sha256))
+        sha256::of(format!("{who}\n{}", self.template.sha256))
     }
 
     pub(super) fn of(&self, responses: &[Answered<'_>]) -> Result<Vec<Option<f64>>, JudgeError> {

@@ -64,7 +64,7 @@ impl Rule {
         };
         let hashes = files.iter().map(|file| sha256::of_file(file));
         let hashes = hashes.collect::<Result<Vec<_>, _>>()?;
-        Ok(Some(sha256::of(&hashes.join("\n"))))
+        Ok(Some(sha256::of(hashes.join("\n"))))
     }
 
     /// Whether it applies to some prompt, and knows the image of every one.

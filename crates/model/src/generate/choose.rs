@@ -8,9 +8,15 @@ use crate::logprobs;
 /// Chooses a token for each row.
 ///
 /// # Shapes
-/// `logits`: `[rows, vocab]`; `draws`: one for each row, unused by greedy decoding → `[2, rows]` f64: the
-/// tokens (exact, being far below 2⁵³) and their log-probabilities.
-pub(crate) fn choose(logits: &Tensor, decoding: Decoding, draws: &[f64]) -> Tensor {
+/// `logits`: `[rows, vocab]`; `draws`: one for each row, unused by greedy decoding → `[2 + 2 · n_likeliest, rows]` f64: the
+/// tokens (exact, being far below 2⁵³), their log-probabilities, and then the likeliest tokens in their order and the
+/// log-probabilities of those.
+pub(crate) fn choose(
+    logits: &Tensor,
+    decoding: Decoding,
+    draws: &[f64],
+    n_likeliest: usize,
+) -> Tensor {
     let logprobs = logprobs::distribution(logits, decoding.temperature);
     let tokens = if decoding.temperature > 0.0 {
         invert_cdf(&logprobs, decoding.top_p, draws)
@@ -18,10 +24,56 @@ pub(crate) fn choose(logits: &Tensor, decoding: Decoding, draws: &[f64]) -> Tens
         logits.argmax(-1, false)
     };
     let chosen = logprobs::of_targets(&logprobs, &tokens);
-    Tensor::stack(
+    let both = Tensor::stack(
         &[tokens.to_kind(Kind::Double), chosen.to_kind(Kind::Double)],
         0,
-    )
+    );
+    if n_likeliest == 0 {
+        return both;
+    }
+    let (values, ids) = logprobs.topk(n_likeliest as i64, -1, true, true);
+    let likeliest = [ids, values].map(|part| part.to_kind(Kind::Double).transpose(0, 1));
+    Tensor::cat(&[&both, &likeliest[0], &likeliest[1]], 0)
+}
+
+/// [`choose`] where each row has a decoding of its own. Rows that are decoded alike are chosen for together, and a row's
+/// token does not depend on which those are.
+///
+/// # Shapes
+/// As [`choose`]; `decodings` and `draws` are one for each row.
+pub(crate) fn choose_each(
+    logits: &Tensor,
+    decodings: &[Decoding],
+    draws: &[f64],
+    n_likeliest: usize,
+) -> Tensor {
+    let mut groups: Vec<(Decoding, Vec<i64>)> = Vec::new();
+    let bits_of = |decoding: &Decoding| [decoding.temperature, decoding.top_p].map(f64::to_bits);
+    for (row, &decoding) in decodings.iter().enumerate() {
+        let alike = |(other, _): &&mut (Decoding, _)| bits_of(other) == bits_of(&decoding);
+        match groups.iter_mut().find(alike) {
+            Some((_, rows)) => rows.push(row as i64),
+            None => groups.push((decoding, vec![row as i64])),
+        }
+    }
+    if let [(decoding, _)] = groups[..] {
+        return choose(logits, decoding, draws, n_likeliest);
+    }
+    let index = |places: &[i64]| Tensor::from_slice(places).to_device(logits.device());
+    let chosen: Vec<Tensor> = groups
+        .iter()
+        .map(|(decoding, rows)| {
+            let draws: Vec<f64> = rows.iter().map(|&row| draws[row as usize]).collect();
+            let logits = logits.index_select(0, &index(rows));
+            choose(&logits, *decoding, &draws, n_likeliest)
+        })
+        .collect();
+    let order: Vec<i64> = groups.into_iter().flat_map(|(_, rows)| rows).collect();
+    let mut place_of = vec![0; order.len()];
+    for (place, &row) in order.iter().enumerate() {
+        place_of[row as usize] = place as i64;
+    }
+    Tensor::cat(&chosen, 1).index_select(1, &index(&place_of))
 }
 
 /// The token at which the cumulative distribution passes each draw, `[rows]` i64.
@@ -67,7 +119,7 @@ mod tests {
 
     fn pick(probabilities: &[f64], top_p: f64, draw: f64) -> (i64, f64) {
         let logits = Tensor::from_slice(probabilities).log().unsqueeze(0);
-        let chosen = choose(&logits, decoding(1.0, top_p), &[draw]);
+        let chosen = choose(&logits, decoding(1.0, top_p), &[draw], 0);
         (
             chosen.double_value(&[0, 0]) as i64,
             chosen.double_value(&[1, 0]),
@@ -106,10 +158,34 @@ mod tests {
     #[test]
     fn temperature_zero_is_greedy_and_logprobs_are_untempered() {
         let logits = Tensor::from_slice(&[1.0_f32, 3.0, 2.0]).unsqueeze(0);
-        let chosen = choose(&logits, decoding(0.0, 1.0), &[]);
+        let chosen = choose(&logits, decoding(0.0, 1.0), &[], 0);
         assert_eq!(chosen.double_value(&[0, 0]) as i64, 1);
         let expected = 3.0 - (1_f64.exp() + 2_f64.exp() + 3_f64.exp()).ln();
         assert!((chosen.double_value(&[1, 0]) - expected).abs() < 1e-6);
+    }
+
+    #[test]
+    fn rows_of_several_decodings_are_chosen_for_at_once_with_the_likeliest_beside_them() {
+        let odds = [[1.0, 5.0, 2.0], [4.0, 1.0, 3.0], [1.0, 5.0, 2.0_f64]];
+        let logits = Tensor::from_slice(&odds.concat()).log().reshape([3, 3]);
+        // The cumulative distribution of the first and the last row passes 0.9 at token 2, of the squared odds at token 1.
+        let decodings = [decoding(1.0, 1.0), decoding(0.0, 1.0), decoding(0.5, 1.0)];
+        let chosen = choose_each(&logits, &decodings, &[0.9, 0.0, 0.8], 2);
+        assert_eq!(chosen.size(), [6, 3]);
+        let row = |at: i64| Vec::<f64>::try_from(chosen.get(at)).unwrap();
+        assert_eq!(row(0), [2.0, 0.0, 1.0]);
+        assert_eq!(row(2), [1.0, 0.0, 1.0]);
+        assert_eq!(row(3), [2.0, 2.0, 2.0]);
+        let expected = [
+            (1, [2.0 / 8.0, 4.0 / 8.0, 25.0 / 30.0]),
+            (4, [5.0 / 8.0, 4.0 / 8.0, 25.0 / 30.0]),
+            (5, [2.0 / 8.0, 3.0 / 8.0, 4.0 / 30.0]),
+        ];
+        for (at, probabilities) in expected {
+            for (found, p) in row(at).into_iter().zip(probabilities) {
+                assert!((found - f64::ln(p)).abs() < 1e-6, "{at}: {found} for {p}");
+            }
+        }
     }
 
     #[test]
@@ -117,7 +193,7 @@ mod tests {
         for bad in [f32::NAN, f32::INFINITY] {
             let logits = Tensor::from_slice(&[1.0, bad, 2.0, 0.0, 1.0, 2.0]).reshape([2, 3]);
             for temperature in [0.0, 0.7] {
-                let chosen = choose(&logits, decoding(temperature, 0.9), &[0.5, 0.5]);
+                let chosen = choose(&logits, decoding(temperature, 0.9), &[0.5, 0.5], 0);
                 assert!(!chosen.double_value(&[1, 0]).is_finite(), "{bad}");
                 assert!(chosen.double_value(&[1, 1]).is_finite(), "{bad}");
             }

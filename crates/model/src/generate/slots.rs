@@ -1,11 +1,12 @@
 //! The sequences that are still growing, and the next ones in the places of those that have ended.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use tch::{Kind, Tensor};
 
-use super::choose::choose;
-use super::{Decoding, Query, prefill};
+use super::choose::{choose, choose_each};
+use super::{Chosen, Decoding, Query, prefill};
 use crate::Vlm;
 use crate::cache::KvCache;
 use crate::llama::Visible;
@@ -191,14 +192,47 @@ impl<'a> Slots<'a> {
         } else {
             Vec::new()
         };
-        let chosen = choose(&self.model.decoder().logits(&live.hidden), decoding, &draws);
-        // The one transfer of this step.
-        let host = Vec::<f64>::try_from(chosen.flatten(0, 1)).expect("one dimension of f64");
-        self.tokens = chosen.get(0).to_kind(Kind::Int64).unsqueeze(1);
-        let (tokens, logprobs) = host.split_at(live.rows.len());
-        let both = tokens.iter().zip(logprobs).zip(&live.rows);
-        both.map(|((&token, &logprob), &row)| (row, token as i64, logprob as f32))
-            .collect()
+        let logits = self.model.decoder().logits(&live.hidden);
+        let (tokens, host) = to_host(&choose(&logits, decoding, &draws, 0));
+        let (ids, logprobs) = host.split_at(live.rows.len());
+        let both = ids.iter().zip(logprobs).zip(&live.rows);
+        let chosen = both.map(|((&id, &logprob), &row)| (row, id as i64, logprob as f32));
+        let chosen = chosen.collect();
+        self.tokens = tokens;
+        chosen
+    }
+
+    /// [`Slots::choose`] where each row has a decoding and a random number of its own, which `how` gives, and with the
+    /// `n_likeliest` likeliest tokens of each.
+    pub(crate) fn choose_each(
+        &mut self,
+        how: impl Fn(usize) -> (Decoding, f64),
+        n_likeliest: usize,
+    ) -> Vec<Chosen> {
+        let Some(live) = &self.live else {
+            return Vec::new();
+        };
+        let (decodings, draws): (Vec<_>, Vec<_>) = live.rows.iter().map(|&row| how(row)).unzip();
+        let logits = self.model.decoder().logits(&live.hidden);
+        let n_likeliest = n_likeliest.min(logits.size()[1] as usize);
+        let (tokens, host) = to_host(&choose_each(&logits, &decodings, &draws, n_likeliest));
+        let n_rows = live.rows.len();
+        let at = |line: usize, place: usize| host[line * n_rows + place];
+        let chosen = live.rows.iter().enumerate().map(|(place, &row)| {
+            let likeliest = (2..2 + n_likeliest).map(|line| {
+                let logprob = at(line + n_likeliest, place) as f32;
+                (at(line, place) as i64, logprob)
+            });
+            Chosen {
+                row,
+                token: at(0, place) as i64,
+                logprob: at(1, place) as f32,
+                likeliest: likeliest.collect(),
+            }
+        });
+        let chosen = chosen.collect();
+        self.tokens = tokens;
+        chosen
     }
 
     /// Reads the next of the waiting queries where enough slots are free: reading a few at a time would cost more than the
@@ -214,15 +248,24 @@ impl<'a> Slots<'a> {
         if next.is_empty() {
             return;
         }
-        let batch: Vec<&Query> = next.iter().map(|&at| &queries[at]).collect();
-        let mut fresh = prefill::read(self.model, self.adapter, &batch);
         let n = self.n_samples;
-        if n > 1 {
-            let repeats: Vec<i64> = (0..next.len() * n).map(|row| (row / n) as i64).collect();
+        let batch: Vec<(&Query, Range<usize>)> = next
+            .iter()
+            .map(|&at| (&queries[at], at * n..(at + 1) * n))
+            .collect();
+        self.read(&batch);
+    }
+
+    /// Reads prompts, each with the responses that it gets, whether slots are free for them or not.
+    pub(crate) fn read(&mut self, batch: &[(&Query, Range<usize>)]) {
+        let queries: Vec<&Query> = batch.iter().map(|&(query, _)| query).collect();
+        let mut fresh = prefill::read(self.model, self.adapter, &queries);
+        let of_query = |(at, (_, rows)): (usize, &(_, Range<usize>))| vec![at as i64; rows.len()];
+        let repeats: Vec<i64> = batch.iter().enumerate().flat_map(of_query).collect();
+        if repeats.len() > batch.len() {
             fresh.keep(&repeats);
         }
-        let responses = next.iter().flat_map(|&at| at * n..(at + 1) * n);
-        fresh.rows = responses.collect();
+        fresh.rows = batch.iter().flat_map(|(_, rows)| rows.clone()).collect();
         self.live = Some(match self.live.take() {
             Some(live) => live.joined(fresh),
             None => fresh,
@@ -242,4 +285,10 @@ impl<'a> Slots<'a> {
         }
         live.step(self.model, self.adapter, &self.tokens);
     }
+}
+
+/// What was chosen, `[rows, 1]` i64 where it is, and all that was said of it on the host: the one transfer of a step.
+fn to_host(chosen: &Tensor) -> (Tensor, Vec<f64>) {
+    let host = Vec::<f64>::try_from(chosen.flatten(0, 1)).expect("one dimension of f64");
+    (chosen.get(0).to_kind(Kind::Int64).unsqueeze(1), host)
 }

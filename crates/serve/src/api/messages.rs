@@ -1,0 +1,319 @@
+//! Messages of a request as turns of a conversation.
+//!
+//! A message's images stand before its words, as the models were trained: `<image>` and a new line for each, then the
+//! texts of the message, one a line.
+
+use candor_data::{Speaker, Turn};
+use serde_json::Value;
+
+use super::fields::{Fields, expected, list, text};
+use super::refusal::Refusal;
+
+/// What stands in a turn where an image goes.
+const IMAGE: &str = "<image>";
+/// Messages of a request.
+const MAX_MESSAGES: usize = 1024;
+/// Images of a request.
+const MAX_IMAGES: usize = 16;
+
+/// An image of a request that has not been looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ImageLink {
+    /// The field that it stands in.
+    pub place: String,
+    /// A `data:` URL, or an address.
+    pub url: String,
+}
+
+/// A conversation as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Messages {
+    /// The system sentence; the template's own if absent.
+    pub system: Option<String>,
+    /// Alternating turns, a human one first.
+    pub turns: Vec<Turn>,
+    /// In the order of their places in the turns.
+    pub images: Vec<ImageLink>,
+}
+
+impl Messages {
+    /// Reads the messages, of which `last` speaks last.
+    pub(crate) fn read(value: Value, last: Speaker) -> Result<Self, Refusal> {
+        let messages = list(value, "messages")?;
+        if messages.len() > MAX_MESSAGES {
+            let found = messages.len();
+            let message =
+                format!("`messages` has {found} entries, expected at most {MAX_MESSAGES}");
+            return Err(Refusal::field("messages", message));
+        }
+        let mut read = Self::default();
+        for (at, message) in messages.into_iter().enumerate() {
+            read.push(Fields::of(message, format!("messages[{at}]"))?, at)?;
+        }
+        let speaks = read.turns.last().map(|turn| turn.from);
+        if speaks != Some(last) {
+            let role = role_of(last);
+            return Err(Refusal::field(
+                "messages",
+                format!("`messages` must end with a message of the role `{role}`"),
+            ));
+        }
+        if read.images.len() > MAX_IMAGES {
+            let found = read.images.len();
+            let message = format!("`messages` shows {found} images, expected at most {MAX_IMAGES}");
+            return Err(Refusal::field("messages", message));
+        }
+        Ok(read)
+    }
+
+    fn push(&mut self, mut message: Fields, at: usize) -> Result<(), Refusal> {
+        let role_path = message.path("role");
+        let role = text(message.required("role")?, &role_path)?;
+        message.pass_over(&["name"]);
+        message.neutral("tool_calls", is_empty, "there are no tools")?;
+        message.neutral("refusal", |_| false, "leave it out")?;
+        let content_path = message.path("content");
+        let content = message.required("content")?;
+        message.end()?;
+        let (texts, images) = parts(content, &content_path)?;
+        let words = texts.join("\n");
+        if words.contains(IMAGE) {
+            let message = format!(
+                "`{content_path}` holds `{IMAGE}`, which stands for an image; leave the word out"
+            );
+            return Err(Refusal::field(content_path, message));
+        }
+        let speaker = match role.as_str() {
+            "system" | "developer" => {
+                if at > 0 {
+                    let message =
+                        format!("`{role_path}`: only the first message may be the system's");
+                    return Err(Refusal::field(role_path, message));
+                }
+                no_images(&images, &role)?;
+                self.system = Some(words);
+                return Ok(());
+            }
+            "user" => Speaker::Human,
+            "assistant" => Speaker::Gpt,
+            _ => {
+                let message = format!(
+                    "`{role_path}` is none of `system`, `developer`, `user` and `assistant`; there are no tools"
+                );
+                return Err(Refusal::field(role_path, message));
+            }
+        };
+        let expected = if self.turns.len().is_multiple_of(2) {
+            Speaker::Human
+        } else {
+            Speaker::Gpt
+        };
+        if speaker != expected {
+            let role = role_of(expected);
+            let message = format!(
+                "`{role_path}`: user and assistant take turns, and it is the turn of `{role}`; join messages that \
+                 follow each other"
+            );
+            return Err(Refusal::field(role_path, message));
+        }
+        if speaker == Speaker::Gpt {
+            no_images(&images, &role)?;
+            self.turns.push(Turn::gpt(words.trim()));
+            return Ok(());
+        }
+        if words.trim().is_empty() {
+            let message = format!("`{content_path}` has no words; ask something");
+            return Err(Refusal::field(content_path, message));
+        }
+        let places = format!("{IMAGE}\n").repeat(images.len());
+        self.turns
+            .push(Turn::human(format!("{places}{}", words.trim())));
+        self.images.extend(images);
+        Ok(())
+    }
+}
+
+fn role_of(speaker: Speaker) -> &'static str {
+    match speaker {
+        Speaker::Human => "user",
+        Speaker::Gpt => "assistant",
+    }
+}
+
+pub(crate) fn is_empty(value: &Value) -> bool {
+    value.as_array().is_some_and(Vec::is_empty)
+}
+
+fn no_images(images: &[ImageLink], role: &str) -> Result<(), Refusal> {
+    match images.first() {
+        None => Ok(()),
+        Some(image) => Err(Refusal::field(
+            &image.place,
+            format!("`{}`: only a user shows images, not `{role}`", image.place),
+        )),
+    }
+}
+
+/// The texts and the images of a content.
+fn parts(content: Value, path: &str) -> Result<(Vec<String>, Vec<ImageLink>), Refusal> {
+    let parts = match content {
+        Value::String(text) => return Ok((vec![text], Vec::new())),
+        Value::Array(parts) => parts,
+        other => return Err(expected(path, "text or a list of parts", &other)),
+    };
+    let (mut texts, mut images) = (Vec::new(), Vec::new());
+    for (at, part) in parts.into_iter().enumerate() {
+        let mut part = Fields::of(part, format!("{path}[{at}]"))?;
+        let kind_path = part.path("type");
+        let kind = text(part.required("type")?, &kind_path)?;
+        match kind.as_str() {
+            "text" => {
+                let path = part.path("text");
+                texts.push(text(part.required("text")?, &path)?);
+            }
+            "image_url" => {
+                let place = part.path("image_url");
+                let mut link = Fields::of(part.required("image_url")?, place)?;
+                let place = link.path("url");
+                let url = text(link.required("url")?, &place)?;
+                let whole = |detail: &Value| detail == "auto" || detail == "high";
+                link.neutral(
+                    "detail",
+                    whole,
+                    "the model sees an image as it was trained to",
+                )?;
+                link.end()?;
+                images.push(ImageLink { place, url });
+            }
+            _ => {
+                return Err(Refusal::unsupported(
+                    &kind_path,
+                    format!(
+                        "`{kind_path}` is neither `text` nor `image_url`, and nothing else is shown to the model"
+                    ),
+                ));
+            }
+        }
+        part.end()?;
+    }
+    Ok((texts, images))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refused(messages: Value, last: Speaker) -> (Option<String>, String) {
+        let refusal = Messages::read(messages, last).unwrap_err();
+        (refusal.param, refusal.message)
+    }
+
+    #[test]
+    fn images_stand_before_the_words_of_their_message() {
+        let image =
+            |name: &str| json!({"type": "image_url", "image_url": {"url": name, "detail": "auto"}});
+        let word = |text: &str| json!({"type": "text", "text": text});
+        let read = Messages::read(
+            json!([
+                {"role": "system", "content": "Be brief."},
+                {"role": "user", "content": [word("Two walls."), image("data:a"), image("data:b"), word("Which is red?")]},
+                {"role": "assistant", "content": " The first. "},
+                {"role": "user", "content": [image("data:c"), word(" And this? ")]},
+            ]),
+            Speaker::Human,
+        )
+        .unwrap();
+        assert_eq!(read.system.as_deref(), Some("Be brief."));
+        assert_eq!(
+            read.turns,
+            [
+                Turn::human("<image>\n<image>\nTwo walls.\nWhich is red?"),
+                Turn::gpt("The first."),
+                Turn::human("<image>\nAnd this?"),
+            ]
+        );
+        let places: Vec<&str> = read
+            .images
+            .iter()
+            .map(|image| image.place.as_str())
+            .collect();
+        assert_eq!(
+            places,
+            [
+                "messages[1].content[1].image_url.url",
+                "messages[1].content[2].image_url.url",
+                "messages[3].content[0].image_url.url",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_refusal_names_the_field() {
+        let user = |content: Value| json!([{"role": "user", "content": content}]);
+        let cases = [
+            (json!("Hi"), "messages", "is text, expected a list"),
+            (
+                json!([]),
+                "messages",
+                "must end with a message of the role `user`",
+            ),
+            (json!(["Hi"]), "messages[0]", "is text, expected an object"),
+            (json!([{"content": "Hi"}]), "messages[0].role", "is missing"),
+            (
+                json!([{"role": "user"}]),
+                "messages[0].content",
+                "is missing",
+            ),
+            (
+                json!([{"role": "tool", "content": "Hi"}]),
+                "messages[0].role",
+                "none of",
+            ),
+            (
+                json!([{"role": "assistant", "content": "Hi"}]),
+                "messages[0].role",
+                "the turn of `user`",
+            ),
+            (user(json!(" ")), "messages[0].content", "has no words"),
+            (
+                user(json!("an <image>")),
+                "messages[0].content",
+                "leave the word out",
+            ),
+            (
+                user(json!(3)),
+                "messages[0].content",
+                "is 3, expected text or a list",
+            ),
+            (
+                user(json!([{"type": "input_audio"}])),
+                "messages[0].content[0].type",
+                "neither",
+            ),
+            (
+                user(json!([{"type": "text", "text": "Hi", "cache_control": {}}])),
+                "messages[0].content[0].cache_control",
+                "not known here",
+            ),
+            (
+                user(
+                    json!([{"type": "image_url", "image_url": {"url": "data:", "detail": "low"}}]),
+                ),
+                "messages[0].content[0].image_url.detail",
+                "not supported",
+            ),
+            (
+                json!([{"role": "user", "content": "Hi"}, {"role": "system", "content": "Be brief."}]),
+                "messages[1].role",
+                "only the first",
+            ),
+        ];
+        for (messages, place, words) in cases {
+            let (param, message) = refused(messages, Speaker::Human);
+            assert_eq!(param.as_deref(), Some(place), "{message}");
+            assert!(message.contains(words), "{words}: {message}");
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Images at addresses, where the server was told to fetch them: from public addresses alone.
+//!
+//! A name is looked up once, every address that it has must be public, and the connection goes to one of those, so that a
+//! name cannot mean something else a moment later. Redirects are not followed, and no proxy is asked: either could lead to
+//! where the server can go and whoever asks cannot.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{Client, redirect};
+use url::{Host, Url};
+
+/// How long a fetch may take as a whole.
+const WHOLE: Duration = Duration::from_secs(15);
+
+/// Fetches images.
+pub(super) struct Remote {
+    client: Result<Client, String>,
+}
+
+/// Looks names up, and refuses those that lead to an address that is not public.
+struct PublicOnly;
+
+impl Resolve for PublicOnly {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let found: Vec<SocketAddr> = found.collect();
+            if found.iter().any(|address| !is_public(address.ip())) {
+                return Err("the name leads to an address that is not public".into());
+            }
+            let found: Addrs = Box::new(found.into_iter());
+            Ok(found)
+        })
+    }
+}
+
+impl Remote {
+    pub(super) fn new() -> Self {
+        // Fails where another one is installed already, which does as well.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let client = Client::builder()
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .timeout(WHOLE)
+            .dns_resolver(Arc::new(PublicOnly))
+            .user_agent(concat!("candor/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Self {
+            client: client.map_err(|error| error.to_string()),
+        }
+    }
+
+    /// The bytes at an address, at most `max_bytes`. Errors do not say what the server sees there.
+    pub(super) async fn fetch(&self, url: &str, max_bytes: u64) -> Result<Vec<u8>, String> {
+        let url = checked(url)?;
+        let client = self.client.as_ref().map_err(Clone::clone)?;
+        let unreachable = |_| "the image cannot be fetched from a public address".to_owned();
+        let mut response = client.get(url).send().await.map_err(unreachable)?;
+        if !response.status().is_success() {
+            let status = response.status().as_u16();
+            return Err(format!(
+                "status {status}, expected 200; redirects are not followed"
+            ));
+        }
+        let mut bytes = Vec::new();
+        while let Some(part) = response.chunk().await.map_err(unreachable)? {
+            if (bytes.len() + part.len()) as u64 > max_bytes {
+                return Err(format!("more than {max_bytes} bytes; scale the image down"));
+            }
+            bytes.extend_from_slice(&part);
+        }
+        Ok(bytes)
+    }
+}
+
+/// An address that may be asked. One that is a number is not looked up, so it is checked here.
+fn checked(url: &str) -> Result<Url, String> {
+    let url = Url::parse(url).map_err(|error| format!("no address: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("expected http or https".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("the address holds a name or password; leave it out".to_owned());
+    }
+    let public = match url.host() {
+        Some(Host::Domain(_)) => true,
+        Some(Host::Ipv4(address)) => is_public(IpAddr::V4(address)),
+        Some(Host::Ipv6(address)) => is_public(IpAddr::V6(address)),
+        None => false,
+    };
+    if public {
+        Ok(url)
+    } else {
+        Err("the address is not public".to_owned())
+    }
+}
+
+/// Whether everybody may reach an address: none of a private network, of this machine, or kept for something else.
+fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_public_v4(address),
+        IpAddr::V6(address) => is_public_v6(address),
+    }
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    let kept = match a {
+        // This network, this machine, and from multicast upwards.
+        0 | 127 | 224.. => true,
+        // Between a provider and its customers.
+        100 => (64..128).contains(&b),
+        // Protocol assignments, relays of IPv6, benchmarks.
+        192 => (b == 0 && (c == 0 || c == 2)) || (b == 88 && c == 99),
+        198 => b == 18 || b == 19 || (b == 51 && c == 100),
+        203 => b == 0 && c == 113,
+        _ => false,
+    };
+    !(kept || address.is_private() || address.is_link_local())
+}
+
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    // Addresses that hold one of IPv4 are as public as that: mapped ones, and those of NAT64 and of 6to4.
+    if let Some(held) = address.to_ipv4_mapped() {
+        return is_public_v4(held);
+    }
+    let s = address.segments();
+    let held = |high: u16, low: u16| {
+        let [a, b] = high.to_be_bytes();
+        let [c, d] = low.to_be_bytes();
+        is_public_v4(Ipv4Addr::new(a, b, c, d))
+    };
+    match s {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => held(high, low),
+        // Teredo and other assignments for protocols; documentation.
+        [0x2001, second, ..] => second >= 0x200 && second != 0xdb8,
+        [0x3fff, second, ..] => second >= 0x1000,
+        // All that is given out to anybody begins with the bits 001.
+        [first, ..] => (0x2000..0x4000).contains(&first),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_not_everybody_reaches_are_told() {
+        for address in [
+            "0.0.0.0",
+            "10.1.2.3",
+            "100.64.0.1",
+            "127.0.0.1",
+            "127.9.9.9",
+            "169.254.169.254",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.0.0.1",
+            "192.0.2.1",
+            "192.88.99.1",
+            "192.168.1.1",
+            "198.18.0.1",
+            "198.51.100.7",
+            "203.0.113.9",
+            "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::a00:1",
+            "64:ff9b:1::1",
+            "2002:7f00:1::",
+            "2001:db8::1",
+            "2001::1",
+            "fc00::1",
+            "fd12:3456::1",
+            "fe80::1",
+            "ff02::1",
+            "::127.0.0.1",
+            "100::1",
+            "5f00::1",
+            "3fff::1",
+        ] {
+            assert!(!is_public(address.parse().unwrap()), "{address}");
+        }
+        for address in [
+            "1.1.1.1",
+            "8.8.8.8",
+            "100.63.0.1",
+            "100.128.0.1",
+            "172.15.0.1",
+            "172.32.0.1",
+            "192.0.1.1",
+            "192.167.0.1",
+            "198.20.0.1",
+            "223.255.255.1",
+            "2606:4700::1111",
+            "2a00:1450::1",
+            "::ffff:8.8.8.8",
+            "64:ff9b::808:808",
+        ] {
+            assert!(is_public(address.parse().unwrap()), "{address}");
+        }
+    }
+
+    #[test]
+    fn numbers_in_any_spelling_are_checked() {
+        for url in [
+            "http://127.0.0.1/a.png",
+            "http://2130706433/",
+            "http://0x7f.1/",
+            "http://0177.0.0.1/",
+            "http://[::1]/",
+            "http://[::ffff:169.254.169.254]/",
+            "https://10.0.0.1:8443/",
+        ] {
+            assert_eq!(
+                checked(url).unwrap_err(),
+                "the address is not public",
+                "{url}"
+            );
+        }
+        for (url, words) in [
+            ("ftp://example.com/a", "expected http or https"),
+            ("http://me:secret@example.com/", "holds a name or password"),
+            ("http://", "no address"),
+        ] {
+            assert!(checked(url).unwrap_err().contains(words), "{url}");
+        }
+        assert!(checked("https://example.com/a.png").is_ok());
+    }
+
+    #[test]
+    fn a_name_of_this_machine_is_not_asked() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let message = runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let url = format!("http://localhost:{port}/a.png");
+            let fetched = Remote::new().fetch(&url, 100).await;
+            let asked = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
+            assert!(asked.is_err(), "nobody has connected");
+            fetched.unwrap_err()
+        });
+        assert_eq!(message, "the image cannot be fetched from a public address");
+    }
+}

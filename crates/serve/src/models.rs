@@ -1,0 +1,131 @@
+//! The models that are served, by the names that requests call them.
+
+use std::path::{Path, PathBuf};
+
+use candor_data::image::ImageProcessor;
+use candor_model::{Adapter, Bundle};
+use candor_reward::RewardModel;
+
+use crate::ServeError;
+
+/// A model, its adapters, and reward models.
+#[derive(Debug)]
+pub struct Models {
+    pub(crate) bundle: Bundle,
+    /// Names of what writes answers: the model first, then each adapter on it.
+    pub(crate) names: Vec<String>,
+    pub(crate) adapters: Vec<Adapter>,
+    pub(crate) rewards: Vec<Reward>,
+}
+
+/// A reward model.
+#[derive(Debug)]
+pub(crate) struct Reward {
+    pub name: String,
+    pub model: RewardModel,
+    /// Its base, where that is another model than the one that writes.
+    pub base: Option<Bundle>,
+}
+
+/// What requests are checked against, without the weights.
+#[derive(Debug, Clone)]
+pub(crate) struct Catalogue {
+    /// As [`Models::names`].
+    pub names: Vec<String>,
+    /// Names of reward models, whether each is shown facts, and the processor of its images where that is another.
+    pub rewards: Vec<(String, bool, Option<ImageProcessor>)>,
+    /// Of the model's images.
+    pub processor: ImageProcessor,
+}
+
+impl Models {
+    /// A model that is called `name`.
+    #[must_use]
+    pub fn new(name: &str, bundle: Bundle) -> Self {
+        bundle.model.set_trainable(|_| false);
+        Self {
+            bundle,
+            names: vec![name.to_owned()],
+            adapters: Vec::new(),
+            rewards: Vec::new(),
+        }
+    }
+
+    /// Opens an adapter on the model.
+    ///
+    /// # Errors
+    /// The name is taken, or the folder holds no adapter of this model.
+    pub fn with_adapter(mut self, name: &str, folder: &Path) -> Result<Self, ServeError> {
+        self.check(name)?;
+        let adapter = Adapter::open(folder, &self.bundle.model)?;
+        adapter.set_trainable(false);
+        self.adapters.push(adapter);
+        self.names.push(name.to_owned());
+        Ok(self)
+    }
+
+    /// Opens a reward model. Its base is the served model, `model`, if that is the folder it was trained on; `open` opens
+    /// another.
+    ///
+    /// # Errors
+    /// The name is taken, or the folder holds no reward model, or its base is not found or another than it was.
+    pub fn with_reward<E: From<ServeError>>(
+        mut self,
+        name: &str,
+        folder: &Path,
+        model: &Path,
+        open: impl FnOnce(&Path) -> Result<Bundle, E>,
+    ) -> Result<Self, E> {
+        self.check(name)?;
+        let path = RewardModel::base_path(folder).map_err(ServeError::from)?;
+        let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| PathBuf::from(path));
+        let base = if whole(&path) == whole(model) {
+            None
+        } else {
+            let base = open(&path)?;
+            base.model.set_trainable(|_| false);
+            Some(base)
+        };
+        let bundle = base.as_ref().unwrap_or(&self.bundle);
+        let model = RewardModel::open(folder, bundle).map_err(ServeError::from)?;
+        self.rewards.push(Reward {
+            name: name.to_owned(),
+            model,
+            base,
+        });
+        Ok(self)
+    }
+
+    fn check(&self, name: &str) -> Result<(), ServeError> {
+        let rewards = self.rewards.iter().map(|reward| &reward.name);
+        let problem = if name.is_empty() {
+            "a model has no name".to_owned()
+        } else if self.names.iter().chain(rewards).any(|taken| taken == name) {
+            format!("two models are called `{name}`")
+        } else {
+            return Ok(());
+        };
+        Err(ServeError::Settings {
+            problem,
+            remedy: "give every model a name of its own: --adapter NAME=PATH, --reward NAME=PATH",
+        })
+    }
+
+    /// What is served under which name.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    pub(crate) fn catalogue(&self) -> Catalogue {
+        let rewards = self.rewards.iter().map(|reward| {
+            let processor = reward.base.as_ref().map(|base| base.processor.clone());
+            (reward.name.clone(), reward.model.with_facts(), processor)
+        });
+        Catalogue {
+            names: self.names.clone(),
+            rewards: rewards.collect(),
+            processor: self.bundle.processor.clone(),
+        }
+    }
+}

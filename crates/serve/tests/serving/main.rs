@@ -1,0 +1,9 @@
+//! A server with a tiny model, asked over real connections.
+
+mod answers;
+mod pictures;
+mod preferences;
+mod refusals;
+mod scores;
+mod site;
+mod traffic;

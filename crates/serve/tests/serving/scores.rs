@@ -1,0 +1,122 @@
+//! A score is the one that candor's own scorer gives.
+
+use std::fs;
+use std::path::Path;
+
+use candor_data::{Conversation, Facts, Turn};
+use candor_model::{Bundle, ImageFeatures, ScalarHead};
+use candor_reward::scorer::Base;
+use candor_reward::{Judged, Pooling, RewardModel};
+use candor_serve::{Models, ServeError};
+use candor_testing::images::walls;
+use serde_json::json;
+use tch::Tensor;
+
+use crate::site::{Site, adapter, bundle, data_url, settings};
+
+/// Writes a reward model on the tiny model.
+fn write(folder: &Path, bundle: &Bundle, base: &Path, prompt: &str) {
+    let head = ScalarHead::zeros(&bundle.model).unwrap();
+    for (_, tensor) in head.parameters() {
+        let mut tensor = tensor.shallow_clone();
+        let values = Tensor::arange(tensor.numel() as i64, (tch::Kind::Float, tch::Device::Cpu));
+        tch::no_grad(|| tensor.copy_(&(values.cos() * 0.5).reshape(tensor.size())));
+    }
+    adapter(bundle, 5).save(&folder.join("adapter")).unwrap();
+    head.save(&folder.join("reward_head.safetensors")).unwrap();
+    fs::write(folder.join("prompt.txt"), prompt).unwrap();
+    let description = json!({
+        "base": Base::of(base, bundle), "bullet": "- ", "caption_shuffle_seed": null, "max_tokens": 200,
+        "pooling": Pooling::LastToken, "score_mean": 0.5, "score_std": 2.0,
+    });
+    fs::write(folder.join("reward_model.json"), description.to_string()).unwrap();
+}
+
+#[test]
+fn answers_are_scored_with_facts_or_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    walls(folder);
+    let base = folder.join("model");
+    bundle().save(&base).unwrap();
+    let alone = candor_testing::model::open(&base);
+    write(&folder.join("told"), &alone, &base, "{facts}\nIs it?");
+    write(&folder.join("plain"), &alone, &base, "Is it?");
+    // One shares the served model, the other brings its base along, as if the served one were another.
+    let never = |_: &Path| -> Result<Bundle, ServeError> { panic!("the base is there already") };
+    let elsewhere = folder.join("elsewhere");
+    let models = Models::new("tiny", candor_testing::model::open(&base));
+    let models = models
+        .with_reward("told", &folder.join("told"), &base, never)
+        .unwrap();
+    let models = models
+        .with_reward::<ServeError>("plain", &folder.join("plain"), &elsewhere, |path| {
+            Ok(candor_testing::model::open(path))
+        })
+        .unwrap();
+    let site = Site::of(models, settings());
+
+    let facts = Facts {
+        captions: vec!["A red bus.".to_owned(), "There is a dog.".to_owned()],
+        ..Facts::default()
+    };
+    let features =
+        ImageFeatures::encode(&alone, folder, ["red.png".to_owned()], |_, _| ()).unwrap();
+    let mut scores = Vec::new();
+    for (name, answer) in [
+        ("told", "A red bus."),
+        ("told", "No."),
+        ("plain", "A red bus."),
+    ] {
+        let reward = RewardModel::open(&folder.join(name), &alone).unwrap();
+        let conversation = Conversation {
+            id: "score".to_owned(),
+            image: Some("red.png".to_owned()),
+            turns: vec![Turn::human("<image>\nWhat is it?"), Turn::gpt(answer)],
+        };
+        let judged = Judged {
+            id: "score",
+            conversation: &conversation,
+            facts: &facts,
+        };
+        let expected = reward.score(&alone, &features, &[judged], 1).unwrap()[0];
+        let image = data_url(&folder.join("red.png"));
+        let mut body = json!({
+            "model": name,
+            "messages": [
+                {"role": "user", "content": [
+                    {"type": "image_url", "image_url": {"url": image}}, {"type": "text", "text": "What is it?"},
+                ]},
+                {"role": "assistant", "content": answer},
+            ],
+        });
+        if name == "told" {
+            let refused = site.post("/v1/score", &body);
+            assert_eq!(
+                (refused.status, &refused.json()["error"]["param"]),
+                (400, &json!("facts"))
+            );
+            body["facts"] = json!({"captions": facts.captions});
+        }
+        let found = site.post("/v1/score", &body).json();
+        assert_eq!(found["score"].as_f64(), Some(expected), "{found}");
+        assert_eq!(found["normalised"].as_f64(), Some((expected - 0.5) / 2.0));
+        scores.push(expected);
+    }
+    let distinct: std::collections::BTreeSet<u64> =
+        scores.iter().map(|s: &f64| s.to_bits()).collect();
+    assert_eq!(distinct.len(), 3, "{scores:?}");
+    let list = site.get("/v1/models").json();
+    assert_eq!(list["data"][1]["kind"], "reward");
+    // A reward model writes no answers, and what writes answers scores none.
+    assert_eq!(
+        site.chat(&crate::site::question(&json!({"model": "told"})))
+            .status,
+        404
+    );
+    assert_eq!(
+        site.post("/v1/score", &json!({"model": "tiny", "messages": []}))
+            .status,
+        404
+    );
+}

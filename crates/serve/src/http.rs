@@ -2,9 +2,7 @@
 
 mod answering;
 mod body;
-mod connections;
 mod guard;
-mod headers;
 mod images;
 mod metrics;
 mod preferences;
@@ -18,6 +16,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 
+use candor_web::{Ended, Limits, interrupted};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
@@ -112,12 +111,19 @@ impl Server {
     /// # Errors
     /// The thread that owns the models has ended before.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let drain = self.app.settings.drain;
-        let per_address = self.app.settings.connections_per_address;
+        let limits = Limits {
+            connections: candor_web::max_connections(),
+            per_address: self.app.settings.connections_per_address,
+            // Bodies have a time-out of their own, and an answer may take as long as it takes to write.
+            answer: None,
+            drain: self.app.settings.drain,
+        };
         let engine = self.engine;
         let router = routes::router(self.app);
         let is_alive = || !engine.is_finished();
-        connections::serve(self.listener, router, per_address, drain, stop, is_alive).await?;
+        if candor_web::serve(self.listener, router, limits, stop, is_alive).await == Ended::Dead {
+            return Err(ServeError::EngineEnded);
+        }
         // No handler is left, and with the last of them the engine ends.
         let joined = tokio::task::spawn_blocking(|| engine.join()).await;
         match joined {
@@ -163,21 +169,4 @@ pub fn run(
             })
             .await
     })
-}
-
-/// Waits for SIGINT or SIGTERM.
-async fn interrupted() {
-    let interrupt = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = interrupt => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    drop(interrupt.await);
 }

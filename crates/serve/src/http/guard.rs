@@ -3,16 +3,15 @@
 //! Without keys, whoever reaches this machine's own address may ask. A page from elsewhere must not: what a browser sends
 //! says where its page is from (`Origin`, `Sec-Fetch-Site`), and a name that was pointed at this machine shows in `Host`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::App;
-use super::connections::Peer;
 use crate::api::refusal::Refusal;
 use crate::engine::Client;
 
@@ -22,7 +21,8 @@ pub(super) async fn check(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let address = request.extensions().get::<Peer>().map(|peer| peer.0);
+    let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let address = address.map(|peer| peer.0.ip());
     match client(&app, request.headers(), address) {
         Ok(client) => {
             request.extensions_mut().insert(client);

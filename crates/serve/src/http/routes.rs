@@ -8,10 +8,18 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use candor_web::Headers;
 use serde_json::{Value, json};
 
-use super::{App, answering, guard, headers, metrics, preferences, scoring, statics};
+use super::{App, answering, guard, metrics, preferences, scoring, statics};
 use crate::api::refusal::Refusal;
+
+/// No inline script or style, nothing from elsewhere, no framing; images are those that the page was given.
+const HEADERS: Headers = Headers {
+    policy: "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; \
+             base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
+    referrer: "no-referrer",
+};
 
 /// All routes. Those that ask a model are behind the guard; the page, which asks them, and what machines look at are not.
 pub(super) fn router(app: Arc<App>) -> Router {
@@ -32,7 +40,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/metrics", get(read_metrics))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn(headers::add))
+        .layer(from_fn(|request, next| HEADERS.add(request, next)))
         .layer(from_fn_with_state(Arc::clone(&app), metrics::measure))
         .with_state(app)
 }

@@ -21,7 +21,6 @@ use crate::returned::returned;
 ///
 /// # Panics
 /// With libtorch's message where shapes or devices do not fit.
-#[must_use]
 pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Tensor {
     // SAFETY: both tensors live for the call; the function checks kinds and sizes before it reads memory of theirs, and
     // catches its exceptions.
@@ -36,7 +35,6 @@ pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Tensor {
 ///
 /// # Panics
 /// With libtorch's message where shapes or devices do not fit.
-#[must_use]
 pub fn rotary(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Tensor {
     // SAFETY: as in `rms_norm`.
     returned(|error| unsafe { candor_fused_rotary(x.as_ptr(), cos.as_ptr(), sin.as_ptr(), error) })
@@ -49,7 +47,6 @@ pub fn rotary(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Tensor {
 ///
 /// # Panics
 /// With libtorch's message where shapes or devices do not fit.
-#[must_use]
 pub fn swiglu(gate: &Tensor, up: &Tensor) -> Tensor {
     // SAFETY: as in `rms_norm`.
     returned(|error| unsafe { candor_fused_swiglu(gate.as_ptr(), up.as_ptr(), error) })

@@ -47,7 +47,7 @@ pub fn linears<const N: usize>(x: &Tensor, layers: [Layer<'_>; N]) -> [Tensor; N
             Some(term) => [term.a.as_ptr(), term.b.as_ptr()],
             None => [ptr::null(); 2],
         };
-        let bias = layer.bias.map_or(ptr::null(), |bias| bias.as_ptr());
+        let bias = layer.bias.map_or(ptr::null(), Tensor::as_ptr);
         CLinear {
             tensors: [layer.weight.as_ptr(), bias, a, b],
             scale: layer.term.map_or(0.0, |term| term.scale),
@@ -67,7 +67,6 @@ pub fn linears<const N: usize>(x: &Tensor, layers: [Layer<'_>; N]) -> [Tensor; N
 ///
 /// # Panics
 /// With libtorch's message where shapes, kinds or devices do not fit.
-#[must_use]
 pub fn with_term(base: &Tensor, x: &Tensor, term: Term<'_>) -> Tensor {
     let [base, x, a, b] = [base, x, term.a, term.b].map(Tensor::as_ptr);
     // SAFETY: the tensors live for the call, and the function catches its exceptions.

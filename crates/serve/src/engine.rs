@@ -319,7 +319,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn score(&self, scored: Scored) {
+    fn score(&self, order: Scored) {
         let Scored {
             reward,
             turns,
@@ -328,7 +328,7 @@ impl<'a> Engine<'a> {
             listener,
             place,
             ..
-        } = scored;
+        } = order;
         drop(place);
         let reward = &self.models.rewards[reward];
         let bundle = reward.base.as_ref().unwrap_or(&self.models.bundle);

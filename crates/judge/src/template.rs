@@ -122,7 +122,7 @@ impl Templates {
                         template.sha256
                     )
                 };
-                sha256::of(&many.iter().map(line).collect::<String>())
+                sha256::of(many.iter().map(line).collect::<String>())
             }
         }
     }
@@ -251,7 +251,7 @@ impl Template {
         ];
         Self {
             pieces,
-            sha256: sha256::of(&format!("{name}\n{}", rule.prompt)),
+            sha256: sha256::of(format!("{name}\n{}", rule.prompt)),
             source: path.display().to_string(),
         }
     }
@@ -278,7 +278,7 @@ impl Template {
 /// A word that none of the values contains; the same for the same values.
 fn fence(values: &[(&str, &str)]) -> String {
     let all: Vec<&str> = values.iter().map(|(_, value)| *value).collect();
-    let mut word = sha256::of(&all.join("\n"));
+    let mut word = sha256::of(all.join("\n"));
     word.truncate(16);
     while values.iter().any(|(_, value)| value.contains(&word)) {
         word = sha256::of(&word);

@@ -14,7 +14,7 @@ mod writing;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
@@ -117,7 +117,7 @@ pub(crate) struct Scored {
 /// A score with the scale of the held-out ones.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Score {
-    pub score: f64,
+    pub raw: f64,
     pub mean: f64,
     pub std: f64,
 }
@@ -222,11 +222,8 @@ impl<'a> Engine<'a> {
                     Err(_) => return,
                 }
             }
-            loop {
-                match inbox.try_recv() {
-                    Ok(order) => self.waiting.push(order.client(), order),
-                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-                }
+            while let Ok(order) = inbox.try_recv() {
+                self.waiting.push(order.client(), order);
             }
             let n_gone = self.waiting.retain(Order::is_wanted);
             self.metrics.cancelled.inc_by(n_gone as u64);
@@ -319,7 +316,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn score(&self, scored: Scored) {
+    fn score(&self, order: Scored) {
         let Scored {
             reward,
             turns,
@@ -328,7 +325,7 @@ impl<'a> Engine<'a> {
             listener,
             place,
             ..
-        } = scored;
+        } = order;
         drop(place);
         let reward = &self.models.rewards[reward];
         let bundle = reward.base.as_ref().unwrap_or(&self.models.bundle);
@@ -349,7 +346,7 @@ impl<'a> Engine<'a> {
             Refusal::field("messages", message)
         });
         let score = score.map(|scores| Score {
-            score: scores[0],
+            raw: scores[0],
             mean: reward.model.score_mean,
             std: reward.model.score_std,
         });

@@ -40,7 +40,7 @@ impl Usage {
 }
 
 impl Head {
-    fn json(&self, object: &str, choices: Value) -> Value {
+    fn json(&self, object: &str, choices: &Value) -> Value {
         json!({
             "id": self.id,
             "object": object,
@@ -62,7 +62,7 @@ impl Head {
                 "finish_reason": answer.end.map(reason),
             })
         });
-        let mut whole = self.json("chat.completion", choices.collect());
+        let mut whole = self.json("chat.completion", &choices.collect());
         whole["usage"] = usage.json();
         whole
     }
@@ -71,7 +71,7 @@ impl Head {
     pub(crate) fn chunk(
         &self,
         index: usize,
-        delta: Value,
+        delta: &Value,
         said: &[Said],
         told: bool,
         end: Option<End>,
@@ -79,12 +79,12 @@ impl Head {
         let choice = json!({
             "index": index, "delta": delta, "logprobs": logprobs(said, told), "finish_reason": end.map(reason),
         });
-        self.json("chat.completion.chunk", json!([choice]))
+        self.json("chat.completion.chunk", &json!([choice]))
     }
 
     /// The chunk that ends a stream with the numbers of tokens.
     pub(crate) fn usage(&self, usage: Usage) -> Value {
-        let mut chunk = self.json("chat.completion.chunk", json!([]));
+        let mut chunk = self.json("chat.completion.chunk", &json!([]));
         chunk["usage"] = usage.json();
         chunk
     }

@@ -155,7 +155,7 @@ impl Begun {
         let first = (0..self.n).map(|index| {
             let delta = json!({"role": "assistant", "content": ""});
             self.head
-                .chunk(index, delta, &[], self.told, None)
+                .chunk(index, &delta, &[], self.told, None)
                 .to_string()
         });
         let streaming = Streaming {
@@ -206,7 +206,7 @@ impl Streaming {
             Event::Read { .. } => {}
             Event::Part { sample, text, said } => {
                 let delta = json!({"content": text});
-                let chunk = head.chunk(sample, delta, &said, *told, None);
+                let chunk = head.chunk(sample, &delta, &said, *told, None);
                 self.ready.push_back(chunk.to_string());
             }
             Event::Ended {
@@ -216,7 +216,7 @@ impl Streaming {
             } => {
                 usage.n_answers += n_tokens;
                 self.n_open -= 1;
-                let chunk = head.chunk(sample, json!({}), &[], *told, Some(end));
+                let chunk = head.chunk(sample, &json!({}), &[], *told, Some(end));
                 self.ready.push_back(chunk.to_string());
                 if self.n_open == 0 {
                     if self.begun.include_usage {

@@ -127,13 +127,11 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     if let Some(held) = address.to_ipv4_mapped() {
         return is_public_v4(held);
     }
-    let s = address.segments();
     let held = |high: u16, low: u16| {
-        let [a, b] = high.to_be_bytes();
-        let [c, d] = low.to_be_bytes();
-        is_public_v4(Ipv4Addr::new(a, b, c, d))
+        let bits = u32::from(high) << 16 | u32::from(low);
+        is_public_v4(Ipv4Addr::from_bits(bits))
     };
-    match s {
+    match address.segments() {
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => held(high, low),
         // Teredo and other assignments for protocols; documentation.
         [0x2001, second, ..] => second >= 0x200 && second != 0xdb8,

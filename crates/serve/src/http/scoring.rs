@@ -52,5 +52,5 @@ async fn scored(app: &App, client: Client, request: Request) -> Result<Value, Re
     let sent = app.orders.send(Order::Score(Box::new(order)));
     sent.map_err(|_| Refusal::stopping())?;
     let score = reply.await.map_err(|_| Refusal::stopping())??;
-    Ok(score::answer(name, score.score, score.mean, score.std))
+    Ok(score::answer(name, score.raw, score.mean, score.std))
 }

@@ -67,7 +67,7 @@ impl Linear {
     pub(crate) fn adapted(&self, x: &Tensor, adapter: Option<&Adapter>) -> Tensor {
         let base = self.forward(x);
         match adapter.and_then(|adapter| adapter.term(&self.name)) {
-            Some(term) => base + term.forward(x),
+            Some(lora) => with_term(&base, x, lora.term()),
             None => base,
         }
     }

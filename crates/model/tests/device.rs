@@ -197,7 +197,7 @@ fn an_adapter_is_two_operations_a_layer() {
         let adapter = LoraConfig::new(4, 8.0, &TARGETS.map(str::to_owned));
         let adapter = Adapter::fresh(adapter, &model, 0).expect("it fits");
         let n_layers = (TARGETS.len() * model.decoder().n_blocks()) as u64;
-        let embedded = model.embed(&ids, None);
+        let embedded = model.embed(&ids, None, None);
         let pass = |adapter| {
             devices.restart();
             tch::no_grad(|| drop(model.hidden(&embedded, adapter)));

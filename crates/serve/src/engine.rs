@@ -22,6 +22,7 @@ use axum::http::StatusCode;
 use candor_data::{Conversation, Facts, Turn};
 use candor_model::{ImageFeatures, ModelError, Query, ShownImage, conversation_query};
 use candor_reward::Judged;
+use candor_run::Ranks;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -340,7 +341,9 @@ impl<'a> Engine<'a> {
             conversation: &conversation,
             facts: &facts,
         };
-        let scores = reward.model.score(bundle, &features, &[judged], 1);
+        let scores = reward
+            .model
+            .score(bundle, &features, &[judged], 1, &Ranks::alone());
         let score = scores.map_err(|error| {
             let message = error.to_string();
             Refusal::field("messages", message)

@@ -79,7 +79,9 @@ fn answers_are_scored_with_facts_or_without() {
             conversation: &conversation,
             facts: &facts,
         };
-        let expected = reward.score(&alone, &features, &[judged], 1).unwrap()[0];
+        let expected = reward
+            .score(&alone, &features, &[judged], 1, &candor_run::Ranks::alone())
+            .unwrap()[0];
         let image = data_url(&folder.join("red.png"));
         let mut body = json!({
             "model": name,

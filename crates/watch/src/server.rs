@@ -5,15 +5,15 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::from_fn;
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use candor_data::FileKind;
 use candor_data::formats::images::path_in;
-use candor_web::{Headers, Limits, embedded, interrupted, max_connections};
+use candor_web::{Headers, Limits, embedded, interrupted, is_this_machine, max_connections};
 use rust_embed::RustEmbed;
 use serde::Deserialize;
 use serde_json::json;
@@ -93,13 +93,16 @@ pub fn serve(
             // A reader has nothing to lose.
             drain: Duration::ZERO,
         };
-        candor_web::serve(listener, router(watch), limits, interrupted(), || true).await;
+        let router = router(watch, listen.ip().to_canonical().is_loopback());
+        candor_web::serve(listener, router, limits, interrupted(), || true).await;
         Ok(())
     })
 }
 
-/// The routes. All addresses of the page are relative, so that a proxy may put it under any path.
-pub fn router(watch: Watch) -> Router {
+/// The routes. All addresses of the page are relative, so that a proxy may put it under any path. With `own_names` only
+/// requests to a name of this machine are answered: what listens here alone is then not read by the page of another site
+/// whose name was pointed at this machine.
+pub fn router(watch: Watch, own_names: bool) -> Router {
     Router::new()
         .route("/", get(page))
         .route("/static/{name}", get(file))
@@ -107,8 +110,19 @@ pub fn router(watch: Watch) -> Router {
         .route("/api/runs/{id}/curves", get(curves))
         .route("/api/runs/{id}/samples", get(samples_of))
         .route("/api/runs/{id}/image", get(image))
+        .layer(from_fn(move |request, next| {
+            guarded(own_names, request, next)
+        }))
         .layer(from_fn(|request, next| HEADERS.add(request, next)))
         .with_state(watch)
+}
+
+async fn guarded(own_names: bool, request: Request, next: Next) -> Response {
+    if own_names && !is_this_machine(request.headers()) {
+        let error = "candor watch answers to the names of this machine alone, such as localhost";
+        return (StatusCode::FORBIDDEN, Json(json!({"error": error}))).into_response();
+    }
+    next.run(request).await
 }
 
 async fn page(headers: HeaderMap) -> Response {

@@ -45,7 +45,7 @@ fn run(folder: &Path) {
 async fn get(folder: &Path, path: &str) -> (StatusCode, Vec<u8>) {
     let watch = Watch::open(vec![folder.join("run")]).unwrap();
     let request = Request::get(path).body(Body::empty()).unwrap();
-    let response = router(watch).oneshot(request).await.unwrap();
+    let response = router(watch, false).oneshot(request).await.unwrap();
     assert!(
         response.headers().contains_key("content-security-policy"),
         "{path}"
@@ -61,6 +61,30 @@ async fn get(folder: &Path, path: &str) -> (StatusCode, Vec<u8>) {
             .to_bytes()
             .to_vec(),
     )
+}
+
+#[tokio::test]
+async fn a_name_that_was_pointed_here_is_refused_where_only_this_machine_may_look() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path());
+    let watch = Watch::open(vec![dir.path().join("run")]).unwrap();
+    for (own_names, host, status) in [
+        (true, "localhost:8321", StatusCode::OK),
+        (true, "127.0.0.1:8321", StatusCode::OK),
+        (true, "evil.example:8321", StatusCode::FORBIDDEN),
+        (false, "evil.example:8321", StatusCode::OK),
+    ] {
+        for path in ["/", "/api/runs"] {
+            let request = Request::get(path).header("host", host);
+            let request = request.body(Body::empty()).unwrap();
+            let router = router(watch.clone(), own_names);
+            let response = router.oneshot(request).await.unwrap();
+            assert_eq!(response.status(), status, "{own_names} {host} {path}");
+        }
+    }
+    let nameless = Request::get("/").body(Body::empty()).unwrap();
+    let response = router(watch, true).oneshot(nameless).await.unwrap();
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
 }
 
 async fn json(folder: &Path, path: &str) -> Value {

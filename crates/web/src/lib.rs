@@ -1,17 +1,20 @@
 //! What candor's servers share: the annotation app, `candor serve` and `candor watch`.
 //!
 //! [`serve()`] accepts connections within limits and ends them in order; [`embedded()`] answers with a file of the program;
-//! [`Headers`] say what a browser may do with an answer; [`interrupted()`] waits for SIGINT or SIGTERM.
+//! [`Headers`] say what a browser may do with an answer; [`is_this_machine()`] says whether a request was sent to a name of this
+//! machine; [`interrupted()`] waits for SIGINT or SIGTERM.
 
 #![warn(unreachable_pub)]
 
 mod connections;
 mod embedded;
 mod headers;
+mod host;
 mod places;
 mod stop;
 
 pub use connections::{Ended, Limits, max_connections, serve};
 pub use embedded::embedded;
 pub use headers::Headers;
+pub use host::is_this_machine;
 pub use stop::interrupted;

@@ -228,6 +228,10 @@ impl<'a> Engine<'a> {
             }
             let n_gone = self.waiting.retain(Order::is_wanted);
             self.metrics.cancelled.inc_by(n_gone as u64);
+            let gone = self.next.take_if(|ready| ready.asked.listener.is_closed());
+            if gone.is_some() {
+                self.metrics.cancelled.inc();
+            }
             self.let_in();
             for lane in &mut self.lanes {
                 lane.step();
@@ -243,12 +247,21 @@ impl<'a> Engine<'a> {
             && self.lanes.iter().all(|lane| lane.n_rows() == 0)
     }
 
-    /// Reads prompts of those whose turn it is while there is room, and computes scores.
+    /// Reads prompts of those whose turn it is while there is room, and computes scores. A score counts as a prompt, so that
+    /// answers in progress wait for a few of them at most.
     fn let_in(&mut self) {
         let mut batches: Vec<Vec<Ready>> = self.lanes.iter().map(|_| Vec::new()).collect();
         for _ in 0..READ_AT_A_TIME {
-            let Some(ready) = self.next.take().or_else(|| self.take()) else {
-                break;
+            let ready = if let Some(ready) = self.next.take() {
+                ready
+            } else {
+                let Some(order) = self.take() else {
+                    break;
+                };
+                let Some(ready) = self.begin(order) else {
+                    continue;
+                };
+                ready
             };
             if !self.has_room_for(&ready, &batches) {
                 self.next = Some(ready);
@@ -261,16 +274,31 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// The next request for answers, prepared; scores that come before it are computed.
-    fn take(&mut self) -> Option<Ready> {
+    /// The next request that somebody waits for; those before it are dropped.
+    fn take(&mut self) -> Option<Order> {
         loop {
-            match self.waiting.pop()? {
-                Order::Score(scored) => self.score(*scored),
-                Order::Answer(asked) => match self.prepare(*asked) {
-                    Ok(ready) => return Some(ready),
-                    Err((listener, refusal)) => drop(listener.send(Event::Failed(refusal))),
-                },
+            let order = self.waiting.pop()?;
+            if order.is_wanted() {
+                return Some(order);
             }
+            self.metrics.cancelled.inc();
+        }
+    }
+
+    /// A request for answers, prepared where it fits the model; a score is computed.
+    fn begin(&self, order: Order) -> Option<Ready> {
+        match order {
+            Order::Score(scored) => {
+                self.score(*scored);
+                None
+            }
+            Order::Answer(asked) => match self.prepare(*asked) {
+                Ok(ready) => Some(ready),
+                Err((listener, refusal)) => {
+                    drop(listener.send(Event::Failed(refusal)));
+                    None
+                }
+            },
         }
     }
 

@@ -21,7 +21,7 @@ use std::time::Instant;
 use axum::http::StatusCode;
 use candor_data::{Conversation, Facts, Turn};
 use candor_model::{ImageFeatures, ModelError, Query, ShownImage, conversation_query};
-use candor_reward::Judged;
+use candor_reward::{Judged, RewardError};
 use candor_run::Ranks;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -372,10 +372,7 @@ impl<'a> Engine<'a> {
         let scores = reward
             .model
             .score(bundle, &features, &[judged], 1, &Ranks::alone());
-        let score = scores.map_err(|error| {
-            let message = error.to_string();
-            Refusal::field("messages", message)
-        });
+        let score = scores.map_err(|error| unscored(&error));
         let score = score.map(|scores| Score {
             raw: scores[0],
             mean: reward.model.score_mean,
@@ -403,5 +400,39 @@ fn unfit(error: &ModelError) -> Refusal {
         code,
         param: Some("messages".to_owned()),
         ..Refusal::new(StatusCode::BAD_REQUEST, code, message)
+    }
+}
+
+/// The refusal where there is no score: of a model that is damaged, or of messages that do not fit it.
+fn unscored(error: &RewardError) -> Refusal {
+    let message = error.to_string();
+    if matches!(error, RewardError::NotFinite { .. }) {
+        tracing::error!("candor serve: {message}");
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        return Refusal::new(status, "model_failed", message);
+    }
+    Refusal::field("messages", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_score_that_is_no_number_is_the_fault_of_the_model() {
+        let damaged = unscored(&RewardError::NotFinite {
+            row: SCORED.to_owned(),
+            score: f64::NAN,
+        });
+        assert_eq!(
+            (damaged.status.as_u16(), damaged.code, damaged.param),
+            (500, "model_failed", None)
+        );
+        let unfit = unscored(&RewardError::NoFacts {
+            row: SCORED.to_owned(),
+            image: None,
+            remedy: "send facts",
+        });
+        assert_eq!((unfit.status.as_u16(), unfit.code), (400, "invalid_value"));
     }
 }

@@ -55,22 +55,33 @@ impl Images {
             let bytes = self.bytes(link).await?;
             let place = link.place.clone();
             let processor = Arc::clone(&processor);
-            let permit = Arc::clone(&self.decoding).acquire_owned().await;
-            let decoded = tokio::task::spawn_blocking(move || {
-                let _permit = permit;
+            let decoding = self.decode(move || {
                 let name = sha256::of(&bytes);
                 ShownImage::decode(name, Path::new(&place), &bytes, &LIMITS, &processor)
             });
-            let decoded = decoded.await.map_err(|_| {
-                Refusal::new(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "image_failed",
-                    "an image could not be decoded",
-                )
-            })?;
+            let decoded = decoding.await?;
             images.push(decoded.map_err(|error| Refusal::field(&link.place, error.to_string()))?);
         }
         Ok(images)
+    }
+
+    /// Does what decodes an image on a thread of its own, when there is a place.
+    pub(super) async fn decode<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let permit = Arc::clone(&self.decoding).acquire_owned().await;
+        let done = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work()
+        });
+        done.await.map_err(|_| {
+            Refusal::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "image_failed",
+                "an image could not be decoded",
+            )
+        })
     }
 
     async fn bytes(&self, link: &ImageLink) -> Result<Vec<u8>, Refusal> {

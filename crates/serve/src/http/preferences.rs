@@ -88,7 +88,7 @@ async fn taken(app: Arc<App>, request: Request) -> Result<String, Refusal> {
         ));
     }
     let value = body::json(&app, request).await?;
-    let (row, image) = read(value)?;
+    let (row, image) = app.images.decode(move || read(value)).await??;
     let id = row.id.clone();
     let kept = tokio::task::spawn_blocking(move || match &app.preferences {
         Some(preferences) => preferences.keep(&row, image.as_deref()),

@@ -7,6 +7,7 @@ use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::App;
@@ -19,8 +20,11 @@ pub(super) const ALL_BODIES_KIB: usize = 512 << 10;
 /// How long a body may take to arrive, the wait for memory included.
 const ARRIVAL: Duration = Duration::from_mins(1);
 
-/// Reads a body.
-pub(super) async fn json(app: &App, request: Request) -> Result<Value, Refusal> {
+/// The memory that a body takes; free when this is dropped.
+pub(super) type Held = OwnedSemaphorePermit;
+
+/// Reads a body. Its memory is to be held for as long as images are there as they were sent.
+pub(super) async fn json(app: &App, request: Request) -> Result<(Value, Held), Refusal> {
     let headers = request.headers();
     let kind = headers
         .get(header::CONTENT_TYPE)
@@ -42,7 +46,7 @@ pub(super) async fn json(app: &App, request: Request) -> Result<Value, Refusal> 
         let place = places.acquire_many_owned(n_kib).await;
         (to_bytes(request.into_body(), MAX_BYTES).await, place)
     };
-    let Ok((bytes, _place)) = timeout(ARRIVAL, read).await else {
+    let Ok((bytes, held)) = timeout(ARRIVAL, read).await else {
         return Err(Refusal::new(
             StatusCode::REQUEST_TIMEOUT,
             "too_slow",
@@ -60,13 +64,15 @@ pub(super) async fn json(app: &App, request: Request) -> Result<Value, Refusal> 
             format!("the body was cut off, or has more than {MAX_BYTES} bytes"),
         )
     })?;
-    serde_json::from_slice(&bytes).map_err(|error| {
+    let held = held.map_err(|_| Refusal::stopping())?;
+    let value = serde_json::from_slice(&bytes).map_err(|error| {
         Refusal::new(
             StatusCode::BAD_REQUEST,
             "not_json",
             format!("the body is not JSON: {error}"),
         )
-    })
+    })?;
+    Ok((value, held))
 }
 
 /// The bytes that a body says it has; the most it may have where it does not say.

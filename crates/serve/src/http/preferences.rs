@@ -87,12 +87,17 @@ async fn taken(app: Arc<App>, request: Request) -> Result<String, Refusal> {
             "no preferences are kept here; start the server with --preferences FOLDER",
         ));
     }
-    let value = body::json(&app, request).await?;
-    let (row, image) = app.images.decode(move || read(value)).await??;
+    let (value, held) = body::json(&app, request).await?;
+    let reading = app.images.decode(move || (read(value), held));
+    let (row, held) = reading.await?;
+    let (row, image) = row?;
     let id = row.id.clone();
-    let kept = tokio::task::spawn_blocking(move || match &app.preferences {
-        Some(preferences) => preferences.keep(&row, image.as_deref()),
-        None => Ok(()),
+    let kept = tokio::task::spawn_blocking(move || {
+        let _held = held;
+        match &app.preferences {
+            Some(preferences) => preferences.keep(&row, image.as_deref()),
+            None => Ok(()),
+        }
     });
     let failed = |problem: String| {
         tracing::error!("candor serve: a preference is not kept: {problem}");

@@ -27,7 +27,7 @@ pub(super) async fn score(
 }
 
 async fn scored(app: &App, client: Client, request: Request) -> Result<Value, Refusal> {
-    let value = body::json(app, request).await?;
+    let (value, held) = body::json(app, request).await?;
     let ScoreRequest {
         reward,
         messages,
@@ -39,6 +39,8 @@ async fn scored(app: &App, client: Client, request: Request) -> Result<Value, Re
         .images
         .load(&messages.images, processor.as_ref())
         .await?;
+    drop(messages.images);
+    drop(held);
     let (listener, reply) = oneshot::channel();
     let order = Scored {
         client,

@@ -40,7 +40,7 @@ const READ_AT_A_TIME: usize = 8;
 const SCORED: &str = "score";
 
 /// Who asks, for the turns that clients take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Client {
     /// Whoever holds the key of this number.
     Key(usize),

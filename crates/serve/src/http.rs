@@ -20,6 +20,7 @@ use candor_web::{Ended, Limits, interrupted};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use self::body::Bodies;
 use self::images::Images;
 pub(crate) use self::metrics::Metrics;
 use self::preferences::Preferences;
@@ -35,8 +36,7 @@ pub(crate) struct App {
     orders: Sender<Order>,
     /// Places for those who wait.
     places: Arc<Semaphore>,
-    /// Places for bodies in memory, a KiB each.
-    bodies: Arc<Semaphore>,
+    bodies: Bodies,
     images: Images,
     preferences: Option<Preferences>,
     metrics: Arc<Metrics>,
@@ -84,7 +84,7 @@ impl Server {
             })?;
         let app = Arc::new(App {
             places: Arc::new(Semaphore::new(settings.max_waiting)),
-            bodies: Arc::new(Semaphore::new(body::ALL_BODIES_KIB)),
+            bodies: Bodies::new(),
             images: Images::new(&catalogue, settings.allow_remote_images),
             settings,
             catalogue,

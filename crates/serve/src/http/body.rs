@@ -1,27 +1,69 @@
 //! JSON bodies: how large, how slow, how many at a time.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::Value;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::App;
 use crate::api::refusal::Refusal;
+use crate::engine::Client;
 
 /// Largest body: sixteen images of two megabytes in base 64, or one of twenty.
 const MAX_BYTES: usize = 40 << 20;
 /// What all bodies in memory may take together.
-pub(super) const ALL_BODIES_KIB: usize = 512 << 10;
+const ALL_KIB: usize = 512 << 10;
+/// What the bodies of one client may take of that.
+const CLIENT_KIB: usize = 128 << 10;
 /// How long a body may take to arrive, the wait for memory included.
 const ARRIVAL: Duration = Duration::from_mins(1);
 
-/// The memory that a body takes; free when this is dropped.
-pub(super) type Held = OwnedSemaphorePermit;
+/// The memory that a body takes, of its client's and of all; free when this is dropped.
+pub(super) type Held = [OwnedSemaphorePermit; 2];
+
+/// Memory for bodies. What a body says it has is taken before it has come, so each client has a bound of its own: one that
+/// sends nothing of what it announces keeps nobody else out.
+#[derive(Debug)]
+pub(super) struct Bodies {
+    /// A KiB each.
+    all: Arc<Semaphore>,
+    /// Of those clients that have bodies in memory, or wait for it.
+    of_clients: Mutex<HashMap<Client, Arc<Semaphore>>>,
+}
+
+impl Bodies {
+    pub(super) fn new() -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(ALL_KIB)),
+            of_clients: Mutex::default(),
+        }
+    }
+
+    /// Waits for memory: first for the client's own, so that who waits for that takes nothing of the others'.
+    async fn hold(&self, client: Client, n_kib: u32) -> Result<Held, AcquireError> {
+        let own = self.of(client).acquire_many_owned(n_kib).await?;
+        let shared = Arc::clone(&self.all).acquire_many_owned(n_kib).await?;
+        Ok([own, shared])
+    }
+
+    fn of(&self, client: Client) -> Arc<Semaphore> {
+        let of_clients = self.of_clients.lock();
+        let mut of_clients = of_clients.unwrap_or_else(PoisonError::into_inner);
+        // Whoever holds memory or waits for it has the semaphore too.
+        of_clients.retain(|_, own| Arc::strong_count(own) > 1);
+        let own = of_clients
+            .entry(client)
+            .or_insert_with(|| Arc::new(Semaphore::new(CLIENT_KIB)));
+        Arc::clone(own)
+    }
+}
 
 /// Reads a body. Its memory is to be held for as long as images are there as they were sent.
 pub(super) async fn json(app: &App, request: Request) -> Result<(Value, Held), Refusal> {
@@ -41,10 +83,11 @@ pub(super) async fn json(app: &App, request: Request) -> Result<(Value, Held), R
         ));
     }
     let n_kib = announced(headers)?.div_ceil(1 << 10).max(1) as u32;
-    let places = Arc::clone(&app.bodies);
+    let client = request.extensions().get::<Client>().copied();
+    let client = client.unwrap_or(Client::Address(Ipv4Addr::UNSPECIFIED.into()));
     let read = async {
-        let place = places.acquire_many_owned(n_kib).await;
-        (to_bytes(request.into_body(), MAX_BYTES).await, place)
+        let held = app.bodies.hold(client, n_kib).await;
+        (to_bytes(request.into_body(), MAX_BYTES).await, held)
     };
     let Ok((bytes, held)) = timeout(ARRIVAL, read).await else {
         return Err(Refusal::new(
@@ -88,5 +131,41 @@ fn announced(headers: &HeaderMap) -> Result<usize, Refusal> {
             "too_large",
             format!("the body has {n} bytes, expected at most {MAX_BYTES}; scale the images down"),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether memory can be had without waiting for others.
+    async fn take(bodies: &Bodies, client: Client) -> Option<Held> {
+        let waiting = bodies.hold(client, 40 << 10);
+        let waited = timeout(Duration::from_millis(50), waiting).await;
+        waited.ok().map(Result::unwrap)
+    }
+
+    #[tokio::test]
+    async fn one_client_takes_no_more_than_its_own_and_is_forgotten_when_it_holds_nothing() {
+        let bodies = Bodies::new();
+        let (one, other) = (Client::Key(0), Client::Key(1));
+        let mut held = Vec::new();
+        // Three of 40 MiB are 120 of 128; a fourth has no room.
+        for room in [true, true, true, false] {
+            let taken = take(&bodies, one).await;
+            assert_eq!(taken.is_some(), room);
+            held.extend(taken);
+        }
+        assert_eq!(bodies.all.available_permits(), (512 - 120) << 10);
+        let others = take(&bodies, other).await;
+        assert!(others.is_some());
+        held.pop();
+        assert!(take(&bodies, one).await.is_some());
+        drop((held, others));
+        assert_eq!(bodies.all.available_permits(), 512 << 10);
+        drop(bodies.of(Client::Key(2)));
+        let of_clients = bodies.of_clients.lock().unwrap();
+        let known: Vec<Client> = of_clients.keys().copied().collect();
+        assert_eq!(known, [Client::Key(2)]);
     }
 }

@@ -60,18 +60,21 @@ pub fn max_connections() -> usize {
     #[cfg(unix)]
     {
         let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-        let files = files
-            .and_then(|n| usize::try_from(n).ok())
-            .unwrap_or(MOST + OTHER_FILES);
-        files
-            .saturating_sub(OTHER_FILES)
-            .max(files / 2)
-            .clamp(1, MOST)
+        let files = files.and_then(|n| usize::try_from(n).ok());
+        places_of(files.unwrap_or(MOST + OTHER_FILES))
     }
     #[cfg(not(unix))]
     {
-        MOST
+        places_of(MOST + OTHER_FILES)
     }
+}
+
+/// Connections for which there is room among so many open files; where those are few, half of them.
+fn places_of(files: usize) -> usize {
+    files
+        .saturating_sub(OTHER_FILES)
+        .max(files / 2)
+        .clamp(1, MOST)
 }
 
 /// Serves connections until `stop` is done, and then for at most `limits.drain` what is under way. Handlers find the address at
@@ -191,4 +194,16 @@ fn too_slow() -> Response {
     let close = HeaderValue::from_static("close");
     answer.headers_mut().insert(header::CONNECTION, close);
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_files_are_left_for_other_ends() {
+        for (files, places) in [(1024, 960), (100, 50), (1, 1), (1 << 20, 4096)] {
+            assert_eq!(places_of(files), places, "{files}");
+        }
+    }
 }

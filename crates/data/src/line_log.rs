@@ -86,21 +86,27 @@ impl<T: Serialize + DeserializeOwned> LineLog<T> {
         &self.path
     }
 
-    /// Appends a line; it is on the disk when this returns.
+    /// Appends a line; it is on the disk when this returns. Where the disk refuses, nothing of it stays in the file.
     ///
     /// # Errors
     /// The disk refuses.
     pub fn append(&mut self, line: &T) -> Result<(), DataError> {
-        // In one piece, so that a kill leaves at most the beginning of it.
-        let whole = serde_json::to_vec(line).map_err(io::Error::from);
-        whole
-            .map(|mut bytes| {
-                bytes.push(b'\n');
-                bytes
-            })
-            .and_then(|bytes| self.file.write_all(&bytes))
-            .and_then(|()| self.file.sync_data())
+        self.write(line)
             .map_err(|source| refused(&self.path, source))
+    }
+
+    fn write(&mut self, line: &T) -> io::Result<()> {
+        // In one piece, so that a kill leaves at most the beginning of it.
+        let mut bytes = serde_json::to_vec(line)?;
+        bytes.push(b'\n');
+        let before = self.file.metadata()?.len();
+        let written = self.file.write_all(&bytes);
+        let written = written.and_then(|()| self.file.sync_data());
+        if written.is_err() {
+            // A full disk takes the beginning of a line, to which the next one would be glued.
+            drop(self.file.set_len(before));
+        }
+        written
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) struct Curves {
     offset: u64,
     /// Lines that are no JSON object.
     n_damaged: usize,
-    /// The field `step` of each line, or the number of the line where it has none.
+    /// The field `step` of each line, or the number after that of the line before where it has none; ascending.
     steps: Vec<u64>,
     columns: BTreeMap<String, Vec<Option<f64>>>,
 }
@@ -58,10 +58,17 @@ impl Curves {
             self.n_damaged += 1;
             return;
         };
-        let row = self.steps.len();
         let step = fields.get("step").and_then(Value::as_u64);
-        // A step that was done again after a kill stands twice in `timings.jsonl`: the later one counts.
-        self.steps.push(step.unwrap_or(row as u64 + 1));
+        let next = || self.last_step().map_or(1, |last| last.saturating_add(1));
+        let step = step.unwrap_or_else(next);
+        // A step that was done again after a kill stands twice in `timings.jsonl`: the later one counts, and what followed the
+        // earlier one is done again too.
+        let row = self.steps.partition_point(|&earlier| earlier < step);
+        self.steps.truncate(row);
+        for column in self.columns.values_mut() {
+            column.truncate(row);
+        }
+        self.steps.push(step);
         for (name, value) in &fields {
             if name != "step" {
                 self.put(row, name, value);
@@ -203,6 +210,27 @@ mod tests {
         assert_eq!(curves.n_damaged(), 2);
         assert_eq!(curves.steps, [1, 2]);
         assert_eq!(curves.columns["late"], [None, Some(3.0)]);
+    }
+
+    #[test]
+    fn of_steps_that_were_done_again_the_later_ones_count() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("timings.jsonl");
+        let first = "{\"step\":1,\"secs\":10}\n{\"step\":2,\"secs\":20}\n{\"step\":3,\"secs\":30,\"wait_secs\":5}\n";
+        write(&path, first);
+        let mut curves = Curves::default();
+        curves.follow(&path);
+        assert_eq!(curves.numbers("secs"), [10.0, 20.0, 30.0]);
+        write(&path, &format!("{first}{{\"step\":2,\"secs\":40}}\n"));
+        curves.follow(&path);
+        assert_eq!(curves.steps, [1, 2]);
+        assert_eq!(curves.columns["secs"], [Some(10.0), Some(40.0)]);
+        assert_eq!(curves.columns["wait_secs"], [None, None]);
+        let nameless = "{\"secs\":1}\n{\"secs\":2}\n";
+        write(&path, nameless);
+        curves.follow(&path);
+        assert_eq!(curves.steps, [1, 2]);
+        assert_eq!(curves.numbers("secs"), [1.0, 2.0]);
     }
 
     #[test]

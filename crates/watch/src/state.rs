@@ -134,18 +134,18 @@ mod tests {
         };
         let running = after(10, Some(5));
         assert_eq!((running.state, running.step), (State::Running, 2));
-        // Three steps of 40 seconds, the middle of 30, 40 and 100.
+        // Of step 2 the later counts: 40 and 100 seconds, of which the longer is taken. Three steps of 100 are left.
         assert_eq!(
             (running.step_secs, running.secs_left),
-            (Some(40.0), Some(120.0))
+            (Some(100.0), Some(300.0))
         );
-        // Ten steps are 400 seconds.
-        assert_eq!(after(395, Some(5)).state, State::Running);
-        assert_eq!(after(405, Some(5)).state, State::Quiet);
-        assert_eq!(after(405, Some(5)).secs_left, None);
-        assert_eq!(after(405, Some(2)).state, State::Finished);
+        // Ten steps are 1000 seconds.
+        assert_eq!(after(995, Some(5)).state, State::Running);
+        assert_eq!(after(1005, Some(5)).state, State::Quiet);
+        assert_eq!(after(1005, Some(5)).secs_left, None);
+        assert_eq!(after(1005, Some(2)).state, State::Finished);
         assert_eq!(after(10, None).secs_left, None);
         write("result.json", "{}");
-        assert_eq!(after(405, None).state, State::Finished);
+        assert_eq!(after(1005, None).state, State::Finished);
     }
 }

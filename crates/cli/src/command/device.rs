@@ -4,8 +4,8 @@ use candor_run::Ranks;
 use candor_train::DeviceChoice;
 use tch::Device;
 
-/// The device that is asked for by one of several ranks; says which it is and why. All ranks' must
-/// be of one kind, and on CPUs they must have as many threads.
+/// The device that is asked for by one of several ranks; says which it is and why. Those of all ranks must be of one kind,
+/// and CPUs have as many threads.
 pub fn of_rank(choice: DeviceChoice, ranks: &Ranks) -> anyhow::Result<Device> {
     let choice = choice.of_rank(ranks, super::ranks::were_launched());
     let device = device(choice)?;

@@ -15,6 +15,7 @@ mod watch;
 
 use std::path::PathBuf;
 
+use candor_run::RankPlace;
 use candor_train::DeviceChoice;
 use candor_world::WorldConfig;
 use clap::{Args, Parser, Subcommand};
@@ -290,6 +291,9 @@ pub struct StageArguments {
     pub ranks: RankArguments,
 }
 
+/// Seconds that a rank waits for another where the command does not say: longer than a checkpoint takes.
+pub const RANK_TIMEOUT: u64 = 1800;
+
 /// How many processes share a run.
 #[derive(Debug, Clone, Args)]
 pub struct RankArguments {
@@ -298,14 +302,15 @@ pub struct RankArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub ranks: Option<u16>,
     /// Seconds that a rank waits for another before it gives up.
-    #[arg(long, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = RANK_TIMEOUT, value_parser = clap::value_parser!(u64).range(1..))]
     pub rank_timeout: u64,
 }
 
 impl RankArguments {
     /// Whether this command names no other processes and was started as none.
     pub fn is_alone(&self) -> bool {
-        self.ranks.is_none_or(|n| n == 1) && std::env::var_os("WORLD_SIZE").is_none_or(|n| n == "1")
+        let place = RankPlace::of_environment(|name| std::env::var(name).ok());
+        self.ranks.is_none_or(|n| n == 1) && matches!(place, Ok(None))
     }
 }
 

@@ -15,7 +15,6 @@ mod plan;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use candor_data::sha256;
 use candor_judge::benchmarks::Files;
 use candor_judge::pipelined::{JudgeQueue, while_judging};
 use candor_judge::score::{self, JudgeSession};
@@ -30,9 +29,9 @@ use self::generator::FileGenerator;
 use self::kept::{Head, Kept};
 use self::plan::Plan;
 use crate::EvalError;
-use crate::answer::{Answer, Ask};
+use crate::answer::Answer;
 use crate::images;
-use crate::questions::{Asking, Questions};
+use crate::questions::{Asking, Questions, questions_sha256};
 
 /// Who is asked what, and how.
 #[derive(Debug, Clone)]
@@ -159,11 +158,6 @@ impl EvalRun {
         }
         Ok((bundle, adapter, head))
     }
-}
-
-fn questions_sha256(asks: &[Ask]) -> String {
-    let parts = asks.iter().flat_map(|ask| [&ask.id, &ask.image, &ask.text]);
-    sha256::of_bytes(parts.map(|part| part.clone().into_bytes()))
 }
 
 /// A judge, and what it is to be asked about the answers.

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use candor_data::atomic;
 use candor_data::formats::answers;
+use candor_data::{atomic, sha256};
 use candor_judge::benchmarks::{Files, Task};
 use candor_judge::{Benchmark, Item, settings};
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,12 @@ pub struct Questions {
     pub task: Box<dyn Task>,
     /// What the model is asked, in the order of the questions.
     pub asks: Vec<Ask>,
+}
+
+/// SHA-256 of what a model is asked.
+pub(crate) fn questions_sha256<'a>(asks: impl IntoIterator<Item = &'a Ask>) -> String {
+    let parts = (asks.into_iter()).flat_map(|ask| [&ask.id, &ask.image, &ask.text]);
+    sha256::of_bytes(parts.map(|part| part.clone().into_bytes()))
 }
 
 impl Questions {

@@ -6,23 +6,25 @@
 //! done by [`score`], as with answers of any tool.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use candor_data::atomic;
 use candor_judge::Results;
 use candor_judge::score::score;
-use candor_model::{Adapter, Bundle, peft};
-use candor_run::{Progress, Ranks, StopSignal};
+use candor_model::{Adapter, Bundle, ModelFolder, peft};
+use candor_run::{Inputs, Progress, Ranks, StopSignal};
+use candor_train::fingerprint;
 use tch::Device;
 
 use crate::answer::Generator;
 use crate::images;
-use crate::questions::Questions;
+use crate::questions::{Questions, questions_sha256};
 use crate::{EvalError, EvalRecipe};
 
 /// Opens the recipe's model and evaluates it. Of several ranks the first has the results.
 ///
 /// # Errors
-/// As [`evaluate`], or the model or its adapter cannot be opened.
+/// As [`evaluate`], or the model or its adapter cannot be opened, or ranks have others.
 pub fn run(
     recipe: &EvalRecipe,
     stop: &StopSignal,
@@ -31,11 +33,35 @@ pub fn run(
 ) -> Result<Option<Results>, EvalError> {
     ranks.check_same_start(&recipe.resolved.to_text(), Vec::new())?;
     let (model, adapter) = peft::with_base(&recipe.model, recipe.adapter.as_deref())?;
-    let bundle = Bundle::open(&model, device, recipe.base_precision)?;
-    let adapter = adapter
-        .map(|folder| Adapter::open(&folder, &bundle.model))
+    let model = ModelFolder::find(&model)?;
+    let folder = model.path().to_owned();
+    let bundle = Bundle::load(model, device, recipe.base_precision)?;
+    let opened = adapter
+        .as_deref()
+        .map(|folder| Adapter::open(folder, &bundle.model))
         .transpose()?;
-    evaluate(recipe, &bundle, adapter.as_ref(), stop, ranks)
+    if ranks.world() > 1 {
+        let adapter = opened.as_ref().zip(adapter.as_deref());
+        let inputs = models(&bundle, &folder, adapter, ranks)?;
+        ranks.check_same_inputs(&inputs)?;
+    }
+    evaluate(recipe, &bundle, opened.as_ref(), stop, ranks)
+}
+
+/// The fingerprints of the model and its adapter, each with the folder it was read from.
+fn models(
+    bundle: &Bundle,
+    folder: &Path,
+    adapter: Option<(&Adapter, &Path)>,
+    ranks: &Ranks,
+) -> Result<Inputs, EvalError> {
+    let mut progress = Progress::of_rank(ranks, "eval");
+    let model = fingerprint::of_model(bundle, folder, &mut progress)?;
+    let mut inputs = vec![("model", model)];
+    if let Some((adapter, folder)) = adapter {
+        inputs.push(("adapter", fingerprint::of_adapter(adapter, folder)?));
+    }
+    Ok(Inputs::new(inputs))
 }
 
 /// Evaluates a model that is already open; the recipe's own model folder is not looked at. Returns nothing if `stop` asked
@@ -43,7 +69,7 @@ pub fn run(
 ///
 /// # Errors
 /// A benchmark's file, an image or the ground truth is missing or damaged, a question is too long for the
-/// model, or the results cannot be written.
+/// model, ranks have other questions, or the results cannot be written.
 pub fn evaluate(
     recipe: &EvalRecipe,
     bundle: &Bundle,
@@ -53,6 +79,10 @@ pub fn evaluate(
 ) -> Result<Option<Results>, EvalError> {
     check_room(recipe, bundle)?;
     let all = recipe.questions()?;
+    if ranks.world() > 1 {
+        let asks = all.iter().flat_map(|questions| &questions.asks);
+        ranks.check_same_inputs(&Inputs::new([("questions", questions_sha256(asks))]))?;
+    }
     let n_asks: usize = all.iter().map(|questions| questions.asks.len()).sum();
     let mut progress = Progress::of_rank(ranks, "eval");
     progress.set_steps(n_asks as u64, 0);

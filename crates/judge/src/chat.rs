@@ -98,6 +98,21 @@ impl ChatJudge {
         })
     }
 
+    /// Who judges by these settings, whether or not it is asked.
+    pub(crate) fn identity_of(settings: &Settings) -> Identity {
+        let parameters = &settings.request;
+        Identity {
+            model: settings.endpoint.model.clone(),
+            endpoint: settings.endpoint.url.clone(),
+            temperature: parameters.temperature,
+            max_tokens: parameters.max_tokens,
+            samples: parameters.samples,
+            seed: parameters.seed,
+            images: parameters.images,
+            swap: parameters.swap,
+        }
+    }
+
     /// The keys of all replies to each request, and what is needed of them and not there.
     #[allow(clippy::type_complexity)] // Both come of one loop.
     fn jobs<'a>(
@@ -264,17 +279,7 @@ impl ChatJudge {
 
 impl Judge for ChatJudge {
     fn identity(&self) -> Identity {
-        let parameters = &self.settings.request;
-        Identity {
-            model: self.settings.endpoint.model.clone(),
-            endpoint: self.settings.endpoint.url.clone(),
-            temperature: parameters.temperature,
-            max_tokens: parameters.max_tokens,
-            samples: parameters.samples,
-            seed: parameters.seed,
-            images: parameters.images,
-            swap: parameters.swap,
-        }
+        Self::identity_of(&self.settings)
     }
 
     fn cost(&self) -> Cost {

@@ -53,6 +53,8 @@ enum Opened {
     Rule(rules::Rule),
     Rater(Box<rater::Rater>),
     Function(function::Function),
+    /// Another process asks; the fingerprint of whom, where there is one.
+    Elsewhere(Option<String>),
 }
 
 impl Term {
@@ -102,6 +104,24 @@ impl Rewards {
         Ok(Self { terms })
     }
 
+    /// As [`Rewards::open`], in a process that asks nobody because another does: no key is needed, and no file of replies is
+    /// opened. Only the rules give numbers here.
+    ///
+    /// # Errors
+    /// A file cannot be read or does not hold what it must.
+    pub fn open_without_asking(terms: &[Term]) -> Result<Self, JudgeError> {
+        let open = |term: &Term| {
+            let opened = match &term.source {
+                Source::Judge(recipe) => Opened::Elsewhere(Some(rater::fingerprint(recipe)?)),
+                Source::Command(_) | Source::Http(_) => Opened::Elsewhere(None),
+                rule => Opened::Rule(rules::Rule::open(rule)?),
+            };
+            Ok((term.clone(), opened))
+        };
+        let terms = terms.iter().map(open).collect::<Result<_, JudgeError>>()?;
+        Ok(Self { terms })
+    }
+
     /// Whether every prompt can be judged, before any is answered.
     ///
     /// # Errors
@@ -126,6 +146,7 @@ impl Rewards {
                 Opened::Rule(rule) => rule.fingerprint()?,
                 Opened::Rater(rater) => Some(rater.fingerprint()),
                 Opened::Function(_) => None,
+                Opened::Elsewhere(fingerprint) => fingerprint.clone(),
             };
             found.extend(fingerprint.map(|sha| (format!("reward {}", term.name), sha)));
         }
@@ -137,10 +158,15 @@ impl Rewards {
     /// # Errors
     /// A judge or a function gave no reward for a response. What was given is kept.
     pub fn of(&mut self, responses: &[Answered<'_>]) -> Result<Vec<Vec<Option<f64>>>, JudgeError> {
-        let of_term = |(_, opened): &mut (Term, Opened)| match opened {
+        let of_term = |(term, opened): &mut (Term, Opened)| match opened {
             Opened::Rule(rule) => Ok(responses.iter().map(|r| rule.of(r)).collect()),
             Opened::Rater(rater) => rater.of(responses),
             Opened::Function(function) => function.of(responses),
+            Opened::Elsewhere(_) => Err(JudgeError::Reward {
+                term: term.name.clone(),
+                problem: "it was opened in a process that asks nobody".to_owned(),
+                remedy: "ask in the process that opened it to be asked".to_owned(),
+            }),
         };
         self.terms.iter_mut().map(of_term).collect()
     }

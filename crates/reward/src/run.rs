@@ -248,10 +248,16 @@ impl Learner<'_> {
             return Ok(None);
         }
         session.phase("center");
-        let mut scores = Vec::new();
-        for pairs in passes {
-            scores.extend(self.scores_of(session.ranks(), pairs)?);
-        }
+        // Each pass whole on one rank, as its backward pass is.
+        let alone = Ranks::alone();
+        let of_passes = session.ranks().share_numbers(passes.len(), |n| {
+            let scores = self.scores_of(&alone, &passes[n])?;
+            Ok::<_, RewardError>(scores.concat())
+        })?;
+        let scores: Vec<PairScores> = (of_passes.iter())
+            .flat_map(|scores| scores.as_chunks::<2>().0)
+            .copied()
+            .collect();
         let [chosen, rejected] = columns(&scores);
         Ok(Some(centering(&chosen, &rejected).sign().double_value(&[])))
     }

@@ -54,7 +54,12 @@ pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<
     opening.doing("reading the prompts");
     let look = Look::of_run(recipe.data.on_bad_row);
     let max_new_tokens = recipe.sampling.max_new_tokens;
-    let mut rewards = Rewards::open(&recipe.rewards, &recipe.data.images)?;
+    // Whoever is outside of the run is asked by the first rank alone.
+    let mut rewards = if launch.ranks.is_first() {
+        Rewards::open(&recipe.rewards, &recipe.data.images)?
+    } else {
+        Rewards::open_without_asking(&recipe.rewards)?
+    };
     let mut asking = models.asking(max_new_tokens, look, &recipe.data.images);
     for term in &recipe.rewards {
         asking.judge.with_facts |= term.wants_facts()?;

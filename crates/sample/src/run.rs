@@ -126,12 +126,15 @@ pub fn run(
         if kept[number].is_none() {
             // One chunk a rank; the first of them is this one.
             let round = rounds.next().unwrap_or_default();
+            let started = Instant::now();
             let answered = ranks.share(round.len(), |turn| {
                 let number = round[turn];
                 answer(&sampler, chunks[number], &images, number as u64 + 1)
             })?;
+            // All chunks of the round were answered in this time.
+            speed.secs += started.elapsed().as_secs_f64();
             for (&number, (answered, timing)) in round.iter().zip(answered) {
-                speed.count(&answered, timing.secs);
+                speed.n_tokens += n_tokens(&answered);
                 if let Some(folder) = &mut folder {
                     candidates::write(&parts::path(&recipe.out, number), &answered)?;
                     folder.log_timing(timing.step, &timing)?;
@@ -237,18 +240,11 @@ impl std::fmt::Display for Counts {
     }
 }
 
-/// How fast this start of the run was.
+/// How fast this start of the run was, with all of its ranks.
 #[derive(Debug, Default)]
 struct Speed {
     n_tokens: usize,
     secs: f64,
-}
-
-impl Speed {
-    fn count(&mut self, answered: &[Candidate], secs: f64) {
-        self.n_tokens += n_tokens(answered);
-        self.secs += secs;
-    }
 }
 
 /// Answers a chunk with an eye on the clock.

@@ -4,7 +4,8 @@
 //! numbers, and keeps most of them for the way back. On the CPU, in f32 and bf16, these are one loop forward and one
 //! backward (`fused.cpp`, `fused.h`). On other devices, and in other kinds, they are the fewest of libtorch's operations.
 //!
-//! Results depend on neither the number of threads nor the processor's vectors. In bf16 the loops round where
+//! Results do not depend on the number of threads, nor on the length of the processor's vectors; the last bits of SwiGLU depend on
+//! whether it has FMA, which rounds a product and a sum once. In bf16 the loops round where
 //! transformers' formulas round on the way forward; a GPU's norm rounds once, at its end.
 
 use std::ffi::c_char;

@@ -3,10 +3,18 @@
 // The headers of libtorch lack Gloo's own. The files in `declarations` say of its types what c10d's header names, and no
 // more is needed: a group and a store are made by constructors in libtorch and used through virtual functions.
 
+#include <arpa/inet.h>
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
 #include <memory>
+#include <netinet/in.h>
+#include <stdexcept>
 #include <string>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <vector>
 
 #define USE_C10D_GLOO
@@ -43,6 +51,27 @@ bool guarded(char** error, Call call) noexcept {
     return done;
 }
 
+// A socket at a port of 127.0.0.1 alone, for a store to listen on: by itself it listens on all interfaces.
+int socket_on_loopback(uint16_t port) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const int on = 1;
+    const int file = ::socket(AF_INET, SOCK_STREAM, 0);
+    if (file >= 0 && ::fcntl(file, F_SETFD, FD_CLOEXEC) == 0 &&
+        ::setsockopt(file, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+        ::bind(file, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+        return file;
+    }
+    const int reason = errno;
+    if (file >= 0) {
+        ::close(file);
+    }
+    throw std::runtime_error("no socket at 127.0.0.1:" + std::to_string(port) + ": " + std::strerror(reason) +
+                             (reason == EADDRINUSE ? " (EADDRINUSE)" : ""));
+}
+
 at::Tensor bytes_at(void* data, int64_t n_bytes) { return at::from_blob(data, {n_bytes}, at::kByte); }
 
 }  // namespace
@@ -69,6 +98,10 @@ Group* candor_group_join(const candor_group_place* place, char** error) {
         options.port = place->port;
         options.isServer = place->serves;
         options.timeout = timeout;
+        if (place->serves && std::strcmp(place->host, "127.0.0.1") == 0) {
+            // The store closes it.
+            options.masterListenFd = socket_on_loopback(place->port);
+        }
         // The group's own start waits for all.
         options.waitWorkers = false;
         c10::intrusive_ptr<c10d::Store> store = c10::make_intrusive<c10d::TCPStore>(place->host, options);

@@ -155,6 +155,9 @@ impl Group {
 
     /// What every rank gave, in the order of ranks; it may have any length.
     ///
+    /// At its peak this takes 2 W + 1 times the longest, of W ranks, beside `mine`: a padded copy of `mine`, all that came, and
+    /// all that is returned.
+    ///
     /// # Errors
     /// A rank ended, or made no such call within the time-out.
     pub fn all_gather(&self, mine: &[u8]) -> Result<Vec<Vec<u8>>, GroupError> {

@@ -168,3 +168,14 @@ fn a_port_that_is_taken_is_said() {
         "{error}"
     );
 }
+
+/// All of 127.0.0.0/8 is this machine, so a store that listens on all interfaces would answer at 127.0.0.2 too.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_store_on_the_loopback_listens_nowhere_else() {
+    let port = free_port();
+    let group = Group::join(place(0, 1, port)).unwrap();
+    assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    assert!(std::net::TcpStream::connect(("127.0.0.2", port)).is_err());
+    drop(group);
+}

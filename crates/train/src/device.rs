@@ -64,15 +64,20 @@ impl DeviceChoice {
     }
 
     /// What one of several processes of a machine asks for: each its own of the CUDA devices that it can see, unless it names
-    /// another than the first.
+    /// another than the first. `sees_all`: what it can see is known to be what all of them can, as `candor … --ranks N` starts
+    /// them; then a rank without a device of its own asks for one that is not there.
     #[must_use]
-    pub fn of_rank(self, ranks: &Ranks) -> Self {
+    pub fn of_rank(self, ranks: &Ranks, sees_all: bool) -> Self {
         if ranks.world() == 1 || !matches!(self, Self::Auto | Self::Cuda(0)) {
             return self;
         }
-        match available() {
+        self.of_rank_among(ranks.local_rank(), sees_all, &available())
+    }
+
+    fn of_rank_among(self, local_rank: usize, sees_all: bool, available: &Available) -> Self {
+        match available {
             // SLURM may show a process its own device alone.
-            Available::Cuda(n) if n > 1 => Self::Cuda(ranks.local_rank()),
+            Available::Cuda(n) if *n > 1 || sees_all => Self::Cuda(local_rank),
             _ => self,
         }
     }
@@ -225,6 +230,26 @@ mod tests {
         let available = Available::Cpu(NoCuda { reason, ..NO_CUDA });
         let chosen = DeviceChoice::Auto.among(&available).unwrap();
         assert_eq!(chosen.to_string(), "cpu (the reason)");
+    }
+
+    #[test]
+    fn a_rank_has_a_device_of_its_own_or_is_refused_where_it_sees_all() {
+        let of = |choice: DeviceChoice, sees_all, available: &Available| {
+            choice.of_rank_among(1, sees_all, available)
+        };
+        let (auto, first) = (DeviceChoice::Auto, DeviceChoice::Cuda(0));
+        let second = DeviceChoice::Cuda(1);
+        assert_eq!(of(auto, false, &Available::Cuda(2)), second);
+        assert_eq!(of(first, true, &Available::Cuda(2)), second);
+        // The one that SLURM shows may be its own.
+        assert_eq!(of(auto, false, &Available::Cuda(1)), auto);
+        let refused = of(auto, true, &Available::Cuda(1)).among(&Available::Cuda(1));
+        let message = refused.unwrap_err().to_string();
+        assert!(
+            message.contains("cuda:1") && message.contains("cuda:0 to cuda:0"),
+            "{message}"
+        );
+        assert_eq!(of(auto, true, &Available::Cpu(NO_CUDA)), auto);
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! lanes, lane *l* on rank *l* modulo their number. However many ranks there are, the same numbers are added in the same order.
 //!
 //! Ranks work in rounds: each computes one of its lanes, all get the sums of all, and everybody adds. So a process has two
-//! gradients of each weight at a time, its lane's and the total, and one more bucket per rank.
+//! gradients of each weight at a time, its lane's and the total. A bucket is 64 MB, or the largest tensor where that is more; while
+//! one is exchanged among W ranks, a process has 2 W + 2 of them besides ([`candor_torch_ext::Group::all_gather`]).
 
 use std::ops::Range;
 
@@ -59,7 +60,9 @@ pub(crate) fn add_round(
     let n_lanes = ranks.world().min(n_lanes);
     for bucket in buckets(values) {
         let gradients = mine[bucket.clone()].iter().flatten();
-        let of_ranks = ranks.all_gather(&gradients.flat_map(bytes_of).collect::<Vec<u8>>())?;
+        let sent = gradients.map(bytes_of).collect::<Vec<_>>().concat();
+        let of_ranks = ranks.all_gather(&sent)?;
+        drop(sent);
         for (has, bytes) in has.iter().zip(&of_ranks).take(n_lanes) {
             let there = bucket.clone().filter(|&parameter| has[parameter] == 1);
             let mut start = 0;

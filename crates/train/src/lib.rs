@@ -37,7 +37,7 @@ pub use comparisons::read_comparisons;
 pub use device::{Available, Chosen, DeviceChoice, NoCuda, available, device_name};
 pub use error::TrainError;
 pub use optimizer::{AdamW, AdamWConfig, ParamGroup};
-pub use ranks::join;
+pub use ranks::{check_threads, join};
 pub use room::check_room;
 pub use schedule::{Schedule, Shape, Warmup};
 pub use session::{

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use candor_run::{Exchange, RankPlace, Ranks, RunError};
 use candor_torch_ext::{Group, GroupPlace, libtorch};
+use tch::Device;
 
 const SAME_PROGRAM: &str =
     "give all ranks one program and machines of one kind: others would compute other bits";
+
+const SAME_THREADS: &str = "give all ranks devices of one kind, and on CPUs the same OMP_NUM_THREADS: others would compute other bits";
 
 #[derive(Debug)]
 struct OverGloo(Group);
@@ -53,4 +56,16 @@ pub fn join(place: RankPlace, timeout: Duration) -> Result<Ranks, RunError> {
     let versions = versions.map(|(name, version)| (name.to_owned(), version));
     ranks.check_same(&versions, SAME_PROGRAM)?;
     Ok(ranks)
+}
+
+/// Whether all ranks compute on CPUs with as many threads, on which the bits of sums depend, or none on a CPU.
+///
+/// # Errors
+/// They do not, or a rank has ended or hangs.
+pub fn check_threads(ranks: &Ranks, device: Device) -> Result<(), RunError> {
+    let computes = match device {
+        Device::Cpu => format!("a CPU with threads: {}", tch::get_num_threads()),
+        _ => "another device than a CPU".to_owned(),
+    };
+    ranks.check_same(&[("what computes".to_owned(), computes)], SAME_THREADS)
 }

@@ -62,11 +62,16 @@ pub fn start(arguments: &RankArguments) -> anyhow::Result<Option<Ranks>> {
             place.world
         );
     }
-    if std::env::var_os(LAUNCHED).is_some() {
+    if were_launched() {
         end_with_parent();
     }
     let timeout = Duration::from_secs(arguments.rank_timeout);
     Ok(Some(candor_train::join(place, timeout)?))
+}
+
+/// Whether this process is one of those that `--ranks` starts on one machine.
+pub fn were_launched() -> bool {
+    std::env::var_os(LAUNCHED).is_some()
 }
 
 #[cfg(target_os = "linux")]

@@ -14,7 +14,7 @@ use tch::Device;
 
 use super::annotate;
 use super::{device, ranks};
-use crate::arguments::{Aggregate, RewardArguments, StageArguments, TrainArguments};
+use crate::arguments::{Aggregate, RANK_TIMEOUT, RewardArguments, StageArguments, TrainArguments};
 
 /// Makes a fresh tower see.
 pub fn ground(arguments: &StageArguments) -> anyhow::Result<()> {
@@ -186,6 +186,10 @@ fn resume_command(stage: &str, arguments: &StageArguments) -> String {
     if let Some(ranks) = arguments.ranks.ranks {
         words.extend(["--ranks".to_owned(), ranks.to_string()]);
     }
+    let timeout = arguments.ranks.rank_timeout;
+    if timeout != RANK_TIMEOUT {
+        words.extend(["--rank-timeout".to_owned(), timeout.to_string()]);
+    }
     words.push("--resume".to_owned());
     words.join(" ")
 }
@@ -227,7 +231,7 @@ mod tests {
         };
         let command = resume_command("sft", &arguments);
         let command = command.strip_prefix(&program()).unwrap();
-        let expected = r" sft 'my recipes/1-sft.toml' --set 'run.out=it'\''s here' --set seed=3 --device cuda:1 --ranks 2 --resume";
+        let expected = r" sft 'my recipes/1-sft.toml' --set 'run.out=it'\''s here' --set seed=3 --device cuda:1 --ranks 2 --rank-timeout 60 --resume";
         assert_eq!(command, expected);
     }
 }

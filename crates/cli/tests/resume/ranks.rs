@@ -93,6 +93,41 @@ fn ppo_is_the_same_on_any_number_of_ranks() {
     same_on_any_number(judged(), arguments, &RL_RESULTS);
 }
 
+/// A process that rewards by the length of the answer.
+const LENGTH: &str = r#"
+while IFS= read -r line; do
+    n=${line#*:}; n=${n%%,*}
+    answer=${line#*\"answer\":\"}; answer=${answer%%\"*}
+    echo "{\"n\": $n, \"reward\": ${#answer}}"
+done
+"#;
+
+#[test]
+fn a_process_that_rewards_is_asked_by_the_first_rank_alone() {
+    let folder = judged();
+    fs::write(folder.join("length.sh"), LENGTH).unwrap();
+    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/resume/rules.toml");
+    let [one, two] = [1, 2].map(|n| {
+        let out = format!("rl-process-ranks-{n}");
+        let term = format!(
+            "[{{name = \"mine\", kind = \"command\", weight = 0.1, command = [\"sh\", \"length.sh\"], cache = \"{out}.jsonl\"}}]"
+        );
+        let small = sets(&[
+            ("run.out", out.as_str()),
+            ("run.steps", "4"),
+            ("batch.micro_batch", "1"),
+            ("rewards", term.as_str()),
+        ]);
+        let words = ["rl", own].map(str::to_owned).to_vec();
+        run(candor(folder).args(on_ranks([words, small].concat(), n)));
+        out
+    });
+    let results = ["metrics.jsonl", "adapter/adapter_model.safetensors"];
+    assert_same(folder, &one, &two, &results);
+    let kept = |out: &str| fs::read(folder.join(format!("{out}.jsonl"))).unwrap();
+    assert!(kept(&one) == kept(&two) && !kept(&one).is_empty());
+}
+
 #[test]
 fn sampling_and_evaluation_are_the_same_on_any_number_of_ranks() {
     let folder = rewarded();
@@ -120,6 +155,35 @@ fn sampling_and_evaluation_are_the_same_on_any_number_of_ranks() {
     }
     let results = ["answers/pope_random.jsonl", "verdicts/pope.jsonl"];
     assert_same(folder, "eval-ranks-1", "eval-ranks-2", &results);
+}
+
+#[test]
+fn evaluation_refuses_ranks_with_other_models() {
+    let folder = rewarded();
+    // The same words of the recipe, and another file in the model's folder.
+    let elsewhere = folder.join("elsewhere-eval");
+    run(Command::new("sh").args([
+        "-c",
+        &format!(
+            "mkdir -p {0} && cd {0} && ln -sf ../world . && cp -r ../talker . && echo >> talker/model/tokenizer.json",
+            elsewhere.display()
+        ),
+    ]));
+    let mut arguments = vec!["eval".to_owned(), recipe("6-eval.toml")];
+    arguments.extend(sets(&[
+        ("data.root", "world"),
+        ("model.base", "talker/model"),
+        ("run.out", "eval-differ"),
+        ("run.benchmarks", "[\"pope\"]"),
+    ]));
+    let port = free_port();
+    let ranks = [(folder, 0), (&elsewhere, 1)]
+        .map(|(folder, n)| rank(folder, [n, 2], port, &arguments).spawn().unwrap());
+    for output in ranks.map(|rank| rank.wait_with_output().unwrap()) {
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert!(said(&output).contains("model is "), "{}", said(&output));
+    }
+    assert!(!folder.join("eval-differ").exists());
 }
 
 /// A free port, as whoever starts ranks by hand has to find one.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::Answered;
 use super::recipe::JudgeRecipe;
+use crate::judge::Identity;
 use crate::mmhal::{MAX_SCORE, read_rating};
 use crate::request::Request;
 use crate::settings::Settings;
@@ -36,6 +37,20 @@ pub(super) fn wants_facts(recipe: &JudgeRecipe) -> Result<bool, JudgeError> {
     Ok(settings(recipe)?.1.has("facts"))
 }
 
+/// SHA-256 of who judges, how, and by which prompt, where nobody is asked.
+pub(super) fn fingerprint(recipe: &JudgeRecipe) -> Result<String, JudgeError> {
+    let (settings, template) = settings(recipe)?;
+    Ok(fingerprint_of(
+        &ChatJudge::identity_of(&settings),
+        &template,
+    ))
+}
+
+fn fingerprint_of(identity: &Identity, template: &Template) -> String {
+    let who = serde_json::to_string(identity).unwrap_or_default();
+    sha256::of(format!("{who}\n{}", template.sha256))
+}
+
 fn settings(recipe: &JudgeRecipe) -> Result<(Settings, Template), JudgeError> {
     let settings = Settings::read(&recipe.settings)?;
     let template = Template::of(settings.templates.reward.as_deref(), REWARD, &SLOTS)?;
@@ -61,8 +76,7 @@ impl Rater {
 
     /// SHA-256 of who judges, how, and by which prompt.
     pub(super) fn fingerprint(&self) -> String {
-        let who = serde_json::to_string(&self.judge.identity()).unwrap_or_default();
-        sha256::of(format!("{who}\n{}", self.template.sha256))
+        fingerprint_of(&self.judge.identity(), &self.template)
     }
 
     pub(super) fn of(&self, responses: &[Answered<'_>]) -> Result<Vec<Option<f64>>, JudgeError> {

@@ -209,6 +209,22 @@ fn every_bad_process_stops_with_what_it_did() {
 }
 
 #[test]
+fn a_process_that_does_not_ask_opens_no_file_and_needs_no_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path().display();
+    let terms = terms(&format!(
+        "[[rewards]]\nname = \"mine\"\nkind = \"command\"\nweight = 1.0\ncommand = [\"true\"]\ncache = '{at}/mine.jsonl'\n\
+         [[rewards]]\nname = \"theirs\"\nkind = \"http\"\nweight = 1.0\nurl = \"https://a.example/score\"\n\
+         key_env = \"CANDOR_TEST_NO_SUCH_KEY\"\ncache = '{at}/theirs.jsonl'\n"
+    ));
+    let mut rewards = Rewards::open_without_asking(&terms).unwrap();
+    assert!(rewards.fingerprints().unwrap().is_empty());
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    let message = rewards.of(&[response("a", "one")]).unwrap_err().to_string();
+    assert!(message.starts_with("reward \"mine\": "), "{message}");
+}
+
+#[test]
 fn a_process_that_fails_after_its_last_line_has_failed() {
     for (end, said) in [("exit 3", "exit status: 3"), ("kill -9 $$", "signal: 9")] {
         let dir = tempfile::tempdir().unwrap();

@@ -9,7 +9,7 @@ use candor_recipe::Reader;
 
 use crate::stub::{Act, Stub};
 
-fn rewards(stub: &str, folder: &Path, extra: &str) -> Rewards {
+fn terms(stub: &str, folder: &Path, extra: &str) -> Vec<Term> {
     let settings = format!(
         "cache = 'replies.jsonl'\n[endpoint]\nurl = \"{stub}\"\nmodel = \"m\"\n[request]\ntemperature = 0.0\n\
          max_tokens = 20\nsamples = 2\nseed = 1\nimages = false\n[limits]\nconcurrency = 1\n[spend]\ntokens = 20000\n"
@@ -22,7 +22,11 @@ fn rewards(stub: &str, folder: &Path, extra: &str) -> Rewards {
     let mut reader = Reader::parse("recipe.toml", &text, &[]);
     let terms = Term::read_all(&mut reader);
     reader.finish().unwrap();
-    Rewards::open(&terms, Path::new("images")).unwrap()
+    terms
+}
+
+fn rewards(stub: &str, folder: &Path, extra: &str) -> Rewards {
+    Rewards::open(&terms(stub, folder, extra), Path::new("images")).unwrap()
 }
 
 fn response<'a>(id: &'a str, answer: &'a str, facts: &'a [String]) -> Answered<'a> {
@@ -139,4 +143,14 @@ fn a_response_that_the_judge_refuses_is_worth_what_one_without_a_rating_is() {
     // Where nothing else comes, it is not the responses.
     let message = lenient.of(&refused).unwrap_err().to_string();
     assert!(message.contains("status 400: filtered"), "{message}");
+}
+
+#[test]
+fn who_judges_is_known_without_asking_while_another_process_asks() {
+    let dir = tempfile::tempdir().unwrap();
+    let asks = rewards("http://127.0.0.1:1", dir.path(), "");
+    let terms = terms("http://127.0.0.1:1", dir.path(), "");
+    let other = Rewards::open_without_asking(&terms).unwrap();
+    assert_eq!(other.fingerprints().unwrap(), asks.fingerprints().unwrap());
+    assert_eq!(other.fingerprints().unwrap()[0].0, "reward honest");
 }

@@ -64,7 +64,9 @@ impl Session {
     ) -> Result<Opening, TrainError> {
         libtorch::set_deterministic(recipe.deterministic);
         libtorch::set_tf32(recipe.tf32);
+        // The first rank alone reads it, and may be the only one that has it.
         if let Some(run) = &launch.init_from
+            && launch.ranks.is_first()
             && !run.join("resolved.toml").exists()
         {
             return Err(TrainError::NoEarlierRun { dir: run.clone() });

@@ -33,7 +33,13 @@ fn commands(text: &str) -> Vec<String> {
         .map(|line| line.strip_prefix("$ ").unwrap_or(line))
         .filter(|line| line.starts_with("candor "))
         .filter(|line| !line.contains(" [") && !line.contains(['|', '…']))
-        .map(|line| line.split(" #").next().unwrap_or(line).to_owned())
+        .map(|line| {
+            // A comment, a file for the output, another command: what follows is the shell's.
+            let ends = [" #", " > ", " && "]
+                .iter()
+                .filter_map(|end| line.find(end));
+            line[..ends.min().unwrap_or(line.len())].to_owned()
+        })
         .collect()
 }
 

@@ -136,7 +136,7 @@ fn a_served_model_is_a_judge_like_any_other() {
         ),
         (
             "questions.jsonl",
-            "{\"id\": \"a\", \"question\": \"Is it moving?\", \"reference\": \"No.\", \"rule\": \"judge\"}\n".to_owned(),
+            "{\"id\": \"a\", \"image\": \"a.png\", \"question\": \"Is it moving?\", \"reference\": \"No.\", \"rule\": \"judge\"}\n".to_owned(),
         ),
         ("answers.jsonl", "{\"id\": \"a\", \"answer\": \"No.\"}\n".to_owned()),
     ];

@@ -66,7 +66,7 @@ impl App {
 }
 
 /// How long a request may take to arrive with its body and be answered.
-const ANSWER: Duration = Duration::from_secs(60);
+const ANSWER: Duration = Duration::from_mins(1);
 /// How long requests under way may go on when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
 

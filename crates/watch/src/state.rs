@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::curves::Curves;
 
 /// A run that wrote nothing for so long, and for ten of its steps, is not thought to be running.
-const QUIET: Duration = Duration::from_secs(120);
+const QUIET: Duration = Duration::from_mins(2);
 /// The time left is reckoned from so many of the last steps.
 const RECENT: usize = 20;
 

@@ -182,8 +182,11 @@ fn overfits(curves: &Curves) -> Option<Warning> {
 mod tests {
     use super::*;
 
+    /// A value by the share of the run that is done.
+    type Curve = fn(f64) -> f64;
+
     /// Curves of `n` lines whose fields are functions of the line.
-    fn curves(n: usize, fields: &[(&str, fn(f64) -> f64)]) -> Curves {
+    fn curves(n: usize, fields: &[(&str, Curve)]) -> Curves {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("metrics.jsonl");
         let line = |i: usize| {

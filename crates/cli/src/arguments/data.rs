@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 pub enum DataCommand {
     /// Make the files of training stages of public ones.
     #[command(subcommand)]
-    Build(BuildCommand),
+    Build(Box<BuildCommand>),
     /// Read a file of a public format and say what is in it, or what is wrong with it.
     #[command(
         after_help = "Example:\n  candor data check --format llava conversations.json --images coco/train2017\n  \
@@ -85,10 +85,10 @@ pub struct PaperArguments {
     /// Questions of an evaluation set: rows about its images are left out and counted; may be given several times.
     #[arg(long, value_name = "FILE")]
     pub exclude_eval: Vec<PathBuf>,
-    /// Share of the images, from 0 to below 1, that no stage has; what is said about them is written to held_out/.
+    /// Share of the images, from 0 to below 1, that no stage has; what is said about them is written to `held_out/`.
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     pub held_out: f64,
-    /// Write the files of this stage alone: sft, preference, policy_init or rl; may be given several times.
+    /// Write the files of this stage alone: `sft`, `preference`, `policy_init` or `rl`; may be given several times.
     #[arg(long = "stage", value_name = "STAGE", value_parser = stage)]
     pub stages: Vec<Stage>,
     /// Another number of rows than the paper's, such as `rl.vqa=500`; may be given several times.

@@ -43,7 +43,7 @@ impl Content {
 /// Runs a `candor data` command.
 pub fn run(command: DataCommand) -> anyhow::Result<()> {
     match command {
-        DataCommand::Build(command) => build::run(command),
+        DataCommand::Build(command) => build::run(*command),
         DataCommand::Check {
             file,
             format,

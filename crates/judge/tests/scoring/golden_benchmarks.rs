@@ -107,7 +107,7 @@ fn ambers_descriptions_count_as_its_script_counts_and_as_sets_do() {
     let scored = amber(&golden, &replies, |i| {
         let there = [1, 3, 5, 3].map(|step| &nouns[(i * step + i / 7) % nouns.len()]);
         let made_up = [2, 7].map(|step| &nouns[(i * step + 4) % nouns.len()]);
-        json!({"id": i, "type": "generative", "truth": there[..1 + i % 4], "hallu": made_up[..i % 3]})
+        json!({"id": i, "type": "generative", "truth": there[..=i % 4], "hallu": made_up[..i % 3]})
     });
     golden.holds("amber", "", |name| value(&scored, name));
     assert_eq!(scored.n, golden.n);

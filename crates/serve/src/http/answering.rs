@@ -63,14 +63,14 @@ pub(super) fn place(app: &App) -> Result<OwnedSemaphorePermit, Refusal> {
 
 async fn begin(app: &App, client: Client, request: Request) -> Result<Begun, Refusal> {
     let arrived = Instant::now();
-    let (value, held) = body::json(app, request).await?;
+    let (value, permit) = body::json(app, request).await?;
     let mut request = ChatRequest::read(value, &app.catalogue, &app.settings)?;
     let place = place(app)?;
     // As they were sent they are most of the request, which stays until its last answer ends.
     let links = std::mem::take(&mut request.messages.images);
     let images = app.images.load(&links, None).await?;
     drop(links);
-    drop(held);
+    drop(permit);
     let seed = request.seed.unwrap_or_else(|| {
         // 53 bits, which every JSON reader keeps.
         rand::rng().random::<u64>() >> 11

@@ -87,13 +87,13 @@ async fn taken(app: Arc<App>, request: Request) -> Result<String, Refusal> {
             "no preferences are kept here; start the server with --preferences FOLDER",
         ));
     }
-    let (value, held) = body::json(&app, request).await?;
-    let reading = app.images.decode(move || (read(value), held));
-    let (row, held) = reading.await?;
+    let (value, permit) = body::json(&app, request).await?;
+    let reading = app.images.decode(move || (read(value), permit));
+    let (row, permit) = reading.await?;
     let (row, image) = row?;
     let id = row.id.clone();
     let kept = tokio::task::spawn_blocking(move || {
-        let _held = held;
+        let _permit = permit;
         match &app.preferences {
             Some(preferences) => preferences.keep(&row, image.as_deref()),
             None => Ok(()),

@@ -27,7 +27,7 @@ pub(super) async fn score(
 }
 
 async fn scored(app: &App, client: Client, request: Request) -> Result<Value, Refusal> {
-    let (value, held) = body::json(app, request).await?;
+    let (value, permit) = body::json(app, request).await?;
     let ScoreRequest {
         reward,
         messages,
@@ -40,7 +40,7 @@ async fn scored(app: &App, client: Client, request: Request) -> Result<Value, Re
         .load(&messages.images, processor.as_ref())
         .await?;
     drop(messages.images);
-    drop(held);
+    drop(permit);
     let (listener, reply) = oneshot::channel();
     let order = Scored {
         client,

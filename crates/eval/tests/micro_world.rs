@@ -285,7 +285,7 @@ fn a_quantised_model_is_evaluated() {
 fn a_stop_ends_after_the_lot_that_is_being_answered_and_leaves_no_numbers() {
     let out = tempfile::tempdir().unwrap();
     let bundle = bundle();
-    let recipe = recipe(out.path(), &["answers.batch_rows=2"]);
+    let recipe = recipe(out.path(), &["answers.batch_rows=7"]);
     evaluate(&recipe, &bundle, None).unwrap();
     let asks: Vec<Ask> = rows::<AnswerLine>(&out.path().join("answers/chair.jsonl"))
         .into_iter()
@@ -314,8 +314,8 @@ fn a_stop_ends_after_the_lot_that_is_being_answered_and_leaves_no_numbers() {
             stop.request();
         }
     });
-    // Four batches of two are asked at once.
-    assert_eq!((answers.unwrap(), heard), (None, vec![8, 16]));
+    // Four batches of seven are asked at once.
+    assert_eq!((answers.unwrap(), heard), (None, vec![28, 56]));
     // The numbers of the run before are of answers that are being replaced.
     let stopped = candor_eval::evaluate(&recipe, &bundle, None, &stop, &alone).unwrap();
     assert_eq!(stopped, None);

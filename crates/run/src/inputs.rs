@@ -16,7 +16,7 @@ pub struct Inputs(BTreeMap<String, String>);
 
 impl Inputs {
     /// Inputs by the names a person knows them by, such as `"training data"`, with their
-    /// fingerprints: of bytes and files those of [`crate::sha256`].
+    /// fingerprints: of bytes and files those of [`candor_data::sha256`].
     pub fn new<N: Into<String>>(inputs: impl IntoIterator<Item = (N, String)>) -> Self {
         let named = inputs.into_iter().map(|(name, print)| (name.into(), print));
         Self(named.collect())

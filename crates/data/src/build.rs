@@ -16,7 +16,7 @@
 //! the paper's 90k + 10k + 50k are as good as all of its rows. The other sources are too small for that: their slices are
 //! drawn apart and share images, and the manifest says how many.
 //!
-//! Which rows are drawn is a function of the seed and of the row's own id or image ([`draw`]), so neither the order of the
+//! Which rows are drawn is a function of the seed and of the row's own id or image (`draw`), so neither the order of the
 //! files nor other sources change it. Which rationale or caption a row shows is drawn by its position in its file.
 
 mod draw;

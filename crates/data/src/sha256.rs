@@ -55,7 +55,8 @@ fn hash_file(path: &Path) -> std::io::Result<String> {
     }
 }
 
-fn hexadecimal(hash: &[u8]) -> String {
+/// Bytes as hexadecimal digits.
+pub(crate) fn hexadecimal(hash: &[u8]) -> String {
     let mut text = String::with_capacity(2 * hash.len());
     for byte in hash {
         // Writing to a String cannot fail.

@@ -3,15 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
-
-use super::file::hex;
 use super::manifest::{FactCounts, Written};
 use crate::atomic;
 use crate::error::DataError;
 use crate::facts::FactBook;
 use crate::formats::{captions, coco};
 use crate::image_key::image_key;
+use crate::sha256;
 
 const FILE: &str = "facts/image_to_caption.json";
 
@@ -88,7 +86,7 @@ impl Wanted {
         let written = Written {
             file: FILE.to_owned(),
             rows: book.len(),
-            sha256: hex(&Sha256::digest(text.as_bytes())),
+            sha256: sha256::of(&text),
         };
         Ok(Some((written, counts)))
     }

@@ -1,8 +1,7 @@
 //! A JSON list that is written row by row, with the SHA-256 of what was written.
 
-use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read as _, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -11,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::manifest::Written;
 use crate::error::DataError;
 use crate::formats::rows::ListWriter;
+use crate::sha256;
 
 /// Hashes what goes through it.
 struct Hashed {
@@ -74,7 +74,7 @@ impl RowsFile {
         Ok(Some(Written {
             file: self.name.to_owned(),
             rows,
-            sha256: hex(&hashed.hash.finalize()),
+            sha256: sha256::hexadecimal(&hashed.hash.finalize()),
         }))
     }
 }
@@ -98,30 +98,12 @@ fn unwritten(path: &Path, source: io::Error) -> DataError {
 
 /// The SHA-256 and the size of a file.
 pub(super) fn fingerprint(path: &Path) -> Result<(String, u64), DataError> {
-    let unread = |source| DataError::Io {
+    let hash = sha256::of_file(path)?;
+    let about = path.metadata().map_err(|source| DataError::Io {
         action: "read",
         path: path.to_path_buf(),
         remedy: "check the path and that you may read it".into(),
         source,
-    };
-    let mut file = BufReader::new(File::open(path).map_err(unread)?);
-    let (mut hash, mut n_bytes) = (Sha256::new(), 0);
-    let mut block = vec![0; 1 << 20];
-    loop {
-        let n = file.read(&mut block).map_err(unread)?;
-        if n == 0 {
-            return Ok((hex(&hash.finalize()), n_bytes));
-        }
-        hash.update(&block[..n]);
-        n_bytes += n as u64;
-    }
-}
-
-/// Bytes as hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    })?;
+    Ok((hash, about.len()))
 }

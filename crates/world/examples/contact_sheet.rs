@@ -76,6 +76,7 @@ fn kind_rows() -> Vec<Scene> {
                     cell: Cell::at(index),
                     offset: [0.0, 0.0],
                     visibility: 1.0,
+                    cover: None,
                 })
                 .collect(),
         })

@@ -33,12 +33,20 @@ pub struct WorldConfig {
     pub false_premise: f64,
     /// How often the simulated annotator answers a question of the protocol wrongly.
     pub annotator_error: f64,
+    /// Chance that the captions of an image leave out a kind that is there.
+    pub caption_gap: f64,
     /// Strength of the grain, as the standard deviation of its brightness in 0..=255.
     pub noise: f32,
     /// Mean number of bits of clutter strewn over an image.
     pub clutter: f32,
     /// Chance that an object is drawn faintly.
     pub faint: f64,
+    /// How opaque a faint object is at least and at most, in hundredths.
+    pub faint_opacity: [u8; 2],
+    /// Chance that something without a name stands before a part of an object.
+    pub covered: f64,
+    /// The least and the largest part of an object that is covered, in hundredths of its box.
+    pub cover: [u8; 2],
 }
 
 impl Default for WorldConfig {
@@ -55,9 +63,13 @@ impl Default for WorldConfig {
             false_additions: [0.30, 0.45, 0.25],
             false_premise: 0.08,
             annotator_error: 0.035,
+            caption_gap: 0.05,
             noise: 8.0,
             clutter: 14.0,
-            faint: 0.25,
+            faint: 0.35,
+            faint_opacity: [25, 60],
+            covered: 0.25,
+            cover: [35, 60],
         }
     }
 }
@@ -116,10 +128,24 @@ impl WorldConfig {
         for (field, p) in [
             ("false_premise", self.false_premise),
             ("annotator_error", self.annotator_error),
+            ("caption_gap", self.caption_gap),
             ("faint", self.faint),
+            ("covered", self.covered),
         ] {
             if !(0.0..=1.0).contains(&p) {
                 return Err(wrong(field, &p, "use a probability"));
+            }
+        }
+        for (field, [least, most], ends) in [
+            ("faint_opacity", self.faint_opacity, 1..=100),
+            ("cover", self.cover, 0..=80),
+        ] {
+            if least > most || !ends.contains(&least) || !ends.contains(&most) {
+                return Err(wrong(
+                    field,
+                    &format!("[{least}, {most}]"),
+                    "use the least and the most, in hundredths: 1 to 100 (faint_opacity), 0 to 80 (cover)",
+                ));
             }
         }
         for (field, amount, most) in [

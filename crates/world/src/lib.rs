@@ -34,7 +34,7 @@ pub use error::WorldError;
 pub use kind::{Colour, Group, Kind, Size};
 pub use place::{Cell, Place};
 pub use question::Question;
-pub use scene::{Object, Scene, Split};
+pub use scene::{Cover, Edge, Object, Scene, Split};
 pub use statistics::Statistics;
 pub use theme::Theme;
 pub use world::World;

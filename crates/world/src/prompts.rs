@@ -18,8 +18,8 @@ use crate::sft::{choice_row, exchange};
 use crate::text::choice::MultipleChoice;
 use crate::text::{answer, caption, choice, describe, vqa};
 
-/// Of the prompts whose answers are compared, the part that asks for a description.
-const DESCRIBES: f64 = 0.7;
+/// Of the prompts whose answers are compared, and of the general ones of PPO, the part that asks for a description.
+const DESCRIBES: f64 = 0.6;
 
 /// Prompts whose answers are compared: LLaVA rows, the answer GPT-4-like as in the real set.
 #[must_use]
@@ -66,7 +66,10 @@ pub fn rl(config: &WorldConfig, scenes: &[Scene]) -> Vec<Prompt> {
             let (conversation, answer_type) = match index {
                 1 if scene.id % 2 == 0 => with_options(config, scene, id, rng),
                 1 => yes_or_no(config, scene, id, rng),
-                _ => (general(config, scene, id, 1.0, rng), AnswerType::General),
+                _ => (
+                    general(config, scene, id, DESCRIBES, rng),
+                    AnswerType::General,
+                ),
             };
             rows.push(Prompt {
                 conversation,
@@ -133,7 +136,7 @@ pub fn facts<'a>(config: &WorldConfig, scenes: impl IntoIterator<Item = &'a Scen
     for scene in scenes {
         let rng = &mut stream(config.seed, "world.facts", &[scene.id]);
         let entry = book.entry(&scene.image);
-        entry.captions = caption::facts(scene, rng);
+        entry.captions = caption::facts_with_gaps(scene, config.caption_gap, rng);
         if let Some(item) = options(config, scene) {
             entry.rationale = item.rationales.to_vec();
             entry.rationale.push(item.verdict());

@@ -58,6 +58,29 @@ pub struct Object {
     pub offset: [f32; 2],
     /// How opaque it is drawn, in `(0, 1]`.
     pub visibility: f32,
+    /// What stands before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cover: Option<Cover>,
+}
+
+/// Something without a name that hides a part of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Cover {
+    /// The side that is hidden.
+    pub from: Edge,
+    /// The hidden part of the object's box.
+    pub share: f32,
+}
+
+/// A side of a box.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum Edge {
+    Left,
+    Right,
+    Top,
+    Bottom,
 }
 
 impl Object {
@@ -124,7 +147,8 @@ impl Scene {
                     size,
                     cell,
                     offset: draw_offset(rng, size),
-                    visibility: draw_visibility(rng, config.faint),
+                    visibility: draw_visibility(rng, config),
+                    cover: draw_cover(rng, config),
                 });
             }
         }
@@ -231,10 +255,19 @@ fn draw_offset(rng: &mut Stream, size: Size) -> [f32; 2] {
     [(); 2].map(|()| rng.random_range(-most..=most) as f32 / 100.0)
 }
 
-fn draw_visibility(rng: &mut Stream, faint: f64) -> f32 {
-    if rng.random_bool(faint) {
-        f32::from(rng.random_range(60_u8..=80)) / 100.0
+fn draw_visibility(rng: &mut Stream, config: &WorldConfig) -> f32 {
+    if rng.random_bool(config.faint) {
+        let [least, most] = config.faint_opacity;
+        f32::from(rng.random_range(least..=most)) / 100.0
     } else {
         1.0
     }
+}
+
+fn draw_cover(rng: &mut Stream, config: &WorldConfig) -> Option<Cover> {
+    let [least, most] = config.cover;
+    rng.random_bool(config.covered).then(|| Cover {
+        from: [Edge::Left, Edge::Right, Edge::Top, Edge::Bottom][rng.random_range(0..4)],
+        share: f32::from(rng.random_range(least..=most)) / 100.0,
+    })
 }

@@ -11,7 +11,7 @@ mod background;
 mod icons;
 mod parts;
 
-use candor_data::random::stream;
+use candor_data::random::{Stream, stream};
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder as _, ImageError, RgbImage};
 use rand::RngExt as _;
@@ -20,7 +20,7 @@ use tiny_skia::{
     Transform,
 };
 
-use crate::scene::{Object, Scene};
+use crate::scene::{Cover, Edge, Object, Scene};
 use parts::{Ink, Inks, Part};
 
 /// The side of the space everything is drawn in.
@@ -41,6 +41,12 @@ pub fn render(scene: &Scene, px: u32) -> RgbImage {
     strew_clutter(&mut Brush::new(&mut canvas, view), scene);
     for object in &scene.objects {
         place_object(&mut canvas, view, object);
+    }
+    let rng = &mut stream(scene.texture, "render.covers", &[]);
+    for object in &scene.objects {
+        if let Some(cover) = object.cover {
+            stand_before(&mut Brush::new(&mut canvas, view), object, cover, rng);
+        }
     }
     add_grain(canvas.data_mut(), px as usize, scene);
     // The canvas is opaque everywhere, so premultiplied values are the colours themselves.
@@ -160,6 +166,24 @@ fn draw_icon(brush: &mut Brush<'_>, parts: &[Part], object: &Object) {
             }
         }
     }
+}
+
+/// A muted slab over the covered part of the object's box, a little beyond it on the other three sides.
+fn stand_before(brush: &mut Brush<'_>, object: &Object, cover: Cover, rng: &mut Stream) {
+    const BEYOND: f32 = 4.0;
+    let [x, y, side, _] = object.bbox(UNITS);
+    let deep = side * cover.share + BEYOND;
+    let long = side + 2.0 * BEYOND;
+    let (left, top) = (x - BEYOND, y - BEYOND);
+    let [x, y, w, h] = match cover.from {
+        Edge::Left => [left, top, deep, long],
+        Edge::Right => [left + long - deep, top, deep, long],
+        Edge::Top => [left, top, long, deep],
+        Edge::Bottom => [left, top + long - deep, long, deep],
+    };
+    let grey = rng.random_range(96..176_u8);
+    let warm = rng.random_range(0..24_u8);
+    brush.rect(x, y, w, h, [grey + warm, grey + warm / 2, grey - warm]);
 }
 
 /// Small muted blobs and strokes at random; their number varies around the scene's mean.

@@ -54,14 +54,25 @@ pub fn whole(scene: &Scene, rng: &mut Stream) -> String {
 /// rest, in random order.
 #[must_use]
 pub fn facts(scene: &Scene, rng: &mut Stream) -> Vec<String> {
-    let mut all: Vec<String> = shuffled(scene, rng)
-        .into_iter()
+    facts_with_gaps(scene, 0.0, rng)
+}
+
+/// The same by people who do not see everything: each kind is left out with chance `gap`, but never all of them.
+#[must_use]
+pub fn facts_with_gaps(scene: &Scene, gap: f64, rng: &mut Stream) -> Vec<String> {
+    let mut kinds = shuffled(scene, rng);
+    let first = kinds.first().copied();
+    kinds.retain(|&kind| Some(kind) == first || !rng.random_bool(gap));
+    let mut all: Vec<String> = kinds
+        .iter()
         .take(PER_IMAGE)
-        .filter_map(|kind| Mention::of(scene, kind, rng))
+        .filter_map(|&kind| Mention::of(scene, kind, rng))
         .map(|mention| mention.there())
         .collect();
     while all.len() < PER_IMAGE {
-        all.push(short(scene, rng));
+        kinds.shuffle(rng);
+        let said = rng.random_range(1..=2).min(kinds.len());
+        all.push(caption_of(scene, &kinds[..said], rng));
     }
     all.shuffle(rng);
     all

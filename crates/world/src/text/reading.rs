@@ -12,9 +12,16 @@ use candor_data::random::Stream;
 use rand::RngExt as _;
 
 use super::verify::{SWAP, facts_block, statement};
-use super::{Mention, caption};
-use crate::question::DESCRIBE;
+use super::{Mention, caption, draw_plausible, vqa};
+use crate::kind::Colour;
+use crate::place::Cell;
+use crate::question::{DESCRIBE, Question};
 use crate::scene::Scene;
+
+/// Chance that a row is about a question on one kind instead of a description.
+const ASKS: f64 = 0.35;
+/// Chance that the answer to such a question says that there is no such thing.
+const DENIES: f64 = 0.3;
 
 /// A row about `scene`; `other` lends its image now and then.
 #[must_use]
@@ -25,6 +32,11 @@ pub fn conversation(scene: &Scene, other: &Scene, rng: &mut Stream) -> Conversat
         &scene.image
     };
     let facts = facts_block(&caption::facts(scene, rng));
+    if rng.random_bool(ASKS)
+        && let Some((asked, said, told)) = exchange(scene, rng)
+    {
+        return row(scene, image, &asked, said, &facts, told);
+    }
     let (mentions, checks) = statement(scene, rng);
     let said: Vec<String> = mentions.iter().map(Mention::there).collect();
     let verdict = |yes: bool| if yes { " yes" } else { " no" };
@@ -33,14 +45,73 @@ pub fn conversation(scene: &Scene, other: &Scene, rng: &mut Stream) -> Conversat
         .map(|(mention, (_, yes))| mention.there_with(verdict(*yes)))
         .collect();
     let asked = DESCRIBE[rng.random_range(0..DESCRIBE.len())];
+    row(scene, image, asked, said.join(" "), &facts, told.join(" "))
+}
+
+fn row(
+    scene: &Scene,
+    image: &str,
+    asked: &str,
+    said: String,
+    facts: &str,
+    told: String,
+) -> Conversation {
     Conversation {
         id: format!("reading-{}", scene.id),
-        image: Some(image.clone()),
+        image: Some(image.to_owned()),
         turns: vec![
             Turn::human(format!("<image>\n{asked}")),
-            Turn::gpt(said.join(" ")),
+            Turn::gpt(said),
             Turn::human(format!("{facts}\nIs the statement true?")),
-            Turn::gpt(told.join(" ")),
+            Turn::gpt(told),
         ],
     }
+}
+
+/// A question about one kind, a sentence that answers it, and the sentence with its verdict.
+fn exchange(scene: &Scene, rng: &mut Stream) -> Option<(String, String, String)> {
+    let is_there = rng.random_bool(0.5);
+    let kind = if is_there {
+        vqa::present(scene, rng)?
+    } else {
+        draw_plausible(scene, &[], rng)?
+    };
+    let colour = Colour::ALL[rng.random_range(0..Colour::ALL.len())];
+    let place = Cell::at(rng.random_range(0..16)).place();
+    let denies = rng.random_bool(DENIES);
+    let (question, before, after) = match rng.random_range(0..5_u8) {
+        0 => (Question::Colour(kind), "The", format!("is {colour}.")),
+        1 => (
+            Question::Place(kind),
+            "The",
+            format!("is {}.", place.phrase()),
+        ),
+        2 => (Question::Count(kind), "There is one", ".".to_owned()),
+        3 => (Question::Coloured(colour), "The", format!("is {colour}.")),
+        _ => (
+            Question::Exists(kind, None),
+            "Yes, there is a",
+            ".".to_owned(),
+        ),
+    };
+    let (before, after) = if denies {
+        let before = match question {
+            Question::Exists(..) => "No, there is no",
+            _ => "There is no",
+        };
+        (before, "in the image.".to_owned())
+    } else {
+        (before, after)
+    };
+    let verdict = if is_there == denies { "no" } else { "yes" };
+    let end = if after == "." {
+        after
+    } else {
+        format!(" {after}")
+    };
+    Some((
+        question.text(),
+        format!("{before} {kind}{end}"),
+        format!("{before} {kind} {verdict}{end}"),
+    ))
 }

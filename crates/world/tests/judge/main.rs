@@ -17,6 +17,7 @@ fn object(kind: Kind, colour: Colour, size: Size, row: u8, col: u8) -> Object {
         cell: Cell { row, col },
         offset: [0.0, 0.0],
         visibility: 1.0,
+        cover: None,
     }
 }
 

@@ -52,18 +52,9 @@ fn ground_truth_reads_back() {
     assert_eq!(scenes, written.world.scenes());
     let grounding = formats::coco::read_instances(&written.at("grounding/instances.json")).unwrap();
     let object = &scenes[0].objects[0];
-    let [vertical, horizontal] = [
-        if object.cell.row < 2 { "top" } else { "bottom" },
-        if object.cell.col < 2 { "left" } else { "right" },
-    ];
     assert_eq!(
         grounding.annotations[0].attributes,
-        [
-            object.colour.name(),
-            object.size.name(),
-            vertical,
-            horizontal
-        ]
+        [object.colour.name(), object.size.name()]
     );
 }
 

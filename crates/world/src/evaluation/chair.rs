@@ -33,7 +33,7 @@ pub fn captions(seed: u64, scenes: &[Scene], px: u32) -> Captions {
     }
 }
 
-/// Every object of every scene with its box; colour, size and quadrant as attributes.
+/// Every object of every scene with its box, and colour and size as attributes.
 #[must_use]
 pub fn instances(scenes: &[Scene], px: u32) -> Instances {
     let objects = scenes
@@ -48,11 +48,10 @@ pub fn instances(scenes: &[Scene], px: u32) -> Instances {
             bbox,
             area: Some(tenths((bbox[2] * bbox[3]) as f32)),
             iscrowd: Some(0),
-            attributes: [object.colour.name(), object.size.name()]
-                .into_iter()
-                .chain(object.cell.place().words().split(' '))
-                .map(str::to_owned)
-                .collect(),
+            attributes: vec![
+                object.colour.name().to_owned(),
+                object.size.name().to_owned(),
+            ],
         }
     });
     Instances {

@@ -16,10 +16,13 @@ use crate::question::{DESCRIBE, Question};
 use crate::scene::Scene;
 use crate::sft::{choice_row, exchange};
 use crate::text::choice::MultipleChoice;
-use crate::text::{answer, caption, choice, describe, vqa};
+use crate::text::{answer, caption, choice, describe, draw_plausible, vqa};
 
 /// Of the prompts whose answers are compared, and of the general ones of PPO, the part that asks for a description.
 const DESCRIBES: f64 = 0.6;
+/// Of the questions among them, the part that takes something to be there which is not: if all were about what is there,
+/// PPO would learn never to deny.
+const PREMISE: f64 = 0.3;
 
 /// Prompts whose answers are compared: LLaVA rows, the answer GPT-4-like as in the real set.
 #[must_use]
@@ -44,7 +47,7 @@ fn general(
     rng: &mut Stream,
 ) -> Conversation {
     if !rng.random_bool(describes)
-        && let Some(question) = vqa::draw_question(scene, rng)
+        && let Some(question) = question(scene, rng)
         && let Some(text) = answer::full(scene, &question)
     {
         return exchange(id, scene, &question.text(), &text);
@@ -52,6 +55,19 @@ fn general(
     let asked = DESCRIBE[rng.random_range(0..DESCRIBE.len())];
     let description = describe::gpt4_like(scene, config.false_additions, rng);
     exchange(id, scene, asked, &description.text)
+}
+
+/// A question as MMHal-Bench has them: now and then about something that is not there.
+fn question(scene: &Scene, rng: &mut Stream) -> Option<Question> {
+    if !rng.random_bool(PREMISE) {
+        return vqa::draw_question(scene, rng);
+    }
+    let kind = draw_plausible(scene, &[], rng)?;
+    Some(match rng.random_range(0..3_u8) {
+        0 => Question::Place(kind),
+        1 => Question::Count(kind),
+        _ => Question::Colour(kind),
+    })
 }
 
 /// Prompts for PPO: the first of a scene asks for a description; the second asks for one of four options or for yes or

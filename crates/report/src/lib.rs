@@ -34,7 +34,8 @@ pub use input::{About, ReportInput};
 pub use metrics::Metrics;
 pub use page::render;
 pub use summary::{
-    AblationRow, CalibrationBin, Policies, Policy, RewardFigures, Summary, Variant, Variants,
+    AblationRow, Algorithm, AlgorithmRow, CalibrationBin, Policies, Policy, RewardFigures, Summary,
+    Variant, Variants,
 };
 
 /// Reads the demo in `folder` and writes its `report.html`; returns where it is.

@@ -49,7 +49,7 @@ impl Policy {
     #[must_use]
     pub fn class(self) -> &'static str {
         match self {
-            Self::Sft => "sft",
+            Self::Sft | Self::SftGpt4 => "sft",
             Self::PolicyInit => "start",
             Self::Rlhf => Variant::NoFacts.class(),
             Self::FactRlhf => Variant::Facts.class(),
@@ -60,7 +60,7 @@ impl Policy {
     #[must_use]
     pub fn shape(self) -> Shape {
         match self {
-            Self::Sft => Shape::Cross,
+            Self::Sft | Self::SftGpt4 => Shape::Cross,
             Self::PolicyInit => Shape::Diamond,
             Self::Rlhf => Variant::NoFacts.shape(),
             Self::FactRlhf => Variant::Facts.shape(),

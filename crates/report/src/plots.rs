@@ -3,9 +3,12 @@
 //! Series are named where they end, not in a legend; whose a series is shows by colour, by the form of its
 //! dots and by its dashes.
 
+pub(crate) mod algorithms;
 pub(crate) mod forest;
 pub(crate) mod hacking;
 pub(crate) mod losses;
+pub(crate) mod over_seeds;
+pub(crate) mod plane;
 pub(crate) mod ppo;
 pub(crate) mod reward;
 pub(crate) mod stages;

@@ -59,14 +59,19 @@ impl<T> Default for Variants<T> {
 }
 
 impl<T> Variants<T> {
+    /// That of a variant.
+    #[must_use]
+    pub fn get(&self, variant: Variant) -> Option<&T> {
+        match variant {
+            Variant::Facts => self.facts.as_ref(),
+            Variant::NoFacts => self.no_facts.as_ref(),
+        }
+    }
+
     /// Both variants by name, those that are there.
     pub fn iter(&self) -> impl Iterator<Item = (Variant, &T)> {
-        let both = [
-            (Variant::Facts, &self.facts),
-            (Variant::NoFacts, &self.no_facts),
-        ];
-        both.into_iter()
-            .filter_map(|(variant, part)| part.as_ref().map(|part| (variant, part)))
+        let both = Variant::ALL.into_iter();
+        both.filter_map(|variant| Some((variant, self.get(variant)?)))
     }
 
     /// The same with something else made of each variant.

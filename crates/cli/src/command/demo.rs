@@ -6,6 +6,7 @@ mod done;
 mod plan;
 mod recipes;
 mod results;
+mod seeds;
 mod side_by_side;
 mod stage;
 mod variant;
@@ -41,6 +42,9 @@ pub fn run(arguments: &DemoArguments) -> anyhow::Result<()> {
     }
     let stop = StopSignal::install()?;
     device(arguments.device)?;
+    if arguments.seeds > 1 {
+        return seeds::run(arguments, &stop);
+    }
     match Demo::run(arguments, &command(arguments), &stop)? {
         Some(demo) => demo.finish(arguments),
         None => Ok(stop.check()?),

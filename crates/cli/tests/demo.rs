@@ -49,11 +49,11 @@ model.text = { width = 16, mlp_width = 32, layers = 2, heads = 2, kv_heads = 2, 
 run.steps = 4
 run.checkpoint_every = 1
 [1-sft]
-run.steps = 6
-run.checkpoint_every = 1
+run.steps = 60
+run.checkpoint_every = 10
 [1-sft-gpt4]
-run.steps = 6
-run.checkpoint_every = 1
+run.steps = 60
+run.checkpoint_every = 10
 [2-sample]
 sampling.max_new_tokens = 12
 [3-reading]
@@ -71,7 +71,7 @@ run.samples_per_step = 16
 batch.rollout_batch = 16
 batch.mini_batch = 8
 batch.micro_batch = 8
-sampling.max_new_tokens = 8
+sampling.max_new_tokens = 64
 score.normalise = "none"
 guard.max_kl = 1e6
 guard.min_response_tokens = 0.0

@@ -2,6 +2,7 @@
 
 mod annotate;
 mod data;
+mod demo;
 mod eval;
 #[cfg(test)]
 mod help;
@@ -16,12 +17,12 @@ mod watch;
 
 use std::path::PathBuf;
 
-use candor_train::DeviceChoice;
 use candor_world::WorldConfig;
 use clap::{Args, Parser, Subcommand};
 
 pub use self::annotate::{Aggregate, AnnotateCommand, ExportFormat, Role};
 pub use self::data::{BuildCommand, DataCommand, DataFormat, PaperArguments};
+pub use self::demo::DemoArguments;
 pub use self::eval::{
     BenchmarkArguments, CompareArguments, EvalArguments, EvalCommand, RewardBenchmarkArguments,
     RunArguments, ScoreArguments, TrainingArguments,
@@ -58,8 +59,10 @@ pub struct Arguments {
 pub enum Command {
     /// Run every stage on the micro-world and evaluate the result.
     #[command(
-        after_help = "Example:\n  candor demo --out runs/demo --seed 0\n\nAn interrupted demo continues \
-                            where it stopped when it is started again with the same arguments."
+        after_help = "Examples:\n  candor demo --out runs/demo --seed 0\n  candor demo --quick --out runs/quick\n  \
+                            candor demo --seeds 5 --out runs/five\n\nStages that do not need each other run side by side. \
+                            An interrupted demo continues where it stopped when it is started again with the same \
+                            arguments; --ablation and --algorithms may be added."
     )]
     Demo(DemoArguments),
     /// The micro-world: images, texts and questions with exact ground truth.
@@ -197,26 +200,6 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct DoctorArguments {
     /// Print the findings as JSON on stdout.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `candor demo`.
-#[derive(Debug, Args)]
-pub struct DemoArguments {
-    /// Folder that everything is written to.
-    #[arg(long, default_value = "runs/demo")]
-    pub out: PathBuf,
-    /// Decides every random choice.
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-    /// What the models run on: auto, cpu, cuda or cuda:N
-    #[arg(long, default_value_t)]
-    pub device: DeviceChoice,
-    /// Also train and evaluate the other combinations of facts, symbolic reward and length penalty.
-    #[arg(long)]
-    pub ablation: bool,
-    /// Print the summary as JSON on stdout.
     #[arg(long)]
     pub json: bool,
 }

@@ -15,6 +15,7 @@ mod inspect;
 mod join;
 mod judge;
 mod precision;
+mod process;
 mod ranks;
 mod recipe;
 mod results;

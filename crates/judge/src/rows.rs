@@ -127,8 +127,9 @@ fn cell(figure: &Figure) -> Cell {
     }
 }
 
-/// What two runs say of the items that both answered.
-fn pairs(first: &[Verdict], second: &[Verdict], key: &str) -> Vec<Pair> {
+/// What two models contribute to a number with the items that both answered.
+#[must_use]
+pub fn pairs(first: &[Verdict], second: &[Verdict], key: &str) -> Vec<Pair> {
     let by_id: BTreeMap<&str, &Verdict> = first.iter().map(|v| (v.id.as_str(), v)).collect();
     let pair = |other: &Verdict| {
         let one = by_id.get(other.id.as_str())?;

@@ -13,7 +13,7 @@ pub enum ReportError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// A file is not what the stage that wrote it writes.
+    /// A file is not what the stage that wrote it writes, or does not go with another.
     #[error("{}{}: {problem}; {remedy}", path.display(), Line(*line))]
     Damaged {
         /// The file.
@@ -42,6 +42,16 @@ impl std::fmt::Display for Line {
 }
 
 impl ReportError {
+    /// A file that does not go with what it is used for.
+    pub(crate) fn unfit(path: &Path, problem: String, remedy: &'static str) -> Self {
+        Self::Damaged {
+            path: path.to_owned(),
+            line: None,
+            problem,
+            remedy,
+        }
+    }
+
     /// A file that does not hold what it should.
     pub(crate) fn damaged(path: &Path, line: Option<usize>, problem: &impl ToString) -> Self {
         Self::Damaged {

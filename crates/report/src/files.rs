@@ -17,6 +17,11 @@ pub(crate) fn text_if_there(path: &Path) -> Result<Option<String>, ReportError> 
     }
 }
 
+/// The text of a file that must be there.
+pub(crate) fn text(path: &Path) -> Result<String, ReportError> {
+    text_if_there(path)?.ok_or_else(|| unreadable(path, ErrorKind::NotFound.into()))
+}
+
 /// The bytes of a file, `None` if there is no such file.
 pub(crate) fn bytes_if_there(path: &Path) -> Result<Option<Vec<u8>>, ReportError> {
     match std::fs::read(path) {
@@ -39,7 +44,8 @@ pub(crate) fn json_if_there<T: DeserializeOwned>(path: &Path) -> Result<Option<T
 
 /// A value from a JSON file that must be there.
 pub(crate) fn json<T: DeserializeOwned>(path: &Path) -> Result<T, ReportError> {
-    json_if_there(path)?.ok_or_else(|| unreadable(path, ErrorKind::NotFound.into()))
+    let value = serde_json::from_str(&text(path)?);
+    value.map_err(|error| ReportError::damaged(path, None, &error))
 }
 
 /// The values of a file of JSON lines, `None` if there is no such file.

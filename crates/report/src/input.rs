@@ -9,7 +9,7 @@ use crate::ReportError;
 use crate::files;
 use crate::gallery::{self, Exhibit};
 use crate::metrics::Metrics;
-use crate::summary::{Summary, Variant, Variants};
+use crate::summary::{AlgorithmRow, Summary, Variant, Variants};
 
 /// The run folders whose losses are shown, in the order of the pipeline.
 pub(crate) const RUNS: [&str; 8] = [
@@ -43,6 +43,8 @@ pub struct ReportInput {
     pub runs: BTreeMap<&'static str, Metrics>,
     /// What became of the policies over the steps.
     pub curves: Variants<Curve>,
+    /// The same of the summary's algorithms, one for each; `None` for those without snapshots.
+    pub algorithms: Vec<Option<Curve>>,
     /// Images and answers.
     pub gallery: Vec<Exhibit>,
 }
@@ -59,18 +61,19 @@ impl ReportInput {
                 runs.insert(run, metrics);
             }
         }
-        let curve = |variant: Variant| {
-            let name = format!("curve-{}.json", variant.folder());
-            files::json_if_there::<Curve>(&folder.join("eval").join(name))
+        let summary: Summary = files::json(&folder.join("summary.json"))?;
+        let rows = summary.algorithms.iter();
+        let of_row = |row: &AlgorithmRow| match &row.curve {
+            Some(file) => files::json(&folder.join(file)).map(Some),
+            None => Ok(None),
         };
+        let algorithms: Result<_, ReportError> = rows.map(of_row).collect();
         Ok(Self {
             about,
-            summary: files::json(&folder.join("summary.json"))?,
+            algorithms: algorithms?,
+            summary,
             runs,
-            curves: Variants {
-                facts: curve(Variant::Facts)?,
-                no_facts: curve(Variant::NoFacts)?,
-            },
+            curves: curves(folder)?,
             gallery: gallery::read(folder)?,
         })
     }
@@ -81,4 +84,16 @@ impl ReportInput {
         self.runs
             .get(format!("{stage}-{}", variant.folder()).as_str())
     }
+}
+
+/// What became of the policies of a demo over the steps.
+pub(crate) fn curves(folder: &Path) -> Result<Variants<Curve>, ReportError> {
+    let curve = |variant: Variant| {
+        let name = format!("curve-{}.json", variant.folder());
+        files::json_if_there(&folder.join("eval").join(name))
+    };
+    Ok(Variants {
+        facts: curve(Variant::Facts)?,
+        no_facts: curve(Variant::NoFacts)?,
+    })
 }

@@ -5,14 +5,15 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::claims::{marked, stretches};
 use crate::gallery::{Because, Exhibit, N_ASKED, N_DESCRIBED, Said};
 use crate::input::{About, ReportInput};
-use crate::plots::{forest, hacking, losses, ppo, reward, stages, tradeoff};
+use crate::plots::{algorithms, forest, hacking, losses, ppo, reward, stages, tradeoff};
 use crate::summary::Summary;
 use crate::{table, wording};
 
-const STYLE: &str = include_str!("style.css");
+/// The look of the pages of demos.
+pub(crate) const STYLE: &str = include_str!("style.css");
 
 /// The sections in their order: where a link leads, and the heading.
-const SECTIONS: [(&str, &str); 9] = [
+const SECTIONS: [(&str, &str); 10] = [
     ("results", "Results"),
     ("reward-models", "Reward models"),
     ("hacking", "Score against truth"),
@@ -20,6 +21,7 @@ const SECTIONS: [(&str, &str); 9] = [
     ("ppo", "The policy while it is trained"),
     ("losses", "Losses"),
     ("gallery", "Images and answers"),
+    ("algorithms", "Algorithms"),
     ("ablation", "Ablation"),
     ("again", "Time, and how to do it again"),
 ];
@@ -61,7 +63,9 @@ fn top(summary: &Summary) -> Markup {
     html! {
         h1 { "Does a reward model that reads the facts make a policy hallucinate less?" }
         p.lead { (wording::done(summary)) }
-        @if headline.is_empty() {
+        @if summary.quick {
+            (quick_notice())
+        } @else if headline.is_empty() {
             p.missing { "Nothing was evaluated yet, so there is no result to state." }
         } @else {
             ul.headline { @for (about, sentence) in &headline { li { b { (about) ": " } (sentence) } } }
@@ -73,8 +77,19 @@ fn top(summary: &Summary) -> Markup {
     }
 }
 
+/// What is said of a quick demo in the place of results.
+#[must_use]
+pub(crate) fn quick_notice() -> Markup {
+    html! {
+        p.quick role="note" {
+            b { "A quick pass." } " Everything was made small, to see every stage run. No number on this page says anything \
+             about the method; run the demo without " code { "--quick" } " for those that do."
+        }
+    }
+}
+
 /// The contents of [`SECTIONS`].
-fn sections(input: &ReportInput) -> [Markup; 9] {
+fn sections(input: &ReportInput) -> [Markup; 10] {
     [
         results(&input.summary),
         reward_models(input),
@@ -86,13 +101,15 @@ fn sections(input: &ReportInput) -> [Markup; 9] {
         training(input),
         or_missing(losses::draw(input), "No stage has written metrics."),
         gallery(&input.gallery),
+        algorithms(input),
         ablation(&input.summary),
         again(&input.summary, &input.about),
     ]
 }
 
 /// The content, or in words that there is none.
-fn or_missing(content: Markup, missing: &str) -> Markup {
+#[must_use]
+pub(crate) fn or_missing(content: Markup, missing: &str) -> Markup {
     if content.0.contains("<svg") {
         content
     } else {
@@ -106,7 +123,11 @@ fn results(summary: &Summary) -> Markup {
     }
     html! {
         p {
-            b { "SFT" } " is the model after supervised fine-tuning; PPO starts from the " b { "policy init" } "; "
+            b { "SFT" } " is the model after supervised fine-tuning"
+            @if summary.policies.sft_gpt4.is_some() {
+                ", " b { "SFT, GPT-4 alone" } " the same without the sources that people wrote"
+            }
+            "; PPO starts from the " b { "policy init" } "; "
             b { "RLHF" } " was trained against the reward model without facts, " b { "Fact-RLHF" }
             " against the one with them. Answers are greedy; evaluation scenes are in no training data."
         }
@@ -196,6 +217,24 @@ fn answer(said: &Said) -> Markup {
             "judge: " (said.finding.score) " of 6"
             @if !said.finding.left_out.is_empty() { "; left out: " (said.finding.left_out.join(", ")) }
         }
+    }
+}
+
+fn algorithms(input: &ReportInput) -> Markup {
+    let summary = &input.summary;
+    if summary.algorithms.is_empty() {
+        return html! {
+            p.missing { "Not run. " code { "candor demo --algorithms" } " trains policies by PPO, GRPO, RLOO and DPO from one start." }
+        };
+    }
+    html! {
+        p {
+            "All start from the policy init and learn from the same comparisons: PPO, GRPO and RLOO by a reward model, DPO from \
+             the comparisons themselves. Samples are the answers that a policy learned from, its own or, for DPO, those of the \
+             comparisons, each epoch anew. Small print: 95% intervals."
+        }
+        (algorithms::draw(&summary.algorithms, &input.algorithms, &summary.policies))
+        (table::algorithms(&summary.algorithms))
     }
 }
 

@@ -3,9 +3,12 @@
 //! Series are named where they end, not in a legend; whose a series is shows by colour, by the form of its
 //! dots and by its dashes.
 
+pub(crate) mod algorithms;
 pub(crate) mod forest;
 pub(crate) mod hacking;
 pub(crate) mod losses;
+pub(crate) mod over_seeds;
+pub(crate) mod plane;
 pub(crate) mod ppo;
 pub(crate) mod reward;
 pub(crate) mod stages;
@@ -49,7 +52,7 @@ impl Policy {
     #[must_use]
     pub fn class(self) -> &'static str {
         match self {
-            Self::Sft => "sft",
+            Self::Sft | Self::SftGpt4 => "sft",
             Self::PolicyInit => "start",
             Self::Rlhf => Variant::NoFacts.class(),
             Self::FactRlhf => Variant::Facts.class(),
@@ -60,7 +63,7 @@ impl Policy {
     #[must_use]
     pub fn shape(self) -> Shape {
         match self {
-            Self::Sft => Shape::Cross,
+            Self::Sft | Self::SftGpt4 => Shape::Cross,
             Self::PolicyInit => Shape::Diamond,
             Self::Rlhf => Variant::NoFacts.shape(),
             Self::FactRlhf => Variant::Facts.shape(),

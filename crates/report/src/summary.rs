@@ -15,11 +15,14 @@ use crate::files;
 pub struct Summary {
     /// Decides every random choice.
     pub seed: u64,
-    /// From the first stage's start to the last one's end, interruptions not counted.
+    /// Everything was made small, to see every stage run: no number says anything about the method.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub quick: bool,
+    /// What a clock on the wall showed while there was work, interruptions not counted.
     pub wall_secs: f64,
-    /// Seconds of each stage.
+    /// Seconds of each stage. Stages run side by side, so that they add up to more than `wall_secs`.
     pub stage_secs: BTreeMap<String, f64>,
-    /// The most memory that a process took.
+    /// The most memory at a time: of all that ran at once, each process's own peak, added up.
     pub peak_memory_bytes: u64,
     /// The reward models.
     #[serde(default)]
@@ -30,6 +33,9 @@ pub struct Summary {
     /// The ablation, if it was run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ablation: Vec<AblationRow>,
+    /// The algorithms side by side, if they were run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub algorithms: Vec<AlgorithmRow>,
 }
 
 /// Something of the variant with facts and of the variant without.
@@ -53,14 +59,19 @@ impl<T> Default for Variants<T> {
 }
 
 impl<T> Variants<T> {
+    /// That of a variant.
+    #[must_use]
+    pub fn get(&self, variant: Variant) -> Option<&T> {
+        match variant {
+            Variant::Facts => self.facts.as_ref(),
+            Variant::NoFacts => self.no_facts.as_ref(),
+        }
+    }
+
     /// Both variants by name, those that are there.
     pub fn iter(&self) -> impl Iterator<Item = (Variant, &T)> {
-        let both = [
-            (Variant::Facts, &self.facts),
-            (Variant::NoFacts, &self.no_facts),
-        ];
-        both.into_iter()
-            .filter_map(|(variant, part)| part.as_ref().map(|part| (variant, part)))
+        let both = Variant::ALL.into_iter();
+        both.filter_map(|variant| Some((variant, self.get(variant)?)))
     }
 
     /// The same with something else made of each variant.
@@ -164,6 +175,9 @@ pub struct Policies {
     /// After supervised fine-tuning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sft: Option<Results>,
+    /// After supervised fine-tuning without the sources that people wrote: on GPT-4-like data alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sft_gpt4: Option<Results>,
     /// Where PPO starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_init: Option<Results>,
@@ -180,6 +194,8 @@ pub struct Policies {
 pub enum Policy {
     /// After supervised fine-tuning.
     Sft,
+    /// After supervised fine-tuning on GPT-4-like data alone.
+    SftGpt4,
     /// Where PPO starts.
     PolicyInit,
     /// After PPO without facts.
@@ -190,13 +206,20 @@ pub enum Policy {
 
 impl Policy {
     /// In the order they come to be.
-    pub const ALL: [Self; 4] = [Self::Sft, Self::PolicyInit, Self::Rlhf, Self::FactRlhf];
+    pub const ALL: [Self; 5] = [
+        Self::Sft,
+        Self::SftGpt4,
+        Self::PolicyInit,
+        Self::Rlhf,
+        Self::FactRlhf,
+    ];
 
     /// As it is written in `summary.json` and in folder names.
     #[must_use]
     pub fn key(self) -> &'static str {
         match self {
             Self::Sft => "sft",
+            Self::SftGpt4 => "sft_gpt4",
             Self::PolicyInit => "policy_init",
             Self::Rlhf => "rlhf",
             Self::FactRlhf => "fact_rlhf",
@@ -208,6 +231,7 @@ impl Policy {
     pub fn name(self) -> &'static str {
         match self {
             Self::Sft => "SFT",
+            Self::SftGpt4 => "SFT, GPT-4 alone",
             Self::PolicyInit => "policy init",
             Self::Rlhf => "RLHF",
             Self::FactRlhf => "Fact-RLHF",
@@ -231,6 +255,7 @@ impl Policies {
     pub fn get(&self, policy: Policy) -> Option<&Results> {
         match policy {
             Policy::Sft => self.sft.as_ref(),
+            Policy::SftGpt4 => self.sft_gpt4.as_ref(),
             Policy::PolicyInit => self.policy_init.as_ref(),
             Policy::Rlhf => self.rlhf.as_ref(),
             Policy::FactRlhf => self.fact_rlhf.as_ref(),
@@ -258,9 +283,80 @@ pub struct AblationRow {
     pub results: Results,
 }
 
+/// How a policy learned from the comparisons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Algorithm {
+    /// PPO, with a critic.
+    Ppo,
+    /// GRPO: each answer against the mean of its prompt's answers.
+    Grpo,
+    /// Leave-one-out: each answer against the mean of its prompt's other answers.
+    Rloo,
+    /// DPO, which has neither reward model nor sampling.
+    Dpo,
+}
+
+impl Algorithm {
+    /// As it is written in `summary.json` and in folder names.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Ppo => "ppo",
+            Self::Grpo => "grpo",
+            Self::Rloo => "rloo",
+            Self::Dpo => "dpo",
+        }
+    }
+
+    /// As it is called on the page.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ppo => "PPO",
+            Self::Grpo => "GRPO",
+            Self::Rloo => "RLOO",
+            Self::Dpo => "DPO",
+        }
+    }
+}
+
+/// A policy of the comparison of algorithms. All start from the policy init and learn from the same comparisons.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlgorithmRow {
+    /// How it learned.
+    pub algorithm: Algorithm,
+    /// Whether its reward model saw the facts; absent where there is no reward model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<bool>,
+    /// Answers that it learned from: its own, each written once; for DPO those of the comparisons, each epoch anew.
+    pub samples: u64,
+    /// Processor seconds of its training, the reward model's not among them.
+    pub processor_secs: f64,
+    /// The file in the demo's folder that holds its `candor_eval::curve::Curve`, such as `eval/curve-grpo-facts.json`; absent
+    /// where the training keeps no snapshots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub curve: Option<String>,
+    /// Its numbers.
+    pub results: Results,
+}
+
+impl AlgorithmRow {
+    /// As it is called on the page: `GRPO with facts`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let name = self.algorithm.name();
+        match self.facts {
+            None => name.to_owned(),
+            Some(true) => format!("{name} {}", Variant::Facts.name()),
+            Some(false) => format!("{name} {}", Variant::NoFacts.name()),
+        }
+    }
+}
+
 impl Summary {
     /// Collects the numbers that the stages of a demo left in its folder: `eval/<policy>/results.json` and
-    /// `reward-<variant>/result.json`. What is missing is left out; the ablation is the caller's to add.
+    /// `reward-<variant>/result.json`. What is missing is left out; ablation and algorithms are the caller's to add.
     ///
     /// # Errors
     /// A file is damaged.
@@ -280,6 +376,7 @@ impl Summary {
             },
             policies: Policies {
                 sft: results(Policy::Sft)?,
+                sft_gpt4: results(Policy::SftGpt4)?,
                 policy_init: results(Policy::PolicyInit)?,
                 rlhf: results(Policy::Rlhf)?,
                 fact_rlhf: results(Policy::FactRlhf)?,

@@ -4,25 +4,31 @@ use candor_judge::{Benchmark, Results};
 use candor_stats::bootstrap::Interval;
 use maud::{Markup, html};
 
+use crate::plots::algorithms::swatch;
 use crate::plots::percent;
-use crate::summary::{AblationRow, Measured, Policies, Policy, measured};
+use crate::summary::{AblationRow, AlgorithmRow, Measured, Policies, Policy, measured};
 use crate::svg::scale::number;
+use crate::wording::duration;
 
 /// Which direction is good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Better {
+pub(crate) enum Better {
     Higher,
     Lower,
     Neither,
 }
 
 /// A row of the table.
-struct Figure {
-    benchmark: &'static str,
-    name: &'static str,
+pub(crate) struct Figure {
+    /// The benchmark, for people.
+    pub benchmark: &'static str,
+    /// What the number is.
+    pub name: &'static str,
     better: Better,
-    written: fn(f64) -> String,
-    of: fn(&Results) -> Option<Measured>,
+    /// How it is written.
+    pub written: fn(f64) -> String,
+    /// The number of a policy.
+    pub of: fn(&Results) -> Option<Measured>,
 }
 
 fn hundredths(value: f64) -> String {
@@ -33,7 +39,8 @@ fn tenths(value: f64) -> String {
     number(value, 1)
 }
 
-const FIGURES: [Figure; 11] = [
+/// Every number of the table, in its order.
+pub(crate) const FIGURES: [Figure; 11] = [
     Figure {
         benchmark: "CHAIR",
         name: "CHAIR_i: objects named that are not there",
@@ -155,7 +162,9 @@ fn arrow(better: Better) -> &'static str {
     }
 }
 
-fn shown(cell: Option<Measured>, written: fn(f64) -> String, best: bool) -> Markup {
+/// A cell: the value, and its interval below.
+#[must_use]
+pub(crate) fn shown(cell: Option<Measured>, written: fn(f64) -> String, best: bool) -> Markup {
     html! {
         @match cell {
             None => td { "–" },
@@ -206,10 +215,47 @@ pub(crate) fn apart(a: Interval, b: Interval) -> bool {
     a[1] < b[0] || b[1] < a[0]
 }
 
+/// The numbers that policies are told apart by where there are many: `CHAIR_i`, recall, object F1, MMHal's score, POPE's F1
+/// and the length.
+pub(crate) fn chosen() -> [&'static Figure; 6] {
+    [0, 2, 3, 4, 7, 10].map(|index| &FIGURES[index])
+}
+
+/// The algorithms side by side; what a name is drawn with stands before it.
+#[must_use]
+pub(crate) fn algorithms(rows: &[AlgorithmRow]) -> Markup {
+    html! {
+        div.scroll {
+            table.results {
+                thead {
+                    tr {
+                        @for name in ["Algorithm", "Facts"] { th scope="col" { (name) } }
+                        @for figure in chosen() { th scope="col" { (short(figure)) (arrow(figure.better)) } }
+                        @for name in ["Samples", "Processor time"] { th scope="col" { (name) } }
+                    }
+                }
+                tbody {
+                    @for row in rows {
+                        tr {
+                            th scope="row" class={ "series " (row.algorithm.class()) } {
+                                (swatch(row)) (row.algorithm.name())
+                            }
+                            td { (row.facts.map_or("no reward model", |facts| if facts { "✓" } else { "–" })) }
+                            @for figure in chosen() { (shown((figure.of)(&row.results), figure.written, false)) }
+                            td { (row.samples) }
+                            td { (duration(row.processor_secs)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Which additions were on, and what came out.
 #[must_use]
 pub(crate) fn ablation(rows: &[AblationRow]) -> Markup {
-    let chosen = [0, 2, 3, 4, 10].map(|index| &FIGURES[index]);
+    let chosen = chosen();
     let yes = |on: bool| if on { "✓" } else { "–" };
     html! {
         div.scroll {
@@ -240,6 +286,7 @@ fn short(figure: &Figure) -> &'static str {
         "score, 0 to 6" => "MMHal score",
         "object F1 of 1 − CHAIR_i and recall" => "object F1",
         "tokens of a free answer" => "tokens",
+        "F1" => "POPE F1",
         name => name,
     }
 }

@@ -51,8 +51,8 @@ pub fn intervals<'a, T, const K: usize>(
     drawn.map(middle)
 }
 
-/// The middle 95% of the values.
-fn middle(mut values: Vec<f64>) -> Option<Interval> {
+/// The middle 95% of the values of [`N_RESAMPLES`] resamples; `None` where more than half of them have none.
+pub(crate) fn middle(mut values: Vec<f64>) -> Option<Interval> {
     if values.len() * 2 < N_RESAMPLES {
         return None;
     }

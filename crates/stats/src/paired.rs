@@ -12,7 +12,7 @@ use candor_data::random;
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 
-/// Images that differ, up to which all outcomes are counted.
+/// Coins, up to which all outcomes are counted.
 const EXACT_UP_TO: usize = 13;
 /// Outcomes that are drawn beyond that.
 const N_DRAWN: usize = 9999;
@@ -54,55 +54,60 @@ impl Difference {
     }
 }
 
+/// What two models contribute: part and whole of the first, part and whole of the second.
+pub(crate) type Sums = [[f64; 2]; 2];
+
+/// Sums in another order differ in their last bits, which must not decide whether one is as large as another.
+pub(crate) const ROUNDING: f64 = 1e-9;
+
 /// Compares two models. `seed` decides the interval and the drawn outcomes.
 #[must_use]
 pub fn compare(pairs: &[Pair], seed: u64) -> Difference {
-    let all: Vec<&Pair> = pairs.iter().collect();
-    let [difference] = differences(&all);
-    let [ci95] = bootstrap::intervals(pairs, seed, "judge.paired", |pair| &pair.image, differences);
-    let mut images: BTreeMap<&str, [[f64; 2]; 2]> = BTreeMap::new();
-    for pair in pairs {
-        add(
-            images.entry(&pair.image).or_default(),
-            &[pair.first, pair.second],
-            false,
-        );
-    }
-    let (differing, equal): (Vec<_>, Vec<_>) = images
-        .into_values()
-        .partition(|[first, second]| differ(first, second));
-    let mut base = [[0.0; 2]; 2];
-    for sums in &equal {
-        add(&mut base, sums, false);
-    }
-    let is_exact = differing.len() <= EXACT_UP_TO;
-    let p = difference.map(|observed| chance(&differing, base, observed, seed));
+    let of = |pairs: &[&Pair]| [difference(total(pairs.iter().copied()))];
+    let difference = difference(total(pairs));
+    let [ci95] = bootstrap::intervals(pairs, seed, "judge.paired", |pair| &pair.image, of);
+    let (equal, differing) = split(&by_image(pairs));
     Difference {
         difference,
         ci95,
-        p,
-        is_exact,
+        p: difference.map(|observed| exchanged(&differing, equal, observed, seed)),
+        is_exact: differing.len() <= EXACT_UP_TO,
         n: pairs.len(),
         same_answers: false,
     }
 }
 
-fn differences(pairs: &[&Pair]) -> [Option<f64>; 1] {
-    let mut sums = [[0.0; 2]; 2];
+/// All items together.
+pub(crate) fn total<'a>(pairs: impl IntoIterator<Item = &'a Pair>) -> Sums {
+    let mut sums = Sums::default();
     for pair in pairs {
         add(&mut sums, &[pair.first, pair.second], false);
     }
-    [difference(sums)]
+    sums
 }
 
-fn differ(first: &[f64; 2], second: &[f64; 2]) -> bool {
-    first
-        .iter()
-        .zip(second)
-        .any(|(a, b)| a.to_bits() != b.to_bits())
+/// Each image's items together, in the order of the images' names.
+pub(crate) fn by_image(pairs: &[Pair]) -> Vec<Sums> {
+    let mut images: BTreeMap<&str, Sums> = BTreeMap::new();
+    for pair in pairs {
+        let sums = images.entry(&pair.image).or_default();
+        add(sums, &[pair.first, pair.second], false);
+    }
+    images.into_values().collect()
 }
 
-fn add(sums: &mut [[f64; 2]; 2], more: &[[f64; 2]; 2], exchanged: bool) {
+/// The images to which both models contribute the same, together, and the others.
+pub(crate) fn split(images: &[Sums]) -> (Sums, Vec<Sums>) {
+    let differ = |[first, second]: &Sums| first.map(f64::to_bits) != second.map(f64::to_bits);
+    let (differing, equal): (Vec<Sums>, Vec<Sums>) = images.iter().copied().partition(differ);
+    let mut base = Sums::default();
+    for sums in &equal {
+        add(&mut base, sums, false);
+    }
+    (base, differing)
+}
+
+pub(crate) fn add(sums: &mut Sums, more: &Sums, exchanged: bool) {
     for model in 0..2 {
         for k in 0..2 {
             sums[model][k] += more[if exchanged { 1 - model } else { model }][k];
@@ -110,32 +115,39 @@ fn add(sums: &mut [[f64; 2]; 2], more: &[[f64; 2]; 2], exchanged: bool) {
     }
 }
 
-fn difference([first, second]: [[f64; 2]; 2]) -> Option<f64> {
+fn difference([first, second]: Sums) -> Option<f64> {
     Some(ratio(second[0], second[1])? - ratio(first[0], first[1])?)
 }
 
-fn chance(images: &[[[f64; 2]; 2]], base: [[f64; 2]; 2], observed: f64, seed: u64) -> f64 {
-    // Sums in another order differ in their last bits; an undefined outcome speaks against a difference.
-    let as_large = |exchanged: &dyn Fn(usize) -> bool| {
+fn exchanged(images: &[Sums], base: Sums, observed: f64, seed: u64) -> f64 {
+    chance(images.len(), seed, |is_exchanged| {
         let mut sums = base;
         for (i, image) in images.iter().enumerate() {
-            add(&mut sums, image, exchanged(i));
+            add(&mut sums, image, is_exchanged(i));
         }
-        difference(sums).is_none_or(|drawn| drawn.abs() >= observed.abs() - 1e-9)
-    };
-    if images.len() <= EXACT_UP_TO {
-        let n_outcomes = 1_usize << images.len();
-        let n = (0..n_outcomes)
-            .filter(|outcome| as_large(&|i| outcome >> i & 1 == 1))
-            .count();
-        return n as f64 / n_outcomes as f64;
+        // An undefined outcome speaks against a difference.
+        difference(sums).is_none_or(|drawn| drawn.abs() >= observed.abs() - ROUNDING)
+    })
+}
+
+/// How often an outcome of `n` coins is as large as the one found: counted over all outcomes, or over drawn ones, of which
+/// the one found is one more.
+pub(crate) fn chance(
+    n: usize,
+    seed: u64,
+    is_as_large: impl Fn(&dyn Fn(usize) -> bool) -> bool,
+) -> f64 {
+    if n <= EXACT_UP_TO {
+        let n_outcomes = 1_usize << n;
+        let as_large = (0..n_outcomes).filter(|outcome| is_as_large(&|i| outcome >> i & 1 == 1));
+        return as_large.count() as f64 / n_outcomes as f64;
     }
-    let n = (0..N_DRAWN).filter(|&draw| {
+    let as_large = (0..N_DRAWN).filter(|&draw| {
         let mut stream = random::stream(seed, "judge.exchange", &[draw as u64]);
-        let coins: Vec<bool> = images.iter().map(|_| stream.random::<bool>()).collect();
-        as_large(&|i| coins[i])
+        let coins: Vec<bool> = (0..n).map(|_| stream.random::<bool>()).collect();
+        is_as_large(&|i| coins[i])
     });
-    (n.count() + 1) as f64 / (N_DRAWN + 1) as f64
+    (as_large.count() + 1) as f64 / (N_DRAWN + 1) as f64
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! What tch does not bind, and the only place in candor for `unsafe` code.
 //!
 //! Today that is what libtorch wants from a process before its first tensor, which [`init`] does; what NVIDIA's
-//! [`driver()`] and libtorch say of themselves ([`libtorch`]); the peak memory of the process and of a stretch of its
-//! work; [`filled()`]: tensors read straight into their memory; and, in C++, [`PackedWeight`]: linear layers in 4 or 8 bits,
+//! [`driver()`] and libtorch say of themselves ([`libtorch`]); the processor time and peak memory of the process, and the latter of a
+//! stretch of its work; [`filled()`]: tensors read straight into their memory; and, in C++, [`PackedWeight`]: linear layers in 4 or 8 bits,
 //! [`linears`]: those of one input with an adapter's terms, [`fused`]: operations of a decoder's block in one pass, and
 //! [`Group`]: processes that compute together.
 //!
@@ -20,9 +20,9 @@ mod group;
 mod library;
 pub mod libtorch;
 pub mod linears;
-mod memory;
 mod packed;
 mod returned;
+mod usage;
 
 use std::sync::OnceLock;
 
@@ -31,8 +31,8 @@ pub use cuda::{CudaLibrary, folder as libtorch_folder};
 pub use driver::{Card, Driver, driver};
 pub use filled::filled;
 pub use group::{Group, GroupError, GroupPlace};
-pub use memory::{peak_memory_bytes, recent_peak_bytes, restart_peak};
 pub use packed::{Nf4, PackedWeight};
+pub use usage::{peak_memory_bytes, processor_secs, recent_peak_bytes, restart_peak};
 
 /// What [`init`] found and did.
 #[derive(Debug, Clone, PartialEq, Eq)]

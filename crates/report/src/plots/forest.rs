@@ -17,7 +17,7 @@ const ROW: f64 = 22.0;
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
     /// Whose it is.
-    pub name: &'static str,
+    pub name: String,
     /// The class of whose it is.
     pub class: &'static str,
     /// The form of its dot.
@@ -37,8 +37,8 @@ pub(crate) struct Forest<'a> {
     pub unit: &'a str,
     /// Whether the numbers are shares, written in percent.
     pub percent: bool,
-    /// A value that the axis holds in any case.
-    pub always: Option<f64>,
+    /// A value that the axis holds in any case, marked by a line.
+    pub line: Option<f64>,
 }
 
 /// The four numbers of the policies to look at together.
@@ -73,7 +73,7 @@ pub(crate) fn draw(policies: &Policies) -> Markup {
     html! {
         div.figures.two {
             @for (title, unit, percent, of) in figures {
-                (Forest { title, unit, percent, always: None }.draw(&rows(policies, of)))
+                (Forest { title, unit, percent, line: None }.draw(&rows(policies, of)))
             }
         }
     }
@@ -83,7 +83,7 @@ fn rows(policies: &Policies, (benchmark, key): (Benchmark, &str)) -> Vec<Row> {
     let row = |(policy, results): (Policy, &Results)| {
         let (value, interval) = measured(results, benchmark, key)?;
         Some(Row {
-            name: policy.name(),
+            name: policy.name().to_owned(),
             class: policy.class(),
             shape: policy.shape(),
             value,
@@ -101,7 +101,7 @@ impl Forest<'_> {
             let [low, high] = row.interval.unwrap_or([row.value; 2]);
             [low, row.value, high]
         });
-        let (Some(values), false) = (range(ends.chain(self.always), 0.06), rows.is_empty()) else {
+        let (Some(values), false) = (range(ends.chain(self.line), 0.06), rows.is_empty()) else {
             return html! {};
         };
         let bottom = 6.0 + ROW * rows.len() as f64;
@@ -114,6 +114,10 @@ impl Forest<'_> {
         frame.y = frame.y.onto(frame.top, frame.bottom);
         let content = html! {
             (frame.axes(&Axes { x: Some(self.unit), y: "", n_x: 5, n_y: 0, percent: [self.percent, false] }))
+            @if let Some(at) = self.line {
+                @let x = place(frame.x.at(at));
+                line.bound x1=(x) x2=(x) y1=(place(frame.top)) y2=(place(frame.bottom)) {}
+            }
             @for (index, row) in rows.iter().enumerate() { (self.row(&frame, index, row)) }
         };
         let spoken: Vec<String> = rows

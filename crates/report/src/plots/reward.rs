@@ -26,7 +26,7 @@ pub(crate) fn draw(input: &ReportInput) -> Markup {
 
 fn accuracy(models: &Variants<RewardFigures>) -> Markup {
     let row = |(variant, figures): (Variant, &RewardFigures)| Row {
-        name: variant.name(),
+        name: variant.name().to_owned(),
         class: variant.class(),
         shape: variant.shape(),
         value: figures.accuracy,
@@ -37,7 +37,7 @@ fn accuracy(models: &Variants<RewardFigures>) -> Markup {
         title: "Accuracy on held-out pairs",
         unit: "pairs in the annotator's order; 50% is chance",
         percent: true,
-        always: Some(0.5),
+        line: Some(0.5),
     };
     forest.draw(&rows)
 }

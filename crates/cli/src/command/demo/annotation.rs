@@ -3,30 +3,31 @@
 //! Some pairs become training and hidden gold. Their right answers are those of an annotator who makes no slips.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 
 use candor_data::atomic;
 use candor_data::formats::{candidates, preference_log};
 use candor_world::{Annotator, annotate_candidates};
 
-use super::{Demo, world_config};
+use super::Demo;
+
+/// The project's file in the demo's folder.
+pub const PROJECT: &str = "annotate/project.toml";
 
 /// Training items, and after them gold.
 const N_TRAINING: usize = 5;
 const N_GOLD: usize = 30;
 
 impl Demo {
-    /// Writes the project, unless it is there: somebody may have worked in it. Returns its file.
-    pub(super) fn write_annotation_project(&self) -> anyhow::Result<PathBuf> {
-        let folder = self.path("annotate");
-        let project = folder.join("project.toml");
+    /// Writes the project, unless it is there: somebody may have worked in it.
+    pub(super) fn write_annotation_project(&self) -> anyhow::Result<()> {
+        let (folder, project) = (self.path("annotate"), self.path(PROJECT));
         if project.exists() {
-            return Ok(project);
+            return Ok(());
         }
         let pairs = self.path("sample/candidates.jsonl");
         let exact = folder.join("exact");
         annotate_candidates(
-            &Annotator::new(world_config(self.done.seed).seed, 0.0),
+            &Annotator::new(self.done.seed, 0.0),
             &self.path("world"),
             &pairs,
             &exact.join("exact.json"),
@@ -50,6 +51,6 @@ impl Demo {
         atomic::write(&folder.join("guidelines.md"), guidelines.as_bytes())?;
         // Last, because the project is complete once this file is there.
         atomic::write(&project, include_str!("annotate.toml").as_bytes())?;
-        Ok(project)
+        Ok(())
     }
 }

@@ -1,19 +1,10 @@
 //! The page of a small demo: whole, well-formed, self-contained, and honest about what is missing.
 
-mod demo;
-
 use std::path::Path;
 
-use candor_report::{About, ReportInput, Summary, render, write};
-use quick_xml::Reader;
-use quick_xml::events::Event;
+use candor_report::{ReportInput, Summary, render, write};
 
-fn about() -> About {
-    About {
-        version: "1.2.3".to_owned(),
-        command: "candor demo --out 'a & b'".to_owned(),
-    }
-}
+use crate::{about, check_well_formed, demo, section};
 
 fn page(folder: &Path) -> String {
     let path = write(folder, about()).unwrap();
@@ -28,14 +19,7 @@ fn whole() -> (tempfile::TempDir, String) {
     (dir, page)
 }
 
-/// The part of the page from a section's start to its end.
-fn section<'a>(page: &'a str, id: &str) -> &'a str {
-    let start = page.find(&format!("<section id=\"{id}\"")).expect(id);
-    let end = page[start..].find("</section>").unwrap();
-    &page[start..start + end]
-}
-
-const IDS: [&str; 9] = [
+const IDS: [&str; 10] = [
     "results",
     "reward-models",
     "hacking",
@@ -43,40 +27,10 @@ const IDS: [&str; 9] = [
     "ppo",
     "losses",
     "gallery",
+    "algorithms",
     "ablation",
     "again",
 ];
-
-/// Reads the page as XML, in which only HTML's void elements may stay open.
-fn check_well_formed(page: &str) {
-    const VOID: [&[u8]; 2] = [b"meta", b"img"];
-    let mut reader = Reader::from_str(page);
-    reader.config_mut().check_end_names = false;
-    let mut open: Vec<Vec<u8>> = Vec::new();
-    loop {
-        match reader.read_event().unwrap() {
-            Event::Start(tag) => {
-                for attribute in tag.attributes() {
-                    attribute.unwrap().unescape_value().unwrap();
-                }
-                if !VOID.contains(&tag.name().as_ref()) {
-                    open.push(tag.name().as_ref().to_vec());
-                }
-            }
-            Event::End(tag) => {
-                let last = open.pop().map(|name| String::from_utf8(name).unwrap());
-                let name = String::from_utf8(tag.name().as_ref().to_vec()).unwrap();
-                assert_eq!(last, Some(name), "at byte {}", reader.buffer_position());
-            }
-            Event::Text(text) => {
-                text.decode().unwrap();
-            }
-            Event::Eof => break,
-            _ => {}
-        }
-    }
-    assert!(open.is_empty(), "never closed: {open:?}");
-}
 
 #[test]
 fn every_section_is_there_and_has_something_to_show() {
@@ -95,6 +49,8 @@ fn every_section_is_there_and_has_something_to_show() {
     assert_eq!(section(&page, "losses").matches("<svg").count(), 7);
     assert_eq!(section(&page, "gallery").matches("<article>").count(), 12);
     assert_eq!(section(&page, "ablation").matches("<tr>").count(), 3);
+    // The figure, and what the three algorithms are drawn with before their names.
+    assert_eq!(section(&page, "algorithms").matches("<svg").count(), 4);
     assert!(section(&page, "again").contains("candor demo --out 'a &amp; b'"));
     // 80 s and 40 s in 100 s: side by side.
     assert!(section(&page, "again").contains("side by side"));
@@ -146,6 +102,8 @@ fn the_words_follow_the_numbers() {
     assert_eq!(results.matches("title=\"best").count(), 0);
     let mut summary = demo::summary();
     summary["policies"]["fact_rlhf"] = demo::results(0.02, 0.68);
+    // The curves that they name are not in the new folder.
+    summary.as_object_mut().unwrap().remove("algorithms");
     let summary: Summary = serde_json::from_value(summary).unwrap();
     let dir = tempfile::tempdir().unwrap();
     demo::put(
@@ -251,4 +209,48 @@ fn a_summary_is_written_as_the_design_says_and_reads_back() {
     assert_eq!(figure("fact_rlhf", "chair", "recall"), 0.68);
     assert_eq!(figure("sft", "llava_bench", "relative"), 60.0);
     assert_eq!(serde_json::from_value::<Summary>(written).unwrap(), summary);
+}
+
+#[test]
+fn algorithms_stand_beside_each_other_with_what_they_cost() {
+    let (_dir, page) = whole();
+    let section = section(&page, "algorithms");
+    assert_eq!(section.matches("<tr>").count(), 4);
+    for cell in [
+        "<td>1920</td>",
+        "<td>6 min 5 s</td>",
+        "<td>no reward model</td>",
+    ] {
+        assert!(section.contains(cell), "{cell}: {section}");
+    }
+    // PPO alone kept snapshots; GRPO sees no facts, so it is hollow.
+    assert_eq!(section.matches("class=\"line thin ppo\" d=\"M").count(), 2);
+    assert!(section.contains("<title>GRPO without: CHAIR_i 20.0%, recall 60.0%</title>"));
+    assert!(section.contains("<title>DPO: CHAIR_i 10.0%, recall 65.0%</title>"));
+    assert!(section.contains("<g class=\"grpo hollow\">"));
+    assert!(!section.contains("ppo hollow"));
+}
+
+#[test]
+fn a_curve_that_the_summary_names_must_be_there() {
+    let dir = tempfile::tempdir().unwrap();
+    demo::write(dir.path());
+    std::fs::remove_file(dir.path().join("eval/curve-facts.json")).unwrap();
+    let message = write(dir.path(), about()).unwrap_err().to_string();
+    assert!(message.contains("curve-facts.json"), "{message}");
+}
+
+#[test]
+fn a_quick_demo_claims_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    demo::write(dir.path());
+    let mut summary = demo::summary();
+    summary["quick"] = true.into();
+    demo::put(dir.path(), "summary.json", &summary.to_string());
+    let page = page(dir.path());
+    check_well_formed(&page);
+    assert!(page.contains("<b>A quick pass.</b>"));
+    assert!(!page.contains("class=\"headline\""));
+    let (_dir, whole) = whole();
+    assert!(!whole.contains("quick pass") && whole.contains("class=\"headline\""));
 }

@@ -18,7 +18,7 @@ pub fn put(folder: &Path, name: &str, text: &str) {
     std::fs::write(path, text).unwrap();
 }
 
-fn lines(rows: impl IntoIterator<Item = Value>) -> String {
+pub fn lines(rows: impl IntoIterator<Item = Value>) -> String {
     let mut text = String::new();
     for row in rows {
         writeln!(text, "{row}").unwrap();
@@ -112,6 +112,12 @@ fn curve() -> Value {
 /// A summary with all policies, both reward models and an ablation.
 pub fn summary() -> Value {
     let row = |facts: bool| json!({ "facts": facts, "symbolic": true, "length_penalty": false, "results": results(0.1, 0.6) });
+    let algorithm = |name: &str, facts: Value, curve: Value, chair_i: f64, recall: f64| {
+        json!({
+            "algorithm": name, "facts": facts, "samples": 1920, "processor_secs": 365.0, "curve": curve,
+            "results": results(chair_i, recall),
+        })
+    };
     json!({
         "seed": 7, "wall_secs": 100.0, "stage_secs": { "sft": 80.0, "world": 40.0 }, "peak_memory_bytes": 1_500_000_000_u64,
         "reward_models": { "facts": reward(0.88), "no_facts": reward(0.75) },
@@ -120,6 +126,11 @@ pub fn summary() -> Value {
             "fact_rlhf": results(0.1, 0.68),
         },
         "ablation": [row(false), row(true)],
+        "algorithms": [
+            algorithm("ppo", json!(true), json!("eval/curve-facts.json"), 0.1, 0.68),
+            algorithm("grpo", json!(false), Value::Null, 0.2, 0.6),
+            algorithm("dpo", Value::Null, Value::Null, 0.1, 0.65),
+        ],
     })
 }
 

@@ -1,4 +1,4 @@
-//! How much memory the process has taken.
+//! What the process has taken of the machine: memory and processor time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -30,14 +30,25 @@ pub fn recent_peak_bytes() -> u64 {
         1024
     };
 
+    u64::try_from(usage().ru_maxrss).unwrap_or(0) * UNIT_BYTES
+}
+
+/// The processor seconds that all threads of this process have taken so far.
+#[must_use]
+pub fn processor_secs() -> f64 {
+    let usage = usage();
+    let secs = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    secs(usage.ru_utime) + secs(usage.ru_stime)
+}
+
+fn usage() -> libc::rusage {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: the pointer is to a `rusage` that we own and that the call fills.
     let status = unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) };
     // It can only fail for a bad pointer or an unknown `who`, and we pass neither.
     debug_assert_eq!(status, 0, "getrusage refused RUSAGE_SELF");
     // SAFETY: `rusage` is made of integers, so the zeros it was born with are a valid value already.
-    let usage = unsafe { usage.assume_init() };
-    u64::try_from(usage.ru_maxrss).unwrap_or(0) * UNIT_BYTES
+    unsafe { usage.assume_init() }
 }
 
 #[cfg(test)]
@@ -59,5 +70,19 @@ mod tests {
         assert!(recent_peak_bytes() < peak, "{}", recent_peak_bytes());
         drop(std::hint::black_box(vec![1_u8; BLOCK_BYTES]));
         assert!(recent_peak_bytes() >= BLOCK_BYTES as u64);
+    }
+
+    #[test]
+    fn processor_time_is_that_of_all_threads() {
+        let before = processor_secs();
+        let work = || {
+            let mut sum = 0_u64;
+            while processor_secs() - before < 0.2 && sum < u64::MAX / 2 {
+                sum = std::hint::black_box(sum + 1);
+            }
+        };
+        std::thread::spawn(work).join().unwrap();
+        // Counted here as well, where nothing was done.
+        assert!(processor_secs() - before >= 0.2);
     }
 }

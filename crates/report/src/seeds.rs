@@ -1,0 +1,119 @@
+//! Finished demos that differ in their seed alone, pooled: what the method claims, and whether the numbers bear it.
+//!
+//! [`write`] reads the demos and writes three files beside them: `seeds.json`, `seeds.md` with the numbers as tables, and
+//! `report.html`, a page like that of one demo. How seeds are pooled and what that assumes is in [`candor_stats::pooled`].
+//! Of a claim it says "shown" or "the opposite" where the whole 95% interval lies on one side, else "not decided".
+
+mod claims;
+mod demos;
+mod figures;
+mod page;
+mod text;
+
+use std::path::{Path, PathBuf};
+
+use candor_data::atomic;
+use serde::Serialize;
+
+use crate::{About, ReportError};
+
+pub use claims::{Bound, Claim, Decision, Part, Unit};
+pub(crate) use demos::Demo;
+pub use figures::FigureRow;
+
+/// What several seeds say together: `seeds.json`.
+#[derive(Debug, Clone, Serialize)]
+pub struct SeedsSummary {
+    /// The version of candor that pooled them.
+    pub version: String,
+    /// The demos, in the order given.
+    pub demos: Vec<PooledDemo>,
+    /// The demos were quick: nothing is claimed.
+    pub quick: bool,
+    /// The claims, with what the numbers say of them.
+    pub claims: Vec<Claim>,
+    /// What is left out, in words.
+    pub left_out: Vec<String>,
+    /// The accuracies of the reward models.
+    pub reward_models: Vec<FigureRow>,
+    /// The numbers of the policies.
+    pub policies: Vec<FigureRow>,
+    /// Some numbers of the algorithms.
+    pub algorithms: Vec<FigureRow>,
+}
+
+/// A demo among others.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PooledDemo {
+    /// Its seed.
+    pub seed: u64,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// What a clock on the wall showed while there was work.
+    pub wall_secs: f64,
+    /// The most memory at a time.
+    pub peak_memory_bytes: u64,
+}
+
+/// Pools finished demos, each given by its seed and its folder, and writes `seeds.json`, `seeds.md` and `report.html` into
+/// `out`.
+///
+/// # Errors
+/// There is no demo, one is of another seed than said, two are of one seed or made by different recipes, a file is missing or
+/// damaged, or the folder cannot be written to.
+pub fn write(
+    out: &Path,
+    seeds: &[(u64, PathBuf)],
+    about: &About,
+) -> Result<SeedsSummary, ReportError> {
+    let demos = demos::read(seeds)?;
+    let summary = SeedsSummary::of(&demos, &about.version);
+    let json = serde_json::to_string_pretty(&summary).map_err(|error| {
+        let remedy = "report this: it is made of plain fields";
+        ReportError::unfit(&out.join("seeds.json"), error.to_string(), remedy)
+    })?;
+    atomic::write(&out.join("seeds.json"), (json + "\n").as_bytes())?;
+    atomic::write(&out.join("seeds.md"), summary.markdown().as_bytes())?;
+    let page = page::render(&summary, &demos, out, about);
+    atomic::write(&out.join("report.html"), page.as_bytes())?;
+    Ok(summary)
+}
+
+impl SeedsSummary {
+    fn of(demos: &[Demo], version: &str) -> Self {
+        let quick = demos.iter().any(|demo| demo.summary.quick);
+        let (claims, left_out) = if quick {
+            (Vec::new(), Vec::new())
+        } else {
+            claims::decide(demos)
+        };
+        let pooled = |demo: &Demo| PooledDemo {
+            seed: demo.summary.seed,
+            folder: demo.folder.clone(),
+            wall_secs: demo.summary.wall_secs,
+            peak_memory_bytes: demo.summary.peak_memory_bytes,
+        };
+        Self {
+            version: version.to_owned(),
+            demos: demos.iter().map(pooled).collect(),
+            quick,
+            claims,
+            left_out,
+            reward_models: figures::reward_models(demos),
+            policies: figures::policies(demos),
+            algorithms: figures::algorithms(demos),
+        }
+    }
+
+    /// The seeds, in the order given.
+    #[must_use]
+    pub fn seeds(&self) -> Vec<u64> {
+        self.demos.iter().map(|demo| demo.seed).collect()
+    }
+
+    /// What no p over the seeds can be below: the two outcomes of 2^n in which all seeds have one sign.
+    #[must_use]
+    pub fn least_p(&self) -> f64 {
+        0.5_f64.powf(self.demos.len() as f64 - 1.0)
+    }
+}

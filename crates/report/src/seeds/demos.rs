@@ -1,0 +1,206 @@
+//! Finished demos that differ in their seed alone, as far as figures are compared between them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use candor_eval::curve::Curve;
+use candor_judge::rows::pairs;
+use candor_judge::{Benchmark, Run};
+use candor_stats::paired::Pair;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::ReportError;
+use crate::files;
+use crate::input::curves;
+use crate::summary::{Policy, Summary, Variant, Variants};
+
+/// A finished demo.
+pub(crate) struct Demo {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its numbers.
+    pub summary: Summary,
+    /// What became of its policies over the steps.
+    pub curves: Variants<Curve>,
+    /// The verdicts on the answers of its policies, those that were evaluated.
+    policies: Vec<(Policy, Run)>,
+    /// What its reward models make of the comparisons that nothing was chosen by.
+    held_out: Variants<Vec<Scored>>,
+}
+
+/// A line of a reward run's `held_out.jsonl`.
+#[derive(Debug, Deserialize)]
+struct Scored {
+    id: String,
+    image: Option<String>,
+    chosen_score: f64,
+    rejected_score: f64,
+}
+
+impl Scored {
+    /// What it adds to the accuracy: equal scores count half.
+    fn part(&self) -> [f64; 2] {
+        let right = match self.chosen_score.total_cmp(&self.rejected_score) {
+            std::cmp::Ordering::Greater => 1.0,
+            std::cmp::Ordering::Equal => 0.5,
+            std::cmp::Ordering::Less => 0.0,
+        };
+        [right, 1.0]
+    }
+}
+
+/// Reads demos, each with the seed that it is taken for.
+///
+/// # Errors
+/// There is none, one is of another seed, two are of one seed or of different plans, or a file is missing or damaged.
+pub(crate) fn read(seeds: &[(u64, PathBuf)]) -> Result<Vec<Demo>, ReportError> {
+    let mut demos: Vec<Demo> = Vec::new();
+    let mut taken = BTreeSet::new();
+    for (seed, folder) in seeds {
+        let demo = Demo::read(folder)?;
+        let summary = folder.join("summary.json");
+        let found = demo.summary.seed;
+        if found != *seed {
+            let problem = format!("is of seed {found}, not of seed {seed}");
+            return Err(ReportError::unfit(&summary, problem, OTHER_FOLDER));
+        }
+        if !taken.insert(found) {
+            let problem = format!("seed {found} is there twice");
+            return Err(ReportError::unfit(&summary, problem, OTHER_FOLDER));
+        }
+        if let Some(first) = demos.first() {
+            same_plan(first, &demo)?;
+        }
+        demos.push(demo);
+    }
+    if demos.is_empty() {
+        let problem = "no demo to pool".to_owned();
+        return Err(ReportError::unfit(
+            Path::new("seeds"),
+            problem,
+            OTHER_FOLDER,
+        ));
+    }
+    Ok(demos)
+}
+
+const OTHER_FOLDER: &str = "name one finished demo for each seed";
+
+impl Demo {
+    fn read(folder: &Path) -> Result<Self, ReportError> {
+        let mut policies = Vec::new();
+        for policy in Policy::ALL {
+            let evaluated = folder.join("eval").join(policy.key());
+            if evaluated.join("verdicts").exists() {
+                policies.push((policy, Run::open(&evaluated)?));
+            }
+        }
+        let held_out = |variant: Variant| {
+            let run = folder.join(format!("reward-{}", variant.folder()));
+            files::json_lines_if_there(&run.join("held_out.jsonl"))
+        };
+        Ok(Self {
+            folder: folder.to_owned(),
+            summary: files::json(&folder.join("summary.json"))?,
+            curves: curves(folder)?,
+            policies,
+            held_out: Variants {
+                facts: held_out(Variant::Facts)?,
+                no_facts: held_out(Variant::NoFacts)?,
+            },
+        })
+    }
+
+    /// What two policies contribute to a number; `None` where one of them was not evaluated on the benchmark.
+    pub(crate) fn policies(
+        &self,
+        [first, second]: [Policy; 2],
+        benchmark: Benchmark,
+        key: &str,
+    ) -> Option<Vec<Pair>> {
+        let verdicts = |policy: Policy| {
+            let mut runs = self.policies.iter();
+            let (_, run) = runs.find(|(of, _)| *of == policy)?;
+            run.verdicts.get(&benchmark)
+        };
+        Some(pairs(verdicts(first)?, verdicts(second)?, key))
+    }
+
+    /// What the reward model without facts, and the one with them, contribute to the accuracy with the comparisons that both
+    /// scored; `None` where one of them was not trained.
+    pub(crate) fn reward_models(&self) -> Option<Vec<Pair>> {
+        let (facts, without) = (
+            self.held_out.facts.as_ref()?,
+            self.held_out.no_facts.as_ref()?,
+        );
+        let by_id: BTreeMap<&str, &Scored> = without.iter().map(|s| (s.id.as_str(), s)).collect();
+        let pair = |second: &Scored| {
+            let first = by_id.get(second.id.as_str())?;
+            Some(Pair {
+                // A comparison without an image stands for itself.
+                image: second.image.as_ref().unwrap_or(&second.id).clone(),
+                first: first.part(),
+                second: second.part(),
+            })
+        };
+        Some(facts.iter().filter_map(pair).collect())
+    }
+}
+
+/// Refuses demos that something else than the seed tells apart.
+fn same_plan(first: &Demo, other: &Demo) -> Result<(), ReportError> {
+    const REMEDY: &str = "pool demos of one version, made by the same command but for the seed; run the older one again";
+    let (plan, others) = (plan(&first.folder)?, plan(&other.folder)?);
+    let names: BTreeSet<&String> = plan.keys().chain(others.keys()).collect();
+    for name in names {
+        if plan.get(name) != others.get(name) {
+            let path = other.folder.join("recipes").join(name);
+            let problem = format!("is not the same as in {}", first.folder.display());
+            return Err(ReportError::unfit(&path, problem, REMEDY));
+        }
+    }
+    if first.summary.quick != other.summary.quick {
+        let (quick, whole) = if first.summary.quick {
+            (first, other)
+        } else {
+            (other, first)
+        };
+        let problem = format!("is of a quick demo, and {} is not", whole.folder.display());
+        return Err(ReportError::unfit(
+            &quick.folder.join("summary.json"),
+            problem,
+            REMEDY,
+        ));
+    }
+    Ok(())
+}
+
+/// The recipes that a demo was made by, by name; of the world's the seed is left out.
+fn plan(folder: &Path) -> Result<BTreeMap<String, String>, ReportError> {
+    let recipes = folder.join("recipes");
+    let mut plan = BTreeMap::new();
+    let unreadable = |source| ReportError::Io {
+        path: recipes.clone(),
+        source,
+    };
+    for entry in std::fs::read_dir(&recipes).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let text = if name == "world.json" {
+            let mut world: Value = files::json(&path)?;
+            if let Some(fields) = world.as_object_mut() {
+                fields.remove("seed");
+            }
+            world.to_string()
+        } else {
+            files::text(&path)?
+        };
+        plan.insert(name, text);
+    }
+    Ok(plan)
+}

@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok((summary.seed, folder.clone()))
     };
     let demos: Vec<(u64, PathBuf)> = demos.iter().map(with_seed).collect::<Result<_, _>>()?;
-    print!("{}", seeds::write(out, &demos, about)?.table());
+    print!("{}", seeds::write(out, &demos, &about)?.table());
     println!("{}", out.join("report.html").display());
     Ok(())
 }

@@ -65,10 +65,10 @@ pub struct PooledDemo {
 pub fn write(
     out: &Path,
     seeds: &[(u64, PathBuf)],
-    about: About,
+    about: &About,
 ) -> Result<SeedsSummary, ReportError> {
     let demos = demos::read(seeds)?;
-    let summary = SeedsSummary::of(&demos, about);
+    let summary = SeedsSummary::of(&demos, about.clone());
     let json = serde_json::to_string_pretty(&summary).map_err(|error| {
         let remedy = "report this: it is made of plain fields";
         ReportError::unfit(&out.join("seeds.json"), error.to_string(), remedy)

@@ -97,14 +97,14 @@ fn three(out: &Path) -> Vec<(u64, PathBuf)> {
 }
 
 fn pooled(out: &Path, seeds: &[(u64, PathBuf)]) -> (SeedsSummary, String) {
-    let summary = write(out, seeds, about()).unwrap();
+    let summary = write(out, seeds, &about()).unwrap();
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
     check_well_formed(&page);
     (summary, page)
 }
 
 fn refused(out: &Path, seeds: &[(u64, PathBuf)]) -> String {
-    let error: ReportError = write(out, seeds, about()).unwrap_err();
+    let error: ReportError = write(out, seeds, &about()).unwrap_err();
     assert!(!out.join("report.html").exists());
     error.to_string()
 }

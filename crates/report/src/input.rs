@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candor_eval::curve::Curve;
+use serde::Serialize;
 
 use crate::ReportError;
 use crate::files;
@@ -24,7 +25,7 @@ pub(crate) const RUNS: [&str; 8] = [
 ];
 
 /// Which program made the demo, and how to do it again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct About {
     /// The version of candor.
     pub version: String,

@@ -18,10 +18,10 @@ const SECTIONS: [(&str, &str); 10] = [
     ("reward-models", "Reward models"),
     ("hacking", "Score against truth"),
     ("tradeoff", "Truth against silence"),
+    ("algorithms", "Algorithms"),
     ("ppo", "The policy while it is trained"),
     ("losses", "Losses"),
     ("gallery", "Images and answers"),
-    ("algorithms", "Algorithms"),
     ("ablation", "Ablation"),
     ("again", "Time, and how to do it again"),
 ];
@@ -98,10 +98,10 @@ fn sections(input: &ReportInput) -> [Markup; 10] {
             tradeoff::draw(&input.curves, &input.summary.policies),
             "No snapshots of PPO were evaluated (eval/curve-facts.json and eval/curve-no-facts.json are missing).",
         ),
+        algorithms(input),
         training(input),
         or_missing(losses::draw(input), "No stage has written metrics."),
         gallery(&input.gallery),
-        algorithms(input),
         ablation(&input.summary),
         again(&input.summary, &input.about),
     ]
@@ -230,7 +230,7 @@ fn algorithms(input: &ReportInput) -> Markup {
     html! {
         p {
             "All start from the policy init and learn from the same comparisons: PPO, GRPO and RLOO by a reward model, DPO from \
-             the comparisons themselves. Samples are the answers that a policy learned from, its own or, for DPO, those of the \
+             the comparisons themselves. Fact-RLHF is PPO with facts, RLHF PPO without. Samples are the answers that a policy learned from, its own or, for DPO, those of the \
              comparisons, each epoch anew. Small print: 95% intervals."
         }
         (algorithms::draw(&summary.algorithms, &input.algorithms, &summary.policies))

@@ -24,8 +24,9 @@ pub use figures::FigureRow;
 /// What several seeds say together: `seeds.json`.
 #[derive(Debug, Clone, Serialize)]
 pub struct SeedsSummary {
-    /// The version of candor that pooled them.
-    pub version: String,
+    /// What pooled them, and how to do it again.
+    #[serde(flatten)]
+    pub about: About,
     /// The demos, in the order given.
     pub demos: Vec<PooledDemo>,
     /// The demos were quick: nothing is claimed.
@@ -67,20 +68,20 @@ pub fn write(
     about: &About,
 ) -> Result<SeedsSummary, ReportError> {
     let demos = demos::read(seeds)?;
-    let summary = SeedsSummary::of(&demos, &about.version);
+    let summary = SeedsSummary::of(&demos, about.clone());
     let json = serde_json::to_string_pretty(&summary).map_err(|error| {
         let remedy = "report this: it is made of plain fields";
         ReportError::unfit(&out.join("seeds.json"), error.to_string(), remedy)
     })?;
     atomic::write(&out.join("seeds.json"), (json + "\n").as_bytes())?;
     atomic::write(&out.join("seeds.md"), summary.markdown().as_bytes())?;
-    let page = page::render(&summary, &demos, out, about);
+    let page = page::render(&summary, &demos, out);
     atomic::write(&out.join("report.html"), page.as_bytes())?;
     Ok(summary)
 }
 
 impl SeedsSummary {
-    fn of(demos: &[Demo], version: &str) -> Self {
+    fn of(demos: &[Demo], about: About) -> Self {
         let quick = demos.iter().any(|demo| demo.summary.quick);
         let (claims, left_out) = if quick {
             (Vec::new(), Vec::new())
@@ -94,7 +95,7 @@ impl SeedsSummary {
             peak_memory_bytes: demo.summary.peak_memory_bytes,
         };
         Self {
-            version: version.to_owned(),
+            about,
             demos: demos.iter().map(pooled).collect(),
             quick,
             claims,
@@ -109,6 +110,14 @@ impl SeedsSummary {
     #[must_use]
     pub fn seeds(&self) -> Vec<u64> {
         self.demos.iter().map(|demo| demo.seed).collect()
+    }
+
+    /// Their number in words: `3 seeds`.
+    pub(crate) fn n_seeds(&self) -> String {
+        match self.demos.len() {
+            1 => "1 seed".to_owned(),
+            n => format!("{n} seeds"),
+        }
     }
 
     /// What no p over the seeds can be below: the two outcomes of 2^n in which all seeds have one sign.

@@ -12,6 +12,8 @@ use crate::svg::{Axes, Frame, Scale, WIDTH, drawing, place};
 
 /// Height of a row.
 const ROW: f64 = 22.0;
+/// Room for a letter of a name.
+const LETTER: f64 = 6.8;
 
 /// A number with its interval.
 #[derive(Debug, Clone)]
@@ -105,8 +107,10 @@ impl Forest<'_> {
             return html! {};
         };
         let bottom = 6.0 + ROW * rows.len() as f64;
+        let longest = rows.iter().map(|row| row.name.chars().count()).max();
+        let left = (LETTER * longest.unwrap_or_default() as f64).max(78.0);
         let mut frame = Frame::new(
-            [78.0, WIDTH - 50.0, 6.0, bottom],
+            [left, WIDTH - 50.0, 6.0, bottom],
             Scale::linear(values),
             Scale::linear([-0.5, rows.len() as f64 - 0.5]),
         );

@@ -105,8 +105,8 @@ pub(crate) fn tradeoff(demos: &[Demo]) -> Markup {
             @if let Some([from, to]) = way {
                 (marks::line(frame, &[*from, *to], &format!("line {}", policy.class())))
                 (marks::arrow(frame.at(*from), frame.at(*to), &format!("tip {}", policy.class())))
-                @let dy = if *policy == Policy::FactRlhf { 15.0 } else { -7.0 };
-                (plane.name(*to, dy, policy.name(), policy.class()))
+                (marks::dot(frame, *to, policy.shape(), policy.class(), &words(&format!("{}, mean", policy.name()), *to)))
+                (plane.name(*to, 15.0, policy.name(), policy.class()))
             }
         }
         @if let Some((_, Some([from, _]))) = means.first() { (plane.name(*from, -9.0, "SFT", "sft")) }

@@ -46,9 +46,15 @@ pub(crate) fn draw(curves: &Variants<Curve>, policies: &Policies) -> Markup {
     let Some(plane) = Plane::around(&places) else {
         return html! {};
     };
+    // The name of the lower end stands below it, out of the way of the other's.
+    let lowest = paths
+        .iter()
+        .filter_map(|(variant, points)| Some((*variant, at(points.last()?)?.1)))
+        .min_by(|a, b| a.1.total_cmp(&b.1));
+    let below = lowest.map(|(variant, _)| variant);
     let content = html! {
         (plane.ground())
-        @for (variant, points) in &paths { (path(&plane, *variant, points)) }
+        @for (variant, points) in &paths { (path(&plane, *variant, points, below == Some(*variant))) }
         @if let Some(point) = sft {
             (marks::dot(&plane.frame, point, Policy::Sft.shape(), "sft", &words("SFT", point)))
             (plane.name(point, 15.0, "SFT", "sft"))
@@ -63,7 +69,7 @@ fn at(point: &CurvePoint) -> Option<(f64, f64)> {
     Some((point.recall?, point.chair_i?))
 }
 
-fn path(plane: &Plane, variant: Variant, points: &[&CurvePoint]) -> Markup {
+fn path(plane: &Plane, variant: Variant, points: &[&CurvePoint], is_named_below: bool) -> Markup {
     let places: Vec<(f64, f64)> = points.iter().filter_map(|point| at(point)).collect();
     let frame = &plane.frame;
     html! {
@@ -78,7 +84,8 @@ fn path(plane: &Plane, variant: Variant, points: &[&CurvePoint]) -> Markup {
         @if let (Some(last), Some(end)) = (points.last(), places.last()) {
             (marks::whiskers(frame, *end, last.ci95_recall, last.ci95_chair_i, variant.class()))
             (marks::dot(frame, *end, variant.shape(), variant.class(), &words(variant.name(), *end)))
-            (plane.name(*end, -7.0, &format!("{}, step {}", variant.name(), last.step), variant.class()))
+            @let dy = if is_named_below { 15.0 } else { -7.0 };
+            (plane.name(*end, dy, &format!("{}, step {}", variant.name(), last.step), variant.class()))
         }
     }
 }

@@ -65,7 +65,7 @@ pub(super) fn policies(demos: &[Demo]) -> Vec<FigureRow> {
             results.collect(),
         )
     };
-    rows(&FIGURES.each_ref(), Policy::ALL.map(of).to_vec())
+    rows(&FIGURES.each_ref(), &Policy::ALL.map(of))
 }
 
 /// The numbers of the algorithms, by number and algorithm.
@@ -88,18 +88,25 @@ pub(super) fn algorithms(demos: &[Demo]) -> Vec<FigureRow> {
         let of_seeds = results.get(&name).cloned().unwrap_or_default();
         ((name, class), of_seeds)
     };
-    rows(&table::chosen(), names.into_iter().map(of).collect())
+    rows(
+        &table::chosen(),
+        &names.into_iter().map(of).collect::<Vec<_>>(),
+    )
 }
 
 /// Whose a row is: its name, and the class of what is drawn for it.
 type Whose = (String, &'static str);
 
-fn rows(figures: &[&Figure], of: Vec<(Whose, Vec<Option<&Results>>)>) -> Vec<FigureRow> {
+fn rows(figures: &[&Figure], of: &[(Whose, Vec<Option<&Results>>)]) -> Vec<FigureRow> {
     let all = figures.iter().flat_map(|figure| {
         of.iter().map(|(whose, results)| {
-            let value = |results: &Option<&Results>| (figure.of)((*results)?);
+            let value = |results: Option<&Results>| (figure.of)(results?);
             let named = (figure.benchmark, figure.name, figure.written);
-            row(named, whose.clone(), results.iter().map(value).collect())
+            row(
+                named,
+                whose.clone(),
+                results.iter().copied().map(value).collect(),
+            )
         })
     });
     all.filter(|row| row.mean.is_some()).collect()

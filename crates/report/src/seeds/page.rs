@@ -5,7 +5,6 @@ use std::path::Path;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{Claim, Decision, Demo, FigureRow, SeedsSummary};
-use crate::About;
 use crate::page::{STYLE, or_missing, quick_notice};
 use crate::plots::{hacking, over_seeds};
 use crate::svg::scale::number;
@@ -24,7 +23,7 @@ const SECTIONS: [(&str, &str); 7] = [
 
 /// The whole page, to stand in the folder `out`.
 #[must_use]
-pub(super) fn render(summary: &SeedsSummary, demos: &[Demo], out: &Path, about: &About) -> String {
+pub(super) fn render(summary: &SeedsSummary, demos: &[Demo], out: &Path) -> String {
     let contents = [
         claims(summary),
         differences(summary),
@@ -35,7 +34,7 @@ pub(super) fn render(summary: &SeedsSummary, demos: &[Demo], out: &Path, about: 
         hacked(demos),
         numbers(summary),
         algorithms(summary),
-        again(summary, out, about),
+        again(summary, out),
     ];
     let page = html! {
         (DOCTYPE)
@@ -43,7 +42,7 @@ pub(super) fn render(summary: &SeedsSummary, demos: &[Demo], out: &Path, about: 
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "candor demo, " (summary.demos.len()) " seeds" }
+                title { "candor demo, " (summary.n_seeds()) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
@@ -51,8 +50,12 @@ pub(super) fn render(summary: &SeedsSummary, demos: &[Demo], out: &Path, about: 
                     h1 { "Does a reward model that reads the facts make a policy hallucinate less, whatever the seed?" }
                     @if summary.quick { (quick_notice()) }
                     p.lead {
-                        "The same demo with " (summary.demos.len()) " seeds, each with a world, models and comparisons of its \
-                         own. What differs between two policies is computed within each seed and then averaged."
+                        @if summary.demos.len() == 1 {
+                            "A demo with one seed, which says nothing of others: no claim can be decided."
+                        } @else {
+                            "The same demo with " (summary.n_seeds()) ", each with a world, models and comparisons of its own. \
+                             What differs between two policies is computed within each seed and then averaged."
+                        }
                     }
                 }
                 nav aria-label="Sections" {
@@ -66,7 +69,7 @@ pub(super) fn render(summary: &SeedsSummary, demos: &[Demo], out: &Path, about: 
                         }
                     }
                 }
-                footer { p { "Made by candor " (about.version) "." } }
+                footer { p { "Made by candor " (summary.about.version) "." } }
             }
         }
     };
@@ -91,7 +94,7 @@ fn claims(summary: &SeedsSummary) -> Markup {
         }
         p.note {
             "p over seeds is how often a mean at least as large turns up when coins decide the sign of each seed's difference: \
-             with " (summary.demos.len()) " seeds it cannot be below " (number(summary.least_p(), 3)) ". p over images is the \
+             with " (summary.n_seeds()) " it cannot be below " (number(summary.least_p(), 3)) ". p over images is the \
              same when coins decide, image by image, which policy gave which answers; it speaks of other images for these \
              models, not of other seeds."
         }
@@ -123,7 +126,7 @@ fn differences(summary: &SeedsSummary) -> Markup {
     let content = html! {
         p {
             "Dots are seeds with the 95% interval over their images; the diamond is their mean with the interval that decides. \
-             The line is where the claim draws the line."
+             The broken line is the claim's bound."
         }
         div.figures.two {
             @for part in summary.claims.iter().flat_map(|claim| &claim.parts) { (over_seeds::comparison(part)) }
@@ -150,7 +153,7 @@ fn numbers(summary: &SeedsSummary) -> Markup {
     }
     html! {
         p.note {
-            "Below a seed's value: 95% interval over its images. Below the mean: 95% interval over seeds, by Student's t."
+            "Below the mean: 95% interval over seeds, by Student's t. Below a seed's value: 95% interval over its images."
         }
         (seed_by_seed(summary, &summary.reward_models))
         (seed_by_seed(summary, &summary.policies))
@@ -178,21 +181,20 @@ fn seed_by_seed(summary: &SeedsSummary, rows: &[FigureRow]) -> Markup {
                     thead {
                         tr {
                             th scope="col" { "Figure" }
-                            @for seed in &seeds { th scope="col" { "seed " (seed) } }
                             th scope="col" { "mean" }
+                            @for seed in &seeds { th scope="col" { "seed " (seed) } }
                         }
                     }
                     tbody {
                         @for row in rows {
                             @let heading = (row.benchmark, row.figure);
                             @if std::mem::replace(&mut before, heading) != heading {
-                                tr.group { th colspan=(seeds.len() + 2) scope="colgroup" { (row.benchmark) ": " (row.figure) } }
+                                tr.group { th colspan=(seeds.len() + 2) scope="colgroup" { (row.benchmark) " · " (row.figure) } }
                             }
                             tr {
                                 th scope="row" class={ "series " (row.class) } { (row.of) }
-                                @for cell in row.seeds.iter().copied().chain([row.mean.map(|mean| (mean, row.ci95))]) {
-                                    (table::shown(cell, row.written, false))
-                                }
+                                (table::shown(row.mean.map(|mean| (mean, row.ci95)), row.written, false))
+                                @for cell in &row.seeds { (table::shown(*cell, row.written, false)) }
                             }
                         }
                     }
@@ -202,7 +204,7 @@ fn seed_by_seed(summary: &SeedsSummary, rows: &[FigureRow]) -> Markup {
     }
 }
 
-fn again(summary: &SeedsSummary, out: &Path, about: &About) -> Markup {
+fn again(summary: &SeedsSummary, out: &Path) -> Markup {
     html! {
         ul {
             @for demo in &summary.demos {
@@ -217,7 +219,7 @@ fn again(summary: &SeedsSummary, out: &Path, about: &About) -> Markup {
             }
         }
         p { "All numbers of this page are in " a href="seeds.json" { "seeds.json" } ", and as tables in " a href="seeds.md" { "seeds.md" } ". The same command makes them again:" }
-        pre { code { (about.command) } }
+        pre { code { (summary.about.command) } }
     }
 }
 

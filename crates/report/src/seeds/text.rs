@@ -43,8 +43,8 @@ impl SeedsSummary {
         if !self.claims.is_empty() {
             let _ = writeln!(
                 text,
-                "brackets: 95% interval over seeds, the wider of Student's t and the bootstrap; p over {} seeds is never below {}",
-                self.demos.len(),
+                "brackets: 95% interval over seeds, the wider of Student's t and the bootstrap; p over {} is never below {}",
+                self.n_seeds(),
                 number(self.least_p(), 3),
             );
         }

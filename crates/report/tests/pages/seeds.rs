@@ -185,6 +185,7 @@ fn numbers_are_in_files_seed_by_seed_with_their_mean() {
     assert!(markdown.contains(row), "{markdown}");
     let json = std::fs::read_to_string(dir.path().join("seeds.json")).unwrap();
     let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["version"], "1.2.3");
     assert_eq!(json["demos"][2]["seed"], 2);
     assert_eq!(json["claims"][2]["decision"], "opposite");
     assert_eq!(json["claims"][3]["parts"][0]["bound"]["below"], 0.4);

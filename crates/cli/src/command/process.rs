@@ -13,6 +13,9 @@ use signal_hook::consts::SIGINT;
 /// Between looks at processes.
 pub const PAUSE: Duration = Duration::from_millis(20);
 
+/// Tells a process which one started it.
+const PARENT: &str = "CANDOR_PARENT";
+
 /// A process, killed when this is dropped before it has ended.
 pub struct Process {
     name: String,
@@ -30,6 +33,7 @@ impl Process {
         // A terminal's Ctrl-C would reach it a second time, by its group of processes.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(command, 0);
+        command.env(PARENT, std::process::id().to_string());
         let mut child = command.stdin(Stdio::null()).spawn()?;
         let last_line = Arc::new(Mutex::new(String::new()));
         let said = child.stderr.take().map(|stderr| {
@@ -158,6 +162,12 @@ impl Drop for Process {
 #[cfg(target_os = "linux")]
 pub fn end_with_parent() {
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+    // It may have ended before that was asked for; then the parent is another one.
+    let started_by = std::env::var(PARENT).ok();
+    let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().to_string());
+    if started_by.is_some() && started_by != parent {
+        std::process::exit(1);
+    }
 }
 
 /// Ends this process when the one that started it does, where the system can.

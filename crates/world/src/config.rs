@@ -1,5 +1,7 @@
 //! The settings a world is built from. Nothing that changes a byte of the data folder is decided elsewhere.
 
+use candor_data::random::Stream;
+use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 
 use crate::error::WorldError;
@@ -31,6 +33,16 @@ pub struct WorldConfig {
     pub false_additions: [f64; 3],
     /// The part of VQA questions that ask about an absent object as if it were there.
     pub false_premise: f64,
+    /// Of the prompts whose answers are compared, the part that asks for a description; the others are questions.
+    pub compared_describe: f64,
+    /// The same of PPO's general prompts.
+    pub rl_describe: f64,
+    /// Of the questions among both, the part that takes something to be there which is not.
+    pub prompt_premise: f64,
+    /// Of the rows that teach reading, the part about the answer to a question on one thing instead of a description.
+    pub reading_asks: f64,
+    /// Of these answers, the part that says that there is no such thing.
+    pub reading_denies: f64,
     /// How often the simulated annotator answers a question of the protocol wrongly.
     pub annotator_error: f64,
     /// Chance that the captions of an image leave out a kind that is there.
@@ -62,13 +74,18 @@ impl Default for WorldConfig {
             image_px: 224,
             false_additions: [0.30, 0.45, 0.25],
             false_premise: 0.08,
+            compared_describe: 0.7,
+            rl_describe: 1.0,
+            prompt_premise: 0.0,
+            reading_asks: 0.0,
+            reading_denies: 0.3,
             annotator_error: 0.035,
-            caption_gap: 0.05,
+            caption_gap: 0.0,
             noise: 8.0,
             clutter: 14.0,
-            faint: 0.35,
-            faint_opacity: [25, 60],
-            covered: 0.25,
+            faint: 0.25,
+            faint_opacity: [60, 80],
+            covered: 0.0,
             cover: [35, 60],
         }
     }
@@ -127,6 +144,11 @@ impl WorldConfig {
         }
         for (field, p) in [
             ("false_premise", self.false_premise),
+            ("compared_describe", self.compared_describe),
+            ("rl_describe", self.rl_describe),
+            ("prompt_premise", self.prompt_premise),
+            ("reading_asks", self.reading_asks),
+            ("reading_denies", self.reading_denies),
             ("annotator_error", self.annotator_error),
             ("caption_gap", self.caption_gap),
             ("faint", self.faint),
@@ -162,6 +184,12 @@ impl WorldConfig {
         }
         Ok(())
     }
+}
+
+/// Whether something of this chance happens. What never happens draws nothing: a world without it is the world from before
+/// there was such a thing.
+pub(crate) fn draw(chance: f64, rng: &mut Stream) -> bool {
+    chance > 0.0 && rng.random_bool(chance)
 }
 
 fn wrong(field: &'static str, found: &impl ToString, remedy: &'static str) -> WorldError {

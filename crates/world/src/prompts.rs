@@ -11,18 +11,12 @@ use candor_data::rows::SourceFile;
 use candor_data::sources::{Reasoning, SHORT_ANSWER_PROMPT, a_okvqa};
 use rand::RngExt as _;
 
-use crate::config::WorldConfig;
+use crate::config::{WorldConfig, draw};
 use crate::question::{DESCRIBE, Question};
 use crate::scene::Scene;
 use crate::sft::{choice_row, exchange};
 use crate::text::choice::MultipleChoice;
 use crate::text::{answer, caption, choice, describe, draw_plausible, vqa};
-
-/// Of the prompts whose answers are compared, and of the general ones of PPO, the part that asks for a description.
-const DESCRIBES: f64 = 0.6;
-/// Of the questions among them, the part that takes something to be there which is not: if all were about what is there,
-/// PPO would learn never to deny.
-const PREMISE: f64 = 0.3;
 
 /// Prompts whose answers are compared: LLaVA rows, the answer GPT-4-like as in the real set.
 #[must_use]
@@ -32,7 +26,7 @@ pub fn preference(config: &WorldConfig, scenes: &[Scene]) -> Vec<Conversation> {
         for index in 0..config.n_prompts_per_scene {
             let rng = &mut stream(config.seed, "world.preference", &[scene.id, index as u64]);
             let id = format!("preference-{}-{index}", scene.id);
-            rows.push(general(config, scene, id, DESCRIBES, rng));
+            rows.push(general(config, scene, id, config.compared_describe, rng));
         }
     }
     rows
@@ -47,7 +41,7 @@ fn general(
     rng: &mut Stream,
 ) -> Conversation {
     if !rng.random_bool(describes)
-        && let Some(question) = question(scene, rng)
+        && let Some(question) = question(config, scene, rng)
         && let Some(text) = answer::full(scene, &question)
     {
         return exchange(id, scene, &question.text(), &text);
@@ -58,8 +52,8 @@ fn general(
 }
 
 /// A question as MMHal-Bench has them: now and then about something that is not there.
-fn question(scene: &Scene, rng: &mut Stream) -> Option<Question> {
-    if !rng.random_bool(PREMISE) {
+fn question(config: &WorldConfig, scene: &Scene, rng: &mut Stream) -> Option<Question> {
+    if !draw(config.prompt_premise, rng) {
         return vqa::draw_question(scene, rng);
     }
     let kind = draw_plausible(scene, &[], rng)?;
@@ -83,7 +77,7 @@ pub fn rl(config: &WorldConfig, scenes: &[Scene]) -> Vec<Prompt> {
                 1 if scene.id % 2 == 0 => with_options(config, scene, id, rng),
                 1 => yes_or_no(config, scene, id, rng),
                 _ => (
-                    general(config, scene, id, DESCRIBES, rng),
+                    general(config, scene, id, config.rl_describe, rng),
                     AnswerType::General,
                 ),
             };

@@ -12,7 +12,7 @@ use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
 
-use crate::config::WorldConfig;
+use crate::config::{WorldConfig, draw};
 use crate::kind::{Colour, Kind, Size};
 use crate::place::{Cell, GRID};
 use crate::theme::Theme;
@@ -266,7 +266,7 @@ fn draw_visibility(rng: &mut Stream, config: &WorldConfig) -> f32 {
 
 fn draw_cover(rng: &mut Stream, config: &WorldConfig) -> Option<Cover> {
     let [least, most] = config.cover;
-    rng.random_bool(config.covered).then(|| Cover {
+    draw(config.covered, rng).then(|| Cover {
         from: [Edge::Left, Edge::Right, Edge::Top, Edge::Bottom][rng.random_range(0..4)],
         share: f32::from(rng.random_range(least..=most)) / 100.0,
     })

@@ -222,7 +222,7 @@ pub fn readings(config: &WorldConfig, scenes: &[Scene]) -> Vec<Conversation> {
     let others = scenes.iter().cycle().skip(1);
     let row = |(scene, other): (&Scene, &Scene)| {
         let rng = &mut stream(config.seed, "world.reading", &[scene.id]);
-        reading::conversation(scene, other, rng)
+        reading::conversation(config, scene, other, rng)
     };
     scenes.iter().zip(others).map(row).collect()
 }

@@ -9,7 +9,8 @@ use candor_world::evaluation::pope::{self, PopeSplit};
 use candor_world::judge::{Fact, Standing, Subject, judge};
 use candor_world::text::{answer, caption, choice, describe, vqa};
 use candor_world::{
-    Cover, Edge, Kind, Question, Scene, Split, Statistics, Theme, World, WorldConfig, render, sft,
+    Cover, Edge, Kind, Question, Scene, Split, Statistics, Theme, World, WorldConfig, prompts,
+    render, sft,
 };
 
 fn world(seed: u64, n_train: usize) -> World {
@@ -332,7 +333,15 @@ fn told_besides<'a>(told: &'a str, said: &str) -> Vec<&'a str> {
 
 #[test]
 fn a_reading_tells_what_of_it_the_facts_do_not_have() {
-    let world = world(14, 1200);
+    let world = World::generate(&WorldConfig {
+        seed: 14,
+        n_train: 1200,
+        n_preference: 0,
+        n_rl: 0,
+        reading_asks: 0.35,
+        ..WorldConfig::default()
+    })
+    .unwrap();
     let scenes = world.split(Split::Train);
     let (mut n_false, mut n_asked, mut n_denied) = (0, 0, 0);
     for (scene, row) in scenes.iter().zip(&sft::readings(world.config(), scenes)) {
@@ -414,6 +423,38 @@ fn what_stands_before_an_object_hides_its_share_of_the_box() {
             |(_, (x, y)): &&(bool, (u32, u32))| image.get_pixel(*x, *y) == plain.get_pixel(*x, *y);
         assert_eq!(open.iter().filter(same).count(), open.len(), "{from:?}");
     }
+}
+
+#[test]
+fn prompts_ask_as_often_for_what_is_not_there_as_configured() {
+    let config = WorldConfig {
+        seed: 16,
+        n_rl: 2000,
+        n_train: 1,
+        n_preference: 0,
+        n_prompts_per_scene: 1,
+        rl_describe: 0.5,
+        prompt_premise: 0.4,
+        ..WorldConfig::default()
+    };
+    let world = World::generate(&config).unwrap();
+    let scenes = world.split(Split::Rl);
+    let (mut questions, mut absent) = (0, 0);
+    for (scene, prompt) in scenes.iter().zip(prompts::rl(&config, scenes)) {
+        let question = prompts::question_of(&prompt.conversation);
+        if question == Question::Describe {
+            continue;
+        }
+        questions += 1;
+        let answer = &prompt.conversation.turns[1].value;
+        assert_eq!(judge(scene, &question, answer).n_false(), 0, "{answer}");
+        // "Is there …" may ask for what is not there in any case.
+        absent += usize::from(!question.is_yes_no() && answer.starts_with("There is no "));
+    }
+    // Half of 2000 give or take some that have no answer, and 0.4 of those with a standard deviation of 15.
+    assert!((850..=1050).contains(&questions), "{questions}");
+    let share = f64::from(absent as u32) / f64::from(questions as u32);
+    assert!((share - 0.4).abs() < 5.0 * 0.016, "{share}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 
 use super::{Mention, list, sentence};
+use crate::config::draw;
 use crate::kind::Kind;
 use crate::scene::Scene;
 
@@ -62,17 +63,19 @@ pub fn facts(scene: &Scene, rng: &mut Stream) -> Vec<String> {
 pub fn facts_with_gaps(scene: &Scene, gap: f64, rng: &mut Stream) -> Vec<String> {
     let mut kinds = shuffled(scene, rng);
     let first = kinds.first().copied();
-    kinds.retain(|&kind| Some(kind) == first || !rng.random_bool(gap));
+    kinds.retain(|&kind| Some(kind) == first || !draw(gap, rng));
     let mut all: Vec<String> = kinds
         .iter()
         .take(PER_IMAGE)
         .filter_map(|&kind| Mention::of(scene, kind, rng))
         .map(|mention| mention.there())
         .collect();
+    kinds.sort_unstable();
     while all.len() < PER_IMAGE {
-        kinds.shuffle(rng);
-        let said = rng.random_range(1..=2).min(kinds.len());
-        all.push(caption_of(scene, &kinds[..said], rng));
+        let mut some = kinds.clone();
+        some.shuffle(rng);
+        let said = rng.random_range(1..=2).min(some.len());
+        all.push(caption_of(scene, &some[..said], rng));
     }
     all.shuffle(rng);
     all

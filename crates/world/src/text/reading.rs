@@ -13,27 +13,28 @@ use rand::RngExt as _;
 
 use super::verify::{SWAP, facts_block, statement};
 use super::{Mention, caption, draw_plausible, vqa};
+use crate::config::{WorldConfig, draw};
 use crate::kind::Colour;
 use crate::place::Cell;
 use crate::question::{DESCRIBE, Question};
 use crate::scene::Scene;
 
-/// Chance that a row is about a question on one kind instead of a description.
-const ASKS: f64 = 0.35;
-/// Chance that the answer to such a question says that there is no such thing.
-const DENIES: f64 = 0.3;
-
 /// A row about `scene`; `other` lends its image now and then.
 #[must_use]
-pub fn conversation(scene: &Scene, other: &Scene, rng: &mut Stream) -> Conversation {
+pub fn conversation(
+    config: &WorldConfig,
+    scene: &Scene,
+    other: &Scene,
+    rng: &mut Stream,
+) -> Conversation {
     let image = if rng.random_bool(SWAP) {
         &other.image
     } else {
         &scene.image
     };
     let facts = facts_block(&caption::facts(scene, rng));
-    if rng.random_bool(ASKS)
-        && let Some((asked, said, told)) = exchange(scene, rng)
+    if draw(config.reading_asks, rng)
+        && let Some((asked, said, told)) = exchange(config, scene, rng)
     {
         return row(scene, image, &asked, said, &facts, told);
     }
@@ -69,7 +70,11 @@ fn row(
 }
 
 /// A question about one kind, a sentence that answers it, and the sentence with its verdict.
-fn exchange(scene: &Scene, rng: &mut Stream) -> Option<(String, String, String)> {
+fn exchange(
+    config: &WorldConfig,
+    scene: &Scene,
+    rng: &mut Stream,
+) -> Option<(String, String, String)> {
     let is_there = rng.random_bool(0.5);
     let kind = if is_there {
         vqa::present(scene, rng)?
@@ -78,7 +83,7 @@ fn exchange(scene: &Scene, rng: &mut Stream) -> Option<(String, String, String)>
     };
     let colour = Colour::ALL[rng.random_range(0..Colour::ALL.len())];
     let place = Cell::at(rng.random_range(0..16)).place();
-    let denies = rng.random_bool(DENIES);
+    let denies = rng.random_bool(config.reading_denies);
     let (question, before, after) = match rng.random_range(0..5_u8) {
         0 => (Question::Colour(kind), "The", format!("is {colour}.")),
         1 => (

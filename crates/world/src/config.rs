@@ -34,18 +34,24 @@ pub struct WorldConfig {
     /// The part of VQA questions that ask about an absent object as if it were there.
     pub false_premise: f64,
     /// Of the prompts whose answers are compared, the part that asks for a description; the others are questions.
+    #[serde(default = "compared_describe")]
     pub compared_describe: f64,
     /// The same of PPO's general prompts.
+    #[serde(default = "rl_describe")]
     pub rl_describe: f64,
     /// Of the questions among both, the part that takes something to be there which is not.
+    #[serde(default)]
     pub prompt_premise: f64,
     /// Of the rows that teach reading, the part about the answer to a question on one thing instead of a description.
+    #[serde(default)]
     pub reading_asks: f64,
     /// Of these answers, the part that says that there is no such thing.
+    #[serde(default = "reading_denies")]
     pub reading_denies: f64,
     /// How often the simulated annotator answers a question of the protocol wrongly.
     pub annotator_error: f64,
     /// Chance that the captions of an image leave out a kind that is there.
+    #[serde(default)]
     pub caption_gap: f64,
     /// Strength of the grain, as the standard deviation of its brightness in 0..=255.
     pub noise: f32,
@@ -54,11 +60,36 @@ pub struct WorldConfig {
     /// Chance that an object is drawn faintly.
     pub faint: f64,
     /// How opaque a faint object is at least and at most, in hundredths.
+    #[serde(default = "faint_opacity")]
     pub faint_opacity: [u8; 2],
     /// Chance that something without a name stands before a part of an object.
+    #[serde(default)]
     pub covered: f64,
     /// The least and the largest part of an object that is covered, in hundredths of its box.
+    #[serde(default = "cover")]
     pub cover: [u8; 2],
+}
+
+// What a world is built by whose file does not say it: it was written before there was such a setting.
+
+fn compared_describe() -> f64 {
+    0.7
+}
+
+fn rl_describe() -> f64 {
+    1.0
+}
+
+fn reading_denies() -> f64 {
+    0.3
+}
+
+fn faint_opacity() -> [u8; 2] {
+    [60, 80]
+}
+
+fn cover() -> [u8; 2] {
+    [35, 60]
 }
 
 impl Default for WorldConfig {
@@ -74,19 +105,19 @@ impl Default for WorldConfig {
             image_px: 224,
             false_additions: [0.30, 0.45, 0.25],
             false_premise: 0.08,
-            compared_describe: 0.7,
-            rl_describe: 1.0,
+            compared_describe: compared_describe(),
+            rl_describe: rl_describe(),
             prompt_premise: 0.0,
             reading_asks: 0.0,
-            reading_denies: 0.3,
+            reading_denies: reading_denies(),
             annotator_error: 0.035,
             caption_gap: 0.0,
             noise: 8.0,
             clutter: 14.0,
             faint: 0.25,
-            faint_opacity: [60, 80],
+            faint_opacity: faint_opacity(),
             covered: 0.0,
-            cover: [35, 60],
+            cover: cover(),
         }
     }
 }

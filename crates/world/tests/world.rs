@@ -12,6 +12,7 @@ use candor_world::{
     Cover, Edge, Kind, Question, Scene, Split, Statistics, Theme, World, WorldConfig, prompts,
     render, sft,
 };
+use serde_json::json;
 
 fn world(seed: u64, n_train: usize) -> World {
     World::generate(&WorldConfig {
@@ -423,6 +424,35 @@ fn what_stands_before_an_object_hides_its_share_of_the_box() {
             |(_, (x, y)): &&(bool, (u32, u32))| image.get_pixel(*x, *y) == plain.get_pixel(*x, *y);
         assert_eq!(open.iter().filter(same).count(), open.len(), "{from:?}");
     }
+}
+
+#[test]
+fn settings_from_before_a_setting_are_what_the_world_was_then() {
+    let then = r#"{
+        "seed": 3, "n_train": 8000, "n_preference": 8000, "n_rl": 2000, "n_eval": 400, "n_prompts_per_scene": 2,
+        "n_vqa_per_scene": 4, "image_px": 224, "false_additions": [0.3, 0.45, 0.25], "false_premise": 0.08,
+        "annotator_error": 0.035, "noise": 8.0, "clutter": 14.0, "faint": 0.25
+    }"#;
+    let config: WorldConfig = serde_json::from_str(then).unwrap();
+    let written = serde_json::to_value(&config).unwrap();
+    for (field, value) in [
+        ("compared_describe", json!(0.7)),
+        ("rl_describe", json!(1.0)),
+        ("prompt_premise", json!(0.0)),
+        ("reading_asks", json!(0.0)),
+        ("reading_denies", json!(0.3)),
+        ("caption_gap", json!(0.0)),
+        ("faint_opacity", json!([60, 80])),
+        ("covered", json!(0.0)),
+        ("cover", json!([35, 60])),
+    ] {
+        assert_eq!(written[field], value, "{field}");
+    }
+    let expected = WorldConfig {
+        seed: 3,
+        ..WorldConfig::default()
+    };
+    assert_eq!(config, expected);
 }
 
 #[test]

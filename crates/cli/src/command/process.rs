@@ -22,6 +22,8 @@ pub struct Process {
     child: Child,
     /// Reads what it says; ends with the last line.
     said: Option<JoinHandle<()>>,
+    /// Reads its stdout all along, so that it never waits for a reader.
+    output: Option<JoinHandle<String>>,
     last_line: Arc<Mutex<String>>,
     ended: Option<ExitStatus>,
 }
@@ -50,10 +52,19 @@ impl Process {
                 }
             })
         });
+        let output = child.stdout.take().map(|mut stdout| {
+            thread::spawn(move || {
+                let mut bytes = Vec::new();
+                // What was read before an error counts.
+                let _ = stdout.read_to_end(&mut bytes);
+                String::from_utf8_lossy(&bytes).into_owned()
+            })
+        });
         Ok(Self {
             name: name.to_owned(),
             child,
             said,
+            output,
             last_line,
             ended: None,
         })
@@ -77,10 +88,15 @@ impl Process {
         self.ended.is_some_and(|status| status.success())
     }
 
-    /// Whether it ended as a process that a signal asked to stop.
+    /// Whether it ended as a process that a signal asked to stop. One that has only begun does not hear the signal yet, and
+    /// is ended by it.
     pub fn was_stopped(&self) -> bool {
-        let code = self.ended.and_then(|status| status.code());
-        code.is_some_and(|code| Stopped::EXIT_CODES.contains(&(code as u8)))
+        self.ended.is_some() && Stopped::EXIT_CODES.contains(&self.code())
+    }
+
+    /// Whether a signal ended it, and not its own exit.
+    pub fn was_ended_by_signal(&self) -> bool {
+        self.ended.is_some_and(|status| status.code().is_none())
     }
 
     /// Sends it SIGINT, or SIGTERM for any other signal, unless it has ended.
@@ -110,11 +126,8 @@ impl Process {
 
     /// What it wrote to stdout, of one that has ended; empty where that is not piped.
     pub fn output(&mut self) -> String {
-        let mut text = String::new();
-        if let Some(mut stdout) = self.child.stdout.take() {
-            let _ = stdout.read_to_string(&mut text);
-        }
-        text
+        let output = self.output.take().map(JoinHandle::join);
+        output.and_then(Result::ok).unwrap_or_default()
     }
 
     /// What a shell would report of it.
@@ -170,6 +183,50 @@ pub fn end_with_parent() {
     }
 }
 
-/// Ends this process when the one that started it does, where the system can.
+/// Here the system cannot end this process when the one that started it does: it ends at the next line it says, with what its
+/// last checkpoint has.
 #[cfg(not(target_os = "linux"))]
 pub fn end_with_parent() {}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn ended(script: &str) -> Process {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", script])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut process = Process::start("one", &mut command).unwrap();
+        while !process.look().unwrap() {
+            thread::sleep(PAUSE);
+        }
+        process
+    }
+
+    #[test]
+    fn who_was_stopped_has_heard_the_signal_or_was_ended_by_it() {
+        for (script, code, was_stopped, by_signal) in [
+            ("exit 0", 0, false, false),
+            ("exit 2", 2, false, false),
+            ("exit 130", 130, true, false),
+            ("exit 143", 143, true, false),
+            ("kill -TERM $$", 143, true, true),
+            ("kill -KILL $$", 137, false, true),
+        ] {
+            let process = ended(script);
+            assert_eq!(process.code(), code, "{script}");
+            assert_eq!(process.was_stopped(), was_stopped, "{script}");
+            assert_eq!(process.was_ended_by_signal(), by_signal, "{script}");
+        }
+    }
+
+    #[test]
+    fn more_output_than_a_pipe_holds_keeps_no_process_from_ending() {
+        let mut process = ended("head -c 200000 /dev/zero | tr '\\0' a; echo; echo last");
+        let output = process.output();
+        assert_eq!(output.len(), 200_000 + "\nlast\n".len());
+        assert_eq!(output.lines().last(), Some("last"));
+    }
+}

@@ -113,7 +113,9 @@ fn launch(n: usize) -> anyhow::Result<()> {
             |(rank, _)| if ranks[rank].is_cause() { rank } else { first },
         );
         let process = &ranks[first].process;
-        eprintln!("candor: {}; all ranks have ended", process.told());
+        if !process.was_stopped() {
+            eprintln!("candor: {}; all ranks have ended", process.told());
+        }
         let code = process.code();
         return Err(Ended { code }.into());
     }
@@ -151,10 +153,12 @@ impl Rank {
         self.failure().is_some_and(|(is_second, _)| !is_second)
     }
 
-    /// That it failed: whether only because another rank has ended, and which it is.
+    /// That the others wait in vain for it, because it failed, or a signal ended it before it heard signals: whether only
+    /// because another rank has ended, and which it is.
     fn failure(&self) -> Option<(bool, usize)> {
         let process = &self.process;
-        let failed = process.has_ended() && !process.succeeded() && !process.was_stopped();
+        let agreed = process.was_stopped() && !process.was_ended_by_signal();
+        let failed = process.has_ended() && !process.succeeded() && !agreed;
         failed.then_some((process.code() == ANOTHER_RANK, self.number))
     }
 }

@@ -129,8 +129,6 @@ mod tests {
 
     use candor_sft::SftRecipe;
 
-    use super::*;
-
     /// The recipe's tables as they are run, without what may differ between the two kinds of fine-tuning.
     fn without_sources(path: &Path) -> toml::Table {
         let recipe = SftRecipe::open(path, &[]).unwrap();

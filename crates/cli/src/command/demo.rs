@@ -21,7 +21,7 @@ use candor_train::DeviceChoice;
 use self::done::Done;
 use self::plan::{Scope, Stage};
 use self::recipes::Folder;
-use self::side_by_side::Conductor;
+use self::side_by_side::{Conductor, this_program};
 use super::device::device;
 use super::stage::{program, quoted};
 use crate::arguments::DemoArguments;
@@ -71,7 +71,9 @@ impl Demo {
             algorithms: arguments.algorithms,
         });
         let cores = || thread::available_parallelism().map_or(1, usize::from);
+        let program = this_program()?;
         let mut conductor = Conductor {
+            program: &program,
             folder: &folder,
             done: &mut done,
             arguments,

@@ -5,6 +5,7 @@
 //! theirs would. Either way what was kept is whole, and the demo can be continued.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Instant;
@@ -21,6 +22,8 @@ use crate::command::process::{PAUSE, Process};
 
 /// What runs the stages of a demo.
 pub struct Conductor<'a> {
+    /// What its stages run, from [`this_program`].
+    pub program: &'a Path,
     /// The demo's folder.
     pub folder: &'a Folder,
     /// What was done before, and is done here.
@@ -86,7 +89,7 @@ impl Conductor<'_> {
                 }
             }
             if !ends {
-                self.start_what_fits(stages, &mut start)?;
+                self.start_what_fits(stages, &mut start);
             }
             if start.running.is_empty() {
                 break;
@@ -121,15 +124,20 @@ impl Conductor<'_> {
             let now = start.began.elapsed().as_secs_f64();
             let process = &mut running.process;
             process.hear_out();
+            let said = process.output();
+            let said = said
+                .lines()
+                .last()
+                .and_then(|line| serde_json::from_str::<Cost>(line).ok());
             // A killed process says nothing.
-            let cost: Cost = serde_json::from_str(&process.output()).unwrap_or_default();
+            let cost = said.unwrap_or_default();
             start.ran.push(Ran {
                 from_secs: running.from_secs,
                 to_secs: now,
                 peak_memory_bytes: cost.peak_memory_bytes,
             });
             let secs = now - running.from_secs;
-            if process.succeeded() {
+            if process.succeeded() && said.is_some() {
                 eprintln!("demo: {name} is finished, after {secs:.0} s");
                 self.done.finished.insert(name.clone());
             } else if process.was_stopped() {
@@ -139,7 +147,11 @@ impl Conductor<'_> {
                 if !start.running.is_empty() {
                     eprintln!("demo: {name} failed; the others stop at their next checkpoint");
                 }
-                start.failed = Some(process.told());
+                start.failed = Some(if process.succeeded() {
+                    format!("{name} ended without saying what it took")
+                } else {
+                    process.told()
+                });
             }
             self.note(name, secs, &cost, start)?;
         }
@@ -168,7 +180,7 @@ impl Conductor<'_> {
     }
 
     /// Starts what has all it needs, as long as there are threads for it; always one.
-    fn start_what_fits(&self, stages: &[Stage], start: &mut Start) -> anyhow::Result<()> {
+    fn start_what_fits(&self, stages: &[Stage], start: &mut Start) {
         for (i, stage) in stages.iter().enumerate() {
             let name = stage.name();
             let finished = &self.done.finished;
@@ -181,7 +193,13 @@ impl Conductor<'_> {
                 continue;
             }
             eprintln!("demo: {} of {}: {name}", i + 1, stages.len());
-            let process = Process::start(&name, &mut self.command(&name)?)?;
+            let process = match Process::start(&name, &mut self.command(stage)) {
+                Ok(process) => process,
+                Err(error) => {
+                    start.failed = Some(format!("cannot start {name}: {error}"));
+                    return;
+                }
+            };
             let running = Running {
                 process,
                 n_threads: stage.threads(),
@@ -189,25 +207,39 @@ impl Conductor<'_> {
             };
             start.running.insert(name, running);
         }
-        Ok(())
     }
 
     /// The command of a stage's process.
-    fn command(&self, stage: &str) -> anyhow::Result<Command> {
-        let mut command = Command::new(std::env::current_exe()?);
+    fn command(&self, stage: &Stage) -> Command {
+        let mut command = Command::new(self.program);
+        // Listed under the name that this process has.
+        #[cfg(unix)]
+        if let Some(called) = std::env::args_os().next() {
+            std::os::unix::process::CommandExt::arg0(&mut command, called);
+        }
         command
-            .args(["demo", "--stage", stage, "--again", self.again, "--out"])
+            .args(["demo", "--stage", &stage.name()])
+            .args(["--again", self.again, "--out"])
             .arg(&self.folder.out)
             .args(["--seed", &self.folder.seed.to_string()])
             .args(["--device", &self.arguments.device.to_string()])
+            // What decodes and draws beside libtorch has the stage's threads as well.
+            .env("RAYON_NUM_THREADS", stage.threads().to_string())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        if self.arguments.quick {
-            command.arg("--quick");
-        }
-        if let Some(changes) = &self.arguments.changes {
+        if self.folder.is_quick() {
+            // The demo's own copy: another file may have been edited since the demo began.
+            let changes = self.folder.path("recipes/changes.toml");
             command.arg("--changes").arg(changes);
         }
-        Ok(command)
+        command
     }
+}
+
+/// This program as it is now: on Linux also when another file has taken its place, as a build or an upgrade does.
+pub fn this_program() -> anyhow::Result<PathBuf> {
+    if cfg!(target_os = "linux") {
+        return Ok(PathBuf::from("/proc/self/exe"));
+    }
+    Ok(std::env::current_exe()?)
 }

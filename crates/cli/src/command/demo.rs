@@ -105,7 +105,9 @@ fn about(arguments: &DemoArguments) -> About {
 
 /// The command that continues a demo.
 fn command(arguments: &DemoArguments) -> String {
-    format!("{} {}", program(), words(arguments))
+    let jobs = arguments.jobs.map(|jobs| format!(" --jobs {jobs}"));
+    let (words, jobs) = (words(arguments), jobs.unwrap_or_default());
+    format!("{} {words}{jobs}", program())
 }
 
 /// The demo's command without the program, and without what changes no number.

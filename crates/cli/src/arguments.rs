@@ -22,7 +22,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use self::annotate::{Aggregate, AnnotateCommand, ExportFormat, Role};
 pub use self::data::{BuildCommand, DataCommand, DataFormat, PaperArguments};
-pub use self::demo::DemoArguments;
+pub use self::demo::{DemoArguments, MAX_SEED};
 pub use self::eval::{
     BenchmarkArguments, CompareArguments, EvalArguments, EvalCommand, RewardBenchmarkArguments,
     RunArguments, ScoreArguments, TrainingArguments,

@@ -218,7 +218,8 @@ fn a_demo_that_is_stopped_or_killed_leaves_no_stage_behind_and_goes_on_later() {
         assert_eq!(output.status.code(), Some(code), "{errors}");
         assert!(
             errors.contains(" --seeds 2 --changes ")
-                && errors.contains("demo: stopped; continue with: "),
+                && errors.contains("demo: stopped; continue with: ")
+                && errors.contains(" --jobs 2\n"),
             "{errors}"
         );
         neither_is_done(folder, &errors);
@@ -285,6 +286,33 @@ fn a_demo_that_is_stopped_or_killed_leaves_no_stage_behind_and_goes_on_later() {
         text(&output.stdout).contains("nothing is claimed"),
         "{errors}"
     );
+}
+
+#[test]
+fn what_cannot_be_in_one_folder_or_in_a_recipe_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |arguments: &[&str], words: &str| {
+        let mut demo = Command::new(env!("CARGO_BIN_EXE_candor"));
+        demo.args(["demo", "--quick", "--out"]).arg(folder.path());
+        let output = demo.args(arguments).output().unwrap();
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(errors.contains(words), "{errors}");
+        assert!(!folder.path().join("world").exists(), "{errors}");
+        assert!(!folder.path().join("seed-0").exists(), "{errors}");
+    };
+    // 2^63, and a last seed of 2^63.
+    refused(&["--seed", "9223372036854775808"], "9223372036854775807");
+    refused(
+        &["--seed", "9223372036854775807", "--seeds", "2"],
+        "take a smaller --seed",
+    );
+    let (one, several) = ("demo.json", "seeds.json");
+    fs::write(folder.path().join(one), "{}").unwrap();
+    refused(&["--seeds", "2"], "holds a demo of one seed");
+    fs::remove_file(folder.path().join(one)).unwrap();
+    fs::write(folder.path().join(several), "{}").unwrap();
+    refused(&[], "holds the page of several seeds");
 }
 
 /// A stage's recipe, and files that it makes.

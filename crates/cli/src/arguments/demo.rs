@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use candor_train::DeviceChoice;
 use clap::Args;
 
+/// The largest seed: recipes are TOML, which has no larger numbers.
+pub const MAX_SEED: u64 = i64::MAX as u64;
+
 /// Arguments of `candor demo`.
 #[derive(Debug, Clone, Args)]
 pub struct DemoArguments {
@@ -12,7 +15,7 @@ pub struct DemoArguments {
     #[arg(long, default_value = "runs/demo")]
     pub out: PathBuf,
     /// Decides every random choice.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=MAX_SEED))]
     pub seed: u64,
     /// Run so many seeds, from --seed on, one after the other, each in the folder seed-K of --out, and pool what they found.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]

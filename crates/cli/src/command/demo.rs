@@ -3,6 +3,7 @@
 mod annotation;
 mod changes;
 mod done;
+mod lock;
 mod plan;
 mod recipes;
 mod results;
@@ -11,6 +12,7 @@ mod side_by_side;
 mod stage;
 mod variant;
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::thread;
 
@@ -33,6 +35,8 @@ const MOST_JOBS: usize = 8;
 struct Demo {
     folder: Folder,
     done: Done,
+    /// Keeps other demos out of the folder.
+    _lock: File,
 }
 
 /// Runs what has not been run yet, then writes the report and prints the summary.
@@ -59,6 +63,12 @@ impl Demo {
         stop: &StopSignal,
     ) -> anyhow::Result<Option<Self>> {
         let folder = Folder::of(arguments)?;
+        anyhow::ensure!(
+            !folder.path("seeds.json").exists(),
+            "{} holds the page of several seeds, which the report of one seed would replace; give another --out, or --seeds",
+            folder.out.display()
+        );
+        let lock = lock::take(&folder.out)?;
         let mut done = Done::open(&folder)?;
         folder.keep_recipes()?;
         if folder.is_quick() {
@@ -87,7 +97,11 @@ impl Demo {
             eprintln!("demo: stopped; continue with: {again}");
             return Ok(None);
         }
-        Ok(Some(Self { folder, done }))
+        Ok(Some(Self {
+            folder,
+            done,
+            _lock: lock,
+        }))
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -39,7 +39,7 @@ pub struct Part {
     pub seeds: Vec<u64>,
     /// The comparison over these seeds.
     pub pooled: Pooled,
-    /// The wider of its two intervals.
+    /// Its two intervals together.
     pub ci95: Option<Interval>,
     /// What follows.
     pub decision: Decision,

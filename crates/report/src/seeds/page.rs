@@ -88,8 +88,8 @@ fn claims(summary: &SeedsSummary) -> Markup {
         @for left_out in &summary.left_out { p.missing { (left_out) } }
         p.note {
             b { "Shown" } " is what the whole 95% interval of the mean bears, " b { "the opposite" } " what it contradicts; the \
-             rest is " b { "not decided" } ". The interval is the wider of two: Student's t over the seeds, and the bootstrap \
-             over seeds and, within each, images. Both take the seeds as a fair sample of all; with few seeds that is a weak \
+             rest is " b { "not decided" } ". The interval is two together, from the lower of their lower ends to the higher of \
+             their upper ends: Student's t over the seeds, and the bootstrap over seeds and, within each, images. Both take the seeds as a fair sample of all; with few seeds that is a weak \
              ground. Nothing is corrected for the number of claims."
         }
         p.note {

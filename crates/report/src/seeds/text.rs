@@ -43,7 +43,7 @@ impl SeedsSummary {
         if !self.claims.is_empty() {
             let _ = writeln!(
                 text,
-                "brackets: 95% interval over seeds, the wider of Student's t and the bootstrap; p over {} is never below {}",
+                "brackets: 95% interval over seeds, Student's t and the bootstrap together; p over {} is never below {}",
                 self.n_seeds(),
                 number(self.least_p(), 3),
             );

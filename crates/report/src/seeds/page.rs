@@ -7,7 +7,6 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::{Claim, Decision, Demo, FigureRow, SeedsSummary};
 use crate::page::{STYLE, or_missing, quick_notice};
 use crate::plots::{hacking, over_seeds};
-use crate::svg::scale::number;
 use crate::table;
 use crate::wording::duration;
 
@@ -89,13 +88,14 @@ fn claims(summary: &SeedsSummary) -> Markup {
         p.note {
             b { "Shown" } " is what the whole 95% interval of the mean bears, " b { "the opposite" } " what it contradicts; the \
              rest is " b { "not decided" } ". The interval is two together, from the lower of their lower ends to the higher of \
-             their upper ends: Student's t over the seeds, and the bootstrap over seeds and, within each, images. Both take the seeds as a fair sample of all; with few seeds that is a weak \
+             their upper ends: Student's t over the seeds, and the bootstrap over seeds and, within each, images. Both take the \
+             seeds as a fair sample of all; with few seeds that is a weak \
              ground. Nothing is corrected for the number of claims."
         }
         p.note {
             "p over seeds is how often a mean at least as large turns up when coins decide the sign of each seed's difference: \
-             with " (summary.n_seeds()) " it cannot be below " (number(summary.least_p(), 3)) ". p over images is the \
-             same when coins decide, image by image, which policy gave which answers; it speaks of other images for these \
+             with n seeds it cannot be below 2^(1 − n). p over images is the same when coins decide, image by image, which \
+             policy gave which answers; it speaks of other images for these \
              models, not of other seeds."
         }
     }

@@ -1,4 +1,7 @@
 //! Finished demos that differ in their seed alone, as far as figures are compared between them.
+//!
+//! What is compared is the recipes, the world's settings and whether they were quick. A demo does not say which state of the
+//! program made it, so that two states which read the same recipes otherwise are not told apart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -207,9 +210,9 @@ fn same_ids((path, ids): &Asked, (other_path, others): &Asked) -> Result<(), Rep
     }
 }
 
-/// Refuses demos that something else than the seed tells apart.
+/// Refuses demos that recipes, settings of the world or a quick pass tell apart.
 fn same_plan(first: &Demo, other: &Demo) -> Result<(), ReportError> {
-    const REMEDY: &str = "pool demos of one version, made by the same command but for the seed; run the older one again";
+    const REMEDY: &str = "pool demos made by the same recipes, of worlds that differ in their seed alone; run one of them again";
     let (plan, others) = (plan(&first.folder)?, plan(&other.folder)?);
     let names: BTreeSet<&String> = plan.keys().chain(others.keys()).collect();
     for name in names {

@@ -140,11 +140,12 @@ fn hacked(demos: &[Demo]) -> Markup {
         p {
             "Means over the seeds of what the policies said while they were trained: the reward model's score above, the exact \
              judge's truth below, and how well the two agree within a step. A score that rises while false claims do not \
-             become fewer is reward hacking. Dots are steps, lines their mean over seven."
+             become fewer is reward hacking. Dots are steps, lines their mean over seven. A policy that was not \
+             judged with every seed is left out."
         }
         (hacking::draw(&over_seeds::mean_rollouts(demos)))
     };
-    or_missing(content, "No rollouts were judged.")
+    or_missing(content, "No policy's rollouts were judged with every seed.")
 }
 
 fn numbers(summary: &SeedsSummary) -> Markup {

@@ -217,6 +217,15 @@ fn rollouts_are_the_mean_over_seeds_at_common_steps() {
         "{hacking}"
     );
     assert!(!hacking.contains("step 2"), "{hacking}");
+
+    // Two seeds of three are no mean over the seeds.
+    std::fs::remove_file(seeds[1].1.join("eval/curve-facts.json")).unwrap();
+    let (_, page) = pooled(dir.path(), &seeds);
+    let hacking = section(&page, "hacking");
+    assert!(
+        hacking.contains("No policy's rollouts were judged with every seed."),
+        "{hacking}"
+    );
 }
 
 #[test]

@@ -176,12 +176,17 @@ fn numbers_are_in_files_seed_by_seed_with_their_mean() {
         let mut summary = demo::summary();
         summary["seed"] = i.into();
         summary["policies"]["sft"] = demo::results(0.1 * (i + 1) as f64, 0.7);
+        summary["policies"]["sft"]["benchmarks"]["chair"]["figures"]["objects"] =
+            json!({ "value": 3.0 + 0.25 * i as f64, "ci95": null, "n": 150 });
         demo::put(folder, "summary.json", &summary.to_string());
     }
     pooled(dir.path(), &seeds);
     let markdown = std::fs::read_to_string(dir.path().join("seeds.md")).unwrap();
     // The mean of 10, 20 and 30%; ten times 2.4841 around it.
     let row = "| CHAIR CHAIR_i | SFT | 10.0% (5.0%–15.0%) | 20.0% (15.0%–25.0%) | 30.0% (25.0%–35.0%) | 20.0% (−4.8%–44.8%) |\n";
+    assert!(markdown.contains(row), "{markdown}");
+    // A quarter of an object times 2.4841 around the mean.
+    let row = "| CHAIR objects mentioned | SFT | 3.00 | 3.25 | 3.50 | 3.25 (2.63–3.87) |\n";
     assert!(markdown.contains(row), "{markdown}");
     let json = std::fs::read_to_string(dir.path().join("seeds.json")).unwrap();
     let json: Value = serde_json::from_str(&json).unwrap();

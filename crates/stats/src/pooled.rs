@@ -62,7 +62,8 @@ pub struct Pooled {
     pub seeds: Vec<OfSeed>,
     /// Their mean; `None` without seeds, or where one of them has none.
     pub mean: Option<f64>,
-    /// 95% interval by the bootstrap over seeds and images; `None` for fewer than two seeds.
+    /// 95% interval by the bootstrap over seeds and images; `None` for fewer than two seeds, or where most resamples are over
+    /// nothing.
     pub bootstrap: Option<Interval>,
     /// 95% interval by Student's t over seeds; `None` for fewer than two.
     pub student: Option<Interval>,

@@ -1,4 +1,4 @@
-//! The loss of every stage that every demo has.
+//! The losses of the stages that every demo has.
 
 use maud::{Markup, html};
 

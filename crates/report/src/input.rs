@@ -13,10 +13,12 @@ use crate::metrics::Metrics;
 use crate::summary::{AlgorithmRow, Summary, Variant, Variants};
 
 /// The run folders whose losses are shown, in the order of the pipeline.
-pub(crate) const RUNS: [&str; 8] = [
+pub(crate) const RUNS: [&str; 10] = [
     "ground",
     "pretrain",
     "sft",
+    "sft-gpt4",
+    "reading",
     "reward-facts",
     "reward-no-facts",
     "policy-init",

@@ -60,15 +60,15 @@ pub struct PooledDemo {
 /// `out`.
 ///
 /// # Errors
-/// There is no demo, one is of another seed than said, two are of one seed or made by different recipes, a file is missing or
-/// damaged, or the folder cannot be written to.
+/// There is no demo, one is of another seed than said, two are of one seed or made by different recipes, what is compared in a
+/// demo was not asked the same, a file is missing or damaged, or the folder cannot be written to.
 pub fn write(
     out: &Path,
     seeds: &[(u64, PathBuf)],
     about: &About,
 ) -> Result<SeedsSummary, ReportError> {
     let demos = demos::read(seeds)?;
-    let summary = SeedsSummary::of(&demos, about.clone());
+    let summary = SeedsSummary::of(&demos, about.clone())?;
     let json = serde_json::to_string_pretty(&summary).map_err(|error| {
         let remedy = "report this: it is made of plain fields";
         ReportError::unfit(&out.join("seeds.json"), error.to_string(), remedy)
@@ -81,12 +81,12 @@ pub fn write(
 }
 
 impl SeedsSummary {
-    fn of(demos: &[Demo], about: About) -> Self {
+    fn of(demos: &[Demo], about: About) -> Result<Self, ReportError> {
         let quick = demos.iter().any(|demo| demo.summary.quick);
         let (claims, left_out) = if quick {
             (Vec::new(), Vec::new())
         } else {
-            claims::decide(demos)
+            claims::decide(demos)?
         };
         let pooled = |demo: &Demo| PooledDemo {
             seed: demo.summary.seed,
@@ -94,7 +94,7 @@ impl SeedsSummary {
             wall_secs: demo.summary.wall_secs,
             peak_memory_bytes: demo.summary.peak_memory_bytes,
         };
-        Self {
+        Ok(Self {
             about,
             demos: demos.iter().map(pooled).collect(),
             quick,
@@ -103,7 +103,7 @@ impl SeedsSummary {
             reward_models: figures::reward_models(demos),
             policies: figures::policies(demos),
             algorithms: figures::algorithms(demos),
-        }
+        })
     }
 
     /// The seeds, in the order given.
@@ -118,11 +118,5 @@ impl SeedsSummary {
             1 => "1 seed".to_owned(),
             n => format!("{n} seeds"),
         }
-    }
-
-    /// What no p over the seeds can be below: the two outcomes of 2^n in which all seeds have one sign.
-    #[must_use]
-    pub fn least_p(&self) -> f64 {
-        0.5_f64.powf(self.demos.len() as f64 - 1.0)
     }
 }

@@ -1,7 +1,7 @@
 //! How two policies differ over several training seeds: the mean over the seeds of how they differ with each.
 //!
 //! A seed has a world, models and images of its own, so nothing but figures is compared between seeds. Two intervals say
-//! how far the mean may be from that over all seeds, and the wider one decides ([`Pooled::ci95`]):
+//! how far the mean may be from that over all seeds, and both together decide ([`Pooled::ci95`]):
 //!
 //! - **Student's t** over the seeds' differences ([`student`]). It takes them as draws from one normal distribution.
 //! - **The bootstrap in two levels**: seeds are resampled, and of each drawn seed its images. It assumes no shape, but takes the
@@ -62,7 +62,8 @@ pub struct Pooled {
     pub seeds: Vec<OfSeed>,
     /// Their mean; `None` without seeds, or where one of them has none.
     pub mean: Option<f64>,
-    /// 95% interval by the bootstrap over seeds and images; `None` for fewer than two seeds.
+    /// 95% interval by the bootstrap over seeds and images; `None` for fewer than two seeds, or where most resamples are over
+    /// nothing.
     pub bootstrap: Option<Interval>,
     /// 95% interval by Student's t over seeds; `None` for fewer than two.
     pub student: Option<Interval>,
@@ -73,16 +74,12 @@ pub struct Pooled {
 }
 
 impl Pooled {
-    /// The wider of the two intervals, which decisions rest on.
+    /// Both intervals together, which decisions rest on: from the lower of their lower ends to the higher of their upper ends.
+    /// The wider of the two would not do, since the narrower one may reach further on one side.
     #[must_use]
     pub fn ci95(&self) -> Option<Interval> {
         let (drawn, student) = (self.bootstrap?, self.student?);
-        let width = |[low, high]: Interval| high - low;
-        Some(if width(drawn) > width(student) {
-            drawn
-        } else {
-            student
-        })
+        Some([drawn[0].min(student[0]), drawn[1].max(student[1])])
     }
 }
 

@@ -1,4 +1,4 @@
-//! The loss of every stage.
+//! The losses of the stages that every demo has.
 
 use maud::{Markup, html};
 
@@ -21,7 +21,7 @@ const PLOT: OverSteps = OverSteps {
     caption: "",
 };
 
-/// The losses of all stages that were run.
+/// The losses of the stages that every demo has, those that were run.
 #[must_use]
 pub(crate) fn draw(input: &ReportInput) -> Markup {
     html! {
@@ -30,6 +30,8 @@ pub(crate) fn draw(input: &ReportInput) -> Markup {
                 ("ground", "Grounding"),
                 ("pretrain", "Projector and decoder pretraining"),
                 ("sft", "Supervised fine-tuning"),
+                ("sft-gpt4", "Supervised fine-tuning on GPT-4-like data alone"),
+                ("reading", "Reading of facts, the reward models' base"),
             ] { (alone(input.runs.get(run), title)) }
             (both(input, "reward", "loss", "Reward models", "pair loss"))
             (alone(input.runs.get("policy-init"), "Policy init"))

@@ -15,8 +15,8 @@ use crate::svg::drawing;
 use crate::svg::marks::{self, Shape};
 
 const CAPTION: &str = "Each cross is the SFT model of one seed; thin lines lead to the policies that PPO makes of it, thick ones \
-    join the means over the seeds. Down is more truthful, right is more complete, and along a dotted line the object F1 stays \
-    the same.";
+    join the means over the seeds that have both ends. Down is more truthful, right is more complete, and along a dotted line \
+    the object F1 stays the same.";
 
 /// A comparison: every seed, and the mean with the interval that decides.
 #[must_use]
@@ -134,12 +134,13 @@ fn mean_way(ways: &[(u64, [(f64, f64); 2])]) -> Option<[(f64, f64); 2]> {
     (!ways.is_empty()).then(|| [mean(0), mean(1)])
 }
 
-/// What the policies said while they were trained: for each step the mean over the demos, at the steps that all of them have.
+/// What the policies said while they were trained: for each step the mean over the demos, at the steps that all of them have;
+/// nothing of a policy whose curve one of them lacks.
 #[must_use]
 pub(crate) fn mean_rollouts(demos: &[Demo]) -> Variants<Curve> {
     let of = |variant: Variant| {
-        let curves = demos.iter().filter_map(|demo| demo.curves.get(variant));
-        let curves: Vec<&Curve> = curves.collect();
+        let curves = demos.iter().map(|demo| demo.curves.get(variant));
+        let curves: Vec<&Curve> = curves.collect::<Option<_>>()?;
         let first = *curves.first()?;
         let at_step = |step: u64| {
             let points = curves

@@ -6,12 +6,14 @@ use maud::{Markup, html};
 
 use crate::svg::scale::number;
 
-/// The order of the pipeline; stages that are not named here come last, by name.
-const ORDER: [&str; 14] = [
+/// The order of the pipeline; stages that are not named here, evaluations and the ablation's runs, come last, by name.
+const ORDER: [&str; 18] = [
     "world",
     "ground",
     "pretrain",
     "sft",
+    "sft-gpt4",
+    "reading",
     "sample",
     "annotate",
     "reward-facts",
@@ -19,9 +21,11 @@ const ORDER: [&str; 14] = [
     "policy-init",
     "ppo-facts",
     "ppo-no-facts",
-    "eval",
-    "curve",
-    "ablation",
+    "grpo-facts",
+    "grpo-no-facts",
+    "rloo-facts",
+    "rloo-no-facts",
+    "dpo",
 ];
 
 /// A bar for each stage.
@@ -49,5 +53,41 @@ pub(crate) fn draw(stage_secs: &BTreeMap<String, f64>) -> Markup {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stages_stand_in_the_order_of_the_pipeline_and_the_rest_by_name() {
+        let names = [
+            "eval/sft",
+            "dpo",
+            "eval/curve-facts",
+            "ppo-facts",
+            "reading",
+            "sample",
+            "sft",
+            "sft-gpt4",
+        ];
+        let secs = names.map(|name| (name.to_owned(), 1.0));
+        let drawn = draw(&BTreeMap::from(secs)).into_string();
+        let rows = drawn.split("<th scope=\"row\">").skip(1);
+        let order: Vec<&str> = rows.filter_map(|row| row.split('<').next()).collect();
+        assert_eq!(
+            order,
+            [
+                "sft",
+                "sft-gpt4",
+                "reading",
+                "sample",
+                "ppo-facts",
+                "dpo",
+                "eval/curve-facts",
+                "eval/sft",
+            ]
+        );
     }
 }

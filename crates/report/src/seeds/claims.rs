@@ -2,10 +2,12 @@
 
 use candor_judge::Benchmark;
 use candor_stats::bootstrap::Interval;
+use candor_stats::paired::Pair;
 use candor_stats::pooled::{Contrast, Pooled, pool};
 use serde::Serialize;
 
 use super::demos::Demo;
+use crate::ReportError;
 use crate::plots::percent;
 use crate::summary::Policy;
 use crate::svg::scale::number;
@@ -39,7 +41,7 @@ pub struct Part {
     pub seeds: Vec<u64>,
     /// The comparison over these seeds.
     pub pooled: Pooled,
-    /// The wider of its two intervals.
+    /// Its two intervals together.
     pub ci95: Option<Interval>,
     /// What follows.
     pub decision: Decision,
@@ -168,7 +170,7 @@ enum Of {
 }
 
 impl Of {
-    fn pairs(&self, demo: &Demo) -> Option<Vec<candor_stats::paired::Pair>> {
+    fn pairs(&self, demo: &Demo) -> Result<Option<Vec<Pair>>, ReportError> {
         match self {
             Self::RewardModels => demo.reward_models(),
             Self::Policies(policies, benchmark, key) => demo.policies(*policies, *benchmark, key),
@@ -263,14 +265,18 @@ const SFT: [Policy; 2] = [Policy::Sft, Policy::FactRlhf];
 const GPT4: [Policy; 2] = [Policy::SftGpt4, Policy::Sft];
 
 /// The claims that the demos can say something of, and of the others that they cannot, in words.
-pub(super) fn decide(demos: &[Demo]) -> (Vec<Claim>, Vec<String>) {
+///
+/// # Errors
+/// What is compared in a demo was not asked the same.
+pub(super) fn decide(demos: &[Demo]) -> Result<(Vec<Claim>, Vec<String>), ReportError> {
     let mut claims = Vec::new();
     let mut left_out = Vec::new();
     for (key, claim, comparisons) in &CLAIMS {
-        let parts: Vec<Part> = comparisons.iter().map(|one| part(one, demos)).collect();
+        let parts = comparisons.iter().map(|one| part(one, demos));
+        let parts: Vec<Part> = parts.collect::<Result<_, _>>()?;
         if let Some(part) = parts.iter().find(|part| part.seeds.is_empty()) {
             left_out.push(format!(
-                "Left out, because no demo has both arms of \"{}\": {claim}",
+                "Left out, because no demo has numbers of both arms of \"{}\": {claim}",
                 part.what
             ));
             continue;
@@ -278,7 +284,7 @@ pub(super) fn decide(demos: &[Demo]) -> (Vec<Claim>, Vec<String>) {
         for part in parts.iter().filter(|part| part.seeds.len() < demos.len()) {
             let seeds = listed(&part.seeds);
             left_out.push(format!(
-                "{}: of the seeds {seeds} alone, which have both arms.",
+                "{}: of the seeds {seeds} alone, which have numbers of both arms.",
                 part.what
             ));
         }
@@ -289,17 +295,23 @@ pub(super) fn decide(demos: &[Demo]) -> (Vec<Claim>, Vec<String>) {
             parts,
         });
     }
-    (claims, left_out)
+    Ok((claims, left_out))
 }
 
-fn part((what, of, contrast, bound, unit): &Comparison, demos: &[Demo]) -> Part {
-    let both = demos
-        .iter()
-        .filter_map(|demo| Some((demo.summary.seed, of.pairs(demo)?)));
-    let (seeds, pairs): (Vec<u64>, Vec<_>) = both.filter(|(_, pairs)| !pairs.is_empty()).unzip();
+fn part(
+    (what, of, contrast, bound, unit): &Comparison,
+    demos: &[Demo],
+) -> Result<Part, ReportError> {
+    let (mut seeds, mut pairs): (Vec<u64>, Vec<Vec<Pair>>) = (Vec::new(), Vec::new());
+    for demo in demos {
+        if let Some(both) = of.pairs(demo)?.filter(|both| !both.is_empty()) {
+            seeds.push(demo.summary.seed);
+            pairs.push(both);
+        }
+    }
     let pooled = pool(&pairs, *contrast, SEED);
     let ci95 = pooled.ci95();
-    Part {
+    Ok(Part {
         what,
         bound: *bound,
         unit: *unit,
@@ -307,7 +319,7 @@ fn part((what, of, contrast, bound, unit): &Comparison, demos: &[Demo]) -> Part 
         decision: Decision::of(ci95, *bound),
         ci95,
         pooled,
-    }
+    })
 }
 
 /// Seeds in words: `0, 1, 2`.
@@ -324,11 +336,12 @@ impl Part {
         let Some(mean) = self.pooled.mean else {
             return "a ratio over nothing with one of the seeds".to_owned();
         };
-        let interval = self.ci95.map_or_else(
-            || " (one seed has no interval over seeds)".to_owned(),
-            |[low, high]| format!(" ({} to {})", written(low), written(high)),
-        );
-        written(mean) + self.unit.name() + &interval
+        let interval = match self.ci95 {
+            Some([low, high]) => format!("{} to {}", written(low), written(high)),
+            None if self.seeds.len() == 1 => "one seed has no interval over seeds".to_owned(),
+            None => "no interval: most resamples are over nothing".to_owned(),
+        };
+        format!("{}{} ({interval})", written(mean), self.unit.name())
     }
 
     /// Chances between equal policies, in words; empty for ratios.
@@ -338,10 +351,16 @@ impl Part {
             return String::new();
         };
         format!(
-            "p {} over seeds, {} over images",
+            "p {} over seeds (never below {}), {} over images",
             number(seeds, 3),
+            number(self.least_p(), 3),
             number(images, 4)
         )
+    }
+
+    /// What no p over its seeds can be below: the two outcomes of 2^n in which all seeds have one sign.
+    fn least_p(&self) -> f64 {
+        0.5_f64.powf(self.seeds.len() as f64 - 1.0)
     }
 }
 

@@ -1,11 +1,14 @@
 //! Finished demos that differ in their seed alone, as far as figures are compared between them.
+//!
+//! What is compared is the recipes, the world's settings and whether they were quick. A demo does not say which state of the
+//! program made it, so that two states which read the same recipes otherwise are not told apart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use candor_eval::curve::Curve;
 use candor_judge::rows::pairs;
-use candor_judge::{Benchmark, Run};
+use candor_judge::{Benchmark, Run, Verdict};
 use candor_stats::paired::Pair;
 use serde::Deserialize;
 use serde_json::Value;
@@ -96,10 +99,8 @@ impl Demo {
                 policies.push((policy, Run::open(&evaluated)?));
             }
         }
-        let held_out = |variant: Variant| {
-            let run = folder.join(format!("reward-{}", variant.folder()));
-            files::json_lines_if_there(&run.join("held_out.jsonl"))
-        };
+        let held_out =
+            |variant: Variant| files::json_lines_if_there(&held_out_file(folder, variant));
         Ok(Self {
             folder: folder.to_owned(),
             summary: files::json(&folder.join("summary.json"))?,
@@ -113,27 +114,50 @@ impl Demo {
     }
 
     /// What two policies contribute to a number; `None` where one of them was not evaluated on the benchmark.
+    ///
+    /// # Errors
+    /// They were not asked the same.
     pub(crate) fn policies(
         &self,
         [first, second]: [Policy; 2],
         benchmark: Benchmark,
         key: &str,
-    ) -> Option<Vec<Pair>> {
+    ) -> Result<Option<Vec<Pair>>, ReportError> {
         let verdicts = |policy: Policy| {
             let mut runs = self.policies.iter();
             let (_, run) = runs.find(|(of, _)| *of == policy)?;
             run.verdicts.get(&benchmark)
         };
-        Some(pairs(verdicts(first)?, verdicts(second)?, key))
+        let Some((one, other)) = verdicts(first).zip(verdicts(second)) else {
+            return Ok(None);
+        };
+        let ids = |policy: Policy, verdicts: &[Verdict]| {
+            let name = format!("eval/{}/verdicts/{}.jsonl", policy.key(), benchmark.key());
+            let ids = verdicts.iter().map(|verdict| verdict.id.clone());
+            ids_once(self.folder.join(name), ids)
+        };
+        same_ids(&ids(first, one)?, &ids(second, other)?)?;
+        Ok(Some(pairs(one, other, key)))
     }
 
-    /// What the reward model without facts, and the one with them, contribute to the accuracy with the comparisons that both
-    /// scored; `None` where one of them was not trained.
-    pub(crate) fn reward_models(&self) -> Option<Vec<Pair>> {
-        let (facts, without) = (
-            self.held_out.facts.as_ref()?,
-            self.held_out.no_facts.as_ref()?,
-        );
+    /// What the reward model without facts, and the one with them, contribute to the accuracy; `None` where one of them was not
+    /// trained.
+    ///
+    /// # Errors
+    /// They did not score the same comparisons.
+    pub(crate) fn reward_models(&self) -> Result<Option<Vec<Pair>>, ReportError> {
+        let (facts, without) = (&self.held_out.facts, &self.held_out.no_facts);
+        let Some((facts, without)) = facts.as_ref().zip(without.as_ref()) else {
+            return Ok(None);
+        };
+        let ids = |variant: Variant, scored: &[Scored]| {
+            let ids = scored.iter().map(|scored| scored.id.clone());
+            ids_once(held_out_file(&self.folder, variant), ids)
+        };
+        same_ids(
+            &ids(Variant::Facts, facts)?,
+            &ids(Variant::NoFacts, without)?,
+        )?;
         let by_id: BTreeMap<&str, &Scored> = without.iter().map(|s| (s.id.as_str(), s)).collect();
         let pair = |second: &Scored| {
             let first = by_id.get(second.id.as_str())?;
@@ -144,13 +168,51 @@ impl Demo {
                 second: second.part(),
             })
         };
-        Some(facts.iter().filter_map(pair).collect())
+        Ok(Some(facts.iter().filter_map(pair).collect()))
     }
 }
 
-/// Refuses demos that something else than the seed tells apart.
+/// What a reward model makes of the comparisons that nothing was chosen by.
+fn held_out_file(folder: &Path, variant: Variant) -> PathBuf {
+    let run = folder.join(format!("reward-{}", variant.folder()));
+    run.join("held_out.jsonl")
+}
+
+const OTHER_ITEMS: &str =
+    "both arms of a comparison are asked the same; run the stage that wrote one of them again";
+
+/// What was asked in a file, which is kept beside.
+type Asked = (PathBuf, BTreeSet<String>);
+
+fn ids_once(path: PathBuf, ids: impl Iterator<Item = String>) -> Result<Asked, ReportError> {
+    let mut all = BTreeSet::new();
+    for id in ids {
+        if let Some(id) = all.replace(id) {
+            let problem = format!("{id:?} is there twice");
+            return Err(ReportError::unfit(&path, problem, OTHER_ITEMS));
+        }
+    }
+    Ok((path, all))
+}
+
+/// Refuses two files of which one has what the other lacks: what is left would not be what either is named after.
+fn same_ids((path, ids): &Asked, (other_path, others): &Asked) -> Result<(), ReportError> {
+    let unfit = |path: &Path, id: &str, other: &Path| {
+        let problem = format!("{id:?} is not in {}", other.display());
+        Err(ReportError::unfit(path, problem, OTHER_ITEMS))
+    };
+    if let Some(id) = ids.difference(others).next() {
+        return unfit(path, id, other_path);
+    }
+    match others.difference(ids).next() {
+        Some(id) => unfit(other_path, id, path),
+        None => Ok(()),
+    }
+}
+
+/// Refuses demos that recipes, settings of the world or a quick pass tell apart.
 fn same_plan(first: &Demo, other: &Demo) -> Result<(), ReportError> {
-    const REMEDY: &str = "pool demos of one version, made by the same command but for the seed; run the older one again";
+    const REMEDY: &str = "pool demos made by the same recipes, of worlds that differ in their seed alone; run one of them again";
     let (plan, others) = (plan(&first.folder)?, plan(&other.folder)?);
     let names: BTreeSet<&String> = plan.keys().chain(others.keys()).collect();
     for name in names {

@@ -7,7 +7,6 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::{Claim, Decision, Demo, FigureRow, SeedsSummary};
 use crate::page::{STYLE, or_missing, quick_notice};
 use crate::plots::{hacking, over_seeds};
-use crate::svg::scale::number;
 use crate::table;
 use crate::wording::duration;
 
@@ -88,14 +87,15 @@ fn claims(summary: &SeedsSummary) -> Markup {
         @for left_out in &summary.left_out { p.missing { (left_out) } }
         p.note {
             b { "Shown" } " is what the whole 95% interval of the mean bears, " b { "the opposite" } " what it contradicts; the \
-             rest is " b { "not decided" } ". The interval is the wider of two: Student's t over the seeds, and the bootstrap \
-             over seeds and, within each, images. Both take the seeds as a fair sample of all; with few seeds that is a weak \
+             rest is " b { "not decided" } ". The interval is two together, from the lower of their lower ends to the higher of \
+             their upper ends: Student's t over the seeds, and the bootstrap over seeds and, within each, images. Both take the \
+             seeds as a fair sample of all; with few seeds that is a weak \
              ground. Nothing is corrected for the number of claims."
         }
         p.note {
             "p over seeds is how often a mean at least as large turns up when coins decide the sign of each seed's difference: \
-             with " (summary.n_seeds()) " it cannot be below " (number(summary.least_p(), 3)) ". p over images is the \
-             same when coins decide, image by image, which policy gave which answers; it speaks of other images for these \
+             with n seeds it cannot be below 2^(1 − n). p over images is the same when coins decide, image by image, which \
+             policy gave which answers; it speaks of other images for these \
              models, not of other seeds."
         }
     }
@@ -140,11 +140,12 @@ fn hacked(demos: &[Demo]) -> Markup {
         p {
             "Means over the seeds of what the policies said while they were trained: the reward model's score above, the exact \
              judge's truth below, and how well the two agree within a step. A score that rises while false claims do not \
-             become fewer is reward hacking. Dots are steps, lines their mean over seven."
+             become fewer is reward hacking. Dots are steps, lines their mean over seven. A policy that was not \
+             judged with every seed is left out."
         }
         (hacking::draw(&over_seeds::mean_rollouts(demos)))
     };
-    or_missing(content, "No rollouts were judged.")
+    or_missing(content, "No policy's rollouts were judged with every seed.")
 }
 
 fn numbers(summary: &SeedsSummary) -> Markup {

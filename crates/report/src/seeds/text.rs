@@ -24,9 +24,14 @@ impl SeedsSummary {
                         .map_or("–".to_owned(), |value| part.unit.written(value))
                 });
                 let each: Vec<String> = each.collect();
+                let decided = if claim.parts.len() > 1 {
+                    format!(", {}", part.decision.name())
+                } else {
+                    String::new()
+                };
                 let _ = writeln!(
                     text,
-                    "{:13} {}: {}; by seed {}",
+                    "{:13} {}: {}{decided}; by seed {}",
                     "",
                     part.what,
                     part.mean(),
@@ -41,12 +46,7 @@ impl SeedsSummary {
             text.extend([left_out, "\n"]);
         }
         if !self.claims.is_empty() {
-            let _ = writeln!(
-                text,
-                "brackets: 95% interval over seeds, the wider of Student's t and the bootstrap; p over {} is never below {}",
-                self.n_seeds(),
-                number(self.least_p(), 3),
-            );
+            text += "brackets: 95% interval over seeds, Student's t and the bootstrap together; p over n seeds is never below 2^(1 − n)\n";
         }
         text
     }
@@ -69,7 +69,7 @@ impl SeedsSummary {
                     text,
                     "| {} | {} | {}: {} | {} | {} |",
                     claim.claim,
-                    claim.decision.name(),
+                    part.decision.name(),
                     part.what,
                     part.mean(),
                     chance(part.pooled.p_seeds, 3),

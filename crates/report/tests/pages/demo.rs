@@ -137,7 +137,14 @@ pub fn summary() -> Value {
 /// Writes a whole demo.
 pub fn write(folder: &Path) {
     put(folder, "summary.json", &summary().to_string());
-    for run in ["ground", "pretrain", "sft", "policy-init"] {
+    for run in [
+        "ground",
+        "pretrain",
+        "sft",
+        "sft-gpt4",
+        "reading",
+        "policy-init",
+    ] {
         let rows = (1..=40).map(|step| json!({ "step": step, "loss": 3.0 / f64::from(step) }));
         put(folder, &format!("{run}/metrics.jsonl"), &lines(rows));
     }

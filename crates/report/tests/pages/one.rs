@@ -46,7 +46,7 @@ fn every_section_is_there_and_has_something_to_show() {
     assert_eq!(section(&page, "tradeoff").matches("<svg").count(), 1);
     // A metric that no step has, here the correctness, is not drawn.
     assert_eq!(section(&page, "ppo").matches("<svg").count(), 5);
-    assert_eq!(section(&page, "losses").matches("<svg").count(), 7);
+    assert_eq!(section(&page, "losses").matches("<svg").count(), 9);
     assert_eq!(section(&page, "gallery").matches("<article>").count(), 12);
     assert_eq!(section(&page, "ablation").matches("<tr>").count(), 3);
     // The figure, and what the three algorithms are drawn with before their names.

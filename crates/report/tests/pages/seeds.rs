@@ -134,13 +134,13 @@ fn claims_are_decided_by_intervals_over_seeds() {
         "seeds 0, 1, 2\n",
         "the opposite  Fact-RLHF has a higher MMHal score than RLHF.\n",
         "MMHal score of Fact-RLHF less that of RLHF: −0.50 (−0.75 to −0.25); by seed −0.60, −0.50, −0.40\n",
-        "CHAIR_i of Fact-RLHF over that of SFT: 30.0% (27.5% to 32.5%); by seed 29.0%, 30.0%, 31.0%\n",
-        "Recall of Fact-RLHF over that of SFT: 97.5% (96.3% to 98.7%); by seed 97.0%, 97.5%, 98.0%\n",
+        "CHAIR_i of Fact-RLHF over that of SFT: 30.0% (27.5% to 32.5%), shown; by seed 29.0%, 30.0%, 31.0%\n",
+        "Recall of Fact-RLHF over that of SFT: 97.5% (96.3% to 98.7%), shown; by seed 97.0%, 97.5%, 98.0%\n",
         "+1.0 points (−8.9 to +10.9); by seed −3.0, +1.0, +5.0\n",
         // All signs alike is two of eight outcomes; so it is for the one image of each seed.
-        "p 0.250 over seeds, 0.2500 over images\n",
-        "Left out, because no demo has both arms of \"POPE F1 of SFT less that of SFT on GPT-4-like data\"",
-        "p over 3 seeds is never below 0.250\n",
+        "p 0.250 over seeds (never below 0.250), 0.2500 over images\n",
+        "Left out, because no demo has numbers of both arms of \"POPE F1 of SFT less that of SFT on GPT-4-like data\"",
+        "p over n seeds is never below 2^(1 − n)\n",
     ] {
         assert!(table.contains(line), "{line}: {table}");
     }
@@ -176,12 +176,17 @@ fn numbers_are_in_files_seed_by_seed_with_their_mean() {
         let mut summary = demo::summary();
         summary["seed"] = i.into();
         summary["policies"]["sft"] = demo::results(0.1 * (i + 1) as f64, 0.7);
+        summary["policies"]["sft"]["benchmarks"]["chair"]["figures"]["objects"] =
+            json!({ "value": 3.0 + 0.25 * i as f64, "ci95": null, "n": 150 });
         demo::put(folder, "summary.json", &summary.to_string());
     }
     pooled(dir.path(), &seeds);
     let markdown = std::fs::read_to_string(dir.path().join("seeds.md")).unwrap();
     // The mean of 10, 20 and 30%; ten times 2.4841 around it.
     let row = "| CHAIR CHAIR_i | SFT | 10.0% (5.0%–15.0%) | 20.0% (15.0%–25.0%) | 30.0% (25.0%–35.0%) | 20.0% (−4.8%–44.8%) |\n";
+    assert!(markdown.contains(row), "{markdown}");
+    // A quarter of an object times 2.4841 around the mean.
+    let row = "| CHAIR objects mentioned | SFT | 3.00 | 3.25 | 3.50 | 3.25 (2.63–3.87) |\n";
     assert!(markdown.contains(row), "{markdown}");
     let json = std::fs::read_to_string(dir.path().join("seeds.json")).unwrap();
     let json: Value = serde_json::from_str(&json).unwrap();
@@ -217,6 +222,15 @@ fn rollouts_are_the_mean_over_seeds_at_common_steps() {
         "{hacking}"
     );
     assert!(!hacking.contains("step 2"), "{hacking}");
+
+    // Two seeds of three are no mean over the seeds.
+    std::fs::remove_file(seeds[1].1.join("eval/curve-facts.json")).unwrap();
+    let (_, page) = pooled(dir.path(), &seeds);
+    let hacking = section(&page, "hacking");
+    assert!(
+        hacking.contains("No policy's rollouts were judged with every seed."),
+        "{hacking}"
+    );
 }
 
 #[test]
@@ -234,9 +248,108 @@ fn an_arm_that_one_demo_has_is_compared_with_that_demo_alone() {
         decision(&summary, "mixture_pope"),
         Some(Decision::NotDecided)
     );
-    let said = "POPE F1 of SFT less that of SFT on GPT-4-like data: of the seeds 1 alone, which have both arms.";
+    let said = "POPE F1 of SFT less that of SFT on GPT-4-like data: of the seeds 1 alone, which have numbers of both arms.";
     assert!(page.contains(said));
     assert!(page.contains("+5.0 points (one seed has no interval over seeds)"));
+    // However many demos there are, this p is of one seed.
+    assert!(page.contains("p 1.000 over seeds (never below 1.000), "));
+}
+
+#[test]
+fn a_claim_of_two_comparisons_says_what_became_of_each() {
+    let dir = tempfile::tempdir().unwrap();
+    let seeds = three(dir.path());
+    for ((_, folder), by) in seeds.iter().zip([-1.0, 0.0, 1.0]) {
+        let said = answered([9.0 + 0.3 * by, 95.0 + 5.0 * by, 86.0, 3.0, 90.0]);
+        put_policy(folder, "fact_rlhf", &said);
+    }
+    let (summary, _) = pooled(dir.path(), &seeds);
+    let undecided = Some(Decision::NotDecided);
+    assert_eq!(decision(&summary, "hallucination"), undecided);
+    // 95% ± 5% · 2.4841.
+    let (fewer, complete) = (
+        "CHAIR_i of Fact-RLHF over that of SFT: 30.0% (27.5% to 32.5%)",
+        "Recall of Fact-RLHF over that of SFT: 95.0% (82.6% to 107.4%)",
+    );
+    let table = summary.table();
+    for line in [
+        "not decided   Fact-RLHF has less than 40% of SFT's CHAIR_i".to_owned(),
+        format!("{fewer}, shown; by seed 29.0%, 30.0%, 31.0%\n"),
+        format!("{complete}, not decided; by seed 90.0%, 95.0%, 100.0%\n"),
+    ] {
+        assert!(table.contains(&line), "{line}: {table}");
+    }
+    let markdown = std::fs::read_to_string(dir.path().join("seeds.md")).unwrap();
+    for row in [
+        format!("| shown | {fewer} |"),
+        format!("| not decided | {complete} |"),
+    ] {
+        assert!(markdown.contains(&row), "{row}: {markdown}");
+    }
+}
+
+#[test]
+fn an_interval_that_several_seeds_do_not_have_is_said_to_be_missing_for_its_own_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let seeds = three(dir.path());
+    for (_, folder) in &seeds {
+        // Objects are named of one image of ten. A resample of a seed has it 65 times in a hundred (1 − 0.9^10), so that all
+        // three do 28 times.
+        for (policy, false_objects) in [("sft", 30.0), ("rlhf", 10.0), ("fact_rlhf", 9.0)] {
+            let verdict = |i: usize| {
+                let named = if i == 0 { 100.0 } else { 0.0 };
+                let wrong = if i == 0 { false_objects } else { 0.0 };
+                json!({
+                    "id": i.to_string(), "image": format!("{i}.png"), "question": "?", "answer": "A dog.",
+                    "measures": {
+                        "chair_i": [wrong, named], "recall": [50.0, 100.0], "object_f1": [50.0, 100.0],
+                    },
+                })
+            };
+            let name = format!("eval/{policy}/verdicts/chair.jsonl");
+            demo::put(folder, &name, &demo::lines((0..10).map(verdict)));
+        }
+    }
+    let (_, page) = pooled(dir.path(), &seeds);
+    assert!(page.contains("30.0% (no interval: most resamples are over nothing)"));
+}
+
+#[test]
+fn arms_that_were_asked_different_things_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path();
+    let seeds = three(out);
+    let of_c = |ids: [&str; 2]| {
+        let line = |id: &str| json!({ "id": id, "image": "0.png", "chosen_score": 1.0, "rejected_score": 0.0 });
+        demo::lines(ids.map(line))
+    };
+    let (facts, without) = (
+        "reward-facts/held_out.jsonl",
+        "reward-no-facts/held_out.jsonl",
+    );
+    demo::put(&seeds[1].1, facts, &of_c(["c0", "c1"]));
+    demo::put(&seeds[1].1, without, &of_c(["c0", "c2"]));
+    let message = refused(out, &seeds);
+    assert!(message.contains("seed-1/reward-facts/held_out.jsonl"));
+    assert!(
+        message.contains("\"c1\" is not in") && message.contains(without),
+        "{message}"
+    );
+    // The other file has one more.
+    demo::put(&seeds[1].1, without, &of_c(["c1", "c0"]).repeat(2));
+    let message = refused(out, &seeds);
+    assert!(message.contains(without), "{message}");
+    assert!(message.contains("\"c1\" is there twice"), "{message}");
+
+    put_demo(out, 1, 0.0);
+    let other = verdict(&json!({ "score": [3.0, 1.0] })).replace("\"0\"", "\"7\"");
+    let name = "eval/rlhf/verdicts/mmhal.jsonl";
+    demo::put(&seeds[1].1, name, &other);
+    let message = refused(out, &seeds);
+    assert!(
+        message.contains("\"7\" is not in") && message.contains(name),
+        "{message}"
+    );
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn a_difference_worked_by_hand() {
     assert_close(found.bootstrap.unwrap(), &[0.1, 0.6], 1e-12, "bootstrap");
     // Of eight patterns of signs only +++ and −−− are as large, for seeds and, with an image each, for images.
     assert_eq!((found.p_seeds, found.p_images), (Some(0.25), Some(0.25)));
-    // Student's is the wider one, 1.31 to 0.5.
+    // Student's holds the bootstrap's.
     assert_eq!(found.ci95(), found.student);
 }
 
@@ -111,13 +111,27 @@ fn images_are_resampled_within_their_seed() {
     let seed: &[[f64; 4]] = &[[0.0, 1.0, 0.0, 1.0], [0.0, 1.0, 1.0, 1.0]];
     let found = pooled(&[seed, seed], Contrast::Difference);
     assert_eq!(found.bootstrap, Some([0.0, 1.0]));
-    // Equal differences have no spread, so here the bootstrap is the wider one.
+    // Equal differences have no spread, so here the bootstrap holds Student's.
     assert_eq!(
         (found.student, found.ci95()),
         (Some([0.5, 0.5]), Some([0.0, 1.0]))
     );
     // Each seed has one image that differs: ±1/2 and ±1/2, half of the outcomes as large as their sum.
     assert_eq!((found.p_seeds, found.p_images), (Some(0.5), Some(0.5)));
+}
+
+#[test]
+fn both_intervals_decide_together() {
+    let found = |bootstrap, student| Pooled {
+        bootstrap,
+        student,
+        ..pooled(&[], Contrast::Difference)
+    };
+    // The narrower one reaches further down, and alone holds zero; so the other way about.
+    let (narrow, wide) = (Some([-0.125, 0.25]), Some([0.125, 1.0]));
+    assert_eq!(found(narrow, wide).ci95(), Some([-0.125, 1.0]));
+    assert_eq!(found(wide, narrow).ci95(), Some([-0.125, 1.0]));
+    assert_eq!(found(None, wide).ci95(), None);
 }
 
 #[test]

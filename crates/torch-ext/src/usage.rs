@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn processor_time_is_that_of_all_threads() {
         let before = processor_secs();
-        let work = || {
+        let work = move || {
             let mut sum = 0_u64;
             while processor_secs() - before < 0.2 && sum < u64::MAX / 2 {
                 sum = std::hint::black_box(sum + 1);

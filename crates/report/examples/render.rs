@@ -57,7 +57,8 @@ fn demo_command(out: &Path, summary: &Summary) -> String {
 fn render_command(folders: &[PathBuf]) -> String {
     let mut command = "cargo run --release -p candor-report --example render".to_owned();
     for folder in folders {
-        command += &format!(" {}", folder.display());
+        command.push(' ');
+        command.push_str(&folder.display().to_string());
     }
     command
 }

@@ -10,6 +10,7 @@ pub const MAX_SEED: u64 = i64::MAX as u64;
 
 /// Arguments of `candor demo`.
 #[derive(Debug, Clone, Args)]
+#[allow(clippy::struct_excessive_bools)] // Each is a flag of its own on the command line.
 pub struct DemoArguments {
     /// Folder that everything is written to.
     #[arg(long, default_value = "runs/demo")]

@@ -127,25 +127,23 @@ fn command(arguments: &DemoArguments) -> String {
 /// The demo's command without the program, and without what changes no number.
 fn words(arguments: &DemoArguments) -> String {
     let path = |path: &PathBuf| quoted(&path.display().to_string());
-    let mut words = format!(
-        "demo --out {} --seed {}",
-        path(&arguments.out),
-        arguments.seed
-    );
+    let out = path(&arguments.out);
+    let mut words = vec![format!("demo --out {out} --seed {}", arguments.seed)];
     if arguments.seeds > 1 {
-        words += &format!(" --seeds {}", arguments.seeds);
+        words.push(format!("--seeds {}", arguments.seeds));
     }
     if arguments.device != DeviceChoice::Auto {
-        words += &format!(" --device {}", arguments.device);
+        words.push(format!("--device {}", arguments.device));
     }
     if let Some(changes) = &arguments.changes {
-        words += &format!(" --changes {}", path(changes));
+        words.push(format!("--changes {}", path(changes)));
     }
     let flags = [
-        (arguments.quick, " --quick"),
-        (arguments.ablation, " --ablation"),
-        (arguments.algorithms, " --algorithms"),
+        (arguments.quick, "--quick"),
+        (arguments.ablation, "--ablation"),
+        (arguments.algorithms, "--algorithms"),
     ];
-    words.extend(flags.iter().filter(|(on, _)| *on).map(|(_, flag)| *flag));
-    words
+    let given = flags.iter().filter(|(on, _)| *on);
+    words.extend(given.map(|(_, flag)| (*flag).to_owned()));
+    words.join(" ")
 }

@@ -99,7 +99,9 @@ fn launch(n: usize) -> anyhow::Result<()> {
             failed = Some((rank, Instant::now()));
         }
         if failed.is_some_and(|(_, since)| since.elapsed() > GRACE) {
-            ranks.iter_mut().for_each(|rank| rank.process.kill());
+            for rank in &mut ranks {
+                rank.process.kill();
+            }
         }
         thread::sleep(PAUSE);
     }

@@ -1,6 +1,6 @@
 //! Finished demos that differ in their seed alone, pooled: what the method claims, and whether the numbers bear it.
 //!
-//! [`write`] reads the demos and writes three files beside them: `seeds.json`, `seeds.md` with the numbers as tables, and
+//! [`write()`] reads the demos and writes three files beside them: `seeds.json`, `seeds.md` with the numbers as tables, and
 //! `report.html`, a page like that of one demo. How seeds are pooled and what that assumes is in [`candor_stats::pooled`].
 //! Of a claim it says "shown" or "the opposite" where the whole 95% interval lies on one side, else "not decided".
 

@@ -16,6 +16,7 @@ mod error;
 mod inputs;
 mod json_lines;
 mod launch;
+mod lock;
 pub mod manifest;
 mod place;
 mod progress;
@@ -29,6 +30,7 @@ pub use checkpoint::{Checkpoint, CheckpointStore, CheckpointWriter, Newest, RunS
 pub use error::{Damage, RunError};
 pub use inputs::Inputs;
 pub use launch::{LaunchOptions, Outcome};
+pub use lock::lock;
 pub use place::RankPlace;
 pub use progress::Progress;
 pub use ranks::{Exchange, Ranks};

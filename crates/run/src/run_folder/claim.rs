@@ -3,8 +3,8 @@
 //! A stage claims its folder first, so that nobody waits for a model to be told that the folder is taken; and it opens
 //! the folder last, so that a start that fails on the way leaves nothing behind that would block the next one.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
 use candor_data::atomic;
@@ -15,6 +15,7 @@ use super::{Resumed, RunFolder, RunOptions};
 use crate::checkpoint::{CheckpointStore, Newest};
 use crate::durable;
 use crate::error::RunError;
+use crate::lock::lock;
 
 /// A run folder that this process holds.
 #[derive(Debug)]
@@ -215,37 +216,4 @@ fn sweep(dir: &Path) {
             atomic::sweep(&entry.path());
         }
     }
-}
-
-fn lock(dir: &Path) -> Result<File, RunError> {
-    let path = dir.join(".lock");
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(&path)
-        .map_err(RunError::io("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut process = String::new();
-            // The name of the holder is a courtesy; without it the message still says what to do.
-            let _ = file.take(20).read_to_string(&mut process);
-            return Err(RunError::RunLocked {
-                dir: dir.to_path_buf(),
-                holder: if process.is_empty() {
-                    "another process".to_owned()
-                } else {
-                    format!("process {process}")
-                },
-            });
-        }
-        Err(TryLockError::Error(error)) => return Err(RunError::io("lock", &path)(error)),
-    }
-    file.set_len(0)
-        .and_then(|()| file.seek(SeekFrom::Start(0)))
-        .and_then(|_| file.write_all(std::process::id().to_string().as_bytes()))
-        .map_err(RunError::io("write", &path))?;
-    Ok(file)
 }

@@ -64,8 +64,8 @@ fn question(config: &WorldConfig, scene: &Scene, rng: &mut Stream) -> Option<Que
     })
 }
 
-/// Prompts for PPO: the first of a scene asks for a description; the second asks for one of four options or for yes or
-/// no; further ones ask for descriptions again, since facts know one set of rationales an image.
+/// Prompts for PPO: the second of a scene asks for one of four options or for yes or no; all others ask for a description,
+/// or a question as often as configured, since facts know one set of rationales an image.
 #[must_use]
 pub fn rl(config: &WorldConfig, scenes: &[Scene]) -> Vec<Prompt> {
     let mut rows = Vec::new();

@@ -39,7 +39,12 @@ fn caption_of(scene: &Scene, kinds: &[Kind], rng: &mut Stream) -> String {
 /// A short true caption about one or two of the kinds.
 #[must_use]
 pub fn short(scene: &Scene, rng: &mut Stream) -> String {
-    let kinds = shuffled(scene, rng);
+    short_of(scene, scene.kinds().into_iter().collect(), rng)
+}
+
+/// The same of the kinds that somebody noticed.
+fn short_of(scene: &Scene, mut kinds: Vec<Kind>, rng: &mut Stream) -> String {
+    kinds.shuffle(rng);
     let said = rng.random_range(1..=2).min(kinds.len());
     caption_of(scene, &kinds[..said], rng)
 }
@@ -72,10 +77,7 @@ pub fn facts_with_gaps(scene: &Scene, gap: f64, rng: &mut Stream) -> Vec<String>
         .collect();
     kinds.sort_unstable();
     while all.len() < PER_IMAGE {
-        let mut some = kinds.clone();
-        some.shuffle(rng);
-        let said = rng.random_range(1..=2).min(some.len());
-        all.push(caption_of(scene, &some[..said], rng));
+        all.push(short_of(scene, kinds.clone(), rng));
     }
     all.shuffle(rng);
     all

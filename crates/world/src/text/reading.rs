@@ -84,39 +84,29 @@ fn exchange(
     let colour = Colour::ALL[rng.random_range(0..Colour::ALL.len())];
     let place = Cell::at(rng.random_range(0..16)).place();
     let denies = rng.random_bool(config.reading_denies);
+    let is_colour = format!(" is {colour}.");
     let (question, before, after) = match rng.random_range(0..5_u8) {
-        0 => (Question::Colour(kind), "The", format!("is {colour}.")),
-        1 => (
-            Question::Place(kind),
-            "The",
-            format!("is {}.", place.phrase()),
-        ),
+        0 => (Question::Colour(kind), "The", is_colour),
+        1 => {
+            let is_place = format!(" is {}.", place.phrase());
+            (Question::Place(kind), "The", is_place)
+        }
         2 => (Question::Count(kind), "There is one", ".".to_owned()),
-        3 => (Question::Coloured(colour), "The", format!("is {colour}.")),
-        _ => (
-            Question::Exists(kind, None),
-            "Yes, there is a",
-            ".".to_owned(),
-        ),
+        3 => (Question::Coloured(colour), "The", is_colour),
+        _ => {
+            let yes = "Yes, there is a";
+            (Question::Exists(kind, None), yes, ".".to_owned())
+        }
     };
-    let (before, after) = if denies {
-        let before = match question {
-            Question::Exists(..) => "No, there is no",
-            _ => "There is no",
-        };
-        (before, "in the image.".to_owned())
-    } else {
-        (before, after)
+    let (before, after) = match (denies, &question) {
+        (true, Question::Exists(..)) => ("No, there is no", " in the image.".to_owned()),
+        (true, _) => ("There is no", " in the image.".to_owned()),
+        (false, _) => (before, after),
     };
     let verdict = if is_there == denies { "no" } else { "yes" };
-    let end = if after == "." {
-        after
-    } else {
-        format!(" {after}")
-    };
     Some((
         question.text(),
-        format!("{before} {kind}{end}"),
-        format!("{before} {kind} {verdict}{end}"),
+        format!("{before} {kind}{after}"),
+        format!("{before} {kind} {verdict}{after}"),
     ))
 }

@@ -10,7 +10,7 @@ use crate::summary::Summary;
 use crate::{table, wording};
 
 /// The look of the pages of demos.
-pub(crate) const STYLE: &str = include_str!("style.css");
+const STYLE: &str = include_str!("style.css");
 
 /// The sections in their order: where a link leads, and the heading.
 const SECTIONS: [(&str, &str); 10] = [
@@ -29,29 +29,46 @@ const SECTIONS: [(&str, &str); 10] = [
 /// The whole page.
 #[must_use]
 pub fn render(input: &ReportInput) -> String {
+    let version = &input.about.version;
+    document(
+        &format!("candor demo, seed {}", input.summary.seed),
+        &top(&input.summary),
+        SECTIONS.into_iter().zip(sections(input)),
+        &html! { "Made by candor " (version) ". All numbers are of this one run." },
+    )
+}
+
+/// A whole page without scripts: what stands on top, then the sections, each given by its id and heading.
+pub(crate) fn document(
+    title: &str,
+    top: &Markup,
+    sections: impl Iterator<Item = ((&'static str, &'static str), Markup)>,
+    footer: &Markup,
+) -> String {
+    let sections: Vec<_> = sections.collect();
     let page = html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "candor demo, seed " (input.summary.seed) }
+                title { (title) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                header { (top(&input.summary)) }
+                header { (top) }
                 nav aria-label="Sections" {
-                    @for (id, heading) in SECTIONS { a href={ "#" (id) } { (heading) } }
+                    @for ((id, heading), _) in &sections { a href={ "#" (id) } { (heading) } }
                 }
                 main {
-                    @for ((id, heading), content) in SECTIONS.into_iter().zip(sections(input)) {
+                    @for ((id, heading), content) in &sections {
                         section id=(id) {
                             h2 { (heading) }
                             (content)
                         }
                     }
                 }
-                footer { p { "Made by candor " (input.about.version) ". All numbers are of this one run." } }
+                footer { p { (footer) } }
             }
         }
     };

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::{Claim, Decision, Demo, FigureRow, SeedsSummary};
-use crate::page::{STYLE, or_missing, quick_notice};
+use crate::page::{document, or_missing, quick_notice};
 use crate::plots::{hacking, over_seeds};
 use crate::table;
 use crate::wording::duration;
@@ -35,44 +35,27 @@ pub(super) fn render(summary: &SeedsSummary, demos: &[Demo], out: &Path) -> Stri
         algorithms(summary),
         again(summary, out),
     ];
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "candor demo, " (summary.n_seeds()) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                header {
-                    h1 { "Does a reward model that reads the facts make a policy hallucinate less, whatever the seed?" }
-                    @if summary.quick { (quick_notice()) }
-                    p.lead {
-                        @if summary.demos.len() == 1 {
-                            "A demo with one seed, which says nothing of others: no claim can be decided."
-                        } @else {
-                            "The same demo with " (summary.n_seeds()) ", each with a world, models and comparisons of its own. \
-                             What differs between two policies is computed within each seed and then averaged."
-                        }
-                    }
-                }
-                nav aria-label="Sections" {
-                    @for (id, heading) in SECTIONS { a href={ "#" (id) } { (heading) } }
-                }
-                main {
-                    @for ((id, heading), content) in SECTIONS.into_iter().zip(contents) {
-                        section id=(id) {
-                            h2 { (heading) }
-                            (content)
-                        }
-                    }
-                }
-                footer { p { "Made by candor " (summary.about.version) "." } }
+    document(
+        &format!("candor demo, {}", summary.n_seeds()),
+        &top(summary),
+        SECTIONS.into_iter().zip(contents),
+        &html! { "Made by candor " (summary.about.version) "." },
+    )
+}
+
+fn top(summary: &SeedsSummary) -> Markup {
+    html! {
+        h1 { "Does a reward model that reads the facts make a policy hallucinate less, whatever the seed?" }
+        @if summary.quick { (quick_notice()) }
+        p.lead {
+            @if summary.demos.len() == 1 {
+                "A demo with one seed, which says nothing of others: no claim can be decided."
+            } @else {
+                "The same demo with " (summary.n_seeds()) ", each with a world, models and comparisons of its own. \
+                 What differs between two policies is computed within each seed and then averaged."
             }
         }
-    };
-    page.into_string()
+    }
 }
 
 fn claims(summary: &SeedsSummary) -> Markup {

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::DataError;
+use crate::lock::Locked;
 
 /// What temporary names begin with, and how many letters and digits follow.
 const PREFIX: &str = ".candor-";
@@ -146,10 +147,10 @@ fn held<T>(
     make: impl Fn() -> io::Result<T>,
     open: impl Fn(&T) -> Option<File>,
     path: impl Fn(&T) -> &Path,
-) -> io::Result<(T, Option<File>)> {
+) -> io::Result<(T, Option<Locked>)> {
     loop {
         let thing = make()?;
-        let lock = open(&thing).filter(|file| file.lock().is_ok());
+        let lock = open(&thing).and_then(|file| Locked::wait(file).ok());
         // It may have been swept away before it was locked.
         if path(&thing).exists() {
             return Ok((thing, lock));
@@ -190,7 +191,7 @@ pub fn sweep(folder: &Path) {
             continue;
         };
         // Held until it is gone: whoever made it a moment ago and waits for the lock will find it gone.
-        if let Some(_lock) = opened.ok().filter(|file| file.try_lock().is_ok()) {
+        if let Some(_lock) = opened.ok().and_then(|file| Locked::now(file).ok()) {
             let _ = if kind.is_dir() {
                 std::fs::remove_dir_all(&path)
             } else {

@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{DataError, Place, Remedy, Spot};
+use crate::lock::Locked;
 
 /// A file of more bytes is refused before it is read.
 const MAX_BYTES: u64 = 4 << 30;
@@ -20,7 +21,7 @@ const MAX_BYTES: u64 = 4 << 30;
 #[derive(Debug)]
 pub struct LineLog<T> {
     path: PathBuf,
-    file: File,
+    file: Locked,
     lines: PhantomData<fn(&T)>,
 }
 
@@ -36,8 +37,8 @@ impl<T: Serialize + DeserializeOwned> LineLog<T> {
         }
         let mut options = OpenOptions::new();
         let file = options.read(true).append(true).create(true).open(path);
-        let mut file = file.map_err(|source| refused(path, source))?;
-        file.try_lock().map_err(|error| match error {
+        let file = file.map_err(|source| refused(path, source))?;
+        let mut file = Locked::now(file).map_err(|(_, error)| match error {
             TryLockError::WouldBlock => DataError::Io {
                 action: "append to",
                 path: path.to_owned(),

@@ -1,8 +1,10 @@
 //! One process at a time in a folder.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
+
+use candor_data::Locked;
 
 use crate::error::RunError;
 
@@ -10,18 +12,18 @@ use crate::error::RunError;
 ///
 /// # Errors
 /// Another process holds it ([`RunError::RunLocked`]), or the file cannot be written.
-pub fn lock(dir: &Path) -> Result<File, RunError> {
+pub fn lock(dir: &Path) -> Result<Locked, RunError> {
     let path = dir.join(".lock");
-    let mut file = OpenOptions::new()
+    let file = OpenOptions::new()
         .create(true)
         .truncate(false)
         .read(true)
         .write(true)
         .open(&path)
         .map_err(RunError::io("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
+    let mut file = match Locked::now(file) {
+        Ok(file) => file,
+        Err((file, TryLockError::WouldBlock)) => {
             let mut process = String::new();
             // The name of the holder is a courtesy; without it the message still says what to do.
             let _ = file.take(20).read_to_string(&mut process);
@@ -34,8 +36,8 @@ pub fn lock(dir: &Path) -> Result<File, RunError> {
                 },
             });
         }
-        Err(TryLockError::Error(error)) => return Err(RunError::io("lock", &path)(error)),
-    }
+        Err((_, TryLockError::Error(error))) => return Err(RunError::io("lock", &path)(error)),
+    };
     file.set_len(0)
         .and_then(|()| file.seek(SeekFrom::Start(0)))
         .and_then(|_| file.write_all(std::process::id().to_string().as_bytes()))

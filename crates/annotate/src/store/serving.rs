@@ -2,6 +2,8 @@
 
 use std::fs::{File, TryLockError};
 
+use candor_data::Locked;
+
 use super::Store;
 use super::database::{Connection, values};
 use crate::error::AnnotateError;
@@ -12,7 +14,7 @@ const LOCK: i64 = 0x63_61_6e_64_6f_72;
 /// Held while a process serves; other processes cannot serve the same database meanwhile.
 #[derive(Debug)]
 pub struct Serving {
-    _file: Option<File>,
+    _file: Option<Locked>,
     _connection: Option<Connection>,
 }
 
@@ -46,13 +48,13 @@ impl Store {
             remedy: "check that you may write to the database's folder",
             source,
         })?;
-        match file.try_lock() {
-            Ok(()) => Ok(Serving {
+        match Locked::now(file) {
+            Ok(file) => Ok(Serving {
                 _file: Some(file),
                 _connection: None,
             }),
-            Err(TryLockError::WouldBlock) => Err(taken("another process serves it")),
-            Err(TryLockError::Error(error)) => Err(taken(&error.to_string())),
+            Err((_, TryLockError::WouldBlock)) => Err(taken("another process serves it")),
+            Err((_, TryLockError::Error(error))) => Err(taken(&error.to_string())),
         }
     }
 }

@@ -12,10 +12,10 @@ mod side_by_side;
 mod stage;
 mod variant;
 
-use std::fs::File;
 use std::path::PathBuf;
 use std::thread;
 
+use candor_data::Locked;
 use candor_report::About;
 use candor_run::{Outcome, StopSignal};
 use candor_train::DeviceChoice;
@@ -36,7 +36,7 @@ struct Demo {
     folder: Folder,
     done: Done,
     /// Keeps other demos out of the folder.
-    _lock: File,
+    _lock: Locked,
 }
 
 /// Runs what has not been run yet, then writes the report and prints the summary.

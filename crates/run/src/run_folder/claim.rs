@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
-use candor_data::atomic;
+use candor_data::{Locked, atomic};
 use candor_recipe::changed_keys;
 
 use super::resumes;
@@ -29,7 +29,7 @@ pub struct Claim {
     may_change: Vec<String>,
     resumes: bool,
     // Closing it releases the lock.
-    _lock: File,
+    _lock: Locked,
 }
 
 impl Claim {

@@ -1,13 +1,14 @@
 //! One demo at a time in a folder: two would write the same files.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
+use candor_data::Locked;
 use candor_run::RunError;
 
 /// Takes a folder, which is made if there is none, until what is returned is dropped or this process ends.
-pub fn take(out: &Path) -> anyhow::Result<File> {
+pub fn take(out: &Path) -> anyhow::Result<Locked> {
     fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
     match candor_run::lock(out) {
         Err(RunError::RunLocked { dir, holder }) => anyhow::bail!(

@@ -8,7 +8,7 @@ use candor_judge::Benchmark;
 use maud::{Markup, html};
 
 use super::figure;
-use super::plane::{HEIGHT, Plane, words};
+use super::plane::{HEIGHT, Name, Plane, words};
 use crate::summary::{Algorithm, AlgorithmRow, Policies, Policy, measured};
 use crate::svg::drawing;
 use crate::svg::marks::{self, Shape};
@@ -89,6 +89,10 @@ pub(crate) fn draw(rows: &[AlgorithmRow], curves: &[Option<Curve>], policies: &P
     let Some(plane) = Plane::around(&places).filter(|_| !ends.is_empty()) else {
         return html! {};
     };
+    let dots: Vec<(f64, f64)> = ends
+        .iter()
+        .map(|(_, _, recall, chair_i)| (recall.0, chair_i.0))
+        .collect();
     let content = html! {
         (plane.ground())
         @for (row, way, ..) in &ends {
@@ -96,7 +100,7 @@ pub(crate) fn draw(rows: &[AlgorithmRow], curves: &[Option<Curve>], policies: &P
         }
         @if let Some(point) = start {
             (marks::dot(&plane.frame, point, Shape::Diamond, "start", &words("policy init", point)))
-            (plane.name(point, -7.0, "policy init", "start"))
+            (plane.names(&[Name { point, text: "policy init".to_owned(), class: "start" }], &dots))
         }
         @for (row, _, (recall, along), (chair_i, upward)) in &ends {
             @let end = (*recall, *chair_i);

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 
 use super::figure;
 use super::forest::{Forest, Row};
-use super::plane::{HEIGHT, Plane, words};
+use super::plane::{HEIGHT, Name, Plane, words};
 use crate::seeds::{Demo, Part, Unit};
 use crate::summary::{Policy, Variant, Variants, measured};
 use crate::svg::drawing;
@@ -90,6 +90,18 @@ pub(crate) fn tradeoff(demos: &[Demo]) -> Markup {
     let means = arms
         .each_ref()
         .map(|(policy, ways)| (*policy, mean_way(ways)));
+    let name = |point, policy: Policy| Name {
+        point,
+        text: policy.name().to_owned(),
+        class: policy.class(),
+    };
+    let ends = means
+        .iter()
+        .filter_map(|(policy, way)| Some(name((*way)?[1], *policy)));
+    let sft = means.iter().find_map(|(_, way)| *way);
+    let names: Vec<Name> = ends
+        .chain(sft.map(|[from, _]| name(from, Policy::Sft)))
+        .collect();
     let content = html! {
         (plane.ground())
         @for (policy, ways) in &arms {
@@ -106,10 +118,9 @@ pub(crate) fn tradeoff(demos: &[Demo]) -> Markup {
                 (marks::line(frame, &[*from, *to], &format!("line {}", policy.class())))
                 (marks::arrow(frame.at(*from), frame.at(*to), &format!("tip {}", policy.class())))
                 (marks::dot(frame, *to, policy.shape(), policy.class(), &words(&format!("{}, mean", policy.name()), *to)))
-                (plane.name(*to, 15.0, policy.name(), policy.class()))
             }
         }
-        @if let Some((_, Some([from, _]))) = means.first() { (plane.name(*from, -9.0, "SFT", "sft")) }
+        (plane.names(&names, &places))
     };
     let spoken: Vec<String> = means
         .iter()

@@ -54,15 +54,84 @@ impl Plane {
         }
     }
 
-    /// A name beside a place, on the side where there is room.
+    /// Names beside places, each at the corner where it covers the fewest of the dots and of the names before it.
     #[must_use]
-    pub(crate) fn name(&self, point: (f64, f64), dy: f64, name: &str, class: &str) -> Markup {
-        let (x, y) = self.frame.at(point);
-        let left = x > f64::midpoint(self.frame.left, self.frame.right);
-        let (dx, anchor) = if left { (-9.0, "end") } else { (9.0, "start") };
+    pub(crate) fn names(&self, names: &[Name], dots: &[(f64, f64)]) -> Markup {
+        let dots: Vec<(f64, f64)> = dots.iter().map(|&dot| self.frame.at(dot)).collect();
+        let mut taken: Vec<Space> = Vec::new();
         html! {
-            text class={ "series-name halo " (class) } x=(place(x + dx)) y=(place(y + dy)) text-anchor=(anchor) { (name) }
+            @for name in names {
+                @let corner = self.corner(name, &dots, &taken);
+                @let (x, y) = self.frame.at(name.point);
+                @let anchor = if corner.0 < 0.0 { "end" } else { "start" };
+                text class={ "series-name halo " (name.class) } x=(place(x + corner.0)) y=(place(y + corner.1)) text-anchor=(anchor) { (name.text) }
+                @let _ = taken.push(self.space(name, corner));
+            }
         }
+    }
+
+    /// How far from its place a name begins.
+    fn corner(&self, name: &Name, dots: &[(f64, f64)], taken: &[Space]) -> (f64, f64) {
+        let covered = |corner: (f64, f64)| {
+            let space = self.space(name, corner);
+            let outside = space.left < self.frame.left
+                || space.right > WIDTH
+                || space.top < self.frame.top
+                || space.bottom > self.frame.bottom;
+            let n_dots = dots.iter().filter(|&&dot| space.holds(dot)).count();
+            let n_names = taken.iter().filter(|other| space.meets(other)).count();
+            n_dots + 10 * n_names + 100 * usize::from(outside)
+        };
+        let corners = [(9.0, -7.0), (-9.0, -7.0), (9.0, 15.0), (-9.0, 15.0)];
+        let best = corners.into_iter().min_by_key(|&corner| covered(corner));
+        best.unwrap_or(corners[0])
+    }
+
+    /// What a name takes up, by the mean width of a letter.
+    fn space(&self, name: &Name, (dx, dy): (f64, f64)) -> Space {
+        const LETTER: f64 = 6.6;
+        const ABOVE: f64 = 9.0;
+        const BELOW: f64 = 3.0;
+        let (x, y) = self.frame.at(name.point);
+        let width = name.text.chars().map(|_| LETTER).sum::<f64>();
+        let left = if dx < 0.0 { x + dx - width } else { x + dx };
+        Space {
+            left,
+            right: left + width,
+            top: y + dy - ABOVE,
+            bottom: y + dy + BELOW,
+        }
+    }
+}
+
+/// A name for a place.
+pub(crate) struct Name {
+    /// Recall and `CHAIR_i`.
+    pub point: (f64, f64),
+    /// What is written.
+    pub text: String,
+    /// Its class of the style sheet.
+    pub class: &'static str,
+}
+
+/// A part of a drawing, in its units.
+struct Space {
+    left: f64,
+    right: f64,
+    top: f64,
+    bottom: f64,
+}
+
+impl Space {
+    fn holds(&self, (x, y): (f64, f64)) -> bool {
+        (self.left..=self.right).contains(&x) && (self.top..=self.bottom).contains(&y)
+    }
+
+    fn meets(&self, other: &Self) -> bool {
+        self.left < other.right
+            && other.left < self.right
+            && self.top < other.bottom
+            && other.top < self.bottom
     }
 }
 
@@ -92,7 +161,9 @@ fn contours(frame: &Frame, [left, right]: [f64; 2], [low, high]: [f64; 2]) -> Ma
             @if let Some(&end) = points.first() {
                 @let (x, y) = frame.at(end);
                 @let (dx, anchor) = if x > frame.right - 50.0 { (-4.0, "end") } else { (4.0, "start") };
-                text.contour-name.halo x=(place(x + dx)) y=(place(y - 4.0)) text-anchor=(anchor) { "F1 " (whole_percent(level.value)) }
+                // Above the line, but not on the name of the axis.
+                @let dy = if y - 14.0 < frame.top { 12.0 } else { -4.0 };
+                text.contour-name.halo x=(place(x + dx)) y=(place(y + dy)) text-anchor=(anchor) { "F1 " (whole_percent(level.value)) }
             }
         }
     }
@@ -116,6 +187,36 @@ fn contour(frame: &Frame, f1: f64, [left, right]: [f64; 2]) -> Vec<(f64, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_stand_where_there_is_room() {
+        let plane = Plane::around(&[(0.5, 0.1), (1.0, 0.3)]).unwrap();
+        let name = |point, text: &str| Name {
+            point,
+            text: text.to_owned(),
+            class: "sft",
+        };
+        let ends = |names: &[Name], dots: &[(f64, f64)]| {
+            let drawn = plane.names(names, dots).into_string();
+            let ends = drawn.split("text-anchor=").skip(1);
+            ends.map(|rest| rest.starts_with("\"end\""))
+                .collect::<Vec<_>>()
+        };
+        // To the right, unless the drawing ends there, a dot is in the way, or another name.
+        let middle = (0.75, 0.2);
+        assert_eq!(ends(&[name(middle, "SFT")], &[]), [false]);
+        assert_eq!(ends(&[name((1.0, 0.2), "a long name")], &[]), [true]);
+        let (x, y) = plane.frame.at(middle);
+        let beside = |dy: f64| {
+            let across = (x + 15.0 - plane.frame.left) / (plane.frame.right - plane.frame.left);
+            let down = (y + dy - plane.frame.top) / (plane.frame.bottom - plane.frame.top);
+            let ([a, b], [c, d]) = (plane.along, plane.upward);
+            (a + across * (b.min(1.0) - a), d - down * (d - c))
+        };
+        assert_eq!(ends(&[name(middle, "SFT")], &[beside(-10.0)]), [true]);
+        let two = [name(middle, "SFT"), name(middle, "start")];
+        assert_eq!(ends(&two, &[]), [false, true]);
+    }
 
     #[test]
     fn a_contour_has_one_f1() {

@@ -5,7 +5,7 @@ use candor_judge::Benchmark;
 use maud::{Markup, html};
 
 use super::figure;
-use super::plane::{HEIGHT, Plane, words};
+use super::plane::{HEIGHT, Name, Plane, words};
 use crate::summary::{Policies, Policy, Variant, Variants, measured};
 use crate::svg::drawing;
 use crate::svg::marks::{self, Shape};
@@ -43,23 +43,29 @@ pub(crate) fn draw(curves: &Variants<Curve>, policies: &Policies) -> Markup {
         return html! {};
     }
     places.extend(sft);
+    let dots: Vec<(f64, f64)> = paths
+        .iter()
+        .flat_map(|(_, points)| points)
+        .filter_map(|p| at(p))
+        .chain(sft)
+        .collect();
     let Some(plane) = Plane::around(&places) else {
         return html! {};
     };
-    // The name of the lower end stands below it, out of the way of the other's.
-    let lowest = paths
+    // Both variants start at the same policy, which is marked once.
+    let start = paths
         .iter()
-        .filter_map(|(variant, points)| Some((*variant, at(points.last()?)?.1)))
-        .min_by(|a, b| a.1.total_cmp(&b.1));
-    let below = lowest.map(|(variant, _)| variant);
+        .find_map(|(_, points)| points.first().and_then(|point| at(point)));
     let content = html! {
         (plane.ground())
-        @for (variant, points) in &paths { (path(&plane, *variant, points, below == Some(*variant))) }
+        @for (variant, points) in &paths { (path(&plane, *variant, points)) }
         @if let Some(point) = sft {
             (marks::dot(&plane.frame, point, Policy::Sft.shape(), "sft", &words("SFT", point)))
-            (plane.name(point, 15.0, "SFT", "sft"))
         }
-        (start(&plane, &paths))
+        @if let Some(point) = start {
+            (marks::dot(&plane.frame, point, Shape::Diamond, "start", &words("start", point)))
+        }
+        (plane.names(&names(&paths, sft, start), &dots))
     };
     let drawn = drawing(HEIGHT, &spoken(&paths), &content);
     html! { div.figures.wide { (figure("CHAIR_i against recall over the steps", &drawn, CAPTION)) } }
@@ -69,7 +75,7 @@ fn at(point: &CurvePoint) -> Option<(f64, f64)> {
     Some((point.recall?, point.chair_i?))
 }
 
-fn path(plane: &Plane, variant: Variant, points: &[&CurvePoint], is_named_below: bool) -> Markup {
+fn path(plane: &Plane, variant: Variant, points: &[&CurvePoint]) -> Markup {
     let places: Vec<(f64, f64)> = points.iter().filter_map(|point| at(point)).collect();
     let frame = &plane.frame;
     html! {
@@ -84,23 +90,24 @@ fn path(plane: &Plane, variant: Variant, points: &[&CurvePoint], is_named_below:
         @if let (Some(last), Some(end)) = (points.last(), places.last()) {
             (marks::whiskers(frame, *end, last.ci95_recall, last.ci95_chair_i, variant.class()))
             (marks::dot(frame, *end, variant.shape(), variant.class(), &words(variant.name(), *end)))
-            @let dy = if is_named_below { 15.0 } else { -7.0 };
-            (plane.name(*end, dy, &format!("{}, step {}", variant.name(), last.step), variant.class()))
         }
     }
 }
 
-/// Both variants start at the same policy, which is marked once.
-fn start(plane: &Plane, paths: &[(Variant, Vec<&CurvePoint>)]) -> Markup {
-    let first = paths
-        .iter()
-        .find_map(|(_, points)| points.first().and_then(|point| at(point)));
-    html! {
-        @if let Some(point) = first {
-            (marks::dot(&plane.frame, point, Shape::Diamond, "start", &words("start", point)))
-            (plane.name(point, -7.0, "start", "start"))
-        }
-    }
+fn names(
+    paths: &[(Variant, Vec<&CurvePoint>)],
+    sft: Option<(f64, f64)>,
+    start: Option<(f64, f64)>,
+) -> Vec<Name> {
+    let name = |text: String, class, point| Name { point, text, class };
+    let ends = paths.iter().filter_map(|(variant, points)| {
+        let last = points.last()?;
+        let text = format!("{}, step {}", variant.name(), last.step);
+        Some(name(text, variant.class(), at(last)?))
+    });
+    ends.chain(sft.map(|point| name("SFT".to_owned(), "sft", point)))
+        .chain(start.map(|point| name("start".to_owned(), "start", point)))
+        .collect()
 }
 
 fn spoken(paths: &[(Variant, Vec<&CurvePoint>)]) -> String {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use candor_rl::RlRecipe;
 use candor_rl::advantages::Advantages;
 use candor_rl::critic::CriticRecipe;
+use candor_rl::gather::Drawn;
 use candor_rl::kl::KlEstimator;
 use candor_rl::loss::Clip;
 use candor_rl::metrics::{RlMetrics, RolloutMetrics, UpdateMetrics};
@@ -197,6 +198,11 @@ fn every_metric_is_documented_and_nothing_else() {
     let metrics = RlMetrics {
         step: 1,
         rollout,
+        drawn: Some(Drawn {
+            n_prompts: 0,
+            n_thrown: 0,
+            n_rounds: 0,
+        }),
         update: UpdateMetrics::of(&[]),
     };
     assert_eq!(undocumented(&page, "rl", &metrics), Vec::<String>::new());

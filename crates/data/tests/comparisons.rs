@@ -118,7 +118,7 @@ fn set(folder: &Path, content: &[u8], on_bad_row: OnBadRow) -> ComparisonSet {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "as a stage's own may fail")]
-fn whole(row: Comparison, preferred: Side) -> Result<(Comparison, Side), RowFault> {
+fn whole((row, preferred): (Comparison, Side)) -> Result<(Comparison, Side), RowFault> {
     Ok((row, preferred))
 }
 
@@ -139,7 +139,7 @@ fn equal_answers_are_counted_and_rows_that_nothing_is_made_of_are_named_or_skipp
         row("3", None, ["bad", "y"]),
         row("4", None, ["x", "y"]),
     ]);
-    let make = |row: Comparison, preferred: Side| {
+    let make = |(row, preferred): (Comparison, Side)| {
         if row.outputs[0] == "bad" {
             return Err(RowFault::new(
                 Reason::Template,

@@ -26,7 +26,7 @@ pub struct Objective {
 /// What the passes of an update must know of the whole of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Update {
-    /// Its comparisons.
+    /// Its comparisons, or rated answers.
     pub n_rows: usize,
     /// The tokens of its preferred answers that count.
     pub n_targets: usize,
@@ -54,7 +54,7 @@ impl Objective {
         if self.sft_weight == 0.0 {
             return total;
         }
-        total + nll.sum(Double) * (self.sft_weight / update.n_targets as f64)
+        total + nll.sum(Double) * (self.sft_weight / update.n_targets.max(1) as f64)
     }
 
     /// What the terms need to know besides the answers.
@@ -168,14 +168,14 @@ fn read_loss(recipe: &mut Reader, kind: Kind, beta: f64) -> Loss {
             desirable: recipe
                 .f64(
                     "dpo.desirable_weight",
-                    "KTO: weight of the preferred answers.",
+                    "KTO: weight of the preferred answers, or of those with the label true.",
                 )
                 .positive()
                 .required(),
             undesirable: recipe
                 .f64(
                     "dpo.undesirable_weight",
-                    "KTO: weight of the other answers.",
+                    "KTO: weight of the other answers, or of those with the label false.",
                 )
                 .positive()
                 .required(),

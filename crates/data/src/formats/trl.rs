@@ -11,6 +11,7 @@
 
 mod message;
 mod parquet;
+pub mod unpaired;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -109,11 +110,7 @@ fn comparison(i: usize, mut row: Row) -> Result<Comparison, Fault> {
             rejected[n..].to_vec(),
         )
     };
-    let names = [row.image, row.images]
-        .into_iter()
-        .flatten()
-        .flat_map(Names::list);
-    let mut names: Vec<String> = names.collect::<Result<_, Fault>>()?;
+    let mut names = image_names(row.image, row.images)?;
     if names.is_empty() {
         names.extend(row.image_path);
     }
@@ -137,6 +134,12 @@ fn comparison(i: usize, mut row: Row) -> Result<Comparison, Fault> {
         Some((field, found)) if field == "outputs[1]" => refuse("rejected", found),
         Some(fault) => Err(fault),
     }
+}
+
+/// The names of a row's images, of both fields that may have them.
+fn image_names(image: Option<Names>, images: Option<Names>) -> Result<Vec<String>, Fault> {
+    let names = [image, images].into_iter().flatten();
+    names.flat_map(Names::list).collect()
 }
 
 fn fault_of(row: &Comparison) -> Option<Fault> {
@@ -207,7 +210,8 @@ pub(crate) fn columns(path: &Path) -> Result<BTreeSet<String>, DataError> {
 /// As [`parse`], the file cannot be read, or as `embedded` says.
 pub fn read(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Comparison>, DataError> {
     if FileKind::at(path) == Some(FileKind::Parquet) {
-        return parquet::read(path, embedded);
+        let rows = parquet::read(path, &FORMAT, embedded)?;
+        return comparisons(path, rows, Numbering::List);
     }
     parse(path, &text::read(path, &FORMAT)?)
 }

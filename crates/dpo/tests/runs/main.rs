@@ -1,5 +1,6 @@
 //! Whole runs on a tiny model.
 
+mod rated;
 mod refusals;
 mod tiny;
 mod training;

@@ -262,6 +262,7 @@ fn every_format_says_what_it_knows() {
         outputs: ["one".into(), "two".into()],
         models: Some(["x".into(), "y".into()]),
         judgement: None,
+        severity: None,
     };
     let llava = format!(
         r#"[{{"id": 7, "image": "a.png", {asked}, {{"from": "gpt", "value": "A cup."}}], "model_1": "x", "model_2": "y",

@@ -85,6 +85,15 @@ impl Answers {
         })
     }
 
+    /// The same where the tokens of the other answer weigh `times` as much.
+    #[must_use]
+    pub fn with_other_times(mut self, times: f64) -> Self {
+        for weight in self.weights.iter_mut().skip(1).flatten() {
+            *weight *= times;
+        }
+        self
+    }
+
     /// Tokens that a pass computes.
     pub(crate) fn n_tokens(&self) -> usize {
         self.shared.prefix.len() + self.shared.branches.iter().map(Vec::len).sum::<usize>()

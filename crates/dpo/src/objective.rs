@@ -21,6 +21,8 @@ pub struct Objective {
     pub anchor: Option<f64>,
     /// What the image is compared with.
     pub image_negative: Option<ImageNegative>,
+    /// Whether the other answer's tokens weigh as much as the row says that it is bad.
+    pub severity: bool,
 }
 
 /// What the passes of an update must know of the whole of it.
@@ -114,12 +116,19 @@ impl Objective {
             .within(0.0..)
             .required();
         // Both are log-ratios to a reference, and the authors' are those of DPO.
-        let (mut anchor, mut image_negative) = (None, None);
+        let (mut anchor, mut image_negative, mut severity) = (None, None, false);
         if kind == Kind::Sigmoid {
             anchor = recipe
                 .f64("dpo.anchor", "mDPO: δ of −log σ(reward of the preferred answer − δ), which is added; nothing is if absent.")
                 .optional();
             image_negative = ImageNegative::read(recipe);
+            severity = recipe
+                .bool("dpo.severity", "HSA-DPO: whether the log-probability of the other answer is multiplied by how bad the row says that it is (`rejected_score`), which every row must say.")
+                .or(false, "false");
+            if severity && mean {
+                let problem = "a mean is the same whatever all tokens weigh";
+                recipe.mistake("dpo.severity", problem, "use dpo.logprob = \"sum\"");
+            }
         }
         Self {
             loss,
@@ -131,6 +140,7 @@ impl Objective {
             sft_weight,
             anchor,
             image_negative,
+            severity,
         }
     }
 }

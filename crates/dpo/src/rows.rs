@@ -12,7 +12,7 @@ use candor_train::{Batches, Judgements};
 
 use crate::DpoError;
 use crate::answers::Answers;
-use crate::counting::Counting;
+use crate::objective::Objective;
 use crate::recipe::DpoRecipe;
 
 /// What was said of a row's answers, with their texts.
@@ -123,10 +123,10 @@ pub fn read(
     rules: SampleRules<'_>,
     purpose: Purpose,
 ) -> Result<Parts<Row>, DpoError> {
-    let counting = recipe.objective.counting;
+    let objective = &recipe.objective;
     let mut parts = match &recipe.judgements {
         Judgements::Comparisons(set) => set.read(purpose, |(row, preferred)| {
-            compared(row, preferred, counting, rules)
+            compared(row, preferred, objective, rules)
         })?,
         Judgements::Rated(set) => {
             let parts = set.read(purpose, |row| rated(row, rules))?;
@@ -196,7 +196,7 @@ pub fn images(rows: &Parts<Row>) -> impl Iterator<Item = String> + '_ {
 fn compared(
     row: Comparison,
     preferred: Side,
-    counting: Counting,
+    objective: &Objective,
     rules: SampleRules<'_>,
 ) -> Result<Row, RowFault> {
     let of_side = |side: Side| {
@@ -216,13 +216,28 @@ fn compared(
         return Err(RowFault::new(Reason::Template, "outputs", found, remedy));
     }
     let both = [chosen.answer(), rejected.answer()];
-    let answers = Answers::new(&row.id, chosen.prompt(), both, row.image.clone(), counting)?;
+    let (image, counting) = (row.image.clone(), objective.counting);
+    let mut answers = Answers::new(&row.id, chosen.prompt(), both, image, counting)?;
+    if objective.severity {
+        answers = answers.with_other_times(severity(&row)?);
+    }
     let [first, second] = row.outputs;
     let texts = match preferred {
         Side::First => [first, second],
         Side::Second => [second, first],
     };
     Ok(Row::new(row.id, texts, answers))
+}
+
+/// How bad the row says that the other answer is.
+fn severity(row: &Comparison) -> Result<f64, RowFault> {
+    let found = match row.severity {
+        Some(severity) if severity >= 0.0 && severity.is_finite() => return Ok(severity),
+        Some(severity) => format!("found {severity}, expected a number of at least 0"),
+        None => "missing".to_owned(),
+    };
+    let remedy = "say how bad the rejected answer is, or set dpo.severity = false";
+    Err(RowFault::new(Reason::Annotation, "rejected_score", found, remedy))
 }
 
 /// A rated answer, tokenised.

@@ -281,6 +281,7 @@ fn objective(case: &str) -> Objective {
         sft_weight: 0.0,
         anchor: None,
         image_negative: None,
+        severity: false,
     };
     match case {
         "plain" => plain,
@@ -297,6 +298,7 @@ fn objective(case: &str) -> Objective {
             sft_weight: 0.2,
             anchor: Some(0.5),
             image_negative: Some(candor_dpo::ImageNegative::Other),
+            severity: false,
         },
         _ => Objective {
             loss: Loss::Kto {

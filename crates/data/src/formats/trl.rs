@@ -3,7 +3,8 @@
 //! Where there is no `prompt`, it is what both conversations begin with. The image is named in `image`, in `images` or
 //! in a part of a message's content. Rows of RLAIF-V (`question`, `chosen`, `rejected`), of RLHF-V (the same inside the
 //! JSON of `text`) and of SENTINEL (`question`, `context`, `y_win`, `y_lose`) say the same in other words and are read
-//! as well; an answer of SENTINEL's is its context and the sentence after it.
+//! as well; an answer of SENTINEL's is its context and the sentence after it. Those of HSA-DPO say in `rejected_score` how bad the
+//! other answer is.
 //!
 //! # Reference
 //! `prepare_multimodal_messages` of TRL: messages whose content is plain text say nowhere where the image goes, and it
@@ -62,6 +63,8 @@ struct Row {
     y_lose: Option<Text>,
     #[serde(default)]
     text: Option<String>,
+    #[serde(default)]
+    rejected_score: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -126,6 +129,7 @@ fn comparison(i: usize, mut row: Row) -> Result<Comparison, Fault> {
         outputs: [chosen, rejected],
         models: None,
         judgement: Some(Judgement::of_chosen()),
+        severity: row.rejected_score,
     };
     match fault_of(&comparison) {
         None => Ok(comparison),

@@ -2,5 +2,6 @@
 
 mod rated;
 mod refusals;
+mod severity;
 mod tiny;
 mod training;

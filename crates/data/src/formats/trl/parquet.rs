@@ -112,7 +112,7 @@ fn object(columns: &Columns, embedded: Embedded<'_>) -> Result<Value, DataError>
             ("image" | "images", field) => json!(image(field, embedded)?),
             (
                 "id" | "prompt" | "question" | "context" | "chosen" | "rejected" | "y_win"
-                | "y_lose" | "text" | "image_path" | "completion" | "label",
+                | "y_lose" | "text" | "image_path" | "completion" | "label" | "rejected_score",
                 field,
             ) => without_nulls(field.to_json_value()),
             _ => continue,

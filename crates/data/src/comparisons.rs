@@ -76,8 +76,10 @@ impl RowFile for ComparisonFile {
         };
         let rows = format.read(&self.path, embedded)?.into_iter().enumerate();
         let judged = rows.map(|(number, row)| {
-            let preferred = row.preferred().ok_or_else(|| unjudged(&self.path, number))?;
-            Ok(FileRow {
+            let preferred = row
+                .preferred()
+                .ok_or_else(|| unjudged(&self.path, number))?;
+            Ok::<_, DataError>(FileRow {
                 id: row.id.clone(),
                 image: row.image.clone(),
                 row: (!row.is_equal()).then_some((row, preferred)),

@@ -86,6 +86,9 @@ fn nothing_is_guessed() {
         assert!(said.contains(part), "{part} in {said}");
         assert!(said.contains("docs/formats.md, \"Comparisons\""), "{said}");
     }
+    // What KTO has a place for is shown there.
+    let said = told(br#"{"prompt": "Q", "completion": "A", "label": true}"#).unwrap_err();
+    assert!(said.contains("name the file in data.rated"), "{said}");
     let said = told(b"\x1F\x8B\x08\0").unwrap_err();
     assert!(said.contains("this is a gzip file"), "{said}");
     assert!(told(&PARQUET[..PARQUET.len() / 2]).is_err());

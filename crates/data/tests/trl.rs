@@ -167,14 +167,22 @@ fn unpaired_rows_are_answers_with_labels() {
     ];
     let path = Path::new("a.json");
     assert_eq!(unpaired::parse(path, &rows.to_string()).unwrap(), expected);
-    let lines: Vec<String> = rows.as_array().unwrap().iter().map(Value::to_string).collect();
+    let lines: Vec<String> = rows
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(Value::to_string)
+        .collect();
     assert_eq!(unpaired::parse(path, &lines.join("\n")).unwrap(), expected);
 }
 
 /// Columns of texts and booleans, as `datasets` writes them.
 fn parquet(path: &Path, texts: [(&str, &[&str]); 3], labels: &[bool]) {
     let columns = texts.map(|(name, _)| format!("REQUIRED BYTE_ARRAY {name} (UTF8);"));
-    let schema = format!("message rows {{ {} REQUIRED BOOLEAN label; }}", columns.join(" "));
+    let schema = format!(
+        "message rows {{ {} REQUIRED BOOLEAN label; }}",
+        columns.join(" ")
+    );
     let schema = Arc::new(parse_message_type(&schema).unwrap());
     let file = fs::File::create(path).unwrap();
     let mut writer = SerializedFileWriter::new(file, schema, Arc::default()).unwrap();

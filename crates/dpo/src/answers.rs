@@ -169,7 +169,8 @@ mod tests {
 
     #[test]
     fn a_rated_answer_is_read_after_its_prompt_and_after_another() {
-        let rated = |prompt: &[i64], answer: &[i64]| Answers::rated("a", prompt, answer, None).unwrap();
+        let rated =
+            |prompt: &[i64], answer: &[i64]| Answers::rated("a", prompt, answer, None).unwrap();
         let (own, other) = (rated(&[1, 2, 3], &[7, 2]), rated(&[1, 4], &[5, 6, 2]));
         assert_eq!((&own.shared.prefix[..], own.n_prompt), (&[1, 2, 3][..], 3));
         assert_eq!(own.shared.branches, [[7, 2]]);

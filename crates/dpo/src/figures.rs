@@ -69,7 +69,8 @@ impl Figures {
             ],
         };
         let sides = of(&rewards[0], &rewards[1]);
-        let [chosen_logprob, rejected_logprob] = of(&policy.chosen, &policy.rejected).map(|x| mean(&x));
+        let [chosen_logprob, rejected_logprob] =
+            of(&policy.chosen, &policy.rejected).map(|x| mean(&x));
         let [chosen_reward, rejected_reward] = sides.each_ref().map(mean);
         let n_targets: usize = rows.iter().map(|row| row.n_targets()).sum();
         let nll = scored.iter().map(|row| row.nll).sum::<f64>() / n_targets.max(1) as f64;
@@ -84,7 +85,7 @@ impl Figures {
             let n = if objective.counting.mean {
                 weights.count() as f64
             } else {
-                weights.map(|weights| weights.iter().sum::<f64>()).sum()
+                weights.flatten().sum::<f64>()
             };
             (reference.is_some() && n > 0.0).then(|| total / n)
         };

@@ -138,7 +138,8 @@ impl DpoResult {
             ci95,
             n_pairs: lines.len(),
             n_train: rows.train.len(),
-            n_desirable: (rows.train.iter().all(|row| row.rating().is_some())).then(|| kinds(&rows.train)[0]),
+            n_desirable: (rows.train.iter().all(|row| row.rating().is_some()))
+                .then(|| kinds(&rows.train)[0]),
             n_validation: rows.validation.len(),
             n_identical: rows.n_equal,
             skipped: rows.skipped.as_ref().map(Skipped::counts),
@@ -158,7 +159,9 @@ impl DpoResult {
         };
         match self.figures.accuracy {
             Some(accuracy) => format!("held-out accuracy {accuracy:.3} ({interval}, {n} {what})"),
-            None => format!("the {n} held-out answers all have one label, so nothing tells how right it is"),
+            None => format!(
+                "the {n} held-out answers all have one label, so nothing tells how right it is"
+            ),
         }
     }
 }

@@ -299,7 +299,10 @@ fn scored(rows: &[&Row], pass: &Pass, read: &Read) -> Vec<Scored> {
 /// 1 for each good one of rated answers and 0 for each other, `[n]` f64 on the CPU; none of comparisons.
 #[must_use]
 pub fn desirable(rows: &[&Row]) -> Option<Tensor> {
-    let number = |row: &&Row| row.rating().map(|is_desirable| f64::from(u8::from(is_desirable)));
+    let number = |row: &&Row| {
+        row.rating()
+            .map(|is_desirable| f64::from(u8::from(is_desirable)))
+    };
     let numbers: Option<Vec<f64>> = rows.iter().map(number).collect();
     numbers.map(|numbers| loss::column(&numbers))
 }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use candor_model::Activations;
 use candor_recipe::{Reader, Resolved};
 use candor_train::stage_fields::{MODEL, ROOT, read_activations, read_batch};
-use candor_train::{BasePrecision, Judgements, Length, LoraStart, SessionRecipe, Tune, read_judgements};
+use candor_train::{
+    BasePrecision, Judgements, Length, LoraStart, SessionRecipe, Tune, read_judgements,
+};
 
 use crate::DpoError;
 use crate::loss::Loss;

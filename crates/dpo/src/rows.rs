@@ -167,7 +167,10 @@ pub fn fingerprint(rows: &Parts<Row>) -> String {
         let mut bytes = vec![rows.len().to_le_bytes().to_vec()];
         for row in rows {
             let answers = &row.answers;
-            bytes.extend(row.rating().map(|is_desirable| vec![u8::from(is_desirable)]));
+            bytes.extend(
+                row.rating()
+                    .map(|is_desirable| vec![u8::from(is_desirable)]),
+            );
             let SharedPrefix {
                 prefix,
                 branches,
@@ -237,7 +240,12 @@ fn severity(row: &Comparison) -> Result<f64, RowFault> {
         None => "missing".to_owned(),
     };
     let remedy = "say how bad the rejected answer is, or set dpo.severity = false";
-    Err(RowFault::new(Reason::Annotation, "rejected_score", found, remedy))
+    Err(RowFault::new(
+        Reason::Annotation,
+        "rejected_score",
+        found,
+        remedy,
+    ))
 }
 
 /// A rated answer, tokenised.

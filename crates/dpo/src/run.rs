@@ -69,14 +69,7 @@ pub fn run(
     let images = recipe.judgements.images();
     let rules = bundle.rules(recipe.max_tokens, images);
     let rows = rows::read(recipe, rules, Purpose::Run)?;
-    say_skipped("dpo", rows.skipped.as_ref());
-    if rows.n_equal > 0 {
-        let n = rows.n_equal;
-        tracing::info!("dpo: {n} comparisons are left out because both answers are the same");
-    }
-    if matches!(recipe.judgements, Judgements::Rated(_)) {
-        say_kinds(&recipe.objective, &rows.train);
-    }
+    say_rows(recipe, &rows);
     let all: Vec<&Row> = rows.all().collect();
     let mut batches = rows::batches(recipe, &rows)?;
     let n_steps = batches.n_steps(recipe.length);
@@ -165,6 +158,18 @@ pub fn run(
     session.write_result(&result)?;
     session.finish(&result.told());
     Ok(Outcome::Finished)
+}
+
+/// Says which rows the run does without, and of which kinds the others are.
+fn say_rows(recipe: &DpoRecipe, rows: &Parts<Row>) {
+    say_skipped("dpo", rows.skipped.as_ref());
+    if rows.n_equal > 0 {
+        let n = rows.n_equal;
+        tracing::info!("dpo: {n} comparisons are left out because both answers are the same");
+    }
+    if matches!(recipe.judgements, Judgements::Rated(_)) {
+        say_kinds(&recipe.objective, &rows.train);
+    }
 }
 
 /// Says how many rated answers there are of either kind, and whether their weights make up for it.

@@ -145,7 +145,10 @@ fn rated_answers_cost_what_those_of_comparisons_do() {
         let answers = Tensor::cat(&[rows.get(0), rows.get(1)], 0);
         Logprobs {
             chosen: answers.shallow_clone(),
-            desirable: Some(Tensor::cat(&[rows.get(0).ones_like(), rows.get(1).zeros_like()], 0)),
+            desirable: Some(Tensor::cat(
+                &[rows.get(0).ones_like(), rows.get(1).zeros_like()],
+                0,
+            )),
             rejected: answers,
             spoilt: None,
         }

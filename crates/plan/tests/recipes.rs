@@ -127,7 +127,10 @@ fn recipes_of_methods_ask_for_what_is_theirs() {
     };
     let hsa = open("4-hsa-dpo.toml");
     assert!(hsa.objective.severity && !hsa.objective.counting.mean);
-    assert_eq!((hsa.batch, hsa.max_tokens, hsa.length), (16, 1024, Length::Epochs(2)));
+    assert_eq!(
+        (hsa.batch, hsa.max_tokens, hsa.length),
+        (16, 1024, Length::Epochs(2))
+    );
     let rlaif = open("4-rlaif-v.toml");
     let plain = Loss::Sigmoid {
         beta: 0.1,

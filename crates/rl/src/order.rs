@@ -43,7 +43,7 @@ impl PromptOrder {
 
     /// The prompts at these places of the order.
     pub fn take(&mut self, places: Range<u64>) -> impl Iterator<Item = usize> + '_ {
-        places.map(|place| self.at(place))
+        places.map(move |place| self.at(place))
     }
 
     fn at(&mut self, place: u64) -> usize {

@@ -71,7 +71,10 @@ pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<
     let inputs = models.inputs(recipe, &rewards, &mut opening)?;
     opening.read_earlier(|run| models.result(run))?;
     let mut supply = Supply::new(recipe.session.seed, &prompts.rows);
-    let (per_step, rounds) = (recipe.prompts_per_step() as u64, recipe.ppo.advantages.refill_rounds());
+    let (per_step, rounds) = (
+        recipe.prompts_per_step() as u64,
+        recipe.ppo.advantages.refill_rounds(),
+    );
     let mut parts = models.parts();
     if rounds > 0 {
         parts.kept.push(supply.kept());

@@ -46,9 +46,9 @@ impl<'p> Supply<'p> {
 
     /// Prompts by their places among those that are not used up.
     pub(crate) fn at(&mut self, places: Range<usize>) -> Vec<&'p PromptRow> {
-        let first = self.used() + places.start as u64;
+        let (rows, first) = (self.rows, self.used() + places.start as u64);
         let taken = self.order.take(first..first + places.len() as u64);
-        taken.map(|row| &self.rows[row]).collect()
+        taken.map(|row| &rows[row]).collect()
     }
 
     /// The images of the next `n` prompts.

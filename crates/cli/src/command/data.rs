@@ -194,7 +194,7 @@ fn keeping(
     embedded: &mut BTreeMap<String, Option<String>>,
     decodes: bool,
 ) -> impl FnMut(&[u8]) -> Result<String, DataError> {
-    move |bytes| {
+    move |bytes: &[u8]| {
         // One image may be inside several times.
         let name = images::content_name(bytes);
         if !embedded.contains_key(&name) {

@@ -770,11 +770,7 @@ pub const CASES: &[Case] = &[
                 "",
                 &["line 2", "`completion`", "missing"],
             ),
-            (
-                r#","label":false"#,
-                "",
-                &["line 2", "`label`", "missing"],
-            ),
+            (r#","label":false"#, "", &["line 2", "`label`", "missing"]),
             (
                 r#""label":true"#,
                 r#""label":1"#,

@@ -24,7 +24,10 @@ const KTO: [&str; 3] = [
 fn write_rated(folder: &Path, keep: impl Fn(bool) -> bool) {
     let mut text = String::new();
     for row in preference::read(&folder.join("preferences.json")).unwrap() {
-        for (side, answer) in [Verdict::First, Verdict::Second].into_iter().zip(&row.outputs) {
+        for (side, answer) in [Verdict::First, Verdict::Second]
+            .into_iter()
+            .zip(&row.outputs)
+        {
             let label = row.fewer_hallucinations == side;
             let row = json!({"prompt": "What is there?", "images": [row.image], "completion": answer, "label": label});
             if keep(label) {
@@ -89,7 +92,10 @@ fn labels_are_learned_and_the_figures_are_those_of_the_formula() {
         };
         rewards[usize::from(label)].push(reward);
     }
-    assert!((number(&result, "loss") - loss / 24.0).abs() < 1e-9, "{result}");
+    assert!(
+        (number(&result, "loss") - loss / 24.0).abs() < 1e-9,
+        "{result}"
+    );
     let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
     let [bad, good] = rewards;
     assert!((number(&result, "margin") - (mean(&good) - mean(&bad))).abs() < 1e-9);
@@ -122,7 +128,10 @@ fn the_reference_says_of_an_answer_what_it_says_of_one_of_a_comparison() {
     let rated = lines(&path.join("rated/held_out.jsonl"));
     assert_eq!((rated.len(), of_pairs.len()), (24, 24));
     for line in rated {
-        let (found, expected) = (before(&line, "logprob", "reward"), of_pairs[&key(&line, "answer")]);
+        let (found, expected) = (
+            before(&line, "logprob", "reward"),
+            of_pairs[&key(&line, "answer")],
+        );
         assert!((found - expected).abs() < 1e-4, "{line}: {expected}");
     }
 }
@@ -165,7 +174,9 @@ fn answers_of_one_kind_and_losses_of_two_answers_are_refused() {
         let message = candor_dpo::run(&recipe, &launch(false), Device::Cpu)
             .unwrap_err()
             .to_string();
-        let expected = format!("all 28 answers that are trained on, of 48 that are read, have the label {kind}");
+        let expected = format!(
+            "all 28 answers that are trained on, of 48 that are read, have the label {kind}"
+        );
         assert!(message.contains("rated.jsonl"), "{message}");
         assert!(message.contains(&expected), "{message}");
     }
@@ -175,10 +186,16 @@ fn answers_of_one_kind_and_losses_of_two_answers_are_refused() {
             .unwrap_err()
             .to_string()
     };
-    let message = said(&without(&["preferences"]), &["dpo.common_beginning=\"left_out\""]);
+    let message = said(
+        &without(&["preferences"]),
+        &["dpo.common_beginning=\"left_out\""],
+    );
     for part in ["data.rated", "dpo.loss = \"kto\"", "dpo.common_beginning"] {
         assert!(message.contains(part), "{part} is not in {message}");
     }
     let message = said(&without(&["label_smoothing"]), &KTO);
-    assert!(message.contains("both of `preferences` and `rated`"), "{message}");
+    assert!(
+        message.contains("both of `preferences` and `rated`"),
+        "{message}"
+    );
 }

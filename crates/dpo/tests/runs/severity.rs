@@ -40,7 +40,12 @@ fn the_other_answer_weighs_what_its_row_says() {
     );
     let reference = |run: &str| json_file(&path.join(run).join("reference.json"))["rows"].clone();
     let (plain, more) = (reference("plain"), reference("more"));
-    for (plain, more) in plain.as_array().unwrap().iter().zip(more.as_array().unwrap()) {
+    for (plain, more) in plain
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(more.as_array().unwrap())
+    {
         let of = |row: &Value, side: &str| row[side].as_f64().unwrap();
         assert!((of(plain, "chosen") - of(more, "chosen")).abs() < 1e-5);
         assert!((2.5 * of(plain, "rejected") - of(more, "rejected")).abs() < 1e-4);

@@ -142,7 +142,9 @@ fn say_what_is_read(recipe: &RlRecipe, plan: &mut Plan) {
         ));
     }
     for term in recipe.rewards.iter().filter(|term| term.asks()) {
-        let n = plan.n_steps.map(|n| n * recipe.batch.rollout_batch as u64 * (1 + rounds));
+        let n = plan
+            .n_steps
+            .map(|n| n * recipe.batch.rollout_batch as u64 * (1 + rounds));
         let n = n.map_or_else(|| "all".to_owned(), |n| format!("up to {n}"));
         plan.note(format!(
             "reward {:?} is asked about {n} responses",

@@ -211,7 +211,7 @@ pub(crate) fn dpo(path: &Path, recipe: &DpoRecipe, made: &mut Made) -> Result<Pl
     };
     let answers = answers * recipe.max_tokens as u64;
     let row = (times + again) * answers;
-    let files = recipe.judgements.paths().into_iter();
+    let files = recipe.judgements.paths();
     let workload = counted(
         files,
         &known,

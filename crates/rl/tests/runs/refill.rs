@@ -57,15 +57,28 @@ fn places_without_spread_are_given_to_the_next_prompts_and_a_stopped_run_asks_th
             "n_refill_rounds",
         ]
         .map(|field| count(line, field));
-        assert_eq!((count(line, "n_rollouts"), drawn), (8, 4 + thrown), "{line}");
+        assert_eq!(
+            (count(line, "n_rollouts"), drawn),
+            (8, 4 + thrown),
+            "{line}"
+        );
         assert!(rounds <= 6 && (rounds == 0) == (thrown == 0), "{line}");
         assert!(flat == 0 || rounds == 6, "{line}");
-        assert_eq!(count(line, "n_updates"), 2 * (4 - flat).div_ceil(2), "{line}");
+        assert_eq!(
+            count(line, "n_updates"),
+            2 * (4 - flat).div_ceil(2),
+            "{line}"
+        );
 
         // The step has asked the next prompts of the order, and learns from some of them: of those with spread.
         let asked: BTreeMap<String, AnswerType> = order
             .take(used..used + drawn)
-            .map(|row| (prompts()[row].conversation.id.clone(), prompts()[row].answer_type))
+            .map(|row| {
+                (
+                    prompts()[row].conversation.id.clone(),
+                    prompts()[row].answer_type,
+                )
+            })
             .collect();
         used += drawn;
         let step = count(line, "step");

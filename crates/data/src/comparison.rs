@@ -7,7 +7,7 @@ use crate::conversation::Turn;
 use crate::preference::{Preference, Side, Verdict};
 
 /// Two answers to one context.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
     /// Name of the row; the public files repeat names.
     pub id: String,
@@ -23,6 +23,8 @@ pub struct Comparison {
     pub models: Option<[String; 2]>,
     /// Which one is better; none where nobody has said so yet.
     pub judgement: Option<Judgement>,
+    /// How bad the worse one is, by the file's own measure; none where the file does not say.
+    pub severity: Option<f64>,
 }
 
 /// What was said of two answers, under the two-question protocol.
@@ -100,6 +102,7 @@ impl From<Preference> for Comparison {
                 more_helpful: row.more_helpful,
                 explanation: row.explanation,
             }),
+            severity: None,
         }
     }
 }

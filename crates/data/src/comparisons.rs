@@ -1,6 +1,6 @@
-//! Comparisons on their way into a stage that learns from them: read, equal answers left out, bad rows found, split by
-//! image. What a stage makes of a row is its own; so the reward model and whatever else learns from comparisons read,
-//! refuse, skip and split alike.
+//! Comparisons, and rated answers, on their way into a stage that learns from them: read, rows that say nothing left out, bad rows
+//! found, split by image. What a stage makes of a row is its own; so the reward model and whatever else learns from comparisons
+//! read, refuse, skip and split alike.
 //!
 //! Facts are no part of this: only a reward model is shown them.
 
@@ -16,9 +16,39 @@ pub use self::format::ComparisonFormat;
 use self::split::{Split, by_image};
 use crate::comparison::Comparison;
 use crate::error::{DataError, Place, Spot};
-use crate::formats::images;
+use crate::formats::images::{self, Embedded};
 use crate::preference::Side;
+use crate::rated::RatedFile;
 use crate::rows::{ImageRows, Look, OnBadRow, Row, RowFault, RowName, Sieve, Skipped, SourceFile};
+
+/// A file of rows that a stage learns from.
+pub trait RowFile {
+    /// What a stage makes something of.
+    type Row: Send;
+
+    /// What messages call its rows.
+    const ROWS: &'static str;
+
+    /// Where it is.
+    fn path(&self) -> &Path;
+
+    /// Its rows. `embedded` is what becomes of an image that is inside the file.
+    ///
+    /// # Errors
+    /// The file is missing, damaged or not judged.
+    fn rows(&self, embedded: Embedded<'_>) -> Result<Vec<FileRow<Self::Row>>, DataError>;
+}
+
+/// A row of a file.
+#[derive(Debug)]
+pub struct FileRow<R> {
+    /// Its name.
+    pub id: String,
+    /// Its image.
+    pub image: Option<String>,
+    /// What it says; none where both answers are the same.
+    pub row: Option<R>,
+}
 
 /// A file of comparisons.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,22 +59,41 @@ pub struct ComparisonFile {
     pub format: Option<ComparisonFormat>,
 }
 
-impl ComparisonFile {
-    /// Its rows.
-    fn read(&self, embedded: images::Embedded<'_>) -> Result<Vec<Comparison>, DataError> {
+impl RowFile for ComparisonFile {
+    /// A comparison, and the side that is preferred.
+    type Row = (Comparison, Side);
+
+    const ROWS: &'static str = "comparisons of different answers";
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn rows(&self, embedded: Embedded<'_>) -> Result<Vec<FileRow<Self::Row>>, DataError> {
         let format = match self.format {
             Some(format) => format,
             None => ComparisonFormat::of(&self.path)?,
         };
-        format.read(&self.path, embedded)
+        let rows = format.read(&self.path, embedded)?.into_iter().enumerate();
+        let judged = rows.map(|(number, row)| {
+            let preferred = row
+                .preferred()
+                .ok_or_else(|| unjudged(&self.path, number))?;
+            Ok::<_, DataError>(FileRow {
+                id: row.id.clone(),
+                image: row.image.clone(),
+                row: (!row.is_equal()).then_some((row, preferred)),
+            })
+        });
+        judged.collect()
     }
 }
 
-/// The comparisons that a stage learns from, and what each part of them is for.
+/// The rows that a stage learns from, and what each part of them is for.
 #[derive(Debug, Clone)]
-pub struct ComparisonSet {
+pub struct RowSet<F> {
     /// Where they are.
-    pub files: Vec<ComparisonFile>,
+    pub files: Vec<F>,
     /// Image folder. Images that are inside the files are written there.
     pub images: PathBuf,
     /// What follows from a row that the stage cannot use.
@@ -59,7 +108,13 @@ pub struct ComparisonSet {
     pub n_train: Option<usize>,
 }
 
-/// What comparisons are read for.
+/// Comparisons that a stage learns from.
+pub type ComparisonSet = RowSet<ComparisonFile>;
+
+/// Rated answers that a stage learns from.
+pub type RatedSet = RowSet<RatedFile>;
+
+/// What rows are read for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// A run. Images that are inside files are kept in the image folder.
@@ -93,18 +148,17 @@ impl<T> Parts<T> {
     }
 }
 
-/// A comparison as read.
-struct Read {
-    row: Comparison,
-    preferred: Side,
+/// A row as read.
+struct Read<R> {
+    row: R,
+    image: Option<String>,
     /// Its number among all that are read.
     number: usize,
 }
 
-/// All comparisons that are read.
-#[derive(Default)]
-struct Rows {
-    read: Vec<Row<Read>>,
+/// All rows that are read.
+struct Rows<R> {
+    read: Vec<Row<Read<R>>>,
     /// What each row shares with others: its image, or nothing.
     groups: Vec<String>,
     n_equal: usize,
@@ -119,16 +173,16 @@ struct Made<T> {
     result: T,
 }
 
-impl ComparisonSet {
-    /// Reads all files, lets `make` make something of every row and its preferred side, and splits by image.
+impl<F: RowFile> RowSet<F> {
+    /// Reads all files, lets `make` make something of every row, and splits by image.
     ///
     /// # Errors
-    /// A file is missing, damaged or not judged, there are too few comparisons, or nothing can be made of rows and the set
+    /// A file is missing, damaged or not judged, there are too few rows, or nothing can be made of rows and the set
     /// does not skip them. Rows that the run has no use for cannot stop it.
     pub fn read<T: Send>(
         &self,
         purpose: Purpose,
-        make: impl Fn(Comparison, Side) -> Result<T, RowFault> + Sync,
+        make: impl Fn(F::Row) -> Result<T, RowFault> + Sync,
     ) -> Result<Parts<T>, DataError> {
         let Rows {
             read: rows,
@@ -154,8 +208,8 @@ impl ComparisonSet {
                 row.and_then(|read| {
                     Ok(Made {
                         number: read.number,
-                        image: read.row.image.clone().filter(|name| !inside.contains(name)),
-                        result: make(read.row, read.preferred)?,
+                        image: read.image.filter(|name| !inside.contains(name)),
+                        result: make(read.row)?,
                     })
                 })
             })
@@ -188,9 +242,14 @@ impl ComparisonSet {
         })
     }
 
-    /// The rows of all files, but for those whose answers are the same, which are counted.
-    fn rows(&self, purpose: Purpose) -> Result<Rows, DataError> {
-        let mut all = Rows::default();
+    /// The rows of all files, but for those that say nothing, which are counted.
+    fn rows(&self, purpose: Purpose) -> Result<Rows<F::Row>, DataError> {
+        let mut all = Rows {
+            read: Vec::new(),
+            groups: Vec::new(),
+            n_equal: 0,
+            inside: BTreeSet::new(),
+        };
         for file in &self.files {
             let mut embedded = |bytes: &[u8]| match purpose {
                 Purpose::Run => images::keep(&self.images, bytes),
@@ -200,27 +259,24 @@ impl ComparisonSet {
                     Ok(name)
                 }
             };
-            let rows = file.read(&mut embedded)?;
-            let path = &file.path;
+            let rows = file.rows(&mut embedded)?;
+            let path = file.path();
             let source = SourceFile::new(path);
-            for (number, row) in rows.into_iter().enumerate() {
-                let name = RowName::numbered(&source, number, row.id.as_str());
-                let Some(preferred) = row.preferred() else {
-                    return Err(unjudged(path, name.place));
-                };
-                if row.is_equal() {
+            for (number, FileRow { id, image, row }) in rows.into_iter().enumerate() {
+                let Some(row) = row else {
                     all.n_equal += 1;
                     continue;
-                }
+                };
                 // A row without an image shares nothing with others, so it is an image of its own; its place names it,
                 // and no image is named like a place.
-                let place = || format!("{}: row {number} ({})", path.display(), row.id);
-                all.groups.push(row.image.clone().unwrap_or_else(place));
+                let place = || format!("{}: row {number} ({id})", path.display());
+                all.groups.push(image.clone().unwrap_or_else(place));
                 let made = Ok(Read {
                     row,
-                    preferred,
+                    image,
                     number: all.read.len(),
                 });
+                let name = RowName::numbered(&source, number, id);
                 all.read.push(Row { name, made });
             }
         }
@@ -233,17 +289,16 @@ impl ComparisonSet {
         let (n_validation, n_held_out) = (self.n_validation, self.n_held_out);
         let split = by_image(&names, self.seed, n_validation, n_held_out, self.n_train);
         if split.train.is_empty() {
-            let first = self.files.first().map(|file| file.path.as_path());
+            let first = self.files.first().map(RowFile::path);
             let path = first.unwrap_or(Path::new("data.preferences"));
             return Err(DataError::Field {
                 spot: Spot::new(path, Place::File, ""),
                 found: format!(
-                    "{} comparisons of different answers leave none to train on after {n_held_out} held out and \
-                     {n_validation} for validation",
-                    numbers.len()
+                    "{} {} leave none to train on after {n_held_out} held out and {n_validation} for validation",
+                    numbers.len(),
+                    F::ROWS
                 ),
-                remedy: "collect more comparisons, or lower data.n_held_out and data.n_validation"
-                    .into(),
+                remedy: "collect more, or lower data.n_held_out and data.n_validation".into(),
             });
         }
         let numbered = |part: Vec<usize>| part.into_iter().map(|row| numbers[row]).collect();
@@ -255,7 +310,12 @@ impl ComparisonSet {
     }
 }
 
-fn unjudged(path: &Path, place: Place) -> DataError {
+fn unjudged(path: &Path, row: usize) -> DataError {
+    let place = Place::Row {
+        list: None,
+        row,
+        line: None,
+    };
     DataError::Field {
         spot: Spot::new(path, place, ""),
         found: "nobody has said which of the two answers is better".into(),

@@ -141,15 +141,15 @@ impl Preference {
     }
 }
 
-/// Why two answers to `turns` could not be trained on, whatever the model: [`IMAGE_PLACEHOLDER`] does not stand in the
+/// Why answers to `turns` could not be trained on, whatever the model: [`IMAGE_PLACEHOLDER`] does not stand in the
 /// turns exactly as often as there are images, or it stands in an answer. Names the field and what was found.
 ///
 /// The tokeniser of the reward stage goes by the same rule, so that nobody is asked to compare what it would refuse.
 #[must_use]
-pub fn placeholder_fault(
+pub fn placeholder_fault<const N: usize>(
     turns: &[Turn],
     image: Option<&str>,
-    outputs: [&str; 2],
+    outputs: [&str; N],
 ) -> Option<(String, String)> {
     let count = |text: &str| text.matches(IMAGE_PLACEHOLDER).count();
     for (i, output) in outputs.into_iter().enumerate() {

@@ -86,6 +86,9 @@ fn nothing_is_guessed() {
         assert!(said.contains(part), "{part} in {said}");
         assert!(said.contains("docs/formats.md, \"Comparisons\""), "{said}");
     }
+    // What KTO has a place for is shown there.
+    let said = told(br#"{"prompt": "Q", "completion": "A", "label": true}"#).unwrap_err();
+    assert!(said.contains("name the file in data.rated"), "{said}");
     let said = told(b"\x1F\x8B\x08\0").unwrap_err();
     assert!(said.contains("this is a gzip file"), "{said}");
     assert!(told(&PARQUET[..PARQUET.len() / 2]).is_err());
@@ -118,7 +121,7 @@ fn set(folder: &Path, content: &[u8], on_bad_row: OnBadRow) -> ComparisonSet {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "as a stage's own may fail")]
-fn whole(row: Comparison, preferred: Side) -> Result<(Comparison, Side), RowFault> {
+fn whole((row, preferred): (Comparison, Side)) -> Result<(Comparison, Side), RowFault> {
     Ok((row, preferred))
 }
 
@@ -139,7 +142,7 @@ fn equal_answers_are_counted_and_rows_that_nothing_is_made_of_are_named_or_skipp
         row("3", None, ["bad", "y"]),
         row("4", None, ["x", "y"]),
     ]);
-    let make = |row: Comparison, preferred: Side| {
+    let make = |(row, preferred): (Comparison, Side)| {
         if row.outputs[0] == "bad" {
             return Err(RowFault::new(
                 Reason::Template,
@@ -262,6 +265,7 @@ fn every_format_says_what_it_knows() {
         outputs: ["one".into(), "two".into()],
         models: Some(["x".into(), "y".into()]),
         judgement: None,
+        severity: None,
     };
     let llava = format!(
         r#"[{{"id": 7, "image": "a.png", {asked}, {{"from": "gpt", "value": "A cup."}}], "model_1": "x", "model_2": "y",

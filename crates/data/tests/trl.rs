@@ -1,10 +1,15 @@
 //! TRL's preferences and their like: where the image goes, what is preferred, and what cannot be trained on.
 
+use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
-use candor_data::formats::trl;
+use candor_data::formats::trl::{self, unpaired};
 use candor_data::preference::placeholder_fault;
-use candor_data::{Comparison, DataError, Side, Turn};
+use candor_data::{Comparison, DataError, RatedAnswer, Side, Turn};
+use parquet::data_type::{BoolType, ByteArray, ByteArrayType};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
 use serde_json::{Value, json};
 
 fn read(row: &Value) -> Result<Comparison, DataError> {
@@ -133,4 +138,88 @@ fn a_list_is_read_as_lines_are() {
             .contains("a.json: row 1, field `chosen`: missing"),
         "{message}"
     );
+}
+
+fn rated(id: &str, image: Option<&str>, asked: &str, answer: &str, good: bool) -> RatedAnswer {
+    RatedAnswer {
+        id: id.to_owned(),
+        image: image.map(str::to_owned),
+        turns: vec![Turn::human(asked)],
+        answer: answer.to_owned(),
+        is_desirable: good,
+    }
+}
+
+#[test]
+fn unpaired_rows_are_answers_with_labels() {
+    let message = |role: &str, content: Value| json!([{"role": role, "content": content}]);
+    let text = |text: &str| json!({"type": "text", "text": text});
+    let rows = json!([
+        {"prompt": "What?", "completion": "A cup.", "label": true, "image": "a.png"},
+        {"id": 7, "prompt": message("user", json!([{"type": "image"}, text("What?")])), "images": ["a.png"],
+            "completion": message("assistant", json!([text("A dog.")])), "label": false},
+        {"id": "c", "prompt": "Who?", "completion": "Me.", "label": false, "score": 0.25},
+    ]);
+    let expected = [
+        rated("row-0", Some("a.png"), "<image>\nWhat?", "A cup.", true),
+        rated("7", Some("a.png"), "<image>\nWhat?", "A dog.", false),
+        rated("c", None, "Who?", "Me.", false),
+    ];
+    let path = Path::new("a.json");
+    assert_eq!(unpaired::parse(path, &rows.to_string()).unwrap(), expected);
+    let lines: Vec<String> = rows
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(Value::to_string)
+        .collect();
+    assert_eq!(unpaired::parse(path, &lines.join("\n")).unwrap(), expected);
+}
+
+/// Columns of texts and booleans, as `datasets` writes them.
+fn parquet(path: &Path, texts: [(&str, &[&str]); 3], labels: &[bool]) {
+    let columns = texts.map(|(name, _)| format!("REQUIRED BYTE_ARRAY {name} (UTF8);"));
+    let schema = format!(
+        "message rows {{ {} REQUIRED BOOLEAN label; }}",
+        columns.join(" ")
+    );
+    let schema = Arc::new(parse_message_type(&schema).unwrap());
+    let file = fs::File::create(path).unwrap();
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    for (_, texts) in texts {
+        let texts: Vec<ByteArray> = texts.iter().map(|&text| ByteArray::from(text)).collect();
+        let mut column = group.next_column().unwrap().unwrap();
+        column
+            .typed::<ByteArrayType>()
+            .write_batch(&texts, None, None)
+            .unwrap();
+        column.close().unwrap();
+    }
+    let mut column = group.next_column().unwrap().unwrap();
+    column
+        .typed::<BoolType>()
+        .write_batch(labels, None, None)
+        .unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+}
+
+#[test]
+fn unpaired_rows_are_read_from_parquet() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows");
+    let texts: [(&str, &[&str]); 3] = [
+        ("prompt", &["What?", "Who?"]),
+        ("completion", &["A cup.", "Me."]),
+        ("image", &["a.png", "b.png"]),
+    ];
+    parquet(&path, texts, &[true, false]);
+    let read = unpaired::read(&path, &mut |_| unreachable!("no image is inside")).unwrap();
+    let expected = [
+        rated("row-0", Some("a.png"), "<image>\nWhat?", "A cup.", true),
+        rated("row-1", Some("b.png"), "<image>\nWho?", "Me.", false),
+    ];
+    assert_eq!(read, expected);
 }

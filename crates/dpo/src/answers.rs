@@ -1,4 +1,4 @@
-//! Two answers to one prompt as token ids, and what counts of them.
+//! The answers of a row to its prompt as token ids, and what counts of them.
 
 use candor_data::rows::{Reason, RowFault};
 use candor_model::shared::{ReadAt, SharedPrefix};
@@ -6,13 +6,13 @@ use candor_model::shared::{ReadAt, SharedPrefix};
 use crate::DpoError;
 use crate::counting::{self, Counting};
 
-/// Two answers to one prompt.
+/// Two answers to one prompt, or a rated one.
 #[derive(Debug, Clone)]
 pub struct Answers {
-    /// Branch 0 is the preferred answer, branch 1 the other; each is read at the tokens that count.
+    /// Branch 0 is the preferred answer, branch 1 the other; a rated one is alone. Each is read at the tokens that count.
     pub shared: SharedPrefix,
-    /// The weight of each token that is read.
-    pub weights: [Vec<f64>; 2],
+    /// The weight of each token that is read, for each answer.
+    pub weights: Vec<Vec<f64>>,
     /// Tokens of the prompt.
     pub(crate) n_prompt: usize,
 }
@@ -58,9 +58,40 @@ impl Answers {
         });
         Ok(Self {
             shared: SharedPrefix::of(id, &read, image)?,
-            weights,
+            weights: weights.into(),
             n_prompt: prompt.len(),
         })
+    }
+
+    /// An answer to a prompt by itself, of which every token counts.
+    ///
+    /// # Errors
+    /// The prompt is empty.
+    pub fn rated(
+        id: &str,
+        prompt: &[i64],
+        answer: &[i64],
+        image: Option<String>,
+    ) -> Result<Self, RowFault> {
+        let ids = [prompt, answer].concat();
+        let read = ReadAt {
+            ids: &ids,
+            read: prompt.len()..ids.len(),
+        };
+        Ok(Self {
+            shared: SharedPrefix::of(id, &[read], image)?,
+            weights: vec![vec![1.0; answer.len()]],
+            n_prompt: prompt.len(),
+        })
+    }
+
+    /// The same where the tokens of the other answer weigh `times` as much.
+    #[must_use]
+    pub fn with_other_times(mut self, times: f64) -> Self {
+        for weight in self.weights.iter_mut().skip(1).flatten() {
+            *weight *= times;
+        }
+        self
     }
 
     /// Tokens that a pass computes.
@@ -134,6 +165,21 @@ mod tests {
             fault.found.contains("the beginning of the other"),
             "{fault:?}"
         );
+    }
+
+    #[test]
+    fn a_rated_answer_is_read_after_its_prompt_and_after_another() {
+        let rated =
+            |prompt: &[i64], answer: &[i64]| Answers::rated("a", prompt, answer, None).unwrap();
+        let (own, other) = (rated(&[1, 2, 3], &[7, 2]), rated(&[1, 4], &[5, 6, 2]));
+        assert_eq!((&own.shared.prefix[..], own.n_prompt), (&[1, 2, 3][..], 3));
+        assert_eq!(own.shared.branches, [[7, 2]]);
+        assert_eq!(own.shared.read[0], 0..2);
+        assert_eq!(own.weights, [[1.0; 2]]);
+        assert_eq!((own.n_tokens(), other.longest_answer()), (5, 3));
+        let found = own.answered_by(&other).unwrap();
+        assert_eq!(found.shared, rated(&[1, 2, 3], &[5, 6, 2]).shared);
+        assert_eq!(found.weights, [[1.0; 3]]);
     }
 
     #[test]

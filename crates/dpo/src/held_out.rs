@@ -1,5 +1,6 @@
-//! What the trained policy turned out to prefer, on comparisons that it did not see.
+//! What the trained policy turned out to prefer, on rows that it did not see.
 
+use std::cmp::Ordering;
 use std::path::Path;
 
 use candor_data::comparisons::Parts;
@@ -8,23 +9,26 @@ use candor_stats::bootstrap::{self, Interval};
 use serde::Serialize;
 
 use crate::DpoError;
-use crate::figures::Figures;
+use crate::figures::{Figures, share_above};
 use crate::policy::Scored;
-use crate::rows::Row;
+use crate::rows::{Judged, Row, kinds};
 
 /// `result.json` of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DpoResult {
-    /// Figures of the held-out comparisons after the last step.
+    /// Figures of the held-out rows after the last step.
     #[serde(flatten)]
     pub figures: Figures,
     /// 95% interval of the accuracy by the bootstrap over images.
     pub ci95: Option<Interval>,
-    /// Held-out comparisons.
+    /// Held-out comparisons; of rated answers these.
     pub n_pairs: usize,
-    /// Comparisons that were trained on.
+    /// Rows that were trained on.
     pub n_train: usize,
-    /// Comparisons that were evaluated along the way.
+    /// Of rated answers those among them that are good; none of comparisons.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n_desirable: Option<usize>,
+    /// Rows that were evaluated along the way.
     pub n_validation: usize,
     /// Comparisons that were left out because both answers are the same.
     pub n_identical: usize,
@@ -38,12 +42,28 @@ pub struct DpoResult {
 pub struct Line<'a> {
     id: &'a str,
     image: Option<&'a str>,
-    chosen: &'a str,
-    rejected: &'a str,
-    chosen_logprob: f64,
-    rejected_logprob: f64,
-    chosen_reward: f64,
-    rejected_reward: f64,
+    #[serde(flatten)]
+    answers: Said<'a>,
+}
+
+/// What was said of the answers of a row, and by the policy.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Said<'a> {
+    Compared {
+        chosen: &'a str,
+        rejected: &'a str,
+        chosen_logprob: f64,
+        rejected_logprob: f64,
+        chosen_reward: f64,
+        rejected_reward: f64,
+    },
+    Rated {
+        answer: &'a str,
+        label: bool,
+        logprob: f64,
+        reward: f64,
+    },
 }
 
 impl<'a> Line<'a> {
@@ -53,46 +73,73 @@ impl<'a> Line<'a> {
         Self {
             id: &row.id,
             image: row.answers.shared.image.as_deref(),
-            chosen: &row.chosen,
-            rejected: &row.rejected,
-            chosen_logprob: scored.chosen,
-            rejected_logprob: scored.rejected,
-            chosen_reward: rewards[0],
-            rejected_reward: rewards[1],
-        }
-    }
-
-    /// 1 for a comparison whose preferred answer has the higher reward, 1/2 for a tie.
-    fn right(&self) -> f64 {
-        match self.chosen_reward.total_cmp(&self.rejected_reward) {
-            std::cmp::Ordering::Greater => 1.0,
-            std::cmp::Ordering::Equal => 0.5,
-            std::cmp::Ordering::Less => 0.0,
+            answers: match &row.judged {
+                Judged::Compared { chosen, rejected } => Said::Compared {
+                    chosen,
+                    rejected,
+                    chosen_logprob: scored.chosen,
+                    rejected_logprob: scored.rejected,
+                    chosen_reward: rewards[0],
+                    rejected_reward: rewards[1],
+                },
+                Judged::Rated {
+                    answer,
+                    is_desirable,
+                } => Said::Rated {
+                    answer,
+                    label: *is_desirable,
+                    logprob: scored.chosen,
+                    reward: rewards[0],
+                },
+            },
         }
     }
 }
 
+/// The share of lines whose preferred answer has the higher reward, or of all pairs of a good and a bad one; a tie counts half.
+fn accuracy(lines: &[&Line<'_>]) -> Option<f64> {
+    let (mut n_right, mut n_compared) = (0.0, 0.0);
+    let mut rated = [Vec::new(), Vec::new()];
+    for line in lines {
+        match line.answers {
+            Said::Compared {
+                chosen_reward,
+                rejected_reward,
+                ..
+            } => {
+                n_compared += 1.0;
+                n_right += match chosen_reward.total_cmp(&rejected_reward) {
+                    Ordering::Greater => 1.0,
+                    Ordering::Equal => 0.5,
+                    Ordering::Less => 0.0,
+                };
+            }
+            Said::Rated { label, reward, .. } => rated[usize::from(!label)].push(reward),
+        }
+    }
+    let [good, bad] = rated;
+    bootstrap::ratio(n_right, n_compared).or_else(|| share_above(&good, &bad))
+}
+
 impl DpoResult {
-    /// Measures the held-out comparisons.
+    /// Measures the held-out rows.
     #[must_use]
     pub fn new(rows: &Parts<Row>, figures: Figures, lines: &[Line<'_>], seed: u64) -> Self {
-        let accuracy = |sample: &[&Line<'_>]| {
-            let sum = sample.iter().map(|line| line.right()).sum();
-            [bootstrap::ratio(sum, sample.len() as f64)]
-        };
         // A row without an image stands for itself.
         let [ci95] = bootstrap::intervals(
             lines,
             seed,
             "dpo.held_out",
             |line| line.image.unwrap_or(line.id),
-            accuracy,
+            |sample| [accuracy(sample)],
         );
         Self {
             figures,
             ci95,
             n_pairs: lines.len(),
             n_train: rows.train.len(),
+            n_desirable: (rows.train.iter().all(|row| row.rating().is_some()))
+                .then(|| kinds(&rows.train)[0]),
             n_validation: rows.validation.len(),
             n_identical: rows.n_equal,
             skipped: rows.skipped.as_ref().map(Skipped::counts),
@@ -106,8 +153,16 @@ impl DpoResult {
             Some([low, high]) => format!("95% interval [{low:.3}, {high:.3}]"),
             None => "too few for an interval".to_owned(),
         };
-        let (accuracy, n) = (self.figures.accuracy, self.n_pairs);
-        format!("held-out accuracy {accuracy:.3} ({interval}, {n} pairs)")
+        let (what, n) = match self.n_desirable {
+            None => ("pairs", self.n_pairs),
+            Some(_) => ("rated answers", self.n_pairs),
+        };
+        match self.figures.accuracy {
+            Some(accuracy) => format!("held-out accuracy {accuracy:.3} ({interval}, {n} {what})"),
+            None => format!(
+                "the {n} held-out answers all have one label, so nothing tells how right it is"
+            ),
+        }
     }
 }
 

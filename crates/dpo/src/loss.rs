@@ -1,6 +1,6 @@
-//! What a comparison costs, as functions of the log-probabilities of its two answers.
+//! What a comparison costs, as functions of the log-probabilities of its two answers; and what a rated answer does, in KTO.
 //!
-//! Everything is a value for each comparison, which an update averages: so a pass may hold as many comparisons as it likes.
+//! Everything is a value for each row, which an update averages: so a pass may hold as many rows as it likes.
 //! `log σ` is taken as such, which neither overflows nor loses small probabilities. All of it is in f64, and differentiable
 //! in the policy's log-probabilities.
 //!
@@ -11,7 +11,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-/// Log-probabilities of the answers to some comparisons, as they are counted ([`crate::counting`]).
+/// Log-probabilities of the answers of some rows, as they are counted ([`crate::counting`]).
 #[derive(Debug)]
 pub struct Logprobs {
     /// Of the preferred answers, `[n]` f64.
@@ -20,6 +20,8 @@ pub struct Logprobs {
     pub rejected: Tensor,
     /// Of the preferred answers where the model sees a spoilt image.
     pub spoilt: Option<Spoilt>,
+    /// Where rows are rated answers, of which `chosen` and `rejected` are the same: 1 for a good one, 0 for another; `[n]` f64.
+    pub desirable: Option<Tensor>,
 }
 
 /// Log-probabilities of the preferred answers under spoilt images.
@@ -42,6 +44,7 @@ impl Logprobs {
                 chosen: spoilt.chosen.to_device(device),
                 shown: spoilt.shown.to_device(device),
             }),
+            desirable: (self.desirable.as_ref()).map(|desirable| desirable.to_device(device)),
         }
     }
 }
@@ -75,11 +78,12 @@ pub enum Loss {
         /// λ of the paper.
         beta: f64,
     },
-    /// KTO: each answer against the divergence of the policy, which is estimated over the update.
+    /// KTO: each answer against the divergence of the policy, which is estimated over the update. A comparison costs the mean of
+    /// its two answers.
     Kto {
         /// Strength of the pull to the reference.
         beta: f64,
-        /// Weight of preferred answers.
+        /// Weight of preferred, or good, answers.
         desirable: f64,
         /// Weight of the others.
         undesirable: f64,
@@ -182,7 +186,10 @@ impl Loss {
             } => {
                 let of_chosen = (1.0 - ((&chosen - divergence) * beta).sigmoid()) * desirable;
                 let of_rejected = (1.0 - ((divergence - rejected) * beta).sigmoid()) * undesirable;
-                (of_chosen + of_rejected) / 2.0
+                match &policy.desirable {
+                    None => (of_chosen + of_rejected) / 2.0,
+                    Some(desirable) => of_chosen * desirable + of_rejected * (1.0 - desirable),
+                }
             }
         };
         let image = policy.spoilt.as_ref().map(|spoilt| {

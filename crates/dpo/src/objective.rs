@@ -21,12 +21,14 @@ pub struct Objective {
     pub anchor: Option<f64>,
     /// What the image is compared with.
     pub image_negative: Option<ImageNegative>,
+    /// Whether the other answer's tokens weigh as much as the row says that it is bad.
+    pub severity: bool,
 }
 
 /// What the passes of an update must know of the whole of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Update {
-    /// Its comparisons.
+    /// Its comparisons, or rated answers.
     pub n_rows: usize,
     /// The tokens of its preferred answers that count.
     pub n_targets: usize,
@@ -54,7 +56,7 @@ impl Objective {
         if self.sft_weight == 0.0 {
             return total;
         }
-        total + nll.sum(Double) * (self.sft_weight / update.n_targets as f64)
+        total + nll.sum(Double) * (self.sft_weight / update.n_targets.max(1) as f64)
     }
 
     /// What the terms need to know besides the answers.
@@ -114,12 +116,19 @@ impl Objective {
             .within(0.0..)
             .required();
         // Both are log-ratios to a reference, and the authors' are those of DPO.
-        let (mut anchor, mut image_negative) = (None, None);
+        let (mut anchor, mut image_negative, mut severity) = (None, None, false);
         if kind == Kind::Sigmoid {
             anchor = recipe
                 .f64("dpo.anchor", "mDPO: δ of −log σ(reward of the preferred answer − δ), which is added; nothing is if absent.")
                 .optional();
             image_negative = ImageNegative::read(recipe);
+            severity = recipe
+                .bool("dpo.severity", "HSA-DPO: whether the log-probability of the other answer is multiplied by how bad the row says that it is (`rejected_score`), which every row must say.")
+                .or(false, "false");
+            if severity && mean {
+                let problem = "a mean is the same whatever all tokens weigh";
+                recipe.mistake("dpo.severity", problem, "use dpo.logprob = \"sum\"");
+            }
         }
         Self {
             loss,
@@ -131,6 +140,7 @@ impl Objective {
             sft_weight,
             anchor,
             image_negative,
+            severity,
         }
     }
 }
@@ -168,14 +178,14 @@ fn read_loss(recipe: &mut Reader, kind: Kind, beta: f64) -> Loss {
             desirable: recipe
                 .f64(
                     "dpo.desirable_weight",
-                    "KTO: weight of the preferred answers.",
+                    "KTO: weight of the preferred answers, or of those with the label true.",
                 )
                 .positive()
                 .required(),
             undesirable: recipe
                 .f64(
                     "dpo.undesirable_weight",
-                    "KTO: weight of the other answers.",
+                    "KTO: weight of the other answers, or of those with the label false.",
                 )
                 .positive()
                 .required(),

@@ -1,7 +1,7 @@
 //! Log-probabilities of answers under a model, with gradients and without.
 //!
-//! Both answers of a comparison read its prompt, image included, once. Where the image is compared with a spoilt one,
-//! the pass has the comparison a second time with that; of this only the preferred answer counts.
+//! Both answers of a comparison read its prompt, image included, once; a rated answer is alone. Where the image is compared with
+//! a spoilt one, the pass has the comparison a second time with that; of this only the preferred answer counts.
 
 use candor_model::{
     Activations, Adapter, Bundle, Features, ImageFeatures, SharedPrefix, SharedTargets,
@@ -33,16 +33,16 @@ pub struct Policy<'a> {
     pub ranks: &'a Ranks,
 }
 
-/// Log-probabilities of the answers to one comparison.
+/// Log-probabilities of the answers of one row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scored {
     /// Of the preferred answer.
     pub chosen: f64,
-    /// Of the other.
+    /// Of the other; of a rated answer the same.
     pub rejected: f64,
     /// Of the preferred answer under a spoilt image; none where there is no image, or nothing is spoilt.
     pub spoilt: Option<f64>,
-    /// −log π of the preferred answer's tokens, added up without weights.
+    /// −log π of the preferred answer's tokens, added up without weights; 0 of a bad one.
     pub nll: f64,
 }
 
@@ -70,10 +70,14 @@ impl Scored {
 /// Answers that go through the model together.
 struct Pass {
     targets: SharedTargets,
-    /// `[n_items · 2, longest]` f64, 0 where there is no token.
+    /// `[n_items · n_answers, longest]` f64, 0 where there is no token.
     weights: Tensor,
     features: Option<Features>,
     n_rows: i64,
+    /// Answers of a row.
+    n_answers: i64,
+    /// As [`Logprobs::desirable`].
+    desirable: Option<Tensor>,
     /// Which of the rows have a spoilt image; their items come after those of all rows.
     with_spoilt: Vec<i64>,
 }
@@ -199,6 +203,8 @@ impl Policy<'_> {
             targets,
             features: self.features_of(&items[..rows.len()], rows, with_spoilt)?,
             n_rows: rows.len() as i64,
+            n_answers: items[0].branches.len() as i64,
+            desirable: desirable(rows).map(|desirable| desirable.to_device(device)),
             with_spoilt: with_spoilt.to_vec(),
         })
     }
@@ -233,10 +239,10 @@ impl Policy<'_> {
 
 impl Pass {
     /// # Shapes
-    /// `logprobs`: `[n_items · 2, longest]`.
+    /// `logprobs`: `[n_items · n_answers, longest]`.
     fn read(&self, logprobs: &Tensor, mean: bool) -> Read {
-        let pairs = |x: Tensor| x.reshape([-1, 2]);
-        let all = pairs(counted(logprobs, &self.weights, mean));
+        let of_items = |x: Tensor| x.reshape([-1, self.n_answers]);
+        let all = of_items(counted(logprobs, &self.weights, mean));
         let rows = all.narrow(0, 0, self.n_rows);
         let chosen = rows.select(1, 0);
         let spoilt = (!self.with_spoilt.is_empty()).then(|| {
@@ -250,13 +256,19 @@ impl Pass {
             }
         });
         let plain = self.weights.gt(0.0).to_kind(Kind::Double);
-        let nll = pairs(-counted(logprobs, &plain, false));
+        let nll = of_items(-counted(logprobs, &plain, false));
+        let nll = nll.narrow(0, 0, self.n_rows).select(1, 0);
         Read {
-            nll: nll.narrow(0, 0, self.n_rows).select(1, 0),
+            nll: match &self.desirable {
+                Some(desirable) => nll * desirable,
+                None => nll,
+            },
             logprobs: Logprobs {
-                rejected: rows.select(1, 1),
+                // Of one answer the first and the last are the same.
+                rejected: rows.select(1, -1),
                 chosen,
                 spoilt,
+                desirable: (self.desirable.as_ref()).map(Tensor::shallow_clone),
             },
         }
     }
@@ -284,7 +296,18 @@ fn scored(rows: &[&Row], pass: &Pass, read: &Read) -> Vec<Scored> {
     (0..n).map(of_row).collect()
 }
 
-/// Log-probabilities as the loss takes them, on the CPU.
+/// 1 for each good one of rated answers and 0 for each other, `[n]` f64 on the CPU; none of comparisons.
+#[must_use]
+pub fn desirable(rows: &[&Row]) -> Option<Tensor> {
+    let number = |row: &&Row| {
+        row.rating()
+            .map(|is_desirable| f64::from(u8::from(is_desirable)))
+    };
+    let numbers: Option<Vec<f64>> = rows.iter().map(number).collect();
+    numbers.map(|numbers| loss::column(&numbers))
+}
+
+/// Log-probabilities as the loss takes them, on the CPU, without the ratings.
 #[must_use]
 pub fn columns(scored: &[Scored]) -> Logprobs {
     let of =
@@ -297,6 +320,7 @@ pub fn columns(scored: &[Scored]) -> Logprobs {
             chosen: of(|row| row.spoilt.unwrap_or(0.0)),
             shown: of(|row| f64::from(u8::from(row.spoilt.is_some()))),
         }),
+        desirable: None,
     }
 }
 

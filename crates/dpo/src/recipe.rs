@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use candor_data::ComparisonSet;
 use candor_model::Activations;
 use candor_recipe::{Reader, Resolved};
 use candor_train::stage_fields::{MODEL, ROOT, read_activations, read_batch};
-use candor_train::{BasePrecision, Length, LoraStart, SessionRecipe, Tune, read_comparisons};
+use candor_train::{
+    BasePrecision, Judgements, Length, LoraStart, SessionRecipe, Tune, read_judgements,
+};
 
 use crate::DpoError;
+use crate::loss::Loss;
 use crate::objective::Objective;
 
 /// Everything that learning from preferences needs to know.
@@ -24,13 +26,13 @@ pub struct DpoRecipe {
     pub tune: Tune,
     /// What a pass keeps in memory.
     pub activations: Activations,
-    /// What people preferred.
-    pub comparisons: ComparisonSet,
+    /// What people preferred, or called good and bad.
+    pub judgements: Judgements,
     /// Longest sequence; a longer one is a bad row, never a silent cut.
     pub max_tokens: usize,
-    /// Comparisons per update.
+    /// Rows per update.
     pub batch: usize,
-    /// Comparisons per pass; gradients add up over the passes of an update.
+    /// Rows per pass; gradients add up over the passes of an update.
     pub micro_batch: usize,
     /// How long to train.
     pub length: Length,
@@ -69,15 +71,19 @@ impl DpoRecipe {
         }
         let activations = read_activations(&mut recipe);
         let root = recipe.path("data.root", ROOT).required();
-        let comparisons = read_comparisons(&mut recipe, &root, session.seed);
+        let judgements = read_judgements(&mut recipe, &root, session.seed);
         let max_tokens = recipe
             .usize("data.max_tokens", "Longest conversation with its answer in tokens, those of its image included; a longer one is never cut in silence.")
             .positive()
             .required();
-        let of_pass = "Comparisons of a pass, a divisor of `data.batch`: changes memory and speed, never the result.";
-        let (batch, micro_batch) = read_batch(&mut recipe, ["Comparisons of an update.", of_pass]);
+        let of_pass = "Comparisons, or rated answers, of a pass, a divisor of `data.batch`: changes memory and speed, never the result.";
+        let of_update = "Comparisons, or rated answers, of an update.";
+        let (batch, micro_batch) = read_batch(&mut recipe, [of_update, of_pass]);
         let length = Length::read(&mut recipe);
         let objective = Objective::read(&mut recipe);
+        if matches!(judgements, Judgements::Rated(_)) {
+            check_rated(&mut recipe, &objective);
+        }
         let evaluate_every = recipe
             .u64(
                 "evaluation.every",
@@ -92,7 +98,7 @@ impl DpoRecipe {
             base_precision,
             tune,
             activations,
-            comparisons,
+            judgements,
             max_tokens,
             batch,
             micro_batch,
@@ -108,6 +114,26 @@ impl DpoRecipe {
     #[must_use]
     pub fn may_change(&self) -> &'static [&'static str] {
         &["data.micro_batch", "model.activations"]
+    }
+}
+
+/// Refuses what compares two answers, where each is rated by itself.
+fn check_rated(recipe: &mut Reader, objective: &Objective) {
+    if !matches!(objective.loss, Loss::Kto { .. }) {
+        recipe.mistake(
+            "data.rated",
+            "this loss compares two answers, and here each is rated by itself",
+            "use dpo.loss = \"kto\", or comparisons as data.preferences",
+        );
+    }
+    let remedy = "there is no other answer beside a rated one: remove it";
+    if objective.counting.changed_weight.is_some() {
+        recipe.mistake("dpo.changed_weight", "nothing can have changed", remedy);
+    }
+    if !objective.counting.common_beginning {
+        let remedy = "there is no other answer beside a rated one: use \"counted\"";
+        let problem = "nothing is common";
+        recipe.mistake("dpo.common_beginning", problem, remedy);
     }
 }
 

@@ -15,7 +15,7 @@ use crate::policy::{Policy, Scored, columns};
 use crate::rows::Row;
 use crate::spoilt::ImageNegative;
 
-/// Log-probabilities of all rows under the reference.
+/// Log-probabilities of all rows under the reference. Of a rated answer those of both sides are its own.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reference {
     /// Of the rows, the model and the way tokens are counted.

@@ -1,27 +1,47 @@
-//! Comparisons on their way to the policy: rendered by its template, tokenised, with the weight of each token of the answers.
+//! Comparisons and rated answers on their way to the policy: rendered by its template, tokenised, with the weight of each token of
+//! the answers.
+
+use std::path::Path;
 
 use candor_data::comparisons::{Parts, Purpose};
 use candor_data::rows::{Reason, RowFault};
-use candor_data::{Comparison, Conversation, Side, Turn, sha256};
+use candor_data::{Comparison, Conversation, RatedAnswer, Side, Turn, sha256};
 use candor_model::sample::{IGNORE, Sample, SampleRules};
 use candor_model::shared::SharedPrefix;
-use candor_train::Batches;
+use candor_train::{Batches, Judgements};
 
 use crate::DpoError;
 use crate::answers::Answers;
-use crate::counting::Counting;
+use crate::objective::Objective;
 use crate::recipe::DpoRecipe;
 
-/// A tokenised comparison.
+/// What was said of a row's answers, with their texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Judged {
+    /// One is better than the other.
+    Compared {
+        /// The preferred answer.
+        chosen: String,
+        /// The other one.
+        rejected: String,
+    },
+    /// There is one, and it is good or not.
+    Rated {
+        /// The answer.
+        answer: String,
+        /// Whether it is one to learn, and not one to avoid.
+        is_desirable: bool,
+    },
+}
+
+/// A tokenised comparison or rated answer.
 #[derive(Debug, Clone)]
 pub struct Row {
     /// Name of the row; the public files repeat names.
     pub id: String,
-    /// The preferred answer.
-    pub chosen: String,
-    /// The other one.
-    pub rejected: String,
-    /// Both answers, read at the tokens that count.
+    /// What was said of its answers.
+    pub judged: Judged,
+    /// The answers, read at the tokens that count.
     pub answers: Answers,
     /// The answers of another row to this one's prompt, where the loss asks for them.
     pub mismatched: Option<Answers>,
@@ -44,10 +64,13 @@ impl Row {
     #[must_use]
     pub fn new(id: String, texts: [String; 2], answers: Answers) -> Self {
         let [chosen, rejected] = texts;
+        Self::of(id, Judged::Compared { chosen, rejected }, answers)
+    }
+
+    fn of(id: String, judged: Judged, answers: Answers) -> Self {
         Self {
             id,
-            chosen,
-            rejected,
+            judged,
             n_tokens: answers.n_tokens(),
             answers,
             mismatched: None,
@@ -61,10 +84,22 @@ impl Row {
         self.n_tokens - self.mismatched.as_ref().map_or(0, Answers::n_tokens)
     }
 
-    /// Tokens of the preferred answer that count.
+    /// Whether a rated answer is a good one; none of a comparison.
+    #[must_use]
+    pub fn rating(&self) -> Option<bool> {
+        match self.judged {
+            Judged::Compared { .. } => None,
+            Judged::Rated { is_desirable, .. } => Some(is_desirable),
+        }
+    }
+
+    /// Tokens of the preferred answer that count; of a rated one, where it is good.
     #[must_use]
     pub fn n_targets(&self) -> usize {
-        self.answers.weights[0].len()
+        match self.rating() {
+            Some(false) => 0,
+            _ => self.answers.weights[0].len(),
+        }
     }
 }
 
@@ -81,18 +116,27 @@ impl Answered {
 /// Reads, tokenises and splits what the recipe names.
 ///
 /// # Errors
-/// A file is missing or damaged, there are too few comparisons, or rows do not fit the model and the recipe does not skip
-/// them. Rows that the run has no use for cannot stop it.
+/// A file is missing or damaged, there are too few rows, rated answers are all good or all bad, or rows do not fit the model and
+/// the recipe does not skip them. Rows that the run has no use for cannot stop it.
 pub fn read(
     recipe: &DpoRecipe,
     rules: SampleRules<'_>,
     purpose: Purpose,
 ) -> Result<Parts<Row>, DpoError> {
-    let counting = recipe.objective.counting;
-    let of_row = |row, preferred| tokenised(row, preferred, counting, rules);
-    let mut parts = recipe.comparisons.read(purpose, of_row)?;
+    let objective = &recipe.objective;
+    let mut parts = match &recipe.judgements {
+        Judgements::Comparisons(set) => set.read(purpose, |(row, preferred)| {
+            compared(row, preferred, objective, rules)
+        })?,
+        Judgements::Rated(set) => {
+            let parts = set.read(purpose, |row| rated(row, rules))?;
+            check_kinds(&parts, &set.files[0].path)?;
+            parts
+        }
+    };
     if recipe.objective.loss.needs_divergence() {
-        mismatch(&mut parts, recipe.max_tokens)?;
+        let files = recipe.judgements.paths();
+        mismatch(&mut parts, recipe.max_tokens, files[0])?;
     }
     let spoils = recipe.objective.image_negative.is_some();
     for (number, row) in all_mut(&mut parts).enumerate() {
@@ -121,7 +165,12 @@ pub fn fingerprint(rows: &Parts<Row>) -> String {
     let parts = [&rows.train, &rows.validation, &rows.held_out];
     let part = |rows: &Vec<Row>| {
         let mut bytes = vec![rows.len().to_le_bytes().to_vec()];
-        for Row { answers, .. } in rows {
+        for row in rows {
+            let answers = &row.answers;
+            bytes.extend(
+                row.rating()
+                    .map(|is_desirable| vec![u8::from(is_desirable)]),
+            );
             let SharedPrefix {
                 prefix,
                 branches,
@@ -146,41 +195,23 @@ pub fn images(rows: &Parts<Row>) -> impl Iterator<Item = String> + '_ {
         .filter_map(|row| row.answers.shared.image.clone())
 }
 
-/// Both answers of a row, tokenised.
-fn tokenised(
+/// Both answers of a comparison, tokenised.
+fn compared(
     row: Comparison,
     preferred: Side,
-    counting: Counting,
+    objective: &Objective,
     rules: SampleRules<'_>,
 ) -> Result<Row, RowFault> {
-    let answered = |side: Side| {
-        let mut turns = row.turns.clone();
-        turns.push(Turn::gpt(row.outputs[side.index()].clone()));
+    let of_side = |side: Side| {
         let conversation = Conversation {
             id: row.id.clone(),
             image: row.image.clone(),
-            turns,
+            turns: row.turns.clone(),
         };
-        let field = || format!("output_{}", side.index() + 1);
-        let sample = Sample::new(&conversation, rules).map_err(|error| {
-            let mut fault = RowFault::from(error);
-            if fault.reason == Reason::TooLong {
-                fault.field = field().into();
-                fault.found = format!("with its context {}", fault.found);
-            }
-            fault
-        })?;
-        last_answer(sample).ok_or_else(|| {
-            let found = "no token of the answer is left by the template".to_owned();
-            RowFault::new(
-                Reason::EmptyAnswer,
-                field(),
-                found,
-                "correct or remove the row",
-            )
-        })
+        let field = format!("output_{}", side.index() + 1);
+        answered(conversation, &row.outputs[side.index()], field, rules)
     };
-    let (chosen, rejected) = (answered(preferred)?, answered(preferred.other())?);
+    let (chosen, rejected) = (of_side(preferred)?, of_side(preferred.other())?);
     if chosen.prompt() != rejected.prompt() {
         let found =
             "the blanks that an answer begins with make other tokens of what is asked".to_owned();
@@ -188,13 +219,72 @@ fn tokenised(
         return Err(RowFault::new(Reason::Template, "outputs", found, remedy));
     }
     let both = [chosen.answer(), rejected.answer()];
-    let answers = Answers::new(&row.id, chosen.prompt(), both, row.image.clone(), counting)?;
+    let (image, counting) = (row.image.clone(), objective.counting);
+    let mut answers = Answers::new(&row.id, chosen.prompt(), both, image, counting)?;
+    if objective.severity {
+        answers = answers.with_other_times(severity(&row)?);
+    }
     let [first, second] = row.outputs;
     let texts = match preferred {
         Side::First => [first, second],
         Side::Second => [second, first],
     };
     Ok(Row::new(row.id, texts, answers))
+}
+
+/// How bad the row says that the other answer is.
+fn severity(row: &Comparison) -> Result<f64, RowFault> {
+    let found = match row.severity {
+        Some(severity) if severity >= 0.0 && severity.is_finite() => return Ok(severity),
+        Some(severity) => format!("found {severity}, expected a number of at least 0"),
+        None => "missing".to_owned(),
+    };
+    let remedy = "say how bad the rejected answer is, or set dpo.severity = false";
+    Err(RowFault::new(
+        Reason::Annotation,
+        "rejected_score",
+        found,
+        remedy,
+    ))
+}
+
+/// A rated answer, tokenised.
+fn rated(row: RatedAnswer, rules: SampleRules<'_>) -> Result<Row, RowFault> {
+    let conversation = Conversation {
+        id: row.id.clone(),
+        image: row.image.clone(),
+        turns: row.turns,
+    };
+    let read = answered(conversation, &row.answer, "completion".to_owned(), rules)?;
+    let answers = Answers::rated(&row.id, read.prompt(), read.answer(), row.image)?;
+    let judged = Judged::Rated {
+        answer: row.answer,
+        is_desirable: row.is_desirable,
+    };
+    Ok(Row::of(row.id, judged, answers))
+}
+
+/// An answer to the last turn of a conversation, tokenised; `field` is where it stands in its file.
+fn answered(
+    mut conversation: Conversation,
+    answer: &str,
+    field: String,
+    rules: SampleRules<'_>,
+) -> Result<Answered, RowFault> {
+    conversation.turns.push(Turn::gpt(answer));
+    let sample = Sample::new(&conversation, rules).map_err(|error| {
+        let mut fault = RowFault::from(error);
+        if fault.reason == Reason::TooLong {
+            fault.field = field.clone().into();
+            fault.found = format!("with its context {}", fault.found);
+        }
+        fault
+    })?;
+    last_answer(sample).ok_or_else(|| {
+        let found = "no token of the answer is left by the template".to_owned();
+        let remedy = "correct or remove the row";
+        RowFault::new(Reason::EmptyAnswer, field, found, remedy)
+    })
 }
 
 /// The last stretch of tokens that the assistant says; what a template writes after it is cut off.
@@ -210,8 +300,33 @@ fn last_answer(mut sample: Sample) -> Option<Answered> {
     })
 }
 
-/// Puts to each row's prompt the answers of the next row, in the order of the parts, that has another prompt and fits.
-fn mismatch(parts: &mut Parts<Row>, max_tokens: usize) -> Result<(), DpoError> {
+/// How many of some rows are good answers, and how many are not; 0 of comparisons.
+#[must_use]
+pub fn kinds(rows: &[Row]) -> [usize; 2] {
+    [true, false].map(|kind| rows.iter().filter(|row| row.rating() == Some(kind)).count())
+}
+
+/// Refuses rated answers of one kind alone, which say nothing of what to prefer.
+fn check_kinds(parts: &Parts<Row>, path: &Path) -> Result<(), DpoError> {
+    let [n_good, n_bad] = kinds(&parts.train);
+    if n_good > 0 && n_bad > 0 {
+        return Ok(());
+    }
+    let label = n_good > 0;
+    let [n_all, n_trained] = [parts.all().count(), parts.train.len()];
+    Err(DpoError::Unfit {
+        path: path.to_owned(),
+        problem: format!(
+            "all {n_trained} answers that are trained on, of {n_all} that are read, have the label {label}"
+        ),
+        remedy: "KTO learns from good answers beside bad ones: add answers with the other label; for good ones alone there is \
+                 candor sft",
+    })
+}
+
+/// Puts to each row's prompt the answers of the next row, in the order of the parts, that has another prompt and fits. `path` is
+/// a file of the rows.
+fn mismatch(parts: &mut Parts<Row>, max_tokens: usize, path: &Path) -> Result<(), DpoError> {
     let rows: Vec<&Answers> = parts.all().map(|row| &row.answers).collect();
     let mismatched = (0..rows.len()).map(|i| {
         let own = rows[i];
@@ -221,10 +336,10 @@ fn mismatch(parts: &mut Parts<Row>, max_tokens: usize) -> Result<(), DpoError> {
             !is_same && own.n_prompt + other.longest_answer() <= max_tokens
         });
         let other = other.ok_or_else(|| DpoError::Unfit {
-            path: "data.preferences".into(),
-            problem: "KTO compares with answers to other prompts, and there is a comparison that no other's answers fit"
+            path: path.to_owned(),
+            problem: "KTO compares with answers to other prompts, and there is a row that no other's answers fit"
                 .to_owned(),
-            remedy: "use comparisons of several prompts, raise data.max_tokens, or use another loss",
+            remedy: "use rows of several prompts, raise data.max_tokens, or use another loss",
         })?;
         own.answered_by(other)
     });

@@ -1,18 +1,18 @@
-//! The loop: comparisons → log-probabilities of their answers → what they cost → update → validation.
+//! The loop: comparisons or rated answers → log-probabilities of their answers → what they cost → update → validation.
 
 use candor_data::comparisons::{Parts, Purpose};
 use candor_model::{Adapter, Bundle, ImageFeatures, preflight};
 use candor_run::{Inputs, LaunchOptions, Outcome};
 use candor_train::{
-    LoraStart, Opening, Session, TrainState, Tune, check_room, fingerprint, say_skipped,
+    Judgements, LoraStart, Opening, Session, TrainState, Tune, check_room, fingerprint, say_skipped,
 };
 use serde::Serialize;
 use tch::{Device, Tensor};
 
 use crate::figures::{Figures, rewards};
 use crate::held_out::{DpoResult, Line, write_lines};
-use crate::loss::{Logprobs, divergence};
-use crate::objective::Update;
+use crate::loss::{Logprobs, Loss, divergence};
+use crate::objective::{Objective, Update};
 use crate::policy::{Policy, Scored};
 use crate::recipe::DpoRecipe;
 use crate::reference::{Reference, fingerprint_of};
@@ -25,7 +25,7 @@ use crate::{DpoError, rows};
 pub struct DpoMetrics {
     /// Updates done.
     pub step: u64,
-    /// The figures of this update's comparisons, before the update.
+    /// The figures of this update's rows, before the update.
     #[serde(flatten)]
     pub figures: Figures,
     /// Gradient norm before clipping.
@@ -34,7 +34,7 @@ pub struct DpoMetrics {
     pub learning_rate: f64,
     /// Tokens of this update, a comparison's common beginning counted once, image patches included, pads not.
     pub n_tokens: usize,
-    /// Loss of the validation pairs after this update, where it was evaluated.
+    /// Loss of the validation rows after this update, where it was evaluated.
     pub validation_loss: Option<f64>,
     /// Accuracy on them.
     pub validation_accuracy: Option<f64>,
@@ -65,15 +65,11 @@ pub fn run(
     check_room(&recipe.base, recipe.max_tokens, &bundle.model)?;
     preflight::check_answers_end(&recipe.base, &bundle.template, &bundle.tokenizer)?;
     let (adapter, trained) = (recipe.tune).start(&bundle, &recipe.base, recipe.session.seed)?;
-    opening.doing("reading the comparisons");
-    let images = recipe.comparisons.images.as_path();
+    opening.doing(&format!("reading the {}", recipe.judgements.rows()));
+    let images = recipe.judgements.images();
     let rules = bundle.rules(recipe.max_tokens, images);
     let rows = rows::read(recipe, rules, Purpose::Run)?;
-    say_skipped("dpo", rows.skipped.as_ref());
-    if rows.n_equal > 0 {
-        let n = rows.n_equal;
-        tracing::info!("dpo: {n} comparisons are left out because both answers are the same");
-    }
+    say_rows(recipe, &rows);
     let all: Vec<&Row> = rows.all().collect();
     let mut batches = rows::batches(recipe, &rows)?;
     let n_steps = batches.n_steps(recipe.length);
@@ -142,24 +138,58 @@ pub fn run(
             session.phase("evaluate");
             let (figures, _) = learner.measure(&rows.validation)?;
             metrics.validation_loss = Some(figures.loss);
-            metrics.validation_accuracy = Some(figures.accuracy);
-            metrics.validation_margin = Some(figures.margin);
+            metrics.validation_accuracy = figures.accuracy;
+            metrics.validation_margin = figures.margin;
         }
         let figures = &metrics.figures;
         let shown = [
-            ("loss", figures.loss),
+            ("loss", Some(figures.loss)),
             ("accuracy", figures.accuracy),
             ("margin", figures.margin),
         ];
+        let shown = shown.into_iter();
+        let shown: Vec<(&str, f64)> = shown.filter_map(|(name, x)| Some((name, x?))).collect();
         if !session.end_step(&metrics, &shown, metrics.n_tokens)? {
             return Ok(Outcome::Stopped);
         }
     }
-    session.doing("measuring the held-out pairs");
+    session.doing("measuring what is held out");
     let result = learner.write(&session, &rows)?;
     session.write_result(&result)?;
     session.finish(&result.told());
     Ok(Outcome::Finished)
+}
+
+/// Says which rows the run does without, and of which kinds the others are.
+fn say_rows(recipe: &DpoRecipe, rows: &Parts<Row>) {
+    say_skipped("dpo", rows.skipped.as_ref());
+    if rows.n_equal > 0 {
+        let n = rows.n_equal;
+        tracing::info!("dpo: {n} comparisons are left out because both answers are the same");
+    }
+    if matches!(recipe.judgements, Judgements::Rated(_)) {
+        say_kinds(&recipe.objective, &rows.train);
+    }
+}
+
+/// Says how many rated answers there are of either kind, and whether their weights make up for it.
+fn say_kinds(objective: &Objective, rows: &[Row]) {
+    let [n_good, n_bad] = rows::kinds(rows);
+    tracing::info!("dpo: {n_good} desirable and {n_bad} undesirable answers are trained on");
+    if let Loss::Kto {
+        desirable,
+        undesirable,
+        ..
+    } = objective.loss
+    {
+        let ratio = desirable * n_good as f64 / (undesirable * n_bad as f64);
+        if !(0.99..=1.34).contains(&ratio) {
+            tracing::warn!(
+                "dpo: with dpo.desirable_weight and dpo.undesirable_weight the desirable answers weigh {ratio:.2} times as much as \
+                 the others; TRL advises 1 to 4/3"
+            );
+        }
+    }
 }
 
 /// Something that is read, with its fingerprint.
@@ -175,7 +205,7 @@ fn fingerprints(
 ) -> Vec<Input> {
     let base = opening.fingerprint("base model", bundle.model.parameters());
     let mut inputs = vec![
-        ("comparisons", rows::fingerprint(rows)),
+        (recipe.judgements.rows(), rows::fingerprint(rows)),
         ("base model", base),
     ];
     if let (Some(adapter), Tune::Lora(LoraStart::Adapter(_))) = (adapter, &recipe.tune) {

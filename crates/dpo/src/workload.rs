@@ -3,16 +3,17 @@
 use candor_data::comparisons::Purpose;
 use candor_model::Reading;
 use candor_run::Workload;
+use candor_train::Judgements;
 
 use crate::{DpoError, DpoRecipe, rows};
 
-/// Reads and tokenises the recipe's comparisons for the base that `reading` is of, and goes through the order of the run.
+/// Reads and tokenises the recipe's comparisons or rated answers for the base that `reading` is of, and goes through the order of the run.
 /// Validation is not counted, nor is the reference's one time through all rows.
 ///
 /// # Errors
 /// As reading the comparisons for the run.
 pub fn workload(recipe: &DpoRecipe, reading: &Reading) -> Result<Workload, DpoError> {
-    let images = recipe.comparisons.images.as_path();
+    let images = recipe.judgements.images();
     let rules = reading.rules(recipe.max_tokens, images);
     let rows = rows::read(recipe, rules, Purpose::Plan)?;
     let mut batches = rows::batches(recipe, &rows)?;
@@ -24,14 +25,19 @@ pub fn workload(recipe: &DpoRecipe, reading: &Reading) -> Result<Workload, DpoEr
             longest = longest.max(row.n_pass_tokens() as u64);
         }
     }
+    let kinds = matches!(recipe.judgements, Judgements::Rated(_)).then(|| {
+        let [n_good, n_bad] = rows::kinds(&rows.train);
+        format!("{n_good} desirable and {n_bad} undesirable answers are trained on")
+    });
+    let skipped = rows.skipped.iter().map(ToString::to_string);
     Ok(Workload {
         n_rows: rows.all().count() as u64,
-        rows: "comparisons",
+        rows: recipe.judgements.rows(),
         n_steps: Some(n_steps),
         n_tokens,
         tokens_are_a_bound: false,
         longest_tokens: longest,
         n_images: Workload::count_images(rows::images(&rows)),
-        notes: rows.skipped.iter().map(ToString::to_string).collect(),
+        notes: kinds.into_iter().chain(skipped).collect(),
     })
 }

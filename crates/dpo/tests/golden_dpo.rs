@@ -68,6 +68,7 @@ fn logprobs(rows: &Tensor, with_spoilt: bool) -> Logprobs {
             chosen: rows.get(2),
             shown: rows.get(2).ones_like(),
         }),
+        desirable: None,
     }
 }
 
@@ -129,6 +130,44 @@ fn every_loss_and_its_gradients() {
             EXACT,
         );
     }
+}
+
+/// Rated answers cost in KTO what the two of a comparison do, of which the golden losses are the means. `parity/run trl` gives
+/// the same numbers to TRL's trainer as answers with labels.
+#[test]
+fn rated_answers_cost_what_those_of_comparisons_do() {
+    let golden = open("losses.safetensors");
+    let part = |name: &str| &golden[&format!("kto.{name}")];
+    let policy = part("policy").copy().set_requires_grad(true);
+    let n = policy.size()[1];
+    // The good ones, then the bad ones.
+    let rated = |rows: &Tensor| {
+        let answers = Tensor::cat(&[rows.get(0), rows.get(1)], 0);
+        Logprobs {
+            chosen: answers.shallow_clone(),
+            desirable: Some(Tensor::cat(
+                &[rows.get(0).ones_like(), rows.get(1).zeros_like()],
+                0,
+            )),
+            rejected: answers,
+            spoilt: None,
+        }
+    };
+    let loss = Loss::Kto {
+        beta: 0.2,
+        desirable: 1.0,
+        undesirable: 1.5,
+    };
+    let context = Context {
+        divergence: 0.75,
+        anchor: None,
+    };
+    let terms = loss.terms(&rated(&policy), Some(&rated(part("reference"))), context);
+    let [good, bad] = [0, n].map(|start| terms.preference.narrow(0, start, n));
+    let of_comparisons = (good + bad) / 2.0;
+    of_comparisons.sum(Kind::Double).backward();
+    close("kto, rated: loss", &of_comparisons, part("loss"), EXACT);
+    close("kto, rated: gradients", &policy.grad(), part("grad"), EXACT);
 }
 
 /// The base with its images, the adapter, and the comparisons.
@@ -245,6 +284,7 @@ fn objective(case: &str) -> Objective {
         sft_weight: 0.0,
         anchor: None,
         image_negative: None,
+        severity: false,
     };
     match case {
         "plain" => plain,
@@ -261,6 +301,7 @@ fn objective(case: &str) -> Objective {
             sft_weight: 0.2,
             anchor: Some(0.5),
             image_negative: Some(candor_dpo::ImageNegative::Other),
+            severity: false,
         },
         _ => Objective {
             loss: Loss::Kto {

@@ -16,6 +16,7 @@ fn answers(pairs: &[(f64, f64)]) -> Logprobs {
         chosen: column(&chosen),
         rejected: column(&rejected),
         spoilt: None,
+        desirable: None,
     }
 }
 
@@ -24,6 +25,7 @@ fn swapped(answers: &Logprobs) -> Logprobs {
         chosen: answers.rejected.shallow_clone(),
         rejected: answers.chosen.shallow_clone(),
         spoilt: None,
+        desirable: None,
     }
 }
 
@@ -183,6 +185,7 @@ proptest! {
                 chosen: both.narrow(0, 0, 1),
                 rejected: both.narrow(0, 1, 1),
                 spoilt: None,
+                desirable: None,
             };
             let reference = Some(&reference).filter(|_| loss.has_reference());
             let terms = loss.terms(&policy, reference, Context::default());

@@ -48,7 +48,7 @@ pub(crate) fn read(
         Some(path) if recipe.wording.prompt.with_facts() => captions::read(path)?,
         _ => FactBook::new(),
     };
-    let of_row = |row, preferred| pair(row, preferred, &recipe.wording, &book, rules);
+    let of_row = |(row, preferred)| pair(row, preferred, &recipe.wording, &book, rules);
     Ok(recipe.comparisons.read(purpose, of_row)?)
 }
 

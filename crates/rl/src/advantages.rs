@@ -37,6 +37,8 @@ pub enum Advantages {
         scale: Scale,
         /// Whether groups without spread are not trained on.
         leave_out_flat: bool,
+        /// How often a step asks further prompts in the place of those that are left out, at most.
+        refill_rounds: usize,
     },
     /// REINFORCE against the mean of the step: [`against_batch()`].
     Reinforce,
@@ -86,6 +88,15 @@ impl Advantages {
                 ..
             }
         )
+    }
+
+    /// How often a step asks further prompts in the place of those whose responses all earned the same, at most.
+    #[must_use]
+    pub fn refill_rounds(&self) -> usize {
+        match *self {
+            Self::Group { refill_rounds, .. } => refill_rounds,
+            Self::Gae { .. } | Self::Rloo { .. } | Self::Reinforce => 0,
+        }
     }
 
     /// Advantages of a step's responses, all responses to one prompt beside each other; without gradients. `values`

@@ -4,8 +4,8 @@
 //! [`advantages`] with an estimator a file, [`whiten`], [`loss`], [`symbolic`]. Throughout, a mask is bool and true means a token that
 //! counts; what stands at a false position never changes a result, not even if it is not a number.
 //!
-//! Around it, in the order of a step: [`prompts`] and [`order`], [`rollout`], [`scoring`] with its [`parts`] and [`sentences`], [`passes`],
-//! [`experience`], [`guard`], [`update`]; and [`run::run`] puts them together.
+//! Around it, in the order of a step: [`prompts`] and [`order`], [`gather`] with [`rollout`] and [`scoring`], its [`parts`] and
+//! [`sentences`], [`passes`], [`experience`], [`guard`], [`update`]; and [`run::run`] puts them together.
 //!
 //! Words: a **score** is the reward model's one number for a whole sequence, a **reward** is what one token
 //! earns after KL and shaping. A penalty is a positive number that is subtracted.
@@ -16,6 +16,7 @@ pub mod advantages;
 pub mod critic;
 mod error;
 pub mod experience;
+pub mod gather;
 pub mod guard;
 pub mod kl;
 pub mod loss;
@@ -32,6 +33,7 @@ pub mod samples;
 pub mod scoring;
 pub mod sentences;
 pub mod shaping;
+mod supply;
 pub mod symbolic;
 pub mod update;
 pub mod whiten;

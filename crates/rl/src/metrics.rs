@@ -9,6 +9,7 @@ use serde::Serialize;
 use tch::{Kind, Tensor};
 
 use crate::experience::{CriticExperience, Experience};
+use crate::gather::Drawn;
 use crate::parts::{PartMetrics, deviation, mean, parts};
 use crate::recipe::ScoreRecipe;
 use crate::rollout::Rollout;
@@ -24,6 +25,9 @@ pub struct RlMetrics {
     /// Of the responses, before the update.
     #[serde(flatten)]
     pub rollout: RolloutMetrics,
+    /// What was asked to fill the step, where groups without spread are replaced.
+    #[serde(flatten)]
+    pub drawn: Option<Drawn>,
     /// Of the step's optimizer updates.
     #[serde(flatten)]
     pub update: UpdateMetrics,
@@ -60,7 +64,7 @@ pub struct RolloutMetrics {
     pub advantages_std: f64,
     /// How much of the returns' variance the critic's values explain.
     pub explained_variance: Option<f64>,
-    /// Prompts whose responses all earned the same, where they are compared.
+    /// Prompts of the step whose responses all earned the same, where they are compared.
     pub n_flat_prompts: Option<usize>,
     /// What each part of the reward adds to it.
     pub rewards: BTreeMap<String, PartMetrics>,

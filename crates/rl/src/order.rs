@@ -1,5 +1,7 @@
 //! Which prompts form a step, and which rollouts a mini-batch: functions of the seed and of what they are for.
 
+use std::ops::Range;
+
 use candor_data::random::uniform;
 
 /// A permutation of `0..n` at the address `(seed, purpose, indices)`.
@@ -24,29 +26,24 @@ pub fn permutation(seed: u64, purpose: &str, indices: &[u64], n: usize) -> Vec<u
 pub struct PromptOrder {
     seed: u64,
     n_prompts: usize,
-    per_step: usize,
     /// The epoch that was asked for last, because the next step will most likely want it too.
     epoch: Option<(u64, Vec<usize>)>,
 }
 
 impl PromptOrder {
-    /// An order of `n_prompts` prompts, at least 1, of which a step takes `per_step`.
+    /// An order of `n_prompts` prompts, at least 1.
     #[must_use]
-    pub fn new(seed: u64, n_prompts: usize, per_step: usize) -> Self {
+    pub fn new(seed: u64, n_prompts: usize) -> Self {
         Self {
             seed,
             n_prompts,
-            per_step,
             epoch: None,
         }
     }
 
-    /// The prompts of a step, by the number of steps done before it.
-    pub fn of_step(&mut self, done: u64) -> Vec<usize> {
-        let first = done * self.per_step as u64;
-        (first..first + self.per_step as u64)
-            .map(|at| self.at(at))
-            .collect()
+    /// The prompts at these places of the order.
+    pub fn take(&mut self, places: Range<u64>) -> impl Iterator<Item = usize> + '_ {
+        places.map(move |place| self.at(place))
     }
 
     fn at(&mut self, place: u64) -> usize {
@@ -70,8 +67,10 @@ mod tests {
 
     #[test]
     fn every_epoch_has_every_prompt_once_whatever_the_step() {
-        let mut order = PromptOrder::new(3, 10, 4);
-        let all: Vec<usize> = (0..5).flat_map(|step| order.of_step(step)).collect();
+        let mut order = PromptOrder::new(3, 10);
+        let all: Vec<usize> = (0..5)
+            .flat_map(|step| order.take(4 * step..4 * step + 4).collect::<Vec<_>>())
+            .collect();
         for epoch in all.chunks(10) {
             let mut sorted = epoch.to_vec();
             sorted.sort_unstable();
@@ -81,14 +80,16 @@ mod tests {
     }
 
     #[test]
-    fn a_step_does_not_depend_on_the_steps_before_it() {
-        let mut order = PromptOrder::new(3, 10, 4);
-        let in_turn: Vec<Vec<usize>> = (0..6).map(|step| order.of_step(step)).collect();
-        for step in [5, 2, 3, 0] {
-            let fresh = PromptOrder::new(3, 10, 4).of_step(step);
-            assert_eq!(fresh, in_turn[step as usize]);
-            assert_eq!(order.of_step(step), fresh);
+    fn a_place_does_not_depend_on_what_was_taken_before_it() {
+        let mut order = PromptOrder::new(3, 10);
+        let in_turn: Vec<usize> = order.take(0..24).collect();
+        for first in [20, 8, 12, 0] {
+            let places = first..first + 4;
+            let fresh: Vec<usize> = PromptOrder::new(3, 10).take(places.clone()).collect();
+            assert_eq!(fresh, in_turn[first as usize..][..4]);
+            assert!(order.take(places).eq(fresh));
         }
-        assert_ne!(PromptOrder::new(4, 10, 4).of_step(0), in_turn[0]);
+        let other: Vec<usize> = PromptOrder::new(4, 10).take(0..4).collect();
+        assert_ne!(other, in_turn[..4]);
     }
 }

@@ -1,6 +1,6 @@
 //! The recipe of reinforcement learning. Every number that changes a result stands in it, the reference's quirks
 //! included. What not every algorithm has may be absent: `algorithm` is then `"ppo"`, `sampling.samples_per_prompt` is 1,
-//! `kl.place` is `"reward"`, and `loss.clip_range_high` is `loss.clip_range`.
+//! `kl.place` is `"reward"`, `advantages.refill_rounds` is 0, and `loss.clip_range_high` is `loss.clip_range`.
 
 mod algorithm;
 mod read;

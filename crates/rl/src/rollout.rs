@@ -50,14 +50,15 @@ pub struct Sampler<'a> {
 
 impl Sampler<'_> {
     /// Answers each prompt as often as the recipe says, responses to one prompt beside each other; `done` is the
-    /// number of steps done before this one. Prompts are cut into `lanes` parts, each of which is answered by itself on one
-    /// rank: what is written together, and so the last bits, depends on the lanes and not on the ranks.
+    /// number of steps done before this one, `first` the place of the first prompt among all that the step asks. Prompts are
+    /// cut into `lanes` parts, each of which is answered by itself on one rank: what is written together, and so the last
+    /// bits, depends on the lanes and not on the ranks.
     ///
     /// # Errors
     /// The tokenizer refuses a token, the policy's logits are not finite, or another rank has ended or hangs.
     pub fn sample<'p>(
         &self,
-        done: u64,
+        [done, first]: [u64; 2],
         prompts: &[&'p PromptRow],
         lanes: usize,
         ranks: &Ranks,
@@ -65,7 +66,8 @@ impl Sampler<'_> {
         let of_lane = prompts.len().div_ceil(lanes).max(1);
         let parts: Vec<&[&PromptRow]> = prompts.chunks(of_lane).collect();
         let written = ranks.share(parts.len(), |part| {
-            Ok::<_, RlError>(self.answer(done, part * of_lane, parts[part])?)
+            let first = first + (part * of_lane) as u64;
+            Ok::<_, RlError>(self.answer([done, first], parts[part])?)
         })?;
         let question_marks = self.question_marks()?;
         let n_samples = self.recipe.samples_per_prompt.max(1);
@@ -82,7 +84,7 @@ impl Sampler<'_> {
                     sample,
                     text: written.text,
                     response: written.response,
-                    facts: self.facts(prompts[slot], done, slot, sample),
+                    facts: self.facts(prompts[slot], [done, first + slot as u64], sample),
                 })
             })
             .collect()
@@ -91,8 +93,7 @@ impl Sampler<'_> {
     /// Answers prompts of a step, the first of which has the place `first` in it.
     fn answer(
         &self,
-        done: u64,
-        first: usize,
+        [done, first]: [u64; 2],
         prompts: &[&PromptRow],
     ) -> Result<Vec<Written>, ModelError> {
         let queries: Vec<Query> = prompts
@@ -113,7 +114,7 @@ impl Sampler<'_> {
             batch_rows: self.recipe.batch_rows,
         };
         let draw = |prompt: usize, sample: usize, position: usize| {
-            let place = (first + prompt) as u64;
+            let place = first + prompt as u64;
             let address = of_sample(&[done, place, position as u64], sample);
             uniform(self.seed, "rollout.token", &address)
         };
@@ -134,10 +135,10 @@ impl Sampler<'_> {
         Ok(found)
     }
 
-    fn facts(&self, prompt: &PromptRow, done: u64, slot: usize, sample: usize) -> Facts {
+    fn facts(&self, prompt: &PromptRow, place: [u64; 2], sample: usize) -> Facts {
         let mut facts = prompt.facts.clone();
         if self.quirks.shuffle_captions {
-            let address = of_sample(&[done, slot as u64], sample);
+            let address = of_sample(&place, sample);
             for lines in [&mut facts.captions, &mut facts.rationale] {
                 let order = permutation(self.seed, "rollout.facts", &address, lines.len());
                 *lines = order.iter().map(|&i| lines[i].clone()).collect();

@@ -1,7 +1,6 @@
 //! The loop of PPO and its relatives: sample → score → compare with the reference → value, where there is a critic →
 //! shape → advantages → update.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use candor_data::rows::{Look, Skipped, SkippedCounts};
@@ -15,16 +14,16 @@ use tch::Device;
 use crate::RlError;
 use crate::critic::{Critic, CriticLearner};
 use crate::experience::{Experience, width_of};
+use crate::gather::{Gathered, Gatherer};
 use crate::guard;
 use crate::metrics::{RlMetrics, RolloutMetrics, UpdateMetrics};
 use crate::models::{Images, Models};
-use crate::order::PromptOrder;
 use crate::passes::{PolicyReader, ValueReader};
 use crate::prompts::{PromptRow, Prompts};
 use crate::recipe::{AverageOver, RlRecipe};
 use crate::rollout::Sampler;
 use crate::samples;
-use crate::scoring::{Score, score, terms, verdict};
+use crate::supply::Supply;
 use crate::update::{Learner, mini_batches, update};
 
 /// The run's `result.json`.
@@ -71,33 +70,39 @@ pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<
     let n_steps = n_steps(recipe, prompts.rows.len())?;
     let inputs = models.inputs(recipe, &rewards, &mut opening)?;
     opening.read_earlier(|run| models.result(run))?;
-    let mut session = opening.open(models.parts(), n_steps, inputs)?;
-    let per_step = recipe.prompts_per_step();
-    let mut order = PromptOrder::new(recipe.session.seed, prompts.rows.len(), per_step);
+    let mut supply = Supply::new(recipe.session.seed, &prompts.rows);
+    let (per_step, rounds) = (
+        recipe.prompts_per_step() as u64,
+        recipe.ppo.advantages.refill_rounds(),
+    );
+    let mut parts = models.parts();
+    if rounds > 0 {
+        parts.kept.push(supply.kept());
+    }
+    let mut session = opening.open(parts, n_steps, inputs)?;
+    let steps = session.steps_left();
+    if rounds == 0 {
+        supply.use_up(steps.start * per_step);
+    }
     if let Some(skipped) = prompts.skipped.as_ref().filter(|_| session.writes()) {
         skipped.write(session.path())?;
     }
-    let images = images(&mut order, &prompts, session.steps_left());
+    let images = supply.images((steps.end - steps.start) * per_step * (1 + rounds as u64));
     let progress = session.counter("encoding images");
     let images = models.encode(&recipe.data.images, &images, &prompts.images, progress)?;
     session.doing("training");
-    if session.steps_left().start == 0 && session.writes() {
+    if steps.start == 0 && session.writes() {
         models.policy.save(&snapshot(session.path(), 0))?;
     }
-    for done in session.steps_left() {
-        let rows: Vec<&PromptRow> = order
-            .of_step(done)
-            .iter()
-            .map(|&i| &prompts.rows[i])
-            .collect();
+    for done in steps {
         let learned = step(
             recipe,
             &models,
             &images,
             &mut rewards,
             &mut session,
+            &mut supply,
             done,
-            &rows,
         );
         let learned = learned.map_err(|error| match error {
             RlError::Unrewarded { step, error, .. } => RlError::Unrewarded {
@@ -133,36 +138,27 @@ fn step(
     images: &Images,
     rewards: &mut Rewards,
     session: &mut Session,
+    supply: &mut Supply<'_>,
     done: u64,
-    prompts: &[&PromptRow],
 ) -> Result<bool, RlError> {
     let (learner, reference, sampler) = readers(recipe, models, images);
     let pass_rows = recipe.sampling.pass_rows;
     session.begin_step();
-
-    session.phase("rollout");
-    let ranks = session.ranks().clone();
-    let rollouts = sampler.sample(done, prompts, recipe.session.lanes, &ranks)?;
-
-    session.phase("score");
-    let said = score(models, images, &rollouts, &recipe.score, pass_rows, &ranks)?;
-    let step = done + 1;
-    // A judge is asked once, whoever else computes.
-    let numbers = ranks.made_by_first(|| {
-        let numbers = terms(rewards, &rollouts).map_err(|error| RlError::Unrewarded {
-            step,
-            error: Box::new(error),
-            unkept: None,
-        })?;
-        Ok::<_, RlError>(mapped(numbers, f64::to_bits))
-    })?;
-    let numbers = mapped(numbers, f64::from_bits);
-    let weighted = &recipe.rewards;
-    let scores: Vec<Score> = (rollouts.iter().zip(said).zip(numbers))
-        .map(|((rollout, said), numbers)| verdict(rollout, said, numbers, weighted, &recipe.score))
-        .collect();
+    let gatherer = Gatherer {
+        recipe,
+        models,
+        images,
+        sampler,
+    };
+    let Gathered {
+        rollouts,
+        scores,
+        drawn,
+        n_tokens,
+    } = gatherer.gather(session, rewards, supply, done)?;
 
     session.phase("reference");
+    let (ranks, weighted) = (session.ranks().clone(), &recipe.rewards);
     let average = recipe.ppo.average_over;
     let width = width_of(&rollouts, average, recipe.sampling.max_new_tokens);
     let ref_logprobs = reference.logprobs(&rollouts, pass_rows, width, &ranks)?;
@@ -217,19 +213,14 @@ fn step(
         ("KL", rollout.kl_mean),
         ("tokens", rollout.response_tokens_mean),
     ];
-    let n_tokens = rollout.n_response_tokens;
+    let refills = recipe.ppo.advantages.refill_rounds() > 0;
     let metrics = RlMetrics {
-        step,
+        step: done + 1,
         rollout,
+        drawn: refills.then_some(drawn),
         update: UpdateMetrics::of(&updates),
     };
     Ok(session.end_step(&metrics, &shown, n_tokens)?)
-}
-
-/// Numbers of terms in another form.
-fn mapped<T, U>(numbers: Vec<Vec<Option<T>>>, form: fn(T) -> U) -> Vec<Vec<Option<U>>> {
-    let of_response = |numbers: Vec<Option<T>>| numbers.into_iter().map(|n| n.map(form)).collect();
-    numbers.into_iter().map(of_response).collect()
 }
 
 /// Whether every term of the reward can judge every prompt.
@@ -306,19 +297,6 @@ pub(crate) fn n_steps(recipe: &RlRecipe, n_prompts: usize) -> Result<u64, RlErro
         problem: format!("{n_prompts} prompts do not fill one rollout batch"),
         remedy: "lower batch.rollout_batch, or give run.steps",
     })
-}
-
-/// The images that the steps will ask for.
-fn images(order: &mut PromptOrder, prompts: &Prompts, steps: std::ops::Range<u64>) -> Vec<String> {
-    let mut rows = BTreeSet::new();
-    for done in steps {
-        rows.extend(order.of_step(done));
-        if rows.len() == prompts.rows.len() {
-            break;
-        }
-    }
-    let image = |row: usize| prompts.rows[row].conversation.image.clone();
-    rows.into_iter().filter_map(image).collect()
 }
 
 fn snapshot(out: &Path, step: u64) -> std::path::PathBuf {

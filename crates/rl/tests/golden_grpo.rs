@@ -106,6 +106,7 @@ fn ppo() -> PpoRecipe {
             samples_per_prompt: GROUP,
             scale: Scale::Group,
             leave_out_flat: false,
+            refill_rounds: 0,
         },
         whiten_advantages: false,
         whiten_rewards: false,

@@ -1,5 +1,6 @@
 //! What must hold of the arithmetic whatever the numbers are.
 
+use candor_rl::gather::refilled;
 use candor_rl::kl::{self, KlEstimator};
 use candor_rl::loss::{Clip, Weights, policy_loss, value_loss};
 use candor_rl::shaping::{self, ScorePosition};
@@ -250,6 +251,43 @@ proptest! {
             let rewards = shaping::rewards(&kl, &mask, &terminal, kl_coef, position, scale);
             let sums = rewards.sum_dim_intlist([1].as_slice(), false, Kind::Double);
             prop_assert!(largest_difference(&sums, &expected) < 1e-9);
+        }
+    }
+
+    /// Which prompts a step asks: consecutive ones, as many a round as groups are missing, until none is or the rounds are over;
+    /// and what it keeps of them: every group with spread, and none twice.
+    #[test]
+    fn refilling_asks_the_next_prompts_and_throws_no_spread_away(
+        flat in prop::collection::vec(any::<bool>(), 200),
+        n in 1_usize..12,
+        n_rounds in 0_usize..8,
+    ) {
+        let mut asked: Vec<std::ops::Range<usize>> = Vec::new();
+        let draw = |places: std::ops::Range<usize>| {
+            asked.push(places.clone());
+            Ok::<_, std::convert::Infallible>(places.collect())
+        };
+        let Ok((groups, drawn)) = refilled(n, n_rounds, draw, |&place: &usize| flat[place]);
+        // By hand, a place at a time: the end of a round is where it has asked as many as were missing.
+        let (mut end, mut with_spread, mut rounds) = (0, Vec::new(), 0);
+        loop {
+            let missing = n - with_spread.len();
+            if missing == 0 || rounds > n_rounds {
+                break;
+            }
+            prop_assert_eq!(&asked[rounds], &(end..end + missing));
+            with_spread.extend((end..end + missing).filter(|&place| !flat[place]));
+            (end, rounds) = (end + missing, rounds + 1);
+        }
+        prop_assert_eq!(asked.len(), rounds);
+        prop_assert_eq!((drawn.n_prompts, drawn.n_thrown, drawn.n_rounds), (end, end - n, rounds - 1));
+        prop_assert_eq!(groups.len(), n);
+        let mut kept: Vec<usize> = groups.iter().copied().filter(|&place| !flat[place]).collect();
+        kept.sort_unstable();
+        prop_assert_eq!(kept, with_spread);
+        // What is left without spread is of the first round, where it stood.
+        for (place, group) in groups.iter().enumerate() {
+            prop_assert!(!flat[*group] || *group == place);
         }
     }
 }

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use candor_rl::RlRecipe;
-use candor_rl::advantages::Advantages;
+use candor_rl::advantages::{Advantages, Scale};
 use candor_rl::critic::CriticRecipe;
+use candor_rl::gather::Drawn;
 use candor_rl::kl::KlEstimator;
 use candor_rl::loss::Clip;
 use candor_rl::metrics::{RlMetrics, RolloutMetrics, UpdateMetrics};
@@ -157,12 +158,21 @@ fn the_critics_keys_have_no_place_beside_rloo() {
         assert!(message.contains(part), "{message}\nlacks {part}");
     }
     let alone = ["algorithm=\"rloo\"", "sampling.samples_per_prompt=1"];
-    let message = open("llava-7b-224/rloo/5-ppo.toml", &alone).unwrap_err();
+    let message = open("llava-7b-224/rloo/5-rloo.toml", &alone).unwrap_err();
     assert!(message.contains("use 2 or more"), "{message}");
-    let rloo = open("llava-7b-224/rloo/5-ppo.toml", &[]).unwrap();
+    let rloo = open("llava-7b-224/rloo/5-rloo.toml", &[]).unwrap();
     let samples_per_prompt = rloo.sampling.samples_per_prompt;
     assert_eq!(rloo.ppo.advantages, Advantages::Rloo { samples_per_prompt });
     assert_eq!(rloo.prompts_per_step() * samples_per_prompt, 512);
+    let dapo = open("llava-7b-224/grpo/5-dapo.toml", &[]).unwrap();
+    let samples_per_prompt = dapo.sampling.samples_per_prompt;
+    let expected = Advantages::Group {
+        samples_per_prompt,
+        scale: Scale::Group,
+        leave_out_flat: true,
+        refill_rounds: 4,
+    };
+    assert_eq!(dapo.ppo.advantages, expected);
 }
 
 #[test]
@@ -197,6 +207,11 @@ fn every_metric_is_documented_and_nothing_else() {
     let metrics = RlMetrics {
         step: 1,
         rollout,
+        drawn: Some(Drawn {
+            n_prompts: 0,
+            n_thrown: 0,
+            n_rounds: 0,
+        }),
         update: UpdateMetrics::of(&[]),
     };
     assert_eq!(undocumented(&page, "rl", &metrics), Vec::<String>::new());

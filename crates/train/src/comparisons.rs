@@ -1,18 +1,111 @@
-//! What the recipe of a stage that learns from comparisons says of these.
+//! What the recipe of a stage that learns from comparisons, or from rated answers, says of these.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use candor_data::ComparisonFormat;
-use candor_data::comparisons::{ComparisonFile, ComparisonSet};
+use candor_data::comparisons::{ComparisonFile, ComparisonFormat, ComparisonSet, RatedSet, RowSet};
+use candor_data::rated::RatedFile;
 
 use crate::bad_rows::on_bad_row;
 use crate::stage_fields::IMAGES;
 use candor_recipe::{Element, Reader};
 
+/// What a stage learns from that takes either.
+#[derive(Debug, Clone)]
+pub enum Judgements {
+    /// Two answers each, one of them preferred.
+    Comparisons(ComparisonSet),
+    /// An answer each, good or bad.
+    Rated(RatedSet),
+}
+
+impl Judgements {
+    /// The image folder.
+    #[must_use]
+    pub fn images(&self) -> &Path {
+        match self {
+            Self::Comparisons(set) => &set.images,
+            Self::Rated(set) => &set.images,
+        }
+    }
+
+    /// Rows that are trained on, at most.
+    #[must_use]
+    pub fn n_train(&self) -> Option<usize> {
+        match self {
+            Self::Comparisons(set) => set.n_train,
+            Self::Rated(set) => set.n_train,
+        }
+    }
+
+    /// The files.
+    #[must_use]
+    pub fn paths(&self) -> Vec<&PathBuf> {
+        match self {
+            Self::Comparisons(set) => set.files.iter().map(|file| &file.path).collect(),
+            Self::Rated(set) => set.files.iter().map(|file| &file.path).collect(),
+        }
+    }
+
+    /// What the rows are called.
+    #[must_use]
+    pub fn rows(&self) -> &'static str {
+        match self {
+            Self::Comparisons(_) => "comparisons",
+            Self::Rated(_) => "rated answers",
+        }
+    }
+}
+
+const PREFERENCES: [&str; 2] = [
+    "data.preferences",
+    "Files of comparisons; a string is a file's path alone.",
+];
+
 /// Reads which comparisons a stage learns from; paths are relative to `root`.
 pub fn read_comparisons(recipe: &mut Reader, root: &Path, seed: u64) -> ComparisonSet {
-    let images = root.join(recipe.path("data.images", IMAGES).required());
-    let files = read_files(recipe, root);
+    let images = read_images(recipe, root);
+    let [key, meaning] = PREFERENCES;
+    let elements = recipe.strings_or_tables(key, meaning).required();
+    let files = comparison_files(recipe, elements, root);
+    read_set(recipe, seed, images, files)
+}
+
+/// Reads which comparisons or which rated answers a stage learns from; paths are relative to `root`.
+pub fn read_judgements(recipe: &mut Reader, root: &Path, seed: u64) -> Judgements {
+    recipe.one_of_two("data", "preferences", "rated");
+    let images = read_images(recipe, root);
+    let [key, meaning] = PREFERENCES;
+    let elements = recipe.strings_or_tables(key, meaning).optional();
+    let files = elements.map(|elements| comparison_files(recipe, elements, root));
+    let meaning = "Files of answers by themselves, each with a label that says whether it is a good one (docs/formats.md, \"TRL unpaired preferences\"); for KTO alone.";
+    let rated = recipe.strings("data.rated", meaning).check(|paths| {
+        if paths.is_empty() || paths.iter().any(String::is_empty) {
+            let problem = "the list is empty, or a string in it".to_owned();
+            return Err((problem, "name at least one file".to_owned()));
+        }
+        Ok(())
+    });
+    match (files, rated.optional()) {
+        (None, Some(paths)) => {
+            let file = |path| RatedFile {
+                path: root.join(path),
+            };
+            let files = paths.into_iter().map(file).collect();
+            Judgements::Rated(read_set(recipe, seed, images, files))
+        }
+        (files, _) => {
+            let files = files.unwrap_or_default();
+            Judgements::Comparisons(read_set(recipe, seed, images, files))
+        }
+    }
+}
+
+fn read_images(recipe: &mut Reader, root: &Path) -> PathBuf {
+    root.join(recipe.path("data.images", IMAGES).required())
+}
+
+/// Reads what is done with the rows of files.
+fn read_set<F>(recipe: &mut Reader, seed: u64, images: PathBuf, files: Vec<F>) -> RowSet<F> {
     let on_bad_row = on_bad_row(recipe);
     let n_validation = recipe
         .usize("data.n_validation", "Pairs that are evaluated along the way, at least: all pairs of an image are in one part. A reward model keeps the step that does best on them.")
@@ -29,7 +122,7 @@ pub fn read_comparisons(recipe: &mut Reader, root: &Path, seed: u64) -> Comparis
         )
         .positive()
         .optional();
-    ComparisonSet {
+    RowSet {
         files,
         images,
         on_bad_row,
@@ -40,13 +133,11 @@ pub fn read_comparisons(recipe: &mut Reader, root: &Path, seed: u64) -> Comparis
     }
 }
 
-fn read_files(recipe: &mut Reader, root: &Path) -> Vec<ComparisonFile> {
-    let elements = recipe
-        .strings_or_tables(
-            "data.preferences",
-            "Files of comparisons; a string is a file's path alone.",
-        )
-        .required();
+fn comparison_files(
+    recipe: &mut Reader,
+    elements: Vec<Element>,
+    root: &Path,
+) -> Vec<ComparisonFile> {
     let file = |element| match element {
         Element::Plain(path) => ComparisonFile {
             path: root.join(path),

@@ -2,7 +2,7 @@
 //!
 //! A stage (`sft`, `reward`, `dpo`, `rl`) writes its own loop in `run.rs`; this crate gives it the parts:
 //! [`optimizer`] and [`schedule`] update weights, [`data_order`] decides which samples form a batch, [`Batches`] which
-//! comparisons an update takes, [`stage_fields`] and their neighbours read what the recipes of several stages say, and
+//! comparisons or rated answers an update takes, [`stage_fields`] and their neighbours read what the recipes of several stages say, and
 //! [`session`] puts all of this and the folder of the run (`candor_run`) together into what all stages do alike.
 //!
 //! There is no trainer object and there are no callbacks: state is passed explicitly, so that a loop reads
@@ -33,7 +33,7 @@ pub use bad_rows::{on_bad_row, say_skipped};
 pub use base_precision::BasePrecision;
 pub use batches::Batches;
 pub use candor_torch_ext::libtorch::deterministically;
-pub use comparisons::read_comparisons;
+pub use comparisons::{Judgements, read_comparisons, read_judgements};
 pub use device::{Available, Chosen, DeviceChoice, NoCuda, available, device_name};
 pub use error::TrainError;
 pub use optimizer::{AdamW, AdamWConfig, ParamGroup};

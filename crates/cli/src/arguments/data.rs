@@ -152,6 +152,8 @@ pub enum DataFormat {
     PreferenceLog,
     /// TRL preferences and their like (RLAIF-V, RLHF-V, SENTINEL), JSON or parquet.
     Trl,
+    /// TRL unpaired preferences: answers with labels, JSON or parquet.
+    TrlUnpaired,
     /// A reward model's scores of pairs.
     Scores,
     /// Answer pairs that wait to be compared.

@@ -5,12 +5,13 @@ mod build;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candor_data::ComparisonFormat;
+use candor_data::formats::trl::unpaired;
 use candor_data::formats::{
     ImageId, ImageNames, a_okvqa, amber, answers, captions, coco, flickr30k, hallusion_bench,
     images, llava, mmbench, mme, mmhal, own_set, pope, ppo_prompts, scores, vqa_v2,
 };
 use candor_data::image::{ImageLimits, decode_bytes};
+use candor_data::{ComparisonFormat, DataError};
 
 use crate::arguments::{DataCommand, DataFormat};
 
@@ -126,6 +127,7 @@ fn read(
         DataFormat::Preference => compared(ComparisonFormat::Llava)?,
         DataFormat::PreferenceLog => compared(ComparisonFormat::PreferenceLog)?,
         DataFormat::Trl => compared(ComparisonFormat::Trl)?,
+        DataFormat::TrlUnpaired => rated(file, embedded, decodes)?,
         DataFormat::Scores => Content::without_images("scored pairs", &scores::read(file)?),
         DataFormat::PpoPrompts => Content::new("prompts", &ppo_prompts::read(file)?, |r| {
             r.conversation.image.clone()
@@ -187,14 +189,12 @@ fn read(
     })
 }
 
-/// The comparisons of a file. `embedded` and `decodes` are as in [`read`].
-fn comparisons(
-    file: &Path,
-    format: ComparisonFormat,
+/// Names the images that are inside a file; `embedded` and `decodes` are as in [`read`].
+fn keeping(
     embedded: &mut BTreeMap<String, Option<String>>,
     decodes: bool,
-) -> anyhow::Result<Content> {
-    let mut keep = |bytes: &[u8]| {
+) -> impl FnMut(&[u8]) -> Result<String, DataError> {
+    move |bytes: &[u8]| {
         // One image may be inside several times.
         let name = images::content_name(bytes);
         if !embedded.contains_key(&name) {
@@ -205,8 +205,29 @@ fn comparisons(
             embedded.insert(name.clone(), refused.map(|error| error.to_string()));
         }
         Ok(name)
-    };
-    let rows = format.read(file, &mut keep)?;
+    }
+}
+
+/// The rated answers of a file. `embedded` and `decodes` are as in [`read`].
+fn rated(
+    file: &Path,
+    embedded: &mut BTreeMap<String, Option<String>>,
+    decodes: bool,
+) -> anyhow::Result<Content> {
+    let rows = unpaired::read(file, &mut keeping(embedded, decodes))?;
+    let n_desirable = rows.iter().filter(|row| row.is_desirable).count();
+    let name = format!("rated answers, {n_desirable} of them desirable");
+    Ok(Content::new(&name, &rows, |row| row.image.clone()))
+}
+
+/// The comparisons of a file. `embedded` and `decodes` are as in [`read`].
+fn comparisons(
+    file: &Path,
+    format: ComparisonFormat,
+    embedded: &mut BTreeMap<String, Option<String>>,
+    decodes: bool,
+) -> anyhow::Result<Content> {
+    let rows = format.read(file, &mut keeping(embedded, decodes))?;
     let n_open = rows.iter().filter(|row| row.judgement.is_none()).count();
     let name = match n_open {
         0 => "comparisons".to_owned(),

@@ -148,7 +148,17 @@ fn told(path: &Path, of: &str, fields: &BTreeSet<String>) -> Result<ComparisonFo
     let listed = listed(fields);
     match fitting[..] {
         [format] => Ok(format),
-        [] => Err(untold(path, &format!("its {of} {listed}"))),
+        [] => {
+            let mut error = untold(path, &format!("its {of} {listed}"));
+            let are_rated = ["completion", "label"]
+                .iter()
+                .all(|&field| fields.contains(field));
+            if let (DataError::Field { remedy, .. }, true) = (&mut error, are_rated) {
+                *remedy = "answers by themselves with labels are for KTO: name the file in data.rated of a recipe of candor dpo"
+                    .into();
+            }
+            Err(error)
+        }
         _ => {
             let names: Vec<&str> = fitting.iter().map(|format| format.name()).collect();
             let names = names.join(" and ");

@@ -101,6 +101,7 @@ impl From<Candidate> for Comparison {
             outputs: pair.outputs,
             models: Some([model.clone(), model]),
             judgement: None,
+            severity: None,
         }
     }
 }

@@ -195,6 +195,7 @@ impl Row {
             outputs: [self.output_1.text(), self.output_2.text()],
             models: self.model_1.zip(self.model_2).map(<[String; 2]>::from),
             judgement: judgement(self.preference, self.hallucination)?,
+            severity: None,
         })
     }
 

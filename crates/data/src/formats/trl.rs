@@ -3,7 +3,8 @@
 //! Where there is no `prompt`, it is what both conversations begin with. The image is named in `image`, in `images` or
 //! in a part of a message's content. Rows of RLAIF-V (`question`, `chosen`, `rejected`), of RLHF-V (the same inside the
 //! JSON of `text`) and of SENTINEL (`question`, `context`, `y_win`, `y_lose`) say the same in other words and are read
-//! as well; an answer of SENTINEL's is its context and the sentence after it.
+//! as well; an answer of SENTINEL's is its context and the sentence after it. Those of HSA-DPO say in `rejected_score` how bad the
+//! other answer is.
 //!
 //! # Reference
 //! `prepare_multimodal_messages` of TRL: messages whose content is plain text say nowhere where the image goes, and it
@@ -11,6 +12,7 @@
 
 mod message;
 mod parquet;
+pub mod unpaired;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -61,6 +63,8 @@ struct Row {
     y_lose: Option<Text>,
     #[serde(default)]
     text: Option<String>,
+    #[serde(default)]
+    rejected_score: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -109,11 +113,7 @@ fn comparison(i: usize, mut row: Row) -> Result<Comparison, Fault> {
             rejected[n..].to_vec(),
         )
     };
-    let names = [row.image, row.images]
-        .into_iter()
-        .flatten()
-        .flat_map(Names::list);
-    let mut names: Vec<String> = names.collect::<Result<_, Fault>>()?;
+    let mut names = image_names(row.image, row.images)?;
     if names.is_empty() {
         names.extend(row.image_path);
     }
@@ -129,6 +129,7 @@ fn comparison(i: usize, mut row: Row) -> Result<Comparison, Fault> {
         outputs: [chosen, rejected],
         models: None,
         judgement: Some(Judgement::of_chosen()),
+        severity: row.rejected_score,
     };
     match fault_of(&comparison) {
         None => Ok(comparison),
@@ -137,6 +138,12 @@ fn comparison(i: usize, mut row: Row) -> Result<Comparison, Fault> {
         Some((field, found)) if field == "outputs[1]" => refuse("rejected", found),
         Some(fault) => Err(fault),
     }
+}
+
+/// The names of a row's images, of both fields that may have them.
+fn image_names(image: Option<Names>, images: Option<Names>) -> Result<Vec<String>, Fault> {
+    let names = [image, images].into_iter().flatten();
+    names.flat_map(Names::list).collect()
 }
 
 fn fault_of(row: &Comparison) -> Option<Fault> {
@@ -207,7 +214,8 @@ pub(crate) fn columns(path: &Path) -> Result<BTreeSet<String>, DataError> {
 /// As [`parse`], the file cannot be read, or as `embedded` says.
 pub fn read(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Comparison>, DataError> {
     if FileKind::at(path) == Some(FileKind::Parquet) {
-        return parquet::read(path, embedded);
+        let rows = parquet::read(path, &FORMAT, embedded)?;
+        return comparisons(path, rows, Numbering::List);
     }
     parse(path, &text::read(path, &FORMAT)?)
 }

@@ -27,7 +27,7 @@ pub enum Reason {
     Template,
     /// Facts are shown, and none are known of its image.
     NoFacts,
-    /// Its annotation is missing or of another image.
+    /// Its annotation is missing, unusable or of another image.
     Annotation,
 }
 

@@ -59,6 +59,8 @@ pub const CANDIDATES: &str = r#"{"id":"a","image":"a.jpg","conversations":[{"fro
 {"id":"b","conversations":[{"from":"human","value":"Q"},{"from":"gpt","value":"A"},{"from":"human","value":"R"}],"outputs":["x",""],"sampling":{"model":"m","model_fingerprint":"f","adapter":"l","adapter_fingerprint":"g","seed":0,"temperature":1.0,"top_p":0.5,"max_new_tokens":9,"batch_rows":4,"chunk":8,"index":7,"finished":[true,true],"n_tokens":[1,0]}}"#;
 pub const TRL: &str = r#"{"id":"a","images":["a.jpg"],"prompt":[{"role":"user","content":[{"type":"image"},{"type":"text","text":"Q"}]}],"chosen":"x","rejected":[{"role":"assistant","content":"y"}]}
 {"id":2,"prompt":"Q","chosen":"x","rejected":"y","extra":1}"#;
+pub const UNPAIRED: &str = r#"{"id":"a","images":["a.jpg"],"prompt":[{"role":"user","content":[{"type":"image"},{"type":"text","text":"Q"}]}],"completion":[{"role":"assistant","content":"x"}],"label":true}
+{"id":2,"prompt":"Q","completion":"y","label":false,"extra":1}"#;
 pub const SCORES: &str = r#"{"id":"a","scores":[1.25,-0.5]}
 {"id":7,"scores":[0,1],"extra":1}"#;
 pub const CAPTIONS: &str = r#"{"a.jpg":["a cat"],"aok_a.jpg":["cats purr"],"b.jpg":["a dog"]}"#;
@@ -748,6 +750,46 @@ pub const CASES: &[Case] = &[
                 "\tB\t1\tx",
                 "\tB\t1",
                 &["line 3", "found 6 fields, the header has 7"],
+            ),
+        ],
+    },
+    Case {
+        name: "trl_unpaired.jsonl",
+        read: |path| {
+            trl::unpaired::read(path, &mut |_| unreachable!("no image is inside")).map(drop)
+        },
+        valid: UNPAIRED,
+        damages: &[
+            (
+                r#""prompt":"Q","completion""#,
+                r#""completion""#,
+                &["line 2", "`prompt`", "missing", "correct or remove"],
+            ),
+            (
+                r#""completion":"y","#,
+                "",
+                &["line 2", "`completion`", "missing"],
+            ),
+            (r#","label":false"#, "", &["line 2", "`label`", "missing"]),
+            (
+                r#""label":true"#,
+                r#""label":1"#,
+                &["line 1", "`label`", "integer `1`", "a boolean"],
+            ),
+            (
+                r#""completion":"y""#,
+                r#""completion":"<image>""#,
+                &["line 2", "`completion`", "<image> in an answer"],
+            ),
+            (
+                r#""role":"assistant""#,
+                r#""role":"user""#,
+                &["line 1", "`completion`", "no single assistant message"],
+            ),
+            (
+                r#""images":["a.jpg"],"#,
+                "",
+                &["line 1", "`prompt`", "found 1 <image> and no image"],
             ),
         ],
     },

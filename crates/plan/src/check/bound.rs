@@ -7,7 +7,7 @@ use candor_reward::RewardRecipe;
 use candor_rl::RlRecipe;
 use candor_sample::SampleRecipe;
 use candor_sft::SftRecipe;
-use candor_train::Length;
+use candor_train::{Judgements, Length};
 
 /// What is known without data.
 pub(crate) struct Bound {
@@ -60,16 +60,27 @@ pub(crate) fn sample(recipe: &SampleRecipe, config: &ModelConfig) -> Option<Boun
 pub(crate) fn reward(recipe: &RewardRecipe) -> Option<Bound> {
     let pair = 2 * recipe.max_tokens as u64;
     let (batch, n_train) = (recipe.batch as u64, recipe.comparisons.n_train);
-    comparisons(recipe.length, n_train, batch, pair)
+    let rows = "comparisons trained on, if there are so many";
+    judged(recipe.length, n_train, batch, pair, rows)
 }
 
-/// Learning from preferences, where the steps or the pairs are given; `row` is a comparison of the full length.
+/// Learning from preferences, where the steps or the rows are given; `row` is one of the full length.
 pub(crate) fn dpo(recipe: &DpoRecipe, row: u64) -> Option<Bound> {
-    let (batch, n_train) = (recipe.batch as u64, recipe.comparisons.n_train);
-    comparisons(recipe.length, n_train, batch, row)
+    let (batch, n_train) = (recipe.batch as u64, recipe.judgements.n_train());
+    let rows = match recipe.judgements {
+        Judgements::Comparisons(_) => "comparisons trained on, if there are so many",
+        Judgements::Rated(_) => "rated answers trained on, if there are so many",
+    };
+    judged(recipe.length, n_train, batch, row, rows)
 }
 
-fn comparisons(length: Length, n_train: Option<usize>, batch: u64, row: u64) -> Option<Bound> {
+fn judged(
+    length: Length,
+    n_train: Option<usize>,
+    batch: u64,
+    row: u64,
+    rows: &'static str,
+) -> Option<Bound> {
     let n_steps = match length {
         Length::Steps(steps) => steps,
         Length::Epochs(epochs) => epochs * (n_train? as u64).div_ceil(batch),
@@ -77,7 +88,7 @@ fn comparisons(length: Length, n_train: Option<usize>, batch: u64, row: u64) -> 
     Some(Bound {
         n_steps: Some(n_steps),
         n_rows: n_steps * batch,
-        rows: "comparisons trained on, if there are so many",
+        rows,
         n_tokens: n_steps * batch * row,
     })
 }

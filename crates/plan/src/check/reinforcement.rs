@@ -134,8 +134,17 @@ fn apart(recipe: &RlRecipe, plan: &mut Plan) -> bool {
 
 /// Notes how often a step's responses are read, and by whom outside of the run.
 fn say_what_is_read(recipe: &RlRecipe, plan: &mut Plan) {
+    let rounds = recipe.ppo.advantages.refill_rounds() as u64;
+    if rounds > 0 {
+        plan.note(format!(
+            "prompts whose responses all earn the same are replaced: up to {rounds} times as many responses are sampled and scored \
+             on top"
+        ));
+    }
     for term in recipe.rewards.iter().filter(|term| term.asks()) {
-        let n = plan.n_steps.map(|n| n * recipe.batch.rollout_batch as u64);
+        let n = plan
+            .n_steps
+            .map(|n| n * recipe.batch.rollout_batch as u64 * (1 + rounds));
         let n = n.map_or_else(|| "all".to_owned(), |n| format!("up to {n}"));
         plan.note(format!(
             "reward {:?} is asked about {n} responses",

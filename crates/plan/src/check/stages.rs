@@ -9,7 +9,7 @@ use candor_reward::RewardRecipe;
 use candor_run::Workload;
 use candor_sample::SampleRecipe;
 use candor_sft::{Files, GroundRecipe, SftRecipe, Tune};
-use candor_train::{BasePrecision, Length, LoraStart};
+use candor_train::{BasePrecision, Judgements, Length, LoraStart};
 
 use super::known::{budget, counted, features, known_lora, longest, model};
 use super::made::Made;
@@ -202,12 +202,16 @@ pub(crate) fn dpo(path: &Path, recipe: &DpoRecipe, made: &mut Made) -> Result<Pl
         return Ok(plan);
     };
     let objective = &recipe.objective;
-    // A row has two answers, and both again where the image is spoilt or another row's are compared with.
+    // A row has two answers, or a rated one, and all again where the image is spoilt or another row's are compared with.
     let times = 1 + u64::from(objective.image_negative.is_some());
     let again = u64::from(objective.loss.needs_divergence());
-    let pair = 2 * recipe.max_tokens as u64;
-    let row = (times + again) * pair;
-    let files = recipe.comparisons.files.iter().map(|file| &file.path);
+    let answers = match recipe.judgements {
+        Judgements::Comparisons(_) => 2,
+        Judgements::Rated(_) => 1,
+    };
+    let answers = answers * recipe.max_tokens as u64;
+    let row = (times + again) * answers;
+    let files = recipe.judgements.paths();
     let workload = counted(
         files,
         &known,
@@ -218,7 +222,7 @@ pub(crate) fn dpo(path: &Path, recipe: &DpoRecipe, made: &mut Made) -> Result<Pl
     let budget = budget(known.config(), recipe.base_precision);
     let image = known.config().n_image_tokens(USUAL_IMAGE) as u64;
     let rows = recipe.micro_batch as u64;
-    let longest = longest(workload.as_ref(), times * pair);
+    let longest = longest(workload.as_ref(), times * answers);
     let pass = Pass {
         n_tokens: rows * longest,
         n_targets: rows * longest.saturating_sub(times * image),
@@ -242,7 +246,10 @@ pub(crate) fn dpo(path: &Path, recipe: &DpoRecipe, made: &mut Made) -> Result<Pl
         work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
     });
     if objective.loss.has_reference() {
-        plan.note("all comparisons are read once more, by the model that the run starts from");
+        plan.note(format!(
+            "all {} are read once more, by the model that the run starts from",
+            recipe.judgements.rows()
+        ));
     }
     Ok(plan)
 }

@@ -67,10 +67,19 @@ fn grpo(r: &mut Reader, sampling: &SamplingRecipe) -> Advantages {
         ("batch", Scale::Batch),
         ("none", Scale::None),
     ];
+    let scale = r.one_of("advantages.scale", &scales, "GRPO: what the distance from the mean of the prompt's responses is divided by: their standard deviation, that of the step, or nothing (Dr. GRPO).").required();
+    let leave_out_flat = r.bool("advantages.leave_out_flat", "GRPO: whether prompts whose responses all earned the same are not trained on (dynamic filtering); they are counted in any case.").required();
+    let key = "advantages.refill_rounds";
+    let refill_rounds = r.usize(key, "GRPO: how often, at most, a step samples further prompts in the place of those that are left out (dynamic sampling, DAPO); 0 leaves the step to learn from fewer.").within(0..=100).or(0, "0");
+    if refill_rounds > 0 && !leave_out_flat {
+        let problem = "prompts are sampled in the place of those that are left out, and none is";
+        r.mistake(key, problem, "set advantages.leave_out_flat = true");
+    }
     Advantages::Group {
         samples_per_prompt: sampling.samples_per_prompt,
-        scale: r.one_of("advantages.scale", &scales, "GRPO: what the distance from the mean of the prompt's responses is divided by: their standard deviation, that of the step, or nothing (Dr. GRPO).").required(),
-        leave_out_flat: r.bool("advantages.leave_out_flat", "GRPO: whether prompts whose responses all earned the same are not trained on (dynamic filtering); they are counted in any case.").required(),
+        scale,
+        leave_out_flat,
+        refill_rounds,
     }
 }
 

@@ -149,6 +149,13 @@ fn check_parts(r: &mut Reader, score: &ScoreRecipe, ppo: &PpoRecipe) {
             "use false without a critic",
         );
     }
+    if ppo.advantages.refill_rounds() > 0 && ppo.kl_place == KlPlace::Reward && ppo.kl_coef > 0.0 {
+        r.mistake(
+            "advantages.refill_rounds",
+            "with the KL in the reward no two responses earn the same, so no prompt would be replaced",
+            "use kl.place = \"loss\" or kl.coef = 0.0, or remove it",
+        );
+    }
     if score.position == ScorePosition::LastPad && ppo.average_over != AverageOver::Padded {
         r.mistake(
             "score.position",

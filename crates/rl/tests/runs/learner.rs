@@ -49,7 +49,7 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats
         seed: 1,
     };
     let asked: Vec<_> = prompts.rows.iter().collect();
-    let rollouts = sampler.sample(0, &asked, 1, &Ranks::alone()).unwrap();
+    let rollouts = sampler.sample([0, 0], &asked, 1, &Ranks::alone()).unwrap();
     assert!(
         rollouts
             .iter()

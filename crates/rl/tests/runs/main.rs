@@ -4,6 +4,7 @@ mod best;
 mod fixture;
 mod learner;
 mod prompts;
+mod refill;
 mod refused;
 mod resume;
 mod rewards;

@@ -14,7 +14,7 @@ use tch::Device;
 use crate::fixture::{RECIPE, prepared};
 
 /// GRPO without a reward model on what `terms` say.
-fn grpo(dir: &Path, out: &str, terms: &str, sets: &[&str]) -> Result<RlRecipe, RlError> {
+pub fn grpo(dir: &Path, out: &str, terms: &str, sets: &[&str]) -> Result<RlRecipe, RlError> {
     let text = RECIPE
         .replace(
             "gamma = 1.0\ngae_lambda = 1.0\n",

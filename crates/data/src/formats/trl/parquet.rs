@@ -7,22 +7,24 @@ use std::path::Path;
 
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::{Field, Row as Columns};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::{FORMAT, Row, comparisons};
-use crate::comparison::Comparison;
 use crate::error::{DataError, Place, Spot};
 use crate::formats::images::Embedded;
-use crate::formats::table::Numbering;
-use crate::formats::text::{MAX_FILE_BYTES, empty};
+use crate::formats::text::{Format, MAX_FILE_BYTES, empty};
 
-/// The comparisons of a file.
-pub(super) fn read(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Comparison>, DataError> {
+/// The rows of a file, at least one.
+pub(super) fn read<T: DeserializeOwned>(
+    path: &Path,
+    format: &Format,
+    embedded: Embedded<'_>,
+) -> Result<Vec<T>, DataError> {
     let rows = guarded(path, || read_rows(path, embedded))?;
     if rows.is_empty() {
-        return Err(empty(path, Place::File, "", &FORMAT));
+        return Err(empty(path, Place::File, "", format));
     }
-    comparisons(path, rows, Numbering::List)
+    Ok(rows)
 }
 
 /// The names of the columns.
@@ -77,7 +79,10 @@ fn open(path: &Path) -> Result<SerializedFileReader<File>, DataError> {
     SerializedFileReader::new(file).map_err(|error| damaged(path, 0, &error))
 }
 
-fn read_rows(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Row>, DataError> {
+fn read_rows<T: DeserializeOwned>(
+    path: &Path,
+    embedded: Embedded<'_>,
+) -> Result<Vec<T>, DataError> {
     let reader = open(path)?;
     let columns = reader
         .get_row_iter(None)
@@ -107,7 +112,7 @@ fn object(columns: &Columns, embedded: Embedded<'_>) -> Result<Value, DataError>
             ("image" | "images", field) => json!(image(field, embedded)?),
             (
                 "id" | "prompt" | "question" | "context" | "chosen" | "rejected" | "y_win"
-                | "y_lose" | "text" | "image_path",
+                | "y_lose" | "text" | "image_path" | "completion" | "label" | "rejected_score",
                 field,
             ) => without_nulls(field.to_json_value()),
             _ => continue,

@@ -113,7 +113,7 @@ impl DpoRecipe {
 
 fn read_tune(recipe: &mut Reader) -> Tune {
     let choices = [("all_but_tower", false), ("lora", true)];
-    let meaning = "What is trained: decoder and projector, or a LoRA adapter on the decoder.";
+    let meaning = "What is trained: decoder and projector, or a LoRA adapter.";
     if recipe.one_of("model.tune", &choices, meaning).required() {
         Tune::Lora(LoraStart::read(recipe))
     } else {

@@ -4,7 +4,8 @@ use candor_data::comparisons::{Parts, Purpose};
 use candor_model::{Adapter, Bundle, ImageFeatures, preflight};
 use candor_run::{Inputs, LaunchOptions, Outcome};
 use candor_train::{
-    LoraStart, Opening, Session, TrainState, Tune, check_room, fingerprint, say_skipped,
+    LoraStart, Opening, Session, TrainState, Tune, check_room, fingerprint, say_seen_anew,
+    say_skipped,
 };
 use serde::Serialize;
 use tch::{Device, Tensor};
@@ -70,6 +71,7 @@ pub fn run(
     let rules = bundle.rules(recipe.max_tokens, images);
     let rows = rows::read(recipe, rules, Purpose::Run)?;
     say_skipped("dpo", rows.skipped.as_ref());
+    say_seen_anew("dpo", &bundle.model);
     if rows.n_equal > 0 {
         let n = rows.n_equal;
         tracing::info!("dpo: {n} comparisons are left out because both answers are the same");

@@ -1,7 +1,8 @@
 //! Image features, encoded once per image and kept.
 //!
 //! While the tower is frozen, the features of an image never change: stages encode every image they will
-//! see exactly once, and look features up by file name from then on.
+//! see exactly once, and look features up by file name from then on. Where an adapter changes the tower, what is kept under
+//! a name is the image itself ([`Features`]), fitted and normalised, and every pass sees it anew.
 //!
 //! They are kept in the host's memory as a whole: `n_rows · width` numbers an image. The micro-world needs some 6 kB an image;
 //! LLaVA v1.5 in f32 would need 2.4 MB, so stages on many thousand photographs need a store on disk, which does not exist

@@ -9,6 +9,8 @@
 //! | weights | `E` each; linear layers of the blocks 1 in int8 and 0.516 in nf4 (4 bits, and 1 byte + 4/256 for 64) |
 //! | what is trained | 4 for a weight of an adapter, and 12 for the gradient and the two moments of any trained weight |
 //! | an image's features | `E` · rows · tower width, kept for a whole run; of an image in tiles, a row is a token that ends no line |
+//! | an image where an adapter changes the tower | 12 a pixel, kept for a whole run in the place of its features |
+//! | a tower's block kept for the backward pass, where it has an adapter | `E · (11 d + 4 f)` a patch of the pass's images, `d` and `f` being the tower's; below f32 also 4 for each of `7 d + f` |
 //! | keys and values | `2 · E · L · k` for a token of a sequence that is being written |
 //! | a block going forward | `E · (8 d + 4 f)` a token |
 //! | a block kept for the backward pass | `E · (9 d + 2 k + 4 f)` a token; below f32 also 4 for each of the `2 d` inputs of norms and of the inputs of adapted layers |
@@ -71,6 +73,8 @@ pub struct Pass {
     pub n_tokens: u64,
     /// Tokens whose logits are computed.
     pub n_targets: u64,
+    /// Images, which count where the tower has an adapter.
+    pub n_images: u64,
     /// What it keeps.
     pub activations: Activations,
 }
@@ -163,7 +167,9 @@ impl Budget<'_> {
         let specs = tensor_specs(self.config).into_iter();
         specs
             .filter(|tensor| match tensor.part {
-                Part::Projector => lora.with_projector && tensor.shape.len() == 2,
+                Part::Projector | Part::Tower => {
+                    lora.means(tensor.part) && tensor.linear().is_some()
+                }
                 _ => tensor.packable && adapted(&tensor.name),
             })
             .map(|tensor| tensor.shape.iter().sum::<i64>() as u64)
@@ -177,14 +183,34 @@ impl Budget<'_> {
         n_images * self.config.n_feature_rows(USUAL_IMAGE) as u64 * width * self.e()
     }
 
+    fn n_patches(&self) -> u64 {
+        self.config.n_patches(USUAL_IMAGE) as u64
+    }
+
+    /// Images as they are kept where an adapter changes the tower.
+    #[must_use]
+    pub fn pixels(&self, n_images: u64) -> u64 {
+        let side = self.config.tower_sizes().patch_size as u64;
+        n_images * 3 * self.n_patches() * side * side * F32
+    }
+
     /// A pass of the tower over so many images.
     #[must_use]
     pub fn encoding(&self, n_images: u64) -> u64 {
         let c = self.config.tower_sizes();
-        let n_patches = self.config.n_patches(USUAL_IMAGE) as u64;
-        let pixels = 3 * n_patches * (c.patch_size * c.patch_size) as u64 * F32;
         let token = (8 * c.width + 4 * c.mlp_width) as u64 * self.e();
-        n_images * (pixels + (n_patches + 1) * token)
+        self.pixels(n_images) + n_images * (self.n_patches() + 1) * token
+    }
+
+    /// What the tower keeps of so many images for the backward pass into its adapter.
+    fn seeing(&self, n_images: u64) -> u64 {
+        let c = self.config.tower_sizes();
+        let [d, f, layers] = [c.width, c.mlp_width, c.n_blocks].map(|size| size as u64);
+        let mut kept = self.e() * (11 * d + 4 * f);
+        if self.precision != BasePrecision::F32 {
+            kept += F32 * (7 * d + f);
+        }
+        n_images * (self.n_patches() + 1) * layers * kept
     }
 
     /// Reading and writing `rows` sequences of at most `n_tokens` tokens, most of them read at once.
@@ -235,7 +261,12 @@ impl Budget<'_> {
             Activations::Recompute => (layers + 2) * d * self.e() + kept,
         } + self.deep();
         let logits = pass.n_targets * self.n_words() * logit_bytes;
-        pass.n_tokens * through_blocks + logits + self.unpacked_layer()
+        let seeing = if lora.is_some_and(|lora| lora.with_tower) {
+            self.seeing(pass.n_images)
+        } else {
+            0
+        };
+        pass.n_tokens * through_blocks + logits + self.unpacked_layer() + seeing
     }
 }
 
@@ -339,6 +370,32 @@ mod tests {
         let token = 2 * (8 * 1024 + 4 * 4096);
         let pixels = 4 * 3 * 5 * 576 * 14 * 14;
         assert_eq!(budget.encoding(1), pixels + (5 * 576 + 1) * token);
+    }
+
+    /// 24 blocks of 1024, and 4096 inside, keep what they computed of 577 places, in 2 bytes and in 4.
+    #[test]
+    fn a_tower_with_an_adapter_keeps_what_its_blocks_compute() {
+        let config = llava_7b();
+        let budget = Budget {
+            config: &config,
+            precision: BasePrecision::Bf16,
+        };
+        let bytes = |n_images, targets: &[&str]| {
+            let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
+            let pass = Pass {
+                n_tokens: 1000,
+                n_targets: 10,
+                n_images,
+                activations: Activations::Recompute,
+            };
+            let lora = LoraConfig::new(8, 16.0, &targets);
+            budget.training(pass, Some(&lora), CROSS_ENTROPY)
+        };
+        let of_place = 2 * (11 * 1024 + 4 * 4096) + 4 * (7 * 1024 + 4096);
+        let with_tower = bytes(2, &["q_proj", "tower"]);
+        let without = bytes(2, &["q_proj"]);
+        assert_eq!(with_tower - without, 2 * 577 * 24 * of_place);
+        assert_eq!(bytes(0, &["q_proj", "tower"]), without);
     }
 
     /// Three layers of a Qwen3-VL 8B, which is 4096 wide, are given an image's tokens once more, in 2 bytes each.

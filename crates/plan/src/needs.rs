@@ -55,6 +55,7 @@ pub fn needs(config: &ModelConfig) -> Vec<Need> {
         let pass = Pass {
             n_tokens,
             n_targets,
+            n_images: 1,
             activations: Activations::Recompute,
         };
         Memory {
@@ -129,6 +130,7 @@ fn everything(budget: &Budget<'_>, n_tokens: u64) -> Memory {
     let pass = Pass {
         n_tokens,
         n_targets: n_tokens.saturating_sub(image),
+        n_images: 1,
         activations: Activations::Recompute,
     };
     Memory {
@@ -144,6 +146,7 @@ fn reinforcing(budget: &Budget<'_>, lora: &LoraConfig, rollout: u64) -> Memory {
     let pass = Pass {
         n_tokens: rollout,
         n_targets: RESPONSE_TOKENS.min(rollout),
+        n_images: 1,
         activations: Activations::Recompute,
     };
     let training = budget.training(pass, Some(lora), POLICY);

@@ -6,7 +6,7 @@ use candor_data::comparisons::{self, Purpose};
 use candor_model::shared::{SharedBatch, SharedPrefix};
 use candor_model::{Adapter, Bundle, ImageFeatures, ScalarHead};
 use candor_run::{Inputs, LaunchOptions, Outcome, Ranks};
-use candor_train::{Session, TrainState, check_room, fingerprint, say_skipped};
+use candor_train::{Session, TrainState, check_room, fingerprint, say_seen_anew, say_skipped};
 use serde::Serialize;
 use tch::{Device, Tensor};
 
@@ -80,6 +80,7 @@ pub fn run(
     let rules = bundle.rules(recipe.max_tokens, images);
     let pairs = pairs::read(recipe, rules, Purpose::Run)?;
     say_skipped("reward", pairs.skipped.as_ref());
+    say_seen_anew("reward", &bundle.model);
     let mut batches = pairs::batches(recipe, &pairs)?;
     let n_steps = batches.n_steps(recipe.length);
     let inputs = Inputs::new([

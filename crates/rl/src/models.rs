@@ -93,6 +93,11 @@ impl Models {
         &self.policy_base
     }
 
+    /// All bases, each once.
+    pub(crate) fn bases(&self) -> impl Iterator<Item = &Bundle> {
+        [&self.policy_base].into_iter().chain(&self.judge_base)
+    }
+
     /// The base of reward model and critic; the policy's where there is neither.
     #[must_use]
     pub fn judge_base(&self) -> &Bundle {

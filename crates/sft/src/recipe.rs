@@ -157,7 +157,7 @@ fn read_template(recipe: &mut Reader) -> Option<Template> {
 
 fn read_tune(recipe: &mut Reader) -> Tune {
     let choices = [("all_but_tower", 0), ("projector", 1), ("lora", 2)];
-    let meaning = "What is trained: decoder and projector, the projector alone, or a LoRA adapter on the decoder.";
+    let meaning = "What is trained: decoder and projector, the projector alone, or a LoRA adapter.";
     match recipe.one_of("model.tune", &choices, meaning).required() {
         0 => Tune::AllButTower,
         1 => Tune::Projector,

@@ -5,7 +5,8 @@ use candor_model::sample::{Batch, Sample};
 use candor_model::{Adapter, Bundle, ImageFeatures, Template, preflight};
 use candor_run::{Inputs, LaunchOptions, Outcome};
 use candor_train::{
-    Length, LoraStart, Opening, Session, TrainState, Tune, check_room, fingerprint, say_skipped,
+    Length, LoraStart, Opening, Session, TrainState, Tune, check_room, fingerprint, say_seen_anew,
+    say_skipped,
 };
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
@@ -72,6 +73,7 @@ pub fn run(
     let rules = bundle.rules(recipe.max_tokens, recipe.images.as_path());
     let corpus = Corpus::read(&ordered, rules, look)?;
     say_skipped("sft", corpus.skipped());
+    say_seen_anew("sft", &bundle.model);
     if let Some(repeats) = corpus.repeats() {
         tracing::info!("sft: {repeats}");
     }

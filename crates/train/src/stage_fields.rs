@@ -19,7 +19,7 @@ pub const ROOT: &str = "Folder that the other paths of the data are relative to.
 pub const IMAGES: &str = "Folder of the images.";
 
 /// What `model.lora.targets` means.
-const TARGETS_MEANING: &str = "The adapted layers, by the ends of their names (`q_proj`, `k_proj`, `v_proj`, `o_proj`, `gate_proj`, `up_proj`, `down_proj`) or by parts: `decoder` for all of these, `projector` for the linear layers between tower and decoder.";
+const TARGETS_MEANING: &str = "The adapted layers, by the ends of their names (`q_proj`, `k_proj`, `v_proj`, `o_proj`, `gate_proj`, `up_proj`, `down_proj`) or by parts: `decoder` for all of these, `projector` for the linear layers between tower and decoder, `tower` for those of the tower's blocks, which then sees every image in every pass.";
 
 /// How long a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,9 +79,8 @@ impl LoraStart {
                 .required();
             for target in &targets {
                 let problem = match target.as_str() {
-                    "decoder" | "projector" => continue,
+                    "decoder" | "projector" | "tower" => continue,
                     layer if TARGETS.contains(&layer) => continue,
-                    "tower" => "the features of images are kept for a whole run, so the tower stays as it is".to_owned(),
                     other => format!("{other:?} is no layer that an adapter is made on"),
                 };
                 recipe.mistake("model.lora.targets", problem, "use names from docs/recipe-fields.md");

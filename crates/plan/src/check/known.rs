@@ -80,8 +80,16 @@ pub(super) fn longest(workload: Option<&Workload>, bound: u64) -> u64 {
     workload.map_or(bound, |workload| workload.longest_tokens)
 }
 
-pub(super) fn features(bases: &[Budget<'_>], workload: Option<&Workload>, plan: &mut Plan) -> u64 {
-    let config = bases[0].config;
+/// What is kept of the images for each base, with whether an adapter changes its tower.
+pub(super) fn features(
+    bases: &[(Budget<'_>, bool)],
+    workload: Option<&Workload>,
+    plan: &mut Plan,
+) -> u64 {
+    let config = bases[0].0.config;
+    if bases.iter().any(|(_, seen_anew)| *seen_anew) {
+        plan.note("an adapter changes the tower, so images are kept as pixels and go through it in every pass");
+    }
     if config.sizes_differ() {
         plan.note(format!(
             "an image is counted as one of {} x {} pixels, which takes {} tokens",
@@ -90,7 +98,16 @@ pub(super) fn features(bases: &[Budget<'_>], workload: Option<&Workload>, plan: 
             config.n_image_tokens(USUAL_IMAGE)
         ));
     }
-    let of = |n: u64| bases.iter().map(|budget| budget.features(n)).sum();
+    let of = |n: u64| {
+        let of = |(budget, seen_anew): &(Budget<'_>, bool)| {
+            if *seen_anew {
+                budget.pixels(n)
+            } else {
+                budget.features(n)
+            }
+        };
+        bases.iter().map(of).sum()
+    };
     if let Some(workload) = workload {
         return of(workload.n_images);
     }

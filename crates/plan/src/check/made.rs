@@ -176,8 +176,10 @@ fn written(folder: &Path) -> Option<LoraConfig> {
         Targets::Pattern(_) => assumed().target_modules,
     };
     let of_projector = |name: &String| name.contains("projector") || name.contains("merger");
+    let of_tower = |name: &String| name.contains("vision_tower") || name.contains("visual.blocks");
     Some(LoraConfig {
         with_projector: targets.iter().any(of_projector),
+        with_tower: targets.iter().any(of_tower),
         ..LoraConfig::new(file.r, file.lora_alpha, &targets)
     })
 }

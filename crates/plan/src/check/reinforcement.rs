@@ -72,6 +72,7 @@ pub(crate) fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan
         let pass = Pass {
             n_tokens: rows * tokens,
             n_targets: rows * targets,
+            n_images: rows,
             activations: recipe.activations,
         };
         budget.training(pass, Some(lora), POLICY)
@@ -96,15 +97,20 @@ pub(crate) fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan
         judge.encoding(IMAGES_PER_PASS),
     ];
     let judge_adapter = judge_lora.as_ref().map_or(0, |lora| judge.adapter(lora));
-    let bases: &[Budget<'_>] = if shared { &[policy] } else { &[policy, judge] };
+    let judge_sees = judge_lora.as_ref().is_some_and(|lora| lora.with_tower);
+    let bases = if shared {
+        vec![(policy, lora.with_tower || judge_sees)]
+    } else {
+        vec![(policy, lora.with_tower), (judge, judge_sees)]
+    };
     let of_critic = u64::from(has_critic) * judge_adapter;
     let trained = policy.adapter(&lora) + of_critic;
     // Those that are trained, the reference and the reward model's.
     let adapters = trained + policy.adapter(&lora) + judge_adapter;
     plan.memory = Some(Memory {
-        weights_bytes: bases.iter().map(Budget::weights).sum::<u64>() + adapters,
+        weights_bytes: bases.iter().map(|(base, _)| base.weights()).sum::<u64>() + adapters,
         trained_bytes: optimizer(trained),
-        features_bytes: features(bases, workload.as_ref(), &mut plan),
+        features_bytes: features(&bases, workload.as_ref(), &mut plan),
         work_bytes: phases.into_iter().max().unwrap_or(0),
     });
     say_what_is_read(recipe, &mut plan);

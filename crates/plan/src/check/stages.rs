@@ -68,6 +68,7 @@ pub(crate) fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Pl
     let pass = Pass {
         n_tokens: rows * longest,
         n_targets: rows * longest.saturating_sub(image),
+        n_images: rows,
         activations: recipe.activations,
     };
     let trained = match (&recipe.tune, &lora) {
@@ -77,10 +78,11 @@ pub(crate) fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Pl
     };
     let adapter = lora.as_ref().map_or(0, |lora| budget.adapter(lora));
     let training = budget.training(pass, lora.as_ref(), CROSS_ENTROPY);
+    let kept = (budget, lora.as_ref().is_some_and(|lora| lora.with_tower));
     plan.memory = Some(Memory {
         weights_bytes: budget.weights() + adapter,
         trained_bytes: optimizer(trained),
-        features_bytes: features(&[budget], workload.as_ref(), &mut plan),
+        features_bytes: features(&[kept], workload.as_ref(), &mut plan),
         work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
     });
     Ok(plan)
@@ -169,13 +171,14 @@ pub(crate) fn reward(
     let pass = Pass {
         n_tokens: recipe.micro_batch as u64 * pair,
         n_targets: 0,
+        n_images: recipe.micro_batch as u64,
         activations: recipe.activations,
     };
     let training = budget.training(pass, Some(&lora), CROSS_ENTROPY);
     plan.memory = Some(Memory {
         weights_bytes: budget.weights() + budget.adapter(&lora),
         trained_bytes: optimizer(budget.adapter(&lora)),
-        features_bytes: features(&[budget], workload.as_ref(), &mut plan),
+        features_bytes: features(&[(budget, lora.with_tower)], workload.as_ref(), &mut plan),
         work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
     });
     Ok(plan)
@@ -222,6 +225,7 @@ pub(crate) fn dpo(path: &Path, recipe: &DpoRecipe, made: &mut Made) -> Result<Pl
     let pass = Pass {
         n_tokens: rows * longest,
         n_targets: rows * longest.saturating_sub(times * image),
+        n_images: rows * times,
         activations: recipe.activations,
     };
     let trained = lora
@@ -234,7 +238,8 @@ pub(crate) fn dpo(path: &Path, recipe: &DpoRecipe, made: &mut Made) -> Result<Pl
         Some(ImageNegative::Crop | ImageNegative::Blank) => 2,
         Some(ImageNegative::Other) | None => 1,
     };
-    let of_images = copies * features(&[budget], workload.as_ref(), &mut plan);
+    let kept = (budget, lora.as_ref().is_some_and(|lora| lora.with_tower));
+    let of_images = copies * features(&[kept], workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
         weights_bytes: budget.weights() + adapter,
         trained_bytes: optimizer(trained),
@@ -276,10 +281,11 @@ impl Speaking<'_> {
         let image = self.config.n_image_tokens(USUAL_IMAGE) as u64;
         let bound = positions.min(2 * (image + self.max_new_tokens as u64));
         let writing = budget.writing(self.batch_rows as u64, longest(workload, bound));
-        let adapter = self.adapter.map(|folder| known_lora(made, folder, plan));
+        let lora = self.adapter.map(|folder| known_lora(made, folder, plan));
+        let kept = (budget, lora.as_ref().is_some_and(|lora| lora.with_tower));
         Memory {
-            weights_bytes: budget.weights() + adapter.map_or(0, |lora| budget.adapter(&lora)),
-            features_bytes: features(&[budget], workload, plan),
+            weights_bytes: budget.weights() + lora.map_or(0, |lora| budget.adapter(&lora)),
+            features_bytes: features(&[kept], workload, plan),
             work_bytes: writing.max(budget.encoding(IMAGES_PER_PASS)),
             ..Memory::default()
         }

@@ -2,6 +2,7 @@
 
 mod rows;
 mod tiny;
+mod tower;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use candor_data::ComparisonSet;
+use candor_data::image::PixelBounds;
 use candor_model::Activations;
 use candor_recipe::{Reader, Resolved};
-use candor_train::stage_fields::{MODEL, ROOT, read_activations, read_batch};
+use candor_train::stage_fields::{MODEL, ROOT, read_activations, read_batch, read_pixels};
 use candor_train::{BasePrecision, Length, LoraStart, SessionRecipe, Tune, read_comparisons};
 
 use crate::DpoError;
@@ -20,6 +21,8 @@ pub struct DpoRecipe {
     pub base: PathBuf,
     /// What the model is held in; anything but f32 only where an adapter alone is trained.
     pub base_precision: BasePrecision,
+    /// Bounds of images.
+    pub pixels: PixelBounds,
     /// What is trained: all but the tower, or an adapter.
     pub tune: Tune,
     /// What a pass keeps in memory.
@@ -59,6 +62,7 @@ impl DpoRecipe {
         let session = SessionRecipe::read(&mut recipe);
         let base = recipe.path("model.base", MODEL).required();
         let base_precision = BasePrecision::read(&mut recipe);
+        let pixels = read_pixels(&mut recipe);
         let tune = read_tune(&mut recipe);
         if base_precision != BasePrecision::F32 && tune == Tune::AllButTower {
             recipe.mistake(
@@ -90,6 +94,7 @@ impl DpoRecipe {
             session,
             base,
             base_precision,
+            pixels,
             tune,
             activations,
             comparisons,

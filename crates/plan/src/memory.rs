@@ -23,6 +23,7 @@
 //! These are upper bounds of what candor asks for, and allocators need some more. `docs/performance.md` has
 //! measurements beside them.
 
+use candor_data::image::ImageSize;
 use candor_model::{
     Activations, LoraConfig, ModelConfig, Part, TARGETS, USUAL_IMAGE, tensor_specs,
 };
@@ -64,6 +65,8 @@ pub struct Budget<'a> {
     pub config: &'a ModelConfig,
     /// What it is held in.
     pub precision: BasePrecision,
+    /// What is reckoned with where images have their own sizes.
+    pub image: ImageSize,
 }
 
 /// What a training pass goes through.
@@ -79,7 +82,23 @@ pub struct Pass {
     pub activations: Activations,
 }
 
-impl Budget<'_> {
+impl<'a> Budget<'a> {
+    /// Of usual images.
+    #[must_use]
+    pub fn new(config: &'a ModelConfig, precision: BasePrecision) -> Self {
+        Self {
+            config,
+            precision,
+            image: USUAL_IMAGE,
+        }
+    }
+
+    /// Tokens of an image.
+    #[must_use]
+    pub fn image_tokens(&self) -> u64 {
+        self.config.n_image_tokens(self.image) as u64
+    }
+
     fn e(&self) -> u64 {
         match self.precision {
             BasePrecision::F32 => 4,
@@ -180,11 +199,11 @@ impl Budget<'_> {
     #[must_use]
     pub fn features(&self, n_images: u64) -> u64 {
         let width = self.config.feature_width() as u64;
-        n_images * self.config.n_feature_rows(USUAL_IMAGE) as u64 * width * self.e()
+        n_images * self.config.n_feature_rows(self.image) as u64 * width * self.e()
     }
 
     fn n_patches(&self) -> u64 {
-        self.config.n_patches(USUAL_IMAGE) as u64
+        self.config.n_patches(self.image) as u64
     }
 
     /// Images as they are kept where an adapter changes the tower.
@@ -325,10 +344,7 @@ mod tests {
                 let bytes: usize = tensors
                     .map(|t| t.numel() * t.kind().elt_size_in_bytes())
                     .sum();
-                let budget = Budget {
-                    config: &config,
-                    precision,
-                };
+                let budget = Budget::new(&config, precision);
                 assert_eq!(budget.weights(), bytes as u64, "{case} {precision:?}");
             }
         }
@@ -337,10 +353,7 @@ mod tests {
     #[test]
     fn a_7b_has_the_size_that_everybody_knows() {
         let config = llava_7b();
-        let budget = |precision| Budget {
-            config: &config,
-            precision,
-        };
+        let budget = |precision| Budget::new(&config, precision);
         // 7,063,427,072 parameters: 6,738,939,904 of the decoder, 303,507,456 of the tower, 20,979,712 of the projector.
         assert_eq!(budget(BasePrecision::Bf16).weights(), 14_126_854_144);
         // 32 blocks of 202,375,168 linear weights in 4.127 bits, the rest in 16.
@@ -362,10 +375,7 @@ mod tests {
     fn tiles_are_encoded_and_kept_without_padding() {
         let name = std::path::Path::new("llava-hf/llava-v1.6-vicuna-7b-hf");
         let config = candor_model::published::whole(name).unwrap();
-        let budget = Budget {
-            config: &config,
-            precision: BasePrecision::Bf16,
-        };
+        let budget = Budget::new(&config, BasePrecision::Bf16);
         assert_eq!(budget.features(10), 10 * (576 + 48 * 36) * 1024 * 2);
         let token = 2 * (8 * 1024 + 4 * 4096);
         let pixels = 4 * 3 * 5 * 576 * 14 * 14;
@@ -376,10 +386,7 @@ mod tests {
     #[test]
     fn a_tower_with_an_adapter_keeps_what_its_blocks_compute() {
         let config = llava_7b();
-        let budget = Budget {
-            config: &config,
-            precision: BasePrecision::Bf16,
-        };
+        let budget = Budget::new(&config, BasePrecision::Bf16);
         let bytes = |n_images, targets: &[&str]| {
             let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
             let pass = Pass {
@@ -406,8 +413,7 @@ mod tests {
         let without = named("Qwen/Qwen2.5-VL-7B-Instruct");
         let with = named("Qwen/Qwen3-VL-8B-Instruct");
         let forward = |config: &ModelConfig| {
-            let precision = BasePrecision::Bf16;
-            Budget { config, precision }.forward(10)
+            Budget::new(config, BasePrecision::Bf16).forward(10)
         };
         assert_eq!(forward(&without), 10 * 2 * (8 * 3584 + 4 * 18_944));
         assert_eq!(forward(&with), 10 * 2 * (8 * 4096 + 4 * 12_288 + 3 * 4096));
@@ -416,10 +422,7 @@ mod tests {
     #[test]
     fn an_adapter_is_as_large_as_its_matrices() {
         let config = llava_7b();
-        let budget = Budget {
-            config: &config,
-            precision: BasePrecision::Bf16,
-        };
+        let budget = Budget::new(&config, BasePrecision::Bf16);
         let all: Vec<String> = TARGETS.iter().map(ToString::to_string).collect();
         // r (n_in + n_out): four layers of 4096 + 4096, three of 4096 + 11008, in 32 blocks.
         let weights = 64 * 32 * (4 * 8192 + 3 * 15_104);

@@ -113,7 +113,7 @@ fn need(
     with: String,
     memory: impl Fn(&Budget<'_>) -> Option<Memory>,
 ) -> Need {
-    let at = |precision| memory(&Budget { config, precision });
+    let at = |precision| memory(&Budget::new(config, precision));
     Need {
         stage,
         with,
@@ -126,7 +126,7 @@ fn need(
 
 /// All but the tower is trained, in f32.
 fn everything(budget: &Budget<'_>, n_tokens: u64) -> Memory {
-    let image = budget.config.n_image_tokens(USUAL_IMAGE) as u64;
+    let image = budget.image_tokens();
     let pass = Pass {
         n_tokens,
         n_targets: n_tokens.saturating_sub(image),
@@ -196,10 +196,7 @@ mod tests {
             .find(|need| need.stage == "sft, tower frozen")
             .unwrap();
         let memory = full.f32.unwrap();
-        let budget = Budget {
-            config: &config,
-            precision: BasePrecision::F32,
-        };
+        let budget = Budget::new(&config, BasePrecision::F32);
         let tower = budget.weights() - budget.trained_base();
         assert_eq!(
             memory.weights_bytes + memory.trained_bytes,

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use candor_model::{LoraConfig, ModelConfig, Reading, USUAL_IMAGE};
+use candor_data::image::PixelBounds;
+use candor_model::{LoraConfig, Reading};
 use candor_run::Workload;
 use candor_train::BasePrecision;
 
@@ -12,20 +13,25 @@ use super::made::{Known, Made};
 use crate::PlanError;
 use crate::memory::Budget;
 
-pub(super) fn budget(config: &ModelConfig, precision: BasePrecision) -> Budget<'_> {
-    Budget { config, precision }
+pub(super) fn budget(known: &Known, precision: BasePrecision) -> Budget<'_> {
+    let config = known.config();
+    Budget {
+        image: config.usual_image(known.pixels()),
+        ..Budget::new(config, precision)
+    }
 }
 
-/// What is known of the model that a run starts from, or a note that nothing is.
+/// What is known of the model that a run starts from and sees images with within bounds, or a note that nothing is.
 pub(super) fn model(
     made: &Made,
     folder: &Path,
+    pixels: PixelBounds,
     plan: &mut Plan,
 ) -> Result<Option<Known>, PlanError> {
-    let known = made.known(folder)?;
+    let known = made.known(folder, pixels)?;
     match &known {
         Some(Known::Here(_)) => {}
-        Some(Known::Sizes(_, of)) => {
+        Some(Known::Sizes { of, .. }) => {
             plan.note(format!("{} is not here yet: planned on the published sizes of {of}", folder.display()));
         }
         None => plan.note(format!(
@@ -52,7 +58,7 @@ pub(super) fn counted<'p>(
             return Ok(Some(workload));
         }
         (Some(missing), _) => format!("{} is not here", missing.display()),
-        (None, Known::Sizes(..)) => "the tokenizer is not here".to_owned(),
+        (None, Known::Sizes { .. }) => "the tokenizer is not here".to_owned(),
     };
     match bound {
         Some(bound) => {
@@ -86,16 +92,16 @@ pub(super) fn features(
     workload: Option<&Workload>,
     plan: &mut Plan,
 ) -> u64 {
-    let config = bases[0].0.config;
+    let usual = bases[0].0;
     if bases.iter().any(|(_, seen_anew)| *seen_anew) {
         plan.note("an adapter changes the tower, so images are kept as pixels and go through it in every pass");
     }
-    if config.sizes_differ() {
+    if usual.config.sizes_differ() {
         plan.note(format!(
             "an image is counted as one of {} x {} pixels, which takes {} tokens",
-            USUAL_IMAGE.width,
-            USUAL_IMAGE.height,
-            config.n_image_tokens(USUAL_IMAGE)
+            usual.image.width,
+            usual.image.height,
+            usual.image_tokens()
         ));
     }
     let of = |n: u64| {

@@ -4,18 +4,18 @@ use std::path::Path;
 
 use candor_dpo::{DpoRecipe, ImageNegative};
 use candor_eval::EvalRecipe;
-use candor_model::{LoraConfig, ModelConfig, USUAL_IMAGE, published};
+use candor_model::{LoraConfig, published};
 use candor_reward::RewardRecipe;
 use candor_run::Workload;
 use candor_sample::SampleRecipe;
 use candor_sft::{Files, GroundRecipe, SftRecipe, Tune};
-use candor_train::{BasePrecision, Length, LoraStart};
+use candor_train::{Length, LoraStart};
 
 use super::known::{budget, counted, features, known_lora, longest, model};
-use super::made::Made;
+use super::made::{Judge, Made};
 use super::{Plan, bound};
 use crate::PlanError;
-use crate::memory::{CROSS_ENTROPY, IMAGES_PER_PASS, Memory, Pass, optimizer};
+use crate::memory::{Budget, CROSS_ENTROPY, IMAGES_PER_PASS, Memory, Pass, optimizer};
 
 /// Plans supervised fine-tuning.
 pub(crate) fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Plan, PlanError> {
@@ -39,7 +39,7 @@ pub(crate) fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Pl
             ));
         }
     }
-    let known = model(made, &recipe.base, &mut plan)?;
+    let known = model(made, &recipe.base, recipe.pixels, &mut plan)?;
     match &lora {
         Some(lora) => made.adapter(out.join("adapter"), &recipe.base, lora),
         None => made.model(out.join("model"), &recipe.base),
@@ -61,9 +61,9 @@ pub(crate) fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Pl
     let workload = counted(files, &known, &mut plan, bound::sft(recipe), |reading| {
         Ok(candor_sft::workload(recipe, reading)?)
     })?;
-    let budget = budget(known.config(), recipe.base_precision);
+    let budget = budget(&known, recipe.base_precision);
     let longest = longest(workload.as_ref(), recipe.max_tokens as u64);
-    let image = known.config().n_image_tokens(USUAL_IMAGE) as u64;
+    let image = budget.image_tokens();
     let rows = recipe.micro_batch as u64;
     let pass = Pass {
         n_tokens: rows * longest,
@@ -92,7 +92,7 @@ pub(crate) fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Pl
 pub(crate) fn sample(path: &Path, recipe: &SampleRecipe, made: &Made) -> Result<Plan, PlanError> {
     let mut plan = Plan::new(path, "sample", &recipe.out);
     let (base, adapter) = made.with_base(&recipe.base, recipe.adapter.as_deref())?;
-    let Some(known) = model(made, &base, &mut plan)? else {
+    let Some(known) = model(made, &base, recipe.pixels, &mut plan)? else {
         return Ok(plan);
     };
     let bound = bound::sample(recipe, known.config());
@@ -105,8 +105,7 @@ pub(crate) fn sample(path: &Path, recipe: &SampleRecipe, made: &Made) -> Result<
         ..workload
     });
     let speaking = Speaking {
-        config: known.config(),
-        precision: recipe.base_precision,
+        budget: budget(&known, recipe.base_precision),
         adapter: adapter.as_deref(),
         batch_rows: recipe.batch_rows,
         max_new_tokens: recipe.max_new_tokens,
@@ -119,7 +118,7 @@ pub(crate) fn sample(path: &Path, recipe: &SampleRecipe, made: &Made) -> Result<
 pub(crate) fn eval(path: &Path, recipe: &EvalRecipe, made: &Made) -> Result<Plan, PlanError> {
     let mut plan = Plan::new(path, "eval", &recipe.out);
     let (base, adapter) = made.with_base(&recipe.model, recipe.adapter.as_deref())?;
-    let Some(known) = model(made, &base, &mut plan)? else {
+    let Some(known) = model(made, &base, recipe.pixels, &mut plan)? else {
         return Ok(plan);
     };
     let workload = counted(
@@ -130,8 +129,7 @@ pub(crate) fn eval(path: &Path, recipe: &EvalRecipe, made: &Made) -> Result<Plan
         |reading| Ok(candor_eval::workload(recipe, reading)?),
     )?;
     let speaking = Speaking {
-        config: known.config(),
-        precision: recipe.base_precision,
+        budget: budget(&known, recipe.base_precision),
         adapter: adapter.as_deref(),
         batch_rows: recipe.batch_rows,
         max_new_tokens: recipe.max_new_tokens,
@@ -155,8 +153,13 @@ pub(crate) fn reward(
         LoraStart::Fresh(config) => LoraConfig::clone(config),
         LoraStart::Adapter(folder) => known_lora(made, folder, &mut plan),
     };
-    made.reward(out.clone(), &recipe.base, &lora);
-    let Some(known) = model(made, &recipe.base, &mut plan)? else {
+    let judge = Judge {
+        base: recipe.base.clone(),
+        pixels: recipe.pixels,
+        lora: lora.clone(),
+    };
+    made.reward(out.clone(), judge);
+    let Some(known) = model(made, &recipe.base, recipe.pixels, &mut plan)? else {
         return Ok(plan);
     };
     let facts = recipe.facts.iter();
@@ -166,7 +169,7 @@ pub(crate) fn reward(
     let workload = counted(files, &known, &mut plan, bound::reward(recipe), |reading| {
         Ok(candor_reward::workload(recipe, reading)?)
     })?;
-    let budget = budget(known.config(), recipe.base_precision);
+    let budget = budget(&known, recipe.base_precision);
     let pair = longest(workload.as_ref(), 2 * recipe.max_tokens as u64);
     let pass = Pass {
         n_tokens: recipe.micro_batch as u64 * pair,
@@ -196,7 +199,7 @@ pub(crate) fn dpo(path: &Path, recipe: &DpoRecipe, made: &mut Made) -> Result<Pl
         Tune::Lora(LoraStart::Adapter(folder)) => Some(known_lora(made, folder, &mut plan)),
         Tune::AllButTower | Tune::Projector => None,
     };
-    let known = model(made, &recipe.base, &mut plan)?;
+    let known = model(made, &recipe.base, recipe.pixels, &mut plan)?;
     match &lora {
         Some(lora) => made.adapter(out.join("adapter"), &recipe.base, lora),
         None => made.model(out.join("model"), &recipe.base),
@@ -218,8 +221,8 @@ pub(crate) fn dpo(path: &Path, recipe: &DpoRecipe, made: &mut Made) -> Result<Pl
         bound::dpo(recipe, row),
         |reading| Ok(candor_dpo::workload(recipe, reading)?),
     )?;
-    let budget = budget(known.config(), recipe.base_precision);
-    let image = known.config().n_image_tokens(USUAL_IMAGE) as u64;
+    let budget = budget(&known, recipe.base_precision);
+    let image = budget.image_tokens();
     let rows = recipe.micro_batch as u64;
     let longest = longest(workload.as_ref(), times * pair);
     let pass = Pass {
@@ -266,8 +269,7 @@ pub(crate) fn ground(path: &Path, recipe: &GroundRecipe) -> Plan {
 
 /// Writing answers.
 struct Speaking<'a> {
-    config: &'a ModelConfig,
-    precision: BasePrecision,
+    budget: Budget<'a>,
     adapter: Option<&'a Path>,
     batch_rows: usize,
     max_new_tokens: usize,
@@ -275,10 +277,10 @@ struct Speaking<'a> {
 
 impl Speaking<'_> {
     fn memory(&self, workload: Option<&Workload>, made: &Made, plan: &mut Plan) -> Memory {
-        let budget = budget(self.config, self.precision);
-        let positions = self.config.n_positions() as u64;
+        let budget = self.budget;
+        let positions = budget.config.n_positions() as u64;
         // Questions of unknown length are hardly longer than an image and an answer.
-        let image = self.config.n_image_tokens(USUAL_IMAGE) as u64;
+        let image = budget.image_tokens();
         let bound = positions.min(2 * (image + self.max_new_tokens as u64));
         let writing = budget.writing(self.batch_rows as u64, longest(workload, bound));
         let lora = self.adapter.map(|folder| known_lora(made, folder, plan));

@@ -19,6 +19,7 @@ use crate::error::{DataError, Place, Spot};
 use crate::formats::images;
 use crate::preference::Side;
 use crate::rows::{ImageRows, Look, OnBadRow, Row, RowFault, RowName, Sieve, Skipped, SourceFile};
+use crate::shown;
 
 /// A file of comparisons.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,7 +155,8 @@ impl ComparisonSet {
                 row.and_then(|read| {
                     Ok(Made {
                         number: read.number,
-                        image: read.row.image.clone().filter(|name| !inside.contains(name)),
+                        image: (read.row.image.as_deref())
+                            .and_then(|shown| shown::without(shown, |name| inside.contains(name))),
                         result: make(read.row, read.preferred)?,
                     })
                 })
@@ -214,7 +216,10 @@ impl ComparisonSet {
                 }
                 // A row without an image shares nothing with others, so it is an image of its own; its place names it,
                 // and no image is named like a place.
-                let place = || format!("{}: row {number} ({})", path.display(), row.id);
+                let place = || {
+                    let place = format!("{}: row {number} ({})", path.display(), row.id);
+                    place.replace('\n', " ")
+                };
                 all.groups.push(row.image.clone().unwrap_or_else(place));
                 let made = Ok(Read {
                     row,
@@ -224,6 +229,7 @@ impl ComparisonSet {
                 all.read.push(Row { name, made });
             }
         }
+        all.groups = shown::connected(&all.groups);
         Ok(all)
     }
 

@@ -27,6 +27,7 @@ pub mod prompt;
 pub mod random;
 pub mod rows;
 pub mod sha256;
+pub mod shown;
 pub mod sources;
 
 pub use comparison::{Comparison, Judgement};

@@ -2,7 +2,7 @@
 
 use candor_data::comparisons::{Parts, Purpose};
 use candor_data::rows::{Reason, RowFault};
-use candor_data::{Comparison, Conversation, Side, Turn, sha256};
+use candor_data::{Comparison, Conversation, Side, Turn, sha256, shown};
 use candor_model::sample::{IGNORE, Sample, SampleRules};
 use candor_model::shared::SharedPrefix;
 use candor_train::Batches;
@@ -89,12 +89,20 @@ pub fn read(
     purpose: Purpose,
 ) -> Result<Parts<Row>, DpoError> {
     let counting = recipe.objective.counting;
-    let of_row = |row, preferred| tokenised(row, preferred, counting, rules);
+    let spoils = recipe.objective.image_negative.is_some();
+    let of_row = |row: Comparison, preferred| match shown::count(row.image.as_deref()) {
+        n @ 2.. if spoils => Err(RowFault::new(
+            Reason::Template,
+            "image",
+            format!("{n} images, and dpo.image_negative compares one with another"),
+            "take dpo.image_negative out, or use rows of one image",
+        )),
+        _ => tokenised(row, preferred, counting, rules),
+    };
     let mut parts = recipe.comparisons.read(purpose, of_row)?;
     if recipe.objective.loss.needs_divergence() {
         mismatch(&mut parts, recipe.max_tokens)?;
     }
-    let spoils = recipe.objective.image_negative.is_some();
     for (number, row) in all_mut(&mut parts).enumerate() {
         row.number = number;
         if spoils && row.answers.shared.image.is_some() {

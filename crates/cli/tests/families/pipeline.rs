@@ -30,7 +30,8 @@ const COMPARED: &str =
 /// A fresh adapter on every linear layer after the tower.
 const LORA: &str = r#"model.lora={r=4,alpha=8.0,targets=["decoder","projector"]}"#;
 /// And one on the tower as well.
-pub const WITH_TOWER: &str = r#"model.lora={r=4,alpha=8.0,targets=["decoder","projector","tower"]}"#;
+pub const WITH_TOWER: &str =
+    r#"model.lora={r=4,alpha=8.0,targets=["decoder","projector","tower"]}"#;
 const ADAPTER: &str = "adapter/adapter_model.safetensors";
 
 /// A folder with a model of a family, images and data of every kind.
@@ -56,6 +57,18 @@ impl Family {
             everywhere: "",
             lora: LORA,
         }
+    }
+
+    /// Has a row of each kind of data show two images.
+    pub fn with_two_images(self) -> Self {
+        for name in ["talk.json", "prompts.json", "compared.json"] {
+            let rows = fs::read_to_string(self.path(name)).unwrap();
+            let mut rows: Value = serde_json::from_str(&rows).unwrap();
+            rows[5]["image"] = json!(["5.png", "3.png"]);
+            rows[5]["conversations"][0]["value"] = json!("<image>\n<image>\nIs the dog red?");
+            fs::write(self.path(name), rows.to_string()).unwrap();
+        }
+        self
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

@@ -86,6 +86,11 @@ pub(super) fn longest(workload: Option<&Workload>, bound: u64) -> u64 {
     workload.map_or(bound, |workload| workload.longest_tokens)
 }
 
+/// Images of a row, those of the row that shows most.
+pub(super) fn images_of_a_row(workload: Option<&Workload>) -> u64 {
+    workload.map_or(1, |workload| workload.images.of_a_row.max(1))
+}
+
 /// What is kept of the images for each base, with whether an adapter changes its tower.
 pub(super) fn features(
     bases: &[(Budget<'_>, bool)],
@@ -115,7 +120,7 @@ pub(super) fn features(
         bases.iter().map(of).sum()
     };
     if let Some(workload) = workload {
-        return of(workload.n_images);
+        return of(workload.images.different);
     }
     let thousand: u64 = of(1000);
     plan.note(format!(

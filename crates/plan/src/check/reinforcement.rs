@@ -6,7 +6,7 @@ use candor_model::LoraConfig;
 use candor_rl::RlRecipe;
 use candor_train::{DeviceChoice, Length};
 
-use super::known::{budget, counted, features, known_lora, longest, model};
+use super::known::{budget, counted, features, images_of_a_row, known_lora, longest, model};
 use super::made::{Known, Made};
 use super::{Plan, bound};
 use crate::PlanError;
@@ -44,8 +44,7 @@ pub(crate) fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan
     };
     let facts = recipe.data.facts.iter();
     let files = facts.chain([&recipe.data.prompts]);
-    let [of_policy, of_judge] =
-        [&policy, &judge].map(|known| budget(known, recipe.base_precision));
+    let [of_policy, of_judge] = [&policy, &judge].map(|known| budget(known, recipe.base_precision));
     let [policy_image, judge_image] = [of_policy, of_judge].map(|budget| budget.image_tokens());
     let answer = recipe.sampling.max_new_tokens as u64;
     let bound = recipe.data.max_query_tokens as u64 + policy_image + answer;
@@ -74,7 +73,7 @@ pub(crate) fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan
         let pass = Pass {
             n_tokens: rows * tokens,
             n_targets: rows * targets,
-            n_images: rows,
+            n_images: rows * images_of_a_row(workload.as_ref()),
             activations: recipe.activations,
         };
         budget.training(pass, Some(lora), POLICY)

@@ -11,7 +11,7 @@ use candor_sample::SampleRecipe;
 use candor_sft::{Files, GroundRecipe, SftRecipe, Tune};
 use candor_train::{Length, LoraStart};
 
-use super::known::{budget, counted, features, known_lora, longest, model};
+use super::known::{budget, counted, features, images_of_a_row, known_lora, longest, model};
 use super::made::{Judge, Made};
 use super::{Plan, bound};
 use crate::PlanError;
@@ -68,7 +68,7 @@ pub(crate) fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Pl
     let pass = Pass {
         n_tokens: rows * longest,
         n_targets: rows * longest.saturating_sub(image),
-        n_images: rows,
+        n_images: rows * images_of_a_row(workload.as_ref()),
         activations: recipe.activations,
     };
     let trained = match (&recipe.tune, &lora) {
@@ -99,10 +99,11 @@ pub(crate) fn sample(path: &Path, recipe: &SampleRecipe, made: &Made) -> Result<
     let workload = counted([&recipe.prompts], &known, &mut plan, bound, |reading| {
         Ok(candor_sample::workload(recipe, reading)?)
     })?;
-    // The features of a chunk, not of all prompts.
-    let workload = workload.map(|workload| Workload {
-        n_images: workload.n_images.min(recipe.chunk as u64),
-        ..workload
+    let workload = workload.map(|mut workload| {
+        // The features of a chunk, not of all prompts.
+        let of_chunk = recipe.chunk as u64 * workload.images.of_a_row;
+        workload.images.different = workload.images.different.min(of_chunk);
+        workload
     });
     let speaking = Speaking {
         budget: budget(&known, recipe.base_precision),
@@ -174,7 +175,7 @@ pub(crate) fn reward(
     let pass = Pass {
         n_tokens: recipe.micro_batch as u64 * pair,
         n_targets: 0,
-        n_images: recipe.micro_batch as u64,
+        n_images: recipe.micro_batch as u64 * images_of_a_row(workload.as_ref()),
         activations: recipe.activations,
     };
     let training = budget.training(pass, Some(&lora), CROSS_ENTROPY);
@@ -228,7 +229,7 @@ pub(crate) fn dpo(path: &Path, recipe: &DpoRecipe, made: &mut Made) -> Result<Pl
     let pass = Pass {
         n_tokens: rows * longest,
         n_targets: rows * longest.saturating_sub(times * image),
-        n_images: rows * times,
+        n_images: rows * times * images_of_a_row(workload.as_ref()),
         activations: recipe.activations,
     };
     let trained = lora

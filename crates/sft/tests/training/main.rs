@@ -2,6 +2,7 @@
 
 mod pixels;
 mod rows;
+mod several_images;
 mod tiny;
 mod tower;
 

@@ -13,7 +13,7 @@ mod scores;
 use std::path::Path;
 
 use candor_data::preference::placeholder_fault;
-use candor_data::{Comparison, DataError, Judgement, Place, Spot};
+use candor_data::{Comparison, DataError, Judgement, Place, Spot, shown};
 
 pub use self::images::provide as provide_images;
 use crate::answer::Pick;
@@ -97,6 +97,16 @@ pub fn read(project: &Project, import: &Import, file: &Path) -> Result<Compariso
 /// Refuses what nobody could be asked sensibly or the reward stage would refuse: a question about an image without one,
 /// and an image without its place in the question. The latter is no matter where nothing is trained on the answers.
 fn check_placeholders(kind: Kind, file: &Path, rows: &[Comparison]) -> Result<(), DataError> {
+    for (i, row) in rows.iter().enumerate() {
+        let n_images = shown::count(row.image.as_deref());
+        if n_images > 1 {
+            return Err(DataError::Field {
+                spot: Spot::new(file, place(i), "image"),
+                found: format!("item {:?}: found {n_images} images", row.id),
+                remedy: "leave the row out: people are shown one image with two answers".into(),
+            });
+        }
+    }
     let trained = |row: &Comparison| kind == Kind::Work || row.image.is_none();
     for (i, row) in rows.iter().enumerate().filter(|(_, row)| trained(row)) {
         let [first, second] = &row.outputs;

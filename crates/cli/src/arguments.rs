@@ -30,7 +30,7 @@ pub use self::eval::{
 pub use self::judge::{BestArguments, JudgeCommand, PreferencesArguments};
 pub use self::models::{
     ChatArguments, DownloadArguments, ExportArguments, ExportType, InspectArguments, JoinArguments,
-    PrecisionName, WeightFormat,
+    PixelArguments, PrecisionName, WeightFormat,
 };
 pub use self::serve::ServeArguments;
 pub use self::shell::{CompletionsArguments, ManArguments};

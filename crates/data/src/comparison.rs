@@ -11,7 +11,7 @@ use crate::preference::{Preference, Side, Verdict};
 pub struct Comparison {
     /// Name of the row; the public files repeat names.
     pub id: String,
-    /// File name relative to an image folder.
+    /// File name relative to an image folder, or several ([`crate::shown`]).
     pub image: Option<String>,
     /// What both outputs respond to: alternating turns that end in a human one.
     pub turns: Vec<Turn>,

@@ -20,6 +20,7 @@ use crate::formats::images::{self, Embedded};
 use crate::preference::Side;
 use crate::rated::RatedFile;
 use crate::rows::{ImageRows, Look, OnBadRow, Row, RowFault, RowName, Sieve, Skipped, SourceFile};
+use crate::shown;
 
 /// A file of rows that a stage learns from.
 pub trait RowFile {
@@ -208,7 +209,8 @@ impl<F: RowFile> RowSet<F> {
                 row.and_then(|read| {
                     Ok(Made {
                         number: read.number,
-                        image: read.image.filter(|name| !inside.contains(name)),
+                        image: (read.image.as_deref())
+                            .and_then(|shown| shown::without(shown, |name| inside.contains(name))),
                         result: make(read.row)?,
                     })
                 })
@@ -269,7 +271,10 @@ impl<F: RowFile> RowSet<F> {
                 };
                 // A row without an image shares nothing with others, so it is an image of its own; its place names it,
                 // and no image is named like a place.
-                let place = || format!("{}: row {number} ({id})", path.display());
+                let place = || {
+                    let place = format!("{}: row {number} ({id})", path.display());
+                    place.replace('\n', " ")
+                };
                 all.groups.push(image.clone().unwrap_or_else(place));
                 let made = Ok(Read {
                     row,
@@ -280,6 +285,7 @@ impl<F: RowFile> RowSet<F> {
                 all.read.push(Row { name, made });
             }
         }
+        all.groups = shown::connected(&all.groups);
         Ok(all)
     }
 

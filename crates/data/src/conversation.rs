@@ -1,4 +1,4 @@
-//! A conversation about at most one image: the unit of supervised data.
+//! A conversation about images or none: the unit of supervised data.
 
 use std::fmt;
 
@@ -52,8 +52,13 @@ pub struct Conversation {
     /// Name of the row, for messages and records.
     #[serde(deserialize_with = "text_or_integer")]
     pub id: String,
-    /// File name relative to an image folder; none for text-only rows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// File name relative to an image folder, or several ([`crate::shown`]); none for text-only rows.
+    #[serde(
+        default,
+        alias = "images",
+        with = "crate::shown",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub image: Option<String>,
     /// The turns, human first.
     #[serde(rename = "conversations")]

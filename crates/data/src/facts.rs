@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::prompt::{AnswerType, Choice};
+use crate::shown;
 
 /// The facts of one image, or of one question about it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -54,13 +55,19 @@ impl FactBook {
     }
 
     /// The facts that a prompt about `image` with this answer type may be judged by: rationale and correct
-    /// option for a multiple-choice question, captions and objects for anything else.
+    /// option for a multiple-choice question, captions and objects for anything else. Of several images
+    /// ([`crate::shown`]), those of one after the other.
     ///
     /// # Reference
     /// A–D items look up the `aok_` key, which holds rationales; all others the plain key.
     #[must_use]
     pub fn for_prompt(&self, image: &str, answer_type: AnswerType) -> Facts {
-        let known = self.images.get(image).cloned().unwrap_or_default();
+        let mut known = Facts::default();
+        for facts in shown::names(image).filter_map(|name| self.images.get(name)) {
+            known.captions.extend_from_slice(&facts.captions);
+            known.rationale.extend_from_slice(&facts.rationale);
+            known.objects.extend_from_slice(&facts.objects);
+        }
         match answer_type {
             AnswerType::Option(choice) => Facts {
                 rationale: known.rationale,

@@ -6,6 +6,7 @@
 
 mod anyres;
 mod batch;
+mod bounds;
 mod colours;
 mod config;
 mod decode;
@@ -18,6 +19,7 @@ mod square;
 
 pub use self::anyres::{AnyresClass, AnyresProcessor, Pinpoints};
 pub use self::batch::load_batch;
+pub use self::bounds::PixelBounds;
 pub use self::colours::{CLIP_MEAN, CLIP_STD, Colours};
 pub use self::decode::{ImageLimits, decode, decode_bytes};
 pub use self::measure::{measure, measure_bytes};

@@ -28,6 +28,7 @@ pub mod random;
 pub mod rated;
 pub mod rows;
 pub mod sha256;
+pub mod shown;
 pub mod sources;
 
 pub use comparison::{Comparison, Judgement};

@@ -11,6 +11,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::conversation::{IMAGE_PLACEHOLDER, Turn};
+use crate::shown;
 
 /// One of the two outputs of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -93,8 +94,12 @@ pub struct Record {
 pub struct Preference {
     /// Name of the comparison: a key in candor's own files, not in the public ones.
     pub id: String,
-    /// File name relative to an image folder.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// File name relative to an image folder, or several ([`crate::shown`]).
+    #[serde(
+        default,
+        with = "crate::shown",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub image: Option<String>,
     /// What both outputs respond to: alternating turns that end in a human one.
     #[serde(rename = "conversations")]
@@ -163,8 +168,12 @@ pub fn placeholder_fault<const N: usize>(
         }
     }
     let found: usize = turns.iter().map(|turn| count(&turn.value)).sum();
-    let expected = usize::from(image.is_some());
-    let images = ["no image", "an image"][expected];
+    let expected = shown::count(image);
+    let images = match expected {
+        0 => "no image".to_owned(),
+        1 => "an image".to_owned(),
+        n => format!("{n} images"),
+    };
     (found != expected).then(|| {
         (
             "conversations".into(),

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use candor_data::image::PixelBounds;
 use candor_model::Activations;
 use candor_recipe::{Reader, Resolved};
-use candor_train::stage_fields::{MODEL, ROOT, read_activations, read_batch};
+use candor_train::stage_fields::{MODEL, ROOT, read_activations, read_batch, read_pixels};
 use candor_train::{
     BasePrecision, Judgements, Length, LoraStart, SessionRecipe, Tune, read_judgements,
 };
@@ -22,6 +23,8 @@ pub struct DpoRecipe {
     pub base: PathBuf,
     /// What the model is held in; anything but f32 only where an adapter alone is trained.
     pub base_precision: BasePrecision,
+    /// Bounds of images.
+    pub pixels: PixelBounds,
     /// What is trained: all but the tower, or an adapter.
     pub tune: Tune,
     /// What a pass keeps in memory.
@@ -61,6 +64,7 @@ impl DpoRecipe {
         let session = SessionRecipe::read(&mut recipe);
         let base = recipe.path("model.base", MODEL).required();
         let base_precision = BasePrecision::read(&mut recipe);
+        let pixels = read_pixels(&mut recipe);
         let tune = read_tune(&mut recipe);
         if base_precision != BasePrecision::F32 && tune == Tune::AllButTower {
             recipe.mistake(
@@ -96,6 +100,7 @@ impl DpoRecipe {
             session,
             base,
             base_precision,
+            pixels,
             tune,
             activations,
             judgements,
@@ -139,7 +144,7 @@ fn check_rated(recipe: &mut Reader, objective: &Objective) {
 
 fn read_tune(recipe: &mut Reader) -> Tune {
     let choices = [("all_but_tower", false), ("lora", true)];
-    let meaning = "What is trained: decoder and projector, or a LoRA adapter on the decoder.";
+    let meaning = "What is trained: decoder and projector, or a LoRA adapter.";
     if recipe.one_of("model.tune", &choices, meaning).required() {
         Tune::Lora(LoraStart::read(recipe))
     } else {

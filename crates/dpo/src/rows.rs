@@ -5,7 +5,7 @@ use std::path::Path;
 
 use candor_data::comparisons::{Parts, Purpose};
 use candor_data::rows::{Reason, RowFault};
-use candor_data::{Comparison, Conversation, RatedAnswer, Side, Turn, sha256};
+use candor_data::{Comparison, Conversation, RatedAnswer, Side, Turn, sha256, shown};
 use candor_model::sample::{IGNORE, Sample, SampleRules};
 use candor_model::shared::SharedPrefix;
 use candor_train::{Batches, Judgements};
@@ -124,12 +124,17 @@ pub fn read(
     purpose: Purpose,
 ) -> Result<Parts<Row>, DpoError> {
     let objective = &recipe.objective;
+    let spoils = objective.image_negative.is_some();
     let mut parts = match &recipe.judgements {
         Judgements::Comparisons(set) => set.read(purpose, |(row, preferred)| {
+            check_images(row.image.as_deref(), spoils)?;
             compared(row, preferred, objective, rules)
         })?,
         Judgements::Rated(set) => {
-            let parts = set.read(purpose, |row| rated(row, rules))?;
+            let parts = set.read(purpose, |row| {
+                check_images(row.image.as_deref(), spoils)?;
+                rated(row, rules)
+            })?;
             check_kinds(&parts, &set.files[0].path)?;
             parts
         }
@@ -138,7 +143,6 @@ pub fn read(
         let files = recipe.judgements.paths();
         mismatch(&mut parts, recipe.max_tokens, files[0])?;
     }
-    let spoils = recipe.objective.image_negative.is_some();
     for (number, row) in all_mut(&mut parts).enumerate() {
         row.number = number;
         if spoils && row.answers.shared.image.is_some() {
@@ -147,6 +151,19 @@ pub fn read(
         row.n_tokens += row.mismatched.as_ref().map_or(0, Answers::n_tokens);
     }
     Ok(parts)
+}
+
+/// Refuses several images where one is compared with a spoilt one.
+fn check_images(shown: Option<&str>, spoils: bool) -> Result<(), RowFault> {
+    match shown::count(shown) {
+        n @ 2.. if spoils => Err(RowFault::new(
+            Reason::Template,
+            "image",
+            format!("{n} images, and dpo.image_negative compares one with another"),
+            "take dpo.image_negative out, or use rows of one image",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// The order of the training rows under a recipe.

@@ -1,10 +1,11 @@
 //! The loop: comparisons or rated answers → log-probabilities of their answers → what they cost → update → validation.
 
 use candor_data::comparisons::{Parts, Purpose};
-use candor_model::{Adapter, Bundle, ImageFeatures, preflight};
+use candor_model::{Adapter, Bundle, ImageFeatures, ModelFolder, preflight};
 use candor_run::{Inputs, LaunchOptions, Outcome};
 use candor_train::{
-    Judgements, LoraStart, Opening, Session, TrainState, Tune, check_room, fingerprint, say_skipped,
+    Judgements, LoraStart, Opening, Session, TrainState, Tune, check_room, fingerprint, say_seen_anew,
+    say_skipped,
 };
 use serde::Serialize;
 use tch::{Device, Tensor};
@@ -61,7 +62,8 @@ pub fn run(
     let resolved = recipe.resolved.to_text();
     let mut opening = Session::prepare(&recipe.session, &resolved, launch, recipe.may_change())?;
     opening.doing("opening the model");
-    let bundle = Bundle::open(&recipe.base, device, recipe.base_precision)?;
+    let folder = ModelFolder::find(&recipe.base)?.with_pixels(recipe.pixels);
+    let bundle = Bundle::load(folder, device, recipe.base_precision)?;
     check_room(&recipe.base, recipe.max_tokens, &bundle.model)?;
     preflight::check_answers_end(&recipe.base, &bundle.template, &bundle.tokenizer)?;
     let (adapter, trained) = (recipe.tune).start(&bundle, &recipe.base, recipe.session.seed)?;
@@ -70,6 +72,7 @@ pub fn run(
     let rules = bundle.rules(recipe.max_tokens, images);
     let rows = rows::read(recipe, rules, Purpose::Run)?;
     say_rows(recipe, &rows);
+    say_seen_anew("dpo", &bundle.model);
     let all: Vec<&Row> = rows.all().collect();
     let mut batches = rows::batches(recipe, &rows)?;
     let n_steps = batches.n_steps(recipe.length);

@@ -2,7 +2,7 @@
 
 use candor_data::comparisons::Purpose;
 use candor_model::Reading;
-use candor_run::Workload;
+use candor_run::{ImageCount, Workload};
 use candor_train::Judgements;
 
 use crate::{DpoError, DpoRecipe, rows};
@@ -37,7 +37,7 @@ pub fn workload(recipe: &DpoRecipe, reading: &Reading) -> Result<Workload, DpoEr
         n_tokens,
         tokens_are_a_bound: false,
         longest_tokens: longest,
-        n_images: Workload::count_images(rows::images(&rows)),
+        images: ImageCount::of(rows::images(&rows)),
         notes: kinds.into_iter().chain(skipped).collect(),
     })
 }

@@ -135,6 +135,10 @@ fn points(
 ) -> Result<Option<Vec<CurvePoint>>, EvalError> {
     let all = recipe.questions()?;
     let mut progress = Progress::new("curve", snapshots.len() as u64, 0);
+    // Before images are seen: whether a snapshot changes the tower decides what is kept of them.
+    if let Some((_, first)) = snapshots.first() {
+        Adapter::open(first, &bundle.model)?;
+    }
     let features = images::encode(bundle, &recipe.images, &all, &mut progress)?;
     let mut points = Vec::with_capacity(snapshots.len());
     for (step, folder) in snapshots {

@@ -15,6 +15,7 @@ mod plan;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use candor_data::image::PixelBounds;
 use candor_judge::benchmarks::Files;
 use candor_judge::pipelined::{JudgeQueue, while_judging};
 use candor_judge::score::{self, JudgeSession};
@@ -48,6 +49,8 @@ pub struct EvalRun {
     pub adapter: Option<PathBuf>,
     /// What the model is held in.
     pub precision: BasePrecision,
+    /// Bounds of images.
+    pub pixels: PixelBounds,
     /// What descriptions are asked for with (CHAIR).
     pub description: String,
     /// Instruction on a line of its own after every question; the benchmark's custom if absent.
@@ -136,13 +139,14 @@ impl EvalRun {
     fn open_model(&self, device: Device) -> Result<(Bundle, Option<Adapter>, Head), EvalError> {
         let mut progress = Progress::new("eval", 0, 0);
         progress.doing("opening the model");
-        let folder = ModelFolder::find(&self.model)?;
+        let folder = ModelFolder::find(&self.model)?.with_pixels(self.pixels);
         let path = folder.path().to_owned();
         let bundle = Bundle::load(folder, device, self.precision)?;
         bundle.model.set_trainable(|_| false);
         let mut head = Head {
             model: self.model.display().to_string(),
             model_fingerprint: fingerprint::of_model(&bundle, &path, &mut progress)?,
+            pixels: self.pixels,
             seed: self.seed,
             temperature: self.temperature,
             top_p: self.top_p,

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use candor_data::image::PixelBounds;
 use candor_judge::Benchmark;
 use candor_recipe::{Reader, Resolved};
-use candor_train::stage_fields::{IMAGES, MODEL, OUT, ROOT};
+use candor_train::stage_fields::{IMAGES, MODEL, OUT, ROOT, read_pixels};
 use candor_train::{BasePrecision, DeviceChoice};
 
 use crate::EvalError;
@@ -24,6 +25,8 @@ pub struct EvalRecipe {
     pub model: PathBuf,
     /// What the model is held in.
     pub base_precision: BasePrecision,
+    /// Bounds of images.
+    pub pixels: PixelBounds,
     /// Folder of a LoRA adapter on it, if there is one.
     pub adapter: Option<PathBuf>,
     /// Data folder, as `candor world write` lays it out.
@@ -82,6 +85,7 @@ impl EvalRecipe {
         let device = DeviceChoice::read(&mut recipe);
         let model = recipe.path("model.base", MODEL).required();
         let base_precision = BasePrecision::read(&mut recipe);
+        let pixels = read_pixels(&mut recipe);
         let adapter = recipe
             .path("model.adapter", "Folder of a LoRA adapter on the base.")
             .optional();
@@ -131,6 +135,7 @@ impl EvalRecipe {
             device,
             model,
             base_precision,
+            pixels,
             adapter,
             images,
             benchmarks,

@@ -33,7 +33,7 @@ pub fn run(
 ) -> Result<Option<Results>, EvalError> {
     ranks.check_same_start(&recipe.resolved.to_text(), Vec::new())?;
     let (model, adapter) = peft::with_base(&recipe.model, recipe.adapter.as_deref())?;
-    let model = ModelFolder::find(&model)?;
+    let model = ModelFolder::find(&model)?.with_pixels(recipe.pixels);
     let folder = model.path().to_owned();
     let bundle = Bundle::load(model, device, recipe.base_precision)?;
     let opened = adapter
@@ -141,7 +141,8 @@ pub fn evaluate(
 fn check_room(recipe: &EvalRecipe, bundle: &Bundle) -> Result<(), EvalError> {
     let config = bundle.model.config();
     let positions = config.n_positions();
-    let taken = recipe.max_new_tokens + config.n_image_tokens(candor_model::USUAL_IMAGE);
+    let image = config.usual_image(recipe.pixels);
+    let taken = recipe.max_new_tokens + config.n_image_tokens(image);
     if taken < positions {
         return Ok(());
     }

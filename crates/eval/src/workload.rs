@@ -1,7 +1,7 @@
 //! How much an evaluation will do.
 
 use candor_model::Reading;
-use candor_run::Workload;
+use candor_run::{ImageCount, Workload};
 
 use crate::answer::{Ask, sample_of};
 use crate::{EvalError, EvalRecipe};
@@ -31,7 +31,7 @@ pub fn workload(recipe: &EvalRecipe, reading: &Reading) -> Result<Workload, Eval
         n_tokens,
         tokens_are_a_bound: true,
         longest_tokens: longest,
-        n_images: Workload::count_images(asks.into_iter().map(|ask| ask.image.clone())),
+        images: ImageCount::of(asks.into_iter().map(|ask| ask.image.clone())),
         notes: Vec::new(),
     })
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use candor_data::formats::{images, llava};
 use candor_data::image_key::image_key;
+use candor_data::shown;
 use candor_data::{IMAGE_PLACEHOLDER, Speaker, sha256};
 use serde::{Deserialize, Serialize};
 
@@ -80,16 +81,16 @@ impl Training {
         };
         for path in files {
             for row in llava::read(path)? {
-                let image = row.image.as_deref().map(image_key);
+                let names = || row.image.as_deref().into_iter().flat_map(shown::names);
                 for turn in row.turns.iter().filter(|turn| turn.from == Speaker::Human) {
                     let words = words(&turn.value);
-                    if let Some(image) = &image {
-                        training.asked.insert((image.clone(), words.clone()));
-                    }
+                    let asked = names().map(|name| (image_key(name), words.clone()));
+                    training.asked.extend(asked);
                     training.questions.insert(words);
                 }
-                if let (Some(key), Some(name)) = (image, row.image) {
-                    training.images.entry(key).or_insert(name);
+                for name in names() {
+                    let known = training.images.entry(image_key(name));
+                    known.or_insert_with(|| name.to_owned());
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use candor_data::image::ImageSize;
+use candor_data::image::{Colours, ImageSize, NativeProcessor, PixelBounds};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -156,6 +156,24 @@ impl ModelConfig {
                 (rows * columns) as usize
             }
         }
+    }
+
+    /// What [`USUAL_IMAGE`] is fitted to within bounds, if there are any.
+    #[must_use]
+    pub fn usual_image(&self, bounds: PixelBounds) -> ImageSize {
+        let c = match self {
+            Self::Qwen(c) if !bounds.is_none() => &c.vision,
+            Self::Llava(_) | Self::Qwen(_) => return USUAL_IMAGE,
+        };
+        let bounded = NativeProcessor {
+            patch_size: c.patch_size as u32,
+            merge_size: c.merge_size as u32,
+            temporal_patch_size: c.temporal_patch_size as u32,
+            min_pixels: bounds.min.unwrap_or(1),
+            max_pixels: bounds.max.unwrap_or(PixelBounds::MOST),
+            colours: Colours::CLIP,
+        };
+        bounded.size_of(USUAL_IMAGE).unwrap_or(USUAL_IMAGE)
     }
 
     /// Rows of features of such an image.

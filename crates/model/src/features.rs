@@ -1,7 +1,9 @@
 //! What a tower gave of images: a value that goes from the tower to the projector, and stays with the images' names.
 //!
-//! Images may be of different sizes, and so have different numbers of rows and of tokens.
+//! Images may be of different sizes, and so have different numbers of rows and of tokens. Where adapters change the tower,
+//! what it gives follows from the pass: then the value holds the images themselves, and each pass sees them anew.
 
+use candor_data::image::ImageSize;
 use tch::{Device, Tensor};
 
 /// How an image stands in a sequence.
@@ -42,11 +44,35 @@ impl ImageSpan {
 /// Features of images, before the projector.
 #[derive(Debug)]
 pub struct Features {
-    /// `[n_rows, width]`, one image's rows after another's. Where a projector reads several blocks of the tower, their
-    /// outputs are beside each other.
-    rows: Tensor,
+    kept: Kept,
     /// Of each image, in this order.
     spans: Vec<ImageSpan>,
+}
+
+/// What is kept of images.
+#[derive(Debug)]
+pub(crate) enum Kept {
+    /// What the tower gave, `[n_rows, width]`, one image's rows after another's. Where a projector reads several blocks of
+    /// the tower, their outputs are beside each other.
+    Rows(Tensor),
+    /// The images, for each pass to see.
+    Pixels(Vec<Pixels>),
+}
+
+/// An image as the tower takes it.
+#[derive(Debug)]
+pub(crate) struct Pixels {
+    /// `[n_views, 3, height, width]`, normalised.
+    pub views: Tensor,
+    /// Its size before it was fitted, where it is seen as a whole and in tiles.
+    pub own: Option<ImageSize>,
+}
+
+impl Pixels {
+    fn with(&self, views: Tensor) -> Self {
+        let own = self.own;
+        Self { views, own }
+    }
 }
 
 impl Features {
@@ -57,14 +83,40 @@ impl Features {
     pub(crate) fn alike(features: &Tensor, span: ImageSpan) -> Self {
         let n_images = features.size()[0] as usize;
         Self {
-            rows: features.flatten(0, 1),
+            kept: Kept::Rows(features.flatten(0, 1)),
             spans: vec![span; n_images],
         }
     }
 
+    /// Images that are all alike, for each pass to see.
+    ///
+    /// # Shapes
+    /// `images`: `[n_images, n_views, 3, height, width]`, normalised.
+    pub(crate) fn unseen(images: &Tensor, own: Option<ImageSize>, span: ImageSpan) -> Self {
+        let n_images = images.size()[0];
+        let pixels = (0..n_images).map(|at| Pixels {
+            views: images.get(at),
+            own,
+        });
+        Self {
+            kept: Kept::Pixels(pixels.collect()),
+            spans: vec![span; n_images as usize],
+        }
+    }
+
+    pub(crate) fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
     /// `[n_rows, width]`, one image's rows after another's.
+    ///
+    /// # Panics
+    /// The model's tower has an adapter, so that the rows follow from the pass.
     pub fn rows(&self) -> &Tensor {
-        &self.rows
+        match &self.kept {
+            Kept::Rows(rows) => rows,
+            Kept::Pixels(_) => panic!("images that each pass sees anew have no rows of their own"),
+        }
     }
 
     /// Of each image.
@@ -91,10 +143,19 @@ impl Features {
     /// There are fewer images.
     #[must_use]
     pub fn image(&self, at: usize) -> Self {
-        let start = self.spans[..at].iter().map(|span| span.n_rows).sum();
         let span = self.spans[at];
+        let kept = match &self.kept {
+            Kept::Rows(rows) => {
+                let start = self.spans[..at].iter().map(|span| span.n_rows).sum();
+                Kept::Rows(rows.narrow(0, start, span.n_rows))
+            }
+            Kept::Pixels(images) => {
+                let image = &images[at];
+                Kept::Pixels(vec![image.with(image.views.shallow_clone())])
+            }
+        };
         Self {
-            rows: self.rows.narrow(0, start, span.n_rows),
+            kept,
             spans: vec![span],
         }
     }
@@ -102,17 +163,25 @@ impl Features {
     /// Those on a device: on their own another handle on the same memory.
     #[must_use]
     pub fn to_device(&self, device: Device) -> Self {
-        Self {
-            rows: self.rows.to_device(device),
-            spans: self.spans.clone(),
-        }
+        self.with_each(|tensor| tensor.to_device(device))
     }
 
     /// Another handle on the same memory.
     #[must_use]
     pub fn share(&self) -> Self {
+        self.with_each(Tensor::shallow_clone)
+    }
+
+    fn with_each(&self, of: impl Fn(&Tensor) -> Tensor) -> Self {
+        let kept = match &self.kept {
+            Kept::Rows(rows) => Kept::Rows(of(rows)),
+            Kept::Pixels(images) => {
+                let images = images.iter().map(|image| image.with(of(&image.views)));
+                Kept::Pixels(images.collect())
+            }
+        };
         Self {
-            rows: self.rows.shallow_clone(),
+            kept,
             spans: self.spans.clone(),
         }
     }
@@ -121,13 +190,29 @@ impl Features {
     #[must_use]
     pub fn cat<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
         let parts: Vec<&Self> = parts.into_iter().collect();
-        if parts.is_empty() {
-            return None;
-        }
-        let rows: Vec<&Tensor> = parts.iter().map(|part| &part.rows).collect();
+        let first = parts.first()?;
+        let kept = match first.kept {
+            Kept::Rows(_) => {
+                let rows: Vec<&Tensor> = parts.iter().map(|part| part.rows()).collect();
+                Kept::Rows(Tensor::cat(&rows, 0))
+            }
+            Kept::Pixels(_) => {
+                let images = parts.iter().flat_map(|part| part.pixels());
+                let images = images.map(|image| image.with(image.views.shallow_clone()));
+                Kept::Pixels(images.collect())
+            }
+        };
         Some(Self {
-            rows: Tensor::cat(&rows, 0),
+            kept,
             spans: parts.iter().flat_map(|part| part.spans.clone()).collect(),
         })
+    }
+
+    /// The images, where each pass sees them anew.
+    fn pixels(&self) -> &[Pixels] {
+        match &self.kept {
+            Kept::Pixels(images) => images,
+            Kept::Rows(_) => panic!("all images of a model are kept in one way"),
+        }
     }
 }

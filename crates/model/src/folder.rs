@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use candor_data::image::{Fit, ImageProcessor};
+use candor_data::image::{Fit, ImageProcessor, PixelBounds};
 use candor_weights::Checkpoint;
 
 use crate::checkpoint_format::original::{self, Original};
@@ -23,6 +23,8 @@ pub struct ModelFolder {
     tower: Option<PathBuf>,
     /// How an original LLaVA makes images square.
     fit: Option<Fit>,
+    /// What bounds images otherwise than its own files.
+    pixels: PixelBounds,
     /// What a model that is being joined of parts does not have in its decoder's folder.
     joined: Option<Joined>,
 }
@@ -118,8 +120,21 @@ impl ModelFolder {
             config,
             tower,
             fit,
+            pixels: PixelBounds::default(),
             joined: None,
         })
+    }
+
+    /// The same with other bounds of images than its own files have.
+    #[must_use]
+    pub fn with_pixels(self, pixels: PixelBounds) -> Self {
+        Self { pixels, ..self }
+    }
+
+    /// What bounds images otherwise than its own files.
+    #[must_use]
+    pub fn pixels(&self) -> PixelBounds {
+        self.pixels
     }
 
     /// A decoder that sees through a tower and a projector: an original LLaVA, of which no configuration tells yet.
@@ -155,6 +170,7 @@ impl ModelFolder {
             config: config.into(),
             tower: Some(tower),
             fit: Some(parts.fit),
+            pixels: PixelBounds::default(),
             joined: Some(Joined {
                 projector: parts.projector.to_owned(),
                 template: Template::vicuna_v1(),
@@ -231,9 +247,15 @@ impl ModelFolder {
             (None, Some(_)) => ImageProcessor::clip(u32::try_from(side).unwrap_or(u32::MAX)),
             (None, None) => ImageProcessor::from_file(&self.path.join(names[0]))?,
         };
-        Ok(match self.fit {
+        let processor = match self.fit {
             Some(fit) => processor.with_fit(fit),
             None => processor,
+        };
+        let within = processor.within(self.pixels);
+        within.map_err(|problem| ModelError::Config {
+            path: self.path.clone(),
+            problem,
+            remedy: "leave both out, or give bounds to a model that sees images near their own size, such as Qwen-VL",
         })
     }
 

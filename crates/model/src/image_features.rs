@@ -1,7 +1,8 @@
 //! Image features, encoded once per image and kept.
 //!
 //! While the tower is frozen, the features of an image never change: stages encode every image they will
-//! see exactly once, and look features up by file name from then on.
+//! see exactly once, and look features up by file name from then on. Where an adapter changes the tower, what is kept under
+//! a name is the image itself ([`Features`]), fitted and normalised, and every pass sees it anew.
 //!
 //! They are kept in the host's memory as a whole: `n_rows · width` numbers an image. The micro-world needs some 6 kB an image;
 //! LLaVA v1.5 in f32 would need 2.4 MB, so stages on many thousand photographs need a store on disk, which does not exist
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use candor_data::image::{Fitted, ImageLimits, decode, load_batch};
 use candor_data::rows::{BadRows, Look, faults};
+use candor_data::shown;
 use tch::{Device, Tensor};
 
 use crate::{Bundle, Features, ModelError, ShownImage};
@@ -32,7 +34,8 @@ const IMAGES_PER_PASS: usize = 64;
 const PIXELS_PER_PASS: usize = 64 * 336 * 336;
 
 impl ImageFeatures {
-    /// Encodes the named images of a folder; names may repeat. `progress` hears how many are done, and of how many.
+    /// Encodes the images of a folder that rows show ([`shown`]); they may repeat. `progress` hears how many are done, and of
+    /// how many.
     ///
     /// # Errors
     /// Images are missing, damaged or over the limits: as many of them as [`BadRows::SHOWN`] are named, and those that are
@@ -40,12 +43,15 @@ impl ImageFeatures {
     pub fn encode(
         bundle: &Bundle,
         folder: &Path,
-        names: impl IntoIterator<Item = String>,
+        all: impl IntoIterator<Item = String>,
         mut progress: impl FnMut(usize, usize),
     ) -> Result<Self, ModelError> {
         let mut ordered: Vec<String> = Vec::new();
         let mut seen = HashSet::new();
-        ordered.extend(names.into_iter().filter(|name| seen.insert(name.clone())));
+        for of_row in all {
+            let names = shown::names(&of_row).filter(|name| seen.insert((*name).to_owned()));
+            ordered.extend(names.map(str::to_owned));
+        }
         let mut features = HashMap::new();
         let mut bad = BTreeMap::new();
         for chunk in ordered.chunks(IMAGES_PER_PASS) {
@@ -101,13 +107,12 @@ impl ImageFeatures {
         }
     }
 
-    /// Features of the given images, in this order, where the model is; none without images or when one was never encoded.
+    /// Features of the images that the given rows show, in this order, where the model is; none without images or when one was
+    /// never encoded.
     #[must_use]
-    pub fn of<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Option<Features> {
-        let found: Option<Vec<&Features>> = names
-            .into_iter()
-            .map(|name| self.features.get(name))
-            .collect();
+    pub fn of<'a>(&self, all: impl IntoIterator<Item = &'a str>) -> Option<Features> {
+        let names = all.into_iter().flat_map(shown::names);
+        let found: Option<Vec<&Features>> = names.map(|name| self.features.get(name)).collect();
         Some(Features::cat(found?)?.to_device(self.device))
     }
 

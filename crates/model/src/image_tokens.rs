@@ -72,6 +72,14 @@ impl<'a> ImageTokens<'a> {
         }
     }
 
+    /// Whether an image that is one of several is seen otherwise than alone, which these numbers do not know.
+    pub(crate) fn differ_among_several(self) -> bool {
+        match self {
+            Self::Each(_) => false,
+            Self::Measured(by, _) => by.processor.sees_several_otherwise(),
+        }
+    }
+
     /// Tokens of the image with this file name.
     ///
     /// # Errors

@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candor_torch_ext::linears::Term;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use crate::llama::layers::{TARGETS, target_name, target_size};
-use crate::peft::paths::{Spelling, WRAPPER, is_of_projector, slot_of};
+use crate::peft::paths::{Spelling, WRAPPER, is_of_tower, is_of_vision, slot_of};
 use crate::peft::{CONFIG, LoraConfig, PeftFolder, TENSORS};
-use crate::tensor_specs::{Part, tensor_specs};
+use crate::tensor_specs::{Part, TensorSpec, tensor_specs};
 use crate::weights::{Init, Weights};
 use crate::{ModelConfig, ModelError, Vlm, tensor_file};
 
@@ -47,13 +47,13 @@ impl BlockAdapter {
     }
 }
 
-/// A set of low-rank terms for a whole decoder, and perhaps the projector.
+/// A set of low-rank terms for a whole decoder, and perhaps for tower and projector.
 #[derive(Debug)]
 pub struct Adapter {
     config: LoraConfig,
     blocks: Vec<BlockAdapter>,
-    /// Terms of the projector's layers, by candor's names of these.
-    projector: BTreeMap<String, LowRank>,
+    /// Terms of the tower's and the projector's layers, by candor's names of these.
+    vision: BTreeMap<String, LowRank>,
     /// How its files name layers.
     spelling: Spelling,
     parameters: BTreeMap<String, Tensor>,
@@ -64,9 +64,9 @@ impl Adapter {
     ///
     /// # Errors
     /// A target is none of the decoder's layers, or the rank is not positive.
-    pub fn fresh(mut config: LoraConfig, base: &Vlm, seed: u64) -> Result<Self, ModelError> {
+    pub fn fresh(mut config: LoraConfig, whole: &Vlm, seed: u64) -> Result<Self, ModelError> {
         check_fresh(&config)?;
-        let (model, device) = (base.config(), base.device());
+        let (model, device) = (whole.config(), whole.device());
         let base = model.text();
         let spelling = Spelling::today(model);
         let scale = config.scale();
@@ -84,48 +84,58 @@ impl Adapter {
             }
             blocks.push(block);
         }
-        let mut projector = BTreeMap::new();
-        if config.with_projector {
-            for (layer, size) in projector_layers(model) {
-                config.target_modules.push(spelling.layer_in_file(&layer));
-                let term = fresh_term(&mut weights, &layer, size, config.r, scale)?;
-                projector.insert(layer, term);
+        let mut vision = BTreeMap::new();
+        for tensor in vision_layers(model) {
+            if !config.means(tensor.part) {
+                continue;
             }
+            let Some((layer, size)) = tensor.linear() else {
+                continue;
+            };
+            config.target_modules.push(spelling.layer_in_file(layer));
+            let term = fresh_term(&mut weights, layer, size, config.r, scale)?;
+            vision.insert(layer.to_owned(), term);
         }
-        Ok(Self {
+        let adapter = Self {
             config,
             blocks,
-            projector,
+            vision,
             spelling,
             parameters: weights.finish()?,
-        })
+        };
+        Ok(adapter.on(whole))
+    }
+
+    /// The same, after its model knows of it.
+    fn on(self, model: &Vlm) -> Self {
+        if self.adapts_tower() {
+            model.see_anew();
+        }
+        self
     }
 
     /// Reads a PEFT adapter folder for a model, onto its device and in f32 whatever it is stored in.
     ///
     /// # Errors
     /// A file is missing or damaged, the adapter does not fit the model, or it changes more than the linear layers
-    /// of the decoder's blocks and of the projector.
+    /// of the blocks of decoder and tower and of the projector.
     pub fn open(folder: &Path, base: &Vlm) -> Result<Self, ModelError> {
         let peft = PeftFolder::open(folder)?;
         peft.check_switchable(base.config())?;
-        Self::of_fitting(&peft, base.config(), base.device())
+        Self::of_fitting(&peft, base)
     }
 
-    /// What a folder changes in the decoder's blocks and in the projector, once it is known to fit.
-    pub(crate) fn of_fitting(
-        peft: &PeftFolder,
-        model: &ModelConfig,
-        device: Device,
-    ) -> Result<Self, ModelError> {
+    /// What a folder changes in the blocks of decoder and tower and in the projector, once it is known to fit.
+    pub(crate) fn of_fitting(peft: &PeftFolder, whole: &Vlm) -> Result<Self, ModelError> {
+        let (model, device) = (whole.config(), whole.device());
         let (base, spelling) = (model.text(), Spelling::today(model));
-        let mut projector = BTreeMap::new();
+        let mut vision = BTreeMap::new();
         let mut blocks: Vec<BlockAdapter> = Vec::new();
         blocks.resize_with(base.num_hidden_layers as usize, BlockAdapter::default);
         let mut parameters = BTreeMap::new();
         for (name, term) in peft.terms() {
             let slot = slot_of(name);
-            if slot.is_none() && !is_of_projector(name) {
+            if slot.is_none() && !is_of_vision(name) {
                 continue;
             }
             let halves = peft.halves(term)?;
@@ -138,17 +148,18 @@ impl Adapter {
             match slot {
                 Some((layer, slot)) => blocks[layer as usize].slots[slot] = Some(term),
                 None => {
-                    projector.insert(name.clone(), term);
+                    vision.insert(name.clone(), term);
                 }
             }
         }
-        Ok(Self {
-            config: peft.config(spelling, base.num_hidden_layers),
+        let adapter = Self {
+            config: peft.config(spelling, model),
             blocks,
-            projector,
+            vision,
             spelling,
             parameters,
-        })
+        };
+        Ok(adapter.on(whole))
     }
 
     /// The terms of one decoder block.
@@ -159,7 +170,13 @@ impl Adapter {
 
     /// The term of a layer outside the decoder's blocks, by candor's name of it.
     pub(crate) fn term(&self, layer: &str) -> Option<&LowRank> {
-        self.projector.get(layer)
+        self.vision.get(layer)
+    }
+
+    /// Whether what the tower gives of an image depends on it.
+    #[must_use]
+    pub fn adapts_tower(&self) -> bool {
+        self.vision.keys().any(|layer| is_of_tower(layer))
     }
 
     /// The configuration.
@@ -210,12 +227,12 @@ impl Adapter {
                 slots: std::array::from_fn(slot),
             }
         });
-        let projector = self.projector.iter();
-        let projector = projector.map(|(name, found)| (name.clone(), term(name, found)));
+        let vision = self.vision.iter();
+        let vision = vision.map(|(name, found)| (name.clone(), term(name, found)));
         Self {
             config: self.config.clone(),
             blocks: blocks.collect(),
-            projector: projector.collect(),
+            vision: vision.collect(),
             spelling: self.spelling,
             parameters,
         }
@@ -266,18 +283,11 @@ fn fresh_term(
     })
 }
 
-/// The linear layers of a model's projector, each with its width in and out.
-pub(crate) fn projector_layers(model: &ModelConfig) -> Vec<(String, [i64; 2])> {
+/// The weights of the linear layers of a model's tower and projector.
+pub(crate) fn vision_layers(model: &ModelConfig) -> impl Iterator<Item = TensorSpec> {
     let specs = tensor_specs(model).into_iter();
-    let layers = specs.filter(|tensor| tensor.part == Part::Projector);
-    let layers = layers.filter_map(|tensor| {
-        let layer = tensor.name.strip_suffix(".weight")?;
-        let &[n_out, n_in] = tensor.shape.as_slice() else {
-            return None;
-        };
-        Some((layer.to_owned(), [n_in, n_out]))
-    });
-    layers.collect()
+    let seeing = |part| [Part::Tower, Part::Projector].contains(&part);
+    specs.filter(move |tensor| seeing(tensor.part) && tensor.linear().is_some())
 }
 
 /// The names of A and B of the layer `name`.
@@ -302,7 +312,7 @@ fn check_fresh(config: &LoraConfig) -> Result<(), ModelError> {
         None => Ok(()),
         Some(unknown) => refuse(
             format!("target module `{unknown}` is no linear layer of the decoder"),
-            "use q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj, or decoder for all of them, and projector",
+            "use q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj, or decoder for all of them, and projector and tower",
         ),
     }
 }

@@ -19,7 +19,7 @@ use candor_weights::{Checkpoint, CheckpointError};
 use tch::Tensor;
 
 use crate::llama::decoder::{EMBEDDING, HEAD};
-use crate::{ModelError, store};
+use crate::{ModelConfig, ModelError, store};
 
 mod base;
 mod config;
@@ -33,6 +33,7 @@ pub(crate) mod paths;
 pub(crate) use base::alone;
 pub use base::with_base;
 pub use config::LoraConfig;
+pub(crate) use meant::is_table;
 
 use config::Declared;
 use paths::{Spelling, WRAPPER};
@@ -154,8 +155,8 @@ impl PeftFolder {
         }
     }
 
-    /// The adapter's configuration with the rules that mean its layers in `spelling`, of a decoder of `n_blocks`.
-    pub(crate) fn config(&self, spelling: Spelling, n_blocks: i64) -> LoraConfig {
+    /// The adapter's configuration with the rules that mean its layers in `spelling`, of a model of this configuration.
+    pub(crate) fn config(&self, spelling: Spelling, model: &ModelConfig) -> LoraConfig {
         let declared = &self.declared;
         let mut config = LoraConfig {
             base_model_name_or_path: declared.base_model_name_or_path.clone(),
@@ -164,7 +165,7 @@ impl PeftFolder {
             use_rslora: declared.use_rslora,
             ..LoraConfig::new(declared.r, declared.lora_alpha, &[])
         };
-        describe::fill(&mut config, &self.terms, spelling, n_blocks);
+        describe::fill(&mut config, &self.terms, spelling, model);
         config
     }
 

@@ -3,8 +3,8 @@
 //! Here the host checks what the device must be able to trust: the placeholders of an image are as many as
 //! its features, and no sequence is longer than allowed.
 
-use candor_data::Conversation;
 use candor_data::rows::{Reason, RowFault};
+use candor_data::{Conversation, shown};
 use tch::{Device, Tensor};
 
 use crate::ModelError;
@@ -22,9 +22,9 @@ pub const IGNORE: i64 = -100;
 pub struct Sample {
     /// Which conversation this is.
     pub id: String,
-    /// Image file, when there is one.
+    /// The images, where there are any ([`candor_data::shown`]).
     pub image: Option<String>,
-    /// Token ids, one placeholder for each image patch.
+    /// Token ids, one placeholder for each token of an image.
     pub ids: Vec<i64>,
     /// The id itself where the assistant speaks, [`IGNORE`] elsewhere; not shifted.
     pub labels: Vec<i64>,
@@ -77,28 +77,22 @@ impl Sample {
             sample: conversation.id.clone(),
             fault: Box::new(RowFault::new(reason, "conversations", found, remedy)),
         };
-        // A template of another family writes the placeholder for `<image>`; one that is written out stands for nothing.
-        let placeholder = rules.tokenizer.placeholder();
-        let mut turns = conversation.turns.iter();
-        if placeholder != IMAGE && turns.any(|turn| turn.value.contains(placeholder)) {
-            return Err(refuse(
-                Reason::PlaceholderCount,
-                format!("the text holds `{placeholder}`, which is the template's to write"),
-                "write `<image>` once in the first human turn of a row with an image, and take out the other",
-            ));
-        }
-        let mut turns = conversation.turns.iter();
-        if let Some(video) = turns.find_map(|turn| rules.tokenizer.video_in(&turn.value)) {
-            return Err(refuse(
-                Reason::PlaceholderCount,
-                format!("the text holds `{video}`, and videos are not shown to models"),
-                "take out the rows about videos",
-            ));
+        if let Some((found, remedy)) = stray_word(conversation, rules.tokenizer) {
+            return Err(refuse(Reason::PlaceholderCount, found, remedy));
         }
         let encoded = rules.tokenizer.encode(&rendered.text)?;
         let image = rules.tokenizer.image;
-        let name = conversation.image.as_deref();
-        let n_image_tokens = name.map_or(Ok(0), |name| rules.images.of(name))?;
+        let names = conversation.image.as_deref().into_iter();
+        let names: Vec<&str> = names.flat_map(shown::names).collect();
+        if names.len() > 1 && rules.images.differ_among_several() {
+            return Err(refuse(
+                Reason::Template,
+                format!("the row has {} images", names.len()),
+                "use rows of one image: this model sees an image among several otherwise than alone, which rows of data do not",
+            ));
+        }
+        let n_tokens: Vec<usize> =
+            (names.into_iter().map(|name| rules.images.of(name))).collect::<Result<_, _>>()?;
         // Placeholders without a word between them belong together.
         let runs = || {
             encoded
@@ -106,37 +100,48 @@ impl Sample {
                 .chunk_by(|&left, &right| left == image && right == image)
         };
         // Some tools write the placeholder as often as the image has tokens: that is one image.
-        let images_in = |run: &[i64]| match run {
-            [id, ..] if *id != image => 0,
-            run if run.len() == n_image_tokens => 1,
-            run => run.len(),
-        };
-        let n_images: usize = runs().map(images_in).sum();
-        let expected = usize::from(conversation.image.is_some());
+        let mut n_images = 0;
+        let in_runs = runs().map(|run| {
+            let images = match run {
+                [id, ..] if *id != image => 0,
+                run if n_tokens.get(n_images) == Some(&run.len()) => 1,
+                run => run.len(),
+            };
+            n_images += images;
+            images
+        });
+        let in_runs: Vec<usize> = in_runs.collect();
+        let expected = n_tokens.len();
         if n_images != expected {
+            let remedy = if expected > 1 {
+                "write `<image>` once for each image of the row, in their order"
+            } else {
+                "write `<image>` once in the first human turn of a row with an image, and nowhere else"
+            };
             return Err(refuse(
                 Reason::PlaceholderCount,
                 format!(
                     "the text holds {n_images} `<image>` placeholders, but the row has {expected} images"
                 ),
-                "write `<image>` once in the first human turn of a row with an image, and nowhere else",
+                remedy,
             ));
         }
         let marks = rules.tokenizer.image_marks();
-        let one_image = || {
-            let placeholders = std::iter::repeat_n(image, n_image_tokens);
+        let one_image = |n_tokens: usize| {
+            let placeholders = std::iter::repeat_n(image, n_tokens);
             let before = marks.map(|[before, _]| before).into_iter();
             before
                 .chain(placeholders)
                 .chain(marks.map(|[_, after]| after))
         };
-        let mut ids = Vec::with_capacity(encoded.ids.len() + n_images * n_image_tokens);
+        let of_images: usize = n_tokens.iter().sum();
+        let mut ids = Vec::with_capacity(encoded.ids.len() + of_images);
         let mut labels = Vec::with_capacity(ids.capacity());
         let mut spans = encoded.spans.iter();
-        for run in runs() {
-            let images = images_in(run);
-            for _ in 0..images {
-                ids.extend(one_image());
+        let mut left = n_tokens.iter();
+        for (run, images) in runs().zip(in_runs) {
+            for &n_tokens in left.by_ref().take(images) {
+                ids.extend(one_image(n_tokens));
             }
             labels.resize(ids.len(), IGNORE);
             // An image is never trained on; what is left is a single token.
@@ -149,9 +154,10 @@ impl Sample {
             labels.push(if said { run[0] } else { IGNORE });
         }
         if ids.len() > rules.max_tokens {
-            let of_image = match n_images * n_image_tokens {
-                0 => String::new(),
-                n => format!(" ({n} of them its image)"),
+            let of_image = match (of_images, expected) {
+                (0, _) => String::new(),
+                (n, 1) => format!(" ({n} of them its image)"),
+                (n, _) => format!(" ({n} of them its images)"),
             };
             return Err(refuse(
                 Reason::TooLong,
@@ -176,6 +182,28 @@ impl Sample {
     pub fn n_targets(&self) -> usize {
         self.labels.iter().skip(1).filter(|&&l| l != IGNORE).count()
     }
+}
+
+/// A word that stands for images or videos where no text may have it, and what to do about it.
+fn stray_word(
+    conversation: &Conversation,
+    tokenizer: &Tokenizer,
+) -> Option<(String, &'static str)> {
+    // A template of another family writes the placeholder for `<image>`; one that is written out stands for nothing.
+    let placeholder = tokenizer.placeholder();
+    let mut turns = conversation.turns.iter();
+    if placeholder != IMAGE && turns.any(|turn| turn.value.contains(placeholder)) {
+        return Some((
+            format!("the text holds `{placeholder}`, which is the template's to write"),
+            "write `<image>` once in the first human turn of a row with an image, and take out the other",
+        ));
+    }
+    let mut turns = conversation.turns.iter();
+    let video = turns.find_map(|turn| tokenizer.video_in(&turn.value))?;
+    Some((
+        format!("the text holds `{video}`, and videos are not shown to models"),
+        "take out the rows about videos",
+    ))
 }
 
 impl Batch {

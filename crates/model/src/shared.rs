@@ -37,7 +37,7 @@ pub struct SharedPrefix {
     pub branches: Vec<Vec<i64>>,
     /// The tokens of each branch that it is read at; never empty. Of several, the final hidden states are added up.
     pub read: Vec<Range<usize>>,
-    /// Image file, when there is one.
+    /// The images, where there are any ([`candor_data::shown`]).
     pub image: Option<String>,
 }
 

@@ -4,6 +4,7 @@
 //! how much memory they take. It is what the modules ask for when they are built ([`Weights::listing`]), so that it
 //! exists once.
 
+use crate::peft::is_table;
 use crate::weights::Weights;
 use crate::{ModelConfig, Vlm};
 
@@ -63,6 +64,16 @@ impl TensorSpec {
     #[must_use]
     pub fn n_elements(&self) -> u64 {
         self.shape.iter().product::<i64>() as u64
+    }
+
+    /// The name of the linear layer that it is the weight of, and `[n_in, n_out]`; none of what else there is.
+    #[must_use]
+    pub fn linear(&self) -> Option<(&str, [i64; 2])> {
+        let layer = self.name.strip_suffix(".weight")?;
+        let &[n_out, n_in] = self.shape.as_slice() else {
+            return None;
+        };
+        (!is_table(&self.name)).then_some((layer, [n_in, n_out]))
     }
 }
 

@@ -1,13 +1,15 @@
 //! How a model sees: the tower that makes features of pixels, and the projector that makes tokens of features.
 
+use std::collections::BTreeMap;
+
 use candor_data::image::ImageSize;
 use tch::Tensor;
 
 use crate::clip::VisionTower;
 use crate::deep::Projected;
-use crate::features::{Features, ImageSpan, Lines};
+use crate::features::{Features, ImageSpan, Kept, Lines, Pixels};
 use crate::llava::projector::Projector;
-use crate::llava::tiles::{lay_together, with_newlines};
+use crate::llava::tiles::{Tiling, lay_together, with_newlines};
 use crate::lora::Adapter;
 use crate::qwen::{Mergers, QwenTower};
 use crate::weights::{Init, Weights};
@@ -71,25 +73,39 @@ impl Vision {
     ///
     /// # Shapes
     /// `pixels`: `[n_images, 3, height, width]`, normalised.
-    pub(crate) fn encode(&self, pixels: &Tensor) -> Features {
+    pub(crate) fn encode(&self, pixels: &Tensor, adapter: Option<&Adapter>) -> Features {
+        let features = match self {
+            Self::Llava(tower, _) | Self::Tiled(tower, ..) => tower.forward(pixels, adapter),
+            Self::Qwen(tower, _) => tower.forward(pixels, adapter),
+        };
+        Features::alike(&features, self.span(pixels))
+    }
+
+    /// The same, for each pass to see.
+    pub(crate) fn unseen(&self, pixels: &Tensor) -> Features {
+        Features::unseen(&pixels.unsqueeze(1), None, self.span(pixels))
+    }
+
+    /// How an image of one view of this size stands in a sequence.
+    ///
+    /// # Shapes
+    /// `pixels`: `[n_images, 3, height, width]`.
+    fn span(&self, pixels: &Tensor) -> ImageSpan {
         let (tower, lines) = match self {
             Self::Llava(tower, _) => (tower, None),
             Self::Tiled(tower, ..) => (tower, Some(Lines::One)),
             Self::Qwen(tower, _) => {
                 let size = pixels.size();
-                let span = tower.span([size[2], size[3]]);
-                return Features::alike(&tower.forward(pixels), span);
+                return tower.span([size[2], size[3]]);
             }
         };
-        let features = tower.forward(pixels);
-        let n = features.size()[1];
-        let span = ImageSpan {
-            n_rows: n,
-            n_tokens: n + i64::from(lines.is_some()),
+        let n_rows = tower.n_rows();
+        ImageSpan {
+            n_rows,
+            n_tokens: n_rows + i64::from(lines.is_some()),
             grid: None,
             lines,
-        };
-        Features::alike(&features, span)
+        }
     }
 
     /// Features of images of one size of their own, each of a view of the whole and of its tiles.
@@ -99,32 +115,86 @@ impl Vision {
     ///
     /// # Panics
     /// The family sees no tiles.
-    pub(crate) fn encode_views(&self, views: &Tensor, own: ImageSize) -> Features {
+    pub(crate) fn encode_views(
+        &self,
+        views: &Tensor,
+        own: ImageSize,
+        adapter: Option<&Adapter>,
+    ) -> Features {
+        let (tower, tiles, layout) = self.tiling(own);
+        let shape = views.size();
+        let features = tower.forward(&views.flatten(0, 1), adapter);
+        let features = features.unflatten(0, [shape[0], shape[1]]);
+        let side = tiles.config.vision_config.patches_to_a_side();
+        lay_together(&features, &layout, side)
+    }
+
+    /// The same, for each pass to see.
+    ///
+    /// # Panics
+    /// As [`Vision::encode_views`].
+    pub(crate) fn unseen_views(&self, views: &Tensor, own: ImageSize) -> Features {
+        let (tower, _, layout) = self.tiling(own);
+        Features::unseen(views, Some(own), layout.span(tower.n_rows()))
+    }
+
+    fn tiling(&self, own: ImageSize) -> (&VisionTower, &Tiles, Tiling) {
         let Self::Tiled(tower, _, tiles) = self else {
             unreachable!("only processors of tiled families make views");
         };
         let Some(layout) = tiles.config.tiling(own) else {
             unreachable!("a tiled family tiles all sizes");
         };
-        let shape = views.size();
-        let features = tower.forward(&views.flatten(0, 1));
-        let features = features.unflatten(0, [shape[0], shape[1]]);
-        let side = tiles.config.vision_config.patches_to_a_side();
-        lay_together(&features, &layout, side)
+        (tower, tiles, layout)
     }
 
     /// Tokens of features, and what is added to them later.
+    ///
+    /// # Panics
+    /// The adapter changes the tower, and what the tower gave without it was kept.
     pub(crate) fn project(&self, features: &Features, adapter: Option<&Adapter>) -> Projected {
-        match self {
-            Self::Llava(_, projector) => {
-                Projected::plain(projector.forward(features.rows(), adapter))
+        let rows = match features.kept() {
+            Kept::Rows(rows) => {
+                let changed = adapter.is_some_and(Adapter::adapts_tower);
+                assert!(!changed, "images were seen before the adapter was opened");
+                rows.shallow_clone()
             }
+            Kept::Pixels(images) => self.see(images, adapter),
+        };
+        match self {
+            Self::Llava(_, projector) => Projected::plain(projector.forward(&rows, adapter)),
             Self::Tiled(_, projector, tiles) => {
-                let projected = projector.forward(features.rows(), adapter);
+                let projected = projector.forward(&rows, adapter);
                 let tokens = with_newlines(&projected, features.spans(), &tiles.newline);
                 Projected::plain(tokens)
             }
-            Self::Qwen(_, mergers) => mergers.forward(features.rows(), adapter),
+            Self::Qwen(_, mergers) => mergers.forward(&rows, adapter),
         }
+    }
+
+    /// What the tower gives of images, in their order. Those of one size go through it together.
+    ///
+    /// # Shapes
+    /// → `[n_rows, width]`.
+    fn see(&self, images: &[Pixels], adapter: Option<&Adapter>) -> Tensor {
+        let mut alike: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for (at, image) in images.iter().enumerate() {
+            let own = image.own.map(|own| [own.height, own.width]);
+            let size = image.views.size();
+            alike.entry((own, size)).or_default().push(at);
+        }
+        let mut seen: Vec<Option<Features>> = images.iter().map(|_| None).collect();
+        for places in alike.into_values() {
+            let views: Vec<&Tensor> = places.iter().map(|&at| &images[at].views).collect();
+            let features = match images[places[0]].own {
+                None => self.encode(&Tensor::cat(&views, 0), adapter),
+                Some(own) => self.encode_views(&Tensor::stack(&views, 0), own, adapter),
+            };
+            for (image, &at) in places.iter().enumerate() {
+                seen[at] = Some(features.image(image));
+            }
+        }
+        let rows: Vec<&Tensor> = seen.iter().flatten().map(Features::rows).collect();
+        Tensor::cat(&rows, 0)
     }
 }

@@ -1,5 +1,6 @@
 //! The whole model: tower, projector, decoder, and image features spliced in where the placeholder stands.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -33,6 +34,8 @@ pub struct Vlm {
     vision: Vision,
     decoder: Decoder,
     parameters: BTreeMap<String, Tensor>,
+    /// Whether an adapter was opened that changes the tower.
+    sees_anew: Cell<bool>,
 }
 
 /// Tokens as vectors, images among them, and where they stand.
@@ -111,6 +114,7 @@ impl Vlm {
             decoder: Decoder::take(weights, config.text(), config.tied())?,
             config,
             parameters: BTreeMap::new(),
+            sees_anew: Cell::new(false),
         })
     }
 
@@ -212,6 +216,18 @@ impl Vlm {
         trainable
     }
 
+    /// Whether an adapter was opened on this model that changes its tower. From then on features are the images themselves,
+    /// which every pass sees with the adapter that it is given: time and memory depend on it, and no number does.
+    #[must_use]
+    pub fn sees_anew(&self) -> bool {
+        self.sees_anew.get()
+    }
+
+    /// An adapter is there that changes the tower.
+    pub(crate) fn see_anew(&self) {
+        self.sees_anew.set(true);
+    }
+
     /// The tower's features of images of one size and one view, before the projector; while the tower is frozen they can be
     /// kept.
     ///
@@ -219,7 +235,11 @@ impl Vlm {
     /// `pixels`: `[n_images, 3, height, width]`, normalised.
     #[must_use]
     pub fn image_features(&self, pixels: &Tensor) -> Features {
-        self.vision.encode(pixels)
+        if self.sees_anew() {
+            self.vision.unseen(pixels)
+        } else {
+            self.vision.encode(pixels, None)
+        }
     }
 
     /// The same of images that are seen as a whole and in tiles; `own` is their size before they were fitted.
@@ -231,11 +251,15 @@ impl Vlm {
     /// The family sees no tiles, or `own` asks for another number of them.
     #[must_use]
     pub fn view_features(&self, views: &Tensor, own: ImageSize) -> Features {
-        self.vision.encode_views(views, own)
+        if self.sees_anew() {
+            self.vision.unseen_views(views, own)
+        } else {
+            self.vision.encode_views(views, own, None)
+        }
     }
 
     /// Embeds tokens and puts projected image features where the placeholder token stands, in order. The adapter that
-    /// counts for the projector is the one that the pass after it is given.
+    /// counts for tower and projector is the one that the pass after it is given.
     ///
     /// The number of placeholders must equal the number of the features' tokens, which whoever builds a batch checks
     /// on the host (see [`crate::sample`]); a mismatch here is a bug.

@@ -1,7 +1,8 @@
 //! PEFT adapters on the checkpoints: logits, loss, gradients of all A and B, greedy decoding.
 //!
 //! `parity/fixtures/lora.py` wrote the adapters with PEFT's `save_pretrained`, in both forms that its
-//! `adapter_config.json` has (a list of layers, a pattern over names); `parts_lora.py` those on decoder and projector.
+//! `adapter_config.json` has (a list of layers, a pattern over names); `parts_lora.py` those on decoder and projector, and
+//! those on all linear layers, the tower's too.
 
 mod against;
 
@@ -136,6 +137,8 @@ fn an_adapter_survives_saving() {
         ("llava_mha", "with_projector"),
         ("qwen/qwen2_5_vl_gqa", "with_projector"),
         ("qwen/qwen3_vl", "with_projector"),
+        ("llava_mha", "with_tower"),
+        ("qwen/qwen2_5_vl_gqa", "with_tower"),
     ] {
         let model = open_model(case);
         let adapter = open_adapter(&model, case, name);
@@ -203,10 +206,17 @@ fn projectors_are_found_by_their_earlier_names() {
 /// A fresh one has A and B for the same layers as PEFT's, and its files mean them.
 #[test]
 fn a_fresh_adapter_has_the_layers_of_its_parts() {
-    for case in ["llava_mha", "qwen/qwen2_5_vl_gqa", "qwen/qwen3_vl"] {
+    let all = ["decoder", "projector", "tower"];
+    for (case, name, parts) in [
+        ("llava_mha", "with_projector", &all[..2]),
+        ("qwen/qwen2_5_vl_gqa", "with_projector", &all[..2]),
+        ("qwen/qwen3_vl", "with_projector", &all[..2]),
+        ("llava_mha", "with_tower", &all[..]),
+        ("qwen/qwen2_5_vl_gqa", "with_tower", &all[..]),
+    ] {
         let model = open_model(case);
-        let peft = open_adapter(&model, case, "with_projector");
-        let parts = ["decoder", "projector"].map(str::to_owned);
+        let peft = open_adapter(&model, case, name);
+        let parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
         let fresh = Adapter::fresh(LoraConfig::new(2, 1.0, &parts), &model, 0).expect("an adapter");
         let shapes = |adapter: &Adapter| -> Vec<(String, Vec<i64>)> {
             let parameters = adapter.parameters().iter();
@@ -235,6 +245,41 @@ fn decoder_and_merger_of_a_qwen2_5_vl() {
 #[test]
 fn decoder_and_all_mergers_of_a_qwen3_vl() {
     check_with_images("qwen/qwen3_vl", "with_projector");
+}
+
+#[test]
+fn all_linear_layers_of_a_llava_and_its_tower() {
+    check_with_images("llava_mha", "with_tower");
+}
+
+#[test]
+fn all_linear_layers_of_a_qwen2_5_vl_and_its_tower() {
+    check_with_images("qwen/qwen2_5_vl_gqa", "with_tower");
+}
+
+/// Images are seen by each pass then, and as before by those that are given no such adapter.
+#[test]
+fn an_adapter_of_the_tower_changes_nothing_for_others() {
+    for case in ["llava_mha", "qwen/qwen2_5_vl_gqa"] {
+        let model = open_model(case);
+        let projector = open_adapter(&model, case, "with_projector");
+        assert!(!projector.adapts_tower() && !model.sees_anew());
+        let tower = open_adapter(&model, case, "with_tower");
+        assert!(tower.adapts_tower() && model.sees_anew());
+        for (name, adapter) in [
+            ("with_projector", &projector),
+            ("with_tower", &tower),
+            ("with_projector", &projector),
+        ] {
+            let folder = golden_folder(case).join(name);
+            let golden = Golden::open(&folder, "step_ragged.safetensors");
+            assert_logits(&format!("{case}: {name}"), &model, Some(adapter), &golden);
+        }
+    }
+    let model = open_model("llava_mha");
+    open_adapter(&model, "llava_mha", "with_tower");
+    let golden = Golden::open(&golden_folder("llava_mha"), "step_ragged.safetensors");
+    assert_logits("no adapter beside one of the tower", &model, None, &golden);
 }
 
 #[test]

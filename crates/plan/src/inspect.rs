@@ -136,10 +136,7 @@ pub fn inspect(folder: &Path) -> Result<Inspection, PlanError> {
             }
         })
         .collect();
-    let wide = Budget {
-        config,
-        precision: candor_train::BasePrecision::F32,
-    };
+    let wide = Budget::new(config, candor_train::BasePrecision::F32);
     Ok(Inspection {
         checkpoint_format: match reading.folder.checkpoint_format() {
             CheckpointFormat::HuggingFace => format!("Hugging Face {}", config.class()),

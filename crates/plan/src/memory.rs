@@ -9,6 +9,8 @@
 //! | weights | `E` each; linear layers of the blocks 1 in int8 and 0.516 in nf4 (4 bits, and 1 byte + 4/256 for 64) |
 //! | what is trained | 4 for a weight of an adapter, and 12 for the gradient and the two moments of any trained weight |
 //! | an image's features | `E` · rows · tower width, kept for a whole run; of an image in tiles, a row is a token that ends no line |
+//! | an image where an adapter changes the tower | 12 a pixel, kept for a whole run in the place of its features |
+//! | a tower's block kept for the backward pass, where it has an adapter | `E · (11 d + 4 f)` a patch of the pass's images, `d` and `f` being the tower's; below f32 also 4 for each of `7 d + f` |
 //! | keys and values | `2 · E · L · k` for a token of a sequence that is being written |
 //! | a block going forward | `E · (8 d + 4 f)` a token |
 //! | a block kept for the backward pass | `E · (9 d + 2 k + 4 f)` a token; below f32 also 4 for each of the `2 d` inputs of norms and of the inputs of adapted layers |
@@ -21,6 +23,7 @@
 //! These are upper bounds of what candor asks for, and allocators need some more. `docs/performance.md` has
 //! measurements beside them.
 
+use candor_data::image::ImageSize;
 use candor_model::{
     Activations, LoraConfig, ModelConfig, Part, TARGETS, USUAL_IMAGE, tensor_specs,
 };
@@ -62,6 +65,8 @@ pub struct Budget<'a> {
     pub config: &'a ModelConfig,
     /// What it is held in.
     pub precision: BasePrecision,
+    /// What is reckoned with where images have their own sizes.
+    pub image: ImageSize,
 }
 
 /// What a training pass goes through.
@@ -71,11 +76,29 @@ pub struct Pass {
     pub n_tokens: u64,
     /// Tokens whose logits are computed.
     pub n_targets: u64,
+    /// Images, which count where the tower has an adapter.
+    pub n_images: u64,
     /// What it keeps.
     pub activations: Activations,
 }
 
-impl Budget<'_> {
+impl<'a> Budget<'a> {
+    /// Of usual images.
+    #[must_use]
+    pub fn new(config: &'a ModelConfig, precision: BasePrecision) -> Self {
+        Self {
+            config,
+            precision,
+            image: USUAL_IMAGE,
+        }
+    }
+
+    /// Tokens of an image.
+    #[must_use]
+    pub fn image_tokens(&self) -> u64 {
+        self.config.n_image_tokens(self.image) as u64
+    }
+
     fn e(&self) -> u64 {
         match self.precision {
             BasePrecision::F32 => 4,
@@ -163,7 +186,9 @@ impl Budget<'_> {
         let specs = tensor_specs(self.config).into_iter();
         specs
             .filter(|tensor| match tensor.part {
-                Part::Projector => lora.with_projector && tensor.shape.len() == 2,
+                Part::Projector | Part::Tower => {
+                    lora.means(tensor.part) && tensor.linear().is_some()
+                }
                 _ => tensor.packable && adapted(&tensor.name),
             })
             .map(|tensor| tensor.shape.iter().sum::<i64>() as u64)
@@ -174,17 +199,37 @@ impl Budget<'_> {
     #[must_use]
     pub fn features(&self, n_images: u64) -> u64 {
         let width = self.config.feature_width() as u64;
-        n_images * self.config.n_feature_rows(USUAL_IMAGE) as u64 * width * self.e()
+        n_images * self.config.n_feature_rows(self.image) as u64 * width * self.e()
+    }
+
+    fn n_patches(&self) -> u64 {
+        self.config.n_patches(self.image) as u64
+    }
+
+    /// Images as they are kept where an adapter changes the tower.
+    #[must_use]
+    pub fn pixels(&self, n_images: u64) -> u64 {
+        let side = self.config.tower_sizes().patch_size as u64;
+        n_images * 3 * self.n_patches() * side * side * F32
     }
 
     /// A pass of the tower over so many images.
     #[must_use]
     pub fn encoding(&self, n_images: u64) -> u64 {
         let c = self.config.tower_sizes();
-        let n_patches = self.config.n_patches(USUAL_IMAGE) as u64;
-        let pixels = 3 * n_patches * (c.patch_size * c.patch_size) as u64 * F32;
         let token = (8 * c.width + 4 * c.mlp_width) as u64 * self.e();
-        n_images * (pixels + (n_patches + 1) * token)
+        self.pixels(n_images) + n_images * (self.n_patches() + 1) * token
+    }
+
+    /// What the tower keeps of so many images for the backward pass into its adapter.
+    fn seeing(&self, n_images: u64) -> u64 {
+        let c = self.config.tower_sizes();
+        let [d, f, layers] = [c.width, c.mlp_width, c.n_blocks].map(|size| size as u64);
+        let mut kept = self.e() * (11 * d + 4 * f);
+        if self.precision != BasePrecision::F32 {
+            kept += F32 * (7 * d + f);
+        }
+        n_images * (self.n_patches() + 1) * layers * kept
     }
 
     /// Reading and writing `rows` sequences of at most `n_tokens` tokens, most of them read at once.
@@ -235,7 +280,12 @@ impl Budget<'_> {
             Activations::Recompute => (layers + 2) * d * self.e() + kept,
         } + self.deep();
         let logits = pass.n_targets * self.n_words() * logit_bytes;
-        pass.n_tokens * through_blocks + logits + self.unpacked_layer()
+        let seeing = if lora.is_some_and(|lora| lora.with_tower) {
+            self.seeing(pass.n_images)
+        } else {
+            0
+        };
+        pass.n_tokens * through_blocks + logits + self.unpacked_layer() + seeing
     }
 }
 
@@ -251,135 +301,4 @@ pub fn optimizer(bytes: u64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use candor_model::{ModelFolder, Precision, Vlm};
-    use tch::Device;
-
-    use super::*;
-
-    fn golden(case: &str) -> std::path::PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../model/tests/golden")
-            .join(case)
-    }
-
-    /// Sizes of LLaVA v1.5 7B.
-    fn llava_7b() -> ModelConfig {
-        let config: candor_model::LlavaConfig = serde_json::from_str(
-            r#"{"text_config": {"vocab_size": 32064},
-                "vision_config": {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24,
-                                  "num_attention_heads": 16, "image_size": 336, "patch_size": 14}}"#,
-        )
-        .unwrap();
-        config.into()
-    }
-
-    #[test]
-    fn weights_are_those_of_the_opened_model() {
-        for case in [
-            "llava_mha",
-            "llava_gqa",
-            "llava_tied",
-            "llava_linear",
-            "tiled/next_llama",
-            "tiled/onevision",
-        ] {
-            let config = ModelFolder::find(&golden(case)).unwrap().config().clone();
-            for precision in [BasePrecision::F32, BasePrecision::Bf16, BasePrecision::Int8] {
-                let model =
-                    Vlm::open(&golden(case), Device::Cpu, Precision::from(precision)).unwrap();
-                let tensors = model.parameters().values();
-                let bytes: usize = tensors
-                    .map(|t| t.numel() * t.kind().elt_size_in_bytes())
-                    .sum();
-                let budget = Budget {
-                    config: &config,
-                    precision,
-                };
-                assert_eq!(budget.weights(), bytes as u64, "{case} {precision:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_7b_has_the_size_that_everybody_knows() {
-        let config = llava_7b();
-        let budget = |precision| Budget {
-            config: &config,
-            precision,
-        };
-        // 7,063,427,072 parameters: 6,738,939,904 of the decoder, 303,507,456 of the tower, 20,979,712 of the projector.
-        assert_eq!(budget(BasePrecision::Bf16).weights(), 14_126_854_144);
-        // 32 blocks of 202,375,168 linear weights in 4.127 bits, the rest in 16.
-        let linear = 32 * 202_375_168_u64;
-        let nf4 = linear / 2 + linear / 64 + linear / 4096 + 2 * (7_063_427_072 - linear);
-        assert_eq!(budget(BasePrecision::Nf4).weights(), nf4);
-        // Half a megabyte of keys and values a token.
-        let rows = |n| budget(BasePrecision::Bf16).writing(n, 1);
-        let forward = |n| budget(BasePrecision::Bf16).forward(n);
-        let words = 32_064 * 32;
-        assert_eq!(
-            rows(2) - rows(1) - (forward(2) - forward(1)) - words,
-            1 << 19
-        );
-    }
-
-    /// An image of 640 × 480 is the whole and four tiles to LLaVA-NeXT, and of the tiles 48 × 36 patches are kept.
-    #[test]
-    fn tiles_are_encoded_and_kept_without_padding() {
-        let name = std::path::Path::new("llava-hf/llava-v1.6-vicuna-7b-hf");
-        let config = candor_model::published::whole(name).unwrap();
-        let budget = Budget {
-            config: &config,
-            precision: BasePrecision::Bf16,
-        };
-        assert_eq!(budget.features(10), 10 * (576 + 48 * 36) * 1024 * 2);
-        let token = 2 * (8 * 1024 + 4 * 4096);
-        let pixels = 4 * 3 * 5 * 576 * 14 * 14;
-        assert_eq!(budget.encoding(1), pixels + (5 * 576 + 1) * token);
-    }
-
-    /// Three layers of a Qwen3-VL 8B, which is 4096 wide, are given an image's tokens once more, in 2 bytes each.
-    #[test]
-    fn what_a_tower_adds_to_the_decoder_is_counted() {
-        let named =
-            |name: &str| candor_model::published::whole(std::path::Path::new(name)).unwrap();
-        let without = named("Qwen/Qwen2.5-VL-7B-Instruct");
-        let with = named("Qwen/Qwen3-VL-8B-Instruct");
-        let forward = |config: &ModelConfig| {
-            let precision = BasePrecision::Bf16;
-            Budget { config, precision }.forward(10)
-        };
-        assert_eq!(forward(&without), 10 * 2 * (8 * 3584 + 4 * 18_944));
-        assert_eq!(forward(&with), 10 * 2 * (8 * 4096 + 4 * 12_288 + 3 * 4096));
-    }
-
-    #[test]
-    fn an_adapter_is_as_large_as_its_matrices() {
-        let config = llava_7b();
-        let budget = Budget {
-            config: &config,
-            precision: BasePrecision::Bf16,
-        };
-        let all: Vec<String> = TARGETS.iter().map(ToString::to_string).collect();
-        // r (n_in + n_out): four layers of 4096 + 4096, three of 4096 + 11008, in 32 blocks.
-        let weights = 64 * 32 * (4 * 8192 + 3 * 15_104);
-        assert_eq!(
-            budget.adapter(&LoraConfig::new(64, 16.0, &all)),
-            4 * weights
-        );
-        // The projector: 1024 + 4096 and 4096 + 4096.
-        let whole = ["decoder".to_owned(), "projector".to_owned()];
-        assert_eq!(
-            budget.adapter(&LoraConfig::new(64, 16.0, &whole)),
-            4 * (weights + 64 * (5120 + 8192))
-        );
-        let two = ["q_proj".to_owned(), "v_proj".to_owned()];
-        assert_eq!(
-            budget.adapter(&LoraConfig::new(4, 8.0, &two)),
-            4 * 4 * 32 * 2 * 8192
-        );
-    }
-}
+mod tests;

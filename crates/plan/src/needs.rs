@@ -55,6 +55,7 @@ pub fn needs(config: &ModelConfig) -> Vec<Need> {
         let pass = Pass {
             n_tokens,
             n_targets,
+            n_images: 1,
             activations: Activations::Recompute,
         };
         Memory {
@@ -112,7 +113,7 @@ fn need(
     with: String,
     memory: impl Fn(&Budget<'_>) -> Option<Memory>,
 ) -> Need {
-    let at = |precision| memory(&Budget { config, precision });
+    let at = |precision| memory(&Budget::new(config, precision));
     Need {
         stage,
         with,
@@ -125,10 +126,11 @@ fn need(
 
 /// All but the tower is trained, in f32.
 fn everything(budget: &Budget<'_>, n_tokens: u64) -> Memory {
-    let image = budget.config.n_image_tokens(USUAL_IMAGE) as u64;
+    let image = budget.image_tokens();
     let pass = Pass {
         n_tokens,
         n_targets: n_tokens.saturating_sub(image),
+        n_images: 1,
         activations: Activations::Recompute,
     };
     Memory {
@@ -144,6 +146,7 @@ fn reinforcing(budget: &Budget<'_>, lora: &LoraConfig, rollout: u64) -> Memory {
     let pass = Pass {
         n_tokens: rollout,
         n_targets: RESPONSE_TOKENS.min(rollout),
+        n_images: 1,
         activations: Activations::Recompute,
     };
     let training = budget.training(pass, Some(lora), POLICY);
@@ -193,10 +196,7 @@ mod tests {
             .find(|need| need.stage == "sft, tower frozen")
             .unwrap();
         let memory = full.f32.unwrap();
-        let budget = Budget {
-            config: &config,
-            precision: BasePrecision::F32,
-        };
+        let budget = Budget::new(&config, BasePrecision::F32);
         let tower = budget.weights() - budget.trained_base();
         assert_eq!(
             memory.weights_bytes + memory.trained_bytes,

@@ -294,9 +294,9 @@ fn an_adapter_that_is_not_there_yet_stands_on_its_base() {
     }
 }
 
-/// What an adapter is put on is said by layers and by parts; the tower, whose features are kept, is none of these.
+/// What an adapter is put on is said by layers and by parts.
 #[test]
-fn an_adapter_is_put_on_decoder_and_projector() {
+fn an_adapter_is_put_on_decoder_projector_and_tower() {
     let recipe = root().join("recipes/llava-7b-224/4-policy-init.toml");
     let on = |targets: &str| {
         let lora = format!("model.lora={{ r = 64, alpha = 16.0, targets = {targets} }}");
@@ -310,14 +310,18 @@ fn an_adapter_is_put_on_decoder_and_projector() {
     let projector = 5120 + 8192;
     let both = bytes(r#"["decoder", "projector"]"#);
     assert_eq!(both, 12 * 64 * (decoder + projector));
-    let message = on(r#"["decoder", "tower", "c_attn"]"#)
-        .unwrap_err()
-        .to_string();
-    for words in [
-        "the features of images are kept",
-        "\"c_attn\"",
-        "model.lora.targets",
-    ] {
+    // 24 blocks: four layers of 1024 + 1024, two of 1024 + 4096.
+    let tower = 24 * (4 * 2048 + 2 * 5120);
+    let plan = on(r#"["tower"]"#).unwrap();
+    assert_eq!(plan.memory.unwrap().trained_bytes, 12 * 64 * tower);
+    // 336 x 336 pixels of three colours, four bytes each.
+    let notes = ["images are kept as pixels", "1.35 GB for every 1000"];
+    for words in notes {
+        let said = plan.notes.iter().any(|note| note.contains(words));
+        assert!(said, "{words}: {:?}", plan.notes);
+    }
+    let message = on(r#"["decoder", "c_attn"]"#).unwrap_err().to_string();
+    for words in ["\"c_attn\"", "model.lora.targets"] {
         assert!(message.contains(words), "{words}: {message}");
     }
 }

@@ -108,8 +108,8 @@ pub fn best_of_n(
         });
     }
     let groups = groups(&plan.candidates)?;
-    let base = RewardModel::base_path(&plan.reward)?;
-    let bundle = Bundle::open(&base, device, plan.base_precision)?;
+    let base = RewardModel::base(&plan.reward)?;
+    let bundle = Bundle::load(base, device, plan.base_precision)?;
     bundle.model.set_trainable(|_| false);
     let model = RewardModel::open(&plan.reward, &bundle)?;
     let book = model.book(&plan.reward, plan.facts.as_deref())?;

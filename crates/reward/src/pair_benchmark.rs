@@ -118,8 +118,8 @@ pub fn pair_benchmark(
     mut progress: impl FnMut(usize, usize),
 ) -> Result<PairResult, RewardError> {
     let (mut pairs, n_identical) = read(plan)?;
-    let base = RewardModel::base_path(&plan.reward)?;
-    let bundle = Bundle::open(&base, device, plan.base_precision)?;
+    let base = RewardModel::base(&plan.reward)?;
+    let bundle = Bundle::load(base, device, plan.base_precision)?;
     bundle.model.set_trainable(|_| false);
     let model = RewardModel::open(&plan.reward, &bundle)?;
     let book = model.book(&plan.reward, plan.facts.as_deref())?;

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use candor_data::ComparisonSet;
+use candor_data::image::PixelBounds;
 use candor_model::Activations;
 use candor_recipe::{Reader, Resolved};
-use candor_train::stage_fields::{MODEL, ROOT, read_activations, read_batch};
+use candor_train::stage_fields::{MODEL, ROOT, read_activations, read_batch, read_pixels};
 use candor_train::{BasePrecision, Length, LoraStart, SessionRecipe, read_comparisons};
 
 use crate::RewardError;
@@ -22,6 +23,8 @@ pub struct RewardRecipe {
     pub base: PathBuf,
     /// What the model is held in.
     pub base_precision: BasePrecision,
+    /// Bounds of images, which the reward model keeps.
+    pub pixels: PixelBounds,
     /// Where the adapter comes from.
     pub start: LoraStart,
     /// What a pass keeps in memory.
@@ -69,6 +72,7 @@ impl RewardRecipe {
         let session = SessionRecipe::read(&mut recipe);
         let base = recipe.path("model.base", MODEL).required();
         let base_precision = BasePrecision::read(&mut recipe);
+        let pixels = read_pixels(&mut recipe);
         let start = LoraStart::read(&mut recipe);
         let activations = read_activations(&mut recipe);
         let wording = read_wording(&mut recipe, session.seed);
@@ -113,6 +117,7 @@ impl RewardRecipe {
             session,
             base,
             base_precision,
+            pixels,
             start,
             activations,
             wording,

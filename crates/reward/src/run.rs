@@ -4,9 +4,9 @@ use std::path::Path;
 
 use candor_data::comparisons::{self, Purpose};
 use candor_model::shared::{SharedBatch, SharedPrefix};
-use candor_model::{Adapter, Bundle, ImageFeatures, ScalarHead};
+use candor_model::{Adapter, Bundle, ImageFeatures, ModelFolder, ScalarHead};
 use candor_run::{Inputs, LaunchOptions, Outcome, Ranks};
-use candor_train::{Session, TrainState, check_room, fingerprint, say_skipped};
+use candor_train::{Session, TrainState, check_room, fingerprint, say_seen_anew, say_skipped};
 use serde::Serialize;
 use tch::{Device, Tensor};
 
@@ -70,7 +70,8 @@ pub fn run(
     let resolved = recipe.resolved.to_text();
     let mut opening = Session::prepare(&recipe.session, &resolved, launch, recipe.may_change())?;
     opening.doing("opening the model");
-    let bundle = Bundle::open(&recipe.base, device, recipe.base_precision)?;
+    let folder = ModelFolder::find(&recipe.base)?.with_pixels(recipe.pixels);
+    let bundle = Bundle::load(folder, device, recipe.base_precision)?;
     check_fit(recipe, &bundle)?;
     let (adapter, head) = trainable(recipe, &bundle)?;
     let trained = parameters(&adapter, &head);
@@ -80,6 +81,7 @@ pub fn run(
     let rules = bundle.rules(recipe.max_tokens, images);
     let pairs = pairs::read(recipe, rules, Purpose::Run)?;
     say_skipped("reward", pairs.skipped.as_ref());
+    say_seen_anew("reward", &bundle.model);
     let mut batches = pairs::batches(recipe, &pairs)?;
     let n_steps = batches.n_steps(recipe.length);
     let inputs = Inputs::new([

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candor_data::formats::captions;
+use candor_data::image::PixelBounds;
 use candor_data::{FactBook, sha256};
 use candor_model::shared::SharedPrefix;
-use candor_model::{Adapter, Bundle, ImageFeatures, Quantization, ScalarHead, hub};
+use candor_model::{Adapter, Bundle, ImageFeatures, ModelFolder, Quantization, ScalarHead, hub};
 use candor_run::Ranks;
 use candor_train::fingerprint;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
@@ -60,6 +61,9 @@ pub struct Base {
     /// What it computes in; `bf16` for packed bases too.
     #[serde(default = "f32_name", skip_serializing_if = "is_f32")]
     pub arithmetic: String,
+    /// Pixels that its images have, where it sees them near their own size.
+    #[serde(default, skip_serializing_if = "PixelBounds::is_none")]
+    pub pixels: PixelBounds,
 }
 
 fn f32_name() -> String {
@@ -89,6 +93,7 @@ impl Base {
                 Kind::BFloat16 => "bf16".to_owned(),
                 other => format!("{other:?}"),
             },
+            pixels: PixelBounds::of(&bundle.processor),
         }
     }
 }
@@ -129,7 +134,19 @@ impl RewardModel {
     pub fn open(folder: &Path, bundle: &Bundle) -> Result<Self, RewardError> {
         let description = Description::read(folder)?;
         let base = description.base;
-        let now = Base::of(&base.folder, bundle);
+        let mut now = Base::of(&base.folder, bundle);
+        if base.pixels.is_none() {
+            now.pixels = base.pixels;
+        } else if now.pixels != base.pixels {
+            return Err(RewardError::Unfit {
+                path: folder.join(DESCRIPTION),
+                problem: format!(
+                    "it was trained on images of {}, and here they have {}",
+                    base.pixels, now.pixels
+                ),
+                remedy: "set model.min_pixels and model.max_pixels as they were then",
+            });
+        }
         if now.arithmetic != base.arithmetic {
             return Err(RewardError::Unfit {
                 path: folder.join(DESCRIPTION),
@@ -244,6 +261,23 @@ impl RewardModel {
             folder.join(DESCRIPTION).display()
         );
         Ok(hub::find_near(&named, folder, remedy)?)
+    }
+
+    /// That base, which sees images within the bounds of the training.
+    ///
+    /// # Errors
+    /// As [`RewardModel::base_path`], or what is there is no model.
+    pub fn base(folder: &Path) -> Result<ModelFolder, RewardError> {
+        let found = ModelFolder::find(&Self::base_path(folder)?)?;
+        Ok(found.with_pixels(Self::pixels(folder)?))
+    }
+
+    /// Bounds of the images that a reward model was trained on; none where its base sees all alike.
+    ///
+    /// # Errors
+    /// The folder holds no reward model.
+    pub fn pixels(folder: &Path) -> Result<PixelBounds, RewardError> {
+        Ok(Description::read(folder)?.base.pixels)
     }
 
     /// A fingerprint of all that scores depend on but the base.

@@ -2,7 +2,7 @@
 
 use candor_data::comparisons::Purpose;
 use candor_model::Reading;
-use candor_run::Workload;
+use candor_run::{ImageCount, Workload};
 
 use crate::{RewardError, RewardRecipe, pairs};
 
@@ -31,7 +31,7 @@ pub fn workload(recipe: &RewardRecipe, reading: &Reading) -> Result<Workload, Re
         n_tokens,
         tokens_are_a_bound: false,
         longest_tokens: longest,
-        n_images: Workload::count_images(pairs::images(&pairs)),
+        images: ImageCount::of(pairs::images(&pairs)),
         notes: pairs.skipped.iter().map(ToString::to_string).collect(),
     })
 }

@@ -12,10 +12,11 @@
 
 use std::path::{Path, PathBuf};
 
+use candor_data::image::PixelBounds;
 use candor_data::rows::{ImageRows as Shown, Look};
 use candor_data::sha256;
 use candor_judge::reward::Rewards;
-use candor_model::{Adapter, Bundle, ImageFeatures};
+use candor_model::{Adapter, Bundle, ImageFeatures, ModelFolder};
 use candor_reward::RewardModel;
 use candor_run::Inputs;
 use candor_train::{Opening, TrainState, fingerprint};
@@ -55,7 +56,8 @@ impl Models {
     /// # Errors
     /// A folder is missing or damaged, two of them do not fit together, or there is no such device.
     pub fn open(recipe: &RlRecipe, device: Device) -> Result<Self, RlError> {
-        let policy_base = Bundle::open(&recipe.base, device, recipe.base_precision)?;
+        let folder = ModelFolder::find(&recipe.base)?.with_pixels(recipe.pixels);
+        let policy_base = Bundle::load(folder, device, recipe.base_precision)?;
         let critic = recipe.ppo.advantages.critic();
         let (judge_base, has_two_folders) = match &recipe.reward {
             Some(folder) => judge_base(recipe, folder, &policy_base, device)?,
@@ -91,6 +93,11 @@ impl Models {
     #[must_use]
     pub fn policy_base(&self) -> &Bundle {
         &self.policy_base
+    }
+
+    /// All bases, each once.
+    pub(crate) fn bases(&self) -> impl Iterator<Item = &Bundle> {
+        [&self.policy_base].into_iter().chain(&self.judge_base)
     }
 
     /// The base of reward model and critic; the policy's where there is neither.
@@ -258,16 +265,19 @@ fn judge_base(
     policy: &Bundle,
     device: Device,
 ) -> Result<(Option<Bundle>, bool), RlError> {
-    let path = RewardModel::base_path(reward)?;
+    let found = RewardModel::base(reward)?;
+    let path = found.path().to_owned();
     let has_own_folder = !same_folder(&path, &recipe.base);
+    let (judge_sees, policy_sees) = (found.pixels(), PixelBounds::of(&policy.processor));
+    let sees_alike = judge_sees.is_none() || judge_sees == policy_sees;
     let judge_device = match recipe.reward_device {
         Some(choice) => choice.find()?.device,
         None => device,
     };
-    if !has_own_folder && judge_device == device {
+    if !has_own_folder && sees_alike && judge_device == device {
         return Ok((None, false));
     }
-    let judge = Bundle::open(&path, judge_device, recipe.base_precision)?;
+    let judge = Bundle::load(found, judge_device, recipe.base_precision)?;
     if recipe.ppo.advantages.critic().is_some() {
         check_tokenizers(policy, &judge, &path)?;
     }

@@ -10,7 +10,9 @@ use candor_data::formats::{captions, ppo_prompts};
 use candor_data::rows::{
     ImageRows, Look, OnBadRow, Reason, Row, RowFault, RowName, Sieve, Skipped, SourceFile,
 };
-use candor_data::{AnswerType, Conversation, FactBook, Facts, IMAGE_PLACEHOLDER, Prompt, Speaker};
+use candor_data::{
+    AnswerType, Conversation, FactBook, Facts, IMAGE_PLACEHOLDER, Prompt, Speaker, shown,
+};
 use candor_judge::reward::Answered;
 use candor_model::sample::{Sample, SampleRules};
 
@@ -203,7 +205,7 @@ fn overlong(n_tokens: usize, data: &DataRecipe) -> RowFault {
         Reason::TooLong,
         "conversations",
         format!(
-            "{n_tokens} tokens, its image counted as one, are more than data.max_query_tokens = {}",
+            "{n_tokens} tokens, an image counted as one, are more than data.max_query_tokens = {}",
             data.max_query_tokens
         ),
         "raise data.max_query_tokens, or shorten the prompt",
@@ -240,8 +242,8 @@ impl Query {
         let n_patches = ids
             .iter()
             .filter(|&&id| id == asking.policy.tokenizer.image);
-        let n_patches = n_patches.count();
-        let n_tokens = ids.len() - n_patches.saturating_sub(1);
+        let n_images = shown::count(conversation.image.as_deref());
+        let n_tokens = ids.len() - n_patches.count() + n_images;
         Ok(Self {
             conversation,
             ids,
@@ -343,7 +345,7 @@ fn check_alignment(rows: &[PromptRow], data: &DataRecipe, with_facts: bool) -> R
     let remedy =
         "turn quirks.misalign_dropped_queries off: dropped rows have shifted images and facts";
     for row in rows {
-        let expected = usize::from(row.conversation.image.is_some());
+        let expected = shown::count(row.conversation.image.as_deref());
         if row.conversation.n_placeholders() != expected {
             return Err(RlError::Unfit {
                 path: data.prompts.clone(),

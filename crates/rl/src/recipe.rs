@@ -7,6 +7,7 @@ mod read;
 
 use std::path::PathBuf;
 
+use candor_data::image::PixelBounds;
 use candor_data::rows::OnBadRow;
 use candor_judge::reward::Term;
 use candor_model::Activations;
@@ -172,6 +173,8 @@ pub struct RlRecipe {
     pub base: PathBuf,
     /// What the bases are held in, the reward model's own included.
     pub base_precision: BasePrecision,
+    /// Bounds of the policy's images; the reward model brings its own.
+    pub pixels: PixelBounds,
     /// Adapter that the policy starts from and stays near.
     pub policy_init: PathBuf,
     /// Folder that the reward stage wrote; absent where [`RlRecipe::rewards`] are all that is earned.

@@ -6,7 +6,7 @@ use std::path::Path;
 use candor_data::rows::{Look, Skipped, SkippedCounts};
 use candor_judge::reward::{Answered, Rewards};
 use candor_run::{LaunchOptions, Outcome};
-use candor_train::{Length, Session, say_skipped};
+use candor_train::{Length, Session, say_seen_anew, say_skipped};
 use serde::Serialize;
 use serde_json::Value;
 use tch::Device;
@@ -67,6 +67,9 @@ pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<
     let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking)?;
     check_rewards(&rewards, &prompts)?;
     say_skipped("rl", prompts.skipped.as_ref());
+    for base in models.bases() {
+        say_seen_anew("rl", &base.model);
+    }
     let n_steps = n_steps(recipe, prompts.rows.len())?;
     let inputs = models.inputs(recipe, &rewards, &mut opening)?;
     opening.read_earlier(|run| models.result(run))?;

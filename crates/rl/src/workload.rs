@@ -7,7 +7,7 @@ use candor_judge::JudgeError;
 use candor_judge::reward::Term;
 use candor_model::Reading;
 use candor_reward::RewardPrompt;
-use candor_run::Workload;
+use candor_run::{ImageCount, Workload};
 
 use crate::prompts::{Asking, Judge, Prompts};
 use crate::recipe::RlRecipe;
@@ -51,7 +51,7 @@ pub fn workload(recipe: &RlRecipe, policy: &Reading, judge: &Reading) -> Result<
         n_tokens: n_steps * recipe.batch.rollout_batch as u64 * (mean + answer),
         tokens_are_a_bound: true,
         longest_tokens: lengths.max().unwrap_or(0) + answer,
-        n_images: Workload::count_images(images),
+        images: ImageCount::of(images),
         notes: prompts.skipped.iter().map(ToString::to_string).collect(),
     })
 }

@@ -36,4 +36,4 @@ pub use progress::Progress;
 pub use ranks::{Exchange, Ranks};
 pub use run_folder::{Claim, Resumed, RunFolder, RunOptions, write_result};
 pub use stop::{StopSignal, Stopped};
-pub use workload::Workload;
+pub use workload::{ImageCount, Workload};

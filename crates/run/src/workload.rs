@@ -1,5 +1,9 @@
 //! How much a run will do, counted from its recipe and data before it does it.
 
+use std::collections::HashSet;
+
+use candor_data::shown;
+
 /// The amount of work of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workload {
@@ -16,15 +20,31 @@ pub struct Workload {
     /// The longest sequence.
     pub longest_tokens: u64,
     /// Images whose features are kept.
-    pub n_images: u64,
+    pub images: ImageCount,
     /// What to know besides: rows that are skipped, or taken more than once.
     pub notes: Vec<String>,
 }
 
-impl Workload {
-    /// Number of distinct names.
-    pub fn count_images(names: impl IntoIterator<Item = String>) -> u64 {
-        let distinct: std::collections::HashSet<String> = names.into_iter().collect();
-        distinct.len() as u64
+/// How many images the rows of a run show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ImageCount {
+    /// Different ones.
+    pub different: u64,
+    /// Those of the row that shows most.
+    pub of_a_row: u64,
+}
+
+impl ImageCount {
+    /// Counts what rows show ([`candor_data::shown`]).
+    pub fn of(rows: impl IntoIterator<Item = String>) -> Self {
+        let (mut different, mut of_a_row) = (HashSet::new(), 0);
+        for row in rows {
+            different.extend(shown::names(&row).map(str::to_owned));
+            of_a_row = of_a_row.max(shown::count(Some(&row)));
+        }
+        Self {
+            different: different.len() as u64,
+            of_a_row: of_a_row as u64,
+        }
     }
 }

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use candor_data::image::PixelBounds;
 use candor_data::rows::OnBadRow;
 use candor_recipe::{Reader, Resolved};
-use candor_train::stage_fields::{IMAGES, MODEL, OUT, ROOT};
+use candor_train::stage_fields::{IMAGES, MODEL, OUT, ROOT, read_pixels};
 use candor_train::{BasePrecision, DeviceChoice, on_bad_row};
 
 use crate::SampleError;
@@ -24,6 +25,8 @@ pub struct SampleRecipe {
     pub base: PathBuf,
     /// What the model is held in.
     pub base_precision: BasePrecision,
+    /// Bounds of images.
+    pub pixels: PixelBounds,
     /// Folder of a LoRA adapter on it, if there is one.
     pub adapter: Option<PathBuf>,
     /// Image folder.
@@ -77,6 +80,7 @@ impl SampleRecipe {
             .required();
         let base = recipe.path("model.base", MODEL).required();
         let base_precision = BasePrecision::read(&mut recipe);
+        let pixels = read_pixels(&mut recipe);
         let adapter = recipe
             .path("model.adapter", "Folder of a LoRA adapter on the base.")
             .optional();
@@ -126,6 +130,7 @@ impl SampleRecipe {
             chunk,
             base,
             base_precision,
+            pixels,
             adapter,
             images,
             prompts,

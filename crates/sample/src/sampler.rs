@@ -42,7 +42,7 @@ impl<'a> Sampler<'a> {
     ) -> Result<Self, SampleError> {
         progress.doing("opening the model");
         let (base, adapter_folder) = peft::with_base(&recipe.base, recipe.adapter.as_deref())?;
-        let folder = ModelFolder::find(&base)?;
+        let folder = ModelFolder::find(&base)?.with_pixels(recipe.pixels);
         let path = folder.path().to_owned();
         let bundle = Bundle::load(folder, device, recipe.base_precision)?;
         let adapter = match &adapter_folder {

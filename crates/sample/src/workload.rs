@@ -2,7 +2,7 @@
 
 use candor_data::rows::Look;
 use candor_model::Reading;
-use candor_run::Workload;
+use candor_run::{ImageCount, Workload};
 
 use crate::{SampleError, SampleRecipe, prompt};
 
@@ -28,7 +28,7 @@ pub fn workload(recipe: &SampleRecipe, reading: &Reading) -> Result<Workload, Sa
         n_tokens: lengths.clone().map(|length| length + 2 * answer).sum(),
         tokens_are_a_bound: true,
         longest_tokens: lengths.max().unwrap_or(0) + answer,
-        n_images: Workload::count_images(prompts.iter().filter_map(|prompt| prompt.image.clone())),
+        images: ImageCount::of(prompts.iter().filter_map(|prompt| prompt.image.clone())),
         notes: read.skipped.iter().map(ToString::to_string).collect(),
     })
 }

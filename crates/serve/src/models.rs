@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use candor_data::image::ImageProcessor;
-use candor_model::{Adapter, Bundle};
+use candor_data::image::{ImageProcessor, PixelBounds};
+use candor_model::{Adapter, Bundle, ModelFolder};
 use candor_reward::RewardModel;
 
 use crate::ServeError;
@@ -64,8 +64,8 @@ impl Models {
         Ok(self)
     }
 
-    /// Opens a reward model. Its base is the served model, `model`, if that is the folder it was trained on; `open` opens
-    /// another.
+    /// Opens a reward model. Its base is the served model, `model`, if that is the folder it was trained on and sees images
+    /// as it did then; `open` opens another.
     ///
     /// # Errors
     /// The name is taken, or the folder holds no reward model, or its base is not found or another than it was.
@@ -74,15 +74,17 @@ impl Models {
         name: &str,
         folder: &Path,
         model: &Path,
-        open: impl FnOnce(&Path) -> Result<Bundle, E>,
+        open: impl FnOnce(ModelFolder) -> Result<Bundle, E>,
     ) -> Result<Self, E> {
         self.check(name)?;
-        let path = RewardModel::base_path(folder).map_err(ServeError::from)?;
+        let found = RewardModel::base(folder).map_err(ServeError::from)?;
         let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| PathBuf::from(path));
-        let base = if whole(&path) == whole(model) {
+        let (then, now) = (found.pixels(), PixelBounds::of(&self.bundle.processor));
+        let sees_alike = then.is_none() || then == now;
+        let base = if sees_alike && whole(found.path()) == whole(model) {
             None
         } else {
-            let base = open(&path)?;
+            let base = open(found)?;
             base.model.set_trainable(|_| false);
             Some(base)
         };

@@ -4,10 +4,11 @@ mod sources;
 
 use std::path::{Path, PathBuf};
 
+use candor_data::image::PixelBounds;
 use candor_data::rows::OnBadRow;
 use candor_model::{Activations, Template};
 use candor_recipe::{Reader, Resolved};
-use candor_train::stage_fields::{IMAGES, MODEL, ROOT, read_activations, read_batch};
+use candor_train::stage_fields::{IMAGES, MODEL, ROOT, read_activations, read_batch, read_pixels};
 use candor_train::{BasePrecision, Length, LoraStart, SessionRecipe, Tune, on_bad_row};
 
 pub use self::sources::{Files, SourceRecipe};
@@ -24,6 +25,8 @@ pub struct SftRecipe {
     pub joined_from: Option<[String; 2]>,
     /// What the model is held in; anything but f32 only where an adapter alone is trained.
     pub base_precision: BasePrecision,
+    /// Bounds of images.
+    pub pixels: PixelBounds,
     /// What is trained.
     pub tune: Tune,
     /// What renders turns in training, if not the model folder's own template.
@@ -80,6 +83,7 @@ impl SftRecipe {
             .optional()
             .and_then(|names| <[String; 2]>::try_from(names).ok());
         let base_precision = BasePrecision::read(&mut recipe);
+        let pixels = read_pixels(&mut recipe);
         let tune = read_tune(&mut recipe);
         if base_precision != BasePrecision::F32 && !matches!(tune, Tune::Lora(_)) {
             recipe.mistake(
@@ -114,6 +118,7 @@ impl SftRecipe {
             base,
             joined_from,
             base_precision,
+            pixels,
             tune,
             template,
             activations,
@@ -157,7 +162,7 @@ fn read_template(recipe: &mut Reader) -> Option<Template> {
 
 fn read_tune(recipe: &mut Reader) -> Tune {
     let choices = [("all_but_tower", 0), ("projector", 1), ("lora", 2)];
-    let meaning = "What is trained: decoder and projector, the projector alone, or a LoRA adapter on the decoder.";
+    let meaning = "What is trained: decoder and projector, the projector alone, or a LoRA adapter.";
     match recipe.one_of("model.tune", &choices, meaning).required() {
         0 => Tune::AllButTower,
         1 => Tune::Projector,

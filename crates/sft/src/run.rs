@@ -2,10 +2,11 @@
 
 use candor_data::rows::{Look, SkippedCounts};
 use candor_model::sample::{Batch, Sample};
-use candor_model::{Adapter, Bundle, ImageFeatures, Template, preflight};
+use candor_model::{Adapter, Bundle, ImageFeatures, ModelFolder, Template, preflight};
 use candor_run::{Inputs, LaunchOptions, Outcome};
 use candor_train::{
-    Length, LoraStart, Opening, Session, TrainState, Tune, check_room, fingerprint, say_skipped,
+    Length, LoraStart, Opening, Session, TrainState, Tune, check_room, fingerprint, say_seen_anew,
+    say_skipped,
 };
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
@@ -53,7 +54,8 @@ pub fn run(
     let resolved = recipe.resolved.to_text();
     let mut opening = Session::prepare(&recipe.session, &resolved, launch, recipe.may_change())?;
     opening.doing("opening the model");
-    let mut bundle = Bundle::open(&recipe.base, device, recipe.base_precision)?;
+    let folder = ModelFolder::find(&recipe.base)?.with_pixels(recipe.pixels);
+    let mut bundle = Bundle::load(folder, device, recipe.base_precision)?;
     let template = bundle.template.clone();
     if let Some(template) = &recipe.template {
         bundle.template = template.clone();
@@ -72,6 +74,7 @@ pub fn run(
     let rules = bundle.rules(recipe.max_tokens, recipe.images.as_path());
     let corpus = Corpus::read(&ordered, rules, look)?;
     say_skipped("sft", corpus.skipped());
+    say_seen_anew("sft", &bundle.model);
     if let Some(repeats) = corpus.repeats() {
         tracing::info!("sft: {repeats}");
     }

@@ -3,7 +3,7 @@
 use candor_data::rows::Look;
 use candor_model::Reading;
 use candor_model::sample::SampleRules;
-use candor_run::Workload;
+use candor_run::{ImageCount, Workload};
 use candor_train::Length;
 
 use crate::corpus::Corpus;
@@ -40,7 +40,7 @@ pub fn workload(recipe: &SftRecipe, reading: &Reading) -> Result<Workload, SftEr
         n_tokens,
         tokens_are_a_bound: false,
         longest_tokens: longest,
-        n_images: Workload::count_images(corpus.images()),
+        images: ImageCount::of(corpus.images()),
         notes: notes(&corpus),
     })
 }

@@ -25,6 +25,7 @@ pub mod optimizer;
 mod ranks;
 mod room;
 pub mod schedule;
+mod seen_anew;
 pub mod session;
 pub mod stage_fields;
 mod tune;
@@ -40,6 +41,7 @@ pub use optimizer::{AdamW, AdamWConfig, ParamGroup};
 pub use ranks::{check_threads, join};
 pub use room::check_room;
 pub use schedule::{Schedule, Shape, Warmup};
+pub use seen_anew::say_seen_anew;
 pub use session::{
     Opening, Session, SessionRecipe, StepStats, TrainState, current_phase, on_this_rank,
 };

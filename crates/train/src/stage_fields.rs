@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use candor_data::image::PixelBounds;
 use candor_model::{Activations, Adapter, Bundle, LoraConfig, ModelError, TARGETS};
 
 use candor_recipe::Reader;
@@ -18,8 +19,13 @@ pub const ROOT: &str = "Folder that the other paths of the data are relative to.
 /// What `data.images` means.
 pub const IMAGES: &str = "Folder of the images.";
 
+/// What `model.min_pixels` means.
+const MIN_PIXELS: &str = "The least pixels of an image as the model sees it, in the place of its folder's own bound: smaller ones are enlarged. For models that see images near their own size, as Qwen-VL.";
+/// What `model.max_pixels` means.
+const MAX_PIXELS: &str = "The same for the most, which decides how many tokens a large image takes. Stages after this one see images so only if their recipes say it too, but where this one writes a whole model.";
+
 /// What `model.lora.targets` means.
-const TARGETS_MEANING: &str = "The adapted layers, by the ends of their names (`q_proj`, `k_proj`, `v_proj`, `o_proj`, `gate_proj`, `up_proj`, `down_proj`) or by parts: `decoder` for all of these, `projector` for the linear layers between tower and decoder.";
+const TARGETS_MEANING: &str = "The adapted layers, by the ends of their names (`q_proj`, `k_proj`, `v_proj`, `o_proj`, `gate_proj`, `up_proj`, `down_proj`) or by parts: `decoder` for all of these, `projector` for the linear layers between tower and decoder, `tower` for those of the tower's blocks, which then sees every image in every pass.";
 
 /// How long a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +77,10 @@ impl LoraStart {
                 .within(1..=4096)
                 .required();
             let alpha = recipe
-                .f64("model.lora.alpha", "What the adapter adds is scaled by alpha / r.")
+                .f64(
+                    "model.lora.alpha",
+                    "What the adapter adds is scaled by alpha / r.",
+                )
                 .positive()
                 .required();
             let targets = recipe
@@ -79,12 +88,15 @@ impl LoraStart {
                 .required();
             for target in &targets {
                 let problem = match target.as_str() {
-                    "decoder" | "projector" => continue,
+                    "decoder" | "projector" | "tower" => continue,
                     layer if TARGETS.contains(&layer) => continue,
-                    "tower" => "the features of images are kept for a whole run, so the tower stays as it is".to_owned(),
                     other => format!("{other:?} is no layer that an adapter is made on"),
                 };
-                recipe.mistake("model.lora.targets", problem, "use names from docs/recipe-fields.md");
+                recipe.mistake(
+                    "model.lora.targets",
+                    problem,
+                    "use names from docs/recipe-fields.md",
+                );
             }
             Self::Fresh(Box::new(LoraConfig::new(r, alpha, &targets)))
         });
@@ -105,6 +117,25 @@ impl LoraStart {
             Self::Adapter(folder) => Adapter::open(folder, &bundle.model),
         }
     }
+}
+
+/// Reads `model.min_pixels` and `model.max_pixels`.
+pub fn read_pixels(recipe: &mut Reader) -> PixelBounds {
+    let mut bound = |key: &'static str, meaning: &'static str| {
+        let field = recipe.u64(key, meaning);
+        let field = field.within(1..=u64::from(PixelBounds::MOST));
+        field.optional().map(|pixels| pixels as u32)
+    };
+    let min = bound("model.min_pixels", MIN_PIXELS);
+    let max = bound("model.max_pixels", MAX_PIXELS);
+    if let (Some(min), Some(max)) = (min, max)
+        && min > max
+    {
+        let problem = format!("{min} is more than model.max_pixels = {max}");
+        let remedy = "give the least number of pixels first";
+        recipe.mistake("model.min_pixels", problem, remedy);
+    }
+    PixelBounds { min, max }
 }
 
 /// Reads `model.activations`.

@@ -15,7 +15,7 @@ pub enum Tune {
     AllButTower,
     /// The projector alone (the paper's stage 0).
     Projector,
-    /// A LoRA adapter on the decoder (the paper's policy initialisation).
+    /// A LoRA adapter, on the decoder in the paper's policy initialisation.
     Lora(LoraStart),
 }
 

@@ -7,7 +7,7 @@ use candor_train::DeviceChoice;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 
-use super::{PrecisionName, RankArguments};
+use super::{PixelArguments, PrecisionName, RankArguments};
 
 /// Arguments of `candor eval`.
 #[derive(Debug, Args)]
@@ -238,6 +238,9 @@ pub struct RunArguments {
     /// Questions that are answered together: speed against memory, and the last bits of logits.
     #[arg(long, default_value_t = 32)]
     pub batch_rows: usize,
+    /// How large images are to it.
+    #[command(flatten)]
+    pub pixels: PixelArguments,
     /// What the weights are held in [default: f32 where the files are, else bf16]
     #[arg(long, value_enum)]
     pub precision: Option<PrecisionName>,

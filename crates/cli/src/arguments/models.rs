@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use candor_data::image::PixelBounds;
 use candor_train::DeviceChoice;
 use clap::Args;
 
@@ -115,6 +116,9 @@ pub struct ChatArguments {
     /// Decides every draw.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// How large images are to it.
+    #[command(flatten)]
+    pub pixels: PixelArguments,
     /// What the weights are held in [default: f32 where the files are, else bf16]
     #[arg(long, value_enum)]
     pub precision: Option<PrecisionName>,
@@ -124,6 +128,31 @@ pub struct ChatArguments {
     /// Print the answer as JSON on stdout: its text, its token ids and their log-probabilities.
     #[arg(long)]
     pub json: bool,
+}
+
+/// How large images are to a model that sees them near their own size.
+#[derive(Debug, Args)]
+pub struct PixelArguments {
+    /// The least pixels of an image as the model sees it, for models that see images near their own size [default: the folder's]
+    #[arg(long, value_name = "N", value_parser = pixels())]
+    min_pixels: Option<u32>,
+    /// The most [default: the folder's]
+    #[arg(long, value_name = "N", value_parser = pixels())]
+    max_pixels: Option<u32>,
+}
+
+fn pixels() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=i64::from(PixelBounds::MOST))
+}
+
+impl PixelArguments {
+    /// What is given.
+    pub fn bounds(&self) -> PixelBounds {
+        PixelBounds {
+            min: self.min_pixels,
+            max: self.max_pixels,
+        }
+    }
 }
 
 /// What weights are held in.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use candor_train::DeviceChoice;
 use clap::Args;
 
-use super::PrecisionName;
+use super::{PixelArguments, PrecisionName};
 
 /// Arguments of `candor serve`.
 #[derive(Debug, Args)]
@@ -52,6 +52,9 @@ pub struct ServeArguments {
     /// Seconds that requests under way may go on after SIGTERM.
     #[arg(long, default_value_t = 30)]
     pub drain_secs: u64,
+    /// How large images are to it.
+    #[command(flatten)]
+    pub pixels: PixelArguments,
     /// What the weights are held in [default: f32 where the files are, else bf16]
     #[arg(long, value_enum)]
     pub precision: Option<PrecisionName>,

@@ -33,6 +33,7 @@ fn ask(arguments: &RunArguments, bench: Option<&JudgeSession<'_>>) -> anyhow::Re
         files: score::files(task, Some(&arguments.images)),
         images: arguments.images.clone(),
         precision: precision(arguments.precision, &model)?,
+        pixels: arguments.pixels.bounds(),
         model,
         adapter,
         description: arguments.description.clone(),

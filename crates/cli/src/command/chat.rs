@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use candor_model::{Adapter, Bundle, Decoding, Dialogue, peft};
+use candor_model::{Adapter, Bundle, Decoding, Dialogue, ModelFolder, peft};
 use rustyline::error::ReadlineError;
 use rustyline::history::MemHistory;
 use rustyline::{Config, Editor};
@@ -85,7 +85,8 @@ fn open(arguments: &ChatArguments) -> anyhow::Result<(Bundle, Option<Adapter>)> 
     let started = Instant::now();
     let (model, adapter) = peft::with_base(&arguments.model, arguments.adapter.as_deref())?;
     let precision = precision(arguments.precision, &model)?;
-    let bundle = Bundle::open(&model, device(arguments.device)?, precision)?;
+    let folder = ModelFolder::find(&model)?.with_pixels(arguments.pixels.bounds());
+    let bundle = Bundle::load(folder, device(arguments.device)?, precision)?;
     bundle.model.set_trainable(|_| false);
     let adapter = adapter
         .map(|folder| Adapter::open(&folder, &bundle.model))

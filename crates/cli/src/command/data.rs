@@ -11,7 +11,7 @@ use candor_data::formats::{
     images, llava, mmbench, mme, mmhal, own_set, pope, ppo_prompts, scores, vqa_v2,
 };
 use candor_data::image::{ImageLimits, decode_bytes};
-use candor_data::{ComparisonFormat, DataError};
+use candor_data::{ComparisonFormat, DataError, shown};
 
 use crate::arguments::{DataCommand, DataFormat};
 
@@ -19,7 +19,7 @@ use crate::arguments::{DataCommand, DataFormat};
 struct Content {
     n_rows: usize,
     rows: String,
-    /// The image of each row, where it has one; none if rows of this format have no image files.
+    /// What each row shows, where it shows images; none if rows of this format have no image files.
     images: Option<Vec<Option<String>>>,
 }
 
@@ -62,7 +62,7 @@ fn check(
 ) -> anyhow::Result<()> {
     let mut embedded = BTreeMap::new();
     let content = read(file, format, image_names, &mut embedded, folder.is_some())?;
-    let is_embedded = |name: &&str| embedded.contains_key(*name);
+    let is_embedded = |name: &str| embedded.contains_key(name);
     let names = || content.images.iter().flatten().map(Option::as_deref);
     let mut n_decoded = embedded.len();
     if let Some(folder) = folder {
@@ -78,16 +78,17 @@ fn check(
             file.display(),
             broken.join("\n  ")
         );
-        let in_folder = names().map(|name| name.filter(|name| !is_embedded(name)));
+        let in_folder = names().map(|shown| shown::without(shown?, is_embedded));
+        let in_folder: Vec<Option<String>> = in_folder.collect();
         n_decoded += images::decode_all(
             file,
-            in_folder,
+            in_folder.iter().map(Option::as_deref),
             folder,
             &ImageLimits::default(),
             &|n_done, n| eprintln!("{n_done} of {n} images decoded"),
         )?;
     }
-    let mut distinct: Vec<&str> = names().flatten().collect();
+    let mut distinct: Vec<&str> = names().flatten().flat_map(shown::names).collect();
     distinct.sort_unstable();
     distinct.dedup();
     let (n_rows, rows, n_images) = (content.n_rows, content.rows, distinct.len());

@@ -1,9 +1,8 @@
 //! `candor serve`: opens the models and serves them until it is interrupted.
 
-use std::path::Path;
 use std::time::Duration;
 
-use candor_model::{Bundle, peft};
+use candor_model::{Bundle, ModelFolder, peft};
 use candor_serve::{ApiKeys, Models, Settings};
 use serde_json::json;
 use tch::Device;
@@ -52,9 +51,9 @@ fn settings(arguments: &ServeArguments) -> anyhow::Result<Settings> {
 }
 
 fn open(arguments: &ServeArguments, device: Device) -> anyhow::Result<Models> {
-    let bundle_of = |path: &Path| -> anyhow::Result<Bundle> {
-        let precision = precision(arguments.precision, path)?;
-        Ok(Bundle::open(path, device, precision)?)
+    let bundle_of = |folder: ModelFolder| -> anyhow::Result<Bundle> {
+        let precision = precision(arguments.precision, folder.path())?;
+        Ok(Bundle::load(folder, device, precision)?)
     };
     let given = arguments.model.display().to_string();
     let (model, adapter) = peft::with_base(&arguments.model, None)?;
@@ -62,7 +61,8 @@ fn open(arguments: &ServeArguments, device: Device) -> anyhow::Result<Models> {
         (Some(name), None) => name.clone(),
         _ => model.display().to_string(),
     };
-    let mut models = Models::new(&name, bundle_of(&model)?);
+    let folder = ModelFolder::find(&model)?.with_pixels(arguments.pixels.bounds());
+    let mut models = Models::new(&name, bundle_of(folder)?);
     if let Some(folder) = adapter {
         models = models.with_adapter(arguments.name.as_ref().unwrap_or(&given), &folder)?;
     }

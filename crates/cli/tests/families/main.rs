@@ -9,7 +9,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::pipeline::Family;
+use crate::pipeline::{Family, WITH_TOWER};
 
 #[test]
 fn all_stages_run_on_llava() {
@@ -34,7 +34,12 @@ fn all_stages_run_on_llava_onevision() {
 
 #[test]
 fn all_stages_run_on_qwen2_5_vl() {
-    let qwen = Family::new("qwen2.5-vl-7b", folders::qwen2_5_vl);
+    // Eight tokens an image at most, adapters on the tower as well, and rows of two images.
+    let qwen = Family {
+        everywhere: "model.max_pixels=6272",
+        lora: WITH_TOWER,
+        ..Family::new("qwen2.5-vl-7b", folders::qwen2_5_vl).with_two_images()
+    };
     qwen.is_inspected_as(&["Qwen2_5_VLForConditionalGeneration"]);
     qwen.all_stages();
 }

@@ -29,6 +29,9 @@ const COMPARED: &str =
     r#"data.preferences=["compared.json"] data.n_validation=4 data.n_held_out=4"#;
 /// A fresh adapter on every linear layer after the tower.
 const LORA: &str = r#"model.lora={r=4,alpha=8.0,targets=["decoder","projector"]}"#;
+/// And one on the tower as well.
+pub const WITH_TOWER: &str =
+    r#"model.lora={r=4,alpha=8.0,targets=["decoder","projector","tower"]}"#;
 const ADAPTER: &str = "adapter/adapter_model.safetensors";
 
 /// A folder with a model of a family, images and data of every kind.
@@ -36,6 +39,10 @@ pub struct Family {
     /// The folder of its shipped recipes.
     recipes: &'static str,
     folder: tempfile::TempDir,
+    /// Fields that every stage is given besides.
+    pub everywhere: &'static str,
+    /// The adapter that is made.
+    pub lora: &'static str,
 }
 
 impl Family {
@@ -44,7 +51,24 @@ impl Family {
         let folder = tempfile::tempdir().unwrap();
         prepare(folder.path());
         model(&folder.path().join("hub"));
-        Self { recipes, folder }
+        Self {
+            recipes,
+            folder,
+            everywhere: "",
+            lora: LORA,
+        }
+    }
+
+    /// Has a row of each kind of data show two images.
+    pub fn with_two_images(self) -> Self {
+        for name in ["talk.json", "prompts.json", "compared.json"] {
+            let rows = fs::read_to_string(self.path(name)).unwrap();
+            let mut rows: Value = serde_json::from_str(&rows).unwrap();
+            rows[5]["image"] = json!(["5.png", "3.png"]);
+            rows[5]["conversations"][0]["value"] = json!("<image>\n<image>\nIs the dog red?");
+            fs::write(self.path(name), rows.to_string()).unwrap();
+        }
+        self
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -59,14 +83,16 @@ impl Family {
     }
 
     pub fn all_stages(&self) {
+        let (lora, everywhere) = (self.lora, self.everywhere);
+        let base = format!("{BASE} {everywhere}");
         let learns = "optimizer.learning_rate=1e-2 run.epochs=30 model.activations=keep";
-        let fields = format!("run.out=sft model.base=hub {SMALL} {TALK} {learns}");
+        let fields = format!("run.out=sft model.base=hub {everywhere} {SMALL} {TALK} {learns}");
         let fields = fields.replace("checkpoint_every=1", "checkpoint_every=100");
         self.run_to_its_end(&words("sft", "llava-7b-224/1-sft.toml", &fields));
         self.has_learned();
 
         let few = "prompts.count=12 sampling.max_new_tokens=12 run.chunk=4";
-        let fields = format!("{BASE} data.prompts=talk.json {few}");
+        let fields = format!("{base} data.prompts=talk.json {few}");
         let made = ["candidates.jsonl", "metrics.jsonl"];
         self.stage("sample", "2-sample", &fields, &made);
         let candidates = fs::read_to_string(self.path("2-sample/candidates.jsonl")).unwrap();
@@ -74,7 +100,7 @@ impl Family {
 
         let prompt = format!("prompt.file={ROOT}/recipes/demo/reward-facts.txt");
         let few = "run.steps=3 evaluation.every=2 data.facts=facts.json";
-        let fields = format!("{BASE} {LORA} {SMALL} {COMPARED} {prompt} {few}");
+        let fields = format!("{base} {lora} {SMALL} {COMPARED} {prompt} {few}");
         let made = [
             "metrics.jsonl",
             ADAPTER,
@@ -83,19 +109,19 @@ impl Family {
         ];
         self.stage("reward", "3-reward", &fields, &made);
 
-        let fields = format!("{BASE} {LORA} {SMALL} {TALK} model.template=own");
+        let fields = format!("{base} {lora} {SMALL} {TALK} model.template=own");
         self.stage("sft", "4-policy-init", &fields, &["metrics.jsonl", ADAPTER]);
 
         let parts = "model.policy_init=4-policy-init/adapter model.reward=3-reward data.prompts=prompts.json data.facts=facts.json";
         let few = "run.steps=3 run.checkpoint_every=1 sampling.max_new_tokens=16 guard.min_response_tokens=1";
         let rows = "batch.rollout_batch=8 batch.mini_batch=4 batch.micro_batch=2";
-        let fields = format!("{BASE} {parts} {few} {rows}");
+        let fields = format!("{base} {parts} {few} {rows}");
         let made = ["metrics.jsonl", ADAPTER, "value/value_head.safetensors"];
         self.stage("rl", "5-ppo", &fields, &made);
         let fields = format!("{fields} sampling.samples_per_prompt=4");
         self.stage("rl", "grpo/5-grpo", &fields, &["metrics.jsonl", ADAPTER]);
 
-        let fields = format!("{BASE} {LORA} {SMALL} {COMPARED} run.epochs=2");
+        let fields = format!("{base} {lora} {SMALL} {COMPARED} run.epochs=2");
         let made = ["metrics.jsonl", ADAPTER, "reference.json", "held_out.jsonl"];
         self.stage("dpo", "dpo/4-dpo", &fields, &made);
 

@@ -46,7 +46,7 @@ fn lora_killed_at_random_moments_ends_in_the_same_bytes() {
             ("model.tune", "\"lora\""),
             (
                 "model.lora",
-                "{ r = 2, alpha = 4.0, targets = [\"q_proj\", \"up_proj\"] }",
+                "{ r = 2, alpha = 4.0, targets = [\"q_proj\", \"up_proj\", \"tower\"] }",
             ),
             ("model.activations", "\"recompute\""),
         ]);

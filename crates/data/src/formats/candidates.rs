@@ -27,8 +27,12 @@ pub(crate) const FORMAT: Format = Format {
 pub struct Candidate {
     /// Name of the pair: a key.
     pub id: String,
-    /// File name relative to an image folder.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// File name relative to an image folder, or several ([`crate::shown`]).
+    #[serde(
+        default,
+        with = "crate::shown",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub image: Option<String>,
     /// What both outputs respond to: alternating turns that end in a human one.
     #[serde(rename = "conversations")]

@@ -15,6 +15,7 @@ use crate::error::{DataError, Place, Spot};
 use crate::file_kind::FileKind;
 use crate::image::{ImageLimits, decode};
 use crate::sha256;
+use crate::shown;
 
 /// What becomes of an image that is inside a file: it is given the bytes and returns the name that the row has it under.
 pub type Embedded<'a> = &'a mut dyn FnMut(&[u8]) -> Result<String, DataError>;
@@ -58,14 +59,15 @@ pub fn path_in(folder: &Path, image: &str) -> Option<PathBuf> {
     stays.then(|| folder.join(relative))
 }
 
-/// Each image once, with the first row that names it.
+/// Each image once, with the first row that shows it.
 fn distinct<'a>(
     images: impl IntoIterator<Item = Option<&'a str>>,
 ) -> impl Iterator<Item = (usize, &'a str)> {
     let mut seen = HashSet::new();
     let named = images.into_iter().enumerate();
     named
-        .filter_map(|(row, image)| Some((row, image?)))
+        .filter_map(|(row, shown)| Some((row, shown?)))
+        .flat_map(|(row, shown)| shown::names(shown).map(move |name| (row, name)))
         .filter(move |(_, image)| seen.insert(*image))
 }
 
@@ -77,8 +79,8 @@ fn place(row: usize) -> Place {
     }
 }
 
-/// Decodes every image, each once, on rayon's threads; returns how many there are. `images` gives the rows' images in the
-/// order of the file `path`, none for rows without one; `progress` is told every two seconds how many are done, of how
+/// Decodes every image, each once, on rayon's threads; returns how many there are. `images` gives what the rows show
+/// ([`shown`]) in the order of the file `path`, none for rows without images; `progress` is told every two seconds how many are done, of how
 /// many.
 ///
 /// # Errors

@@ -11,6 +11,7 @@ use super::text::{self, Format};
 use crate::atomic;
 use crate::conversation::{Conversation, turn_fault};
 use crate::error::DataError;
+use crate::shown;
 
 const FORMAT: Format = Format {
     name: "LLaVA conversations",
@@ -33,7 +34,7 @@ pub fn check_unique_ids(path: &Path, rows: &[Conversation]) -> Result<(), DataEr
 /// [`DataError::Field`].
 pub fn check_placeholders(path: &Path, rows: &[Conversation]) -> Result<(), DataError> {
     let find = |row: &Conversation| {
-        let (expected, found) = (usize::from(row.image.is_some()), row.n_placeholders());
+        let (expected, found) = (shown::count(row.image.as_deref()), row.n_placeholders());
         if expected == found {
             return None;
         }

@@ -27,7 +27,12 @@ const FORMAT: Format = Format {
 pub(crate) struct Row {
     #[serde(deserialize_with = "text_or_integer")]
     id: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        alias = "images",
+        with = "crate::shown",
+        skip_serializing_if = "Option::is_none"
+    )]
     image: Option<String>,
     conversations: Vec<Turn>,
     #[serde(default)]

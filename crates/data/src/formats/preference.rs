@@ -35,7 +35,12 @@ pub(crate) const FORMAT: Format = Format {
 struct Row {
     #[serde(deserialize_with = "text_or_integer")]
     id: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        alias = "images",
+        with = "crate::shown",
+        skip_serializing_if = "Option::is_none"
+    )]
     image: Option<String>,
     #[serde(deserialize_with = "flat_or_nested")]
     conversations: Vec<Turn>,

@@ -7,8 +7,8 @@
 //! other answer is.
 //!
 //! # Reference
-//! `prepare_multimodal_messages` of TRL: messages whose content is plain text say nowhere where the image goes, and it
-//! goes before the first of a user; otherwise there must be as many places as images. candor has one image a row.
+//! `prepare_multimodal_messages` of TRL: messages whose content is plain text say nowhere where the images go, and they
+//! go before the first of a user; otherwise there must be as many places as images.
 
 mod message;
 mod parquet;

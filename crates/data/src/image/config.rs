@@ -27,7 +27,7 @@ const BICUBIC: u8 = 3;
 /// Sides beyond this are mistakes; an image of this side takes 192 MB normalised.
 const MAX_SIDE: u64 = 4096;
 /// Areas beyond this are mistakes: an image of this area takes 768 MB normalised.
-const MAX_PIXELS: u64 = 4 * MAX_SIDE * MAX_SIDE;
+pub(super) const MAX_PIXELS: u64 = 4 * MAX_SIDE * MAX_SIDE;
 /// Sides of patches and numbers of them beyond this are mistakes.
 const MAX_PATCH: u64 = 256;
 

@@ -9,7 +9,8 @@ use std::path::Path;
 use ::image::RgbImage;
 
 use super::{
-    AnyresProcessor, Colours, Fit, ImageLimits, NativeProcessor, SquareProcessor, config, decode,
+    AnyresClass, AnyresProcessor, Colours, Fit, ImageLimits, NativeProcessor, SquareProcessor,
+    config, decode,
 };
 use crate::atomic;
 use crate::error::DataError;
@@ -169,6 +170,15 @@ impl ImageProcessor {
         match self {
             Self::Anyres(anyres) => anyres.fit_among(image),
             Self::Square(_) | Self::Native(_) => None,
+        }
+    }
+
+    /// Whether [`ImageProcessor::fit_among`] makes another image.
+    #[must_use]
+    pub fn sees_several_otherwise(&self) -> bool {
+        match self {
+            Self::Anyres(anyres) => anyres.class == AnyresClass::Onevision,
+            Self::Square(_) | Self::Native(_) => false,
         }
     }
 

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{BadRow, BadRows, ImageRows, Look, Reason, Row, RowName, faults};
 use crate::atomic;
 use crate::error::DataError;
+use crate::shown;
 
 /// The file in a run's folder that lists the rows that were left out.
 pub const SKIPPED: &str = "skipped.jsonl";
@@ -49,7 +50,7 @@ pub struct Sifted<T> {
 }
 
 impl Sieve<'_> {
-    /// Looks at the images of the rows, which `image` tells, and keeps the rows that have no fault.
+    /// Looks at the images of the rows, which `image` tells as [`shown`] has them, and keeps the rows that have no fault.
     ///
     /// # Errors
     /// [`DataError::BadRows`] where bad rows stop the run.
@@ -59,10 +60,12 @@ impl Sieve<'_> {
         image: impl Fn(&T) -> Option<&str>,
     ) -> Result<Sifted<T>, DataError> {
         let shown = rows.iter().filter_map(|row| image(row.made.as_ref().ok()?));
-        let bad_images = faults(self.images, shown, self.look);
+        let bad_images = faults(self.images, shown.flat_map(shown::names), self.look);
         for row in &mut rows {
-            let name = row.made.as_ref().ok().and_then(&image);
-            if let Some(fault) = name.and_then(|name| bad_images.get(name)) {
+            let mut names = row.made.as_ref().ok().and_then(&image).into_iter();
+            let fault =
+                names.find_map(|of_row| shown::names(of_row).find_map(|name| bad_images.get(name)));
+            if let Some(fault) = fault {
                 row.made = Err(fault.clone());
             }
         }
@@ -74,10 +77,11 @@ impl Sieve<'_> {
             }
         }
         let skipped = self.settle(BadRows(bad))?;
-        let images = good
-            .iter()
-            .filter_map(|(name, made)| Some((name.clone(), image(made)?.to_owned())))
-            .collect();
+        let images = good.iter().flat_map(|(name, made)| {
+            let names = image(made).into_iter().flat_map(shown::names);
+            names.map(|image| (name.clone(), image.to_owned()))
+        });
+        let images = images.collect();
         Ok(Sifted {
             rows: good,
             images,

@@ -811,7 +811,7 @@ pub const CASES: &[Case] = &[
             (
                 r#"["a.jpg"]"#,
                 r#"["a.jpg","b.jpg"]"#,
-                &["line 1", "`images`", "several images"],
+                &["line 1", "`prompt`", "found 1 <image> and 2 images"],
             ),
             (
                 r#""images":["a.jpg"],"#,

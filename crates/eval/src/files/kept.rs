@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use candor_data::LineLog;
+use candor_data::image::PixelBounds;
 use serde::{Deserialize, Serialize};
 
 use super::plan::Plan;
@@ -20,6 +21,9 @@ pub(crate) struct Head {
     pub adapter: Option<String>,
     /// Of its weights.
     pub adapter_fingerprint: Option<String>,
+    /// Bounds of images that were given.
+    #[serde(default, skip_serializing_if = "PixelBounds::is_none")]
+    pub pixels: PixelBounds,
     /// Of ids, images' names and words of all questions.
     pub questions_sha256: String,
     /// Decides the draws.
@@ -50,6 +54,7 @@ impl Head {
                 "a question or prompt",
                 self.questions_sha256 == other.questions_sha256,
             ),
+            ("the bounds of images", self.pixels == other.pixels),
             ("the seed", self.seed == other.seed),
             (
                 "the temperature",

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use candor_data::image::PixelBounds;
 use candor_eval::EvalError;
 use candor_eval::files::{EvalRun, answer};
 use candor_judge::benchmarks::Files;
@@ -52,6 +53,7 @@ pub fn eval_run(
         model: model.to_owned(),
         adapter: None,
         precision: BasePrecision::F32,
+        pixels: PixelBounds::default(),
         description: "Describe the image in detail.".to_owned(),
         instruction: None,
         temperature: 0.0,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use tch::Tensor;
 
 use crate::linear::Linear;
+use crate::lora::Adapter;
 use crate::weights::{Init, Weights};
 use crate::{FeatureSelect, LlavaConfig, ModelError, Part, VisionConfig};
 
@@ -146,11 +147,16 @@ impl VisionTower {
         })
     }
 
+    /// Rows of features that a view has.
+    pub(crate) fn n_rows(&self) -> i64 {
+        self.position_embedding.size()[0] - i64::from(self.drop_class)
+    }
+
     /// The features of the chosen hidden layers, beside each other.
     ///
     /// # Shapes
     /// `pixels`: `[n_views, 3, image_size, image_size]`, normalised → `[n_views, n_rows, n_layers · hidden]`.
-    pub fn forward(&self, pixels: &Tensor) -> Tensor {
+    pub fn forward(&self, pixels: &Tensor, adapter: Option<&Adapter>) -> Tensor {
         let n = pixels.size()[0];
         let stride = [self.patch_size, self.patch_size];
         let pixels = pixels.to_kind(self.patch_embedding.kind());
@@ -171,7 +177,7 @@ impl VisionTower {
             if self.layers.contains(&layer) {
                 hidden.insert(layer, x.shallow_clone());
             }
-            x = block.forward(&x);
+            x = block.forward(&x, adapter);
         }
         hidden.insert(self.blocks.len(), x);
         let chosen: Vec<&Tensor> = self.layers.iter().map(|layer| &hidden[layer]).collect();
@@ -241,19 +247,18 @@ impl Block {
         })
     }
 
-    fn forward(&self, x: &Tensor) -> Tensor {
-        let x = x + self.attend(&self.norm1.forward(x));
-        let inner = self
-            .activation
-            .apply(&self.fc1.forward(&self.norm2.forward(&x)));
-        x + self.fc2.forward(&inner)
+    fn forward(&self, x: &Tensor, adapter: Option<&Adapter>) -> Tensor {
+        let x = x + self.attend(&self.norm1.forward(x), adapter);
+        let inner = self.fc1.adapted(&self.norm2.forward(&x), adapter);
+        let inner = self.activation.apply(&inner);
+        x + self.fc2.adapted(&inner, adapter)
     }
 
-    fn attend(&self, x: &Tensor) -> Tensor {
+    fn attend(&self, x: &Tensor, adapter: Option<&Adapter>) -> Tensor {
         let [q, k, v, out] = &self.attention;
         let heads = |linear: &Linear| {
             linear
-                .forward(x)
+                .adapted(x, adapter)
                 .unflatten(2, [self.n_heads, -1])
                 .transpose(1, 2)
         };
@@ -267,6 +272,6 @@ impl Block {
             None,
             false,
         );
-        out.forward(&mixed.transpose(1, 2).flatten(2, 3))
+        out.adapted(&mixed.transpose(1, 2).flatten(2, 3), adapter)
     }
 }

@@ -14,7 +14,8 @@ use crate::{CheckpointFormat, ModelConfig, ModelError, tensor_file};
 /// otherwise.
 ///
 /// # Errors
-/// The adapter is damaged, does not fit the model or changes more than the decoder's blocks and the projector; or `out` is there already.
+/// The adapter is damaged, does not fit the model or changes more than linear layers of the blocks of decoder and tower and
+/// of the projector; or `out` is there already.
 pub fn export_adapter(
     folder: &Path,
     base: &ModelConfig,
@@ -43,7 +44,7 @@ pub fn export_adapter(
             tensors.insert(name, made);
         }
     }
-    let mut config = peft.config(spelling, base.text().num_hidden_layers);
+    let mut config = peft.config(spelling, base);
     if let Some(name) = base_name {
         config.base_model_name_or_path = Some(name.to_owned());
     }

@@ -1,7 +1,7 @@
 //! What merging changes: an adapter beside its base, and the merged model, asked the same.
 //!
-//! The terms of the decoder's blocks are computed beside their layers. What an adapter changes elsewhere takes effect in the
-//! opened base's own weights, in memory, so that of those layers no rounding shows, only that they are the right ones.
+//! The terms that can be switched on and off are computed beside their layers. What an adapter changes elsewhere takes effect
+//! in the opened base's own weights, in memory, so that of those layers no rounding shows, only that they are the right ones.
 //!
 //! In exact arithmetic both are one. What differs is the rounding of the merged weights to the type that is written,
 //! which for bf16 has eight bits, and the order of sums.
@@ -15,7 +15,7 @@ use super::tensors::merged as with_term;
 use crate::image_tokens::ImageTokens;
 use crate::llama::decoder::{EMBEDDING, HEAD};
 use crate::peft::PeftFolder;
-use crate::peft::paths::{is_of_projector, slot_of};
+use crate::peft::paths::{is_of_vision, slot_of};
 use crate::sample::{Sample, SampleRules};
 use crate::{Adapter, Bundle, ModelError, ModelFolder, Vlm};
 
@@ -51,7 +51,7 @@ pub(super) fn measure(
 ) -> Result<Difference, ModelError> {
     let unmerged = {
         let bundle = Bundle::load(base.clone(), device, kind)?;
-        let adapter = Adapter::of_fitting(peft, bundle.model.config(), device)?;
+        let adapter = Adapter::of_fitting(peft, &bundle.model)?;
         let head = change_outside_blocks(&bundle.model, peft)?;
         logits(&bundle, Some(&adapter), head.as_ref())?
     };
@@ -65,8 +65,8 @@ pub(super) fn measure(
     })
 }
 
-/// Changes what the adapter changes outside the decoder's blocks, but for terms on the projector. Returns the output layer where it is the embedding in the
-/// base, since the adapter may change one and not the other.
+/// Changes what the adapter changes besides terms that can be switched on and off. Returns the output layer where it is the
+/// embedding in the base, since the adapter may change one and not the other.
 ///
 /// # Shapes
 /// → `[vocab, width]`.
@@ -76,7 +76,7 @@ fn change_outside_blocks(model: &Vlm, peft: &PeftFolder) -> Result<Option<Tensor
         let whole = peft.whole_tensor(name, tied)?;
         let whole = whole.map(|whole| whole.to_device(tensor.device()));
         let layer = name.strip_suffix(".weight");
-        let layer = layer.filter(|layer| slot_of(layer).is_none() && !is_of_projector(layer));
+        let layer = layer.filter(|layer| slot_of(layer).is_none() && !is_of_vision(layer));
         let Some(term) = layer.and_then(|layer| peft.terms().get(layer)) else {
             return Ok(whole);
         };

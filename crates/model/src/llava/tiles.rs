@@ -30,6 +30,22 @@ pub(crate) struct Tiling {
     pub tokens: [i64; 2],
 }
 
+impl Tiling {
+    /// How such an image stands in a sequence, of whose view as a whole there are so many rows.
+    pub(crate) fn span(&self, n_view_rows: i64) -> ImageSpan {
+        let [rows, columns] = self.tokens;
+        ImageSpan {
+            n_rows: n_view_rows + self.fine.iter().product::<i64>(),
+            n_tokens: n_view_rows + rows * (columns + 1),
+            grid: None,
+            lines: Some(Lines::Each {
+                fine: self.fine,
+                tokens: self.tokens,
+            }),
+        }
+    }
+}
+
 impl LlavaConfig {
     /// How an image of this size of its own is put together; none where an image is one view.
     pub(crate) fn tiling(&self, own: ImageSize) -> Option<Tiling> {
@@ -80,19 +96,16 @@ impl LlavaConfig {
 
     /// Rows of features of an image of this size.
     pub(crate) fn n_rows_of(&self, own: ImageSize) -> i64 {
-        let fine = self
-            .tiling(own)
-            .map_or(0, |tiling| tiling.fine.iter().product());
-        self.n_view_rows() + fine
+        let whole = self.n_view_rows();
+        self.tiling(own)
+            .map_or(whole, |tiling| tiling.span(whole).n_rows)
     }
 
     /// Tokens of an image of this size.
     pub(crate) fn n_tokens_of(&self, own: ImageSize) -> i64 {
-        let fine = |Tiling {
-                        tokens: [rows, columns],
-                        ..
-                    }| rows * (columns + 1);
-        self.n_view_rows() + self.tiling(own).map_or(0, fine)
+        let whole = self.n_view_rows();
+        self.tiling(own)
+            .map_or(whole, |tiling| tiling.span(whole).n_tokens)
     }
 
     /// Views that the tower takes of an image of this size.
@@ -145,17 +158,7 @@ pub(crate) fn lay_together(views: &Tensor, tiling: &Tiling, side: i64) -> Featur
         columns,
     );
     let all = Tensor::cat(&[whole, inner.flatten(1, 2)], 1);
-    let [token_rows, token_columns] = tiling.tokens;
-    let span = ImageSpan {
-        n_rows: all.size()[1],
-        n_tokens: shape[2] + token_rows * (token_columns + 1),
-        grid: None,
-        lines: Some(Lines::Each {
-            fine: tiling.fine,
-            tokens: tiling.tokens,
-        }),
-    };
-    Features::alike(&all, span)
+    Features::alike(&all, tiling.span(shape[2]))
 }
 
 /// Tokens of images whose rows have gone through the projector, with what ends their lines.

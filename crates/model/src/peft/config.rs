@@ -13,8 +13,8 @@ use serde_json::{Map, Value};
 
 use super::MERGE;
 use super::matching::Targets;
-use crate::ModelError;
 use crate::llama::layers::TARGETS;
+use crate::{ModelError, Part};
 
 const BOUND: Bound = Bound {
     max_bytes: 16 << 20,
@@ -60,16 +60,20 @@ pub struct LoraConfig {
     /// Whether the projector's linear layers have an adapter. Files say so by their names.
     #[serde(skip)]
     pub with_projector: bool,
+    /// Whether those of the tower's blocks have one.
+    #[serde(skip)]
+    pub with_tower: bool,
 }
 
 impl LoraConfig {
     /// A configuration for the given layers of the decoder (names of [`crate::TARGETS`], or `decoder` for all of them), and
-    /// with `projector` among them for the projector's linear layers.
+    /// with `projector` or `tower` among them for the linear layers of these.
     #[must_use]
     pub fn new(r: i64, lora_alpha: f64, targets: &[String]) -> Self {
         let whole = targets.iter().any(|target| target == DECODER);
+        let with_tower = targets.iter().any(|target| target == TOWER);
         let layers = targets.iter().map(String::as_str);
-        let layers = layers.filter(|target| ![DECODER, PROJECTOR].contains(target));
+        let layers = layers.filter(|target| ![DECODER, PROJECTOR, TOWER].contains(target));
         let mut layers: Vec<String> = layers.map(str::to_owned).collect();
         if whole {
             let missing = TARGETS
@@ -85,13 +89,25 @@ impl LoraConfig {
             r,
             lora_alpha,
             target_modules: layers,
-            exclude_modules: Some(NOT_THE_TOWER.to_owned()),
+            // Where all of its layers are adapted, their last names mean what they should.
+            exclude_modules: (!with_tower).then(|| NOT_THE_TOWER.to_owned()),
             rank_pattern: BTreeMap::new(),
             alpha_pattern: BTreeMap::new(),
             bias: "none".to_owned(),
             lora_dropout: 0.0,
             use_rslora: false,
             with_projector: targets.iter().any(|target| target == PROJECTOR),
+            with_tower,
+        }
+    }
+
+    /// Whether it has terms for the linear layers of a part besides the decoder.
+    #[must_use]
+    pub fn means(&self, part: Part) -> bool {
+        match part {
+            Part::Tower => self.with_tower,
+            Part::Projector => self.with_projector,
+            Part::Embedding | Part::Blocks | Part::Head => false,
         }
     }
 
@@ -124,6 +140,8 @@ pub(crate) fn scale(r: i64, alpha: f64, use_rslora: bool) -> f64 {
 const DECODER: &str = "decoder";
 /// What stands for all linear layers of the projector.
 const PROJECTOR: &str = "projector";
+/// What stands for all linear layers of the tower's blocks.
+const TOWER: &str = "tower";
 
 /// PEFT's pattern for modules that stay as they are: the towers of all families, some of whose layers are called as the
 /// decoder's and the projector's.

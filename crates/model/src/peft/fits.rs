@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::meant::{Meant, is_table};
-use super::paths::{WRAPPER, is_of_projector, slot_of};
+use super::paths::{WRAPPER, is_of_vision, slot_of};
 use super::{PeftFolder, REMEDY, Term};
 use crate::llama::decoder::{EMBEDDING, HEAD};
 use crate::llama::layers::{TARGETS, target_name, target_size};
-use crate::lora::projector_layers;
+use crate::lora::vision_layers;
 use crate::{ModelConfig, ModelError};
 
 const MERGE_FIRST: &str = "merge it into its base with `candor export BASE --adapter FOLDER --merge --out OUT`, and use OUT";
@@ -16,8 +16,8 @@ const MERGE_FIRST: &str = "merge it into its base with `candor export BASE --ada
 pub(crate) type Shapes = BTreeMap<String, Vec<i64>>;
 
 impl PeftFolder {
-    /// Whether the folder changes nothing but the decoder's blocks and the projector, so that it can be switched on and off,
-    /// and configuration and tensors mean the same layers of this model.
+    /// Whether the folder changes nothing but the blocks of decoder and tower and the projector, so that it can be switched
+    /// on and off, and configuration and tensors mean the same layers of this model.
     ///
     /// # Errors
     /// It changes more, or they do not; or a term has other sizes than its layer.
@@ -37,10 +37,8 @@ impl PeftFolder {
                 (name, vec![n_out, n_in])
             })
         });
-        let projector = projector_layers(model).into_iter();
-        let projector =
-            projector.map(|(layer, [n_in, n_out])| (format!("{layer}.weight"), vec![n_out, n_in]));
-        let mut shapes: Shapes = layers.chain(projector).collect();
+        let vision = vision_layers(model).map(|tensor| (tensor.name, tensor.shape));
+        let mut shapes: Shapes = layers.chain(vision).collect();
         // Nothing changes these, and so the configuration must not mean them either.
         let table = vec![base.vocab_size, base.hidden_size];
         shapes.extend([EMBEDDING, HEAD].map(|name| (name.to_owned(), table.clone())));
@@ -121,11 +119,11 @@ impl PeftFolder {
         Ok(())
     }
 
-    /// Whether the folder changes nothing but linear layers of the decoder's blocks and of the projector.
+    /// Whether the folder changes nothing but linear layers of the blocks of decoder and tower and of the projector.
     fn check_nothing_else(&self) -> Result<(), ModelError> {
-        let switchable = |name: &str| slot_of(name).is_some() || is_of_projector(name);
+        let switchable = |name: &str| slot_of(name).is_some() || is_of_vision(name);
         if let Some((_, term)) = self.terms.iter().find(|(name, _)| !switchable(name)) {
-            let problem = "adapts a layer outside the decoder's blocks and the projector, which candor can only merge";
+            let problem = "adapts a layer outside the blocks of decoder and tower and the projector, which candor can only merge";
             return Err(self.refuse(&term.a, problem, MERGE_FIRST));
         }
         if let Some(whole) = self.saved.values().chain(self.of_base.values()).next() {

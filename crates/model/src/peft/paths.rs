@@ -183,6 +183,20 @@ pub(crate) fn is_of_projector(name: &str) -> bool {
     name.starts_with("multi_modal_projector.")
 }
 
+/// Whether candor's `name` is of a layer of the tower's blocks.
+pub(crate) fn is_of_tower(name: &str) -> bool {
+    let blocks = [
+        "vision_tower.vision_model.encoder.layers.",
+        "vision_tower.blocks.",
+    ];
+    blocks.iter().any(|start| name.starts_with(start))
+}
+
+/// Whether candor's `name` is of a layer of the tower's blocks or of the projector.
+pub(crate) fn is_of_vision(name: &str) -> bool {
+    is_of_tower(name) || is_of_projector(name)
+}
+
 /// The block and the slot among [`TARGETS`] of candor's `name` of a layer, if it is one of these.
 pub(crate) fn slot_of(name: &str) -> Option<(i64, usize)> {
     let (layer, rest) = name.strip_prefix(BLOCKS)?.split_once('.')?;

@@ -8,6 +8,7 @@ use super::windows::Alike;
 use crate::clip::LayerNorm;
 use crate::linear::Linear;
 use crate::llama::RmsNorm;
+use crate::lora::Adapter;
 use crate::weights::{Init, Weights};
 use crate::{Activation, ModelError};
 
@@ -136,11 +137,12 @@ impl Block {
         turns: &Turns,
         windows: Option<&[Alike]>,
         unit: i64,
+        adapter: Option<&Adapter>,
     ) -> Tensor {
         let normed = self.norm1.forward(x);
         let heads = self
             .qkv
-            .forward(&normed)
+            .adapted(&normed, adapter)
             .unflatten(2, [3, self.n_heads, -1]);
         // [3, n_images, heads, n_patches, head_dim]
         let heads = heads.permute([2, 0, 3, 1, 4]);
@@ -150,18 +152,22 @@ impl Block {
             None => attend(&query, &key, &value),
             Some(windows) => in_windows(&query, &key, &value, windows, unit),
         };
-        let x = x + self.proj.forward(&mixed.transpose(1, 2).flatten(2, 3));
+        let mixed = mixed.transpose(1, 2).flatten(2, 3);
+        let x = x + self.proj.adapted(&mixed, adapter);
         let normed = self.norm2.forward(&x);
-        &x + self.mlp.forward(&normed)
+        &x + self.mlp.forward(&normed, adapter)
     }
 }
 
 impl Mlp {
-    fn forward(&self, x: &Tensor) -> Tensor {
+    fn forward(&self, x: &Tensor, adapter: Option<&Adapter>) -> Tensor {
         match self {
-            Self::Plain(activation, [fc1, fc2]) => fc2.forward(&activation.apply(&fc1.forward(x))),
+            Self::Plain(activation, [fc1, fc2]) => {
+                fc2.adapted(&activation.apply(&fc1.adapted(x, adapter)), adapter)
+            }
             Self::SwiGlu([gate, up, down]) => {
-                down.forward(&fused::swiglu(&gate.forward(x), &up.forward(x)))
+                let [gate, up] = [gate, up].map(|linear| linear.adapted(x, adapter));
+                down.adapted(&fused::swiglu(&gate, &up), adapter)
             }
         }
     }

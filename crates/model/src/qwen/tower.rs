@@ -10,6 +10,7 @@ use super::config::{QwenVisionConfig, THETA};
 use super::places::Places;
 use super::windows::Windows;
 use crate::features::ImageSpan;
+use crate::lora::Adapter;
 use crate::weights::{Init, Weights};
 use crate::{ModelError, Part};
 
@@ -77,7 +78,7 @@ impl QwenTower {
     /// `pixels`: `[n_images, 3, height, width]`, normalised, both sides whole tokens →
     /// `[n_images, n_patches, feature_width]`: what the last block gives, and beside it what those give that go into the
     /// decoder as well.
-    pub(crate) fn forward(&self, pixels: &Tensor) -> Tensor {
+    pub(crate) fn forward(&self, pixels: &Tensor, adapter: Option<&Adapter>) -> Tensor {
         let size = pixels.size();
         let grid = self.config.grid([size[2], size[3]]);
         let unit = self.config.merge_size.pow(2);
@@ -113,6 +114,7 @@ impl QwenTower {
                 &turns,
                 groups.map(|(groups, _)| groups.as_slice()),
                 unit,
+                adapter,
             );
             if self.config.deep.contains(&at) {
                 deep.push(x.shallow_clone());

@@ -4,7 +4,7 @@
 //! models said is trimmed. The assistant's ranges begin after its name, with the space that its first word may own,
 //! and end with the token that ends a turn; LLaVA's own labels cover the same words.
 
-use candor_data::{Conversation, Speaker};
+use candor_data::{Conversation, Speaker, shown};
 
 use super::Rendered;
 use crate::tokenizer::{BOS, EOS, IMAGE};
@@ -92,7 +92,7 @@ fn marked_turns(
 /// `plain`, which projectors are pretrained with.
 pub(super) fn plain(conversation: &Conversation) -> Rendered {
     let mut out = Rendered::begin();
-    if conversation.image.is_some() {
+    for _ in 0..shown::count(conversation.image.as_deref()) {
         out.put(&[IMAGE]);
     }
     for turn in &conversation.turns {

@@ -124,7 +124,7 @@ impl Vlm {
             gradient = input.grad();
         }
         reached.push((embedded, gradient));
-        // What images gave at several places goes back through the projector, and perhaps the tower, at once.
+        // What images gave at several places goes back through projector and tower at once.
         let products = reached.iter().filter(|(given, _)| given.requires_grad());
         let products = products.map(|(given, gradient)| (*given * gradient).sum(Kind::Float));
         if let Some(product) = products.reduce(|all, product| all + product) {

@@ -89,16 +89,19 @@ impl Golden {
 
 /// What transformers of today calls a tensor of an adapter.
 pub fn peft_name(case: &str, name: &str) -> String {
-    let (deep, projector) = if case.starts_with("qwen/") {
+    let (deep, projector, tower) = if case.starts_with("qwen/") {
         (
             "model.visual.deepstack_merger_list.",
             "model.visual.merger.",
+            "model.visual.",
         )
     } else {
-        ("", "model.multi_modal_projector.")
+        ("", "model.multi_modal_projector.", "")
     };
     let spelled = [
         ("language_model.model.", "model.language_model."),
+        ("vision_tower.vision_model.", "model.vision_tower."),
+        ("vision_tower.", tower),
         ("multi_modal_projector.deepstack.", deep),
         ("multi_modal_projector.", projector),
     ];
@@ -106,7 +109,7 @@ pub fn peft_name(case: &str, name: &str) -> String {
         let rest = name.strip_prefix(here)?;
         Some(format!("base_model.model.{there}{rest}"))
     });
-    renamed.expect("a name of decoder or projector")
+    renamed.expect("a name of decoder, projector or tower")
 }
 
 pub fn golden_folder(case: &str) -> PathBuf {

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use candor_model::{LoraConfig, ModelConfig, Reading, USUAL_IMAGE};
+use candor_data::image::PixelBounds;
+use candor_model::{LoraConfig, Reading};
 use candor_run::Workload;
 use candor_train::BasePrecision;
 
@@ -12,20 +13,25 @@ use super::made::{Known, Made};
 use crate::PlanError;
 use crate::memory::Budget;
 
-pub(super) fn budget(config: &ModelConfig, precision: BasePrecision) -> Budget<'_> {
-    Budget { config, precision }
+pub(super) fn budget(known: &Known, precision: BasePrecision) -> Budget<'_> {
+    let config = known.config();
+    Budget {
+        image: config.usual_image(known.pixels()),
+        ..Budget::new(config, precision)
+    }
 }
 
-/// What is known of the model that a run starts from, or a note that nothing is.
+/// What is known of the model that a run starts from and sees images with within bounds, or a note that nothing is.
 pub(super) fn model(
     made: &Made,
     folder: &Path,
+    pixels: PixelBounds,
     plan: &mut Plan,
 ) -> Result<Option<Known>, PlanError> {
-    let known = made.known(folder)?;
+    let known = made.known(folder, pixels)?;
     match &known {
         Some(Known::Here(_)) => {}
-        Some(Known::Sizes(_, of)) => {
+        Some(Known::Sizes { of, .. }) => {
             plan.note(format!("{} is not here yet: planned on the published sizes of {of}", folder.display()));
         }
         None => plan.note(format!(
@@ -52,7 +58,7 @@ pub(super) fn counted<'p>(
             return Ok(Some(workload));
         }
         (Some(missing), _) => format!("{} is not here", missing.display()),
-        (None, Known::Sizes(..)) => "the tokenizer is not here".to_owned(),
+        (None, Known::Sizes { .. }) => "the tokenizer is not here".to_owned(),
     };
     match bound {
         Some(bound) => {
@@ -80,19 +86,41 @@ pub(super) fn longest(workload: Option<&Workload>, bound: u64) -> u64 {
     workload.map_or(bound, |workload| workload.longest_tokens)
 }
 
-pub(super) fn features(bases: &[Budget<'_>], workload: Option<&Workload>, plan: &mut Plan) -> u64 {
-    let config = bases[0].config;
-    if config.sizes_differ() {
+/// Images of a row, those of the row that shows most.
+pub(super) fn images_of_a_row(workload: Option<&Workload>) -> u64 {
+    workload.map_or(1, |workload| workload.images.of_a_row.max(1))
+}
+
+/// What is kept of the images for each base, with whether an adapter changes its tower.
+pub(super) fn features(
+    bases: &[(Budget<'_>, bool)],
+    workload: Option<&Workload>,
+    plan: &mut Plan,
+) -> u64 {
+    let usual = bases[0].0;
+    if bases.iter().any(|(_, seen_anew)| *seen_anew) {
+        plan.note("an adapter changes the tower, so images are kept as pixels and go through it in every pass");
+    }
+    if usual.config.sizes_differ() {
         plan.note(format!(
             "an image is counted as one of {} x {} pixels, which takes {} tokens",
-            USUAL_IMAGE.width,
-            USUAL_IMAGE.height,
-            config.n_image_tokens(USUAL_IMAGE)
+            usual.image.width,
+            usual.image.height,
+            usual.image_tokens()
         ));
     }
-    let of = |n: u64| bases.iter().map(|budget| budget.features(n)).sum();
+    let of = |n: u64| {
+        let of = |(budget, seen_anew): &(Budget<'_>, bool)| {
+            if *seen_anew {
+                budget.pixels(n)
+            } else {
+                budget.features(n)
+            }
+        };
+        bases.iter().map(of).sum()
+    };
     if let Some(workload) = workload {
-        return of(workload.n_images);
+        return of(workload.images.different);
     }
     let thousand: u64 = of(1000);
     plan.note(format!(

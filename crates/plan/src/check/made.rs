@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use candor_model::{LoraConfig, ModelConfig, ModelError, Reading, TARGETS, hub, peft, published};
+use candor_data::image::PixelBounds;
+use candor_model::{
+    LoraConfig, ModelConfig, ModelError, ModelFolder, Reading, TARGETS, hub, peft, published,
+};
 use candor_reward::RewardModel;
 use serde::Deserialize;
 
@@ -17,8 +20,15 @@ const RANK: i64 = 64;
 pub(crate) enum Known {
     /// It is here.
     Here(Box<Reading>),
-    /// Only how large it is, and how that is known.
-    Sizes(Box<ModelConfig>, String),
+    /// Only how large it is.
+    Sizes {
+        /// Its sizes.
+        config: Box<ModelConfig>,
+        /// How they are known.
+        of: String,
+        /// Bounds of its images.
+        pixels: PixelBounds,
+    },
 }
 
 impl Known {
@@ -26,7 +36,23 @@ impl Known {
     pub(crate) fn config(&self) -> &ModelConfig {
         match self {
             Self::Here(reading) => reading.config(),
-            Self::Sizes(config, _) => config,
+            Self::Sizes { config, .. } => config,
+        }
+    }
+
+    /// Bounds of its images that were given.
+    pub(crate) fn pixels(&self) -> PixelBounds {
+        match self {
+            Self::Here(reading) => reading.folder.pixels(),
+            Self::Sizes { pixels, .. } => *pixels,
+        }
+    }
+
+    /// Bounds of its images, those of its folder where none were given.
+    pub(crate) fn sees(&self) -> PixelBounds {
+        match self {
+            Self::Here(reading) => PixelBounds::of(&reading.processor),
+            Self::Sizes { pixels, .. } => *pixels,
         }
     }
 }
@@ -40,8 +66,19 @@ pub(crate) struct Made {
     joined: BTreeMap<PathBuf, [String; 2]>,
     /// The base and the sizes of each adapter.
     adapters: BTreeMap<PathBuf, (PathBuf, LoraConfig)>,
-    /// The base and the adapter of each reward model.
-    rewards: BTreeMap<PathBuf, (PathBuf, LoraConfig)>,
+    /// The reward models.
+    rewards: BTreeMap<PathBuf, Judge>,
+}
+
+/// What a reward model is made of.
+#[derive(Debug, Clone)]
+pub(crate) struct Judge {
+    /// Its base.
+    pub base: PathBuf,
+    /// Bounds of its images.
+    pub pixels: PixelBounds,
+    /// Its adapter.
+    pub lora: LoraConfig,
 }
 
 impl Made {
@@ -62,8 +99,8 @@ impl Made {
     }
 
     /// A recipe writes a reward model.
-    pub(crate) fn reward(&mut self, folder: PathBuf, base: &Path, lora: &LoraConfig) {
-        self.rewards.insert(folder, (base.to_owned(), lora.clone()));
+    pub(crate) fn reward(&mut self, folder: PathBuf, judge: Judge) {
+        self.rewards.insert(folder, judge);
     }
 
     /// The base of an adapter that is not here yet, if a recipe is to write one into this folder.
@@ -88,11 +125,16 @@ impl Made {
         }
     }
 
-    /// The model in a folder, or the one that it is to be trained from, or published sizes; none where nothing is known.
+    /// The model in a folder, or the one that it is to be trained from, or published sizes; none where nothing is known. Its
+    /// images are within bounds.
     ///
     /// # Errors
-    /// It is there and cannot be read, or is an adapter.
-    pub(crate) fn known(&self, folder: &Path) -> Result<Option<Known>, PlanError> {
+    /// It is there and cannot be read, is an adapter, or sees all images alike where there are bounds.
+    pub(crate) fn known(
+        &self,
+        folder: &Path,
+        pixels: PixelBounds,
+    ) -> Result<Option<Known>, PlanError> {
         if let Some(base) = self.base_of(folder) {
             return Err(alone(folder, base).into());
         }
@@ -100,7 +142,8 @@ impl Made {
         // Each step leads to another folder, and no recipe starts from what it writes.
         for _ in 0..=self.models.len() {
             if hub::find(folder).is_ok() {
-                return Ok(Some(Known::Here(Box::new(Reading::open(folder)?))));
+                let found = ModelFolder::find(folder)?.with_pixels(pixels);
+                return Ok(Some(Known::Here(Box::new(Reading::of(found)?))));
             }
             match self.models.get(folder) {
                 Some(from) => folder = from,
@@ -116,7 +159,19 @@ impl Made {
             }),
             None => published::whole(folder).map(|config| (config, folder.display().to_string())),
         };
-        Ok(found.map(|(config, of)| Known::Sizes(Box::new(config), of)))
+        let Some((config, of)) = found else {
+            return Ok(None);
+        };
+        if config.llava().is_some() && !pixels.is_none() {
+            return Err(PlanError::Model(ModelError::Config {
+                path: folder.to_owned(),
+                problem: "is a LLaVA, whose images are brought to sizes of its own, so `min_pixels` and `max_pixels` bound nothing"
+                    .to_owned(),
+                remedy: "leave both out, or give bounds to a model that sees images near their own size, such as Qwen-VL",
+            }));
+        }
+        let config = Box::new(config);
+        Ok(Some(Known::Sizes { config, of, pixels }))
     }
 
     /// The sizes of an adapter, and whether they are an assumption.
@@ -130,14 +185,18 @@ impl Made {
         }
     }
 
-    /// The base and the adapter of a reward model.
+    /// What a reward model is made of.
     ///
     /// # Errors
     /// It is there and cannot be read.
-    pub(crate) fn judge(&self, folder: &Path) -> Result<Option<(PathBuf, LoraConfig)>, PlanError> {
+    pub(crate) fn judge(&self, folder: &Path) -> Result<Option<Judge>, PlanError> {
         if folder.exists() {
             let (lora, _) = self.lora(&folder.join("adapter"));
-            return Ok(Some((RewardModel::base_path(folder)?, lora)));
+            return Ok(Some(Judge {
+                base: RewardModel::base_path(folder)?,
+                pixels: RewardModel::pixels(folder)?,
+                lora,
+            }));
         }
         Ok(self.rewards.get(folder).cloned())
     }
@@ -176,8 +235,10 @@ fn written(folder: &Path) -> Option<LoraConfig> {
         Targets::Pattern(_) => assumed().target_modules,
     };
     let of_projector = |name: &String| name.contains("projector") || name.contains("merger");
+    let of_tower = |name: &String| name.contains("vision_tower") || name.contains("visual.blocks");
     Some(LoraConfig {
         with_projector: targets.iter().any(of_projector),
+        with_tower: targets.iter().any(of_tower),
         ..LoraConfig::new(file.r, file.lora_alpha, &targets)
     })
 }

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use candor_model::{LoraConfig, ModelConfig, USUAL_IMAGE};
+use candor_model::LoraConfig;
 use candor_rl::RlRecipe;
 use candor_train::{DeviceChoice, Length};
 
-use super::known::{budget, counted, features, known_lora, longest, model};
+use super::known::{budget, counted, features, images_of_a_row, known_lora, longest, model};
 use super::made::{Known, Made};
 use super::{Plan, bound};
 use crate::PlanError;
@@ -20,33 +20,34 @@ pub(crate) fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan
     }
     let lora = known_lora(made, &recipe.policy_init, &mut plan);
     made.adapter(recipe.session.out.join("adapter"), &recipe.base, &lora);
-    let policy = model(made, &recipe.base, &mut plan)?;
+    let policy = model(made, &recipe.base, recipe.pixels, &mut plan)?;
     // Without a reward model the policy's base stands in its place, and there is no adapter.
-    let (judge_base, judge_lora) = match &recipe.reward {
-        None => (recipe.base.clone(), None),
+    let (judge_base, judge_pixels, judge_lora) = match &recipe.reward {
+        None => (recipe.base.clone(), recipe.pixels, None),
         Some(folder) => {
-            let Some((base, lora)) = made.judge(folder)? else {
+            let Some(judge) = made.judge(folder)? else {
                 plan.note(format!(
                     "{} is not here, and no recipe before this one makes it: neither data nor memory can be told",
                     folder.display()
                 ));
                 return Ok(plan);
             };
-            (base, Some(lora))
+            (judge.base, judge.pixels, Some(judge.lora))
         }
     };
     let judge = match &recipe.reward {
-        None => made.known(&recipe.base)?,
-        Some(_) => model(made, &judge_base, &mut plan)?,
+        None => made.known(&recipe.base, recipe.pixels)?,
+        Some(_) => model(made, &judge_base, judge_pixels, &mut plan)?,
     };
     let (Some(policy), Some(judge)) = (policy, judge) else {
         return Ok(plan);
     };
     let facts = recipe.data.facts.iter();
     let files = facts.chain([&recipe.data.prompts]);
-    let image = |config: &ModelConfig| config.n_image_tokens(USUAL_IMAGE) as u64;
+    let [of_policy, of_judge] = [&policy, &judge].map(|known| budget(known, recipe.base_precision));
+    let [policy_image, judge_image] = [of_policy, of_judge].map(|budget| budget.image_tokens());
     let answer = recipe.sampling.max_new_tokens as u64;
-    let bound = recipe.data.max_query_tokens as u64 + image(policy.config()) + answer;
+    let bound = recipe.data.max_query_tokens as u64 + policy_image + answer;
     let workload = counted(
         files,
         &policy,
@@ -56,22 +57,23 @@ pub(crate) fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan
             // Prompts are counted by the policy's tokens; what the judge is asked besides is not.
             let judge = match &judge {
                 Known::Here(judge) => judge,
-                Known::Sizes(..) => reading,
+                Known::Sizes { .. } => reading,
             };
             Ok(candor_rl::workload(recipe, reading, judge)?)
         },
     )?;
     let apart = apart(recipe, &mut plan);
-    let shared = !apart && judge_base == recipe.base;
-    let [policy, judge] =
-        [&policy, &judge].map(|known| budget(known.config(), recipe.base_precision));
+    let sees_alike = judge_pixels.is_none() || judge.sees() == policy.sees();
+    let shared = !apart && sees_alike && judge_base == recipe.base;
+    let (policy, judge) = (of_policy, of_judge);
     let longest = longest(workload.as_ref(), bound);
-    let value = longest + image(judge.config).saturating_sub(image(policy.config));
+    let value = longest + judge_image.saturating_sub(policy_image);
     let training = |budget: &Budget<'_>, lora: &LoraConfig, tokens: u64, targets: u64| {
         let rows = recipe.batch.micro_batch as u64;
         let pass = Pass {
             n_tokens: rows * tokens,
             n_targets: rows * targets,
+            n_images: rows * images_of_a_row(workload.as_ref()),
             activations: recipe.activations,
         };
         budget.training(pass, Some(lora), POLICY)
@@ -96,15 +98,20 @@ pub(crate) fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan
         judge.encoding(IMAGES_PER_PASS),
     ];
     let judge_adapter = judge_lora.as_ref().map_or(0, |lora| judge.adapter(lora));
-    let bases: &[Budget<'_>] = if shared { &[policy] } else { &[policy, judge] };
+    let judge_sees = judge_lora.as_ref().is_some_and(|lora| lora.with_tower);
+    let bases = if shared {
+        vec![(policy, lora.with_tower || judge_sees)]
+    } else {
+        vec![(policy, lora.with_tower), (judge, judge_sees)]
+    };
     let of_critic = u64::from(has_critic) * judge_adapter;
     let trained = policy.adapter(&lora) + of_critic;
     // Those that are trained, the reference and the reward model's.
     let adapters = trained + policy.adapter(&lora) + judge_adapter;
     plan.memory = Some(Memory {
-        weights_bytes: bases.iter().map(Budget::weights).sum::<u64>() + adapters,
+        weights_bytes: bases.iter().map(|(base, _)| base.weights()).sum::<u64>() + adapters,
         trained_bytes: optimizer(trained),
-        features_bytes: features(bases, workload.as_ref(), &mut plan),
+        features_bytes: features(&bases, workload.as_ref(), &mut plan),
         work_bytes: phases.into_iter().max().unwrap_or(0),
     });
     say_what_is_read(recipe, &mut plan);

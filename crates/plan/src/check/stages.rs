@@ -4,18 +4,18 @@ use std::path::Path;
 
 use candor_dpo::{DpoRecipe, ImageNegative};
 use candor_eval::EvalRecipe;
-use candor_model::{LoraConfig, ModelConfig, USUAL_IMAGE, published};
+use candor_model::{LoraConfig, published};
 use candor_reward::RewardRecipe;
 use candor_run::Workload;
 use candor_sample::SampleRecipe;
 use candor_sft::{Files, GroundRecipe, SftRecipe, Tune};
-use candor_train::{BasePrecision, Judgements, Length, LoraStart};
+use candor_train::{Judgements, Length, LoraStart};
 
-use super::known::{budget, counted, features, known_lora, longest, model};
-use super::made::Made;
+use super::known::{budget, counted, features, images_of_a_row, known_lora, longest, model};
+use super::made::{Judge, Made};
 use super::{Plan, bound};
 use crate::PlanError;
-use crate::memory::{CROSS_ENTROPY, IMAGES_PER_PASS, Memory, Pass, optimizer};
+use crate::memory::{Budget, CROSS_ENTROPY, IMAGES_PER_PASS, Memory, Pass, optimizer};
 
 /// Plans supervised fine-tuning.
 pub(crate) fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Plan, PlanError> {
@@ -39,7 +39,7 @@ pub(crate) fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Pl
             ));
         }
     }
-    let known = model(made, &recipe.base, &mut plan)?;
+    let known = model(made, &recipe.base, recipe.pixels, &mut plan)?;
     match &lora {
         Some(lora) => made.adapter(out.join("adapter"), &recipe.base, lora),
         None => made.model(out.join("model"), &recipe.base),
@@ -61,13 +61,14 @@ pub(crate) fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Pl
     let workload = counted(files, &known, &mut plan, bound::sft(recipe), |reading| {
         Ok(candor_sft::workload(recipe, reading)?)
     })?;
-    let budget = budget(known.config(), recipe.base_precision);
+    let budget = budget(&known, recipe.base_precision);
     let longest = longest(workload.as_ref(), recipe.max_tokens as u64);
-    let image = known.config().n_image_tokens(USUAL_IMAGE) as u64;
+    let image = budget.image_tokens();
     let rows = recipe.micro_batch as u64;
     let pass = Pass {
         n_tokens: rows * longest,
         n_targets: rows * longest.saturating_sub(image),
+        n_images: rows * images_of_a_row(workload.as_ref()),
         activations: recipe.activations,
     };
     let trained = match (&recipe.tune, &lora) {
@@ -77,10 +78,11 @@ pub(crate) fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Pl
     };
     let adapter = lora.as_ref().map_or(0, |lora| budget.adapter(lora));
     let training = budget.training(pass, lora.as_ref(), CROSS_ENTROPY);
+    let kept = (budget, lora.as_ref().is_some_and(|lora| lora.with_tower));
     plan.memory = Some(Memory {
         weights_bytes: budget.weights() + adapter,
         trained_bytes: optimizer(trained),
-        features_bytes: features(&[budget], workload.as_ref(), &mut plan),
+        features_bytes: features(&[kept], workload.as_ref(), &mut plan),
         work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
     });
     Ok(plan)
@@ -90,21 +92,21 @@ pub(crate) fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Pl
 pub(crate) fn sample(path: &Path, recipe: &SampleRecipe, made: &Made) -> Result<Plan, PlanError> {
     let mut plan = Plan::new(path, "sample", &recipe.out);
     let (base, adapter) = made.with_base(&recipe.base, recipe.adapter.as_deref())?;
-    let Some(known) = model(made, &base, &mut plan)? else {
+    let Some(known) = model(made, &base, recipe.pixels, &mut plan)? else {
         return Ok(plan);
     };
     let bound = bound::sample(recipe, known.config());
     let workload = counted([&recipe.prompts], &known, &mut plan, bound, |reading| {
         Ok(candor_sample::workload(recipe, reading)?)
     })?;
-    // The features of a chunk, not of all prompts.
-    let workload = workload.map(|workload| Workload {
-        n_images: workload.n_images.min(recipe.chunk as u64),
-        ..workload
+    let workload = workload.map(|mut workload| {
+        // The features of a chunk, not of all prompts.
+        let of_chunk = recipe.chunk as u64 * workload.images.of_a_row;
+        workload.images.different = workload.images.different.min(of_chunk);
+        workload
     });
     let speaking = Speaking {
-        config: known.config(),
-        precision: recipe.base_precision,
+        budget: budget(&known, recipe.base_precision),
         adapter: adapter.as_deref(),
         batch_rows: recipe.batch_rows,
         max_new_tokens: recipe.max_new_tokens,
@@ -117,7 +119,7 @@ pub(crate) fn sample(path: &Path, recipe: &SampleRecipe, made: &Made) -> Result<
 pub(crate) fn eval(path: &Path, recipe: &EvalRecipe, made: &Made) -> Result<Plan, PlanError> {
     let mut plan = Plan::new(path, "eval", &recipe.out);
     let (base, adapter) = made.with_base(&recipe.model, recipe.adapter.as_deref())?;
-    let Some(known) = model(made, &base, &mut plan)? else {
+    let Some(known) = model(made, &base, recipe.pixels, &mut plan)? else {
         return Ok(plan);
     };
     let workload = counted(
@@ -128,8 +130,7 @@ pub(crate) fn eval(path: &Path, recipe: &EvalRecipe, made: &Made) -> Result<Plan
         |reading| Ok(candor_eval::workload(recipe, reading)?),
     )?;
     let speaking = Speaking {
-        config: known.config(),
-        precision: recipe.base_precision,
+        budget: budget(&known, recipe.base_precision),
         adapter: adapter.as_deref(),
         batch_rows: recipe.batch_rows,
         max_new_tokens: recipe.max_new_tokens,
@@ -153,8 +154,13 @@ pub(crate) fn reward(
         LoraStart::Fresh(config) => LoraConfig::clone(config),
         LoraStart::Adapter(folder) => known_lora(made, folder, &mut plan),
     };
-    made.reward(out.clone(), &recipe.base, &lora);
-    let Some(known) = model(made, &recipe.base, &mut plan)? else {
+    let judge = Judge {
+        base: recipe.base.clone(),
+        pixels: recipe.pixels,
+        lora: lora.clone(),
+    };
+    made.reward(out.clone(), judge);
+    let Some(known) = model(made, &recipe.base, recipe.pixels, &mut plan)? else {
         return Ok(plan);
     };
     let facts = recipe.facts.iter();
@@ -164,18 +170,19 @@ pub(crate) fn reward(
     let workload = counted(files, &known, &mut plan, bound::reward(recipe), |reading| {
         Ok(candor_reward::workload(recipe, reading)?)
     })?;
-    let budget = budget(known.config(), recipe.base_precision);
+    let budget = budget(&known, recipe.base_precision);
     let pair = longest(workload.as_ref(), 2 * recipe.max_tokens as u64);
     let pass = Pass {
         n_tokens: recipe.micro_batch as u64 * pair,
         n_targets: 0,
+        n_images: recipe.micro_batch as u64 * images_of_a_row(workload.as_ref()),
         activations: recipe.activations,
     };
     let training = budget.training(pass, Some(&lora), CROSS_ENTROPY);
     plan.memory = Some(Memory {
         weights_bytes: budget.weights() + budget.adapter(&lora),
         trained_bytes: optimizer(budget.adapter(&lora)),
-        features_bytes: features(&[budget], workload.as_ref(), &mut plan),
+        features_bytes: features(&[(budget, lora.with_tower)], workload.as_ref(), &mut plan),
         work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
     });
     Ok(plan)
@@ -193,7 +200,7 @@ pub(crate) fn dpo(path: &Path, recipe: &DpoRecipe, made: &mut Made) -> Result<Pl
         Tune::Lora(LoraStart::Adapter(folder)) => Some(known_lora(made, folder, &mut plan)),
         Tune::AllButTower | Tune::Projector => None,
     };
-    let known = model(made, &recipe.base, &mut plan)?;
+    let known = model(made, &recipe.base, recipe.pixels, &mut plan)?;
     match &lora {
         Some(lora) => made.adapter(out.join("adapter"), &recipe.base, lora),
         None => made.model(out.join("model"), &recipe.base),
@@ -219,13 +226,14 @@ pub(crate) fn dpo(path: &Path, recipe: &DpoRecipe, made: &mut Made) -> Result<Pl
         bound::dpo(recipe, row),
         |reading| Ok(candor_dpo::workload(recipe, reading)?),
     )?;
-    let budget = budget(known.config(), recipe.base_precision);
-    let image = known.config().n_image_tokens(USUAL_IMAGE) as u64;
+    let budget = budget(&known, recipe.base_precision);
+    let image = budget.image_tokens();
     let rows = recipe.micro_batch as u64;
     let longest = longest(workload.as_ref(), times * answers);
     let pass = Pass {
         n_tokens: rows * longest,
         n_targets: rows * longest.saturating_sub(times * image),
+        n_images: rows * times * images_of_a_row(workload.as_ref()),
         activations: recipe.activations,
     };
     let trained = lora
@@ -238,7 +246,8 @@ pub(crate) fn dpo(path: &Path, recipe: &DpoRecipe, made: &mut Made) -> Result<Pl
         Some(ImageNegative::Crop | ImageNegative::Blank) => 2,
         Some(ImageNegative::Other) | None => 1,
     };
-    let of_images = copies * features(&[budget], workload.as_ref(), &mut plan);
+    let kept = (budget, lora.as_ref().is_some_and(|lora| lora.with_tower));
+    let of_images = copies * features(&[kept], workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
         weights_bytes: budget.weights() + adapter,
         trained_bytes: optimizer(trained),
@@ -268,8 +277,7 @@ pub(crate) fn ground(path: &Path, recipe: &GroundRecipe) -> Plan {
 
 /// Writing answers.
 struct Speaking<'a> {
-    config: &'a ModelConfig,
-    precision: BasePrecision,
+    budget: Budget<'a>,
     adapter: Option<&'a Path>,
     batch_rows: usize,
     max_new_tokens: usize,
@@ -277,16 +285,17 @@ struct Speaking<'a> {
 
 impl Speaking<'_> {
     fn memory(&self, workload: Option<&Workload>, made: &Made, plan: &mut Plan) -> Memory {
-        let budget = budget(self.config, self.precision);
-        let positions = self.config.n_positions() as u64;
+        let budget = self.budget;
+        let positions = budget.config.n_positions() as u64;
         // Questions of unknown length are hardly longer than an image and an answer.
-        let image = self.config.n_image_tokens(USUAL_IMAGE) as u64;
+        let image = budget.image_tokens();
         let bound = positions.min(2 * (image + self.max_new_tokens as u64));
         let writing = budget.writing(self.batch_rows as u64, longest(workload, bound));
-        let adapter = self.adapter.map(|folder| known_lora(made, folder, plan));
+        let lora = self.adapter.map(|folder| known_lora(made, folder, plan));
+        let kept = (budget, lora.as_ref().is_some_and(|lora| lora.with_tower));
         Memory {
-            weights_bytes: budget.weights() + adapter.map_or(0, |lora| budget.adapter(&lora)),
-            features_bytes: features(&[budget], workload, plan),
+            weights_bytes: budget.weights() + lora.map_or(0, |lora| budget.adapter(&lora)),
+            features_bytes: features(&[kept], workload, plan),
             work_bytes: writing.max(budget.encoding(IMAGES_PER_PASS)),
             ..Memory::default()
         }

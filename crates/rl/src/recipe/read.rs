@@ -4,7 +4,7 @@ use std::path::Path;
 
 use candor_judge::reward::Term;
 use candor_recipe::Reader;
-use candor_train::stage_fields::{IMAGES, ROOT, read_activations};
+use candor_train::stage_fields::{IMAGES, ROOT, read_activations, read_pixels};
 use candor_train::{BasePrecision, DeviceChoice, Length, SessionRecipe, on_bad_row};
 
 use super::algorithm::{Algorithm, read_algorithm};
@@ -50,6 +50,7 @@ impl RlRecipe {
             )
             .required();
         let base_precision = BasePrecision::read(r);
+        let pixels = read_pixels(r);
         let policy_init = r.path("model.policy_init", "Folder of the adapter that the policy starts from and stays close to: also the frozen reference.").required();
         let reward = r.path("model.reward", "Run folder of `candor reward`; it names its own base, which is opened in the same `model.base_precision`. May be left out where `[[rewards]]` are all that is earned and there is no critic.").optional();
         let reward_device = DeviceChoice::read_other(
@@ -98,6 +99,7 @@ impl RlRecipe {
             samples_per_step,
             base,
             base_precision,
+            pixels,
             policy_init,
             reward,
             reward_device,

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use candor_data::{Conversation, Facts, Turn};
-use candor_model::{Bundle, ImageFeatures, ScalarHead};
+use candor_model::{Bundle, ImageFeatures, ModelFolder, ScalarHead};
 use candor_reward::scorer::Base;
 use candor_reward::{Judged, Pooling, RewardModel};
 use candor_serve::{Models, ServeError};
@@ -43,15 +43,16 @@ fn answers_are_scored_with_facts_or_without() {
     write(&folder.join("told"), &alone, &base, "{facts}\nIs it?");
     write(&folder.join("plain"), &alone, &base, "Is it?");
     // One shares the served model, the other brings its base along, as if the served one were another.
-    let never = |_: &Path| -> Result<Bundle, ServeError> { panic!("the base is there already") };
+    let never =
+        |_: ModelFolder| -> Result<Bundle, ServeError> { panic!("the base is there already") };
     let elsewhere = folder.join("elsewhere");
     let models = Models::new("tiny", candor_testing::model::open(&base));
     let models = models
         .with_reward("told", &folder.join("told"), &base, never)
         .unwrap();
     let models = models
-        .with_reward::<ServeError>("plain", &folder.join("plain"), &elsewhere, |path| {
-            Ok(candor_testing::model::open(path))
+        .with_reward::<ServeError>("plain", &folder.join("plain"), &elsewhere, |found| {
+            Ok(candor_testing::model::open(found.path()))
         })
         .unwrap();
     let site = Site::of(models, settings());

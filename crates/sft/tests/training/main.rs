@@ -1,7 +1,10 @@
 //! Real runs on a handful of drawn images: what is trained, what is left alone, what is reported.
 
+mod pixels;
 mod rows;
+mod several_images;
 mod tiny;
+mod tower;
 
 use std::collections::BTreeMap;
 use std::fs;

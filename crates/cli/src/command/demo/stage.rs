@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use candor_dpo::DpoRecipe;
 use candor_eval::{EvalRecipe, curve};
-use candor_model::Bundle;
+use candor_model::{Bundle, ModelFolder};
 use candor_reward::RewardRecipe;
 use candor_rl::RlRecipe;
 use candor_run::{LaunchOptions, Outcome, Ranks, StopSignal};
@@ -124,7 +124,8 @@ impl Folder {
             }
             Stage::Curve(variant) => {
                 let recipe = self.eval_recipe(&name, "sft", None)?;
-                let bundle = Bundle::open(&recipe.model, device, recipe.base_precision)?;
+                let folder = ModelFolder::find(&recipe.model)?.with_pixels(recipe.pixels);
+                let bundle = Bundle::load(folder, device, recipe.base_precision)?;
                 let run = self.path(&variant.folder());
                 let curve = curve::trace(&recipe, &bundle, &run, &launch.stop)?;
                 if let Some(curve) = &curve {

@@ -13,6 +13,7 @@ use crate::formats::llava;
 use crate::image_key::image_key;
 use crate::prompt::AnswerType;
 use crate::rows::Reason;
+use crate::shown;
 use crate::sources;
 
 impl Build<'_> {
@@ -112,5 +113,6 @@ fn unusable(row: &Conversation) -> Option<&'static str> {
     let first = row
         .query()
         .is_some_and(|text| text.contains(IMAGE_PLACEHOLDER));
-    (row.n_placeholders() != 1 || !first).then_some(Reason::PlaceholderCount.name())
+    let several = shown::count(row.image.as_deref()) > 1;
+    (several || row.n_placeholders() != 1 || !first).then_some(Reason::PlaceholderCount.name())
 }

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::refuse;
 use crate::conversation::{IMAGE_PLACEHOLDER, Turn};
 use crate::formats::table::Fault;
+use crate::shown;
 
 /// A text, or a conversation.
 #[derive(Clone, PartialEq, Deserialize)]
@@ -168,7 +169,7 @@ impl Content {
     }
 }
 
-/// The image of a row whose own fields name `names`, and a place for it among the messages where they have none.
+/// The images of a row whose own fields name `names`, and places for them among the messages where they have none.
 pub(super) fn place_image(
     prompt: &mut [Message],
     mut names: Vec<String>,
@@ -183,10 +184,8 @@ pub(super) fn place_image(
             names.push(name);
         }
     }
-    if names.len() > 1 {
-        return refuse("images", "found several images, expected at most one");
-    }
-    let image = names.pop();
+    let places = format!("{IMAGE_PLACEHOLDER}\n").repeat(names.len());
+    let image = shown::together(names).map_err(|found| ("images".to_owned(), found))?;
     let texts = prompt.iter().map(|message| message.content.text());
     let texts = texts.collect::<Result<Vec<_>, Fault>>()?;
     if image.is_some() && !texts.iter().any(|text| text.contains(IMAGE_PLACEHOLDER)) {
@@ -198,8 +197,7 @@ pub(super) fn place_image(
         };
         let plain = of_user().find(|(_, message)| matches!(message.content, Content::Plain(_)));
         if let Some((at, _)) = plain.or_else(|| of_user().next()) {
-            let text = format!("{IMAGE_PLACEHOLDER}\n{}", texts[at]);
-            prompt[at].content = Content::Plain(text);
+            prompt[at].content = Content::Plain(places + &texts[at]);
         }
     }
     Ok(image)

@@ -135,12 +135,12 @@ fn points(
 ) -> Result<Option<Vec<CurvePoint>>, EvalError> {
     let all = recipe.questions()?;
     let mut progress = Progress::new("curve", snapshots.len() as u64, 0);
-    let features = images::encode(bundle, &recipe.images, &all, &mut progress)?;
+    let alone = Ranks::alone();
+    let features = images::encode(bundle, &recipe.images, &all, &alone, &mut progress)?;
     let mut points = Vec::with_capacity(snapshots.len());
     for (step, folder) in snapshots {
         progress.doing(&format!("describing with step {step}"));
         let adapter = Adapter::open(folder, &bundle.model)?;
-        let alone = Ranks::alone();
         let generator = Generator {
             bundle,
             adapter: Some(&adapter),

@@ -2,10 +2,11 @@
 //!
 //! Images may be of different sizes, and so have different numbers of rows and of tokens.
 
+use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
 /// How an image stands in a sequence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageSpan {
     /// Rows of features.
     pub n_rows: i64,
@@ -18,7 +19,7 @@ pub struct ImageSpan {
 }
 
 /// Where the learned token stands that ends a line of an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Lines {
     /// After the image's only view.
     One,
@@ -50,6 +51,18 @@ pub struct Features {
 }
 
 impl Features {
+    /// Features of one image, from its rows.
+    ///
+    /// # Shapes
+    /// `rows`: `[span.n_rows, width]`.
+    #[must_use]
+    pub fn of_image(rows: Tensor, span: ImageSpan) -> Self {
+        Self {
+            rows,
+            spans: vec![span],
+        }
+    }
+
     /// Features of images that are all alike.
     ///
     /// # Shapes

@@ -79,7 +79,8 @@ pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<
     }
     let images = images(&mut order, &prompts, session.steps_left());
     let progress = session.counter("encoding images");
-    let images = models.encode(&recipe.data.images, &images, &prompts.images, progress)?;
+    let (folder, shown) = (&recipe.data.images, &prompts.images);
+    let images = models.encode(folder, &images, shown, &launch.ranks, progress)?;
     session.doing("training");
     if session.steps_left().start == 0 && session.writes() {
         models.policy.save(&snapshot(session.path(), 0))?;

@@ -5,7 +5,8 @@ use candor_model::sample::{Batch, Sample};
 use candor_model::{Adapter, Bundle, ImageFeatures, Template, preflight};
 use candor_run::{Inputs, LaunchOptions, Outcome};
 use candor_train::{
-    Length, LoraStart, Opening, Session, TrainState, Tune, check_room, fingerprint, say_skipped,
+    Length, LoraStart, Opening, Session, TrainState, Tune, check_room, encode_images, fingerprint,
+    say_skipped,
 };
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
@@ -90,7 +91,8 @@ pub fn run(
         skipped.write(session.path())?;
     }
     let progress = session.counter("encoding images");
-    let features = ImageFeatures::encode(&bundle, &recipe.images, corpus.images(), progress)
+    let (folder, ranks) = (&recipe.images, &launch.ranks);
+    let features = encode_images(&bundle, folder, corpus.images(), ranks, progress)
         .map_err(|error| error.in_rows(corpus.image_rows()))?;
     session.doing("training");
 

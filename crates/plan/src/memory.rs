@@ -7,7 +7,7 @@
 //! | what | bytes |
 //! |---|---|
 //! | weights | `E` each; linear layers of the blocks 1 in int8 and 0.516 in nf4 (4 bits, and 1 byte + 4/256 for 64) |
-//! | what is trained | 4 for a weight of an adapter, and 12 for the gradient and the two moments of any trained weight |
+//! | what is trained | 4 for a weight of an adapter, and 12 for the gradient and the two moments of any trained weight; with `run.lanes` above 1 4 more for a second gradient |
 //! | an image's features | `E` · rows · tower width, kept for a whole run; of an image in tiles, a row is a token that ends no line |
 //! | keys and values | `2 · E · L · k` for a token of a sequence that is being written |
 //! | a block going forward | `E · (8 d + 4 f)` a token |
@@ -27,12 +27,12 @@ use candor_model::{
 use candor_train::BasePrecision;
 use serde::Serialize;
 
+use crate::trained::{F32, Trained};
+
 /// What the program takes without a model: code, tokenizer, a CUDA context.
 pub const PROGRAM: u64 = 500_000_000;
 /// Images that are encoded together before a run.
 pub const IMAGES_PER_PASS: u64 = 64;
-/// Bytes of a number of an adapter, a gradient or a moment.
-const F32: u64 = 4;
 
 /// Memory of one device, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -119,20 +119,22 @@ impl Budget<'_> {
             .sum()
     }
 
-    /// The weights that are trained where the tower alone stays as it is; in f32, as training has it.
+    /// The weights that are trained where the tower alone stays as it is.
     #[must_use]
-    pub fn trained_base(&self) -> u64 {
-        let specs = tensor_specs(self.config).into_iter();
-        let trained = specs.filter(|tensor| tensor.part != Part::Tower);
-        F32 * trained.map(|tensor| tensor.n_elements()).sum::<u64>()
+    pub fn trained_base(&self) -> Trained {
+        self.weights_of(|part| part != Part::Tower)
     }
 
-    /// The weights of the projector, in f32.
+    /// The weights of the projector.
     #[must_use]
-    pub fn projector(&self) -> u64 {
+    pub fn projector(&self) -> Trained {
+        self.weights_of(|part| part == Part::Projector)
+    }
+
+    fn weights_of(&self, counts: impl Fn(Part) -> bool) -> Trained {
         let specs = tensor_specs(self.config).into_iter();
-        let projector = specs.filter(|tensor| tensor.part == Part::Projector);
-        F32 * projector.map(|tensor| tensor.n_elements()).sum::<u64>()
+        let counted = specs.filter(|tensor| counts(tensor.part));
+        Trained::of(counted.map(|tensor| tensor.n_elements()))
     }
 
     /// The largest layer as it is unpacked for one product.
@@ -148,11 +150,12 @@ impl Budget<'_> {
 
     /// The weights of an adapter.
     #[must_use]
-    pub fn adapter(&self, lora: &LoraConfig) -> u64 {
-        F32 * lora.r as u64 * self.adapted_widths(lora).iter().sum::<u64>()
+    pub fn adapter(&self, lora: &LoraConfig) -> Trained {
+        let widths = self.adapted_widths(lora).into_iter();
+        Trained::of(widths.map(|width| lora.r as u64 * width))
     }
 
-    /// Width in and width out, added up, of each adapted layer.
+    /// Width in and width out of each adapted layer.
     fn adapted_widths(&self, lora: &LoraConfig) -> Vec<u64> {
         let adapted = |name: &str| {
             let layer = name.strip_suffix(".weight").unwrap_or(name);
@@ -166,7 +169,8 @@ impl Budget<'_> {
                 Part::Projector => lora.with_projector && tensor.shape.len() == 2,
                 _ => tensor.packable && adapted(&tensor.name),
             })
-            .map(|tensor| tensor.shape.iter().sum::<i64>() as u64)
+            .flat_map(|tensor| tensor.shape)
+            .map(|width| width as u64)
             .collect()
     }
 
@@ -243,12 +247,6 @@ impl Budget<'_> {
 pub const CROSS_ENTROPY: u64 = 16;
 /// The same of PPO, whose distribution and entropy come on top.
 pub const POLICY: u64 = 24;
-
-/// Gradients and moments of `bytes` of weights in f32.
-#[must_use]
-pub fn optimizer(bytes: u64) -> u64 {
-    3 * bytes
-}
 
 #[cfg(test)]
 mod tests {
@@ -368,18 +366,24 @@ mod tests {
         let weights = 64 * 32 * (4 * 8192 + 3 * 15_104);
         assert_eq!(
             budget.adapter(&LoraConfig::new(64, 16.0, &all)),
-            4 * weights
+            Trained {
+                bytes: 4 * weights,
+                largest_bytes: 4 * 64 * 11_008,
+            }
         );
         // The projector: 1024 + 4096 and 4096 + 4096.
         let whole = ["decoder".to_owned(), "projector".to_owned()];
         assert_eq!(
-            budget.adapter(&LoraConfig::new(64, 16.0, &whole)),
+            budget.adapter(&LoraConfig::new(64, 16.0, &whole)).bytes,
             4 * (weights + 64 * (5120 + 8192))
         );
         let two = ["q_proj".to_owned(), "v_proj".to_owned()];
         assert_eq!(
-            budget.adapter(&LoraConfig::new(4, 8.0, &two)),
+            budget.adapter(&LoraConfig::new(4, 8.0, &two)).bytes,
             4 * 4 * 32 * 2 * 8192
         );
+        // The words of the embedding, and those of the head, are the largest.
+        assert_eq!(budget.trained_base().largest_bytes, 4 * 32_064 * 4096);
+        assert_eq!(budget.projector().largest_bytes, 4 * 4096 * 4096);
     }
 }

@@ -6,7 +6,7 @@ use candor_model::{Activations, LoraConfig, ModelConfig, TARGETS, USUAL_IMAGE};
 use candor_train::BasePrecision;
 use serde::Serialize;
 
-use crate::memory::{Budget, CROSS_ENTROPY, Memory, POLICY, Pass, optimizer};
+use crate::memory::{Budget, CROSS_ENTROPY, Memory, POLICY, Pass};
 
 /// The paper's rank.
 const RANK: i64 = 64;
@@ -58,8 +58,8 @@ pub fn needs(config: &ModelConfig) -> Vec<Need> {
             activations: Activations::Recompute,
         };
         Memory {
-            weights_bytes: budget.weights() + budget.adapter(&lora),
-            trained_bytes: optimizer(budget.adapter(&lora)),
+            weights_bytes: budget.weights() + budget.adapter(&lora).bytes,
+            trained_bytes: budget.adapter(&lora).optimizer(1),
             work_bytes: budget.training(pass, Some(&lora), CROSS_ENTROPY),
             ..Memory::default()
         }
@@ -93,7 +93,12 @@ pub fn needs(config: &ModelConfig) -> Vec<Need> {
             config,
             "reward",
             format!("r = {RANK}, 1 pair of {pair} tokens a pass, recomputed"),
-            |b| Some(learning(b, pair, 0)),
+            |b| {
+                let mut memory = learning(b, pair, 0);
+                // The best adapter so far.
+                memory.weights_bytes += b.adapter(&lora).bytes;
+                Some(memory)
+            },
         ),
         need(
             config,
@@ -133,7 +138,7 @@ fn everything(budget: &Budget<'_>, n_tokens: u64) -> Memory {
     };
     Memory {
         weights_bytes: budget.weights(),
-        trained_bytes: optimizer(budget.trained_base()),
+        trained_bytes: budget.trained_base().optimizer(1),
         work_bytes: budget.training(pass, None, CROSS_ENTROPY),
         ..Memory::default()
     }
@@ -148,8 +153,8 @@ fn reinforcing(budget: &Budget<'_>, lora: &LoraConfig, rollout: u64) -> Memory {
     };
     let training = budget.training(pass, Some(lora), POLICY);
     Memory {
-        weights_bytes: budget.weights() + 4 * budget.adapter(lora),
-        trained_bytes: optimizer(2 * budget.adapter(lora)),
+        weights_bytes: budget.weights() + 4 * budget.adapter(lora).bytes,
+        trained_bytes: 2 * budget.adapter(lora).optimizer(1),
         work_bytes: training.max(budget.writing(ROWS, rollout)),
         ..Memory::default()
     }
@@ -197,7 +202,7 @@ mod tests {
             config: &config,
             precision: BasePrecision::F32,
         };
-        let tower = budget.weights() - budget.trained_base();
+        let tower = budget.weights() - budget.trained_base().bytes;
         assert_eq!(
             memory.weights_bytes + memory.trained_bytes,
             4 * (budget.weights() - tower) + tower

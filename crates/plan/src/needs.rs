@@ -81,7 +81,7 @@ pub fn needs(config: &ModelConfig) -> Vec<Need> {
             config,
             "sft, tower frozen",
             format!("1 conversation of {sft} tokens a pass, recomputed"),
-            |b| (b.precision == BasePrecision::F32).then(|| everything(b, sft)),
+            |b| everything(b, sft),
         ),
         need(
             config,
@@ -128,20 +128,26 @@ fn need(
     }
 }
 
-/// All but the tower is trained, in f32.
-fn everything(budget: &Budget<'_>, n_tokens: u64) -> Memory {
+/// All but the tower is trained, in f32, or with passes in bf16; what is packed cannot be.
+fn everything(budget: &Budget<'_>, n_tokens: u64) -> Option<Memory> {
+    let trained = budget.trained_base();
+    let masters = match budget.precision {
+        BasePrecision::F32 => 0,
+        BasePrecision::Bf16 => trained.masters(),
+        BasePrecision::Int8 | BasePrecision::Nf4 => return None,
+    };
     let image = budget.config.n_image_tokens(USUAL_IMAGE) as u64;
     let pass = Pass {
         n_tokens,
         n_targets: n_tokens.saturating_sub(image),
         activations: Activations::Recompute,
     };
-    Memory {
+    Some(Memory {
         weights_bytes: budget.weights(),
-        trained_bytes: budget.trained_base().optimizer(1),
+        trained_bytes: trained.optimizer(1) + masters,
         work_bytes: budget.training(pass, None, CROSS_ENTROPY),
         ..Memory::default()
-    }
+    })
 }
 
 /// Policy and value adapters learn, those of the reference and the reward model stay.
@@ -173,11 +179,11 @@ mod tests {
     }
 
     #[test]
-    fn fewer_bits_take_less_and_only_f32_trains_a_base() {
+    fn fewer_bits_take_less_and_a_packed_base_is_not_trained() {
         for need in needs(&config()) {
             let total = |memory: Option<Memory>| memory.map(|m| m.total_bytes());
             if need.stage == "sft, tower frozen" {
-                assert_eq!((need.bf16, need.int8, need.nf4), (None, None, None));
+                assert_eq!((need.int8, need.nf4), (None, None));
                 continue;
             }
             let totals = [need.f32, need.bf16, need.int8, need.nf4].map(total);
@@ -197,6 +203,18 @@ mod tests {
             .iter()
             .find(|need| need.stage == "sft, tower frozen")
             .unwrap();
+        // In bf16 twenty: the weight and its gradient in bf16, and in f32 the weight, its gradient and two moments.
+        let bf16 = full.bf16.unwrap();
+        let half = Budget {
+            config: &config,
+            precision: BasePrecision::Bf16,
+        };
+        let n_trained = half.trained_base().bytes / 4;
+        let n_tower = half.weights() / 2 - n_trained;
+        assert_eq!(
+            bf16.weights_bytes + bf16.trained_bytes,
+            20 * n_trained + 2 * n_tower
+        );
         let memory = full.f32.unwrap();
         let budget = Budget {
             config: &config,

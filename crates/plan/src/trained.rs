@@ -33,6 +33,12 @@ impl Trained {
         }
     }
 
+    /// What passes in bf16 need besides [`Trained::optimizer`]: the weights themselves in f32, and a gradient in bf16.
+    #[must_use]
+    pub fn masters(self) -> u64 {
+        self.bytes + self.bytes / 2
+    }
+
     /// Gradients and moments, where gradients are summed in so many lanes: beside the sum of a lane is the total of all.
     #[must_use]
     pub fn optimizer(self, lanes: usize) -> u64 {

@@ -29,6 +29,7 @@ pub mod schedule;
 pub mod session;
 pub mod stage_fields;
 mod tune;
+mod working;
 
 pub use bad_rows::{on_bad_row, say_skipped};
 pub use base_precision::BasePrecision;

@@ -84,14 +84,23 @@ pub(crate) fn sft(
     };
     let adapter = lora.as_ref().map_or(0, |lora| budget.adapter(lora).bytes);
     let training = budget.training(pass, lora.as_ref(), CROSS_ENTROPY);
+    let masters = match (&lora, recipe.base_precision) {
+        (None, BasePrecision::Bf16) => trained.masters(),
+        _ => 0,
+    };
     let memory = Memory {
         weights_bytes: budget.weights() + adapter,
-        trained_bytes: trained.optimizer(lanes),
+        trained_bytes: trained.optimizer(lanes) + masters,
         features_bytes: features(&[budget], workload.as_ref(), &mut plan),
         work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
     };
     plan.memory = Some(memory);
-    let training = Training::new(lanes, [recipe.batch, recipe.micro_batch], trained, memory.features_bytes);
+    let training = Training::new(
+        lanes,
+        [recipe.batch, recipe.micro_batch],
+        trained,
+        memory.features_bytes,
+    );
     plan.share(n_ranks, &training);
     Ok(plan)
 }
@@ -209,7 +218,12 @@ pub(crate) fn reward(
     plan.memory = Some(memory);
     let training = Training {
         kept_bytes: trained.bytes,
-        ..Training::new(lanes, [recipe.batch, recipe.micro_batch], trained, memory.features_bytes)
+        ..Training::new(
+            lanes,
+            [recipe.batch, recipe.micro_batch],
+            trained,
+            memory.features_bytes,
+        )
     };
     plan.share(n_ranks, &training);
     Ok(plan)
@@ -281,7 +295,12 @@ pub(crate) fn dpo(
         features_bytes: of_images,
         work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
     });
-    let training = Training::new(lanes, [recipe.batch, recipe.micro_batch], trained, of_images);
+    let training = Training::new(
+        lanes,
+        [recipe.batch, recipe.micro_batch],
+        trained,
+        of_images,
+    );
     plan.share(n_ranks, &training);
     if objective.loss.has_reference() {
         plan.note("all comparisons are read once more, by the model that the run starts from");

@@ -260,7 +260,8 @@ pub enum WorldCommand {
 pub enum RecipeCommand {
     /// Check recipes, and say how long the runs are and what memory they take.
     #[command(
-        after_help = "Example:\n  candor recipe check recipes/llava-7b-224/*.toml --rate 4000\n\n\
+        after_help = "Examples:\n  candor recipe check recipes/llava-7b-224/*.toml --rate 4000\n  \
+                            candor recipe check recipes/llava-7b-224/8gpu/5-ppo.toml --ranks 8\n\n\
                             Recipes are looked at in the order given: where one makes the model that a later one \
                             starts from, the later one is planned on it, although it is not there yet."
     )]
@@ -271,6 +272,9 @@ pub enum RecipeCommand {
         /// Tokens per second that your machine was seen to do, to say how long the runs take.
         #[arg(long, value_name = "TOKENS_PER_SEC")]
         rate: Option<f64>,
+        /// Processes that are to share each run: memory of each, and what they tell each other. docs/many-devices.md
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+        ranks: u16,
         /// Replace a value in every recipe; may be given several times.
         #[arg(long = "set", value_name = "KEY=VALUE")]
         sets: Vec<String>,

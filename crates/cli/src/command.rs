@@ -29,10 +29,29 @@ mod watch;
 mod world;
 
 pub use self::ranks::{ANOTHER_RANK, Ended};
-use crate::arguments::Command;
+use crate::arguments::{Command, EvalCommand, JudgeCommand};
+
+/// The name of a command whose work ranks cannot share, where that is more than a moment's.
+fn unshared(command: &Command) -> Option<&'static str> {
+    match command {
+        Command::Demo(_) => Some("demo"),
+        Command::Judge(JudgeCommand::Preferences(_)) => Some("judge preferences"),
+        Command::Judge(JudgeCommand::Best(_)) => Some("judge best"),
+        Command::Eval(arguments) => match arguments.command {
+            Some(EvalCommand::Run(_)) => Some("eval run"),
+            Some(EvalCommand::Score(_)) => Some("eval score"),
+            Some(EvalCommand::Reward(_)) => Some("eval reward"),
+            Some(EvalCommand::Compare(_)) | None => None,
+        },
+        _ => None,
+    }
+}
 
 /// Runs a command.
 pub fn run(command: Command) -> anyhow::Result<()> {
+    if let Some(name) = unshared(&command) {
+        ranks::check_once(name)?;
+    }
     match command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::World(command) => world::run(command),

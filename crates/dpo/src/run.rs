@@ -1,10 +1,11 @@
 //! The loop: comparisons or rated answers → log-probabilities of their answers → what they cost → update → validation.
 
 use candor_data::comparisons::{Parts, Purpose};
-use candor_model::{Adapter, Bundle, ImageFeatures, ModelFolder, preflight};
+use candor_model::{Adapter, Bundle, ModelFolder, preflight};
 use candor_run::{Inputs, LaunchOptions, Outcome};
 use candor_train::{
-    Judgements, LoraStart, Opening, Session, TrainState, Tune, check_room, fingerprint, say_seen_anew,
+    Judgements, LoraStart, Opening, Session, TrainState, Tune, check_room, encode_images, fingerprint,
+    say_seen_anew,
     say_skipped,
 };
 use serde::Serialize;
@@ -18,7 +19,7 @@ use crate::policy::{Policy, Scored};
 use crate::recipe::DpoRecipe;
 use crate::reference::{Reference, fingerprint_of};
 use crate::rows::Row;
-use crate::spoilt::Spoilt;
+use crate::spoilt::{Seeing, Spoilt};
 use crate::{DpoError, rows};
 
 /// One line of the run's `metrics.jsonl`; `docs/metrics.md` defines each field.
@@ -78,18 +79,22 @@ pub fn run(
     let n_steps = batches.n_steps(recipe.length);
     let inputs = fingerprints(recipe, &mut opening, &bundle, adapter.as_ref(), &rows);
     let shown = rows::images(&rows);
-    let features =
-        ImageFeatures::encode(&bundle, images, shown, opening.counter("encoding images"))
-            .map_err(|error| error.in_rows(&rows.images))?;
+    let ranks = &launch.ranks;
+    let progress = opening.counter("encoding images");
+    let features = encode_images(&bundle, images, shown, ranks, progress)
+        .map_err(|error| error.in_rows(&rows.images))?;
     let spoilt = recipe.objective.image_negative.map(|kind| {
         let progress = opening.counter("spoiling images");
         Spoilt::of_rows(
             kind,
             &all,
             recipe.session.seed,
-            &bundle,
-            images,
-            &features,
+            Seeing {
+                bundle: &bundle,
+                folder: images,
+                shown: &features,
+                ranks,
+            },
             progress,
         )
     });
@@ -100,7 +105,7 @@ pub fn run(
         features: &features,
         spoilt: spoilt.as_ref(),
         mean: recipe.objective.counting.mean,
-        ranks: &launch.ranks,
+        ranks,
     };
     // Before a resume or another run's weights are put into the tensors.
     let reference = if recipe.objective.loss.has_reference() {

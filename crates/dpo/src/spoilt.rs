@@ -16,10 +16,13 @@ use candor_data::image::{Fitted, ImageLimits, decode};
 use candor_data::random;
 use candor_model::{Bundle, Features, ImageFeatures, image_features};
 use candor_recipe::Reader;
+use candor_run::Ranks;
+use candor_train::{gather_features, turns};
 use image::imageops::FilterType;
 use image::{Rgb, RgbImage, imageops};
 use rand::RngExt as _;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
+use tch::Device;
 
 use crate::DpoError;
 use crate::rows::Row;
@@ -57,7 +60,7 @@ impl ImageNegative {
 /// The spoilt images of rows, by the rows' numbers.
 #[derive(Debug)]
 pub enum Spoilt {
-    /// Encoded for this.
+    /// Encoded for this, and kept in the host's memory.
     Encoded {
         /// Of each image.
         features: Vec<Features>,
@@ -68,6 +71,19 @@ pub enum Spoilt {
     Shown(Vec<Option<String>>),
 }
 
+/// What it takes to see images.
+#[derive(Debug, Clone, Copy)]
+pub struct Seeing<'a> {
+    /// The model.
+    pub bundle: &'a Bundle,
+    /// Folder of the images.
+    pub folder: &'a Path,
+    /// Features of the whole images.
+    pub shown: &'a ImageFeatures,
+    /// Who the passes are shared out to.
+    pub ranks: &'a Ranks,
+}
+
 /// Images that are decoded and encoded together.
 const IMAGES_PER_PASS: usize = 64;
 
@@ -75,8 +91,7 @@ const IMAGES_PER_PASS: usize = 64;
 const AREA: Range<f64> = 0.01..0.2;
 
 impl Spoilt {
-    /// Spoils the images of rows, which are in the order of their numbers; `shown` has the features of the whole ones.
-    /// `progress` hears how many are done, and of how many.
+    /// Spoils the images of rows, which are in the order of their numbers. `progress` hears how many are done, and of how many.
     ///
     /// # Errors
     /// An image cannot be read, or there is no other one.
@@ -84,26 +99,24 @@ impl Spoilt {
         kind: ImageNegative,
         rows: &[&Row],
         seed: u64,
-        bundle: &Bundle,
-        folder: &Path,
-        shown: &ImageFeatures,
+        seeing: Seeing<'_>,
         progress: impl FnMut(usize, usize),
     ) -> Result<Self, DpoError> {
         let image = |row: &&Row| row.answers.shared.image.clone();
         let images: Vec<Option<String>> = rows.iter().map(image).collect();
         match kind {
-            ImageNegative::Crop => encode(&images, bundle, folder, progress, |image, number| {
+            ImageNegative::Crop => encode(&images, seeing, progress, |image, number| {
                 let (width, height) = image.dimensions();
                 enlarged(image, part(width, height, seed, number as u64))
             }),
             ImageNegative::Blank => {
-                let mean = bundle.processor.colours().mean;
+                let mean = seeing.bundle.processor.colours().mean;
                 let mean = Rgb(mean.map(|share| (share * 255.0).round() as u8));
-                encode(&images, bundle, folder, progress, |image, _| {
+                encode(&images, seeing, progress, |image, _| {
                     RgbImage::from_pixel(image.width(), image.height(), mean)
                 })
             }
-            ImageNegative::Other => others(&images, shown.n_tokens(), seed).map(Self::Shown),
+            ImageNegative::Other => others(&images, seeing.shown.n_tokens(), seed).map(Self::Shown),
         }
     }
 
@@ -114,7 +127,8 @@ impl Spoilt {
         match self {
             Self::Encoded { features, of_row } => {
                 let indices = rows.iter().filter_map(|row| of_row[row.number]);
-                Features::cat(indices.map(|index| &features[index]))
+                let found = Features::cat(indices.map(|index| &features[index]))?;
+                Some(found.to_device(shown.device()))
             }
             Self::Shown(names) => {
                 shown.of(rows.iter().filter_map(|row| names[row.number].as_deref()))
@@ -126,8 +140,12 @@ impl Spoilt {
 /// Spoils every image, which keeps its size, and encodes it. `spoil` gets the row's number too.
 fn encode(
     images: &[Option<String>],
-    bundle: &Bundle,
-    folder: &Path,
+    Seeing {
+        bundle,
+        folder,
+        ranks,
+        ..
+    }: Seeing<'_>,
     mut progress: impl FnMut(usize, usize),
     spoil: impl Fn(&RgbImage, usize) -> RgbImage + Sync,
 ) -> Result<Spoilt, DpoError> {
@@ -136,18 +154,26 @@ fn encode(
     let named: Vec<(usize, &str)> = named.collect();
     let (mut features, mut of_row) = (Vec::with_capacity(named.len()), vec![None; images.len()]);
     let processor = &bundle.processor;
-    for chunk in named.chunks(IMAGES_PER_PASS) {
-        let fitted = chunk.par_iter().map(|(number, name)| {
+    let [turn, n_turns] = turns(bundle, ranks);
+    for round in named.chunks(IMAGES_PER_PASS * n_turns) {
+        let mine = round.chunks(IMAGES_PER_PASS).nth(turn);
+        let fitted = mine.unwrap_or_default().par_iter().map(|(number, name)| {
             let path = image_features::path_in(folder, name)?;
             let image = decode(&path, &ImageLimits::default())?;
             let fitted = processor.fit(&spoil(&image, *number));
             Ok(fitted.map_err(|misshapen| misshapen.at(&path))?)
         });
         let fitted: Vec<Fitted> = fitted.collect::<Result<_, DpoError>>()?;
-        for (at, (number, _)) in chunk.iter().enumerate() {
+        for (at, (number, _)) in round.iter().enumerate() {
             of_row[*number] = Some(features.len() + at);
         }
-        features.extend(tch::no_grad(|| image_features::encode(bundle, &fitted)));
+        let encoded = tch::no_grad(|| image_features::encode(bundle, &fitted));
+        let encoded = encoded.iter().map(|of| of.to_device(Device::Cpu)).collect();
+        features.extend(
+            gather_features(ranks, bundle, encoded)?
+                .into_iter()
+                .flatten(),
+        );
         progress(features.len(), named.len());
     }
     Ok(Spoilt::Encoded { features, of_row })

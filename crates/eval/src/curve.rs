@@ -139,12 +139,12 @@ fn points(
     if let Some((_, first)) = snapshots.first() {
         Adapter::open(first, &bundle.model)?;
     }
-    let features = images::encode(bundle, &recipe.images, &all, &mut progress)?;
+    let alone = Ranks::alone();
+    let features = images::encode(bundle, &recipe.images, &all, &alone, &mut progress)?;
     let mut points = Vec::with_capacity(snapshots.len());
     for (step, folder) in snapshots {
         progress.doing(&format!("describing with step {step}"));
         let adapter = Adapter::open(folder, &bundle.model)?;
-        let alone = Ranks::alone();
         let generator = Generator {
             bundle,
             adapter: Some(&adapter),

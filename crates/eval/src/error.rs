@@ -13,6 +13,9 @@ pub enum EvalError {
     /// A file cannot be hashed, or signals not be heard.
     #[error(transparent)]
     Run(#[from] candor_run::RunError),
+    /// Images that ranks encode for each other.
+    #[error(transparent)]
+    Train(#[from] candor_train::TrainError),
     /// A model folder, an image or a prompt.
     #[error(transparent)]
     Model(#[from] candor_model::ModelError),

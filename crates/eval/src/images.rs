@@ -8,7 +8,8 @@ use candor_data::image::{ImageLimits, decode_bytes};
 use candor_data::rows::{Look, Reason, RowFault, faults};
 use candor_judge::benchmarks::Image;
 use candor_model::{Bundle, ImageFeatures, ModelError};
-use candor_run::Progress;
+use candor_run::{Progress, Ranks};
+use candor_train::{TrainError, encode_images};
 
 use crate::EvalError;
 use crate::bad_images::BadImages;
@@ -27,22 +28,23 @@ fn refusal(all: &[Questions], faults: &BTreeMap<String, RowFault>) -> Option<Eva
     BadImages::of(asked, faults).map(EvalError::Images)
 }
 
-/// Encodes the images of all questions.
+/// Encodes the images of all questions, shared out to `ranks`.
 ///
 /// # Errors
-/// Images cannot be shown.
+/// Images cannot be shown, or another rank has ended or hangs.
 pub(crate) fn encode(
     bundle: &Bundle,
     folder: &Path,
     all: &[Questions],
+    ranks: &Ranks,
     progress: &mut Progress,
 ) -> Result<ImageFeatures, EvalError> {
     let asks = all.iter().flat_map(|questions| &questions.asks);
     let images = asks.map(|ask| ask.image.clone());
     let counter = progress.counter("encoding images");
-    let features = ImageFeatures::encode(bundle, folder, images, counter);
+    let features = encode_images(bundle, folder, images, ranks, counter);
     features.map_err(|error| {
-        if !matches!(error, ModelError::Images(_)) {
+        if !matches!(error, TrainError::Model(ModelError::Images(_))) {
             return error.into();
         }
         // The error may name the first of them alone.

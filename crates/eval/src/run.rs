@@ -86,7 +86,7 @@ pub fn evaluate(
     let n_asks: usize = all.iter().map(|questions| questions.asks.len()).sum();
     let mut progress = Progress::of_rank(ranks, "eval");
     progress.set_steps(n_asks as u64, 0);
-    let features = images::encode(bundle, &recipe.images, &all, &mut progress)?;
+    let features = images::encode(bundle, &recipe.images, &all, ranks, &mut progress)?;
     let generator = Generator {
         bundle,
         adapter,

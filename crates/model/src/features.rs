@@ -4,10 +4,11 @@
 //! what it gives follows from the pass: then the value holds the images themselves, and each pass sees them anew.
 
 use candor_data::image::ImageSize;
+use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
 /// How an image stands in a sequence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageSpan {
     /// Rows of features.
     pub n_rows: i64,
@@ -20,7 +21,7 @@ pub struct ImageSpan {
 }
 
 /// Where the learned token stands that ends a line of an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Lines {
     /// After the image's only view.
     One,
@@ -76,6 +77,18 @@ impl Pixels {
 }
 
 impl Features {
+    /// Features of one image, from its rows.
+    ///
+    /// # Shapes
+    /// `rows`: `[span.n_rows, width]`.
+    #[must_use]
+    pub fn of_image(rows: Tensor, span: ImageSpan) -> Self {
+        Self {
+            kept: Kept::Rows(rows),
+            spans: vec![span],
+        }
+    }
+
     /// Features of images that are all alike.
     ///
     /// # Shapes

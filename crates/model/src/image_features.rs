@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use candor_data::image::{Fitted, ImageLimits, decode, load_batch};
-use candor_data::rows::{BadRows, Look, faults};
+use candor_data::rows::{BadRows, Look, RowFault, faults};
 use candor_data::shown;
 use tch::{Device, Tensor};
 
@@ -44,8 +44,27 @@ impl ImageFeatures {
         bundle: &Bundle,
         folder: &Path,
         all: impl IntoIterator<Item = String>,
-        mut progress: impl FnMut(usize, usize),
+        progress: impl FnMut(usize, usize),
     ) -> Result<Self, ModelError> {
+        Self::encode_in_turns(bundle, folder, all, [0, 1], progress, |mine| {
+            Ok(vec![mine])
+        })
+    }
+
+    /// As [`ImageFeatures::encode`], by `n_turns` processes, of which this is number `turn`. Each encodes every `n_turns`-th of
+    /// the passes that one would make; `gather` gives, of the features that this process has of a round, those of all
+    /// processes, in the order of their numbers.
+    ///
+    /// # Errors
+    /// As [`ImageFeatures::encode`], where an image of this process cannot be encoded; or `gather` failed.
+    pub fn encode_in_turns<E: From<ModelError>>(
+        bundle: &Bundle,
+        folder: &Path,
+        all: impl IntoIterator<Item = String>,
+        [turn, n_turns]: [usize; 2],
+        mut progress: impl FnMut(usize, usize),
+        mut gather: impl FnMut(Vec<Features>) -> Result<Vec<Vec<Features>>, E>,
+    ) -> Result<Self, E> {
         let mut ordered: Vec<String> = Vec::new();
         let mut seen = HashSet::new();
         for of_row in all {
@@ -53,33 +72,19 @@ impl ImageFeatures {
             ordered.extend(names.map(str::to_owned));
         }
         let mut features = HashMap::new();
-        let mut bad = BTreeMap::new();
-        for chunk in ordered.chunks(IMAGES_PER_PASS) {
-            let bad_of_chunk = || faults(folder, chunk.iter().map(String::as_str), Look::Decoded);
-            if bad.is_empty() {
-                match encode_in(bundle, folder, chunk) {
-                    Ok(encoded) => {
-                        let kept = encoded.iter().map(|of| of.to_device(Device::Cpu));
-                        features.extend(chunk.iter().cloned().zip(kept));
-                        progress(features.len(), ordered.len());
-                    }
-                    Err(error) => {
-                        bad = bad_of_chunk();
-                        if bad.is_empty() {
-                            return Err(error);
-                        }
-                    }
+        for round in ordered.chunks(IMAGES_PER_PASS * n_turns) {
+            let mine = round.chunks(IMAGES_PER_PASS).nth(turn).unwrap_or_default();
+            let encoded = encode_in(bundle, folder, mine).map_err(|error| {
+                if look_through(folder, mine).is_empty() {
+                    return error;
                 }
-            } else {
                 // From the first damaged image on, the rest is only looked through for others.
-                bad.extend(bad_of_chunk());
-            }
-            if bad.len() >= BadRows::SHOWN {
-                break;
-            }
-        }
-        if !bad.is_empty() {
-            return Err(ModelError::Images(bad));
+                ModelError::Images(look_through(folder, &ordered[features.len()..]))
+            })?;
+            let kept = encoded.iter().map(|of| of.to_device(Device::Cpu));
+            let of_all = gather(kept.collect())?;
+            features.extend(round.iter().cloned().zip(of_all.into_iter().flatten()));
+            progress(features.len(), ordered.len());
         }
         let tokens = features
             .iter()
@@ -116,6 +121,12 @@ impl ImageFeatures {
         Some(Features::cat(found?)?.to_device(self.device))
     }
 
+    /// Where features are given.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
     /// Tokens that each image takes.
     #[must_use]
     pub fn n_tokens(&self) -> &HashMap<String, usize> {
@@ -145,6 +156,22 @@ pub fn path_in(folder: &Path, name: &str) -> Result<PathBuf, ModelError> {
         problem: format!("the image name leads out of {}", folder.display()),
         remedy: "name the image relative to the image folder, without `..`",
     })
+}
+
+/// What is wrong with images of a folder: of the first [`BadRows::SHOWN`] that are bad, and of those in a pass with the last of them.
+fn look_through(folder: &Path, names: &[String]) -> BTreeMap<String, RowFault> {
+    let mut bad = BTreeMap::new();
+    for pass in names.chunks(IMAGES_PER_PASS) {
+        bad.extend(faults(
+            folder,
+            pass.iter().map(String::as_str),
+            Look::Decoded,
+        ));
+        if bad.len() >= BadRows::SHOWN {
+            break;
+        }
+    }
+    bad
 }
 
 /// Features of the named images of a folder, in their order.

@@ -13,7 +13,9 @@ use tch::{Kind, Tensor};
 /// `logits`: `[n, vocab]` → the same, f32.
 pub fn distribution(logits: &Tensor, temperature: f64) -> Tensor {
     let logits = logits.to_kind(Kind::Float);
-    let tempered = if temperature > 0.0 {
+    // At 1 they would be divided into a copy of the same bits, the largest tensor of a pass once more.
+    let is_copy = temperature.to_bits() == 1.0_f64.to_bits();
+    let tempered = if temperature > 0.0 && !is_copy {
         logits / temperature
     } else {
         logits

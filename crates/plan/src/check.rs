@@ -20,12 +20,14 @@ use candor_rl::RlRecipe;
 use candor_run::Workload;
 use candor_sample::SampleRecipe;
 use candor_sft::{GroundRecipe, SftRecipe};
+use candor_train::TrainError;
 use serde::Serialize;
 
 use self::bound::Bound;
 use self::made::Made;
 use crate::PlanError;
 use crate::memory::Memory;
+use crate::sharing::{Sharing, Training};
 
 /// What a recipe would do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -46,8 +48,10 @@ pub struct Plan {
     pub n_tokens: Option<u64>,
     /// Whether the tokens are those of answers of the full length.
     pub tokens_are_a_bound: bool,
-    /// Memory of the device.
+    /// Memory of the device; of several ranks, that of each.
     pub memory: Option<Memory>,
+    /// What it takes to share the run, where that was asked for.
+    pub sharing: Option<Sharing>,
     /// How long it takes at the rate that was given.
     pub secs: Option<f64>,
     /// What could not be told, and what to know besides.
@@ -66,6 +70,7 @@ impl Plan {
             n_tokens: None,
             tokens_are_a_bound: false,
             memory: None,
+            sharing: None,
             secs: None,
             notes: Vec::new(),
         }
@@ -88,6 +93,18 @@ impl Plan {
         self.tokens_are_a_bound = true;
     }
 
+    /// How the run is shared, with a note where lanes have nothing to do.
+    fn share(&mut self, n_ranks: u64, training: &Training) {
+        self.sharing = Sharing::of_training(n_ranks, training);
+        let (passes, lanes) = (training.n_passes, training.n_lanes);
+        if passes < lanes {
+            self.note(format!(
+                "run.lanes is {lanes}, and an update has {passes} passes: {} lanes have nothing to do",
+                lanes - passes
+            ));
+        }
+    }
+
     fn note(&mut self, note: impl Into<String>) {
         let note = note.into();
         if !self.notes.contains(&note) {
@@ -97,10 +114,17 @@ impl Plan {
 }
 
 /// Plans recipes one after the other, and remembers what they would write.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Planner {
     rate: Option<f64>,
+    n_ranks: u64,
     made: Made,
+}
+
+impl Default for Planner {
+    fn default() -> Self {
+        Self::new(None)
+    }
 }
 
 impl Planner {
@@ -109,31 +133,40 @@ impl Planner {
     pub fn new(rate: Option<f64>) -> Self {
         Self {
             rate,
+            n_ranks: 1,
             made: Made::default(),
         }
+    }
+
+    /// The same for runs that so many ranks share, at least 1.
+    #[must_use]
+    pub fn of_ranks(self, n_ranks: u64) -> Self {
+        let n_ranks = n_ranks.max(1);
+        Self { n_ranks, ..self }
     }
 
     /// Reads a recipe and plans it.
     ///
     /// # Errors
-    /// The recipe has mistakes, or a file that is there is damaged or does not fit. What is not there is noted.
+    /// The recipe has mistakes or cannot be shared by so many ranks, or a file that is there is damaged or does not fit. What is
+    /// not there is noted.
     pub fn plan(&mut self, path: &Path, sets: &[String]) -> Result<Plan, PlanError> {
         let reader = Reader::open(path, sets)?;
-        let made = &mut self.made;
+        let (n_ranks, made) = (self.n_ranks, &mut self.made);
         let mut plan = if reader.has("model.policy_init") {
-            reinforcement::rl(path, &RlRecipe::read(reader)?, made)?
+            reinforcement::rl(path, &RlRecipe::read(reader)?, made, n_ranks)?
         } else if reader.has("dpo.loss") {
-            stages::dpo(path, &DpoRecipe::read(reader)?, made)?
+            stages::dpo(path, &DpoRecipe::read(reader)?, made, n_ranks)?
         } else if reader.has("data.preferences") {
-            stages::reward(path, &RewardRecipe::read(reader)?, made)?
+            stages::reward(path, &RewardRecipe::read(reader)?, made, n_ranks)?
         } else if reader.has("model.tune") {
-            stages::sft(path, &SftRecipe::read(reader)?, made)?
+            stages::sft(path, &SftRecipe::read(reader)?, made, n_ranks)?
         } else if reader.has("run.chunk") {
-            stages::sample(path, &SampleRecipe::read(reader)?, made)?
+            stages::sample(path, &SampleRecipe::read(reader)?, made, n_ranks)?
         } else if reader.has("run.benchmarks") {
-            stages::eval(path, &EvalRecipe::read(reader)?, made)?
+            stages::eval(path, &EvalRecipe::read(reader)?, made, n_ranks)?
         } else if reader.has("tokenizer.max_vocab") {
-            stages::ground(path, &GroundRecipe::read(reader)?)
+            stages::ground(path, &GroundRecipe::read(reader)?, n_ranks)
         } else {
             let path = path.to_owned();
             return Err(PlanError::UnknownStage { path });
@@ -142,4 +175,19 @@ impl Planner {
         plan.secs = tokens.map(|(tokens, rate)| tokens as f64 / rate);
         Ok(plan)
     }
+}
+
+/// Whether so many ranks can share lanes.
+///
+/// # Errors
+/// They cannot, as the stage itself would say.
+fn check_lanes(path: &Path, n_ranks: u64, lanes: usize) -> Result<(), PlanError> {
+    let world = usize::try_from(n_ranks).unwrap_or(usize::MAX);
+    if world <= lanes {
+        return Ok(());
+    }
+    Err(PlanError::Ranks {
+        recipe: path.to_owned(),
+        problem: TrainError::TooManyRanks { world, lanes }.to_string(),
+    })
 }

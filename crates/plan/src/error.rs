@@ -29,6 +29,14 @@ pub enum PlanError {
     /// Evaluation does.
     #[error(transparent)]
     Eval(#[from] candor_eval::EvalError),
+    /// A run cannot be shared by so many ranks.
+    #[error("{}: {problem}", recipe.display())]
+    Ranks {
+        /// The recipe.
+        recipe: PathBuf,
+        /// What is in the way, and what to do.
+        problem: String,
+    },
     /// No stage has such a recipe.
     #[error(
         "{path}: no stage has a recipe like this (a recipe of `sft` has model.tune, of `sample` run.chunk, of `reward` \

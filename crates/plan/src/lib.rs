@@ -12,7 +12,9 @@ mod fields;
 mod inspect;
 pub mod memory;
 mod needs;
+mod sharing;
 mod show;
+mod trained;
 
 pub use check::{Plan, Planner};
 pub use error::PlanError;
@@ -20,4 +22,6 @@ pub use fields::{STAGES, recipe_fields};
 pub use inspect::{ExampleToken, Inspection, Kept, PartSize, SpecialId, inspect};
 pub use memory::Memory;
 pub use needs::{Need, needs};
+pub use sharing::Sharing;
 pub use show::{show_inspection, show_plans};
+pub use trained::Trained;

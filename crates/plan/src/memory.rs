@@ -7,7 +7,7 @@
 //! | what | bytes |
 //! |---|---|
 //! | weights | `E` each; linear layers of the blocks 1 in int8 and 0.516 in nf4 (4 bits, and 1 byte + 4/256 for 64) |
-//! | what is trained | 4 for a weight of an adapter, and 12 for the gradient and the two moments of any trained weight |
+//! | what is trained | 4 for a weight of an adapter, and 12 for the gradient and the two moments of any trained weight; with `run.lanes` above 1 4 more for a second gradient; of a base in bf16 6 more, for the weight in f32 and its gradient in bf16 |
 //! | an image's features | `E` · rows · tower width, kept for a whole run; of an image in tiles, a row is a token that ends no line |
 //! | an image where an adapter changes the tower | 12 a pixel, kept for a whole run in the place of its features |
 //! | a tower's block kept for the backward pass, where it has an adapter | `E · (11 d + 4 f)` a patch of the pass's images, `d` and `f` being the tower's; below f32 also 4 for each of `7 d + f` |
@@ -30,12 +30,12 @@ use candor_model::{
 use candor_train::BasePrecision;
 use serde::Serialize;
 
+use crate::trained::{F32, Trained};
+
 /// What the program takes without a model: code, tokenizer, a CUDA context.
 pub const PROGRAM: u64 = 500_000_000;
 /// Images that are encoded together before a run.
 pub const IMAGES_PER_PASS: u64 = 64;
-/// Bytes of a number of an adapter, a gradient or a moment.
-const F32: u64 = 4;
 
 /// Memory of one device, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -142,20 +142,22 @@ impl<'a> Budget<'a> {
             .sum()
     }
 
-    /// The weights that are trained where the tower alone stays as it is; in f32, as training has it.
+    /// The weights that are trained where the tower alone stays as it is.
     #[must_use]
-    pub fn trained_base(&self) -> u64 {
-        let specs = tensor_specs(self.config).into_iter();
-        let trained = specs.filter(|tensor| tensor.part != Part::Tower);
-        F32 * trained.map(|tensor| tensor.n_elements()).sum::<u64>()
+    pub fn trained_base(&self) -> Trained {
+        self.weights_of(|part| part != Part::Tower)
     }
 
-    /// The weights of the projector, in f32.
+    /// The weights of the projector.
     #[must_use]
-    pub fn projector(&self) -> u64 {
+    pub fn projector(&self) -> Trained {
+        self.weights_of(|part| part == Part::Projector)
+    }
+
+    fn weights_of(&self, counts: impl Fn(Part) -> bool) -> Trained {
         let specs = tensor_specs(self.config).into_iter();
-        let projector = specs.filter(|tensor| tensor.part == Part::Projector);
-        F32 * projector.map(|tensor| tensor.n_elements()).sum::<u64>()
+        let counted = specs.filter(|tensor| counts(tensor.part));
+        Trained::of(counted.map(|tensor| tensor.n_elements()))
     }
 
     /// The largest layer as it is unpacked for one product.
@@ -171,11 +173,12 @@ impl<'a> Budget<'a> {
 
     /// The weights of an adapter.
     #[must_use]
-    pub fn adapter(&self, lora: &LoraConfig) -> u64 {
-        F32 * lora.r as u64 * self.adapted_widths(lora).iter().sum::<u64>()
+    pub fn adapter(&self, lora: &LoraConfig) -> Trained {
+        let widths = self.adapted_widths(lora).into_iter();
+        Trained::of(widths.map(|width| lora.r as u64 * width))
     }
 
-    /// Width in and width out, added up, of each adapted layer.
+    /// Width in and width out of each adapted layer.
     fn adapted_widths(&self, lora: &LoraConfig) -> Vec<u64> {
         let adapted = |name: &str| {
             let layer = name.strip_suffix(".weight").unwrap_or(name);
@@ -191,7 +194,8 @@ impl<'a> Budget<'a> {
                 }
                 _ => tensor.packable && adapted(&tensor.name),
             })
-            .map(|tensor| tensor.shape.iter().sum::<i64>() as u64)
+            .flat_map(|tensor| tensor.shape)
+            .map(|width| width as u64)
             .collect()
     }
 
@@ -293,12 +297,6 @@ impl<'a> Budget<'a> {
 pub const CROSS_ENTROPY: u64 = 16;
 /// The same of PPO, whose distribution and entropy come on top.
 pub const POLICY: u64 = 24;
-
-/// Gradients and moments of `bytes` of weights in f32.
-#[must_use]
-pub fn optimizer(bytes: u64) -> u64 {
-    3 * bytes
-}
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use candor_model::{Activations, LoraConfig, ModelConfig, TARGETS, USUAL_IMAGE};
 use candor_train::BasePrecision;
 use serde::Serialize;
 
-use crate::memory::{Budget, CROSS_ENTROPY, Memory, POLICY, Pass, optimizer};
+use crate::memory::{Budget, CROSS_ENTROPY, Memory, POLICY, Pass};
 
 /// The paper's rank.
 const RANK: i64 = 64;
@@ -59,8 +59,8 @@ pub fn needs(config: &ModelConfig) -> Vec<Need> {
             activations: Activations::Recompute,
         };
         Memory {
-            weights_bytes: budget.weights() + budget.adapter(&lora),
-            trained_bytes: optimizer(budget.adapter(&lora)),
+            weights_bytes: budget.weights() + budget.adapter(&lora).bytes,
+            trained_bytes: budget.adapter(&lora).optimizer(1),
             work_bytes: budget.training(pass, Some(&lora), CROSS_ENTROPY),
             ..Memory::default()
         }
@@ -82,7 +82,7 @@ pub fn needs(config: &ModelConfig) -> Vec<Need> {
             config,
             "sft, tower frozen",
             format!("1 conversation of {sft} tokens a pass, recomputed"),
-            |b| (b.precision == BasePrecision::F32).then(|| everything(b, sft)),
+            |b| everything(b, sft),
         ),
         need(
             config,
@@ -94,7 +94,12 @@ pub fn needs(config: &ModelConfig) -> Vec<Need> {
             config,
             "reward",
             format!("r = {RANK}, 1 pair of {pair} tokens a pass, recomputed"),
-            |b| Some(learning(b, pair, 0)),
+            |b| {
+                let mut memory = learning(b, pair, 0);
+                // The best adapter so far.
+                memory.weights_bytes += b.adapter(&lora).bytes;
+                Some(memory)
+            },
         ),
         need(
             config,
@@ -124,8 +129,14 @@ fn need(
     }
 }
 
-/// All but the tower is trained, in f32.
-fn everything(budget: &Budget<'_>, n_tokens: u64) -> Memory {
+/// All but the tower is trained, in f32, or with passes in bf16; what is packed cannot be.
+fn everything(budget: &Budget<'_>, n_tokens: u64) -> Option<Memory> {
+    let trained = budget.trained_base();
+    let masters = match budget.precision {
+        BasePrecision::F32 => 0,
+        BasePrecision::Bf16 => trained.masters(),
+        BasePrecision::Int8 | BasePrecision::Nf4 => return None,
+    };
     let image = budget.image_tokens();
     let pass = Pass {
         n_tokens,
@@ -133,12 +144,12 @@ fn everything(budget: &Budget<'_>, n_tokens: u64) -> Memory {
         n_images: 1,
         activations: Activations::Recompute,
     };
-    Memory {
+    Some(Memory {
         weights_bytes: budget.weights(),
-        trained_bytes: optimizer(budget.trained_base()),
+        trained_bytes: trained.optimizer(1) + masters,
         work_bytes: budget.training(pass, None, CROSS_ENTROPY),
         ..Memory::default()
-    }
+    })
 }
 
 /// Policy and value adapters learn, those of the reference and the reward model stay.
@@ -151,8 +162,8 @@ fn reinforcing(budget: &Budget<'_>, lora: &LoraConfig, rollout: u64) -> Memory {
     };
     let training = budget.training(pass, Some(lora), POLICY);
     Memory {
-        weights_bytes: budget.weights() + 4 * budget.adapter(lora),
-        trained_bytes: optimizer(2 * budget.adapter(lora)),
+        weights_bytes: budget.weights() + 4 * budget.adapter(lora).bytes,
+        trained_bytes: 2 * budget.adapter(lora).optimizer(1),
         work_bytes: training.max(budget.writing(ROWS, rollout)),
         ..Memory::default()
     }
@@ -171,11 +182,11 @@ mod tests {
     }
 
     #[test]
-    fn fewer_bits_take_less_and_only_f32_trains_a_base() {
+    fn fewer_bits_take_less_and_a_packed_base_is_not_trained() {
         for need in needs(&config()) {
             let total = |memory: Option<Memory>| memory.map(|m| m.total_bytes());
             if need.stage == "sft, tower frozen" {
-                assert_eq!((need.bf16, need.int8, need.nf4), (None, None, None));
+                assert_eq!((need.int8, need.nf4), (None, None));
                 continue;
             }
             let totals = [need.f32, need.bf16, need.int8, need.nf4].map(total);
@@ -195,9 +206,18 @@ mod tests {
             .iter()
             .find(|need| need.stage == "sft, tower frozen")
             .unwrap();
+        // In bf16 twenty: the weight and its gradient in bf16, and in f32 the weight, its gradient and two moments.
+        let bf16 = full.bf16.unwrap();
+        let half = Budget::new(&config, BasePrecision::Bf16);
+        let n_trained = half.trained_base().bytes / 4;
+        let n_tower = half.weights() / 2 - n_trained;
+        assert_eq!(
+            bf16.weights_bytes + bf16.trained_bytes,
+            20 * n_trained + 2 * n_tower
+        );
         let memory = full.f32.unwrap();
         let budget = Budget::new(&config, BasePrecision::F32);
-        let tower = budget.weights() - budget.trained_base();
+        let tower = budget.weights() - budget.trained_base().bytes;
         assert_eq!(
             memory.weights_bytes + memory.trained_bytes,
             4 * (budget.weights() - tower) + tower

@@ -6,6 +6,7 @@ use crate::check::Plan;
 use crate::inspect::{ExampleToken, Inspection};
 use crate::memory::Memory;
 use crate::needs::Need;
+use crate::sharing::Sharing;
 
 /// An inspection as a page.
 #[must_use]
@@ -214,6 +215,9 @@ pub fn show_plans(plans: &[Plan]) -> String {
                 ),
             );
         }
+        if let Some(sharing) = &plan.sharing {
+            shared(&mut row, sharing);
+        }
         if let Some(secs) = plan.secs {
             let bound = if plan.tokens_are_a_bound {
                 "at most "
@@ -227,6 +231,59 @@ pub fn show_plans(plans: &[Plan]) -> String {
         }
     }
     page
+}
+
+/// How many ranks share a run, how even its work is for them, and what goes over the network.
+fn shared(row: &mut impl FnMut(&str, String), sharing: &Sharing) {
+    let n_ranks = sharing.n_ranks;
+    let mut ranks = format!("{n_ranks}, each with this memory");
+    if sharing.exchange_bytes > 0 {
+        let bytes = gigabytes(sharing.exchange_bytes);
+        let _ = write!(
+            ranks,
+            ", and {bytes} of the host's while gradients are exchanged"
+        );
+    }
+    row("ranks", ranks);
+    if let (Some(all), Some(most), Some(speedup)) =
+        (sharing.n_pieces, sharing.most_pieces, sharing.speedup())
+    {
+        let what = match sharing.n_lanes {
+            Some(lanes) => format!(
+                "{}; of the {all} passes of an update",
+                lanes_of(lanes, n_ranks)
+            ),
+            None => format!("of {all} chunks"),
+        };
+        row(
+            "shares",
+            format!(
+                "{what} a rank has up to {most}: {speedup:.1} times as fast as one rank at most"
+            ),
+        );
+    }
+    let start = gigabytes(sharing.start_bytes);
+    let sent = match sharing.n_lanes {
+        Some(_) => {
+            let step = gigabytes(sharing.step_bytes);
+            format!("about {step} a step from and to each rank, and {start} to each at the start")
+        }
+        None => format!("about {start} to each rank at the start"),
+    };
+    row("network", sent);
+}
+
+/// How lanes are dealt to ranks.
+fn lanes_of(n_lanes: u64, n_ranks: u64) -> String {
+    let (few, n_more) = (n_lanes / n_ranks, n_lanes % n_ranks);
+    if n_more == 0 {
+        return format!("{n_lanes} lanes, {few} a rank");
+    }
+    let n_fewer = n_ranks - n_more;
+    format!(
+        "{n_lanes} lanes, {} on {n_more} of the ranks and {few} on {n_fewer}",
+        few + 1
+    )
 }
 
 fn gigabytes(bytes: u64) -> String {
@@ -283,6 +340,8 @@ mod tests {
         for (secs, shown) in times {
             assert_eq!(duration(secs), shown);
         }
+        assert_eq!(lanes_of(8, 4), "8 lanes, 2 a rank");
+        assert_eq!(lanes_of(8, 3), "8 lanes, 3 on 2 of the ranks and 2 on 1");
         assert_eq!(gigabytes(6_100), "0.0 MB");
         assert_eq!(gigabytes(14_126_854_144), "14.1 GB");
     }

@@ -6,7 +6,9 @@ use candor_data::comparisons::{self, Purpose};
 use candor_model::shared::{SharedBatch, SharedPrefix};
 use candor_model::{Adapter, Bundle, ImageFeatures, ModelFolder, ScalarHead};
 use candor_run::{Inputs, LaunchOptions, Outcome, Ranks};
-use candor_train::{Session, TrainState, check_room, fingerprint, say_seen_anew, say_skipped};
+use candor_train::{
+    Session, TrainState, check_room, encode_images, fingerprint, say_seen_anew, say_skipped,
+};
 use serde::Serialize;
 use tch::{Device, Tensor};
 
@@ -106,7 +108,7 @@ pub fn run(
     }
     let progress = session.counter("encoding images");
     let shown = pairs::images(&pairs);
-    let features = ImageFeatures::encode(&bundle, &recipe.comparisons.images, shown, progress)
+    let features = encode_images(&bundle, images, shown, &launch.ranks, progress)
         .map_err(|error| error.in_rows(&pairs.images))?;
     session.doing("training");
     let learner = Learner {

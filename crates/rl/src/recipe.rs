@@ -158,6 +158,9 @@ pub struct QuirksRecipe {
     pub drop_partial_mini_batch: bool,
 }
 
+/// Why a run with [`RlRecipe::reward_device`] is not shared by ranks.
+pub const ONE_REWARD_DEVICE: &str = "model.reward_device names one device for all ranks; leave it out, and each rank has its models on its own";
+
 /// Everything reinforcement learning needs to know.
 #[derive(Debug, Clone)]
 pub struct RlRecipe {

@@ -80,6 +80,17 @@ impl RankPlace {
     }
 }
 
+/// Processes that a launcher has started of this command, which may be one that ranks cannot share; 1 where it is alone.
+pub fn processes_started(get: impl Fn(&str) -> Option<String>) -> usize {
+    // The script of a SLURM job has `SLURM_NTASKS` too and runs once; what `srun` starts has this.
+    let name = match get("RANK") {
+        Some(_) => "WORLD_SIZE",
+        None => "SLURM_STEP_NUM_TASKS",
+    };
+    let n = get(name).and_then(|n| n.parse().ok());
+    n.unwrap_or(1).max(1)
+}
+
 fn number(name: &str, text: &str) -> Result<usize, RunError> {
     text.parse()
         .map_err(|_| unfit(name, format!("is {text:?}, no whole number")))
@@ -160,6 +171,25 @@ mod tests {
             place(&[("SLURM_PROCID", "0"), ("SLURM_NTASKS", "1")]),
             Ok(None)
         );
+    }
+
+    #[test]
+    fn a_command_that_shares_nothing_is_told_how_often_it_was_started() {
+        let started = |set: &[(&str, &str)]| {
+            let get = |name: &str| {
+                let found = set.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            };
+            processes_started(get)
+        };
+        assert_eq!(started(&[]), 1);
+        assert_eq!(started(&TORCHRUN), 8);
+        // Without a rank, `WORLD_SIZE` is somebody else's.
+        assert_eq!(started(&[("WORLD_SIZE", "8")]), 1);
+        let job = [("SLURM_PROCID", "0"), ("SLURM_NTASKS", "16")];
+        assert_eq!(started(&job), 1);
+        let step = [&job[..], &[("SLURM_STEP_NUM_TASKS", "16")]].concat();
+        assert_eq!(started(&step), 16);
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub struct SftRecipe {
     pub base: PathBuf,
     /// The published decoder and tower that the base is joined from, for planning.
     pub joined_from: Option<[String; 2]>,
-    /// What the model is held in; anything but f32 only where an adapter alone is trained.
+    /// What the model is held in; packed only where an adapter alone is trained.
     pub base_precision: BasePrecision,
     /// Bounds of images.
     pub pixels: PixelBounds,
@@ -85,11 +85,12 @@ impl SftRecipe {
         let base_precision = BasePrecision::read(&mut recipe);
         let pixels = read_pixels(&mut recipe);
         let tune = read_tune(&mut recipe);
-        if base_precision != BasePrecision::F32 && !matches!(tune, Tune::Lora(_)) {
+        let is_packed = matches!(base_precision, BasePrecision::Int8 | BasePrecision::Nf4);
+        if is_packed && !matches!(tune, Tune::Lora(_)) {
             recipe.mistake(
                 "model.base_precision",
                 "this run trains weights of the base and writes the whole model",
-                "use \"f32\", or train an adapter: tune = \"lora\"",
+                "use \"f32\" or \"bf16\", or train an adapter: tune = \"lora\"",
             );
         }
         let template = read_template(&mut recipe);

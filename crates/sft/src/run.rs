@@ -5,7 +5,8 @@ use candor_model::sample::{Batch, Sample};
 use candor_model::{Adapter, Bundle, ImageFeatures, ModelFolder, Template, preflight};
 use candor_run::{Inputs, LaunchOptions, Outcome};
 use candor_train::{
-    Length, LoraStart, Opening, Session, TrainState, Tune, check_room, fingerprint, say_seen_anew,
+    Length, LoraStart, Opening, Session, TrainState, Tune, check_room, encode_images, fingerprint,
+    say_seen_anew,
     say_skipped,
 };
 use serde::Serialize;
@@ -93,7 +94,8 @@ pub fn run(
         skipped.write(session.path())?;
     }
     let progress = session.counter("encoding images");
-    let features = ImageFeatures::encode(&bundle, &recipe.images, corpus.images(), progress)
+    let (folder, ranks) = (&recipe.images, &launch.ranks);
+    let features = encode_images(&bundle, folder, corpus.images(), ranks, progress)
         .map_err(|error| error.in_rows(corpus.image_rows()))?;
     session.doing("training");
 

@@ -28,8 +28,9 @@ impl BasePrecision {
             ("int8", Self::Int8),
             ("nf4", Self::Nf4),
         ];
-        let meaning = "What a frozen base is held in; what is trained is in f32 whatever this is. \
-                       int8 and nf4 pack the decoder's linear layers and compute in bf16.";
+        let meaning = "What the base is held in; what is trained is in f32 whatever this is. Where `sft` trains the base \
+                       itself in bf16, passes compute with weights rounded to it, and the model is written so. \
+                       int8 and nf4 pack the decoder's linear layers of a frozen base and compute in bf16.";
         let field = recipe.one_of("model.base_precision", &choices, meaning);
         field.or(Self::default(), "\"f32\"")
     }

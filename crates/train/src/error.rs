@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use candor_data::rows::ImageRows;
 use candor_run::RunError;
 
 /// What can go wrong around a training run.
@@ -82,4 +83,15 @@ pub enum TrainError {
         /// The samples of the step's batch.
         sample_ids: Vec<String>,
     },
+}
+
+impl TrainError {
+    /// The same error; of images, with the rows that show them.
+    #[must_use]
+    pub fn in_rows(self, shown: &ImageRows) -> Self {
+        match self {
+            Self::Model(error) => Self::Model(error.in_rows(shown)),
+            other => other,
+        }
+    }
 }

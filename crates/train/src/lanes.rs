@@ -119,7 +119,8 @@ fn n_bytes(tensor: &Tensor) -> usize {
     tensor.numel() * tensor.kind().elt_size_in_bytes()
 }
 
-fn bytes_of(tensor: &Tensor) -> Vec<u8> {
+/// The bytes of a tensor, copied to the host.
+pub(crate) fn bytes_of(tensor: &Tensor) -> Vec<u8> {
     let host = tensor.detach().to_device(Device::Cpu).contiguous();
     let mut bytes = vec![0; n_bytes(&host)];
     host.copy_data_u8(&mut bytes, host.numel());

@@ -10,7 +10,8 @@
 //! gradient, and its momentum and weight decay go on acting. A parameter that never had a gradient is
 //! skipped as in PyTorch.
 //!
-//! The moments have the parameter's own kind, as in PyTorch: train bf16 weights through f32 copies.
+//! A weight in 16 bits is trained through a master in f32 (`working.rs`): the optimizer's parameter is the master, and the model's
+//! tensor follows it.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -18,6 +19,7 @@ use tch::{Kind, Tensor};
 
 use crate::error::TrainError;
 use crate::lanes::Total;
+use crate::working::Working;
 
 /// The constants of AdamW; the learning rate is given per step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,7 +37,7 @@ pub struct AdamWConfig {
 /// Parameters that share a learning-rate multiplier and decay or not.
 #[derive(Debug)]
 pub struct ParamGroup {
-    /// Named leaves that require a gradient.
+    /// Named leaves that require a gradient. Those in 16 bits get a master in f32.
     pub tensors: Vec<(String, Tensor)>,
     /// Multiplies the learning rate given to [`AdamW::step`].
     pub lr_multiplier: f64,
@@ -76,6 +78,8 @@ impl ParamGroup {
 struct Parameter {
     name: String,
     value: Tensor,
+    /// What passes read in the place of `value`, where that is a master.
+    working: Option<Working>,
     exp_avg: Tensor,
     exp_avg_sq: Tensor,
     n_updates: i64,
@@ -116,11 +120,16 @@ impl AdamW {
                         "put it in one group only",
                     ));
                 }
+                let (value, working) = match Working::of(&value) {
+                    Some((master, working)) => (master, Some(working)),
+                    None => (value, None),
+                };
                 parameters.push(Parameter {
                     exp_avg: value.detach().zeros_like(),
                     exp_avg_sq: value.detach().zeros_like(),
                     name,
                     value,
+                    working,
                     n_updates: 0,
                     lr_multiplier: group.lr_multiplier,
                     weight_decay,
@@ -141,15 +150,37 @@ impl AdamW {
     /// Sets every gradient to zero.
     pub fn zero_grad(&mut self) {
         for parameter in &mut self.parameters {
-            parameter.value.zero_grad();
+            match &mut parameter.working {
+                Some(working) => working.zero_grad(),
+                None => parameter.value.zero_grad(),
+            }
             parameter.total = None;
+        }
+    }
+
+    /// Ends a pass, whose gradient is in the tensors: of weights in 16 bits it is added to those of earlier passes in f32.
+    pub fn end_pass(&mut self) {
+        tch::no_grad(|| {
+            let working = self
+                .parameters
+                .iter_mut()
+                .filter_map(|p| p.working.as_mut());
+            working.for_each(Working::end_pass);
+        });
+    }
+
+    /// Lets the model's tensors of 16 bits follow masters that were overwritten.
+    pub(crate) fn follow_masters(&mut self) {
+        for parameter in &mut self.parameters {
+            if let Some(working) = &mut parameter.working {
+                working.follow(&parameter.value);
+            }
         }
     }
 
     /// The gradients of one lane, as they are in the tensors, which the next lane overwrites.
     pub(crate) fn lane(&self) -> Vec<Total> {
-        let gradients = self.parameters.iter().map(|p| p.value.grad());
-        gradients.map(|g| g.defined().then_some(g)).collect()
+        self.parameters.iter().map(Parameter::own_grad).collect()
     }
 
     /// Puts the sums of the lanes' gradients in place of the tensors' own, until gradients are set to zero.
@@ -209,7 +240,7 @@ impl AdamW {
         self.parameters.iter().map(|p| p.value.numel()).sum()
     }
 
-    /// The trained tensors with their names, sharing storage.
+    /// The trained tensors with their names, sharing storage; of weights in 16 bits the masters.
     #[must_use]
     pub fn parameters(&self) -> Vec<(String, Tensor)> {
         self.parameters
@@ -292,11 +323,17 @@ impl Parameter {
         if let Some(total) = &self.total {
             return Some(total.shallow_clone());
         }
-        let grad = self.value.grad();
-        if grad.defined() {
-            return Some(grad);
+        let zeros = || (self.n_updates > 0).then(|| self.value.detach().zeros_like());
+        self.own_grad().or_else(zeros)
+    }
+
+    /// The gradient of the passes so far, if one had it.
+    fn own_grad(&self) -> Option<Tensor> {
+        if let Some(working) = &self.working {
+            return working.gradient();
         }
-        (self.n_updates > 0).then(|| self.value.detach().zeros_like())
+        let grad = self.value.grad();
+        grad.defined().then_some(grad)
     }
 
     fn update(&mut self, grad: &Tensor, lr: f64, config: &AdamWConfig) {
@@ -322,6 +359,9 @@ impl Parameter {
             .g_add_scalar_(config.eps);
         let scaled_mean = &self.exp_avg * -(lr / correction1);
         let _ = self.value.addcdiv_(&scaled_mean, &denominator);
+        if let Some(working) = &mut self.working {
+            working.follow(&self.value);
+        }
     }
 }
 

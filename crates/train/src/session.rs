@@ -53,7 +53,7 @@ use crate::schedule::Schedule;
 /// The tensors of a run by name. All are shared with the model: a resume overwrites them in place.
 #[derive(Debug)]
 pub struct TrainState {
-    /// What the optimizer trains.
+    /// What the optimizer trains. Tensors of 16 bits are trained through masters in f32, which a checkpoint holds in their place.
     pub trained: Vec<(String, Tensor)>,
     /// What it does not train, but what the run cannot be continued without, such as the best weights so far.
     /// The stage changes them in place.
@@ -159,7 +159,11 @@ impl Session {
     ) -> Result<Vec<Vec<f64>>, E> {
         let (n_lanes, ranks) = (self.recipe.lanes, self.launch.ranks.clone());
         if n_lanes == 1 {
-            let found = passes.iter().map(pass).collect::<Result<Vec<_>, E>>()?;
+            let mut found = Vec::with_capacity(passes.len());
+            for of_pass in passes {
+                found.push(pass(of_pass)?);
+                self.optimizer.end_pass();
+            }
             return Ok(to_host(&found));
         }
         let values: Vec<Tensor> = self
@@ -176,6 +180,7 @@ impl Session {
             if lane < n_lanes {
                 for number in (lane..passes.len()).step_by(n_lanes) {
                     found.push((number, pass(&passes[number])?));
+                    self.optimizer.end_pass();
                 }
             }
             let mine = self.optimizer.lane();

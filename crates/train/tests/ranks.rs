@@ -1,7 +1,14 @@
 //! What ranks tell each other, with threads in their place.
 
+use std::fs;
+use std::path::Path;
+
+use candor_model::ImageFeatures;
 use candor_run::{Inputs, Ranks, RunError, StopSignal};
+use candor_testing::images::wall;
+use candor_testing::model::{open, write};
 use candor_testing::ranks::on_threads;
+use candor_train::encode_images;
 
 #[test]
 fn chunks_are_computed_once_and_everybody_gets_all() {
@@ -89,4 +96,73 @@ fn a_signal_of_one_stops_all() {
     });
     assert_eq!(found, [(false, true, 130); 2]);
     assert!(!Ranks::alone().should_stop(&StopSignal::detached()).unwrap());
+}
+
+/// Images that are three passes, of 64, 64 and 2.
+fn names() -> Vec<String> {
+    (0..130).map(|at| format!("{at}.png")).collect()
+}
+
+/// The numbers of every image's features.
+fn numbers(features: &ImageFeatures) -> Vec<Vec<f32>> {
+    let of = |name: &String| features.of([name.as_str()]).unwrap().rows().flatten(0, 1);
+    let of = |name| Vec::<f32>::try_from(of(name)).unwrap();
+    names().iter().map(of).collect()
+}
+
+/// No rank has an image in its folder that is not of its own passes.
+#[test]
+fn an_image_is_encoded_by_one_rank_and_all_have_its_features() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = |name: &str| dir.path().join(name);
+    write(&folder("model"));
+    for name in ["all", "of-0", "of-1"] {
+        fs::create_dir(folder(name)).unwrap();
+    }
+    for (at, name) in names().iter().enumerate() {
+        let paint = |to: &str| wall(&folder(to).join(name), [at as u8, 250 - at as u8, 90]);
+        paint("all");
+        paint(["of-0", "of-1", "of-0"][at / 64]);
+    }
+    let encoded = |ranks: &Ranks, images: &Path| {
+        tch::set_num_threads(1);
+        let bundle = open(&folder("model"));
+        let mut heard = Vec::new();
+        let progress = |done, n| heard.push([done, n]);
+        let features = encode_images(&bundle, images, names(), ranks, progress).unwrap();
+        (numbers(&features), heard)
+    };
+    let (whole, heard) = encoded(&Ranks::alone(), &folder("all"));
+    assert_eq!(heard, [[64, 130], [128, 130], [130, 130]]);
+    assert!(whole[0] != whole[1] && whole[0] != whole[129]);
+    let found = on_threads(2, |ranks| {
+        encoded(&ranks, &folder(&format!("of-{}", ranks.rank())))
+    });
+    for (of_rank, heard) in found {
+        assert!(of_rank == whole);
+        assert_eq!(heard, [[128, 130], [130, 130]]);
+    }
+}
+
+#[test]
+fn a_rank_names_the_damaged_images_of_others_too() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir.path().join("model"));
+    for name in names() {
+        wall(&dir.path().join(name), [9, 9, 9]);
+    }
+    for damaged in ["3.png", "100.png", "129.png"] {
+        fs::write(dir.path().join(damaged), "no image").unwrap();
+    }
+    let found = on_threads(2, |ranks| {
+        let bundle = open(&dir.path().join("model"));
+        let found = encode_images(&bundle, dir.path(), names(), &ranks, |_, _| ());
+        format!("{:?}", found.unwrap_err())
+    });
+    for message in found {
+        for damaged in ["\"3.png\"", "\"100.png\"", "\"129.png\""] {
+            assert!(message.contains(damaged), "{message}");
+        }
+        assert!(!message.contains("\"4.png\""), "{message}");
+    }
 }

@@ -65,6 +65,20 @@ pub fn start(arguments: &RankArguments) -> anyhow::Result<Option<Ranks>> {
     Ok(Some(candor_train::join(place, timeout)?))
 }
 
+/// Whether a command that ranks cannot share runs once.
+///
+/// # Errors
+/// A launcher has started several processes of it.
+pub fn check_once(command: &str) -> anyhow::Result<()> {
+    let n = candor_run::processes_started(|name| std::env::var(name).ok());
+    anyhow::ensure!(
+        n == 1,
+        "`candor {command}` is not shared by ranks, and a launcher has started {n} processes of it: each would do all of the work, in \
+         one folder; start it once, outside of torchrun or with `srun --ntasks 1` (docs/many-devices.md)"
+    );
+    Ok(())
+}
+
 /// Whether this process is one of those that `--ranks` starts on one machine.
 pub fn were_launched() -> bool {
     std::env::var_os(LAUNCHED).is_some()

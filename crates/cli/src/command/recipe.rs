@@ -12,9 +12,10 @@ pub fn run(command: RecipeCommand) -> anyhow::Result<()> {
         RecipeCommand::Check {
             recipes,
             rate,
+            ranks,
             sets,
             json,
-        } => check(&recipes, rate, &sets, json),
+        } => check(&recipes, rate, ranks, &sets, json),
         RecipeCommand::Fields { stage } => {
             print!("{}", recipe_fields(stage.as_deref()));
             Ok(())
@@ -26,6 +27,7 @@ pub fn run(command: RecipeCommand) -> anyhow::Result<()> {
 fn check(
     recipes: &[PathBuf],
     rate: Option<f64>,
+    n_ranks: u16,
     sets: &[String],
     json: bool,
 ) -> anyhow::Result<()> {
@@ -35,7 +37,7 @@ fn check(
             "--rate is {rate}; give the tokens per second that the machine does"
         );
     }
-    let mut planner = Planner::new(rate);
+    let mut planner = Planner::new(rate).of_ranks(n_ranks.into());
     let (mut plans, mut mistakes) = (Vec::new(), Vec::new());
     for recipe in recipes {
         match planner.plan(recipe, sets) {

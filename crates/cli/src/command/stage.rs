@@ -6,6 +6,7 @@ use candor_dpo::DpoRecipe;
 use candor_recipe::Resolved;
 use candor_reward::RewardRecipe;
 use candor_rl::RlRecipe;
+use candor_rl::recipe::ONE_REWARD_DEVICE;
 use candor_run::{LaunchOptions, Outcome, StopSignal};
 use candor_sample::SampleRecipe;
 use candor_sft::{GroundRecipe, SftRecipe};
@@ -127,10 +128,7 @@ pub fn rl(arguments: &TrainArguments) -> anyhow::Result<()> {
     let from = init_from.as_deref();
     run(stage, from, "rl", resolved, choice, |launch, device| {
         if let Some(choice) = recipe.reward_device {
-            anyhow::ensure!(
-                launch.ranks.world() == 1,
-                "model.reward_device names one device for all ranks; leave it out, and each rank has its models on its own"
-            );
+            anyhow::ensure!(launch.ranks.world() == 1, ONE_REWARD_DEVICE);
             device::of("device of the reward model", choice)?;
         }
         Ok::<_, anyhow::Error>(candor_rl::run(&recipe, launch, device)?)

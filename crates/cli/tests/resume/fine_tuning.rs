@@ -68,6 +68,25 @@ fn lora_killed_at_random_moments_ends_in_the_same_bytes() {
     assert_same(folder, "lora-whole", "lora-killed", &results);
 }
 
+/// A checkpoint holds the masters, of which a resumed run rounds its weights anew.
+#[test]
+fn full_tuning_in_bf16_killed_at_random_moments_ends_in_the_same_bytes() {
+    let folder = prepared();
+    let arguments = |out: &str| {
+        let bf16 = sets(&[("model.base_precision", "bf16"), ("run.steps", "12")]);
+        [
+            vec!["sft".to_owned(), recipe("1-sft.toml")],
+            sft_sets(out),
+            bf16,
+        ]
+        .concat()
+    };
+    run(candor(folder).args(arguments("bf16-whole")));
+    let kills = run_with_kills(folder, &arguments("bf16-killed"), 19, 400);
+    assert!(kills > 0, "the run was never killed after a checkpoint");
+    assert_same(folder, "bf16-whole", "bf16-killed", &RESULTS);
+}
+
 #[test]
 fn grounding_killed_at_random_moments_ends_in_the_same_bytes() {
     let folder = prepared();

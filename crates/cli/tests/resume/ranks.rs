@@ -1,5 +1,5 @@
-//! Runs on several ranks end in the bytes of a run on one, however many they are, whichever of them dies, and on however many
-//! the run goes on; and what keeps ranks from running together is said.
+//! Runs on several ranks end in the bytes of a run on one, however many they are; and what keeps ranks from running together is
+//! said.
 
 use std::fs;
 use std::net::TcpListener;
@@ -7,15 +7,13 @@ use std::path::Path;
 use std::process::{Child, Command, Output};
 use std::time::Duration;
 
-use candor_data::random;
-
 use crate::fine_tuning::{RESULTS, sft_sets};
 use crate::preferences::{rewarded, sample_arguments, with_own_recipe};
 use crate::reinforcement::{RESULTS as RL_RESULTS, judged};
 use crate::runs::{assert_same, candor, prepared, recipe, refused, run, sets};
 
 /// The command on so many ranks, with four lanes.
-fn on_ranks(mut arguments: Vec<String>, n: usize) -> Vec<String> {
+pub fn on_ranks(mut arguments: Vec<String>, n: usize) -> Vec<String> {
     arguments.extend(sets(&[("run.lanes", "4")]));
     arguments.extend(["--ranks".to_owned(), n.to_string()]);
     arguments
@@ -30,7 +28,7 @@ fn same_on_any_number(folder: &Path, arguments: impl Fn(&str) -> Vec<String>, re
     }
 }
 
-fn sft(out: &str) -> Vec<String> {
+pub fn sft(out: &str) -> Vec<String> {
     let short = sets(&[("run.steps", "6")]);
     [
         vec!["sft".to_owned(), recipe("1-sft.toml")],
@@ -187,13 +185,13 @@ fn evaluation_refuses_ranks_with_other_models() {
 }
 
 /// A free port, as whoever starts ranks by hand has to find one.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }
 
 /// A rank as torchrun would start it.
-fn rank(folder: &Path, place: [usize; 2], port: u16, arguments: &[String]) -> Command {
+pub fn rank(folder: &Path, place: [usize; 2], port: u16, arguments: &[String]) -> Command {
     let [rank, world] = place;
     let mut command = candor(folder);
     command
@@ -206,12 +204,12 @@ fn rank(folder: &Path, place: [usize; 2], port: u16, arguments: &[String]) -> Co
     command
 }
 
-fn said(output: &Output) -> String {
+pub fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// Waits until a run has written a line of metrics; whether it did before one of its processes ended.
-fn has_stepped(metrics: &Path, ranks: &mut [Child]) -> bool {
+pub fn has_stepped(metrics: &Path, ranks: &mut [Child]) -> bool {
     let before = fs::metadata(metrics).map_or(0, |m| m.len());
     loop {
         if fs::metadata(metrics).map_or(0, |m| m.len()) > before {
@@ -225,89 +223,6 @@ fn has_stepped(metrics: &Path, ranks: &mut [Child]) -> bool {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-}
-
-/// Runs on some ranks, kills one of them at random, resumes on another number of ranks, and so on.
-fn killed_and_resumed(
-    folder: &Path,
-    arguments: &dyn Fn(&str) -> Vec<String>,
-    out: &str,
-    seed: u64,
-) {
-    let metrics = folder.join(out).join("metrics.jsonl");
-    let draw =
-        |purpose, kill, n: usize| (random::uniform(seed, purpose, &[kill]) * n as f64) as usize;
-    let mut n_left = 0;
-    for kill in 0..3 {
-        let world = 2 + draw("test.world", kill, 3);
-        let mut words = on_ranks(arguments(out), world);
-        if folder.join(out).join("resolved.toml").exists() {
-            words.push("--resume".to_owned());
-        }
-        let port = free_port();
-        let start = |n| rank(folder, [n, world], port, &words).spawn().unwrap();
-        let mut ranks: Vec<Child> = (0..world).map(start).collect();
-        if has_stepped(&metrics, &mut ranks) {
-            let wait = draw("test.kill", kill, 200) as u64;
-            std::thread::sleep(Duration::from_millis(wait));
-            ranks[draw("test.rank", kill, world)].kill().unwrap();
-        }
-        let outputs = ranks
-            .into_iter()
-            .map(|rank| rank.wait_with_output().unwrap());
-        let mut codes = Vec::new();
-        for output in outputs {
-            let code = output.status.code();
-            // Killed, left alone by who was killed, or done.
-            assert!(
-                [None, Some(75), Some(0)].contains(&code),
-                "{}",
-                said(&output)
-            );
-            codes.push(code);
-        }
-        n_left += usize::from(codes.contains(&Some(75)));
-    }
-    let mut last = on_ranks(arguments(out), 1 + draw("test.world", 9, 2));
-    last.push("--resume".to_owned());
-    run(candor(folder).args(last));
-    assert!(n_left > 0, "no rank was killed while others went on");
-}
-
-#[test]
-fn sft_goes_on_from_a_dead_rank_on_other_numbers_of_ranks() {
-    let folder = prepared();
-    let arguments = |out: &str| {
-        let long = sets(&[
-            ("data.micro_batch", "4"),
-            ("run.checkpoint_every", "1"),
-            ("run.steps", "40"),
-        ]);
-        [sft(out), long].concat()
-    };
-    run(candor(folder).args(on_ranks(arguments("sft-undisturbed-ranks"), 1)));
-    for seed in [1, 2] {
-        let out = format!("sft-ranks-killed-{seed}");
-        killed_and_resumed(folder, &arguments, &out, seed);
-        assert_same(folder, "sft-undisturbed-ranks", &out, &RESULTS);
-    }
-}
-
-#[test]
-fn ppo_goes_on_from_a_dead_rank_on_other_numbers_of_ranks() {
-    let folder = judged();
-    let arguments = |out: &str| {
-        let every = sets(&[("run.checkpoint_every", "1"), ("batch.micro_batch", "1")]);
-        [with_own_recipe("rl", out), every].concat()
-    };
-    run(candor(folder).args(on_ranks(arguments("rl-undisturbed-ranks"), 1)));
-    killed_and_resumed(folder, &arguments, "rl-ranks-killed", 3);
-    assert_same(
-        folder,
-        "rl-undisturbed-ranks",
-        "rl-ranks-killed",
-        &RL_RESULTS,
-    );
 }
 
 /// How two ranks that are started by hand end.
@@ -376,6 +291,34 @@ fn more_ranks_than_lanes_are_refused() {
             .any(|rank| said.contains(&format!("candor: rank {rank} failed with exit code 2"))),
         "{said}"
     );
+}
+
+/// Each of the processes would do all of the work and write into one folder.
+#[test]
+fn commands_that_share_nothing_are_not_started_as_ranks() {
+    let folder = prepared();
+    let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<String>>();
+    for (name, line) in [
+        (
+            "eval run",
+            "eval run --benchmark pope --model ground/model --questions q.jsonl --images world/images --out alone",
+        ),
+        ("demo", "demo --quick --out alone"),
+    ] {
+        let said = refused(&mut rank(folder, [1, 2], 1, &words(line)));
+        for words in [
+            format!("`candor {name}` is not shared").as_str(),
+            "2 processes",
+            "start it once",
+        ] {
+            assert!(said.contains(words), "{said}");
+        }
+        let mut of_slurm = candor(folder);
+        of_slurm.args(words(line)).env("SLURM_STEP_NUM_TASKS", "3");
+        let said = refused(&mut of_slurm);
+        assert!(said.contains("3 processes"), "{said}");
+    }
+    assert!(!folder.join("alone").exists());
 }
 
 #[test]

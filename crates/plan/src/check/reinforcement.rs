@@ -4,16 +4,25 @@ use std::path::Path;
 
 use candor_model::LoraConfig;
 use candor_rl::RlRecipe;
+use candor_rl::recipe::{BatchRecipe, ONE_REWARD_DEVICE};
 use candor_train::{DeviceChoice, Length};
 
 use super::known::{budget, counted, features, images_of_a_row, known_lora, longest, model};
 use super::made::{Known, Made};
-use super::{Plan, bound};
+use super::{Plan, bound, check_lanes};
 use crate::PlanError;
-use crate::memory::{Budget, IMAGES_PER_PASS, Memory, POLICY, Pass, optimizer};
+use crate::Trained;
+use crate::memory::{Budget, IMAGES_PER_PASS, Memory, POLICY, Pass};
+use crate::sharing::{ANSWER_TOKEN, Training, VALUE_TOKEN};
 
 /// Plans PPO.
-pub(crate) fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan, PlanError> {
+pub(crate) fn rl(
+    path: &Path,
+    recipe: &RlRecipe,
+    made: &mut Made,
+    n_ranks: u64,
+) -> Result<Plan, PlanError> {
+    check_ranks(path, recipe, n_ranks)?;
     let mut plan = Plan::new(path, "rl", &recipe.session.out);
     if let Length::Steps(steps) = recipe.length {
         plan.n_steps = Some(steps);
@@ -97,25 +106,71 @@ pub(crate) fn rl(path: &Path, recipe: &RlRecipe, made: &mut Made) -> Result<Plan
         },
         judge.encoding(IMAGES_PER_PASS),
     ];
-    let judge_adapter = judge_lora.as_ref().map_or(0, |lora| judge.adapter(lora));
+    let judge_adapter = judge_lora.as_ref();
+    let judge_adapter = judge_adapter.map_or(Trained::default(), |lora| judge.adapter(lora));
     let judge_sees = judge_lora.as_ref().is_some_and(|lora| lora.with_tower);
     let bases = if shared {
         vec![(policy, lora.with_tower || judge_sees)]
     } else {
         vec![(policy, lora.with_tower), (judge, judge_sees)]
     };
-    let of_critic = u64::from(has_critic) * judge_adapter;
-    let trained = policy.adapter(&lora) + of_critic;
+    let policy_adapter = policy.adapter(&lora);
+    let trained = if has_critic {
+        policy_adapter.and(judge_adapter)
+    } else {
+        policy_adapter
+    };
     // Those that are trained, the reference and the reward model's.
-    let adapters = trained + policy.adapter(&lora) + judge_adapter;
-    plan.memory = Some(Memory {
+    let adapters = trained.bytes + policy_adapter.bytes + judge_adapter.bytes;
+    let memory = Memory {
         weights_bytes: bases.iter().map(|(base, _)| base.weights()).sum::<u64>() + adapters,
-        trained_bytes: optimizer(trained),
+        trained_bytes: trained.optimizer(recipe.session.lanes),
         features_bytes: features(&bases, workload.as_ref(), &mut plan),
         work_bytes: phases.into_iter().max().unwrap_or(0),
-    });
+    };
+    plan.memory = Some(memory);
+    plan.share(
+        n_ranks,
+        &training_of(recipe, trained, memory.features_bytes),
+    );
     say_what_is_read(recipe, &mut plan);
     Ok(plan)
+}
+
+/// What the ranks of a step tell each other.
+fn training_of(recipe: &RlRecipe, trained: Trained, features_bytes: u64) -> Training {
+    let BatchRecipe {
+        rollout_batch,
+        mini_batch,
+        micro_batch,
+        inner_epochs,
+    } = recipe.batch;
+    let n_mini_batches = if recipe.quirks.drop_partial_mini_batch {
+        rollout_batch / mini_batch
+    } else {
+        rollout_batch.div_ceil(mini_batch)
+    };
+    let has_critic = recipe.ppo.advantages.critic().is_some();
+    let of_token = ANSWER_TOKEN + u64::from(has_critic) * VALUE_TOKEN;
+    let n_tokens = (rollout_batch * recipe.sampling.max_new_tokens) as u64;
+    let passes = [mini_batch, micro_batch];
+    Training {
+        n_updates: inner_epochs * n_mini_batches as u64,
+        found_bytes: n_tokens * of_token,
+        ..Training::new(recipe.session.lanes, passes, trained, features_bytes)
+    }
+}
+
+/// Whether so many ranks can share the run.
+fn check_ranks(path: &Path, recipe: &RlRecipe, n_ranks: u64) -> Result<(), PlanError> {
+    check_lanes(path, n_ranks, recipe.session.lanes)?;
+    if n_ranks == 1 || recipe.reward_device.is_none() {
+        return Ok(());
+    }
+    Err(PlanError::Ranks {
+        recipe: path.to_owned(),
+        problem: ONE_REWARD_DEVICE.to_owned(),
+    })
 }
 
 /// Whether reward model and critic are on another device than the policy, with a note if so.

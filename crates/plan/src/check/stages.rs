@@ -9,17 +9,24 @@ use candor_reward::RewardRecipe;
 use candor_run::Workload;
 use candor_sample::SampleRecipe;
 use candor_sft::{Files, GroundRecipe, SftRecipe, Tune};
-use candor_train::{Judgements, Length, LoraStart};
+use candor_train::{BasePrecision, Judgements, Length, LoraStart};
 
 use super::known::{budget, counted, features, images_of_a_row, known_lora, longest, model};
 use super::made::{Judge, Made};
-use super::{Plan, bound};
+use super::{Plan, bound, check_lanes};
 use crate::PlanError;
-use crate::memory::{Budget, CROSS_ENTROPY, IMAGES_PER_PASS, Memory, Pass, optimizer};
+use crate::memory::{Budget, CROSS_ENTROPY, IMAGES_PER_PASS, Memory, Pass};
+use crate::sharing::{Sharing, Training};
 
 /// Plans supervised fine-tuning.
-pub(crate) fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Plan, PlanError> {
-    let out = &recipe.session.out;
+pub(crate) fn sft(
+    path: &Path,
+    recipe: &SftRecipe,
+    made: &mut Made,
+    n_ranks: u64,
+) -> Result<Plan, PlanError> {
+    let (out, lanes) = (&recipe.session.out, recipe.session.lanes);
+    check_lanes(path, n_ranks, lanes)?;
     let mut plan = Plan::new(path, "sft", out);
     if let Length::Steps(steps) = recipe.length {
         plan.n_steps = Some(steps);
@@ -76,20 +83,37 @@ pub(crate) fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Pl
         (Tune::Projector, None) => budget.projector(),
         _ => budget.trained_base(),
     };
-    let adapter = lora.as_ref().map_or(0, |lora| budget.adapter(lora));
+    let adapter = lora.as_ref().map_or(0, |lora| budget.adapter(lora).bytes);
     let training = budget.training(pass, lora.as_ref(), CROSS_ENTROPY);
     let kept = (budget, lora.as_ref().is_some_and(|lora| lora.with_tower));
-    plan.memory = Some(Memory {
+    let masters = match (&lora, recipe.base_precision) {
+        (None, BasePrecision::Bf16) => trained.masters(),
+        _ => 0,
+    };
+    let memory = Memory {
         weights_bytes: budget.weights() + adapter,
-        trained_bytes: optimizer(trained),
+        trained_bytes: trained.optimizer(lanes) + masters,
         features_bytes: features(&[kept], workload.as_ref(), &mut plan),
         work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
-    });
+    };
+    plan.memory = Some(memory);
+    let training = Training::new(
+        lanes,
+        [recipe.batch, recipe.micro_batch],
+        trained,
+        memory.features_bytes,
+    );
+    plan.share(n_ranks, &training);
     Ok(plan)
 }
 
 /// Plans sampling.
-pub(crate) fn sample(path: &Path, recipe: &SampleRecipe, made: &Made) -> Result<Plan, PlanError> {
+pub(crate) fn sample(
+    path: &Path,
+    recipe: &SampleRecipe,
+    made: &Made,
+    n_ranks: u64,
+) -> Result<Plan, PlanError> {
     let mut plan = Plan::new(path, "sample", &recipe.out);
     let (base, adapter) = made.with_base(&recipe.base, recipe.adapter.as_deref())?;
     let Some(known) = model(made, &base, recipe.pixels, &mut plan)? else {
@@ -112,11 +136,18 @@ pub(crate) fn sample(path: &Path, recipe: &SampleRecipe, made: &Made) -> Result<
         max_new_tokens: recipe.max_new_tokens,
     };
     plan.memory = Some(speaking.memory(workload.as_ref(), made, &mut plan));
+    // The images of a chunk are encoded by the rank that answers it.
+    plan.sharing = Sharing::of_chunks(n_ranks, plan.n_steps, 0);
     Ok(plan)
 }
 
 /// Plans an evaluation.
-pub(crate) fn eval(path: &Path, recipe: &EvalRecipe, made: &Made) -> Result<Plan, PlanError> {
+pub(crate) fn eval(
+    path: &Path,
+    recipe: &EvalRecipe,
+    made: &Made,
+    n_ranks: u64,
+) -> Result<Plan, PlanError> {
     let mut plan = Plan::new(path, "eval", &recipe.out);
     let (base, adapter) = made.with_base(&recipe.model, recipe.adapter.as_deref())?;
     let Some(known) = model(made, &base, recipe.pixels, &mut plan)? else {
@@ -135,7 +166,9 @@ pub(crate) fn eval(path: &Path, recipe: &EvalRecipe, made: &Made) -> Result<Plan
         batch_rows: recipe.batch_rows,
         max_new_tokens: recipe.max_new_tokens,
     };
-    plan.memory = Some(speaking.memory(workload.as_ref(), made, &mut plan));
+    let memory = speaking.memory(workload.as_ref(), made, &mut plan);
+    plan.memory = Some(memory);
+    plan.sharing = Sharing::of_chunks(n_ranks, None, memory.features_bytes);
     Ok(plan)
 }
 
@@ -144,8 +177,10 @@ pub(crate) fn reward(
     path: &Path,
     recipe: &RewardRecipe,
     made: &mut Made,
+    n_ranks: u64,
 ) -> Result<Plan, PlanError> {
-    let out = &recipe.session.out;
+    let (out, lanes) = (&recipe.session.out, recipe.session.lanes);
+    check_lanes(path, n_ranks, lanes)?;
     let mut plan = Plan::new(path, "reward", out);
     if let Length::Steps(steps) = recipe.length {
         plan.n_steps = Some(steps);
@@ -179,18 +214,37 @@ pub(crate) fn reward(
         activations: recipe.activations,
     };
     let training = budget.training(pass, Some(&lora), CROSS_ENTROPY);
-    plan.memory = Some(Memory {
-        weights_bytes: budget.weights() + budget.adapter(&lora),
-        trained_bytes: optimizer(budget.adapter(&lora)),
+    let trained = budget.adapter(&lora);
+    let memory = Memory {
+        // The best adapter so far is kept beside the one that is trained.
+        weights_bytes: budget.weights() + 2 * trained.bytes,
+        trained_bytes: trained.optimizer(lanes),
         features_bytes: features(&[(budget, lora.with_tower)], workload.as_ref(), &mut plan),
         work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
-    });
+    };
+    plan.memory = Some(memory);
+    let training = Training {
+        kept_bytes: trained.bytes,
+        ..Training::new(
+            lanes,
+            [recipe.batch, recipe.micro_batch],
+            trained,
+            memory.features_bytes,
+        )
+    };
+    plan.share(n_ranks, &training);
     Ok(plan)
 }
 
 /// Plans learning from preferences.
-pub(crate) fn dpo(path: &Path, recipe: &DpoRecipe, made: &mut Made) -> Result<Plan, PlanError> {
-    let out = &recipe.session.out;
+pub(crate) fn dpo(
+    path: &Path,
+    recipe: &DpoRecipe,
+    made: &mut Made,
+    n_ranks: u64,
+) -> Result<Plan, PlanError> {
+    let (out, lanes) = (&recipe.session.out, recipe.session.lanes);
+    check_lanes(path, n_ranks, lanes)?;
     let mut plan = Plan::new(path, "dpo", out);
     if let Length::Steps(steps) = recipe.length {
         plan.n_steps = Some(steps);
@@ -239,7 +293,7 @@ pub(crate) fn dpo(path: &Path, recipe: &DpoRecipe, made: &mut Made) -> Result<Pl
     let trained = lora
         .as_ref()
         .map_or(budget.trained_base(), |lora| budget.adapter(lora));
-    let adapter = lora.as_ref().map_or(0, |lora| budget.adapter(lora));
+    let adapter = lora.as_ref().map_or(0, |lora| budget.adapter(lora).bytes);
     let training = budget.training(pass, lora.as_ref(), CROSS_ENTROPY);
     // Spoilt images have features of their own, but those of other rows.
     let copies = match objective.image_negative {
@@ -250,10 +304,17 @@ pub(crate) fn dpo(path: &Path, recipe: &DpoRecipe, made: &mut Made) -> Result<Pl
     let of_images = copies * features(&[kept], workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
         weights_bytes: budget.weights() + adapter,
-        trained_bytes: optimizer(trained),
+        trained_bytes: trained.optimizer(lanes),
         features_bytes: of_images,
         work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
     });
+    let training = Training::new(
+        lanes,
+        [recipe.batch, recipe.micro_batch],
+        trained,
+        of_images,
+    );
+    plan.share(n_ranks, &training);
     if objective.loss.has_reference() {
         plan.note(format!(
             "all {} are read once more, by the model that the run starts from",
@@ -264,7 +325,7 @@ pub(crate) fn dpo(path: &Path, recipe: &DpoRecipe, made: &mut Made) -> Result<Pl
 }
 
 /// Plans grounding, which makes the model that it trains.
-pub(crate) fn ground(path: &Path, recipe: &GroundRecipe) -> Plan {
+pub(crate) fn ground(path: &Path, recipe: &GroundRecipe, n_ranks: u64) -> Plan {
     let mut plan = Plan::new(path, "ground", &recipe.session.out);
     plan.n_steps = Some(recipe.n_steps);
     let images = recipe.n_steps * recipe.batch_images as u64;
@@ -272,6 +333,9 @@ pub(crate) fn ground(path: &Path, recipe: &GroundRecipe) -> Plan {
         "{images} images of {} patches are trained on",
         recipe.model.n_view_rows()
     ));
+    if n_ranks > 1 {
+        plan.note("`candor ground` is not shared: it runs on one rank");
+    }
     plan
 }
 
@@ -294,7 +358,7 @@ impl Speaking<'_> {
         let lora = self.adapter.map(|folder| known_lora(made, folder, plan));
         let kept = (budget, lora.as_ref().is_some_and(|lora| lora.with_tower));
         Memory {
-            weights_bytes: budget.weights() + lora.map_or(0, |lora| budget.adapter(&lora)),
+            weights_bytes: budget.weights() + lora.map_or(0, |lora| budget.adapter(&lora).bytes),
             features_bytes: features(&[kept], workload, plan),
             work_bytes: writing.max(budget.encoding(IMAGES_PER_PASS)),
             ..Memory::default()

@@ -122,17 +122,23 @@ fn an_adapter_is_as_large_as_its_matrices() {
     let weights = 64 * 32 * (4 * 8192 + 3 * 15_104);
     assert_eq!(
         budget.adapter(&LoraConfig::new(64, 16.0, &all)),
-        4 * weights
+        Trained {
+            bytes: 4 * weights,
+            largest_bytes: 4 * 64 * 11_008,
+        }
     );
     // The projector: 1024 + 4096 and 4096 + 4096.
     let whole = ["decoder".to_owned(), "projector".to_owned()];
     assert_eq!(
-        budget.adapter(&LoraConfig::new(64, 16.0, &whole)),
+        budget.adapter(&LoraConfig::new(64, 16.0, &whole)).bytes,
         4 * (weights + 64 * (5120 + 8192))
     );
     let two = ["q_proj".to_owned(), "v_proj".to_owned()];
     assert_eq!(
-        budget.adapter(&LoraConfig::new(4, 8.0, &two)),
+        budget.adapter(&LoraConfig::new(4, 8.0, &two)).bytes,
         4 * 4 * 32 * 2 * 8192
     );
+    // The words of the embedding, and those of the head, are the largest.
+    assert_eq!(budget.trained_base().largest_bytes, 4 * 32_064 * 4096);
+    assert_eq!(budget.projector().largest_bytes, 4 * 4096 * 4096);
 }

@@ -38,7 +38,13 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats
     let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking).unwrap();
     let images = ["red.png", "green.png", "blue.png"].map(str::to_owned);
     let images = models
-        .encode(&recipe.data.images, &images, &prompts.images, |_, _| ())
+        .encode(
+            &recipe.data.images,
+            &images,
+            &prompts.images,
+            &Ranks::alone(),
+            |_, _| (),
+        )
         .unwrap();
     let sampler = Sampler {
         bundle: models.policy_base(),

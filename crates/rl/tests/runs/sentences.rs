@@ -27,7 +27,13 @@ fn a_sentence_earns_what_it_changes_in_the_score() {
     let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking).unwrap();
     let images = ["red.png", "green.png", "blue.png"].map(str::to_owned);
     let images = models
-        .encode(&recipe.data.images, &images, &prompts.images, |_, _| ())
+        .encode(
+            &recipe.data.images,
+            &images,
+            &prompts.images,
+            &Ranks::alone(),
+            |_, _| (),
+        )
         .unwrap();
     let tokenizer = &models.policy_base().tokenizer;
     let texts = [format!("{BAD} {GOOD}"), GOOD.to_owned()];

@@ -221,10 +221,34 @@ fn an_adapter_learns_on_a_base_of_any_precision() {
     }
 }
 
+/// In bf16 passes compute with rounded weights, and the masters learn.
 #[test]
-fn what_writes_a_whole_model_needs_a_base_in_f32() {
+fn a_base_in_bf16_is_trained_as_a_whole() {
     let folder = prepared();
-    for (tune, precision) in [("all_but_tower", "nf4"), ("projector", "bf16")] {
+    let path = folder.path();
+    let run = |precision: &str| {
+        let set = format!("model.base_precision={precision:?}");
+        let name = format!("whole-{precision}");
+        sft(path, &[&out(path, &name), "run.steps=20", &set]).unwrap();
+        losses(&path.join(name))
+    };
+    let (exact, found) = (run("f32"), run("bf16"));
+    assert!(
+        (found[0] / exact[0] - 1.0).abs() < 0.05,
+        "{found:?} {exact:?}"
+    );
+    assert!((found[0] - exact[0]).abs() > 0.0, "bf16 is f32");
+    assert!(
+        (found[19] / exact[19] - 1.0).abs() < 0.2,
+        "{found:?} {exact:?}"
+    );
+    assert!(found[19] < 0.8 * found[0], "{found:?}");
+}
+
+#[test]
+fn what_writes_a_whole_model_needs_a_base_that_is_not_packed() {
+    let folder = prepared();
+    for (tune, precision) in [("all_but_tower", "nf4"), ("projector", "int8")] {
         let sets = [
             &format!("model.tune={tune:?}"),
             &format!("model.base_precision={precision:?}"),

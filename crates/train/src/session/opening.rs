@@ -226,6 +226,7 @@ impl Opening {
             lanes::from_first(ranks, &state)?;
             optimizer.load_state(state)?;
         }
+        optimizer.follow_masters();
         progress.set_steps(n_steps, step);
         Ok(Session {
             folder,

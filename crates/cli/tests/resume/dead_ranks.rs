@@ -1,0 +1,212 @@
+//! Runs on several ranks of which one dies, or cannot write: they end in the bytes of an undisturbed run, on however many ranks
+//! they go on.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use candor_data::random;
+
+use crate::fine_tuning::RESULTS;
+use crate::preferences::with_own_recipe;
+use crate::ranks::{free_port, has_stepped, on_ranks, rank, said, sft};
+use crate::reinforcement::{RESULTS as RL_RESULTS, judged};
+use crate::runs::{assert_same, candor, prepared, run, sets};
+
+/// Runs on some ranks, kills one of them at random, resumes on another number of ranks, and so on.
+fn killed_and_resumed(
+    folder: &Path,
+    arguments: &dyn Fn(&str) -> Vec<String>,
+    out: &str,
+    seed: u64,
+) {
+    let metrics = folder.join(out).join("metrics.jsonl");
+    let draw =
+        |purpose, kill, n: usize| (random::uniform(seed, purpose, &[kill]) * n as f64) as usize;
+    let mut n_left = 0;
+    for kill in 0..3 {
+        let world = 2 + draw("test.world", kill, 3);
+        let mut words = on_ranks(arguments(out), world);
+        if folder.join(out).join("resolved.toml").exists() {
+            words.push("--resume".to_owned());
+        }
+        let port = free_port();
+        let start = |n| rank(folder, [n, world], port, &words).spawn().unwrap();
+        let mut ranks: Vec<Child> = (0..world).map(start).collect();
+        if has_stepped(&metrics, &mut ranks) {
+            let wait = draw("test.kill", kill, 200) as u64;
+            std::thread::sleep(Duration::from_millis(wait));
+            ranks[draw("test.rank", kill, world)].kill().unwrap();
+        }
+        let outputs = ranks
+            .into_iter()
+            .map(|rank| rank.wait_with_output().unwrap());
+        let mut codes = Vec::new();
+        for output in outputs {
+            let code = output.status.code();
+            // Killed, left alone by who was killed, or done.
+            assert!(
+                [None, Some(75), Some(0)].contains(&code),
+                "{}",
+                said(&output)
+            );
+            codes.push(code);
+        }
+        n_left += usize::from(codes.contains(&Some(75)));
+    }
+    let mut last = on_ranks(arguments(out), 1 + draw("test.world", 9, 2));
+    last.push("--resume".to_owned());
+    run(candor(folder).args(last));
+    assert!(n_left > 0, "no rank was killed while others went on");
+}
+
+#[test]
+fn sft_goes_on_from_a_dead_rank_on_other_numbers_of_ranks() {
+    let folder = prepared();
+    let arguments = |out: &str| {
+        let long = sets(&[
+            ("data.micro_batch", "4"),
+            ("run.checkpoint_every", "1"),
+            ("run.steps", "40"),
+        ]);
+        [sft(out), long].concat()
+    };
+    run(candor(folder).args(on_ranks(arguments("sft-undisturbed-ranks"), 1)));
+    for seed in [1, 2] {
+        let out = format!("sft-ranks-killed-{seed}");
+        killed_and_resumed(folder, &arguments, &out, seed);
+        assert_same(folder, "sft-undisturbed-ranks", &out, &RESULTS);
+    }
+}
+
+#[test]
+fn ppo_goes_on_from_a_dead_rank_on_other_numbers_of_ranks() {
+    let folder = judged();
+    let arguments = |out: &str| {
+        let every = sets(&[("run.checkpoint_every", "1"), ("batch.micro_batch", "1")]);
+        [with_own_recipe("rl", out), every].concat()
+    };
+    run(candor(folder).args(on_ranks(arguments("rl-undisturbed-ranks"), 1)));
+    killed_and_resumed(folder, &arguments, "rl-ranks-killed", 3);
+    assert_same(
+        folder,
+        "rl-undisturbed-ranks",
+        "rl-ranks-killed",
+        &RL_RESULTS,
+    );
+}
+
+/// Compares runs on one rank, on two, and on two of which one dies after the first step and that goes on with three.
+fn same_after_a_death(folder: &Path, name: &str, arguments: &[String], results: &[&str]) {
+    let of = |what: &str, n: usize| {
+        let out = format!("{name}-{what}");
+        let every = sets(&[("run.out", out.as_str()), ("run.checkpoint_every", "1")]);
+        on_ranks([arguments, &every[..]].concat(), n)
+    };
+    run(candor(folder).args(of("one", 1)));
+    run(candor(folder).args(of("two", 2)));
+    let port = free_port();
+    let start = |n: usize| rank(folder, [n, 2], port, &of("dead", 2)).spawn().unwrap();
+    let mut ranks = [0, 1].map(start);
+    let metrics = folder.join(format!("{name}-dead/metrics.jsonl"));
+    assert!(has_stepped(&metrics, &mut ranks));
+    ranks[1].kill().unwrap();
+    let codes = ranks.map(|rank| rank.wait_with_output().unwrap().status.code());
+    assert_eq!(codes, [Some(75), None]);
+    run(candor(folder).args(of("dead", 3)).arg("--resume"));
+    for other in ["two", "dead"] {
+        assert_same(
+            folder,
+            &format!("{name}-one"),
+            &format!("{name}-{other}"),
+            results,
+        );
+    }
+}
+
+#[test]
+fn lora_is_the_same_on_ranks_and_after_a_death() {
+    let lora = sets(&[
+        ("model.tune", "\"lora\""),
+        (
+            "model.lora",
+            "{ r = 2, alpha = 4.0, targets = [\"q_proj\", \"up_proj\"] }",
+        ),
+        ("data.micro_batch", "2"),
+        ("run.steps", "12"),
+    ]);
+    let arguments = [sft("x"), lora].concat();
+    let results = ["metrics.jsonl", "adapter/adapter_model.safetensors"];
+    same_after_a_death(prepared(), "lora-ranks", &arguments, &results);
+}
+
+#[test]
+fn grpo_is_the_same_on_ranks_and_after_a_death() {
+    let recipe = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/resume/rules.toml");
+    let grpo = sets(&[
+        ("algorithm", "grpo"),
+        ("advantages.scale", "group"),
+        ("advantages.leave_out_flat", "false"),
+        ("model.reward", "reward"),
+        ("batch.micro_batch", "1"),
+        ("run.steps", "4"),
+    ]);
+    let arguments = [["rl", recipe].map(str::to_owned).to_vec(), grpo].concat();
+    let results = [
+        "metrics.jsonl",
+        "result.json",
+        "adapter/adapter_model.safetensors",
+        "samples/step-4.jsonl",
+    ];
+    same_after_a_death(judged(), "grpo-ranks", &arguments, &results);
+}
+
+/// The same process, whose files can have so many blocks of 512 bytes: a write beyond fails as on a full disk.
+fn on_a_full_disk(rank: &Command, n_blocks: u32) -> Command {
+    let script = format!("trap '' XFSZ; ulimit -f {n_blocks}; exec \"$0\" \"$@\"");
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(script).arg(rank.get_program());
+    command.args(rank.get_args());
+    let envs = rank
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)));
+    command.envs(envs);
+    command.current_dir(rank.get_current_dir().unwrap());
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command.stderr(Stdio::piped());
+    command
+}
+
+/// The first rank writes everything, so the others need no room at all.
+#[test]
+fn a_full_disk_ends_all_ranks_and_the_run_goes_on_when_there_is_room() {
+    let folder = prepared();
+    let passes = sets(&[("data.micro_batch", "2")]);
+    let of = |out: &str| on_ranks([sft(out), passes.clone()].concat(), 2);
+    run(candor(folder).args(of("sft-room")));
+    let port = free_port();
+    let first = on_a_full_disk(&rank(folder, [0, 2], port, &of("sft-full")), 128);
+    let ranks = [first, rank(folder, [1, 2], port, &of("sft-full"))];
+    let ranks = ranks.map(|mut rank| rank.spawn().unwrap());
+    let outputs = ranks.map(|rank| rank.wait_with_output().unwrap());
+    let [first, second] = outputs.each_ref().map(said);
+    assert_eq!(outputs[0].status.code(), Some(2), "{first}");
+    for words in ["weights.safetensors", "File too large"] {
+        assert!(first.contains(words), "{first}");
+    }
+    assert_eq!(outputs[1].status.code(), Some(75), "{second}");
+    assert!(
+        second.contains("another rank has ended or hangs"),
+        "{second}"
+    );
+    assert!(!folder.join("sft-full/checkpoints/step-3").exists());
+    let again = [of("sft-full"), vec!["--resume".to_owned()]].concat();
+    let port = free_port();
+    let second = on_a_full_disk(&rank(folder, [1, 2], port, &again), 0);
+    let ranks = [rank(folder, [0, 2], port, &again), second];
+    for rank in ranks.map(|mut rank| rank.spawn().unwrap()) {
+        let output = rank.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+    }
+    assert_same(folder, "sft-room", "sft-full", &RESULTS);
+}

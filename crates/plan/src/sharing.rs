@@ -1,0 +1,213 @@
+//! What it takes to share a run among ranks, by the formulas of `docs/many-devices.md`.
+//!
+//! `P` are the bytes of what is trained, in f32, `L` the lanes, `W` the ranks, `B` the bytes of a bucket: 64 MB, the largest
+//! tensor where that is more, or `P` where that is less.
+//!
+//! | what | bytes |
+//! |---|---|
+//! | sent by a rank in an update, and as many received | `P (W − 1) ⌈L / W⌉`: every round each gives all of its gradient |
+//! | sent by a rank of `rl` in a step besides | `(W − 1) / W` of [`ANSWER_TOKEN`] for each token of an answer, and [`VALUE_TOKEN`] where there is a critic |
+//! | received by a rank before the first step | `3 P`, in `reward` `4 P`, and `(W − 1) / W` of all features of images |
+//! | memory on the host while a bucket is exchanged | `(2 W + 2) B` |
+//!
+//! What losses, figures and texts of `sample` and `eval` take is left out: it is some hundred bytes a row.
+
+use serde::Serialize;
+
+use crate::trained::Trained;
+
+/// Bytes of gradients that are sent together.
+const BUCKET: u64 = 64 << 20;
+/// A sampled token as ranks tell each other: id, log-probability and text as JSON, and the reference's log-probability.
+pub(crate) const ANSWER_TOKEN: u64 = 46;
+/// The value of a token.
+pub(crate) const VALUE_TOKEN: u64 = 21;
+
+/// What it takes to share a run among ranks. The bytes are estimates: what Gloo adds to them is not known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Sharing {
+    /// Ranks.
+    pub n_ranks: u64,
+    /// Lanes that gradients are summed in; none in stages without gradients.
+    pub n_lanes: Option<u64>,
+    /// Pieces of work that are shared out: passes of an update, or chunks of a run; none where their number is not known.
+    pub n_pieces: Option<u64>,
+    /// Those of the rank that has most of them.
+    pub most_pieces: Option<u64>,
+    /// Memory of the host that a rank needs besides while gradients are exchanged, in bytes.
+    pub exchange_bytes: u64,
+    /// Bytes that a rank sends in a step, and as many that it receives.
+    pub step_bytes: u64,
+    /// Bytes that a rank receives before the first step.
+    pub start_bytes: u64,
+}
+
+/// What a stage with gradients sends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Training {
+    /// The recipe's lanes.
+    pub n_lanes: u64,
+    /// Passes of an update.
+    pub n_passes: u64,
+    /// Updates of a step.
+    pub n_updates: u64,
+    /// What is trained.
+    pub trained: Trained,
+    /// Bytes that the run keeps besides and a checkpoint holds.
+    pub kept_bytes: u64,
+    /// Bytes that all ranks together find out in a step, and tell each other.
+    pub found_bytes: u64,
+    /// Features of all images.
+    pub features_bytes: u64,
+}
+
+impl Training {
+    /// A stage whose step is one update of so many rows, in passes of so many.
+    pub(crate) fn new(
+        lanes: usize,
+        [batch, micro_batch]: [usize; 2],
+        trained: Trained,
+        features_bytes: u64,
+    ) -> Self {
+        Self {
+            n_lanes: lanes as u64,
+            n_passes: batch.div_ceil(micro_batch) as u64,
+            n_updates: 1,
+            trained,
+            kept_bytes: 0,
+            found_bytes: 0,
+            features_bytes,
+        }
+    }
+}
+
+impl Sharing {
+    /// Of a stage with gradients; none on one rank.
+    pub(crate) fn of_training(n_ranks: u64, stage: &Training) -> Option<Self> {
+        let trained = stage.trained;
+        let bucket = trained.bytes.min(BUCKET.max(trained.largest_bytes));
+        let rounds = stage.n_lanes.div_ceil(n_ranks);
+        let of_update = trained.bytes * (n_ranks - 1) * rounds;
+        let lanes = |rank: u64| (0..stage.n_lanes).filter(move |lane| lane % n_ranks == rank);
+        let passes = |lane: u64| (stage.n_passes + stage.n_lanes - 1 - lane) / stage.n_lanes;
+        let most = (0..n_ranks)
+            .map(|rank| lanes(rank).map(passes).sum::<u64>())
+            .max();
+        (n_ranks > 1).then(|| Self {
+            n_ranks,
+            n_lanes: Some(stage.n_lanes),
+            n_pieces: Some(stage.n_passes),
+            most_pieces: most,
+            exchange_bytes: (2 * n_ranks + 2) * bucket,
+            step_bytes: stage.n_updates * of_update + of_others(n_ranks, stage.found_bytes),
+            start_bytes: 3 * trained.bytes
+                + stage.kept_bytes
+                + of_others(n_ranks, stage.features_bytes),
+        })
+    }
+
+    /// Of a stage without gradients, which has so many chunks, where that is known, and features of all images; none on one rank.
+    pub(crate) fn of_chunks(
+        n_ranks: u64,
+        n_chunks: Option<u64>,
+        features_bytes: u64,
+    ) -> Option<Self> {
+        (n_ranks > 1).then(|| Self {
+            n_ranks,
+            n_lanes: None,
+            n_pieces: n_chunks,
+            most_pieces: n_chunks.map(|n| n.div_ceil(n_ranks)),
+            exchange_bytes: 0,
+            step_bytes: 0,
+            start_bytes: of_others(n_ranks, features_bytes),
+        })
+    }
+
+    /// How many times as fast as on one rank the shared work is at most: as many times as it has more pieces than the rank with
+    /// most of them.
+    #[must_use]
+    pub fn speedup(&self) -> Option<f64> {
+        let (all, most) = (self.n_pieces?, self.most_pieces?);
+        Some(all as f64 / most.max(1) as f64)
+    }
+}
+
+/// What a rank gets from the others, or gives them, of what all have a share in.
+fn of_others(n_ranks: u64, bytes: u64) -> u64 {
+    bytes - bytes / n_ranks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MB: u64 = 1 << 20;
+
+    fn training(n_lanes: usize, n_passes: usize, mb: [u64; 2]) -> Training {
+        let [bytes, largest_bytes] = mb.map(|mb| mb * MB);
+        let trained = Trained {
+            bytes,
+            largest_bytes,
+        };
+        Training::new(n_lanes, [n_passes, 1], trained, 0)
+    }
+
+    fn shared(n_ranks: u64, stage: &Training) -> Sharing {
+        Sharing::of_training(n_ranks, stage).unwrap()
+    }
+
+    /// Eight lanes on four ranks are two rounds, and on three ranks three, in each of which all gradients go to all others.
+    #[test]
+    fn every_round_sends_all_gradients_to_all_others() {
+        let stage = training(8, 16, [100, 1]);
+        let sent = |n_ranks| shared(n_ranks, &stage).step_bytes / MB;
+        assert_eq!([2, 3, 4, 8].map(sent), [400, 600, 600, 700]);
+        let ppo = Training {
+            n_updates: 4,
+            found_bytes: 12 * MB,
+            ..stage
+        };
+        assert_eq!(shared(4, &ppo).step_bytes, (4 * 600 + 9) * MB);
+        assert_eq!(Sharing::of_training(1, &stage), None);
+    }
+
+    /// Passes 0, 1, 2 … are lanes 0, 1, 2 …, and lanes 0, 3, 6 are rank 0's of three.
+    #[test]
+    fn the_rank_with_most_passes_decides_how_fast_it_can_be() {
+        let most = |n_ranks, n_lanes, n_passes| {
+            let found = shared(n_ranks, &training(n_lanes, n_passes, [1, 1]));
+            (found.most_pieces.unwrap(), found.speedup().unwrap())
+        };
+        assert_eq!(most(4, 8, 16), (4, 4.0));
+        assert_eq!(most(3, 8, 16), (6, 16.0 / 6.0));
+        // Passes 0 to 9: lane 0 has 0 and 8, lane 1 has 1 and 9.
+        assert_eq!(most(4, 8, 10), (3, 10.0 / 3.0));
+        // Two passes leave two of four lanes without work.
+        assert_eq!(most(4, 4, 2), (1, 2.0));
+    }
+
+    #[test]
+    fn a_bucket_is_64_mb_or_the_largest_tensor_or_all_there_is() {
+        let exchanged = |mb| shared(2, &training(2, 2, mb)).exchange_bytes / MB;
+        assert_eq!(exchanged([1000, 10]), 6 * 64);
+        assert_eq!(exchanged([1000, 500]), 6 * 500);
+        assert_eq!(exchanged([7, 2]), 6 * 7);
+    }
+
+    #[test]
+    fn a_run_begins_with_weights_moments_and_the_features_of_others() {
+        let stage = Training {
+            kept_bytes: 5 * MB,
+            features_bytes: 40 * MB,
+            ..training(4, 4, [10, 1])
+        };
+        assert_eq!(shared(4, &stage).start_bytes, (3 * 10 + 5 + 30) * MB);
+        let chunks = Sharing::of_chunks(4, Some(10), 40 * MB).unwrap();
+        assert_eq!((chunks.start_bytes, chunks.step_bytes), (30 * MB, 0));
+        assert_eq!(
+            (chunks.most_pieces, chunks.speedup()),
+            (Some(3), Some(10.0 / 3.0))
+        );
+        assert_eq!(Sharing::of_chunks(1, Some(10), 0), None);
+    }
+}

@@ -1,0 +1,187 @@
+//! What a plan says of memory against what tensors hold: the device is a pretend one (`candor-pretend-cuda`), which counts.
+
+use std::fs;
+use std::path::Path;
+
+use candor_data::formats::preference;
+use candor_data::{Preference, Turn, Verdict};
+use candor_dpo::DpoRecipe;
+use candor_plan::Planner;
+use candor_pretend_cuda::{FIRST, PretendCuda};
+use candor_sft::SftRecipe;
+use candor_testing::images::wall;
+use candor_testing::model::TinyModel;
+use candor_testing::run::{launch, sets};
+use serde_json::json;
+
+/// Both recipes but for their data and their objective.
+const RECIPE: &str = r#"
+seed = 1
+[run]
+out = "out"
+steps = 2
+checkpoint_every = 9
+keep_checkpoints = 1
+[model]
+base = "base"
+[optimizer]
+learning_rate = 1e-3
+schedule = "constant"
+warmup_ratio = 0.0
+beta1 = 0.9
+beta2 = 0.999
+eps = 1e-8
+weight_decay = 0.0
+max_grad_norm = 1.0
+"#;
+
+const LORA: &[&str] = &[
+    "model.tune=\"lora\"",
+    "model.lora={ r = 4, alpha = 8.0, targets = [\"q_proj\", \"v_proj\", \"down_proj\"] }",
+];
+const WHOLE: &[&str] = &[
+    "model.tune=\"all_but_tower\"",
+    "model.base_precision=\"bf16\"",
+];
+
+const SFT: &str = r#"
+[data]
+root = "."
+images = "."
+max_tokens = 300
+batch = 4
+micro_batch = 4
+sources = [{ name = "rows", format = "llava", path = "rows.json" }]
+"#;
+
+const DPO: &str = r#"
+[data]
+root = "."
+images = "."
+preferences = ["preferences.json"]
+max_tokens = 300
+batch = 4
+micro_batch = 4
+n_validation = 4
+n_held_out = 4
+[dpo]
+loss = "sigmoid"
+beta = 0.5
+label_smoothing = 0.0
+logprob = "sum"
+common_beginning = "counted"
+sft_weight = 0.0
+[evaluation]
+every = 2
+"#;
+
+/// Two hundred words, so that logits are a large part of a pass, as they are in a real model.
+fn words() -> Vec<String> {
+    let syllables = [
+        "ba", "de", "fi", "go", "ku", "la", "me", "ni", "po", "ru", "sa", "te", "vi", "wo",
+    ];
+    let word = |i: usize| {
+        [i % 14, i / 14 % 14, (i * 5 + i / 14) % 14]
+            .map(|s| syllables[s])
+            .concat()
+    };
+    (0..200).map(word).collect()
+}
+
+/// An answer of forty words.
+fn answer(first: usize) -> String {
+    let words = words();
+    let of = |i: usize| words[(first * 37 + i * 11) % words.len()].clone();
+    (0..40).map(of).collect::<Vec<_>>().join(" ")
+}
+
+fn prepare(folder: &Path) {
+    let text = format!("USER: What is there? ASSISTANT: {}", words().join(" "));
+    TinyModel {
+        texts: vec![text; 20],
+        n_positions: 320,
+        ..TinyModel::default()
+    }
+    .write(&folder.join("base"));
+    let (mut preferences, mut conversations) = (Vec::new(), Vec::new());
+    for i in 0..12 {
+        let image = format!("{i}.png");
+        wall(&folder.join(&image), [20 * i as u8, 90, 200]);
+        let asked = "<image>\nWhat is there?";
+        conversations.push(
+            json!({"id": i.to_string(), "image": image, "conversations": [
+                {"from": "human", "value": asked}, {"from": "gpt", "value": answer(i)},
+            ]}),
+        );
+        preferences.push(Preference {
+            id: i.to_string(),
+            image: Some(image),
+            turns: vec![Turn::human(asked)],
+            original_answer: None,
+            outputs: [answer(i), answer(i + 50)],
+            fewer_hallucinations: Verdict::First,
+            more_helpful: None,
+            record: None,
+            explanation: None,
+        });
+    }
+    preference::write(&folder.join("preferences.json"), &preferences).unwrap();
+    let rows = serde_json::to_string(&conversations).unwrap();
+    fs::write(folder.join("rows.json"), rows).unwrap();
+    let recipe = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
+    recipe(
+        "sft.toml",
+        &format!("{RECIPE}{SFT}").replace("[model]", "[model]\ntemplate = \"own\""),
+    );
+    recipe("dpo.toml", &format!("{RECIPE}{DPO}"));
+}
+
+/// A plan is a bound: a run holds no more, and not much less, on its device. Features and the program are the host's.
+#[test]
+fn a_run_holds_what_its_plan_says() {
+    let devices = PretendCuda::take();
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    prepare(folder);
+    for (number, (stage, activations, tune)) in [
+        ("sft", "keep", LORA),
+        ("sft", "recompute", LORA),
+        ("sft", "keep", WHOLE),
+        ("dpo", "keep", LORA),
+        ("dpo", "recompute", LORA),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let recipe = folder.join(format!("{stage}.toml"));
+        let out = format!("{number}-{stage}-{activations}");
+        let paths = [
+            ("run.out", out.as_str()),
+            ("model.base", "base"),
+            ("data.root", ""),
+        ];
+        let keep = format!("model.activations={activations:?}");
+        let sets = sets(folder, &paths, &[&[keep.as_str()], tune].concat());
+        let plan = Planner::default().plan(&recipe, &sets).unwrap();
+        let memory = plan.memory.unwrap();
+        let said = memory.weights_bytes + memory.trained_bytes + memory.work_bytes;
+        let before = devices.held(FIRST).now;
+        devices.restart();
+        match stage {
+            "sft" => {
+                let recipe = SftRecipe::open(&recipe, &sets).unwrap();
+                candor_sft::run::run(&recipe, &launch(false), FIRST).unwrap();
+            }
+            _ => {
+                let recipe = DpoRecipe::open(&recipe, &sets).unwrap();
+                candor_dpo::run(&recipe, &launch(false), FIRST).unwrap();
+            }
+        }
+        let held = devices.held(FIRST).peak - before;
+        println!("{out}: {said} said, {held} held");
+        assert!(
+            held <= said && said < 2 * held,
+            "{out}: {said} said, {held} held"
+        );
+    }
+}

@@ -152,6 +152,10 @@ pub enum DataFormat {
     PreferenceLog,
     /// TRL preferences and their like (RLAIF-V, RLHF-V, SENTINEL), JSON or parquet.
     Trl,
+    /// VL-RewardBench, JSON or parquet.
+    VlRewardBench,
+    /// Multimodal RewardBench.
+    MultimodalRewardBench,
     /// A reward model's scores of pairs.
     Scores,
     /// Answer pairs that wait to be compared.

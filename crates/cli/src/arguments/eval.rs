@@ -61,8 +61,10 @@ pub enum EvalCommand {
     #[command(
         after_help = "Example:\n  candor eval reward runs/demo/reward-facts runs/demo/preferences/preferences.json \\\n      \
                             --images runs/demo/world/images --facts runs/demo/world/facts/image_to_caption.json \\\n      \
-                            --out runs/demo/reward-eval\n\nEach file is a group, and may be of any format of comparisons that is \
-                            judged: docs/formats.md, \"Comparisons\"."
+                            --out runs/demo/reward-eval\n  candor eval reward runs/reward VL-RewardBench.parquet --images \
+                            runs/vl-images --out runs/vl-reward-bench --on-bad-row skip\n\nFiles may be of any format of \
+                            comparisons that is judged: docs/formats.md, \"Comparisons\". VL-RewardBench and Multimodal \
+                            RewardBench have groups of their own, else each file is one."
     )]
     Reward(RewardBenchmarkArguments),
     /// Show evaluated models side by side, with a paired test of each against the first.
@@ -75,6 +77,15 @@ pub enum EvalCommand {
                             explains it."
     )]
     Compare(CompareArguments),
+}
+
+/// What follows from a row that cannot be used.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum OnBadRowName {
+    /// The command ends.
+    Stop,
+    /// The row is left out.
+    Skip,
 }
 
 /// Arguments of `candor eval reward`.
@@ -91,7 +102,10 @@ pub struct RewardBenchmarkArguments {
     /// Captions by image, `image_to_caption.json`; needed if the reward model is shown facts.
     #[arg(long)]
     pub facts: Option<PathBuf>,
-    /// Folder for result.json and pairs.jsonl.
+    /// Whether a row that cannot be scored ends the command, or is left out, counted and listed in skipped.jsonl.
+    #[arg(long, value_enum, default_value_t = OnBadRowName::Stop)]
+    pub on_bad_row: OnBadRowName,
+    /// Folder for report.html, result.json and pairs.jsonl.
     #[arg(long)]
     pub out: PathBuf,
     /// What the reward model's base is held in: as when it was trained [default: f32 where any weight is, else bf16]

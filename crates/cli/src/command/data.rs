@@ -127,6 +127,8 @@ fn read(
         DataFormat::PreferenceLog => compared(ComparisonFormat::PreferenceLog)?,
         DataFormat::Trl => compared(ComparisonFormat::Trl)?,
         DataFormat::Scores => Content::without_images("scored pairs", &scores::read(file)?),
+        DataFormat::VlRewardBench => compared(ComparisonFormat::VlRewardBench)?,
+        DataFormat::MultimodalRewardBench => compared(ComparisonFormat::MultimodalRewardBench)?,
         DataFormat::PpoPrompts => Content::new("prompts", &ppo_prompts::read(file)?, |r| {
             r.conversation.image.clone()
         }),

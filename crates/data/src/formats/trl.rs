@@ -10,9 +10,7 @@
 //! goes before the first of a user; otherwise there must be as many places as images. candor has one image a row.
 
 mod message;
-mod parquet;
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -20,19 +18,35 @@ use serde::Deserialize;
 use self::message::{Message, Names, Text};
 use super::images::Embedded;
 use super::preference_log::context_fault;
-use super::rows;
 use super::table::{Fault, Numbering, Table};
 use super::text::{self, Format};
+use super::{parquet, rows};
 use crate::comparison::{Comparison, Judgement};
 use crate::conversation::text_or_integer;
 use crate::error::DataError;
 use crate::file_kind::FileKind;
-use crate::preference::placeholder_fault;
+use crate::preference::{Side, placeholder_fault};
 
 pub(crate) const FORMAT: Format = Format {
     name: "TRL preferences",
     expected: "JSON rows with prompt, chosen and rejected",
 };
+
+/// The columns of a parquet file that say something of a comparison.
+const COLUMNS: [&str; 12] = [
+    "id",
+    "image",
+    "images",
+    "image_path",
+    "prompt",
+    "question",
+    "context",
+    "chosen",
+    "rejected",
+    "y_win",
+    "y_lose",
+    "text",
+];
 
 /// A row as the files have it.
 #[derive(Deserialize)]
@@ -128,7 +142,8 @@ fn comparison(i: usize, mut row: Row) -> Result<Comparison, Fault> {
         original_answer: None,
         outputs: [chosen, rejected],
         models: None,
-        judgement: Some(Judgement::of_chosen()),
+        group: None,
+        judgement: Some(Judgement::for_side(Side::First)),
     };
     match fault_of(&comparison) {
         None => Ok(comparison),
@@ -192,14 +207,6 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<Comparison>, DataError> {
     comparisons(path, rows, Numbering::Lines(&lines))
 }
 
-/// The names of a parquet file's columns.
-///
-/// # Errors
-/// The file cannot be read, or is damaged.
-pub(crate) fn columns(path: &Path) -> Result<BTreeSet<String>, DataError> {
-    parquet::columns(path)
-}
-
 /// Reads a file: JSON lines, a JSON list, or parquet, whatever its name. In a parquet file an image may be inside;
 /// `embedded` is given its bytes and returns the name that the row has it under.
 ///
@@ -207,7 +214,8 @@ pub(crate) fn columns(path: &Path) -> Result<BTreeSet<String>, DataError> {
 /// As [`parse`], the file cannot be read, or as `embedded` says.
 pub fn read(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Comparison>, DataError> {
     if FileKind::at(path) == Some(FileKind::Parquet) {
-        return parquet::read(path, embedded);
+        let rows = parquet::rows(path, &FORMAT, &COLUMNS, embedded)?;
+        return comparisons(path, rows, Numbering::List);
     }
     parse(path, &text::read(path, &FORMAT)?)
 }

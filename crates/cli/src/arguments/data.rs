@@ -186,6 +186,8 @@ pub enum DataFormat {
     AmberAnnotations,
     /// AMBER's words by word.
     AmberWords,
+    /// Object-HalBench.
+    ObjectHalBench,
     /// HallusionBench.
     HallusionBench,
     /// A task of MME.

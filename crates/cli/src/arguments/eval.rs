@@ -176,15 +176,15 @@ pub struct BenchmarkArguments {
     /// Reference answers (LLaVA-Bench), or words that go with each other (AMBER's relation.json).
     #[arg(long)]
     pub references: Option<PathBuf>,
-    /// Captions and boxes (LLaVA-Bench), COCO captions (CHAIR), or annotations (AMBER).
+    /// Captions and boxes (LLaVA-Bench), COCO captions (CHAIR, Object-HalBench), or annotations (AMBER).
     #[arg(long)]
     pub context: Option<PathBuf>,
-    /// Words for kinds of objects (CHAIR), or words that are like each other (AMBER).
+    /// Words for kinds of objects (CHAIR, Object-HalBench), or words that are like each other (AMBER).
     #[arg(long)]
     pub synonyms: Option<PathBuf>,
     #[command(flatten)]
     pub training: TrainingArguments,
-    /// The judge's settings (MMHal-Bench, LLaVA-Bench, questions of your own that name it).
+    /// The judge's settings (MMHal-Bench, LLaVA-Bench, Object-HalBench, questions of your own that name it).
     #[arg(long)]
     pub judge: Option<PathBuf>,
     /// Take only so many questions of each file, from the first; the results say so.
@@ -227,7 +227,7 @@ pub struct RunArguments {
     /// A LoRA adapter on it.
     #[arg(long)]
     pub adapter: Option<PathBuf>,
-    /// Folder of images; MMBench has them in its file.
+    /// Folder of images; MMBench and Object-HalBench have them in their files.
     #[arg(long, default_value = ".")]
     pub images: PathBuf,
     /// What a description is asked for with (CHAIR).

@@ -5,7 +5,7 @@ use std::path::Path;
 use candor_data::DataError;
 use candor_data::formats::{
     a_okvqa, amber, answers, candidates, captions, coco, flickr30k, hallusion_bench, llava,
-    llava_bench, mmbench, mme, mmhal, own_set, pope, ppo_prompts, preference,
+    llava_bench, mmbench, mme, mmhal, object_hal_bench, own_set, pope, ppo_prompts, preference,
     preference_log, reward_bench, scores, trl, vqa_v2,
 };
 
@@ -59,6 +59,8 @@ pub const CANDIDATES: &str = r#"{"id":"a","image":"a.jpg","conversations":[{"fro
 {"id":"b","conversations":[{"from":"human","value":"Q"},{"from":"gpt","value":"A"},{"from":"human","value":"R"}],"outputs":["x",""],"sampling":{"model":"m","model_fingerprint":"f","adapter":"l","adapter_fingerprint":"g","seed":0,"temperature":1.0,"top_p":0.5,"max_new_tokens":9,"batch_rows":4,"chunk":8,"index":7,"finished":[true,true],"n_tokens":[1,0]}}"#;
 pub const TRL: &str = r#"{"id":"a","images":["a.jpg"],"prompt":[{"role":"user","content":[{"type":"image"},{"type":"text","text":"Q"}]}],"chosen":"x","rejected":[{"role":"assistant","content":"y"}]}
 {"id":2,"prompt":"Q","chosen":"x","rejected":"y","extra":1}"#;
+pub const OBJECT_HAL: &str = r#"{"image_id":391895,"question":"Describe it.","image":"/9j/","org_idx":3}
+{"image_id":"7","question":"What is there?"}"#;
 pub const VL_REWARD: &str = r#"{"id":"RLAIF-V-14","image_path":"images/a.jpg","query":"Q","response":["x","y"],"human_ranking":[0,1],"models":["m","n"],"judge":"human"}
 {"id":"mathverse_2","image_path":"b.jpg","query":"<image>\nR","response":["x","z"],"human_ranking":[1,0],"extra":1}"#;
 pub const MM_REWARD: &str = r#"[
@@ -811,6 +813,33 @@ pub const CASES: &[Case] = &[
                 r#""rejected":"y","extra""#,
                 r#""rejected":[{"role":"user","content":"R"},{"role":"assistant","content":"y"}],"extra""#,
                 &["line 2", "`rejected`", "no single assistant message"],
+            ),
+        ],
+    },
+    Case {
+        name: "object_hal_bench.jsonl",
+        read: reader!(object_hal_bench::read),
+        valid: OBJECT_HAL,
+        damages: &[
+            (
+                r#""image_id":"7""#,
+                r#""image_id":"x.jpg""#,
+                &["line 2", "`image_id`", "x.jpg", "correct or remove"],
+            ),
+            (
+                r#""image_id":"7""#,
+                r#""image_id":391895"#,
+                &["line 2", "`image_id`", "391895", "line 1"],
+            ),
+            (
+                r#""What is there?""#,
+                r#""""#,
+                &["line 2", "`question`", "nothing but blanks"],
+            ),
+            (
+                r#""question":"What is there?""#,
+                r#""q":1"#,
+                &["line 2", "`question`", "missing field"],
             ),
         ],
     },

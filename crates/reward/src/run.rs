@@ -6,11 +6,12 @@ use candor_data::comparisons::{self, Purpose};
 use candor_model::shared::{SharedBatch, SharedPrefix};
 use candor_model::{Adapter, Bundle, ImageFeatures, ScalarHead};
 use candor_run::{Inputs, LaunchOptions, Outcome, Ranks};
-use candor_train::{Session, TrainState, check_room, fingerprint, say_skipped};
+use candor_train::{
+    Best, BestBy, Found, Session, TrainState, check_room, fingerprint, say_skipped,
+};
 use serde::Serialize;
 use tch::{Device, Tensor};
 
-use crate::best::{Best, Found};
 use crate::held_out::{RewardResult, write_lines};
 use crate::loss::{CenteringOver, Share, centering};
 use crate::pairs::Pair;
@@ -74,7 +75,7 @@ pub fn run(
     check_fit(recipe, &bundle)?;
     let (adapter, head) = trainable(recipe, &bundle)?;
     let trained = parameters(&adapter, &head);
-    let mut best = Best::new(&trained);
+    let mut best = Best::new(BestBy::Accuracy, &trained);
     opening.doing("reading the comparisons");
     let images = recipe.comparisons.images.as_path();
     let rules = bundle.rules(recipe.max_tokens, images);

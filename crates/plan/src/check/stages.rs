@@ -47,9 +47,14 @@ pub(crate) fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Pl
     let Some(known) = known else {
         return Ok(plan);
     };
+    let held_out = recipe
+        .evaluation
+        .iter()
+        .flat_map(|evaluation| &evaluation.sources);
     let files = recipe
         .sources
         .iter()
+        .chain(held_out)
         .flat_map(|source| match &source.files {
             Files::Llava(path) | Files::AOkvqa { path, .. } | Files::Flickr30k(path) => vec![path],
             Files::VqaV2 {
@@ -77,8 +82,13 @@ pub(crate) fn sft(path: &Path, recipe: &SftRecipe, made: &mut Made) -> Result<Pl
     };
     let adapter = lora.as_ref().map_or(0, |lora| budget.adapter(lora));
     let training = budget.training(pass, lora.as_ref(), CROSS_ENTROPY);
+    let keeps_best = recipe
+        .evaluation
+        .as_ref()
+        .is_some_and(|evaluation| evaluation.keep_best);
+    let best = if keeps_best { trained } else { 0 };
     plan.memory = Some(Memory {
-        weights_bytes: budget.weights() + adapter,
+        weights_bytes: budget.weights() + adapter + best,
         trained_bytes: optimizer(trained),
         features_bytes: features(&[budget], workload.as_ref(), &mut plan),
         work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),

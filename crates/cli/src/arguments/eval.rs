@@ -173,7 +173,7 @@ pub struct BenchmarkArguments {
     /// Questions; for POPE once for each split, for MME once for each task, for CHAIR the COCO instances.
     #[arg(long, required = true)]
     pub questions: Vec<PathBuf>,
-    /// Reference answers (LLaVA-Bench), or words that go with each other (AMBER's relation.json).
+    /// Reference answers (LLaVA-Bench), words that go with each other (AMBER's relation.json), or COCO instances (Object-HalBench).
     #[arg(long)]
     pub references: Option<PathBuf>,
     /// Captions and boxes (LLaVA-Bench), COCO captions (CHAIR, Object-HalBench), or annotations (AMBER).

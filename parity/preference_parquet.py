@@ -2,7 +2,7 @@
 
 Two rows in the form of TRL's data sets go to crates/annotate/tests/imports/trl.parquet, and to
 crates/reward/tests/runs, in the forms of TRL, RLHF-V and RLAIF-V, the rows that formats.rs there has in every
-other format.
+other format. Two rows of VL-RewardBench go to crates/data/tests/vl_reward_bench.parquet.
 
     python -m venv venv && venv/bin/pip install pyarrow==26.0.1
     venv/bin/python parity/preference_parquet.py
@@ -141,4 +141,41 @@ write(
         ("idx", pa.string()),
         ("image_path", pa.string()),
     ],
+)
+
+# VL-RewardBench as the hub has it: two rows that show one picture.
+RANKED = [
+    {
+        "id": number,
+        "query": QUESTION,
+        "response": ["A cup.", "A dog."],
+        "image": inside("one_pixel.png"),
+        "human_ranking": ranks,
+        "models": ["gpt", "qwen"],
+        "judge": "human",
+        "rationale": None,
+        "query_source": "COCO",
+        "ground_truth": "",
+    }
+    for number, ranks in [("RLAIF-V-14", [0, 1]), ("wildvision-battle-3", [1, 0])]
+]
+TEXTS = pa.list_(pa.string())
+RANKED_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("query", pa.string()),
+        ("response", TEXTS),
+        ("image", IMAGE),
+        ("human_ranking", pa.list_(pa.int64())),
+        ("models", TEXTS),
+        ("judge", pa.string()),
+        ("rationale", pa.string()),
+        ("query_source", pa.string()),
+        ("ground_truth", pa.string()),
+    ]
+)
+pq.write_table(
+    pa.Table.from_pylist(RANKED, schema=RANKED_SCHEMA),
+    ROOT / "crates/data/tests/vl_reward_bench.parquet",
+    compression="snappy",
 )

@@ -24,8 +24,8 @@ pub use self::annotate::{Aggregate, AnnotateCommand, ExportFormat, Role};
 pub use self::data::{BuildCommand, DataCommand, DataFormat, PaperArguments};
 pub use self::demo::{DemoArguments, MAX_SEED};
 pub use self::eval::{
-    BenchmarkArguments, CompareArguments, EvalArguments, EvalCommand, RewardBenchmarkArguments,
-    RunArguments, ScoreArguments, TrainingArguments,
+    BenchmarkArguments, CompareArguments, EvalArguments, EvalCommand, OnBadRowName,
+    RewardBenchmarkArguments, RunArguments, ScoreArguments, TrainingArguments,
 };
 pub use self::judge::{BestArguments, JudgeCommand, PreferencesArguments};
 pub use self::models::{

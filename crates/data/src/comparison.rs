@@ -21,6 +21,8 @@ pub struct Comparison {
     pub outputs: [String; 2],
     /// The models that wrote them, where the file says so.
     pub models: Option<[String; 2]>,
+    /// What a benchmark counts the row under, where the file says so.
+    pub group: Option<String>,
     /// Which one is better; none where nobody has said so yet.
     pub judgement: Option<Judgement>,
     /// How bad the worse one is, by the file's own measure; none where the file does not say.
@@ -39,14 +41,14 @@ pub struct Judgement {
 }
 
 impl Judgement {
-    /// That the first output was preferred, from a file that does not say which of the two questions decided. The
+    /// That this output was preferred, from a file that does not say which of the two questions decided. The
     /// comparison is taken to be about what the answers are worth, so that nothing is claimed of hallucinations that
     /// nobody looked for.
     #[must_use]
-    pub fn of_chosen() -> Self {
+    pub fn for_side(side: Side) -> Self {
         Self {
             fewer_hallucinations: Verdict::Tie,
-            more_helpful: Some(Side::First),
+            more_helpful: Some(side),
             explanation: None,
         }
     }
@@ -97,6 +99,7 @@ impl From<Preference> for Comparison {
             original_answer: row.original_answer,
             outputs: row.outputs,
             models: None,
+            group: None,
             judgement: Some(Judgement {
                 fewer_hallucinations: row.fewer_hallucinations,
                 more_helpful: row.more_helpful,

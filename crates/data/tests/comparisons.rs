@@ -50,6 +50,14 @@ fn the_fields_of_a_row_tell_the_format() {
             "{\"outputs\": [], \"fewer_hallucinations\": \"tie\"}\n{}".into(),
             ComparisonFormat::PreferenceLog,
         ),
+        (
+            r#"{"response": ["a"], "human_ranking": []}"#.into(),
+            ComparisonFormat::VlRewardBench,
+        ),
+        (
+            r#"[{"Output1": "a", "Output2": "b"}]"#.into(),
+            ComparisonFormat::MultimodalRewardBench,
+        ),
     ];
     for (text, format) in cases {
         assert_eq!(told(text.as_bytes()), Ok(format), "{text}");
@@ -264,6 +272,7 @@ fn every_format_says_what_it_knows() {
         original_answer: Some("A cup.".into()),
         outputs: ["one".into(), "two".into()],
         models: Some(["x".into(), "y".into()]),
+        group: None,
         judgement: None,
         severity: None,
     };
@@ -336,4 +345,101 @@ fn every_format_says_what_it_knows() {
             ..expected
         }]
     );
+}
+
+#[test]
+fn benchmarks_of_reward_models_say_their_groups() {
+    let expected = |id: &str, question: &str, group: Option<&str>, preferred| Comparison {
+        id: id.into(),
+        image: Some("images/a.jpg".into()),
+        turns: vec![Turn::human(question)],
+        original_answer: None,
+        outputs: ["one".into(), "two".into()],
+        models: None,
+        group: group.map(Into::into),
+        judgement: preferred,
+    };
+    let said = |side| {
+        Some(Judgement {
+            fewer_hallucinations: Verdict::Tie,
+            more_helpful: Some(side),
+            explanation: None,
+        })
+    };
+    let vl = r#"{"id": "hallucination_pair-811", "image_path": "images/a.jpg", "query": "<image>\nQ", "response": ["one", "two"], "human_ranking": [0, 1]}
+        {"id": "mmmu_pro_test_Art_35", "image_path": "images/a.jpg", "query": "Q", "response": ["one", "two"], "human_ranking": [1, 0]}
+        {"id": "LRVInstruction-7", "image": "images/a.jpg", "query": "Q", "response": ["one", "two"], "human_ranking": [0, 0]}"#;
+    let rows_of_vl = [
+        expected(
+            "hallucination_pair-811",
+            "<image>\nQ",
+            Some("hallucination"),
+            said(Side::First),
+        ),
+        expected(
+            "mmmu_pro_test_Art_35",
+            "<image>\nQ",
+            Some("reasoning"),
+            said(Side::Second),
+        ),
+        expected("LRVInstruction-7", "<image>\nQ", Some("general"), None),
+    ];
+    let read = rows(ComparisonFormat::VlRewardBench, vl).unwrap();
+    assert_eq!(read, rows_of_vl);
+    let list = format!("[{}]", vl.replace("}\n", "},\n"));
+    let read = rows(ComparisonFormat::VlRewardBench, &list).unwrap();
+    assert_eq!(read, rows_of_vl);
+
+    let multimodal = r#"[{"ID": "pairs_1", "Text": "Q", "Image": "images/a.jpg", "Output1": "one", "Output2": "two", "Better": "Output2", "Category": "safety"},
+        {"ID": "nocaps_2", "Text": "Q", "Image": "images/a.jpg", "Output1": "one", "Output2": "two", "Better": "Output1"}]"#;
+    let read = rows(ComparisonFormat::MultimodalRewardBench, multimodal).unwrap();
+    let bias = expected(
+        "pairs_1",
+        "<image>\nQ",
+        Some("safety/bias"),
+        said(Side::Second),
+    );
+    let other = expected("nocaps_2", "<image>\nQ", None, said(Side::First));
+    assert_eq!(read, [bias, other]);
+}
+
+#[test]
+fn images_inside_a_table_of_the_hub_are_kept() {
+    // Written by parity/preference_parquet.py.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("test-00000-of-00001.parquet");
+    fs::write(&path, include_bytes!("vl_reward_bench.parquet")).unwrap();
+    assert_eq!(
+        ComparisonFormat::of(&path).unwrap(),
+        ComparisonFormat::VlRewardBench
+    );
+    let mut embedded = |bytes: &[u8]| {
+        assert_eq!(bytes, IMAGE);
+        Ok::<_, DataError>(NAME.to_owned())
+    };
+    let read = ComparisonFormat::VlRewardBench.read(&path, &mut embedded);
+    let told: Vec<_> = read
+        .unwrap()
+        .into_iter()
+        .map(|row| {
+            let preferred = row.preferred();
+            (
+                row.id,
+                row.image.unwrap(),
+                row.group.unwrap(),
+                row.models,
+                preferred,
+            )
+        })
+        .collect();
+    let models = Some(["gpt".to_owned(), "qwen".to_owned()]);
+    let expected = [
+        ("RLAIF-V-14", "hallucination", Some(Side::First)),
+        ("wildvision-battle-3", "general", Some(Side::Second)),
+    ];
+    let expected = expected.map(|(id, group, preferred)| {
+        let (id, group) = (id.to_owned(), group.to_owned());
+        (id, NAME.to_owned(), group, models.clone(), preferred)
+    });
+    assert_eq!(told, expected);
 }

@@ -4,9 +4,8 @@ use candor_data::comparisons::{Parts, Purpose};
 use candor_model::{Adapter, Bundle, ModelFolder, preflight};
 use candor_run::{Inputs, LaunchOptions, Outcome};
 use candor_train::{
-    Judgements, LoraStart, Opening, Session, TrainState, Tune, check_room, encode_images, fingerprint,
-    say_seen_anew,
-    say_skipped,
+    Judgements, LoraStart, Opening, Session, TrainState, Tune, check_room, encode_images,
+    fingerprint, say_seen_anew, say_skipped,
 };
 use serde::Serialize;
 use tch::{Device, Tensor};

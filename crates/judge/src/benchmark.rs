@@ -4,8 +4,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::benchmarks::object_hal_bench::closed as object_hal_bench_closed;
 use crate::benchmarks::{
-    About, Files, Task, amber, chair, hallusion_bench, llava_bench, mmbench, mme, mmhal, own, pope,
+    About, Files, Task, amber, chair, hallusion_bench, llava_bench, mmbench, mme, mmhal,
+    object_hal_bench, own, pope,
 };
 use crate::measure::{LENGTH, Measure};
 use crate::outcome::ItemOutcome;
@@ -49,6 +51,10 @@ benchmarks! {
     Chair in chair,
     /// AMBER.
     Amber in amber,
+    /// Object-HalBench.
+    ObjectHalBench in object_hal_bench,
+    /// Object-HalBench without a judge.
+    ObjectHalBenchClosed in object_hal_bench_closed,
     /// HallusionBench.
     HallusionBench in hallusion_bench,
     /// MME's hallucination tasks.
@@ -139,6 +145,8 @@ mod tests {
                 "mmbench",
                 "chair",
                 "amber",
+                "object_hal_bench",
+                "object_hal_bench_closed",
                 "hallusion_bench",
                 "mme",
                 "own"

@@ -16,6 +16,7 @@ pub(crate) mod llava_bench;
 pub(crate) mod mmbench;
 pub(crate) mod mme;
 pub(crate) mod mmhal;
+pub(crate) mod object_hal_bench;
 pub(crate) mod own;
 mod part;
 pub(crate) mod pope;
@@ -76,11 +77,11 @@ pub struct Files {
     /// Questions: one file, or for POPE one for each split and for MME one for each task. A benchmark is opened with at
     /// least one.
     pub questions: Vec<PathBuf>,
-    /// Reference answers (LLaVA-Bench), or words that go with each other (AMBER).
+    /// Reference answers (LLaVA-Bench), words that go with each other (AMBER), or COCO instances (Object-HalBench).
     pub references: Option<PathBuf>,
-    /// Captions and boxes (LLaVA-Bench), COCO captions (CHAIR), or annotations (AMBER).
+    /// Captions and boxes (LLaVA-Bench), COCO captions (CHAIR, Object-HalBench), or annotations (AMBER).
     pub context: Option<PathBuf>,
-    /// Words for kinds of objects (CHAIR), or words that are like each other (AMBER).
+    /// Words for kinds of objects (CHAIR, Object-HalBench), or words that are like each other (AMBER).
     pub synonyms: Option<PathBuf>,
     /// Folder of images, for a judge or a model that is shown them and for the page of a comparison.
     pub images: Option<PathBuf>,

@@ -36,6 +36,7 @@ pub mod marks;
 pub mod matching;
 pub mod measure;
 pub mod mmhal;
+mod object_terms;
 pub mod objects;
 pub mod order;
 pub mod outcome;

@@ -66,6 +66,8 @@ pub struct Templates {
     pub mmhal: Option<PathBuf>,
     /// For LLaVA-Bench.
     pub llava_bench: Option<PathBuf>,
+    /// For Object-HalBench.
+    pub object_hal_bench: Option<PathBuf>,
     /// For a user's own questions.
     pub own: Option<PathBuf>,
     /// For a reward.
@@ -124,6 +126,7 @@ impl Settings {
         for template in [
             &mut settings.templates.mmhal,
             &mut settings.templates.llava_bench,
+            &mut settings.templates.object_hal_bench,
             &mut settings.templates.own,
             &mut settings.templates.reward,
             &mut settings.templates.preference,
@@ -258,6 +261,10 @@ impl Templates {
         Self {
             mmhal: of("templates.mmhal", "The prompt for MMHal-Bench."),
             llava_bench: of("templates.llava_bench", "The prompts for LLaVA-Bench."),
+            object_hal_bench: of(
+                "templates.object_hal_bench",
+                "The prompt by which a judge extracts objects for Object-HalBench.",
+            ),
             own: of("templates.own", "The prompt for questions of your own."),
             reward: of("templates.reward", "The prompt for a reward."),
             preference: of("templates.preference", "The prompt for two answers."),

@@ -18,11 +18,14 @@ use crate::JudgeError;
 const MMHAL: &str = include_str!("../templates/mmhal.txt");
 /// Candor's template for LLaVA-Bench.
 const LLAVA_BENCH: &str = include_str!("../templates/llava_bench.txt");
+/// Candor's template for Object-HalBench.
+const OBJECT_HAL_BENCH: &str = include_str!("../templates/object_hal_bench.txt");
 /// Candor's template for a user's own questions.
 const OWN: &str = include_str!("../templates/own.txt");
 /// The slots of MMHal-Bench, in the order in which the official script fills them.
 const MMHAL_SLOTS: [&str; 4] = ["image_content", "question", "reference", "answer"];
 const LLAVA_SLOTS: [&str; 5] = ["captions", "boxes", "question", "reference", "answer"];
+const OBJECT_SLOTS: [&str; 2] = ["question", "answer"];
 const OWN_SLOTS: [&str; 3] = ["question", "reference", "answer"];
 const FENCE: &str = "fence";
 const FORMAT: Format = Format {
@@ -57,6 +60,14 @@ impl Templates {
     /// The file cannot be read, or does not hold such a template.
     pub fn mmhal(file: Option<&Path>) -> Result<Self, JudgeError> {
         Self::one(file, MMHAL, &MMHAL_SLOTS)
+    }
+
+    /// For Object-HalBench: candor's own, or what a file holds.
+    ///
+    /// # Errors
+    /// The file cannot be read, or does not hold such a template.
+    pub fn object_hal_bench(file: Option<&Path>) -> Result<Self, JudgeError> {
+        Self::one(file, OBJECT_HAL_BENCH, &OBJECT_SLOTS)
     }
 
     /// For a user's own questions: candor's own, or what a file holds.

@@ -46,9 +46,7 @@ impl ImageFeatures {
         all: impl IntoIterator<Item = String>,
         progress: impl FnMut(usize, usize),
     ) -> Result<Self, ModelError> {
-        Self::encode_in_turns(bundle, folder, all, [0, 1], progress, |mine| {
-            Ok(vec![mine])
-        })
+        Self::encode_in_turns(bundle, folder, all, [0, 1], progress, |mine| Ok(vec![mine]))
     }
 
     /// As [`ImageFeatures::encode`], by `n_turns` processes, of which this is number `turn`. Each encodes every `n_turns`-th of

@@ -26,12 +26,12 @@ pub(crate) const RUNS: [&str; 10] = [
     "ppo-no-facts",
 ];
 
-/// Which program made the demo, and how to do it again.
+/// Which program made what a page shows, and how to do it again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct About {
     /// The version of candor.
     pub version: String,
-    /// The command that makes the same demo.
+    /// The command that makes the same.
     pub command: String,
 }
 

@@ -1,8 +1,8 @@
-//! The report of a demo, of demos with several seeds, and of a comparison of evaluated runs: one page in one file that
-//! needs nothing from elsewhere, neither network nor fonts.
+//! The report of a demo, of demos with several seeds, of a comparison of evaluated runs, and of a measured reward model: one
+//! page in one file that needs nothing from elsewhere, neither network nor fonts.
 //!
 //! [`Summary`] is the numbers of a demo, `summary.json`. [`write()`] reads a demo's folder and writes
-//! `report.html` into it; [`seeds::write`] pools several. What a demo did not run, the page says in words; a damaged file is an error.
+//! `report.html` into it; [`seeds::write`] pools several, and [`write_reward`] is of `candor eval reward`. What a demo did not run, the page says in words; a damaged file is an error.
 //!
 //! Departures from what such pages often do: sentences about results are made from the numbers (`wording.rs`), a
 //! best value is marked only where intervals do not overlap (`table.rs`), images are chosen by a rule that the
@@ -19,6 +19,7 @@ mod input;
 mod metrics;
 mod page;
 mod plots;
+mod reward_page;
 pub mod seeds;
 mod summary;
 mod svg;
@@ -34,9 +35,10 @@ pub use error::ReportError;
 pub use input::{About, ReportInput};
 pub use metrics::Metrics;
 pub use page::render;
+pub use reward_page::write_reward;
 pub use summary::{
-    AblationRow, Algorithm, AlgorithmRow, CalibrationBin, Policies, Policy, RewardFigures, Summary,
-    Variant, Variants,
+    AblationRow, Algorithm, AlgorithmRow, Policies, Policy, RewardFigures, Summary, Variant,
+    Variants,
 };
 
 /// Reads the demo in `folder` and writes its `report.html`; returns where it is.

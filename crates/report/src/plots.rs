@@ -10,6 +10,7 @@ pub(crate) mod losses;
 pub(crate) mod over_seeds;
 pub(crate) mod plane;
 pub(crate) mod ppo;
+pub(crate) mod reliability;
 pub(crate) mod reward;
 pub(crate) mod stages;
 pub(crate) mod tradeoff;

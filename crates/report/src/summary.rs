@@ -5,6 +5,7 @@ use std::path::Path;
 
 use candor_judge::{Benchmark, Results};
 use candor_stats::bootstrap::Interval;
+use candor_stats::calibration::Bin;
 use serde::{Deserialize, Serialize};
 
 use crate::ReportError;
@@ -141,7 +142,7 @@ pub struct RewardFigures {
     pub ece: Option<f64>,
     /// What its probabilities were worth, by bin.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub calibration: Vec<CalibrationBin>,
+    pub calibration: Vec<Bin>,
 }
 
 impl RewardFigures {
@@ -152,21 +153,6 @@ impl RewardFigures {
     pub fn read(path: &Path) -> Result<Self, ReportError> {
         files::json(path)
     }
-}
-
-/// The pairs to which a reward model gave a probability between `low` and `high`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CalibrationBin {
-    /// The least probability of the bin.
-    pub low: f64,
-    /// The greatest.
-    pub high: f64,
-    /// Mean of the probabilities in it; absent from an empty bin.
-    pub mean_probability: Option<f64>,
-    /// Share of its pairs that were ordered so; absent from an empty bin.
-    pub accuracy: Option<f64>,
-    /// Pairs.
-    pub n: usize,
 }
 
 /// The numbers of each policy.

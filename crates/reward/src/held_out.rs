@@ -5,10 +5,10 @@ use std::path::Path;
 use candor_data::comparisons::Parts;
 use candor_data::rows::{Skipped, SkippedCounts};
 use candor_stats::bootstrap::{self, Interval};
+use candor_train::Found;
 use serde::Serialize;
 
 use crate::RewardError;
-use crate::best::Found;
 use crate::pairs::Pair;
 use crate::scores::{Figures, PairScores, right};
 use candor_stats::calibration::{Bin, calibration, predictions, probability};

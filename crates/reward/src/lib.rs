@@ -9,7 +9,6 @@
 
 #![warn(unreachable_pub)]
 
-mod best;
 mod best_of_n;
 mod error;
 mod held_out;

@@ -7,12 +7,12 @@ use candor_model::shared::{SharedBatch, SharedPrefix};
 use candor_model::{Adapter, Bundle, ImageFeatures, ModelFolder, ScalarHead};
 use candor_run::{Inputs, LaunchOptions, Outcome, Ranks};
 use candor_train::{
-    Session, TrainState, check_room, encode_images, fingerprint, say_seen_anew, say_skipped,
+    Best, BestBy, Found, Session, TrainState, check_room, encode_images, fingerprint,
+    say_seen_anew, say_skipped,
 };
 use serde::Serialize;
 use tch::{Device, Tensor};
 
-use crate::best::{Best, Found};
 use crate::held_out::{RewardResult, write_lines};
 use crate::loss::{CenteringOver, Share, centering};
 use crate::pairs::Pair;
@@ -77,7 +77,7 @@ pub fn run(
     check_fit(recipe, &bundle)?;
     let (adapter, head) = trainable(recipe, &bundle)?;
     let trained = parameters(&adapter, &head);
-    let mut best = Best::new(&trained);
+    let mut best = Best::new(BestBy::Accuracy, &trained);
     opening.doing("reading the comparisons");
     let images = recipe.comparisons.images.as_path();
     let rules = bundle.rules(recipe.max_tokens, images);

@@ -76,6 +76,67 @@ pub(crate) fn texts(
     }))
 }
 
+/// Tokenised conversations by source.
+pub(crate) struct Tokenised {
+    /// Those of each source.
+    pub samples: Vec<Vec<Sample>>,
+    /// Which rows show which images.
+    pub images: ImageRows,
+    /// The rows that were left out, where bad ones are skipped.
+    pub skipped: Option<Skipped>,
+}
+
+impl Tokenised {
+    /// Reads the sources and tokenises what passes the sieve.
+    ///
+    /// # Errors
+    /// A file is missing or damaged, or there are bad rows and the sieve stops at them.
+    pub(crate) fn read(
+        sources: &[SourceRecipe],
+        seed: u64,
+        rules: SampleRules<'_>,
+        sieve: &Sieve<'_>,
+    ) -> Result<Self, SftError> {
+        let mut rows = Vec::new();
+        for (source, files) in sources.iter().enumerate() {
+            let tokenised = files.rows(seed)?.into_par_iter().map(|row| {
+                row.and_then(|row| Ok(Sample::new(&row, rules)?))
+                    .and_then(|sample| Ok((source, sample)))
+            });
+            rows.extend(tokenised.collect::<Vec<_>>());
+        }
+        let sifted = sieve.sift(rows, |(_, sample)| sample.image.as_deref())?;
+        let mut samples = vec![Vec::new(); sources.len()];
+        for (_, (source, sample)) in sifted.rows {
+            samples[source].push(sample);
+        }
+        Ok(Self {
+            samples,
+            images: sifted.images,
+            skipped: sifted.skipped,
+        })
+    }
+}
+
+/// A fingerprint of tokenised conversations.
+pub(crate) fn fingerprint<'a>(
+    begins: Vec<u8>,
+    samples: impl IntoIterator<Item = &'a Sample>,
+) -> String {
+    let rows = samples.into_iter().flat_map(|sample| {
+        let ids = sample
+            .ids
+            .iter()
+            .chain(&sample.labels)
+            .flat_map(|id| id.to_le_bytes());
+        [
+            ids.collect(),
+            sample.image.clone().unwrap_or_default().into_bytes(),
+        ]
+    });
+    sha256::of_bytes(std::iter::once(begins).chain(rows))
+}
+
 /// Tokenised conversations of all sources and the mixture that orders them.
 #[derive(Debug)]
 pub(crate) struct Corpus {
@@ -104,24 +165,16 @@ impl Corpus {
         look: Look,
     ) -> Result<Self, SftError> {
         let seed = recipe.session.seed;
-        let mut rows = Vec::new();
-        for (source, files) in recipe.sources.iter().enumerate() {
-            let tokenised = files.rows(seed)?.into_par_iter().map(|row| {
-                row.and_then(|row| Ok(Sample::new(&row, rules)?))
-                    .and_then(|sample| Ok((source, sample)))
-            });
-            rows.extend(tokenised.collect::<Vec<_>>());
-        }
         let sieve = Sieve {
             on_bad_row: recipe.on_bad_row,
             look,
             images: &recipe.images,
         };
-        let sifted = sieve.sift(rows, |(_, sample)| sample.image.as_deref())?;
-        let mut samples = vec![Vec::new(); recipe.sources.len()];
-        for (_, (source, sample)) in sifted.rows {
-            samples[source].push(sample);
-        }
+        let Tokenised {
+            samples,
+            images,
+            skipped,
+        } = Tokenised::read(&recipe.sources, seed, rules, &sieve)?;
         let parts = recipe.sources.iter().zip(&samples);
         let parts = parts.map(|(source, samples)| Source {
             name: source.name.clone(),
@@ -129,10 +182,9 @@ impl Corpus {
             share: source.share,
         });
         let parts: Vec<Source> = parts.collect();
-        if let (Some(skipped), Some(empty)) = (
-            &sifted.skipped,
-            parts.iter().find(|source| source.n_rows == 0),
-        ) {
+        if let (Some(skipped), Some(empty)) =
+            (&skipped, parts.iter().find(|source| source.n_rows == 0))
+        {
             return Err(SftError::Data(DataError::Mixture {
                 part: format!("source {:?}", empty.name),
                 found: format!("no row of it is left, {skipped}"),
@@ -151,8 +203,8 @@ impl Corpus {
         let steps_per_epoch = mixture.epoch_rows().div_ceil(recipe.batch).max(1) as u64;
         Ok(Self {
             samples,
-            images: sifted.images,
-            skipped: sifted.skipped,
+            images,
+            skipped,
             mixture,
             batching,
             n_micro,
@@ -193,19 +245,8 @@ impl Corpus {
     /// A fingerprint of the tokenised rows and their mixture.
     #[must_use]
     pub(crate) fn fingerprint(&self) -> String {
-        let rows = self.samples.iter().flatten().flat_map(|sample| {
-            let ids = sample
-                .ids
-                .iter()
-                .chain(&sample.labels)
-                .flat_map(|id| id.to_le_bytes());
-            [
-                ids.collect(),
-                sample.image.clone().unwrap_or_default().into_bytes(),
-            ]
-        });
         let mixture = self.mixture.fingerprint().to_owned().into_bytes();
-        sha256::of_bytes(std::iter::once(mixture).chain(rows))
+        fingerprint(mixture, self.samples.iter().flatten())
     }
 
     /// Images of all conversations; names may repeat.

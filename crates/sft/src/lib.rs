@@ -9,6 +9,7 @@
 mod corpus;
 mod error;
 pub mod ground;
+mod held_out;
 mod loss;
 mod recipe;
 pub mod run;
@@ -17,7 +18,8 @@ mod workload;
 pub use candor_train::Tune;
 pub use error::SftError;
 pub use ground::{GroundMetrics, GroundRecipe};
+pub use held_out::HeldOutFigures;
 pub use loss::cross_entropy;
-pub use recipe::{Files, SftRecipe, SourceRecipe};
+pub use recipe::{EvaluationRecipe, Files, SftRecipe, SourceRecipe};
 pub use run::SftMetrics;
 pub use workload::workload;

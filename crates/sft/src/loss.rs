@@ -22,6 +22,13 @@ pub fn cross_entropy(
     let logits = decoder
         .logits(&batch.at_positions(hidden))
         .to_kind(Kind::Float);
-    logits.cross_entropy_loss::<&Tensor>(&batch.targets, None, tch::Reduction::Sum, -100, 0.0)
-        / n_step_targets as f64
+    cross_entropy_of(&logits, &batch.targets) / n_step_targets as f64
+}
+
+/// Summed cross-entropy of tokens.
+///
+/// # Shapes
+/// `logits`: `[n_targets, vocabulary]` f32, `targets`: `[n_targets]` i64 → scalar f32.
+pub(crate) fn cross_entropy_of(logits: &Tensor, targets: &Tensor) -> Tensor {
+    logits.cross_entropy_loss::<&Tensor>(targets, None, tch::Reduction::Sum, -100, 0.0)
 }

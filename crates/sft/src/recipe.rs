@@ -2,6 +2,7 @@
 
 mod sources;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use candor_data::image::PixelBounds;
@@ -13,6 +14,54 @@ use candor_train::{BasePrecision, Length, LoraStart, SessionRecipe, Tune, on_bad
 
 pub use self::sources::{Files, SourceRecipe};
 use crate::SftError;
+
+/// How a run looks at conversations that it does not train on.
+#[derive(Debug, Clone)]
+pub struct EvaluationRecipe {
+    /// Steps between two looks; the last step is always one.
+    pub every: u64,
+    /// Whether the weights of the step with the lowest loss are the result.
+    pub keep_best: bool,
+    /// The conversations.
+    pub sources: Vec<SourceRecipe>,
+}
+
+impl EvaluationRecipe {
+    fn read(recipe: &mut Reader, root: &Path) -> Option<Self> {
+        if !recipe.has("evaluation") {
+            return None;
+        }
+        let every = recipe
+            .u64(
+                "evaluation.every",
+                "Steps between evaluations on `evaluation.sources`; the last step is always evaluated.",
+            )
+            .positive()
+            .required();
+        let keep_best = recipe
+            .bool(
+                "evaluation.keep_best",
+                "Whether the weights of the evaluation with the lowest loss are the result, and not those of the last step; a copy of what is trained is kept in memory and in checkpoints.",
+            )
+            .or(false, "false");
+        let sources = SourceRecipe::read_held_out(recipe, "evaluation.sources", root);
+        let mut names = BTreeSet::new();
+        for (number, source) in sources.iter().enumerate() {
+            if !names.insert(&source.name) {
+                recipe.mistake(
+                    &format!("evaluation.sources[{number}].name"),
+                    format!("a second source is called {:?}", source.name),
+                    "give each source a name of its own",
+                );
+            }
+        }
+        Some(Self {
+            every,
+            keep_best,
+            sources,
+        })
+    }
+}
 
 /// Everything supervised fine-tuning needs to know.
 #[derive(Debug, Clone)]
@@ -37,6 +86,8 @@ pub struct SftRecipe {
     pub images: PathBuf,
     /// Conversations.
     pub sources: Vec<SourceRecipe>,
+    /// Conversations that are not trained on, where the recipe has some.
+    pub evaluation: Option<EvaluationRecipe>,
     /// What follows from a row that cannot be trained on.
     pub on_bad_row: OnBadRow,
     /// Longest sequence; a longer one is a bad row, never a silent cut.
@@ -98,6 +149,7 @@ impl SftRecipe {
         let root = recipe.path("data.root", ROOT).required();
         let images = root.join(recipe.path("data.images", IMAGES).required());
         let sources = SourceRecipe::read_all(&mut recipe, "data.sources", &root);
+        let evaluation = EvaluationRecipe::read(&mut recipe, &root);
         let on_bad_row = on_bad_row(&mut recipe);
         let max_tokens = recipe
             .usize("data.max_tokens", "Longest conversation in tokens, those of its image included; a longer one is never cut in silence.")
@@ -125,6 +177,7 @@ impl SftRecipe {
             activations,
             images,
             sources,
+            evaluation,
             on_bad_row,
             max_tokens,
             batch,

@@ -1,19 +1,21 @@
-//! The loop of supervised fine-tuning: conversations → tokens → hidden states → cross-entropy → update.
+//! The loop of supervised fine-tuning: conversations → tokens → hidden states → cross-entropy → update → held-out loss.
 
-use candor_data::rows::{Look, SkippedCounts};
+use std::collections::BTreeMap;
+
+use candor_data::rows::{ImageRows, Look, OnBadRow, Skipped, SkippedCounts};
 use candor_model::sample::{Batch, Sample};
 use candor_model::{Adapter, Bundle, ImageFeatures, ModelFolder, Template, preflight};
 use candor_run::{Inputs, LaunchOptions, Outcome};
 use candor_train::{
-    Length, LoraStart, Opening, Session, TrainState, Tune, check_room, encode_images, fingerprint,
-    say_seen_anew,
-    say_skipped,
+    Best, BestBy, Found, Length, LoraStart, Opening, Session, TrainState, Tune, check_room,
+    encode_images, fingerprint, say_seen_anew, say_skipped,
 };
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
 use crate::SftError;
 use crate::corpus::Corpus;
+use crate::held_out::{HeldOut, HeldOutFigures};
 use crate::loss::cross_entropy;
 use crate::recipe::SftRecipe;
 
@@ -32,15 +34,39 @@ pub struct SftMetrics {
     pub n_target_tokens: usize,
     /// Tokens of this update, image patches included, pads not.
     pub n_tokens: usize,
+    /// Loss of the held-out conversations after this update, where they were evaluated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_loss: Option<f64>,
+    /// Share of their tokens that the model holds for the likeliest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_accuracy: Option<f64>,
+    /// Both by source.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub validation: BTreeMap<String, HeldOutFigures>,
 }
 
-/// The `result.json` of a run that skips bad rows.
+/// The `result.json` of a run that skips bad rows or has held-out conversations.
 #[derive(Debug, Serialize)]
 struct SftResult {
     /// Conversations trained on.
     n_rows: usize,
     #[serde(flatten)]
-    skipped: SkippedCounts,
+    skipped: Option<SkippedCounts>,
+    #[serde(flatten)]
+    held_out: Option<HeldOutResult>,
+}
+
+/// What the model that the run wrote makes of the held-out conversations.
+#[derive(Debug, Serialize)]
+struct HeldOutResult {
+    /// Held-out conversations.
+    n_held_out: usize,
+    validation_loss: f64,
+    validation_accuracy: f64,
+    validation: BTreeMap<String, HeldOutFigures>,
+    /// The step whose weights were kept, where the best ones are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    best_step: Option<u64>,
 }
 
 /// Trains and writes `<out>/model`, or `<out>/adapter` for LoRA.
@@ -79,24 +105,40 @@ pub fn run(
     if let Some(repeats) = corpus.repeats() {
         tracing::info!("sft: {repeats}");
     }
+    let held_out = recipe.evaluation.as_ref().map(|evaluation| {
+        let look = Look::of_run(OnBadRow::Stop);
+        // In the passes that the run began with: what shares a pass may decide the last bits of a loss.
+        HeldOut::read(recipe, evaluation, rules, look, ordered.micro_batch)
+    });
+    let held_out = held_out.transpose()?;
+    let keep_best = (recipe.evaluation.as_ref()).is_some_and(|evaluation| evaluation.keep_best);
+    let mut best = keep_best.then(|| Best::new(BestBy::Loss, &trained));
     let n_steps = match recipe.length {
         Length::Steps(steps) => steps,
         Length::Epochs(epochs) => epochs * corpus.steps_per_epoch(),
     };
-    let inputs = inputs(recipe, &mut opening, &bundle, adapter.as_ref(), &corpus);
+    let mut inputs = inputs(recipe, &mut opening, &bundle, adapter.as_ref(), &corpus);
+    inputs.extend(
+        held_out
+            .as_ref()
+            .map(|rows| ("held-out data", rows.fingerprint())),
+    );
     opening.read_earlier(|run| Ok::<_, SftError>(recipe.tune.result(run, &bundle)?))?;
     let parts = TrainState {
         trained,
-        kept: Vec::new(),
+        kept: best.as_ref().map_or_else(Vec::new, Best::state),
     };
-    let mut session = opening.open(parts, n_steps, inputs)?;
+    let mut session = opening.open(parts, n_steps, Inputs::new(inputs))?;
     if let Some(skipped) = corpus.skipped().filter(|_| session.writes()) {
         skipped.write(session.path())?;
     }
     let progress = session.counter("encoding images");
     let (folder, ranks) = (&recipe.images, &launch.ranks);
-    let features = encode_images(&bundle, folder, corpus.images(), ranks, progress)
-        .map_err(|error| error.in_rows(corpus.image_rows()))?;
+    let shown = corpus
+        .images()
+        .chain(held_out.iter().flat_map(HeldOut::images));
+    let features = encode_images(&bundle, folder, shown, ranks, progress)
+        .map_err(|error| error.in_rows(&image_rows(&corpus, held_out.as_ref())))?;
     session.doing("training");
 
     let mut batches = corpus.batches();
@@ -126,19 +168,54 @@ pub fn run(
         let loss = losses.iter().flatten().sum();
         session.phase("update");
         let update = session.apply(loss, || samples().map(|s| s.id.clone()).collect())?;
-        let metrics = SftMetrics {
+        let mut metrics = SftMetrics {
             step: done + 1,
             loss,
             grad_norm: update.grad_norm,
             learning_rate: update.learning_rate,
             n_target_tokens: n_targets,
             n_tokens: samples().map(|s| s.ids.len()).sum(),
+            validation_loss: None,
+            validation_accuracy: None,
+            validation: BTreeMap::new(),
         };
+        if let Some(held_out) = held_out
+            .as_ref()
+            .filter(|rows| rows.is_due(done + 1, n_steps))
+        {
+            session.phase("evaluate");
+            let found = held_out.measure(&bundle, adapter.as_ref(), &features, session.ranks())?;
+            if let Some(best) = &mut best {
+                best.offer(Found {
+                    step: done + 1,
+                    accuracy: found.all.accuracy,
+                    loss: found.all.loss,
+                });
+            }
+            metrics.validation_loss = Some(found.all.loss);
+            metrics.validation_accuracy = Some(found.all.accuracy);
+            metrics.validation = found.by_source;
+        }
         let shown = [("loss", loss), ("grad norm", update.grad_norm)];
         if !session.end_step(&metrics, &shown, metrics.n_tokens)? {
             return Ok(Outcome::Stopped);
         }
     }
+    if let Some(best) = &best {
+        best.recall();
+    }
+    let found = held_out.as_ref().map(|held_out| {
+        session.doing("measuring the held-out conversations");
+        let found = held_out.measure(&bundle, adapter.as_ref(), &features, session.ranks())?;
+        Ok::<_, SftError>(HeldOutResult {
+            n_held_out: held_out.n_rows(),
+            validation_loss: found.all.loss,
+            validation_accuracy: found.all.accuracy,
+            validation: found.by_source,
+            best_step: best.as_ref().and_then(Best::found).map(|found| found.step),
+        })
+    });
+    let found = found.transpose()?;
     // Captions alone are a way to train, not to talk; any other template is what the model now knows.
     if matches!(bundle.template, Template::Plain) {
         bundle.template = template;
@@ -146,14 +223,41 @@ pub fn run(
     if session.writes() {
         Tune::save(session.path(), &bundle, adapter.as_ref())?;
     }
-    if let Some(skipped) = corpus.skipped() {
+    let told = found
+        .as_ref()
+        .map_or_else(|| "done".to_owned(), HeldOutResult::told);
+    if corpus.skipped().is_some() || found.is_some() {
         session.write_result(&SftResult {
             n_rows: corpus.n_rows(),
-            skipped: skipped.counts(),
+            skipped: corpus.skipped().map(Skipped::counts),
+            held_out: found,
         })?;
     }
-    session.finish("done");
+    session.finish(&told);
     Ok(Outcome::Finished)
+}
+
+impl HeldOutResult {
+    /// As a person is told it.
+    fn told(&self) -> String {
+        let best = self
+            .best_step
+            .map(|step| format!(", the best, of step {step}"));
+        format!(
+            "done, held-out loss {:.3}{}",
+            self.validation_loss,
+            best.unwrap_or_default()
+        )
+    }
+}
+
+/// Which rows show which images, held-out ones included.
+fn image_rows(corpus: &Corpus, held_out: Option<&HeldOut>) -> ImageRows {
+    let held_out = held_out.map(|rows| rows.image_rows().clone());
+    corpus
+        .image_rows()
+        .clone()
+        .and(held_out.unwrap_or_default())
 }
 
 /// Fingerprints of what is read, taken before the first update.
@@ -163,7 +267,7 @@ fn inputs(
     bundle: &Bundle,
     adapter: Option<&Adapter>,
     corpus: &Corpus,
-) -> Inputs {
+) -> Vec<(&'static str, String)> {
     let mut inputs = vec![("training data", corpus.fingerprint())];
     let base = opening.fingerprint("base model", bundle.model.parameters());
     inputs.push(("base model", base));
@@ -171,7 +275,7 @@ fn inputs(
         let print = fingerprint::of_tensors(adapter.parameters().iter());
         inputs.push(("adapter", print));
     }
-    Inputs::new(inputs)
+    inputs
 }
 
 /// Forward and backward of one micro-batch; returns its share of the update's loss, f64 where the model is.

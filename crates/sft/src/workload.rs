@@ -1,15 +1,17 @@
 //! How much a run of supervised fine-tuning will do.
 
-use candor_data::rows::Look;
+use candor_data::rows::{Look, OnBadRow};
 use candor_model::Reading;
 use candor_model::sample::SampleRules;
 use candor_run::{ImageCount, Workload};
 use candor_train::Length;
 
 use crate::corpus::Corpus;
+use crate::held_out::HeldOut;
 use crate::{SftError, SftRecipe};
 
-/// Reads and tokenises the recipe's data for the model that `reading` is of, and goes through the order of the run.
+/// Reads and tokenises the recipe's data for the model that `reading` is of, and goes through the order of the run. What is held
+/// out is read, and not counted.
 ///
 /// # Errors
 /// A file is missing or damaged, or a conversation does not fit the model.
@@ -21,6 +23,11 @@ pub fn workload(recipe: &SftRecipe, reading: &Reading) -> Result<Workload, SftEr
     };
     let look = Look::of_plan(recipe.on_bad_row, &recipe.images);
     let corpus = Corpus::read(recipe, rules, look)?;
+    let held_out = recipe.evaluation.as_ref().map(|evaluation| {
+        let look = Look::of_plan(OnBadRow::Stop, &recipe.images);
+        HeldOut::read(recipe, evaluation, rules, look, recipe.micro_batch)
+    });
+    let held_out = held_out.transpose()?;
     let n_steps = match recipe.length {
         Length::Steps(steps) => steps,
         Length::Epochs(epochs) => epochs * corpus.steps_per_epoch(),
@@ -40,7 +47,11 @@ pub fn workload(recipe: &SftRecipe, reading: &Reading) -> Result<Workload, SftEr
         n_tokens,
         tokens_are_a_bound: false,
         longest_tokens: longest,
-        images: ImageCount::of(corpus.images()),
+        images: ImageCount::of(
+            corpus
+                .images()
+                .chain(held_out.iter().flat_map(HeldOut::images)),
+        ),
         notes: notes(&corpus),
     })
 }

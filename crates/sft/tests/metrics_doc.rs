@@ -1,12 +1,18 @@
 //! `docs/metrics.md` defines what these stages write, all of it and nothing else.
 
-use candor_sft::{GroundMetrics, SftMetrics};
+use std::collections::BTreeMap;
+
+use candor_sft::{GroundMetrics, HeldOutFigures, SftMetrics};
 use candor_testing::metrics::undocumented;
 
 const PAGE: &str = include_str!("../../../docs/metrics.md");
 
 #[test]
 fn every_metric_of_fine_tuning_is_defined() {
+    let figures = HeldOutFigures {
+        loss: 1.0,
+        accuracy: 1.0,
+    };
     let metrics = SftMetrics {
         step: 1,
         loss: 1.0,
@@ -14,6 +20,9 @@ fn every_metric_of_fine_tuning_is_defined() {
         learning_rate: 1.0,
         n_target_tokens: 1,
         n_tokens: 1,
+        validation_loss: Some(1.0),
+        validation_accuracy: Some(1.0),
+        validation: BTreeMap::from([("<source>".to_owned(), figures)]),
     };
     assert_eq!(undocumented(PAGE, "sft", &metrics), Vec::<String>::new());
 }

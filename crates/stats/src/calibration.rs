@@ -7,6 +7,9 @@
 use candor_data::random;
 use serde::{Deserialize, Serialize};
 
+use crate::bootstrap::Interval;
+use crate::wilson::wilson;
+
 /// Bins of equal width over `[0, 1]`.
 pub const N_BINS: usize = 10;
 
@@ -21,6 +24,8 @@ pub struct Bin {
     pub mean_probability: Option<f64>,
     /// How often it came true; none in an empty bin.
     pub accuracy: Option<f64>,
+    /// 95% interval of that, the pairs taken to be independent; none in an empty bin.
+    pub ci95: Option<Interval>,
     /// Predictions in it.
     pub n: usize,
 }
@@ -79,6 +84,7 @@ pub fn calibration(predictions: &[(f64, bool)]) -> Calibration {
             high: edge(i + 1),
             mean_probability: (n > 0).then(|| sum / n as f64),
             accuracy: (n > 0).then(|| n_true as f64 / n as f64),
+            ci95: wilson(n_true, n),
             n,
         }
     };
@@ -110,6 +116,7 @@ mod tests {
         let seen: Vec<usize> = curve.bins.iter().map(|bin| bin.n).collect();
         assert_eq!(seen, [1, 0, 0, 0, 0, 0, 3, 0, 0, 2]);
         assert_eq!(curve.bins[1].accuracy, None);
+        assert_eq!(curve.bins[1].ci95, None);
         close(curve.bins[6].mean_probability.unwrap(), 0.65);
         close(curve.bins[6].accuracy.unwrap(), 2.0 / 3.0);
         close(curve.bins[9].mean_probability.unwrap(), 0.95);

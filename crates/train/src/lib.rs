@@ -13,6 +13,7 @@
 mod bad_rows;
 mod base_precision;
 mod batches;
+mod best;
 mod checkpoint;
 mod comparisons;
 pub mod data_order;
@@ -35,6 +36,7 @@ mod working;
 pub use bad_rows::{on_bad_row, say_skipped};
 pub use base_precision::BasePrecision;
 pub use batches::Batches;
+pub use best::{Best, BestBy, Found};
 pub use candor_torch_ext::libtorch::deterministically;
 pub use comparisons::{Judgements, read_comparisons, read_judgements};
 pub use device::{Available, Chosen, DeviceChoice, NoCuda, available, device_name};

@@ -21,7 +21,7 @@ const FIGURES: [(&str, &[&str]); 6] = [
     ("reward", &["loss", "accuracy", "validation_accuracy"]),
     ("ground", &["loss", "kind_accuracy"]),
     ("sample", &["mean_response_tokens", "n_cut"]),
-    ("sft", &["loss", "grad_norm"]),
+    ("sft", &["loss", "validation_loss", "grad_norm"]),
 ];
 
 /// All runs, a line each, and what looks wrong below each.

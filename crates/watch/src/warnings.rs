@@ -172,8 +172,7 @@ fn overfits(curves: &Curves) -> Option<Warning> {
     let best = losses.iter().copied().min_by(f64::total_cmp)?;
     let since = losses.iter().rev().take_while(|&&loss| loss > best).count();
     (since >= 3).then(|| {
-        let text =
-            format!("the loss on held-out pairs was best {since} evaluations ago ({best:.3})");
+        let text = format!("the held-out loss was best {since} evaluations ago ({best:.3})");
         warning("validation_loss", text)
     })
 }

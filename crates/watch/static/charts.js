@@ -24,7 +24,8 @@ const GROUPS = {
     ["Optimizer", ["grad_norm", "learning_rate"]],
   ],
   sft: [
-    ["Loss", ["loss", "validation_loss"]],
+    ["Loss", ["loss"]],
+    ["Held out", ["validation_loss", "validation_accuracy"]],
     ["Optimizer", ["grad_norm", "learning_rate"]],
   ],
   ground: [
@@ -52,9 +53,10 @@ function grouped(stage, runs) {
   const placed = new Set(known.flatMap(([, fields]) => fields));
   const all = new Set(runs.flatMap(({ curves }) => Object.keys(curves.columns)));
   const rest = [...all].filter((field) => !placed.has(field) && has(field)).sort();
-  const rewards = rest.filter((field) => field.startsWith("rewards/"));
-  const other = rest.filter((field) => !field.startsWith("rewards/"));
-  return [...known, ["Parts of the reward", rewards], ["Other", other]].filter(([, fields]) => fields.length > 0);
+  const below = (prefix) => rest.filter((field) => field.startsWith(prefix));
+  const [rewards, sources] = [below("rewards/"), below("validation/")];
+  const other = rest.filter((field) => !rewards.includes(field) && !sources.includes(field));
+  return [...known, ["Held out by source", sources], ["Parts of the reward", rewards], ["Other", other]].filter(([, fields]) => fields.length > 0);
 }
 
 function path(steps, values, across, up) {

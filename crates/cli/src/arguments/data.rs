@@ -154,6 +154,10 @@ pub enum DataFormat {
     Trl,
     /// TRL unpaired preferences: answers with labels, JSON or parquet.
     TrlUnpaired,
+    /// VL-RewardBench, JSON or parquet.
+    VlRewardBench,
+    /// Multimodal RewardBench.
+    MultimodalRewardBench,
     /// A reward model's scores of pairs.
     Scores,
     /// Answer pairs that wait to be compared.
@@ -184,6 +188,8 @@ pub enum DataFormat {
     AmberAnnotations,
     /// AMBER's words by word.
     AmberWords,
+    /// Object-HalBench.
+    ObjectHalBench,
     /// HallusionBench.
     HallusionBench,
     /// A task of MME.

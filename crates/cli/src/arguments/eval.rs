@@ -61,8 +61,10 @@ pub enum EvalCommand {
     #[command(
         after_help = "Example:\n  candor eval reward runs/demo/reward-facts runs/demo/preferences/preferences.json \\\n      \
                             --images runs/demo/world/images --facts runs/demo/world/facts/image_to_caption.json \\\n      \
-                            --out runs/demo/reward-eval\n\nEach file is a group, and may be of any format of comparisons that is \
-                            judged: docs/formats.md, \"Comparisons\"."
+                            --out runs/demo/reward-eval\n  candor eval reward runs/reward VL-RewardBench.parquet --images \
+                            runs/vl-images --out runs/vl-reward-bench --on-bad-row skip\n\nFiles may be of any format of \
+                            comparisons that is judged: docs/formats.md, \"Comparisons\". VL-RewardBench and Multimodal \
+                            RewardBench have groups of their own, else each file is one."
     )]
     Reward(RewardBenchmarkArguments),
     /// Show evaluated models side by side, with a paired test of each against the first.
@@ -75,6 +77,15 @@ pub enum EvalCommand {
                             explains it."
     )]
     Compare(CompareArguments),
+}
+
+/// What follows from a row that cannot be used.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum OnBadRowName {
+    /// The command ends.
+    Stop,
+    /// The row is left out.
+    Skip,
 }
 
 /// Arguments of `candor eval reward`.
@@ -91,7 +102,10 @@ pub struct RewardBenchmarkArguments {
     /// Captions by image, `image_to_caption.json`; needed if the reward model is shown facts.
     #[arg(long)]
     pub facts: Option<PathBuf>,
-    /// Folder for result.json and pairs.jsonl.
+    /// Whether a row that cannot be scored ends the command, or is left out, counted and listed in skipped.jsonl.
+    #[arg(long, value_enum, default_value_t = OnBadRowName::Stop)]
+    pub on_bad_row: OnBadRowName,
+    /// Folder for report.html, result.json and pairs.jsonl.
     #[arg(long)]
     pub out: PathBuf,
     /// What the reward model's base is held in: as when it was trained [default: f32 where any weight is, else bf16]
@@ -159,18 +173,18 @@ pub struct BenchmarkArguments {
     /// Questions; for POPE once for each split, for MME once for each task, for CHAIR the COCO instances.
     #[arg(long, required = true)]
     pub questions: Vec<PathBuf>,
-    /// Reference answers (LLaVA-Bench), or words that go with each other (AMBER's relation.json).
+    /// Reference answers (LLaVA-Bench), words that go with each other (AMBER's relation.json), or COCO instances (Object-HalBench).
     #[arg(long)]
     pub references: Option<PathBuf>,
-    /// Captions and boxes (LLaVA-Bench), COCO captions (CHAIR), or annotations (AMBER).
+    /// Captions and boxes (LLaVA-Bench), COCO captions (CHAIR, Object-HalBench), or annotations (AMBER).
     #[arg(long)]
     pub context: Option<PathBuf>,
-    /// Words for kinds of objects (CHAIR), or words that are like each other (AMBER).
+    /// Words for kinds of objects (CHAIR, Object-HalBench), or words that are like each other (AMBER).
     #[arg(long)]
     pub synonyms: Option<PathBuf>,
     #[command(flatten)]
     pub training: TrainingArguments,
-    /// The judge's settings (MMHal-Bench, LLaVA-Bench, questions of your own that name it).
+    /// The judge's settings (MMHal-Bench, LLaVA-Bench, Object-HalBench, questions of your own that name it).
     #[arg(long)]
     pub judge: Option<PathBuf>,
     /// Take only so many questions of each file, from the first; the results say so.
@@ -213,7 +227,7 @@ pub struct RunArguments {
     /// A LoRA adapter on it.
     #[arg(long)]
     pub adapter: Option<PathBuf>,
-    /// Folder of images; MMBench has them in its file.
+    /// Folder of images; MMBench and Object-HalBench have them in their files.
     #[arg(long, default_value = ".")]
     pub images: PathBuf,
     /// What a description is asked for with (CHAIR).

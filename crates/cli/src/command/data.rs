@@ -8,7 +8,8 @@ use std::path::Path;
 use candor_data::formats::trl::unpaired;
 use candor_data::formats::{
     ImageId, ImageNames, a_okvqa, amber, answers, captions, coco, flickr30k, hallusion_bench,
-    images, llava, mmbench, mme, mmhal, own_set, pope, ppo_prompts, scores, vqa_v2,
+    images, llava, mmbench, mme, mmhal, object_hal_bench, own_set, pope, ppo_prompts, scores,
+    vqa_v2,
 };
 use candor_data::image::{ImageLimits, decode_bytes};
 use candor_data::{ComparisonFormat, DataError, shown};
@@ -129,6 +130,8 @@ fn read(
         DataFormat::PreferenceLog => compared(ComparisonFormat::PreferenceLog)?,
         DataFormat::Trl => compared(ComparisonFormat::Trl)?,
         DataFormat::TrlUnpaired => rated(file, embedded, decodes)?,
+        DataFormat::VlRewardBench => compared(ComparisonFormat::VlRewardBench)?,
+        DataFormat::MultimodalRewardBench => compared(ComparisonFormat::MultimodalRewardBench)?,
         DataFormat::Scores => Content::without_images("scored pairs", &scores::read(file)?),
         DataFormat::PpoPrompts => Content::new("prompts", &ppo_prompts::read(file)?, |r| {
             r.conversation.image.clone()
@@ -176,6 +179,9 @@ fn read(
         DataFormat::AmberWords => {
             let words: Vec<_> = amber::read_words(file)?.into_iter().collect();
             Content::without_images("words", &words)
+        }
+        DataFormat::ObjectHalBench => {
+            Content::without_images("prompts", &object_hal_bench::read(file)?)
         }
         DataFormat::HallusionBench => {
             Content::new("questions", &hallusion_bench::read(file)?, |r| {

@@ -1,12 +1,17 @@
 //! `candor eval reward`.
 
+use std::path::Path;
+
+use candor_data::rows::OnBadRow;
+use candor_report::{About, write_reward};
 use candor_reward::{PairAccuracy, PairBenchmark, RewardModel, pair_benchmark};
 
 use super::device::device;
 use super::precision::precision;
-use crate::arguments::RewardBenchmarkArguments;
+use super::stage::quoted;
+use crate::arguments::{OnBadRowName, RewardBenchmarkArguments};
 
-/// Measures a reward model and prints what is found.
+/// Measures a reward model, writes a page of what is found, and prints it.
 pub fn run(arguments: &RewardBenchmarkArguments) -> anyhow::Result<()> {
     let base = RewardModel::base_path(&arguments.reward)?;
     let plan = PairBenchmark {
@@ -15,12 +20,17 @@ pub fn run(arguments: &RewardBenchmarkArguments) -> anyhow::Result<()> {
         files: arguments.files.clone(),
         images: arguments.images.clone(),
         facts: arguments.facts.clone(),
+        on_bad_row: match arguments.on_bad_row {
+            OnBadRowName::Stop => OnBadRow::Stop,
+            OnBadRowName::Skip => OnBadRow::Skip,
+        },
         out: arguments.out.clone(),
         pass_rows: usize::from(arguments.pass_rows),
         seed: arguments.seed,
     };
     let said = |done, n| eprintln!("reward: {done} of {n} pairs");
     let result = pair_benchmark(&plan, device(arguments.device)?, said)?;
+    let page = write_reward(&plan.out, &about(&plan))?;
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&result)?);
         return Ok(());
@@ -33,6 +43,16 @@ pub fn run(arguments: &RewardBenchmarkArguments) -> anyhow::Result<()> {
         "mean over groups {:.3}; expected calibration error {:.3}; {} equal pairs left out",
         result.macro_accuracy, result.ece, result.n_identical
     );
+    if let Some(skipped) = result.skipped.filter(|skipped| skipped.n_skipped > 0) {
+        let reason =
+            |(reason, n): (&candor_data::rows::Reason, &usize)| format!("{n} {}", reason.name());
+        let reasons: Vec<String> = skipped.skipped.iter().map(reason).collect();
+        println!(
+            "{} rows left out that cannot be scored: {} (skipped.jsonl)",
+            skipped.n_skipped,
+            reasons.join(", ")
+        );
+    }
     let length = &result.length;
     if let (Some(model), Some(people)) = (length.model_prefers_longer, length.people_prefer_longer)
     {
@@ -40,7 +60,29 @@ pub fn run(arguments: &RewardBenchmarkArguments) -> anyhow::Result<()> {
             "the longer answer is preferred by the model in {model:.3} of pairs, by people in {people:.3}"
         );
     }
+    println!("page: {}", page.display());
     Ok(())
+}
+
+/// Which program measured it, and the command that measures the same, without what changes no number.
+fn about(plan: &PairBenchmark) -> About {
+    let path = |path: &Path| quoted(&path.display().to_string());
+    let mut words = vec![format!("candor eval reward {}", path(&plan.reward))];
+    words.extend(plan.files.iter().map(|file| path(file)));
+    words.push(format!("--images {}", path(&plan.images)));
+    words.extend(
+        plan.facts
+            .iter()
+            .map(|facts| format!("--facts {}", path(facts))),
+    );
+    if plan.on_bad_row == OnBadRow::Skip {
+        words.push("--on-bad-row skip".to_owned());
+    }
+    words.push(format!("--out {} --seed {}", path(&plan.out), plan.seed));
+    About {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        command: words.join(" "),
+    }
 }
 
 fn told(name: &str, found: &PairAccuracy) -> String {

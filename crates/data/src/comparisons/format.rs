@@ -12,8 +12,9 @@ use crate::comparison::Comparison;
 use crate::error::{DataError, Place, Spot};
 use crate::file_kind::FileKind;
 use crate::formats::images::Embedded;
+use crate::formats::reward_bench::{multimodal, vl};
 use crate::formats::text::{self, Format, empty};
-use crate::formats::{candidates, preference, preference_log, trl};
+use crate::formats::{candidates, parquet, preference, preference_log, trl};
 
 /// A file of comparisons of a format that is yet to be told.
 const ANY: Format = Format {
@@ -35,19 +36,31 @@ pub enum ComparisonFormat {
     Trl,
     /// candor's own log.
     PreferenceLog,
+    /// VL-RewardBench: JSON lines, a JSON list or parquet.
+    VlRewardBench,
+    /// Multimodal RewardBench.
+    MultimodalRewardBench,
 }
 
 impl ComparisonFormat {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 6] = [
         Self::Candidates,
         Self::Llava,
         Self::Trl,
         Self::PreferenceLog,
+        Self::VlRewardBench,
+        Self::MultimodalRewardBench,
     ];
 
     /// Those that say which answer is better.
-    pub const JUDGED: [Self; 3] = [Self::Llava, Self::Trl, Self::PreferenceLog];
+    pub const JUDGED: [Self; 5] = [
+        Self::Llava,
+        Self::Trl,
+        Self::PreferenceLog,
+        Self::VlRewardBench,
+        Self::MultimodalRewardBench,
+    ];
 
     /// Its name in recipes, project files and messages.
     #[must_use]
@@ -57,6 +70,8 @@ impl ComparisonFormat {
             Self::Llava => "llava",
             Self::Trl => "trl",
             Self::PreferenceLog => "preference_log",
+            Self::VlRewardBench => "vl_reward_bench",
+            Self::MultimodalRewardBench => "multimodal_reward_bench",
         }
     }
 
@@ -72,6 +87,8 @@ impl ComparisonFormat {
                 &["ds_name", "text"],
             ],
             Self::PreferenceLog => &[&["outputs", "fewer_hallucinations"]],
+            Self::VlRewardBench => &[&["response", "human_ranking"]],
+            Self::MultimodalRewardBench => &[&["Output1", "Output2"]],
         }
     }
 
@@ -81,6 +98,8 @@ impl ComparisonFormat {
             Self::Llava => &preference::FORMAT,
             Self::Trl => &trl::FORMAT,
             Self::PreferenceLog => &preference_log::FORMAT,
+            Self::VlRewardBench => &vl::FORMAT,
+            Self::MultimodalRewardBench => &multimodal::FORMAT,
         }
     }
 
@@ -90,7 +109,7 @@ impl ComparisonFormat {
     /// The file cannot be read, or just one format does not fit it; then the formats are listed.
     pub fn of(path: &Path) -> Result<Self, DataError> {
         if FileKind::at(path) == Some(FileKind::Parquet) {
-            return told(path, "columns are", &trl::columns(path)?);
+            return told(path, "columns are", &parquet::columns(path)?);
         }
         told(path, "first row has", &first_row(path)?)
     }
@@ -112,6 +131,8 @@ impl ComparisonFormat {
                 let rows = preference_log::parse(path, &text()?)?;
                 Ok(rows.into_iter().map(Comparison::from).collect())
             }
+            Self::VlRewardBench => vl::read(path, embedded),
+            Self::MultimodalRewardBench => multimodal::read(path),
         }
     }
 }

@@ -104,6 +104,7 @@ impl From<Candidate> for Comparison {
             original_answer: pair.original_answer,
             outputs: pair.outputs,
             models: Some([model.clone(), model]),
+            group: None,
             judgement: None,
             severity: None,
         }

@@ -199,6 +199,7 @@ impl Row {
             original_answer,
             outputs: [self.output_1.text(), self.output_2.text()],
             models: self.model_1.zip(self.model_2).map(<[String; 2]>::from),
+            group: None,
             judgement: judgement(self.preference, self.hallucination)?,
             severity: None,
         })

@@ -11,10 +11,8 @@
 //! go before the first of a user; otherwise there must be as many places as images.
 
 mod message;
-mod parquet;
 pub mod unpaired;
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -22,19 +20,36 @@ use serde::Deserialize;
 use self::message::{Message, Names, Text};
 use super::images::Embedded;
 use super::preference_log::context_fault;
-use super::rows;
 use super::table::{Fault, Numbering, Table};
 use super::text::{self, Format};
+use super::{parquet, rows};
 use crate::comparison::{Comparison, Judgement};
 use crate::conversation::text_or_integer;
 use crate::error::DataError;
 use crate::file_kind::FileKind;
-use crate::preference::placeholder_fault;
+use crate::preference::{Side, placeholder_fault};
 
 pub(crate) const FORMAT: Format = Format {
     name: "TRL preferences",
     expected: "JSON rows with prompt, chosen and rejected",
 };
+
+/// The columns of a parquet file that say something of a comparison.
+const COLUMNS: [&str; 13] = [
+    "id",
+    "image",
+    "images",
+    "image_path",
+    "prompt",
+    "question",
+    "context",
+    "chosen",
+    "rejected",
+    "rejected_score",
+    "y_win",
+    "y_lose",
+    "text",
+];
 
 /// A row as the files have it.
 #[derive(Deserialize)]
@@ -128,6 +143,7 @@ fn comparison(i: usize, mut row: Row) -> Result<Comparison, Fault> {
         original_answer: None,
         outputs: [chosen, rejected],
         models: None,
+        group: None,
         judgement: Some(Judgement::of_chosen()),
         severity: row.rejected_score,
     };
@@ -199,14 +215,6 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<Comparison>, DataError> {
     comparisons(path, rows, Numbering::Lines(&lines))
 }
 
-/// The names of a parquet file's columns.
-///
-/// # Errors
-/// The file cannot be read, or is damaged.
-pub(crate) fn columns(path: &Path) -> Result<BTreeSet<String>, DataError> {
-    parquet::columns(path)
-}
-
 /// Reads a file: JSON lines, a JSON list, or parquet, whatever its name. In a parquet file an image may be inside;
 /// `embedded` is given its bytes and returns the name that the row has it under.
 ///
@@ -214,7 +222,7 @@ pub(crate) fn columns(path: &Path) -> Result<BTreeSet<String>, DataError> {
 /// As [`parse`], the file cannot be read, or as `embedded` says.
 pub fn read(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Comparison>, DataError> {
     if FileKind::at(path) == Some(FileKind::Parquet) {
-        let rows = parquet::read(path, &FORMAT, embedded)?;
+        let rows = parquet::rows(path, &FORMAT, &COLUMNS, embedded)?;
         return comparisons(path, rows, Numbering::List);
     }
     parse(path, &text::read(path, &FORMAT)?)

@@ -29,6 +29,8 @@ pub enum Reason {
     NoFacts,
     /// Its annotation is missing, unusable or of another image.
     Annotation,
+    /// Nobody has said which of its answers is better.
+    Unjudged,
 }
 
 impl Reason {
@@ -44,6 +46,7 @@ impl Reason {
             Self::Template => "template",
             Self::NoFacts => "no_facts",
             Self::Annotation => "annotation",
+            Self::Unjudged => "unjudged",
         }
     }
 }

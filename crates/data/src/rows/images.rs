@@ -92,6 +92,13 @@ fn fault(folder: &Path, name: &str, look: Look) -> Option<RowFault> {
 pub struct ImageRows(Vec<(RowName, String)>);
 
 impl ImageRows {
+    /// Those, and these.
+    #[must_use]
+    pub fn and(mut self, more: Self) -> Self {
+        self.0.extend(more.0);
+        self
+    }
+
     /// The refusal of the rows that show them, given what is wrong with images.
     #[must_use]
     pub fn refusal(&self, faults: &BTreeMap<String, RowFault>) -> DataError {

@@ -5,8 +5,8 @@ use std::path::Path;
 use candor_data::DataError;
 use candor_data::formats::{
     a_okvqa, amber, answers, candidates, captions, coco, flickr30k, hallusion_bench, llava,
-    llava_bench, mmbench, mme, mmhal, own_set, pope, ppo_prompts, preference, preference_log,
-    scores, trl, vqa_v2,
+    llava_bench, mmbench, mme, mmhal, object_hal_bench, own_set, pope, ppo_prompts, preference,
+    preference_log, reward_bench, scores, trl, vqa_v2,
 };
 
 /// Reads a file and forgets what was in it.
@@ -61,6 +61,14 @@ pub const TRL: &str = r#"{"id":"a","images":["a.jpg"],"prompt":[{"role":"user","
 {"id":2,"prompt":"Q","chosen":"x","rejected":"y","extra":1}"#;
 pub const UNPAIRED: &str = r#"{"id":"a","images":["a.jpg"],"prompt":[{"role":"user","content":[{"type":"image"},{"type":"text","text":"Q"}]}],"completion":[{"role":"assistant","content":"x"}],"label":true}
 {"id":2,"prompt":"Q","completion":"y","label":false,"extra":1}"#;
+pub const OBJECT_HAL: &str = r#"{"image_id":391895,"question":"Describe it.","image":"/9j/","org_idx":3}
+{"image_id":"7","question":"What is there?"}"#;
+pub const VL_REWARD: &str = r#"{"id":"RLAIF-V-14","image_path":"images/a.jpg","query":"Q","response":["x","y"],"human_ranking":[0,1],"models":["m","n"],"judge":"human"}
+{"id":"mathverse_2","image_path":"b.jpg","query":"<image>\nR","response":["x","z"],"human_ranking":[1,0],"extra":1}"#;
+pub const MM_REWARD: &str = r#"[
+{"ID":"nocaps_1","Text":"Q","Image":"images/a.jpg","Output1":"x","Output2":"y","Better":"Output2","Category":"safety"},
+{"ID":"vqa_2","Text":"R","Image":"b.jpg","Output1":"x","Output2":"z","Better":"Output1","extra":1}
+]"#;
 pub const SCORES: &str = r#"{"id":"a","scores":[1.25,-0.5]}
 {"id":7,"scores":[0,1],"extra":1}"#;
 pub const CAPTIONS: &str = r#"{"a.jpg":["a cat"],"aok_a.jpg":["cats purr"],"b.jpg":["a dog"]}"#;
@@ -847,6 +855,104 @@ pub const CASES: &[Case] = &[
                 r#""rejected":"y","extra""#,
                 r#""rejected":[{"role":"user","content":"R"},{"role":"assistant","content":"y"}],"extra""#,
                 &["line 2", "`rejected`", "no single assistant message"],
+            ),
+        ],
+    },
+    Case {
+        name: "object_hal_bench.jsonl",
+        read: reader!(object_hal_bench::read),
+        valid: OBJECT_HAL,
+        damages: &[
+            (
+                r#""image_id":"7""#,
+                r#""image_id":"x.jpg""#,
+                &["line 2", "`image_id`", "x.jpg", "correct or remove"],
+            ),
+            (
+                r#""image_id":"7""#,
+                r#""image_id":391895"#,
+                &["line 2", "`image_id`", "391895", "line 1"],
+            ),
+            (
+                r#""What is there?""#,
+                r#""""#,
+                &["line 2", "`question`", "nothing but blanks"],
+            ),
+            (
+                r#""question":"What is there?""#,
+                r#""q":1"#,
+                &["line 2", "`question`", "missing field"],
+            ),
+        ],
+    },
+    Case {
+        name: "vl_reward_bench.jsonl",
+        read: |path| {
+            reward_bench::vl::read(path, &mut |_| unreachable!("no image is inside")).map(drop)
+        },
+        valid: VL_REWARD,
+        damages: &[
+            (
+                r#"["x","z"]"#,
+                r#"["x"]"#,
+                &[
+                    "line 2",
+                    "`response`",
+                    "found 1 answers, expected two",
+                    "correct or remove",
+                ],
+            ),
+            (
+                "[1,0]",
+                "[1]",
+                &["line 2", "`human_ranking`", "found 1 ranks, expected two"],
+            ),
+            (
+                r#""image_path":"b.jpg","#,
+                "",
+                &["line 2", "`image`", "missing"],
+            ),
+            (
+                r"<image>\nR",
+                "<image> <image>",
+                &["line 2", "`query`", "found 2 <image> and an image"],
+            ),
+            (
+                r#"["x","z"]"#,
+                r#"["x","<image>"]"#,
+                &["line 2", "`response[1]`", "<image> in an answer"],
+            ),
+            (
+                r#""query":"Q""#,
+                r#""query":" ""#,
+                &["line 1", "`query`", "nothing but blanks"],
+            ),
+        ],
+    },
+    Case {
+        name: "multimodal_reward_bench.json",
+        read: reader!(reward_bench::multimodal::read),
+        valid: MM_REWARD,
+        damages: &[
+            (
+                r#""Better":"Output1""#,
+                r#""Better":"A""#,
+                &["row 1", "`Better`", "found \"A\"", "correct or remove"],
+            ),
+            (
+                r#""Text":"R","#,
+                "",
+                &["row 1", "`Text`", "0_download_data.py"],
+            ),
+            (
+                r#""Output2":"z","#,
+                "",
+                &["row 1", "`Output2`", "missing field"],
+            ),
+            (
+                r#""Image":"b.jpg""#,
+                r#""Image":"""#,
+                &["row 1", "`Image`", "empty name"],
             ),
         ],
     },

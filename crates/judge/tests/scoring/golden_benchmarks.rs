@@ -1,4 +1,4 @@
-//! AMBER, HallusionBench and MME over thousands of made-up replies, scored as plain Python does:
+//! AMBER, HallusionBench, MME and Object-HalBench over thousands of made-up replies, scored as plain Python does:
 //! `parity/fixtures/benchmarks.py`.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use candor_judge::score::score;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::scripted::{file, value};
+use crate::scripted::{file, recited, value};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -21,6 +21,7 @@ struct Golden {
     nouns: Vec<String>,
     relations: Value,
     similar: Value,
+    synonyms: Vec<Vec<String>>,
     numbers: BTreeMap<String, Value>,
 }
 
@@ -243,4 +244,54 @@ fn what_does_not_fit_is_named_with_what_to_give() {
     };
     let message = refused(Benchmark::Mme, odd);
     assert!(message.contains("a.jpg has 1 questions"), "{message}");
+}
+
+/// As many images as there are replies, each with one to three kinds of objects.
+fn object_hal_bench(golden: &Golden, folder: &Path) -> Files {
+    let kinds = &golden.synonyms;
+    let (mut images, mut boxes, mut said, mut questions) = (vec![], vec![], vec![], String::new());
+    for i in 0..golden.n {
+        images.push(json!({"id": i, "file_name": format!("{i}.jpg")}));
+        said.push(json!({"id": i, "image_id": i, "caption": "Nothing."}));
+        questions += &(json!({"image_id": i, "question": "Describe it."}).to_string() + "\n");
+        for step in &[1, 3, 4][..=i % 3] {
+            let kind = (i * step + i / 7) % kinds.len();
+            boxes.push(json!({"id": boxes.len(), "image_id": i, "category_id": kind, "bbox": [0, 0, 1, 1]}));
+        }
+    }
+    let named = kinds.iter().enumerate();
+    let categories: Vec<Value> = named
+        .map(|(id, words)| json!({"id": id, "name": words[0]}))
+        .collect();
+    let lines: Vec<String> = kinds.iter().map(|words| words.join(", ")).collect();
+    let instances = json!({"images": images, "categories": categories, "annotations": boxes});
+    let captions = json!({"images": images, "annotations": said});
+    Files {
+        questions: vec![file(folder, "obj_halbench.jsonl", &questions)],
+        references: Some(file(folder, "instances.json", &instances.to_string())),
+        context: Some(file(folder, "captions.json", &captions.to_string())),
+        synonyms: Some(file(folder, "synonyms.txt", &lines.join("\n"))),
+        ..Files::default()
+    }
+}
+
+#[test]
+fn object_hal_bench_counts_words_and_extracted_objects() {
+    let golden = Golden::open();
+    let dir = tempfile::tempdir().unwrap();
+    let files = object_hal_bench(&golden, dir.path());
+    let replies = golden.replies("objects", 6, " ");
+    let told = answers(dir.path(), "answers.jsonl", &replies);
+    let closed = scored(Benchmark::ObjectHalBenchClosed, &files, &[told]);
+    golden.holds("object_hal_bench_closed", "", |name| value(&closed, name));
+
+    let lists = golden.replies("objects", 5, "|").into_iter().map(|text| {
+        let objects: Vec<&str> = text.split('|').collect();
+        format!("They are {}.", json!(objects))
+    });
+    let lists: Vec<String> = lists.collect();
+    let long = vec!["A description of more than three words.".to_owned(); golden.n];
+    let told = answers(dir.path(), "long.jsonl", &long);
+    let judged = recited(Benchmark::ObjectHalBench, &files, &[told], &lists);
+    golden.holds("object_hal_bench", "", |name| value(&judged, name));
 }

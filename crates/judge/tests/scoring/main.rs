@@ -5,6 +5,7 @@ mod benchmarks;
 mod golden_benchmarks;
 mod golden_replies;
 mod llava_bench;
+mod object_hal_bench;
 mod own;
 mod pipelined;
 mod real_files;

@@ -54,9 +54,14 @@ pub(crate) fn sft(
     let Some(known) = known else {
         return Ok(plan);
     };
+    let held_out = recipe
+        .evaluation
+        .iter()
+        .flat_map(|evaluation| &evaluation.sources);
     let files = recipe
         .sources
         .iter()
+        .chain(held_out)
         .flat_map(|source| match &source.files {
             Files::Llava(path) | Files::AOkvqa { path, .. } | Files::Flickr30k(path) => vec![path],
             Files::VqaV2 {
@@ -90,8 +95,13 @@ pub(crate) fn sft(
         (None, BasePrecision::Bf16) => trained.masters(),
         _ => 0,
     };
+    let keeps_best = recipe
+        .evaluation
+        .as_ref()
+        .is_some_and(|evaluation| evaluation.keep_best);
+    let best = if keeps_best { trained.bytes } else { 0 };
     let memory = Memory {
-        weights_bytes: budget.weights() + adapter,
+        weights_bytes: budget.weights() + adapter + best,
         trained_bytes: trained.optimizer(lanes) + masters,
         features_bytes: features(&[kept], workload.as_ref(), &mut plan),
         work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),

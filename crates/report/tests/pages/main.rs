@@ -1,7 +1,8 @@
-//! The pages of a small demo and of several: whole, well-formed, self-contained, and honest about what is missing.
+//! The pages of a small demo, of several and of a measured reward model: whole, well-formed, self-contained, and honest about what is missing.
 
 mod demo;
 mod one;
+mod reward;
 mod seeds;
 
 use candor_report::About;

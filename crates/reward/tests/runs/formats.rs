@@ -99,6 +99,27 @@ fn sentinel(_: usize, image: &str, chosen: &str, rejected: &str) -> Value {
     json!({"question": QUESTION, "context": "There is", "y_win": rest(chosen), "y_lose": rest(rejected), "image_path": image})
 }
 
+/// The sides of every other row are changed.
+fn vl_reward_bench(i: usize, image: &str, chosen: &str, rejected: &str) -> Value {
+    let (answers, ranks) = if i.is_multiple_of(2) {
+        ([chosen, rejected], [0, 1])
+    } else {
+        ([rejected, chosen], [1, 0])
+    };
+    json!({"id": format!("row-{i}"), "image_path": image, "query": QUESTION, "response": answers, "human_ranking": ranks})
+}
+
+/// The sides of every other row are changed.
+fn multimodal_reward_bench(i: usize, image: &str, chosen: &str, rejected: &str) -> Value {
+    let (first, second, better) = if i.is_multiple_of(2) {
+        (chosen, rejected, "Output1")
+    } else {
+        (rejected, chosen, "Output2")
+    };
+    json!({"ID": format!("row-{i}"), "Image": image, "Text": QUESTION, "Output1": first, "Output2": second, "Better": better,
+        "Category": "vqa"})
+}
+
 /// What a run left that tells which comparisons it learned from, in which order, and what it measured.
 fn left(run: &Path) -> Vec<Vec<u8>> {
     let files = ["metrics.jsonl", "held_out.jsonl", "reward_head.safetensors"];
@@ -116,7 +137,7 @@ fn every_format_trains_what_the_log_trains() {
         book.entry(name).captions = vec!["a red wall".to_owned(), "a cat".to_owned()];
     }
     captions::write(&path.join("facts.json"), &book).unwrap();
-    let cases: [(&str, &str, Vec<u8>); 11] = [
+    let cases: [(&str, &str, Vec<u8>); 13] = [
         ("log", "preference_log", lines(log)),
         ("llava", "llava", list(llava)),
         ("trl", "trl", lines(trl)),
@@ -125,6 +146,12 @@ fn every_format_trains_what_the_log_trains() {
         ("rlaif_v", "trl", list(rlaif_v)),
         ("rlhf_v", "trl", list(rlhf_v)),
         ("sentinel", "trl", list(sentinel)),
+        ("vl", "vl_reward_bench", lines(vl_reward_bench)),
+        (
+            "multimodal",
+            "multimodal_reward_bench",
+            list(multimodal_reward_bench),
+        ),
         ("trl_parquet", "trl", include_bytes!("trl.parquet").into()),
         (
             "rlhf_v_parquet",
@@ -231,7 +258,7 @@ fn a_file_of_comparisons_is_named_by_a_string_or_a_table() {
     for part in [
         "data.preferences[1].fromat: unknown key (did you mean `format`?)",
         "data.preferences[2].path: missing",
-        "data.preferences[2].format: the string \"candidates\" is not \"llava\" or \"trl\" or \"preference_log\"",
+        "data.preferences[2].format: the string \"candidates\" is not \"llava\" or \"trl\" or \"preference_log\" or \"vl_reward_bench\" or \"multimodal_reward_bench\"",
         "3 mistakes",
     ] {
         assert!(said.contains(part), "{part} in {said}");

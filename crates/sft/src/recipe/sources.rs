@@ -54,104 +54,129 @@ impl SourceRecipe {
             .required();
         elements
             .iter()
-            .map(|element| Self::read(recipe, element, root))
+            .map(|element| {
+                let name = read_name(recipe, element);
+                let share = read_share(recipe, element);
+                let files = read_files(recipe, element, root);
+                Self { name, share, files }
+            })
             .collect()
     }
 
-    fn read(recipe: &mut Reader, element: &str, root: &Path) -> Self {
-        let name = recipe
-            .string(
-                &format!("{element}.name"),
-                "A name for messages, distinct within the recipe.",
-            )
+    /// As [`SourceRecipe::read_all`], of conversations that are all looked at and not trained on.
+    pub fn read_held_out(recipe: &mut Reader, key: &str, root: &Path) -> Vec<Self> {
+        let elements = recipe
+            .tables(key, "The files of held-out conversations, one table each.")
             .required();
-        let count = recipe
+        elements
+            .iter()
+            .map(|element| Self {
+                name: read_name(recipe, element),
+                share: Share::All,
+                files: read_files(recipe, element, root),
+            })
+            .collect()
+    }
+}
+
+fn read_name(recipe: &mut Reader, element: &str) -> String {
+    let meaning = "A name for messages, distinct within the recipe.";
+    recipe
+        .string(&format!("{element}.name"), meaning)
+        .required()
+}
+
+/// How much of an epoch a source has.
+fn read_share(recipe: &mut Reader, element: &str) -> Share {
+    let count = recipe
             .usize(&format!("{element}.count"), "Conversations that an epoch takes of this source; not together with `weight`. Without either, every row is taken once.")
             .positive()
             .optional();
-        let weight = recipe
-            .f64(
-                &format!("{element}.weight"),
-                "Share of an epoch that this source has, relative to the other weights.",
-            )
-            .positive()
-            .optional();
-        if count.is_some() && weight.is_some() {
-            let remedy = "keep one of them; without either, every row is taken once";
-            recipe.mistake(
-                &format!("{element}.weight"),
-                "there is a count as well",
-                remedy,
-            );
-        }
-        let share = match (count, weight) {
-            (Some(count), _) => Share::Count(count),
-            (None, Some(weight)) => Share::Weight(weight),
-            (None, None) => Share::All,
-        };
-        let formats = [
-            ("llava", 0),
-            ("vqa_v2", 1),
-            ("a_okvqa", 2),
-            ("flickr30k", 3),
-        ];
-        let format = recipe
-            .one_of(
-                &format!("{element}.format"),
-                &formats,
-                "What the file is (docs/formats.md).",
-            )
-            .required();
-        let mut path = |field: &str, meaning| {
-            root.join(
-                recipe
-                    .path(&format!("{element}.{field}"), meaning)
-                    .required(),
-            )
-        };
-        let files = match format {
-            0 => Files::Llava(path("path", "The file.")),
-            1 => Files::VqaV2 {
-                questions: path("questions", "The file of questions."),
-                annotations: path("annotations", "The file of answers."),
-                options: VqaOptions {
-                    images: image_names(recipe, element),
-                    prompt_on: recipe
-                        .one_of(
-                            &format!("{element}.prompt_on"),
-                            &[
-                                ("first_turn", PromptOn::FirstTurn),
-                                ("every_turn", PromptOn::EveryTurn),
-                            ],
-                            "Which questions ask for a single word or phrase.",
-                        )
-                        .required(),
-                    max_questions: NonZeroUsize::new(
-                        recipe
-                            .usize(
-                                &format!("{element}.max_questions"),
-                                "Questions about an image that become one conversation, at most.",
-                            )
-                            .positive()
-                            .required(),
-                    )
-                    .unwrap_or(NonZeroUsize::MIN),
-                },
-            },
-            2 => Files::AOkvqa {
-                path: path("path", "The file."),
+    let weight = recipe
+        .f64(
+            &format!("{element}.weight"),
+            "Share of an epoch that this source has, relative to the other weights.",
+        )
+        .positive()
+        .optional();
+    if count.is_some() && weight.is_some() {
+        let remedy = "keep one of them; without either, every row is taken once";
+        recipe.mistake(
+            &format!("{element}.weight"),
+            "there is a count as well",
+            remedy,
+        );
+    }
+    match (count, weight) {
+        (Some(count), _) => Share::Count(count),
+        (None, Some(weight)) => Share::Weight(weight),
+        (None, None) => Share::All,
+    }
+}
+
+/// Where the rows of a source are.
+fn read_files(recipe: &mut Reader, element: &str, root: &Path) -> Files {
+    let formats = [
+        ("llava", 0),
+        ("vqa_v2", 1),
+        ("a_okvqa", 2),
+        ("flickr30k", 3),
+    ];
+    let format = recipe
+        .one_of(
+            &format!("{element}.format"),
+            &formats,
+            "What the file is (docs/formats.md).",
+        )
+        .required();
+    let mut path = |field: &str, meaning| {
+        root.join(
+            recipe
+                .path(&format!("{element}.{field}"), meaning)
+                .required(),
+        )
+    };
+    match format {
+        0 => Files::Llava(path("path", "The file.")),
+        1 => Files::VqaV2 {
+            questions: path("questions", "The file of questions."),
+            annotations: path("annotations", "The file of answers."),
+            options: VqaOptions {
                 images: image_names(recipe, element),
-                reasoning: recipe
+                prompt_on: recipe
                     .one_of(
-                        &format!("{element}.reasoning"),
-                        &[("after", Reasoning::After), ("before", Reasoning::Before)],
-                        "Where the rationale stands: after the answer, or before it.",
+                        &format!("{element}.prompt_on"),
+                        &[
+                            ("first_turn", PromptOn::FirstTurn),
+                            ("every_turn", PromptOn::EveryTurn),
+                        ],
+                        "Which questions ask for a single word or phrase.",
                     )
                     .required(),
+                max_questions: NonZeroUsize::new(
+                    recipe
+                        .usize(
+                            &format!("{element}.max_questions"),
+                            "Questions about an image that become one conversation, at most.",
+                        )
+                        .positive()
+                        .required(),
+                )
+                .unwrap_or(NonZeroUsize::MIN),
             },
-            _ => Files::Flickr30k(path("path", "The file.")),
-        };
-        Self { name, share, files }
+        },
+        2 => Files::AOkvqa {
+            path: path("path", "The file."),
+            images: image_names(recipe, element),
+            reasoning: recipe
+                .one_of(
+                    &format!("{element}.reasoning"),
+                    &[("after", Reasoning::After), ("before", Reasoning::Before)],
+                    "Where the rationale stands: after the answer, or before it.",
+                )
+                .required(),
+        },
+        _ => Files::Flickr30k(path("path", "The file.")),
     }
 }
 

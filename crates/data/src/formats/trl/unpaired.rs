@@ -8,14 +8,14 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::message::{self, Names, Text};
-use super::{Id, answer, image_names, parquet, refuse};
+use super::{Id, answer, image_names, refuse};
 use crate::error::DataError;
 use crate::file_kind::FileKind;
 use crate::formats::images::Embedded;
 use crate::formats::preference_log::context_fault;
-use crate::formats::rows;
 use crate::formats::table::{Fault, Numbering, Table};
 use crate::formats::text::{self, Format};
+use crate::formats::{parquet, rows};
 use crate::preference::placeholder_fault;
 use crate::rated::RatedAnswer;
 
@@ -23,6 +23,9 @@ pub(crate) const FORMAT: Format = Format {
     name: "TRL unpaired preferences",
     expected: "JSON rows with prompt, completion and label",
 };
+
+/// The columns of a parquet file that are read.
+const COLUMNS: [&str; 6] = ["id", "image", "images", "prompt", "completion", "label"];
 
 /// A row as the files have it.
 #[derive(Deserialize)]
@@ -100,7 +103,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<RatedAnswer>, DataError> {
 /// As [`parse`], the file cannot be read, or as `embedded` says.
 pub fn read(path: &Path, embedded: Embedded<'_>) -> Result<Vec<RatedAnswer>, DataError> {
     if FileKind::at(path) == Some(FileKind::Parquet) {
-        let rows = parquet::read(path, &FORMAT, embedded)?;
+        let rows = parquet::rows(path, &FORMAT, &COLUMNS, embedded)?;
         return answers(path, rows, Numbering::List);
     }
     parse(path, &text::read(path, &FORMAT)?)

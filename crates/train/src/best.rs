@@ -1,27 +1,37 @@
-//! The best weights so far, and when to stop looking for better ones.
+//! The best weights so far by what is evaluated along the way, and when to stop looking for better ones.
 //!
 //! They are part of what a checkpoint holds, figures included, so that a resumed run stops at the same step and
 //! writes the same weights.
 //!
 //! # Reference
-//! The reference stopped at step 200 of its one epoch; here the validation pairs choose.
+//! The reference stopped its reward model at step 200 of its one epoch; here the validation pairs choose.
 
 use tch::{Device, Kind, Tensor};
+
+/// What makes weights better than others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BestBy {
+    /// A higher accuracy, and where that is equal a lower loss.
+    Accuracy,
+    /// A lower loss.
+    Loss,
+}
 
 /// What an evaluation found.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Found {
     /// Steps done.
     pub step: u64,
-    /// Share of the validation pairs judged as people did.
+    /// Share of what was evaluated that is right.
     pub accuracy: f64,
-    /// Mean pair loss of the validation pairs.
+    /// Mean loss of it.
     pub loss: f64,
 }
 
 /// The best weights so far.
 #[derive(Debug)]
-pub(crate) struct Best {
+pub struct Best {
+    by: BestBy,
     live: Vec<(String, Tensor)>,
     kept: Vec<(String, Tensor)>,
     /// `[4]` f64: step, accuracy, loss, and evaluations since; a step of 0 is none yet.
@@ -29,11 +39,12 @@ pub(crate) struct Best {
 }
 
 impl Best {
-    /// Nothing found yet; `live` are the tensors in training.
+    /// Nothing found yet; `live` are the tensors in training, of which a copy is kept.
     #[must_use]
-    pub(crate) fn new(live: &[(String, Tensor)]) -> Self {
+    pub fn new(by: BestBy, live: &[(String, Tensor)]) -> Self {
         let copy = |(name, tensor): &(String, Tensor)| (name.clone(), tensor.detach().copy());
         Self {
+            by,
             live: live
                 .iter()
                 .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
@@ -45,7 +56,7 @@ impl Best {
 
     /// What a checkpoint must hold; a resume overwrites the tensors in place.
     #[must_use]
-    pub(crate) fn state(&self) -> Vec<(String, Tensor)> {
+    pub fn state(&self) -> Vec<(String, Tensor)> {
         let weights = self
             .kept
             .iter()
@@ -57,7 +68,7 @@ impl Best {
 
     /// The best evaluation, if there was one.
     #[must_use]
-    pub(crate) fn found(&self) -> Option<Found> {
+    pub fn found(&self) -> Option<Found> {
         let step = self.figure(0) as u64;
         (step > 0).then(|| Found {
             step,
@@ -68,16 +79,16 @@ impl Best {
 
     /// Whether `patience` evaluations in a row found nothing better; a patience of 0 never ends.
     #[must_use]
-    pub(crate) fn given_up(&self, patience: u64) -> bool {
+    pub fn given_up(&self, patience: u64) -> bool {
         patience > 0 && self.figure(3) as u64 >= patience
     }
 
-    /// Takes an evaluation of the live weights, and keeps them if they are the best so far: by accuracy, and
-    /// where that is equal by the loss.
-    pub(crate) fn offer(&mut self, found: Found) {
-        let better = self.found().is_none_or(|best| {
-            found.accuracy > best.accuracy
-                || (found.accuracy >= best.accuracy && found.loss < best.loss)
+    /// Takes an evaluation of the live weights, and keeps them if they are the best so far; of equally good ones the first.
+    pub fn offer(&mut self, found: Found) {
+        let better = self.found().is_none_or(|best| match self.by {
+            BestBy::Accuracy if found.accuracy > best.accuracy => true,
+            BestBy::Accuracy => found.accuracy >= best.accuracy && found.loss < best.loss,
+            BestBy::Loss => found.loss < best.loss,
         });
         let figures = if better {
             copy(&self.live, &self.kept);
@@ -89,7 +100,7 @@ impl Best {
     }
 
     /// Puts the best weights into the live tensors.
-    pub(crate) fn recall(&self) {
+    pub fn recall(&self) {
         copy(&self.kept, &self.live);
     }
 
@@ -121,7 +132,7 @@ mod tests {
     #[test]
     fn the_best_weights_come_back_and_patience_counts_evaluations() {
         let mut live = Tensor::from_slice(&[0.0_f32]).set_requires_grad(true);
-        let mut best = Best::new(&[("w".to_owned(), live.shallow_clone())]);
+        let mut best = Best::new(BestBy::Accuracy, &[("w".to_owned(), live.shallow_clone())]);
         assert_eq!(best.found(), None);
         let mut at = |value: f64, evaluation: Found| {
             let _ = tch::no_grad(|| live.fill_(value));
@@ -140,14 +151,29 @@ mod tests {
     }
 
     #[test]
+    fn by_the_loss_the_accuracy_decides_nothing() {
+        let live = [("w".to_owned(), Tensor::from_slice(&[0.0_f32]))];
+        let mut best = Best::new(BestBy::Loss, &live);
+        for (evaluation, expected) in [
+            (found(5, 0.6, 0.7), 5),
+            (found(10, 0.9, 0.7), 5),
+            (found(15, 0.1, 0.5), 15),
+            (found(20, 0.9, f64::NAN), 15),
+        ] {
+            best.offer(evaluation);
+            assert_eq!(best.found().map(|found| found.step), Some(expected));
+        }
+    }
+
+    #[test]
     fn the_state_is_all_there_is() {
         let one = |value: f32| vec![("w".to_owned(), Tensor::from_slice(&[value]))];
-        let mut first = Best::new(&one(2.0));
+        let mut first = Best::new(BestBy::Accuracy, &one(2.0));
         first.offer(found(5, 0.6, 0.7));
         first.offer(found(10, 0.5, 0.7));
         // As a session does it: the stored tensors are copied over those of a run that has just begun.
         let live = one(9.0);
-        let resumed = Best::new(&live);
+        let resumed = Best::new(BestBy::Accuracy, &live);
         for ((_, from), (_, mut to)) in first.state().into_iter().zip(resumed.state()) {
             to.copy_(&from);
         }

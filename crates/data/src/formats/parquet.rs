@@ -1,4 +1,4 @@
-//! The same rows as parquet, as the Hugging Face hub has them. Images may be inside.
+//! Rows of parquet files, as the Hugging Face hub has them. Images may be inside.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -10,25 +10,30 @@ use parquet::record::{Field, Row as Columns};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use super::images::Embedded;
+use super::text::{Format, MAX_FILE_BYTES, empty};
 use crate::error::{DataError, Place, Spot};
-use crate::formats::images::Embedded;
-use crate::formats::text::{Format, MAX_FILE_BYTES, empty};
 
-/// The rows of a file, at least one.
-pub(super) fn read<T: DeserializeOwned>(
+/// The rows of a file, made of those of its columns that are `wanted`. A column `image` or `images` becomes the names of
+/// images; one that is inside the file gets its name from `embedded`.
+pub(super) fn rows<T: DeserializeOwned>(
     path: &Path,
     format: &Format,
+    wanted: &[&str],
     embedded: Embedded<'_>,
 ) -> Result<Vec<T>, DataError> {
-    let rows = guarded(path, || read_rows(path, embedded))?;
+    let rows = guarded(path, || read_rows(path, wanted, embedded))?;
     if rows.is_empty() {
         return Err(empty(path, Place::File, "", format));
     }
     Ok(rows)
 }
 
-/// The names of the columns.
-pub(super) fn columns(path: &Path) -> Result<BTreeSet<String>, DataError> {
+/// The names of a file's columns.
+///
+/// # Errors
+/// The file cannot be read, or is damaged.
+pub(crate) fn columns(path: &Path) -> Result<BTreeSet<String>, DataError> {
     guarded(path, || {
         let reader = open(path)?;
         let schema = reader.metadata().file_metadata().schema();
@@ -81,6 +86,7 @@ fn open(path: &Path) -> Result<SerializedFileReader<File>, DataError> {
 
 fn read_rows<T: DeserializeOwned>(
     path: &Path,
+    wanted: &[&str],
     embedded: Embedded<'_>,
 ) -> Result<Vec<T>, DataError> {
     let reader = open(path)?;
@@ -90,16 +96,17 @@ fn read_rows<T: DeserializeOwned>(
     let mut rows = Vec::new();
     for (i, columns) in columns.enumerate() {
         let columns = columns.map_err(|error| damaged(path, i, &error))?;
-        let row = object(&columns, embedded)?;
+        let row = object(&columns, wanted, embedded)?;
         rows.push(serde_json::from_value(row).map_err(|error| damaged(path, i, &error))?);
     }
     Ok(rows)
 }
 
 /// A row as the JSON that its line would have been; columns that are no part of the format are left out.
-fn object(columns: &Columns, embedded: Embedded<'_>) -> Result<Value, DataError> {
+fn object(columns: &Columns, wanted: &[&str], embedded: Embedded<'_>) -> Result<Value, DataError> {
     let mut object = Map::new();
-    for (name, field) in columns.get_column_iter() {
+    let columns = columns.get_column_iter();
+    for (name, field) in columns.filter(|(name, _)| wanted.contains(&name.as_str())) {
         let value = match (name.as_str(), field) {
             (_, Field::Null) => continue,
             ("images", Field::ListInternal(list)) => {
@@ -110,12 +117,7 @@ fn object(columns: &Columns, embedded: Embedded<'_>) -> Result<Value, DataError>
                 json!(names.collect::<Result<Vec<_>, _>>()?)
             }
             ("image" | "images", field) => json!(image(field, embedded)?),
-            (
-                "id" | "prompt" | "question" | "context" | "chosen" | "rejected" | "y_win"
-                | "y_lose" | "text" | "image_path" | "completion" | "label" | "rejected_score",
-                field,
-            ) => without_nulls(field.to_json_value()),
-            _ => continue,
+            (_, field) => without_nulls(field.to_json_value()),
         };
         object.insert(name.clone(), value);
     }

@@ -1,0 +1,154 @@
+//! VL-RewardBench (arXiv 2411.17451): 1250 pairs of answers that people ranked.
+//!
+//! The Hugging Face hub has it as parquet with the images inside, its repository as JSON lines that name them. Of the two
+//! numbers of `human_ranking` each is the rank of an answer: `[0, 1]` prefers the first. A row of which the numbers do not
+//! prefer one is not judged.
+//!
+//! # Reference
+//! A row counts under `general`, `hallucination` or `reasoning`. The official script tells these by the folder of the image,
+//! which the parquet file does not have; here, as in lmms-eval, what the row's id begins with tells them, in both files.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::{Names, Pair};
+use crate::comparison::Comparison;
+use crate::conversation::text_or_integer;
+use crate::error::DataError;
+use crate::file_kind::FileKind;
+use crate::formats::images::Embedded;
+use crate::formats::table::{Fault, Numbering, Table};
+use crate::formats::text::{self, Format};
+use crate::formats::{parquet, rows};
+use crate::preference::Side;
+
+pub(crate) const FORMAT: Format = Format {
+    name: "VL-RewardBench",
+    expected: "JSON rows with query, response and human_ranking",
+};
+
+/// The columns of a parquet file that say something of a pair.
+const COLUMNS: [&str; 7] = [
+    "id",
+    "image",
+    "image_path",
+    "query",
+    "response",
+    "human_ranking",
+    "models",
+];
+
+const NAMES: Names = Names {
+    image: "image",
+    question: "query",
+    outputs: ["response[0]", "response[1]"],
+};
+
+/// A row as the files have it.
+#[derive(Deserialize)]
+struct Row {
+    #[serde(deserialize_with = "text_or_integer")]
+    id: String,
+    #[serde(default)]
+    image: Option<String>,
+    #[serde(default)]
+    image_path: Option<String>,
+    query: String,
+    response: Vec<String>,
+    human_ranking: Vec<i64>,
+    #[serde(default)]
+    models: Option<Vec<String>>,
+}
+
+fn comparison(row: Row) -> Result<Comparison, Fault> {
+    let group = group(&row.id);
+    let outputs: [String; 2] = row.response.try_into().map_err(|answers: Vec<String>| {
+        let found = format!("found {} answers, expected two", answers.len());
+        ("response".to_owned(), found)
+    })?;
+    let preferred = match row.human_ranking[..] {
+        [0, 1] => Some(Side::First),
+        [1, 0] => Some(Side::Second),
+        [_, _] => None,
+        _ => {
+            let found = format!("found {} ranks, expected two", row.human_ranking.len());
+            return Err(("human_ranking".to_owned(), found));
+        }
+    };
+    let pair = Pair {
+        image: row.image.or(row.image_path),
+        question: row.query,
+        outputs,
+        models: row.models.and_then(|models| models.try_into().ok()),
+        group: Some(group.to_owned()),
+        preferred,
+        id: row.id,
+    };
+    pair.comparison(&NAMES)
+}
+
+/// What a row counts under: `hallucination_pair-811`, `RLAIF-V-14` and `RLHF-V-3` are about hallucinations,
+/// `mathverse_2714` and `mmmu_pro_test_Art_35` about reasoning, all others general.
+fn group(id: &str) -> &'static str {
+    let begins = id.split(['-', '_']).next().unwrap_or_default();
+    match begins.to_lowercase().as_str() {
+        "hallucination" | "rlhf" | "rlaif" => "hallucination",
+        "mathverse" | "mmmu" => "reasoning",
+        _ => "general",
+    }
+}
+
+fn comparisons(
+    path: &Path,
+    rows: Vec<Row>,
+    numbering: Numbering<'_>,
+) -> Result<Vec<Comparison>, DataError> {
+    let table = Table {
+        path,
+        format: &FORMAT,
+        numbering,
+        rows: &[],
+    };
+    table.convert(rows, |_, row| comparison(row))
+}
+
+/// Reads a file: JSON lines, a JSON list, or parquet, whatever its name. In a parquet file images are inside; `embedded` is
+/// given their bytes and returns the name that the row has them under.
+///
+/// # Errors
+/// The file cannot be read, a row is damaged, or as `embedded` says.
+pub fn read(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Comparison>, DataError> {
+    if FileKind::at(path) == Some(FileKind::Parquet) {
+        let rows = parquet::rows(path, &FORMAT, &COLUMNS, embedded)?;
+        return comparisons(path, rows, Numbering::List);
+    }
+    let text = text::read(path, &FORMAT)?;
+    if text.trim_start().starts_with('[') {
+        return comparisons(path, rows::list(path, &text, &FORMAT)?, Numbering::List);
+    }
+    let (rows, lines) = rows::lines(path, &text, &FORMAT)?;
+    comparisons(path, rows, Numbering::Lines(&lines))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_tells_the_group() {
+        // Ids of the released file.
+        for (id, expected) in [
+            ("LRVInstruction-000000007746", "general"),
+            ("wildvision-battle-17", "general"),
+            ("VLFeedback_3", "general"),
+            ("RLAIF-V-14", "hallucination"),
+            ("RLHF-V-9", "hallucination"),
+            ("hallucination_pair-7997", "hallucination"),
+            ("mathverse_1649_1", "reasoning"),
+            ("mmmu_pro_validation_Public_Health_29", "reasoning"),
+        ] {
+            assert_eq!(group(id), expected, "{id}");
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Object-HalBench's rule of objects: which words of a text, or of objects that somebody extracted from one, stand for kinds of
+//! COCO's.
+//!
+//! The table is the one that CHAIR and Object-HalBench publish: a line for each kind, its name first, then other words for it. Two words
+//! that stand together and are a term are read before single ones; a young animal is its kind, a home plate no plate, a bow tie a
+//! tie, a toilet's seat no chair.
+//!
+//! # Reference
+//! The official script (RLAIF-V, `eval_gpt_obj_halbench.py`) lemmatises the words of a text with WordNet and those of an object with
+//! spaCy; here both, and the table, are put into the singular by a few rules ([`singular`]). Of an object of several words the script
+//! takes the nouns that stand together, told by spaCy's tagger; here such an object counts where it is a term as a whole or holds
+//! one of two words. Punctuation parts words ([`phrases`]).
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use candor_data::formats::text::{self, Format};
+
+use crate::JudgeError;
+use crate::objects::singular;
+use crate::phrases::phrases;
+
+const FORMAT: Format = Format {
+    name: "Synonyms",
+    expected: "lines of words with commas between them",
+};
+
+/// Animals of which "baby" and "adult" say nothing of the kind.
+const ANIMALS: [&str; 12] = [
+    "bird", "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe",
+    "animal", "cub",
+];
+
+/// The words for kinds of objects.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    /// Term to kind; the words of a term are in the singular, with a blank between them.
+    kinds: HashMap<String, String>,
+    /// Two words that are read together, and what they are read as.
+    pairs: HashMap<String, String>,
+}
+
+impl Terms {
+    /// Reads a table.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a term stands for two kinds.
+    pub(crate) fn read(path: &Path) -> Result<Self, JudgeError> {
+        Self::parse(path, &text::read(path, &FORMAT)?)
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, JudgeError> {
+        let mut kinds: HashMap<String, String> = HashMap::new();
+        for (i, line) in text.lines().enumerate() {
+            let listed = line
+                .split(',')
+                .map(str::trim)
+                .filter(|term| !term.is_empty());
+            let listed: Vec<&str> = listed.collect();
+            let Some(&kind) = listed.first() else {
+                continue;
+            };
+            for term in listed {
+                let before = kinds.insert(words(term).join(" "), kind.to_owned());
+                if before.is_some_and(|before| before != kind) {
+                    let problem =
+                        format!("line {}: {term:?} stands for another kind already", i + 1);
+                    return Err(JudgeError::unfit(path, problem, "keep it in one line"));
+                }
+            }
+        }
+        let of_two = kinds.keys().filter(|term| term.split(' ').count() == 2);
+        let mut pairs: HashMap<String, String> =
+            of_two.map(|term| (term.clone(), term.clone())).collect();
+        let mut read_as = |pair: String, word: &str| pairs.insert(pair, word.to_owned());
+        for animal in ANIMALS {
+            read_as(format!("baby {animal}"), animal);
+            read_as(format!("adult {animal}"), animal);
+        }
+        for vehicle in ["jet", "train"] {
+            read_as(format!("passenger {vehicle}"), vehicle);
+        }
+        for (pair, word) in [
+            ("home plate", "home plate"),
+            ("train track", "train track"),
+            ("bow tie", "tie"),
+            ("toilet seat", "toilet"),
+        ] {
+            read_as(pair.to_owned(), word);
+        }
+        Ok(Self { kinds, pairs })
+    }
+
+    /// The kind that a word stands for.
+    pub(crate) fn kind(&self, word: &str) -> Option<&str> {
+        self.kinds.get(word).map(String::as_str)
+    }
+
+    /// The kind of that name or term, as COCO's categories have it.
+    pub(crate) fn kind_of_category(&self, name: &str) -> Option<&str> {
+        self.kind(&words(name).join(" "))
+    }
+
+    /// The terms of a text in their order, each as often as it is said.
+    pub(crate) fn in_text(&self, text: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        for phrase in phrases(text) {
+            let words: Vec<String> = phrase.iter().map(|word| singular(word)).collect();
+            let mut at = 0;
+            while at < words.len() {
+                let pair = self
+                    .pairs
+                    .get(&words[at..words.len().min(at + 2)].join(" "));
+                found.push(pair.unwrap_or(&words[at]).clone());
+                at += if pair.is_some() { 2 } else { 1 };
+            }
+        }
+        self.terms(found)
+    }
+
+    /// The terms of objects that somebody extracted from a text, each once.
+    pub(crate) fn in_objects(&self, objects: &[String]) -> Vec<String> {
+        let mut found: Vec<String> = Vec::new();
+        for object in objects {
+            let words = words(object);
+            let (mut of_two, mut at) = (Vec::new(), 0);
+            while at < words.len() {
+                let pair = self
+                    .pairs
+                    .get(&words[at..words.len().min(at + 2)].join(" "));
+                of_two.extend(pair.cloned());
+                at += if pair.is_some() { 2 } else { 1 };
+            }
+            if of_two.is_empty() {
+                of_two.push(words.join(" "));
+            }
+            for word in of_two {
+                if !found.contains(&word) {
+                    found.push(word);
+                }
+            }
+        }
+        self.terms(found)
+    }
+
+    /// Those of the words that stand for a kind; a seat beside a toilet is the toilet's.
+    fn terms(&self, mut words: Vec<String>) -> Vec<String> {
+        if words.iter().any(|word| word == "toilet") {
+            words.retain(|word| word != "seat");
+        }
+        words.retain(|word| self.kinds.contains_key(word));
+        words
+    }
+}
+
+/// The words of a term or an object in the singular.
+fn words(term: &str) -> Vec<String> {
+    let words = phrases(term).concat();
+    words.iter().map(|word| singular(word)).collect()
+}
+
+/// The objects that a judge's reply lists: the last JSON list of texts in it. None where there is no such list.
+pub(crate) fn read_objects(reply: &str) -> Option<Vec<String>> {
+    let lists = reply.match_indices('[').filter_map(|(at, _)| {
+        let list = serde_json::Deserializer::from_str(&reply[at..]);
+        list.into_iter::<Vec<String>>().next()?.ok()
+    });
+    // "You should return an empty JSON list ()" says the official prompt.
+    lists
+        .last()
+        .or_else(|| (reply.trim() == "()").then(Vec::new))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines of the published table.
+    const TABLE: &str = "person, man, woman, rider, children, people\ndog, puppy\nhot dog\ncow, cattle, calf\n\
+                         airplane, plane, jet\ntrain, locomotive\ntie, bow, bow tie\nchair, seat, stool\ntoilet, urinal\n\
+                         wine glass\ndining table, table, desk\noven, stove, stove top oven\nskis, ski\nscissors\n";
+
+    fn terms() -> Terms {
+        Terms::parse(Path::new("synonyms.txt"), TABLE).unwrap()
+    }
+
+    #[test]
+    fn words_of_a_text_count_as_often_as_they_are_said() {
+        for (text, expected) in [
+            ("A puppy and two dogs; a Dog.", "puppy|dog|dog"),
+            ("She eats hot dogs", "hot dog"),
+            ("It is hot. Dogs rest", "dog"),
+            ("A baby cow and adult dogs", "cow|dog"),
+            ("a passenger jet over train tracks", "jet"),
+            ("He wears a bow tie at the home plate", "tie"),
+            ("The seat of the toilet", "toilet"),
+            ("A toilet seat, a stool", "toilet|stool"),
+            ("a seat", "seat"),
+            ("wine glasses on dining tables", "wine glass|dining table"),
+            ("skis and scissors", "skis|scissor"),
+            ("nothing here", ""),
+        ] {
+            let found = terms().in_text(text);
+            let expected = expected.split('|').filter(|word| !word.is_empty());
+            let expected: Vec<&str> = expected.collect();
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn objects_that_were_extracted_count_once_and_as_wholes() {
+        let found = |objects: &[&str]| {
+            let objects: Vec<String> = objects.iter().map(|&o| o.to_owned()).collect();
+            terms().in_objects(&objects)
+        };
+        // Two terms of one kind are two mentions, one term is one.
+        assert_eq!(found(&["dog", "puppy", "Dogs"]), ["dog", "puppy"]);
+        assert_eq!(found(&["hot dog stand", "baby cow"]), ["hot dog", "cow"]);
+        // A tennis player is no term, and neither is a red dog.
+        assert_eq!(found(&["dog rider", "red dog", "table"]), ["table"]);
+        assert_eq!(found(&["stove top oven"]), ["stove top oven"]);
+        assert_eq!(found(&["toilet", "seat"]), ["toilet"]);
+        assert_eq!(terms().kind("puppy"), Some("dog"));
+        assert_eq!(
+            terms().kind_of_category("dining table"),
+            Some("dining table")
+        );
+        assert_eq!(terms().kind_of_category("spoon"), None);
+    }
+
+    #[test]
+    fn lists_are_read_out_of_replies() {
+        for (reply, expected) in [
+            (r#"["dog", "cat"]"#, Some(vec!["dog", "cat"])),
+            ("Here:\n```json\n[\n  \"dog\"\n]\n```", Some(vec!["dog"])),
+            (r#"In [1] I see: ["dog"] and so on"#, Some(vec!["dog"])),
+            (r#"["dog"], or rather ["cat"]."#, Some(vec!["cat"])),
+            ("[]", Some(vec![])),
+            ("()", Some(vec![])),
+            ("dog, cat", None),
+            (r#"["dog", "#, None),
+            ("[1, 2]", None),
+            ("", None),
+        ] {
+            let expected =
+                expected.map(|list| list.into_iter().map(str::to_owned).collect::<Vec<String>>());
+            assert_eq!(read_objects(reply), expected, "{reply}");
+        }
+    }
+
+    #[test]
+    fn a_term_of_two_kinds_is_refused() {
+        let error = Terms::parse(Path::new("s.txt"), "dog, pet\ncat, pets\n").unwrap_err();
+        let message = error.to_string();
+        assert!(
+            message.contains("line 2") && message.contains("pets"),
+            "{message}"
+        );
+    }
+}

@@ -1,7 +1,6 @@
 //! Runs on several ranks of which one dies, or cannot write: they end in the bytes of an undisturbed run, on however many ranks
 //! they go on.
 
-use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 

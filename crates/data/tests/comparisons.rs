@@ -358,6 +358,7 @@ fn benchmarks_of_reward_models_say_their_groups() {
         models: None,
         group: group.map(Into::into),
         judgement: preferred,
+        severity: None,
     };
     let said = |side| {
         Some(Judgement {

@@ -35,11 +35,9 @@ fn all_stages_run_on_llava_onevision() {
 #[test]
 fn all_stages_run_on_qwen2_5_vl() {
     // Eight tokens an image at most, adapters on the tower as well, and rows of two images.
-    let qwen = Family {
-        everywhere: "model.max_pixels=6272",
-        lora: WITH_TOWER,
-        ..Family::new("qwen2.5-vl-7b", folders::qwen2_5_vl).with_two_images()
-    };
+    let mut qwen = Family::new("qwen2.5-vl-7b", folders::qwen2_5_vl).with_two_images();
+    qwen.everywhere = "model.max_pixels=6272";
+    qwen.lora = WITH_TOWER;
     qwen.is_inspected_as(&["Qwen2_5_VLForConditionalGeneration"]);
     qwen.all_stages();
 }

@@ -67,6 +67,7 @@ impl Pair {
             models: self.models,
             group: self.group,
             judgement: self.preferred.map(Judgement::for_side),
+            severity: None,
         })
     }
 }

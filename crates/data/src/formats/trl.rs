@@ -144,7 +144,7 @@ fn comparison(i: usize, mut row: Row) -> Result<Comparison, Fault> {
         outputs: [chosen, rejected],
         models: None,
         group: None,
-        judgement: Some(Judgement::of_chosen()),
+        judgement: Some(Judgement::for_side(Side::First)),
         severity: row.rejected_score,
     };
     match fault_of(&comparison) {

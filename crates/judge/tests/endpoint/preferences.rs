@@ -17,7 +17,9 @@ fn pair(id: &str, outputs: [&str; 2]) -> Comparison {
         original_answer: None,
         outputs: outputs.map(str::to_owned),
         models: None,
+        group: None,
         judgement: None,
+        severity: None,
     }
 }
 

@@ -154,7 +154,7 @@ fn check_parts(r: &mut Reader, score: &ScoreRecipe, ppo: &PpoRecipe) {
     if ppo.advantages.refill_rounds() > 0 && ppo.kl_place == KlPlace::Reward && ppo.kl_coef > 0.0 {
         r.mistake(
             "advantages.refill_rounds",
-            "with the KL in the reward no two responses earn the same, so no prompt would be replaced",
+            "with the KL in the reward hardly any two responses earn the same, so hardly a prompt would be replaced",
             "use kl.place = \"loss\" or kl.coef = 0.0, or remove it",
         );
     }

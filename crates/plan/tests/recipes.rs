@@ -234,6 +234,20 @@ fn the_papers_reward_model_stands_on_the_larger_model() {
     assert_eq!(ppo.memory.unwrap().trained_bytes, 3 * trained);
 }
 
+/// Prompts without spread are replaced in up to four rounds, each of which may ask as many as the step has.
+#[test]
+fn refilled_rounds_are_in_the_bound_on_tokens() {
+    let mut planner = Planner::default();
+    chain(&mut planner, "llava-7b-224");
+    let dapo = root().join("recipes/llava-7b-224/grpo/5-dapo.toml");
+    let once = 562 * 512 * (128 + 256 + 896);
+    for (rounds, times) in [(0, 1), (4, 5)] {
+        let sets = [format!("advantages.refill_rounds={rounds}")];
+        let plan = plan(&mut planner, &dapo, &sets);
+        assert_eq!(plan.n_tokens, Some(times * once), "{:?}", plan.notes);
+    }
+}
+
 /// The reward model's base is the policy's as long as both are on one device.
 #[test]
 fn a_base_on_two_devices_is_in_memory_twice() {

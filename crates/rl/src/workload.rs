@@ -15,7 +15,8 @@ use crate::{RlError, run};
 
 /// Reads and tokenises the recipe's prompts for the policy's base and that of its reward model, which are one where there is none. A token is counted
 /// once, however often it is read: it is sampled, scored, compared with the reference and valued, and then trained on
-/// `inner_epochs` times by the policy and the value model.
+/// `inner_epochs` times by the policy and the value model. Where prompts are replaced, every round may sample and score as many
+/// tokens again.
 ///
 /// # Errors
 /// As reading the prompts for the run.
@@ -44,11 +45,13 @@ pub fn workload(recipe: &RlRecipe, policy: &Reading, judge: &Reading) -> Result<
     let lengths = rows.iter().map(|row| row.query.len() as u64);
     let mean = lengths.clone().sum::<u64>() / rows.len() as u64;
     let images = rows.iter().filter_map(|row| row.conversation.image.clone());
+    // In each round of refilling as many prompts may be asked again.
+    let times = 1 + recipe.ppo.advantages.refill_rounds() as u64;
     Ok(Workload {
         n_rows: rows.len() as u64,
         rows: "prompts",
         n_steps: Some(n_steps),
-        n_tokens: n_steps * recipe.batch.rollout_batch as u64 * (mean + answer),
+        n_tokens: n_steps * recipe.batch.rollout_batch as u64 * (mean + answer) * times,
         tokens_are_a_bound: true,
         longest_tokens: lengths.max().unwrap_or(0) + answer,
         images: ImageCount::of(images),

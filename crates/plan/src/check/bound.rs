@@ -93,16 +93,17 @@ fn judged(
     })
 }
 
-/// PPO, where the steps are given; `longest` is a prompt and its answer.
+/// PPO, where the steps are given; `longest` is a prompt and its answer. Each round of refilling may ask as many prompts again.
 pub(crate) fn rl(recipe: &RlRecipe, longest: u64) -> Option<Bound> {
     let Length::Steps(n_steps) = recipe.length else {
         return None;
     };
     let n_rows = n_steps * recipe.batch.rollout_batch as u64;
+    let times = 1 + recipe.ppo.advantages.refill_rounds() as u64;
     Some(Bound {
         n_steps: Some(n_steps),
         n_rows,
         rows: "rollouts",
-        n_tokens: n_rows * longest,
+        n_tokens: n_rows * longest * times,
     })
 }

@@ -159,11 +159,13 @@ fn unpaired_rows_are_answers_with_labels() {
         {"id": 7, "prompt": message("user", json!([{"type": "image"}, text("What?")])), "images": ["a.png"],
             "completion": message("assistant", json!([text("A dog.")])), "label": false},
         {"id": "c", "prompt": "Who?", "completion": "Me.", "label": false, "score": 0.25},
+        {"id": "d", "prompt": "What?", "completion": "A cup.", "label": true, "image_path": "a.png"},
     ]);
     let expected = [
         rated("row-0", Some("a.png"), "<image>\nWhat?", "A cup.", true),
         rated("7", Some("a.png"), "<image>\nWhat?", "A dog.", false),
         rated("c", None, "Who?", "Me.", false),
+        rated("d", Some("a.png"), "<image>\nWhat?", "A cup.", true),
     ];
     let path = Path::new("a.json");
     assert_eq!(unpaired::parse(path, &rows.to_string()).unwrap(), expected);

@@ -128,10 +128,7 @@ fn comparison(i: usize, mut row: Row) -> Result<Comparison, Fault> {
             rejected[n..].to_vec(),
         )
     };
-    let mut names = image_names(row.image, row.images)?;
-    if names.is_empty() {
-        names.extend(row.image_path);
-    }
+    let names = image_names(row.image, row.images, row.image_path)?;
     let image = message::place_image(&mut prompt, names)?;
     let context = row.context.unwrap_or_default();
     let chosen = after(&context, answer("chosen", &chosen)?);
@@ -156,10 +153,18 @@ fn comparison(i: usize, mut row: Row) -> Result<Comparison, Fault> {
     }
 }
 
-/// The names of a row's images, of both fields that may have them.
-fn image_names(image: Option<Names>, images: Option<Names>) -> Result<Vec<String>, Fault> {
+/// The names of a row's images, of both fields that may have them; where they have none, the path.
+fn image_names(
+    image: Option<Names>,
+    images: Option<Names>,
+    path: Option<String>,
+) -> Result<Vec<String>, Fault> {
     let names = [image, images].into_iter().flatten();
-    names.flat_map(Names::list).collect()
+    let mut names = (names.flat_map(Names::list)).collect::<Result<Vec<String>, Fault>>()?;
+    if names.is_empty() {
+        names.extend(path);
+    }
+    Ok(names)
 }
 
 fn fault_of(row: &Comparison) -> Option<Fault> {

@@ -25,7 +25,15 @@ pub(crate) const FORMAT: Format = Format {
 };
 
 /// The columns of a parquet file that are read.
-const COLUMNS: [&str; 6] = ["id", "image", "images", "prompt", "completion", "label"];
+const COLUMNS: [&str; 7] = [
+    "id",
+    "image",
+    "images",
+    "image_path",
+    "prompt",
+    "completion",
+    "label",
+];
 
 /// A row as the files have it.
 #[derive(Deserialize)]
@@ -36,6 +44,8 @@ struct Row {
     image: Option<Names>,
     #[serde(default)]
     images: Option<Names>,
+    #[serde(default)]
+    image_path: Option<String>,
     #[serde(default)]
     prompt: Option<Text>,
     #[serde(default)]
@@ -51,7 +61,8 @@ fn rated(i: usize, row: Row) -> Result<RatedAnswer, Fault> {
     let completion = row.completion.ok_or_else(|| missing("completion"))?;
     let is_desirable = row.label.ok_or_else(|| missing("label"))?;
     let mut prompt = prompt.messages("user");
-    let image = message::place_image(&mut prompt, image_names(row.image, row.images)?)?;
+    let names = image_names(row.image, row.images, row.image_path)?;
+    let image = message::place_image(&mut prompt, names)?;
     let rated = RatedAnswer {
         id: row.id.map_or_else(|| format!("row-{i}"), |Id(id)| id),
         image,

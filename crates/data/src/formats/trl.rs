@@ -160,7 +160,8 @@ fn image_names(
     path: Option<String>,
 ) -> Result<Vec<String>, Fault> {
     let names = [image, images].into_iter().flatten();
-    let mut names = (names.flat_map(Names::list)).collect::<Result<Vec<String>, Fault>>()?;
+    let names: Result<Vec<String>, Fault> = names.flat_map(Names::list).collect();
+    let mut names = names?;
     if names.is_empty() {
         names.extend(path);
     }

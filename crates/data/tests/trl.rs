@@ -70,6 +70,45 @@ fn an_image_is_found_wherever_it_is_named_and_has_one_place() {
 }
 
 #[test]
+fn parts_with_names_say_which_image_is_where() {
+    let part = |name: &str| json!({"type": "image", "path": name});
+    let text = json!({"type": "text", "text": "Which?"});
+    let row = |images: Value, content: Value| {
+        let prompt = json!([{"role": "user", "content": content}]);
+        with_answers(json!({"images": images, "prompt": prompt}))
+    };
+    let both = json!([part("b.png"), part("a.png"), text]);
+    let places = "<image>\n<image>\nWhich?".to_owned();
+    let expected = (places.clone(), Some("b.png\na.png".to_owned()));
+    let lists = [
+        json!([]),
+        json!(["a.png", "b.png"]),
+        json!(["b.png", "a.png"]),
+    ];
+    for images in lists {
+        assert_eq!(asked(&row(images, both.clone())), expected);
+    }
+    // Without names in the parts the order is the row's; and an image may stand in two places.
+    let bare = json!([{"type": "image"}, {"type": "image"}, text]);
+    let found = asked(&row(json!(["a.png", "b.png"]), bare));
+    assert_eq!(found, (places.clone(), Some("a.png\nb.png".to_owned())));
+    let twice = row(json!([]), json!([part("a.png"), part("a.png"), text]));
+    assert_eq!(asked(&twice), (places, Some("a.png\na.png".to_owned())));
+    let others = [
+        json!(["a.png"]),
+        json!(["a.png", "c.png"]),
+        json!(["a.png", "b.png", "b.png"]),
+    ];
+    for images in others {
+        let message = read(&row(images, both.clone())).unwrap_err().to_string();
+        let said = r#"but ["b.png", "a.png"] in the parts of messages"#;
+        for part in ["field `images`", said] {
+            assert!(message.contains(part), "{part} is not in {message}");
+        }
+    }
+}
+
+#[test]
 fn the_first_message_of_a_user_has_the_image_and_the_system_comes_before_it() {
     let row = json!({"id": 12, "images": ["a.png"], "prompt": [
         {"role": "system", "content": "Be brief."},

@@ -169,25 +169,30 @@ impl Content {
     }
 }
 
-/// The images of a row whose own fields name `names`, and places for them among the messages where they have none.
+/// The images of a row whose own fields name `names`, and places for them among the messages where they have none. Where each
+/// place is a part with a name, the parts say which image is where.
 pub(super) fn place_image(
     prompt: &mut [Message],
-    mut names: Vec<String>,
+    names: Vec<String>,
 ) -> Result<Option<String>, Fault> {
     let parts = prompt
         .iter_mut()
         .flat_map(|message| message.content.parts_mut());
+    let mut of_parts = Vec::new();
     for name in parts.filter_map(Part::take_name) {
-        let name = name.text()?;
-        // Some write the name into the part and into the row.
-        if !names.contains(&name) {
-            names.push(name);
-        }
+        of_parts.push(name.text()?);
     }
-    let places = format!("{IMAGE_PLACEHOLDER}\n").repeat(names.len());
-    let image = shown::together(names).map_err(|found| ("images".to_owned(), found))?;
     let texts = prompt.iter().map(|message| message.content.text());
     let texts = texts.collect::<Result<Vec<_>, Fault>>()?;
+    let n_places = texts.iter().map(|text| text.matches(IMAGE_PLACEHOLDER));
+    let n_places: usize = n_places.map(Iterator::count).sum();
+    let names = if !of_parts.is_empty() && of_parts.len() == n_places {
+        in_order(names, of_parts)?
+    } else {
+        with_those_of_parts(names, of_parts)
+    };
+    let places = format!("{IMAGE_PLACEHOLDER}\n").repeat(names.len());
+    let image = shown::together(names).map_err(|found| ("images".to_owned(), found))?;
     if image.is_some() && !texts.iter().any(|text| text.contains(IMAGE_PLACEHOLDER)) {
         let of_user = || {
             prompt
@@ -201,6 +206,32 @@ pub(super) fn place_image(
         }
     }
     Ok(image)
+}
+
+/// The names that all places have, in their order; those of the row's own fields, if there are any, are to be the same.
+fn in_order(of_row: Vec<String>, of_parts: Vec<String>) -> Result<Vec<String>, Fault> {
+    let sorted = |names: &[String]| {
+        let mut names = names.to_vec();
+        names.sort();
+        names
+    };
+    if of_row.is_empty() || sorted(&of_row) == sorted(&of_parts) {
+        return Ok(of_parts);
+    }
+    refuse(
+        "images",
+        format!("found {of_row:?}, but {of_parts:?} in the parts of messages"),
+    )
+}
+
+/// The names of a row's own fields, then those that only a part has: some write a name into the part and into the row.
+fn with_those_of_parts(mut names: Vec<String>, of_parts: Vec<String>) -> Vec<String> {
+    for name in of_parts {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
 }
 
 /// The turns of a prompt; what the system says belongs to the human turn after it.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use candor_data::formats::trl::{self, unpaired};
 use candor_data::preference::placeholder_fault;
 use candor_data::{Comparison, DataError, RatedAnswer, Side, Turn};
-use parquet::data_type::{BoolType, ByteArray, ByteArrayType};
+use parquet::data_type::{BoolType, ByteArray, ByteArrayType, Int64Type};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 use serde_json::{Value, json};
@@ -245,6 +245,26 @@ fn parquet(path: &Path, texts: [(&str, &[&str]); 3], labels: &[bool]) {
     column.close().unwrap();
     group.close().unwrap();
     writer.close().unwrap();
+}
+
+#[test]
+fn a_column_of_another_type_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows");
+    let schema = parse_message_type("message rows { REQUIRED INT64 label; }").unwrap();
+    let file = fs::File::create(&path).unwrap();
+    let mut writer = SerializedFileWriter::new(file, Arc::new(schema), Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let labels = column.typed::<Int64Type>();
+    labels.write_batch(&[1, 0], None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+    let read = unpaired::read(&path, &mut |_| unreachable!("no image is inside"));
+    let message = read.unwrap_err().to_string();
+    let expected = "rows: row 0, field `label`: invalid type: integer `1`, expected a boolean";
+    assert!(message.contains(expected), "{message}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::images::Embedded;
-use super::text::{Format, MAX_FILE_BYTES, empty};
+use super::text::{Format, MAX_FILE_BYTES, empty, fault};
 use crate::error::{DataError, Place, Spot};
 
 /// The rows of a file, made of those of its columns that are `wanted`. A column `image` or `images` becomes the names of
@@ -22,7 +22,7 @@ pub(super) fn rows<T: DeserializeOwned>(
     wanted: &[&str],
     embedded: Embedded<'_>,
 ) -> Result<Vec<T>, DataError> {
-    let rows = guarded(path, || read_rows(path, wanted, embedded))?;
+    let rows = guarded(path, || read_rows(path, format, wanted, embedded))?;
     if rows.is_empty() {
         return Err(empty(path, Place::File, "", format));
     }
@@ -51,14 +51,17 @@ fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, DataError>) -> Resul
         .unwrap_or_else(|_| Err(damaged(path, 0, &"the decoder gave up")))
 }
 
-fn damaged(path: &Path, row: usize, found: &impl ToString) -> DataError {
-    let place = Place::Row {
+fn place_of(row: usize) -> Place {
+    Place::Row {
         list: None,
         row,
         line: None,
-    };
+    }
+}
+
+fn damaged(path: &Path, row: usize, found: &impl ToString) -> DataError {
     DataError::Syntax {
-        spot: Spot::new(path, place, ""),
+        spot: Spot::new(path, place_of(row), ""),
         found: found.to_string(),
         remedy: "fetch or write the parquet file again".into(),
     }
@@ -86,6 +89,7 @@ fn open(path: &Path) -> Result<SerializedFileReader<File>, DataError> {
 
 fn read_rows<T: DeserializeOwned>(
     path: &Path,
+    format: &Format,
     wanted: &[&str],
     embedded: Embedded<'_>,
 ) -> Result<Vec<T>, DataError> {
@@ -97,7 +101,10 @@ fn read_rows<T: DeserializeOwned>(
     for (i, columns) in columns.enumerate() {
         let columns = columns.map_err(|error| damaged(path, i, &error))?;
         let row = object(&columns, wanted, embedded)?;
-        rows.push(serde_json::from_value(row).map_err(|error| damaged(path, i, &error))?);
+        rows.push(serde_path_to_error::deserialize(row).map_err(|error| {
+            let column = error.path().to_string();
+            fault(path, place_of(i), &column, &error.into_inner(), format)
+        })?);
     }
     Ok(rows)
 }

@@ -3,6 +3,8 @@
 //! Every format of comparisons is read into this ([`crate::comparisons::ComparisonFormat`]); [`Preference`] is a judged
 //! one with the record of how it came about.
 
+use serde_json::Value;
+
 use crate::conversation::Turn;
 use crate::preference::{Preference, Side, Verdict};
 
@@ -25,8 +27,9 @@ pub struct Comparison {
     pub group: Option<String>,
     /// Which one is better; none where nobody has said so yet.
     pub judgement: Option<Judgement>,
-    /// How bad the worse one is, by the file's own measure; none where the file does not say.
-    pub severity: Option<f64>,
+    /// How bad the worse one is, by the file's own measure and as it writes it, which need not be a number; none where it does not
+    /// say.
+    pub severity: Option<Value>,
 }
 
 /// What was said of two answers, under the two-question protocol.

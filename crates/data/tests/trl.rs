@@ -160,6 +160,17 @@ fn other_words_for_the_same_are_understood() {
     assert_eq!(pair.outputs, ["A cup.", "A dog."]);
 }
 
+/// Only a run that asks for it minds what it is.
+#[test]
+fn how_bad_an_answer_is_may_be_anything() {
+    for score in [json!(2.5), json!("high"), json!([1, 2])] {
+        let row = with_answers(json!({"prompt": "Q", "rejected_score": score}));
+        assert_eq!(read(&row).unwrap().severity, Some(score));
+    }
+    let row = with_answers(json!({"prompt": "Q", "rejected_score": null}));
+    assert_eq!(read(&row).unwrap().severity, None);
+}
+
 #[test]
 fn a_list_is_read_as_lines_are() {
     let rows = json!([

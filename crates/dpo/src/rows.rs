@@ -9,6 +9,7 @@ use candor_data::{Comparison, Conversation, RatedAnswer, Side, Turn, sha256, sho
 use candor_model::sample::{IGNORE, Sample, SampleRules};
 use candor_model::shared::SharedPrefix;
 use candor_train::{Batches, Judgements};
+use serde_json::Value;
 
 use crate::DpoError;
 use crate::answers::Answers;
@@ -251,10 +252,10 @@ fn compared(
 
 /// How bad the row says that the other answer is.
 fn severity(row: &Comparison) -> Result<f64, RowFault> {
-    let found = match row.severity {
-        Some(severity) if severity >= 0.0 && severity.is_finite() => return Ok(severity),
-        Some(severity) => format!("found {severity}, expected a number of at least 0"),
-        None => "missing".to_owned(),
+    let found = match (&row.severity, row.severity.as_ref().and_then(Value::as_f64)) {
+        (_, Some(severity)) if severity >= 0.0 && severity.is_finite() => return Ok(severity),
+        (Some(found), _) => format!("found {found}, expected a number of at least 0"),
+        (None, _) => "missing".to_owned(),
     };
     let remedy = "say how bad the rejected answer is, or set dpo.severity = false";
     Err(RowFault::new(

@@ -16,6 +16,7 @@ pub mod unpaired;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use self::message::{Message, Names, Text};
 use super::images::Embedded;
@@ -79,7 +80,7 @@ struct Row {
     #[serde(default)]
     text: Option<String>,
     #[serde(default)]
-    rejected_score: Option<f64>,
+    rejected_score: Option<Value>,
 }
 
 #[derive(Deserialize)]

@@ -62,7 +62,13 @@ fn a_row_that_does_not_say_how_bad_is_named() {
     let path = folder.path();
     let data = format!("data.preferences=[{:?}]", path.join("scored.jsonl"));
     let sets = [data.as_str(), "run.steps=1", "dpo.severity=true"];
-    for (score, found) in [(Value::Null, "missing"), (json!(-1.5), "found -1.5")] {
+    let bad = [
+        (Value::Null, "missing"),
+        (json!(-1.5), "found -1.5"),
+        (json!("bad"), "found \"bad\""),
+        (json!([1, 2]), "found [1,2]"),
+    ];
+    for (score, found) in bad {
         write_scored(path, |row| if row == 7 { score.clone() } else { json!(1) });
         let message = run(path, "dpo", &sets).unwrap_err().to_string();
         for part in ["scored.jsonl: row 7", "`rejected_score`", found] {

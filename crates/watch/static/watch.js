@@ -78,12 +78,14 @@ async function showChosen() {
 
 function sample(id, row) {
   const numbers = ["score", "correctness", "length_penalty", "symbolic_reward", "reward_sum"].filter((name) => typeof row[name] === "number");
-  const src = `api/runs/${id}/image?name=${encodeURIComponent(row.image)}`;
+  // Several names stand in one text, each on a line.
+  const images = row.image ? String(row.image).split("\n") : [];
+  const src = (name) => `api/runs/${id}/image?name=${encodeURIComponent(name)}`;
   return make(
     "article",
     {},
-    row.image ? make("img", { src, loading: "lazy", alt: `image ${row.image}` }) : null,
-    make("p", {}, make("strong", {}, String(row.query ?? "").replace("<image>\n", ""))),
+    ...images.map((name) => make("img", { src: src(name), loading: "lazy", alt: `image ${name}` })),
+    make("p", {}, make("strong", {}, String(row.query ?? "").replaceAll("<image>\n", ""))),
     make("p", {}, String(row.response ?? "")),
     make("dl", {}, ...numbers.flatMap((name) => [make("dt", {}, name), make("dd", {}, figure(row[name]))])),
     Array.isArray(row.facts) && row.facts.length > 0 ? make("details", {}, make("summary", {}, "what the reward model was told"), ...row.facts.map((fact) => make("p", {}, fact))) : null,

@@ -275,6 +275,27 @@ fn a_base_on_two_devices_is_in_memory_twice() {
     }
 }
 
+/// A Qwen2.5-VL 7B has 8.29 billion weights, two bytes each in bf16.
+#[test]
+fn a_base_that_sees_within_two_bounds_is_in_memory_twice() {
+    let mut planner = Planner::default();
+    let qwen = root().join("recipes/qwen2.5-vl-7b");
+    let smaller = ["model.max_pixels=50176".to_owned()];
+    plan(&mut planner, &qwen.join("4-policy-init.toml"), &[]);
+    let mut weights = |of_reward: &[String], of_ppo: &[String]| {
+        plan(&mut planner, &qwen.join("3-reward.toml"), of_reward);
+        let ppo = plan(&mut planner, &qwen.join("5-ppo.toml"), of_ppo);
+        ppo.memory.unwrap().weights_bytes
+    };
+    let once = weights(&[], &[]);
+    assert_eq!(weights(&smaller, &smaller), once);
+    // The reward model is trained at the bounds of its folder where its recipe gives none.
+    for twice in [weights(&[], &smaller), weights(&smaller, &[])] {
+        let base = twice - once;
+        assert!((16_500_000_000..16_700_000_000).contains(&base), "{base}");
+    }
+}
+
 /// By hand: with eight lanes there is a second gradient of what is trained, and every round each rank sends its own to all others.
 #[test]
 fn what_ranks_take_is_planned() {

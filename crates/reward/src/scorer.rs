@@ -61,7 +61,8 @@ pub struct Base {
     /// What it computes in; `bf16` for packed bases too.
     #[serde(default = "f32_name", skip_serializing_if = "is_f32")]
     pub arithmetic: String,
-    /// Pixels that its images have, where it sees them near their own size.
+    /// Pixels that its images have, where it sees them near their own size. Runs from before bounds could be given have none:
+    /// theirs were those of the folder.
     #[serde(default, skip_serializing_if = "PixelBounds::is_none")]
     pub pixels: PixelBounds,
 }
@@ -135,18 +136,22 @@ impl RewardModel {
         let description = Description::read(folder)?;
         let base = description.base;
         let mut now = Base::of(&base.folder, bundle);
-        if base.pixels.is_none() {
-            now.pixels = base.pixels;
-        } else if now.pixels != base.pixels {
+        let then = if base.pixels.is_none() && !now.pixels.is_none() {
+            Self::sees(folder)?
+        } else {
+            base.pixels
+        };
+        if now.pixels != then {
             return Err(RewardError::Unfit {
                 path: folder.join(DESCRIPTION),
                 problem: format!(
-                    "it was trained on images of {}, and here they have {}",
-                    base.pixels, now.pixels
+                    "it was trained on images of {then}, and here they have {}",
+                    now.pixels
                 ),
                 remedy: "set model.min_pixels and model.max_pixels as they were then",
             });
         }
+        now.pixels = base.pixels;
         if now.arithmetic != base.arithmetic {
             return Err(RewardError::Unfit {
                 path: folder.join(DESCRIPTION),
@@ -272,7 +277,17 @@ impl RewardModel {
         Ok(found.with_pixels(Self::pixels(folder)?))
     }
 
-    /// Bounds of the images that a reward model was trained on; none where its base sees all alike.
+    /// Bounds within which its base sees images: those that were recorded, or those of its folder where none were. None where
+    /// it sees all alike.
+    ///
+    /// # Errors
+    /// As [`RewardModel::base`], or the folder does not say what is done to images.
+    pub fn sees(folder: &Path) -> Result<PixelBounds, RewardError> {
+        Ok(PixelBounds::of(&Self::base(folder)?.processor()?))
+    }
+
+    /// Bounds that were recorded of the images that a reward model was trained on; none where its base sees all alike, or where
+    /// it is from before they were recorded ([`RewardModel::sees`]).
     ///
     /// # Errors
     /// The folder holds no reward model.
@@ -364,6 +379,34 @@ mod tests {
     use std::fs;
 
     use super::*;
+
+    /// The folder of a Qwen2.5-VL has its own bounds, which are written out here.
+    #[test]
+    fn a_base_of_which_no_bounds_were_recorded_sees_as_its_folder_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let qwen = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let qwen = qwen.join("../model/tests/golden/qwen/folders/published");
+        for name in ["config.json", "preprocessor_config.json"] {
+            fs::copy(qwen.join(name), dir.path().join(name)).unwrap();
+        }
+        let reward = dir.path().join("reward");
+        fs::create_dir(&reward).unwrap();
+        for (recorded, [min, max]) in [
+            (serde_json::json!({}), [3136, 12_845_056]),
+            (serde_json::json!({"min": 4000, "max": 6272}), [4000, 6272]),
+        ] {
+            let description = serde_json::json!({
+                "base": {"folder": dir.path(), "fingerprint": "x", "pixels": recorded}, "bullet": "- ",
+                "caption_shuffle_seed": null, "pooling": "last_token", "max_tokens": 9, "score_mean": 0.0, "score_std": 1.0,
+            });
+            fs::write(reward.join(DESCRIPTION), description.to_string()).unwrap();
+            let expected = PixelBounds {
+                min: Some(min),
+                max: Some(max),
+            };
+            assert_eq!(RewardModel::sees(&reward).unwrap(), expected);
+        }
+    }
 
     #[test]
     fn a_base_is_found_from_another_folder_than_that_of_the_training() {

@@ -48,7 +48,7 @@ impl Known {
         }
     }
 
-    /// Bounds of its images, those of its folder where none were given.
+    /// Bounds of its images, those of its folder where none were given. Where only its sizes are known, none stands for those.
     pub(crate) fn sees(&self) -> PixelBounds {
         match self {
             Self::Here(reading) => PixelBounds::of(&reading.processor),
@@ -75,7 +75,7 @@ pub(crate) struct Made {
 pub(crate) struct Judge {
     /// Its base.
     pub base: PathBuf,
-    /// Bounds of its images.
+    /// Bounds of its images; none are those of its base.
     pub pixels: PixelBounds,
     /// Its adapter.
     pub lora: LoraConfig,

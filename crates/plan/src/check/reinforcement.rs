@@ -72,8 +72,8 @@ pub(crate) fn rl(
         },
     )?;
     let apart = apart(recipe, &mut plan);
-    let sees_alike = judge_pixels.is_none() || judge.sees() == policy.sees();
-    let shared = !apart && sees_alike && judge_base == recipe.base;
+    // A run records what it sees by, so bounds that a recipe leaves to the folder are bounds too.
+    let shared = !apart && judge.sees() == policy.sees() && judge_base == recipe.base;
     let (policy, judge) = (of_policy, of_judge);
     let longest = longest(workload.as_ref(), bound);
     let value = longest + judge_image.saturating_sub(policy_image);

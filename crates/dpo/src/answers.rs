@@ -13,6 +13,8 @@ pub struct Answers {
     pub shared: SharedPrefix,
     /// The weight of each token that is read, for each answer.
     pub weights: Vec<Vec<f64>>,
+    /// How often the other answer counts in the loss, where the row says so.
+    pub other_times: Option<f64>,
     /// Tokens of the prompt.
     pub(crate) n_prompt: usize,
 }
@@ -59,6 +61,7 @@ impl Answers {
         Ok(Self {
             shared: SharedPrefix::of(id, &read, image)?,
             weights: weights.into(),
+            other_times: None,
             n_prompt: prompt.len(),
         })
     }
@@ -81,17 +84,18 @@ impl Answers {
         Ok(Self {
             shared: SharedPrefix::of(id, &[read], image)?,
             weights: vec![vec![1.0; answer.len()]],
+            other_times: None,
             n_prompt: prompt.len(),
         })
     }
 
-    /// The same where the tokens of the other answer weigh `times` as much.
+    /// The same where the other answer counts `times` in the loss.
     #[must_use]
-    pub fn with_other_times(mut self, times: f64) -> Self {
-        for weight in self.weights.iter_mut().skip(1).flatten() {
-            *weight *= times;
+    pub fn with_other_times(self, times: f64) -> Self {
+        Self {
+            other_times: Some(times),
+            ..self
         }
-        self
     }
 
     /// Tokens that a pass computes.
@@ -128,6 +132,7 @@ impl Answers {
         Ok(Self {
             shared: SharedPrefix::of("a mismatched answer", &read, self.shared.image.clone())?,
             weights: other.weights.clone(),
+            other_times: other.other_times,
             n_prompt: to,
         })
     }
@@ -165,6 +170,15 @@ mod tests {
             fault.found.contains("the beginning of the other"),
             "{fault:?}"
         );
+    }
+
+    #[test]
+    fn what_the_other_answer_counts_is_beside_the_weights() {
+        let both: [&[i64]; 2] = [&[7, 2], &[8, 2]];
+        let answers = Answers::new("a", &[1], both, None, counting(true)).unwrap();
+        let severe = answers.clone().with_other_times(0.0);
+        assert_eq!(severe.weights, answers.weights);
+        assert_eq!((answers.other_times, severe.other_times), (None, Some(0.0)));
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! What the log-probabilities of some rows amount to.
 //!
 //! Of rated answers the good ones stand for the preferred answers and the bad ones for the others; nothing says which good one is
-//! to be compared with which bad one, so all are compared with all.
+//! to be compared with which bad one, so all are compared with all. How bad a row says that an answer is (`dpo.severity`) is in the
+//! losses alone: rewards, and what is told of them, are as if nothing was said, as in the code of HSA-DPO's authors.
 
 use serde::Serialize;
 use tch::{Kind, Tensor};
 
 use crate::objective::Objective;
-use crate::policy::{Scored, columns, desirable, to_host};
+use crate::policy::{Scored, columns, desirable, severity, to_host};
 use crate::reference::Reference;
 use crate::rows::Row;
 
@@ -56,6 +57,7 @@ impl Figures {
     ) -> Self {
         let mut policy = columns(scored);
         policy.desirable = desirable(rows);
+        policy.severity = severity(rows);
         let reference = reference.map(|all| all.of(rows));
         let loss = objective.loss;
         let terms = loss.terms(&policy, reference.as_ref(), objective.context(divergence));

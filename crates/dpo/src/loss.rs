@@ -22,6 +22,9 @@ pub struct Logprobs {
     pub spoilt: Option<Spoilt>,
     /// Where rows are rated answers, of which `chosen` and `rejected` are the same: 1 for a good one, 0 for another; `[n]` f64.
     pub desirable: Option<Tensor>,
+    /// Of the policy's: how often the log-ratio of each other answer counts in the loss, `[n]` f64; none where each counts once. Rewards
+    /// are without it.
+    pub severity: Option<Tensor>,
 }
 
 /// Log-probabilities of the preferred answers under spoilt images.
@@ -45,6 +48,7 @@ impl Logprobs {
                 shown: spoilt.shown.to_device(device),
             }),
             desirable: (self.desirable.as_ref()).map(|desirable| desirable.to_device(device)),
+            severity: (self.severity.as_ref()).map(|severity| severity.to_device(device)),
         }
     }
 }
@@ -167,6 +171,10 @@ impl Loss {
         Context { divergence, anchor }: Context,
     ) -> Terms {
         let [chosen, rejected] = log_ratios(policy, reference);
+        let rejected = match &policy.severity {
+            Some(severity) => rejected * severity,
+            None => rejected,
+        };
         let preference = match self {
             Self::Sigmoid {
                 beta,

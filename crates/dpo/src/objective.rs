@@ -21,7 +21,7 @@ pub struct Objective {
     pub anchor: Option<f64>,
     /// What the image is compared with.
     pub image_negative: Option<ImageNegative>,
-    /// Whether the other answer's tokens weigh as much as the row says that it is bad.
+    /// Whether the other answer counts as much in the loss as the row says that it is bad.
     pub severity: bool,
 }
 
@@ -126,7 +126,7 @@ impl Objective {
                 .bool("dpo.severity", "HSA-DPO: whether the log-probability of the other answer is multiplied by how bad the row says that it is (`rejected_score`), which every row must say.")
                 .or(false, "false");
             if severity && mean {
-                let problem = "a mean is the same whatever all tokens weigh";
+                let problem = "its authors multiply a sum by how bad an answer is, not a mean";
                 recipe.mistake("dpo.severity", problem, "use dpo.logprob = \"sum\"");
             }
         }

@@ -78,6 +78,8 @@ struct Pass {
     n_answers: i64,
     /// As [`Logprobs::desirable`].
     desirable: Option<Tensor>,
+    /// As [`Logprobs::severity`].
+    severity: Option<Tensor>,
     /// Which of the rows have a spoilt image; their items come after those of all rows.
     with_spoilt: Vec<i64>,
 }
@@ -205,6 +207,7 @@ impl Policy<'_> {
             n_rows: rows.len() as i64,
             n_answers: items[0].branches.len() as i64,
             desirable: desirable(rows).map(|desirable| desirable.to_device(device)),
+            severity: severity(rows).map(|severity| severity.to_device(device)),
             with_spoilt: with_spoilt.to_vec(),
         })
     }
@@ -269,6 +272,7 @@ impl Pass {
                 chosen,
                 spoilt,
                 desirable: (self.desirable.as_ref()).map(Tensor::shallow_clone),
+                severity: (self.severity.as_ref()).map(Tensor::shallow_clone),
             },
         }
     }
@@ -307,7 +311,15 @@ pub fn desirable(rows: &[&Row]) -> Option<Tensor> {
     numbers.map(|numbers| loss::column(&numbers))
 }
 
-/// Log-probabilities as the loss takes them, on the CPU, without the ratings.
+/// How often the other answers of comparisons count in the loss, `[n]` f64 on the CPU; none where rows do not say it.
+#[must_use]
+pub fn severity(rows: &[&Row]) -> Option<Tensor> {
+    let numbers = rows.iter().map(|row| row.answers.other_times);
+    let numbers: Option<Vec<f64>> = numbers.collect();
+    numbers.map(|numbers| loss::column(&numbers))
+}
+
+/// Log-probabilities as the loss takes them, on the CPU, without the ratings and what rows say of how bad an answer is.
 #[must_use]
 pub fn columns(scored: &[Scored]) -> Logprobs {
     let of =
@@ -321,6 +333,7 @@ pub fn columns(scored: &[Scored]) -> Logprobs {
             shown: of(|row| f64::from(u8::from(row.spoilt.is_some()))),
         }),
         desirable: None,
+        severity: None,
     }
 }
 

@@ -201,6 +201,8 @@ pub fn fingerprint(rows: &Parts<Row>) -> String {
             bytes.extend(read.iter().map(|read| read.start.to_le_bytes().to_vec()));
             let weights = answers.weights.iter();
             bytes.extend(weights.map(|w| w.iter().flat_map(|w| w.to_le_bytes()).collect()));
+            let times = answers.other_times;
+            bytes.extend(times.map(|times| times.to_le_bytes().to_vec()));
         }
         bytes
     };

@@ -69,6 +69,7 @@ fn logprobs(rows: &Tensor, with_spoilt: bool) -> Logprobs {
             shown: rows.get(2).ones_like(),
         }),
         desirable: None,
+        severity: None,
     }
 }
 
@@ -151,6 +152,7 @@ fn rated_answers_cost_what_those_of_comparisons_do() {
             )),
             rejected: answers,
             spoilt: None,
+            severity: None,
         }
     };
     let loss = Loss::Kto {

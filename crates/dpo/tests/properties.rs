@@ -17,6 +17,7 @@ fn answers(pairs: &[(f64, f64)]) -> Logprobs {
         rejected: column(&rejected),
         spoilt: None,
         desirable: None,
+        severity: None,
     }
 }
 
@@ -26,6 +27,7 @@ fn swapped(answers: &Logprobs) -> Logprobs {
         rejected: answers.chosen.shallow_clone(),
         spoilt: None,
         desirable: None,
+        severity: None,
     }
 }
 
@@ -103,6 +105,27 @@ fn smoothed_labels_are_both_labels() {
         panic!()
     };
     assert!((both - 0.8 * right - 0.2 * wrong).abs() < 1e-12);
+}
+
+/// HSA-DPO: log-ratios are 1 and −4, and the margin 0.3 (1 + 2.5 · 4) or 0.3; rewards are DPO's.
+#[test]
+fn how_bad_an_answer_is_counts_in_the_loss_alone() {
+    let reference = answers(&[(-4.0, -5.0), (-4.0, -5.0)]);
+    let policy = Logprobs {
+        severity: Some(column(&[2.5, 0.0])),
+        ..answers(&[(-3.0, -9.0), (-3.0, -9.0)])
+    };
+    let loss = losses()[0];
+    let found = preference(loss, &policy, &reference);
+    for (found, margin) in found.into_iter().zip([3.3_f64, 0.3]) {
+        assert!((found - (-margin).exp().ln_1p()).abs() < 1e-12, "{found}");
+    }
+    let [chosen, rejected] = loss.rewards(&policy, Some(&reference));
+    for (found, expected) in [(chosen, 0.3), (rejected, -1.2)] {
+        for found in numbers(&found) {
+            assert!((found - expected).abs() < 1e-12, "{found}");
+        }
+    }
 }
 
 #[test]
@@ -186,6 +209,7 @@ proptest! {
                 rejected: both.narrow(0, 1, 1),
                 spoilt: None,
                 desirable: None,
+                severity: None,
             };
             let reference = Some(&reference).filter(|_| loss.has_reference());
             let terms = loss.terms(&policy, reference, Context::default());

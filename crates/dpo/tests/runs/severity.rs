@@ -22,7 +22,7 @@ fn write_scored(folder: &Path, score: impl Fn(usize) -> Value) {
 }
 
 #[test]
-fn the_other_answer_weighs_what_its_row_says() {
+fn the_other_answer_counts_as_much_as_its_row_says() {
     let folder = prepared();
     let path = folder.path();
     let data = format!("data.preferences=[{:?}]", path.join("scored.jsonl"));
@@ -33,12 +33,15 @@ fn the_other_answer_weighs_what_its_row_says() {
     run(path, "plain", &[data.as_str(), "run.steps=6"]).unwrap();
     write_scored(path, |_| json!(2.5));
     run(path, "more", &sets).unwrap();
+    write_scored(path, |_| json!(0));
+    run(path, "none", &sets).unwrap();
     // A severity of 1 is DPO.
     assert_eq!(
         column(&path.join("once"), "loss"),
         column(&path.join("plain"), "loss")
     );
     let reference = |run: &str| json_file(&path.join(run).join("reference.json"))["rows"].clone();
+    // Log-probabilities are those of the answers, whatever their rows say.
     let (plain, more) = (reference("plain"), reference("more"));
     for (plain, more) in plain
         .as_array()
@@ -48,7 +51,14 @@ fn the_other_answer_weighs_what_its_row_says() {
     {
         let of = |row: &Value, side: &str| row[side].as_f64().unwrap();
         assert!((of(plain, "chosen") - of(more, "chosen")).abs() < 1e-5);
-        assert!((2.5 * of(plain, "rejected") - of(more, "rejected")).abs() < 1e-4);
+        assert!((of(plain, "rejected") - of(more, "rejected")).abs() < 1e-5);
+    }
+    let first = |run: &str| column(&path.join(run), "rejected_logprob")[0];
+    for severe in ["more", "none"] {
+        assert!((first("plain") - first(severe)).abs() < 1e-5);
+        // Not so what is learned.
+        let losses = |run: &str| column(&path.join(run), "loss")[5];
+        assert!((losses("plain") - losses(severe)).abs() > 1e-4);
     }
     // Before the first update nothing differs from the reference, so that the loss is log 2 whatever weighs what.
     let losses = column(&path.join("more"), "loss");
@@ -77,5 +87,7 @@ fn a_row_that_does_not_say_how_bad_is_named() {
     }
     let mean = [data.as_str(), "dpo.severity=true", "dpo.logprob=\"mean\""];
     let message = run(path, "dpo", &mean).unwrap_err().to_string();
-    assert!(message.contains("use dpo.logprob = \"sum\""), "{message}");
+    for part in ["multiply a sum", "use dpo.logprob = \"sum\""] {
+        assert!(message.contains(part), "{message}");
+    }
 }

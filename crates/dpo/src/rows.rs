@@ -254,7 +254,8 @@ fn compared(
 
 /// How bad the row says that the other answer is.
 fn severity(row: &Comparison) -> Result<f64, RowFault> {
-    let found = match (&row.severity, row.severity.as_ref().and_then(Value::as_f64)) {
+    let number = row.severity.as_ref().and_then(Value::as_f64);
+    let found = match (&row.severity, number) {
         (_, Some(severity)) if severity >= 0.0 && severity.is_finite() => return Ok(severity),
         (Some(found), _) => format!("found {found}, expected a number of at least 0"),
         (None, _) => "missing".to_owned(),

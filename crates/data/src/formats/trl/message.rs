@@ -187,7 +187,7 @@ pub(super) fn place_image(
     let n_places = texts.iter().map(|text| text.matches(IMAGE_PLACEHOLDER));
     let n_places: usize = n_places.map(Iterator::count).sum();
     let names = if !of_parts.is_empty() && of_parts.len() == n_places {
-        in_order(names, of_parts)?
+        in_order(&names, of_parts)?
     } else {
         with_those_of_parts(names, of_parts)
     };
@@ -209,13 +209,13 @@ pub(super) fn place_image(
 }
 
 /// The names that all places have, in their order; those of the row's own fields, if there are any, are to be the same.
-fn in_order(of_row: Vec<String>, of_parts: Vec<String>) -> Result<Vec<String>, Fault> {
+fn in_order(of_row: &[String], of_parts: Vec<String>) -> Result<Vec<String>, Fault> {
     let sorted = |names: &[String]| {
         let mut names = names.to_vec();
         names.sort();
         names
     };
-    if of_row.is_empty() || sorted(&of_row) == sorted(&of_parts) {
+    if of_row.is_empty() || sorted(of_row) == sorted(&of_parts) {
         return Ok(of_parts);
     }
     refuse(

@@ -11,6 +11,7 @@ use candor_model::{Bundle, ImageFeatures};
 use candor_run::Outcome;
 use candor_sft::{SftRecipe, run};
 use candor_testing::files::json;
+use candor_testing::images::{COLOURS, wall};
 use candor_testing::run::launch;
 use candor_train::BasePrecision;
 use serde_json::Value;
@@ -150,6 +151,11 @@ fn looking_changes_nothing_else() {
     let folder = prepared();
     let path = folder.path();
     held_out(path);
+    // They show an image that nothing is trained on.
+    let colours = path.join("colours.json");
+    let text = fs::read_to_string(&colours).unwrap();
+    fs::write(&colours, text.replace("blue.png", "white.png")).unwrap();
+    wall(&path.join("white.png"), COLOURS[3].1);
     let mut expected = None;
     for (name, every) in [("never", None), ("once", Some("6")), ("always", Some("1"))] {
         let (out, every) = (

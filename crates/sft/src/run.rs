@@ -192,12 +192,14 @@ pub fn run(
         {
             session.phase("evaluate");
             let found = held_out.measure(&bundle, adapter.as_ref(), features, session.ranks())?;
+            let evaluated = Found {
+                step: done + 1,
+                accuracy: found.all.accuracy,
+                loss: found.all.loss,
+            };
+            let evaluated = evaluated.checked()?;
             if let Some(best) = &mut best {
-                best.offer(Found {
-                    step: done + 1,
-                    accuracy: found.all.accuracy,
-                    loss: found.all.loss,
-                });
+                best.offer(evaluated)?;
             }
             metrics.validation_loss = Some(found.all.loss);
             metrics.validation_accuracy = Some(found.all.accuracy);

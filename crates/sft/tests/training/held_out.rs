@@ -183,15 +183,27 @@ fn looking_changes_nothing_else() {
 
 #[test]
 fn the_best_weights_are_those_of_a_run_that_ends_there_and_a_resume_finds_the_same() {
+    best_weights_in("f32");
+}
+
+/// What is kept and written are weights in bf16; what the updates go on with are their masters.
+#[test]
+fn the_best_weights_in_bf16_are_those_of_a_run_that_ends_there_and_a_resume_finds_the_same() {
+    best_weights_in("bf16");
+}
+
+fn best_weights_in(precision: &str) {
     let folder = prepared();
     let path = folder.path();
     held_out(path);
+    let precision = format!("model.base_precision={precision:?}");
     // The training contradicts what is held out, so that it becomes worse after a while.
     let settings = [
         "run.steps=12",
         "evaluation.every=2",
         "evaluation.keep_best=true",
         SOURCES,
+        &precision,
     ];
     let sets = |out: &'static str| -> Vec<String> {
         let out = crate::out(path, out);
@@ -216,7 +228,7 @@ fn the_best_weights_are_those_of_a_run_that_ends_there_and_a_resume_finds_the_sa
     assert_eq!(result["best_step"].as_u64(), Some(best));
     assert_eq!(result["validation_loss"].as_f64(), Some(loss));
     let steps = format!("run.steps={best}");
-    sft(path, &[&*out(path, "short"), &steps]).unwrap();
+    sft(path, &[&*out(path, "short"), &steps, &precision]).unwrap();
     assert!(model(&run) == model(&path.join("short")));
 
     // One step a process.

@@ -45,7 +45,8 @@ pub fn without(shown: &str, left_out: impl Fn(&str) -> bool) -> Option<String> {
 
 /// What every row shares with others, in the place of what it shows: one name for all rows that are connected by images which
 /// they show together.
-pub(crate) fn connected(shown: &[String]) -> Vec<String> {
+#[must_use]
+pub fn connected(shown: &[String]) -> Vec<String> {
     /// The name that stands for `name`: that of the least image that it is connected with.
     fn root<'a>(least: &BTreeMap<&'a str, &'a str>, mut name: &'a str) -> &'a str {
         while let Some(less) = least.get(name) {

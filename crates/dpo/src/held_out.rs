@@ -5,6 +5,7 @@ use std::path::Path;
 
 use candor_data::comparisons::Parts;
 use candor_data::rows::{Skipped, SkippedCounts};
+use candor_data::shown;
 use candor_stats::bootstrap::{self, Interval};
 use serde::Serialize;
 
@@ -121,21 +122,31 @@ fn accuracy(lines: &[&Line<'_>]) -> Option<f64> {
     bootstrap::ratio(n_right, n_compared).or_else(|| share_above(&good, &bad))
 }
 
+/// The interval of the accuracy, by what lines are connected with by images. A row without an image stands for itself.
+fn interval(lines: &[Line<'_>], seed: u64) -> Option<Interval> {
+    let own = |line: &Line<'_>| line.image.unwrap_or(line.id).to_owned();
+    let images = shown::connected(&lines.iter().map(own).collect::<Vec<_>>());
+    let rows: Vec<(String, &Line<'_>)> = images.into_iter().zip(lines).collect();
+    let [interval] = bootstrap::intervals(
+        &rows,
+        seed,
+        "dpo.held_out",
+        |row| &row.0,
+        |sample| {
+            let lines: Vec<&Line<'_>> = sample.iter().map(|row| row.1).collect();
+            [accuracy(&lines)]
+        },
+    );
+    interval
+}
+
 impl DpoResult {
     /// Measures the held-out rows.
     #[must_use]
     pub fn new(rows: &Parts<Row>, figures: Figures, lines: &[Line<'_>], seed: u64) -> Self {
-        // A row without an image stands for itself.
-        let [ci95] = bootstrap::intervals(
-            lines,
-            seed,
-            "dpo.held_out",
-            |line| line.image.unwrap_or(line.id),
-            |sample| [accuracy(sample)],
-        );
         Self {
             figures,
-            ci95,
+            ci95: interval(lines, seed),
             n_pairs: lines.len(),
             n_train: rows.train.len(),
             n_desirable: (rows.train.iter().all(|row| row.rating().is_some()))
@@ -181,4 +192,30 @@ pub(crate) fn write_lines(path: &Path, lines: &[Line<'_>]) -> Result<(), DpoErro
         text.push(b'\n');
     }
     Ok(candor_data::atomic::write(path, &text)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_share_an_image_are_resampled_together() {
+        let line = |image, chosen_reward| Line {
+            id: "a",
+            image: Some(image),
+            answers: Said::Compared {
+                chosen: "yes",
+                rejected: "no",
+                chosen_logprob: 0.0,
+                rejected_logprob: 0.0,
+                chosen_reward,
+                rejected_reward: 0.0,
+            },
+        };
+        // One is right, one wrong: together they are half right however often they are drawn.
+        for (second, expected) in [("y\nx", [0.5, 0.5]), ("y\nz", [0.0, 1.0])] {
+            let lines = [line("x", 1.0), line(second, -1.0)];
+            assert_eq!(interval(&lines, 0), Some(expected), "{second}");
+        }
+    }
 }

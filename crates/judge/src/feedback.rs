@@ -16,7 +16,7 @@ use candor_data::{
 use serde::Serialize;
 
 use crate::budget::Tokens;
-use crate::request::Request;
+use crate::request::{Request, files};
 use crate::template::Template;
 use crate::{ChatJudge, Cost, Identity, Judge as _, JudgeError, Reply, Settings};
 use reading::{Vote, read};
@@ -107,8 +107,9 @@ impl Feedback {
             } else {
                 String::new()
             };
-            let shown = images.filter(|_| settings.request.images);
-            let image = pair.image.as_ref().zip(shown);
+            let folder = images.filter(|_| settings.request.images);
+            let images = pair.image.as_deref().zip(folder);
+            let images = images.map_or_else(Vec::new, |(shown, folder)| files(folder, shown));
             for [a, b] in [[0, 1], [1, 0]] {
                 let values = [
                     ("question", asked(&pair.turns)),
@@ -121,10 +122,7 @@ impl Feedback {
                     id: pair.id.clone(),
                     system: None,
                     user: template.fill(&values),
-                    images: image
-                        .map(|(name, folder)| folder.join(name))
-                        .into_iter()
-                        .collect(),
+                    images: images.clone(),
                     template: template.sha256.clone(),
                 });
             }

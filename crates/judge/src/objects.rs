@@ -161,6 +161,9 @@ fn words(text: &str) -> Vec<Vec<String>> {
     phrases(text).into_iter().map(of_phrase).collect()
 }
 
+/// Words in the singular that end as if they spoke of men.
+const NO_MEN: [&str; 6] = ["abdomen", "acumen", "ramen", "regimen", "specimen", "stamen"];
+
 /// A word in the singular, as far as its end tells. Both the table and the text go through this, so what
 /// it gets wrong alike does no harm.
 pub(crate) fn singular(word: &str) -> String {
@@ -179,6 +182,7 @@ pub(crate) fn singular(word: &str) -> String {
         "tomatoes" => "tomato",
         "mangoes" => "mango",
         "buffaloes" => "buffalo",
+        "taxis" => "taxi",
         _ => "",
     };
     if !irregular.is_empty() {
@@ -186,7 +190,10 @@ pub(crate) fn singular(word: &str) -> String {
     }
     let without = |end: &str, more: &str| Some(format!("{}{more}", word.strip_suffix(end)?));
     let longer = word.chars().count() > 4;
-    let found = if word.ends_with("ies") && longer {
+    let found = if word.ends_with("men") && longer && !NO_MEN.contains(&word) {
+        // Firemen, policemen, businesswomen.
+        without("men", "man")
+    } else if word.ends_with("ies") && longer {
         without("ies", "y")
     } else if ["sses", "shes", "ches", "xes"]
         .iter()
@@ -244,6 +251,26 @@ mod tests {
             ("", vec![]),
         ] {
             assert_eq!(mentioned(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn irregular_plurals_find_their_singular() {
+        for (word, expected) in [
+            ("taxis", "taxi"),
+            ("policemen", "policeman"),
+            ("gentlemen", "gentleman"),
+            ("servicemen", "serviceman"),
+            ("policewomen", "policewoman"),
+            ("men", "man"),
+            ("women", "woman"),
+            ("specimen", "specimen"),
+            ("specimens", "specimen"),
+            ("tennis", "tennis"),
+            ("skis", "skis"),
+            ("omen", "omen"),
+        ] {
+            assert_eq!(singular(word), expected, "{word}");
         }
     }
 

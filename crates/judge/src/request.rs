@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use candor_data::{FileKind, sha256};
+use candor_data::{FileKind, sha256, shown};
 use serde_json::{Value, json};
 
 use crate::JudgeError;
@@ -90,6 +90,11 @@ impl Request {
             },
         })
     }
+}
+
+/// The files of the images that a row shows, one or several.
+pub(crate) fn files(folder: &Path, shown: &str) -> Vec<PathBuf> {
+    shown::names(shown).map(|name| folder.join(name)).collect()
 }
 
 fn data_url(path: &Path) -> Result<String, JudgeError> {
@@ -178,6 +183,17 @@ mod tests {
             message.contains("a.png") && message.contains("JPEG"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn each_image_that_a_row_shows_is_a_file() {
+        for (shown, expected) in [
+            ("a.png", vec!["images/a.png"]),
+            ("a.png\nb c.png", vec!["images/a.png", "images/b c.png"]),
+        ] {
+            let expected: Vec<PathBuf> = expected.into_iter().map(PathBuf::from).collect();
+            assert_eq!(files(Path::new("images"), shown), expected);
+        }
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub use recipe::{Source, Term};
 pub struct Answered<'a> {
     /// Name of the prompt.
     pub id: &'a str,
-    /// File name of the image, relative to the folder of images.
+    /// File name of the image, relative to the folder of images; of several as in [`candor_data::shown`].
     pub image: Option<&'a str>,
     /// The question, without the place of the image.
     pub question: &'a str,

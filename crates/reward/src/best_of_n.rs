@@ -8,13 +8,12 @@
 mod kept_scores;
 
 use std::collections::{BTreeSet, HashMap};
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use candor_data::formats::candidates::{self, Candidate};
 use candor_data::formats::{llava, preference, preference_log};
 use candor_data::{
-    AnswerType, Conversation, FactBook, Facts, Preference, Side, Turn, Verdict, sha256,
+    AnswerType, Conversation, FactBook, Facts, Preference, Side, Turn, Verdict, sha256, shown,
 };
 use candor_model::{Bundle, ImageFeatures};
 use candor_run::{Ranks, write_result};
@@ -24,6 +23,7 @@ use tch::Device;
 
 use self::kept_scores::KeptScores;
 use crate::RewardError;
+use crate::earlier::remove;
 use crate::scorer::{Judged, RewardModel};
 
 /// Prompts whose answers are scored and kept together.
@@ -180,6 +180,12 @@ fn key_of(
     sha256::of_bytes(parts.map(String::into_bytes))
 }
 
+/// The images of some prompts, each by its own name also where a prompt shows several.
+fn images_of(chunk: &[Group]) -> BTreeSet<String> {
+    let shown = chunk.iter().filter_map(|group| group.image.as_deref());
+    shown.flat_map(shown::names).map(str::to_owned).collect()
+}
+
 /// The scores of a chunk, which are kept or computed as a whole: their last bits may depend on who shares a pass.
 fn chunk_scores(
     plan: &BestOfN,
@@ -205,8 +211,7 @@ fn chunk_scores(
             group.answers.iter().map(with)
         })
         .collect();
-    let images = chunk.iter().filter_map(|group| group.image.clone());
-    let images: BTreeSet<String> = images.collect();
+    let images = images_of(chunk);
     let key = key_of(plan, model.fingerprint(), &images, &answers);
     let scores = if let Some(scores) = kept.take(&key) {
         scores
@@ -301,18 +306,6 @@ fn write(
     Ok(summary)
 }
 
-/// Removes what an earlier run wrote to the folder, if it did.
-fn remove(path: &Path) -> Result<(), RewardError> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(RewardError::Unfit {
-            path: path.to_owned(),
-            problem: format!("it is of an earlier run and cannot be removed: {error}"),
-            remedy: "remove it",
-        }),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -340,6 +333,41 @@ mod tests {
         assert_ne!(precise, first);
         std::fs::write(&image, "blue").unwrap();
         assert_ne!(of(&plan), precise);
+    }
+
+    #[test]
+    fn scores_are_of_every_image_that_a_prompt_shows() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: &str| std::fs::write(dir.path().join(name), bytes).unwrap();
+        write("a.png", "red");
+        write("b.png", "red");
+        let plan = BestOfN {
+            candidates: Vec::new(),
+            reward: PathBuf::new(),
+            base_precision: BasePrecision::F32,
+            images: dir.path().to_owned(),
+            facts: None,
+            out: PathBuf::new(),
+            pass_rows: 1,
+        };
+        let group = |image: Option<&str>| Group {
+            id: "p".to_owned(),
+            image: image.map(str::to_owned),
+            turns: Vec::new(),
+            original_answer: None,
+            answers: Vec::new(),
+        };
+        let chunk = [
+            group(Some("b.png\na.png")),
+            group(Some("a.png")),
+            group(None),
+        ];
+        let images = images_of(&chunk);
+        assert_eq!(Vec::from_iter(&images), ["a.png", "b.png"]);
+        let key = || key_of(&plan, "reward".to_owned(), &images, &[]);
+        let first = key();
+        write("b.png", "blue");
+        assert_ne!(key(), first);
     }
 
     #[test]

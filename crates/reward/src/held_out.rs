@@ -4,6 +4,7 @@ use std::path::Path;
 
 use candor_data::comparisons::Parts;
 use candor_data::rows::{Skipped, SkippedCounts};
+use candor_data::shown;
 use candor_stats::bootstrap::{self, Interval};
 use candor_train::Found;
 use serde::Serialize;
@@ -72,16 +73,18 @@ impl RewardResult {
     }
 }
 
-/// A judged pair: whose image it has, and whether it was judged as people did.
+/// A judged pair: what it shares with those that it is connected with by images, and whether it was judged as people did.
 struct JudgedPair<'a> {
     image: &'a str,
     right: f64,
 }
 
 fn accuracy_interval(pairs: &[Pair], scores: &[PairScores], seed: u64) -> Option<Interval> {
-    let rows = pairs.iter().zip(scores).map(|(pair, scores)| JudgedPair {
-        // A row without an image stands for itself.
-        image: pair.shared.image.as_deref().unwrap_or(&pair.id),
+    // A row without an image stands for itself.
+    let own = |pair: &Pair| pair.shared.image.as_ref().unwrap_or(&pair.id).clone();
+    let images = shown::connected(&pairs.iter().map(own).collect::<Vec<_>>());
+    let rows = images.iter().zip(scores).map(|(image, scores)| JudgedPair {
+        image,
         right: right(scores),
     });
     let judged: Vec<JudgedPair<'_>> = rows.collect();
@@ -198,5 +201,21 @@ mod tests {
         close(result.score_mean, 0.5);
         close(result.score_std, (10.0_f64 / 7.0).sqrt());
         assert_eq!(result.calibration.iter().map(|bin| bin.n).sum::<usize>(), 4);
+    }
+
+    #[test]
+    fn pairs_that_share_an_image_are_resampled_together() {
+        let shows = |number: usize, shown: &str| {
+            let mut pair = pair(number);
+            pair.shared.image = Some(shown.to_owned());
+            pair
+        };
+        let interval = |second: &str| {
+            let pairs = [shows(0, "x"), shows(1, second)];
+            accuracy_interval(&pairs, &[[1.0, 0.0], [0.0, 1.0]], 0)
+        };
+        // One is right, one wrong: together they are half right however often they are drawn.
+        assert_eq!(interval("y\nx"), Some([0.5, 0.5]));
+        assert_eq!(interval("y\nz"), Some([0.0, 1.0]));
     }
 }

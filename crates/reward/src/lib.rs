@@ -10,6 +10,7 @@
 #![warn(unreachable_pub)]
 
 mod best_of_n;
+mod earlier;
 mod error;
 mod held_out;
 pub mod loss;

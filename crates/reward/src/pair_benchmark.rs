@@ -11,7 +11,7 @@ mod rows;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use candor_data::rows::{ImageRows, OnBadRow, Skipped};
+use candor_data::rows::{ImageRows, OnBadRow, SKIPPED, Skipped};
 use candor_data::{Conversation, Facts, atomic};
 use candor_model::{Bundle, ImageFeatures, ModelError};
 use candor_run::{Ranks, write_result};
@@ -23,6 +23,7 @@ use tch::Device;
 pub use self::measured::{LengthBias, PairAccuracy, PairResult};
 use self::rows::{JudgedPair, KnownFacts};
 use crate::RewardError;
+use crate::earlier::remove;
 use crate::scorer::{Judged, RewardModel};
 
 /// Pairs whose answers are scored together.
@@ -95,8 +96,9 @@ pub fn pair_benchmark(
         ..measured::measured(&pairs, plan.seed)
     };
     write_lines(&plan.out.join("pairs.jsonl"), &pairs)?;
-    if let Some(skipped) = &sifted.skipped {
-        skipped.write(&plan.out)?;
+    match &sifted.skipped {
+        Some(skipped) => skipped.write(&plan.out)?,
+        None => remove(&plan.out.join(SKIPPED))?,
     }
     write_result(&plan.out, &result).map_err(candor_train::TrainError::from)?;
     Ok(result)

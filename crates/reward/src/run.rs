@@ -132,7 +132,7 @@ pub fn run(
                 step: done + 1,
                 accuracy: figures.accuracy,
                 loss: figures.pair_loss,
-            });
+            })?;
             metrics.validation_accuracy = Some(figures.accuracy);
             metrics.validation_loss = Some(figures.pair_loss);
         }

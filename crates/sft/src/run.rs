@@ -134,11 +134,18 @@ pub fn run(
     }
     let progress = session.counter("encoding images");
     let (folder, ranks) = (&recipe.images, &launch.ranks);
-    let shown = corpus
-        .images()
-        .chain(held_out.iter().flat_map(HeldOut::images));
-    let features = encode_images(&bundle, folder, shown, ranks, progress)
-        .map_err(|error| error.in_rows(&image_rows(&corpus, held_out.as_ref())))?;
+    let rows = image_rows(&corpus, held_out.as_ref());
+    let features = encode_images(&bundle, folder, corpus.images(), ranks, progress)
+        .map_err(|error| error.in_rows(&rows))?;
+    // In passes of their own: what shares a pass may decide the last bits of features, and nothing that is trained on may depend on
+    // what is held out. An image of both is encoded twice.
+    let held_out = held_out.as_ref().map(|held_out| {
+        let progress = session.counter("encoding held-out images");
+        let features = encode_images(&bundle, folder, held_out.images(), ranks, progress)
+            .map_err(|error| error.in_rows(&rows))?;
+        Ok::<_, SftError>((held_out, features))
+    });
+    let held_out = held_out.transpose()?;
     session.doing("training");
 
     let mut batches = corpus.batches();
@@ -179,18 +186,20 @@ pub fn run(
             validation_accuracy: None,
             validation: BTreeMap::new(),
         };
-        if let Some(held_out) = held_out
+        if let Some((held_out, features)) = held_out
             .as_ref()
-            .filter(|rows| rows.is_due(done + 1, n_steps))
+            .filter(|(rows, _)| rows.is_due(done + 1, n_steps))
         {
             session.phase("evaluate");
-            let found = held_out.measure(&bundle, adapter.as_ref(), &features, session.ranks())?;
+            let found = held_out.measure(&bundle, adapter.as_ref(), features, session.ranks())?;
+            let evaluated = Found {
+                step: done + 1,
+                accuracy: found.all.accuracy,
+                loss: found.all.loss,
+            };
+            let evaluated = evaluated.checked()?;
             if let Some(best) = &mut best {
-                best.offer(Found {
-                    step: done + 1,
-                    accuracy: found.all.accuracy,
-                    loss: found.all.loss,
-                });
+                best.offer(evaluated)?;
             }
             metrics.validation_loss = Some(found.all.loss);
             metrics.validation_accuracy = Some(found.all.accuracy);
@@ -204,9 +213,9 @@ pub fn run(
     if let Some(best) = &best {
         best.recall();
     }
-    let found = held_out.as_ref().map(|held_out| {
+    let found = held_out.as_ref().map(|(held_out, features)| {
         session.doing("measuring the held-out conversations");
-        let found = held_out.measure(&bundle, adapter.as_ref(), &features, session.ranks())?;
+        let found = held_out.measure(&bundle, adapter.as_ref(), features, session.ranks())?;
         Ok::<_, SftError>(HeldOutResult {
             n_held_out: held_out.n_rows(),
             validation_loss: found.all.loss,

@@ -8,6 +8,9 @@
 
 use tch::{Device, Kind, Tensor};
 
+use crate::error::TrainError;
+use crate::finite::check_finite;
+
 /// What makes weights better than others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BestBy {
@@ -26,6 +29,18 @@ pub struct Found {
     pub accuracy: f64,
     /// Mean loss of it.
     pub loss: f64,
+}
+
+impl Found {
+    /// The same where its loss is a number. Nothing would beat one that is not finite and came first, and a checkpoint that
+    /// holds it cannot be read again.
+    ///
+    /// # Errors
+    /// [`TrainError::NotFinite`] with the step.
+    pub fn checked(self) -> Result<Self, TrainError> {
+        check_finite("validation loss", self.loss, self.step, Vec::new)?;
+        Ok(self)
+    }
 }
 
 /// The best weights so far.
@@ -84,7 +99,11 @@ impl Best {
     }
 
     /// Takes an evaluation of the live weights, and keeps them if they are the best so far; of equally good ones the first.
-    pub fn offer(&mut self, found: Found) {
+    ///
+    /// # Errors
+    /// As [`Found::checked`]; nothing is changed then.
+    pub fn offer(&mut self, found: Found) -> Result<(), TrainError> {
+        let found = found.checked()?;
         let better = self.found().is_none_or(|best| match self.by {
             BestBy::Accuracy if found.accuracy > best.accuracy => true,
             BestBy::Accuracy => found.accuracy >= best.accuracy && found.loss < best.loss,
@@ -97,6 +116,7 @@ impl Best {
             [0, 1, 2, 3].map(|i| self.figure(i) + if i == 3 { 1.0 } else { 0.0 })
         };
         tch::no_grad(|| self.figures.copy_(&Tensor::from_slice(&figures)));
+        Ok(())
     }
 
     /// Puts the best weights into the live tensors.
@@ -136,7 +156,7 @@ mod tests {
         assert_eq!(best.found(), None);
         let mut at = |value: f64, evaluation: Found| {
             let _ = tch::no_grad(|| live.fill_(value));
-            best.offer(evaluation);
+            best.offer(evaluation).unwrap();
             (best.given_up(2), best.found().map(|found| found.step))
         };
         assert_eq!(at(1.0, found(5, 0.6, 0.7)), (false, Some(5)));
@@ -158,10 +178,28 @@ mod tests {
             (found(5, 0.6, 0.7), 5),
             (found(10, 0.9, 0.7), 5),
             (found(15, 0.1, 0.5), 15),
-            (found(20, 0.9, f64::NAN), 15),
         ] {
-            best.offer(evaluation);
+            best.offer(evaluation).unwrap();
             assert_eq!(best.found().map(|found| found.step), Some(expected));
+        }
+    }
+
+    #[test]
+    fn a_loss_that_is_no_number_is_refused_also_where_it_comes_first() {
+        let live = [("w".to_owned(), Tensor::from_slice(&[0.0_f32]))];
+        for by in [BestBy::Accuracy, BestBy::Loss] {
+            let mut best = Best::new(by, &live);
+            for (loss, said) in [(f64::NAN, "NaN"), (f64::INFINITY, "inf")] {
+                let refused = best.offer(found(5, 0.6, loss)).unwrap_err().to_string();
+                let expected = format!(
+                    "validation loss is {said} at step 5; lower the learning rate or clip the gradient norm"
+                );
+                assert_eq!(refused, expected);
+                assert_eq!(best.found(), None);
+            }
+            best.offer(found(10, 0.5, 0.7)).unwrap();
+            assert!(best.offer(found(15, 0.9, f64::NAN)).is_err());
+            assert_eq!(best.found(), Some(found(10, 0.5, 0.7)));
         }
     }
 
@@ -169,8 +207,8 @@ mod tests {
     fn the_state_is_all_there_is() {
         let one = |value: f32| vec![("w".to_owned(), Tensor::from_slice(&[value]))];
         let mut first = Best::new(BestBy::Accuracy, &one(2.0));
-        first.offer(found(5, 0.6, 0.7));
-        first.offer(found(10, 0.5, 0.7));
+        first.offer(found(5, 0.6, 0.7)).unwrap();
+        first.offer(found(10, 0.5, 0.7)).unwrap();
         // As a session does it: the stored tensors are copied over those of a run that has just begun.
         let live = one(9.0);
         let resumed = Best::new(BestBy::Accuracy, &live);

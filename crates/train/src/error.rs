@@ -72,7 +72,7 @@ pub enum TrainError {
     },
 
     /// A loss, gradient norm or the like became infinite or not a number.
-    #[error("{quantity} is {value} at step {step}, samples {}; lower the learning rate, clip the gradient norm, or inspect these samples", sample_ids.join(", "))]
+    #[error("{quantity} is {value} at step {step}{}", of_samples(sample_ids))]
     NotFinite {
         /// What is not finite, such as `"loss"`.
         quantity: &'static str,
@@ -80,9 +80,20 @@ pub enum TrainError {
         value: f64,
         /// The step that produced it.
         step: u64,
-        /// The samples of the step's batch.
+        /// The samples of the step's batch; none of what is evaluated.
         sample_ids: Vec<String>,
     },
+}
+
+/// Whose number it is that is not finite, and what to do.
+fn of_samples(ids: &[String]) -> String {
+    if ids.is_empty() {
+        return "; lower the learning rate or clip the gradient norm".to_owned();
+    }
+    let ids = ids.join(", ");
+    format!(
+        ", samples {ids}; lower the learning rate, clip the gradient norm, or inspect these samples"
+    )
 }
 
 impl TrainError {

@@ -226,6 +226,8 @@ impl Session {
     ) -> Result<StepStats, TrainError> {
         let step = self.step + 1;
         check_finite("loss", loss, step, &ids)?;
+        // Passes of `Session::passes` have ended, and leave nothing but zeros; the gradient of another has not been taken up yet.
+        self.optimizer.end_pass();
         let grad_norm = self.optimizer.clip_grad_norm(self.recipe.max_grad_norm);
         check_finite("gradient norm", grad_norm, step, &ids)?;
         let learning_rate = self.recipe.learning_rate * self.schedule.factor(self.step);

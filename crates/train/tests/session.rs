@@ -237,6 +237,28 @@ fn phases_are_parts_of_their_step() {
     }
 }
 
+/// Its gradient is taken up by the update where the pass is not one of `Session::passes`.
+#[test]
+fn a_weight_of_16_bits_is_trained_by_whatever_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    let weight = Tensor::zeros([2, 2], (Kind::BFloat16, Device::Cpu)).set_requires_grad(true);
+    let parts = TrainState {
+        trained: vec![("weight".to_owned(), weight.shallow_clone())],
+        kept: Vec::new(),
+    };
+    let mut session = open(folder.path(), false, parts, inputs("d", "b")).unwrap();
+    for done in 0..2 {
+        session.begin_step();
+        let loss = (&weight - 1.0).square().sum(Kind::Float);
+        loss.backward();
+        session.apply(loss.double_value(&[]), Vec::new).unwrap();
+        session.end_step(&json!({"step": done + 1}), &[], 10).unwrap();
+    }
+    // The first rate is 0 and the second 0.1, which is how far two equal gradients move a weight.
+    let moved = weight.double_value(&[0, 0]);
+    assert!((moved - 0.1).abs() < 1e-3, "{moved}");
+}
+
 #[test]
 fn a_run_without_kept_tensors_writes_no_file_of_them() {
     let folder = tempfile::tempdir().unwrap();

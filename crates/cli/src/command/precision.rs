@@ -24,3 +24,13 @@ pub fn precision(name: Option<PrecisionName>, model: &Path) -> anyhow::Result<Ba
         }
     })
 }
+
+/// The word for it on a command line.
+pub fn word(precision: BasePrecision) -> &'static str {
+    match precision {
+        BasePrecision::F32 => "f32",
+        BasePrecision::Bf16 => "bf16",
+        BasePrecision::Int8 => "int8",
+        BasePrecision::Nf4 => "nf4",
+    }
+}

@@ -7,7 +7,7 @@ use candor_report::{About, write_reward};
 use candor_reward::{PairAccuracy, PairBenchmark, RewardModel, pair_benchmark};
 
 use super::device::device;
-use super::precision::precision;
+use super::precision::{precision, word as precision_word};
 use super::stage::quoted;
 use crate::arguments::{OnBadRowName, RewardBenchmarkArguments};
 
@@ -78,6 +78,11 @@ fn about(plan: &PairBenchmark) -> About {
     if plan.on_bad_row == OnBadRow::Skip {
         words.push("--on-bad-row skip".to_owned());
     }
+    words.push(format!(
+        "--precision {} --pass-rows {}",
+        precision_word(plan.base_precision),
+        plan.pass_rows
+    ));
     words.push(format!("--out {} --seed {}", path(&plan.out), plan.seed));
     About {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -95,4 +100,31 @@ fn told(name: &str, found: &PairAccuracy) -> String {
         interval.unwrap_or_default(),
         found.n_pairs
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use candor_train::BasePrecision;
+
+    use super::*;
+
+    #[test]
+    fn the_command_says_all_that_changes_a_number() {
+        let plan = PairBenchmark {
+            reward: PathBuf::from("runs/reward"),
+            base_precision: BasePrecision::Nf4,
+            files: vec![PathBuf::from("a.json"), PathBuf::from("b c.json")],
+            images: PathBuf::from("images"),
+            facts: None,
+            on_bad_row: OnBadRow::Skip,
+            out: PathBuf::from("measured"),
+            pass_rows: 4,
+            seed: 7,
+        };
+        let expected = "candor eval reward runs/reward a.json 'b c.json' --images images --on-bad-row skip \
+                        --precision nf4 --pass-rows 4 --out measured --seed 7";
+        assert_eq!(about(&plan).command, expected);
+    }
 }

@@ -1,4 +1,8 @@
-//! Object-HalBench (arXiv 2312.00849): which objects of a description are not in the image, where a judge extracts the objects.
+    // Of several replies that could be read, at least half must find something that is not there.
+    let hallucinated = verdict.mostly("chair_s_all");
+    ItemOutcome {
+        right: hallucinated.map(|hallucinated| !hallucinated),
+        hallucinated: hallucinated == Some(true),//! Object-HalBench (arXiv 2312.00849): which objects of a description are not in the image, where a judge extracts the objects.
 //!
 //! The objects that the judge lists are read as terms of the table of synonyms ([`crate::object_terms`]); what is there is what COCO's
 //! boxes and captions say. A description of at most three words has no objects, and no judge is asked about it.
@@ -341,6 +345,11 @@ mod tests {
         assert_eq!(described(&[(3, 1)]), (Some(false), true, false));
         assert_eq!(described(&[(3, 0)]), (Some(true), false, false));
         assert_eq!(described(&[(0, 0)]), (Some(true), false, false));
+        // Of three readings one errs, and two do.
+        let one = [(3, 1), (3, 0), (3, 0)];
+        assert_eq!(described(&one), (Some(true), false, false));
+        let two = [(3, 1), (3, 0), (3, 2)];
+        assert_eq!(described(&two), (Some(false), true, false));
         assert_eq!(described(&[]), (None, false, true));
     }
 }

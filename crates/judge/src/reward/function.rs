@@ -1,10 +1,10 @@
 //! Functions of the user's: JSON lines in, JSON lines out.
 //!
 //! A response is told in a line
-//! `{"n": 7, "id": .., "prompt": .., "answer": .., "facts": [..], "reference": .. | null, "image": path | null, "caption_type": 1}`,
-//! and earns what a line `{"n": 7, "reward": 0.5}` says, in whatever order. `n` counts the lines of a run, so that no reply
-//! is taken for that to another response. Equal responses are asked about once, and every reward is kept in a file before it
-//! counts, under a key of all that was told and of who was asked.
+//! `{"n": 7, "id": .., "prompt": .., "answer": .., "facts": [..], "reference": .. | null, "image": path | [path, ..] | null, "caption_type": 1}`,
+//! with a list of paths where several images are shown, and earns what a line `{"n": 7, "reward": 0.5}` says, in whatever order.
+//! `n` counts the lines of a run, so that no reply is taken for that to another response. Equal responses are asked about once,
+//! and every reward is kept in a file before it counts, under a key of all that was told and of who was asked.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use super::command::Command;
 use super::http::Http;
 use super::recipe::{CommandRecipe, HttpRecipe};
 use crate::JudgeError;
+use crate::request::files;
 
 /// A function that is asked, and what it said.
 #[derive(Debug)]
@@ -48,8 +49,28 @@ struct Told<'a> {
     answer: &'a str,
     facts: &'a [String],
     reference: Option<&'a str>,
-    image: Option<String>,
+    image: Option<Images>,
     caption_type: u8,
+}
+
+/// Paths of the images that are shown: one as a text, several as a list.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Images {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Images {
+    fn new(folder: &Path, shown: &str) -> Self {
+        let path = |file: &PathBuf| file.display().to_string();
+        let mut paths: Vec<String> = files(folder, shown).iter().map(path).collect();
+        if paths.len() == 1 {
+            Self::One(paths.remove(0))
+        } else {
+            Self::Several(paths)
+        }
+    }
 }
 
 /// A reply.
@@ -170,7 +191,7 @@ impl Function {
     }
 
     fn told<'a>(&self, response: &Answered<'a>) -> Told<'a> {
-        let image = response.image.map(|image| self.images.join(image));
+        let image = |shown| Images::new(&self.images, shown);
         Told {
             n: None,
             id: response.id,
@@ -178,7 +199,7 @@ impl Function {
             answer: response.answer,
             facts: response.facts,
             reference: response.reference,
-            image: image.map(|path| path.display().to_string()),
+            image: response.image.map(image),
             caption_type: response.answer_type.caption_type(),
         }
     }

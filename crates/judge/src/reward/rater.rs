@@ -11,7 +11,7 @@ use super::Answered;
 use super::recipe::JudgeRecipe;
 use crate::judge::Identity;
 use crate::mmhal::{MAX_SCORE, read_rating};
-use crate::request::Request;
+use crate::request::{Request, files};
 use crate::settings::Settings;
 use crate::template::Template;
 use crate::{ChatJudge, Judge as _, JudgeError, Reply};
@@ -111,15 +111,12 @@ impl Rater {
             ("reference", response.reference.unwrap_or("(none is given)")),
             ("answer", response.answer),
         ];
-        let image = response.image.zip(self.images.as_ref());
+        let images = response.image.zip(self.images.as_ref());
         Request {
             id: response.id.to_owned(),
             system: None,
             user: self.template.fill(&values),
-            images: image
-                .map(|(name, folder)| folder.join(name))
-                .into_iter()
-                .collect(),
+            images: images.map_or_else(Vec::new, |(shown, folder)| files(folder, shown)),
             template: self.template.sha256.clone(),
         }
     }

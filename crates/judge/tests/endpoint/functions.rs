@@ -107,6 +107,17 @@ fn a_process_is_told_all_there_is() {
     // Some shells read \n and \" as what they stand for.
     let plain = |text: &str| text.replace("\\n", "\n").replace("\\\"", "\"");
     assert_eq!(plain(line.trim_end()), plain(expected));
+    // Of a prompt that shows several images all paths.
+    let both = Answered {
+        image: Some("a.jpg\nb.jpg"),
+        ..response("y", "one")
+    };
+    drop(rewards);
+    let mut rewards = command(dir.path(), script, "");
+    assert_eq!(rewards.of(&[both]).unwrap(), [[Some(-0.002)]]);
+    let line = fs::read_to_string(dir.path().join("told")).unwrap();
+    let expected = r#""image":["images/a.jpg","images/b.jpg"]"#;
+    assert!(line.contains(expected), "{line}");
 }
 
 #[test]

@@ -151,3 +151,29 @@ fn facts_that_are_not_there_are_missed_before_anything_is_paid_for() {
     let message = told(twice, Some(&book));
     assert!(message.contains("two pairs have the id \"p\""), "{message}");
 }
+
+#[test]
+fn a_judge_is_shown_every_image_of_a_pair() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let paint = |name: &str| std::fs::write(path(name), [0x89, b'P', b'N', b'G', 1]).unwrap();
+    std::fs::write(path("prompt.txt"), "{question} {answer} {other}").unwrap();
+    paint("a.png");
+    let (stub, cache) = ("http://localhost/v1", path("replies.jsonl"));
+    let mut settings = settings(stub, &cache, "[spend]\ntokens = 60000\n");
+    settings.request.images = true;
+    settings.templates.preference = Some(path("prompt.txt"));
+    let both = Comparison {
+        image: Some("a.png\nb.png".to_owned()),
+        ..pair("p", ["one", "two"])
+    };
+    let file = Path::new("pairs.jsonl");
+    let feedback = Feedback::new(file, vec![both], &settings, None, Some(dir.path())).unwrap();
+    let (judge, _) = judge(stub, &cache, "[spend]\ntokens = 60000\n");
+    // The second is missed by a name of its own.
+    let missed = feedback.outstanding(&judge).unwrap_err().to_string();
+    let second = path("b.png").display().to_string();
+    assert!(missed.contains(&second), "{missed}");
+    paint("b.png");
+    assert_eq!(feedback.outstanding(&judge).unwrap().0, 2);
+}

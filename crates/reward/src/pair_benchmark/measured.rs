@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use candor_data::rows::SkippedCounts;
+use candor_data::shown;
 use candor_stats::bootstrap::{self, Interval};
 use candor_stats::calibration::{Bin, calibration, predictions};
 use candor_stats::histogram::{Bar, histogram};
@@ -100,12 +101,14 @@ pub(super) fn measured(pairs: &[JudgedPair], seed: u64) -> PairResult {
 }
 
 fn accuracy(pairs: &[&JudgedPair], seed: u64) -> PairAccuracy {
-    let of = |sample: &[&&JudgedPair]| {
-        let sum = sample.iter().map(|pair| right(&pair.scores)).sum();
+    let scores = pairs.iter().map(|pair| right(&pair.scores));
+    let judged: Vec<(String, f64)> = images(pairs).into_iter().zip(scores).collect();
+    let of = |sample: &[&(String, f64)]| {
+        let sum = sample.iter().map(|(_, right)| right).sum();
         [bootstrap::ratio(sum, sample.len() as f64)]
     };
-    let whole: Vec<&&JudgedPair> = pairs.iter().collect();
-    let [ci95] = bootstrap::intervals(pairs, seed, "reward.pairs", name, of);
+    let whole: Vec<&(String, f64)> = judged.iter().collect();
+    let [ci95] = bootstrap::intervals(&judged, seed, "reward.pairs", |pair| &pair.0, of);
     let margins: f64 = pairs
         .iter()
         .map(|pair| pair.scores[0] - pair.scores[1])
@@ -118,9 +121,10 @@ fn accuracy(pairs: &[&JudgedPair], seed: u64) -> PairAccuracy {
     }
 }
 
-/// What a pair is resampled with; a row without an image stands for itself.
-fn name<'a>(pair: &'a &JudgedPair) -> &'a str {
-    pair.image.as_deref().unwrap_or(&pair.id)
+/// What each pair is resampled with: one name for all that are connected by images. A row without an image stands for itself.
+fn images(pairs: &[&JudgedPair]) -> Vec<String> {
+    let own = |pair: &&JudgedPair| pair.image.as_ref().unwrap_or(&pair.id).clone();
+    shown::connected(&pairs.iter().map(own).collect::<Vec<_>>())
 }
 
 fn length_bias(pairs: &[JudgedPair]) -> LengthBias {
@@ -202,5 +206,20 @@ mod tests {
         close(length.accuracy_shorter.unwrap(), 1.0 / 2.0);
         let [low, high] = found.all.ci95.unwrap();
         assert!((0.0..0.5).contains(&low) && high > 0.5 && high <= 1.0);
+    }
+
+    #[test]
+    fn rows_that_share_an_image_are_resampled_together() {
+        let shows = |number: usize, shown: &str, scores: [f64; 2]| JudgedPair {
+            image: Some(shown.to_owned()),
+            ..pair("a", number, ["yes", "no"], scores)
+        };
+        let interval = |second: &str| {
+            let pairs = [shows(0, "x", [1.0, 0.0]), shows(1, second, [0.0, 1.0])];
+            measured(&pairs, 0).all.ci95
+        };
+        // One is right, one wrong: together they are half right however often they are drawn.
+        assert_eq!(interval("y\nx"), Some([0.5, 0.5]));
+        assert_eq!(interval("y\nz"), Some([0.0, 1.0]));
     }
 }

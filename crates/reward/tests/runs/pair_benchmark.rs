@@ -149,6 +149,8 @@ fn a_benchmark_is_measured_by_its_own_groups_and_what_cannot_be_scored_is_counte
     assert_eq!(plain.groups.keys().collect::<Vec<_>>(), ["preferences"]);
     assert!((plain.all.accuracy - found.all.accuracy).abs() < 1e-12);
     assert_eq!(plain.skipped, None);
+    // What was left out before is not said of this measurement.
+    assert!(!path.join("measured/skipped.jsonl").exists());
 }
 
 #[test]

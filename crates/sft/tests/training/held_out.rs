@@ -11,6 +11,7 @@ use candor_model::{Bundle, ImageFeatures};
 use candor_run::Outcome;
 use candor_sft::{SftRecipe, run};
 use candor_testing::files::json;
+use candor_testing::images::{COLOURS, wall};
 use candor_testing::run::launch;
 use candor_train::BasePrecision;
 use serde_json::Value;
@@ -150,6 +151,11 @@ fn looking_changes_nothing_else() {
     let folder = prepared();
     let path = folder.path();
     held_out(path);
+    // They show an image that nothing is trained on.
+    let colours = path.join("colours.json");
+    let text = fs::read_to_string(&colours).unwrap();
+    fs::write(&colours, text.replace("blue.png", "white.png")).unwrap();
+    wall(&path.join("white.png"), COLOURS[3].1);
     let mut expected = None;
     for (name, every) in [("never", None), ("once", Some("6")), ("always", Some("1"))] {
         let (out, every) = (
@@ -177,15 +183,27 @@ fn looking_changes_nothing_else() {
 
 #[test]
 fn the_best_weights_are_those_of_a_run_that_ends_there_and_a_resume_finds_the_same() {
+    best_weights_in("f32");
+}
+
+/// What is kept and written are weights in bf16; what the updates go on with are their masters.
+#[test]
+fn the_best_weights_in_bf16_are_those_of_a_run_that_ends_there_and_a_resume_finds_the_same() {
+    best_weights_in("bf16");
+}
+
+fn best_weights_in(precision: &str) {
     let folder = prepared();
     let path = folder.path();
     held_out(path);
+    let precision = format!("model.base_precision={precision:?}");
     // The training contradicts what is held out, so that it becomes worse after a while.
     let settings = [
         "run.steps=12",
         "evaluation.every=2",
         "evaluation.keep_best=true",
         SOURCES,
+        &precision,
     ];
     let sets = |out: &'static str| -> Vec<String> {
         let out = crate::out(path, out);
@@ -210,7 +228,7 @@ fn the_best_weights_are_those_of_a_run_that_ends_there_and_a_resume_finds_the_sa
     assert_eq!(result["best_step"].as_u64(), Some(best));
     assert_eq!(result["validation_loss"].as_f64(), Some(loss));
     let steps = format!("run.steps={best}");
-    sft(path, &[&*out(path, "short"), &steps]).unwrap();
+    sft(path, &[&*out(path, "short"), &steps, &precision]).unwrap();
     assert!(model(&run) == model(&path.join("short")));
 
     // One step a process.

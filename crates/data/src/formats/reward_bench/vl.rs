@@ -1,13 +1,14 @@
 //! VL-RewardBench (arXiv 2411.17451): 1250 pairs of answers that people ranked.
 //!
 //! The Hugging Face hub has it as parquet with the images inside, its repository as JSON lines that name them. Of the two
-//! numbers of `human_ranking` each is the rank of an answer: `[0, 1]` prefers the first. A row of which the numbers do not
-//! prefer one is not judged.
+//! numbers of `human_ranking` each is the rank of an answer, of which the less is better: `[0, 1]` prefers the first, as `[1, 2]`
+//! does. Equal ranks prefer none, and their row is not judged.
 //!
 //! # Reference
 //! A row counts under `general`, `hallucination` or `reasoning`. The official script tells these by the folder of the image,
 //! which the parquet file does not have; here, as in lmms-eval, what the row's id begins with tells them, in both files.
 
+use std::cmp::Ordering;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -68,9 +69,11 @@ fn comparison(row: Row) -> Result<Comparison, Fault> {
         ("response".to_owned(), found)
     })?;
     let preferred = match row.human_ranking[..] {
-        [0, 1] => Some(Side::First),
-        [1, 0] => Some(Side::Second),
-        [_, _] => None,
+        [first, second] => match first.cmp(&second) {
+            Ordering::Less => Some(Side::First),
+            Ordering::Equal => None,
+            Ordering::Greater => Some(Side::Second),
+        },
         _ => {
             let found = format!("found {} ranks, expected two", row.human_ranking.len());
             return Err(("human_ranking".to_owned(), found));
@@ -149,6 +152,23 @@ mod tests {
             ("mmmu_pro_validation_Public_Health_29", "reasoning"),
         ] {
             assert_eq!(group(id), expected, "{id}");
+        }
+    }
+
+    #[test]
+    fn the_lesser_rank_is_preferred() {
+        for (ranks, expected) in [
+            ("[0, 1]", Some(Side::First)),
+            ("[1, 0]", Some(Side::Second)),
+            ("[1, 2]", Some(Side::First)),
+            ("[3, 1]", Some(Side::Second)),
+            ("[1, 1]", None),
+        ] {
+            let json = format!(
+                r#"{{"id": "r", "image": "a.png", "query": "What?", "response": ["A.", "B."], "human_ranking": {ranks}}}"#
+            );
+            let row: Row = serde_json::from_str(&json).unwrap();
+            assert_eq!(comparison(row).unwrap().preferred(), expected, "{ranks}");
         }
     }
 }

@@ -65,14 +65,20 @@ fn prepare(folder: &Path) {
     fs::write(folder.join("recipe.toml"), RECIPE).unwrap();
 }
 
+/// An override of a path in a folder.
+fn inside(folder: &Path, key: &str, name: &str) -> String {
+    format!("{key}={:?}", folder.join(name).display().to_string())
+}
+
 #[test]
 fn a_fine_tuning_is_counted_on_its_data() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path();
     prepare(folder);
-    let inside =
-        |key: &str, name: &str| format!("{key}={:?}", folder.join(name).display().to_string());
-    let sets = [inside("model.base", "base"), inside("data.root", "")];
+    let sets = [
+        inside(folder, "model.base", "base"),
+        inside(folder, "data.root", ""),
+    ];
     let plan = Planner::new(Some(10.0))
         .plan(&folder.join("recipe.toml"), &sets)
         .unwrap();
@@ -124,6 +130,39 @@ fn a_fine_tuning_is_counted_on_its_data() {
     );
 }
 
+/// Two ranks encode one of the two images each for the other, unless an adapter changes the tower: then both read both.
+#[test]
+fn ranks_encode_images_for_each_other_where_the_tower_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    prepare(folder);
+    // By hand, r (n_in + n_out) in f32: two layers of the two blocks, 24 wide; of the tower's two blocks, which are 16 wide,
+    // four layers of 16 + 16 and two of 16 + 32.
+    let decoder = 4 * 4 * 2 * 2 * (24 + 24);
+    let tower = 4 * 4 * 2 * (4 * 32 + 2 * 48);
+    for (targets, kept, start) in [
+        // Two images of four patches, 16 wide, of which one comes from the other rank.
+        (r#"["q_proj", "v_proj"]"#, 2 * 256, 3 * decoder + 256),
+        // Two images of 16 x 16 pixels of three colours.
+        (
+            r#"["q_proj", "v_proj", "tower"]"#,
+            2 * 16 * 16 * 3 * 4,
+            3 * (decoder + tower),
+        ),
+    ] {
+        let sets = [
+            inside(folder, "model.base", "base"),
+            inside(folder, "data.root", ""),
+            "run.lanes=2".to_owned(),
+            format!("model.lora={{ r = 4, alpha = 8.0, targets = {targets} }}"),
+        ];
+        let mut planner = Planner::default().of_ranks(2);
+        let plan = planner.plan(&folder.join("recipe.toml"), &sets).unwrap();
+        assert_eq!(plan.memory.unwrap().features_bytes, kept, "{targets}");
+        assert_eq!(plan.sharing.unwrap().start_bytes, start, "{targets}");
+    }
+}
+
 #[test]
 fn rows_that_a_run_would_skip_are_not_counted_and_repeated_rows_are_told() {
     let dir = tempfile::tempdir().unwrap();
@@ -135,11 +174,9 @@ fn rows_that_a_run_would_skip_are_not_counted_and_repeated_rows_are_told() {
         include_bytes!("../../data/tests/golden/images/gray.png"),
     )
     .unwrap();
-    let inside =
-        |key: &str, name: &str| format!("{key}={:?}", folder.join(name).display().to_string());
     let sets = [
-        inside("model.base", "base"),
-        inside("data.root", ""),
+        inside(folder, "model.base", "base"),
+        inside(folder, "data.root", ""),
         "data.on_bad_row=\"skip\"".to_owned(),
         "data.sources=[{name=\"rows\",format=\"llava\",path=\"rows.json\",count=5}]".to_owned(),
     ];

@@ -91,12 +91,21 @@ pub(super) fn images_of_a_row(workload: Option<&Workload>) -> u64 {
     workload.map_or(1, |workload| workload.images.of_a_row.max(1))
 }
 
+/// Bytes that are kept of the images.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OfImages {
+    /// All of them.
+    pub bytes: u64,
+    /// Those that ranks encode for each other: images that an adapter's tower sees anew are read by every rank itself.
+    pub shared_bytes: u64,
+}
+
 /// What is kept of the images for each base, with whether an adapter changes its tower.
 pub(super) fn features(
     bases: &[(Budget<'_>, bool)],
     workload: Option<&Workload>,
     plan: &mut Plan,
-) -> u64 {
+) -> OfImages {
     let usual = bases[0].0;
     if bases.iter().any(|(_, seen_anew)| *seen_anew) {
         plan.note("an adapter changes the tower, so images are kept as pixels and go through it in every pass");
@@ -110,22 +119,22 @@ pub(super) fn features(
         ));
     }
     let of = |n: u64| {
-        let of = |(budget, seen_anew): &(Budget<'_>, bool)| {
-            if *seen_anew {
-                budget.pixels(n)
-            } else {
-                budget.features(n)
-            }
-        };
-        bases.iter().map(of).sum()
+        let encoded = bases.iter().filter(|(_, seen_anew)| !seen_anew);
+        let anew = bases.iter().filter(|(_, seen_anew)| *seen_anew);
+        let shared_bytes: u64 = encoded.map(|(budget, _)| budget.features(n)).sum();
+        let pixels: u64 = anew.map(|(budget, _)| budget.pixels(n)).sum();
+        OfImages {
+            bytes: shared_bytes + pixels,
+            shared_bytes,
+        }
     };
     if let Some(workload) = workload {
         return of(workload.images.different);
     }
-    let thousand: u64 = of(1000);
+    let thousand = of(1000).bytes;
     plan.note(format!(
         "the features of the images come on top: {:.2} GB for every 1000",
         thousand as f64 / 1e9
     ));
-    0
+    of(0)
 }

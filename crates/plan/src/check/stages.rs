@@ -11,7 +11,9 @@ use candor_sample::SampleRecipe;
 use candor_sft::{Files, GroundRecipe, SftRecipe, Tune};
 use candor_train::{BasePrecision, Judgements, Length, LoraStart};
 
-use super::known::{budget, counted, features, images_of_a_row, known_lora, longest, model};
+use super::known::{
+    OfImages, budget, counted, features, images_of_a_row, known_lora, longest, model,
+};
 use super::made::{Judge, Made};
 use super::{Plan, bound, check_lanes};
 use crate::PlanError;
@@ -100,18 +102,18 @@ pub(crate) fn sft(
         .as_ref()
         .is_some_and(|evaluation| evaluation.keep_best);
     let best = if keeps_best { trained.bytes } else { 0 };
-    let memory = Memory {
+    let of_images = features(&[kept], workload.as_ref(), &mut plan);
+    plan.memory = Some(Memory {
         weights_bytes: budget.weights() + adapter + best,
         trained_bytes: trained.optimizer(lanes) + masters,
-        features_bytes: features(&[kept], workload.as_ref(), &mut plan),
+        features_bytes: of_images.bytes,
         work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
-    };
-    plan.memory = Some(memory);
+    });
     let training = Training::new(
         lanes,
         [recipe.batch, recipe.micro_batch],
         trained,
-        memory.features_bytes,
+        of_images.shared_bytes,
     );
     plan.share(n_ranks, &training);
     Ok(plan)
@@ -145,7 +147,8 @@ pub(crate) fn sample(
         batch_rows: recipe.batch_rows,
         max_new_tokens: recipe.max_new_tokens,
     };
-    plan.memory = Some(speaking.memory(workload.as_ref(), made, &mut plan));
+    let (memory, _) = speaking.memory(workload.as_ref(), made, &mut plan);
+    plan.memory = Some(memory);
     // The images of a chunk are encoded by the rank that answers it.
     plan.sharing = Sharing::of_chunks(n_ranks, plan.n_steps, 0);
     Ok(plan)
@@ -176,9 +179,9 @@ pub(crate) fn eval(
         batch_rows: recipe.batch_rows,
         max_new_tokens: recipe.max_new_tokens,
     };
-    let memory = speaking.memory(workload.as_ref(), made, &mut plan);
+    let (memory, of_images) = speaking.memory(workload.as_ref(), made, &mut plan);
     plan.memory = Some(memory);
-    plan.sharing = Sharing::of_chunks(n_ranks, None, memory.features_bytes);
+    plan.sharing = Sharing::of_chunks(n_ranks, None, of_images.shared_bytes);
     Ok(plan)
 }
 
@@ -225,21 +228,21 @@ pub(crate) fn reward(
     };
     let training = budget.training(pass, Some(&lora), CROSS_ENTROPY);
     let trained = budget.adapter(&lora);
-    let memory = Memory {
+    let of_images = features(&[(budget, lora.with_tower)], workload.as_ref(), &mut plan);
+    plan.memory = Some(Memory {
         // The best adapter so far is kept beside the one that is trained.
         weights_bytes: budget.weights() + 2 * trained.bytes,
         trained_bytes: trained.optimizer(lanes),
-        features_bytes: features(&[(budget, lora.with_tower)], workload.as_ref(), &mut plan),
+        features_bytes: of_images.bytes,
         work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
-    };
-    plan.memory = Some(memory);
+    });
     let training = Training {
         kept_bytes: trained.bytes,
         ..Training::new(
             lanes,
             [recipe.batch, recipe.micro_batch],
             trained,
-            memory.features_bytes,
+            of_images.shared_bytes,
         )
     };
     plan.share(n_ranks, &training);
@@ -311,18 +314,18 @@ pub(crate) fn dpo(
         Some(ImageNegative::Other) | None => 1,
     };
     let kept = (budget, lora.as_ref().is_some_and(|lora| lora.with_tower));
-    let of_images = copies * features(&[kept], workload.as_ref(), &mut plan);
+    let of_images = features(&[kept], workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
         weights_bytes: budget.weights() + adapter,
         trained_bytes: trained.optimizer(lanes),
-        features_bytes: of_images,
+        features_bytes: copies * of_images.bytes,
         work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
     });
     let training = Training::new(
         lanes,
         [recipe.batch, recipe.micro_batch],
         trained,
-        of_images,
+        copies * of_images.shared_bytes,
     );
     plan.share(n_ranks, &training);
     if objective.loss.has_reference() {
@@ -358,7 +361,13 @@ struct Speaking<'a> {
 }
 
 impl Speaking<'_> {
-    fn memory(&self, workload: Option<&Workload>, made: &Made, plan: &mut Plan) -> Memory {
+    /// What it takes, and what is kept of the images.
+    fn memory(
+        &self,
+        workload: Option<&Workload>,
+        made: &Made,
+        plan: &mut Plan,
+    ) -> (Memory, OfImages) {
         let budget = self.budget;
         let positions = budget.config.n_positions() as u64;
         // Questions of unknown length are hardly longer than an image and an answer.
@@ -367,11 +376,13 @@ impl Speaking<'_> {
         let writing = budget.writing(self.batch_rows as u64, longest(workload, bound));
         let lora = self.adapter.map(|folder| known_lora(made, folder, plan));
         let kept = (budget, lora.as_ref().is_some_and(|lora| lora.with_tower));
-        Memory {
+        let of_images = features(&[kept], workload, plan);
+        let memory = Memory {
             weights_bytes: budget.weights() + lora.map_or(0, |lora| budget.adapter(&lora).bytes),
-            features_bytes: features(&[kept], workload, plan),
+            features_bytes: of_images.bytes,
             work_bytes: writing.max(budget.encoding(IMAGES_PER_PASS)),
             ..Memory::default()
-        }
+        };
+        (memory, of_images)
     }
 }

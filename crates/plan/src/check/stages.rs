@@ -93,15 +93,16 @@ pub(crate) fn sft(
     let adapter = lora.as_ref().map_or(0, |lora| budget.adapter(lora).bytes);
     let training = budget.training(pass, lora.as_ref(), CROSS_ENTROPY);
     let kept = (budget, lora.as_ref().is_some_and(|lora| lora.with_tower));
-    let masters = match (&lora, recipe.base_precision) {
-        (None, BasePrecision::Bf16) => trained.masters(),
-        _ => 0,
+    // What is trained as the model itself has it, whose best state so far is a copy of that.
+    let (held, masters) = match (&lora, recipe.base_precision) {
+        (None, BasePrecision::Bf16) => (trained.bytes / 2, trained.masters()),
+        _ => (trained.bytes, 0),
     };
     let keeps_best = recipe
         .evaluation
         .as_ref()
         .is_some_and(|evaluation| evaluation.keep_best);
-    let best = if keeps_best { trained.bytes } else { 0 };
+    let best = if keeps_best { held } else { 0 };
     let of_images = features(&[kept], workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
         weights_bytes: budget.weights() + adapter + best,
@@ -109,12 +110,15 @@ pub(crate) fn sft(
         features_bytes: of_images.bytes,
         work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
     });
-    let training = Training::new(
-        lanes,
-        [recipe.batch, recipe.micro_batch],
-        trained,
-        of_images.shared_bytes,
-    );
+    let training = Training {
+        kept_bytes: best,
+        ..Training::new(
+            lanes,
+            [recipe.batch, recipe.micro_batch],
+            trained,
+            of_images.shared_bytes,
+        )
+    };
     plan.share(n_ranks, &training);
     Ok(plan)
 }

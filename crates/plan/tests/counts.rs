@@ -130,6 +130,49 @@ fn a_fine_tuning_is_counted_on_its_data() {
     );
 }
 
+/// A look's passes are as large as those of training, and a conversation without an image may be trained on as a whole.
+#[test]
+fn the_longest_conversation_may_be_held_out_and_show_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    prepare(folder);
+    let tokenizer = Tokenizer::open(&folder.join("base/tokenizer.json")).unwrap();
+    let count = |text: &str| tokenizer.encode(text).unwrap().ids.len() as u64;
+    let first = count("<s>USER: What is it? ASSISTANT: A bus.</s>");
+    let more = count("USER: What is it? ASSISTANT: A bus.</s>");
+    // As many as 120 tokens hold.
+    let n_more = (120 - first) / more;
+    let pair = || {
+        [
+            json!({"from": "human", "value": "What is it?"}),
+            json!({"from": "gpt", "value": "A bus."}),
+        ]
+    };
+    let turns: Vec<_> = (0..=n_more).flat_map(|_| pair()).collect();
+    let rows = json!([{"id": "long", "conversations": turns}]);
+    fs::write(folder.join("held-out.json"), rows.to_string()).unwrap();
+    let sets = [
+        inside(folder, "model.base", "base"),
+        inside(folder, "data.root", ""),
+        "data.micro_batch=2".to_owned(),
+        "evaluation.every=1".to_owned(),
+        r#"evaluation.sources=[{ name = "long", format = "llava", path = "held-out.json" }]"#
+            .to_owned(),
+    ];
+    let plan = Planner::default()
+        .plan(&folder.join("recipe.toml"), &sets)
+        .unwrap();
+    assert_eq!(plan.n_rows, Some(3));
+    // By hand, in f32: two blocks keep 9 d + 2 k + 4 f numbers a token, of widths 24, 24 and 48; logits are 16 bytes a word.
+    let kept = 2 * 4 * (9 * 24 + 2 * 24 + 4 * 48);
+    let logits = 16 * tokenizer.vocab_size() as u64;
+    let longest = first + n_more * more;
+    assert_eq!(
+        plan.memory.unwrap().work_bytes,
+        2 * longest * (kept + logits)
+    );
+}
+
 /// Two ranks encode one of the two images each for the other, unless an adapter changes the tower: then both read both.
 #[test]
 fn ranks_encode_images_for_each_other_where_the_tower_stays() {

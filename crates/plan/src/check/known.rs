@@ -86,6 +86,16 @@ pub(super) fn longest(workload: Option<&Workload>, bound: u64) -> u64 {
     workload.map_or(bound, |workload| workload.longest_tokens)
 }
 
+/// Tokens that the longest row may be trained on. The row that was counted may show no image or a small one, so all of it may be;
+/// one that is assumed shows its images, which take so many tokens.
+pub(super) fn targets(workload: Option<&Workload>, longest: u64, of_images: u64) -> u64 {
+    if workload.is_some() {
+        longest
+    } else {
+        longest.saturating_sub(of_images)
+    }
+}
+
 /// Images of a row, those of the row that shows most.
 pub(super) fn images_of_a_row(workload: Option<&Workload>) -> u64 {
     workload.map_or(1, |workload| workload.images.of_a_row.max(1))

@@ -12,7 +12,7 @@ use candor_sft::{Files, GroundRecipe, SftRecipe, Tune};
 use candor_train::{BasePrecision, Judgements, Length, LoraStart};
 
 use super::known::{
-    OfImages, budget, counted, features, images_of_a_row, known_lora, longest, model,
+    OfImages, budget, counted, features, images_of_a_row, known_lora, longest, model, targets,
 };
 use super::made::{Judge, Made};
 use super::{Plan, bound, check_lanes};
@@ -77,11 +77,10 @@ pub(crate) fn sft(
     })?;
     let budget = budget(&known, recipe.base_precision);
     let longest = longest(workload.as_ref(), recipe.max_tokens as u64);
-    let image = budget.image_tokens();
     let rows = recipe.micro_batch as u64;
     let pass = Pass {
         n_tokens: rows * longest,
-        n_targets: rows * longest.saturating_sub(image),
+        n_targets: rows * targets(workload.as_ref(), longest, budget.image_tokens()),
         n_images: rows * images_of_a_row(workload.as_ref()),
         activations: recipe.activations,
     };
@@ -298,12 +297,11 @@ pub(crate) fn dpo(
         |reading| Ok(candor_dpo::workload(recipe, reading)?),
     )?;
     let budget = budget(&known, recipe.base_precision);
-    let image = budget.image_tokens();
     let rows = recipe.micro_batch as u64;
     let longest = longest(workload.as_ref(), times * answers);
     let pass = Pass {
         n_tokens: rows * longest,
-        n_targets: rows * longest.saturating_sub(times * image),
+        n_targets: rows * targets(workload.as_ref(), longest, times * budget.image_tokens()),
         n_images: rows * times * images_of_a_row(workload.as_ref()),
         activations: recipe.activations,
     };

@@ -54,7 +54,8 @@ impl ImageFeatures {
     /// processes, in the order of their numbers.
     ///
     /// # Errors
-    /// As [`ImageFeatures::encode`], where an image of this process cannot be encoded; or `gather` failed.
+    /// As [`ImageFeatures::encode`], where an image of this process cannot be encoded; of several processes, each names those of
+    /// its pass alone, so that the others need not wait for it. Or `gather` failed.
     pub fn encode_in_turns<E: From<ModelError>>(
         bundle: &Bundle,
         folder: &Path,
@@ -73,11 +74,16 @@ impl ImageFeatures {
         for round in ordered.chunks(IMAGES_PER_PASS * n_turns) {
             let mine = round.chunks(IMAGES_PER_PASS).nth(turn).unwrap_or_default();
             let encoded = encode_in(bundle, folder, mine).map_err(|error| {
-                if look_through(folder, mine).is_empty() {
-                    return error;
+                // From the first damaged image on, the rest is only looked through for others; not where other processes
+                // wait meanwhile.
+                let damaged = look_through(folder, mine);
+                if damaged.is_empty() {
+                    error
+                } else if n_turns > 1 {
+                    ModelError::Images(damaged)
+                } else {
+                    ModelError::Images(look_through(folder, &ordered[features.len()..]))
                 }
-                // From the first damaged image on, the rest is only looked through for others.
-                ModelError::Images(look_through(folder, &ordered[features.len()..]))
             })?;
             let kept = encoded.iter().map(|of| of.to_device(Device::Cpu));
             let of_all = gather(kept.collect())?;

@@ -97,6 +97,18 @@ pub fn is_adapter(folder: &Path) -> bool {
     folder.join(CONFIG).is_file() && !is_model()
 }
 
+/// Whether the adapter in a folder has terms of a vision tower's layers, by the names of its tensors: its configuration may ask
+/// for these layers by last names that the decoder's have too. False where the tensors cannot be read.
+#[must_use]
+pub fn has_tower(folder: &Path) -> bool {
+    let of_tower = |name: &str| {
+        name.contains(".lora_")
+            && (name.contains("vision_tower.") || name.contains("visual.blocks."))
+    };
+    Checkpoint::open_first(folder, &TENSORS)
+        .is_ok_and(|checkpoint| checkpoint.iter().any(|(name, _)| of_tower(name)))
+}
+
 impl PeftFolder {
     /// Reads configuration and headers.
     ///

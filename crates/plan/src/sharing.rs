@@ -7,7 +7,7 @@
 //! |---|---|
 //! | sent by a rank in an update, and as many received | `P (W − 1) ⌈L / W⌉`: every round each gives all of its gradient |
 //! | sent by a rank of `rl` in a step besides | `(W − 1) / W` of [`ANSWER_TOKEN`] for each token of an answer, and [`VALUE_TOKEN`] where there is a critic |
-//! | received by a rank before the first step | `3 P`, in `reward` `4 P`, and `(W − 1) / W` of all features of images |
+//! | received by a rank before the first step | `3 P`, where the best weights so far are kept also these (`P`; half of it where a base in bf16 is trained), and `(W − 1) / W` of all features of images, but for those that an adapter's tower sees anew |
 //! | memory on the host while a bucket is exchanged | `(2 W + 2) B` |
 //!
 //! What losses, figures and texts of `sample` and `eval` take is left out: it is some hundred bytes a row.
@@ -57,7 +57,7 @@ pub(crate) struct Training {
     pub kept_bytes: u64,
     /// Bytes that all ranks together find out in a step, and tell each other.
     pub found_bytes: u64,
-    /// Features of all images.
+    /// Features of all images that ranks encode for each other.
     pub features_bytes: u64,
 }
 

@@ -65,14 +65,20 @@ fn prepare(folder: &Path) {
     fs::write(folder.join("recipe.toml"), RECIPE).unwrap();
 }
 
+/// An override of a path in a folder.
+fn inside(folder: &Path, key: &str, name: &str) -> String {
+    format!("{key}={:?}", folder.join(name).display().to_string())
+}
+
 #[test]
 fn a_fine_tuning_is_counted_on_its_data() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path();
     prepare(folder);
-    let inside =
-        |key: &str, name: &str| format!("{key}={:?}", folder.join(name).display().to_string());
-    let sets = [inside("model.base", "base"), inside("data.root", "")];
+    let sets = [
+        inside(folder, "model.base", "base"),
+        inside(folder, "data.root", ""),
+    ];
     let plan = Planner::new(Some(10.0))
         .plan(&folder.join("recipe.toml"), &sets)
         .unwrap();
@@ -124,6 +130,82 @@ fn a_fine_tuning_is_counted_on_its_data() {
     );
 }
 
+/// A look's passes are as large as those of training, and a conversation without an image may be trained on as a whole.
+#[test]
+fn the_longest_conversation_may_be_held_out_and_show_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    prepare(folder);
+    let tokenizer = Tokenizer::open(&folder.join("base/tokenizer.json")).unwrap();
+    let count = |text: &str| tokenizer.encode(text).unwrap().ids.len() as u64;
+    let first = count("<s>USER: What is it? ASSISTANT: A bus.</s>");
+    let more = count("USER: What is it? ASSISTANT: A bus.</s>");
+    // As many as 120 tokens hold.
+    let n_more = (120 - first) / more;
+    let pair = || {
+        [
+            json!({"from": "human", "value": "What is it?"}),
+            json!({"from": "gpt", "value": "A bus."}),
+        ]
+    };
+    let turns: Vec<_> = (0..=n_more).flat_map(|_| pair()).collect();
+    let rows = json!([{"id": "long", "conversations": turns}]);
+    fs::write(folder.join("held-out.json"), rows.to_string()).unwrap();
+    let sets = [
+        inside(folder, "model.base", "base"),
+        inside(folder, "data.root", ""),
+        "data.micro_batch=2".to_owned(),
+        "evaluation.every=1".to_owned(),
+        r#"evaluation.sources=[{ name = "long", format = "llava", path = "held-out.json" }]"#
+            .to_owned(),
+    ];
+    let plan = Planner::default()
+        .plan(&folder.join("recipe.toml"), &sets)
+        .unwrap();
+    assert_eq!(plan.n_rows, Some(3));
+    // By hand, in f32: two blocks keep 9 d + 2 k + 4 f numbers a token, of widths 24, 24 and 48; logits are 16 bytes a word.
+    let kept = 2 * 4 * (9 * 24 + 2 * 24 + 4 * 48);
+    let logits = 16 * tokenizer.vocab_size() as u64;
+    let longest = first + n_more * more;
+    assert_eq!(
+        plan.memory.unwrap().work_bytes,
+        2 * longest * (kept + logits)
+    );
+}
+
+/// Two ranks encode one of the two images each for the other, unless an adapter changes the tower: then both read both.
+#[test]
+fn ranks_encode_images_for_each_other_where_the_tower_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    prepare(folder);
+    // By hand, r (n_in + n_out) in f32: two layers of the two blocks, 24 wide; of the tower's two blocks, which are 16 wide,
+    // four layers of 16 + 16 and two of 16 + 32.
+    let decoder = 4 * 4 * 2 * 2 * (24 + 24);
+    let tower = 4 * 4 * 2 * (4 * 32 + 2 * 48);
+    for (targets, kept, start) in [
+        // Two images of four patches, 16 wide, of which one comes from the other rank.
+        (r#"["q_proj", "v_proj"]"#, 2 * 256, 3 * decoder + 256),
+        // Two images of 16 x 16 pixels of three colours.
+        (
+            r#"["q_proj", "v_proj", "tower"]"#,
+            2 * 16 * 16 * 3 * 4,
+            3 * (decoder + tower),
+        ),
+    ] {
+        let sets = [
+            inside(folder, "model.base", "base"),
+            inside(folder, "data.root", ""),
+            "run.lanes=2".to_owned(),
+            format!("model.lora={{ r = 4, alpha = 8.0, targets = {targets} }}"),
+        ];
+        let mut planner = Planner::default().of_ranks(2);
+        let plan = planner.plan(&folder.join("recipe.toml"), &sets).unwrap();
+        assert_eq!(plan.memory.unwrap().features_bytes, kept, "{targets}");
+        assert_eq!(plan.sharing.unwrap().start_bytes, start, "{targets}");
+    }
+}
+
 #[test]
 fn rows_that_a_run_would_skip_are_not_counted_and_repeated_rows_are_told() {
     let dir = tempfile::tempdir().unwrap();
@@ -135,11 +217,9 @@ fn rows_that_a_run_would_skip_are_not_counted_and_repeated_rows_are_told() {
         include_bytes!("../../data/tests/golden/images/gray.png"),
     )
     .unwrap();
-    let inside =
-        |key: &str, name: &str| format!("{key}={:?}", folder.join(name).display().to_string());
     let sets = [
-        inside("model.base", "base"),
-        inside("data.root", ""),
+        inside(folder, "model.base", "base"),
+        inside(folder, "data.root", ""),
         "data.on_bad_row=\"skip\"".to_owned(),
         "data.sources=[{name=\"rows\",format=\"llava\",path=\"rows.json\",count=5}]".to_owned(),
     ];

@@ -354,6 +354,42 @@ fn what_ranks_take_is_planned() {
     assert_eq!(plan(&mut Planner::default(), &sft, &sets).sharing, None);
 }
 
+/// As they are held: a base in bf16 has two bytes a weight, an adapter four. Ranks begin with the first one's copy.
+#[test]
+fn the_best_weights_so_far_are_a_copy_of_what_is_trained() {
+    let folder = root().join("recipes/llava-7b-224");
+    let trained = 6_738_939_904 + 20_979_712;
+    let adapter = 64 * 32 * (4 * 8192 + 3 * 15_104);
+    for (recipe, precision, best, in_f32) in [
+        ("1-sft.toml", "f32", 4 * trained, 4 * trained),
+        ("1-sft.toml", "bf16", 2 * trained, 4 * trained),
+        ("4-policy-init.toml", "bf16", 4 * adapter, 4 * adapter),
+    ] {
+        let sets = [
+            "run.lanes=2".to_owned(),
+            set("model.base", Path::new("llava-hf/llava-1.5-7b-hf")),
+            format!("model.base_precision={precision:?}"),
+        ];
+        let looks = r#"evaluation.sources=[{ name = "a", format = "llava", path = "a.json" }]"#;
+        let planned = |keep: bool| {
+            let looks = [
+                looks.to_owned(),
+                "evaluation.every=9".to_owned(),
+                format!("evaluation.keep_best={keep}"),
+            ];
+            let sets = [&sets[..], &looks[..]].concat();
+            let mut planner = Planner::default().of_ranks(2);
+            let plan = plan(&mut planner, &folder.join(recipe), &sets);
+            let start = plan.sharing.unwrap().start_bytes;
+            (plan.memory.unwrap().weights_bytes, start)
+        };
+        let (without, with) = (planned(false), planned(true));
+        assert_eq!(with.0 - without.0, best, "{recipe} in {precision}");
+        assert_eq!(without.1, 3 * in_f32, "{recipe} in {precision}");
+        assert_eq!(with.1, 3 * in_f32 + best, "{recipe} in {precision}");
+    }
+}
+
 /// As the stages say it themselves, and with the recipe's name.
 #[test]
 fn ranks_that_cannot_share_a_run_are_refused() {

@@ -121,6 +121,14 @@ impl HeldOut {
         &self.images
     }
 
+    /// Tokens of the longest conversation.
+    #[must_use]
+    pub(crate) fn longest(&self) -> usize {
+        // Each source begins with its longest.
+        let firsts = self.samples.iter().filter_map(|samples| samples.first());
+        firsts.map(|sample| sample.ids.len()).max().unwrap_or(0)
+    }
+
     /// Conversations.
     #[must_use]
     pub(crate) fn n_rows(&self) -> usize {

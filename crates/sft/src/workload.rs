@@ -11,7 +11,7 @@ use crate::held_out::HeldOut;
 use crate::{SftError, SftRecipe};
 
 /// Reads and tokenises the recipe's data for the model that `reading` is of, and goes through the order of the run. What is held
-/// out is read, and not counted.
+/// out is read and not counted, but a look at it may have the longest sequence of the run.
 ///
 /// # Errors
 /// A file is missing or damaged, or a conversation does not fit the model.
@@ -40,13 +40,14 @@ pub fn workload(recipe: &SftRecipe, reading: &Reading) -> Result<Workload, SftEr
             longest = longest.max(sample.ids.len() as u64);
         }
     }
+    let held_out_longest = held_out.as_ref().map_or(0, HeldOut::longest);
     Ok(Workload {
         n_rows: corpus.n_rows() as u64,
         rows: "conversations",
         n_steps: Some(n_steps),
         n_tokens,
         tokens_are_a_bound: false,
-        longest_tokens: longest,
+        longest_tokens: longest.max(held_out_longest as u64),
         images: ImageCount::of(
             corpus
                 .images()

@@ -86,9 +86,28 @@ pub(super) fn longest(workload: Option<&Workload>, bound: u64) -> u64 {
     workload.map_or(bound, |workload| workload.longest_tokens)
 }
 
+/// Tokens that the longest row may be trained on. The row that was counted may show no image or a small one, so all of it may be;
+/// one that is assumed shows its images, which take so many tokens.
+pub(super) fn targets(workload: Option<&Workload>, longest: u64, of_images: u64) -> u64 {
+    if workload.is_some() {
+        longest
+    } else {
+        longest.saturating_sub(of_images)
+    }
+}
+
 /// Images of a row, those of the row that shows most.
 pub(super) fn images_of_a_row(workload: Option<&Workload>) -> u64 {
     workload.map_or(1, |workload| workload.images.of_a_row.max(1))
+}
+
+/// Bytes that are kept of the images.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OfImages {
+    /// All of them.
+    pub bytes: u64,
+    /// Those that ranks encode for each other: images that an adapter's tower sees anew are read by every rank itself.
+    pub shared_bytes: u64,
 }
 
 /// What is kept of the images for each base, with whether an adapter changes its tower.
@@ -96,7 +115,7 @@ pub(super) fn features(
     bases: &[(Budget<'_>, bool)],
     workload: Option<&Workload>,
     plan: &mut Plan,
-) -> u64 {
+) -> OfImages {
     let usual = bases[0].0;
     if bases.iter().any(|(_, seen_anew)| *seen_anew) {
         plan.note("an adapter changes the tower, so images are kept as pixels and go through it in every pass");
@@ -110,22 +129,22 @@ pub(super) fn features(
         ));
     }
     let of = |n: u64| {
-        let of = |(budget, seen_anew): &(Budget<'_>, bool)| {
-            if *seen_anew {
-                budget.pixels(n)
-            } else {
-                budget.features(n)
-            }
-        };
-        bases.iter().map(of).sum()
+        let encoded = bases.iter().filter(|(_, seen_anew)| !seen_anew);
+        let anew = bases.iter().filter(|(_, seen_anew)| *seen_anew);
+        let shared_bytes: u64 = encoded.map(|(budget, _)| budget.features(n)).sum();
+        let pixels: u64 = anew.map(|(budget, _)| budget.pixels(n)).sum();
+        OfImages {
+            bytes: shared_bytes + pixels,
+            shared_bytes,
+        }
     };
     if let Some(workload) = workload {
         return of(workload.images.different);
     }
-    let thousand: u64 = of(1000);
+    let thousand = of(1000).bytes;
     plan.note(format!(
         "the features of the images come on top: {:.2} GB for every 1000",
         thousand as f64 / 1e9
     ));
-    0
+    of(0)
 }

@@ -238,7 +238,8 @@ fn written(folder: &Path) -> Option<LoraConfig> {
     let of_tower = |name: &String| name.contains("vision_tower") || name.contains("visual.blocks");
     Some(LoraConfig {
         with_projector: targets.iter().any(of_projector),
-        with_tower: targets.iter().any(of_tower),
+        // A last name alone means the tower's layers too, unless they are excluded; the tensors say what came of it.
+        with_tower: targets.iter().any(of_tower) || peft::has_tower(folder),
         ..LoraConfig::new(file.r, file.lora_alpha, &targets)
     })
 }
@@ -247,4 +248,33 @@ fn written(folder: &Path) -> Option<LoraConfig> {
 fn assumed() -> LoraConfig {
     let targets: Vec<String> = TARGETS.iter().map(ToString::to_string).collect();
     LoraConfig::new(RANK, 16.0, &targets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// PEFT wrote them for `fc1`, `linear_1` and `k_proj`, and for layers of the decoder alone.
+    #[test]
+    fn an_adapter_of_the_tower_is_known_by_its_tensors() {
+        let adapters = "../model/tests/golden/adapters";
+        let adapters = Path::new(env!("CARGO_MANIFEST_DIR")).join(adapters);
+        let with_tower = |case: &str| written(&adapters.join(case)).unwrap().with_tower;
+        assert_eq!(
+            ["everything", "patterns", "earlier"].map(with_tower),
+            [true, false, false]
+        );
+    }
+
+    #[test]
+    fn without_tensors_the_configuration_says_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("adapter_config.json");
+        for (target, expected) in [("q_proj", false), ("vision_tower.layers.0.q_proj", true)] {
+            let text = format!(r#"{{"r": 2, "lora_alpha": 4, "target_modules": ["{target}"]}}"#);
+            std::fs::write(&config, text).unwrap();
+            let lora = written(dir.path()).unwrap();
+            assert_eq!(lora.with_tower, expected, "{target}");
+        }
+    }
 }

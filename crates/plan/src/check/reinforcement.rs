@@ -122,16 +122,16 @@ pub(crate) fn rl(
     };
     // Those that are trained, the reference and the reward model's.
     let adapters = trained.bytes + policy_adapter.bytes + judge_adapter.bytes;
-    let memory = Memory {
+    let of_images = features(&bases, workload.as_ref(), &mut plan);
+    plan.memory = Some(Memory {
         weights_bytes: bases.iter().map(|(base, _)| base.weights()).sum::<u64>() + adapters,
         trained_bytes: trained.optimizer(recipe.session.lanes),
-        features_bytes: features(&bases, workload.as_ref(), &mut plan),
+        features_bytes: of_images.bytes,
         work_bytes: phases.into_iter().max().unwrap_or(0),
-    };
-    plan.memory = Some(memory);
+    });
     plan.share(
         n_ranks,
-        &training_of(recipe, trained, memory.features_bytes),
+        &training_of(recipe, trained, of_images.shared_bytes),
     );
     say_what_is_read(recipe, &mut plan);
     Ok(plan)

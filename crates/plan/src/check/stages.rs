@@ -11,7 +11,9 @@ use candor_sample::SampleRecipe;
 use candor_sft::{Files, GroundRecipe, SftRecipe, Tune};
 use candor_train::{BasePrecision, Judgements, Length, LoraStart};
 
-use super::known::{budget, counted, features, images_of_a_row, known_lora, longest, model};
+use super::known::{
+    OfImages, budget, counted, features, images_of_a_row, known_lora, longest, model, targets,
+};
 use super::made::{Judge, Made};
 use super::{Plan, bound, check_lanes};
 use crate::PlanError;
@@ -75,11 +77,10 @@ pub(crate) fn sft(
     })?;
     let budget = budget(&known, recipe.base_precision);
     let longest = longest(workload.as_ref(), recipe.max_tokens as u64);
-    let image = budget.image_tokens();
     let rows = recipe.micro_batch as u64;
     let pass = Pass {
         n_tokens: rows * longest,
-        n_targets: rows * longest.saturating_sub(image),
+        n_targets: rows * targets(workload.as_ref(), longest, budget.image_tokens()),
         n_images: rows * images_of_a_row(workload.as_ref()),
         activations: recipe.activations,
     };
@@ -91,28 +92,32 @@ pub(crate) fn sft(
     let adapter = lora.as_ref().map_or(0, |lora| budget.adapter(lora).bytes);
     let training = budget.training(pass, lora.as_ref(), CROSS_ENTROPY);
     let kept = (budget, lora.as_ref().is_some_and(|lora| lora.with_tower));
-    let masters = match (&lora, recipe.base_precision) {
-        (None, BasePrecision::Bf16) => trained.masters(),
-        _ => 0,
+    // What is trained as the model itself has it, whose best state so far is a copy of that.
+    let (held, masters) = match (&lora, recipe.base_precision) {
+        (None, BasePrecision::Bf16) => (trained.bytes / 2, trained.masters()),
+        _ => (trained.bytes, 0),
     };
     let keeps_best = recipe
         .evaluation
         .as_ref()
         .is_some_and(|evaluation| evaluation.keep_best);
-    let best = if keeps_best { trained.bytes } else { 0 };
-    let memory = Memory {
+    let best = if keeps_best { held } else { 0 };
+    let of_images = features(&[kept], workload.as_ref(), &mut plan);
+    plan.memory = Some(Memory {
         weights_bytes: budget.weights() + adapter + best,
         trained_bytes: trained.optimizer(lanes) + masters,
-        features_bytes: features(&[kept], workload.as_ref(), &mut plan),
+        features_bytes: of_images.bytes,
         work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
+    });
+    let training = Training {
+        kept_bytes: best,
+        ..Training::new(
+            lanes,
+            [recipe.batch, recipe.micro_batch],
+            trained,
+            of_images.shared_bytes,
+        )
     };
-    plan.memory = Some(memory);
-    let training = Training::new(
-        lanes,
-        [recipe.batch, recipe.micro_batch],
-        trained,
-        memory.features_bytes,
-    );
     plan.share(n_ranks, &training);
     Ok(plan)
 }
@@ -145,7 +150,8 @@ pub(crate) fn sample(
         batch_rows: recipe.batch_rows,
         max_new_tokens: recipe.max_new_tokens,
     };
-    plan.memory = Some(speaking.memory(workload.as_ref(), made, &mut plan));
+    let (memory, _) = speaking.memory(workload.as_ref(), made, &mut plan);
+    plan.memory = Some(memory);
     // The images of a chunk are encoded by the rank that answers it.
     plan.sharing = Sharing::of_chunks(n_ranks, plan.n_steps, 0);
     Ok(plan)
@@ -176,9 +182,9 @@ pub(crate) fn eval(
         batch_rows: recipe.batch_rows,
         max_new_tokens: recipe.max_new_tokens,
     };
-    let memory = speaking.memory(workload.as_ref(), made, &mut plan);
+    let (memory, of_images) = speaking.memory(workload.as_ref(), made, &mut plan);
     plan.memory = Some(memory);
-    plan.sharing = Sharing::of_chunks(n_ranks, None, memory.features_bytes);
+    plan.sharing = Sharing::of_chunks(n_ranks, None, of_images.shared_bytes);
     Ok(plan)
 }
 
@@ -225,21 +231,21 @@ pub(crate) fn reward(
     };
     let training = budget.training(pass, Some(&lora), CROSS_ENTROPY);
     let trained = budget.adapter(&lora);
-    let memory = Memory {
+    let of_images = features(&[(budget, lora.with_tower)], workload.as_ref(), &mut plan);
+    plan.memory = Some(Memory {
         // The best adapter so far is kept beside the one that is trained.
         weights_bytes: budget.weights() + 2 * trained.bytes,
         trained_bytes: trained.optimizer(lanes),
-        features_bytes: features(&[(budget, lora.with_tower)], workload.as_ref(), &mut plan),
+        features_bytes: of_images.bytes,
         work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
-    };
-    plan.memory = Some(memory);
+    });
     let training = Training {
         kept_bytes: trained.bytes,
         ..Training::new(
             lanes,
             [recipe.batch, recipe.micro_batch],
             trained,
-            memory.features_bytes,
+            of_images.shared_bytes,
         )
     };
     plan.share(n_ranks, &training);
@@ -291,12 +297,11 @@ pub(crate) fn dpo(
         |reading| Ok(candor_dpo::workload(recipe, reading)?),
     )?;
     let budget = budget(&known, recipe.base_precision);
-    let image = budget.image_tokens();
     let rows = recipe.micro_batch as u64;
     let longest = longest(workload.as_ref(), times * answers);
     let pass = Pass {
         n_tokens: rows * longest,
-        n_targets: rows * longest.saturating_sub(times * image),
+        n_targets: rows * targets(workload.as_ref(), longest, times * budget.image_tokens()),
         n_images: rows * times * images_of_a_row(workload.as_ref()),
         activations: recipe.activations,
     };
@@ -311,18 +316,18 @@ pub(crate) fn dpo(
         Some(ImageNegative::Other) | None => 1,
     };
     let kept = (budget, lora.as_ref().is_some_and(|lora| lora.with_tower));
-    let of_images = copies * features(&[kept], workload.as_ref(), &mut plan);
+    let of_images = features(&[kept], workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
         weights_bytes: budget.weights() + adapter,
         trained_bytes: trained.optimizer(lanes),
-        features_bytes: of_images,
+        features_bytes: copies * of_images.bytes,
         work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
     });
     let training = Training::new(
         lanes,
         [recipe.batch, recipe.micro_batch],
         trained,
-        of_images,
+        copies * of_images.shared_bytes,
     );
     plan.share(n_ranks, &training);
     if objective.loss.has_reference() {
@@ -358,7 +363,13 @@ struct Speaking<'a> {
 }
 
 impl Speaking<'_> {
-    fn memory(&self, workload: Option<&Workload>, made: &Made, plan: &mut Plan) -> Memory {
+    /// What it takes, and what is kept of the images.
+    fn memory(
+        &self,
+        workload: Option<&Workload>,
+        made: &Made,
+        plan: &mut Plan,
+    ) -> (Memory, OfImages) {
         let budget = self.budget;
         let positions = budget.config.n_positions() as u64;
         // Questions of unknown length are hardly longer than an image and an answer.
@@ -367,11 +378,13 @@ impl Speaking<'_> {
         let writing = budget.writing(self.batch_rows as u64, longest(workload, bound));
         let lora = self.adapter.map(|folder| known_lora(made, folder, plan));
         let kept = (budget, lora.as_ref().is_some_and(|lora| lora.with_tower));
-        Memory {
+        let of_images = features(&[kept], workload, plan);
+        let memory = Memory {
             weights_bytes: budget.weights() + lora.map_or(0, |lora| budget.adapter(&lora).bytes),
-            features_bytes: features(&[kept], workload, plan),
+            features_bytes: of_images.bytes,
             work_bytes: writing.max(budget.encoding(IMAGES_PER_PASS)),
             ..Memory::default()
-        }
+        };
+        (memory, of_images)
     }
 }

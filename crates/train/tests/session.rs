@@ -252,7 +252,9 @@ fn a_weight_of_16_bits_is_trained_by_whatever_pass() {
         let loss = (&weight - 1.0).square().sum(Kind::Float);
         loss.backward();
         session.apply(loss.double_value(&[]), Vec::new).unwrap();
-        session.end_step(&json!({"step": done + 1}), &[], 10).unwrap();
+        session
+            .end_step(&json!({"step": done + 1}), &[], 10)
+            .unwrap();
     }
     // The first rate is 0 and the second 0.1, which is how far two equal gradients move a weight.
     let moved = weight.double_value(&[0, 0]);

@@ -162,7 +162,9 @@ fn words(text: &str) -> Vec<Vec<String>> {
 }
 
 /// Words in the singular that end as if they spoke of men.
-const NO_MEN: [&str; 6] = ["abdomen", "acumen", "ramen", "regimen", "specimen", "stamen"];
+const NO_MEN: [&str; 6] = [
+    "abdomen", "acumen", "ramen", "regimen", "specimen", "stamen",
+];
 
 /// A word in the singular, as far as its end tells. Both the table and the text go through this, so what
 /// it gets wrong alike does no harm.

@@ -1,8 +1,4 @@
-    // Of several replies that could be read, at least half must find something that is not there.
-    let hallucinated = verdict.mostly("chair_s_all");
-    ItemOutcome {
-        right: hallucinated.map(|hallucinated| !hallucinated),
-        hallucinated: hallucinated == Some(true),//! Object-HalBench (arXiv 2312.00849): which objects of a description are not in the image, where a judge extracts the objects.
+//! Object-HalBench (arXiv 2312.00849): which objects of a description are not in the image, where a judge extracts the objects.
 //!
 //! The objects that the judge lists are read as terms of the table of synonyms ([`crate::object_terms`]); what is there is what COCO's
 //! boxes and captions say. A description of at most three words has no objects, and no judge is asked about it.
@@ -67,10 +63,11 @@ pub(crate) const ABOUT: About = About {
 };
 
 fn outcome(verdict: &Verdict) -> ItemOutcome {
-    let is_read = verdict.part("chair_s_all")[1] > 0.0;
+    // Of several replies that could be read, at least half must find something that is not there.
+    let hallucinated = verdict.mostly("chair_s_all");
     ItemOutcome {
-        right: is_read.then(|| !verdict.holds("chair_s_all")),
-        hallucinated: verdict.holds("chair_s_all"),
+        right: hallucinated.map(|hallucinated| !hallucinated),
+        hallucinated: hallucinated == Some(true),
         unparsed: verdict.holds("unparsed"),
     }
 }

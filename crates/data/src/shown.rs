@@ -24,7 +24,7 @@ pub fn count(shown: Option<&str>) -> usize {
 ///
 /// # Errors
 /// A name is empty though it is not the only one, or has a line break; says so.
-pub fn together(names: Vec<String>) -> Result<Option<String>, String> {
+pub fn together(names: &[String]) -> Result<Option<String>, String> {
     if let Some(name) = names.iter().find(|name| name.contains('\n')) {
         return Err(format!(
             "found a line break in the name of an image, {name:?}"
@@ -99,7 +99,7 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         }
 
         fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Self::Value, E> {
-            together(vec![name.to_owned()]).map_err(E::custom)
+            together(&[name.to_owned()]).map_err(E::custom)
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
@@ -107,7 +107,7 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
             while let Some(name) = list.next_element()? {
                 names.push(name);
             }
-            together(names).map_err(A::Error::custom)
+            together(&names).map_err(A::Error::custom)
         }
     }
     deserializer.deserialize_any(Shown)

@@ -82,20 +82,15 @@ pub fn run(
     let progress = opening.counter("encoding images");
     let features = encode_images(&bundle, images, shown, ranks, progress)
         .map_err(|error| error.in_rows(&rows.images))?;
+    let seeing = Seeing {
+        bundle: &bundle,
+        folder: images,
+        shown: &features,
+        ranks,
+    };
     let spoilt = recipe.objective.image_negative.map(|kind| {
         let progress = opening.counter("spoiling images");
-        Spoilt::of_rows(
-            kind,
-            &all,
-            recipe.session.seed,
-            Seeing {
-                bundle: &bundle,
-                folder: images,
-                shown: &features,
-                ranks,
-            },
-            progress,
-        )
+        Spoilt::of_rows(kind, &all, recipe.session.seed, seeing, progress)
     });
     let spoilt = spoilt.transpose()?;
     let policy = Policy {
@@ -108,14 +103,8 @@ pub fn run(
     };
     // Before a resume or another run's weights are put into the tensors.
     let reference = if recipe.objective.loss.has_reference() {
-        Some(reference(
-            recipe,
-            launch,
-            &mut opening,
-            policy,
-            &all,
-            &inputs,
-        )?)
+        let of_start = reference(recipe, launch, &mut opening, policy, &all, &inputs);
+        Some(of_start?)
     } else {
         None
     };

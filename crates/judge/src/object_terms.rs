@@ -161,13 +161,13 @@ fn words(term: &str) -> Vec<String> {
 
 /// The objects that a judge's reply lists: the last JSON list of texts in it. None where there is no such list.
 pub(crate) fn read_objects(reply: &str) -> Option<Vec<String>> {
-    let lists = reply.match_indices('[').filter_map(|(at, _)| {
+    let mut lists = reply.match_indices('[').filter_map(|(at, _)| {
         let list = serde_json::Deserializer::from_str(&reply[at..]);
         list.into_iter::<Vec<String>>().next()?.ok()
     });
     // "You should return an empty JSON list ()" says the official prompt.
     lists
-        .last()
+        .next_back()
         .or_else(|| (reply.trim() == "()").then(Vec::new))
 }
 

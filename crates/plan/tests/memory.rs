@@ -167,15 +167,12 @@ fn a_run_holds_what_its_plan_says() {
         let said = memory.weights_bytes + memory.trained_bytes + memory.work_bytes;
         let before = devices.held(FIRST).now;
         devices.restart();
-        match stage {
-            "sft" => {
-                let recipe = SftRecipe::open(&recipe, &sets).unwrap();
-                candor_sft::run::run(&recipe, &launch(false), FIRST).unwrap();
-            }
-            _ => {
-                let recipe = DpoRecipe::open(&recipe, &sets).unwrap();
-                candor_dpo::run(&recipe, &launch(false), FIRST).unwrap();
-            }
+        if stage == "sft" {
+            let recipe = SftRecipe::open(&recipe, &sets).unwrap();
+            candor_sft::run::run(&recipe, &launch(false), FIRST).unwrap();
+        } else {
+            let recipe = DpoRecipe::open(&recipe, &sets).unwrap();
+            candor_dpo::run(&recipe, &launch(false), FIRST).unwrap();
         }
         let held = devices.held(FIRST).peak - before;
         println!("{out}: {said} said, {held} held");

@@ -340,11 +340,11 @@ fn what_ranks_take_is_planned() {
     let mut planner = Planner::default().of_ranks(4);
     let whole = plan(&mut planner, &sft, &sets);
     let sharing = whole.sharing.as_ref().unwrap();
-    let words = 4 * 32_064 * 4096;
+    let words = 4 * 32_000 * 4096;
     assert_eq!(sharing.exchange_bytes, 10 * words);
     let shown = candor_plan::show_plans(&[whole]);
     for words in [
-        "4, each with this memory, and 5.3 GB of the host's while gradients are exchanged",
+        "4, each with this memory, and 5.2 GB of the host's while gradients are exchanged",
         "4 lanes, 1 a rank; of the 128 passes of an update a rank has up to 32: 4.0 times as fast as one rank at most",
         "GB a step from and to each rank",
     ] {

@@ -35,9 +35,9 @@ const CLASS: &str = "facts";
 #[derive(Debug, Deserialize)]
 struct Measured {
     #[serde(flatten)]
-    all: Accuracy,
+    all: Figures,
     macro_accuracy: f64,
-    groups: BTreeMap<String, Accuracy>,
+    groups: BTreeMap<String, Figures>,
     calibration: Vec<Bin>,
     ece: f64,
     margins: Vec<Bar>,
@@ -51,7 +51,7 @@ struct Measured {
 }
 
 #[derive(Debug, Deserialize)]
-struct Accuracy {
+struct Figures {
     accuracy: f64,
     ci95: Option<Interval>,
     n_pairs: usize,
@@ -113,7 +113,7 @@ fn top(measured: &Measured) -> Markup {
 }
 
 /// An accuracy with its interval.
-fn share(found: &Accuracy) -> String {
+fn share(found: &Figures) -> String {
     let interval = found
         .ci95
         .map(|[low, high]| format!(" [{}, {}]", percent(low), percent(high)));
@@ -121,7 +121,7 @@ fn share(found: &Accuracy) -> String {
 }
 
 fn accuracy(measured: &Measured) -> Markup {
-    let row = |name: &str, found: &Accuracy, shape| Row {
+    let row = |name: &str, found: &Figures, shape| Row {
         name: name.to_owned(),
         class: CLASS,
         shape,
@@ -153,7 +153,7 @@ fn accuracy(measured: &Measured) -> Markup {
     }
 }
 
-fn numbers(name: &str, found: &Accuracy) -> Markup {
+fn numbers(name: &str, found: &Figures) -> Markup {
     html! {
         tr {
             th scope="row" { (name) }

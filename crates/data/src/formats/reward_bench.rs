@@ -50,13 +50,13 @@ impl Pair {
         let fault = context_fault(&turns, Some(&image))
             .or_else(|| placeholder_fault(&turns, Some(&image), [first, second]));
         if let Some((field, found)) = fault {
-            let named = match field.as_str() {
+            let part = match field.as_str() {
                 "image" => names.image,
                 "outputs[0]" => names.outputs[0],
                 "outputs[1]" => names.outputs[1],
                 _ => names.question,
             };
-            return refuse(named, &found);
+            return refuse(part, &found);
         }
         Ok(Comparison {
             id: self.id,

@@ -126,8 +126,8 @@ impl Asked {
             };
             let name = names.get(&row.image_id).ok_or_else(|| unknown(&boxes))?;
             let said = captions.get(name).ok_or_else(|| unknown(&told))?;
-            let boxed = objects.get(name).map_or(&[][..], Vec::as_slice);
-            present.push(kinds(&terms, &table, boxed, said)?);
+            let seen = objects.get(name).map_or(&[][..], Vec::as_slice);
+            present.push(kinds(&terms, &table, seen, said)?);
             let number = row.image_id.to_string();
             items.push(Item {
                 id: number.clone(),

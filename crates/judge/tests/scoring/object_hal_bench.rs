@@ -128,6 +128,7 @@ fn with_a_judge_its_lists_count_and_what_is_no_list_is_not_read() {
 
 #[test]
 fn what_is_missing_is_named() {
+    type Change = fn(&mut Files);
     let dir = tempfile::tempdir().unwrap();
     let whole = files(dir.path());
     let answers = answers(dir.path(), ["a", "b", "c"]);
@@ -135,7 +136,6 @@ fn what_is_missing_is_named() {
         let scored = score(Benchmark::ObjectHalBenchClosed, files, &answers, None, 0);
         scored.unwrap_err().to_string()
     };
-    type Change = fn(&mut Files);
     let changes: [(Change, &str); 3] = [
         (|files| files.synonyms = None, "--synonyms"),
         (|files| files.references = None, "--references"),

@@ -87,39 +87,28 @@ pub(crate) fn rl(
         };
         budget.training(pass, Some(lora), POLICY)
     };
-    let (batch, pass) = (
-        recipe.sampling.batch_rows as u64,
-        recipe.sampling.pass_rows as u64,
-    );
+    let sampling = recipe.sampling;
+    let (batch, pass) = (sampling.batch_rows as u64, sampling.pass_rows as u64);
     let has_critic = recipe.ppo.advantages.critic().is_some();
-    let critic = judge_lora.as_ref().filter(|_| has_critic);
-    let critic = critic.map_or(0, |lora| training(&judge, lora, value, 0));
+    let judge_lora = judge_lora.as_ref();
+    let critic = judge_lora.filter(|_| has_critic);
     let phases = [
         policy.writing(batch.min(recipe.batch.rollout_batch as u64), longest),
         training(&policy, &lora, longest, answer),
-        critic,
+        critic.map_or(0, |lora| training(&judge, lora, value, 0)),
         // Judged with the facts and a question after the answer, which are as long as the answer at most.
-        if judge_lora.is_some() {
-            judge.forward(pass * (value + answer))
-        } else {
-            0
-        },
+        judge_lora.map_or(0, |_| judge.forward(pass * (value + answer))),
         judge.encoding(IMAGES_PER_PASS),
     ];
-    let judge_adapter = judge_lora.as_ref();
-    let judge_adapter = judge_adapter.map_or(Trained::default(), |lora| judge.adapter(lora));
-    let judge_sees = judge_lora.as_ref().is_some_and(|lora| lora.with_tower);
+    let judge_adapter = judge_lora.map_or(Trained::default(), |lora| judge.adapter(lora));
+    let judge_sees = judge_lora.is_some_and(|lora| lora.with_tower);
     let bases = if shared {
         vec![(policy, lora.with_tower || judge_sees)]
     } else {
         vec![(policy, lora.with_tower), (judge, judge_sees)]
     };
     let policy_adapter = policy.adapter(&lora);
-    let trained = if has_critic {
-        policy_adapter.and(judge_adapter)
-    } else {
-        policy_adapter
-    };
+    let trained = critic.map_or(policy_adapter, |_| policy_adapter.and(judge_adapter));
     // Those that are trained, the reference and the reward model's.
     let adapters = trained.bytes + policy_adapter.bytes + judge_adapter.bytes;
     let of_images = features(&bases, workload.as_ref(), &mut plan);

@@ -59,13 +59,17 @@ impl Plane {
     pub(crate) fn names(&self, names: &[Name], dots: &[(f64, f64)]) -> Markup {
         let dots: Vec<(f64, f64)> = dots.iter().map(|&dot| self.frame.at(dot)).collect();
         let mut taken: Vec<Space> = Vec::new();
+        let mut corners = Vec::new();
+        for name in names {
+            let corner = self.corner(name, &dots, &taken);
+            taken.push(self.space(name, corner));
+            corners.push(corner);
+        }
         html! {
-            @for name in names {
-                @let corner = self.corner(name, &dots, &taken);
+            @for (name, corner) in names.iter().zip(&corners) {
                 @let (x, y) = self.frame.at(name.point);
                 @let anchor = if corner.0 < 0.0 { "end" } else { "start" };
                 text class={ "series-name halo " (name.class) } x=(place(x + corner.0)) y=(place(y + corner.1)) text-anchor=(anchor) { (name.text) }
-                @let _ = taken.push(self.space(name, corner));
             }
         }
     }

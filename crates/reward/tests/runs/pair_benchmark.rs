@@ -29,6 +29,14 @@ fn measure(path: &Path, file: &str, on_bad_row: OnBadRow) -> Result<PairResult, 
     pair_benchmark(&plan, Device::Cpu, |_, _| ())
 }
 
+/// Says something of an image that is not there.
+fn tell_of_gone(path: &Path) {
+    let facts = path.join("facts.json");
+    let mut book = json(&facts);
+    book["gone.png"] = json!(["There is a dog."]);
+    fs::write(&facts, book.to_string()).unwrap();
+}
+
 /// Rows of the comparisons as VL-RewardBench has them, and four that cannot be scored.
 fn benchmark(path: &Path, odd: bool) -> PathBuf {
     let row = |id: String, image: &str, answers: [&str; 2], ranks: [i64; 2]| json!({"id": id, "image_path": image, "query": "What is there?", "response": answers, "human_ranking": ranks});
@@ -73,6 +81,7 @@ fn a_benchmark_is_measured_by_its_own_groups_and_what_cannot_be_scored_is_counte
     let folder = prepared();
     let path = folder.path();
     run(path, "reward", &["run.steps=8"]).unwrap();
+    tell_of_gone(path);
     benchmark(path, true);
     let refused = measure(path, "vl.jsonl", OnBadRow::Stop)
         .unwrap_err()
@@ -158,6 +167,7 @@ fn a_benchmark_of_which_nothing_is_left_is_refused() {
     let folder = prepared();
     let path = folder.path();
     run(path, "reward", &["run.steps=1", "evaluation.every=1"]).unwrap();
+    tell_of_gone(path);
     let row = json!({"id": "a", "image_path": "gone.png", "query": "Q", "response": ["x", "y"], "human_ranking": [0, 1]});
     fs::write(path.join("vl.jsonl"), row.to_string()).unwrap();
     let refused = measure(path, "vl.jsonl", OnBadRow::Skip)

@@ -37,15 +37,9 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats
     let asking = models.asking(recipe.sampling.max_new_tokens, Look::There, Path::new(""));
     let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking).unwrap();
     let images = ["red.png", "green.png", "blue.png"].map(str::to_owned);
-    let images = models
-        .encode(
-            &recipe.data.images,
-            &images,
-            &prompts.images,
-            &Ranks::alone(),
-            |_, _| (),
-        )
-        .unwrap();
+    let (folder, alone) = (&recipe.data.images, Ranks::alone());
+    let images = models.encode(folder, &images, &prompts.images, &alone, |_, _| ());
+    let images = images.unwrap();
     let sampler = Sampler {
         bundle: models.policy_base(),
         policy: &models.policy,
@@ -55,7 +49,7 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats
         seed: 1,
     };
     let asked: Vec<_> = prompts.rows.iter().collect();
-    let rollouts = sampler.sample([0, 0], &asked, 1, &Ranks::alone()).unwrap();
+    let rollouts = sampler.sample([0, 0], &asked, 1, &alone).unwrap();
     assert!(
         rollouts
             .iter()
@@ -88,9 +82,8 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats
         adapter: &models.reference,
         ..policy
     };
-    let alone = Ranks::alone();
     let ref_logprobs = reference.logprobs(&rollouts, 5, width, &alone).unwrap();
-    let values = value.values(&rollouts, 5, width, &Ranks::alone()).unwrap();
+    let values = value.values(&rollouts, 5, width, &alone).unwrap();
     // Away from where sampling left them, so that ratios are clipped and values say something.
     for (name, tensor) in models.parts().trained {
         let mut tensor = tensor;

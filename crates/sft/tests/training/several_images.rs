@@ -35,7 +35,7 @@ fn trained(folder: &Path, change: impl Fn(&str) -> String) -> Result<(), SftErro
         "run.steps=1".to_owned(),
         "data.batch=1".to_owned(),
         "data.micro_batch=1".to_owned(),
-        "data.max_tokens=2000".to_owned(),
+        "data.max_tokens=500".to_owned(),
     ];
     let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
     sft(folder, &sets).map(drop)

@@ -68,16 +68,14 @@ fn comparison(row: Row) -> Result<Comparison, Fault> {
         let found = format!("found {} answers, expected two", answers.len());
         ("response".to_owned(), found)
     })?;
-    let preferred = match row.human_ranking[..] {
-        [first, second] => match first.cmp(&second) {
-            Ordering::Less => Some(Side::First),
-            Ordering::Equal => None,
-            Ordering::Greater => Some(Side::Second),
-        },
-        _ => {
-            let found = format!("found {} ranks, expected two", row.human_ranking.len());
-            return Err(("human_ranking".to_owned(), found));
-        }
+    let [first, second] = row.human_ranking[..] else {
+        let found = format!("found {} ranks, expected two", row.human_ranking.len());
+        return Err(("human_ranking".to_owned(), found));
+    };
+    let preferred = match first.cmp(&second) {
+        Ordering::Less => Some(Side::First),
+        Ordering::Equal => None,
+        Ordering::Greater => Some(Side::Second),
     };
     let pair = Pair {
         image: row.image.or(row.image_path),

@@ -192,7 +192,7 @@ pub(super) fn place_image(
         with_those_of_parts(names, of_parts)
     };
     let places = format!("{IMAGE_PLACEHOLDER}\n").repeat(names.len());
-    let image = shown::together(names).map_err(|found| ("images".to_owned(), found))?;
+    let image = shown::together(&names).map_err(|found| ("images".to_owned(), found))?;
     if image.is_some() && !texts.iter().any(|text| text.contains(IMAGE_PLACEHOLDER)) {
         let of_user = || {
             prompt

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use candor_data::rows::{ImageRows, Look, OnBadRow, Skipped, SkippedCounts};
-use candor_model::sample::{Batch, Sample};
+use candor_model::sample::{Batch, Sample, SampleRules};
 use candor_model::{Adapter, Bundle, ImageFeatures, ModelFolder, Template, preflight};
 use candor_run::{Inputs, LaunchOptions, Outcome};
 use candor_train::{
@@ -69,6 +69,116 @@ struct HeldOutResult {
     best_step: Option<u64>,
 }
 
+/// What is trained, and what it takes to train it.
+struct Learner<'a> {
+    recipe: &'a SftRecipe,
+    bundle: &'a Bundle,
+    adapter: Option<&'a Adapter>,
+    features: &'a ImageFeatures,
+}
+
+impl Learner<'_> {
+    /// An update by these passes.
+    fn update(
+        &self,
+        session: &mut Session,
+        passes: &[Vec<&Sample>],
+        step: u64,
+    ) -> Result<SftMetrics, SftError> {
+        let bundle = self.bundle;
+        let samples = || passes.iter().flatten();
+        let n_targets: usize = samples().map(|s| s.n_targets()).sum();
+        let losses = session.passes(passes, &mut |micro| {
+            let batch = Batch::new(micro, bundle.tokenizer.pad, bundle.model.device());
+            let n_targets = n_targets.max(1);
+            let (adapter, features) = (self.adapter, self.features);
+            Ok::<_, SftError>(pass(
+                bundle,
+                adapter,
+                features,
+                micro,
+                &batch,
+                self.recipe,
+                n_targets,
+            ))
+        })?;
+        let loss = losses.iter().flatten().sum();
+        session.phase("update");
+        let update = session.apply(loss, || samples().map(|s| s.id.clone()).collect())?;
+        Ok(SftMetrics {
+            step,
+            loss,
+            grad_norm: update.grad_norm,
+            learning_rate: update.learning_rate,
+            n_target_tokens: n_targets,
+            n_tokens: samples().map(|s| s.ids.len()).sum(),
+            validation_loss: None,
+            validation_accuracy: None,
+            validation: BTreeMap::new(),
+        })
+    }
+}
+
+/// What is looked at along the way. The features of its images are of passes of their own: what shares a pass may decide their last
+/// bits, and nothing that is trained on may depend on what is held out. An image of both is encoded twice.
+struct Looking<'a> {
+    held_out: &'a HeldOut,
+    features: ImageFeatures,
+}
+
+impl Looking<'_> {
+    /// Measures after a step, whose metrics say what is found, and offers its weights as the best ones.
+    fn look(
+        &self,
+        learner: &Learner<'_>,
+        session: &mut Session,
+        metrics: &mut SftMetrics,
+        best: Option<&mut Best>,
+    ) -> Result<(), SftError> {
+        session.phase("evaluate");
+        let Learner {
+            bundle, adapter, ..
+        } = learner;
+        let ranks = session.ranks();
+        let found = (self.held_out).measure(bundle, *adapter, &self.features, ranks)?;
+        let evaluated = Found {
+            step: metrics.step,
+            accuracy: found.all.accuracy,
+            loss: found.all.loss,
+        };
+        let evaluated = evaluated.checked()?;
+        if let Some(best) = best {
+            best.offer(evaluated)?;
+        }
+        metrics.validation_loss = Some(found.all.loss);
+        metrics.validation_accuracy = Some(found.all.accuracy);
+        metrics.validation = found.by_source;
+        Ok(())
+    }
+
+    /// What is found at the end.
+    fn result(
+        &self,
+        learner: &Learner<'_>,
+        session: &mut Session,
+        best: Option<&Best>,
+    ) -> Result<HeldOutResult, SftError> {
+        session.doing("measuring the held-out conversations");
+        let Learner {
+            bundle, adapter, ..
+        } = learner;
+        let ranks = session.ranks();
+        let found = (self.held_out).measure(bundle, *adapter, &self.features, ranks)?;
+        Ok(HeldOutResult {
+            n_held_out: self.held_out.n_rows(),
+            validation_loss: found.all.loss,
+            validation_accuracy: found.all.accuracy,
+            validation: found.by_source,
+            best_step: best.and_then(Best::found).map(|found| found.step),
+        })
+    }
+}
+
 /// Trains and writes `<out>/model`, or `<out>/adapter` for LoRA.
 ///
 /// # Errors
@@ -97,20 +207,9 @@ pub fn run(
         micro_batch: first_micro_batch.unwrap_or(recipe.micro_batch),
         ..recipe.clone()
     };
-    let look = Look::of_run(recipe.on_bad_row);
     let rules = bundle.rules(recipe.max_tokens, recipe.images.as_path());
-    let corpus = Corpus::read(&ordered, rules, look)?;
-    say_skipped("sft", corpus.skipped());
+    let (corpus, held_out) = read(&ordered, rules)?;
     say_seen_anew("sft", &bundle.model);
-    if let Some(repeats) = corpus.repeats() {
-        tracing::info!("sft: {repeats}");
-    }
-    let held_out = recipe.evaluation.as_ref().map(|evaluation| {
-        let look = Look::of_run(OnBadRow::Stop);
-        // In the passes that the run began with: what shares a pass may decide the last bits of a loss.
-        HeldOut::read(recipe, evaluation, rules, look, ordered.micro_batch)
-    });
-    let held_out = held_out.transpose()?;
     let keep_best = (recipe.evaluation.as_ref()).is_some_and(|evaluation| evaluation.keep_best);
     let mut best = keep_best.then(|| Best::new(BestBy::Loss, &trained));
     let n_steps = match recipe.length {
@@ -137,15 +236,19 @@ pub fn run(
     let rows = image_rows(&corpus, held_out.as_ref());
     let features = encode_images(&bundle, folder, corpus.images(), ranks, progress)
         .map_err(|error| error.in_rows(&rows))?;
-    // In passes of their own: what shares a pass may decide the last bits of features, and nothing that is trained on may depend on
-    // what is held out. An image of both is encoded twice.
-    let held_out = held_out.as_ref().map(|held_out| {
+    let learner = Learner {
+        recipe,
+        bundle: &bundle,
+        adapter: adapter.as_ref(),
+        features: &features,
+    };
+    let looking = held_out.as_ref().map(|held_out| {
         let progress = session.counter("encoding held-out images");
         let features = encode_images(&bundle, folder, held_out.images(), ranks, progress)
             .map_err(|error| error.in_rows(&rows))?;
-        Ok::<_, SftError>((held_out, features))
+        Ok::<_, SftError>(Looking { held_out, features })
     });
-    let held_out = held_out.transpose()?;
+    let looking = looking.transpose()?;
     session.doing("training");
 
     let mut batches = corpus.batches();
@@ -158,54 +261,12 @@ pub fn run(
             let cut = samples.chunks(recipe.micro_batch);
             passes = cut.map(<[&Sample]>::to_vec).collect();
         }
-        let samples = || passes.iter().flatten();
-        let n_targets: usize = samples().map(|s| s.n_targets()).sum();
-        let losses = session.passes(&passes, &mut |micro| {
-            let batch = Batch::new(micro, bundle.tokenizer.pad, device);
-            Ok::<_, SftError>(pass(
-                &bundle,
-                adapter.as_ref(),
-                &features,
-                micro,
-                &batch,
-                recipe,
-                n_targets.max(1),
-            ))
-        })?;
-        let loss = losses.iter().flatten().sum();
-        session.phase("update");
-        let update = session.apply(loss, || samples().map(|s| s.id.clone()).collect())?;
-        let mut metrics = SftMetrics {
-            step: done + 1,
-            loss,
-            grad_norm: update.grad_norm,
-            learning_rate: update.learning_rate,
-            n_target_tokens: n_targets,
-            n_tokens: samples().map(|s| s.ids.len()).sum(),
-            validation_loss: None,
-            validation_accuracy: None,
-            validation: BTreeMap::new(),
-        };
-        if let Some((held_out, features)) = held_out
-            .as_ref()
-            .filter(|(rows, _)| rows.is_due(done + 1, n_steps))
-        {
-            session.phase("evaluate");
-            let found = held_out.measure(&bundle, adapter.as_ref(), features, session.ranks())?;
-            let evaluated = Found {
-                step: done + 1,
-                accuracy: found.all.accuracy,
-                loss: found.all.loss,
-            };
-            let evaluated = evaluated.checked()?;
-            if let Some(best) = &mut best {
-                best.offer(evaluated)?;
-            }
-            metrics.validation_loss = Some(found.all.loss);
-            metrics.validation_accuracy = Some(found.all.accuracy);
-            metrics.validation = found.by_source;
+        let mut metrics = learner.update(&mut session, &passes, done + 1)?;
+        let due = |looking: &&Looking<'_>| looking.held_out.is_due(done + 1, n_steps);
+        if let Some(looking) = looking.as_ref().filter(due) {
+            looking.look(&learner, &mut session, &mut metrics, best.as_mut())?;
         }
-        let shown = [("loss", loss), ("grad norm", update.grad_norm)];
+        let shown = [("loss", metrics.loss), ("grad norm", metrics.grad_norm)];
         if !session.end_step(&metrics, &shown, metrics.n_tokens)? {
             return Ok(Outcome::Stopped);
         }
@@ -213,17 +274,9 @@ pub fn run(
     if let Some(best) = &best {
         best.recall();
     }
-    let found = held_out.as_ref().map(|(held_out, features)| {
-        session.doing("measuring the held-out conversations");
-        let found = held_out.measure(&bundle, adapter.as_ref(), features, session.ranks())?;
-        Ok::<_, SftError>(HeldOutResult {
-            n_held_out: held_out.n_rows(),
-            validation_loss: found.all.loss,
-            validation_accuracy: found.all.accuracy,
-            validation: found.by_source,
-            best_step: best.as_ref().and_then(Best::found).map(|found| found.step),
-        })
-    });
+    let found = looking
+        .as_ref()
+        .map(|looking| looking.result(&learner, &mut session, best.as_ref()));
     let found = found.transpose()?;
     // Captions alone are a way to train, not to talk; any other template is what the model now knows.
     if matches!(bundle.template, Template::Plain) {
@@ -232,18 +285,43 @@ pub fn run(
     if session.writes() {
         Tune::save(session.path(), &bundle, adapter.as_ref())?;
     }
-    let told = found
+    finish(session, &corpus, found)?;
+    Ok(Outcome::Finished)
+}
+
+/// What is trained on, and what is only looked at.
+fn read(recipe: &SftRecipe, rules: SampleRules<'_>) -> Result<(Corpus, Option<HeldOut>), SftError> {
+    let corpus = Corpus::read(recipe, rules, Look::of_run(recipe.on_bad_row))?;
+    say_skipped("sft", corpus.skipped());
+    if let Some(repeats) = corpus.repeats() {
+        tracing::info!("sft: {repeats}");
+    }
+    let held_out = recipe.evaluation.as_ref().map(|evaluation| {
+        let look = Look::of_run(OnBadRow::Stop);
+        // In the passes that the run began with: what shares a pass may decide the last bits of a loss.
+        HeldOut::read(recipe, evaluation, rules, look, recipe.micro_batch)
+    });
+    Ok((corpus, held_out.transpose()?))
+}
+
+/// Writes what there is to tell of the data, and ends.
+fn finish(
+    session: Session,
+    corpus: &Corpus,
+    held_out: Option<HeldOutResult>,
+) -> Result<(), SftError> {
+    let told = held_out
         .as_ref()
         .map_or_else(|| "done".to_owned(), HeldOutResult::told);
-    if corpus.skipped().is_some() || found.is_some() {
+    if corpus.skipped().is_some() || held_out.is_some() {
         session.write_result(&SftResult {
             n_rows: corpus.n_rows(),
             skipped: corpus.skipped().map(Skipped::counts),
-            held_out: found,
+            held_out,
         })?;
     }
     session.finish(&told);
-    Ok(Outcome::Finished)
+    Ok(())
 }
 
 impl HeldOutResult {

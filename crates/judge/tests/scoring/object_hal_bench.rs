@@ -182,9 +182,14 @@ fn images_inside_the_file_are_shown() {
     let task = Benchmark::ObjectHalBench
         .open(&files(dir.path()), &Templates::default())
         .unwrap();
-    use candor_judge::benchmarks::Image;
-    assert_eq!(task.image(0).unwrap(), Image::Held(b"hello".to_vec()));
-    assert_eq!(task.image(1).unwrap(), Image::Named("nine.jpg"));
+    assert_eq!(
+        task.image(0).unwrap(),
+        candor_judge::benchmarks::Image::Held(b"hello".to_vec())
+    );
+    assert_eq!(
+        task.image(1).unwrap(),
+        candor_judge::benchmarks::Image::Named("nine.jpg")
+    );
     let asked: Vec<Value> = task
         .items()
         .iter()

@@ -214,8 +214,11 @@ mod tests {
         let beside = |dy: f64| {
             let across = (x + 15.0 - plane.frame.left) / (plane.frame.right - plane.frame.left);
             let down = (y + dy - plane.frame.top) / (plane.frame.bottom - plane.frame.top);
-            let ([a, b], [c, d]) = (plane.along, plane.upward);
-            (a + across * (b.min(1.0) - a), d - down * (d - c))
+            let ([left, right], [low, high]) = (plane.along, plane.upward);
+            (
+                left + across * (right.min(1.0) - left),
+                high - down * (high - low),
+            )
         };
         assert_eq!(ends(&[name(middle, "SFT")], &[beside(-10.0)]), [true]);
         let two = [name(middle, "SFT"), name(middle, "start")];

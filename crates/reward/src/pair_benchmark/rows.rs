@@ -156,10 +156,7 @@ pub(super) fn sift(
     let rules = bundle.rules(model.max_tokens, plan.images.as_path());
     let wording = &model.wording;
     let fits = |pair: JudgedPair| fits(&pair, wording, facts, rules).map(|()| pair);
-    let rows: Vec<Row<JudgedPair>> = rows
-        .into_par_iter()
-        .map(|row| row.and_then(&fits))
-        .collect();
+    let rows: Vec<Row<JudgedPair>> = rows.into_par_iter().map(|row| row.and_then(fits)).collect();
     let sieve = Sieve {
         on_bad_row: plan.on_bad_row,
         look: Look::of_run(plan.on_bad_row),

@@ -70,7 +70,8 @@ fn benchmark(path: &Path, odd: bool) -> PathBuf {
         rows.push(row("strange".to_owned(), "strange.png", ["x", "y"], [0, 1]));
         rows.push(row("long".to_owned(), "0.png", ["x", &long], [0, 1]));
     }
-    let text: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    let lines: Vec<String> = rows.iter().map(ToString::to_string).collect();
+    let text = lines.join("\n");
     let file = path.join("vl.jsonl");
     fs::write(&file, text).unwrap();
     file

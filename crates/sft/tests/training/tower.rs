@@ -15,7 +15,7 @@ fn hidden(bundle: &Bundle, folder: &Path, image: Option<&str>, adapter: &Adapter
     let names = image.map(str::to_owned);
     let features = ImageFeatures::encode(bundle, folder, names, |_, _| ()).unwrap();
     let features = features.of(image);
-    let n_tokens = features.as_ref().map_or(0, |features| features.n_tokens());
+    let n_tokens = features.as_ref().map_or(0, Features::n_tokens);
     let mut ids = vec![5_i64, 9];
     ids.extend(vec![bundle.tokenizer.image; n_tokens]);
     let ids = Tensor::from_slice(&ids).unsqueeze(0);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use candor_model::{Adapter, Bundle, ImageFeatures};
+use candor_model::{Adapter, Bundle, Features, ImageFeatures};
 use tch::{Device, Kind, Tensor};
 
 use crate::tiny::{prepared, sft};

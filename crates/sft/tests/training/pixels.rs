@@ -2,12 +2,14 @@
 
 use candor_sft::SftRecipe;
 
+use crate::out;
 use crate::tiny::{SFT, prepared, reader, sft};
 
 #[test]
 fn they_are_refused_where_all_images_become_squares() {
     let folder = prepared();
-    let refused = sft(folder.path(), &["model.max_pixels=1000"]);
+    let path = folder.path();
+    let refused = sft(path, &[&*out(path, "run"), "model.max_pixels=1000"]);
     let message = refused.unwrap_err().to_string();
     for words in ["ground/model", "squares of 16 pixels", "`max_pixels`"] {
         assert!(message.contains(words), "{words}: {message}");

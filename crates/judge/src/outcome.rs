@@ -1,6 +1,8 @@
 //! What became of an answer, in a word, so that people can look for the answers they want to see. Each benchmark says in
 //! its file how its verdicts are read.
 
+use crate::verdict::Verdict;
+
 /// What a verdict says of its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ItemOutcome {
@@ -13,4 +15,17 @@ pub struct ItemOutcome {
     pub hallucinated: bool,
     /// Whether the answer, or a reply about it, could not be read.
     pub unparsed: bool,
+}
+
+impl ItemOutcome {
+    /// Of an answer that a judge's replies say makes something up: at least half of those that could be read, by the part `key` of
+    /// the verdict.
+    pub(crate) fn of_mostly(verdict: &Verdict, key: &str) -> Self {
+        let hallucinated = verdict.mostly(key);
+        Self {
+            right: hallucinated.map(|hallucinated| !hallucinated),
+            hallucinated: hallucinated == Some(true),
+            unparsed: verdict.holds("unparsed"),
+        }
+    }
 }

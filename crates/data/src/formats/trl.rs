@@ -19,15 +19,14 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use self::message::{Message, Names, Text};
+use super::hub::Set;
 use super::images::Embedded;
 use super::preference_log::context_fault;
-use super::table::{Fault, Numbering, Table};
-use super::text::{self, Format};
-use super::{parquet, rows};
+use super::table::Fault;
+use super::text::Format;
 use crate::comparison::{Comparison, Judgement};
 use crate::conversation::text_or_integer;
 use crate::error::DataError;
-use crate::file_kind::FileKind;
 use crate::preference::{Side, placeholder_fault};
 
 pub(crate) const FORMAT: Format = Format {
@@ -35,22 +34,25 @@ pub(crate) const FORMAT: Format = Format {
     expected: "JSON rows with prompt, chosen and rejected",
 };
 
-/// The columns of a parquet file that say something of a comparison.
-const COLUMNS: [&str; 13] = [
-    "id",
-    "image",
-    "images",
-    "image_path",
-    "prompt",
-    "question",
-    "context",
-    "chosen",
-    "rejected",
-    "rejected_score",
-    "y_win",
-    "y_lose",
-    "text",
-];
+const SET: Set<Row, Comparison> = Set {
+    format: &FORMAT,
+    columns: &[
+        "id",
+        "image",
+        "images",
+        "image_path",
+        "prompt",
+        "question",
+        "context",
+        "chosen",
+        "rejected",
+        "rejected_score",
+        "y_win",
+        "y_lose",
+        "text",
+    ],
+    make: comparison,
+};
 
 /// A row as the files have it.
 #[derive(Deserialize)]
@@ -195,31 +197,12 @@ fn after(context: &str, answer: String) -> String {
     format!("{context}{space}{answer}")
 }
 
-/// The comparisons of rows that were read from `path`.
-fn comparisons(
-    path: &Path,
-    rows: Vec<Row>,
-    numbering: Numbering<'_>,
-) -> Result<Vec<Comparison>, DataError> {
-    let table = Table {
-        path,
-        format: &FORMAT,
-        numbering,
-        rows: &[],
-    };
-    table.convert(rows, comparison)
-}
-
 /// Parses the text of a file: JSON lines, or one JSON list.
 ///
 /// # Errors
 /// [`DataError`] naming row or line, field and remedy.
 pub fn parse(path: &Path, text: &str) -> Result<Vec<Comparison>, DataError> {
-    if text.trim_start().starts_with('[') {
-        return comparisons(path, rows::list(path, text, &FORMAT)?, Numbering::List);
-    }
-    let (rows, lines) = rows::lines(path, text, &FORMAT)?;
-    comparisons(path, rows, Numbering::Lines(&lines))
+    SET.parse(path, text)
 }
 
 /// Reads a file: JSON lines, a JSON list, or parquet, whatever its name. In a parquet file an image may be inside;
@@ -228,9 +211,5 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<Comparison>, DataError> {
 /// # Errors
 /// As [`parse`], the file cannot be read, or as `embedded` says.
 pub fn read(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Comparison>, DataError> {
-    if FileKind::at(path) == Some(FileKind::Parquet) {
-        let rows = parquet::rows(path, &FORMAT, &COLUMNS, embedded)?;
-        return comparisons(path, rows, Numbering::List);
-    }
-    parse(path, &text::read(path, &FORMAT)?)
+    SET.read(path, embedded)
 }

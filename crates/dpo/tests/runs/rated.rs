@@ -11,7 +11,9 @@ use candor_run::Outcome;
 use serde_json::{Value, json};
 use tch::Device;
 
-use crate::tiny::{column, json_file, launch, lines, prepared, recipe_of, run, without};
+use crate::tiny::{
+    assert_same_stepwise, column, json_file, launch, lines, prepared, recipe_of, run, without,
+};
 
 const BETA: f64 = 0.5;
 const KTO: [&str; 3] = [
@@ -143,25 +145,15 @@ fn a_stopped_run_on_rated_answers_ends_in_the_same_bytes() {
     write_rated(path, |_| true);
     let sets = ["run.steps=4", "data.micro_batch=4", "dpo.sft_weight=0.1"];
     let whole = rated(path, "whole", &sets).unwrap();
-    candor_dpo::run(&whole, &launch(false), Device::Cpu).unwrap();
     let broken = rated(path, "broken", &sets).unwrap();
-    for start in 0.. {
-        let stopping = launch(start > 0);
-        stopping.stop.request();
-        if candor_dpo::run(&broken, &stopping, Device::Cpu).unwrap() == Outcome::Finished {
-            break;
-        }
-    }
-    for file in [
+    let files = [
         "metrics.jsonl",
         "result.json",
         "reference.json",
         "held_out.jsonl",
         "adapter/adapter_model.safetensors",
-    ] {
-        let bytes = |run: &str| fs::read(path.join(run).join(file)).unwrap();
-        assert!(bytes("whole") == bytes("broken"), "{file} differs");
-    }
+    ];
+    assert_same_stepwise(path, [("whole", &whole), ("broken", &broken)], &files);
 }
 
 #[test]

@@ -62,6 +62,30 @@ const COLOURS: [(&str, [u8; 3]); 4] = [
 ];
 const N_IMAGES: usize = 24;
 
+/// Runs one recipe in one go and another stopped at every step, which must end in the same files; returns how often the second was
+/// started. The names are those of their folders.
+pub fn assert_same_stepwise(
+    folder: &Path,
+    [(name, whole), (other, stepwise)]: [(&str, &DpoRecipe); 2],
+    files: &[&str],
+) -> usize {
+    candor_dpo::run(whole, &launch(false), Device::Cpu).unwrap();
+    let mut starts = 0;
+    loop {
+        let launch = launch(starts > 0);
+        launch.stop.request();
+        starts += 1;
+        if candor_dpo::run(stepwise, &launch, Device::Cpu).unwrap() == Outcome::Finished {
+            break;
+        }
+    }
+    for file in files {
+        let bytes = |run: &str| fs::read(folder.join(run).join(file)).unwrap();
+        assert!(bytes(name) == bytes(other), "{file} differs");
+    }
+    starts
+}
+
 /// A folder with a base, images and two comparisons an image.
 pub fn prepared() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

@@ -13,7 +13,8 @@ use serde_json::Value;
 use tch::{Device, Tensor};
 
 use crate::tiny::{
-    column, json_file, launch, lines, prepared, recipe, recipe_of, run, run_loss, without,
+    assert_same_stepwise, column, json_file, launch, lines, prepared, recipe, recipe_of, run,
+    run_loss, without,
 };
 
 fn adapter(run: &Path) -> BTreeMap<String, Tensor> {
@@ -234,29 +235,17 @@ fn a_run_that_is_stopped_at_every_step_ends_in_the_same_bytes() {
         "optimizer.warmup_ratio=0.1",
     ];
     let whole = recipe_of(&text, path, "whole", &sets).unwrap();
-    candor_dpo::run(&whole, &launch(false), Device::Cpu).unwrap();
     let interrupted = recipe_of(&text, path, "interrupted", &sets).unwrap();
-    let mut starts = 0;
-    loop {
-        let launch = launch(starts > 0);
-        launch.stop.request();
-        starts += 1;
-        if candor_dpo::run(&interrupted, &launch, Device::Cpu).unwrap() == Outcome::Finished {
-            break;
-        }
-    }
-    assert_eq!(starts, 12);
-    for file in [
+    let files = [
         "metrics.jsonl",
         "result.json",
         "reference.json",
         "held_out.jsonl",
         "adapter/adapter_model.safetensors",
         "adapter/adapter_config.json",
-    ] {
-        let bytes = |run: &str| fs::read(path.join(run).join(file)).unwrap();
-        assert!(bytes("whole") == bytes("interrupted"), "{file} differs");
-    }
+    ];
+    let runs = [("whole", &whole), ("interrupted", &interrupted)];
+    assert_eq!(assert_same_stepwise(path, runs, &files), 12);
 }
 
 /// The reference is the model that the recipe names, whatever has been trained when a run is resumed.

@@ -43,18 +43,9 @@ pub(crate) const ABOUT: About = About {
     taken_for: "",
     is_free: true,
     has_splits: false,
-    outcome,
+    outcome: |verdict| ItemOutcome::of_mostly(verdict, "hallucination"),
     open: |files, templates| Ok(Box::new(Mmhal::read(files, templates)?)),
 };
-
-fn outcome(verdict: &Verdict) -> ItemOutcome {
-    let hallucinated = verdict.mostly("hallucination");
-    ItemOutcome {
-        right: hallucinated.map(|wrong| !wrong),
-        hallucinated: hallucinated == Some(true),
-        unparsed: verdict.holds("unparsed"),
-    }
-}
 
 /// Its questions.
 struct Mmhal {
@@ -222,7 +213,7 @@ mod tests {
             let mut verdict = Verdict::default();
             add(&mut verdict, replies);
             add_of_replies(&mut verdict, replies, replies);
-            let found = outcome(&verdict);
+            let found = (ABOUT.outcome)(&verdict);
             (found.right, found.hallucinated, found.unparsed)
         };
         assert_eq!(rated(&[Some(3)]), (Some(true), false, false));

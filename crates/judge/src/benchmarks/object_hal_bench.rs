@@ -53,7 +53,7 @@ pub(crate) const ABOUT: About = About {
     taken_for: "",
     is_free: true,
     has_splits: false,
-    outcome,
+    outcome: |verdict| ItemOutcome::of_mostly(verdict, "chair_s_all"),
     open: |files, templates| {
         Ok(Box::new(Extracted {
             asked: Asked::read(files)?,
@@ -61,16 +61,6 @@ pub(crate) const ABOUT: About = About {
         }))
     },
 };
-
-fn outcome(verdict: &Verdict) -> ItemOutcome {
-    // Of several replies that could be read, at least half must find something that is not there.
-    let hallucinated = verdict.mostly("chair_s_all");
-    ItemOutcome {
-        right: hallucinated.map(|hallucinated| !hallucinated),
-        hallucinated: hallucinated == Some(true),
-        unparsed: verdict.holds("unparsed"),
-    }
-}
 
 /// The prompts, and what is in their images.
 struct Asked {
@@ -336,7 +326,7 @@ mod tests {
                 &readings.iter().map(counted).collect::<Vec<_>>(),
             );
             verdict.add("unparsed", share(readings.is_empty()), 1.0);
-            let found = outcome(&verdict);
+            let found = (ABOUT.outcome)(&verdict);
             (found.right, found.hallucinated, found.unparsed)
         };
         assert_eq!(described(&[(3, 1)]), (Some(false), true, false));

@@ -17,11 +17,10 @@ use super::{Names, Pair};
 use crate::comparison::Comparison;
 use crate::conversation::text_or_integer;
 use crate::error::DataError;
-use crate::file_kind::FileKind;
+use crate::formats::hub::Set;
 use crate::formats::images::Embedded;
-use crate::formats::table::{Fault, Numbering, Table};
-use crate::formats::text::{self, Format};
-use crate::formats::{parquet, rows};
+use crate::formats::table::Fault;
+use crate::formats::text::Format;
 use crate::preference::Side;
 
 pub(crate) const FORMAT: Format = Format {
@@ -29,16 +28,19 @@ pub(crate) const FORMAT: Format = Format {
     expected: "JSON rows with query, response and human_ranking",
 };
 
-/// The columns of a parquet file that say something of a pair.
-const COLUMNS: [&str; 7] = [
-    "id",
-    "image",
-    "image_path",
-    "query",
-    "response",
-    "human_ranking",
-    "models",
-];
+const SET: Set<Row, Comparison> = Set {
+    format: &FORMAT,
+    columns: &[
+        "id",
+        "image",
+        "image_path",
+        "query",
+        "response",
+        "human_ranking",
+        "models",
+    ],
+    make: |_, row| comparison(row),
+};
 
 const NAMES: Names = Names {
     image: "image",
@@ -100,36 +102,13 @@ fn group(id: &str) -> &'static str {
     }
 }
 
-fn comparisons(
-    path: &Path,
-    rows: Vec<Row>,
-    numbering: Numbering<'_>,
-) -> Result<Vec<Comparison>, DataError> {
-    let table = Table {
-        path,
-        format: &FORMAT,
-        numbering,
-        rows: &[],
-    };
-    table.convert(rows, |_, row| comparison(row))
-}
-
 /// Reads a file: JSON lines, a JSON list, or parquet, whatever its name. In a parquet file images are inside; `embedded` is
 /// given their bytes and returns the name that the row has them under.
 ///
 /// # Errors
 /// The file cannot be read, a row is damaged, or as `embedded` says.
 pub fn read(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Comparison>, DataError> {
-    if FileKind::at(path) == Some(FileKind::Parquet) {
-        let rows = parquet::rows(path, &FORMAT, &COLUMNS, embedded)?;
-        return comparisons(path, rows, Numbering::List);
-    }
-    let text = text::read(path, &FORMAT)?;
-    if text.trim_start().starts_with('[') {
-        return comparisons(path, rows::list(path, &text, &FORMAT)?, Numbering::List);
-    }
-    let (rows, lines) = rows::lines(path, &text, &FORMAT)?;
-    comparisons(path, rows, Numbering::Lines(&lines))
+    SET.read(path, embedded)
 }
 
 #[cfg(test)]

@@ -10,12 +10,11 @@ use serde::Deserialize;
 use super::message::{self, Names, Text};
 use super::{Id, answer, image_names, refuse};
 use crate::error::DataError;
-use crate::file_kind::FileKind;
+use crate::formats::hub::Set;
 use crate::formats::images::Embedded;
 use crate::formats::preference_log::context_fault;
-use crate::formats::table::{Fault, Numbering, Table};
-use crate::formats::text::{self, Format};
-use crate::formats::{parquet, rows};
+use crate::formats::table::Fault;
+use crate::formats::text::Format;
 use crate::preference::placeholder_fault;
 use crate::rated::RatedAnswer;
 
@@ -24,16 +23,19 @@ pub(crate) const FORMAT: Format = Format {
     expected: "JSON rows with prompt, completion and label",
 };
 
-/// The columns of a parquet file that are read.
-const COLUMNS: [&str; 7] = [
-    "id",
-    "image",
-    "images",
-    "image_path",
-    "prompt",
-    "completion",
-    "label",
-];
+const SET: Set<Row, RatedAnswer> = Set {
+    format: &FORMAT,
+    columns: &[
+        "id",
+        "image",
+        "images",
+        "image_path",
+        "prompt",
+        "completion",
+        "label",
+    ],
+    make: rated,
+};
 
 /// A row as the files have it.
 #[derive(Deserialize)]
@@ -81,30 +83,12 @@ fn rated(i: usize, row: Row) -> Result<RatedAnswer, Fault> {
     }
 }
 
-fn answers(
-    path: &Path,
-    rows: Vec<Row>,
-    numbering: Numbering<'_>,
-) -> Result<Vec<RatedAnswer>, DataError> {
-    let table = Table {
-        path,
-        format: &FORMAT,
-        numbering,
-        rows: &[],
-    };
-    table.convert(rows, rated)
-}
-
 /// Parses the text of a file: JSON lines, or one JSON list.
 ///
 /// # Errors
 /// [`DataError`] naming row or line, field and remedy.
 pub fn parse(path: &Path, text: &str) -> Result<Vec<RatedAnswer>, DataError> {
-    if text.trim_start().starts_with('[') {
-        return answers(path, rows::list(path, text, &FORMAT)?, Numbering::List);
-    }
-    let (rows, lines) = rows::lines(path, text, &FORMAT)?;
-    answers(path, rows, Numbering::Lines(&lines))
+    SET.parse(path, text)
 }
 
 /// Reads a file: JSON lines, a JSON list, or parquet, whatever its name. In a parquet file an image may be inside;
@@ -113,9 +97,5 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<RatedAnswer>, DataError> {
 /// # Errors
 /// As [`parse`], the file cannot be read, or as `embedded` says.
 pub fn read(path: &Path, embedded: Embedded<'_>) -> Result<Vec<RatedAnswer>, DataError> {
-    if FileKind::at(path) == Some(FileKind::Parquet) {
-        let rows = parquet::rows(path, &FORMAT, &COLUMNS, embedded)?;
-        return answers(path, rows, Numbering::List);
-    }
-    parse(path, &text::read(path, &FORMAT)?)
+    SET.read(path, embedded)
 }

@@ -6,7 +6,7 @@
 
 use candor_data::formats::answers::Answer;
 
-use super::{Asked, MEASURES, add, outcome};
+use super::{Asked, add};
 use crate::JudgeError;
 use crate::benchmarks::{About, Image, ItemScore, Task};
 use crate::item::Item;
@@ -18,15 +18,8 @@ pub(crate) const ABOUT: About = About {
     argument: "object-hal-bench-closed",
     label: "Object-HalBench (closed vocabulary)",
     help: "Object-HalBench by its words alone, without a judge; not the published measure",
-    measures: MEASURES,
-    highest: None,
-    beside: Some("recall"),
-    unparsed: "could not be read",
-    taken_for: "",
-    is_free: true,
-    has_splits: false,
-    outcome,
     open: |files, _| Ok(Box::new(Closed(Asked::read(files)?))),
+    ..super::ABOUT
 };
 
 struct Closed(Asked);

@@ -22,7 +22,6 @@ use image::imageops::FilterType;
 use image::{Rgb, RgbImage, imageops};
 use rand::RngExt as _;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
-use tch::Device;
 
 use crate::DpoError;
 use crate::rows::Row;
@@ -84,9 +83,6 @@ pub struct Seeing<'a> {
     pub ranks: &'a Ranks,
 }
 
-/// Images that are decoded and encoded together.
-const IMAGES_PER_PASS: usize = 64;
-
 /// Areas that are cut out, as shares of the image.
 const AREA: Range<f64> = 0.01..0.2;
 
@@ -146,36 +142,30 @@ fn encode(
         ranks,
         ..
     }: Seeing<'_>,
-    mut progress: impl FnMut(usize, usize),
+    progress: impl FnMut(usize, usize),
     spoil: impl Fn(&RgbImage, usize) -> RgbImage + Sync,
 ) -> Result<Spoilt, DpoError> {
     let named = images.iter().enumerate();
     let named = named.filter_map(|(number, name)| Some((number, name.as_deref()?)));
     let named: Vec<(usize, &str)> = named.collect();
-    let (mut features, mut of_row) = (Vec::with_capacity(named.len()), vec![None; images.len()]);
+    let mut of_row = vec![None; images.len()];
+    for (at, (number, _)) in named.iter().enumerate() {
+        of_row[*number] = Some(at);
+    }
     let processor = &bundle.processor;
-    let [turn, n_turns] = turns(bundle, ranks);
-    for round in named.chunks(IMAGES_PER_PASS * n_turns) {
-        let mine = round.chunks(IMAGES_PER_PASS).nth(turn);
-        let fitted = mine.unwrap_or_default().par_iter().map(|(number, name)| {
+    let encode = |mine: &[(usize, &str)], _: usize| -> Result<Vec<Features>, DpoError> {
+        let fitted = mine.par_iter().map(|(number, name)| {
             let path = image_features::path_in(folder, name)?;
             let image = decode(&path, &ImageLimits::default())?;
             let fitted = processor.fit(&spoil(&image, *number));
             Ok(fitted.map_err(|misshapen| misshapen.at(&path))?)
         });
         let fitted: Vec<Fitted> = fitted.collect::<Result<_, DpoError>>()?;
-        for (at, (number, _)) in round.iter().enumerate() {
-            of_row[*number] = Some(features.len() + at);
-        }
-        let encoded = tch::no_grad(|| image_features::encode(bundle, &fitted));
-        let encoded = encoded.iter().map(|of| of.to_device(Device::Cpu)).collect();
-        features.extend(
-            gather_features(ranks, bundle, encoded)?
-                .into_iter()
-                .flatten(),
-        );
-        progress(features.len(), named.len());
-    }
+        Ok(tch::no_grad(|| image_features::encode(bundle, &fitted)))
+    };
+    let gather = |mine| Ok::<_, DpoError>(gather_features(ranks, bundle, mine)?);
+    let turns = turns(bundle, ranks);
+    let features = image_features::in_turns(&named, turns, encode, gather, progress)?;
     Ok(Spoilt::Encoded { features, of_row })
 }
 

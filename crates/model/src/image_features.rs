@@ -29,7 +29,7 @@ pub struct ImageFeatures {
 }
 
 /// Images that are decoded and encoded together; enough to keep the kernels busy, small in memory.
-const IMAGES_PER_PASS: usize = 64;
+pub const IMAGES_PER_PASS: usize = 64;
 /// Pixels that are encoded together, if they are of more than one image: those of 64 images of LLaVA-1.5.
 const PIXELS_PER_PASS: usize = 64 * 336 * 336;
 
@@ -61,8 +61,8 @@ impl ImageFeatures {
         folder: &Path,
         all: impl IntoIterator<Item = String>,
         [turn, n_turns]: [usize; 2],
-        mut progress: impl FnMut(usize, usize),
-        mut gather: impl FnMut(Vec<Features>) -> Result<Vec<Vec<Features>>, E>,
+        progress: impl FnMut(usize, usize),
+        gather: impl FnMut(Vec<Features>) -> Result<Vec<Vec<Features>>, E>,
     ) -> Result<Self, E> {
         let mut ordered: Vec<String> = Vec::new();
         let mut seen = HashSet::new();
@@ -70,32 +70,25 @@ impl ImageFeatures {
             let names = shown::names(&of_row).filter(|name| seen.insert((*name).to_owned()));
             ordered.extend(names.map(str::to_owned));
         }
-        let mut features = HashMap::new();
-        for round in ordered.chunks(IMAGES_PER_PASS * n_turns) {
-            let mine = round.chunks(IMAGES_PER_PASS).nth(turn).unwrap_or_default();
-            let encoded = encode_in(bundle, folder, mine).map_err(|error| {
+        let encode = |mine: &[String], n_done: usize| {
+            encode_in(bundle, folder, mine).map_err(|error| {
                 // From the first damaged image on, the rest is only looked through for others; not where other processes
                 // wait meanwhile.
                 let damaged = look_through(folder, mine);
-                if damaged.is_empty() {
+                E::from(if damaged.is_empty() {
                     error
                 } else if n_turns > 1 {
                     ModelError::Images(damaged)
                 } else {
-                    ModelError::Images(look_through(folder, &ordered[features.len()..]))
-                }
-            })?;
-            let kept = encoded.iter().map(|of| of.to_device(Device::Cpu));
-            let of_all = gather(kept.collect())?;
-            features.extend(round.iter().cloned().zip(of_all.into_iter().flatten()));
-            progress(features.len(), ordered.len());
-        }
-        let tokens = features
-            .iter()
-            .map(|(name, of): (&String, &Features)| (name.clone(), of.n_tokens()));
+                    ModelError::Images(look_through(folder, &ordered[n_done..]))
+                })
+            })
+        };
+        let encoded = in_turns(&ordered, [turn, n_turns], encode, gather, progress)?;
+        let tokens = encoded.iter().map(Features::n_tokens);
         Ok(Self {
-            n_tokens: tokens.collect(),
-            features,
+            n_tokens: ordered.iter().cloned().zip(tokens).collect(),
+            features: ordered.into_iter().zip(encoded).collect(),
             device: bundle.model.device(),
         })
     }
@@ -148,6 +141,33 @@ impl ImageFeatures {
     pub fn is_empty(&self) -> bool {
         self.features.is_empty()
     }
+}
+
+/// Encodes items in passes of [`IMAGES_PER_PASS`], by `n_turns` processes, of which this is number `turn`: each makes every
+/// `n_turns`-th of the passes that one would make. `encode` gives the features of the items of a pass, one each, and hears how
+/// many items were done before its round; `gather` gives, of the features that this process has of a round, on the host, those
+/// of all processes, in the order of their numbers. `progress` hears how many are done, and of how many. All features are given
+/// in the order of the items, on the host.
+///
+/// # Errors
+/// `encode` or `gather` failed.
+pub fn in_turns<T, E>(
+    items: &[T],
+    [turn, n_turns]: [usize; 2],
+    mut encode: impl FnMut(&[T], usize) -> Result<Vec<Features>, E>,
+    mut gather: impl FnMut(Vec<Features>) -> Result<Vec<Vec<Features>>, E>,
+    mut progress: impl FnMut(usize, usize),
+) -> Result<Vec<Features>, E> {
+    let mut features = Vec::with_capacity(items.len());
+    for round in items.chunks(IMAGES_PER_PASS * n_turns) {
+        let mine = round.chunks(IMAGES_PER_PASS).nth(turn).unwrap_or_default();
+        let encoded = encode(mine, features.len())?;
+        let kept = encoded.iter().map(|of| of.to_device(Device::Cpu));
+        let of_all = gather(kept.collect())?;
+        features.extend(of_all.into_iter().flatten());
+        progress(features.len(), items.len());
+    }
+    Ok(features)
 }
 
 /// The path of a named image, which must not leave its folder.

@@ -26,7 +26,7 @@
 
 use candor_data::image::ImageSize;
 use candor_model::{
-    Activations, LoraConfig, ModelConfig, Part, TARGETS, USUAL_IMAGE, tensor_specs,
+    Activations, LoraConfig, ModelConfig, Part, TARGETS, USUAL_IMAGE, image_features, tensor_specs,
 };
 use candor_train::BasePrecision;
 use serde::Serialize;
@@ -36,7 +36,7 @@ use crate::trained::{F32, Trained};
 /// What the program takes without a model: code, tokenizer, a CUDA context.
 pub const PROGRAM: u64 = 500_000_000;
 /// Images that are encoded together before a run.
-pub const IMAGES_PER_PASS: u64 = 64;
+pub const IMAGES_PER_PASS: u64 = image_features::IMAGES_PER_PASS as u64;
 
 /// Memory of one device, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]

@@ -1,7 +1,8 @@
 //! LoRA adapters: any number of them on one frozen base, chosen per forward pass.
 //!
-//! An [`Adapter`] is a plain value that a forward pass is given or not; nothing in the base knows of it and
-//! there is no active-adapter state. Files are PEFT's ([`crate::peft`]).
+//! An [`Adapter`] is a plain value that a forward pass is given or not; there is no active-adapter state. All that the base
+//! knows is whether one was opened that changes its tower ([`Vlm::sees_anew`]): then it keeps images as pixels, which changes
+//! time and memory and no number. Files are PEFT's ([`crate::peft`]).
 
 use std::collections::BTreeMap;
 use std::path::Path;

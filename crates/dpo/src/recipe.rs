@@ -91,7 +91,7 @@ impl DpoRecipe {
         let evaluate_every = recipe
             .u64(
                 "evaluation.every",
-                "Steps between evaluations on the validation pairs.",
+                "Steps between evaluations on the validation rows.",
             )
             .positive()
             .required();

@@ -108,17 +108,17 @@ fn read_images(recipe: &mut Reader, root: &Path) -> PathBuf {
 fn read_set<F>(recipe: &mut Reader, seed: u64, images: PathBuf, files: Vec<F>) -> RowSet<F> {
     let on_bad_row = on_bad_row(recipe);
     let n_validation = recipe
-        .usize("data.n_validation", "Pairs that are evaluated along the way, at least: all pairs of an image are in one part. A reward model keeps the step that does best on them.")
+        .usize("data.n_validation", "Rows (comparisons, or rated answers) that are evaluated along the way, at least: all rows of an image are in one part. A reward model keeps the step that does best on them.")
         .positive()
         .required();
     let n_held_out = recipe
-        .usize("data.n_held_out", "Pairs that are only measured, at least.")
+        .usize("data.n_held_out", "Rows that are only measured, at least.")
         .positive()
         .required();
     let n_train = recipe
         .usize(
             "data.n_train",
-            "Pairs that are trained on, at most; all that are left if absent.",
+            "Rows that are trained on, at most; all that are left if absent.",
         )
         .positive()
         .optional();

@@ -12,12 +12,11 @@
 //!
 //! What losses, figures and texts of `sample` and `eval` take is left out: it is some hundred bytes a row.
 
+use candor_train::BUCKET_BYTES;
 use serde::Serialize;
 
 use crate::trained::Trained;
 
-/// Bytes of gradients that are sent together.
-const BUCKET: u64 = 64 << 20;
 /// A sampled token as ranks tell each other: id, log-probability and text as JSON, and the reference's log-probability.
 pub(crate) const ANSWER_TOKEN: u64 = 46;
 /// The value of a token.
@@ -85,7 +84,8 @@ impl Sharing {
     /// Of a stage with gradients; none on one rank.
     pub(crate) fn of_training(n_ranks: u64, stage: &Training) -> Option<Self> {
         let trained = stage.trained;
-        let bucket = trained.bytes.min(BUCKET.max(trained.largest_bytes));
+        let bucket = (BUCKET_BYTES as u64).max(trained.largest_bytes);
+        let bucket = bucket.min(trained.bytes);
         let rounds = stage.n_lanes.div_ceil(n_ranks);
         let of_update = trained.bytes * (n_ranks - 1) * rounds;
         let lanes = |rank: u64| (0..stage.n_lanes).filter(move |lane| lane % n_ranks == rank);

@@ -16,7 +16,7 @@ use tch::{Device, Tensor};
 use crate::error::TrainError;
 
 /// Bytes of gradients that are sent together, at least one tensor.
-const BUCKET_BYTES: usize = 64 << 20;
+pub const BUCKET_BYTES: usize = 64 << 20;
 
 /// The total of a parameter's gradients so far; none where no lane had one.
 pub(crate) type Total = Option<Tensor>;

@@ -42,6 +42,7 @@ pub use comparisons::{Judgements, read_comparisons, read_judgements};
 pub use device::{Available, Chosen, DeviceChoice, NoCuda, available, device_name};
 pub use error::TrainError;
 pub use images::{encode_images, gather_features, turns};
+pub use lanes::BUCKET_BYTES;
 pub use optimizer::{AdamW, AdamWConfig, ParamGroup};
 pub use ranks::{check_threads, join};
 pub use room::check_room;

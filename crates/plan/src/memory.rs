@@ -149,6 +149,16 @@ impl<'a> Budget<'a> {
         self.weights_of(|part| part != Part::Tower)
     }
 
+    /// What trained weights of the base need besides [`Trained::optimizer`]: where passes are in bf16, [`Trained::masters`].
+    #[must_use]
+    pub fn masters(&self, trained: Trained) -> u64 {
+        if self.precision == BasePrecision::Bf16 {
+            trained.masters()
+        } else {
+            0
+        }
+    }
+
     /// The weights of the projector.
     #[must_use]
     pub fn projector(&self) -> Trained {

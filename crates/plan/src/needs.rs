@@ -131,12 +131,10 @@ fn need(
 
 /// All but the tower is trained, in f32, or with passes in bf16; what is packed cannot be.
 fn everything(budget: &Budget<'_>, n_tokens: u64) -> Option<Memory> {
+    if matches!(budget.precision, BasePrecision::Int8 | BasePrecision::Nf4) {
+        return None;
+    }
     let trained = budget.trained_base();
-    let masters = match budget.precision {
-        BasePrecision::F32 => 0,
-        BasePrecision::Bf16 => trained.masters(),
-        BasePrecision::Int8 | BasePrecision::Nf4 => return None,
-    };
     let image = budget.image_tokens();
     let pass = Pass {
         n_tokens,
@@ -146,7 +144,7 @@ fn everything(budget: &Budget<'_>, n_tokens: u64) -> Option<Memory> {
     };
     Some(Memory {
         weights_bytes: budget.weights(),
-        trained_bytes: trained.optimizer(1) + masters,
+        trained_bytes: trained.optimizer(1) + budget.masters(trained),
         work_bytes: budget.training(pass, None, CROSS_ENTROPY),
         ..Memory::default()
     })

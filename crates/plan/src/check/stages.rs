@@ -93,10 +93,11 @@ pub(crate) fn sft(
     let training = budget.training(pass, lora.as_ref(), CROSS_ENTROPY);
     let kept = (budget, lora.as_ref().is_some_and(|lora| lora.with_tower));
     // What is trained as the model itself has it, whose best state so far is a copy of that.
-    let (held, masters) = match (&lora, recipe.base_precision) {
-        (None, BasePrecision::Bf16) => (trained.bytes / 2, trained.masters()),
-        _ => (trained.bytes, 0),
+    let held = match (&lora, recipe.base_precision) {
+        (None, BasePrecision::Bf16) => trained.bytes / 2,
+        _ => trained.bytes,
     };
+    let masters = lora.as_ref().map_or(budget.masters(trained), |_| 0);
     let keeps_best = recipe
         .evaluation
         .as_ref()

@@ -327,6 +327,11 @@ pub fn kinds(rows: &[Row]) -> [usize; 2] {
     [true, false].map(|kind| rows.iter().filter(|row| row.rating() == Some(kind)).count())
 }
 
+/// What plan and run say of so many good answers and so many that are not.
+pub(crate) fn kinds_told([n_good, n_bad]: [usize; 2]) -> String {
+    format!("{n_good} desirable and {n_bad} undesirable answers are trained on")
+}
+
 /// Refuses rated answers of one kind alone, which say nothing of what to prefer.
 fn check_kinds(parts: &Parts<Row>, path: &Path) -> Result<(), DpoError> {
     let [n_good, n_bad] = kinds(&parts.train);

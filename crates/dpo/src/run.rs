@@ -171,7 +171,7 @@ fn say_rows(recipe: &DpoRecipe, rows: &Parts<Row>) {
 /// Says how many rated answers there are of either kind, and whether their weights make up for it.
 fn say_kinds(objective: &Objective, rows: &[Row]) {
     let [n_good, n_bad] = rows::kinds(rows);
-    tracing::info!("dpo: {n_good} desirable and {n_bad} undesirable answers are trained on");
+    tracing::info!("dpo: {}", rows::kinds_told([n_good, n_bad]));
     if let Loss::Kto {
         desirable,
         undesirable,

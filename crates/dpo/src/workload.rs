@@ -25,10 +25,8 @@ pub fn workload(recipe: &DpoRecipe, reading: &Reading) -> Result<Workload, DpoEr
             longest = longest.max(row.n_pass_tokens() as u64);
         }
     }
-    let kinds = matches!(recipe.judgements, Judgements::Rated(_)).then(|| {
-        let [n_good, n_bad] = rows::kinds(&rows.train);
-        format!("{n_good} desirable and {n_bad} undesirable answers are trained on")
-    });
+    let is_rated = matches!(recipe.judgements, Judgements::Rated(_));
+    let kinds = is_rated.then(|| rows::kinds_told(rows::kinds(&rows.train)));
     let skipped = rows.skipped.iter().map(ToString::to_string);
     Ok(Workload {
         n_rows: rows.all().count() as u64,

@@ -47,7 +47,7 @@ pub use optimizer::{AdamW, AdamWConfig, ParamGroup};
 pub use ranks::{check_threads, join};
 pub use room::check_room;
 pub use schedule::{Schedule, Shape, Warmup};
-pub use seen_anew::say_seen_anew;
+pub use seen_anew::{SEEN_ANEW, say_seen_anew};
 pub use session::{
     Opening, Session, SessionRecipe, StepStats, TrainState, current_phase, on_this_rank,
 };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use candor_data::image::PixelBounds;
 use candor_model::{LoraConfig, Reading};
 use candor_run::Workload;
-use candor_train::BasePrecision;
+use candor_train::{BasePrecision, SEEN_ANEW};
 
 use super::Plan;
 use super::bound::Bound;
@@ -118,7 +118,7 @@ pub(super) fn features(
 ) -> OfImages {
     let usual = bases[0].0;
     if bases.iter().any(|(_, seen_anew)| *seen_anew) {
-        plan.note("an adapter changes the tower, so images are kept as pixels and go through it in every pass");
+        plan.note(SEEN_ANEW);
     }
     if usual.config.sizes_differ() {
         plan.note(format!(

@@ -97,14 +97,17 @@ pub fn is_adapter(folder: &Path) -> bool {
     folder.join(CONFIG).is_file() && !is_model()
 }
 
+/// Whether a name, of a tensor, a layer or one of the targets of an adapter, is of a vision tower as PEFT's files spell it.
+#[must_use]
+pub fn names_tower(name: &str) -> bool {
+    name.contains("vision_tower") || name.contains("visual.blocks")
+}
+
 /// Whether the adapter in a folder has terms of a vision tower's layers, by the names of its tensors: its configuration may ask
 /// for these layers by last names that the decoder's have too. False where the tensors cannot be read.
 #[must_use]
 pub fn has_tower(folder: &Path) -> bool {
-    let of_tower = |name: &str| {
-        name.contains(".lora_")
-            && (name.contains("vision_tower.") || name.contains("visual.blocks."))
-    };
+    let of_tower = |name: &str| name.contains(".lora_") && names_tower(name);
     Checkpoint::open_first(folder, &TENSORS)
         .is_ok_and(|checkpoint| checkpoint.iter().any(|(name, _)| of_tower(name)))
 }

@@ -235,11 +235,10 @@ fn written(folder: &Path) -> Option<LoraConfig> {
         Targets::Pattern(_) => assumed().target_modules,
     };
     let of_projector = |name: &String| name.contains("projector") || name.contains("merger");
-    let of_tower = |name: &String| name.contains("vision_tower") || name.contains("visual.blocks");
     Some(LoraConfig {
         with_projector: targets.iter().any(of_projector),
         // A last name alone means the tower's layers too, unless they are excluded; the tensors say what came of it.
-        with_tower: targets.iter().any(of_tower) || peft::has_tower(folder),
+        with_tower: targets.iter().any(|name| peft::names_tower(name)) || peft::has_tower(folder),
         ..LoraConfig::new(file.r, file.lora_alpha, &targets)
     })
 }

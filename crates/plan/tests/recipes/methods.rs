@@ -1,0 +1,85 @@
+//! Recipes of methods: each is of a paper, and asks for what is its own.
+
+use candor_dpo::{DpoRecipe, Loss};
+use candor_plan::Planner;
+use candor_train::{Judgements, Length};
+
+use super::{chain, head, plan, recipes, root};
+
+/// Every method has a recipe under its name, which says which paper it is of and what of that it is not.
+#[test]
+fn a_method_has_a_recipe_that_says_what_of_its_paper_it_is() {
+    let folder = root().join("recipes/llava-7b-224");
+    let methods = [
+        ("dpo/4-dpo.toml", "2305.18290"),
+        ("dpo/4-hsa-dpo.toml", "2404.14233"),
+        ("dpo/4-ipo.toml", "2310.12036"),
+        ("dpo/4-kto-rated.toml", "2402.01306"),
+        ("dpo/4-kto.toml", "2402.01306"),
+        ("dpo/4-mdpo.toml", "2406.11839"),
+        ("dpo/4-orpo.toml", "2403.07691"),
+        ("dpo/4-rlaif-v.toml", "2405.17220"),
+        ("dpo/4-rlhf-v.toml", "2312.00849"),
+        ("dpo/4-sentinel.toml", "2507.12455"),
+        ("dpo/4-simpo.toml", "2405.14734"),
+        ("grpo/5-dapo.toml", "2503.14476"),
+        ("grpo/5-dr-grpo.toml", "2503.20783"),
+        ("grpo/5-grpo.toml", "2402.03300"),
+        // On rules as several papers have them.
+        ("grpo/5-rules.toml", "2402.03300"),
+        ("rloo/5-rloo.toml", "2402.14740"),
+    ];
+    let folders = ["dpo", "grpo", "rloo"].map(|name| recipes(&folder.join(name)));
+    assert_eq!(
+        folders.concat(),
+        methods.map(|(name, _)| folder.join(name)),
+        "a recipe without a paper, or a method without a recipe"
+    );
+    for (name, paper) in methods {
+        let head = head(&folder.join(name));
+        for part in ["Which paper: ", &format!("arXiv {paper}"), "reproduced"] {
+            assert!(head.contains(part), "{name} does not say {part:?}");
+        }
+    }
+}
+
+/// What makes a method what it is, by the reader of its stage.
+#[test]
+fn recipes_of_methods_ask_for_what_is_theirs() {
+    let open = |name: &str| {
+        let path = root().join("recipes/llava-7b-224/dpo").join(name);
+        DpoRecipe::open(&path, &[]).unwrap()
+    };
+    let hsa = open("4-hsa-dpo.toml");
+    assert!(hsa.objective.severity && !hsa.objective.counting.mean);
+    assert_eq!(
+        (hsa.batch, hsa.max_tokens, hsa.length),
+        (16, 1024, Length::Epochs(2))
+    );
+    let rlaif = open("4-rlaif-v.toml");
+    let plain = Loss::Sigmoid {
+        beta: 0.1,
+        label_smoothing: 0.0,
+    };
+    assert_eq!((rlaif.objective.loss, hsa.objective.loss), (plain, plain));
+    assert!(!rlaif.objective.severity);
+    let rated = open("4-kto-rated.toml");
+    assert!(matches!(rated.judgements, Judgements::Rated(_)));
+    let kto = open("4-kto.toml");
+    assert!(matches!(kto.judgements, Judgements::Comparisons(_)));
+    assert_eq!(rated.objective, kto.objective);
+}
+
+/// Prompts without spread are replaced in up to four rounds, each of which may ask as many as the step has.
+#[test]
+fn refilled_rounds_are_in_the_bound_on_tokens() {
+    let mut planner = Planner::default();
+    chain(&mut planner, "llava-7b-224");
+    let dapo = root().join("recipes/llava-7b-224/grpo/5-dapo.toml");
+    let once = 562 * 512 * (128 + 256 + 896);
+    for (rounds, times) in [(0, 1), (4, 5)] {
+        let sets = [format!("advantages.refill_rounds={rounds}")];
+        let plan = plan(&mut planner, &dapo, &sets);
+        assert_eq!(plan.n_tokens, Some(times * once), "{:?}", plan.notes);
+    }
+}

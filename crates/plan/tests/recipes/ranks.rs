@@ -1,0 +1,136 @@
+//! What ranks take is planned, and ranks that cannot share a run are told before it.
+
+use std::path::Path;
+
+use candor_plan::Planner;
+
+use super::{plan, root, set};
+
+/// By hand: with eight lanes there is a second gradient of what is trained, and every round each rank sends its own to all others.
+#[test]
+fn what_ranks_take_is_planned() {
+    let adapter = 4 * 64 * 32 * (4 * 8192 + 3 * 15_104);
+    let bucket = 64 << 20;
+    // Of 512 answers of 896 tokens 46 bytes a token, and 21 of the critic's.
+    let found = 512 * 896 * 67;
+    for (n_ranks, rounds, most) in [(8, 1, 32), (3, 3, 96), (2, 4, 128)] {
+        let mut planner = Planner::default().of_ranks(n_ranks);
+        let eight = root().join("recipes/llava-7b-224/8gpu");
+        let lanes = ["run.lanes=8".to_owned()];
+        for name in [
+            "0-pretrain.toml",
+            "1-sft.toml",
+            "3-reward.toml",
+            "4-policy-init.toml",
+        ] {
+            plan(
+                &mut planner,
+                &root().join("recipes/llava-7b-224").join(name),
+                &lanes,
+            );
+        }
+        let ppo = plan(&mut planner, &eight.join("5-ppo.toml"), &[]);
+        assert_eq!(ppo.memory.unwrap().trained_bytes, 4 * 2 * adapter);
+        let sharing = ppo.sharing.unwrap();
+        assert_eq!(sharing.n_lanes, Some(8));
+        // Two epochs of two mini-batches of 256 passes.
+        assert_eq!(
+            (sharing.n_pieces, sharing.most_pieces),
+            (Some(256), Some(most))
+        );
+        let gradients = 4 * 2 * adapter * (n_ranks - 1) * rounds;
+        assert_eq!(sharing.step_bytes, gradients + found - found / n_ranks);
+        assert_eq!(sharing.start_bytes, 3 * 2 * adapter);
+        assert_eq!(sharing.exchange_bytes, (2 * n_ranks + 2) * bucket);
+    }
+    // Full fine-tuning: the largest tensor, 32,000 words of 4096 numbers, is a bucket of its own.
+    let sft = root().join("recipes/llava-7b-224/1-sft.toml");
+    let base = set("model.base", Path::new("llava-hf/llava-1.5-7b-hf"));
+    let sets = ["run.lanes=4".to_owned(), base];
+    let mut planner = Planner::default().of_ranks(4);
+    let whole = plan(&mut planner, &sft, &sets);
+    let sharing = whole.sharing.as_ref().unwrap();
+    let words = 4 * 32_000 * 4096;
+    assert_eq!(sharing.exchange_bytes, 10 * words);
+    let shown = candor_plan::show_plans(&[whole]);
+    for words in [
+        "4, each with this memory, and 5.2 GB of the host's while gradients are exchanged",
+        "4 lanes, 1 a rank; of the 128 passes of an update a rank has up to 32: 4.0 times as fast as one rank at most",
+        "GB a step from and to each rank",
+    ] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    // A run on one rank shares nothing.
+    assert_eq!(plan(&mut Planner::default(), &sft, &sets).sharing, None);
+}
+
+/// As they are held: a base in bf16 has two bytes a weight, an adapter four. Ranks begin with the first one's copy.
+#[test]
+fn the_best_weights_so_far_are_a_copy_of_what_is_trained() {
+    let folder = root().join("recipes/llava-7b-224");
+    let trained = 6_738_415_616 + 20_979_712;
+    let adapter = 64 * 32 * (4 * 8192 + 3 * 15_104);
+    for (recipe, precision, best, in_f32) in [
+        ("1-sft.toml", "f32", 4 * trained, 4 * trained),
+        ("1-sft.toml", "bf16", 2 * trained, 4 * trained),
+        ("4-policy-init.toml", "bf16", 4 * adapter, 4 * adapter),
+    ] {
+        let sets = [
+            "run.lanes=2".to_owned(),
+            set("model.base", Path::new("llava-hf/llava-1.5-7b-hf")),
+            format!("model.base_precision={precision:?}"),
+        ];
+        let looks = r#"evaluation.sources=[{ name = "a", format = "llava", path = "a.json" }]"#;
+        let planned = |keep: bool| {
+            let looks = [
+                looks.to_owned(),
+                "evaluation.every=9".to_owned(),
+                format!("evaluation.keep_best={keep}"),
+            ];
+            let sets = [&sets[..], &looks[..]].concat();
+            let mut planner = Planner::default().of_ranks(2);
+            let plan = plan(&mut planner, &folder.join(recipe), &sets);
+            let start = plan.sharing.unwrap().start_bytes;
+            (plan.memory.unwrap().weights_bytes, start)
+        };
+        let (without, with) = (planned(false), planned(true));
+        assert_eq!(with.0 - without.0, best, "{recipe} in {precision}");
+        assert_eq!(without.1, 3 * in_f32, "{recipe} in {precision}");
+        assert_eq!(with.1, 3 * in_f32 + best, "{recipe} in {precision}");
+    }
+}
+
+/// As the stages say it themselves, and with the recipe's name.
+#[test]
+fn ranks_that_cannot_share_a_run_are_refused() {
+    let folder = root().join("recipes/llava-7b-224");
+    let mut planner = Planner::default().of_ranks(9);
+    let eight = folder.join("8gpu/4-policy-init.toml");
+    let message = planner.plan(&eight, &[]).unwrap_err().to_string();
+    for words in [
+        "4-policy-init.toml: 9 ranks cannot share run.lanes = 8: write run.lanes = 9",
+        "or start 8 at most",
+    ] {
+        assert!(message.contains(words), "{message}");
+    }
+    let device = ["model.reward_device=cuda:1".to_owned()];
+    let mut planner = Planner::default().of_ranks(2);
+    let ppo = folder.join("8gpu/5-ppo.toml");
+    let message = planner.plan(&ppo, &device).unwrap_err().to_string();
+    let words = "5-ppo.toml: model.reward_device names one device for all ranks";
+    assert!(message.contains(words), "{message}");
+    let ground = plan(
+        &mut planner,
+        &root().join("recipes/demo/0-ground.toml"),
+        &[],
+    );
+    let words = "`candor ground` is not shared: it runs on one rank";
+    assert!(ground.notes.iter().any(|note| note == words), "{ground:?}");
+    // Two passes an update for eight lanes.
+    let short = ["data.batch=8", "data.micro_batch=4"].map(str::to_owned);
+    let base = set("model.base", Path::new("llava-hf/llava-1.5-7b-hf"));
+    let sets = [&short[..], &[base]].concat();
+    let idle = plan(&mut planner, &eight, &sets);
+    let words = "run.lanes is 8, and an update has 2 passes: 6 lanes have nothing to do";
+    assert!(idle.notes.iter().any(|note| note == words), "{idle:?}");
+}

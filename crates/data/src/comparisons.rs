@@ -45,7 +45,7 @@ pub trait RowFile {
 pub struct FileRow<R> {
     /// Its name.
     pub id: String,
-    /// Its image.
+    /// What it shows, if anything ([`shown`]).
     pub image: Option<String>,
     /// What it says; none where both answers are the same.
     pub row: Option<R>,

@@ -13,7 +13,7 @@ use crate::formats::trl::unpaired;
 pub struct RatedAnswer {
     /// Name of the row; files may repeat names.
     pub id: String,
-    /// File name relative to an image folder.
+    /// File name relative to an image folder, or several ([`crate::shown`]).
     pub image: Option<String>,
     /// What is answered: alternating turns that end in a human one.
     pub turns: Vec<Turn>,

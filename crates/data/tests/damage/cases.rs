@@ -1,12 +1,14 @@
 //! A small valid text of every format, and what its damages must be answered with.
 
+mod pairs;
+
 use std::path::Path;
 
 use candor_data::DataError;
 use candor_data::formats::{
     a_okvqa, amber, answers, candidates, captions, coco, flickr30k, hallusion_bench, llava,
-    llava_bench, mmbench, mme, mmhal, object_hal_bench, own_set, pope, ppo_prompts, preference,
-    preference_log, reward_bench, scores, trl, vqa_v2,
+    llava_bench, mmbench, mme, mmhal, own_set, pope, ppo_prompts, preference, preference_log,
+    scores, trl, vqa_v2,
 };
 
 /// Reads a file and forgets what was in it.
@@ -59,16 +61,6 @@ pub const CANDIDATES: &str = r#"{"id":"a","image":"a.jpg","conversations":[{"fro
 {"id":"b","conversations":[{"from":"human","value":"Q"},{"from":"gpt","value":"A"},{"from":"human","value":"R"}],"outputs":["x",""],"sampling":{"model":"m","model_fingerprint":"f","adapter":"l","adapter_fingerprint":"g","seed":0,"temperature":1.0,"top_p":0.5,"max_new_tokens":9,"batch_rows":4,"chunk":8,"index":7,"finished":[true,true],"n_tokens":[1,0]}}"#;
 pub const TRL: &str = r#"{"id":"a","images":["a.jpg"],"prompt":[{"role":"user","content":[{"type":"image"},{"type":"text","text":"Q"}]}],"chosen":"x","rejected":[{"role":"assistant","content":"y"}]}
 {"id":2,"prompt":"Q","chosen":"x","rejected":"y","extra":1}"#;
-pub const UNPAIRED: &str = r#"{"id":"a","images":["a.jpg"],"prompt":[{"role":"user","content":[{"type":"image"},{"type":"text","text":"Q"}]}],"completion":[{"role":"assistant","content":"x"}],"label":true}
-{"id":2,"prompt":"Q","completion":"y","label":false,"extra":1}"#;
-pub const OBJECT_HAL: &str = r#"{"image_id":391895,"question":"Describe it.","image":"/9j/","org_idx":3}
-{"image_id":"7","question":"What is there?"}"#;
-pub const VL_REWARD: &str = r#"{"id":"RLAIF-V-14","image_path":"images/a.jpg","query":"Q","response":["x","y"],"human_ranking":[0,1],"models":["m","n"],"judge":"human"}
-{"id":"mathverse_2","image_path":"b.jpg","query":"<image>\nR","response":["x","z"],"human_ranking":[1,0],"extra":1}"#;
-pub const MM_REWARD: &str = r#"[
-{"ID":"nocaps_1","Text":"Q","Image":"images/a.jpg","Output1":"x","Output2":"y","Better":"Output2","Category":"safety"},
-{"ID":"vqa_2","Text":"R","Image":"b.jpg","Output1":"x","Output2":"z","Better":"Output1","extra":1}
-]"#;
 pub const SCORES: &str = r#"{"id":"a","scores":[1.25,-0.5]}
 {"id":7,"scores":[0,1],"extra":1}"#;
 pub const CAPTIONS: &str = r#"{"a.jpg":["a cat"],"aok_a.jpg":["cats purr"],"b.jpg":["a dog"]}"#;
@@ -761,46 +753,7 @@ pub const CASES: &[Case] = &[
             ),
         ],
     },
-    Case {
-        name: "trl_unpaired.jsonl",
-        read: |path| {
-            trl::unpaired::read(path, &mut |_| unreachable!("no image is inside")).map(drop)
-        },
-        valid: UNPAIRED,
-        damages: &[
-            (
-                r#""prompt":"Q","completion""#,
-                r#""completion""#,
-                &["line 2", "`prompt`", "missing", "correct or remove"],
-            ),
-            (
-                r#""completion":"y","#,
-                "",
-                &["line 2", "`completion`", "missing"],
-            ),
-            (r#","label":false"#, "", &["line 2", "`label`", "missing"]),
-            (
-                r#""label":true"#,
-                r#""label":1"#,
-                &["line 1", "`label`", "integer `1`", "a boolean"],
-            ),
-            (
-                r#""completion":"y""#,
-                r#""completion":"<image>""#,
-                &["line 2", "`completion`", "<image> in an answer"],
-            ),
-            (
-                r#""role":"assistant""#,
-                r#""role":"user""#,
-                &["line 1", "`completion`", "no single assistant message"],
-            ),
-            (
-                r#""images":["a.jpg"],"#,
-                "",
-                &["line 1", "`prompt`", "found 1 <image> and no image"],
-            ),
-        ],
-    },
+    pairs::UNPAIRED_CASE,
     Case {
         name: "trl.jsonl",
         read: |path| trl::read(path, &mut |_| unreachable!("no image is inside")).map(drop),
@@ -858,104 +811,9 @@ pub const CASES: &[Case] = &[
             ),
         ],
     },
-    Case {
-        name: "object_hal_bench.jsonl",
-        read: reader!(object_hal_bench::read),
-        valid: OBJECT_HAL,
-        damages: &[
-            (
-                r#""image_id":"7""#,
-                r#""image_id":"x.jpg""#,
-                &["line 2", "`image_id`", "x.jpg", "correct or remove"],
-            ),
-            (
-                r#""image_id":"7""#,
-                r#""image_id":391895"#,
-                &["line 2", "`image_id`", "391895", "line 1"],
-            ),
-            (
-                r#""What is there?""#,
-                r#""""#,
-                &["line 2", "`question`", "nothing but blanks"],
-            ),
-            (
-                r#""question":"What is there?""#,
-                r#""q":1"#,
-                &["line 2", "`question`", "missing field"],
-            ),
-        ],
-    },
-    Case {
-        name: "vl_reward_bench.jsonl",
-        read: |path| {
-            reward_bench::vl::read(path, &mut |_| unreachable!("no image is inside")).map(drop)
-        },
-        valid: VL_REWARD,
-        damages: &[
-            (
-                r#"["x","z"]"#,
-                r#"["x"]"#,
-                &[
-                    "line 2",
-                    "`response`",
-                    "found 1 answers, expected two",
-                    "correct or remove",
-                ],
-            ),
-            (
-                "[1,0]",
-                "[1]",
-                &["line 2", "`human_ranking`", "found 1 ranks, expected two"],
-            ),
-            (
-                r#""image_path":"b.jpg","#,
-                "",
-                &["line 2", "`image`", "missing"],
-            ),
-            (
-                r"<image>\nR",
-                "<image> <image>",
-                &["line 2", "`query`", "found 2 <image> and an image"],
-            ),
-            (
-                r#"["x","z"]"#,
-                r#"["x","<image>"]"#,
-                &["line 2", "`response[1]`", "<image> in an answer"],
-            ),
-            (
-                r#""query":"Q""#,
-                r#""query":" ""#,
-                &["line 1", "`query`", "nothing but blanks"],
-            ),
-        ],
-    },
-    Case {
-        name: "multimodal_reward_bench.json",
-        read: reader!(reward_bench::multimodal::read),
-        valid: MM_REWARD,
-        damages: &[
-            (
-                r#""Better":"Output1""#,
-                r#""Better":"A""#,
-                &["row 1", "`Better`", "found \"A\"", "correct or remove"],
-            ),
-            (
-                r#""Text":"R","#,
-                "",
-                &["row 1", "`Text`", "0_download_data.py"],
-            ),
-            (
-                r#""Output2":"z","#,
-                "",
-                &["row 1", "`Output2`", "missing field"],
-            ),
-            (
-                r#""Image":"b.jpg""#,
-                r#""Image":"""#,
-                &["row 1", "`Image`", "empty name"],
-            ),
-        ],
-    },
+    pairs::OBJECT_HAL_CASE,
+    pairs::VL_REWARD_CASE,
+    pairs::MM_REWARD_CASE,
     Case {
         name: "scores.jsonl",
         read: reader!(scores::read),

@@ -28,7 +28,7 @@ pub struct Claim {
     n_keep_checkpoints: usize,
     may_change: Vec<String>,
     resumes: bool,
-    // Closing it releases the lock.
+    // Dropping it releases the lock.
     _lock: Locked,
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use candor_data::rows::{ImageRows, Look, OnBadRow, Skipped, SkippedCounts};
+use candor_data::rows::{Look, OnBadRow, Skipped, SkippedCounts};
 use candor_model::sample::{Batch, Sample, SampleRules};
 use candor_model::{Adapter, Bundle, ImageFeatures, ModelFolder, Template, preflight};
 use candor_run::{Inputs, LaunchOptions, Outcome};
@@ -233,9 +233,8 @@ pub fn run(
     }
     let progress = session.counter("encoding images");
     let (folder, ranks) = (&recipe.images, &launch.ranks);
-    let rows = image_rows(&corpus, held_out.as_ref());
     let features = encode_images(&bundle, folder, corpus.images(), ranks, progress)
-        .map_err(|error| error.in_rows(&rows))?;
+        .map_err(|error| error.in_rows(corpus.image_rows()))?;
     let learner = Learner {
         recipe,
         bundle: &bundle,
@@ -245,7 +244,7 @@ pub fn run(
     let looking = held_out.as_ref().map(|held_out| {
         let progress = session.counter("encoding held-out images");
         let features = encode_images(&bundle, folder, held_out.images(), ranks, progress)
-            .map_err(|error| error.in_rows(&rows))?;
+            .map_err(|error| error.in_rows(held_out.image_rows()))?;
         Ok::<_, SftError>(Looking { held_out, features })
     });
     let looking = looking.transpose()?;
@@ -336,15 +335,6 @@ impl HeldOutResult {
             best.unwrap_or_default()
         )
     }
-}
-
-/// Which rows show which images, held-out ones included.
-fn image_rows(corpus: &Corpus, held_out: Option<&HeldOut>) -> ImageRows {
-    let held_out = held_out.map(|rows| rows.image_rows().clone());
-    corpus
-        .image_rows()
-        .clone()
-        .and(held_out.unwrap_or_default())
 }
 
 /// Fingerprints of what is read, taken before the first update.

@@ -6,7 +6,7 @@ use candor_data::formats::images;
 use candor_data::image_key::image_key;
 use candor_data::rows::{Look, Reason, Row, RowFault, RowName, Sieve, Sifted, SourceFile};
 use candor_data::{
-    AnswerType, Comparison, ComparisonFormat, Conversation, DataError, FactBook, Facts, Side, Turn,
+    AnswerType, Comparison, ComparisonFormat, Conversation, FactBook, Facts, Side, Turn,
 };
 use candor_model::Bundle;
 use candor_model::sample::SampleRules;
@@ -161,9 +161,9 @@ pub(super) fn sift(
         on_bad_row: plan.on_bad_row,
         look: Look::of_run(plan.on_bad_row),
         images: &plan.images,
+        remedy: Some("--on-bad-row skip leaves such rows out"),
     };
-    let sifted = sieve.sift(rows, |pair| pair.image.as_deref());
-    sifted.map_err(|error| refused(error).into())
+    Ok(sieve.sift(rows, |pair| pair.image.as_deref())?)
 }
 
 fn fits(
@@ -187,20 +187,6 @@ fn fits(
         })?;
     }
     Ok(())
-}
-
-/// The refusal of rows, with what can be done about them here.
-pub(super) fn refused(error: DataError) -> DataError {
-    match error {
-        DataError::BadRows {
-            rows,
-            remedy: Some(_),
-        } => DataError::BadRows {
-            rows,
-            remedy: Some("--on-bad-row skip leaves such rows out"),
-        },
-        other => other,
-    }
 }
 
 #[cfg(test)]

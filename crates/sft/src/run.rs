@@ -15,7 +15,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::SftError;
 use crate::corpus::Corpus;
-use crate::held_out::{HeldOut, HeldOutFigures};
+use crate::held_out::{HeldOut, HeldOutFigures, Measured};
 use crate::loss::cross_entropy;
 use crate::recipe::SftRecipe;
 
@@ -134,7 +134,7 @@ impl Looking<'_> {
         session: &mut Session,
         metrics: &mut SftMetrics,
         best: Option<&mut Best>,
-    ) -> Result<(), SftError> {
+    ) -> Result<Measured, SftError> {
         session.phase("evaluate");
         let Learner {
             bundle, adapter, ..
@@ -152,23 +152,28 @@ impl Looking<'_> {
         }
         metrics.validation_loss = Some(found.all.loss);
         metrics.validation_accuracy = Some(found.all.accuracy);
-        metrics.validation = found.by_source;
-        Ok(())
+        metrics.validation = found.by_source.clone();
+        Ok(found)
     }
 
-    /// What is found at the end.
+    /// What is found at the end; `known` is what the weights as they are were measured to be, where they were.
     fn result(
         &self,
         learner: &Learner<'_>,
         session: &mut Session,
         best: Option<&Best>,
+        known: Option<Measured>,
     ) -> Result<HeldOutResult, SftError> {
-        session.doing("measuring the held-out conversations");
-        let Learner {
-            bundle, adapter, ..
-        } = learner;
-        let ranks = session.ranks();
-        let found = (self.held_out).measure(bundle, *adapter, &self.features, ranks)?;
+        let found = if let Some(known) = known {
+            known
+        } else {
+            session.doing("measuring the held-out conversations");
+            let Learner {
+                bundle, adapter, ..
+            } = learner;
+            let ranks = session.ranks();
+            (self.held_out).measure(bundle, *adapter, &self.features, ranks)?
+        };
         Ok(HeldOutResult {
             n_held_out: self.held_out.n_rows(),
             validation_loss: found.all.loss,
@@ -251,6 +256,7 @@ pub fn run(
     session.doing("training");
 
     let mut batches = corpus.batches();
+    let mut last = None;
     for done in session.steps_left() {
         session.begin_step();
         session.phase("pass");
@@ -263,7 +269,7 @@ pub fn run(
         let mut metrics = learner.update(&mut session, &passes, done + 1)?;
         let due = |looking: &&Looking<'_>| looking.held_out.is_due(done + 1, n_steps);
         if let Some(looking) = looking.as_ref().filter(due) {
-            looking.look(&learner, &mut session, &mut metrics, best.as_mut())?;
+            last = Some(looking.look(&learner, &mut session, &mut metrics, best.as_mut())?);
         }
         let shown = [("loss", metrics.loss), ("grad norm", metrics.grad_norm)];
         if !session.end_step(&metrics, &shown, metrics.n_tokens)? {
@@ -273,9 +279,12 @@ pub fn run(
     if let Some(best) = &best {
         best.recall();
     }
+    // The weights as they are were measured after the last step, unless those of an earlier one came back.
+    let is_last = |best: &Best| best.found().is_none_or(|found| found.step == n_steps);
+    let known = last.filter(|_| best.as_ref().is_none_or(is_last));
     let found = looking
         .as_ref()
-        .map(|looking| looking.result(&learner, &mut session, best.as_ref()));
+        .map(|looking| looking.result(&learner, &mut session, best.as_ref(), known));
     let found = found.transpose()?;
     // Captions alone are a way to train, not to talk; any other template is what the model now knows.
     if matches!(bundle.template, Template::Plain) {

@@ -85,22 +85,10 @@ impl Learner<'_> {
         passes: &[Vec<&Sample>],
         step: u64,
     ) -> Result<SftMetrics, SftError> {
-        let bundle = self.bundle;
         let samples = || passes.iter().flatten();
         let n_targets: usize = samples().map(|s| s.n_targets()).sum();
         let losses = session.passes(passes, &mut |micro| {
-            let batch = Batch::new(micro, bundle.tokenizer.pad, bundle.model.device());
-            let n_targets = n_targets.max(1);
-            let (adapter, features) = (self.adapter, self.features);
-            Ok::<_, SftError>(pass(
-                bundle,
-                adapter,
-                features,
-                micro,
-                &batch,
-                self.recipe,
-                n_targets,
-            ))
+            Ok::<_, SftError>(self.pass(micro, n_targets.max(1)))
         })?;
         let loss = losses.iter().flatten().sum();
         session.phase("update");
@@ -117,6 +105,20 @@ impl Learner<'_> {
             validation: BTreeMap::new(),
         })
     }
+
+    /// Forward and backward of one micro-batch; returns its share of the update's loss, f64 where the model is.
+    fn pass(&self, samples: &[&Sample], n_step_targets: usize) -> Tensor {
+        let (model, adapter) = (&self.bundle.model, self.adapter);
+        let batch = Batch::new(samples, self.bundle.tokenizer.pad, model.device());
+        let images = (self.features).of(samples.iter().filter_map(|s| s.image.as_deref()));
+        let embedded = model.embed(&batch.ids, images.as_ref(), adapter);
+        let loss = model.backward(&embedded, adapter, self.recipe.activations, |hidden| {
+            let loss = cross_entropy(model.decoder(), &batch, hidden, n_step_targets);
+            let value = loss.detach();
+            (loss, value)
+        });
+        loss.to_kind(Kind::Double)
+    }
 }
 
 /// What is looked at along the way. The features of its images are of passes of their own: what shares a pass may decide their last
@@ -127,6 +129,12 @@ struct Looking<'a> {
 }
 
 impl Looking<'_> {
+    /// What the model as it is makes of them.
+    fn measure(&self, learner: &Learner<'_>, session: &Session) -> Result<Measured, SftError> {
+        let (bundle, adapter) = (learner.bundle, learner.adapter);
+        (self.held_out).measure(bundle, adapter, &self.features, session.ranks())
+    }
+
     /// Measures after a step, whose metrics say what is found, and offers its weights as the best ones.
     fn look(
         &self,
@@ -136,11 +144,7 @@ impl Looking<'_> {
         best: Option<&mut Best>,
     ) -> Result<Measured, SftError> {
         session.phase("evaluate");
-        let Learner {
-            bundle, adapter, ..
-        } = learner;
-        let ranks = session.ranks();
-        let found = (self.held_out).measure(bundle, *adapter, &self.features, ranks)?;
+        let found = self.measure(learner, session)?;
         let evaluated = Found {
             step: metrics.step,
             accuracy: found.all.accuracy,
@@ -168,11 +172,7 @@ impl Looking<'_> {
             known
         } else {
             session.doing("measuring the held-out conversations");
-            let Learner {
-                bundle, adapter, ..
-            } = learner;
-            let ranks = session.ranks();
-            (self.held_out).measure(bundle, *adapter, &self.features, ranks)?
+            self.measure(learner, session)?
         };
         Ok(HeldOutResult {
             n_held_out: self.held_out.n_rows(),
@@ -362,25 +362,4 @@ fn inputs(
         inputs.push(("adapter", print));
     }
     inputs
-}
-
-/// Forward and backward of one micro-batch; returns its share of the update's loss, f64 where the model is.
-fn pass(
-    bundle: &Bundle,
-    adapter: Option<&Adapter>,
-    features: &ImageFeatures,
-    samples: &[&Sample],
-    batch: &Batch,
-    recipe: &SftRecipe,
-    n_step_targets: usize,
-) -> Tensor {
-    let images = features.of(samples.iter().filter_map(|s| s.image.as_deref()));
-    let embedded = bundle.model.embed(&batch.ids, images.as_ref(), adapter);
-    let model = &bundle.model;
-    let loss = model.backward(&embedded, adapter, recipe.activations, |hidden| {
-        let loss = cross_entropy(model.decoder(), batch, hidden, n_step_targets);
-        let value = loss.detach();
-        (loss, value)
-    });
-    loss.to_kind(Kind::Double)
 }

@@ -34,6 +34,14 @@ pub(crate) struct Terms {
     pairs: HashMap<String, String>,
 }
 
+/// Words that are read as one.
+enum Piece<'a> {
+    /// Two of them, as what they are read as.
+    Pair(&'a str),
+    /// One, as it is.
+    Word(&'a str),
+}
+
 impl Terms {
     /// Reads a table.
     ///
@@ -79,17 +87,28 @@ impl Terms {
         self.kind(&words(name).join(" "))
     }
 
+    /// The words of a stretch in pieces: two that are read together, or one.
+    fn pieces<'a>(&'a self, words: &'a [String]) -> Vec<Piece<'a>> {
+        let (mut pieces, mut at) = (Vec::new(), 0);
+        while at < words.len() {
+            let two = &words[at..words.len().min(at + 2)];
+            let pair = self.pairs.get(&two.join(" "));
+            pieces.push(match pair {
+                Some(read_as) => Piece::Pair(read_as),
+                None => Piece::Word(&words[at]),
+            });
+            at += if pair.is_some() { 2 } else { 1 };
+        }
+        pieces
+    }
+
     /// The terms of a text in their order, each as often as it is said.
     pub(crate) fn in_text(&self, text: &str) -> Vec<String> {
         let mut found = Vec::new();
         for words in objects::words(text) {
-            let mut at = 0;
-            while at < words.len() {
-                let pair = self
-                    .pairs
-                    .get(&words[at..words.len().min(at + 2)].join(" "));
-                found.push(pair.unwrap_or(&words[at]).clone());
-                at += if pair.is_some() { 2 } else { 1 };
+            for piece in self.pieces(&words) {
+                let (Piece::Pair(word) | Piece::Word(word)) = piece;
+                found.push(word.to_owned());
             }
         }
         self.terms(found)
@@ -100,14 +119,12 @@ impl Terms {
         let mut found: Vec<String> = Vec::new();
         for object in objects {
             let words = words(object);
-            let (mut of_two, mut at) = (Vec::new(), 0);
-            while at < words.len() {
-                let pair = self
-                    .pairs
-                    .get(&words[at..words.len().min(at + 2)].join(" "));
-                of_two.extend(pair.cloned());
-                at += if pair.is_some() { 2 } else { 1 };
-            }
+            let pieces = self.pieces(&words).into_iter();
+            let pairs = pieces.filter_map(|piece| match piece {
+                Piece::Pair(read_as) => Some(read_as.to_owned()),
+                Piece::Word(_) => None,
+            });
+            let mut of_two: Vec<String> = pairs.collect();
             if of_two.is_empty() {
                 of_two.push(words.join(" "));
             }

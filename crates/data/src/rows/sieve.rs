@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::fault::summary;
 use super::{BadRow, BadRows, ImageRows, Look, Reason, Row, RowName, faults};
 use crate::atomic;
 use crate::error::DataError;
@@ -114,6 +115,14 @@ pub struct SkippedCounts {
     pub n_skipped: usize,
     /// How many for each reason.
     pub skipped: BTreeMap<Reason, usize>,
+}
+
+impl SkippedCounts {
+    /// `2 too_long, 1 missing_image`.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        summary(&self.skipped)
+    }
 }
 
 impl Skipped {

@@ -19,7 +19,9 @@ use crate::error::{DataError, Place, Spot};
 use crate::formats::images::{self, Embedded};
 use crate::preference::Side;
 use crate::rated::RatedFile;
-use crate::rows::{ImageRows, Look, OnBadRow, Row, RowFault, RowName, Sieve, Skipped, SourceFile};
+use crate::rows::{
+    ImageRows, LEAVE_OUT, Look, OnBadRow, Row, RowFault, RowName, Sieve, Skipped, SourceFile,
+};
 use crate::shown;
 
 /// A file of rows that a stage learns from.
@@ -223,6 +225,7 @@ impl<F: RowFile> RowSet<F> {
                 Purpose::Plan => Look::of_plan(self.on_bad_row, &self.images),
             },
             images: &self.images,
+            remedy: Some(LEAVE_OUT),
         };
         let sifted = sieve.sift(rows, |row| row.image.as_deref())?;
         let good = sifted.rows.into_iter();

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 pub use self::fault::{BadRow, BadRows, Reason, RowFault};
 pub use self::images::{ImageRows, Look, faults};
-pub use self::sieve::{OnBadRow, SKIPPED, Sieve, Sifted, Skipped, SkippedCounts};
+pub use self::sieve::{LEAVE_OUT, OnBadRow, SKIPPED, Sieve, Sifted, Skipped, SkippedCounts};
 use crate::error::Place;
 
 /// A file that rows come from.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use candor_data::DataError;
 use candor_data::rows::{
-    Look, OnBadRow, Reason, Row, RowFault, RowName, Sieve, SourceFile, faults,
+    LEAVE_OUT, Look, OnBadRow, Reason, Row, RowFault, RowName, Sieve, SourceFile, faults,
 };
 
 /// Rows of which every second is bad.
@@ -31,6 +31,7 @@ fn sieve(on_bad_row: OnBadRow) -> Sieve<'static> {
         on_bad_row,
         look: Look::Not,
         images: Path::new("images"),
+        remedy: Some(LEAVE_OUT),
     }
 }
 

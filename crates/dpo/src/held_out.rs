@@ -5,7 +5,6 @@ use std::path::Path;
 
 use candor_data::comparisons::Parts;
 use candor_data::rows::{Skipped, SkippedCounts};
-use candor_data::shown;
 use candor_stats::bootstrap::{self, Interval};
 use serde::Serialize;
 
@@ -122,20 +121,14 @@ fn accuracy(lines: &[&Line<'_>]) -> Option<f64> {
     bootstrap::ratio(n_right, n_compared).or_else(|| share_above(&good, &bad))
 }
 
-/// The interval of the accuracy, by what lines are connected with by images. A row without an image stands for itself.
+/// The interval of the accuracy, by images. A row without an image stands for itself.
 fn interval(lines: &[Line<'_>], seed: u64) -> Option<Interval> {
-    let own = |line: &Line<'_>| line.image.unwrap_or(line.id).to_owned();
-    let images = shown::connected(&lines.iter().map(own).collect::<Vec<_>>());
-    let rows: Vec<(String, &Line<'_>)> = images.into_iter().zip(lines).collect();
     let [interval] = bootstrap::intervals(
-        &rows,
+        lines,
         seed,
         "dpo.held_out",
-        |row| &row.0,
-        |sample| {
-            let lines: Vec<&Line<'_>> = sample.iter().map(|row| row.1).collect();
-            [accuracy(&lines)]
-        },
+        |line| line.image.unwrap_or(line.id),
+        |sample| [accuracy(sample)],
     );
     interval
 }

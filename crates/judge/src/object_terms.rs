@@ -7,23 +7,17 @@
 //!
 //! # Reference
 //! The official script (RLAIF-V, `eval_gpt_obj_halbench.py`) lemmatises the words of a text with WordNet and those of an object with
-//! spaCy; here both, and the table, are put into the singular by a few rules ([`singular`]). Of an object of several words the script
-//! takes the nouns that stand together, told by spaCy's tagger; here such an object counts where it is a term as a whole or holds
-//! one of two words. Punctuation parts words ([`phrases`]).
+//! spaCy; here both, and the table, are put into the singular by a few rules ([`objects::singular`]). Of an object of several words the
+//! script takes the nouns that stand together, told by spaCy's tagger; here such an object counts where it is a term as a whole or holds
+//! one of two words. Punctuation parts words ([`crate::phrases`]).
 
 use std::collections::HashMap;
 use std::path::Path;
 
-use candor_data::formats::text::{self, Format};
+use candor_data::formats::text;
 
 use crate::JudgeError;
-use crate::objects::singular;
-use crate::phrases::phrases;
-
-const FORMAT: Format = Format {
-    name: "Synonyms",
-    expected: "lines of words with commas between them",
-};
+use crate::objects;
 
 /// Animals of which "baby" and "adult" say nothing of the kind.
 const ANIMALS: [&str; 12] = [
@@ -40,35 +34,27 @@ pub(crate) struct Terms {
     pairs: HashMap<String, String>,
 }
 
+/// Words that are read as one.
+enum Piece<'a> {
+    /// Two of them, as what they are read as.
+    Pair(&'a str),
+    /// One, as it is.
+    Word(&'a str),
+}
+
 impl Terms {
     /// Reads a table.
     ///
     /// # Errors
     /// The file cannot be read, or a term stands for two kinds.
     pub(crate) fn read(path: &Path) -> Result<Self, JudgeError> {
-        Self::parse(path, &text::read(path, &FORMAT)?)
+        Self::parse(path, &text::read(path, &objects::FORMAT)?)
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, JudgeError> {
-        let mut kinds: HashMap<String, String> = HashMap::new();
-        for (i, line) in text.lines().enumerate() {
-            let listed = line
-                .split(',')
-                .map(str::trim)
-                .filter(|term| !term.is_empty());
-            let listed: Vec<&str> = listed.collect();
-            let Some(&kind) = listed.first() else {
-                continue;
-            };
-            for term in listed {
-                let before = kinds.insert(words(term).join(" "), kind.to_owned());
-                if before.is_some_and(|before| before != kind) {
-                    let problem =
-                        format!("line {}: {term:?} stands for another kind already", i + 1);
-                    return Err(JudgeError::unfit(path, problem, "keep it in one line"));
-                }
-            }
-        }
+        let terms = objects::table(path, text)?.into_iter();
+        let joined = terms.map(|(words, kind)| (words.join(" "), kind));
+        let kinds: HashMap<String, String> = joined.collect();
         let of_two = kinds.keys().filter(|term| term.split(' ').count() == 2);
         let mut pairs: HashMap<String, String> =
             of_two.map(|term| (term.clone(), term.clone())).collect();
@@ -101,18 +87,28 @@ impl Terms {
         self.kind(&words(name).join(" "))
     }
 
+    /// The words of a stretch in pieces: two that are read together, or one.
+    fn pieces<'a>(&'a self, words: &'a [String]) -> Vec<Piece<'a>> {
+        let (mut pieces, mut at) = (Vec::new(), 0);
+        while at < words.len() {
+            let two = &words[at..words.len().min(at + 2)];
+            let pair = self.pairs.get(&two.join(" "));
+            pieces.push(match pair {
+                Some(read_as) => Piece::Pair(read_as),
+                None => Piece::Word(&words[at]),
+            });
+            at += if pair.is_some() { 2 } else { 1 };
+        }
+        pieces
+    }
+
     /// The terms of a text in their order, each as often as it is said.
     pub(crate) fn in_text(&self, text: &str) -> Vec<String> {
         let mut found = Vec::new();
-        for phrase in phrases(text) {
-            let words: Vec<String> = phrase.iter().map(|word| singular(word)).collect();
-            let mut at = 0;
-            while at < words.len() {
-                let pair = self
-                    .pairs
-                    .get(&words[at..words.len().min(at + 2)].join(" "));
-                found.push(pair.unwrap_or(&words[at]).clone());
-                at += if pair.is_some() { 2 } else { 1 };
+        for words in objects::words(text) {
+            for piece in self.pieces(&words) {
+                let (Piece::Pair(word) | Piece::Word(word)) = piece;
+                found.push(word.to_owned());
             }
         }
         self.terms(found)
@@ -123,14 +119,12 @@ impl Terms {
         let mut found: Vec<String> = Vec::new();
         for object in objects {
             let words = words(object);
-            let (mut of_two, mut at) = (Vec::new(), 0);
-            while at < words.len() {
-                let pair = self
-                    .pairs
-                    .get(&words[at..words.len().min(at + 2)].join(" "));
-                of_two.extend(pair.cloned());
-                at += if pair.is_some() { 2 } else { 1 };
-            }
+            let pieces = self.pieces(&words).into_iter();
+            let pairs = pieces.filter_map(|piece| match piece {
+                Piece::Pair(read_as) => Some(read_as.to_owned()),
+                Piece::Word(_) => None,
+            });
+            let mut of_two: Vec<String> = pairs.collect();
             if of_two.is_empty() {
                 of_two.push(words.join(" "));
             }
@@ -155,8 +149,7 @@ impl Terms {
 
 /// The words of a term or an object in the singular.
 fn words(term: &str) -> Vec<String> {
-    let words = phrases(term).concat();
-    words.iter().map(|word| singular(word)).collect()
+    objects::words(term).concat()
 }
 
 /// The objects that a judge's reply lists: the last JSON list of texts in it. None where there is no such list.

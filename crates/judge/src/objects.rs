@@ -15,7 +15,8 @@ use candor_data::formats::text::{self, Format};
 use crate::JudgeError;
 use crate::phrases::phrases;
 
-const FORMAT: Format = Format {
+/// A table of synonyms.
+pub(crate) const FORMAT: Format = Format {
     name: "Synonyms",
     expected: "lines of words with commas between them",
 };
@@ -42,24 +43,7 @@ impl Synonyms {
     /// # Errors
     /// A term stands for two kinds.
     pub fn parse(path: &Path, text: &str) -> Result<Self, JudgeError> {
-        let mut terms: HashMap<Vec<String>, String> = HashMap::new();
-        for (i, line) in text.lines().enumerate() {
-            let listed: Vec<&str> = line
-                .split(',')
-                .map(str::trim)
-                .filter(|t| !t.is_empty())
-                .collect();
-            let Some(kind) = listed.first() else { continue };
-            for term in &listed {
-                let words = words(term).concat();
-                let before = terms.insert(words, (*kind).to_owned());
-                if before.is_some_and(|before| before != **kind) {
-                    let problem =
-                        format!("line {}: {term:?} stands for another kind already", i + 1);
-                    return Err(JudgeError::unfit(path, problem, "keep it in one line"));
-                }
-            }
-        }
+        let terms = table(path, text)?;
         let longest = terms.keys().map(Vec::len).max().unwrap_or_default();
         Ok(Self { terms, longest })
     }
@@ -81,6 +65,31 @@ impl Synonyms {
         }
         kinds
     }
+}
+
+/// The terms of a table, as words in the singular, and the name of the kind that each stands for.
+///
+/// # Errors
+/// A term stands for two kinds.
+pub(crate) fn table(path: &Path, text: &str) -> Result<HashMap<Vec<String>, String>, JudgeError> {
+    let mut terms: HashMap<Vec<String>, String> = HashMap::new();
+    for (i, line) in text.lines().enumerate() {
+        let listed: Vec<&str> = line
+            .split(',')
+            .map(str::trim)
+            .filter(|t| !t.is_empty())
+            .collect();
+        let Some(kind) = listed.first() else { continue };
+        for term in &listed {
+            let words = words(term).concat();
+            let before = terms.insert(words, (*kind).to_owned());
+            if before.is_some_and(|before| before != **kind) {
+                let problem = format!("line {}: {term:?} stands for another kind already", i + 1);
+                return Err(JudgeError::unfit(path, problem, "keep it in one line"));
+            }
+        }
+    }
+    Ok(terms)
 }
 
 /// What is in each image by COCO's boxes and, where there are any, by what people said of it.
@@ -156,7 +165,7 @@ impl Annotations {
 }
 
 /// Words in the singular, in stretches that no punctuation parts.
-fn words(text: &str) -> Vec<Vec<String>> {
+pub(crate) fn words(text: &str) -> Vec<Vec<String>> {
     let of_phrase = |words: Vec<String>| words.iter().map(|word| singular(word)).collect();
     phrases(text).into_iter().map(of_phrase).collect()
 }

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use candor_data::comparisons::Parts;
 use candor_data::rows::{Skipped, SkippedCounts};
-use candor_data::shown;
 use candor_stats::bootstrap::{self, Interval};
 use candor_train::Found;
 use serde::Serialize;
@@ -73,26 +72,19 @@ impl RewardResult {
     }
 }
 
-/// A judged pair: what it shares with those that it is connected with by images, and whether it was judged as people did.
-struct JudgedPair<'a> {
-    image: &'a str,
-    right: f64,
-}
-
 fn accuracy_interval(pairs: &[Pair], scores: &[PairScores], seed: u64) -> Option<Interval> {
-    // A row without an image stands for itself.
-    let own = |pair: &Pair| pair.shared.image.as_ref().unwrap_or(&pair.id).clone();
-    let images = shown::connected(&pairs.iter().map(own).collect::<Vec<_>>());
-    let rows = images.iter().zip(scores).map(|(image, scores)| JudgedPair {
-        image,
-        right: right(scores),
-    });
-    let judged: Vec<JudgedPair<'_>> = rows.collect();
-    let accuracy = |sample: &[&JudgedPair<'_>]| {
-        let sum = sample.iter().map(|pair| pair.right).sum();
-        [bootstrap::ratio(sum, sample.len() as f64)]
-    };
-    let [interval] = bootstrap::intervals(&judged, seed, "reward.held_out", |p| p.image, accuracy);
+    let judged: Vec<(&Pair, &PairScores)> = pairs.iter().zip(scores).collect();
+    let [interval] = bootstrap::intervals(
+        &judged,
+        seed,
+        "reward.held_out",
+        // A row without an image stands for itself.
+        |(pair, _)| pair.shared.image.as_deref().unwrap_or(&pair.id),
+        |sample| {
+            let sum = sample.iter().map(|(_, scores)| right(scores)).sum();
+            [bootstrap::ratio(sum, sample.len() as f64)]
+        },
+    );
     interval
 }
 

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use candor_data::rows::{ImageRows, OnBadRow, SKIPPED, Skipped};
 use candor_data::{Conversation, Facts, atomic};
-use candor_model::{Bundle, ImageFeatures, ModelError};
+use candor_model::{Bundle, ImageFeatures};
 use candor_run::{Ranks, write_result};
 use candor_stats::calibration::probability;
 use candor_train::BasePrecision;
@@ -114,10 +114,7 @@ fn score(
 ) -> Result<(), RewardError> {
     let names: BTreeSet<String> = chunk.iter().filter_map(|pair| pair.image.clone()).collect();
     let features = ImageFeatures::encode(bundle, &plan.images, names, |_, _| ());
-    let features = features.map_err(|error| match error.in_rows(shown) {
-        ModelError::Data(error) => RewardError::Data(rows::refused(error)),
-        other => other.into(),
-    })?;
+    let features = features.map_err(|error| error.in_rows(shown))?;
     let told: Vec<(Conversation, Facts)> = chunk
         .iter()
         .flat_map(|pair| {

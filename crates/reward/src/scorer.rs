@@ -97,6 +97,20 @@ impl Base {
             pixels: PixelBounds::of(&bundle.processor),
         }
     }
+
+    /// Its folder, as a reward model in `folder` finds it.
+    fn path(&self, folder: &Path) -> Result<PathBuf, RewardError> {
+        let remedy = format!(
+            "{} names it as the base it was trained on; put it beside the reward model, or correct the path there",
+            folder.join(DESCRIPTION).display()
+        );
+        Ok(hub::find_near(&self.folder, folder, remedy)?)
+    }
+
+    /// The model there, which sees images within the bounds of the training.
+    fn find(&self, folder: &Path) -> Result<ModelFolder, RewardError> {
+        Ok(ModelFolder::find(&self.path(folder)?)?.with_pixels(self.pixels))
+    }
 }
 
 /// `reward_model.json`.
@@ -137,7 +151,7 @@ impl RewardModel {
         let base = description.base;
         let mut now = Base::of(&base.folder, bundle);
         let then = if base.pixels.is_none() && !now.pixels.is_none() {
-            Self::sees(folder)?
+            PixelBounds::of(&base.find(folder)?.processor()?)
         } else {
             base.pixels
         };
@@ -260,12 +274,7 @@ impl RewardModel {
     /// # Errors
     /// The folder holds no reward model, or its base is not found.
     pub fn base_path(folder: &Path) -> Result<PathBuf, RewardError> {
-        let named = Description::read(folder)?.base.folder;
-        let remedy = format!(
-            "{} names it as the base it was trained on; put it beside the reward model, or correct the path there",
-            folder.join(DESCRIPTION).display()
-        );
-        Ok(hub::find_near(&named, folder, remedy)?)
+        Description::read(folder)?.base.path(folder)
     }
 
     /// That base, which sees images within the bounds of the training.
@@ -273,21 +282,11 @@ impl RewardModel {
     /// # Errors
     /// As [`RewardModel::base_path`], or what is there is no model.
     pub fn base(folder: &Path) -> Result<ModelFolder, RewardError> {
-        let found = ModelFolder::find(&Self::base_path(folder)?)?;
-        Ok(found.with_pixels(Self::pixels(folder)?))
-    }
-
-    /// Bounds within which its base sees images: those that were recorded, or those of its folder where none were. None where
-    /// it sees all alike.
-    ///
-    /// # Errors
-    /// As [`RewardModel::base`], or the folder does not say what is done to images.
-    pub fn sees(folder: &Path) -> Result<PixelBounds, RewardError> {
-        Ok(PixelBounds::of(&Self::base(folder)?.processor()?))
+        Description::read(folder)?.base.find(folder)
     }
 
     /// Bounds that were recorded of the images that a reward model was trained on; none where its base sees all alike, or where
-    /// it is from before they were recorded ([`RewardModel::sees`]).
+    /// it is from before they were recorded and its base sees as its folder says.
     ///
     /// # Errors
     /// The folder holds no reward model.
@@ -404,7 +403,8 @@ mod tests {
                 min: Some(min),
                 max: Some(max),
             };
-            assert_eq!(RewardModel::sees(&reward).unwrap(), expected);
+            let base = RewardModel::base(&reward).unwrap();
+            assert_eq!(PixelBounds::of(&base.processor().unwrap()), expected);
         }
     }
 

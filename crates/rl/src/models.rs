@@ -269,7 +269,7 @@ fn judge_base(
     let found = RewardModel::base(reward)?;
     let path = found.path().to_owned();
     let has_own_folder = !same_folder(&path, &recipe.base);
-    let sees_alike = RewardModel::sees(reward)? == PixelBounds::of(&policy.processor);
+    let sees_alike = PixelBounds::of(&found.processor()?) == PixelBounds::of(&policy.processor);
     let judge_device = match recipe.reward_device {
         Some(choice) => choice.find()?.device,
         None => device,

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use candor_data::formats::{captions, ppo_prompts};
 use candor_data::rows::{
-    ImageRows, Look, OnBadRow, Reason, Row, RowFault, RowName, Sieve, Skipped, SourceFile,
+    ImageRows, LEAVE_OUT, Look, OnBadRow, Reason, Row, RowFault, RowName, Sieve, Skipped,
+    SourceFile,
 };
 use candor_data::{
     AnswerType, Conversation, FactBook, Facts, IMAGE_PLACEHOLDER, Prompt, Speaker, shown,
@@ -155,6 +156,7 @@ impl Prompts {
             on_bad_row: data.on_bad_row,
             look: asking.look,
             images: &data.images,
+            remedy: Some(LEAVE_OUT),
         };
         let sifted = sieve.sift(rows, |(_, prompt)| prompt.conversation.image.as_deref())?;
         let judged: Vec<&Prompt> = sifted.rows.iter().map(|(_, (_, prompt))| *prompt).collect();

@@ -2,7 +2,7 @@
 
 use candor_data::formats::llava;
 use candor_data::rows::{
-    ImageRows, Look, Reason, Row, RowFault, RowName, Sieve, Skipped, SourceFile,
+    ImageRows, LEAVE_OUT, Look, Reason, Row, RowFault, RowName, Sieve, Skipped, SourceFile,
 };
 use candor_data::{Conversation, Speaker, Turn};
 use candor_model::sample::{Sample, SampleRules};
@@ -84,6 +84,7 @@ pub(crate) fn read(
         on_bad_row: recipe.on_bad_row,
         look,
         images: &recipe.images,
+        remedy: Some(LEAVE_OUT),
     };
     let sifted = sieve.sift(rows.collect(), |prompt: &Prompt| prompt.image.as_deref())?;
     if let (true, Some(skipped)) = (sifted.rows.is_empty(), &sifted.skipped) {

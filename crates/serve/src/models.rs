@@ -79,7 +79,7 @@ impl Models {
         self.check(name)?;
         let found = RewardModel::base(folder).map_err(ServeError::from)?;
         let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| PathBuf::from(path));
-        let then = RewardModel::sees(folder).map_err(ServeError::from)?;
+        let then = PixelBounds::of(&found.processor().map_err(ServeError::from)?);
         let sees_alike = then == PixelBounds::of(&self.bundle.processor);
         let base = if sees_alike && whole(found.path()) == whole(model) {
             None

@@ -7,7 +7,9 @@ use std::path::Path;
 
 use candor_data::formats::{a_okvqa, flickr30k, llava, vqa_v2};
 use candor_data::mixture::{Mixture, Pick, Source};
-use candor_data::rows::{BadRow, BadRows, ImageRows, Look, Row, Sieve, Skipped, SourceFile};
+use candor_data::rows::{
+    BadRow, BadRows, ImageRows, LEAVE_OUT, Look, Row, Sieve, Skipped, SourceFile,
+};
 use candor_data::{Conversation, DataError};
 use candor_data::{sha256, sources};
 use candor_model::Template;
@@ -169,6 +171,7 @@ impl Corpus {
             on_bad_row: recipe.on_bad_row,
             look,
             images: &recipe.images,
+            remedy: Some(LEAVE_OUT),
         };
         let Tokenised {
             samples,

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 
-use candor_data::DataError;
 use candor_data::rows::{ImageRows, Look, OnBadRow, Sieve};
 use candor_model::sample::{Batch, Sample, SampleRules};
 use candor_model::{Adapter, Bundle, ImageFeatures};
@@ -74,15 +73,11 @@ impl HeldOut {
             on_bad_row: OnBadRow::Stop,
             look,
             images: &recipe.images,
+            // They are never skipped.
+            remedy: None,
         };
-        let read = Tokenised::read(&evaluation.sources, recipe.session.seed, rules, &sieve);
-        let mut read = read.map_err(|error| match error {
-            // Held-out rows are never skipped.
-            SftError::Data(DataError::BadRows { rows, .. }) => {
-                SftError::Data(DataError::BadRows { rows, remedy: None })
-            }
-            other => other,
-        })?;
+        let seed = recipe.session.seed;
+        let mut read = Tokenised::read(&evaluation.sources, seed, rules, &sieve)?;
         for samples in &mut read.samples {
             samples.sort_by_key(|sample| std::cmp::Reverse(sample.ids.len()));
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use candor_data::rows::{ImageRows, Look, OnBadRow, Skipped, SkippedCounts};
+use candor_data::rows::{Look, OnBadRow, Skipped, SkippedCounts};
 use candor_model::sample::{Batch, Sample, SampleRules};
 use candor_model::{Adapter, Bundle, ImageFeatures, ModelFolder, Template, preflight};
 use candor_run::{Inputs, LaunchOptions, Outcome};
@@ -15,7 +15,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::SftError;
 use crate::corpus::Corpus;
-use crate::held_out::{HeldOut, HeldOutFigures};
+use crate::held_out::{HeldOut, HeldOutFigures, Measured};
 use crate::loss::cross_entropy;
 use crate::recipe::SftRecipe;
 
@@ -85,22 +85,10 @@ impl Learner<'_> {
         passes: &[Vec<&Sample>],
         step: u64,
     ) -> Result<SftMetrics, SftError> {
-        let bundle = self.bundle;
         let samples = || passes.iter().flatten();
         let n_targets: usize = samples().map(|s| s.n_targets()).sum();
         let losses = session.passes(passes, &mut |micro| {
-            let batch = Batch::new(micro, bundle.tokenizer.pad, bundle.model.device());
-            let n_targets = n_targets.max(1);
-            let (adapter, features) = (self.adapter, self.features);
-            Ok::<_, SftError>(pass(
-                bundle,
-                adapter,
-                features,
-                micro,
-                &batch,
-                self.recipe,
-                n_targets,
-            ))
+            Ok::<_, SftError>(self.pass(micro, n_targets.max(1)))
         })?;
         let loss = losses.iter().flatten().sum();
         session.phase("update");
@@ -117,6 +105,20 @@ impl Learner<'_> {
             validation: BTreeMap::new(),
         })
     }
+
+    /// Forward and backward of one micro-batch; returns its share of the update's loss, f64 where the model is.
+    fn pass(&self, samples: &[&Sample], n_step_targets: usize) -> Tensor {
+        let (model, adapter) = (&self.bundle.model, self.adapter);
+        let batch = Batch::new(samples, self.bundle.tokenizer.pad, model.device());
+        let images = (self.features).of(samples.iter().filter_map(|s| s.image.as_deref()));
+        let embedded = model.embed(&batch.ids, images.as_ref(), adapter);
+        let loss = model.backward(&embedded, adapter, self.recipe.activations, |hidden| {
+            let loss = cross_entropy(model.decoder(), &batch, hidden, n_step_targets);
+            let value = loss.detach();
+            (loss, value)
+        });
+        loss.to_kind(Kind::Double)
+    }
 }
 
 /// What is looked at along the way. The features of its images are of passes of their own: what shares a pass may decide their last
@@ -127,6 +129,12 @@ struct Looking<'a> {
 }
 
 impl Looking<'_> {
+    /// What the model as it is makes of them.
+    fn measure(&self, learner: &Learner<'_>, session: &Session) -> Result<Measured, SftError> {
+        let (bundle, adapter) = (learner.bundle, learner.adapter);
+        (self.held_out).measure(bundle, adapter, &self.features, session.ranks())
+    }
+
     /// Measures after a step, whose metrics say what is found, and offers its weights as the best ones.
     fn look(
         &self,
@@ -134,13 +142,9 @@ impl Looking<'_> {
         session: &mut Session,
         metrics: &mut SftMetrics,
         best: Option<&mut Best>,
-    ) -> Result<(), SftError> {
+    ) -> Result<Measured, SftError> {
         session.phase("evaluate");
-        let Learner {
-            bundle, adapter, ..
-        } = learner;
-        let ranks = session.ranks();
-        let found = (self.held_out).measure(bundle, *adapter, &self.features, ranks)?;
+        let found = self.measure(learner, session)?;
         let evaluated = Found {
             step: metrics.step,
             accuracy: found.all.accuracy,
@@ -152,23 +156,24 @@ impl Looking<'_> {
         }
         metrics.validation_loss = Some(found.all.loss);
         metrics.validation_accuracy = Some(found.all.accuracy);
-        metrics.validation = found.by_source;
-        Ok(())
+        metrics.validation = found.by_source.clone();
+        Ok(found)
     }
 
-    /// What is found at the end.
+    /// What is found at the end; `known` is what the weights as they are were measured to be, where they were.
     fn result(
         &self,
         learner: &Learner<'_>,
         session: &mut Session,
         best: Option<&Best>,
+        known: Option<Measured>,
     ) -> Result<HeldOutResult, SftError> {
-        session.doing("measuring the held-out conversations");
-        let Learner {
-            bundle, adapter, ..
-        } = learner;
-        let ranks = session.ranks();
-        let found = (self.held_out).measure(bundle, *adapter, &self.features, ranks)?;
+        let found = if let Some(known) = known {
+            known
+        } else {
+            session.doing("measuring the held-out conversations");
+            self.measure(learner, session)?
+        };
         Ok(HeldOutResult {
             n_held_out: self.held_out.n_rows(),
             validation_loss: found.all.loss,
@@ -233,9 +238,8 @@ pub fn run(
     }
     let progress = session.counter("encoding images");
     let (folder, ranks) = (&recipe.images, &launch.ranks);
-    let rows = image_rows(&corpus, held_out.as_ref());
     let features = encode_images(&bundle, folder, corpus.images(), ranks, progress)
-        .map_err(|error| error.in_rows(&rows))?;
+        .map_err(|error| error.in_rows(corpus.image_rows()))?;
     let learner = Learner {
         recipe,
         bundle: &bundle,
@@ -245,13 +249,14 @@ pub fn run(
     let looking = held_out.as_ref().map(|held_out| {
         let progress = session.counter("encoding held-out images");
         let features = encode_images(&bundle, folder, held_out.images(), ranks, progress)
-            .map_err(|error| error.in_rows(&rows))?;
+            .map_err(|error| error.in_rows(held_out.image_rows()))?;
         Ok::<_, SftError>(Looking { held_out, features })
     });
     let looking = looking.transpose()?;
     session.doing("training");
 
     let mut batches = corpus.batches();
+    let mut last = None;
     for done in session.steps_left() {
         session.begin_step();
         session.phase("pass");
@@ -264,7 +269,7 @@ pub fn run(
         let mut metrics = learner.update(&mut session, &passes, done + 1)?;
         let due = |looking: &&Looking<'_>| looking.held_out.is_due(done + 1, n_steps);
         if let Some(looking) = looking.as_ref().filter(due) {
-            looking.look(&learner, &mut session, &mut metrics, best.as_mut())?;
+            last = Some(looking.look(&learner, &mut session, &mut metrics, best.as_mut())?);
         }
         let shown = [("loss", metrics.loss), ("grad norm", metrics.grad_norm)];
         if !session.end_step(&metrics, &shown, metrics.n_tokens)? {
@@ -274,9 +279,12 @@ pub fn run(
     if let Some(best) = &best {
         best.recall();
     }
+    // The weights as they are were measured after the last step, unless those of an earlier one came back.
+    let is_last = |best: &Best| best.found().is_none_or(|found| found.step == n_steps);
+    let known = last.filter(|_| best.as_ref().is_none_or(is_last));
     let found = looking
         .as_ref()
-        .map(|looking| looking.result(&learner, &mut session, best.as_ref()));
+        .map(|looking| looking.result(&learner, &mut session, best.as_ref(), known));
     let found = found.transpose()?;
     // Captions alone are a way to train, not to talk; any other template is what the model now knows.
     if matches!(bundle.template, Template::Plain) {
@@ -338,15 +346,6 @@ impl HeldOutResult {
     }
 }
 
-/// Which rows show which images, held-out ones included.
-fn image_rows(corpus: &Corpus, held_out: Option<&HeldOut>) -> ImageRows {
-    let held_out = held_out.map(|rows| rows.image_rows().clone());
-    corpus
-        .image_rows()
-        .clone()
-        .and(held_out.unwrap_or_default())
-}
-
 /// Fingerprints of what is read, taken before the first update.
 fn inputs(
     recipe: &SftRecipe,
@@ -363,25 +362,4 @@ fn inputs(
         inputs.push(("adapter", print));
     }
     inputs
-}
-
-/// Forward and backward of one micro-batch; returns its share of the update's loss, f64 where the model is.
-fn pass(
-    bundle: &Bundle,
-    adapter: Option<&Adapter>,
-    features: &ImageFeatures,
-    samples: &[&Sample],
-    batch: &Batch,
-    recipe: &SftRecipe,
-    n_step_targets: usize,
-) -> Tensor {
-    let images = features.of(samples.iter().filter_map(|s| s.image.as_deref()));
-    let embedded = bundle.model.embed(&batch.ids, images.as_ref(), adapter);
-    let model = &bundle.model;
-    let loss = model.backward(&embedded, adapter, recipe.activations, |hidden| {
-        let loss = cross_entropy(model.decoder(), batch, hidden, n_step_targets);
-        let value = loss.detach();
-        (loss, value)
-    });
-    loss.to_kind(Kind::Double)
 }

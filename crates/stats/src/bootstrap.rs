@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use rand::RngExt as _;
 
-use candor_data::random;
+use candor_data::{random, shown};
 
 /// Resamples behind every interval.
 pub const N_RESAMPLES: usize = 2000;
@@ -19,7 +19,9 @@ pub const N_RESAMPLES: usize = 2000;
 /// The two ends of a 95% interval.
 pub type Interval = [f64; 2];
 
-/// 95% intervals of `K` statistics of `items`, which are resampled by the image that `image` names.
+/// 95% intervals of `K` statistics of `items`, which are resampled by the image that `image` names. It may name several, each on a
+/// line of its own, as a row of several images shows them: items that are connected by images are resampled together
+/// ([`shown::connected`]).
 ///
 /// `statistics` is given the items of one resample and returns `None` for a ratio whose denominator is
 /// zero. Such resamples are left out; when more than half of them are, there is no interval. The order of
@@ -31,9 +33,10 @@ pub fn intervals<'a, T, const K: usize>(
     image: impl Fn(&T) -> &str,
     statistics: impl Fn(&[&T]) -> [Option<f64>; K],
 ) -> [Option<Interval>; K] {
-    let mut by_image: BTreeMap<&str, Vec<&'a T>> = BTreeMap::new();
-    for item in items {
-        by_image.entry(image(item)).or_default().push(item);
+    let names: Vec<String> = items.iter().map(|item| image(item).to_owned()).collect();
+    let mut by_image: BTreeMap<String, Vec<&'a T>> = BTreeMap::new();
+    for (item, name) in items.iter().zip(shown::connected(&names)) {
+        by_image.entry(name).or_default().push(item);
     }
     let images: Vec<Vec<&T>> = by_image.into_values().collect();
     let mut drawn: [Vec<f64>; K] = std::array::from_fn(|_| Vec::with_capacity(N_RESAMPLES));
@@ -143,6 +146,17 @@ mod tests {
         assert_eq!(run(&items, 3), run(&items, 3));
         assert_eq!(run(&items, 3), run(&reversed, 3));
         assert_ne!(run(&items, 3), run(&items, 4));
+    }
+
+    #[test]
+    fn items_that_are_connected_by_images_are_resampled_together() {
+        let interval = |second: &str| {
+            let items = [("x".to_owned(), 1.0), (second.to_owned(), 0.0)];
+            intervals(&items, 0, "test", |item| &item.0, mean)[0]
+        };
+        // Together they are half right however often they are drawn.
+        assert_eq!(interval("y\nx"), Some([0.5, 0.5]));
+        assert_eq!(interval("y\nz"), Some([0.0, 1.0]));
     }
 
     #[test]

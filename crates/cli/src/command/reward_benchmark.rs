@@ -44,13 +44,10 @@ pub fn run(arguments: &RewardBenchmarkArguments) -> anyhow::Result<()> {
         result.macro_accuracy, result.ece, result.n_identical
     );
     if let Some(skipped) = result.skipped.filter(|skipped| skipped.n_skipped > 0) {
-        let reason =
-            |(reason, n): (&candor_data::rows::Reason, &usize)| format!("{n} {}", reason.name());
-        let reasons: Vec<String> = skipped.skipped.iter().map(reason).collect();
         println!(
             "{} rows left out that cannot be scored: {} (skipped.jsonl)",
             skipped.n_skipped,
-            reasons.join(", ")
+            skipped.summary()
         );
     }
     let length = &result.length;

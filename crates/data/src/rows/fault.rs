@@ -198,9 +198,7 @@ impl BadRows {
     /// `2 too_long, 1 missing_image`.
     #[must_use]
     pub fn summary(&self) -> String {
-        let count = |(reason, n): (Reason, usize)| format!("{n} {}", reason.name());
-        let counts: Vec<String> = self.by_reason().into_iter().map(count).collect();
-        counts.join(", ")
+        summary(&self.by_reason())
     }
 
     /// The rows as JSON lines.
@@ -210,6 +208,13 @@ impl BadRows {
         let line = |bad: &BadRow| serde_json::to_string(&Listed::from(bad)).unwrap_or_default();
         self.0.iter().map(|bad| line(bad) + "\n").collect()
     }
+}
+
+/// `2 too_long, 1 missing_image`.
+pub(super) fn summary(by_reason: &BTreeMap<Reason, usize>) -> String {
+    let count = |(reason, n): (&Reason, &usize)| format!("{n} {}", reason.name());
+    let counts: Vec<String> = by_reason.iter().map(count).collect();
+    counts.join(", ")
 }
 
 impl fmt::Display for BadRows {

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
-use super::sieve::LEAVE_OUT;
 use super::{BadRow, BadRows, OnBadRow, Reason, RowFault, RowName};
 use crate::error::DataError;
 use crate::formats::images::path_in;
@@ -89,32 +88,34 @@ fn fault(folder: &Path, name: &str, look: Look) -> Option<RowFault> {
 
 /// Which rows show which images, so that an image that turns out to be damaged is told with its rows.
 #[derive(Debug, Clone, Default)]
-pub struct ImageRows(Vec<(RowName, String)>);
+pub struct ImageRows {
+    shown: Vec<(RowName, String)>,
+    /// As [`super::Sieve::remedy`].
+    remedy: Option<&'static str>,
+}
 
 impl ImageRows {
-    /// Those, and these.
-    #[must_use]
-    pub fn and(mut self, more: Self) -> Self {
-        self.0.extend(more.0);
-        self
+    /// These rows and the images they show, with what can be done about bad ones besides mending them, if anything.
+    pub(super) fn new(
+        shown: impl IntoIterator<Item = (RowName, String)>,
+        remedy: Option<&'static str>,
+    ) -> Self {
+        Self {
+            shown: shown.into_iter().collect(),
+            remedy,
+        }
     }
 
     /// The refusal of the rows that show them, given what is wrong with images.
     #[must_use]
     pub fn refusal(&self, faults: &BTreeMap<String, RowFault>) -> DataError {
-        let bad = self.0.iter().filter_map(|(name, image)| {
+        let bad = self.shown.iter().filter_map(|(name, image)| {
             let (name, fault) = (name.clone(), faults.get(image)?.clone());
             Some(BadRow { name, fault })
         });
         DataError::BadRows {
             rows: BadRows(bad.collect()),
-            remedy: Some(LEAVE_OUT),
+            remedy: self.remedy,
         }
-    }
-}
-
-impl FromIterator<(RowName, String)> for ImageRows {
-    fn from_iter<I: IntoIterator<Item = (RowName, String)>>(rows: I) -> Self {
-        Self(rows.into_iter().collect())
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::fault::summary;
 use super::{BadRow, BadRows, ImageRows, Look, Reason, Row, RowName, faults};
 use crate::atomic;
 use crate::error::DataError;
@@ -14,8 +15,8 @@ use crate::shown;
 /// The file in a run's folder that lists the rows that were left out.
 pub const SKIPPED: &str = "skipped.jsonl";
 
-/// What to do about bad rows besides mending them.
-pub(super) const LEAVE_OUT: &str = "data.on_bad_row = \"skip\" leaves such rows out";
+/// What to do about bad rows besides mending them, where a recipe may skip them.
+pub const LEAVE_OUT: &str = "data.on_bad_row = \"skip\" leaves such rows out";
 
 /// What a run does about rows that it cannot use: `data.on_bad_row`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,6 +37,8 @@ pub struct Sieve<'a> {
     pub look: Look,
     /// The image folder.
     pub images: &'a Path,
+    /// What to do about bad rows besides mending them, if anything.
+    pub remedy: Option<&'static str>,
 }
 
 /// The good rows, in their order, and what became of the others.
@@ -81,7 +84,7 @@ impl Sieve<'_> {
             let names = image(made).into_iter().flat_map(shown::names);
             names.map(|image| (name.clone(), image.to_owned()))
         });
-        let images = images.collect();
+        let images = ImageRows::new(images, self.remedy);
         Ok(Sifted {
             rows: good,
             images,
@@ -95,7 +98,7 @@ impl Sieve<'_> {
             OnBadRow::Stop if bad.0.is_empty() => Ok(None),
             OnBadRow::Stop => Err(DataError::BadRows {
                 rows: bad,
-                remedy: Some(LEAVE_OUT),
+                remedy: self.remedy,
             }),
         }
     }
@@ -112,6 +115,14 @@ pub struct SkippedCounts {
     pub n_skipped: usize,
     /// How many for each reason.
     pub skipped: BTreeMap<Reason, usize>,
+}
+
+impl SkippedCounts {
+    /// `2 too_long, 1 missing_image`.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        summary(&self.skipped)
+    }
 }
 
 impl Skipped {

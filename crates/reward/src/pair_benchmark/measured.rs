@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use candor_data::rows::SkippedCounts;
-use candor_data::shown;
 use candor_stats::bootstrap::{self, Interval};
 use candor_stats::calibration::{Bin, calibration, predictions};
 use candor_stats::histogram::{Bar, histogram};
@@ -101,14 +100,19 @@ pub(super) fn measured(pairs: &[JudgedPair], seed: u64) -> PairResult {
 }
 
 fn accuracy(pairs: &[&JudgedPair], seed: u64) -> PairAccuracy {
-    let scores = pairs.iter().map(|pair| right(&pair.scores));
-    let judged: Vec<(String, f64)> = images(pairs).into_iter().zip(scores).collect();
-    let of = |sample: &[&(String, f64)]| {
-        let sum = sample.iter().map(|(_, right)| right).sum();
+    let of = |sample: &[&&JudgedPair]| {
+        let sum = sample.iter().map(|pair| right(&pair.scores)).sum();
         [bootstrap::ratio(sum, sample.len() as f64)]
     };
-    let whole: Vec<&(String, f64)> = judged.iter().collect();
-    let [ci95] = bootstrap::intervals(&judged, seed, "reward.pairs", |pair| &pair.0, of);
+    let whole: Vec<&&JudgedPair> = pairs.iter().collect();
+    // A row without an image stands for itself.
+    let [ci95] = bootstrap::intervals(
+        pairs,
+        seed,
+        "reward.pairs",
+        |pair| pair.image.as_deref().unwrap_or(&pair.id),
+        of,
+    );
     let margins: f64 = pairs
         .iter()
         .map(|pair| pair.scores[0] - pair.scores[1])
@@ -119,12 +123,6 @@ fn accuracy(pairs: &[&JudgedPair], seed: u64) -> PairAccuracy {
         n_pairs: pairs.len(),
         margin_mean: margins / pairs.len() as f64,
     }
-}
-
-/// What each pair is resampled with: one name for all that are connected by images. A row without an image stands for itself.
-fn images(pairs: &[&JudgedPair]) -> Vec<String> {
-    let own = |pair: &&JudgedPair| pair.image.as_ref().unwrap_or(&pair.id).clone();
-    shown::connected(&pairs.iter().map(own).collect::<Vec<_>>())
 }
 
 fn length_bias(pairs: &[JudgedPair]) -> LengthBias {

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use candor_data::formats::images;
-use candor_data::image_key::image_key;
+use candor_data::image_key::coco_number;
 use candor_data::rows::{Look, Reason, Row, RowFault, RowName, Sieve, Sifted, SourceFile};
 use candor_data::{
-    AnswerType, Comparison, ComparisonFormat, Conversation, DataError, FactBook, Facts, Side, Turn,
+    AnswerType, Comparison, ComparisonFormat, Conversation, FactBook, Facts, Side, Turn,
 };
 use candor_model::Bundle;
 use candor_model::sample::SampleRules;
@@ -16,9 +16,6 @@ use super::PairBenchmark;
 use crate::RewardError;
 use crate::scorer::RewardModel;
 use crate::wording::{Judged, Wording};
-
-/// Digits of COCO's numbers in file names.
-const COCO_DIGITS: usize = 12;
 
 /// A pair that somebody has judged, its scores once it has them.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,7 +118,8 @@ pub(super) struct KnownFacts {
 
 impl KnownFacts {
     pub(super) fn new(book: FactBook) -> Self {
-        let number = |(name, _): (&str, &Facts)| Some((coco_number(name)?, name.to_owned()));
+        let number =
+            |(name, _): (&str, &Facts)| Some((coco_number(name)?.to_owned(), name.to_owned()));
         let by_number = book.iter().filter_map(number).collect();
         Self { book, by_number }
     }
@@ -131,17 +129,11 @@ impl KnownFacts {
         let image = pair.image.as_deref().unwrap_or_default();
         let named = match self.book.get(image) {
             Some(_) => None,
-            None => coco_number(image).and_then(|number| self.by_number.get(&number)),
+            None => coco_number(image).and_then(|number| self.by_number.get(number)),
         };
         let name = named.map_or(image, String::as_str);
         self.book.for_prompt(name, AnswerType::General)
     }
-}
-
-fn coco_number(image: &str) -> Option<String> {
-    let key = image_key(image);
-    let is_number = key.len() == COCO_DIGITS && key.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then_some(key)
 }
 
 /// Keeps the rows that the model can score: both answers fit it, facts are known where it is shown them, and the image is
@@ -161,9 +153,9 @@ pub(super) fn sift(
         on_bad_row: plan.on_bad_row,
         look: Look::of_run(plan.on_bad_row),
         images: &plan.images,
+        remedy: Some("--on-bad-row skip leaves such rows out"),
     };
-    let sifted = sieve.sift(rows, |pair| pair.image.as_deref());
-    sifted.map_err(|error| refused(error).into())
+    Ok(sieve.sift(rows, |pair| pair.image.as_deref())?)
 }
 
 fn fits(
@@ -187,20 +179,6 @@ fn fits(
         })?;
     }
     Ok(())
-}
-
-/// The refusal of rows, with what can be done about them here.
-pub(super) fn refused(error: DataError) -> DataError {
-    match error {
-        DataError::BadRows {
-            rows,
-            remedy: Some(_),
-        } => DataError::BadRows {
-            rows,
-            remedy: Some("--on-bad-row skip leaves such rows out"),
-        },
-        other => other,
-    }
 }
 
 #[cfg(test)]

@@ -277,6 +277,21 @@ fn held_out_rows_that_cannot_be_used_stop_the_run_and_other_ones_a_resume() {
         "{said}"
     );
     assert!(!said.contains("on_bad_row"), "{said}");
+    fs::write(path.join("broken.png"), "no image at all").unwrap();
+    fs::write(&colours, whole.replace("blue.png", "broken.png")).unwrap();
+    let broken = [
+        &*out(path, "broken"),
+        "run.steps=2",
+        "data.on_bad_row=skip",
+        "evaluation.every=1",
+        SOURCES,
+    ];
+    let said = sft(path, &broken).unwrap_err().to_string();
+    assert!(
+        said.contains("colours.json: row 1") && said.contains("broken.png"),
+        "{said}"
+    );
+    assert!(!said.contains("on_bad_row"), "{said}");
     fs::write(&colours, &whole).unwrap();
     sft(path, &sets).unwrap();
     fs::write(&colours, whole.replace("It is blue.", "It is red.")).unwrap();

@@ -26,19 +26,14 @@ pub type Interval = [f64; 2];
 /// `statistics` is given the items of one resample and returns `None` for a ratio whose denominator is
 /// zero. Such resamples are left out; when more than half of them are, there is no interval. The order of
 /// the items does not matter as long as sums over them are exact, as sums of counts are.
-pub fn intervals<'a, T, const K: usize>(
-    items: &'a [T],
+pub fn intervals<T, const K: usize>(
+    items: &[T],
     seed: u64,
     purpose: &str,
     image: impl Fn(&T) -> &str,
     statistics: impl Fn(&[&T]) -> [Option<f64>; K],
 ) -> [Option<Interval>; K] {
-    let names: Vec<String> = items.iter().map(|item| image(item).to_owned()).collect();
-    let mut by_image: BTreeMap<String, Vec<&'a T>> = BTreeMap::new();
-    for (item, name) in items.iter().zip(shown::connected(&names)) {
-        by_image.entry(name).or_default().push(item);
-    }
-    let images: Vec<Vec<&T>> = by_image.into_values().collect();
+    let images = by_image(items, image);
     let mut drawn: [Vec<f64>; K] = std::array::from_fn(|_| Vec::with_capacity(N_RESAMPLES));
     let mut resample = Vec::with_capacity(items.len());
     for index in 0..N_RESAMPLES {
@@ -52,6 +47,17 @@ pub fn intervals<'a, T, const K: usize>(
         }
     }
     drawn.map(middle)
+}
+
+/// The items that belong together, in the order of their images' names: those of one image, and those that are connected by images
+/// which they show together ([`shown::connected`]).
+pub(crate) fn by_image<T>(items: &[T], image: impl Fn(&T) -> &str) -> Vec<Vec<&T>> {
+    let names: Vec<String> = items.iter().map(|item| image(item).to_owned()).collect();
+    let mut images: BTreeMap<String, Vec<&T>> = BTreeMap::new();
+    for (item, name) in items.iter().zip(shown::connected(&names)) {
+        images.entry(name).or_default().push(item);
+    }
+    images.into_values().collect()
 }
 
 /// The middle 95% of the values of [`N_RESAMPLES`] resamples; `None` where more than half of them have none.

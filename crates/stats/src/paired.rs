@@ -5,8 +5,6 @@
 //! often a difference at least as large turns up when for each image it is left to a coin which model gave
 //! which answers: exactly over all outcomes while at most 13 images differ, else over 9999 drawn ones.
 
-use std::collections::BTreeMap;
-
 use crate::bootstrap::{self, Interval, ratio};
 use candor_data::random;
 use rand::RngExt as _;
@@ -88,12 +86,8 @@ pub(crate) fn total<'a>(pairs: impl IntoIterator<Item = &'a Pair>) -> Sums {
 
 /// Each image's items together, in the order of the images' names.
 pub(crate) fn by_image(pairs: &[Pair]) -> Vec<Sums> {
-    let mut images: BTreeMap<&str, Sums> = BTreeMap::new();
-    for pair in pairs {
-        let sums = images.entry(&pair.image).or_default();
-        add(sums, &[pair.first, pair.second], false);
-    }
-    images.into_values().collect()
+    let images = bootstrap::by_image(pairs, |pair| &pair.image).into_iter();
+    images.map(total).collect()
 }
 
 /// The images to which both models contribute the same, together, and the others.

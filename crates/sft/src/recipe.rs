@@ -12,7 +12,7 @@ use candor_recipe::{Reader, Resolved};
 use candor_train::stage_fields::{IMAGES, MODEL, ROOT, read_activations, read_batch, read_pixels};
 use candor_train::{BasePrecision, Length, LoraStart, SessionRecipe, Tune, on_bad_row};
 
-pub use self::sources::{Files, SourceRecipe};
+pub use self::sources::{Files, SourceRecipe, TrainOn};
 use crate::SftError;
 
 /// How a run looks at conversations that it does not train on.
@@ -148,7 +148,7 @@ impl SftRecipe {
         let activations = read_activations(&mut recipe);
         let root = recipe.path("data.root", ROOT).required();
         let images = root.join(recipe.path("data.images", IMAGES).required());
-        let sources = SourceRecipe::read_all(&mut recipe, "data.sources", &root);
+        let sources = SourceRecipe::read_trained(&mut recipe, "data.sources", &root);
         let evaluation = EvaluationRecipe::read(&mut recipe, &root);
         let on_bad_row = on_bad_row(&mut recipe);
         let max_tokens = recipe

@@ -347,7 +347,7 @@ pub(crate) fn ground(path: &Path, recipe: &GroundRecipe, n_ranks: u64) -> Plan {
     let images = recipe.n_steps * recipe.batch_images as u64;
     plan.note(format!(
         "{images} images of {} patches are trained on",
-        recipe.model.n_view_rows()
+        recipe.model.n_patches()
     ));
     if n_ranks > 1 {
         plan.note("`candor ground` is not shared: it runs on one rank");

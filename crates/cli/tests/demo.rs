@@ -317,6 +317,16 @@ fn what_cannot_be_in_one_folder_or_in_a_recipe_is_refused_at_once() {
     let (one, several) = ("demo.json", "seeds.json");
     fs::write(folder.path().join(one), "{}").unwrap();
     refused(&["--seeds", "2"], "holds a demo of one seed");
+    let begun = json!({
+        "seed": 0, "quick": true, "family": "qwen3_vl", "finished": [], "wall_secs": 0.0, "stage_secs": {},
+        "processor_secs": {}, "stage_peak_bytes": {}, "peak_memory_bytes": 0,
+    });
+    fs::write(folder.path().join(one), begun.to_string()).unwrap();
+    refused(
+        &[],
+        "built as Qwen3-VL; give another --out for --family llava",
+    );
+    refused(&["--family", "qwen2_5_vl"], "--out for --family qwen2_5_vl");
     fs::remove_file(folder.path().join(one)).unwrap();
     fs::write(folder.path().join(several), "{}").unwrap();
     refused(&[], "holds the page of several seeds");

@@ -65,7 +65,10 @@ pub(crate) fn sft(
         .iter()
         .chain(held_out)
         .flat_map(|source| match &source.files {
-            Files::Llava(path) | Files::AOkvqa { path, .. } | Files::Flickr30k(path) => vec![path],
+            Files::Llava(path)
+            | Files::Messages(path)
+            | Files::AOkvqa { path, .. }
+            | Files::Flickr30k(path) => vec![path],
             Files::VqaV2 {
                 questions,
                 annotations,

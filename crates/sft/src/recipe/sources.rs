@@ -24,6 +24,8 @@ pub struct SourceRecipe {
 pub enum Files {
     /// LLaVA conversations.
     Llava(PathBuf),
+    /// TRL conversations.
+    Messages(PathBuf),
     /// VQA-v2.
     VqaV2 {
         /// Questions JSON.
@@ -121,6 +123,7 @@ fn read_files(recipe: &mut Reader, element: &str, root: &Path) -> Files {
         ("vqa_v2", 1),
         ("a_okvqa", 2),
         ("flickr30k", 3),
+        ("messages", 4),
     ];
     let format = recipe
         .one_of(
@@ -138,6 +141,7 @@ fn read_files(recipe: &mut Reader, element: &str, root: &Path) -> Files {
     };
     match format {
         0 => Files::Llava(path("path", "The file.")),
+        4 => Files::Messages(path("path", "The file.")),
         1 => Files::VqaV2 {
             questions: path("questions", "The file of questions."),
             annotations: path("annotations", "The file of answers."),

@@ -2,6 +2,7 @@
 
 mod families;
 mod held_out;
+mod messages;
 mod pixels;
 mod rows;
 mod several_images;

@@ -34,7 +34,7 @@ fn messages_cost_what_the_same_rows_of_llava_cost() {
         let messages: Vec<Value> = messages.collect();
         let images: Vec<String> = row.image.into_iter().collect();
         let row = json!({"id": row.id, "images": images, "messages": messages});
-        lines += &format!("{row}\n");
+        lines.extend([row.to_string().as_str(), "\n"]);
     }
     fs::write(path.join("talk.jsonl"), lines).unwrap();
     let source = r#"data.sources=[{ name = "t", format = "messages", path = "talk.jsonl" }]"#;

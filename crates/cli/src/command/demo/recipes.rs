@@ -166,10 +166,10 @@ mod tests {
             let model = &recipe.model;
             assert_eq!(model.config.family(), family.name());
             assert_eq!((model.grid(), model.n_patches()), (4, n_patches));
-            // Without words, which are as many in all: LLaVA has 910,080 by the sizes of its recipe.
+            // Without words, which are about as many in all: LLaVA has 1,022,112 by the sizes of its recipe.
             let specs = tensor_specs(&model.config);
             let n: u64 = specs.iter().map(TensorSpec::n_elements).sum();
-            assert!((700_000..=1_000_000).contains(&n), "{}: {n}", family.name());
+            assert!((700_000..=1_100_000).contains(&n), "{}: {n}", family.name());
             for tuned in [
                 "0-pretrain",
                 "1-sft",

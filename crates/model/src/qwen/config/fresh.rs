@@ -147,7 +147,8 @@ fn tower(sizes: &QwenSizes) -> Value {
 /// How so many frequencies are shared out: of 64, published models give rows and columns 24 each, and Qwen3-VL 20 each.
 fn rope_scaling(generation: Generation, n_frequencies: i64) -> Value {
     let interleaved = generation == Generation::Qwen3Vl;
-    let of_axis = n_frequencies * if interleaved { 20 } else { 24 } / 64;
+    let share = if interleaved { 20 } else { 24 };
+    let of_axis = n_frequencies * share / 64;
     let sections = [n_frequencies - 2 * of_axis, of_axis, of_axis];
     if interleaved {
         json!({"rope_type": "default", "mrope_interleaved": true, "mrope_section": sections})

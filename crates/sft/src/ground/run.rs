@@ -23,7 +23,7 @@ pub struct GroundMetrics {
     pub step: u64,
     /// Class loss plus attribute loss, mean over the batch.
     pub loss: f64,
-    /// Share of patches with an object whose class is the most likely one.
+    /// Share of squares with an object whose class is the most likely one.
     pub kind_accuracy: f64,
     /// Gradient norm before clipping.
     pub grad_norm: f64,

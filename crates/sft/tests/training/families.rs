@@ -1,8 +1,11 @@
 //! Models of every family that can be made anew: they learn to see, open as any model folder does, and are fine-tuned.
 
+use std::fs;
+
 use candor_data::image::ImageSize;
 use candor_data::{Conversation, Turn};
-use candor_model::{Bundle, ModelConfig};
+use candor_model::export::Export;
+use candor_model::{Bundle, CheckpointFormat, ModelConfig, ModelFolder, Template};
 use candor_sft::{GroundRecipe, SftError, ground};
 use candor_testing::images::paint;
 use candor_testing::run::launch;
@@ -68,6 +71,25 @@ fn a_fresh_qwen_vl_is_opened_and_fine_tuned_as_any_other() {
             bundle.template.render(&asked).unwrap().text,
             "<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>What color is it?<|im_end|>\n\
              <|im_start|>assistant\n"
+        );
+        // Others find the template as Jinja beside what is exported, and it says the same.
+        let exported = path.join(format!("{family}-exported"));
+        let export = Export {
+            model: ModelFolder::find(&model).unwrap(),
+            adapter: None,
+            checkpoint_format: CheckpointFormat::HuggingFace,
+            kind: None,
+        };
+        export.write(&exported, Device::Cpu).unwrap();
+        fs::remove_file(exported.join("template.json")).unwrap();
+        let jinja = Template::of_folder(&exported).unwrap();
+        let answered = Conversation {
+            turns: [asked.turns.clone(), vec![Turn::gpt("Red.")]].concat(),
+            ..asked
+        };
+        assert_eq!(
+            jinja.render(&answered).unwrap(),
+            bundle.template.render(&answered).unwrap()
         );
         // An image of 16 pixels in tokens of 8.
         let [width, height] = [16, 16];

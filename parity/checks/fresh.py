@@ -2,9 +2,9 @@
 
     parity/run fresh DEMO [DEMO ...]    folders of `candor demo`, with any --family
 
-The fine-tuned model of each is exported. transformers opens that without a word and with no key missing or left over,
-renders a question about a picture of the micro-world by its chat template, and answers greedily: the tokens are those
-of `candor chat`, and so are their log-probabilities.
+The fine-tuned model of each is exported. transformers opens that without a word and with no key missing or
+left over, renders a question about a picture of the micro-world by its chat template, and answers greedily:
+the tokens are those of `candor chat`, and so are their log-probabilities.
 """
 
 import json

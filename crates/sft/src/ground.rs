@@ -10,6 +10,7 @@ mod labels;
 mod model;
 mod recipe;
 mod run;
+mod sizes;
 
 pub use family::FreshModel;
 pub use labels::{GroundTruth, PatchLabels};

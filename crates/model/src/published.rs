@@ -255,7 +255,7 @@ mod tests {
     }
 
     /// A `config.json` with the fields that a published one has.
-    macro_rules! file {
+    macro_rules! published {
         ($name:literal) => {
             (
                 $name,
@@ -268,20 +268,20 @@ mod tests {
     /// Qwen's in squares of 28 or of 32 pixels, of the others as transformers' processors count.
     #[rustfmt::skip] // A table, a name a line.
     const FILES: [((&str, &str), &str, u64, usize); 14] = [
-        (file!("qwen2-vl-2b-instruct"), "Qwen2-VL", 2_208_985_600, 391),
-        (file!("qwen2-vl-7b-instruct"), "Qwen2-VL", 8_291_375_616, 391),
-        (file!("qwen2.5-vl-3b-instruct"), "Qwen2.5-VL", 3_754_622_976, 391),
-        (file!("qwen2.5-vl-7b-instruct"), "Qwen2.5-VL", 8_292_166_656, 391),
-        (file!("qwen3-vl-2b-instruct"), "Qwen3-VL", 2_127_532_032, 300),
-        (file!("qwen3-vl-4b-instruct"), "Qwen3-VL", 4_437_815_808, 300),
-        (file!("qwen3-vl-8b-instruct"), "Qwen3-VL", 8_767_123_696, 300),
-        (file!("llava-1.5-7b-hf"), "LLaVA", 7_063_427_072, 576),
-        (file!("llava-1.5-13b-hf"), "LLaVA", 13_351_494_656, 576),
-        (file!("llava-v1.6-vicuna-7b-hf"), "LLaVA-NeXT", 7_063_431_168, 2340),
-        (file!("llava-v1.6-vicuna-13b-hf"), "LLaVA-NeXT", 13_351_499_776, 2340),
-        (file!("llava-v1.6-mistral-7b-hf"), "LLaVA-NeXT", 7_566_747_648, 2340),
-        (file!("llava-onevision-qwen2-0.5b-ov-hf"), "LLaVA-OneVision", 893_675_552, 2929),
-        (file!("llava-onevision-qwen2-7b-ov-hf"), "LLaVA-OneVision", 8_030_807_584, 2929),
+        (published!("qwen2-vl-2b-instruct"), "Qwen2-VL", 2_208_985_600, 391),
+        (published!("qwen2-vl-7b-instruct"), "Qwen2-VL", 8_291_375_616, 391),
+        (published!("qwen2.5-vl-3b-instruct"), "Qwen2.5-VL", 3_754_622_976, 391),
+        (published!("qwen2.5-vl-7b-instruct"), "Qwen2.5-VL", 8_292_166_656, 391),
+        (published!("qwen3-vl-2b-instruct"), "Qwen3-VL", 2_127_532_032, 300),
+        (published!("qwen3-vl-4b-instruct"), "Qwen3-VL", 4_437_815_808, 300),
+        (published!("qwen3-vl-8b-instruct"), "Qwen3-VL", 8_767_123_696, 300),
+        (published!("llava-1.5-7b-hf"), "LLaVA", 7_063_427_072, 576),
+        (published!("llava-1.5-13b-hf"), "LLaVA", 13_351_494_656, 576),
+        (published!("llava-v1.6-vicuna-7b-hf"), "LLaVA-NeXT", 7_063_431_168, 2340),
+        (published!("llava-v1.6-vicuna-13b-hf"), "LLaVA-NeXT", 13_351_499_776, 2340),
+        (published!("llava-v1.6-mistral-7b-hf"), "LLaVA-NeXT", 7_566_747_648, 2340),
+        (published!("llava-onevision-qwen2-0.5b-ov-hf"), "LLaVA-OneVision", 893_675_552, 2929),
+        (published!("llava-onevision-qwen2-7b-ov-hf"), "LLaVA-OneVision", 8_030_807_584, 2929),
     ];
 
     #[test]

@@ -121,13 +121,9 @@ fn an_image_that_does_not_become_the_square_is_named() {
         .collect();
     let recipe = GroundRecipe::read(reader(GROUND, path, &["data.root", "run.out"], &sets));
     let error = ground::run(&recipe.unwrap(), &launch(false), Device::Cpu).unwrap_err();
-    let SftError::Unfit {
-        path: file,
-        problem,
-        ..
-    } = error
-    else {
-        panic!("{error}");
+    let (file, problem) = match error {
+        SftError::Unfit { path, problem, .. } => (path, problem),
+        other => panic!("{other}"),
     };
     assert_eq!(file, path.join("red.png"));
     assert!(problem.ends_with("is asked of 16 x 16"), "{problem}");

@@ -60,7 +60,8 @@ pub enum Command {
     /// Run every stage on the micro-world and evaluate the result.
     #[command(
         after_help = "Examples:\n  candor demo --out runs/demo --seed 0\n  candor demo --quick --out runs/quick\n  \
-                            candor demo --seeds 5 --out runs/five\n\nStages that do not need each other run side by side. \
+                            candor demo --seeds 5 --out runs/five\n  \
+                            candor demo --family qwen3_vl --out runs/qwen3-vl\n\nStages that do not need each other run side by side. \
                             An interrupted demo continues where it stopped when it is started again with the same \
                             arguments; --ablation and --algorithms may be added."
     )]

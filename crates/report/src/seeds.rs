@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use candor_data::atomic;
 use serde::Serialize;
 
-use crate::{About, ReportError};
+use crate::{About, Family, ReportError};
 
 pub use claims::{Bound, Claim, Decision, Part, Unit};
 pub(crate) use demos::Demo;
@@ -31,6 +31,9 @@ pub struct SeedsSummary {
     pub demos: Vec<PooledDemo>,
     /// The demos were quick: nothing is claimed.
     pub quick: bool,
+    /// What the models are built as; absent where that is LLaVA.
+    #[serde(skip_serializing_if = "Family::is_usual")]
+    pub family: Family,
     /// The claims, with what the numbers say of them.
     pub claims: Vec<Claim>,
     /// What is left out, in words.
@@ -98,6 +101,10 @@ impl SeedsSummary {
             about,
             demos: demos.iter().map(pooled).collect(),
             quick,
+            family: demos
+                .first()
+                .map(|demo| demo.summary.family)
+                .unwrap_or_default(),
             claims,
             left_out,
             reward_models: figures::reward_models(demos),

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use candor_data::conversation::Speaker;
+use candor_data::formats::trl::messages;
 use candor_data::formats::{a_okvqa, flickr30k, llava, vqa_v2};
 use candor_data::mixture::{Mixture, Pick, Source};
 use candor_data::rows::{
@@ -27,6 +28,7 @@ impl SourceRecipe {
         let of = |path: &Path| SourceFile::of(&self.name, path);
         let rows = match &self.files {
             Files::Llava(path) => sources::descriptions(&of(path), llava::read(path)?),
+            Files::Messages(path) => sources::descriptions(&of(path), messages::read(path)?),
             Files::VqaV2 {
                 questions: path,
                 annotations,

@@ -146,6 +146,8 @@ fn length_bonus(setting: &str) -> Result<(Slice, f64), String> {
 pub enum DataFormat {
     /// LLaVA conversations.
     Llava,
+    /// TRL conversations: messages with a role and a content, JSON.
+    Messages,
     /// LLaVA-Human-Preference, and pairs in its manner that are not judged.
     Preference,
     /// candor's own preference log.

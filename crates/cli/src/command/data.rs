@@ -5,7 +5,7 @@ mod build;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candor_data::formats::trl::unpaired;
+use candor_data::formats::trl::{messages, unpaired};
 use candor_data::formats::{
     ImageId, ImageNames, a_okvqa, amber, answers, captions, coco, flickr30k, hallusion_bench,
     images, llava, mmbench, mme, mmhal, object_hal_bench, own_set, pope, ppo_prompts, scores,
@@ -124,6 +124,9 @@ fn read(
     Ok(match format {
         DataFormat::Llava => {
             Content::new("conversations", &llava::read(file)?, |r| r.image.clone())
+        }
+        DataFormat::Messages => {
+            Content::new("conversations", &messages::read(file)?, |r| r.image.clone())
         }
         DataFormat::Candidates => compared(ComparisonFormat::Candidates)?,
         DataFormat::Preference => compared(ComparisonFormat::Llava)?,

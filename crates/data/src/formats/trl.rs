@@ -11,6 +11,7 @@
 //! go before the first of a user; otherwise there must be as many places as images.
 
 mod message;
+pub mod messages;
 pub mod unpaired;
 
 use std::path::Path;

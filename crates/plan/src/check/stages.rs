@@ -65,7 +65,10 @@ pub(crate) fn sft(
         .iter()
         .chain(held_out)
         .flat_map(|source| match &source.files {
-            Files::Llava(path) | Files::AOkvqa { path, .. } | Files::Flickr30k(path) => vec![path],
+            Files::Llava(path)
+            | Files::Messages(path)
+            | Files::AOkvqa { path, .. }
+            | Files::Flickr30k(path) => vec![path],
             Files::VqaV2 {
                 questions,
                 annotations,
@@ -347,7 +350,7 @@ pub(crate) fn ground(path: &Path, recipe: &GroundRecipe, n_ranks: u64) -> Plan {
     let images = recipe.n_steps * recipe.batch_images as u64;
     plan.note(format!(
         "{images} images of {} patches are trained on",
-        recipe.model.n_view_rows()
+        recipe.model.n_patches()
     ));
     if n_ranks > 1 {
         plan.note("`candor ground` is not shared: it runs on one rank");

@@ -54,6 +54,7 @@ fn top(summary: &SeedsSummary) -> Markup {
                 "The same demo with " (summary.n_seeds()) ", each with a world, models and comparisons of its own. \
                  What differs between two policies is computed within each seed and then averaged."
             }
+            @if !summary.family.is_usual() { " The models are built as " (summary.family.name()) "." }
         }
     }
 }

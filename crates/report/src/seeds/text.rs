@@ -12,6 +12,9 @@ impl SeedsSummary {
     #[must_use]
     pub fn table(&self) -> String {
         let mut text = format!("seeds {}\n", listed(&self.seeds()));
+        if !self.family.is_usual() {
+            let _ = writeln!(text, "The models are built as {}.", self.family.name());
+        }
         if self.quick {
             text += "A quick pass: everything was made small, so nothing is claimed.\n";
         }
@@ -55,6 +58,9 @@ impl SeedsSummary {
     #[must_use]
     pub fn markdown(&self) -> String {
         let mut text = String::new();
+        if !self.family.is_usual() {
+            let _ = writeln!(text, "The models are built as {}.\n", self.family.name());
+        }
         if self.quick {
             text += "A quick pass: everything was made small, so nothing is claimed.\n\n";
         }

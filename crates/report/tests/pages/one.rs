@@ -241,6 +241,19 @@ fn a_curve_that_the_summary_names_must_be_there() {
 }
 
 #[test]
+fn another_family_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let numbers = r#""seed": 0, "wall_secs": 0.0, "stage_secs": {}, "peak_memory_bytes": 0"#;
+    let family = r#", "family": "qwen2_5_vl""#;
+    for (more, is_said) in [("", false), (family, true)] {
+        demo::put(dir.path(), "summary.json", &format!("{{{numbers}{more}}}"));
+        let page = page(dir.path());
+        let found = page.contains("model, built as Qwen2.5-VL, learned to");
+        assert_eq!((found, page.contains("built as")), (is_said, is_said));
+    }
+}
+
+#[test]
 fn a_quick_demo_claims_nothing() {
     let dir = tempfile::tempdir().unwrap();
     demo::write(dir.path());

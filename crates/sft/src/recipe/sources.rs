@@ -35,6 +35,8 @@ pub enum TrainOn {
 pub enum Files {
     /// LLaVA conversations.
     Llava(PathBuf),
+    /// TRL conversations.
+    Messages(PathBuf),
     /// VQA-v2.
     VqaV2 {
         /// Questions JSON.
@@ -166,6 +168,7 @@ fn read_files(recipe: &mut Reader, element: &str, root: &Path) -> Files {
         ("vqa_v2", 1),
         ("a_okvqa", 2),
         ("flickr30k", 3),
+        ("messages", 4),
     ];
     let format = recipe
         .one_of(
@@ -183,6 +186,7 @@ fn read_files(recipe: &mut Reader, element: &str, root: &Path) -> Files {
     };
     match format {
         0 => Files::Llava(path("path", "The file.")),
+        4 => Files::Messages(path("path", "The file.")),
         1 => Files::VqaV2 {
             questions: path("questions", "The file of questions."),
             annotations: path("annotations", "The file of answers."),

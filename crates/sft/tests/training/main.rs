@@ -1,6 +1,8 @@
 //! Real runs on a handful of drawn images: what is trained, what is left alone, what is reported.
 
+mod families;
 mod held_out;
+mod messages;
 mod pixels;
 mod rows;
 mod several_images;

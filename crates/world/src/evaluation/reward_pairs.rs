@@ -1,8 +1,8 @@
 //! Pairs of answers that reward models are measured on, in the form of VL-RewardBench: a question about an evaluation scene,
 //! a true answer and a false one, in either order.
 //!
-//! Both answers have the same form and differ in what makes one of them false, so that neither length nor wording gives it
-//! away. Which one is better is the exact judge's to say: a pair is taken only where it finds nothing false in one answer and
+//! Both answers have the same form and differ in what makes one of them false; a yes is as often true as a no. So neither length
+//! nor wording gives the false one away. Which one is better is the exact judge's to say: a pair is taken only where it finds nothing false in one answer and
 //! something false in the other.
 
 use candor_data::formats::reward_bench::vl::Ranked;

@@ -67,8 +67,8 @@ fn measure(arguments: &SuiteArguments, session: Option<&JudgeSession<'_>>) -> an
     compare::print(&comparison, arguments.json)?;
     ensure!(
         n_missing == 0,
-        "{n_missing} benchmarks were not measured, each counted for every model that lacks it; the page has the others, and the same command adds what can be \
-         measured by then:\n{missing}"
+        "{n_missing} benchmarks were not measured, each counted for every model that lacks it; the page has the others, and \
+         the same command adds what can be measured by then:\n{missing}"
     );
     Ok(())
 }

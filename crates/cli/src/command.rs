@@ -26,6 +26,7 @@ mod serve;
 mod shell;
 mod stage;
 mod suite;
+mod suite_best;
 mod watch;
 mod world;
 

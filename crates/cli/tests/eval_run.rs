@@ -172,7 +172,7 @@ fn a_suite_is_one_page_with_published_numbers_and_its_end_says_what_is_missing()
             .current_dir(folder.path())
             .args(["eval", "suite", "model", "again=model", "--suite", "paper"])
             .args(["--data", "data", "--out", "suite", "--limit", "10"])
-            .args(["--max-new-tokens", "4"])
+            .args(["--max-new-tokens", "4", "--best", "pope.accuracy"])
             .args(json.then_some("--json"))
             .env("OMP_NUM_THREADS", "1")
             .output()
@@ -212,6 +212,14 @@ fn a_suite_is_one_page_with_published_numbers_and_its_end_says_what_is_missing()
     assert!(read("table.tex").contains("LLaVA-RLHF 7B\\textsuperscript{1} & -- & $0.833$"));
     assert!(read("report.html").contains("href=\"#not-measured\""));
     assert!(read("runs/again/pope/results.json").contains("\"limit\": 10"));
+    // Of equally good ones the first; it has no adapter to keep.
+    let best: Value = serde_json::from_str(&read("best.json")).unwrap();
+    assert_eq!(
+        (&best["run"], &best["n_runs"]),
+        (&json!("model"), &json!(2))
+    );
+    assert_eq!(best["value"], again["value"]);
+    assert!(!folder.path().join("suite/best").exists());
     // Once more as a table: nothing is answered again, and what was not measured stands in it.
     let before = read("runs/model/pope/answers.log");
     let table = suite(false);

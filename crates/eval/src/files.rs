@@ -12,7 +12,7 @@ mod generator;
 mod kept;
 mod plan;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use candor_data::image::PixelBounds;
@@ -175,23 +175,33 @@ impl EvalRun {
         let path = folder.path().to_owned();
         let bundle = Bundle::load(folder, device, self.precision)?;
         bundle.model.set_trainable(|_| false);
-        let fingerprint = fingerprint::of_model(&bundle, &path, &mut progress)?;
-        let (mut adapter, mut adapter_fingerprint) = (None, None);
-        if let Some(folder) = &self.adapter {
-            let opened = Adapter::open(folder, &bundle.model)?;
-            adapter_fingerprint = Some(fingerprint::of_adapter(&opened, folder)?);
-            adapter = Some(opened);
-        }
-        Ok(OpenModel {
+        let open = OpenModel {
+            fingerprint: fingerprint::of_model(&bundle, &path, &mut progress)?,
             bundle,
-            adapter,
-            fingerprint,
-            adapter_fingerprint,
-        })
+            adapter: None,
+            adapter_fingerprint: None,
+        };
+        open.with_adapter(self.adapter.as_deref())
     }
 }
 
 impl OpenModel {
+    /// The same base with the adapter in `folder`, or without one.
+    ///
+    /// # Errors
+    /// The adapter cannot be opened, or is of another model.
+    pub fn with_adapter(self, folder: Option<&Path>) -> Result<Self, EvalError> {
+        let open = |folder: &Path| Adapter::open(folder, &self.bundle.model);
+        let adapter = folder.map(open).transpose()?;
+        let opened = adapter.as_ref().zip(folder);
+        let print = opened.map(|(adapter, folder)| fingerprint::of_adapter(adapter, folder));
+        Ok(Self {
+            adapter_fingerprint: print.transpose()?,
+            adapter,
+            ..self
+        })
+    }
+
     /// What is recorded of a run at the head of its answers.
     fn head(&self, eval_run: &EvalRun, questions: &Questions, plan: &Plan) -> Head {
         Head {

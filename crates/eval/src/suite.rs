@@ -86,40 +86,40 @@ pub fn run(
 ) -> Result<Option<SuiteMeasured>, EvalError> {
     let (ready, mut not_measured) = suite_run.questions(session);
     let mut runs = Vec::new();
+    let mut before: Option<(&SuiteModel, OpenModel)> = None;
     for model in &suite_run.models {
         let mut run = Run {
             name: model.name.clone(),
             results: Some(Results::default()),
             ..Run::default()
         };
-        let mut opened = None;
+        let Some(first) = ready.first() else {
+            runs.push(run);
+            continue;
+        };
+        let eval_run = suite_run.eval_run(model, first.benchmark, first.files.clone());
+        let opened = open(before.take(), model, &eval_run, device)?;
         for questions in &ready {
             let benchmark = questions.benchmark;
             said(&format!("{}, {}", model.name, benchmark.label()));
             let eval_run = suite_run.eval_run(model, benchmark, questions.files.clone());
-            let open: &OpenModel = match &opened {
-                Some(open) => open,
-                None => opened.insert(eval_run.open_model(device)?),
-            };
-            match measure(open, questions, &eval_run, session, stop, &mut run) {
+            let reason = match measure(&opened, questions, &eval_run, session, stop, &mut run) {
                 Ok(Measured::Stopped) => return Ok(None),
-                Ok(Measured::Scored) => {}
-                Ok(Measured::LacksJudge) => not_measured.push(NotMeasured {
-                    benchmark,
-                    run: Some(run.name.clone()),
-                    reason: format!(
-                        "it takes a judge, and none is named; its answers are in {}, and the same command with --judge \
-                         scores them",
-                        eval_run.out.display()
-                    ),
-                }),
-                Err(error) => not_measured.push(NotMeasured {
-                    benchmark,
-                    run: Some(run.name.clone()),
-                    reason: told(&error),
-                }),
-            }
+                Ok(Measured::Scored) => continue,
+                Ok(Measured::LacksJudge) => format!(
+                    "it takes a judge, and none is named; its answers are in {}, and the same command with --judge scores \
+                     them",
+                    eval_run.out.display()
+                ),
+                Err(error) => told(&error),
+            };
+            not_measured.push(NotMeasured {
+                benchmark,
+                run: Some(run.name.clone()),
+                reason,
+            });
         }
+        before = Some((model, opened));
         runs.push(run);
     }
     let place = |missing: &NotMeasured| {
@@ -138,6 +138,31 @@ pub fn run(
         not_measured,
         images,
     }))
+}
+
+/// The model of a run; on the weights of the model before, where it has the same base.
+fn open(
+    before: Option<(&SuiteModel, OpenModel)>,
+    model: &SuiteModel,
+    eval_run: &EvalRun,
+    device: Device,
+) -> Result<OpenModel, EvalError> {
+    match before {
+        Some((other, open)) if other.has_base_of(model) => {
+            open.with_adapter(model.adapter.as_deref())
+        }
+        before => {
+            // There is one model at a time in memory.
+            drop(before);
+            eval_run.open_model(device)
+        }
+    }
+}
+
+impl SuiteModel {
+    fn has_base_of(&self, other: &Self) -> bool {
+        self.model == other.model && self.precision == other.precision
+    }
 }
 
 /// How the measuring of a benchmark ended.

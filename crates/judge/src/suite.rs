@@ -4,6 +4,7 @@
 //! [`Suite::Hallucination`] is what papers on hallucination report today. A benchmark whose files are not there has no
 //! numbers and a reason ([`NotMeasured`]). [`tables`] are its numbers, with those that others published ([`published`]).
 
+pub mod best;
 pub mod published;
 pub mod tables;
 

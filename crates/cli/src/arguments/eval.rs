@@ -54,7 +54,9 @@ pub enum EvalCommand {
         after_help = "Examples:\n  candor eval suite llava-hf/llava-1.5-7b-hf --suite 2026 --data benchmarks \
                             --judge judge.toml --out runs/suite\n  candor eval suite sft=runs/sft/model \
                             rlhf=runs/sft/model+runs/ppo/adapter --suite paper --data benchmarks --judge judge.toml \
-                            --out runs/suite\n\nWhat is answered stays answered: the same command goes on after an \
+                            --out runs/suite\n  candor eval suite runs/ppo/adapters/step-100 \
+                            runs/ppo/adapters/step-200 --suite paper --data benchmarks --limit 100 --best pope.f1 --out \
+                            runs/steps\n\nWhat is answered stays answered: the same command goes on after an \
                             interruption, and after files were added. The exit code is 2 if a benchmark was not measured; \
                             the last lines say which, why and where its files come from. docs/evaluation.md says where \
                             each file belongs."
@@ -298,6 +300,9 @@ pub struct SuiteArguments {
     /// benchmark in runs.
     #[arg(long)]
     pub out: PathBuf,
+    /// Also keep the best model by this number, such as pope.f1: best.json says which it is, best holds its adapter.
+    #[arg(long, value_name = "BENCHMARK.NUMBER")]
+    pub best: Option<String>,
     /// Longest answer; where the model has less room behind a question, that.
     #[arg(long, default_value_t = 1024)]
     pub max_new_tokens: usize,

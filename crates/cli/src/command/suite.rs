@@ -2,17 +2,18 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use anyhow::{bail, ensure};
+use anyhow::{anyhow, bail, ensure};
 use candor_eval::suite::{SuiteModel, SuiteRun};
 use candor_judge::compare::compare as compared;
 use candor_judge::score::JudgeSession;
+use candor_judge::suite::best::BestBy;
 use candor_judge::suite::{NotMeasured, SuiteFound};
 use candor_model::peft;
 use candor_run::StopSignal;
 
 use super::device::device;
 use super::precision::precision;
-use super::{compare, sampling, score};
+use super::{compare, sampling, score, suite_best};
 use crate::arguments::SuiteArguments;
 
 /// Measures what can be measured, writes the page and prints the numbers; an error if something could not be.
@@ -27,11 +28,19 @@ pub fn run(arguments: &SuiteArguments) -> anyhow::Result<()> {
         "{}: no folder; give the folder that holds the benchmarks' files",
         arguments.data.display()
     );
+    let suite = arguments.suite.suite();
+    let by = arguments.best.as_deref();
+    let best = by.map(|by| BestBy::parse(by, suite)).transpose();
+    let best = best.map_err(|problem| anyhow!("--best {problem}"))?;
     let judge = score::open_judge(arguments.judge.as_deref(), arguments.seed)?;
-    score::with_bench(judge.as_ref(), |session| measure(arguments, session))
+    score::with_bench(judge.as_ref(), |session| measure(arguments, best, session))
 }
 
-fn measure(arguments: &SuiteArguments, session: Option<&JudgeSession<'_>>) -> anyhow::Result<()> {
+fn measure(
+    arguments: &SuiteArguments,
+    best: Option<BestBy>,
+    session: Option<&JudgeSession<'_>>,
+) -> anyhow::Result<()> {
     let suite_run = SuiteRun {
         suite: arguments.suite.suite(),
         models: models(arguments)?,
@@ -65,6 +74,9 @@ fn measure(arguments: &SuiteArguments, session: Option<&JudgeSession<'_>>) -> an
     comparison.suite = Some(tables);
     compare::write(&arguments.out, &comparison, &found.runs, found.images)?;
     compare::print(&comparison, arguments.json)?;
+    if let Some(by) = best {
+        suite_best::keep(&arguments.out, by, &found.runs, &suite_run.models)?;
+    }
     ensure!(
         n_missing == 0,
         "{n_missing} benchmarks were not measured, each counted for every model that lacks it; the page has the others, and \

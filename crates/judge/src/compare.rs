@@ -84,6 +84,9 @@ impl Comparison {
         if let Some(leakage) = &self.leakage {
             text += &remarks::trained_on(&self.runs, leakage);
         }
+        for table in self.suite.iter().flat_map(|suite| &suite.tables) {
+            text.extend(table.caveat().map(|caveat| caveat + "\n"));
+        }
         for missing in self.suite.iter().flat_map(|suite| &suite.not_measured) {
             text.extend(["not measured: ", &missing.told(), "\n"]);
         }

@@ -80,3 +80,73 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
         Ok::<_, DataError>(())
     })?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use candor_judge::figures::Figure;
+    use candor_judge::results::Scored;
+    use candor_judge::suite::Suite;
+    use candor_judge::{Benchmark, Results};
+    use candor_train::BasePrecision;
+
+    use super::*;
+
+    #[test]
+    fn the_adapter_of_the_best_takes_the_place_of_an_earlier_best_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (out, first, second) = (
+            dir.path().join("out"),
+            dir.path().join("step-1"),
+            dir.path().join("step-2"),
+        );
+        for (folder, text) in [(&first, "one"), (&second, "two")] {
+            std::fs::create_dir_all(folder).unwrap();
+            std::fs::write(folder.join("adapter_model.safetensors"), text).unwrap();
+            std::fs::write(folder.join("adapter_config.json"), "{}").unwrap();
+        }
+        let run = |name: &str, value: f64| {
+            let figure = Figure {
+                value: Some(value),
+                ..Figure::default()
+            };
+            let scored = Scored {
+                figures: [("f1".to_owned(), figure)].into(),
+                ..Scored::default()
+            };
+            Run {
+                name: name.to_owned(),
+                results: Some(Results {
+                    benchmarks: [(Benchmark::Pope, scored)].into(),
+                    images: None,
+                }),
+                ..Run::default()
+            }
+        };
+        let model = |name: &str, adapter: &Path| SuiteModel {
+            name: name.to_owned(),
+            model: PathBuf::from("base"),
+            adapter: Some(adapter.to_owned()),
+            precision: BasePrecision::F32,
+        };
+        let models = [model("step-1", &first), model("step-2", &second)];
+        let by = BestBy::parse("pope.f1", Suite::Paper).unwrap();
+        let kept = |values: [f64; 2]| {
+            let runs = [run("step-1", values[0]), run("step-2", values[1])];
+            keep(&out, by, &runs, &models).unwrap();
+            let json = std::fs::read_to_string(out.join("best.json")).unwrap();
+            let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+            let weights = std::fs::read_to_string(out.join("best/adapter_model.safetensors"));
+            assert!(out.join("best/adapter_config.json").exists());
+            (json["run"].as_str().unwrap().to_owned(), weights.unwrap())
+        };
+        assert_eq!(kept([0.5, 0.25]), ("step-1".to_owned(), "one".to_owned()));
+        assert_eq!(kept([0.5, 0.75]), ("step-2".to_owned(), "two".to_owned()));
+        let message = keep(&out, by, &[], &models).unwrap_err().to_string();
+        assert!(
+            message.contains("no run has the number pope.f1"),
+            "{message}"
+        );
+    }
+}

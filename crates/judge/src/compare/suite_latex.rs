@@ -39,14 +39,17 @@ fn table(table: &Table) -> String {
     }
     lines.push("\\bottomrule".to_owned());
     let width = table.columns.len() + 1;
+    let note = |text: &str| {
+        format!("\\multicolumn{{{width}}}{{p{{0.95\\linewidth}}}}{{\\footnotesize {text}.}} \\\\")
+    };
+    lines.extend(table.caveat().map(|caveat| note(&tex(&caveat))));
     lines.extend(sources.iter().enumerate().map(|(at, source)| {
         let [paper, place, protocol] =
             [&source.paper, &source.place, &source.protocol].map(|text| tex(text));
-        format!(
-            "\\multicolumn{{{width}}}{{p{{0.95\\linewidth}}}}{{\\footnotesize {} Published: {paper}, {place}; \
-             {protocol}.}} \\\\",
+        note(&format!(
+            "{} Published: {paper}, {place}; {protocol}",
             number(at)
-        )
+        ))
     }));
     lines.push("\\end{tabular}\n".to_owned());
     lines.join("\n")
@@ -113,6 +116,7 @@ mod tests {
         };
         let table = Table {
             benchmark: Benchmark::Pope,
+            limit: Some(7),
             columns: vec![column],
             lines: vec![
                 line("my_run", None, 0.5, Some([0.25, 0.75])),
@@ -128,6 +132,8 @@ mod tests {
         let expected = "% POPE\n\\begin{tabular}{lr}\n\\toprule\nPOPE & F1, a\\_b $\\uparrow$ \\\\\n\\midrule\n\
                         my\\_run & $0.500$ {\\scriptsize [0.250, 0.750]} \\\\\n\\midrule\n\
                         theirs\\textsuperscript{1} & $0.81$ \\\\\ntheirs 2\\textsuperscript{1} & $0.8$ \\\\\n\\bottomrule\n\
+                        \\multicolumn{2}{p{0.95\\linewidth}}{\\footnotesize POPE: the runs were asked the first 7 questions of each \
+                        file at most, so their numbers are none of the benchmark.} \\\\\n\
                         \\multicolumn{2}{p{0.95\\linewidth}}{\\footnotesize \\textsuperscript{1} Published: P \\& Q, Table 4; \
                         as here.} \\\\\n\\end{tabular}\n";
         assert_eq!(tables(&found), expected);

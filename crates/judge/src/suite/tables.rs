@@ -30,6 +30,9 @@ pub struct SuiteFound {
 pub struct Table {
     /// The benchmark.
     pub benchmark: Benchmark,
+    /// How many questions of each file the runs were asked at most, where not all were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
     /// The numbers.
     pub columns: Vec<Column>,
     /// The runs in their order, then published models.
@@ -122,15 +125,27 @@ fn table(benchmark: Benchmark, runs: &[Run], published: &[&Published], seed: u64
             cells: columns.iter().map(cell).collect(),
         }
     };
+    let limit = |run: &Run| run.results.as_ref()?.benchmarks.get(&benchmark)?.limit;
     let lines = runs.iter().enumerate().map(of_run);
     Table {
         benchmark,
+        limit: runs.iter().find_map(limit),
         lines: lines.chain(published.iter().map(of_paper)).collect(),
         columns,
     }
 }
 
 impl Table {
+    /// That the runs were asked a part alone, where they were: their numbers are none of the benchmark.
+    #[must_use]
+    pub fn caveat(&self) -> Option<String> {
+        let limit = self.limit?;
+        Some(format!(
+            "{}: the runs were asked the first {limit} questions of each file at most, so their numbers are none of the benchmark",
+            self.benchmark.label()
+        ))
+    }
+
     /// The lines of the runs, and those of papers with their sources.
     #[must_use]
     pub fn split(&self) -> (Vec<&Line>, Vec<(&Line, &Source)>) {
@@ -249,6 +264,7 @@ mod tests {
         let verdicts: Vec<Verdict> = right.into_iter().enumerate().map(verdict).collect();
         let scored = Scored {
             n: verdicts.len(),
+            limit: Some(2),
             figures: figures(Benchmark::Pope, &verdicts, 0),
             ..Scored::default()
         };
@@ -303,8 +319,11 @@ mod tests {
             .unwrap();
         assert_eq!(values(paper), [None, Some(0.833), Some(0.818), Some(0.795)]);
         assert!(paper.source.as_ref().unwrap().paper.contains("2309.14525"));
+        let caveat = table.caveat().unwrap();
+        assert!(caveat.contains("the first 2 questions"), "{caveat}");
         // What was not run has lines that are empty.
         let mmhal = &found.tables[0];
+        assert_eq!(mmhal.caveat(), None);
         assert!(mmhal.lines[0].is_empty() && mmhal.lines[1].is_empty());
         assert!(mmhal.lines.len() > 2 && !mmhal.lines[2].is_empty());
     }

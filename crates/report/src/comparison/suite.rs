@@ -63,6 +63,7 @@ fn drawn(table: &Table, series: &[Series]) -> Markup {
                 }
             }
         }
+        @if let Some(caveat) = table.caveat() { p.note { b { "Not all questions. " } (caveat) "." } }
         @if sources.is_empty() {
             p.missing { "No published numbers of it are known to candor." }
         } @else {

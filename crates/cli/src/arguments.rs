@@ -25,7 +25,7 @@ pub use self::data::{BuildCommand, DataCommand, DataFormat, PaperArguments};
 pub use self::demo::{DemoArguments, MAX_SEED};
 pub use self::eval::{
     BenchmarkArguments, CompareArguments, EvalArguments, EvalCommand, OnBadRowName,
-    RewardBenchmarkArguments, RunArguments, ScoreArguments, TrainingArguments,
+    RewardBenchmarkArguments, RunArguments, ScoreArguments, SuiteArguments, TrainingArguments,
 };
 pub use self::judge::{BestArguments, JudgeCommand, PreferencesArguments};
 pub use self::models::{

@@ -25,6 +25,8 @@ mod score;
 mod serve;
 mod shell;
 mod stage;
+mod suite;
+mod suite_best;
 mod watch;
 mod world;
 
@@ -39,6 +41,7 @@ fn unshared(command: &Command) -> Option<&'static str> {
         Command::Judge(JudgeCommand::Best(_)) => Some("judge best"),
         Command::Eval(arguments) => match arguments.command {
             Some(EvalCommand::Run(_)) => Some("eval run"),
+            Some(EvalCommand::Suite(_)) => Some("eval suite"),
             Some(EvalCommand::Score(_)) => Some("eval score"),
             Some(EvalCommand::Reward(_)) => Some("eval reward"),
             Some(EvalCommand::Compare(_)) | None => None,

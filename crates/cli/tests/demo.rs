@@ -410,8 +410,16 @@ fn a_whole_demo_stopped_between_makes_the_bytes_of_its_stages_alone() {
         peaks[19] < most && most < 4 * peaks[19],
         "{most}: {peaks:?}"
     );
+    // Both reward models are measured on the world's pairs, by what is asked.
+    for reward in ["reward-facts", "reward-no-facts"] {
+        let found = read_json(&out.join(reward).join("pairs/result.json"));
+        assert_eq!(found["groups"].as_object().unwrap().len(), 5, "{reward}");
+        let n = |key: &str| found[key].as_u64().unwrap();
+        assert_eq!(n("n_pairs") + n("n_skipped"), 500, "{reward}");
+        assert_eq!(found["with_facts"], reward == "reward-facts");
+    }
     let page = fs::read_to_string(out.join("report.html")).unwrap();
-    assert!(page.contains("CHAIR_i"));
+    assert!(page.contains("CHAIR_i") && page.contains("<th scope=\"row\">attribute</th>"));
 
     // A demo of another kind does not go on in the same folder.
     let mut other = Command::new(env!("CARGO_BIN_EXE_candor"));

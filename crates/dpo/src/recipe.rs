@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use candor_data::image::PixelBounds;
 use candor_model::Activations;
 use candor_recipe::{Reader, Resolved};
-use candor_train::stage_fields::{MODEL, ROOT, read_activations, read_batch, read_pixels};
+use candor_train::stage_fields::{
+    MODEL, ROOT, read_activations, read_batch, read_pixels, read_snapshots,
+};
 use candor_train::{
     BasePrecision, Judgements, Length, LoraStart, SessionRecipe, Tune, read_judgements,
 };
@@ -39,6 +41,8 @@ pub struct DpoRecipe {
     pub micro_batch: usize,
     /// How long to train.
     pub length: Length,
+    /// Steps between copies of the adapter, where they are kept.
+    pub snapshot_every: Option<u64>,
     /// What is minimised.
     pub objective: Objective,
     /// Updates between evaluations.
@@ -84,6 +88,7 @@ impl DpoRecipe {
         let of_update = "Comparisons, or rated answers, of an update.";
         let (batch, micro_batch) = read_batch(&mut recipe, [of_update, of_pass]);
         let length = Length::read(&mut recipe);
+        let snapshot_every = read_snapshots(&mut recipe, matches!(tune, Tune::Lora(_)));
         let objective = Objective::read(&mut recipe);
         if matches!(judgements, Judgements::Rated(_)) {
             check_rated(&mut recipe, &objective);
@@ -108,6 +113,7 @@ impl DpoRecipe {
             batch,
             micro_batch,
             length,
+            snapshot_every,
             objective,
             evaluate_every,
             resolved,

@@ -54,6 +54,7 @@ pub mod rows;
 pub mod run;
 pub mod score;
 pub mod settings;
+pub mod suite;
 pub mod template;
 mod transport;
 pub mod truth;

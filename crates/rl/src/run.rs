@@ -6,7 +6,7 @@ use std::path::Path;
 use candor_data::rows::{Look, Skipped, SkippedCounts};
 use candor_judge::reward::{Answered, Rewards};
 use candor_run::{LaunchOptions, Outcome};
-use candor_train::{Length, Session, say_seen_anew, say_skipped};
+use candor_train::{Length, Session, say_seen_anew, say_skipped, snapshot};
 use serde::Serialize;
 use serde_json::Value;
 use tch::Device;
@@ -301,10 +301,6 @@ pub(crate) fn n_steps(recipe: &RlRecipe, n_prompts: usize) -> Result<u64, RlErro
         problem: format!("{n_prompts} prompts do not fill one rollout batch"),
         remedy: "lower batch.rollout_batch, or give run.steps",
     })
-}
-
-fn snapshot(out: &Path, step: u64) -> std::path::PathBuf {
-    out.join("adapters").join(format!("step-{step}"))
 }
 
 fn last_metrics(out: &Path) -> Result<Value, RlError> {

@@ -9,7 +9,9 @@ use candor_data::image::PixelBounds;
 use candor_data::rows::OnBadRow;
 use candor_model::{Activations, Template};
 use candor_recipe::{Reader, Resolved};
-use candor_train::stage_fields::{IMAGES, MODEL, ROOT, read_activations, read_batch, read_pixels};
+use candor_train::stage_fields::{
+    IMAGES, MODEL, ROOT, read_activations, read_batch, read_pixels, read_snapshots,
+};
 use candor_train::{BasePrecision, Length, LoraStart, SessionRecipe, Tune, on_bad_row};
 
 pub use self::sources::{Files, SourceRecipe, TrainOn};
@@ -100,6 +102,8 @@ pub struct SftRecipe {
     pub epoch_rows: Option<usize>,
     /// How long to train.
     pub length: Length,
+    /// Steps between copies of the adapter, where they are kept.
+    pub snapshot_every: Option<u64>,
     /// The recipe as it is run.
     pub resolved: Resolved,
 }
@@ -165,6 +169,7 @@ impl SftRecipe {
             .positive()
             .optional();
         let length = Length::read(&mut recipe);
+        let snapshot_every = read_snapshots(&mut recipe, matches!(tune, Tune::Lora(_)));
         let resolved = recipe.finish()?;
         Ok(Self {
             session,
@@ -184,6 +189,7 @@ impl SftRecipe {
             micro_batch,
             epoch_rows,
             length,
+            snapshot_every,
             resolved,
         })
     }

@@ -52,4 +52,4 @@ pub use session::{
     Opening, Session, SessionRecipe, StepStats, TrainState, current_phase, on_this_rank,
 };
 pub use stage_fields::{Length, LoraStart};
-pub use tune::Tune;
+pub use tune::{Tune, snapshot};

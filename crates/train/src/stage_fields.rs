@@ -19,6 +19,9 @@ pub const ROOT: &str = "Folder that the other paths of the data are relative to.
 /// What `data.images` means.
 pub const IMAGES: &str = "Folder of the images.";
 
+/// What `run.snapshot_every` means.
+const SNAPSHOTS: &str = "Steps between copies of the adapter in `adapters/`, which `candor eval suite` takes as models; none if absent.";
+
 /// What `model.min_pixels` means.
 const MIN_PIXELS: &str = "The least pixels of an image as the model sees it, in the place of its folder's own bound: smaller ones are enlarged. For models that see images near their own size, as Qwen-VL.";
 /// What `model.max_pixels` means.
@@ -117,6 +120,22 @@ impl LoraStart {
             Self::Adapter(folder) => Adapter::open(folder, &bundle.model),
         }
     }
+}
+
+/// Reads `run.snapshot_every`; `has_adapter` says whether the run trains an adapter, of which alone there are copies.
+pub fn read_snapshots(recipe: &mut Reader, has_adapter: bool) -> Option<u64> {
+    let every = recipe
+        .u64("run.snapshot_every", SNAPSHOTS)
+        .positive()
+        .optional();
+    if every.is_some() && !has_adapter {
+        recipe.mistake(
+            "run.snapshot_every",
+            "this run trains the model itself, and copies are kept of adapters alone",
+            "leave it out, or train an adapter: tune = \"lora\"",
+        );
+    }
+    every
 }
 
 /// Reads `model.min_pixels` and `model.max_pixels`.

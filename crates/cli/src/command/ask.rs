@@ -21,7 +21,7 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
         arguments.batch_rows > 0,
         "--batch-rows is 0; give at least 1"
     );
-    let judge = score::open_judge(&arguments.task)?;
+    let judge = score::open_judge(arguments.task.judge.as_deref(), arguments.task.seed)?;
     score::with_bench(judge.as_ref(), |bench| ask(arguments, bench))
 }
 

@@ -41,7 +41,17 @@ fn every_section_is_there_and_has_something_to_show() {
         assert!(page.contains(&format!("href=\"#{id}\"")), "{id}");
     }
     assert_eq!(section(&page, "results").matches("<svg").count(), 4);
-    assert_eq!(section(&page, "reward-models").matches("<svg").count(), 3);
+    let rewards = section(&page, "reward-models");
+    assert_eq!(rewards.matches("<svg").count(), 3);
+    // By what is asked: with facts, then without.
+    for expected in [
+        "attribute</th><td>95.0% [90.0%, 100.0%]</td><td>75.0% [70.0%, 80.0%]</td>",
+        "place</th><td>50.0% [45.0%, 55.0%]</td>",
+        "<td>95.0% [93.0%, 97.0%] of 497 pairs</td>",
+        "3 pairs do not fit the model with facts",
+    ] {
+        assert!(rewards.contains(expected), "{expected}: {rewards}");
+    }
     assert_eq!(section(&page, "hacking").matches("<svg").count(), 2);
     assert_eq!(section(&page, "tradeoff").matches("<svg").count(), 1);
     // A metric that no step has, here the correctness, is not drawn.

@@ -189,6 +189,34 @@ fn lora_writes_an_adapter_that_opens_and_changes_what_the_base_says() {
 }
 
 #[test]
+fn copies_of_an_adapter_are_kept_along_the_way_and_change_nothing() {
+    let folder = prepared();
+    let path = folder.path();
+    let lora = "model.lora={ r = 2, alpha = 4.0, targets = [\"q_proj\"] }";
+    let tune = "model.tune=\"lora\"";
+    sft(path, &[&out(path, "plain"), tune, lora]).unwrap();
+    let every = "run.snapshot_every=3";
+    sft(path, &[&out(path, "copied"), tune, lora, every]).unwrap();
+    let adapter = |name: &str| fs::read(path.join(name).join("adapter_model.safetensors")).unwrap();
+    assert!(adapter("plain/adapter") == adapter("copied/adapter"));
+    // Six steps: the third is on the way, the sixth is the result.
+    assert!(adapter("copied/adapters/step-6") == adapter("copied/adapter"));
+    assert!(adapter("copied/adapters/step-3") != adapter("copied/adapter"));
+    assert_eq!(
+        fs::read_dir(path.join("copied/adapters")).unwrap().count(),
+        2
+    );
+    assert!(!path.join("plain/adapters").exists());
+    // A whole model is not copied along the way.
+    let recipe = SftRecipe::read(reader(SFT, path, &["data.root", "model.base"], &[every]));
+    let message = recipe.unwrap_err().to_string();
+    assert!(
+        message.contains("run.snapshot_every") && message.contains("tune = \"lora\""),
+        "{message}"
+    );
+}
+
+#[test]
 fn an_adapter_learns_on_a_base_of_any_precision() {
     let folder = prepared();
     let path = folder.path();

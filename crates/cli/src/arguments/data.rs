@@ -32,6 +32,32 @@ pub enum DataCommand {
         #[arg(long, value_name = "PATTERN", value_parser = image_names, default_value = "{:012}.jpg")]
         image_names: ImageNames,
     },
+    /// Fetch a public set from the hub of Hugging Face, or say where else it is.
+    #[command(
+        after_help = "Example:\n  candor data get --list\n  candor data get rlhf-v --yes --out sets/rlhf-v\n  \
+                      candor data check sets/rlhf-v/RLHF-V-Dataset.parquet\n\n\
+                      What is fetched, its licence and its checksums are shown first; without --yes it asks. HF_TOKEN holds \
+                      the token of an account, HF_HUB_CACHE or HF_HOME says where files are kept, HF_ENDPOINT names another \
+                      server. The exit code is 2 where nothing was fetched, as for sets that the hub does not have."
+    )]
+    Get(GetArguments),
+}
+
+/// Arguments of `candor data get`.
+#[derive(Debug, Args)]
+pub struct GetArguments {
+    /// The set, as --list names it; NAME@REVISION is another revision than the newest.
+    #[arg(required_unless_present = "list")]
+    pub name: Option<String>,
+    /// List the sets, each with where it is, its licence and what it is.
+    #[arg(long)]
+    pub list: bool,
+    /// Folder that gets the files as well; the cache alone has them if absent.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Fetch without asking.
+    #[arg(long)]
+    pub yes: bool,
 }
 
 fn image_names(pattern: &str) -> Result<ImageNames, &'static str> {

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod annotate;
+mod convert;
 mod data;
 mod demo;
 mod eval;
@@ -21,6 +22,7 @@ use candor_world::WorldConfig;
 use clap::{Args, Parser, Subcommand};
 
 pub use self::annotate::{Aggregate, AnnotateCommand, ExportFormat, Role};
+pub use self::convert::ConvertArguments;
 pub use self::data::{BuildCommand, DataCommand, DataFormat, GetArguments, PaperArguments};
 pub use self::demo::{DemoArguments, MAX_SEED};
 pub use self::eval::{

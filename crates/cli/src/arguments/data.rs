@@ -6,6 +6,8 @@ use candor_data::build::{Slice, Stage};
 use candor_data::formats::ImageNames;
 use clap::{Args, Subcommand};
 
+use super::convert::ConvertArguments;
+
 /// `candor data …`
 #[derive(Debug, Subcommand)]
 pub enum DataCommand {
@@ -32,6 +34,15 @@ pub enum DataCommand {
         #[arg(long, value_name = "PATTERN", value_parser = image_names, default_value = "{:012}.jpg")]
         image_names: ImageNames,
     },
+    /// Write the rows of a file in another format: conversations or comparisons, as JSON, JSON lines or parquet.
+    #[command(
+        after_help = "Example:\n  candor data convert preferences.json --from preference --to trl --out preferences.parquet \\\n      \
+                      --images coco/train2017 --embed\n  \
+                      candor data convert RLHF-V-Dataset.parquet --from trl --to preference-log --out rlhf-v.jsonl --images rlhf-v\n  \
+                      candor data convert chats.jsonl --from messages --to llava --out chats.json --strict\n\n\
+                      What the other format cannot hold is counted by field. docs/data.md says what each can."
+    )]
+    Convert(ConvertArguments),
     /// Fetch a public set from the hub of Hugging Face, or say where else it is.
     #[command(
         after_help = "Example:\n  candor data get --list\n  candor data get rlhf-v --yes --out sets/rlhf-v\n  \

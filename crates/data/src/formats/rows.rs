@@ -284,13 +284,7 @@ pub(super) fn lines<T: DeserializeOwned>(
         if line.trim().is_empty() {
             continue;
         }
-        let mut progress = Progress::default();
-        let mut json = serde_json::Deserializer::from_str(line);
-        let row = Row(&mut progress, PhantomData)
-            .deserialize(&mut json)
-            .and_then(|row| json.end().map(|()| row))
-            .map_err(|error| fault(path, Place::Line(i + 1), &progress.field, &error, format))?;
-        rows.push(row);
+        rows.push(line_row(path, i + 1, line, format)?);
         numbers.push(i + 1);
     }
     if rows.is_empty() {
@@ -299,12 +293,78 @@ pub(super) fn lines<T: DeserializeOwned>(
     Ok((rows, numbers))
 }
 
+/// The row on a line of JSON lines.
+fn line_row<T: DeserializeOwned>(
+    path: &Path,
+    number: usize,
+    line: &str,
+    format: &Format,
+) -> Result<T, DataError> {
+    let mut progress = Progress::default();
+    let mut json = serde_json::Deserializer::from_str(line);
+    Row(&mut progress, PhantomData)
+        .deserialize(&mut json)
+        .and_then(|row| json.end().map(|()| row))
+        .map_err(|error| fault(path, Place::Line(number), &progress.field, &error, format))
+}
+
+/// Hands out the rows of JSON lines or of one JSON list with their places, as they are read from the file: never more than one
+/// is in memory. The first that `take` refuses ends it.
+pub(super) fn each_of_any<T: DeserializeOwned>(
+    path: &Path,
+    format: &Format,
+    mut take: impl FnMut(Place, T) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    let mut file = BufReader::with_capacity(1 << 20, text::open(path, format)?);
+    let unread = |source| text::unread(path, source);
+    let begins = file.fill_buf().map_err(unread)?;
+    let begins = begins.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(begins);
+    if begins.trim_ascii_start().starts_with(b"[") {
+        let mut row = 0;
+        return each(path, format, None, |value| {
+            row += 1;
+            let place = Place::Row {
+                list: None,
+                row: row - 1,
+                line: None,
+            };
+            take(place, value)
+        });
+    }
+    let (mut line, mut number, mut n_rows) = (String::new(), 0, 0);
+    loop {
+        line.clear();
+        number += 1;
+        if file.read_line(&mut line).map_err(unread)? == 0 {
+            break;
+        }
+        let text = line.strip_prefix('\u{feff}').unwrap_or(&line);
+        if text.trim().is_empty() {
+            continue;
+        }
+        n_rows += 1;
+        take(Place::Line(number), line_row(path, number, text, format)?)?;
+    }
+    if n_rows == 0 {
+        return Err(empty(path, Place::File, "", format));
+    }
+    Ok(())
+}
+
 /// A row as one line of JSON.
 ///
 /// # Panics
 /// Never for the row types of this crate: they have string keys only, and no fallible serialiser.
 pub(super) fn row_json<T: Serialize>(row: &T) -> String {
     serde_json::to_string(row).expect("rows have string keys only")
+}
+
+/// A row as JSON that more can be done with.
+///
+/// # Panics
+/// As [`row_json`].
+pub(super) fn row_value<T: Serialize>(row: &T) -> serde_json::Value {
+    serde_json::to_value(row).expect("rows have string keys only")
 }
 
 /// Writes a JSON list row by row, in the bytes of [`list_json`] and a line's end.

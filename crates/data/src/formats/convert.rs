@@ -7,6 +7,8 @@
 mod sink;
 mod source;
 mod target;
+#[cfg(test)]
+mod tests;
 mod unread;
 
 use std::cell::RefCell;

@@ -63,7 +63,8 @@ def without_nulls(value: object) -> object:
 
 def convert(folder: Path, source: str, target: str, *more: str) -> None:
     """Run candor."""
-    command = [CANDOR, "data", "convert", source, "--from", "trl", "--to", "trl", "--out", target, "--strict", *more]
+    formats = ["--from", "trl", "--to", "trl", "--strict"]
+    command = [CANDOR, "data", "convert", source, "--out", target, *formats, *more]
     subprocess.run(command, cwd=folder, check=True)
 
 

@@ -1,7 +1,8 @@
 //! VLFeedback (arXiv 2312.10665) and its like: several answers to a prompt, each with ratings of several qualities.
 //!
 //! An answer is worth the mean of its ratings, and any two answers of different worth are a comparison: four answers are up to
-//! six. An answer of which one rating is no number is in none. Where a row names no image, it is `ID.jpg`.
+//! six. An answer of which one rating is no number is in none. Answers are a list, or lists of what they have, as `datasets`
+//! keeps them. Where a row names no image, it is `ID.jpg`.
 
 use std::collections::BTreeMap;
 
@@ -28,8 +29,25 @@ pub(super) struct Row {
     id: String,
     #[serde(default, alias = "images", with = "crate::shown")]
     image: Option<String>,
+    #[serde(default)]
+    img_path: Option<String>,
     prompt: String,
-    completions: Vec<Completion>,
+    completions: Completions,
+}
+
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected a list of answers with `response` and `annotations`, or an object of such lists"
+)]
+enum Completions {
+    List(Vec<Completion>),
+    Columns {
+        #[serde(default)]
+        model: Vec<String>,
+        response: Vec<String>,
+        annotations: Vec<Ratings>,
+    },
 }
 
 #[derive(Deserialize)]
@@ -37,13 +55,45 @@ struct Completion {
     #[serde(default)]
     model: Option<String>,
     response: String,
-    annotations: BTreeMap<String, Annotation>,
+    annotations: Ratings,
 }
+
+/// By quality.
+type Ratings = BTreeMap<String, Annotation>;
 
 #[derive(Deserialize)]
 struct Annotation {
     #[serde(rename = "Rating")]
     rating: Value,
+}
+
+impl Completions {
+    fn list(self) -> Result<Vec<Completion>, Fault> {
+        let (model, response, annotations) = match self {
+            Self::List(list) => return Ok(list),
+            Self::Columns {
+                model,
+                response,
+                annotations,
+            } => (model, response, annotations),
+        };
+        if response.len() != annotations.len() {
+            let found = format!(
+                "found {} answers and {} annotations",
+                response.len(),
+                annotations.len()
+            );
+            return Err(("completions".into(), found));
+        }
+        let models = model.into_iter().map(Some).chain(std::iter::repeat(None));
+        let answers = response.into_iter().zip(annotations).zip(models);
+        let answers = answers.map(|((response, annotations), model)| Completion {
+            model,
+            response,
+            annotations,
+        });
+        Ok(answers.collect())
+    }
 }
 
 impl Completion {
@@ -66,14 +116,16 @@ impl Completion {
 pub(super) fn comparisons(
     row: Row,
 ) -> Result<(Vec<Comparison>, BTreeMap<&'static str, usize>), Fault> {
-    let image = row.image.unwrap_or_else(|| format!("{}.jpg", row.id));
+    let completions = row.completions.list()?;
+    let image = row.image.or(row.img_path);
+    let image = image.unwrap_or_else(|| format!("{}.jpg", row.id));
     let places = format!("{IMAGE_PLACEHOLDER}\n").repeat(shown::count(Some(&image)));
     let prompt = if row.prompt.contains(IMAGE_PLACEHOLDER) {
         row.prompt
     } else {
         places + &row.prompt
     };
-    let worths: Vec<Option<f64>> = row.completions.iter().map(Completion::worth).collect();
+    let worths: Vec<Option<f64>> = completions.iter().map(Completion::worth).collect();
     let mut compared = Vec::new();
     let mut left_out = BTreeMap::new();
     for second in 1..worths.len() {
@@ -90,7 +142,7 @@ pub(super) fn comparisons(
                     continue;
                 }
             };
-            let both = [better, worse].map(|at| &row.completions[at]);
+            let both = [better, worse].map(|at| &completions[at]);
             let comparison = Comparison {
                 id: format!("{}-{better}-{worse}", row.id),
                 image: Some(image.clone()),

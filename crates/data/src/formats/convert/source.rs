@@ -192,9 +192,13 @@ impl SourceFormat {
             ),
             Self::Vlfeedback => (
                 &[
+                    "img_path",
                     "prompt",
                     "models",
                     "completions",
+                    "completions.model",
+                    "completions.response",
+                    "completions.annotations.*",
                     "completions[].model",
                     "completions[].response",
                     // Ratings become which answer is better; `items` says that they are lost.

@@ -273,6 +273,17 @@ fn ratings_become_comparisons_of_answers_that_differ() {
         ]
     );
     assert_eq!(rows[0]["image"], "v.jpg");
+    // The same as lists of what the answers have.
+    let completions = row["completions"].as_array().unwrap();
+    let column =
+        |name: &str| -> Value { completions.iter().map(|one| one[name].clone()).collect() };
+    let columns = json!({"id": "v", "prompt": "What?", "img_path": "v.jpg", "models": ["m", "n", "o", "p"], "completions": {
+        "model": column("model"), "response": column("response"), "annotations": column("annotations"),
+    }});
+    folder.write("columns", columns.to_string());
+    let of_columns = folder.convert("columns", From::Vlfeedback, "columns.json", To::Preference);
+    assert_eq!(of_columns, lost);
+    assert_eq!(folder.text("columns.json"), folder.text("out.json"));
     assert_eq!(rows[0]["conversations"][0]["value"], "<image>\nWhat?");
 }
 

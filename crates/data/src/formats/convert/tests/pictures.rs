@@ -125,3 +125,43 @@ fn pictures_are_put_into_parquet_and_taken_out_again() {
     assert_eq!((names.len(), rows.len()), (2, 3));
     assert_eq!(rows[2]["images"][0], names[0]);
 }
+
+#[test]
+fn rows_of_several_groups_are_all_there() {
+    let folder = Folder::new();
+    let row = |i: usize| {
+        let images = if i.is_multiple_of(3) {
+            json!(["a.png"])
+        } else {
+            json!([])
+        };
+        json!({"id": i, "prompt": "What?", "chosen": format!("A {i}."), "rejected": "", "images": images})
+    };
+    // One more than a group has.
+    let lines: Vec<String> = (0..10_001).map(|i| row(i).to_string()).collect();
+    folder.write("in", lines.join("\n"));
+    assert!(
+        folder
+            .convert("in", From::Trl, "all.parquet", To::TrlStandard)
+            .is_empty()
+    );
+    let file = fs::File::open(folder.at("all.parquet")).unwrap();
+    let reader = SerializedFileReader::new(file).unwrap();
+    let groups: Vec<i64> = reader
+        .metadata()
+        .row_groups()
+        .iter()
+        .map(|group| group.num_rows())
+        .collect();
+    assert_eq!(groups, [10_000, 1]);
+    let read = trl::read(&folder.at("all.parquet"), &mut |_| {
+        unreachable!("no picture is inside")
+    })
+    .unwrap();
+    assert_eq!(read.len(), 10_001);
+    for (i, row) in read.iter().enumerate() {
+        let image = i.is_multiple_of(3).then_some("a.png");
+        assert_eq!((&row.id, row.image.as_deref()), (&i.to_string(), image));
+        assert_eq!(row.outputs[0], format!("A {i}."));
+    }
+}

@@ -34,7 +34,7 @@ fn file(content: &str) -> (String, Answer) {
 
 /// What is said on stdout and stderr, and the exit code.
 fn get(hub: &Hub, cache: &Path, more: &[&str]) -> (Option<i32>, String, String) {
-    let done = hub.candor(cache, &[&GET, more].concat());
+    let done = hub.candor(cache, &[&GET[..], more].concat());
     let text = |bytes| String::from_utf8(bytes).unwrap();
     let errors = text(done.stderr);
     assert!(!errors.contains("hf_secret"), "{errors}");

@@ -127,7 +127,7 @@ pub(super) fn comparisons(
     };
     let worths: Vec<Option<f64>> = completions.iter().map(Completion::worth).collect();
     let mut compared = Vec::new();
-    let mut left_out = BTreeMap::new();
+    let mut left_out: BTreeMap<&'static str, usize> = BTreeMap::new();
     for second in 1..worths.len() {
         for first in 0..second {
             let (better, worse) = match (worths[first], worths[second]) {

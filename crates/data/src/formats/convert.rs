@@ -11,7 +11,7 @@ mod target;
 mod tests;
 mod unread;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::File;
 use std::io;
@@ -86,14 +86,14 @@ impl Converted {
     }
 }
 
-/// Converts a file. `progress` is told now and then how many rows have been read.
+/// Converts a file. `progress` is told now and then how many rows have been read, and which share of the file they are.
 ///
 /// # Errors
 /// The formats do not hold the same, a row is damaged, an image is missing, nothing would be written, something cannot be
 /// carried over and that is an error, or the file cannot be written.
 pub fn convert(
     conversion: &Conversion<'_>,
-    progress: &dyn Fn(usize),
+    progress: &dyn Fn(usize, f64),
 ) -> Result<Converted, DataError> {
     let container = conversion.container()?;
     let mut outcome = Ok(Converted::default());
@@ -159,7 +159,7 @@ impl Conversion<'_> {
         &self,
         container: Container,
         file: &mut File,
-        progress: &dyn Fn(usize),
+        progress: &dyn Fn(usize, f64),
     ) -> Result<Converted, DataError> {
         let known = self.from.known();
         let inside = RefCell::new(BTreeMap::new());
@@ -167,7 +167,7 @@ impl Conversion<'_> {
         let mut sink = Sink::new(self.output, container, self.to.columns(), file)?;
         let mut ids = HashSet::new();
         let mut converted = Converted::default();
-        let mut told = Instant::now();
+        let (mut told, share) = (Instant::now(), Cell::new(0.0));
         let mut take = |place: Place, row: Value| -> Result<(), DataError> {
             let at = At {
                 path: self.input,
@@ -190,17 +190,16 @@ impl Conversion<'_> {
             inside.borrow_mut().clear();
             if told.elapsed() >= TELL_EVERY {
                 told = Instant::now();
-                progress(converted.rows_read);
+                progress(converted.rows_read, share.get());
             }
             Ok(())
         };
         let format = self.from.format();
         if FileKind::at(self.input) == Some(FileKind::Parquet) {
-            parquet::each(self.input, format, None, &mut embedded, &mut |i, row| {
-                take(parquet::place_of(i), row)
-            })?;
+            let mut take = |i, row| take(parquet::place_of(i), row);
+            parquet::each(self.input, format, None, &mut embedded, &share, &mut take)?;
         } else {
-            rows::each_of_any(self.input, format, take)?;
+            rows::each_of_any(self.input, format, &share, take)?;
         }
         if converted.rows_written == 0 {
             return Err(refused(

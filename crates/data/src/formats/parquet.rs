@@ -2,6 +2,7 @@
 
 pub(super) mod write;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,13 +26,21 @@ pub(super) fn rows<T: DeserializeOwned>(
     embedded: Embedded<'_>,
 ) -> Result<Vec<T>, DataError> {
     let mut rows = Vec::new();
-    each(path, format, Some(wanted), embedded, &mut |i, row| {
-        rows.push(serde_path_to_error::deserialize(row).map_err(|error| {
-            let column = error.path().to_string();
-            fault(path, place_of(i), &column, &error.into_inner(), format)
-        })?);
-        Ok(())
-    })?;
+    let share = Cell::new(0.0);
+    each(
+        path,
+        format,
+        Some(wanted),
+        embedded,
+        &share,
+        &mut |i, row| {
+            rows.push(serde_path_to_error::deserialize(row).map_err(|error| {
+                let column = error.path().to_string();
+                fault(path, place_of(i), &column, &error.into_inner(), format)
+            })?);
+            Ok(())
+        },
+    )?;
     Ok(rows)
 }
 
@@ -39,24 +48,27 @@ pub(super) fn rows<T: DeserializeOwned>(
 pub(super) type Take<'a> = &'a mut dyn FnMut(usize, Value) -> Result<(), DataError>;
 
 /// Hands out the rows of a file as [`rows`] reads them, one after the other, so that the file need not fit into the memory;
-/// all columns where none are `wanted`.
+/// all columns where none are `wanted`. `share` is that of the rows that have been read.
 pub(super) fn each(
     path: &Path,
     format: &Format,
     wanted: Option<&[&str]>,
     embedded: Embedded<'_>,
+    share: &Cell<f64>,
     take: Take<'_>,
 ) -> Result<(), DataError> {
     let n_rows = guarded(path, || {
         let reader = open(path)?;
+        let n_promised = reader.metadata().file_metadata().num_rows();
         let columns = reader
             .get_row_iter(None)
             .map_err(|error| damaged(path, 0, &error))?;
-        let mut n_rows = 0;
+        let mut n_rows: u32 = 0;
         for (i, columns) in columns.enumerate() {
             let columns = columns.map_err(|error| damaged(path, i, &error))?;
-            take(i, object(&columns, wanted, embedded)?)?;
             n_rows += 1;
+            share.set(f64::from(n_rows) / n_promised.max(1) as f64);
+            take(i, object(&columns, wanted, embedded)?)?;
         }
         Ok(n_rows)
     })?;

@@ -4,8 +4,10 @@
 //! even where the file is cut off in the middle, and no untyped copy of the file is held. Of a list that is too large for
 //! the memory, rows are handed out as they are read ([`each`]).
 
+use std::cell::Cell;
 use std::fmt;
-use std::io::{self, BufRead as _, BufReader, Write};
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read, Write};
 use std::marker::PhantomData;
 use std::path::Path;
 
@@ -308,20 +310,51 @@ fn line_row<T: DeserializeOwned>(
         .map_err(|error| fault(path, Place::Line(number), &progress.field, &error, format))
 }
 
+/// A file that notes which share of it has been read.
+struct Counted<'s> {
+    file: File,
+    n_bytes: u64,
+    n_read: u64,
+    share: &'s Cell<f64>,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read(buffer)?;
+        self.n_read += n as u64;
+        self.share
+            .set(self.n_read as f64 / self.n_bytes.max(1) as f64);
+        Ok(n)
+    }
+}
+
 /// Hands out the rows of JSON lines or of one JSON list with their places, as they are read from the file: never more than one
-/// is in memory. The first that `take` refuses ends it.
+/// is in memory. The first that `take` refuses ends it. `share` is that of the file that has been read.
 pub(super) fn each_of_any<T: DeserializeOwned>(
     path: &Path,
     format: &Format,
+    share: &Cell<f64>,
     mut take: impl FnMut(Place, T) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
-    let mut file = BufReader::with_capacity(1 << 20, text::open(path, format)?);
     let unread = |source| text::unread(path, source);
+    let file = text::open(path, format)?;
+    let n_bytes = file.metadata().map_err(unread)?.len();
+    let counted = Counted {
+        file,
+        n_bytes,
+        n_read: 0,
+        share,
+    };
+    let mut file = BufReader::with_capacity(1 << 20, counted);
     let begins = file.fill_buf().map_err(unread)?;
-    let begins = begins.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(begins);
-    if begins.trim_ascii_start().starts_with(b"[") {
+    let text = begins.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(begins);
+    let n_before = begins.len() - text.len();
+    let is_list = text.trim_ascii_start().starts_with(b"[");
+    file.consume(n_before);
+    if is_list {
         let mut row = 0;
-        return each(path, format, None, |value| {
+        let json = serde_json::Deserializer::from_reader(file);
+        return taken(path, json, format, None, |value| {
             row += 1;
             let place = Place::Row {
                 list: None,
@@ -338,12 +371,11 @@ pub(super) fn each_of_any<T: DeserializeOwned>(
         if file.read_line(&mut line).map_err(unread)? == 0 {
             break;
         }
-        let text = line.strip_prefix('\u{feff}').unwrap_or(&line);
-        if text.trim().is_empty() {
+        if line.trim().is_empty() {
             continue;
         }
         n_rows += 1;
-        take(Place::Line(number), line_row(path, number, text, format)?)?;
+        take(Place::Line(number), line_row(path, number, &line, format)?)?;
     }
     if n_rows == 0 {
         return Err(empty(path, Place::File, "", format));

@@ -18,9 +18,10 @@ pub fn run(arguments: &ConvertArguments) -> anyhow::Result<()> {
         strict: arguments.strict,
     };
     let begun = Instant::now();
-    let converted = convert(&conversion, &|n_rows| {
-        let rate = n_rows as f64 / begun.elapsed().as_secs_f64();
-        eprintln!("{n_rows} rows read, {rate:.0} a second");
+    let converted = convert(&conversion, &|n_rows, share| {
+        let secs = begun.elapsed().as_secs_f64();
+        let (rate, left) = (n_rows as f64 / secs, secs / share - secs);
+        eprintln!("{n_rows} rows read, {rate:.0} a second, about {left:.0} s left");
     })?;
     println!(
         "{}: {} rows of {}",

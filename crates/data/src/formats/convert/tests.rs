@@ -64,7 +64,7 @@ impl Folder {
             embed: options.embed,
             strict: options.strict,
         };
-        convert(&conversion, &|_| {})
+        convert(&conversion, &|_, _| {})
     }
 
     /// Converts, and says what was lost.

@@ -4,10 +4,10 @@
 //! even where the file is cut off in the middle, and no untyped copy of the file is held. Of a list that is too large for
 //! the memory, rows are handed out as they are read ([`each`]).
 
-use std::cell::Cell;
+mod streamed;
+
 use std::fmt;
-use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read, Write};
+use std::io::{self, BufRead as _, BufReader, Write};
 use std::marker::PhantomData;
 use std::path::Path;
 
@@ -17,6 +17,7 @@ use serde::de::{
 use serde::{Deserializer, Serialize};
 use serde_path_to_error::Track;
 
+pub(super) use self::streamed::each_of_any;
 use super::text::{self, Format, empty, fault};
 use crate::error::{DataError, Place, Spot};
 
@@ -308,79 +309,6 @@ fn line_row<T: DeserializeOwned>(
         .deserialize(&mut json)
         .and_then(|row| json.end().map(|()| row))
         .map_err(|error| fault(path, Place::Line(number), &progress.field, &error, format))
-}
-
-/// A file that notes which share of it has been read.
-struct Counted<'s> {
-    file: File,
-    n_bytes: u64,
-    n_read: u64,
-    share: &'s Cell<f64>,
-}
-
-impl Read for Counted<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.file.read(buffer)?;
-        self.n_read += n as u64;
-        self.share
-            .set(self.n_read as f64 / self.n_bytes.max(1) as f64);
-        Ok(n)
-    }
-}
-
-/// Hands out the rows of JSON lines or of one JSON list with their places, as they are read from the file: never more than one
-/// is in memory. The first that `take` refuses ends it. `share` is that of the file that has been read.
-pub(super) fn each_of_any<T: DeserializeOwned>(
-    path: &Path,
-    format: &Format,
-    share: &Cell<f64>,
-    mut take: impl FnMut(Place, T) -> Result<(), DataError>,
-) -> Result<(), DataError> {
-    let unread = |source| text::unread(path, source);
-    let file = text::open(path, format)?;
-    let n_bytes = file.metadata().map_err(unread)?.len();
-    let counted = Counted {
-        file,
-        n_bytes,
-        n_read: 0,
-        share,
-    };
-    let mut file = BufReader::with_capacity(1 << 20, counted);
-    let begins = file.fill_buf().map_err(unread)?;
-    let text = begins.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(begins);
-    let n_before = begins.len() - text.len();
-    let is_list = text.trim_ascii_start().starts_with(b"[");
-    file.consume(n_before);
-    if is_list {
-        let mut row = 0;
-        let json = serde_json::Deserializer::from_reader(file);
-        return taken(path, json, format, None, |value| {
-            row += 1;
-            let place = Place::Row {
-                list: None,
-                row: row - 1,
-                line: None,
-            };
-            take(place, value)
-        });
-    }
-    let (mut line, mut number, mut n_rows) = (String::new(), 0, 0);
-    loop {
-        line.clear();
-        number += 1;
-        if file.read_line(&mut line).map_err(unread)? == 0 {
-            break;
-        }
-        if line.trim().is_empty() {
-            continue;
-        }
-        n_rows += 1;
-        take(Place::Line(number), line_row(path, number, &line, format)?)?;
-    }
-    if n_rows == 0 {
-        return Err(empty(path, Place::File, "", format));
-    }
-    Ok(())
 }
 
 /// A row as one line of JSON.

@@ -1,5 +1,6 @@
 //! Files of every format into every other, with values that are written out.
 
+mod damage;
 mod pictures;
 
 use std::fs;

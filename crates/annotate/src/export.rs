@@ -6,11 +6,11 @@
 
 mod aggregate;
 mod segments;
-mod trl;
 
 use std::path::Path;
 
-use candor_data::formats::{preference, preference_log};
+use candor_data::Comparison;
+use candor_data::formats::{preference, preference_log, trl};
 use serde::{Deserialize, Serialize};
 
 pub use self::aggregate::Aggregate;
@@ -102,7 +102,10 @@ pub async fn render(
     let text = match format {
         Format::PreferenceLog => preference_log::render(path, &decided)?,
         Format::Llava => preference::render(path, &decided)?,
-        _ => lines(decided.iter().filter_map(trl::row)).0,
+        _ => {
+            let compared = decided.iter().cloned().map(Comparison::from);
+            lines(compared.filter_map(|row| trl::row(&row))).0
+        }
     };
     Ok(Exported {
         text,

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod annotate;
+mod convert;
 mod data;
 mod demo;
 mod eval;
@@ -21,7 +22,8 @@ use candor_world::WorldConfig;
 use clap::{Args, Parser, Subcommand};
 
 pub use self::annotate::{Aggregate, AnnotateCommand, ExportFormat, Role};
-pub use self::data::{BuildCommand, DataCommand, DataFormat, PaperArguments};
+pub use self::convert::ConvertArguments;
+pub use self::data::{BuildCommand, DataCommand, DataFormat, GetArguments, PaperArguments};
 pub use self::demo::{DemoArguments, MAX_SEED};
 pub use self::eval::{
     BenchmarkArguments, CompareArguments, EvalArguments, EvalCommand, OnBadRowName,
@@ -169,7 +171,7 @@ pub enum Command {
     /// Look at recipes before they are run.
     #[command(subcommand)]
     Recipe(RecipeCommand),
-    /// Look at data files, and make those of training stages.
+    /// Fetch public sets, look at data files, convert them, and make those of training stages.
     #[command(subcommand)]
     Data(DataCommand),
     /// Say what this machine and this candor have: versions, devices, threads, folders, and what is missing.

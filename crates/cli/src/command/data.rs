@@ -1,6 +1,9 @@
 //! `candor data check`: reads a file of a public format and says what is in it; and the other commands of `candor data`.
 
 mod build;
+mod convert;
+mod get;
+mod sets;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -46,6 +49,8 @@ impl Content {
 pub fn run(command: DataCommand) -> anyhow::Result<()> {
     match command {
         DataCommand::Build(command) => build::run(*command),
+        DataCommand::Convert(arguments) => convert::run(&arguments),
+        DataCommand::Get(arguments) => get::run(&arguments),
         DataCommand::Check {
             file,
             format,

@@ -8,6 +8,7 @@ use candor_model::hub;
 use serde::Serialize;
 
 use super::Advice;
+use crate::command::disk::free_bytes;
 
 /// A folder of downloads.
 #[derive(Debug, Serialize)]
@@ -48,14 +49,11 @@ fn own_cache(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
 
 impl Folder {
     fn of(what: &'static str, path: &Path) -> Self {
-        // The disk of a folder that does not exist yet is that of the nearest one that does.
-        let there = path.ancestors().find(|path| path.exists());
-        let disk = there.and_then(|there| rustix::fs::statvfs(there).ok());
         Self {
             what,
             path: path.display().to_string(),
             used_bytes: path.exists().then(|| used(path)),
-            free_bytes: disk.map(|disk| disk.f_bavail * disk.f_frsize),
+            free_bytes: free_bytes(path),
         }
     }
 }

@@ -1,32 +1,39 @@
-//! TRL's preference format: prompt, chosen and rejected as messages, the image by name.
+//! Rows as TRL's trainers read them: prompt, chosen and rejected as messages, images by name.
 //!
 //! candor's reader of the format makes the same comparison of a row again. What it cannot have back is which of the two
 //! questions decided, who judged, and the data set's own answer; and where there is no blank at all between an image and
 //! the words around it, it finds a line break there.
 
-use candor_data::conversation::{IMAGE_PLACEHOLDER, Speaker};
-use candor_data::{Preference, Turn};
 use serde_json::{Value, json};
 
+use crate::comparison::Comparison;
+use crate::conversation::{IMAGE_PLACEHOLDER, Speaker, Turn};
+use crate::shown;
+
 /// A comparison as TRL's trainers read it; none where nothing is preferred.
-pub(super) fn row(preference: &Preference) -> Option<Value> {
-    let prompt: Vec<Value> = preference.turns.iter().map(message).collect();
+#[must_use]
+pub fn row(comparison: &Comparison) -> Option<Value> {
+    let preferred = comparison.preferred()?;
+    let prompt: Vec<Value> = comparison.turns.iter().map(message).collect();
     let answer =
         |text: &str| json!([{"role": "assistant", "content": [{"type": "text", "text": text}]}]);
     let mut row = json!({
-        "id": preference.id,
+        "id": comparison.id,
         "prompt": prompt,
-        "chosen": answer(preference.chosen()?),
-        "rejected": answer(preference.rejected()?),
+        "chosen": answer(&comparison.outputs[preferred.index()]),
+        "rejected": answer(&comparison.outputs[preferred.other().index()]),
     });
-    if let Some(image) = &preference.image {
-        row["images"] = json!([image]);
+    if let Some(image) = &comparison.image {
+        row["images"] = shown::names(image).collect();
+    }
+    if let Some(severity) = &comparison.severity {
+        row["rejected_score"] = severity.clone();
     }
     Some(row)
 }
 
 /// A turn as a message, with the placeholder as a part of its own.
-fn message(turn: &Turn) -> Value {
+pub(in crate::formats) fn message(turn: &Turn) -> Value {
     let role = match turn.from {
         Speaker::Human => "user",
         Speaker::Gpt => "assistant",
@@ -72,50 +79,54 @@ fn on_lines<'a>(texts: &[&'a str]) -> Option<Vec<&'a str>> {
 mod tests {
     use std::path::Path;
 
-    use candor_data::formats::trl;
-    use candor_data::{Side, Verdict};
-
     use super::*;
+    use crate::comparison::Judgement;
+    use crate::formats::trl;
+    use crate::preference::{Side, Verdict};
+
+    fn comparison(turns: Vec<Turn>, image: Option<&str>, judgement: Judgement) -> Comparison {
+        Comparison {
+            id: "p".into(),
+            image: image.map(str::to_owned),
+            turns,
+            original_answer: Some("A horse.".into()),
+            outputs: ["A cat.\n".into(), String::new()],
+            models: None,
+            group: None,
+            judgement: Some(judgement),
+            severity: None,
+        }
+    }
 
     #[test]
     fn an_image_is_a_part_of_its_message() {
-        let preference = Preference {
-            id: "p".into(),
-            image: Some("a.png".into()),
-            turns: vec![Turn::human("<image>\nWhat is it?")],
-            original_answer: None,
-            outputs: ["A cat.".into(), "A dog.".into()],
+        let judgement = Judgement {
             fewer_hallucinations: Verdict::Second,
             more_helpful: None,
-            record: None,
             explanation: None,
         };
-        let expected = json!({
+        let turns = vec![Turn::human("<image>\nWhat is it?")];
+        let mut compared = comparison(turns, Some("a.png"), judgement);
+        compared.outputs = ["A cat.".into(), "A dog.".into()];
+        let mut expected = json!({
             "id": "p",
             "prompt": [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What is it?"}]}],
             "chosen": [{"role": "assistant", "content": [{"type": "text", "text": "A dog."}]}],
             "rejected": [{"role": "assistant", "content": [{"type": "text", "text": "A cat."}]}],
             "images": ["a.png"],
         });
-        assert_eq!(row(&preference), Some(expected));
-    }
-
-    fn preference(turns: Vec<Turn>, image: Option<&str>, more_helpful: Side) -> Preference {
-        Preference {
-            id: "p".into(),
-            image: image.map(str::to_owned),
-            turns,
-            original_answer: Some("A horse.".into()),
-            outputs: ["A cat.\n".into(), String::new()],
-            fewer_hallucinations: Verdict::Tie,
-            more_helpful: Some(more_helpful),
-            record: None,
-            explanation: None,
-        }
+        assert_eq!(row(&compared), Some(expected.clone()));
+        compared.image = Some("a.png\nb.png".into());
+        compared.severity = Some(json!(2.5));
+        expected["images"] = json!(["a.png", "b.png"]);
+        expected["rejected_score"] = json!(2.5);
+        assert_eq!(row(&compared), Some(expected));
+        compared.judgement = None;
+        assert_eq!(row(&compared), None);
     }
 
     #[test]
-    fn what_is_exported_is_read_as_the_same_comparison() {
+    fn what_is_written_is_read_as_the_same_comparison() {
         for question in [
             "<image>\nWhat is it?",
             "What is it?\n<image>",
@@ -132,9 +143,10 @@ mod tests {
                 Turn::gpt(" A cat.\n"),
                 Turn::human("\nReally?\n"),
             ];
-            for more_helpful in [Side::First, Side::Second] {
-                let preference = preference(turns.clone(), Some("a.png"), more_helpful);
-                let text = row(&preference).unwrap().to_string();
+            for side in [Side::First, Side::Second] {
+                let judgement = Judgement::for_side(side);
+                let written = comparison(turns.clone(), Some("a.png"), judgement);
+                let text = row(&written).unwrap().to_string();
                 let read = trl::parse(Path::new("export"), &text).unwrap();
                 let [read] = read.as_slice() else {
                     panic!("{read:?}")
@@ -144,22 +156,17 @@ mod tests {
                     (read.id.as_str(), read.image.as_deref()),
                     ("p", Some("a.png"))
                 );
-                let chosen = read
-                    .preferred()
-                    .map(|side| read.outputs[side.index()].as_str());
-                assert_eq!(chosen, preference.chosen());
-                let rejected = read
-                    .preferred()
-                    .map(|side| read.outputs[side.other().index()].as_str());
-                assert_eq!(rejected, preference.rejected());
+                // The preferred answer comes first.
+                assert_eq!(read.preferred(), Some(Side::First));
+                assert_eq!(read.outputs[0], written.outputs[side.index()]);
+                assert_eq!(read.outputs[1], written.outputs[side.other().index()]);
             }
         }
-        let text = preference(vec![Turn::human("Say hello.")], None, Side::First);
-        let text = row(&text).unwrap().to_string();
+        let judgement = Judgement::for_side(Side::First);
+        let turns = vec![Turn::human("Say hello.")];
+        let text = row(&comparison(turns.clone(), None, judgement));
+        let text = text.unwrap().to_string();
         let read = trl::parse(Path::new("export"), &text).unwrap().remove(0);
-        assert_eq!(
-            (read.image, read.turns),
-            (None, vec![Turn::human("Say hello.")])
-        );
+        assert_eq!((read.image, read.turns), (None, turns));
     }
 }

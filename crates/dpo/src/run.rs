@@ -80,7 +80,8 @@ pub fn run(
     let shown = rows::images(&rows);
     let ranks = &launch.ranks;
     let progress = opening.counter("encoding images");
-    let features = encode_images(&bundle, images, shown, ranks, progress)
+    let place = &recipe.session.features;
+    let features = encode_images(&bundle, images, shown, place, ranks, progress)
         .map_err(|error| error.in_rows(&rows.images))?;
     let seeing = Seeing {
         bundle: &bundle,

@@ -108,7 +108,8 @@ pub fn run(
     }
     let progress = session.counter("encoding images");
     let shown = pairs::images(&pairs);
-    let features = encode_images(&bundle, images, shown, &launch.ranks, progress)
+    let place = &recipe.session.features;
+    let features = encode_images(&bundle, images, shown, place, &launch.ranks, progress)
         .map_err(|error| error.in_rows(&pairs.images))?;
     session.doing("training");
     let learner = Learner {

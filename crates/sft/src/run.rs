@@ -237,8 +237,8 @@ pub fn run(
         skipped.write(session.path())?;
     }
     let progress = session.counter("encoding images");
-    let (folder, ranks) = (&recipe.images, &launch.ranks);
-    let features = encode_images(&bundle, folder, corpus.images(), ranks, progress)
+    let (folder, ranks, place) = (&recipe.images, &launch.ranks, &recipe.session.features);
+    let features = encode_images(&bundle, folder, corpus.images(), place, ranks, progress)
         .map_err(|error| error.in_rows(corpus.image_rows()))?;
     let learner = Learner {
         recipe,
@@ -248,7 +248,7 @@ pub fn run(
     };
     let looking = held_out.as_ref().map(|held_out| {
         let progress = session.counter("encoding held-out images");
-        let features = encode_images(&bundle, folder, held_out.images(), ranks, progress)
+        let features = encode_images(&bundle, folder, held_out.images(), place, ranks, progress)
             .map_err(|error| error.in_rows(held_out.image_rows()))?;
         Ok::<_, SftError>(Looking { held_out, features })
     });

@@ -13,11 +13,21 @@ pub(crate) fn settle() {
     unsafe { candor_libtorch_settle() }
 }
 
+/// What [`set_tf32`] was last told.
+static TF32: AtomicBool = AtomicBool::new(false);
+
 /// Whether products of f32 matrices and convolutions on a GPU may be rounded to TF32, 10 bits of mantissa instead of 23:
 /// several times faster, and no longer f32. Off from [`init`](crate::init) on, until it is set.
 pub fn set_tf32(on: bool) {
+    TF32.store(on, Ordering::Relaxed);
     // SAFETY: the function sets flags.
     unsafe { candor_libtorch_set_tf32(on) }
+}
+
+/// Whether products of f32 matrices on a GPU are rounded to TF32, as [`set_tf32`] has it.
+#[must_use]
+pub fn tf32() -> bool {
+    TF32.load(Ordering::Relaxed)
 }
 
 /// Whether [`deterministically`] does anything.

@@ -20,10 +20,14 @@ use crate::schedule::Schedule;
 use crate::{fingerprint, lanes};
 
 /// What every stage's resume may change.
-const MAY_CHANGE: [&str; 5] = [
+const MAY_CHANGE: [&str; 9] = [
     "run.checkpoint_every",
     "run.deterministic",
     "run.device",
+    "run.features",
+    "run.features_disk_gb",
+    "run.features_folder",
+    "run.features_memory_gb",
     "run.keep_checkpoints",
     "run.out",
 ];

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use candor_recipe::Reader;
 
 use crate::stage_fields::{OUT, SEED};
-use crate::{AdamWConfig, DeviceChoice, Shape, Warmup};
+use crate::{AdamWConfig, DeviceChoice, FeaturePlace, Shape, Warmup};
 
 /// What every stage's recipe says about its optimizer and its run folder.
 #[derive(Debug, Clone)]
@@ -32,6 +32,8 @@ pub struct SessionRecipe {
     pub warmup: Warmup,
     /// Parts of an update's passes whose gradients are summed apart.
     pub lanes: usize,
+    /// Where the features of images are kept.
+    pub features: FeaturePlace,
     /// Steps between checkpoints.
     pub checkpoint_every: u64,
     /// Checkpoints kept.
@@ -76,6 +78,7 @@ impl SessionRecipe {
                 .required(),
             warmup: read_warmup(recipe),
             lanes: read_lanes(recipe),
+            features: FeaturePlace::read(recipe),
             checkpoint_every: recipe.u64("run.checkpoint_every", "Steps between checkpoints, from which `--resume` goes on.").positive().required(),
             n_keep_checkpoints: recipe.usize("run.keep_checkpoints", "Checkpoints that are kept; older ones are deleted.").positive().required(),
         }

@@ -127,22 +127,35 @@ impl FeaturePlace {
     }
 }
 
-/// Where features are kept on disk unless a recipe says it: as [`VARIABLE`] says, or in the user's cache. None where features
+/// Where features are kept on disk unless a recipe says it: as `CANDOR_FEATURES` says, or in candor's cache. None where features
 /// are not kept on disk, or no folder is known.
 #[must_use]
 pub fn features_folder() -> Option<PathBuf> {
-    folder(|variable| env::var_os(variable))
+    folder(&|variable| env::var_os(variable))
 }
 
-fn folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-    if let Some(named) = set(VARIABLE) {
-        return (named != *OFF).then(|| named.into());
+/// Where candor keeps what can be made or downloaded again; none where neither `XDG_CACHE_HOME` nor `HOME` is set.
+#[must_use]
+pub fn cache_folder() -> Option<PathBuf> {
+    cache(&|variable| env::var_os(variable))
+}
+
+/// The value of an environment variable.
+type Variable<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+fn folder(variable: Variable<'_>) -> Option<PathBuf> {
+    match variable(VARIABLE).filter(|value| !value.is_empty()) {
+        Some(named) if named == *OFF => None,
+        Some(named) => Some(named.into()),
+        None => Some(cache(variable)?.join("features")),
     }
-    let configured = set("XDG_CACHE_HOME").map(PathBuf::from);
-    let configured = configured.filter(|path| path.is_absolute());
-    let cache = configured.or_else(|| Some(PathBuf::from(set("HOME")?).join(".cache")))?;
-    Some(cache.join("candor/features"))
+}
+
+fn cache(variable: Variable<'_>) -> Option<PathBuf> {
+    let set = |name| variable(name).map(PathBuf::from);
+    let configured = set("XDG_CACHE_HOME").filter(|path| path.is_absolute());
+    let cache = configured.or_else(|| Some(set("HOME")?.join(".cache")))?;
+    Some(cache.join("candor"))
 }
 
 /// Bytes of the features of so many usual images.
@@ -184,7 +197,7 @@ mod tests {
     #[test]
     fn the_folder_is_the_variables_or_in_the_users_cache() {
         let of = |pairs: &[(&str, &str)]| {
-            folder(|name| {
+            folder(&|name: &str| {
                 let found = pairs.iter().find(|(known, _)| *known == name);
                 found.map(|(_, value)| OsString::from(value))
             })

@@ -42,7 +42,7 @@ pub use candor_torch_ext::libtorch::deterministically;
 pub use comparisons::{Judgements, read_comparisons, read_judgements};
 pub use device::{Available, Chosen, DeviceChoice, NoCuda, available, device_name};
 pub use error::TrainError;
-pub use feature_place::{FeaturePlace, features_folder};
+pub use feature_place::{FeaturePlace, cache_folder, features_folder};
 pub use images::{encode_images, gather_features, turns};
 pub use lanes::BUCKET_BYTES;
 pub use optimizer::{AdamW, AdamWConfig, ParamGroup};

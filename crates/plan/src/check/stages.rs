@@ -9,7 +9,7 @@ use candor_reward::RewardRecipe;
 use candor_run::Workload;
 use candor_sample::SampleRecipe;
 use candor_sft::{Files, GroundRecipe, SftRecipe, Tune};
-use candor_train::{BasePrecision, Judgements, Length, LoraStart};
+use candor_train::{BasePrecision, FeaturePlace, Judgements, Length, LoraStart};
 
 use super::known::{
     OfImages, budget, counted, features, images_of_a_row, known_lora, longest, model, targets,
@@ -103,7 +103,8 @@ pub(crate) fn sft(
         .as_ref()
         .is_some_and(|evaluation| evaluation.keep_best);
     let best = if keeps_best { held } else { 0 };
-    let of_images = features(&[kept], workload.as_ref(), &mut plan);
+    let place = &recipe.session.features;
+    let of_images = features(&[kept], place, workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
         weights_bytes: budget.weights() + adapter + best,
         trained_bytes: trained.optimizer(lanes) + masters,
@@ -232,7 +233,9 @@ pub(crate) fn reward(
     };
     let training = budget.training(pass, Some(&lora), CROSS_ENTROPY);
     let trained = budget.adapter(&lora);
-    let of_images = features(&[(budget, lora.with_tower)], workload.as_ref(), &mut plan);
+    let kept = (budget, lora.with_tower);
+    let place = &recipe.session.features;
+    let of_images = features(&[kept], place, workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
         // The best adapter so far is kept beside the one that is trained.
         weights_bytes: budget.weights() + 2 * trained.bytes,
@@ -311,17 +314,18 @@ pub(crate) fn dpo(
         .map_or(budget.trained_base(), |lora| budget.adapter(lora));
     let adapter = lora.as_ref().map_or(0, |lora| budget.adapter(lora).bytes);
     let training = budget.training(pass, lora.as_ref(), CROSS_ENTROPY);
-    // Spoilt images have features of their own, but those of other rows.
+    // Spoilt images have features of their own, which are kept in memory, but those of other rows.
     let copies = match objective.image_negative {
         Some(ImageNegative::Crop | ImageNegative::Blank) => 2,
         Some(ImageNegative::Other) | None => 1,
     };
     let kept = (budget, lora.as_ref().is_some_and(|lora| lora.with_tower));
-    let of_images = features(&[kept], workload.as_ref(), &mut plan);
+    let place = &recipe.session.features;
+    let of_images = features(&[kept], place, workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
         weights_bytes: budget.weights() + adapter,
         trained_bytes: trained.optimizer(lanes),
-        features_bytes: copies * of_images.bytes,
+        features_bytes: copies * of_images.bytes + (copies - 1) * of_images.disk_bytes,
         work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
     });
     let training = Training::new(
@@ -379,7 +383,7 @@ impl Speaking<'_> {
         let writing = budget.writing(self.batch_rows as u64, longest(workload, bound));
         let lora = self.adapter.map(|folder| known_lora(made, folder, plan));
         let kept = (budget, lora.as_ref().is_some_and(|lora| lora.with_tower));
-        let of_images = features(&[kept], workload, plan);
+        let of_images = features(&[kept], &FeaturePlace::memory(), workload, plan);
         let memory = Memory {
             weights_bytes: budget.weights() + lora.map_or(0, |lora| budget.adapter(&lora).bytes),
             features_bytes: of_images.bytes,

@@ -1,5 +1,6 @@
 //! Real runs on a handful of drawn images: what is trained, what is left alone, what is reported.
 
+mod features;
 mod held_out;
 mod pixels;
 mod rows;

@@ -7,7 +7,7 @@
 //! | what | bytes |
 //! |---|---|
 //! | weights | `E` each; linear layers of the blocks 1 in int8 and 0.516 in nf4 (4 bits, and 1 byte + 4/256 for 64) |
-//! | what is trained | 4 for a weight of an adapter, and 12 for the gradient and the two moments of any trained weight; with `run.lanes` above 1 4 more for a second gradient; of a base in bf16 6 more, for the weight in f32 and its gradient in bf16 |
+//! | what is trained | 4 for a weight of an adapter, and 12 for the gradient and the two moments of any trained weight; with `run.lanes` above 1 4 more for a second gradient; of a base in bf16 6 more, for the weight in f32 and its gradient in bf16; with `optimizer.states = "host"` the moments and the weights in f32 are the host's, but for those of one tensor |
 //! | the best weights so far, where they are kept | 4 for a weight of an adapter, `E` for one of a base that is trained |
 //! | an image's features | `E` · rows · tower width, kept for a whole run; of an image in tiles, a row is a token that ends no line |
 //! | an image where an adapter changes the tower | 12 a pixel, kept for a whole run in the place of its features |
@@ -28,7 +28,7 @@ use candor_data::image::ImageSize;
 use candor_model::{
     Activations, LoraConfig, ModelConfig, Part, TARGETS, USUAL_IMAGE, image_features, tensor_specs,
 };
-use candor_train::BasePrecision;
+use candor_train::{BasePrecision, States};
 use serde::Serialize;
 
 use crate::trained::{F32, Trained};
@@ -151,9 +151,9 @@ impl<'a> Budget<'a> {
 
     /// What trained weights of the base need besides [`Trained::optimizer`]: where passes are in bf16, [`Trained::masters`].
     #[must_use]
-    pub fn masters(&self, trained: Trained) -> u64 {
+    pub fn masters(&self, trained: Trained, states: States) -> u64 {
         if self.precision == BasePrecision::Bf16 {
-            trained.masters()
+            trained.masters(states)
         } else {
             0
         }

@@ -31,6 +31,7 @@ pub mod schedule;
 mod seen_anew;
 pub mod session;
 pub mod stage_fields;
+mod states;
 mod tune;
 mod working;
 
@@ -54,4 +55,5 @@ pub use session::{
     Opening, Session, SessionRecipe, StepStats, TrainState, current_phase, on_this_rank,
 };
 pub use stage_fields::{Length, LoraStart};
+pub use states::States;
 pub use tune::Tune;

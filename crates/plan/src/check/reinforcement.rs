@@ -115,7 +115,7 @@ pub(crate) fn rl(
     let of_images = features(&bases, place, workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
         weights_bytes: bases.iter().map(|(base, _)| base.weights()).sum::<u64>() + adapters,
-        trained_bytes: trained.optimizer(recipe.session.lanes),
+        trained_bytes: trained.optimizer(recipe.session.lanes, recipe.session.states),
         features_bytes: of_images.bytes,
         work_bytes: phases.into_iter().max().unwrap_or(0),
     });

@@ -97,7 +97,8 @@ pub(crate) fn sft(
         (None, BasePrecision::Bf16) => trained.bytes / 2,
         _ => trained.bytes,
     };
-    let masters = lora.as_ref().map_or(budget.masters(trained), |_| 0);
+    let states = recipe.session.states;
+    let masters = lora.as_ref().map_or(budget.masters(trained, states), |_| 0);
     let keeps_best = recipe
         .evaluation
         .as_ref()
@@ -107,7 +108,7 @@ pub(crate) fn sft(
     let of_images = features(&[kept], place, workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
         weights_bytes: budget.weights() + adapter + best,
-        trained_bytes: trained.optimizer(lanes) + masters,
+        trained_bytes: trained.optimizer(lanes, states) + masters,
         features_bytes: of_images.bytes,
         work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
     });
@@ -239,7 +240,7 @@ pub(crate) fn reward(
     plan.memory = Some(Memory {
         // The best adapter so far is kept beside the one that is trained.
         weights_bytes: budget.weights() + 2 * trained.bytes,
-        trained_bytes: trained.optimizer(lanes),
+        trained_bytes: trained.optimizer(lanes, recipe.session.states),
         features_bytes: of_images.bytes,
         work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
     });
@@ -324,7 +325,7 @@ pub(crate) fn dpo(
     let of_images = features(&[kept], place, workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
         weights_bytes: budget.weights() + adapter,
-        trained_bytes: trained.optimizer(lanes),
+        trained_bytes: trained.optimizer(lanes, recipe.session.states),
         features_bytes: copies * of_images.bytes + (copies - 1) * of_images.disk_bytes,
         work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
     });

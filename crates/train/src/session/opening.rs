@@ -20,7 +20,8 @@ use crate::schedule::Schedule;
 use crate::{fingerprint, lanes};
 
 /// What every stage's resume may change.
-const MAY_CHANGE: [&str; 9] = [
+const MAY_CHANGE: [&str; 10] = [
+    "optimizer.states",
     "run.checkpoint_every",
     "run.deterministic",
     "run.device",
@@ -196,7 +197,7 @@ impl Opening {
         let TrainState { trained, kept } = parts;
         // Biases and norms do not decay, as in transformers' Trainer.
         let groups = ParamGroup::without_decay_on_vectors(trained, 1.0);
-        let mut optimizer = AdamW::new(recipe.adamw, groups)?;
+        let mut optimizer = AdamW::keeping(recipe.adamw, groups, recipe.states)?;
         let mut folder = None;
         let step = ranks.made_by_first(|| {
             let Some(claim) = claim else {

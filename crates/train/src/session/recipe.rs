@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use candor_recipe::Reader;
 
 use crate::stage_fields::{OUT, SEED};
-use crate::{AdamWConfig, DeviceChoice, FeaturePlace, Shape, Warmup};
+use crate::{AdamWConfig, DeviceChoice, FeaturePlace, Shape, States, Warmup};
 
 /// What every stage's recipe says about its optimizer and its run folder.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub struct SessionRecipe {
     pub adamw: AdamWConfig,
     /// Gradients are scaled down to this global norm.
     pub max_grad_norm: f64,
+    /// Where moments and masters are.
+    pub states: States,
     /// What the rate does after the warm-up.
     pub shape: Shape,
     /// How long the rate rises first.
@@ -65,6 +67,7 @@ impl SessionRecipe {
                     .required(),
             },
             max_grad_norm: recipe.f64("optimizer.max_grad_norm", "Gradients are scaled down to this norm over all trained weights.").positive().required(),
+            states: States::read(recipe),
             shape: recipe
                 .one_of(
                     "optimizer.schedule",

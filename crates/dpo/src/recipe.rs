@@ -118,7 +118,11 @@ impl DpoRecipe {
     /// keeps in memory.
     #[must_use]
     pub fn may_change(&self) -> &'static [&'static str] {
-        &["data.micro_batch", "model.activations"]
+        &[
+            "data.micro_batch",
+            "model.activations",
+            "model.recompute_blocks",
+        ]
     }
 }
 

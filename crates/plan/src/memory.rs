@@ -18,8 +18,9 @@
 //! | what a tower adds after the decoder's first layers (`DeepStack`) | `E · d` a token for each of these layers |
 //! | logits of a trained token | `16 V`; of PPO, which also has their entropy, `24 V` |
 //!
-//! A pass keeps all blocks (`activations = "keep"`), or every block's input and one block (`"recompute"`). A quantised
-//! base unpacks one layer at a time. The program itself takes [`PROGRAM`].
+//! A pass keeps all blocks (`activations = "keep"`), or every block's input and one block (`"recompute"`), or the
+//! first blocks' inputs and the other blocks (`recompute_blocks`). A quantised base unpacks one layer at a time. The
+//! program itself takes [`PROGRAM`].
 //!
 //! These are upper bounds of what candor asks for, and allocators need some more. `docs/performance.md` has
 //! measurements beside them.
@@ -293,6 +294,10 @@ impl<'a> Budget<'a> {
         let through_blocks = match pass.activations {
             Activations::Keep => layers * kept,
             Activations::Recompute => (layers + 2) * d * self.e() + kept,
+            Activations::RecomputeFirst(n) => {
+                let first = layers.min(n as u64);
+                (first + 2) * d * self.e() + (layers - first).max(1) * kept
+            }
         } + self.deep();
         let logits = pass.n_targets * self.n_words() * logit_bytes;
         let seeing = if lora.is_some_and(|lora| lora.with_tower) {

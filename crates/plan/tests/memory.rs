@@ -44,6 +44,11 @@ const WHOLE: &[&str] = &[
     "model.base_precision=\"bf16\"",
 ];
 
+const ONE_BLOCK: &[&str] = &[
+    "model.tune=\"all_but_tower\"",
+    "model.base_precision=\"bf16\"",
+    "model.recompute_blocks=1",
+];
 const ON_HOST: &[&str] = &[
     "model.tune=\"all_but_tower\"",
     "model.base_precision=\"bf16\"",
@@ -154,6 +159,7 @@ fn a_run_holds_what_its_plan_says() {
         ("sft", "recompute", LORA),
         ("sft", "keep", WHOLE),
         ("sft", "recompute", ON_HOST),
+        ("sft", "recompute", ONE_BLOCK),
         ("dpo", "keep", LORA),
         ("dpo", "recompute", LORA),
     ]

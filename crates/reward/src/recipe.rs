@@ -143,9 +143,13 @@ impl RewardRecipe {
     pub fn may_change(&self) -> &'static [&'static str] {
         let by_pass = self.centering_over == CenteringOver::MicroBatch;
         if by_pass && self.centering_coef != 0.0 {
-            return &["model.activations"];
+            return &["model.activations", "model.recompute_blocks"];
         }
-        &["data.micro_batch", "model.activations"]
+        &[
+            "data.micro_batch",
+            "model.activations",
+            "model.recompute_blocks",
+        ]
     }
 }
 

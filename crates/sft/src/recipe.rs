@@ -194,7 +194,11 @@ impl SftRecipe {
     /// keeps in memory.
     #[must_use]
     pub fn may_change(&self) -> &'static [&'static str] {
-        &["data.micro_batch", "model.activations"]
+        &[
+            "data.micro_batch",
+            "model.activations",
+            "model.recompute_blocks",
+        ]
     }
 }
 

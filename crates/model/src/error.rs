@@ -175,7 +175,7 @@ pub enum ModelError {
     /// Features of images do not fit on the disk.
     #[error(
         "{folder}: features of images take {:.1} GB that are in use, and may take {:.1} in all (raise run.features_disk_gb, name a \
-         larger disk with run.features_folder, or keep them in memory with run.features = \"memory\")", gigabytes(*.in_use), gigabytes(*.max_bytes)
+         larger disk with run.features_folder, or keep them in memory with run.features = \"memory\")", gigabytes(*in_use), gigabytes(*max_bytes)
     )]
     NoRoomForFeatures {
         /// The folder that holds them.

@@ -7,7 +7,7 @@ use candor_model::Activations;
 use candor_recipe::{Reader, Resolved};
 use candor_train::stage_fields::{MODEL, ROOT, read_activations, read_batch, read_pixels};
 use candor_train::{
-    BasePrecision, Judgements, Length, LoraStart, SessionRecipe, Tune, read_judgements,
+    BasePrecision, Judgements, Length, LoraStart, PassSize, SessionRecipe, Tune, read_judgements,
 };
 
 use crate::DpoError;
@@ -35,8 +35,8 @@ pub struct DpoRecipe {
     pub max_tokens: usize,
     /// Rows per update.
     pub batch: usize,
-    /// Rows per pass; gradients add up over the passes of an update.
-    pub micro_batch: usize,
+    /// The most that a pass has.
+    pub pass: PassSize,
     /// How long to train.
     pub length: Length,
     /// What is minimised.
@@ -83,6 +83,7 @@ impl DpoRecipe {
         let of_pass = "Comparisons, or rated answers, of a pass, a divisor of `data.batch`: changes memory and speed, never the result.";
         let of_update = "Comparisons, or rated answers, of an update.";
         let (batch, micro_batch) = read_batch(&mut recipe, [of_update, of_pass]);
+        let pass = PassSize::read(&mut recipe, micro_batch);
         let length = Length::read(&mut recipe);
         let objective = Objective::read(&mut recipe);
         if matches!(judgements, Judgements::Rated(_)) {
@@ -106,12 +107,17 @@ impl DpoRecipe {
             judgements,
             max_tokens,
             batch,
-            micro_batch,
+            pass,
             length,
             objective,
             evaluate_every,
             resolved,
         })
+    }
+
+    /// Rows of a pass without gradients, each of which may be two conversations of any length.
+    pub(crate) fn rows_of_a_pass(&self) -> usize {
+        self.pass.rows_of(2 * self.max_tokens)
     }
 
     /// The keys that a resume may change, besides those of every stage: how an update is cut into passes, and what a pass

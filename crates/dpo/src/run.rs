@@ -239,7 +239,7 @@ fn reference(
     };
     let policy = Policy { adapter, ..policy };
     let progress = opening.counter("reading the answers as the reference");
-    Reference::compute(print, &policy, rows, recipe.micro_batch, progress)
+    Reference::compute(print, &policy, rows, recipe.rows_of_a_pass(), progress)
 }
 
 impl Learner<'_> {
@@ -300,9 +300,8 @@ impl Learner<'_> {
         else {
             return Ok(0.0);
         };
-        let policy = self
-            .policy
-            .mismatched(rows, self.recipe.micro_batch, |_, _| ())?;
+        let n_rows = self.recipe.rows_of_a_pass();
+        let policy = self.policy.mismatched(rows, n_rows, |_, _| ())?;
         Ok(divergence(
             policy.as_flattened(),
             &reference.mismatched(rows),
@@ -313,9 +312,8 @@ impl Learner<'_> {
     fn measure(&self, rows: &[Row]) -> Result<(Figures, Vec<Scored>), DpoError> {
         let rows: Vec<&Row> = rows.iter().collect();
         let divergence = self.divergence(&rows)?;
-        let scored = self
-            .policy
-            .scores(&rows, self.recipe.micro_batch, |_, _| ())?;
+        let n_rows = self.recipe.rows_of_a_pass();
+        let scored = self.policy.scores(&rows, n_rows, |_, _| ())?;
         let objective = &self.recipe.objective;
         let figures = Figures::of(objective, &rows, &scored, self.reference, divergence);
         Ok((figures, scored))

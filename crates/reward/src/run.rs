@@ -299,7 +299,9 @@ impl Learner<'_> {
             head: self.head,
             features: self.features,
         };
-        let scores = judge.scores(&items, self.recipe.micro_batch, ranks)?;
+        // A pair is two conversations.
+        let rows = self.recipe.pass.rows_of(2 * self.recipe.max_tokens);
+        let scores = judge.scores(&items, rows, ranks)?;
         Ok(scores.iter().map(|pair| [pair[0], pair[1]]).collect())
     }
 }

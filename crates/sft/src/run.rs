@@ -7,8 +7,8 @@ use candor_model::sample::{Batch, Sample, SampleRules};
 use candor_model::{Adapter, Bundle, ImageFeatures, ModelFolder, Template, preflight};
 use candor_run::{Inputs, LaunchOptions, Outcome};
 use candor_train::{
-    Best, BestBy, Found, Length, LoraStart, Opening, Session, TrainState, Tune, check_room,
-    encode_images, fingerprint, say_seen_anew, say_skipped,
+    Best, BestBy, Found, Length, LoraStart, Opening, PassSize, Session, TrainState, Tune,
+    check_room, encode_images, fingerprint, say_seen_anew, say_skipped,
 };
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
@@ -209,7 +209,10 @@ pub fn run(
     // Which conversations an update takes follows from the micro-batch that the run began with.
     let first_micro_batch = opening.began_with("data.micro_batch");
     let ordered = SftRecipe {
-        micro_batch: first_micro_batch.unwrap_or(recipe.micro_batch),
+        pass: PassSize {
+            rows: first_micro_batch.unwrap_or(recipe.pass.rows),
+            ..recipe.pass
+        },
         ..recipe.clone()
     };
     let rules = bundle.rules(recipe.max_tokens, recipe.images.as_path());
@@ -261,10 +264,8 @@ pub fn run(
         session.begin_step();
         session.phase("pass");
         let mut passes = batches.of_step(done);
-        if ordered.micro_batch != recipe.micro_batch {
-            let samples = passes.concat();
-            let cut = samples.chunks(recipe.micro_batch);
-            passes = cut.map(<[&Sample]>::to_vec).collect();
+        if ordered.pass != recipe.pass || recipe.pass.tokens.is_some() {
+            passes = recipe.pass.cut(&passes.concat(), |sample| sample.ids.len());
         }
         let mut metrics = learner.update(&mut session, &passes, done + 1)?;
         let due = |looking: &&Looking<'_>| looking.held_out.is_due(done + 1, n_steps);
@@ -307,7 +308,8 @@ fn read(recipe: &SftRecipe, rules: SampleRules<'_>) -> Result<(Corpus, Option<He
     let held_out = recipe.evaluation.as_ref().map(|evaluation| {
         let look = Look::of_run(OnBadRow::Stop);
         // In the passes that the run began with: what shares a pass may decide the last bits of a loss.
-        HeldOut::read(recipe, evaluation, rules, look, recipe.micro_batch)
+        let rows = recipe.pass.rows_of(recipe.max_tokens);
+        HeldOut::read(recipe, evaluation, rules, look, rows)
     });
     Ok((corpus, held_out.transpose()?))
 }

@@ -77,10 +77,11 @@ pub(crate) fn sft(
     })?;
     let budget = budget(&known, recipe.base_precision);
     let longest = longest(workload.as_ref(), recipe.max_tokens as u64);
-    let rows = recipe.micro_batch as u64;
+    let rows = recipe.pass.rows as u64;
+    let (n_tokens, image) = (recipe.pass.most_tokens(longest), budget.image_tokens());
     let pass = Pass {
-        n_tokens: rows * longest,
-        n_targets: rows * targets(workload.as_ref(), longest, budget.image_tokens()),
+        n_tokens,
+        n_targets: n_tokens.min(rows * targets(workload.as_ref(), longest, image)),
         n_images: rows * images_of_a_row(workload.as_ref()),
         activations: recipe.activations,
     };
@@ -116,7 +117,7 @@ pub(crate) fn sft(
         kept_bytes: best,
         ..Training::new(
             lanes,
-            [recipe.batch, recipe.micro_batch],
+            [recipe.batch, recipe.pass.rows],
             trained,
             of_images.shared_bytes,
         )
@@ -227,9 +228,9 @@ pub(crate) fn reward(
     let budget = budget(&known, recipe.base_precision);
     let pair = longest(workload.as_ref(), 2 * recipe.max_tokens as u64);
     let pass = Pass {
-        n_tokens: recipe.micro_batch as u64 * pair,
+        n_tokens: recipe.pass.most_tokens(pair),
         n_targets: 0,
-        n_images: recipe.micro_batch as u64 * images_of_a_row(workload.as_ref()),
+        n_images: recipe.pass.rows as u64 * images_of_a_row(workload.as_ref()),
         activations: recipe.activations,
     };
     let training = budget.training(pass, Some(&lora), CROSS_ENTROPY);
@@ -248,7 +249,7 @@ pub(crate) fn reward(
         kept_bytes: trained.bytes,
         ..Training::new(
             lanes,
-            [recipe.batch, recipe.micro_batch],
+            [recipe.batch, recipe.pass.rows],
             trained,
             of_images.shared_bytes,
         )
@@ -302,11 +303,13 @@ pub(crate) fn dpo(
         |reading| Ok(candor_dpo::workload(recipe, reading)?),
     )?;
     let budget = budget(&known, recipe.base_precision);
-    let rows = recipe.micro_batch as u64;
+    let rows = recipe.pass.rows as u64;
     let longest = longest(workload.as_ref(), times * answers);
+    let n_tokens = recipe.pass.most_tokens(longest);
+    let image = times * budget.image_tokens();
     let pass = Pass {
-        n_tokens: rows * longest,
-        n_targets: rows * targets(workload.as_ref(), longest, times * budget.image_tokens()),
+        n_tokens,
+        n_targets: n_tokens.min(rows * targets(workload.as_ref(), longest, image)),
         n_images: rows * times * images_of_a_row(workload.as_ref()),
         activations: recipe.activations,
     };
@@ -331,7 +334,7 @@ pub(crate) fn dpo(
     });
     let training = Training::new(
         lanes,
-        [recipe.batch, recipe.micro_batch],
+        [recipe.batch, recipe.pass.rows],
         trained,
         copies * of_images.shared_bytes,
     );

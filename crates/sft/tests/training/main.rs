@@ -116,6 +116,31 @@ fn projector_pretraining_passes_over_batches_without_images() {
     );
 }
 
+/// An update learns the same from as many rows in a pass as fit, but for last bits.
+#[test]
+fn passes_bounded_by_tokens_change_nothing_but_last_bits() {
+    let folder = prepared();
+    let path = folder.path();
+    let run = |name: &str, tokens: Option<&str>| {
+        let out = out(path, name);
+        let sets: Vec<&str> = [out.as_str(), "run.steps=4"]
+            .into_iter()
+            .chain(tokens)
+            .collect();
+        sft(path, &sets).unwrap();
+        losses(&path.join(name))
+    };
+    let whole = run("whole", None);
+    // Two rows, then one: the rows have some twenty tokens.
+    for tokens in ["data.pass_tokens=60", "data.pass_tokens=1"] {
+        let cut = run(&tokens.replace('=', "-"), Some(tokens));
+        for (cut, whole) in cut.iter().zip(&whole) {
+            assert!((cut / whole - 1.0).abs() < 1e-3, "{tokens}: {cut} {whole}");
+        }
+        assert_eq!(cut.len(), 4);
+    }
+}
+
 #[test]
 fn a_run_never_goes_on_with_other_data_or_another_base() {
     let folder = prepared();

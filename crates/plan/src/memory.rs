@@ -9,7 +9,7 @@
 //! | weights | `E` each; linear layers of the blocks 1 in int8 and 0.516 in nf4 (4 bits, and 1 byte + 4/256 for 64) |
 //! | what is trained | 4 for a weight of an adapter, and 12 for the gradient and the two moments of any trained weight; with `run.lanes` above 1 4 more for a second gradient; of a base in bf16 6 more, for the weight in f32 and its gradient in bf16; with `optimizer.states = "host"` the moments and the weights in f32 are the host's, but for those of one tensor |
 //! | the best weights so far, where they are kept | 4 for a weight of an adapter, `E` for one of a base that is trained |
-//! | an image's features | `E` · rows · tower width, kept for a whole run; of an image in tiles, a row is a token that ends no line |
+//! | an image's features | `E` · rows · tower width, kept for a whole run in memory or on disk; of an image in tiles, a row is a token that ends no line |
 //! | an image where an adapter changes the tower | 12 a pixel, kept for a whole run in the place of its features |
 //! | a tower's block kept for the backward pass, where it has an adapter | `E · (11 d + 4 f)` a patch of the pass's images, `d` and `f` being the tower's; below f32 also 4 for each of `7 d + f` |
 //! | keys and values | `2 · E · L · k` for a token of a sequence that is being written |

@@ -194,7 +194,8 @@ impl Models {
         Ok(Inputs::new(named.chain(rewards.fingerprints()?)))
     }
 
-    /// Encodes the named images, once for each base, shared out to `ranks` and kept at `place`. `progress` hears how many are done, and of how many.
+    /// Encodes the named images, once for each base, shared out to `ranks` and kept at `place`. `progress` hears how many are done,
+    /// and of how many.
     ///
     /// # Errors
     /// Images are missing, damaged or over the limits, told with the rows that show them.

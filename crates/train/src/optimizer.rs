@@ -19,6 +19,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::error::TrainError;
 use crate::lanes::Total;
+use crate::param_group::ParamGroup;
 use crate::states::States;
 use crate::working::Working;
 
@@ -33,46 +34,6 @@ pub struct AdamWConfig {
     pub eps: f64,
     /// Weight decay, times the learning rate, taken off every weight whose group decays.
     pub weight_decay: f64,
-}
-
-/// Parameters that share a learning-rate multiplier and decay or not.
-#[derive(Debug)]
-pub struct ParamGroup {
-    /// Named leaves that require a gradient. Those in 16 bits get a master in f32.
-    pub tensors: Vec<(String, Tensor)>,
-    /// Multiplies the learning rate given to [`AdamW::step`].
-    pub lr_multiplier: f64,
-    /// Whether weight decay applies.
-    pub decay: bool,
-}
-
-impl ParamGroup {
-    /// One group in which everything decays.
-    #[must_use]
-    pub fn all(tensors: Vec<(String, Tensor)>, lr_multiplier: f64) -> Vec<Self> {
-        vec![Self {
-            tensors,
-            lr_multiplier,
-            decay: true,
-        }]
-    }
-
-    /// Two groups: matrices decay, tensors of at most one dimension (biases, norm weights) do not.
-    #[must_use]
-    pub fn without_decay_on_vectors(
-        tensors: Vec<(String, Tensor)>,
-        lr_multiplier: f64,
-    ) -> Vec<Self> {
-        let (matrices, vectors) = tensors.into_iter().partition(|(_, t)| t.dim() > 1);
-        [(matrices, true), (vectors, false)]
-            .into_iter()
-            .map(|(tensors, decay)| Self {
-                tensors,
-                lr_multiplier,
-                decay,
-            })
-            .collect()
-    }
 }
 
 #[derive(Debug)]

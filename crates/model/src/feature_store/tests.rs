@@ -39,7 +39,7 @@ fn look(pass: &[String]) -> Vec<Features> {
     pass.iter().enumerate().map(of).collect()
 }
 
-/// The first number of each image's features, and the letters of those that were encoded for it.
+/// A number of each image's features, and the letters of those that were encoded for it.
 fn seen(store: &FeatureStore, images: &Path, pass: &str) -> (Vec<f64>, String) {
     let mut encoded = String::new();
     let found = store.features(images, &names(pass), |missing| {

@@ -15,7 +15,8 @@ use super::restore::restore;
 use super::stopwatch::Stopwatch;
 use super::{Session, SessionRecipe, TrainState};
 use crate::error::TrainError;
-use crate::optimizer::{AdamW, ParamGroup};
+use crate::optimizer::AdamW;
+use crate::param_group::ParamGroup;
 use crate::schedule::Schedule;
 use crate::{fingerprint, lanes};
 

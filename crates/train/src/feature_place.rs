@@ -115,13 +115,18 @@ impl FeaturePlace {
         bundle: &Bundle,
         n_images: usize,
     ) -> Result<Option<FeatureStore>, ModelError> {
-        if bundle.model.sees_anew() || !self.is_disk(n_bytes(bundle, n_images)) {
+        let n_bytes = n_bytes(bundle, n_images);
+        if bundle.model.sees_anew() || !self.is_disk(n_bytes) {
             return Ok(None);
         }
         let Some(root) = self.folder.clone().or_else(features_folder) else {
             return Err(ModelError::NoFolderForFeatures);
         };
-        tracing::info!("features of images are kept in {}", root.display());
+        tracing::info!(
+            "features of {n_images} images, about {:.1} GB, are kept in {}",
+            n_bytes as f64 / GIGABYTE,
+            root.display()
+        );
         let of_passes = bundle.model.device() == Device::Cpu;
         FeatureStore::open(&root, &seen_by(bundle), self.disk_bytes, of_passes).map(Some)
     }

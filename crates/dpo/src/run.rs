@@ -252,6 +252,8 @@ impl Learner<'_> {
     ) -> Result<DpoMetrics, DpoError> {
         session.begin_step();
         let rows: Vec<&Row> = passes.iter().flatten().copied().collect();
+        let images = rows.iter().map(|row| row.answers.shared.image.as_deref());
+        self.policy.features.read_ahead(images.flatten());
         let objective = &self.recipe.objective;
         if objective.loss.needs_divergence() {
             session.phase("divergence");

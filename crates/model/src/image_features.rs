@@ -8,9 +8,11 @@
 //! photographs are kept on disk ([`FeatureStore`]) and read by the pass that shows them; few are kept in the host's memory. A
 //! GPU holds those of one pass at a time, which go there together.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::panic::panic_any;
 use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
 
 use candor_data::image::{Fitted, ImageLimits, decode, load_batch};
 use candor_data::rows::{BadRows, Look, RowFault, faults};
@@ -30,6 +32,8 @@ pub struct ImageFeatures {
     device: Device,
     /// While this is there, others leave on the disk what is kept there.
     _in_use: Option<InUse>,
+    /// Who reads ahead.
+    reader: RefCell<Option<JoinHandle<()>>>,
 }
 
 /// Where the features of an image are.
@@ -141,6 +145,7 @@ impl ImageFeatures {
             kept: ordered.into_iter().zip(kept).collect(),
             device: bundle.model.device(),
             _in_use: store.map(FeatureStore::into_in_use),
+            reader: RefCell::default(),
         })
     }
 
@@ -161,6 +166,7 @@ impl ImageFeatures {
                 .collect(),
             device: bundle.model.device(),
             _in_use: None,
+            reader: RefCell::default(),
         }
     }
 
@@ -175,6 +181,26 @@ impl ImageFeatures {
         let found: Option<Vec<&Kept>> = names.map(|name| self.kept.get(name)).collect();
         let found: Vec<Features> = found?.into_iter().map(Kept::features).collect();
         Some(Features::cat(&found)?.to_device(self.device))
+    }
+
+    /// Says that the images that the given rows show will be asked for soon: where they are on disk, they are read meanwhile, so
+    /// that a pass need not wait for more than the system's memory. Nothing is done while others are still read.
+    pub fn read_ahead<'a>(&self, all: impl IntoIterator<Item = &'a str>) {
+        let names = all.into_iter().flat_map(shown::names);
+        let entries = names.filter_map(|name| match self.kept.get(name)? {
+            Kept::InMemory(_) => None,
+            Kept::OnDisk(entry) => Some(entry.clone()),
+        });
+        let entries: Vec<Entry> = entries.collect();
+        let mut reader = self.reader.borrow_mut();
+        let is_busy = reader.as_ref().is_some_and(|reader| !reader.is_finished());
+        if entries.is_empty() || is_busy {
+            return;
+        }
+        // Without a thread everything is read when it is asked for.
+        let read = move || entries.iter().for_each(Entry::read_ahead);
+        let thread = thread::Builder::new().name("features".to_owned());
+        *reader = thread.spawn(read).ok();
     }
 
     /// Where features are given.

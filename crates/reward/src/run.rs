@@ -201,6 +201,9 @@ impl Learner<'_> {
         step: u64,
     ) -> Result<RewardMetrics, RewardError> {
         session.begin_step();
+        let pairs = passes.iter().flatten();
+        self.features
+            .read_ahead(pairs.filter_map(|pair| pair.shared.image.as_deref()));
         let share = Share {
             n_batch: passes.iter().map(Vec::len).sum(),
             centering_coef: self.recipe.centering_coef,

@@ -86,6 +86,8 @@ impl Learner<'_> {
         step: u64,
     ) -> Result<SftMetrics, SftError> {
         let samples = || passes.iter().flatten();
+        self.features
+            .read_ahead(samples().filter_map(|s| s.image.as_deref()));
         let n_targets: usize = samples().map(|s| s.n_targets()).sum();
         let losses = session.passes(passes, &mut |micro| {
             Ok::<_, SftError>(self.pass(micro, n_targets.max(1)))

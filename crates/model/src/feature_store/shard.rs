@@ -64,6 +64,12 @@ impl Entry {
         Ok(Features::of_image(rows, self.span))
     }
 
+    /// Reads them for the system to have them in memory when they are asked for.
+    pub(crate) fn read_ahead(&self) {
+        // Whoever asks for them finds out what is wrong.
+        let _ = self.bytes();
+    }
+
     fn bytes(&self) -> io::Result<Vec<u8>> {
         let mut file = File::open(self.path())?;
         file.seek(SeekFrom::Start(self.offset))?;

@@ -261,6 +261,19 @@ impl ModelConfig {
         }
     }
 
+    /// All that the configuration says of what the tower gives of an image, for fingerprints.
+    #[must_use]
+    pub fn tower_settings(&self) -> String {
+        match self {
+            Self::Llava(c) => {
+                let tiles = (&c.image_grid_pinpoints, &c.vision_aspect_ratio);
+                let read = (&c.vision_feature_layer, c.vision_feature_select_strategy);
+                format!("{:?}", (&c.model_type, &c.vision_config, read, tiles))
+            }
+            Self::Qwen(c) => format!("{:?}", (c.generation, &c.vision)),
+        }
+    }
+
     /// Tokens that one sequence may have.
     #[must_use]
     pub fn n_positions(&self) -> usize {

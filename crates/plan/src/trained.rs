@@ -1,5 +1,7 @@
 //! The weights that a stage trains, and what their gradients and moments take.
 
+use candor_train::States;
+
 /// Bytes of a number of an adapter, a gradient or a moment.
 pub(crate) const F32: u64 = 4;
 
@@ -33,15 +35,24 @@ impl Trained {
         }
     }
 
-    /// What passes in bf16 need besides [`Trained::optimizer`]: the weights themselves in f32, and a gradient in bf16.
+    /// What passes in bf16 need besides [`Trained::optimizer`]: the weights themselves in f32, where they are on the device, and
+    /// a gradient in bf16.
     #[must_use]
-    pub fn masters(self) -> u64 {
-        self.bytes + self.bytes / 2
+    pub fn masters(self, states: States) -> u64 {
+        self.states(states, 1) + self.bytes / 2
     }
 
     /// Gradients and moments, where gradients are summed in so many lanes: beside the sum of a lane is the total of all.
     #[must_use]
-    pub fn optimizer(self, lanes: usize) -> u64 {
-        (3 + u64::from(lanes > 1)) * self.bytes
+    pub fn optimizer(self, lanes: usize, states: States) -> u64 {
+        (1 + u64::from(lanes > 1)) * self.bytes + self.states(states, 2)
+    }
+
+    /// `n` numbers of each weight; of those on the host an update has those of one tensor on the device.
+    fn states(self, states: States, n: u64) -> u64 {
+        n * match states {
+            States::OnDevice => self.bytes,
+            States::OnHost => self.largest_bytes,
+        }
     }
 }

@@ -60,9 +60,9 @@ pub(crate) fn batches<'a>(
     recipe: &RewardRecipe,
     pairs: &'a Parts<Pair>,
 ) -> Result<Batches<'a, Pair>, RewardError> {
-    let sizes = [recipe.batch, recipe.micro_batch];
-    let seed = recipe.session.seed;
-    Ok(Batches::new(seed, &pairs.train, Pair::n_tokens, sizes)?)
+    let (seed, batch) = (recipe.session.seed, recipe.batch);
+    let of = Batches::new(seed, &pairs.train, Pair::n_tokens, batch, recipe.pass)?;
+    Ok(of)
 }
 
 /// A fingerprint of the tokenised pairs and of which part each is in.

@@ -7,7 +7,7 @@ use candor_data::image::PixelBounds;
 use candor_model::Activations;
 use candor_recipe::{Reader, Resolved};
 use candor_train::stage_fields::{MODEL, ROOT, read_activations, read_batch, read_pixels};
-use candor_train::{BasePrecision, Length, LoraStart, SessionRecipe, read_comparisons};
+use candor_train::{BasePrecision, Length, LoraStart, PassSize, SessionRecipe, read_comparisons};
 
 use crate::RewardError;
 use crate::loss::CenteringOver;
@@ -39,8 +39,8 @@ pub struct RewardRecipe {
     pub max_tokens: usize,
     /// Pairs per update.
     pub batch: usize,
-    /// Pairs per pass; gradients add up over the passes of an update.
-    pub micro_batch: usize,
+    /// The most that a pass has.
+    pub pass: PassSize,
     /// How long to train at most.
     pub length: Length,
     /// Factor of the loss's centering term.
@@ -86,6 +86,7 @@ impl RewardRecipe {
         let max_tokens = recipe.usize("data.max_tokens", "Longest conversation with its response and prompt, in tokens; a longer one is never cut in silence.").positive().required();
         let of_pass = "Pairs of a pass, a divisor of `data.batch`: changes memory and speed, and the loss only through `loss.centering_over`.";
         let (batch, micro_batch) = read_batch(&mut recipe, ["Pairs of an update.", of_pass]);
+        let pass = PassSize::read(&mut recipe, micro_batch);
         let length = Length::read(&mut recipe);
         let centering_coef = recipe
             .f64(
@@ -104,6 +105,12 @@ impl RewardRecipe {
                 "What that mean goes over; the reference's is the micro-batch.",
             )
             .required();
+        let by_pass = centering_over == CenteringOver::MicroBatch && centering_coef != 0.0;
+        if by_pass && pass.tokens.is_some_and(|n| n > 0) {
+            let problem = "loss.centering_over = \"micro_batch\" makes the loss of passes, which would follow from lengths";
+            let remedy = "leave it out, or centre over the batch";
+            recipe.mistake("data.pass_tokens", problem, remedy);
+        }
         let evaluate_every = recipe
             .u64(
                 "evaluation.every",
@@ -125,7 +132,7 @@ impl RewardRecipe {
             facts: facts.map(|path| root.join(path)),
             max_tokens,
             batch,
-            micro_batch,
+            pass,
             length,
             centering_coef,
             centering_over,
@@ -143,9 +150,13 @@ impl RewardRecipe {
     pub fn may_change(&self) -> &'static [&'static str] {
         let by_pass = self.centering_over == CenteringOver::MicroBatch;
         if by_pass && self.centering_coef != 0.0 {
-            return &["model.activations"];
+            return &["model.activations", "model.recompute_blocks"];
         }
-        &["data.micro_batch", "model.activations"]
+        &[
+            "data.micro_batch",
+            "model.activations",
+            "model.recompute_blocks",
+        ]
     }
 }
 

@@ -108,7 +108,8 @@ pub fn run(
     }
     let progress = session.counter("encoding images");
     let shown = pairs::images(&pairs);
-    let features = encode_images(&bundle, images, shown, &launch.ranks, progress)
+    let place = &recipe.session.features;
+    let features = encode_images(&bundle, images, shown, place, &launch.ranks, progress)
         .map_err(|error| error.in_rows(&pairs.images))?;
     session.doing("training");
     let learner = Learner {
@@ -200,6 +201,9 @@ impl Learner<'_> {
         step: u64,
     ) -> Result<RewardMetrics, RewardError> {
         session.begin_step();
+        let pairs = passes.iter().flatten();
+        self.features
+            .read_ahead(pairs.filter_map(|pair| pair.shared.image.as_deref()));
         let share = Share {
             n_batch: passes.iter().map(Vec::len).sum(),
             centering_coef: self.recipe.centering_coef,
@@ -298,7 +302,9 @@ impl Learner<'_> {
             head: self.head,
             features: self.features,
         };
-        let scores = judge.scores(&items, self.recipe.micro_batch, ranks)?;
+        // A pair is two conversations.
+        let rows = self.recipe.pass.rows_of(2 * self.recipe.max_tokens);
+        let scores = judge.scores(&items, rows, ranks)?;
         Ok(scores.iter().map(|pair| [pair[0], pair[1]]).collect())
     }
 }

@@ -3,6 +3,7 @@
 use candor_model::shared::{SharedBatch, SharedPrefix};
 use candor_model::{Adapter, Bundle, Features, ImageFeatures, ScalarHead};
 use candor_run::Ranks;
+use candor_train::inference;
 use tch::{Device, Kind, Tensor};
 
 use crate::RewardError;
@@ -62,12 +63,11 @@ impl Scorer<'_> {
     fn pass(&self, items: &[&SharedPrefix]) -> Result<Vec<f64>, RewardError> {
         let images = features_of(self.features, items)?;
         let batch = SharedBatch::new(items, self.bundle.tokenizer.pad, self.bundle.model.device());
-        let scores = tch::no_grad(|| {
+        Ok(inference(|| {
             let model = &self.bundle.model;
             let hidden = model.hidden_shared(&batch, images.as_ref(), Some(self.adapter));
-            self.head.forward(&hidden)
-        });
-        Ok(to_host(&scores))
+            to_host(&self.head.forward(&hidden))
+        }))
     }
 }
 

@@ -93,7 +93,8 @@ pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<
     let images = supply.images((steps.end - steps.start) * per_step * (1 + rounds as u64));
     let progress = session.counter("encoding images");
     let (folder, shown) = (&recipe.data.images, &prompts.images);
-    let images = models.encode(folder, &images, shown, &launch.ranks, progress)?;
+    let (place, ranks) = (&recipe.session.features, &launch.ranks);
+    let images = models.encode(folder, &images, shown, place, ranks, progress)?;
     session.doing("training");
     if steps.start == 0 && session.writes() {
         models.policy.save(&snapshot(session.path(), 0))?;

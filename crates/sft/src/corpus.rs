@@ -226,10 +226,10 @@ impl Corpus {
         let mixture = Mixture::new(seed, parts, recipe.epoch_rows)?;
         let batching = BatchConfig {
             seed,
-            batch_size: recipe.micro_batch,
+            batch_size: recipe.pass.rows,
             window_batches: WINDOW_BATCHES,
         };
-        let n_micro = recipe.batch / recipe.micro_batch;
+        let n_micro = recipe.batch / recipe.pass.rows;
         let steps_per_epoch = mixture.epoch_rows().div_ceil(recipe.batch).max(1) as u64;
         Ok(Self {
             samples,

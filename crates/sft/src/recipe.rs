@@ -12,7 +12,7 @@ use candor_recipe::{Reader, Resolved};
 use candor_train::stage_fields::{
     IMAGES, MODEL, ROOT, read_activations, read_batch, read_pixels, read_snapshots,
 };
-use candor_train::{BasePrecision, Length, LoraStart, SessionRecipe, Tune, on_bad_row};
+use candor_train::{BasePrecision, Length, LoraStart, PassSize, SessionRecipe, Tune, on_bad_row};
 
 pub use self::sources::{Files, SourceRecipe, TrainOn};
 use crate::SftError;
@@ -96,8 +96,8 @@ pub struct SftRecipe {
     pub max_tokens: usize,
     /// Conversations per update.
     pub batch: usize,
-    /// Conversations per pass; gradients add up over the passes of an update.
-    pub micro_batch: usize,
+    /// The most that a pass has.
+    pub pass: PassSize,
     /// Rows of an epoch, where sources have weights.
     pub epoch_rows: Option<usize>,
     /// How long to train.
@@ -161,6 +161,7 @@ impl SftRecipe {
         let of_update = "Conversations of an update.";
         let of_pass = "Conversations of a pass, a divisor of `data.batch`: changes memory and speed, never the result.";
         let (batch, micro_batch) = read_batch(&mut recipe, [of_update, of_pass]);
+        let pass = PassSize::read(&mut recipe, micro_batch);
         let epoch_rows = recipe
             .usize(
                 "data.epoch_rows",
@@ -186,7 +187,7 @@ impl SftRecipe {
             on_bad_row,
             max_tokens,
             batch,
-            micro_batch,
+            pass,
             epoch_rows,
             length,
             snapshot_every,
@@ -200,7 +201,11 @@ impl SftRecipe {
     /// keeps in memory.
     #[must_use]
     pub fn may_change(&self) -> &'static [&'static str] {
-        &["data.micro_batch", "model.activations"]
+        &[
+            "data.micro_batch",
+            "model.activations",
+            "model.recompute_blocks",
+        ]
     }
 }
 

@@ -11,14 +11,16 @@
 //! skipped as in PyTorch.
 //!
 //! A weight in 16 bits is trained through a master in f32 (`working.rs`): the optimizer's parameter is the master, and the model's
-//! tensor follows it.
+//! tensor follows it. Masters and moments may be on the host (`states.rs`).
 
 use std::collections::{BTreeMap, HashSet};
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::error::TrainError;
 use crate::lanes::Total;
+use crate::param_group::ParamGroup;
+use crate::states::States;
 use crate::working::Working;
 
 /// The constants of AdamW; the learning rate is given per step.
@@ -34,49 +36,11 @@ pub struct AdamWConfig {
     pub weight_decay: f64,
 }
 
-/// Parameters that share a learning-rate multiplier and decay or not.
-#[derive(Debug)]
-pub struct ParamGroup {
-    /// Named leaves that require a gradient. Those in 16 bits get a master in f32.
-    pub tensors: Vec<(String, Tensor)>,
-    /// Multiplies the learning rate given to [`AdamW::step`].
-    pub lr_multiplier: f64,
-    /// Whether weight decay applies.
-    pub decay: bool,
-}
-
-impl ParamGroup {
-    /// One group in which everything decays.
-    #[must_use]
-    pub fn all(tensors: Vec<(String, Tensor)>, lr_multiplier: f64) -> Vec<Self> {
-        vec![Self {
-            tensors,
-            lr_multiplier,
-            decay: true,
-        }]
-    }
-
-    /// Two groups: matrices decay, tensors of at most one dimension (biases, norm weights) do not.
-    #[must_use]
-    pub fn without_decay_on_vectors(
-        tensors: Vec<(String, Tensor)>,
-        lr_multiplier: f64,
-    ) -> Vec<Self> {
-        let (matrices, vectors) = tensors.into_iter().partition(|(_, t)| t.dim() > 1);
-        [(matrices, true), (vectors, false)]
-            .into_iter()
-            .map(|(tensors, decay)| Self {
-                tensors,
-                lr_multiplier,
-                decay,
-            })
-            .collect()
-    }
-}
-
 #[derive(Debug)]
 struct Parameter {
     name: String,
+    /// Where passes have it, and updates are computed.
+    device: Device,
     value: Tensor,
     /// What passes read in the place of `value`, where that is a master.
     working: Option<Working>,
@@ -97,12 +61,24 @@ pub struct AdamW {
 }
 
 impl AdamW {
-    /// An optimizer with zero moments.
+    /// An optimizer with zero moments, which has its states on the weights' devices.
     ///
     /// # Errors
     /// A name appears twice, a tensor is not a floating-point leaf that requires a gradient, or there is no
     /// parameter at all.
     pub fn new(config: AdamWConfig, groups: Vec<ParamGroup>) -> Result<Self, TrainError> {
+        Self::keeping(config, groups, States::OnDevice)
+    }
+
+    /// The same with its states elsewhere.
+    ///
+    /// # Errors
+    /// As [`AdamW::new`].
+    pub fn keeping(
+        config: AdamWConfig,
+        groups: Vec<ParamGroup>,
+        states: States,
+    ) -> Result<Self, TrainError> {
         let mut names = HashSet::new();
         let mut parameters = Vec::new();
         for group in groups {
@@ -120,14 +96,18 @@ impl AdamW {
                         "put it in one group only",
                     ));
                 }
+                let device = value.device();
+                let kept_on = states.of(device);
                 let (value, working) = match Working::of(&value) {
-                    Some((master, working)) => (master, Some(working)),
+                    Some((master, working)) => (master.to_device(kept_on), Some(working)),
                     None => (value, None),
                 };
+                let zeros = || Tensor::zeros(value.size(), (value.kind(), kept_on));
                 parameters.push(Parameter {
-                    exp_avg: value.detach().zeros_like(),
-                    exp_avg_sq: value.detach().zeros_like(),
+                    exp_avg: zeros(),
+                    exp_avg_sq: zeros(),
                     name,
+                    device,
                     value,
                     working,
                     n_updates: 0,
@@ -323,8 +303,8 @@ impl Parameter {
         if let Some(total) = &self.total {
             return Some(total.shallow_clone());
         }
-        let zeros = || (self.n_updates > 0).then(|| self.value.detach().zeros_like());
-        self.own_grad().or_else(zeros)
+        let zeros = || Tensor::zeros(self.value.size(), (self.value.kind(), self.device));
+        self.own_grad().or_else(|| (self.n_updates > 0).then(zeros))
     }
 
     /// The gradient of the passes so far, if one had it.
@@ -343,24 +323,36 @@ impl Parameter {
         let correction1 = 1.0 - config.beta1.powf(n_updates);
         let correction2_sqrt = (1.0 - config.beta2.powf(n_updates)).sqrt();
 
+        // What is on the device already is the same memory, and is changed in its place.
+        let there = |kept: &Tensor| kept.to_device(self.device);
+        let (grad, mut value) = (there(grad), there(&self.value));
+        let (mut exp_avg, mut exp_avg_sq) = (there(&self.exp_avg), there(&self.exp_avg_sq));
+
         if self.weight_decay != 0.0 {
-            let _ = self.value.g_mul_scalar_(1.0 - lr * self.weight_decay);
+            let _ = value.g_mul_scalar_(1.0 - lr * self.weight_decay);
         }
-        let _ = self.exp_avg.lerp_(grad, 1.0 - config.beta1);
-        let scaled_grad = grad * (1.0 - config.beta2);
-        let _ = self
-            .exp_avg_sq
+        let _ = exp_avg.lerp_(&grad, 1.0 - config.beta1);
+        let scaled_grad = &grad * (1.0 - config.beta2);
+        let _ = exp_avg_sq
             .g_mul_scalar_(config.beta2)
-            .addcmul_(&scaled_grad, grad);
-        let denominator = self
-            .exp_avg_sq
+            .addcmul_(&scaled_grad, &grad);
+        let denominator = exp_avg_sq
             .sqrt()
             .g_div_scalar_(correction2_sqrt)
             .g_add_scalar_(config.eps);
-        let scaled_mean = &self.exp_avg * -(lr / correction1);
-        let _ = self.value.addcdiv_(&scaled_mean, &denominator);
+        let scaled_mean = &exp_avg * -(lr / correction1);
+        let _ = value.addcdiv_(&scaled_mean, &denominator);
         if let Some(working) = &mut self.working {
-            working.follow(&self.value);
+            working.follow(&value);
+        }
+        for (kept, new) in [
+            (&mut self.value, value),
+            (&mut self.exp_avg, exp_avg),
+            (&mut self.exp_avg_sq, exp_avg_sq),
+        ] {
+            if kept.device() != new.device() {
+                kept.copy_(&new);
+            }
         }
     }
 }

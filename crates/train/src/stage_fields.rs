@@ -157,19 +157,36 @@ pub fn read_pixels(recipe: &mut Reader) -> PixelBounds {
     PixelBounds { min, max }
 }
 
-/// Reads `model.activations`.
+/// Reads `model.activations` and `model.recompute_blocks`.
 pub fn read_activations(recipe: &mut Reader) -> Activations {
     let choices = [
         ("keep", Activations::Keep),
         ("recompute", Activations::Recompute),
     ];
-    recipe
+    let activations = recipe
         .one_of(
             "model.activations",
             &choices,
             "Whether a training pass keeps what all blocks computed, or computes it again on the way back (gradient checkpointing: less memory, a third more time).",
         )
-        .required()
+        .required();
+    let first = recipe
+        .usize(
+            "model.recompute_blocks",
+            "How many of the decoder's blocks, the first ones, compute again where `model.activations` is \"recompute\"; what the others computed is kept. All if absent.",
+        )
+        .positive()
+        .optional();
+    match (activations, first.filter(|&n| n > 0)) {
+        (Activations::Recompute, Some(n)) => return Activations::RecomputeFirst(n),
+        (Activations::Keep, Some(_)) => {
+            let problem = "blocks are to compute again, but model.activations is \"keep\"";
+            let remedy = "write model.activations = \"recompute\", or leave the blocks out";
+            recipe.mistake("model.recompute_blocks", problem, remedy);
+        }
+        _ => {}
+    }
+    activations
 }
 
 /// Reads `data.batch` and `data.micro_batch`, which divides it; `meanings` is what they mean.

@@ -9,7 +9,7 @@ use candor_reward::RewardRecipe;
 use candor_run::Workload;
 use candor_sample::SampleRecipe;
 use candor_sft::{Files, GroundRecipe, SftRecipe, Tune};
-use candor_train::{BasePrecision, Judgements, Length, LoraStart};
+use candor_train::{BasePrecision, FeaturePlace, Judgements, Length, LoraStart};
 
 use super::known::{
     OfImages, budget, counted, features, images_of_a_row, known_lora, longest, model, targets,
@@ -80,10 +80,11 @@ pub(crate) fn sft(
     })?;
     let budget = budget(&known, recipe.base_precision);
     let longest = longest(workload.as_ref(), recipe.max_tokens as u64);
-    let rows = recipe.micro_batch as u64;
+    let rows = recipe.pass.rows as u64;
+    let (n_tokens, image) = (recipe.pass.most_tokens(longest), budget.image_tokens());
     let pass = Pass {
-        n_tokens: rows * longest,
-        n_targets: rows * targets(workload.as_ref(), longest, budget.image_tokens()),
+        n_tokens,
+        n_targets: n_tokens.min(rows * targets(workload.as_ref(), longest, image)),
         n_images: rows * images_of_a_row(workload.as_ref()),
         activations: recipe.activations,
     };
@@ -100,16 +101,18 @@ pub(crate) fn sft(
         (None, BasePrecision::Bf16) => trained.bytes / 2,
         _ => trained.bytes,
     };
-    let masters = lora.as_ref().map_or(budget.masters(trained), |_| 0);
+    let states = recipe.session.states;
+    let masters = lora.as_ref().map_or(budget.masters(trained, states), |_| 0);
     let keeps_best = recipe
         .evaluation
         .as_ref()
         .is_some_and(|evaluation| evaluation.keep_best);
     let best = if keeps_best { held } else { 0 };
-    let of_images = features(&[kept], workload.as_ref(), &mut plan);
+    let place = &recipe.session.features;
+    let of_images = features(&[kept], place, workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
         weights_bytes: budget.weights() + adapter + best,
-        trained_bytes: trained.optimizer(lanes) + masters,
+        trained_bytes: trained.optimizer(lanes, states) + masters,
         features_bytes: of_images.bytes,
         work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
     });
@@ -117,7 +120,7 @@ pub(crate) fn sft(
         kept_bytes: best,
         ..Training::new(
             lanes,
-            [recipe.batch, recipe.micro_batch],
+            [recipe.batch, recipe.pass.rows],
             trained,
             of_images.shared_bytes,
         )
@@ -228,18 +231,20 @@ pub(crate) fn reward(
     let budget = budget(&known, recipe.base_precision);
     let pair = longest(workload.as_ref(), 2 * recipe.max_tokens as u64);
     let pass = Pass {
-        n_tokens: recipe.micro_batch as u64 * pair,
+        n_tokens: recipe.pass.most_tokens(pair),
         n_targets: 0,
-        n_images: recipe.micro_batch as u64 * images_of_a_row(workload.as_ref()),
+        n_images: recipe.pass.rows as u64 * images_of_a_row(workload.as_ref()),
         activations: recipe.activations,
     };
     let training = budget.training(pass, Some(&lora), CROSS_ENTROPY);
     let trained = budget.adapter(&lora);
-    let of_images = features(&[(budget, lora.with_tower)], workload.as_ref(), &mut plan);
+    let kept = (budget, lora.with_tower);
+    let place = &recipe.session.features;
+    let of_images = features(&[kept], place, workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
         // The best adapter so far is kept beside the one that is trained.
         weights_bytes: budget.weights() + 2 * trained.bytes,
-        trained_bytes: trained.optimizer(lanes),
+        trained_bytes: trained.optimizer(lanes, recipe.session.states),
         features_bytes: of_images.bytes,
         work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
     });
@@ -247,7 +252,7 @@ pub(crate) fn reward(
         kept_bytes: trained.bytes,
         ..Training::new(
             lanes,
-            [recipe.batch, recipe.micro_batch],
+            [recipe.batch, recipe.pass.rows],
             trained,
             of_images.shared_bytes,
         )
@@ -301,11 +306,13 @@ pub(crate) fn dpo(
         |reading| Ok(candor_dpo::workload(recipe, reading)?),
     )?;
     let budget = budget(&known, recipe.base_precision);
-    let rows = recipe.micro_batch as u64;
+    let rows = recipe.pass.rows as u64;
     let longest = longest(workload.as_ref(), times * answers);
+    let n_tokens = recipe.pass.most_tokens(longest);
+    let image = times * budget.image_tokens();
     let pass = Pass {
-        n_tokens: rows * longest,
-        n_targets: rows * targets(workload.as_ref(), longest, times * budget.image_tokens()),
+        n_tokens,
+        n_targets: n_tokens.min(rows * targets(workload.as_ref(), longest, image)),
         n_images: rows * times * images_of_a_row(workload.as_ref()),
         activations: recipe.activations,
     };
@@ -314,22 +321,23 @@ pub(crate) fn dpo(
         .map_or(budget.trained_base(), |lora| budget.adapter(lora));
     let adapter = lora.as_ref().map_or(0, |lora| budget.adapter(lora).bytes);
     let training = budget.training(pass, lora.as_ref(), CROSS_ENTROPY);
-    // Spoilt images have features of their own, but those of other rows.
+    // Spoilt images have features of their own, which are kept in memory, but those of other rows.
     let copies = match objective.image_negative {
         Some(ImageNegative::Crop | ImageNegative::Blank) => 2,
         Some(ImageNegative::Other) | None => 1,
     };
     let kept = (budget, lora.as_ref().is_some_and(|lora| lora.with_tower));
-    let of_images = features(&[kept], workload.as_ref(), &mut plan);
+    let place = &recipe.session.features;
+    let of_images = features(&[kept], place, workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
         weights_bytes: budget.weights() + adapter,
-        trained_bytes: trained.optimizer(lanes),
-        features_bytes: copies * of_images.bytes,
+        trained_bytes: trained.optimizer(lanes, recipe.session.states),
+        features_bytes: copies * of_images.bytes + (copies - 1) * of_images.disk_bytes,
         work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
     });
     let training = Training::new(
         lanes,
-        [recipe.batch, recipe.micro_batch],
+        [recipe.batch, recipe.pass.rows],
         trained,
         copies * of_images.shared_bytes,
     );
@@ -382,7 +390,7 @@ impl Speaking<'_> {
         let writing = budget.writing(self.batch_rows as u64, longest(workload, bound));
         let lora = self.adapter.map(|folder| known_lora(made, folder, plan));
         let kept = (budget, lora.as_ref().is_some_and(|lora| lora.with_tower));
-        let of_images = features(&[kept], workload, plan);
+        let of_images = features(&[kept], &FeaturePlace::memory(), workload, plan);
         let memory = Memory {
             weights_bytes: budget.weights() + lora.map_or(0, |lora| budget.adapter(&lora).bytes),
             features_bytes: of_images.bytes,

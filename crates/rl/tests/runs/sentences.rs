@@ -13,6 +13,7 @@ use candor_rl::rollout::Rollout;
 use candor_rl::scoring::score;
 use candor_run::Ranks;
 use candor_testing::files::lines;
+use candor_train::FeaturePlace;
 use tch::Device;
 
 use crate::fixture::{BAD, GOOD, SCORE_MEAN, SCORE_STD, finished, prepared, recipe};
@@ -31,6 +32,7 @@ fn a_sentence_earns_what_it_changes_in_the_score() {
             &recipe.data.images,
             &images,
             &prompts.images,
+            &FeaturePlace::memory(),
             &Ranks::alone(),
             |_, _| (),
         )

@@ -1,6 +1,7 @@
 //! Real runs on a handful of drawn images: what is trained, what is left alone, what is reported.
 
 mod families;
+mod features;
 mod held_out;
 mod messages;
 mod pixels;
@@ -115,6 +116,31 @@ fn projector_pretraining_passes_over_batches_without_images() {
             .iter()
             .all(|loss| loss.is_finite())
     );
+}
+
+/// An update learns the same from as many rows in a pass as fit, but for last bits.
+#[test]
+fn passes_bounded_by_tokens_change_nothing_but_last_bits() {
+    let folder = prepared();
+    let path = folder.path();
+    let run = |name: &str, tokens: Option<&str>| {
+        let out = out(path, name);
+        let sets: Vec<&str> = [out.as_str(), "run.steps=4"]
+            .into_iter()
+            .chain(tokens)
+            .collect();
+        sft(path, &sets).unwrap();
+        losses(&path.join(name))
+    };
+    let whole = run("whole", None);
+    // Two rows, then one: the rows have some twenty tokens.
+    for tokens in ["data.pass_tokens=60", "data.pass_tokens=1"] {
+        let cut = run(&tokens.replace('=', "-"), Some(tokens));
+        for (cut, whole) in cut.iter().zip(&whole) {
+            assert!((cut / whole - 1.0).abs() < 1e-3, "{tokens}: {cut} {whole}");
+        }
+        assert_eq!(cut.len(), 4);
+    }
 }
 
 #[test]

@@ -15,15 +15,21 @@ use super::restore::restore;
 use super::stopwatch::Stopwatch;
 use super::{Session, SessionRecipe, TrainState};
 use crate::error::TrainError;
-use crate::optimizer::{AdamW, ParamGroup};
+use crate::optimizer::AdamW;
+use crate::param_group::ParamGroup;
 use crate::schedule::Schedule;
 use crate::{fingerprint, lanes};
 
 /// What every stage's resume may change.
-const MAY_CHANGE: [&str; 5] = [
+const MAY_CHANGE: [&str; 10] = [
+    "optimizer.states",
     "run.checkpoint_every",
     "run.deterministic",
     "run.device",
+    "run.features",
+    "run.features_disk_gb",
+    "run.features_folder",
+    "run.features_memory_gb",
     "run.keep_checkpoints",
     "run.out",
 ];
@@ -192,7 +198,7 @@ impl Opening {
         let TrainState { trained, kept } = parts;
         // Biases and norms do not decay, as in transformers' Trainer.
         let groups = ParamGroup::without_decay_on_vectors(trained, 1.0);
-        let mut optimizer = AdamW::new(recipe.adamw, groups)?;
+        let mut optimizer = AdamW::keeping(recipe.adamw, groups, recipe.states)?;
         let mut folder = None;
         let step = ranks.made_by_first(|| {
             let Some(claim) = claim else {

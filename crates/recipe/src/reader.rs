@@ -54,14 +54,14 @@ impl Reader {
     }
 
     /// A reader of the values alone whose keys `belong`, for a recipe that is several stages' at once: `belong` is asked about
-    /// each table and, of one that does not belong as a whole, about each key in it. What is wrong with the file itself is a
-    /// mistake of every part.
+    /// each key at the top and, of a table, about each key in it (`table.key`). What is wrong with the file itself is a mistake
+    /// of every part.
     #[must_use]
     pub fn part(&self, belong: impl Fn(&str) -> bool) -> Self {
         let mut part = self.clone();
         if let Node::Table(entries) = &mut part.root.node {
             entries.retain(|name, item| match &mut item.node {
-                Node::Table(inner) if !belong(name) => {
+                Node::Table(inner) if !inner.is_empty() => {
                     inner.retain(|key, _| belong(&format!("{name}.{key}")));
                     !inner.is_empty()
                 }
@@ -70,6 +70,13 @@ impl Reader {
         }
         part.asked.clear();
         part
+    }
+
+    /// The same with more overrides, as those of `--set`.
+    #[must_use]
+    pub fn with(mut self, sets: &[String]) -> Self {
+        self.mistakes.extend(overrides::apply(&mut self.root, sets));
+        self
     }
 
     /// The recipe as it is, whoever reads which part of it.

@@ -2,9 +2,8 @@
 
 use anyhow::bail;
 use candor_data::ComparisonFormat;
-use candor_data::atomic;
-use candor_data::formats::{captions, images, preference, preference_log};
-use candor_judge::feedback::{Feedback, Summary};
+use candor_data::formats::{captions, images};
+use candor_judge::feedback::{self, Feedback, Summary};
 use candor_judge::{ChatJudge, Settings};
 use candor_reward::{BestOfN, RewardModel};
 
@@ -28,12 +27,12 @@ fn preferences(arguments: &PreferencesArguments) -> anyhow::Result<()> {
     let book = arguments.facts.as_deref().map(captions::read).transpose()?;
     let facts = arguments.facts.as_deref().zip(book.as_ref());
     let shown = arguments.images.as_deref();
-    let feedback = Feedback::new(path, pairs, &settings, facts, shown)?;
+    let asked = Feedback::new(path, pairs, &settings, facts, shown)?;
     let (prices, spend) = (settings.prices(), &settings.spend);
     let has_prices = spend.prompt_price.is_some() || spend.completion_price.is_some();
     let attempts = settings.limits.attempts;
     let judge = ChatJudge::open(&arguments.judge, settings, 0)?;
-    let (n_replies, most) = feedback.outstanding(&judge)?;
+    let (n_replies, most) = asked.outstanding(&judge)?;
     let money = if has_prices {
         let file = arguments.judge.display();
         format!(", {:.2} by the prices of {file}", prices.of(most))
@@ -48,7 +47,7 @@ fn preferences(arguments: &PreferencesArguments) -> anyhow::Result<()> {
     if arguments.dry_run {
         return Ok(());
     }
-    let (rows, summary) = feedback.ask(&judge, &|n| eprintln!("judge: {n} replies"))?;
+    let (rows, summary) = asked.ask(&judge, &|n| eprintln!("judge: {n} replies"))?;
     if rows.is_empty() {
         bail!(
             "{}: the judge could not tell the answers of any of {} pairs apart; nothing is written",
@@ -56,11 +55,7 @@ fn preferences(arguments: &PreferencesArguments) -> anyhow::Result<()> {
             summary.n_pairs
         );
     }
-    let beside = |ending: &str| arguments.out.with_extension(ending);
-    preference_log::write(&beside("log.jsonl"), &rows)?;
-    preference::write(&arguments.out, &rows)?;
-    let json = serde_json::to_string_pretty(&summary)? + "\n";
-    atomic::write(&beside("summary.json"), json.as_bytes())?;
+    feedback::write(&arguments.out, &rows, &summary)?;
     println!("{}: {}", arguments.out.display(), told(&summary));
     Ok(())
 }

@@ -62,6 +62,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Judge(command) => judge::run(command),
         Command::Reward(arguments) => stage::reward(&arguments),
         Command::Dpo(arguments) => stage::dpo(&arguments),
+        Command::Rounds(arguments) => stage::rounds(&arguments),
         Command::Rl(arguments) => stage::rl(&arguments),
         Command::Eval(arguments) => evaluate::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),

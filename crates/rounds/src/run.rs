@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use candor_data::atomic;
 use candor_data::formats::llava;
 use candor_run::{Claim, LaunchOptions, Outcome, RunError, RunOptions, write_result};
 use serde::de::DeserializeOwned;
@@ -216,6 +217,9 @@ fn sample(
     for file in 1..=recipe.n_answers / 2 {
         let sampling = round.sampling(file)?;
         if !is_finished(&sampling.out) {
+            if launch.stop.requested() {
+                return Ok(None);
+            }
             let launch = stage(launch, &sampling.out, None);
             if candor_sample::run(&sampling, &launch, device)? == Outcome::Stopped {
                 return Ok(None);
@@ -244,6 +248,8 @@ fn label(
     let candidates = sampled.iter().map(|run| run.join("candidates.jsonl"));
     let candidates: Vec<PathBuf> = candidates.collect();
     let (preferences, out) = (round.preferences(), round.labels());
+    // What a killed process has left half written there; the folders of the stages are swept by themselves.
+    atomic::sweep(&out);
     let answers = Answers {
         recipe,
         candidates: &candidates,
@@ -259,7 +265,7 @@ fn label(
         });
     };
     let json = serde_json::to_string_pretty(&labels).map_err(|error| damaged(&kept, &error))?;
-    candor_data::atomic::write(&kept, (json + "\n").as_bytes())?;
+    atomic::write(&kept, (json + "\n").as_bytes())?;
     tracing::info!("rounds: {} comparisons to learn from", labels.n_preferences);
     Ok(Some(labels))
 }
@@ -291,5 +297,32 @@ fn damaged(path: &Path, error: &serde_json::Error) -> RoundsError {
         path: path.to_owned(),
         problem: format!("damaged: {error}"),
         remedy: "delete the folder of this round and of those after it, and resume".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candor_testing::metrics::undocumented;
+
+    use super::*;
+
+    #[test]
+    fn every_metric_is_documented() {
+        let metrics = RoundMetrics {
+            step: 1,
+            n_prompts: 2,
+            n_cut: 3,
+            mean_response_tokens: 4.0,
+            labels: Labels {
+                n_preferences: 5,
+                score_mean: None,
+                best_score_mean: None,
+            },
+            held_out_accuracy: None,
+            held_out_margin: None,
+        };
+        let page = include_str!("../../../docs/metrics.md");
+        let missing = undocumented(page, "rounds", &metrics);
+        assert!(missing.is_empty(), "{missing:?}");
     }
 }

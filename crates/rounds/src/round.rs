@@ -68,11 +68,11 @@ impl<'a> Round<'a> {
     /// The policy that the round ends with: an adapter, or a whole model.
     #[must_use]
     pub fn policy(&self) -> PathBuf {
-        self.learned().join(self.is_trained()[1])
+        self.learned().join(self.trains()[1])
     }
 
     /// The key of the recipes that names what is trained, and its folder in that of a run.
-    fn is_trained(&self) -> [&'static str; 2] {
+    fn trains(&self) -> [&'static str; 2] {
         match self.recipe.dpo.tune {
             Tune::Lora(_) => ["model.adapter", "adapter"],
             Tune::AllButTower | Tune::Projector => ["model.base", "model"],
@@ -81,7 +81,7 @@ impl<'a> Round<'a> {
 
     /// The setting that makes a stage go on from the policy that a run has trained.
     fn policy_of(&self, run: &Path) -> String {
-        let [key, folder] = self.is_trained();
+        let [key, folder] = self.trains();
         set(key, &run.join(folder))
     }
 

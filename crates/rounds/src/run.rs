@@ -196,9 +196,11 @@ fn one(
     }))
 }
 
-/// How a stage of a round is started: gone on with where it has begun.
+/// How a stage of a round is started: gone on with where it has begun, and of one that begins with the weights of another run,
+/// where it has noted which these were.
 fn stage(launch: &LaunchOptions, out: &Path, init_from: Option<PathBuf>) -> LaunchOptions {
-    let resume = began(out);
+    let noted = init_from.is_none() || out.join("init_from.json").exists();
+    let resume = began(out) && noted;
     LaunchOptions {
         resume,
         init_from: init_from.filter(|_| !resume),

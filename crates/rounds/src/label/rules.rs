@@ -32,7 +32,7 @@ pub(super) fn scored(answers: Answers<'_>, terms: &[Term]) -> Result<Labels, Rou
     rewards.check(&prompts)?;
     let responses: Vec<Answered<'_>> = both()
         .flat_map(|(group, told)| {
-            group.answers.iter().map(|answer| Answered {
+            group.answers.iter().map(move |answer| Answered {
                 answer: &answer.text,
                 n_tokens: answer.n_tokens,
                 ..told.answered(group)

@@ -56,6 +56,9 @@ pub enum RoundsError {
 }
 
 fn listed(files: &[PathBuf]) -> String {
-    let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    let names: Vec<String> = files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
     names.join(" and ")
 }

@@ -162,7 +162,7 @@ impl Planner {
             rounds::rounds(path, &recipe, made, n_ranks)?
         } else if reader.has("dpo.loss") {
             stages::dpo(path, &DpoRecipe::read(reader)?, made, n_ranks)?
-        } else if reader.has("data.preferences") {
+        } else if reader.has("data.preferences") || reader.has("data.rated") {
             stages::reward(path, &RewardRecipe::read(reader)?, made, n_ranks)?
         } else if reader.has("model.tune") {
             stages::sft(path, &SftRecipe::read(reader)?, made, n_ranks)?

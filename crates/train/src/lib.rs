@@ -38,7 +38,7 @@ pub use base_precision::BasePrecision;
 pub use batches::Batches;
 pub use best::{Best, BestBy, Found};
 pub use candor_torch_ext::libtorch::deterministically;
-pub use comparisons::{Judgements, read_comparisons, read_judgements};
+pub use comparisons::{Judgements, read_judgements};
 pub use device::{Available, Chosen, DeviceChoice, NoCuda, available, device_name};
 pub use error::TrainError;
 pub use images::{encode_images, gather_features, turns};

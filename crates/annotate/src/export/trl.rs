@@ -11,8 +11,6 @@ use serde_json::{Value, json};
 /// A comparison as TRL's trainers read it; none where nothing is preferred.
 pub(super) fn row(preference: &Preference) -> Option<Value> {
     let prompt: Vec<Value> = preference.turns.iter().map(message).collect();
-    let answer =
-        |text: &str| json!([{"role": "assistant", "content": [{"type": "text", "text": text}]}]);
     let mut row = json!({
         "id": preference.id,
         "prompt": prompt,
@@ -25,8 +23,13 @@ pub(super) fn row(preference: &Preference) -> Option<Value> {
     Some(row)
 }
 
+/// An answer as a list of one message.
+pub(super) fn answer(text: &str) -> Value {
+    json!([{"role": "assistant", "content": [{"type": "text", "text": text}]}])
+}
+
 /// A turn as a message, with the placeholder as a part of its own.
-fn message(turn: &Turn) -> Value {
+pub(super) fn message(turn: &Turn) -> Value {
     let role = match turn.from {
         Speaker::Human => "user",
         Speaker::Gpt => "assistant",

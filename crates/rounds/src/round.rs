@@ -118,13 +118,12 @@ impl<'a> Round<'a> {
             format!("data.preferences=[{}]", quoted(&self.preferences())),
         ];
         let before = self.before();
-        match (self.recipe.reference, &before) {
-            (ReferenceOf::Round, Some(run)) => {
-                sets.push(self.policy_of(run));
-                Ok((self.recipe.dpo_with(&sets, true)?, None))
-            }
-            _ => Ok((self.recipe.dpo_with(&sets, false)?, before)),
+        let of_round = self.recipe.reference == ReferenceOf::Round;
+        if let Some(run) = before.as_deref().filter(|_| of_round) {
+            sets.push(self.policy_of(run));
+            return Ok((self.recipe.dpo_with(&sets, true)?, None));
         }
+        Ok((self.recipe.dpo_with(&sets, false)?, before))
     }
 }
 

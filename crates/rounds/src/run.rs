@@ -180,8 +180,10 @@ fn one(
     if !learn(round, launch, device)? {
         return Ok(None);
     }
-    let counts = sampled.iter().map(|run| read(&run.join("result.json")));
-    let counts: Vec<SampleCounts> = counts.collect::<Result<_, _>>()?;
+    let counts = sampled
+        .iter()
+        .map(|run| read::<SampleCounts>(&run.join("result.json")));
+    let counts = counts.collect::<Result<Vec<_>, _>>()?;
     let held_out: HeldOut = read(&round.learned().join("result.json"))?;
     let tokens: f64 = counts.iter().map(|run| run.mean_response_tokens).sum();
     Ok(Some(RoundMetrics {

@@ -11,6 +11,7 @@ mod trl;
 
 use std::path::Path;
 
+use candor_data::formats::trl::unpaired;
 use candor_data::formats::{preference, preference_log};
 use serde::{Deserialize, Serialize};
 
@@ -95,7 +96,12 @@ pub async fn render(
         return not_empty(format, lines(segments::rows(&evidence.items)), 0);
     }
     if format == Format::Sentences {
-        return not_empty(format, lines(sentences::rows(&evidence.items)), 0);
+        let rows = sentences::rows(&evidence.items);
+        if rows.is_empty() {
+            return Err(nothing(format, 0));
+        }
+        let text = unpaired::render(Path::new(format.file_name()), &rows)?;
+        return not_empty(format, (text, rows.len()), 0);
     }
     let Some(aggregate) = aggregate else {
         let remedy = "name one of majority, adjudicated, weighted";

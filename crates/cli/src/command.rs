@@ -36,6 +36,7 @@ fn unshared(command: &Command) -> Option<&'static str> {
     match command {
         Command::Demo(_) => Some("demo"),
         Command::Judge(JudgeCommand::Preferences(_)) => Some("judge preferences"),
+        Command::Judge(JudgeCommand::Sentences(_)) => Some("judge sentences"),
         Command::Judge(JudgeCommand::Best(_)) => Some("judge best"),
         Command::Eval(arguments) => match arguments.command {
             Some(EvalCommand::Run(_)) => Some("eval run"),

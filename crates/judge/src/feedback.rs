@@ -223,7 +223,7 @@ pub fn write(out: &Path, rows: &[Preference], summary: &Summary) -> Result<(), J
 }
 
 /// The facts about a pair's image, a line each.
-fn known(
+pub(crate) fn known(
     path: &Path,
     pair: &Comparison,
     facts: Option<(&Path, &FactBook)>,
@@ -252,7 +252,7 @@ fn known(
 }
 
 /// What both answers respond to; who said what only where there were several turns.
-fn asked(turns: &[Turn]) -> String {
+pub(crate) fn asked(turns: &[Turn]) -> String {
     let said = |turn: &Turn| turn.value.replace(IMAGE_PLACEHOLDER, "").trim().to_owned();
     if let [one] = turns {
         return said(one);

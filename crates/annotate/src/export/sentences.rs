@@ -6,15 +6,14 @@
 //! each person's marks of an answer are rows of their own. The format is TRL's of unpaired preferences, which `candor
 //! reward` and `candor dpo` read by `data.rated`.
 
+use candor_data::RatedAnswer;
 use candor_data::sentences::sentences;
-use serde_json::{Value, json};
 
-use super::trl;
 use crate::answer::Which;
 use crate::store::{Given, Judged};
 
 /// The rows of all marked answers of closed items.
-pub(super) fn rows(items: &[Judged]) -> Vec<Value> {
+pub(super) fn rows(items: &[Judged]) -> Vec<RatedAnswer> {
     let mut rows = Vec::new();
     for item in items.iter().filter(|item| item.is_closed) {
         let given = item.answers.iter().chain(&item.decision).enumerate();
@@ -28,7 +27,7 @@ pub(super) fn rows(items: &[Judged]) -> Vec<Value> {
 }
 
 /// The rows of an answer as one person marked it.
-fn of_answer(item: &Judged, number: usize, given: &Given, which: Which) -> Vec<Value> {
+fn of_answer(item: &Judged, number: usize, given: &Given, which: Which) -> Vec<RatedAnswer> {
     let marks = given.answer.marks.iter();
     let marks = marks.filter(|mark| mark.answer == which);
     let marks: Vec<[usize; 2]> = marks.map(|mark| [mark.start, mark.end]).collect();
@@ -37,18 +36,12 @@ fn of_answer(item: &Judged, number: usize, given: &Given, which: Which) -> Vec<V
     }
     let letter = if which == Which::A { 'a' } else { 'b' };
     let labelled = labelled(&item.outputs[which.index()], &marks);
-    let row = |(place, (text, is_clean)): (usize, (&str, bool))| {
-        let prompt: Vec<Value> = item.turns.iter().map(trl::message).collect();
-        let mut row = json!({
-            "id": format!("{}-{number}{letter}-{place}", item.name),
-            "prompt": prompt,
-            "completion": trl::answer(text),
-            "label": is_clean,
-        });
-        if let Some(image) = &item.image {
-            row["images"] = json!([image]);
-        }
-        row
+    let row = |(place, (text, is_clean)): (usize, (&str, bool))| RatedAnswer {
+        id: format!("{}-{number}{letter}-{place}", item.name),
+        image: item.image.clone(),
+        turns: item.turns.clone(),
+        answer: text.to_owned(),
+        is_desirable: is_clean,
     };
     labelled.into_iter().enumerate().map(row).collect()
 }

@@ -12,6 +12,7 @@
 
 mod message;
 pub mod unpaired;
+pub mod written;
 
 use std::path::Path;
 

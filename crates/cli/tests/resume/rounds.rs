@@ -133,8 +133,7 @@ fn rules_set_the_best_answer_to_a_prompt_against_the_worst() {
     let label = [
         ("label.by", "rules"),
         ("rewards", rule),
-        ("rounds.n", "1"),
-        ("rounds.prompts", "20"),
+        ("rounds.prompts", "18"),
         ("rounds.reference", "first"),
     ];
     run(candor(folder).args(arguments("rounds-rules", &label)));
@@ -150,6 +149,12 @@ fn rules_set_the_best_answer_to_a_prompt_against_the_worst() {
             }
         }
     }
+    // The second round goes on from the first one's weights, and its reference is the recipe's model.
+    let second = folder.join("rounds-rules/round-2/dpo");
+    let resolved = fs::read_to_string(second.join("resolved.toml")).unwrap();
+    assert!(resolved.contains("[model.lora]"), "{resolved}");
+    let from = fs::read_to_string(second.join("init_from.json")).unwrap();
+    assert!(from.contains("rounds-rules/round-1/dpo"), "{from}");
     let rows = log(folder, "rounds-rules");
     assert!(!rows.is_empty());
     for row in &rows {

@@ -6,10 +6,12 @@
 
 mod aggregate;
 mod segments;
+mod sentences;
 
 use std::path::Path;
 
 use candor_data::Comparison;
+use candor_data::formats::trl::unpaired;
 use candor_data::formats::{preference, preference_log, trl};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +31,8 @@ pub enum Format {
     Trl,
     /// Corrected answers beside the false ones, with the false words, in the manner of RLHF-V.
     Segments,
+    /// Marked answers up to the end of each sentence, with whether it is clean: rated answers, JSON lines.
+    Sentences,
     /// Everything that happened to items of work, JSON lines.
     Events,
 }
@@ -42,6 +46,7 @@ impl Format {
             Self::Llava => "llava",
             Self::Trl => "trl",
             Self::Segments => "segments",
+            Self::Sentences => "sentences",
             Self::Events => "events",
         }
     }
@@ -54,6 +59,7 @@ impl Format {
             Self::Llava => "preferences.json",
             Self::Trl => "preferences.trl.jsonl",
             Self::Segments => "segments.jsonl",
+            Self::Sentences => "sentences.jsonl",
             Self::Events => "events.jsonl",
         }
     }
@@ -71,7 +77,7 @@ pub struct Exported {
 }
 
 /// The text of an export. `seed` is the project's, for the record. A rule is needed by the formats that have one
-/// preference for each item, and ignored by segments and events.
+/// preference for each item, and ignored by segments, sentences and events.
 ///
 /// # Errors
 /// [`AnnotateError::NothingToExport`] where the file would be empty, [`Refusal::Invalid`] where a rule is needed and there
@@ -88,6 +94,14 @@ pub async fn render(
     let evidence = store.evidence().await?;
     if format == Format::Segments {
         return not_empty(format, lines(segments::rows(&evidence.items)), 0);
+    }
+    if format == Format::Sentences {
+        let rows = sentences::rows(&evidence.items);
+        if rows.is_empty() {
+            return Err(nothing(format, 0));
+        }
+        let text = unpaired::render(Path::new(format.file_name()), &rows)?;
+        return not_empty(format, (text, rows.len()), 0);
     }
     let Some(aggregate) = aggregate else {
         let remedy = "name one of majority, adjudicated, weighted";

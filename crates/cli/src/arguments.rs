@@ -109,6 +109,15 @@ pub enum Command {
                             docs/algorithms/dpo.md has every formula."
     )]
     Dpo(TrainArguments),
+    /// Learn in rounds from the policy's own answers: sample, compare (a reward model, a judge, rules or people), DPO, again.
+    #[command(
+        after_help = "Example:\n  candor rounds recipes/demo/4-rounds.toml\n  candor rounds recipes/demo/4-rounds.toml --resume\n  \
+                            candor rounds recipes/demo/4-rounds.toml --set run.out=runs/demo/rounds-first --set \
+                            rounds.reference=first\n\nA finished stage is never run again, and with a larger rounds.n a resume \
+                            adds rounds. Where people compare, it stops and says which file it waits for. \
+                            docs/algorithms/rounds.md has the formulas."
+    )]
+    Rounds(StageArguments),
     /// Reinforcement learning against a reward model, rules, judges or functions of your own: PPO, GRPO, leave-one-out or
     /// REINFORCE.
     #[command(

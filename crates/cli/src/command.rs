@@ -40,6 +40,7 @@ fn unshared(command: &Command) -> Option<&'static str> {
     match command {
         Command::Demo(_) => Some("demo"),
         Command::Judge(JudgeCommand::Preferences(_)) => Some("judge preferences"),
+        Command::Judge(JudgeCommand::Sentences(_)) => Some("judge sentences"),
         Command::Judge(JudgeCommand::Best(_)) => Some("judge best"),
         Command::Eval(arguments) => match arguments.command {
             Some(EvalCommand::Run(_)) => Some("eval run"),
@@ -67,6 +68,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Judge(command) => judge::run(command),
         Command::Reward(arguments) => stage::reward(&arguments),
         Command::Dpo(arguments) => stage::dpo(&arguments),
+        Command::Rounds(arguments) => stage::rounds(&arguments),
         Command::Rl(arguments) => stage::rl(&arguments),
         Command::Eval(arguments) => evaluate::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),

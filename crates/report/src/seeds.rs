@@ -4,6 +4,7 @@
 //! `report.html`, a page like that of one demo. How seeds are pooled and what that assumes is in [`candor_stats::pooled`].
 //! Of a claim it says "shown" or "the opposite" where the whole 95% interval lies on one side, else "not decided".
 
+mod algorithms;
 mod claims;
 mod demos;
 mod figures;
@@ -17,6 +18,7 @@ use serde::Serialize;
 
 use crate::{About, Family, ReportError};
 
+pub use algorithms::AlgorithmDifference;
 pub use claims::{Bound, Claim, Decision, Part, Unit};
 pub(crate) use demos::Demo;
 pub use figures::FigureRow;
@@ -44,6 +46,8 @@ pub struct SeedsSummary {
     pub policies: Vec<FigureRow>,
     /// Some numbers of the algorithms.
     pub algorithms: Vec<FigureRow>,
+    /// How they differ from PPO with facts.
+    pub algorithm_differences: Vec<AlgorithmDifference>,
 }
 
 /// A demo among others.
@@ -110,6 +114,7 @@ impl SeedsSummary {
             reward_models: figures::reward_models(demos),
             policies: figures::policies(demos),
             algorithms: figures::algorithms(demos),
+            algorithm_differences: algorithms::differences(demos)?,
         })
     }
 

@@ -298,6 +298,18 @@ impl Algorithm {
         }
     }
 
+    /// The name of a policy of it in the demo's folder of evaluations; without facts to show or to hide, its own.
+    #[must_use]
+    pub fn policy(self, facts: Option<bool>) -> String {
+        match (self, facts) {
+            (Self::Ppo, Some(true)) => Policy::FactRlhf.key().to_owned(),
+            (Self::Ppo, Some(false)) => Policy::Rlhf.key().to_owned(),
+            (other, Some(true)) => format!("{}_facts", other.key()),
+            (other, Some(false)) => format!("{}_no_facts", other.key()),
+            (other, None) => other.key().to_owned(),
+        }
+    }
+
     /// As it is called on the page.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -42,7 +42,7 @@ pub use base_precision::BasePrecision;
 pub use batches::Batches;
 pub use best::{Best, BestBy, Found};
 pub use candor_torch_ext::libtorch::{deterministically, inference};
-pub use comparisons::{Judgements, read_comparisons, read_judgements};
+pub use comparisons::{Judgements, read_judgements};
 pub use device::{Available, Chosen, DeviceChoice, NoCuda, available, device_name};
 pub use error::TrainError;
 pub use feature_place::{FeaturePlace, cache_folder, features_folder};

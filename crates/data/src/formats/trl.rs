@@ -15,6 +15,7 @@ mod message;
 pub mod messages;
 mod row;
 pub mod unpaired;
+pub mod written;
 
 use std::path::Path;
 
@@ -22,8 +23,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use self::message::{Message, Names, Text};
-pub(super) use self::row::message as written_message;
 pub use self::row::row;
+pub(super) use self::written::message as written_message;
 use super::hub::Set;
 use super::images::Embedded;
 use super::preference_log::context_fault;

@@ -223,13 +223,13 @@ pub(crate) fn reward(
     };
     let facts = recipe.facts.iter();
     let facts = facts.filter(|_| recipe.wording.prompt.with_facts());
-    let files = recipe.comparisons.files.iter().map(|file| &file.path);
-    let files = files.chain(facts);
+    let files = recipe.judgements.paths().into_iter().chain(facts);
     let workload = counted(files, &known, &mut plan, bound::reward(recipe), |reading| {
         Ok(candor_reward::workload(recipe, reading)?)
     })?;
     let budget = budget(&known, recipe.base_precision);
-    let pair = longest(workload.as_ref(), 2 * recipe.max_tokens as u64);
+    let responses = if recipe.learns_from_rated() { 1 } else { 2 };
+    let pair = longest(workload.as_ref(), responses * recipe.max_tokens as u64);
     let pass = Pass {
         n_tokens: recipe.pass.most_tokens(pair),
         n_targets: 0,

@@ -92,6 +92,19 @@ impl SeedsSummary {
                 text += &self.numbers(rows);
             }
         }
+        if !self.algorithm_differences.is_empty() {
+            text +=
+                "\n| CHAIR | less | difference over the seeds (95 % interval) |\n|---|---|---|\n";
+        }
+        for one in &self.algorithm_differences {
+            let (of, measure) = (&one.of, one.measure);
+            let _ = writeln!(
+                text,
+                "| {measure} of {of} | {} | {} |",
+                one.less,
+                one.mean()
+            );
+        }
         for demo in &self.demos {
             let memory = demo.peak_memory_bytes as f64 / 1e9;
             let _ = write!(

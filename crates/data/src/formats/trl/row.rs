@@ -6,8 +6,8 @@
 
 use serde_json::{Value, json};
 
+use super::written::{answer, message};
 use crate::comparison::Comparison;
-use crate::conversation::{IMAGE_PLACEHOLDER, Speaker, Turn};
 use crate::shown;
 
 /// A comparison as TRL's trainers read it; none where nothing is preferred.
@@ -15,8 +15,6 @@ use crate::shown;
 pub fn row(comparison: &Comparison) -> Option<Value> {
     let preferred = comparison.preferred()?;
     let prompt: Vec<Value> = comparison.turns.iter().map(message).collect();
-    let answer =
-        |text: &str| json!([{"role": "assistant", "content": [{"type": "text", "text": text}]}]);
     let mut row = json!({
         "id": comparison.id,
         "prompt": prompt,
@@ -32,55 +30,13 @@ pub fn row(comparison: &Comparison) -> Option<Value> {
     Some(row)
 }
 
-/// A turn as a message, with the placeholder as a part of its own.
-pub(in crate::formats) fn message(turn: &Turn) -> Value {
-    let role = match turn.from {
-        Speaker::Human => "user",
-        Speaker::Gpt => "assistant",
-    };
-    let texts: Vec<&str> = turn.value.split(IMAGE_PLACEHOLDER).collect();
-    let texts = on_lines(&texts).unwrap_or(texts);
-    let mut parts = Vec::new();
-    for (i, text) in texts.into_iter().enumerate() {
-        if i > 0 {
-            parts.push(json!({"type": "image"}));
-        }
-        if !text.is_empty() {
-            parts.push(json!({"type": "text", "text": text}));
-        }
-    }
-    json!({"role": role, "content": parts})
-}
-
-/// The texts between images that stand on lines of their own, without the line breaks that set them apart, which
-/// templates put there themselves. None where an image stands among the words, or with more blanks: then all of them
-/// count.
-fn on_lines<'a>(texts: &[&'a str]) -> Option<Vec<&'a str>> {
-    let last = texts.len() - 1;
-    let bare = |(i, text): (usize, &&'a str)| {
-        let mut text = *text;
-        if text.is_empty() && (i == 0 || i == last) {
-            return Some(text);
-        }
-        if i > 0 {
-            text = text.strip_prefix('\n')?;
-        }
-        if i < last {
-            text = text.strip_suffix('\n')?;
-        }
-        let blank = (i > 0 && text.starts_with(char::is_whitespace))
-            || (i < last && text.ends_with(char::is_whitespace));
-        (!text.is_empty() && !blank).then_some(text)
-    };
-    texts.iter().enumerate().map(bare).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
     use super::*;
     use crate::comparison::Judgement;
+    use crate::conversation::Turn;
     use crate::formats::trl;
     use crate::preference::{Side, Verdict};
 

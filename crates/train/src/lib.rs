@@ -60,4 +60,4 @@ pub use session::{
 };
 pub use stage_fields::{Length, LoraStart};
 pub use states::States;
-pub use tune::{Tune, snapshot};
+pub use tune::{Tune, keep_snapshot, snapshot};

@@ -17,7 +17,7 @@ use crate::{export, import};
 const FIRST_INVITE_HOURS: u32 = 24;
 
 fn blocking<T>(work: impl Future<Output = Result<T, AnnotateError>>) -> Result<T, AnnotateError> {
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|source| AnnotateError::Io {
@@ -25,8 +25,11 @@ fn blocking<T>(work: impl Future<Output = Result<T, AnnotateError>>) -> Result<T
             place: "the runtime".into(),
             remedy: "check the limits on threads and memory",
             source,
-        })?
-        .block_on(work)
+        })?;
+    let done = runtime.block_on(work);
+    // Statistics and images that are still being computed are for nobody any more.
+    runtime.shutdown_background();
+    done
 }
 
 async fn opened(path: &Path) -> Result<(Project, Store), AnnotateError> {

@@ -4,12 +4,14 @@
 //! fall together. What is not defined is `None`.
 
 mod agreements;
+mod kept;
 mod models;
 mod people;
 
 use candor_stats::bootstrap::{Interval, intervals};
 use serde::Serialize;
 
+pub use self::kept::{Aged, Kept};
 use crate::answer::Pick;
 use crate::store::{Evidence, Judged};
 

@@ -11,6 +11,8 @@ import { qualityView } from "./quality.js";
 
 /** Progress is looked at again so often; quality takes the server longer and waits to be asked. */
 const REFRESH_MS = 30_000;
+/** Figures that are being computed are asked for again after this time. */
+const COMPUTING_MS = 3000;
 
 async function told(work) {
   try {
@@ -27,9 +29,19 @@ async function showOverview() {
   part("progress-body").replaceChildren(...overviewView(overview));
 }
 
+/** Shows what the server has, and what it computes because of that when it is there. */
 async function showQuality() {
-  const quality = await get("/api/admin/quality");
-  part("quality-body").replaceChildren(...qualityView(quality));
+  const show = async () => {
+    const aged = await get("/api/admin/quality");
+    part("quality-body").replaceChildren(...qualityView(aged));
+    return aged;
+  };
+  const before = await show();
+  let newest = before;
+  while (!newest.is_current && newest.computed_at === before.computed_at) {
+    await new Promise((resolve) => setTimeout(resolve, COMPUTING_MS));
+    newest = await show();
+  }
 }
 
 async function showPeople() {

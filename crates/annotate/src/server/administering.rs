@@ -15,7 +15,7 @@ use super::reply::Failure;
 use super::session::Admin;
 use crate::error::Refusal;
 use crate::export::{self, Aggregate, Format};
-use crate::quality::{self, Quality};
+use crate::quality::Aged;
 use crate::store::{Amendment, Overview, Role};
 
 /// `GET /api/admin/overview`
@@ -27,14 +27,8 @@ pub(super) async fn overview(
 }
 
 /// `GET /api/admin/quality`
-pub(super) async fn quality(
-    State(app): State<Arc<App>>,
-    _: Admin,
-) -> Result<Json<Quality>, Failure> {
-    let evidence = app.store.evidence().await?;
-    let seed = app.project.seed;
-    let quality = tokio::task::spawn_blocking(move || quality::of(&evidence, seed)).await;
-    Ok(Json(quality.map_err(|_| Refusal::NotFound("statistic"))?))
+pub(super) async fn quality(State(app): State<Arc<App>>, _: Admin) -> Result<Json<Aged>, Failure> {
+    Ok(Json(app.quality.look(&app.store, app.project.seed).await?))
 }
 
 /// `GET /api/admin/people`

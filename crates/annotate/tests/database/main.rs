@@ -9,4 +9,5 @@ mod office;
 mod people;
 mod postgres;
 mod protocol;
+mod quality;
 mod transfers;

@@ -14,6 +14,7 @@ mod judged;
 mod members;
 mod outcome;
 mod overview;
+mod pauses;
 mod people;
 mod release;
 mod renewals;

@@ -14,6 +14,9 @@ const REFRESH_MS = 30_000;
 /** Figures that are being computed are asked for again after this time. */
 const COMPUTING_MS = 3000;
 
+/** Whether the project is paused, as was last seen. */
+let isPaused = false;
+
 async function told(work) {
   try {
     await work();
@@ -27,6 +30,14 @@ async function told(work) {
 async function showOverview() {
   const overview = await get("/api/admin/overview");
   part("progress-body").replaceChildren(...overviewView(overview));
+  isPaused = overview.paused_at !== null;
+  part("pause").textContent = isPaused ? "Go on" : "Pause";
+  part("pause").disabled = false;
+}
+
+async function pause() {
+  await post("/api/admin/pause", { paused: !isPaused });
+  await showOverview();
 }
 
 /** Shows what the server has, and what it computes because of that when it is there. */
@@ -93,6 +104,7 @@ part("export-format").addEventListener(
   "change",
   ({ target }) => (part("export-aggregate").disabled = target.value === "events"),
 );
+part("pause").addEventListener("click", () => told(pause));
 part("quality-again").addEventListener("click", () => told(showQuality));
 part("events-more").addEventListener("click", ({ target }) => told(() => showMoreEvents(target)));
 setInterval(() => document.hidden || told(showOverview), REFRESH_MS);

@@ -63,6 +63,23 @@ pub(super) async fn invite(
     Ok(Json(json!({"link": link, "expires_at": expires_at})))
 }
 
+/// Body of `POST /api/admin/pause`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PauseBody {
+    paused: bool,
+}
+
+/// `POST /api/admin/pause`
+pub(super) async fn pause(
+    State(app): State<Arc<App>>,
+    Admin(by): Admin,
+    Body(body): Body<PauseBody>,
+) -> Result<StatusCode, Failure> {
+    app.store.pause(by.person, body.paused).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// Body of `POST /api/admin/people/{person}`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

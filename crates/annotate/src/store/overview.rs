@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 
 use super::Store;
 use super::database::{Row, values};
+use super::pauses;
 use super::unshown::{self, Unshown};
 use crate::error::AnnotateError;
 
@@ -41,6 +42,8 @@ pub struct Overview {
     pub answers_by_day: Vec<Day>,
     /// Gold and training items that are passed over, because their image cannot be shown.
     pub unshown: Vec<Unshown>,
+    /// Since when nobody is given anything new, in Unix milliseconds, because the project is paused.
+    pub paused_at: Option<i64>,
 }
 
 /// The answers of a day.
@@ -128,6 +131,7 @@ impl Store {
             eta_ms: eta_ms(n_left, n_recent, now - first),
             answers_by_day: days.iter().map(day).collect::<Result<_, AnnotateError>>()?,
             unshown: unshown::all(connection).await?,
+            paused_at: pauses::since(connection).await?,
         })
     }
 

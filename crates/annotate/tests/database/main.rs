@@ -6,6 +6,7 @@ mod claims;
 mod exports;
 mod imports;
 mod office;
+mod pauses;
 mod people;
 mod postgres;
 mod protocol;

@@ -4,6 +4,7 @@
 //! fall together. What is not defined is `None`.
 
 mod agreements;
+mod days;
 mod kept;
 mod models;
 mod people;
@@ -11,6 +12,7 @@ mod people;
 use candor_stats::bootstrap::{Interval, intervals};
 use serde::Serialize;
 
+pub use self::days::{PersonDay, by_day, days_csv};
 pub use self::kept::{Aged, Kept};
 use crate::answer::Pick;
 use crate::store::{Evidence, Judged};

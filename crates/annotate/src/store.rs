@@ -44,7 +44,7 @@ use self::database::{Connection, Pool, values};
 pub use self::items::{Image, Known, NewItem};
 pub use self::judged::{Evidence, Given, GoldAnswer, Judged};
 pub use self::members::{Amendment, Invite, Member};
-pub use self::overview::{Day, Overview, Told};
+pub use self::overview::{Day, Overview, Timed, Told};
 pub use self::people::{Person, Role, Stage};
 pub use self::release::FlagReason;
 pub use self::schema::VERSION;

@@ -1,6 +1,7 @@
 // The admin page: loads its sections and does what its buttons say.
 
 import { get, post, Refusal, Unreachable } from "./api.js";
+import { showDays, showOlderDays } from "./days.js";
 import { make, part } from "./element.js";
 import { showMoreEvents } from "./events.js";
 import { time } from "./figures.js";
@@ -105,7 +106,8 @@ part("export-format").addEventListener(
   ({ target }) => (part("export-aggregate").disabled = target.value === "events"),
 );
 part("pause").addEventListener("click", () => told(pause));
+part("days-older").addEventListener("click", showOlderDays);
 part("quality-again").addEventListener("click", () => told(showQuality));
 part("events-more").addEventListener("click", ({ target }) => told(() => showMoreEvents(target)));
 setInterval(() => document.hidden || told(showOverview), REFRESH_MS);
-for (const show of [showOverview, showQuality, showPeople]) told(show);
+for (const show of [showOverview, showDays, showQuality, showPeople]) told(show);

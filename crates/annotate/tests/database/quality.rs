@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use candor_annotate::answer::Pick;
+use candor_annotate::project::Kind;
 use candor_annotate::quality::{self, Aged, Kept, Quality};
 use candor_annotate::store::Role;
 
@@ -31,6 +32,33 @@ fn n_answers(quality: &Quality) -> usize {
 }
 
 on_both! {
+    days_count_the_answers_to_work_that_stand("overlap = 1\ngold_rate = 0.5\n") |office: Box<Office>| async move {
+        office.known(Kind::Gold, 2).await;
+        office.work(4).await;
+        let people = office.annotators(2).await;
+        // Gold is drawn now and then; it counts nowhere here.
+        let mut n_work = 0;
+        while n_work < 3 {
+            let task = office.claim(&people[0]).await.unwrap();
+            n_work += usize::from(task.answers.a.contains("w-"));
+            office.answer(&people[0], &task, first(good(&task))).await.unwrap();
+        }
+        office.clock.pass(86_400_000);
+        office.work_through(&people[1], good).await;
+        let told = async || -> Vec<(i64, String, usize, Option<f64>)> {
+            let answers = office.store.timed_answers().await.unwrap();
+            let days = quality::by_day(&answers).into_iter();
+            days.map(|day| (day.day_at, day.name, day.n_answers, day.median_secs)).collect()
+        };
+        let [first_day, second_day] = [START_MS, START_MS + 86_400_000];
+        let one = |day, name: &str, n| (day, name.to_owned(), n, Some(1.0));
+        assert_eq!(told().await, [one(second_day, "person 1", 1), one(first_day, "person 0", 3)]);
+        // What the page shows beside it are the same answers.
+        let overview = office.store.overview().await.unwrap();
+        let by_day: Vec<(i64, i64)> = overview.answers_by_day.iter().map(|day| (day.day_at, day.n)).collect();
+        assert_eq!(by_day, [(first_day, 3), (second_day, 1)]);
+    };
+
     kept_figures_follow_answers_corrections_and_withdrawals("overlap = 2\n") |office: Box<Office>| async move {
         let figures = Arc::new(Kept::default());
         let none = figures.newest(&office.store).await.unwrap();

@@ -45,14 +45,11 @@ on_both! {
         }
         office.clock.pass(86_400_000);
         office.work_through(&people[1], good).await;
-        let told = async || -> Vec<(i64, String, usize, Option<f64>)> {
-            let answers = office.store.timed_answers().await.unwrap();
-            let days = quality::by_day(&answers).into_iter();
-            days.map(|day| (day.day_at, day.name, day.n_answers, day.median_secs)).collect()
-        };
+        let days = quality::by_day(&office.store.timed_answers().await.unwrap());
+        let told: Vec<_> = days.into_iter().map(|day| (day.day_at, day.name, day.n_answers, day.median_secs)).collect();
         let [first_day, second_day] = [START_MS, START_MS + 86_400_000];
         let one = |day, name: &str, n| (day, name.to_owned(), n, Some(1.0));
-        assert_eq!(told().await, [one(second_day, "person 1", 1), one(first_day, "person 0", 3)]);
+        assert_eq!(told, [one(second_day, "person 1", 1), one(first_day, "person 0", 3)]);
         // What the page shows beside it are the same answers.
         let overview = office.store.overview().await.unwrap();
         let by_day: Vec<(i64, i64)> = overview.answers_by_day.iter().map(|day| (day.day_at, day.n)).collect();

@@ -1,23 +1,26 @@
 //! What `candor annotate …` does, one function for each command.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use candor_data::atomic;
 use tokio::net::TcpListener;
 
 use crate::clock::SystemClock;
 use crate::error::AnnotateError;
 use crate::export::{Aggregate, Exported, Format};
+use crate::import::Imported;
 use crate::project::{Project, Server};
 use crate::server::{self, App};
 use crate::store::{Role, Store};
-use crate::{export, import};
+use crate::{export, import, new};
 
 /// How long the first administrator's invitation is good, in hours.
 const FIRST_INVITE_HOURS: u32 = 24;
 
 fn blocking<T>(work: impl Future<Output = Result<T, AnnotateError>>) -> Result<T, AnnotateError> {
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|source| AnnotateError::Io {
@@ -25,8 +28,11 @@ fn blocking<T>(work: impl Future<Output = Result<T, AnnotateError>>) -> Result<T
             place: "the runtime".into(),
             remedy: "check the limits on threads and memory",
             source,
-        })?
-        .block_on(work)
+        })?;
+    let done = runtime.block_on(work);
+    // Statistics and images that are still being computed are for nobody any more.
+    runtime.shutdown_background();
+    done
 }
 
 async fn opened(path: &Path) -> Result<(Project, Store), AnnotateError> {
@@ -39,6 +45,49 @@ fn link(project: &Project, secret: &str) -> String {
     format!("{}/invite/{secret}", project.server.public_url)
 }
 
+/// Says how far the images are.
+fn decoded(n_done: usize, n: usize) {
+    eprintln!("images: {n_done} of {n} decoded");
+}
+
+/// Says how many rows are left out, if any are.
+fn tell_equal(path: &Path, n_equal: usize) {
+    if n_equal > 0 {
+        eprintln!(
+            "{}: {n_equal} rows are left out, because both answers are the same",
+            path.display()
+        );
+    }
+}
+
+/// `candor annotate new`: makes a project's folder, which is whole or not there, and returns what people will compare. All
+/// images are decoded first.
+///
+/// # Errors
+/// [`AnnotateError`] if the folder is there, a row could not be trained on, or an image is missing or damaged.
+pub fn new(
+    comparisons: &Path,
+    images: &Path,
+    out: &Path,
+    seed: u64,
+) -> Result<Imported, AnnotateError> {
+    atomic::folder(out, |folder| {
+        let project = new::write(folder, comparisons, images, seed)?;
+        let mut imported = Imported::default();
+        for import in &project.imports {
+            let read = import::read(&project, import, &import.file)?;
+            let known: HashSet<String> = HashSet::new();
+            let provided =
+                import::provide_images(&project, import, &import.file, &read, &known, &decoded);
+            blocking(provided)?;
+            imported.n_new += read.items.len();
+            imported.n_equal += read.n_equal;
+        }
+        tell_equal(comparisons, imported.n_equal);
+        Ok(imported)
+    })
+}
+
 /// `candor annotate serve`: imports what is new and serves until it is interrupted.
 ///
 /// # Errors
@@ -47,18 +96,9 @@ pub fn serve(path: &Path) -> Result<(), AnnotateError> {
     blocking(async {
         let (mut project, store) = opened(path).await?;
         let _serving = store.serve().await?;
-        let imported = import::all(&project, &store, &|n_done, n| {
-            eprintln!("images: {n_done} of {n} decoded");
-        })
-        .await?;
+        let imported = import::all(&project, &store, &decoded).await?;
         eprintln!("{}: {} new items", path.display(), imported.n_new);
-        if imported.n_equal > 0 {
-            eprintln!(
-                "{}: {} rows are left out, because both answers are the same",
-                path.display(),
-                imported.n_equal
-            );
-        }
+        tell_equal(path, imported.n_equal);
         let listen = project.server.listen;
         let refused = |source| AnnotateError::Io {
             action: "listen at",

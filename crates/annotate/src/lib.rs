@@ -14,6 +14,7 @@ pub mod command;
 pub mod error;
 pub mod export;
 pub mod import;
+pub mod new;
 pub mod project;
 pub mod quality;
 pub mod server;

@@ -4,12 +4,16 @@
 //! fall together. What is not defined is `None`.
 
 mod agreements;
+mod days;
+mod kept;
 mod models;
 mod people;
 
 use candor_stats::bootstrap::{Interval, intervals};
 use serde::Serialize;
 
+pub use self::days::{PersonDay, by_day, days_csv};
+pub use self::kept::{Aged, Kept};
 use crate::answer::Pick;
 use crate::store::{Evidence, Judged};
 

@@ -32,6 +32,7 @@ use self::password::Passwords;
 pub use self::routes::{ROUTES, router};
 use crate::error::AnnotateError;
 use crate::project::Project;
+use crate::quality::Kept;
 use crate::store::Store;
 
 /// What all handlers share.
@@ -44,6 +45,7 @@ pub struct App {
     images: Images,
     metrics: Metrics,
     recent: Recent,
+    quality: Arc<Kept>,
 }
 
 impl App {
@@ -59,6 +61,7 @@ impl App {
             images: Images::new(&project),
             metrics: Metrics::default(),
             recent: Recent::default(),
+            quality: Arc::default(),
             project,
             store,
         }))

@@ -101,6 +101,8 @@ pub enum NoTask {
     FailedTraining,
     /// The answers to the training items in hand decide how it goes on.
     TrainingPending,
+    /// An administrator has paused the project.
+    Paused,
 }
 
 /// What is learned from a training item.

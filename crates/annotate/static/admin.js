@@ -1,6 +1,7 @@
 // The admin page: loads its sections and does what its buttons say.
 
 import { get, post, Refusal, Unreachable } from "./api.js";
+import { showDays, showOlderDays } from "./days.js";
 import { make, part } from "./element.js";
 import { showMoreEvents } from "./events.js";
 import { time } from "./figures.js";
@@ -11,6 +12,11 @@ import { qualityView } from "./quality.js";
 
 /** Progress is looked at again so often; quality takes the server longer and waits to be asked. */
 const REFRESH_MS = 30_000;
+/** Figures that are being computed are asked for again after this time. */
+const COMPUTING_MS = 3000;
+
+/** Whether the project is paused, as was last seen. */
+let isPaused = false;
 
 async function told(work) {
   try {
@@ -25,11 +31,29 @@ async function told(work) {
 async function showOverview() {
   const overview = await get("/api/admin/overview");
   part("progress-body").replaceChildren(...overviewView(overview));
+  isPaused = overview.paused_at !== null;
+  part("pause").textContent = isPaused ? "Go on" : "Pause";
+  part("pause").disabled = false;
 }
 
+async function pause() {
+  await post("/api/admin/pause", { paused: !isPaused });
+  await showOverview();
+}
+
+/** Shows what the server has, and what it computes because of that when it is there. */
 async function showQuality() {
-  const quality = await get("/api/admin/quality");
-  part("quality-body").replaceChildren(...qualityView(quality));
+  const show = async () => {
+    const aged = await get("/api/admin/quality");
+    part("quality-body").replaceChildren(...qualityView(aged));
+    return aged;
+  };
+  const before = await show();
+  let newest = before;
+  while (!newest.is_current && newest.computed_at === before.computed_at) {
+    await new Promise((resolve) => setTimeout(resolve, COMPUTING_MS));
+    newest = await show();
+  }
 }
 
 async function showPeople() {
@@ -81,7 +105,9 @@ part("export-format").addEventListener(
   "change",
   ({ target }) => (part("export-aggregate").disabled = target.value === "events"),
 );
+part("pause").addEventListener("click", () => told(pause));
+part("days-older").addEventListener("click", showOlderDays);
 part("quality-again").addEventListener("click", () => told(showQuality));
 part("events-more").addEventListener("click", ({ target }) => told(() => showMoreEvents(target)));
 setInterval(() => document.hidden || told(showOverview), REFRESH_MS);
-for (const show of [showOverview, showQuality, showPeople]) told(show);
+for (const show of [showOverview, showDays, showQuality, showPeople]) told(show);

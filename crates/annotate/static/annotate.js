@@ -17,6 +17,8 @@ import { Tasks } from "./tasks.js";
 
 /** How long to wait before asking again for what could not be loaded. */
 const RETRY_MS = 3_000;
+/** A pause is a matter of hours, and everybody waits for its end. */
+const PAUSED_MS = 15_000;
 
 /** Everything that happens on the page, from the first task to the last. */
 class Session {
@@ -112,9 +114,10 @@ class Session {
     if (reason === "guidelines") return location.assign("/guidelines");
     if (reason === "none_left") showProgress(Object.assign(this.#me, { n_left: 0 }));
     showMessage(reason, this.#me);
-    const waits = ["unreachable", "enough_held", "training_pending"];
+    const waits = ["unreachable", "enough_held", "training_pending", "paused"];
     clearTimeout(this.#retry);
-    if (waits.includes(reason)) this.#retry = setTimeout(() => this.#onScreen ?? this.#advance(), RETRY_MS);
+    const wait = reason === "paused" ? PAUSED_MS : RETRY_MS;
+    if (waits.includes(reason)) this.#retry = setTimeout(() => this.#onScreen ?? this.#advance(), wait);
     return undefined;
   }
 

@@ -2,7 +2,7 @@
 
 import { columns, shares } from "./chart.js";
 import { make } from "./element.js";
-import { count, duration } from "./figures.js";
+import { count, duration, time } from "./figures.js";
 
 /** All of `/api/admin/overview`. */
 export function overviewView({
@@ -16,9 +16,12 @@ export function overviewView({
   eta_ms: eta,
   answers_by_day: days,
   unshown,
+  paused_at: paused,
 }) {
   const rest = Math.max(0, items - done - inWork - waiting - withdrawn);
+  const pause = "nobody is given anything new; what people have in hand they may finish.";
   return [
+    ...(paused === null ? [] : [make("p", { id: "paused" }, `Paused since ${time(paused)}: ${pause}`)]),
     ...passedOver(unshown),
     make(
       "dl",

@@ -2,14 +2,17 @@
 
 import { estimateTable } from "./estimate-table.js";
 import { make } from "./element.js";
-import { coefficient, count, percent } from "./figures.js";
+import { coefficient, count, percent, time } from "./figures.js";
 
 const share = (name, of, extra = {}) => ({ name, of, estimate: percent, from: 0, to: 1, ...extra });
 const kappa = (name, of) => ({ name, of, estimate: coefficient, from: -1, to: 1, reference: 0 });
 
 /** All of `/api/admin/quality`. */
-export function qualityView(quality) {
+export function qualityView({ computed_at: at, is_current: isCurrent, quality }) {
+  if (quality === null) return [make("p", { class: "soft" }, "The figures are being computed for the first time …")];
+  const age = isCurrent ? "Nothing has happened since." : "What has happened since is not in them yet.";
   return [
+    make("p", { class: "soft" }, `Computed ${time(at)}. ${age}`),
     make("p", {}, `${count(quality.n_disputed)} items in dispute.`),
     ...[habits, agreement, people, pairs, types, models]
       .map((section) => section(quality))

@@ -14,6 +14,10 @@ const MESSAGES = {
     "The server cannot be reached. Your answers are kept in this browser; this page tries again by itself.",
   ],
   training_pending: ["One moment", "The next training comparison is being prepared."],
+  paused: [
+    "Paused",
+    "This project is paused, so there is nothing new at the moment. All your answers are kept; this page goes on by itself.",
+  ],
   failed_training: [
     "Training not passed",
     "Your answers in the training differ too much from the expected ones. Please talk to whoever invited you; they can give you another try.",
@@ -61,7 +65,7 @@ export function showMessage(reason, me) {
   part("message-count").textContent =
     me && me.n_answered > 0 ? `You have compared ${me.n_answered.toLocaleString("en")} pairs of answers.` : "";
   part("again").hidden = reason !== "none_left";
-  part("undo-last").hidden = reason !== "none_left" || me.undo_left === 0;
+  part("undo-last").hidden = !["none_left", "paused"].includes(reason) || me.undo_left === 0;
   part("log-in").hidden = reason !== "login_required";
   part("message-title").focus({ preventScroll: true });
 }

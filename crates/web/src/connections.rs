@@ -21,7 +21,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time;
 
+use crate::arriving::Arriving;
 use crate::places::{Place, Places};
+use crate::sending::Sending;
 
 /// How long the head of a request may take, and a connection may be without one.
 const HEAD: Duration = Duration::from_secs(20);
@@ -78,8 +80,9 @@ fn places_of(files: usize) -> usize {
 }
 
 /// Serves connections until `stop` is done, and then for at most `limits.drain` what is under way. Handlers find the address at
-/// the other end as [`ConnectInfo<SocketAddr>`]. Where all places are taken, the connection that has asked nothing for longest is
-/// closed for the new one; a new one is turned away only where all are being answered.
+/// the other end as [`ConnectInfo<SocketAddr>`]. Where all places are taken, the connection that has waited for its client for
+/// longest is closed for the new one, be it for a request, for the rest of one, or until the client takes its answer; a new one is
+/// turned away only where all are being answered.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -109,7 +112,8 @@ pub async fn serve(
                     }
                 }
                 Err(error) => {
-                    // Often the system's limit on open files: others will be closed.
+                    // Often the system's limit on open files.
+                    places.free_one();
                     tracing::warn!("cannot accept a connection: {error}");
                     time::sleep(LOOK).await;
                 }
@@ -148,9 +152,9 @@ async fn one(
     let service = {
         let place = Arc::clone(&place);
         service_fn(move |mut request: hyper::Request<Incoming>| {
-            let busy = place.busy();
             request.extensions_mut().insert(ConnectInfo(peer));
-            let answer = router.call(request);
+            let asked = Arc::new(place.asked());
+            let answer = router.call(request.map(|body| Arriving::new(body, Arc::clone(&asked))));
             async move {
                 let answer = match within {
                     None => answer.await,
@@ -158,11 +162,12 @@ async fn one(
                         .await
                         .unwrap_or_else(|_| Ok(too_slow())),
                 };
+                asked.has_come();
                 // Until the last byte is sent, or the client has left.
                 answer.map(|answer: Response| {
                     answer.map(|body| {
                         Body::new(body.map_frame(move |frame| {
-                            let _ = &busy;
+                            let _ = &asked;
                             frame
                         }))
                     })
@@ -170,6 +175,7 @@ async fn one(
             }
         })
     };
+    let stream = Sending::new(stream, Arc::clone(&place));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
@@ -183,7 +189,12 @@ async fn one(
     tokio::select! {
         _ = connection.as_mut() => return,
         () = place.leave.notified() => return,
-        () = stop => connection.as_mut().graceful_shutdown(),
+        // Who has not asked all yet is not waited for.
+        () = stop => if place.is_owed() {
+            connection.as_mut().graceful_shutdown();
+        } else {
+            return;
+        },
     }
     drop(connection.await);
 }
@@ -202,7 +213,7 @@ mod tests {
 
     #[test]
     fn some_files_are_left_for_other_ends() {
-        for (files, places) in [(1024, 960), (100, 50), (1, 1), (1 << 20, 4096)] {
+        for (files, places) in [(1024, 960), (200, 136), (100, 50), (1, 1), (1 << 20, 4096)] {
             assert_eq!(places_of(files), places, "{files}");
         }
     }

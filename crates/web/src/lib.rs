@@ -6,11 +6,13 @@
 
 #![warn(unreachable_pub)]
 
+mod arriving;
 mod connections;
 mod embedded;
 mod headers;
 mod host;
 mod places;
+mod sending;
 mod stop;
 
 pub use connections::{Ended, Limits, max_connections, serve};

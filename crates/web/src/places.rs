@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -25,10 +26,12 @@ struct Taken {
 #[derive(Debug)]
 struct Holder {
     address: IpAddr,
-    /// Requests that are being answered.
-    n_requests: usize,
-    /// Since when it has none.
-    idle_since: Instant,
+    /// Requests that have come whole and are being answered.
+    n_owed: usize,
+    /// Whether the other end does not take what is sent to it.
+    is_stuck: bool,
+    /// Since when it waits for the other end, if it does.
+    waits_since: Instant,
     /// Hears that it must go.
     leave: Arc<Notify>,
 }
@@ -42,11 +45,19 @@ pub(crate) struct Place {
     pub leave: Arc<Notify>,
 }
 
-/// A request that is being answered, to the last byte of the answer.
+/// A request, from its head to the last byte of its answer.
 #[derive(Debug)]
-pub(crate) struct Busy {
+pub(crate) struct Asked {
     places: Arc<Places>,
     number: u64,
+    is_whole: AtomicBool,
+}
+
+impl Holder {
+    /// Whether the server owes it nothing that it could have now: it asks nothing, not all yet, or does not take the answer.
+    fn waits_for_client(&self) -> bool {
+        self.n_owed == 0 || self.is_stuck
+    }
 }
 
 impl Places {
@@ -62,8 +73,8 @@ impl Places {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a connection from an address. Where it, or all together, have no more, the one of theirs that has asked
-    /// nothing for longest must go; where all are being answered, there is none.
+    /// A place for a connection from an address. Where it, or all together, have no more, the one of theirs that has waited
+    /// for its client for longest must go; where all are being answered, there is none.
     pub(crate) fn take(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
         let mut taken = self.taken();
         let own = |holder: &Holder| holder.address == address;
@@ -83,8 +94,9 @@ impl Places {
         let leave = Arc::new(Notify::new());
         let holder = Holder {
             address,
-            n_requests: 0,
-            idle_since: Instant::now(),
+            n_owed: 0,
+            is_stuck: false,
+            waits_since: Instant::now(),
             leave: Arc::clone(&leave),
         };
         taken.by_number.insert(number, holder);
@@ -94,16 +106,21 @@ impl Places {
             leave,
         })
     }
+
+    /// Sends away the connection that has waited for its client for longest, because the system has no file for another.
+    pub(crate) fn free_one(&self) {
+        let _ = self.taken().evict(|_| true);
+    }
 }
 
 impl Taken {
-    /// Sends away the connection that has asked nothing for longest, among those that `may_go`.
+    /// Sends away the connection that has waited for its client for longest, among those that `may_go`.
     fn evict(&mut self, may_go: impl Fn(&Holder) -> bool) -> Option<()> {
-        let idle = self
+        let waiting = self
             .by_number
             .iter()
-            .filter(|(_, holder)| holder.n_requests == 0 && may_go(holder));
-        let (&number, _) = idle.min_by_key(|(number, holder)| (holder.idle_since, **number))?;
+            .filter(|(_, holder)| holder.waits_for_client() && may_go(holder));
+        let (&number, _) = waiting.min_by_key(|(number, holder)| (holder.waits_since, **number))?;
         // Its place is free at once; its task ends when it hears of it.
         let holder = self.by_number.remove(&number)?;
         holder.leave.notify_one();
@@ -112,14 +129,44 @@ impl Taken {
 }
 
 impl Place {
-    /// A request has come whole with its head.
-    pub(crate) fn busy(&self) -> Busy {
+    /// The head of a request has come.
+    pub(crate) fn asked(&self) -> Asked {
         if let Some(holder) = self.places.taken().by_number.get_mut(&self.number) {
-            holder.n_requests += 1;
+            holder.waits_since = Instant::now();
         }
-        Busy {
+        Asked {
             places: Arc::clone(&self.places),
             number: self.number,
+            is_whole: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether a request that came whole is still being answered.
+    pub(crate) fn is_owed(&self) -> bool {
+        let taken = self.places.taken();
+        let holder = taken.by_number.get(&self.number);
+        holder.is_some_and(|holder| holder.n_owed > 0)
+    }
+
+    /// The other end does not take what is sent to it, or does again.
+    pub(crate) fn set_stuck(&self, is_stuck: bool) {
+        if let Some(holder) = self.places.taken().by_number.get_mut(&self.number) {
+            holder.is_stuck = is_stuck;
+            if is_stuck {
+                holder.waits_since = Instant::now();
+            }
+        }
+    }
+}
+
+impl Asked {
+    /// All of the request has come, or it is answered already: from now on the server owes the answer.
+    pub(crate) fn has_come(&self) {
+        if self.is_whole.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        if let Some(holder) = self.places.taken().by_number.get_mut(&self.number) {
+            holder.n_owed += 1;
         }
     }
 }
@@ -130,11 +177,14 @@ impl Drop for Place {
     }
 }
 
-impl Drop for Busy {
+impl Drop for Asked {
     fn drop(&mut self) {
+        if !*self.is_whole.get_mut() {
+            return;
+        }
         if let Some(holder) = self.places.taken().by_number.get_mut(&self.number) {
-            holder.n_requests -= 1;
-            holder.idle_since = Instant::now();
+            holder.n_owed -= 1;
+            holder.waits_since = Instant::now();
         }
     }
 }
@@ -156,17 +206,24 @@ mod tests {
         })
     }
 
+    /// A request that has come whole.
+    fn whole(place: &Place) -> Asked {
+        let asked = place.asked();
+        asked.has_come();
+        asked
+    }
+
     #[test]
     fn who_asks_nothing_gives_up_the_place_and_who_is_answered_keeps_it() {
         let [a, b] = ["10.0.0.1", "::1"].map(|text| text.parse::<IpAddr>().unwrap());
         let places = Places::new(3, 2);
         let first = places.take(a).unwrap();
         let second = places.take(a).unwrap();
-        let answered = first.busy();
+        let answered = whole(&first);
         // An address has two: its idle one goes, though a third place is free.
         let third = places.take(a).unwrap();
         assert!(must_leave(&second) && !must_leave(&first));
-        let also_answered = third.busy();
+        let also_answered = whole(&third);
         assert!(places.take(a).is_none());
         // Others are not concerned.
         let other = places.take(b).unwrap();
@@ -175,10 +232,38 @@ mod tests {
         let fourth = places.take(b).unwrap();
         assert!(must_leave(&other));
         drop(also_answered);
-        let busy = fourth.busy();
+        let busy = whole(&fourth);
         let fifth = places.take(b).unwrap();
         assert!(must_leave(&third) && !must_leave(&fourth));
         drop((answered, busy, first, second, third, other, fourth, fifth));
         assert!(places.taken().by_number.is_empty());
+    }
+
+    #[test]
+    fn a_request_that_is_not_whole_and_an_answer_that_is_not_taken_keep_no_place() {
+        let a = "10.0.0.1".parse().unwrap();
+        let places = Places::new(1, 1);
+        let half = places.take(a).unwrap();
+        let asked = half.asked();
+        assert!(!half.is_owed());
+        let second = places.take(a).unwrap();
+        assert!(must_leave(&half));
+        drop((asked, half));
+        let answered = whole(&second);
+        // What came whole counts once, however often that is said.
+        answered.has_come();
+        assert!(second.is_owed() && places.take(a).is_none());
+        second.set_stuck(true);
+        second.set_stuck(false);
+        assert!(places.take(a).is_none());
+        second.set_stuck(true);
+        let third = places.take(a).unwrap();
+        assert!(must_leave(&second));
+        drop(answered);
+        let served = whole(&third);
+        drop(served);
+        assert!(!third.is_owed());
+        places.free_one();
+        assert!(must_leave(&third) && places.taken().by_number.is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! Connections under attack: idle, half-sent and slow ones do not keep others out.
+//! Connections under attack: idle, half-sent and slow ones, and clients that do not read, do not keep others out.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,6 +19,9 @@ const LIMITS: Limits = Limits {
     drain: Duration::from_millis(200),
 };
 
+/// More than the system keeps for a client that does not read.
+const LARGE: usize = 32 << 20;
+
 /// A server, and what ends it.
 async fn started(
     limits: Limits,
@@ -33,6 +36,7 @@ async fn started(
             "/peer",
             get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.ip().to_string() }),
         )
+        .route("/large", get(|| async { vec![0_u8; LARGE] }))
         .route(
             "/body",
             post(|body: Bytes| async move { body.len().to_string() }),
@@ -85,6 +89,69 @@ async fn idle_and_half_sent_connections_give_way() {
     let mut first = idle.remove(0);
     let read = first.read(&mut [0; 1]).await;
     assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+}
+
+/// Limits under which nothing but the need of places ends a connection while a test runs.
+const PATIENT: Limits = Limits {
+    answer: Some(Duration::from_secs(3600)),
+    drain: Duration::from_secs(3600),
+    ..LIMITS
+};
+
+/// Whether a client that tries again is answered: before the server has seen that others are stuck, it may be turned away.
+async fn is_answered_in_the_end(address: SocketAddr) -> bool {
+    for _ in 0..200 {
+        let mut stream = connected(address).await;
+        let mut answer = String::new();
+        if stream.write_all(GET.as_bytes()).await.is_ok()
+            && stream.read_to_string(&mut answer).await.is_ok()
+            && answer.starts_with("HTTP/1.1 200")
+        {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    false
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_sent_bodies_give_way_and_stopping_does_not_wait_for_them() {
+    let (address, stop, served) = started(PATIENT).await;
+    let mut half = Vec::new();
+    for _ in 0..20 {
+        let mut stream = connected(address).await;
+        let request = b"POST /body HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhalf";
+        stream.write_all(request).await.unwrap();
+        half.push(stream);
+    }
+    for _ in 0..3 {
+        assert!(is_answered_in_the_end(address).await);
+    }
+    stop.send(()).unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(60), served).await;
+    assert_eq!(ended.unwrap().unwrap(), Ended::Stopped);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_do_not_read_their_answers_give_way() {
+    let (address, _stop, _served) = started(PATIENT).await;
+    let mut stuck = Vec::new();
+    for _ in 0..LIMITS.connections {
+        let mut stream = connected(address).await;
+        let request = GET.replace("GET /", "GET /large");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        // The answer has begun.
+        stream.read_exact(&mut [0; 8]).await.unwrap();
+        stuck.push(stream);
+    }
+    assert!(is_answered_in_the_end(address).await);
+    // Who reads gets all, though others wait.
+    let answer = said(
+        connected(address).await,
+        &GET.replace("GET /", "GET /large"),
+    )
+    .await;
+    assert!(answer.len() > LARGE, "{}", answer.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -118,7 +118,7 @@ pub(super) fn qualities(evidence: &Evidence, seed: u64) -> Vec<PersonQuality> {
                 person: person.clone(),
                 name: name.clone(),
                 n_answers: answers.len(),
-                median_secs: median_secs(&answers),
+                median_secs: median_secs(answers.iter().map(|answered| answered.given.active_ms)),
                 left_rate: habits.left,
                 tie_rate: habits.tie,
                 gold_accuracy: gold_accuracy(&gold, seed),
@@ -146,11 +146,9 @@ fn gold_accuracy(gold: &[&GoldAnswer], seed: u64) -> Estimate {
     accuracy
 }
 
-fn median_secs(answers: &[Answered<'_>]) -> Option<f64> {
-    let mut times: Vec<i64> = answers
-        .iter()
-        .map(|answered| answered.given.active_ms)
-        .collect();
+/// The median of milliseconds, in seconds.
+pub(super) fn median_secs(times: impl Iterator<Item = i64>) -> Option<f64> {
+    let mut times: Vec<i64> = times.collect();
     times.sort_unstable();
     let middle = times.len() / 2;
     let median = match times.len() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ use super::reply::Failure;
 use super::session::Admin;
 use crate::error::Refusal;
 use crate::export::{self, Aggregate, Format};
-use crate::quality::{self, Quality};
+use crate::quality::{self, Aged};
 use crate::store::{Amendment, Overview, Role};
 
 /// `GET /api/admin/overview`
@@ -27,14 +27,30 @@ pub(super) async fn overview(
 }
 
 /// `GET /api/admin/quality`
-pub(super) async fn quality(
+pub(super) async fn quality(State(app): State<Arc<App>>, _: Admin) -> Result<Json<Aged>, Failure> {
+    Ok(Json(app.quality.look(&app.store, app.project.seed).await?))
+}
+
+/// `GET /api/admin/days`
+pub(super) async fn days(State(app): State<Arc<App>>, _: Admin) -> Result<Json<Value>, Failure> {
+    let days = quality::by_day(&app.store.timed_answers().await?);
+    Ok(Json(json!({"days": days})))
+}
+
+/// `GET /api/admin/days.csv`
+pub(super) async fn days_csv(
     State(app): State<Arc<App>>,
     _: Admin,
-) -> Result<Json<Quality>, Failure> {
-    let evidence = app.store.evidence().await?;
-    let seed = app.project.seed;
-    let quality = tokio::task::spawn_blocking(move || quality::of(&evidence, seed)).await;
-    Ok(Json(quality.map_err(|_| Refusal::NotFound("statistic"))?))
+) -> Result<impl IntoResponse, Failure> {
+    let days = quality::by_day(&app.store.timed_answers().await?);
+    let headers = [
+        (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
+        (
+            header::CONTENT_DISPOSITION,
+            "attachment; filename=\"days.csv\"",
+        ),
+    ];
+    Ok((headers, quality::days_csv(&days)))
 }
 
 /// `GET /api/admin/people`
@@ -67,6 +83,23 @@ pub(super) async fn invite(
         .await?;
     let link = format!("{}/invite/{secret}", app.project.server.public_url);
     Ok(Json(json!({"link": link, "expires_at": expires_at})))
+}
+
+/// Body of `POST /api/admin/pause`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PauseBody {
+    paused: bool,
+}
+
+/// `POST /api/admin/pause`
+pub(super) async fn pause(
+    State(app): State<Arc<App>>,
+    Admin(by): Admin,
+    Body(body): Body<PauseBody>,
+) -> Result<StatusCode, Failure> {
+    app.store.pause(by.person, body.paused).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Body of `POST /api/admin/people/{person}`.

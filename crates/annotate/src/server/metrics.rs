@@ -99,6 +99,11 @@ impl Metrics {
                 "Gold and training items whose image cannot be shown",
                 n_unshown,
             );
+            gauge(
+                "paused",
+                "Whether the project is paused",
+                overview.paused_at.is_some().into(),
+            );
             let items = Family::<Items, Gauge>::default();
             for (state, n) in [
                 ("done", overview.n_done),

@@ -24,7 +24,7 @@ const HEADERS: Headers = Headers {
 const MAX_BODY_BYTES: usize = 256 << 10;
 
 /// Every route: method, path, and whether it is described in `openapi.json`.
-pub const ROUTES: [(&str, &str, bool); 44] = [
+pub const ROUTES: [(&str, &str, bool); 47] = [
     ("get", "/", false),
     ("get", "/login", false),
     ("post", "/login", false),
@@ -57,6 +57,9 @@ pub const ROUTES: [(&str, &str, bool); 44] = [
     ("post", "/api/adjudication/{item}/reopen", true),
     ("get", "/api/admin/overview", true),
     ("get", "/api/admin/quality", true),
+    ("get", "/api/admin/days", true),
+    ("get", "/api/admin/days.csv", true),
+    ("post", "/api/admin/pause", true),
     ("get", "/api/admin/people", true),
     ("post", "/api/admin/people/{person}", true),
     ("post", "/api/admin/people/{person}/renewal", true),
@@ -106,6 +109,9 @@ fn handler(method: &str, path: &str) -> MethodRouter<Arc<App>> {
         ("post", "/api/adjudication/{item}/reopen") => post(adjudicating::reopen),
         ("get", "/api/admin/overview") => get(administering::overview),
         ("get", "/api/admin/quality") => get(administering::quality),
+        ("get", "/api/admin/days") => get(administering::days),
+        ("get", "/api/admin/days.csv") => get(administering::days_csv),
+        ("post", "/api/admin/pause") => post(administering::pause),
         ("get", "/api/admin/people") => get(administering::people),
         ("post", "/api/admin/people/{person}") => post(administering::amend),
         ("post", "/api/admin/people/{person}/renewal") => post(administering::offer_renewal),

@@ -12,7 +12,7 @@ use candor_data::random;
 use super::database::{Connection, Dialect, values};
 use super::people::{self, Person, Stage};
 use super::tasks::{self, Held};
-use super::{Rules, Store, training};
+use super::{Rules, Store, pauses, training};
 use crate::error::AnnotateError;
 use crate::project::Kind;
 use crate::task::{NoTask, Task};
@@ -71,6 +71,9 @@ impl Store {
                     }
                     if n_held >= rules.protocol.hold as usize {
                         return Ok(Claim::Nothing(NoTask::EnoughHeld));
+                    }
+                    if pauses::since(connection).await?.is_some() {
+                        return Ok(Claim::Nothing(NoTask::Paused));
                     }
                     let taken = match stage {
                         Stage::Training => take_training(connection, rules, &person).await?,

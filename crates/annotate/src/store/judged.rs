@@ -80,6 +80,15 @@ pub struct Evidence {
 }
 
 impl Store {
+    /// How many things have happened; none is ever removed, so another number is a change.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn n_events(&self) -> Result<i64, AnnotateError> {
+        let sql = "SELECT COUNT(*) AS n FROM events";
+        self.read().await?.int(sql, values![]).await
+    }
+
     /// All that is known about the quality of the work.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 
 use super::Store;
 use super::database::{Row, values};
+use super::pauses;
 use super::unshown::{self, Unshown};
 use crate::error::AnnotateError;
 
@@ -14,6 +15,8 @@ const PACE_MS: i64 = 3_600_000;
 const MIN_PACE_MS: i64 = 60_000;
 /// Fewer answers in that time make no pace.
 const MIN_FOR_PACE: i64 = 5;
+/// A day, in milliseconds.
+const DAY_MS: i64 = 86_400_000;
 /// Most events that are told at once.
 const MAX_EVENTS: i64 = 500;
 
@@ -41,6 +44,8 @@ pub struct Overview {
     pub answers_by_day: Vec<Day>,
     /// Gold and training items that are passed over, because their image cannot be shown.
     pub unshown: Vec<Unshown>,
+    /// Since when nobody is given anything new, in Unix milliseconds, because the project is paused.
+    pub paused_at: Option<i64>,
 }
 
 /// The answers of a day.
@@ -50,6 +55,19 @@ pub struct Day {
     pub day_at: i64,
     /// Answers.
     pub n: i64,
+}
+
+/// An answer to work: whose, on which day, and how long it took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timed {
+    /// Midnight (UTC) of its day, in Unix milliseconds.
+    pub day_at: i64,
+    /// The person.
+    pub person: String,
+    /// Their name.
+    pub name: String,
+    /// How long the task was on screen.
+    pub active_ms: i64,
 }
 
 /// Something that happened, for administrators.
@@ -113,7 +131,7 @@ impl Store {
         let days = connection.rows(sql, values![]).await?;
         let day = |row: &Row| {
             Ok(Day {
-                day_at: row.int("day")? * 86_400_000,
+                day_at: row.int("day")? * DAY_MS,
                 n: row.int("n")?,
             })
         };
@@ -128,7 +146,28 @@ impl Store {
             eta_ms: eta_ms(n_left, n_recent, now - first),
             answers_by_day: days.iter().map(day).collect::<Result<_, AnnotateError>>()?,
             unshown: unshown::all(connection).await?,
+            paused_at: pauses::since(connection).await?,
         })
+    }
+
+    /// All answers to work that count, those of one person on one day side by side; the newest day first.
+    ///
+    /// # Errors
+    /// As the database says.
+    pub async fn timed_answers(&self) -> Result<Vec<Timed>, AnnotateError> {
+        let sql = "SELECT a.answered_at / 86400000 AS day, p.person, p.name, a.active_ms FROM answers a \
+                   JOIN items i ON i.item = a.item JOIN people p ON p.person = a.person \
+                   WHERE a.state = 'current' AND i.kind = 'work' ORDER BY 1 DESC, p.number, a.number";
+        let rows = self.read().await?.rows(sql, values![]).await?;
+        let timed = |row: &Row| {
+            Ok(Timed {
+                day_at: row.int("day")? * DAY_MS,
+                person: row.text("person")?,
+                name: row.text("name")?,
+                active_ms: row.int("active_ms")?,
+            })
+        };
+        rows.iter().map(timed).collect()
     }
 
     /// What happened after event `after`, in order.

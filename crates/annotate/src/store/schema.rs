@@ -7,7 +7,7 @@ use super::database::{Dialect, Pool};
 use crate::error::AnnotateError;
 
 /// The steps: number, name, and the SQL of both dialects.
-const STEPS: [(i64, &str, &str, &str); 2] = [
+const STEPS: [(i64, &str, &str, &str); 3] = [
     (
         1,
         "start",
@@ -19,6 +19,12 @@ const STEPS: [(i64, &str, &str, &str); 2] = [
         "renewals",
         include_str!("../../migrations/sqlite/2_renewals.sql"),
         include_str!("../../migrations/postgres/2_renewals.sql"),
+    ),
+    (
+        3,
+        "pauses",
+        include_str!("../../migrations/sqlite/3_pauses.sql"),
+        include_str!("../../migrations/postgres/3_pauses.sql"),
     ),
 ];
 

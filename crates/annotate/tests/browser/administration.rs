@@ -44,6 +44,11 @@ fn the_page_shows_progress_people_and_events() {
         .await;
         page.click("[aria-label='Disable anna']").await;
         page.see("[aria-label='Enable anna']").await;
+        page.click("#pause").await;
+        page.read("#paused", "nobody is given anything new").await;
+        page.read("#pause", "Go on").await;
+        page.click("#pause").await;
+        page.read("#pause", "Pause").await;
         page.click("#events-more").await;
         page.read("#events-body", "amend").await;
     });

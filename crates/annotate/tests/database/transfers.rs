@@ -34,6 +34,7 @@ async fn busy() -> Office {
         .decide(judge.clone(), item, first(candor_annotate::answer::Pick::A))
         .await
         .unwrap();
+    office.store.pause(judge.clone(), true).await.unwrap();
     office.store.start_session(judge).await.unwrap();
     office
 }
@@ -136,7 +137,7 @@ async fn one_database_has_one_server() {
 }
 
 /// The steps that were released, with their hashes: a released step is never edited.
-const RELEASED: [(i64, &str, &str, [&str; 2]); 2] = [
+const RELEASED: [(i64, &str, &str, [&str; 2]); 3] = [
     (
         1,
         include_str!("../../migrations/sqlite/1_start.sql"),
@@ -153,6 +154,15 @@ const RELEASED: [(i64, &str, &str, [&str; 2]); 2] = [
         [
             "8349e7175fcbca9a0a39c0c8fbf342b9b22f73ddafa9d6efe607f0e907c9f3e0",
             "8349e7175fcbca9a0a39c0c8fbf342b9b22f73ddafa9d6efe607f0e907c9f3e0",
+        ],
+    ),
+    (
+        3,
+        include_str!("../../migrations/sqlite/3_pauses.sql"),
+        include_str!("../../migrations/postgres/3_pauses.sql"),
+        [
+            "076f3c078542047d2e1ca6c60b74aa790b0461840a5ed3a9aed7252ca41b68cb",
+            "076f3c078542047d2e1ca6c60b74aa790b0461840a5ed3a9aed7252ca41b68cb",
         ],
     ),
 ];

@@ -172,6 +172,7 @@ async fn answers_are_as_described() {
     check_reply("get", "/api/adjudication/{item}", &case);
     for path in [
         "/api/admin/overview",
+        "/api/admin/days",
         "/api/admin/quality",
         "/api/admin/people",
         "/api/admin/events",

@@ -1,6 +1,7 @@
 //! Files of other tools as items, and what is wrong with files that are not.
 
 mod damage;
+mod new;
 mod web;
 
 use std::collections::HashSet;

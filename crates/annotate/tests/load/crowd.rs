@@ -11,11 +11,13 @@ use candor_annotate::clock::SystemClock;
 use candor_annotate::project::{Kind, Project};
 use candor_annotate::store::{NewItem, Role, Store};
 use candor_data::Turn;
+use serde_json::json;
 
 use crate::Size;
 use crate::annotator::{self, Day};
 use crate::client::Client;
 use crate::server::Server;
+use crate::siege;
 
 /// How many answers there are, of how many.
 #[derive(Clone)]
@@ -96,7 +98,18 @@ impl Crowd {
 
     /// Lets everybody work until all is answered, and kills the server at even steps of the way.
     pub async fn work(&self) -> Tally {
-        let mut server = Server::start(&self.project, &self.address).await;
+        let is_besieged = self.size.half_sent > 0;
+        let mut server = Server::start(&self.project, &self.address, is_besieged).await;
+        let siege = siege::lay(&self.address, &self.sessions[0], self.size.half_sent);
+        if is_besieged {
+            let shown = json!({"showing": null, "holding": []});
+            let mut somebody = Client::new(&self.address, &self.sessions[0]);
+            somebody.post("/api/heartbeat", &shown).await;
+            assert!(
+                siege.iter().any(siege::waits),
+                "somebody was answered only after all others had been given up"
+            );
+        }
         let needed = self.size.items * self.size.overlap;
         let progress = Progress {
             n: Arc::default(),

@@ -12,6 +12,7 @@ mod crowd;
 #[path = "../database/postgres.rs"]
 mod postgres;
 mod server;
+mod siege;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -28,6 +29,8 @@ pub struct Size {
     kills: usize,
     /// How long somebody reads before answering.
     pause_ms: u64,
+    /// Connections that send half a request first of all; where there are any, the server may open 200 files.
+    half_sent: usize,
 }
 
 /// The version of the test suite.
@@ -37,6 +40,7 @@ const SMALL: Size = Size {
     overlap: 3,
     kills: 3,
     pause_ms: 0,
+    half_sent: 260,
 };
 
 fn main() -> ExitCode {
@@ -62,6 +66,7 @@ fn main() -> ExitCode {
         overlap: named("--overlap", SMALL.overlap),
         kills: named("--kills", SMALL.kills),
         pause_ms: named("--pause-ms", 0) as u64,
+        half_sent: named("--half-sent", SMALL.half_sent),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -9,15 +9,18 @@ use tokio::net::TcpStream;
 pub struct Server {
     project: PathBuf,
     address: String,
+    few_files: bool,
     child: Child,
 }
 
 impl Server {
-    pub async fn start(project: &Path, address: &str) -> Self {
+    /// Starts a server; one with `few_files` may open 200.
+    pub async fn start(project: &Path, address: &str, few_files: bool) -> Self {
         let mut server = Self {
             project: project.to_owned(),
             address: address.to_owned(),
-            child: spawn(project),
+            few_files,
+            child: spawn(project, few_files),
         };
         server.wait().await;
         server
@@ -27,7 +30,7 @@ impl Server {
     pub async fn kill_and_restart(&mut self) {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it ends");
-        self.child = spawn(&self.project);
+        self.child = spawn(&self.project, self.few_files);
         self.wait().await;
     }
 
@@ -38,7 +41,7 @@ impl Server {
             }
             // PostgreSQL may take a moment to see that the killed server is gone, and let no other serve until then.
             if self.child.try_wait().is_ok_and(|ended| ended.is_some()) {
-                self.child = spawn(&self.project);
+                self.child = spawn(&self.project, self.few_files);
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -53,9 +56,16 @@ impl Drop for Server {
     }
 }
 
-fn spawn(project: &Path) -> Child {
+fn spawn(project: &Path, few_files: bool) -> Child {
     let program = std::env::current_exe().expect("this program");
-    let mut command = Command::new(program);
+    let mut command = if few_files {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -n 200 && exec \"$0\" \"$@\""]);
+        shell.arg(program);
+        shell
+    } else {
+        Command::new(program)
+    };
     command.arg("serve").arg(project).stderr(Stdio::null());
     command.spawn().expect("the server starts")
 }

@@ -7,6 +7,25 @@ use clap::Subcommand;
 /// `candor annotate …`
 #[derive(Debug, Subcommand)]
 pub enum AnnotateCommand {
+    /// Make a project of a file of comparisons and a folder of images, ready to serve.
+    #[command(
+        after_help = "Example:\n  candor annotate new runs/demo/sample/candidates.jsonl --images runs/demo/world/images \
+                            --out runs/people\n\n\
+                            Edit project.toml and guidelines.md there, then open it with `candor annotate serve`."
+    )]
+    New {
+        /// The comparisons: what `candor sample` wrote, or any format that `candor reward` reads.
+        candidates: PathBuf,
+        /// The folder of the images.
+        #[arg(long)]
+        images: PathBuf,
+        /// The project's folder; it must not exist yet, or be empty.
+        #[arg(long)]
+        out: PathBuf,
+        /// Decides sides, and where gold is hidden.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+    },
     /// Import what the project names and serve the app until it is interrupted.
     #[command(
         after_help = "Example:\n  candor annotate serve runs/demo/annotate/project.toml\n\n\

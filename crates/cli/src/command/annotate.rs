@@ -4,13 +4,30 @@ use std::path::Path;
 
 use candor_annotate::command;
 use candor_annotate::export;
+use candor_annotate::new;
 use candor_annotate::store;
 
+use super::stage::{program, quoted};
 use crate::arguments::{Aggregate, AnnotateCommand, ExportFormat, Role};
 
 /// Runs a `candor annotate` command.
 pub fn run(command: AnnotateCommand) -> anyhow::Result<()> {
     match command {
+        AnnotateCommand::New {
+            candidates,
+            images,
+            out,
+            seed,
+        } => {
+            let made = command::new(&candidates, &images, &out, seed)?;
+            let project = out.join(new::FILE);
+            println!("{}: {} pairs of answers", project.display(), made.n_new);
+            eprintln!(
+                "annotate: edit it and guidelines.md beside it, then let people compare them: {} annotate serve {}",
+                program(),
+                quoted(&project.display().to_string())
+            );
+        }
         AnnotateCommand::Serve { project } => command::serve(&project)?,
         AnnotateCommand::Invite {
             project,

@@ -1,6 +1,7 @@
 //! The numbers of runs as text: for the terminal, as CSV, Markdown and LaTeX.
 
 use crate::rows::{Cell, Row};
+use candor_data::csv_field;
 use candor_stats::paired::Difference;
 
 fn name(row: &Row) -> String {
@@ -137,8 +138,8 @@ pub(super) fn csv(runs: &[String], rows: &[Row]) -> String {
             let fields = [
                 row.benchmark.key().to_owned(),
                 row.measure.clone(),
-                quoted(&row.group),
-                quoted(run),
+                csv_field(&row.group),
+                csv_field(run),
                 some(cell.value),
                 of(cell.ci95, 0),
                 of(cell.ci95, 1),
@@ -162,20 +163,6 @@ pub(super) fn csv(runs: &[String], rows: &[Row]) -> String {
         }
     }
     text
-}
-
-/// A field of CSV: quoted where it must be, and never the beginning of a formula.
-fn quoted(text: &str) -> String {
-    let text = if text.starts_with(['=', '+', '-', '@']) {
-        format!("'{text}")
-    } else {
-        text.to_owned()
-    };
-    if text.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text
-    }
 }
 
 pub(super) fn markdown(runs: &[String], rows: &[Row]) -> String {

@@ -1,0 +1,79 @@
+//! New projects open at once, or nothing is left of them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use candor_annotate::clock::SystemClock;
+use candor_annotate::project::{Project, Questions};
+use candor_annotate::store::Store;
+use candor_annotate::{command, import};
+use candor_data::ComparisonFormat;
+use serde_json::json;
+
+use crate::web::IMAGE;
+
+/// Three pairs, of which one has two equal answers, and the images of the first two.
+fn given(folder: &Path) -> (PathBuf, PathBuf) {
+    let images = folder.join("pictures of \"ours\"");
+    std::fs::create_dir(&images).unwrap();
+    std::fs::write(images.join("0.png"), IMAGE).unwrap();
+    std::fs::write(images.join("1.png"), IMAGE).unwrap();
+    let row = |i: usize, second: &str| {
+        json!({
+            "id": i.to_string(), "image": format!("{}.png", i % 2), "output_1": "A cup.", "output_2": second,
+            "conversations": [{"from": "human", "value": "<image>\nWhat is it?"}],
+        })
+    };
+    let rows = json!([row(0, "A dog."), row(1, "A cat."), row(2, "A cup.")]);
+    let file = folder.join("pairs.json");
+    std::fs::write(&file, rows.to_string()).unwrap();
+    (file, images)
+}
+
+#[test]
+fn a_new_project_opens_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, images) = given(folder.path());
+    let out = folder.path().join("project");
+    let made = command::new(&file, &images, &out, 7).unwrap();
+    assert_eq!((made.n_new, made.n_equal), (2, 1));
+    let project = Project::read(&out.join("project.toml")).unwrap();
+    assert_eq!(project.seed, 7);
+    assert_eq!(project.imports[0].format, ComparisonFormat::Llava);
+    // The questions are there to be edited, and until then the app's own.
+    assert_eq!(project.questions, Questions::default());
+    assert!(project.guidelines().unwrap().contains("false things"));
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let clock = Arc::new(SystemClock::default());
+        let store = Store::open(&project, clock).await.unwrap();
+        let imported = import::all(&project, &store, &|_, _| ()).await.unwrap();
+        assert_eq!((imported.n_new, imported.n_equal), (2, 1));
+        store.close().await;
+    });
+
+    let text = std::fs::read_to_string(out.join("project.toml")).unwrap();
+    let refused = command::new(&file, &images, &out, 8).unwrap_err();
+    assert!(
+        refused.to_string().contains("does not exist yet"),
+        "{refused}"
+    );
+    let kept = std::fs::read_to_string(out.join("project.toml")).unwrap();
+    assert_eq!(kept, text, "somebody may have worked in it");
+}
+
+#[test]
+fn what_could_not_be_shown_is_told_and_nothing_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, images) = given(folder.path());
+    std::fs::write(images.join("1.png"), "no image").unwrap();
+    let out = folder.path().join("project");
+    let refused = command::new(&file, &images, &out, 0).unwrap_err();
+    assert!(refused.to_string().contains("1.png"), "{refused}");
+    let refused = command::new(&file, &folder.path().join("nowhere"), &out, 0).unwrap_err();
+    assert!(refused.to_string().contains("nowhere"), "{refused}");
+    assert!(!out.exists());
+    std::fs::write(&file, "[{\"a\": 1}]").unwrap();
+    let refused = command::new(&file, &images, &out, 0).unwrap_err();
+    assert!(refused.to_string().contains("pairs.json"), "{refused}");
+    assert!(!out.exists());
+}

@@ -3,8 +3,9 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-const SOURCES: [&str; 5] = [
+const SOURCES: [&str; 6] = [
     "src/fused.cpp",
+    "src/gradient.cpp",
     "src/group.cpp",
     "src/libtorch.cpp",
     "src/linears.cpp",

@@ -32,6 +32,15 @@ pub trait Exchange: fmt::Debug + Send + Sync {
         mine: &[u8],
     ) -> Result<Vec<Vec<u8>>, Box<dyn std::error::Error + Send + Sync>>;
 
+    /// What every rank has for this one, in the order of ranks; `to` is what this rank has for each, of any lengths.
+    ///
+    /// # Errors
+    /// As [`Exchange::all_gather`].
+    fn all_to_all(
+        &self,
+        to: &[Vec<u8>],
+    ) -> Result<Vec<Vec<u8>>, Box<dyn std::error::Error + Send + Sync>>;
+
     /// Overwrites `data`, of one length on all ranks and at least 1, with what the first rank has there.
     ///
     /// # Errors
@@ -120,6 +129,17 @@ impl Ranks {
         match &self.exchange {
             None => Ok(vec![mine.to_vec()]),
             Some(exchange) => self.timed(|| exchange.all_gather(mine)),
+        }
+    }
+
+    /// What every rank has for this one, in the order of ranks; `to` is what this rank has for each of them.
+    ///
+    /// # Errors
+    /// A rank has ended or hangs.
+    pub fn all_to_all(&self, to: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, RunError> {
+        match &self.exchange {
+            None => Ok(to),
+            Some(exchange) => self.timed(|| exchange.all_to_all(&to)),
         }
     }
 

@@ -24,6 +24,17 @@ impl Exchange for Threads {
         Ok(all)
     }
 
+    fn all_to_all(&self, to: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, Box<dyn Error + Send + Sync>> {
+        let mut mine = Vec::new();
+        for (rank, bytes) in to.iter().enumerate() {
+            let all = self.all_gather(bytes)?;
+            if rank == self.rank {
+                mine = all;
+            }
+        }
+        Ok(mine)
+    }
+
     fn take_first(&self, data: &mut [u8]) -> Result<(), Box<dyn Error + Send + Sync>> {
         let all = self.all_gather(data)?;
         data.copy_from_slice(&all[0]);

@@ -15,6 +15,7 @@ mod cuda;
 mod driver;
 mod filled;
 pub mod fused;
+mod gradient;
 mod group;
 #[cfg(target_os = "linux")]
 mod library;
@@ -30,6 +31,7 @@ pub use allocator::give_back_freed;
 pub use cuda::{CudaLibrary, folder as libtorch_folder};
 pub use driver::{Card, Driver, driver};
 pub use filled::filled;
+pub use gradient::forget_gradient;
 pub use group::{Group, GroupError, GroupPlace};
 pub use packed::{Nf4, PackedWeight};
 pub use usage::{peak_memory_bytes, processor_secs, recent_peak_bytes, restart_peak};

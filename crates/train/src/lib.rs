@@ -24,11 +24,13 @@ mod finite;
 mod images;
 mod lanes;
 pub mod optimizer;
+mod parameter;
 mod ranks;
 mod room;
 pub mod schedule;
 mod seen_anew;
 pub mod session;
+mod shards;
 pub mod stage_fields;
 mod tune;
 mod working;
@@ -49,7 +51,8 @@ pub use room::check_room;
 pub use schedule::{Schedule, Shape, Warmup};
 pub use seen_anew::{SEEN_ANEW, say_seen_anew};
 pub use session::{
-    Opening, Session, SessionRecipe, StepStats, TrainState, current_phase, on_this_rank,
+    Opening, Session, SessionRecipe, Shard, StepStats, TrainState, current_phase, on_this_rank,
 };
+pub use shards::owners;
 pub use stage_fields::{Length, LoraStart};
 pub use tune::Tune;

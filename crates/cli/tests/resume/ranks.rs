@@ -44,6 +44,30 @@ fn full_fine_tuning_is_the_same_on_any_number_of_ranks() {
     // Eight passes an update, two a lane; on three ranks one of them has two lanes.
     let passes = |out: &str| [sft(out), sets(&[("data.micro_batch", "2")])].concat();
     same_on_any_number(folder, passes, &RESULTS);
+    // Shared out, gradients and states are the same, and so are checkpoints.
+    let sharded = |out: &str, n: usize, more: &[(&str, &str)]| {
+        let shard = sets(&[("run.shard", "\"zero2\"")]);
+        let words = [passes(out), shard, sets(more)].concat();
+        run(candor(folder).args(on_ranks(words, n)));
+    };
+    let all = [
+        &RESULTS[..],
+        &[
+            "checkpoints/step-6/weights.safetensors",
+            "checkpoints/step-6/optimizer.safetensors",
+        ][..],
+    ]
+    .concat();
+    for n in [2, 3] {
+        let out = format!("sft-sharded-{n}");
+        sharded(&out, n, &[]);
+        assert_same(folder, "sft-ranks-1", &out, &all);
+    }
+    // With masters, which one rank has.
+    let bf16 = [("model.base_precision", "\"bf16\"")];
+    sharded("sft-sharded-bf16-1", 1, &bf16);
+    sharded("sft-sharded-bf16-3", 3, &bf16);
+    assert_same(folder, "sft-sharded-bf16-1", "sft-sharded-bf16-3", &all);
     // Lanes are summed apart, so they are not the same as one.
     run(candor(folder).args(passes("sft-one-lane")));
     let weights = |out: &str| fs::read(folder.join(out).join(RESULTS[1])).unwrap();

@@ -1,5 +1,7 @@
 //! The weights that a stage trains, and what their gradients and moments take.
 
+use candor_train::{SessionRecipe, Shard, owners};
+
 /// Bytes of a number of an adapter, a gradient or a moment.
 pub(crate) const F32: u64 = 4;
 
@@ -43,5 +45,121 @@ impl Trained {
     #[must_use]
     pub fn optimizer(self, lanes: usize) -> u64 {
         (3 + u64::from(lanes > 1)) * self.bytes
+    }
+}
+
+/// What a device holds for the training of some tensors, besides the weights that passes read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct States {
+    /// Gradients, moments and masters, from the last pass of an update on.
+    pub bytes: u64,
+    /// What comes on top once activations are gone and gradients are given to their owners.
+    pub giving_bytes: u64,
+}
+
+impl States {
+    /// Of tensors of so many weights, on the rank that keeps most, with so many rows an update and a pass. `in_bf16` says whether
+    /// passes read weights of the base rounded to bf16.
+    ///
+    /// Where ranks share out the optimizer, an owner has the total of the gradients, the two moments and the master of its tensors.
+    /// Every rank has a pass's gradients of all, which in bf16 are added up in f32 only where a lane has several passes, and
+    /// otherwise one tensor for each owner at a time.
+    pub(crate) fn of(
+        sizes: &[u64],
+        session: &SessionRecipe,
+        n_ranks: u64,
+        [batch, micro_batch]: [usize; 2],
+        in_bf16: bool,
+    ) -> Self {
+        let trained = Trained::of(sizes.iter().copied());
+        if n_ranks == 1 || session.shard == Shard::Nothing {
+            let masters = if in_bf16 { trained.masters() } else { 0 };
+            return Self {
+                bytes: trained.optimizer(session.lanes) + masters,
+                giving_bytes: 0,
+            };
+        }
+        let share = largest_share(sizes, n_ranks);
+        if !in_bf16 {
+            return Self {
+                bytes: trained.bytes + 3 * share,
+                giving_bytes: 0,
+            };
+        }
+        let of_pass = trained.bytes / 2;
+        let (sums, giving_bytes) = if batch.div_ceil(micro_batch) > session.lanes {
+            (trained.bytes, 0)
+        } else {
+            (0, trained.bytes.min(n_ranks * trained.largest_bytes))
+        };
+        Self {
+            bytes: of_pass + sums + 4 * share,
+            giving_bytes,
+        }
+    }
+}
+
+/// Bytes in f32 of what the rank that has most owns of tensors of so many weights.
+fn largest_share(sizes: &[u64], n_ranks: u64) -> u64 {
+    let n_ranks = n_ranks as usize;
+    let mut loads = vec![0; n_ranks];
+    for (owner, size) in owners(sizes, n_ranks).into_iter().zip(sizes) {
+        loads[owner] += F32 * size;
+    }
+    loads.into_iter().max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use candor_recipe::Reader;
+
+    use super::*;
+
+    fn session(lanes: usize, shard: &str) -> SessionRecipe {
+        let text = format!(
+            r#"
+seed = 1
+[run]
+out = "run"
+lanes = {lanes}
+shard = "{shard}"
+checkpoint_every = 1
+keep_checkpoints = 1
+[optimizer]
+learning_rate = 0.1
+schedule = "constant"
+warmup_steps = 0
+beta1 = 0.9
+beta2 = 0.99
+eps = 1e-8
+weight_decay = 0.0
+max_grad_norm = 1.0
+"#
+        );
+        let mut recipe = Reader::parse("r.toml", &text, &[]);
+        let session = SessionRecipe::read(&mut recipe).with_shard(&mut recipe);
+        recipe.finish().unwrap();
+        session
+    }
+
+    /// Twelve weights, of which each of two ranks owns six: 6, and 4 with 2.
+    #[test]
+    fn an_owner_alone_has_the_states_of_its_tensors() {
+        let states = |lanes, shard: &str, n_ranks, in_bf16| {
+            let found = States::of(&[6, 4, 2], &session(lanes, shard), n_ranks, [8, 2], in_bf16);
+            [found.bytes, found.giving_bytes]
+        };
+        // Gradient and moments; with a total for lanes; in bf16 a master and half a gradient besides.
+        assert_eq!(states(1, "zero2", 1, false), [3 * 48, 0]);
+        assert_eq!(states(4, "none", 2, false), [4 * 48, 0]);
+        assert_eq!(states(4, "zero2", 1, true), [4 * 48 + 48 + 24, 0]);
+        // The gradient of all, and total and moments of a half.
+        assert_eq!(states(4, "zero2", 2, false), [48 + 3 * 24, 0]);
+        // Four passes in four lanes are added up by owners alone; the largest tensor of each rank is on its way in f32.
+        assert_eq!(states(4, "zero2", 2, true), [24 + 4 * 24, 48]);
+        // In two lanes each rank adds two of them.
+        assert_eq!(states(2, "zero2", 2, true), [24 + 48 + 4 * 24, 0]);
+        // The rank with most has 6 of three ranks.
+        assert_eq!(states(4, "zero2", 3, false), [48 + 3 * 24, 0]);
     }
 }

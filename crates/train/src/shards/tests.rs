@@ -138,7 +138,7 @@ fn ranks_that_share_out_an_optimizer_end_in_the_bits_of_one() {
     let one = trained(1).pop().unwrap();
     // Nine weights with two moments each and three numbers of updates, of which the last one is that of the last tensor.
     assert_eq!((one.2.len(), one.2.last()), (30, Some(&3.0)));
-    let start = [1.0, -2.0, 0.5, 3.0, 0.25, 0.75, -1.5, 2.0, 4.0];
+    let start = [1.0_f32, -2.0, 0.5, 3.0, 0.25, 0.75, -1.5, 2.0, 4.0];
     assert_ne!(one.1, start);
     for world in 2..=4 {
         for (rank, (norms, weights, kept)) in trained(world).into_iter().enumerate() {

@@ -33,6 +33,7 @@ pub mod session;
 mod shards;
 pub mod stage_fields;
 mod tune;
+mod wire;
 mod working;
 
 pub use bad_rows::{on_bad_row, say_skipped};

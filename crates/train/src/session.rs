@@ -51,6 +51,7 @@ use crate::optimizer::AdamW;
 use crate::parameter::{Parameter, Saved};
 use crate::schedule::Schedule;
 use crate::shards::Shards;
+use crate::wire::Wire;
 
 /// The tensors of a run by name. All are shared with the model: a resume overwrites them in place.
 #[derive(Debug)]
@@ -79,6 +80,8 @@ pub struct Session {
     optimizer: AdamW,
     /// Who keeps what of the optimizer, where ranks share it out.
     shards: Option<Shards>,
+    /// How gradients get to other ranks.
+    wire: Wire,
     kept: Vec<(String, Tensor)>,
     schedule: Schedule,
     recipe: SessionRecipe,
@@ -188,11 +191,11 @@ impl Session {
             let optimizer = &mut self.optimizer;
             let n_left = n_lanes - first;
             let added = tch::no_grad(|| match &self.shards {
-                Some(shards) => shards.add_round(optimizer, &mut totals, n_left),
+                Some(shards) => shards.add_round(&self.wire, optimizer, &mut totals, n_left),
                 None => {
                     let values = optimizer.of_tensors().iter().map(Parameter::weight);
                     let values: Vec<Tensor> = values.collect();
-                    lanes::add_round(&ranks, &values, &mut totals, &optimizer.lane(), n_left)
+                    lanes::add_round(&self.wire, &values, &mut totals, &optimizer.lane(), n_left)
                 }
             });
             added.map_err(TrainError::from)?;
@@ -248,7 +251,7 @@ impl Session {
         if let Some(shards) = &self.shards {
             // Nobody needs them any more, and the next pass needs room.
             self.optimizer.zero_grad();
-            tch::no_grad(|| shards.spread(&self.optimizer))?;
+            tch::no_grad(|| shards.spread(&self.wire, &self.optimizer))?;
         }
         Ok(StepStats {
             learning_rate,

@@ -9,7 +9,8 @@
 //! norms of all tensors, in the order of tensors. After its update an owner gives its weights to all.
 //!
 //! What goes over the network is cut into *exchanges*, in each of which every owner gets at most a bucket divided by the
-//! ranks: so an exchange takes four buckets of memory at its peak, however many ranks there are and however large a tensor is.
+//! ranks: so at its peak an exchange takes two buckets of the device's memory and, where bytes go through the host, four of that,
+//! however many ranks there are and however large a tensor is.
 
 use candor_run::{Ranks, RunError};
 use tch::{Device, Kind, Tensor};
@@ -18,6 +19,7 @@ use crate::error::TrainError;
 use crate::lanes::{BUCKET_BYTES, Total, bytes_of};
 use crate::optimizer::{AdamW, ParamGroup, together};
 use crate::parameter::{Parameter, Saved};
+use crate::wire::{Wire, as_bytes, of_bytes};
 
 /// A stretch of a tensor, as one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,6 +143,7 @@ impl Shards {
     /// A rank has ended or hangs.
     pub(crate) fn add_round(
         &self,
+        wire: &Wire,
         optimizer: &mut AdamW,
         totals: &mut [Total],
         n_lanes: usize,
@@ -161,13 +164,22 @@ impl Shards {
                 let stretches = self.owned(rank, exchange);
                 gradients(parameters, stretches, &mut taken)
             });
-            let of_ranks = self.ranks.all_to_all(to.collect())?;
+            let to: Vec<Tensor> = to.collect();
+            let mine = self.owned(self.ranks.rank(), exchange);
+            let n_mine = n_bytes_of(mine, |number| parameters[number].kind());
+            let of_ranks = wire.all_to_all(&to, n_mine)?;
+            drop(to);
             for (lane, (has, bytes)) in has.iter().zip(&of_ranks).enumerate() {
-                let mut bytes = bytes.as_slice();
-                let owned = self.owned(self.ranks.rank(), exchange).iter();
-                for stretch in owned.filter(|stretch| has[stretch.parameter] == 1) {
+                let mut start = 0;
+                for stretch in mine {
                     let parameter = &parameters[stretch.parameter];
-                    let given = next(&mut bytes, stretch.n, parameter.kind(), parameter.leaf());
+                    let n = n_bytes_of(&[*stretch], |_| parameter.kind());
+                    let given = bytes.narrow(0, start, n);
+                    start += n;
+                    if has[stretch.parameter] == 0 {
+                        continue;
+                    }
+                    let given = of_bytes(&given, parameter.kind());
                     let total = totals[stretch.parameter].get_or_insert_with(|| {
                         let leaf = parameter.leaf();
                         Tensor::zeros(leaf.size(), (parameter.kind(), leaf.device()))
@@ -226,20 +238,29 @@ impl Shards {
     ///
     /// # Errors
     /// A rank has ended or hangs.
-    pub(crate) fn spread(&self, optimizer: &AdamW) -> Result<(), RunError> {
+    pub(crate) fn spread(&self, wire: &Wire, optimizer: &AdamW) -> Result<(), RunError> {
         let parameters = optimizer.of_tensors();
         let (me, world) = (self.ranks.rank(), self.ranks.world());
+        let kind_of = |number: usize| parameters[number].leaf().kind();
         for exchange in 0..self.n_exchanges() {
+            let n_of = |rank: usize| n_bytes_of(self.owned(rank, exchange), kind_of);
+            // All send as much, the shorter ones with zeros after it.
+            let longest = (0..world).map(n_of).max().unwrap_or(0);
+            let device = parameters[0].leaf().device();
             let mine = self.owned(me, exchange).iter();
             let mine =
-                mine.map(|stretch| bytes_of(&stretch.of(parameters[stretch.parameter].leaf())));
-            let of_ranks = self.ranks.all_gather(&mine.collect::<Vec<_>>().concat())?;
+                mine.map(|stretch| as_bytes(&stretch.of(parameters[stretch.parameter].leaf())));
+            let rest = Tensor::zeros([longest - n_of(me)], (Kind::Uint8, device));
+            let mine: Vec<Tensor> = mine.chain([rest]).collect();
+            let of_ranks = wire.all_gather(&Tensor::cat(&mine, 0))?;
             for rank in (0..world).filter(|&rank| rank != me) {
-                let mut bytes = of_ranks[rank].as_slice();
+                let mut start = 0;
                 for stretch in self.owned(rank, exchange) {
                     let leaf = parameters[stretch.parameter].leaf();
-                    let given = next(&mut bytes, stretch.n, leaf.kind(), leaf);
+                    let n = n_bytes_of(&[*stretch], kind_of);
+                    let given = of_bytes(&of_ranks[rank].narrow(0, start, n), leaf.kind());
                     stretch.of(leaf).copy_(&given);
+                    start += n;
                 }
             }
         }
@@ -349,30 +370,32 @@ impl Stretch {
     }
 }
 
-/// This rank's gradients in an exchange, of those that have one. A gradient is in `taken` from its first stretch to its last.
-fn gradients(parameters: &mut [Parameter], stretches: &[Stretch], taken: &mut [Total]) -> Vec<u8> {
-    let mut bytes = Vec::new();
+/// The bytes of some stretches, of parameters of these kinds.
+fn n_bytes_of(stretches: &[Stretch], kind_of: impl Fn(usize) -> Kind) -> i64 {
+    let of = |stretch: &Stretch| stretch.n * kind_of(stretch.parameter).elt_size_in_bytes() as i64;
+    stretches.iter().map(of).sum()
+}
+
+/// The bytes of this rank's gradients in an exchange, and zeros in the place of those that it has none of. A gradient is in
+/// `taken` from its first stretch to its last.
+fn gradients(parameters: &mut [Parameter], stretches: &[Stretch], taken: &mut [Total]) -> Tensor {
+    let device = parameters[0].leaf().device();
+    let mut bytes = vec![Tensor::zeros([0], (Kind::Uint8, device))];
     for stretch in stretches {
         let parameter = &mut parameters[stretch.parameter];
         let gradient = &mut taken[stretch.parameter];
         if stretch.first == 0 {
             *gradient = parameter.take_gradient().map(|whole| whole.contiguous());
         }
-        if let Some(whole) = gradient {
-            bytes.extend(bytes_of(&stretch.of(whole)));
-        }
+        bytes.push(match gradient {
+            Some(whole) => as_bytes(&stretch.of(whole)),
+            None => as_bytes(&Tensor::zeros([stretch.n], (parameter.kind(), device))),
+        });
         if stretch.first + stretch.n == parameter.leaf().numel() as i64 {
             *gradient = None;
         }
     }
-    bytes
-}
-
-/// The next `n` numbers of what came, on the device of another tensor.
-fn next(bytes: &mut &[u8], n: i64, kind: Kind, like: &Tensor) -> Tensor {
-    let (first, rest) = bytes.split_at(n as usize * kind.elt_size_in_bytes());
-    *bytes = rest;
-    Tensor::from_data_size(first, &[n], kind).to_device(like.device())
+    Tensor::cat(&bytes, 0)
 }
 
 /// The bytes of what a checkpoint holds of a parameter.

@@ -18,6 +18,7 @@ use crate::error::TrainError;
 use crate::optimizer::{AdamW, ParamGroup};
 use crate::schedule::Schedule;
 use crate::shards::Shards;
+use crate::wire::Wire;
 use crate::{fingerprint, lanes};
 
 /// What every stage's resume may change.
@@ -227,6 +228,7 @@ impl Opening {
             folder = Some(resumed.folder);
             Ok::<_, TrainError>((step, resumed.checkpoint.is_some()))
         })?;
+        let wire = Wire::of(ranks, optimizer.of_tensors()[0].leaf().device())?;
         restore::give_out(ranks, shards.as_ref(), &mut optimizer, stored, has_state)?;
         lanes::from_first(ranks, kept.iter().map(|(_, tensor)| tensor))?;
         progress.set_steps(n_steps, step);
@@ -234,6 +236,7 @@ impl Opening {
             folder,
             optimizer,
             shards,
+            wire,
             kept,
             schedule: Schedule::new(recipe.shape, recipe.warmup, n_steps),
             recipe,

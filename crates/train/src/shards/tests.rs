@@ -54,6 +54,7 @@ fn trained(world: usize) -> Vec<Ended> {
         let named = ["a", "b", "c"].into_iter().zip(&tensors);
         let named = named.map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone()));
         let groups = ParamGroup::all(named.collect(), 1.0);
+        let wire = Wire::of_host(&ranks);
         let shards = (world > 1).then(|| Shards::cutting(&ranks, &[5, 3, 1], 2));
         let owns = |number| shards.as_ref().is_none_or(|shards| shards.owns(number));
         let mut optimizer = AdamW::owning(CONFIG, groups, owns).unwrap();
@@ -81,11 +82,11 @@ fn trained(world: usize) -> Vec<Ended> {
                 }
                 let n_left = 4 - first;
                 let added = tch::no_grad(|| match &shards {
-                    Some(shards) => shards.add_round(&mut optimizer, &mut totals, n_left),
+                    Some(shards) => shards.add_round(&wire, &mut optimizer, &mut totals, n_left),
                     None => {
                         let values = optimizer.of_tensors().iter().map(Parameter::weight);
                         let values: Vec<Tensor> = values.collect();
-                        lanes::add_round(&ranks, &values, &mut totals, &optimizer.lane(), n_left)
+                        lanes::add_round(&wire, &values, &mut totals, &optimizer.lane(), n_left)
                     }
                 });
                 added.unwrap();
@@ -101,7 +102,7 @@ fn trained(world: usize) -> Vec<Ended> {
             norms.push(norm.to_bits());
             optimizer.step(0.1);
             if let Some(shards) = &shards {
-                tch::no_grad(|| shards.spread(&optimizer)).unwrap();
+                tch::no_grad(|| shards.spread(&wire, &optimizer)).unwrap();
             }
         }
         let weights = tensors.iter().flat_map(|tensor| {

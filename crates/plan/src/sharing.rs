@@ -146,6 +146,12 @@ impl Sharing {
         })
     }
 
+    /// Seconds that the bytes of a step take over a link of so many gigabytes a second each way, were nothing else in its way.
+    #[must_use]
+    pub fn step_secs(&self, link_gb: u32) -> f64 {
+        self.step_bytes as f64 / 1e9 / f64::from(link_gb)
+    }
+
     /// How many times as fast as on one rank the shared work is at most: as many times as it has more pieces than the rank with
     /// most of them.
     #[must_use]
@@ -228,6 +234,8 @@ mod tests {
         assert_eq!(found.step_bytes, (2 * 75) * MB + 75 * MB / 2);
         assert_eq!(found.start_bytes, 150 * MB);
         assert_eq!(found.exchange_bytes, 4 * 64 * MB);
+        // 187.5 MiB are 196,608,000 bytes.
+        assert!((found.step_secs(2) - 0.098_304).abs() < 1e-12);
     }
 
     #[test]

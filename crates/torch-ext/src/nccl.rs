@@ -65,6 +65,13 @@ struct Id([u8; 128]);
 
 /// `ncclComm_t`.
 type Comm = *mut c_void;
+/// A communicator of the process.
+#[derive(Clone, Copy)]
+struct Held(Comm);
+
+// SAFETY: NCCL takes a communicator from any thread, one at a time, which the mutex around it sees to.
+unsafe impl Send for Held {}
+
 /// `cudaStream_t`.
 type Stream = *mut c_void;
 
@@ -145,7 +152,7 @@ pub struct Cards {
     world: usize,
     timeout: Duration,
     /// None once it was given up.
-    comm: Mutex<Option<Comm>>,
+    comm: Mutex<Option<Held>>,
 }
 
 impl fmt::Debug for Cards {
@@ -215,7 +222,7 @@ impl Cards {
             rank,
             world,
             timeout,
-            comm: Mutex::new(Some(comm)),
+            comm: Mutex::new(Some(Held(comm))),
         })
     }
 
@@ -314,7 +321,7 @@ impl Cards {
         work: impl FnOnce(Comm, Stream) -> Result<(), CardsError>,
     ) -> Result<(), CardsError> {
         let mut held = self.comm.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(comm) = *held else {
+        let Some(Held(comm)) = *held else {
             return Err(CardsError {
                 action,
                 reason: "an earlier exchange has failed".to_owned(),
@@ -356,7 +363,7 @@ impl Cards {
 impl Drop for Cards {
     fn drop(&mut self) {
         let held = self.comm.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(comm) = held.take() {
+        if let Some(Held(comm)) = held.take() {
             // SAFETY: the communicator is one that `join` gave, has no work left, and is not used again.
             unsafe { (self.functions.abort)(comm) };
         }

@@ -82,6 +82,15 @@ fn what_ranks_take_is_planned() {
         );
         assert_eq!(plan.sharing.unwrap().exchange_bytes, 4 * bucket);
     }
+    // The shipped one is in f32: weights and a gradient of 4 bytes, and 12 in eight parts.
+    let folder = root().join("recipes/llava-7b-224");
+    let lanes = ["run.lanes=8".to_owned()];
+    plan(&mut eight, &folder.join("0-pretrain.toml"), &lanes);
+    let shipped = plan(&mut eight, &folder.join("8gpu/1-sft.toml"), &[]);
+    let memory = shipped.memory.unwrap();
+    let least = 4 * trained + 12 * trained / 8;
+    assert!((least..least + least / 100).contains(&memory.trained_bytes));
+    assert!((67_000_000_000..68_500_000_000).contains(&memory.total_bytes()));
     // A run on one rank shares nothing.
     assert_eq!(plan(&mut Planner::default(), &sft, &sets).sharing, None);
 }

@@ -38,10 +38,9 @@ fn unshared(command: &Command) -> Option<&'static str> {
         Command::Judge(JudgeCommand::Preferences(_)) => Some("judge preferences"),
         Command::Judge(JudgeCommand::Best(_)) => Some("judge best"),
         Command::Eval(arguments) => match arguments.command {
-            Some(EvalCommand::Run(_)) => Some("eval run"),
             Some(EvalCommand::Score(_)) => Some("eval score"),
             Some(EvalCommand::Reward(_)) => Some("eval reward"),
-            Some(EvalCommand::Compare(_)) | None => None,
+            Some(EvalCommand::Run(_) | EvalCommand::Compare(_)) | None => None,
         },
         _ => None,
     }

@@ -324,8 +324,8 @@ fn commands_that_share_nothing_are_not_started_as_ranks() {
     let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<String>>();
     for (name, line) in [
         (
-            "eval run",
-            "eval run --benchmark pope --model ground/model --questions q.jsonl --images world/images --out alone",
+            "eval score",
+            "eval score --benchmark pope --questions q.jsonl --answers a.jsonl --out alone",
         ),
         ("demo", "demo --quick --out alone"),
     ] {

@@ -1,6 +1,6 @@
 //! The weights that a stage trains, and what their gradients and moments take.
 
-use candor_train::{SessionRecipe, Shard, owners};
+use candor_train::{BUCKET_BYTES, SessionRecipe, Shard, owners};
 
 /// Bytes of a number of an adapter, a gradient or a moment.
 pub(crate) const F32: u64 = 4;
@@ -53,7 +53,7 @@ impl Trained {
 pub(crate) struct States {
     /// Gradients, moments and masters, from the last pass of an update on.
     pub bytes: u64,
-    /// What comes on top once activations are gone and gradients are given to their owners.
+    /// What comes on top once activations are gone and gradients go to other ranks.
     pub giving_bytes: u64,
 }
 
@@ -72,29 +72,37 @@ impl States {
         in_bf16: bool,
     ) -> Self {
         let trained = Trained::of(sizes.iter().copied());
+        let small = BUCKET_BYTES as u64;
         if n_ranks == 1 || session.shard == Shard::Nothing {
             let masters = if in_bf16 { trained.masters() } else { 0 };
+            let bucket = small.max(trained.largest_bytes).min(trained.bytes);
             return Self {
                 bytes: trained.optimizer(session.lanes) + masters,
-                giving_bytes: 0,
+                giving_bytes: if n_ranks == 1 {
+                    0
+                } else {
+                    (n_ranks + 1) * bucket
+                },
             };
         }
         let share = largest_share(sizes, n_ranks);
+        // What is sent, and what comes.
+        let exchanged = 2 * small.min(trained.bytes);
         if !in_bf16 {
             return Self {
                 bytes: trained.bytes + 3 * share,
-                giving_bytes: 0,
+                giving_bytes: exchanged,
             };
         }
         let of_pass = trained.bytes / 2;
-        let (sums, giving_bytes) = if batch.div_ceil(micro_batch) > session.lanes {
+        let (sums, in_f32) = if batch.div_ceil(micro_batch) > session.lanes {
             (trained.bytes, 0)
         } else {
             (0, trained.bytes.min(n_ranks * trained.largest_bytes))
         };
         Self {
             bytes: of_pass + sums + 4 * share,
-            giving_bytes,
+            giving_bytes: exchanged + in_f32,
         }
     }
 }
@@ -151,15 +159,16 @@ max_grad_norm = 1.0
         };
         // Gradient and moments; with a total for lanes; in bf16 a master and half a gradient besides.
         assert_eq!(states(1, "zero2", 1, false), [3 * 48, 0]);
-        assert_eq!(states(4, "none", 2, false), [4 * 48, 0]);
+        // Two ranks' buckets of all there is, and what one sends.
+        assert_eq!(states(4, "none", 2, false), [4 * 48, 3 * 48]);
         assert_eq!(states(4, "zero2", 1, true), [4 * 48 + 48 + 24, 0]);
-        // The gradient of all, and total and moments of a half.
-        assert_eq!(states(4, "zero2", 2, false), [48 + 3 * 24, 0]);
+        // The gradient of all, and total and moments of a half; all goes away and comes at once.
+        assert_eq!(states(4, "zero2", 2, false), [48 + 3 * 24, 2 * 48]);
         // Four passes in four lanes are added up by owners alone; the largest tensor of each rank is on its way in f32.
-        assert_eq!(states(4, "zero2", 2, true), [24 + 4 * 24, 48]);
+        assert_eq!(states(4, "zero2", 2, true), [24 + 4 * 24, 2 * 48 + 48]);
         // In two lanes each rank adds two of them.
-        assert_eq!(states(2, "zero2", 2, true), [24 + 48 + 4 * 24, 0]);
+        assert_eq!(states(2, "zero2", 2, true), [24 + 48 + 4 * 24, 2 * 48]);
         // The rank with most has 6 of three ranks.
-        assert_eq!(states(4, "zero2", 3, false), [48 + 3 * 24, 0]);
+        assert_eq!(states(4, "zero2", 3, false), [48 + 3 * 24, 2 * 48]);
     }
 }

@@ -320,7 +320,9 @@ pub(crate) fn dpo(
         weights_bytes: budget.weights() + adapter,
         trained_bytes: states.bytes,
         features_bytes: copies * of_images.bytes,
-        work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
+        work_bytes: training
+            .max(states.giving_bytes)
+            .max(budget.encoding(IMAGES_PER_PASS)),
     });
     let training = Training {
         shared_out: (recipe.session.shard == Shard::Zero2).then_some(trained.bytes),

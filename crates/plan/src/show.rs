@@ -233,8 +233,8 @@ pub fn show_plans(plans: &[Plan]) -> String {
     page
 }
 
-/// Gigabytes a second that links carry each way: Gloo through the memory of hosts, a card's own network of 400 Gbit/s, and NVLink
-/// between the cards of a machine.
+/// Gigabytes a second that links carry each way: Gloo through the memory of hosts, a card's own network of 400 Gbit/s, and what lies
+/// between the cards of one machine.
 const LINKS: [u32; 3] = [2, 50, 450];
 
 /// How many ranks share a run, how even its work is for them, and what goes over the network.

@@ -103,7 +103,12 @@ fn dpo_is_the_same_on_any_number_of_ranks() {
         "held_out.jsonl",
         "result.json",
     ];
-    same_on_any_number(rewarded(), arguments, &results);
+    let folder = rewarded();
+    same_on_any_number(folder, arguments, &results);
+    let shard = sets(&[("run.shard", "\"zero2\"")]);
+    let sharded = [arguments("dpo-sharded"), shard].concat();
+    run(candor(folder).args(on_ranks(sharded, 3)));
+    assert_same(folder, "dpo-ranks-1", "dpo-sharded", &results);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use candor_model::tensor_file::{self, Promise};
+use candor_model::tensor_file;
 use candor_run::{Checkpoint, CheckpointWriter};
 use tch::Tensor;
 

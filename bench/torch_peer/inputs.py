@@ -6,6 +6,7 @@ Nothing here is candor's code: transformers reads the exported folder, PEFT the 
 import json
 import os
 import pathlib
+import sys
 
 os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_PROGRESS_BARS="1", TRANSFORMERS_VERBOSITY="error")
 
@@ -27,6 +28,9 @@ class World:
     def __init__(self, work: pathlib.Path):
         self.work = work
         self.tokenizer = AutoTokenizer.from_pretrained(work / "exported")
+        ids = self.tokenizer.convert_tokens_to_ids(["<pad>", "</s>", "<image>"])
+        if ids != [PAD, EOS, PLACEHOLDER]:
+            sys.exit(f"the exported tokenizer has other special tokens than the bench: {ids}")
         self.facts = self.rows("world/facts/image_to_caption.json")
 
     def rows(self, path: str):

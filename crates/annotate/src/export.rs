@@ -6,11 +6,13 @@
 
 mod aggregate;
 mod segments;
-mod trl;
+mod sentences;
 
 use std::path::Path;
 
-use candor_data::formats::{preference, preference_log};
+use candor_data::Comparison;
+use candor_data::formats::trl::unpaired;
+use candor_data::formats::{preference, preference_log, trl};
 use serde::{Deserialize, Serialize};
 
 pub use self::aggregate::Aggregate;
@@ -29,6 +31,8 @@ pub enum Format {
     Trl,
     /// Corrected answers beside the false ones, with the false words, in the manner of RLHF-V.
     Segments,
+    /// Marked answers up to the end of each sentence, with whether it is clean: rated answers, JSON lines.
+    Sentences,
     /// Everything that happened to items of work, JSON lines.
     Events,
 }
@@ -42,6 +46,7 @@ impl Format {
             Self::Llava => "llava",
             Self::Trl => "trl",
             Self::Segments => "segments",
+            Self::Sentences => "sentences",
             Self::Events => "events",
         }
     }
@@ -54,6 +59,7 @@ impl Format {
             Self::Llava => "preferences.json",
             Self::Trl => "preferences.trl.jsonl",
             Self::Segments => "segments.jsonl",
+            Self::Sentences => "sentences.jsonl",
             Self::Events => "events.jsonl",
         }
     }
@@ -71,7 +77,7 @@ pub struct Exported {
 }
 
 /// The text of an export. `seed` is the project's, for the record. A rule is needed by the formats that have one
-/// preference for each item, and ignored by segments and events.
+/// preference for each item, and ignored by segments, sentences and events.
 ///
 /// # Errors
 /// [`AnnotateError::NothingToExport`] where the file would be empty, [`Refusal::Invalid`] where a rule is needed and there
@@ -89,6 +95,14 @@ pub async fn render(
     if format == Format::Segments {
         return not_empty(format, lines(segments::rows(&evidence.items)), 0);
     }
+    if format == Format::Sentences {
+        let rows = sentences::rows(&evidence.items);
+        if rows.is_empty() {
+            return Err(nothing(format, 0));
+        }
+        let text = unpaired::render(Path::new(format.file_name()), &rows)?;
+        return not_empty(format, (text, rows.len()), 0);
+    }
     let Some(aggregate) = aggregate else {
         let remedy = "name one of majority, adjudicated, weighted";
         return Err(Refusal::invalid("aggregate", "is missing", remedy).into());
@@ -102,7 +116,10 @@ pub async fn render(
     let text = match format {
         Format::PreferenceLog => preference_log::render(path, &decided)?,
         Format::Llava => preference::render(path, &decided)?,
-        _ => lines(decided.iter().filter_map(trl::row)).0,
+        _ => {
+            let compared = decided.iter().cloned().map(Comparison::from);
+            lines(compared.filter_map(|row| trl::row(&row))).0
+        }
     };
     Ok(Exported {
         text,

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod annotate;
+mod convert;
 mod data;
 mod demo;
 mod eval;
@@ -21,11 +22,12 @@ use candor_world::WorldConfig;
 use clap::{Args, Parser, Subcommand};
 
 pub use self::annotate::{Aggregate, AnnotateCommand, ExportFormat, Role};
-pub use self::data::{BuildCommand, DataCommand, DataFormat, PaperArguments};
+pub use self::convert::ConvertArguments;
+pub use self::data::{BuildCommand, DataCommand, DataFormat, GetArguments, PaperArguments};
 pub use self::demo::{DemoArguments, MAX_SEED};
 pub use self::eval::{
     BenchmarkArguments, CompareArguments, EvalArguments, EvalCommand, OnBadRowName,
-    RewardBenchmarkArguments, RunArguments, ScoreArguments, TrainingArguments,
+    RewardBenchmarkArguments, RunArguments, ScoreArguments, SuiteArguments, TrainingArguments,
 };
 pub use self::judge::{BestArguments, JudgeCommand, PreferencesArguments};
 pub use self::models::{
@@ -60,7 +62,8 @@ pub enum Command {
     /// Run every stage on the micro-world and evaluate the result.
     #[command(
         after_help = "Examples:\n  candor demo --out runs/demo --seed 0\n  candor demo --quick --out runs/quick\n  \
-                            candor demo --seeds 5 --out runs/five\n\nStages that do not need each other run side by side. \
+                            candor demo --seeds 5 --out runs/five\n  \
+                            candor demo --family qwen3_vl --out runs/qwen3-vl\n\nStages that do not need each other run side by side. \
                             An interrupted demo continues where it stopped when it is started again with the same \
                             arguments; --ablation and --algorithms may be added."
     )]
@@ -106,6 +109,15 @@ pub enum Command {
                             docs/algorithms/dpo.md has every formula."
     )]
     Dpo(TrainArguments),
+    /// Learn in rounds from the policy's own answers: sample, compare (a reward model, a judge, rules or people), DPO, again.
+    #[command(
+        after_help = "Example:\n  candor rounds recipes/demo/4-rounds.toml\n  candor rounds recipes/demo/4-rounds.toml --resume\n  \
+                            candor rounds recipes/demo/4-rounds.toml --set run.out=runs/demo/rounds-first --set \
+                            rounds.reference=first\n\nA finished stage is never run again, and with a larger rounds.n a resume \
+                            adds rounds. Where people compare, it stops and says which file it waits for. \
+                            docs/algorithms/rounds.md has the formulas."
+    )]
+    Rounds(StageArguments),
     /// Reinforcement learning against a reward model, rules, judges or functions of your own: PPO, GRPO, leave-one-out or
     /// REINFORCE.
     #[command(
@@ -168,7 +180,7 @@ pub enum Command {
     /// Look at recipes before they are run.
     #[command(subcommand)]
     Recipe(RecipeCommand),
-    /// Look at data files, and make those of training stages.
+    /// Fetch public sets, look at data files, convert them, and make those of training stages.
     #[command(subcommand)]
     Data(DataCommand),
     /// Say what this machine and this candor have: versions, devices, threads, folders, and what is missing.

@@ -7,10 +7,12 @@ mod compare;
 mod data;
 mod demo;
 mod device;
+mod disk;
 mod doctor;
 mod download;
 mod evaluate;
 mod export;
+mod hub_client;
 mod inspect;
 mod join;
 mod judge;
@@ -25,6 +27,8 @@ mod score;
 mod serve;
 mod shell;
 mod stage;
+mod suite;
+mod suite_best;
 mod watch;
 mod world;
 
@@ -36,8 +40,10 @@ fn unshared(command: &Command) -> Option<&'static str> {
     match command {
         Command::Demo(_) => Some("demo"),
         Command::Judge(JudgeCommand::Preferences(_)) => Some("judge preferences"),
+        Command::Judge(JudgeCommand::Sentences(_)) => Some("judge sentences"),
         Command::Judge(JudgeCommand::Best(_)) => Some("judge best"),
         Command::Eval(arguments) => match arguments.command {
+            Some(EvalCommand::Suite(_)) => Some("eval suite"),
             Some(EvalCommand::Score(_)) => Some("eval score"),
             Some(EvalCommand::Reward(_)) => Some("eval reward"),
             Some(EvalCommand::Run(_) | EvalCommand::Compare(_)) | None => None,
@@ -61,6 +67,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Judge(command) => judge::run(command),
         Command::Reward(arguments) => stage::reward(&arguments),
         Command::Dpo(arguments) => stage::dpo(&arguments),
+        Command::Rounds(arguments) => stage::rounds(&arguments),
         Command::Rl(arguments) => stage::rl(&arguments),
         Command::Eval(arguments) => evaluate::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),

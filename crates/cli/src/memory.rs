@@ -1,8 +1,9 @@
-//! What to say when a device has no memory left: libtorch's error comes as a panic from deep below.
+//! What to say when a device has no memory left, or the disk has lost what it held: both come as panics from deep below.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind, set_hook, take_hook};
 
+use candor_model::LostFeatures;
 use candor_train::current_phase;
 
 /// How libtorch says it, of a GPU and of the host.
@@ -13,21 +14,31 @@ const REMEDY: &str = "hold less at a time: lower data.micro_batch or batch.micro
                       model.base_precision = \"nf4\" (--precision nf4), or put the reward model on another device with \
                       model.reward_device; `candor recipe check` says what a stage takes";
 
-/// Runs a command; where memory ran out, the error says in which phase and what to do. Other panics go on.
+/// Runs a command; where memory ran out, or features of images were lost, the error says so and what to do. Other panics go on.
 pub fn said_plainly(command: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
     let usual = take_hook();
     set_hook(Box::new(move |panic| {
-        if shortage(panic.payload()).is_none() {
+        if plainly(panic.payload()).is_none() {
             usual(panic);
         }
     }));
     match catch_unwind(AssertUnwindSafe(command)) {
         Ok(result) => result,
-        Err(panic) => match shortage(panic.as_ref()) {
-            Some(shortage) => Err(anyhow::anyhow!(message(&shortage, current_phase()))),
+        Err(panic) => match plainly(panic.as_ref()) {
+            Some(message) => Err(anyhow::anyhow!(message)),
             None => resume_unwind(panic),
         },
     }
+}
+
+/// What a panic is as an error; none if it is a fault of ours.
+fn plainly(panic: &(dyn Any + Send)) -> Option<String> {
+    if let Some(LostFeatures(error)) = panic.downcast_ref() {
+        return Some(format!(
+            "features of images were lost: {error} (resume the run, which encodes them again)"
+        ));
+    }
+    Some(message(&shortage(panic)?, current_phase()))
 }
 
 fn message(shortage: &str, phase: Option<&str>) -> String {
@@ -82,6 +93,23 @@ mod tests {
         };
         let error = said_plainly(ask).unwrap_err().to_string();
         assert!(error.contains("can't allocate memory"), "{error}");
+    }
+
+    #[test]
+    fn features_that_are_gone_are_an_error_with_what_to_do() {
+        let error = said_plainly(|| {
+            let lost = candor_model::ModelError::NoFolderForFeatures;
+            std::panic::panic_any(LostFeatures(lost))
+        });
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.starts_with("features of images were lost: "),
+            "{error}"
+        );
+        assert!(
+            error.ends_with("(resume the run, which encodes them again)"),
+            "{error}"
+        );
     }
 
     #[test]

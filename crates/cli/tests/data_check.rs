@@ -1,4 +1,4 @@
-//! `candor data check` as people run it.
+//! `candor data check` and `candor data convert` as people run them.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -123,4 +123,42 @@ fn the_format_of_comparisons_is_told_and_a_image_counts_once() {
         said.contains("its first row has `questions`") && said.contains("preference_log ("),
         "{said}"
     );
+}
+
+#[test]
+fn conversions_say_what_they_lose() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = r#"{"id": "a", "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}], "score": 1}"#;
+    std::fs::write(dir.path().join("in.jsonl"), rows).unwrap();
+    let convert = |more: &[&str]| {
+        let words = ["data", "convert", "in.jsonl", "--from", "messages"];
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = Command::new(env!("CARGO_BIN_EXE_candor"))
+            .current_dir(dir.path())
+            .args(words)
+            .args(["--to", "llava", "--out", "out.json"])
+            .args(more)
+            .output()
+            .unwrap();
+        let said = String::from_utf8([stdout, stderr].concat()).unwrap();
+        (status.code(), said)
+    };
+    let (code, said) = convert(&["--strict"]);
+    assert_eq!(code, Some(2));
+    assert!(
+        said.contains("llava cannot hold field score of 1 rows"),
+        "{said}"
+    );
+    assert!(!dir.path().join("out.json").exists());
+    let done = "out.json: 1 rows of 1\nnot carried over: field score of 1 rows\n";
+    assert_eq!(convert(&[]), (Some(0), done.to_owned()));
+    let expected = r#"[
+{"id":"a","conversations":[{"from":"human","value":"Hi"},{"from":"gpt","value":"Hello."}]}
+]
+"#;
+    let written = std::fs::read_to_string(dir.path().join("out.json")).unwrap();
+    assert_eq!(written, expected);
 }

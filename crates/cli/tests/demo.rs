@@ -158,9 +158,10 @@ fn nearly_done(out: &Path, seed: u64) {
     // What the demo would leave for people needs answers that were never sampled.
     fs::create_dir(out.join("annotate")).unwrap();
     fs::write(out.join("annotate/project.toml"), "").unwrap();
+    // Said to be of another family than the model, which evaluations do not ask.
     let done = json!({
-        "seed": seed, "quick": true, "finished": FINISHED, "wall_secs": 0.0, "stage_secs": {}, "processor_secs": {},
-        "stage_peak_bytes": {}, "peak_memory_bytes": 0,
+        "seed": seed, "quick": true, "family": "qwen3_vl", "finished": FINISHED, "wall_secs": 0.0, "stage_secs": {},
+        "processor_secs": {}, "stage_peak_bytes": {}, "peak_memory_bytes": 0,
     });
     fs::write(out.join("demo.json"), done.to_string()).unwrap();
 }
@@ -170,7 +171,7 @@ const EVALUATIONS: [&str; 2] = ["eval/sft", "eval/sft_gpt4"];
 /// Two seeds, one after the other.
 fn two_seeds(folder: &Path) -> Command {
     let mut command = demo(folder, "two", "2");
-    command.args(["--seeds", "2"]);
+    command.args(["--seeds", "2", "--family", "qwen3_vl"]);
     command
 }
 
@@ -217,7 +218,7 @@ fn a_demo_that_is_stopped_or_killed_leaves_no_stage_behind_and_goes_on_later() {
         let errors = text(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{errors}");
         assert!(
-            errors.contains(" --seeds 2 --changes ")
+            errors.contains(" --seeds 2 --family qwen3_vl --changes ")
                 && errors.contains("demo: stopped; continue with: ")
                 && errors.contains(" --jobs 2\n"),
             "{errors}"
@@ -288,6 +289,17 @@ fn a_demo_that_is_stopped_or_killed_leaves_no_stage_behind_and_goes_on_later() {
         (seeds, &pooled["quick"]),
         (vec![&json!(0), &json!(1)], &json!(true))
     );
+    // What the models are built as is said everywhere.
+    let [summary, done] = ["summary.json", "demo.json"].map(|name| read_json(&out.join(name)));
+    for said in [&pooled, &summary, &done] {
+        assert_eq!(said["family"], "qwen3_vl");
+    }
+    let family = fs::read_to_string(out.join("recipes/family.toml")).unwrap();
+    assert!(family.contains("model.family = \"qwen3_vl\""), "{family}");
+    assert!(
+        text(&output.stdout).contains("The models are built as Qwen3-VL."),
+        "{errors}"
+    );
     assert!(folder.join("two/report.html").exists());
     assert!(
         text(&output.stdout).contains("nothing is claimed"),
@@ -317,6 +329,16 @@ fn what_cannot_be_in_one_folder_or_in_a_recipe_is_refused_at_once() {
     let (one, several) = ("demo.json", "seeds.json");
     fs::write(folder.path().join(one), "{}").unwrap();
     refused(&["--seeds", "2"], "holds a demo of one seed");
+    let begun = json!({
+        "seed": 0, "quick": true, "family": "qwen3_vl", "finished": [], "wall_secs": 0.0, "stage_secs": {},
+        "processor_secs": {}, "stage_peak_bytes": {}, "peak_memory_bytes": 0,
+    });
+    fs::write(folder.path().join(one), begun.to_string()).unwrap();
+    refused(
+        &[],
+        "built as Qwen3-VL; give another --out for --family llava",
+    );
+    refused(&["--family", "qwen2_5_vl"], "--out for --family qwen2_5_vl");
     fs::remove_file(folder.path().join(one)).unwrap();
     fs::write(folder.path().join(several), "{}").unwrap();
     refused(&[], "holds the page of several seeds");
@@ -388,8 +410,16 @@ fn a_whole_demo_stopped_between_makes_the_bytes_of_its_stages_alone() {
         peaks[19] < most && most < 4 * peaks[19],
         "{most}: {peaks:?}"
     );
+    // Both reward models are measured on the world's pairs, by what is asked.
+    for reward in ["reward-facts", "reward-no-facts"] {
+        let found = read_json(&out.join(reward).join("pairs/result.json"));
+        assert_eq!(found["groups"].as_object().unwrap().len(), 5, "{reward}");
+        let n = |key: &str| found[key].as_u64().unwrap();
+        assert_eq!(n("n_pairs") + n("n_skipped"), 500, "{reward}");
+        assert_eq!(found["with_facts"], reward == "reward-facts");
+    }
     let page = fs::read_to_string(out.join("report.html")).unwrap();
-    assert!(page.contains("CHAIR_i"));
+    assert!(page.contains("CHAIR_i") && page.contains("<th scope=\"row\">attribute</th>"));
 
     // A demo of another kind does not go on in the same folder.
     let mut other = Command::new(env!("CARGO_BIN_EXE_candor"));

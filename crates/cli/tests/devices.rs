@@ -9,6 +9,7 @@ use serde_json::Value;
 fn candor(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_candor"))
         .current_dir(folder)
+        .env_remove("CANDOR_FEATURES")
         .args(arguments)
         .env("OMP_NUM_THREADS", "1")
         .output()
@@ -90,10 +91,56 @@ fn the_doctor_says_what_there_is() {
             .starts_with("2.11.")
     );
     assert_eq!(found["cpu"]["threads"], 1);
-    assert_eq!(found["folders"].as_array().unwrap().len(), 2);
+    let folders = found["folders"].as_array().unwrap().iter();
+    let folders: Vec<&Value> = folders.map(|folder| &folder["what"]).collect();
+    assert_eq!(folders, ["libtorch and tools", "models", "image features"]);
     let is_whole = found["broken"].as_array().unwrap().is_empty();
     assert_eq!(output.status.code(), Some(if is_whole { 0 } else { 2 }));
     // Either there is a device or the reason why there is none.
     let has_device = !found["devices"].as_array().unwrap().is_empty();
     assert_eq!(found["no_cuda"].is_null(), has_device);
+}
+
+/// `scripts/gpu-check` on the CPU, which is the only way that it is run where there is no GPU: every stage runs twice, and
+/// a CPU is equal to itself in every figure.
+#[test]
+fn the_check_of_a_gpu_runs_from_end_to_end() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/gpu-check");
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("check");
+    let check = |out: &Path| {
+        Command::new("python3")
+            .arg(script)
+            .args([
+                "--device",
+                "cpu",
+                "--candor",
+                env!("CARGO_BIN_EXE_candor"),
+                "--out",
+            ])
+            .arg(out)
+            .env("OMP_NUM_THREADS", "1")
+            .output()
+    };
+    let Ok(output) = check(&out) else {
+        eprintln!("skipped: there is no python3");
+        return;
+    };
+    assert!(output.status.success(), "{}", stderr(&output));
+    let report = std::fs::read(out.join("gpu-check.json")).unwrap();
+    let report: Value = serde_json::from_slice(&report).unwrap();
+    assert_eq!(report["device"], "cpu");
+    assert_eq!(report["is_a_test_of_the_script"], true);
+    assert_eq!(report["holds"], true);
+    let rows = report["rows"].as_array().unwrap();
+    let differs = |row: &&Value| row["difference"].as_f64() != Some(0.0);
+    assert_eq!(rows.iter().find(differs), None);
+    // An answer, samples, three steps of five stages, and of rl the responses' share and two lines a step.
+    assert_eq!(rows.len(), 2 + 5 * 3 + 1 + 3 * 2, "{report:#}");
+
+    // Nothing but a check is ever deleted.
+    let refused = check(folder.path()).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("holds something else than a check"));
+    assert!(out.join("gpu-check.json").exists());
 }

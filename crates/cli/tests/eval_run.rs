@@ -163,3 +163,81 @@ fn a_limit_is_told_and_a_missing_image_is_something_to_mend() {
         "{errors}"
     );
 }
+
+#[test]
+fn a_suite_is_one_page_with_published_numbers_and_its_end_says_what_is_missing() {
+    let folder = scene();
+    let data = folder.path().join("data");
+    for within in ["pope", "coco"] {
+        std::fs::create_dir_all(data.join(within)).unwrap();
+    }
+    std::fs::rename(folder.path().join("images"), data.join("coco/val2014")).unwrap();
+    for split in ["random", "popular", "adversarial"] {
+        let file = data.join(format!("pope/coco_pope_{split}.jsonl"));
+        std::fs::copy(folder.path().join("pope_random.jsonl"), file).unwrap();
+    }
+    let suite = |json: bool| {
+        Command::new(env!("CARGO_BIN_EXE_candor"))
+            .current_dir(folder.path())
+            .args(["eval", "suite", "model", "again=model", "--suite", "paper"])
+            .args(["--data", "data", "--out", "suite", "--limit", "10"])
+            .args(["--max-new-tokens", "4", "--best", "pope.accuracy"])
+            .args(json.then_some("--json"))
+            .env("OMP_NUM_THREADS", "1")
+            .output()
+            .unwrap()
+    };
+    let output = suite(true);
+    assert_eq!(output.status.code(), Some(2));
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    let end = &errors[errors
+        .find("4 benchmarks were not measured")
+        .expect(&errors)..];
+    for missing in [
+        "MMHal-Bench: put there data/mmhal_bench/response_template.json, data/mmhal_bench/images: ",
+        "LLaVA-Bench: put there ",
+        "MMBench: put there ",
+        "CHAIR: put there data/coco/annotations/instances_val2014.json",
+    ] {
+        assert!(end.contains(missing), "{missing}\n{end}");
+    }
+    let results: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let pope = &results["suite"]["tables"][1];
+    assert_eq!(pope["benchmark"], "pope");
+    let names: Vec<&str> = pope["lines"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line["model"].as_str().unwrap())
+        .collect();
+    assert_eq!(names[..3], ["model", "again", "LLaVA 7B"]);
+    // Both are one model, so every difference is none.
+    let again = &pope["lines"][1]["cells"][0];
+    assert_eq!(again["against_first"]["difference"], json!(0.0));
+    assert_eq!(again["n"], json!(30));
+    let read =
+        |name: &str| std::fs::read_to_string(folder.path().join("suite").join(name)).unwrap();
+    assert_eq!(read("results.json").as_bytes(), output.stdout);
+    assert!(read("table.tex").contains("LLaVA-RLHF 7B\\textsuperscript{1} & -- & $0.833$"));
+    assert!(read("report.html").contains("href=\"#not-measured\""));
+    assert!(read("runs/again/pope/results.json").contains("\"limit\": 10"));
+    // Of equally good ones the first; it has no adapter to keep.
+    let best: Value = serde_json::from_str(&read("best.json")).unwrap();
+    assert_eq!(
+        (&best["run"], &best["n_runs"]),
+        (&json!("model"), &json!(2))
+    );
+    assert_eq!(best["value"], again["value"]);
+    assert!(!folder.path().join("suite/best").exists());
+    // Once more as a table: nothing is answered again, and what was not measured stands in it.
+    let before = read("runs/model/pope/answers.log");
+    let table = suite(false);
+    let shown = String::from_utf8(table.stdout).unwrap();
+    for expected in [
+        "not measured: CHAIR: put there",
+        "POPE: the runs were asked the first 10 questions",
+    ] {
+        assert!(shown.contains(expected), "{expected}\n{shown}");
+    }
+    assert_eq!(read("runs/model/pope/answers.log"), before);
+}

@@ -27,6 +27,7 @@ pub mod prompt;
 pub mod random;
 pub mod rated;
 pub mod rows;
+pub mod sentences;
 pub mod sha256;
 pub mod shown;
 pub mod sources;

@@ -29,7 +29,7 @@ use crate::rows::{Reason, Row, RowFault, RowName, SourceFile};
 /// What POPE and MMBench append to a question, and VQA-style training data with them.
 pub const SHORT_ANSWER_PROMPT: &str = "Answer the question using a single word or phrase.";
 
-/// LLaVA rows as they are.
+/// Conversations as they are, of LLaVA's rows or of messages.
 #[must_use]
 pub fn descriptions(file: &Arc<SourceFile>, rows: Vec<Conversation>) -> Vec<Row<Conversation>> {
     let rows = rows.into_iter().enumerate().map(|(number, row)| Row {

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use candor_data::image::PixelBounds;
 use candor_model::Activations;
 use candor_recipe::{Reader, Resolved};
-use candor_train::stage_fields::{MODEL, ROOT, read_activations, read_batch, read_pixels};
+use candor_train::stage_fields::{
+    MODEL, ROOT, read_activations, read_batch, read_pixels, read_snapshots,
+};
 use candor_train::{
-    BasePrecision, Judgements, Length, LoraStart, SessionRecipe, Tune, read_judgements,
+    BasePrecision, Judgements, Length, LoraStart, PassSize, SessionRecipe, Tune, read_judgements,
 };
 
 use crate::DpoError;
@@ -35,10 +37,12 @@ pub struct DpoRecipe {
     pub max_tokens: usize,
     /// Rows per update.
     pub batch: usize,
-    /// Rows per pass; gradients add up over the passes of an update.
-    pub micro_batch: usize,
+    /// The most that a pass has.
+    pub pass: PassSize,
     /// How long to train.
     pub length: Length,
+    /// Steps between copies of the adapter, where they are kept.
+    pub snapshot_every: Option<u64>,
     /// What is minimised.
     pub objective: Objective,
     /// Updates between evaluations.
@@ -83,7 +87,9 @@ impl DpoRecipe {
         let of_pass = "Comparisons, or rated answers, of a pass, a divisor of `data.batch`: changes memory and speed, never the result.";
         let of_update = "Comparisons, or rated answers, of an update.";
         let (batch, micro_batch) = read_batch(&mut recipe, [of_update, of_pass]);
+        let pass = PassSize::read(&mut recipe, micro_batch);
         let length = Length::read(&mut recipe);
+        let snapshot_every = read_snapshots(&mut recipe, matches!(tune, Tune::Lora(_)));
         let objective = Objective::read(&mut recipe);
         if matches!(judgements, Judgements::Rated(_)) {
             check_rated(&mut recipe, &objective);
@@ -106,19 +112,29 @@ impl DpoRecipe {
             judgements,
             max_tokens,
             batch,
-            micro_batch,
+            pass,
             length,
+            snapshot_every,
             objective,
             evaluate_every,
             resolved,
         })
     }
 
+    /// Rows of a pass without gradients, each of which may be two conversations of any length.
+    pub(crate) fn rows_of_a_pass(&self) -> usize {
+        self.pass.rows_of(2 * self.max_tokens)
+    }
+
     /// The keys that a resume may change, besides those of every stage: how an update is cut into passes, and what a pass
     /// keeps in memory.
     #[must_use]
     pub fn may_change(&self) -> &'static [&'static str] {
-        &["data.micro_batch", "model.activations"]
+        &[
+            "data.micro_batch",
+            "model.activations",
+            "model.recompute_blocks",
+        ]
     }
 }
 

@@ -172,9 +172,9 @@ fn check_images(shown: Option<&str>, spoils: bool) -> Result<(), RowFault> {
 /// # Errors
 /// There are no rows.
 pub fn batches<'a>(recipe: &DpoRecipe, rows: &'a Parts<Row>) -> Result<Batches<'a, Row>, DpoError> {
-    let sizes = [recipe.batch, recipe.micro_batch];
-    let seed = recipe.session.seed;
-    Ok(Batches::new(seed, &rows.train, |row| row.n_tokens, sizes)?)
+    let (seed, batch) = (recipe.session.seed, recipe.batch);
+    let of = Batches::new(seed, &rows.train, |row| row.n_tokens, batch, recipe.pass)?;
+    Ok(of)
 }
 
 /// A fingerprint of the tokenised rows, of the weights of their tokens and of which part each is in.

@@ -5,7 +5,7 @@ use candor_model::{Adapter, Bundle, ModelFolder, preflight};
 use candor_run::{Inputs, LaunchOptions, Outcome};
 use candor_train::{
     Judgements, LoraStart, Opening, Session, TrainState, Tune, check_room, encode_images,
-    fingerprint, say_seen_anew, say_skipped,
+    fingerprint, say_seen_anew, say_skipped, snapshot,
 };
 use serde::Serialize;
 use tch::{Device, Tensor};
@@ -80,7 +80,8 @@ pub fn run(
     let shown = rows::images(&rows);
     let ranks = &launch.ranks;
     let progress = opening.counter("encoding images");
-    let features = encode_images(&bundle, images, shown, ranks, progress)
+    let place = &recipe.session.features;
+    let features = encode_images(&bundle, images, shown, place, ranks, progress)
         .map_err(|error| error.in_rows(&rows.images))?;
     let seeing = Seeing {
         bundle: &bundle,
@@ -136,6 +137,14 @@ pub fn run(
             metrics.validation_loss = Some(figures.loss);
             metrics.validation_accuracy = figures.accuracy;
             metrics.validation_margin = figures.margin;
+        }
+        // Before the step is recorded: a run that resumes after it must find the snapshot.
+        let is_due = |every: u64| (done + 1).is_multiple_of(every) && session.writes();
+        if let Some(adapter) = adapter
+            .as_ref()
+            .filter(|_| recipe.snapshot_every.is_some_and(is_due))
+        {
+            adapter.save(&snapshot(session.path(), done + 1))?;
         }
         let figures = &metrics.figures;
         let shown = [
@@ -238,7 +247,7 @@ fn reference(
     };
     let policy = Policy { adapter, ..policy };
     let progress = opening.counter("reading the answers as the reference");
-    Reference::compute(print, &policy, rows, recipe.micro_batch, progress)
+    Reference::compute(print, &policy, rows, recipe.rows_of_a_pass(), progress)
 }
 
 impl Learner<'_> {
@@ -251,6 +260,8 @@ impl Learner<'_> {
     ) -> Result<DpoMetrics, DpoError> {
         session.begin_step();
         let rows: Vec<&Row> = passes.iter().flatten().copied().collect();
+        let images = rows.iter().map(|row| row.answers.shared.image.as_deref());
+        self.policy.features.read_ahead(images.flatten());
         let objective = &self.recipe.objective;
         if objective.loss.needs_divergence() {
             session.phase("divergence");
@@ -299,9 +310,8 @@ impl Learner<'_> {
         else {
             return Ok(0.0);
         };
-        let policy = self
-            .policy
-            .mismatched(rows, self.recipe.micro_batch, |_, _| ())?;
+        let n_rows = self.recipe.rows_of_a_pass();
+        let policy = self.policy.mismatched(rows, n_rows, |_, _| ())?;
         Ok(divergence(
             policy.as_flattened(),
             &reference.mismatched(rows),
@@ -312,9 +322,8 @@ impl Learner<'_> {
     fn measure(&self, rows: &[Row]) -> Result<(Figures, Vec<Scored>), DpoError> {
         let rows: Vec<&Row> = rows.iter().collect();
         let divergence = self.divergence(&rows)?;
-        let scored = self
-            .policy
-            .scores(&rows, self.recipe.micro_batch, |_, _| ())?;
+        let n_rows = self.recipe.rows_of_a_pass();
+        let scored = self.policy.scores(&rows, n_rows, |_, _| ())?;
         let objective = &self.recipe.objective;
         let figures = Figures::of(objective, &rows, &scored, self.reference, divergence);
         Ok((figures, scored))

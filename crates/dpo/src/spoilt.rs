@@ -165,7 +165,8 @@ fn encode(
     };
     let gather = |mine| Ok::<_, DpoError>(gather_features(ranks, bundle, mine)?);
     let turns = turns(bundle, ranks);
-    let features = image_features::in_turns(&named, turns, encode, gather, progress)?;
+    let keep = |_: &[(usize, &str)], features| Ok(features);
+    let features = image_features::in_turns(&named, turns, encode, gather, keep, progress)?;
     Ok(Spoilt::Encoded { features, of_row })
 }
 

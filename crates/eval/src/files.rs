@@ -14,7 +14,7 @@ mod generator;
 mod kept;
 mod plan;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use candor_data::image::PixelBounds;
@@ -80,6 +80,15 @@ pub struct Answered {
     pub lacks_judge: bool,
 }
 
+/// A model that is asked, opened once for any number of benchmarks.
+#[derive(Debug)]
+pub struct OpenModel {
+    bundle: Bundle,
+    adapter: Option<Adapter>,
+    fingerprint: String,
+    adapter_fingerprint: Option<String>,
+}
+
 /// Asks the model everything that is not answered yet, and writes the answers; returns nothing if `stop` asked to end
 /// before, or on ranks other than the first. With a judge, which the first rank has, the replies are there, too, as far as they
 /// could be had.
@@ -94,32 +103,27 @@ pub fn answer(
     device: Device,
     ranks: &Ranks,
 ) -> Result<Option<Answered>, EvalError> {
-    let templates = session
-        .map(|session| session.templates.clone())
-        .unwrap_or_default();
-    let asking = Asking {
-        description: &eval_run.description,
-        instruction: eval_run.instruction.as_deref(),
-    };
-    let files = eval_run.files.clone();
-    let questions = Questions::read(eval_run.benchmark, files, &templates, asking)?;
+    let questions = eval_run.questions(session)?;
+    let model = eval_run.open_model(device, ranks)?;
+    answer_by(&model, &questions, eval_run, session, stop, ranks)
+}
+
+/// [`answer`] by a model that is open, to questions that are read.
+///
+/// # Errors
+/// As of [`answer`], but for the model's own.
+pub fn answer_by(
+    model: &OpenModel,
+    questions: &Questions,
+    eval_run: &EvalRun,
+    session: Option<&JudgeSession<'_>>,
+    stop: &StopSignal,
+    ranks: &Ranks,
+) -> Result<Option<Answered>, EvalError> {
     let asks = &questions.asks;
-    let judging = Judging {
-        questions: &questions,
-        session,
-    };
-    // What cannot be judged is known before the first answer.
-    for item in 0..asks.len() {
-        judging.requests(item, "")?;
-    }
-    images::check(&questions, &eval_run.images)?;
-    let (bundle, adapter, head) = eval_run.open_model(device, ranks)?;
-    let plan = Plan::new(&questions, &bundle, eval_run)?;
-    let head = Head {
-        max_new_tokens: plan.max_new_tokens,
-        questions_sha256: questions_sha256(asks),
-        ..head
-    };
+    let judging = Judging { questions, session };
+    let plan = Plan::new(questions, &model.bundle, eval_run)?;
+    let head = model.head(eval_run, questions, &plan);
     ranks.check_same_inputs(&head.inputs())?;
     let mut kept = None;
     let n_kept = ranks.made_by_first(|| {
@@ -131,7 +135,7 @@ pub fn answer(
         kept = Some(opened);
         Ok::<_, EvalError>(n_kept)
     })?;
-    let generator = FileGenerator::new(eval_run, &bundle, adapter.as_ref(), &plan);
+    let generator = FileGenerator::new(eval_run, &model.bundle, model.adapter.as_ref(), &plan);
     let judge = session.map(|session| session.judge);
     let answering = Answering {
         eval_run,
@@ -153,36 +157,85 @@ pub fn answer(
 }
 
 impl EvalRun {
+    /// The questions, once it is known that their images are there and that what a judge is to be told is, too: what cannot
+    /// be judged is said before the first answer.
+    ///
+    /// # Errors
+    /// A file or an image is missing or damaged, or what the judge is to be told is missing.
+    pub fn questions(&self, session: Option<&JudgeSession<'_>>) -> Result<Questions, EvalError> {
+        let templates = session
+            .map(|session| session.templates.clone())
+            .unwrap_or_default();
+        let asking = Asking {
+            description: &self.description,
+            instruction: self.instruction.as_deref(),
+        };
+        let files = self.files.clone();
+        let questions = Questions::read(self.benchmark, files, &templates, asking)?;
+        let judging = Judging {
+            questions: &questions,
+            session,
+        };
+        for item in 0..questions.asks.len() {
+            judging.requests(item, "")?;
+        }
+        images::check(&questions, &self.images)?;
+        Ok(questions)
+    }
+
     /// The model, and what is recorded of it.
-    fn open_model(
-        &self,
-        device: Device,
-        ranks: &Ranks,
-    ) -> Result<(Bundle, Option<Adapter>, Head), EvalError> {
+    ///
+    /// # Errors
+    /// The model or its adapter cannot be opened.
+    pub fn open_model(&self, device: Device, ranks: &Ranks) -> Result<OpenModel, EvalError> {
         let mut progress = Progress::of_rank(ranks, "eval");
         progress.doing("opening the model");
         let folder = ModelFolder::find(&self.model)?.with_pixels(self.pixels);
         let path = folder.path().to_owned();
         let bundle = Bundle::load(folder, device, self.precision)?;
         bundle.model.set_trainable(|_| false);
-        let mut head = Head {
-            model: self.model.display().to_string(),
-            model_fingerprint: fingerprint::of_model(&bundle, &path, &mut progress)?,
-            pixels: self.pixels,
-            seed: self.seed,
-            temperature: self.temperature,
-            top_p: self.top_p,
-            batch_rows: self.batch_rows,
-            ..Head::default()
+        let open = OpenModel {
+            fingerprint: fingerprint::of_model(&bundle, &path, &mut progress)?,
+            bundle,
+            adapter: None,
+            adapter_fingerprint: None,
         };
-        let mut adapter = None;
-        if let Some(folder) = &self.adapter {
-            let opened = Adapter::open(folder, &bundle.model)?;
-            head.adapter = Some(folder.display().to_string());
-            head.adapter_fingerprint = Some(fingerprint::of_adapter(&opened, folder)?);
-            adapter = Some(opened);
+        open.with_adapter(self.adapter.as_deref())
+    }
+}
+
+impl OpenModel {
+    /// The same base with the adapter in `folder`, or without one.
+    ///
+    /// # Errors
+    /// The adapter cannot be opened, or is of another model.
+    pub fn with_adapter(self, folder: Option<&Path>) -> Result<Self, EvalError> {
+        let open = |folder: &Path| Adapter::open(folder, &self.bundle.model);
+        let adapter = folder.map(open).transpose()?;
+        let opened = adapter.as_ref().zip(folder);
+        let print = opened.map(|(adapter, folder)| fingerprint::of_adapter(adapter, folder));
+        Ok(Self {
+            adapter_fingerprint: print.transpose()?,
+            adapter,
+            ..self
+        })
+    }
+
+    /// What is recorded of a run at the head of its answers.
+    fn head(&self, eval_run: &EvalRun, questions: &Questions, plan: &Plan) -> Head {
+        Head {
+            model: eval_run.model.display().to_string(),
+            model_fingerprint: self.fingerprint.clone(),
+            adapter: (eval_run.adapter.as_ref()).map(|folder| folder.display().to_string()),
+            adapter_fingerprint: self.adapter_fingerprint.clone(),
+            pixels: eval_run.pixels,
+            questions_sha256: questions_sha256(&questions.asks),
+            seed: eval_run.seed,
+            temperature: eval_run.temperature,
+            top_p: eval_run.top_p,
+            max_new_tokens: plan.max_new_tokens,
+            batch_rows: eval_run.batch_rows,
         }
-        Ok((bundle, adapter, head))
     }
 }
 

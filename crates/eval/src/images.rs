@@ -9,7 +9,7 @@ use candor_data::rows::{Look, Reason, RowFault, faults};
 use candor_judge::benchmarks::Image;
 use candor_model::{Bundle, ImageFeatures, ModelError};
 use candor_run::{Progress, Ranks};
-use candor_train::{TrainError, encode_images};
+use candor_train::{FeaturePlace, TrainError, encode_images};
 
 use crate::EvalError;
 use crate::bad_images::BadImages;
@@ -42,7 +42,8 @@ pub(crate) fn encode(
     let asks = all.iter().flat_map(|questions| &questions.asks);
     let images = asks.map(|ask| ask.image.clone());
     let counter = progress.counter("encoding images");
-    let features = encode_images(bundle, folder, images, ranks, counter);
+    let place = FeaturePlace::memory();
+    let features = encode_images(bundle, folder, images, &place, ranks, counter);
     features.map_err(|error| {
         if !matches!(error, TrainError::Model(ModelError::Images(_))) {
             return error.into();

@@ -1,8 +1,8 @@
 //! Evaluation: what a model answers to the questions of benchmarks, and what its answers are worth.
 //!
 //! [`questions`] are a benchmark's questions as a model is asked them; [`evaluate`] asks what a recipe says of a data folder
-//! of the micro-world, [`files`] what the files of any benchmark ask, and [`curve`] follows a policy over the steps of its
-//! training. What answers are worth is found by `candor_judge`, one way for all: [`candor_judge::score`].
+//! of the micro-world, [`files`] what the files of any benchmark ask, [`suite`] those of several for several models, and
+//! [`curve`] follows a policy over the steps of its training. What answers are worth is found by `candor_judge`, one way for all: [`candor_judge::score`].
 //!
 //! In the micro-world the exact judge, [`scenes`], takes the place of GPT-4: no service is asked, and the same answers
 //! always get the same scores.
@@ -21,6 +21,7 @@ pub mod questions;
 mod recipe;
 mod run;
 pub mod scenes;
+pub mod suite;
 mod workload;
 
 pub use bad_images::BadImages;

@@ -5,6 +5,7 @@
 
 mod remarks;
 mod show;
+mod suite_latex;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,7 @@ use crate::measure::LENGTH;
 use crate::people::People;
 use crate::rows::{Row, rows};
 use crate::run::Run;
+use crate::suite::SuiteFound;
 use crate::verdict::Verdict;
 use crate::warnings;
 
@@ -33,6 +35,9 @@ pub struct Comparison {
     /// What of the benchmarks is training data, where that was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leakage: Option<Leakage>,
+    /// The tables of a suite, where the runs are of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suite: Option<SuiteFound>,
 }
 
 /// Compares runs. `seed` decides intervals and tests.
@@ -44,6 +49,7 @@ pub fn compare(runs: &[Run], seed: u64) -> Comparison {
         warnings: runs.iter().flat_map(warned).collect(),
         people: None,
         leakage: None,
+        suite: None,
     }
 }
 
@@ -78,6 +84,12 @@ impl Comparison {
         if let Some(leakage) = &self.leakage {
             text += &remarks::trained_on(&self.runs, leakage);
         }
+        for table in self.suite.iter().flat_map(|suite| &suite.tables) {
+            text.extend(table.caveat().map(|caveat| caveat + "\n"));
+        }
+        for missing in self.suite.iter().flat_map(|suite| &suite.not_measured) {
+            text.extend(["not measured: ", &missing.told(), "\n"]);
+        }
         text
     }
 
@@ -93,10 +105,13 @@ impl Comparison {
         show::markdown(&self.runs, &self.rows)
     }
 
-    /// A `tabular` in LaTeX, for the package booktabs.
+    /// A `tabular` in LaTeX, for the package booktabs; of a suite one for each benchmark, with published models.
     #[must_use]
     pub fn latex(&self) -> String {
-        show::latex(&self.runs, &self.rows)
+        match &self.suite {
+            Some(suite) => suite_latex::tables(suite),
+            None => show::latex(&self.runs, &self.rows),
+        }
     }
 }
 

@@ -10,8 +10,9 @@ mod reading;
 use std::collections::HashSet;
 use std::path::Path;
 
+use candor_data::formats::{preference, preference_log};
 use candor_data::{
-    Comparison, FactBook, IMAGE_PLACEHOLDER, Preference, Side, Speaker, Turn, Verdict,
+    Comparison, FactBook, IMAGE_PLACEHOLDER, Preference, Side, Speaker, Turn, Verdict, atomic,
 };
 use serde::Serialize;
 
@@ -204,8 +205,25 @@ impl Feedback {
     }
 }
 
+/// Writes what a judge prefers; beside it a log of both questions (`.log.jsonl`) and the counts (`.summary.json`).
+///
+/// # Errors
+/// A file cannot be written.
+pub fn write(out: &Path, rows: &[Preference], summary: &Summary) -> Result<(), JudgeError> {
+    let beside = |ending: &str| out.with_extension(ending);
+    preference_log::write(&beside("log.jsonl"), rows)?;
+    preference::write(out, rows)?;
+    let json = serde_json::to_string_pretty(summary).map_err(|error| {
+        JudgeError::unfit(out, error.to_string(), "this is a bug, please report it")
+    })?;
+    Ok(atomic::write(
+        &beside("summary.json"),
+        (json + "\n").as_bytes(),
+    )?)
+}
+
 /// The facts about a pair's image, a line each.
-fn known(
+pub(crate) fn known(
     path: &Path,
     pair: &Comparison,
     facts: Option<(&Path, &FactBook)>,
@@ -234,7 +252,7 @@ fn known(
 }
 
 /// What both answers respond to; who said what only where there were several turns.
-fn asked(turns: &[Turn]) -> String {
+pub(crate) fn asked(turns: &[Turn]) -> String {
     let said = |turn: &Turn| turn.value.replace(IMAGE_PLACEHOLDER, "").trim().to_owned();
     if let [one] = turns {
         return said(one);

@@ -8,7 +8,8 @@
 //! A [`Judge`] replies to prompts: [`ChatJudge`] asks an OpenAI-compatible endpoint, within limits of speed and cost, and
 //! never pays for a reply twice. [`pipelined`] lets a judge begin before the last answer is there. Where the [`truth`] about the
 //! images is known, it takes the judge's place. [`reward`] makes readers, judges and a user's own functions into numbers that a
-//! policy is trained by, and [`feedback`] lets a judge compare answers in the place of people.
+//! policy is trained by, [`feedback`] lets a judge compare answers in the place of people, and [`sentence_labels`] say which of their
+//! sentences are false.
 
 #![warn(unreachable_pub)]
 
@@ -53,7 +54,9 @@ pub mod reward;
 pub mod rows;
 pub mod run;
 pub mod score;
+pub mod sentence_labels;
 pub mod settings;
+pub mod suite;
 pub mod template;
 mod transport;
 pub mod truth;

@@ -15,6 +15,18 @@ pub enum Better {
     Neither,
 }
 
+impl Better {
+    /// Whether more is better, less is (`false`), or neither.
+    #[must_use]
+    pub(crate) fn is_higher(self) -> Option<bool> {
+        match self {
+            Self::Higher => Some(true),
+            Self::Lower => Some(false),
+            Self::Neither => None,
+        }
+    }
+}
+
 /// A number of a benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Measure {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::benchmark::Benchmark;
 use crate::figures::{Figure, figures};
-use crate::measure::{Better, Measure};
+use crate::measure::Measure;
 use crate::run::Run;
 use crate::verdict::Verdict;
 use candor_stats::paired::{self, Difference, Pair};
@@ -108,11 +108,7 @@ fn row(benchmark: Benchmark, measure: &Measure, group: &str, cells: Vec<Cell>) -
         measure: measure.key.to_owned(),
         label: measure.label.to_owned(),
         group: group.to_owned(),
-        higher_is_better: match measure.better {
-            Better::Higher => Some(true),
-            Better::Lower => Some(false),
-            Better::Neither => None,
-        },
+        higher_is_better: measure.better.is_higher(),
         decimals: measure.decimals,
         cells,
     }
@@ -130,7 +126,16 @@ fn cell(figure: &Figure) -> Cell {
 /// What two models contribute to a number with the items that both answered.
 #[must_use]
 pub fn pairs(first: &[Verdict], second: &[Verdict], key: &str) -> Vec<Pair> {
-    let by_id: BTreeMap<&str, &Verdict> = first.iter().map(|v| (v.id.as_str(), v)).collect();
+    pairs_of(first.iter(), second.iter(), key)
+}
+
+/// [`pairs`] of some of the verdicts.
+pub(crate) fn pairs_of<'a>(
+    first: impl Iterator<Item = &'a Verdict>,
+    second: impl Iterator<Item = &'a Verdict>,
+    key: &str,
+) -> Vec<Pair> {
+    let by_id: BTreeMap<&str, &Verdict> = first.map(|v| (v.id.as_str(), v)).collect();
     let pair = |other: &Verdict| {
         let one = by_id.get(other.id.as_str())?;
         Some(Pair {
@@ -139,7 +144,7 @@ pub fn pairs(first: &[Verdict], second: &[Verdict], key: &str) -> Vec<Pair> {
             second: other.part(key),
         })
     };
-    second.iter().filter_map(pair).collect()
+    second.filter_map(pair).collect()
 }
 
 /// Whether two runs answered everything that both were asked in the same words.

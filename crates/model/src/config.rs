@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use crate::names::{self, Names};
 use crate::qwen::Generation;
-use crate::{DecoderSizes, LlavaConfig, LlavaKind, ModelError, QwenConfig, TextConfig, TowerSizes};
+use crate::{
+    DecoderSizes, LlavaConfig, LlavaKind, ModelError, QwenConfig, TextConfig, Tokenizer, TowerSizes,
+};
 
 /// The largest size of anything: far above any model, it keeps a hostile file from asking for terabytes or
 /// overflowing products.
@@ -64,6 +66,12 @@ impl From<LlavaConfig> for ModelConfig {
     }
 }
 
+impl From<QwenConfig> for ModelConfig {
+    fn from(config: QwenConfig) -> Self {
+        Self::Qwen(config)
+    }
+}
+
 impl ModelConfig {
     /// The model that the `config.json` of a Hugging Face folder describes.
     ///
@@ -91,6 +99,18 @@ impl ModelConfig {
         };
         let config = one_name.as_deref().unwrap_or(config);
         Ok(Self::Llava(LlavaConfig::of_json(config)?))
+    }
+
+    /// The same for a model that knows the words of this tokenizer.
+    #[must_use]
+    pub fn with_words(self, tokenizer: &Tokenizer) -> Self {
+        match self {
+            Self::Llava(c) => {
+                let n_words = tokenizer.vocab_size() as i64;
+                Self::Llava(c.with_words(n_words, tokenizer.image))
+            }
+            Self::Qwen(c) => Self::Qwen(c.with_words(tokenizer)),
+        }
     }
 
     /// What people call the family.
@@ -176,6 +196,15 @@ impl ModelConfig {
         bounded.size_of(USUAL_IMAGE).unwrap_or(USUAL_IMAGE)
     }
 
+    /// Pixels of the square that one token of an image covers, along a side.
+    #[must_use]
+    pub fn token_side(&self) -> i64 {
+        match self {
+            Self::Llava(c) => c.vision_config.patch_size,
+            Self::Qwen(c) => c.vision.token_side(),
+        }
+    }
+
     /// Rows of features of such an image.
     #[must_use]
     pub fn n_feature_rows(&self, size: ImageSize) -> usize {
@@ -229,6 +258,19 @@ impl ModelConfig {
         match self {
             Self::Llava(c) => c.tower_sizes(),
             Self::Qwen(c) => c.vision.sizes(),
+        }
+    }
+
+    /// All that the configuration says of what the tower gives of an image, for fingerprints.
+    #[must_use]
+    pub fn tower_settings(&self) -> String {
+        match self {
+            Self::Llava(c) => {
+                let tiles = (&c.image_grid_pinpoints, &c.vision_aspect_ratio);
+                let read = (&c.vision_feature_layer, c.vision_feature_select_strategy);
+                format!("{:?}", (&c.model_type, &c.vision_config, read, tiles))
+            }
+            Self::Qwen(c) => format!("{:?}", (c.generation, &c.vision)),
         }
     }
 

@@ -73,6 +73,11 @@ impl Deep {
         Some((added, own.reshape(added.size())))
     }
 
+    /// The layers that something may be added after: the first so many.
+    pub(crate) fn n_layers(&self) -> usize {
+        self.after.len()
+    }
+
     fn of_layer(&self, layer: usize, x: &Tensor) -> Option<&Tensor> {
         let whole = x.size()[..2] == self.places.size()[..2];
         self.after.get(layer).filter(|_| whole)

@@ -166,9 +166,32 @@ pub enum ModelError {
     /// Images cannot be shown to the model.
     #[error("{}", images(.0))]
     Images(BTreeMap<String, RowFault>),
+    /// Features of images are to be kept on disk, and nobody says where.
+    #[error(
+        "neither HOME nor XDG_CACHE_HOME is set, so there is no folder for the features of images (name one with \
+         run.features_folder or CANDOR_FEATURES, or keep them in memory with run.features = \"memory\")"
+    )]
+    NoFolderForFeatures,
+    /// Features of images do not fit on the disk.
+    #[error(
+        "{folder}: features of images take {:.1} GB that are in use, and may take {:.1} in all (raise run.features_disk_gb, name a \
+         larger disk with run.features_folder, or keep them in memory with run.features = \"memory\")", gigabytes(*in_use), gigabytes(*max_bytes)
+    )]
+    NoRoomForFeatures {
+        /// The folder that holds them.
+        folder: PathBuf,
+        /// Bytes that are in use.
+        in_use: u64,
+        /// Bytes that there may be.
+        max_bytes: u64,
+    },
     /// Writing through the data crate failed.
     #[error(transparent)]
     Data(#[from] candor_data::DataError),
+}
+
+fn gigabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e9
 }
 
 /// Each image and what is wrong with it, the first of many.

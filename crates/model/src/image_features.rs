@@ -4,29 +4,67 @@
 //! see exactly once, and look features up by file name from then on. Where an adapter changes the tower, what is kept under
 //! a name is the image itself ([`Features`]), fitted and normalised, and every pass sees it anew.
 //!
-//! They are kept in the host's memory as a whole: `n_rows · width` numbers an image. The micro-world needs some 6 kB an image;
-//! LLaVA v1.5 in f32 would need 2.4 MB, so stages on many thousand photographs need a store on disk, which does not exist
-//! yet. A GPU holds those of one pass at a time, which go there together.
+//! They take `n_rows · width` numbers an image: 6 kB in the micro-world, 2.4 MB in LLaVA v1.5 in f32. So those of many thousand
+//! photographs are kept on disk ([`FeatureStore`]) and read by the pass that shows them; few are kept in the host's memory. A
+//! GPU holds those of one pass at a time, which go there together.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::panic::panic_any;
 use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
 
 use candor_data::image::{Fitted, ImageLimits, decode, load_batch};
 use candor_data::rows::{BadRows, Look, RowFault, faults};
 use candor_data::shown;
 use tch::{Device, Tensor};
 
+use crate::feature_store::{Entry, FeatureStore, InUse};
 use crate::{Bundle, Features, ModelError, ShownImage};
 
 /// Features of a set of images, by file name.
 #[derive(Debug)]
 pub struct ImageFeatures {
-    features: HashMap<String, Features>,
+    kept: HashMap<String, Kept>,
     /// Tokens of each; for threads, which tensors cannot be shared between.
     n_tokens: HashMap<String, usize>,
     /// Where the model is.
     device: Device,
+    /// While this is there, others leave on the disk what is kept there.
+    _in_use: Option<InUse>,
+    /// Who reads ahead.
+    reader: RefCell<Option<JoinHandle<()>>>,
 }
+
+/// Where the features of an image are.
+#[derive(Debug)]
+enum Kept {
+    InMemory(Features),
+    OnDisk(Entry),
+}
+
+impl Kept {
+    fn n_tokens(&self) -> usize {
+        match self {
+            Self::InMemory(features) => features.n_tokens(),
+            Self::OnDisk(entry) => entry.span().n_tokens as usize,
+        }
+    }
+
+    fn features(&self) -> Features {
+        match self {
+            Self::InMemory(features) => features.share(),
+            Self::OnDisk(entry) => entry
+                .read()
+                .unwrap_or_else(|error| panic_any(LostFeatures(error))),
+        }
+    }
+}
+
+/// What [`ImageFeatures::of`] panics with, which comes from as deep as libtorch's own panics where memory runs out: features that
+/// were on the disk when a run began are not there any more.
+#[derive(Debug)]
+pub struct LostFeatures(pub ModelError);
 
 /// Images that are decoded and encoded together; enough to keep the kernels busy, small in memory.
 pub const IMAGES_PER_PASS: usize = 64;
@@ -46,20 +84,23 @@ impl ImageFeatures {
         all: impl IntoIterator<Item = String>,
         progress: impl FnMut(usize, usize),
     ) -> Result<Self, ModelError> {
-        Self::encode_in_turns(bundle, folder, all, [0, 1], progress, |mine| Ok(vec![mine]))
+        let alone = |mine| Ok(vec![mine]);
+        Self::encode_in_turns(bundle, folder, all, |_| Ok(None), [0, 1], progress, alone)
     }
 
     /// As [`ImageFeatures::encode`], by `n_turns` processes, of which this is number `turn`. Each encodes every `n_turns`-th of
     /// the passes that one would make; `gather` gives, of the features that this process has of a round, those of all
-    /// processes, in the order of their numbers.
+    /// processes, in the order of their numbers. `open` gives the store of what the model's tower saw that features of so many
+    /// images are kept in, if they are not kept in memory; what is there already is not encoded.
     ///
     /// # Errors
     /// As [`ImageFeatures::encode`], where an image of this process cannot be encoded; of several processes, each names those of
-    /// its pass alone, so that the others need not wait for it. Or `gather` failed.
+    /// its pass alone, so that the others need not wait for it. Or `open` or `gather` failed, or the store has no room.
     pub fn encode_in_turns<E: From<ModelError>>(
         bundle: &Bundle,
         folder: &Path,
         all: impl IntoIterator<Item = String>,
+        open: impl FnOnce(usize) -> Result<Option<FeatureStore>, E>,
         [turn, n_turns]: [usize; 2],
         progress: impl FnMut(usize, usize),
         gather: impl FnMut(Vec<Features>) -> Result<Vec<Vec<Features>>, E>,
@@ -70,8 +111,14 @@ impl ImageFeatures {
             let names = shown::names(&of_row).filter(|name| seen.insert((*name).to_owned()));
             ordered.extend(names.map(str::to_owned));
         }
+        let store = open(ordered.len())?;
         let encode = |mine: &[String], n_done: usize| {
-            encode_in(bundle, folder, mine).map_err(|error| {
+            let anew = |names: &[String]| encode_in(bundle, folder, names);
+            let encoded = match &store {
+                None => anew(mine),
+                Some(store) => store.features(folder, mine, anew),
+            };
+            encoded.map_err(|error| {
                 // From the first damaged image on, the rest is only looked through for others; not where other processes
                 // wait meanwhile.
                 let damaged = look_through(folder, mine);
@@ -84,12 +131,21 @@ impl ImageFeatures {
                 })
             })
         };
-        let encoded = in_turns(&ordered, [turn, n_turns], encode, gather, progress)?;
-        let tokens = encoded.iter().map(Features::n_tokens);
+        let keep = |pass: &[String], features: Vec<Features>| -> Result<Vec<Kept>, E> {
+            let Some(store) = &store else {
+                return Ok(features.into_iter().map(Kept::InMemory).collect());
+            };
+            let entries = store.keep(folder, pass, &features)?;
+            Ok(entries.into_iter().map(Kept::OnDisk).collect())
+        };
+        let kept = in_turns(&ordered, [turn, n_turns], encode, gather, keep, progress)?;
+        let tokens = kept.iter().map(Kept::n_tokens);
         Ok(Self {
             n_tokens: ordered.iter().cloned().zip(tokens).collect(),
-            features: ordered.into_iter().zip(encoded).collect(),
+            kept: ordered.into_iter().zip(kept).collect(),
             device: bundle.model.device(),
+            _in_use: store.map(FeatureStore::into_in_use),
+            reader: RefCell::default(),
         })
     }
 
@@ -104,18 +160,47 @@ impl ImageFeatures {
             n_tokens: n_tokens
                 .zip(encoded.iter().map(Features::n_tokens))
                 .collect(),
-            features: names.into_iter().zip(encoded).collect(),
+            kept: names
+                .into_iter()
+                .zip(encoded.into_iter().map(Kept::InMemory))
+                .collect(),
             device: bundle.model.device(),
+            _in_use: None,
+            reader: RefCell::default(),
         }
     }
 
     /// Features of the images that the given rows show, in this order, where the model is; none without images or when one was
     /// never encoded.
+    ///
+    /// # Panics
+    /// Features that are kept on disk were changed or taken away since ([`LostFeatures`]).
     #[must_use]
     pub fn of<'a>(&self, all: impl IntoIterator<Item = &'a str>) -> Option<Features> {
         let names = all.into_iter().flat_map(shown::names);
-        let found: Option<Vec<&Features>> = names.map(|name| self.features.get(name)).collect();
-        Some(Features::cat(found?)?.to_device(self.device))
+        let found: Option<Vec<&Kept>> = names.map(|name| self.kept.get(name)).collect();
+        let found: Vec<Features> = found?.into_iter().map(Kept::features).collect();
+        Some(Features::cat(&found)?.to_device(self.device))
+    }
+
+    /// Says that the images that the given rows show will be asked for soon: where they are on disk, they are read meanwhile, so
+    /// that a pass need not wait for more than the system's memory. Nothing is done while others are still read.
+    pub fn read_ahead<'a>(&self, all: impl IntoIterator<Item = &'a str>) {
+        let names = all.into_iter().flat_map(shown::names);
+        let entries = names.filter_map(|name| match self.kept.get(name)? {
+            Kept::InMemory(_) => None,
+            Kept::OnDisk(entry) => Some(entry.clone()),
+        });
+        let entries: Vec<Entry> = entries.collect();
+        let mut reader = self.reader.borrow_mut();
+        let is_busy = reader.as_ref().is_some_and(|reader| !reader.is_finished());
+        if entries.is_empty() || is_busy {
+            return;
+        }
+        // Without a thread everything is read when it is asked for.
+        let read = move || entries.iter().for_each(Entry::read_ahead);
+        let thread = thread::Builder::new().name("features".to_owned());
+        *reader = thread.spawn(read).ok();
     }
 
     /// Where features are given.
@@ -133,41 +218,44 @@ impl ImageFeatures {
     /// Number of images.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.features.len()
+        self.kept.len()
     }
 
     /// Whether there are no images.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.features.is_empty()
+        self.kept.is_empty()
     }
 }
 
 /// Encodes items in passes of [`IMAGES_PER_PASS`], by `n_turns` processes, of which this is number `turn`: each makes every
 /// `n_turns`-th of the passes that one would make. `encode` gives the features of the items of a pass, one each, and hears how
 /// many items were done before its round; `gather` gives, of the features that this process has of a round, on the host, those
-/// of all processes, in the order of their numbers. `progress` hears how many are done, and of how many. All features are given
-/// in the order of the items, on the host.
+/// of all processes, in the order of their numbers; `keep` makes of the items of a pass and their features what is kept of each.
+/// `progress` hears how many are done, and of how many. What is kept is given in the order of the items.
 ///
 /// # Errors
-/// `encode` or `gather` failed.
-pub fn in_turns<T, E>(
+/// `encode`, `gather` or `keep` failed.
+pub fn in_turns<T, K, E>(
     items: &[T],
     [turn, n_turns]: [usize; 2],
     mut encode: impl FnMut(&[T], usize) -> Result<Vec<Features>, E>,
     mut gather: impl FnMut(Vec<Features>) -> Result<Vec<Vec<Features>>, E>,
+    mut keep: impl FnMut(&[T], Vec<Features>) -> Result<Vec<K>, E>,
     mut progress: impl FnMut(usize, usize),
-) -> Result<Vec<Features>, E> {
-    let mut features = Vec::with_capacity(items.len());
+) -> Result<Vec<K>, E> {
+    let mut kept = Vec::with_capacity(items.len());
     for round in items.chunks(IMAGES_PER_PASS * n_turns) {
         let mine = round.chunks(IMAGES_PER_PASS).nth(turn).unwrap_or_default();
-        let encoded = encode(mine, features.len())?;
-        let kept = encoded.iter().map(|of| of.to_device(Device::Cpu));
-        let of_all = gather(kept.collect())?;
-        features.extend(of_all.into_iter().flatten());
-        progress(features.len(), items.len());
+        let encoded = encode(mine, kept.len())?;
+        let on_host = encoded.iter().map(|of| of.to_device(Device::Cpu));
+        let of_all = gather(on_host.collect())?;
+        for (pass, features) in round.chunks(IMAGES_PER_PASS).zip(of_all) {
+            kept.extend(keep(pass, features)?);
+        }
+        progress(kept.len(), items.len());
     }
-    Ok(features)
+    Ok(kept)
 }
 
 /// The path of a named image, which must not leave its folder.

@@ -71,7 +71,14 @@ struct Qwen3 {
     is_tied: bool,
 }
 
-const QWEN3: [Qwen3; 2] = [
+const QWEN3: [Qwen3; 3] = [
+    Qwen3 {
+        name: "Qwen/Qwen3-VL-2B-Instruct",
+        decoder: [2048, 6144, 28, 16, 8],
+        tower: [1024, 4096, 24],
+        deep: [5, 11, 17],
+        is_tied: true,
+    },
     Qwen3 {
         name: "Qwen/Qwen3-VL-4B-Instruct",
         decoder: [2560, 9728, 36, 32, 8],
@@ -232,16 +239,60 @@ mod tests {
             ("llava-hf/llava-onevision-qwen2-7b-ov-hf", 8_030_807_584),
             ("Qwen/Qwen2.5-VL-3B-Instruct", 3_754_622_976),
             ("Qwen/Qwen2.5-VL-7B-Instruct", 8_292_166_656),
+            ("Qwen/Qwen3-VL-2B-Instruct", 2_127_532_032),
             ("Qwen/Qwen3-VL-4B-Instruct", 4_437_815_808),
             ("Qwen/Qwen3-VL-8B-Instruct", 8_767_123_696),
         ] {
             let config = whole(Path::new(name)).unwrap();
             assert_eq!(config.check(), Ok(()), "{name}");
-            let found: u64 = tensor_specs(&config)
-                .iter()
-                .map(crate::TensorSpec::n_elements)
-                .sum();
-            assert_eq!(found, expected, "{name}");
+            assert_eq!(n_parameters(&config), expected, "{name}");
+        }
+    }
+
+    fn n_parameters(config: &ModelConfig) -> u64 {
+        let specs = tensor_specs(config);
+        specs.iter().map(crate::TensorSpec::n_elements).sum()
+    }
+
+    /// A `config.json` with the fields that a published one has.
+    macro_rules! published {
+        ($name:literal) => {
+            (
+                $name,
+                include_str!(concat!("../tests/published/", $name, ".json")),
+            )
+        };
+    }
+
+    /// Name and text, family, parameters as the hub counts those of the weights' files, and tokens of an image of 640 × 480 pixels: of
+    /// Qwen's in squares of 28 or of 32 pixels, of the others as transformers' processors count.
+    #[rustfmt::skip] // A table, a name a line.
+    const FILES: [((&str, &str), &str, u64, usize); 14] = [
+        (published!("qwen2-vl-2b-instruct"), "Qwen2-VL", 2_208_985_600, 391),
+        (published!("qwen2-vl-7b-instruct"), "Qwen2-VL", 8_291_375_616, 391),
+        (published!("qwen2.5-vl-3b-instruct"), "Qwen2.5-VL", 3_754_622_976, 391),
+        (published!("qwen2.5-vl-7b-instruct"), "Qwen2.5-VL", 8_292_166_656, 391),
+        (published!("qwen3-vl-2b-instruct"), "Qwen3-VL", 2_127_532_032, 300),
+        (published!("qwen3-vl-4b-instruct"), "Qwen3-VL", 4_437_815_808, 300),
+        (published!("qwen3-vl-8b-instruct"), "Qwen3-VL", 8_767_123_696, 300),
+        (published!("llava-1.5-7b-hf"), "LLaVA", 7_063_427_072, 576),
+        (published!("llava-1.5-13b-hf"), "LLaVA", 13_351_494_656, 576),
+        (published!("llava-v1.6-vicuna-7b-hf"), "LLaVA-NeXT", 7_063_431_168, 2340),
+        (published!("llava-v1.6-vicuna-13b-hf"), "LLaVA-NeXT", 13_351_499_776, 2340),
+        (published!("llava-v1.6-mistral-7b-hf"), "LLaVA-NeXT", 7_566_747_648, 2340),
+        (published!("llava-onevision-qwen2-0.5b-ov-hf"), "LLaVA-OneVision", 893_675_552, 2929),
+        (published!("llava-onevision-qwen2-7b-ov-hf"), "LLaVA-OneVision", 8_030_807_584, 2929),
+    ];
+
+    #[test]
+    fn the_files_of_published_models_say_their_sizes() {
+        for ((name, text), family, n, tokens) in FILES {
+            let config = ModelConfig::of_json(text);
+            let config = config.unwrap_or_else(|problem| panic!("{name}: {problem}"));
+            assert_eq!(config.check(), Ok(()), "{name}");
+            assert_eq!(config.family(), family, "{name}");
+            assert_eq!(n_parameters(&config), n, "{name}");
+            assert_eq!(config.n_image_tokens(crate::USUAL_IMAGE), tokens, "{name}");
         }
     }
 

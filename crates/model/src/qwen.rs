@@ -9,6 +9,6 @@ mod places;
 mod tower;
 mod windows;
 
-pub use config::{Generation, QwenConfig, QwenVisionConfig};
+pub use config::{Generation, QwenConfig, QwenSizes, QwenVisionConfig, TowerBlocks};
 pub(crate) use merger::Mergers;
 pub(crate) use tower::QwenTower;

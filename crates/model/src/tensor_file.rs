@@ -275,7 +275,11 @@ fn header(
     serde_json::to_vec(&entries)
 }
 
-fn read_header(path: &Path, file: &mut File) -> Result<Metadata, ModelError> {
+/// The header of a safetensors file, which is read to where the tensors begin.
+///
+/// # Errors
+/// The file is not well-formed.
+pub(crate) fn read_header(path: &Path, file: &mut File) -> Result<Metadata, ModelError> {
     let file_bytes = file
         .metadata()
         .map_err(ModelError::io("inspect", path))?
@@ -310,7 +314,8 @@ fn read_header(path: &Path, file: &mut File) -> Result<Metadata, ModelError> {
     Ok(header)
 }
 
-fn tensor_bytes(tensor: &Tensor) -> Result<Vec<u8>, tch::TchError> {
+/// The bytes of a tensor, copied to the host.
+pub(crate) fn tensor_bytes(tensor: &Tensor) -> Result<Vec<u8>, tch::TchError> {
     tch::no_grad(|| {
         let tensor = tensor.f_to_device(Device::Cpu)?.f_contiguous()?;
         let mut bytes = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
@@ -327,7 +332,11 @@ fn dtype(path: &Path, name: &str, kind: Kind) -> Result<Dtype, ModelError> {
     })
 }
 
-fn kind(path: &Path, name: &str, dtype: Dtype) -> Result<Kind, ModelError> {
+/// The kind of a tensor of a file.
+///
+/// # Errors
+/// libtorch lacks it.
+pub(crate) fn kind(path: &Path, name: &str, dtype: Dtype) -> Result<Kind, ModelError> {
     let pair = KINDS.iter().find(|(theirs, _)| *theirs == dtype);
     pair.map(|(_, kind)| *kind).ok_or_else(|| {
         let problem = format!("tensor `{name}` is {dtype:?}, which is not supported");
@@ -335,7 +344,8 @@ fn kind(path: &Path, name: &str, dtype: Dtype) -> Result<Kind, ModelError> {
     })
 }
 
-fn unusable(path: &Path, problem: String, remedy: &'static str) -> ModelError {
+/// That a file cannot be used.
+pub(crate) fn unusable(path: &Path, problem: String, remedy: &'static str) -> ModelError {
     ModelError::TensorFile {
         path: path.to_path_buf(),
         problem,

@@ -1,4 +1,4 @@
-//! Token ids of text, by Hugging Face's `tokenizers`; and the training of a small BPE for a small world.
+//! Token ids of text, by Hugging Face's `tokenizers`; and the training of a small BPE for a small world ([`fresh`]).
 //!
 //! A checkpoint brings a `tokenizer.json`, or as the original LLaVA does a `tokenizer.model`, which becomes the
 //! tokenizer that transformers makes of it ([`llama`]).
@@ -13,15 +13,12 @@
 
 use std::path::{Path, PathBuf};
 
-use tokenizers::AddedToken;
-use tokenizers::models::TrainerWrapper;
-use tokenizers::models::bpe::{BPE, BpeTrainer};
-use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-
 use crate::ModelError;
+pub use fresh::SpecialTokens;
 pub(crate) use settings::{Settings, read_if_there};
 
 mod files;
+mod fresh;
 mod llama;
 mod sentencepiece;
 mod settings;
@@ -82,37 +79,6 @@ pub struct Encoded {
 }
 
 impl Tokenizer {
-    /// Trains a byte-level BPE on the given texts. Words that the pre-tokenizer splits off never merge with
-    /// their neighbours, so a small world's words become one token each.
-    ///
-    /// # Errors
-    /// The texts are too few to train on.
-    pub fn train(
-        texts: impl Iterator<Item = String> + Send,
-        vocab_size: usize,
-    ) -> Result<Self, ModelError> {
-        let path = Path::new("trained tokenizer");
-        let specials = [PAD, BOS, EOS, IMAGE]
-            .map(|t| AddedToken::from(t, true))
-            .to_vec();
-        let trainer = BpeTrainer::builder()
-            .show_progress(false)
-            .vocab_size(vocab_size)
-            .special_tokens(specials.clone())
-            .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
-            .build();
-        let mut inner = tokenizers::Tokenizer::new(BPE::default());
-        let bytes = ByteLevel::default().add_prefix_space(false);
-        inner
-            .with_pre_tokenizer(Some(bytes))
-            .with_decoder(Some(bytes));
-        inner
-            .train(&mut TrainerWrapper::from(trainer), texts)
-            .map_err(|e| problem(path, e.to_string()))?;
-        inner.add_special_tokens(&specials);
-        Self::new(inner, path, Names::default(), false)
-    }
-
     fn new(
         mut inner: tokenizers::Tokenizer,
         path: &Path,

@@ -20,7 +20,11 @@ fn check(case: &str) {
     for step in STEPS {
         let golden = Golden::open(&folder, &format!("step_{step}.safetensors"));
         check_forward(&format!("{case}/{step}"), &open_model(case), &golden);
-        for activations in [Activations::Keep, Activations::Recompute] {
+        for activations in [
+            Activations::Keep,
+            Activations::Recompute,
+            Activations::RecomputeFirst(1),
+        ] {
             check_backward(
                 &format!("{case}/{step}"),
                 &open_model(case),
@@ -70,6 +74,10 @@ fn check_backward(case: &str, model: &Vlm, golden: &Golden, activations: Activat
     let (loss_name, gradients_name) = match activations {
         Activations::Keep => ("loss", "gradients"),
         Activations::Recompute => ("loss, recomputing", "gradients, recomputing"),
+        Activations::RecomputeFirst(_) => (
+            "loss, recomputing one block",
+            "gradients, recomputing one block",
+        ),
     };
     let batch = golden.batch();
     model.set_trainable(|_| true);

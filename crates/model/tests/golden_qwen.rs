@@ -44,7 +44,11 @@ fn check(case: &str) {
         let golden = Golden::open(&folder, &format!("step_{step}.safetensors"));
         let name = format!("{case}/{step}");
         check_forward(&name, &open_model(case), &golden);
-        for activations in [Activations::Keep, Activations::Recompute] {
+        for activations in [
+            Activations::Keep,
+            Activations::Recompute,
+            Activations::RecomputeFirst(1),
+        ] {
             check_backward(&name, &open_model(case), &golden, activations);
         }
     }

@@ -8,6 +8,7 @@ mod bound;
 mod known;
 mod made;
 mod reinforcement;
+mod rounds;
 mod stages;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use candor_eval::EvalRecipe;
 use candor_recipe::Reader;
 use candor_reward::RewardRecipe;
 use candor_rl::RlRecipe;
+use candor_rounds::RoundsRecipe;
 use candor_run::Workload;
 use candor_sample::SampleRecipe;
 use candor_sft::{GroundRecipe, SftRecipe};
@@ -155,9 +157,12 @@ impl Planner {
         let (n_ranks, made) = (self.n_ranks, &mut self.made);
         let mut plan = if reader.has("model.policy_init") {
             reinforcement::rl(path, &RlRecipe::read(reader)?, made, n_ranks)?
+        } else if reader.has("rounds.n") {
+            let recipe = RoundsRecipe::read(&reader, &path.display().to_string())?;
+            rounds::rounds(path, &recipe, made, n_ranks)?
         } else if reader.has("dpo.loss") {
             stages::dpo(path, &DpoRecipe::read(reader)?, made, n_ranks)?
-        } else if reader.has("data.preferences") {
+        } else if reader.has("data.preferences") || reader.has("data.rated") {
             stages::reward(path, &RewardRecipe::read(reader)?, made, n_ranks)?
         } else if reader.has("model.tune") {
             stages::sft(path, &SftRecipe::read(reader)?, made, n_ranks)?

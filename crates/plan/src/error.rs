@@ -26,6 +26,9 @@ pub enum PlanError {
     /// Reinforcement learning does.
     #[error(transparent)]
     Rl(#[from] candor_rl::RlError),
+    /// Rounds do.
+    #[error(transparent)]
+    Rounds(#[from] candor_rounds::RoundsError),
     /// Evaluation does.
     #[error(transparent)]
     Eval(#[from] candor_eval::EvalError),
@@ -40,7 +43,7 @@ pub enum PlanError {
     /// No stage has such a recipe.
     #[error(
         "{path}: no stage has a recipe like this (a recipe of `sft` has model.tune, of `sample` run.chunk, of `reward` \
-         data.preferences, of `dpo` dpo.loss, of `rl` model.policy_init, of `eval` run.benchmarks, of `ground` tokenizer.max_vocab)"
+         data.preferences or data.rated, of `dpo` dpo.loss, of `rounds` rounds.n, of `rl` model.policy_init, of `eval` run.benchmarks, of `ground` tokenizer.max_vocab)"
     )]
     UnknownStage {
         /// The recipe.

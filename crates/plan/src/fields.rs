@@ -7,13 +7,14 @@ use candor_eval::EvalRecipe;
 use candor_recipe::{FieldDoc, Reader, survey};
 use candor_reward::RewardRecipe;
 use candor_rl::RlRecipe;
+use candor_rounds::read_own;
 use candor_sample::SampleRecipe;
 use candor_sft::{GroundRecipe, SftRecipe};
 
 /// A stage and what its recipe is read by.
 type Stage = (&'static str, &'static str, fn(Reader));
 
-const READERS: [Stage; 7] = [
+const READERS: [Stage; 8] = [
     ("ground", "A fresh tower learns to see.", |reader| {
         drop(GroundRecipe::read(reader));
     }),
@@ -36,6 +37,12 @@ const READERS: [Stage; 7] = [
         },
     ),
     (
+        "rounds",
+        "Sampling, comparing and learning in turns. The other fields of its recipe are those of `sample` and of `dpo`, without \
+         `data.preferences` and `data.rated`.",
+        |mut reader| drop(read_own(&mut reader)),
+    ),
+    (
         "rl",
         "PPO, GRPO and their relatives against a reward model.",
         |reader| {
@@ -48,8 +55,8 @@ const READERS: [Stage; 7] = [
 ];
 
 /// The stages that have recipes, in the order of the pipeline.
-pub const STAGES: [&str; 7] = {
-    let mut names = [""; 7];
+pub const STAGES: [&str; 8] = {
+    let mut names = [""; 8];
     let mut i = 0;
     while i < names.len() {
         names[i] = READERS[i].0;

@@ -7,10 +7,10 @@
 //! | what | bytes |
 //! |---|---|
 //! | weights | `E` each; linear layers of the blocks 1 in int8 and 0.516 in nf4 (4 bits, and 1 byte + 4/256 for 64) |
-//! | what is trained | 4 for a weight of an adapter, and 12 for the gradient and the two moments of any trained weight; with `run.lanes` above 1 4 more for a second gradient; of a base in bf16 6 more, for the weight in f32 and its gradient in bf16 |
-//! | the same where ranks share out the optimizer (`run.shard = "zero2"`) | 4 for the gradient of any trained weight, and 12 for its total and its moments on the rank that owns it; of a base in bf16 2 for the gradient, 4 for its sum where a lane has several passes, and 16 on the owner |
+//! | what is trained | 4 for a weight of an adapter, and 12 for the gradient and the two moments of any trained weight; with `run.lanes` above 1 4 more for a second gradient; of a base in bf16 6 more, for the weight in f32 and its gradient in bf16; with `optimizer.states = "host"` the moments and the weights in f32 are the host's, but for those of one tensor |
+//! | the same where ranks share out the optimizer (`run.shard = "zero2"`) | 4 for the gradient of any trained weight, and 12 for its total and its moments on the rank that owns it; of a base in bf16 2 for the gradient, 4 for its sum where a lane has several passes, and 16 on the owner; with `optimizer.states = "host"` an owner has 4 on its device, for the total, and the rest for one tensor |
 //! | the best weights so far, where they are kept | 4 for a weight of an adapter, `E` for one of a base that is trained |
-//! | an image's features | `E` · rows · tower width, kept for a whole run; of an image in tiles, a row is a token that ends no line |
+//! | an image's features | `E` · rows · tower width, kept for a whole run in memory or on disk; of an image in tiles, a row is a token that ends no line |
 //! | an image where an adapter changes the tower | 12 a pixel, kept for a whole run in the place of its features |
 //! | a tower's block kept for the backward pass, where it has an adapter | `E · (11 d + 4 f)` a patch of the pass's images, `d` and `f` being the tower's; below f32 also 4 for each of `7 d + f` |
 //! | keys and values | `2 · E · L · k` for a token of a sequence that is being written |
@@ -19,8 +19,9 @@
 //! | what a tower adds after the decoder's first layers (`DeepStack`) | `E · d` a token for each of these layers |
 //! | logits of a trained token | `16 V`; of PPO, which also has their entropy, `24 V` |
 //!
-//! A pass keeps all blocks (`activations = "keep"`), or every block's input and one block (`"recompute"`). A quantised
-//! base unpacks one layer at a time. The program itself takes [`PROGRAM`].
+//! A pass keeps all blocks (`activations = "keep"`), or every block's input and one block (`"recompute"`), or the
+//! first blocks' inputs and the other blocks (`recompute_blocks`). A quantised base unpacks one layer at a time. The
+//! program itself takes [`PROGRAM`].
 //!
 //! These are upper bounds of what candor asks for, and allocators need some more. `docs/performance.md` has
 //! measurements beside them.
@@ -29,7 +30,7 @@ use candor_data::image::ImageSize;
 use candor_model::{
     Activations, LoraConfig, ModelConfig, Part, TARGETS, USUAL_IMAGE, image_features, tensor_specs,
 };
-use candor_train::BasePrecision;
+use candor_train::{BasePrecision, States};
 use serde::Serialize;
 
 use crate::trained::{F32, Trained};
@@ -152,9 +153,9 @@ impl<'a> Budget<'a> {
 
     /// What trained weights of the base need besides [`Trained::optimizer`]: where passes are in bf16, [`Trained::masters`].
     #[must_use]
-    pub fn masters(&self, trained: Trained) -> u64 {
+    pub fn masters(&self, trained: Trained, states: States) -> u64 {
         if self.precision == BasePrecision::Bf16 {
-            trained.masters()
+            trained.masters(states)
         } else {
             0
         }
@@ -300,6 +301,10 @@ impl<'a> Budget<'a> {
         let through_blocks = match pass.activations {
             Activations::Keep => layers * kept,
             Activations::Recompute => (layers + 2) * d * self.e() + kept,
+            Activations::RecomputeFirst(n) => {
+                let first = layers.min(n as u64);
+                (first + 2) * d * self.e() + (layers - first).max(1) * kept
+            }
         } + self.deep();
         let logits = pass.n_targets * self.n_words() * logit_bytes;
         let seeing = if lora.is_some_and(|lora| lora.with_tower) {

@@ -3,7 +3,7 @@
 //! A recipe says more exactly what its own run takes ([`crate::Planner`]).
 
 use candor_model::{Activations, LoraConfig, ModelConfig, TARGETS, USUAL_IMAGE};
-use candor_train::BasePrecision;
+use candor_train::{BasePrecision, States};
 use serde::Serialize;
 
 use crate::memory::{Budget, CROSS_ENTROPY, Memory, POLICY, Pass};
@@ -60,7 +60,7 @@ pub fn needs(config: &ModelConfig) -> Vec<Need> {
         };
         Memory {
             weights_bytes: budget.weights() + budget.adapter(&lora).bytes,
-            trained_bytes: budget.adapter(&lora).optimizer(1),
+            trained_bytes: budget.adapter(&lora).optimizer(1, States::OnDevice),
             work_bytes: budget.training(pass, Some(&lora), CROSS_ENTROPY),
             ..Memory::default()
         }
@@ -144,7 +144,8 @@ fn everything(budget: &Budget<'_>, n_tokens: u64) -> Option<Memory> {
     };
     Some(Memory {
         weights_bytes: budget.weights(),
-        trained_bytes: trained.optimizer(1) + budget.masters(trained),
+        trained_bytes: trained.optimizer(1, States::OnDevice)
+            + budget.masters(trained, States::OnDevice),
         work_bytes: budget.training(pass, None, CROSS_ENTROPY),
         ..Memory::default()
     })
@@ -161,7 +162,7 @@ fn reinforcing(budget: &Budget<'_>, lora: &LoraConfig, rollout: u64) -> Memory {
     let training = budget.training(pass, Some(lora), POLICY);
     Memory {
         weights_bytes: budget.weights() + 4 * budget.adapter(lora).bytes,
-        trained_bytes: 2 * budget.adapter(lora).optimizer(1),
+        trained_bytes: 2 * budget.adapter(lora).optimizer(1, States::OnDevice),
         work_bytes: training.max(budget.writing(ROWS, rollout)),
         ..Memory::default()
     }

@@ -46,6 +46,17 @@ const WHOLE: &[&str] = &[
     "model.base_precision=\"bf16\"",
 ];
 
+const ONE_BLOCK: &[&str] = &[
+    "model.tune=\"all_but_tower\"",
+    "model.base_precision=\"bf16\"",
+    "model.recompute_blocks=1",
+];
+const ON_HOST: &[&str] = &[
+    "model.tune=\"all_but_tower\"",
+    "model.base_precision=\"bf16\"",
+    "optimizer.states=\"host\"",
+];
+
 const SFT: &str = r#"
 [data]
 root = "."
@@ -149,6 +160,8 @@ fn a_run_holds_what_its_plan_says() {
         ("sft", "keep", LORA),
         ("sft", "recompute", LORA),
         ("sft", "keep", WHOLE),
+        ("sft", "recompute", ON_HOST),
+        ("sft", "recompute", ONE_BLOCK),
         ("dpo", "keep", LORA),
         ("dpo", "recompute", LORA),
     ]

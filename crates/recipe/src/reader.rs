@@ -23,7 +23,7 @@ pub enum Element {
 }
 
 /// A recipe being read. Every question says what the key means, in a sentence for `candor recipe fields`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Reader {
     file: String,
     root: Item,
@@ -51,6 +51,38 @@ impl Reader {
     pub fn parse(file: &str, text: &str, sets: &[String]) -> Self {
         let (root, mistakes) = tree::parse(file, text);
         Self::of(file.to_owned(), root, mistakes, sets)
+    }
+
+    /// A reader of the values alone whose keys `belong`, for a recipe that is several stages' at once: `belong` is asked about
+    /// each key at the top and, of a table, about each key in it (`table.key`). What is wrong with the file itself is a mistake
+    /// of every part.
+    #[must_use]
+    pub fn part(&self, belong: impl Fn(&str) -> bool) -> Self {
+        let mut part = self.clone();
+        if let Node::Table(entries) = &mut part.root.node {
+            entries.retain(|name, item| match &mut item.node {
+                Node::Table(inner) if !inner.is_empty() => {
+                    inner.retain(|key, _| belong(&format!("{name}.{key}")));
+                    !inner.is_empty()
+                }
+                _ => belong(name),
+            });
+        }
+        part.asked.clear();
+        part
+    }
+
+    /// The same with more overrides, as those of `--set`.
+    #[must_use]
+    pub fn with(mut self, sets: &[String]) -> Self {
+        self.mistakes.extend(overrides::apply(&mut self.root, sets));
+        self
+    }
+
+    /// The recipe as it is, whoever reads which part of it.
+    #[must_use]
+    pub fn resolved(&self) -> Resolved {
+        Resolved::new(&self.root.node)
     }
 
     /// Repeats no string of the file in a message: somebody may have written a key or a password there.

@@ -49,6 +49,9 @@ fn demo_command(out: &Path, summary: &Summary) -> String {
         out.display(),
         summary.seed
     );
+    if !summary.family.is_usual() {
+        command.extend([" --family ", summary.family.key()]);
+    }
     command.extend(flags.iter().filter(|(on, _)| *on).map(|(_, flag)| *flag));
     command
 }

@@ -14,6 +14,7 @@ mod numbers;
 mod people;
 mod radar;
 mod series;
+mod suite;
 mod summary;
 mod thumbnails;
 
@@ -39,8 +40,8 @@ pub struct ComparedRuns<'a> {
     pub comparison: &'a Comparison,
     /// The runs, in the order of the comparison.
     pub runs: &'a [Run],
-    /// The folder of the images; where the runs say, if this is `None`.
-    pub images: Option<PathBuf>,
+    /// The folders of the images; where the runs say, if there are none.
+    pub images: Vec<PathBuf>,
     /// candor's version.
     pub version: &'a str,
 }
@@ -106,10 +107,18 @@ type Section = (&'static str, &'static str, Markup);
 
 fn sections(compared: &ComparedRuns<'_>, series: &[Series]) -> Vec<Section> {
     let comparison = compared.comparison;
-    let mut sections = vec![
-        ("charts", "Charts", charts(comparison, series)),
-        ("numbers", "All numbers", numbers::draw(comparison, series)),
-    ];
+    let mut sections: Vec<Section> = Vec::new();
+    if let Some(found) = &comparison.suite {
+        let tables = suite::draw(found, series);
+        sections.push(("suite", "Runs and published numbers", tables));
+        if !found.not_measured.is_empty() {
+            let missing = suite::not_measured(&found.not_measured);
+            sections.push(("not-measured", "Not measured", missing));
+        }
+    }
+    sections.push(("charts", "Charts", charts(comparison, series)));
+    let numbers = numbers::draw(comparison, series);
+    sections.push(("numbers", "All numbers", numbers));
     if let Some(people) = &comparison.people {
         sections.push(("people", "People", people::draw(people)));
     }

@@ -10,6 +10,7 @@ use crate::ReportError;
 use crate::files;
 use crate::gallery::{self, Exhibit};
 use crate::metrics::Metrics;
+use crate::reward_page::Measured;
 use crate::summary::{AlgorithmRow, Summary, Variant, Variants};
 
 /// The run folders whose losses are shown, in the order of the pipeline.
@@ -48,6 +49,8 @@ pub struct ReportInput {
     pub curves: Variants<Curve>,
     /// The same of the summary's algorithms, one for each; `None` for those without snapshots.
     pub algorithms: Vec<Option<Curve>>,
+    /// The reward models on the world's pairs.
+    pub(crate) pairs: Variants<Measured>,
     /// Images and answers.
     pub gallery: Vec<Exhibit>,
 }
@@ -77,6 +80,7 @@ impl ReportInput {
             summary,
             runs,
             curves: curves(folder)?,
+            pairs: pairs(folder)?,
             gallery: gallery::read(folder)?,
         })
     }
@@ -98,5 +102,17 @@ pub(crate) fn curves(folder: &Path) -> Result<Variants<Curve>, ReportError> {
     Ok(Variants {
         facts: curve(Variant::Facts)?,
         no_facts: curve(Variant::NoFacts)?,
+    })
+}
+
+/// What the reward models of a demo make of the world's pairs.
+fn pairs(folder: &Path) -> Result<Variants<Measured>, ReportError> {
+    let measured = |variant: Variant| {
+        let name = format!("reward-{}/pairs/result.json", variant.folder());
+        files::json_if_there(&folder.join(name))
+    };
+    Ok(Variants {
+        facts: measured(Variant::Facts)?,
+        no_facts: measured(Variant::NoFacts)?,
     })
 }

@@ -13,6 +13,7 @@
 mod claims;
 mod comparison;
 mod error;
+mod family;
 mod files;
 pub mod gallery;
 mod input;
@@ -32,6 +33,7 @@ use candor_data::atomic;
 
 pub use comparison::{ComparedRuns, render_comparison, write_comparison};
 pub use error::ReportError;
+pub use family::Family;
 pub use input::{About, ReportInput};
 pub use metrics::Metrics;
 pub use page::render;

@@ -7,7 +7,7 @@ use crate::gallery::{Because, Exhibit, N_ASKED, N_DESCRIBED, Said};
 use crate::input::{About, ReportInput};
 use crate::plots::{algorithms, forest, hacking, losses, ppo, reward, stages, tradeoff};
 use crate::summary::Summary;
-use crate::{table, wording};
+use crate::{reward_page, table, wording};
 
 /// The look of the pages of demos.
 const STYLE: &str = include_str!("style.css");
@@ -161,6 +161,7 @@ fn reward_models(input: &ReportInput) -> Markup {
              prompt."
         }
         (reward::draw(input))
+        (reward_page::by_group(&input.pairs))
     };
     or_missing(content, "No reward model was trained.")
 }

@@ -4,6 +4,7 @@
 //! dots and by its dashes.
 
 pub(crate) mod algorithms;
+pub(crate) mod algorithms_over_seeds;
 pub(crate) mod forest;
 pub(crate) mod hacking;
 pub(crate) mod losses;

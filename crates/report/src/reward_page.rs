@@ -1,8 +1,9 @@
-//! The page of `candor eval reward`: how well a reward model tells the better answer, how sure it is, and what it likes.
+//! The page of `candor eval reward`: how well a reward model tells the better answer, how sure it is, and what it likes; and the
+//! reward models of a demo side by side.
 //!
 //! Everything is read from the `result.json` of the command.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use candor_data::atomic;
@@ -16,6 +17,7 @@ use crate::page::{document, or_missing};
 use crate::plots::forest::{Forest, Row};
 use crate::plots::percent;
 use crate::plots::reliability::{self, Curve};
+use crate::summary::{Variant, Variants};
 use crate::svg::marks::Shape;
 use crate::{About, ReportError, files};
 
@@ -31,9 +33,9 @@ const SECTIONS: [(&str, &str); 5] = [
 /// The class of everything that is drawn for the model.
 const CLASS: &str = "facts";
 
-/// What the page reads of `result.json`.
-#[derive(Debug, Deserialize)]
-struct Measured {
+/// What pages read of `result.json`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Measured {
     #[serde(flatten)]
     all: Figures,
     macro_accuracy: f64,
@@ -50,7 +52,8 @@ struct Measured {
     with_facts: bool,
 }
 
-#[derive(Debug, Deserialize)]
+/// How well pairs are told apart.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 struct Figures {
     accuracy: f64,
     ci95: Option<Interval>,
@@ -58,7 +61,7 @@ struct Figures {
     margin_mean: f64,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 struct Length {
     model_prefers_longer: Option<f64>,
     people_prefer_longer: Option<f64>,
@@ -149,6 +152,50 @@ fn accuracy(measured: &Measured) -> Markup {
                     tr { th scope="row" { "mean over groups" } td {} td { (percent(measured.macro_accuracy)) } td {} }
                 }
             }
+        }
+    }
+}
+
+/// The reward models of a demo on the world's pairs, by what is asked.
+pub(crate) fn by_group(models: &Variants<Measured>) -> Markup {
+    let columns: Vec<(Variant, &Measured)> = models.iter().collect();
+    let groups = columns.iter().flat_map(|(_, of)| of.groups.keys());
+    let groups: BTreeSet<&String> = groups.collect();
+    let cell = |found: Option<&Figures>| found.map_or_else(|| "–".to_owned(), share);
+    if columns.is_empty() {
+        return html! {
+            p.missing { "The reward models were not measured on the world's pairs (reward-facts/pairs/result.json is missing)." }
+        };
+    }
+    html! {
+        p {
+            "On pairs of a true and a false answer about evaluation scenes, which the exact judge ordered: how often the true \
+             one has the higher score, by what is asked. Facts seldom say places."
+        }
+        div.scroll {
+            table.results {
+                thead {
+                    tr {
+                        th scope="col" { "Asked" }
+                        @for (variant, _) in &columns { th scope="col" class=(variant.class()) { (variant.name()) } }
+                    }
+                }
+                tbody {
+                    @for group in groups {
+                        tr {
+                            th scope="row" { (group) }
+                            @for (_, of) in &columns { td { (cell(of.groups.get(group))) } }
+                        }
+                    }
+                    tr {
+                        th scope="row" { "all" }
+                        @for (_, of) in &columns { td { (cell(Some(&of.all))) " of " (of.all.n_pairs) " pairs" } }
+                    }
+                }
+            }
+        }
+        @for (variant, of) in columns.iter().filter(|(_, of)| of.n_skipped > 0) {
+            p.note { (of.n_skipped) " pairs do not fit the model " (variant.name()) " and were left out." }
         }
     }
 }

@@ -4,6 +4,7 @@
 //! `report.html`, a page like that of one demo. How seeds are pooled and what that assumes is in [`candor_stats::pooled`].
 //! Of a claim it says "shown" or "the opposite" where the whole 95% interval lies on one side, else "not decided".
 
+mod algorithms;
 mod claims;
 mod demos;
 mod figures;
@@ -15,8 +16,9 @@ use std::path::{Path, PathBuf};
 use candor_data::atomic;
 use serde::Serialize;
 
-use crate::{About, ReportError};
+use crate::{About, Family, ReportError};
 
+pub use algorithms::AlgorithmDifference;
 pub use claims::{Bound, Claim, Decision, Part, Unit};
 pub(crate) use demos::Demo;
 pub use figures::FigureRow;
@@ -31,6 +33,9 @@ pub struct SeedsSummary {
     pub demos: Vec<PooledDemo>,
     /// The demos were quick: nothing is claimed.
     pub quick: bool,
+    /// What the models are built as; absent where that is LLaVA.
+    #[serde(skip_serializing_if = "Family::is_usual")]
+    pub family: Family,
     /// The claims, with what the numbers say of them.
     pub claims: Vec<Claim>,
     /// What is left out, in words.
@@ -41,6 +46,8 @@ pub struct SeedsSummary {
     pub policies: Vec<FigureRow>,
     /// Some numbers of the algorithms.
     pub algorithms: Vec<FigureRow>,
+    /// How they differ from PPO with facts.
+    pub algorithm_differences: Vec<AlgorithmDifference>,
 }
 
 /// A demo among others.
@@ -98,11 +105,16 @@ impl SeedsSummary {
             about,
             demos: demos.iter().map(pooled).collect(),
             quick,
+            family: demos
+                .first()
+                .map(|demo| demo.summary.family)
+                .unwrap_or_default(),
             claims,
             left_out,
             reward_models: figures::reward_models(demos),
             policies: figures::policies(demos),
             algorithms: figures::algorithms(demos),
+            algorithm_differences: algorithms::differences(demos)?,
         })
     }
 

@@ -8,8 +8,8 @@ use candor_stats::bootstrap::Interval;
 use candor_stats::calibration::Bin;
 use serde::{Deserialize, Serialize};
 
-use crate::ReportError;
 use crate::files;
+use crate::{Family, ReportError};
 
 /// Everything a demo found out. What was not run is absent.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub struct Summary {
     /// Everything was made small, to see every stage run: no number says anything about the method.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub quick: bool,
+    /// What the models are built as; absent where that is LLaVA.
+    #[serde(default, skip_serializing_if = "Family::is_usual")]
+    pub family: Family,
     /// What a clock on the wall showed while there was work, interruptions not counted.
     pub wall_secs: f64,
     /// Seconds of each stage. Stages run side by side, so that they add up to more than `wall_secs`.
@@ -292,6 +295,18 @@ impl Algorithm {
             Self::Grpo => "grpo",
             Self::Rloo => "rloo",
             Self::Dpo => "dpo",
+        }
+    }
+
+    /// The name of a policy of it in the demo's folder of evaluations; without facts to show or to hide, its own.
+    #[must_use]
+    pub fn policy(self, facts: Option<bool>) -> String {
+        match (self, facts) {
+            (Self::Ppo, Some(true)) => Policy::FactRlhf.key().to_owned(),
+            (Self::Ppo, Some(false)) => Policy::Rlhf.key().to_owned(),
+            (other, Some(true)) => format!("{}_facts", other.key()),
+            (other, Some(false)) => format!("{}_no_facts", other.key()),
+            (other, None) => other.key().to_owned(),
         }
     }
 

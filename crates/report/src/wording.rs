@@ -41,9 +41,15 @@ impl Value {
 /// What was done, as far as there are numbers of it.
 #[must_use]
 pub(crate) fn done(summary: &Summary) -> String {
-    let mut text = "A small vision-language model learned to describe drawn scenes from texts that also name things \
-                    that are not there."
-        .to_owned();
+    let built = if summary.family.is_usual() {
+        String::new()
+    } else {
+        format!(", built as {},", summary.family.name())
+    };
+    let mut text = format!(
+        "A small vision-language model{built} learned to describe drawn scenes from texts that also name things that are not \
+         there."
+    );
     if !summary.reward_models.is_empty() {
         text += " Two of its answers at a time were compared by a simulated annotator, and reward models learned \
                  from the comparisons: one reads the facts of the image, its captions, the other does not.";

@@ -7,23 +7,18 @@
 
 mod kept_scores;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use candor_data::formats::candidates::{self, Candidate};
-use candor_data::formats::{llava, preference, preference_log};
-use candor_data::{
-    AnswerType, Conversation, FactBook, Facts, Preference, Side, Turn, Verdict, sha256, shown,
-};
+use candor_data::{AnswerType, Conversation, FactBook, Facts, sha256, shown};
 use candor_model::{Bundle, ImageFeatures};
-use candor_run::{Ranks, write_result};
+use candor_run::Ranks;
 use candor_train::BasePrecision;
-use serde::Serialize;
 use tch::Device;
 
 use self::kept_scores::KeptScores;
 use crate::RewardError;
-use crate::earlier::remove;
+use crate::choice::{BestSummary, Group, Sampled, groups, write_chosen};
 use crate::scorer::{Judged, RewardModel};
 
 /// Prompts whose answers are scored and kept together.
@@ -46,48 +41,6 @@ pub struct BestOfN {
     pub out: PathBuf,
     /// Answers that are scored together.
     pub pass_rows: usize,
-}
-
-/// What was chosen: the content of `result.json`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct BestSummary {
-    /// Prompts.
-    pub n_prompts: usize,
-    /// Answers that differ from the others to their prompt.
-    pub n_answers: usize,
-    /// Prompts without two answers of different scores, which make no preference.
-    pub n_equal: usize,
-    /// Mean score of all answers.
-    pub score_mean: f64,
-    /// Mean score of the best answers.
-    pub best_score_mean: f64,
-}
-
-/// A prompt with the answers to it, no two of them alike.
-#[derive(Debug, PartialEq)]
-struct Group {
-    id: String,
-    image: Option<String>,
-    turns: Vec<Turn>,
-    original_answer: Option<String>,
-    answers: Vec<String>,
-}
-
-/// The places of the best and of the worst of some scores, the first of several that are equal; no worst where all are.
-fn chosen(scores: &[f64]) -> Option<(usize, Option<usize>)> {
-    let first = |better: fn(&f64, &f64) -> bool| {
-        let mut places = 0..scores.len();
-        let start = places.next()?;
-        Some(places.fold(start, |best, place| {
-            if better(&scores[place], &scores[best]) {
-                place
-            } else {
-                best
-            }
-        }))
-    };
-    let (best, worst) = (first(f64::gt)?, first(f64::lt)?);
-    Some((best, (scores[worst] < scores[best]).then_some(worst)))
 }
 
 /// Scores all answers and writes what is chosen; `progress` hears how many prompts are done, and of how many.
@@ -121,45 +74,7 @@ pub fn best_of_n(
         )?);
         progress(scores.len(), groups.len());
     }
-    write(plan, &groups, &scores)
-}
-
-/// The prompts of all files in the order of their first row.
-fn groups(files: &[PathBuf]) -> Result<Vec<Group>, RewardError> {
-    let mut groups: Vec<Group> = Vec::new();
-    let mut places: HashMap<(Option<String>, Vec<Turn>), usize> = HashMap::new();
-    for file in files {
-        for row in candidates::read(file)? {
-            let Candidate {
-                id,
-                image,
-                turns,
-                original_answer,
-                outputs,
-                ..
-            } = row;
-            let place = *places
-                .entry((image.clone(), turns.clone()))
-                .or_insert_with(|| {
-                    groups.push(Group {
-                        id,
-                        image,
-                        turns,
-                        original_answer,
-                        answers: Vec::new(),
-                    });
-                    groups.len() - 1
-                });
-            let answers = &mut groups[place].answers;
-            for output in outputs {
-                let output = output.trim().to_owned();
-                if !answers.contains(&output) {
-                    answers.push(output);
-                }
-            }
-        }
-    }
-    Ok(groups)
+    write_chosen(&plan.out, &groups, &scores)
 }
 
 /// SHA-256 of all that the scores of a chunk depend on: the reward model, what its base is held in, the images as they are now,
@@ -207,7 +122,7 @@ fn chunk_scores(
         .iter()
         .zip(&told)
         .flat_map(|(group, facts)| {
-            let with = move |answer: &String| (group.answered(answer), facts);
+            let with = move |answer: &Sampled| (group.answered(&answer.text), facts);
             group.answers.iter().map(with)
         })
         .collect();
@@ -234,76 +149,6 @@ fn chunk_scores(
         .iter()
         .map(|group| rest.by_ref().take(group.answers.len()).collect())
         .collect())
-}
-
-impl Group {
-    fn answered(&self, answer: &str) -> Conversation {
-        let mut turns = self.turns.clone();
-        turns.push(Turn::gpt(answer));
-        Conversation {
-            id: self.id.clone(),
-            image: self.image.clone(),
-            turns,
-        }
-    }
-
-    /// The two answers in the order in which they were found, so that no place tells which is better.
-    fn preference(&self, best: usize, worst: usize) -> Preference {
-        let [first, second] = [best.min(worst), best.max(worst)];
-        Preference {
-            id: self.id.clone(),
-            image: self.image.clone(),
-            turns: self.turns.clone(),
-            original_answer: self.original_answer.clone(),
-            outputs: [first, second].map(|place| self.answers[place].clone()),
-            // A score is of all that an answer is worth, and claims nothing of hallucinations.
-            fewer_hallucinations: Verdict::Tie,
-            more_helpful: Some(if best == first {
-                Side::First
-            } else {
-                Side::Second
-            }),
-            record: None,
-            explanation: None,
-        }
-    }
-}
-
-fn write(
-    plan: &BestOfN,
-    groups: &[Group],
-    scores: &[Vec<f64>],
-) -> Result<BestSummary, RewardError> {
-    let (mut best_of, mut preferences, mut best_sum) = (Vec::new(), Vec::new(), 0.0);
-    for (group, scores) in groups.iter().zip(scores) {
-        // A row of candidates has answers.
-        let Some((best, worst)) = chosen(scores) else {
-            continue;
-        };
-        best_sum += scores[best];
-        best_of.push(group.answered(&group.answers[best]));
-        preferences.extend(worst.map(|worst| group.preference(best, worst)));
-    }
-    let all: Vec<f64> = scores.concat();
-    let summary = BestSummary {
-        n_prompts: groups.len(),
-        n_answers: all.len(),
-        n_equal: groups.len() - preferences.len(),
-        score_mean: all.iter().sum::<f64>() / all.len() as f64,
-        best_score_mean: best_sum / groups.len() as f64,
-    };
-    llava::write(&plan.out.join("best.json"), &best_of)?;
-    let log = plan.out.join("preferences.log.jsonl");
-    let file = plan.out.join("preferences.json");
-    if preferences.is_empty() {
-        remove(&log)?;
-        remove(&file)?;
-    } else {
-        preference_log::write(&log, &preferences)?;
-        preference::write(&file, &preferences)?;
-    }
-    write_result(&plan.out, &summary).map_err(candor_train::TrainError::from)?;
-    Ok(summary)
 }
 
 #[cfg(test)]
@@ -355,6 +200,7 @@ mod tests {
             image: image.map(str::to_owned),
             turns: Vec::new(),
             original_answer: None,
+            index: 0,
             answers: Vec::new(),
         };
         let chunk = [
@@ -368,18 +214,5 @@ mod tests {
         let first = key();
         write("b.png", "blue");
         assert_ne!(key(), first);
-    }
-
-    #[test]
-    fn the_first_of_the_best_and_of_the_worst_is_chosen() {
-        for (scores, expected) in [
-            (&[0.5, 2.0, -1.0, 2.0, -1.0][..], Some((1, Some(2)))),
-            (&[3.0, 3.0], Some((0, None))),
-            (&[-2.0], Some((0, None))),
-            (&[1.0, 2.0], Some((1, Some(0)))),
-            (&[], None),
-        ] {
-            assert_eq!(chosen(scores), expected, "{scores:?}");
-        }
     }
 }

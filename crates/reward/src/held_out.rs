@@ -9,7 +9,7 @@ use candor_train::Found;
 use serde::Serialize;
 
 use crate::RewardError;
-use crate::pairs::Pair;
+use crate::pairs::{Pair, Said};
 use crate::scores::{Figures, PairScores, right};
 use candor_stats::calibration::{Bin, calibration, predictions, probability};
 
@@ -20,7 +20,7 @@ pub struct RewardResult {
     pub accuracy: f64,
     /// 95% interval of the accuracy by the bootstrap over images.
     pub ci95: Option<Interval>,
-    /// Held-out pairs.
+    /// Held-out pairs; of rated answers these.
     pub n_pairs: usize,
     /// Accuracy on the validation pairs of the step that was kept; the best of several, so a little too good.
     pub validation_accuracy: f64,
@@ -38,6 +38,9 @@ pub struct RewardResult {
     pub margin_mean: f64,
     /// Pairs that were trained on.
     pub n_train: usize,
+    /// Of rated answers those among them that are good; none of comparisons.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n_desirable: Option<usize>,
     /// Pairs that chose the step.
     pub n_validation: usize,
     /// Pairs that were left out because both responses are the same.
@@ -51,8 +54,12 @@ impl RewardResult {
     /// Measures the scores of the held-out pairs.
     #[must_use]
     pub fn new(pairs: &Parts<Pair>, scores: &[PairScores], best: Found, seed: u64) -> Self {
-        let figures = Figures::of(scores);
-        let curve = calibration(&predictions(scores, seed));
+        let ratings = ratings(&pairs.train);
+        let figures = Figures::of(scores, ratings.is_some());
+        let curve = calibration(&match ratings {
+            None => predictions(scores, seed),
+            Some(_) => predicted(&pairs.held_out, scores),
+        });
         Self {
             accuracy: figures.accuracy,
             ci95: accuracy_interval(&pairs.held_out, scores, seed),
@@ -62,9 +69,10 @@ impl RewardResult {
             calibration: curve.bins,
             ece: curve.ece,
             score_mean: figures.score_mean,
-            score_std: standard_deviation(scores, figures.score_mean),
+            score_std: standard_deviation(&pairs.held_out, scores, figures.score_mean),
             margin_mean: figures.margin_mean,
             n_train: pairs.train.len(),
+            n_desirable: ratings.map(|ratings| ratings.iter().filter(|is_good| **is_good).count()),
             n_validation: pairs.validation.len(),
             n_identical: pairs.n_equal,
             skipped: pairs.skipped.as_ref().map(Skipped::counts),
@@ -88,10 +96,29 @@ fn accuracy_interval(pairs: &[Pair], scores: &[PairScores], seed: u64) -> Option
     interval
 }
 
-fn standard_deviation(scores: &[PairScores], mean: f64) -> f64 {
-    let squares = scores.as_flattened().iter().map(|s| (s - mean).powi(2));
-    let n = scores.as_flattened().len();
-    (squares.sum::<f64>() / (n.max(2) - 1) as f64).sqrt()
+/// Which of rated answers are good; none of comparisons.
+fn ratings(pairs: &[Pair]) -> Option<Vec<bool>> {
+    pairs.iter().map(Pair::rating).collect()
+}
+
+/// The probability that each rated answer is good, by its score, and whether it is.
+fn predicted(pairs: &[Pair], scores: &[PairScores]) -> Vec<(f64, bool)> {
+    let of_one = |(pair, [good, bad]): (&Pair, &PairScores)| {
+        Some((probability(good + bad, 0.0), pair.rating()?))
+    };
+    pairs.iter().zip(scores).filter_map(of_one).collect()
+}
+
+/// Of the scores that responses have: the 0 beside a rated one is nobody's.
+fn standard_deviation(pairs: &[Pair], scores: &[PairScores], mean: f64) -> f64 {
+    let scored = pairs.iter().zip(scores);
+    let own = scored.flat_map(|(pair, scores)| match pair.rating() {
+        None => scores.to_vec(),
+        Some(_) => vec![scores[0] + scores[1]],
+    });
+    let own: Vec<f64> = own.collect();
+    let squares = own.iter().map(|score| (score - mean).powi(2));
+    (squares.sum::<f64>() / (own.len().max(2) - 1) as f64).sqrt()
 }
 
 /// One line of `held_out.jsonl`, for people to look at.
@@ -99,14 +126,65 @@ fn standard_deviation(scores: &[PairScores], mean: f64) -> f64 {
 struct Line<'a> {
     id: &'a str,
     image: Option<&'a str>,
-    chosen: &'a str,
-    rejected: &'a str,
-    chosen_score: f64,
-    rejected_score: f64,
-    /// Probability that the chosen one is preferred.
+    #[serde(flatten)]
+    said: LineOf<'a>,
+    /// Probability that the chosen one is preferred, or that a rated one is good.
     p: f64,
-    /// Whether the chosen one has the higher score.
+    /// Whether the chosen one has the higher score, or a rated one the sign of its label.
     right: bool,
+}
+
+/// What was said of the responses of a line, with their scores.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum LineOf<'a> {
+    Compared {
+        chosen: &'a str,
+        rejected: &'a str,
+        chosen_score: f64,
+        rejected_score: f64,
+    },
+    Rated {
+        answer: &'a str,
+        label: bool,
+        score: f64,
+    },
+}
+
+impl<'a> Line<'a> {
+    fn new(pair: &'a Pair, [chosen_score, rejected_score]: PairScores) -> Self {
+        // Of a rated answer one of the two is 0.
+        let score = chosen_score + rejected_score;
+        let (said, p) = match &pair.said {
+            Said::Compared { chosen, rejected } => (
+                LineOf::Compared {
+                    chosen,
+                    rejected,
+                    chosen_score,
+                    rejected_score,
+                },
+                probability(chosen_score, rejected_score),
+            ),
+            Said::Rated {
+                answer,
+                is_desirable,
+            } => (
+                LineOf::Rated {
+                    answer,
+                    label: *is_desirable,
+                    score,
+                },
+                probability(score, 0.0),
+            ),
+        };
+        Self {
+            id: &pair.id,
+            image: pair.shared.image.as_deref(),
+            said,
+            p,
+            right: chosen_score > rejected_score,
+        }
+    }
 }
 
 /// Writes `held_out.jsonl`.
@@ -119,17 +197,8 @@ pub(crate) fn write_lines(
     scores: &[PairScores],
 ) -> Result<(), RewardError> {
     let mut text = Vec::new();
-    for (pair, &[chosen, rejected]) in pairs.iter().zip(scores) {
-        let line = Line {
-            id: &pair.id,
-            image: pair.shared.image.as_deref(),
-            chosen: &pair.chosen,
-            rejected: &pair.rejected,
-            chosen_score: chosen,
-            rejected_score: rejected,
-            p: probability(chosen, rejected),
-            right: chosen > rejected,
-        };
+    for (pair, scores) in pairs.iter().zip(scores) {
+        let line = Line::new(pair, *scores);
         serde_json::to_writer(&mut text, &line).map_err(|e| RewardError::Unfit {
             path: path.to_owned(),
             problem: e.to_string(),
@@ -150,8 +219,10 @@ mod tests {
     fn pair(number: usize) -> Pair {
         Pair {
             id: format!("p{number}"),
-            chosen: "yes".to_owned(),
-            rejected: "no".to_owned(),
+            said: Said::Compared {
+                chosen: "yes".to_owned(),
+                rejected: "no".to_owned(),
+            },
             shared: SharedPrefix {
                 prefix: vec![1],
                 branches: vec![vec![2], vec![3]],
@@ -209,5 +280,56 @@ mod tests {
         // One is right, one wrong: together they are half right however often they are drawn.
         assert_eq!(interval("y\nx"), Some([0.5, 0.5]));
         assert_eq!(interval("y\nz"), Some([0.0, 1.0]));
+    }
+
+    #[test]
+    fn three_rated_answers_worked_by_hand() {
+        let rated = |number: usize, is_desirable| Pair {
+            said: Said::Rated {
+                answer: "A dog.".to_owned(),
+                is_desirable,
+            },
+            ..pair(number)
+        };
+        let labels = [true, false, false];
+        let held_out: Vec<Pair> = (0..)
+            .zip(labels)
+            .map(|(n, label)| rated(n, label))
+            .collect();
+        // Scores 2, 1 and −3: the second is wrong.
+        let own = [2.0, 1.0, -3.0];
+        let scores: Vec<PairScores> = held_out
+            .iter()
+            .zip(own)
+            .map(|(pair, score)| pair.pair_scores(&[score]))
+            .collect();
+        assert_eq!(scores, [[2.0, 0.0], [0.0, 1.0], [0.0, -3.0]]);
+        let pairs = Parts {
+            train: vec![rated(9, true), rated(8, false), rated(7, true)],
+            validation: vec![rated(6, true)],
+            held_out,
+            n_equal: 0,
+            skipped: None,
+            images: ImageRows::default(),
+        };
+        let best = Found {
+            step: 1,
+            accuracy: 1.0,
+            loss: 0.5,
+        };
+        let result = RewardResult::new(&pairs, &scores, best, 0);
+        let close = |left: f64, right: f64| assert!((left - right).abs() < 1e-12, "{left} {right}");
+        close(result.accuracy, 2.0 / 3.0);
+        assert_eq!((result.n_pairs, result.n_desirable), (3, Some(2)));
+        // Mean 0; squares 4 + 1 + 9 over n − 1 = 2.
+        close(result.score_mean, 0.0);
+        close(result.score_std, 7_f64.sqrt());
+        // Signed: 2 − 1 + 3.
+        close(result.margin_mean, 4.0 / 3.0);
+        let line = serde_json::to_value(Line::new(&pairs.held_out[1], scores[1])).unwrap();
+        assert_eq!(line["label"], false);
+        assert_eq!(line["right"], false);
+        assert_eq!(line["score"], 1.0);
+        close(line["p"].as_f64().unwrap(), 1.0 / (1.0 + (-1.0_f64).exp()));
     }
 }

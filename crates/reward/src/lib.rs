@@ -2,7 +2,8 @@
 //!
 //! [`prompt`] is the turn that asks for a judgement, [`wording`] puts a response and its facts into it, [`loss`]
 //! is what a comparison costs, [`mod@run`] trains, keeps the best step and measures it, [`scorer`] opens what was
-//! trained and scores with it, [`best_of_n()`] chooses among answers by it, and [`pair_benchmark()`] measures it on other comparisons. How reinforcement learning turns scores into rewards is not known here.
+//! trained and scores with it, [`best_of_n()`] chooses among answers by it ([`choice`] does so by any score), and [`pair_benchmark()`] measures it on other
+//! comparisons. How reinforcement learning turns scores into rewards is not known here.
 //!
 //! # Reference
 //! arXiv 2309.14525, the fact-augmented reward model; REFERENCE.md, section 3.
@@ -10,6 +11,7 @@
 #![warn(unreachable_pub)]
 
 mod best_of_n;
+pub mod choice;
 mod earlier;
 mod error;
 mod held_out;
@@ -24,7 +26,8 @@ mod scores;
 pub mod wording;
 mod workload;
 
-pub use best_of_n::{BestOfN, BestSummary, best_of_n};
+pub use best_of_n::{BestOfN, best_of_n};
+pub use choice::BestSummary;
 pub use error::RewardError;
 pub use held_out::RewardResult;
 pub use loss::{CenteringOver, pair_loss};

@@ -46,6 +46,17 @@ pub fn centering(chosen: &Tensor, rejected: &Tensor) -> Tensor {
     (chosen + rejected).mean(None)
 }
 
+/// The scores of rated answers as those of pairs with a score of 0: a good one as the preferred response, a bad one as the other.
+/// [`pair_loss`] of them is the binary cross-entropy `−mean(y log σ(s) + (1 − y) log(1 − σ(s)))` with s as logit.
+///
+/// # Shapes
+/// `scores`: `[n]`; `desirable`: `[n]`, 1 for a good answer and 0 for a bad one → `[n, 2]`.
+pub fn against_zero(scores: &Tensor, desirable: &Tensor) -> Tensor {
+    let desirable = desirable.to_device(scores.device()).to_kind(scores.kind());
+    let good = scores * &desirable;
+    Tensor::stack(&[&good, &(scores - &good)], 1)
+}
+
 /// What one pass adds to an update's loss, so that the passes' shares add up to it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Share {
@@ -132,6 +143,24 @@ mod tests {
         assert!((number(&loss) - 2_f64.ln()).abs() < 1e-12);
         loss.backward();
         close(&numbers(&chosen.grad()), &[-0.5 / 3.0; 3], 1e-12);
+    }
+
+    /// σ(ln 3) = 3/4: a good answer of that score costs ln 4/3 and pulls by −1/4, a bad one ln 4 and 3/4; of score 0 both cost ln 2.
+    #[test]
+    fn rated_answers_cost_their_cross_entropy() {
+        let ln3 = 3_f64.ln();
+        let rated = scores(&[ln3, ln3, 0.0, 0.0]);
+        let desirable = Tensor::from_slice(&[1.0_f64, 0.0, 1.0, 0.0]);
+        let pairs = against_zero(&rated, &desirable);
+        let loss = pair_loss(&pairs.select(1, 0), &pairs.select(1, 1), 0.0);
+        let expected = ((4.0_f64 / 3.0).ln() + 4_f64.ln() + 2.0 * 2_f64.ln()) / 4.0;
+        assert!((number(&loss) - expected).abs() < 1e-12);
+        loss.backward();
+        close(
+            &numbers(&rated.grad()),
+            &[-0.0625, 0.1875, -0.125, 0.125],
+            1e-12,
+        );
     }
 
     #[test]

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use candor_data::ComparisonSet;
 use candor_data::image::PixelBounds;
 use candor_model::Activations;
 use candor_recipe::{Reader, Resolved};
 use candor_train::stage_fields::{MODEL, ROOT, read_activations, read_batch, read_pixels};
-use candor_train::{BasePrecision, Length, LoraStart, SessionRecipe, read_comparisons};
+use candor_train::{
+    BasePrecision, Judgements, Length, LoraStart, PassSize, SessionRecipe, read_judgements,
+};
 
 use crate::RewardError;
 use crate::loss::CenteringOver;
@@ -31,16 +32,16 @@ pub struct RewardRecipe {
     pub activations: Activations,
     /// How a response is put before the model.
     pub wording: Wording,
-    /// What people preferred.
-    pub comparisons: ComparisonSet,
+    /// What people preferred, or called good and bad.
+    pub judgements: Judgements,
     /// Facts by image; not read by a prompt without a slot.
     pub facts: Option<PathBuf>,
     /// Longest sequence; a longer one is a bad row, never a silent cut.
     pub max_tokens: usize,
-    /// Pairs per update.
+    /// Rows per update.
     pub batch: usize,
-    /// Pairs per pass; gradients add up over the passes of an update.
-    pub micro_batch: usize,
+    /// The most that a pass has.
+    pub pass: PassSize,
     /// How long to train at most.
     pub length: Length,
     /// Factor of the loss's centering term.
@@ -77,15 +78,17 @@ impl RewardRecipe {
         let activations = read_activations(&mut recipe);
         let wording = read_wording(&mut recipe, session.seed);
         let root = recipe.path("data.root", ROOT).required();
-        let comparisons = read_comparisons(&mut recipe, &root, session.seed);
+        let judgements = read_judgements(&mut recipe, &root, session.seed);
         let facts = recipe.path("data.facts", "Facts by image, as image_to_caption.json; needed by a prompt with `{facts}`, and not read by one without.").optional();
         if facts.is_none() && wording.prompt.with_facts() && !recipe.has("data.facts") {
             let remedy = "name an image_to_caption.json, or use a prompt without the slot";
             recipe.mistake("data", "no `facts` for a prompt with `{facts}`", remedy);
         }
         let max_tokens = recipe.usize("data.max_tokens", "Longest conversation with its response and prompt, in tokens; a longer one is never cut in silence.").positive().required();
-        let of_pass = "Pairs of a pass, a divisor of `data.batch`: changes memory and speed, and the loss only through `loss.centering_over`.";
-        let (batch, micro_batch) = read_batch(&mut recipe, ["Pairs of an update.", of_pass]);
+        let of_pass = "Pairs, or rated answers, of a pass, a divisor of `data.batch`: changes memory and speed, and the loss only through `loss.centering_over`.";
+        let of_update = "Pairs, or rated answers, of an update.";
+        let (batch, micro_batch) = read_batch(&mut recipe, [of_update, of_pass]);
+        let pass = PassSize::read(&mut recipe, micro_batch);
         let length = Length::read(&mut recipe);
         let centering_coef = recipe
             .f64(
@@ -104,6 +107,19 @@ impl RewardRecipe {
                 "What that mean goes over; the reference's is the micro-batch.",
             )
             .required();
+        let by_pass = centering_over == CenteringOver::MicroBatch && centering_coef != 0.0;
+        if by_pass && pass.tokens.is_some_and(|n| n > 0) {
+            let problem = "loss.centering_over = \"micro_batch\" makes the loss of passes, which would follow from lengths";
+            let remedy = "leave it out, or centre over the batch";
+            recipe.mistake("data.pass_tokens", problem, remedy);
+        }
+        if matches!(judgements, Judgements::Rated(_)) && centering_coef > 0.0 {
+            recipe.mistake(
+                "loss.centering_coef",
+                "scores of rated answers have a zero of their own, which centering would move",
+                "use 0.0",
+            );
+        }
         let evaluate_every = recipe
             .u64(
                 "evaluation.every",
@@ -121,11 +137,11 @@ impl RewardRecipe {
             start,
             activations,
             wording,
-            comparisons,
+            judgements,
             facts: facts.map(|path| root.join(path)),
             max_tokens,
             batch,
-            micro_batch,
+            pass,
             length,
             centering_coef,
             centering_over,
@@ -137,15 +153,25 @@ impl RewardRecipe {
 }
 
 impl RewardRecipe {
+    /// Whether it learns from answers by themselves, each good or bad.
+    #[must_use]
+    pub fn learns_from_rated(&self) -> bool {
+        matches!(self.judgements, Judgements::Rated(_))
+    }
+
     /// The keys that a resume may change, besides those of every stage: how an update is cut into passes, unless the loss
     /// depends on that, and what a pass keeps in memory.
     #[must_use]
     pub fn may_change(&self) -> &'static [&'static str] {
         let by_pass = self.centering_over == CenteringOver::MicroBatch;
         if by_pass && self.centering_coef != 0.0 {
-            return &["model.activations"];
+            return &["model.activations", "model.recompute_blocks"];
         }
-        &["data.micro_batch", "model.activations"]
+        &[
+            "data.micro_batch",
+            "model.activations",
+            "model.recompute_blocks",
+        ]
     }
 }
 

@@ -1,4 +1,4 @@
-//! The loop of the reward model: comparisons → scores → pair loss → update → validation; the best is kept.
+//! The loop of the reward model: comparisons or rated answers → scores → pair loss → update → validation; the best is kept.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use serde::Serialize;
 use tch::{Device, Tensor};
 
 use crate::held_out::{RewardResult, write_lines};
-use crate::loss::{CenteringOver, Share, centering};
+use crate::loss::{CenteringOver, Share, against_zero, centering};
 use crate::pairs::Pair;
 use crate::recipe::RewardRecipe;
 use crate::scorer::{ADAPTER, Base, HEAD, RewardModel};
@@ -78,8 +78,8 @@ pub fn run(
     let (adapter, head) = trainable(recipe, &bundle)?;
     let trained = parameters(&adapter, &head);
     let mut best = Best::new(BestBy::Accuracy, &trained);
-    opening.doing("reading the comparisons");
-    let images = recipe.comparisons.images.as_path();
+    opening.doing(&format!("reading the {}", recipe.judgements.rows()));
+    let images = recipe.judgements.images();
     let rules = bundle.rules(recipe.max_tokens, images);
     let pairs = pairs::read(recipe, rules, Purpose::Run)?;
     say_skipped("reward", pairs.skipped.as_ref());
@@ -108,7 +108,8 @@ pub fn run(
     }
     let progress = session.counter("encoding images");
     let shown = pairs::images(&pairs);
-    let features = encode_images(&bundle, images, shown, &launch.ranks, progress)
+    let place = &recipe.session.features;
+    let features = encode_images(&bundle, images, shown, place, &launch.ranks, progress)
         .map_err(|error| error.in_rows(&pairs.images))?;
     session.doing("training");
     let learner = Learner {
@@ -127,7 +128,8 @@ pub fn run(
         let mut metrics = learner.update(&mut session, &passes, done + 1)?;
         if (done + 1).is_multiple_of(recipe.evaluate_every) || done + 1 == n_steps {
             session.phase("evaluate");
-            let figures = Figures::of(&learner.scores(session.ranks(), &pairs.validation)?);
+            let scores = learner.scores(session.ranks(), &pairs.validation)?;
+            let figures = Figures::of(&scores, recipe.learns_from_rated());
             best.offer(Found {
                 step: done + 1,
                 accuracy: figures.accuracy,
@@ -200,6 +202,9 @@ impl Learner<'_> {
         step: u64,
     ) -> Result<RewardMetrics, RewardError> {
         session.begin_step();
+        let pairs = passes.iter().flatten();
+        self.features
+            .read_ahead(pairs.filter_map(|pair| pair.shared.image.as_deref()));
         let share = Share {
             n_batch: passes.iter().map(Vec::len).sum(),
             centering_coef: self.recipe.centering_coef,
@@ -223,7 +228,7 @@ impl Learner<'_> {
                 .collect()
         };
         let applied = session.apply(loss, ids)?;
-        let figures = Figures::of(&scores);
+        let figures = Figures::of(&scores, self.recipe.learns_from_rated());
         Ok(RewardMetrics {
             step,
             loss,
@@ -271,6 +276,7 @@ impl Learner<'_> {
         let items: Vec<&SharedPrefix> = pairs.iter().map(|pair| &pair.shared).collect();
         let images = features_of(self.features, &items)?;
         let (model, pad) = (&self.bundle.model, self.bundle.tokenizer.pad);
+        let desirable = pairs::desirable(pairs);
         let batch = SharedBatch::new(&items, pad, model.device());
         Ok(model.backward_shared(
             &batch,
@@ -278,7 +284,11 @@ impl Learner<'_> {
             Some(self.adapter),
             self.recipe.activations,
             |hidden| {
-                let of_pairs = self.head.forward(hidden).reshape([-1, 2]);
+                let of_branches = self.head.forward(hidden);
+                let of_pairs = match &desirable {
+                    None => of_branches.reshape([-1, 2]),
+                    Some(desirable) => against_zero(&of_branches.reshape([-1]), desirable),
+                };
                 let loss = share.of(&of_pairs.select(1, 0), &of_pairs.select(1, 1));
                 (loss, of_pairs.detach())
             },
@@ -298,8 +308,13 @@ impl Learner<'_> {
             head: self.head,
             features: self.features,
         };
-        let scores = judge.scores(&items, self.recipe.micro_batch, ranks)?;
-        Ok(scores.iter().map(|pair| [pair[0], pair[1]]).collect())
+        // A pair is two conversations.
+        let rows = self.recipe.pass.rows_of(2 * self.recipe.max_tokens);
+        let scores = judge.scores(&items, rows, ranks)?;
+        let scored = pairs.iter().zip(&scores);
+        Ok(scored
+            .map(|(pair, scores)| pair.pair_scores(scores))
+            .collect())
     }
 }
 
@@ -350,7 +365,12 @@ fn held_out_accuracy(result: &RewardResult) -> String {
         Some([low, high]) => format!("95% interval [{low:.3}, {high:.3}]"),
         None => "too few for an interval".to_owned(),
     };
-    format!("held-out accuracy {accuracy:.3} ({interval}, {n_pairs} pairs)")
+    let rows = if result.n_desirable.is_some() {
+        "rated answers"
+    } else {
+        "pairs"
+    };
+    format!("held-out accuracy {accuracy:.3} ({interval}, {n_pairs} {rows})")
 }
 
 /// What a finished run trained, read from its folder, for a run that starts from its weights: those of its best step. None

@@ -3,6 +3,7 @@
 use candor_model::shared::{SharedBatch, SharedPrefix};
 use candor_model::{Adapter, Bundle, Features, ImageFeatures, ScalarHead};
 use candor_run::Ranks;
+use candor_train::inference;
 use tch::{Device, Kind, Tensor};
 
 use crate::RewardError;
@@ -62,12 +63,11 @@ impl Scorer<'_> {
     fn pass(&self, items: &[&SharedPrefix]) -> Result<Vec<f64>, RewardError> {
         let images = features_of(self.features, items)?;
         let batch = SharedBatch::new(items, self.bundle.tokenizer.pad, self.bundle.model.device());
-        let scores = tch::no_grad(|| {
+        Ok(inference(|| {
             let model = &self.bundle.model;
             let hidden = model.hidden_shared(&batch, images.as_ref(), Some(self.adapter));
-            self.head.forward(&hidden)
-        });
-        Ok(to_host(&scores))
+            to_host(&self.head.forward(&hidden))
+        }))
     }
 }
 
@@ -105,7 +105,7 @@ pub(crate) fn to_host(scores: &Tensor) -> Vec<f64> {
     values
 }
 
-/// Scores of a pair: chosen, then rejected.
+/// Scores of a pair: chosen, then rejected; of a rated answer its own and 0.
 pub(crate) type PairScores = [f64; 2];
 
 /// What the scores of some comparisons amount to.
@@ -122,9 +122,9 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
-    /// The figures of at least one pair.
+    /// The figures of at least one pair, or rated answer.
     #[must_use]
-    pub(crate) fn of(scores: &[PairScores]) -> Self {
+    pub(crate) fn of(scores: &[PairScores], are_rated: bool) -> Self {
         let n = scores.len() as f64;
         let mean = |of: fn(&PairScores) -> f64| scores.iter().map(of).sum::<f64>() / n;
         let [chosen, rejected] = columns(scores);
@@ -132,7 +132,12 @@ impl Figures {
             accuracy: mean(right),
             pair_loss: pair_loss(&chosen, &rejected, 0.0).double_value(&[]),
             margin_mean: mean(|[chosen, rejected]| chosen - rejected),
-            score_mean: mean(|[chosen, rejected]| f64::midpoint(*chosen, *rejected)),
+            // The other of a rated answer's scores is 0 and nobody's.
+            score_mean: if are_rated {
+                mean(|[chosen, rejected]| chosen + rejected)
+            } else {
+                mean(|[chosen, rejected]| f64::midpoint(*chosen, *rejected))
+            },
         }
     }
 }
@@ -166,7 +171,7 @@ mod tests {
     #[test]
     fn three_pairs_worked_by_hand() {
         let ln3 = 3_f64.ln();
-        let figures = Figures::of(&[[ln3, 0.0], [1.0, 1.0], [-ln3, 0.0]]);
+        let figures = Figures::of(&[[ln3, 0.0], [1.0, 1.0], [-ln3, 0.0]], false);
         let close = |left: f64, right: f64| assert!((left - right).abs() < 1e-12, "{left} {right}");
         close(figures.accuracy, 0.5);
         // ln 4/3, ln 2 and ln 4.
@@ -184,7 +189,7 @@ mod tests {
         ) {
             let scores: Vec<PairScores> = pairs.iter().map(|(c, r)| [(*c).into(), (*r).into()]).collect();
             let swapped: Vec<PairScores> = scores.iter().map(|[c, r]| [*r, *c]).collect();
-            let (kept, swapped) = (Figures::of(&scores), Figures::of(&swapped));
+            let (kept, swapped) = (Figures::of(&scores, false), Figures::of(&swapped, false));
             prop_assert!((kept.margin_mean + swapped.margin_mean).abs() < 1e-12);
             prop_assert!((kept.accuracy + swapped.accuracy - 1.0).abs() < 1e-12);
             prop_assert!((kept.score_mean - swapped.score_mean).abs() < 1e-12);

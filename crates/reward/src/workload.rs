@@ -12,7 +12,7 @@ use crate::{RewardError, RewardRecipe, pairs};
 /// # Errors
 /// As reading the comparisons for the run.
 pub fn workload(recipe: &RewardRecipe, reading: &Reading) -> Result<Workload, RewardError> {
-    let images = recipe.comparisons.images.as_path();
+    let images = recipe.judgements.images();
     let rules = reading.rules(recipe.max_tokens, images);
     let pairs = pairs::read(recipe, rules, Purpose::Plan)?;
     let mut batches = pairs::batches(recipe, &pairs)?;
@@ -26,7 +26,7 @@ pub fn workload(recipe: &RewardRecipe, reading: &Reading) -> Result<Workload, Re
     }
     Ok(Workload {
         n_rows: pairs.all().count() as u64,
-        rows: "comparisons",
+        rows: recipe.judgements.rows(),
         n_steps: Some(n_steps),
         n_tokens,
         tokens_are_a_bound: false,

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use candor_model::shared::{ReadAt, SharedBatch, SharedPrefix};
 use candor_model::{Activations, Adapter, Features, ScalarHead, Vlm, tensor_file};
-use candor_reward::loss::{Share, centering, pair_loss};
+use candor_reward::loss::{Share, against_zero, centering, pair_loss};
 use candor_testing::golden::Updates;
 use candor_train::{AdamW, AdamWConfig, ParamGroup};
 use tch::{Device, Kind, Tensor};
@@ -61,6 +61,28 @@ fn the_pair_loss_and_its_gradients() {
         for (name, scores) in [("grad_chosen", chosen), ("grad_rejected", rejected)] {
             compared.close(0, "gradients", &scores.grad(), part(name), 1e-6);
         }
+        compared.report();
+    }
+}
+
+/// PyTorch's binary cross-entropy with logits is the pair loss of rated answers against a score of 0.
+#[test]
+fn the_loss_of_rated_answers_and_its_gradients() {
+    let golden = open("rated.safetensors");
+    let cases: Vec<&str> = golden
+        .keys()
+        .filter_map(|name| name.strip_suffix(".loss"))
+        .collect();
+    assert_eq!(cases.len(), 4);
+    for case in cases {
+        let part = |name: &str| &golden[&format!("{case}.{name}")];
+        let scores = part("scores").copy().set_requires_grad(true);
+        let pairs = against_zero(&scores, part("desirable"));
+        let loss = pair_loss(&pairs.select(1, 0), &pairs.select(1, 1), 0.0);
+        loss.backward();
+        let mut compared = Updates::new(format!("rated {case}"));
+        compared.close(0, "loss", &loss, part("loss"), 1e-6);
+        compared.close(0, "gradients", &scores.grad(), part("grad"), 1e-6);
         compared.report();
     }
 }

@@ -11,7 +11,7 @@ use crate::kl;
 use crate::recipe::{AverageOver, KlPlace, PpoRecipe, ScoreRecipe};
 use crate::rollout::Rollout;
 use crate::scoring::Score;
-use crate::shaping::{ScorePosition, by_sentence, rewards};
+use crate::shaping::{by_sentence, rewards};
 use crate::whiten::{moments, whiten_centered, whiten_keep_mean};
 
 /// Everything an update needs of a step's rollouts, `[rollouts, width]` each.
@@ -131,12 +131,11 @@ impl Experience {
             score.position,
             score.reward_scale,
         );
-        let shaped = match score.position {
-            ScorePosition::Sentences => {
-                let (sentences, last) = sentences(rollouts, scores, score.weight);
-                by_sentence(&shaped, &sentences, &last, score.reward_scale)
-            }
-            _ => shaped,
+        let shaped = if score.position.by_sentence() {
+            let (sentences, last) = sentences(rollouts, scores, score.weight);
+            by_sentence(&shaped, &sentences, &last, score.reward_scale)
+        } else {
+            shaped
         };
         let paid = if ppo.whiten_rewards {
             whiten_keep_mean(&shaped, &counted)

@@ -19,7 +19,7 @@ use candor_judge::reward::Rewards;
 use candor_model::{Adapter, Bundle, ImageFeatures, ModelFolder};
 use candor_reward::RewardModel;
 use candor_run::{Inputs, Ranks};
-use candor_train::{Opening, TrainState, encode_images, fingerprint};
+use candor_train::{FeaturePlace, Opening, TrainState, encode_images, fingerprint};
 use tch::{Device, Tensor};
 
 use crate::RlError;
@@ -194,7 +194,8 @@ impl Models {
         Ok(Inputs::new(named.chain(rewards.fingerprints()?)))
     }
 
-    /// Encodes the named images, once for each base, shared out to `ranks`. `progress` hears how many are done, and of how many.
+    /// Encodes the named images, once for each base, shared out to `ranks` and kept at `place`. `progress` hears how many are done,
+    /// and of how many.
     ///
     /// # Errors
     /// Images are missing, damaged or over the limits, told with the rows that show them.
@@ -203,14 +204,22 @@ impl Models {
         folder: &Path,
         names: &[String],
         shown: &Shown,
+        place: &FeaturePlace,
         ranks: &Ranks,
         mut progress: impl FnMut(usize, usize),
     ) -> Result<Images, RlError> {
         let n_bases = 1 + usize::from(self.judge_base.is_some());
         let mut of = |bundle: &Bundle, before: usize| {
             let progress = |done, n| progress(before * n + done, n_bases * n);
-            encode_images(bundle, folder, names.iter().cloned(), ranks, progress)
-                .map_err(|error| error.in_rows(shown))
+            encode_images(
+                bundle,
+                folder,
+                names.iter().cloned(),
+                place,
+                ranks,
+                progress,
+            )
+            .map_err(|error| error.in_rows(shown))
         };
         Ok(Images {
             policy: of(&self.policy_base, 0)?,

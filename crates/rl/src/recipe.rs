@@ -216,6 +216,7 @@ impl RlRecipe {
             "sampling.batch_rows",
             "sampling.pass_rows",
             "model.activations",
+            "model.recompute_blocks",
             "model.reward_device",
         ]
     }

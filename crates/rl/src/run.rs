@@ -6,7 +6,7 @@ use std::path::Path;
 use candor_data::rows::{Look, Skipped, SkippedCounts};
 use candor_judge::reward::{Answered, Rewards};
 use candor_run::{LaunchOptions, Outcome};
-use candor_train::{Length, Session, say_seen_anew, say_skipped};
+use candor_train::{Length, Session, say_seen_anew, say_skipped, snapshot};
 use serde::Serialize;
 use serde_json::Value;
 use tch::Device;
@@ -93,7 +93,8 @@ pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<
     let images = supply.images((steps.end - steps.start) * per_step * (1 + rounds as u64));
     let progress = session.counter("encoding images");
     let (folder, shown) = (&recipe.data.images, &prompts.images);
-    let images = models.encode(folder, &images, shown, &launch.ranks, progress)?;
+    let (place, ranks) = (&recipe.session.features, &launch.ranks);
+    let images = models.encode(folder, &images, shown, place, ranks, progress)?;
     session.doing("training");
     if steps.start == 0 && session.writes() {
         models.policy.save(&snapshot(session.path(), 0))?;
@@ -301,10 +302,6 @@ pub(crate) fn n_steps(recipe: &RlRecipe, n_prompts: usize) -> Result<u64, RlErro
         problem: format!("{n_prompts} prompts do not fill one rollout batch"),
         remedy: "lower batch.rollout_batch, or give run.steps",
     })
-}
-
-fn snapshot(out: &Path, step: u64) -> std::path::PathBuf {
-    out.join("adapters").join(format!("step-{step}"))
 }
 
 fn last_metrics(out: &Path) -> Result<Value, RlError> {

@@ -57,13 +57,12 @@ pub fn score(
     let Some(reward) = &models.reward else {
         return Ok(vec![None; rollouts.len()]);
     };
-    let ends: Vec<Vec<SentenceEnd>> = match recipe.position {
-        ScorePosition::Sentences => {
-            let tokenizer = &models.policy_base().tokenizer;
-            let of = |r: &Rollout<'_>| sentence_ends(tokenizer, &r.response.ids, &r.text);
-            rollouts.iter().map(of).collect::<Result<_, _>>()?
-        }
-        _ => vec![Vec::new(); rollouts.len()],
+    let ends: Vec<Vec<SentenceEnd>> = if recipe.position.by_sentence() {
+        let tokenizer = &models.policy_base().tokenizer;
+        let of = |r: &Rollout<'_>| sentence_ends(tokenizer, &r.response.ids, &r.text);
+        rollouts.iter().map(of).collect::<Result<_, _>>()?
+    } else {
+        vec![Vec::new(); rollouts.len()]
     };
     // Each response, and before it what it says up to the end of each sentence.
     let texts = rollouts.iter().zip(&ends).flat_map(|(rollout, ends)| {
@@ -90,26 +89,51 @@ pub fn score(
     let mut raw = raw.into_iter();
     let scores = rollouts.iter().zip(&ends).map(|(rollout, ends)| {
         let said: Vec<f64> = raw.by_ref().take(ends.len() + 1).collect();
-        let last = *said.last()?;
-        let scaled: Vec<f64> = (said.iter())
-            .map(|raw| scaled(*raw, reward, recipe.normalise))
-            .collect();
         let end = rollout.response.ids.len().saturating_sub(1);
-        let places = ends.iter().map(|end| end.place).chain([end]);
-        let gains = places.enumerate().map(|(k, place)| {
-            let before = if k == 0 { 0.0 } else { scaled[k - 1] };
-            (place, scaled[k] - before)
-        });
-        Some(ModelScore {
-            raw: last,
-            normalised: *scaled.last()?,
-            sentences: match recipe.position {
-                ScorePosition::Sentences => gains.collect(),
-                _ => Vec::new(),
-            },
+        let places: Vec<usize> = ends.iter().map(|end| end.place).chain([end]).collect();
+        Some(match recipe.position {
+            ScorePosition::Segments => of_segments(&said, &places),
+            position => {
+                let scaled = said
+                    .iter()
+                    .map(|raw| scaled(*raw, reward, recipe.normalise));
+                let scaled: Vec<f64> = scaled.collect();
+                ModelScore {
+                    raw: *said.last()?,
+                    normalised: *scaled.last()?,
+                    sentences: if position.by_sentence() {
+                        gains(&scaled, &places)
+                    } else {
+                        Vec::new()
+                    },
+                }
+            }
         })
     });
     Ok(scores.collect())
+}
+
+/// What each sentence changes in the score, with the place of its last token.
+fn gains(scores: &[f64], places: &[usize]) -> Vec<(usize, f64)> {
+    let before = [0.0].iter().chain(scores);
+    let changes = scores
+        .iter()
+        .zip(before)
+        .map(|(score, before)| score - before);
+    places.iter().copied().zip(changes).collect()
+}
+
+/// What a reward model of rated sentences says of a response: of each sentence, with all before it as context, 2 σ(s) − 1, which
+/// is the expected label where a clean sentence counts 1 and a false one −1; of the response their sum.
+fn of_segments(said: &[f64], places: &[usize]) -> ModelScore {
+    // 2 σ(s) − 1 = tanh(s / 2).
+    let labels = said.iter().map(|raw| (raw / 2.0).tanh());
+    let sentences: Vec<(usize, f64)> = places.iter().copied().zip(labels).collect();
+    ModelScore {
+        raw: said.iter().sum(),
+        normalised: sentences.iter().map(|(_, label)| label).sum(),
+        sentences,
+    }
 }
 
 fn answered(rollout: &Rollout<'_>, text: &str) -> Conversation {
@@ -177,5 +201,27 @@ pub fn verdict(
         correctness,
         terms,
         terminal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// σ(ln 3) = 3/4, so a sentence of that score is expected to count 1/2; one of score 0 counts nothing.
+    #[test]
+    fn segments_earn_their_own_labels_and_sentences_what_they_change() {
+        let ln3 = 3_f64.ln();
+        let (said, places) = ([ln3, 0.0, -ln3, ln3], [2, 5, 6, 9]);
+        let score = of_segments(&said, &places);
+        let expected = [(2, 0.5), (5, 0.0), (6, -0.5), (9, 0.5)];
+        for ((place, label), (end, worth)) in score.sentences.iter().zip(expected) {
+            assert_eq!(*place, end);
+            assert!((label - worth).abs() < 1e-12, "{:?}", score.sentences);
+        }
+        assert!((score.normalised - 0.5).abs() < 1e-12);
+        assert!((score.raw - ln3).abs() < 1e-12);
+        let changes = gains(&[1.0, 3.0, 2.5], &[0, 1, 4]);
+        assert_eq!(changes, [(0, 1.0), (1, 2.0), (4, -0.5)]);
     }
 }

@@ -5,6 +5,7 @@
 //! no harm: the gain of a sentence is the score of the text up to its end less that of the text up to the one before, so the gains
 //! add up to the score of the whole whatever the cut (FGAIF's segments, arXiv 2404.05046, by differences in the place of a second reward model).
 
+use candor_data::sentences::ends_sentence;
 use candor_model::{ModelError, Tokenizer};
 
 /// An end of a sentence that is not the end of the response.
@@ -44,29 +45,4 @@ pub fn sentence_ends(
         }
     }
     Ok(ends)
-}
-
-fn ends_sentence(text: &str) -> bool {
-    let behind = |c: char| "\"'”’)]*_".contains(c);
-    text.ends_with('\n') || text.trim_end_matches(behind).ends_with(['.', '!', '?'])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::ends_sentence;
-
-    #[test]
-    fn sentences_end_with_a_mark_or_a_line() {
-        for (text, expected) in [
-            ("A dog.", true),
-            ("It says \"stop!\"", true),
-            ("(Is it?)", true),
-            ("First:\n", true),
-            ("A dog", false),
-            ("A dog. And", false),
-            ("", false),
-        ] {
-            assert_eq!(ends_sentence(text), expected, "{text:?}");
-        }
-    }
 }

@@ -20,6 +20,8 @@ pub enum ScorePosition {
     LastPad,
     /// The end of each sentence, what the sentence changes in the score; everything else at the last token of the response.
     Sentences,
+    /// The end of each sentence, what the reward model says of that sentence; everything else at the last token.
+    Segments,
 }
 
 /// What a response earns as a whole.
@@ -33,6 +35,14 @@ pub struct TerminalCoefs {
     pub length_scale_tokens: f64,
     /// Multiplies the correctness of a symbolic answer.
     pub symbolic_coef: f64,
+}
+
+impl ScorePosition {
+    /// Whether scores are paid sentence by sentence.
+    #[must_use]
+    pub fn by_sentence(self) -> bool {
+        matches!(self, Self::Sentences | Self::Segments)
+    }
 }
 
 impl TerminalCoefs {
@@ -121,7 +131,7 @@ pub fn rewards(
     let columns = Tensor::arange(width, (Kind::Int64, kl.device())).unsqueeze(0);
     let last = match position {
         ScorePosition::LastPad => Tensor::full([n_rows, 1], width - 1, (Kind::Int64, kl.device())),
-        ScorePosition::LastToken | ScorePosition::Sentences => {
+        ScorePosition::LastToken | ScorePosition::Sentences | ScorePosition::Segments => {
             mask.sum_dim_intlist([1].as_slice(), true, Kind::Int64) - 1
         }
     };

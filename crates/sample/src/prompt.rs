@@ -53,23 +53,26 @@ pub(crate) fn read(
         problem,
         remedy,
     };
-    let mut rows = llava::read(&recipe.prompts)?;
-    if let Some(count) = recipe.count {
-        if count > rows.len() {
-            let problem = format!(
-                "{} prompts are fewer than prompts.count = {count}",
-                rows.len()
-            );
-            return Err(unfit(problem, "lower prompts.count, or leave it out"));
-        }
-        rows.truncate(count);
+    let rows = llava::read(&recipe.prompts)?;
+    let n_left = rows.len().saturating_sub(recipe.skip);
+    let count = recipe.count.unwrap_or(n_left);
+    if n_left == 0 || count > n_left {
+        let problem = format!(
+            "{} prompts are too few: prompts.skip = {} are passed over, and prompts.count = {} asked",
+            rows.len(),
+            recipe.skip,
+            recipe.count.map_or("all".to_owned(), |n| n.to_string())
+        );
+        return Err(unfit(problem, "lower prompts.skip or prompts.count"));
     }
     let rules = SampleRules {
         max_tokens: positions.saturating_sub(recipe.max_new_tokens),
         ..rules
     };
     let file = SourceFile::new(&recipe.prompts);
-    let rows = rows.into_iter().enumerate().map(|(index, row)| Row {
+    let rows = rows.into_iter().enumerate();
+    let rows = rows.skip(recipe.skip).take(count);
+    let rows = rows.map(|(index, row)| Row {
         name: RowName::numbered(&file, index, row.id.as_str()),
         made: tokenised(index, row, rules).map_err(|fault| {
             let remedy = format!(

@@ -35,7 +35,9 @@ pub struct SampleRecipe {
     pub prompts: PathBuf,
     /// What follows from a prompt that cannot be answered.
     pub on_bad_row: OnBadRow,
-    /// How many of them, from the first; all if absent.
+    /// How many of the file's prompts stand before the first that is asked.
+    pub skip: usize,
+    /// How many are asked from there on; all if absent.
     pub count: Option<usize>,
     /// Logits are divided by it.
     pub temperature: f64,
@@ -95,10 +97,16 @@ impl SampleRecipe {
                 .required(),
         );
         let on_bad_row = on_bad_row(&mut recipe);
+        let skip = recipe
+            .usize(
+                "prompts.skip",
+                "How many of the file's prompts are passed over before the first that is asked.",
+            )
+            .or(0, "0");
         let count = recipe
             .usize(
                 "prompts.count",
-                "How many of the prompts, from the first; all if absent.",
+                "How many prompts are asked, from the first that is not passed over; all if absent.",
             )
             .positive()
             .optional();
@@ -135,6 +143,7 @@ impl SampleRecipe {
             images,
             prompts,
             on_bad_row,
+            skip,
             count,
             temperature,
             top_p,
@@ -164,7 +173,7 @@ mod tests {
     fn the_demo_recipe_is_complete_and_samples_as_the_paper_does() {
         let recipe = SampleRecipe::read(Reader::parse("2-sample.toml", DEMO, &[])).unwrap();
         assert_eq!((recipe.temperature, recipe.top_p), (0.7, 1.0));
-        assert_eq!((recipe.adapter, recipe.count), (None, None));
+        assert_eq!((recipe.adapter, recipe.skip, recipe.count), (None, 0, None));
         assert!(recipe.prompts.ends_with("preference/prompts.json"));
     }
 

@@ -5,20 +5,22 @@
 
 use std::path::Path;
 
+use candor_data::conversation::Speaker;
+use candor_data::formats::trl::messages;
 use candor_data::formats::{a_okvqa, flickr30k, llava, vqa_v2};
 use candor_data::mixture::{Mixture, Pick, Source};
 use candor_data::rows::{
-    BadRow, BadRows, ImageRows, LEAVE_OUT, Look, Row, Sieve, Skipped, SourceFile,
+    BadRow, BadRows, ImageRows, LEAVE_OUT, Look, Reason, Row, RowFault, Sieve, Skipped, SourceFile,
 };
 use candor_data::{Conversation, DataError};
 use candor_data::{sha256, sources};
-use candor_model::Template;
 use candor_model::sample::{Sample, SampleRules};
+use candor_model::{ModelError, Template};
 use candor_train::data_order::{BatchConfig, epoch_batches};
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use crate::SftError;
-use crate::recipe::{Files, SftRecipe, SourceRecipe};
+use crate::recipe::{Files, SftRecipe, SourceRecipe, TrainOn};
 
 impl SourceRecipe {
     /// Reads the rows as conversations with something to learn.
@@ -26,6 +28,7 @@ impl SourceRecipe {
         let of = |path: &Path| SourceFile::of(&self.name, path);
         let rows = match &self.files {
             Files::Llava(path) => sources::descriptions(&of(path), llava::read(path)?),
+            Files::Messages(path) => sources::descriptions(&of(path), messages::read(path)?),
             Files::VqaV2 {
                 questions: path,
                 annotations,
@@ -44,6 +47,30 @@ impl SourceRecipe {
         };
         let rows = rows.into_iter();
         Ok(rows.map(|row| row.and_then(sources::learnable)).collect())
+    }
+
+    /// Tokenises a row, with labels where it is to be learned.
+    fn sample(&self, row: &Conversation, rules: SampleRules<'_>) -> Result<Sample, ModelError> {
+        let mut rendered = rules.template.render(row)?;
+        if self.train_on == TrainOn::LastTurn {
+            let answers = row.turns.iter().filter(|turn| turn.from == Speaker::Gpt);
+            let (n_answers, n_parts) = (answers.count(), rendered.assistant.len());
+            if n_answers != n_parts {
+                return Err(ModelError::Row {
+                    sample: row.id.clone(),
+                    fault: Box::new(RowFault::new(
+                        Reason::Template,
+                        "conversations",
+                        format!(
+                            "the template marks {n_parts} parts of a text with {n_answers} answers"
+                        ),
+                        "use train_on = \"every_turn\": which part is the last answer cannot be told",
+                    )),
+                });
+            }
+            rendered.assistant.drain(..n_answers.saturating_sub(1));
+        }
+        Sample::of_rendered(row, &rendered, rules)
     }
 }
 
@@ -102,7 +129,7 @@ impl Tokenised {
         let mut rows = Vec::new();
         for (source, files) in sources.iter().enumerate() {
             let tokenised = files.rows(seed)?.into_par_iter().map(|row| {
-                row.and_then(|row| Ok(Sample::new(&row, rules)?))
+                row.and_then(|row| Ok(files.sample(&row, rules)?))
                     .and_then(|sample| Ok((source, sample)))
             });
             rows.extend(tokenised.collect::<Vec<_>>());
@@ -199,10 +226,10 @@ impl Corpus {
         let mixture = Mixture::new(seed, parts, recipe.epoch_rows)?;
         let batching = BatchConfig {
             seed,
-            batch_size: recipe.micro_batch,
+            batch_size: recipe.pass.rows,
             window_batches: WINDOW_BATCHES,
         };
-        let n_micro = recipe.batch / recipe.micro_batch;
+        let n_micro = recipe.batch / recipe.pass.rows;
         let steps_per_epoch = mixture.epoch_rows().div_ceil(recipe.batch).max(1) as u64;
         Ok(Self {
             samples,

@@ -8,7 +8,7 @@ use candor_data::rows::{ImageRows, Look, OnBadRow, Sieve};
 use candor_model::sample::{Batch, Sample, SampleRules};
 use candor_model::{Adapter, Bundle, ImageFeatures};
 use candor_run::Ranks;
-use candor_train::TrainError;
+use candor_train::{TrainError, inference};
 use serde::Serialize;
 use tch::{Kind, Tensor};
 
@@ -185,7 +185,7 @@ fn pass(
     features: &ImageFeatures,
     samples: &[&Sample],
 ) -> [f64; 3] {
-    tch::no_grad(|| {
+    inference(|| {
         let model = &bundle.model;
         let batch = Batch::new(samples, bundle.tokenizer.pad, model.device());
         let images = features.of(samples.iter().filter_map(|sample| sample.image.as_deref()));

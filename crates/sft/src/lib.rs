@@ -20,6 +20,6 @@ pub use error::SftError;
 pub use ground::{GroundMetrics, GroundRecipe};
 pub use held_out::HeldOutFigures;
 pub use loss::cross_entropy;
-pub use recipe::{EvaluationRecipe, Files, SftRecipe, SourceRecipe};
+pub use recipe::{EvaluationRecipe, Files, SftRecipe, SourceRecipe, TrainOn};
 pub use run::SftMetrics;
 pub use workload::workload;

@@ -9,10 +9,12 @@ use candor_data::image::PixelBounds;
 use candor_data::rows::OnBadRow;
 use candor_model::{Activations, Template};
 use candor_recipe::{Reader, Resolved};
-use candor_train::stage_fields::{IMAGES, MODEL, ROOT, read_activations, read_batch, read_pixels};
-use candor_train::{BasePrecision, Length, LoraStart, SessionRecipe, Tune, on_bad_row};
+use candor_train::stage_fields::{
+    IMAGES, MODEL, ROOT, read_activations, read_batch, read_pixels, read_snapshots,
+};
+use candor_train::{BasePrecision, Length, LoraStart, PassSize, SessionRecipe, Tune, on_bad_row};
 
-pub use self::sources::{Files, SourceRecipe};
+pub use self::sources::{Files, SourceRecipe, TrainOn};
 use crate::SftError;
 
 /// How a run looks at conversations that it does not train on.
@@ -94,12 +96,14 @@ pub struct SftRecipe {
     pub max_tokens: usize,
     /// Conversations per update.
     pub batch: usize,
-    /// Conversations per pass; gradients add up over the passes of an update.
-    pub micro_batch: usize,
+    /// The most that a pass has.
+    pub pass: PassSize,
     /// Rows of an epoch, where sources have weights.
     pub epoch_rows: Option<usize>,
     /// How long to train.
     pub length: Length,
+    /// Steps between copies of the adapter, where they are kept.
+    pub snapshot_every: Option<u64>,
     /// The recipe as it is run.
     pub resolved: Resolved,
 }
@@ -148,7 +152,7 @@ impl SftRecipe {
         let activations = read_activations(&mut recipe);
         let root = recipe.path("data.root", ROOT).required();
         let images = root.join(recipe.path("data.images", IMAGES).required());
-        let sources = SourceRecipe::read_all(&mut recipe, "data.sources", &root);
+        let sources = SourceRecipe::read_trained(&mut recipe, "data.sources", &root);
         let evaluation = EvaluationRecipe::read(&mut recipe, &root);
         let on_bad_row = on_bad_row(&mut recipe);
         let max_tokens = recipe
@@ -157,6 +161,7 @@ impl SftRecipe {
         let of_update = "Conversations of an update.";
         let of_pass = "Conversations of a pass, a divisor of `data.batch`: changes memory and speed, never the result.";
         let (batch, micro_batch) = read_batch(&mut recipe, [of_update, of_pass]);
+        let pass = PassSize::read(&mut recipe, micro_batch);
         let epoch_rows = recipe
             .usize(
                 "data.epoch_rows",
@@ -165,6 +170,7 @@ impl SftRecipe {
             .positive()
             .optional();
         let length = Length::read(&mut recipe);
+        let snapshot_every = read_snapshots(&mut recipe, matches!(tune, Tune::Lora(_)));
         let resolved = recipe.finish()?;
         Ok(Self {
             session,
@@ -181,9 +187,10 @@ impl SftRecipe {
             on_bad_row,
             max_tokens,
             batch,
-            micro_batch,
+            pass,
             epoch_rows,
             length,
+            snapshot_every,
             resolved,
         })
     }
@@ -194,7 +201,11 @@ impl SftRecipe {
     /// keeps in memory.
     #[must_use]
     pub fn may_change(&self) -> &'static [&'static str] {
-        &["data.micro_batch", "model.activations"]
+        &[
+            "data.micro_batch",
+            "model.activations",
+            "model.recompute_blocks",
+        ]
     }
 }
 

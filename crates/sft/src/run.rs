@@ -7,8 +7,8 @@ use candor_model::sample::{Batch, Sample, SampleRules};
 use candor_model::{Adapter, Bundle, ImageFeatures, ModelFolder, Template, preflight};
 use candor_run::{Inputs, LaunchOptions, Outcome};
 use candor_train::{
-    Best, BestBy, Found, Length, LoraStart, Opening, Session, TrainState, Tune, check_room,
-    encode_images, fingerprint, say_seen_anew, say_skipped,
+    Best, BestBy, Found, Length, LoraStart, Opening, PassSize, Session, TrainState, Tune,
+    check_room, encode_images, fingerprint, say_seen_anew, say_skipped, snapshot,
 };
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
@@ -86,6 +86,8 @@ impl Learner<'_> {
         step: u64,
     ) -> Result<SftMetrics, SftError> {
         let samples = || passes.iter().flatten();
+        self.features
+            .read_ahead(samples().filter_map(|s| s.image.as_deref()));
         let n_targets: usize = samples().map(|s| s.n_targets()).sum();
         let losses = session.passes(passes, &mut |micro| {
             Ok::<_, SftError>(self.pass(micro, n_targets.max(1)))
@@ -209,7 +211,10 @@ pub fn run(
     // Which conversations an update takes follows from the micro-batch that the run began with.
     let first_micro_batch = opening.began_with("data.micro_batch");
     let ordered = SftRecipe {
-        micro_batch: first_micro_batch.unwrap_or(recipe.micro_batch),
+        pass: PassSize {
+            rows: first_micro_batch.unwrap_or(recipe.pass.rows),
+            ..recipe.pass
+        },
         ..recipe.clone()
     };
     let rules = bundle.rules(recipe.max_tokens, recipe.images.as_path());
@@ -237,8 +242,8 @@ pub fn run(
         skipped.write(session.path())?;
     }
     let progress = session.counter("encoding images");
-    let (folder, ranks) = (&recipe.images, &launch.ranks);
-    let features = encode_images(&bundle, folder, corpus.images(), ranks, progress)
+    let (folder, ranks, place) = (&recipe.images, &launch.ranks, &recipe.session.features);
+    let features = encode_images(&bundle, folder, corpus.images(), place, ranks, progress)
         .map_err(|error| error.in_rows(corpus.image_rows()))?;
     let learner = Learner {
         recipe,
@@ -248,7 +253,7 @@ pub fn run(
     };
     let looking = held_out.as_ref().map(|held_out| {
         let progress = session.counter("encoding held-out images");
-        let features = encode_images(&bundle, folder, held_out.images(), ranks, progress)
+        let features = encode_images(&bundle, folder, held_out.images(), place, ranks, progress)
             .map_err(|error| error.in_rows(held_out.image_rows()))?;
         Ok::<_, SftError>(Looking { held_out, features })
     });
@@ -261,15 +266,21 @@ pub fn run(
         session.begin_step();
         session.phase("pass");
         let mut passes = batches.of_step(done);
-        if ordered.micro_batch != recipe.micro_batch {
-            let samples = passes.concat();
-            let cut = samples.chunks(recipe.micro_batch);
-            passes = cut.map(<[&Sample]>::to_vec).collect();
+        if ordered.pass != recipe.pass || recipe.pass.tokens.is_some() {
+            passes = recipe.pass.cut(&passes.concat(), |sample| sample.ids.len());
         }
         let mut metrics = learner.update(&mut session, &passes, done + 1)?;
         let due = |looking: &&Looking<'_>| looking.held_out.is_due(done + 1, n_steps);
         if let Some(looking) = looking.as_ref().filter(due) {
             last = Some(looking.look(&learner, &mut session, &mut metrics, best.as_mut())?);
+        }
+        // Before the step is recorded: a run that resumes after it must find the snapshot.
+        let is_due = |every: u64| (done + 1).is_multiple_of(every) && session.writes();
+        if let Some(adapter) = adapter
+            .as_ref()
+            .filter(|_| recipe.snapshot_every.is_some_and(is_due))
+        {
+            adapter.save(&snapshot(session.path(), done + 1))?;
         }
         let shown = [("loss", metrics.loss), ("grad norm", metrics.grad_norm)];
         if !session.end_step(&metrics, &shown, metrics.n_tokens)? {
@@ -307,7 +318,8 @@ fn read(recipe: &SftRecipe, rules: SampleRules<'_>) -> Result<(Corpus, Option<He
     let held_out = recipe.evaluation.as_ref().map(|evaluation| {
         let look = Look::of_run(OnBadRow::Stop);
         // In the passes that the run began with: what shares a pass may decide the last bits of a loss.
-        HeldOut::read(recipe, evaluation, rules, look, recipe.micro_batch)
+        let rows = recipe.pass.rows_of(recipe.max_tokens);
+        HeldOut::read(recipe, evaluation, rules, look, rows)
     });
     Ok((corpus, held_out.transpose()?))
 }

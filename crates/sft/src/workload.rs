@@ -25,7 +25,8 @@ pub fn workload(recipe: &SftRecipe, reading: &Reading) -> Result<Workload, SftEr
     let corpus = Corpus::read(recipe, rules, look)?;
     let held_out = recipe.evaluation.as_ref().map(|evaluation| {
         let look = Look::of_plan(OnBadRow::Stop, &recipe.images);
-        HeldOut::read(recipe, evaluation, rules, look, recipe.micro_batch)
+        let rows = recipe.pass.rows_of(recipe.max_tokens);
+        HeldOut::read(recipe, evaluation, rules, look, rows)
     });
     let held_out = held_out.transpose()?;
     let n_steps = match recipe.length {

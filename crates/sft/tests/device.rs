@@ -9,6 +9,7 @@ mod tiny;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use candor_model::tensor_file;
 use candor_pretend_cuda::{FIRST, PretendCuda};
 use candor_run::Outcome;
 use candor_testing::files::{assert_same, files, is_result};
@@ -65,6 +66,39 @@ fn fine_tuning_gives_the_cpus_weights() {
     for (name, sets) in [("lora", LORA), ("whole", WHOLE)] {
         let run = |to: &str, device| tuned(dir.path(), &format!("{name}-{to}"), device, 4, sets);
         assert_same(&run("host", Device::Cpu), &run("there", FIRST));
+    }
+}
+
+/// An update brings two moments of each weight to the device and back, of a base in bf16 its master as well.
+#[test]
+fn states_on_the_host_give_the_same_weights() {
+    let devices = PretendCuda::take();
+    let dir = tiny::prepared();
+    for (precision, n_states) in [("f32", 2), ("bf16", 3)] {
+        let set = format!("model.base_precision={precision:?}");
+        let run = |states: &str, steps| {
+            let name = format!("{precision}-{states}-{steps}");
+            let of_states = format!("optimizer.states={states:?}");
+            let sets = [WHOLE, &[set.as_str(), of_states.as_str()]].concat();
+            devices.restart();
+            let results = tuned(dir.path(), &name, FIRST, steps, &sets);
+            (results, devices.traffic())
+        };
+        let [(there, of_four), (_, of_two)] = [4, 2].map(|steps| run("device", steps));
+        let [(host, of_host_four), (_, of_host_two)] = [4, 2].map(|steps| run("host", steps));
+        assert_same(&there, &host);
+        let (usual, moved) = (of_four - of_two, of_host_four - of_host_two);
+        let model = dir
+            .path()
+            .join(format!("{precision}-host-4/model/model.safetensors"));
+        let tensors = tensor_file::read(&model).unwrap();
+        let trained = tensors
+            .keys()
+            .filter(|name| !name.starts_with("vision_tower."));
+        let n = 2 * n_states * trained.count() as u64;
+        assert!(n > 0);
+        assert_eq!(moved.to_device.n - usual.to_device.n, n, "{precision}");
+        assert_eq!(moved.to_host.n - usual.to_host.n, n, "{precision}");
     }
 }
 

@@ -3,11 +3,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <new>
 #include <string>
 
 #include <ATen/ATen.h>
 #include <ATen/Version.h>
 #include <ATen/detail/CUDAHooksInterface.h>
+#include <c10/core/InferenceMode.h>
 #include <torch/version.h>
 
 namespace {
@@ -45,6 +47,12 @@ void candor_libtorch_set_deterministic(bool on) {
     at::globalContext().setDeterministicAlgorithms(on, /*warn_only=*/false);
     at::globalContext().setDeterministicCuDNN(on);
 }
+
+// What ends it; null where there is no memory for that.
+void* candor_libtorch_begin_inference() { return new (std::nothrow) c10::InferenceMode(true); }
+
+// On the thread that began it, what began last first.
+void candor_libtorch_end_inference(void* guard) { delete static_cast<c10::InferenceMode*>(guard); }
 
 bool candor_libtorch_is_deterministic() { return at::globalContext().deterministicAlgorithms(); }
 

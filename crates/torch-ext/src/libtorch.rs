@@ -1,6 +1,6 @@
 //! Settings of libtorch that tch does not bind, and what libtorch says of itself.
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The kinds of attention that libtorch chooses from, the first that serves being taken.
@@ -13,11 +13,21 @@ pub(crate) fn settle() {
     unsafe { candor_libtorch_settle() }
 }
 
+/// What [`set_tf32`] was last told.
+static TF32: AtomicBool = AtomicBool::new(false);
+
 /// Whether products of f32 matrices and convolutions on a GPU may be rounded to TF32, 10 bits of mantissa instead of 23:
 /// several times faster, and no longer f32. Off from [`init`](crate::init) on, until it is set.
 pub fn set_tf32(on: bool) {
+    TF32.store(on, Ordering::Relaxed);
     // SAFETY: the function sets flags.
     unsafe { candor_libtorch_set_tf32(on) }
+}
+
+/// Whether products of f32 matrices on a GPU are rounded to TF32, as [`set_tf32`] has it.
+#[must_use]
+pub fn tf32() -> bool {
+    TF32.load(Ordering::Relaxed)
 }
 
 /// Whether [`deterministically`] does anything.
@@ -50,6 +60,25 @@ pub fn deterministically<T>(compute: impl FnOnce() -> T) -> T {
     unsafe { candor_libtorch_set_deterministic(true) }
     let _flag = Flag;
     compute()
+}
+
+/// Computes without gradients, and so that no tensor of it can have one later: the host has less to do at each operation than
+/// [`tch::no_grad`] leaves it. What leaves `compute` is for reading alone; it must not become a part of a graph, nor be
+/// changed in place.
+pub fn inference<T>(compute: impl FnOnce() -> T) -> T {
+    /// Ends the mode, even if `compute` panics. It cannot leave its thread.
+    struct Guard(*mut c_void);
+
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            // SAFETY: it was given on this thread by what begins the mode, or is null, and ends once.
+            unsafe { candor_libtorch_end_inference(self.0) }
+        }
+    }
+
+    // SAFETY: the function takes nothing, and what it gives is ended by the guard alone.
+    let _guard = Guard(unsafe { candor_libtorch_begin_inference() });
+    tch::no_grad(compute)
 }
 
 /// The kinds of attention that are not switched off.
@@ -101,6 +130,8 @@ unsafe extern "C" {
     fn candor_libtorch_settle();
     fn candor_libtorch_set_tf32(on: bool);
     fn candor_libtorch_set_deterministic(on: bool);
+    fn candor_libtorch_begin_inference() -> *mut c_void;
+    fn candor_libtorch_end_inference(guard: *mut c_void);
     #[cfg(test)]
     fn candor_libtorch_is_tf32() -> bool;
     #[cfg(test)]
@@ -131,6 +162,18 @@ mod tests {
         let failed = std::panic::catch_unwind(|| deterministically(|| panic!("on purpose")));
         assert!(failed.is_err() && !is_on());
         set_deterministic(false);
+    }
+
+    #[test]
+    fn tensors_of_inference_are_so_and_none_after_it() {
+        let ones = || tch::Tensor::ones([2], (tch::Kind::Float, tch::Device::Cpu));
+        assert!(inference(ones).is_inference());
+        assert!(!ones().is_inference());
+        let leaf = ones().set_requires_grad(true);
+        assert!(!inference(|| &leaf * 2.0).requires_grad());
+        assert!((&leaf * 2.0).requires_grad());
+        let failed = std::panic::catch_unwind(|| inference(|| panic!("on purpose")));
+        assert!(failed.is_err() && !ones().is_inference());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use candor_data::DataError;
 use candor_data::mixture::{Mixture, Share, Source};
 
 use crate::data_order::{BatchConfig, epoch_batches};
+use crate::pass_size::PassSize;
 use crate::stage_fields::Length;
 
 /// Updates' worth of rows that are sorted by length together: enough that little is padded, few enough that
@@ -22,13 +23,13 @@ pub struct Batches<'a, T> {
     n_tokens: fn(&T) -> usize,
     order: Mixture,
     batching: BatchConfig,
-    micro_batch: usize,
+    pass: PassSize,
     epoch: Option<(u64, Vec<Vec<&'a T>>)>,
 }
 
 impl<'a, T> Batches<'a, T> {
-    /// The order of comparisons by a seed, in updates of `batch` and passes of `micro_batch`. `n_tokens` says how many
-    /// tokens a pass computes for one.
+    /// The order of comparisons by a seed, in updates of `batch` and passes of a size. `n_tokens` says how many tokens a pass
+    /// computes for one.
     ///
     /// # Errors
     /// There are no comparisons.
@@ -36,7 +37,8 @@ impl<'a, T> Batches<'a, T> {
         seed: u64,
         rows: &'a [T],
         n_tokens: fn(&T) -> usize,
-        [batch, micro_batch]: [usize; 2],
+        batch: usize,
+        pass: PassSize,
     ) -> Result<Self, DataError> {
         let source = Source {
             name: "preferences".to_owned(),
@@ -52,7 +54,7 @@ impl<'a, T> Batches<'a, T> {
                 batch_size: batch,
                 window_batches: WINDOW_BATCHES,
             },
-            micro_batch,
+            pass,
             epoch: None,
         })
     }
@@ -84,10 +86,7 @@ impl<'a, T> Batches<'a, T> {
         let Some((_, batches)) = &self.epoch else {
             unreachable!("the epoch was just made")
         };
-        batches[step]
-            .chunks(self.micro_batch)
-            .map(<[_]>::to_vec)
-            .collect()
+        self.pass.cut(&batches[step], self.n_tokens)
     }
 
     fn batches_of(&self, epoch: u64) -> Vec<Vec<&'a T>> {

@@ -56,28 +56,15 @@ impl Judgements {
     }
 }
 
-const PREFERENCES: [&str; 2] = [
-    "data.preferences",
-    "Files of comparisons; a string is a file's path alone.",
-];
-
-/// Reads which comparisons a stage learns from; paths are relative to `root`.
-pub fn read_comparisons(recipe: &mut Reader, root: &Path, seed: u64) -> ComparisonSet {
-    let images = read_images(recipe, root);
-    let [key, meaning] = PREFERENCES;
-    let elements = recipe.strings_or_tables(key, meaning).required();
-    let files = comparison_files(recipe, elements, root);
-    read_set(recipe, seed, images, files)
-}
-
 /// Reads which comparisons or which rated answers a stage learns from; paths are relative to `root`.
 pub fn read_judgements(recipe: &mut Reader, root: &Path, seed: u64) -> Judgements {
     recipe.one_of_two("data", "preferences", "rated");
     let images = read_images(recipe, root);
-    let [key, meaning] = PREFERENCES;
-    let elements = recipe.strings_or_tables(key, meaning).optional();
+    let meaning = "Files of comparisons; a string is a file's path alone.";
+    let elements = recipe.strings_or_tables("data.preferences", meaning);
+    let elements = elements.optional();
     let files = elements.map(|elements| comparison_files(recipe, elements, root));
-    let meaning = "Files of answers by themselves, each with a label that says whether it is a good one (docs/formats.md, \"TRL unpaired preferences\"); for KTO alone.";
+    let meaning = "Files of answers by themselves, each with a label that says whether it is a good one (docs/formats.md, \"TRL unpaired preferences\"); for a reward model, and of the losses of `dpo` for KTO alone.";
     let rated = recipe.strings("data.rated", meaning).check(|paths| {
         if paths.is_empty() || paths.iter().any(String::is_empty) {
             let problem = "the list is empty, or a string in it".to_owned();

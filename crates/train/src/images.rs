@@ -1,5 +1,5 @@
 //! Features of images that ranks encode for each other: each image is encoded once, in the pass in which one rank would encode
-//! it, and so with the same bits.
+//! it, and so with the same bits. Where they are kept on disk, every rank keeps those of all images on its machine's.
 
 use std::path::Path;
 
@@ -8,27 +8,30 @@ use candor_run::{Ranks, RunError};
 use tch::Tensor;
 
 use crate::error::TrainError;
+use crate::feature_place::FeaturePlace;
 use crate::lanes::bytes_of;
 
 /// Bytes that a rank sends at a time, which it has 2 W + 2 times in memory while W ranks exchange them.
 const PIECE_BYTES: usize = 16 << 20;
 
 /// As [`ImageFeatures::encode`], the passes shared out to ranks by their [`turns`]. All ranks have the features of all images
-/// then.
+/// then, where `place` says.
 ///
 /// # Errors
-/// As [`ImageFeatures::encode`], on the rank whose pass it is; or another rank has ended or hangs.
+/// As [`ImageFeatures::encode`], on the rank whose pass it is; or there is no room on the disk, or another rank has ended or
+/// hangs.
 pub fn encode_images(
     bundle: &Bundle,
     folder: &Path,
     names: impl IntoIterator<Item = String>,
+    place: &FeaturePlace,
     ranks: &Ranks,
     progress: impl FnMut(usize, usize),
 ) -> Result<ImageFeatures, TrainError> {
+    let open = |n_images| Ok::<_, TrainError>(place.store(bundle, n_images)?);
+    let gather = |mine| Ok::<_, TrainError>(gather_features(ranks, bundle, mine)?);
     let turns = turns(bundle, ranks);
-    ImageFeatures::encode_in_turns(bundle, folder, names, turns, progress, |mine| {
-        Ok(gather_features(ranks, bundle, mine)?)
-    })
+    ImageFeatures::encode_in_turns(bundle, folder, names, open, turns, progress, gather)
 }
 
 /// The turn of this rank, and how many there are: images that each pass sees anew are read by every rank itself.

@@ -38,7 +38,7 @@ pub(crate) fn check(ranks: &Ranks, lanes: usize) -> Result<(), TrainError> {
 }
 
 /// Adds the sums of a round's lanes to `totals`, in the order of lanes. `mine` are the gradients of this rank's lane, of the
-/// parameters `values`; `n_lanes` lanes are left, of which the round has one a rank at most.
+/// parameters `values`, which may be elsewhere; `n_lanes` lanes are left, of which the round has one a rank at most.
 ///
 /// # Errors
 /// A rank has ended or hangs.
@@ -65,7 +65,10 @@ pub(crate) fn add_round(
         // What a rank has no gradient of it sends zeros for, which are not added: all send as much.
         let sent = bucket.clone().map(|parameter| match &mine[parameter] {
             Some(gradient) => as_bytes(gradient),
-            None => as_bytes(&values[parameter].detach().zeros_like()),
+            None => as_bytes(&Tensor::zeros(
+                values[parameter].size(),
+                (values[parameter].kind(), wire.device()),
+            )),
         });
         let sent = Tensor::cat(&sent.collect::<Vec<_>>(), 0);
         let of_ranks = wire.all_gather(&sent)?;
@@ -157,7 +160,7 @@ mod tests {
                 Tensor::from_slice(&[0_f32]),
                 Tensor::from_slice(&[0_f32; 2]),
             ];
-            let wire = Wire::of_host(&ranks);
+            let wire = Wire::of_host(&ranks, Device::Cpu);
             let mut totals = vec![None, None];
             for first in (0..LANES.len()).step_by(world) {
                 let lane = first + ranks.rank();

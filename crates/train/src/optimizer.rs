@@ -11,7 +11,7 @@
 //! skipped as in PyTorch.
 //!
 //! A weight in 16 bits is trained through a master in f32 (`working.rs`): the optimizer's parameter is the master, and the model's
-//! tensor follows it. What AdamW does to one tensor stands in `parameter.rs`.
+//! tensor follows it. What AdamW does to one tensor stands in `parameter.rs`; masters and moments may be on the host (`states.rs`).
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -20,7 +20,9 @@ use tch::{Kind, Tensor};
 
 use crate::error::TrainError;
 use crate::lanes::Total;
+use crate::param_group::ParamGroup;
 use crate::parameter::{Parameter, Saved};
+use crate::states::States;
 
 /// The constants of AdamW; the learning rate is given per step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,46 +37,6 @@ pub struct AdamWConfig {
     pub weight_decay: f64,
 }
 
-/// Parameters that share a learning-rate multiplier and decay or not.
-#[derive(Debug)]
-pub struct ParamGroup {
-    /// Named leaves that require a gradient. Those in 16 bits get a master in f32.
-    pub tensors: Vec<(String, Tensor)>,
-    /// Multiplies the learning rate given to [`AdamW::step`].
-    pub lr_multiplier: f64,
-    /// Whether weight decay applies.
-    pub decay: bool,
-}
-
-impl ParamGroup {
-    /// One group in which everything decays.
-    #[must_use]
-    pub fn all(tensors: Vec<(String, Tensor)>, lr_multiplier: f64) -> Vec<Self> {
-        vec![Self {
-            tensors,
-            lr_multiplier,
-            decay: true,
-        }]
-    }
-
-    /// Two groups: matrices decay, tensors of at most one dimension (biases, norm weights) do not.
-    #[must_use]
-    pub fn without_decay_on_vectors(
-        tensors: Vec<(String, Tensor)>,
-        lr_multiplier: f64,
-    ) -> Vec<Self> {
-        let (matrices, vectors) = tensors.into_iter().partition(|(_, t)| t.dim() > 1);
-        [(matrices, true), (vectors, false)]
-            .into_iter()
-            .map(|(tensors, decay)| Self {
-                tensors,
-                lr_multiplier,
-                decay,
-            })
-            .collect()
-    }
-}
-
 /// AdamW over named parameters.
 #[derive(Debug)]
 pub struct AdamW {
@@ -83,22 +45,24 @@ pub struct AdamW {
 }
 
 impl AdamW {
-    /// An optimizer with zero moments.
+    /// An optimizer with zero moments, which has its states on the weights' devices.
     ///
     /// # Errors
     /// A name appears twice, a tensor is not a floating-point leaf that requires a gradient, or there is no
     /// parameter at all.
     pub fn new(config: AdamWConfig, groups: Vec<ParamGroup>) -> Result<Self, TrainError> {
-        Self::owning(config, groups, |_| true)
+        Self::owning(config, groups, States::OnDevice, |_| true)
     }
 
-    /// [`AdamW::new`] that keeps the state of those parameters alone that it `owns`, by their numbers in the order of groups.
+    /// [`AdamW::new`] that keeps the state of those parameters alone that it `owns`, by their numbers in the order of groups, and
+    /// keeps it where `states` says.
     ///
     /// # Errors
     /// As [`AdamW::new`].
     pub(crate) fn owning(
         config: AdamWConfig,
         groups: Vec<ParamGroup>,
+        states: States,
         owns: impl Fn(usize) -> bool,
     ) -> Result<Self, TrainError> {
         let mut names = HashSet::new();
@@ -118,9 +82,9 @@ impl AdamW {
                         "put it in one group only",
                     ));
                 }
-                let owned = owns(parameters.len());
+                let kept_on = owns(parameters.len()).then(|| states.of(leaf.device()));
                 let factors = [group.lr_multiplier, weight_decay];
-                parameters.push(Parameter::new(name, leaf, owned, factors));
+                parameters.push(Parameter::new(name, leaf, kept_on, factors));
             }
         }
         if parameters.is_empty() {

@@ -1,11 +1,11 @@
 //! One trained tensor: what passes read of it, and what AdamW keeps of it.
 //!
 //! Where ranks share out the optimizer (`shards.rs`), one of them keeps a parameter's state, and the others have what passes read
-//! alone.
+//! alone. A state may be on the host (`states.rs`); an update is computed where the passes are.
 
 use candor_torch_ext::forget_gradient;
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::lanes::Total;
 use crate::optimizer::AdamWConfig;
@@ -58,7 +58,7 @@ pub(crate) struct Parameter {
 /// What AdamW keeps of a parameter.
 #[derive(Debug)]
 struct State {
-    /// The master of a leaf in 16 bits, and any other leaf itself.
+    /// The master of a leaf in 16 bits, and any other leaf itself, which stays where passes read it.
     value: Tensor,
     exp_avg: Tensor,
     exp_avg_sq: Tensor,
@@ -66,22 +66,24 @@ struct State {
 }
 
 impl Parameter {
-    /// A parameter with zero moments, or without any state where it is not `owned`; its rate and decay are scaled and given.
+    /// A parameter with zero moments and its master on the device `kept_on`, or without any state where that is none; its rate and
+    /// decay are scaled and given.
     pub(crate) fn new(
         name: String,
         leaf: Tensor,
-        owned: bool,
+        kept_on: Option<Device>,
         [lr_multiplier, weight_decay]: [f64; 2],
     ) -> Self {
         let working = Working::of(&leaf);
-        let state = owned.then(|| {
+        let state = kept_on.map(|device| {
             let value = match &working {
-                Some(_) => leaf.detach().to_kind(Kind::Float),
+                Some(_) => leaf.detach().to_device(device).to_kind(Kind::Float),
                 None => leaf.shallow_clone(),
             };
+            let zeros = || Tensor::zeros(value.size(), (value.kind(), device));
             State {
-                exp_avg: value.detach().zeros_like(),
-                exp_avg_sq: value.detach().zeros_like(),
+                exp_avg: zeros(),
+                exp_avg_sq: zeros(),
                 n_updates: 0,
                 value,
             }
@@ -177,8 +179,9 @@ impl Parameter {
         if let Some(total) = &self.total {
             return Some(total.shallow_clone());
         }
-        let zeros = || (state.n_updates > 0).then(|| state.value.detach().zeros_like());
-        self.own_grad().or_else(zeros)
+        let zeros = || Tensor::zeros(self.leaf.size(), (self.kind(), self.leaf.device()));
+        self.own_grad()
+            .or_else(|| (state.n_updates > 0).then(zeros))
     }
 
     /// The gradient of the passes so far that have ended, if one had it.
@@ -212,35 +215,56 @@ impl Parameter {
         let (Some(grad), Some(state)) = (grad, &mut self.state) else {
             return;
         };
-        state.update(&grad, lr * self.lr_multiplier, self.weight_decay, config);
+        let value = state.update(&grad, lr * self.lr_multiplier, self.weight_decay, config);
         if self.working.is_some() {
-            self.leaf.copy_(&state.value);
+            self.leaf.copy_(&value);
         }
     }
 }
 
 impl State {
-    fn update(&mut self, grad: &Tensor, lr: f64, weight_decay: f64, config: &AdamWConfig) {
+    /// The weight after one update, which is computed where the gradient is.
+    fn update(
+        &mut self,
+        grad: &Tensor,
+        lr: f64,
+        weight_decay: f64,
+        config: &AdamWConfig,
+    ) -> Tensor {
         self.n_updates += 1;
         let n_updates = self.n_updates as f64;
         let correction1 = 1.0 - config.beta1.powf(n_updates);
         let correction2_sqrt = (1.0 - config.beta2.powf(n_updates)).sqrt();
 
+        // What is on the device already is the same memory, and is changed in its place.
+        let there = |kept: &Tensor| kept.to_device(grad.device());
+        let mut value = there(&self.value);
+        let (mut exp_avg, mut exp_avg_sq) = (there(&self.exp_avg), there(&self.exp_avg_sq));
+
         if weight_decay != 0.0 {
-            let _ = self.value.g_mul_scalar_(1.0 - lr * weight_decay);
+            let _ = value.g_mul_scalar_(1.0 - lr * weight_decay);
         }
-        let _ = self.exp_avg.lerp_(grad, 1.0 - config.beta1);
+        let _ = exp_avg.lerp_(grad, 1.0 - config.beta1);
         let scaled_grad = grad * (1.0 - config.beta2);
-        let _ = self
-            .exp_avg_sq
+        let _ = exp_avg_sq
             .g_mul_scalar_(config.beta2)
             .addcmul_(&scaled_grad, grad);
-        let denominator = self
-            .exp_avg_sq
+        let denominator = exp_avg_sq
             .sqrt()
             .g_div_scalar_(correction2_sqrt)
             .g_add_scalar_(config.eps);
-        let scaled_mean = &self.exp_avg * -(lr / correction1);
-        let _ = self.value.addcdiv_(&scaled_mean, &denominator);
+        let scaled_mean = &exp_avg * -(lr / correction1);
+        let _ = value.addcdiv_(&scaled_mean, &denominator);
+
+        for (kept, new) in [
+            (&mut self.value, &value),
+            (&mut self.exp_avg, &exp_avg),
+            (&mut self.exp_avg_sq, &exp_avg_sq),
+        ] {
+            if kept.device() != new.device() {
+                kept.copy_(new);
+            }
+        }
+        value
     }
 }

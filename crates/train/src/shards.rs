@@ -17,7 +17,8 @@ use tch::{Device, Kind, Tensor};
 
 use crate::error::TrainError;
 use crate::lanes::{BUCKET_BYTES, Total, bytes_of};
-use crate::optimizer::{AdamW, ParamGroup, together};
+use crate::optimizer::{AdamW, together};
+use crate::param_group::ParamGroup;
 use crate::parameter::{Parameter, Saved};
 use crate::wire::{Wire, as_bytes, of_bytes};
 

@@ -19,6 +19,9 @@ pub const ROOT: &str = "Folder that the other paths of the data are relative to.
 /// What `data.images` means.
 pub const IMAGES: &str = "Folder of the images.";
 
+/// What `run.snapshot_every` means.
+const SNAPSHOTS: &str = "Steps between copies of the adapter in `adapters/`, which `candor eval suite` takes as models; none if absent.";
+
 /// What `model.min_pixels` means.
 const MIN_PIXELS: &str = "The least pixels of an image as the model sees it, in the place of its folder's own bound: smaller ones are enlarged. For models that see images near their own size, as Qwen-VL.";
 /// What `model.max_pixels` means.
@@ -119,6 +122,22 @@ impl LoraStart {
     }
 }
 
+/// Reads `run.snapshot_every`; `has_adapter` says whether the run trains an adapter, of which alone there are copies.
+pub fn read_snapshots(recipe: &mut Reader, has_adapter: bool) -> Option<u64> {
+    let every = recipe
+        .u64("run.snapshot_every", SNAPSHOTS)
+        .positive()
+        .optional();
+    if every.is_some() && !has_adapter {
+        recipe.mistake(
+            "run.snapshot_every",
+            "this run trains the model itself, and copies are kept of adapters alone",
+            "leave it out, or train an adapter: tune = \"lora\"",
+        );
+    }
+    every
+}
+
 /// Reads `model.min_pixels` and `model.max_pixels`.
 pub fn read_pixels(recipe: &mut Reader) -> PixelBounds {
     let mut bound = |key: &'static str, meaning: &'static str| {
@@ -138,19 +157,36 @@ pub fn read_pixels(recipe: &mut Reader) -> PixelBounds {
     PixelBounds { min, max }
 }
 
-/// Reads `model.activations`.
+/// Reads `model.activations` and `model.recompute_blocks`.
 pub fn read_activations(recipe: &mut Reader) -> Activations {
     let choices = [
         ("keep", Activations::Keep),
         ("recompute", Activations::Recompute),
     ];
-    recipe
+    let activations = recipe
         .one_of(
             "model.activations",
             &choices,
             "Whether a training pass keeps what all blocks computed, or computes it again on the way back (gradient checkpointing: less memory, a third more time).",
         )
-        .required()
+        .required();
+    let first = recipe
+        .usize(
+            "model.recompute_blocks",
+            "How many of the decoder's blocks, the first ones, compute again where `model.activations` is \"recompute\"; what the others computed is kept. All if absent.",
+        )
+        .positive()
+        .optional();
+    match (activations, first.filter(|&n| n > 0)) {
+        (Activations::Recompute, Some(n)) => return Activations::RecomputeFirst(n),
+        (Activations::Keep, Some(_)) => {
+            let problem = "blocks are to compute again, but model.activations is \"keep\"";
+            let remedy = "write model.activations = \"recompute\", or leave the blocks out";
+            recipe.mistake("model.recompute_blocks", problem, remedy);
+        }
+        _ => {}
+    }
+    activations
 }
 
 /// Reads `data.batch` and `data.micro_batch`, which divides it; `meanings` is what they mean.

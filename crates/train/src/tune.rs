@@ -1,12 +1,18 @@
 //! Which weights of a model a stage trains, what they start from, and where the result of that is.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candor_model::{Adapter, Bundle, ModelError};
 use tch::{Device, Tensor};
 
 use crate::BasePrecision;
 use crate::stage_fields::LoraStart;
+
+/// Where a run keeps a copy of its adapter as it is after so many steps.
+#[must_use]
+pub fn snapshot(run: &Path, step: u64) -> PathBuf {
+    run.join("adapters").join(format!("step-{step}"))
+}
 
 /// What is trained.
 #[derive(Debug, Clone, PartialEq)]

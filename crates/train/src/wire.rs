@@ -13,15 +13,18 @@ use crate::lanes::bytes_of;
 #[derive(Debug)]
 pub(crate) struct Wire {
     ranks: Ranks,
+    /// Where the tensors are.
+    device: Device,
     /// None where bytes go through the host.
     cards: Option<Cards>,
 }
 
 impl Wire {
-    /// Through the host.
-    pub(crate) fn of_host(ranks: &Ranks) -> Self {
+    /// Through the host, between tensors of this device.
+    pub(crate) fn of_host(ranks: &Ranks, device: Device) -> Self {
         Self {
             ranks: ranks.clone(),
+            device,
             cards: None,
         }
     }
@@ -33,20 +36,21 @@ impl Wire {
     pub(crate) fn of(ranks: &Ranks, device: Device) -> Result<Self, RunError> {
         let found = match device {
             Device::Cuda(_) if ranks.world() > 1 => Cards::check(),
-            _ => return Ok(Self::of_host(ranks)),
+            _ => return Ok(Self::of_host(ranks, device)),
         };
         let everywhere = ranks.all_of(&found.is_ok())?.into_iter().all(|found| found);
         if !everywhere {
             if let (true, Err(error)) = (ranks.is_first(), found) {
                 tracing::info!("gradients go through the memory of the host: {error}");
             }
-            return Ok(Self::of_host(ranks));
+            return Ok(Self::of_host(ranks, device));
         }
         let point = ranks.made_by_first(|| Cards::meeting_point().map_err(of_cards))?;
         let place = [ranks.rank(), ranks.world()];
         let joined = ranks.waiting(|| Cards::join(device, place, &point, ranks.timeout()));
         Ok(Self {
             ranks: ranks.clone(),
+            device,
             cards: Some(joined.map_err(of_cards)?),
         })
     }
@@ -54,6 +58,11 @@ impl Wire {
     /// The processes that share the run.
     pub(crate) fn ranks(&self) -> &Ranks {
         &self.ranks
+    }
+
+    /// Where the tensors are that are sent and that come.
+    pub(crate) fn device(&self) -> Device {
+        self.device
     }
 
     /// What every rank gave, in the order of ranks.

@@ -4,11 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use candor_model::ImageFeatures;
+use candor_recipe::Reader;
 use candor_run::{Inputs, Ranks, RunError, StopSignal};
 use candor_testing::images::wall;
 use candor_testing::model::{open, write};
 use candor_testing::ranks::on_threads;
-use candor_train::encode_images;
+use candor_train::{FeaturePlace, encode_images};
 
 #[test]
 fn chunks_are_computed_once_and_everybody_gets_all() {
@@ -124,24 +125,46 @@ fn an_image_is_encoded_by_one_rank_and_all_have_its_features() {
         paint("all");
         paint(["of-0", "of-1", "of-0"][at / 64]);
     }
-    let encoded = |ranks: &Ranks, images: &Path| {
+    let in_memory = FeaturePlace::memory();
+    let encoded = |ranks: &Ranks, images: &Path, place: &FeaturePlace| {
         tch::set_num_threads(1);
         let bundle = open(&folder("model"));
         let mut heard = Vec::new();
         let progress = |done, n| heard.push([done, n]);
-        let features = encode_images(&bundle, images, names(), ranks, progress).unwrap();
+        let features = encode_images(&bundle, images, names(), place, ranks, progress).unwrap();
         (numbers(&features), heard)
     };
-    let (whole, heard) = encoded(&Ranks::alone(), &folder("all"));
+    let (whole, heard) = encoded(&Ranks::alone(), &folder("all"), &in_memory);
     assert_eq!(heard, [[64, 130], [128, 130], [130, 130]]);
     assert!(whole[0] != whole[1] && whole[0] != whole[129]);
     let found = on_threads(2, |ranks| {
-        encoded(&ranks, &folder(&format!("of-{}", ranks.rank())))
+        let images = folder(&format!("of-{}", ranks.rank()));
+        encoded(&ranks, &images, &in_memory)
     });
     for (of_rank, heard) in found {
         assert!(of_rank == whole);
         assert_eq!(heard, [[128, 130], [130, 130]]);
     }
+    // On disk they are the same, whoever has written them and however many there are to read them.
+    let on_disk = on_disk(&folder("features"));
+    for world in [2, 1, 3] {
+        let found = on_threads(world, |ranks| encoded(&ranks, &folder("all"), &on_disk).0);
+        assert!(found.into_iter().all(|of_rank| of_rank == whole), "{world}");
+    }
+    let towers = fs::read_dir(folder("features")).unwrap();
+    let towers: Vec<_> = towers.map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(towers.len(), 1, "{towers:?}");
+    let files = fs::read_dir(&towers[0]).unwrap();
+    assert_eq!(files.count(), 3);
+}
+
+/// What says that features are kept below a folder.
+fn on_disk(folder: &Path) -> FeaturePlace {
+    let text = format!("run.features = \"disk\"\nrun.features_folder = {folder:?}\n");
+    let mut reader = Reader::parse("r.toml", &text, &[]);
+    let place = FeaturePlace::read(&mut reader);
+    reader.finish().unwrap();
+    place
 }
 
 /// Alone, a run looks through all images before it ends; a rank would let the others wait for that.
@@ -155,9 +178,10 @@ fn a_rank_names_the_damaged_images_of_its_pass_alone() {
     for damaged in ["3.png", "100.png", "129.png"] {
         fs::write(dir.path().join(damaged), "no image").unwrap();
     }
+    let place = FeaturePlace::memory();
     let named = |ranks: &Ranks| {
         let bundle = open(&dir.path().join("model"));
-        let found = encode_images(&bundle, dir.path(), names(), ranks, |_, _| ());
+        let found = encode_images(&bundle, dir.path(), names(), &place, ranks, |_, _| ());
         let message = format!("{:?}", found.unwrap_err());
         let images = ["3.png", "4.png", "100.png", "129.png"];
         images.map(|name| message.contains(&format!("{name:?}")))

@@ -3,10 +3,12 @@
 //! `world.json` is written last: a folder that has it is complete. The images are not synced one by one;
 //! thousands of syncs would take longer than everything else.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
+use candor_data::formats::reward_bench::vl;
 use candor_data::{atomic, formats};
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use serde::{Deserialize, Serialize};
@@ -14,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::WorldConfig;
 use crate::error::WorldError;
 use crate::evaluation::pope::PopeSplit;
-use crate::evaluation::{chair, llava_bench, mmhal, pope};
+use crate::evaluation::{chair, llava_bench, mmhal, pope, reward_pairs};
 use crate::place::GRID;
 use crate::scene::{MAX_OBJECTS, Scene, Split};
 use crate::statistics::Statistics;
@@ -235,6 +237,7 @@ fn write_evaluation(world: &World, statistics: &Statistics, dir: &Path) -> Resul
     formats::coco::write_captions(&dir.join("chair_captions.json"), &captions)?;
     let instances = chair::instances(captioned, config.image_px);
     formats::coco::write_instances(&dir.join("chair_instances.json"), &instances)?;
+    write_reward_pairs(config, scenes, dir)?;
     let bench = llava_bench::draw(config.seed, scenes);
     let dir = dir.join("llava_bench");
     formats::llava_bench::write_questions(&dir.join("questions.jsonl"), &bench.questions)?;
@@ -243,5 +246,24 @@ fn write_evaluation(world: &World, statistics: &Statistics, dir: &Path) -> Resul
     Ok(formats::llava_bench::write_rules(
         &dir.join("rule.json"),
         &bench.rules,
+    )?)
+}
+
+/// Pairs for reward models, and the facts of their images for those that are shown facts.
+fn write_reward_pairs(
+    config: &WorldConfig,
+    scenes: &[Scene],
+    dir: &Path,
+) -> Result<(), WorldError> {
+    let pairs = reward_pairs::draw(config.seed, scenes);
+    vl::write(&dir.join("reward_pairs.jsonl"), &pairs)?;
+    let shown: BTreeSet<&str> = pairs.iter().map(|pair| pair.image.as_str()).collect();
+    let known = scenes
+        .iter()
+        .filter(|scene| shown.contains(scene.image.as_str()));
+    let book = prompts::facts(config, known);
+    Ok(formats::captions::write(
+        &dir.join("reward_facts.json"),
+        &book,
     )?)
 }

@@ -1,12 +1,14 @@
 //! The written folder, read back through the public readers.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use candor_data::conversation::Speaker;
 use candor_data::formats;
+use candor_data::preference::Side;
 use candor_data::prompt::AnswerType;
-use candor_world::{Summary, World, WorldConfig};
+use candor_world::{Kind, Question, Split, Summary, World, WorldConfig};
 use tempfile::TempDir;
 
 /// A small folder, written once for all tests.
@@ -147,6 +149,71 @@ fn evaluation_sets_read_back() {
             .len(),
         3
     );
+}
+
+#[test]
+fn of_a_pair_for_reward_models_the_true_answer_is_preferred_in_either_place() {
+    let written = &*WRITTEN;
+    let path = written.at("eval/reward_pairs.jsonl");
+    let rows = formats::reward_bench::vl::read(&path, &mut |_| unreachable!("no image is inside"));
+    let rows = rows.unwrap();
+    let groups = ["existence", "attribute", "counting", "place", "description"];
+    for group in groups {
+        let of = rows
+            .iter()
+            .filter(|row| row.group.as_deref() == Some(group));
+        assert_eq!(of.count(), 100, "{group}");
+    }
+    assert_eq!(rows.len(), 500);
+    let first = rows
+        .iter()
+        .filter(|row| row.preferred() == Some(Side::First));
+    assert!((200..300).contains(&first.count()), "one place is favoured");
+    let ids: BTreeSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+    assert_eq!(ids.len(), 500);
+    let book = formats::captions::read(&written.at("eval/reward_facts.json")).unwrap();
+    let mut shown = BTreeSet::new();
+    for row in &rows {
+        let image = row.image.as_deref().unwrap();
+        shown.insert(image);
+        let scene = written.world.split(Split::Eval);
+        let scene = scene.iter().find(|scene| scene.image == image).unwrap();
+        let [first, second] = &row.outputs;
+        let (right, wrong) = if row.preferred() == Some(Side::First) {
+            (first, second)
+        } else {
+            (second, first)
+        };
+        // What the words must be, of what is in the scene.
+        let tells = |word: &str| right.contains(word) && !wrong.contains(word);
+        let asked = row.turns[0].value.as_str();
+        let is_true = match Question::parse(asked) {
+            Question::Exists(kind, _) => tells(if scene.count(kind) > 0 {
+                "Yes, "
+            } else {
+                "No, "
+            }),
+            Question::Colour(kind) => tells(scene.first(kind).unwrap().colour.name()),
+            Question::Count(kind) => tells(["one", "two", "three"][scene.count(kind) - 1]),
+            Question::Place(kind) => tells(scene.first(kind).unwrap().cell.place().words()),
+            Question::Describe => {
+                let says = |text: &str, kind: Kind| {
+                    text.to_lowercase()
+                        .split(|c: char| !c.is_alphabetic())
+                        .any(|word| [kind.name(), kind.plural()].contains(&word))
+                };
+                let names = |text: &str| scene.kinds().into_iter().all(|kind| says(text, kind));
+                // As many sentences, so that length says nothing.
+                names(right)
+                    && !names(wrong)
+                    && right.matches('.').count() == wrong.matches('.').count()
+            }
+            other => panic!("{other:?}"),
+        };
+        assert!(is_true, "{asked}: {right} / {wrong}");
+        assert_eq!(book.get(image).unwrap().captions.len(), 5);
+    }
+    assert_eq!(book.len(), shown.len());
 }
 
 #[test]

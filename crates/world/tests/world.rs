@@ -344,7 +344,7 @@ fn a_reading_tells_what_of_it_the_facts_do_not_have() {
     })
     .unwrap();
     let scenes = world.split(Split::Train);
-    let (mut n_false, mut n_asked, mut n_denied) = (0, 0, 0);
+    let (mut n_false, mut n_asked, mut n_denied, mut n_slipped) = (0, 0, 0, 0);
     for (scene, row) in scenes.iter().zip(&sft::readings(world.config(), scenes)) {
         let texts: Vec<&str> = row.turns.iter().map(|turn| turn.value.as_str()).collect();
         let [asked, said, facts, told] = texts[..] else {
@@ -366,20 +366,24 @@ fn a_reading_tells_what_of_it_the_facts_do_not_have() {
             n_false += n_no;
             continue;
         }
-        // Of an answer about one thing only that counts whether the thing is there.
+        // An answer about one thing is right if all that it says is, its number, colour and place too.
         n_asked += 1;
         assert_eq!(verdicts.len(), 1, "{told}");
+        let answer = judge(scene, &Question::parse(asked), said);
+        assert_eq!(answer.n_false() == 0, n_no == 0, "{told}");
         let there = |claim: &&candor_world::judge::Claim| {
             matches!(claim.fact, Fact::There(Subject::Kind(_), _))
         };
         let claim = verdict.claims.iter().find(there).expect(said);
         n_denied += usize::from(claim.negated);
-        assert_eq!(claim.truth, n_no == 0, "{told}");
+        n_slipped += usize::from(claim.truth && !claim.negated && n_no == 1);
     }
     assert!(n_false > 800, "{n_false}");
     // 0.35 of 1200 with a standard deviation of 16.5, and 0.3 of those with one of 9.4.
     assert!((338..=502).contains(&n_asked), "{n_asked}");
     assert!((79..=173).contains(&n_denied), "{n_denied}");
+    // Half are there, 0.7 of them are not denied, 0.8 of these are not asked for their place, and 0.3 are slips.
+    assert!((12..=60).contains(&n_slipped), "{n_slipped}");
 }
 
 #[test]

@@ -12,12 +12,13 @@ use serde_json::Value;
 
 use crate::office::{Office, bad, first, good, on_both};
 
-const FORMATS: [Format; 5] = [
+const FORMATS: [Format; 6] = [
     Format::PreferenceLog,
     Format::Llava,
     Format::Trl,
     Format::Segments,
     Format::Events,
+    Format::Sentences,
 ];
 
 on_both! {
@@ -57,6 +58,10 @@ on_both! {
         assert_eq!(texts[3].n_rows, 6, "each correction of each person");
         let n_answers = texts[4].text.lines().filter(|line| line.contains("\"kind\":\"answer\"")).count();
         assert_eq!(n_answers, 6);
+        assert_eq!(texts[5].n_rows, 6, "the one sentence of each marked answer");
+        let sentence: Value = serde_json::from_str(texts[5].text.lines().next().unwrap()).unwrap();
+        assert_eq!(sentence["completion"][0]["content"][0]["text"], "bad w-0");
+        assert_eq!(sentence["label"], false);
         for exported in &texts {
             for word in ["gold", "training-", "m1", "\"expected\""] {
                 assert!(!exported.text.contains(word), "{word} in {}", exported.text);

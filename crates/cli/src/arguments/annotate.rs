@@ -40,7 +40,7 @@ pub enum AnnotateCommand {
         /// The format.
         #[arg(long, value_enum)]
         format: ExportFormat,
-        /// How several answers become one preference; segments and events need no rule.
+        /// How several answers become one preference; segments, sentences and events need no rule.
         #[arg(long, value_enum, required_if_eq_any = [
             ("format", "preference-log"), ("format", "llava"), ("format", "trl"),
         ])]
@@ -94,6 +94,8 @@ pub enum ExportFormat {
     Trl,
     /// Corrections with marked words, in the manner of RLHF-V.
     Segments,
+    /// Marked answers up to the end of each sentence, with whether it is clean, for `data.rated`.
+    Sentences,
     /// The event log.
     Events,
 }

@@ -6,6 +6,8 @@ use candor_data::build::{Slice, Stage};
 use candor_data::formats::ImageNames;
 use clap::{Args, Subcommand};
 
+use super::convert::ConvertArguments;
+
 /// `candor data …`
 #[derive(Debug, Subcommand)]
 pub enum DataCommand {
@@ -32,6 +34,41 @@ pub enum DataCommand {
         #[arg(long, value_name = "PATTERN", value_parser = image_names, default_value = "{:012}.jpg")]
         image_names: ImageNames,
     },
+    /// Write the rows of a file in another format: conversations or comparisons, as JSON, JSON lines or parquet.
+    #[command(
+        after_help = "Example:\n  candor data convert preferences.json --from preference --to trl --out preferences.parquet \\\n      \
+                      --images coco/train2017 --embed\n  \
+                      candor data convert RLHF-V-Dataset.parquet --from trl --to preference-log --out rlhf-v.jsonl --images rlhf-v\n  \
+                      candor data convert chats.jsonl --from messages --to llava --out chats.json --strict\n\n\
+                      What the other format cannot hold is counted by field. docs/data.md says what each can."
+    )]
+    Convert(ConvertArguments),
+    /// Fetch a public set from the hub of Hugging Face, or say where else it is.
+    #[command(
+        after_help = "Example:\n  candor data get --list\n  candor data get rlhf-v --yes --out sets/rlhf-v\n  \
+                      candor data check sets/rlhf-v/RLHF-V-Dataset.parquet\n\n\
+                      What is fetched, its licence and its checksums are shown first; without --yes it asks. HF_TOKEN holds \
+                      the token of an account, HF_HUB_CACHE or HF_HOME says where files are kept, HF_ENDPOINT names another \
+                      server. The exit code is 2 where nothing was fetched, as for sets that the hub does not have."
+    )]
+    Get(GetArguments),
+}
+
+/// Arguments of `candor data get`.
+#[derive(Debug, Args)]
+pub struct GetArguments {
+    /// The set, as --list names it; NAME@REVISION is another revision than the newest.
+    #[arg(required_unless_present = "list")]
+    pub name: Option<String>,
+    /// List the sets, each with where it is, its licence and what it is.
+    #[arg(long)]
+    pub list: bool,
+    /// Folder that gets the files as well; the cache alone has them if absent.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Fetch without asking.
+    #[arg(long)]
+    pub yes: bool,
 }
 
 fn image_names(pattern: &str) -> Result<ImageNames, &'static str> {
@@ -146,6 +183,8 @@ fn length_bonus(setting: &str) -> Result<(Slice, f64), String> {
 pub enum DataFormat {
     /// LLaVA conversations.
     Llava,
+    /// TRL conversations: messages with a role and a content, JSON.
+    Messages,
     /// LLaVA-Human-Preference, and pairs in its manner that are not judged.
     Preference,
     /// candor's own preference log.

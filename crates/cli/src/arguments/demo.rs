@@ -2,11 +2,35 @@
 
 use std::path::PathBuf;
 
+use candor_report::Family;
 use candor_train::DeviceChoice;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 /// The largest seed: recipes are TOML, which has no larger numbers.
 pub const MAX_SEED: u64 = i64::MAX as u64;
+
+/// Families that a demo can make of nothing.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum FamilyName {
+    /// LLaVA-1.5.
+    Llava,
+    /// Qwen2.5-VL: a tower with windows, positions of rows and columns.
+    #[value(name = "qwen2_5_vl")]
+    Qwen25Vl,
+    /// Qwen3-VL: what a block in the middle of the tower sees goes into the decoder as well.
+    #[value(name = "qwen3_vl")]
+    Qwen3Vl,
+}
+
+impl From<FamilyName> for Family {
+    fn from(name: FamilyName) -> Self {
+        match name {
+            FamilyName::Llava => Self::Llava,
+            FamilyName::Qwen25Vl => Self::Qwen25Vl,
+            FamilyName::Qwen3Vl => Self::Qwen3Vl,
+        }
+    }
+}
 
 /// Arguments of `candor demo`.
 #[derive(Debug, Clone, Args)]
@@ -24,6 +48,9 @@ pub struct DemoArguments {
     /// Make everything small: all stages in two minutes, to see them run. The numbers say nothing about the method.
     #[arg(long)]
     pub quick: bool,
+    /// What the models are built as.
+    #[arg(long, value_enum, default_value_t = FamilyName::Llava)]
+    pub family: FamilyName,
     /// What the models run on: auto, cpu, cuda or cuda:N
     #[arg(long, default_value_t)]
     pub device: DeviceChoice,

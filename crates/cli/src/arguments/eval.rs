@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use candor_judge::Benchmark;
+use candor_judge::suite::Suite;
 use candor_train::DeviceChoice;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
@@ -48,6 +49,19 @@ pub enum EvalCommand {
                             what each benchmark needs."
     )]
     Run(RunArguments),
+    /// Ask one or several models all benchmarks of a suite, and set their numbers beside each other and beside published ones.
+    #[command(
+        after_help = "Examples:\n  candor eval suite llava-hf/llava-1.5-7b-hf --suite 2026 --data benchmarks \
+                            --judge judge.toml --out runs/suite\n  candor eval suite sft=runs/sft/model \
+                            rlhf=runs/sft/model+runs/ppo/adapter --suite paper --data benchmarks --judge judge.toml \
+                            --out runs/suite\n  candor eval suite runs/ppo/adapters/step-100 \
+                            runs/ppo/adapters/step-200 --suite paper --data benchmarks --limit 100 --best pope.f1 --out \
+                            runs/steps\n\nWhat is answered stays answered: the same command goes on after an \
+                            interruption, and after files were added. The exit code is 2 if a benchmark was not measured; \
+                            the last lines say which, why and where its files come from. docs/evaluation.md says where \
+                            each file belongs."
+    )]
+    Suite(SuiteArguments),
     /// Score answers that any tool wrote; no model is run.
     #[command(
         after_help = "Example:\n  candor eval score --benchmark pope --questions coco_pope_random.jsonl \
@@ -264,6 +278,75 @@ pub struct RunArguments {
     /// The processes that share the questions.
     #[command(flatten)]
     pub ranks: RankArguments,
+}
+
+/// Arguments of `candor eval suite`.
+#[derive(Debug, Args)]
+pub struct SuiteArguments {
+    /// The models: folders, org/name in the cache of Hugging Face, MODEL+ADAPTER, or an adapter's folder, which names its
+    /// base; NAME= before one says what it is called. The others are compared with the first.
+    #[arg(required = true, num_args = 1.., value_name = "MODEL")]
+    pub models: Vec<String>,
+    /// The benchmarks.
+    #[arg(long, value_enum)]
+    pub suite: SuiteName,
+    /// Folder of the benchmarks' files.
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// The judge's settings; without them, what takes a judge is answered and not scored.
+    #[arg(long, value_name = "FILE")]
+    pub judge: Option<PathBuf>,
+    /// Take only so many questions of each file, from the first; the results say so.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Folder for report.html, results.json, table.csv, table.md, table.tex, and an evaluation folder for each model and
+    /// benchmark in runs.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Also keep the best model by this number, such as pope.f1: best.json says which it is, best holds its adapter.
+    #[arg(long, value_name = "BENCHMARK.NUMBER")]
+    pub best: Option<String>,
+    /// Longest answer; where the model has less room behind a question, that.
+    #[arg(long, default_value_t = 1024)]
+    pub max_new_tokens: usize,
+    /// Questions that are answered together: speed against memory, and the last bits of logits.
+    #[arg(long, default_value_t = 32)]
+    pub batch_rows: usize,
+    /// How large images are to the models.
+    #[command(flatten)]
+    pub pixels: PixelArguments,
+    /// What the weights are held in [default: f32 where the files are, else bf16]
+    #[arg(long, value_enum)]
+    pub precision: Option<PrecisionName>,
+    /// What the models run on: auto, cpu, cuda or cuda:N
+    #[arg(long, default_value_t)]
+    pub device: DeviceChoice,
+    /// Decides intervals and tests, and the pauses between tries of a judge.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Print the results as JSON on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Benchmarks that are reported together.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum SuiteName {
+    /// MMHal-Bench, POPE, LLaVA-Bench, MMBench, and CHAIR on 500 images.
+    Paper,
+    /// AMBER, Object-HalBench, HallusionBench, MME's hallucination tasks, POPE, MMHal-Bench.
+    #[value(name = "2026")]
+    Hallucination,
+}
+
+impl SuiteName {
+    /// The suite.
+    pub fn suite(self) -> Suite {
+        match self {
+            Self::Paper => Suite::Paper,
+            Self::Hallucination => Suite::Hallucination,
+        }
+    }
 }
 
 /// Reads the name of a benchmark.

@@ -19,6 +19,15 @@ pub enum JudgeCommand {
                             questions (.log.jsonl) and the counts (.summary.json). docs/ai-feedback.md explains them."
     )]
     Preferences(PreferencesArguments),
+    /// Ask whether each sentence of answers is false, with the facts: rated answers for a reward model of segments.
+    #[command(
+        after_help = "Example:\n  candor judge sentences runs/llava-7b-224/sample/candidates.jsonl --judge judge.toml \
+                            --facts image_to_caption.json --out data/sentences.jsonl\n\n\
+                            What it will cost at most, lost requests apart, is said first. The same command goes on after a kill and pays for no \
+                            reply twice. A row is an answer up to the end of a sentence, its label false where that sentence is; beside them stand \
+                            the counts (.summary.json). docs/algorithms/reward.md says what learns from them."
+    )]
+    Sentences(PreferencesArguments),
     /// Choose the best of all answers to each prompt by a reward model, with the facts (best of n).
     #[command(
         after_help = "Example:\n  candor sample recipes/demo/2-sample.toml --set run.out=runs/demo/sample-1 --set seed=1\n  \
@@ -60,7 +69,7 @@ pub struct BestArguments {
     pub device: DeviceChoice,
 }
 
-/// Arguments of `candor judge preferences`.
+/// Arguments of `candor judge preferences` and `candor judge sentences`.
 #[derive(Debug, Args)]
 pub struct PreferencesArguments {
     /// The pairs: what `candor sample` writes, or any other file of comparisons, whose judgements are not looked at.
@@ -74,7 +83,7 @@ pub struct PreferencesArguments {
     /// Folder of the images, for a judge that is shown them.
     #[arg(long)]
     pub images: Option<PathBuf>,
-    /// File of preferences to write.
+    /// File to write.
     #[arg(long)]
     pub out: PathBuf,
     /// Say what it will cost at most, lost requests apart, and ask nothing.

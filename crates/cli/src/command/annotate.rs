@@ -75,6 +75,7 @@ impl From<ExportFormat> for export::Format {
             ExportFormat::Llava => Self::Llava,
             ExportFormat::Trl => Self::Trl,
             ExportFormat::Segments => Self::Segments,
+            ExportFormat::Sentences => Self::Sentences,
             ExportFormat::Events => Self::Events,
         }
     }

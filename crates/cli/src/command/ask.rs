@@ -25,7 +25,7 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
     };
     // The first rank alone asks the judge, and needs its key.
     let judge = if ranks.is_first() {
-        score::open_judge(&arguments.task)?
+        score::open_judge(arguments.task.judge.as_deref(), arguments.task.seed)?
     } else {
         None
     };

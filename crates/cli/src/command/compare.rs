@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use candor_data::atomic;
 use candor_judge::Run;
-use candor_judge::compare::compare;
+use candor_judge::compare::{Comparison, compare};
 use candor_judge::leakage::{Leakage, Training};
 use candor_judge::people::{People, project};
 use candor_report::{ComparedRuns, write_comparison};
@@ -34,36 +34,60 @@ pub fn run(arguments: &CompareArguments) -> anyhow::Result<()> {
         images.as_deref(),
         arguments.seed,
     )?;
-    let results = serde_json::to_string_pretty(&comparison)? + "\n";
     if let Some(out) = &arguments.out {
-        for (name, text) in [
-            ("results.json", &results),
-            ("table.csv", &comparison.csv()),
-            ("table.md", &comparison.markdown()),
-            ("table.tex", &comparison.latex()),
-        ] {
-            atomic::write(&out.join(name), text.as_bytes())?;
-        }
-        let page = out.join("report.html");
-        let compared = ComparedRuns {
-            comparison: &comparison,
-            runs: &runs,
-            images: arguments.images.clone(),
-            version: env!("CARGO_PKG_VERSION"),
-        };
-        write_comparison(&page, &compared)?;
-        eprintln!("compare: open {}", page.display());
+        write(
+            out,
+            &comparison,
+            &runs,
+            arguments.images.iter().cloned().collect(),
+        )?;
     }
+    print(&comparison, arguments.json)
+}
+
+/// Writes all forms of a comparison into a folder.
+pub fn write(
+    out: &Path,
+    comparison: &Comparison,
+    runs: &[Run],
+    images: Vec<PathBuf>,
+) -> anyhow::Result<()> {
+    for (name, text) in [
+        ("results.json", &json(comparison)?),
+        ("table.csv", &comparison.csv()),
+        ("table.md", &comparison.markdown()),
+        ("table.tex", &comparison.latex()),
+    ] {
+        atomic::write(&out.join(name), text.as_bytes())?;
+    }
+    let page = out.join("report.html");
+    let compared = ComparedRuns {
+        comparison,
+        runs,
+        images,
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    write_comparison(&page, &compared)?;
+    eprintln!("compare: open {}", page.display());
+    Ok(())
+}
+
+/// Prints a comparison as a table or as JSON.
+pub fn print(comparison: &Comparison, as_json: bool) -> anyhow::Result<()> {
     warn(&comparison.warnings);
     print!(
         "{}",
-        if arguments.json {
-            results
+        if as_json {
+            json(comparison)?
         } else {
             comparison.table()
         }
     );
     Ok(())
+}
+
+fn json(comparison: &Comparison) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(comparison)? + "\n")
 }
 
 /// The two runs that people compare.

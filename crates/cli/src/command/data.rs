@@ -1,11 +1,14 @@
 //! `candor data check`: reads a file of a public format and says what is in it; and the other commands of `candor data`.
 
 mod build;
+mod convert;
+mod get;
+mod sets;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candor_data::formats::trl::unpaired;
+use candor_data::formats::trl::{messages, unpaired};
 use candor_data::formats::{
     ImageId, ImageNames, a_okvqa, amber, answers, captions, coco, flickr30k, hallusion_bench,
     images, llava, mmbench, mme, mmhal, object_hal_bench, own_set, pope, ppo_prompts, scores,
@@ -46,6 +49,8 @@ impl Content {
 pub fn run(command: DataCommand) -> anyhow::Result<()> {
     match command {
         DataCommand::Build(command) => build::run(*command),
+        DataCommand::Convert(arguments) => convert::run(&arguments),
+        DataCommand::Get(arguments) => get::run(&arguments),
         DataCommand::Check {
             file,
             format,
@@ -124,6 +129,9 @@ fn read(
     Ok(match format {
         DataFormat::Llava => {
             Content::new("conversations", &llava::read(file)?, |r| r.image.clone())
+        }
+        DataFormat::Messages => {
+            Content::new("conversations", &messages::read(file)?, |r| r.image.clone())
         }
         DataFormat::Candidates => compared(ComparisonFormat::Candidates)?,
         DataFormat::Preference => compared(ComparisonFormat::Llava)?,

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::thread;
 
 use candor_data::Locked;
-use candor_report::About;
+use candor_report::{About, Family};
 use candor_run::{Outcome, StopSignal};
 use candor_train::DeviceChoice;
 
@@ -71,6 +71,9 @@ impl Demo {
         let lock = lock::take(&folder.out)?;
         let mut done = Done::open(&folder)?;
         folder.keep_recipes()?;
+        if !folder.family.is_usual() {
+            eprintln!("demo: the models are built as {}", folder.family.name());
+        }
         if folder.is_quick() {
             eprintln!(
                 "demo: quick, everything is small: this shows that all stages run, and no number says anything about the method"
@@ -131,6 +134,10 @@ fn words(arguments: &DemoArguments) -> String {
     let mut words = vec![format!("demo --out {out} --seed {}", arguments.seed)];
     if arguments.seeds > 1 {
         words.push(format!("--seeds {}", arguments.seeds));
+    }
+    let family = Family::from(arguments.family);
+    if !family.is_usual() {
+        words.push(format!("--family {}", family.key()));
     }
     if arguments.device != DeviceChoice::Auto {
         words.push(format!("--device {}", arguments.device));

@@ -2,18 +2,12 @@
 
 use std::io::Write as _;
 use std::path::{Component, Path};
-use std::{env, fs};
 
 use anyhow::{Context as _, bail, ensure};
-use candor_data::sha256;
-use candor_model::hub::{self, Named};
-use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
-use hf_hub::{Repo, RepoType};
+use candor_model::hub;
 
+use super::hub_client::{Client, Kind};
 use crate::arguments::DownloadArguments;
-
-/// What is tried before a connection that breaks is given up.
-const RETRIES: usize = 5;
 
 /// What a model folder may hold besides its weights; other files (examples, weights of other frameworks) stay where they
 /// are.
@@ -25,36 +19,12 @@ const CONFIGURATIONS: [&str; 2] = ["config.json", "adapter_config.json"];
 /// Downloads a model into the cache that Hugging Face's tools use, where every command finds it by its name.
 pub fn run(arguments: &DownloadArguments) -> anyhow::Result<()> {
     let name = &arguments.model;
-    let Some(Named {
-        repository,
-        revision,
-    }) = hub::parse(Path::new(name))
-    else {
+    let Some(named) = hub::parse(Path::new(name)) else {
         bail!("{name} is not the name of a model; give it as org/name or org/name@revision");
     };
-    let cache =
-        hub::cache_folder().context("HOME is not set; say in HF_HOME where models are kept")?;
-    ensure!(
-        !env::var("HF_HUB_OFFLINE").is_ok_and(|offline| !matches!(offline.as_str(), "" | "0")),
-        "HF_HUB_OFFLINE is set, so nothing is downloaded; unset it"
-    );
-    let mut builder = ApiBuilder::from_env()
-        .with_cache_dir(cache)
-        .with_retries(RETRIES);
-    if let Some(token) = env::var("HF_TOKEN").ok().filter(|token| !token.is_empty()) {
-        builder = builder.with_token(Some(token));
-    }
-    let model = builder.build()?.repo(Repo::with_revision(
-        repository.clone(),
-        RepoType::Model,
-        revision.clone(),
-    ));
-    let listed = model.info().map_err(|error| explain(&error, name))?;
-    let names: Vec<String> = listed
-        .siblings
-        .into_iter()
-        .map(|file| file.rfilename)
-        .collect();
+    let client = Client::open(&named, Kind::Model)?;
+    let listed = client.listing(name)?.siblings.into_iter();
+    let names: Vec<String> = listed.map(|file| file.name).collect();
     let wanted = wanted(&names);
     ensure!(
         wanted
@@ -66,7 +36,9 @@ pub fn run(arguments: &DownloadArguments) -> anyhow::Result<()> {
     );
     for (n, file) in wanted.iter().enumerate() {
         eprintln!("{} of {}: {file}", n + 1, wanted.len());
-        fetch(&model, file).with_context(|| format!("{name}: {file}"))?;
+        client
+            .fetch(file)
+            .with_context(|| format!("{name}: {file}"))?;
     }
     let folder = hub::find(Path::new(name))?;
     writeln!(std::io::stdout(), "{}", folder.display())?;
@@ -103,45 +75,6 @@ fn wanted(names: &[String]) -> Vec<&str> {
         _ => 0,
     });
     wanted
-}
-
-/// Downloads one file unless the cache has it.
-fn fetch(model: &ApiRepo, file: &str) -> anyhow::Result<()> {
-    let path = model.get(file).map_err(|error| explain(&error, file))?;
-    // Large files are named after their SHA-256, small ones after git's hash, which has 40 digits.
-    let blob = fs::canonicalize(&path)?;
-    let Some(promised) = blob
-        .file_name()
-        .and_then(|name| name.to_str())
-        .filter(|name| name.len() == 64)
-    else {
-        return Ok(());
-    };
-    let found = sha256::of_file(&blob)?;
-    if found != promised {
-        fs::remove_file(&path)?;
-        fs::remove_file(&blob)?;
-        bail!(
-            "it arrived damaged (SHA-256 {found} instead of {promised}) and was removed; download it again"
-        );
-    }
-    Ok(())
-}
-
-/// What a refusal of the server means and what to do about it.
-fn explain(error: &ApiError, name: &str) -> anyhow::Error {
-    let message = error.to_string();
-    let remedy = if message.contains("status: 401") || message.contains("status: 403") {
-        "it does not exist or may not be read without an account: accept its conditions on its page, and put your token into \
-         HF_TOKEN"
-    } else if message.contains("status: 404") {
-        "there is no such model or revision; look at the spelling"
-    } else if let ApiError::LockAcquisition(_) = error {
-        "another program is downloading it; wait until it is done"
-    } else {
-        "try again: what has arrived is kept"
-    };
-    anyhow::anyhow!("{name} cannot be downloaded: {message}; {remedy}")
 }
 
 #[cfg(test)]

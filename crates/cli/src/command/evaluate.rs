@@ -6,18 +6,21 @@ use candor_eval::EvalRecipe;
 use candor_run::StopSignal;
 use candor_train::DeviceChoice;
 
-use super::{ask, compare, device, ranks, results, reward_benchmark, score};
+use super::{ask, compare, device, ranks, results, reward_benchmark, score, suite};
 use crate::arguments::{EvalArguments, EvalCommand};
 
 /// Runs a `candor eval` command.
 pub fn run(arguments: &EvalArguments) -> anyhow::Result<()> {
     match (&arguments.command, &arguments.recipe) {
         (Some(EvalCommand::Run(arguments)), _) => ask::run(arguments),
+        (Some(EvalCommand::Suite(arguments)), _) => suite::run(arguments),
         (Some(EvalCommand::Score(arguments)), _) => score::run(arguments),
         (Some(EvalCommand::Reward(arguments)), _) => reward_benchmark::run(arguments),
         (Some(EvalCommand::Compare(arguments)), _) => compare::run(arguments),
         (None, Some(recipe)) => evaluate(recipe, arguments),
-        (None, None) => anyhow::bail!("name a recipe, or `run`, `score`, `reward` or `compare`"),
+        (None, None) => {
+            anyhow::bail!("name a recipe, or `run`, `suite`, `score`, `reward` or `compare`")
+        }
     }
 }
 

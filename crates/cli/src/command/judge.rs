@@ -1,10 +1,14 @@
 //! `candor judge …`
 
+use std::path::Path;
+
 use anyhow::bail;
-use candor_data::ComparisonFormat;
-use candor_data::atomic;
-use candor_data::formats::{captions, images, preference, preference_log};
-use candor_judge::feedback::{Feedback, Summary};
+use candor_data::formats::trl::unpaired;
+use candor_data::formats::{captions, images};
+use candor_data::{Comparison, ComparisonFormat, atomic};
+use candor_judge::budget::{Prices, Tokens};
+use candor_judge::feedback::{self, Feedback, Summary};
+use candor_judge::sentence_labels::SentenceLabels;
 use candor_judge::{ChatJudge, Settings};
 use candor_reward::{BestOfN, RewardModel};
 
@@ -16,39 +20,26 @@ use crate::arguments::{BestArguments, JudgeCommand, PreferencesArguments};
 pub fn run(command: JudgeCommand) -> anyhow::Result<()> {
     match command {
         JudgeCommand::Preferences(arguments) => preferences(&arguments),
+        JudgeCommand::Sentences(arguments) => sentences(&arguments),
         JudgeCommand::Best(arguments) => best(arguments),
     }
 }
 
 fn preferences(arguments: &PreferencesArguments) -> anyhow::Result<()> {
     let path = arguments.pairs.as_path();
-    let mut named = |bytes: &[u8]| Ok(images::content_name(bytes));
-    let pairs = ComparisonFormat::of(path)?.read(path, &mut named)?;
+    let pairs = pairs(path)?;
     let settings = Settings::read(&arguments.judge)?;
     let book = arguments.facts.as_deref().map(captions::read).transpose()?;
     let facts = arguments.facts.as_deref().zip(book.as_ref());
     let shown = arguments.images.as_deref();
-    let feedback = Feedback::new(path, pairs, &settings, facts, shown)?;
-    let (prices, spend) = (settings.prices(), &settings.spend);
-    let has_prices = spend.prompt_price.is_some() || spend.completion_price.is_some();
-    let attempts = settings.limits.attempts;
+    let asked = Feedback::new(path, pairs, &settings, facts, shown)?;
+    let priced = Priced::of(&settings);
     let judge = ChatJudge::open(&arguments.judge, settings, 0)?;
-    let (n_replies, most) = feedback.outstanding(&judge)?;
-    let money = if has_prices {
-        let file = arguments.judge.display();
-        format!(", {:.2} by the prices of {file}", prices.of(most))
-    } else {
-        String::new()
-    };
-    eprintln!(
-        "judge: {n_replies} replies are to be had, which cost {} tokens at most{money}; requests that are lost on the way are sent \
-         again, {attempts} times in all, and come on top",
-        most.total()
-    );
+    priced.say(asked.outstanding(&judge)?, &arguments.judge);
     if arguments.dry_run {
         return Ok(());
     }
-    let (rows, summary) = feedback.ask(&judge, &|n| eprintln!("judge: {n} replies"))?;
+    let (rows, summary) = asked.ask(&judge, &|n| eprintln!("judge: {n} replies"))?;
     if rows.is_empty() {
         bail!(
             "{}: the judge could not tell the answers of any of {} pairs apart; nothing is written",
@@ -56,13 +47,92 @@ fn preferences(arguments: &PreferencesArguments) -> anyhow::Result<()> {
             summary.n_pairs
         );
     }
-    let beside = |ending: &str| arguments.out.with_extension(ending);
-    preference_log::write(&beside("log.jsonl"), &rows)?;
-    preference::write(&arguments.out, &rows)?;
-    let json = serde_json::to_string_pretty(&summary)? + "\n";
-    atomic::write(&beside("summary.json"), json.as_bytes())?;
+    feedback::write(&arguments.out, &rows, &summary)?;
     println!("{}: {}", arguments.out.display(), told(&summary));
     Ok(())
+}
+
+fn sentences(arguments: &PreferencesArguments) -> anyhow::Result<()> {
+    let path = arguments.pairs.as_path();
+    let pairs = pairs(path)?;
+    let settings = Settings::read(&arguments.judge)?;
+    let book = arguments.facts.as_deref().map(captions::read).transpose()?;
+    let facts = arguments.facts.as_deref().zip(book.as_ref());
+    let shown = arguments.images.as_deref();
+    let asked = SentenceLabels::new(path, &pairs, &settings, facts, shown)?;
+    let priced = Priced::of(&settings);
+    let judge = ChatJudge::open(&arguments.judge, settings, 0)?;
+    priced.say(asked.outstanding(&judge)?, &arguments.judge);
+    if arguments.dry_run {
+        return Ok(());
+    }
+    let (rows, summary) = asked.ask(&judge, &|n| eprintln!("judge: {n} replies"))?;
+    if rows.is_empty() {
+        bail!(
+            "{}: the judge called none of {} sentences clean or false; nothing is written",
+            path.display(),
+            summary.n_sentences
+        );
+    }
+    unpaired::write(&arguments.out, &rows)?;
+    let json = serde_json::to_string_pretty(&summary)? + "\n";
+    atomic::write(
+        &arguments.out.with_extension("summary.json"),
+        json.as_bytes(),
+    )?;
+    println!(
+        "{}: {} sentences of {} answers: {} clean, {} false, {} with nothing to check, {} undecided; {} of {} replies not read; {} \
+         tokens in all",
+        arguments.out.display(),
+        summary.n_sentences,
+        summary.n_answers,
+        summary.n_clean,
+        summary.n_false,
+        summary.n_nothing,
+        summary.n_undecided,
+        summary.n_unparsed,
+        summary.n_replies,
+        summary.cost.tokens.total()
+    );
+    Ok(())
+}
+
+/// The pairs of a file of any format of comparisons.
+fn pairs(path: &Path) -> anyhow::Result<Vec<Comparison>> {
+    let mut named = |bytes: &[u8]| Ok(images::content_name(bytes));
+    Ok(ComparisonFormat::of(path)?.read(path, &mut named)?)
+}
+
+/// What a judge's replies cost, where its settings say so.
+struct Priced {
+    prices: Option<Prices>,
+    attempts: u32,
+}
+
+impl Priced {
+    fn of(settings: &Settings) -> Self {
+        let spend = &settings.spend;
+        let has_prices = spend.prompt_price.is_some() || spend.completion_price.is_some();
+        Self {
+            prices: has_prices.then(|| settings.prices()),
+            attempts: settings.limits.attempts,
+        }
+    }
+
+    /// Says how many replies are to be had, and what they cost at most.
+    fn say(&self, (n_replies, most): (usize, Tokens), settings: &Path) {
+        let money = self.prices.map(|prices| {
+            let file = settings.display();
+            format!(", {:.2} by the prices of {file}", prices.of(most))
+        });
+        eprintln!(
+            "judge: {n_replies} replies are to be had, which cost {} tokens at most{}; requests that are lost on the way are sent \
+             again, {} times in all, and come on top",
+            most.total(),
+            money.unwrap_or_default(),
+            self.attempts
+        );
+    }
 }
 
 fn best(arguments: BestArguments) -> anyhow::Result<()> {

@@ -17,7 +17,7 @@ pub type OpenJudge = (ChatJudge, Templates);
 /// Scores answers, writes verdicts and results, and prints the table, or the results as JSON.
 pub fn run(arguments: &ScoreArguments) -> anyhow::Result<()> {
     let files = files(&arguments.task, arguments.images.as_deref());
-    let judge = open_judge(&arguments.task)?;
+    let judge = open_judge(arguments.task.judge.as_deref(), arguments.task.seed)?;
     with_bench(judge.as_ref(), |bench| {
         score_and_show(&arguments.task, &files, &arguments.answers, bench)
     })
@@ -37,13 +37,13 @@ pub fn files(task: &BenchmarkArguments, images: Option<&Path>) -> Files {
 }
 
 /// The judge that is named, if one is.
-pub fn open_judge(task: &BenchmarkArguments) -> anyhow::Result<Option<OpenJudge>> {
-    let Some(path) = &task.judge else {
+pub fn open_judge(path: Option<&Path>, seed: u64) -> anyhow::Result<Option<OpenJudge>> {
+    let Some(path) = path else {
         return Ok(None);
     };
     let settings = Settings::read(path)?;
     let templates = settings.templates.clone();
-    let judge = ChatJudge::open(path, settings, task.seed)?;
+    let judge = ChatJudge::open(path, settings, seed)?;
     Ok(Some((judge, templates)))
 }
 

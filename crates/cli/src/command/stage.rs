@@ -1,4 +1,4 @@
-//! The stages that run a recipe: `candor ground`, `sft`, `sample`, `reward`, `dpo`, `rl`.
+//! The stages that run a recipe: `candor ground`, `sft`, `sample`, `reward`, `dpo`, `rounds`, `rl`.
 
 use std::path::Path;
 
@@ -7,6 +7,7 @@ use candor_recipe::Resolved;
 use candor_reward::RewardRecipe;
 use candor_rl::RlRecipe;
 use candor_rl::recipe::ONE_REWARD_DEVICE;
+use candor_rounds::RoundsRecipe;
 use candor_run::{LaunchOptions, Outcome, StopSignal};
 use candor_sample::SampleRecipe;
 use candor_sft::{GroundRecipe, SftRecipe};
@@ -118,6 +119,26 @@ pub fn dpo(arguments: &TrainArguments) -> anyhow::Result<()> {
     run(stage, from, "dpo", resolved, choice, |launch, device| {
         candor_dpo::run(&recipe, launch, device)
     })
+}
+
+/// Samples, has answers compared and learns from that, several times.
+pub fn rounds(arguments: &StageArguments) -> anyhow::Result<()> {
+    let recipe = RoundsRecipe::open(&arguments.recipe, &arguments.settings())?;
+    let (resolved, choice) = (&recipe.resolved, recipe.device);
+    run(
+        arguments,
+        None,
+        "rounds",
+        resolved,
+        choice,
+        |launch, device| {
+            anyhow::ensure!(
+                launch.ranks.world() == 1,
+                "`candor rounds` runs on one rank: a round's stages follow each other in one process; leave --ranks out"
+            );
+            Ok(candor_rounds::run(&recipe, launch, device)?)
+        },
+    )
 }
 
 /// Trains a policy against a reward model.

@@ -9,5 +9,6 @@ mod preferences;
 mod ranks;
 mod reinforcement;
 mod rewards;
+mod rounds;
 mod runs;
 mod starting;

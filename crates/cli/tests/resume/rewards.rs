@@ -35,7 +35,8 @@ fn server() -> (String, Arc<Mutex<Vec<String>>>) {
     (url, asked)
 }
 
-fn body(stream: &mut TcpStream) -> Option<String> {
+/// The body of a request, once all of it is there.
+pub fn body(stream: &mut TcpStream) -> Option<String> {
     let mut bytes = Vec::new();
     let mut piece = [0; 4096];
     loop {

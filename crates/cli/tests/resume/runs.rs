@@ -160,15 +160,23 @@ pub fn metrics(folder: &Path, out: &str) -> Vec<serde_json::Value> {
         .collect()
 }
 
-/// The checkpoints of a run, and the parts of its result.
-fn saved(out: &Path) -> BTreeSet<String> {
-    let names = |folder: &str| {
-        let entries = fs::read_dir(out.join(folder)).into_iter().flatten();
-        entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+/// The checkpoints of a run, and the parts of its result; of rounds, those of all their stages.
+fn saved(out: &Path) -> BTreeSet<PathBuf> {
+    let inside = |folder: &Path| {
+        let entries = fs::read_dir(folder).into_iter().flatten();
+        entries.filter_map(|entry| Some(entry.ok()?.path()))
     };
-    let checkpoints = names("checkpoints").filter(|name| name.starts_with("step-"));
-    let parts = names("parts").filter(|name| !name.starts_with('.'));
-    checkpoints.chain(parts).collect()
+    let starts = |path: &Path, beginnings: &[&str]| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        beginnings
+            .iter()
+            .any(|beginning| name.starts_with(beginning))
+    };
+    let checkpoints = inside(&out.join("checkpoints")).filter(|path| starts(path, &["step-"]));
+    let parts = inside(&out.join("parts")).filter(|path| !starts(path, &["."]));
+    let stages = inside(out).filter(|path| starts(path, &["round-", "sample-", "dpo"]));
+    let of_stages = stages.flat_map(|stage| saved(&stage));
+    checkpoints.chain(parts).chain(of_stages).collect()
 }
 
 fn run_folder(arguments: &[String], folder: &Path) -> PathBuf {

@@ -112,7 +112,7 @@ impl From<Candidate> for Comparison {
 }
 
 /// What is wrong with a row, if anything is.
-fn row_fault(row: &Candidate) -> Option<Fault> {
+pub(super) fn row_fault(row: &Candidate) -> Option<Fault> {
     context_fault(&row.turns, row.image.as_deref()).or_else(|| sampling_fault(&row.sampling))
 }
 

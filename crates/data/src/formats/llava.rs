@@ -13,7 +13,7 @@ use crate::conversation::{Conversation, turn_fault};
 use crate::error::DataError;
 use crate::shown;
 
-const FORMAT: Format = Format {
+pub(super) const FORMAT: Format = Format {
     name: "LLaVA conversations",
     expected: "a JSON list of conversations",
 };

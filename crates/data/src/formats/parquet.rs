@@ -1,5 +1,8 @@
 //! Rows of parquet files, as the Hugging Face hub has them. Images may be inside.
 
+pub(super) mod write;
+
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,11 +25,57 @@ pub(super) fn rows<T: DeserializeOwned>(
     wanted: &[&str],
     embedded: Embedded<'_>,
 ) -> Result<Vec<T>, DataError> {
-    let rows = guarded(path, || read_rows(path, format, wanted, embedded))?;
-    if rows.is_empty() {
+    let mut rows = Vec::new();
+    let share = Cell::new(0.0);
+    each(
+        path,
+        format,
+        Some(wanted),
+        embedded,
+        &share,
+        &mut |i, row| {
+            rows.push(serde_path_to_error::deserialize(row).map_err(|error| {
+                let column = error.path().to_string();
+                fault(path, place_of(i), &column, &error.into_inner(), format)
+            })?);
+            Ok(())
+        },
+    )?;
+    Ok(rows)
+}
+
+/// What is done with a row and its index.
+pub(super) type Take<'a> = &'a mut dyn FnMut(usize, Value) -> Result<(), DataError>;
+
+/// Hands out the rows of a file as [`rows`] reads them, one after the other, so that the file need not fit into the memory;
+/// all columns where none are `wanted`. `share` is that of the rows that have been read.
+pub(super) fn each(
+    path: &Path,
+    format: &Format,
+    wanted: Option<&[&str]>,
+    embedded: Embedded<'_>,
+    share: &Cell<f64>,
+    take: Take<'_>,
+) -> Result<(), DataError> {
+    let n_rows = guarded(path, || {
+        let reader = open(path)?;
+        let n_promised = reader.metadata().file_metadata().num_rows();
+        let columns = reader
+            .get_row_iter(None)
+            .map_err(|error| damaged(path, 0, &error))?;
+        let mut n_rows: u32 = 0;
+        for (i, columns) in columns.enumerate() {
+            let columns = columns.map_err(|error| damaged(path, i, &error))?;
+            n_rows += 1;
+            share.set(f64::from(n_rows) / n_promised.max(1) as f64);
+            take(i, object(&columns, wanted, embedded)?)?;
+        }
+        Ok(n_rows)
+    })?;
+    if n_rows == 0 {
         return Err(empty(path, Place::File, "", format));
     }
-    Ok(rows)
+    Ok(())
 }
 
 /// The names of a file's columns.
@@ -51,7 +100,8 @@ fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, DataError>) -> Resul
         .unwrap_or_else(|_| Err(damaged(path, 0, &"the decoder gave up")))
 }
 
-fn place_of(row: usize) -> Place {
+/// How a row is named in messages.
+pub(super) fn place_of(row: usize) -> Place {
     Place::Row {
         list: None,
         row,
@@ -87,33 +137,16 @@ fn open(path: &Path) -> Result<SerializedFileReader<File>, DataError> {
     SerializedFileReader::new(file).map_err(|error| damaged(path, 0, &error))
 }
 
-fn read_rows<T: DeserializeOwned>(
-    path: &Path,
-    format: &Format,
-    wanted: &[&str],
-    embedded: Embedded<'_>,
-) -> Result<Vec<T>, DataError> {
-    let reader = open(path)?;
-    let columns = reader
-        .get_row_iter(None)
-        .map_err(|error| damaged(path, 0, &error))?;
-    let mut rows = Vec::new();
-    for (i, columns) in columns.enumerate() {
-        let columns = columns.map_err(|error| damaged(path, i, &error))?;
-        let row = object(&columns, wanted, embedded)?;
-        rows.push(serde_path_to_error::deserialize(row).map_err(|error| {
-            let column = error.path().to_string();
-            fault(path, place_of(i), &column, &error.into_inner(), format)
-        })?);
-    }
-    Ok(rows)
-}
-
 /// A row as the JSON that its line would have been; columns that are no part of the format are left out.
-fn object(columns: &Columns, wanted: &[&str], embedded: Embedded<'_>) -> Result<Value, DataError> {
+fn object(
+    columns: &Columns,
+    wanted: Option<&[&str]>,
+    embedded: Embedded<'_>,
+) -> Result<Value, DataError> {
     let mut object = Map::new();
+    let is_wanted = |name: &str| wanted.is_none_or(|wanted| wanted.contains(&name));
     let columns = columns.get_column_iter();
-    for (name, field) in columns.filter(|(name, _)| wanted.contains(&name.as_str())) {
+    for (name, field) in columns.filter(|(name, _)| is_wanted(name)) {
         let value = match (name.as_str(), field) {
             (_, Field::Null) => continue,
             ("images", Field::ListInternal(list)) => {

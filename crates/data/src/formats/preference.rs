@@ -32,7 +32,7 @@ pub(crate) const FORMAT: Format = Format {
 };
 
 #[derive(Serialize, Deserialize)]
-struct Row {
+pub(super) struct Row {
     #[serde(deserialize_with = "text_or_integer")]
     id: String,
     #[serde(
@@ -50,9 +50,9 @@ struct Row {
     preference: Option<Side>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hallucination: Option<bool>,
-    #[serde(default, skip_serializing)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     model_1: Option<String>,
-    #[serde(default, skip_serializing)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     model_2: Option<String>,
 }
 
@@ -183,7 +183,8 @@ fn missing(field: &str) -> Fault {
 }
 
 impl Row {
-    fn comparison(self) -> Result<Comparison, Fault> {
+    /// What the row says.
+    pub(super) fn comparison(self) -> Result<Comparison, Fault> {
         let mut turns = self.conversations;
         let original_answer = turns
             .pop_if(|turn| turn.from == Speaker::Gpt)
@@ -205,26 +206,27 @@ impl Row {
         })
     }
 
-    /// The row of a comparison that was checked to have a preferred side.
-    fn new(preference: &Preference, preferred: Side) -> Self {
-        let mut conversations = preference.turns.clone();
-        conversations.push(Turn::gpt(
-            preference.original_answer.clone().unwrap_or_default(),
-        ));
-        let output = |side: Side| Output::Turn {
-            from: Speaker::Gpt,
-            value: preference.outputs[side.index()].clone(),
-        };
+    /// The row of a comparison, judged or not, without what the format cannot hold.
+    pub(super) fn new(comparison: Comparison) -> Self {
+        let preferred = comparison.preferred();
+        let judgement = comparison.judgement.filter(|_| preferred.is_some());
+        let mut conversations = comparison.turns;
+        conversations.push(Turn::gpt(comparison.original_answer.unwrap_or_default()));
+        let from = Speaker::Gpt;
+        let [output_1, output_2] = comparison.outputs.map(|value| Output::Turn { from, value });
+        let [model_1, model_2] = comparison
+            .models
+            .map_or([None, None], |models| models.map(Some));
         Self {
-            id: preference.id.clone(),
-            image: preference.image.clone(),
+            id: comparison.id,
+            image: comparison.image,
             conversations,
-            output_1: output(Side::First),
-            output_2: output(Side::Second),
-            preference: Some(preferred),
-            hallucination: Some(preference.fewer_hallucinations != Verdict::Tie),
-            model_1: None,
-            model_2: None,
+            output_1,
+            output_2,
+            preference: preferred,
+            hallucination: judgement.map(|said| said.fewer_hallucinations != Verdict::Tie),
+            model_1,
+            model_2,
         }
     }
 }
@@ -264,10 +266,8 @@ pub fn render(path: &Path, preferences: &[Preference]) -> Result<String, DataErr
     Table::list(path, &FORMAT, preferences)
         .not_empty()?
         .each(preference_log::row_fault)?;
-    let rows: Vec<Row> = preferences
-        .iter()
-        .filter_map(|row| row.preferred().map(|side| Row::new(row, side)))
-        .collect();
+    let compared = preferences.iter().cloned().map(Comparison::from);
+    let rows: Vec<Row> = compared.map(Row::new).collect();
     Ok(rows::list_json(&rows) + "\n")
 }
 

@@ -4,6 +4,8 @@
 //! even where the file is cut off in the middle, and no untyped copy of the file is held. Of a list that is too large for
 //! the memory, rows are handed out as they are read ([`each`]).
 
+mod streamed;
+
 use std::fmt;
 use std::io::{self, BufRead as _, BufReader, Write};
 use std::marker::PhantomData;
@@ -15,6 +17,7 @@ use serde::de::{
 use serde::{Deserializer, Serialize};
 use serde_path_to_error::Track;
 
+pub(super) use self::streamed::each_of_any;
 use super::text::{self, Format, empty, fault};
 use crate::error::{DataError, Place, Spot};
 
@@ -284,13 +287,7 @@ pub(super) fn lines<T: DeserializeOwned>(
         if line.trim().is_empty() {
             continue;
         }
-        let mut progress = Progress::default();
-        let mut json = serde_json::Deserializer::from_str(line);
-        let row = Row(&mut progress, PhantomData)
-            .deserialize(&mut json)
-            .and_then(|row| json.end().map(|()| row))
-            .map_err(|error| fault(path, Place::Line(i + 1), &progress.field, &error, format))?;
-        rows.push(row);
+        rows.push(line_row(path, i + 1, line, format)?);
         numbers.push(i + 1);
     }
     if rows.is_empty() {
@@ -299,12 +296,35 @@ pub(super) fn lines<T: DeserializeOwned>(
     Ok((rows, numbers))
 }
 
+/// The row on a line of JSON lines.
+fn line_row<T: DeserializeOwned>(
+    path: &Path,
+    number: usize,
+    line: &str,
+    format: &Format,
+) -> Result<T, DataError> {
+    let mut progress = Progress::default();
+    let mut json = serde_json::Deserializer::from_str(line);
+    Row(&mut progress, PhantomData)
+        .deserialize(&mut json)
+        .and_then(|row| json.end().map(|()| row))
+        .map_err(|error| fault(path, Place::Line(number), &progress.field, &error, format))
+}
+
 /// A row as one line of JSON.
 ///
 /// # Panics
 /// Never for the row types of this crate: they have string keys only, and no fallible serialiser.
 pub(super) fn row_json<T: Serialize>(row: &T) -> String {
     serde_json::to_string(row).expect("rows have string keys only")
+}
+
+/// A row as JSON that more can be done with.
+///
+/// # Panics
+/// As [`row_json`].
+pub(super) fn row_value<T: Serialize>(row: &T) -> serde_json::Value {
+    serde_json::to_value(row).expect("rows have string keys only")
 }
 
 /// Writes a JSON list row by row, in the bytes of [`list_json`] and a line's end.

@@ -82,11 +82,7 @@ pub fn read(path: &Path, format: &Format) -> Result<String, DataError> {
         let line = error.as_bytes()[..good]
             .split(|&byte| byte == b'\n')
             .count();
-        DataError::Syntax {
-            spot: Spot::new(path, Place::Line(line), ""),
-            found: format!("the byte at offset {good} is not UTF-8"),
-            remedy: "convert the file to UTF-8".into(),
-        }
+        not_utf8(path, line, good)
     })?;
     if text.starts_with('\u{feff}') {
         text.remove(0);
@@ -95,6 +91,15 @@ pub fn read(path: &Path, format: &Format) -> Result<String, DataError> {
         return Err(empty(path, Place::File, "", format));
     }
     Ok(text)
+}
+
+/// That a byte of a file is no text.
+pub(crate) fn not_utf8(path: &Path, line: usize, offset: usize) -> DataError {
+    DataError::Syntax {
+        spot: Spot::new(path, Place::Line(line), ""),
+        found: format!("the byte at offset {offset} is not UTF-8"),
+        remedy: "convert the file to UTF-8".into(),
+    }
 }
 
 pub(crate) fn empty(path: &Path, place: Place, list: &str, format: &Format) -> DataError {

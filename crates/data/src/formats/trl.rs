@@ -10,8 +10,12 @@
 //! `prepare_multimodal_messages` of TRL: messages whose content is plain text say nowhere where the images go, and they
 //! go before the first of a user; otherwise there must be as many places as images.
 
+pub(super) mod conversational;
 mod message;
+pub mod messages;
+mod row;
 pub mod unpaired;
+pub mod written;
 
 use std::path::Path;
 
@@ -19,6 +23,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use self::message::{Message, Names, Text};
+pub use self::row::row;
+pub(super) use self::written::message as written_message;
 use super::hub::Set;
 use super::images::Embedded;
 use super::preference_log::context_fault;
@@ -56,7 +62,7 @@ const SET: Set<Row, Comparison> = Set {
 
 /// A row as the files have it.
 #[derive(Deserialize)]
-struct Row {
+pub(super) struct Row {
     #[serde(default)]
     id: Option<Id>,
     #[serde(default)]
@@ -102,7 +108,7 @@ fn refuse<T>(field: &str, found: impl Into<String>) -> Result<T, Fault> {
 }
 
 /// The comparison that row `i` says, the preferred answer first; without an `id` it is called `row-17` at index 17.
-fn comparison(i: usize, mut row: Row) -> Result<Comparison, Fault> {
+pub(super) fn comparison(i: usize, mut row: Row) -> Result<Comparison, Fault> {
     if let (Some(text), None, None) = (&row.text, &row.chosen, &row.y_win) {
         let inner: Inner = serde_json::from_str(text).map_err(|error| {
             (
@@ -171,7 +177,7 @@ fn image_names(
     Ok(names)
 }
 
-fn fault_of(row: &Comparison) -> Option<Fault> {
+pub(super) fn fault_of(row: &Comparison) -> Option<Fault> {
     let image = row.image.as_deref();
     let [chosen, rejected] = &row.outputs;
     context_fault(&row.turns, image)

@@ -39,7 +39,7 @@ impl Default for ImageLimits {
 
 impl ImageLimits {
     /// The bound on the file.
-    pub(super) fn bound(&self) -> Bound {
+    pub(crate) fn bound(&self) -> Bound {
         Bound {
             max_bytes: self.max_bytes,
             action: "read the image",

@@ -1,5 +1,6 @@
 //! A small valid text of every format, and what its damages must be answered with.
 
+mod messages;
 mod pairs;
 
 use std::path::Path;
@@ -754,6 +755,7 @@ pub const CASES: &[Case] = &[
         ],
     },
     pairs::UNPAIRED_CASE,
+    messages::MESSAGES_CASE,
     Case {
         name: "trl.jsonl",
         read: |path| trl::read(path, &mut |_| unreachable!("no image is inside")).map(drop),

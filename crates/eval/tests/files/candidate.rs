@@ -75,10 +75,7 @@ pub fn ask(eval_run: &EvalRun) -> Result<Vec<PathBuf>, EvalError> {
 
 /// Asks everything and scores it, the judge saying always the same.
 pub fn ask_and_score(eval_run: &EvalRun, reply: &'static str) -> (Vec<Verdict>, Scored, usize) {
-    let judge = Constant {
-        reply,
-        asked: Mutex::default(),
-    };
+    let judge = Constant::saying(reply);
     let session = JudgeSession {
         judge: &judge,
         templates: &Templates::default(),
@@ -112,9 +109,18 @@ pub fn ask_and_score(eval_run: &EvalRun, reply: &'static str) -> (Vec<Verdict>, 
 }
 
 /// A judge with one opinion.
-struct Constant {
+pub struct Constant {
     reply: &'static str,
     asked: Mutex<Vec<String>>,
+}
+
+impl Constant {
+    pub fn saying(reply: &'static str) -> Self {
+        Self {
+            reply,
+            asked: Mutex::default(),
+        }
+    }
 }
 
 impl Judge for Constant {

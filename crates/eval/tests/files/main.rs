@@ -4,3 +4,4 @@ mod candidate;
 mod own_images;
 mod real_files;
 mod resuming;
+mod suite;

@@ -25,14 +25,9 @@ fn value(row: &Row, cell: &Cell) -> String {
         .map_or_else(|| "–".to_owned(), |value| number(value, row.decimals))
 }
 
-fn interval(row: &Row, cell: &Cell) -> String {
-    let ends = |[low, high]: [f64; 2]| {
-        format!(
-            "[{}, {}]",
-            number(low, row.decimals),
-            number(high, row.decimals)
-        )
-    };
+fn interval(decimals: usize, cell: &Cell) -> String {
+    let ends =
+        |[low, high]: [f64; 2]| format!("[{}, {}]", number(low, decimals), number(high, decimals));
     cell.ci95.map_or_else(String::new, ends)
 }
 
@@ -61,7 +56,7 @@ pub(super) fn rows(runs: &[String], rows: &[Row]) -> String {
         let cells = row
             .cells
             .iter()
-            .map(|cell| format!("{} {}", value(row, cell), interval(row, cell)));
+            .map(|cell| format!("{} {}", value(row, cell), interval(row.decimals, cell)));
         let mut line = vec![head.to_owned(), name(row)];
         line.extend(cells.map(|text| text.trim_end().to_owned()));
         lines.push((line, begins));
@@ -198,7 +193,8 @@ pub(super) fn markdown(runs: &[String], rows: &[Row]) -> String {
             .cells
             .iter()
             .map(|cell| {
-                let text = format!("{} {}{}", value(row, cell), interval(row, cell), star(cell));
+                let ends = interval(row.decimals, cell);
+                let text = format!("{} {ends}{}", value(row, cell), star(cell));
                 text.trim_end().to_owned()
             })
             .collect();
@@ -232,14 +228,16 @@ pub(super) fn latex(runs: &[String], rows: &[Row]) -> String {
             text += "\\midrule\n";
         }
         let head = if begins { row.benchmark.label() } else { "" };
-        let cells: Vec<String> = row.cells.iter().map(|cell| tex_cell(row, cell)).collect();
+        let cells = row.cells.iter().map(|cell| tex_cell(row.decimals, cell));
+        let cells: Vec<String> = cells.collect();
         let line = [head.to_owned(), tex(name(row).trim()), cells.join(" & ")].join(" & ");
         text += &(line + " \\\\\n");
     }
     text + "\\bottomrule\n\\end{tabular}\n"
 }
 
-fn tex_cell(row: &Row, cell: &Cell) -> String {
+/// A number with its interval.
+pub(super) fn tex_cell(decimals: usize, cell: &Cell) -> String {
     let Some(value) = cell.value else {
         return "--".to_owned();
     };
@@ -248,17 +246,17 @@ fn tex_cell(row: &Row, cell: &Cell) -> String {
     } else {
         ""
     };
-    let ends = interval(row, cell);
+    let ends = interval(decimals, cell);
     let ends = if ends.is_empty() {
         ends
     } else {
         format!(" {{\\scriptsize {ends}}}")
     };
-    format!("${}{star}${ends}", number(value, row.decimals))
+    format!("${}{star}${ends}", number(value, decimals))
 }
 
 /// Text in which nothing is a command.
-fn tex(text: &str) -> String {
+pub(super) fn tex(text: &str) -> String {
     let character = |c: char| match c {
         '&' | '%' | '$' | '#' | '_' | '{' | '}' => format!("\\{c}"),
         '\\' => "\\textbackslash{}".to_owned(),

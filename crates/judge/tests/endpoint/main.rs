@@ -6,4 +6,5 @@ mod misbehaviour;
 mod money;
 mod preferences;
 mod raters;
+mod sentences;
 mod stub;

@@ -91,9 +91,11 @@ impl Reading {
     }
 
     /// Writes LLaVA's formats in both languages: as candor's, because a folder's name may no longer say which it is,
-    /// and as Jinja.
+    /// and as Jinja. A checkpoint's own template, which a trained model's folder has in candor's file alone, is written as
+    /// Jinja for others as well.
     fn write_template(&self, folder: &Path, new_tokenizer: bool) -> Result<(), ModelError> {
         let template = folder.join(TEMPLATE);
+        let is_candors = template.exists() && !folder.join("chat_template.json").exists();
         // The settings that a Jinja template runs with are the tokenizer's.
         let says_itself = matches!(self.template, Template::Jinja(_)) && !new_tokenizer;
         if !template.exists() && !says_itself {
@@ -107,7 +109,11 @@ impl Reading {
         } else {
             ""
         };
-        match self.template.as_jinja(space) {
+        let jinja = match &self.template {
+            Template::Jinja(own) => own.alone().filter(|_| is_candors).map(str::to_owned),
+            other => other.as_jinja(space),
+        };
+        match jinja {
             Some(jinja) if !chat.exists() => Ok(atomic::write(&chat, jinja.as_bytes())?),
             _ => Ok(()),
         }

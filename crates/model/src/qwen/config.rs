@@ -5,6 +5,7 @@
 //! candor does not need is kept, and written again.
 
 mod check;
+mod fresh;
 mod rope;
 mod vision;
 
@@ -13,6 +14,7 @@ use std::path::Path;
 use serde::{Deserialize as _, Serialize, Serializer};
 use serde_json::{Value, json};
 
+pub use self::fresh::{QwenSizes, TowerBlocks};
 use self::rope::Rope;
 pub use self::vision::QwenVisionConfig;
 pub(super) use self::vision::THETA;

@@ -1,9 +1,14 @@
-//! LLaVA's formats as Jinja chat templates, for tools that know no other.
+//! LLaVA's formats as Jinja chat templates, for tools that know no other; and Qwen-VL's, which candor knows as Jinja alone.
 //!
 //! What they render is what [`super::formats`] renders (tested here and, by `parity/run exports`, in transformers),
 //! with one addition: a system message takes the place of the format's own.
 
-use super::Template;
+use std::collections::BTreeMap;
+
+use super::chat::Source;
+use super::{ChatTemplate, Template};
+use crate::ModelError;
+use crate::tokenizer::PLACEHOLDERS;
 
 /// What a message says, be it text in which `<image>` stands or a list of parts.
 const SAID: &str = "\
@@ -16,6 +21,19 @@ const SAID: &str = "\
       {%- set all.text = all.text + ('<image>\\n' if part['type'] == 'image' else part['text']) -%}
     {%- endfor -%}
     {{- all.text | trim | replace('<image>', '<image>SPACE') -}}
+  {%- endif -%}
+{%- endmacro -%}
+";
+
+/// The same where an image stands between marks of its own and nothing comes after them, as in Qwen-VL's own templates.
+const SAID_WITH_MARKS: &str = "\
+{%- macro said(content) -%}
+  {%- if content is string -%}
+    {{- content | trim -}}
+  {%- else -%}
+    {%- for part in content -%}
+      {{- '<|vision_start|><|image_pad|><|vision_end|>' if part['type'] == 'image' else part['text'] -}}
+    {%- endfor -%}
   {%- endif -%}
 {%- endmacro -%}
 ";
@@ -94,22 +112,43 @@ impl Template {
             Self::Plain | Self::Jinja(_) => return None,
         };
         let spaced = |part: &str| part.replace("SPACE", space);
-        // The strings of JSON are strings of Jinja.
-        let sentence = serde_json::Value::from(system.as_str()).to_string();
-        let system = SYSTEM.replace("SENTENCE", &sentence);
-        Some(format!("{}{system}{}", spaced(SAID), spaced(turns)))
+        Some(spaced(SAID) + &beginning(system) + &spaced(turns))
     }
+
+    /// ChatML as [`Template::Qwen`] has it, with the marks that Qwen-VL has around an image: the template of a model of that
+    /// family that is made anew. The system sentence may be empty.
+    ///
+    /// # Errors
+    /// The system sentence holds what stands for an image.
+    pub fn qwen_vl(system: &str) -> Result<Self, ModelError> {
+        let refuse = |problem: String| ModelError::Prompt {
+            sample: "system sentence".to_owned(),
+            problem,
+            remedy: "take what stands for an image out of the system sentence",
+        };
+        if let Some(placeholder) = PLACEHOLDERS.iter().find(|word| system.contains(*word)) {
+            return Err(refuse(format!("it holds `{placeholder}`")));
+        }
+        let jinja = [SAID_WITH_MARKS, beginning(system).as_str(), QWEN].concat();
+        let tokens = [("eos_token", "<|im_end|>"), ("pad_token", "<|endoftext|>")];
+        let tokens = tokens.map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let source = Source::new(jinja, BTreeMap::from(tokens), false);
+        let template = ChatTemplate::try_from(source).map_err(refuse)?;
+        Ok(Self::Jinja(template))
+    }
+}
+
+/// What finds the system sentence, this one unless a message has another.
+fn beginning(system: &str) -> String {
+    // The strings of JSON are strings of Jinja.
+    SYSTEM.replace("SENTENCE", &serde_json::Value::from(system).to_string())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use candor_data::{Conversation, Turn};
 
     use super::*;
-    use crate::template::ChatTemplate;
-    use crate::template::chat::Source;
 
     #[test]
     fn both_languages_render_the_same() {
@@ -149,5 +188,33 @@ mod tests {
             }
         }
         assert_eq!(Template::Plain.as_jinja(""), None);
+    }
+
+    #[test]
+    fn qwen_vls_images_stand_between_their_marks() {
+        let conversation = Conversation {
+            id: "x".to_owned(),
+            image: Some("x.png".to_owned()),
+            turns: vec![
+                Turn::human("<image>\nWhat is it?"),
+                Turn::gpt(" A dog."),
+                Turn::human("Which colour?"),
+            ],
+        };
+        let turns = "<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>What is it?<|im_end|>\n\
+                     <|im_start|>assistant\nA dog.<|im_end|>\n<|im_start|>user\nWhich colour?<|im_end|>\n\
+                     <|im_start|>assistant\n";
+        let rendered = Template::qwen_vl("")
+            .unwrap()
+            .render(&conversation)
+            .unwrap();
+        assert_eq!(rendered.text, turns);
+        let said = rendered.assistant.iter().map(|&(a, b)| &turns[a..b]);
+        assert_eq!(said.collect::<Vec<_>>(), ["A dog.<|im_end|>"]);
+        let kind = Template::qwen_vl("Be kind.").unwrap();
+        let system = "<|im_start|>system\nBe kind.<|im_end|>\n".to_owned();
+        assert_eq!(kind.render(&conversation).unwrap().text, system + turns);
+        let problem = Template::qwen_vl("<|image_pad|>").unwrap_err().to_string();
+        assert!(problem.contains("holds `<|image_pad|>`"), "{problem}");
     }
 }

@@ -160,6 +160,12 @@ impl ChatTemplate {
         Ok(self)
     }
 
+    /// The Jinja, where it says all of the text by itself: nothing is put before a conversation.
+    pub(crate) fn alone(&self) -> Option<&str> {
+        let source = &self.source;
+        source.system.is_none().then_some(source.template.as_str())
+    }
+
     /// Renders a conversation.
     ///
     /// # Errors

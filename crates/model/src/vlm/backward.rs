@@ -17,6 +17,8 @@ pub enum Activations {
     Keep,
     /// Only each block's input; blocks run a second time going backward (gradient checkpointing).
     Recompute,
+    /// The same of the first so many blocks; all that the others computed is kept.
+    RecomputeFirst(usize),
 }
 
 impl Vlm {
@@ -86,13 +88,22 @@ impl Vlm {
                 }
                 computed
             }
-            Activations::Recompute => self.backward_recomputing(embedded, deep, block, loss),
+            Activations::Recompute => {
+                self.backward_recomputing(self.decoder.n_blocks(), embedded, deep, block, loss)
+            }
+            Activations::RecomputeFirst(n) => {
+                // What is added after a block goes back through the projector with all the rest, and once.
+                let first = n.max(deep.map_or(0, Deep::n_layers));
+                let first = first.min(self.decoder.n_blocks());
+                self.backward_recomputing(first, embedded, deep, block, loss)
+            }
         })
     }
 
-    /// Gradient checkpointing without touching autograd's inner workings: the chain rule block by block.
+    /// Gradient checkpointing of the first blocks without touching autograd's inner workings: the chain rule block by block.
     fn backward_recomputing<T>(
         &self,
+        first: usize,
         embedded: &Tensor,
         deep: Option<&Deep>,
         block: impl Fn(usize, &Tensor) -> Tensor,
@@ -100,7 +111,7 @@ impl Vlm {
     ) -> T {
         let mut inputs = vec![embedded.detach()];
         tch::no_grad(|| {
-            for layer in 0..self.decoder.n_blocks() {
+            for layer in 0..first {
                 inputs.push(Deep::add(deep, layer, block(layer, &inputs[layer])));
             }
         });
@@ -108,11 +119,13 @@ impl Vlm {
         let Some(last) = inputs.pop().map(leaf) else {
             unreachable!("the embedding is always there")
         };
-        let (value, computed) = loss(&last);
+        let kept = first..self.decoder.n_blocks();
+        let x = kept.fold(last.shallow_clone(), |x, layer| block(layer, &x));
+        let (value, computed) = loss(&x);
         value.backward();
         let mut gradient = last.grad();
         let mut reached = Vec::new();
-        for layer in (0..self.decoder.n_blocks()).rev() {
+        for layer in (0..first).rev() {
             let Some(input) = inputs.pop().map(leaf) else {
                 unreachable!("one input for each block")
             };

@@ -58,20 +58,25 @@ pub(crate) fn sample(recipe: &SampleRecipe, config: &ModelConfig) -> Option<Boun
 
 /// A reward model, where the steps or the pairs are given.
 pub(crate) fn reward(recipe: &RewardRecipe) -> Option<Bound> {
-    let pair = 2 * recipe.max_tokens as u64;
-    let (batch, n_train) = (recipe.batch as u64, recipe.comparisons.n_train);
-    let rows = "comparisons trained on, if there are so many";
-    judged(recipe.length, n_train, batch, pair, rows)
+    let (responses, rows) = trained_on(&recipe.judgements);
+    let row = responses * recipe.max_tokens as u64;
+    let (batch, n_train) = (recipe.batch as u64, recipe.judgements.n_train());
+    judged(recipe.length, n_train, batch, row, rows)
 }
 
 /// Learning from preferences, where the steps or the rows are given; `row` is one of the full length.
 pub(crate) fn dpo(recipe: &DpoRecipe, row: u64) -> Option<Bound> {
     let (batch, n_train) = (recipe.batch as u64, recipe.judgements.n_train());
-    let rows = match recipe.judgements {
-        Judgements::Comparisons(_) => "comparisons trained on, if there are so many",
-        Judgements::Rated(_) => "rated answers trained on, if there are so many",
-    };
+    let (_, rows) = trained_on(&recipe.judgements);
     judged(recipe.length, n_train, batch, row, rows)
+}
+
+/// The answers of a row, and what rows are called where only the recipe says how many there are.
+fn trained_on(judgements: &Judgements) -> (u64, &'static str) {
+    match judgements {
+        Judgements::Comparisons(_) => (2, "comparisons trained on, if there are so many"),
+        Judgements::Rated(_) => (1, "rated answers trained on, if there are so many"),
+    }
 }
 
 fn judged(

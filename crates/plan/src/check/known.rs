@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use candor_data::image::PixelBounds;
 use candor_model::{LoraConfig, Reading};
 use candor_run::Workload;
-use candor_train::{BasePrecision, SEEN_ANEW};
+use candor_train::{BasePrecision, FeaturePlace, SEEN_ANEW};
 
 use super::Plan;
 use super::bound::Bound;
@@ -104,15 +104,18 @@ pub(super) fn images_of_a_row(workload: Option<&Workload>) -> u64 {
 /// Bytes that are kept of the images.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OfImages {
-    /// All of them.
+    /// Those in memory.
     pub bytes: u64,
+    /// Those on disk.
+    pub disk_bytes: u64,
     /// Those that ranks encode for each other: images that an adapter's tower sees anew are read by every rank itself.
     pub shared_bytes: u64,
 }
 
-/// What is kept of the images for each base, with whether an adapter changes its tower.
+/// What is kept of the images for each base, with whether an adapter changes its tower; features are kept at `place`.
 pub(super) fn features(
     bases: &[(Budget<'_>, bool)],
+    place: &FeaturePlace,
     workload: Option<&Workload>,
     plan: &mut Plan,
 ) -> OfImages {
@@ -130,21 +133,32 @@ pub(super) fn features(
     }
     let of = |n: u64| {
         let encoded = bases.iter().filter(|(_, seen_anew)| !seen_anew);
+        let encoded: Vec<u64> = encoded.map(|(budget, _)| budget.features(n)).collect();
         let anew = bases.iter().filter(|(_, seen_anew)| *seen_anew);
-        let shared_bytes: u64 = encoded.map(|(budget, _)| budget.features(n)).sum();
         let pixels: u64 = anew.map(|(budget, _)| budget.pixels(n)).sum();
+        let shared_bytes: u64 = encoded.iter().sum();
+        let on_disk = encoded.iter().filter(|bytes| place.is_disk(**bytes));
+        let disk_bytes: u64 = on_disk.sum();
         OfImages {
-            bytes: shared_bytes + pixels,
+            bytes: shared_bytes - disk_bytes + pixels,
+            disk_bytes,
             shared_bytes,
         }
     };
     if let Some(workload) = workload {
-        return of(workload.images.different);
+        let found = of(workload.images.different);
+        if found.disk_bytes > 0 {
+            plan.note(format!(
+                "{:.2} GB of features of images are kept on disk (`run.features`)",
+                found.disk_bytes as f64 / 1e9
+            ));
+        }
+        return found;
     }
-    let thousand = of(1000).bytes;
+    let thousand = of(1000);
     plan.note(format!(
         "the features of the images come on top: {:.2} GB for every 1000",
-        thousand as f64 / 1e9
+        (thousand.bytes + thousand.disk_bytes) as f64 / 1e9
     ));
     of(0)
 }

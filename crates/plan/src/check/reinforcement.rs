@@ -111,10 +111,11 @@ pub(crate) fn rl(
     let trained = critic.map_or(policy_adapter, |_| policy_adapter.and(judge_adapter));
     // Those that are trained, the reference and the reward model's.
     let adapters = trained.bytes + policy_adapter.bytes + judge_adapter.bytes;
-    let of_images = features(&bases, workload.as_ref(), &mut plan);
+    let place = &recipe.session.features;
+    let of_images = features(&bases, place, workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
         weights_bytes: bases.iter().map(|(base, _)| base.weights()).sum::<u64>() + adapters,
-        trained_bytes: trained.optimizer(recipe.session.lanes),
+        trained_bytes: trained.optimizer(recipe.session.lanes, recipe.session.states),
         features_bytes: of_images.bytes,
         work_bytes: phases.into_iter().max().unwrap_or(0),
     });

@@ -9,7 +9,7 @@ use candor_reward::RewardRecipe;
 use candor_run::Workload;
 use candor_sample::SampleRecipe;
 use candor_sft::{Files, GroundRecipe, SftRecipe, Tune};
-use candor_train::{BasePrecision, Judgements, Length, LoraStart, Shard};
+use candor_train::{BasePrecision, FeaturePlace, Judgements, Length, LoraStart, Shard};
 
 use super::known::{
     OfImages, budget, counted, features, images_of_a_row, known_lora, longest, model, targets,
@@ -19,7 +19,7 @@ use super::{Plan, bound, check_lanes};
 use crate::PlanError;
 use crate::memory::{Budget, CROSS_ENTROPY, IMAGES_PER_PASS, Memory, Pass};
 use crate::sharing::{Sharing, Training};
-use crate::trained::{States, Trained};
+use crate::trained::{Held, Trained};
 
 /// Plans supervised fine-tuning.
 pub(crate) fn sft(
@@ -66,7 +66,10 @@ pub(crate) fn sft(
         .iter()
         .chain(held_out)
         .flat_map(|source| match &source.files {
-            Files::Llava(path) | Files::AOkvqa { path, .. } | Files::Flickr30k(path) => vec![path],
+            Files::Llava(path)
+            | Files::Messages(path)
+            | Files::AOkvqa { path, .. }
+            | Files::Flickr30k(path) => vec![path],
             Files::VqaV2 {
                 questions,
                 annotations,
@@ -78,10 +81,11 @@ pub(crate) fn sft(
     })?;
     let budget = budget(&known, recipe.base_precision);
     let longest = longest(workload.as_ref(), recipe.max_tokens as u64);
-    let rows = recipe.micro_batch as u64;
+    let rows = recipe.pass.rows as u64;
+    let (n_tokens, image) = (recipe.pass.most_tokens(longest), budget.image_tokens());
     let pass = Pass {
-        n_tokens: rows * longest,
-        n_targets: rows * targets(workload.as_ref(), longest, budget.image_tokens()),
+        n_tokens,
+        n_targets: n_tokens.min(rows * targets(workload.as_ref(), longest, image)),
         n_images: rows * images_of_a_row(workload.as_ref()),
         activations: recipe.activations,
     };
@@ -96,27 +100,34 @@ pub(crate) fn sft(
     let kept = (budget, lora.as_ref().is_some_and(|lora| lora.with_tower));
     // What is trained as the model itself has it, whose best state so far is a copy of that.
     let in_bf16 = lora.is_none() && recipe.base_precision == BasePrecision::Bf16;
-    let held = trained.bytes / (1 + u64::from(in_bf16));
-    let cut = [recipe.batch, recipe.micro_batch];
-    let states = States::of(&sizes, &recipe.session, n_ranks, cut, in_bf16);
+    let held_by_passes = trained.bytes / (1 + u64::from(in_bf16));
+    // As many passes as there can be.
+    let cut = [recipe.batch, recipe.pass.rows_of(longest as usize)];
+    let held = Held::of(&sizes, &recipe.session, n_ranks, cut, in_bf16);
     let keeps_best = recipe
         .evaluation
         .as_ref()
         .is_some_and(|evaluation| evaluation.keep_best);
-    let best = if keeps_best { held } else { 0 };
-    let of_images = features(&[kept], workload.as_ref(), &mut plan);
+    let best = if keeps_best { held_by_passes } else { 0 };
+    let place = &recipe.session.features;
+    let of_images = features(&[kept], place, workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
         weights_bytes: budget.weights() + adapter + best,
-        trained_bytes: states.bytes,
+        trained_bytes: held.bytes,
         features_bytes: of_images.bytes,
         work_bytes: training
-            .max(states.giving_bytes)
+            .max(held.giving_bytes)
             .max(budget.encoding(IMAGES_PER_PASS)),
     });
     let training = Training {
         kept_bytes: best,
-        shared_out: (recipe.session.shard == Shard::Zero2).then_some(held),
-        ..Training::new(lanes, cut, trained, of_images.shared_bytes)
+        shared_out: (recipe.session.shard == Shard::Zero2).then_some(held_by_passes),
+        ..Training::new(
+            lanes,
+            [recipe.batch, recipe.pass.rows],
+            trained,
+            of_images.shared_bytes,
+        )
     };
     plan.share(n_ranks, &training);
     Ok(plan)
@@ -216,32 +227,39 @@ pub(crate) fn reward(
     };
     let facts = recipe.facts.iter();
     let facts = facts.filter(|_| recipe.wording.prompt.with_facts());
-    let files = recipe.comparisons.files.iter().map(|file| &file.path);
-    let files = files.chain(facts);
+    let files = recipe.judgements.paths().into_iter().chain(facts);
     let workload = counted(files, &known, &mut plan, bound::reward(recipe), |reading| {
         Ok(candor_reward::workload(recipe, reading)?)
     })?;
     let budget = budget(&known, recipe.base_precision);
-    let pair = longest(workload.as_ref(), 2 * recipe.max_tokens as u64);
+    let responses = if recipe.learns_from_rated() { 1 } else { 2 };
+    let pair = longest(workload.as_ref(), responses * recipe.max_tokens as u64);
     let pass = Pass {
-        n_tokens: recipe.micro_batch as u64 * pair,
+        n_tokens: recipe.pass.most_tokens(pair),
         n_targets: 0,
-        n_images: recipe.micro_batch as u64 * images_of_a_row(workload.as_ref()),
+        n_images: recipe.pass.rows as u64 * images_of_a_row(workload.as_ref()),
         activations: recipe.activations,
     };
     let training = budget.training(pass, Some(&lora), CROSS_ENTROPY);
     let trained = budget.adapter(&lora);
-    let of_images = features(&[(budget, lora.with_tower)], workload.as_ref(), &mut plan);
+    let kept = (budget, lora.with_tower);
+    let place = &recipe.session.features;
+    let of_images = features(&[kept], place, workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
         // The best adapter so far is kept beside the one that is trained.
         weights_bytes: budget.weights() + 2 * trained.bytes,
-        trained_bytes: trained.optimizer(lanes),
+        trained_bytes: trained.optimizer(lanes, recipe.session.states),
         features_bytes: of_images.bytes,
         work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
     });
     let training = Training {
         kept_bytes: trained.bytes,
-        ..Training::new(lanes, cut, trained, of_images.shared_bytes)
+        ..Training::new(
+            lanes,
+            [recipe.batch, recipe.pass.rows],
+            trained,
+            of_images.shared_bytes,
+        )
     };
     plan.share(n_ranks, &training);
     Ok(plan)
@@ -292,11 +310,13 @@ pub(crate) fn dpo(
         |reading| Ok(candor_dpo::workload(recipe, reading)?),
     )?;
     let budget = budget(&known, recipe.base_precision);
-    let rows = recipe.micro_batch as u64;
+    let rows = recipe.pass.rows as u64;
     let longest = longest(workload.as_ref(), times * answers);
+    let n_tokens = recipe.pass.most_tokens(longest);
+    let image = times * budget.image_tokens();
     let pass = Pass {
-        n_tokens: rows * longest,
-        n_targets: rows * targets(workload.as_ref(), longest, times * budget.image_tokens()),
+        n_tokens,
+        n_targets: n_tokens.min(rows * targets(workload.as_ref(), longest, image)),
         n_images: rows * times * images_of_a_row(workload.as_ref()),
         activations: recipe.activations,
     };
@@ -305,28 +325,34 @@ pub(crate) fn dpo(
         |lora| budget.adapter_sizes(lora),
     );
     let trained = Trained::of(sizes.iter().copied());
-    let cut = [recipe.batch, recipe.micro_batch];
-    let states = States::of(&sizes, &recipe.session, n_ranks, cut, false);
+    let cut = [recipe.batch, recipe.pass.rows_of(longest as usize)];
+    let held = Held::of(&sizes, &recipe.session, n_ranks, cut, false);
     let adapter = lora.as_ref().map_or(0, |lora| budget.adapter(lora).bytes);
     let training = budget.training(pass, lora.as_ref(), CROSS_ENTROPY);
-    // Spoilt images have features of their own, but those of other rows.
+    // Spoilt images have features of their own, which are kept in memory, but those of other rows.
     let copies = match objective.image_negative {
         Some(ImageNegative::Crop | ImageNegative::Blank) => 2,
         Some(ImageNegative::Other) | None => 1,
     };
     let kept = (budget, lora.as_ref().is_some_and(|lora| lora.with_tower));
-    let of_images = features(&[kept], workload.as_ref(), &mut plan);
+    let place = &recipe.session.features;
+    let of_images = features(&[kept], place, workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
         weights_bytes: budget.weights() + adapter,
-        trained_bytes: states.bytes,
-        features_bytes: copies * of_images.bytes,
+        trained_bytes: held.bytes,
+        features_bytes: copies * of_images.bytes + (copies - 1) * of_images.disk_bytes,
         work_bytes: training
-            .max(states.giving_bytes)
+            .max(held.giving_bytes)
             .max(budget.encoding(IMAGES_PER_PASS)),
     });
     let training = Training {
         shared_out: (recipe.session.shard == Shard::Zero2).then_some(trained.bytes),
-        ..Training::new(lanes, cut, trained, copies * of_images.shared_bytes)
+        ..Training::new(
+            lanes,
+            [recipe.batch, recipe.pass.rows],
+            trained,
+            copies * of_images.shared_bytes,
+        )
     };
     plan.share(n_ranks, &training);
     if objective.loss.has_reference() {
@@ -345,7 +371,7 @@ pub(crate) fn ground(path: &Path, recipe: &GroundRecipe, n_ranks: u64) -> Plan {
     let images = recipe.n_steps * recipe.batch_images as u64;
     plan.note(format!(
         "{images} images of {} patches are trained on",
-        recipe.model.n_view_rows()
+        recipe.model.n_patches()
     ));
     if n_ranks > 1 {
         plan.note("`candor ground` is not shared: it runs on one rank");
@@ -377,7 +403,7 @@ impl Speaking<'_> {
         let writing = budget.writing(self.batch_rows as u64, longest(workload, bound));
         let lora = self.adapter.map(|folder| known_lora(made, folder, plan));
         let kept = (budget, lora.as_ref().is_some_and(|lora| lora.with_tower));
-        let of_images = features(&[kept], workload, plan);
+        let of_images = features(&[kept], &FeaturePlace::memory(), workload, plan);
         let memory = Memory {
             weights_bytes: budget.weights() + lora.map_or(0, |lora| budget.adapter(&lora).bytes),
             features_bytes: of_images.bytes,

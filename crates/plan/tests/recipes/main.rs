@@ -78,7 +78,9 @@ fn every_shipped_recipe_is_without_mistakes() {
             .any(|word| head.contains(word));
         assert!(hardware, "{} does not say what it needs", recipe.display());
     }
-    let all = ["dpo", "eval", "ground", "reward", "rl", "sample", "sft"];
+    let all = [
+        "dpo", "eval", "ground", "reward", "rl", "rounds", "sample", "sft",
+    ];
     assert!(stages.keys().eq(all.iter()), "{stages:?}");
 }
 

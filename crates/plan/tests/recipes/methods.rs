@@ -20,6 +20,7 @@ fn a_method_has_a_recipe_that_says_what_of_its_paper_it_is() {
         ("dpo/4-orpo.toml", "2403.07691"),
         ("dpo/4-rlaif-v.toml", "2405.17220"),
         ("dpo/4-rlhf-v.toml", "2312.00849"),
+        ("dpo/4-rounds.toml", "2405.17220"),
         ("dpo/4-sentinel.toml", "2507.12455"),
         ("dpo/4-simpo.toml", "2405.14734"),
         ("grpo/5-dapo.toml", "2503.14476"),

@@ -1,6 +1,7 @@
 //! Recipes: everything wrong is reported at once, with line and key.
 
 mod elements;
+mod parts;
 
 use std::fs;
 

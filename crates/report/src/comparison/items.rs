@@ -193,10 +193,10 @@ fn about(benchmark: Benchmark) -> Value {
     json!({"key": benchmark.key(), "label": benchmark.label(), "measures": measures})
 }
 
-/// Where images may be: the folder that was named, or those that the runs name.
+/// Where images may be: the folders that were named, or those that the runs name.
 fn folders(compared: &ComparedRuns<'_>) -> Vec<PathBuf> {
-    if let Some(folder) = &compared.images {
-        return vec![folder.clone()];
+    if !compared.images.is_empty() {
+        return compared.images.clone();
     }
     let mut folders: Vec<PathBuf> = compared
         .runs

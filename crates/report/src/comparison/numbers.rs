@@ -78,7 +78,7 @@ pub(crate) fn table(rows: &[&Row], series: &[Series], label: &str, titled: bool)
                             tr.group { th colspan=(series.len() + 1) scope="colgroup" { (row.benchmark.label()) } }
                         }
                         tr {
-                            th scope="row" { (name(row, titled)) (arrow(row)) }
+                            th scope="row" { (name(row, titled)) (arrow(row.higher_is_better)) }
                             @for (one, cell) in series.iter().zip(&row.cells) { td { (measured(row, one, cell)) } }
                         }
                     }
@@ -96,8 +96,9 @@ fn name(row: &Row, titled: bool) -> &str {
     }
 }
 
-fn arrow(row: &Row) -> &'static str {
-    match row.higher_is_better {
+/// Which way a number is good.
+pub(crate) fn arrow(higher_is_better: Option<bool>) -> &'static str {
+    match higher_is_better {
         Some(true) => "\u{a0}↑",
         Some(false) => "\u{a0}↓",
         None => "",
@@ -108,20 +109,22 @@ fn measured(row: &Row, series: &Series, cell: &Cell) -> Markup {
     let Some(value) = cell.value else {
         return html! { "–" };
     };
-    let ends = |[low, high]: [f64; 2]| {
-        format!(
-            "{} to {}",
-            number(low, row.decimals),
-            number(high, row.decimals)
-        )
-    };
     html! {
         a.value href=(series.link(row)) { (number(value, row.decimals)) }
+        (uncertainty(cell, row.decimals))
+    }
+}
+
+/// The interval of a number, and how it differs from the first run's.
+pub(crate) fn uncertainty(cell: &Cell, decimals: usize) -> Markup {
+    let ends =
+        |[low, high]: [f64; 2]| format!("{} to {}", number(low, decimals), number(high, decimals));
+    html! {
         @if let Some(ci95) = cell.ci95 { span.interval { (ends(ci95)) } }
         @if let Some(found) = cell.against_first.filter(|found| !found.is_void()) {
             @if let (Some(by), Some(p)) = (found.difference, found.p) {
                 span.interval.against {
-                    (signed(by, row.decimals)) @if let Some(ci95) = found.ci95 { " [" (ends(ci95)) "]" }
+                    (signed(by, decimals)) @if let Some(ci95) = found.ci95 { " [" (ends(ci95)) "]" }
                 }
                 span.interval.against { (chance(p)) @if p < 0.05 { " *" } }
             }

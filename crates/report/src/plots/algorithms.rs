@@ -37,7 +37,8 @@ impl Algorithm {
 }
 
 /// Its class, and whether it is drawn hollow and broken.
-fn class(row: &AlgorithmRow) -> String {
+#[must_use]
+pub(crate) fn class(row: &AlgorithmRow) -> String {
     let hollow = if row.facts == Some(false) {
         " hollow"
     } else {

@@ -13,7 +13,7 @@ use crate::summary::Policy;
 use crate::svg::scale::number;
 
 /// Decides what the intervals draw: with the same demos always the same.
-const SEED: u64 = 0;
+pub(super) const SEED: u64 = 0;
 
 /// A claim with what the numbers say of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]

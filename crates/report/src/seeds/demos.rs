@@ -28,6 +28,8 @@ pub(crate) struct Demo {
     pub curves: Variants<Curve>,
     /// The verdicts on the answers of its policies, those that were evaluated.
     policies: Vec<(Policy, Run)>,
+    /// The same of the policies of its algorithms, by the algorithm's name.
+    algorithms: Vec<(String, Run)>,
     /// What its reward models make of the comparisons that nothing was chosen by.
     held_out: Variants<Vec<Scored>>,
 }
@@ -92,20 +94,29 @@ const OTHER_FOLDER: &str = "name one finished demo for each seed";
 
 impl Demo {
     fn read(folder: &Path) -> Result<Self, ReportError> {
+        let evaluated = |policy: &str| {
+            let run = folder.join("eval").join(policy);
+            let is_there = run.join("verdicts").exists();
+            is_there.then(|| Run::open(&run)).transpose()
+        };
+        let summary: Summary = files::json(&folder.join("summary.json"))?;
         let mut policies = Vec::new();
         for policy in Policy::ALL {
-            let evaluated = folder.join("eval").join(policy.key());
-            if evaluated.join("verdicts").exists() {
-                policies.push((policy, Run::open(&evaluated)?));
-            }
+            policies.extend(evaluated(policy.key())?.map(|run| (policy, run)));
+        }
+        let mut algorithms = Vec::new();
+        for row in &summary.algorithms {
+            let run = evaluated(&row.algorithm.policy(row.facts))?;
+            algorithms.extend(run.map(|run| (row.name(), run)));
         }
         let held_out =
             |variant: Variant| files::json_lines_if_there(&held_out_file(folder, variant));
         Ok(Self {
             folder: folder.to_owned(),
-            summary: files::json(&folder.join("summary.json"))?,
+            summary,
             curves: curves(folder)?,
             policies,
+            algorithms,
             held_out: Variants {
                 facts: held_out(Variant::Facts)?,
                 no_facts: held_out(Variant::NoFacts)?,
@@ -123,20 +134,54 @@ impl Demo {
         benchmark: Benchmark,
         key: &str,
     ) -> Result<Option<Vec<Pair>>, ReportError> {
-        let verdicts = |policy: Policy| {
+        let run = |policy: Policy| {
             let mut runs = self.policies.iter();
             let (_, run) = runs.find(|(of, _)| *of == policy)?;
-            run.verdicts.get(&benchmark)
+            Some((policy.key().to_owned(), run))
         };
-        let Some((one, other)) = verdicts(first).zip(verdicts(second)) else {
+        self.between([run(first), run(second)], benchmark, key)
+    }
+
+    /// The same of two algorithms, by their names.
+    ///
+    /// # Errors
+    /// They were not asked the same.
+    pub(crate) fn algorithms(
+        &self,
+        names: [&str; 2],
+        benchmark: Benchmark,
+        key: &str,
+    ) -> Result<Option<Vec<Pair>>, ReportError> {
+        let run = |name: &str| {
+            let mut runs = self.algorithms.iter();
+            let (_, run) = runs.find(|(of, _)| of == name)?;
+            let mut rows = self.summary.algorithms.iter();
+            let row = rows.find(|row| row.name() == name)?;
+            Some((row.algorithm.policy(row.facts), run))
+        };
+        self.between(names.map(run), benchmark, key)
+    }
+
+    /// What two evaluations contribute, each with its name in the demo's folder.
+    fn between(
+        &self,
+        runs: [Option<(String, &Run)>; 2],
+        benchmark: Benchmark,
+        key: &str,
+    ) -> Result<Option<Vec<Pair>>, ReportError> {
+        let [Some((first, one)), Some((second, other))] = runs else {
             return Ok(None);
         };
-        let ids = |policy: Policy, verdicts: &[Verdict]| {
-            let name = format!("eval/{}/verdicts/{}.jsonl", policy.key(), benchmark.key());
+        let verdicts = (one.verdicts.get(&benchmark), other.verdicts.get(&benchmark));
+        let (Some(one), Some(other)) = verdicts else {
+            return Ok(None);
+        };
+        let ids = |policy: &str, verdicts: &[Verdict]| {
+            let name = format!("eval/{policy}/verdicts/{}.jsonl", benchmark.key());
             let ids = verdicts.iter().map(|verdict| verdict.id.clone());
             ids_once(self.folder.join(name), ids)
         };
-        same_ids(&ids(first, one)?, &ids(second, other)?)?;
+        same_ids(&ids(&first, one)?, &ids(&second, other)?)?;
         Ok(Some(pairs(one, other, key)))
     }
 

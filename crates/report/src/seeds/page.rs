@@ -4,9 +4,10 @@ use std::path::Path;
 
 use maud::{Markup, html};
 
+use super::algorithms::{AlgorithmDifference, MEASURES};
 use super::{Claim, Decision, Demo, FigureRow, SeedsSummary};
 use crate::page::{document, or_missing, quick_notice};
-use crate::plots::{hacking, over_seeds};
+use crate::plots::{algorithms_over_seeds, hacking, over_seeds};
 use crate::table;
 use crate::wording::duration;
 
@@ -32,7 +33,7 @@ pub(super) fn render(summary: &SeedsSummary, demos: &[Demo], out: &Path) -> Stri
         ),
         hacked(demos),
         numbers(summary),
-        algorithms(summary),
+        algorithms(summary, demos),
         again(summary, out),
     ];
     document(
@@ -54,6 +55,7 @@ fn top(summary: &SeedsSummary) -> Markup {
                 "The same demo with " (summary.n_seeds()) ", each with a world, models and comparisons of its own. \
                  What differs between two policies is computed within each seed and then averaged."
             }
+            @if !summary.family.is_usual() { " The models are built as " (summary.family.name()) "." }
         }
     }
 }
@@ -144,13 +146,55 @@ fn numbers(summary: &SeedsSummary) -> Markup {
     }
 }
 
-fn algorithms(summary: &SeedsSummary) -> Markup {
+fn algorithms(summary: &SeedsSummary, demos: &[Demo]) -> Markup {
     if summary.algorithms.is_empty() {
         return html! { p.missing { "Not run. " code { "candor demo --algorithms" } " trains policies by PPO, GRPO, RLOO and DPO from one start." } };
     }
     html! {
         p { "All start from the policy init and learn from the same comparisons of their seed." }
+        (algorithms_over_seeds::draw(demos))
+        (differences_of_algorithms(&summary.algorithm_differences))
         (seed_by_seed(summary, &summary.algorithms))
+    }
+}
+
+/// What each algorithm has on CHAIR less what the first has, over the seeds.
+fn differences_of_algorithms(all: &[AlgorithmDifference]) -> Markup {
+    let Some(first) = all.first() else {
+        return html! {};
+    };
+    let mut names: Vec<&str> = all.iter().map(|one| one.of.as_str()).collect();
+    names.dedup();
+    let cell = |name: &str, measure: &str| {
+        let mut found = all.iter();
+        found.find(|one| one.of == name && one.measure == measure)
+    };
+    html! {
+        p.note {
+            "Each algorithm's number on CHAIR less that of " (first.less) " on the same images, averaged over the seeds; in brackets \
+             the interval of the claims above, Student's t over seeds and the bootstrap over seeds and images together. Nothing is \
+             claimed of them, and nothing is corrected for their number."
+        }
+        div.scroll {
+            table.results {
+                thead {
+                    tr {
+                        th scope="col" { "less " (first.less) }
+                        @for (_, name) in MEASURES { th scope="col" { (name) } }
+                    }
+                }
+                tbody {
+                    @for name in names {
+                        tr {
+                            th scope="row" { (name) }
+                            @for (measure, _) in MEASURES {
+                                td { (cell(name, measure).map_or("–".to_owned(), AlgorithmDifference::mean)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
     }
 }
 

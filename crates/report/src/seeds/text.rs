@@ -12,6 +12,9 @@ impl SeedsSummary {
     #[must_use]
     pub fn table(&self) -> String {
         let mut text = format!("seeds {}\n", listed(&self.seeds()));
+        if !self.family.is_usual() {
+            let _ = writeln!(text, "The models are built as {}.", self.family.name());
+        }
         if self.quick {
             text += "A quick pass: everything was made small, so nothing is claimed.\n";
         }
@@ -55,6 +58,9 @@ impl SeedsSummary {
     #[must_use]
     pub fn markdown(&self) -> String {
         let mut text = String::new();
+        if !self.family.is_usual() {
+            let _ = writeln!(text, "The models are built as {}.\n", self.family.name());
+        }
         if self.quick {
             text += "A quick pass: everything was made small, so nothing is claimed.\n\n";
         }
@@ -85,6 +91,19 @@ impl SeedsSummary {
                 text += "\n";
                 text += &self.numbers(rows);
             }
+        }
+        if !self.algorithm_differences.is_empty() {
+            text +=
+                "\n| CHAIR | less | difference over the seeds (95 % interval) |\n|---|---|---|\n";
+        }
+        for one in &self.algorithm_differences {
+            let (of, measure) = (&one.of, one.measure);
+            let _ = writeln!(
+                text,
+                "| {measure} of {of} | {} | {} |",
+                one.less,
+                one.mean()
+            );
         }
         for demo in &self.demos {
             let memory = demo.peak_memory_bytes as f64 / 1e9;

@@ -30,7 +30,7 @@ fn opened(comparison: &Comparison, runs: &[Run], choice: &str) -> Option<String>
     let compared = ComparedRuns {
         comparison,
         runs,
-        images: None,
+        images: Vec::new(),
         version: "1.2.3",
     };
     write_comparison(&page, &compared).unwrap();

@@ -5,6 +5,10 @@ mod runs;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use candor_judge::figures::figures;
+use candor_judge::results::Scored;
+use candor_judge::suite::{NotMeasured, Suite, SuiteFound};
+use candor_judge::{Benchmark, Results};
 use candor_report::{ComparedRuns, render_comparison};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -16,7 +20,7 @@ fn page() -> String {
     render_comparison(&ComparedRuns {
         comparison: &compared(&runs),
         runs: &runs,
-        images: None,
+        images: Vec::new(),
         version: "1.2.3",
     })
     .unwrap()
@@ -123,4 +127,61 @@ fn judges_agreement_order_and_training_data_are_told() {
     }
     let people = between(&page, "<section id=\"people\">", "</section>");
     assert!(people.contains("href=\"#truer=second\">1</a>"), "{people}");
+}
+
+#[test]
+fn a_suite_shows_published_numbers_as_such_and_what_was_not_measured() {
+    let mut runs = three();
+    for run in &mut runs[..2] {
+        let scored = Scored {
+            figures: figures(Benchmark::Mmhal, &run.verdicts[&Benchmark::Mmhal], 0),
+            ..Scored::default()
+        };
+        run.results = Some(Results {
+            benchmarks: [(Benchmark::Mmhal, scored)].into(),
+            images: None,
+        });
+    }
+    let missing = NotMeasured {
+        benchmark: Benchmark::Amber,
+        run: None,
+        reason: "put there <relation.json>".to_owned(),
+    };
+    let mut comparison = compared(&runs);
+    comparison.suite = Some(SuiteFound::of(Suite::Hallucination, &runs, vec![missing], 0).unwrap());
+    let page = render_comparison(&ComparedRuns {
+        comparison: &comparison,
+        runs: &runs,
+        images: Vec::new(),
+        version: "1.2.3",
+    })
+    .unwrap();
+    let tables = between(&page, "<section id=\"suite\">", "</section>");
+    // The order of the suite: AMBER first, MMHal-Bench last.
+    let amber = between(tables, "<h3>AMBER</h3>", "<h3>");
+    assert_eq!(amber.matches("href=\"#not-measured\"").count(), 3);
+    assert!(
+        amber.contains("<td>0.078</td>") && amber.contains("Table 1. Protocol: "),
+        "{amber}"
+    );
+    let mmhal = &tables[tables.find("<h3>MMHal-Bench</h3>").unwrap()..];
+    for expected in [
+        "<span class=\"value\">2.67</span>",
+        "<span class=\"value\">4.67</span>",
+        "+2.00",
+        // As printed, not as 0.670.
+        "<td>0.67</td>",
+        "LLaVA-SFT+ 7B <span class=\"tag\">published, note 1</span>",
+        "arXiv 2309.14525",
+    ] {
+        assert!(mmhal.contains(expected), "{expected}\n{mmhal}");
+    }
+    // The third run has no numbers of it.
+    assert_eq!(mmhal.matches("href=\"#not-measured\"").count(), 1);
+    let missing = between(&page, "<section id=\"not-measured\">", "</section>");
+    assert!(
+        missing.contains("<b>AMBER</b>: put there &lt;relation.json&gt;"),
+        "{missing}"
+    );
+    assert!(!page.contains("https:"));
 }

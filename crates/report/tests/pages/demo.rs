@@ -69,6 +69,18 @@ fn reward(accuracy: f64) -> Value {
     })
 }
 
+/// A reward model on pairs of two groups, three of which it had no room for.
+fn pairs(right: f64) -> Value {
+    let group = |accuracy: f64, n: usize| json!({ "accuracy": accuracy, "ci95": [accuracy - 0.05, accuracy + 0.05], "n_pairs": n, "margin_mean": 0.25 });
+    json!({
+        "accuracy": right, "ci95": [right - 0.02, right + 0.02], "n_pairs": 497, "margin_mean": 0.5,
+        "macro_accuracy": right, "groups": { "attribute": group(right, 100), "place": group(0.5, 97) },
+        "calibration": [], "ece": 0.03, "margins": [],
+        "length": { "model_prefers_longer": null, "people_prefer_longer": null, "accuracy_longer": null, "accuracy_shorter": null },
+        "n_identical": 0, "n_skipped": 3, "skipped": { "too_long": 3 }, "with_facts": true,
+    })
+}
+
 fn verdicts(answer: &str, truth: bool) -> (String, String) {
     let start = answer.find("dog").unwrap();
     let claim = json!({
@@ -179,6 +191,12 @@ pub fn write(folder: &Path) {
             folder,
             &format!("reward-{variant}/result.json"),
             &reward(0.8).to_string(),
+        );
+        let right = if variant == "facts" { 0.95 } else { 0.75 };
+        put(
+            folder,
+            &format!("reward-{variant}/pairs/result.json"),
+            &pairs(right).to_string(),
         );
     }
     for (policy, answer, truth) in [

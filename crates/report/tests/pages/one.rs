@@ -41,7 +41,17 @@ fn every_section_is_there_and_has_something_to_show() {
         assert!(page.contains(&format!("href=\"#{id}\"")), "{id}");
     }
     assert_eq!(section(&page, "results").matches("<svg").count(), 4);
-    assert_eq!(section(&page, "reward-models").matches("<svg").count(), 3);
+    let rewards = section(&page, "reward-models");
+    assert_eq!(rewards.matches("<svg").count(), 3);
+    // By what is asked: with facts, then without.
+    for expected in [
+        "attribute</th><td>95.0% [90.0%, 100.0%]</td><td>75.0% [70.0%, 80.0%]</td>",
+        "place</th><td>50.0% [45.0%, 55.0%]</td>",
+        "<td>95.0% [93.0%, 97.0%] of 497 pairs</td>",
+        "3 pairs do not fit the model with facts",
+    ] {
+        assert!(rewards.contains(expected), "{expected}: {rewards}");
+    }
     assert_eq!(section(&page, "hacking").matches("<svg").count(), 2);
     assert_eq!(section(&page, "tradeoff").matches("<svg").count(), 1);
     // A metric that no step has, here the correctness, is not drawn.
@@ -238,6 +248,19 @@ fn a_curve_that_the_summary_names_must_be_there() {
     std::fs::remove_file(dir.path().join("eval/curve-facts.json")).unwrap();
     let message = write(dir.path(), about()).unwrap_err().to_string();
     assert!(message.contains("curve-facts.json"), "{message}");
+}
+
+#[test]
+fn another_family_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let numbers = r#""seed": 0, "wall_secs": 0.0, "stage_secs": {}, "peak_memory_bytes": 0"#;
+    let family = r#", "family": "qwen2_5_vl""#;
+    for (more, is_said) in [("", false), (family, true)] {
+        demo::put(dir.path(), "summary.json", &format!("{{{numbers}{more}}}"));
+        let page = page(dir.path());
+        let found = page.contains("model, built as Qwen2.5-VL, learned to");
+        assert_eq!((found, page.contains("built as")), (is_said, is_said));
+    }
 }
 
 #[test]

@@ -159,6 +159,40 @@ fn claims_are_decided_by_intervals_over_seeds() {
 }
 
 #[test]
+fn algorithms_are_compared_on_the_same_images_over_seeds() {
+    let dir = tempfile::tempdir().unwrap();
+    let seeds = three(dir.path());
+    for ((_, folder), by) in seeds.iter().zip([-1.0, 0.0, 1.0]) {
+        // 1, 2 and 3 points more false objects than PPO with facts, and as many real ones.
+        let said = [11.0 + 1.3 * by, 97.5 + 0.5 * by, 86.0, 3.0, 90.0];
+        put_policy(folder, "dpo", &answered(said));
+    }
+    let (summary, page) = pooled(dir.path(), &seeds);
+    // GRPO was asked nothing here.
+    let found = summary.algorithm_differences.iter();
+    let found: Vec<(&str, &str)> = found.map(|one| (one.of.as_str(), one.measure)).collect();
+    let expected = [("DPO", "chair_i"), ("DPO", "recall"), ("DPO", "object_f1")];
+    assert_eq!(found, expected);
+    let difference = &summary.algorithm_differences[0].pooled;
+    let values = difference.seeds.iter().map(|seed| seed.value.unwrap());
+    for (value, points) in values.zip([1.0, 2.0, 3.0]) {
+        assert!((value - points / 100.0).abs() < 1e-12, "{value}");
+    }
+    let recall = summary.algorithm_differences[1].pooled.mean.unwrap();
+    assert!(recall.abs() < 1e-12);
+    // 2 ± 1 · 2.4841; no resample of the seeds is below 1 or above 3.
+    let markdown = std::fs::read_to_string(dir.path().join("seeds.md")).unwrap();
+    let row = "| chair_i of DPO | PPO with facts | +2.0 points (−0.5 to +4.5) |\n";
+    assert!(markdown.contains(row), "{markdown}");
+    let section = section(&page, "algorithms");
+    assert!(section.contains("+2.0 points (−0.5 to +4.5)"), "{section}");
+    assert_eq!(section.matches("<svg").count(), 1);
+    for mark in ["DPO, seed 2", "DPO, mean", "GRPO without facts, mean"] {
+        assert!(section.contains(mark), "{mark}");
+    }
+}
+
+#[test]
 fn equal_scores_of_a_reward_model_are_half_right() {
     let dir = tempfile::tempdir().unwrap();
     let (summary, _) = pooled(dir.path(), &three(dir.path()));

@@ -2,6 +2,8 @@
 
 mod formats;
 mod pair_benchmark;
+mod rated;
+mod rated;
 mod refusals;
 mod tiny;
 mod training;

@@ -165,7 +165,14 @@ fn check_parts(r: &mut Reader, score: &ScoreRecipe, ppo: &PpoRecipe) {
             "use \"last_token\", or loss.average_over = \"padded\"",
         );
     }
-    if score.position == ScorePosition::Sentences && ppo.advantages.critic().is_none() {
+    if score.position == ScorePosition::Segments && score.normalise != Normalise::None {
+        r.mistake(
+            "score.normalise",
+            "a sentence earns 2 σ(score) − 1, and its score has a zero of its own",
+            "use \"none\"",
+        );
+    }
+    if score.position.by_sentence() && ppo.advantages.critic().is_none() {
         r.mistake(
             "score.position",
             "without a critic the rewards of a response are added up, wherever they are",
@@ -300,6 +307,7 @@ fn score(r: &mut Reader) -> ScoreRecipe {
         ("last_token", ScorePosition::LastToken),
         ("last_pad", ScorePosition::LastPad),
         ("sentences", ScorePosition::Sentences),
+        ("segments", ScorePosition::Segments),
     ];
     ScoreRecipe {
         normalise: r.one_of("score.normalise", &scales, "Whether scores are brought to the mean and spread of the reward model's held-out ones.").required(),
@@ -311,7 +319,7 @@ fn score(r: &mut Reader) -> ScoreRecipe {
             symbolic_coef: r.f64("score.symbolic_coef", "Weight of the reward for a correct option or a correct yes or no.").within(0.0..).required(),
         },
         yes_reward: r.one_of("score.yes_reward", &yes, "What a correct yes is worth: as much as a correct no, or nothing as in the paper's code.").required(),
-        position: r.one_of("score.position", &positions, "Where the score is put: at the response's last token, at the last pad as in the paper's code, or at the end of each sentence what the sentence changes in the score, which costs a scoring of the response up to there.").required(),
+        position: r.one_of("score.position", &positions, "Where the score is put: at the response's last token, at the last pad as in the paper's code, or at the end of each sentence, which costs a scoring of the response up to there: what the sentence changes in the score, or as `segments` what a reward model of rated sentences says of it.").required(),
         reward_scale: r.f64("score.reward_scale", "Multiplies all rewards, the KL included; the paper's code has a hidden 10.").positive().required(),
     }
 }

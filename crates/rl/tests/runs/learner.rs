@@ -14,7 +14,7 @@ use candor_rl::rollout::Sampler;
 use candor_rl::scoring::{ModelScore, verdict};
 use candor_rl::update::{Learner, MiniBatchStats};
 use candor_run::Ranks;
-use candor_train::{TrainError, on_this_rank};
+use candor_train::{FeaturePlace, TrainError, on_this_rank};
 use tch::{Device, Tensor};
 
 use crate::fixture::{prepared, recipe};
@@ -38,7 +38,8 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats
     let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking).unwrap();
     let images = ["red.png", "green.png", "blue.png"].map(str::to_owned);
     let (folder, alone) = (&recipe.data.images, Ranks::alone());
-    let images = models.encode(folder, &images, &prompts.images, &alone, |_, _| ());
+    let (shown, place) = (&prompts.images, FeaturePlace::memory());
+    let images = models.encode(folder, &images, shown, &place, &alone, |_, _| ());
     let images = images.unwrap();
     let sampler = Sampler {
         bundle: models.policy_base(),

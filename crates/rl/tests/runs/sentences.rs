@@ -9,10 +9,13 @@ use candor_reward::Judged;
 use candor_rl::RlRecipe;
 use candor_rl::models::Models;
 use candor_rl::prompts::Prompts;
+use candor_rl::recipe::Normalise;
 use candor_rl::rollout::Rollout;
 use candor_rl::scoring::score;
+use candor_rl::shaping::ScorePosition;
 use candor_run::Ranks;
 use candor_testing::files::lines;
+use candor_train::FeaturePlace;
 use tch::Device;
 
 use crate::fixture::{BAD, GOOD, SCORE_MEAN, SCORE_STD, finished, prepared, recipe};
@@ -31,6 +34,7 @@ fn a_sentence_earns_what_it_changes_in_the_score() {
             &recipe.data.images,
             &images,
             &prompts.images,
+            &FeaturePlace::memory(),
             &Ranks::alone(),
             |_, _| (),
         )
@@ -101,6 +105,20 @@ fn a_sentence_earns_what_it_changes_in_the_score() {
     near(two.normalised, alone(0, &texts[0]));
     assert_eq!(one.sentences.len(), 1);
     near(one.sentences[0].1, alone(1, GOOD));
+    // As a segment each earns its own expected label, of the score as it was said.
+    let mut segments = recipe.score;
+    segments.position = ScorePosition::Segments;
+    segments.normalise = Normalise::None;
+    let scores = score(&models, &images, &rollouts, &segments, 1, &Ranks::alone()).unwrap();
+    let [two, one] = [0, 1].map(|row| scores[row].as_ref().unwrap());
+    let label = |row: usize, text: &str| {
+        let raw = SCORE_MEAN + SCORE_STD * alone(row, text);
+        2.0 / (1.0 + (-raw).exp()) - 1.0
+    };
+    near(two.sentences[0].1, label(0, BAD));
+    near(two.sentences[1].1, label(0, &texts[0]));
+    near(two.normalised, label(0, BAD) + label(0, &texts[0]));
+    near(one.normalised, label(1, GOOD));
 }
 
 /// In the first step both runs have the same responses, which earn the same in all.

@@ -135,6 +135,13 @@ fn the_seed_decides_the_answers_and_each_has_draws_of_its_own() {
     // What is answered does not depend on how many prompts follow.
     let few = outputs(&sampled(dir.path(), "few", &["prompts.count=3"]));
     assert_eq!(few, one[..3]);
+    // Nor on how many are passed over.
+    let later = outputs(&sampled(
+        dir.path(),
+        "later",
+        &["prompts.skip=4", "prompts.count=2"],
+    ));
+    assert_eq!(later, one[4..6]);
 }
 
 #[test]
@@ -243,6 +250,8 @@ fn prompts_that_cannot_be_answered_are_named() {
     for part in ["prompts.json", "7 prompts", "prompts.count = 8"] {
         assert!(message.contains(part), "{message}\nlacks {part}");
     }
+    let message = refuse(&["prompts.skip=7"]);
+    assert!(message.contains("prompts.skip = 7"), "{message}");
     let message = refuse(&["sampling.max_new_tokens=120"]);
     for part in [
         "prompts.json",

@@ -1,4 +1,4 @@
-//! From boxes in pixels to a label for each patch.
+//! From boxes in pixels to a label for each square that the tower is asked about.
 
 use std::path::Path;
 
@@ -23,20 +23,26 @@ pub struct GroundTruth {
 pub struct PatchLabels {
     /// File name.
     pub image: String,
-    /// Patches with an object's centre: (patch in reading order, class, attribute indices).
+    /// Squares with an object's centre: (square in reading order, class, attribute indices).
     pub objects: Vec<(usize, i64, Vec<usize>)>,
 }
 
 impl GroundTruth {
-    /// Reads a COCO instances file; `grid` is the number of patches along a side.
+    /// Reads a COCO instances file; `grid` is the number of squares along a side of an image, which becomes square by padding
+    /// or else is stretched.
     ///
     /// # Errors
     /// The file cannot be read, or a box lies outside its image.
-    pub fn read(path: &Path, grid: usize) -> Result<Self, SftError> {
-        Self::new(&coco::read_instances(path)?, path, grid)
+    pub fn read(path: &Path, grid: usize, padded: bool) -> Result<Self, SftError> {
+        Self::new(&coco::read_instances(path)?, path, grid, padded)
     }
 
-    fn new(instances: &Instances, path: &Path, grid: usize) -> Result<Self, SftError> {
+    pub(super) fn new(
+        instances: &Instances,
+        path: &Path,
+        grid: usize,
+        padded: bool,
+    ) -> Result<Self, SftError> {
         let listed: Vec<_> = instances
             .categories
             .iter()
@@ -81,13 +87,13 @@ impl GroundTruth {
             let (Some(width), Some(height)) = size else {
                 return Err(unfit("its image has no size".into()));
             };
-            let centre = centre_patch(annotation.bbox, (f64::from(width), f64::from(height)), grid)
-                .ok_or_else(|| {
-                    unfit(format!(
-                        "the box {:?} lies outside its image",
-                        annotation.bbox
-                    ))
-                })?;
+            let size = (f64::from(width), f64::from(height));
+            let centre = centre_square(annotation.bbox, size, grid, padded).ok_or_else(|| {
+                unfit(format!(
+                    "the box {:?} lies outside its image",
+                    annotation.bbox
+                ))
+            })?;
             let held = annotation
                 .attributes
                 .iter()
@@ -103,10 +109,15 @@ impl GroundTruth {
     }
 }
 
-/// The patch that holds the centre of a box `[x, y, width, height]` once the image is padded to a square.
-fn centre_patch([x, y, w, h]: [f64; 4], (width, height): (f64, f64), grid: usize) -> Option<usize> {
-    let side = width.max(height);
+/// The square that holds the centre of a box `[x, y, width, height]` once the image is padded or stretched to a square.
+fn centre_square(
+    [x, y, w, h]: [f64; 4],
+    (width, height): (f64, f64),
+    grid: usize,
+    padded: bool,
+) -> Option<usize> {
     let place = |start: f64, extent: f64, image: f64| {
+        let side = if padded { width.max(height) } else { image };
         let centre = (start + extent / 2.0 + ((side - image) / 2.0).floor()) / side;
         let inside = (0.0..1.0).contains(&centre);
         inside.then_some((centre * grid as f64) as usize)
@@ -117,9 +128,9 @@ fn centre_patch([x, y, w, h]: [f64; 4], (width, height): (f64, f64), grid: usize
 /// The labels of a batch of images.
 #[derive(Debug)]
 pub(crate) struct BatchLabels {
-    /// Class of every patch, `[batch · n_patches]` i64.
+    /// Class of every square, `[batch · n_squares]` i64.
     pub classes: Tensor,
-    /// Flat indices of the patches with an object, `[n_objects]` i64.
+    /// Flat indices of the squares with an object, `[n_objects]` i64.
     pub places: Tensor,
     /// Their attributes, `[n_objects, n_attributes]` f32.
     pub held: Tensor,
@@ -141,14 +152,14 @@ impl BatchLabels {
 #[must_use]
 pub(crate) fn batch_labels(
     images: &[&PatchLabels],
-    n_patches: usize,
+    n_squares: usize,
     n_attributes: usize,
 ) -> BatchLabels {
-    let mut classes = vec![0_i64; images.len() * n_patches];
+    let mut classes = vec![0_i64; images.len() * n_squares];
     let (mut places, mut held) = (Vec::new(), Vec::new());
     for (row, image) in images.iter().enumerate() {
         for (patch, class, attributes) in &image.objects {
-            let place = row * n_patches + patch;
+            let place = row * n_squares + patch;
             classes[place] = *class;
             places.push(place as i64);
             let mut one = vec![0_f32; n_attributes];
@@ -171,22 +182,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_box_belongs_to_the_patch_of_its_centre() {
-        // A 4×4 grid on a square image of 80 pixels: patches of 20.
-        assert_eq!(
-            centre_patch([0.0, 0.0, 20.0, 20.0], (80.0, 80.0), 4),
-            Some(0)
-        );
-        assert_eq!(
-            centre_patch([62.0, 41.0, 10.0, 10.0], (80.0, 80.0), 4),
-            Some(2 * 4 + 3)
-        );
-        // A landscape of 80 × 40 is padded by 20 above: its top left corner lies in the second row.
-        assert_eq!(
-            centre_patch([0.0, 0.0, 10.0, 10.0], (80.0, 40.0), 4),
-            Some(4)
-        );
-        assert_eq!(centre_patch([90.0, 0.0, 10.0, 10.0], (80.0, 80.0), 4), None);
+    fn a_box_belongs_to_the_square_of_its_centre() {
+        // A 4×4 grid on a square image of 80 pixels: squares of 20.
+        let square = (80.0, 80.0);
+        for padded in [true, false] {
+            let of = |bbox| centre_square(bbox, square, 4, padded);
+            assert_eq!(of([0.0, 0.0, 20.0, 20.0]), Some(0));
+            assert_eq!(of([62.0, 41.0, 10.0, 10.0]), Some(2 * 4 + 3));
+            assert_eq!(of([90.0, 0.0, 10.0, 10.0]), None);
+        }
+        // A landscape of 80 × 40 is padded by 20 above: its top left corner lies in the second row. Stretched, a row has 10 of
+        // its pixels, and a box of 10 that begins 12 below its top lies in the second.
+        let wide = (80.0, 40.0);
+        let corner = [0.0, 0.0, 10.0, 10.0];
+        assert_eq!(centre_square(corner, wide, 4, true), Some(4));
+        assert_eq!(centre_square(corner, wide, 4, false), Some(0));
+        let below = [0.0, 12.0, 10.0, 10.0];
+        assert_eq!(centre_square(below, wide, 4, true), Some(4));
+        assert_eq!(centre_square(below, wide, 4, false), Some(4));
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! The probe on the tower: two linear maps per patch, and their loss.
+//! The probe on the tower: two linear maps per square that is asked about, and their loss.
 
 use super::labels::BatchLabels;
 use candor_model::{Init, Linear, ModelError, Weights};
 use tch::{Device, Kind, Tensor};
 
-/// Linear maps from a patch's features to its class and to its attributes.
+/// Linear maps from a square's features to its class and to its attributes.
 #[derive(Debug)]
 pub(crate) struct Probe {
     kind: Linear,
@@ -18,7 +18,7 @@ pub(crate) struct Probe {
 pub(crate) struct ProbeLoss {
     /// Scalar to minimise.
     pub loss: Tensor,
-    /// Patches with an object whose class was right, and how many there were.
+    /// Squares with an object whose class was right, and how many there were.
     pub kinds_right: (i64, i64),
 }
 
@@ -51,11 +51,11 @@ impl Probe {
         })
     }
 
-    /// Cross-entropy of the class of every patch, plus binary cross-entropy of the attributes of patches
+    /// Cross-entropy of the class of every square, plus binary cross-entropy of the attributes of squares
     /// with an object.
     ///
     /// # Shapes
-    /// `features`: `[batch, n_patches, width]`; labels as [`super::labels::batch_labels`] gives them.
+    /// `features`: `[batch, n_squares, width]`; labels as [`super::labels::batch_labels`] gives them.
     #[must_use]
     pub(crate) fn loss(&self, features: &Tensor, labels: &BatchLabels) -> ProbeLoss {
         let BatchLabels {

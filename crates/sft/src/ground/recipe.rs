@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use candor_data::mixture::Share;
-use candor_model::{DecoderSizes, LlavaConfig, Template, TowerSizes};
 use candor_recipe::{Reader, Resolved};
 use candor_train::SessionRecipe;
 use candor_train::stage_fields::{IMAGES, ROOT};
 
+use super::family::FreshModel;
 use crate::SftError;
 use crate::recipe::SourceRecipe;
 
@@ -16,10 +16,8 @@ use crate::recipe::SourceRecipe;
 pub struct GroundRecipe {
     /// Optimizer and run folder.
     pub session: SessionRecipe,
-    /// Sizes of the model to create. `vocab_size` and the image token follow from the tokenizer.
-    pub model: LlavaConfig,
-    /// How turns become text.
-    pub template: Template,
+    /// The model to create.
+    pub model: FreshModel,
     /// Most entries the tokenizer may have.
     pub max_vocab: usize,
     /// Texts that the tokenizer is trained on.
@@ -53,15 +51,7 @@ impl GroundRecipe {
     /// All mistakes of the recipe at once.
     pub fn read(mut recipe: Reader) -> Result<Self, SftError> {
         let session = SessionRecipe::read(&mut recipe);
-        let model = read_model(&mut recipe);
-        let template = Template::VicunaV1 {
-            system: recipe
-                .string(
-                    "model.system",
-                    "The system sentence of the template; may be empty.",
-                )
-                .required(),
-        };
+        let model = FreshModel::read(&mut recipe);
         let max_vocab = recipe
             .usize("tokenizer.max_vocab", "Entries of the tokenizer at most.")
             .within(300..=1_000_000)
@@ -96,14 +86,13 @@ impl GroundRecipe {
             .u64("run.steps", "How many updates the run has.")
             .positive()
             .required();
-        if let Err(problem) = model.check() {
-            recipe.mistake("model", problem, "choose sizes that fit together");
-        }
         let resolved = recipe.finish()?;
+        let Some(model) = model else {
+            unreachable!("what is not there was a mistake")
+        };
         Ok(Self {
             session,
             model,
-            template,
             max_vocab,
             texts,
             images,
@@ -114,38 +103,4 @@ impl GroundRecipe {
             resolved,
         })
     }
-}
-
-fn read_model(recipe: &mut Reader) -> LlavaConfig {
-    let mut size = |key: &str, meaning| recipe.i64(key, meaning).within(1..=65536).required();
-    let mut tower = TowerSizes {
-        width: size("model.vision.width", "Width of the tower."),
-        mlp_width: size("model.vision.mlp_width", "Inner width of its MLPs."),
-        n_blocks: size("model.vision.layers", "Its blocks."),
-        n_heads: size("model.vision.heads", "Its attention heads."),
-        image_size: size("model.vision.image_size", "Pixels of an image's side."),
-        patch_size: size("model.vision.patch_size", "Pixels of a patch's side."),
-        feature_layer: 0,
-    };
-    let width = size("model.text.width", "Width of the decoder.");
-    let mlp_width = size("model.text.mlp_width", "Inner width of its MLPs.");
-    let n_blocks = size("model.text.layers", "Its blocks.");
-    let n_heads = size("model.text.heads", "Its attention heads.");
-    let decoder = DecoderSizes {
-        width,
-        mlp_width,
-        n_blocks,
-        n_heads,
-        n_kv_heads: size("model.text.kv_heads", "Heads of its keys and values."),
-        head_width: width / n_heads.max(1),
-        n_words: 1,
-        n_positions: size("model.text.max_positions", "Tokens that it can read."),
-    };
-    tower.feature_layer = recipe
-        .i64(
-            "model.vision.feature_layer",
-            "The layer that features are taken from: -2 is the last but one.",
-        )
-        .required();
-    LlavaConfig::of_sizes(&decoder, &tower)
 }

@@ -1,9 +1,8 @@
 //! The grounding loop: images → tower → probe → loss.
 
-use candor_data::image::{ImageLimits, ImageProcessor, load_batch};
 use candor_data::{random, sha256};
-use candor_model::image_features::{path_in, pixels};
-use candor_model::{Bundle, Tokenizer, Vlm};
+use candor_model::Bundle;
+use candor_model::image_features::path_in;
 use candor_run::{Inputs, LaunchOptions, Outcome};
 use candor_train::data_order::{BatchConfig, epoch_batches};
 use candor_train::{Session, TrainState, deterministically};
@@ -24,7 +23,7 @@ pub struct GroundMetrics {
     pub step: u64,
     /// Class loss plus attribute loss, mean over the batch.
     pub loss: f64,
-    /// Share of patches with an object whose class is the most likely one.
+    /// Share of squares with an object whose class is the most likely one.
     pub kind_accuracy: f64,
     /// Gradient norm before clipping.
     pub grad_norm: f64,
@@ -140,17 +139,18 @@ struct Grounding<'a> {
     probe: Probe,
     truth: GroundTruth,
     n_train: usize,
-    /// Patches along a side.
+    /// Squares that are asked about along a side of an image.
     grid: usize,
     device: Device,
 }
 
 impl<'a> Grounding<'a> {
     fn new(recipe: &'a GroundRecipe, device: Device) -> Result<Self, SftError> {
-        let bundle = create(recipe, device)?;
-        let tower = recipe.model.tower_sizes();
-        let grid = (tower.image_size / tower.patch_size) as usize;
-        let truth = GroundTruth::read(&recipe.instances, grid)?;
+        let texts = corpus::texts(&recipe.texts, &recipe.model.template)?.into_iter();
+        let (max_vocab, seed) = (recipe.max_vocab, recipe.session.seed);
+        let bundle = recipe.model.build(texts, max_vocab, seed, device)?;
+        let grid = recipe.model.grid();
+        let truth = GroundTruth::read(&recipe.instances, grid, recipe.model.pads())?;
         let n_train = truth.images.len().saturating_sub(recipe.n_held_out);
         if n_train < recipe.batch_images {
             let n = truth.images.len();
@@ -162,13 +162,8 @@ impl<'a> Grounding<'a> {
         }
         let n_classes = truth.categories.len() as i64 + 1;
         let n_attributes = truth.attributes.len() as i64;
-        let probe = Probe::fresh(
-            recipe.session.seed,
-            tower.width,
-            n_classes,
-            n_attributes,
-            device,
-        )?;
+        let width = recipe.model.width();
+        let probe = Probe::fresh(seed, width, n_classes, n_attributes, device)?;
         Ok(Self {
             recipe,
             bundle,
@@ -199,11 +194,7 @@ impl<'a> Grounding<'a> {
             .iter()
             .map(|image| path_in(folder, &image.image))
             .collect();
-        let processor = &self.bundle.processor;
-        let fitted = load_batch(&paths?, processor, &ImageLimits::default())?;
-        let pixels = pixels(&self.bundle, fitted.iter());
-        let seen = self.bundle.model.image_features(&pixels);
-        let seen = seen.rows().unflatten(0, [images.len() as i64, -1]);
+        let seen = self.recipe.model.look(&self.bundle, &paths?)?;
         let labels = batch_labels(images, self.grid * self.grid, self.truth.attributes.len());
         Ok(self.probe.loss(&seen, &labels.to_device(self.device)))
     }
@@ -218,22 +209,6 @@ impl<'a> Grounding<'a> {
         }
         Ok(right)
     }
-}
-
-/// The fresh model with a tokenizer trained on the recipe's texts.
-fn create(recipe: &GroundRecipe, device: Device) -> Result<Bundle, SftError> {
-    let texts = corpus::texts(&recipe.texts, &recipe.template)?;
-    let tokenizer = Tokenizer::train(texts.into_iter(), recipe.max_vocab)?;
-    let n_words = tokenizer.vocab_size() as i64;
-    let config = recipe.model.clone().with_words(n_words, tokenizer.image);
-    let processor = ImageProcessor::clip(config.tower_sizes().image_size as u32);
-    let model = Vlm::fresh(config, recipe.session.seed, device)?;
-    Ok(Bundle {
-        model,
-        tokenizer,
-        template: recipe.template.clone(),
-        processor,
-    })
 }
 
 fn share((right, n): (i64, i64)) -> f64 {

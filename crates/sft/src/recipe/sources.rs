@@ -15,8 +15,19 @@ pub struct SourceRecipe {
     pub name: String,
     /// How much of an epoch it has.
     pub share: Share,
+    /// Which of the assistant's turns are trained on.
+    pub train_on: TrainOn,
     /// Where its rows are.
     pub files: Files,
+}
+
+/// Which of the assistant's turns are trained on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrainOn {
+    /// All of them.
+    EveryTurn,
+    /// The last one; those before it are read and not learned.
+    LastTurn,
 }
 
 /// The files of a source, by format.
@@ -24,6 +35,8 @@ pub struct SourceRecipe {
 pub enum Files {
     /// LLaVA conversations.
     Llava(PathBuf),
+    /// TRL conversations.
+    Messages(PathBuf),
     /// VQA-v2.
     VqaV2 {
         /// Questions JSON.
@@ -47,8 +60,22 @@ pub enum Files {
 }
 
 impl SourceRecipe {
-    /// Asks the recipe for the list of sources under `key`; their paths are relative to `root`.
+    /// Asks the recipe for the list of sources under `key` whose texts are read; their paths are relative to `root`.
     pub fn read_all(recipe: &mut Reader, key: &str, root: &Path) -> Vec<Self> {
+        Self::read(recipe, key, root, |_, _| TrainOn::EveryTurn)
+    }
+
+    /// As [`SourceRecipe::read_all`], of conversations that are trained on.
+    pub fn read_trained(recipe: &mut Reader, key: &str, root: &Path) -> Vec<Self> {
+        Self::read(recipe, key, root, read_train_on)
+    }
+
+    fn read(
+        recipe: &mut Reader,
+        key: &str,
+        root: &Path,
+        train_on: impl Fn(&mut Reader, &str) -> TrainOn,
+    ) -> Vec<Self> {
         let elements = recipe
             .tables(key, "The files that are read, one table each.")
             .required();
@@ -57,8 +84,14 @@ impl SourceRecipe {
             .map(|element| {
                 let name = read_name(recipe, element);
                 let share = read_share(recipe, element);
+                let train_on = train_on(recipe, element);
                 let files = read_files(recipe, element, root);
-                Self { name, share, files }
+                Self {
+                    name,
+                    share,
+                    train_on,
+                    files,
+                }
             })
             .collect()
     }
@@ -73,6 +106,7 @@ impl SourceRecipe {
             .map(|element| Self {
                 name: read_name(recipe, element),
                 share: Share::All,
+                train_on: read_train_on(recipe, element),
                 files: read_files(recipe, element, root),
             })
             .collect()
@@ -114,6 +148,19 @@ fn read_share(recipe: &mut Reader, element: &str) -> Share {
     }
 }
 
+fn read_train_on(recipe: &mut Reader, element: &str) -> TrainOn {
+    recipe
+        .one_of(
+            &format!("{element}.train_on"),
+            &[
+                ("every_turn", TrainOn::EveryTurn),
+                ("last_turn", TrainOn::LastTurn),
+            ],
+            "Which answers of a conversation are learned: all of them, or the last one, before which the others are only read.",
+        )
+        .or(TrainOn::EveryTurn, "every_turn")
+}
+
 /// Where the rows of a source are.
 fn read_files(recipe: &mut Reader, element: &str, root: &Path) -> Files {
     let formats = [
@@ -121,6 +168,7 @@ fn read_files(recipe: &mut Reader, element: &str, root: &Path) -> Files {
         ("vqa_v2", 1),
         ("a_okvqa", 2),
         ("flickr30k", 3),
+        ("messages", 4),
     ];
     let format = recipe
         .one_of(
@@ -138,6 +186,7 @@ fn read_files(recipe: &mut Reader, element: &str, root: &Path) -> Files {
     };
     match format {
         0 => Files::Llava(path("path", "The file.")),
+        4 => Files::Messages(path("path", "The file.")),
         1 => Files::VqaV2 {
             questions: path("questions", "The file of questions."),
             annotations: path("annotations", "The file of answers."),

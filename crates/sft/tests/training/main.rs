@@ -1,6 +1,9 @@
 //! Real runs on a handful of drawn images: what is trained, what is left alone, what is reported.
 
+mod families;
+mod features;
 mod held_out;
+mod messages;
 mod pixels;
 mod rows;
 mod several_images;
@@ -115,6 +118,31 @@ fn projector_pretraining_passes_over_batches_without_images() {
     );
 }
 
+/// An update learns the same from as many rows in a pass as fit, but for last bits.
+#[test]
+fn passes_bounded_by_tokens_change_nothing_but_last_bits() {
+    let folder = prepared();
+    let path = folder.path();
+    let run = |name: &str, tokens: Option<&str>| {
+        let out = out(path, name);
+        let sets: Vec<&str> = [out.as_str(), "run.steps=4"]
+            .into_iter()
+            .chain(tokens)
+            .collect();
+        sft(path, &sets).unwrap();
+        losses(&path.join(name))
+    };
+    let whole = run("whole", None);
+    // Two rows, then one: the rows have some twenty tokens.
+    for tokens in ["data.pass_tokens=60", "data.pass_tokens=1"] {
+        let cut = run(&tokens.replace('=', "-"), Some(tokens));
+        for (cut, whole) in cut.iter().zip(&whole) {
+            assert!((cut / whole - 1.0).abs() < 1e-3, "{tokens}: {cut} {whole}");
+        }
+        assert_eq!(cut.len(), 4);
+    }
+}
+
 #[test]
 fn a_run_never_goes_on_with_other_data_or_another_base() {
     let folder = prepared();
@@ -183,6 +211,34 @@ fn lora_writes_an_adapter_that_opens_and_changes_what_the_base_says() {
             .max()
             .double_value(&[])
             > 1e-4
+    );
+}
+
+#[test]
+fn copies_of_an_adapter_are_kept_along_the_way_and_change_nothing() {
+    let folder = prepared();
+    let path = folder.path();
+    let lora = "model.lora={ r = 2, alpha = 4.0, targets = [\"q_proj\"] }";
+    let tune = "model.tune=\"lora\"";
+    sft(path, &[&out(path, "plain"), tune, lora]).unwrap();
+    let every = "run.snapshot_every=3";
+    sft(path, &[&out(path, "copied"), tune, lora, every]).unwrap();
+    let adapter = |name: &str| fs::read(path.join(name).join("adapter_model.safetensors")).unwrap();
+    assert!(adapter("plain/adapter") == adapter("copied/adapter"));
+    // Six steps: the third is on the way, the sixth is the result.
+    assert!(adapter("copied/adapters/step-6") == adapter("copied/adapter"));
+    assert!(adapter("copied/adapters/step-3") != adapter("copied/adapter"));
+    assert_eq!(
+        fs::read_dir(path.join("copied/adapters")).unwrap().count(),
+        2
+    );
+    assert!(!path.join("plain/adapters").exists());
+    // A whole model is not copied along the way.
+    let recipe = SftRecipe::read(reader(SFT, path, &["data.root", "model.base"], &[every]));
+    let message = recipe.unwrap_err().to_string();
+    assert!(
+        message.contains("run.snapshot_every") && message.contains("tune = \"lora\""),
+        "{message}"
     );
 }
 

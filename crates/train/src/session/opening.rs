@@ -15,17 +15,23 @@ use super::restore::{self, Stored};
 use super::stopwatch::Stopwatch;
 use super::{Session, SessionRecipe, Shard, TrainState};
 use crate::error::TrainError;
-use crate::optimizer::{AdamW, ParamGroup};
+use crate::optimizer::AdamW;
+use crate::param_group::ParamGroup;
 use crate::schedule::Schedule;
 use crate::shards::Shards;
 use crate::wire::Wire;
 use crate::{fingerprint, lanes};
 
 /// What every stage's resume may change.
-const MAY_CHANGE: [&str; 6] = [
+const MAY_CHANGE: [&str; 11] = [
+    "optimizer.states",
     "run.checkpoint_every",
     "run.deterministic",
     "run.device",
+    "run.features",
+    "run.features_disk_gb",
+    "run.features_folder",
+    "run.features_memory_gb",
     "run.keep_checkpoints",
     "run.out",
     "run.shard",
@@ -200,7 +206,7 @@ impl Opening {
             Shard::Zero2 => Shards::of(ranks, &groups)?,
         };
         let owns = |parameter| shards.as_ref().is_none_or(|shards| shards.owns(parameter));
-        let mut optimizer = AdamW::owning(recipe.adamw, groups, owns)?;
+        let mut optimizer = AdamW::owning(recipe.adamw, groups, recipe.states, owns)?;
         let mut folder = None;
         let mut stored = Stored::new();
         let (step, has_state) = ranks.made_by_first(|| {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use candor_recipe::Reader;
 
 use crate::stage_fields::{OUT, SEED};
-use crate::{AdamWConfig, DeviceChoice, Shape, Warmup};
+use crate::{AdamWConfig, DeviceChoice, FeaturePlace, Shape, States, Warmup};
 
 /// What ranks share out besides the passes of an update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,6 +36,8 @@ pub struct SessionRecipe {
     pub adamw: AdamWConfig,
     /// Gradients are scaled down to this global norm.
     pub max_grad_norm: f64,
+    /// Where moments and masters are.
+    pub states: States,
     /// What the rate does after the warm-up.
     pub shape: Shape,
     /// How long the rate rises first.
@@ -44,6 +46,8 @@ pub struct SessionRecipe {
     pub lanes: usize,
     /// What ranks share out besides.
     pub shard: Shard,
+    /// Where the features of images are kept.
+    pub features: FeaturePlace,
     /// Steps between checkpoints.
     pub checkpoint_every: u64,
     /// Checkpoints kept.
@@ -75,6 +79,7 @@ impl SessionRecipe {
                     .required(),
             },
             max_grad_norm: recipe.f64("optimizer.max_grad_norm", "Gradients are scaled down to this norm over all trained weights.").positive().required(),
+            states: States::read(recipe),
             shape: recipe
                 .one_of(
                     "optimizer.schedule",
@@ -89,6 +94,7 @@ impl SessionRecipe {
             warmup: read_warmup(recipe),
             lanes: read_lanes(recipe),
             shard: Shard::Nothing,
+            features: FeaturePlace::read(recipe),
             checkpoint_every: recipe.u64("run.checkpoint_every", "Steps between checkpoints, from which `--resume` goes on.").positive().required(),
             n_keep_checkpoints: recipe.usize("run.keep_checkpoints", "Checkpoints that are kept; older ones are deleted.").positive().required(),
         }

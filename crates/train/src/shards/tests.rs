@@ -54,7 +54,7 @@ fn trained(world: usize) -> Vec<Ended> {
         let named = ["a", "b", "c"].into_iter().zip(&tensors);
         let named = named.map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone()));
         let groups = ParamGroup::all(named.collect(), 1.0);
-        let wire = Wire::of_host(&ranks);
+        let wire = Wire::of_host(&ranks, Device::Cpu);
         let shards = (world > 1).then(|| Shards::cutting(&ranks, &[5, 3, 1], 2));
         let owns = |number| shards.as_ref().is_none_or(|shards| shards.owns(number));
         let mut optimizer = AdamW::owning(CONFIG, groups, owns).unwrap();

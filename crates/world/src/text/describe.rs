@@ -47,6 +47,21 @@ pub fn truthful(scene: &Scene, rng: &mut Stream) -> String {
     tell(scene, &mentions)
 }
 
+/// A description with everything that is there, and the same with one object of the later half replaced by one that only the
+/// theme makes plausible: both name as many.
+#[must_use]
+pub fn true_and_false(scene: &Scene, rng: &mut Stream) -> Option<[String; 2]> {
+    let mentions = true_mentions(scene, rng);
+    let invented = Mention::invent(draw_plausible(scene, &[], rng)?, rng);
+    if mentions.is_empty() {
+        return None;
+    }
+    let at = rng.random_range(mentions.len() / 2..mentions.len());
+    let mut altered = mentions.clone();
+    altered[at] = invented;
+    Some([tell(scene, &mentions), tell(scene, &altered)])
+}
+
 fn true_mentions(scene: &Scene, rng: &mut Stream) -> Vec<Mention> {
     let mut kinds: Vec<Kind> = scene.kinds().into_iter().collect();
     // As one reads: row by row from the top left.

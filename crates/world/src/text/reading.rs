@@ -12,7 +12,7 @@ use candor_data::random::Stream;
 use rand::RngExt as _;
 
 use super::verify::{SWAP, facts_block, statement};
-use super::{Mention, caption, draw_plausible, vqa};
+use super::{Mention, NUMBERS, caption, draw_plausible, vqa};
 use crate::config::{WorldConfig, draw};
 use crate::kind::Colour;
 use crate::place::Cell;
@@ -70,43 +70,103 @@ fn row(
 }
 
 /// A question about one kind, a sentence that answers it, and the sentence with its verdict.
+///
+/// Of what is there the sentence says the true number, colour and place, or a slip that the facts tell: practice whose answers
+/// are whatever comes to mind teaches that whatever comes to mind is right. The verdict stands after the last word that decides.
 fn exchange(
     config: &WorldConfig,
     scene: &Scene,
     rng: &mut Stream,
 ) -> Option<(String, String, String)> {
     let is_there = rng.random_bool(0.5);
-    let kind = if is_there {
-        vqa::present(scene, rng)?
+    let (mut claim, cell) = if is_there {
+        let kind = vqa::present(scene, rng)?;
+        (Mention::of(scene, kind, rng)?, scene.first(kind)?.cell)
     } else {
-        draw_plausible(scene, &[], rng)?
+        let kind = draw_plausible(scene, &[], rng)?;
+        (
+            Mention::invent(kind, rng),
+            Cell::at(rng.random_range(0..16)),
+        )
     };
-    let colour = Colour::ALL[rng.random_range(0..Colour::ALL.len())];
-    let place = Cell::at(rng.random_range(0..16)).place();
+    (claim.size, claim.place) = (None, None);
     let denies = rng.random_bool(config.reading_denies);
-    let is_colour = format!(" is {colour}.");
-    let (question, before, after) = match rng.random_range(0..5_u8) {
-        0 => (Question::Colour(kind), "The", is_colour),
-        1 => {
-            let is_place = format!(" is {}.", place.phrase());
-            (Question::Place(kind), "The", is_place)
-        }
-        2 => (Question::Count(kind), "There is one", ".".to_owned()),
-        3 => (Question::Coloured(colour), "The", is_colour),
-        _ => {
-            let yes = "Yes, there is a";
-            (Question::Exists(kind, None), yes, ".".to_owned())
-        }
+    let form = FORMS[rng.random_range(0..FORMS.len())];
+    // The facts seldom say a place, and a denial says neither number nor colour.
+    let slips = is_there && !denies && form != Form::Place && rng.random_bool(SLIPS);
+    if slips && form == Form::Count {
+        claim.count = other(&[1, 2, 3], claim.count, rng);
+    } else if slips {
+        claim.colour = other(&Colour::ALL, claim.colour, rng);
+    }
+    let Mention { kind, colour, .. } = claim;
+    let question = match form {
+        Form::Colour => Question::Colour(kind),
+        Form::Place => Question::Place(kind),
+        Form::Count => Question::Count(kind),
+        Form::Coloured => Question::Coloured(colour),
+        Form::Exists => Question::Exists(kind, None),
     };
-    let (before, after) = match (denies, &question) {
-        (true, Question::Exists(..)) => ("No, there is no", " in the image.".to_owned()),
-        (true, _) => ("There is no", " in the image.".to_owned()),
-        (false, _) => (before, after),
+    let (before, after) = match (denies, form) {
+        (true, Form::Exists) => (format!("No, there is no {kind}"), ".".to_owned()),
+        (true, _) => (format!("There is no {kind}"), " in the image.".to_owned()),
+        (false, form) => claimed(&claim, cell, form),
     };
-    let verdict = if is_there == denies { "no" } else { "yes" };
+    let verdict = match is_there && !slips {
+        right if right != denies => "yes",
+        _ => "no",
+    };
     Some((
         question.text(),
-        format!("{before} {kind}{after}"),
-        format!("{before} {kind} {verdict}{after}"),
+        format!("{before}{after}"),
+        format!("{before} {verdict}{after}"),
     ))
+}
+
+/// What is asked of one kind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Colour,
+    Place,
+    Count,
+    Coloured,
+    Exists,
+}
+
+const FORMS: [Form; 5] = [
+    Form::Colour,
+    Form::Place,
+    Form::Count,
+    Form::Coloured,
+    Form::Exists,
+];
+
+/// Chance that something that is there is said with a wrong number or colour.
+const SLIPS: f64 = 0.3;
+
+/// The sentence that claims this, up to the word that decides and from there.
+fn claimed(claim: &Mention, cell: Cell, form: Form) -> (String, String) {
+    let noun = claim.kind.noun(claim.count);
+    let is = if claim.count == 1 { "is" } else { "are" };
+    let colour = claim.colour;
+    let stop = || ".".to_owned();
+    match form {
+        Form::Colour => (format!("The {noun} {is} {colour}"), stop()),
+        Form::Coloured => (format!("The {} is {colour}", claim.kind), stop()),
+        Form::Count => {
+            let number = NUMBERS[claim.count.min(5)];
+            (format!("There {is} {number} {noun}"), stop())
+        }
+        Form::Place => {
+            let place = cell.place();
+            (format!("The {noun}"), format!(" {is} {}.", place.phrase()))
+        }
+        Form::Exists => (format!("Yes, there {is} {}", claim.phrase()), stop()),
+    }
+}
+
+/// One of the others, each as likely.
+fn other<T: Copy + PartialEq>(all: &[T], taken: T, rng: &mut Stream) -> T {
+    let others: Vec<T> = all.iter().copied().filter(|&one| one != taken).collect();
+    others[rng.random_range(0..others.len())]
 }

@@ -1,4 +1,4 @@
-//! What a demo runs in another way than its recipes say: `--quick`.
+//! What a demo runs in another way than its recipes say: `--quick`, and the sizes of another family of models.
 //!
 //! A file of changes is a TOML table for each recipe, named as the recipe without `.toml`, whose keys replace the recipe's, and
 //! a table `world` of the world's settings.
@@ -6,12 +6,22 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use candor_report::Family;
 use candor_world::WorldConfig;
 
 use super::recipes::SHIPPED;
 
 /// What `--quick` changes.
 const QUICK: &str = include_str!("quick.toml");
+
+/// What a family changes of the recipes, which make a LLaVA.
+fn of_family(family: Family) -> &'static str {
+    match family {
+        Family::Llava => "",
+        Family::Qwen25Vl => include_str!("qwen2_5_vl.toml"),
+        Family::Qwen3Vl => include_str!("qwen3_vl.toml"),
+    }
+}
 
 /// Changes of recipes and world.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +34,11 @@ impl Changes {
     /// Those of `--quick`.
     pub fn quick() -> anyhow::Result<Self> {
         Self::parse(QUICK)
+    }
+
+    /// Those of a family of models.
+    pub fn family(family: Family) -> anyhow::Result<Self> {
+        Self::parse(of_family(family))
     }
 
     /// Those of a file.

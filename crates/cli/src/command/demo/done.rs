@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::Context as _;
+use candor_report::Family;
 use serde::{Deserialize, Serialize};
 
 use super::recipes::Folder;
@@ -15,6 +16,9 @@ pub struct Done {
     pub seed: u64,
     /// Whether everything was made small.
     pub quick: bool,
+    /// What the models are built as; absent where that is LLaVA.
+    #[serde(default, skip_serializing_if = "Family::is_usual")]
+    pub family: Family,
     /// The stages that are finished.
     pub finished: BTreeSet<String>,
     /// What a clock showed while there was work, over all starts; what came after the last stage that ended before a kill is
@@ -35,10 +39,12 @@ impl Done {
     pub fn open(folder: &Folder) -> anyhow::Result<Self> {
         let path = folder.path("demo.json");
         let (seed, quick, out) = (folder.seed, folder.is_quick(), folder.out.display());
+        let family = folder.family;
         if !path.exists() {
             return Ok(Self {
                 seed,
                 quick,
+                family,
                 ..Self::default()
             });
         }
@@ -53,6 +59,12 @@ impl Done {
             done.quick == quick,
             "{out} holds a demo that was begun {} --quick; give another --out, or delete that folder",
             if done.quick { "with" } else { "without" },
+        );
+        anyhow::ensure!(
+            done.family == family,
+            "{out} holds a demo of models built as {}; give another --out for --family {}, or delete that folder",
+            done.family.name(),
+            family.key(),
         );
         Ok(done)
     }

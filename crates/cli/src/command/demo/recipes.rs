@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use candor_report::Family;
 use candor_world::WorldConfig;
 
 use super::changes::Changes;
@@ -35,6 +36,9 @@ pub const SHIPPED: [(&str, &str); 15] = shipped![
     "reward-plain.txt",
 ];
 
+/// What another family than that of the recipes changes.
+const FAMILY: &str = "family.toml";
+
 /// The folder, and what decides what is made in it.
 #[derive(Debug, Clone)]
 pub struct Folder {
@@ -42,6 +46,10 @@ pub struct Folder {
     pub out: PathBuf,
     /// Decides every random choice.
     pub seed: u64,
+    /// What the models are built as.
+    pub family: Family,
+    /// What that changes of the recipes.
+    of_family: Changes,
     /// What is made in another way than the recipes say.
     pub changes: Changes,
 }
@@ -54,9 +62,12 @@ impl Folder {
             None if arguments.quick => Changes::quick()?,
             None => Changes::default(),
         };
+        let family = Family::from(arguments.family);
         Ok(Self {
             out: arguments.out.clone(),
             seed: arguments.seed,
+            family,
+            of_family: Changes::family(family)?,
             changes,
         })
     }
@@ -83,7 +94,14 @@ impl Folder {
             ("world.json", world.as_str()),
             ("changes.toml", self.changes.text()),
         ];
-        for (name, text) in SHIPPED.into_iter().chain(own) {
+        let path = self.path("recipes").join(FAMILY);
+        anyhow::ensure!(
+            !self.family.is_usual() || !path.exists(),
+            "{} is of a demo with another --family; give another --out, or delete that folder",
+            path.display()
+        );
+        let family = (!self.family.is_usual()).then(|| (FAMILY, self.of_family.text()));
+        for (name, text) in SHIPPED.into_iter().chain(own).chain(family) {
             let path = self.path("recipes").join(name);
             if !path.exists() {
                 candor_data::atomic::write(&path, text.as_bytes())?;
@@ -107,6 +125,7 @@ impl Folder {
             self.set("data.root", "world"),
             self.set("run.out", out),
         ];
+        all.extend(self.of_family.of_recipe(name));
         all.extend(self.changes.of_recipe(name));
         all.extend_from_slice(sets);
         (self.path("recipes").join(name), all)
@@ -127,7 +146,44 @@ impl Folder {
 mod tests {
     use std::path::Path;
 
-    use candor_sft::SftRecipe;
+    use candor_model::{TensorSpec, tensor_specs};
+    use candor_report::Family;
+    use candor_sft::{GroundRecipe, SftRecipe};
+
+    use super::super::changes::Changes;
+
+    #[test]
+    fn a_token_of_every_family_is_a_cell_and_the_models_are_about_as_large() {
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../recipes/demo"));
+        // Parameters by the sizes of the recipes, without words, which are about as many in all.
+        for (family, n_patches, n_parameters) in [
+            (Family::Llava, 16, 1_022_112),
+            (Family::Qwen25Vl, 64, 763_200),
+            (Family::Qwen3Vl, 64, 857_696),
+        ] {
+            let changes = Changes::family(family).unwrap();
+            let sets = changes.of_recipe("0-ground.toml");
+            let recipe = GroundRecipe::open(&folder.join("0-ground.toml"), &sets).unwrap();
+            let model = &recipe.model;
+            assert_eq!(model.config.family(), family.name());
+            assert_eq!((model.grid(), model.n_patches()), (4, n_patches));
+            let specs = tensor_specs(&model.config);
+            let n: u64 = specs.iter().map(TensorSpec::n_elements).sum();
+            assert_eq!(n, n_parameters, "{}", family.name());
+            for tuned in [
+                "0-pretrain",
+                "1-sft",
+                "1-sft-gpt4",
+                "3-reading",
+                "4-policy-init",
+            ] {
+                let file = format!("{tuned}.toml");
+                let recipe = SftRecipe::open(&folder.join(&file), &changes.of_recipe(&file));
+                let longest = if family == Family::Llava { 400 } else { 512 };
+                assert_eq!(recipe.unwrap().max_tokens, longest, "{tuned}");
+            }
+        }
+    }
 
     /// The recipe's tables as they are run, without what may differ between the two kinds of fine-tuning.
     fn without_sources(path: &Path) -> toml::Table {

@@ -43,6 +43,7 @@ impl Demo {
         let summary = Summary {
             seed: self.done.seed,
             quick: self.done.quick,
+            family: self.done.family,
             wall_secs: self.done.wall_secs,
             stage_secs: self.done.stage_secs.clone(),
             peak_memory_bytes: self.done.peak_memory_bytes,
@@ -70,6 +71,9 @@ impl Demo {
                 "{}",
                 self.table(others.chain([Algorithm::Dpo.key().to_owned()]))?
             );
+        }
+        if !summary.family.is_usual() {
+            println!("The models are built as {}.", summary.family.name());
         }
         if summary.quick {
             println!("A quick demo: these numbers say nothing about the method.");

@@ -222,6 +222,7 @@ impl Conductor<'_> {
             .args(["--again", self.again, "--out"])
             .arg(&self.folder.out)
             .args(["--seed", &self.folder.seed.to_string()])
+            .args(["--family", self.folder.family.key()])
             .args(["--device", &self.arguments.device.to_string()])
             // What decodes and draws beside libtorch has the stage's threads as well.
             .env("RAYON_NUM_THREADS", stage.threads().to_string())

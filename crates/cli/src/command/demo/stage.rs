@@ -1,10 +1,11 @@
 //! One stage of a demo, in a process of its own: its recipe, pointed at the demo's folders.
 
 use anyhow::Context as _;
+use candor_data::rows::OnBadRow;
 use candor_dpo::DpoRecipe;
 use candor_eval::{EvalRecipe, curve};
 use candor_model::{Bundle, ModelFolder};
-use candor_reward::RewardRecipe;
+use candor_reward::{PairBenchmark, RewardRecipe, pair_benchmark};
 use candor_rl::RlRecipe;
 use candor_run::{LaunchOptions, Outcome, Ranks, StopSignal};
 use candor_sample::SampleRecipe;
@@ -18,6 +19,9 @@ use super::recipes::Folder;
 use super::variant::Variant;
 use crate::arguments::DemoArguments;
 use crate::command::process;
+
+/// Answers that a reward model scores together.
+const PASS_ROWS: usize = 32;
 
 /// What a stage took: what its process says on stdout when it ends by itself.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
@@ -180,7 +184,35 @@ impl Folder {
         ];
         let (recipe, sets) = self.recipe("3-reward.toml", out, &sets);
         let recipe = RewardRecipe::open(&recipe, &sets)?;
-        Ok(candor_reward::run(&recipe, launch, device)?)
+        let outcome = candor_reward::run(&recipe, launch, device)?;
+        if outcome == Outcome::Finished {
+            self.measure_reward(out, &recipe, device)?;
+        }
+        Ok(outcome)
+    }
+
+    /// A reward model on the world's pairs, by what is asked.
+    fn measure_reward(
+        &self,
+        reward: &str,
+        recipe: &RewardRecipe,
+        device: Device,
+    ) -> anyhow::Result<()> {
+        let plan = PairBenchmark {
+            reward: self.path(reward),
+            base_precision: recipe.base_precision,
+            files: vec![self.path("world/eval/reward_pairs.jsonl")],
+            images: self.path("world/images"),
+            facts: Some(self.path("world/eval/reward_facts.json")),
+            // A small model may have no room for a pair; the report says how many.
+            on_bad_row: OnBadRow::Skip,
+            out: self.path(reward).join("pairs"),
+            pass_rows: PASS_ROWS,
+            seed: self.seed,
+        };
+        let said = |done, n| eprintln!("pairs: {done} of {n}");
+        pair_benchmark(&plan, device, said)?;
+        Ok(())
     }
 
     fn rl(

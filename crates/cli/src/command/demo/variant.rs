@@ -79,12 +79,7 @@ impl Variant {
 
     /// The name of its policy.
     pub fn policy(self) -> String {
-        let name = match (self.algorithm, self.facts) {
-            (Algorithm::Ppo, true) => "fact_rlhf".to_owned(),
-            (Algorithm::Ppo, false) => "rlhf".to_owned(),
-            (algorithm, _) => format!("{}_{}", algorithm.key(), self.shown().replace('-', "_")),
-        };
-        name + &self.left_out("_")
+        self.algorithm.policy(Some(self.facts)) + &self.left_out("_")
     }
 
     /// What became of it over the steps, without `.json`: the name of the stage and the file.

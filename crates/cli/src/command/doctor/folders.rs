@@ -1,13 +1,14 @@
 //! The folders that candor keeps things in, and the memory of the host.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::{env, fs};
+use std::fs;
+use std::path::Path;
 
 use candor_model::hub;
+use candor_train::{cache_folder, features_folder};
 use serde::Serialize;
 
 use super::Advice;
+use crate::command::disk::free_bytes;
 
 /// A folder of downloads.
 #[derive(Debug, Serialize)]
@@ -24,38 +25,32 @@ pub struct Folder {
 
 /// The folders, and what is missing for there to be all of them.
 pub fn folders() -> (Vec<Folder>, Option<Advice>) {
-    let own = own_cache(|variable| env::var_os(variable));
-    let both = [("libtorch and tools", own), ("models", hub::cache_folder())];
+    let both = [
+        ("libtorch and tools", cache_folder()),
+        ("models", hub::cache_folder()),
+    ];
     let n = both.len();
-    let found: Vec<Folder> = both
+    let mut found: Vec<Folder> = both
         .into_iter()
         .filter_map(|(what, path)| Some(Folder::of(what, &path?)))
         .collect();
-    let missing = (found.len() < n).then(|| Advice {
+    let is_missing = found.len() < n;
+    // Where features are not kept on disk, nothing is missing.
+    found.extend(features_folder().map(|path| Folder::of("image features", &path)));
+    let missing = is_missing.then(|| Advice {
         what: "neither HOME nor XDG_CACHE_HOME is set, so nothing can be downloaded".to_owned(),
         remedy: "set HOME, or HF_HOME for models".to_owned(),
     });
     (found, missing)
 }
 
-/// Where `scripts/libtorch` keeps what it downloads.
-fn own_cache(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    let set = |name| variable(name).map(PathBuf::from);
-    let configured = set("XDG_CACHE_HOME").filter(|path| path.is_absolute());
-    let cache = configured.or_else(|| Some(set("HOME")?.join(".cache")))?;
-    Some(cache.join("candor"))
-}
-
 impl Folder {
     fn of(what: &'static str, path: &Path) -> Self {
-        // The disk of a folder that does not exist yet is that of the nearest one that does.
-        let there = path.ancestors().find(|path| path.exists());
-        let disk = there.and_then(|there| rustix::fs::statvfs(there).ok());
         Self {
             what,
             path: path.display().to_string(),
             used_bytes: path.exists().then(|| used(path)),
-            free_bytes: disk.map(|disk| disk.f_bavail * disk.f_frsize),
+            free_bytes: free_bytes(path),
         }
     }
 }
@@ -112,22 +107,5 @@ mod tests {
         let absent = Folder::of("things", &dir.path().join("not/there"));
         assert_eq!(absent.used_bytes, None);
         assert!(absent.free_bytes.is_some());
-    }
-
-    #[test]
-    fn the_cache_is_where_the_set_up_puts_it() {
-        let of = |pairs: &[(&str, &str)]| {
-            own_cache(|name| {
-                let found = pairs.iter().find(|(known, _)| *known == name);
-                found.map(|(_, value)| OsString::from(value))
-            })
-        };
-        let home = ("HOME", "/home/a");
-        assert_eq!(of(&[home]), Some("/home/a/.cache/candor".into()));
-        let elsewhere = ("XDG_CACHE_HOME", "/big");
-        assert_eq!(of(&[home, elsewhere]), Some("/big/candor".into()));
-        let relative = ("XDG_CACHE_HOME", "big");
-        assert_eq!(of(&[home, relative]), Some("/home/a/.cache/candor".into()));
-        assert_eq!(of(&[]), None);
     }
 }

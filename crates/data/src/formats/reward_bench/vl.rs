@@ -4,6 +4,8 @@
 //! numbers of `human_ranking` each is the rank of an answer, of which the less is better: `[0, 1]` prefers the first, as `[1, 2]`
 //! does. Equal ranks prefer none, and their row is not judged.
 //!
+//! Sets of other makers in the same form may say in `group` what a row counts under; the released files do not have it.
+//!
 //! # Reference
 //! A row counts under `general`, `hallucination` or `reasoning`. The official script tells these by the folder of the image,
 //! which the parquet file does not have; here, as in lmms-eval, what the row's id begins with tells them, in both files.
@@ -11,14 +13,16 @@
 use std::cmp::Ordering;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Names, Pair};
+use crate::atomic;
 use crate::comparison::Comparison;
 use crate::conversation::text_or_integer;
 use crate::error::DataError;
 use crate::formats::hub::Set;
 use crate::formats::images::Embedded;
+use crate::formats::rows;
 use crate::formats::table::Fault;
 use crate::formats::text::Format;
 use crate::preference::Side;
@@ -38,6 +42,7 @@ const SET: Set<Row, Comparison> = Set {
         "response",
         "human_ranking",
         "models",
+        "group",
     ],
     make: |_, row| comparison(row),
 };
@@ -62,10 +67,30 @@ struct Row {
     human_ranking: Vec<i64>,
     #[serde(default)]
     models: Option<Vec<String>>,
+    #[serde(default)]
+    group: Option<String>,
+}
+
+/// A row of a set in this form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Ranked {
+    /// Name of the row.
+    pub id: String,
+    /// File name relative to the image folder.
+    pub image: String,
+    /// The question.
+    pub query: String,
+    /// The answers.
+    pub response: [String; 2],
+    /// Rank of each, of which the less is better.
+    pub human_ranking: [u8; 2],
+    /// What the row counts under.
+    pub group: String,
 }
 
 fn comparison(row: Row) -> Result<Comparison, Fault> {
-    let group = group(&row.id);
+    let own = row.group.filter(|group| !group.trim().is_empty());
+    let group = own.unwrap_or_else(|| group(&row.id).to_owned());
     let outputs: [String; 2] = row.response.try_into().map_err(|answers: Vec<String>| {
         let found = format!("found {} answers, expected two", answers.len());
         ("response".to_owned(), found)
@@ -84,7 +109,7 @@ fn comparison(row: Row) -> Result<Comparison, Fault> {
         question: row.query,
         outputs,
         models: row.models.and_then(|models| models.try_into().ok()),
-        group: Some(group.to_owned()),
+        group: Some(group),
         preferred,
         id: row.id,
     };
@@ -109,6 +134,14 @@ fn group(id: &str) -> &'static str {
 /// The file cannot be read, a row is damaged, or as `embedded` says.
 pub fn read(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Comparison>, DataError> {
     SET.read(path, embedded)
+}
+
+/// Writes a file of JSON lines with these rows.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write(path: &Path, rows: &[Ranked]) -> Result<(), DataError> {
+    atomic::write(path, rows::lines_json(rows).as_bytes())
 }
 
 #[cfg(test)]
@@ -147,5 +180,27 @@ mod tests {
             let row: Row = serde_json::from_str(&json).unwrap();
             assert_eq!(comparison(row).unwrap().preferred(), expected, "{ranks}");
         }
+    }
+
+    #[test]
+    fn a_row_may_say_its_group_and_what_is_written_is_read_back() {
+        let row = |group: &str| Ranked {
+            id: "RLAIF-V-1".to_owned(),
+            image: "a.png".to_owned(),
+            query: "What?".to_owned(),
+            response: ["A.".to_owned(), "B.".to_owned()],
+            human_ranking: [1, 0],
+            group: group.to_owned(),
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pairs.jsonl");
+        write(&path, &[row("place"), row(" ")]).unwrap();
+        let found = read(&path, &mut |_| unreachable!("no image is inside")).unwrap();
+        let groups: Vec<Option<&str>> = found.iter().map(|row| row.group.as_deref()).collect();
+        // Blanks say nothing, and the id tells.
+        assert_eq!(groups, [Some("place"), Some("hallucination")]);
+        assert_eq!(found[0].preferred(), Some(Side::Second));
+        assert_eq!(found[0].image.as_deref(), Some("a.png"));
+        assert_eq!(found[0].outputs, ["A.", "B."]);
     }
 }

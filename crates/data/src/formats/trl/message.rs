@@ -234,14 +234,16 @@ fn with_those_of_parts(mut names: Vec<String>, of_parts: Vec<String>) -> Vec<Str
     names
 }
 
-/// The turns of a prompt; what the system says belongs to the human turn after it.
-pub(super) fn turns(prompt: &[Message]) -> Result<Vec<Turn>, Fault> {
+/// The turns of messages; what the system says belongs to the human turn after it.
+pub(super) fn turns(messages: &[Message]) -> Result<Vec<Turn>, Fault> {
+    const NO_PLACE: &str = "found a system message with no user's after it";
     let mut turns: Vec<Turn> = Vec::new();
     let mut before = String::new();
-    for message in prompt {
+    for message in messages {
         let text = message.content.text()?;
         match message.role.as_str() {
-            "system" => before = text + "\n\n",
+            "system" => before += &(text + "\n\n"),
+            "assistant" if !before.is_empty() => return refuse("prompt", NO_PLACE),
             "user" => turns.push(Turn::human(std::mem::take(&mut before) + &text)),
             "assistant" => turns.push(Turn::gpt(text)),
             role => {
@@ -251,6 +253,9 @@ pub(super) fn turns(prompt: &[Message]) -> Result<Vec<Turn>, Fault> {
                 );
             }
         }
+    }
+    if !before.is_empty() {
+        return refuse("prompt", NO_PLACE);
     }
     Ok(turns)
 }

@@ -6,9 +6,10 @@
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::message::{self, Names, Text};
-use super::{Id, answer, image_names, refuse};
+use super::{Id, answer, image_names, refuse, written};
 use crate::error::DataError;
 use crate::formats::hub::Set;
 use crate::formats::images::Embedded;
@@ -17,6 +18,7 @@ use crate::formats::table::Fault;
 use crate::formats::text::Format;
 use crate::preference::placeholder_fault;
 use crate::rated::RatedAnswer;
+use crate::{atomic, shown};
 
 pub(crate) const FORMAT: Format = Format {
     name: "TRL unpaired preferences",
@@ -98,4 +100,74 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<RatedAnswer>, DataError> {
 /// As [`parse`], the file cannot be read, or as `embedded` says.
 pub fn read(path: &Path, embedded: Embedded<'_>) -> Result<Vec<RatedAnswer>, DataError> {
     SET.read(path, embedded)
+}
+
+/// The text of a file with these rows: JSON lines.
+///
+/// # Errors
+/// [`DataError`] for rows that [`parse`] would refuse.
+pub fn render(path: &Path, rows: &[RatedAnswer]) -> Result<String, DataError> {
+    let mut text = String::new();
+    for row in rows {
+        let prompt: Vec<Value> = row.turns.iter().map(written::message).collect();
+        let mut line = json!({
+            "id": row.id,
+            "prompt": prompt,
+            "completion": written::answer(&row.answer),
+            "label": row.is_desirable,
+        });
+        if let Some(image) = &row.image {
+            line["images"] = shown::names(image).collect();
+        }
+        text += &format!("{line}\n");
+    }
+    parse(path, &text)?;
+    Ok(text)
+}
+
+/// Writes a file with these rows.
+///
+/// # Errors
+/// As [`render`], or the file cannot be written.
+pub fn write(path: &Path, rows: &[RatedAnswer]) -> Result<(), DataError> {
+    atomic::write(path, render(path, rows)?.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conversation::Turn;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let row = |id: &str, image: Option<&str>, turns: Vec<Turn>, is_desirable| RatedAnswer {
+            id: id.to_owned(),
+            image: image.map(str::to_owned),
+            turns,
+            answer: "A dog.\nAnd \"a cat\".".to_owned(),
+            is_desirable,
+        };
+        let several = vec![
+            Turn::human("<image>\nWhat is it?"),
+            Turn::gpt("A dog."),
+            Turn::human("Really?"),
+        ];
+        let rows = [
+            row(
+                "a",
+                Some("a.png"),
+                vec![Turn::human("<image>\nWhat is it?")],
+                true,
+            ),
+            row("b", None, vec![Turn::human("Hello.")], false),
+            row("c", Some("a.png"), several, true),
+        ];
+        let path = Path::new("rated.jsonl");
+        let text = render(path, &rows).unwrap();
+        assert_eq!(parse(path, &text).unwrap(), rows);
+        assert_eq!(text.lines().count(), 3);
+        // A row that could not be read is not written.
+        let unasked = row("d", None, vec![Turn::gpt("A dog.")], true);
+        assert!(render(path, &[unasked]).is_err());
+    }
 }

@@ -1,0 +1,276 @@
+//! `rounds`: killed inside a round and between two of them, by each of those who can compare answers.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::path::Path;
+
+use candor_data::formats::{candidates, preference_log};
+use candor_data::{Preference, Side};
+
+use crate::preferences::{rewarded, with_own_recipe};
+use crate::rewards::body;
+#[cfg(unix)]
+use crate::runs::signalled;
+use crate::runs::{assert_same, candor, metrics, refused, run, run_with_kills, sets};
+
+/// Rounds whose answers are compared as these settings say.
+fn arguments(out: &str, label: &[(&str, &str)]) -> Vec<String> {
+    [with_own_recipe("rounds", out), sets(label)].concat()
+}
+
+/// Rounds whose answers the reward model compares, with the facts.
+fn by_reward(out: &str) -> Vec<String> {
+    let label = [
+        ("label.by", "reward"),
+        ("label.reward", "reward"),
+        ("label.facts", "world/facts/image_to_caption.json"),
+    ];
+    arguments(out, &label)
+}
+
+/// What a round computes but for the rows of its answers, which name the folder of the policy.
+const RESULTS: [&str; 11] = [
+    "metrics.jsonl",
+    "result.json",
+    "round-1/labels.json",
+    "round-1/labels/preferences.json",
+    "round-1/dpo/metrics.jsonl",
+    "round-1/dpo/adapter/adapter_model.safetensors",
+    "round-2/labels/preferences.json",
+    "round-2/labels/best.json",
+    "round-2/dpo/reference.json",
+    "round-2/dpo/held_out.jsonl",
+    "round-2/dpo/adapter/adapter_model.safetensors",
+];
+
+#[test]
+fn rounds_killed_inside_and_between_end_in_the_same_bytes_and_no_finished_one_runs_again() {
+    let folder = rewarded();
+    run(candor(folder).args(by_reward("rounds")));
+    let lines = metrics(folder, "rounds");
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    for line in &lines {
+        assert_eq!(line["n_prompts"], 10);
+        assert!(line["best_score_mean"].as_f64() > line["score_mean"].as_f64());
+    }
+    // The second round answers with the policy of the first, and asks other prompts.
+    let rows = |round: &str| {
+        let path = folder.join("rounds").join(round).join("candidates.jsonl");
+        candidates::read(&path).unwrap()
+    };
+    let [first, second] = ["round-1/sample-1", "round-2/sample-1"].map(rows);
+    assert_eq!((first[0].sampling.index, second[0].sampling.index), (0, 10));
+    assert_eq!(first[0].sampling.adapter, None);
+    let policy = Some("rounds/round-1/dpo/adapter");
+    assert_eq!(second[0].sampling.adapter.as_deref(), policy);
+
+    let kills = run_with_kills(folder, &by_reward("rounds-killed"), 31, 200);
+    assert!(
+        kills > 0,
+        "the run was never killed after something was done"
+    );
+    assert_same(folder, "rounds", "rounds-killed", &RESULTS);
+    #[cfg(unix)]
+    {
+        let arguments = by_reward("rounds-stopped");
+        let output = signalled(folder, &arguments, "TERM");
+        assert_eq!(output.status.code(), Some(143), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("continue with: "), "{said}");
+        run(candor(folder).args(arguments).arg("--resume"));
+        assert_same(folder, "rounds", "rounds-stopped", &RESULTS);
+    }
+
+    let again = refused(candor(folder).args(by_reward("rounds")));
+    assert!(again.contains("already holds a run"), "{again}");
+    let mut other = by_reward("rounds");
+    other.extend(sets(&[("dpo.beta", "0.3")]));
+    let other = refused(candor(folder).args(other).arg("--resume"));
+    assert!(other.contains("dpo.beta: 0.2 -> 0.3"), "{other}");
+
+    // All prompts in every round, and one round more: what a finished one began with is not needed any more.
+    let mut whole = by_reward("rounds-killed");
+    whole.extend(sets(&[("rounds.n", "3")]));
+    let few = refused(
+        candor(folder)
+            .args(&whole)
+            .args(["--resume", "--set", "rounds.n=99"]),
+    );
+    assert!(
+        few.contains("99 rounds of rounds.prompts = 10 ask 990"),
+        "{few}"
+    );
+    let sampled = folder.join("rounds-killed/round-1/sample-1/candidates.jsonl");
+    fs::remove_file(&sampled).unwrap();
+    run(candor(folder).args(&whole).arg("--resume"));
+    assert_eq!(metrics(folder, "rounds-killed").len(), 3);
+    assert!(!sampled.exists());
+    assert_same(folder, "rounds", "rounds-killed", &RESULTS[2..]);
+}
+
+/// What was preferred and what was not.
+fn chosen(row: &Preference) -> [&str; 2] {
+    let [first, second] = row.outputs.each_ref().map(String::as_str);
+    match row.preferred().unwrap() {
+        Side::First => [first, second],
+        Side::Second => [second, first],
+    }
+}
+
+fn log(folder: &Path, out: &str) -> Vec<Preference> {
+    let path = folder
+        .join(out)
+        .join("round-1/labels/preferences.log.jsonl");
+    preference_log::read(&path).unwrap()
+}
+
+#[test]
+fn rules_set_the_best_answer_to_a_prompt_against_the_worst() {
+    let folder = rewarded();
+    let rule = "[{name = \"short\", kind = \"tokens\", weight = -1.0, per = 10.0}]";
+    let label = [
+        ("label.by", "rules"),
+        ("rewards", rule),
+        ("rounds.prompts", "18"),
+        ("rounds.reference", "first"),
+    ];
+    run(candor(folder).args(arguments("rounds-rules", &label)));
+    let mut tokens: HashMap<(String, String), usize> = HashMap::new();
+    let mut of_prompt: HashMap<String, Vec<usize>> = HashMap::new();
+    for file in ["sample-1", "sample-2"] {
+        let path = format!("rounds-rules/round-1/{file}/candidates.jsonl");
+        for row in candidates::read(&folder.join(path)).unwrap() {
+            for (text, n) in row.outputs.iter().zip(row.sampling.n_tokens) {
+                let text = text.trim().to_owned();
+                let n = *tokens.entry((row.id.clone(), text)).or_insert(n);
+                of_prompt.entry(row.id.clone()).or_default().push(n);
+            }
+        }
+    }
+    // The second round goes on from the first one's weights, and its reference is the recipe's model.
+    let second = folder.join("rounds-rules/round-2/dpo");
+    let resolved = fs::read_to_string(second.join("resolved.toml")).unwrap();
+    assert!(resolved.contains("[model.lora]"), "{resolved}");
+    let from = fs::read_to_string(second.join("init_from.json")).unwrap();
+    assert!(from.contains("rounds-rules/round-1/dpo"), "{from}");
+    let rows = log(folder, "rounds-rules");
+    assert!(!rows.is_empty());
+    for row in &rows {
+        let of = |text: &str| tokens[&(row.id.clone(), text.to_owned())];
+        let [better, worse] = chosen(row).map(of);
+        let all = &of_prompt[&row.id];
+        let ends = (all.iter().min(), all.iter().max());
+        assert_eq!((Some(&better), Some(&worse)), ends, "{}", row.id);
+        assert!(better < worse);
+    }
+    assert_eq!(
+        metrics(folder, "rounds-rules")[0]["n_preferences"],
+        rows.len()
+    );
+}
+
+/// The length of a text as a request to the judge has it.
+fn length(text: &str) -> usize {
+    serde_json::to_string(text).unwrap().len()
+}
+
+/// A judge that likes what is short.
+fn judge() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let Some(asked) = body(&mut stream) else {
+                continue;
+            };
+            let parts: Vec<&str> = asked.split("@@").collect();
+            let word = match parts[1].len().cmp(&parts[2].len()) {
+                std::cmp::Ordering::Less => "A",
+                std::cmp::Ordering::Equal => "tie",
+                std::cmp::Ordering::Greater => "B",
+            };
+            let said = format!("Fewer hallucinations: {word}\nMore helpful: {word}");
+            let reply = serde_json::json!({
+                "choices": [{"message": {"content": said}, "finish_reason": "stop"}],
+                "usage": {"prompt_tokens": 10, "completion_tokens": 5},
+            });
+            let reply = reply.to_string();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                reply.len()
+            );
+            let _ = stream.write_all((head + &reply).as_bytes());
+        }
+    });
+    url
+}
+
+#[test]
+fn a_judge_compares_two_answers_at_a_time() {
+    let folder = rewarded();
+    let template = folder.join("shorter.txt");
+    fs::write(&template, "{question}@@{answer}@@{other}@@").unwrap();
+    let settings = format!(
+        "cache = \"rounds-replies.jsonl\"\n[endpoint]\nurl = \"{}\"\nmodel = \"m\"\n[request]\ntemperature = 0.0\nmax_tokens = 20\n\
+         samples = 1\nimages = false\n[templates]\npreference = {template:?}\n",
+        judge()
+    );
+    fs::write(folder.join("rounds-judge.toml"), settings).unwrap();
+    let label = [
+        ("label.by", "judge"),
+        ("label.judge", "rounds-judge.toml"),
+        ("rounds.n", "1"),
+    ];
+    run(candor(folder).args(arguments("rounds-judge", &label)));
+    let rows = log(folder, "rounds-judge");
+    assert!(rows.len() > 10, "pairs of both runs: {}", rows.len());
+    for row in &rows {
+        let [better, worse] = chosen(row).map(length);
+        assert!(better < worse, "{row:?}");
+    }
+}
+
+#[test]
+fn people_are_waited_for_by_name() {
+    let folder = rewarded();
+    let label = [
+        ("label.by", "people"),
+        ("rounds.n", "1"),
+        ("rounds.answers", "2"),
+        ("rounds.prompts", "20"),
+    ];
+    let arguments = arguments("rounds-people", &label);
+    let waits = refused(candor(folder).args(&arguments));
+    let file = "rounds-people/round-1/preferences.log.jsonl";
+    for part in [
+        "round 1 waits for people",
+        "rounds-people/round-1/sample-1/candidates.jsonl",
+        file,
+        "--resume",
+    ] {
+        assert!(waits.contains(part), "{part}: {waits}");
+    }
+    // What was said of other answers is not taken for what was said of these.
+    fs::copy(
+        folder.join("preferences/preferences.log.jsonl"),
+        folder.join(file),
+    )
+    .unwrap();
+    let other = refused(candor(folder).args(&arguments).arg("--resume"));
+    assert!(other.contains("is not one of this round's"), "{other}");
+    fs::remove_file(folder.join(file)).unwrap();
+    run(candor(folder).args([
+        "world",
+        "annotate",
+        "--world",
+        "world",
+        "--candidates",
+        "rounds-people/round-1/sample-1/candidates.jsonl",
+        "--out",
+        "rounds-people/round-1/preferences.json",
+    ]));
+    run(candor(folder).args(&arguments).arg("--resume"));
+    assert!(folder.join("rounds-people/round-1/dpo/adapter").exists());
+}

@@ -1,0 +1,239 @@
+//! The formats that rows are converted into.
+
+use serde_json::{Value, json};
+
+use super::Converted;
+use super::source::{Holds, Item};
+use crate::comparison::Comparison;
+use crate::conversation::IMAGE_PLACEHOLDER;
+use crate::formats::parquet::write::Node;
+use crate::formats::rows::row_value;
+use crate::formats::trl::{self, conversational};
+use crate::formats::{preference, sharegpt};
+use crate::preference::Verdict;
+use crate::shown;
+
+/// A format that rows are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetFormat {
+    /// LLaVA's conversations.
+    Llava,
+    /// ShareGPT's.
+    Sharegpt,
+    /// Messages with contents in parts.
+    Messages,
+    /// LLaVA-Human-Preference.
+    Preference,
+    /// candor's own log.
+    PreferenceLog,
+    /// TRL's preferences as messages with contents in parts.
+    Trl,
+    /// TRL's preferences as texts.
+    TrlStandard,
+    /// As RLHF-V.
+    RlhfV,
+    /// As RLAIF-V.
+    RlaifV,
+}
+
+impl TargetFormat {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Llava,
+        Self::Sharegpt,
+        Self::Messages,
+        Self::Preference,
+        Self::PreferenceLog,
+        Self::Trl,
+        Self::TrlStandard,
+        Self::RlhfV,
+        Self::RlaifV,
+    ];
+
+    /// Its name on the command line and in messages.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Llava => "llava",
+            Self::Sharegpt => "sharegpt",
+            Self::Messages => "messages",
+            Self::Preference => "preference",
+            Self::PreferenceLog => "preference-log",
+            Self::Trl => "trl",
+            Self::TrlStandard => "trl-standard",
+            Self::RlhfV => "rlhf-v",
+            Self::RlaifV => "rlaif-v",
+        }
+    }
+
+    /// What its rows are.
+    #[must_use]
+    pub fn holds(self) -> Holds {
+        match self {
+            Self::Llava | Self::Sharegpt | Self::Messages => Holds::Conversations,
+            _ => Holds::Comparisons,
+        }
+    }
+
+    /// Its columns in a parquet file; none where it is not written as one.
+    pub(super) fn columns(self) -> Option<Vec<(&'static str, Node)>> {
+        let text = |name| (name, Node::Text);
+        let images = || ("images", Node::List(Box::new(Node::Image)));
+        match self {
+            Self::Messages => Some(vec![text("id"), ("messages", messages()), images()]),
+            Self::Trl => Some(vec![
+                text("id"),
+                ("prompt", messages()),
+                ("chosen", messages()),
+                ("rejected", messages()),
+                images(),
+                ("rejected_score", Node::Number),
+            ]),
+            Self::TrlStandard => Some(vec![
+                text("id"),
+                text("prompt"),
+                text("chosen"),
+                text("rejected"),
+                images(),
+            ]),
+            Self::RlhfV => Some(vec![
+                text("ds_name"),
+                text("id"),
+                ("image", Node::Image),
+                text("text"),
+            ]),
+            Self::RlaifV => Some(vec![
+                text("ds_name"),
+                text("id"),
+                ("image", Node::Image),
+                text("question"),
+                text("chosen"),
+                text("rejected"),
+            ]),
+            Self::Llava | Self::Sharegpt | Self::Preference | Self::PreferenceLog => None,
+        }
+    }
+
+    /// The row of an item, and what it cannot hold is counted; none where it cannot hold the item.
+    pub(super) fn row(self, item: Item, converted: &mut Converted) -> Option<Value> {
+        match item {
+            Item::Conversation(row) => Some(match self {
+                Self::Sharegpt => sharegpt::row(&row),
+                Self::Messages => conversational::row(&row),
+                _ => row_value(&row),
+            }),
+            Item::Comparison(row) => self.compared(*row, converted),
+        }
+    }
+
+    fn compared(self, row: Comparison, converted: &mut Converted) -> Option<Value> {
+        if self != Self::Preference && row.preferred().is_none() {
+            converted.leave_out("nobody said which answer is better");
+            return None;
+        }
+        let is_single = matches!(self, Self::TrlStandard | Self::RlhfV | Self::RlaifV);
+        if is_single && row.turns.len() > 1 {
+            converted.leave_out("several turns");
+            return None;
+        }
+        let image = row.image.as_deref();
+        if matches!(self, Self::RlhfV | Self::RlaifV) && shown::count(image) > 1 {
+            converted.leave_out("several images");
+            return None;
+        }
+        self.count(&row, converted);
+        match self {
+            Self::Preference => Some(row_value(&preference::Row::new(row))),
+            Self::PreferenceLog => row.into_preference().map(|row| row_value(&row)),
+            Self::Trl => {
+                let severity = row.severity.clone().filter(Value::is_number);
+                trl::row(&Comparison { severity, ..row })
+            }
+            _ => self.plain(&row),
+        }
+    }
+
+    /// Counts what the row of a comparison cannot hold.
+    fn count(self, row: &Comparison, converted: &mut Converted) {
+        let is_log = self == Self::PreferenceLog;
+        let is_public = self == Self::Preference;
+        let mut lose = |is_lost: bool, field: &str| {
+            if is_lost {
+                converted.lose(field);
+            }
+        };
+        lose(row.group.is_some(), "group");
+        lose(row.models.is_some() && !is_public, "models");
+        lose(
+            row.original_answer.is_some() && !is_log && !is_public,
+            "original_answer",
+        );
+        let is_number = row.severity.as_ref().is_some_and(Value::is_number);
+        lose(
+            row.severity.is_some() && !(is_number && self == Self::Trl),
+            "rejected_score",
+        );
+        let Some(judgement) = &row.judgement else {
+            return;
+        };
+        if is_log {
+            return;
+        }
+        lose(judgement.explanation.is_some(), "explanation");
+        let is_decided = judgement.fewer_hallucinations != Verdict::Tie;
+        lose(is_decided && !is_public, "fewer_hallucinations");
+        lose(
+            is_decided && judgement.more_helpful.is_some(),
+            "more_helpful",
+        );
+    }
+
+    /// The row of a comparison of one turn, as texts.
+    fn plain(self, row: &Comparison) -> Option<Value> {
+        let preferred = row.preferred()?;
+        let question = question(row)?;
+        let chosen = row.outputs[preferred.index()].as_str();
+        let rejected = row.outputs[preferred.other().index()].as_str();
+        let mut value = match self {
+            Self::TrlStandard => json!({
+                "id": row.id, "prompt": question, "chosen": chosen, "rejected": rejected,
+            }),
+            Self::RlhfV => {
+                let text = json!({"question": question, "chosen": chosen, "rejected": rejected});
+                json!({"ds_name": "candor", "id": row.id, "text": text.to_string()})
+            }
+            _ => json!({
+                "ds_name": "candor", "id": row.id, "question": question, "chosen": chosen, "rejected": rejected,
+            }),
+        };
+        if let Some(image) = &row.image {
+            if self == Self::TrlStandard {
+                value["images"] = shown::names(image).collect();
+            } else {
+                value["image"] = json!(image);
+            }
+        }
+        Some(value)
+    }
+}
+
+/// The only turn, without places of images that a reader puts there itself.
+fn question(row: &Comparison) -> Option<&str> {
+    let [turn] = row.turns.as_slice() else {
+        return None;
+    };
+    let places = format!("{IMAGE_PLACEHOLDER}\n").repeat(shown::count(row.image.as_deref()));
+    let rest = turn.value.strip_prefix(&places);
+    let rest = rest.filter(|rest| !rest.contains(IMAGE_PLACEHOLDER));
+    Some(rest.unwrap_or(&turn.value))
+}
+
+/// Lists of messages whose contents are lists of parts.
+fn messages() -> Node {
+    let part = Node::Object(vec![("type", Node::Text), ("text", Node::Text)]);
+    let message = Node::Object(vec![
+        ("role", Node::Text),
+        ("content", Node::List(Box::new(part))),
+    ]);
+    Node::List(Box::new(message))
+}

@@ -1,0 +1,138 @@
+//! The best of several runs by one number: of the copies of an adapter that a run kept along the way, say.
+
+use super::Suite;
+use crate::benchmark::Benchmark;
+use crate::figures::Figure;
+use crate::measure::Measure;
+use crate::run::Run;
+
+/// The number that runs are chosen by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BestBy {
+    /// Its benchmark.
+    pub benchmark: Benchmark,
+    /// The number.
+    pub measure: &'static Measure,
+    higher: bool,
+}
+
+impl BestBy {
+    /// Reads `BENCHMARK.MEASURE`, by their names in files: `pope.f1`.
+    ///
+    /// # Errors
+    /// The suite has no such benchmark, the benchmark no such number, or neither more nor less of it is good.
+    pub fn parse(text: &str, suite: Suite) -> Result<Self, String> {
+        let (key, number) = text.split_once('.').unwrap_or((text, ""));
+        let Some(benchmark) = suite.benchmarks().find(|of| of.key() == key) else {
+            let known: Vec<&str> = suite.benchmarks().map(Benchmark::key).collect();
+            return Err(format!(
+                "{text:?}: the suite {} has no benchmark {key:?}; it has {}",
+                suite.key(),
+                known.join(", ")
+            ));
+        };
+        let good = |measure: &Measure| measure.better.is_higher().is_some();
+        let Some(measure) = benchmark.measures().find(|of| of.key == number && good(of)) else {
+            let known: Vec<&str> = benchmark
+                .measures()
+                .filter(|of| good(of))
+                .map(|of| of.key)
+                .collect();
+            return Err(format!(
+                "{text:?}: {} has no number {number:?} that runs can be chosen by; write {key}. and one of {}",
+                benchmark.label(),
+                known.join(", ")
+            ));
+        };
+        Ok(Self {
+            benchmark,
+            measure,
+            higher: measure.better.is_higher() == Some(true),
+        })
+    }
+
+    /// The place of the best run and its number; of equally good ones the first, and none where no run has the number.
+    #[must_use]
+    pub fn of<'a>(&self, runs: &'a [Run]) -> Option<(usize, &'a Figure)> {
+        let mut best: Option<(usize, &Figure, f64)> = None;
+        for (at, run) in runs.iter().enumerate() {
+            let figure = (run.results.as_ref())
+                .and_then(|results| results.figure(self.benchmark, self.measure.key));
+            let Some((figure, value)) = figure.and_then(|figure| Some((figure, figure.value?)))
+            else {
+                continue;
+            };
+            let is_better = |best: f64| {
+                if self.higher {
+                    value > best
+                } else {
+                    value < best
+                }
+            };
+            if best.is_none_or(|(_, _, best)| is_better(best)) {
+                best = Some((at, figure, value));
+            }
+        }
+        best.map(|(at, figure, _)| (at, figure))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::{Results, Scored};
+
+    fn run(key: &str, value: Option<f64>) -> Run {
+        let figure = Figure {
+            value,
+            ..Figure::default()
+        };
+        let scored = Scored {
+            figures: [(key.to_owned(), figure)].into(),
+            ..Scored::default()
+        };
+        Run {
+            results: Some(Results {
+                benchmarks: [(Benchmark::Chair, scored)].into(),
+                images: None,
+            }),
+            ..Run::default()
+        }
+    }
+
+    #[test]
+    fn the_first_of_the_best_is_taken_whichever_way_the_number_is_good() {
+        let best = |key: &str, values: &[Option<f64>]| {
+            let by = BestBy::parse(&format!("chair.{key}"), Suite::Paper).unwrap();
+            let runs: Vec<Run> = values.iter().map(|value| run(key, *value)).collect();
+            by.of(&runs).map(|(at, _)| at)
+        };
+        let values = [
+            Some(0.25),
+            None,
+            Some(0.125),
+            Some(0.5),
+            Some(0.125),
+            Some(0.5),
+        ];
+        // Less is better of the one, more of the other.
+        assert_eq!(best("chair_i", &values), Some(2));
+        assert_eq!(best("recall", &values), Some(3));
+        assert_eq!(best("recall", &[None, None]), None);
+        assert_eq!(best("recall", &[]), None);
+    }
+
+    #[test]
+    fn what_cannot_choose_is_refused_with_what_can() {
+        let refused = |text: &str| BestBy::parse(text, Suite::Paper).unwrap_err();
+        for (text, part) in [
+            ("amber.chair", "mmhal, pope, llava_bench, mmbench, chair"),
+            ("pope", "accuracy, precision, recall, f1"),
+            ("pope.yes_ratio", "accuracy, precision, recall, f1"),
+            ("pope.F1", "write pope. and one of"),
+        ] {
+            let message = refused(text);
+            assert!(message.contains(part), "{text}: {message}");
+        }
+    }
+}

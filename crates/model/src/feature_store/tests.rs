@@ -1,0 +1,157 @@
+use std::time::Duration;
+
+use tch::{Device, Kind, Tensor};
+
+use super::*;
+use crate::ImageSpan;
+
+const SPAN: ImageSpan = ImageSpan {
+    n_rows: 100,
+    n_tokens: 100,
+    grid: None,
+    lines: None,
+};
+/// Room for two files of one image, whose rows take 40,000 bytes, and not for three.
+const ROOM: u64 = 90_000;
+
+/// A root, and a folder with an image of each letter, whose bytes are the letter.
+fn prepared() -> (tempfile::TempDir, PathBuf, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, images) = (dir.path().join("root"), dir.path().join("images"));
+    fs::create_dir(&images).unwrap();
+    for letter in ["a", "b", "c", "d"] {
+        fs::write(images.join(letter), letter).unwrap();
+    }
+    (dir, root, images)
+}
+
+fn names(letters: &str) -> Vec<String> {
+    letters.chars().map(String::from).collect()
+}
+
+/// What a tower gives of an image: its letter, and how many images were before it in the pass.
+fn look(pass: &[String]) -> Vec<Features> {
+    let of = |(at, name): (usize, &String)| {
+        let value = f64::from(name.as_bytes()[0]) + at as f64 / 16.0;
+        let rows = Tensor::full([100, 100], value, (Kind::Float, Device::Cpu));
+        Features::of_image(rows, SPAN)
+    };
+    pass.iter().enumerate().map(of).collect()
+}
+
+/// A number of each image's features, and the letters of those that were encoded for it.
+fn seen(store: &FeatureStore, images: &Path, pass: &str) -> (Vec<f64>, String) {
+    let mut encoded = String::new();
+    let found = store.features(images, &names(pass), |missing| {
+        encoded = missing.concat();
+        Ok(look(missing))
+    });
+    let found = found.unwrap();
+    let kept = store.keep(images, &names(pass), &found).unwrap();
+    let numbers = |features: &Features| features.rows().double_value(&[99, 99]);
+    let again = kept.iter().map(|entry| numbers(&entry.read().unwrap()));
+    let found: Vec<f64> = found.iter().map(numbers).collect();
+    assert!(again.eq(found.iter().copied()));
+    assert!(kept.iter().all(|entry| entry.span() == SPAN));
+    (found, encoded)
+}
+
+fn sole_file(folder: &Path) -> PathBuf {
+    let found = files(folder).unwrap();
+    assert_eq!(found.len(), 1, "{found:?}");
+    found[0].clone()
+}
+
+#[test]
+fn an_image_is_encoded_once_whatever_it_is_called() {
+    let (_dir, root, images) = prepared();
+    let open = || FeatureStore::open(&root, "tower", 1 << 30, false).unwrap();
+    assert_eq!(
+        seen(&open(), &images, "ab"),
+        (vec![97.0, 98.0625], "ab".to_owned())
+    );
+    fs::copy(images.join("b"), images.join("z")).unwrap();
+    // Only what is new is encoded, where it is the first of its pass.
+    let found = seen(&open(), &images, "czb");
+    assert_eq!(found, (vec![99.0, 98.0625, 98.0625], "c".to_owned()));
+    // Another tower sees with its own eyes.
+    let other = FeatureStore::open(&root, "other", 1 << 30, false).unwrap();
+    assert_eq!(seen(&other, &images, "b"), (vec![98.0], "b".to_owned()));
+    // An image that was changed is another one.
+    fs::write(images.join("b"), "B").unwrap();
+    assert_eq!(seen(&open(), &images, "b").1, "b");
+}
+
+#[test]
+fn where_bits_count_a_pass_is_found_as_a_whole() {
+    let (_dir, root, images) = prepared();
+    let open = || FeatureStore::open(&root, "tower", 1 << 30, true).unwrap();
+    let of_both = (vec![97.0, 98.0625], "ab".to_owned());
+    assert_eq!(seen(&open(), &images, "ab"), of_both);
+    assert_eq!(seen(&open(), &images, "b"), (vec![98.0], "b".to_owned()));
+    assert_eq!(seen(&open(), &images, "ab"), (of_both.0, String::new()));
+    let turned = seen(&open(), &images, "ba");
+    assert_eq!(turned, (vec![98.0, 97.0625], "ba".to_owned()));
+}
+
+#[test]
+fn what_is_damaged_is_found_and_made_anew() {
+    for damage in ["a byte", "the end", "the header"] {
+        let (_dir, root, images) = prepared();
+        let open = || FeatureStore::open(&root, "tower", 1 << 30, false).unwrap();
+        seen(&open(), &images, "ab");
+        let path = sole_file(&root.join("tower"));
+        let whole = fs::read(&path).unwrap();
+        let mut bytes = whole.clone();
+        match damage {
+            "a byte" => *bytes.last_mut().unwrap() ^= 1,
+            "the end" => bytes.truncate(bytes.len() - 1),
+            _ => bytes[8] = b'!',
+        }
+        fs::write(&path, bytes).unwrap();
+        let made_anew = (vec![97.0, 98.0625], "ab".to_owned());
+        assert_eq!(seen(&open(), &images, "ab"), made_anew, "{damage}");
+        assert!(fs::read(&path).unwrap() == whole, "{damage}");
+        assert_eq!(seen(&open(), &images, "ab").1, "", "{damage}");
+    }
+}
+
+#[test]
+fn what_was_used_longest_ago_makes_room_and_what_is_in_use_stays() {
+    let (_dir, root, images) = prepared();
+    let open = |tower: &str| FeatureStore::open(&root, tower, ROOM, false).unwrap();
+    let age = |tower: &str, secs: u64| {
+        let path = sole_file(&root.join(tower));
+        let file = File::options().write(true).open(path).unwrap();
+        let then = SystemTime::now() - Duration::from_secs(secs);
+        file.set_modified(then).unwrap();
+    };
+    let first = open("first");
+    seen(&first, &images, "a");
+    let second = open("second");
+    seen(&second, &images, "b");
+    // Both live, and a third finds no room.
+    let third = open("third");
+    let full = third.features(&images, &names("c"), |missing| Ok(look(missing)));
+    let message = full.unwrap_err().to_string();
+    assert!(message.contains("run.features_disk_gb"), "{message}");
+    drop(first);
+    drop(second);
+    age("first", 100);
+    age("second", 200);
+    assert_eq!(seen(&third, &images, "c").1, "c");
+    assert!(files(&root.join("second")).unwrap().is_empty());
+    // What is looked at again is used, be it as old as it may.
+    let fourth = open("first");
+    assert_eq!(seen(&fourth, &images, "a").1, "");
+    let full = fourth.features(&images, &names("d"), |missing| Ok(look(missing)));
+    assert!(full.is_err());
+    drop(third);
+    age("third", 300);
+    assert_eq!(seen(&fourth, &images, "d").1, "d");
+    assert!(files(&root.join("third")).unwrap().is_empty());
+    drop(fourth);
+    // Nobody is left who says that he uses it.
+    let left = entries(&root).unwrap();
+    assert!(left.iter().all(|path| path.is_dir()), "{left:?}");
+}

@@ -1,0 +1,61 @@
+//! The plan of rounds: that of sampling and that of learning, as often as there are rounds.
+
+use std::path::Path;
+
+use candor_rounds::{LabelRecipe, Round, RoundsRecipe};
+use candor_train::Tune;
+
+use super::made::Made;
+use super::{Plan, stages};
+use crate::PlanError;
+use crate::memory::Memory;
+
+/// Plans rounds. The stages follow each other in one process, so memory is that of the larger one.
+pub(crate) fn rounds(
+    path: &Path,
+    recipe: &RoundsRecipe,
+    made: &mut Made,
+    n_ranks: u64,
+) -> Result<Plan, PlanError> {
+    if n_ranks > 1 {
+        return Err(PlanError::Ranks {
+            recipe: path.to_owned(),
+            problem: "`candor rounds` runs on one rank".to_owned(),
+        });
+    }
+    let (first, last) = (Round::new(recipe, 1), Round::new(recipe, recipe.n_rounds));
+    let sampling = stages::sample(path, &first.sampling(1)?, made, 1)?;
+    let (dpo, _) = first.learning()?;
+    let learning = stages::dpo(path, &dpo, made, 1)?;
+    if let Tune::Lora(_) = dpo.tune {
+        let (lora, _) = made.lora(&first.policy());
+        made.adapter(last.policy(), &dpo.base, &lora);
+    } else {
+        made.model(last.policy(), &dpo.base);
+    }
+    let mut plan = Plan::new(path, "rounds", &recipe.out);
+    let n_runs = recipe.n_rounds * (recipe.n_answers as u64 / 2);
+    plan.n_steps = Some(recipe.n_rounds);
+    plan.n_rows = sampling.n_rows;
+    plan.rows = "prompts a round";
+    plan.n_tokens = sampling.n_tokens.map(|tokens| tokens * n_runs);
+    plan.tokens_are_a_bound = true;
+    let memories = [sampling.memory, learning.memory].into_iter().flatten();
+    plan.memory = memories.max_by_key(Memory::total_bytes);
+    // That there are no comparisons yet is no surprise.
+    let comparisons = first.preferences().display().to_string();
+    let notes = sampling.notes.into_iter().chain(learning.notes);
+    for note in notes.filter(|note| !note.contains(&comparisons)) {
+        plan.note(note);
+    }
+    plan.note(
+        "tokens are those of sampling in all rounds; how many comparisons each round learns from, its answers decide",
+    );
+    if let LabelRecipe::Reward { folder, .. } = &recipe.label {
+        plan.note(format!(
+            "the reward model {} is opened between sampling and learning, and its memory is not counted here",
+            folder.display()
+        ));
+    }
+    Ok(plan)
+}

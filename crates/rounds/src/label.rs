@@ -1,0 +1,139 @@
+//! Who compares the answers of a round, and what came of it.
+//!
+//! A reward model and rules score each answer, and the best one to a prompt is set against the worst
+//! ([`candor_reward::choice`]). A judge compares two answers of a file each, in both orders ([`candor_judge::feedback`]). People
+//! do so in the annotation app, and what they said is read from a file.
+
+mod people;
+mod rules;
+
+use std::path::{Path, PathBuf};
+
+use candor_data::Comparison;
+use candor_data::formats::{candidates, captions};
+use candor_judge::feedback::{self, Feedback};
+use candor_judge::{ChatJudge, Settings};
+use candor_reward::{BestOfN, BestSummary, best_of_n};
+use candor_run::Progress;
+use serde::{Deserialize, Serialize};
+use tch::Device;
+
+use crate::RoundsError;
+use crate::recipe::{LabelRecipe, RoundsRecipe};
+
+/// What came of comparing the answers of a round: `labels.json` of its folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Labels {
+    /// Comparisons that are learned from.
+    pub n_preferences: usize,
+    /// Mean score of the answers, where they are scored.
+    pub score_mean: Option<f64>,
+    /// Mean score of the best answers to each prompt.
+    pub best_score_mean: Option<f64>,
+}
+
+impl From<BestSummary> for Labels {
+    fn from(summary: BestSummary) -> Self {
+        Self {
+            n_preferences: summary.n_prompts - summary.n_equal,
+            score_mean: Some(summary.score_mean),
+            best_score_mean: Some(summary.best_score_mean),
+        }
+    }
+}
+
+/// The answers of a round, and where what is said of them is kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answers<'a> {
+    pub recipe: &'a RoundsRecipe,
+    /// Files of candidates.
+    pub candidates: &'a [PathBuf],
+    /// The comparisons that are learned from.
+    pub preferences: &'a Path,
+    /// Folder of whoever compares.
+    pub out: &'a Path,
+}
+
+impl Answers<'_> {
+    /// Has the answers compared; none where people have yet to do it.
+    ///
+    /// # Errors
+    /// Whoever compares cannot be opened or does not answer, or nobody could tell answers apart.
+    pub(crate) fn compare(self, device: Device) -> Result<Option<Labels>, RoundsError> {
+        let labels: Labels = match &self.recipe.label {
+            LabelRecipe::Reward {
+                folder,
+                base_precision,
+                pass_rows,
+            } => {
+                let plan = BestOfN {
+                    candidates: self.candidates.to_vec(),
+                    reward: folder.clone(),
+                    base_precision: *base_precision,
+                    images: self.recipe.sample.images.clone(),
+                    facts: self.recipe.facts.clone(),
+                    out: self.out.to_owned(),
+                    pass_rows: *pass_rows,
+                };
+                let mut progress = Progress::new("labels", 0, 0);
+                best_of_n(&plan, device, progress.counter("scoring the answers"))?.into()
+            }
+            LabelRecipe::Judge(settings) => self.judged(settings)?,
+            LabelRecipe::Rules(terms) => rules::scored(self, terms)?,
+            LabelRecipe::People if !self.preferences.exists() => return Ok(None),
+            LabelRecipe::People => people::said(self)?,
+        };
+        if labels.n_preferences > 0 {
+            return Ok(Some(labels));
+        }
+        Err(RoundsError::Unfit {
+            path: self.candidates[0].clone(),
+            problem: "nobody can tell any two answers to a prompt apart, so there is nothing to learn from".to_owned(),
+            remedy: "raise sampling.temperature or rounds.answers, or let somebody else compare (label.by)".to_owned(),
+        })
+    }
+
+    /// What a judge says of the two answers of each row.
+    fn judged(self, file: &Path) -> Result<Labels, RoundsError> {
+        let settings = Settings::read(file)?;
+        let (facts, images) = (self.recipe.facts.as_deref(), &self.recipe.sample.images);
+        let book = facts.map(captions::read).transpose()?;
+        let facts = facts.zip(book.as_ref());
+        let pairs = self.pairs()?;
+        let asked = Feedback::new(
+            &self.candidates[0],
+            pairs,
+            &settings,
+            facts,
+            Some(images.as_path()),
+        )?;
+        let judge = ChatJudge::open(file, settings, 0)?;
+        let (n_replies, most) = asked.outstanding(&judge)?;
+        tracing::info!(
+            "labels: {n_replies} replies are to be had, which cost {} tokens at most, lost requests apart",
+            most.total()
+        );
+        let told = |n: usize| tracing::info!("labels: {n} of {n_replies} replies");
+        let (rows, summary) = asked.ask(&judge, &told)?;
+        if !rows.is_empty() {
+            feedback::write(self.preferences, &rows, &summary)?;
+        }
+        Ok(Labels {
+            n_preferences: rows.len(),
+            score_mean: None,
+            best_score_mean: None,
+        })
+    }
+
+    /// The rows of all files, each with a name of its own.
+    fn pairs(self) -> Result<Vec<Comparison>, RoundsError> {
+        let mut pairs = Vec::new();
+        for (number, file) in (1..).zip(self.candidates) {
+            for mut row in candidates::read(file)? {
+                row.id = format!("{}-{number}", row.id);
+                pairs.push(row.into());
+            }
+        }
+        Ok(pairs)
+    }
+}

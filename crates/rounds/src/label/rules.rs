@@ -1,0 +1,140 @@
+//! Answers scored by the terms of `[[rewards]]`, which are those of `candor rl`: a score is the sum of weight times number,
+//! and a term that does not apply to a prompt adds nothing.
+
+use std::collections::HashMap;
+
+use candor_data::formats::{captions, ppo_prompts};
+use candor_data::{AnswerType, Facts, IMAGE_PLACEHOLDER, Speaker};
+use candor_judge::reward::{Answered, Rewards, Source, Term};
+use candor_reward::choice::{Group, groups, write_chosen};
+use candor_reward::wording::fact_lines;
+
+use super::{Answers, Labels};
+use crate::RoundsError;
+
+/// A prompt as the terms are told of it.
+struct Told {
+    question: String,
+    facts: Vec<String>,
+    answer_type: AnswerType,
+}
+
+/// Scores all answers and sets the best to each prompt against the worst.
+///
+/// # Errors
+/// A file cannot be read, a term knows nothing of a prompt, or gave no number.
+pub(super) fn scored(answers: Answers<'_>, terms: &[Term]) -> Result<Labels, RoundsError> {
+    let groups = groups(answers.candidates)?;
+    let told = told(answers, terms, &groups)?;
+    let mut rewards = Rewards::open(terms, &answers.recipe.sample.images)?;
+    let both = || groups.iter().zip(&told);
+    let prompts: Vec<Answered<'_>> = both().map(|(group, told)| told.answered(group)).collect();
+    rewards.check(&prompts)?;
+    let responses: Vec<Answered<'_>> = both()
+        .flat_map(|(group, told)| {
+            group.answers.iter().map(move |answer| Answered {
+                answer: &answer.text,
+                n_tokens: answer.n_tokens,
+                ..told.answered(group)
+            })
+        })
+        .collect();
+    let numbers = rewards.of(&responses)?;
+    let total = |row: usize| -> f64 {
+        let of_terms = terms.iter().zip(&numbers);
+        let applied = of_terms.filter_map(|(term, numbers)| Some(term.weight * numbers[row]?));
+        applied.sum()
+    };
+    let mut totals = (0..responses.len()).map(total);
+    let scores: Vec<Vec<f64>> = groups
+        .iter()
+        .map(|group| totals.by_ref().take(group.answers.len()).collect())
+        .collect();
+    Ok(write_chosen(answers.out, &groups, &scores)?.into())
+}
+
+/// What the terms are told of each prompt.
+fn told(answers: Answers<'_>, terms: &[Term], groups: &[Group]) -> Result<Vec<Told>, RoundsError> {
+    let types = answer_types(answers, terms)?;
+    let facts = answers.recipe.facts.as_deref();
+    let book = facts.map(captions::read).transpose()?;
+    let book = book.unwrap_or_default();
+    let mut wanting = None;
+    for term in terms {
+        if term.wants_facts()? {
+            wanting = Some(&term.name);
+        }
+    }
+    let of_group = |group: &Group| {
+        let answer_type = types.get(&group.index).copied().unwrap_or_default();
+        let image = group.image.as_deref().unwrap_or_default();
+        let known = Facts {
+            // The rationales name the option, and a line of our own would say it twice.
+            correct_option: None,
+            ..book.for_prompt(image, answer_type)
+        };
+        let facts = fact_lines(&known);
+        if let (Some(term), true) = (wanting, facts.is_empty()) {
+            return Err(RoundsError::Unfit {
+                path: answers
+                    .recipe
+                    .facts
+                    .clone()
+                    .unwrap_or_else(|| "label.facts".into()),
+                problem: format!(
+                    "reward {term:?} is told facts, and there are none of {}, which {} is about",
+                    group
+                        .image
+                        .as_deref()
+                        .unwrap_or("a prompt without an image"),
+                    group.id
+                ),
+                remedy: "add them, or use a prompt without {facts}".to_owned(),
+            });
+        }
+        Ok(Told {
+            question: question(group),
+            facts,
+            answer_type,
+        })
+    };
+    groups.iter().map(of_group).collect()
+}
+
+/// What a right answer is, by the prompt's place in its file; nothing where no term asks.
+fn answer_types(
+    answers: Answers<'_>,
+    terms: &[Term],
+) -> Result<HashMap<u64, AnswerType>, RoundsError> {
+    let asks = |term: &Term| matches!(term.source, Source::Letter | Source::YesNo);
+    if !terms.iter().any(asks) {
+        return Ok(HashMap::new());
+    }
+    let prompts = ppo_prompts::read(&answers.recipe.sample.prompts)?;
+    let types = prompts.iter().map(|prompt| prompt.answer_type);
+    Ok((0..).zip(types).collect())
+}
+
+/// What is asked last, without the place of the image.
+fn question(group: &Group) -> String {
+    let mut turns = group.turns.iter().rev();
+    let asked = turns.find(|turn| turn.from == Speaker::Human);
+    let asked = asked.map_or("", |turn| turn.value.as_str());
+    asked.replace(IMAGE_PLACEHOLDER, "").trim().to_owned()
+}
+
+impl Told {
+    /// The prompt, not answered yet.
+    fn answered<'a>(&'a self, group: &'a Group) -> Answered<'a> {
+        Answered {
+            id: &group.id,
+            image: group.image.as_deref(),
+            question: &self.question,
+            answer: "",
+            facts: &self.facts,
+            reference: group.original_answer.as_deref(),
+            answer_type: self.answer_type,
+            n_tokens: 0,
+        }
+    }
+}

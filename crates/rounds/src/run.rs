@@ -1,0 +1,332 @@
+//! The loop: answers of the policy → comparisons of them → a policy that has learned from those → the next round.
+//!
+//! A round's folder has `sample-1`, `sample-2`, … (runs of `candor sample`), `labels` and `labels.json`, and `dpo` (a run of
+//! `candor dpo`). What is finished is known by its last file and never done again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use candor_data::atomic;
+use candor_data::formats::llava;
+use candor_run::{Claim, LaunchOptions, Outcome, RunError, RunOptions, write_result};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tch::Device;
+
+use crate::label::{Answers, Labels};
+use crate::recipe::RoundsRecipe;
+use crate::round::Round;
+use crate::{RoundsError, inputs};
+
+/// One line of `metrics.jsonl`; `docs/metrics.md` defines each field.
+#[derive(Debug, Serialize)]
+pub struct RoundMetrics {
+    /// The round, from 1.
+    pub step: u64,
+    /// Prompts that were answered.
+    pub n_prompts: usize,
+    /// Answers cut at the limit.
+    pub n_cut: usize,
+    /// Mean tokens of an answer, its end token not counted.
+    pub mean_response_tokens: f64,
+    /// What came of comparing the answers.
+    #[serde(flatten)]
+    pub labels: Labels,
+    /// Share of the held-out comparisons that the policy orders right after the round.
+    pub held_out_accuracy: Option<f64>,
+    /// Mean difference of their rewards.
+    pub held_out_margin: Option<f64>,
+}
+
+/// `result.json`.
+#[derive(Debug, Serialize)]
+struct RoundsResult<'a> {
+    /// Rounds that are done.
+    n_rounds: u64,
+    /// The folder of the last policy, an adapter or a whole model, from that of the rounds.
+    policy: &'a Path,
+    /// The figures of the last round.
+    #[serde(flatten)]
+    last: &'a RoundMetrics,
+}
+
+/// What `candor sample` counted.
+#[derive(Debug, Deserialize)]
+struct SampleCounts {
+    n_prompts: usize,
+    n_cut: usize,
+    mean_response_tokens: f64,
+}
+
+/// What `candor dpo` measured on what is held out.
+#[derive(Debug, Deserialize)]
+struct HeldOut {
+    accuracy: Option<f64>,
+    margin: Option<f64>,
+}
+
+/// Runs the rounds that are not finished and writes `<out>/result.json`.
+///
+/// # Errors
+/// A stage fails, people have yet to compare answers, or the folder cannot be used.
+pub fn run(
+    recipe: &RoundsRecipe,
+    launch: &LaunchOptions,
+    device: Device,
+) -> Result<Outcome, RoundsError> {
+    let claim = claim(recipe, launch)?;
+    check_prompts(recipe)?;
+    inputs::check(recipe, launch.resume)?;
+    let mut folder = claim.open()?.folder;
+    let mut last = None;
+    for number in 1..=recipe.n_rounds {
+        let round = Round::new(recipe, number);
+        let Some(metrics) = one(recipe, round, launch, device)? else {
+            tracing::info!("rounds: stopped; continue with: {}", launch.resume_command);
+            return Ok(Outcome::Stopped);
+        };
+        folder.log(metrics.step, &metrics)?;
+        last = Some((round, metrics));
+    }
+    if let Some((round, metrics)) = last {
+        let policy = round.policy();
+        tracing::info!("rounds: the policy is in {}", policy.display());
+        let policy = policy.strip_prefix(&recipe.out).unwrap_or(&policy);
+        let result = RoundsResult {
+            n_rounds: recipe.n_rounds,
+            policy,
+            last: &metrics,
+        };
+        write_result(&recipe.out, &result)?;
+    }
+    Ok(Outcome::Finished)
+}
+
+/// Takes the folder of the rounds. One in which a stage has begun is gone on with by a resume alone.
+fn claim(recipe: &RoundsRecipe, launch: &LaunchOptions) -> Result<Claim, RoundsError> {
+    let resolved = recipe.resolved.to_text();
+    let options = RunOptions {
+        dir: &recipe.out,
+        resolved: &resolved,
+        // There are none; the stages have their own.
+        n_keep_checkpoints: 1,
+        resume_command: &launch.resume_command,
+        may_change: &recipe.may_change(),
+    };
+    if launch.resume {
+        return Ok(Claim::resume(&options)?);
+    }
+    if began(&Round::new(recipe, 1).sampling(1)?.out) {
+        return Err(RoundsError::Run(RunError::RunExists {
+            dir: recipe.out.clone(),
+            resume_command: launch.resume_command.clone(),
+        }));
+    }
+    Ok(Claim::start(&options)?)
+}
+
+/// Whether a stage has begun in a folder.
+fn began(stage: &Path) -> bool {
+    stage.join("resolved.toml").exists()
+}
+
+/// Whether a stage is finished: `result.json` is the last that it writes.
+fn is_finished(stage: &Path) -> bool {
+    stage.join("result.json").exists()
+}
+
+/// Whether there are prompts for all rounds, before the first of them.
+fn check_prompts(recipe: &RoundsRecipe) -> Result<(), RoundsError> {
+    let Some(n) = recipe.n_prompts else {
+        return Ok(());
+    };
+    let sample = &recipe.sample;
+    let left = llava::read(&sample.prompts)?
+        .len()
+        .saturating_sub(sample.skip);
+    let left = sample.count.map_or(left, |count| left.min(count));
+    let rounds = usize::try_from(recipe.n_rounds).unwrap_or(usize::MAX);
+    let wanted = n.saturating_mul(rounds);
+    if wanted <= left {
+        return Ok(());
+    }
+    Err(RoundsError::Unfit {
+        path: sample.prompts.clone(),
+        problem: format!(
+            "{rounds} rounds of rounds.prompts = {n} ask {wanted} prompts, and there are {left}"
+        ),
+        remedy: "lower one of them, or leave rounds.prompts out to ask all prompts in every round"
+            .to_owned(),
+    })
+}
+
+/// A round, or the rest of it; none if it was stopped.
+fn one(
+    recipe: &RoundsRecipe,
+    round: Round<'_>,
+    launch: &LaunchOptions,
+    device: Device,
+) -> Result<Option<RoundMetrics>, RoundsError> {
+    let (number, n_rounds) = (round.number(), recipe.n_rounds);
+    if !is_finished(&round.learned()) {
+        tracing::info!("rounds: round {number} of {n_rounds}");
+    }
+    let Some(sampled) = sample(recipe, round, launch, device)? else {
+        return Ok(None);
+    };
+    let Some(labels) = label(recipe, round, &sampled, launch, device)? else {
+        return Ok(None);
+    };
+    if !learn(round, launch, device)? {
+        return Ok(None);
+    }
+    let counts = sampled
+        .iter()
+        .map(|run| read::<SampleCounts>(&run.join("result.json")));
+    let counts = counts.collect::<Result<Vec<_>, _>>()?;
+    let held_out: HeldOut = read(&round.learned().join("result.json"))?;
+    let tokens: f64 = counts.iter().map(|run| run.mean_response_tokens).sum();
+    Ok(Some(RoundMetrics {
+        step: number,
+        n_prompts: counts.iter().map(|run| run.n_prompts).max().unwrap_or(0),
+        n_cut: counts.iter().map(|run| run.n_cut).sum(),
+        // Each run answers the same prompts twice.
+        mean_response_tokens: tokens / counts.len().max(1) as f64,
+        labels,
+        held_out_accuracy: held_out.accuracy,
+        held_out_margin: held_out.margin,
+    }))
+}
+
+/// How a stage of a round is started: gone on with where it has begun, and of one that begins with the weights of another run,
+/// where it has noted which these were.
+fn stage(launch: &LaunchOptions, out: &Path, init_from: Option<PathBuf>) -> LaunchOptions {
+    let noted = init_from.is_none() || out.join("init_from.json").exists();
+    let resume = began(out) && noted;
+    LaunchOptions {
+        resume,
+        init_from: init_from.filter(|_| !resume),
+        ..launch.clone()
+    }
+}
+
+/// The folders of sampled answers; none if it was stopped.
+fn sample(
+    recipe: &RoundsRecipe,
+    round: Round<'_>,
+    launch: &LaunchOptions,
+    device: Device,
+) -> Result<Option<Vec<PathBuf>>, RoundsError> {
+    let mut folders = Vec::new();
+    for file in 1..=recipe.n_answers / 2 {
+        let sampling = round.sampling(file)?;
+        if !is_finished(&sampling.out) {
+            if launch.stop.requested() {
+                return Ok(None);
+            }
+            let launch = stage(launch, &sampling.out, None);
+            if candor_sample::run(&sampling, &launch, device)? == Outcome::Stopped {
+                return Ok(None);
+            }
+        }
+        folders.push(sampling.out);
+    }
+    Ok(Some(folders))
+}
+
+/// What came of comparing the answers; none if it was stopped.
+fn label(
+    recipe: &RoundsRecipe,
+    round: Round<'_>,
+    sampled: &[PathBuf],
+    launch: &LaunchOptions,
+    device: Device,
+) -> Result<Option<Labels>, RoundsError> {
+    let kept = round.folder().join("labels.json");
+    if kept.exists() {
+        return Ok(Some(read(&kept)?));
+    }
+    if launch.stop.requested() {
+        return Ok(None);
+    }
+    let candidates = sampled.iter().map(|run| run.join("candidates.jsonl"));
+    let candidates: Vec<PathBuf> = candidates.collect();
+    let (preferences, out) = (round.preferences(), round.labels());
+    // What a killed process has left half written there; the folders of the stages are swept by themselves.
+    atomic::sweep(&out);
+    let answers = Answers {
+        recipe,
+        candidates: &candidates,
+        preferences: &preferences,
+        out: &out,
+    };
+    let Some(labels) = answers.compare(device)? else {
+        return Err(RoundsError::Waiting {
+            round: round.number(),
+            candidates,
+            file: preferences,
+            resume_command: launch.resume_command.clone(),
+        });
+    };
+    let json = serde_json::to_string_pretty(&labels).map_err(|error| damaged(&kept, &error))?;
+    atomic::write(&kept, (json + "\n").as_bytes())?;
+    tracing::info!("rounds: {} comparisons to learn from", labels.n_preferences);
+    Ok(Some(labels))
+}
+
+/// Learns from the comparisons; `false` if it was stopped.
+fn learn(round: Round<'_>, launch: &LaunchOptions, device: Device) -> Result<bool, RoundsError> {
+    if is_finished(&round.learned()) {
+        return Ok(true);
+    }
+    if launch.stop.requested() {
+        return Ok(false);
+    }
+    let (recipe, init_from) = round.learning()?;
+    let launch = stage(launch, &recipe.session.out, init_from);
+    Ok(candor_dpo::run(&recipe, &launch, device)? == Outcome::Finished)
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<T, RoundsError> {
+    let text = fs::read_to_string(path).map_err(|source| RunError::Io {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })?;
+    serde_json::from_str(&text).map_err(|error| damaged(path, &error))
+}
+
+fn damaged(path: &Path, error: &serde_json::Error) -> RoundsError {
+    RoundsError::Unfit {
+        path: path.to_owned(),
+        problem: format!("damaged: {error}"),
+        remedy: "delete the folder of this round and of those after it, and resume".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candor_testing::metrics::undocumented;
+
+    use super::*;
+
+    #[test]
+    fn every_metric_is_documented() {
+        let metrics = RoundMetrics {
+            step: 1,
+            n_prompts: 2,
+            n_cut: 3,
+            mean_response_tokens: 4.0,
+            labels: Labels {
+                n_preferences: 5,
+                score_mean: None,
+                best_score_mean: None,
+            },
+            held_out_accuracy: None,
+            held_out_margin: None,
+        };
+        let page = include_str!("../../../docs/metrics.md");
+        let missing = undocumented(page, "rounds", &metrics);
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}

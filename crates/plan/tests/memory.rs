@@ -199,19 +199,21 @@ fn a_run_holds_what_its_plan_says() {
     ranks_hold_what_their_plan_says(&devices, folder);
 }
 
-/// The same of two ranks that share out the optimizer, which saves what is said.
+/// The same of two ranks that share out the optimizer, which saves what is said, and more where its states are on the host.
 fn ranks_hold_what_their_plan_says(devices: &PretendCuda, folder: &Path) {
     let recipe = folder.join("sft.toml");
     let mut found = Vec::new();
-    for (out, precision, lanes, shard) in [
-        ("ranks-whole", "f32", 4, "none"),
-        ("ranks-shared", "f32", 4, "zero2"),
-        ("ranks-masters", "bf16", 4, "zero2"),
-        ("ranks-sums", "bf16", 2, "zero2"),
+    for (out, precision, lanes, shard, states) in [
+        ("ranks-whole", "f32", 4, "none", "device"),
+        ("ranks-shared", "f32", 4, "zero2", "device"),
+        ("ranks-masters", "bf16", 4, "zero2", "device"),
+        ("ranks-on-host", "bf16", 4, "zero2", "host"),
+        ("ranks-sums", "bf16", 2, "zero2", "device"),
     ] {
         let paths = [("run.out", out), ("model.base", "base"), ("data.root", "")];
         let own = format!("model.base_precision={precision:?}");
         let (lanes, shard) = (format!("run.lanes={lanes}"), format!("run.shard={shard:?}"));
+        let states = format!("optimizer.states={states:?}");
         let others = [
             "model.tune=\"all_but_tower\"",
             "model.activations=\"recompute\"",
@@ -219,6 +221,7 @@ fn ranks_hold_what_their_plan_says(devices: &PretendCuda, folder: &Path) {
             own.as_str(),
             lanes.as_str(),
             shard.as_str(),
+            states.as_str(),
         ];
         let sets = sets(folder, &paths, &others);
         let plan = Planner::default().of_ranks(2).plan(&recipe, &sets).unwrap();
@@ -245,7 +248,11 @@ fn ranks_hold_what_their_plan_says(devices: &PretendCuda, folder: &Path) {
         );
         found.push([said, held]);
     }
-    let [said, held] = [0, 1].map(|what| found[0][what] - found[1][what]);
-    // Bounds may be loose in other places, but not by half of it.
-    assert!(held > said / 2, "{said} said to be saved, {held} saved");
+    for (more, less) in [(0, 1), (2, 3)] {
+        let [said, held] = [0, 1].map(|what| found[more][what] - found[less][what]);
+        // Bounds may be loose in other places, but not by half of it.
+        assert!(held > said / 2, "{said} said to be saved, {held} saved");
+    }
+    let weights = |out: &str| fs::read(folder.join(out).join("model/model.safetensors")).unwrap();
+    assert!(weights("ranks-masters") == weights("ranks-on-host"));
 }

@@ -59,7 +59,8 @@ pub use room::check_room;
 pub use schedule::{Schedule, Shape, Warmup};
 pub use seen_anew::{SEEN_ANEW, say_seen_anew};
 pub use session::{
-    Opening, Session, SessionRecipe, Shard, StepStats, TrainState, current_phase, on_this_rank,
+    MAY_CHANGE, Opening, Session, SessionRecipe, Shard, StepStats, TrainState, current_phase,
+    on_this_rank,
 };
 pub use shards::owners;
 pub use stage_fields::{Length, LoraStart};

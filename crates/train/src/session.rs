@@ -37,7 +37,7 @@ use candor_run::{
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
-pub use self::opening::Opening;
+pub use self::opening::{MAY_CHANGE, Opening};
 pub use self::recipe::{SessionRecipe, Shard};
 use self::restore::{KEPT, OPTIMIZER, WEIGHTS};
 pub use self::stopwatch::current_phase;

@@ -23,7 +23,7 @@ use crate::wire::Wire;
 use crate::{fingerprint, lanes};
 
 /// What every stage's resume may change.
-const MAY_CHANGE: [&str; 11] = [
+pub const MAY_CHANGE: [&str; 11] = [
     "optimizer.states",
     "run.checkpoint_every",
     "run.deterministic",

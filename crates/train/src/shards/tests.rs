@@ -5,6 +5,7 @@ use candor_testing::ranks::on_threads;
 use super::*;
 use crate::lanes;
 use crate::optimizer::AdamWConfig;
+use crate::states::States;
 
 #[test]
 fn the_largest_tensors_go_first_each_to_the_rank_that_has_least() {
@@ -57,7 +58,7 @@ fn trained(world: usize) -> Vec<Ended> {
         let wire = Wire::of_host(&ranks, Device::Cpu);
         let shards = (world > 1).then(|| Shards::cutting(&ranks, &[5, 3, 1], 2));
         let owns = |number| shards.as_ref().is_none_or(|shards| shards.owns(number));
-        let mut optimizer = AdamW::owning(CONFIG, groups, owns).unwrap();
+        let mut optimizer = AdamW::owning(CONFIG, groups, States::OnDevice, owns).unwrap();
         let mut norms = Vec::new();
         for update in 0..3 {
             let mut totals = vec![None, None, None];
@@ -163,7 +164,8 @@ fn what_the_first_rank_read_comes_to_its_owner_alone() {
             eps: 1e-8,
             weight_decay: 0.0,
         };
-        let optimizer = AdamW::owning(config, groups, |number| shards.owns(number)).unwrap();
+        let owns = |number| shards.owns(number);
+        let optimizer = AdamW::owning(config, groups, States::OnDevice, owns).unwrap();
         let brought = |number: usize| {
             let read = ranks.is_first().then(|| &values + 10.0 * number as f64);
             let parameter = &optimizer.of_tensors()[number];

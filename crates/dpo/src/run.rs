@@ -5,7 +5,7 @@ use candor_model::{Adapter, Bundle, ModelFolder, preflight};
 use candor_run::{Inputs, LaunchOptions, Outcome};
 use candor_train::{
     Judgements, LoraStart, Opening, Session, TrainState, Tune, check_room, encode_images,
-    fingerprint, say_seen_anew, say_skipped, snapshot,
+    fingerprint, keep_snapshot, say_seen_anew, say_skipped,
 };
 use serde::Serialize;
 use tch::{Device, Tensor};
@@ -138,14 +138,7 @@ pub fn run(
             metrics.validation_accuracy = figures.accuracy;
             metrics.validation_margin = figures.margin;
         }
-        // Before the step is recorded: a run that resumes after it must find the snapshot.
-        let is_due = |every: u64| (done + 1).is_multiple_of(every) && session.writes();
-        if let Some(adapter) = adapter
-            .as_ref()
-            .filter(|_| recipe.snapshot_every.is_some_and(is_due))
-        {
-            adapter.save(&snapshot(session.path(), done + 1))?;
-        }
+        keep_snapshot(&session, done + 1, recipe.snapshot_every, adapter.as_ref())?;
         let figures = &metrics.figures;
         let shown = [
             ("loss", Some(figures.loss)),

@@ -186,13 +186,12 @@ impl FeatureStore {
         }
         let name = sha256::of_bytes(new.keys());
         let path = self.folder.join(name).with_extension(ENDING);
-        let entries = match self.just_written(&path) {
-            Some(entries) => entries,
-            None => {
-                self.make_room(shard::n_bytes(&new))?;
-                shard::write(&path, &new)?;
-                shard::open(&path)?
-            }
+        let entries = if let Some(entries) = self.just_written(&path) {
+            entries
+        } else {
+            self.make_room(shard::n_bytes(&new))?;
+            shard::write(&path, &new)?;
+            shard::open(&path)?
         };
         self.mark(&path);
         self.known.borrow_mut().extend(entries);

@@ -111,11 +111,13 @@ fn predicted(pairs: &[Pair], scores: &[PairScores]) -> Vec<(f64, bool)> {
 
 /// Of the scores that responses have: the 0 beside a rated one is nobody's.
 fn standard_deviation(pairs: &[Pair], scores: &[PairScores], mean: f64) -> f64 {
-    let scored = pairs.iter().zip(scores);
-    let own = scored.flat_map(|(pair, scores)| match pair.rating() {
-        None => scores.to_vec(),
-        Some(_) => vec![scores[0] + scores[1]],
-    });
+    let own = pairs
+        .iter()
+        .zip(scores)
+        .flat_map(|(pair, scores)| match pair.rating() {
+            None => scores.to_vec(),
+            Some(_) => vec![scores[0] + scores[1]],
+        });
     let own: Vec<f64> = own.collect();
     let squares = own.iter().map(|score| (score - mean).powi(2));
     (squares.sum::<f64>() / (own.len().max(2) - 1) as f64).sqrt()

@@ -311,9 +311,9 @@ impl Learner<'_> {
         // A pair is two conversations.
         let rows = self.recipe.pass.rows_of(2 * self.recipe.max_tokens);
         let scores = judge.scores(&items, rows, ranks)?;
-        let scored = pairs.iter().zip(&scores);
-        Ok(scored
-            .map(|(pair, scores)| pair.pair_scores(scores))
+        let with_scores = pairs.iter().zip(&scores);
+        Ok(with_scores
+            .map(|(pair, of_pair)| pair.pair_scores(of_pair))
             .collect())
     }
 }

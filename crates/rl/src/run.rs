@@ -6,7 +6,7 @@ use std::path::Path;
 use candor_data::rows::{Look, Skipped, SkippedCounts};
 use candor_judge::reward::{Answered, Rewards};
 use candor_run::{LaunchOptions, Outcome};
-use candor_train::{Length, Session, say_seen_anew, say_skipped, snapshot};
+use candor_train::{Length, Session, keep_snapshot, say_seen_anew, say_skipped, snapshot};
 use serde::Serialize;
 use serde_json::Value;
 use tch::Device;
@@ -205,10 +205,8 @@ fn step(
     let updates = update(session, &learner, &rollouts, &experience, &epochs)?;
 
     session.phase("record");
-    // Before the step is recorded: a run that resumes after it must find the snapshot.
-    if (done + 1).is_multiple_of(recipe.snapshot_every) && session.writes() {
-        models.policy.save(&snapshot(session.path(), done + 1))?;
-    }
+    let every = Some(recipe.snapshot_every);
+    keep_snapshot(session, done + 1, every, Some(&models.policy))?;
     let earned = match rollout.score_mean {
         Some(score) => ("score", score),
         None => ("reward", rollout.reward_mean),

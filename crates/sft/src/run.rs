@@ -8,7 +8,7 @@ use candor_model::{Adapter, Bundle, ImageFeatures, ModelFolder, Template, prefli
 use candor_run::{Inputs, LaunchOptions, Outcome};
 use candor_train::{
     Best, BestBy, Found, Length, LoraStart, Opening, PassSize, Session, TrainState, Tune,
-    check_room, encode_images, fingerprint, say_seen_anew, say_skipped, snapshot,
+    check_room, encode_images, fingerprint, keep_snapshot, say_seen_anew, say_skipped,
 };
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
@@ -274,14 +274,7 @@ pub fn run(
         if let Some(looking) = looking.as_ref().filter(due) {
             last = Some(looking.look(&learner, &mut session, &mut metrics, best.as_mut())?);
         }
-        // Before the step is recorded: a run that resumes after it must find the snapshot.
-        let is_due = |every: u64| (done + 1).is_multiple_of(every) && session.writes();
-        if let Some(adapter) = adapter
-            .as_ref()
-            .filter(|_| recipe.snapshot_every.is_some_and(is_due))
-        {
-            adapter.save(&snapshot(session.path(), done + 1))?;
-        }
+        keep_snapshot(&session, done + 1, recipe.snapshot_every, adapter.as_ref())?;
         let shown = [("loss", metrics.loss), ("grad norm", metrics.grad_norm)];
         if !session.end_step(&metrics, &shown, metrics.n_tokens)? {
             return Ok(Outcome::Stopped);

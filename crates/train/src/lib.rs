@@ -65,4 +65,4 @@ pub use session::{
 pub use shards::owners;
 pub use stage_fields::{Length, LoraStart};
 pub use states::States;
-pub use tune::{Tune, snapshot};
+pub use tune::{Tune, keep_snapshot, snapshot};

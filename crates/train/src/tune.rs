@@ -6,12 +6,31 @@ use candor_model::{Adapter, Bundle, ModelError};
 use tch::{Device, Tensor};
 
 use crate::BasePrecision;
+use crate::session::Session;
 use crate::stage_fields::LoraStart;
 
 /// Where a run keeps a copy of its adapter as it is after so many steps.
 #[must_use]
 pub fn snapshot(run: &Path, step: u64) -> PathBuf {
     run.join("adapters").join(format!("step-{step}"))
+}
+
+/// Keeps such a copy where one is due every so many steps. To be called before the step is recorded: a run that resumes after it
+/// must find the copy.
+///
+/// # Errors
+/// The files cannot be written.
+pub fn keep_snapshot(
+    session: &Session,
+    step: u64,
+    every: Option<u64>,
+    adapter: Option<&Adapter>,
+) -> Result<(), ModelError> {
+    let is_due = every.is_some_and(|every| step.is_multiple_of(every));
+    match adapter.filter(|_| is_due && session.writes()) {
+        Some(adapter) => adapter.save(&snapshot(session.path(), step)),
+        None => Ok(()),
+    }
 }
 
 /// What is trained.

@@ -160,7 +160,10 @@ fn an_image_is_encoded_by_one_rank_and_all_have_its_features() {
 
 /// What says that features are kept below a folder.
 fn on_disk(folder: &Path) -> FeaturePlace {
-    let text = format!("run.features = \"disk\"\nrun.features_folder = {folder:?}\n");
+    let text = format!(
+        "run.features = \"disk\"\nrun.features_folder = \"{}\"\n",
+        folder.display()
+    );
     let mut reader = Reader::parse("r.toml", &text, &[]);
     let place = FeaturePlace::read(&mut reader);
     reader.finish().unwrap();

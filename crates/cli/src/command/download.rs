@@ -24,15 +24,15 @@ pub fn run(arguments: &DownloadArguments) -> anyhow::Result<()> {
     };
     let client = Client::open(&named, Kind::Model)?;
     let listed = client.listing(name)?.siblings.into_iter();
-    let names: Vec<String> = listed.map(|file| file.name).collect();
-    let wanted = wanted(&names);
+    let files: Vec<String> = listed.map(|file| file.name).collect();
+    let wanted = wanted(&files);
     ensure!(
         wanted
             .last()
             .is_some_and(|last| CONFIGURATIONS.contains(last)),
         "{name} holds no model that candor could open: there is neither config.json nor adapter_config.json among its {} \
          files",
-        names.len()
+        files.len()
     );
     for (n, file) in wanted.iter().enumerate() {
         eprintln!("{} of {}: {file}", n + 1, wanted.len());

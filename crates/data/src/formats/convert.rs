@@ -177,7 +177,9 @@ impl Conversion<'_> {
             converted.rows_read += 1;
             let mut unread = BTreeSet::new();
             known.unread(&row, &mut unread);
-            unread.into_iter().for_each(|field| converted.lose(field));
+            for field in unread {
+                converted.lose(field);
+            }
             for mut item in self.from.items(&at, row, &mut converted)? {
                 if self.to == TargetFormat::PreferenceLog {
                     make_unique(&mut item, &at, &mut ids, &mut converted);

@@ -3,7 +3,6 @@
 mod formats;
 mod pair_benchmark;
 mod rated;
-mod rated;
 mod refusals;
 mod tiny;
 mod training;

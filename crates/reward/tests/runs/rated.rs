@@ -26,7 +26,8 @@ fn rate(folder: &Path) {
                 "label": label,
                 "image": row.image,
             });
-            text += &format!("{row}\n");
+            text.push_str(&row.to_string());
+            text.push('\n');
         }
     }
     fs::write(folder.join("rated.jsonl"), text).unwrap();

@@ -195,11 +195,15 @@ impl Node {
             }
             // A list without items is there all the same.
             (Self::List(_), Some(Value::Array(_))) => {
-                leaves.iter_mut().for_each(|leaf| leaf.null(at.deeper(1)));
+                for leaf in leaves {
+                    leaf.null(at.deeper(1));
+                }
                 Ok(0)
             }
             _ => {
-                leaves.iter_mut().for_each(|leaf| leaf.null(at));
+                for leaf in leaves {
+                    leaf.null(at);
+                }
                 Ok(0)
             }
         }

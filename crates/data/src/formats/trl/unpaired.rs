@@ -119,7 +119,8 @@ pub fn render(path: &Path, rows: &[RatedAnswer]) -> Result<String, DataError> {
         if let Some(image) = &row.image {
             line["images"] = shown::names(image).collect();
         }
-        text += &format!("{line}\n");
+        text.push_str(&line.to_string());
+        text.push('\n');
     }
     parse(path, &text)?;
     Ok(text)

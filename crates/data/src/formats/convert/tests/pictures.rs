@@ -1,6 +1,5 @@
 //! Pictures inside parquet files.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -11,6 +10,15 @@ use serde_json::{Value, json};
 use super::{Folder, From, Options, To};
 use crate::comparisons::ComparisonFormat;
 use crate::formats::trl;
+
+/// What a parquet file says of its columns in the words of `datasets`.
+fn told_to_datasets(path: &Path) -> Value {
+    let reader = SerializedFileReader::new(fs::File::open(path).unwrap()).unwrap();
+    let about = reader.metadata().file_metadata().key_value_metadata();
+    let mut about = about.unwrap().iter();
+    let about = about.find(|about| about.key == "huggingface").unwrap();
+    serde_json::from_str(about.value.as_deref().unwrap()).unwrap()
+}
 
 #[test]
 fn pictures_are_put_into_parquet_and_taken_out_again() {
@@ -89,21 +97,13 @@ fn pictures_are_put_into_parquet_and_taken_out_again() {
     }
 
     // `datasets` is told what the columns are.
-    let file = fs::File::open(folder.at("inside.parquet")).unwrap();
-    let reader = SerializedFileReader::new(file).unwrap();
-    let about = reader.metadata().file_metadata().key_value_metadata();
-    let about: BTreeMap<&str, Option<&str>> = about
-        .unwrap()
-        .iter()
-        .map(|about| (about.key.as_str(), about.value.as_deref()))
-        .collect();
     let text = json!({"dtype": "string", "_type": "Value"});
     let messages = json!([{"role": text, "content": [{"type": text, "text": text}]}]);
     let features = json!({
         "id": text, "prompt": messages, "chosen": messages, "rejected": messages, "images": [{"_type": "Image"}],
         "rejected_score": {"dtype": "float64", "_type": "Value"},
     });
-    let told: Value = serde_json::from_str(about["huggingface"].unwrap()).unwrap();
+    let told = told_to_datasets(&folder.at("inside.parquet"));
     assert_eq!(told, json!({"info": {"features": features}}));
 
     // Without --embed they are written to the folder under the names of their content, and not asked for otherwise.

@@ -101,9 +101,10 @@ pub(crate) fn sft(
     // What is trained as the model itself has it, whose best state so far is a copy of that.
     let in_bf16 = lora.is_none() && recipe.base_precision == BasePrecision::Bf16;
     let held_by_passes = trained.bytes / (1 + u64::from(in_bf16));
+    let cut = [recipe.batch, recipe.pass.rows];
     // As many passes as there can be.
-    let cut = [recipe.batch, recipe.pass.rows_of(longest as usize)];
-    let held = Held::of(&sizes, &recipe.session, n_ranks, cut, in_bf16);
+    let most = [recipe.batch, recipe.pass.rows_of(longest as usize)];
+    let held = Held::of(&sizes, &recipe.session, n_ranks, most, in_bf16);
     let keeps_best = recipe
         .evaluation
         .as_ref()
@@ -122,12 +123,7 @@ pub(crate) fn sft(
     let training = Training {
         kept_bytes: best,
         shared_out: (recipe.session.shard == Shard::Zero2).then_some(held_by_passes),
-        ..Training::new(
-            lanes,
-            [recipe.batch, recipe.pass.rows],
-            trained,
-            of_images.shared_bytes,
-        )
+        ..Training::new(lanes, cut, trained, of_images.shared_bytes)
     };
     plan.share(n_ranks, &training);
     Ok(plan)
@@ -325,8 +321,9 @@ pub(crate) fn dpo(
         |lora| budget.adapter_sizes(lora),
     );
     let trained = Trained::of(sizes.iter().copied());
-    let cut = [recipe.batch, recipe.pass.rows_of(longest as usize)];
-    let held = Held::of(&sizes, &recipe.session, n_ranks, cut, false);
+    let cut = [recipe.batch, recipe.pass.rows];
+    let most = [recipe.batch, recipe.pass.rows_of(longest as usize)];
+    let held = Held::of(&sizes, &recipe.session, n_ranks, most, false);
     let adapter = lora.as_ref().map_or(0, |lora| budget.adapter(lora).bytes);
     let training = budget.training(pass, lora.as_ref(), CROSS_ENTROPY);
     // Spoilt images have features of their own, which are kept in memory, but those of other rows.
@@ -347,12 +344,7 @@ pub(crate) fn dpo(
     });
     let training = Training {
         shared_out: (recipe.session.shard == Shard::Zero2).then_some(trained.bytes),
-        ..Training::new(
-            lanes,
-            [recipe.batch, recipe.pass.rows],
-            trained,
-            copies * of_images.shared_bytes,
-        )
+        ..Training::new(lanes, cut, trained, copies * of_images.shared_bytes)
     };
     plan.share(n_ranks, &training);
     if objective.loss.has_reference() {

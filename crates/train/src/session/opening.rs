@@ -22,7 +22,7 @@ use crate::shards::Shards;
 use crate::wire::Wire;
 use crate::{fingerprint, lanes};
 
-/// What every stage's resume may change.
+/// The keys of a recipe that every stage's resume may change.
 pub const MAY_CHANGE: [&str; 11] = [
     "optimizer.states",
     "run.checkpoint_every",

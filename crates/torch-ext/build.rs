@@ -3,11 +3,13 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-const SOURCES: [&str; 5] = [
+const SOURCES: [&str; 7] = [
     "src/fused.cpp",
+    "src/gradient.cpp",
     "src/group.cpp",
     "src/libtorch.cpp",
     "src/linears.cpp",
+    "src/nccl.cpp",
     "src/packed.cpp",
 ];
 const HEADERS: [&str; 2] = ["src/fused.h", "src/guarded.h"];

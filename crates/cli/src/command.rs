@@ -43,11 +43,10 @@ fn unshared(command: &Command) -> Option<&'static str> {
         Command::Judge(JudgeCommand::Sentences(_)) => Some("judge sentences"),
         Command::Judge(JudgeCommand::Best(_)) => Some("judge best"),
         Command::Eval(arguments) => match arguments.command {
-            Some(EvalCommand::Run(_)) => Some("eval run"),
             Some(EvalCommand::Suite(_)) => Some("eval suite"),
             Some(EvalCommand::Score(_)) => Some("eval score"),
             Some(EvalCommand::Reward(_)) => Some("eval reward"),
-            Some(EvalCommand::Compare(_)) | None => None,
+            Some(EvalCommand::Run(_) | EvalCommand::Compare(_)) | None => None,
         },
         _ => None,
     }

@@ -11,7 +11,7 @@ mod memory;
 use std::process::ExitCode;
 
 use candor_run::Stopped;
-use candor_torch_ext::GroupError;
+use candor_torch_ext::{CardsError, GroupError};
 use clap::Parser as _;
 
 use crate::command::{ANOTHER_RANK, Ended};
@@ -32,8 +32,10 @@ fn main() -> ExitCode {
             }
             eprintln!("candor: {}", chain(&error));
             let is_another_rank = |cause: &(dyn std::error::Error + 'static)| {
-                let error = cause.downcast_ref::<GroupError>();
-                error.is_some_and(GroupError::is_of_another_rank)
+                let group = cause.downcast_ref::<GroupError>();
+                let cards = cause.downcast_ref::<CardsError>();
+                group.is_some_and(GroupError::is_of_another_rank)
+                    || cards.is_some_and(CardsError::is_of_exchange)
             };
             ExitCode::from(if error.chain().any(is_another_rank) {
                 ANOTHER_RANK

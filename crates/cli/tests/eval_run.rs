@@ -95,6 +95,15 @@ fn a_killed_run_is_continued_to_the_same_bytes() {
     );
     assert_eq!(continued["figures"], whole["figures"]);
 
+    // Ranks share out the images, each of which is in two batches.
+    let mut shared = command(folder.path(), "shared");
+    let shared = stdout(&shared.args(["--ranks", "3"]).output().unwrap());
+    assert_eq!(
+        written(folder.path(), "shared"),
+        written(folder.path(), "whole")
+    );
+    assert_eq!(shared["figures"], whole["figures"]);
+
     // Its answers are in the format that any tool's may have.
     let again = Command::new(env!("CARGO_BIN_EXE_candor"))
         .current_dir(folder.path())

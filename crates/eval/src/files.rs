@@ -4,6 +4,8 @@
 //! what their prompts begin with is read once, and its features are let go when the next batch needs them no more. While
 //! a batch is answered, a thread decodes the images of the next, and another asks the judge about the batches before.
 //!
+//! Several ranks share out the batches, each of which is answered as one rank answers it. The first keeps all answers and asks the judge.
+//!
 //! What decides the batches and the answers stands at the head of `answers.log`, and a batch is kept as a whole: a run
 //! that was killed goes on with the batch that it was in, and ends in the bytes of one that was not.
 
@@ -21,7 +23,7 @@ use candor_judge::pipelined::{JudgeQueue, while_judging};
 use candor_judge::score::{self, JudgeSession};
 use candor_judge::{Benchmark, Results};
 use candor_model::{Adapter, Bundle, ModelFolder};
-use candor_run::{Progress, StopSignal};
+use candor_run::{Progress, Ranks, StopSignal};
 use candor_train::{BasePrecision, fingerprint};
 use tch::Device;
 
@@ -88,20 +90,22 @@ pub struct OpenModel {
 }
 
 /// Asks the model everything that is not answered yet, and writes the answers; returns nothing if `stop` asked to end
-/// before. With a judge, the replies are there, too, as far as they could be had.
+/// before, or on ranks other than the first. With a judge, which the first rank has, the replies are there, too, as far as they
+/// could be had.
 ///
 /// # Errors
 /// A file or an image is missing or damaged, a question is too long for the model, the folder holds answers of another
-/// run, or what the judge is to be told is missing.
+/// run, what the judge is to be told is missing, or ranks have other models or questions.
 pub fn answer(
     eval_run: &EvalRun,
     session: Option<&JudgeSession<'_>>,
     stop: &StopSignal,
     device: Device,
+    ranks: &Ranks,
 ) -> Result<Option<Answered>, EvalError> {
     let questions = eval_run.questions(session)?;
-    let model = eval_run.open_model(device)?;
-    answer_by(&model, &questions, eval_run, session, stop)
+    let model = eval_run.open_model(device, ranks)?;
+    answer_by(&model, &questions, eval_run, session, stop, ranks)
 }
 
 /// [`answer`] by a model that is open, to questions that are read.
@@ -114,21 +118,36 @@ pub fn answer_by(
     eval_run: &EvalRun,
     session: Option<&JudgeSession<'_>>,
     stop: &StopSignal,
+    ranks: &Ranks,
 ) -> Result<Option<Answered>, EvalError> {
     let asks = &questions.asks;
     let judging = Judging { questions, session };
     let plan = Plan::new(questions, &model.bundle, eval_run)?;
     let head = model.head(eval_run, questions, &plan);
-    let kept = Kept::open(&eval_run.out.join("answers.log"), &head, &plan)?;
-    if kept.batches.len() < plan.batches.len() {
-        Results::discard(&eval_run.out)?;
-    }
+    ranks.check_same_inputs(&head.inputs())?;
+    let mut kept = None;
+    let n_kept = ranks.made_by_first(|| {
+        let opened = Kept::open(&eval_run.out.join("answers.log"), &head, &plan)?;
+        let n_kept = opened.batches.len();
+        if n_kept < plan.batches.len() {
+            Results::discard(&eval_run.out)?;
+        }
+        kept = Some(opened);
+        Ok::<_, EvalError>(n_kept)
+    })?;
     let generator = FileGenerator::new(eval_run, &model.bundle, model.adapter.as_ref(), &plan);
     let judge = session.map(|session| session.judge);
+    let answering = Answering {
+        eval_run,
+        plan: &plan,
+        judging: &judging,
+        ranks,
+        stop,
+    };
     let answers = while_judging(judge, |queue| {
-        respond(eval_run, &plan, generator, kept, &judging, queue, stop)
+        answering.respond(generator, kept, n_kept, queue)
     })?;
-    let Some(answers) = answers else {
+    let Some(answers) = answers.filter(|_| ranks.is_first()) else {
         return Ok(None);
     };
     Ok(Some(Answered {
@@ -168,8 +187,8 @@ impl EvalRun {
     ///
     /// # Errors
     /// The model or its adapter cannot be opened.
-    pub fn open_model(&self, device: Device) -> Result<OpenModel, EvalError> {
-        let mut progress = Progress::new("eval", 0, 0);
+    pub fn open_model(&self, device: Device, ranks: &Ranks) -> Result<OpenModel, EvalError> {
+        let mut progress = Progress::of_rank(ranks, "eval");
         progress.doing("opening the model");
         let folder = ModelFolder::find(&self.model)?.with_pixels(self.pixels);
         let path = folder.path().to_owned();
@@ -237,69 +256,108 @@ impl Judging<'_> {
     }
 }
 
-/// Answers the batches that are not kept, one by one; nothing if it was asked to stop.
-fn respond(
-    eval_run: &EvalRun,
-    plan: &Plan,
-    mut generator: FileGenerator<'_>,
-    mut kept: Kept,
-    judging: &Judging<'_>,
-    queue: &JudgeQueue,
-    stop: &StopSignal,
-) -> Result<Option<Vec<Answer>>, EvalError> {
-    let mut answers = vec![Answer::default(); plan.prompts.len()];
-    let mut take = |batch: &[usize], batch_answers: Vec<Answer>| -> Result<(), EvalError> {
-        for (&prompt, answer) in batch.iter().zip(batch_answers) {
-            for &item in &plan.prompts[prompt].items {
-                for request in judging.requests(item, &answer.text)? {
-                    queue.ask(request);
+/// What is answered, and by whom.
+struct Answering<'a> {
+    eval_run: &'a EvalRun,
+    plan: &'a Plan,
+    judging: &'a Judging<'a>,
+    ranks: &'a Ranks,
+    stop: &'a StopSignal,
+}
+
+impl Answering<'_> {
+    /// Answers the batches after the first `n_kept`, which the first rank has in `kept`; nothing if it was asked to stop.
+    fn respond(
+        &self,
+        mut generator: FileGenerator<'_>,
+        mut kept: Option<Kept>,
+        n_kept: usize,
+        queue: &JudgeQueue,
+    ) -> Result<Option<Vec<Answer>>, EvalError> {
+        let (plan, judging, ranks) = (self.plan, self.judging, self.ranks);
+        let mut answers = vec![Answer::default(); plan.prompts.len()];
+        let mut take = |batch: &[usize], batch_answers: Vec<Answer>| -> Result<(), EvalError> {
+            for (&prompt, answer) in batch.iter().zip(batch_answers) {
+                for &item in &plan.prompts[prompt].items {
+                    for request in judging.requests(item, &answer.text)? {
+                        queue.ask(request);
+                    }
                 }
+                answers[prompt] = answer;
             }
-            answers[prompt] = answer;
-        }
-        Ok(())
-    };
-    let (done, to_do) = plan.batches.split_at(kept.batches.len());
-    for (batch, batch_answers) in done.iter().zip(std::mem::take(&mut kept.batches)) {
-        take(batch, batch_answers)?;
-    }
-    let n_done: usize = done.iter().map(Vec::len).sum();
-    let n_prompts = plan.prompts.len();
-    let mut progress = Progress::new("eval", n_prompts as u64, n_done as u64);
-    progress.doing("answering");
-    let started = Instant::now();
-    let mut n_answered = n_done;
-    let processor = generator.processor();
-    let finished = ahead_of(
-        to_do,
-        plan,
-        judging.questions,
-        &eval_run.images,
-        processor,
-        |next| {
-            for batch in to_do {
-                if stop.requested() {
-                    return Ok(false);
-                }
-                let batch_answers = generator.answer(batch, &next()?)?;
-                kept.keep(batch, &batch_answers)?;
+            Ok(())
+        };
+        let (done, to_do) = plan.batches.split_at(n_kept);
+        if let Some(kept) = &mut kept {
+            for (batch, batch_answers) in done.iter().zip(std::mem::take(&mut kept.batches)) {
                 take(batch, batch_answers)?;
-                n_answered += batch.len();
-                progress.step(n_answered as u64, &[]);
             }
-            Ok::<bool, EvalError>(true)
-        },
-    )?;
-    if finished {
-        let secs = started.elapsed().as_secs_f64();
-        let n_items: usize = plan.prompts.iter().map(|prompt| prompt.items.len()).sum();
-        let n_now = n_answered - n_done;
-        progress.finish(&format!(
-            "{n_items} questions, {n_prompts} of them different; {n_now} answered in {secs:.2} s"
-        ));
-        Ok(Some(answers))
-    } else {
-        progress.finish("stopped; the same command goes on");
-        Ok(None)
+        }
+        let n_done: usize = done.iter().map(Vec::len).sum();
+        let n_prompts = plan.prompts.len();
+        let mut progress = Progress::of_rank(ranks, "eval");
+        progress.set_steps(n_prompts as u64, n_done as u64);
+        progress.doing("answering");
+        let started = Instant::now();
+        let mut n_answered = n_done;
+        let chunks = self.chunks(to_do);
+        let numbered = chunks.iter().enumerate();
+        let mine = numbered.filter(|(number, _)| ranks.takes(*number));
+        let mine: Vec<Vec<usize>> = mine.flat_map(|(_, chunk)| chunk.to_vec()).collect();
+        let processor = generator.processor();
+        let finished = ahead_of(
+            &mine,
+            plan,
+            judging.questions,
+            &self.eval_run.images,
+            processor,
+            |next| {
+                // A chunk a rank.
+                for round in chunks.chunks(ranks.world()) {
+                    if ranks.should_stop(self.stop)? {
+                        return Ok(false);
+                    }
+                    let found = ranks.share(round.len(), |turn| {
+                        let batches = round[turn].iter();
+                        let answered = batches.map(|batch| generator.answer(batch, &next()?));
+                        answered.collect::<Result<Vec<Vec<Answer>>, EvalError>>()
+                    })?;
+                    let batches = round.iter().copied().flatten();
+                    for (batch, batch_answers) in batches.zip(found.into_iter().flatten()) {
+                        if let Some(kept) = &mut kept {
+                            kept.keep(batch, &batch_answers)?;
+                        }
+                        take(batch, batch_answers)?;
+                        n_answered += batch.len();
+                        progress.step(n_answered as u64, &[]);
+                    }
+                }
+                Ok::<bool, EvalError>(true)
+            },
+        )?;
+        if finished {
+            let secs = started.elapsed().as_secs_f64();
+            let n_items: usize = plan.prompts.iter().map(|prompt| prompt.items.len()).sum();
+            let n_now = n_answered - n_done;
+            progress.finish(&format!(
+                "{n_items} questions, {n_prompts} of them different; {n_now} answered in {secs:.2} s"
+            ));
+            Ok(Some(answers))
+        } else {
+            progress.finish("stopped; the same command goes on");
+            Ok(None)
+        }
+    }
+
+    /// Batches that are answered by one rank, one after the other: one, and on several ranks those after it that begin with the image
+    /// it ends with, which is encoded once, in the batch that shows it first.
+    fn chunks<'b>(&self, to_do: &'b [Vec<usize>]) -> Vec<&'b [Vec<usize>]> {
+        if self.ranks.world() == 1 {
+            return to_do.chunks(1).collect();
+        }
+        let image = |place: Option<&usize>| place.map(|&place| &self.plan.prompts[place].image);
+        let go_on =
+            |batch: &Vec<usize>, next: &Vec<usize>| image(batch.last()) == image(next.first());
+        to_do.chunk_by(go_on).collect()
     }
 }

@@ -13,7 +13,7 @@ use candor_judge::benchmarks::Files;
 use candor_judge::score::{JudgeSession, score};
 use candor_judge::suite::{NotMeasured, Suite, folder};
 use candor_judge::{Benchmark, Results, Run};
-use candor_run::StopSignal;
+use candor_run::{Ranks, StopSignal};
 use candor_train::BasePrecision;
 use tch::Device;
 
@@ -154,7 +154,7 @@ fn open(
         before => {
             // There is one model at a time in memory.
             drop(before);
-            eval_run.open_model(device)
+            eval_run.open_model(device, &Ranks::alone())
         }
     }
 }
@@ -181,7 +181,8 @@ fn measure(
     stop: &StopSignal,
     run: &mut Run,
 ) -> Result<Measured, EvalError> {
-    let Some(answered) = answer_by(model, questions, eval_run, session, stop)? else {
+    let Some(answered) = answer_by(model, questions, eval_run, session, stop, &Ranks::alone())?
+    else {
         return Ok(Measured::Stopped);
     };
     if answered.lacks_judge {

@@ -133,9 +133,12 @@ pub fn write_unsynced<'a>(
 
 /// What a tensor will be that is not in memory yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Promise {
+pub struct Promise {
+    /// Its name in the file.
     pub name: String,
+    /// The kind of its numbers.
     pub kind: Kind,
+    /// Its shape.
     pub size: Vec<i64>,
 }
 
@@ -146,12 +149,12 @@ pub(crate) struct Promise {
 ///
 /// # Panics
 /// A tensor is not what was promised.
-pub(crate) fn write_made(
+pub fn write_made<E: From<ModelError>>(
     path: &Path,
     promises: &[Promise],
     metadata: Option<BTreeMap<String, String>>,
-    mut make: impl FnMut(&str) -> Result<Tensor, ModelError>,
-) -> Result<(), ModelError> {
+    mut make: impl FnMut(&str) -> Result<Tensor, E>,
+) -> Result<(), E> {
     let layout = Layout::new(path, promises.to_vec(), metadata)?;
     let mut file = File::create(path).map_err(ModelError::io("create", path))?;
     let mut failed = None;
@@ -163,7 +166,7 @@ pub(crate) fn write_made(
     });
     match (written, failed) {
         (_, Some(error)) => Err(error),
-        (written, None) => written.map_err(ModelError::io("write", path)),
+        (written, None) => Ok(written.map_err(ModelError::io("write", path))?),
     }
 }
 

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | weights | `E` each; linear layers of the blocks 1 in int8 and 0.516 in nf4 (4 bits, and 1 byte + 4/256 for 64) |
 //! | what is trained | 4 for a weight of an adapter, and 12 for the gradient and the two moments of any trained weight; with `run.lanes` above 1 4 more for a second gradient; of a base in bf16 6 more, for the weight in f32 and its gradient in bf16; with `optimizer.states = "host"` the moments and the weights in f32 are the host's, but for those of one tensor |
+//! | the same where ranks share out the optimizer (`run.shard = "zero2"`) | 4 for the gradient of any trained weight, and 12 for its total and its moments on the rank that owns it; of a base in bf16 2 for the gradient, 4 for its sum where a lane has several passes, and 16 on the owner; with `optimizer.states = "host"` an owner has 4 on its device, for the total, and the rest for one tensor |
 //! | the best weights so far, where they are kept | 4 for a weight of an adapter, `E` for one of a base that is trained |
 //! | an image's features | `E` · rows · tower width, kept for a whole run in memory or on disk; of an image in tiles, a row is a token that ends no line |
 //! | an image where an adapter changes the tower | 12 a pixel, kept for a whole run in the place of its features |
@@ -147,7 +148,7 @@ impl<'a> Budget<'a> {
     /// The weights that are trained where the tower alone stays as it is.
     #[must_use]
     pub fn trained_base(&self) -> Trained {
-        self.weights_of(|part| part != Part::Tower)
+        Trained::of(self.sizes_of(|part| part != Part::Tower))
     }
 
     /// What trained weights of the base need besides [`Trained::optimizer`]: where passes are in bf16, [`Trained::masters`].
@@ -163,13 +164,14 @@ impl<'a> Budget<'a> {
     /// The weights of the projector.
     #[must_use]
     pub fn projector(&self) -> Trained {
-        self.weights_of(|part| part == Part::Projector)
+        Trained::of(self.sizes_of(|part| part == Part::Projector))
     }
 
-    fn weights_of(&self, counts: impl Fn(Part) -> bool) -> Trained {
+    /// The weights of each tensor of some parts.
+    pub(crate) fn sizes_of(&self, counts: impl Fn(Part) -> bool) -> Vec<u64> {
         let specs = tensor_specs(self.config).into_iter();
         let counted = specs.filter(|tensor| counts(tensor.part));
-        Trained::of(counted.map(|tensor| tensor.n_elements()))
+        counted.map(|tensor| tensor.n_elements()).collect()
     }
 
     /// The largest layer as it is unpacked for one product.
@@ -186,8 +188,13 @@ impl<'a> Budget<'a> {
     /// The weights of an adapter.
     #[must_use]
     pub fn adapter(&self, lora: &LoraConfig) -> Trained {
+        Trained::of(self.adapter_sizes(lora))
+    }
+
+    /// The weights of each matrix of an adapter.
+    pub(crate) fn adapter_sizes(&self, lora: &LoraConfig) -> Vec<u64> {
         let widths = self.adapted_widths(lora).into_iter();
-        Trained::of(widths.map(|width| lora.r as u64 * width))
+        widths.map(|width| lora.r as u64 * width).collect()
     }
 
     /// Width in and width out of each adapted layer.

@@ -10,6 +10,15 @@
 //! | received by a rank before the first step | `3 P`, where the best weights so far are kept also these (`P`; half of it where a base in bf16 is trained), and `(W − 1) / W` of all features of images, but for those that an adapter's tower sees anew |
 //! | memory on the host while a bucket is exchanged | `(2 W + 2) B` |
 //!
+//! Where ranks share out the optimizer (`run.shard = "zero2"`) gradients go to their owners alone, and weights, `Q` bytes as passes
+//! read them, come back; a bucket is 64 MB, or `P` where that is less, whatever the largest tensor is:
+//!
+//! | what | bytes |
+//! |---|---|
+//! | sent by a rank in an update, and as many received | `(P ⌈L / W⌉ + Q) (W − 1) / W` |
+//! | received by a rank before the first step | `P + 2 P / W` in place of `3 P` |
+//! | memory on the host while a bucket is exchanged | `4 B` |
+//!
 //! What losses, figures and texts of `sample` and `eval` take is left out: it is some hundred bytes a row.
 
 use candor_train::BUCKET_BYTES;
@@ -58,6 +67,8 @@ pub(crate) struct Training {
     pub found_bytes: u64,
     /// Features of all images that ranks encode for each other.
     pub features_bytes: u64,
+    /// The bytes of what is trained as passes read it, where ranks share out the optimizer.
+    pub shared_out: Option<u64>,
 }
 
 impl Training {
@@ -76,6 +87,24 @@ impl Training {
             kept_bytes: 0,
             found_bytes: 0,
             features_bytes,
+            shared_out: None,
+        }
+    }
+
+    /// Bytes of what is exchanged at a time, of an update, and of weights and states at the start.
+    fn exchanged(&self, n_ranks: u64) -> [u64; 3] {
+        let (all, bucket) = (self.trained.bytes, BUCKET_BYTES as u64);
+        let rounds = self.n_lanes.div_ceil(n_ranks);
+        match self.shared_out {
+            None => {
+                let bucket = bucket.max(self.trained.largest_bytes).min(all);
+                let of_update = all * (n_ranks - 1) * rounds;
+                [(2 * n_ranks + 2) * bucket, of_update, 3 * all]
+            }
+            Some(read) => {
+                let of_update = rounds * of_others(n_ranks, all) + of_others(n_ranks, read);
+                [4 * bucket.min(all), of_update, all + 2 * all / n_ranks]
+            }
         }
     }
 }
@@ -83,11 +112,7 @@ impl Training {
 impl Sharing {
     /// Of a stage with gradients; none on one rank.
     pub(crate) fn of_training(n_ranks: u64, stage: &Training) -> Option<Self> {
-        let trained = stage.trained;
-        let bucket = (BUCKET_BYTES as u64).max(trained.largest_bytes);
-        let bucket = bucket.min(trained.bytes);
-        let rounds = stage.n_lanes.div_ceil(n_ranks);
-        let of_update = trained.bytes * (n_ranks - 1) * rounds;
+        let [exchange_bytes, of_update, of_start] = stage.exchanged(n_ranks);
         let lanes = |rank: u64| (0..stage.n_lanes).filter(move |lane| lane % n_ranks == rank);
         let passes = |lane: u64| (stage.n_passes + stage.n_lanes - 1 - lane) / stage.n_lanes;
         let most = (0..n_ranks)
@@ -98,11 +123,9 @@ impl Sharing {
             n_lanes: Some(stage.n_lanes),
             n_pieces: Some(stage.n_passes),
             most_pieces: most,
-            exchange_bytes: (2 * n_ranks + 2) * bucket,
+            exchange_bytes,
             step_bytes: stage.n_updates * of_update + of_others(n_ranks, stage.found_bytes),
-            start_bytes: 3 * trained.bytes
-                + stage.kept_bytes
-                + of_others(n_ranks, stage.features_bytes),
+            start_bytes: of_start + stage.kept_bytes + of_others(n_ranks, stage.features_bytes),
         })
     }
 
@@ -121,6 +144,12 @@ impl Sharing {
             step_bytes: 0,
             start_bytes: of_others(n_ranks, features_bytes),
         })
+    }
+
+    /// Seconds that the bytes of a step take over a link of so many gigabytes a second each way, were nothing else in its way.
+    #[must_use]
+    pub fn step_secs(&self, link_gb: u32) -> f64 {
+        self.step_bytes as f64 / 1e9 / f64::from(link_gb)
     }
 
     /// How many times as fast as on one rank the shared work is at most: as many times as it has more pieces than the rank with
@@ -192,6 +221,21 @@ mod tests {
         assert_eq!(exchanged([1000, 10]), 6 * 64);
         assert_eq!(exchanged([1000, 500]), 6 * 500);
         assert_eq!(exchanged([7, 2]), 6 * 7);
+    }
+
+    /// 100 MB of gradients in two rounds, of which three quarters are others', and 50 MB of weights in bf16.
+    #[test]
+    fn owners_alone_get_gradients_and_give_weights() {
+        let stage = Training {
+            shared_out: Some(50 * MB),
+            ..training(8, 16, [100, 90])
+        };
+        let found = shared(4, &stage);
+        assert_eq!(found.step_bytes, (2 * 75) * MB + 75 * MB / 2);
+        assert_eq!(found.start_bytes, 150 * MB);
+        assert_eq!(found.exchange_bytes, 4 * 64 * MB);
+        // 187.5 MiB are 196,608,000 bytes.
+        assert!((found.step_secs(2) - 0.098_304).abs() < 1e-12);
     }
 
     #[test]

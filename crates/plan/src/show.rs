@@ -233,6 +233,10 @@ pub fn show_plans(plans: &[Plan]) -> String {
     page
 }
 
+/// Gigabytes a second that links carry each way: Gloo through the memory of hosts, a card's own network of 400 Gbit/s, and what lies
+/// between the cards of one machine.
+const LINKS: [u32; 3] = [2, 50, 450];
+
 /// How many ranks share a run, how even its work is for them, and what goes over the network.
 fn shared(row: &mut impl FnMut(&str, String), sharing: &Sharing) {
     let n_ranks = sharing.n_ranks;
@@ -266,7 +270,11 @@ fn shared(row: &mut impl FnMut(&str, String), sharing: &Sharing) {
     let sent = match sharing.n_lanes {
         Some(_) => {
             let step = gigabytes(sharing.step_bytes);
-            format!("about {step} a step from and to each rank, and {start} to each at the start")
+            let secs = LINKS.map(|link| format!("{:.1} s at {link} GB/s", sharing.step_secs(link)));
+            let secs = secs.join(", ");
+            format!(
+                "about {step} a step from and to each rank ({secs}), and {start} to each at the start"
+            )
         }
         None => format!("about {start} to each rank at the start"),
     };

@@ -7,10 +7,12 @@ use candor_data::formats::preference;
 use candor_data::{Preference, Turn, Verdict};
 use candor_dpo::DpoRecipe;
 use candor_plan::Planner;
-use candor_pretend_cuda::{FIRST, PretendCuda};
+use candor_pretend_cuda::{FIRST, PretendCuda, SECOND};
+use candor_run::LaunchOptions;
 use candor_sft::SftRecipe;
 use candor_testing::images::wall;
 use candor_testing::model::TinyModel;
+use candor_testing::ranks::on_threads;
 use candor_testing::run::{launch, sets};
 use serde_json::json;
 
@@ -194,4 +196,63 @@ fn a_run_holds_what_its_plan_says() {
             "{out}: {said} said, {held} held"
         );
     }
+    ranks_hold_what_their_plan_says(&devices, folder);
+}
+
+/// The same of two ranks that share out the optimizer, which saves what is said, and more where its states are on the host.
+fn ranks_hold_what_their_plan_says(devices: &PretendCuda, folder: &Path) {
+    let recipe = folder.join("sft.toml");
+    let mut found = Vec::new();
+    for (out, precision, lanes, shard, states) in [
+        ("ranks-whole", "f32", 4, "none", "device"),
+        ("ranks-shared", "f32", 4, "zero2", "device"),
+        ("ranks-masters", "bf16", 4, "zero2", "device"),
+        ("ranks-on-host", "bf16", 4, "zero2", "host"),
+        ("ranks-sums", "bf16", 2, "zero2", "device"),
+    ] {
+        let paths = [("run.out", out), ("model.base", "base"), ("data.root", "")];
+        let own = format!("model.base_precision={precision:?}");
+        let (lanes, shard) = (format!("run.lanes={lanes}"), format!("run.shard={shard:?}"));
+        let states = format!("optimizer.states={states:?}");
+        let others = [
+            "model.tune=\"all_but_tower\"",
+            "model.activations=\"recompute\"",
+            "data.micro_batch=1",
+            own.as_str(),
+            lanes.as_str(),
+            shard.as_str(),
+            states.as_str(),
+        ];
+        let sets = sets(folder, &paths, &others);
+        let plan = Planner::default().of_ranks(2).plan(&recipe, &sets).unwrap();
+        let memory = plan.memory.unwrap();
+        let said = memory.weights_bytes + memory.trained_bytes + memory.work_bytes;
+        let both = [FIRST, SECOND];
+        let before = both.map(|device| devices.held(device).now);
+        devices.restart();
+        on_threads(2, |ranks| {
+            let device = both[ranks.rank()];
+            let recipe = SftRecipe::open(&recipe, &sets).unwrap();
+            let launch = LaunchOptions {
+                ranks,
+                ..launch(false)
+            };
+            candor_sft::run::run(&recipe, &launch, device).unwrap();
+        });
+        let held = [0, 1].map(|rank| devices.held(both[rank]).peak - before[rank]);
+        let held = held.into_iter().max().unwrap();
+        println!("{out}: {said} said, {held} held");
+        assert!(
+            held <= said && said < 2 * held,
+            "{out}: {said} said, {held} held"
+        );
+        found.push([said, held]);
+    }
+    for (more, less) in [(0, 1), (2, 3)] {
+        let [said, held] = [0, 1].map(|what| found[more][what] - found[less][what]);
+        // Bounds may be loose in other places, but not by half of it.
+        assert!(held > said / 2, "{said} said to be saved, {held} saved");
+    }
+    let weights = |out: &str| fs::read(folder.join(out).join("model/model.safetensors")).unwrap();
+    assert!(weights("ranks-masters") == weights("ranks-on-host"));
 }

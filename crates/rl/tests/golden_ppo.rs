@@ -30,8 +30,8 @@ use candor_rl::update::{Learner, MiniBatchStats, update};
 use candor_run::{Inputs, LaunchOptions, Ranks, StopSignal};
 use candor_testing::golden::{Golden, Updates};
 use candor_train::{
-    AdamWConfig, DeviceChoice, FeaturePlace, Session, SessionRecipe, Shape, States, TrainError,
-    TrainState, Warmup, on_this_rank,
+    AdamWConfig, DeviceChoice, FeaturePlace, Session, SessionRecipe, Shape, Shard, States,
+    TrainError, TrainState, Warmup, on_this_rank,
 };
 use given::{Models, golden_folder, prompts, rollouts, scores};
 use tch::Tensor;
@@ -141,6 +141,7 @@ fn session(folder: &Path, models: &Models) -> Session {
         shape: Shape::Constant,
         warmup: Warmup::Steps(0),
         lanes: 1,
+        shard: Shard::Nothing,
         features: FeaturePlace::memory(),
         checkpoint_every: 1,
         n_keep_checkpoints: 1,

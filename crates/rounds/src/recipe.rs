@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use candor_dpo::{DpoError, DpoRecipe};
 use candor_recipe::{Mistake, Reader, RecipeError, Resolved};
 use candor_sample::{SampleError, SampleRecipe};
-use candor_train::{DeviceChoice, Judgements};
+use candor_train::{DeviceChoice, Judgements, MAY_CHANGE};
 
 pub use self::own::{LabelRecipe, Own, ReferenceOf, read_own};
 use crate::RoundsError;
@@ -196,15 +196,8 @@ impl RoundsRecipe {
     /// The keys that a resume may change: how many rounds there are, and what the stages may change.
     #[must_use]
     pub fn may_change(&self) -> Vec<&'static str> {
-        let own = [
-            "rounds.n",
-            "run.checkpoint_every",
-            "run.deterministic",
-            "run.device",
-            "run.keep_checkpoints",
-            "run.out",
-        ];
-        [&own, self.sample.may_change(), self.dpo.may_change()].concat()
+        let (sample, dpo) = (self.sample.may_change(), self.dpo.may_change());
+        [&["rounds.n"], &MAY_CHANGE[..], sample, dpo].concat()
     }
 }
 

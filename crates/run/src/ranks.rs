@@ -32,6 +32,18 @@ pub trait Exchange: fmt::Debug + Send + Sync {
         mine: &[u8],
     ) -> Result<Vec<Vec<u8>>, Box<dyn std::error::Error + Send + Sync>>;
 
+    /// What every rank has for this one, in the order of ranks; `to` is what this rank has for each, of any lengths.
+    ///
+    /// # Errors
+    /// As [`Exchange::all_gather`].
+    fn all_to_all(
+        &self,
+        to: &[Vec<u8>],
+    ) -> Result<Vec<Vec<u8>>, Box<dyn std::error::Error + Send + Sync>>;
+
+    /// How long a call waits for another rank.
+    fn timeout(&self) -> Duration;
+
     /// Overwrites `data`, of one length on all ranks and at least 1, with what the first rank has there.
     ///
     /// # Errors
@@ -112,6 +124,13 @@ impl Ranks {
         Duration::from_nanos(self.waited.load(Ordering::Relaxed))
     }
 
+    /// How long an exchange waits for another rank; not at all where this process is alone.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        let exchange = self.exchange.as_ref();
+        exchange.map_or(Duration::ZERO, |exchange| exchange.timeout())
+    }
+
     /// What every rank gave, in the order of ranks.
     ///
     /// # Errors
@@ -120,6 +139,17 @@ impl Ranks {
         match &self.exchange {
             None => Ok(vec![mine.to_vec()]),
             Some(exchange) => self.timed(|| exchange.all_gather(mine)),
+        }
+    }
+
+    /// What every rank has for this one, in the order of ranks; `to` is what this rank has for each of them.
+    ///
+    /// # Errors
+    /// A rank has ended or hangs.
+    pub fn all_to_all(&self, to: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, RunError> {
+        match &self.exchange {
+            None => Ok(to),
+            Some(exchange) => self.timed(|| exchange.all_to_all(&to)),
         }
     }
 
@@ -295,8 +325,14 @@ impl Ranks {
         &self,
         exchange: impl FnOnce() -> Result<T, Box<dyn std::error::Error + Send + Sync>>,
     ) -> Result<T, RunError> {
+        let found = self.waiting(exchange);
+        found.map_err(|source| RunError::Ranks { source })
+    }
+
+    /// Exchanges something with the others in another way, which counts as time in exchanges.
+    pub fn waiting<T>(&self, exchange: impl FnOnce() -> T) -> T {
         let started = Instant::now();
-        let found = exchange().map_err(|source| RunError::Ranks { source });
+        let found = exchange();
         let nanos = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.waited.fetch_add(nanos, Ordering::Relaxed);
         found

@@ -122,7 +122,7 @@ impl SftRecipe {
     /// # Errors
     /// All mistakes of the recipe at once.
     pub fn read(mut recipe: Reader) -> Result<Self, SftError> {
-        let session = SessionRecipe::read(&mut recipe);
+        let session = SessionRecipe::read(&mut recipe).with_shard(&mut recipe);
         let base = recipe.path("model.base", MODEL).required();
         let joined_from = recipe
             .strings(

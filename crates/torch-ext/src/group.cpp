@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <memory>
 #include <netinet/in.h>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <sys/socket.h>
@@ -132,6 +133,19 @@ bool candor_group_all_gather(Group* group, void* mine, void* all, int64_t n_byte
         at::Tensor input = bytes_at(mine, n_bytes);
         at::Tensor output = bytes_at(all, n_bytes * group->gloo->getSize());
         group->gloo->_allgather_base(output, input)->wait();
+    });
+}
+
+// `mine` is what this rank sends to each, one after the other, `sent` bytes to each; `all` has room for the `received` bytes of each.
+bool candor_group_all_to_all(Group* group, void* mine, const int64_t* sent, void* all, const int64_t* received,
+                             char** error) {
+    return guarded(error, [&] {
+        const int world = group->gloo->getSize();
+        std::vector<int64_t> sizes_sent(sent, sent + world);
+        std::vector<int64_t> sizes_received(received, received + world);
+        at::Tensor input = bytes_at(mine, std::accumulate(sizes_sent.begin(), sizes_sent.end(), int64_t{0}));
+        at::Tensor output = bytes_at(all, std::accumulate(sizes_received.begin(), sizes_received.end(), int64_t{0}));
+        group->gloo->alltoall_base(output, input, sizes_received, sizes_sent)->wait();
     });
 }
 

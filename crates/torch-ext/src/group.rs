@@ -153,6 +153,12 @@ impl Group {
         self.place.world
     }
 
+    /// How long a call waits for the other ranks.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.place.timeout
+    }
+
     /// What every rank gave, in the order of ranks; it may have any length.
     ///
     /// At its peak this takes 2 W + 1 times the longest, of W ranks, beside `mine`: a padded copy of `mine`, all that came, and
@@ -201,6 +207,56 @@ impl Group {
             }
         })?;
         Ok(all)
+    }
+
+    /// What every rank has for this one, in the order of ranks; `to` is what this rank has for each, of any lengths.
+    ///
+    /// At its peak this takes twice what is sent and twice what comes, `to` included.
+    ///
+    /// # Errors
+    /// As [`Group::all_gather`].
+    ///
+    /// # Panics
+    /// `to` is not of one length for each rank.
+    pub fn all_to_all(&self, to: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, GroupError> {
+        let (rank, world) = (self.rank(), self.world());
+        assert_eq!(to.len(), world, "something for each rank");
+        let lengths: Vec<u8> = to
+            .iter()
+            .flat_map(|bytes| (bytes.len() as u64).to_le_bytes())
+            .collect();
+        let lengths = self.all_gather_equal(&lengths)?;
+        let of_ranks = lengths.as_chunks::<8>().0.chunks_exact(world);
+        let lengths: Vec<usize> = of_ranks
+            .map(|of_rank| u64::from_le_bytes(of_rank[rank]) as usize)
+            .collect();
+        let sent: Vec<i64> = to.iter().map(|bytes| bytes.len() as i64).collect();
+        let received: Vec<i64> = lengths.iter().map(|length| *length as i64).collect();
+        let mine = to.concat();
+        let mut all = vec![0_u8; lengths.iter().sum()];
+        self.call("exchange parts with all ranks", |group, error| {
+            // SAFETY: `group` is alive, `mine` has the bytes that `sent` says and is not written to, `all` has those that
+            // `received` says, and both say it of every rank. All outlive the call, which waits for its work and catches its
+            // exceptions.
+            unsafe {
+                candor_group_all_to_all(
+                    group,
+                    mine.as_ptr().cast_mut().cast(),
+                    sent.as_ptr(),
+                    all.as_mut_ptr().cast(),
+                    received.as_ptr(),
+                    error,
+                )
+            }
+        })?;
+        drop(mine);
+        let mut rest = all.as_slice();
+        let of_rank = |length: usize| {
+            let (bytes, after) = rest.split_at(length);
+            rest = after;
+            bytes.to_vec()
+        };
+        Ok(lengths.into_iter().map(of_rank).collect())
     }
 
     /// Overwrites `data` with what rank `from` has there; it has one length on all ranks, at least 1.
@@ -324,6 +380,14 @@ unsafe extern "C" {
         mine: *mut c_void,
         all: *mut c_void,
         n_bytes: i64,
+        error: *mut *mut c_char,
+    ) -> bool;
+    fn candor_group_all_to_all(
+        group: *mut c_void,
+        mine: *mut c_void,
+        sent: *const i64,
+        all: *mut c_void,
+        received: *const i64,
         error: *mut *mut c_char,
     ) -> bool;
     fn candor_group_broadcast(

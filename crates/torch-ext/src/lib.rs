@@ -4,7 +4,7 @@
 //! [`driver()`] and libtorch say of themselves ([`libtorch`]); the processor time and peak memory of the process, and the latter of a
 //! stretch of its work; [`filled()`]: tensors read straight into their memory; and, in C++, [`PackedWeight`]: linear layers in 4 or 8 bits,
 //! [`linears`]: those of one input with an adapter's terms, [`fused`]: operations of a decoder's block in one pass, and
-//! [`Group`]: processes that compute together.
+//! [`Group`]: processes that compute together, with [`Cards`] where these have GPUs.
 //!
 //! Every `unsafe` block carries a `SAFETY` comment; the lints of this crate refuse one that does not.
 
@@ -15,11 +15,13 @@ mod cuda;
 mod driver;
 mod filled;
 pub mod fused;
+mod gradient;
 mod group;
 #[cfg(target_os = "linux")]
 mod library;
 pub mod libtorch;
 pub mod linears;
+mod nccl;
 mod packed;
 mod returned;
 mod usage;
@@ -30,7 +32,9 @@ pub use allocator::give_back_freed;
 pub use cuda::{CudaLibrary, folder as libtorch_folder};
 pub use driver::{Card, Driver, driver};
 pub use filled::filled;
+pub use gradient::forget_gradient;
 pub use group::{Group, GroupError, GroupPlace};
+pub use nccl::{Cards, CardsError};
 pub use packed::{Nf4, PackedWeight};
 pub use usage::{peak_memory_bytes, processor_secs, recent_peak_bytes, restart_peak};
 

@@ -20,6 +20,19 @@ impl Library {
         Ok(Self(handle))
     }
 
+    /// A library that is in the process already, by its own name.
+    ///
+    /// # Errors
+    /// It is not.
+    pub(crate) fn loaded(name: &CStr) -> Result<Self, String> {
+        // SAFETY: as in [`Library::open`], but that nothing is loaded.
+        let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD) };
+        if handle.is_null() {
+            return Err(format!("{} is not in the process", name.to_string_lossy()));
+        }
+        Ok(Self(handle))
+    }
+
     /// A function of the library; none if it has none of this name.
     ///
     /// # Safety

@@ -79,6 +79,13 @@ fn all_ranks_get_the_same(test: &str, world: usize) {
         );
         let equal = group.all_gather_equal(&[rank as u8, 7]).unwrap();
         assert_eq!(equal, [0, 7, 1, 7, 2, 7, 3, 7][..2 * world]);
+        // What rank r has for rank t is t times the byte 10 r + t, and nothing for rank 0.
+        let part = |from: usize, to: usize| vec![(10 * from + to) as u8; to];
+        let to: Vec<Vec<u8>> = (0..world).map(|other| part(rank, other)).collect();
+        let from: Vec<Vec<u8>> = (0..world).map(|other| part(other, rank)).collect();
+        assert_eq!(group.all_to_all(&to).unwrap(), from);
+        let nothing = vec![Vec::new(); world];
+        assert_eq!(group.all_to_all(&nothing).unwrap(), nothing);
         let mut data = [rank as u8; 3];
         group.broadcast(&mut data, 1).unwrap();
         assert_eq!(data, [1; 3]);

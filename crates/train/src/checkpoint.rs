@@ -1,10 +1,15 @@
 //! Tensors in the checkpoints of a run, as safetensors.
 
+use std::collections::BTreeMap;
+
 use candor_model::tensor_file;
 use candor_run::{Checkpoint, CheckpointWriter};
 use tch::Tensor;
 
 use crate::error::TrainError;
+use crate::optimizer::AdamW;
+use crate::parameter::Saved;
+use crate::shards::Shards;
 
 /// The tensors of one file of a checkpoint, on the CPU, sorted by name.
 ///
@@ -33,4 +38,31 @@ pub(crate) fn write_tensors(
         named,
         None,
     )?)
+}
+
+/// Adds a file with these of what a checkpoint holds of all parameters, tensor by tensor: what another rank has is brought here as
+/// its turn to be written has come.
+///
+/// # Errors
+/// As [`write_tensors`], or another rank has ended or hangs.
+pub(crate) fn write_saved(
+    writer: &CheckpointWriter,
+    name: &str,
+    optimizer: &AdamW,
+    shards: Option<&Shards>,
+    of_parameter: &[Saved],
+) -> Result<(), TrainError> {
+    let (mut promises, mut places) = (Vec::new(), BTreeMap::new());
+    for (promise, number, saved) in optimizer.promises(of_parameter) {
+        places.insert(promise.name.clone(), (number, saved));
+        promises.push(promise);
+    }
+    tensor_file::write_made(&writer.place(name)?, &promises, None, |name| {
+        let (number, saved) = places[name];
+        match (optimizer.of_tensors()[number].saved(saved), shards) {
+            (Some(mine), _) => Ok(mine),
+            (None, Some(shards)) => Ok(shards.ask(optimizer, number, saved)?),
+            (None, None) => unreachable!("what is not shared out is here"),
+        }
+    })
 }

@@ -6,7 +6,8 @@
 //!
 //! Ranks work in rounds: each computes one of its lanes, all get the sums of all, and everybody adds. So a process has two
 //! gradients of each weight at a time, its lane's and the total. A bucket is 64 MB, or the largest tensor where that is more; while
-//! one is exchanged among W ranks, a process has 2 W + 2 of them besides ([`candor_torch_ext::Group::all_gather`]).
+//! one is exchanged among W ranks, a process has W + 1 of them on its device besides and, where bytes go through the host
+//! (`wire.rs`), 2 W + 2 there ([`candor_torch_ext::Group::all_gather`]).
 
 use std::ops::Range;
 
@@ -14,6 +15,7 @@ use candor_run::{Ranks, RunError};
 use tch::{Device, Tensor};
 
 use crate::error::TrainError;
+use crate::wire::{Wire, as_bytes, of_bytes};
 
 /// Bytes of gradients that are sent together, at least one tensor.
 pub const BUCKET_BYTES: usize = 64 << 20;
@@ -36,17 +38,18 @@ pub(crate) fn check(ranks: &Ranks, lanes: usize) -> Result<(), TrainError> {
 }
 
 /// Adds the sums of a round's lanes to `totals`, in the order of lanes. `mine` are the gradients of this rank's lane, of the
-/// parameters `values`; `n_lanes` lanes are left, of which the round has one a rank at most.
+/// parameters `values`, which may be elsewhere; `n_lanes` lanes are left, of which the round has one a rank at most.
 ///
 /// # Errors
 /// A rank has ended or hangs.
 pub(crate) fn add_round(
-    ranks: &Ranks,
+    wire: &Wire,
     values: &[Tensor],
     totals: &mut [Total],
     mine: &[Total],
     n_lanes: usize,
 ) -> Result<(), RunError> {
+    let ranks = wire.ranks();
     if ranks.world() == 1 {
         for (total, gradient) in totals.iter_mut().zip(mine) {
             if let Some(gradient) = gradient {
@@ -59,18 +62,27 @@ pub(crate) fn add_round(
     let has = ranks.all_gather(&has)?;
     let n_lanes = ranks.world().min(n_lanes);
     for bucket in buckets(values) {
-        let gradients = mine[bucket.clone()].iter().flatten();
-        let sent = gradients.map(bytes_of).collect::<Vec<_>>().concat();
-        let of_ranks = ranks.all_gather(&sent)?;
+        // What a rank has no gradient of it sends zeros for, which are not added: all send as much.
+        let sent = bucket.clone().map(|parameter| match &mine[parameter] {
+            Some(gradient) => as_bytes(gradient),
+            None => as_bytes(&Tensor::zeros(
+                values[parameter].size(),
+                (values[parameter].kind(), wire.device()),
+            )),
+        });
+        let sent = Tensor::cat(&sent.collect::<Vec<_>>(), 0);
+        let of_ranks = wire.all_gather(&sent)?;
         drop(sent);
         for (has, bytes) in has.iter().zip(&of_ranks).take(n_lanes) {
-            let there = bucket.clone().filter(|&parameter| has[parameter] == 1);
             let mut start = 0;
-            for parameter in there {
+            for parameter in bucket.clone() {
                 let value = &values[parameter];
-                let end = start + n_bytes(value);
-                add(&mut totals[parameter], &of_bytes(&bytes[start..end], value));
-                start = end;
+                let n = n_bytes(value) as i64;
+                if has[parameter] == 1 {
+                    let gradient = of_bytes(&bytes.narrow(0, start, n), value.kind());
+                    add(&mut totals[parameter], &gradient.view_as(value));
+                }
+                start += n;
             }
         }
     }
@@ -90,11 +102,17 @@ fn add(total: &mut Total, gradient: &Tensor) {
 ///
 /// # Errors
 /// A rank has ended or hangs.
-pub(crate) fn from_first(ranks: &Ranks, tensors: &[(String, Tensor)]) -> Result<(), RunError> {
-    for (_, tensor) in tensors {
+pub(crate) fn from_first<'a>(
+    ranks: &Ranks,
+    tensors: impl IntoIterator<Item = &'a Tensor>,
+) -> Result<(), RunError> {
+    if ranks.world() == 1 {
+        return Ok(());
+    }
+    for tensor in tensors {
         let mut bytes = bytes_of(tensor);
         ranks.take_first(&mut bytes)?;
-        let theirs = of_bytes(&bytes, tensor);
+        let theirs = Tensor::from_data_size(&bytes, &tensor.size(), tensor.kind());
         tch::no_grad(|| tensor.shallow_clone().copy_(&theirs));
     }
     Ok(())
@@ -127,11 +145,6 @@ pub(crate) fn bytes_of(tensor: &Tensor) -> Vec<u8> {
     bytes
 }
 
-/// A tensor of these bytes with the shape, kind and device of another.
-fn of_bytes(bytes: &[u8], like: &Tensor) -> Tensor {
-    Tensor::from_data_size(bytes, &like.size(), like.kind()).to_device(like.device())
-}
-
 #[cfg(test)]
 mod tests {
     use candor_testing::ranks::on_threads;
@@ -147,6 +160,7 @@ mod tests {
                 Tensor::from_slice(&[0_f32]),
                 Tensor::from_slice(&[0_f32; 2]),
             ];
+            let wire = Wire::of_host(&ranks, Device::Cpu);
             let mut totals = vec![None, None];
             for first in (0..LANES.len()).step_by(world) {
                 let lane = first + ranks.rank();
@@ -155,7 +169,7 @@ mod tests {
                     [Some(Tensor::from_slice(&[*gradient])), second]
                 });
                 let n_left = LANES.len() - first;
-                add_round(&ranks, &values, &mut totals, &mine, n_left).unwrap();
+                add_round(&wire, &values, &mut totals, &mine, n_left).unwrap();
             }
             let totals: Vec<Tensor> = totals.into_iter().flatten().collect();
             Vec::<f32>::try_from(Tensor::cat(&totals, 0)).unwrap()
@@ -174,8 +188,7 @@ mod tests {
     fn all_ranks_begin_with_the_tensors_of_the_first() {
         let found = on_threads(3, |ranks| {
             let mine = Tensor::from_slice(&[ranks.rank() as i64, 7]);
-            let tensors = [("a".to_owned(), mine.shallow_clone())];
-            from_first(&ranks, &tensors).unwrap();
+            from_first(&ranks, [&mine]).unwrap();
             Vec::<i64>::try_from(mine).unwrap()
         });
         assert_eq!(found, vec![vec![0, 7]; 3]);

@@ -26,15 +26,18 @@ mod images;
 mod lanes;
 pub mod optimizer;
 mod param_group;
+mod parameter;
 mod pass_size;
 mod ranks;
 mod room;
 pub mod schedule;
 mod seen_anew;
 pub mod session;
+mod shards;
 pub mod stage_fields;
 mod states;
 mod tune;
+mod wire;
 mod working;
 
 pub use bad_rows::{on_bad_row, say_skipped};
@@ -56,8 +59,10 @@ pub use room::check_room;
 pub use schedule::{Schedule, Shape, Warmup};
 pub use seen_anew::{SEEN_ANEW, say_seen_anew};
 pub use session::{
-    Opening, Session, SessionRecipe, StepStats, TrainState, current_phase, on_this_rank,
+    MAY_CHANGE, Opening, Session, SessionRecipe, Shard, StepStats, TrainState, current_phase,
+    on_this_rank,
 };
+pub use shards::owners;
 pub use stage_fields::{Length, LoraStart};
 pub use states::States;
 pub use tune::{Tune, keep_snapshot, snapshot};

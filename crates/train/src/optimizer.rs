@@ -6,22 +6,23 @@
 //! kernels compute `(value * a) * b` and `(value * a) / b`.
 //!
 //! Departure: PyTorch's `zero_grad` sets gradients to `None` and skips such parameters in the next step.
-//! tch cannot unset a gradient, so after the first step a parameter that took no part in a loss has a zero
+//! Here they are set to zero, so after the first step a parameter that took no part in a loss has a zero
 //! gradient, and its momentum and weight decay go on acting. A parameter that never had a gradient is
 //! skipped as in PyTorch.
 //!
 //! A weight in 16 bits is trained through a master in f32 (`working.rs`): the optimizer's parameter is the master, and the model's
-//! tensor follows it. Masters and moments may be on the host (`states.rs`).
+//! tensor follows it. What AdamW does to one tensor stands in `parameter.rs`; masters and moments may be on the host (`states.rs`).
 
 use std::collections::{BTreeMap, HashSet};
 
-use tch::{Device, Kind, Tensor};
+use candor_model::tensor_file::Promise;
+use tch::{Kind, Tensor};
 
 use crate::error::TrainError;
 use crate::lanes::Total;
 use crate::param_group::ParamGroup;
+use crate::parameter::{Parameter, Saved};
 use crate::states::States;
-use crate::working::Working;
 
 /// The constants of AdamW; the learning rate is given per step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,23 +35,6 @@ pub struct AdamWConfig {
     pub eps: f64,
     /// Weight decay, times the learning rate, taken off every weight whose group decays.
     pub weight_decay: f64,
-}
-
-#[derive(Debug)]
-struct Parameter {
-    name: String,
-    /// Where passes have it, and updates are computed.
-    device: Device,
-    value: Tensor,
-    /// What passes read in the place of `value`, where that is a master.
-    working: Option<Working>,
-    exp_avg: Tensor,
-    exp_avg_sq: Tensor,
-    n_updates: i64,
-    lr_multiplier: f64,
-    weight_decay: f64,
-    /// The sum of the lanes' gradients, where they are summed by lanes; it counts in place of the tensor's own.
-    total: Total,
 }
 
 /// AdamW over named parameters.
@@ -67,17 +51,19 @@ impl AdamW {
     /// A name appears twice, a tensor is not a floating-point leaf that requires a gradient, or there is no
     /// parameter at all.
     pub fn new(config: AdamWConfig, groups: Vec<ParamGroup>) -> Result<Self, TrainError> {
-        Self::keeping(config, groups, States::OnDevice)
+        Self::owning(config, groups, States::OnDevice, |_| true)
     }
 
-    /// The same with its states elsewhere.
+    /// [`AdamW::new`] that keeps the state of those parameters alone that it `owns`, by their numbers in the order of groups, and
+    /// keeps it where `states` says.
     ///
     /// # Errors
     /// As [`AdamW::new`].
-    pub fn keeping(
+    pub(crate) fn owning(
         config: AdamWConfig,
         groups: Vec<ParamGroup>,
         states: States,
+        owns: impl Fn(usize) -> bool,
     ) -> Result<Self, TrainError> {
         let mut names = HashSet::new();
         let mut parameters = Vec::new();
@@ -87,8 +73,8 @@ impl AdamW {
             } else {
                 0.0
             };
-            for (name, value) in group.tensors {
-                check_parameter(&name, &value)?;
+            for (name, leaf) in group.tensors {
+                check_parameter(&name, &leaf)?;
                 if !names.insert(name.clone()) {
                     return Err(unfit(
                         &name,
@@ -96,25 +82,9 @@ impl AdamW {
                         "put it in one group only",
                     ));
                 }
-                let device = value.device();
-                let kept_on = states.of(device);
-                let (value, working) = match Working::of(&value) {
-                    Some((master, working)) => (master.to_device(kept_on), Some(working)),
-                    None => (value, None),
-                };
-                let zeros = || Tensor::zeros(value.size(), (value.kind(), kept_on));
-                parameters.push(Parameter {
-                    exp_avg: zeros(),
-                    exp_avg_sq: zeros(),
-                    name,
-                    device,
-                    value,
-                    working,
-                    n_updates: 0,
-                    lr_multiplier: group.lr_multiplier,
-                    weight_decay,
-                    total: None,
-                });
+                let kept_on = owns(parameters.len()).then(|| states.of(leaf.device()));
+                let factors = [group.lr_multiplier, weight_decay];
+                parameters.push(Parameter::new(name, leaf, kept_on, factors));
             }
         }
         if parameters.is_empty() {
@@ -127,35 +97,24 @@ impl AdamW {
         Ok(Self { config, parameters })
     }
 
+    /// The trained tensors with what is kept of them, in the order of groups.
+    pub(crate) fn of_tensors(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn of_tensors_mut(&mut self) -> &mut [Parameter] {
+        &mut self.parameters
+    }
+
     /// Sets every gradient to zero.
     pub fn zero_grad(&mut self) {
-        for parameter in &mut self.parameters {
-            match &mut parameter.working {
-                Some(working) => working.zero_grad(),
-                None => parameter.value.zero_grad(),
-            }
-            parameter.total = None;
-        }
+        self.parameters.iter_mut().for_each(Parameter::zero_grad);
     }
 
     /// Ends a pass, whose gradient is in the tensors: of weights in 16 bits it is added to those of earlier passes in f32.
     pub fn end_pass(&mut self) {
-        tch::no_grad(|| {
-            let working = self
-                .parameters
-                .iter_mut()
-                .filter_map(|p| p.working.as_mut());
-            working.for_each(Working::end_pass);
-        });
-    }
-
-    /// Lets the model's tensors of 16 bits follow masters that were overwritten.
-    pub(crate) fn follow_masters(&mut self) {
-        for parameter in &mut self.parameters {
-            if let Some(working) = &mut parameter.working {
-                working.follow(&parameter.value);
-            }
-        }
+        tch::no_grad(|| self.parameters.iter_mut().for_each(Parameter::end_pass));
     }
 
     /// The gradients of one lane, as they are in the tensors, which the next lane overwrites.
@@ -181,22 +140,28 @@ impl AdamW {
     #[must_use = "check that the norm is finite before the step"]
     pub fn clip_grad_norm(&mut self, max_norm: f64) -> f64 {
         tch::no_grad(|| {
-            let mut grads: Vec<Tensor> =
-                self.parameters.iter().filter_map(Parameter::grad).collect();
-            if grads.is_empty() {
+            let grads = self.parameters.iter().filter_map(Parameter::grad);
+            let norms: Vec<Tensor> = grads.map(|grad| grad.norm()).collect();
+            if norms.is_empty() {
                 return 0.0;
             }
-            let total = global_norm(&grads);
-            if max_norm.is_finite() {
-                let mut factor = ((&total + 1e-6).reciprocal() * max_norm).clamp_max(1.0);
-                for grad in &mut grads {
-                    // Another tensor only where the next gradient is on another device.
-                    factor = factor.to_device(grad.device());
-                    let _ = grad.g_mul_(&factor);
-                }
-            }
-            total.double_value(&[])
+            self.clip_by(&together(&norms), max_norm)
         })
+    }
+
+    /// [`AdamW::clip_grad_norm`] where the norms of all gradients, `[n]` in the order of parameters, are known; those that are
+    /// here are scaled.
+    pub(crate) fn clip_by(&mut self, norms: &Tensor, max_norm: f64) -> f64 {
+        let total = norms.norm();
+        if max_norm.is_finite() {
+            let mut factor = ((&total + 1e-6).reciprocal() * max_norm).clamp_max(1.0);
+            for mut grad in self.parameters.iter().filter_map(Parameter::grad) {
+                // Another tensor only where the next gradient is on another device.
+                factor = factor.to_device(grad.device());
+                let _ = grad.g_mul_(&factor);
+            }
+        }
+        total.double_value(&[])
     }
 
     /// One update of every parameter that has a gradient, in place.
@@ -207,9 +172,7 @@ impl AdamW {
         let config = self.config;
         tch::no_grad(|| {
             for parameter in &mut self.parameters {
-                if let Some(grad) = parameter.grad() {
-                    parameter.update(&grad, lr, &config);
-                }
+                parameter.update(lr, &config);
             }
         });
     }
@@ -217,7 +180,7 @@ impl AdamW {
     /// Number of trained values.
     #[must_use]
     pub fn n_parameters(&self) -> usize {
-        self.parameters.iter().map(|p| p.value.numel()).sum()
+        self.parameters.iter().map(|p| p.leaf().numel()).sum()
     }
 
     /// The trained tensors with their names, sharing storage; of weights in 16 bits the masters.
@@ -225,26 +188,40 @@ impl AdamW {
     pub fn parameters(&self) -> Vec<(String, Tensor)> {
         self.parameters
             .iter()
-            .map(|p| (p.name.clone(), p.value.shallow_clone()))
+            .map(|p| (p.name.clone(), p.weight()))
             .collect()
+    }
+
+    /// The trained tensors as passes read them, with their names, sharing storage.
+    pub(crate) fn leaves(&self) -> Vec<(String, Tensor)> {
+        self.parameters
+            .iter()
+            .map(|p| (p.name.clone(), p.leaf().shallow_clone()))
+            .collect()
+    }
+
+    /// What the file of the weights and that of the optimizer hold, with the parameter that each is of.
+    pub(crate) fn promises(&self, files: &[Saved]) -> Vec<(Promise, usize, Saved)> {
+        let of_parameter = |(number, parameter): (usize, &Parameter)| {
+            let promise = |saved: Saved| {
+                let (kind, size) = parameter.form(saved);
+                let name = format!("{}{}", parameter.name, saved.ending());
+                (Promise { name, kind, size }, number, saved)
+            };
+            files.iter().copied().map(promise).collect::<Vec<_>>()
+        };
+        let all = self.parameters.iter().enumerate();
+        all.flat_map(of_parameter).collect()
     }
 
     /// The state for a checkpoint: `NAME.exp_avg`, `NAME.exp_avg_sq` and `NAME.step` (i64), sharing storage.
     #[must_use]
     pub fn state(&self) -> Vec<(String, Tensor)> {
-        self.parameters
-            .iter()
-            .flat_map(|p| {
-                [
-                    (format!("{}.exp_avg", p.name), p.exp_avg.shallow_clone()),
-                    (
-                        format!("{}.exp_avg_sq", p.name),
-                        p.exp_avg_sq.shallow_clone(),
-                    ),
-                    (format!("{}.step", p.name), Tensor::from(p.n_updates)),
-                ]
-            })
-            .collect()
+        let all = self.promises(&Saved::OF_OPTIMIZER).into_iter();
+        all.filter_map(|(promise, number, saved)| {
+            Some((promise.name, self.parameters[number].saved(saved)?))
+        })
+        .collect()
     }
 
     /// Puts back a state that [`AdamW::state`] gave.
@@ -253,18 +230,25 @@ impl AdamW {
     /// A tensor is missing, left over, or has another shape or kind than the parameter's. Nothing is
     /// changed then.
     pub fn load_state(&mut self, state: Vec<(String, Tensor)>) -> Result<(), TrainError> {
+        for (number, saved, tensor) in self.fitting(state)? {
+            self.parameters[number].put(saved, &tensor);
+        }
+        Ok(())
+    }
+
+    /// The tensors of a state, by the numbers of their parameters.
+    ///
+    /// # Errors
+    /// As [`AdamW::load_state`].
+    pub(crate) fn fitting(
+        &self,
+        state: Vec<(String, Tensor)>,
+    ) -> Result<Vec<(usize, Saved, Tensor)>, TrainError> {
         let mut state: BTreeMap<String, Tensor> = state.into_iter().collect();
-        let mut loaded = Vec::with_capacity(self.parameters.len());
-        for parameter in &self.parameters {
-            let exp_avg = take(&mut state, &parameter.name, "exp_avg", &parameter.exp_avg)?;
-            let exp_avg_sq = take(
-                &mut state,
-                &parameter.name,
-                "exp_avg_sq",
-                &parameter.exp_avg_sq,
-            )?;
-            let n_updates = take(&mut state, &parameter.name, "step", &Tensor::from(0_i64))?;
-            loaded.push((exp_avg, exp_avg_sq, n_updates.int64_value(&[])));
+        let mut found = Vec::with_capacity(3 * self.parameters.len());
+        for (promise, number, saved) in self.promises(&Saved::OF_OPTIMIZER) {
+            let name = &self.parameters[number].name;
+            found.push((number, saved, take(&mut state, name, saved, &promise)?));
         }
         if let Some(name) = state.keys().next() {
             return Err(unfit(
@@ -273,88 +257,17 @@ impl AdamW {
                 OTHER_MODEL,
             ));
         }
-        for (parameter, (exp_avg, exp_avg_sq, n_updates)) in self.parameters.iter_mut().zip(loaded)
-        {
-            parameter.exp_avg.copy_(&exp_avg);
-            parameter.exp_avg_sq.copy_(&exp_avg_sq);
-            parameter.n_updates = n_updates;
-        }
-        Ok(())
+        Ok(found)
     }
 }
 
-/// The L2 norm over all tensors, on the device of the first. Norms go from one device to another together.
-fn global_norm(tensors: &[Tensor]) -> Tensor {
-    let norms: Vec<Tensor> = tensors.iter().map(Tensor::norm).collect();
+/// Norms one after the other, `[n]`, on the device of the first. They go from one device to another together.
+pub(crate) fn together(norms: &[Tensor]) -> Tensor {
     let devices = norms.chunk_by(|left, right| left.device() == right.device());
     let together: Vec<Tensor> = devices
-        .map(|norms| Tensor::stack(norms, 0).to_device(tensors[0].device()))
+        .map(|of_device| Tensor::stack(of_device, 0).to_device(norms[0].device()))
         .collect();
-    Tensor::cat(&together, 0).norm()
-}
-
-impl Parameter {
-    /// The gradient, or `None` if the parameter never took part in a loss.
-    ///
-    /// A parameter that once did has a zero gradient in later steps without it, see the module's head. In a
-    /// resumed run that gradient does not exist yet; it must be zero there too, or the resumed run would
-    /// skip an update that the uninterrupted one makes.
-    fn grad(&self) -> Option<Tensor> {
-        if let Some(total) = &self.total {
-            return Some(total.shallow_clone());
-        }
-        let zeros = || Tensor::zeros(self.value.size(), (self.value.kind(), self.device));
-        self.own_grad().or_else(|| (self.n_updates > 0).then(zeros))
-    }
-
-    /// The gradient of the passes so far, if one had it.
-    fn own_grad(&self) -> Option<Tensor> {
-        if let Some(working) = &self.working {
-            return working.gradient();
-        }
-        let grad = self.value.grad();
-        grad.defined().then_some(grad)
-    }
-
-    fn update(&mut self, grad: &Tensor, lr: f64, config: &AdamWConfig) {
-        self.n_updates += 1;
-        let lr = lr * self.lr_multiplier;
-        let n_updates = self.n_updates as f64;
-        let correction1 = 1.0 - config.beta1.powf(n_updates);
-        let correction2_sqrt = (1.0 - config.beta2.powf(n_updates)).sqrt();
-
-        // What is on the device already is the same memory, and is changed in its place.
-        let there = |kept: &Tensor| kept.to_device(self.device);
-        let (grad, mut value) = (there(grad), there(&self.value));
-        let (mut exp_avg, mut exp_avg_sq) = (there(&self.exp_avg), there(&self.exp_avg_sq));
-
-        if self.weight_decay != 0.0 {
-            let _ = value.g_mul_scalar_(1.0 - lr * self.weight_decay);
-        }
-        let _ = exp_avg.lerp_(&grad, 1.0 - config.beta1);
-        let scaled_grad = &grad * (1.0 - config.beta2);
-        let _ = exp_avg_sq
-            .g_mul_scalar_(config.beta2)
-            .addcmul_(&scaled_grad, &grad);
-        let denominator = exp_avg_sq
-            .sqrt()
-            .g_div_scalar_(correction2_sqrt)
-            .g_add_scalar_(config.eps);
-        let scaled_mean = &exp_avg * -(lr / correction1);
-        let _ = value.addcdiv_(&scaled_mean, &denominator);
-        if let Some(working) = &mut self.working {
-            working.follow(&value);
-        }
-        for (kept, new) in [
-            (&mut self.value, value),
-            (&mut self.exp_avg, exp_avg),
-            (&mut self.exp_avg_sq, exp_avg_sq),
-        ] {
-            if kept.device() != new.device() {
-                kept.copy_(&new);
-            }
-        }
-    }
+    Tensor::cat(&together, 0)
 }
 
 const OTHER_MODEL: &str = "the checkpoint belongs to another model or another set of trained parts";
@@ -384,25 +297,26 @@ fn check_parameter(name: &str, value: &Tensor) -> Result<(), TrainError> {
 fn take(
     state: &mut BTreeMap<String, Tensor>,
     name: &str,
-    part: &str,
-    like: &Tensor,
+    saved: Saved,
+    promise: &Promise,
 ) -> Result<Tensor, TrainError> {
-    let Some(tensor) = state.remove(&format!("{name}.{part}")) else {
+    let part = saved.ending().trim_start_matches('.');
+    let Some(tensor) = state.remove(&promise.name) else {
         return Err(unfit(
             name,
             format!("the saved state lacks its {part}"),
             OTHER_MODEL,
         ));
     };
-    if tensor.size() != like.size() || tensor.kind() != like.kind() {
+    if tensor.size() != promise.size || tensor.kind() != promise.kind {
         return Err(unfit(
             name,
             format!(
                 "the saved {part} is {:?} {:?}, expected {:?} {:?}",
                 tensor.kind(),
                 tensor.size(),
-                like.kind(),
-                like.size()
+                promise.kind,
+                promise.size
             ),
             OTHER_MODEL,
         ));

@@ -21,6 +21,14 @@ impl Exchange for OverGloo {
         Ok(self.0.all_gather(mine)?)
     }
 
+    fn all_to_all(&self, to: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, Box<dyn Error + Send + Sync>> {
+        Ok(self.0.all_to_all(to)?)
+    }
+
+    fn timeout(&self) -> Duration {
+        self.0.timeout()
+    }
+
     fn take_first(&self, data: &mut [u8]) -> Result<(), Box<dyn Error + Send + Sync>> {
         Ok(self.0.broadcast(data, 0)?)
     }

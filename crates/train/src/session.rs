@@ -37,18 +37,21 @@ use candor_run::{
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
-pub use self::opening::Opening;
-pub use self::recipe::SessionRecipe;
+pub use self::opening::{MAY_CHANGE, Opening};
+pub use self::recipe::{SessionRecipe, Shard};
 use self::restore::{KEPT, OPTIMIZER, WEIGHTS};
 pub use self::stopwatch::current_phase;
 use self::stopwatch::{RankTiming, Stopwatch};
-use crate::checkpoint::write_tensors;
+use crate::checkpoint::{write_saved, write_tensors};
 use crate::error::TrainError;
 use crate::fingerprint;
 use crate::finite::check_finite;
 use crate::lanes::{self, Total};
 use crate::optimizer::AdamW;
+use crate::parameter::{Parameter, Saved};
 use crate::schedule::Schedule;
+use crate::shards::Shards;
+use crate::wire::Wire;
 
 /// The tensors of a run by name. All are shared with the model: a resume overwrites them in place.
 #[derive(Debug)]
@@ -75,6 +78,10 @@ pub struct Session {
     /// None on ranks other than the first.
     folder: Option<RunFolder>,
     optimizer: AdamW,
+    /// Who keeps what of the optimizer, where ranks share it out.
+    shards: Option<Shards>,
+    /// How gradients get to other ranks.
+    wire: Wire,
     kept: Vec<(String, Tensor)>,
     schedule: Schedule,
     recipe: SessionRecipe,
@@ -166,13 +173,8 @@ impl Session {
             }
             return Ok(to_host(&found));
         }
-        let values: Vec<Tensor> = self
-            .optimizer
-            .parameters()
-            .into_iter()
-            .map(|(_, t)| t)
-            .collect();
-        let mut totals: Vec<Total> = values.iter().map(|_| None).collect();
+        let parameters = self.optimizer.of_tensors();
+        let mut totals: Vec<Total> = parameters.iter().map(|_| None).collect();
         let mut found: Vec<(usize, Tensor)> = Vec::new();
         for first in (0..n_lanes).step_by(ranks.world()) {
             self.optimizer.zero_grad();
@@ -180,13 +182,23 @@ impl Session {
             if lane < n_lanes {
                 for number in (lane..passes.len()).step_by(n_lanes) {
                     found.push((number, pass(&passes[number])?));
-                    self.optimizer.end_pass();
+                    // Where gradients are given to their owners, the last pass ends tensor by tensor.
+                    if self.shards.is_none() || number + n_lanes < passes.len() {
+                        self.optimizer.end_pass();
+                    }
                 }
             }
-            let mine = self.optimizer.lane();
+            let optimizer = &mut self.optimizer;
             let n_left = n_lanes - first;
-            tch::no_grad(|| lanes::add_round(&ranks, &values, &mut totals, &mine, n_left))
-                .map_err(TrainError::from)?;
+            let added = tch::no_grad(|| match &self.shards {
+                Some(shards) => shards.add_round(&self.wire, optimizer, &mut totals, n_left),
+                None => {
+                    let values = optimizer.of_tensors().iter().map(Parameter::weight);
+                    let values: Vec<Tensor> = values.collect();
+                    lanes::add_round(&self.wire, &values, &mut totals, &optimizer.lane(), n_left)
+                }
+            });
+            added.map_err(TrainError::from)?;
         }
         self.optimizer.put_totals(totals);
         let (numbers, found): (Vec<usize>, Vec<Tensor>) = found.into_iter().unzip();
@@ -218,7 +230,7 @@ impl Session {
     /// gradients of its own ([`Session::zero_grad`]).
     ///
     /// # Errors
-    /// The loss or the gradient is not finite; no weight has been changed then.
+    /// The loss or the gradient is not finite, and no weight has been changed; or another rank has ended or hangs.
     pub fn apply(
         &mut self,
         loss: f64,
@@ -228,10 +240,19 @@ impl Session {
         check_finite("loss", loss, step, &ids)?;
         // Passes of `Session::passes` have ended, and leave nothing but zeros; the gradient of another has not been taken up yet.
         self.optimizer.end_pass();
-        let grad_norm = self.optimizer.clip_grad_norm(self.recipe.max_grad_norm);
+        let (optimizer, max_norm) = (&mut self.optimizer, self.recipe.max_grad_norm);
+        let grad_norm = match &self.shards {
+            Some(shards) => tch::no_grad(|| shards.clip_grad_norm(optimizer, max_norm))?,
+            None => optimizer.clip_grad_norm(max_norm),
+        };
         check_finite("gradient norm", grad_norm, step, &ids)?;
         let learning_rate = self.recipe.learning_rate * self.schedule.factor(self.step);
         self.optimizer.step(learning_rate);
+        if let Some(shards) = &self.shards {
+            // Nobody needs them any more, and the next pass needs room.
+            self.optimizer.zero_grad();
+            tch::no_grad(|| shards.spread(&self.wire, &self.optimizer))?;
+        }
         Ok(StepStats {
             learning_rate,
             grad_norm,
@@ -298,7 +319,11 @@ impl Session {
         if self.launch.ranks.world() == 1 {
             return Ok(());
         }
-        let parameters = self.optimizer.parameters();
+        let parameters = match self.shards {
+            // One rank alone has a master, and all have what passes read.
+            Some(_) => self.optimizer.leaves(),
+            None => self.optimizer.parameters(),
+        };
         let print = fingerprint::of_tensors(parameters.iter().map(|(name, tensor)| (name, tensor)));
         let named = [(format!("the weights after step {}", self.step), print)];
         Ok(self.launch.ranks.check_same(
@@ -320,10 +345,16 @@ impl Session {
     }
 
     fn checkpoint(&mut self) -> Result<(), TrainError> {
-        let (optimizer, kept) = (&self.optimizer, &self.kept);
+        let (optimizer, shards, kept) = (&self.optimizer, self.shards.as_ref(), &self.kept);
+        let Some(folder) = &mut self.folder else {
+            return Ok(shards.map_or(Ok(()), |shards| shards.answer(optimizer))?);
+        };
         let write = |writer: &CheckpointWriter| -> Result<(), TrainError> {
-            write_tensors(writer, WEIGHTS, &optimizer.parameters())?;
-            write_tensors(writer, OPTIMIZER, &optimizer.state())?;
+            write_saved(writer, WEIGHTS, optimizer, shards, &[Saved::Weight])?;
+            write_saved(writer, OPTIMIZER, optimizer, shards, &Saved::OF_OPTIMIZER)?;
+            if let Some(shards) = shards {
+                shards.asked()?;
+            }
             if kept.is_empty() {
                 return Ok(());
             }
@@ -331,9 +362,7 @@ impl Session {
         };
         // The data order is a function of the step, so the step is all there is to remember of it.
         let inputs = self.inputs.to_value();
-        if let Some(folder) = &mut self.folder {
-            folder.save_checkpoint(self.step, self.step.into(), inputs, write)?;
-        }
+        folder.save_checkpoint(self.step, self.step.into(), inputs, write)?;
         Ok(())
     }
 

@@ -5,41 +5,33 @@
 //! in f32, or small ones would be lost beside the sum.
 //!
 //! What it takes a weight, beside the two moments: 4 bytes for the master, 4 for the sum of gradients, 2 for what passes read, and
-//! 2 for their gradient, which tch cannot give back.
+//! 2 for their gradient, which is kept from pass to pass.
 
 use tch::{Kind, Tensor};
 
-/// What passes read in the place of a master.
+/// The gradients of a leaf in 16 bits.
 #[derive(Debug)]
 pub(crate) struct Working {
-    /// The model's own tensor, a leaf.
-    leaf: Tensor,
-    /// The gradients of the passes so far; none where no pass had one.
+    /// Of the passes so far; none where no pass had one.
     sum: Option<Tensor>,
 }
 
 impl Working {
-    /// The master of a leaf of 16 bits, and what stands in its place; none of a leaf that is trained itself.
-    pub(crate) fn of(leaf: &Tensor) -> Option<(Tensor, Self)> {
-        if !matches!(leaf.kind(), Kind::BFloat16 | Kind::Half) {
-            return None;
-        }
-        let working = Self {
-            leaf: leaf.shallow_clone(),
-            sum: None,
-        };
-        Some((leaf.detach().to_kind(Kind::Float), working))
+    /// Of a leaf of 16 bits; none of a leaf that is trained itself.
+    pub(crate) fn of(leaf: &Tensor) -> Option<Self> {
+        let is_rounded = matches!(leaf.kind(), Kind::BFloat16 | Kind::Half);
+        is_rounded.then_some(Self { sum: None })
     }
 
     /// Forgets all gradients.
-    pub(crate) fn zero_grad(&mut self) {
-        self.leaf.zero_grad();
+    pub(crate) fn zero_grad(&mut self, leaf: &mut Tensor) {
+        leaf.zero_grad();
         self.sum = None;
     }
 
     /// Adds the gradient of a pass to those of the passes before it.
-    pub(crate) fn end_pass(&mut self) {
-        let gradient = self.leaf.grad();
+    pub(crate) fn end_pass(&mut self, leaf: &mut Tensor) {
+        let gradient = leaf.grad();
         if !gradient.defined() {
             return;
         }
@@ -49,7 +41,7 @@ impl Working {
                 let _ = sum.g_add_(&gradient);
             }
         }
-        self.leaf.zero_grad();
+        leaf.zero_grad();
     }
 
     /// The gradients of the passes that have ended.
@@ -57,8 +49,8 @@ impl Working {
         self.sum.as_ref().map(Tensor::shallow_clone)
     }
 
-    /// Rounds the master anew.
-    pub(crate) fn follow(&mut self, master: &Tensor) {
-        tch::no_grad(|| self.leaf.copy_(master));
+    /// The same, which are forgotten then.
+    pub(crate) fn take(&mut self) -> Option<Tensor> {
+        self.sum.take()
     }
 }

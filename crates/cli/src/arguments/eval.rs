@@ -275,6 +275,9 @@ pub struct RunArguments {
     /// What the model runs on: auto, cpu, cuda or cuda:N
     #[arg(long, default_value_t)]
     pub device: DeviceChoice,
+    /// The processes that share the questions.
+    #[command(flatten)]
+    pub ranks: RankArguments,
 }
 
 /// Arguments of `candor eval suite`.

@@ -3,11 +3,10 @@
 use candor_eval::files::{self, EvalRun};
 use candor_judge::score::JudgeSession;
 use candor_model::peft;
-use candor_run::StopSignal;
+use candor_run::{Ranks, StopSignal};
 
-use super::device::device;
 use super::precision::precision;
-use super::{sampling, score};
+use super::{device, ranks, sampling, score};
 use crate::arguments::RunArguments;
 
 /// Asks, then scores and prints, where a rule or the judge that is named can score.
@@ -21,11 +20,23 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<()> {
         arguments.batch_rows > 0,
         "--batch-rows is 0; give at least 1"
     );
-    let judge = score::open_judge(arguments.task.judge.as_deref(), arguments.task.seed)?;
-    score::with_bench(judge.as_ref(), |bench| ask(arguments, bench))
+    let Some(ranks) = ranks::start(&arguments.ranks)? else {
+        return Ok(());
+    };
+    // The first rank alone asks the judge, and needs its key.
+    let judge = if ranks.is_first() {
+        score::open_judge(arguments.task.judge.as_deref(), arguments.task.seed)?
+    } else {
+        None
+    };
+    score::with_bench(judge.as_ref(), |bench| ask(arguments, bench, &ranks))
 }
 
-fn ask(arguments: &RunArguments, bench: Option<&JudgeSession<'_>>) -> anyhow::Result<()> {
+fn ask(
+    arguments: &RunArguments,
+    bench: Option<&JudgeSession<'_>>,
+    ranks: &Ranks,
+) -> anyhow::Result<()> {
     let task = &arguments.task;
     let (model, adapter) = peft::with_base(&arguments.model, arguments.adapter.as_deref())?;
     let eval_run = EvalRun {
@@ -46,8 +57,8 @@ fn ask(arguments: &RunArguments, bench: Option<&JudgeSession<'_>>) -> anyhow::Re
         out: task.out.clone(),
     };
     let stop = StopSignal::install()?;
-    let device = device(arguments.device)?;
-    let Some(answered) = files::answer(&eval_run, bench, &stop, device)? else {
+    let device = device::of_rank(arguments.device, ranks)?;
+    let Some(answered) = files::answer(&eval_run, bench, &stop, device, ranks)? else {
         return Ok(stop.check()?);
     };
     // Answers and replies are kept, so a signal may end what is left.

@@ -44,6 +44,30 @@ fn full_fine_tuning_is_the_same_on_any_number_of_ranks() {
     // Eight passes an update, two a lane; on three ranks one of them has two lanes.
     let passes = |out: &str| [sft(out), sets(&[("data.micro_batch", "2")])].concat();
     same_on_any_number(folder, passes, &RESULTS);
+    // Shared out, gradients and states are the same, and so are checkpoints.
+    let sharded = |out: &str, n: usize, more: &[(&str, &str)]| {
+        let shard = sets(&[("run.shard", "\"zero2\"")]);
+        let words = [passes(out), shard, sets(more)].concat();
+        run(candor(folder).args(on_ranks(words, n)));
+    };
+    let all = [
+        &RESULTS[..],
+        &[
+            "checkpoints/step-6/weights.safetensors",
+            "checkpoints/step-6/optimizer.safetensors",
+        ][..],
+    ]
+    .concat();
+    for n in [2, 3] {
+        let out = format!("sft-sharded-{n}");
+        sharded(&out, n, &[]);
+        assert_same(folder, "sft-ranks-1", &out, &all);
+    }
+    // With masters, which one rank has.
+    let bf16 = [("model.base_precision", "\"bf16\"")];
+    sharded("sft-sharded-bf16-1", 1, &bf16);
+    sharded("sft-sharded-bf16-3", 3, &bf16);
+    assert_same(folder, "sft-sharded-bf16-1", "sft-sharded-bf16-3", &all);
     // Lanes are summed apart, so they are not the same as one.
     run(candor(folder).args(passes("sft-one-lane")));
     let weights = |out: &str| fs::read(folder.join(out).join(RESULTS[1])).unwrap();
@@ -79,7 +103,12 @@ fn dpo_is_the_same_on_any_number_of_ranks() {
         "held_out.jsonl",
         "result.json",
     ];
-    same_on_any_number(rewarded(), arguments, &results);
+    let folder = rewarded();
+    same_on_any_number(folder, arguments, &results);
+    let shard = sets(&[("run.shard", "\"zero2\"")]);
+    let sharded = [arguments("dpo-sharded"), shard].concat();
+    run(candor(folder).args(on_ranks(sharded, 3)));
+    assert_same(folder, "dpo-ranks-1", "dpo-sharded", &results);
 }
 
 #[test]
@@ -300,8 +329,8 @@ fn commands_that_share_nothing_are_not_started_as_ranks() {
     let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<String>>();
     for (name, line) in [
         (
-            "eval run",
-            "eval run --benchmark pope --model ground/model --questions q.jsonl --images world/images --out alone",
+            "eval score",
+            "eval score --benchmark pope --questions q.jsonl --answers a.jsonl --out alone",
         ),
         ("demo", "demo --quick --out alone"),
     ] {

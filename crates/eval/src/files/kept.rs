@@ -4,6 +4,7 @@ use std::path::Path;
 
 use candor_data::LineLog;
 use candor_data::image::PixelBounds;
+use candor_run::Inputs;
 use serde::{Deserialize, Serialize};
 
 use super::plan::Plan;
@@ -39,6 +40,26 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// What all ranks must have alike.
+    pub(crate) fn inputs(&self) -> Inputs {
+        let adapter = self.adapter_fingerprint.clone().unwrap_or_default();
+        let settings = format!(
+            "seed {}, temperature {}, top-p {}, {} tokens an answer, {} questions a batch, {:?}",
+            self.seed,
+            self.temperature,
+            self.top_p,
+            self.max_new_tokens,
+            self.batch_rows,
+            self.pixels
+        );
+        Inputs::new([
+            ("model", self.model_fingerprint.clone()),
+            ("adapter", adapter),
+            ("questions and prompts", self.questions_sha256.clone()),
+            ("settings", settings),
+        ])
+    }
+
     /// What differs from `other`. The same model may have moved.
     fn differs(&self, other: &Self) -> Option<&'static str> {
         let checks = [

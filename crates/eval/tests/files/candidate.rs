@@ -12,7 +12,7 @@ use candor_judge::results::Scored;
 use candor_judge::score::{JudgeSession, score};
 use candor_judge::settings::Templates;
 use candor_judge::{Benchmark, Judge, JudgeError, Reply, Request, Results, Verdict};
-use candor_run::StopSignal;
+use candor_run::{Ranks, StopSignal};
 use candor_testing::model::TinyModel;
 use candor_train::BasePrecision;
 use tch::Device;
@@ -68,7 +68,9 @@ pub fn eval_run(
 /// Asks everything.
 pub fn ask(eval_run: &EvalRun) -> Result<Vec<PathBuf>, EvalError> {
     let stop = StopSignal::detached();
-    Ok(answer(eval_run, None, &stop, Device::Cpu)?.unwrap().files)
+    Ok(answer(eval_run, None, &stop, Device::Cpu, &Ranks::alone())?
+        .unwrap()
+        .files)
 }
 
 /// Asks everything and scores it, the judge saying always the same.
@@ -80,7 +82,14 @@ pub fn ask_and_score(eval_run: &EvalRun, reply: &'static str) -> (Vec<Verdict>, 
         progress: &|_| (),
     };
     let stop = StopSignal::detached();
-    let answers = answer(eval_run, Some(&session), &stop, Device::Cpu).unwrap();
+    let answers = answer(
+        eval_run,
+        Some(&session),
+        &stop,
+        Device::Cpu,
+        &Ranks::alone(),
+    )
+    .unwrap();
     let n_ahead = judge.asked.lock().unwrap().len();
     let (verdicts, scored) = score(
         eval_run.benchmark,

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use candor_eval::files::answer;
 use candor_judge::Benchmark;
-use candor_run::StopSignal;
+use candor_run::{Ranks, StopSignal};
 use candor_world::{World, WorldConfig};
 use tch::Device;
 use tempfile::TempDir;
@@ -126,7 +126,13 @@ fn without_a_judge_the_answers_are_there_and_known_to_lack_one() {
             &out,
         );
         eval_run.files.limit = Some(limit);
-        let answered = answer(&eval_run, None, &StopSignal::detached(), Device::Cpu);
+        let answered = answer(
+            &eval_run,
+            None,
+            &StopSignal::detached(),
+            Device::Cpu,
+            &Ranks::alone(),
+        );
         let answered = answered.unwrap().unwrap();
         assert!(answered.files[0].exists());
         answered.lacks_judge

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use candor_eval::files::{EvalRun, answer};
 use candor_judge::Benchmark;
-use candor_run::StopSignal;
+use candor_run::{Ranks, StopSignal};
 use candor_testing::files::files;
+use candor_testing::ranks::on_threads;
 use tch::Device;
 
 use crate::candidate::{ask, eval_run, model};
@@ -53,13 +54,41 @@ fn a_run_that_was_asked_to_stop_goes_on_later() {
     let stop = StopSignal::detached();
     stop.request();
     assert!(
-        answer(&eval_run, None, &stop, Device::Cpu)
+        answer(&eval_run, None, &stop, Device::Cpu, &Ranks::alone())
             .unwrap()
             .is_none()
     );
     assert!(!stopped.join("answers").exists());
     ask(&eval_run).unwrap();
     assert_eq!(files(&stopped), files(&whole));
+}
+
+/// Where an image has more questions than a batch has room for, its batches are one rank's.
+#[test]
+fn ranks_write_what_one_writes() {
+    let (model, dir) = (model(1), tempfile::tempdir().unwrap());
+    let written = |world: usize, batch_rows: usize| {
+        let out = dir.path().join(format!("{world}-{batch_rows}"));
+        let eval_run = EvalRun {
+            batch_rows,
+            ..of(model.path(), dir.path(), &out)
+        };
+        let wrote = on_threads(world, |ranks| {
+            tch::set_num_threads(1);
+            let stop = StopSignal::detached();
+            let answered = answer(&eval_run, None, &stop, Device::Cpu, &ranks);
+            answered.unwrap().is_some()
+        });
+        let first_alone = (0..world).map(|rank| rank == 0);
+        assert!(first_alone.eq(wrote));
+        files(&out)
+    };
+    for batch_rows in [1, 3] {
+        let one = written(1, batch_rows);
+        for world in [2, 3] {
+            assert!(written(world, batch_rows) == one, "{world} ranks");
+        }
+    }
 }
 
 #[test]

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use candor_dpo::{DpoRecipe, ImageNegative};
 use candor_eval::EvalRecipe;
-use candor_model::{LoraConfig, published};
+use candor_model::{LoraConfig, Part, published};
 use candor_reward::RewardRecipe;
 use candor_run::Workload;
 use candor_sample::SampleRecipe;
 use candor_sft::{Files, GroundRecipe, SftRecipe, Tune};
-use candor_train::{BasePrecision, FeaturePlace, Judgements, Length, LoraStart};
+use candor_train::{BasePrecision, FeaturePlace, Judgements, Length, LoraStart, Shard};
 
 use super::known::{
     OfImages, budget, counted, features, images_of_a_row, known_lora, longest, model, targets,
@@ -19,6 +19,7 @@ use super::{Plan, bound, check_lanes};
 use crate::PlanError;
 use crate::memory::{Budget, CROSS_ENTROPY, IMAGES_PER_PASS, Memory, Pass};
 use crate::sharing::{Sharing, Training};
+use crate::trained::{Held, Trained};
 
 /// Plans supervised fine-tuning.
 pub(crate) fn sft(
@@ -88,42 +89,41 @@ pub(crate) fn sft(
         n_images: rows * images_of_a_row(workload.as_ref()),
         activations: recipe.activations,
     };
-    let trained = match (&recipe.tune, &lora) {
-        (_, Some(lora)) => budget.adapter(lora),
-        (Tune::Projector, None) => budget.projector(),
-        _ => budget.trained_base(),
+    let sizes = match (&recipe.tune, &lora) {
+        (_, Some(lora)) => budget.adapter_sizes(lora),
+        (Tune::Projector, None) => budget.sizes_of(|part| part == Part::Projector),
+        _ => budget.sizes_of(|part| part != Part::Tower),
     };
+    let trained = Trained::of(sizes.iter().copied());
     let adapter = lora.as_ref().map_or(0, |lora| budget.adapter(lora).bytes);
     let training = budget.training(pass, lora.as_ref(), CROSS_ENTROPY);
     let kept = (budget, lora.as_ref().is_some_and(|lora| lora.with_tower));
     // What is trained as the model itself has it, whose best state so far is a copy of that.
-    let held = match (&lora, recipe.base_precision) {
-        (None, BasePrecision::Bf16) => trained.bytes / 2,
-        _ => trained.bytes,
-    };
-    let states = recipe.session.states;
-    let masters = lora.as_ref().map_or(budget.masters(trained, states), |_| 0);
+    let in_bf16 = lora.is_none() && recipe.base_precision == BasePrecision::Bf16;
+    let held_by_passes = trained.bytes / (1 + u64::from(in_bf16));
+    let cut = [recipe.batch, recipe.pass.rows];
+    // As many passes as there can be.
+    let most = [recipe.batch, recipe.pass.rows_of(longest as usize)];
+    let held = Held::of(&sizes, &recipe.session, n_ranks, most, in_bf16);
     let keeps_best = recipe
         .evaluation
         .as_ref()
         .is_some_and(|evaluation| evaluation.keep_best);
-    let best = if keeps_best { held } else { 0 };
+    let best = if keeps_best { held_by_passes } else { 0 };
     let place = &recipe.session.features;
     let of_images = features(&[kept], place, workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
         weights_bytes: budget.weights() + adapter + best,
-        trained_bytes: trained.optimizer(lanes, states) + masters,
+        trained_bytes: held.bytes,
         features_bytes: of_images.bytes,
-        work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
+        work_bytes: training
+            .max(held.giving_bytes)
+            .max(budget.encoding(IMAGES_PER_PASS)),
     });
     let training = Training {
         kept_bytes: best,
-        ..Training::new(
-            lanes,
-            [recipe.batch, recipe.pass.rows],
-            trained,
-            of_images.shared_bytes,
-        )
+        shared_out: (recipe.session.shard == Shard::Zero2).then_some(held_by_passes),
+        ..Training::new(lanes, cut, trained, of_images.shared_bytes)
     };
     plan.share(n_ranks, &training);
     Ok(plan)
@@ -316,9 +316,14 @@ pub(crate) fn dpo(
         n_images: rows * times * images_of_a_row(workload.as_ref()),
         activations: recipe.activations,
     };
-    let trained = lora
-        .as_ref()
-        .map_or(budget.trained_base(), |lora| budget.adapter(lora));
+    let sizes = lora.as_ref().map_or_else(
+        || budget.sizes_of(|part| part != Part::Tower),
+        |lora| budget.adapter_sizes(lora),
+    );
+    let trained = Trained::of(sizes.iter().copied());
+    let cut = [recipe.batch, recipe.pass.rows];
+    let most = [recipe.batch, recipe.pass.rows_of(longest as usize)];
+    let held = Held::of(&sizes, &recipe.session, n_ranks, most, false);
     let adapter = lora.as_ref().map_or(0, |lora| budget.adapter(lora).bytes);
     let training = budget.training(pass, lora.as_ref(), CROSS_ENTROPY);
     // Spoilt images have features of their own, which are kept in memory, but those of other rows.
@@ -331,16 +336,16 @@ pub(crate) fn dpo(
     let of_images = features(&[kept], place, workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
         weights_bytes: budget.weights() + adapter,
-        trained_bytes: trained.optimizer(lanes, recipe.session.states),
+        trained_bytes: held.bytes,
         features_bytes: copies * of_images.bytes + (copies - 1) * of_images.disk_bytes,
-        work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
+        work_bytes: training
+            .max(held.giving_bytes)
+            .max(budget.encoding(IMAGES_PER_PASS)),
     });
-    let training = Training::new(
-        lanes,
-        [recipe.batch, recipe.pass.rows],
-        trained,
-        copies * of_images.shared_bytes,
-    );
+    let training = Training {
+        shared_out: (recipe.session.shard == Shard::Zero2).then_some(trained.bytes),
+        ..Training::new(lanes, cut, trained, copies * of_images.shared_bytes)
+    };
     plan.share(n_ranks, &training);
     if objective.loss.has_reference() {
         plan.note(format!(

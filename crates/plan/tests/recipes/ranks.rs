@@ -60,6 +60,37 @@ fn what_ranks_take_is_planned() {
     ] {
         assert!(shown.contains(words), "{words}: {shown}");
     }
+    // Shared out among eight in bf16: gradients of 2 bytes, and 16 in eight parts, which are even to a hundredth.
+    let trained = 6_738_415_616_u64 + 20_979_712;
+    let mut eight = Planner::default().of_ranks(8);
+    let shared = |lanes: &str| {
+        let own = [
+            lanes,
+            "run.shard=\"zero2\"",
+            "model.base_precision=\"bf16\"",
+        ];
+        let own = own.map(str::to_owned);
+        [&own[..], &sets[1..]].concat()
+    };
+    for (lanes, of_pass) in [("run.lanes=128", 2), ("run.lanes=8", 2 + 4)] {
+        let plan = plan(&mut eight, &sft, &shared(lanes));
+        let least = trained * (of_pass + 2);
+        let found = plan.memory.unwrap().trained_bytes;
+        assert!(
+            (least..least + least / 100).contains(&found),
+            "{lanes}: {found}"
+        );
+        assert_eq!(plan.sharing.unwrap().exchange_bytes, 4 * bucket);
+    }
+    // The shipped one is in f32: weights and a gradient of 4 bytes, and 12 in eight parts.
+    let folder = root().join("recipes/llava-7b-224");
+    let lanes = ["run.lanes=8".to_owned()];
+    plan(&mut eight, &folder.join("0-pretrain.toml"), &lanes);
+    let shipped = plan(&mut eight, &folder.join("8gpu/1-sft.toml"), &[]);
+    let memory = shipped.memory.unwrap();
+    let least = 4 * trained + 12 * trained / 8;
+    assert!((least..least + least / 100).contains(&memory.trained_bytes));
+    assert!((67_000_000_000..68_500_000_000).contains(&memory.total_bytes()));
     // A run on one rank shares nothing.
     assert_eq!(plan(&mut Planner::default(), &sft, &sets).sharing, None);
 }

@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::Tensor;
 
-use super::restore::{WEIGHTS, restore_tensors};
+use super::restore::{Stored, WEIGHTS, weights_of};
 use crate::checkpoint::read_tensors;
 use crate::error::TrainError;
 use crate::fingerprint;
+use crate::optimizer::AdamW;
 
 const FILE: &str = "init_from.json";
 /// The input that the weights of an adapter mean nothing without.
@@ -132,13 +133,13 @@ impl Earlier {
         })
     }
 
-    /// Copies the weights into the trained tensors of a run with this recipe and these inputs.
-    pub(super) fn put_into(
+    /// The weights for the optimizer of a run with this recipe and these inputs.
+    pub(super) fn weights(
         &self,
-        trained: &[(String, Tensor)],
+        optimizer: &AdamW,
         resolved: &str,
         inputs: &Inputs,
-    ) -> Result<(), RunError> {
+    ) -> Result<Stored, RunError> {
         const REMEDY: &str = "start from a run of the same stage that trains the same tensors of the same base model";
         if let (Some(then), Some(now)) = (&self.base, inputs.get(BASE))
             && then != now
@@ -161,7 +162,7 @@ impl Earlier {
         }
         let copies = self.tensors.iter();
         let copies = copies.map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));
-        restore_tensors(self.path.clone(), trained, copies.collect(), REMEDY)
+        weights_of(optimizer, self.path.clone(), copies.collect(), REMEDY)
     }
 
     /// Says in the folder of the new run where it began.

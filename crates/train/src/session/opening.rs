@@ -11,17 +11,19 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::earlier::Earlier;
-use super::restore::restore;
+use super::restore::{self, Stored};
 use super::stopwatch::Stopwatch;
-use super::{Session, SessionRecipe, TrainState};
+use super::{Session, SessionRecipe, Shard, TrainState};
 use crate::error::TrainError;
 use crate::optimizer::AdamW;
 use crate::param_group::ParamGroup;
 use crate::schedule::Schedule;
+use crate::shards::Shards;
+use crate::wire::Wire;
 use crate::{fingerprint, lanes};
 
-/// What every stage's resume may change.
-const MAY_CHANGE: [&str; 10] = [
+/// The keys of a recipe that every stage's resume may change.
+pub const MAY_CHANGE: [&str; 11] = [
     "optimizer.states",
     "run.checkpoint_every",
     "run.deterministic",
@@ -32,6 +34,7 @@ const MAY_CHANGE: [&str; 10] = [
     "run.features_memory_gb",
     "run.keep_checkpoints",
     "run.out",
+    "run.shard",
 ];
 
 /// A run whose folder is claimed.
@@ -198,14 +201,20 @@ impl Opening {
         let TrainState { trained, kept } = parts;
         // Biases and norms do not decay, as in transformers' Trainer.
         let groups = ParamGroup::without_decay_on_vectors(trained, 1.0);
-        let mut optimizer = AdamW::keeping(recipe.adamw, groups, recipe.states)?;
+        let shards = match recipe.shard {
+            Shard::Nothing => None,
+            Shard::Zero2 => Shards::of(ranks, &groups)?,
+        };
+        let owns = |parameter| shards.as_ref().is_none_or(|shards| shards.owns(parameter));
+        let mut optimizer = AdamW::owning(recipe.adamw, groups, recipe.states, owns)?;
         let mut folder = None;
-        let step = ranks.made_by_first(|| {
+        let mut stored = Stored::new();
+        let (step, has_state) = ranks.made_by_first(|| {
             let Some(claim) = claim else {
                 unreachable!("the first rank has claimed the folder")
             };
             if let Some(earlier) = &earlier {
-                earlier.put_into(&optimizer.parameters(), claim.resolved(), &inputs)?;
+                stored = earlier.weights(&optimizer, claim.resolved(), &inputs)?;
             }
             let resumed = claim.open()?;
             for damage in &resumed.damaged {
@@ -215,7 +224,7 @@ impl Opening {
                 None => 0,
                 Some(checkpoint) => {
                     inputs.check(&checkpoint.state.stage, &recipe.out)?;
-                    restore(checkpoint, &mut optimizer, &kept)?;
+                    stored = restore::read(checkpoint, &optimizer, &kept)?;
                     checkpoint.state.step
                 }
             };
@@ -223,20 +232,17 @@ impl Opening {
                 earlier.note(&recipe.out)?;
             }
             folder = Some(resumed.folder);
-            Ok::<_, TrainError>(step)
+            Ok::<_, TrainError>((step, resumed.checkpoint.is_some()))
         })?;
-        if ranks.world() > 1 {
-            lanes::from_first(ranks, &optimizer.parameters())?;
-            lanes::from_first(ranks, &kept)?;
-            let state = optimizer.state();
-            lanes::from_first(ranks, &state)?;
-            optimizer.load_state(state)?;
-        }
-        optimizer.follow_masters();
+        let wire = Wire::of(ranks, optimizer.of_tensors()[0].leaf().device())?;
+        restore::give_out(ranks, shards.as_ref(), &mut optimizer, stored, has_state)?;
+        lanes::from_first(ranks, kept.iter().map(|(_, tensor)| tensor))?;
         progress.set_steps(n_steps, step);
         Ok(Session {
             folder,
             optimizer,
+            shards,
+            wire,
             kept,
             schedule: Schedule::new(recipe.shape, recipe.warmup, n_steps),
             recipe,

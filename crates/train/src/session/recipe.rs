@@ -7,6 +7,16 @@ use candor_recipe::Reader;
 use crate::stage_fields::{OUT, SEED};
 use crate::{AdamWConfig, DeviceChoice, FeaturePlace, Shape, States, Warmup};
 
+/// What ranks share out besides the passes of an update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Shard {
+    /// Nothing: every rank has all states of the optimizer and all gradients.
+    #[default]
+    Nothing,
+    /// Gradients, moments and f32 masters, as stage 2 of ZeRO.
+    Zero2,
+}
+
 /// What every stage's recipe says about its optimizer and its run folder.
 #[derive(Debug, Clone)]
 pub struct SessionRecipe {
@@ -34,6 +44,8 @@ pub struct SessionRecipe {
     pub warmup: Warmup,
     /// Parts of an update's passes whose gradients are summed apart.
     pub lanes: usize,
+    /// What ranks share out besides.
+    pub shard: Shard,
     /// Where the features of images are kept.
     pub features: FeaturePlace,
     /// Steps between checkpoints.
@@ -81,10 +93,23 @@ impl SessionRecipe {
                 .required(),
             warmup: read_warmup(recipe),
             lanes: read_lanes(recipe),
+            shard: Shard::Nothing,
             features: FeaturePlace::read(recipe),
             checkpoint_every: recipe.u64("run.checkpoint_every", "Steps between checkpoints, from which `--resume` goes on.").positive().required(),
             n_keep_checkpoints: recipe.usize("run.keep_checkpoints", "Checkpoints that are kept; older ones are deleted.").positive().required(),
         }
+    }
+
+    /// The same with what the recipe says of sharing out, for a stage that may train a whole model.
+    #[must_use]
+    pub fn with_shard(self, recipe: &mut Reader) -> Self {
+        let choices = [("none", Shard::Nothing), ("zero2", Shard::Zero2)];
+        let meaning = "What ranks share out besides passes: with \"zero2\" each keeps gradients, moments and f32 masters of its part \
+                       of the trained tensors alone, as stage 2 of ZeRO and FSDP's SHARD_GRAD_OP do. It changes memory and what \
+                       goes over the network, never the result; on one rank nothing.";
+        let field = recipe.one_of("run.shard", &choices, meaning);
+        let shard = field.or(Shard::default(), "\"none\"");
+        Self { shard, ..self }
     }
 }
 

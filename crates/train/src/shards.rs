@@ -1,0 +1,409 @@
+//! The optimizer shared out among ranks, as stage 2 of ZeRO has it (arXiv 1910.02054, section 5.2).
+//!
+//! Each trained tensor has an owner among the ranks, who alone keeps its moments, its master in f32 and the sum of its gradients.
+//! Passes need all weights, so every rank has these. Owners follow from the sizes of the tensors and the number of ranks: the
+//! largest first, each to the rank that has least ([`owners`]). A tensor is never divided between owners.
+//!
+//! The numbers are those of ranks that share out nothing but passes. A rank computes a whole lane and gives each owner the gradients
+//! of its tensors; the owner adds the lanes in their order (`lanes.rs`). The norm that gradients are clipped by is that of the
+//! norms of all tensors, in the order of tensors. After its update an owner gives its weights to all.
+//!
+//! What goes over the network is cut into *exchanges*, in each of which every owner gets at most a bucket divided by the
+//! ranks: so at its peak an exchange takes two buckets of the device's memory and, where bytes go through the host, four of that,
+//! however many ranks there are and however large a tensor is.
+
+use candor_run::{Ranks, RunError};
+use tch::{Device, Kind, Tensor};
+
+use crate::error::TrainError;
+use crate::lanes::{BUCKET_BYTES, Total, bytes_of};
+use crate::optimizer::{AdamW, together};
+use crate::param_group::ParamGroup;
+use crate::parameter::{Parameter, Saved};
+use crate::wire::{Wire, as_bytes, of_bytes};
+
+/// A stretch of a tensor, as one row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stretch {
+    parameter: usize,
+    first: i64,
+    n: i64,
+}
+
+/// Who owns what, and how it is exchanged.
+#[derive(Debug)]
+pub(crate) struct Shards {
+    ranks: Ranks,
+    /// By parameter.
+    owners: Vec<usize>,
+    /// What each rank owns, for each rank by exchange.
+    stretches: Vec<Vec<Vec<Stretch>>>,
+}
+
+/// The rank that keeps the optimizer's state of each tensor, of tensors with so many values: the largest first, each to the rank
+/// that has least so far, and of such to the first.
+///
+/// # Panics
+/// There are no ranks.
+#[must_use]
+pub fn owners(sizes: &[u64], n_ranks: usize) -> Vec<usize> {
+    let mut by_size: Vec<usize> = (0..sizes.len()).collect();
+    by_size.sort_by_key(|&tensor| std::cmp::Reverse(sizes[tensor]));
+    let (mut owners, mut loads) = (vec![0; sizes.len()], vec![0; n_ranks]);
+    for tensor in by_size {
+        let least = (0..n_ranks).min_by_key(|&rank| loads[rank]);
+        let rank = least.expect("a rank");
+        owners[tensor] = rank;
+        loads[rank] += sizes[tensor];
+    }
+    owners
+}
+
+/// What a rank owns, cut into exchanges of at most `most` values.
+fn cut(sizes: &[u64], owned: impl Iterator<Item = usize>, most: i64) -> Vec<Vec<Stretch>> {
+    let (mut exchanges, mut exchange, mut room) = (Vec::new(), Vec::new(), most);
+    for parameter in owned {
+        let (size, mut first) = (sizes[parameter] as i64, 0);
+        while first < size {
+            let n = room.min(size - first);
+            exchange.push(Stretch {
+                parameter,
+                first,
+                n,
+            });
+            first += n;
+            room -= n;
+            if room == 0 {
+                exchanges.push(std::mem::take(&mut exchange));
+                room = most;
+            }
+        }
+    }
+    if !exchange.is_empty() {
+        exchanges.push(exchange);
+    }
+    exchanges
+}
+
+impl Shards {
+    /// Shares out the tensors of these groups; none on one rank, which owns everything.
+    ///
+    /// # Errors
+    /// A tensor is a view of something else, of which no stretch could be overwritten.
+    pub(crate) fn of(ranks: &Ranks, groups: &[ParamGroup]) -> Result<Option<Self>, TrainError> {
+        if ranks.world() == 1 {
+            return Ok(None);
+        }
+        let tensors = || groups.iter().flat_map(|group| &group.tensors);
+        if let Some((name, _)) = tensors().find(|(_, tensor)| !tensor.is_contiguous()) {
+            return Err(TrainError::Optimizer {
+                parameter: name.clone(),
+                problem: "it is not contiguous".to_owned(),
+                remedy: "take run.shard out of the recipe",
+            });
+        }
+        let sizes: Vec<u64> = tensors().map(|(_, tensor)| tensor.numel() as u64).collect();
+        let most = BUCKET_BYTES / Kind::Float.elt_size_in_bytes() / ranks.world();
+        Ok(Some(Self::cutting(ranks, &sizes, most as i64)))
+    }
+
+    /// Of tensors with so many values, of which a rank gets at most `most` in an exchange.
+    fn cutting(ranks: &Ranks, sizes: &[u64], most: i64) -> Self {
+        let owners = owners(sizes, ranks.world());
+        let of_rank = |rank| {
+            let owned = (0..sizes.len()).filter(|&parameter| owners[parameter] == rank);
+            cut(sizes, owned, most)
+        };
+        Self {
+            stretches: (0..ranks.world()).map(of_rank).collect(),
+            ranks: ranks.clone(),
+            owners,
+        }
+    }
+
+    /// Whether this rank keeps the state of a parameter.
+    pub(crate) fn owns(&self, parameter: usize) -> bool {
+        self.owners[parameter] == self.ranks.rank()
+    }
+
+    fn n_exchanges(&self) -> usize {
+        self.stretches.iter().map(Vec::len).max().unwrap_or(0)
+    }
+
+    /// What a rank owns of an exchange.
+    fn owned(&self, rank: usize, exchange: usize) -> &[Stretch] {
+        self.stretches[rank]
+            .get(exchange)
+            .map_or(&[], Vec::as_slice)
+    }
+
+    /// Adds the gradients of a round's lanes to the `totals` of their owners, in the order of lanes, and takes this rank's lane
+    /// out of the optimizer. `n_lanes` lanes are left, of which the round has one a rank at most.
+    ///
+    /// # Errors
+    /// A rank has ended or hangs.
+    pub(crate) fn add_round(
+        &self,
+        wire: &Wire,
+        optimizer: &mut AdamW,
+        totals: &mut [Total],
+        n_lanes: usize,
+    ) -> Result<(), RunError> {
+        let parameters = optimizer.of_tensors_mut();
+        let has = parameters.iter().map(|p| u8::from(p.has_gradient()));
+        let has = self.ranks.all_gather(&has.collect::<Vec<u8>>())?;
+        let has = &has[..n_lanes.min(has.len())];
+        // The lane that a total begins with, where it has not begun.
+        let first_of = |parameter: usize| {
+            let lanes = has.iter().position(|has| has[parameter] == 1);
+            lanes.filter(|_| totals[parameter].is_none())
+        };
+        let firsts: Vec<Option<usize>> = (0..parameters.len()).map(first_of).collect();
+        let mut taken: Vec<Total> = parameters.iter().map(|_| None).collect();
+        for exchange in 0..self.n_exchanges() {
+            let to = (0..self.ranks.world()).map(|rank| {
+                let stretches = self.owned(rank, exchange);
+                gradients(parameters, stretches, &mut taken)
+            });
+            let to: Vec<Tensor> = to.collect();
+            let mine = self.owned(self.ranks.rank(), exchange);
+            let n_mine = n_bytes_of(mine, |number| parameters[number].kind());
+            let of_ranks = wire.all_to_all(&to, n_mine)?;
+            drop(to);
+            for (lane, (has, bytes)) in has.iter().zip(&of_ranks).enumerate() {
+                let mut start = 0;
+                for stretch in mine {
+                    let parameter = &parameters[stretch.parameter];
+                    let n = n_bytes_of(&[*stretch], |_| parameter.kind());
+                    let given = bytes.narrow(0, start, n);
+                    start += n;
+                    if has[stretch.parameter] == 0 {
+                        continue;
+                    }
+                    let given = of_bytes(&given, parameter.kind());
+                    let total = totals[stretch.parameter].get_or_insert_with(|| {
+                        let leaf = parameter.leaf();
+                        Tensor::zeros(leaf.size(), (parameter.kind(), leaf.device()))
+                    });
+                    let mut place = stretch.of(total);
+                    if firsts[stretch.parameter] == Some(lane) {
+                        place.copy_(&given);
+                    } else {
+                        let _ = place.g_add_(&given);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`AdamW::clip_grad_norm`], by the norm of all owners' gradients.
+    ///
+    /// # Errors
+    /// A rank has ended or hangs.
+    pub(crate) fn clip_grad_norm(
+        &self,
+        optimizer: &mut AdamW,
+        max_norm: f64,
+    ) -> Result<f64, RunError> {
+        let (mut numbers, mut norms) = (Vec::new(), Vec::new());
+        for (number, parameter) in optimizer.of_tensors().iter().enumerate() {
+            if let Some(gradient) = parameter.grad() {
+                numbers.push(number);
+                norms.push(gradient.norm());
+            }
+        }
+        let mut found = vec![0.0; norms.len()];
+        if !norms.is_empty() {
+            let on_host = together(&norms)
+                .to_kind(Kind::Double)
+                .to_device(Device::Cpu);
+            on_host.copy_data(&mut found, norms.len());
+        }
+        let bits = found.into_iter().map(f64::to_bits);
+        let mine: Vec<(usize, u64)> = numbers.into_iter().zip(bits).collect();
+        let mut all = self.ranks.all_of(&mine)?.concat();
+        all.sort_unstable();
+        if all.is_empty() {
+            return Ok(0.0);
+        }
+        let norms: Vec<f64> = all.iter().map(|(_, bits)| f64::from_bits(*bits)).collect();
+        let like = &optimizer.of_tensors()[0];
+        let norms = Tensor::from_slice(&norms)
+            .to_kind(like.kind())
+            .to_device(like.leaf().device());
+        Ok(optimizer.clip_by(&norms, max_norm))
+    }
+
+    /// Gives all ranks the weights of all owners, as passes read them.
+    ///
+    /// # Errors
+    /// A rank has ended or hangs.
+    pub(crate) fn spread(&self, wire: &Wire, optimizer: &AdamW) -> Result<(), RunError> {
+        let parameters = optimizer.of_tensors();
+        let (me, world) = (self.ranks.rank(), self.ranks.world());
+        let kind_of = |number: usize| parameters[number].leaf().kind();
+        for exchange in 0..self.n_exchanges() {
+            let n_of = |rank: usize| n_bytes_of(self.owned(rank, exchange), kind_of);
+            // All send as much, the shorter ones with zeros after it.
+            let longest = (0..world).map(n_of).max().unwrap_or(0);
+            let device = parameters[0].leaf().device();
+            let mine = self.owned(me, exchange).iter();
+            let mine =
+                mine.map(|stretch| as_bytes(&stretch.of(parameters[stretch.parameter].leaf())));
+            let rest = Tensor::zeros([longest - n_of(me)], (Kind::Uint8, device));
+            let mine: Vec<Tensor> = mine.chain([rest]).collect();
+            let of_ranks = wire.all_gather(&Tensor::cat(&mine, 0))?;
+            for rank in (0..world).filter(|&rank| rank != me) {
+                let mut start = 0;
+                for stretch in self.owned(rank, exchange) {
+                    let leaf = parameters[stretch.parameter].leaf();
+                    let n = n_bytes_of(&[*stretch], kind_of);
+                    let given = of_bytes(&of_ranks[rank].narrow(0, start, n), leaf.kind());
+                    stretch.of(leaf).copy_(&given);
+                    start += n;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What a checkpoint holds of a parameter that another rank owns, on the first rank, which asks its owner for it; the others are
+    /// in [`Shards::answer`] meanwhile.
+    ///
+    /// # Errors
+    /// A rank has ended or hangs.
+    pub(crate) fn ask(
+        &self,
+        optimizer: &AdamW,
+        number: usize,
+        saved: Saved,
+    ) -> Result<Tensor, RunError> {
+        let parameter = &optimizer.of_tensors()[number];
+        self.ranks
+            .made_by_first(|| Ok::<_, RunError>(Some((number, saved))))?;
+        let bytes = self.moved(
+            [self.owners[number], 0],
+            Vec::new(),
+            n_bytes(parameter, saved),
+        )?;
+        let (kind, size) = parameter.form(saved);
+        Ok(Tensor::from_data_size(&bytes, &size, kind))
+    }
+
+    /// Lets the others go on, on the first rank, which has asked for all that it wants.
+    ///
+    /// # Errors
+    /// A rank has ended or hangs.
+    pub(crate) fn asked(&self) -> Result<(), RunError> {
+        let nothing = self
+            .ranks
+            .made_by_first(|| Ok::<Option<(usize, Saved)>, RunError>(None));
+        nothing.map(drop)
+    }
+
+    /// Gives the first rank what it asks for, until it has all.
+    ///
+    /// # Errors
+    /// A rank has ended or hangs.
+    pub(crate) fn answer(&self, optimizer: &AdamW) -> Result<(), RunError> {
+        let wanted = || {
+            self.ranks
+                .made_by_first(|| Ok::<Option<(usize, Saved)>, RunError>(None))
+        };
+        while let Some((number, saved)) = wanted()? {
+            let parameter = &optimizer.of_tensors()[number];
+            let mine = parameter.saved(saved);
+            let mine = mine.map_or_else(Vec::new, |tensor| bytes_of(&tensor));
+            self.moved([self.owners[number], 0], mine, n_bytes(parameter, saved))?;
+        }
+        Ok(())
+    }
+
+    /// Brings what the first rank has of a parameter to its owner; `tensor` is that on the first rank, and what is returned is it
+    /// on the owner.
+    ///
+    /// # Errors
+    /// A rank has ended or hangs.
+    pub(crate) fn bring(
+        &self,
+        parameter: &Parameter,
+        number: usize,
+        saved: Saved,
+        tensor: Option<Tensor>,
+    ) -> Result<Option<Tensor>, RunError> {
+        let owner = self.owners[number];
+        if owner == 0 {
+            return Ok(tensor);
+        }
+        let bytes = tensor.map_or_else(Vec::new, |tensor| bytes_of(&tensor));
+        let bytes = self.moved([0, owner], bytes, n_bytes(parameter, saved))?;
+        let (kind, size) = parameter.form(saved);
+        let arrived = self.owns(number);
+        Ok(arrived.then(|| Tensor::from_data_size(&bytes, &size, kind)))
+    }
+
+    /// So many bytes of one rank, on another one; nothing on the rest.
+    fn moved(
+        &self,
+        [from, to]: [usize; 2],
+        bytes: Vec<u8>,
+        n_bytes: usize,
+    ) -> Result<Vec<u8>, RunError> {
+        let mut came = Vec::new();
+        for first in (0..n_bytes).step_by(BUCKET_BYTES) {
+            let mut parts = vec![Vec::new(); self.ranks.world()];
+            if self.ranks.rank() == from {
+                let end = n_bytes.min(first + BUCKET_BYTES);
+                parts[to] = bytes[first..end].to_vec();
+            }
+            let of_ranks = self.ranks.all_to_all(parts)?;
+            came.extend_from_slice(&of_ranks[from]);
+        }
+        Ok(came)
+    }
+}
+
+impl Stretch {
+    /// The place in a tensor, sharing storage.
+    fn of(self, tensor: &Tensor) -> Tensor {
+        tensor.detach().view([-1]).narrow(0, self.first, self.n)
+    }
+}
+
+/// The bytes of some stretches, of parameters of these kinds.
+fn n_bytes_of(stretches: &[Stretch], kind_of: impl Fn(usize) -> Kind) -> i64 {
+    let of = |stretch: &Stretch| stretch.n * kind_of(stretch.parameter).elt_size_in_bytes() as i64;
+    stretches.iter().map(of).sum()
+}
+
+/// The bytes of this rank's gradients in an exchange, and zeros in the place of those that it has none of. A gradient is in
+/// `taken` from its first stretch to its last.
+fn gradients(parameters: &mut [Parameter], stretches: &[Stretch], taken: &mut [Total]) -> Tensor {
+    let device = parameters[0].leaf().device();
+    let mut bytes = vec![Tensor::zeros([0], (Kind::Uint8, device))];
+    for stretch in stretches {
+        let parameter = &mut parameters[stretch.parameter];
+        let gradient = &mut taken[stretch.parameter];
+        if stretch.first == 0 {
+            *gradient = parameter.take_gradient().map(|whole| whole.contiguous());
+        }
+        bytes.push(match gradient {
+            Some(whole) => as_bytes(&stretch.of(whole)),
+            None => as_bytes(&Tensor::zeros([stretch.n], (parameter.kind(), device))),
+        });
+        if stretch.first + stretch.n == parameter.leaf().numel() as i64 {
+            *gradient = None;
+        }
+    }
+    Tensor::cat(&bytes, 0)
+}
+
+/// The bytes of what a checkpoint holds of a parameter.
+fn n_bytes(parameter: &Parameter, saved: Saved) -> usize {
+    let (kind, size) = parameter.form(saved);
+    size.iter().product::<i64>() as usize * kind.elt_size_in_bytes()
+}
+
+#[cfg(test)]
+mod tests;

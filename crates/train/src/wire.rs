@@ -1,0 +1,128 @@
+//! How bytes of tensors get from one rank to the others: over NCCL where every rank has a GPU of its own and libtorch brings NCCL, and
+//! else through the host, as everything else that ranks tell each other.
+//!
+//! Whatever carries them, the same bytes arrive; nothing is added up on the way.
+
+use candor_run::{Ranks, RunError};
+use candor_torch_ext::{Cards, CardsError};
+use tch::{Device, Kind, Tensor};
+
+use crate::lanes::bytes_of;
+
+/// The way from this rank to the others.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    ranks: Ranks,
+    /// Where the tensors are.
+    device: Device,
+    /// None where bytes go through the host.
+    cards: Option<Cards>,
+}
+
+impl Wire {
+    /// Through the host, between tensors of this device.
+    pub(crate) fn of_host(ranks: &Ranks, device: Device) -> Self {
+        Self {
+            ranks: ranks.clone(),
+            device,
+            cards: None,
+        }
+    }
+
+    /// Between tensors of this device on every rank.
+    ///
+    /// # Errors
+    /// All ranks have GPUs and NCCL, and they do not reach each other; or a rank has ended or hangs.
+    pub(crate) fn of(ranks: &Ranks, device: Device) -> Result<Self, RunError> {
+        let found = match device {
+            Device::Cuda(_) if ranks.world() > 1 => Cards::check(),
+            _ => return Ok(Self::of_host(ranks, device)),
+        };
+        let everywhere = ranks.all_of(&found.is_ok())?.into_iter().all(|found| found);
+        if !everywhere {
+            if let (true, Err(error)) = (ranks.is_first(), found) {
+                tracing::info!("gradients go through the memory of the host: {error}");
+            }
+            return Ok(Self::of_host(ranks, device));
+        }
+        let point = ranks.made_by_first(|| Cards::meeting_point().map_err(of_cards))?;
+        let place = [ranks.rank(), ranks.world()];
+        let joined = ranks.waiting(|| Cards::join(device, place, &point, ranks.timeout()));
+        Ok(Self {
+            ranks: ranks.clone(),
+            device,
+            cards: Some(joined.map_err(of_cards)?),
+        })
+    }
+
+    /// The processes that share the run.
+    pub(crate) fn ranks(&self) -> &Ranks {
+        &self.ranks
+    }
+
+    /// Where the tensors are that are sent and that come.
+    pub(crate) fn device(&self) -> Device {
+        self.device
+    }
+
+    /// What every rank gave, in the order of ranks.
+    ///
+    /// # Shapes
+    /// `mine`: `[n]` bytes, the same `n` on all ranks.
+    ///
+    /// # Errors
+    /// A rank has ended or hangs.
+    pub(crate) fn all_gather(&self, mine: &Tensor) -> Result<Vec<Tensor>, RunError> {
+        if let Some(cards) = &self.cards {
+            // A rank that has ended is missed here at once, and in NCCL after the time-out.
+            self.ranks.meet()?;
+            let all = self.ranks.waiting(|| cards.all_gather(mine));
+            return all.map_err(of_cards);
+        }
+        let all = self.ranks.all_gather(&bytes_of(mine))?;
+        Ok(all
+            .iter()
+            .map(|bytes| Tensor::from_slice(bytes).to_device(mine.device()))
+            .collect())
+    }
+
+    /// What every rank has for this one, in the order of ranks; `to` is what this rank has for each.
+    ///
+    /// # Shapes
+    /// `to`: bytes, `[n]` of any `n`; every rank has `n_mine` for this one.
+    ///
+    /// # Errors
+    /// A rank has ended or hangs.
+    pub(crate) fn all_to_all(&self, to: &[Tensor], n_mine: i64) -> Result<Vec<Tensor>, RunError> {
+        if let Some(cards) = &self.cards {
+            self.ranks.meet()?;
+            let sizes = vec![n_mine; to.len()];
+            let all = self.ranks.waiting(|| cards.all_to_all(to, &sizes));
+            return all.map_err(of_cards);
+        }
+        let all = self.ranks.all_to_all(to.iter().map(bytes_of).collect())?;
+        let device = to[self.ranks.rank()].device();
+        Ok(all
+            .iter()
+            .map(|bytes| Tensor::from_slice(bytes).to_device(device))
+            .collect())
+    }
+}
+
+fn of_cards(error: CardsError) -> RunError {
+    RunError::Ranks {
+        source: error.into(),
+    }
+}
+
+/// The bytes of a tensor as one row, sharing storage where it is contiguous.
+pub(crate) fn as_bytes(tensor: &Tensor) -> Tensor {
+    let row = tensor.detach().contiguous().view([-1]);
+    row.view_dtype(Kind::Uint8)
+}
+
+/// Numbers of a kind, whose bytes these are, as one row.
+pub(crate) fn of_bytes(bytes: &Tensor, kind: Kind) -> Tensor {
+    // A copy, because numbers must begin where a number of their kind can.
+    bytes.copy().view_dtype(kind)
+}

@@ -190,9 +190,10 @@ impl Session {
             }
             let optimizer = &mut self.optimizer;
             let n_left = n_lanes - first;
-            let added = tch::no_grad(|| match &self.shards {
-                Some(shards) => shards.add_round(&self.wire, optimizer, &mut totals, n_left),
-                None => {
+            let added = tch::no_grad(|| {
+                if let Some(shards) = &self.shards {
+                    shards.add_round(&self.wire, optimizer, &mut totals, n_left)
+                } else {
                     let values = optimizer.of_tensors().iter().map(Parameter::weight);
                     let values: Vec<Tensor> = values.collect();
                     lanes::add_round(&self.wire, &values, &mut totals, &optimizer.lane(), n_left)

@@ -282,11 +282,7 @@ impl Shards {
         let parameter = &optimizer.of_tensors()[number];
         self.ranks
             .made_by_first(|| Ok::<_, RunError>(Some((number, saved))))?;
-        let bytes = self.moved(
-            [self.owners[number], 0],
-            Vec::new(),
-            n_bytes(parameter, saved),
-        )?;
+        let bytes = self.moved([self.owners[number], 0], &[], n_bytes(parameter, saved))?;
         let (kind, size) = parameter.form(saved);
         Ok(Tensor::from_data_size(&bytes, &size, kind))
     }
@@ -315,7 +311,7 @@ impl Shards {
             let parameter = &optimizer.of_tensors()[number];
             let mine = parameter.saved(saved);
             let mine = mine.map_or_else(Vec::new, |tensor| bytes_of(&tensor));
-            self.moved([self.owners[number], 0], mine, n_bytes(parameter, saved))?;
+            self.moved([self.owners[number], 0], &mine, n_bytes(parameter, saved))?;
         }
         Ok(())
     }
@@ -337,7 +333,7 @@ impl Shards {
             return Ok(tensor);
         }
         let bytes = tensor.map_or_else(Vec::new, |tensor| bytes_of(&tensor));
-        let bytes = self.moved([0, owner], bytes, n_bytes(parameter, saved))?;
+        let bytes = self.moved([0, owner], &bytes, n_bytes(parameter, saved))?;
         let (kind, size) = parameter.form(saved);
         let arrived = self.owns(number);
         Ok(arrived.then(|| Tensor::from_data_size(&bytes, &size, kind)))
@@ -347,7 +343,7 @@ impl Shards {
     fn moved(
         &self,
         [from, to]: [usize; 2],
-        bytes: Vec<u8>,
+        bytes: &[u8],
         n_bytes: usize,
     ) -> Result<Vec<u8>, RunError> {
         let mut came = Vec::new();

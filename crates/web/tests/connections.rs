@@ -93,8 +93,8 @@ async fn idle_and_half_sent_connections_give_way() {
 
 /// Limits under which nothing but the need of places ends a connection while a test runs.
 const PATIENT: Limits = Limits {
-    answer: Some(Duration::from_secs(3600)),
-    drain: Duration::from_secs(3600),
+    answer: Some(Duration::from_hours(1)),
+    drain: Duration::from_hours(1),
     ..LIMITS
 };
 
@@ -128,7 +128,7 @@ async fn half_sent_bodies_give_way_and_stopping_does_not_wait_for_them() {
         assert!(is_answered_in_the_end(address).await);
     }
     stop.send(()).unwrap();
-    let ended = tokio::time::timeout(Duration::from_secs(60), served).await;
+    let ended = tokio::time::timeout(Duration::from_mins(1), served).await;
     assert_eq!(ended.unwrap().unwrap(), Ended::Stopped);
 }
 

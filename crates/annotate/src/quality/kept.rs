@@ -28,7 +28,8 @@ pub struct Kept {
 
 #[derive(Debug, Clone)]
 struct Computed {
-    computed_at: i64,
+    /// When, in Unix milliseconds.
+    at: i64,
     /// Events of which it knows.
     n_events: i64,
     quality: Quality,
@@ -82,7 +83,7 @@ impl Kept {
         let n_events = store.n_events().await?;
         let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Aged {
-            computed_at: newest.as_ref().map(|computed| computed.computed_at),
+            computed_at: newest.as_ref().map(|computed| computed.at),
             is_current: newest
                 .as_ref()
                 .is_some_and(|computed| computed.n_events == n_events),
@@ -93,13 +94,13 @@ impl Kept {
     async fn compute(&self, store: &Store, seed: u64) -> Result<(), AnnotateError> {
         // Counted before anything is read, so that what happens meanwhile makes it old.
         let n_events = store.n_events().await?;
-        let computed_at = store.unix_ms();
+        let at = store.unix_ms();
         let evidence = store.evidence().await?;
         let quality = tokio::task::spawn_blocking(move || of(&evidence, seed))
             .await
             .map_err(|_| Refusal::NotFound("statistic"))?;
         let computed = Computed {
-            computed_at,
+            at,
             n_events,
             quality,
         };

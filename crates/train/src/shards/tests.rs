@@ -82,9 +82,10 @@ fn trained(world: usize) -> Vec<Ended> {
                     }
                 }
                 let n_left = 4 - first;
-                let added = tch::no_grad(|| match &shards {
-                    Some(shards) => shards.add_round(&wire, &mut optimizer, &mut totals, n_left),
-                    None => {
+                let added = tch::no_grad(|| {
+                    if let Some(shards) = &shards {
+                        shards.add_round(&wire, &mut optimizer, &mut totals, n_left)
+                    } else {
                         let values = optimizer.of_tensors().iter().map(Parameter::weight);
                         let values: Vec<Tensor> = values.collect();
                         lanes::add_round(&wire, &values, &mut totals, &optimizer.lane(), n_left)

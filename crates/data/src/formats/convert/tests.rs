@@ -158,6 +158,29 @@ fn what_the_system_says_comes_before_the_first_question() {
     assert!(message.contains(expected), "{message}");
 }
 
+#[test]
+fn a_system_that_says_nothing_adds_nothing() {
+    let folder = Folder::new();
+    let messages = json!({"messages": [
+        {"role": "system", "content": ""}, {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Hello."},
+    ]});
+    let sharegpt = json!({"conversations": [
+        {"from": "system", "value": ""}, {"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello."},
+    ]});
+    for (row, from) in [(messages, From::Messages), (sharegpt, From::Sharegpt)] {
+        folder.write("in", row.to_string());
+        folder.convert("in", from, "out.jsonl", To::Llava);
+        assert_eq!(
+            folder.rows("out.jsonl"),
+            [json!({"id": "row-0", "conversations": [
+                {"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello."},
+            ]})],
+            "{from:?}"
+        );
+    }
+}
+
 const PREFERENCES: &str = r#"[
 {"id":"p","image":"a.png","conversations":[{"from":"human","value":"<image>\nDescribe it."},{"from":"gpt","value":"A dog on a sofa."}],"output_1":{"from":"gpt","value":"A dog and a cat."},"output_2":{"from":"gpt","value":"A dog."},"preference":2,"hallucination":true},
 {"id":"p","conversations":[{"from":"human","value":"Hi"},{"from":"gpt","value":"Hello."},{"from":"human","value":"Who?"},{"from":"gpt","value":""}],"output_1":{"from":"gpt","value":"Me."},"output_2":{"from":"gpt","value":"You."},"preference":1,"hallucination":false}

@@ -13,7 +13,7 @@ use crate::error::{DataError, Place, Spot};
 use crate::formats::candidates::{self, Candidate};
 use crate::formats::table::Fault;
 use crate::formats::text::{self, Format};
-use crate::formats::trl::{self, conversational};
+use crate::formats::trl::{self, messages};
 use crate::formats::{llava, povid, preference, preference_log, sharegpt, vlfeedback};
 use crate::preference::Preference;
 
@@ -126,7 +126,7 @@ impl SourceFormat {
         match self {
             Self::Llava => &llava::FORMAT,
             Self::Sharegpt => &sharegpt::FORMAT,
-            Self::Messages => &conversational::FORMAT,
+            Self::Messages => &messages::FORMAT,
             Self::Preference => &preference::FORMAT,
             Self::PreferenceLog => &preference_log::FORMAT,
             Self::Trl => &trl::FORMAT,
@@ -146,7 +146,7 @@ impl SourceFormat {
         let (fields, texts): (&[&str], &[&str]) = match self {
             Self::Llava => (&[], &[]),
             Self::Sharegpt => (&["system"], &[]),
-            Self::Messages => (&[], &["messages"]),
+            Self::Messages => (&["image_path"], &["messages", "prompt", "completion"]),
             Self::Preference => (
                 &[
                     "conversations[][].from",
@@ -234,7 +234,7 @@ impl SourceFormat {
             }
             Self::Messages => {
                 let row = parsed(at, format, row)?;
-                conversational::conversation(at.index, row).map(Item::Conversation)
+                messages::conversation(at.index, row).map(Item::Conversation)
             }
             Self::Preference => {
                 let row: preference::Row = parsed(at, format, row)?;

@@ -8,7 +8,7 @@ use crate::comparison::Comparison;
 use crate::conversation::IMAGE_PLACEHOLDER;
 use crate::formats::parquet::write::Node;
 use crate::formats::rows::row_value;
-use crate::formats::trl::{self, conversational};
+use crate::formats::trl::{self, messages};
 use crate::formats::{preference, sharegpt};
 use crate::preference::Verdict;
 use crate::shown;
@@ -119,7 +119,7 @@ impl TargetFormat {
         match item {
             Item::Conversation(row) => Some(match self {
                 Self::Sharegpt => sharegpt::row(&row),
-                Self::Messages => conversational::row(&row),
+                Self::Messages => messages::row(&row),
                 _ => row_value(&row),
             }),
             Item::Comparison(row) => self.compared(*row, converted),

@@ -140,8 +140,8 @@ fn what_the_system_says_comes_before_the_first_question() {
             {"role": "assistant", "content": "Hello."},
         ]}),
         json!({"messages": [
-            {"role": "user", "content": "Hi"}, {"role": "system", "content": "Be brief."},
-            {"role": "user", "content": "Hi"},
+            {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."},
+            {"role": "system", "content": "Be brief."},
         ]}),
     ];
     folder.write("good", rows[0].to_string());
@@ -154,7 +154,7 @@ fn what_the_system_says_comes_before_the_first_question() {
     );
     folder.write("bad", format!("{}\n{}\n", rows[0], rows[1]));
     let message = folder.refusal("bad", From::Messages, "bad.jsonl", To::Llava);
-    let expected = "line 2, field `messages[1].role`: found a system message";
+    let expected = "line 2, field `messages`: found a system message with no user's after it";
     assert!(message.contains(expected), "{message}");
 }
 
@@ -380,14 +380,14 @@ fn what_cannot_be_converted_is_refused_with_what_to_do() {
             From::Messages,
             "a.json",
             To::Llava,
-            "damaged: line 2, field `messages`: missing field",
+            "damaged: line 2, field `messages`: missing, and so are `prompt` and `completion`",
         ),
         (
             "chats",
             From::Messages,
             "a.json",
             To::Llava,
-            "row 0, field `messages`: missing field",
+            "row 0, field `messages`: missing, and so are `prompt` and `completion`",
         ),
         (
             "open",

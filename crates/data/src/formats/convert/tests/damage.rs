@@ -7,7 +7,7 @@ fn documented_examples_are_read_and_what_is_cut_off_is_not() {
     let folder = Folder::new();
     let page = include_str!("../../../../../../docs/formats.md");
     for (heading, from, to) in [
-        ("Messages", From::Messages, To::Llava),
+        ("TRL conversations", From::Messages, To::Llava),
         ("ShareGPT", From::Sharegpt, To::Llava),
         ("POVID", From::Povid, To::Trl),
         ("VLFeedback", From::Vlfeedback, To::Preference),
@@ -18,7 +18,10 @@ fn documented_examples_are_read_and_what_is_cut_off_is_not() {
         let example = example.trim_end();
         folder.write("in", example);
         folder.convert("in", from, "whole.jsonl", to);
-        assert_eq!(folder.rows("whole.jsonl").len(), 1, "{heading}");
+        let n_rows = example.lines().count();
+        assert_eq!(folder.rows("whole.jsonl").len(), n_rows, "{heading}");
+        // What ends with a line is whole.
+        let example = example.lines().next().unwrap();
         for end in (0..example.len()).step_by(7) {
             folder.write("in", &example.as_bytes()[..end]);
             let message = folder.refusal("in", from, "cut.jsonl", to);

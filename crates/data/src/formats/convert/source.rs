@@ -8,14 +8,14 @@ use serde_json::Value;
 use super::Converted;
 use super::unread::Known;
 use crate::comparison::Comparison;
-use crate::conversation::Conversation;
+use crate::conversation::{Conversation, IMAGE_PLACEHOLDER, Speaker, Turn};
 use crate::error::{DataError, Place, Spot};
 use crate::formats::candidates::{self, Candidate};
 use crate::formats::table::Fault;
 use crate::formats::text::{self, Format};
 use crate::formats::trl::{self, messages};
 use crate::formats::{llava, povid, preference, preference_log, sharegpt, vlfeedback};
-use crate::preference::Preference;
+use crate::preference::{Preference, placeholder_fault};
 
 /// What the rows of a format are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -275,8 +275,36 @@ impl SourceFormat {
                 return Ok(rows.into_iter().map(compared).collect());
             }
         };
+        let made = made.and_then(|item| self.place_fault(&item).map_or(Ok(item), Err));
         made.map(|item| vec![item])
             .map_err(|fault| refusal(at, format, fault))
+    }
+
+    /// What is wrong with the places of an item's images: other formats name each place, and have none in an answer.
+    fn place_fault(self, item: &Item) -> Option<Fault> {
+        let (turns, fault) = match item {
+            Item::Conversation(row) => {
+                let fault = placeholder_fault(&row.turns, row.image.as_deref(), []);
+                (&row.turns, fault)
+            }
+            Item::Comparison(row) => {
+                let outputs = row.outputs.each_ref().map(String::as_str);
+                let fault = placeholder_fault(&row.turns, row.image.as_deref(), outputs);
+                (&row.turns, fault)
+            }
+        };
+        let in_answer =
+            |turn: &Turn| turn.from == Speaker::Gpt && turn.value.contains(IMAGE_PLACEHOLDER);
+        let Some(at) = turns.iter().position(in_answer) else {
+            return fault;
+        };
+        let field = match self {
+            Self::Trl => "prompt".to_owned(),
+            _ => format!("conversations[{at}].value"),
+        };
+        let found =
+            format!("found {IMAGE_PLACEHOLDER} in an answer, expected it in questions alone");
+        Some((field, found))
     }
 }
 

@@ -1,4 +1,6 @@
-//! Files that are cut off or no text.
+//! Files that are cut off or no text, rows that no format can hold, and what of the others is lost.
+
+use serde_json::{Value, json};
 
 use super::{Folder, From, Options, To};
 
@@ -43,4 +45,62 @@ fn documented_examples_are_read_and_what_is_cut_off_is_not() {
     let message = folder.refusal("in", From::Candidates, "a.json", To::Trl);
     let expected = "line 2: the byte at offset 3 is not UTF-8; convert the file to UTF-8";
     assert!(message.contains(expected), "{message}");
+}
+
+#[test]
+fn rows_have_a_place_for_each_image_and_none_in_an_answer() {
+    let folder = Folder::new();
+    let asked = |question: &str| json!({"from": "human", "value": question});
+    let said = |answer: &str| json!({"from": "gpt", "value": answer});
+    let sampling = json!({
+        "model": "m", "model_fingerprint": "f", "seed": 0, "temperature": 1.0, "top_p": 1.0, "max_new_tokens": 9,
+        "batch_rows": 1, "chunk": 1, "index": 0, "finished": [true, true], "n_tokens": [1, 1],
+    });
+    let rows = [
+        (From::Llava, To::Sharegpt, json!({}), said("A.")),
+        (
+            From::Preference,
+            To::Preference,
+            json!({"output_1": "A.", "output_2": "B."}),
+            said("A."),
+        ),
+        (
+            From::PreferenceLog,
+            To::Trl,
+            json!({"outputs": ["A.", "B."], "fewer_hallucinations": "first"}),
+            Value::Null,
+        ),
+        (
+            From::Candidates,
+            To::Preference,
+            json!({"outputs": ["A.", "B."], "sampling": sampling}),
+            Value::Null,
+        ),
+    ];
+    for (from, to, row, last) in rows {
+        let with = |turns: &[Value]| {
+            let mut row = row.clone();
+            let last = Some(last.clone()).filter(|turn| !turn.is_null());
+            let turns: Vec<Value> = turns.iter().cloned().chain(last).collect();
+            (row["id"], row["image"]) = (json!("a"), json!("a.png"));
+            row["conversations"] = json!(turns);
+            folder.write("in", json!([row]).to_string());
+        };
+        with(&[asked("<image>\nWhat?")]);
+        folder.convert("in", from, "good.jsonl", to);
+        for (turns, expected) in [
+            (
+                vec![asked("What?")],
+                "row 0, field `conversations`: found 0 <image> and an image",
+            ),
+            (
+                vec![asked("What?"), said("<image>"), asked("And?")],
+                "row 0, field `conversations[1].value`: found <image> in an answer",
+            ),
+        ] {
+            with(&turns);
+            let message = folder.refusal("in", from, "bad.jsonl", to);
+            assert!(message.contains(expected), "{from:?}: {message}");
+        }
+    }
 }

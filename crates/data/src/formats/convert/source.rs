@@ -1,5 +1,6 @@
 //! The formats that rows are converted from.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
@@ -122,6 +123,11 @@ impl SourceFormat {
         }
     }
 
+    /// Whether a row has several answers, any two of which may be a pair.
+    pub(super) fn has_pairs(self) -> bool {
+        self == Self::Vlfeedback
+    }
+
     pub(super) fn format(self) -> &'static Format {
         match self {
             Self::Llava => &llava::FORMAT,
@@ -214,11 +220,13 @@ impl SourceFormat {
         Known::new(&[&["id"][..], &IMAGES[..], turns, fields].concat(), texts)
     }
 
-    /// What a row says. What is read and cannot be carried over in any format is counted.
+    /// What a row says. What is read and cannot be carried over in any format is noted among `lost`, and pairs that are none are
+    /// counted.
     pub(super) fn items(
         self,
         at: &At<'_>,
         row: Value,
+        lost: &mut BTreeSet<String>,
         converted: &mut Converted,
     ) -> Result<Vec<Item>, DataError> {
         let format = self.format();
@@ -243,7 +251,7 @@ impl SourceFormat {
             Self::PreferenceLog => {
                 let row: Preference = parsed(at, format, row)?;
                 if row.record.is_some() {
-                    converted.lose("record");
+                    lost.insert("record".to_owned());
                 }
                 let fault = preference_log::row_fault(&row);
                 fault.map_or(Ok(compared(row.into())), Err)
@@ -252,14 +260,14 @@ impl SourceFormat {
                 // The path only stands in for images that are named nowhere else.
                 let has = |field: &str| row.get(field).is_some_and(|value| !value.is_null());
                 if has("image_path") && (has("image") || has("images")) {
-                    converted.lose("image_path");
+                    lost.insert("image_path".to_owned());
                 }
                 let row = parsed(at, format, row)?;
                 trl::comparison(at.index, row).map(compared)
             }
             Self::Candidates => {
                 let row: Candidate = parsed(at, format, row)?;
-                converted.lose("sampling");
+                lost.insert("sampling".to_owned());
                 let fault = candidates::row_fault(&row);
                 fault.map_or(Ok(compared(row.into())), Err)
             }
@@ -268,10 +276,14 @@ impl SourceFormat {
                 let row = parsed(at, format, row)?;
                 let made = vlfeedback::comparisons(row);
                 let (rows, left_out) = made.map_err(|fault| refusal(at, format, fault))?;
-                for (reason, n) in left_out {
-                    *converted.left_out.entry(reason).or_default() += n;
+                // Any two answers are a pair or are left out.
+                if rows.is_empty() && left_out.is_empty() {
+                    converted.leave_out("fewer than two answers");
                 }
-                converted.lose("completions[].annotations");
+                for (reason, n) in left_out {
+                    converted.leave_out_pairs(reason, n);
+                }
+                lost.insert("completions[].annotations".to_owned());
                 return Ok(rows.into_iter().map(compared).collect());
             }
         };

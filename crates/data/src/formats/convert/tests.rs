@@ -271,8 +271,8 @@ fn ratings_become_comparisons_of_answers_that_differ() {
         lost,
         [
             "field completions[].annotations of 1 rows",
-            "3 rows: a rating that is no number",
-            "1 rows: equal ratings",
+            "3 pairs: a rating that is no number",
+            "1 pairs: equal ratings",
         ]
     );
     // Worth 3.5, 4.5 and 3.5: the second is better than the first and the third, which are equal.

@@ -104,3 +104,44 @@ fn rows_have_a_place_for_each_image_and_none_in_an_answer() {
         }
     }
 }
+
+#[test]
+fn what_is_lost_is_counted_by_rows_and_by_pairs() {
+    let folder = Folder::new();
+    let row = |id: &str, images: &[&str], ratings: &[u32]| {
+        let completions = ratings.iter().map(|rating| {
+            json!({"model": "m", "response": format!("Of {rating}."), "annotations": {"Helpfulness": {"Rating": rating}}})
+        });
+        let completions: Vec<Value> = completions.collect();
+        json!({"id": id, "images": images, "prompt": "What?", "completions": completions})
+    };
+    let rows = [
+        row("three", &["a.png"], &[1, 2, 3]),
+        row("one", &["a.png"], &[1]),
+        row("none", &["a.png"], &[]),
+        row("two images", &["a.png", "b.png"], &[1, 2]),
+    ];
+    folder.write("in", json!(rows).to_string());
+    assert_eq!(
+        folder.convert("in", From::Vlfeedback, "out.jsonl", To::RlhfV),
+        [
+            "field completions[].annotations of 4 rows",
+            "field models of 1 rows",
+            "2 rows: fewer than two answers",
+            "1 pairs: several images",
+        ]
+    );
+    assert_eq!(folder.rows("out.jsonl").len(), 3);
+}
+
+#[test]
+fn a_row_that_is_left_out_takes_no_id() {
+    let folder = Folder::new();
+    let open = json!({"id": "p", "conversations": [{"from": "human", "value": "Hi"}], "output_1": "A.", "output_2": "B."});
+    let mut judged = open.clone();
+    (judged["preference"], judged["hallucination"]) = (json!(1), json!(true));
+    folder.write("in", json!([open, judged]).to_string());
+    let lost = folder.convert("in", From::Preference, "log.jsonl", To::PreferenceLog);
+    assert_eq!(lost, ["1 rows: nobody said which answer is better"]);
+    assert_eq!(folder.rows("log.jsonl")[0]["id"], "p");
+}

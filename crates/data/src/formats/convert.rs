@@ -4,12 +4,14 @@
 //! What a row has and the other format cannot hold is counted by field, once a row whatever becomes of it, and rows or pairs of
 //! answers that it cannot hold at all by reason. The file is whole or as it was.
 
+mod distinct;
 mod sink;
 mod source;
 mod target;
 #[cfg(test)]
 mod tests;
 mod unread;
+mod untaken;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -21,10 +23,12 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use self::distinct::Distinct;
 use self::sink::{Container, Sink};
 use self::source::{At, Item};
 pub use self::source::{Holds, SourceFormat};
 pub use self::target::TargetFormat;
+use self::untaken::untaken;
 use super::{images, parquet, rows};
 use crate::error::{DataError, Place, Remedy, Spot};
 use crate::file_kind::FileKind;
@@ -187,6 +191,7 @@ impl Conversion<'_> {
             converted.rows_read += 1;
             let mut lost = BTreeSet::new();
             known.unread(&row, &mut lost);
+            untaken(self.from, &row, &mut lost);
             for mut item in self.from.items(&at, row, &mut lost, &mut converted)? {
                 if let Some(reason) = self.to.refusal(&item) {
                     if self.from.has_pairs() {
@@ -217,6 +222,7 @@ impl Conversion<'_> {
             let mut take = |i, row| take(parquet::place_of(i), row);
             parquet::each(self.input, format, None, &mut embedded, &share, &mut take)?;
         } else {
+            let take = |place, Distinct(row)| take(place, row);
             rows::each_of_any(self.input, format, &share, take)?;
         }
         if converted.rows_written == 0 {

@@ -200,7 +200,6 @@ impl SourceFormat {
                 &[
                     "img_path",
                     "prompt",
-                    "models",
                     "completions",
                     "completions.model",
                     "completions.response",
@@ -257,11 +256,6 @@ impl SourceFormat {
                 fault.map_or(Ok(compared(row.into())), Err)
             }
             Self::Trl => {
-                // The path only stands in for images that are named nowhere else.
-                let has = |field: &str| row.get(field).is_some_and(|value| !value.is_null());
-                if has("image_path") && (has("image") || has("images")) {
-                    lost.insert("image_path".to_owned());
-                }
                 let row = parsed(at, format, row)?;
                 trl::comparison(at.index, row).map(compared)
             }

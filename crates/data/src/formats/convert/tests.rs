@@ -271,6 +271,7 @@ fn ratings_become_comparisons_of_answers_that_differ() {
         lost,
         [
             "field completions[].annotations of 1 rows",
+            "field models of 1 rows",
             "3 pairs: a rating that is no number",
             "1 pairs: equal ratings",
         ]

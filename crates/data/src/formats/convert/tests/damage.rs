@@ -145,3 +145,105 @@ fn a_row_that_is_left_out_takes_no_id() {
     assert_eq!(lost, ["1 rows: nobody said which answer is better"]);
     assert_eq!(folder.rows("log.jsonl")[0]["id"], "p");
 }
+
+/// Holds a row to losing nothing, and with each of these fields more to losing the one that is named.
+fn assert_loses(from: From, to: To, row: &Value, cases: &[(Value, &str)]) {
+    let folder = Folder::new();
+    folder.write("in", row.to_string());
+    let lost = folder.convert("in", from, "all.jsonl", to);
+    assert!(lost.is_empty(), "{lost:?}");
+    for (more, field) in cases {
+        let mut row = row.clone();
+        for (name, value) in more.as_object().unwrap() {
+            row[name] = value.clone();
+        }
+        folder.write("in", row.to_string());
+        let message = folder.refusal("in", from, "out.jsonl", to);
+        let expected = format!("{} cannot hold field {field} of 1 rows", to.name());
+        assert!(message.contains(&expected), "{message}");
+    }
+}
+
+#[test]
+fn fields_of_comparisons_that_give_way_to_others_are_lost() {
+    let pair =
+        json!({"id": "a", "image": "a.png", "prompt": "Q", "chosen": "A.", "rejected": "B."});
+    let cases = [
+        (json!({"question": "R"}), "question"),
+        (json!({"text": "R"}), "text"),
+        (json!({"y_win": "R"}), "y_win"),
+        (json!({"y_lose": "R"}), "y_lose"),
+        (json!({"image_path": "b.png"}), "image_path"),
+        (
+            json!({"image": {"path": "a.png", "url": "b.png"}}),
+            "image.url",
+        ),
+    ];
+    assert_loses(From::Trl, To::Trl, &pair, &cases);
+
+    let inside = |text: &str| json!({"id": "a", "text": text});
+    let text = r#"{"question": "Q", "chosen": "A.", "rejected": "B."}"#;
+    let more = text.replace('}', r#", "why": "So."}"#);
+    let cases = [
+        (json!({"prompt": "R"}), "prompt"),
+        (inside(&more), "text.why"),
+    ];
+    assert_loses(From::Trl, To::Trl, &inside(text), &cases);
+
+    let judged = json!({
+        "id": "a", "conversations": [{"from": "human", "value": "Q"}], "output_1": "A.", "output_2": "B.",
+        "preference": 1, "hallucination": true,
+    });
+    let cases = [(json!({"model_1": "m"}), "model_1")];
+    assert_loses(From::Preference, To::Preference, &judged, &cases);
+
+    let folder = Folder::new();
+    let rated = |rating: u32| json!({"response": format!("Of {rating}."), "annotations": {"Helpfulness": {"Rating": rating}}});
+    let row = json!({"id": "a", "prompt": "Q", "image": "a.png", "img_path": "b.png", "completions": [rated(1), rated(2)]});
+    folder.write("in", row.to_string());
+    let lost = folder.convert("in", From::Vlfeedback, "out.jsonl", To::Preference);
+    let expected = [
+        "field completions[].annotations of 1 rows",
+        "field img_path of 1 rows",
+    ];
+    assert_eq!(lost, expected);
+}
+
+#[test]
+fn fields_of_messages_that_give_way_to_others_are_lost() {
+    let messages = |part: Value| json!([{"role": "user", "content": [part]}, {"role": "assistant", "content": "A."}]);
+    let chat = json!({"id": "a", "messages": messages(json!({"type": "image", "path": "a.png"}))});
+    let twice = json!({"type": "image", "path": "a.png", "image": "b.png"});
+    let described = json!({"type": "image", "path": "a.png", "text": "A cat."});
+    let cases = [
+        (json!({"completion": "B."}), "completion"),
+        (
+            json!({"messages": messages(twice)}),
+            "messages[].content[].path",
+        ),
+        (
+            json!({"messages": messages(described)}),
+            "messages[].content[].text",
+        ),
+    ];
+    assert_loses(From::Messages, To::Llava, &chat, &cases);
+}
+
+#[test]
+fn a_name_that_stands_twice_is_refused() {
+    let folder = Folder::new();
+    for (row, expected) in [
+        (
+            r#"{"id": "a", "prompt": "Q", "chosen": "A.", "rejected": "B.", "prompt": "R"}"#,
+            "line 1, field `prompt`: duplicate field",
+        ),
+        (
+            r#"{"id": "a", "prompt": [{"role": "user", "role": "system", "content": "Q"}], "chosen": "A.", "rejected": "B."}"#,
+            "line 1, field `prompt[0].role`: duplicate field",
+        ),
+    ] {
+        folder.write("in", row);
+        let message = folder.refusal("in", From::Trl, "out.jsonl", To::Trl);
+        assert!(message.contains(expected), "{message}");
+    }
+}

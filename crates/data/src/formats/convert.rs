@@ -1,15 +1,17 @@
 //! Rows of one format into another: conversations into conversations, comparisons into comparisons, one after the other, so that
 //! the file need not fit into the memory.
 //!
-//! What a row has and the other format cannot hold is counted by field, and rows that it cannot hold at all by reason. The file
-//! is whole or as it was.
+//! What a row has and the other format cannot hold is counted by field, once a row whatever becomes of it, and rows or pairs of
+//! answers that it cannot hold at all by reason. The file is whole or as it was.
 
+mod distinct;
 mod sink;
 mod source;
 mod target;
 #[cfg(test)]
 mod tests;
 mod unread;
+mod untaken;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -21,10 +23,12 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use self::distinct::Distinct;
 use self::sink::{Container, Sink};
 use self::source::{At, Item};
 pub use self::source::{Holds, SourceFormat};
 pub use self::target::TargetFormat;
+use self::untaken::untaken;
 use super::{images, parquet, rows};
 use crate::error::{DataError, Place, Remedy, Spot};
 use crate::file_kind::FileKind;
@@ -60,19 +64,27 @@ pub struct Converted {
     pub rows_read: usize,
     /// Rows of the file that was written; of a row with several answers there are several.
     pub rows_written: usize,
-    /// Fields that were not carried over, with the rows that had them.
+    /// Fields that were not carried over, with the rows of the file that was read that had them.
     pub lost: BTreeMap<String, usize>,
-    /// Rows or pairs that were not carried over at all, by reason.
+    /// Rows that were not carried over at all, by reason.
     pub left_out: BTreeMap<&'static str, usize>,
+    /// Pairs of answers that were not carried over, of rows that have several answers, by reason.
+    pub pairs_left_out: BTreeMap<&'static str, usize>,
 }
 
 impl Converted {
-    fn lose(&mut self, field: impl Into<String>) {
-        *self.lost.entry(field.into()).or_default() += 1;
+    fn lose(&mut self, fields: BTreeSet<String>) {
+        for field in fields {
+            *self.lost.entry(field).or_default() += 1;
+        }
     }
 
     fn leave_out(&mut self, reason: &'static str) {
         *self.left_out.entry(reason).or_default() += 1;
+    }
+
+    fn leave_out_pairs(&mut self, reason: &'static str, n: usize) {
+        *self.pairs_left_out.entry(reason).or_default() += n;
     }
 
     /// What was not carried over, a line each; none where all was.
@@ -82,7 +94,9 @@ impl Converted {
         let fields = fields.map(|(field, n)| format!("field {field} of {n} rows"));
         let rows = self.left_out.iter();
         let rows = rows.map(|(reason, n)| format!("{n} rows: {reason}"));
-        fields.chain(rows).collect()
+        let pairs = self.pairs_left_out.iter();
+        let pairs = pairs.map(|(reason, n)| format!("{n} pairs: {reason}"));
+        fields.chain(rows).chain(pairs).collect()
     }
 }
 
@@ -175,20 +189,27 @@ impl Conversion<'_> {
                 index: converted.rows_read,
             };
             converted.rows_read += 1;
-            let mut unread = BTreeSet::new();
-            known.unread(&row, &mut unread);
-            for field in unread {
-                converted.lose(field);
-            }
-            for mut item in self.from.items(&at, row, &mut converted)? {
-                if self.to == TargetFormat::PreferenceLog {
-                    make_unique(&mut item, &at, &mut ids, &mut converted);
+            let mut lost = BTreeSet::new();
+            known.unread(&row, &mut lost);
+            untaken(self.from, &row, &mut lost);
+            for mut item in self.from.items(&at, row, &mut lost, &mut converted)? {
+                if let Some(reason) = self.to.refusal(&item) {
+                    if self.from.has_pairs() {
+                        converted.leave_out_pairs(reason, 1);
+                    } else {
+                        converted.leave_out(reason);
+                    }
+                    continue;
                 }
-                if let Some(row) = self.to.row(item, &mut converted) {
+                if self.to == TargetFormat::PreferenceLog {
+                    make_unique(&mut item, &at, &mut ids, &mut lost);
+                }
+                if let Some(row) = self.to.row(item, &mut lost) {
                     sink.add(&row, &mut |name| self.picture(name, &at, &inside))?;
                     converted.rows_written += 1;
                 }
             }
+            converted.lose(lost);
             inside.borrow_mut().clear();
             if told.elapsed() >= TELL_EVERY {
                 told = Instant::now();
@@ -201,6 +222,7 @@ impl Conversion<'_> {
             let mut take = |i, row| take(parquet::place_of(i), row);
             parquet::each(self.input, format, None, &mut embedded, &share, &mut take)?;
         } else {
+            let take = |place, Distinct(row)| take(place, row);
             rows::each_of_any(self.input, format, &share, take)?;
         }
         if converted.rows_written == 0 {
@@ -282,7 +304,7 @@ fn make_unique(
     item: &mut Item,
     at: &At<'_>,
     ids: &mut HashSet<[u8; 16]>,
-    converted: &mut Converted,
+    lost: &mut BTreeSet<String>,
 ) {
     let Item::Comparison(comparison) = item else {
         return;
@@ -295,7 +317,7 @@ fn make_unique(
     if is_new(&comparison.id) {
         return;
     }
-    converted.lose("id");
+    lost.insert("id".to_owned());
     comparison.id = format!("{}-row-{}", comparison.id, at.index);
     while !is_new(&comparison.id) {
         comparison.id.push('-');

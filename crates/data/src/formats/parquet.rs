@@ -57,21 +57,26 @@ pub(super) fn each(
     share: &Cell<f64>,
     take: Take<'_>,
 ) -> Result<(), DataError> {
-    let n_rows = guarded(path, || {
-        let reader = open(path)?;
-        let n_promised = reader.metadata().file_metadata().num_rows();
-        let columns = reader
-            .get_row_iter(None)
-            .map_err(|error| damaged(path, 0, &error))?;
-        let mut n_rows: u32 = 0;
-        for (i, columns) in columns.enumerate() {
-            let columns = columns.map_err(|error| damaged(path, i, &error))?;
-            n_rows += 1;
-            share.set(f64::from(n_rows) / n_promised.max(1) as f64);
-            take(i, object(&columns, wanted, embedded)?)?;
-        }
-        Ok(n_rows)
+    let reader = guarded(path, 0, || open(path))?;
+    let n_promised = reader.metadata().file_metadata().num_rows();
+    let mut columns = guarded(path, 0, || {
+        let columns = reader.get_row_iter(None);
+        columns.map_err(|error| damaged(path, 0, &error))
     })?;
+    let mut n_rows: u32 = 0;
+    for i in 0.. {
+        // Whoever takes the rows is outside the guard: what goes wrong there says nothing of the file.
+        let next = guarded(path, i, || {
+            let next = columns.next().transpose();
+            next.map_err(|error| damaged(path, i, &error))
+        })?;
+        let Some(next) = next else {
+            break;
+        };
+        n_rows += 1;
+        share.set(f64::from(n_rows) / n_promised.max(1) as f64);
+        take(i, object(path, i, &next, wanted, embedded)?)?;
+    }
     if n_rows == 0 {
         return Err(empty(path, Place::File, "", format));
     }
@@ -83,7 +88,7 @@ pub(super) fn each(
 /// # Errors
 /// The file cannot be read, or is damaged.
 pub(crate) fn columns(path: &Path) -> Result<BTreeSet<String>, DataError> {
-    guarded(path, || {
+    guarded(path, 0, || {
         let reader = open(path)?;
         let schema = reader.metadata().file_metadata().schema();
         Ok(schema
@@ -95,9 +100,13 @@ pub(crate) fn columns(path: &Path) -> Result<BTreeSet<String>, DataError> {
 }
 
 /// A damaged file must end in an error whatever the decoder makes of it.
-fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, DataError>) -> Result<T, DataError> {
+fn guarded<T>(
+    path: &Path,
+    row: usize,
+    read: impl FnOnce() -> Result<T, DataError>,
+) -> Result<T, DataError> {
     catch_unwind(AssertUnwindSafe(read))
-        .unwrap_or_else(|_| Err(damaged(path, 0, &"the decoder gave up")))
+        .unwrap_or_else(|_| Err(damaged(path, row, &"the decoder gave up")))
 }
 
 /// How a row is named in messages.
@@ -139,6 +148,8 @@ fn open(path: &Path) -> Result<SerializedFileReader<File>, DataError> {
 
 /// A row as the JSON that its line would have been; columns that are no part of the format are left out.
 fn object(
+    path: &Path,
+    row: usize,
     columns: &Columns,
     wanted: Option<&[&str]>,
     embedded: Embedded<'_>,
@@ -157,7 +168,10 @@ fn object(
                 json!(names.collect::<Result<Vec<_>, _>>()?)
             }
             ("image" | "images", field) => json!(image(field, embedded)?),
-            (_, field) => without_nulls(field.to_json_value()),
+            (_, field) => {
+                let value = guarded(path, row, || Ok(field.to_json_value()))?;
+                without_nulls(value)
+            }
         };
         object.insert(name.clone(), value);
     }

@@ -45,7 +45,9 @@ pub(super) fn conversation(i: usize, row: Row) -> Result<Conversation, Fault> {
     let mut turns = Vec::with_capacity(row.conversations.len());
     for (at, said) in row.conversations.into_iter().enumerate() {
         match said.from.as_str() {
-            "system" if at == 0 && system.is_none() => system = Some(said.value),
+            "system" if at == 0 && system.is_none() => {
+                system = Some(said.value).filter(|text| !text.is_empty());
+            }
             "human" | "user" => {
                 let before = system.take().map(|text| text + "\n\n");
                 turns.push(Turn::human(before.unwrap_or_default() + &said.value));

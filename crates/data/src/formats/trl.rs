@@ -10,7 +10,6 @@
 //! `prepare_multimodal_messages` of TRL: messages whose content is plain text say nowhere where the images go, and they
 //! go before the first of a user; otherwise there must be as many places as images.
 
-pub(super) mod conversational;
 mod message;
 pub mod messages;
 mod row;
@@ -24,7 +23,6 @@ use serde_json::Value;
 
 use self::message::{Message, Names, Text};
 pub use self::row::row;
-pub(super) use self::written::message as written_message;
 use super::hub::Set;
 use super::images::Embedded;
 use super::preference_log::context_fault;

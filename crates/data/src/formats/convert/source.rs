@@ -1,5 +1,6 @@
 //! The formats that rows are converted from.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
@@ -8,14 +9,14 @@ use serde_json::Value;
 use super::Converted;
 use super::unread::Known;
 use crate::comparison::Comparison;
-use crate::conversation::Conversation;
+use crate::conversation::{Conversation, IMAGE_PLACEHOLDER, Speaker, Turn};
 use crate::error::{DataError, Place, Spot};
 use crate::formats::candidates::{self, Candidate};
 use crate::formats::table::Fault;
 use crate::formats::text::{self, Format};
-use crate::formats::trl::{self, conversational};
+use crate::formats::trl::{self, messages};
 use crate::formats::{llava, povid, preference, preference_log, sharegpt, vlfeedback};
-use crate::preference::Preference;
+use crate::preference::{Preference, placeholder_fault};
 
 /// What the rows of a format are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,11 +123,16 @@ impl SourceFormat {
         }
     }
 
+    /// Whether a row has several answers, any two of which may be a pair.
+    pub(super) fn has_pairs(self) -> bool {
+        self == Self::Vlfeedback
+    }
+
     pub(super) fn format(self) -> &'static Format {
         match self {
             Self::Llava => &llava::FORMAT,
             Self::Sharegpt => &sharegpt::FORMAT,
-            Self::Messages => &conversational::FORMAT,
+            Self::Messages => &messages::FORMAT,
             Self::Preference => &preference::FORMAT,
             Self::PreferenceLog => &preference_log::FORMAT,
             Self::Trl => &trl::FORMAT,
@@ -146,7 +152,7 @@ impl SourceFormat {
         let (fields, texts): (&[&str], &[&str]) = match self {
             Self::Llava => (&[], &[]),
             Self::Sharegpt => (&["system"], &[]),
-            Self::Messages => (&[], &["messages"]),
+            Self::Messages => (&["image_path"], &["messages", "prompt", "completion"]),
             Self::Preference => (
                 &[
                     "conversations[][].from",
@@ -194,7 +200,6 @@ impl SourceFormat {
                 &[
                     "img_path",
                     "prompt",
-                    "models",
                     "completions",
                     "completions.model",
                     "completions.response",
@@ -214,11 +219,13 @@ impl SourceFormat {
         Known::new(&[&["id"][..], &IMAGES[..], turns, fields].concat(), texts)
     }
 
-    /// What a row says. What is read and cannot be carried over in any format is counted.
+    /// What a row says. What is read and cannot be carried over in any format is noted among `lost`, and pairs that are none are
+    /// counted.
     pub(super) fn items(
         self,
         at: &At<'_>,
         row: Value,
+        lost: &mut BTreeSet<String>,
         converted: &mut Converted,
     ) -> Result<Vec<Item>, DataError> {
         let format = self.format();
@@ -234,7 +241,7 @@ impl SourceFormat {
             }
             Self::Messages => {
                 let row = parsed(at, format, row)?;
-                conversational::conversation(at.index, row).map(Item::Conversation)
+                messages::conversation(at.index, row).map(Item::Conversation)
             }
             Self::Preference => {
                 let row: preference::Row = parsed(at, format, row)?;
@@ -243,23 +250,18 @@ impl SourceFormat {
             Self::PreferenceLog => {
                 let row: Preference = parsed(at, format, row)?;
                 if row.record.is_some() {
-                    converted.lose("record");
+                    lost.insert("record".to_owned());
                 }
                 let fault = preference_log::row_fault(&row);
                 fault.map_or(Ok(compared(row.into())), Err)
             }
             Self::Trl => {
-                // The path only stands in for images that are named nowhere else.
-                let has = |field: &str| row.get(field).is_some_and(|value| !value.is_null());
-                if has("image_path") && (has("image") || has("images")) {
-                    converted.lose("image_path");
-                }
                 let row = parsed(at, format, row)?;
                 trl::comparison(at.index, row).map(compared)
             }
             Self::Candidates => {
                 let row: Candidate = parsed(at, format, row)?;
-                converted.lose("sampling");
+                lost.insert("sampling".to_owned());
                 let fault = candidates::row_fault(&row);
                 fault.map_or(Ok(compared(row.into())), Err)
             }
@@ -268,15 +270,47 @@ impl SourceFormat {
                 let row = parsed(at, format, row)?;
                 let made = vlfeedback::comparisons(row);
                 let (rows, left_out) = made.map_err(|fault| refusal(at, format, fault))?;
-                for (reason, n) in left_out {
-                    *converted.left_out.entry(reason).or_default() += n;
+                // Any two answers are a pair or are left out.
+                if rows.is_empty() && left_out.is_empty() {
+                    converted.leave_out("fewer than two answers");
                 }
-                converted.lose("completions[].annotations");
+                for (reason, n) in left_out {
+                    converted.leave_out_pairs(reason, n);
+                }
+                lost.insert("completions[].annotations".to_owned());
                 return Ok(rows.into_iter().map(compared).collect());
             }
         };
+        let made = made.and_then(|item| self.place_fault(&item).map_or(Ok(item), Err));
         made.map(|item| vec![item])
             .map_err(|fault| refusal(at, format, fault))
+    }
+
+    /// What is wrong with the places of an item's images: other formats name each place, and have none in an answer.
+    fn place_fault(self, item: &Item) -> Option<Fault> {
+        let (turns, fault) = match item {
+            Item::Conversation(row) => {
+                let fault = placeholder_fault(&row.turns, row.image.as_deref(), []);
+                (&row.turns, fault)
+            }
+            Item::Comparison(row) => {
+                let outputs = row.outputs.each_ref().map(String::as_str);
+                let fault = placeholder_fault(&row.turns, row.image.as_deref(), outputs);
+                (&row.turns, fault)
+            }
+        };
+        let in_answer =
+            |turn: &Turn| turn.from == Speaker::Gpt && turn.value.contains(IMAGE_PLACEHOLDER);
+        let Some(at) = turns.iter().position(in_answer) else {
+            return fault;
+        };
+        let field = match self {
+            Self::Trl => "prompt".to_owned(),
+            _ => format!("conversations[{at}].value"),
+        };
+        let found =
+            format!("found {IMAGE_PLACEHOLDER} in an answer, expected it in questions alone");
+        Some((field, found))
     }
 }
 

@@ -1,14 +1,15 @@
 //! The formats that rows are converted into.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
-use super::Converted;
 use super::source::{Holds, Item};
 use crate::comparison::Comparison;
 use crate::conversation::IMAGE_PLACEHOLDER;
 use crate::formats::parquet::write::Node;
 use crate::formats::rows::row_value;
-use crate::formats::trl::{self, conversational};
+use crate::formats::trl::{self, messages};
 use crate::formats::{preference, sharegpt};
 use crate::preference::Verdict;
 use crate::shown;
@@ -114,34 +115,37 @@ impl TargetFormat {
         }
     }
 
-    /// The row of an item, and what it cannot hold is counted; none where it cannot hold the item.
-    pub(super) fn row(self, item: Item, converted: &mut Converted) -> Option<Value> {
-        match item {
-            Item::Conversation(row) => Some(match self {
-                Self::Sharegpt => sharegpt::row(&row),
-                Self::Messages => conversational::row(&row),
-                _ => row_value(&row),
-            }),
-            Item::Comparison(row) => self.compared(*row, converted),
-        }
-    }
-
-    fn compared(self, row: Comparison, converted: &mut Converted) -> Option<Value> {
-        if self != Self::Preference && row.preferred().is_none() {
-            converted.leave_out("nobody said which answer is better");
+    /// Why it cannot hold an item; none where it can.
+    pub(super) fn refusal(self, item: &Item) -> Option<&'static str> {
+        let Item::Comparison(row) = item else {
             return None;
+        };
+        if self != Self::Preference && row.preferred().is_none() {
+            return Some("nobody said which answer is better");
         }
         let is_single = matches!(self, Self::TrlStandard | Self::RlhfV | Self::RlaifV);
         if is_single && row.turns.len() > 1 {
-            converted.leave_out("several turns");
-            return None;
+            return Some("several turns");
         }
         let image = row.image.as_deref();
-        if matches!(self, Self::RlhfV | Self::RlaifV) && shown::count(image) > 1 {
-            converted.leave_out("several images");
-            return None;
+        let shows_one = matches!(self, Self::RlhfV | Self::RlaifV);
+        (shows_one && shown::count(image) > 1).then_some("several images")
+    }
+
+    /// The row of an item, and what it cannot hold is noted among `lost`; none where it refuses the item.
+    pub(super) fn row(self, item: Item, lost: &mut BTreeSet<String>) -> Option<Value> {
+        match item {
+            Item::Conversation(row) => Some(match self {
+                Self::Sharegpt => sharegpt::row(&row),
+                Self::Messages => messages::row(&row),
+                _ => row_value(&row),
+            }),
+            Item::Comparison(row) => self.compared(*row, lost),
         }
-        self.count(&row, converted);
+    }
+
+    fn compared(self, row: Comparison, lost: &mut BTreeSet<String>) -> Option<Value> {
+        self.note(&row, lost);
         match self {
             Self::Preference => Some(row_value(&preference::Row::new(row))),
             Self::PreferenceLog => row.into_preference().map(|row| row_value(&row)),
@@ -153,13 +157,13 @@ impl TargetFormat {
         }
     }
 
-    /// Counts what the row of a comparison cannot hold.
-    fn count(self, row: &Comparison, converted: &mut Converted) {
+    /// Notes what the row of a comparison cannot hold.
+    fn note(self, row: &Comparison, lost: &mut BTreeSet<String>) {
         let is_log = self == Self::PreferenceLog;
         let is_public = self == Self::Preference;
         let mut lose = |is_lost: bool, field: &str| {
             if is_lost {
-                converted.lose(field);
+                lost.insert(field.to_owned());
             }
         };
         lose(row.group.is_some(), "group");

@@ -140,8 +140,8 @@ fn what_the_system_says_comes_before_the_first_question() {
             {"role": "assistant", "content": "Hello."},
         ]}),
         json!({"messages": [
-            {"role": "user", "content": "Hi"}, {"role": "system", "content": "Be brief."},
-            {"role": "user", "content": "Hi"},
+            {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."},
+            {"role": "system", "content": "Be brief."},
         ]}),
     ];
     folder.write("good", rows[0].to_string());
@@ -154,8 +154,31 @@ fn what_the_system_says_comes_before_the_first_question() {
     );
     folder.write("bad", format!("{}\n{}\n", rows[0], rows[1]));
     let message = folder.refusal("bad", From::Messages, "bad.jsonl", To::Llava);
-    let expected = "line 2, field `messages[1].role`: found a system message";
+    let expected = "line 2, field `messages`: found a system message with no user's after it";
     assert!(message.contains(expected), "{message}");
+}
+
+#[test]
+fn a_system_that_says_nothing_adds_nothing() {
+    let folder = Folder::new();
+    let messages = json!({"messages": [
+        {"role": "system", "content": ""}, {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Hello."},
+    ]});
+    let sharegpt = json!({"conversations": [
+        {"from": "system", "value": ""}, {"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello."},
+    ]});
+    for (row, from) in [(messages, From::Messages), (sharegpt, From::Sharegpt)] {
+        folder.write("in", row.to_string());
+        folder.convert("in", from, "out.jsonl", To::Llava);
+        assert_eq!(
+            folder.rows("out.jsonl"),
+            [json!({"id": "row-0", "conversations": [
+                {"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello."},
+            ]})],
+            "{from:?}"
+        );
+    }
 }
 
 const PREFERENCES: &str = r#"[
@@ -248,8 +271,9 @@ fn ratings_become_comparisons_of_answers_that_differ() {
         lost,
         [
             "field completions[].annotations of 1 rows",
-            "3 rows: a rating that is no number",
-            "1 rows: equal ratings",
+            "field models of 1 rows",
+            "3 pairs: a rating that is no number",
+            "1 pairs: equal ratings",
         ]
     );
     // Worth 3.5, 4.5 and 3.5: the second is better than the first and the third, which are equal.
@@ -357,14 +381,14 @@ fn what_cannot_be_converted_is_refused_with_what_to_do() {
             From::Messages,
             "a.json",
             To::Llava,
-            "damaged: line 2, field `messages`: missing field",
+            "damaged: line 2, field `messages`: missing, and so are `prompt` and `completion`",
         ),
         (
             "chats",
             From::Messages,
             "a.json",
             To::Llava,
-            "row 0, field `messages`: missing field",
+            "row 0, field `messages`: missing, and so are `prompt` and `completion`",
         ),
         (
             "open",

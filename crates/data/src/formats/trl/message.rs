@@ -242,6 +242,7 @@ pub(super) fn turns(messages: &[Message]) -> Result<Vec<Turn>, Fault> {
     for message in messages {
         let text = message.content.text()?;
         match message.role.as_str() {
+            "system" if text.is_empty() => {}
             "system" => before += &(text + "\n\n"),
             "assistant" if !before.is_empty() => return refuse("prompt", NO_PLACE),
             "user" => turns.push(Turn::human(std::mem::take(&mut before) + &text)),

@@ -1,4 +1,5 @@
-//! TRL's conversations: `messages` with a role and a content, or `prompt` and `completion`; JSON lines or a JSON list.
+//! TRL's conversations: `messages` with a role and a content, or `prompt` and `completion`; JSON lines or a JSON list, and parquet
+//! where they are converted.
 //!
 //! A content is a text or a list of parts, as OpenAI's clients, Qwen's and TRL write them. Texts, parts and images are read as in
 //! the preferences, so that what is fine-tuned on is what comparisons are read as.
@@ -6,9 +7,10 @@
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::message::{self, Message, Names, Text};
-use super::{Id, image_names, refuse};
+use super::{Id, image_names, refuse, written};
 use crate::conversation::{Conversation, IMAGE_PLACEHOLDER, Speaker};
 use crate::error::DataError;
 use crate::formats::hub::Set;
@@ -16,8 +18,9 @@ use crate::formats::llava;
 use crate::formats::table::Fault;
 use crate::formats::text::{self, Format};
 use crate::preference::placeholder_fault;
+use crate::shown;
 
-const FORMAT: Format = Format {
+pub(in crate::formats) const FORMAT: Format = Format {
     name: "TRL conversations",
     expected: "JSON rows with messages",
 };
@@ -30,7 +33,7 @@ const SET: Set<Row, Conversation> = Set {
 
 /// A row as the files have it.
 #[derive(Deserialize)]
-struct Row {
+pub(in crate::formats) struct Row {
     #[serde(default)]
     id: Option<Id>,
     #[serde(default)]
@@ -48,7 +51,7 @@ struct Row {
 }
 
 /// The conversation that row `i` says; without an `id` it is called `row-17` at index 17.
-fn conversation(i: usize, row: Row) -> Result<Conversation, Fault> {
+pub(in crate::formats) fn conversation(i: usize, row: Row) -> Result<Conversation, Fault> {
     let mut messages = match (row.messages, row.prompt, row.completion) {
         (Some(messages), ..) => messages,
         (None, Some(prompt), Some(completion)) => {
@@ -87,6 +90,16 @@ fn in_messages((field, found): Fault) -> Fault {
     (field, found)
 }
 
+/// A conversation as such a row.
+pub(in crate::formats) fn row(conversation: &Conversation) -> Value {
+    let messages: Vec<Value> = conversation.turns.iter().map(written::message).collect();
+    let mut row = json!({"id": conversation.id, "messages": messages});
+    if let Some(image) = &conversation.image {
+        row["images"] = shown::names(image).collect();
+    }
+    row
+}
+
 /// Parses the text of a file: JSON lines, or one JSON list.
 ///
 /// # Errors
@@ -105,8 +118,6 @@ pub fn read(path: &Path) -> Result<Vec<Conversation>, DataError> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
     use super::*;
     use crate::conversation::Turn;
 

@@ -1,6 +1,7 @@
 //! Pictures inside parquet files.
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use parquet::file::metadata::RowGroupMetaData;
@@ -165,4 +166,25 @@ fn rows_of_several_groups_are_all_there() {
         assert_eq!((&row.id, row.image.as_deref()), (&i.to_string(), image));
         assert_eq!(row.outputs[0], format!("A {i}."));
     }
+}
+
+#[test]
+fn what_goes_wrong_with_a_picture_is_not_blamed_on_the_file() {
+    let folder = Folder::new();
+    folder.write("a.png", b"\x89PNG one");
+    let row = json!({"id": "1", "prompt": "What?", "chosen": "A cup.", "rejected": "A dog.", "images": ["a.png"]});
+    folder.write("in", row.to_string());
+    let images = folder.at("");
+    let options = Options {
+        images: Some(&images),
+        embed: true,
+        strict: true,
+    };
+    folder
+        .with("in", From::Trl, "a.parquet", To::Trl, options)
+        .unwrap();
+    let path = folder.at("a.parquet");
+    let read = || trl::read(&path, &mut |_| panic!("not of the decoder"));
+    let said = catch_unwind(AssertUnwindSafe(read)).unwrap_err();
+    assert_eq!(said.downcast_ref::<&str>(), Some(&"not of the decoder"));
 }

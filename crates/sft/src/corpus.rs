@@ -345,3 +345,75 @@ impl<'a> Batches<'a> {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use candor_data::Turn;
+    use candor_data::mixture::Share;
+    use candor_model::Bundle;
+    use candor_model::sample::IGNORE;
+    use candor_testing::model::TinyModel;
+    use serde_json::json;
+
+    use super::*;
+
+    /// A conversation with two answers, tokenised.
+    fn sample(bundle: &Bundle, train_on: TrainOn) -> Result<Sample, ModelError> {
+        let source = SourceRecipe {
+            name: "talk".to_owned(),
+            share: Share::All,
+            train_on,
+            files: Files::Flickr30k(PathBuf::new()),
+        };
+        let row = Conversation {
+            id: "0".to_owned(),
+            image: None,
+            turns: vec![
+                Turn::human("Is it red?"),
+                Turn::gpt("It is."),
+                Turn::human("Is it blue?"),
+                Turn::gpt("No."),
+            ],
+        };
+        source.sample(&row, bundle.rules(200, Path::new("")))
+    }
+
+    #[test]
+    fn of_the_last_turn_alone_the_answers_before_it_have_no_labels() {
+        let bundle = TinyModel::knowing("Is it red? It is. Is it blue? No.").bundle();
+        let of = |train_on| sample(&bundle, train_on).unwrap();
+        let (every, last) = (of(TrainOn::EveryTurn), of(TrainOn::LastTurn));
+        let learned = |sample: &Sample| -> Vec<String> {
+            let runs = (sample.labels).chunk_by(|a, b| (*a == IGNORE) == (*b == IGNORE));
+            let learned = runs.filter(|run| run[0] != IGNORE);
+            let texts = learned.map(|run| bundle.tokenizer.decode(run).unwrap());
+            texts.map(|text| text.trim().to_owned()).collect()
+        };
+        assert_eq!(learned(&every), ["It is.", "No."]);
+        assert_eq!(learned(&last), ["No."]);
+        // The same is read, and of the last answer the same is learned, its end included.
+        assert_eq!(last.ids, every.ids);
+        let from = last.labels.iter().position(|&label| label != IGNORE);
+        assert_eq!(last.labels[from.unwrap()..], every.labels[from.unwrap()..]);
+        assert_eq!(last.labels.last(), Some(&bundle.tokenizer.eos));
+    }
+
+    #[test]
+    fn a_template_that_marks_other_parts_than_the_answers_is_refused() {
+        let mut bundle = TinyModel::knowing("Is it red? It is. Is it blue? No.").bundle();
+        // It marks the last answer alone.
+        let jinja = "{% for m in messages %}{% if m.role == 'user' %}Q: {{ m.content }} {% elif loop.last %}\
+            A: {% generation %}{{ m.content }}{% endgeneration %}{% else %}A: {{ m.content }} {% endif %}{% endfor %}";
+        let template = json!({
+            "kind": "jinja", "template": jinja, "special_tokens": {"eos_token": "</s>"}, "add_bos": false,
+        });
+        bundle.template = serde_json::from_value(template).unwrap();
+        assert!(sample(&bundle, TrainOn::EveryTurn).is_ok());
+        let message = sample(&bundle, TrainOn::LastTurn).unwrap_err().to_string();
+        for part in ["marks 1 parts of a text with 2 answers", "\"every_turn\""] {
+            assert!(message.contains(part), "{message}\nlacks {part}");
+        }
+    }
+}

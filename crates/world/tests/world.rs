@@ -9,8 +9,8 @@ use candor_world::evaluation::pope::{self, PopeSplit};
 use candor_world::judge::{Fact, Standing, Subject, judge};
 use candor_world::text::{answer, caption, choice, describe, vqa};
 use candor_world::{
-    Cover, Edge, Kind, Question, Scene, Split, Statistics, Theme, World, WorldConfig, prompts,
-    render, sft,
+    Colour, Cover, Edge, Kind, Question, Scene, Split, Statistics, Theme, World, WorldConfig,
+    prompts, render, sft,
 };
 use serde_json::json;
 
@@ -332,6 +332,14 @@ fn told_besides<'a>(told: &'a str, said: &str) -> Vec<&'a str> {
     besides
 }
 
+/// The word before the last `word` of a text.
+fn word_before<'t>(text: &'t str, word: &str) -> &'t str {
+    let bare = text.split_whitespace();
+    let bare: Vec<&str> = bare.map(|word| word.trim_end_matches(['.', ','])).collect();
+    let at = bare.iter().rposition(|found| *found == word).expect(text);
+    bare[at - 1]
+}
+
 #[test]
 fn a_reading_tells_what_of_it_the_facts_do_not_have() {
     let world = World::generate(&WorldConfig {
@@ -344,7 +352,7 @@ fn a_reading_tells_what_of_it_the_facts_do_not_have() {
     })
     .unwrap();
     let scenes = world.split(Split::Train);
-    let (mut n_false, mut n_asked, mut n_denied, mut n_slipped) = (0, 0, 0, 0);
+    let (mut n_false, mut n_asked, mut n_denied, mut n_slipped, mut n_placed) = (0, 0, 0, 0, 0);
     for (scene, row) in scenes.iter().zip(&sft::readings(world.config(), scenes)) {
         let texts: Vec<&str> = row.turns.iter().map(|turn| turn.value.as_str()).collect();
         let [asked, said, facts, told] = texts[..] else {
@@ -369,8 +377,29 @@ fn a_reading_tells_what_of_it_the_facts_do_not_have() {
         // An answer about one thing is right if all that it says is, its number, colour and place too.
         n_asked += 1;
         assert_eq!(verdicts.len(), 1, "{told}");
-        let answer = judge(scene, &Question::parse(asked), said);
+        let question = Question::parse(asked);
+        let answer = judge(scene, &question, said);
         assert_eq!(answer.n_false() == 0, n_no == 0, "{told}");
+        // The verdict stands right after the colour where that is asked for, and else after the noun.
+        let is_denial = said.contains("here is no ");
+        let of_colour = matches!(question, Question::Colour(_) | Question::Coloured(_));
+        let before = word_before(told, verdicts[0]);
+        let colours = Colour::ALL.map(Colour::name);
+        if of_colour && !is_denial {
+            assert!(colours.contains(&before), "{told}");
+        } else {
+            let is_noun = |kind: &Kind| kind.name() == before || kind.plural() == before;
+            assert!(Kind::ALL.iter().any(is_noun), "{told}");
+        }
+        // Of several no one place is said, and that of one is its own.
+        if let Question::Place(kind) = question {
+            assert!(scene.count(kind) < 2 && !said.contains(" are "), "{said}");
+            let place = answer::place_of(scene, kind).filter(|_| !is_denial);
+            if let Some(place) = place {
+                assert_eq!(said, format!("The {kind} is {}.", place.phrase()));
+                n_placed += 1;
+            }
+        }
         let there = |claim: &&candor_world::judge::Claim| {
             matches!(claim.fact, Fact::There(Subject::Kind(_), _))
         };
@@ -384,6 +413,7 @@ fn a_reading_tells_what_of_it_the_facts_do_not_have() {
     assert!((79..=173).contains(&n_denied), "{n_denied}");
     // Half are there, 0.7 of them are not denied, 0.8 of these are not asked for their place, and 0.3 are slips.
     assert!((12..=60).contains(&n_slipped), "{n_slipped}");
+    assert!(n_placed > 0);
 }
 
 #[test]

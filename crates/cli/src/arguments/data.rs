@@ -49,7 +49,7 @@ pub enum DataCommand {
                       candor data check sets/rlhf-v/RLHF-V-Dataset.parquet\n\n\
                       What is fetched, its licence and its checksums are shown first; without --yes it asks. HF_TOKEN holds \
                       the token of an account, HF_HUB_CACHE or HF_HOME says where files are kept, HF_ENDPOINT names another \
-                      server. The exit code is 2 where nothing was fetched, as for sets that the hub does not have."
+                      server. The exit code is 2 where not all was fetched, as for sets that the hub does not have."
     )]
     Get(GetArguments),
 }
@@ -63,7 +63,7 @@ pub struct GetArguments {
     /// List the sets, each with where it is, its licence and what it is.
     #[arg(long)]
     pub list: bool,
-    /// Folder that gets the files as well; the cache alone has them if absent.
+    /// Folder that gets a copy of each file; the cache alone has them if absent.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Fetch without asking.

@@ -1,7 +1,7 @@
 //! Hugging Face's hub: one client for models and sets, whose files arrive whole or not at all.
 
 use std::path::{Path, PathBuf};
-use std::{env, fs};
+use std::{env, fs, io, iter};
 
 use anyhow::{Context as _, bail, ensure};
 use candor_data::sha256;
@@ -93,6 +93,7 @@ impl Listed {
 pub struct Client {
     kind: Kind,
     folder: PathBuf,
+    revision: String,
     cached: CacheRepo,
     repository: ApiRepo,
 }
@@ -120,6 +121,7 @@ impl Client {
             kind,
             cached: Cache::new(folder.clone()).repo(repository.clone()),
             folder,
+            revision: named.revision.clone(),
             repository: builder.build()?.repo(repository),
         })
     }
@@ -129,9 +131,64 @@ impl Client {
         &self.folder
     }
 
-    /// Whether the cache has a file.
-    pub fn has(&self, file: &str) -> bool {
-        self.cached.get(file).is_some()
+    /// Whether the cache has a file, whichever tool put it there.
+    pub fn has(&self, file: &Listed) -> bool {
+        self.kept(&file.name).is_some() || self.blob(file).is_some()
+    }
+
+    /// Where the cache has a file of the revision. Of a commit Hugging Face's own tools write a snapshot and no reference.
+    fn kept(&self, file: &str) -> Option<PathBuf> {
+        let of_commit = || {
+            let path = self.cached.pointer_path(&self.revision).join(file);
+            path.is_file().then_some(path)
+        };
+        self.cached.get(file).or_else(of_commit)
+    }
+
+    /// What the cache has of a large file's content, under whatever revision and name.
+    fn blob(&self, file: &Listed) -> Option<PathBuf> {
+        let promised = file.sha256()?;
+        let is_sha256 = promised.len() == 64 && promised.bytes().all(|b| b.is_ascii_hexdigit());
+        let path = is_sha256.then(|| self.cached.blob_path(promised))?;
+        path.is_file().then_some(path)
+    }
+
+    /// Gives a file of this client's commit its name where the cache has the content alone, of another revision.
+    ///
+    /// # Errors
+    /// The cache cannot be written to.
+    pub fn link(&self, file: &Listed) -> anyhow::Result<()> {
+        let blob = self.blob(file);
+        let Some(blob) = blob.filter(|_| self.kept(&file.name).is_none()) else {
+            return Ok(());
+        };
+        let path = self.cached.pointer_path(&self.revision).join(&file.name);
+        let linked = || {
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            if path.is_symlink() {
+                // It leads nowhere, or the file would have been found.
+                fs::remove_file(&path)?;
+            }
+            symlink(&blob, Path::new(&file.name), &path)
+        };
+        linked().with_context(|| format!("cannot make {}", path.display()))
+    }
+
+    /// Writes down which commit the revision is, where Hugging Face's tools look for it.
+    ///
+    /// # Errors
+    /// The cache cannot be written to.
+    pub fn refer(&self, commit: &str) -> anyhow::Result<()> {
+        if self.revision == commit {
+            return Ok(());
+        }
+        let at = || {
+            let folder = self.folder.display();
+            format!("cannot write to {folder} which commit {} is", self.revision)
+        };
+        self.cached.create_ref(commit).with_context(at)
     }
 
     /// Asks for the list of files; `name` is what messages call the repository.
@@ -167,10 +224,13 @@ impl Client {
     /// # Errors
     /// The server refuses, or the file arrived damaged and was removed.
     pub fn fetch(&self, file: &str) -> anyhow::Result<PathBuf> {
-        let path = self
-            .repository
-            .get(file)
-            .map_err(|error| self.explain(&error, file))?;
+        let path = match self.kept(file) {
+            Some(path) => path,
+            None => self
+                .repository
+                .get(file)
+                .map_err(|error| self.explain(&error, file))?,
+        };
         // Large files are named after their SHA-256, small ones after git's hash, which has 40 digits.
         let blob = fs::canonicalize(&path)?;
         let Some(promised) = blob
@@ -185,7 +245,8 @@ impl Client {
             fs::remove_file(&path)?;
             fs::remove_file(&blob)?;
             bail!(
-                "it arrived damaged (SHA-256 {found} instead of {promised}) and was removed; download it again"
+                "it arrived damaged (SHA-256 {found} instead of {promised}) and {} was removed; download it again",
+                blob.display()
             );
         }
         Ok(path)
@@ -213,6 +274,21 @@ impl Client {
         };
         anyhow::anyhow!("{name} cannot be downloaded: {message}; {remedy}")
     }
+}
+
+/// Links a file of a snapshot, `name` in it, to its content, by a path that holds wherever the cache is moved to.
+#[cfg(unix)]
+fn symlink(blob: &Path, name: &Path, path: &Path) -> io::Result<()> {
+    // Out of the folders of the name, of the commit and of `snapshots`.
+    let up: PathBuf = iter::repeat_n("..", name.components().count() + 1).collect();
+    let blob = blob.file_name().unwrap_or_default();
+    std::os::unix::fs::symlink(up.join("blobs").join(blob), path)
+}
+
+/// Where links are for few, the content is copied.
+#[cfg(not(unix))]
+fn symlink(blob: &Path, _name: &Path, path: &Path) -> io::Result<()> {
+    fs::copy(blob, path).map(drop)
 }
 
 /// Whether the network is not to be asked.

@@ -80,12 +80,51 @@ fn what_is_to_be_fetched_is_shown_and_comes_of_that_commit() {
         "abc"
     );
 
-    fs::remove_file(out.join(FILE)).unwrap();
+    // What is in the folder is the user's own: the cache does not change with it, and it is looked at before anything is fetched.
     fs::write(out.join(FILE), "mine").unwrap();
-    let (code, _, errors) = get(&hub, &cache, &into);
+    assert_eq!(
+        fs::read_to_string(Path::new(said.trim()).join(FILE)).unwrap(),
+        "abc"
+    );
+    hub.asked().clear();
+    let (code, _, errors) = get(&hub, &dir.path().join("empty"), &into);
     assert_eq!(code, Some(2));
     assert!(errors.contains("says something else"), "{errors}");
     assert_eq!(fs::read_to_string(out.join(FILE)).unwrap(), "mine");
+    assert_eq!(*hub.asked(), [list_path()]);
+}
+
+/// The cache as the `huggingface_hub` of Python leaves it: references of branches alone, contents named by their SHA-256.
+#[cfg(unix)]
+#[test]
+fn what_other_tools_have_fetched_is_not_fetched_again() {
+    let hub = Hub::serve(vec![list(3), file("abc")]);
+    for commit in ["c0ffee", "01d"] {
+        let dir = tempfile::tempdir().unwrap();
+        let kept = dir
+            .path()
+            .join("datasets--zhiqings--LLaVA-Human-Preference-10K");
+        let snapshot = kept.join("snapshots").join(commit);
+        for folder in [&kept.join("refs"), &kept.join("blobs"), &snapshot] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        fs::write(kept.join("refs/main"), commit).unwrap();
+        fs::write(kept.join("blobs").join(ABC), "abc").unwrap();
+        let content = Path::new("../../blobs").join(ABC);
+        std::os::unix::fs::symlink(&content, snapshot.join(FILE)).unwrap();
+
+        hub.asked().clear();
+        let (code, said, errors) = get(&hub, dir.path(), &["--yes"]);
+        assert_eq!(code, Some(0), "{errors}");
+        assert_eq!(*hub.asked(), [list_path()], "{commit}");
+        let folder = kept.join("snapshots/c0ffee");
+        assert_eq!(said.trim(), folder.to_str().unwrap());
+        assert_eq!(fs::read_link(folder.join(FILE)).unwrap(), content);
+        assert_eq!(fs::read_to_string(folder.join(FILE)).unwrap(), "abc");
+        // Where those tools look for the newest revision.
+        let main = fs::read_to_string(kept.join("refs/main")).unwrap();
+        assert_eq!(main, "c0ffee");
+    }
 }
 
 #[test]

@@ -67,7 +67,13 @@ impl SourceRecipe {
 
     /// As [`SourceRecipe::read_all`], of conversations that are trained on.
     pub fn read_trained(recipe: &mut Reader, key: &str, root: &Path) -> Vec<Self> {
-        Self::read(recipe, key, root, read_train_on)
+        Self::read(recipe, key, root, |recipe, element| {
+            read_train_on(
+                recipe,
+                element,
+                "Which answers of a conversation are learned: all of them, or the last one, before which the others are only read.",
+            )
+        })
     }
 
     fn read(
@@ -106,7 +112,11 @@ impl SourceRecipe {
             .map(|element| Self {
                 name: read_name(recipe, element),
                 share: Share::All,
-                train_on: read_train_on(recipe, element),
+                train_on: read_train_on(
+                    recipe,
+                    element,
+                    "Which answers of a conversation the held-out loss is over: all of them, or the last one alone.",
+                ),
                 files: read_files(recipe, element, root),
             })
             .collect()
@@ -148,7 +158,7 @@ fn read_share(recipe: &mut Reader, element: &str) -> Share {
     }
 }
 
-fn read_train_on(recipe: &mut Reader, element: &str) -> TrainOn {
+fn read_train_on(recipe: &mut Reader, element: &str, meaning: &'static str) -> TrainOn {
     recipe
         .one_of(
             &format!("{element}.train_on"),
@@ -156,9 +166,9 @@ fn read_train_on(recipe: &mut Reader, element: &str) -> TrainOn {
                 ("every_turn", TrainOn::EveryTurn),
                 ("last_turn", TrainOn::LastTurn),
             ],
-            "Which answers of a conversation are learned: all of them, or the last one, before which the others are only read.",
+            meaning,
         )
-        .or(TrainOn::EveryTurn, "every_turn")
+        .or(TrainOn::EveryTurn, "\"every_turn\"")
 }
 
 /// Where the rows of a source are.

@@ -11,11 +11,12 @@ use candor_data::conversation::{Conversation, Turn};
 use candor_data::random::Stream;
 use rand::RngExt as _;
 
+use super::answer::place_of;
 use super::verify::{SWAP, facts_block, statement};
 use super::{Mention, NUMBERS, caption, draw_plausible, vqa};
 use crate::config::{WorldConfig, draw};
 use crate::kind::Colour;
-use crate::place::Cell;
+use crate::place::{Cell, Place};
 use crate::question::{DESCRIBE, Question};
 use crate::scene::Scene;
 
@@ -73,25 +74,29 @@ fn row(
 ///
 /// Of what is there the sentence says the true number, colour and place, or a slip that the facts tell: practice whose answers
 /// are whatever comes to mind teaches that whatever comes to mind is right. The verdict stands after the last word that decides.
+/// Where something is is asked of one alone: several are in several places, and the sentence has room for one.
 fn exchange(
     config: &WorldConfig,
     scene: &Scene,
     rng: &mut Stream,
 ) -> Option<(String, String, String)> {
     let is_there = rng.random_bool(0.5);
-    let (mut claim, cell) = if is_there {
+    let (mut claim, place) = if is_there {
         let kind = vqa::present(scene, rng)?;
-        (Mention::of(scene, kind, rng)?, scene.first(kind)?.cell)
+        (Mention::of(scene, kind, rng)?, place_of(scene, kind))
     } else {
         let kind = draw_plausible(scene, &[], rng)?;
-        (
-            Mention::invent(kind, rng),
-            Cell::at(rng.random_range(0..16)),
-        )
+        let claim = Mention::invent(kind, rng);
+        let place = Cell::at(rng.random_range(0..16)).place();
+        let is_one = claim.count == 1;
+        (claim, is_one.then_some(place))
     };
-    (claim.size, claim.place) = (None, None);
+    (claim.size, claim.place) = (None, place);
     let denies = rng.random_bool(config.reading_denies);
-    let form = FORMS[rng.random_range(0..FORMS.len())];
+    let mut form = FORMS[rng.random_range(0..FORMS.len())];
+    if form == Form::Place && place.is_none() {
+        form = other(&FORMS, form, rng);
+    }
     // The facts seldom say a place, and a denial says neither number nor colour.
     let slips = is_there && !denies && form != Form::Place && rng.random_bool(SLIPS);
     if slips && form == Form::Count {
@@ -110,7 +115,7 @@ fn exchange(
     let (before, after) = match (denies, form) {
         (true, Form::Exists) => (format!("No, there is no {kind}"), ".".to_owned()),
         (true, _) => (format!("There is no {kind}"), " in the image.".to_owned()),
-        (false, form) => claimed(&claim, cell, form),
+        (false, form) => claimed(&claim, form),
     };
     let verdict = match is_there && !slips {
         right if right != denies => "yes",
@@ -145,7 +150,7 @@ const FORMS: [Form; 5] = [
 const SLIPS: f64 = 0.3;
 
 /// The sentence that claims this, up to the word that decides and from there.
-fn claimed(claim: &Mention, cell: Cell, form: Form) -> (String, String) {
+fn claimed(claim: &Mention, form: Form) -> (String, String) {
     let noun = claim.kind.noun(claim.count);
     let is = if claim.count == 1 { "is" } else { "are" };
     let colour = claim.colour;
@@ -158,8 +163,8 @@ fn claimed(claim: &Mention, cell: Cell, form: Form) -> (String, String) {
             (format!("There {is} {number} {noun}"), stop())
         }
         Form::Place => {
-            let place = cell.place();
-            (format!("The {noun}"), format!(" {is} {}.", place.phrase()))
+            let place = claim.place.map(Place::phrase).unwrap_or_default();
+            (format!("The {noun}"), format!(" {is} {place}."))
         }
         Form::Exists => (format!("Yes, there {is} {}", claim.phrase()), stop()),
     }

@@ -13,7 +13,7 @@ use candor_model::hub::Named;
 
 use super::sets::{PublicSet, fits};
 use crate::arguments::GetArguments;
-use crate::command::disk::free_bytes;
+use crate::command::disk::{are_on_one_disk, free_bytes};
 use crate::command::hub_client::{Client, Kind, Listed, Listing, is_offline};
 
 /// Runs the command.
@@ -50,7 +50,8 @@ pub fn run(arguments: &GetArguments) -> anyhow::Result<()> {
         named.repository,
         afterwards(set)
     );
-    let listing = Client::open(&named, Kind::Set)?.listing(&named.repository)?;
+    let of_revision = Client::open(&named, Kind::Set)?;
+    let listing = of_revision.listing(&named.repository)?;
     let files = chosen(set, &listing)?;
     // Only files of the commit that is shown are taken, from the cache as well.
     let commit = Named {
@@ -59,9 +60,14 @@ pub fn run(arguments: &GetArguments) -> anyhow::Result<()> {
     };
     let client = Client::open(&commit, Kind::Set)?;
     show(set, &named, &listing, &files, client.folder());
-    make_room(&client, &files)?;
+    let out = arguments.out.as_deref();
+    if let Some(out) = out {
+        look_at(out, &files)?;
+    }
+    make_room(&client, &files, out)?;
     agree(arguments.yes, name)?;
-    let folder = fetch(&client, &files, arguments.out.as_deref())?;
+    let folder = fetch(&client, &files, out)?;
+    of_revision.refer(&listing.sha)?;
     writeln!(io::stdout(), "{}", folder.display())?;
     eprintln!("{}", afterwards(set).trim_start());
     Ok(())
@@ -166,15 +172,52 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// Refuses what the disk has no room for.
-fn make_room(client: &Client, files: &[&Listed]) -> anyhow::Result<()> {
-    let needed = total(files.iter().filter(|file| !client.has(&file.name)));
-    if let Some(free) = free_bytes(client.folder()) {
+/// Refuses to go on where `out` has a file that is another than what is to be put there, as far as the list tells.
+fn look_at(out: &Path, files: &[&Listed]) -> anyhow::Result<()> {
+    for file in files {
+        let path = out.join(&file.name);
+        if !path.exists() {
+            continue;
+        }
+        let is_same = match (file.sha256(), file.size) {
+            (Some(promised), _) => sha256::of_file(&path)? == promised,
+            (None, Some(size)) => fs::metadata(&path)?.len() == size,
+            (None, None) => true,
+        };
+        ensure!(is_same, "{}", is_another(&path));
+    }
+    Ok(())
+}
+
+fn is_another(path: &Path) -> String {
+    format!(
+        "{} is there already and says something else; move it away, or name another folder in --out",
+        path.display()
+    )
+}
+
+/// Refuses what the disks have no room for: the cache's, and that of `out`, which gets copies.
+fn make_room(client: &Client, files: &[&Listed], out: Option<&Path>) -> anyhow::Result<()> {
+    let cache = client.folder();
+    let mut into_cache = total(files.iter().filter(|file| !client.has(file)));
+    if let Some(out) = out {
+        let into_out = total(files.iter().filter(|file| !out.join(&file.name).exists()));
+        if are_on_one_disk(cache, out) {
+            into_cache = into_cache.saturating_add(into_out);
+        } else {
+            room_for(into_out, out, "name another folder in --out")?;
+        }
+    }
+    room_for(into_cache, cache, "name another place in HF_HOME")
+}
+
+fn room_for(needed: u64, folder: &Path, otherwise: &str) -> anyhow::Result<()> {
+    if let Some(free) = free_bytes(folder) {
         ensure!(
             needed <= free,
-            "{} are to be fetched and {} has room for {}; make room, or name another place in HF_HOME",
+            "{} are to be written and {} has room for {}; make room, or {otherwise}",
             size(needed),
-            client.folder().display(),
+            folder.display(),
             size(free)
         );
     }
@@ -205,6 +248,7 @@ fn fetch(client: &Client, files: &[&Listed], out: Option<&Path>) -> anyhow::Resu
     for (n, file) in files.iter().enumerate() {
         let name = &file.name;
         eprintln!("{} of {}: {name}", n + 1, files.len());
+        client.link(file)?;
         let path = client.fetch(name).with_context(|| name.clone())?;
         check(file, &path)?;
         if let Some(out) = out {
@@ -222,13 +266,14 @@ fn fetch(client: &Client, files: &[&Listed], out: Option<&Path>) -> anyhow::Resu
 fn check(file: &Listed, path: &Path) -> anyhow::Result<()> {
     let name = &file.name;
     let found = fs::metadata(path)?.len();
+    let blob = fs::canonicalize(path)?;
+    let at = blob.display();
     if let Some(size) = file.size.filter(|&size| size != found) {
         bail!(
-            "{name} has {found} bytes and not {size} as the hub says; remove it and fetch it again"
+            "{name} has {found} bytes and not {size} as the hub says; remove {at} and fetch it again"
         );
     }
     if let Some(promised) = file.sha256() {
-        let blob = fs::canonicalize(path)?;
         let found = match blob.file_name().and_then(|name| name.to_str()) {
             // The client has compared what is named after its SHA-256 with its name.
             Some(name) if name.len() == 64 => name.to_owned(),
@@ -236,29 +281,22 @@ fn check(file: &Listed, path: &Path) -> anyhow::Result<()> {
         };
         ensure!(
             found == promised,
-            "{name} has the SHA-256 {found} and not {promised} as the hub says; remove it and fetch it again"
+            "{name} has the SHA-256 {found} and not {promised} as the hub says; remove {at} and fetch it again"
         );
     }
     Ok(())
 }
 
-/// Puts a file of the cache under another name: a second name of the same bytes, or a copy on another disk.
+/// Copies a file of the cache. A second name of the same bytes would let who edits it damage the cache of all tools.
 fn put(from: &Path, to: &Path) -> anyhow::Result<()> {
-    let from = fs::canonicalize(from)?;
     if to.exists() {
         ensure!(
-            sha256::of_file(to)? == sha256::of_file(&from)?,
-            "{} is there already and says something else; move it away, or name another folder in --out",
-            to.display()
+            sha256::of_file(to)? == sha256::of_file(from)?,
+            "{}",
+            is_another(to)
         );
         return Ok(());
     }
-    if let Some(folder) = to.parent() {
-        fs::create_dir_all(folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
-    }
-    if fs::hard_link(&from, to).is_err() {
-        atomic::write_with(to, |file| io::copy(&mut File::open(&from)?, file).map(drop))?;
-    }
+    atomic::write_with(to, |file| io::copy(&mut File::open(from)?, file).map(drop))?;
     Ok(())
 }

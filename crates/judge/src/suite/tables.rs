@@ -30,7 +30,7 @@ pub struct SuiteFound {
 pub struct Table {
     /// The benchmark.
     pub benchmark: Benchmark,
-    /// How many questions of each file the runs were asked at most, where not all were.
+    /// How many questions of each file the runs were asked at most, where that is less than the benchmark's custom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// The numbers.
@@ -90,7 +90,8 @@ impl SuiteFound {
         let table = |benchmark| {
             let of = |row: &&Published| row.benchmark == benchmark;
             let published: Vec<&Published> = all.iter().filter(of).collect();
-            table(benchmark, runs, &published, seed)
+            let custom = suite.customary(benchmark);
+            table(benchmark, custom, runs, &published, seed)
         };
         Ok(Self {
             suite,
@@ -100,7 +101,13 @@ impl SuiteFound {
     }
 }
 
-fn table(benchmark: Benchmark, runs: &[Run], published: &[&Published], seed: u64) -> Table {
+fn table(
+    benchmark: Benchmark,
+    custom: Option<usize>,
+    runs: &[Run],
+    published: &[&Published],
+    seed: u64,
+) -> Table {
     let columns = columns(benchmark, published);
     let of_run = |(at, run): (usize, &Run)| {
         let first = (at > 0).then(|| &runs[0]);
@@ -125,7 +132,10 @@ fn table(benchmark: Benchmark, runs: &[Run], published: &[&Published], seed: u64
             cells: columns.iter().map(cell).collect(),
         }
     };
-    let limit = |run: &Run| run.results.as_ref()?.benchmarks.get(&benchmark)?.limit;
+    let limit = |run: &Run| {
+        let limit = run.results.as_ref()?.benchmarks.get(&benchmark)?.limit?;
+        custom.is_none_or(|custom| limit < custom).then_some(limit)
+    };
     let lines = runs.iter().enumerate().map(of_run);
     Table {
         benchmark,
@@ -141,7 +151,8 @@ impl Table {
     pub fn caveat(&self) -> Option<String> {
         let limit = self.limit?;
         Some(format!(
-            "{}: the runs were asked the first {limit} questions of each file at most, so their numbers are none of the benchmark",
+            "{}: the runs were asked the first {limit} questions of each file at most, so their numbers are none of the \
+             benchmark",
             self.benchmark.label()
         ))
     }
@@ -326,5 +337,29 @@ mod tests {
         assert_eq!(mmhal.caveat(), None);
         assert!(mmhal.lines[0].is_empty() && mmhal.lines[1].is_empty());
         assert!(mmhal.lines.len() > 2 && !mmhal.lines[2].is_empty());
+    }
+
+    #[test]
+    fn the_customary_number_of_questions_is_the_benchmark() {
+        let caveat = |limit| {
+            let scored = Scored {
+                limit,
+                ..Scored::default()
+            };
+            let run = Run {
+                results: Some(Results {
+                    benchmarks: [(Benchmark::Chair, scored)].into(),
+                    images: None,
+                }),
+                ..Run::default()
+            };
+            let found = SuiteFound::of(Suite::Paper, &[run], Vec::new(), 0).unwrap();
+            let mut tables = found.tables.iter();
+            let chair = tables.find(|table| table.benchmark == Benchmark::Chair);
+            chair.unwrap().caveat()
+        };
+        // CHAIR is asked about 500 images.
+        assert_eq!([caveat(None), caveat(Some(500))], [None, None]);
+        assert!(caveat(Some(499)).unwrap().contains("the first 499"));
     }
 }

@@ -74,15 +74,25 @@ fn measure(
     comparison.suite = Some(tables);
     compare::write(&arguments.out, &comparison, &found.runs, found.images)?;
     compare::print(&comparison, arguments.json)?;
-    if let Some(by) = best {
-        suite_best::keep(&arguments.out, by, &found.runs, &suite_run.models)?;
+    let kept = best.map_or(Ok(()), |by| {
+        suite_best::keep(&arguments.out, by, &found.runs, &suite_run.models)
+    });
+    ending(n_missing, &missing, kept)
+}
+
+/// What was not measured is an error, and does not hide another one.
+fn ending(n_missing: usize, missing: &str, kept: anyhow::Result<()>) -> anyhow::Result<()> {
+    if n_missing == 0 {
+        return kept;
     }
-    ensure!(
-        n_missing == 0,
-        "{n_missing} benchmarks were not measured, each counted for every model that lacks it; the page has the others, and \
-         the same command adds what can be measured by then:\n{missing}"
+    let more = kept.map_or_else(
+        |error| format!("\n--best: {}", crate::chain(&error)),
+        |()| String::new(),
     );
-    Ok(())
+    bail!(
+        "{n_missing} benchmarks were not measured, each counted for every model that lacks it; the page has the others, and \
+         the same command adds what can be measured by then:\n{missing}{more}"
+    )
 }
 
 /// A line for each benchmark that was not measured.
@@ -213,5 +223,19 @@ mod tests {
             let message = named(given, |_| false).unwrap_err().to_string();
             assert!(message.contains("write"), "{given}: {message}");
         }
+    }
+
+    #[test]
+    fn what_was_not_measured_is_said_beside_why_there_is_no_best_one() {
+        let no_best = || Err(anyhow!("no run has the number"));
+        let message = ending(2, "POPE: no file", no_best()).unwrap_err();
+        let message = message.to_string();
+        for words in ["2 benchmarks", "POPE: no file", "--best: no run has"] {
+            assert!(message.contains(words), "{message}");
+        }
+        let message = ending(0, "", no_best()).unwrap_err().to_string();
+        assert_eq!(message, "no run has the number");
+        assert!(ending(1, "POPE: no file", Ok(())).is_err());
+        assert!(ending(0, "", Ok(())).is_ok());
     }
 }

@@ -133,11 +133,13 @@ struct Named {
     adapter: Option<PathBuf>,
 }
 
-/// Reads `[NAME=]MODEL[+ADAPTER]`; a plus sign of a folder that `exists` is part of its name.
+/// Reads `[NAME=]MODEL[+ADAPTER]`; a plus or equals sign of a folder that `exists` is part of its name.
 fn named(given: &str, exists: impl Fn(&Path) -> bool) -> anyhow::Result<Named> {
     let is_name = |name: &str| !name.is_empty() && !name.contains('/');
+    let whole = given.rsplit_once('+').map_or(given, |(model, _)| model);
+    let is_place = [given, whole].iter().any(|place| exists(Path::new(place)));
     let (name, place) = match given.split_once('=') {
-        Some((name, place)) if is_name(name) => (Some(name), place),
+        Some((name, place)) if is_name(name) && !is_place => (Some(name), place),
         _ => (None, given),
     };
     let (model, adapter) = match place.rsplit_once('+') {
@@ -187,7 +189,8 @@ mod tests {
     use super::*;
 
     fn read(given: &str) -> (String, String, Option<String>) {
-        let found = named(given, |path| path == Path::new("runs/a+b")).unwrap();
+        let there = ["runs/a+b", "lr=1e-4/model"];
+        let found = named(given, |path| there.iter().any(|of| path == Path::new(of))).unwrap();
         let text = |path: PathBuf| path.display().to_string();
         (found.name, text(found.model), found.adapter.map(text))
     }
@@ -215,6 +218,14 @@ mod tests {
         // A folder that is there with a plus sign, and an equals sign within a path.
         assert_eq!(read("runs/a+b"), of("a+b", "runs/a+b", None));
         assert_eq!(read("runs/lr=1"), of("lr=1", "runs/lr=1", None));
+        // One at the beginning of the path of a folder that is there.
+        let tuned = "lr=1e-4/model";
+        assert_eq!(read(tuned), of("lr=1e-4", tuned, None));
+        assert_eq!(
+            read("lr=1e-4/model+runs/ppo/adapter"),
+            of("ppo", tuned, Some("runs/ppo/adapter"))
+        );
+        assert_eq!(read("lr=2e-4/model"), of("lr", "2e-4/model", None));
     }
 
     #[test]

@@ -240,4 +240,11 @@ fn a_suite_is_one_page_with_published_numbers_and_its_end_says_what_is_missing()
         assert!(shown.contains(expected), "{expected}\n{shown}");
     }
     assert_eq!(read("runs/model/pope/answers.log"), before);
+    // One at a time in a folder.
+    let held = candor_run::lock(&folder.path().join("suite")).unwrap();
+    let refused = suite(false);
+    assert_eq!(refused.status.code(), Some(2));
+    let errors = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(errors.contains("suite is in use by process"), "{errors}");
+    drop(held);
 }

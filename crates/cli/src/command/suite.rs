@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use anyhow::{anyhow, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use candor_eval::suite::{SuiteModel, SuiteRun};
 use candor_judge::compare::compare as compared;
 use candor_judge::score::JudgeSession;
@@ -32,6 +32,10 @@ pub fn run(arguments: &SuiteArguments) -> anyhow::Result<()> {
     let by = arguments.best.as_deref();
     let best = by.map(|by| BestBy::parse(by, suite)).transpose();
     let best = best.map_err(|problem| anyhow!("--best {problem}"))?;
+    let out = &arguments.out;
+    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    // Two suites would write one page.
+    let _lock = candor_run::lock(out)?;
     let judge = score::open_judge(arguments.judge.as_deref(), arguments.seed)?;
     score::with_bench(judge.as_ref(), |session| measure(arguments, best, session))
 }

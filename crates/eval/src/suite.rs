@@ -103,7 +103,9 @@ pub fn run(
             let benchmark = questions.benchmark;
             said(&format!("{}, {}", model.name, benchmark.label()));
             let eval_run = suite_run.eval_run(model, benchmark, questions.files.clone());
-            let reason = match measure(&opened, questions, &eval_run, session, stop, &mut run) {
+            let seed = suite_run.seed;
+            let measured = measure(&opened, questions, &eval_run, session, seed, stop, &mut run);
+            let reason = match measured {
                 Ok(Measured::Stopped) => return Ok(None),
                 Ok(Measured::Scored) => continue,
                 Ok(Measured::LacksJudge) => format!(
@@ -178,6 +180,7 @@ fn measure(
     questions: &Questions,
     eval_run: &EvalRun,
     session: Option<&JudgeSession<'_>>,
+    seed: u64,
     stop: &StopSignal,
     run: &mut Run,
 ) -> Result<Measured, EvalError> {
@@ -189,7 +192,7 @@ fn measure(
         return Ok(Measured::LacksJudge);
     }
     let (benchmark, files) = (eval_run.benchmark, &eval_run.files);
-    let (verdicts, scored) = score(benchmark, files, &answered.files, session, eval_run.seed)?;
+    let (verdicts, scored) = score(benchmark, files, &answered.files, session, seed)?;
     let results = Results {
         benchmarks: [(benchmark, scored)].into(),
         images: files.images.clone(),
@@ -245,7 +248,8 @@ impl SuiteRun {
             temperature: 0.0,
             top_p: 1.0,
             max_new_tokens: self.max_new_tokens,
-            seed: self.seed,
+            // Greedy answers are drawn by no seed, so those of any stand.
+            seed: 0,
             batch_rows: self.batch_rows,
             out: folder(&self.out, &model.name, benchmark),
         }

@@ -184,6 +184,20 @@ fn an_interrupted_suite_goes_on_to_the_same_bytes_and_another_model_is_refused()
     assert_eq!(measured(&of, reply), whole);
     assert_same(&files(dir.path()), &expected);
 
+    // Another seed draws other intervals, and the answers, which are greedy, stand.
+    let reseeded = SuiteRun {
+        seed: 5,
+        ..of.clone()
+    };
+    let found = measured(&reseeded, reply);
+    assert_eq!(missing(&found), missing(&whole));
+    let f1 = |found: &SuiteMeasured| {
+        let results = found.runs[0].results.clone().unwrap();
+        results.figure(Benchmark::Pope, "f1").unwrap().value
+    };
+    assert_eq!(f1(&found), f1(&whole));
+    assert_eq!(files(dir.path())[log], expected[log]);
+
     // Answers of another model under the same name are not taken for its own; the other model's stand.
     let swapped = [("first", second.path()), ("second", second.path())];
     let found = measured(&suite_run(data.path(), &swapped, dir.path()), reply);

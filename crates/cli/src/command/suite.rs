@@ -8,7 +8,7 @@ use candor_judge::compare::compare as compared;
 use candor_judge::score::JudgeSession;
 use candor_judge::suite::best::BestBy;
 use candor_judge::suite::{NotMeasured, SuiteFound};
-use candor_model::peft;
+use candor_model::{ModelFolder, peft};
 use candor_run::StopSignal;
 
 use super::device::device;
@@ -59,7 +59,7 @@ fn measure(
     let stop = StopSignal::install()?;
     let device = device(arguments.device)?;
     let said = |what: &str| eprintln!("suite: {what}");
-    let Some(found) = candor_eval::suite::run(&suite_run, session, &stop, device, &said)? else {
+    let Some(found) = candor_eval::suite::run(&suite_run, session, &stop, device, &said) else {
         return Ok(stop.check()?);
     };
     let n_missing = found.not_measured.len();
@@ -105,7 +105,7 @@ fn listed(missing: &[NotMeasured]) -> String {
     lines.join("\n")
 }
 
-/// The models with what they are called.
+/// The models with what they are called, whose files are there and whole as far as their headers tell.
 fn models(arguments: &SuiteArguments) -> anyhow::Result<Vec<SuiteModel>> {
     let mut models: Vec<SuiteModel> = Vec::new();
     for given in &arguments.models {
@@ -119,6 +119,9 @@ fn models(arguments: &SuiteArguments) -> anyhow::Result<Vec<SuiteModel>> {
             "two models are called {name:?}; tell them apart by NAME=MODEL"
         );
         let (model, adapter) = peft::with_base(&model, adapter.as_deref())?;
+        // What is missing of the last is said before the first is asked for hours.
+        ModelFolder::find(&model)?.stored()?;
+        adapter.as_deref().map_or(Ok(()), peft::check)?;
         models.push(SuiteModel {
             precision: precision(arguments.precision, &model)?,
             name,

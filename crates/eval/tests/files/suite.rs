@@ -91,9 +91,7 @@ fn measured(suite_run: &SuiteRun, reply: Option<&'static str>) -> SuiteMeasured 
         progress: &quiet,
     });
     let stop = StopSignal::detached();
-    run(suite_run, session.as_ref(), &stop, Device::Cpu, &|_| ())
-        .unwrap()
-        .unwrap()
+    run(suite_run, session.as_ref(), &stop, Device::Cpu, &|_| ()).unwrap()
 }
 
 fn missing(found: &SuiteMeasured) -> Vec<(Benchmark, Option<&str>)> {
@@ -174,11 +172,7 @@ fn an_interrupted_suite_goes_on_to_the_same_bytes_and_another_model_is_refused()
         &expected[log][..expected[log].len() / 2],
     )
     .unwrap();
-    assert!(
-        run(&of, None, &stop, Device::Cpu, &|_| ())
-            .unwrap()
-            .is_none()
-    );
+    assert_eq!(run(&of, None, &stop, Device::Cpu, &|_| ()), None);
     std::fs::remove_dir_all(dir.path().join("runs/second/pope")).unwrap();
     std::fs::remove_dir_all(dir.path().join("runs/first/mmhal/verdicts")).unwrap();
     assert_eq!(measured(&of, reply), whole);
@@ -217,4 +211,33 @@ fn an_interrupted_suite_goes_on_to_the_same_bytes_and_another_model_is_refused()
     }
     assert!(found.runs[0].verdicts.is_empty());
     assert_eq!(found.runs[1], whole.runs[1]);
+}
+
+#[test]
+fn a_model_that_does_not_open_keeps_no_other_from_being_measured() {
+    let (data, whole, empty) = (data(), model(1), tempfile::tempdir().unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let models = [
+        ("first", whole.path()),
+        ("empty", empty.path()),
+        ("last", whole.path()),
+    ];
+    let suite_run = suite_run(data.path(), &models, dir.path());
+    let found = measured(&suite_run, Some("Rating: 5"));
+    let of_runs: Vec<&NotMeasured> = found
+        .not_measured
+        .iter()
+        .filter(|missing| missing.run.is_some())
+        .collect();
+    let benchmarks: Vec<Benchmark> = of_runs.iter().map(|missing| missing.benchmark).collect();
+    assert_eq!(benchmarks, [Benchmark::Mmhal, Benchmark::Pope]);
+    for missing in of_runs {
+        assert_eq!(missing.run.as_deref(), Some("empty"));
+        let place = empty.path().display().to_string();
+        assert!(missing.reason.contains(&place), "{}", missing.reason);
+    }
+    assert!(found.runs[1].verdicts.is_empty());
+    for run in [&found.runs[0], &found.runs[2]] {
+        assert_eq!(run.verdicts.len(), 2);
+    }
 }

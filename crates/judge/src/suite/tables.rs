@@ -8,10 +8,9 @@ use super::{NotMeasured, Suite};
 use crate::JudgeError;
 use crate::benchmark::Benchmark;
 use crate::figures::Figure;
-use crate::rows::{Cell, pairs_of};
+use crate::rows::{self, Cell};
 use crate::run::Run;
 use crate::verdict::Verdict;
-use candor_stats::paired;
 
 /// What was found of a suite.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -215,17 +214,11 @@ fn cell(benchmark: Benchmark, column: &Column, run: &Run, first: Option<&Run>, s
     let Some(figure) = figure(benchmark, column, run) else {
         return Cell::default();
     };
-    let verdicts = |run| of_group(benchmark, column, run);
-    let against_first = first.filter(|first| figure_is_there(benchmark, column, first));
-    Cell {
-        value: figure.value,
-        ci95: figure.ci95,
-        n: figure.n,
-        against_first: against_first.map(|first| {
-            let pairs = pairs_of(verdicts(first), verdicts(run), &column.measure);
-            paired::compare(&pairs, seed)
-        }),
-    }
+    let Some(first) = first.filter(|first| figure_is_there(benchmark, column, first)) else {
+        return rows::cell(figure);
+    };
+    let [first, own] = [first, run].map(|run| of_group(benchmark, column, run));
+    rows::compared_cell(figure, first, own, &column.measure, seed)
 }
 
 fn figure<'a>(benchmark: Benchmark, column: &Column, run: &'a Run) -> Option<&'a Figure> {
@@ -246,7 +239,7 @@ fn of_group<'a>(
     benchmark: Benchmark,
     column: &'a Column,
     run: &'a Run,
-) -> impl Iterator<Item = &'a Verdict> {
+) -> impl Iterator<Item = &'a Verdict> + Clone {
     let all = run.verdicts.get(&benchmark).into_iter().flatten();
     all.filter(move |verdict| column.group.is_empty() || verdict.group == column.group)
 }
@@ -264,6 +257,7 @@ mod tests {
                 id: i.to_string(),
                 image: i.to_string(),
                 group: ["random", "popular"][i / 2].to_owned(),
+                answer: ["No", "Yes"][usize::from(right)].to_owned(),
                 ..Verdict::default()
             };
             let hit = f64::from(u8::from(right));
@@ -320,6 +314,9 @@ mod tests {
         );
         let apart = table.lines[1].cells[2].against_first.unwrap();
         assert_eq!((apart.n, apart.difference), (2, Some(2.0 / 3.0)));
+        // Of the random split they said the same, of the popular one and so of all not.
+        let same = |at: usize| table.lines[1].cells[at].against_first.unwrap().same_answers;
+        assert_eq!([same(0), same(1), same(2)], [false, true, false]);
         assert_eq!(table.lines[0].cells[2].against_first, None);
         // The group that nobody was asked has no difference either.
         assert_eq!(table.lines[1].cells[3].against_first, None);

@@ -229,8 +229,15 @@ fn a_suite_is_one_page_with_published_numbers_and_its_end_says_what_is_missing()
     );
     assert_eq!(best["value"], again["value"]);
     assert!(!folder.path().join("suite/best").exists());
-    // Once more as a table: nothing is answered again, and what was not measured stands in it.
+    // Once more as a table: nothing is answered again, or words that no model said would be gone; and what was not measured
+    // stands in it.
     let before = read("runs/model/pope/answers.log");
+    let before = before.replacen("\"text\":\"", "\"text\":\"Yes, kept. ", 1);
+    std::fs::write(
+        folder.path().join("suite/runs/model/pope/answers.log"),
+        &before,
+    )
+    .unwrap();
     let table = suite(false);
     let shown = String::from_utf8(table.stdout).unwrap();
     for expected in [
@@ -240,6 +247,7 @@ fn a_suite_is_one_page_with_published_numbers_and_its_end_says_what_is_missing()
         assert!(shown.contains(expected), "{expected}\n{shown}");
     }
     assert_eq!(read("runs/model/pope/answers.log"), before);
+    assert!(read("runs/model/pope/verdicts/pope.jsonl").contains("Yes, kept."));
     // One at a time in a folder.
     let held = candor_run::lock(&folder.path().join("suite")).unwrap();
     let refused = suite(false);

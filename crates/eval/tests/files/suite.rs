@@ -146,12 +146,21 @@ fn what_is_there_is_measured_the_rest_is_named_and_a_judge_may_come_later() {
             .figure(Benchmark::Mmhal, "score");
         assert_eq!(score.unwrap().value, Some(1.0));
     }
-    // Nothing was answered again, and what was scored stands.
+    // What was answered and scored stands.
     let with_judge = files(dir.path());
     for (name, bytes) in &without_judge {
         assert!(with_judge[name] == *bytes, "{name}");
     }
     assert!(with_judge.contains_key("runs/second/mmhal/results.json"));
+    // Nothing is answered again, or words that no model said would be gone.
+    let log = dir.path().join("runs/first/pope/answers.log");
+    let text = std::fs::read_to_string(&log).unwrap();
+    let reworded = text.replacen("\"text\":\"", "\"text\":\"Yes, kept. ", 1);
+    assert_ne!(reworded, text);
+    std::fs::write(&log, reworded).unwrap();
+    let found = measured(&suite_run, Some("Nonsense.\nRating: 1"));
+    let mut verdicts = found.runs[0].verdicts[&Benchmark::Pope].iter();
+    assert!(verdicts.any(|verdict| verdict.answer.starts_with("Yes, kept.")));
 }
 
 #[test]

@@ -229,8 +229,15 @@ fn a_suite_is_one_page_with_published_numbers_and_its_end_says_what_is_missing()
     );
     assert_eq!(best["value"], again["value"]);
     assert!(!folder.path().join("suite/best").exists());
-    // Once more as a table: nothing is answered again, and what was not measured stands in it.
+    // Once more as a table: nothing is answered again, or words that no model said would be gone; and what was not measured
+    // stands in it.
     let before = read("runs/model/pope/answers.log");
+    let before = before.replacen("\"text\":\"", "\"text\":\"Yes, kept. ", 1);
+    std::fs::write(
+        folder.path().join("suite/runs/model/pope/answers.log"),
+        &before,
+    )
+    .unwrap();
     let table = suite(false);
     let shown = String::from_utf8(table.stdout).unwrap();
     for expected in [
@@ -240,4 +247,33 @@ fn a_suite_is_one_page_with_published_numbers_and_its_end_says_what_is_missing()
         assert!(shown.contains(expected), "{expected}\n{shown}");
     }
     assert_eq!(read("runs/model/pope/answers.log"), before);
+    assert!(read("runs/model/pope/verdicts/pope.jsonl").contains("Yes, kept."));
+    // One at a time in a folder.
+    let held = candor_run::lock(&folder.path().join("suite")).unwrap();
+    let refused = suite(false);
+    assert_eq!(refused.status.code(), Some(2));
+    let errors = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(errors.contains("suite is in use by process"), "{errors}");
+    drop(held);
+}
+
+#[test]
+fn an_adapter_without_weights_is_named_before_a_suite_asks_anything() {
+    let folder = scene();
+    let half = folder.path().join("half");
+    std::fs::create_dir(&half).unwrap();
+    let config =
+        json!({"peft_type": "LORA", "r": 1, "lora_alpha": 1, "target_modules": ["q_proj"]});
+    std::fs::write(half.join("adapter_config.json"), config.to_string()).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_candor"))
+        .current_dir(folder.path())
+        .args(["eval", "suite", "model", "model+half", "--suite", "paper"])
+        .args(["--data", "images", "--out", "suite"])
+        .env("OMP_NUM_THREADS", "1")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    let is_named = errors.contains("half") && errors.contains("adapter_model.safetensors");
+    assert!(is_named, "{errors}");
 }

@@ -72,18 +72,16 @@ pub struct SuiteMeasured {
 }
 
 /// Asks and scores everything that is not there yet; returns nothing if `stop` asked to end before. `said` hears what is
-/// measured next.
-///
-/// # Errors
-/// A model or its adapter cannot be opened. What is wrong with a benchmark is no error, but told in
+/// measured next. What is wrong with a model or a benchmark keeps nothing else from being measured, and is told in
 /// [`SuiteMeasured::not_measured`].
+#[must_use]
 pub fn run(
     suite_run: &SuiteRun,
     session: Option<&JudgeSession<'_>>,
     stop: &StopSignal,
     device: Device,
     said: &dyn Fn(&str),
-) -> Result<Option<SuiteMeasured>, EvalError> {
+) -> Option<SuiteMeasured> {
     let (ready, mut not_measured) = suite_run.questions(session);
     let mut runs = Vec::new();
     let mut before: Option<(&SuiteModel, OpenModel)> = None;
@@ -98,13 +96,26 @@ pub fn run(
             continue;
         };
         let eval_run = suite_run.eval_run(model, first.benchmark, first.files.clone());
-        let opened = open(before.take(), model, &eval_run, device)?;
+        let opened = match open(before.take(), model, &eval_run, device) {
+            Ok(opened) => opened,
+            Err(error) => {
+                not_measured.extend(ready.iter().map(|questions| NotMeasured {
+                    benchmark: questions.benchmark,
+                    run: Some(run.name.clone()),
+                    reason: told(&error),
+                }));
+                runs.push(run);
+                continue;
+            }
+        };
         for questions in &ready {
             let benchmark = questions.benchmark;
             said(&format!("{}, {}", model.name, benchmark.label()));
             let eval_run = suite_run.eval_run(model, benchmark, questions.files.clone());
-            let reason = match measure(&opened, questions, &eval_run, session, stop, &mut run) {
-                Ok(Measured::Stopped) => return Ok(None),
+            let seed = suite_run.seed;
+            let measured = measure(&opened, questions, &eval_run, session, seed, stop, &mut run);
+            let reason = match measured {
+                Ok(Measured::Stopped) => return None,
                 Ok(Measured::Scored) => continue,
                 Ok(Measured::LacksJudge) => format!(
                     "it takes a judge, and none is named; its answers are in {}, and the same command with --judge scores \
@@ -133,11 +144,11 @@ pub fn run(
         .collect();
     images.sort_unstable();
     images.dedup();
-    Ok(Some(SuiteMeasured {
+    Some(SuiteMeasured {
         runs,
         not_measured,
         images,
-    }))
+    })
 }
 
 /// The model of a run; on the weights of the model before, where it has the same base.
@@ -178,6 +189,7 @@ fn measure(
     questions: &Questions,
     eval_run: &EvalRun,
     session: Option<&JudgeSession<'_>>,
+    seed: u64,
     stop: &StopSignal,
     run: &mut Run,
 ) -> Result<Measured, EvalError> {
@@ -189,7 +201,7 @@ fn measure(
         return Ok(Measured::LacksJudge);
     }
     let (benchmark, files) = (eval_run.benchmark, &eval_run.files);
-    let (verdicts, scored) = score(benchmark, files, &answered.files, session, eval_run.seed)?;
+    let (verdicts, scored) = score(benchmark, files, &answered.files, session, seed)?;
     let results = Results {
         benchmarks: [(benchmark, scored)].into(),
         images: files.images.clone(),
@@ -245,7 +257,8 @@ impl SuiteRun {
             temperature: 0.0,
             top_p: 1.0,
             max_new_tokens: self.max_new_tokens,
-            seed: self.seed,
+            // Greedy answers are drawn by no seed, so those of any stand.
+            seed: 0,
             batch_rows: self.batch_rows,
             out: folder(&self.out, &model.name, benchmark),
         }

@@ -21,7 +21,7 @@ pub struct Cell {
     pub ci95: Option<Interval>,
     /// Items behind it.
     pub n: usize,
-    /// How it differs from the first run's; `None` for the first run, and for groups.
+    /// How it differs from the first run's; `None` for the first run, and for groups outside the tables of a suite.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub against_first: Option<Difference>,
 }
@@ -62,22 +62,19 @@ pub(crate) fn rows(runs: &[Run], seed: u64) -> Vec<Row> {
             .iter()
             .map(|list| figures(benchmark, list, seed))
             .collect();
-        let same: Vec<bool> = verdicts
-            .iter()
-            .map(|list| same_answers(verdicts[0], list))
-            .collect();
         for (k, measure) in benchmark.measures().enumerate() {
             let figures: Vec<&Figure> = found.iter().map(|figures| &figures[measure.key]).collect();
             if figures.iter().all(|figure| figure.value.is_none()) {
                 continue;
             }
-            let mut cells: Vec<Cell> = figures.iter().map(|figure| cell(figure)).collect();
-            for (at, cell) in cells.iter_mut().enumerate().skip(1) {
-                cell.against_first = Some(Difference {
-                    same_answers: same[at],
-                    ..paired::compare(&pairs(verdicts[0], verdicts[at], measure.key), seed)
-                });
-            }
+            let of_run = |(at, figure): (usize, &&Figure)| {
+                if at == 0 {
+                    return cell(figure);
+                }
+                let (first, own) = (verdicts[0].iter(), verdicts[at].iter());
+                compared_cell(figure, first, own, measure.key, seed)
+            };
+            let cells = figures.iter().enumerate().map(of_run).collect();
             rows.push(row(benchmark, measure, "", cells));
             // Groups of the main number alone: the others are in the runs' own results.
             if k == 0 {
@@ -114,12 +111,31 @@ fn row(benchmark: Benchmark, measure: &Measure, group: &str, cells: Vec<Cell>) -
     }
 }
 
-fn cell(figure: &Figure) -> Cell {
+/// A number that is compared with none.
+pub(crate) fn cell(figure: &Figure) -> Cell {
     Cell {
         value: figure.value,
         ci95: figure.ci95,
         n: figure.n,
         against_first: None,
+    }
+}
+
+/// A number with how it differs from the first run's, by the verdicts of both on the items that it is of.
+pub(crate) fn compared_cell<'a>(
+    figure: &Figure,
+    first: impl Iterator<Item = &'a Verdict> + Clone,
+    own: impl Iterator<Item = &'a Verdict> + Clone,
+    key: &str,
+    seed: u64,
+) -> Cell {
+    let same_answers = same_answers(first.clone(), own.clone());
+    Cell {
+        against_first: Some(Difference {
+            same_answers,
+            ..paired::compare(&pairs_of(first, own, key), seed)
+        }),
+        ..cell(figure)
     }
 }
 
@@ -130,7 +146,7 @@ pub fn pairs(first: &[Verdict], second: &[Verdict], key: &str) -> Vec<Pair> {
 }
 
 /// [`pairs`] of some of the verdicts.
-pub(crate) fn pairs_of<'a>(
+fn pairs_of<'a>(
     first: impl Iterator<Item = &'a Verdict>,
     second: impl Iterator<Item = &'a Verdict>,
     key: &str,
@@ -148,13 +164,12 @@ pub(crate) fn pairs_of<'a>(
 }
 
 /// Whether two runs answered everything that both were asked in the same words.
-fn same_answers(first: &[Verdict], second: &[Verdict]) -> bool {
-    let answers: BTreeMap<&str, &str> = first
-        .iter()
-        .map(|v| (v.id.as_str(), v.answer.as_str()))
-        .collect();
+fn same_answers<'a>(
+    first: impl Iterator<Item = &'a Verdict>,
+    second: impl Iterator<Item = &'a Verdict>,
+) -> bool {
+    let answers: BTreeMap<&str, &str> = first.map(|v| (v.id.as_str(), v.answer.as_str())).collect();
     let mut both = second
-        .iter()
         .filter_map(|other| Some((*answers.get(other.id.as_str())?, other.answer.as_str())))
         .peekable();
     both.peek().is_some() && both.all(|(one, other)| one == other)

@@ -209,6 +209,12 @@ impl Suite {
         self.parts().iter().map(|part| part.benchmark)
     }
 
+    /// How many questions of a file of `benchmark` are customary, where not all are.
+    fn customary(self, benchmark: Benchmark) -> Option<usize> {
+        let mut parts = self.parts().iter();
+        parts.find(|part| part.benchmark == benchmark)?.limit
+    }
+
     /// Its benchmarks with their files in the folder `data`; of each at most the first `limit` questions of a file.
     #[must_use]
     pub fn entries(self, data: &Path, limit: Option<usize>) -> Vec<Entry> {

@@ -246,12 +246,12 @@ impl Adapter {
         }
     }
 
-    /// Writes a PEFT adapter folder.
+    /// Writes a PEFT adapter folder, the configuration last: by that a folder is known as an adapter's, so one that is half
+    /// written is none.
     ///
     /// # Errors
     /// A file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<(), ModelError> {
-        self.config.write(&folder.join(CONFIG))?;
         let named: BTreeMap<String, &Tensor> = self
             .parameters
             .iter()
@@ -262,7 +262,8 @@ impl Adapter {
             &folder.join(TENSORS[0]),
             named.iter().map(|(n, t)| (n.as_str(), *t)),
             Some(metadata),
-        )
+        )?;
+        self.config.write(&folder.join(CONFIG))
     }
 }
 

@@ -112,6 +112,14 @@ pub fn has_tower(folder: &Path) -> bool {
         .is_ok_and(|checkpoint| checkpoint.iter().any(|(name, _)| of_tower(name)))
 }
 
+/// Reads configuration and headers of the adapter in a folder.
+///
+/// # Errors
+/// As of opening it, but for what does not fit its model.
+pub fn check(folder: &Path) -> Result<(), ModelError> {
+    PeftFolder::open(folder).map(|_| ())
+}
+
 impl PeftFolder {
     /// Reads configuration and headers.
     ///

@@ -264,8 +264,8 @@ mod tests {
         };
     }
 
-    /// Name and text, family, parameters as the hub counts those of the weights' files, and tokens of an image of 640 × 480 pixels: of
-    /// Qwen's in squares of 28 or of 32 pixels, of the others as transformers' processors count.
+    /// Name and text, family, parameters as the hub counts those of the weights' files, and tokens of an image of 640 × 480 pixels:
+    /// of Qwen's in squares of 28 or of 32 pixels, of the others as transformers' processors count.
     #[rustfmt::skip] // A table, a name a line.
     const FILES: [((&str, &str), &str, u64, usize); 14] = [
         (published!("qwen2-vl-2b-instruct"), "Qwen2-VL", 2_208_985_600, 391),

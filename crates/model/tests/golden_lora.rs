@@ -13,6 +13,7 @@ use against::{
     at_real_positions, features, golden_folder, greedy, loss, open_model, padded_right, peft_name,
     queries,
 };
+use candor_model::peft::is_adapter;
 use candor_model::{Activations, Adapter, Embedded, Features, LoraConfig, Vlm};
 use tch::Tensor;
 
@@ -229,6 +230,12 @@ fn a_fresh_adapter_has_the_layers_of_its_parts() {
         fresh.save(folder.path()).expect("the adapter is written");
         let again = Adapter::open(folder.path(), &model).expect("it opens");
         assert_eq!(again.parameters(), fresh.parameters(), "{case}");
+        // Without its tensors a folder is no adapter.
+        let half = tempfile::tempdir().expect("a folder");
+        let in_the_way = half.path().join("adapter_model.safetensors");
+        std::fs::create_dir(in_the_way).expect("a folder");
+        assert!(fresh.save(half.path()).is_err(), "{case}");
+        assert!(!is_adapter(half.path()), "{case}");
     }
 }
 

@@ -217,6 +217,33 @@ fn of_a_pair_for_reward_models_the_true_answer_is_preferred_in_either_place() {
 }
 
 #[test]
+fn no_number_tells_the_true_answer_from_the_false_one() {
+    let path = WRITTEN.at("eval/reward_pairs.jsonl");
+    let rows = formats::reward_bench::vl::read(&path, &mut |_| unreachable!("no image is inside"));
+    let rows = rows.unwrap();
+    let answers = |group: &str, is_true: bool| -> Vec<String> {
+        let of = rows
+            .iter()
+            .filter(|row| row.group.as_deref() == Some(group));
+        of.map(|row| {
+            let [first, second] = &row.outputs;
+            let is_first = (row.preferred() == Some(Side::First)) == is_true;
+            let said = if is_first { first } else { second };
+            said.clone()
+        })
+        .collect()
+    };
+    let n_with = |all: &[String], word: &str| all.iter().filter(|said| said.contains(word)).count();
+    let (right, wrong) = (answers("counting", true), answers("counting", false));
+    for word in [" one ", " two ", " three "] {
+        let n = [&right, &wrong].map(|all| n_with(all, word));
+        assert!(n[0] > 10 && n[0].abs_diff(n[1]) <= 10, "{word}: {n:?}");
+    }
+    // More than one of what is not there is claimed as well.
+    assert!(n_with(&answers("existence", false), "Yes, there are ") > 0);
+}
+
+#[test]
 fn damage_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("scenes.jsonl");

@@ -2,13 +2,13 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use anyhow::{anyhow, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use candor_eval::suite::{SuiteModel, SuiteRun};
 use candor_judge::compare::compare as compared;
 use candor_judge::score::JudgeSession;
 use candor_judge::suite::best::BestBy;
 use candor_judge::suite::{NotMeasured, SuiteFound};
-use candor_model::peft;
+use candor_model::{ModelFolder, peft};
 use candor_run::StopSignal;
 
 use super::device::device;
@@ -32,6 +32,10 @@ pub fn run(arguments: &SuiteArguments) -> anyhow::Result<()> {
     let by = arguments.best.as_deref();
     let best = by.map(|by| BestBy::parse(by, suite)).transpose();
     let best = best.map_err(|problem| anyhow!("--best {problem}"))?;
+    let out = &arguments.out;
+    std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    // Two suites would write one page.
+    let _lock = candor_run::lock(out)?;
     let judge = score::open_judge(arguments.judge.as_deref(), arguments.seed)?;
     score::with_bench(judge.as_ref(), |session| measure(arguments, best, session))
 }
@@ -55,7 +59,7 @@ fn measure(
     let stop = StopSignal::install()?;
     let device = device(arguments.device)?;
     let said = |what: &str| eprintln!("suite: {what}");
-    let Some(found) = candor_eval::suite::run(&suite_run, session, &stop, device, &said)? else {
+    let Some(found) = candor_eval::suite::run(&suite_run, session, &stop, device, &said) else {
         return Ok(stop.check()?);
     };
     let n_missing = found.not_measured.len();
@@ -74,15 +78,25 @@ fn measure(
     comparison.suite = Some(tables);
     compare::write(&arguments.out, &comparison, &found.runs, found.images)?;
     compare::print(&comparison, arguments.json)?;
-    if let Some(by) = best {
-        suite_best::keep(&arguments.out, by, &found.runs, &suite_run.models)?;
+    let kept = best.map_or(Ok(()), |by| {
+        suite_best::keep(&arguments.out, by, &found.runs, &suite_run.models)
+    });
+    ending(n_missing, &missing, kept)
+}
+
+/// What was not measured is an error, and does not hide another one.
+fn ending(n_missing: usize, missing: &str, kept: anyhow::Result<()>) -> anyhow::Result<()> {
+    if n_missing == 0 {
+        return kept;
     }
-    ensure!(
-        n_missing == 0,
-        "{n_missing} benchmarks were not measured, each counted for every model that lacks it; the page has the others, and \
-         the same command adds what can be measured by then:\n{missing}"
+    let more = kept.map_or_else(
+        |error| format!("\n--best: {}", crate::chain(&error)),
+        |()| String::new(),
     );
-    Ok(())
+    bail!(
+        "{n_missing} benchmarks were not measured, each counted for every model that lacks it; the page has the others, and \
+         the same command adds what can be measured by then:\n{missing}{more}"
+    )
 }
 
 /// A line for each benchmark that was not measured.
@@ -91,7 +105,7 @@ fn listed(missing: &[NotMeasured]) -> String {
     lines.join("\n")
 }
 
-/// The models with what they are called.
+/// The models with what they are called, whose files are there and whole as far as their headers tell.
 fn models(arguments: &SuiteArguments) -> anyhow::Result<Vec<SuiteModel>> {
     let mut models: Vec<SuiteModel> = Vec::new();
     for given in &arguments.models {
@@ -105,6 +119,9 @@ fn models(arguments: &SuiteArguments) -> anyhow::Result<Vec<SuiteModel>> {
             "two models are called {name:?}; tell them apart by NAME=MODEL"
         );
         let (model, adapter) = peft::with_base(&model, adapter.as_deref())?;
+        // What is missing of the last is said before the first is asked for hours.
+        ModelFolder::find(&model)?.stored()?;
+        adapter.as_deref().map_or(Ok(()), peft::check)?;
         models.push(SuiteModel {
             precision: precision(arguments.precision, &model)?,
             name,
@@ -123,11 +140,13 @@ struct Named {
     adapter: Option<PathBuf>,
 }
 
-/// Reads `[NAME=]MODEL[+ADAPTER]`; a plus sign of a folder that `exists` is part of its name.
+/// Reads `[NAME=]MODEL[+ADAPTER]`; a plus or equals sign of a folder that `exists` is part of its name.
 fn named(given: &str, exists: impl Fn(&Path) -> bool) -> anyhow::Result<Named> {
     let is_name = |name: &str| !name.is_empty() && !name.contains('/');
+    let whole = given.rsplit_once('+').map_or(given, |(model, _)| model);
+    let is_place = [given, whole].iter().any(|place| exists(Path::new(place)));
     let (name, place) = match given.split_once('=') {
-        Some((name, place)) if is_name(name) => (Some(name), place),
+        Some((name, place)) if is_name(name) && !is_place => (Some(name), place),
         _ => (None, given),
     };
     let (model, adapter) = match place.rsplit_once('+') {
@@ -177,7 +196,8 @@ mod tests {
     use super::*;
 
     fn read(given: &str) -> (String, String, Option<String>) {
-        let found = named(given, |path| path == Path::new("runs/a+b")).unwrap();
+        let there = ["runs/a+b", "lr=1e-4/model"];
+        let found = named(given, |path| there.iter().any(|of| path == Path::new(of))).unwrap();
         let text = |path: PathBuf| path.display().to_string();
         (found.name, text(found.model), found.adapter.map(text))
     }
@@ -205,6 +225,14 @@ mod tests {
         // A folder that is there with a plus sign, and an equals sign within a path.
         assert_eq!(read("runs/a+b"), of("a+b", "runs/a+b", None));
         assert_eq!(read("runs/lr=1"), of("lr=1", "runs/lr=1", None));
+        // One at the beginning of the path of a folder that is there.
+        let tuned = "lr=1e-4/model";
+        assert_eq!(read(tuned), of("lr=1e-4", tuned, None));
+        assert_eq!(
+            read("lr=1e-4/model+runs/ppo/adapter"),
+            of("ppo", tuned, Some("runs/ppo/adapter"))
+        );
+        assert_eq!(read("lr=2e-4/model"), of("lr", "2e-4/model", None));
     }
 
     #[test]
@@ -213,5 +241,19 @@ mod tests {
             let message = named(given, |_| false).unwrap_err().to_string();
             assert!(message.contains("write"), "{given}: {message}");
         }
+    }
+
+    #[test]
+    fn what_was_not_measured_is_said_beside_why_there_is_no_best_one() {
+        let no_best = || Err(anyhow!("no run has the number"));
+        let message = ending(2, "POPE: no file", no_best()).unwrap_err();
+        let message = message.to_string();
+        for words in ["2 benchmarks", "POPE: no file", "--best: no run has"] {
+            assert!(message.contains(words), "{message}");
+        }
+        let message = ending(0, "", no_best()).unwrap_err().to_string();
+        assert_eq!(message, "no run has the number");
+        assert!(ending(1, "POPE: no file", Ok(())).is_err());
+        assert!(ending(0, "", Ok(())).is_ok());
     }
 }

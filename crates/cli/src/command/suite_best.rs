@@ -1,6 +1,9 @@
 //! What `candor eval suite --best` keeps: which run is the best by a number, and its adapter.
+//!
+//! An earlier best adapter stands in `best.before` until the new one and `best.json` are whole; after a kill it may be there
+//! still, and the same command ends what was begun.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use candor_data::{DataError, atomic};
@@ -18,7 +21,7 @@ struct Best<'a> {
     run: &'a str,
     value: Option<f64>,
     ci95: Option<[f64; 2]>,
-    /// Runs that it was chosen from.
+    /// Runs that it was chosen from: those that have the number.
     n_runs: usize,
     model: &'a Path,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -28,8 +31,14 @@ struct Best<'a> {
 /// Writes `best.json` into the suite's folder, and the adapter of the best run into `best`; says which it is.
 pub fn keep(out: &Path, by: BestBy, runs: &[Run], models: &[SuiteModel]) -> anyhow::Result<()> {
     let name = format!("{}.{}", by.benchmark.key(), by.measure.key);
+    let path = out.join("best.json");
     let Some((at, figure)) = by.of(runs) else {
-        anyhow::bail!("no run has the number {name}, so there is no best one");
+        let earlier = if path.exists() {
+            format!("; {} is of an earlier command", path.display())
+        } else {
+            String::new()
+        };
+        anyhow::bail!("no run has the number {name}, so there is no best one{earlier}");
     };
     let model = &models[at];
     let best = Best {
@@ -37,20 +46,28 @@ pub fn keep(out: &Path, by: BestBy, runs: &[Run], models: &[SuiteModel]) -> anyh
         run: &runs[at].name,
         value: figure.value,
         ci95: figure.ci95,
-        n_runs: runs.len(),
+        n_runs: by.n_of(runs),
         model: &model.model,
         adapter: model.adapter.as_deref(),
     };
-    let folder = out.join("best");
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder)
-            .with_context(|| format!("cannot replace {}", folder.display()))?;
-    }
-    if let Some(adapter) = &model.adapter {
-        copy(adapter, &folder)?;
-    }
     let json = serde_json::to_string_pretty(&best)? + "\n";
-    atomic::write(&out.join("best.json"), json.as_bytes())?;
+    let (folder, before) = (out.join("best"), out.join("best.before"));
+    let adapter = model.adapter.as_deref();
+    // The best one of an earlier command may be a model of this one.
+    let stays = adapter.is_some_and(|adapter| is_same(adapter, &folder));
+    if !stays {
+        let files = adapter.map(files).transpose()?;
+        if folder.exists() {
+            remove(&before)?;
+            std::fs::rename(&folder, &before)
+                .with_context(|| format!("cannot replace {}", folder.display()))?;
+        }
+        if let Some(files) = files {
+            write(&folder, &files)?;
+        }
+    }
+    atomic::write(&path, json.as_bytes())?;
+    remove(&before)?;
     eprintln!(
         "suite: the best of {} by {} is {}, with {:.*}",
         best.n_runs,
@@ -62,20 +79,39 @@ pub fn keep(out: &Path, by: BestBy, runs: &[Run], models: &[SuiteModel]) -> anyh
     Ok(())
 }
 
-/// Copies the files of an adapter's folder; all of them are there, or none.
-fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
-    let unreadable = || format!("cannot read {}", from.display());
+/// Whether both are one folder that is there.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| path.canonicalize().ok();
+    place(one).is_some_and(|one| place(other) == Some(one))
+}
+
+fn remove(folder: &Path) -> anyhow::Result<()> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder)
+            .with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    Ok(())
+}
+
+/// The files of an adapter's folder by their names.
+fn files(folder: &Path) -> anyhow::Result<Vec<(PathBuf, Vec<u8>)>> {
+    let unreadable = || format!("cannot read {}", folder.display());
     let mut files = Vec::new();
-    for entry in from.read_dir().with_context(unreadable)? {
+    for entry in folder.read_dir().with_context(unreadable)? {
         let path = entry.with_context(unreadable)?.path();
         if path.is_file() {
             let bytes = std::fs::read(&path).with_context(unreadable)?;
-            files.extend(path.file_name().map(|name| (name.to_owned(), bytes)));
+            files.extend(path.file_name().map(|name| (name.into(), bytes)));
         }
     }
-    Ok(atomic::folder(to, |folder| {
-        for (name, bytes) in &files {
-            atomic::write(&folder.join(name), bytes)?;
+    Ok(files)
+}
+
+/// Writes files into a folder; all of them are there, or none.
+fn write(folder: &Path, files: &[(PathBuf, Vec<u8>)]) -> anyhow::Result<()> {
+    Ok(atomic::folder(folder, |beside| {
+        for (name, bytes) in files {
+            atomic::write(&beside.join(name), bytes)?;
         }
         Ok::<_, DataError>(())
     })?)
@@ -83,8 +119,6 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use candor_judge::figures::Figure;
     use candor_judge::results::Scored;
     use candor_judge::suite::Suite;
@@ -130,22 +164,36 @@ mod tests {
             adapter: Some(adapter.to_owned()),
             precision: BasePrecision::F32,
         };
-        let models = [model("step-1", &first), model("step-2", &second)];
+        let models = [
+            model("step-1", &first),
+            model("step-2", &second),
+            model("best", &out.join("best")),
+        ];
         let by = BestBy::parse("pope.f1", Suite::Paper).unwrap();
-        let kept = |values: [f64; 2]| {
-            let runs = [run("step-1", values[0]), run("step-2", values[1])];
+        let kept = |values: &[f64]| {
+            let named = ["step-1", "step-2", "best"].into_iter().zip(values);
+            let mut runs: Vec<Run> = named.map(|(name, value)| run(name, *value)).collect();
+            // One of which nothing is known is none to choose from.
+            runs.push(Run::default());
             keep(&out, by, &runs, &models).unwrap();
             let json = std::fs::read_to_string(out.join("best.json")).unwrap();
             let json: serde_json::Value = serde_json::from_str(&json).unwrap();
             let weights = std::fs::read_to_string(out.join("best/adapter_model.safetensors"));
             assert!(out.join("best/adapter_config.json").exists());
+            assert!(!out.join("best.before").exists());
+            assert_eq!(json["n_runs"], values.len());
             (json["run"].as_str().unwrap().to_owned(), weights.unwrap())
         };
-        assert_eq!(kept([0.5, 0.25]), ("step-1".to_owned(), "one".to_owned()));
-        assert_eq!(kept([0.5, 0.75]), ("step-2".to_owned(), "two".to_owned()));
+        assert_eq!(kept(&[0.5, 0.25]), ("step-1".to_owned(), "one".to_owned()));
+        assert_eq!(kept(&[0.5, 0.75]), ("step-2".to_owned(), "two".to_owned()));
+        // The best of before is the best of three; and what a kill left aside makes way.
+        std::fs::create_dir(out.join("best.before")).unwrap();
+        let still = kept(&[0.5, 0.75, 0.875]);
+        assert_eq!(still, ("best".to_owned(), "two".to_owned()));
         let message = keep(&out, by, &[], &models).unwrap_err().to_string();
         assert!(
-            message.contains("no run has the number pope.f1"),
+            message.contains("no run has the number pope.f1")
+                && message.contains("best.json is of an earlier command"),
             "{message}"
         );
     }

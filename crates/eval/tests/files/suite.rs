@@ -91,9 +91,7 @@ fn measured(suite_run: &SuiteRun, reply: Option<&'static str>) -> SuiteMeasured 
         progress: &quiet,
     });
     let stop = StopSignal::detached();
-    run(suite_run, session.as_ref(), &stop, Device::Cpu, &|_| ())
-        .unwrap()
-        .unwrap()
+    run(suite_run, session.as_ref(), &stop, Device::Cpu, &|_| ()).unwrap()
 }
 
 fn missing(found: &SuiteMeasured) -> Vec<(Benchmark, Option<&str>)> {
@@ -148,12 +146,21 @@ fn what_is_there_is_measured_the_rest_is_named_and_a_judge_may_come_later() {
             .figure(Benchmark::Mmhal, "score");
         assert_eq!(score.unwrap().value, Some(1.0));
     }
-    // Nothing was answered again, and what was scored stands.
+    // What was answered and scored stands.
     let with_judge = files(dir.path());
     for (name, bytes) in &without_judge {
         assert!(with_judge[name] == *bytes, "{name}");
     }
     assert!(with_judge.contains_key("runs/second/mmhal/results.json"));
+    // Nothing is answered again, or words that no model said would be gone.
+    let log = dir.path().join("runs/first/pope/answers.log");
+    let text = std::fs::read_to_string(&log).unwrap();
+    let reworded = text.replacen("\"text\":\"", "\"text\":\"Yes, kept. ", 1);
+    assert_ne!(reworded, text);
+    std::fs::write(&log, reworded).unwrap();
+    let found = measured(&suite_run, Some("Nonsense.\nRating: 1"));
+    let mut verdicts = found.runs[0].verdicts[&Benchmark::Pope].iter();
+    assert!(verdicts.any(|verdict| verdict.answer.starts_with("Yes, kept.")));
 }
 
 #[test]
@@ -174,15 +181,25 @@ fn an_interrupted_suite_goes_on_to_the_same_bytes_and_another_model_is_refused()
         &expected[log][..expected[log].len() / 2],
     )
     .unwrap();
-    assert!(
-        run(&of, None, &stop, Device::Cpu, &|_| ())
-            .unwrap()
-            .is_none()
-    );
+    assert_eq!(run(&of, None, &stop, Device::Cpu, &|_| ()), None);
     std::fs::remove_dir_all(dir.path().join("runs/second/pope")).unwrap();
     std::fs::remove_dir_all(dir.path().join("runs/first/mmhal/verdicts")).unwrap();
     assert_eq!(measured(&of, reply), whole);
     assert_same(&files(dir.path()), &expected);
+
+    // Another seed draws other intervals, and the answers, which are greedy, stand.
+    let reseeded = SuiteRun {
+        seed: 5,
+        ..of.clone()
+    };
+    let found = measured(&reseeded, reply);
+    assert_eq!(missing(&found), missing(&whole));
+    let f1 = |found: &SuiteMeasured| {
+        let results = found.runs[0].results.clone().unwrap();
+        results.figure(Benchmark::Pope, "f1").unwrap().value
+    };
+    assert_eq!(f1(&found), f1(&whole));
+    assert_eq!(files(dir.path())[log], expected[log]);
 
     // Answers of another model under the same name are not taken for its own; the other model's stand.
     let swapped = [("first", second.path()), ("second", second.path())];
@@ -203,4 +220,33 @@ fn an_interrupted_suite_goes_on_to_the_same_bytes_and_another_model_is_refused()
     }
     assert!(found.runs[0].verdicts.is_empty());
     assert_eq!(found.runs[1], whole.runs[1]);
+}
+
+#[test]
+fn a_model_that_does_not_open_keeps_no_other_from_being_measured() {
+    let (data, whole, empty) = (data(), model(1), tempfile::tempdir().unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let models = [
+        ("first", whole.path()),
+        ("empty", empty.path()),
+        ("last", whole.path()),
+    ];
+    let suite_run = suite_run(data.path(), &models, dir.path());
+    let found = measured(&suite_run, Some("Rating: 5"));
+    let of_runs: Vec<&NotMeasured> = found
+        .not_measured
+        .iter()
+        .filter(|missing| missing.run.is_some())
+        .collect();
+    let benchmarks: Vec<Benchmark> = of_runs.iter().map(|missing| missing.benchmark).collect();
+    assert_eq!(benchmarks, [Benchmark::Mmhal, Benchmark::Pope]);
+    for missing in of_runs {
+        assert_eq!(missing.run.as_deref(), Some("empty"));
+        let place = empty.path().display().to_string();
+        assert!(missing.reason.contains(&place), "{}", missing.reason);
+    }
+    assert!(found.runs[1].verdicts.is_empty());
+    for run in [&found.runs[0], &found.runs[2]] {
+        assert_eq!(run.verdicts.len(), 2);
+    }
 }

@@ -56,10 +56,7 @@ impl BestBy {
     pub fn of<'a>(&self, runs: &'a [Run]) -> Option<(usize, &'a Figure)> {
         let mut best: Option<(usize, &Figure, f64)> = None;
         for (at, run) in runs.iter().enumerate() {
-            let figure = (run.results.as_ref())
-                .and_then(|results| results.figure(self.benchmark, self.measure.key));
-            let Some((figure, value)) = figure.and_then(|figure| Some((figure, figure.value?)))
-            else {
+            let Some((figure, value)) = self.value(run) else {
                 continue;
             };
             let is_better = |best: f64| {
@@ -74,6 +71,18 @@ impl BestBy {
             }
         }
         best.map(|(at, figure, _)| (at, figure))
+    }
+
+    /// How many of the runs have the number.
+    #[must_use]
+    pub fn n_of(&self, runs: &[Run]) -> usize {
+        runs.iter().filter(|run| self.value(run).is_some()).count()
+    }
+
+    fn value<'a>(&self, run: &'a Run) -> Option<(&'a Figure, f64)> {
+        let results = run.results.as_ref()?;
+        let figure = results.figure(self.benchmark, self.measure.key)?;
+        Some((figure, figure.value?))
     }
 }
 

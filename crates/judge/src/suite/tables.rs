@@ -8,10 +8,9 @@ use super::{NotMeasured, Suite};
 use crate::JudgeError;
 use crate::benchmark::Benchmark;
 use crate::figures::Figure;
-use crate::rows::{Cell, pairs_of};
+use crate::rows::{self, Cell};
 use crate::run::Run;
 use crate::verdict::Verdict;
-use candor_stats::paired;
 
 /// What was found of a suite.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,7 +29,7 @@ pub struct SuiteFound {
 pub struct Table {
     /// The benchmark.
     pub benchmark: Benchmark,
-    /// How many questions of each file the runs were asked at most, where not all were.
+    /// How many questions of each file the runs were asked at most, where that is less than the benchmark's custom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// The numbers.
@@ -90,7 +89,8 @@ impl SuiteFound {
         let table = |benchmark| {
             let of = |row: &&Published| row.benchmark == benchmark;
             let published: Vec<&Published> = all.iter().filter(of).collect();
-            table(benchmark, runs, &published, seed)
+            let custom = suite.customary(benchmark);
+            table(benchmark, custom, runs, &published, seed)
         };
         Ok(Self {
             suite,
@@ -100,7 +100,13 @@ impl SuiteFound {
     }
 }
 
-fn table(benchmark: Benchmark, runs: &[Run], published: &[&Published], seed: u64) -> Table {
+fn table(
+    benchmark: Benchmark,
+    custom: Option<usize>,
+    runs: &[Run],
+    published: &[&Published],
+    seed: u64,
+) -> Table {
     let columns = columns(benchmark, published);
     let of_run = |(at, run): (usize, &Run)| {
         let first = (at > 0).then(|| &runs[0]);
@@ -125,7 +131,10 @@ fn table(benchmark: Benchmark, runs: &[Run], published: &[&Published], seed: u64
             cells: columns.iter().map(cell).collect(),
         }
     };
-    let limit = |run: &Run| run.results.as_ref()?.benchmarks.get(&benchmark)?.limit;
+    let limit = |run: &Run| {
+        let limit = run.results.as_ref()?.benchmarks.get(&benchmark)?.limit?;
+        custom.is_none_or(|custom| limit < custom).then_some(limit)
+    };
     let lines = runs.iter().enumerate().map(of_run);
     Table {
         benchmark,
@@ -141,7 +150,8 @@ impl Table {
     pub fn caveat(&self) -> Option<String> {
         let limit = self.limit?;
         Some(format!(
-            "{}: the runs were asked the first {limit} questions of each file at most, so their numbers are none of the benchmark",
+            "{}: the runs were asked the first {limit} questions of each file at most, so their numbers are none of the \
+             benchmark",
             self.benchmark.label()
         ))
     }
@@ -204,17 +214,11 @@ fn cell(benchmark: Benchmark, column: &Column, run: &Run, first: Option<&Run>, s
     let Some(figure) = figure(benchmark, column, run) else {
         return Cell::default();
     };
-    let verdicts = |run| of_group(benchmark, column, run);
-    let against_first = first.filter(|first| figure_is_there(benchmark, column, first));
-    Cell {
-        value: figure.value,
-        ci95: figure.ci95,
-        n: figure.n,
-        against_first: against_first.map(|first| {
-            let pairs = pairs_of(verdicts(first), verdicts(run), &column.measure);
-            paired::compare(&pairs, seed)
-        }),
-    }
+    let Some(first) = first.filter(|first| figure_is_there(benchmark, column, first)) else {
+        return rows::cell(figure);
+    };
+    let [first, own] = [first, run].map(|run| of_group(benchmark, column, run));
+    rows::compared_cell(figure, first, own, &column.measure, seed)
 }
 
 fn figure<'a>(benchmark: Benchmark, column: &Column, run: &'a Run) -> Option<&'a Figure> {
@@ -235,7 +239,7 @@ fn of_group<'a>(
     benchmark: Benchmark,
     column: &'a Column,
     run: &'a Run,
-) -> impl Iterator<Item = &'a Verdict> {
+) -> impl Iterator<Item = &'a Verdict> + Clone {
     let all = run.verdicts.get(&benchmark).into_iter().flatten();
     all.filter(move |verdict| column.group.is_empty() || verdict.group == column.group)
 }
@@ -253,6 +257,7 @@ mod tests {
                 id: i.to_string(),
                 image: i.to_string(),
                 group: ["random", "popular"][i / 2].to_owned(),
+                answer: ["No", "Yes"][usize::from(right)].to_owned(),
                 ..Verdict::default()
             };
             let hit = f64::from(u8::from(right));
@@ -309,6 +314,9 @@ mod tests {
         );
         let apart = table.lines[1].cells[2].against_first.unwrap();
         assert_eq!((apart.n, apart.difference), (2, Some(2.0 / 3.0)));
+        // Of the random split they said the same, of the popular one and so of all not.
+        let same = |at: usize| table.lines[1].cells[at].against_first.unwrap().same_answers;
+        assert_eq!([same(0), same(1), same(2)], [false, true, false]);
         assert_eq!(table.lines[0].cells[2].against_first, None);
         // The group that nobody was asked has no difference either.
         assert_eq!(table.lines[1].cells[3].against_first, None);
@@ -326,5 +334,29 @@ mod tests {
         assert_eq!(mmhal.caveat(), None);
         assert!(mmhal.lines[0].is_empty() && mmhal.lines[1].is_empty());
         assert!(mmhal.lines.len() > 2 && !mmhal.lines[2].is_empty());
+    }
+
+    #[test]
+    fn the_customary_number_of_questions_is_the_benchmark() {
+        let caveat = |limit| {
+            let scored = Scored {
+                limit,
+                ..Scored::default()
+            };
+            let run = Run {
+                results: Some(Results {
+                    benchmarks: [(Benchmark::Chair, scored)].into(),
+                    images: None,
+                }),
+                ..Run::default()
+            };
+            let found = SuiteFound::of(Suite::Paper, &[run], Vec::new(), 0).unwrap();
+            let mut tables = found.tables.iter();
+            let chair = tables.find(|table| table.benchmark == Benchmark::Chair);
+            chair.unwrap().caveat()
+        };
+        // CHAIR is asked about 500 images.
+        assert_eq!([caveat(None), caveat(Some(500))], [None, None]);
+        assert!(caveat(Some(499)).unwrap().contains("the first 499"));
     }
 }

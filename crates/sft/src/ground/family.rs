@@ -133,13 +133,16 @@ impl FreshModel {
         match &self.config {
             ModelConfig::Llava(_) => ImageProcessor::clip(self.image_size),
             ModelConfig::Qwen(config) => {
+                // Not the square alone: a side comes from the root of a bound, which rounding may take beyond a whole number of
+                // tokens, and then the image would be a token larger or smaller.
                 let n_pixels = self.image_size.saturating_pow(2);
+                let room = self.config.token_side() as u32;
                 ImageProcessor::Native(NativeProcessor {
                     patch_size: config.vision.patch_size as u32,
                     merge_size: config.vision.merge_size as u32,
                     temporal_patch_size: config.vision.temporal_patch_size as u32,
-                    min_pixels: n_pixels,
-                    max_pixels: n_pixels,
+                    min_pixels: n_pixels.saturating_sub(room),
+                    max_pixels: n_pixels.saturating_add(room),
                     colours: Colours::CLIP,
                 })
             }
@@ -346,6 +349,31 @@ max_positions = 256
             let expected: Vec<i64> = (0..16).collect();
             assert_eq!(Vec::<i64>::try_from(most).unwrap(), expected, "{sets:?}");
             assert_eq!(labelled(&model), (0..16).collect::<Vec<_>>(), "{sets:?}");
+        }
+    }
+
+    #[test]
+    fn a_square_of_any_side_becomes_the_one_that_is_asked_about() {
+        for (image_size, patch) in [(48, 8), (224, 14)] {
+            let model = read(&[
+                "model.family=qwen3_vl",
+                &format!("model.vision.image_size={image_size}"),
+                &format!("model.vision.patch_size={patch}"),
+                "model.vision.feature_layer=-1",
+                "model.vision.deep_blocks=1",
+                "model.text.rope_theta=100",
+            ]);
+            let ImageProcessor::Native(processor) = model.unwrap().processor() else {
+                panic!("images of a Qwen-VL keep their shape");
+            };
+            let square = |side| ImageSize {
+                width: side,
+                height: side,
+            };
+            for side in 1..1000 {
+                let seen = processor.size_of(square(side)).unwrap();
+                assert_eq!(seen, square(image_size), "{side}");
+            }
         }
     }
 

@@ -1,9 +1,9 @@
 //! Pairs of answers that reward models are measured on, in the form of VL-RewardBench: a question about an evaluation scene,
 //! a true answer and a false one, in either order.
 //!
-//! Both answers have the same form and differ in what makes one of them false; a yes is as often true as a no. So neither length
-//! nor wording gives the false one away. Which one is better is the exact judge's to say: a pair is taken only where it finds nothing false in one answer and
-//! something false in the other.
+//! Both answers have the same form and differ in what makes one of them false; a yes is as often true as a no, and every number
+//! as often true as false. So neither length nor wording gives the false one away. Which one is better is the exact judge's to
+//! say: a pair is taken only where it finds nothing false in one answer and something false in the other.
 
 use candor_data::formats::reward_bench::vl::Ranked;
 use candor_data::random::{Stream, stream};
@@ -22,6 +22,8 @@ pub const GROUPS: [&str; 5] = ["existence", "attribute", "counting", "place", "d
 pub const PER_GROUP: usize = 100;
 /// How far the groups begin from each other, so that they do not ask about the same scenes.
 const APART: usize = 20;
+/// Numbers that are told from each other, in turns: each twice, and either of them is true once.
+const NUMBER_PAIRS: [[usize; 2]; 4] = [[1, 2], [1, 2], [1, 3], [2, 3]];
 
 /// The pairs; each takes the first scene from its own on that its group can be asked of.
 #[must_use]
@@ -32,14 +34,15 @@ pub fn draw(seed: u64, scenes: &[Scene]) -> Vec<Ranked> {
         let from = scenes.iter().cycle().skip(own).step_by(PER_GROUP + 1);
         from.take(scenes.len()).find_map(|scene| {
             let rng = &mut stream(seed, "world.reward_pairs", &[index as u64, scene.id]);
-            row(index, GROUPS[group], scene, rng)
+            row(index, scene, rng)
         })
     };
     (0..GROUPS.len() * PER_GROUP).filter_map(ask).collect()
 }
 
-fn row(index: usize, group: &str, scene: &Scene, rng: &mut Stream) -> Option<Ranked> {
-    let (question, [right, wrong]) = pair(group, scene, rng)?;
+fn row(index: usize, scene: &Scene, rng: &mut Stream) -> Option<Ranked> {
+    let (group, turn) = (GROUPS[index % GROUPS.len()], index / GROUPS.len());
+    let (question, [right, wrong]) = pair(group, turn, scene, rng)?;
     let query = match question {
         Question::Describe => DESCRIBE[rng.random_range(0..DESCRIBE.len())].to_owned(),
         _ => question.text(),
@@ -64,12 +67,17 @@ fn row(index: usize, group: &str, scene: &Scene, rng: &mut Stream) -> Option<Ran
     })
 }
 
-/// A question, its true answer and a false one.
-fn pair(group: &str, scene: &Scene, rng: &mut Stream) -> Option<(Question, [String; 2])> {
+/// A question, its true answer and a false one, in this turn of the group.
+fn pair(
+    group: &str,
+    turn: usize,
+    scene: &Scene,
+    rng: &mut Stream,
+) -> Option<(Question, [String; 2])> {
     match group {
         "existence" => existence(scene, rng),
         "attribute" => attribute(scene, rng),
-        "counting" => counting(scene, rng),
+        "counting" => counting(turn, scene, rng),
         "place" => place(scene, rng),
         _ => Some((Question::Describe, describe::true_and_false(scene, rng)?)),
     }
@@ -85,10 +93,18 @@ fn existence(scene: &Scene, rng: &mut Stream) -> Option<(Question, [String; 2])>
         format!("no, there is no {kind}")
     } else {
         let colour = Colour::ALL[rng.random_range(0..Colour::ALL.len())];
-        format!(
-            "yes, there is {}",
-            with_article(&format!("{colour} {kind}"))
-        )
+        // As many as of a kind that is there: the true answers say more than one now and then, too.
+        match scene.count(vqa::present(scene, rng)?) {
+            1 => format!(
+                "yes, there is {}",
+                with_article(&format!("{colour} {kind}"))
+            ),
+            n => format!(
+                "yes, there are {} {colour} {}",
+                NUMBERS[n.min(5)],
+                kind.plural()
+            ),
+        }
     };
     Some((question, [right, sentence(&wrong)]))
 }
@@ -104,19 +120,21 @@ fn attribute(scene: &Scene, rng: &mut Stream) -> Option<(Question, [String; 2])>
     Some((Question::Colour(kind), [said(colour), said(other)]))
 }
 
-fn counting(scene: &Scene, rng: &mut Stream) -> Option<(Question, [String; 2])> {
-    let kind = vqa::present(scene, rng)?;
-    let n = scene.count(kind);
-    let other = one_of((1..=3).filter(|of| *of != n), rng)?;
+/// Most kinds are there once, so which number is true is not left to the scene: it is asked only where the number is there.
+fn counting(turn: usize, scene: &Scene, rng: &mut Stream) -> Option<(Question, [String; 2])> {
+    let [one, other] = NUMBER_PAIRS[turn / 2 % NUMBER_PAIRS.len()];
+    let (n, wrong) = if turn.is_multiple_of(2) {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    let kinds = scene.kinds().into_iter();
+    let kind = one_of(kinds.filter(|&kind| scene.count(kind) == n), rng)?;
     let said = |n: usize| {
         let verb = if n == 1 { "is" } else { "are" };
-        sentence(&format!(
-            "there {verb} {} {}",
-            NUMBERS[n.min(5)],
-            kind.noun(n)
-        ))
+        sentence(&format!("there {verb} {} {}", NUMBERS[n], kind.noun(n)))
     };
-    Some((Question::Count(kind), [said(n), said(other)]))
+    Some((Question::Count(kind), [said(n), said(wrong)]))
 }
 
 fn place(scene: &Scene, rng: &mut Stream) -> Option<(Question, [String; 2])> {

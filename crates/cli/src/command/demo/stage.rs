@@ -10,6 +10,7 @@ use candor_rl::RlRecipe;
 use candor_run::{LaunchOptions, Outcome, Ranks, StopSignal};
 use candor_sample::SampleRecipe;
 use candor_sft::{GroundRecipe, SftRecipe};
+use candor_train::BasePrecision;
 use candor_world::{Annotator, World, annotate_candidates};
 use serde::{Deserialize, Serialize};
 use tch::Device;
@@ -191,17 +192,29 @@ impl Folder {
         Ok(outcome)
     }
 
-    /// A reward model on the world's pairs, by what is asked.
+    /// A reward model on the world's pairs, by what is asked; a world that an earlier version drew has none.
     fn measure_reward(
         &self,
         reward: &str,
         recipe: &RewardRecipe,
         device: Device,
     ) -> anyhow::Result<()> {
-        let plan = PairBenchmark {
+        let Some(plan) = self.pairs(reward, recipe.base_precision) else {
+            eprintln!("pairs: this world was drawn without any, so {reward} is not measured");
+            return Ok(());
+        };
+        let said = |done, n| eprintln!("pairs: {done} of {n}");
+        pair_benchmark(&plan, device, said)?;
+        Ok(())
+    }
+
+    /// How a reward model is measured on the world's pairs, where there are any.
+    fn pairs(&self, reward: &str, base_precision: BasePrecision) -> Option<PairBenchmark> {
+        let pairs = self.path("world/eval/reward_pairs.jsonl");
+        pairs.exists().then(|| PairBenchmark {
             reward: self.path(reward),
-            base_precision: recipe.base_precision,
-            files: vec![self.path("world/eval/reward_pairs.jsonl")],
+            base_precision,
+            files: vec![pairs],
             images: self.path("world/images"),
             facts: Some(self.path("world/eval/reward_facts.json")),
             // A small model may have no room for a pair; the report says how many.
@@ -209,10 +222,7 @@ impl Folder {
             out: self.path(reward).join("pairs"),
             pass_rows: PASS_ROWS,
             seed: self.seed,
-        };
-        let said = |done, n| eprintln!("pairs: {done} of {n}");
-        pair_benchmark(&plan, device, said)?;
-        Ok(())
+        })
     }
 
     fn rl(
@@ -247,5 +257,29 @@ impl Folder {
         sets.extend(adapter.map(|run| self.set("model.adapter", &format!("{run}/adapter"))));
         let (recipe, sets) = self.recipe("6-eval.toml", out, &sets);
         Ok(EvalRecipe::open(&recipe, &sets)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::arguments::{Arguments, Command};
+
+    #[test]
+    fn a_world_without_pairs_is_one_that_no_reward_model_is_measured_on() {
+        let out = tempfile::tempdir().unwrap();
+        let words = ["candor", "demo", "--out", out.path().to_str().unwrap()];
+        let Command::Demo(arguments) = Arguments::try_parse_from(words).unwrap().command else {
+            panic!("another command");
+        };
+        let folder = Folder::of(&arguments).unwrap();
+        let plan = || folder.pairs("reward-facts", BasePrecision::F32);
+        assert!(plan().is_none());
+        let pairs = out.path().join("world/eval/reward_pairs.jsonl");
+        std::fs::create_dir_all(pairs.parent().unwrap()).unwrap();
+        std::fs::write(&pairs, "").unwrap();
+        assert_eq!(plan().unwrap().files, [pairs]);
     }
 }

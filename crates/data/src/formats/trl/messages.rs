@@ -53,7 +53,12 @@ pub(in crate::formats) struct Row {
 /// The conversation that row `i` says; without an `id` it is called `row-17` at index 17.
 pub(in crate::formats) fn conversation(i: usize, row: Row) -> Result<Conversation, Fault> {
     let mut messages = match (row.messages, row.prompt, row.completion) {
-        (Some(messages), ..) => messages,
+        // A prompt alone is the first message once more, as in UltraChat.
+        (Some(messages), _, None) => messages,
+        (Some(_), _, Some(_)) => {
+            let found = "beside a `completion`, and which of them counts cannot be told";
+            return refuse("messages", found);
+        }
         (None, Some(prompt), Some(completion)) => {
             let mut messages = prompt.messages("user");
             messages.extend(completion.messages("assistant"));
@@ -169,6 +174,21 @@ mod tests {
             Turn::gpt("The first."),
         ];
         assert_eq!(read.turns, turns);
+    }
+
+    #[test]
+    fn a_row_of_both_forms_is_refused() {
+        let messages = json!([
+            {"role": "user", "content": "Q"},
+            {"role": "assistant", "content": "A"},
+        ]);
+        let mut row = json!({"messages": messages, "prompt": "Q"});
+        assert_eq!(read_row(&row).unwrap().turns.len(), 2);
+        row["completion"] = json!("B");
+        let message = read_row(&row).unwrap_err();
+        for part in ["line 1", "`messages`", "beside a `completion`"] {
+            assert!(message.contains(part), "{message}");
+        }
     }
 
     #[test]

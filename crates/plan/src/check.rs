@@ -95,11 +95,11 @@ impl Plan {
         self.tokens_are_a_bound = true;
     }
 
-    /// How the run is shared, with a note where lanes have nothing to do.
+    /// How the run is shared, with a note where lanes have nothing to do; where tokens bound passes, their number is not known.
     fn share(&mut self, n_ranks: u64, training: &Training) {
         self.sharing = Sharing::of_training(n_ranks, training);
         let (passes, lanes) = (training.n_passes, training.n_lanes);
-        if passes < lanes {
+        if passes < lanes && !training.passes_are_a_bound {
             self.note(format!(
                 "run.lanes is {lanes}, and an update has {passes} passes: {} lanes have nothing to do",
                 lanes - passes

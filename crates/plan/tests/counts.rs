@@ -235,3 +235,26 @@ fn rows_that_a_run_would_skip_are_not_counted_and_repeated_rows_are_told() {
         ]
     );
 }
+
+/// A pass of 120 tokens has room for 30 images of four tokens, however many rows it might have; an adapter changes the tower.
+#[test]
+fn a_pass_has_no_more_images_than_its_tokens_have_room_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    prepare(folder);
+    fs::remove_file(folder.join("rows.json")).unwrap();
+    let work = |rows: usize| {
+        let sets = [
+            inside(folder, "model.base", "base"),
+            inside(folder, "data.root", ""),
+            "data.sources[0].count=64".to_owned(),
+            r#"model.lora={ r = 4, alpha = 8.0, targets = ["q_proj", "tower"] }"#.to_owned(),
+            "data.batch=64".to_owned(),
+            format!("data.micro_batch={rows}"),
+            "data.pass_tokens=120".to_owned(),
+        ];
+        let plan = Planner::default().plan(&folder.join("recipe.toml"), &sets);
+        plan.unwrap().memory.unwrap().work_bytes
+    };
+    assert_eq!(work(64), work(32));
+}

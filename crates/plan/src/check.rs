@@ -107,6 +107,17 @@ impl Plan {
         }
     }
 
+    /// What the host has of moments and masters, in a note.
+    fn say_on_host(&mut self, n_bytes: u64) {
+        if n_bytes > 0 {
+            self.note(format!(
+                "optimizer.states = \"host\": {:.2} GB of the host's memory hold moments, and weights in f32 where passes read bf16; \
+                 where `auto` is the CPU they come on top",
+                n_bytes as f64 / 1e9
+            ));
+        }
+    }
+
     fn note(&mut self, note: impl Into<String>) {
         let note = note.into();
         if !self.notes.contains(&note) {

@@ -258,3 +258,29 @@ fn a_pass_has_no_more_images_than_its_tokens_have_room_for() {
     };
     assert_eq!(work(64), work(32));
 }
+
+/// By hand, in f32: two layers of two blocks, each adapted by two tensors of 4 times 24.
+#[test]
+fn states_on_the_host_are_told_and_counted_where_that_is_the_device() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    prepare(folder);
+    let adapter = 4 * 4 * 2 * 2 * (24 + 24);
+    let largest = 4 * 4 * 24;
+    for (device, trained, is_told) in [
+        ("cuda", adapter + 2 * largest, true),
+        ("cpu", 3 * adapter, false),
+    ] {
+        let sets = [
+            inside(folder, "model.base", "base"),
+            inside(folder, "data.root", ""),
+            format!("run.device={device:?}"),
+            "optimizer.states=\"host\"".to_owned(),
+        ];
+        let plan = Planner::default().plan(&folder.join("recipe.toml"), &sets);
+        let plan = plan.unwrap();
+        assert_eq!(plan.memory.unwrap().trained_bytes, trained);
+        let is_of_host = |note: &String| note.contains("of the host's memory");
+        assert_eq!(plan.notes.iter().any(is_of_host), is_told, "{plan:?}");
+    }
+}

@@ -19,7 +19,7 @@ use super::{Plan, bound, check_lanes};
 use crate::PlanError;
 use crate::memory::{Budget, CROSS_ENTROPY, IMAGES_PER_PASS, Memory, Pass};
 use crate::sharing::{Sharing, Training};
-use crate::trained::{Held, Trained};
+use crate::trained::{Held, Trained, states_of};
 
 /// Plans supervised fine-tuning.
 pub(crate) fn sft(
@@ -104,6 +104,7 @@ pub(crate) fn sft(
     // As many passes as there can be.
     let cut = [recipe.batch, recipe.pass.rows_of(longest as usize)];
     let held = Held::of(&sizes, &recipe.session, n_ranks, cut, in_bf16);
+    plan.say_on_host(held.host_bytes);
     let keeps_best = recipe
         .evaluation
         .as_ref()
@@ -239,13 +240,15 @@ pub(crate) fn reward(
     };
     let training = budget.training(pass, Some(&lora), CROSS_ENTROPY);
     let trained = budget.adapter(&lora);
+    let states = states_of(&recipe.session);
+    plan.say_on_host(trained.on_host(states, false));
     let kept = (budget, lora.with_tower);
     let place = &recipe.session.features;
     let of_images = features(&[kept], place, workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
         // The best adapter so far is kept beside the one that is trained.
         weights_bytes: budget.weights() + 2 * trained.bytes,
-        trained_bytes: trained.optimizer(lanes, recipe.session.states),
+        trained_bytes: trained.optimizer(lanes, states),
         features_bytes: of_images.bytes,
         work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
     });
@@ -327,6 +330,7 @@ pub(crate) fn dpo(
     // As many passes as there can be.
     let cut = [recipe.batch, recipe.pass.rows_of(longest as usize)];
     let held = Held::of(&sizes, &recipe.session, n_ranks, cut, false);
+    plan.say_on_host(held.host_bytes);
     let adapter = lora.as_ref().map_or(0, |lora| budget.adapter(lora).bytes);
     let training = budget.training(pass, lora.as_ref(), CROSS_ENTROPY);
     // Spoilt images have features of their own, which are kept in memory, but those of other rows.

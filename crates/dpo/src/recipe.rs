@@ -138,6 +138,7 @@ impl DpoRecipe {
     pub fn may_change(&self) -> &'static [&'static str] {
         &[
             "data.micro_batch",
+            "data.pass_tokens",
             "model.activations",
             "model.recompute_blocks",
         ]

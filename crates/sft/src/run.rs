@@ -208,12 +208,12 @@ pub fn run(
     preflight::check_answers_end(&recipe.base, &bundle.template, &bundle.tokenizer)?;
     let (adapter, trained) = (recipe.tune).start(&bundle, &recipe.base, recipe.session.seed)?;
     opening.doing("reading the conversations");
-    // Which conversations an update takes follows from the micro-batch that the run began with.
+    // Which conversations an update takes, and those of a pass of held-out ones, follow from what the run began with.
     let first_micro_batch = opening.began_with("data.micro_batch");
     let ordered = SftRecipe {
         pass: PassSize {
             rows: first_micro_batch.unwrap_or(recipe.pass.rows),
-            ..recipe.pass
+            tokens: opening.began_with("data.pass_tokens"),
         },
         ..recipe.clone()
     };

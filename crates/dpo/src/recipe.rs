@@ -121,9 +121,15 @@ impl DpoRecipe {
         })
     }
 
-    /// Rows of a pass without gradients, each of which may be two conversations of any length.
+    /// Rows of a pass without gradients. Each may be as many conversations of any length as it has answers, whose beginning and
+    /// answers are filled apart, and again with a spoilt image.
     pub(crate) fn rows_of_a_pass(&self) -> usize {
-        self.pass.rows_of(2 * self.max_tokens)
+        let n_answers = match self.judgements {
+            Judgements::Comparisons(_) => 2,
+            Judgements::Rated(_) => 1,
+        };
+        let times = 1 + usize::from(self.objective.image_negative.is_some());
+        self.pass.rows_of(times * (1 + n_answers) * self.max_tokens)
     }
 
     /// The keys that a resume may change, besides those of every stage: how an update is cut into passes, and what a pass
@@ -132,6 +138,7 @@ impl DpoRecipe {
     pub fn may_change(&self) -> &'static [&'static str] {
         &[
             "data.micro_batch",
+            "data.pass_tokens",
             "model.activations",
             "model.recompute_blocks",
         ]

@@ -8,7 +8,7 @@ use candor_data::rows::{Reason, RowFault};
 use candor_data::{Comparison, Conversation, RatedAnswer, Side, Turn, sha256, shown};
 use candor_model::sample::{IGNORE, Sample, SampleRules};
 use candor_model::shared::SharedPrefix;
-use candor_train::{Batches, Judgements};
+use candor_train::{Batches, Judgements, RowShape};
 use serde_json::Value;
 
 use crate::DpoError;
@@ -79,10 +79,13 @@ impl Row {
         }
     }
 
-    /// Tokens that a training pass computes for it: mismatched answers are read in passes of their own.
+    /// What it takes of a training pass: mismatched answers are read in passes of their own.
     #[must_use]
-    pub fn n_pass_tokens(&self) -> usize {
-        self.n_tokens - self.mismatched.as_ref().map_or(0, Answers::n_tokens)
+    pub fn shape(&self) -> RowShape {
+        let mismatched = self.mismatched.as_ref().map_or(0, Answers::n_tokens);
+        // Once, and again where its image is spoilt.
+        let times = self.n_tokens.saturating_sub(mismatched) / self.answers.n_tokens();
+        RowShape::shared(&self.answers.shared, times.max(1))
     }
 
     /// Whether a rated answer is a good one; none of a comparison.
@@ -173,7 +176,8 @@ fn check_images(shown: Option<&str>, spoils: bool) -> Result<(), RowFault> {
 /// There are no rows.
 pub fn batches<'a>(recipe: &DpoRecipe, rows: &'a Parts<Row>) -> Result<Batches<'a, Row>, DpoError> {
     let (seed, batch) = (recipe.session.seed, recipe.batch);
-    let of = Batches::new(seed, &rows.train, |row| row.n_tokens, batch, recipe.pass)?;
+    let (rows, n_tokens) = (&rows.train, |row: &Row| row.n_tokens);
+    let of = Batches::new(seed, rows, n_tokens, Row::shape, batch, recipe.pass)?;
     Ok(of)
 }
 
@@ -408,5 +412,31 @@ mod tests {
         let answered = last_answer(sample).unwrap();
         assert_eq!(answered.prompt(), [1, 10, 11, 12, 13]);
         assert_eq!(answered.answer(), [14, 2]);
+    }
+
+    /// Answers to two prompts: 3 and 2 tokens, 1 and 4. The second's after the first's prompt are 7 tokens of other passes.
+    #[test]
+    fn what_a_row_takes_of_a_pass_is_not_what_it_is_compared_with() {
+        let rated = |prompt: &[i64], answer: &[i64]| Answers::rated("a", prompt, answer, None);
+        let own = rated(&[1, 2, 3], &[7, 2]).unwrap();
+        let other = rated(&[1], &[5, 6, 6, 2]).unwrap();
+        let mismatched = own.answered_by(&other).unwrap();
+        let judged = Judged::Rated {
+            answer: String::new(),
+            is_desirable: true,
+        };
+        let mut row = Row::of("a".to_owned(), judged, own);
+        row.n_tokens += mismatched.n_tokens();
+        row.mismatched = Some(mismatched);
+        let expected = RowShape {
+            times: 1,
+            beginning: 3,
+            n_branches: 1,
+            branch: 2,
+        };
+        assert_eq!((row.n_tokens, row.shape()), (12, expected));
+        // With a spoilt image.
+        row.n_tokens += 5;
+        assert_eq!(row.shape().times, 2);
     }
 }

@@ -3,7 +3,7 @@
 use candor_data::comparisons::Purpose;
 use candor_model::Reading;
 use candor_run::{ImageCount, Workload};
-use candor_train::Judgements;
+use candor_train::{Judgements, RowShape};
 
 use crate::{DpoError, DpoRecipe, rows};
 
@@ -20,9 +20,10 @@ pub fn workload(recipe: &DpoRecipe, reading: &Reading) -> Result<Workload, DpoEr
     let n_steps = batches.n_steps(recipe.length);
     let (mut n_tokens, mut longest) = (0, 0);
     for done in 0..n_steps {
-        for row in batches.of_step(done).into_iter().flatten() {
-            n_tokens += row.n_tokens as u64;
-            longest = longest.max(row.n_pass_tokens() as u64);
+        for pass in batches.of_step(done) {
+            n_tokens += pass.iter().map(|row| row.n_tokens as u64).sum::<u64>();
+            let shapes = pass.iter().map(|row| row.shape());
+            longest = longest.max(RowShape::most_of_a_row(shapes) as u64);
         }
     }
     let is_rated = matches!(recipe.judgements, Judgements::Rated(_));

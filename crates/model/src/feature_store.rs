@@ -1,7 +1,7 @@
 //! Features of images on disk: what a frozen tower gives of an image is computed once, for all runs and all their resumes.
 //!
 //! Below a root folder there is a folder for each tower, named by the hash of all that decides what the tower gives, and in it
-//! files that are named by what is in them ([`shard`]). An image is known by the SHA-256 of its file. Where even the last bits
+//! files that are named by what is in them, keys and features ([`shard`]). An image is known by the SHA-256 of its file. Where even the last bits
 //! must not depend on what else a run looks at, as on a CPU, the images that share its pass through the tower are a part of its
 //! key: what else is in a product of matrices may decide how the product is rounded. A pass is then kept as a whole, and found
 //! by whoever makes the same pass again: a resume, or another run on the same data.
@@ -42,10 +42,14 @@ pub struct FeatureStore {
     of_passes: bool,
     in_use: InUse,
     known: RefCell<HashMap<String, Entry>>,
+    /// Keys of the known whose features this process has itself read or written.
+    checked: RefCell<HashSet<String>>,
     /// Of images' files, by name.
     hashes: RefCell<HashMap<String, String>>,
     /// Files whose time says that they are used.
     marked: RefCell<HashSet<PathBuf>>,
+    /// Files that this process found damaged and has not written anew.
+    damaged: RefCell<HashSet<PathBuf>>,
 }
 
 impl FeatureStore {
@@ -70,8 +74,10 @@ impl FeatureStore {
             max_bytes,
             of_passes,
             known: RefCell::default(),
+            checked: RefCell::default(),
             hashes: RefCell::default(),
             marked: RefCell::default(),
+            damaged: RefCell::default(),
         };
         for path in files(&store.folder)? {
             match shard::open(&path) {
@@ -165,6 +171,7 @@ impl FeatureStore {
         match entry.read() {
             Ok(features) => {
                 self.mark(entry.path());
+                self.checked.borrow_mut().insert(key.to_owned());
                 Some(features)
             }
             Err(error) => {
@@ -176,53 +183,79 @@ impl FeatureStore {
 
     /// Keeps what is not kept yet.
     fn add(&self, keys: &[String], features: &[Features]) -> Result<(), ModelError> {
-        let new: BTreeMap<&str, &Features> = {
-            let known = self.known.borrow();
-            let all = keys.iter().map(String::as_str).zip(features);
-            all.filter(|(key, _)| !known.contains_key(*key)).collect()
-        };
+        let all = keys.iter().map(String::as_str).zip(features);
+        let new: BTreeMap<&str, &Features> = all.filter(|(key, of)| !self.holds(key, of)).collect();
         if new.is_empty() {
             return Ok(());
         }
-        let name = sha256::of_bytes(new.keys());
+        let hashes = shard::hashes(&self.folder, &new)?;
+        let named = hashes.iter().flat_map(|(key, hash)| [*key, hash.as_str()]);
+        let name = sha256::of_bytes(named);
         let path = self.folder.join(name).with_extension(ENDING);
-        let entries = if let Some(entries) = self.just_written(&path) {
+        let entries = if let Some(entries) = self.written(&path) {
             entries
         } else {
             self.make_room(shard::n_bytes(&new))?;
-            shard::write(&path, &new)?;
+            shard::write(&path, &new, &hashes)?;
+            self.damaged.borrow_mut().remove(&path);
             shard::open(&path)?
         };
         self.mark(&path);
+        let new = new.into_keys().map(str::to_owned);
+        self.checked.borrow_mut().extend(new);
         self.known.borrow_mut().extend(entries);
         Ok(())
     }
 
-    /// What is in a file that another rank has written since this process began.
-    fn just_written(&self, path: &Path) -> Option<BTreeMap<String, Entry>> {
-        let time = fs::metadata(path).and_then(|found| found.modified()).ok()?;
-        if time < self.in_use.since() {
+    /// Whether just these features are kept under a key, in a file that is then marked as used. Of files that this process has
+    /// not read, what was noted when they were written is believed.
+    fn holds(&self, key: &str, features: &Features) -> bool {
+        let known = self.known.borrow();
+        known.get(key).is_some_and(|entry| {
+            let is_same = self.checked.borrow().contains(key) || entry.is_of(features);
+            is_same && self.mark(entry.path())
+        })
+    }
+
+    /// What is in a file that another process has written: its name says that it is the same. None if it was found damaged.
+    fn written(&self, path: &Path) -> Option<BTreeMap<String, Entry>> {
+        if self.damaged.borrow().contains(path) {
             return None;
         }
         shard::open(path).ok()
     }
 
-    /// Says by the file's time that it is used.
-    fn mark(&self, path: &Path) {
-        if self.marked.borrow_mut().insert(path.to_owned()) {
-            // Where it cannot be changed nobody else can take it away either.
-            let file = File::options().write(true).open(path);
-            let _ = file.and_then(|file| file.set_modified(SystemTime::now()));
+    /// Says by the file's time that it is used; false if there is no such file any more.
+    fn mark(&self, path: &Path) -> bool {
+        if self.marked.borrow().contains(path) {
+            return true;
         }
+        match File::options().write(true).open(path) {
+            Ok(file) => {
+                let now = SystemTime::now();
+                let time = file.metadata().and_then(|found| found.modified());
+                // A machine whose clock is ahead may have marked it, and counts on that.
+                if time.is_ok_and(|time| time < now) {
+                    let _ = file.set_modified(now);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return false,
+            // What cannot be opened so is another user's.
+            Err(_) => {}
+        }
+        self.marked.borrow_mut().insert(path.to_owned());
+        true
     }
 
-    /// Says that a file is damaged, after which its images are encoded again.
+    /// Says that a file is damaged, after which its images are encoded again, and the file is written anew if they give the same.
     fn forget(&self, path: &Path, error: &ModelError) {
         tracing::warn!("{error}; its images are encoded again");
-        self.known
-            .borrow_mut()
-            .retain(|_, entry| entry.path() != path);
+        let mut known = self.known.borrow_mut();
+        known.retain(|_, entry| entry.path() != path);
+        let mut checked = self.checked.borrow_mut();
+        checked.retain(|key| known.contains_key(key));
         self.marked.borrow_mut().remove(path);
+        self.damaged.borrow_mut().insert(path.to_owned());
         // Others may read what is whole of it.
         if self.in_use.is_alone() {
             let _ = fs::remove_file(path);

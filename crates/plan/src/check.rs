@@ -95,14 +95,25 @@ impl Plan {
         self.tokens_are_a_bound = true;
     }
 
-    /// How the run is shared, with a note where lanes have nothing to do.
+    /// How the run is shared, with a note where lanes have nothing to do; where tokens bound passes, their number is not known.
     fn share(&mut self, n_ranks: u64, training: &Training) {
         self.sharing = Sharing::of_training(n_ranks, training);
         let (passes, lanes) = (training.n_passes, training.n_lanes);
-        if passes < lanes {
+        if passes < lanes && !training.passes_are_a_bound {
             self.note(format!(
                 "run.lanes is {lanes}, and an update has {passes} passes: {} lanes have nothing to do",
                 lanes - passes
+            ));
+        }
+    }
+
+    /// What the host has of moments and masters, in a note.
+    fn say_on_host(&mut self, n_bytes: u64) {
+        if n_bytes > 0 {
+            self.note(format!(
+                "optimizer.states = \"host\": {:.2} GB of the host's memory hold moments, and weights in f32 where passes read bf16; \
+                 where `auto` is the CPU they come on top",
+                n_bytes as f64 / 1e9
             ));
         }
     }

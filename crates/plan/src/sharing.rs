@@ -57,6 +57,8 @@ pub(crate) struct Training {
     pub n_lanes: u64,
     /// Passes of an update.
     pub n_passes: u64,
+    /// Whether that is the most that there can be, because tokens bound passes.
+    pub passes_are_a_bound: bool,
     /// Updates of a step.
     pub n_updates: u64,
     /// What is trained.
@@ -82,6 +84,7 @@ impl Training {
         Self {
             n_lanes: lanes as u64,
             n_passes: batch.div_ceil(micro_batch) as u64,
+            passes_are_a_bound: false,
             n_updates: 1,
             trained,
             kept_bytes: 0,

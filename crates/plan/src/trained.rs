@@ -1,6 +1,6 @@
 //! The weights that a stage trains, and what their gradients and moments take.
 
-use candor_train::{BUCKET_BYTES, SessionRecipe, Shard, States, owners};
+use candor_train::{BUCKET_BYTES, DeviceChoice, SessionRecipe, Shard, States, owners};
 
 /// Bytes of a number of an adapter, a gradient or a moment.
 pub(crate) const F32: u64 = 4;
@@ -48,12 +48,29 @@ impl Trained {
         (1 + u64::from(lanes > 1)) * self.bytes + self.states(states, 2)
     }
 
+    /// What the host has of moments, and of masters where passes read weights of the base rounded to bf16.
+    #[must_use]
+    pub fn on_host(self, states: States, in_bf16: bool) -> u64 {
+        match states {
+            States::OnDevice => 0,
+            States::OnHost => (2 + u64::from(in_bf16)) * self.bytes,
+        }
+    }
+
     /// `n` numbers of each weight; of those on the host an update has those of one tensor on the device.
     fn states(self, states: States, n: u64) -> u64 {
         n * match states {
             States::OnDevice => self.bytes,
             States::OnHost => self.largest_bytes,
         }
+    }
+}
+
+/// Where a run's moments and masters are as its device sees it: that of a run on the CPU is the host.
+pub(crate) fn states_of(session: &SessionRecipe) -> States {
+    match session.device {
+        DeviceChoice::Cpu => States::OnDevice,
+        DeviceChoice::Auto | DeviceChoice::Cuda(_) => session.states,
     }
 }
 
@@ -64,6 +81,8 @@ pub(crate) struct Held {
     pub bytes: u64,
     /// What comes on top once activations are gone and gradients go to other ranks.
     pub giving_bytes: u64,
+    /// Moments and masters that the host has in the device's place.
+    pub host_bytes: u64,
 }
 
 impl Held {
@@ -81,9 +100,9 @@ impl Held {
         in_bf16: bool,
     ) -> Self {
         let trained = Trained::of(sizes.iter().copied());
+        let states = states_of(session);
         let small = BUCKET_BYTES as u64;
         if n_ranks == 1 || session.shard == Shard::Nothing {
-            let states = session.states;
             let masters = if in_bf16 { trained.masters(states) } else { 0 };
             let bucket = small.max(trained.largest_bytes).min(trained.bytes);
             return Self {
@@ -93,19 +112,22 @@ impl Held {
                 } else {
                     (n_ranks + 1) * bucket
                 },
+                host_bytes: trained.on_host(states, in_bf16),
             };
         }
         let owned = Trained {
             bytes: largest_share(sizes, n_ranks),
             ..trained
         };
-        let states = |n| owned.states(session.states, n);
+        let host_bytes = owned.on_host(states, in_bf16);
+        let states = |n| owned.states(states, n);
         // What is sent, and what comes.
         let exchanged = 2 * small.min(trained.bytes);
         if !in_bf16 {
             return Self {
                 bytes: trained.bytes + owned.bytes + states(2),
                 giving_bytes: exchanged,
+                host_bytes,
             };
         }
         let of_pass = trained.bytes / 2;
@@ -117,6 +139,7 @@ impl Held {
         Self {
             bytes: of_pass + sums + owned.bytes + states(3),
             giving_bytes: exchanged + in_f32,
+            host_bytes,
         }
     }
 }
@@ -206,5 +229,22 @@ max_grad_norm = 1.0
             held(4, "zero2", 2, true),
             [24 + 24 + 3 * 16, 2 * 48 + 2 * 16]
         );
+    }
+
+    /// Twelve weights, of which each of two ranks owns six: two moments, and in bf16 a master.
+    #[test]
+    fn what_is_on_the_host_is_told_and_on_the_cpu_it_is_the_devices() {
+        let sizes = [3, 3, 4, 2];
+        let session = session(1, "zero2", "host");
+        let on_host =
+            |n_ranks, in_bf16| Held::of(&sizes, &session, n_ranks, [8, 2], in_bf16).host_bytes;
+        assert_eq!([on_host(1, false), on_host(1, true)], [2 * 48, 3 * 48]);
+        assert_eq!([on_host(2, false), on_host(2, true)], [2 * 24, 3 * 24]);
+        let on_cpu = SessionRecipe {
+            device: DeviceChoice::Cpu,
+            ..session.clone()
+        };
+        let found = Held::of(&sizes, &on_cpu, 1, [8, 2], false);
+        assert_eq!([found.bytes, found.host_bytes], [3 * 48, 0]);
     }
 }

@@ -235,3 +235,52 @@ fn rows_that_a_run_would_skip_are_not_counted_and_repeated_rows_are_told() {
         ]
     );
 }
+
+/// A pass of 120 tokens has room for 30 images of four tokens, however many rows it might have; an adapter changes the tower.
+#[test]
+fn a_pass_has_no_more_images_than_its_tokens_have_room_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    prepare(folder);
+    fs::remove_file(folder.join("rows.json")).unwrap();
+    let work = |rows: usize| {
+        let sets = [
+            inside(folder, "model.base", "base"),
+            inside(folder, "data.root", ""),
+            "data.sources[0].count=64".to_owned(),
+            r#"model.lora={ r = 4, alpha = 8.0, targets = ["q_proj", "tower"] }"#.to_owned(),
+            "data.batch=64".to_owned(),
+            format!("data.micro_batch={rows}"),
+            "data.pass_tokens=120".to_owned(),
+        ];
+        let plan = Planner::default().plan(&folder.join("recipe.toml"), &sets);
+        plan.unwrap().memory.unwrap().work_bytes
+    };
+    assert_eq!(work(64), work(32));
+}
+
+/// By hand, in f32: two layers of two blocks, each adapted by two tensors of 4 times 24.
+#[test]
+fn states_on_the_host_are_told_and_counted_where_that_is_the_device() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    prepare(folder);
+    let adapter = 4 * 4 * 2 * 2 * (24 + 24);
+    let largest = 4 * 4 * 24;
+    for (device, trained, is_told) in [
+        ("cuda", adapter + 2 * largest, true),
+        ("cpu", 3 * adapter, false),
+    ] {
+        let sets = [
+            inside(folder, "model.base", "base"),
+            inside(folder, "data.root", ""),
+            format!("run.device={device:?}"),
+            "optimizer.states=\"host\"".to_owned(),
+        ];
+        let plan = Planner::default().plan(&folder.join("recipe.toml"), &sets);
+        let plan = plan.unwrap();
+        assert_eq!(plan.memory.unwrap().trained_bytes, trained);
+        let is_of_host = |note: &String| note.contains("of the host's memory");
+        assert_eq!(plan.notes.iter().any(is_of_host), is_told, "{plan:?}");
+    }
+}

@@ -11,7 +11,7 @@ use candor_data::{AnswerType, Comparison, Conversation, FactBook, Facts, RatedAn
 use candor_data::{formats::captions, sha256};
 use candor_model::sample::SampleRules;
 use candor_model::shared::SharedPrefix;
-use candor_train::{Batches, Judgements};
+use candor_train::{Batches, Judgements, RowShape};
 use tch::Tensor;
 
 use crate::RewardError;
@@ -50,10 +50,15 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Tokens that a pass computes for it.
+    /// Tokens of it, without those that fill a pass.
     #[must_use]
     pub fn n_tokens(&self) -> usize {
         self.shared.prefix.len() + self.shared.branches.iter().map(Vec::len).sum::<usize>()
+    }
+
+    /// What it takes of a pass.
+    pub(crate) fn shape(&self) -> RowShape {
+        RowShape::shared(&self.shared, 1)
     }
 
     /// Whether a rated one is good; none of a comparison.
@@ -135,7 +140,8 @@ pub(crate) fn batches<'a>(
     pairs: &'a Parts<Pair>,
 ) -> Result<Batches<'a, Pair>, RewardError> {
     let (seed, batch) = (recipe.session.seed, recipe.batch);
-    let of = Batches::new(seed, &pairs.train, Pair::n_tokens, batch, recipe.pass)?;
+    let (pairs, n_tokens, shape) = (&pairs.train, Pair::n_tokens, Pair::shape);
+    let of = Batches::new(seed, pairs, n_tokens, shape, batch, recipe.pass)?;
     Ok(of)
 }
 

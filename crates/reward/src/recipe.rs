@@ -169,6 +169,7 @@ impl RewardRecipe {
         }
         &[
             "data.micro_batch",
+            "data.pass_tokens",
             "model.activations",
             "model.recompute_blocks",
         ]

@@ -308,8 +308,14 @@ impl Learner<'_> {
             head: self.head,
             features: self.features,
         };
-        // A pair is two conversations.
-        let rows = self.recipe.pass.rows_of(2 * self.recipe.max_tokens);
+        // The beginning of a pair's conversations and its responses are filled apart, each to what another may have.
+        let responses = if self.recipe.learns_from_rated() {
+            1
+        } else {
+            2
+        };
+        let row = (1 + responses) * self.recipe.max_tokens;
+        let rows = self.recipe.pass.rows_of(row);
         let scores = judge.scores(&items, rows, ranks)?;
         let with_scores = pairs.iter().zip(&scores);
         Ok(with_scores

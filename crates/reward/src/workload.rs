@@ -3,6 +3,7 @@
 use candor_data::comparisons::Purpose;
 use candor_model::Reading;
 use candor_run::{ImageCount, Workload};
+use candor_train::RowShape;
 
 use crate::{RewardError, RewardRecipe, pairs};
 
@@ -19,9 +20,10 @@ pub fn workload(recipe: &RewardRecipe, reading: &Reading) -> Result<Workload, Re
     let n_steps = batches.n_steps(recipe.length);
     let (mut n_tokens, mut longest) = (0, 0);
     for done in 0..n_steps {
-        for pair in batches.of_step(done).into_iter().flatten() {
-            n_tokens += pair.n_tokens() as u64;
-            longest = longest.max(pair.n_tokens() as u64);
+        for pass in batches.of_step(done) {
+            n_tokens += pass.iter().map(|pair| pair.n_tokens() as u64).sum::<u64>();
+            let shapes = pass.iter().map(|pair| pair.shape());
+            longest = longest.max(RowShape::most_of_a_row(shapes) as u64);
         }
     }
     Ok(Workload {

@@ -17,7 +17,7 @@ pub struct Workload {
     pub n_tokens: u64,
     /// Whether that is what answers of the full length would make.
     pub tokens_are_a_bound: bool,
-    /// The longest sequence.
+    /// The longest sequence; of rows of several answers, the most that one takes of its pass.
     pub longest_tokens: u64,
     /// Images whose features are kept.
     pub images: ImageCount,

@@ -203,6 +203,7 @@ impl SftRecipe {
     pub fn may_change(&self) -> &'static [&'static str] {
         &[
             "data.micro_batch",
+            "data.pass_tokens",
             "model.activations",
             "model.recompute_blocks",
         ]

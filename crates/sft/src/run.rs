@@ -7,7 +7,7 @@ use candor_model::sample::{Batch, Sample, SampleRules};
 use candor_model::{Adapter, Bundle, ImageFeatures, ModelFolder, Template, preflight};
 use candor_run::{Inputs, LaunchOptions, Outcome};
 use candor_train::{
-    Best, BestBy, Found, Length, LoraStart, Opening, PassSize, Session, TrainState, Tune,
+    Best, BestBy, Found, Length, LoraStart, Opening, PassSize, RowShape, Session, TrainState, Tune,
     check_room, encode_images, fingerprint, keep_snapshot, say_seen_anew, say_skipped,
 };
 use serde::Serialize;
@@ -208,12 +208,12 @@ pub fn run(
     preflight::check_answers_end(&recipe.base, &bundle.template, &bundle.tokenizer)?;
     let (adapter, trained) = (recipe.tune).start(&bundle, &recipe.base, recipe.session.seed)?;
     opening.doing("reading the conversations");
-    // Which conversations an update takes follows from the micro-batch that the run began with.
+    // Which conversations an update takes, and those of a pass of held-out ones, follow from what the run began with.
     let first_micro_batch = opening.began_with("data.micro_batch");
     let ordered = SftRecipe {
         pass: PassSize {
             rows: first_micro_batch.unwrap_or(recipe.pass.rows),
-            ..recipe.pass
+            tokens: opening.began_with("data.pass_tokens"),
         },
         ..recipe.clone()
     };
@@ -267,7 +267,9 @@ pub fn run(
         session.phase("pass");
         let mut passes = batches.of_step(done);
         if ordered.pass != recipe.pass || recipe.pass.tokens.is_some() {
-            passes = recipe.pass.cut(&passes.concat(), |sample| sample.ids.len());
+            passes = recipe.pass.cut(&passes.concat(), |sample| {
+                RowShape::sequence(sample.ids.len())
+            });
         }
         let mut metrics = learner.update(&mut session, &passes, done + 1)?;
         let due = |looking: &&Looking<'_>| looking.held_out.is_due(done + 1, n_steps);

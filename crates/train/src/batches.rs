@@ -8,7 +8,7 @@ use candor_data::DataError;
 use candor_data::mixture::{Mixture, Share, Source};
 
 use crate::data_order::{BatchConfig, epoch_batches};
-use crate::pass_size::PassSize;
+use crate::pass_size::{PassSize, RowShape};
 use crate::stage_fields::Length;
 
 /// Updates' worth of rows that are sorted by length together: enough that little is padded, few enough that
@@ -19,8 +19,10 @@ const WINDOW_BATCHES: usize = 8;
 #[derive(Debug)]
 pub struct Batches<'a, T> {
     rows: &'a [T],
-    /// Tokens that a pass computes for a row.
+    /// Tokens that an update computes for a row.
     n_tokens: fn(&T) -> usize,
+    /// What a row takes of a pass.
+    shape: fn(&T) -> RowShape,
     order: Mixture,
     batching: BatchConfig,
     pass: PassSize,
@@ -28,8 +30,8 @@ pub struct Batches<'a, T> {
 }
 
 impl<'a, T> Batches<'a, T> {
-    /// The order of comparisons by a seed, in updates of `batch` and passes of a size. `n_tokens` says how many tokens a pass
-    /// computes for one.
+    /// The order of comparisons by a seed, in updates of `batch` and passes of a size. `n_tokens` says how many tokens an update
+    /// computes for one, and `shape` what it takes of a pass.
     ///
     /// # Errors
     /// There are no comparisons.
@@ -37,6 +39,7 @@ impl<'a, T> Batches<'a, T> {
         seed: u64,
         rows: &'a [T],
         n_tokens: fn(&T) -> usize,
+        shape: fn(&T) -> RowShape,
         batch: usize,
         pass: PassSize,
     ) -> Result<Self, DataError> {
@@ -48,6 +51,7 @@ impl<'a, T> Batches<'a, T> {
         Ok(Self {
             rows,
             n_tokens,
+            shape,
             order: Mixture::new(seed, vec![source], None)?,
             batching: BatchConfig {
                 seed,
@@ -86,7 +90,7 @@ impl<'a, T> Batches<'a, T> {
         let Some((_, batches)) = &self.epoch else {
             unreachable!("the epoch was just made")
         };
-        self.pass.cut(&batches[step], self.n_tokens)
+        self.pass.cut(&batches[step], self.shape)
     }
 
     fn batches_of(&self, epoch: u64) -> Vec<Vec<&'a T>> {

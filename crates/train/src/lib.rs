@@ -53,7 +53,7 @@ pub use images::{encode_images, gather_features, turns};
 pub use lanes::BUCKET_BYTES;
 pub use optimizer::{AdamW, AdamWConfig};
 pub use param_group::ParamGroup;
-pub use pass_size::PassSize;
+pub use pass_size::{PassSize, RowShape};
 pub use ranks::{check_threads, join};
 pub use room::check_room;
 pub use schedule::{Schedule, Shape, Warmup};

@@ -87,13 +87,11 @@ fn fine_tuning_takes_the_same_conversations_in_other_passes() {
     assert!(notes[0]["step"].as_u64().unwrap() >= 6);
     let exact = ["step", "learning_rate", "n_target_tokens", "n_tokens"];
     assert_close(folder, "passes-8", "passes-2", &exact, &["loss"]);
-    // And larger ones.
-    let notes = changed_on_resume(
-        &arguments("passes-16"),
-        "passes-16",
-        &[("data.micro_batch", "16")],
-    );
+    // And larger ones, which tokens bound.
+    let changed = [("data.micro_batch", "16"), ("data.pass_tokens", "400")];
+    let notes = changed_on_resume(&arguments("passes-16"), "passes-16", &changed);
     assert_eq!(notes[0]["changes"]["data.micro_batch"]["to"], 16);
+    assert_eq!(notes[0]["changes"]["data.pass_tokens"]["to"], 400);
     assert_close(folder, "passes-8", "passes-16", &exact, &["loss"]);
     // What is learned from may not change.
     let said = refused(

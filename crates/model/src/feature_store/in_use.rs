@@ -2,10 +2,13 @@
 //!
 //! A process holds a lock on a file whose time is the one at which it began; the system takes the lock back when the process
 //! dies, and the next that looks removes the file. Whatever a process uses it marks after it began, so that nothing that was
-//! marked before the first of the living began is used by any of them. A process compares times of its own clock with each
-//! other alone, so that clocks of several machines need not agree.
+//! marked before the first of the living began is used by any of them. A process sets both times by its own clock, and sets no
+//! file's time back, so that clocks of several machines need not agree: what a process marked is no older than its beginning by
+//! whatever clock. What is assumed is that the clock of a machine is not set back while a process runs there. Where clocks
+//! differ, what was used longest ago is so by the clock of whoever used it.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -57,11 +60,6 @@ impl InUse {
         }
     }
 
-    /// When this process began.
-    pub(super) fn since(&self) -> SystemTime {
-        self.since
-    }
-
     /// When the first of all living processes began.
     pub(super) fn since_first(&self) -> SystemTime {
         self.others().into_iter().fold(self.since, SystemTime::min)
@@ -83,7 +81,13 @@ impl InUse {
         let others = others.filter(|path| *path != self.path);
         others
             .filter_map(|path| {
-                let file = File::options().write(true).open(&path).ok()?;
+                let file = match File::options().write(true).open(&path) {
+                    Ok(file) => file,
+                    // Its process has ended meanwhile.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+                    // Another user's process may be alive.
+                    Err(_) => return Some(SystemTime::UNIX_EPOCH),
+                };
                 match Locked::now(file) {
                     Ok(_dead) => {
                         let _ = fs::remove_file(&path);

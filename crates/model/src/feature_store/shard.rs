@@ -49,6 +49,12 @@ impl Entry {
         self.span
     }
 
+    /// Whether they are these, by what was noted when they were written.
+    pub(super) fn is_of(&self, features: &Features) -> bool {
+        features.spans() == [self.span]
+            && tensor_bytes(features.rows()).is_ok_and(|bytes| sha256::of(bytes) == *self.sha256)
+    }
+
     /// Reads them, to the host.
     ///
     /// # Errors
@@ -120,21 +126,40 @@ pub(super) fn open(path: &Path) -> Result<BTreeMap<String, Entry>, ModelError> {
     notes.into_iter().map(entry).collect()
 }
 
-/// Writes features, each of one image, under the images' keys.
+/// The hashes of features' bytes, by the images' keys; `folder` is what an error names.
+///
+/// # Errors
+/// They cannot be copied to the host.
+pub(super) fn hashes<'a>(
+    folder: &Path,
+    images: &BTreeMap<&'a str, &Features>,
+) -> Result<BTreeMap<&'a str, String>, ModelError> {
+    let hash = |(key, features): (&&'a str, &&Features)| {
+        let bytes = tensor_bytes(features.rows())
+            .map_err(|error| unusable(folder, error.to_string(), "report this"));
+        bytes.map(|bytes| (*key, sha256::of(bytes)))
+    };
+    images.iter().map(hash).collect()
+}
+
+/// Writes features, each of one image, under the images' keys, with their hashes.
 ///
 /// # Errors
 /// The file cannot be written.
-pub(super) fn write(path: &Path, images: &BTreeMap<&str, &Features>) -> Result<(), ModelError> {
+pub(super) fn write(
+    path: &Path,
+    images: &BTreeMap<&str, &Features>,
+    hashes: &BTreeMap<&str, String>,
+) -> Result<(), ModelError> {
     let impossible = |problem: String| unusable(path, problem, "report this");
-    let mut notes = BTreeMap::new();
-    for (key, features) in images {
-        let bytes = tensor_bytes(features.rows()).map_err(|error| impossible(error.to_string()))?;
+    let note = |(key, features): (&&str, &&Features)| {
         let note = Note {
             span: features.spans()[0],
-            sha256: sha256::of(bytes),
+            sha256: hashes[*key].clone(),
         };
-        notes.insert(*key, note);
-    }
+        ((*key).to_owned(), note)
+    };
+    let notes: BTreeMap<String, Note> = images.iter().map(note).collect();
     let notes = serde_json::to_string(&notes).map_err(|error| impossible(error.to_string()))?;
     let tensors = images.iter().map(|(key, features)| (*key, features.rows()));
     write_tensors(path, tensors, Some([(NOTES.to_owned(), notes)].into()))

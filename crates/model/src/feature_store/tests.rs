@@ -117,6 +117,85 @@ fn what_is_damaged_is_found_and_made_anew() {
 }
 
 #[test]
+fn what_is_damaged_is_made_anew_while_others_use_the_store() {
+    for (of_passes, again) in [(true, (98.0625, "ab")), (false, (98.0, "b"))] {
+        let (_dir, root, images) = prepared();
+        let open = || FeatureStore::open(&root, "tower", 1 << 30, of_passes).unwrap();
+        let other = open();
+        seen(&other, &images, "ab");
+        let path = sole_file(&root.join("tower"));
+        let whole = fs::read(&path).unwrap();
+        // The second image, so that the first has been read, and its file marked, when that is found.
+        let of_second = 98.0625_f32.to_le_bytes();
+        let at = whole.windows(4).position(|bytes| bytes == of_second);
+        let mut bytes = whole.clone();
+        bytes[at.unwrap()] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        let (second, encoded) = again;
+        let made_anew = (vec![97.0, second], encoded.to_owned());
+        assert_eq!(seen(&open(), &images, "ab"), made_anew);
+        if of_passes {
+            assert!(fs::read(&path).unwrap() == whole);
+            assert_eq!(seen(&open(), &images, "ab").1, "");
+        }
+    }
+}
+
+#[test]
+fn what_is_kept_is_what_was_given_in_a_marked_file() {
+    let (_dir, root, images) = prepared();
+    let open = || FeatureStore::open(&root, "tower", 1 << 30, false).unwrap();
+    seen(&open(), &images, "a");
+    let path = sole_file(&root.join("tower"));
+    let time = || fs::metadata(&path).unwrap().modified().unwrap();
+    let set = |time| {
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_modified(time).unwrap();
+    };
+    let keep = |given: &[Features]| {
+        let kept = open().keep(&images, &names("a"), given).unwrap();
+        let kept = kept.iter().map(|entry| entry.read().unwrap());
+        let values = kept.map(|features| features.rows().double_value(&[99, 99]));
+        values.collect::<Vec<f64>>()
+    };
+    let now = SystemTime::now();
+    set(now - Duration::from_secs(100));
+    assert_eq!(keep(&look(&names("a"))), [97.0]);
+    assert!(time() > now - Duration::from_secs(50));
+    // By a clock that is ahead.
+    set(now + Duration::from_secs(1000));
+    let later = time();
+    assert_eq!(keep(&look(&names("a"))), [97.0]);
+    assert_eq!(time(), later);
+    // As another device, or the same in another pass, may round it.
+    let otherwise = look(&names("ba")).split_off(1);
+    assert_eq!(keep(&otherwise), [97.0625]);
+    let file = fs::read(&path).unwrap();
+    assert!(file.ends_with(&97.0_f32.to_le_bytes()));
+}
+
+#[test]
+fn whom_one_cannot_ask_is_taken_to_be_alive() {
+    let (_dir, root, images) = prepared();
+    let open = |tower: &str| FeatureStore::open(&root, tower, ROOM, false).unwrap();
+    for (tower, letter) in [("first", "a"), ("second", "b")] {
+        seen(&open(tower), &images, letter);
+        let path = sole_file(&root.join(tower));
+        let file = File::options().write(true).open(path).unwrap();
+        let then = SystemTime::now() - Duration::from_secs(100);
+        file.set_modified(then).unwrap();
+    }
+    // It cannot be opened as a file, as that of another user cannot.
+    let unasked = root.join("in-use-by-another");
+    fs::create_dir(&unasked).unwrap();
+    let third = open("third");
+    let full = third.features(&images, &names("c"), |missing| Ok(look(missing)));
+    assert!(full.is_err());
+    fs::remove_dir(&unasked).unwrap();
+    assert_eq!(seen(&third, &images, "c").1, "c");
+}
+
+#[test]
 fn what_was_used_longest_ago_makes_room_and_what_is_in_use_stays() {
     let (_dir, root, images) = prepared();
     let open = |tower: &str| FeatureStore::open(&root, tower, ROOM, false).unwrap();

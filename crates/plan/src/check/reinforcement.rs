@@ -14,6 +14,7 @@ use crate::PlanError;
 use crate::Trained;
 use crate::memory::{Budget, IMAGES_PER_PASS, Memory, POLICY, Pass};
 use crate::sharing::{ANSWER_TOKEN, Training, VALUE_TOKEN};
+use crate::trained::states_of;
 
 /// Plans PPO.
 pub(crate) fn rl(
@@ -115,10 +116,11 @@ pub(crate) fn rl(
     let of_images = features(&bases, place, workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
         weights_bytes: bases.iter().map(|(base, _)| base.weights()).sum::<u64>() + adapters,
-        trained_bytes: trained.optimizer(recipe.session.lanes, recipe.session.states),
+        trained_bytes: trained.optimizer(recipe.session.lanes, states_of(&recipe.session)),
         features_bytes: of_images.bytes,
         work_bytes: phases.into_iter().max().unwrap_or(0),
     });
+    plan.say_on_host(trained.on_host(states_of(&recipe.session), false));
     plan.share(
         n_ranks,
         &training_of(recipe, trained, of_images.shared_bytes),

@@ -9,7 +9,7 @@ use candor_reward::RewardRecipe;
 use candor_run::Workload;
 use candor_sample::SampleRecipe;
 use candor_sft::{Files, GroundRecipe, SftRecipe, Tune};
-use candor_train::{BasePrecision, FeaturePlace, Judgements, Length, LoraStart, Shard};
+use candor_train::{BasePrecision, FeaturePlace, Judgements, Length, LoraStart, PassSize, Shard};
 
 use super::known::{
     OfImages, budget, counted, features, images_of_a_row, known_lora, longest, model, targets,
@@ -19,7 +19,7 @@ use super::{Plan, bound, check_lanes};
 use crate::PlanError;
 use crate::memory::{Budget, CROSS_ENTROPY, IMAGES_PER_PASS, Memory, Pass};
 use crate::sharing::{Sharing, Training};
-use crate::trained::{Held, Trained};
+use crate::trained::{Held, Trained, states_of};
 
 /// Plans supervised fine-tuning.
 pub(crate) fn sft(
@@ -86,7 +86,7 @@ pub(crate) fn sft(
     let pass = Pass {
         n_tokens,
         n_targets: n_tokens.min(rows * targets(workload.as_ref(), longest, image)),
-        n_images: rows * images_of_a_row(workload.as_ref()),
+        n_images: images_of_a_pass(recipe.pass, workload.as_ref(), n_tokens, image),
         activations: recipe.activations,
     };
     let sizes = match (&recipe.tune, &lora) {
@@ -101,10 +101,10 @@ pub(crate) fn sft(
     // What is trained as the model itself has it, whose best state so far is a copy of that.
     let in_bf16 = lora.is_none() && recipe.base_precision == BasePrecision::Bf16;
     let held_by_passes = trained.bytes / (1 + u64::from(in_bf16));
-    let cut = [recipe.batch, recipe.pass.rows];
     // As many passes as there can be.
-    let most = [recipe.batch, recipe.pass.rows_of(longest as usize)];
-    let held = Held::of(&sizes, &recipe.session, n_ranks, most, in_bf16);
+    let cut = [recipe.batch, recipe.pass.rows_of(longest as usize)];
+    let held = Held::of(&sizes, &recipe.session, n_ranks, cut, in_bf16);
+    plan.say_on_host(held.host_bytes);
     let keeps_best = recipe
         .evaluation
         .as_ref()
@@ -122,6 +122,7 @@ pub(crate) fn sft(
     });
     let training = Training {
         kept_bytes: best,
+        passes_are_a_bound: recipe.pass.tokens.is_some(),
         shared_out: (recipe.session.shard == Shard::Zero2).then_some(held_by_passes),
         ..Training::new(lanes, cut, trained, of_images.shared_bytes)
     };
@@ -230,29 +231,34 @@ pub(crate) fn reward(
     let budget = budget(&known, recipe.base_precision);
     let responses = if recipe.learns_from_rated() { 1 } else { 2 };
     let pair = longest(workload.as_ref(), responses * recipe.max_tokens as u64);
+    let (n_tokens, image) = (recipe.pass.most_tokens(pair), budget.image_tokens());
     let pass = Pass {
-        n_tokens: recipe.pass.most_tokens(pair),
+        n_tokens,
         n_targets: 0,
-        n_images: recipe.pass.rows as u64 * images_of_a_row(workload.as_ref()),
+        n_images: images_of_a_pass(recipe.pass, workload.as_ref(), n_tokens, image),
         activations: recipe.activations,
     };
     let training = budget.training(pass, Some(&lora), CROSS_ENTROPY);
     let trained = budget.adapter(&lora);
+    let states = states_of(&recipe.session);
+    plan.say_on_host(trained.on_host(states, false));
     let kept = (budget, lora.with_tower);
     let place = &recipe.session.features;
     let of_images = features(&[kept], place, workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
         // The best adapter so far is kept beside the one that is trained.
         weights_bytes: budget.weights() + 2 * trained.bytes,
-        trained_bytes: trained.optimizer(lanes, recipe.session.states),
+        trained_bytes: trained.optimizer(lanes, states),
         features_bytes: of_images.bytes,
         work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
     });
     let training = Training {
         kept_bytes: trained.bytes,
+        passes_are_a_bound: recipe.pass.tokens.is_some(),
         ..Training::new(
             lanes,
-            [recipe.batch, recipe.pass.rows],
+            // As many passes as there can be.
+            [recipe.batch, recipe.pass.rows_of(pair as usize)],
             trained,
             of_images.shared_bytes,
         )
@@ -313,7 +319,7 @@ pub(crate) fn dpo(
     let pass = Pass {
         n_tokens,
         n_targets: n_tokens.min(rows * targets(workload.as_ref(), longest, image)),
-        n_images: rows * times * images_of_a_row(workload.as_ref()),
+        n_images: times * images_of_a_pass(recipe.pass, workload.as_ref(), n_tokens, image),
         activations: recipe.activations,
     };
     let sizes = lora.as_ref().map_or_else(
@@ -321,9 +327,10 @@ pub(crate) fn dpo(
         |lora| budget.adapter_sizes(lora),
     );
     let trained = Trained::of(sizes.iter().copied());
-    let cut = [recipe.batch, recipe.pass.rows];
-    let most = [recipe.batch, recipe.pass.rows_of(longest as usize)];
-    let held = Held::of(&sizes, &recipe.session, n_ranks, most, false);
+    // As many passes as there can be.
+    let cut = [recipe.batch, recipe.pass.rows_of(longest as usize)];
+    let held = Held::of(&sizes, &recipe.session, n_ranks, cut, false);
+    plan.say_on_host(held.host_bytes);
     let adapter = lora.as_ref().map_or(0, |lora| budget.adapter(lora).bytes);
     let training = budget.training(pass, lora.as_ref(), CROSS_ENTROPY);
     // Spoilt images have features of their own, which are kept in memory, but those of other rows.
@@ -343,6 +350,7 @@ pub(crate) fn dpo(
             .max(budget.encoding(IMAGES_PER_PASS)),
     });
     let training = Training {
+        passes_are_a_bound: recipe.pass.tokens.is_some(),
         shared_out: (recipe.session.shard == Shard::Zero2).then_some(trained.bytes),
         ..Training::new(lanes, cut, trained, copies * of_images.shared_bytes)
     };
@@ -369,6 +377,18 @@ pub(crate) fn ground(path: &Path, recipe: &GroundRecipe, n_ranks: u64) -> Plan {
         plan.note("`candor ground` is not shared: it runs on one rank");
     }
     plan
+}
+
+/// Images of a pass: no more than its tokens have room for, where they are bounded.
+fn images_of_a_pass(
+    pass: PassSize,
+    workload: Option<&Workload>,
+    n_tokens: u64,
+    image_tokens: u64,
+) -> u64 {
+    let all = pass.rows as u64 * images_of_a_row(workload);
+    let bound = pass.tokens.map(|_| n_tokens.div_ceil(image_tokens.max(1)));
+    all.min(bound.unwrap_or(all))
 }
 
 /// Writing answers.

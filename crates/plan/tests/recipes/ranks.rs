@@ -164,4 +164,17 @@ fn ranks_that_cannot_share_a_run_are_refused() {
     let idle = plan(&mut planner, &eight, &sets);
     let words = "run.lanes is 8, and an update has 2 passes: 6 lanes have nothing to do";
     assert!(idle.notes.iter().any(|note| note == words), "{idle:?}");
+    // Where tokens bound passes there are as many as conversations of 1280 tokens make, of which one or two fit; how many of the
+    // lanes are idle then is not known.
+    for (tokens, most) in [(1280, 8), (2560, 4)] {
+        let own = [
+            "data.batch=8".to_owned(),
+            "data.micro_batch=8".to_owned(),
+            format!("data.pass_tokens={tokens}"),
+        ];
+        let cut = plan(&mut planner, &eight, &[&own[..], &sets[2..]].concat());
+        let is_idle = |note: &String| note.contains("have nothing to do");
+        assert!(!cut.notes.iter().any(is_idle), "{cut:?}");
+        assert_eq!(cut.sharing.unwrap().n_pieces, Some(most));
+    }
 }

@@ -161,19 +161,19 @@ impl TargetFormat {
     fn note(self, row: &Comparison, lost: &mut BTreeSet<String>) {
         let is_log = self == Self::PreferenceLog;
         let is_public = self == Self::Preference;
-        let mut lose = |is_lost: bool, field: &str| {
+        let mut mark = |is_lost: bool, field: &str| {
             if is_lost {
                 lost.insert(field.to_owned());
             }
         };
-        lose(row.group.is_some(), "group");
-        lose(row.models.is_some() && !is_public, "models");
-        lose(
+        mark(row.group.is_some(), "group");
+        mark(row.models.is_some() && !is_public, "models");
+        mark(
             row.original_answer.is_some() && !is_log && !is_public,
             "original_answer",
         );
         let is_number = row.severity.as_ref().is_some_and(Value::is_number);
-        lose(
+        mark(
             row.severity.is_some() && !(is_number && self == Self::Trl),
             "rejected_score",
         );
@@ -183,10 +183,10 @@ impl TargetFormat {
         if is_log {
             return;
         }
-        lose(judgement.explanation.is_some(), "explanation");
+        mark(judgement.explanation.is_some(), "explanation");
         let is_decided = judgement.fewer_hallucinations != Verdict::Tie;
-        lose(is_decided && !is_public, "fewer_hallucinations");
-        lose(
+        mark(is_decided && !is_public, "fewer_hallucinations");
+        mark(
             is_decided && judgement.more_helpful.is_some(),
             "more_helpful",
         );

@@ -186,6 +186,19 @@ impl Looking<'_> {
     }
 }
 
+/// The recipe with the passes that the run began with: which conversations an update takes, and those of a pass of held-out ones,
+/// follow from these.
+fn ordered(recipe: &SftRecipe, opening: &Opening) -> SftRecipe {
+    let first_micro_batch = opening.began_with("data.micro_batch");
+    SftRecipe {
+        pass: PassSize {
+            rows: first_micro_batch.unwrap_or(recipe.pass.rows),
+            tokens: opening.began_with("data.pass_tokens"),
+        },
+        ..recipe.clone()
+    }
+}
+
 /// Trains and writes `<out>/model`, or `<out>/adapter` for LoRA.
 ///
 /// # Errors
@@ -208,15 +221,7 @@ pub fn run(
     preflight::check_answers_end(&recipe.base, &bundle.template, &bundle.tokenizer)?;
     let (adapter, trained) = (recipe.tune).start(&bundle, &recipe.base, recipe.session.seed)?;
     opening.doing("reading the conversations");
-    // Which conversations an update takes, and those of a pass of held-out ones, follow from what the run began with.
-    let first_micro_batch = opening.began_with("data.micro_batch");
-    let ordered = SftRecipe {
-        pass: PassSize {
-            rows: first_micro_batch.unwrap_or(recipe.pass.rows),
-            tokens: opening.began_with("data.pass_tokens"),
-        },
-        ..recipe.clone()
-    };
+    let ordered = ordered(recipe, &opening);
     let rules = bundle.rules(recipe.max_tokens, recipe.images.as_path());
     let (corpus, held_out) = read(&ordered, rules)?;
     say_seen_anew("sft", &bundle.model);

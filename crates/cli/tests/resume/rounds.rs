@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use candor_data::formats::{candidates, preference_log};
-use candor_data::{Preference, Side};
+use candor_data::{Preference, Side, Turn};
 
 use crate::preferences::{rewarded, with_own_recipe};
 use crate::rewards::body;
@@ -139,11 +139,18 @@ fn rules_set_the_best_answer_to_a_prompt_against_the_worst() {
     run(candor(folder).args(arguments("rounds-rules", &label)));
     let mut tokens: HashMap<(String, String), usize> = HashMap::new();
     let mut of_prompt: HashMap<String, Vec<usize>> = HashMap::new();
+    let mut lengths_of_all: HashMap<(Option<String>, Vec<Turn>, String), usize> = HashMap::new();
     for file in ["sample-1", "sample-2"] {
         let path = format!("rounds-rules/round-1/{file}/candidates.jsonl");
         for row in candidates::read(&folder.join(path)).unwrap() {
-            for (text, n) in row.outputs.iter().zip(row.sampling.n_tokens) {
+            let sampling = &row.sampling;
+            let lengths = sampling.n_tokens.iter().zip(&sampling.finished);
+            for (text, (n, finished)) in row.outputs.iter().zip(lengths) {
                 let text = text.trim().to_owned();
+                // The token that ends an answer is one of it.
+                let n = n + usize::from(*finished);
+                let prompt = (row.image.clone(), row.turns.clone(), text.clone());
+                lengths_of_all.entry(prompt).or_insert(n);
                 let n = *tokens.entry((row.id.clone(), text)).or_insert(n);
                 of_prompt.entry(row.id.clone()).or_default().push(n);
             }
@@ -165,10 +172,12 @@ fn rules_set_the_best_answer_to_a_prompt_against_the_worst() {
         assert_eq!((Some(&better), Some(&worse)), ends, "{}", row.id);
         assert!(better < worse);
     }
-    assert_eq!(
-        metrics(folder, "rounds-rules")[0]["n_preferences"],
-        rows.len()
-    );
+    let first = &metrics(folder, "rounds-rules")[0];
+    assert_eq!(first["n_preferences"], rows.len());
+    let n_tokens: usize = lengths_of_all.values().sum();
+    let mean = -(n_tokens as f64) / 10.0 / lengths_of_all.len() as f64;
+    let found = first["score_mean"].as_f64().unwrap();
+    assert!((found - mean).abs() < 1e-9, "{found} against {mean}");
 }
 
 /// The length of a text as a request to the judge has it.

@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use candor_data::formats::{captions, ppo_prompts};
-use candor_data::{AnswerType, Facts, IMAGE_PLACEHOLDER, Speaker};
-use candor_judge::reward::{Answered, Rewards, Source, Term};
+use candor_data::{AnswerType, Facts};
+use candor_judge::reward::{Answered, Rewards, Source, Term, question};
 use candor_reward::choice::{Group, groups, write_chosen};
 use candor_reward::wording::fact_lines;
 
@@ -34,7 +34,8 @@ pub(super) fn scored(answers: Answers<'_>, terms: &[Term]) -> Result<Labels, Rou
         .flat_map(|(group, told)| {
             group.answers.iter().map(move |answer| Answered {
                 answer: &answer.text,
-                n_tokens: answer.n_tokens,
+                // Its end token is one of them, as `candor rl` counts.
+                n_tokens: answer.n_tokens + usize::from(answer.finished),
                 ..told.answered(group)
             })
         })
@@ -93,7 +94,7 @@ fn told(answers: Answers<'_>, terms: &[Term], groups: &[Group]) -> Result<Vec<To
             });
         }
         Ok(Told {
-            question: question(group),
+            question: question(&group.turns),
             facts,
             answer_type,
         })
@@ -113,14 +114,6 @@ fn answer_types(
     let prompts = ppo_prompts::read(&answers.recipe.sample.prompts)?;
     let types = prompts.iter().map(|prompt| prompt.answer_type);
     Ok((0..).zip(types).collect())
-}
-
-/// What is asked last, without the place of the image.
-fn question(group: &Group) -> String {
-    let mut turns = group.turns.iter().rev();
-    let asked = turns.find(|turn| turn.from == Speaker::Human);
-    let asked = asked.map_or("", |turn| turn.value.as_str());
-    asked.replace(IMAGE_PLACEHOLDER, "").trim().to_owned()
 }
 
 impl Told {

@@ -4,6 +4,8 @@
 //! `reward_model.json` how facts are put into it. The base is named there with a fingerprint, because an adapter
 //! on another base would score without complaint.
 
+mod description;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -18,13 +20,13 @@ use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use self::description::{DESCRIPTION, Description};
 use crate::RewardError;
 use crate::prompt::RewardPrompt;
 use crate::scores::Scorer;
 pub use crate::wording::Judged;
-use crate::wording::{CaptionOrder, Pooling, Wording};
+use crate::wording::{CaptionOrder, Wording};
 
-const DESCRIPTION: &str = "reward_model.json";
 pub(crate) const ADAPTER: &str = "adapter";
 pub(crate) const HEAD: &str = "reward_head.safetensors";
 const PROMPT: &str = "prompt.txt";
@@ -46,6 +48,8 @@ pub struct RewardModel {
     pub max_tokens: usize,
     /// What it was trained on.
     pub base: Base,
+    /// Whether it learned from rated answers, each good or bad by itself, and not from comparisons.
+    pub rated: bool,
     fingerprint: String,
 }
 
@@ -113,34 +117,6 @@ impl Base {
     }
 }
 
-/// `reward_model.json`.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Description {
-    base: Base,
-    bullet: String,
-    /// The seed of the order that captions are shuffled to; none where they are shown as the file has them.
-    caption_shuffle_seed: Option<u64>,
-    #[serde(alias = "readout")]
-    pooling: Pooling,
-    max_tokens: usize,
-    score_mean: f64,
-    score_std: f64,
-}
-
-impl Description {
-    fn read(folder: &Path) -> Result<Self, RewardError> {
-        let path = folder.join(DESCRIPTION);
-        let unfit = |problem| RewardError::Unfit {
-            path: path.clone(),
-            problem,
-            remedy: "name the run folder of a finished `candor reward`",
-        };
-        let text = std::fs::read_to_string(&path).map_err(|e| unfit(e.to_string()))?;
-        serde_json::from_str(&text).map_err(|e| unfit(e.to_string()))
-    }
-}
-
 impl RewardModel {
     /// Opens a folder that [`crate::run()`] wrote, for the base that `bundle` holds.
     ///
@@ -202,6 +178,7 @@ impl RewardModel {
             base,
             description.max_tokens,
             [description.score_mean, description.score_std],
+            description.rated,
         ))
     }
 
@@ -213,6 +190,7 @@ impl RewardModel {
         base: Base,
         max_tokens: usize,
         scale: [f64; 2],
+        rated: bool,
     ) -> Self {
         let of_head: BTreeMap<&String, &Tensor> =
             head.parameters().iter().map(|(n, t)| (n, t)).collect();
@@ -234,7 +212,21 @@ impl RewardModel {
             score_std,
             max_tokens,
             base,
+            rated,
         }
+    }
+
+    /// The files of a folder that decide its scores, as far as they are its own.
+    #[must_use]
+    pub fn files(folder: &Path) -> [PathBuf; 5] {
+        let adapter = folder.join(ADAPTER);
+        [
+            folder.join(DESCRIPTION),
+            folder.join(HEAD),
+            folder.join(PROMPT),
+            adapter.join("adapter_model.safetensors"),
+            adapter.join("adapter_config.json"),
+        ]
     }
 
     /// Writes the folder's files.
@@ -257,15 +249,9 @@ impl RewardModel {
             max_tokens: self.max_tokens,
             score_mean: self.score_mean,
             score_std: self.score_std,
+            rated: self.rated,
         };
-        let path = folder.join(DESCRIPTION);
-        let mut json = serde_json::to_vec_pretty(&description).map_err(|e| RewardError::Unfit {
-            path: path.clone(),
-            problem: e.to_string(),
-            remedy: "the folder of the base must be named in UTF-8",
-        })?;
-        json.push(b'\n');
-        Ok(candor_data::atomic::write(&path, &json)?)
+        description.write(folder)
     }
 
     /// The folder of the base that a reward model was trained on: where its recipe named it, or around the reward model

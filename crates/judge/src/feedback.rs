@@ -37,6 +37,18 @@ pub struct Feedback {
     n_pairs: usize,
 }
 
+/// SHA-256 of who compares answers by these settings, how, and by which prompt.
+///
+/// # Errors
+/// The prompt cannot be read, or is none.
+pub fn fingerprint(settings: &Settings) -> Result<String, JudgeError> {
+    Ok(ChatJudge::identity_of(settings).fingerprint(&template(settings)?))
+}
+
+fn template(settings: &Settings) -> Result<Template, JudgeError> {
+    Template::of(settings.templates.preference.as_deref(), PREFERENCE, &SLOTS)
+}
+
 /// What became of the pairs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
@@ -84,7 +96,7 @@ impl Feedback {
         facts: Option<(&Path, &FactBook)>,
         images: Option<&Path>,
     ) -> Result<Self, JudgeError> {
-        let template = Template::of(settings.templates.preference.as_deref(), PREFERENCE, &SLOTS)?;
+        let template = template(settings)?;
         if settings.request.images && images.is_none() {
             let problem =
                 "the judge is shown images (request.images), and their folder is not named";

@@ -102,6 +102,9 @@ impl Feedback {
                 "the judge is shown images (request.images), and their folder is not named";
             return Err(JudgeError::unfit(path, problem, "give --images"));
         }
+        if template.has("facts") && facts.is_none() {
+            return Err(untold(path));
+        }
         let n_pairs = pairs.len();
         let mut ids = HashSet::new();
         if let Some(pair) = pairs.iter().find(|pair| !ids.insert(&pair.id)) {
@@ -234,6 +237,14 @@ pub fn write(out: &Path, rows: &[Preference], summary: &Summary) -> Result<(), J
     )?)
 }
 
+fn untold(path: &Path) -> JudgeError {
+    JudgeError::unfit(
+        path,
+        "the judge's prompt shows facts, and their file is not named",
+        "give --facts, or a prompt without {facts}",
+    )
+}
+
 /// The facts about a pair's image, a line each.
 pub(crate) fn known(
     path: &Path,
@@ -241,12 +252,7 @@ pub(crate) fn known(
     facts: Option<(&Path, &FactBook)>,
 ) -> Result<String, JudgeError> {
     let Some((file, book)) = facts else {
-        let problem = "the judge's prompt shows facts, and their file is not named";
-        return Err(JudgeError::unfit(
-            path,
-            problem,
-            "give --facts, or a prompt without {facts}",
-        ));
+        return Err(untold(path));
     };
     let captions = pair.image.as_deref().and_then(|image| book.get(image));
     let captions = captions.map_or(&[] as &[String], |facts| &facts.captions);

@@ -9,7 +9,6 @@ mod description;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use candor_data::formats::captions;
 use candor_data::image::PixelBounds;
 use candor_data::{FactBook, sha256};
 use candor_model::shared::SharedPrefix;
@@ -20,7 +19,7 @@ use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use self::description::{DESCRIPTION, Description};
+use self::description::{DESCRIPTION, Description, book_of};
 use crate::RewardError;
 use crate::prompt::RewardPrompt;
 use crate::scores::Scorer;
@@ -79,6 +78,15 @@ fn is_f32(arithmetic: &str) -> bool {
     arithmetic == "f32"
 }
 
+/// The name of what a base computes in.
+fn arithmetic(kind: Kind) -> String {
+    match kind {
+        Kind::Float => f32_name(),
+        Kind::BFloat16 => "bf16".to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
 impl Base {
     /// Names a base and takes its fingerprint.
     #[must_use]
@@ -93,13 +101,24 @@ impl Base {
         Self {
             folder: folder.to_owned(),
             fingerprint: fingerprint::of_tensors(vectors.iter()),
-            arithmetic: match bundle.model.kind() {
-                Kind::Float => f32_name(),
-                Kind::BFloat16 => "bf16".to_owned(),
-                other => format!("{other:?}"),
-            },
+            arithmetic: arithmetic(bundle.model.kind()),
             pixels: PixelBounds::of(&bundle.processor),
         }
+    }
+
+    /// Whether it computed in the training as it does now; `folder` is the reward model's.
+    fn check_arithmetic(&self, folder: &Path, now: &str) -> Result<(), RewardError> {
+        if now == self.arithmetic {
+            return Ok(());
+        }
+        Err(RewardError::Unfit {
+            path: folder.join(DESCRIPTION),
+            problem: format!(
+                "it was trained on a base in {}, and here the base is in {now}",
+                self.arithmetic
+            ),
+            remedy: "set the same model.base_precision for both stages (\"bf16\", \"int8\" and \"nf4\" all compute in bf16)",
+        })
     }
 
     /// Its folder, as a reward model in `folder` finds it.
@@ -142,16 +161,7 @@ impl RewardModel {
             });
         }
         now.pixels = base.pixels;
-        if now.arithmetic != base.arithmetic {
-            return Err(RewardError::Unfit {
-                path: folder.join(DESCRIPTION),
-                problem: format!(
-                    "it was trained on a base in {}, and here the base is in {}",
-                    base.arithmetic, now.arithmetic
-                ),
-                remedy: "set the same model.base_precision for both stages (\"bf16\", \"int8\" and \"nf4\" all compute in bf16)",
-            });
-        }
+        base.check_arithmetic(folder, &now.arithmetic)?;
         if now != base {
             return Err(RewardError::Unfit {
                 path: folder.join(DESCRIPTION),
@@ -297,16 +307,7 @@ impl RewardModel {
     /// # Errors
     /// It is shown facts and no file is named, or the file is damaged.
     pub(crate) fn book(&self, folder: &Path, file: Option<&Path>) -> Result<FactBook, RewardError> {
-        match file {
-            Some(path) if self.with_facts() => Ok(captions::read(path)?),
-            None if self.with_facts() => Err(RewardError::Unfit {
-                path: folder.to_owned(),
-                problem: "the reward model is shown facts, and no file of facts is named"
-                    .to_owned(),
-                remedy: "give --facts",
-            }),
-            _ => Ok(FactBook::new()),
-        }
+        Ok(book_of(&self.wording.prompt, folder, file)?.unwrap_or_default())
     }
 
     /// The raw score of every response, in the order of `items`, read where the wording says. `features` holds the images as the base's tower sees them.

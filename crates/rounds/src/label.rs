@@ -4,6 +4,7 @@
 //! ([`candor_reward::choice`]). A judge compares two answers of a file each, in both orders ([`candor_judge::feedback`]). People
 //! do so in the annotation app, and what they said is read from a file.
 
+mod before;
 mod people;
 mod rules;
 
@@ -18,6 +19,7 @@ use candor_run::Progress;
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
+pub(crate) use self::before::check;
 use crate::RoundsError;
 use crate::recipe::{LabelRecipe, RoundsRecipe};
 

@@ -16,7 +16,7 @@ use tch::Device;
 use crate::label::{Answers, Labels};
 use crate::recipe::RoundsRecipe;
 use crate::round::Round;
-use crate::{RoundsError, inputs};
+use crate::{RoundsError, inputs, label};
 
 /// One line of `metrics.jsonl`; `docs/metrics.md` defines each field.
 #[derive(Debug, Serialize)]
@@ -76,6 +76,7 @@ pub fn run(
 ) -> Result<Outcome, RoundsError> {
     let claim = claim(recipe, launch)?;
     check_prompts(recipe)?;
+    label::check(recipe, launch.resume)?;
     inputs::check(recipe, launch.resume)?;
     let mut folder = claim.open()?.folder;
     let mut last = None;

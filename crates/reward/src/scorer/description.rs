@@ -2,11 +2,15 @@
 
 use std::path::Path;
 
-use candor_data::atomic;
+use candor_data::formats::captions;
+use candor_data::{FactBook, atomic};
+use candor_model::Precision;
+use candor_train::BasePrecision;
 use serde::{Deserialize, Serialize};
 
-use super::Base;
+use super::{Base, PROMPT, RewardModel, arithmetic};
 use crate::RewardError;
+use crate::prompt::RewardPrompt;
 use crate::wording::Pooling;
 
 pub(super) const DESCRIPTION: &str = "reward_model.json";
@@ -50,5 +54,43 @@ impl Description {
         })?;
         json.push(b'\n');
         Ok(atomic::write(&path, &json)?)
+    }
+}
+
+impl RewardModel {
+    /// What a reward model is told of images by a file that may be named, none where its prompt shows no facts; asked before its
+    /// weights are read. `precision` is what its base is to be held in.
+    ///
+    /// # Errors
+    /// The folder holds no reward model, its base is not found or is to compute otherwise than in the training, or it is shown
+    /// facts and no file is named, or the file is damaged.
+    pub fn told(
+        folder: &Path,
+        precision: BasePrecision,
+        facts: Option<&Path>,
+    ) -> Result<Option<FactBook>, RewardError> {
+        let base = Description::read(folder)?.base;
+        let now = arithmetic(Precision::from(precision).kind);
+        base.check_arithmetic(folder, &now)?;
+        base.find(folder)?;
+        let prompt = RewardPrompt::open(&folder.join(PROMPT))?;
+        book_of(&prompt, folder, facts)
+    }
+}
+
+/// The facts that a prompt shows, of a file that may be named; none where it shows none.
+pub(super) fn book_of(
+    prompt: &RewardPrompt,
+    folder: &Path,
+    file: Option<&Path>,
+) -> Result<Option<FactBook>, RewardError> {
+    match file {
+        Some(path) if prompt.with_facts() => Ok(Some(captions::read(path)?)),
+        None if prompt.with_facts() => Err(RewardError::Unfit {
+            path: folder.to_owned(),
+            problem: "the reward model is shown facts, and no file of facts is named".to_owned(),
+            remedy: "give --facts, or label.facts to rounds",
+        }),
+        _ => Ok(None),
     }
 }

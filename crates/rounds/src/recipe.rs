@@ -155,10 +155,7 @@ impl RoundsRecipe {
             return Ok(());
         };
         let measured = set.n_validation + set.n_held_out;
-        let of_a_prompt = match self.label {
-            LabelRecipe::Reward { .. } | LabelRecipe::Rules(_) => 1,
-            LabelRecipe::Judge(_) | LabelRecipe::People => self.n_answers / 2,
-        };
+        let of_a_prompt = self.pairs_of_a_prompt();
         if let Some(prompts) = self.n_prompts.filter(|n| n * of_a_prompt <= measured) {
             let problem = format!(
                 "rounds.prompts = {prompts} make {} comparisons of a round at most, of which data.n_validation and \
@@ -168,6 +165,15 @@ impl RoundsRecipe {
             return Err(unfit(problem, "raise rounds.prompts or lower the others"));
         }
         Ok(())
+    }
+
+    /// How many comparisons the answers to a prompt make at most.
+    #[must_use]
+    pub fn pairs_of_a_prompt(&self) -> usize {
+        match self.label {
+            LabelRecipe::Reward { .. } | LabelRecipe::Rules(_) => 1,
+            LabelRecipe::Judge(_) | LabelRecipe::People => self.n_answers / 2,
+        }
     }
 
     /// The part of the recipe that `candor sample` reads, with what a round puts in.

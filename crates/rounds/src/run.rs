@@ -137,7 +137,10 @@ fn is_finished(stage: &Path) -> bool {
 }
 
 /// Whether there are prompts for all rounds, before the first of them.
-fn check_prompts(recipe: &RoundsRecipe) -> Result<(), RoundsError> {
+///
+/// # Errors
+/// There are too few, or their file cannot be read.
+pub fn check_prompts(recipe: &RoundsRecipe) -> Result<(), RoundsError> {
     let Some(n) = recipe.n_prompts else {
         return Ok(());
     };

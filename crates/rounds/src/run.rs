@@ -267,7 +267,7 @@ fn label(
     let Some(labels) = answers.compare(device)? else {
         return Err(RoundsError::Waiting {
             round: round.number(),
-            candidates,
+            pairs: answers.for_people(),
             file: preferences,
             resume_command: launch.resume_command.clone(),
         });

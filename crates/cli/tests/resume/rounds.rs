@@ -6,7 +6,8 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::Path;
 
-use candor_data::formats::{candidates, preference_log};
+use candor_data::formats::candidates::{self, Candidate};
+use candor_data::formats::preference_log;
 use candor_data::{Preference, Side, Turn};
 
 use crate::preferences::{rewarded, with_own_recipe};
@@ -247,20 +248,30 @@ fn people_are_waited_for_by_name() {
     let label = [
         ("label.by", "people"),
         ("rounds.n", "1"),
-        ("rounds.answers", "2"),
-        ("rounds.prompts", "20"),
+        ("rounds.answers", "4"),
     ];
     let arguments = arguments("rounds-people", &label);
     let waits = refused(candor(folder).args(&arguments));
     let file = "rounds-people/round-1/preferences.log.jsonl";
     for part in [
         "round 1 waits for people",
-        "rounds-people/round-1/sample-1/candidates.jsonl",
+        "rounds-people/round-1/pairs.jsonl",
         file,
         "--resume",
     ] {
         assert!(waits.contains(part), "{part}: {waits}");
     }
+    // Both runs answer the same prompts, and a file has each id once.
+    let pairs = folder.join("rounds-people/round-1/pairs.jsonl");
+    let pairs = candidates::read(&pairs).unwrap();
+    let of_runs = ["sample-1", "sample-2"].map(|run| {
+        let path = format!("rounds-people/round-1/{run}/candidates.jsonl");
+        candidates::read(&folder.join(path)).unwrap()
+    });
+    let outputs = |rows: &[Candidate]| -> Vec<[String; 2]> {
+        rows.iter().map(|row| row.outputs.clone()).collect()
+    };
+    assert_eq!(outputs(&pairs), outputs(&of_runs.concat()));
     // What was said of other answers is not taken for what was said of these.
     fs::copy(
         folder.join("preferences/preferences.log.jsonl"),
@@ -276,7 +287,7 @@ fn people_are_waited_for_by_name() {
         "--world",
         "world",
         "--candidates",
-        "rounds-people/round-1/sample-1/candidates.jsonl",
+        "rounds-people/round-1/pairs.jsonl",
         "--out",
         "rounds-people/round-1/preferences.json",
     ]));

@@ -199,11 +199,14 @@ impl RoundsRecipe {
         Ok(DpoRecipe::read(part.with(sets))?)
     }
 
-    /// The keys that a resume may change: how many rounds there are, and what the stages may change.
+    /// The keys that a resume may change: how many rounds there are, and what the stages may change. Not the folder: the recipes of
+    /// stages name what earlier ones wrote in it.
     #[must_use]
     pub fn may_change(&self) -> Vec<&'static str> {
         let (sample, dpo) = (self.sample.may_change(), self.dpo.may_change());
-        [&["rounds.n"], &MAY_CHANGE[..], sample, dpo].concat()
+        let mut keys = [&["rounds.n"], &MAY_CHANGE[..], sample, dpo].concat();
+        keys.retain(|key| *key != "run.out");
+        keys
     }
 }
 
@@ -343,6 +346,21 @@ max_grad_norm = 1.0
         }
         let both = refused(&["seed=-1"]);
         assert!(both.contains("has 1 mistake\n"), "{both}");
+    }
+
+    /// An unfinished stage names the folder in keys that no user has written.
+    #[test]
+    fn a_resume_may_have_more_rounds_and_no_other_folder() {
+        let keys = read(&[]).unwrap().may_change();
+        for (key, may) in [
+            ("rounds.n", true),
+            ("data.micro_batch", true),
+            ("run.checkpoint_every", true),
+            ("run.out", false),
+            ("dpo.beta", false),
+        ] {
+            assert_eq!(keys.contains(&key), may, "{key}");
+        }
     }
 
     #[test]

@@ -6,8 +6,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use candor_data::atomic;
 use candor_data::formats::llava;
+use candor_data::{atomic, sha256};
 use candor_run::{Claim, LaunchOptions, Outcome, RunError, RunOptions, write_result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,15 @@ struct HeldOut {
     margin: Option<f64>,
 }
 
+/// `labels.json`.
+#[derive(Debug, Serialize, Deserialize)]
+struct KeptLabels {
+    #[serde(flatten)]
+    labels: Labels,
+    /// SHA-256 of the comparisons.
+    sha256: String,
+}
+
 /// Runs the rounds that are not finished and writes `<out>/result.json`.
 ///
 /// # Errors
@@ -78,7 +87,9 @@ pub fn run(
     check_prompts(recipe)?;
     label::check(recipe, launch.resume)?;
     inputs::check(recipe, launch.resume)?;
-    let mut folder = claim.open()?.folder;
+    let learned = (1..=recipe.n_rounds).map(|number| Round::new(recipe, number).learned());
+    let n_done = learned.take_while(|run| is_finished(run)).count();
+    let mut folder = claim.open_after(n_done as u64)?.folder;
     let mut last = None;
     for number in 1..=recipe.n_rounds {
         let round = Round::new(recipe, number);
@@ -248,7 +259,9 @@ fn label(
 ) -> Result<Option<Labels>, RoundsError> {
     let kept = round.folder().join("labels.json");
     if kept.exists() {
-        return Ok(Some(read(&kept)?));
+        let KeptLabels { labels, sha256 } = read(&kept)?;
+        check_preferences(round, &kept, &sha256)?;
+        return Ok(Some(labels));
     }
     if launch.stop.requested() {
         return Ok(None);
@@ -272,10 +285,30 @@ fn label(
             resume_command: launch.resume_command.clone(),
         });
     };
+    let sha256 = sha256::of_file(&preferences)?;
+    let labels = KeptLabels { labels, sha256 };
     let json = serde_json::to_string_pretty(&labels).map_err(|error| damaged(&kept, &error))?;
     atomic::write(&kept, (json + "\n").as_bytes())?;
+    let labels = labels.labels;
     tracing::info!("rounds: {} comparisons to learn from", labels.n_preferences);
     Ok(Some(labels))
+}
+
+/// Whether what is learned from is what was counted and, of people, found to be about this round's answers.
+fn check_preferences(round: Round<'_>, kept: &Path, then: &str) -> Result<(), RoundsError> {
+    let path = round.preferences();
+    if is_finished(&round.learned()) || sha256::of_file(&path)? == then {
+        return Ok(());
+    }
+    Err(RoundsError::Unfit {
+        path,
+        problem: format!("it is not the file that {} is about", kept.display()),
+        remedy: format!(
+            "put the earlier file back, or remove {} and {}, and resume",
+            kept.display(),
+            round.learned().display()
+        ),
+    })
 }
 
 /// Learns from the comparisons; `false` if it was stopped.

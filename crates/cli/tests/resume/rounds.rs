@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::Path;
+use std::time::Duration;
 
 use candor_data::formats::candidates::{self, Candidate};
 use candor_data::formats::preference_log;
@@ -107,6 +108,11 @@ fn rounds_killed_inside_and_between_end_in_the_same_bytes_and_no_finished_one_ru
     fs::remove_file(&sampled).unwrap();
     run(candor(folder).args(&whole).arg("--resume"));
     assert_eq!(metrics(folder, "rounds-killed").len(), 3);
+    let notes = fs::read_to_string(folder.join("rounds-killed/resumed.jsonl")).unwrap();
+    let note: serde_json::Value = serde_json::from_str(notes.lines().last().unwrap()).unwrap();
+    let changes = serde_json::json!({"rounds.n": {"from": 2, "to": 3}});
+    assert_eq!(note["step"], 2);
+    assert_eq!(note["changes"], changes);
     assert!(!sampled.exists());
     assert_same(folder, "rounds", "rounds-killed", &RESULTS[2..]);
 }
@@ -179,6 +185,43 @@ fn rules_set_the_best_answer_to_a_prompt_against_the_worst() {
     let mean = -(n_tokens as f64) / 10.0 / lengths_of_all.len() as f64;
     let found = first["score_mean"].as_f64().unwrap();
     assert!((found - mean).abs() < 1e-9, "{found} against {mean}");
+
+    // Killed where the second round begins to learn, and again where it has not noted which weights it begins with.
+    let files = [
+        "metrics.jsonl",
+        "result.json",
+        "round-2/labels/preferences.json",
+        "round-2/dpo/metrics.jsonl",
+        "round-2/dpo/reference.json",
+        "round-2/dpo/adapter/adapter_model.safetensors",
+    ];
+    let bytes = || files.map(|file| fs::read(folder.join("rounds-rules").join(file)).unwrap());
+    let before = bytes();
+    let resume = [arguments("rounds-rules", &label), vec!["--resume".into()]].concat();
+    fs::remove_dir_all(folder.join("rounds-rules/round-2")).unwrap();
+    let mut child = candor(folder).args(&resume).spawn().unwrap();
+    while !second.join("resolved.toml").exists() {
+        let ended = child.try_wait().unwrap();
+        assert!(ended.is_none(), "the run ended before it learned");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    run(candor(folder).args(&resume));
+    assert!(bytes() == before, "killed as it began to learn");
+    for entry in fs::read_dir(&second).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            fs::remove_dir_all(path).unwrap();
+        } else if !path.ends_with("resolved.toml") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    run(candor(folder).args(&resume));
+    assert!(
+        bytes() == before,
+        "killed before it noted what it begins with"
+    );
 }
 
 /// The length of a text as a request to the judge has it.
@@ -292,5 +335,13 @@ fn people_are_waited_for_by_name() {
         "rounds-people/round-1/preferences.json",
     ]));
     run(candor(folder).args(&arguments).arg("--resume"));
-    assert!(folder.join("rounds-people/round-1/dpo/adapter").exists());
+    let learned = folder.join("rounds-people/round-1/dpo");
+    assert!(learned.join("adapter").exists());
+    // As if the export had been written again before the learning began.
+    fs::remove_dir_all(learned).unwrap();
+    let text = fs::read_to_string(folder.join(file)).unwrap();
+    let (_, fewer) = text.split_once('\n').unwrap();
+    fs::write(folder.join(file), fewer).unwrap();
+    let changed = refused(candor(folder).args(&arguments).arg("--resume"));
+    assert!(changed.contains("it is not the file that"), "{changed}");
 }

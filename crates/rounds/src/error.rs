@@ -38,7 +38,8 @@ pub enum RoundsError {
     },
     /// A round has its answers, and people have not compared them yet.
     #[error(
-        "round {round} waits for people: let them compare the answers of {} in a project of this round alone (docs/annotate.md), export what they said with \
+        "round {round} waits for people: let them compare the answers of {} in a project of this round alone (docs/annotate.md), \
+         export what they said with \
          `candor annotate export PROJECT --format preference-log --aggregate majority --out {}`, and continue with: {resume_command}",
         pairs.display(),
         file.display()

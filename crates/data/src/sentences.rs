@@ -1,14 +1,12 @@
 //! Where the sentences of a text end.
 //!
 //! A sentence ends with `.`, `!`, `?` or a line break, quotes and brackets behind it aside, where a blank or nothing follows. An
-//! abbreviation ends one too early. What is written a token at a time has no next character to look at, and asks
-//! [`ends_sentence`] alone.
+//! abbreviation ends one too early. Labels of sentences and what sentences are paid go by the same cut.
 
 use std::ops::Range;
 
 /// Whether a sentence may end where a text ends.
-#[must_use]
-pub fn ends_sentence(text: &str) -> bool {
+fn ends_sentence(text: &str) -> bool {
     let behind = |c: char| "\"'”’)]*_".contains(c);
     text.ends_with('\n') || text.trim_end_matches(behind).ends_with(['.', '!', '?'])
 }

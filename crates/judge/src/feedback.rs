@@ -37,6 +37,18 @@ pub struct Feedback {
     n_pairs: usize,
 }
 
+/// SHA-256 of who compares answers by these settings, how, and by which prompt.
+///
+/// # Errors
+/// The prompt cannot be read, or is none.
+pub fn fingerprint(settings: &Settings) -> Result<String, JudgeError> {
+    Ok(ChatJudge::identity_of(settings).fingerprint(&template(settings)?))
+}
+
+fn template(settings: &Settings) -> Result<Template, JudgeError> {
+    Template::of(settings.templates.preference.as_deref(), PREFERENCE, &SLOTS)
+}
+
 /// What became of the pairs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
@@ -84,11 +96,14 @@ impl Feedback {
         facts: Option<(&Path, &FactBook)>,
         images: Option<&Path>,
     ) -> Result<Self, JudgeError> {
-        let template = Template::of(settings.templates.preference.as_deref(), PREFERENCE, &SLOTS)?;
+        let template = template(settings)?;
         if settings.request.images && images.is_none() {
             let problem =
                 "the judge is shown images (request.images), and their folder is not named";
             return Err(JudgeError::unfit(path, problem, "give --images"));
+        }
+        if template.has("facts") && facts.is_none() {
+            return Err(untold(path));
         }
         let n_pairs = pairs.len();
         let mut ids = HashSet::new();
@@ -222,6 +237,14 @@ pub fn write(out: &Path, rows: &[Preference], summary: &Summary) -> Result<(), J
     )?)
 }
 
+fn untold(path: &Path) -> JudgeError {
+    JudgeError::unfit(
+        path,
+        "the judge's prompt shows facts, and their file is not named",
+        "give --facts, or a prompt without {facts}",
+    )
+}
+
 /// The facts about a pair's image, a line each.
 pub(crate) fn known(
     path: &Path,
@@ -229,12 +252,7 @@ pub(crate) fn known(
     facts: Option<(&Path, &FactBook)>,
 ) -> Result<String, JudgeError> {
     let Some((file, book)) = facts else {
-        let problem = "the judge's prompt shows facts, and their file is not named";
-        return Err(JudgeError::unfit(
-            path,
-            problem,
-            "give --facts, or a prompt without {facts}",
-        ));
+        return Err(untold(path));
     };
     let captions = pair.image.as_deref().and_then(|image| book.get(image));
     let captions = captions.map_or(&[] as &[String], |facts| &facts.captions);

@@ -1,11 +1,13 @@
 //! The one shape of everything that judges in words.
 
+use candor_data::sha256;
 use serde::{Deserialize, Serialize};
 
 use crate::JudgeError;
 use crate::budget::Tokens;
 use crate::reply::Reply;
 use crate::request::Request;
+use crate::template::Template;
 
 /// Who judged, as written into results.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +30,14 @@ pub struct Identity {
     /// Whether it compared two answers in both orders.
     #[serde(default)]
     pub swap: bool,
+}
+
+impl Identity {
+    /// SHA-256 of who judges, how, and by which prompt.
+    pub(crate) fn fingerprint(&self, template: &Template) -> String {
+        let who = serde_json::to_string(self).unwrap_or_default();
+        sha256::of(format!("{who}\n{}", template.sha256))
+    }
 }
 
 /// What judging has cost, everything that the cache remembers included.

@@ -14,7 +14,7 @@ mod rules;
 
 use std::path::Path;
 
-use candor_data::AnswerType;
+use candor_data::{AnswerType, IMAGE_PLACEHOLDER, Speaker, Turn};
 
 use crate::JudgeError;
 pub use command::Process;
@@ -37,8 +37,17 @@ pub struct Answered<'a> {
     pub reference: Option<&'a str>,
     /// What a correct answer is, as far as a rule can tell.
     pub answer_type: AnswerType,
-    /// Tokens of the response.
+    /// Tokens of the response, its end token among them.
     pub n_tokens: usize,
+}
+
+/// What a response to these turns is told to answer: the last human one, without the place of the image.
+#[must_use]
+pub fn question(turns: &[Turn]) -> String {
+    let mut turns = turns.iter().rev();
+    let asked = turns.find(|turn| turn.from == Speaker::Human);
+    let asked = asked.map_or("", |turn| turn.value.as_str());
+    asked.replace(IMAGE_PLACEHOLDER, "").trim().to_owned()
 }
 
 /// The terms of a run, opened.

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use candor_data::{AnswerType, Conversation, FactBook, Facts, sha256, shown};
 use candor_model::{Bundle, ImageFeatures};
 use candor_run::Ranks;
-use candor_train::BasePrecision;
+use candor_train::{BasePrecision, set_tf32};
 use tch::Device;
 
 use self::kept_scores::KeptScores;
@@ -60,6 +60,8 @@ pub fn best_of_n(
             remedy: "choose another --out",
         });
     }
+    // Answers are scored in f32, whatever a run that learned before in this process has set.
+    set_tf32(false);
     let groups = groups(&plan.candidates)?;
     let base = RewardModel::base(&plan.reward)?;
     let bundle = Bundle::load(base, device, plan.base_precision)?;

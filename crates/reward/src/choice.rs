@@ -55,6 +55,8 @@ pub struct Sampled {
     pub text: String,
     /// Its tokens, the end token not counted.
     pub n_tokens: usize,
+    /// Whether it ended by itself, with an end token.
+    pub finished: bool,
 }
 
 /// The prompts of all files of candidates in the order of their first row.
@@ -88,11 +90,16 @@ pub fn groups(files: &[PathBuf]) -> Result<Vec<Group>, RewardError> {
                     groups.len() - 1
                 });
             let answers = &mut groups[place].answers;
-            for (output, n_tokens) in outputs.iter().zip(sampling.n_tokens) {
+            let lengths = sampling.n_tokens.into_iter().zip(sampling.finished);
+            for (output, (n_tokens, finished)) in outputs.iter().zip(lengths) {
                 let text = output.trim();
                 if answers.iter().all(|known| known.text != text) {
                     let text = text.to_owned();
-                    answers.push(Sampled { text, n_tokens });
+                    answers.push(Sampled {
+                        text,
+                        n_tokens,
+                        finished,
+                    });
                 }
             }
         }

@@ -353,6 +353,7 @@ fn write(
         Base::of(&recipe.base, learner.bundle),
         recipe.max_tokens,
         [result.score_mean, result.score_std],
+        recipe.learns_from_rated(),
     );
     if session.writes() {
         model.save(folder)?;

@@ -4,10 +4,11 @@
 //! `reward_model.json` how facts are put into it. The base is named there with a fingerprint, because an adapter
 //! on another base would score without complaint.
 
+mod description;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use candor_data::formats::captions;
 use candor_data::image::PixelBounds;
 use candor_data::{FactBook, sha256};
 use candor_model::shared::SharedPrefix;
@@ -18,13 +19,13 @@ use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use self::description::{DESCRIPTION, Description, book_of};
 use crate::RewardError;
 use crate::prompt::RewardPrompt;
 use crate::scores::Scorer;
 pub use crate::wording::Judged;
-use crate::wording::{CaptionOrder, Pooling, Wording};
+use crate::wording::{CaptionOrder, Wording};
 
-const DESCRIPTION: &str = "reward_model.json";
 pub(crate) const ADAPTER: &str = "adapter";
 pub(crate) const HEAD: &str = "reward_head.safetensors";
 const PROMPT: &str = "prompt.txt";
@@ -46,6 +47,8 @@ pub struct RewardModel {
     pub max_tokens: usize,
     /// What it was trained on.
     pub base: Base,
+    /// Whether it learned from rated answers, each good or bad by itself, and not from comparisons.
+    pub rated: bool,
     fingerprint: String,
 }
 
@@ -75,6 +78,15 @@ fn is_f32(arithmetic: &str) -> bool {
     arithmetic == "f32"
 }
 
+/// The name of what a base computes in.
+fn arithmetic(kind: Kind) -> String {
+    match kind {
+        Kind::Float => f32_name(),
+        Kind::BFloat16 => "bf16".to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
 impl Base {
     /// Names a base and takes its fingerprint.
     #[must_use]
@@ -89,13 +101,24 @@ impl Base {
         Self {
             folder: folder.to_owned(),
             fingerprint: fingerprint::of_tensors(vectors.iter()),
-            arithmetic: match bundle.model.kind() {
-                Kind::Float => f32_name(),
-                Kind::BFloat16 => "bf16".to_owned(),
-                other => format!("{other:?}"),
-            },
+            arithmetic: arithmetic(bundle.model.kind()),
             pixels: PixelBounds::of(&bundle.processor),
         }
+    }
+
+    /// Whether it computed in the training as it does now; `folder` is the reward model's.
+    fn check_arithmetic(&self, folder: &Path, now: &str) -> Result<(), RewardError> {
+        if now == self.arithmetic {
+            return Ok(());
+        }
+        Err(RewardError::Unfit {
+            path: folder.join(DESCRIPTION),
+            problem: format!(
+                "it was trained on a base in {}, and here the base is in {now}",
+                self.arithmetic
+            ),
+            remedy: "set the same model.base_precision for both stages (\"bf16\", \"int8\" and \"nf4\" all compute in bf16)",
+        })
     }
 
     /// Its folder, as a reward model in `folder` finds it.
@@ -110,34 +133,6 @@ impl Base {
     /// The model there, which sees images within the bounds of the training.
     fn find(&self, folder: &Path) -> Result<ModelFolder, RewardError> {
         Ok(ModelFolder::find(&self.path(folder)?)?.with_pixels(self.pixels))
-    }
-}
-
-/// `reward_model.json`.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Description {
-    base: Base,
-    bullet: String,
-    /// The seed of the order that captions are shuffled to; none where they are shown as the file has them.
-    caption_shuffle_seed: Option<u64>,
-    #[serde(alias = "readout")]
-    pooling: Pooling,
-    max_tokens: usize,
-    score_mean: f64,
-    score_std: f64,
-}
-
-impl Description {
-    fn read(folder: &Path) -> Result<Self, RewardError> {
-        let path = folder.join(DESCRIPTION);
-        let unfit = |problem| RewardError::Unfit {
-            path: path.clone(),
-            problem,
-            remedy: "name the run folder of a finished `candor reward`",
-        };
-        let text = std::fs::read_to_string(&path).map_err(|e| unfit(e.to_string()))?;
-        serde_json::from_str(&text).map_err(|e| unfit(e.to_string()))
     }
 }
 
@@ -166,16 +161,7 @@ impl RewardModel {
             });
         }
         now.pixels = base.pixels;
-        if now.arithmetic != base.arithmetic {
-            return Err(RewardError::Unfit {
-                path: folder.join(DESCRIPTION),
-                problem: format!(
-                    "it was trained on a base in {}, and here the base is in {}",
-                    base.arithmetic, now.arithmetic
-                ),
-                remedy: "set the same model.base_precision for both stages (\"bf16\", \"int8\" and \"nf4\" all compute in bf16)",
-            });
-        }
+        base.check_arithmetic(folder, &now.arithmetic)?;
         if now != base {
             return Err(RewardError::Unfit {
                 path: folder.join(DESCRIPTION),
@@ -202,6 +188,7 @@ impl RewardModel {
             base,
             description.max_tokens,
             [description.score_mean, description.score_std],
+            description.rated,
         ))
     }
 
@@ -213,6 +200,7 @@ impl RewardModel {
         base: Base,
         max_tokens: usize,
         scale: [f64; 2],
+        rated: bool,
     ) -> Self {
         let of_head: BTreeMap<&String, &Tensor> =
             head.parameters().iter().map(|(n, t)| (n, t)).collect();
@@ -234,7 +222,21 @@ impl RewardModel {
             score_std,
             max_tokens,
             base,
+            rated,
         }
+    }
+
+    /// The files of a folder that decide its scores, as far as they are its own.
+    #[must_use]
+    pub fn files(folder: &Path) -> [PathBuf; 5] {
+        let adapter = folder.join(ADAPTER);
+        [
+            folder.join(DESCRIPTION),
+            folder.join(HEAD),
+            folder.join(PROMPT),
+            adapter.join("adapter_model.safetensors"),
+            adapter.join("adapter_config.json"),
+        ]
     }
 
     /// Writes the folder's files.
@@ -257,15 +259,9 @@ impl RewardModel {
             max_tokens: self.max_tokens,
             score_mean: self.score_mean,
             score_std: self.score_std,
+            rated: self.rated,
         };
-        let path = folder.join(DESCRIPTION);
-        let mut json = serde_json::to_vec_pretty(&description).map_err(|e| RewardError::Unfit {
-            path: path.clone(),
-            problem: e.to_string(),
-            remedy: "the folder of the base must be named in UTF-8",
-        })?;
-        json.push(b'\n');
-        Ok(candor_data::atomic::write(&path, &json)?)
+        description.write(folder)
     }
 
     /// The folder of the base that a reward model was trained on: where its recipe named it, or around the reward model
@@ -311,16 +307,7 @@ impl RewardModel {
     /// # Errors
     /// It is shown facts and no file is named, or the file is damaged.
     pub(crate) fn book(&self, folder: &Path, file: Option<&Path>) -> Result<FactBook, RewardError> {
-        match file {
-            Some(path) if self.with_facts() => Ok(captions::read(path)?),
-            None if self.with_facts() => Err(RewardError::Unfit {
-                path: folder.to_owned(),
-                problem: "the reward model is shown facts, and no file of facts is named"
-                    .to_owned(),
-                remedy: "give --facts",
-            }),
-            _ => Ok(FactBook::new()),
-        }
+        Ok(book_of(&self.wording.prompt, folder, file)?.unwrap_or_default())
     }
 
     /// The raw score of every response, in the order of `items`, read where the wording says. `features` holds the images as the base's tower sees them.

@@ -26,6 +26,7 @@ use crate::RlError;
 use crate::critic::Critic;
 use crate::prompts::{Asking, Judge};
 use crate::recipe::{Normalise, RlRecipe};
+use crate::shaping::ScorePosition;
 
 // Where a run keeps what it trained.
 const POLICY: &str = "adapter";
@@ -297,6 +298,15 @@ fn reward_model(recipe: &RlRecipe, folder: &Path, base: &Bundle) -> Result<Rewar
     let reward = RewardModel::open(folder, base)?;
     if recipe.score.normalise == Normalise::HeldOut {
         check_scale(&reward, folder)?;
+    }
+    if recipe.score.position == ScorePosition::Segments && !reward.rated {
+        return Err(RlError::Unfit {
+            path: folder.to_path_buf(),
+            problem: "the reward model was trained on comparisons, and score.position = \"segments\" reads its scores as labels \
+                      of sentences"
+                .to_owned(),
+            remedy: "name a reward model that was trained on rated sentences (data.rated), or use score.position = \"sentences\"",
+        });
     }
     Ok(reward)
 }

@@ -11,10 +11,8 @@ use candor_data::rows::{
     ImageRows, LEAVE_OUT, Look, OnBadRow, Reason, Row, RowFault, RowName, Sieve, Skipped,
     SourceFile,
 };
-use candor_data::{
-    AnswerType, Conversation, FactBook, Facts, IMAGE_PLACEHOLDER, Prompt, Speaker, shown,
-};
-use candor_judge::reward::Answered;
+use candor_data::{AnswerType, Conversation, FactBook, Facts, Prompt, Speaker, shown};
+use candor_judge::reward::{Answered, question};
 use candor_model::sample::{Sample, SampleRules};
 
 use crate::RlError;
@@ -60,8 +58,7 @@ impl PromptRow {
     /// What is asked, without the place of the image.
     #[must_use]
     pub fn question(&self) -> String {
-        let query = self.conversation.query().unwrap_or_default();
-        query.replace(IMAGE_PLACEHOLDER, "").trim().to_owned()
+        question(&self.conversation.turns)
     }
 }
 

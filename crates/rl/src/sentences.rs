@@ -1,11 +1,13 @@
-//! Where the sentences of a response end, so that each can be paid what it changes in the reward model's score.
+//! Where the sentences of a response end, so that each can be paid for itself.
 //!
-//! A sentence ends with a token after which the text so far ends with `.`, `!`, `?` or a line break, quotes and brackets behind it
-//! aside; what is left belongs to the last one, which ends with the response. An abbreviation ends a sentence too early, which does
-//! no harm: the gain of a sentence is the score of the text up to its end less that of the text up to the one before, so the gains
-//! add up to the score of the whole whatever the cut (FGAIF's segments, arXiv 2404.05046, by differences in the place of a second reward model).
+//! The ends are those of [`candor_data::sentences`], by which the sentences that a reward model was trained on are labelled: a mark
+//! inside a number or a row of dots ends none. A sentence is paid at the first token with which it is whole; what is left belongs to
+//! the last one, which ends with the response. An abbreviation ends a sentence too early. That does no harm to the gain of a sentence,
+//! the score of the text up to its end less that of the text up to the one before, since the gains add up to the score of the whole
+//! whatever the cut (FGAIF's segments, arXiv 2404.05046, by differences in the place of a second reward model); as a segment each
+//! sentence earns a label of its own, and must be cut as it was in the training.
 
-use candor_data::sentences::ends_sentence;
+use candor_data::sentences::sentences;
 use candor_model::{ModelError, Tokenizer};
 
 /// An end of a sentence that is not the end of the response.
@@ -26,23 +28,27 @@ pub fn sentence_ends(
     ids: &[i64],
     whole: &str,
 ) -> Result<Vec<SentenceEnd>, ModelError> {
-    let mut ends: Vec<SentenceEnd> = Vec::new();
-    for (place, id) in ids.iter().enumerate() {
-        // The text so far is only looked at where the token itself may end a sentence.
-        if !tokenizer.decode(&[*id])?.contains(['.', '!', '?', '\n']) {
-            continue;
+    let mut cuts = sentences(whole);
+    cuts.pop();
+    let mut ends = Vec::with_capacity(cuts.len());
+    let mut first = 0;
+    for cut in cuts {
+        let text = whole[..cut.end].trim();
+        // The fewest tokens whose text holds all of it; more of them do so too.
+        let (mut short, mut enough) = (first, ids.len());
+        while short < enough {
+            let n = usize::midpoint(short, enough);
+            if tokenizer.decode(&ids[..n])?.trim_start().starts_with(text) {
+                enough = n;
+            } else {
+                short = n + 1;
+            }
         }
-        let text = tokenizer.decode(&ids[..=place])?;
-        let is_new = |text: &str| {
-            let before = ends.last().map_or("", |end| end.text.as_str());
-            !text.is_empty() && text != before && text != whole
-        };
-        if ends_sentence(&text) && is_new(text.trim()) {
-            ends.push(SentenceEnd {
-                place,
-                text: text.trim().to_owned(),
-            });
-        }
+        first = enough;
+        ends.push(SentenceEnd {
+            place: enough.saturating_sub(1),
+            text: text.to_owned(),
+        });
     }
     Ok(ends)
 }

@@ -38,27 +38,20 @@ pub enum RoundsError {
     },
     /// A round has its answers, and people have not compared them yet.
     #[error(
-        "round {round} waits for people: let them compare the answers of {} (docs/annotate.md), export what they said with \
+        "round {round} waits for people: let them compare the answers of {} in a project of this round alone (docs/annotate.md), \
+         export what they said with \
          `candor annotate export PROJECT --format preference-log --aggregate majority --out {}`, and continue with: {resume_command}",
-        listed(candidates),
+        pairs.display(),
         file.display()
     )]
     Waiting {
         /// The round, from 1.
         round: u64,
-        /// Files of answers.
-        candidates: Vec<PathBuf>,
+        /// The answers, two and two.
+        pairs: PathBuf,
         /// Where the comparisons are looked for.
         file: PathBuf,
         /// The command that goes on.
         resume_command: String,
     },
-}
-
-fn listed(files: &[PathBuf]) -> String {
-    let names: Vec<String> = files
-        .iter()
-        .map(|file| file.display().to_string())
-        .collect();
-    names.join(" and ")
 }

@@ -4,21 +4,20 @@
 //! another slice, and another reward model would compare the answers of later rounds.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use candor_data::{atomic, sha256};
 use candor_judge::reward::Rewards;
+use candor_judge::{Settings, feedback};
+use candor_reward::RewardModel;
 use candor_run::{Inputs, RunError};
 use serde_json::Value;
 
 use crate::RoundsError;
 use crate::recipe::{LabelRecipe, RoundsRecipe};
 
-/// Files of a reward model that decide its scores, as far as they are its own.
-const OF_REWARD_MODEL: [&str; 3] = [
-    "reward_model.json",
-    "reward_head.safetensors",
-    "adapter/adapter_model.safetensors",
-];
+/// How files of a model end that decide what it says.
+const OF_MODEL: [&str; 6] = ["safetensors", "bin", "json", "txt", "model", "jinja"];
 
 /// Keeps the fingerprints of what is read, or of a resume checks them against those of the first start.
 ///
@@ -31,39 +30,153 @@ pub(crate) fn check(recipe: &RoundsRecipe, resumes: bool) -> Result<(), RoundsEr
         let json = format!("{:#}\n", inputs.to_value());
         return Ok(atomic::write(&path, json.as_bytes())?);
     }
-    let text = fs::read_to_string(&path).map_err(|source| RunError::Io {
-        action: "read",
-        path: path.clone(),
-        source,
-    })?;
+    let text = fs::read_to_string(&path).map_err(unread(&path))?;
     let then: Value = serde_json::from_str(&text).map_err(|error| RoundsError::Unfit {
         path,
         problem: format!("damaged: {error}"),
-        remedy: "delete it if prompts, facts and reward model are those that the rounds began with"
+        remedy: "delete it if model, prompts, facts and whoever compares are those that the rounds began with"
             .to_owned(),
     })?;
     Ok(inputs.check(&then, &recipe.out)?)
 }
 
 fn fingerprints(recipe: &RoundsRecipe) -> Result<Inputs, RoundsError> {
-    let mut found = vec![(
-        "prompts".to_owned(),
-        sha256::of_file(&recipe.sample.prompts)?,
-    )];
+    let prompts = sha256::of_file(&recipe.sample.prompts)?;
+    let mut found = vec![("prompts".to_owned(), prompts)];
     if let Some(facts) = &recipe.facts {
         found.push(("facts".to_owned(), sha256::of_file(facts)?));
     }
-    match &recipe.label {
-        LabelRecipe::Reward { folder, .. } => {
-            let hashes = OF_REWARD_MODEL.iter();
-            let hashes = hashes.map(|file| sha256::of_file(&folder.join(file)));
-            let hashes = hashes.collect::<Result<Vec<String>, _>>()?;
-            found.push(("reward model".to_owned(), sha256::of(hashes.join("\n"))));
-        }
-        LabelRecipe::Rules(terms) => {
-            found.extend(Rewards::open_without_asking(terms)?.fingerprints()?);
-        }
-        LabelRecipe::Judge(_) | LabelRecipe::People => {}
+    found.extend(of_label(&recipe.label)?);
+    let (base, adapter) = candor_sample::folders(&recipe.sample)?;
+    tracing::info!("rounds: reading {}", base.display());
+    found.push(("base model".to_owned(), of_folder(&base)?));
+    if let Some(adapter) = adapter {
+        found.push(("model.adapter".to_owned(), of_folder(&adapter)?));
     }
     Ok(Inputs::new(found))
+}
+
+/// What whoever compares answers reads.
+fn of_label(label: &LabelRecipe) -> Result<Vec<(String, String)>, RoundsError> {
+    Ok(match label {
+        LabelRecipe::Reward { folder, .. } => {
+            let files = of_files(&RewardModel::files(folder))?;
+            vec![("reward model".to_owned(), files)]
+        }
+        LabelRecipe::Rules(terms) => Rewards::open_without_asking(terms)?.fingerprints()?,
+        LabelRecipe::Judge(file) => {
+            let judge = feedback::fingerprint(&Settings::read(file)?)?;
+            vec![("judge".to_owned(), judge)]
+        }
+        LabelRecipe::People => Vec::new(),
+    })
+}
+
+/// The files of a model's or an adapter's folder that decide what it says.
+fn of_folder(folder: &Path) -> Result<String, RoundsError> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unread(folder))? {
+        let path = entry.map_err(unread(folder))?.path();
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        if ending.is_some_and(|ending| OF_MODEL.contains(&ending)) && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    of_files(&files)
+}
+
+/// Names and contents.
+fn of_files(files: &[PathBuf]) -> Result<String, RoundsError> {
+    let mut parts = Vec::with_capacity(2 * files.len());
+    for file in files {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        parts.extend([name.into_owned(), sha256::of_file(file)?]);
+    }
+    Ok(sha256::of_bytes(parts))
+}
+
+fn unread(path: &Path) -> impl Fn(std::io::Error) -> RunError {
+    move |source| RunError::Io {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::tests::read;
+
+    /// Whether other bytes in this file are noticed.
+    fn notices(file: &Path, of: impl Fn() -> String) -> bool {
+        let before = of();
+        assert_eq!(of(), before);
+        let bytes = fs::read(file).unwrap();
+        fs::write(file, [&bytes[..], b"\n# another"].concat()).unwrap();
+        let after = of();
+        fs::write(file, bytes).unwrap();
+        assert_eq!(of(), before);
+        after != before
+    }
+
+    #[test]
+    fn every_file_of_a_reward_model_that_decides_scores_is_an_input() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("adapter")).unwrap();
+        let names = [
+            "reward_model.json",
+            "reward_head.safetensors",
+            "prompt.txt",
+            "adapter/adapter_model.safetensors",
+            "adapter/adapter_config.json",
+        ];
+        for name in names {
+            fs::write(folder.path().join(name), name).unwrap();
+        }
+        let set = format!("label.reward={:?}", folder.path().display().to_string());
+        let recipe = read(&[&set]).unwrap();
+        for name in names {
+            let of = || of_label(&recipe.label).unwrap()[0].1.clone();
+            assert!(notices(&folder.path().join(name), of), "{name}");
+        }
+    }
+
+    #[test]
+    fn who_judges_and_by_which_prompt_is_an_input() {
+        let folder = tempfile::tempdir().unwrap();
+        let [settings, template] =
+            ["judge.toml", "prompt.txt"].map(|name| folder.path().join(name));
+        let text = "cache = \"c\"\n[endpoint]\nurl = \"http://localhost/v1\"\nmodel = \"m\"\n[request]\n\
+                    temperature = 0.0\nmax_tokens = 7\nsamples = 1\nimages = false\n\
+                    [templates]\npreference = \"prompt.txt\"\n";
+        fs::write(&settings, text).unwrap();
+        fs::write(&template, "{question} {answer} {other}").unwrap();
+        let label = LabelRecipe::Judge(settings.clone());
+        let of = || of_label(&label).unwrap()[0].1.clone();
+        assert!(notices(&template, of));
+        let before = of();
+        fs::write(&settings, text.replace("\"m\"", "\"n\"")).unwrap();
+        assert_ne!(of(), before);
+    }
+
+    #[test]
+    fn weights_and_settings_of_a_model_are_an_input_and_notes_beside_them_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let files = [
+            ("model.safetensors", true),
+            ("config.json", true),
+            ("chat_template.jinja", true),
+            ("README.md", false),
+        ];
+        for (name, _) in files {
+            fs::write(at(name), name).unwrap();
+        }
+        for (name, counts) in files {
+            let of = || of_folder(folder.path()).unwrap();
+            assert_eq!(notices(&at(name), of), counts, "{name}");
+        }
+    }
 }

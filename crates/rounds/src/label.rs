@@ -4,13 +4,15 @@
 //! ([`candor_reward::choice`]). A judge compares two answers of a file each, in both orders ([`candor_judge::feedback`]). People
 //! do so in the annotation app, and what they said is read from a file.
 
+mod before;
 mod people;
 mod rules;
 
 use std::path::{Path, PathBuf};
 
 use candor_data::Comparison;
-use candor_data::formats::{candidates, captions};
+use candor_data::formats::candidates::{self, Candidate};
+use candor_data::formats::captions;
 use candor_judge::feedback::{self, Feedback};
 use candor_judge::{ChatJudge, Settings};
 use candor_reward::{BestOfN, BestSummary, best_of_n};
@@ -18,6 +20,7 @@ use candor_run::Progress;
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
+pub(crate) use self::before::check;
 use crate::RoundsError;
 use crate::recipe::{LabelRecipe, RoundsRecipe};
 
@@ -80,7 +83,10 @@ impl Answers<'_> {
             }
             LabelRecipe::Judge(settings) => self.judged(settings)?,
             LabelRecipe::Rules(terms) => rules::scored(self, terms)?,
-            LabelRecipe::People if !self.preferences.exists() => return Ok(None),
+            LabelRecipe::People if !self.preferences.exists() => {
+                candidates::write(&self.for_people(), &self.pairs()?)?;
+                return Ok(None);
+            }
             LabelRecipe::People => people::said(self)?,
         };
         if labels.n_preferences > 0 {
@@ -99,7 +105,7 @@ impl Answers<'_> {
         let (facts, images) = (self.recipe.facts.as_deref(), &self.recipe.sample.images);
         let book = facts.map(captions::read).transpose()?;
         let facts = facts.zip(book.as_ref());
-        let pairs = self.pairs()?;
+        let pairs = self.pairs()?.into_iter().map(Comparison::from).collect();
         let asked = Feedback::new(
             &self.candidates[0],
             pairs,
@@ -125,13 +131,18 @@ impl Answers<'_> {
         })
     }
 
+    /// The file of all answers that people compare.
+    pub(crate) fn for_people(self) -> PathBuf {
+        self.preferences.with_file_name("pairs.jsonl")
+    }
+
     /// The rows of all files, each with a name of its own.
-    fn pairs(self) -> Result<Vec<Comparison>, RoundsError> {
+    fn pairs(self) -> Result<Vec<Candidate>, RoundsError> {
         let mut pairs = Vec::new();
         for (number, file) in (1..).zip(self.candidates) {
             for mut row in candidates::read(file)? {
                 row.id = format!("{}-{number}", row.id);
-                pairs.push(row.into());
+                pairs.push(row);
             }
         }
         Ok(pairs)

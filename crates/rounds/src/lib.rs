@@ -20,4 +20,4 @@ pub use error::RoundsError;
 pub use label::Labels;
 pub use recipe::{LabelRecipe, Own, ReferenceOf, RoundsRecipe, read_own};
 pub use round::Round;
-pub use run::{RoundMetrics, run};
+pub use run::{RoundMetrics, check_prompts, run};

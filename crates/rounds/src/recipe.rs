@@ -155,10 +155,7 @@ impl RoundsRecipe {
             return Ok(());
         };
         let measured = set.n_validation + set.n_held_out;
-        let of_a_prompt = match self.label {
-            LabelRecipe::Reward { .. } | LabelRecipe::Rules(_) => 1,
-            LabelRecipe::Judge(_) | LabelRecipe::People => self.n_answers / 2,
-        };
+        let of_a_prompt = self.pairs_of_a_prompt();
         if let Some(prompts) = self.n_prompts.filter(|n| n * of_a_prompt <= measured) {
             let problem = format!(
                 "rounds.prompts = {prompts} make {} comparisons of a round at most, of which data.n_validation and \
@@ -168,6 +165,15 @@ impl RoundsRecipe {
             return Err(unfit(problem, "raise rounds.prompts or lower the others"));
         }
         Ok(())
+    }
+
+    /// How many comparisons the answers to a prompt make at most.
+    #[must_use]
+    pub fn pairs_of_a_prompt(&self) -> usize {
+        match self.label {
+            LabelRecipe::Reward { .. } | LabelRecipe::Rules(_) => 1,
+            LabelRecipe::Judge(_) | LabelRecipe::People => self.n_answers / 2,
+        }
     }
 
     /// The part of the recipe that `candor sample` reads, with what a round puts in.
@@ -193,11 +199,14 @@ impl RoundsRecipe {
         Ok(DpoRecipe::read(part.with(sets))?)
     }
 
-    /// The keys that a resume may change: how many rounds there are, and what the stages may change.
+    /// The keys that a resume may change: how many rounds there are, and what the stages may change. Not the folder: the recipes of
+    /// stages name what earlier ones wrote in it.
     #[must_use]
     pub fn may_change(&self) -> Vec<&'static str> {
         let (sample, dpo) = (self.sample.may_change(), self.dpo.may_change());
-        [&["rounds.n"], &MAY_CHANGE[..], sample, dpo].concat()
+        let mut keys = [&["rounds.n"], &MAY_CHANGE[..], sample, dpo].concat();
+        keys.retain(|key| *key != "run.out");
+        keys
     }
 }
 
@@ -337,6 +346,21 @@ max_grad_norm = 1.0
         }
         let both = refused(&["seed=-1"]);
         assert!(both.contains("has 1 mistake\n"), "{both}");
+    }
+
+    /// An unfinished stage names the folder in keys that no user has written.
+    #[test]
+    fn a_resume_may_have_more_rounds_and_no_other_folder() {
+        let keys = read(&[]).unwrap().may_change();
+        for (key, may) in [
+            ("rounds.n", true),
+            ("data.micro_batch", true),
+            ("run.checkpoint_every", true),
+            ("run.out", false),
+            ("dpo.beta", false),
+        ] {
+            assert_eq!(keys.contains(&key), may, "{key}");
+        }
     }
 
     #[test]

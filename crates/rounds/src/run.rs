@@ -6,8 +6,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use candor_data::atomic;
 use candor_data::formats::llava;
+use candor_data::{atomic, sha256};
 use candor_run::{Claim, LaunchOptions, Outcome, RunError, RunOptions, write_result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use tch::Device;
 use crate::label::{Answers, Labels};
 use crate::recipe::RoundsRecipe;
 use crate::round::Round;
-use crate::{RoundsError, inputs};
+use crate::{RoundsError, inputs, label};
 
 /// One line of `metrics.jsonl`; `docs/metrics.md` defines each field.
 #[derive(Debug, Serialize)]
@@ -65,6 +65,15 @@ struct HeldOut {
     margin: Option<f64>,
 }
 
+/// `labels.json`.
+#[derive(Debug, Serialize, Deserialize)]
+struct KeptLabels {
+    #[serde(flatten)]
+    labels: Labels,
+    /// SHA-256 of the comparisons.
+    sha256: String,
+}
+
 /// Runs the rounds that are not finished and writes `<out>/result.json`.
 ///
 /// # Errors
@@ -76,8 +85,11 @@ pub fn run(
 ) -> Result<Outcome, RoundsError> {
     let claim = claim(recipe, launch)?;
     check_prompts(recipe)?;
+    label::check(recipe, launch.resume)?;
     inputs::check(recipe, launch.resume)?;
-    let mut folder = claim.open()?.folder;
+    let learned = (1..=recipe.n_rounds).map(|number| Round::new(recipe, number).learned());
+    let n_done = learned.take_while(|run| is_finished(run)).count();
+    let mut folder = claim.open_after(n_done as u64)?.folder;
     let mut last = None;
     for number in 1..=recipe.n_rounds {
         let round = Round::new(recipe, number);
@@ -136,7 +148,10 @@ fn is_finished(stage: &Path) -> bool {
 }
 
 /// Whether there are prompts for all rounds, before the first of them.
-fn check_prompts(recipe: &RoundsRecipe) -> Result<(), RoundsError> {
+///
+/// # Errors
+/// There are too few, or their file cannot be read.
+pub fn check_prompts(recipe: &RoundsRecipe) -> Result<(), RoundsError> {
     let Some(n) = recipe.n_prompts else {
         return Ok(());
     };
@@ -244,7 +259,9 @@ fn label(
 ) -> Result<Option<Labels>, RoundsError> {
     let kept = round.folder().join("labels.json");
     if kept.exists() {
-        return Ok(Some(read(&kept)?));
+        let KeptLabels { labels, sha256 } = read(&kept)?;
+        check_preferences(round, &kept, &sha256)?;
+        return Ok(Some(labels));
     }
     if launch.stop.requested() {
         return Ok(None);
@@ -263,15 +280,35 @@ fn label(
     let Some(labels) = answers.compare(device)? else {
         return Err(RoundsError::Waiting {
             round: round.number(),
-            candidates,
+            pairs: answers.for_people(),
             file: preferences,
             resume_command: launch.resume_command.clone(),
         });
     };
+    let sha256 = sha256::of_file(&preferences)?;
+    let labels = KeptLabels { labels, sha256 };
     let json = serde_json::to_string_pretty(&labels).map_err(|error| damaged(&kept, &error))?;
     atomic::write(&kept, (json + "\n").as_bytes())?;
+    let labels = labels.labels;
     tracing::info!("rounds: {} comparisons to learn from", labels.n_preferences);
     Ok(Some(labels))
+}
+
+/// Whether what is learned from is what was counted and, of people, found to be about this round's answers.
+fn check_preferences(round: Round<'_>, kept: &Path, then: &str) -> Result<(), RoundsError> {
+    let path = round.preferences();
+    if is_finished(&round.learned()) || sha256::of_file(&path)? == then {
+        return Ok(());
+    }
+    Err(RoundsError::Unfit {
+        path,
+        problem: format!("it is not the file that {} is about", kept.display()),
+        remedy: format!(
+            "put the earlier file back, or remove {} and {}, and resume",
+            kept.display(),
+            round.learned().display()
+        ),
+    })
 }
 
 /// Learns from the comparisons; `false` if it was stopped.

@@ -17,4 +17,5 @@ mod workload;
 pub use error::SampleError;
 pub use recipe::SampleRecipe;
 pub use run::{Counts, SampleMetrics, run};
+pub use sampler::folders;
 pub use workload::workload;

@@ -9,7 +9,7 @@ use std::time::Instant;
 use candor_data::formats::candidates::{self, Candidate};
 use candor_data::rows::{ImageRows, Look, Skipped, SkippedCounts};
 use candor_run::{Claim, LaunchOptions, Outcome, Progress, RunOptions, write_result};
-use candor_train::say_skipped;
+use candor_train::{say_skipped, set_tf32};
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
@@ -76,6 +76,8 @@ pub fn run(
     launch: &LaunchOptions,
     device: Device,
 ) -> Result<Outcome, SampleError> {
+    // Answers are sampled in f32, whatever a run that learned before in this process has set.
+    set_tf32(false);
     let ranks = &launch.ranks;
     let asked = vec![("--resume".to_owned(), launch.resume.to_string())];
     ranks.check_same_start(&recipe.resolved.to_text(), asked)?;

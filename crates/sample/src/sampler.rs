@@ -5,6 +5,8 @@
 //! last bits, because kernels round by the shape of the batch; a chunk is therefore always decoded as a whole,
 //! and what decides its batches is recorded with each answer.
 
+use std::path::PathBuf;
+
 use candor_data::formats::candidates::{Candidate, Sampling};
 use candor_data::rows::ImageRows;
 use candor_data::{random, sha256};
@@ -18,6 +20,15 @@ use crate::{SampleError, SampleRecipe};
 
 /// Answers per prompt: a comparison has two sides.
 const ANSWERS: usize = 2;
+
+/// The folders of the model that answers and of its adapter.
+///
+/// # Errors
+/// There is no such model, or two adapters are named.
+pub fn folders(recipe: &SampleRecipe) -> Result<(PathBuf, Option<PathBuf>), SampleError> {
+    let (base, adapter) = peft::with_base(&recipe.base, recipe.adapter.as_deref())?;
+    Ok((ModelFolder::find(&base)?.path().to_owned(), adapter))
+}
 
 /// The model that answers, with what is recorded of it.
 #[derive(Debug)]

@@ -44,7 +44,7 @@ pub use bad_rows::{on_bad_row, say_skipped};
 pub use base_precision::BasePrecision;
 pub use batches::Batches;
 pub use best::{Best, BestBy, Found};
-pub use candor_torch_ext::libtorch::{deterministically, inference};
+pub use candor_torch_ext::libtorch::{deterministically, inference, set_tf32, tf32};
 pub use comparisons::{Judgements, read_judgements};
 pub use device::{Available, Chosen, DeviceChoice, NoCuda, available, device_name};
 pub use error::TrainError;

@@ -5,9 +5,11 @@ use std::fs;
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::Path;
+use std::time::Duration;
 
-use candor_data::formats::{candidates, preference_log};
-use candor_data::{Preference, Side};
+use candor_data::formats::candidates::{self, Candidate};
+use candor_data::formats::preference_log;
+use candor_data::{Preference, Side, Turn};
 
 use crate::preferences::{rewarded, with_own_recipe};
 use crate::rewards::body;
@@ -106,6 +108,11 @@ fn rounds_killed_inside_and_between_end_in_the_same_bytes_and_no_finished_one_ru
     fs::remove_file(&sampled).unwrap();
     run(candor(folder).args(&whole).arg("--resume"));
     assert_eq!(metrics(folder, "rounds-killed").len(), 3);
+    let notes = fs::read_to_string(folder.join("rounds-killed/resumed.jsonl")).unwrap();
+    let note: serde_json::Value = serde_json::from_str(notes.lines().last().unwrap()).unwrap();
+    let changes = serde_json::json!({"rounds.n": {"from": 2, "to": 3}});
+    assert_eq!(note["step"], 2);
+    assert_eq!(note["changes"], changes);
     assert!(!sampled.exists());
     assert_same(folder, "rounds", "rounds-killed", &RESULTS[2..]);
 }
@@ -139,11 +146,18 @@ fn rules_set_the_best_answer_to_a_prompt_against_the_worst() {
     run(candor(folder).args(arguments("rounds-rules", &label)));
     let mut tokens: HashMap<(String, String), usize> = HashMap::new();
     let mut of_prompt: HashMap<String, Vec<usize>> = HashMap::new();
+    let mut lengths_of_all: HashMap<(Option<String>, Vec<Turn>, String), usize> = HashMap::new();
     for file in ["sample-1", "sample-2"] {
         let path = format!("rounds-rules/round-1/{file}/candidates.jsonl");
         for row in candidates::read(&folder.join(path)).unwrap() {
-            for (text, n) in row.outputs.iter().zip(row.sampling.n_tokens) {
+            let sampling = &row.sampling;
+            let lengths = sampling.n_tokens.iter().zip(&sampling.finished);
+            for (text, (n, finished)) in row.outputs.iter().zip(lengths) {
                 let text = text.trim().to_owned();
+                // The token that ends an answer is one of it.
+                let n = n + usize::from(*finished);
+                let prompt = (row.image.clone(), row.turns.clone(), text.clone());
+                lengths_of_all.entry(prompt).or_insert(n);
                 let n = *tokens.entry((row.id.clone(), text)).or_insert(n);
                 of_prompt.entry(row.id.clone()).or_default().push(n);
             }
@@ -165,9 +179,48 @@ fn rules_set_the_best_answer_to_a_prompt_against_the_worst() {
         assert_eq!((Some(&better), Some(&worse)), ends, "{}", row.id);
         assert!(better < worse);
     }
-    assert_eq!(
-        metrics(folder, "rounds-rules")[0]["n_preferences"],
-        rows.len()
+    let first = &metrics(folder, "rounds-rules")[0];
+    assert_eq!(first["n_preferences"], rows.len());
+    let n_tokens: usize = lengths_of_all.values().sum();
+    let mean = -(n_tokens as f64) / 10.0 / lengths_of_all.len() as f64;
+    let found = first["score_mean"].as_f64().unwrap();
+    assert!((found - mean).abs() < 1e-9, "{found} against {mean}");
+
+    // Killed where the second round begins to learn, and again where it has not noted which weights it begins with.
+    let files = [
+        "metrics.jsonl",
+        "result.json",
+        "round-2/labels/preferences.json",
+        "round-2/dpo/metrics.jsonl",
+        "round-2/dpo/reference.json",
+        "round-2/dpo/adapter/adapter_model.safetensors",
+    ];
+    let bytes = || files.map(|file| fs::read(folder.join("rounds-rules").join(file)).unwrap());
+    let before = bytes();
+    let resume = [arguments("rounds-rules", &label), vec!["--resume".into()]].concat();
+    fs::remove_dir_all(folder.join("rounds-rules/round-2")).unwrap();
+    let mut child = candor(folder).args(&resume).spawn().unwrap();
+    while !second.join("resolved.toml").exists() {
+        let ended = child.try_wait().unwrap();
+        assert!(ended.is_none(), "the run ended before it learned");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    run(candor(folder).args(&resume));
+    assert!(bytes() == before, "killed as it began to learn");
+    for entry in fs::read_dir(&second).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            fs::remove_dir_all(path).unwrap();
+        } else if !path.ends_with("resolved.toml") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    run(candor(folder).args(&resume));
+    assert!(
+        bytes() == before,
+        "killed before it noted what it begins with"
     );
 }
 
@@ -238,20 +291,30 @@ fn people_are_waited_for_by_name() {
     let label = [
         ("label.by", "people"),
         ("rounds.n", "1"),
-        ("rounds.answers", "2"),
-        ("rounds.prompts", "20"),
+        ("rounds.answers", "4"),
     ];
     let arguments = arguments("rounds-people", &label);
     let waits = refused(candor(folder).args(&arguments));
     let file = "rounds-people/round-1/preferences.log.jsonl";
     for part in [
         "round 1 waits for people",
-        "rounds-people/round-1/sample-1/candidates.jsonl",
+        "rounds-people/round-1/pairs.jsonl",
         file,
         "--resume",
     ] {
         assert!(waits.contains(part), "{part}: {waits}");
     }
+    // Both runs answer the same prompts, and a file has each id once.
+    let pairs = folder.join("rounds-people/round-1/pairs.jsonl");
+    let pairs = candidates::read(&pairs).unwrap();
+    let of_runs = ["sample-1", "sample-2"].map(|run| {
+        let path = format!("rounds-people/round-1/{run}/candidates.jsonl");
+        candidates::read(&folder.join(path)).unwrap()
+    });
+    let outputs = |rows: &[Candidate]| -> Vec<[String; 2]> {
+        rows.iter().map(|row| row.outputs.clone()).collect()
+    };
+    assert_eq!(outputs(&pairs), outputs(&of_runs.concat()));
     // What was said of other answers is not taken for what was said of these.
     fs::copy(
         folder.join("preferences/preferences.log.jsonl"),
@@ -267,10 +330,18 @@ fn people_are_waited_for_by_name() {
         "--world",
         "world",
         "--candidates",
-        "rounds-people/round-1/sample-1/candidates.jsonl",
+        "rounds-people/round-1/pairs.jsonl",
         "--out",
         "rounds-people/round-1/preferences.json",
     ]));
     run(candor(folder).args(&arguments).arg("--resume"));
-    assert!(folder.join("rounds-people/round-1/dpo/adapter").exists());
+    let learned = folder.join("rounds-people/round-1/dpo");
+    assert!(learned.join("adapter").exists());
+    // As if the export had been written again before the learning began.
+    fs::remove_dir_all(learned).unwrap();
+    let text = fs::read_to_string(folder.join(file)).unwrap();
+    let (_, fewer) = text.split_once('\n').unwrap();
+    fs::write(folder.join(file), fewer).unwrap();
+    let changed = refused(candor(folder).args(&arguments).arg("--resume"));
+    assert!(changed.contains("it is not the file that"), "{changed}");
 }

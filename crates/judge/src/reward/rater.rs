@@ -9,13 +9,11 @@ use std::path::{Path, PathBuf};
 
 use super::Answered;
 use super::recipe::JudgeRecipe;
-use crate::judge::Identity;
 use crate::mmhal::{MAX_SCORE, read_rating};
 use crate::request::{Request, files};
 use crate::settings::Settings;
 use crate::template::Template;
 use crate::{ChatJudge, Judge as _, JudgeError, Reply};
-use candor_data::sha256;
 
 /// Candor's own prompt.
 const REWARD: &str = include_str!("../../templates/reward.txt");
@@ -40,15 +38,7 @@ pub(super) fn wants_facts(recipe: &JudgeRecipe) -> Result<bool, JudgeError> {
 /// SHA-256 of who judges, how, and by which prompt, where nobody is asked.
 pub(super) fn fingerprint(recipe: &JudgeRecipe) -> Result<String, JudgeError> {
     let (settings, template) = settings(recipe)?;
-    Ok(fingerprint_of(
-        &ChatJudge::identity_of(&settings),
-        &template,
-    ))
-}
-
-fn fingerprint_of(identity: &Identity, template: &Template) -> String {
-    let who = serde_json::to_string(identity).unwrap_or_default();
-    sha256::of(format!("{who}\n{}", template.sha256))
+    Ok(ChatJudge::identity_of(&settings).fingerprint(&template))
 }
 
 fn settings(recipe: &JudgeRecipe) -> Result<(Settings, Template), JudgeError> {
@@ -76,7 +66,7 @@ impl Rater {
 
     /// SHA-256 of who judges, how, and by which prompt.
     pub(super) fn fingerprint(&self) -> String {
-        fingerprint_of(&self.judge.identity(), &self.template)
+        self.judge.identity().fingerprint(&self.template)
     }
 
     pub(super) fn of(&self, responses: &[Answered<'_>]) -> Result<Vec<Option<f64>>, JudgeError> {

@@ -64,11 +64,25 @@ pub(crate) fn reward(recipe: &RewardRecipe) -> Option<Bound> {
     judged(recipe.length, n_train, batch, row, rows)
 }
 
-/// Learning from preferences, where the steps or the rows are given; `row` is one of the full length.
-pub(crate) fn dpo(recipe: &DpoRecipe, row: u64) -> Option<Bound> {
-    let (batch, n_train) = (recipe.batch as u64, recipe.judgements.n_train());
-    let (_, rows) = trained_on(&recipe.judgements);
-    judged(recipe.length, n_train, batch, row, rows)
+/// Learning from preferences, where the steps or the rows are given.
+pub(crate) fn dpo(recipe: &DpoRecipe) -> Option<Bound> {
+    learning(recipe, recipe.judgements.n_train())
+}
+
+/// The same from at most so many comparisons, of which the recipe may take fewer.
+pub(crate) fn dpo_of(recipe: &DpoRecipe, n_rows: Option<usize>) -> Option<Bound> {
+    let both = [n_rows, recipe.judgements.n_train()];
+    learning(recipe, both.into_iter().flatten().min())
+}
+
+fn learning(recipe: &DpoRecipe, n_train: Option<usize>) -> Option<Bound> {
+    let (answers, rows) = trained_on(&recipe.judgements);
+    let objective = &recipe.objective;
+    // All again where the image is spoilt or another row's answers are compared with.
+    let spoilt = u64::from(objective.image_negative.is_some());
+    let again = u64::from(objective.loss.needs_divergence());
+    let row = (1 + spoilt + again) * answers * recipe.max_tokens as u64;
+    judged(recipe.length, n_train, recipe.batch as u64, row, rows)
 }
 
 /// The answers of a row, and what rows are called where only the recipe says how many there are.

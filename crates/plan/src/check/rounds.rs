@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use candor_rounds::{LabelRecipe, Round, RoundsRecipe};
+use candor_rounds::{LabelRecipe, Round, RoundsRecipe, check_prompts};
 use candor_train::Tune;
 
 use super::made::Made;
-use super::{Plan, stages};
+use super::{Plan, bound, stages};
 use crate::PlanError;
 use crate::memory::Memory;
 
@@ -23,6 +23,9 @@ pub(crate) fn rounds(
             problem: "`candor rounds` runs on one rank".to_owned(),
         });
     }
+    if recipe.sample.prompts.exists() {
+        check_prompts(recipe)?;
+    }
     let (first, last) = (Round::new(recipe, 1), Round::new(recipe, recipe.n_rounds));
     let sampling = stages::sample(path, &first.sampling(1)?, made, 1)?;
     let (dpo, _) = first.learning()?;
@@ -38,7 +41,13 @@ pub(crate) fn rounds(
     plan.n_steps = Some(recipe.n_rounds);
     plan.n_rows = sampling.n_rows;
     plan.rows = "prompts a round";
-    plan.n_tokens = sampling.n_tokens.map(|tokens| tokens * n_runs);
+    let n_pairs = sampling
+        .n_rows
+        .map(|n| n as usize * recipe.pairs_of_a_prompt());
+    let learned = bound::dpo_of(&dpo, n_pairs);
+    let both = sampling.n_tokens.zip(learned);
+    plan.n_tokens =
+        both.map(|(sampled, learned)| sampled * n_runs + learned.n_tokens * recipe.n_rounds);
     plan.tokens_are_a_bound = true;
     let memories = [sampling.memory, learning.memory].into_iter().flatten();
     plan.memory = memories.max_by_key(Memory::total_bytes);
@@ -49,11 +58,12 @@ pub(crate) fn rounds(
         plan.note(note);
     }
     plan.note(
-        "tokens are those of sampling in all rounds; how many comparisons each round learns from, its answers decide",
+        "tokens are those of sampling and learning in all rounds, as if all answers could be told apart",
     );
     if let LabelRecipe::Reward { folder, .. } = &recipe.label {
         plan.note(format!(
-            "the reward model {} is opened between sampling and learning, and its memory is not counted here",
+            "the reward model {} is opened between sampling and learning, and neither its memory nor the tokens that it reads are \
+             counted here",
             folder.display()
         ));
     }

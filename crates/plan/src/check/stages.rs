@@ -294,23 +294,17 @@ pub(crate) fn dpo(
         return Ok(plan);
     };
     let objective = &recipe.objective;
-    // A row has two answers, or a rated one, and all again where the image is spoilt or another row's are compared with.
+    // A row has two answers, or a rated one, and all again where the image is spoilt.
     let times = 1 + u64::from(objective.image_negative.is_some());
-    let again = u64::from(objective.loss.needs_divergence());
     let answers = match recipe.judgements {
         Judgements::Comparisons(_) => 2,
         Judgements::Rated(_) => 1,
     };
     let answers = answers * recipe.max_tokens as u64;
-    let row = (times + again) * answers;
     let files = recipe.judgements.paths();
-    let workload = counted(
-        files,
-        &known,
-        &mut plan,
-        bound::dpo(recipe, row),
-        |reading| Ok(candor_dpo::workload(recipe, reading)?),
-    )?;
+    let workload = counted(files, &known, &mut plan, bound::dpo(recipe), |reading| {
+        Ok(candor_dpo::workload(recipe, reading)?)
+    })?;
     let budget = budget(&known, recipe.base_precision);
     let rows = recipe.pass.rows as u64;
     let longest = longest(workload.as_ref(), times * answers);

@@ -4,7 +4,7 @@ use candor_dpo::{DpoRecipe, Loss};
 use candor_plan::Planner;
 use candor_train::{Judgements, Length};
 
-use super::{chain, head, plan, recipes, root};
+use super::{chain, head, plan, recipes, root, set};
 
 /// Every method has a recipe under its name, which says which paper it is of and what of that it is not.
 #[test]
@@ -69,6 +69,29 @@ fn recipes_of_methods_ask_for_what_is_theirs() {
     let kto = open("4-kto.toml");
     assert!(matches!(kto.judgements, Judgements::Comparisons(_)));
     assert_eq!(rated.objective, kto.objective);
+}
+
+/// Four rounds, each of two runs that answer 2,500 prompts twice and of four epochs of 313 updates by 8 pairs of two sequences.
+#[test]
+fn rounds_are_bound_by_what_they_sample_and_what_they_learn_from() {
+    let mut planner = Planner::default();
+    chain(&mut planner, "llava-7b-224");
+    let rounds = root().join("recipes/llava-7b-224/dpo/4-rounds.toml");
+    let sampled = 2 * 2500 * (4096 - 896 + 2 * 896);
+    let learned = 4 * 313 * 8 * 2 * 2048;
+    let plan = plan(&mut planner, &rounds, &[]);
+    let bound = Some(4 * (sampled + learned));
+    assert_eq!(plan.n_tokens, bound, "{:?}", plan.notes);
+    // Where the prompts are there, they are counted.
+    let data = tempfile::tempdir().unwrap();
+    let one = r#"[{"id": "p", "conversations": [{"from": "human", "value": "What?"}]}]"#;
+    std::fs::write(data.path().join("preference_prompts_10k.json"), one).unwrap();
+    let refused = planner.plan(&rounds, &[set("data.root", data.path())]);
+    let message = refused.unwrap_err().to_string();
+    assert!(
+        message.contains("ask 10000 prompts, and there are 1"),
+        "{message}"
+    );
 }
 
 /// Prompts without spread are replaced in up to four rounds, each of which may ask as many as the step has.

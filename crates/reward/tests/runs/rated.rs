@@ -66,6 +66,7 @@ fn good_and_bad_answers_are_told_apart_by_the_sign_of_their_score() {
     assert_eq!(result["n_pairs"], 12);
     assert_eq!(result["n_train"], 76);
     assert_eq!(result["n_desirable"], 38);
+    assert_eq!(json(&out.join("reward_model.json"))["rated"], true);
     for line in lines(&out.join("held_out.jsonl")) {
         let [score, p] = ["score", "p"].map(|name| line[name].as_f64().unwrap());
         assert!((p - 1.0 / (1.0 + (-score).exp())).abs() < 1e-9, "{line}");

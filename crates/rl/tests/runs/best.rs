@@ -7,7 +7,7 @@ use candor_data::formats::candidates::{self, Candidate, Sampling};
 use candor_data::formats::{llava, preference};
 use candor_data::{Side, Turn};
 use candor_reward::{BestOfN, best_of_n};
-use candor_train::BasePrecision;
+use candor_train::{BasePrecision, set_tf32, tf32};
 use tch::Device;
 
 use crate::fixture::{BAD, GOOD, prepared, prompts};
@@ -59,7 +59,10 @@ fn the_best_and_the_worst_of_all_files_are_chosen_and_scored_once() {
     };
     let chosen = |plan: &BestOfN| best_of_n(plan, Device::Cpu, |_, _| ()).unwrap();
     let both = plan(&["one.jsonl", "two.jsonl"], "both");
+    // As a run that learned before in this process may have left it.
+    set_tf32(true);
     let summary = chosen(&both);
+    assert!(!tf32());
     assert_eq!(
         (summary.n_prompts, summary.n_answers, summary.n_equal),
         (4, 8, 0)

@@ -103,6 +103,27 @@ fn scores_without_a_spread_are_not_divided_by_it() {
     run.expect("raw scores need no spread");
 }
 
+/// What such a model says of a sentence is no label.
+#[test]
+fn segments_are_not_paid_by_a_reward_model_of_comparisons() {
+    let dir = prepared();
+    let sets = [
+        "score.position=\"segments\"",
+        "score.normalise=\"none\"",
+        "run.steps=1",
+    ];
+    let message = try_run(dir.path(), "refused", &sets).unwrap_err();
+    let parts = ["trained on comparisons", "data.rated", "\"sentences\""];
+    assert_says(&message.to_string(), &parts);
+    let file = dir.path().join("reward/reward_model.json");
+    let mut written: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    written["rated"] = true.into();
+    fs::write(&file, written.to_string()).unwrap();
+    let run = try_run(dir.path(), "paid", &sets);
+    run.expect("a reward model of rated answers labels sentences");
+}
+
 #[test]
 fn bases_of_two_families_are_refused() {
     let dir = prepared();

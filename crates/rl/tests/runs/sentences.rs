@@ -12,6 +12,7 @@ use candor_rl::prompts::Prompts;
 use candor_rl::recipe::Normalise;
 use candor_rl::rollout::Rollout;
 use candor_rl::scoring::score;
+use candor_rl::sentences::sentence_ends;
 use candor_rl::shaping::ScorePosition;
 use candor_run::Ranks;
 use candor_testing::files::lines;
@@ -119,6 +120,37 @@ fn a_sentence_earns_what_it_changes_in_the_score() {
     near(two.sentences[1].1, label(0, &texts[0]));
     near(two.normalised, label(0, BAD) + label(0, &texts[0]));
     near(one.normalised, label(1, GOOD));
+}
+
+/// Labels are of sentences that end where a blank follows, and so is what is paid.
+#[test]
+fn a_mark_inside_a_number_or_a_row_of_dots_ends_no_sentence() {
+    let dir = prepared();
+    let recipe: RlRecipe = recipe(dir.path(), "out", &[]);
+    let models = Models::open(&recipe, Device::Cpu).unwrap();
+    let tokenizer = &models.policy_base().tokenizer;
+    for (text, expected) in [
+        (
+            "The cup is 3.5 cm wide. It is red.",
+            &["The cup is 3.5 cm wide."][..],
+        ),
+        ("A dog.....", &[]),
+        ("A dog... A cat", &["A dog..."]),
+        ("He says \"stop!\" Why?", &["He says \"stop!\""]),
+        ("Two:\n- a cup", &["Two:"]),
+        ("", &[]),
+    ] {
+        let mut ids = tokenizer.encode(text).unwrap().ids;
+        ids.push(tokenizer.eos);
+        let ends = sentence_ends(tokenizer, &ids, text).unwrap();
+        let texts: Vec<&str> = ends.iter().map(|end| end.text.as_str()).collect();
+        assert_eq!(texts, expected, "{text:?}");
+        for end in &ends {
+            let with = |n: usize| tokenizer.decode(&ids[..n]).unwrap();
+            assert!(with(end.place + 1).contains(&end.text), "{end:?}");
+            assert!(!with(end.place).contains(&end.text), "{end:?}");
+        }
+    }
 }
 
 /// In the first step both runs have the same responses, which earn the same in all.

@@ -43,7 +43,7 @@ pub(super) fn said(answers: Answers<'_>) -> Result<Labels, RoundsError> {
                 ),
                 remedy: format!(
                     "export what was said of {} and remove this file",
-                    answers.candidates[0].display()
+                    answers.for_people().display()
                 ),
             });
         }

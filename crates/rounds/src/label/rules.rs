@@ -2,15 +2,17 @@
 //! and a term that does not apply to a prompt adds nothing.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use candor_data::formats::{captions, ppo_prompts};
-use candor_data::{AnswerType, Facts, IMAGE_PLACEHOLDER, Speaker};
-use candor_judge::reward::{Answered, Rewards, Source, Term};
+use candor_data::{AnswerType, Facts};
+use candor_judge::reward::{Answered, Rewards, Source, Term, question};
 use candor_reward::choice::{Group, groups, write_chosen};
 use candor_reward::wording::fact_lines;
 
 use super::{Answers, Labels};
 use crate::RoundsError;
+use crate::recipe::RoundsRecipe;
 
 /// A prompt as the terms are told of it.
 struct Told {
@@ -25,7 +27,7 @@ struct Told {
 /// A file cannot be read, a term knows nothing of a prompt, or gave no number.
 pub(super) fn scored(answers: Answers<'_>, terms: &[Term]) -> Result<Labels, RoundsError> {
     let groups = groups(answers.candidates)?;
-    let told = told(answers, terms, &groups)?;
+    let told = told(answers.recipe, terms, &groups)?;
     let mut rewards = Rewards::open(terms, &answers.recipe.sample.images)?;
     let both = || groups.iter().zip(&told);
     let prompts: Vec<Answered<'_>> = both().map(|(group, told)| told.answered(group)).collect();
@@ -34,7 +36,8 @@ pub(super) fn scored(answers: Answers<'_>, terms: &[Term]) -> Result<Labels, Rou
         .flat_map(|(group, told)| {
             group.answers.iter().map(move |answer| Answered {
                 answer: &answer.text,
-                n_tokens: answer.n_tokens,
+                // Its end token is one of them, as `candor rl` counts.
+                n_tokens: answer.n_tokens + usize::from(answer.finished),
                 ..told.answered(group)
             })
         })
@@ -53,17 +56,46 @@ pub(super) fn scored(answers: Answers<'_>, terms: &[Term]) -> Result<Labels, Rou
     Ok(write_chosen(answers.out, &groups, &scores)?.into())
 }
 
+/// Whether all terms can judge the prompts of every round; of prompts that are not known yet, whether they have what they read.
+///
+/// # Errors
+/// As [`scored`], before anything is answered.
+pub(super) fn check(
+    recipe: &RoundsRecipe,
+    terms: &[Term],
+    rounds: &[Vec<Group>],
+) -> Result<(), RoundsError> {
+    let rewards = Rewards::open_without_asking(terms)?;
+    if rounds.is_empty() {
+        told(recipe, terms, &[])?;
+    }
+    for groups in rounds {
+        let told = told(recipe, terms, groups)?;
+        let both = groups.iter().zip(&told);
+        let prompts: Vec<Answered<'_>> = both.map(|(group, told)| told.answered(group)).collect();
+        rewards.check(&prompts)?;
+    }
+    Ok(())
+}
+
 /// What the terms are told of each prompt.
-fn told(answers: Answers<'_>, terms: &[Term], groups: &[Group]) -> Result<Vec<Told>, RoundsError> {
-    let types = answer_types(answers, terms)?;
-    let facts = answers.recipe.facts.as_deref();
-    let book = facts.map(captions::read).transpose()?;
+fn told(recipe: &RoundsRecipe, terms: &[Term], groups: &[Group]) -> Result<Vec<Told>, RoundsError> {
+    let types = answer_types(recipe, terms)?;
+    let file = recipe.facts.as_deref();
+    let book = file.map(captions::read).transpose()?;
     let book = book.unwrap_or_default();
     let mut wanting = None;
     for term in terms {
         if term.wants_facts()? {
             wanting = Some(&term.name);
         }
+    }
+    if let (Some(term), None) = (wanting, file) {
+        return Err(RoundsError::Unfit {
+            path: "label.facts".into(),
+            problem: format!("reward {term:?} is told facts, and their file is not named"),
+            remedy: "name it, or use a prompt without {facts}".to_owned(),
+        });
     }
     let of_group = |group: &Group| {
         let answer_type = types.get(&group.index).copied().unwrap_or_default();
@@ -76,11 +108,7 @@ fn told(answers: Answers<'_>, terms: &[Term], groups: &[Group]) -> Result<Vec<To
         let facts = fact_lines(&known);
         if let (Some(term), true) = (wanting, facts.is_empty()) {
             return Err(RoundsError::Unfit {
-                path: answers
-                    .recipe
-                    .facts
-                    .clone()
-                    .unwrap_or_else(|| "label.facts".into()),
+                path: file.unwrap_or(Path::new("label.facts")).to_owned(),
                 problem: format!(
                     "reward {term:?} is told facts, and there are none of {}, which {} is about",
                     group
@@ -93,7 +121,7 @@ fn told(answers: Answers<'_>, terms: &[Term], groups: &[Group]) -> Result<Vec<To
             });
         }
         Ok(Told {
-            question: question(group),
+            question: question(&group.turns),
             facts,
             answer_type,
         })
@@ -103,24 +131,16 @@ fn told(answers: Answers<'_>, terms: &[Term], groups: &[Group]) -> Result<Vec<To
 
 /// What a right answer is, by the prompt's place in its file; nothing where no term asks.
 fn answer_types(
-    answers: Answers<'_>,
+    recipe: &RoundsRecipe,
     terms: &[Term],
 ) -> Result<HashMap<u64, AnswerType>, RoundsError> {
     let asks = |term: &Term| matches!(term.source, Source::Letter | Source::YesNo);
     if !terms.iter().any(asks) {
         return Ok(HashMap::new());
     }
-    let prompts = ppo_prompts::read(&answers.recipe.sample.prompts)?;
+    let prompts = ppo_prompts::read(&recipe.sample.prompts)?;
     let types = prompts.iter().map(|prompt| prompt.answer_type);
     Ok((0..).zip(types).collect())
-}
-
-/// What is asked last, without the place of the image.
-fn question(group: &Group) -> String {
-    let mut turns = group.turns.iter().rev();
-    let asked = turns.find(|turn| turn.from == Speaker::Human);
-    let asked = asked.map_or("", |turn| turn.value.as_str());
-    asked.replace(IMAGE_PLACEHOLDER, "").trim().to_owned()
 }
 
 impl Told {

@@ -123,6 +123,14 @@ impl Claim {
     /// # Errors
     /// All checkpoints are damaged, the metrics do not reach as far as the checkpoint, or a file cannot be written.
     pub fn open(self) -> Result<Resumed, RunError> {
+        self.open_after(0)
+    }
+
+    /// The same of a run whose steps have neither checkpoints nor parts, of which so many are done.
+    ///
+    /// # Errors
+    /// As [`Claim::open`].
+    pub fn open_after(self, n_done: u64) -> Result<Resumed, RunError> {
         if !self.resumes {
             self.clear()?;
             atomic::write(&self.dir.join("resolved.toml"), self.resolved.as_bytes())?;
@@ -141,7 +149,7 @@ impl Claim {
             let recipes = [&*self.began_with, &*self.resolved];
             let parts = names_in(&self.dir.join("parts"))?;
             let n_parts = parts.iter().filter(|name| is_part(name)).count();
-            let done = step.max(n_parts as u64);
+            let done = step.max(n_parts as u64).max(n_done);
             resumes::note(&self.dir, done, recipes, &self.may_change)?;
         }
         let resumed_at = self.resumes.then_some(step + 1);

@@ -15,6 +15,7 @@ use candor_model::{
 };
 use candor_sample::run;
 use candor_testing::run::launch;
+use candor_train::{set_tf32, tf32};
 use tch::{Device, Kind};
 
 use tiny::{assert_same, model, prepared, prompts, recipe, sampled};
@@ -62,6 +63,15 @@ fn every_prompt_is_asked_up_to_its_last_answer() {
     assert_eq!(result["n_prompts"], 7);
     assert_eq!(result["n_cut"], finished.filter(|f| !f).count());
     assert_eq!(result["mean_response_tokens"], n_tokens as f64 / 14.0);
+}
+
+/// Rounds learn and sample in one process, and learning may have asked for TF32.
+#[test]
+fn answers_are_sampled_in_f32_whatever_ran_before() {
+    let dir = prepared();
+    set_tf32(true);
+    sampled(dir.path(), "out", &[]);
+    assert!(!tf32());
 }
 
 /// Every weight is finite, and the logits that come of them are not.

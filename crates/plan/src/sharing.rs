@@ -100,9 +100,9 @@ impl Training {
         let rounds = self.n_lanes.div_ceil(n_ranks);
         match self.shared_out {
             None => {
-                let bucket = bucket.max(self.trained.largest_bytes).min(all);
                 let of_update = all * (n_ranks - 1) * rounds;
-                [(2 * n_ranks + 2) * bucket, of_update, 3 * all]
+                let on_host = (2 * n_ranks + 2) * self.trained.bucket();
+                [on_host, of_update, 3 * all]
             }
             Some(read) => {
                 let of_update = rounds * of_others(n_ranks, all) + of_others(n_ranks, read);

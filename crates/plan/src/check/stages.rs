@@ -250,7 +250,9 @@ pub(crate) fn reward(
         weights_bytes: budget.weights() + 2 * trained.bytes,
         trained_bytes: trained.optimizer(lanes, states),
         features_bytes: of_images.bytes,
-        work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
+        work_bytes: training
+            .max(trained.giving(n_ranks))
+            .max(budget.encoding(IMAGES_PER_PASS)),
     });
     let training = Training {
         kept_bytes: trained.bytes,

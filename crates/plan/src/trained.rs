@@ -154,7 +154,7 @@ impl Held {
 }
 
 /// Bytes in f32 of what the rank that has most owns of tensors of so many weights.
-fn largest_share(sizes: &[u64], n_ranks: u64) -> u64 {
+pub(crate) fn largest_share(sizes: &[u64], n_ranks: u64) -> u64 {
     let n_ranks = n_ranks as usize;
     let mut loads = vec![0; n_ranks];
     for (owner, size) in owners(sizes, n_ranks).into_iter().zip(sizes) {

@@ -203,7 +203,16 @@ impl Cards {
         meeting_point(&functions()?)
     }
 
-    /// Waits for the other ranks' cards and joins them; `place` is this rank and how many there are.
+    /// Makes a device the current one, as it must be where it joins. What can go wrong with this rank's own card does so here, before
+    /// others wait for it in [`Cards::join`].
+    ///
+    /// # Errors
+    /// CUDA fails.
+    pub fn prepare(device: Device) -> Result<(), CardsError> {
+        stream_of(device, JOIN).map(drop)
+    }
+
+    /// Waits for the other ranks' cards, without end, and joins them; `place` is this rank and how many there are.
     ///
     /// # Errors
     /// NCCL is not there or does not reach the others.
@@ -312,6 +321,17 @@ impl Cards {
             check(unsafe { (self.functions.end)() })
         })?;
         Ok(from)
+    }
+
+    /// Waits until this rank's card has done all that is on its stream, so that an exchange after it is nothing but that.
+    ///
+    /// # Errors
+    /// CUDA fails.
+    pub fn catch_up(&self) -> Result<(), CardsError> {
+        while !is_done(self.device, "wait for the card's own work")? {
+            std::thread::sleep(LOOK);
+        }
+        Ok(())
     }
 
     /// A tensor that NCCL can read.

@@ -46,6 +46,9 @@ impl Wire {
             return Ok(Self::of_host(ranks, device));
         }
         let point = ranks.made_by_first(|| Cards::meeting_point().map_err(of_cards))?;
+        Cards::prepare(device).map_err(of_cards)?;
+        // Joining knows no time-out, so nothing that can fail on one rank lies between this and that.
+        ranks.meet()?;
         let place = [ranks.rank(), ranks.world()];
         let joined = ranks.waiting(|| Cards::join(device, place, &point, ranks.timeout()));
         Ok(Self {
@@ -65,6 +68,14 @@ impl Wire {
         self.device
     }
 
+    /// Waits until all ranks have computed what comes before an exchange.
+    fn come_to(&self, cards: &Cards) -> Result<(), RunError> {
+        // This rank's own work is no waiting for others, and what its card says of it is no fault of theirs.
+        cards.catch_up().map_err(of_cards)?;
+        // A rank that has ended is missed here at once, and in NCCL after the time-out.
+        self.ranks.meet()
+    }
+
     /// What every rank gave, in the order of ranks.
     ///
     /// # Shapes
@@ -74,8 +85,7 @@ impl Wire {
     /// A rank has ended or hangs.
     pub(crate) fn all_gather(&self, mine: &Tensor) -> Result<Vec<Tensor>, RunError> {
         if let Some(cards) = &self.cards {
-            // A rank that has ended is missed here at once, and in NCCL after the time-out.
-            self.ranks.meet()?;
+            self.come_to(cards)?;
             let all = self.ranks.waiting(|| cards.all_gather(mine));
             return all.map_err(of_cards);
         }
@@ -95,7 +105,7 @@ impl Wire {
     /// A rank has ended or hangs.
     pub(crate) fn all_to_all(&self, to: &[Tensor], n_mine: i64) -> Result<Vec<Tensor>, RunError> {
         if let Some(cards) = &self.cards {
-            self.ranks.meet()?;
+            self.come_to(cards)?;
             let sizes = vec![n_mine; to.len()];
             let all = self.ranks.waiting(|| cards.all_to_all(to, &sizes));
             return all.map_err(of_cards);

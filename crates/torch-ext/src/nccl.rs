@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use tch::{Device, Kind, Tensor};
 
+use crate::driver::uuid;
 use crate::returned::taken;
 
 /// `ncclUint8`: everything is sent as bytes.
@@ -193,6 +194,18 @@ impl Cards {
     /// There is none.
     pub fn check() -> Result<(), CardsError> {
         functions().map(drop)
+    }
+
+    /// Which card a device is: the same words on two ranks are one card, which NCCL takes from one rank alone.
+    ///
+    /// # Errors
+    /// The device is no card, or the driver does not tell.
+    pub fn card(device: Device) -> Result<String, CardsError> {
+        let found = match device {
+            Device::Cuda(index) => uuid(index),
+            _ => Err(format!("{device:?} is no card")),
+        };
+        found.map_err(|reason| CardsError::of_this_rank("tell the cards of ranks apart", reason))
     }
 
     /// Where the cards of all ranks can meet, which one rank makes and tells the others.

@@ -245,6 +245,11 @@ fn an_nccl_that_is_not_in_the_process_is_said() {
             "{error}"
         );
     }
+    let cpu = Cards::card(Device::Cpu).unwrap_err().to_string();
+    assert_eq!(
+        cpu,
+        "NCCL cannot tell the cards of ranks apart: Cpu is no card"
+    );
     let short = Cards::join_by(COPYING, Device::Cpu, [0, WORLD], &[1, 2], Duration::ZERO);
     let said = short.unwrap_err().to_string();
     assert!(said.ends_with("2 bytes are no meeting point"), "{said}");

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
                 let group = cause.downcast_ref::<GroupError>();
                 let cards = cause.downcast_ref::<CardsError>();
                 group.is_some_and(GroupError::is_of_another_rank)
-                    || cards.is_some_and(CardsError::is_of_exchange)
+                    || cards.is_some_and(CardsError::is_of_another_rank)
             };
             ExitCode::from(if error.chain().any(is_another_rank) {
                 ANOTHER_RANK

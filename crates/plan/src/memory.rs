@@ -161,12 +161,6 @@ impl<'a> Budget<'a> {
         }
     }
 
-    /// The weights of the projector.
-    #[must_use]
-    pub fn projector(&self) -> Trained {
-        Trained::of(self.sizes_of(|part| part == Part::Projector))
-    }
-
     /// The weights of each tensor of some parts.
     pub(crate) fn sizes_of(&self, counts: impl Fn(Part) -> bool) -> Vec<u64> {
         let specs = tensor_specs(self.config).into_iter();

@@ -10,13 +10,15 @@
 //! | received by a rank before the first step | `3 P`, where the best weights so far are kept also these (`P`; half of it where a base in bf16 is trained), and `(W − 1) / W` of all features of images, but for those that an adapter's tower sees anew |
 //! | memory on the host while a bucket is exchanged | `(2 W + 2) B` |
 //!
-//! Where ranks share out the optimizer (`run.shard = "zero2"`) gradients go to their owners alone, and weights, `Q` bytes as passes
-//! read them, come back; a bucket is 64 MB, or `P` where that is less, whatever the largest tensor is:
+//! Where ranks share out the optimizer (`run.shard = "zero2"`) gradients go to their owners alone, and weights come back. An owner
+//! has whole tensors, so let `S` be the bytes of the one that has most, in f32 and at least `P / W`, and `R` the same as passes read
+//! them; all send as much as that one when weights come back. A bucket is 64 MB, or `P` where that is less, whatever the largest
+//! tensor is:
 //!
 //! | what | bytes |
 //! |---|---|
-//! | sent by a rank in an update, and as many received | `(P ⌈L / W⌉ + Q) (W − 1) / W` |
-//! | received by a rank before the first step | `P + 2 P / W` in place of `3 P` |
+//! | received in an update by the rank that owns most, at most as many sent | `(S ⌈L / W⌉ + R) (W − 1)` |
+//! | received by that rank before the first step | `P + 2 S` in place of `3 P` |
 //! | memory on the host while a bucket is exchanged | `4 B` |
 //!
 //! What losses, figures and texts of `sample` and `eval` take is left out: it is some hundred bytes a row.
@@ -24,7 +26,7 @@
 use candor_train::BUCKET_BYTES;
 use serde::Serialize;
 
-use crate::trained::Trained;
+use crate::trained::{Trained, largest_share};
 
 /// A sampled token as ranks tell each other: id, log-probability and text as JSON, and the reference's log-probability.
 pub(crate) const ANSWER_TOKEN: u64 = 46;
@@ -44,9 +46,9 @@ pub struct Sharing {
     pub most_pieces: Option<u64>,
     /// Memory of the host that a rank needs besides while gradients are exchanged, in bytes.
     pub exchange_bytes: u64,
-    /// Bytes that a rank sends in a step, and as many that it receives.
+    /// Bytes that a rank receives in a step, that with most of them, and at most as many that one sends.
     pub step_bytes: u64,
-    /// Bytes that a rank receives before the first step.
+    /// Bytes that a rank receives before the first step, at most.
     pub start_bytes: u64,
 }
 
@@ -69,8 +71,28 @@ pub(crate) struct Training {
     pub found_bytes: u64,
     /// Features of all images that ranks encode for each other.
     pub features_bytes: u64,
-    /// The bytes of what is trained as passes read it, where ranks share out the optimizer.
-    pub shared_out: Option<u64>,
+    /// What the rank that owns most has, where ranks share out the optimizer.
+    pub shared_out: Option<LargestShare>,
+}
+
+/// The tensors of the rank that owns most where ranks share out the optimizer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LargestShare {
+    /// Bytes in f32.
+    pub bytes: u64,
+    /// Bytes as passes read them.
+    pub read_bytes: u64,
+}
+
+impl LargestShare {
+    /// Of tensors of so many weights. `in_bf16` says whether passes read weights of the base rounded to bf16.
+    pub(crate) fn of(sizes: &[u64], n_ranks: u64, in_bf16: bool) -> Self {
+        let bytes = largest_share(sizes, n_ranks);
+        Self {
+            bytes,
+            read_bytes: bytes / (1 + u64::from(in_bf16)),
+        }
+    }
 }
 
 impl Training {
@@ -100,13 +122,13 @@ impl Training {
         let rounds = self.n_lanes.div_ceil(n_ranks);
         match self.shared_out {
             None => {
-                let bucket = bucket.max(self.trained.largest_bytes).min(all);
                 let of_update = all * (n_ranks - 1) * rounds;
-                [(2 * n_ranks + 2) * bucket, of_update, 3 * all]
+                let on_host = (2 * n_ranks + 2) * self.trained.bucket();
+                [on_host, of_update, 3 * all]
             }
-            Some(read) => {
-                let of_update = rounds * of_others(n_ranks, all) + of_others(n_ranks, read);
-                [4 * bucket.min(all), of_update, all + 2 * all / n_ranks]
+            Some(share) => {
+                let of_update = (rounds * share.bytes + share.read_bytes) * (n_ranks - 1);
+                [4 * bucket.min(all), of_update, all + 2 * share.bytes]
             }
         }
     }
@@ -226,12 +248,13 @@ mod tests {
         assert_eq!(exchanged([7, 2]), 6 * 7);
     }
 
-    /// 100 MB of gradients in two rounds, of which three quarters are others', and 50 MB of weights in bf16.
+    /// 100 MB of gradients in two rounds, a quarter for each of four owners, who give 12.5 MB of weights in bf16.
     #[test]
     fn owners_alone_get_gradients_and_give_weights() {
+        let quarter = MB * 25 / 4;
         let stage = Training {
-            shared_out: Some(50 * MB),
-            ..training(8, 16, [100, 90])
+            shared_out: Some(LargestShare::of(&[quarter; 4], 4, true)),
+            ..training(8, 16, [100, 25])
         };
         let found = shared(4, &stage);
         assert_eq!(found.step_bytes, (2 * 75) * MB + 75 * MB / 2);
@@ -239,6 +262,26 @@ mod tests {
         assert_eq!(found.exchange_bytes, 4 * 64 * MB);
         // 187.5 MiB are 196,608,000 bytes.
         assert!((found.step_secs(2) - 0.098_304).abs() < 1e-12);
+    }
+
+    /// Of 60, 24 and 16 MB the first has an owner of its own, who gets it from each of the others in both rounds; all give as much
+    /// as its weights when these come back. On three ranks that share 90 MB evenly, one has no more than a third.
+    #[test]
+    fn the_owner_of_the_largest_tensor_gets_all_of_it() {
+        let of = |mb: &[u64], n_ranks, in_bf16| {
+            let sizes: Vec<u64> = mb.iter().map(|mb| mb * MB / 4).collect();
+            let stage = Training {
+                shared_out: Some(LargestShare::of(&sizes, n_ranks, in_bf16)),
+                ..training(8, 16, [mb.iter().sum(), mb[0]])
+            };
+            let found = shared(n_ranks, &stage);
+            [found.step_bytes, found.start_bytes].map(|bytes| bytes / MB)
+        };
+        let uneven = [60, 24, 16];
+        assert_eq!(of(&uneven, 4, false), [(2 + 1) * 60 * 3, 100 + 2 * 60]);
+        assert_eq!(of(&uneven, 4, true), [(2 * 60 + 30) * 3, 100 + 2 * 60]);
+        // Eight lanes on three ranks are three rounds.
+        assert_eq!(of(&[30, 30, 20, 10], 3, false), [4 * 30 * 2, 90 + 2 * 30]);
     }
 
     #[test]

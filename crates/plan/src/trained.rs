@@ -57,6 +57,21 @@ impl Trained {
         }
     }
 
+    /// Gradients that are sent together: 64 MB, or the largest tensor where that is more, or all there is where that is less.
+    pub(crate) fn bucket(self) -> u64 {
+        let small = BUCKET_BYTES as u64;
+        small.max(self.largest_bytes).min(self.bytes)
+    }
+
+    /// What comes on top on the device while ranks give each other all gradients: a bucket of each rank, and the one that is sent.
+    pub(crate) fn giving(self, n_ranks: u64) -> u64 {
+        if n_ranks == 1 {
+            0
+        } else {
+            (n_ranks + 1) * self.bucket()
+        }
+    }
+
     /// `n` numbers of each weight; of those on the host an update has those of one tensor on the device.
     fn states(self, states: States, n: u64) -> u64 {
         n * match states {
@@ -101,17 +116,11 @@ impl Held {
     ) -> Self {
         let trained = Trained::of(sizes.iter().copied());
         let states = states_of(session);
-        let small = BUCKET_BYTES as u64;
         if n_ranks == 1 || session.shard == Shard::Nothing {
             let masters = if in_bf16 { trained.masters(states) } else { 0 };
-            let bucket = small.max(trained.largest_bytes).min(trained.bytes);
             return Self {
                 bytes: trained.optimizer(session.lanes, states) + masters,
-                giving_bytes: if n_ranks == 1 {
-                    0
-                } else {
-                    (n_ranks + 1) * bucket
-                },
+                giving_bytes: trained.giving(n_ranks),
                 host_bytes: trained.on_host(states, in_bf16),
             };
         }
@@ -122,7 +131,7 @@ impl Held {
         let host_bytes = owned.on_host(states, in_bf16);
         let states = |n| owned.states(states, n);
         // What is sent, and what comes.
-        let exchanged = 2 * small.min(trained.bytes);
+        let exchanged = 2 * (BUCKET_BYTES as u64).min(trained.bytes);
         if !in_bf16 {
             return Self {
                 bytes: trained.bytes + owned.bytes + states(2),
@@ -145,7 +154,7 @@ impl Held {
 }
 
 /// Bytes in f32 of what the rank that has most owns of tensors of so many weights.
-fn largest_share(sizes: &[u64], n_ranks: u64) -> u64 {
+pub(crate) fn largest_share(sizes: &[u64], n_ranks: u64) -> u64 {
     let n_ranks = n_ranks as usize;
     let mut loads = vec![0; n_ranks];
     for (owner, size) in owners(sizes, n_ranks).into_iter().zip(sizes) {

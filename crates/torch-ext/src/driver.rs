@@ -47,8 +47,16 @@ pub fn driver() -> Driver {
     }
 }
 
+/// Which card a device is, wherever it is seen from: its UUID in hexadecimal.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn uuid(_: usize) -> Result<String, String> {
+    Err("candor knows CUDA on Linux only".to_owned())
+}
+
 #[cfg(target_os = "linux")]
 pub use linux::driver;
+#[cfg(target_os = "linux")]
+pub(crate) use linux::uuid;
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -61,11 +69,37 @@ mod linux {
     const CAPABILITY_MAJOR: c_int = 75;
     const CAPABILITY_MINOR: c_int = 76;
     const NAME_BYTES: c_int = 256;
+    const DRIVER: &CStr = c"libcuda.so.1";
 
     /// Asks the driver.
     #[must_use]
     pub fn driver() -> Driver {
-        ask(c"libcuda.so.1")
+        ask(DRIVER)
+    }
+
+    /// Which card a device is, wherever it is seen from: its UUID in hexadecimal.
+    pub(crate) fn uuid(index: usize) -> Result<String, String> {
+        uuid_by(DRIVER, index)
+    }
+
+    fn uuid_by(name: &CStr, index: usize) -> Result<String, String> {
+        let library = Library::open(name)?;
+        let found = start(&library).and_then(|()| uuid_of(&library, index as c_int));
+        let bytes = found.map_err(|(call, code)| format!("{call} of the driver: error {code}"))?;
+        Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
+    }
+
+    fn uuid_of(library: &Library, at: c_int) -> Result<[u8; 16], (&'static str, i32)> {
+        type Uuid = unsafe extern "C" fn(*mut [u8; 16], c_int) -> c_int;
+
+        let device = device(library, at)?;
+        // SAFETY: this is the signature of CUDA's driver interface since its version 9.2; a `CUuuid` is 16 bytes.
+        let uuid_of = unsafe { library.function::<Uuid>(c"cuDeviceGetUuid") };
+        let uuid_of = uuid_of.ok_or(("cuDeviceGetUuid", NO_FUNCTION))?;
+        let mut uuid = [0_u8; 16];
+        // SAFETY: the pointer is to 16 bytes that outlive the call.
+        check("cuDeviceGetUuid", unsafe { uuid_of(&raw mut uuid, device) })?;
+        Ok(uuid)
     }
 
     fn ask(name: &CStr) -> Driver {
@@ -82,18 +116,23 @@ mod linux {
     /// What no function of the driver returns: the function is not there.
     const NO_FUNCTION: i32 = -1;
 
-    fn found(library: &Library) -> Result<Driver, (&'static str, i32)> {
+    fn start(library: &Library) -> Result<(), (&'static str, i32)> {
         type Init = unsafe extern "C" fn(c_uint) -> c_int;
-        type Number = unsafe extern "C" fn(*mut c_int) -> c_int;
 
-        // SAFETY: these are the signatures of CUDA's driver interface, of all its versions.
+        // SAFETY: this is the signature of CUDA's driver interface, of all its versions.
         let init = unsafe { library.function::<Init>(c"cuInit") };
         let init = init.ok_or(("cuInit", NO_FUNCTION))?;
         // SAFETY: the driver asks for 0 and nothing else.
-        check("cuInit", unsafe { init(0) })?;
+        check("cuInit", unsafe { init(0) })
+    }
+
+    fn found(library: &Library) -> Result<Driver, (&'static str, i32)> {
+        type Number = unsafe extern "C" fn(*mut c_int) -> c_int;
+
+        start(library)?;
         let number = |name: &'static str| {
             let symbol = CString::new(name).unwrap_or_default();
-            // SAFETY: as above.
+            // SAFETY: these are the signatures of CUDA's driver interface, of all its versions.
             let function = unsafe { library.function::<Number>(&symbol) };
             let function = function.ok_or((name, NO_FUNCTION))?;
             let mut number = 0;
@@ -110,20 +149,26 @@ mod linux {
         })
     }
 
-    fn card(library: &Library, at: c_int) -> Result<Card, (&'static str, i32)> {
+    /// The driver's handle of a device.
+    fn device(library: &Library, at: c_int) -> Result<c_int, (&'static str, i32)> {
         type Get = unsafe extern "C" fn(*mut c_int, c_int) -> c_int;
-        type Name = unsafe extern "C" fn(*mut c_char, c_int, c_int) -> c_int;
-        type Memory = unsafe extern "C" fn(*mut usize, c_int) -> c_int;
-        type Attribute = unsafe extern "C" fn(*mut c_int, c_int, c_int) -> c_int;
 
-        // SAFETY: these are the signatures of CUDA's driver interface since its version 3.2.
+        // SAFETY: this is the signature of CUDA's driver interface, of all its versions.
         let get = unsafe { library.function::<Get>(c"cuDeviceGet") };
         let get = get.ok_or(("cuDeviceGet", NO_FUNCTION))?;
         let mut device = 0;
         // SAFETY: the pointer is to a number that outlives the call.
         check("cuDeviceGet", unsafe { get(&raw mut device, at) })?;
+        Ok(device)
+    }
 
-        // SAFETY: as above.
+    fn card(library: &Library, at: c_int) -> Result<Card, (&'static str, i32)> {
+        type Name = unsafe extern "C" fn(*mut c_char, c_int, c_int) -> c_int;
+        type Memory = unsafe extern "C" fn(*mut usize, c_int) -> c_int;
+        type Attribute = unsafe extern "C" fn(*mut c_int, c_int, c_int) -> c_int;
+
+        let device = device(library, at)?;
+        // SAFETY: these are the signatures of CUDA's driver interface since its version 3.2.
         let name_of = unsafe { library.function::<Name>(c"cuDeviceGetName") };
         let name_of = name_of.ok_or(("cuDeviceGetName", NO_FUNCTION))?;
         let mut name = [0_u8; NAME_BYTES.unsigned_abs() as usize];
@@ -183,6 +228,8 @@ mod linux {
                 code: NO_FUNCTION,
             };
             assert_eq!(ask(c"libc.so.6"), failing);
+            let said = uuid_by(c"libc.so.6", 0).unwrap_err();
+            assert_eq!(said, "cuInit of the driver: error -1");
         }
     }
 }

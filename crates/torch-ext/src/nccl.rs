@@ -17,16 +17,22 @@ use std::time::{Duration, Instant};
 
 use tch::{Device, Kind, Tensor};
 
+use crate::driver::uuid;
 use crate::returned::taken;
 
 /// `ncclUint8`: everything is sent as bytes.
 const BYTES: c_int = 1;
 /// `ncclSuccess`.
 const DONE: c_int = 0;
+/// `ncclUnhandledCudaError`: a call of CUDA failed in this process.
+const CUDA: c_int = 1;
 /// `ncclInProgress`, which is no error.
 const GOING_ON: c_int = 7;
 /// Between two looks at whether the stream is done.
 const LOOK: Duration = Duration::from_micros(50);
+
+/// What comes before exchanges, as a verb.
+const JOIN: &str = "join the cards of all ranks";
 
 /// The exchanges, as verbs.
 const GATHER: &str = "gather what all ranks have";
@@ -39,11 +45,12 @@ pub struct CardsError {
     pub action: &'static str,
     /// What NCCL, libtorch or the loader said.
     pub reason: String,
+    is_of_another_rank: bool,
 }
 
 impl fmt::Display for CardsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { action, reason } = self;
+        let Self { action, reason, .. } = self;
         write!(f, "NCCL cannot {action}: {reason}")
     }
 }
@@ -51,10 +58,19 @@ impl fmt::Display for CardsError {
 impl std::error::Error for CardsError {}
 
 impl CardsError {
-    /// Whether it was an exchange that failed, after the cards of all ranks had come.
+    /// Whether another rank did not come to an exchange within the time-out, or NCCL gave the exchange up. What CUDA says of this
+    /// rank's own card is another thing, also where it comes up while an exchange is waited for.
     #[must_use]
-    pub fn is_of_exchange(&self) -> bool {
-        [GATHER, EXCHANGE].contains(&self.action)
+    pub fn is_of_another_rank(&self) -> bool {
+        self.is_of_another_rank
+    }
+
+    fn of_this_rank(action: &'static str, reason: String) -> Self {
+        Self {
+            action,
+            reason,
+            is_of_another_rank: false,
+        }
     }
 }
 
@@ -140,7 +156,11 @@ impl Functions {
             let words = unsafe { CStr::from_ptr(words) };
             words.to_string_lossy().into_owned()
         };
-        Err(CardsError { action, reason })
+        Err(CardsError {
+            action,
+            reason,
+            is_of_another_rank: result != CUDA && [GATHER, EXCHANGE].contains(&action),
+        })
     }
 }
 
@@ -176,6 +196,18 @@ impl Cards {
         functions().map(drop)
     }
 
+    /// Which card a device is: the same words on two ranks are one card, which NCCL takes from one rank alone.
+    ///
+    /// # Errors
+    /// The device is no card, or the driver does not tell.
+    pub fn card(device: Device) -> Result<String, CardsError> {
+        let found = match device {
+            Device::Cuda(index) => uuid(index),
+            _ => Err(format!("{device:?} is no card")),
+        };
+        found.map_err(|reason| CardsError::of_this_rank("tell the cards of ranks apart", reason))
+    }
+
     /// Where the cards of all ranks can meet, which one rank makes and tells the others.
     ///
     /// # Errors
@@ -184,7 +216,16 @@ impl Cards {
         meeting_point(&functions()?)
     }
 
-    /// Waits for the other ranks' cards and joins them; `place` is this rank and how many there are.
+    /// Makes a device the current one, as it must be where it joins. What can go wrong with this rank's own card does so here, before
+    /// others wait for it in [`Cards::join`].
+    ///
+    /// # Errors
+    /// CUDA fails.
+    pub fn prepare(device: Device) -> Result<(), CardsError> {
+        stream_of(device, JOIN).map(drop)
+    }
+
+    /// Waits for the other ranks' cards, without end, and joins them; `place` is this rank and how many there are.
     ///
     /// # Errors
     /// NCCL is not there or does not reach the others.
@@ -204,18 +245,17 @@ impl Cards {
         meeting_point: &[u8],
         timeout: Duration,
     ) -> Result<Self, CardsError> {
-        const ACTION: &str = "join the cards of all ranks";
-        let id = <[u8; 128]>::try_from(meeting_point).map_err(|_| CardsError {
-            action: ACTION,
-            reason: format!("{} bytes are no meeting point", meeting_point.len()),
+        let id = <[u8; 128]>::try_from(meeting_point).map_err(|_| {
+            let reason = format!("{} bytes are no meeting point", meeting_point.len());
+            CardsError::of_this_rank(JOIN, reason)
         })?;
         // NCCL takes the device that is current.
-        stream_of(device, ACTION)?;
+        stream_of(device, JOIN)?;
         let mut comm = ptr::null_mut();
         // SAFETY: `comm` is a pointer of ours that outlives the call, which takes the rest by value.
         let result =
             unsafe { (functions.join)(&raw mut comm, world as c_int, Id(id), rank as c_int) };
-        functions.check(ACTION, result)?;
+        functions.check(JOIN, result)?;
         Ok(Self {
             functions,
             device,
@@ -296,21 +336,30 @@ impl Cards {
         Ok(from)
     }
 
+    /// Waits until this rank's card has done all that is on its stream, so that an exchange after it is nothing but that.
+    ///
+    /// # Errors
+    /// CUDA fails.
+    pub fn catch_up(&self) -> Result<(), CardsError> {
+        while !is_done(self.device, "wait for the card's own work")? {
+            std::thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
     /// A tensor that NCCL can read.
     fn checked(&self, tensor: &Tensor, action: &'static str) -> Result<Tensor, CardsError> {
         if tensor.kind() == Kind::Uint8 && tensor.device() == self.device && tensor.dim() == 1 {
             return Ok(tensor.contiguous());
         }
-        Err(CardsError {
-            action,
-            reason: format!(
-                "{:?} {:?} on {:?} are no bytes on {:?}",
-                tensor.kind(),
-                tensor.size(),
-                tensor.device(),
-                self.device
-            ),
-        })
+        let reason = format!(
+            "{:?} {:?} on {:?} are no bytes on {:?}",
+            tensor.kind(),
+            tensor.size(),
+            tensor.device(),
+            self.device
+        );
+        Err(CardsError::of_this_rank(action, reason))
     }
 
     /// Puts work on the card's stream and waits until it is done. Where it fails, the communicator is given up: other ranks would
@@ -322,10 +371,8 @@ impl Cards {
     ) -> Result<(), CardsError> {
         let mut held = self.comm.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(Held(comm)) = *held else {
-            return Err(CardsError {
-                action,
-                reason: "an earlier exchange has failed".to_owned(),
-            });
+            let reason = "an earlier exchange has failed".to_owned();
+            return Err(CardsError::of_this_rank(action, reason));
         };
         let ended = stream_of(self.device, action)
             .and_then(|stream| work(comm, stream))
@@ -352,6 +399,7 @@ impl Cards {
                 return Err(CardsError {
                     action,
                     reason: format!("nothing came in {} seconds", self.timeout.as_secs()),
+                    is_of_another_rank: true,
                 });
             }
             std::thread::sleep(LOOK);
@@ -371,10 +419,7 @@ impl Drop for Cards {
 }
 
 fn functions() -> Result<Functions, CardsError> {
-    Functions::found().map_err(|reason| CardsError {
-        action: "be used",
-        reason,
-    })
+    Functions::found().map_err(|reason| CardsError::of_this_rank("be used", reason))
 }
 
 fn meeting_point(functions: &Functions) -> Result<Vec<u8>, CardsError> {
@@ -408,7 +453,9 @@ fn is_done(device: Device, action: &'static str) -> Result<bool, CardsError> {
 }
 
 fn fail(error: *mut c_char, action: &'static str) -> Result<(), CardsError> {
-    taken(error).map_or(Ok(()), |reason| Err(CardsError { action, reason }))
+    taken(error).map_or(Ok(()), |reason| {
+        Err(CardsError::of_this_rank(action, reason))
+    })
 }
 
 // SAFETY: these are the signatures of `nccl.cpp`.

@@ -315,13 +315,14 @@ impl Session {
     }
 
     /// Whether all ranks have the same weights still: a machine that computed other bits than the others would otherwise go
-    /// unnoticed.
+    /// unnoticed, as it does where the optimizer is shared out.
     fn check_equal(&self) -> Result<(), TrainError> {
         if self.launch.ranks.world() == 1 {
             return Ok(());
         }
         let parameters = match self.shards {
-            // One rank alone has a master, and all have what passes read.
+            // One rank alone has a master, and all have what passes read: what its owner sent of each tensor. So an owner that
+            // computed other bits is not found, for all have these; only what was damaged on the way or in memory is.
             Some(_) => self.optimizer.leaves(),
             None => self.optimizer.parameters(),
         };

@@ -10,7 +10,8 @@
 //!
 //! What goes over the network is cut into *exchanges*, in each of which every owner gets at most a bucket divided by the
 //! ranks: so at its peak an exchange takes two buckets of the device's memory and, where bytes go through the host, four of that,
-//! however many ranks there are and however large a tensor is.
+//! however many ranks there are and however large a tensor is. A checkpoint does not: the first rank has up to three times the
+//! largest tensor on its host while it asks for that (`Shards::ask`), which arrives in a vector that grows and is copied out of it.
 
 use candor_run::{Ranks, RunError};
 use tch::{Device, Kind, Tensor};

@@ -1,7 +1,9 @@
 //! How bytes of tensors get from one rank to the others: over NCCL where every rank has a GPU of its own and libtorch brings NCCL, and
-//! else through the host, as everything else that ranks tell each other.
+//! else, also where two ranks have one GPU, through the host, as everything else that ranks tell each other.
 //!
 //! Whatever carries them, the same bytes arrive; nothing is added up on the way.
+
+use std::collections::BTreeMap;
 
 use candor_run::{Ranks, RunError};
 use candor_torch_ext::{Cards, CardsError};
@@ -32,20 +34,26 @@ impl Wire {
     /// Between tensors of this device on every rank.
     ///
     /// # Errors
-    /// All ranks have GPUs and NCCL, and they do not reach each other; or a rank has ended or hangs.
+    /// All ranks have NCCL and a GPU each, and they do not reach each other; or a rank has ended or hangs.
     pub(crate) fn of(ranks: &Ranks, device: Device) -> Result<Self, RunError> {
         let found = match device {
-            Device::Cuda(_) if ranks.world() > 1 => Cards::check(),
+            Device::Cuda(_) if ranks.world() > 1 => {
+                Cards::check().and_then(|()| Cards::card(device))
+            }
             _ => return Ok(Self::of_host(ranks, device)),
         };
-        let everywhere = ranks.all_of(&found.is_ok())?.into_iter().all(|found| found);
-        if !everywhere {
-            if let (true, Err(error)) = (ranks.is_first(), found) {
-                tracing::info!("gradients go through the memory of the host: {error}");
+        let cards = ranks.all_of(&found.as_ref().ok().cloned())?;
+        if let Some(problem) = problem_of(&cards) {
+            if ranks.is_first() {
+                let why = found.map_or_else(|error| error.to_string(), |_| problem);
+                tracing::info!("gradients go through the memory of the host: {why}");
             }
             return Ok(Self::of_host(ranks, device));
         }
         let point = ranks.made_by_first(|| Cards::meeting_point().map_err(of_cards))?;
+        Cards::prepare(device).map_err(of_cards)?;
+        // Joining knows no time-out, so nothing that can fail on one rank lies between this and that.
+        ranks.meet()?;
         let place = [ranks.rank(), ranks.world()];
         let joined = ranks.waiting(|| Cards::join(device, place, &point, ranks.timeout()));
         Ok(Self {
@@ -65,6 +73,14 @@ impl Wire {
         self.device
     }
 
+    /// Waits until all ranks have computed what comes before an exchange.
+    fn come_to(&self, cards: &Cards) -> Result<(), RunError> {
+        // This rank's own work is no waiting for others, and what its card says of it is no fault of theirs.
+        cards.catch_up().map_err(of_cards)?;
+        // A rank that has ended is missed here at once, and in NCCL after the time-out.
+        self.ranks.meet()
+    }
+
     /// What every rank gave, in the order of ranks.
     ///
     /// # Shapes
@@ -74,8 +90,7 @@ impl Wire {
     /// A rank has ended or hangs.
     pub(crate) fn all_gather(&self, mine: &Tensor) -> Result<Vec<Tensor>, RunError> {
         if let Some(cards) = &self.cards {
-            // A rank that has ended is missed here at once, and in NCCL after the time-out.
-            self.ranks.meet()?;
+            self.come_to(cards)?;
             let all = self.ranks.waiting(|| cards.all_gather(mine));
             return all.map_err(of_cards);
         }
@@ -95,7 +110,7 @@ impl Wire {
     /// A rank has ended or hangs.
     pub(crate) fn all_to_all(&self, to: &[Tensor], n_mine: i64) -> Result<Vec<Tensor>, RunError> {
         if let Some(cards) = &self.cards {
-            self.ranks.meet()?;
+            self.come_to(cards)?;
             let sizes = vec![n_mine; to.len()];
             let all = self.ranks.waiting(|| cards.all_to_all(to, &sizes));
             return all.map_err(of_cards);
@@ -107,6 +122,22 @@ impl Wire {
             .map(|bytes| Tensor::from_slice(bytes).to_device(device))
             .collect())
     }
+}
+
+/// Why ranks with these cards do not exchange anything over NCCL; none where they can.
+fn problem_of(cards: &[Option<String>]) -> Option<String> {
+    let mut known = BTreeMap::new();
+    for (rank, card) in cards.iter().enumerate() {
+        let Some(card) = card else {
+            return Some(format!("rank {rank} has no NCCL or does not know its card"));
+        };
+        if let Some(other) = known.insert(card, rank) {
+            return Some(format!(
+                "ranks {other} and {rank} have one card, and NCCL wants one for each"
+            ));
+        }
+    }
+    None
 }
 
 fn of_cards(error: CardsError) -> RunError {
@@ -125,4 +156,22 @@ pub(crate) fn as_bytes(tensor: &Tensor) -> Tensor {
 pub(crate) fn of_bytes(bytes: &Tensor, kind: Kind) -> Tensor {
     // A copy, because numbers must begin where a number of their kind can.
     bytes.copy().view_dtype(kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_need_a_card_each_for_nccl() {
+        let of = |cards: &[Option<&str>]| {
+            let cards: Vec<_> = cards.iter().map(|card| card.map(str::to_owned)).collect();
+            problem_of(&cards)
+        };
+        assert_eq!(of(&[Some("a"), Some("b"), Some("c")]), None);
+        let problem = of(&[Some("a"), Some("b"), Some("a")]);
+        assert!(problem.unwrap().starts_with("ranks 0 and 2 have one card"));
+        let problem = of(&[Some("a"), None]);
+        assert!(problem.unwrap().starts_with("rank 1 has no NCCL"));
+    }
 }

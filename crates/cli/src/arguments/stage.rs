@@ -37,7 +37,8 @@ pub const RANK_TIMEOUT: u64 = 1800;
 #[derive(Debug, Clone, Args)]
 pub struct RankArguments {
     /// Start so many processes on this machine that share the run, each on its own CUDA device or on its share of the
-    /// processor's cores; at most the recipe's run.lanes. torchrun and srun start them themselves. docs/many-devices.md
+    /// processor's cores; at most run.lanes where a recipe has it. torchrun and srun start them themselves.
+    /// docs/many-devices.md
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub ranks: Option<u16>,
     /// Seconds that a rank waits for another before it gives up.

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use candor_data::random;
 
@@ -13,31 +13,43 @@ use crate::ranks::{free_port, has_stepped, on_ranks, rank, said, sft};
 use crate::reinforcement::{RESULTS as RL_RESULTS, judged};
 use crate::runs::{assert_same, candor, prepared, run, sets};
 
-/// Runs on some ranks, kills one of them at random, resumes on another number of ranks, and so on. `arguments` may be others after
-/// each kill.
+/// Runs on some ranks, kills one of them at random, resumes on another number of ranks, and so on, until each of some kinds of starts
+/// has had so many in which a killed rank left others alone. `arguments` are those of a start of a kind.
+///
+/// A rank dies in the third step that it sees, at a moment of a step as long as the one before. So a start takes four steps of the run
+/// at most, however fast they are: the two in between, the one in which the rank dies, and one that a resume may write again.
 fn killed_and_resumed(
     folder: &Path,
-    arguments: &dyn Fn(&str, u64) -> Vec<String>,
+    arguments: &dyn Fn(&str, usize) -> Vec<String>,
     out: &str,
-    [n_kills, seed]: [u64; 2],
+    [n_kinds, n_kills]: [usize; 2],
+    seed: u64,
 ) {
     let metrics = folder.join(out).join("metrics.jsonl");
-    let draw =
-        |purpose, kill, n: usize| (random::uniform(seed, purpose, &[kill]) * n as f64) as usize;
-    let mut n_left = 0;
-    for kill in 0..n_kills {
-        let world = 2 + draw("test.world", kill, 3);
-        let mut words = on_ranks(arguments(out, kill), world);
+    let share = |purpose, start| random::uniform(seed, purpose, &[start]);
+    let draw = |purpose, start, n: usize| (share(purpose, start) * n as f64) as usize;
+    let wanted = n_kinds * n_kills;
+    let (mut n_left, mut start) = (0, 0);
+    // A start in which nobody was left alone is followed by another one of its kind.
+    while n_left < wanted && start < 3 * wanted as u64 {
+        let world = 2 + draw("test.world", start, 3);
+        let mut words = on_ranks(arguments(out, n_left % n_kinds), world);
         if folder.join(out).join("resolved.toml").exists() {
             words.push("--resume".to_owned());
         }
         let port = free_port();
-        let start = |n| rank(folder, [n, world], port, &words).spawn().unwrap();
-        let mut ranks: Vec<Child> = (0..world).map(start).collect();
-        if has_stepped(&metrics, &mut ranks) {
-            let wait = draw("test.kill", kill, 200) as u64;
-            std::thread::sleep(Duration::from_millis(wait));
-            ranks[draw("test.rank", kill, world)].kill().unwrap();
+        let begin = |n| rank(folder, [n, world], port, &words).spawn().unwrap();
+        let mut ranks: Vec<Child> = (0..world).map(begin).collect();
+        let mut step = Duration::ZERO;
+        let has_stepped_twice = (0..2).all(|_| {
+            let began = Instant::now();
+            let has_stepped = has_stepped(&metrics, &mut ranks);
+            step = began.elapsed();
+            has_stepped
+        });
+        if has_stepped_twice {
+            std::thread::sleep(step.mul_f64(share("test.kill", start)));
+            ranks[draw("test.rank", start, world)].kill().unwrap();
         }
         let outputs = ranks
             .into_iter()
@@ -53,20 +65,22 @@ fn killed_and_resumed(
             );
             codes.push(code);
         }
-        n_left += usize::from(codes.contains(&Some(75)));
+        n_left += usize::from(codes.contains(&None) && codes.contains(&Some(75)));
+        start += 1;
     }
-    let mut last = on_ranks(arguments(out, n_kills), 1 + draw("test.world", n_kills, 2));
+    assert_eq!(n_left, wanted, "the run was done before enough ranks died");
+    let world = 1 + draw("test.world", start, 2);
+    let mut last = on_ranks(arguments(out, 0), world);
     last.push("--resume".to_owned());
     run(candor(folder).args(last));
-    assert!(n_left > 0, "no rank was killed while others went on");
 }
 
 #[test]
 fn sft_goes_on_from_a_dead_rank_on_other_numbers_of_ranks() {
     let folder = prepared();
-    // The optimizer is shared out on every second start.
-    let arguments = |out: &str, start: u64| {
-        let shard = ["\"none\"", "\"zero2\""][start as usize % 2];
+    // After each death the optimizer is shared out where it was not, and the other way round.
+    let arguments = |out: &str, kind: usize| {
+        let shard = ["\"none\"", "\"zero2\""][kind];
         let long = sets(&[
             ("data.micro_batch", "4"),
             ("run.checkpoint_every", "1"),
@@ -77,19 +91,19 @@ fn sft_goes_on_from_a_dead_rank_on_other_numbers_of_ranks() {
     };
     let (whole, killed) = ("sft-undisturbed-ranks", "sft-ranks-killed");
     run(candor(folder).args(on_ranks(arguments(whole, 0), 1)));
-    killed_and_resumed(folder, &arguments, killed, [10, 1]);
+    killed_and_resumed(folder, &arguments, killed, [2, 4], 1);
     assert_same(folder, whole, killed, &RESULTS);
 }
 
 #[test]
 fn ppo_goes_on_from_a_dead_rank_on_other_numbers_of_ranks() {
     let folder = judged();
-    let arguments = |out: &str, _: u64| {
+    let arguments = |out: &str, _: usize| {
         let every = sets(&[("run.checkpoint_every", "1"), ("batch.micro_batch", "1")]);
         [with_own_recipe("rl", out), every].concat()
     };
     run(candor(folder).args(on_ranks(arguments("rl-undisturbed-ranks", 0), 1)));
-    killed_and_resumed(folder, &arguments, "rl-ranks-killed", [3, 3]);
+    killed_and_resumed(folder, &arguments, "rl-ranks-killed", [1, 2], 3);
     assert_same(
         folder,
         "rl-undisturbed-ranks",

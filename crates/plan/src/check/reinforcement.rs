@@ -118,7 +118,7 @@ pub(crate) fn rl(
         weights_bytes: bases.iter().map(|(base, _)| base.weights()).sum::<u64>() + adapters,
         trained_bytes: trained.optimizer(recipe.session.lanes, states_of(&recipe.session)),
         features_bytes: of_images.bytes,
-        work_bytes: phases.into_iter().max().unwrap_or(0),
+        work_bytes: phases.into_iter().fold(trained.giving(n_ranks), u64::max),
     });
     plan.say_on_host(trained.on_host(states_of(&recipe.session), false));
     plan.share(

@@ -18,7 +18,7 @@ use super::made::{Judge, Made};
 use super::{Plan, bound, check_lanes};
 use crate::PlanError;
 use crate::memory::{Budget, CROSS_ENTROPY, IMAGES_PER_PASS, Memory, Pass};
-use crate::sharing::{Sharing, Training};
+use crate::sharing::{LargestShare, Sharing, Training};
 use crate::trained::{Held, Trained, states_of};
 
 /// Plans supervised fine-tuning.
@@ -123,7 +123,8 @@ pub(crate) fn sft(
     let training = Training {
         kept_bytes: best,
         passes_are_a_bound: recipe.pass.tokens.is_some(),
-        shared_out: (recipe.session.shard == Shard::Zero2).then_some(held_by_passes),
+        shared_out: (recipe.session.shard == Shard::Zero2)
+            .then(|| LargestShare::of(&sizes, n_ranks, in_bf16)),
         ..Training::new(lanes, cut, trained, of_images.shared_bytes)
     };
     plan.share(n_ranks, &training);
@@ -250,7 +251,9 @@ pub(crate) fn reward(
         weights_bytes: budget.weights() + 2 * trained.bytes,
         trained_bytes: trained.optimizer(lanes, states),
         features_bytes: of_images.bytes,
-        work_bytes: training.max(budget.encoding(IMAGES_PER_PASS)),
+        work_bytes: training
+            .max(trained.giving(n_ranks))
+            .max(budget.encoding(IMAGES_PER_PASS)),
     });
     let training = Training {
         kept_bytes: trained.bytes,
@@ -345,7 +348,8 @@ pub(crate) fn dpo(
     });
     let training = Training {
         passes_are_a_bound: recipe.pass.tokens.is_some(),
-        shared_out: (recipe.session.shard == Shard::Zero2).then_some(trained.bytes),
+        shared_out: (recipe.session.shard == Shard::Zero2)
+            .then(|| LargestShare::of(&sizes, n_ranks, false)),
         ..Training::new(lanes, cut, trained, copies * of_images.shared_bytes)
     };
     plan.share(n_ranks, &training);

@@ -95,6 +95,23 @@ fn what_ranks_take_is_planned() {
     assert_eq!(plan(&mut Planner::default(), &sft, &sets).sharing, None);
 }
 
+/// On so many ranks their buckets are more than a pass takes: one of each rank on the device, and the one that is sent.
+#[test]
+fn adapters_of_other_ranks_take_room_on_the_device() {
+    let folder = root().join("recipes/llava-7b-224");
+    let mut planner = Planner::default().of_ranks(2048);
+    let lanes = ["run.lanes=2048".to_owned()];
+    let mut planned = |name: &str| plan(&mut planner, &folder.join(name), &lanes);
+    let buckets = 2049 * (64 << 20);
+    planned("0-pretrain.toml");
+    planned("1-sft.toml");
+    let reward = planned("3-reward.toml").memory.unwrap();
+    assert_eq!(reward.work_bytes, buckets);
+    planned("4-policy-init.toml");
+    let ppo = planned("8gpu/5-ppo.toml").memory.unwrap();
+    assert_eq!(ppo.work_bytes, buckets);
+}
+
 /// As they are held: a base in bf16 has two bytes a weight, an adapter four. Ranks begin with the first one's copy.
 #[test]
 fn the_best_weights_so_far_are_a_copy_of_what_is_trained() {

@@ -139,6 +139,11 @@ unsafe extern "C" fn broken() -> c_int {
     2
 }
 
+/// `ncclUnhandledCudaError`.
+unsafe extern "C" fn faulty() -> c_int {
+    1
+}
+
 const COPYING: Functions = Functions {
     get_id,
     join,
@@ -200,9 +205,10 @@ fn what_ranks_send_arrives_at_whom_it_is_for() {
     let cards = joined(broken, 1);
     let empty = || [(); 3].map(|()| Tensor::from_slice(&[0_u8; 0]));
     let said = |error: CardsError| error.to_string();
-    let first = said(cards.all_to_all(&empty(), &[0; 3]).unwrap_err());
+    let first = cards.all_to_all(&empty(), &[0; 3]).unwrap_err();
+    assert!(first.is_of_another_rank());
     assert_eq!(
-        first,
+        said(first),
         "NCCL cannot exchange parts with all ranks: unhandled system error"
     );
     assert_eq!(*ABORTED.lock().unwrap(), [1]);
@@ -211,13 +217,23 @@ fn what_ranks_send_arrives_at_whom_it_is_for() {
         second.ends_with("an earlier exchange has failed"),
         "{second}"
     );
-    let wrong = said(cards.all_gather(&Tensor::from_slice(&[1_f32])).unwrap_err());
+    // What this rank did itself is not another's fault, nor is what its own card says while an exchange is waited for.
+    let wrong = cards.all_gather(&Tensor::from_slice(&[1_f32])).unwrap_err();
+    assert!(!wrong.is_of_another_rank());
+    let wrong = said(wrong);
     assert!(
         wrong.contains("Float [1] on Cpu are no bytes on Cpu"),
         "{wrong}"
     );
     drop(cards);
     assert_eq!(*ABORTED.lock().unwrap(), [1]);
+    let faulty = Functions {
+        begin: faulty,
+        ..COPYING
+    };
+    let cards = joined(faulty, 2);
+    let own = cards.all_to_all(&empty(), &[0; 3]).unwrap_err();
+    assert!(!own.is_of_another_rank(), "{own}");
 }
 
 /// The machines that candor is built on have none.
@@ -229,6 +245,11 @@ fn an_nccl_that_is_not_in_the_process_is_said() {
             "{error}"
         );
     }
+    let cpu = Cards::card(Device::Cpu).unwrap_err().to_string();
+    assert_eq!(
+        cpu,
+        "NCCL cannot tell the cards of ranks apart: Cpu is no card"
+    );
     let short = Cards::join_by(COPYING, Device::Cpu, [0, WORLD], &[1, 2], Duration::ZERO);
     let said = short.unwrap_err().to_string();
     assert!(said.ends_with("2 bytes are no meeting point"), "{said}");

@@ -299,6 +299,7 @@ impl FeatureStore {
             folder: self.root.clone(),
             in_use: total,
             max_bytes: self.max_bytes,
+            unasked: self.in_use.unasked(),
         })
     }
 }

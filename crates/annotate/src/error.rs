@@ -67,6 +67,14 @@ pub enum AnnotateError {
         /// What was found.
         found: String,
     },
+    /// The quality of the work could not be computed, and is not tried again yet.
+    #[error(
+        "the quality of the work cannot be computed: {reason}; it is tried again when something happens, or in a minute"
+    )]
+    NoQuality {
+        /// Why.
+        reason: String,
+    },
     /// Two imports disagree about an item.
     #[error(
         "{}: {kind} item {name:?} was imported before with other content; give the new item another id, or import into \

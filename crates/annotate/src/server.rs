@@ -95,6 +95,7 @@ pub async fn serve(
         connections,
         per_address,
         answer: Some(ANSWER),
+        stuck: candor_web::STUCK,
         drain: DRAIN,
     };
     candor_web::serve(listener, router(app), limits, stop, || true).await;

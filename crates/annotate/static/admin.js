@@ -17,6 +17,8 @@ const COMPUTING_MS = 3000;
 
 /** Whether the project is paused, as was last seen. */
 let isPaused = false;
+/** How often quality was asked for; only the last who asked goes on looking. */
+let nQualityAsked = 0;
 
 async function told(work) {
   try {
@@ -43,16 +45,19 @@ async function pause() {
 
 /** Shows what the server has, and what it computes because of that when it is there. */
 async function showQuality() {
+  nQualityAsked += 1;
+  const asked = nQualityAsked;
+  const isLast = () => asked === nQualityAsked;
   const show = async () => {
     const aged = await get("/api/admin/quality");
-    part("quality-body").replaceChildren(...qualityView(aged));
+    if (isLast()) part("quality-body").replaceChildren(...qualityView(aged));
     return aged;
   };
   const before = await show();
   let newest = before;
-  while (!newest.is_current && newest.computed_at === before.computed_at) {
+  while (isLast() && !newest.is_current && newest.computed_at === before.computed_at) {
     await new Promise((resolve) => setTimeout(resolve, COMPUTING_MS));
-    newest = await show();
+    if (isLast()) newest = await show();
   }
 }
 

@@ -1,7 +1,7 @@
 //! What can go wrong with a model folder, a tokenizer or a prompt.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use candor_data::rows::{BadRows, ImageRows, Reason, RowFault};
 use candor_weights::NonFinite;
@@ -175,7 +175,8 @@ pub enum ModelError {
     /// Features of images do not fit on the disk.
     #[error(
         "{folder}: features of images take {:.1} GB that are in use, and may take {:.1} in all (raise run.features_disk_gb, name a \
-         larger disk with run.features_folder, or keep them in memory with run.features = \"memory\")", gigabytes(*in_use), gigabytes(*max_bytes)
+         larger disk with run.features_folder, or keep them in memory with run.features = \"memory\"){}", gigabytes(*in_use),
+        gigabytes(*max_bytes), nobody_asked(unasked.as_deref())
     )]
     NoRoomForFeatures {
         /// The folder that holds them.
@@ -184,10 +185,22 @@ pub enum ModelError {
         in_use: u64,
         /// Bytes that there may be.
         max_bytes: u64,
+        /// A file by which another process said that it uses them, and that cannot be opened to see whether it still runs.
+        unasked: Option<PathBuf>,
     },
     /// Writing through the data crate failed.
     #[error(transparent)]
     Data(#[from] candor_data::DataError),
+}
+
+/// What to do about a file of which nobody can tell whether its process runs.
+fn nobody_asked(file: Option<&Path>) -> String {
+    file.map_or_else(String::new, |file| {
+        let file = file.display();
+        format!(
+            "; {file} cannot be opened, so all of them may be in use: remove it if the process that made it has ended"
+        )
+    })
 }
 
 fn gigabytes(bytes: u64) -> f64 {

@@ -1,10 +1,10 @@
 //! Features of images on disk: what a frozen tower gives of an image is computed once, for all runs and all their resumes.
 //!
 //! Below a root folder there is a folder for each tower, named by the hash of all that decides what the tower gives, and in it
-//! files that are named by what is in them, keys and features ([`shard`]). An image is known by the SHA-256 of its file. Where even the last bits
-//! must not depend on what else a run looks at, as on a CPU, the images that share its pass through the tower are a part of its
-//! key: what else is in a product of matrices may decide how the product is rounded. A pass is then kept as a whole, and found
-//! by whoever makes the same pass again: a resume, or another run on the same data.
+//! files that are named by what is in them, keys and features ([`shard`]). An image is known by the SHA-256 of its file. Where
+//! even the last bits must not depend on what else a run looks at, as on a CPU, the images that share its pass through the tower
+//! are a part of its key: what else is in a product of matrices may decide how the product is rounded. A pass is then kept as a
+//! whole, and found by whoever makes the same pass again: a resume, or another run on the same data.
 //!
 //! Any number of processes may share a root. Files are written beside and renamed, and checked by their hash whenever they
 //! are read. When there is no room, those go first whose last use is longest ago, but none that a living process may be using:
@@ -42,7 +42,8 @@ pub struct FeatureStore {
     of_passes: bool,
     in_use: InUse,
     known: RefCell<HashMap<String, Entry>>,
-    /// Keys of the known whose features this process has itself read or written.
+    /// Keys of the known whose features this process has read or had itself, be the file with them its own or another process's
+    /// whose name says that the same is in it.
     checked: RefCell<HashSet<String>>,
     /// Of images' files, by name.
     hashes: RefCell<HashMap<String, String>>,
@@ -299,6 +300,7 @@ impl FeatureStore {
             folder: self.root.clone(),
             in_use: total,
             max_bytes: self.max_bytes,
+            unasked: self.in_use.unasked(),
         })
     }
 }

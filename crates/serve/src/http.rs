@@ -116,6 +116,7 @@ impl Server {
             per_address: self.app.settings.connections_per_address,
             // Bodies have a time-out of their own, and an answer may take as long as it takes to write.
             answer: None,
+            stuck: candor_web::STUCK,
             drain: self.app.settings.drain,
         };
         let engine = self.engine;

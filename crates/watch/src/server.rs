@@ -90,6 +90,7 @@ pub fn serve(
             connections,
             per_address: connections,
             answer: Some(ANSWER),
+            stuck: candor_web::STUCK,
             // A reader has nothing to lose.
             drain: Duration::ZERO,
         };

@@ -1,26 +1,35 @@
 //! The body of a request, which tells when all of it has come.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::Weak;
 use std::task::{Context, Poll};
 
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 
 use crate::places::Asked;
 
-/// The body of a request. Until its end is read, the connection waits for its client and may be closed for another.
+/// The body of a request. While somebody waits for more of it, the connection waits for its client and may be closed for another;
+/// while nobody does, it waits for the server.
 #[derive(Debug)]
 pub(crate) struct Arriving {
     body: Incoming,
-    asked: Arc<Asked>,
+    /// Gone once the answer is made, whoever has the body then.
+    asked: Weak<Asked>,
 }
 
 impl Arriving {
-    pub(crate) fn new(body: Incoming, asked: Arc<Asked>) -> Self {
-        if body.is_end_stream() {
-            asked.has_come();
+    pub(crate) fn new(body: Incoming, asked: Weak<Asked>) -> Self {
+        let arriving = Self { body, asked };
+        if arriving.body.is_end_stream() {
+            arriving.tell(Asked::has_come);
         }
-        Self { body, asked }
+        arriving
+    }
+
+    fn tell(&self, what: impl FnOnce(&Asked)) {
+        if let Some(asked) = self.asked.upgrade() {
+            what(&asked);
+        }
     }
 }
 
@@ -34,9 +43,11 @@ impl Body for Arriving {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.body).poll_frame(context);
-        if matches!(polled, Poll::Ready(None)) || this.body.is_end_stream() {
-            this.asked.has_come();
-        }
+        this.tell(match &polled {
+            Poll::Pending => Asked::waits_for_body,
+            Poll::Ready(Some(Ok(_))) if !this.body.is_end_stream() => Asked::has_more,
+            Poll::Ready(_) => Asked::has_come,
+        });
         polled
     }
 
@@ -46,5 +57,12 @@ impl Body for Arriving {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        // What is left of it nobody waits for.
+        self.tell(Asked::has_come);
     }
 }

@@ -1,5 +1,6 @@
 //! Connections: how many there may be, how long a request may take to arrive, and how they end.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
@@ -34,6 +35,9 @@ const MOST: usize = 4096;
 /// Files that the program opens for other ends.
 const OTHER_FILES: usize = 64;
 
+/// How long clients may take nothing of what is sent to them where there is no reason for another time.
+pub const STUCK: Duration = Duration::from_mins(1);
+
 /// What connections may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -43,6 +47,8 @@ pub struct Limits {
     pub per_address: usize,
     /// How long the begin of an answer may take, the arrival of the request's body included; `None` where handlers see to it.
     pub answer: Option<Duration>,
+    /// How long a client may take nothing of what is sent to it, [`STUCK`] for most.
+    pub stuck: Duration,
     /// How long what is under way may go on when the server stops.
     pub drain: Duration,
 }
@@ -108,12 +114,15 @@ pub async fn serve(
                 Ok((stream, peer)) => {
                     // Who is turned away is not even told so: the answer would cost what it saves.
                     if let Some(place) = places.take(canonical(peer.ip())) {
-                        tasks.spawn(one(stream, peer, place, router.clone(), limits.answer, stopped.clone()));
+                        tasks.spawn(one(stream, peer, place, router.clone(), limits, stopped.clone()));
                     }
                 }
+                // A client that left before it was accepted concerns nobody else.
+                Err(error) if has_left(&error) => {}
                 Err(error) => {
-                    // Often the system's limit on open files.
-                    places.free_one();
+                    if lacks_files(&error) {
+                        places.free_one();
+                    }
                     tracing::warn!("cannot accept a connection: {error}");
                     time::sleep(LOOK).await;
                 }
@@ -131,6 +140,29 @@ pub async fn serve(
     Ended::Stopped
 }
 
+/// Whether a connection could not be accepted because its client had gone.
+fn has_left(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+    )
+}
+
+/// Whether a connection could not be accepted because this process, or the system, may open no more files.
+fn lacks_files(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    let codes = {
+        use rustix::io::Errno;
+        [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error)
+    };
+    // WSAEMFILE.
+    #[cfg(not(unix))]
+    let codes = [10024];
+    error
+        .raw_os_error()
+        .is_some_and(|code| codes.contains(&code))
+}
+
 /// One address for an IPv4 client, whether it comes over IPv4 or over a socket for both.
 fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()
@@ -142,7 +174,7 @@ async fn one(
     peer: SocketAddr,
     place: Place,
     router: Router,
-    within: Option<Duration>,
+    limits: Limits,
     mut stopped: watch::Receiver<bool>,
 ) {
     // Parts of an answer are small, and each is awaited.
@@ -154,16 +186,17 @@ async fn one(
         service_fn(move |mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
             let asked = Arc::new(place.asked());
-            let answer = router.call(request.map(|body| Arriving::new(body, Arc::clone(&asked))));
+            let answer =
+                router.call(request.map(|body| Arriving::new(body, Arc::downgrade(&asked))));
             async move {
-                let answer = match within {
+                let answer = match limits.answer {
                     None => answer.await,
                     Some(within) => time::timeout(within, answer)
                         .await
                         .unwrap_or_else(|_| Ok(too_slow())),
                 };
                 asked.has_come();
-                // Until the last byte is sent, or the client has left.
+                // Until the last of it is made, or the client has left; what is still to be sent then is counted by its place.
                 answer.map(|answer: Response| {
                     answer.map(|body| {
                         Body::new(body.map_frame(move |frame| {
@@ -175,7 +208,7 @@ async fn one(
             }
         })
     };
-    let stream = Sending::new(stream, Arc::clone(&place));
+    let stream = Sending::new(stream, Arc::clone(&place), limits.stuck);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
@@ -210,6 +243,23 @@ fn too_slow() -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn only_who_may_open_no_more_files_closes_a_connection_for_another() {
+        // ENFILE and EMFILE have these numbers on every Unix; EPERM and EINVAL are others.
+        for (code, lacks) in [(23, true), (24, true), (1, false), (22, false)] {
+            let error = io::Error::from_raw_os_error(code);
+            assert_eq!(lacks_files(&error), lacks, "{error}");
+            assert!(!has_left(&error), "{error}");
+        }
+        for kind in [
+            io::ErrorKind::ConnectionAborted,
+            io::ErrorKind::ConnectionReset,
+        ] {
+            assert!(has_left(&kind.into()) && !lacks_files(&kind.into()));
+        }
+    }
 
     #[test]
     fn some_files_are_left_for_other_ends() {

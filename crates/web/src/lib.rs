@@ -15,7 +15,7 @@ mod places;
 mod sending;
 mod stop;
 
-pub use connections::{Ended, Limits, max_connections, serve};
+pub use connections::{Ended, Limits, STUCK, max_connections, serve};
 pub use embedded::embedded;
 pub use headers::Headers;
 pub use host::is_this_machine;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -26,8 +25,10 @@ struct Taken {
 #[derive(Debug)]
 struct Holder {
     address: IpAddr,
-    /// Requests that have come whole and are being answered.
+    /// Requests whose next step is the server's: those that are read or answered, and do not wait for more of their bodies.
     n_owed: usize,
+    /// Answers that are made, and of which bytes are still to be sent.
+    n_unsent: usize,
     /// Whether the other end does not take what is sent to it.
     is_stuck: bool,
     /// Since when it waits for the other end, if it does.
@@ -45,18 +46,36 @@ pub(crate) struct Place {
     pub leave: Arc<Notify>,
 }
 
-/// A request, from its head to the last byte of its answer.
+/// A request, from its head until its answer is made. The server owes the answer except while it waits for more of the body.
 #[derive(Debug)]
 pub(crate) struct Asked {
     places: Arc<Places>,
     number: u64,
-    is_whole: AtomicBool,
+    body: Mutex<Waiting>,
+}
+
+/// How a request waits for its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    /// Nobody has waited for it: the server may have other things to do first.
+    NotYet,
+    /// More is to come from the client.
+    Now,
+    /// What has come is being read.
+    Before,
+    /// Nobody waits for it any more.
+    Never,
 }
 
 impl Holder {
     /// Whether the server owes it nothing that it could have now: it asks nothing, not all yet, or does not take the answer.
     fn waits_for_client(&self) -> bool {
-        self.n_owed == 0 || self.is_stuck
+        !self.is_owed() || self.is_stuck
+    }
+
+    /// Whether something is being answered, or is still to be sent.
+    fn is_owed(&self) -> bool {
+        self.n_owed + self.n_unsent > 0
     }
 }
 
@@ -95,6 +114,7 @@ impl Places {
         let holder = Holder {
             address,
             n_owed: 0,
+            n_unsent: 0,
             is_stuck: false,
             waits_since: Instant::now(),
             leave: Arc::clone(&leave),
@@ -132,20 +152,30 @@ impl Place {
     /// The head of a request has come.
     pub(crate) fn asked(&self) -> Asked {
         if let Some(holder) = self.places.taken().by_number.get_mut(&self.number) {
-            holder.waits_since = Instant::now();
+            holder.n_owed += 1;
         }
         Asked {
             places: Arc::clone(&self.places),
             number: self.number,
-            is_whole: AtomicBool::new(false),
+            body: Mutex::new(Waiting::NotYet),
         }
     }
 
-    /// Whether a request that came whole is still being answered.
+    /// Whether a request is being answered that does not wait for the rest of its body, or an answer is still to be sent.
     pub(crate) fn is_owed(&self) -> bool {
         let taken = self.places.taken();
         let holder = taken.by_number.get(&self.number);
-        holder.is_some_and(|holder| holder.n_owed > 0)
+        holder.is_some_and(Holder::is_owed)
+    }
+
+    /// All that was made has been sent.
+    pub(crate) fn all_is_sent(&self) {
+        if let Some(holder) = self.places.taken().by_number.get_mut(&self.number)
+            && holder.n_unsent > 0
+        {
+            holder.n_unsent = 0;
+            holder.waits_since = Instant::now();
+        }
     }
 
     /// The other end does not take what is sent to it, or does again.
@@ -160,13 +190,38 @@ impl Place {
 }
 
 impl Asked {
+    /// The server waits for more of the body. Since when is told by the first time: a client that sends it bit by bit has not
+    /// begun anew with each.
+    pub(crate) fn waits_for_body(&self) {
+        self.set(Waiting::Now);
+    }
+
+    /// More of the body has come.
+    pub(crate) fn has_more(&self) {
+        self.set(Waiting::Before);
+    }
+
     /// All of the request has come, or it is answered already: from now on the server owes the answer.
     pub(crate) fn has_come(&self) {
-        if self.is_whole.swap(true, Ordering::Relaxed) {
+        self.set(Waiting::Never);
+    }
+
+    fn set(&self, next: Waiting) {
+        let mut body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = *body;
+        if last == next || last == Waiting::Never {
             return;
         }
+        *body = next;
         if let Some(holder) = self.places.taken().by_number.get_mut(&self.number) {
-            holder.n_owed += 1;
+            if next == Waiting::Now {
+                holder.n_owed -= 1;
+                if last == Waiting::NotYet {
+                    holder.waits_since = Instant::now();
+                }
+            } else if last == Waiting::Now {
+                holder.n_owed += 1;
+            }
         }
     }
 }
@@ -179,12 +234,11 @@ impl Drop for Place {
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        if !*self.is_whole.get_mut() {
-            return;
-        }
+        // Who drops it has made the answer, and the last of it may not be on its way yet.
+        self.has_come();
         if let Some(holder) = self.places.taken().by_number.get_mut(&self.number) {
             holder.n_owed -= 1;
-            holder.waits_since = Instant::now();
+            holder.n_unsent += 1;
         }
     }
 }
@@ -232,6 +286,7 @@ mod tests {
         let fourth = places.take(b).unwrap();
         assert!(must_leave(&other));
         drop(also_answered);
+        third.all_is_sent();
         let busy = whole(&fourth);
         let fifth = places.take(b).unwrap();
         assert!(must_leave(&third) && !must_leave(&fourth));
@@ -245,6 +300,15 @@ mod tests {
         let places = Places::new(1, 1);
         let half = places.take(a).unwrap();
         let asked = half.asked();
+        // Its body is not read yet, for reasons of the server's.
+        assert!(half.is_owed() && places.take(a).is_none());
+        asked.waits_for_body();
+        assert!(!half.is_owed());
+        // Some of it came, and is being read.
+        asked.has_more();
+        assert!(half.is_owed() && places.take(a).is_none());
+        asked.waits_for_body();
+        asked.waits_for_body();
         assert!(!half.is_owed());
         let second = places.take(a).unwrap();
         assert!(must_leave(&half));
@@ -262,6 +326,9 @@ mod tests {
         drop(answered);
         let served = whole(&third);
         drop(served);
+        // The answer is made; its last bytes are not sent.
+        assert!(third.is_owed() && places.take(a).is_none());
+        third.all_is_sent();
         assert!(!third.is_owed());
         places.free_one();
         assert!(must_leave(&third) && places.taken().by_number.is_empty());

@@ -12,23 +12,23 @@ use tokio::time::{self, Sleep};
 
 use crate::places::Place;
 
-/// How long a client may take nothing of what is sent to it.
-const STUCK: Duration = Duration::from_mins(1);
-
 /// A connection that its place knows to be stuck while the client takes nothing, and that ends when this lasts.
 #[derive(Debug)]
 pub(crate) struct Sending {
     stream: TcpStream,
     place: Arc<Place>,
+    /// How long the client may take nothing of what is sent to it.
+    patience: Duration,
     /// Ends when the client has taken nothing for too long; none while it takes what is sent.
     stuck: Option<Pin<Box<Sleep>>>,
 }
 
 impl Sending {
-    pub(crate) fn new(stream: TcpStream, place: Arc<Place>) -> Self {
+    pub(crate) fn new(stream: TcpStream, place: Arc<Place>, patience: Duration) -> Self {
         Self {
             stream,
             place,
+            patience,
             stuck: None,
         }
     }
@@ -45,10 +45,10 @@ impl Sending {
             }
             return sent;
         }
-        let place = &self.place;
+        let (place, patience) = (&self.place, self.patience);
         let stuck = self.stuck.get_or_insert_with(|| {
             place.set_stuck(true);
-            Box::pin(time::sleep(STUCK))
+            Box::pin(time::sleep(patience))
         });
         stuck
             .as_mut()
@@ -93,7 +93,13 @@ impl AsyncWrite for Sending {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.stream).poll_flush(context);
+        // It is asked for only when nothing is left to be written.
+        if matches!(flushed, Poll::Ready(Ok(()))) {
+            this.place.all_is_sent();
+        }
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -6,9 +6,11 @@ use std::sync::LazyLock;
 
 use candor_data::conversation::Speaker;
 use candor_data::formats;
+use candor_data::formats::reward_bench::vl::Ranked;
 use candor_data::preference::Side;
 use candor_data::prompt::AnswerType;
-use candor_world::{Kind, Question, Split, Summary, World, WorldConfig};
+use candor_world::evaluation::reward_pairs;
+use candor_world::{Kind, Question, Scene, Split, Summary, World, WorldConfig};
 use tempfile::TempDir;
 
 /// A small folder, written once for all tests.
@@ -241,6 +243,43 @@ fn no_number_tells_the_true_answer_from_the_false_one() {
     }
     // More than one of what is not there is claimed as well.
     assert!(n_with(&answers("existence", false), "Yes, there are ") > 0);
+}
+
+/// How many true and how many false answers to counting questions say one, two and three.
+fn numbers(scenes: &[Scene]) -> [[usize; 2]; 3] {
+    let rows = reward_pairs::draw(12, scenes);
+    let rows: Vec<_> = rows.iter().filter(|row| row.group == "counting").collect();
+    [" one ", " two ", " three "].map(|word| {
+        [0, 1].map(|rank| {
+            let says = |row: &&&Ranked| {
+                let mut said = row.response.iter().zip(row.human_ranking);
+                said.any(|(answer, of)| of == rank && answer.contains(word))
+            };
+            rows.iter().filter(says).count()
+        })
+    })
+}
+
+#[test]
+fn numbers_are_as_often_true_as_false_however_many_scenes_there_are() {
+    // Of fifty pairs of numbers 26 are one and two, 12 one and three, and 12 two and three; either is true once. The scenes are
+    // twice as many as the width of a step, so that steps come to two of them alone.
+    let config = WorldConfig {
+        n_train: 40,
+        n_preference: 10,
+        n_rl: 40,
+        n_eval: 202,
+        image_px: 64,
+        ..WorldConfig::default()
+    };
+    let world = World::generate(&config).unwrap();
+    let scenes = world.split(Split::Eval);
+    assert_eq!(scenes.len(), 202);
+    assert_eq!(numbers(scenes), [[38; 2], [38; 2], [24; 2]]);
+    // Where nothing is there three times, no answer says so.
+    let mut fewer = scenes.to_vec();
+    fewer.retain(|scene| scene.kinds().iter().all(|&kind| scene.count(kind) < 3));
+    assert_eq!(numbers(&fewer), [[26; 2], [26; 2], [0; 2]]);
 }
 
 #[test]

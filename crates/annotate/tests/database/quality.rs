@@ -27,6 +27,22 @@ async fn is_old(office: &Office, kept: &Arc<Kept>) -> bool {
     !kept.newest(&office.store).await.unwrap().is_current
 }
 
+/// Changes the database behind the program's back.
+async fn run(office: &Office, sql: &'static str) {
+    if office.project.database.starts_with("postgres") {
+        let pool = sqlx::PgPool::connect(&office.project.database)
+            .await
+            .unwrap();
+        sqlx::query(sql).execute(&pool).await.unwrap();
+    } else {
+        let path = office.folder().join(&office.project.database);
+        let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", path.display()))
+            .await
+            .unwrap();
+        sqlx::query(sql).execute(&pool).await.unwrap();
+    }
+}
+
 fn n_answers(quality: &Quality) -> usize {
     quality.people.iter().map(|person| person.n_answers).sum()
 }
@@ -97,5 +113,34 @@ on_both! {
         assert!(is_old(&office, &figures).await);
         let (_, quality) = kept(&office, &figures).await;
         assert_eq!((n_answers(&quality), quality.n_disputed), (4, 0));
+    };
+
+    a_failure_is_told_until_something_happens_or_time_has_passed("overlap = 1\n") |office: Box<Office>| async move {
+        office.work(2).await;
+        let people = office.annotators(1).await;
+        let task = office.claim(&people[0]).await.unwrap();
+        office.answer(&people[0], &task, first(good(&task))).await.unwrap();
+        let figures = Arc::new(Kept::default());
+        let look = async || figures.look(&office.store, office.project.seed).await;
+        run(&office, "UPDATE answers SET answer = 'x' || answer").await;
+        assert!(look().await.is_err());
+        run(&office, "UPDATE answers SET answer = substr(answer, 2)").await;
+        // It could be computed now, and nothing has told so.
+        let message = look().await.unwrap_err().to_string();
+        assert!(message.contains("unreadable answer") && message.contains("in a minute"), "{message}");
+        office.clock.pass(60_000);
+        let (_, quality) = kept(&office, &figures).await;
+        assert_eq!(n_answers(&quality), 1);
+
+        office.clock.pass(1000);
+        let task = office.claim(&people[0]).await.unwrap();
+        office.answer(&people[0], &task, first(good(&task))).await.unwrap();
+        run(&office, "UPDATE answers SET answer = 'x' || answer").await;
+        assert!(look().await.is_err());
+        run(&office, "UPDATE answers SET answer = substr(answer, 2)").await;
+        assert!(look().await.is_err());
+        office.store.undo(people[0].clone()).await.unwrap();
+        let (_, quality) = kept(&office, &figures).await;
+        assert_eq!(n_answers(&quality), 1);
     };
 }

@@ -36,6 +36,7 @@ pub fn run(arguments: &SuiteArguments) -> anyhow::Result<()> {
     std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
     // Two suites would write one page.
     let _lock = candor_run::lock(out)?;
+    suite_best::restore(out)?;
     let judge = score::open_judge(arguments.judge.as_deref(), arguments.seed)?;
     score::with_bench(judge.as_ref(), |session| measure(arguments, best, session))
 }

@@ -1,7 +1,8 @@
 //! What `candor eval suite --best` keeps: which run is the best by a number, and its adapter.
 //!
 //! An earlier best adapter stands in `best.before` until the new one and `best.json` are whole; after a kill it may be there
-//! still, and the same command ends what was begun.
+//! still. The next command puts it back before it looks at its models, of which it may be one; the same command then ends what was
+//! begun.
 
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,24 @@ struct Best<'a> {
     model: &'a Path,
     #[serde(skip_serializing_if = "Option::is_none")]
     adapter: Option<&'a Path>,
+}
+
+/// Puts the adapter back that a command set aside before it was killed, where it wrote no other.
+pub fn restore(out: &Path) -> anyhow::Result<()> {
+    let (folder, before) = (out.join("best"), out.join("best.before"));
+    // A best model without an adapter has taken the place of one with it where `best.json` says so.
+    if folder.exists() || !before.exists() || has_no_adapter(&out.join("best.json")) {
+        return Ok(());
+    }
+    std::fs::rename(&before, &folder)
+        .with_context(|| format!("cannot put {} back", before.display()))
+}
+
+/// Whether there is a `best.json`, and it names no adapter.
+fn has_no_adapter(path: &Path) -> bool {
+    let best = std::fs::read(path).ok();
+    let best = best.and_then(|json| serde_json::from_slice::<serde_json::Value>(&json).ok());
+    best.is_some_and(|best| best.get("adapter").is_none())
 }
 
 /// Writes `best.json` into the suite's folder, and the adapter of the best run into `best`; says which it is.
@@ -190,6 +209,18 @@ mod tests {
         std::fs::create_dir(out.join("best.before")).unwrap();
         let still = kept(&[0.5, 0.75, 0.875]);
         assert_eq!(still, ("best".to_owned(), "two".to_owned()));
+        // A kill after the earlier one was set aside, and before the new one was written: it is a model of the next command.
+        std::fs::rename(out.join("best"), out.join("best.before")).unwrap();
+        restore(&out).unwrap();
+        let still = kept(&[0.5, 0.75, 0.875]);
+        assert_eq!(still, ("best".to_owned(), "two".to_owned()));
+        // One that was set aside for a model without an adapter stays aside.
+        std::fs::rename(out.join("best"), out.join("best.before")).unwrap();
+        let json = std::fs::read_to_string(out.join("best.json")).unwrap();
+        std::fs::write(out.join("best.json"), "{\"run\": \"base\"}").unwrap();
+        restore(&out).unwrap();
+        assert!(!out.join("best").exists());
+        std::fs::write(out.join("best.json"), json).unwrap();
         let message = keep(&out, by, &[], &models).unwrap_err().to_string();
         assert!(
             message.contains("no run has the number pope.f1")

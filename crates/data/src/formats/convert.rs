@@ -193,6 +193,7 @@ impl Conversion<'_> {
             known.unread(&row, &mut lost);
             untaken(self.from, &row, &mut lost);
             for mut item in self.from.items(&at, row, &mut lost, &mut converted)? {
+                self.to.note(&item, &mut lost);
                 if let Some(reason) = self.to.refusal(&item) {
                     if self.from.has_pairs() {
                         converted.leave_out_pairs(reason, 1);
@@ -204,7 +205,7 @@ impl Conversion<'_> {
                 if self.to == TargetFormat::PreferenceLog {
                     make_unique(&mut item, &at, &mut ids, &mut lost);
                 }
-                if let Some(row) = self.to.row(item, &mut lost) {
+                if let Some(row) = self.to.row(item) {
                     sink.add(&row, &mut |name| self.picture(name, &at, &inside))?;
                     converted.rows_written += 1;
                 }

@@ -30,6 +30,15 @@ pub(crate) struct InUse {
     _locked: Locked,
 }
 
+/// Another process.
+#[derive(Debug)]
+struct Other {
+    path: PathBuf,
+    since: SystemTime,
+    /// Whether its file cannot be opened, so that nobody knows whether it lives.
+    is_unasked: bool,
+}
+
 impl InUse {
     /// Says so from now on.
     ///
@@ -62,7 +71,14 @@ impl InUse {
 
     /// When the first of all living processes began.
     pub(super) fn since_first(&self) -> SystemTime {
-        self.others().into_iter().fold(self.since, SystemTime::min)
+        let others = self.others().into_iter().map(|other| other.since);
+        others.fold(self.since, SystemTime::min)
+    }
+
+    /// A file of which nobody can tell whether its process lives, if there is one.
+    pub(super) fn unasked(&self) -> Option<PathBuf> {
+        let mut others = self.others().into_iter();
+        others.find(|other| other.is_unasked).map(|of| of.path)
     }
 
     /// Whether nobody else uses the store.
@@ -70,8 +86,8 @@ impl InUse {
         self.others().is_empty()
     }
 
-    /// When the other living processes began. Files of dead ones are removed.
-    fn others(&self) -> Vec<SystemTime> {
+    /// The other processes that live, or may. Files of dead ones are removed where that is allowed.
+    fn others(&self) -> Vec<Other> {
         let entries = self.root.read_dir().into_iter().flatten().flatten();
         let names = entries.filter(|entry| {
             let name = entry.file_name();
@@ -82,11 +98,24 @@ impl InUse {
         others
             .filter_map(|path| {
                 let file = match File::options().write(true).open(&path) {
+                    // Another user's can be locked all the same.
+                    Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                        File::open(&path)
+                    }
+                    opened => opened,
+                };
+                let file = match file {
                     Ok(file) => file,
                     // Its process has ended meanwhile.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-                    // Another user's process may be alive.
-                    Err(_) => return Some(SystemTime::UNIX_EPOCH),
+                    // It may be alive, and use whatever there is.
+                    Err(_) => {
+                        return Some(Other {
+                            path,
+                            since: SystemTime::UNIX_EPOCH,
+                            is_unasked: true,
+                        });
+                    }
                 };
                 match Locked::now(file) {
                     Ok(_dead) => {
@@ -96,7 +125,11 @@ impl InUse {
                     // What cannot be locked may be alive.
                     Err((file, _)) => {
                         let time = file.metadata().and_then(|found| found.modified());
-                        Some(time.unwrap_or(SystemTime::UNIX_EPOCH))
+                        Some(Other {
+                            path,
+                            since: time.unwrap_or(SystemTime::UNIX_EPOCH),
+                            is_unasked: false,
+                        })
                     }
                 }
             })

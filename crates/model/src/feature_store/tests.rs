@@ -190,9 +190,20 @@ fn whom_one_cannot_ask_is_taken_to_be_alive() {
     fs::create_dir(&unasked).unwrap();
     let third = open("third");
     let full = third.features(&images, &names("c"), |missing| Ok(look(missing)));
-    assert!(full.is_err());
+    let message = full.unwrap_err().to_string();
+    assert!(message.contains("in-use-by-another"), "{message}");
     fs::remove_dir(&unasked).unwrap();
+    // What may only be read can be asked, and nobody has it locked any more.
+    let dead = root.join("in-use-by-a-dead-one");
+    let mut permissions = File::create(&dead)
+        .unwrap()
+        .metadata()
+        .unwrap()
+        .permissions();
+    permissions.set_readonly(true);
+    fs::set_permissions(&dead, permissions).unwrap();
     assert_eq!(seen(&third, &images, "c").1, "c");
+    assert!(!dead.exists());
 }
 
 #[test]

@@ -25,19 +25,30 @@ const APART: usize = 20;
 /// Numbers that are told from each other, in turns: each twice, and either of them is true once.
 const NUMBER_PAIRS: [[usize; 2]; 4] = [[1, 2], [1, 2], [1, 3], [2, 3]];
 
-/// The pairs; each takes the first scene from its own on that its group can be asked of.
+/// The pairs; each takes the first scene from its own on that its group can be asked of: in wide steps, and one by one where those
+/// come back to the same few scenes. What no scene can be asked is left out.
 #[must_use]
 pub fn draw(seed: u64, scenes: &[Scene]) -> Vec<Ranked> {
     let ask = |index: usize| {
         let (group, turn) = (index % GROUPS.len(), index / GROUPS.len());
         let own = turn + APART * group;
-        let from = scenes.iter().cycle().skip(own).step_by(PER_GROUP + 1);
-        from.take(scenes.len()).find_map(|scene| {
+        let from = || scenes.iter().cycle().skip(own);
+        let wide = from().step_by(PER_GROUP + 1).take(scenes.len());
+        wide.chain(from().take(scenes.len())).find_map(|scene| {
             let rng = &mut stream(seed, "world.reward_pairs", &[index as u64, scene.id]);
             row(index, scene, rng)
         })
     };
-    (0..GROUPS.len() * PER_GROUP).filter_map(ask).collect()
+    let pairs: Vec<Option<Ranked>> = (0..GROUPS.len() * PER_GROUP).map(ask).collect();
+    // Two numbers are told from each other in two turns, and either turn alone would give the true one away.
+    let has_both = |index: usize| {
+        let (group, turn) = (index % GROUPS.len(), index / GROUPS.len());
+        GROUPS[group] != "counting" || pairs[(turn ^ 1) * GROUPS.len() + group].is_some()
+    };
+    let has_both: Vec<bool> = (0..pairs.len()).map(has_both).collect();
+    let kept = pairs.into_iter().zip(has_both);
+    kept.filter_map(|(pair, has_both)| pair.filter(|_| has_both))
+        .collect()
 }
 
 fn row(index: usize, scene: &Scene, rng: &mut Stream) -> Option<Ranked> {

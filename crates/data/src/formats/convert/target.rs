@@ -132,20 +132,19 @@ impl TargetFormat {
         (shows_one && shown::count(image) > 1).then_some("several images")
     }
 
-    /// The row of an item, and what it cannot hold is noted among `lost`; none where it refuses the item.
-    pub(super) fn row(self, item: Item, lost: &mut BTreeSet<String>) -> Option<Value> {
+    /// The row of an item; none where it refuses the item.
+    pub(super) fn row(self, item: Item) -> Option<Value> {
         match item {
             Item::Conversation(row) => Some(match self {
                 Self::Sharegpt => sharegpt::row(&row),
                 Self::Messages => messages::row(&row),
                 _ => row_value(&row),
             }),
-            Item::Comparison(row) => self.compared(*row, lost),
+            Item::Comparison(row) => self.compared(*row),
         }
     }
 
-    fn compared(self, row: Comparison, lost: &mut BTreeSet<String>) -> Option<Value> {
-        self.note(&row, lost);
+    fn compared(self, row: Comparison) -> Option<Value> {
         match self {
             Self::Preference => Some(row_value(&preference::Row::new(row))),
             Self::PreferenceLog => row.into_preference().map(|row| row_value(&row)),
@@ -157,8 +156,11 @@ impl TargetFormat {
         }
     }
 
-    /// Notes what the row of a comparison cannot hold.
-    fn note(self, row: &Comparison, lost: &mut BTreeSet<String>) {
+    /// Notes among `lost` the fields that it cannot hold, of an item that it refuses as well.
+    pub(super) fn note(self, item: &Item, lost: &mut BTreeSet<String>) {
+        let Item::Comparison(row) = item else {
+            return;
+        };
         let is_log = self == Self::PreferenceLog;
         let is_public = self == Self::Preference;
         let mut mark = |is_lost: bool, field: &str| {

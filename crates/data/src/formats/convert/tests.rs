@@ -241,7 +241,17 @@ fn comparisons_go_into_every_format_and_what_is_lost_is_said() {
             "text": r#"{"question":"Describe it.","chosen":"A dog.","rejected":"A dog and a cat."}"#}),
         ),
     ];
+    // The row with several turns has as much to lose, and what it has is counted though it is left out.
+    let both = PREFERENCES.replace("\"hallucination\":false", "\"hallucination\":true");
+    folder.write("both", both.replace("\"value\":\"\"", "\"value\":\"She.\""));
     for (to, expected) in single {
+        let lost = folder.convert("both", From::Preference, "single.jsonl", to);
+        let expected_lost = [
+            "field fewer_hallucinations of 2 rows",
+            "field original_answer of 2 rows",
+            "1 rows: several turns",
+        ];
+        assert_eq!(lost, expected_lost, "{to:?}");
         let lost = folder.convert("in", From::Preference, "single.jsonl", to);
         assert_eq!(lost.last().unwrap(), "1 rows: several turns", "{to:?}");
         assert_eq!(folder.rows("single.jsonl"), [expected]);

@@ -126,7 +126,7 @@ fn what_is_lost_is_counted_by_rows_and_by_pairs() {
         folder.convert("in", From::Vlfeedback, "out.jsonl", To::RlhfV),
         [
             "field completions[].annotations of 4 rows",
-            "field models of 1 rows",
+            "field models of 2 rows",
             "2 rows: fewer than two answers",
             "1 pairs: several images",
         ]

@@ -53,7 +53,7 @@ fn types_ranges_and_conditions_are_those_of_the_reader() {
         "- `model.lora.r`: integer at least 1 and at most 4096; required; only with `model.tune` \"lora\" and `model.lora` given. ",
         "- `data.sources[].questions`: path; required; only with `data.sources[].format` \"vqa_v2\". ",
         "- `data.sources[].image_name`: string; required; only with `data.sources[].format` \"vqa_v2\" or \"a_okvqa\". ",
-        "- `data.sources[].path`: path; required; only with `data.sources[].format` \"llava\" or \"a_okvqa\" or \"flickr30k\". ",
+        "- `data.sources[].path`: path; required; only with `data.sources[].format` \"llava\" or \"a_okvqa\" or \"flickr30k\" or \"messages\". ",
     ] {
         assert!(sft.contains(line), "{line}\n{sft}");
     }

@@ -42,9 +42,9 @@ fn killed_and_resumed(
         let mut ranks: Vec<Child> = (0..world).map(begin).collect();
         let mut step = Duration::ZERO;
         let has_stepped_twice = (0..2).all(|_| {
-            let began = Instant::now();
+            let since = Instant::now();
             let has_stepped = has_stepped(&metrics, &mut ranks);
-            step = began.elapsed();
+            step = since.elapsed();
             has_stepped
         });
         if has_stepped_twice {

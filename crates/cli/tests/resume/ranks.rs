@@ -403,11 +403,15 @@ fn a_second_run_in_the_folder_is_refused_on_ranks_too() {
         &folder.join("sft-taken/metrics.jsonl"),
         &mut first
     ));
-    let said = refused(candor(folder).args(&arguments));
-    assert!(said.contains("sft-taken is in use by process"), "{said}");
-    let [mut first] = first;
+    let refusal = refused(candor(folder).args(&arguments));
+    assert!(
+        refusal.contains("sft-taken is in use by process"),
+        "{refusal}"
+    );
+    let [first] = first;
     run(Command::new("sh").args(["-c", &format!("kill -TERM {}", first.id())]));
-    assert_eq!(first.wait().unwrap().code(), Some(143));
+    let output = first.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(143), "{}", said(&output));
 }
 
 #[test]

@@ -101,14 +101,14 @@ fn adapters_of_other_ranks_take_room_on_the_device() {
     let folder = root().join("recipes/llava-7b-224");
     let mut planner = Planner::default().of_ranks(2048);
     let lanes = ["run.lanes=2048".to_owned()];
-    let mut planned = |name: &str| plan(&mut planner, &folder.join(name), &lanes);
+    let mut of_recipe = |name: &str| plan(&mut planner, &folder.join(name), &lanes);
     let buckets = 2049 * (64 << 20);
-    planned("0-pretrain.toml");
-    planned("1-sft.toml");
-    let reward = planned("3-reward.toml").memory.unwrap();
+    of_recipe("0-pretrain.toml");
+    of_recipe("1-sft.toml");
+    let reward = of_recipe("3-reward.toml").memory.unwrap();
     assert_eq!(reward.work_bytes, buckets);
-    planned("4-policy-init.toml");
-    let ppo = planned("8gpu/5-ppo.toml").memory.unwrap();
+    of_recipe("4-policy-init.toml");
+    let ppo = of_recipe("8gpu/5-ppo.toml").memory.unwrap();
     assert_eq!(ppo.work_bytes, buckets);
 }
 

@@ -216,7 +216,6 @@ fn fields_of_messages_that_give_way_to_others_are_lost() {
     let twice = json!({"type": "image", "path": "a.png", "image": "b.png"});
     let described = json!({"type": "image", "path": "a.png", "text": "A cat."});
     let cases = [
-        (json!({"completion": "B."}), "completion"),
         (
             json!({"messages": messages(twice)}),
             "messages[].content[].path",
@@ -227,6 +226,16 @@ fn fields_of_messages_that_give_way_to_others_are_lost() {
         ),
     ];
     assert_loses(From::Messages, To::Llava, &chat, &cases);
+    // Which of two answers counts nobody can tell.
+    let mut both = chat;
+    both["completion"] = json!("B.");
+    let folder = Folder::new();
+    folder.write("in", both.to_string());
+    let message = folder.refusal("in", From::Messages, "out.json", To::Llava);
+    assert!(
+        message.contains("field `messages`: beside a `completion`"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -82,6 +82,18 @@ mod tests {
     }
 
     #[test]
+    fn images_one_after_another_have_no_text_between_them() {
+        let turns = vec![Turn::human("<image>\n<image>\nWhich is larger?")];
+        let judgement = Judgement::for_side(Side::First);
+        let compared = comparison(turns.clone(), Some("a.png\nb.png"), judgement);
+        let written = row(&compared).unwrap();
+        let parts = json!([{"type": "image"}, {"type": "image"}, {"type": "text", "text": "Which is larger?"}]);
+        assert_eq!(written["prompt"][0]["content"], parts);
+        let read = trl::parse(Path::new("export"), &written.to_string()).unwrap();
+        assert_eq!(read[0].turns, turns);
+    }
+
+    #[test]
     fn what_is_written_is_read_as_the_same_comparison() {
         for question in [
             "<image>\nWhat is it?",

@@ -39,8 +39,9 @@ fn on_lines<'a>(texts: &[&'a str]) -> Option<Vec<&'a str>> {
     let last = texts.len() - 1;
     let bare = |(i, text): (usize, &&'a str)| {
         let mut text = *text;
-        if text.is_empty() && (i == 0 || i == last) {
-            return Some(text);
+        let ends = i == 0 || i == last;
+        if text.is_empty() && ends || text == "\n" && !ends {
+            return Some("");
         }
         if i > 0 {
             text = text.strip_prefix('\n')?;

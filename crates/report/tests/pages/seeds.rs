@@ -187,7 +187,7 @@ fn algorithms_are_compared_on_the_same_images_over_seeds() {
     let section = section(&page, "algorithms");
     assert!(section.contains("+2.0 points (−0.5 to +4.5)"), "{section}");
     assert_eq!(section.matches("<svg").count(), 1);
-    for mark in ["DPO, seed 2", "DPO, mean", "PPO without, mean"] {
+    for mark in ["DPO, seed 2", "DPO, mean", "GRPO without, mean"] {
         assert!(section.contains(mark), "{mark}");
     }
 }

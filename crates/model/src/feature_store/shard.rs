@@ -88,7 +88,7 @@ impl Entry {
 /// What a file holds, by the images' keys; no features are read.
 ///
 /// # Errors
-/// It is not one that [`write`] makes.
+/// It is not one that [`write()`] makes.
 pub(super) fn open(path: &Path) -> Result<BTreeMap<String, Entry>, ModelError> {
     let damaged = |problem: String| unusable(path, problem, REMEDY);
     let mut file = File::open(path).map_err(ModelError::io("open", path))?;

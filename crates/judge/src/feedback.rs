@@ -97,11 +97,7 @@ impl Feedback {
         images: Option<&Path>,
     ) -> Result<Self, JudgeError> {
         let template = template(settings)?;
-        if settings.request.images && images.is_none() {
-            let problem =
-                "the judge is shown images (request.images), and their folder is not named";
-            return Err(JudgeError::unfit(path, problem, "give --images"));
-        }
+        let folder = shown_from(path, settings, images)?;
         if template.has("facts") && facts.is_none() {
             return Err(untold(path));
         }
@@ -123,7 +119,6 @@ impl Feedback {
             } else {
                 String::new()
             };
-            let folder = images.filter(|_| settings.request.images);
             let images = pair.image.as_deref().zip(folder);
             let images = images.map_or_else(Vec::new, |(shown, folder)| files(folder, shown));
             for [a, b] in [[0, 1], [1, 0]] {
@@ -243,6 +238,19 @@ fn untold(path: &Path) -> JudgeError {
         "the judge's prompt shows facts, and their file is not named",
         "give --facts, or a prompt without {facts}",
     )
+}
+
+/// The folder of the images that the judge is shown, if it is shown any.
+pub(crate) fn shown_from<'a>(
+    path: &Path,
+    settings: &Settings,
+    images: Option<&'a Path>,
+) -> Result<Option<&'a Path>, JudgeError> {
+    if settings.request.images && images.is_none() {
+        let problem = "the judge is shown images (request.images), and their folder is not named";
+        return Err(JudgeError::unfit(path, problem, "give --images"));
+    }
+    Ok(images.filter(|_| settings.request.images))
 }
 
 /// The facts about a pair's image, a line each.

@@ -13,7 +13,7 @@ use candor_data::{Comparison, FactBook, RatedAnswer};
 use serde::Serialize;
 
 use crate::budget::Tokens;
-use crate::feedback::{asked, known};
+use crate::feedback::{asked, known, shown_from};
 use crate::request::{Request, files};
 use crate::template::Template;
 use crate::{ChatJudge, Cost, Identity, Judge as _, JudgeError, Settings};
@@ -82,16 +82,11 @@ impl SentenceLabels {
         images: Option<&Path>,
     ) -> Result<Self, JudgeError> {
         let template = Template::of(None, SENTENCE, &SLOTS)?;
-        if settings.request.images && images.is_none() {
-            let problem =
-                "the judge is shown images (request.images), and their folder is not named";
-            return Err(JudgeError::unfit(path, problem, "give --images"));
-        }
+        let folder = shown_from(path, settings, images)?;
         let (mut rows, mut requests, mut n_answers) = (Vec::new(), Vec::new(), 0);
         let mut taken = HashSet::new();
         for pair in pairs {
             let facts = known(path, pair, facts)?;
-            let folder = images.filter(|_| settings.request.images);
             let shown = pair.image.as_deref().zip(folder);
             let shown = shown.map_or_else(Vec::new, |(shown, folder)| files(folder, shown));
             let question = asked(&pair.turns);

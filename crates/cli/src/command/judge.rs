@@ -9,7 +9,7 @@ use candor_data::{Comparison, ComparisonFormat, atomic};
 use candor_judge::budget::{Prices, Tokens};
 use candor_judge::feedback::{self, Feedback, Summary};
 use candor_judge::sentence_labels::SentenceLabels;
-use candor_judge::{ChatJudge, Settings};
+use candor_judge::{ChatJudge, JudgeError, Settings};
 use candor_reward::{BestOfN, RewardModel};
 
 use super::device::device;
@@ -33,12 +33,9 @@ fn preferences(arguments: &PreferencesArguments) -> anyhow::Result<()> {
     let facts = arguments.facts.as_deref().zip(book.as_ref());
     let shown = arguments.images.as_deref();
     let asked = Feedback::new(path, pairs, &settings, facts, shown)?;
-    let priced = Priced::of(&settings);
-    let judge = ChatJudge::open(&arguments.judge, settings, 0)?;
-    priced.say(asked.outstanding(&judge)?, &arguments.judge);
-    if arguments.dry_run {
+    let Some(judge) = open_judge(arguments, settings, |judge| asked.outstanding(judge))? else {
         return Ok(());
-    }
+    };
     let (rows, summary) = asked.ask(&judge, &|n| eprintln!("judge: {n} replies"))?;
     if rows.is_empty() {
         bail!(
@@ -60,12 +57,9 @@ fn sentences(arguments: &PreferencesArguments) -> anyhow::Result<()> {
     let facts = arguments.facts.as_deref().zip(book.as_ref());
     let shown = arguments.images.as_deref();
     let asked = SentenceLabels::new(path, &pairs, &settings, facts, shown)?;
-    let priced = Priced::of(&settings);
-    let judge = ChatJudge::open(&arguments.judge, settings, 0)?;
-    priced.say(asked.outstanding(&judge)?, &arguments.judge);
-    if arguments.dry_run {
+    let Some(judge) = open_judge(arguments, settings, |judge| asked.outstanding(judge))? else {
         return Ok(());
-    }
+    };
     let (rows, summary) = asked.ask(&judge, &|n| eprintln!("judge: {n} replies"))?;
     if rows.is_empty() {
         bail!(
@@ -95,6 +89,18 @@ fn sentences(arguments: &PreferencesArguments) -> anyhow::Result<()> {
         summary.cost.tokens.total()
     );
     Ok(())
+}
+
+/// The judge, once it is said what the replies that are outstanding cost at most; none where that is all that was asked.
+fn open_judge(
+    arguments: &PreferencesArguments,
+    settings: Settings,
+    outstanding: impl FnOnce(&ChatJudge) -> Result<(usize, Tokens), JudgeError>,
+) -> anyhow::Result<Option<ChatJudge>> {
+    let priced = Priced::of(&settings);
+    let judge = ChatJudge::open(&arguments.judge, settings, 0)?;
+    priced.say(outstanding(&judge)?, &arguments.judge);
+    Ok((!arguments.dry_run).then_some(judge))
 }
 
 /// The pairs of a file of any format of comparisons.

@@ -56,12 +56,7 @@ fn question(config: &WorldConfig, scene: &Scene, rng: &mut Stream) -> Option<Que
     if !draw(config.prompt_premise, rng) {
         return vqa::draw_question(scene, rng);
     }
-    let kind = draw_plausible(scene, &[], rng)?;
-    Some(match rng.random_range(0..3_u8) {
-        0 => Question::Place(kind),
-        1 => Question::Count(kind),
-        _ => Question::Colour(kind),
-    })
+    Some(vqa::asked_of(draw_plausible(scene, &[], rng)?, rng))
 }
 
 /// Prompts for PPO: the second of a scene asks for one of four options or for yes or no; all others ask for a description,

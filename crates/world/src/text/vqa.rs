@@ -90,6 +90,17 @@ pub fn draw_question(scene: &Scene, rng: &mut Stream) -> Option<Question> {
     })
 }
 
+/// A question about one kind, colour, number or place by their chances in [`draw_question`]: asked of what is not there, no form
+/// says by itself that it is not.
+#[must_use]
+pub fn asked_of(kind: Kind, rng: &mut Stream) -> Question {
+    match rng.random_range(0..38_u8) {
+        0..=17 => Question::Colour(kind),
+        18..=27 => Question::Count(kind),
+        _ => Question::Place(kind),
+    }
+}
+
 /// "Is there …": as often true as not.
 #[must_use]
 pub fn exists(scene: &Scene, rng: &mut Stream) -> Option<Question> {

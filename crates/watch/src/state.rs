@@ -106,6 +106,7 @@ pub(crate) fn stage(metrics: &Curves) -> &'static str {
         ("reward", "pair_loss"),
         ("ground", "kind_accuracy"),
         ("sample", "n_identical"),
+        ("rounds", "held_out_accuracy"),
         ("sft", "n_target_tokens"),
     ];
     let found = stages.iter().find(|(_, field)| metrics.has(field));

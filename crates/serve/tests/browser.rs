@@ -310,4 +310,19 @@ async fn compare(page: &Page, site: &Site, image: &std::path::Path) {
         .await;
     page.until("document.querySelector('#preference').hidden")
         .await;
+    // What looks like markup is only text.
+    let markup = "<b>Is it</b> moving?<img src=x onerror=\"document.title='taken'\">";
+    page.find("#question")
+        .await
+        .send_keys(format!("{markup}\u{e007}"))
+        .await
+        .unwrap();
+    page.until("document.querySelector('#notice').textContent === 'Answered.'")
+        .await;
+    let shown = page
+        .js("return [document.querySelectorAll('.log b, .log img[onerror]').length, document.title === 'taken',
+                document.querySelector('#first-log').textContent]")
+        .await;
+    assert_eq!((&shown[0], &shown[1]), (&json!(0), &json!(false)));
+    assert!(shown[2].as_str().unwrap().contains(markup), "{shown}");
 }

@@ -4,6 +4,8 @@
 #[allow(dead_code)] // The other half of it is for tests without a browser.
 mod site;
 
+use std::path::Path;
+
 use candor_data::formats::preference_log;
 use candor_data::{Side, Verdict};
 use candor_serve::Models;
@@ -29,14 +31,15 @@ fn two_answers_are_compared_on_the_page_and_kept() {
     settings.preferences = Some(folder.path().join("kept"));
     let site = Site::of(models, settings);
 
-    let is_there = visit("the chat page", folder.path(), async |page| {
+    visit("the chat page", folder.path(), async |page| {
         compare(page, &site, &image).await;
+        check_kept(&folder.path().join("kept"), &image);
     });
-    if !is_there {
-        return;
-    }
+}
 
-    let rows = preference_log::read(&folder.path().join("kept/preferences.jsonl")).unwrap();
+/// What has become of the preference.
+fn check_kept(kept: &Path, image: &Path) {
+    let rows = preference_log::read(&kept.join("preferences.jsonl")).unwrap();
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].turns[0].value, "<image>\nWhat is in the picture?");
     assert_eq!(rows[0].fewer_hallucinations, Verdict::Tie);
@@ -48,12 +51,12 @@ fn two_answers_are_compared_on_the_page_and_kept() {
         "{told}"
     );
     let name = rows[0].image.as_deref().unwrap();
-    let kept = folder.path().join("kept/images").join(name);
-    assert_eq!(std::fs::read(kept).unwrap(), std::fs::read(&image).unwrap());
+    let kept = kept.join("images").join(name);
+    assert_eq!(std::fs::read(kept).unwrap(), std::fs::read(image).unwrap());
 }
 
 /// What a person does on the page.
-async fn compare(page: &Page, site: &Site, image: &std::path::Path) {
+async fn compare(page: &Page, site: &Site, image: &Path) {
     page.go(&format!("http://{}/", site.address)).await;
     page.until("document.querySelector('#first-model option')")
         .await;
@@ -91,7 +94,7 @@ async fn compare(page: &Page, site: &Site, image: &std::path::Path) {
         .await;
     page.check("two answers").await;
     if let Some(path) = std::env::var_os("CHAT_PAGE_PNG") {
-        page.screenshot(std::path::Path::new(&path)).await;
+        page.screenshot(Path::new(&path)).await;
     }
     page.click("#preference input[name=fewer][value=tie]").await;
     page.click("#preference button").await;

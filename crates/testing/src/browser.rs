@@ -18,12 +18,11 @@ const PATIENCE: usize = 2000;
 /// The key that sends a form.
 pub const ENTER: &str = "\u{e007}";
 
-/// Runs a test of `what` in a browser that keeps its profile in `folder`. Without a browser it does nothing; returns whether
-/// there is one.
+/// Runs a test of `what` in a browser that keeps its profile in `folder`. Without a browser it only says so.
 ///
 /// # Panics
 /// The test does, or the browser does not start.
-pub fn visit(what: &str, folder: &Path, test: impl AsyncFnOnce(&Page)) -> bool {
+pub fn visit(what: &str, folder: &Path, test: impl AsyncFnOnce(&Page)) {
     // The driver's client wants it chosen, although it never leaves this machine.
     drop(rustls::crypto::ring::default_provider().install_default());
     let browser = program(&["chromium", "chromium-browser", "google-chrome"]);
@@ -31,7 +30,7 @@ pub fn visit(what: &str, folder: &Path, test: impl AsyncFnOnce(&Page)) -> bool {
         say_skipped(&format!(
             "{what}, because Chromium and chromedriver are not both installed"
         ));
-        return false;
+        return;
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -70,7 +69,6 @@ pub fn visit(what: &str, folder: &Path, test: impl AsyncFnOnce(&Page)) -> bool {
             resume_unwind(panic);
         }
     });
-    true
 }
 
 /// Says that something is skipped, past the test harness, which keeps what a passing test prints to itself.

@@ -118,6 +118,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_stage_is_told_by_its_fields() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("metrics.jsonl");
+        for (line, expected) in [
+            ("{\"step\":1,\"loss\":2,\"n_target_tokens\":9}", "sft"),
+            (
+                "{\"step\":1,\"n_cut\":0,\"held_out_accuracy\":0.5}",
+                "rounds",
+            ),
+            ("{\"step\":1,\"loss\":2}", "starting"),
+        ] {
+            std::fs::write(&path, format!("{line}\n")).unwrap();
+            let mut metrics = Curves::default();
+            metrics.follow(&path);
+            assert_eq!(stage(&metrics), expected);
+        }
+    }
+
+    #[test]
     fn a_run_is_finished_running_or_quiet() {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();

@@ -4,15 +4,18 @@
 
 - Greedy answers, whole and streamed, are the text of `candor chat --json`, with its log-probabilities.
 - `n`, `seed`, `stop`, `top_logprobs`, `usage` and the list of models, as the client's types read them.
+- Several pictures and turns, against `candor chat` with the same pictures.
+- A client that closes a stream frees its place; the server says so in its metrics.
 - Errors become the client's own exceptions, with the field that is wrong.
 """
 
 import base64
-import io
 import json
 import os
 import subprocess
 import tempfile
+import time
+import urllib.request
 from pathlib import Path
 
 import openai
@@ -42,6 +45,64 @@ def small_model(folder: Path) -> str:
     return f"{folder}/ground/model"
 
 
+def asked(model: str, pictures: list[Path]) -> dict:
+    """Return what `candor chat` answers to the question about pictures."""
+    shown = [word for picture in pictures for word in ("--image", str(picture))]
+    length = ["--max-new-tokens", str(N_TOKENS)]
+    return json.loads(candor("chat", model, *shown, "--prompt", QUESTION, *length, "--json"))
+
+
+def part(picture: Path) -> dict:
+    """Return a picture as a part of a message."""
+    url = "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def check_pictures(client: openai.OpenAI, model: str, pictures: list[Path]) -> None:
+    """Ask about several pictures at once, and go on with the answer."""
+    expected = asked(model, pictures)
+    content = [*map(part, pictures), {"type": "text", "text": QUESTION}]
+    messages = [{"role": "user", "content": content}]
+    common = {"model": "small", "max_tokens": N_TOKENS, "temperature": 0}
+    choice = client.chat.completions.create(**common, messages=messages).choices[0]
+    assert choice.message.content == expected["text"], (choice.message.content, expected["text"])
+    # The client's own message goes back as it came.
+    messages += [choice.message, {"role": "user", "content": "And what else?"}]
+    assert client.chat.completions.create(**common, messages=messages).choices[0].finish_reason
+
+
+def figure(client: openai.OpenAI, name: str) -> float:
+    """Return a figure of the server's metrics."""
+    with urllib.request.urlopen(str(client.base_url).removesuffix("/v1/") + "/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    (found,) = [line.split()[1] for line in lines if line.startswith(f"candor_serve_{name} ")]
+    return float(found)
+
+
+def check_leaving(client: openai.OpenAI) -> None:
+    """Close streams until one was closed before its answer had ended."""
+    for seed in range(50):
+        stream = client.chat.completions.create(
+            model="small",
+            messages=[{"role": "user", "content": QUESTION}],
+            max_tokens=500,
+            temperature=2,
+            seed=seed,
+            stream=True,
+        )
+        next(iter(stream))
+        stream.close()
+        for _ in range(100):
+            if figure(client, "running") == 0:
+                break
+            time.sleep(0.05)
+        else:
+            raise AssertionError("a closed stream is still written")
+        if figure(client, "cancelled_total") > 0:
+            return
+    raise AssertionError("50 streams were closed, and none before its end")
+
+
 def refused(ask, kind: type, param: str) -> None:
     """See to it that a question is refused, and for which field."""
     try:
@@ -54,21 +115,8 @@ def refused(ask, kind: type, param: str) -> None:
 
 def check(client: openai.OpenAI, model: str, picture: Path) -> None:
     """Ask everything that the client and candor have in common."""
-    expected = json.loads(
-        candor(
-            "chat",
-            model,
-            "--image",
-            str(picture),
-            "--prompt",
-            QUESTION,
-            "--max-new-tokens",
-            str(N_TOKENS),
-            "--json",
-        )
-    )
-    url = "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
-    content = [{"type": "text", "text": QUESTION}, {"type": "image_url", "image_url": {"url": url}}]
+    expected = asked(model, [picture])
+    content = [{"type": "text", "text": QUESTION}, part(picture)]
     messages = [{"role": "user", "content": content}]
     common = {"model": "small", "messages": messages, "max_tokens": N_TOKENS}
 
@@ -78,6 +126,7 @@ def check(client: openai.OpenAI, model: str, picture: Path) -> None:
     whole = client.chat.completions.create(**common, temperature=0, logprobs=True, top_logprobs=3)
     choice = whole.choices[0]
     assert choice.message.content == expected["text"], (choice.message.content, expected["text"])
+    assert whole._request_id.startswith("req-"), whole._request_id
     assert choice.finish_reason == ("stop" if expected["finished"] else "length")
     said = choice.logprobs.content
     assert whole.usage.completion_tokens == len(said)
@@ -114,6 +163,12 @@ def check(client: openai.OpenAI, model: str, picture: Path) -> None:
         openai.BadRequestError,
         "response_format",
     )
+    spoken = [{"role": "user", "content": "Hello</s>"}]
+    refused(
+        lambda: create(model="small", messages=spoken),
+        openai.BadRequestError,
+        "messages[0].content",
+    )
     stranger = client.with_options(api_key="sk-of-somebody-else")
     try:
         stranger.models.list()
@@ -128,10 +183,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work)
         model = os.environ.get("MODEL") or small_model(folder)
-        picture = folder / "picture.png"
-        image = io.BytesIO()
-        Image.new("RGB", (90, 60), (200, 40, 30)).save(image, "PNG")
-        picture.write_bytes(image.getvalue())
+        pictures = [folder / f"{at}.png" for at in range(3)]
+        colours = [(200, 40, 30), (20, 40, 220), (240, 240, 30)]
+        for picture, colour in zip(pictures, colours, strict=True):
+            Image.new("RGB", (90, 60), colour).save(picture)
         key = "sk-0123456789abcdef0123456789abcdef"
         keys = folder / "keys"
         keys.write_text(key + "\n")
@@ -147,7 +202,9 @@ def main() -> None:
             line = server.stdout.readline()
             assert line, server.stderr.read()
             client = openai.OpenAI(base_url=json.loads(line)["url"] + "/v1", api_key=key, max_retries=0)
-            check(client, model, picture)
+            check(client, model, pictures[0])
+            check_pictures(client, model, pictures)
+            check_leaving(client)
         finally:
             server.terminate()
         assert server.wait() == 0, server.stderr.read()

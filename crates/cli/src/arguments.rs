@@ -192,7 +192,8 @@ pub enum Command {
     /// Look at runs, running ones too: curves, samples, time left, and what looks wrong, on a page or in the terminal.
     #[command(
         after_help = "Examples:\n  candor watch runs/demo\n  candor watch runs/ppo-facts runs/ppo-plain --listen 0.0.0.0:8321\n  \
-                            candor watch runs/demo --tui\n  candor watch runs/demo --once\n\nIt only reads, and asks nobody who \
+                            candor watch runs/demo --tui\n  candor watch runs/demo --once\n  \
+                            candor watch runs/demo --mlflow http://127.0.0.1:5000 --experiment demo\n\nIt only reads, and asks nobody who \
                             they are: where others can reach it, put a proxy that does in front of it. docs/watch.md says more."
     )]
     Watch(WatchArguments),

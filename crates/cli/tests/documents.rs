@@ -47,3 +47,28 @@ fn the_fields_that_a_resume_may_change_are_listed() {
         assert!(text.contains(&row), "docs/use.md lacks {row}");
     }
 }
+
+#[test]
+fn every_place_that_says_the_version_says_this_one() {
+    let version = env!("CARGO_PKG_VERSION");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    for (file, words) in [
+        ("CITATION.cff", format!("\nversion: {version}\n")),
+        ("CHANGELOG.md", format!("\n## [{version}]")),
+        (
+            "packaging/Containerfile",
+            format!("ARCHIVE=candor-{version}-linux-x86_64.tar.gz"),
+        ),
+        (
+            "docs/install.md",
+            format!("tar -xf candor-{version}-linux-x86_64.tar.gz"),
+        ),
+        (
+            "docs/install.md",
+            format!("pip install ./candor-{version}-py3-none-"),
+        ),
+    ] {
+        let text = std::fs::read_to_string(format!("{folder}/{file}")).unwrap();
+        assert!(text.contains(&words), "{file} lacks {words:?}");
+    }
+}

@@ -43,7 +43,7 @@ impl Drop for Served {
     }
 }
 
-fn serve(folder: &Path) -> Served {
+fn serve(folder: &Path, more: &[&str]) -> Served {
     let arguments = [
         "serve",
         "model",
@@ -54,6 +54,7 @@ fn serve(folder: &Path) -> Served {
         "--json",
     ];
     let mut process = candor(folder, &arguments)
+        .args(more)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -70,7 +71,7 @@ fn serve(folder: &Path) -> Served {
 #[test]
 fn the_program_says_where_it_listens_answers_as_chat_does_and_ends_well() {
     let scene = scene();
-    let mut served = serve(scene.path());
+    let mut served = serve(scene.path(), &[]);
     assert_eq!(served.said["models"], json!(["tiny"]));
     let address = served.said["url"]
         .as_str()
@@ -124,7 +125,7 @@ fn the_program_says_where_it_listens_answers_as_chat_does_and_ends_well() {
 fn a_served_model_is_a_judge_like_any_other() {
     let scene = scene();
     let folder = scene.path();
-    let served = serve(folder);
+    let served = serve(folder, &[]);
     let url = served.said["url"].as_str().unwrap();
     let files = [
         (
@@ -170,6 +171,80 @@ fn a_served_model_is_a_judge_like_any_other() {
         last.to_string().contains("\"length\"") || last.to_string().contains("\"stop\""),
         "{last}"
     );
+}
+
+/// Gives a preference; its id, if it was accepted.
+fn prefer(address: &str, question: &str) -> Option<String> {
+    let body = json!({"question": question, "outputs": ["So.", "Because."], "fewer_hallucinations": "first"}).to_string();
+    let head = format!(
+        "POST /preferences HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut connection = TcpStream::connect(address).ok()?;
+    connection.write_all((head + &body).as_bytes()).ok()?;
+    let mut reply = String::new();
+    connection.read_to_string(&mut reply).ok()?;
+    let (head, body) = reply.split_once("\r\n\r\n")?;
+    if !head.contains(" 200 ") {
+        return None;
+    }
+    // Cut off in the middle it is no answer.
+    let body: Value = serde_json::from_str(body).ok()?;
+    body["id"].as_str().map(str::to_owned)
+}
+
+#[test]
+fn killed_under_load_it_loses_no_accepted_preference() {
+    let scene = scene();
+    let folder = scene.path();
+    let mut served = serve(folder, &["--preferences", "kept"]);
+    let url = served.said["url"].as_str().unwrap().to_owned();
+    let address = url.strip_prefix("http://").unwrap();
+    let (accepted, ids) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        for client in 0..4 {
+            let accepted = accepted.clone();
+            // Until the server is gone.
+            scope.spawn(move || {
+                let questions = (0..).map(|at| format!("Why {client}, and why {at}?"));
+                for id in questions.map_while(|question| prefer(address, &question)) {
+                    accepted.send(id).unwrap();
+                }
+            });
+        }
+        drop(accepted);
+        let mut before: Vec<String> = ids.iter().take(60).collect();
+        served.process.kill().unwrap();
+        served.process.wait().unwrap();
+        before.extend(ids.iter());
+        // A line that was being written is cut off when the next server opens the file, which goes on with it.
+        let again = serve(folder, &["--preferences", "kept"]);
+        let address = again.said["url"].as_str().unwrap();
+        let last = prefer(address.strip_prefix("http://").unwrap(), "And now?");
+        before.push(last.unwrap());
+        let log = folder.join("kept/preferences.jsonl");
+        let rows = std::fs::read_to_string(&log).unwrap();
+        let rows = rows.lines().map(|row| serde_json::from_str(row).unwrap());
+        let kept: Vec<Value> = rows.collect();
+        let kept: Vec<&str> = kept.iter().map(|row| row["id"].as_str().unwrap()).collect();
+        assert!(before.len() >= 60, "{} were accepted", before.len());
+        for id in &before {
+            let n = kept.iter().filter(|kept| *kept == id).count();
+            assert_eq!(n, 1, "{id} in {kept:?}");
+        }
+        // What was written and never confirmed is one row a client at most.
+        assert!(kept.len() <= before.len() + 4);
+    });
+    let check = [
+        "data",
+        "check",
+        "--format",
+        "preference-log",
+        "kept/preferences.jsonl",
+    ];
+    let checked = candor(folder, &check).output().unwrap();
+    let said = String::from_utf8_lossy(&checked.stderr);
+    assert!(checked.status.success(), "{said}");
 }
 
 #[test]

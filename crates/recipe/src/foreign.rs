@@ -235,7 +235,7 @@ const ABSENT: &[(&[&str], &str)] = &[
             "wandb_project",
             "tensorboard",
         ],
-        "every step is written to metrics.jsonl and for TensorBoard, in the run folder",
+        "every step is written to metrics.jsonl and for TensorBoard, in the run folder; `candor watch --mlflow` sends it on",
     ),
     (
         &[

@@ -47,7 +47,13 @@ struct RlResult {
 /// a policy that has gone astray.
 pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<Outcome, RlError> {
     let resolved = recipe.resolved.to_text();
-    let mut opening = Session::prepare(&recipe.session, &resolved, launch, recipe.may_change())?;
+    let mut opening = Session::prepare(
+        "rl",
+        &recipe.session,
+        &resolved,
+        launch,
+        recipe.may_change(),
+    )?;
     opening.doing("opening the models");
     let models = Models::open(recipe, device)?;
     opening.doing("reading the prompts");

@@ -162,7 +162,7 @@ fn session(folder: &Path, models: &Models) -> Session {
         trained: trained.collect(),
         kept: Vec::new(),
     };
-    let opening = Session::prepare(&recipe, "", &launch, &[]).expect("a folder");
+    let opening = Session::prepare("rl", &recipe, "", &launch, &[]).expect("a folder");
     let inputs = Inputs::new::<&str>([]);
     opening.open(parts, 1, inputs).expect("a session")
 }

@@ -119,6 +119,7 @@ fn claim(recipe: &RoundsRecipe, launch: &LaunchOptions) -> Result<Claim, RoundsE
     let resolved = recipe.resolved.to_text();
     let options = RunOptions {
         dir: &recipe.out,
+        stage: "rounds",
         resolved: &resolved,
         // There are none; the stages have their own.
         n_keep_checkpoints: 1,

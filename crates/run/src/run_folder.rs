@@ -31,6 +31,8 @@ use crate::tensorboard::EventWriter;
 pub struct RunOptions<'a> {
     /// The run folder.
     pub dir: &'a Path,
+    /// The stage, such as `sft`: TensorBoard groups its metrics under this name.
+    pub stage: &'a str,
     /// The text of `resolved.toml`, from [`candor_recipe::Resolved::to_text`].
     pub resolved: &'a str,
     /// Checkpoints kept, at least 1.
@@ -51,7 +53,7 @@ pub struct RunFolder {
     events: EventWriter,
     checkpoints: CheckpointStore,
     // Dropped last; it holds the lock.
-    _claim: Claim,
+    claim: Claim,
 }
 
 /// A run folder opened to continue.
@@ -95,7 +97,7 @@ impl RunFolder {
             events: EventWriter::create(&dir, resumed_at)?,
             checkpoints,
             dir,
-            _claim: claim,
+            claim,
         })
     }
 
@@ -106,7 +108,7 @@ impl RunFolder {
     }
 
     /// Records the metrics of the state after `step` updates: one line, and TensorBoard scalars of its
-    /// numbers under their field names.
+    /// numbers under the stage and their field names, such as `rl/kl_mean`.
     ///
     /// `metrics` must be a function of recipe and data alone; what a clock says goes to
     /// [`RunFolder::log_timing`].
@@ -115,7 +117,8 @@ impl RunFolder {
     /// The files cannot be written.
     pub fn log<M: Serialize>(&mut self, step: u64, metrics: &M) -> Result<(), RunError> {
         self.metrics.push(metrics)?;
-        self.events.scalars(step, &scalars_of("", metrics))
+        let group = format!("{}/", self.claim.stage());
+        self.events.scalars(step, &scalars_of(&group, metrics))
     }
 
     /// Records timings of a step; TensorBoard shows them under `timing/`.

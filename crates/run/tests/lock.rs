@@ -12,6 +12,7 @@ const CHILD: &str = "CANDOR_TEST_LOCK_CHILD";
 fn options(dir: &Path) -> RunOptions<'_> {
     RunOptions {
         dir,
+        stage: "sft",
         resolved: "seed = 1\n",
         n_keep_checkpoints: 1,
         resume_command: "candor sft r.toml --resume",

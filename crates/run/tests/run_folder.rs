@@ -23,6 +23,7 @@ struct Timings {
 fn options<'a>(dir: &'a Path, resolved: &'a str) -> RunOptions<'a> {
     RunOptions {
         dir,
+        stage: "sft",
         resolved,
         n_keep_checkpoints: 2,
         resume_command: "candor sft r.toml --resume",
@@ -324,5 +325,23 @@ proptest! {
         let timings = fs::read_to_string(dir.join("timings.jsonl")).unwrap();
         prop_assert!(timings.lines().all(|l| serde_json::from_str::<serde_json::Value>(l).is_ok()));
         prop_assert_eq!(event_files(dir), deaths.len() + 2);
+    }
+}
+
+#[test]
+fn tensorboard_has_a_group_for_each_stage() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut folder = RunFolder::start(&options(dir.path(), "seed = 1\n")).unwrap();
+    run(&mut folder, 0, 0.0, 1, 1);
+    let events = contents(dir.path()).into_iter();
+    let mut events = events.filter(|(path, _)| path.to_string_lossy().contains("tfevents"));
+    let (_, bytes) = events.next().unwrap();
+    // A tag is a protobuf string: its length stands before it.
+    for tag in [&b"\x08sft/loss"[..], b"\x0btiming/secs"] {
+        assert!(
+            bytes.windows(tag.len()).any(|found| found == tag),
+            "{}",
+            String::from_utf8_lossy(tag)
+        );
     }
 }

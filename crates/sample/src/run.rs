@@ -177,6 +177,7 @@ fn claim(recipe: &SampleRecipe, launch: &LaunchOptions) -> Result<Claim, SampleE
     let resolved = recipe.resolved.to_text();
     let options = RunOptions {
         dir: &recipe.out,
+        stage: "sample",
         resolved: &resolved,
         // There are none; the parts take their place.
         n_keep_checkpoints: 1,

@@ -238,6 +238,8 @@ impl<'a> Engine<'a> {
             }
             let n_rows: usize = self.lanes.iter().map(Lane::n_rows).sum();
             self.metrics.running.set(n_rows as i64);
+            let n_positions = self.lanes.iter().map(Lane::n_positions).sum::<usize>();
+            self.metrics.positions.set(n_positions as i64);
         }
     }
 

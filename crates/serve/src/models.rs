@@ -34,6 +34,8 @@ pub(crate) struct Catalogue {
     pub names: Vec<String>,
     /// Names of reward models, whether each is shown facts, and the processor of its images where that is another.
     pub rewards: Vec<(String, bool, Option<ImageProcessor>)>,
+    /// Texts that the model's tokenizer reads as tokens of the template, wherever they stand.
+    pub specials: Vec<String>,
     /// Of the model's images.
     pub processor: ImageProcessor,
 }
@@ -127,6 +129,7 @@ impl Models {
         Catalogue {
             names: self.names.clone(),
             rewards: rewards.collect(),
+            specials: self.bundle.tokenizer.specials(),
             processor: self.bundle.processor.clone(),
         }
     }

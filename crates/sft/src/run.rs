@@ -209,7 +209,13 @@ pub fn run(
     device: Device,
 ) -> Result<Outcome, SftError> {
     let resolved = recipe.resolved.to_text();
-    let mut opening = Session::prepare(&recipe.session, &resolved, launch, recipe.may_change())?;
+    let mut opening = Session::prepare(
+        "sft",
+        &recipe.session,
+        &resolved,
+        launch,
+        recipe.may_change(),
+    )?;
     opening.doing("opening the model");
     let folder = ModelFolder::find(&recipe.base)?.with_pixels(recipe.pixels);
     let mut bundle = Bundle::load(folder, device, recipe.base_precision)?;

@@ -118,7 +118,7 @@ fn open_with(
         stop,
         ..launch(resume)
     };
-    let opening = Session::prepare(&recipe(folder), "seed = 1\n", &launch, &[])?;
+    let opening = Session::prepare("sft", &recipe(folder), "seed = 1\n", &launch, &[])?;
     opening.open(parts, 9, inputs)
 }
 
@@ -432,7 +432,7 @@ fn open_from(
         init_from: (!resume).then(|| old.join("run")),
         ..launch(resume)
     };
-    let mut opening = Session::prepare(&recipe(new), "seed = 1\n", &launch, &[])?;
+    let mut opening = Session::prepare("sft", &recipe(new), "seed = 1\n", &launch, &[])?;
     opening.read_earlier(|run| {
         assert_eq!(run, old.join("run"));
         Ok::<_, TrainError>(result)
@@ -541,7 +541,7 @@ fn a_run_that_cannot_be_started_from_is_refused() {
             ..launch(false)
         };
         let recipe = recipe(&new.path().join(format!("{alpha}")));
-        let mut opening = Session::prepare(&recipe, &lora(alpha), &launch, &[]).unwrap();
+        let mut opening = Session::prepare("sft", &recipe, &lora(alpha), &launch, &[]).unwrap();
         opening.read_earlier(|_| Ok::<_, TrainError>(None)).unwrap();
         let opened = opening.open(Stage::new().parts(), 9, inputs("d", "b"));
         opened.map(|_| ()).map_err(|error| error.to_string())
@@ -557,7 +557,8 @@ fn a_run_that_cannot_be_started_from_is_refused() {
         init_from: Some(old.path().join("run")),
         ..launch(false)
     };
-    let mut opening = Session::prepare(&recipe(new.path()), "seed = 1\n", &launch, &[]).unwrap();
+    let mut opening =
+        Session::prepare("sft", &recipe(new.path()), "seed = 1\n", &launch, &[]).unwrap();
     let nothing = |_: &Path| Ok::<_, TrainError>(None);
     opening.read_earlier(nothing).unwrap();
     let error = opening.open(Stage::new().parts(), 9, inputs("d", "another"));

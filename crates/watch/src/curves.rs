@@ -93,6 +93,20 @@ impl Curves {
         }
     }
 
+    /// The lines from a step on: each step with its numbers by field, without those that are null.
+    pub(crate) fn rows(
+        &self,
+        from: u64,
+    ) -> impl Iterator<Item = (u64, impl Iterator<Item = (&str, f64)>)> {
+        let first = self.steps.partition_point(|&step| step < from);
+        (first..self.steps.len()).map(move |row| {
+            let fields = self.columns.iter();
+            let numbers =
+                fields.filter_map(move |(name, column)| Some((name.as_str(), column[row]?)));
+            (self.steps[row], numbers)
+        })
+    }
+
     /// The newest step.
     pub(crate) fn last_step(&self) -> Option<u64> {
         self.steps.last().copied()

@@ -21,6 +21,16 @@ pub enum WatchError {
         #[source]
         source: std::io::Error,
     },
+    /// An MLflow server cannot be used.
+    #[error("the MLflow server {url} {problem}; {remedy}")]
+    Mlflow {
+        /// Where it is.
+        url: String,
+        /// What is wrong.
+        problem: String,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// The system refused threads or memory.
     #[error("cannot start; check the limits on threads and memory")]
     Start(#[source] std::io::Error),

@@ -2,12 +2,13 @@
 //!
 //! It only reads: `metrics.jsonl`, `timings.jsonl`, `resolved.toml` and `samples/`, as runs write them. Files that grow are read on
 //! from where they were; one that became shorter, because its run was resumed from an earlier checkpoint, is read anew.
-//! Nothing here knows tensors.
+//! Nothing here knows tensors. [`Mlflow`] sends what is read to a server, where that is asked for.
 
 #![warn(unreachable_pub)]
 
 mod curves;
 mod error;
+mod mlflow;
 mod samples;
 mod server;
 mod state;
@@ -16,5 +17,6 @@ mod warnings;
 mod watched;
 
 pub use error::WatchError;
+pub use mlflow::{Mlflow, Sent, authorization};
 pub use server::{Watch, router, serve};
 pub use table::table;

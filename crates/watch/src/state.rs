@@ -106,6 +106,7 @@ pub(crate) fn stage(metrics: &Curves) -> &'static str {
         ("reward", "pair_loss"),
         ("ground", "kind_accuracy"),
         ("sample", "n_identical"),
+        ("rounds", "held_out_accuracy"),
         ("sft", "n_target_tokens"),
     ];
     let found = stages.iter().find(|(_, field)| metrics.has(field));
@@ -115,6 +116,25 @@ pub(crate) fn stage(metrics: &Curves) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stage_is_told_by_its_fields() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("metrics.jsonl");
+        for (line, expected) in [
+            ("{\"step\":1,\"loss\":2,\"n_target_tokens\":9}", "sft"),
+            (
+                "{\"step\":1,\"n_cut\":0,\"held_out_accuracy\":0.5}",
+                "rounds",
+            ),
+            ("{\"step\":1,\"loss\":2}", "starting"),
+        ] {
+            std::fs::write(&path, format!("{line}\n")).unwrap();
+            let mut metrics = Curves::default();
+            metrics.follow(&path);
+            assert_eq!(stage(&metrics), expected);
+        }
+    }
 
     #[test]
     fn a_run_is_finished_running_or_quiet() {

@@ -7,7 +7,7 @@ use crate::state::State;
 use crate::watched::Summary;
 
 /// What is shown of each stage: the figures that say how it gets on.
-const FIGURES: [(&str, &[&str]); 6] = [
+const FIGURES: [(&str, &[&str]); 7] = [
     (
         "rl",
         &[
@@ -22,6 +22,10 @@ const FIGURES: [(&str, &[&str]); 6] = [
     ("ground", &["loss", "kind_accuracy"]),
     ("sample", &["mean_response_tokens", "n_cut"]),
     ("sft", &["loss", "validation_loss", "grad_norm"]),
+    (
+        "rounds",
+        &["score_mean", "held_out_accuracy", "n_preferences"],
+    ),
 ];
 
 /// All runs, a line each, and what looks wrong below each.

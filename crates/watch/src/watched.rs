@@ -91,6 +91,11 @@ impl Watched {
         stage(&self.metrics)
     }
 
+    /// The recipe; empty where it cannot be read.
+    pub(crate) fn recipe(&self) -> &Table {
+        &self.recipe
+    }
+
     fn setting(&self, table: &str, key: &str) -> Option<&Value> {
         self.recipe.get(table)?.get(key)
     }

@@ -28,6 +28,10 @@ const GROUPS = {
     ["Held out", ["validation_loss", "validation_accuracy"]],
     ["Optimizer", ["grad_norm", "learning_rate"]],
   ],
+  rounds: [
+    ["Answers", ["score_mean", "best_score_mean", "mean_response_tokens", "n_cut"]],
+    ["Held out", ["held_out_accuracy", "held_out_margin"]],
+  ],
   ground: [
     ["Sight", ["loss", "kind_accuracy"]],
     ["Optimizer", ["grad_norm", "learning_rate"]],

@@ -14,6 +14,12 @@ pub fn is_this_machine(headers: &HeaderMap) -> bool {
     else {
         return false;
     };
+    is_own_name(host)
+}
+
+/// Whether a host, with or without a port, is a name or an address that leads to this machine from anywhere.
+#[must_use]
+pub fn is_own_name(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,

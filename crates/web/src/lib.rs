@@ -18,5 +18,5 @@ mod stop;
 pub use connections::{Ended, Limits, STUCK, max_connections, serve};
 pub use embedded::embedded;
 pub use headers::Headers;
-pub use host::is_this_machine;
+pub use host::{is_own_name, is_this_machine};
 pub use stop::interrupted;

@@ -17,7 +17,18 @@ pub struct WatchArguments {
     /// Show a table in the terminal instead, and keep it up to date.
     #[arg(long, conflicts_with = "listen")]
     pub tui: bool,
-    /// Print the table once.
+    /// Print the table once; with --mlflow, send what is there and end.
     #[arg(long, conflicts_with_all = ["listen", "tui"])]
     pub once: bool,
+    /// Send the runs to an MLflow server instead, and go on while they do.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["listen", "tui"])]
+    pub mlflow: Option<String>,
+    /// The experiment there, which is made if it is not there.
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "candor",
+        requires = "mlflow"
+    )]
+    pub experiment: String,
 }

@@ -21,6 +21,7 @@ use crate::lock::lock;
 #[derive(Debug)]
 pub struct Claim {
     dir: PathBuf,
+    stage: String,
     /// The recipe of this start.
     resolved: String,
     /// The recipe of the first start.
@@ -81,6 +82,7 @@ impl Claim {
         sweep(options.dir);
         Ok(Self {
             dir: options.dir.to_owned(),
+            stage: options.stage.to_owned(),
             resolved: options.resolved.to_owned(),
             began_with,
             n_keep_checkpoints: options.n_keep_checkpoints,
@@ -94,6 +96,11 @@ impl Claim {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.dir
+    }
+
+    /// The group of its metrics in TensorBoard.
+    pub(super) fn stage(&self) -> &str {
+        &self.stage
     }
 
     /// The recipe of this start.

@@ -51,6 +51,7 @@ impl ChatRequest {
         let model = known.iter().position(|known| *known == name);
         let model = model.ok_or_else(|| Refusal::no_model(&name, &known))?;
         let messages = Messages::read(fields.required("messages")?, Speaker::Human)?;
+        messages.check_words(&catalogue.specials)?;
         let most = settings.max_new_tokens as u64;
         let lengths = [
             fields.whole("max_completion_tokens", [1, most])?,
@@ -193,6 +194,7 @@ mod tests {
         let catalogue = Catalogue {
             names: vec!["base".to_owned(), "honest".to_owned()],
             rewards: Vec::new(),
+            specials: vec!["<image>".to_owned(), "<|end|>".to_owned()],
             processor: ImageProcessor::clip(16),
         };
         let mut body = json!({"model": "honest", "messages": [{"role": "user", "content": "Hi"}]});
@@ -306,6 +308,11 @@ mod tests {
                 "needs `stream`",
             ),
             (json!({"store": true}), "store", "nothing is stored"),
+            (
+                json!({"messages": [{"role": "user", "content": "Hi<|end|>"}]}),
+                "messages[0].content",
+                "holds `<|end|>`",
+            ),
         ];
         for (more, param, words) in cases {
             let refusal = read(&more).unwrap_err();

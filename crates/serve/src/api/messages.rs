@@ -66,6 +66,24 @@ impl Messages {
         Ok(read)
     }
 
+    /// Refuses words that the model's tokenizer reads as tokens of its template, of which `specials` are all: who writes them
+    /// would speak for another role. The places of images in the turns are no words of a message.
+    pub(crate) fn check_words(&self, specials: &[String]) -> Result<(), Refusal> {
+        let turns = self.turns.iter().map(|turn| &turn.value);
+        // Every message is the system's or a turn.
+        for (at, words) in self.system.iter().chain(turns).enumerate() {
+            let held = |special: &&String| *special != IMAGE && words.contains(special.as_str());
+            if let Some(special) = specials.iter().find(held) {
+                let path = format!("messages[{at}].content");
+                let message = format!(
+                    "`{path}` holds `{special}`, which the model reads as a sign of its own and not as words; leave it out"
+                );
+                return Err(Refusal::field(path, message));
+            }
+        }
+        Ok(())
+    }
+
     fn push(&mut self, mut message: Fields, at: usize) -> Result<(), Refusal> {
         let role_path = message.path("role");
         let role = text(message.required("role")?, &role_path)?;

@@ -47,6 +47,11 @@ impl<'a> Lane<'a> {
         lengths.max().unwrap_or(0)
     }
 
+    /// Positions that they hold together.
+    pub(super) fn n_positions(&self) -> usize {
+        self.n_rows() * self.longest()
+    }
+
     /// Reads prompts, those about one image beside each other.
     pub(super) fn read(&mut self, mut batch: Vec<Ready>) {
         batch.sort_by(|a, b| a.query.image.cmp(&b.query.image));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -12,6 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use rand::RngExt as _;
 
 use super::App;
 
@@ -34,6 +36,8 @@ struct Answered {
 pub(crate) struct Metrics {
     /// Answers in progress.
     pub running: Gauge,
+    /// Positions of the cache that answers in progress hold.
+    pub positions: Gauge,
     /// Tokens of prompts that were read.
     pub prompt_tokens: Counter,
     /// Tokens that were written.
@@ -53,6 +57,7 @@ impl Default for Metrics {
         let new: fn() -> Histogram = || Histogram::new(BUCKETS);
         Self {
             running: Gauge::default(),
+            positions: Gauge::default(),
             prompt_tokens: Counter::default(),
             answer_tokens: Counter::default(),
             cancelled: Counter::default(),
@@ -63,15 +68,20 @@ impl Default for Metrics {
     }
 }
 
-/// Measures a request.
+/// Measures a request, and gives it a name by which it is found in the log, under the header that OpenAI's clients read.
 pub(super) async fn measure(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     // The route and not the path, of which there is no end.
     let route = request.extensions().get::<MatchedPath>();
     let route = route.map_or("none", MatchedPath::as_str).to_owned();
-    let response = next.run(request).await;
+    let id = format!("req-{:032x}", rand::rng().random::<u128>());
+    let mut response = next.run(request).await;
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        let name = HeaderName::from_static("x-request-id");
+        response.headers_mut().insert(name, id);
+    }
     let (status, secs) = (response.status().as_u16(), started.elapsed().as_secs_f64());
-    tracing::debug!(route, status, secs, "request");
+    tracing::debug!(id, route, status, secs, "request");
     let answered = Answered {
         route,
         status: status.into(),
@@ -87,6 +97,11 @@ impl Metrics {
         let waiting = ConstGauge::new(n_waiting as i64);
         registry.register("waiting", "Requests that wait", waiting);
         registry.register("running", "Answers in progress", self.running.clone());
+        registry.register(
+            "positions",
+            "Positions of the cache that they hold, of --batch-positions",
+            self.positions.clone(),
+        );
         for (name, help, counter) in [
             (
                 "prompt_tokens",

@@ -134,6 +134,7 @@ fn every_answer_tells_browsers_what_may_be_done_with_it() {
         for line in [
             "content-security-policy: default-src 'none'",
             "x-content-type-options: nosniff",
+            "x-request-id: req-",
         ] {
             assert!(head.contains(line), "{path}: {head}");
         }

@@ -1,7 +1,9 @@
 //! A score is the one that candor's own scorer gives.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use candor_data::{Conversation, Facts, Turn};
 use candor_model::{Bundle, ImageFeatures, ModelFolder, ScalarHead};
@@ -9,7 +11,7 @@ use candor_reward::scorer::Base;
 use candor_reward::{Judged, Pooling, RewardModel};
 use candor_serve::{Models, ServeError};
 use candor_testing::images::walls;
-use serde_json::json;
+use serde_json::{Value, json};
 use tch::Tensor;
 
 use crate::site::{Site, adapter, bundle, data_url, settings};
@@ -30,6 +32,24 @@ fn write(folder: &Path, bundle: &Bundle, base: &Path, prompt: &str) {
         "pooling": Pooling::LastToken, "score_mean": 0.5, "score_std": 2.0,
     });
     fs::write(folder.join("reward_model.json"), description.to_string()).unwrap();
+}
+
+/// What the function of `docs/serve.md` says of a line that `candor rl` tells it, with the server's address and model.
+fn asked_by_a_function(site: &Site, told: &Value) -> Value {
+    let page = include_str!("../../../../docs/serve.md");
+    let script = page.split_once("```python\n").unwrap().1;
+    let script = script.split_once("```").unwrap().0;
+    let script = script.replace("127.0.0.1:8000", &site.address.to_string());
+    let mut function = Command::new("python3")
+        .args(["-c", &script.replace("\"facts\"\nfor", "\"told\"\nfor")])
+        .env("no_proxy", "*")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    writeln!(function.stdin.take().unwrap(), "{told}").unwrap();
+    let said = function.wait_with_output().unwrap();
+    serde_json::from_slice(&said.stdout).unwrap()
 }
 
 #[test]
@@ -106,6 +126,14 @@ fn answers_are_scored_with_facts_or_without() {
         assert_eq!(found["normalised"].as_f64(), Some((expected - 0.5) / 2.0));
         scores.push(expected);
     }
+    let told = json!({
+        "n": 7, "id": "p", "prompt": "What is it?", "answer": "A red bus.", "facts": facts.captions, "reference": null,
+        "image": folder.join("red.png"), "caption_type": 1,
+    });
+    let said = asked_by_a_function(&site, &told);
+    assert_eq!(said["n"], 7);
+    let difference = said["reward"].as_f64().unwrap() - (scores[0] - 0.5) / 2.0;
+    assert!(difference.abs() < 1e-9, "{said}");
     let distinct: std::collections::BTreeSet<u64> =
         scores.iter().map(|s: &f64| s.to_bits()).collect();
     assert_eq!(distinct.len(), 3, "{scores:?}");

@@ -30,9 +30,13 @@ fn a_client_that_leaves_frees_its_place() {
     let site = Site::tiny();
     let stream = long(&site);
     site.wait_for("running", 1.0);
+    // The prompt and the longest answer.
+    let held = site.figure("prompt_tokens_total") + 4000.0;
+    site.wait_for("positions", held);
     drop(stream);
     site.wait_for("cancelled_total", 1.0);
     site.wait_for("running", 0.0);
+    site.wait_for("positions", 0.0);
     // Far fewer than were asked for.
     assert!(site.figure("answer_tokens_total") < 3999.0);
     assert_eq!(site.chat(&question(&json!({}))).status, 200);

@@ -50,7 +50,7 @@ pub fn run(
     device: Device,
 ) -> Result<Outcome, SftError> {
     let resolved = recipe.resolved.to_text();
-    let mut opening = Session::prepare(&recipe.session, &resolved, launch, &[])?;
+    let mut opening = Session::prepare("ground", &recipe.session, &resolved, launch, &[])?;
     opening.doing("training a tokenizer and reading the images' objects");
     let stage = Grounding::new(recipe, device)?;
     let (train, held_out) = stage.truth.images.split_at(stage.n_train);

@@ -60,12 +60,13 @@ struct Folder {
 }
 
 impl Session {
-    /// Claims the folder of a run, before anything else is read. `resolved` is the text of its recipe; the keys
+    /// Claims the folder of a run of `stage`, before anything else is read. `resolved` is the text of its recipe; the keys
     /// `may_change` of it may be others on resume.
     ///
     /// # Errors
     /// The folder holds another run or none, is in use, or cannot be written; or the run to start from is none.
     pub fn prepare(
+        stage: &str,
         recipe: &SessionRecipe,
         resolved: &str,
         launch: &LaunchOptions,
@@ -82,6 +83,7 @@ impl Session {
         }
         let options = RunOptions {
             dir: &recipe.out,
+            stage,
             resolved,
             n_keep_checkpoints: recipe.n_keep_checkpoints,
             resume_command: &launch.resume_command,

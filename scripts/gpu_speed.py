@@ -43,16 +43,21 @@ LARGE = {
     },
     "world": ["--train", 400, "--preference", 250, "--rl", 900, "--eval", 150],
     "precision": "bf16",
-    "prompts": 128,
+    # Three chunks of 64, as many as a peer samples in a step.
+    "prompts": 192,
     "rollouts": {"batch.rollout_batch": 128, "batch.mini_batch": 64, "batch.micro_batch": 16, "sampling.max_new_tokens": 96},
+    # The demo's are for a model of a thousandth of this; what is learned does not matter, but numbers that are none would end a run.
+    "rates": {"ground": 1e-5, "policy-init": 1e-4, "reward": 1e-4, "ppo": 1e-5},
 }
 # What the CPU does in seconds; the model is the recipe's.
 SMALL = {
     "model": {},
-    "world": ["--train", 96, "--preference", 96, "--rl", 110, "--eval", 150],
+    "world": ["--train", 96, "--preference", 200, "--rl", 340, "--eval", 150],
     "precision": "f32",
-    "prompts": 88,
-    "rollouts": {"batch.rollout_batch": 16, "batch.mini_batch": 8, "batch.micro_batch": 4, "sampling.max_new_tokens": 16},
+    "prompts": 180,
+    # So many tokens that some response ends, without which a run of PPO stops: a fresh model writes an end once in several hundred.
+    "rollouts": {"batch.rollout_batch": 64, "batch.mini_batch": 32, "batch.micro_batch": 16, "sampling.max_new_tokens": 48},
+    "rates": {"policy-init": 3e-3},
 }
 
 
@@ -70,6 +75,8 @@ class Speed:
         values = {"run.out": self.out / name, "data.root": self.out / "world", "run.checkpoint_every": 100_000, **values}
         if command == "sample":
             del values["run.checkpoint_every"]
+        if name in self.size["rates"]:
+            values["optimizer.learning_rate"] = self.size["rates"][name]
         sets = [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
         own = {"CANDOR_COUNT_STEP": str(count)} if count else {}
         return self.check.run(command, self.check.recipe_of(recipe), *sets, "--device", self.check.device, environment=own)
@@ -84,7 +91,7 @@ class Speed:
         tuned = {**model, "run.steps": STEPS, "data.sources": SOURCES, "data.epoch_rows": 16 * STEPS, "data.max_tokens": 800}
         self.stage("policy-init", "sft", "4-policy-init.toml", tuned, count=STEPS)
         self.tuning(lines(self.out / "policy-init/timings.jsonl"))
-        sampled = {**model, "run.chunk": self.size["prompts"] // 2, "prompts.count": self.size["prompts"]}
+        sampled = {**model, "run.chunk": self.size["prompts"] // 3, "prompts.count": self.size["prompts"]}
         if not self.on_gpu:
             sampled["sampling.max_new_tokens"] = 24
         self.stage("candidates", "sample", "2-sample.toml", sampled)
@@ -183,6 +190,7 @@ class Speed:
             "mini_batch": sizes["batch.mini_batch"],
             "micro_batch": sizes["batch.micro_batch"],
             "new_tokens": sizes["sampling.max_new_tokens"],
+            "learning_rate": self.size["rates"].get("ppo", 1e-3),
         }
         (self.out / "peer.json").write_text(json.dumps(settings) + "\n")
         # What matters most first, for a peer may run out of time.

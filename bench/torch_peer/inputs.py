@@ -28,6 +28,8 @@ SETTINGS = {
     "mini_batch": 64,
     "micro_batch": 16,
     "new_tokens": 96,
+    # Of PPO, and of an adapter that is fine-tuned.
+    "learning_rate": 1e-3,
 }
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)[:, None, None]
 STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)[:, None, None]

@@ -66,7 +66,7 @@ class Ppo:
         self.reward_head.load_state_dict({name: head[f"head.{name}"] for name in ("weight", "bias")})
         self.reward_head.requires_grad_(False)
         self.parameters = [*self.policy.parameters, *self.judge.parameters, *self.value_head.parameters()]
-        self.optimizer = adamw(self.parameters, 1e-3, cached)
+        self.optimizer = adamw(self.parameters, self.of_recipe["learning_rate"], cached)
 
     def step(self, at: int) -> int:
         n, clock = self.of_recipe["rollouts"], self.world.clock

@@ -32,7 +32,7 @@ class Sft:
             # Its layers take the places of the model's own.
             get_peft_model(self.model, LoraConfig(r=16, lora_alpha=32.0, target_modules=ALL_LAYERS))
             self.parameters = [p for p in self.model.parameters() if p.requires_grad]
-            self.optimizer = adamw(self.parameters, 3e-4, cached)
+            self.optimizer = adamw(self.parameters, world.settings["learning_rate"], cached)
             return
         parts = [self.model.model.language_model, self.model.model.multi_modal_projector, self.model.lm_head]
         self.parameters = list(dict.fromkeys(p for part in parts for p in part.parameters()))

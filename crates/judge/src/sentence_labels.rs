@@ -103,8 +103,8 @@ enum Label {
 }
 
 impl SentenceLabels {
-    /// Writes the questions about the sentences of a file's answers, about falsehoods of one kind or of any. `images` is the folder of the images for a judge that is shown
-    /// them; `path` is the file and `facts` the book with the file that it was read from.
+    /// Writes the questions about the sentences of a file's answers, about falsehoods of one kind or of any. `images` is the folder
+    /// of the images for a judge that is shown them; `path` is the file and `facts` the book with the file that it was read from.
     ///
     /// # Errors
     /// Nothing is known of an image, or the judge is shown images and there is no folder.

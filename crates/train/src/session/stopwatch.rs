@@ -1,6 +1,7 @@
 //! Where the time and the memory of a step go, and on one step, if that is asked for, what it asks of a GPU.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,11 @@ fn set_current_phase(name: Option<&'static str>) {
 /// # Errors
 /// It names something that is no step.
 pub(super) fn counted_step() -> Result<Option<u64>, TrainError> {
-    let Some(value) = std::env::var_os(COUNTED_STEP).filter(|value| !value.is_empty()) else {
+    counted(std::env::var_os(COUNTED_STEP))
+}
+
+fn counted(value: Option<OsString>) -> Result<Option<u64>, TrainError> {
+    let Some(value) = value.filter(|value| !value.is_empty()) else {
         return Ok(None);
     };
     let step = value.to_str().and_then(|text| text.parse().ok());
@@ -190,6 +195,18 @@ mod tests {
     use tch::{Kind, Tensor};
 
     use super::*;
+
+    #[test]
+    fn a_step_to_count_is_a_number_from_one_on() {
+        let of = |value: &str| counted(Some(value.into()));
+        assert_eq!(of("3").unwrap(), Some(3));
+        assert_eq!((of("").unwrap(), counted(None).unwrap()), (None, None));
+        for wrong in ["0", "-1", "first", "1.5"] {
+            let message = of(wrong).unwrap_err().to_string();
+            assert!(message.contains("CANDOR_COUNT_STEP is"), "{message}");
+            assert!(message.contains(wrong), "{message}");
+        }
+    }
 
     /// Checkpoints and what comes after the last step are in no phase.
     #[test]

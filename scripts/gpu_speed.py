@@ -174,11 +174,8 @@ class Speed:
 
     def peers(self, python):
         """What the peers take for the same, each in the time that is left; what is missing is said."""
-        probe = [python, "-c", "import torch, transformers, peft, PIL, safetensors; print(torch.__version__)"]
-        found = subprocess.run(probe, capture_output=True, text=True)
-        if found.returncode != 0:
-            last = found.stderr.strip().splitlines()[-1:] or ["no reason given"]
-            self.notes.append(f"nothing beside it: {python} has no torch, transformers, peft, PIL and safetensors ({last[0]})")
+        if lacks := lacking(python):
+            self.notes.append(f"nothing beside it: {lacks}")
             return
         self.check.run("export", self.out / "ground/model", "--out", self.out / "exported")
         sizes = self.size["rollouts"]
@@ -291,6 +288,15 @@ def peak_and_counts(counts, measured):
 
 def lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def lacking(python):
+    """Why a Python cannot run the peers; none where it can."""
+    found = subprocess.run([python, "-c", "import torch, transformers, peft, PIL, safetensors"], capture_output=True, text=True)
+    if found.returncode == 0:
+        return None
+    last = found.stderr.strip().splitlines()[-1:] or ["no reason given"]
+    return f"{python} has no torch, transformers, peft, PIL and safetensors ({last[0]})"
 
 
 def python_of_peers(asked):

@@ -2,9 +2,12 @@
 // what the numbers mean.
 
 #include <cstdint>
+#include <memory>
 #include <set>
 #include <string>
+#include <unordered_set>
 
+#include <ATen/ATen.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <torch/csrc/autograd/profiler_kineto.h>
 

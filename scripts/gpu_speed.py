@@ -14,8 +14,6 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 PEER = REPOSITORY / "bench/torch_peer/run.py"
 PEERS = ("plain", "cached")
-# Steps of a run of candor. The first warms up, the last one's kernels are counted, which slows it; those between are measured.
-STEPS = 5
 # A peer is not begun with less left, nor kept for longer than it takes to say what it has.
 LEAST_SECS = 45
 PHASES = ("rollout", "score", "reference", "values", "update")
@@ -43,6 +41,8 @@ LARGE = {
     },
     "world": ["--train", 400, "--preference", 250, "--rl", 900, "--eval", 150],
     "precision": "bf16",
+    # Of a run of candor. The first warms up, the last one's kernels are counted, which slows it; those between are measured.
+    "steps": 5,
     # Three chunks of 64, as many as a peer samples in a step.
     "prompts": 192,
     "rollouts": {"batch.rollout_batch": 128, "batch.mini_batch": 64, "batch.micro_batch": 16, "sampling.max_new_tokens": 96},
@@ -52,8 +52,9 @@ LARGE = {
 # What the CPU does in seconds; the model is the recipe's.
 SMALL = {
     "model": {},
-    "world": ["--train", 96, "--preference", 200, "--rl", 340, "--eval", 150],
+    "world": ["--train", 96, "--preference", 200, "--rl", 220, "--eval", 150],
     "precision": "f32",
+    "steps": 3,
     "prompts": 180,
     # So many tokens that some response ends, without which a run of PPO stops: a fresh model writes an end once in several hundred.
     "rollouts": {"batch.rollout_batch": 64, "batch.mini_batch": 32, "batch.micro_batch": 16, "sampling.max_new_tokens": 48},
@@ -84,12 +85,13 @@ class Speed:
     def candor(self):
         """A model of random weights, and each stage from it."""
         base, precision = self.out / "ground/model", {"model.base_precision": self.size["precision"]}
+        steps = self.size["steps"]
         self.check.run("world", "write", "--out", self.out / "world", *self.size["world"])
         fresh = {"run.steps": 1, "data.batch_images": 8, "data.n_held_out": 8}
         self.stage("ground", "ground", "0-ground.toml", {**fresh, **self.size["model"]})
         model = {"model.base": base, **precision}
-        tuned = {**model, "run.steps": STEPS, "data.sources": SOURCES, "data.epoch_rows": 16 * STEPS, "data.max_tokens": 800}
-        self.stage("policy-init", "sft", "4-policy-init.toml", tuned, count=STEPS)
+        tuned = {**model, "run.steps": steps, "data.sources": SOURCES, "data.epoch_rows": 16 * steps, "data.max_tokens": 800}
+        self.stage("policy-init", "sft", "4-policy-init.toml", tuned, count=steps)
         self.tuning(lines(self.out / "policy-init/timings.jsonl"))
         sampled = {**model, "run.chunk": self.size["prompts"] // 3, "prompts.count": self.size["prompts"]}
         if not self.on_gpu:
@@ -105,13 +107,13 @@ class Speed:
             **self.size["rollouts"],
             "model.policy_init": self.out / "policy-init/adapter",
             "model.reward": self.out / "reward",
-            "run.steps": STEPS,
+            "run.steps": steps,
             "run.samples_per_step": 16,
             "run.snapshot_every": 100_000,
             "guard.max_kl": 1e6,
             "score.normalise": "none",
         }
-        self.stage("ppo", "rl", "5-ppo.toml", rollouts, count=STEPS)
+        self.stage("ppo", "rl", "5-ppo.toml", rollouts, count=steps)
         self.reinforcing(lines(self.out / "ppo/timings.jsonl"), lines(self.out / "ppo/metrics.jsonl"))
 
     def tuning(self, timings):

@@ -113,8 +113,7 @@ pub(crate) fn rl(
     // Those that are trained, the reference, the reward model's and those of terms that are paid by the sentence.
     let of_segments = segment_adapters(recipe, &judge, made, &mut plan)?;
     let adapters = trained.bytes + policy_adapter.bytes + judge_adapter.bytes + of_segments;
-    let place = &recipe.session.features;
-    let of_images = features(&bases, place, workload.as_ref(), &mut plan);
+    let of_images = features(&bases, &recipe.session.features, workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
         weights_bytes: bases.iter().map(|(base, _)| base.weights()).sum::<u64>() + adapters,
         trained_bytes: trained.optimizer(recipe.session.lanes, states_of(&recipe.session)),

@@ -52,8 +52,7 @@ pub(crate) fn rl(
     let (Some(policy), Some(judge)) = (policy, judge) else {
         return Ok(plan);
     };
-    let facts = recipe.data.facts.iter();
-    let files = facts.chain([&recipe.data.prompts]);
+    let files = recipe.data.facts.iter().chain([&recipe.data.prompts]);
     let [of_policy, of_judge] = [&policy, &judge].map(|known| budget(known, recipe.base_precision));
     let [policy_image, judge_image] = [of_policy, of_judge].map(|budget| budget.image_tokens());
     let answer = recipe.sampling.max_new_tokens as u64;
@@ -113,7 +112,8 @@ pub(crate) fn rl(
     // Those that are trained, the reference, the reward model's and those of terms that are paid by the sentence.
     let of_segments = segment_adapters(recipe, &judge, made, &mut plan)?;
     let adapters = trained.bytes + policy_adapter.bytes + judge_adapter.bytes + of_segments;
-    let of_images = features(&bases, &recipe.session.features, workload.as_ref(), &mut plan);
+    let place = &recipe.session.features;
+    let of_images = features(&bases, place, workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
         weights_bytes: bases.iter().map(|(base, _)| base.weights()).sum::<u64>() + adapters,
         trained_bytes: trained.optimizer(recipe.session.lanes, states_of(&recipe.session)),

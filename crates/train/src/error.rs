@@ -65,7 +65,9 @@ pub enum TrainError {
     },
 
     /// The step whose kernels are to be counted is none.
-    #[error("the environment variable {variable} is {value:?}, which is no step (write its number, from 1 on, or take the variable away)")]
+    #[error(
+        "the environment variable {variable} is {value:?}, which is no step (write its number, from 1 on, or take the variable away)"
+    )]
     CountedStep {
         /// Its name.
         variable: &'static str,

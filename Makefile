@@ -66,7 +66,7 @@ parity: setup ## compare with what Hugging Face and PyTorch computed and print t
 golden: ## record Hugging Face's and PyTorch's results again (installs 4.3 GB of pinned Python packages)
 	parity/run $(ARGS)
 
-gpu-check: ## compare a GPU with the CPU: answers, three steps of every stage; builds nothing (ARGS="--device cuda:1")
+gpu-check: ## compare a GPU with the CPU, and measure it beside transformers; ten minutes, builds nothing (ARGS="--device cuda:1")
 	scripts/gpu-check $(ARGS)
 
 release: setup ## make what users install: archive, wheel, bill of materials (ARGS=smoke and ARGS=container try them)

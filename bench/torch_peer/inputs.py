@@ -13,11 +13,24 @@ os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_PROGRESS_BARS="1", TRANSFOR
 import numpy as np
 import torch
 from PIL import Image
-from transformers import AutoTokenizer, LlavaForConditionalGeneration
+from transformers import AutoConfig, AutoTokenizer, LlavaForConditionalGeneration
+
+from clock import Clock
 
 PAD, EOS, PLACEHOLDER = 0, 2, 3
-PATCHES = 16
-SIDE = 64
+# What a folder's peer.json may say otherwise: the demo's recipes on the CPU.
+SETTINGS = {
+    "device": "cpu",
+    "dtype": "float32",
+    # What is fine-tuned: decoder and projector, or an adapter on all layers of the decoder's blocks.
+    "tune": "all_but_tower",
+    "rollouts": 128,
+    "mini_batch": 64,
+    "micro_batch": 16,
+    "new_tokens": 96,
+    # Of PPO, and of an adapter that is fine-tuned.
+    "learning_rate": 1e-3,
+}
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)[:, None, None]
 STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)[:, None, None]
 
@@ -27,6 +40,12 @@ class World:
 
     def __init__(self, work: pathlib.Path):
         self.work = work
+        own = work / "peer.json"
+        self.settings = SETTINGS | (json.loads(own.read_text()) if own.exists() else {})
+        self.dtype = getattr(torch, self.settings["dtype"])
+        self.clock = Clock(self.settings["device"])
+        seen = AutoConfig.from_pretrained(work / "exported").vision_config
+        self.side, self.patches = seen.image_size, (seen.image_size // seen.patch_size) ** 2
         self.tokenizer = AutoTokenizer.from_pretrained(work / "exported")
         ids = self.tokenizer.convert_tokens_to_ids(["<pad>", "</s>", "<image>"])
         if ids != [PAD, EOS, PLACEHOLDER]:
@@ -40,15 +59,17 @@ class World:
         return [json.loads(line) for line in (self.work / path).read_text().splitlines()]
 
     def model(self) -> LlavaForConditionalGeneration:
-        """The exported model in f32 with SDPA attention, frozen."""
+        """The exported model with SDPA attention, frozen."""
         folder = self.work / "exported"
-        model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa")
-        return model.eval().requires_grad_(False)
+        # Read on the CPU, whatever the device of new tensors is: with another one transformers wants accelerate.
+        with torch.device("cpu"):
+            model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=self.dtype, attn_implementation="sdpa")
+        return model.to(self.settings["device"]).eval().requires_grad_(False)
 
     def encode(self, texts: list[str]) -> list[list[int]]:
         """Token ids, with a placeholder for each patch of an image."""
         ids = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
-        return [[i for token in row for i in [token] * (PATCHES if token == PLACEHOLDER else 1)] for row in ids]
+        return [[i for token in row for i in [token] * (self.patches if token == PLACEHOLDER else 1)] for row in ids]
 
     def facts_of(self, image: str, caption_type: int = 1) -> list[str]:
         """Questions with options have facts of their own."""
@@ -75,11 +96,13 @@ class Images:
 
     def __init__(self, world: World, names: list[str]):
         self.at = {name: at for at, name in enumerate(dict.fromkeys(names))}
-        self.pixels = torch.stack([self.read(world.work / "world/images" / name) for name in self.at])
+        folder = world.work / "world/images"
+        pixels = torch.stack([self.read(folder / name, world.side) for name in self.at])
+        self.pixels = pixels.to(world.settings["device"], world.dtype)
 
     @staticmethod
-    def read(path: pathlib.Path) -> torch.Tensor:
-        image = Image.open(path).convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    def read(path: pathlib.Path, side: int) -> torch.Tensor:
+        image = Image.open(path).convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
         return torch.from_numpy((np.asarray(image, np.float32).transpose(2, 0, 1) / 255 - MEAN) / STD).float()
 
     def of(self, names: list[str], kept: torch.Tensor | None = None) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """The peer's PPO step: the demo's recipe in PyTorch, transformers and PEFT.
 
-Two frozen bases with two adapters each: the policy and its reference, the critic and the reward model. A step samples 128
-responses, scores them behind the facts, and learns from them twice in mini-batches of 64.
+Two frozen bases with two adapters each: the policy and its reference, the critic and the reward model. A step samples responses,
+128 if the folder's peer.json says nothing else, scores them behind the facts, and learns from them twice in mini-batches.
 """
 
 import torch
@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from inputs import EOS, Images, World, embed, left, real, render, right
 from stages import adamw
 
-ROLLOUTS, MINI_BATCH, MICRO_BATCH, EPOCHS, PASS_ROWS, NEW_TOKENS = 128, 64, 16, 2, 32, 96
+EPOCHS, PASS_ROWS = 2, 32
 KL, CLIP, VALUE_CLIP, VALUE_COEF, NO_END, LENGTH = 0.25, 0.2, 0.2, 0.1, 8.0, 10.0 / 896.0
 
 
@@ -55,7 +55,7 @@ class Side:
 
 class Ppo:
     def __init__(self, world: World, cached: bool):
-        self.world, self.cached = world, cached
+        self.world, self.cached, self.of_recipe = world, cached, world.settings
         self.rows = world.rows("world/rl/prompts.json")
         images = Images(world, [row["image"] for row in self.rows])
         self.policy = Side(world, "policy-init/adapter", images, cached)
@@ -66,20 +66,26 @@ class Ppo:
         self.reward_head.load_state_dict({name: head[f"head.{name}"] for name in ("weight", "bias")})
         self.reward_head.requires_grad_(False)
         self.parameters = [*self.policy.parameters, *self.judge.parameters, *self.value_head.parameters()]
-        self.optimizer = adamw(self.parameters, 1e-3, cached)
+        self.optimizer = adamw(self.parameters, self.of_recipe["learning_rate"], cached)
 
     def step(self, at: int) -> int:
-        first = at * ROLLOUTS % (len(self.rows) - ROLLOUTS)
-        rows = [dict(row) for row in self.rows[first : first + ROLLOUTS]]
-        self.roll_out(rows)
+        n, clock = self.of_recipe["rollouts"], self.world.clock
+        first = at * n % (len(self.rows) - n)
+        rows = [dict(row) for row in self.rows[first : first + n]]
+        with clock.phase("rollout"):
+            self.roll_out(rows)
         with torch.no_grad():
-            self.judge.use("frozen")
-            scores = self.passes(rows, self.scores, lambda row: len(row["judged"]))
-            self.policy.use("frozen")
-            reference = self.passes(rows, self.logprobs, whole)
-            self.judge.use("learns")
-            values = self.passes(rows, self.values, whole)
-        self.update(rows, self.experience(rows, scores, reference, values))
+            with clock.phase("score"):
+                self.judge.use("frozen")
+                scores = self.passes(rows, self.scores, lambda row: len(row["judged"]))
+            with clock.phase("reference"):
+                self.policy.use("frozen")
+                reference = self.passes(rows, self.logprobs, whole)
+            with clock.phase("values"):
+                self.judge.use("learns")
+                values = self.passes(rows, self.values, whole)
+        with clock.phase("update"):
+            self.update(rows, self.experience(rows, scores, reference, values))
         return sum(len(row["response"]) for row in rows)
 
     @torch.no_grad()
@@ -95,10 +101,10 @@ class Ppo:
             given = {"inputs_embeds": embed(self.policy.base, ids, kept)}
         else:
             given = {"input_ids": ids, "pixel_values": self.policy.images.of(names)}
-        drawn = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "max_new_tokens": NEW_TOKENS}
+        drawn = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "max_new_tokens": self.of_recipe["new_tokens"]}
         found = self.policy.model.generate(**given, attention_mask=mask, **drawn, return_dict_in_generate=True, output_logits=True)
         new = found.sequences[:, -len(found.logits) :]
-        said = torch.stack(found.logits, 1).log_softmax(-1).gather(-1, new.unsqueeze(-1)).squeeze(-1)
+        said = torch.stack(found.logits, 1).float().log_softmax(-1).gather(-1, new.unsqueeze(-1)).squeeze(-1)
         for row, question, tokens, logprobs in zip(rows, questions, new.tolist(), said):
             n = tokens.index(EOS) + 1 if EOS in tokens else len(tokens)
             answer = self.world.tokenizer.decode(tokens[:n], skip_special_tokens=True).strip()
@@ -121,13 +127,13 @@ class Ppo:
         ends = torch.tensor([[len(row["judged"])] for row in rows])
         starts = ends - torch.tensor([[row["read"]] for row in rows])
         place = torch.arange(hidden.shape[1])
-        return self.reward_head((hidden * ((place >= starts) & (place < ends)).unsqueeze(-1)).sum(1))
+        return self.reward_head((hidden * ((place >= starts) & (place < ends)).unsqueeze(-1)).sum(1).float())
 
     def logprobs(self, rows: list[dict]) -> torch.Tensor:
         return said(self.policy.base.lm_head(self.policy.before_responses(rows)), rows)[0]
 
     def values(self, rows: list[dict]) -> torch.Tensor:
-        return self.value_head(self.judge.before_responses(rows)).squeeze(-1)
+        return self.value_head(self.judge.before_responses(rows).float()).squeeze(-1)
 
     def experience(self, rows: list[dict], scores: torch.Tensor, reference: torch.Tensor, values: torch.Tensor) -> dict:
         mask = real([row["response"] for row in rows]).bool()
@@ -148,14 +154,15 @@ class Ppo:
         self.policy.use("learns")
         self.judge.use("learns")
         for _ in range(EPOCHS):
-            for mini in torch.randperm(ROLLOUTS).split(MINI_BATCH):
+            for mini in torch.randperm(len(rows)).split(self.of_recipe["mini_batch"]):
                 order = mini.tolist()
                 if self.cached:
                     order.sort(key=lambda at: whole(rows[at]))
                 n_tokens = sum(len(rows[at]["response"]) for at in order)
                 self.optimizer.zero_grad()
-                for start in range(0, MINI_BATCH, MICRO_BATCH):
-                    some = order[start : start + MICRO_BATCH]
+                micro = self.of_recipe["micro_batch"]
+                for start in range(0, len(order), micro):
+                    some = order[start : start + micro]
                     self.learn([rows[at] for at in some], experience, some, n_tokens)
                 torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
                 self.optimizer.step()
@@ -178,7 +185,7 @@ class Ppo:
 
 def said(logits: torch.Tensor, rows: list[dict]) -> tuple[torch.Tensor, torch.Tensor]:
     """Log-probabilities of the responses' tokens, and of all tokens."""
-    distribution = logits.log_softmax(-1)
+    distribution = logits.float().log_softmax(-1)
     responses = right([row["response"] for row in rows])
     return distribution.gather(-1, responses.unsqueeze(-1)).squeeze(-1), distribution
 

@@ -9,6 +9,7 @@ from peft import LoraConfig, get_peft_model
 from inputs import EOS, Images, World, embed, left, real, render, right
 
 BATCH = 16
+ALL_LAYERS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 SAMPLED_ROWS, SAMPLES, TEMPERATURE, NEW_TOKENS = 128, 2, 0.7, 128
 
 
@@ -17,7 +18,7 @@ def adamw(parameters: list, learning_rate: float, cached: bool) -> torch.optim.O
 
 
 class Sft:
-    """Decoder and projector on conversations, 16 a step."""
+    """Decoder and projector, or an adapter on the decoder, on conversations, 16 a step."""
 
     def __init__(self, world: World, cached: bool):
         rows = world.rows("world/sft/descriptions.json") + world.rows("world/sft/conversations.json")
@@ -26,6 +27,13 @@ class Sft:
         self.rows = [self.prepared(world, row) for row in rows[:1600]]
         self.images = Images(world, [name for name, _, _ in self.rows])
         self.features = self.images.features(self.model) if cached else None
+        self.clock = world.clock
+        if world.settings["tune"] == "lora":
+            # Its layers take the places of the model's own.
+            get_peft_model(self.model, LoraConfig(r=16, lora_alpha=32.0, target_modules=ALL_LAYERS))
+            self.parameters = [p for p in self.model.parameters() if p.requires_grad]
+            self.optimizer = adamw(self.parameters, world.settings["learning_rate"], cached)
+            return
         parts = [self.model.model.language_model, self.model.model.multi_modal_projector, self.model.lm_head]
         self.parameters = list(dict.fromkeys(p for part in parts for p in part.parameters()))
         for parameter in self.parameters:
@@ -46,6 +54,10 @@ class Sft:
         return row["image"], ids, labels
 
     def step(self, at: int) -> int:
+        with self.clock.phase("step"):
+            return self.learn(at)
+
+    def learn(self, at: int) -> int:
         first = at * BATCH % (len(self.rows) - BATCH)
         names, ids, labels = zip(*self.rows[first : first + BATCH])
         padded, targets = right(ids), right(labels, -100)
@@ -55,7 +67,7 @@ class Sft:
             embedded = embed(self.model, padded, projected)
             hidden = self.model.model.language_model(inputs_embeds=embedded, use_cache=False).last_hidden_state
             trained = targets[:, 1:] != -100
-            loss = F.cross_entropy(self.model.lm_head(hidden[:, :-1][trained]), targets[:, 1:][trained])
+            loss = F.cross_entropy(self.model.lm_head(hidden[:, :-1][trained]).float(), targets[:, 1:][trained])
         else:
             given = {"input_ids": padded, "attention_mask": real(ids), "pixel_values": self.images.of(names)}
             loss = self.model(**given, labels=targets, use_cache=False).loss
@@ -102,7 +114,7 @@ class Reward:
         starts = ends - torch.tensor([[n] for _, n in judged])
         place = torch.arange(hidden.shape[1])
         read = ((place >= starts) & (place < ends)).unsqueeze(-1)
-        scores = self.head((hidden * read).sum(1)).view(-1, 2)
+        scores = self.head((hidden * read).sum(1).float()).view(-1, 2)
         loss = -F.logsigmoid(scores[:, 0] - scores[:, 1]).mean() + 1e-3 * scores.mean() ** 2
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)

@@ -3,7 +3,8 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 8] = [
+    "src/counted.cpp",
     "src/fused.cpp",
     "src/gradient.cpp",
     "src/group.cpp",

@@ -114,6 +114,7 @@ fn the_check_of_a_gpu_runs_from_end_to_end() {
             .args([
                 "--device",
                 "cpu",
+                "--no-peers",
                 "--candor",
                 env!("CARGO_BIN_EXE_candor"),
                 "--out",
@@ -137,6 +138,45 @@ fn the_check_of_a_gpu_runs_from_end_to_end() {
     assert_eq!(rows.iter().find(differs), None);
     // An answer, samples, three steps of five stages, and of rl the responses' share and two lines a step.
     assert_eq!(rows.len(), 2 + 5 * 3 + 1 + 3 * 2, "{report:#}");
+
+    // How fast it is, of a small model, with what each phase asks of the device; there is nothing beside it.
+    let speed = &report["speed"];
+    assert_eq!(speed["notes"], serde_json::json!([]), "{speed:#}");
+    // Four blocks of a decoder 96 wide: four products with 96 rows, three with 288.
+    assert_eq!(
+        speed["model"]["decoder_weights"],
+        4 * (4 * 96 * 96 + 3 * 96 * 288)
+    );
+    let measured = speed["rows"].as_object().unwrap();
+    let parts = [
+        "ppo",
+        "reference",
+        "rollout",
+        "score",
+        "sft",
+        "update",
+        "values",
+    ];
+    for part in parts {
+        let said = &measured[part]["candor"];
+        for number in ["secs", "tokens_per_sec", "kernels"] {
+            assert!(
+                said[number].as_f64() > Some(0.0),
+                "{part}, {number}: {said}"
+            );
+        }
+        // A CPU has neither, and the peers were not asked.
+        assert_eq!(
+            (&said["waits"], said.get("peak_bytes")),
+            (&Value::from(0), None)
+        );
+        assert_eq!(measured[part].as_object().unwrap().len(), 1);
+    }
+    assert_eq!(
+        measured.len(),
+        parts.len() + 1,
+        "sampling, which counts nothing"
+    );
 
     // Nothing but a check is ever deleted.
     let refused = check(folder.path()).unwrap();

@@ -64,6 +64,8 @@ enum Opened {
     Function(function::Function),
     /// Another process asks; the fingerprint of whom, where there is one.
     Elsewhere(Option<String>),
+    /// A model of the run that the term belongs to, which scores beside its own.
+    Model,
 }
 
 impl Term {
@@ -74,6 +76,15 @@ impl Term {
             self.source,
             Source::Judge(_) | Source::Command(_) | Source::Http(_)
         )
+    }
+
+    /// The run folder of the reward model of sentences that it is paid by, if it is.
+    #[must_use]
+    pub fn segments(&self) -> Option<&Path> {
+        match &self.source {
+            Source::Segments(folder) => Some(folder),
+            _ => None,
+        }
     }
 
     /// Whether it cannot do without facts: the prompt of a judge has a place for them.
@@ -105,6 +116,7 @@ impl Rewards {
                 Source::Http(recipe) => {
                     Opened::Function(function::Function::http(&term.name, recipe, images)?)
                 }
+                Source::Segments(_) => Opened::Model,
                 rule => Opened::Rule(rules::Rule::open(rule)?),
             };
             Ok((term.clone(), opened))
@@ -123,6 +135,7 @@ impl Rewards {
             let opened = match &term.source {
                 Source::Judge(recipe) => Opened::Elsewhere(Some(rater::fingerprint(recipe)?)),
                 Source::Command(_) | Source::Http(_) => Opened::Elsewhere(None),
+                Source::Segments(_) => Opened::Model,
                 rule => Opened::Rule(rules::Rule::open(rule)?),
             };
             Ok((term.clone(), opened))
@@ -154,7 +167,7 @@ impl Rewards {
             let fingerprint = match opened {
                 Opened::Rule(rule) => rule.fingerprint()?,
                 Opened::Rater(rater) => Some(rater.fingerprint()),
-                Opened::Function(_) => None,
+                Opened::Function(_) | Opened::Model => None,
                 Opened::Elsewhere(fingerprint) => fingerprint.clone(),
             };
             found.extend(fingerprint.map(|sha| (format!("reward {}", term.name), sha)));
@@ -162,7 +175,8 @@ impl Rewards {
         Ok(found)
     }
 
-    /// The number of each term for each response, before its weight; `None` where the term does not apply to the prompt.
+    /// The number of each term for each response, before its weight; `None` where the term does not apply to the prompt, and of
+    /// every [`Source::Segments`], whose numbers are those of a model that nothing here knows.
     ///
     /// # Errors
     /// A judge or a function gave no reward for a response. What was given is kept.
@@ -171,6 +185,7 @@ impl Rewards {
             Opened::Rule(rule) => Ok(responses.iter().map(|r| rule.of(r)).collect()),
             Opened::Rater(rater) => rater.of(responses),
             Opened::Function(function) => function.of(responses),
+            Opened::Model => Ok(vec![None; responses.len()]),
             Opened::Elsewhere(_) => Err(JudgeError::Reward {
                 term: term.name.clone(),
                 problem: "it was opened in a process that asks nobody".to_owned(),

@@ -2,7 +2,8 @@
 //!
 //! Each sentence is asked about by itself, with the answer up to it and the facts: false, clean, or nothing to check. What more
 //! than half of its replies say is its label, replies that could not be read counted among them; a sentence with nothing to
-//! check, and one of which no more than half say the same, is left out and counted. FGAIF (arXiv 2404.05046) has these three
+//! check, and one of which no more than half say the same, is left out and counted. A judge may be asked about one kind of
+//! falsehood alone ([`Kind`]), for a reward model of that kind. FGAIF (arXiv 2404.05046) has these three
 //! classes, of objects, attributes and relations each.
 
 use std::collections::HashSet;
@@ -20,7 +21,40 @@ use crate::{ChatJudge, Cost, Identity, Judge as _, JudgeError, Settings};
 
 /// Candor's own prompt.
 const SENTENCE: &str = include_str!("../templates/sentence.txt");
+/// Candor's own prompt about one kind of falsehood, which stands where it says [`KIND`].
+const SENTENCE_OF_KIND: &str = include_str!("../templates/sentence_of_kind.txt");
+const KIND: &str = "KIND";
 const SLOTS: [&str; 4] = ["question", "facts", "before", "answer"];
+
+/// A kind of falsehood, by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Objects that are not there.
+    Objects,
+    /// What objects are like.
+    Attributes,
+    /// How objects stand to each other.
+    Relations,
+}
+
+impl Kind {
+    /// What a judge is told to check.
+    fn words(self) -> &'static str {
+        match self {
+            Self::Objects => {
+                "whether the things, animals and people that the sentence names are in the picture"
+            }
+            Self::Attributes => {
+                "whether things, animals and people are as the sentence says, in colour, number, size, shape, material, state or \
+                 what they do; whether they are there at all is not this"
+            }
+            Self::Relations => {
+                "whether things, animals and people stand to each other as the sentence says, in place or in what one does to \
+                 another; whether they are there at all, and what each is like, is not this"
+            }
+        }
+    }
+}
 
 /// What a judge is asked about sentences.
 #[derive(Debug)]
@@ -69,8 +103,8 @@ enum Label {
 }
 
 impl SentenceLabels {
-    /// Writes the questions about the sentences of a file's answers. `images` is the folder of the images for a judge that is shown
-    /// them; `path` is the file and `facts` the book with the file that it was read from.
+    /// Writes the questions about the sentences of a file's answers, about falsehoods of one kind or of any. `images` is the folder
+    /// of the images for a judge that is shown them; `path` is the file and `facts` the book with the file that it was read from.
     ///
     /// # Errors
     /// Nothing is known of an image, or the judge is shown images and there is no folder.
@@ -80,8 +114,14 @@ impl SentenceLabels {
         settings: &Settings,
         facts: Option<(&Path, &FactBook)>,
         images: Option<&Path>,
+        kind: Option<Kind>,
     ) -> Result<Self, JudgeError> {
-        let template = Template::of(None, SENTENCE, &SLOTS)?;
+        let template = match kind {
+            None => Template::of(None, SENTENCE, &SLOTS)?,
+            Some(kind) => {
+                Template::of(None, &SENTENCE_OF_KIND.replace(KIND, kind.words()), &SLOTS)?
+            }
+        };
         let folder = shown_from(path, settings, images)?;
         let (mut rows, mut requests, mut n_answers) = (Vec::new(), Vec::new(), 0);
         let mut taken = HashSet::new();

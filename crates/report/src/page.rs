@@ -238,6 +238,12 @@ fn answer(said: &Said) -> Markup {
     }
 }
 
+/// What a comparison of algorithms does not say.
+pub(crate) const NOT_SEARCHED: &str = "What this does not say: which algorithm is best when each has settings of its own. PPO, GRPO and \
+     RLOO write equally many answers, with the learning rate and the weight of the KL that PPO has; no other was tried for any of them. They \
+     take unequal processor time, because two of them train no critic, and answer unequally many prompts, because these two write several \
+     answers to each.";
+
 fn algorithms(input: &ReportInput) -> Markup {
     let summary = &input.summary;
     if summary.algorithms.is_empty() {
@@ -251,6 +257,7 @@ fn algorithms(input: &ReportInput) -> Markup {
              the comparisons themselves. Fact-RLHF is PPO with facts, RLHF PPO without. Samples are the answers that a policy learned from, its own or, for DPO, those of the \
              comparisons, each epoch anew. Small print: 95% intervals."
         }
+        p { (NOT_SEARCHED) }
         (algorithms::draw(&summary.algorithms, &input.algorithms, &summary.policies))
         (table::algorithms(&summary.algorithms))
     }

@@ -79,7 +79,8 @@ pub fn sampled(rollouts: &[Rollout<'_>], width: usize, device: Device) -> (Tenso
     )
 }
 
-/// What each response's sentences are paid, by the place of their ends, and the place of its last token.
+/// What each response's sentences are paid, by the place of their ends, by its reward model and by those of terms, and the place of
+/// its last token.
 fn sentences(
     rollouts: &[Rollout<'_>],
     scores: &[Score],
@@ -87,7 +88,8 @@ fn sentences(
 ) -> (Vec<Vec<(usize, f64)>>, Vec<usize>) {
     let paid = scores.iter().map(|score| {
         let gains = score.model.iter().flat_map(|model| &model.sentences);
-        gains.map(|&(place, gain)| (place, weight * gain)).collect()
+        let of_score = gains.map(|&(place, gain)| (place, weight * gain));
+        of_score.chain(score.segments.iter().copied()).collect()
     });
     let last = rollouts
         .iter()
@@ -131,7 +133,8 @@ impl Experience {
             score.position,
             score.reward_scale,
         );
-        let shaped = if score.position.by_sentence() {
+        let has_segments = scores.iter().any(|score| !score.segments.is_empty());
+        let shaped = if score.position.by_sentence() || has_segments {
             let (sentences, last) = sentences(rollouts, scores, score.weight);
             by_sentence(&shaped, &sentences, &last, score.reward_scale)
         } else {

@@ -22,7 +22,7 @@ use crate::models::{Images, Models};
 use crate::prompts::PromptRow;
 use crate::recipe::RlRecipe;
 use crate::rollout::{Rollout, Sampler};
-use crate::scoring::{Score, score, terms, verdict};
+use crate::scoring::{Score, score, segments, terms, verdict};
 use crate::supply::Supply;
 
 /// What was asked for a step.
@@ -128,6 +128,7 @@ impl Gatherer<'_> {
         session.phase("score");
         let (models, images, pass_rows) = (self.models, self.images, recipe.sampling.pass_rows);
         let said = score(models, images, &rollouts, &recipe.score, pass_rows, &ranks)?;
+        let segments = segments(models, images, &rollouts, pass_rows, &ranks)?;
         // A judge is asked once, whoever else computes.
         let numbers = ranks.made_by_first(|| {
             let numbers = terms(rewards, &rollouts).map_err(|error| RlError::Unrewarded {
@@ -138,9 +139,10 @@ impl Gatherer<'_> {
             Ok::<_, RlError>(mapped(numbers, f64::to_bits))
         })?;
         let numbers = mapped(numbers, f64::from_bits);
-        let scores = (rollouts.iter().zip(said).zip(numbers))
-            .map(|((rollout, said), numbers)| {
-                verdict(rollout, said, numbers, &recipe.rewards, &recipe.score)
+        let (weighted, how) = (&recipe.rewards, &recipe.score);
+        let scores = (rollouts.iter().zip(said).zip(numbers).zip(&segments))
+            .map(|(((rollout, said), numbers), segments)| {
+                verdict(rollout, said, numbers, segments, weighted, how)
             })
             .collect();
         Ok(self.grouped(rollouts, scores))

@@ -4,6 +4,8 @@
 //! unless the reward model was trained on another folder (the paper's 13B/336 reward model judges a 7B/224
 //! policy). The two bases must have the same tokenizer: the value model reads the policy's tokens.
 //!
+//! Terms of the reward that are paid by the sentence have a reward adapter each, beside the other two (FGAIF, arXiv 2404.05046).
+//!
 //! Without a critic ([`Advantages::critic`](crate::advantages::Advantages::critic)) there is no value adapter, and without
 //! `model.reward` there is neither that nor a reward adapter, nor a second base.
 //!
@@ -48,6 +50,9 @@ pub struct Models {
     pub critic: Option<Critic>,
     /// Frozen; absent where the recipe names none.
     pub reward: Option<RewardModel>,
+    /// Frozen, on the reward model's base: those of the terms that are paid by the sentence, each with the place of its term among
+    /// the recipe's.
+    pub segments: Vec<(usize, RewardModel)>,
 }
 
 impl Models {
@@ -71,6 +76,7 @@ impl Models {
             Some(folder) => Some(reward_model(recipe, folder, judge)?),
             None => None,
         };
+        let segments = segment_models(recipe, judge)?;
         let policy = Adapter::open(&recipe.policy_init, &policy_base.model)?;
         let reference = policy.copy();
         policy.set_trainable(true);
@@ -87,6 +93,7 @@ impl Models {
             reference,
             critic,
             reward,
+            segments,
         })
     }
 
@@ -112,12 +119,17 @@ impl Models {
     #[must_use]
     pub fn asking<'a>(&'a self, max_new_tokens: usize, look: Look, images: &'a Path) -> Asking<'a> {
         let (policy, judge) = (self.policy_base(), self.judge_base());
-        let reward = self.reward.as_ref();
+        let of_segments = self.segments.iter().map(|(_, model)| model);
+        let with_facts = self
+            .reward
+            .iter()
+            .chain(of_segments)
+            .any(RewardModel::with_facts);
         Asking {
             policy: policy.rules(policy.model.n_positions(), images),
             judge: Judge {
                 rules: judge.rules(judge.model.n_positions(), images),
-                with_facts: reward.is_some_and(RewardModel::with_facts),
+                with_facts,
             },
             max_new_tokens,
             tells_facts: false,
@@ -192,7 +204,12 @@ impl Models {
         let named = inputs
             .into_iter()
             .map(|(name, print)| (name.to_owned(), print));
-        Ok(Inputs::new(named.chain(rewards.fingerprints()?)))
+        let of_segments = self.segments.iter().map(|(term, model)| {
+            let name = &recipe.rewards[*term].name;
+            (format!("reward model {name}"), model.fingerprint())
+        });
+        let all = named.chain(of_segments).chain(rewards.fingerprints()?);
+        Ok(Inputs::new(all))
     }
 
     /// Encodes the named images, once for each base, shared out to `ranks` and kept at `place`. `progress` hears how many are done,
@@ -309,6 +326,30 @@ fn reward_model(recipe: &RlRecipe, folder: &Path, base: &Bundle) -> Result<Rewar
         });
     }
     Ok(reward)
+}
+
+/// The reward models of the recipe's terms that are paid by the sentence.
+fn segment_models(recipe: &RlRecipe, base: &Bundle) -> Result<Vec<(usize, RewardModel)>, RlError> {
+    let mut models = Vec::new();
+    for (place, term) in recipe.rewards.iter().enumerate() {
+        let Some(folder) = term.segments() else {
+            continue;
+        };
+        let model = RewardModel::open(folder, base)?;
+        if !model.rated {
+            return Err(RlError::Unfit {
+                path: folder.to_owned(),
+                problem: format!(
+                    "the reward model of the term {:?} was trained on comparisons, and kind = \"segments\" reads its scores as \
+                     labels of sentences",
+                    term.name
+                ),
+                remedy: "name a reward model that was trained on rated sentences (data.rated)",
+            });
+        }
+        models.push((place, model));
+    }
+    Ok(models)
 }
 
 /// Scores are divided by their spread on the held-out pairs.

@@ -29,6 +29,8 @@ pub struct Score {
     pub terms: Vec<Option<f64>>,
     /// Penalties, symbolic reward and their total.
     pub terminal: Terminal,
+    /// What of the total the terms that are paid by the sentence pay where, by the place of a sentence's last token.
+    pub segments: Vec<(usize, f64)>,
 }
 
 /// The reward model's score of a response.
@@ -57,15 +59,106 @@ pub fn score(
     let Some(reward) = &models.reward else {
         return Ok(vec![None; rollouts.len()]);
     };
-    let ends: Vec<Vec<SentenceEnd>> = if recipe.position.by_sentence() {
-        let tokenizer = &models.policy_base().tokenizer;
-        let of = |r: &Rollout<'_>| sentence_ends(tokenizer, &r.response.ids, &r.text);
-        rollouts.iter().map(of).collect::<Result<_, _>>()?
+    let ends = if recipe.position.by_sentence() {
+        all_ends(models, rollouts)?
     } else {
         vec![Vec::new(); rollouts.len()]
     };
+    let said = said_of(reward, models, images, rollouts, &ends, pass_rows, ranks)?;
+    let scores = said.into_iter().map(|Said { scores, places }| {
+        Some(match recipe.position {
+            ScorePosition::Segments => of_segments(&scores, &places),
+            position => {
+                let scaled = scores
+                    .iter()
+                    .map(|raw| scaled(*raw, reward, recipe.normalise));
+                let scaled: Vec<f64> = scaled.collect();
+                ModelScore {
+                    raw: *scores.last()?,
+                    normalised: *scaled.last()?,
+                    sentences: if position.by_sentence() {
+                        gains(&scaled, &places)
+                    } else {
+                        Vec::new()
+                    },
+                }
+            }
+        })
+    });
+    Ok(scores.collect())
+}
+
+/// What the reward models of the terms that are paid by the sentence say of every response: for each response, of each term its
+/// place among the recipe's, and the labels of its sentences with the places of their last tokens.
+///
+/// # Errors
+/// A response does not fit a reward model, or another rank has ended or hangs.
+pub fn segments(
+    models: &Models,
+    images: &Images,
+    rollouts: &[Rollout<'_>],
+    pass_rows: usize,
+    ranks: &Ranks,
+) -> Result<Vec<Vec<Segments>>, RlError> {
+    let mut found: Vec<Vec<Segments>> = rollouts.iter().map(|_| Vec::new()).collect();
+    if models.segments.is_empty() {
+        return Ok(found);
+    }
+    let ends = all_ends(models, rollouts)?;
+    for (term, model) in &models.segments {
+        let said = said_of(model, models, images, rollouts, &ends, pass_rows, ranks)?;
+        for (of_response, said) in found.iter_mut().zip(said) {
+            of_response.push(Segments {
+                term: *term,
+                labels: of_segments(&said.scores, &said.places).sentences,
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// What a response's sentences are, in the eyes of one reward model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Segments {
+    /// The place of its term among the recipe's.
+    pub term: usize,
+    /// Between −1 for a false sentence and 1 for a clean one, with the place of its last token.
+    pub labels: Vec<(usize, f64)>,
+}
+
+impl Segments {
+    /// What they are worth together, before the weight of the term.
+    #[must_use]
+    pub fn sum(&self) -> f64 {
+        self.labels.iter().map(|(_, label)| label).sum()
+    }
+}
+
+/// Scores of a response's text up to the end of each sentence, and where these end.
+struct Said {
+    scores: Vec<f64>,
+    places: Vec<usize>,
+}
+
+/// The ends of the sentences of every response, but of the last ones.
+fn all_ends(models: &Models, rollouts: &[Rollout<'_>]) -> Result<Vec<Vec<SentenceEnd>>, RlError> {
+    let tokenizer = &models.policy_base().tokenizer;
+    let of = |r: &Rollout<'_>| sentence_ends(tokenizer, &r.response.ids, &r.text);
+    Ok(rollouts.iter().map(of).collect::<Result<_, _>>()?)
+}
+
+/// What a reward model says of each response, and before it of what the response says up to each of its `ends`.
+fn said_of(
+    reward: &RewardModel,
+    models: &Models,
+    images: &Images,
+    rollouts: &[Rollout<'_>],
+    ends: &[Vec<SentenceEnd>],
+    pass_rows: usize,
+    ranks: &Ranks,
+) -> Result<Vec<Said>, RlError> {
     // Each response, and before it what it says up to the end of each sentence.
-    let texts = rollouts.iter().zip(&ends).flat_map(|(rollout, ends)| {
+    let texts = rollouts.iter().zip(ends).flat_map(|(rollout, ends)| {
         let beginnings = ends.iter().map(|end| end.text.as_str());
         let texts = beginnings.chain([rollout.text.as_str()]);
         texts.map(move |text| (rollout, answered(rollout, text)))
@@ -87,30 +180,14 @@ pub fn score(
         ranks,
     )?;
     let mut raw = raw.into_iter();
-    let scores = rollouts.iter().zip(&ends).map(|(rollout, ends)| {
-        let said: Vec<f64> = raw.by_ref().take(ends.len() + 1).collect();
+    let said = rollouts.iter().zip(ends).map(|(rollout, ends)| {
         let end = rollout.response.ids.len().saturating_sub(1);
-        let places: Vec<usize> = ends.iter().map(|end| end.place).chain([end]).collect();
-        Some(match recipe.position {
-            ScorePosition::Segments => of_segments(&said, &places),
-            position => {
-                let scaled = said
-                    .iter()
-                    .map(|raw| scaled(*raw, reward, recipe.normalise));
-                let scaled: Vec<f64> = scaled.collect();
-                ModelScore {
-                    raw: *said.last()?,
-                    normalised: *scaled.last()?,
-                    sentences: if position.by_sentence() {
-                        gains(&scaled, &places)
-                    } else {
-                        Vec::new()
-                    },
-                }
-            }
-        })
+        Said {
+            scores: raw.by_ref().take(ends.len() + 1).collect(),
+            places: ends.iter().map(|end| end.place).chain([end]).collect(),
+        }
     });
-    Ok(scores.collect())
+    Ok(said.collect())
 }
 
 /// What each sentence changes in the score, with the place of its last token.
@@ -172,15 +249,24 @@ pub fn terms(
     Ok((0..rollouts.len()).map(of_response).collect())
 }
 
-/// Everything that a response earns as a whole. `terms` are the numbers of the recipe's `weighted` terms.
+/// Everything that a response earns as a whole. `terms` are the numbers of the recipe's `weighted` terms, among which those of
+/// `segments` are put.
 #[must_use]
 pub fn verdict(
     rollout: &Rollout<'_>,
     model: Option<ModelScore>,
-    terms: Vec<Option<f64>>,
+    mut terms: Vec<Option<f64>>,
+    segments: &[Segments],
     weighted: &[Term],
     recipe: &ScoreRecipe,
 ) -> Score {
+    let mut paid = Vec::new();
+    for of_term in segments {
+        let weight = weighted[of_term.term].weight;
+        terms[of_term.term] = Some(of_term.sum());
+        let labels = of_term.labels.iter();
+        paid.extend(labels.map(|&(place, label)| (place, weight * label)));
+    }
     let prompt = rollout.prompt;
     let correctness = correctness(&rollout.text, prompt.answer_type, recipe.yes_reward);
     let mut terminal = terminal(
@@ -201,6 +287,7 @@ pub fn verdict(
         correctness,
         terms,
         terminal,
+        segments: paid,
     }
 }
 
@@ -223,5 +310,10 @@ mod tests {
         assert!((score.raw - ln3).abs() < 1e-12);
         let changes = gains(&[1.0, 3.0, 2.5], &[0, 1, 4]);
         assert_eq!(changes, [(0, 1.0), (1, 2.0), (4, -0.5)]);
+        let of_term = Segments {
+            term: 1,
+            labels: score.sentences,
+        };
+        assert!((of_term.sum() - 0.5).abs() < 1e-12);
     }
 }

@@ -4,7 +4,7 @@
 //! inside a number or a row of dots ends none. A sentence is paid at the first token with which it is whole; what is left belongs to
 //! the last one, which ends with the response. An abbreviation ends a sentence too early. That does no harm to the gain of a sentence,
 //! the score of the text up to its end less that of the text up to the one before, since the gains add up to the score of the whole
-//! whatever the cut (FGAIF's segments, arXiv 2404.05046, by differences in the place of a second reward model); as a segment each
+//! whatever the cut (FGAIF's segments, arXiv 2404.05046, by differences); as a segment each
 //! sentence earns a label of its own, and must be cut as it was in the training.
 
 use candor_data::sentences::sentences;

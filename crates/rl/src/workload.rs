@@ -21,10 +21,11 @@ use crate::{RlError, run};
 /// # Errors
 /// As reading the prompts for the run.
 pub fn workload(recipe: &RlRecipe, policy: &Reading, judge: &Reading) -> Result<Workload, RlError> {
-    let with_facts = match &recipe.reward {
-        Some(reward) => shows_facts(&reward.join("prompt.txt"))?,
-        None => false,
-    };
+    let mut with_facts = false;
+    let of_segments = recipe.rewards.iter().filter_map(Term::segments);
+    for reward in recipe.reward.as_deref().into_iter().chain(of_segments) {
+        with_facts |= shows_facts(&reward.join("prompt.txt"))?;
+    }
     let terms = recipe.rewards.iter().map(Term::wants_facts);
     let terms = terms.collect::<Result<Vec<bool>, JudgeError>>()?;
     let images = recipe.data.images.as_path();

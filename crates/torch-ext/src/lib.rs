@@ -3,14 +3,16 @@
 //! Today that is what libtorch wants from a process before its first tensor, which [`init`] does; what NVIDIA's
 //! [`driver()`] and libtorch say of themselves ([`libtorch`]); the processor time and peak memory of the process, and the latter of a
 //! stretch of its work; [`filled()`]: tensors read straight into their memory; and, in C++, [`PackedWeight`]: linear layers in 4 or 8 bits,
-//! [`linears`]: those of one input with an adapter's terms, [`fused`]: operations of a decoder's block in one pass, and
-//! [`Group`]: processes that compute together, with [`Cards`] where these have GPUs.
+//! [`linears`]: those of one input with an adapter's terms, [`fused`]: operations of a decoder's block in one pass,
+//! [`Counting`]: what a stretch of work asks of a GPU, and [`Group`]: processes that compute together, with [`Cards`] where these
+//! have GPUs.
 //!
 //! Every `unsafe` block carries a `SAFETY` comment; the lints of this crate refuse one that does not.
 
 #![warn(unreachable_pub)]
 
 mod allocator;
+mod counted;
 mod cuda;
 mod driver;
 mod filled;
@@ -29,6 +31,7 @@ mod usage;
 use std::sync::OnceLock;
 
 pub use allocator::give_back_freed;
+pub use counted::{Counted, Counting, device_peak_bytes, restart_device_peak};
 pub use cuda::{CudaLibrary, folder as libtorch_folder};
 pub use driver::{Card, Driver, driver};
 pub use filled::filled;

@@ -109,8 +109,10 @@ Tensor unpack_nf4_by_operations(const Packed& weight, ScalarType kind) {
     if (n_missing > 0) {
         values = at::constant_pad_nd(values, {0, n_missing});
     }
-    values = values.view({n_blocks, weight.block}) * scales.unsqueeze(1);
-    return values.flatten().narrow(0, 0, weight.n_weights()).view({weight.n_out, weight.n_in}).to(kind);
+    // The product is in f32 and rounded as it is written: a third less of memory to go through than by a product and a cast.
+    Tensor weights = at::empty({n_blocks, weight.block}, values.options().dtype(kind));
+    at::mul_out(weights, values.view({n_blocks, weight.block}), scales.unsqueeze(1));
+    return weights.flatten().narrow(0, 0, weight.n_weights()).view({weight.n_out, weight.n_in});
 }
 
 Tensor unpack_nf4(const Packed& weight, ScalarType kind) {

@@ -64,6 +64,17 @@ pub enum TrainError {
         remedy: &'static str,
     },
 
+    /// The step whose kernels are to be counted is none.
+    #[error(
+        "the environment variable {variable} is {value:?}, which is no step (write its number, from 1 on, or take the variable away)"
+    )]
+    CountedStep {
+        /// Its name.
+        variable: &'static str,
+        /// What was found.
+        value: String,
+    },
+
     /// The run whose weights another is to start from has none.
     #[error("{} holds no run to start from: it has neither a result nor a checkpoint of this stage; name the folder of a run with --init-from", dir.display())]
     NoEarlierRun {

@@ -91,6 +91,10 @@ pub struct Session {
     n_steps: u64,
     step: u64,
     stopwatch: Stopwatch,
+    /// What is trained is there.
+    device: Device,
+    /// The step whose kernels are counted.
+    counted_step: Option<u64>,
     /// In exchanges before this step.
     waited: Duration,
 }
@@ -139,7 +143,8 @@ impl Session {
 
     /// Begins a step, with all gradients zero.
     pub fn begin_step(&mut self) {
-        self.stopwatch = Stopwatch::start();
+        let is_counted = self.counted_step == Some(self.step + 1);
+        self.stopwatch = Stopwatch::start(self.device, is_counted);
         self.waited = self.launch.ranks.waited();
         self.zero_grad();
     }
@@ -216,7 +221,7 @@ impl Session {
     }
 
     /// Ends the current phase and begins this one. `timings.jsonl` gets the seconds of each phase, those of
-    /// one name added up, and its largest resident memory; what comes before the first phase counts for the step alone. Work that a GPU does
+    /// one name added up, and its largest resident memory, on a GPU also that of its tensors there; what comes before the first phase counts for the step alone. Work that a GPU does
     /// later counts for the phase in which the host waits for it.
     pub fn phase(&mut self, name: &'static str) {
         self.stopwatch.phase(name);

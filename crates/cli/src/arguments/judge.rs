@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use candor_judge::sentence_labels::Kind;
 use candor_train::DeviceChoice;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::PrecisionName;
 
@@ -25,9 +26,9 @@ pub enum JudgeCommand {
                             --facts image_to_caption.json --out data/sentences.jsonl\n\n\
                             What it will cost at most, lost requests apart, is said first. The same command goes on after a kill and pays for no \
                             reply twice. A row is an answer up to the end of a sentence, its label false where that sentence is; beside them stand \
-                            the counts (.summary.json). docs/algorithms/reward.md says what learns from them."
+                            the counts (.summary.json). docs/algorithms/reward.md says what learns from them, and what --about is for."
     )]
-    Sentences(PreferencesArguments),
+    Sentences(SentencesArguments),
     /// Choose the best of all answers to each prompt by a reward model, with the facts (best of n).
     #[command(
         after_help = "Example:\n  candor sample recipes/demo/2-sample.toml --set run.out=runs/demo/sample-1 --set seed=1\n  \
@@ -69,7 +70,39 @@ pub struct BestArguments {
     pub device: DeviceChoice,
 }
 
-/// Arguments of `candor judge preferences` and `candor judge sentences`.
+/// Arguments of `candor judge sentences`.
+#[derive(Debug, Args)]
+pub struct SentencesArguments {
+    /// The pairs and their judge.
+    #[command(flatten)]
+    pub asked: PreferencesArguments,
+    /// Ask about one kind of falsehood alone, for a reward model of it; sentences without such a claim have nothing to check
+    #[arg(long, value_enum)]
+    pub about: Option<AboutName>,
+}
+
+/// Kinds of falsehoods.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum AboutName {
+    /// Objects that are not there.
+    Objects,
+    /// What objects are like: colour, number, size, shape, material, state.
+    Attributes,
+    /// How objects stand to each other.
+    Relations,
+}
+
+impl From<AboutName> for Kind {
+    fn from(name: AboutName) -> Self {
+        match name {
+            AboutName::Objects => Self::Objects,
+            AboutName::Attributes => Self::Attributes,
+            AboutName::Relations => Self::Relations,
+        }
+    }
+}
+
+/// Arguments of `candor judge preferences`, and what `candor judge sentences` has of them.
 #[derive(Debug, Args)]
 pub struct PreferencesArguments {
     /// The pairs: what `candor sample` writes, or any other file of comparisons, whose judgements are not looked at.

@@ -14,7 +14,7 @@ use candor_reward::{BestOfN, RewardModel};
 
 use super::device::device;
 use super::precision::precision;
-use crate::arguments::{BestArguments, JudgeCommand, PreferencesArguments};
+use crate::arguments::{BestArguments, JudgeCommand, PreferencesArguments, SentencesArguments};
 
 /// Runs a `candor judge` command.
 pub fn run(command: JudgeCommand) -> anyhow::Result<()> {
@@ -49,14 +49,16 @@ fn preferences(arguments: &PreferencesArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn sentences(arguments: &PreferencesArguments) -> anyhow::Result<()> {
+fn sentences(arguments: &SentencesArguments) -> anyhow::Result<()> {
+    let kind = arguments.about.map(Into::into);
+    let arguments = &arguments.asked;
     let path = arguments.pairs.as_path();
     let pairs = pairs(path)?;
     let settings = Settings::read(&arguments.judge)?;
     let book = arguments.facts.as_deref().map(captions::read).transpose()?;
     let facts = arguments.facts.as_deref().zip(book.as_ref());
     let shown = arguments.images.as_deref();
-    let asked = SentenceLabels::new(path, &pairs, &settings, facts, shown)?;
+    let asked = SentenceLabels::new(path, &pairs, &settings, facts, shown, kind)?;
     let Some(judge) = open_judge(arguments, settings, |judge| asked.outstanding(judge))? else {
         return Ok(());
     };

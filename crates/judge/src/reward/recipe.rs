@@ -40,6 +40,8 @@ pub enum Source {
     Command(CommandRecipe),
     /// What an address says.
     Http(HttpRecipe),
+    /// What a reward model of rated sentences says of each: its run folder.
+    Segments(PathBuf),
 }
 
 /// What objects are looked for.
@@ -106,7 +108,7 @@ pub struct HttpRecipe {
 /// Reads what a kind of term needs; the key of its table is given.
 type Read = fn(&mut Reader, &str) -> Source;
 
-const KINDS: [(&str, Read); 8] = [
+const KINDS: [(&str, Read); 9] = [
     ("letter", |_, _| Source::Letter),
     ("yes_no", |_, _| Source::YesNo),
     ("exact", |_, _| Source::Exact),
@@ -115,6 +117,7 @@ const KINDS: [(&str, Read); 8] = [
     ("judge", judge),
     ("command", command),
     ("http", http),
+    ("segments", segments),
 ];
 
 impl Term {
@@ -157,7 +160,7 @@ impl Term {
                 checked(problem)
             })
             .required();
-        let meaning = "Where the term's number comes from: `letter`, `yes_no` and `exact` are 1 for the right answer and 0 for others, `objects` is the precision or F1 of the objects that are mentioned, `tokens` the length, `judge` a model's rating over the highest there is, `command` and `http` what your own function says.";
+        let meaning = "Where the term's number comes from: `letter`, `yes_no` and `exact` are 1 for the right answer and 0 for others, `objects` is the precision or F1 of the objects that are mentioned, `tokens` the length, `judge` a model's rating over the highest there is, `command` and `http` what your own function says, `segments` in `candor rl` what a reward model of rated sentences says of each.";
         let read = r
             .one_of(&format!("{table}.kind"), &KINDS, meaning)
             .required();
@@ -302,6 +305,16 @@ fn http(r: &mut Reader, table: &str) -> Source {
             .or(3, "3") as u32,
         cache: r.path(&format!("{table}.cache"), CACHE).required(),
     })
+}
+
+fn segments(r: &mut Reader, table: &str) -> Source {
+    Source::Segments(
+        r.path(
+            &format!("{table}.reward"),
+            "Run folder of `candor reward` on rated sentences (`data.rated`), on the base of `model.reward`.",
+        )
+        .required(),
+    )
 }
 
 fn timeout(r: &mut Reader, table: &str) -> f64 {

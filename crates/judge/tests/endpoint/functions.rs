@@ -458,6 +458,37 @@ fn the_key_of_an_address_goes_nowhere_in_the_clear() {
     );
 }
 
+/// What came before an answer that does not come is kept, and only the rest is asked for again.
+#[test]
+fn an_address_that_does_not_answer_in_time_stops_and_gives_nothing_twice() {
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let (url, seen) = server(move |n, body| {
+        if n == 1 {
+            // Until the client has given up.
+            let _ = held.recv();
+        }
+        (200, replies(body))
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let short = "batch = 1\nattempts = 1\ntimeout_secs = 2\n";
+    let message = four(&mut address(&url, dir.path(), short)).unwrap_err();
+    release.send(()).unwrap();
+    for part in [
+        "reward \"mine\": ",
+        "no whole answer came back",
+        "1 of 3 rewards",
+        "rewards.jsonl",
+    ] {
+        assert!(message.contains(part), "{message}\nlacks {part}");
+    }
+    let found = four(&mut address(&url, dir.path(), "batch = 1\n")).unwrap();
+    assert_eq!(found, [Some(3.0), Some(3.0), Some(3.0), Some(5.0)]);
+    let asked: Vec<String> = (seen.lock().unwrap().iter())
+        .map(|body| serde_json::from_str::<serde_json::Value>(body).unwrap()["id"].to_string())
+        .collect();
+    assert_eq!(asked, ["\"a\"", "\"b\"", "\"b\"", "\"c\""]);
+}
+
 #[test]
 fn every_bad_address_stops_with_what_it_did() {
     for (status, reply, said) in [

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use candor_data::formats::captions;
 use candor_data::{Comparison, RatedAnswer, Turn};
-use candor_judge::sentence_labels::{LabelSummary, SentenceLabels};
+use candor_judge::sentence_labels::{Kind, LabelSummary, SentenceLabels};
 
 use crate::stub::{Act, Stub, judge, settings};
 
@@ -38,7 +38,7 @@ fn reply(prompt: &str) -> &'static str {
     }
 }
 
-fn asked(stub: &Stub, cache: &Path) -> (Vec<RatedAnswer>, LabelSummary, usize) {
+fn asked(stub: &Stub, cache: &Path, kind: Option<Kind>) -> (Vec<RatedAnswer>, LabelSummary, usize) {
     let pairs = [
         pair(
             "one",
@@ -46,13 +46,13 @@ fn asked(stub: &Stub, cache: &Path) -> (Vec<RatedAnswer>, LabelSummary, usize) {
         ),
         pair("two", [" It is mist.\n", "There is a clock."]),
     ];
-    let spend = "[spend]\ntokens = 60000\n";
+    let spend = "[spend]\ntokens = 240000\n";
     let settings = settings(&stub.address, cache, spend);
     let facts = r#"{"a.jpg": ["A clock hangs."]}"#;
     let book = captions::parse(Path::new("f.json"), facts).unwrap();
     let facts = Some((Path::new("f.json"), &book));
     let path = Path::new("pairs.jsonl");
-    let labels = SentenceLabels::new(path, &pairs, &settings, facts, None).unwrap();
+    let labels = SentenceLabels::new(path, &pairs, &settings, facts, None, kind).unwrap();
     let (judge, _) = judge(&stub.address, cache, spend);
     let (n, _) = labels.outstanding(&judge).unwrap();
     let (rows, summary) = labels.ask(&judge, &|_| ()).unwrap();
@@ -64,7 +64,7 @@ fn sentences_are_labelled_with_the_answer_up_to_them() {
     let stub = Stub::new(|prompt, _| Act::Say(reply(prompt)));
     let dir = tempfile::tempdir().unwrap();
     let cache = dir.path().join("replies.jsonl");
-    let (rows, summary, n) = asked(&stub, &cache);
+    let (rows, summary, n) = asked(&stub, &cache, None);
     let said: Vec<(&str, &str, bool)> = rows
         .iter()
         .map(|row| (row.id.as_str(), row.answer.as_str(), row.is_desirable))
@@ -88,6 +88,24 @@ fn sentences_are_labelled_with_the_answer_up_to_them() {
     assert_eq!((summary.n_replies, summary.n_unparsed), (5, 1));
     // Two sentences of five are asked about in the same words: once.
     assert_eq!((n, stub.seen().len()), (4, 4));
-    let (again, _, n) = asked(&stub, &cache);
+    let (again, _, n) = asked(&stub, &cache, None);
     assert_eq!((again, n), (rows, 0));
+    // A kind of falsehoods by itself is another question, and each kind one of its own.
+    let mut templates = vec![summary.template];
+    for (kind, words) in [
+        (Kind::Objects, "names are in the picture"),
+        (Kind::Attributes, "colour, number, size"),
+        (Kind::Relations, "stand to each other"),
+    ] {
+        let n_before = stub.seen().len();
+        let (_, summary, n) = asked(&stub, &cache, Some(kind));
+        assert_eq!((n, stub.seen().len() - n_before), (4, 4));
+        let seen = stub.seen();
+        let about = seen[n_before..]
+            .iter()
+            .filter(|seen| seen.prompt().contains(words));
+        assert_eq!(about.count(), 4, "{words}");
+        assert!(!templates.contains(&summary.template));
+        templates.push(summary.template);
+    }
 }

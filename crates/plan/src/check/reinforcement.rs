@@ -52,8 +52,7 @@ pub(crate) fn rl(
     let (Some(policy), Some(judge)) = (policy, judge) else {
         return Ok(plan);
     };
-    let facts = recipe.data.facts.iter();
-    let files = facts.chain([&recipe.data.prompts]);
+    let files = recipe.data.facts.iter().chain([&recipe.data.prompts]);
     let [of_policy, of_judge] = [&policy, &judge].map(|known| budget(known, recipe.base_precision));
     let [policy_image, judge_image] = [of_policy, of_judge].map(|budget| budget.image_tokens());
     let answer = recipe.sampling.max_new_tokens as u64;
@@ -110,8 +109,9 @@ pub(crate) fn rl(
     };
     let policy_adapter = policy.adapter(&lora);
     let trained = critic.map_or(policy_adapter, |_| policy_adapter.and(judge_adapter));
-    // Those that are trained, the reference and the reward model's.
-    let adapters = trained.bytes + policy_adapter.bytes + judge_adapter.bytes;
+    // Those that are trained, the reference, the reward model's and those of terms that are paid by the sentence.
+    let of_segments = segment_adapters(recipe, &judge, made, &mut plan)?;
+    let adapters = trained.bytes + policy_adapter.bytes + judge_adapter.bytes + of_segments;
     let place = &recipe.session.features;
     let of_images = features(&bases, place, workload.as_ref(), &mut plan);
     plan.memory = Some(Memory {
@@ -127,6 +127,34 @@ pub(crate) fn rl(
     );
     say_what_is_read(recipe, &mut plan);
     Ok(plan)
+}
+
+/// Bytes of the adapters of terms that are paid by the sentence, which are on the reward model's base.
+fn segment_adapters(
+    recipe: &RlRecipe,
+    base: &Budget<'_>,
+    made: &Made,
+    plan: &mut Plan,
+) -> Result<u64, PlanError> {
+    let mut bytes = 0;
+    for term in &recipe.rewards {
+        let Some(folder) = term.segments() else {
+            continue;
+        };
+        if let Some(judge) = made.judge(folder)? {
+            bytes += base.adapter(&judge.lora).bytes;
+            plan.note(format!(
+                "reward {:?} scores each response once more, and what it says up to the end of each sentence",
+                term.name
+            ));
+        } else {
+            plan.note(format!(
+                "{} is not here, and no recipe before this one makes it: the memory of its adapter is left out",
+                folder.display()
+            ));
+        }
+    }
+    Ok(bytes)
 }
 
 /// What the ranks of a step tell each other.

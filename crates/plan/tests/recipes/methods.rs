@@ -23,6 +23,8 @@ fn a_method_has_a_recipe_that_says_what_of_its_paper_it_is() {
         ("dpo/4-rounds.toml", "2405.17220"),
         ("dpo/4-sentinel.toml", "2507.12455"),
         ("dpo/4-simpo.toml", "2405.14734"),
+        ("fgaif/3-reward.toml", "2404.05046"),
+        ("fgaif/5-ppo.toml", "2404.05046"),
         ("grpo/5-dapo.toml", "2503.14476"),
         ("grpo/5-dr-grpo.toml", "2503.20783"),
         ("grpo/5-grpo.toml", "2402.03300"),
@@ -30,7 +32,7 @@ fn a_method_has_a_recipe_that_says_what_of_its_paper_it_is() {
         ("grpo/5-rules.toml", "2402.03300"),
         ("rloo/5-rloo.toml", "2402.14740"),
     ];
-    let folders = ["dpo", "grpo", "rloo"].map(|name| recipes(&folder.join(name)));
+    let folders = ["dpo", "fgaif", "grpo", "rloo"].map(|name| recipes(&folder.join(name)));
     assert_eq!(
         folders.concat(),
         methods.map(|(name, _)| folder.join(name)),

@@ -153,6 +153,7 @@ fn algorithms(summary: &SeedsSummary, demos: &[Demo]) -> Markup {
     html! {
         p { "All start from the policy init and learn from the same comparisons of their seed." }
         (algorithms_over_seeds::draw(demos))
+        p { (crate::page::NOT_SEARCHED) }
         (differences_of_algorithms(&summary.algorithm_differences))
         (seed_by_seed(summary, &summary.algorithms))
     }

@@ -90,6 +90,7 @@ impl RlRecipe {
         if reward.is_none() {
             without_reward_model(r, &rewards, reward_device, &score, &ppo);
         }
+        check_segments(r, reward.is_some(), &rewards, &score);
         check_earnings(r, reward.is_some(), &rewards, &score);
         check_parts(r, &score, &ppo);
         Ok(Self {
@@ -131,6 +132,30 @@ fn check_earnings(r: &mut Reader, has_model: bool, rewards: &[Term], score: &Sco
             key,
             "nothing that a response earns has a weight other than 0",
             "give the score, a term of [[rewards]] or score.symbolic_coef a weight",
+        );
+    }
+}
+
+/// Terms that are paid by the sentence need the reward model's base, and a last token that what they pay is taken off from.
+fn check_segments(r: &mut Reader, has_model: bool, rewards: &[Term], score: &ScoreRecipe) {
+    let Some(term) = rewards.iter().find(|term| term.segments().is_some()) else {
+        return;
+    };
+    if !has_model {
+        r.mistake(
+            "model.reward",
+            format!(
+                "missing, and the term {:?} is scored on its base",
+                term.name
+            ),
+            "name one of the reward models of sentences, or another on their base",
+        );
+    }
+    if score.position == ScorePosition::LastPad {
+        r.mistake(
+            "score.position",
+            format!("the term {:?} is paid at the last token of each sentence, and the rest at the last pad", term.name),
+            "use \"last_token\", \"sentences\" or \"segments\"",
         );
     }
 }

@@ -189,6 +189,7 @@ pub fn scores(golden: &Golden) -> Vec<Score> {
             symbolic: 0.0,
             total,
         },
+        segments: Vec::new(),
     };
     golden.numbers("terminal").into_iter().map(score).collect()
 }

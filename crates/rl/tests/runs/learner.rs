@@ -57,7 +57,16 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats
             .any(|r| r.response.ids.len() != rollouts[0].response.ids.len())
     );
     let scores: Vec<_> = (0..rollouts.len())
-        .map(|i| verdict(&rollouts[i], Some(said(i)), Vec::new(), &[], &recipe.score))
+        .map(|i| {
+            verdict(
+                &rollouts[i],
+                Some(said(i)),
+                Vec::new(),
+                &[],
+                &[],
+                &recipe.score,
+            )
+        })
         .collect();
     let ppo = PpoRecipe {
         average_over,

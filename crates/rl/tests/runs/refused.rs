@@ -115,6 +115,13 @@ fn segments_are_not_paid_by_a_reward_model_of_comparisons() {
     let message = try_run(dir.path(), "refused", &sets).unwrap_err();
     let parts = ["trained on comparisons", "data.rated", "\"sentences\""];
     assert_says(&message.to_string(), &parts);
+    let folder = dir.path().join("reward").display().to_string();
+    let term = format!(
+        "rewards=[{{ name = \"objects\", kind = \"segments\", weight = 1.0, reward = {folder:?} }}]"
+    );
+    let message = try_run(dir.path(), "term", &[term.as_str(), "run.steps=1"]).unwrap_err();
+    let parts = ["trained on comparisons", "data.rated", "\"objects\""];
+    assert_says(&message.to_string(), &parts);
     let file = dir.path().join("reward/reward_model.json");
     let mut written: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();

@@ -1,5 +1,6 @@
 //! Scores that are paid by the sentence.
 
+use std::fs;
 use std::path::Path;
 
 use candor_data::rows::Look;
@@ -17,6 +18,7 @@ use candor_rl::shaping::ScorePosition;
 use candor_run::Ranks;
 use candor_testing::files::lines;
 use candor_train::FeaturePlace;
+use serde_json::Value;
 use tch::Device;
 
 use crate::fixture::{BAD, GOOD, SCORE_MEAN, SCORE_STD, finished, prepared, recipe};
@@ -153,6 +155,56 @@ fn a_mark_inside_a_number_or_a_row_of_dots_ends_no_sentence() {
     }
 }
 
+/// A second reward model that is the first one again says the same of each sentence, so half of it is half as much more.
+#[test]
+fn further_reward_models_pay_for_sentences_what_their_weight_says() {
+    let dir = prepared();
+    let file = dir.path().join("reward/reward_model.json");
+    let mut written: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    written["rated"] = true.into();
+    fs::write(&file, written.to_string()).unwrap();
+    let all = [
+        "run.steps=1",
+        "run.samples_per_step=16",
+        "score.position=\"segments\"",
+        "score.normalise=\"none\"",
+    ];
+    let folder = dir.path().join("reward").display().to_string();
+    let term = format!(
+        "rewards=[{{ name = \"relations\", kind = \"segments\", weight = 0.5, reward = {folder:?} }}]"
+    );
+    finished(dir.path(), "one", &all);
+    let metrics = finished(dir.path(), "two", &[&all[..], &[term.as_str()]].concat());
+    let [one, two] =
+        ["one", "two"].map(|run| lines(&dir.path().join(run).join("samples/step-1.jsonl")));
+    assert_eq!(one.len(), two.len());
+    let number = |row: &Value, field: &str| row[field].as_f64().unwrap();
+    let tokens = |row: &Value| -> Vec<f64> {
+        let numbers = row["rewards"].as_array().unwrap().iter();
+        numbers.map(|number| number.as_f64().unwrap()).collect()
+    };
+    let (mut sum, mut most) = (0.0, 0.0_f64);
+    for (one, two) in one.iter().zip(&two) {
+        assert_eq!(one["response"], two["response"]);
+        let worth = number(two, "normalised_score");
+        assert!((two["terms"]["relations"].as_f64().unwrap() - worth).abs() < 1e-9);
+        let more = number(two, "reward_sum") - number(one, "reward_sum");
+        assert!((more - 0.5 * worth).abs() < 1e-4, "{one}\n{two}");
+        // It is paid at ends of sentences, and nowhere else.
+        let paid: Vec<f64> = (tokens(two).iter().zip(tokens(one)))
+            .map(|(two, one)| two - one)
+            .filter(|more| more.abs() > 1e-4)
+            .collect();
+        let n_sentences = candor_data::sentences::sentences(two["response"].as_str().unwrap());
+        assert!(paid.len() <= n_sentences.len().max(1), "{paid:?} {two}");
+        sum += 0.5 * worth;
+        most = most.max(worth.abs());
+    }
+    assert!(most > 0.1, "nothing was paid");
+    let mean = metrics[0]["rewards"]["relations"]["mean"].as_f64().unwrap();
+    assert!((mean - sum / two.len() as f64).abs() < 1e-4, "{mean}");
+}
+
 /// In the first step both runs have the same responses, which earn the same in all.
 #[test]
 fn what_sentences_earn_adds_up_to_what_the_response_earns() {
@@ -168,7 +220,7 @@ fn what_sentences_earn_adds_up_to_what_the_response_earns() {
         ["last", "each"].map(|run| lines(&dir.path().join(run).join("samples/step-1.jsonl")));
     for (last, each) in last.iter().zip(&each) {
         assert_eq!(last["response"], each["response"]);
-        let sum = |row: &serde_json::Value| row["reward_sum"].as_f64().unwrap();
+        let sum = |row: &Value| row["reward_sum"].as_f64().unwrap();
         assert!((sum(last) - sum(each)).abs() < 1e-4, "{last}\n{each}");
     }
 }

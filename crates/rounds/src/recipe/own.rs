@@ -136,6 +136,13 @@ fn read_label(recipe: &mut Reader) -> (LabelRecipe, Option<PathBuf>) {
         By::People => LabelRecipe::People,
     };
     let terms = Term::read_all(recipe);
+    if terms.iter().any(|term| term.segments().is_some()) {
+        recipe.mistake(
+            "rewards",
+            "kind = \"segments\" is paid by the sentence, and here answers are compared as a whole",
+            "use label.by = \"reward\", or a term of another kind",
+        );
+    }
     match (by, terms.is_empty()) {
         (By::Rules, true) => recipe.mistake(
             "label.by",

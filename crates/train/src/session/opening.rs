@@ -12,7 +12,7 @@ use tch::Tensor;
 
 use super::earlier::Earlier;
 use super::restore::{self, Stored};
-use super::stopwatch::Stopwatch;
+use super::stopwatch::{Stopwatch, counted_step};
 use super::{Session, SessionRecipe, Shard, TrainState};
 use crate::error::TrainError;
 use crate::optimizer::AdamW;
@@ -199,6 +199,7 @@ impl Opening {
             ..
         } = self;
         let ranks = &launch.ranks;
+        let counted_step = counted_step()?;
         ranks.check_same_inputs(&inputs)?;
         let TrainState { trained, kept } = parts;
         // Biases and norms do not decay, as in transformers' Trainer.
@@ -236,7 +237,8 @@ impl Opening {
             folder = Some(resumed.folder);
             Ok::<_, TrainError>((step, resumed.checkpoint.is_some()))
         })?;
-        let wire = Wire::of(ranks, optimizer.of_tensors()[0].leaf().device())?;
+        let device = optimizer.of_tensors()[0].leaf().device();
+        let wire = Wire::of(ranks, device)?;
         restore::give_out(ranks, shards.as_ref(), &mut optimizer, stored, has_state)?;
         lanes::from_first(ranks, kept.iter().map(|(_, tensor)| tensor))?;
         progress.set_steps(n_steps, step);
@@ -253,7 +255,9 @@ impl Opening {
             progress,
             n_steps,
             step,
-            stopwatch: Stopwatch::start(),
+            stopwatch: Stopwatch::start(device, false),
+            device,
+            counted_step,
             waited: Duration::ZERO,
         })
     }

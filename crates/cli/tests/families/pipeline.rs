@@ -43,6 +43,8 @@ pub struct Family {
     pub everywhere: &'static str,
     /// The adapter that is made.
     pub lora: &'static str,
+    /// Whether there is a model of another family.
+    is_judged: bool,
 }
 
 impl Family {
@@ -56,7 +58,15 @@ impl Family {
             folder,
             everywhere: "",
             lora: LORA,
+            is_judged: false,
         }
+    }
+
+    /// Has another family, whose model `judge` writes, judge the policy's answers as well.
+    pub fn judged_by(mut self, judge: fn(&Path)) -> Self {
+        judge(&self.path("judge"));
+        self.is_judged = true;
+        self
     }
 
     /// Has a row of each kind of data show two images.
@@ -118,6 +128,9 @@ impl Family {
         let fields = format!("{base} {parts} {few} {rows}");
         let made = ["metrics.jsonl", ADAPTER, "value/value_head.safetensors"];
         self.stage("rl", "5-ppo", &fields, &made);
+        if self.is_judged {
+            self.ppo_by_another_family(&fields, &made);
+        }
         let fields = format!("{fields} sampling.samples_per_prompt=4");
         self.stage("rl", "grpo/5-grpo", &fields, &["metrics.jsonl", ADAPTER]);
 
@@ -129,6 +142,26 @@ impl Family {
         self.candor(&merge.split_whitespace().collect::<Vec<_>>());
         let apart = self.ask(&["sft/model", "--adapter", "5-ppo/adapter"]);
         assert_eq!(self.ask(&["merged"]), apart);
+    }
+
+    /// PPO against a reward model of the other family, with facts: it reads the answers in its own tokens, and the critic
+    /// stands on the policy's base. `fields` are those of PPO against the family's own.
+    fn ppo_by_another_family(&self, fields: &str, made: &[&str]) {
+        let reward = format!("{}/3-reward.toml", self.recipes);
+        let prompt = format!("prompt.file={ROOT}/recipes/demo/reward-facts.txt");
+        let base = "run.out=3-judge model.base=judge model.base_precision=f32";
+        let few = "run.steps=3 evaluation.every=2 data.facts=facts.json";
+        let judge = format!("{base} {LORA} {SMALL} {COMPARED} {prompt} {few}");
+        self.run_to_its_end(&words("reward", &reward, &judge));
+        let fields = fields.replace("model.reward=3-reward", "model.reward=3-judge");
+        let recipe = format!("{}/5-ppo.toml", self.recipes);
+        let own_critic = format!("run.out=5-refused {fields}");
+        let refused = self.command(&words("rl", &recipe, &own_critic)).output();
+        let message = said(&refused.unwrap());
+        let named = message.contains("another tokenizer") && message.contains("model.critic");
+        assert!(named, "{message}");
+        let fields = format!("{fields} model.critic=policy");
+        self.stage_into("5-ppo-judged", "rl", &recipe, &fields, made);
     }
 
     /// How fine-tuning on the rows fails.
@@ -157,7 +190,12 @@ impl Family {
     fn stage(&self, command: &str, recipe: &str, fields: &str, made: &[&str]) {
         let out = recipe.rsplit('/').next().unwrap();
         let recipe = format!("{}/{recipe}.toml", self.recipes);
-        let into = |out: &str| words(command, &recipe, &format!("run.out={out} {fields}"));
+        self.stage_into(out, command, &recipe, fields, made);
+    }
+
+    /// The same into a folder of another name.
+    fn stage_into(&self, out: &str, command: &str, recipe: &str, fields: &str, made: &[&str]) {
+        let into = |out: &str| words(command, recipe, &format!("run.out={out} {fields}"));
         self.run_to_its_end(&into(out));
         let killed = format!("{out}-killed");
         let was_killed = (0..N_TRIES).any(|_| {

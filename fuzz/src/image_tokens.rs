@@ -27,7 +27,7 @@ const MODELS: [&str; 5] = [
 /// One side may be so many times the other, as transformers has it.
 const LARGEST_RATIO: u32 = 200;
 /// What is more than this is counted and not shown to a tower.
-const MOST_SHOWN: usize = 1 << 14;
+const MOST_SHOWN: usize = 1 << 17;
 /// Of images in tiles, each of which takes long, one of so many is shown.
 const EVERY_TILED: usize = 64;
 

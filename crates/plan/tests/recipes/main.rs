@@ -1,5 +1,6 @@
 //! Every shipped recipe loads, and the pipelines plan as a whole.
 
+mod cards;
 mod methods;
 mod ranks;
 

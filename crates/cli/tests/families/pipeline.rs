@@ -140,8 +140,12 @@ impl Family {
 
         let merge = "export sft/model --adapter 5-ppo/adapter --merge --out merged";
         self.candor(&merge.split_whitespace().collect::<Vec<_>>());
-        let apart = self.ask(&["sft/model", "--adapter", "5-ppo/adapter"]);
-        assert_eq!(self.ask(&["merged"]), apart);
+        // A portrait, a panorama, both, and nothing to see.
+        let shown: [&[&str]; 4] = [&["0.png"], &["1.png"], &["0.png", "1.png"], &[]];
+        for images in shown {
+            let apart = self.ask(&["sft/model", "--adapter", "5-ppo/adapter"], images);
+            assert_eq!(self.ask(&["merged"], images), apart, "{images:?}");
+        }
     }
 
     /// PPO against a reward model of the other family, with facts: it reads the answers in its own tokens, and the critic
@@ -234,14 +238,24 @@ impl Family {
         output.status.code().is_none()
     }
 
-    /// The ids that a model answers with.
-    fn ask(&self, model: &[&str]) -> Value {
-        let question =
-            "--image images/1.png --prompt red? --precision f32 --max-new-tokens 6 --json";
+    /// The ids that a model answers with about images, each with its log-probability.
+    fn ask(&self, model: &[&str], images: &[&str]) -> Vec<i64> {
+        let paths: Vec<String> = images.iter().map(|name| format!("images/{name}")).collect();
+        let shown: Vec<&str> = paths
+            .iter()
+            .flat_map(|path| ["--image", path.as_str()])
+            .collect();
+        let question = "--prompt red? --precision f32 --max-new-tokens 6 --json";
         let question: Vec<&str> = question.split_whitespace().collect();
-        let answer = self.candor(&[&["chat"][..], model, &question].concat());
+        let answer = self.candor(&[&["chat"][..], model, &shown, &question].concat());
         let answer: Value = serde_json::from_str(&answer).unwrap();
-        answer["ids"].clone()
+        let numbers = |field: &str| answer[field].as_array().unwrap().iter();
+        let ids: Vec<i64> = numbers("ids").map(|id| id.as_i64().unwrap()).collect();
+        let logprobs: Vec<f64> = numbers("logprobs").map(|p| p.as_f64().unwrap()).collect();
+        assert_eq!(logprobs.len(), ids.len(), "{answer}");
+        assert!((1..=6).contains(&ids.len()), "{answer}");
+        assert!(logprobs.iter().all(|p| *p <= 0.0), "{answer}");
+        ids
     }
 
     fn candor(&self, words: &[&str]) -> String {

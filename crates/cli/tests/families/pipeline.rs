@@ -19,6 +19,8 @@ const SIZES: [[u32; 2]; 6] = [
 ];
 /// Rows of each file of data.
 const N_ROWS: usize = 24;
+/// The conversation that is about no image.
+const TEXT_ONLY: usize = 7;
 /// How often a run is begun anew that ends before it can be killed.
 const N_TRIES: usize = 10;
 
@@ -321,6 +323,9 @@ fn prepare(folder: &Path) {
         (0..N_ROWS).map(row).collect()
     };
     let talk = |i: usize| json!({"conversations": [asked, answer(i)]});
+    let mut talk = rows(&talk);
+    let unseen = json!({"from": "human", "value": "Is the dog red?"});
+    talk[TEXT_ONLY] = json!({"id": "unseen", "conversations": [unseen, answer(TEXT_ONLY)]});
     let prompt = |i: usize| json!({"conversations": [asked, answer(i)], "caption_type": 1, "length_bonus": 1.0});
     let compared = |i: usize| {
         json!({
@@ -333,7 +338,7 @@ fn prepare(folder: &Path) {
         .map(|name| (name, json!(["A red dog on the beach."])))
         .collect();
     for (name, value) in [
-        ("talk.json", rows(&talk)),
+        ("talk.json", talk),
         ("prompts.json", rows(&prompt)),
         ("compared.json", rows(&compared)),
         ("facts.json", facts),

@@ -247,7 +247,7 @@ const CONFIG: &str = "config.json";
 const IMAGES: &str = "preprocessor_config.json";
 const COUNTS: &str = "processor_config.json";
 #[rustfmt::skip] // A table, a case a line.
-const MISFITS: [Mismatch; 15] = [
+const MISFITS: [Mismatch; 17] = [
     ("vicuna", CONFIG, "/image_grid_pinpoints", "[[336, 672]]", &[IMAGES, "others than those of config.json"]),
     ("vicuna", CONFIG, "/image_grid_pinpoints", "[[336, 600]]", &["[336, 600]", "336"]),
     ("vicuna", IMAGES, "/image_grid_pinpoints", "[[336, 672]]", &[IMAGES, "others than those of config.json"]),
@@ -258,8 +258,10 @@ const MISFITS: [Mismatch; 15] = [
     ("vicuna", CONFIG, "/vision_feature_layer", "[]", &["vision_feature_layer", "empty"]),
     ("vicuna", CONFIG, "/vision_feature_layer", "[-2, 9]", &["vision_feature_layer", "9"]),
     ("mistral", CONFIG, "/text_config/sliding_window", "2048", &["sliding_window", "2048", "4096"]),
+    ("mistral", CONFIG, "/text_config/model_type", "\"mixtral\"", &["text_config/model_type", "mixtral"]),
     ("llama3", CONFIG, "/text_config/rope_scaling/rope_type", "\"yarn\"", &["yarn", "llama3"]),
     ("llama3", CONFIG, "/text_config/rope_scaling/low_freq_factor", "4.0", &["low_freq_factor"]),
+    ("onevision", CONFIG, "/text_config/model_type", "\"qwen2_moe\"", &["text_config/model_type", "qwen2_moe"]),
     ("onevision", CONFIG, "/vision_aspect_ratio", "\"anyres\"", &["vision_aspect_ratio", "anyres_max_"]),
     ("onevision", CONFIG, "/vision_aspect_ratio", "\"anyres_max_9000000000000000\"", &["vision_aspect_ratio", "anyres_max_"]),
     ("onevision", CONFIG, "/vision_config/vision_use_head", "true", &["vision_use_head"]),

@@ -11,16 +11,18 @@ mod golden;
 pub mod image_file;
 pub mod image_tokens;
 pub mod prompt;
+pub mod template;
 pub mod weights;
 
 /// All targets by their names.
-pub const TARGETS: [(&str, fn(&[u8])); 8] = [
+pub const TARGETS: [(&str, fn(&[u8])); 9] = [
     ("adapter", adapter::open),
     ("image_file", image_file::decode),
     ("image_tokens", image_tokens::count),
     ("model_folder", folder::open),
     ("prompt", prompt::tokenise),
     ("safetensors", weights::open_and_read),
+    ("template", template::render),
     ("torch_bin", weights::torch_bin),
     ("torch_pickle", weights::torch_pickle),
 ];

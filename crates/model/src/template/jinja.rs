@@ -6,8 +6,8 @@
 //! `generation` block around what the assistant says. One thing differs on purpose: `strftime_now` tells a fixed
 //! date, since a prompt that changes overnight would make another run of the same recipe.
 
-use std::fmt;
 use std::sync::Arc;
+use std::{fmt, io};
 
 use jiff::civil::{Date, DateTime};
 use jiff::fmt::strtime;
@@ -16,7 +16,7 @@ use minijinja::value::Kwargs;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
 use serde::Serialize as _;
 
-use super::Rendered;
+use super::{Rendered, methods};
 
 /// What one rendering may cost: an instruction costs one, 64 bytes of text cost one. This is some hundred times what
 /// published templates need for a long conversation.
@@ -63,8 +63,7 @@ impl Program {
         environment.set_syntax(syntax.map_err(|e| words(&e))?);
         environment.set_fuel(Some(FUEL));
         environment.set_auto_escape_callback(|_| AutoEscape::None);
-        environment
-            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.set_unknown_method_callback(methods::call);
         environment.add_function("raise_exception", raise_exception);
         environment.add_function("strftime_now", move |format: &str| {
             strftime(format, date.to_datetime(jiff::civil::Time::midnight()))
@@ -184,7 +183,7 @@ fn tojson(value: &Value, options: Kwargs) -> Result<String, Error> {
         let problem = "tojson cannot escape what is not ASCII";
         return Err(Error::new(ErrorKind::InvalidOperation, problem));
     }
-    let mut json = Vec::new();
+    let mut json = Bounded(Vec::new());
     let written = match indent {
         Some(width) => {
             let width = " ".repeat(width.min(16));
@@ -198,7 +197,25 @@ fn tojson(value: &Value, options: Kwargs) -> Result<String, Error> {
         )),
     };
     written.map_err(|e| Error::new(ErrorKind::InvalidOperation, e.to_string()))?;
-    String::from_utf8(json).map_err(|e| Error::new(ErrorKind::InvalidOperation, e.to_string()))
+    String::from_utf8(json.0).map_err(|e| Error::new(ErrorKind::InvalidOperation, e.to_string()))
+}
+
+/// JSON no longer than a template's text may be: a list can hold one text many times over.
+struct Bounded(Vec<u8>);
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > MAX_TEXT_BYTES {
+            let problem = format!("tojson makes more than {MAX_TEXT_BYTES} bytes");
+            return Err(io::Error::other(problem));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Python's separators: `, ` and `: `.
@@ -338,6 +355,12 @@ mod tests {
             "{% set n = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}{{ n.x }}",
             "{{ 'a' * 99999999 }}",
             "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+            "{% set s = 'a' * 1000000 %}{{ s.replace('a', s) }}",
+            "{% set s = 'a' * 1000000 %}{{ s.join('b' * 100000) }}",
+            "{% set s = 'a' * 1000000 %}{{ ('{0}' * 100000).format(s) }}",
+            "{{ '{:>99999999999}'.format(1) }}",
+            "{% set s = 'a' * 1000000 %}{{ ([s] * 90000) | tojson }}",
+            "{% set s = 'a' * 4000000 %}{% for i in range(90000) %}{% set x = s.upper() %}{% endfor %}",
         ];
         for bomb in bombs {
             assert!(run(bomb, context! {}).is_err(), "{bomb}");

@@ -13,7 +13,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::fmt::strtime;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Kwargs;
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, Value};
 use serde::Serialize as _;
 
 use super::{Rendered, methods};
@@ -25,6 +25,8 @@ const FUEL: u64 = 1_000_000;
 const MAX_SOURCE_BYTES: usize = 1 << 20;
 /// Longest text that a template may make.
 const MAX_TEXT_BYTES: usize = 8 << 20;
+/// Longest format of a date.
+const MAX_DATE_BYTES: usize = 1 << 10;
 /// Around what a `generation` block says. Unicode promises that these two are never characters.
 const MARKS: [char; 2] = ['\u{FDD0}', '\u{FDD1}'];
 const NAME: &str = "chat_template";
@@ -169,13 +171,17 @@ fn raise_exception(message: &str) -> Result<Value, Error> {
 }
 
 fn strftime(format: &str, now: DateTime) -> Result<String, Error> {
+    if format.len() > MAX_DATE_BYTES {
+        let problem = format!("a date is told in more than {MAX_DATE_BYTES} bytes");
+        return Err(Error::new(ErrorKind::InvalidOperation, problem));
+    }
     let told = strtime::format(format, now);
     told.map_err(|e| Error::new(ErrorKind::InvalidOperation, e.to_string()))
 }
 
 /// JSON as Python's `json.dumps` writes it without escaping what is not ASCII.
 #[allow(clippy::needless_pass_by_value)] // The engine hands options over by value.
-fn tojson(value: &Value, options: Kwargs) -> Result<String, Error> {
+fn tojson(state: &mut State, value: &Value, options: Kwargs) -> Result<String, Error> {
     let indent: Option<usize> = options.get("indent")?;
     let ascii: Option<bool> = options.get("ensure_ascii")?;
     options.assert_all_used()?;
@@ -197,6 +203,7 @@ fn tojson(value: &Value, options: Kwargs) -> Result<String, Error> {
         )),
     };
     written.map_err(|e| Error::new(ErrorKind::InvalidOperation, e.to_string()))?;
+    methods::spend(state, "tojson", json.0.len())?;
     String::from_utf8(json.0).map_err(|e| Error::new(ErrorKind::InvalidOperation, e.to_string()))
 }
 
@@ -361,6 +368,8 @@ mod tests {
             "{{ '{:>99999999999}'.format(1) }}",
             "{% set s = 'a' * 1000000 %}{{ ([s] * 90000) | tojson }}",
             "{% set s = 'a' * 4000000 %}{% for i in range(90000) %}{% set x = s.upper() %}{% endfor %}",
+            "{% set s = 'a' * 4000000 %}{% for i in range(90000) %}{% set x = s | tojson %}{% endfor %}",
+            "{% set s = 'a' * 4000000 %}{{ strftime_now(s) }}",
         ];
         for bomb in bombs {
             assert!(run(bomb, context! {}).is_err(), "{bomb}");

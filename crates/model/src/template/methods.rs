@@ -29,17 +29,24 @@ pub(super) fn call(
     method: &str,
     args: &[Value],
 ) -> Result<Value, Error> {
+    spend(state, method, taken(value, method, args))?;
+    unknown_method_callback(state, value, method, args)
+}
+
+/// Counts what is read and made by `method`, for the whole of a rendering.
+///
+/// # Errors
+/// It is too much.
+pub(super) fn spend(state: &mut State, method: &str, bytes: usize) -> Result<(), Error> {
     let so_far = state.get_temp(SO_FAR).and_then(|bytes| bytes.as_usize());
-    let bytes = so_far
-        .unwrap_or(0)
-        .saturating_add(taken(value, method, args));
+    let bytes = so_far.unwrap_or(0).saturating_add(bytes);
     if bytes > MAX_BYTES {
         let problem =
             format!("`{method}` and the methods before it take more than {MAX_BYTES} bytes");
         return Err(Error::new(ErrorKind::InvalidOperation, problem));
     }
     state.set_temp(SO_FAR, Value::from(bytes as u64));
-    unknown_method_callback(state, value, method, args)
+    Ok(())
 }
 
 /// At most what a call reads and makes, in bytes.

@@ -73,7 +73,7 @@ release: setup ## make what users install: archive, wheel, bill of materials (AR
 	@scripts/tools release
 	scripts/release $(ARGS)
 
-fuzz: ## feed damaged checkpoint files to their readers, SECS=600 seconds each (needs the nightly toolchain)
+fuzz: ## feed damaged models, adapters, images and prompts to their readers, SECS=600 seconds each (best with the nightly toolchain)
 	fuzz/run $(SECS) $(ARGS)
 
 lint: format-check deny unused clippy doc ## everything .ci/run checks besides the tests

@@ -1,6 +1,4 @@
 //! The pickle inside a file of `torch.save` that is in order otherwise.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|pickle: &[u8]| {
-    candor_fuzz::open_and_read(&candor_fuzz::forge::torch_file(pickle));
-});
+libfuzzer_sys::fuzz_target!(|pickle: &[u8]| candor_fuzz::weights::torch_pickle(pickle));

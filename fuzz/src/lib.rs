@@ -1,37 +1,34 @@
-//! What the fuzz targets share.
+//! What the fuzz targets do with their input, and what each of them holds.
+//!
+//! None may panic, take 10 seconds, or take 1 GiB of memory, whatever the input; what else must be true of what was
+//! read is said by the function of the target.
 
-use std::cell::RefCell;
-use std::io::{Seek as _, Write as _};
-
-use candor_weights::Checkpoint;
-use tempfile::NamedTempFile;
-
+pub mod adapter;
 pub mod folder;
 #[path = "../../crates/weights/tests/forge/mod.rs"]
 pub mod forge;
+mod golden;
+pub mod image_file;
+pub mod image_tokens;
+pub mod prompt;
+pub mod template;
+pub mod weights;
 
-thread_local! {
-    /// One file for all runs: making a new one takes longer than reading it.
-    static FILE: RefCell<NamedTempFile> = RefCell::new(NamedTempFile::new().expect("a temporary file"));
-}
+/// All targets by their names.
+pub const TARGETS: [(&str, fn(&[u8])); 9] = [
+    ("adapter", adapter::open),
+    ("image_file", image_file::decode),
+    ("image_tokens", image_tokens::count),
+    ("model_folder", folder::open),
+    ("prompt", prompt::tokenise),
+    ("safetensors", weights::open_and_read),
+    ("template", template::render),
+    ("torch_bin", weights::torch_bin),
+    ("torch_pickle", weights::torch_pickle),
+];
 
-/// Opens a file of this content and reads all its tensors, if it has any.
-///
-/// # Panics
-/// A tensor of an opened checkpoint cannot be read: its place should have been checked.
-pub fn open_and_read(content: &[u8]) {
-    FILE.with_borrow_mut(|file| {
-        file.rewind().expect("rewound");
-        file.write_all(content).expect("written");
-        file.as_file().set_len(content.len() as u64).expect("cut");
-        let Ok(checkpoint) = Checkpoint::open(file.path()) else {
-            return;
-        };
-        let mut bytes = Vec::new();
-        for (name, entry) in checkpoint.in_file_order() {
-            checkpoint.read(name, &mut bytes).expect("a tensor");
-            assert_eq!(bytes.len() as u64, entry.n_bytes());
-            assert!(bytes.len() <= content.len(), "more bytes than the file has");
-        }
-    });
+/// libFuzzer's hook ends the program at every panic, also at those of the tokenizer library that candor catches.
+/// Without the hook what nobody catches still ends it.
+pub fn let_panics_be_caught() {
+    std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
 }

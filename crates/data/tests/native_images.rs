@@ -327,3 +327,23 @@ fn what_cannot_be_measured_is_refused() {
         .to_string();
     assert!(message.contains("check the image folder"), "{message}");
 }
+
+/// A decoder looks for the next marker where none is; what counts tokens goes by the lengths of segments. An image is refused
+/// to which the two would give another size, because it would have more or fewer features than tokens.
+#[test]
+fn a_jpeg_is_not_decoded_to_another_size_than_it_is_measured() {
+    let jpeg = std::fs::read(golden("images/colour_444.jpg")).unwrap();
+    let starts_frame = |pair: &[u8]| pair == [0xFF, 0xC0];
+    let frame = jpeg.windows(2).position(starts_frame).unwrap();
+    // No marker, and a length that passes over the frame's 2 + 17 bytes.
+    let hidden = [&jpeg[..frame], &[0xFF, 0, 0, 2 + 19], &jpeg[frame..]].concat();
+    let (name, limits) = (Path::new("hidden.jpg"), ImageLimits::default());
+    let message = measure_bytes(name, &hidden, &limits)
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("no segment of the header"), "{message}");
+    let message = decode_bytes(name, &hidden, &limits)
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("say another size"), "{message}");
+}

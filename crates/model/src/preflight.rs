@@ -14,7 +14,7 @@ use crate::llama::decoder::HEAD;
 use crate::mismatch::Mismatches;
 use crate::tensor_specs::tensor_specs;
 use crate::tokenizer::{BOS, read_if_there};
-use crate::{FeatureSelect, LlavaKind, ModelConfig, ModelError, Reading, Template};
+use crate::{FeatureSelect, LlavaKind, ModelConfig, ModelError, QwenConfig, Reading, Template};
 
 mod example;
 
@@ -138,8 +138,12 @@ impl Report<'_> {
             self.add("tokenizer.json", found, remedy);
         }
         if config.image_token() != tokenizer.image {
+            let field = match config {
+                ModelConfig::Llava(_) => "image_token_index",
+                ModelConfig::Qwen(_) => "image_token_id",
+            };
             let found = format!(
-                "image_token_index is {}, but the tokenizer's `{}` is {}",
+                "{field} is {}, but the tokenizer's `{}` is {}",
                 config.image_token(),
                 tokenizer.placeholder(),
                 tokenizer.image
@@ -175,12 +179,18 @@ impl Report<'_> {
                     .then(|| format!("images of {pixels} pixels, but the tower takes {side}"))
             }
             (ModelConfig::Qwen(config), ImageProcessor::Native(native)) => {
-                let takes = [config.vision.patch_size, config.vision.merge_size];
-                let makes = [native.patch_size, native.merge_size].map(i64::from);
+                let v = &config.vision;
+                let takes = [v.patch_size, v.merge_size, v.temporal_patch_size];
+                let makes = [
+                    native.patch_size,
+                    native.merge_size,
+                    native.temporal_patch_size,
+                ];
+                let makes = makes.map(i64::from);
                 (takes != makes).then(|| {
                     format!(
-                        "patches of {} pixels, {} to a token's side, but the tower takes {} and {}",
-                        makes[0], makes[1], takes[0], takes[1]
+                        "patches of {} pixels, {} to a token's side and {} one after another, but the tower takes {}, {} and {}",
+                        makes[0], makes[1], makes[2], takes[0], takes[1], takes[2]
                     )
                 })
             }
@@ -296,6 +306,9 @@ impl Report<'_> {
             );
             self.add(self.folder, found, remedy);
         }
+        if let (ModelConfig::Qwen(config), 1) = (reading.config(), n_places) {
+            self.image_marks(config, ids, tokenizer.image);
+        }
         if tokenizer
             .bos
             .is_some_and(|bos| ids.starts_with(&[bos, bos]))
@@ -325,6 +338,24 @@ impl Report<'_> {
                 "the decoder has {positions} positions, but an image and two short questions take {n_tokens} tokens"
             );
             let remedy = "use a model with more positions or larger patches";
+            self.add("config.json", found, remedy);
+        }
+    }
+
+    /// The only image of `ids` stands between the tokens that `config.json` names: so the model was trained, and by them
+    /// others find images.
+    fn image_marks(&mut self, config: &QwenConfig, ids: &[i64], image: i64) {
+        let mut around = ids.split(|&id| id == image);
+        let before = around.next().and_then(<[i64]>::last).copied();
+        let after = around.next().and_then(<[i64]>::first).copied();
+        let marks = config.image_marks().into_iter().zip([before, after]);
+        for ((field, mark), found) in marks {
+            let Some(mark) = mark.filter(|&mark| found != Some(mark)) else {
+                continue;
+            };
+            let found = found.map_or_else(|| "nothing".to_owned(), |id| format!("token {id}"));
+            let found = format!("{field} is {mark}, but the template puts {found} beside an image");
+            let remedy = "use chat template, tokenizer and config.json of the same model";
             self.add("config.json", found, remedy);
         }
     }

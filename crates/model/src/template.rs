@@ -16,6 +16,7 @@ mod chat;
 mod folder;
 mod formats;
 mod jinja;
+mod methods;
 
 pub use chat::ChatTemplate;
 

@@ -39,6 +39,24 @@ fn assert_logits(case: &str, model: &Vlm, adapter: Option<&Adapter>, golden: &Go
     );
 }
 
+/// A model of every family with adapters on its parts.
+const FAMILIES: [&str; 6] = [
+    "llava_mha",
+    "tiled/next_mistral",
+    "tiled/onevision",
+    "qwen/qwen2_vl",
+    "qwen/qwen2_5_vl_gqa",
+    "qwen/qwen3_vl",
+];
+
+/// The models, each with its adapter on decoder and projector, and with that on the tower as well.
+fn of_parts() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let names = ["with_projector", "with_tower"];
+    FAMILIES
+        .into_iter()
+        .flat_map(move |case| names.map(|name| (case, name)))
+}
+
 /// One step with the base frozen.
 fn check_step(case: &str, name: &str, step: &str, activations: Activations) {
     let golden = Golden::open(
@@ -132,15 +150,10 @@ fn adapters_on_one_base_do_not_see_each_other() {
 
 #[test]
 fn an_adapter_survives_saving() {
-    for (case, name) in [
-        ("llava_mha", "all_linear"),
-        ("llava_mha", "query_value"),
-        ("llava_mha", "with_projector"),
-        ("qwen/qwen2_5_vl_gqa", "with_projector"),
-        ("qwen/qwen3_vl", "with_projector"),
-        ("llava_mha", "with_tower"),
-        ("qwen/qwen2_5_vl_gqa", "with_tower"),
-    ] {
+    for (case, name) in [("llava_mha", "all_linear"), ("llava_mha", "query_value")]
+        .into_iter()
+        .chain(of_parts())
+    {
         let model = open_model(case);
         let adapter = open_adapter(&model, case, name);
         let folder = tempfile::tempdir().expect("a folder");
@@ -163,11 +176,12 @@ fn an_adapter_survives_saving() {
 /// transformers before 4.52 had other names for the same layers, and so have adapters that were trained with it.
 #[test]
 fn projectors_are_found_by_their_earlier_names() {
-    for (case, tower) in [
-        ("llava_mha", "multi_modal_projector."),
-        ("qwen/qwen2_5_vl_gqa", "visual."),
-        ("qwen/qwen3_vl", "visual."),
-    ] {
+    for case in FAMILIES {
+        let tower = if case.starts_with("qwen/") {
+            "visual."
+        } else {
+            "multi_modal_projector."
+        };
         let model = open_model(case);
         let today = golden_folder(case).join("with_projector");
         let expected = open_adapter(&model, case, "with_projector");
@@ -208,13 +222,12 @@ fn projectors_are_found_by_their_earlier_names() {
 #[test]
 fn a_fresh_adapter_has_the_layers_of_its_parts() {
     let all = ["decoder", "projector", "tower"];
-    for (case, name, parts) in [
-        ("llava_mha", "with_projector", &all[..2]),
-        ("qwen/qwen2_5_vl_gqa", "with_projector", &all[..2]),
-        ("qwen/qwen3_vl", "with_projector", &all[..2]),
-        ("llava_mha", "with_tower", &all[..]),
-        ("qwen/qwen2_5_vl_gqa", "with_tower", &all[..]),
-    ] {
+    for (case, name) in of_parts() {
+        let parts = if name == "with_tower" {
+            &all[..]
+        } else {
+            &all[..2]
+        };
         let model = open_model(case);
         let peft = open_adapter(&model, case, name);
         let parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
@@ -245,6 +258,21 @@ fn decoder_and_projector_of_a_llava() {
 }
 
 #[test]
+fn decoder_and_projector_of_a_mistral_that_sees_tiles() {
+    check_with_images("tiled/next_mistral", "with_projector");
+}
+
+#[test]
+fn decoder_and_projector_of_a_qwen2_that_sees_tiles() {
+    check_with_images("tiled/onevision", "with_projector");
+}
+
+#[test]
+fn decoder_and_merger_of_a_qwen2_vl() {
+    check_with_images("qwen/qwen2_vl", "with_projector");
+}
+
+#[test]
 fn decoder_and_merger_of_a_qwen2_5_vl() {
     check_with_images("qwen/qwen2_5_vl_gqa", "with_projector");
 }
@@ -260,6 +288,26 @@ fn all_linear_layers_of_a_llava_and_its_tower() {
 }
 
 #[test]
+fn all_linear_layers_of_a_llava_that_sees_tiles_and_its_clip() {
+    check_with_images("tiled/next_mistral", "with_tower");
+}
+
+#[test]
+fn all_linear_layers_of_a_llava_that_sees_tiles_and_its_siglip() {
+    check_with_images("tiled/onevision", "with_tower");
+}
+
+#[test]
+fn all_linear_layers_of_a_qwen2_vl_and_its_tower() {
+    check_with_images("qwen/qwen2_vl", "with_tower");
+}
+
+#[test]
+fn all_linear_layers_of_a_qwen3_vl_and_its_tower() {
+    check_with_images("qwen/qwen3_vl", "with_tower");
+}
+
+#[test]
 fn all_linear_layers_of_a_qwen2_5_vl_and_its_tower() {
     check_with_images("qwen/qwen2_5_vl_gqa", "with_tower");
 }
@@ -267,7 +315,7 @@ fn all_linear_layers_of_a_qwen2_5_vl_and_its_tower() {
 /// Images are seen by each pass then, and as before by those that are given no such adapter.
 #[test]
 fn an_adapter_of_the_tower_changes_nothing_for_others() {
-    for case in ["llava_mha", "qwen/qwen2_5_vl_gqa"] {
+    for case in FAMILIES {
         let model = open_model(case);
         let projector = open_adapter(&model, case, "with_projector");
         assert!(!projector.adapts_tower() && !model.sees_anew());

@@ -25,8 +25,9 @@ fn precision(quantization: Quantization) -> Precision {
 }
 
 /// A checkpoint, an adapter of it, and what the files of steps begin with.
-const STEPS: [(&str, &str, &str); 3] = [
+const STEPS: [(&str, &str, &str); 4] = [
     ("llava_mha", "all_linear", "step"),
+    ("qwen/qwen2_vl", "with_projector", "qwen2_vl"),
     ("qwen/qwen2_5_vl_gqa", "with_projector", "qwen2_5_vl_gqa"),
     ("qwen/qwen3_vl", "with_projector", "qwen3_vl"),
 ];

@@ -17,8 +17,9 @@ use candor_model::{Bundle, Dialogue, ImageFeatures, Query, generate, tensor_file
 use serde::Deserialize;
 use tch::{Device, Kind};
 use whole::{
-    at_once, conversation, edit, greedy, images, refusal, refusal_of_the_original_dialect,
-    same_after_saving_and_exporting,
+    at_once, conversation, edit, greedy, images, images_are_never_cut, refusal,
+    refusal_of_the_original_dialect, rename_tensor, same_after_saving_and_exporting,
+    take_tokenizer,
 };
 
 /// As in the fixture: words whose logits were kept.
@@ -144,74 +145,139 @@ fn saved_and_exported_folders_have_the_same_tensors() {
 /// Without a merger no image would come to the decoder: every tensor of one that the configuration calls for is named.
 #[test]
 fn a_missing_merger_is_named() {
-    let message = refusal(&folder("deep"), |copy| {
-        let file = copy.join("model.safetensors");
-        let mut tensors = tensor_file::read(&file).unwrap();
-        let n = tensors.len();
-        tensors.retain(|name, _| !name.contains("deepstack_merger_list.1."));
-        assert!(tensors.len() < n);
-        let rest = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
-        tensor_file::write(&file, rest, None).unwrap();
-    });
-    for part in ["norm", "linear_fc1", "linear_fc2"] {
-        let name = format!("`model.visual.deepstack_merger_list.1.{part}.weight` is missing");
-        assert!(message.contains(&name), "{name}: {message}");
+    for (case, merger, parts) in [
+        (
+            "deep",
+            "model.visual.deepstack_merger_list.1.",
+            ["norm", "linear_fc1", "linear_fc2"],
+        ),
+        (
+            "deep",
+            "model.visual.merger.",
+            ["norm", "linear_fc1", "linear_fc2"],
+        ),
+        ("current", "visual.merger.", ["ln_q", "mlp.0", "mlp.2"]),
+    ] {
+        let message = refusal(&folder(case), |copy| {
+            let file = copy.join("model.safetensors");
+            let mut tensors = tensor_file::read(&file).unwrap();
+            let n = tensors.len();
+            tensors.retain(|name, _| !name.starts_with(merger));
+            assert!(tensors.len() < n);
+            let rest = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
+            tensor_file::write(&file, rest, None).unwrap();
+        });
+        for part in parts {
+            let name = format!("`{merger}{part}.weight` is missing");
+            assert!(message.contains(&name), "{name}: {message}");
+        }
     }
+    let name = "visual.merger.mlp.0.weight";
+    let message = refusal(&folder("published"), |copy| rename_tensor(copy, name));
+    let words = format!("`{name}` is missing");
+    assert!(message.contains(&words), "{message}");
 }
+
+/// A folder, a file of it, a field, what it is given, and words that must be said then.
+type Mismatch = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static [&'static str],
+);
+
+const CONFIG: &str = "config.json";
+const IMAGES: &str = "preprocessor_config.json";
+const PROCESSOR: &str = "processor_config.json";
+#[rustfmt::skip] // A table, a case a line.
+const MISFITS: [Mismatch; 20] = [
+    ("published", CONFIG, "/vision_config/patch_size", "16", &["patches of 14 pixels", "takes 16"]),
+    ("published", CONFIG, "/vision_config/out_hidden_size", "32", &["width 32", "24"]),
+    ("published", CONFIG, "/vision_config/window_size", "14", &["window_size", "14", "less than a token's side"]),
+    ("published", CONFIG, "/rope_scaling/mrope_section", "[1, 1]", &["mrope_section"]),
+    ("published", CONFIG, "/rope_scaling/type", "\"yarn\"", &["yarn"]),
+    ("published", CONFIG, "/image_token_id", "7", &["image_token_id is 7", "<|image_pad|>"]),
+    ("published", CONFIG, "/vision_end_token_id", "9", &["vision_end_token_id is 9", "token 300 beside an image"]),
+    ("published", IMAGES, "/merge_size", "4", &["4 to a token's side"]),
+    ("published", IMAGES, "/temporal_patch_size", "1", &["and 1 one after another", "takes 14, 2 and 2"]),
+    ("current", CONFIG, "/vision_config/spatial_merge_size", "4", &["takes 14, 4 and 2", "mlp.0.weight"]),
+    ("current", CONFIG, "/text_config/rope_parameters/mrope_section", "[1, 1, 3]", &["adds up to 5"]),
+    ("current", CONFIG, "/vision_start_token_id", "9", &["vision_start_token_id is 9", "token 299 beside an image"]),
+    ("current", PROCESSOR, "/image_processor/patch_size", "16", &["patches of 16 pixels", "takes 14, 2 and 2"]),
+    ("deep", CONFIG, "/vision_config/num_position_embeddings", "25", &["pos_embed.weight", "[36, 16]", "[25, 16]"]),
+    ("deep", CONFIG, "/vision_config/deepstack_visual_indexes", "[0, 9]", &["deepstack_visual_indexes", "[0, 9]"]),
+    ("deep", CONFIG, "/vision_config/deepstack_visual_indexes", "[1]", &["deepstack_merger_list.1", "belongs to no part"]),
+    ("deep", CONFIG, "/vision_start_token_id", "9", &["vision_start_token_id is 9", "token 299 beside an image"]),
+    ("deep", CONFIG, "/image_token_id", "303", &["image_token_id is 303", "`<|image_pad|>` is 302"]),
+    ("deep", CONFIG, "/model_type", "\"qwen3_vl_moe\"", &["experts (qwen3_vl_moe)", "use a dense Qwen3-VL"]),
+    ("deep", IMAGES, "/patch_size", "14", &["patches of 14 pixels", "takes 16, 2 and 2"]),
+];
 
 /// Parts that do not belong together are named before any weight is read.
 #[test]
 fn what_does_not_fit_is_named() {
-    let cases: [(&str, &str, &str, serde_json::Value, &[&str]); 6] = [
-        (
-            "published",
-            "config.json",
-            "/vision_config/patch_size",
-            16.into(),
-            &["patch"],
-        ),
-        (
-            "published",
-            "config.json",
-            "/vision_config/out_hidden_size",
-            32.into(),
-            &["width 32", "24"],
-        ),
-        (
-            "published",
-            "config.json",
-            "/rope_scaling/mrope_section",
-            serde_json::json!([1, 1]),
-            &["mrope_section"],
-        ),
-        (
-            "published",
-            "config.json",
-            "/rope_scaling/type",
-            "yarn".into(),
-            &["yarn"],
-        ),
-        (
-            "published",
-            "config.json",
-            "/image_token_id",
-            7.into(),
-            &["7", "<|image_pad|>"],
-        ),
-        (
-            "published",
-            "preprocessor_config.json",
-            "/merge_size",
-            4.into(),
-            &["4 to a token's side"],
-        ),
-    ];
-    for (case, file, field, value, expected) in cases {
-        let message = refusal(&folder(case), |copy| {
-            edit(&copy.join(file), field, &value);
-        });
+    for (case, file, field, value, expected) in MISFITS {
+        let value = serde_json::from_str(value).expect("JSON");
+        let message = refusal(&folder(case), |copy| edit(&copy.join(file), field, &value));
         for words in expected {
-            assert!(message.contains(words), "{field}: {message}");
+            assert!(message.contains(words), "{case}, {field}: {message}");
         }
+    }
+}
+
+/// The words of another family have other ids, and another token for an image.
+#[test]
+fn a_tokenizer_of_another_family_is_named() {
+    let llava = golden_folder("tiled/folders/onevision");
+    for case in ["published", "current", "deep"] {
+        let message = refusal(&folder(case), |copy| take_tokenizer(&llava, copy));
+        for words in [
+            "image_token_id is 302, but the tokenizer's `<image>` is 284",
+            "use the tokenizer of the same model",
+        ] {
+            assert!(message.contains(words), "{case}: {message}");
+        }
+    }
+}
+
+/// A template that ends an image's span too early, or begins it late, makes prompts that the model never saw.
+#[test]
+fn a_span_that_a_template_cuts_is_named() {
+    for (case, whole, cut, words) in [
+        (
+            "current",
+            "<|image_pad|><|vision_end|>",
+            "<|image_pad|>",
+            "vision_end_token_id is 300",
+        ),
+        (
+            "current",
+            "<|vision_start|><|image_pad|>",
+            "<|image_pad|>",
+            "vision_start_token_id is 299",
+        ),
+        (
+            "current",
+            "<|image_pad|>",
+            "<|image_pad|><|image_pad|>",
+            "places for images",
+        ),
+    ] {
+        let message = refusal(&folder(case), |copy| {
+            let file = copy.join("chat_template.jinja");
+            let template = fs::read_to_string(&file).unwrap();
+            assert!(template.contains(whole), "{template}");
+            fs::write(&file, template.replace(whole, cut)).unwrap();
+        });
+        assert!(message.contains(words), "{words}: {message}");
+    }
+}
+
+/// An image is read whole or its row is refused, with the tokens that it takes.
+#[test]
+fn the_tokens_of_an_image_are_never_cut() {
+    for case in ["published", "current", "deep"] {
+        images_are_never_cut(&folder(case), &prompts().image);
     }
 }

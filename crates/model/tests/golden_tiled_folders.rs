@@ -15,11 +15,11 @@ use candor_data::Turn;
 use candor_model::sample::Sample;
 use candor_model::{Bundle, Decoding, Dialogue, ImageFeatures, Query, generate};
 use serde::Deserialize;
-use serde_json::Value;
 use tch::{Device, Kind};
 use whole::{
-    at_once, conversation, edit, greedy, images, refusal, refusal_of_the_original_dialect,
-    same_after_saving_and_exporting,
+    at_once, conversation, edit, greedy, images, images_are_never_cut, refusal,
+    refusal_of_the_original_dialect, rename_tensor, same_after_saving_and_exporting,
+    take_tokenizer,
 };
 
 /// As in the fixture: words whose logits, and rows whose features were kept.
@@ -247,7 +247,7 @@ const CONFIG: &str = "config.json";
 const IMAGES: &str = "preprocessor_config.json";
 const COUNTS: &str = "processor_config.json";
 #[rustfmt::skip] // A table, a case a line.
-const MISFITS: [Mismatch; 15] = [
+const MISFITS: [Mismatch; 17] = [
     ("vicuna", CONFIG, "/image_grid_pinpoints", "[[336, 672]]", &[IMAGES, "others than those of config.json"]),
     ("vicuna", CONFIG, "/image_grid_pinpoints", "[[336, 600]]", &["[336, 600]", "336"]),
     ("vicuna", IMAGES, "/image_grid_pinpoints", "[[336, 672]]", &[IMAGES, "others than those of config.json"]),
@@ -258,8 +258,10 @@ const MISFITS: [Mismatch; 15] = [
     ("vicuna", CONFIG, "/vision_feature_layer", "[]", &["vision_feature_layer", "empty"]),
     ("vicuna", CONFIG, "/vision_feature_layer", "[-2, 9]", &["vision_feature_layer", "9"]),
     ("mistral", CONFIG, "/text_config/sliding_window", "2048", &["sliding_window", "2048", "4096"]),
+    ("mistral", CONFIG, "/text_config/model_type", "\"mixtral\"", &["text_config/model_type", "mixtral"]),
     ("llama3", CONFIG, "/text_config/rope_scaling/rope_type", "\"yarn\"", &["yarn", "llama3"]),
     ("llama3", CONFIG, "/text_config/rope_scaling/low_freq_factor", "4.0", &["low_freq_factor"]),
+    ("onevision", CONFIG, "/text_config/model_type", "\"qwen2_moe\"", &["text_config/model_type", "qwen2_moe"]),
     ("onevision", CONFIG, "/vision_aspect_ratio", "\"anyres\"", &["vision_aspect_ratio", "anyres_max_"]),
     ("onevision", CONFIG, "/vision_aspect_ratio", "\"anyres_max_9000000000000000\"", &["vision_aspect_ratio", "anyres_max_"]),
     ("onevision", CONFIG, "/vision_config/vision_use_head", "true", &["vision_use_head"]),
@@ -287,33 +289,38 @@ fn what_does_not_fit_is_named() {
 /// A folder without the token that ends lines, or without a projector, is refused by the tensor's name.
 #[test]
 fn missing_tensors_are_named_before_weights_are_read() {
-    for (name, what) in [
-        ("image_newline", "image_newline"),
-        ("multi_modal_projector.linear_1.weight", "linear_1.weight"),
-    ] {
-        let message = refusal(&folder("vicuna"), |copy| rename_tensor(copy, name));
-        for words in [what, "is missing"] {
-            assert!(message.contains(words), "{name}: {message}");
+    for case in ["vicuna", "llama3", "onevision"] {
+        for (name, what) in [
+            ("image_newline", "image_newline"),
+            ("multi_modal_projector.linear_1.weight", "linear_1.weight"),
+            ("multi_modal_projector.linear_2.bias", "linear_2.bias"),
+        ] {
+            let message = refusal(&folder(case), |copy| rename_tensor(copy, name));
+            for words in [what, "is missing"] {
+                assert!(message.contains(words), "{case}, {name}: {message}");
+            }
         }
     }
 }
 
-/// Gives a tensor of a folder of shards a name that nothing knows, in the index and in its shard.
-fn rename_tensor(folder: &Path, name: &str) {
-    let index = folder.join("model.safetensors.index.json");
-    let mut json: Value = serde_json::from_slice(&fs::read(&index).unwrap()).unwrap();
-    let other = format!("{}x", &name[..name.len() - 1]);
-    let files = json["weight_map"].as_object_mut().unwrap();
-    let file = files.remove(name).expect("it is there");
-    files.insert(other.clone(), file.clone());
-    fs::write(&index, json.to_string()).unwrap();
-    let shard = folder.join(file.as_str().unwrap());
-    let bytes = fs::read(&shard).unwrap();
-    let (from, to) = (format!("\"{name}\""), format!("\"{other}\""));
-    let at = bytes
-        .windows(from.len())
-        .position(|window| window == from.as_bytes());
-    let at = at.expect("the header names it");
-    let changed = [&bytes[..at], to.as_bytes(), &bytes[at + from.len()..]].concat();
-    fs::write(&shard, changed).unwrap();
+/// The words of another family have other ids, and another token for an image.
+#[test]
+fn a_tokenizer_of_another_family_is_named() {
+    let qwen = golden_folder("qwen/folders/published");
+    let message = refusal(&folder("onevision"), |copy| take_tokenizer(&qwen, copy));
+    for words in [
+        "312 token ids, but the embedding has 285 rows",
+        "image_token_index is 284, but the tokenizer's `<|image_pad|>` is 302",
+        "use the tokenizer of the same model",
+    ] {
+        assert!(message.contains(words), "{words}: {message}");
+    }
+}
+
+/// An image is read whole or its row is refused, with the tokens that it takes.
+#[test]
+fn the_tokens_of_an_image_are_never_cut() {
+    for case in FOLDERS {
+        images_are_never_cut(&folder(case), &prompts().image);
+    }
 }

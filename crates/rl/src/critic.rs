@@ -1,12 +1,14 @@
-//! The critic, where the estimator of advantages has one: a value model on the reward model's base.
+//! The critic, where the estimator of advantages has one: a value model on the reward model's base, or on the policy's.
+//!
+//! It reads the policy's tokens, so a reward model of another family cannot have it on its base; nor can there be one where no
+//! reward model is. Then it begins as the policy does.
 //!
 //! # Reference
-//! Its adapter starts as a copy of the reward adapter, its head at zero.
+//! On the reward model's base; its adapter starts as a copy of the reward adapter, its head at zero.
 
 use std::path::Path;
 
 use candor_model::{Adapter, Bundle, ScalarHead};
-use candor_reward::RewardModel;
 use tch::Tensor;
 
 use crate::RlError;
@@ -16,9 +18,20 @@ use crate::passes::ValueReader;
 const ADAPTER: &str = "adapter";
 const HEAD: &str = "value_head.safetensors";
 
+/// Whose base the critic stands on, and whose adapter it begins as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CriticBase {
+    /// The reward model's.
+    Reward,
+    /// The policy's.
+    Policy,
+}
+
 /// How the critic learns.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CriticRecipe {
+    /// What it begins as.
+    pub base: CriticBase,
     /// How far a value may move before its gradient stops.
     pub value_clip_range: f64,
     /// Weight of the value loss.
@@ -28,7 +41,9 @@ pub struct CriticRecipe {
 /// The value model, trained.
 #[derive(Debug)]
 pub struct Critic {
-    /// On the reward model's base.
+    /// Whose base it stands on.
+    pub base: CriticBase,
+    /// On that base.
     pub adapter: Adapter,
     /// From a hidden state to a value.
     pub head: ScalarHead,
@@ -44,14 +59,15 @@ pub struct CriticLearner<'a> {
 }
 
 impl Critic {
-    /// A critic that says 0.
+    /// A critic that says 0 and begins as an adapter of `bundle`, which is whose `base` says.
     ///
     /// # Errors
     /// The base has no width.
-    pub fn new(reward: &RewardModel, base: &Bundle) -> Result<Self, RlError> {
+    pub fn new(base: CriticBase, adapter: &Adapter, bundle: &Bundle) -> Result<Self, RlError> {
         let critic = Self {
-            adapter: reward.adapter.copy(),
-            head: ScalarHead::zeros(&base.model)?,
+            base,
+            adapter: adapter.copy(),
+            head: ScalarHead::zeros(&bundle.model)?,
         };
         critic.adapter.set_trainable(true);
         critic.head.set_trainable(true);
@@ -62,10 +78,11 @@ impl Critic {
     ///
     /// # Errors
     /// A file is missing, damaged, or does not fit the base.
-    pub fn open(folder: &Path, base: &Bundle) -> Result<Self, RlError> {
+    pub fn open(base: CriticBase, folder: &Path, bundle: &Bundle) -> Result<Self, RlError> {
         Ok(Self {
-            adapter: Adapter::open(&folder.join(ADAPTER), &base.model)?,
-            head: ScalarHead::open(&folder.join(HEAD), &base.model)?,
+            base,
+            adapter: Adapter::open(&folder.join(ADAPTER), &bundle.model)?,
+            head: ScalarHead::open(&folder.join(HEAD), &bundle.model)?,
         })
     }
 

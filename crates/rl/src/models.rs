@@ -2,12 +2,13 @@
 //!
 //! Policy and reference share the policy's base; reward and value share the reward model's, which is the policy's
 //! unless the reward model was trained on another folder (the paper's 13B/336 reward model judges a 7B/224
-//! policy). The two bases must have the same tokenizer: the value model reads the policy's tokens.
+//! policy). The two bases must have the same tokenizer then, because the value model reads the policy's tokens; where they
+//! are of different families, it stands on the policy's base ([`CriticBase`]), and the reward model reads texts.
 //!
 //! Terms of the reward that are paid by the sentence have a reward adapter each, beside the other two (FGAIF, arXiv 2404.05046).
 //!
 //! Without a critic ([`Advantages::critic`](crate::advantages::Advantages::critic)) there is no value adapter, and without
-//! `model.reward` there is neither that nor a reward adapter, nor a second base.
+//! `model.reward` there is no reward adapter, nor a second base.
 //!
 //! # Reference
 //! The reference keeps its bases in 4 bits (NF4) here; ours are as the recipe says (`model.base_precision`).
@@ -25,7 +26,7 @@ use candor_train::{FeaturePlace, Opening, TrainState, encode_images, fingerprint
 use tch::{Device, Tensor};
 
 use crate::RlError;
-use crate::critic::Critic;
+use crate::critic::{Critic, CriticBase};
 use crate::prompts::{Asking, Judge};
 use crate::recipe::{Normalise, RlRecipe};
 use crate::shaping::ScorePosition;
@@ -64,7 +65,6 @@ impl Models {
     pub fn open(recipe: &RlRecipe, device: Device) -> Result<Self, RlError> {
         let folder = ModelFolder::find(&recipe.base)?.with_pixels(recipe.pixels);
         let policy_base = Bundle::load(folder, device, recipe.base_precision)?;
-        let critic = recipe.ppo.advantages.critic();
         let (judge_base, has_two_folders) = match &recipe.reward {
             Some(folder) => judge_base(recipe, folder, &policy_base, device)?,
             None => (None, false),
@@ -80,9 +80,14 @@ impl Models {
         let policy = Adapter::open(&recipe.policy_init, &policy_base.model)?;
         let reference = policy.copy();
         policy.set_trainable(true);
-        // A recipe with a critic names a reward model.
-        let critic = match critic.and(reward.as_ref()) {
-            Some(reward) => Some(Critic::new(reward, judge)?),
+        let critic = recipe.ppo.advantages.critic();
+        let begins_as = critic.and_then(|critic| match critic.base {
+            CriticBase::Policy => Some((critic.base, &policy, &policy_base)),
+            // A recipe with such a critic names a reward model.
+            CriticBase::Reward => Some((critic.base, &reward.as_ref()?.adapter, judge)),
+        });
+        let critic = match begins_as {
+            Some((base, adapter, bundle)) => Some(Critic::new(base, adapter, bundle)?),
             None => None,
         };
         Ok(Self {
@@ -108,10 +113,19 @@ impl Models {
         [&self.policy_base].into_iter().chain(&self.judge_base)
     }
 
-    /// The base of reward model and critic; the policy's where there is neither.
+    /// The base of the reward model; the policy's where there is none.
     #[must_use]
     pub fn judge_base(&self) -> &Bundle {
         self.judge_base.as_ref().unwrap_or(&self.policy_base)
+    }
+
+    /// The base that a critic stands on.
+    #[must_use]
+    pub fn critic_base(&self, base: CriticBase) -> &Bundle {
+        match base {
+            CriticBase::Policy => self.policy_base(),
+            CriticBase::Reward => self.judge_base(),
+        }
     }
 
     /// Who is asked and who judges, for answers of at most `max_new_tokens`; `images` is where the
@@ -170,7 +184,10 @@ impl Models {
         }
         let policy = Adapter::open(&run.join(POLICY), &self.policy_base.model)?;
         let critic = match &self.critic {
-            Some(_) => Some(Critic::open(&run.join(CRITIC), self.judge_base())?),
+            Some(Critic { base, .. }) => {
+                let bundle = self.critic_base(*base);
+                Some(Critic::open(*base, &run.join(CRITIC), bundle)?)
+            }
             None => None,
         };
         Ok(Some(trained(&policy, critic.as_ref())))
@@ -269,6 +286,15 @@ impl Images {
     pub fn judge(&self) -> &ImageFeatures {
         self.judge.as_ref().unwrap_or(&self.policy)
     }
+
+    /// As the tower of a critic's base sees them.
+    #[must_use]
+    pub fn critic(&self, base: CriticBase) -> &ImageFeatures {
+        match base {
+            CriticBase::Policy => self.policy(),
+            CriticBase::Reward => self.judge(),
+        }
+    }
 }
 
 /// The trained tensors by name.
@@ -305,7 +331,8 @@ fn judge_base(
         return Ok((None, false));
     }
     let judge = Bundle::load(found, judge_device, recipe.base_precision)?;
-    if recipe.ppo.advantages.critic().is_some() {
+    let critic = recipe.ppo.advantages.critic();
+    if critic.is_some_and(|critic| critic.base == CriticBase::Reward) {
         check_tokenizers(policy, &judge, &path)?;
     }
     Ok((Some(judge), has_own_folder))
@@ -375,6 +402,6 @@ fn check_tokenizers(policy: &Bundle, judge: &Bundle, path: &Path) -> Result<(), 
     Err(RlError::Unfit {
         path: PathBuf::from(path).join("tokenizer.json"),
         problem: "the reward model's base has another tokenizer than the policy's".to_owned(),
-        remedy: "use bases of one family: the value model reads the policy's tokens",
+        remedy: "the critic reads the policy's tokens: use bases of one family, or model.critic = \"policy\"",
     })
 }

@@ -9,6 +9,7 @@ use candor_model::{Adapter, Bundle, Embedded, ImageFeatures, ScalarHead, logprob
 use candor_run::{Ranks, RunError};
 use tch::{Device, Kind, Tensor};
 
+use crate::critic::CriticBase;
 use crate::rollout::Rollout;
 
 /// A policy on its base: the trained one or the reference.
@@ -85,6 +86,8 @@ impl PolicyReader<'_> {
 /// The value model on its base.
 #[derive(Debug, Clone, Copy)]
 pub struct ValueReader<'a> {
+    /// Whose base it is.
+    pub base: CriticBase,
     /// The base.
     pub bundle: &'a Bundle,
     /// The adapter.
@@ -113,7 +116,13 @@ impl ValueReader<'_> {
         let rows: Vec<(&[i64], &[i64])> = rollouts
             .iter()
             .zip(&responses)
-            .map(|(rollout, ids)| (&*rollout.prompt.value_query, &**ids))
+            .map(|(rollout, ids)| {
+                let query = match self.base {
+                    CriticBase::Policy => &*rollout.prompt.query,
+                    CriticBase::Reward => &*rollout.prompt.value_query,
+                };
+                (query, &**ids)
+            })
             .collect();
         Continuations::new(&rows, pad, self.bundle.model.device())
     }

@@ -27,7 +27,7 @@ pub struct PromptRow {
     pub conversation: Conversation,
     /// Token ids for the policy, one placeholder for each image patch.
     pub query: Vec<i64>,
-    /// Token ids for the value model, whose base may see images in other sizes.
+    /// Token ids for a value model on the reward model's base, which may see images in other sizes.
     pub value_query: Vec<i64>,
     /// What the reward model may be told.
     pub facts: Facts,

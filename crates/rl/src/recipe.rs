@@ -182,7 +182,7 @@ pub struct RlRecipe {
     pub policy_init: PathBuf,
     /// Folder that the reward stage wrote; absent where [`RlRecipe::rewards`] are all that is earned.
     pub reward: Option<PathBuf>,
-    /// What reward model and critic run on, where it is another device than the policy's.
+    /// What the reward model runs on, and the critic that begins as it, where it is another device than the policy's.
     pub reward_device: Option<DeviceChoice>,
     /// What a response earns besides the reward model's score.
     pub rewards: Vec<Term>,

@@ -259,10 +259,11 @@ fn readers<'a>(
         ..policy
     };
     let value_reader = |critic: &'a Critic| ValueReader {
-        bundle: models.judge_base(),
+        base: critic.base,
+        bundle: models.critic_base(critic.base),
         adapter: &critic.adapter,
         head: &critic.head,
-        features: images.judge(),
+        features: images.critic(critic.base),
         padded_to: match recipe.ppo.average_over {
             AverageOver::Padded => Some(recipe.sampling.max_new_tokens),
             _ => None,

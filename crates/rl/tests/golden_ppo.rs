@@ -18,7 +18,7 @@ use std::path::Path;
 
 use candor_model::Activations;
 use candor_rl::advantages::Advantages;
-use candor_rl::critic::{CriticLearner, CriticRecipe};
+use candor_rl::critic::{CriticBase, CriticLearner, CriticRecipe};
 use candor_rl::experience::{Experience, width_of};
 use candor_rl::kl::KlEstimator;
 use candor_rl::loss::Clip;
@@ -44,6 +44,7 @@ const LR: f64 = 1e-3;
 const MAX_NORM: f64 = 1.0;
 const MAX_RESPONSE: usize = 9;
 const CRITIC: CriticRecipe = CriticRecipe {
+    base: CriticBase::Reward,
     value_clip_range: 0.2,
     value_coef: 0.1,
 };

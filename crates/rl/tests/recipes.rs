@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use candor_rl::RlRecipe;
 use candor_rl::advantages::{Advantages, Scale};
-use candor_rl::critic::CriticRecipe;
+use candor_rl::critic::{CriticBase, CriticRecipe};
 use candor_rl::gather::Drawn;
 use candor_rl::kl::KlEstimator;
 use candor_rl::loss::Clip;
@@ -40,6 +40,7 @@ fn the_papers_recipe_has_its_numbers_and_quirks() {
         (0.1, KlEstimator::K1Clamped)
     );
     let critic = CriticRecipe {
+        base: CriticBase::Reward,
         value_clip_range: 0.2,
         value_coef: 0.1,
     };

@@ -19,6 +19,8 @@ const SIZES: [[u32; 2]; 6] = [
 ];
 /// Rows of each file of data.
 const N_ROWS: usize = 24;
+/// The conversation that is about no image.
+const TEXT_ONLY: usize = 7;
 /// How often a run is begun anew that ends before it can be killed.
 const N_TRIES: usize = 10;
 
@@ -43,6 +45,8 @@ pub struct Family {
     pub everywhere: &'static str,
     /// The adapter that is made.
     pub lora: &'static str,
+    /// Whether there is a model of another family.
+    is_judged: bool,
 }
 
 impl Family {
@@ -56,7 +60,15 @@ impl Family {
             folder,
             everywhere: "",
             lora: LORA,
+            is_judged: false,
         }
+    }
+
+    /// Has another family, whose model `judge` writes, judge the policy's answers as well.
+    pub fn judged_by(mut self, judge: fn(&Path)) -> Self {
+        judge(&self.path("judge"));
+        self.is_judged = true;
+        self
     }
 
     /// Has a row of each kind of data show two images.
@@ -118,6 +130,9 @@ impl Family {
         let fields = format!("{base} {parts} {few} {rows}");
         let made = ["metrics.jsonl", ADAPTER, "value/value_head.safetensors"];
         self.stage("rl", "5-ppo", &fields, &made);
+        if self.is_judged {
+            self.ppo_by_another_family(&fields, &made);
+        }
         let fields = format!("{fields} sampling.samples_per_prompt=4");
         self.stage("rl", "grpo/5-grpo", &fields, &["metrics.jsonl", ADAPTER]);
 
@@ -127,8 +142,32 @@ impl Family {
 
         let merge = "export sft/model --adapter 5-ppo/adapter --merge --out merged";
         self.candor(&merge.split_whitespace().collect::<Vec<_>>());
-        let apart = self.ask(&["sft/model", "--adapter", "5-ppo/adapter"]);
-        assert_eq!(self.ask(&["merged"]), apart);
+        // A portrait, a panorama, both, and nothing to see.
+        let shown: [&[&str]; 4] = [&["0.png"], &["1.png"], &["0.png", "1.png"], &[]];
+        for images in shown {
+            let apart = self.ask(&["sft/model", "--adapter", "5-ppo/adapter"], images);
+            assert_eq!(self.ask(&["merged"], images), apart, "{images:?}");
+        }
+    }
+
+    /// PPO against a reward model of the other family, with facts: it reads the answers in its own tokens, and the critic
+    /// stands on the policy's base. `fields` are those of PPO against the family's own.
+    fn ppo_by_another_family(&self, fields: &str, made: &[&str]) {
+        let reward = format!("{}/3-reward.toml", self.recipes);
+        let prompt = format!("prompt.file={ROOT}/recipes/demo/reward-facts.txt");
+        let base = "run.out=3-judge model.base=judge model.base_precision=f32";
+        let few = "run.steps=3 evaluation.every=2 data.facts=facts.json";
+        let judge = format!("{base} {LORA} {SMALL} {COMPARED} {prompt} {few}");
+        self.run_to_its_end(&words("reward", &reward, &judge));
+        let fields = fields.replace("model.reward=3-reward", "model.reward=3-judge");
+        let recipe = format!("{}/5-ppo.toml", self.recipes);
+        let own_critic = format!("run.out=5-refused {fields}");
+        let refused = self.command(&words("rl", &recipe, &own_critic)).output();
+        let message = said(&refused.unwrap());
+        let named = message.contains("another tokenizer") && message.contains("model.critic");
+        assert!(named, "{message}");
+        let fields = format!("{fields} model.critic=policy");
+        self.stage_into("5-ppo-judged", "rl", &recipe, &fields, made);
     }
 
     /// How fine-tuning on the rows fails.
@@ -157,7 +196,12 @@ impl Family {
     fn stage(&self, command: &str, recipe: &str, fields: &str, made: &[&str]) {
         let out = recipe.rsplit('/').next().unwrap();
         let recipe = format!("{}/{recipe}.toml", self.recipes);
-        let into = |out: &str| words(command, &recipe, &format!("run.out={out} {fields}"));
+        self.stage_into(out, command, &recipe, fields, made);
+    }
+
+    /// The same into a folder of another name.
+    fn stage_into(&self, out: &str, command: &str, recipe: &str, fields: &str, made: &[&str]) {
+        let into = |out: &str| words(command, recipe, &format!("run.out={out} {fields}"));
         self.run_to_its_end(&into(out));
         let killed = format!("{out}-killed");
         let was_killed = (0..N_TRIES).any(|_| {
@@ -196,14 +240,24 @@ impl Family {
         output.status.code().is_none()
     }
 
-    /// The ids that a model answers with.
-    fn ask(&self, model: &[&str]) -> Value {
-        let question =
-            "--image images/1.png --prompt red? --precision f32 --max-new-tokens 6 --json";
+    /// The ids that a model answers with about images, each with its log-probability.
+    fn ask(&self, model: &[&str], images: &[&str]) -> Vec<i64> {
+        let paths: Vec<String> = images.iter().map(|name| format!("images/{name}")).collect();
+        let shown: Vec<&str> = paths
+            .iter()
+            .flat_map(|path| ["--image", path.as_str()])
+            .collect();
+        let question = "--prompt red? --precision f32 --max-new-tokens 6 --json";
         let question: Vec<&str> = question.split_whitespace().collect();
-        let answer = self.candor(&[&["chat"][..], model, &question].concat());
+        let answer = self.candor(&[&["chat"][..], model, &shown, &question].concat());
         let answer: Value = serde_json::from_str(&answer).unwrap();
-        answer["ids"].clone()
+        let numbers = |field: &str| answer[field].as_array().unwrap().iter();
+        let ids: Vec<i64> = numbers("ids").map(|id| id.as_i64().unwrap()).collect();
+        let logprobs: Vec<f64> = numbers("logprobs").map(|p| p.as_f64().unwrap()).collect();
+        assert_eq!(logprobs.len(), ids.len(), "{answer}");
+        assert!((1..=6).contains(&ids.len()), "{answer}");
+        assert!(logprobs.iter().all(|p| *p <= 0.0), "{answer}");
+        ids
     }
 
     fn candor(&self, words: &[&str]) -> String {
@@ -269,6 +323,9 @@ fn prepare(folder: &Path) {
         (0..N_ROWS).map(row).collect()
     };
     let talk = |i: usize| json!({"conversations": [asked, answer(i)]});
+    let mut talk = rows(&talk);
+    let unseen = json!({"from": "human", "value": "Is the dog red?"});
+    talk[TEXT_ONLY] = json!({"id": "unseen", "conversations": [unseen, answer(TEXT_ONLY)]});
     let prompt = |i: usize| json!({"conversations": [asked, answer(i)], "caption_type": 1, "length_bonus": 1.0});
     let compared = |i: usize| {
         json!({
@@ -281,7 +338,7 @@ fn prepare(folder: &Path) {
         .map(|name| (name, json!(["A red dog on the beach."])))
         .collect();
     for (name, value) in [
-        ("talk.json", rows(&talk)),
+        ("talk.json", talk),
         ("prompts.json", rows(&prompt)),
         ("compared.json", rows(&compared)),
         ("facts.json", facts),

@@ -38,9 +38,13 @@ fn decode_unwinding(bytes: &[u8], max_pixels: u64) -> Result<Jpeg, String> {
     if u64::from(width) * u64::from(height) > max_pixels {
         return Ok(Jpeg::TooLarge(width, height));
     }
-    let Some(orientation) = orientation_of_whole(bytes) else {
+    let Some(header) = header_of_whole(bytes) else {
         return Err("the image is cut off, its end marker is missing".into());
     };
+    // The decoder passes over what stands between segments. Tokens are counted by the header alone.
+    if header.size != Some((width, height)) {
+        return Err("its segments do not follow one another, and say another size".into());
+    }
     let printing = [ColorSpace::JCS_CMYK, ColorSpace::JCS_YCCK].contains(&decoder.color_space());
     let mut lines = if printing {
         decoder.to_colorspace(ColorSpace::JCS_CMYK)
@@ -56,7 +60,7 @@ fn decode_unwinding(bytes: &[u8], max_pixels: u64) -> Result<Jpeg, String> {
         samples
     };
     RgbImage::from_raw(width, height, samples)
-        .map(|image| Jpeg::Image(image, orientation))
+        .map(|image| Jpeg::Image(image, header.orientation))
         .ok_or_else(|| "the image has fewer lines than its header says".into())
 }
 
@@ -73,17 +77,14 @@ fn rgb_of_inks(samples: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-/// How an image has to be turned, or nothing if no end marker follows the start of its first scan. Segments before
+/// What the segments before the scans say, or nothing if no end marker follows the start of its first scan. Segments before
 /// it are skipped by their length, because a thumbnail in them has an end marker of its own; in the scans none can
 /// appear by accident, because the coding stuffs every 0xFF.
-fn orientation_of_whole(bytes: &[u8]) -> Option<Orientation> {
+fn header_of_whole(bytes: &[u8]) -> Option<Header> {
     const END: [u8; 2] = [0xFF, 0xD9];
     let header = header(Cursor::new(bytes)).ok()?;
     let scans = bytes.get(header.scans as usize..)?;
-    scans
-        .windows(2)
-        .any(|pair| pair == END)
-        .then_some(header.orientation)
+    scans.windows(2).any(|pair| pair == END).then_some(header)
 }
 
 /// What the segments before the first scan say.

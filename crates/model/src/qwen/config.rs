@@ -179,6 +179,12 @@ impl QwenConfig {
         Ok(candor_data::atomic::write(path, &json)?)
     }
 
+    /// Ids of the tokens that stand before and after every image, with their fields, where the file has them.
+    pub(crate) fn image_marks(&self) -> [(&'static str, Option<i64>); 2] {
+        ["vision_start_token_id", "vision_end_token_id"]
+            .map(|field| (field, self.json[field].as_i64()))
+    }
+
     /// Says that the output layer is not the embedding.
     pub(crate) fn untie(&mut self) {
         self.text.tie_word_embeddings = false;

@@ -6,17 +6,17 @@
 //! `generation` block around what the assistant says. One thing differs on purpose: `strftime_now` tells a fixed
 //! date, since a prompt that changes overnight would make another run of the same recipe.
 
-use std::fmt;
 use std::sync::Arc;
+use std::{fmt, io};
 
 use jiff::civil::{Date, DateTime};
 use jiff::fmt::strtime;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Kwargs;
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, Value};
 use serde::Serialize as _;
 
-use super::Rendered;
+use super::{Rendered, methods};
 
 /// What one rendering may cost: an instruction costs one, 64 bytes of text cost one. This is some hundred times what
 /// published templates need for a long conversation.
@@ -25,6 +25,8 @@ const FUEL: u64 = 1_000_000;
 const MAX_SOURCE_BYTES: usize = 1 << 20;
 /// Longest text that a template may make.
 const MAX_TEXT_BYTES: usize = 8 << 20;
+/// Longest format of a date.
+const MAX_DATE_BYTES: usize = 1 << 10;
 /// Around what a `generation` block says. Unicode promises that these two are never characters.
 const MARKS: [char; 2] = ['\u{FDD0}', '\u{FDD1}'];
 const NAME: &str = "chat_template";
@@ -63,8 +65,7 @@ impl Program {
         environment.set_syntax(syntax.map_err(|e| words(&e))?);
         environment.set_fuel(Some(FUEL));
         environment.set_auto_escape_callback(|_| AutoEscape::None);
-        environment
-            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.set_unknown_method_callback(methods::call);
         environment.add_function("raise_exception", raise_exception);
         environment.add_function("strftime_now", move |format: &str| {
             strftime(format, date.to_datetime(jiff::civil::Time::midnight()))
@@ -170,13 +171,17 @@ fn raise_exception(message: &str) -> Result<Value, Error> {
 }
 
 fn strftime(format: &str, now: DateTime) -> Result<String, Error> {
+    if format.len() > MAX_DATE_BYTES {
+        let problem = format!("a date is told in more than {MAX_DATE_BYTES} bytes");
+        return Err(Error::new(ErrorKind::InvalidOperation, problem));
+    }
     let told = strtime::format(format, now);
     told.map_err(|e| Error::new(ErrorKind::InvalidOperation, e.to_string()))
 }
 
 /// JSON as Python's `json.dumps` writes it without escaping what is not ASCII.
 #[allow(clippy::needless_pass_by_value)] // The engine hands options over by value.
-fn tojson(value: &Value, options: Kwargs) -> Result<String, Error> {
+fn tojson(state: &mut State, value: &Value, options: Kwargs) -> Result<String, Error> {
     let indent: Option<usize> = options.get("indent")?;
     let ascii: Option<bool> = options.get("ensure_ascii")?;
     options.assert_all_used()?;
@@ -184,7 +189,7 @@ fn tojson(value: &Value, options: Kwargs) -> Result<String, Error> {
         let problem = "tojson cannot escape what is not ASCII";
         return Err(Error::new(ErrorKind::InvalidOperation, problem));
     }
-    let mut json = Vec::new();
+    let mut json = Bounded(Vec::new());
     let written = match indent {
         Some(width) => {
             let width = " ".repeat(width.min(16));
@@ -198,7 +203,26 @@ fn tojson(value: &Value, options: Kwargs) -> Result<String, Error> {
         )),
     };
     written.map_err(|e| Error::new(ErrorKind::InvalidOperation, e.to_string()))?;
-    String::from_utf8(json).map_err(|e| Error::new(ErrorKind::InvalidOperation, e.to_string()))
+    methods::spend(state, "tojson", json.0.len())?;
+    String::from_utf8(json.0).map_err(|e| Error::new(ErrorKind::InvalidOperation, e.to_string()))
+}
+
+/// JSON no longer than a template's text may be: a list can hold one text many times over.
+struct Bounded(Vec<u8>);
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > MAX_TEXT_BYTES {
+            let problem = format!("tojson makes more than {MAX_TEXT_BYTES} bytes");
+            return Err(io::Error::other(problem));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Python's separators: `, ` and `: `.
@@ -338,6 +362,14 @@ mod tests {
             "{% set n = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}{{ n.x }}",
             "{{ 'a' * 99999999 }}",
             "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+            "{% set s = 'a' * 1000000 %}{{ s.replace('a', s) }}",
+            "{% set s = 'a' * 1000000 %}{{ s.join('b' * 100000) }}",
+            "{% set s = 'a' * 1000000 %}{{ ('{0}' * 100000).format(s) }}",
+            "{{ '{:>99999999999}'.format(1) }}",
+            "{% set s = 'a' * 1000000 %}{{ ([s] * 90000) | tojson }}",
+            "{% set s = 'a' * 4000000 %}{% for i in range(90000) %}{% set x = s.upper() %}{% endfor %}",
+            "{% set s = 'a' * 4000000 %}{% for i in range(90000) %}{% set x = s | tojson %}{% endfor %}",
+            "{% set s = 'a' * 4000000 %}{{ strftime_now(s) }}",
         ];
         for bomb in bombs {
             assert!(run(bomb, context! {}).is_err(), "{bomb}");

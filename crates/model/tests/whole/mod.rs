@@ -10,6 +10,7 @@ use candor_data::image::{ImageLimits, decode};
 use candor_data::{Conversation, Turn};
 use candor_model::export::Export;
 use candor_model::image_features::encode;
+use candor_model::sample::Sample;
 use candor_model::{
     Bundle, CheckpointFormat, Decoding, Features, ModelFolder, Query, Reading, generate,
 };
@@ -138,4 +139,55 @@ pub fn edit(path: &Path, field: &str, value: &Value) {
     let found = json.pointer_mut(field);
     *found.unwrap_or_else(|| panic!("{field}")) = value.clone();
     fs::write(path, json.to_string()).unwrap();
+}
+
+/// Gives a tensor of a folder of shards a name that nothing knows, in the index and in its shard.
+pub fn rename_tensor(folder: &Path, name: &str) {
+    let index = folder.join("model.safetensors.index.json");
+    let mut json: Value = serde_json::from_slice(&fs::read(&index).unwrap()).unwrap();
+    let other = format!("{}x", &name[..name.len() - 1]);
+    let files = json["weight_map"].as_object_mut().unwrap();
+    let file = files.remove(name).expect("it is there");
+    files.insert(other.clone(), file.clone());
+    fs::write(&index, json.to_string()).unwrap();
+    let shard = folder.join(file.as_str().unwrap());
+    let bytes = fs::read(&shard).unwrap();
+    let (from, to) = (format!("\"{name}\""), format!("\"{other}\""));
+    let at = bytes
+        .windows(from.len())
+        .position(|window| window == from.as_bytes());
+    let at = at.expect("the header names it");
+    let changed = [&bytes[..at], to.as_bytes(), &bytes[at + from.len()..]].concat();
+    fs::write(&shard, changed).unwrap();
+}
+
+/// Puts the tokenizer of a folder in the place of another's.
+pub fn take_tokenizer(from: &Path, to: &Path) {
+    for file in ["tokenizer.json", "tokenizer_config.json"] {
+        fs::copy(from.join(file), to.join(file)).unwrap();
+    }
+}
+
+/// A row of one image is taken with as many tokens as it has, and with one less refused in words that say how many the image
+/// takes.
+pub fn images_are_never_cut(folder: &Path, image: &str) {
+    let reading = Reading::open(folder).unwrap();
+    let row = conversation(
+        image,
+        &["<image>\nWhat is this?".to_owned(), "A dog.".to_owned()],
+    );
+    let folder_of_images = images();
+    let of_length = |n| Sample::new(&row, reading.rules(n, folder_of_images.as_path()));
+    let whole = of_length(usize::MAX).unwrap();
+    let n = whole.ids.len();
+    let placeholder = reading.tokenizer.image;
+    let of_image = whole.ids.iter().filter(|&&id| id == placeholder).count();
+    assert!(of_image > 1 && of_image < n);
+    assert_eq!(of_length(n).unwrap(), whole);
+    for shorter in [n - 1, of_image, 1] {
+        let message = of_length(shorter).unwrap_err().to_string();
+        let words =
+            format!("{n} tokens ({of_image} of them its image) are more than the {shorter}");
+        assert!(message.contains(&words), "{words}: {message}");
+    }
 }

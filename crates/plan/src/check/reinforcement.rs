@@ -4,6 +4,7 @@ use std::path::Path;
 
 use candor_model::LoraConfig;
 use candor_rl::RlRecipe;
+use candor_rl::critic::CriticBase;
 use candor_rl::recipe::{BatchRecipe, ONE_REWARD_DEVICE};
 use candor_train::{DeviceChoice, Length};
 
@@ -89,13 +90,17 @@ pub(crate) fn rl(
     };
     let sampling = recipe.sampling;
     let (batch, pass) = (sampling.batch_rows as u64, sampling.pass_rows as u64);
-    let has_critic = recipe.ppo.advantages.critic().is_some();
     let judge_lora = judge_lora.as_ref();
-    let critic = judge_lora.filter(|_| has_critic);
+    // Its base, its adapter, and the tokens that it reads of a row.
+    let critic = recipe.ppo.advantages.critic();
+    let critic = critic.and_then(|critic| match critic.base {
+        CriticBase::Policy => Some((&policy, &lora, longest)),
+        CriticBase::Reward => judge_lora.map(|lora| (&judge, lora, value)),
+    });
     let phases = [
         policy.writing(batch.min(recipe.batch.rollout_batch as u64), longest),
         training(&policy, &lora, longest, answer),
-        critic.map_or(0, |lora| training(&judge, lora, value, 0)),
+        critic.map_or(0, |(base, lora, tokens)| training(base, lora, tokens, 0)),
         // Judged with the facts and a question after the answer, which are as long as the answer at most.
         judge_lora.map_or(0, |_| judge.forward(pass * (value + answer))),
         judge.encoding(IMAGES_PER_PASS),
@@ -108,7 +113,9 @@ pub(crate) fn rl(
         vec![(policy, lora.with_tower), (judge, judge_sees)]
     };
     let policy_adapter = policy.adapter(&lora);
-    let trained = critic.map_or(policy_adapter, |_| policy_adapter.and(judge_adapter));
+    let trained = critic.map_or(policy_adapter, |(base, lora, _)| {
+        policy_adapter.and(base.adapter(lora))
+    });
     // Those that are trained, the reference, the reward model's and those of terms that are paid by the sentence.
     let of_segments = segment_adapters(recipe, &judge, made, &mut plan)?;
     let adapters = trained.bytes + policy_adapter.bytes + judge_adapter.bytes + of_segments;
@@ -207,9 +214,14 @@ fn apart(recipe: &RlRecipe, plan: &mut Plan) -> bool {
     if first(other) == first(own) {
         return false;
     }
+    let critic = recipe.ppo.advantages.critic();
+    let apart = if critic.is_some_and(|critic| critic.base == CriticBase::Policy) {
+        "the reward model is"
+    } else {
+        "reward model and critic are"
+    };
     plan.note(format!(
-        "reward model and critic are on {other} with a base of their own, the rest on {own}: memory is that of both devices \
-         together"
+        "{apart} on {other} with a base of their own, the rest on {own}: memory is that of both devices together"
     ));
     true
 }

@@ -1,5 +1,6 @@
 //! Every shipped recipe loads, and the pipelines plan as a whole.
 
+mod cards;
 mod methods;
 mod ranks;
 
@@ -169,8 +170,16 @@ fn the_papers_reward_model_stands_on_the_larger_model() {
     let adapter = 4 * 64 * 40 * (4 * 10_240 + 3 * 18_944);
     assert_eq!(reward.memory.unwrap().weights_bytes, 2 * base + 2 * adapter);
     assert_eq!(ppo.n_steps, Some(562));
-    let trained = 4 * 64 * 32 * (4 * 8192 + 3 * 15_104) + adapter;
+    let of_policy = 4 * 64 * 32 * (4 * 8192 + 3 * 15_104);
+    let trained = of_policy + adapter;
     assert_eq!(ppo.memory.unwrap().trained_bytes, 3 * trained);
+    // The critic is as large as the policy's adapter where it begins as that, and the reward model's stays as it is.
+    let on_policy = ["model.critic=\"policy\"".to_owned()];
+    let on_policy = plan(&mut planner, &paper.join("5-ppo.toml"), &on_policy);
+    let memory = on_policy.memory.unwrap();
+    assert_eq!(memory.trained_bytes, 3 * 2 * of_policy);
+    let difference = ppo.memory.unwrap().weights_bytes - memory.weights_bytes;
+    assert_eq!(difference, adapter - of_policy);
 }
 
 /// The reward model's base is the policy's as long as both are on one device.

@@ -4,7 +4,7 @@ use candor_recipe::Reader;
 
 use super::SamplingRecipe;
 use crate::advantages::{Advantages, Scale};
-use crate::critic::CriticRecipe;
+use crate::critic::{CriticBase, CriticRecipe};
 
 /// Reads what an algorithm needs to know to estimate advantages.
 pub(super) type Algorithm = fn(&mut Reader, &SamplingRecipe) -> Advantages;
@@ -40,6 +40,15 @@ const VALUE_COEF: [&str; 2] = [
     "Weight of the value loss; for `ppo` alone, which has a critic.",
 ];
 
+const CRITIC: [&str; 2] = [
+    "model.critic",
+    "Whose base and adapter the critic begins as: the reward model's, as in the paper, or the policy's, which a reward model of another family or none asks for; for `ppo` alone, which has a critic.",
+];
+const CRITICS: [(&str, CriticBase); 2] = [
+    ("reward", CriticBase::Reward),
+    ("policy", CriticBase::Policy),
+];
+
 fn ppo_advantages(r: &mut Reader, _: &SamplingRecipe) -> Advantages {
     Advantages::Gae {
         gamma: r.f64(GAMMA[0], GAMMA[1]).within(0.0..=1.0).required(),
@@ -47,6 +56,9 @@ fn ppo_advantages(r: &mut Reader, _: &SamplingRecipe) -> Advantages {
         critic: CriticRecipe {
             value_clip_range: r.f64(VALUE_CLIP[0], VALUE_CLIP[1]).positive().required(),
             value_coef: r.f64(VALUE_COEF[0], VALUE_COEF[1]).within(0.0..).required(),
+            base: r
+                .one_of(CRITIC[0], &CRITICS, CRITIC[1])
+                .or(CriticBase::Reward, "\"reward\""),
         },
     }
 }
@@ -90,11 +102,16 @@ fn reinforce(r: &mut Reader, _: &SamplingRecipe) -> Advantages {
 
 /// Refuses the keys of a critic.
 fn without_critic(r: &mut Reader) {
+    let problem = "has no meaning without a critic";
+    let remedy = "remove it, or use algorithm = \"ppo\"";
     for [key, meaning] in [GAMMA, LAMBDA, VALUE_CLIP, VALUE_COEF] {
         if r.f64(key, meaning).optional().is_some() {
-            let problem = "has no meaning without a critic";
-            r.mistake(key, problem, "remove it, or use algorithm = \"ppo\"");
+            r.mistake(key, problem, remedy);
         }
+    }
+    let [key, meaning] = CRITIC;
+    if r.one_of(key, &CRITICS, meaning).optional().is_some() {
+        r.mistake(key, problem, remedy);
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
     RlRecipe, SamplingRecipe, ScoreRecipe,
 };
 use crate::RlError;
+use crate::critic::CriticBase;
 use crate::kl::KlEstimator;
 use crate::loss::Clip;
 use crate::shaping::{ScorePosition, TerminalCoefs};
@@ -52,11 +53,11 @@ impl RlRecipe {
         let base_precision = BasePrecision::read(r);
         let pixels = read_pixels(r);
         let policy_init = r.path("model.policy_init", "Folder of the adapter that the policy starts from and stays close to: also the frozen reference.").required();
-        let reward = r.path("model.reward", "Run folder of `candor reward`; it names its own base, which is opened in the same `model.base_precision`. May be left out where `[[rewards]]` are all that is earned and there is no critic.").optional();
+        let reward = r.path("model.reward", "Run folder of `candor reward`; it names its own base, which is opened in the same `model.base_precision`. May be left out where `[[rewards]]` are all that is earned and no critic begins as the reward model.").optional();
         let reward_device = DeviceChoice::read_other(
             r,
             "model.reward_device",
-            "What reward model and critic run on, if not on run.device; their base is then in memory twice.",
+            "What the reward model runs on, and the critic that begins as it, if not on run.device; their base is then in memory twice.",
         );
         let rewards = Term::read_all(r);
         let activations = read_activations(r);
@@ -227,10 +228,10 @@ fn without_reward_model(
             remedy,
         );
     }
-    if ppo.advantages.critic().is_some() {
+    let critic = ppo.advantages.critic();
+    if critic.is_some_and(|critic| critic.base == CriticBase::Reward) {
         let problem = "missing, and the critic of algorithm = \"ppo\" begins as the reward model";
-        let remedy =
-            "name the folder of a reward model, or use \"grpo\", \"rloo\" or \"reinforce\"";
+        let remedy = "name the folder of a reward model, or use model.critic = \"policy\", or \"grpo\", \"rloo\" or \"reinforce\"";
         r.mistake("model.reward", problem, remedy);
     }
     if score.normalise == Normalise::HeldOut {

@@ -10,6 +10,7 @@ use candor_data::{AnswerType, Conversation, Facts};
 use candor_model::{
     Adapter, Bundle, ImageFeatures, Response, ScalarHead, Template, Tokenizer, Vlm,
 };
+use candor_rl::critic::CriticBase;
 use candor_rl::passes::{PolicyReader, ValueReader};
 use candor_rl::prompts::PromptRow;
 use candor_rl::rollout::Rollout;
@@ -80,6 +81,7 @@ impl Models {
 
     pub fn value_reader(&self, padded_to: Option<usize>) -> ValueReader<'_> {
         ValueReader {
+            base: CriticBase::Reward,
             bundle: &self.bundle,
             adapter: &self.value,
             head: &self.head,

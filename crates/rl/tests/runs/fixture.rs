@@ -153,6 +153,11 @@ fn answered(prompt: &Prompt, response: &str) -> Conversation {
 
 /// An untrained model.
 pub fn bundle(seed: u64) -> Bundle {
+    sized(seed, 320, 32)
+}
+
+/// An untrained model of a decoder of this width, whose tokenizer has so many tokens at most.
+pub fn sized(seed: u64, max_vocab: usize, width: i64) -> Bundle {
     let template = Template::VicunaV1 {
         system: String::new(),
     };
@@ -169,10 +174,10 @@ pub fn bundle(seed: u64) -> Bundle {
     });
     TinyModel {
         texts: texts.collect(),
-        max_vocab: 320,
+        max_vocab,
         seed,
         system: "",
-        width: 32,
+        width,
         n_positions: 128,
         feature_layer: -2,
         ..TinyModel::default()

@@ -82,6 +82,7 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats
     let width = width_of(&rollouts, average_over, recipe.sampling.max_new_tokens);
     let critic = models.critic.as_ref().unwrap();
     let value = ValueReader {
+        base: critic.base,
         bundle: models.judge_base(),
         adapter: &critic.adapter,
         head: &critic.head,

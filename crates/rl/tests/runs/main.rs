@@ -1,6 +1,7 @@
 //! Reinforcement learning on a tiny world: what is learned, written, resumed and refused.
 
 mod best;
+mod critic;
 mod fixture;
 mod learner;
 mod prompts;

@@ -1,0 +1,117 @@
+//! Whose base the critic stands on: the reward model's, or the policy's where that is of another family or there is none.
+
+use std::fs;
+
+use candor_data::Turn;
+use candor_model::{Adapter, Bundle};
+use candor_recipe::Reader;
+use candor_reward::{Judged, RewardModel};
+use candor_rl::{RlRecipe, run};
+use candor_run::Ranks;
+use candor_testing::files::lines;
+use candor_testing::run::launch;
+use tch::{Device, Kind};
+
+use crate::fixture::{
+    RECIPE, bundle, facts, features, finished, prepared, prompts, sized, write_reward_model,
+};
+use crate::number;
+
+const ON_THE_POLICY: &str = "model.critic=\"policy\"";
+
+/// A reward adapter that is the policy's makes one run of both.
+#[test]
+fn beginning_as_the_policy_is_beginning_as_a_reward_model_with_its_adapter() {
+    let dir = prepared();
+    for file in ["adapter_config.json", "adapter_model.safetensors"] {
+        let policy = dir.path().join("policy-init").join(file);
+        fs::copy(policy, dir.path().join("reward/adapter").join(file)).unwrap();
+    }
+    let reward = finished(dir.path(), "reward-run", &["run.steps=3"]);
+    let policy = finished(dir.path(), "policy-run", &["run.steps=3", ON_THE_POLICY]);
+    assert_eq!(policy, reward);
+    assert!(number(&policy[2], "values_mean").abs() > 0.0);
+}
+
+/// The reward model reads the policy's answers as texts in its own tokens, with the facts; the critic learns on the policy's
+/// base, which is of another width here.
+#[test]
+fn a_reward_model_of_another_family_judges_and_the_critic_stays_with_the_policy() {
+    let dir = prepared();
+    let [own, data] = ["own-model", "data"].map(|name| dir.path().join(name));
+    let other = sized(2, 340, 48);
+    assert!(!other.tokenizer.same_as(&bundle(1).tokenizer));
+    other.save(&own).unwrap();
+    let seen = features(&other, &data);
+    let reward = dir.path().join("reward");
+    write_reward_model(&reward, &other, &own, &seen);
+
+    let sets = ["run.steps=3", "run.samples_per_step=16", ON_THE_POLICY];
+    let metrics = finished(dir.path(), "out", &sets);
+    // The head begins at zero, and is trained.
+    assert!(number(&metrics[0], "values_mean").abs() < 1e-12);
+    assert!(number(&metrics[2], "values_mean").abs() > 0.0);
+    let policy = Bundle::open(&dir.path().join("model"), Device::Cpu, Kind::Float).unwrap();
+    let critic = dir.path().join("out/value/adapter");
+    Adapter::open(&critic, &policy.model).unwrap();
+    assert!(Adapter::open(&critic, &other.model).is_err());
+
+    let judge = RewardModel::open(&reward, &other).unwrap();
+    let rows = lines(&dir.path().join("out/samples/step-1.jsonl"));
+    assert_eq!(rows.len(), 16);
+    let asked = prompts();
+    for row in &rows {
+        let mut asked = asked.iter();
+        let prompt = asked.find(|p| row["id"] == p.conversation.id).unwrap();
+        let mut conversation = prompt.conversation.clone();
+        conversation.turns.truncate(1);
+        let response = row["response"].as_str().unwrap();
+        conversation.turns.push(Turn::gpt(response));
+        let image = conversation.image.as_deref().unwrap();
+        let mut told = facts().for_prompt(image, prompt.answer_type);
+        told.correct_option = None;
+        let item = Judged {
+            id: "x",
+            conversation: &conversation,
+            facts: &told,
+        };
+        let scores = judge.score(&other, &seen, &[item], 1, &Ranks::alone());
+        let (found, expected) = (number(row, "score"), scores.unwrap()[0]);
+        // Read in passes of five there, and alone here.
+        assert!((found - expected).abs() < 1e-4, "{found} {expected}");
+    }
+}
+
+/// Without a reward model there is no other base to stand on.
+#[test]
+fn rules_alone_may_have_a_critic_that_begins_as_the_policy() {
+    let dir = prepared();
+    let sets = [
+        "run.steps=2",
+        ON_THE_POLICY,
+        "score.normalise=\"none\"",
+        "score.symbolic_coef=2.0",
+        "rewards=[{name=\"brief\", kind=\"tokens\", per=8.0, weight=-0.1}]",
+    ];
+    let text = RECIPE.replace("reward = \"reward\"\n", "");
+    let read = |others: &[&str]| {
+        let paths = [
+            ("run.out", "out"),
+            ("model.base", "model"),
+            ("model.policy_init", "policy-init"),
+            ("data.root", "data"),
+        ];
+        let sets = candor_testing::run::sets(dir.path(), &paths, others);
+        RlRecipe::read(Reader::parse("ppo.toml", &text, &sets))
+    };
+    run(&read(&sets).unwrap(), &launch(false), Device::Cpu).unwrap();
+    let metrics = lines(&dir.path().join("out/metrics.jsonl"));
+    assert!(metrics[0]["score_mean"].is_null());
+    assert!(number(&metrics[1], "values_mean").abs() > 0.0);
+    let others: Vec<&str> = sets
+        .into_iter()
+        .filter(|set| *set != ON_THE_POLICY)
+        .collect();
+    let message = read(&others).unwrap_err().to_string();
+    assert!(message.contains("model.critic = \"policy\""), "{message}");
+}

@@ -128,10 +128,12 @@ fn read(
     };
     Ok(match format {
         DataFormat::Llava => {
-            Content::new("conversations", &llava::read(file)?, |r| r.image.clone())
+            let rows = llava::read_of_any(file, &mut keeping(embedded, decodes))?;
+            Content::new("conversations", &rows, |r| r.image.clone())
         }
         DataFormat::Messages => {
-            Content::new("conversations", &messages::read(file)?, |r| r.image.clone())
+            let rows = messages::read(file, &mut keeping(embedded, decodes))?;
+            Content::new("conversations", &rows, |r| r.image.clone())
         }
         DataFormat::Candidates => compared(ComparisonFormat::Candidates)?,
         DataFormat::Preference => compared(ComparisonFormat::Llava)?,

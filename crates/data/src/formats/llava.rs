@@ -5,6 +5,8 @@
 
 use std::path::Path;
 
+use super::hub::Set;
+use super::images::Embedded;
 use super::rows;
 use super::table::{Fault, Table, fault};
 use super::text::{self, Format};
@@ -92,6 +94,37 @@ pub fn each(
         index += 1;
         take(index - 1, row)
     })
+}
+
+/// The rows as the hub has them, in files of any kind.
+const SET: Set<Conversation, Conversation> = Set {
+    format: &FORMAT,
+    columns: &["id", "image", "images", "conversations"],
+    make: |_, row| match row_fault(&row) {
+        None => Ok(row),
+        Some(fault) => Err(fault),
+    },
+};
+
+/// Reads a file: a JSON list, JSON lines, or parquet, whatever its name. In a parquet file images may be inside; `embedded` is given
+/// their bytes and returns the name that the row has them under.
+///
+/// # Errors
+/// As [`read`], or as `embedded` says.
+pub fn read_of_any(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Conversation>, DataError> {
+    SET.read(path, embedded)
+}
+
+/// As [`each`], of the files that [`read_of_any`] reads.
+///
+/// # Errors
+/// As [`each`], or as `embedded` says.
+pub fn each_of_any(
+    path: &Path,
+    embedded: Embedded<'_>,
+    take: impl FnMut(usize, Conversation) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    SET.each(path, embedded, take)
 }
 
 /// The text of a file with these rows.

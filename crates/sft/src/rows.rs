@@ -5,7 +5,7 @@ use std::path::Path;
 use candor_data::conversation::Speaker;
 use candor_data::formats::images::{self, Embedded};
 use candor_data::formats::trl::messages;
-use candor_data::formats::{a_okvqa, flickr30k, llava, vqa_v2};
+use candor_data::formats::{a_okvqa, flickr30k, folder, llava, vqa_v2};
 use candor_data::rows::{BadRow, BadRows, ImageRows, Reason, Row, RowFault, SourceFile};
 use candor_data::{Conversation, DataError, shown, sources};
 use candor_model::sample::{Sample, SampleRules};
@@ -32,16 +32,22 @@ impl SourceRecipe {
         let mut take = |row: Row<Conversation>| take(row.and_then(sources::learnable));
         let rows = match &self.files {
             Files::Llava(path) => {
-                let file = of(path);
-                return llava::each_of_any(path, embedded, |number, row| {
-                    take(sources::as_it_is(&file, number, row))
-                });
+                for path in folder::files(path)? {
+                    let file = of(&path);
+                    llava::each_of_any(&path, embedded, |number, row| {
+                        take(sources::as_it_is(&file, number, row))
+                    })?;
+                }
+                return Ok(());
             }
             Files::Messages(path) => {
-                let file = of(path);
-                return messages::each(path, embedded, |number, row| {
-                    take(sources::as_it_is(&file, number, row))
-                });
+                for path in folder::files(path)? {
+                    let file = of(&path);
+                    messages::each(&path, embedded, |number, row| {
+                        take(sources::as_it_is(&file, number, row))
+                    })?;
+                }
+                return Ok(());
             }
             Files::VqaV2 {
                 questions: path,

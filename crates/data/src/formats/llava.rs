@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use super::folder;
 use super::hub::Set;
 use super::images::Embedded;
 use super::rows;
@@ -13,7 +14,9 @@ use super::text::{self, Format};
 use crate::atomic;
 use crate::conversation::{Conversation, turn_fault};
 use crate::error::DataError;
+use crate::rows::{Row, SourceFile};
 use crate::shown;
+use crate::sources;
 
 pub(super) const FORMAT: Format = Format {
     name: "LLaVA conversations",
@@ -113,6 +116,22 @@ const SET: Set<Conversation, Conversation> = Set {
 /// As [`read`], or as `embedded` says.
 pub fn read_of_any(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Conversation>, DataError> {
     SET.read(path, embedded)
+}
+
+/// The rows of a set with their names: of a file, or of all files of a folder ([`folder::files`]).
+///
+/// # Errors
+/// As [`read_of_any`] and [`folder::files`].
+pub fn read_set(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Row<Conversation>>, DataError> {
+    let mut rows = Vec::new();
+    for path in folder::files(path)? {
+        let file = SourceFile::new(&path);
+        each_of_any(&path, embedded, |number, row| {
+            rows.push(sources::as_it_is(&file, number, row));
+            Ok(())
+        })?;
+    }
+    Ok(rows)
 }
 
 /// As [`each`], of the files that [`read_of_any`] reads.

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use candor_data::DataError;
+use candor_data::formats::{folder, llava, ppo_prompts};
 use candor_data::rows::{
     KeptRowsWriter, LEAVE_OUT, Look, OnBadRow, Reason, Row, RowFault, RowName, Sieve, Sifting,
     SourceFile, faults,
 };
+use candor_data::{DataError, sha256};
 
 /// Rows of which every second is bad.
 fn rows(n: usize) -> Vec<Row<usize>> {
@@ -181,4 +182,50 @@ fn kept_rows_come_back_and_leave_nothing_in_the_folder() {
     for part in ["make a file for rows", &file.display().to_string(), "room"] {
         assert!(message.contains(part), "{message}");
     }
+}
+
+#[test]
+fn rows_of_a_folder_are_read_file_by_file_and_named_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let row = |id: &str, more: &str| {
+        format!(r#"{{"id": "{id}"{more}, "conversations": [{{"from": "human", "value": "Q"}}]}}"#)
+    };
+    let first = [row("a", ""), row("b", r#", "length_bonus": 0.5"#)].join("\n");
+    std::fs::write(data.join("train-00000-of-00002.jsonl"), first).unwrap();
+    std::fs::write(data.join("train-00001-of-00002.jsonl"), row("c", "")).unwrap();
+    std::fs::write(data.join("test-00000-of-00001.jsonl"), row("d", "")).unwrap();
+    let expected = [
+        "train-00000-of-00002.jsonl: row 0 (id \"a\")",
+        "train-00000-of-00002.jsonl: row 1 (id \"b\")",
+        "train-00001-of-00002.jsonl: row 0 (id \"c\")",
+    ];
+    let below = |name: &RowName| {
+        let name = name.to_string();
+        let folder = format!("{}/", data.display());
+        name.strip_prefix(&folder).unwrap().to_owned()
+    };
+    let mut inside = |_: &[u8]| -> Result<String, DataError> { unreachable!("no image is inside") };
+    let rows = llava::read_set(dir.path(), &mut inside).unwrap();
+    let names: Vec<String> = rows.iter().map(|row| below(&row.name)).collect();
+    assert_eq!(names, expected);
+    let prompts = ppo_prompts::read_set(dir.path(), &mut inside).unwrap();
+    let names: Vec<String> = prompts.iter().map(|(name, _)| below(name)).collect();
+    assert_eq!(names, expected);
+    let factors: Vec<f64> = prompts.iter().map(|(_, it)| it.length_bonus).collect();
+    assert_eq!(factors, [1.0, 0.5, 1.0]);
+    let whole = folder::fingerprint(dir.path()).unwrap();
+    std::fs::write(data.join("train-00001-of-00002.jsonl"), row("e", "")).unwrap();
+    assert_ne!(folder::fingerprint(dir.path()).unwrap(), whole);
+    let file = data.join("train-00001-of-00002.jsonl");
+    assert_eq!(
+        folder::fingerprint(&file).unwrap(),
+        sha256::of_file(&file).unwrap()
+    );
+    std::fs::remove_file(&file).unwrap();
+    let message = llava::read_set(dir.path(), &mut inside)
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("1 of the 2 files"), "{message}");
 }

@@ -88,9 +88,14 @@ fn preferences_of_trl_are_known_and_their_kind_told_by_content() {
         (code, said.as_str()),
         (Some(0), "a.parquet: 2 comparisons, 1 images, all decoded\n")
     );
-    let (code, said) = check(dir.path(), "a.parquet", parquet, &["--format", "llava"]);
-    assert_eq!(code, Some(2));
-    assert!(said.contains("this is a parquet file"), "{said}");
+    for (format, words) in [
+        ("pope", "this is a parquet file"),
+        ("llava", "missing field"),
+    ] {
+        let (code, said) = check(dir.path(), "a.parquet", parquet, &["--format", format]);
+        assert_eq!(code, Some(2));
+        assert!(said.contains(words), "{said}");
+    }
 }
 
 #[test]

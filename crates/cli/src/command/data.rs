@@ -8,14 +8,15 @@ mod sets;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use candor_data::formats::images::Embedded;
 use candor_data::formats::trl::{messages, unpaired};
 use candor_data::formats::{
-    ImageId, ImageNames, a_okvqa, amber, answers, captions, coco, flickr30k, hallusion_bench,
-    images, llava, mmbench, mme, mmhal, object_hal_bench, own_set, pope, ppo_prompts, scores,
-    vqa_v2,
+    ImageId, ImageNames, a_okvqa, amber, answers, captions, coco, flickr30k, folder,
+    hallusion_bench, images, llava, mmbench, mme, mmhal, object_hal_bench, own_set, pope,
+    ppo_prompts, scores, vqa_v2,
 };
 use candor_data::image::{ImageLimits, decode_bytes};
-use candor_data::{ComparisonFormat, DataError, shown};
+use candor_data::{ComparisonFormat, Conversation, DataError, shown};
 
 use crate::arguments::{DataCommand, DataFormat};
 
@@ -127,14 +128,8 @@ fn read(
         return Ok(content);
     };
     Ok(match format {
-        DataFormat::Llava => {
-            let rows = llava::read_of_any(file, &mut keeping(embedded, decodes))?;
-            Content::new("conversations", &rows, |r| r.image.clone())
-        }
-        DataFormat::Messages => {
-            let rows = messages::read(file, &mut keeping(embedded, decodes))?;
-            Content::new("conversations", &rows, |r| r.image.clone())
-        }
+        DataFormat::Llava => conversations(file, false, &mut keeping(embedded, decodes))?,
+        DataFormat::Messages => conversations(file, true, &mut keeping(embedded, decodes))?,
         DataFormat::Candidates => compared(ComparisonFormat::Candidates)?,
         DataFormat::Preference => compared(ComparisonFormat::Llava)?,
         DataFormat::PreferenceLog => compared(ComparisonFormat::PreferenceLog)?,
@@ -143,9 +138,10 @@ fn read(
         DataFormat::VlRewardBench => compared(ComparisonFormat::VlRewardBench)?,
         DataFormat::MultimodalRewardBench => compared(ComparisonFormat::MultimodalRewardBench)?,
         DataFormat::Scores => Content::without_images("scored pairs", &scores::read(file)?),
-        DataFormat::PpoPrompts => Content::new("prompts", &ppo_prompts::read(file)?, |r| {
-            r.conversation.image.clone()
-        }),
+        DataFormat::PpoPrompts => {
+            let rows = ppo_prompts::read_set(file, &mut keeping(embedded, decodes))?;
+            Content::new("prompts", &rows, |(_, r)| r.conversation.image.clone())
+        }
         DataFormat::Captions => {
             let book = captions::read(file)?;
             let names: Vec<String> = book.iter().map(|(image, _)| image.to_owned()).collect();
@@ -223,6 +219,31 @@ fn keeping(
         }
         Ok(name)
     }
+}
+
+/// The conversations of a file, or of a folder with files of them; what their rows show is all that is held of them.
+fn conversations(
+    file: &Path,
+    are_messages: bool,
+    embedded: Embedded<'_>,
+) -> Result<Content, DataError> {
+    let mut images = Vec::new();
+    let mut take = |_: usize, row: Conversation| {
+        images.push(row.image);
+        Ok::<_, DataError>(())
+    };
+    for path in folder::files(file)? {
+        if are_messages {
+            messages::each(&path, embedded, &mut take)?;
+        } else {
+            llava::each_of_any(&path, embedded, &mut take)?;
+        }
+    }
+    Ok(Content {
+        n_rows: images.len(),
+        rows: "conversations".to_owned(),
+        images: Some(images),
+    })
 }
 
 /// The rated answers of a file. `embedded` and `decodes` are as in [`read`].

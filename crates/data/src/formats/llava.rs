@@ -109,19 +109,10 @@ const SET: Set<Conversation, Conversation> = Set {
     },
 };
 
-/// Reads a file: a JSON list, JSON lines, or parquet, whatever its name. In a parquet file images may be inside; `embedded` is given
-/// their bytes and returns the name that the row has them under.
-///
-/// # Errors
-/// As [`read`], or as `embedded` says.
-pub fn read_of_any(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Conversation>, DataError> {
-    SET.read(path, embedded)
-}
-
 /// The rows of a set with their names: of a file, or of all files of a folder ([`folder::files`]).
 ///
 /// # Errors
-/// As [`read_of_any`] and [`folder::files`].
+/// As [`each_of_any`] and [`folder::files`].
 pub fn read_set(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Row<Conversation>>, DataError> {
     let mut rows = Vec::new();
     for path in folder::files(path)? {
@@ -134,7 +125,8 @@ pub fn read_set(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Row<Conversat
     Ok(rows)
 }
 
-/// As [`each`], of the files that [`read_of_any`] reads.
+/// As [`each`], of a file that is a JSON list, JSON lines or parquet, whatever its name. In a parquet file images may be inside; `embedded`
+/// is given their bytes and returns the name that the row has them under.
 ///
 /// # Errors
 /// As [`each`], or as `embedded` says.

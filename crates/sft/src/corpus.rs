@@ -3,8 +3,6 @@
 //! The order is a function of the recipe alone: step `s` always trains on the same conversations, whatever
 //! came before it in this process, so resuming needs nothing but the step.
 
-use std::path::Path;
-
 use candor_data::DataError;
 use candor_data::mixture::{Mixture, Source};
 use candor_data::rows::{LEAVE_OUT, Look, ShownImages, Sieve, Skipped};
@@ -13,7 +11,7 @@ use candor_train::data_order::{BatchConfig, epoch_batches};
 
 use crate::SftError;
 use crate::recipe::SftRecipe;
-use crate::tokenised::Tokenised;
+use crate::tokenised::{Keeping, Tokenised};
 
 /// Tokenised conversations of all sources and the mixture that orders them.
 #[derive(Debug)]
@@ -31,7 +29,7 @@ pub(crate) struct Corpus {
 const WINDOW_BATCHES: usize = 16;
 
 impl Corpus {
-    /// Reads and tokenises the recipe's sources. `keep` is as in [`Tokenised::read`].
+    /// Reads and tokenises the recipe's sources. `keeping` is as in [`Tokenised::read`].
     ///
     /// # Errors
     /// A file is missing or damaged, or rows cannot be trained on and the recipe does not skip them.
@@ -39,7 +37,7 @@ impl Corpus {
         recipe: &SftRecipe,
         rules: SampleRules<'_>,
         look: Look,
-        keep: Option<&Path>,
+        keeping: Option<Keeping<'_>>,
     ) -> Result<Self, SftError> {
         let seed = recipe.session.seed;
         let sieve = Sieve {
@@ -48,7 +46,7 @@ impl Corpus {
             images: &recipe.images,
             remedy: Some(LEAVE_OUT),
         };
-        let rows = Tokenised::read(&recipe.sources, seed, rules, &sieve, keep)?;
+        let rows = Tokenised::read(&recipe.sources, seed, rules, &sieve, keeping)?;
         let parts = recipe.sources.iter().zip(&rows.sources);
         let parts = parts.map(|(source, rows)| Source {
             name: source.name.clone(),

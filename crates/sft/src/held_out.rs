@@ -5,7 +5,6 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::Path;
 
 use candor_data::DataError;
 use candor_data::rows::{Look, OnBadRow, ShownImages, Sieve};
@@ -19,7 +18,7 @@ use tch::{Kind, Tensor};
 use crate::SftError;
 use crate::loss::cross_entropy_of;
 use crate::recipe::{EvaluationRecipe, SftRecipe};
-use crate::tokenised::Tokenised;
+use crate::tokenised::{Keeping, Tokenised};
 
 /// What the model makes of held-out conversations.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -62,7 +61,7 @@ pub(crate) struct HeldOut {
 }
 
 impl HeldOut {
-    /// Reads and tokenises the conversations; `pass_rows` of them are read together, and `keep` is as in [`Tokenised::read`].
+    /// Reads and tokenises the conversations; `pass_rows` of them are read together, and `keeping` is as in [`Tokenised::read`].
     ///
     /// # Errors
     /// A file is missing or damaged, or a row cannot be used: the figure of a part would not be the figure.
@@ -72,7 +71,7 @@ impl HeldOut {
         rules: SampleRules<'_>,
         look: Look,
         pass_rows: usize,
-        keep: Option<&Path>,
+        keeping: Option<Keeping<'_>>,
     ) -> Result<Self, SftError> {
         let sieve = Sieve {
             on_bad_row: OnBadRow::Stop,
@@ -82,7 +81,7 @@ impl HeldOut {
             remedy: None,
         };
         let seed = recipe.session.seed;
-        let rows = Tokenised::read(&evaluation.sources, seed, rules, &sieve, keep)?;
+        let rows = Tokenised::read(&evaluation.sources, seed, rules, &sieve, keeping)?;
         let longest_first = |of_source: &Range<usize>| {
             let mut of_source: Vec<usize> = of_source.clone().collect();
             of_source.sort_by_key(|&row| Reverse(rows.n_tokens(row)));

@@ -1,5 +1,6 @@
 //! The rows of a source: read one after the other, so that their files need not fit into the memory, and tokenised.
 
+use std::cell::Cell;
 use std::path::Path;
 
 use candor_data::conversation::Speaker;
@@ -18,7 +19,7 @@ use crate::recipe::{Files, SourceRecipe, TrainOn};
 impl SourceRecipe {
     /// Hands out the rows as conversations with something to learn. Those of LLaVA and of messages are handed out as they are read;
     /// the rows of the other formats, of which there are at most some hundred thousand in the public sets, are read before the first
-    /// of them is. `embedded` is what becomes of an image that is inside a file.
+    /// of them is. `embedded` is what becomes of an image that is inside a file, and `n_read` how many bytes of the files have been read.
     ///
     /// # Errors
     /// A file is missing or damaged, or the first of `take`.
@@ -26,26 +27,27 @@ impl SourceRecipe {
         &self,
         seed: u64,
         embedded: Embedded<'_>,
+        n_read: &Cell<u64>,
         mut take: impl FnMut(Row<Conversation>) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
         let of = |path: &Path| SourceFile::of(&self.name, path);
         let mut take = |row: Row<Conversation>| take(row.and_then(sources::learnable));
         let rows = match &self.files {
-            Files::Llava(path) => {
+            Files::Llava(path) | Files::Messages(path) => {
+                let share = Cell::new(0.0);
+                let mut n_before = 0;
                 for path in folder::files(path)? {
-                    let file = of(&path);
-                    llava::each_of_any(&path, embedded, |number, row| {
+                    let (file, n_bytes) = (of(&path), size(&path));
+                    let take = |number, row| {
+                        n_read.set(n_before + (share.get() * n_bytes as f64) as u64);
                         take(sources::as_it_is(&file, number, row))
-                    })?;
-                }
-                return Ok(());
-            }
-            Files::Messages(path) => {
-                for path in folder::files(path)? {
-                    let file = of(&path);
-                    messages::each(&path, embedded, |number, row| {
-                        take(sources::as_it_is(&file, number, row))
-                    })?;
+                    };
+                    if matches!(self.files, Files::Llava(_)) {
+                        llava::each_of_any(&path, embedded, &share, take)?;
+                    } else {
+                        messages::each(&path, embedded, &share, take)?;
+                    }
+                    n_before += n_bytes;
                 }
                 return Ok(());
             }
@@ -65,7 +67,24 @@ impl SourceRecipe {
             } => sources::a_okvqa(&of(path), &a_okvqa::read(path)?, images, *reasoning, seed),
             Files::Flickr30k(path) => sources::flickr30k(&of(path), &flickr30k::read(path)?, seed),
         };
+        n_read.set(self.n_bytes());
         rows.into_iter().try_for_each(take)
+    }
+
+    /// Bytes of the files, as far as they are there.
+    pub(crate) fn n_bytes(&self) -> u64 {
+        let of_set = |path: &Path| folder::files(path).unwrap_or_default();
+        match &self.files {
+            Files::Llava(path) | Files::Messages(path) => {
+                of_set(path).iter().map(|path| size(path)).sum()
+            }
+            Files::VqaV2 {
+                questions,
+                annotations,
+                ..
+            } => size(questions) + size(annotations),
+            Files::AOkvqa { path, .. } | Files::Flickr30k(path) => size(path),
+        }
     }
 
     /// Tokenises a row, with labels where it is to be learned.
@@ -97,6 +116,11 @@ impl SourceRecipe {
     }
 }
 
+/// Bytes of a file; 0 where there is none, which whoever reads it says.
+fn size(path: &Path) -> u64 {
+    path.metadata().map_or(0, |about| about.len())
+}
+
 /// All texts of the sources, as the template renders them.
 ///
 /// # Errors
@@ -109,7 +133,7 @@ pub(crate) fn texts(
     let mut bad = BadRows::default();
     for source in sources {
         let mut named = |bytes: &[u8]| Ok(images::content_name(bytes));
-        source.each(0, &mut named, |row| {
+        source.each(0, &mut named, &Cell::new(0), |row| {
             let Row { name, made } = row.and_then(|row| Ok(template.render(&row)?.text));
             match made {
                 Ok(text) => texts.push(text),
@@ -141,7 +165,7 @@ pub(crate) fn in_rows<'a>(
     let mut rows = Vec::new();
     for source in sources {
         let mut named = |bytes: &[u8]| Ok(images::content_name(bytes));
-        let read = source.each(seed, &mut named, |Row { name, made }| {
+        let read = source.each(seed, &mut named, &Cell::new(0), |Row { name, made }| {
             let shown = made.ok().and_then(|row| row.image).unwrap_or_default();
             let bad = shown::names(&shown).filter(|image| faults.contains_key(*image));
             rows.extend(bad.map(|image| (name.clone(), image.to_owned())));

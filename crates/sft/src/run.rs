@@ -21,6 +21,7 @@ use crate::held_out::{HeldOut, HeldOutFigures, Measured};
 use crate::loss::cross_entropy;
 use crate::recipe::SftRecipe;
 use crate::rows::in_rows;
+use crate::tokenised::Keeping;
 
 /// One line of the run's `metrics.jsonl`.
 #[derive(Debug, Serialize)]
@@ -223,10 +224,9 @@ pub fn run(
     check_room(&recipe.base, recipe.max_tokens, &bundle.model)?;
     preflight::check_answers_end(&recipe.base, &bundle.template, &bundle.tokenizer)?;
     let (adapter, trained) = (recipe.tune).start(&bundle, &recipe.base, recipe.session.seed)?;
-    opening.doing("reading the conversations");
     let ordered = ordered(recipe, &opening);
     let rules = bundle.rules(recipe.max_tokens, recipe.images.as_path());
-    let (corpus, held_out) = read(&ordered, rules)?;
+    let (corpus, held_out) = read(&ordered, rules, &mut opening)?;
     say_seen_anew("sft", &bundle.model);
     let keep_best = (recipe.evaluation.as_ref()).is_some_and(|evaluation| evaluation.keep_best);
     let mut best = keep_best.then(|| Best::new(BestBy::Loss, &trained));
@@ -318,9 +318,18 @@ pub fn run(
 fn read(
     recipe: &SftRecipe,
     rules: SampleRules<'_>,
+    opening: &mut Opening,
 ) -> Result<(Arc<Corpus>, Option<HeldOut>), SftError> {
-    let keep = Some(recipe.session.out.as_path());
-    let corpus = Corpus::read(recipe, rules, Look::of_run(recipe.on_bad_row), keep)?;
+    let folder = recipe.session.out.as_path();
+    let corpus = {
+        let mut progress = opening.counter("reading the conversations, in MB");
+        let keeping = Keeping {
+            folder,
+            progress: &mut progress,
+        };
+        let look = Look::of_run(recipe.on_bad_row);
+        Corpus::read(recipe, rules, look, Some(keeping))?
+    };
     say_skipped("sft", corpus.skipped());
     if let Some(repeats) = corpus.repeats() {
         tracing::info!("sft: {repeats}");
@@ -329,7 +338,12 @@ fn read(
         let look = Look::of_run(OnBadRow::Stop);
         // In the passes that the run began with: what shares a pass may decide the last bits of a loss.
         let rows = recipe.pass.rows_of(recipe.max_tokens);
-        HeldOut::read(recipe, evaluation, rules, look, rows, keep)
+        let mut progress = opening.counter("reading the held-out conversations, in MB");
+        let keeping = Keeping {
+            folder,
+            progress: &mut progress,
+        };
+        HeldOut::read(recipe, evaluation, rules, look, rows, Some(keeping))
     });
     Ok((Arc::new(corpus), held_out.transpose()?))
 }

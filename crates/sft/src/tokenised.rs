@@ -3,7 +3,7 @@
 //! Before anything is trained all rows are read once, a part at a time, and tokenised, so that all bad ones are known and the
 //! lengths by which batches are made. What they became waits in a file ([`KeptRows`]) until a step needs it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::path::Path;
 
@@ -19,6 +19,14 @@ use crate::recipe::SourceRecipe;
 
 /// Rows that are in memory together while they are tokenised.
 const PART: usize = 1024;
+
+/// How rows are kept by a run.
+pub(crate) struct Keeping<'a> {
+    /// The folder on whose disk they are.
+    pub folder: &'a Path,
+    /// Is told how many megabytes of the files have been read, and of how many.
+    pub progress: &'a mut dyn FnMut(usize, usize),
+}
 
 /// Tokenised conversations, source by source.
 #[derive(Debug)]
@@ -36,8 +44,8 @@ pub(crate) struct Tokenised {
 }
 
 impl Tokenised {
-    /// Reads the sources and tokenises what passes the sieve. The rows are kept in a file on the disk of `keep`; without it they are
-    /// counted, and nothing is written.
+    /// Reads the sources and tokenises what passes the sieve. The rows are kept as `keeping` says; without it they are counted, and
+    /// nothing is written.
     ///
     /// # Errors
     /// A file is missing or damaged, the disk is full, or there are bad rows and the sieve stops at them.
@@ -46,8 +54,9 @@ impl Tokenised {
         seed: u64,
         rules: SampleRules<'_>,
         sieve: &Sieve<'_>,
-        keep: Option<&Path>,
+        mut keeping: Option<Keeping<'_>>,
     ) -> Result<Self, DataError> {
+        let keep = keeping.as_ref().map(|keeping| keeping.folder);
         // Images inside files that are taken to be whole, because nothing is written.
         let inside = RefCell::new(Vec::new());
         let mut embedded = |bytes: &[u8]| {
@@ -64,14 +73,20 @@ impl Tokenised {
             kept: keep.map(KeptRowsWriter::on_disk_of).transpose()?,
             lengths: Vec::new(),
         };
+        let megabytes = |n_bytes: u64| (n_bytes / 1_000_000) as usize;
+        let n_all: u64 = sources.iter().map(SourceRecipe::n_bytes).sum();
+        let mut n_before = 0;
         let mut spans = Vec::with_capacity(sources.len());
         for source in sources {
-            let first = reading.lengths.len();
+            let (first, n_read) = (reading.lengths.len(), Cell::new(0));
             let mut part = Vec::with_capacity(PART);
-            source.each(seed, &mut embedded, |row| {
+            source.each(seed, &mut embedded, &n_read, |row| {
                 part.push(row);
                 if part.len() < PART {
                     return Ok(());
+                }
+                if let Some(keeping) = &mut keeping {
+                    (keeping.progress)(megabytes(n_before + n_read.get()), megabytes(n_all));
                 }
                 reading.take_for_good(inside.take());
                 reading.add(source, std::mem::take(&mut part))
@@ -79,6 +94,7 @@ impl Tokenised {
             reading.take_for_good(inside.take());
             reading.add(source, part)?;
             spans.push(first..reading.lengths.len());
+            n_before += source.n_bytes();
         }
         let (images, skipped) = reading.sifting.end()?;
         Ok(Self {

@@ -5,6 +5,7 @@ mod convert;
 mod get;
 mod sets;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -227,16 +228,16 @@ fn conversations(
     are_messages: bool,
     embedded: Embedded<'_>,
 ) -> Result<Content, DataError> {
-    let mut images = Vec::new();
+    let (mut images, share) = (Vec::new(), Cell::new(0.0));
     let mut take = |_: usize, row: Conversation| {
         images.push(row.image);
         Ok::<_, DataError>(())
     };
     for path in folder::files(file)? {
         if are_messages {
-            messages::each(&path, embedded, &mut take)?;
+            messages::each(&path, embedded, &share, &mut take)?;
         } else {
-            llava::each_of_any(&path, embedded, &mut take)?;
+            llava::each_of_any(&path, embedded, &share, &mut take)?;
         }
     }
     Ok(Content {

@@ -44,11 +44,12 @@ impl<R: DeserializeOwned, T> Set<R, T> {
     }
 
     /// Hands out what is made of a file's rows with their indices, as they are read: never more than one row of JSON, or a group of
-    /// parquet's, is in memory. `embedded` is as in [`Set::read`].
+    /// parquet's, is in memory. `embedded` is as in [`Set::read`], and `share` is that of the file that has been read.
     pub(super) fn each(
         &self,
         path: &Path,
         embedded: Embedded<'_>,
+        share: &Cell<f64>,
         mut take: impl FnMut(usize, T) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
         let made = |index, place, row| {
@@ -57,10 +58,11 @@ impl<R: DeserializeOwned, T> Set<R, T> {
         };
         if FileKind::at(path) == Some(FileKind::Parquet) {
             let take = |i, row: R| take(i, made(i, parquet::place_of(i), row)?);
-            return parquet::each_typed(path, self.format, self.columns, embedded, take);
+            let columns = self.columns;
+            return parquet::each_typed(path, self.format, columns, embedded, share, take);
         }
         let mut n_rows = 0;
-        rows::each_of_any(path, self.format, &Cell::new(0.0), |place, row: R| {
+        rows::each_of_any(path, self.format, share, |place, row: R| {
             n_rows += 1;
             take(n_rows - 1, made(n_rows - 1, place, row)?)
         })

@@ -3,6 +3,7 @@
 //! The id is not a key here: the public sets give one image's id to several rows. Candor's own sets have
 //! distinct ids, and [`check_unique_ids`] says whether a set has.
 
+use std::cell::Cell;
 use std::path::Path;
 
 use super::folder;
@@ -117,7 +118,7 @@ pub fn read_set(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Row<Conversat
     let mut rows = Vec::new();
     for path in folder::files(path)? {
         let file = SourceFile::new(&path);
-        each_of_any(&path, embedded, |number, row| {
+        each_of_any(&path, embedded, &Cell::new(0.0), |number, row| {
             rows.push(sources::as_it_is(&file, number, row));
             Ok(())
         })?;
@@ -126,16 +127,17 @@ pub fn read_set(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Row<Conversat
 }
 
 /// As [`each`], of a file that is a JSON list, JSON lines or parquet, whatever its name. In a parquet file images may be inside; `embedded`
-/// is given their bytes and returns the name that the row has them under.
+/// is given their bytes and returns the name that the row has them under; `share` is that of the file that has been read.
 ///
 /// # Errors
 /// As [`each`], or as `embedded` says.
 pub fn each_of_any(
     path: &Path,
     embedded: Embedded<'_>,
+    share: &Cell<f64>,
     take: impl FnMut(usize, Conversation) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
-    SET.each(path, embedded, take)
+    SET.each(path, embedded, share, take)
 }
 
 /// The text of a file with these rows.

@@ -4,6 +4,7 @@
 //! Only the first human turn is asked. The reference reads the image number from the file name; here any
 //! name will do.
 
+use std::cell::Cell;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -136,7 +137,7 @@ pub fn read_set(path: &Path, embedded: Embedded<'_>) -> Result<Vec<(RowName, Pro
     let mut prompts = Vec::new();
     for path in folder::files(path)? {
         let file = SourceFile::new(&path);
-        SET.each(&path, embedded, |number, prompt| {
+        SET.each(&path, embedded, &Cell::new(0.0), |number, prompt| {
             let id = prompt.conversation.id.as_str();
             prompts.push((RowName::numbered(&file, number, id), prompt));
             Ok(())

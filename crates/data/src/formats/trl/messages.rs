@@ -3,6 +3,7 @@
 //! A content is a text or a list of parts, as OpenAI's clients, Qwen's and TRL write them. Texts, parts and images are read as in
 //! the preferences, so that what is fine-tuned on is what comparisons are read as.
 
+use std::cell::Cell;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -130,15 +131,17 @@ pub fn read(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Conversation>, Da
 }
 
 /// Hands out the rows of a file as [`read`] has them, with their indices, as they are read: the file need not fit into the memory.
+/// `share` is that of the file that has been read.
 ///
 /// # Errors
 /// As [`read`], or the first of `take`.
 pub fn each(
     path: &Path,
     embedded: Embedded<'_>,
+    share: &Cell<f64>,
     take: impl FnMut(usize, Conversation) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
-    SET.each(path, embedded, take)
+    SET.each(path, embedded, share, take)
 }
 
 #[cfg(test)]

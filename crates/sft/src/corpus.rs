@@ -133,7 +133,9 @@ impl Corpus {
     /// # Errors
     /// The disk fails.
     pub(crate) fn samples(&self, passes: &[Vec<usize>]) -> Result<Vec<Vec<Sample>>, DataError> {
-        let pass = |rows: &Vec<usize>| rows.iter().map(|&row| self.rows.sample(row)).collect();
+        let pass = |rows: &Vec<usize>| -> Result<Vec<Sample>, DataError> {
+            rows.iter().map(|&row| self.rows.sample(row)).collect()
+        };
         passes.iter().map(pass).collect()
     }
 

@@ -9,15 +9,25 @@ use crate::sha256;
 
 /// What the files of a set end in, of which a folder has one kind.
 const ENDINGS: [&str; 2] = ["parquet", "jsonl"];
-/// What names begin with that are of rows which are not for training.
-const HELD_OUT: [&str; 4] = ["val", "dev", "test", "eval"];
+/// The words that names begin with which are of rows for training.
+const TRAINED: [&str; 2] = ["train", "training"];
+/// The words that names begin with which are of rows that are not.
+const HELD_OUT: [&str; 7] = [
+    "val",
+    "valid",
+    "validation",
+    "dev",
+    "test",
+    "eval",
+    "evaluation",
+];
 
 /// The files of a set, in the order of their names: the file itself; or those of a folder, or of the folder `data` in it, that end in
 /// `.parquet`, or else in `.jsonl`. Where there are files of several splits, those of `train` are meant.
 ///
 /// # Errors
-/// There is nothing there, no such file, files of a split that is not for training without such that are, or fewer parts than a
-/// name says.
+/// There is nothing there, no such file, files of a split that is not for training without such that are, parts of several sets, or
+/// fewer parts than a name says.
 pub fn files(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     missing::check(path, "read", "check the path and that you may read it")?;
     if !path.is_dir() {
@@ -87,9 +97,12 @@ fn of_one_kind(names: &[String]) -> Vec<String> {
 
 /// The names of rows that are for training.
 fn for_training(folder: &Path, names: Vec<String>) -> Result<Vec<String>, DataError> {
-    let begins = |name: &String, with: &[&str]| with.iter().any(|with| name.starts_with(with));
+    let begins = |name: &String, words: &[&str]| {
+        let word = name.split(|c: char| !c.is_alphabetic()).next();
+        word.is_some_and(|word| words.iter().any(|known| word.eq_ignore_ascii_case(known)))
+    };
     let (trained, others): (Vec<String>, Vec<String>) =
-        names.into_iter().partition(|name| begins(name, &["train"]));
+        names.into_iter().partition(|name| begins(name, &TRAINED));
     let (held_out, others): (Vec<String>, Vec<String>) =
         others.into_iter().partition(|name| begins(name, &HELD_OUT));
     match (trained.is_empty(), held_out.is_empty(), others.is_empty()) {
@@ -119,7 +132,8 @@ fn for_training(folder: &Path, names: Vec<String>) -> Result<Vec<String>, DataEr
     }
 }
 
-/// Refuses parts of which one is missing: names such as `train-00000-of-00003.parquet` say how many there are.
+/// Refuses parts of which one is missing, and parts of several sets: names such as `train-00000-of-00003.parquet` say of which set
+/// they are, and how many there are.
 fn check_parts(folder: &Path, names: &[String]) -> Result<(), DataError> {
     let mut parts: BTreeMap<(&str, usize), usize> = BTreeMap::new();
     for name in names {
@@ -131,6 +145,14 @@ fn check_parts(folder: &Path, names: &[String]) -> Result<(), DataError> {
         if let (Some(n), Some(set)) = (n, set) {
             *parts.entry((set, n)).or_default() += 1;
         }
+    }
+    let sets: Vec<&str> = parts.keys().map(|(set, _)| *set).collect();
+    if let [first, second, ..] = sets[..] {
+        return Err(refused(
+            folder,
+            &format!("has parts of {first:?} and of {second:?}"),
+            "put the files of the set that is meant into a folder of their own",
+        ));
     }
     match parts.into_iter().find(|((_, n), found)| n != found) {
         None => Ok(()),
@@ -186,13 +208,16 @@ mod tests {
             "data/train.parquet",
         ];
         assert_eq!(found(&flat).unwrap(), ["a.jsonl", "b.jsonl"]);
+        // A word that only begins as one of a split is none.
+        let words = ["trains.jsonl", "values.jsonl"];
+        assert_eq!(found(&words).unwrap(), words);
         let file = tempfile::NamedTempFile::new().unwrap();
         assert_eq!(files(file.path()).unwrap(), [file.path()]);
     }
 
     #[test]
     fn what_cannot_be_told_is_refused() {
-        let cases: [(&[&str], &str); 4] = [
+        let cases: [(&[&str], &str); 5] = [
             (&["a.json", "README.md"], "no file of rows"),
             (
                 &["test.parquet", "a.parquet"],
@@ -208,6 +233,13 @@ mod tests {
                     "train-00002-of-00003.parquet",
                 ],
                 "2 of the 3 files of \"train\"",
+            ),
+            (
+                &[
+                    "train_gen-00000-of-00001.parquet",
+                    "train_sft-00000-of-00001.parquet",
+                ],
+                "parts of \"train_gen\" and of \"train_sft\"",
             ),
         ];
         for (names, words) in cases {

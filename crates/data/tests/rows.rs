@@ -167,7 +167,7 @@ fn kept_rows_come_back_and_leave_nothing_in_the_folder() {
         writer.add(row).unwrap();
     }
     let kept = writer.finish().unwrap();
-    assert_eq!((kept.len(), kept.n_bytes()), (4, 9));
+    assert_eq!(kept.len(), 4);
     for number in [3, 0, 2, 1] {
         assert_eq!(kept.read(number).unwrap(), rows[number]);
     }

@@ -97,6 +97,7 @@ impl Tokenised {
             n_before += source.n_bytes();
         }
         let (images, skipped) = reading.sifting.end()?;
+        reading.lengths.shrink_to_fit();
         Ok(Self {
             kept: reading.kept.map(KeptRowsWriter::finish).transpose()?,
             lengths: reading.lengths,

@@ -85,12 +85,6 @@ impl KeptRows {
         self.ends.is_empty()
     }
 
-    /// Bytes that all rows take on the disk.
-    #[must_use]
-    pub fn n_bytes(&self) -> u64 {
-        self.ends.last().copied().unwrap_or(0)
-    }
-
     /// The bytes of row `row`, as they were added.
     ///
     /// # Errors

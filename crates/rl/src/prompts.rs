@@ -13,6 +13,7 @@ use candor_data::rows::{
 };
 use candor_data::{AnswerType, Conversation, FactBook, Facts, Prompt, Speaker, shown};
 use candor_judge::reward::{Answered, question};
+use candor_model::TokenRuns;
 use candor_model::sample::{Sample, SampleRules};
 
 use crate::RlError;
@@ -26,9 +27,9 @@ pub struct PromptRow {
     /// The first human turn, with the image.
     pub conversation: Conversation,
     /// Token ids for the policy, one placeholder for each image patch.
-    pub query: Vec<i64>,
+    pub query: TokenRuns,
     /// Token ids for the value model, whose base may see images in other sizes.
-    pub value_query: Vec<i64>,
+    pub value_query: TokenRuns,
     /// What the reward model may be told.
     pub facts: Facts,
     /// What a correct answer is.
@@ -223,8 +224,8 @@ fn overlong(n_tokens: usize, data: &DataRecipe) -> RowFault {
 /// A tokenised first turn.
 struct Query {
     conversation: Conversation,
-    ids: Vec<i64>,
-    value_ids: Vec<i64>,
+    ids: TokenRuns,
+    value_ids: TokenRuns,
     /// An image counts as one.
     n_tokens: usize,
 }
@@ -254,8 +255,8 @@ impl Query {
         let n_tokens = ids.len() - n_patches.count() + n_images;
         Ok(Self {
             conversation,
-            ids,
-            value_ids,
+            ids: TokenRuns::of(&ids),
+            value_ids: TokenRuns::of(&value_ids),
             n_tokens,
         })
     }

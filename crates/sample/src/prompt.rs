@@ -4,6 +4,7 @@ use candor_data::comparisons::Purpose;
 use candor_data::formats::{images, llava};
 use candor_data::rows::{ImageRows, LEAVE_OUT, Look, Reason, RowFault, Sieve, Skipped};
 use candor_data::{Conversation, Speaker, Turn};
+use candor_model::TokenRuns;
 use candor_model::sample::{Sample, SampleRules};
 
 use crate::{SampleError, SampleRecipe};
@@ -22,7 +23,7 @@ pub(crate) struct Prompt {
     /// The answer that the data set gives.
     pub original_answer: Option<String>,
     /// The context's token ids, up to where the assistant speaks.
-    pub ids: Vec<i64>,
+    pub ids: TokenRuns,
 }
 
 /// The prompts of a run.
@@ -119,7 +120,7 @@ pub(crate) fn read(
 
 fn tokenised(index: usize, row: Conversation, rules: SampleRules<'_>) -> Result<Prompt, RowFault> {
     let (query, original_answer) = split(row);
-    let ids = Sample::new(&query, rules)?.ids;
+    let ids = TokenRuns::of(&Sample::new(&query, rules)?.ids);
     Ok(Prompt {
         index: index as u64,
         id: query.id,

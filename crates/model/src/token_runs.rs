@@ -42,6 +42,12 @@ impl TokenRuns {
     }
 }
 
+impl From<Vec<i64>> for TokenRuns {
+    fn from(ids: Vec<i64>) -> Self {
+        Self::of(&ids)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

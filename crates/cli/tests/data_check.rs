@@ -99,6 +99,33 @@ fn preferences_of_trl_are_known_and_their_kind_told_by_content() {
 }
 
 #[test]
+fn a_folder_is_checked_as_its_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("set/data");
+    std::fs::create_dir_all(&data).unwrap();
+    let pair = |id: u8| format!(r#"{{"id": {id}, "prompt": "Q", "chosen": "a", "rejected": "b"}}"#);
+    for (name, rows) in [
+        ("train-00000-of-00002.jsonl", [pair(0), pair(1)].join("\n")),
+        ("train-00001-of-00002.jsonl", pair(2)),
+        ("test-00000-of-00001.jsonl", pair(3)),
+    ] {
+        std::fs::write(data.join(name), rows).unwrap();
+    }
+    let talk = br#"{"prompt": "Q", "completion": "A"}"#;
+    let checked = check(dir.path(), "talk.jsonl", talk, &["--format", "messages"]);
+    let expected = "talk.jsonl: 1 conversations, 0 images\n";
+    assert_eq!(checked, (Some(0), expected.into()));
+    let Output { status, stdout, .. } = Command::new(env!("CARGO_BIN_EXE_candor"))
+        .current_dir(dir.path())
+        .args(["data", "check", "set"])
+        .output()
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+    let said = String::from_utf8(stdout).unwrap();
+    assert_eq!(said, "set: 3 comparisons (trl), 0 images\n");
+}
+
+#[test]
 fn the_format_of_comparisons_is_told_and_a_image_counts_once() {
     let dir = tempfile::tempdir().unwrap();
     let parquet = include_bytes!("../../reward/tests/runs/rlhf_v.parquet");

@@ -7,7 +7,7 @@ mod sets;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candor_data::formats::images::Embedded;
 use candor_data::formats::trl::{messages, unpaired};
@@ -123,7 +123,9 @@ fn read(
     let numbered = |image: &ImageId| Some(image_names.file(image));
     let mut compared = |format| comparisons(file, format, embedded, decodes);
     let Some(format) = format else {
-        let format = ComparisonFormat::of(file)?;
+        // The files of a folder have one format.
+        let files = folder::files(file)?;
+        let format = ComparisonFormat::of(files.first().map_or(file, PathBuf::as_path))?;
         let mut content = compared(format)?;
         content.rows = format!("{} ({})", content.rows, format.name());
         return Ok(content);
@@ -253,10 +255,19 @@ fn rated(
     embedded: &mut BTreeMap<String, Option<String>>,
     decodes: bool,
 ) -> anyhow::Result<Content> {
-    let rows = unpaired::read(file, &mut keeping(embedded, decodes))?;
-    let n_desirable = rows.iter().filter(|row| row.is_desirable).count();
-    let name = format!("rated answers, {n_desirable} of them desirable");
-    Ok(Content::new(&name, &rows, |row| row.image.clone()))
+    let (mut images, mut n_desirable) = (Vec::new(), 0);
+    for path in folder::files(file)? {
+        let rows = unpaired::read(&path, &mut keeping(embedded, decodes))?;
+        for row in rows {
+            n_desirable += usize::from(row.is_desirable);
+            images.push(row.image);
+        }
+    }
+    Ok(Content {
+        n_rows: images.len(),
+        rows: format!("rated answers, {n_desirable} of them desirable"),
+        images: Some(images),
+    })
 }
 
 /// The comparisons of a file. `embedded` and `decodes` are as in [`read`].
@@ -266,12 +277,23 @@ fn comparisons(
     embedded: &mut BTreeMap<String, Option<String>>,
     decodes: bool,
 ) -> anyhow::Result<Content> {
-    let rows = format.read(file, &mut keeping(embedded, decodes))?;
-    let n_open = rows.iter().filter(|row| row.judgement.is_none()).count();
-    let name = match n_open {
+    let (mut images, mut n_open) = (Vec::new(), 0);
+    for path in folder::files(file)? {
+        let rows = format.read(&path, &mut keeping(embedded, decodes))?;
+        for row in rows {
+            n_open += usize::from(row.judgement.is_none());
+            images.push(row.image);
+        }
+    }
+    let n_rows = images.len();
+    let rows = match n_open {
         0 => "comparisons".to_owned(),
-        n if n == rows.len() => "answer pairs".to_owned(),
+        n if n == n_rows => "answer pairs".to_owned(),
         n => format!("comparisons, {n} of them not judged"),
     };
-    Ok(Content::new(&name, &rows, |row| row.image.clone()))
+    Ok(Content {
+        n_rows,
+        rows,
+        images: Some(images),
+    })
 }

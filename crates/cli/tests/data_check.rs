@@ -88,9 +88,41 @@ fn preferences_of_trl_are_known_and_their_kind_told_by_content() {
         (code, said.as_str()),
         (Some(0), "a.parquet: 2 comparisons, 1 images, all decoded\n")
     );
-    let (code, said) = check(dir.path(), "a.parquet", parquet, &["--format", "llava"]);
-    assert_eq!(code, Some(2));
-    assert!(said.contains("this is a parquet file"), "{said}");
+    for (format, words) in [
+        ("pope", "this is a parquet file"),
+        ("llava", "missing field"),
+    ] {
+        let (code, said) = check(dir.path(), "a.parquet", parquet, &["--format", format]);
+        assert_eq!(code, Some(2));
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+#[test]
+fn a_folder_is_checked_as_its_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("set/data");
+    std::fs::create_dir_all(&data).unwrap();
+    let pair = |id: u8| format!(r#"{{"id": {id}, "prompt": "Q", "chosen": "a", "rejected": "b"}}"#);
+    for (name, rows) in [
+        ("train-00000-of-00002.jsonl", [pair(0), pair(1)].join("\n")),
+        ("train-00001-of-00002.jsonl", pair(2)),
+        ("test-00000-of-00001.jsonl", pair(3)),
+    ] {
+        std::fs::write(data.join(name), rows).unwrap();
+    }
+    let talk = br#"{"prompt": "Q", "completion": "A"}"#;
+    let checked = check(dir.path(), "talk.jsonl", talk, &["--format", "messages"]);
+    let expected = "talk.jsonl: 1 conversations, 0 images\n";
+    assert_eq!(checked, (Some(0), expected.into()));
+    let Output { status, stdout, .. } = Command::new(env!("CARGO_BIN_EXE_candor"))
+        .current_dir(dir.path())
+        .args(["data", "check", "set"])
+        .output()
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+    let said = String::from_utf8(stdout).unwrap();
+    assert_eq!(said, "set: 3 comparisons (trl), 0 images\n");
 }
 
 #[test]

@@ -16,6 +16,7 @@ pub use self::format::ComparisonFormat;
 use self::split::{Split, by_image};
 use crate::comparison::Comparison;
 use crate::error::{DataError, Place, Spot};
+use crate::formats::folder;
 use crate::formats::images::{self, Embedded};
 use crate::preference::Side;
 use crate::rated::RatedFile;
@@ -25,15 +26,19 @@ use crate::rows::{
 use crate::shown;
 
 /// A file of rows that a stage learns from.
-pub trait RowFile {
+pub trait RowFile: Sized {
     /// What a stage makes something of.
     type Row: Send;
 
     /// What messages call its rows.
     const ROWS: &'static str;
 
-    /// Where it is.
+    /// Where it is; a folder is one of several such files ([`folder::files`]).
     fn path(&self) -> &Path;
+
+    /// Another file that is as this one.
+    #[must_use]
+    fn at(&self, path: PathBuf) -> Self;
 
     /// Its rows. `embedded` is what becomes of an image that is inside the file.
     ///
@@ -70,6 +75,13 @@ impl RowFile for ComparisonFile {
 
     fn path(&self) -> &Path {
         &self.path
+    }
+
+    fn at(&self, path: PathBuf) -> Self {
+        Self {
+            path,
+            format: self.format,
+        }
     }
 
     fn rows(&self, embedded: Embedded<'_>) -> Result<Vec<FileRow<Self::Row>>, DataError> {
@@ -255,7 +267,12 @@ impl<F: RowFile> RowSet<F> {
             n_equal: 0,
             inside: BTreeSet::new(),
         };
+        let mut files = Vec::new();
         for file in &self.files {
+            let paths = folder::files(file.path())?.into_iter();
+            files.extend(paths.map(|path| file.at(path)));
+        }
+        for file in &files {
             let mut embedded = |bytes: &[u8]| match purpose {
                 Purpose::Run => images::keep(&self.images, bytes),
                 Purpose::Plan => {

@@ -13,6 +13,7 @@ pub mod captions;
 pub mod coco;
 pub mod convert;
 pub mod flickr30k;
+pub mod folder;
 pub mod hallusion_bench;
 mod hub;
 pub mod image_id;

@@ -39,6 +39,10 @@ impl RowFile for RatedFile {
         &self.path
     }
 
+    fn at(&self, path: PathBuf) -> Self {
+        Self { path }
+    }
+
     fn rows(&self, embedded: Embedded<'_>) -> Result<Vec<FileRow<RatedAnswer>>, DataError> {
         let rows = unpaired::read(&self.path, embedded)?.into_iter();
         let row = |row: RatedAnswer| FileRow {

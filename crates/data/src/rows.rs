@@ -4,10 +4,15 @@
 //! the row until all rows of all files have been tried, images included; then [`Sieve::sift`] either refuses the run
 //! and names the bad rows, in the order of the files, or leaves them out and says so. Which rows are left out is a
 //! function of the recipe and its data alone, so a run that is resumed leaves out the same.
+//!
+//! Of a set that is larger than the memory, rows go through the sieve part by part ([`Sifting`]), and what they were made into waits
+//! in a file ([`KeptRows`]).
 
 mod fault;
 mod images;
+mod kept;
 mod sieve;
+mod sifting;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,7 +20,9 @@ use std::sync::Arc;
 
 pub use self::fault::{BadRow, BadRows, Reason, RowFault};
 pub use self::images::{ImageRows, Look, faults};
+pub use self::kept::{KeptRows, KeptRowsWriter};
 pub use self::sieve::{LEAVE_OUT, OnBadRow, SKIPPED, Sieve, Sifted, Skipped, SkippedCounts};
+pub use self::sifting::{ShownImages, Sifting};
 use crate::error::Place;
 
 /// A file that rows come from.

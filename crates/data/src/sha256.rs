@@ -21,13 +21,30 @@ pub fn of(bytes: impl AsRef<[u8]>) -> String {
 /// Of byte strings in this order.
 #[must_use]
 pub fn of_bytes(parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> String {
-    let mut hash = Sha256::new();
+    let mut hash = Parts::default();
     for part in parts {
-        let part = part.as_ref();
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
+        hash.add(part);
     }
-    hexadecimal(&hash.finalize())
+    hash.finish()
+}
+
+/// [`of_bytes`] of byte strings that come one after the other.
+#[derive(Debug, Default)]
+pub struct Parts(Sha256);
+
+impl Parts {
+    /// The next byte string.
+    pub fn add(&mut self, part: impl AsRef<[u8]>) {
+        let part = part.as_ref();
+        self.0.update((part.len() as u64).to_le_bytes());
+        self.0.update(part);
+    }
+
+    /// The hash of all of them.
+    #[must_use]
+    pub fn finish(self) -> String {
+        hexadecimal(&self.0.finalize())
+    }
 }
 
 /// Of a file, which is never in memory at once.

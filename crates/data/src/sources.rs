@@ -2,7 +2,7 @@
 //!
 //! | source | function | kept as |
 //! |---|---|---|
-//! | LLaVA descriptions (GPT-4 written) | [`descriptions`] | they are |
+//! | LLaVA descriptions (GPT-4 written) | [`as_it_is`] | they are |
 //! | VQA-v2 | [`vqa_v2()`] | several questions about one image, answered in a word or phrase |
 //! | A-OKVQA | [`a_okvqa()`] | one multiple-choice question, letter and rationale |
 //! | Flickr30k | [`flickr30k()`] | one short caption an image |
@@ -29,14 +29,13 @@ use crate::rows::{Reason, Row, RowFault, RowName, SourceFile};
 /// What POPE and MMBench append to a question, and VQA-style training data with them.
 pub const SHORT_ANSWER_PROMPT: &str = "Answer the question using a single word or phrase.";
 
-/// Conversations as they are, of LLaVA's rows or of messages.
+/// The conversation of row `number` as it is, of LLaVA's rows or of messages.
 #[must_use]
-pub fn descriptions(file: &Arc<SourceFile>, rows: Vec<Conversation>) -> Vec<Row<Conversation>> {
-    let rows = rows.into_iter().enumerate().map(|(number, row)| Row {
+pub fn as_it_is(file: &Arc<SourceFile>, number: usize, row: Conversation) -> Row<Conversation> {
+    Row {
         name: RowName::numbered(file, number, row.id.as_str()),
         made: Ok(row),
-    });
-    rows.collect()
+    }
 }
 
 /// The conversation, provided that there is an answer to learn, and none that is blank: a model that is trained on a

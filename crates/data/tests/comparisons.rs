@@ -213,6 +213,36 @@ fn images_inside_a_file_are_kept_by_a_run_and_only_named_by_a_plan() {
 }
 
 #[test]
+fn a_folder_is_the_files_of_its_training_split() {
+    let folder = tempfile::tempdir().unwrap();
+    let parts = folder.path().join("set/data");
+    fs::create_dir_all(&parts).unwrap();
+    let line = |id: &str| {
+        let row = json!({"id": id, "prompt": "Q", "chosen": "a", "rejected": "b"});
+        row.to_string() + "\n"
+    };
+    for (name, ids) in [
+        ("train-00001-of-00002.jsonl", ["2", "3"]),
+        ("train-00000-of-00002.jsonl", ["0", "1"]),
+        ("test-00000-of-00001.jsonl", ["4", "5"]),
+    ] {
+        fs::write(parts.join(name), ids.map(line).concat()).unwrap();
+    }
+    let mut set = set(folder.path(), b"", OnBadRow::Stop);
+    set.files[0].path = folder.path().join("set");
+    let read = set.read(Purpose::Run, whole).unwrap();
+    let mut ids: Vec<String> = read.all().map(|(row, _)| row.id.clone()).collect();
+    ids.sort();
+    assert_eq!(ids, ["0", "1", "2", "3"]);
+    fs::remove_file(parts.join("train-00001-of-00002.jsonl")).unwrap();
+    let message = set.read(Purpose::Run, whole).unwrap_err().to_string();
+    assert!(
+        message.contains("1 of the 2 files of \"train\""),
+        "{message}"
+    );
+}
+
+#[test]
 fn a_named_format_is_not_told_again() {
     let folder = tempfile::tempdir().unwrap();
     let both = json!([{"id": 1, "conversations": [{"from": "human", "value": "Q"}], "output_1": "a", "output_2": "b",

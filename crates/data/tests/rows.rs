@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use candor_data::DataError;
+use candor_data::formats::{folder, llava, ppo_prompts};
 use candor_data::rows::{
-    LEAVE_OUT, Look, OnBadRow, Reason, Row, RowFault, RowName, Sieve, SourceFile, faults,
+    KeptRowsWriter, LEAVE_OUT, Look, OnBadRow, Reason, Row, RowFault, RowName, Sieve, Sifting,
+    SourceFile, faults,
 };
+use candor_data::{DataError, sha256};
 
 /// Rows of which every second is bad.
 fn rows(n: usize) -> Vec<Row<usize>> {
@@ -102,4 +104,128 @@ fn images_are_missing_outside_or_unreadable() {
         reasons(Look::Decoded),
         [missing("../up.png"), missing("gone.png"), unreadable]
     );
+}
+
+/// A row that is good, and shows these images.
+fn showing(file: &std::sync::Arc<SourceFile>, number: usize, images: &str) -> Row<String> {
+    Row {
+        name: RowName::numbered(file, number, "0"),
+        made: Ok(images.to_owned()),
+    }
+}
+
+#[test]
+fn rows_in_parts_pass_a_sieve_as_they_do_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["a.png", "b.png", "c.png"] {
+        std::fs::write(dir.path().join(name), "").unwrap();
+    }
+    let file = SourceFile::of("talk", Path::new("rows.json"));
+    let shown = ["b.png", "gone.png", "c.png\ngone.png", "a.png\nb.png"];
+    let rows = |numbers: std::ops::Range<usize>| -> Vec<Row<String>> {
+        numbers.map(|i| showing(&file, i, shown[i])).collect()
+    };
+    let sieve = Sieve {
+        look: Look::There,
+        images: dir.path(),
+        ..sieve(OnBadRow::Skip)
+    };
+    let whole = sieve.sift(rows(0..4), |row| Some(row.as_str())).unwrap();
+    let mut sifting = Sifting::new(sieve);
+    let mut good = sifting.add(rows(0..2), |row| Some(row.as_str()));
+    good.extend(sifting.add(rows(2..4), |row| Some(row.as_str())));
+    let (images, skipped) = sifting.end().unwrap();
+    assert_eq!(good, whole.rows);
+    assert_eq!(skipped, whole.skipped);
+    let bad: Vec<String> = skipped
+        .unwrap()
+        .rows()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert!(
+        bad[0].contains("row 1 ") && bad[1].contains("row 2 "),
+        "{bad:?}"
+    );
+    assert_eq!(bad.len(), 2);
+    // In the order of the rows, each once; what a bad row alone shows is not shown.
+    assert_eq!(images.names, ["b.png", "a.png"]);
+    assert_eq!(images.of_a_row, 2);
+    // Without the file nobody needs to look.
+    let mut sifting = Sifting::new(sieve);
+    sifting.take_for_good("gone.png".to_owned());
+    assert_eq!(sifting.add(rows(1..2), |row| Some(row.as_str())).len(), 1);
+}
+
+#[test]
+fn kept_rows_come_back_and_leave_nothing_in_the_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("new/run");
+    let mut writer = KeptRowsWriter::on_disk_of(&folder).unwrap();
+    let rows: [&[u8]; 4] = [b"one", b"", b"\0\xFF", b"four"];
+    for row in rows {
+        writer.add(row).unwrap();
+    }
+    let kept = writer.finish().unwrap();
+    assert_eq!(kept.len(), 4);
+    for number in [3, 0, 2, 1] {
+        assert_eq!(kept.read(number).unwrap(), rows[number]);
+    }
+    // Nobody else can meet the rows, now or after the process was killed.
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+    let message = kept.damaged(2).to_string();
+    assert!(message.contains(&folder.display().to_string()), "{message}");
+
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let message = KeptRowsWriter::on_disk_of(&file).unwrap_err().to_string();
+    for part in ["make a file for rows", &file.display().to_string(), "room"] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn rows_of_a_folder_are_read_file_by_file_and_named_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let row = |id: &str, more: &str| {
+        format!(r#"{{"id": "{id}"{more}, "conversations": [{{"from": "human", "value": "Q"}}]}}"#)
+    };
+    let first = [row("a", ""), row("b", r#", "length_bonus": 0.5"#)].join("\n");
+    std::fs::write(data.join("train-00000-of-00002.jsonl"), first).unwrap();
+    std::fs::write(data.join("train-00001-of-00002.jsonl"), row("c", "")).unwrap();
+    std::fs::write(data.join("test-00000-of-00001.jsonl"), row("d", "")).unwrap();
+    let expected = [
+        "train-00000-of-00002.jsonl: row 0 (id \"a\")",
+        "train-00000-of-00002.jsonl: row 1 (id \"b\")",
+        "train-00001-of-00002.jsonl: row 0 (id \"c\")",
+    ];
+    let below = |name: &RowName| {
+        let name = name.to_string();
+        let folder = format!("{}/", data.display());
+        name.strip_prefix(&folder).unwrap().to_owned()
+    };
+    let mut inside = |_: &[u8]| -> Result<String, DataError> { unreachable!("no image is inside") };
+    let rows = llava::read_set(dir.path(), &mut inside).unwrap();
+    let names: Vec<String> = rows.iter().map(|row| below(&row.name)).collect();
+    assert_eq!(names, expected);
+    let prompts = ppo_prompts::read_set(dir.path(), &mut inside).unwrap();
+    let names: Vec<String> = prompts.iter().map(|(name, _)| below(name)).collect();
+    assert_eq!(names, expected);
+    let factors: Vec<f64> = prompts.iter().map(|(_, it)| it.length_bonus).collect();
+    assert_eq!(factors, [1.0, 0.5, 1.0]);
+    let whole = folder::fingerprint(dir.path()).unwrap();
+    std::fs::write(data.join("train-00001-of-00002.jsonl"), row("e", "")).unwrap();
+    assert_ne!(folder::fingerprint(dir.path()).unwrap(), whole);
+    let file = data.join("train-00001-of-00002.jsonl");
+    assert_eq!(
+        folder::fingerprint(&file).unwrap(),
+        sha256::of_file(&file).unwrap()
+    );
+    std::fs::remove_file(&file).unwrap();
+    let message = llava::read_set(dir.path(), &mut inside)
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("1 of the 2 files"), "{message}");
 }

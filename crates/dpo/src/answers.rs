@@ -104,8 +104,10 @@ impl Answers {
     }
 
     /// Tokens of the prompt.
-    pub(crate) fn prompt(&self) -> &[i64] {
-        &self.shared.prefix[..self.n_prompt]
+    pub(crate) fn prompt(&self) -> Vec<i64> {
+        let mut ids = self.shared.prefix.to_vec();
+        ids.truncate(self.n_prompt);
+        ids
     }
 
     /// Tokens of the longer answer.
@@ -117,10 +119,8 @@ impl Answers {
     /// The other's answers to this prompt.
     pub(crate) fn answered_by(&self, other: &Self) -> Result<Self, DpoError> {
         let (from, to) = (other.n_prompt, self.n_prompt);
-        let sequence = |branch: &Vec<i64>| {
-            let answer = [&other.shared.prefix[from..], branch].concat();
-            [self.prompt(), &answer].concat()
-        };
+        let (prompt, others) = (self.prompt(), other.shared.prefix.to_vec());
+        let sequence = |branch: &Vec<i64>| [&prompt[..], &others[from..], branch].concat();
         let sequences: Vec<Vec<i64>> = other.shared.branches.iter().map(sequence).collect();
         let beginning = other.shared.prefix.len() - from;
         let read: Vec<ReadAt<'_>> = (sequences.iter().zip(&other.shared.read))
@@ -157,11 +157,11 @@ mod tests {
             Answers::new("a", &[1, 5], both, None, counting(is_counted)).unwrap()
         };
         let counted = answers(true);
-        assert_eq!(counted.shared.prefix, [1, 5]);
+        assert_eq!(counted.shared.prefix.to_vec(), [1, 5]);
         assert_eq!(counted.shared.read, [0..4, 0..3]);
         assert_eq!(counted.weights[0], [1.0, 5.0, 5.0, 1.0]);
         let left_out = answers(false);
-        assert_eq!(left_out.shared.prefix, [1, 5, 7]);
+        assert_eq!(left_out.shared.prefix.to_vec(), [1, 5, 7]);
         assert_eq!(left_out.shared.read, [0..3, 0..2]);
         assert_eq!(left_out.weights, [vec![5.0, 5.0, 1.0], vec![5.0, 1.0]]);
         let beginning: [&[i64]; 2] = [&[7, 8], &[7, 8, 9]];
@@ -187,7 +187,10 @@ mod tests {
         let rated =
             |prompt: &[i64], answer: &[i64]| Answers::rated("a", prompt, answer, None).unwrap();
         let (own, other) = (rated(&[1, 2, 3], &[7, 2]), rated(&[1, 4], &[5, 6, 2]));
-        assert_eq!((&own.shared.prefix[..], own.n_prompt), (&[1, 2, 3][..], 3));
+        assert_eq!(
+            (own.shared.prefix.to_vec(), own.n_prompt),
+            (vec![1, 2, 3], 3)
+        );
         assert_eq!(own.shared.branches, [[7, 2]]);
         assert_eq!(own.shared.read[0], 0..2);
         assert_eq!(own.weights, [[1.0; 2]]);

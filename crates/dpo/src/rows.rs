@@ -200,7 +200,8 @@ pub fn fingerprint(rows: &Parts<Row>) -> String {
                 image,
             } = &answers.shared;
             bytes.push(image.clone().unwrap_or_default().into_bytes());
-            let sequences = std::iter::once(prefix).chain(branches);
+            let prefix = prefix.to_vec();
+            let sequences = std::iter::once(&prefix).chain(branches);
             bytes.extend(sequences.map(|ids| ids.iter().flat_map(|id| id.to_le_bytes()).collect()));
             bytes.extend(read.iter().map(|read| read.start.to_le_bytes().to_vec()));
             let weights = answers.weights.iter();

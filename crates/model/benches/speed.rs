@@ -123,7 +123,7 @@ fn train_pairs(model: &Vlm, adapter: &Adapter, n: i64, prefix: i64, branch: i64)
     };
     let items: Vec<SharedPrefix> = (0..n)
         .map(|_| SharedPrefix {
-            prefix: words(prefix),
+            prefix: words(prefix).into(),
             branches: vec![words(branch), words(branch)],
             read: vec![branch as usize - 1..branch as usize; 2],
             image: None,
@@ -143,7 +143,7 @@ fn train_pairs(model: &Vlm, adapter: &Adapter, n: i64, prefix: i64, branch: i64)
         .flat_map(|item| {
             item.branches
                 .iter()
-                .map(|b| [item.prefix.as_slice(), b].concat())
+                .map(|b| [item.prefix.to_vec().as_slice(), b].concat())
         })
         .flatten()
         .collect();

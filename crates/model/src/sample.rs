@@ -3,6 +3,8 @@
 //! Here the host checks what the device must be able to trust: the placeholders of an image are as many as
 //! its features, and no sequence is longer than allowed.
 
+mod packed;
+
 use candor_data::rows::{Reason, RowFault};
 use candor_data::{Conversation, shown};
 use tch::{Device, Tensor};

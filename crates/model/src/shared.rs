@@ -26,13 +26,14 @@ pub use self::targets::SharedTargets;
 use crate::ModelError;
 use crate::llama::attention::{Visible, attend};
 use crate::positions::Axial;
+use crate::token_runs::TokenRuns;
 use crate::transfer::together;
 
 /// Sequences with a common beginning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SharedPrefix {
     /// Token ids that all sequences begin with, every image placeholder among them; never empty.
-    pub prefix: Vec<i64>,
+    pub prefix: TokenRuns,
     /// What follows in each sequence; never empty.
     pub branches: Vec<Vec<i64>>,
     /// The tokens of each branch that it is read at; never empty. Of several, the final hidden states are added up.
@@ -95,7 +96,7 @@ impl SharedPrefix {
             ));
         }
         Ok(Self {
-            prefix: first.ids[..len].to_vec(),
+            prefix: TokenRuns::of(&first.ids[..len]),
             branches: sequences.iter().map(|s| s.ids[len..].to_vec()).collect(),
             read: sequences
                 .iter()
@@ -159,7 +160,8 @@ impl SharedBatch {
             k > 0 && items.iter().all(|item| item.branches.len() == k),
             "items of one batch have the same number of branches, at least one"
         );
-        let prefixes = items.iter().map(|item| item.prefix.as_slice());
+        let prefixes: Vec<Vec<i64>> = items.iter().map(|item| item.prefix.to_vec()).collect();
+        let prefixes = prefixes.iter().map(Vec::as_slice);
         let branches = items
             .iter()
             .flat_map(|i| i.branches.iter().map(Vec::as_slice));

@@ -226,7 +226,7 @@ mod tests {
                 rejected: "no".to_owned(),
             },
             shared: SharedPrefix {
-                prefix: vec![1],
+                prefix: vec![1_i64].into(),
                 branches: vec![vec![2], vec![3]],
                 read: vec![0..1, 0..1],
                 image: Some(format!("{}.png", number / 2)),

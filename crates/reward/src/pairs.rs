@@ -154,7 +154,8 @@ pub(crate) fn fingerprint(pairs: &Parts<Pair>) -> String {
         for pair in pairs {
             bytes.extend(pair.rating().map(|is_good| vec![u8::from(is_good)]));
             bytes.push(pair.shared.image.clone().unwrap_or_default().into_bytes());
-            let sequences = std::iter::once(&pair.shared.prefix).chain(&pair.shared.branches);
+            let prefix = pair.shared.prefix.to_vec();
+            let sequences = std::iter::once(&prefix).chain(&pair.shared.branches);
             bytes.extend(sequences.map(|ids| ids.iter().flat_map(|id| id.to_le_bytes()).collect()));
         }
         bytes

@@ -15,6 +15,7 @@
 
 use std::path::{Path, PathBuf};
 
+use candor_data::formats::folder;
 use candor_data::image::PixelBounds;
 use candor_data::rows::{ImageRows as Shown, Look};
 use candor_data::sha256;
@@ -206,7 +207,7 @@ impl Models {
         let base = opening.fingerprint("base model", self.policy_base.model.parameters());
         let policy = fingerprint::of_tensors(self.reference.parameters().iter());
         let mut inputs = vec![
-            ("prompts", sha256::of_file(&recipe.data.prompts)?),
+            ("prompts", folder::fingerprint(&recipe.data.prompts)?),
             ("base model", base),
             ("policy init", policy),
         ];

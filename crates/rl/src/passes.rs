@@ -29,9 +29,11 @@ impl PolicyReader<'_> {
     /// Queries and responses as this base reads them.
     #[must_use]
     pub fn rows(&self, rollouts: &[&Rollout<'_>]) -> Continuations {
-        let rows: Vec<(&[i64], &[i64])> = rollouts
+        let queries: Vec<Vec<i64>> = rollouts.iter().map(|r| r.prompt.query.to_vec()).collect();
+        let rows: Vec<(&[i64], &[i64])> = queries
             .iter()
-            .map(|r| (&*r.prompt.query, &*r.response.ids))
+            .zip(rollouts)
+            .map(|(query, r)| (&**query, &*r.response.ids))
             .collect();
         Continuations::new(&rows, self.bundle.tokenizer.pad, self.bundle.model.device())
     }
@@ -113,16 +115,17 @@ impl ValueReader<'_> {
                 ids
             })
             .collect();
-        let rows: Vec<(&[i64], &[i64])> = rollouts
+        let queries: Vec<Vec<i64>> = rollouts
+            .iter()
+            .map(|rollout| match self.base {
+                CriticBase::Policy => rollout.prompt.query.to_vec(),
+                CriticBase::Reward => rollout.prompt.value_query.to_vec(),
+            })
+            .collect();
+        let rows: Vec<(&[i64], &[i64])> = queries
             .iter()
             .zip(&responses)
-            .map(|(rollout, ids)| {
-                let query = match self.base {
-                    CriticBase::Policy => &*rollout.prompt.query,
-                    CriticBase::Reward => &*rollout.prompt.value_query,
-                };
-                (query, &**ids)
-            })
+            .map(|(query, ids)| (&**query, &**ids))
             .collect();
         Continuations::new(&rows, pad, self.bundle.model.device())
     }

@@ -6,13 +6,14 @@
 
 use std::path::Path;
 
-use candor_data::formats::{captions, ppo_prompts};
+use candor_data::comparisons::Purpose;
+use candor_data::formats::{captions, images, ppo_prompts};
 use candor_data::rows::{
-    ImageRows, LEAVE_OUT, Look, OnBadRow, Reason, Row, RowFault, RowName, Sieve, Skipped,
-    SourceFile,
+    ImageRows, LEAVE_OUT, Look, OnBadRow, Reason, Row, RowFault, Sieve, Skipped,
 };
 use candor_data::{AnswerType, Conversation, FactBook, Facts, Prompt, Speaker, shown};
 use candor_judge::reward::{Answered, question};
+use candor_model::TokenRuns;
 use candor_model::sample::{Sample, SampleRules};
 
 use crate::RlError;
@@ -26,9 +27,9 @@ pub struct PromptRow {
     /// The first human turn, with the image.
     pub conversation: Conversation,
     /// Token ids for the policy, one placeholder for each image patch.
-    pub query: Vec<i64>,
+    pub query: TokenRuns,
     /// Token ids for a value model on the reward model's base, which may see images in other sizes.
-    pub value_query: Vec<i64>,
+    pub value_query: TokenRuns,
     /// What the reward model may be told.
     pub facts: Facts,
     /// What a correct answer is.
@@ -100,7 +101,8 @@ pub struct Asking<'a> {
 }
 
 impl Prompts {
-    /// Reads, tokenises and sorts out the prompts.
+    /// Reads, tokenises and sorts out the prompts. Images that are inside their files are kept in the image folder by a run; a plan
+    /// takes them to be whole, and looks at no others beside them.
     ///
     /// # Errors
     /// A file is damaged, all prompts are too long, or prompts cannot be asked and the recipe does not skip them: they
@@ -109,14 +111,22 @@ impl Prompts {
         data: &DataRecipe,
         quirks: &QuirksRecipe,
         asking: Asking<'_>,
+        purpose: Purpose,
     ) -> Result<Self, RlError> {
-        let prompts = ppo_prompts::read(&data.prompts)?;
+        let mut is_inside = false;
+        let mut embedded = |bytes: &[u8]| match purpose {
+            Purpose::Run => images::keep(&data.images, bytes),
+            Purpose::Plan => {
+                is_inside = true;
+                Ok(images::content_name(bytes))
+            }
+        };
+        let prompts = ppo_prompts::read_set(&data.prompts, &mut embedded)?;
         let facts = read_facts(data.facts.as_deref(), asking)?;
         let too_long = |n_tokens: usize| n_tokens > data.max_query_tokens;
-        let file = SourceFile::new(&data.prompts);
         let mut n_dropped = 0;
         let mut rows = Vec::with_capacity(prompts.len());
-        for (number, prompt) in prompts.iter().enumerate() {
+        for (name, prompt) in &prompts {
             let mut query = Query::new(prompt, asking);
             if let Ok(Query { n_tokens, .. }) = query
                 && too_long(n_tokens)
@@ -135,7 +145,7 @@ impl Prompts {
                 query = query.and_then(|query| query.check_room(asking).map(|()| query));
             }
             rows.push(Row {
-                name: RowName::numbered(&file, number, prompt.conversation.id.as_str()),
+                name: name.clone(),
                 made: query.map(|query| (query, prompt)),
             });
         }
@@ -151,7 +161,7 @@ impl Prompts {
         }
         let sieve = Sieve {
             on_bad_row: data.on_bad_row,
-            look: asking.look,
+            look: if is_inside { Look::Not } else { asking.look },
             images: &data.images,
             remedy: Some(LEAVE_OUT),
         };
@@ -214,8 +224,8 @@ fn overlong(n_tokens: usize, data: &DataRecipe) -> RowFault {
 /// A tokenised first turn.
 struct Query {
     conversation: Conversation,
-    ids: Vec<i64>,
-    value_ids: Vec<i64>,
+    ids: TokenRuns,
+    value_ids: TokenRuns,
     /// An image counts as one.
     n_tokens: usize,
 }
@@ -245,8 +255,8 @@ impl Query {
         let n_tokens = ids.len() - n_patches.count() + n_images;
         Ok(Self {
             conversation,
-            ids,
-            value_ids,
+            ids: TokenRuns::of(&ids),
+            value_ids: TokenRuns::of(&value_ids),
             n_tokens,
         })
     }

@@ -99,7 +99,7 @@ impl Sampler<'_> {
         let queries: Vec<Query> = prompts
             .iter()
             .map(|prompt| Query {
-                ids: prompt.query.clone(),
+                ids: prompt.query.to_vec(),
                 features: self.features.of(prompt.conversation.image.as_deref()),
                 image: prompt.conversation.image.clone(),
             })

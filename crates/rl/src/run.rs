@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use candor_data::comparisons::Purpose;
 use candor_data::rows::{Look, Skipped, SkippedCounts};
 use candor_judge::reward::{Answered, Rewards};
 use candor_run::{LaunchOptions, Outcome};
@@ -70,7 +71,7 @@ pub fn run(recipe: &RlRecipe, launch: &LaunchOptions, device: Device) -> Result<
         asking.judge.with_facts |= term.wants_facts()?;
         asking.tells_facts = true;
     }
-    let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking)?;
+    let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking, Purpose::Run)?;
     check_rewards(&rewards, &prompts)?;
     say_skipped("rl", prompts.skipped.as_ref());
     for base in models.bases() {

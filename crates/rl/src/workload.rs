@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use candor_data::comparisons::Purpose;
 use candor_data::rows::Look;
 use candor_judge::JudgeError;
 use candor_judge::reward::Term;
@@ -39,7 +40,7 @@ pub fn workload(recipe: &RlRecipe, policy: &Reading, judge: &Reading) -> Result<
         tells_facts: !terms.is_empty(),
         look: Look::of_plan(recipe.data.on_bad_row, &recipe.data.images),
     };
-    let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking)?;
+    let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking, Purpose::Plan)?;
     let rows = &prompts.rows;
     let n_steps = run::n_steps(recipe, rows.len())?;
     let answer = recipe.sampling.max_new_tokens as u64;

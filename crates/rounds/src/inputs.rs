@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use candor_data::formats::folder;
 use candor_data::{atomic, sha256};
 use candor_judge::reward::Rewards;
 use candor_judge::{Settings, feedback};
@@ -41,7 +42,7 @@ pub(crate) fn check(recipe: &RoundsRecipe, resumes: bool) -> Result<(), RoundsEr
 }
 
 fn fingerprints(recipe: &RoundsRecipe) -> Result<Inputs, RoundsError> {
-    let prompts = sha256::of_file(&recipe.sample.prompts)?;
+    let prompts = folder::fingerprint(&recipe.sample.prompts)?;
     let mut found = vec![("prompts".to_owned(), prompts)];
     if let Some(facts) = &recipe.facts {
         found.push(("facts".to_owned(), sha256::of_file(facts)?));

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use candor_data::formats::llava;
+use candor_data::formats::{images, llava};
 use candor_data::{atomic, sha256};
 use candor_run::{Claim, LaunchOptions, Outcome, RunError, RunOptions, write_result};
 use serde::de::DeserializeOwned;
@@ -157,7 +157,8 @@ pub fn check_prompts(recipe: &RoundsRecipe) -> Result<(), RoundsError> {
         return Ok(());
     };
     let sample = &recipe.sample;
-    let left = llava::read(&sample.prompts)?
+    let mut named = |bytes: &[u8]| Ok(images::content_name(bytes));
+    let left = llava::read_set(&sample.prompts, &mut named)?
         .len()
         .saturating_sub(sample.skip);
     let left = sample.count.map_or(left, |count| left.min(count));

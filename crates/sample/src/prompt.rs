@@ -1,10 +1,10 @@
 //! What is asked of the model: a conversation up to where its last answer would stand.
 
-use candor_data::formats::llava;
-use candor_data::rows::{
-    ImageRows, LEAVE_OUT, Look, Reason, Row, RowFault, RowName, Sieve, Skipped, SourceFile,
-};
+use candor_data::comparisons::Purpose;
+use candor_data::formats::{images, llava};
+use candor_data::rows::{ImageRows, LEAVE_OUT, Look, Reason, RowFault, Sieve, Skipped};
 use candor_data::{Conversation, Speaker, Turn};
+use candor_model::TokenRuns;
 use candor_model::sample::{Sample, SampleRules};
 
 use crate::{SampleError, SampleRecipe};
@@ -23,7 +23,7 @@ pub(crate) struct Prompt {
     /// The answer that the data set gives.
     pub original_answer: Option<String>,
     /// The context's token ids, up to where the assistant speaks.
-    pub ids: Vec<i64>,
+    pub ids: TokenRuns,
 }
 
 /// The prompts of a run.
@@ -46,14 +46,28 @@ pub(crate) fn read(
     recipe: &SampleRecipe,
     rules: SampleRules<'_>,
     positions: usize,
-    look: Look,
+    purpose: Purpose,
 ) -> Result<Prompts, SampleError> {
     let unfit = |problem, remedy| SampleError::Unfit {
         path: recipe.prompts.clone(),
         problem,
         remedy,
     };
-    let rows = llava::read(&recipe.prompts)?;
+    let mut is_inside = false;
+    let mut embedded = |bytes: &[u8]| match purpose {
+        Purpose::Run => images::keep(&recipe.images, bytes),
+        Purpose::Plan => {
+            is_inside = true;
+            Ok(images::content_name(bytes))
+        }
+    };
+    let rows = llava::read_set(&recipe.prompts, &mut embedded)?;
+    let look = match purpose {
+        Purpose::Run => Look::of_run(recipe.on_bad_row),
+        // They are taken to be whole, as the plan does not write them.
+        Purpose::Plan if is_inside => Look::Not,
+        Purpose::Plan => Look::of_plan(recipe.on_bad_row, &recipe.images),
+    };
     let n_left = rows.len().saturating_sub(recipe.skip);
     let count = recipe.count.unwrap_or(n_left);
     if n_left == 0 || count > n_left {
@@ -69,19 +83,19 @@ pub(crate) fn read(
         max_tokens: positions.saturating_sub(recipe.max_new_tokens),
         ..rules
     };
-    let file = SourceFile::new(&recipe.prompts);
     let rows = rows.into_iter().enumerate();
     let rows = rows.skip(recipe.skip).take(count);
-    let rows = rows.map(|(index, row)| Row {
-        name: RowName::numbered(&file, index, row.id.as_str()),
-        made: tokenised(index, row, rules).map_err(|fault| {
-            let remedy = format!(
-                "the model has {positions} positions, of which sampling.max_new_tokens = {} are kept free: lower \
-                 sampling.max_new_tokens, or shorten or remove the row",
-                recipe.max_new_tokens
-            );
-            fault.advise(Reason::TooLong, remedy)
-        }),
+    let rows = rows.map(|(index, row)| {
+        row.and_then(|row| {
+            tokenised(index, row, rules).map_err(|fault| {
+                let remedy = format!(
+                    "the model has {positions} positions, of which sampling.max_new_tokens = {} are kept free: lower \
+                     sampling.max_new_tokens, or shorten or remove the row",
+                    recipe.max_new_tokens
+                );
+                fault.advise(Reason::TooLong, remedy)
+            })
+        })
     });
     let sieve = Sieve {
         on_bad_row: recipe.on_bad_row,
@@ -106,7 +120,7 @@ pub(crate) fn read(
 
 fn tokenised(index: usize, row: Conversation, rules: SampleRules<'_>) -> Result<Prompt, RowFault> {
     let (query, original_answer) = split(row);
-    let ids = Sample::new(&query, rules)?.ids;
+    let ids = TokenRuns::of(&Sample::new(&query, rules)?.ids);
     Ok(Prompt {
         index: index as u64,
         id: query.id,

@@ -6,8 +6,9 @@
 
 use std::time::Instant;
 
+use candor_data::comparisons::Purpose;
 use candor_data::formats::candidates::{self, Candidate};
-use candor_data::rows::{ImageRows, Look, Skipped, SkippedCounts};
+use candor_data::rows::{ImageRows, Skipped, SkippedCounts};
 use candor_run::{Claim, LaunchOptions, Outcome, Progress, RunOptions, write_result};
 use candor_train::{say_skipped, set_tf32};
 use serde::{Deserialize, Serialize};
@@ -90,7 +91,6 @@ pub fn run(
     let sampler = Sampler::open(recipe, device, &mut progress)?;
     let bundle = &sampler.bundle;
     let positions = bundle.model.n_positions();
-    let look = Look::of_run(recipe.on_bad_row);
     let Prompts {
         rows: prompts,
         images,
@@ -99,7 +99,7 @@ pub fn run(
         recipe,
         bundle.rules(usize::MAX, recipe.images.as_path()),
         positions,
-        look,
+        Purpose::Run,
     )?;
     say_skipped(name(recipe), skipped.as_ref());
     ranks.check_same_inputs(&sampler.inputs(&prompts))?;

@@ -140,7 +140,7 @@ impl<'a> Sampler<'a> {
         features: &ImageFeatures,
     ) -> Result<Vec<Candidate>, SampleError> {
         let query = |prompt: &Prompt| Query {
-            ids: prompt.ids.clone(),
+            ids: prompt.ids.to_vec(),
             features: features.of(prompt.image.as_deref()),
             image: prompt.image.clone(),
         };

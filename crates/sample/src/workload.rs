@@ -1,6 +1,6 @@
 //! How much a sampling run will do.
 
-use candor_data::rows::Look;
+use candor_data::comparisons::Purpose;
 use candor_model::Reading;
 use candor_run::{ImageCount, Workload};
 
@@ -11,12 +11,11 @@ use crate::{SampleError, SampleRecipe, prompt};
 /// # Errors
 /// As reading the prompts for the run.
 pub fn workload(recipe: &SampleRecipe, reading: &Reading) -> Result<Workload, SampleError> {
-    let look = Look::of_plan(recipe.on_bad_row, &recipe.images);
     let read = prompt::read(
         recipe,
         reading.rules(usize::MAX, recipe.images.as_path()),
         reading.n_positions(),
-        look,
+        Purpose::Plan,
     )?;
     let prompts = read.rows;
     let answer = recipe.max_new_tokens as u64;

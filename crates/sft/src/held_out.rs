@@ -2,20 +2,23 @@
 //!
 //! Nothing random is drawn and no weight is changed, so that a run has the same updates whether and however often it looks.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use candor_data::rows::{ImageRows, Look, OnBadRow, Sieve};
+use candor_data::DataError;
+use candor_data::rows::{Look, OnBadRow, ShownImages, Sieve};
 use candor_model::sample::{Batch, Sample, SampleRules};
-use candor_model::{Adapter, Bundle, ImageFeatures};
+use candor_model::{Adapter, Bundle, ImageFeatures, ModelError};
 use candor_run::Ranks;
 use candor_train::{TrainError, inference};
 use serde::Serialize;
 use tch::{Kind, Tensor};
 
 use crate::SftError;
-use crate::corpus::{Tokenised, fingerprint};
 use crate::loss::cross_entropy_of;
 use crate::recipe::{EvaluationRecipe, SftRecipe};
+use crate::tokenised::{Keeping, Tokenised};
 
 /// What the model makes of held-out conversations.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -48,9 +51,9 @@ pub(crate) struct Measured {
 #[derive(Debug)]
 pub(crate) struct HeldOut {
     names: Vec<String>,
-    /// Those of each source, the longest first: conversations of a pass have nearly one length.
-    samples: Vec<Vec<Sample>>,
-    images: ImageRows,
+    rows: Tokenised,
+    /// The rows of each source, the longest first: conversations of a pass have nearly one length.
+    order: Vec<Vec<usize>>,
     /// Conversations of a pass.
     pass_rows: usize,
     /// Steps between two looks.
@@ -58,7 +61,7 @@ pub(crate) struct HeldOut {
 }
 
 impl HeldOut {
-    /// Reads and tokenises the conversations; `pass_rows` of them are read together.
+    /// Reads and tokenises the conversations; `pass_rows` of them are read together, and `keeping` is as in [`Tokenised::read`].
     ///
     /// # Errors
     /// A file is missing or damaged, or a row cannot be used: the figure of a part would not be the figure.
@@ -68,6 +71,7 @@ impl HeldOut {
         rules: SampleRules<'_>,
         look: Look,
         pass_rows: usize,
+        keeping: Option<Keeping<'_>>,
     ) -> Result<Self, SftError> {
         let sieve = Sieve {
             on_bad_row: OnBadRow::Stop,
@@ -77,15 +81,18 @@ impl HeldOut {
             remedy: None,
         };
         let seed = recipe.session.seed;
-        let mut read = Tokenised::read(&evaluation.sources, seed, rules, &sieve)?;
-        for samples in &mut read.samples {
-            samples.sort_by_key(|sample| std::cmp::Reverse(sample.ids.len()));
-        }
+        let rows = Tokenised::read(&evaluation.sources, seed, rules, &sieve, keeping)?;
+        let longest_first = |of_source: &Range<usize>| {
+            let mut of_source: Vec<usize> = of_source.clone().collect();
+            of_source.sort_by_key(|&row| Reverse(rows.n_tokens(row)));
+            of_source
+        };
+        let order = rows.sources.iter().map(longest_first).collect();
         let names = evaluation.sources.iter();
         Ok(Self {
             names: names.map(|source| source.name.clone()).collect(),
-            samples: read.samples,
-            images: read.images,
+            rows,
+            order,
             pass_rows,
             every: evaluation.every,
         })
@@ -98,42 +105,42 @@ impl HeldOut {
     }
 
     /// A fingerprint of the tokenised conversations.
-    #[must_use]
-    pub(crate) fn fingerprint(&self) -> String {
-        let names = self.names.join("\n").into_bytes();
-        fingerprint(names, self.samples.iter().flatten())
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub(crate) fn fingerprint(&self) -> Result<String, DataError> {
+        let names = self.names.join("\n");
+        let rows = self.order.iter().flatten().copied();
+        self.rows.fingerprint(names.as_bytes(), rows)
     }
 
-    /// Images of all conversations; names may repeat.
-    pub(crate) fn images(&self) -> impl Iterator<Item = String> + '_ {
-        let samples = self.samples.iter().flatten();
-        samples.filter_map(|sample| sample.image.clone())
-    }
-
-    /// Which rows show which images.
+    /// Images of all conversations.
     #[must_use]
-    pub(crate) fn image_rows(&self) -> &ImageRows {
-        &self.images
+    pub(crate) fn images(&self) -> &ShownImages {
+        &self.rows.images
     }
 
     /// Tokens of the longest conversation.
     #[must_use]
     pub(crate) fn longest(&self) -> usize {
         // Each source begins with its longest.
-        let firsts = self.samples.iter().filter_map(|samples| samples.first());
-        firsts.map(|sample| sample.ids.len()).max().unwrap_or(0)
+        let firsts = self.order.iter().filter_map(|rows| rows.first());
+        firsts
+            .map(|&row| self.rows.n_tokens(row))
+            .max()
+            .unwrap_or(0)
     }
 
     /// Conversations.
     #[must_use]
     pub(crate) fn n_rows(&self) -> usize {
-        self.samples.iter().map(Vec::len).sum()
+        self.rows.len()
     }
 
     /// What the model as it is makes of the conversations. The passes are shared out to `ranks`.
     ///
     /// # Errors
-    /// Another rank has ended or hangs.
+    /// Another rank has ended or hangs, or the disk fails.
     pub(crate) fn measure(
         &self,
         bundle: &Bundle,
@@ -141,17 +148,22 @@ impl HeldOut {
         features: &ImageFeatures,
         ranks: &Ranks,
     ) -> Result<Measured, SftError> {
-        let passes: Vec<(usize, Vec<&Sample>)> = self
-            .samples
+        let passes: Vec<(usize, &[usize])> = self
+            .order
             .iter()
             .enumerate()
-            .flat_map(|(source, samples)| {
-                let passes = samples.chunks(self.pass_rows.max(1));
-                passes.map(move |pass| (source, pass.iter().collect()))
+            .flat_map(|(source, rows)| {
+                let passes = rows.chunks(self.pass_rows.max(1));
+                passes.map(move |pass| (source, pass))
             })
             .collect();
         let found = ranks.share_numbers(passes.len(), |number| {
-            let sums = pass(bundle, adapter, features, &passes[number].1);
+            let rows = passes[number].1.iter();
+            let samples: Result<Vec<Sample>, DataError> =
+                rows.map(|&row| self.rows.sample(row)).collect();
+            let samples = samples.map_err(ModelError::from)?;
+            let samples: Vec<&Sample> = samples.iter().collect();
+            let sums = pass(bundle, adapter, features, &samples);
             Ok::<_, TrainError>(sums.to_vec())
         })?;
         let mut sums = vec![[0.0; 3]; self.names.len()];

@@ -6,13 +6,16 @@
 
 #![warn(unreachable_pub)]
 
+mod ahead;
 mod corpus;
 mod error;
 pub mod ground;
 mod held_out;
 mod loss;
 mod recipe;
+mod rows;
 pub mod run;
+mod tokenised;
 mod workload;
 
 pub use candor_train::Tune;

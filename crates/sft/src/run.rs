@@ -1,8 +1,9 @@
 //! The loop of supervised fine-tuning: conversations → tokens → hidden states → cross-entropy → update → held-out loss.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use candor_data::rows::{Look, OnBadRow, Skipped, SkippedCounts};
+use candor_data::rows::{LEAVE_OUT, Look, OnBadRow, Skipped, SkippedCounts};
 use candor_model::sample::{Batch, Sample, SampleRules};
 use candor_model::{Adapter, Bundle, ImageFeatures, ModelFolder, Template, preflight};
 use candor_run::{Inputs, LaunchOptions, Outcome};
@@ -14,10 +15,13 @@ use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
 use crate::SftError;
+use crate::ahead::Ahead;
 use crate::corpus::Corpus;
 use crate::held_out::{HeldOut, HeldOutFigures, Measured};
 use crate::loss::cross_entropy;
 use crate::recipe::SftRecipe;
+use crate::rows::in_rows;
+use crate::tokenised::Keeping;
 
 /// One line of the run's `metrics.jsonl`.
 #[derive(Debug, Serialize)]
@@ -226,10 +230,9 @@ pub fn run(
     check_room(&recipe.base, recipe.max_tokens, &bundle.model)?;
     preflight::check_answers_end(&recipe.base, &bundle.template, &bundle.tokenizer)?;
     let (adapter, trained) = (recipe.tune).start(&bundle, &recipe.base, recipe.session.seed)?;
-    opening.doing("reading the conversations");
     let ordered = ordered(recipe, &opening);
     let rules = bundle.rules(recipe.max_tokens, recipe.images.as_path());
-    let (corpus, held_out) = read(&ordered, rules)?;
+    let (corpus, held_out) = read(&ordered, rules, &mut opening)?;
     say_seen_anew("sft", &bundle.model);
     let keep_best = (recipe.evaluation.as_ref()).is_some_and(|evaluation| evaluation.keep_best);
     let mut best = keep_best.then(|| Best::new(BestBy::Loss, &trained));
@@ -237,12 +240,10 @@ pub fn run(
         Length::Steps(steps) => steps,
         Length::Epochs(epochs) => epochs * corpus.steps_per_epoch(),
     };
-    let mut inputs = inputs(recipe, &mut opening, &bundle, adapter.as_ref(), &corpus);
-    inputs.extend(
-        held_out
-            .as_ref()
-            .map(|rows| ("held-out data", rows.fingerprint())),
-    );
+    let mut inputs = inputs(recipe, &mut opening, &bundle, adapter.as_ref(), &corpus)?;
+    if let Some(rows) = &held_out {
+        inputs.push(("held-out data", rows.fingerprint()?));
+    }
     opening.read_earlier(|run| Ok::<_, SftError>(recipe.tune.result(run, &bundle)?))?;
     let parts = TrainState {
         trained,
@@ -254,8 +255,10 @@ pub fn run(
     }
     let progress = session.counter("encoding images");
     let (folder, ranks, place) = (&recipe.images, &launch.ranks, &recipe.session.features);
-    let features = encode_images(&bundle, folder, corpus.images(), place, ranks, progress)
-        .map_err(|error| error.in_rows(corpus.image_rows()))?;
+    let seed = recipe.session.seed;
+    let names = corpus.images().names.iter().cloned();
+    let features = encode_images(&bundle, folder, names, place, ranks, progress)
+        .map_err(|error| in_rows(error, &recipe.sources, seed, Some(LEAVE_OUT)))?;
     let learner = Learner {
         recipe,
         bundle: &bundle,
@@ -264,19 +267,22 @@ pub fn run(
     };
     let looking = held_out.as_ref().map(|held_out| {
         let progress = session.counter("encoding held-out images");
-        let features = encode_images(&bundle, folder, held_out.images(), place, ranks, progress)
-            .map_err(|error| error.in_rows(held_out.image_rows()))?;
+        let names = held_out.images().names.iter().cloned();
+        let sources = recipe.evaluation.iter().flat_map(|it| &it.sources);
+        let features = encode_images(&bundle, folder, names, place, ranks, progress)
+            .map_err(|error| in_rows(error, sources, seed, None))?;
         Ok::<_, SftError>(Looking { held_out, features })
     });
     let looking = looking.transpose()?;
     session.doing("training");
 
-    let mut batches = corpus.batches();
+    let mut conversations = Ahead::new(&corpus, n_steps);
     let mut last = None;
     for done in session.steps_left() {
         session.begin_step();
         session.phase("pass");
-        let mut passes = batches.of_step(done);
+        let read = conversations.of_step(done)?;
+        let mut passes: Vec<Vec<&Sample>> = read.iter().map(|pass| pass.iter().collect()).collect();
         if ordered.pass != recipe.pass || recipe.pass.tokens.is_some() {
             passes = recipe.pass.cut(&passes.concat(), |sample| {
                 RowShape::sequence(sample.ids.len())
@@ -315,8 +321,21 @@ pub fn run(
 }
 
 /// What is trained on, and what is only looked at.
-fn read(recipe: &SftRecipe, rules: SampleRules<'_>) -> Result<(Corpus, Option<HeldOut>), SftError> {
-    let corpus = Corpus::read(recipe, rules, Look::of_run(recipe.on_bad_row))?;
+fn read(
+    recipe: &SftRecipe,
+    rules: SampleRules<'_>,
+    opening: &mut Opening,
+) -> Result<(Arc<Corpus>, Option<HeldOut>), SftError> {
+    let folder = recipe.session.out.as_path();
+    let corpus = {
+        let mut progress = opening.counter("reading the conversations, in MB");
+        let keeping = Keeping {
+            folder,
+            progress: &mut progress,
+        };
+        let look = Look::of_run(recipe.on_bad_row);
+        Corpus::read(recipe, rules, look, Some(keeping))?
+    };
     say_skipped("sft", corpus.skipped());
     if let Some(repeats) = corpus.repeats() {
         tracing::info!("sft: {repeats}");
@@ -325,9 +344,14 @@ fn read(recipe: &SftRecipe, rules: SampleRules<'_>) -> Result<(Corpus, Option<He
         let look = Look::of_run(OnBadRow::Stop);
         // In the passes that the run began with: what shares a pass may decide the last bits of a loss.
         let rows = recipe.pass.rows_of(recipe.max_tokens);
-        HeldOut::read(recipe, evaluation, rules, look, rows)
+        let mut progress = opening.counter("reading the held-out conversations, in MB");
+        let keeping = Keeping {
+            folder,
+            progress: &mut progress,
+        };
+        HeldOut::read(recipe, evaluation, rules, look, rows, Some(keeping))
     });
-    Ok((corpus, held_out.transpose()?))
+    Ok((Arc::new(corpus), held_out.transpose()?))
 }
 
 /// Writes what there is to tell of the data, and ends.
@@ -371,13 +395,13 @@ fn inputs(
     bundle: &Bundle,
     adapter: Option<&Adapter>,
     corpus: &Corpus,
-) -> Vec<(&'static str, String)> {
-    let mut inputs = vec![("training data", corpus.fingerprint())];
+) -> Result<Vec<(&'static str, String)>, SftError> {
+    let mut inputs = vec![("training data", corpus.fingerprint()?)];
     let base = opening.fingerprint("base model", bundle.model.parameters());
     inputs.push(("base model", base));
     if let (Some(adapter), Tune::Lora(LoraStart::Adapter(_))) = (adapter, &recipe.tune) {
         let print = fingerprint::of_tensors(adapter.parameters().iter());
         inputs.push(("adapter", print));
     }
-    inputs
+    Ok(inputs)
 }

@@ -6,7 +6,7 @@ use candor_model::sample::SampleRules;
 use candor_run::{ImageCount, Workload};
 use candor_train::Length;
 
-use crate::corpus::Corpus;
+use crate::corpus::{Corpus, Order};
 use crate::held_out::HeldOut;
 use crate::{SftError, SftRecipe};
 
@@ -22,23 +22,24 @@ pub fn workload(recipe: &SftRecipe, reading: &Reading) -> Result<Workload, SftEr
         ..own
     };
     let look = Look::of_plan(recipe.on_bad_row, &recipe.images);
-    let corpus = Corpus::read(recipe, rules, look)?;
+    let corpus = Corpus::read(recipe, rules, look, None)?;
     let held_out = recipe.evaluation.as_ref().map(|evaluation| {
         let look = Look::of_plan(OnBadRow::Stop, &recipe.images);
         let rows = recipe.pass.rows_of(recipe.max_tokens);
-        HeldOut::read(recipe, evaluation, rules, look, rows)
+        HeldOut::read(recipe, evaluation, rules, look, rows, None)
     });
     let held_out = held_out.transpose()?;
     let n_steps = match recipe.length {
         Length::Steps(steps) => steps,
         Length::Epochs(epochs) => epochs * corpus.steps_per_epoch(),
     };
-    let mut batches = corpus.batches();
+    let mut order = Order::default();
     let (mut n_tokens, mut longest) = (0, 0);
     for done in 0..n_steps {
-        for sample in batches.of_step(done).into_iter().flatten() {
-            n_tokens += sample.ids.len() as u64;
-            longest = longest.max(sample.ids.len() as u64);
+        for &row in order.of_step(&corpus, done).iter().flatten() {
+            let of_row = corpus.n_tokens(row) as u64;
+            n_tokens += of_row;
+            longest = longest.max(of_row);
         }
     }
     let held_out_longest = held_out.as_ref().map_or(0, HeldOut::longest);
@@ -49,13 +50,19 @@ pub fn workload(recipe: &SftRecipe, reading: &Reading) -> Result<Workload, SftEr
         n_tokens,
         tokens_are_a_bound: false,
         longest_tokens: longest.max(held_out_longest as u64),
-        images: ImageCount::of(
-            corpus
-                .images()
-                .chain(held_out.iter().flat_map(HeldOut::images)),
-        ),
+        images: images(&corpus, held_out.as_ref()),
         notes: notes(&corpus),
     })
+}
+
+fn images(corpus: &Corpus, held_out: Option<&HeldOut>) -> ImageCount {
+    let shown = [Some(corpus.images()), held_out.map(HeldOut::images)];
+    let shown = shown.into_iter().flatten();
+    let of_a_row = shown.clone().map(|shown| shown.of_a_row as u64).max();
+    ImageCount {
+        of_a_row: of_a_row.unwrap_or(0),
+        ..ImageCount::of(shown.flat_map(|shown| shown.names.iter().cloned()))
+    }
 }
 
 fn notes(corpus: &Corpus) -> Vec<String> {

@@ -170,7 +170,7 @@ mod tests {
         assert_eq!([7199, 7200].map(of), [2, 1]);
         assert_eq!(RowShape::most_of_a_row(rows.map(twice)), 3600);
         let shared = SharedPrefix {
-            prefix: vec![1; 5],
+            prefix: vec![1_i64; 5].into(),
             branches: vec![vec![2; 3], vec![2; 4]],
             read: vec![2..3, 3..4],
             image: None,

@@ -5,17 +5,19 @@ mod convert;
 mod get;
 mod sets;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use candor_data::formats::images::Embedded;
 use candor_data::formats::trl::{messages, unpaired};
 use candor_data::formats::{
-    ImageId, ImageNames, a_okvqa, amber, answers, captions, coco, flickr30k, hallusion_bench,
-    images, llava, mmbench, mme, mmhal, object_hal_bench, own_set, pope, ppo_prompts, scores,
-    vqa_v2,
+    ImageId, ImageNames, a_okvqa, amber, answers, captions, coco, flickr30k, folder,
+    hallusion_bench, images, llava, mmbench, mme, mmhal, object_hal_bench, own_set, pope,
+    ppo_prompts, scores, vqa_v2,
 };
 use candor_data::image::{ImageLimits, decode_bytes};
-use candor_data::{ComparisonFormat, DataError, shown};
+use candor_data::{ComparisonFormat, Conversation, DataError, shown};
 
 use crate::arguments::{DataCommand, DataFormat};
 
@@ -121,18 +123,16 @@ fn read(
     let numbered = |image: &ImageId| Some(image_names.file(image));
     let mut compared = |format| comparisons(file, format, embedded, decodes);
     let Some(format) = format else {
-        let format = ComparisonFormat::of(file)?;
+        // The files of a folder have one format.
+        let files = folder::files(file)?;
+        let format = ComparisonFormat::of(files.first().map_or(file, PathBuf::as_path))?;
         let mut content = compared(format)?;
         content.rows = format!("{} ({})", content.rows, format.name());
         return Ok(content);
     };
     Ok(match format {
-        DataFormat::Llava => {
-            Content::new("conversations", &llava::read(file)?, |r| r.image.clone())
-        }
-        DataFormat::Messages => {
-            Content::new("conversations", &messages::read(file)?, |r| r.image.clone())
-        }
+        DataFormat::Llava => conversations(file, false, &mut keeping(embedded, decodes))?,
+        DataFormat::Messages => conversations(file, true, &mut keeping(embedded, decodes))?,
         DataFormat::Candidates => compared(ComparisonFormat::Candidates)?,
         DataFormat::Preference => compared(ComparisonFormat::Llava)?,
         DataFormat::PreferenceLog => compared(ComparisonFormat::PreferenceLog)?,
@@ -141,9 +141,10 @@ fn read(
         DataFormat::VlRewardBench => compared(ComparisonFormat::VlRewardBench)?,
         DataFormat::MultimodalRewardBench => compared(ComparisonFormat::MultimodalRewardBench)?,
         DataFormat::Scores => Content::without_images("scored pairs", &scores::read(file)?),
-        DataFormat::PpoPrompts => Content::new("prompts", &ppo_prompts::read(file)?, |r| {
-            r.conversation.image.clone()
-        }),
+        DataFormat::PpoPrompts => {
+            let rows = ppo_prompts::read_set(file, &mut keeping(embedded, decodes))?;
+            Content::new("prompts", &rows, |(_, r)| r.conversation.image.clone())
+        }
         DataFormat::Captions => {
             let book = captions::read(file)?;
             let names: Vec<String> = book.iter().map(|(image, _)| image.to_owned()).collect();
@@ -223,16 +224,50 @@ fn keeping(
     }
 }
 
+/// The conversations of a file, or of a folder with files of them; what their rows show is all that is held of them.
+fn conversations(
+    file: &Path,
+    are_messages: bool,
+    embedded: Embedded<'_>,
+) -> Result<Content, DataError> {
+    let (mut images, share) = (Vec::new(), Cell::new(0.0));
+    let mut take = |_: usize, row: Conversation| {
+        images.push(row.image);
+        Ok::<_, DataError>(())
+    };
+    for path in folder::files(file)? {
+        if are_messages {
+            messages::each(&path, embedded, &share, &mut take)?;
+        } else {
+            llava::each_of_any(&path, embedded, &share, &mut take)?;
+        }
+    }
+    Ok(Content {
+        n_rows: images.len(),
+        rows: "conversations".to_owned(),
+        images: Some(images),
+    })
+}
+
 /// The rated answers of a file. `embedded` and `decodes` are as in [`read`].
 fn rated(
     file: &Path,
     embedded: &mut BTreeMap<String, Option<String>>,
     decodes: bool,
 ) -> anyhow::Result<Content> {
-    let rows = unpaired::read(file, &mut keeping(embedded, decodes))?;
-    let n_desirable = rows.iter().filter(|row| row.is_desirable).count();
-    let name = format!("rated answers, {n_desirable} of them desirable");
-    Ok(Content::new(&name, &rows, |row| row.image.clone()))
+    let (mut images, mut n_desirable) = (Vec::new(), 0);
+    for path in folder::files(file)? {
+        let rows = unpaired::read(&path, &mut keeping(embedded, decodes))?;
+        for row in rows {
+            n_desirable += usize::from(row.is_desirable);
+            images.push(row.image);
+        }
+    }
+    Ok(Content {
+        n_rows: images.len(),
+        rows: format!("rated answers, {n_desirable} of them desirable"),
+        images: Some(images),
+    })
 }
 
 /// The comparisons of a file. `embedded` and `decodes` are as in [`read`].
@@ -242,12 +277,23 @@ fn comparisons(
     embedded: &mut BTreeMap<String, Option<String>>,
     decodes: bool,
 ) -> anyhow::Result<Content> {
-    let rows = format.read(file, &mut keeping(embedded, decodes))?;
-    let n_open = rows.iter().filter(|row| row.judgement.is_none()).count();
-    let name = match n_open {
+    let (mut images, mut n_open) = (Vec::new(), 0);
+    for path in folder::files(file)? {
+        let rows = format.read(&path, &mut keeping(embedded, decodes))?;
+        for row in rows {
+            n_open += usize::from(row.judgement.is_none());
+            images.push(row.image);
+        }
+    }
+    let n_rows = images.len();
+    let rows = match n_open {
         0 => "comparisons".to_owned(),
-        n if n == rows.len() => "answer pairs".to_owned(),
+        n if n == n_rows => "answer pairs".to_owned(),
         n => format!("comparisons, {n} of them not judged"),
     };
-    Ok(Content::new(&name, &rows, |row| row.image.clone()))
+    Ok(Content {
+        n_rows,
+        rows,
+        images: Some(images),
+    })
 }

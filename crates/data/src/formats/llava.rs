@@ -3,15 +3,21 @@
 //! The id is not a key here: the public sets give one image's id to several rows. Candor's own sets have
 //! distinct ids, and [`check_unique_ids`] says whether a set has.
 
+use std::cell::Cell;
 use std::path::Path;
 
+use super::folder;
+use super::hub::Set;
+use super::images::Embedded;
 use super::rows;
 use super::table::{Fault, Table, fault};
 use super::text::{self, Format};
 use crate::atomic;
 use crate::conversation::{Conversation, turn_fault};
 use crate::error::DataError;
+use crate::rows::{Row, SourceFile};
 use crate::shown;
+use crate::sources;
 
 pub(super) const FORMAT: Format = Format {
     name: "LLaVA conversations",
@@ -92,6 +98,46 @@ pub fn each(
         index += 1;
         take(index - 1, row)
     })
+}
+
+/// The rows as the hub has them, in files of any kind.
+const SET: Set<Conversation, Conversation> = Set {
+    format: &FORMAT,
+    columns: &["id", "image", "images", "conversations"],
+    make: |_, row| match row_fault(&row) {
+        None => Ok(row),
+        Some(fault) => Err(fault),
+    },
+};
+
+/// The rows of a set with their names: of a file, or of all files of a folder ([`folder::files`]).
+///
+/// # Errors
+/// As [`each_of_any`] and [`folder::files`].
+pub fn read_set(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Row<Conversation>>, DataError> {
+    let mut rows = Vec::new();
+    for path in folder::files(path)? {
+        let file = SourceFile::new(&path);
+        each_of_any(&path, embedded, &Cell::new(0.0), |number, row| {
+            rows.push(sources::as_it_is(&file, number, row));
+            Ok(())
+        })?;
+    }
+    Ok(rows)
+}
+
+/// As [`each`], of a file that is a JSON list, JSON lines or parquet, whatever its name. In a parquet file images may be inside; `embedded`
+/// is given their bytes and returns the name that the row has them under; `share` is that of the file that has been read.
+///
+/// # Errors
+/// As [`each`], or as `embedded` says.
+pub fn each_of_any(
+    path: &Path,
+    embedded: Embedded<'_>,
+    share: &Cell<f64>,
+    take: impl FnMut(usize, Conversation) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    SET.each(path, embedded, share, take)
 }
 
 /// The text of a file with these rows.

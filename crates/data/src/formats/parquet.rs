@@ -26,22 +26,30 @@ pub(super) fn rows<T: DeserializeOwned>(
     embedded: Embedded<'_>,
 ) -> Result<Vec<T>, DataError> {
     let mut rows = Vec::new();
-    let share = Cell::new(0.0);
-    each(
-        path,
-        format,
-        Some(wanted),
-        embedded,
-        &share,
-        &mut |i, row| {
-            rows.push(serde_path_to_error::deserialize(row).map_err(|error| {
-                let column = error.path().to_string();
-                fault(path, place_of(i), &column, &error.into_inner(), format)
-            })?);
-            Ok(())
-        },
-    )?;
+    each_typed(path, format, wanted, embedded, &Cell::new(0.0), |_, row| {
+        rows.push(row);
+        Ok(())
+    })?;
     Ok(rows)
+}
+
+/// Hands out the rows as [`rows`] reads them, with their indices, one after the other. `share` is as in [`each`].
+pub(super) fn each_typed<T: DeserializeOwned>(
+    path: &Path,
+    format: &Format,
+    wanted: &[&str],
+    embedded: Embedded<'_>,
+    share: &Cell<f64>,
+    mut take: impl FnMut(usize, T) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    let mut typed = |i, row: Value| {
+        let row = serde_path_to_error::deserialize(row).map_err(|error| {
+            let column = error.path().to_string();
+            fault(path, place_of(i), &column, &error.into_inner(), format)
+        })?;
+        take(i, row)
+    };
+    each(path, format, Some(wanted), embedded, share, &mut typed)
 }
 
 /// What is done with a row and its index.

@@ -4,17 +4,21 @@
 //! Only the first human turn is asked. The reference reads the image number from the file name; here any
 //! name will do.
 
+use std::cell::Cell;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{Table, fault};
+use super::hub::Set;
+use super::images::Embedded;
+use super::table::{Fault, Table, fault};
 use super::text::{self, Format};
-use super::{llava, rows};
+use super::{folder, llava, rows};
 use crate::atomic;
 use crate::conversation::{Conversation, Turn, text_or_integer};
 use crate::error::DataError;
 use crate::prompt::{AnswerType, Prompt};
+use crate::rows::{RowName, SourceFile};
 
 const FORMAT: Format = Format {
     name: "PPO prompts",
@@ -73,16 +77,15 @@ impl From<&Prompt> for Row {
 }
 
 fn check(table: &Table<'_, Prompt>) -> Result<(), DataError> {
-    table
-        .not_empty()?
-        .each(|row| {
-            if !row.length_bonus.is_finite() {
-                let found = format!("found {}, expected a finite number", row.length_bonus);
-                return fault("length_bonus", found);
-            }
-            llava::row_fault(&row.conversation)
-        })
-        .map(drop)
+    table.not_empty()?.each(row_fault).map(drop)
+}
+
+fn row_fault(row: &Prompt) -> Option<Fault> {
+    if !row.length_bonus.is_finite() {
+        let found = format!("found {}, expected a finite number", row.length_bonus);
+        return fault("length_bonus", found);
+    }
+    llava::row_fault(&row.conversation)
 }
 
 /// Parses the text of a file.
@@ -102,6 +105,45 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<Prompt>, DataError> {
 /// As [`parse`], or the file cannot be read.
 pub fn read(path: &Path) -> Result<Vec<Prompt>, DataError> {
     parse(path, &text::read(path, &FORMAT)?)
+}
+
+/// The rows as the hub has them, in files of any kind.
+const SET: Set<Row, Prompt> = Set {
+    format: &FORMAT,
+    columns: &[
+        "id",
+        "image",
+        "images",
+        "conversations",
+        "caption_type",
+        "length_bonus",
+    ],
+    make: |_, row| {
+        let prompt = Prompt::from(row);
+        match row_fault(&prompt) {
+            None => Ok(prompt),
+            Some(fault) => Err(fault),
+        }
+    },
+};
+
+/// Prompts of a set with their names: of a file that is a JSON list, JSON lines or parquet, whatever its name, or of all files of a
+/// folder ([`folder::files`]). In a parquet file images may be inside; `embedded` is given their bytes and returns the name that the row
+/// has them under.
+///
+/// # Errors
+/// As [`read`] and [`folder::files`], or as `embedded` says.
+pub fn read_set(path: &Path, embedded: Embedded<'_>) -> Result<Vec<(RowName, Prompt)>, DataError> {
+    let mut prompts = Vec::new();
+    for path in folder::files(path)? {
+        let file = SourceFile::new(&path);
+        SET.each(&path, embedded, &Cell::new(0.0), |number, prompt| {
+            let id = prompt.conversation.id.as_str();
+            prompts.push((RowName::numbered(&file, number, id), prompt));
+            Ok(())
+        })?;
+    }
+    Ok(prompts)
 }
 
 /// The text of a file with these prompts.

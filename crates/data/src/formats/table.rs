@@ -17,6 +17,20 @@ pub(super) fn fault(field: impl Into<String>, found: impl Into<String>) -> Optio
     Some((field.into(), found.into()))
 }
 
+/// The refusal of the row at a place.
+pub(super) fn refusal(
+    path: &Path,
+    place: Place,
+    format: &Format,
+    (field, found): Fault,
+) -> DataError {
+    DataError::Field {
+        spot: Spot::new(path, place, field),
+        found,
+        remedy: format.remedy().into(),
+    }
+}
+
 /// How a row is named in messages.
 pub(super) enum Numbering<'a> {
     /// By its index in the file's only list.
@@ -94,12 +108,8 @@ impl<'a, T> Table<'a, T> {
     }
 
     /// The refusal of row `row`.
-    pub(crate) fn refusal(&self, row: usize, (field, found): Fault) -> DataError {
-        DataError::Field {
-            spot: Spot::new(self.path, self.place(row), field),
-            found,
-            remedy: self.format.remedy().into(),
-        }
+    pub(crate) fn refusal(&self, row: usize, fault: Fault) -> DataError {
+        refusal(self.path, self.place(row), self.format, fault)
     }
 
     /// Refuses the first row that `find` finds a fault with.

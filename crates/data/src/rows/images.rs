@@ -96,7 +96,8 @@ pub struct ImageRows {
 
 impl ImageRows {
     /// These rows and the images they show, with what can be done about bad ones besides mending them, if anything.
-    pub(super) fn new(
+    #[must_use]
+    pub fn new(
         shown: impl IntoIterator<Item = (RowName, String)>,
         remedy: Option<&'static str>,
     ) -> Self {

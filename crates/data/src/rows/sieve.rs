@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::fault::summary;
-use super::{BadRow, BadRows, ImageRows, Look, Reason, Row, RowName, faults};
+use super::{BadRow, BadRows, ImageRows, Look, Reason, Row, RowName, Sifting};
 use crate::atomic;
 use crate::error::DataError;
 use crate::shown;
@@ -59,27 +59,12 @@ impl Sieve<'_> {
     /// [`DataError::BadRows`] where bad rows stop the run.
     pub fn sift<T>(
         &self,
-        mut rows: Vec<Row<T>>,
+        rows: Vec<Row<T>>,
         image: impl Fn(&T) -> Option<&str>,
     ) -> Result<Sifted<T>, DataError> {
-        let shown = rows.iter().filter_map(|row| image(row.made.as_ref().ok()?));
-        let bad_images = faults(self.images, shown.flat_map(shown::names), self.look);
-        for row in &mut rows {
-            let mut names = row.made.as_ref().ok().and_then(&image).into_iter();
-            let fault =
-                names.find_map(|of_row| shown::names(of_row).find_map(|name| bad_images.get(name)));
-            if let Some(fault) = fault {
-                row.made = Err(fault.clone());
-            }
-        }
-        let (mut good, mut bad) = (Vec::with_capacity(rows.len()), Vec::new());
-        for Row { name, made } in rows {
-            match made {
-                Ok(made) => good.push((name, made)),
-                Err(fault) => bad.push(BadRow { name, fault }),
-            }
-        }
-        let skipped = self.settle(BadRows(bad))?;
+        let mut sifting = Sifting::new(*self);
+        let good = sifting.add(rows, &image);
+        let (_, skipped) = sifting.end()?;
         let images = good.iter().flat_map(|(name, made)| {
             let names = image(made).into_iter().flat_map(shown::names);
             names.map(|image| (name.clone(), image.to_owned()))
@@ -92,7 +77,8 @@ impl Sieve<'_> {
         })
     }
 
-    fn settle(&self, bad: BadRows) -> Result<Option<Skipped>, DataError> {
+    /// What follows from the bad rows.
+    pub(super) fn settle(&self, bad: BadRows) -> Result<Option<Skipped>, DataError> {
         match self.on_bad_row {
             OnBadRow::Skip => Ok(Some(Skipped(bad))),
             OnBadRow::Stop if bad.0.is_empty() => Ok(None),

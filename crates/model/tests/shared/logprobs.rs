@@ -126,7 +126,7 @@ fn first_tokens_share_one_distribution() {
 fn a_matrix_has_a_row_for_each_branch() {
     let item =
         |prefix: &[i64], branches: &[&[i64]], read: &[std::ops::Range<usize>]| SharedPrefix {
-            prefix: prefix.to_vec(),
+            prefix: prefix.to_vec().into(),
             branches: branches.iter().map(|branch| branch.to_vec()).collect(),
             read: read.to_vec(),
             image: None,

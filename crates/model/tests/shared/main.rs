@@ -73,7 +73,7 @@ proptest! {
         let joined: Vec<Vec<i64>> = shared
             .branches
             .iter()
-            .map(|branch| [shared.prefix.clone(), branch.clone()].concat())
+            .map(|branch| [shared.prefix.to_vec(), branch.clone()].concat())
             .collect();
         prop_assert_eq!(&joined, &sequences);
         prop_assert_eq!(shared.n_tokens(), sequences.iter().map(Vec::len).sum::<usize>());
@@ -187,7 +187,7 @@ fn what_is_read_is_never_shared() {
         .zip([2..4, 3..5])
         .map(|(ids, read)| ReadAt { ids, read });
     let shared = SharedPrefix::of("row", &whole.collect::<Vec<_>>(), None).unwrap();
-    assert_eq!(shared.prefix, [BOS, 5]);
+    assert_eq!(shared.prefix.to_vec(), [BOS, 5]);
     assert_eq!(shared.branches, [[6, 7, 8], [6, 7, 9]]);
     assert_eq!(shared.read, [0..2, 1..3]);
 }
@@ -196,7 +196,7 @@ fn what_is_read_is_never_shared() {
 #[should_panic(expected = "read at some of its own tokens")]
 fn a_branch_that_is_read_nowhere_is_a_mistake() {
     let item = SharedPrefix {
-        prefix: vec![BOS],
+        prefix: vec![BOS].into(),
         branches: vec![vec![5]],
         read: vec![1..1; 1],
         image: None,
@@ -208,7 +208,7 @@ fn a_branch_that_is_read_nowhere_is_a_mistake() {
 #[should_panic(expected = "the same number of branches")]
 fn items_with_different_numbers_of_branches_are_a_mistake() {
     let item = |k: usize| SharedPrefix {
-        prefix: vec![BOS],
+        prefix: vec![BOS].into(),
         branches: vec![vec![5]; k],
         read: vec![0..1; k],
         image: None,
@@ -220,7 +220,7 @@ fn items_with_different_numbers_of_branches_are_a_mistake() {
 #[should_panic(expected = "no prefix or branch is empty")]
 fn an_empty_prefix_is_a_mistake() {
     let item = SharedPrefix {
-        prefix: Vec::new(),
+        prefix: Vec::<i64>::new().into(),
         branches: vec![vec![BOS, 5]],
         read: vec![1..2; 1],
         image: None,

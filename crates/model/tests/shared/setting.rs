@@ -188,7 +188,9 @@ impl Case {
             let branch = |(k, &n): (usize, &usize)| words(seed + k as u64 + 1, n, IMAGE);
             let read = |(k, &n): (usize, &usize)| self.read.of(seed + k as u64 + 1, n);
             SharedPrefix {
-                prefix: [vec![BOS], patches, words(seed, *n_words, IMAGE + 1)].concat(),
+                prefix: [vec![BOS], patches, words(seed, *n_words, IMAGE + 1)]
+                    .concat()
+                    .into(),
                 branches: branches.iter().enumerate().map(branch).collect(),
                 read: branches.iter().enumerate().map(read).collect(),
                 image: has_image.then(|| format!("{at}.png")),
@@ -250,8 +252,9 @@ impl Setting {
                 next_image += 1;
                 Some(self.features.as_ref()?.image(next_image - 1))
             });
+            let prefix = item.prefix.to_vec();
             for (k, branch) in item.branches.iter().enumerate() {
-                let rows = Continuations::new(&[(&item.prefix, branch)], PAD, Device::Cpu);
+                let rows = Continuations::new(&[(&prefix, branch)], PAD, Device::Cpu);
                 let embedded = self
                     .model
                     .embed_continuations(&rows, features.as_ref(), None);

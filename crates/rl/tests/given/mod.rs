@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use candor_data::image::ImageProcessor;
 use candor_data::{AnswerType, Conversation, Facts};
 use candor_model::{
-    Adapter, Bundle, ImageFeatures, Response, ScalarHead, Template, Tokenizer, Vlm,
+    Adapter, Bundle, ImageFeatures, Response, ScalarHead, Template, TokenRuns, Tokenizer, Vlm,
 };
 use candor_rl::critic::CriticBase;
 use candor_rl::passes::{PolicyReader, ValueReader};
@@ -141,8 +141,8 @@ pub fn prompts(golden: &Golden) -> Vec<PromptRow> {
                 image: image(index),
                 turns: Vec::new(),
             },
-            value_query: query.clone(),
-            query,
+            query: TokenRuns::of(&query),
+            value_query: TokenRuns::of(&query),
             facts: Facts::default(),
             answer_type: AnswerType::General,
             length_bonus: 1.0,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use candor_data::comparisons::Purpose;
 use candor_data::rows::Look;
 use candor_model::Activations;
 use candor_rl::critic::CriticLearner;
@@ -35,7 +36,7 @@ fn cuts(average_over: AverageOver) -> Vec<(Vec<(String, Tensor)>, MiniBatchStats
     let recipe = recipe(dir.path(), "out", &[]);
     let models = Models::open(&recipe, Device::Cpu).unwrap();
     let asking = models.asking(recipe.sampling.max_new_tokens, Look::There, Path::new(""));
-    let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking).unwrap();
+    let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking, Purpose::Run).unwrap();
     let images = ["red.png", "green.png", "blue.png"].map(str::to_owned);
     let (folder, alone) = (&recipe.data.images, Ranks::alone());
     let (shown, place) = (&prompts.images, FeaturePlace::memory());

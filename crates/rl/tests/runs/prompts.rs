@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use candor_data::comparisons::Purpose;
 use candor_data::formats::{captions, ppo_prompts};
 use candor_data::rows::{Look, OnBadRow, Reason};
 use candor_data::{AnswerType, Turn};
@@ -44,7 +45,7 @@ fn read(quirks: QuirksRecipe) -> (Vec<[String; 4]>, Vec<AnswerType>, usize) {
         tells_facts: false,
         look: Look::Not,
     };
-    let read = Prompts::read(&data, &quirks, asking).unwrap();
+    let read = Prompts::read(&data, &quirks, asking, Purpose::Run).unwrap();
     let shown = read.rows.iter().map(|row| {
         [
             row.id.clone(),
@@ -123,7 +124,7 @@ fn sorted_out(on_bad_row: OnBadRow, with_facts: bool) -> Result<Prompts, String>
         tells_facts: false,
         look: Look::Not,
     };
-    Prompts::read(&data, &NO_QUIRKS, asking).map_err(|error| error.to_string())
+    Prompts::read(&data, &NO_QUIRKS, asking, Purpose::Run).map_err(|error| error.to_string())
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use candor_data::comparisons::Purpose;
 use candor_data::rows::Look;
 use candor_data::{Conversation, Turn};
 use candor_model::Response;
@@ -30,7 +31,7 @@ fn a_sentence_earns_what_it_changes_in_the_score() {
     let recipe: RlRecipe = recipe(dir.path(), "out", &["score.position=\"sentences\""]);
     let models = Models::open(&recipe, Device::Cpu).unwrap();
     let asking = models.asking(24, Look::There, Path::new(""));
-    let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking).unwrap();
+    let prompts = Prompts::read(&recipe.data, &recipe.quirks, asking, Purpose::Run).unwrap();
     let images = ["red.png", "green.png", "blue.png"].map(str::to_owned);
     let images = models
         .encode(

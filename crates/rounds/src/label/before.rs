@@ -4,7 +4,7 @@
 //! Which rows a recipe skips is known only where they are tokenised, so with `data.on_bad_row = "skip"` no prompts are looked at.
 //! That a base has other weights than the one a reward model was trained on is seen when both are opened.
 
-use candor_data::formats::{captions, llava};
+use candor_data::formats::{captions, images, llava};
 use candor_data::rows::OnBadRow;
 use candor_data::{AnswerType, Comparison, FactBook, Speaker};
 use candor_judge::feedback::Feedback;
@@ -56,7 +56,10 @@ fn prompts(recipe: &RoundsRecipe) -> Result<Vec<Vec<Group>>, RoundsError> {
     if sample.on_bad_row == OnBadRow::Skip {
         return Ok(Vec::new());
     }
-    let rows = (0..).zip(llava::read(&sample.prompts)?);
+    // Images that are inside files are written by whoever samples.
+    let mut named = |bytes: &[u8]| Ok(images::content_name(bytes));
+    let rows = llava::read_set(&sample.prompts, &mut named)?.into_iter();
+    let rows = (0..).zip(rows.filter_map(|row| row.made.ok()));
     let asked = rows.map(|(index, mut row)| {
         // The answer of the data set is the one that is sampled anew.
         let answer = row.turns.pop_if(|turn| turn.from == Speaker::Gpt);

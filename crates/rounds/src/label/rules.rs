@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use candor_data::formats::{captions, ppo_prompts};
+use candor_data::formats::{captions, images, ppo_prompts};
 use candor_data::{AnswerType, Facts};
 use candor_judge::reward::{Answered, Rewards, Source, Term, question};
 use candor_reward::choice::{Group, groups, write_chosen};
@@ -138,8 +138,9 @@ fn answer_types(
     if !terms.iter().any(asks) {
         return Ok(HashMap::new());
     }
-    let prompts = ppo_prompts::read(&recipe.sample.prompts)?;
-    let types = prompts.iter().map(|prompt| prompt.answer_type);
+    let mut named = |bytes: &[u8]| Ok(images::content_name(bytes));
+    let prompts = ppo_prompts::read_set(&recipe.sample.prompts, &mut named)?;
+    let types = prompts.iter().map(|(_, prompt)| prompt.answer_type);
     Ok((0..).zip(types).collect())
 }
 

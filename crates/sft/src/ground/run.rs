@@ -14,7 +14,7 @@ use super::labels::{GroundTruth, PatchLabels, batch_labels};
 use super::model::{Probe, ProbeLoss};
 use super::recipe::GroundRecipe;
 use crate::SftError;
-use crate::corpus;
+use crate::rows;
 
 /// One line of the grounding run's `metrics.jsonl`.
 #[derive(Debug, Serialize)]
@@ -146,7 +146,7 @@ struct Grounding<'a> {
 
 impl<'a> Grounding<'a> {
     fn new(recipe: &'a GroundRecipe, device: Device) -> Result<Self, SftError> {
-        let texts = corpus::texts(&recipe.texts, &recipe.model.template)?.into_iter();
+        let texts = rows::texts(&recipe.texts, &recipe.model.template)?.into_iter();
         let (max_vocab, seed) = (recipe.max_vocab, recipe.session.seed);
         let bundle = recipe.model.build(texts, max_vocab, seed, device)?;
         let grid = recipe.model.grid();

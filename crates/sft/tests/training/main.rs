@@ -3,6 +3,7 @@
 mod families;
 mod features;
 mod held_out;
+mod memory;
 mod messages;
 mod pixels;
 mod rows;

@@ -3,6 +3,7 @@
 use std::fs;
 
 use candor_data::Speaker;
+use candor_data::formats::convert::{Conversion, SourceFormat, TargetFormat, convert};
 use candor_data::formats::llava;
 use serde_json::{Value, json};
 
@@ -43,4 +44,42 @@ fn messages_cost_what_the_same_rows_of_llava_cost() {
     let [llava, messages] = ["llava", "messages"].map(|run| losses(&path.join(run)));
     assert_eq!(llava.len(), 3);
     assert_eq!(llava, messages);
+}
+
+#[test]
+fn rows_are_the_same_in_json_lines_and_in_parquet_with_the_pictures_inside() {
+    let folder = prepared();
+    let path = folder.path();
+    let rows = llava::read(&path.join("talk.json")).unwrap();
+    let lines: Vec<String> = rows.iter().map(|row| json!(row).to_string()).collect();
+    fs::write(path.join("llava.jsonl"), lines.join("\n")).unwrap();
+    let converted = convert(
+        &Conversion {
+            input: &path.join("talk.json"),
+            from: SourceFormat::Llava,
+            output: &path.join("talk.parquet"),
+            to: TargetFormat::Messages,
+            images: Some(path),
+            embed: true,
+            strict: true,
+        },
+        &|_, _| (),
+    );
+    assert_eq!(converted.unwrap().rows_written, rows.len());
+    let source = |format: &str, file: &str| {
+        format!(r#"data.sources=[{{ name = "t", format = "{format}", path = "{file}" }}]"#)
+    };
+    let steps = "run.steps=3";
+    sft(path, &[&out(path, "list"), steps]).unwrap();
+    let lines = source("llava", "llava.jsonl");
+    sft(path, &[&out(path, "lines"), steps, &lines]).unwrap();
+    // The pictures are put where the recipe has its images.
+    let (parquet, inside) = (source("messages", "talk.parquet"), "data.images=\"inside\"");
+    sft(path, &[&out(path, "parquet"), steps, &parquet, inside]).unwrap();
+    assert_eq!(fs::read_dir(path.join("inside")).unwrap().count(), 3);
+    for file in ["metrics.jsonl", "model/model.safetensors"] {
+        let of = |run: &str| fs::read(path.join(run).join(file)).unwrap();
+        assert!(of("lines") == of("list"), "{file} of JSON lines differs");
+        assert!(of("parquet") == of("list"), "{file} of parquet differs");
+    }
 }

@@ -83,6 +83,28 @@ fn all_bad_rows_are_named_at_once_by_file_source_row_and_id() {
     );
 }
 
+/// They are tokenised a part at a time, and all bad ones are known before anything is trained.
+#[test]
+fn bad_rows_of_a_long_file_are_named_wherever_they_stand() {
+    let folder = prepared();
+    let path = folder.path();
+    let good = odd_rows().pop().unwrap();
+    let mut rows = vec![good; 2100];
+    rows[3].turns.truncate(1);
+    rows[2077].turns.truncate(1);
+    llava::write(&path.join("odd.json"), &rows).unwrap();
+    let message = sft(path, &[&out(path, "bad"), &sources("odd.json")])
+        .unwrap_err()
+        .to_string();
+    for part in [
+        "2 rows cannot be used",
+        "odd.json: row 3 (",
+        "odd.json: row 2077 (",
+    ] {
+        assert!(message.contains(part), "{message}\nlacks {part}");
+    }
+}
+
 #[test]
 fn a_damaged_image_is_named_with_the_rows_that_show_it() {
     let folder = prepared();

@@ -10,9 +10,9 @@ use super::Converted;
 use super::unread::Known;
 use crate::comparison::Comparison;
 use crate::conversation::{Conversation, IMAGE_PLACEHOLDER, Speaker, Turn};
-use crate::error::{DataError, Place, Spot};
+use crate::error::{DataError, Place};
 use crate::formats::candidates::{self, Candidate};
-use crate::formats::table::Fault;
+use crate::formats::table::{self, Fault};
 use crate::formats::text::{self, Format};
 use crate::formats::trl::{self, messages};
 use crate::formats::{llava, povid, preference, preference_log, sharegpt, vlfeedback};
@@ -331,10 +331,6 @@ fn parsed<R: DeserializeOwned>(at: &At<'_>, format: &Format, row: Value) -> Resu
     })
 }
 
-fn refusal(at: &At<'_>, format: &Format, (field, found): Fault) -> DataError {
-    DataError::Field {
-        spot: Spot::new(at.path, at.place.clone(), field),
-        found,
-        remedy: format.remedy().into(),
-    }
+fn refusal(at: &At<'_>, format: &Format, fault: Fault) -> DataError {
+    table::refusal(at.path, at.place.clone(), format, fault)
 }

@@ -1,9 +1,9 @@
-//! TRL's conversations: `messages` with a role and a content, or `prompt` and `completion`; JSON lines or a JSON list, and parquet
-//! where they are converted.
+//! TRL's conversations: `messages` with a role and a content, or `prompt` and `completion`; JSON lines, a JSON list, or parquet.
 //!
 //! A content is a text or a list of parts, as OpenAI's clients, Qwen's and TRL write them. Texts, parts and images are read as in
 //! the preferences, so that what is fine-tuned on is what comparisons are read as.
 
+use std::cell::Cell;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -14,9 +14,10 @@ use super::{Id, image_names, refuse, written};
 use crate::conversation::{Conversation, IMAGE_PLACEHOLDER, Speaker};
 use crate::error::DataError;
 use crate::formats::hub::Set;
+use crate::formats::images::Embedded;
 use crate::formats::llava;
 use crate::formats::table::Fault;
-use crate::formats::text::{self, Format};
+use crate::formats::text::Format;
 use crate::preference::placeholder_fault;
 use crate::shown;
 
@@ -27,7 +28,15 @@ pub(in crate::formats) const FORMAT: Format = Format {
 
 const SET: Set<Row, Conversation> = Set {
     format: &FORMAT,
-    columns: &[],
+    columns: &[
+        "id",
+        "image",
+        "images",
+        "image_path",
+        "messages",
+        "prompt",
+        "completion",
+    ],
     make: conversation,
 };
 
@@ -113,12 +122,26 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<Conversation>, DataError> {
     SET.parse(path, text)
 }
 
-/// Reads a file of JSON lines or a JSON list.
+/// Reads a file: JSON lines, a JSON list, or parquet, whatever its name. `embedded` is as in [`super::read`].
 ///
 /// # Errors
-/// As [`parse`], or the file cannot be read.
-pub fn read(path: &Path) -> Result<Vec<Conversation>, DataError> {
-    parse(path, &text::read(path, &FORMAT)?)
+/// As [`parse`], the file cannot be read, or as `embedded` says.
+pub fn read(path: &Path, embedded: Embedded<'_>) -> Result<Vec<Conversation>, DataError> {
+    SET.read(path, embedded)
+}
+
+/// Hands out the rows of a file as [`read`] has them, with their indices, as they are read: the file need not fit into the memory.
+/// `share` is that of the file that has been read.
+///
+/// # Errors
+/// As [`read`], or the first of `take`.
+pub fn each(
+    path: &Path,
+    embedded: Embedded<'_>,
+    share: &Cell<f64>,
+    take: impl FnMut(usize, Conversation) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    SET.each(path, embedded, share, take)
 }
 
 #[cfg(test)]

@@ -302,13 +302,7 @@ impl Session {
         }
         let waited = ranks.waited().saturating_sub(self.waited).as_secs_f64();
         let (stop, waits) = ranks.stop_and_all_of(&launch.stop, waited)?;
-        let waits = || waits.iter().copied().enumerate();
-        let slowest = waits().min_by(|(_, left), (_, right)| left.total_cmp(right));
-        let timing = RankTiming {
-            wait_secs: waits().map(|(_, secs)| secs).fold(0.0, f64::max),
-            slowest_rank: slowest.map_or(0, |(rank, _)| rank),
-        };
-        Ok((stop, Some(timing)))
+        Ok((stop, Some(RankTiming::of(&waits))))
     }
 
     /// Whether all ranks have the same weights still: a machine that computed other bits than the others would otherwise go

@@ -25,6 +25,23 @@ fn same_on_any_number(folder: &Path, arguments: impl Fn(&str) -> Vec<String>, re
     for n in 1..=4 {
         run(candor(folder).args(on_ranks(arguments(&name(n)), n)));
         assert_same(folder, &name(1), &name(n), results);
+        says_who_waited(folder, &name(n), n);
+    }
+}
+
+/// The line of every step says how long ranks waited and for which of them; on one rank there is nothing to say.
+fn says_who_waited(folder: &Path, out: &str, n_ranks: usize) {
+    let text = fs::read_to_string(folder.join(out).join("timings.jsonl")).unwrap();
+    assert!(!text.is_empty(), "{out}");
+    for line in text.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let (secs, slowest) = (line["wait_secs"].as_f64(), line["slowest_rank"].as_u64());
+        if n_ranks == 1 {
+            assert_eq!((secs, slowest), (None, None), "{line}");
+        } else {
+            assert!(secs.is_some_and(|secs| secs > 0.0), "{line}");
+            assert!(slowest.is_some_and(|rank| rank < n_ranks as u64), "{line}");
+        }
     }
 }
 

@@ -182,7 +182,7 @@ impl Planner {
         } else if reader.has("run.benchmarks") {
             stages::eval(path, &EvalRecipe::read(reader)?, made, n_ranks)?
         } else if reader.has("tokenizer.max_vocab") {
-            stages::ground(path, &GroundRecipe::read(reader)?, n_ranks)
+            stages::ground(path, &GroundRecipe::read(reader)?, n_ranks)?
         } else {
             let path = path.to_owned();
             return Err(PlanError::UnknownStage { path });

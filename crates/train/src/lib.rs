@@ -50,7 +50,7 @@ pub use device::{Available, Chosen, DeviceChoice, NoCuda, available, device_name
 pub use error::TrainError;
 pub use feature_place::{FeaturePlace, cache_folder, features_folder};
 pub use images::{encode_images, gather_features, turns};
-pub use lanes::BUCKET_BYTES;
+pub use lanes::{BUCKET_BYTES, check_lanes};
 pub use optimizer::{AdamW, AdamWConfig};
 pub use param_group::ParamGroup;
 pub use pass_size::{PassSize, RowShape};

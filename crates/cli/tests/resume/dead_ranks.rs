@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use candor_data::random;
 
 use crate::fine_tuning::RESULTS;
-use crate::preferences::with_own_recipe;
+use crate::preferences::{rewarded, with_own_recipe};
 use crate::ranks::{free_port, has_stepped, on_ranks, rank, said, sft};
 use crate::reinforcement::{RESULTS as RL_RESULTS, judged};
+use crate::rounds::{RESULTS as ROUNDS_RESULTS, by_reward};
 use crate::runs::{assert_same, candor, prepared, run, sets};
 
 /// Runs on some ranks, kills one of them at random, resumes on another number of ranks, and so on, until each of some kinds of starts
@@ -175,6 +176,14 @@ fn grpo_is_the_same_on_ranks_and_after_a_death() {
         "samples/step-4.jsonl",
     ];
     same_after_a_death(judged(), "grpo-ranks", &arguments, &results);
+}
+
+/// Three chunks of prompts a run, of which each rank answers its own; the death is after the first round.
+#[test]
+fn rounds_are_the_same_on_ranks_and_after_a_death() {
+    let small = sets(&[("run.chunk", "4")]);
+    let arguments = [by_reward("x"), small].concat();
+    same_after_a_death(rewarded(), "rounds-ranks", &arguments, &ROUNDS_RESULTS);
 }
 
 /// The same process, whose files can have so many blocks of 512 bytes: a write beyond fails as on a full disk.

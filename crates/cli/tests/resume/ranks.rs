@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::fine_tuning::{RESULTS, sft_sets};
 use crate::preferences::{rewarded, sample_arguments, with_own_recipe};
 use crate::reinforcement::{RESULTS as RL_RESULTS, judged};
-use crate::runs::{assert_same, candor, prepared, recipe, refused, run, sets};
+use crate::runs::{assert_same, candor, ground_sets, prepared, recipe, refused, run, sets};
 
 /// The command on so many ranks, with four lanes.
 pub fn on_ranks(mut arguments: Vec<String>, n: usize) -> Vec<String> {
@@ -53,6 +53,17 @@ pub fn sft(out: &str) -> Vec<String> {
         short,
     ]
     .concat()
+}
+
+#[test]
+fn grounding_is_the_same_on_any_number_of_ranks() {
+    let arguments = |out: &str| {
+        let short = sets(&[("run.steps", "6")]);
+        let words = vec!["ground".to_owned(), recipe("0-ground.toml")];
+        [words, ground_sets(out), short].concat()
+    };
+    let results = ["result.json", RESULTS[0], RESULTS[1], RESULTS[2]];
+    same_on_any_number(prepared(), arguments, &results);
 }
 
 #[test]

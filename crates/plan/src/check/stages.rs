@@ -363,18 +363,22 @@ pub(crate) fn dpo(
 }
 
 /// Plans grounding, which makes the model that it trains.
-pub(crate) fn ground(path: &Path, recipe: &GroundRecipe, n_ranks: u64) -> Plan {
+pub(crate) fn ground(path: &Path, recipe: &GroundRecipe, n_ranks: u64) -> Result<Plan, PlanError> {
+    let (batch, lanes) = (recipe.batch_images, recipe.session.lanes);
+    check_lanes(path, n_ranks, lanes)?;
     let mut plan = Plan::new(path, "ground", &recipe.session.out);
     plan.n_steps = Some(recipe.n_steps);
-    let images = recipe.n_steps * recipe.batch_images as u64;
+    let images = recipe.n_steps * batch as u64;
     plan.note(format!(
         "{images} images of {} patches are trained on",
         recipe.model.n_patches()
     ));
-    if n_ranks > 1 {
-        plan.note("`candor ground` is not shared: it runs on one rank");
-    }
-    plan
+    // The probe is counted nowhere: its sizes are those of data that need not be there yet, and small beside the tower's.
+    let budget = Budget::new(&recipe.model.config, BasePrecision::F32);
+    let trained = Trained::of(budget.sizes_of(|part| part == Part::Tower));
+    let training = Training::new(lanes, [batch, batch.div_ceil(lanes)], trained, 0);
+    plan.share(n_ranks, &training);
+    Ok(plan)
 }
 
 /// Images of a pass: no more than its tokens have room for, where they are bounded.

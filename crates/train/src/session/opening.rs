@@ -15,6 +15,7 @@ use super::restore::{self, Stored};
 use super::stopwatch::Stopwatch;
 use super::{Session, SessionRecipe, Shard, TrainState};
 use crate::error::TrainError;
+use crate::lanes::check_lanes;
 use crate::optimizer::AdamW;
 use crate::param_group::ParamGroup;
 use crate::schedule::Schedule;
@@ -88,7 +89,7 @@ impl Session {
             may_change: &[&MAY_CHANGE, may_change].concat(),
         };
         let ranks = &launch.ranks;
-        lanes::check(ranks, recipe.lanes)?;
+        check_lanes(ranks, recipe.lanes)?;
         let asked = vec![
             ("--resume".to_owned(), launch.resume.to_string()),
             ("--init-from".to_owned(), format!("{:?}", launch.init_from)),

@@ -90,5 +90,5 @@ pub use sizes::{DecoderSizes, TowerSizes};
 pub use template::Template;
 pub use tensor_specs::{Part, TensorSpec, tensor_specs};
 pub use tokenizer::{BOS, EOS, Encoded, IMAGE, PAD, SpecialTokens, Tokenizer};
-pub use vlm::{Activations, Embedded, Vlm};
+pub use vlm::{Activations, AllHere, Blocks, Embedded, Vlm};
 pub use weights::{Init, Weights};

@@ -21,6 +21,9 @@
 //! | received by that rank before the first step | `P + 2 S` in place of `3 P` |
 //! | memory on the host while a bucket is exchanged | `4 B` |
 //!
+//! Where they share out the weights of blocks too (`"zero3"`), `R` is of what is outside of blocks, and every pass that ranks make side by
+//! side brings all blocks twice: of each block as much of every rank as of the one that owns most of it, as passes read it.
+//!
 //! What losses, figures and texts of `sample` and `eval` take is left out: it is some hundred bytes a row.
 
 use candor_train::BUCKET_BYTES;
@@ -73,6 +76,8 @@ pub(crate) struct Training {
     pub features_bytes: u64,
     /// What the rank that owns most has, where ranks share out the optimizer.
     pub shared_out: Option<LargestShare>,
+    /// What a rank gets of each of the others in a pass, where they share out the weights of blocks: all of these, twice.
+    pub gathered_bytes: u64,
 }
 
 /// The tensors of the rank that owns most where ranks share out the optimizer.
@@ -113,7 +118,17 @@ impl Training {
             found_bytes: 0,
             features_bytes,
             shared_out: None,
+            gathered_bytes: 0,
         }
+    }
+
+    /// Passes of an update that ranks make side by side: in each round as many as its first lane has, which has no fewer than others.
+    fn turns(&self, n_ranks: u64) -> u64 {
+        let of_lane = |lane: u64| self.n_passes.saturating_sub(lane).div_ceil(self.n_lanes);
+        (0..self.n_lanes)
+            .step_by(n_ranks as usize)
+            .map(of_lane)
+            .sum()
     }
 
     /// Bytes of what is exchanged at a time, of an update, and of weights and states at the start.
@@ -127,7 +142,9 @@ impl Training {
                 [on_host, of_update, 3 * all]
             }
             Some(share) => {
-                let of_update = (rounds * share.bytes + share.read_bytes) * (n_ranks - 1);
+                let gathered = self.turns(n_ranks) * self.gathered_bytes;
+                let of_update =
+                    (rounds * share.bytes + share.read_bytes + gathered) * (n_ranks - 1);
                 [4 * bucket.min(all), of_update, all + 2 * share.bytes]
             }
         }
@@ -262,6 +279,22 @@ mod tests {
         assert_eq!(found.exchange_bytes, 4 * 64 * MB);
         // 187.5 MiB are 196,608,000 bytes.
         assert!((found.step_secs(2) - 0.098_304).abs() < 1e-12);
+    }
+
+    /// Sixteen passes in eight lanes are two in each of two rounds on four ranks, and ten are two, and one in the second.
+    #[test]
+    fn weights_of_blocks_come_anew_for_every_pass() {
+        let stage = |n_passes| Training {
+            shared_out: Some(LargestShare {
+                bytes: 25 * MB,
+                read_bytes: MB,
+            }),
+            gathered_bytes: 2 * 24 * MB,
+            ..training(8, n_passes, [100, 25])
+        };
+        let sent = |n_passes| shared(4, &stage(n_passes)).step_bytes / MB;
+        assert_eq!(sent(16), (2 * 25 + 1 + 4 * 48) * 3);
+        assert_eq!(sent(10), (2 * 25 + 1 + 3 * 48) * 3);
     }
 
     /// Of 60, 24 and 16 MB the first has an owner of its own, who gets it from each of the others in both rounds; all give as much

@@ -17,9 +17,10 @@ use super::known::{
 use super::made::{Judge, Made};
 use super::{Plan, bound, check_lanes};
 use crate::PlanError;
+use crate::in_blocks::{InBlocks, Read};
 use crate::memory::{Budget, CROSS_ENTROPY, IMAGES_PER_PASS, Memory, Pass};
 use crate::sharing::{LargestShare, Sharing, Training};
-use crate::trained::{Held, Trained, states_of};
+use crate::trained::{F32, Held, Trained, states_of};
 
 /// Plans supervised fine-tuning.
 pub(crate) fn sft(
@@ -39,16 +40,7 @@ pub(crate) fn sft(
         Tune::Lora(LoraStart::Adapter(folder)) => Some(known_lora(made, folder, &mut plan)),
         Tune::AllButTower | Tune::Projector => None,
     };
-    if let Some(parts) = &recipe.joined_from {
-        made.joined(&recipe.base, parts);
-        let [decoder, tower] = parts;
-        if published::joined(decoder, tower).is_none() {
-            plan.note(format!(
-                "model.joined_from: the sizes of {decoder} and {tower} are not known here, only those of {}",
-                published::parts()
-            ));
-        }
-    }
+    note_joined(recipe, made, &mut plan);
     let known = model(made, &recipe.base, recipe.pixels, &mut plan)?;
     match &lora {
         Some(lora) => made.adapter(out.join("adapter"), &recipe.base, lora),
@@ -112,23 +104,102 @@ pub(crate) fn sft(
     let best = if keeps_best { held_by_passes } else { 0 };
     let place = &recipe.session.features;
     let of_images = features(&[kept], place, workload.as_ref(), &mut plan);
-    plan.memory = Some(Memory {
+    let encoding = budget.encoding(IMAGES_PER_PASS);
+    let memory = Memory {
         weights_bytes: budget.weights() + adapter + best,
         trained_bytes: held.bytes,
         features_bytes: of_images.bytes,
-        work_bytes: training
-            .max(held.giving_bytes)
-            .max(budget.encoding(IMAGES_PER_PASS)),
-    });
+        work_bytes: training.max(held.giving_bytes).max(encoding),
+    };
+    let of_ranks = OfRanks {
+        n_ranks,
+        in_bf16,
+        cut,
+        blocks: InBlocks::of_run(&recipe.session, budget, &sizes, n_ranks),
+    };
+    let work = [training, encoding];
+    plan.memory = Some(of_ranks.memory(recipe, memory, held, trained, work));
     let training = Training {
         kept_bytes: best,
         passes_are_a_bound: recipe.pass.tokens.is_some(),
-        shared_out: (recipe.session.shard == Shard::Zero2)
-            .then(|| LargestShare::of(&sizes, n_ranks, in_bf16)),
+        shared_out: of_ranks.shared_out(recipe.session.shard, &sizes),
+        gathered_bytes: of_ranks.gathered_bytes(),
         ..Training::new(lanes, cut, trained, of_images.shared_bytes)
     };
     plan.share(n_ranks, &training);
     Ok(plan)
+}
+
+/// Remembers what a model is joined of that need not be there.
+fn note_joined(recipe: &SftRecipe, made: &mut Made, plan: &mut Plan) {
+    let Some(parts) = &recipe.joined_from else {
+        return;
+    };
+    made.joined(&recipe.base, parts);
+    let [decoder, tower] = parts;
+    if published::joined(decoder, tower).is_none() {
+        plan.note(format!(
+            "model.joined_from: the sizes of {decoder} and {tower} are not known here, only those of {}",
+            published::parts()
+        ));
+    }
+}
+
+/// How ranks share out a model that is fine-tuned.
+#[derive(Clone, Copy)]
+struct OfRanks {
+    n_ranks: u64,
+    in_bf16: bool,
+    /// Rows of an update, and of a pass.
+    cut: [usize; 2],
+    /// Where they share out the weights of blocks.
+    blocks: Option<InBlocks>,
+}
+
+impl OfRanks {
+    /// Bytes of a trained weight as passes read it.
+    fn read_bytes(self) -> u64 {
+        F32 / (1 + u64::from(self.in_bf16))
+    }
+
+    /// The memory of each, where `memory` is that of ranks that have all weights.
+    fn memory(
+        self,
+        recipe: &SftRecipe,
+        memory: Memory,
+        held: Held,
+        trained: Trained,
+        work: [u64; 2],
+    ) -> Memory {
+        let Some(blocks) = self.blocks else {
+            return memory;
+        };
+        let read = Read {
+            bytes: self.read_bytes(),
+            in_f32_bytes: self.n_ranks * trained.largest_bytes,
+        };
+        let several = self.cut[0].div_ceil(self.cut[1]) > recipe.session.lanes;
+        let kinds = [several, recipe.evaluation.is_some()];
+        blocks.memory(memory, held, work, kinds, read)
+    }
+
+    /// What the rank that owns most has.
+    fn shared_out(self, shard: Shard, sizes: &[u64]) -> Option<LargestShare> {
+        let share = LargestShare::of(sizes, self.n_ranks, self.in_bf16);
+        let read_bytes = self.blocks.map_or(share.read_bytes, |blocks| {
+            self.read_bytes() * blocks.rest_gathered
+        });
+        (shard != Shard::Nothing).then_some(LargestShare {
+            read_bytes,
+            ..share
+        })
+    }
+
+    /// What a rank gets of each of the others in a pass, forward and backward.
+    fn gathered_bytes(self) -> u64 {
+        let gathered = self.blocks.map_or(0, |blocks| blocks.gathered);
+        2 * self.read_bytes() * gathered
+    }
 }
 
 /// Plans sampling.

@@ -204,7 +204,8 @@ impl Opening {
         let groups = ParamGroup::without_decay_on_vectors(trained, 1.0);
         let shards = match recipe.shard {
             Shard::Nothing => None,
-            Shard::Zero2 => Shards::of(ranks, &groups)?,
+            Shard::Zero2 => Shards::of(ranks, &groups, false)?,
+            Shard::Zero3 => Shards::of(ranks, &groups, true)?,
         };
         let owns = |parameter| shards.as_ref().is_none_or(|shards| shards.owns(parameter));
         let mut optimizer = AdamW::owning(recipe.adamw, groups, recipe.states, owns)?;
@@ -238,6 +239,9 @@ impl Opening {
         let wire = Wire::of(ranks, optimizer.of_tensors()[0].leaf().device())?;
         restore::give_out(ranks, shards.as_ref(), &mut optimizer, stored, has_state)?;
         lanes::from_first(ranks, kept.iter().map(|(_, tensor)| tensor))?;
+        if let Some(shards) = &shards {
+            shards.release_blocks(&optimizer);
+        }
         progress.set_steps(n_steps, step);
         Ok(Session {
             folder,

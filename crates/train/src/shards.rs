@@ -15,16 +15,18 @@
 //! What goes over the network is cut into *exchanges*, in each of which every owner gets at most a bucket divided by the
 //! ranks: so at its peak an exchange takes two buckets of the device's memory and, where bytes go through the host, four of that,
 //! however many ranks there are and however large a tensor is. A checkpoint does not: the first rank has up to three times the
-//! largest tensor on its host while it asks for that (`Shards::ask`), which arrives in a vector that grows and is copied out of it.
+//! largest tensor on its host while it asks for that (`shards/stored.rs`), which arrives in a vector that grows and is copied out of it.
+
+mod stored;
 
 use candor_run::{Ranks, RunError};
 use tch::{Device, Kind, Tensor};
 
 use crate::error::TrainError;
-use crate::lanes::{BUCKET_BYTES, Total, bytes_of};
+use crate::lanes::{BUCKET_BYTES, Total};
 use crate::optimizer::{AdamW, together};
 use crate::param_group::ParamGroup;
-use crate::parameter::{Parameter, Saved};
+use crate::parameter::Parameter;
 use crate::wire::{Wire, as_bytes, of_bytes};
 
 /// A stretch of a tensor, as one row.
@@ -141,12 +143,12 @@ impl Shards {
     fn cutting(ranks: &Ranks, sizes: &[u64], group_of: Vec<usize>, most: i64) -> Self {
         let owners = owners(sizes, ranks.world());
         let n_groups = group_of.iter().max().map_or(1, |last| last + 1);
-        let of_rank = |group, rank| {
+        let of_rank = |group: usize, rank: usize| {
             let owned = (0..sizes.len())
                 .filter(|&parameter| (group_of[parameter], owners[parameter]) == (group, rank));
             cut(sizes, owned, most)
         };
-        let of_group = |group| {
+        let of_group = |group: usize| {
             (0..ranks.world())
                 .map(|rank| of_rank(group, rank))
                 .collect()
@@ -364,97 +366,6 @@ impl Shards {
         }
         Ok(())
     }
-
-    /// What a checkpoint holds of a parameter that another rank owns, on the first rank, which asks its owner for it; the others are
-    /// in [`Shards::answer`] meanwhile.
-    ///
-    /// # Errors
-    /// A rank has ended or hangs.
-    pub(crate) fn ask(
-        &self,
-        optimizer: &AdamW,
-        number: usize,
-        saved: Saved,
-    ) -> Result<Tensor, RunError> {
-        let parameter = &optimizer.of_tensors()[number];
-        self.ranks
-            .made_by_first(|| Ok::<_, RunError>(Some((number, saved))))?;
-        let bytes = self.moved([self.owners[number], 0], &[], n_bytes(parameter, saved))?;
-        let (kind, size) = parameter.form(saved);
-        Ok(Tensor::from_data_size(&bytes, &size, kind))
-    }
-
-    /// Lets the others go on, on the first rank, which has asked for all that it wants.
-    ///
-    /// # Errors
-    /// A rank has ended or hangs.
-    pub(crate) fn asked(&self) -> Result<(), RunError> {
-        let nothing = self
-            .ranks
-            .made_by_first(|| Ok::<Option<(usize, Saved)>, RunError>(None));
-        nothing.map(drop)
-    }
-
-    /// Gives the first rank what it asks for, until it has all.
-    ///
-    /// # Errors
-    /// A rank has ended or hangs.
-    pub(crate) fn answer(&self, optimizer: &AdamW) -> Result<(), RunError> {
-        let wanted = || {
-            self.ranks
-                .made_by_first(|| Ok::<Option<(usize, Saved)>, RunError>(None))
-        };
-        while let Some((number, saved)) = wanted()? {
-            let parameter = &optimizer.of_tensors()[number];
-            let mine = parameter.saved(saved);
-            let mine = mine.map_or_else(Vec::new, |tensor| bytes_of(&tensor));
-            self.moved([self.owners[number], 0], &mine, n_bytes(parameter, saved))?;
-        }
-        Ok(())
-    }
-
-    /// Brings what the first rank has of a parameter to its owner; `tensor` is that on the first rank, and what is returned is it
-    /// on the owner.
-    ///
-    /// # Errors
-    /// A rank has ended or hangs.
-    pub(crate) fn bring(
-        &self,
-        parameter: &Parameter,
-        number: usize,
-        saved: Saved,
-        tensor: Option<Tensor>,
-    ) -> Result<Option<Tensor>, RunError> {
-        let owner = self.owners[number];
-        if owner == 0 {
-            return Ok(tensor);
-        }
-        let bytes = tensor.map_or_else(Vec::new, |tensor| bytes_of(&tensor));
-        let bytes = self.moved([0, owner], &bytes, n_bytes(parameter, saved))?;
-        let (kind, size) = parameter.form(saved);
-        let arrived = self.owns(number);
-        Ok(arrived.then(|| Tensor::from_data_size(&bytes, &size, kind)))
-    }
-
-    /// So many bytes of one rank, on another one; nothing on the rest.
-    fn moved(
-        &self,
-        [from, to]: [usize; 2],
-        bytes: &[u8],
-        n_bytes: usize,
-    ) -> Result<Vec<u8>, RunError> {
-        let mut came = Vec::new();
-        for first in (0..n_bytes).step_by(BUCKET_BYTES) {
-            let mut parts = vec![Vec::new(); self.ranks.world()];
-            if self.ranks.rank() == from {
-                let end = n_bytes.min(first + BUCKET_BYTES);
-                parts[to] = bytes[first..end].to_vec();
-            }
-            let of_ranks = self.ranks.all_to_all(parts)?;
-            came.extend_from_slice(&of_ranks[from]);
-        }
-        Ok(came)
-    }
 }
 
 impl Stretch {
@@ -490,12 +401,6 @@ fn gradients(parameters: &mut [Parameter], stretches: &[Stretch], taken: &mut [T
         }
     }
     Tensor::cat(&bytes, 0)
-}
-
-/// The bytes of what a checkpoint holds of a parameter.
-fn n_bytes(parameter: &Parameter, saved: Saved) -> usize {
-    let (kind, size) = parameter.form(saved);
-    size.iter().product::<i64>() as usize * kind.elt_size_in_bytes()
 }
 
 #[cfg(test)]

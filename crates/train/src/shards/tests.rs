@@ -5,6 +5,7 @@ use candor_testing::ranks::on_threads;
 use super::*;
 use crate::lanes;
 use crate::optimizer::AdamWConfig;
+use crate::parameter::Saved;
 use crate::states::States;
 
 #[test]

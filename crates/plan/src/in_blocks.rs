@@ -17,7 +17,7 @@ pub(crate) struct InBlocks {
     pub rest: u64,
     /// What the rank that has most lacks of them while it computes a block.
     pub away: u64,
-    /// What a rank gets of each of the others until it has had all blocks once: as much of all as of the one that owns most.
+    /// What the rank that owns least of them gets until it has had all blocks once.
     pub gathered: u64,
     /// The same of what is outside of blocks.
     pub rest_gathered: u64,
@@ -48,12 +48,11 @@ impl InBlocks {
             owned[block.unwrap_or(n_blocks)][owner] += size;
         }
         let rest = owned.pop().unwrap_or_default();
-        let most = |of_ranks: &Vec<u64>| of_ranks.iter().copied().max().unwrap_or(0);
         let sum = |of_ranks: &Vec<u64>| of_ranks.iter().sum::<u64>();
+        let own = |rank: usize| -> u64 { owned.iter().map(|of_ranks| of_ranks[rank]).sum() };
         let here = |rank: usize| {
-            let own: u64 = owned.iter().map(|of_ranks| of_ranks[rank]).sum();
             let others = owned.iter().map(|of_ranks| sum(of_ranks) - of_ranks[rank]);
-            own + others.max().unwrap_or(0)
+            own(rank) + others.max().unwrap_or(0)
         };
         let all: u64 = owned.iter().map(sum).sum();
         Self {
@@ -61,8 +60,8 @@ impl InBlocks {
             all,
             rest: sum(&rest),
             away: all - (0..n_ranks).map(here).max().unwrap_or(0),
-            gathered: owned.iter().map(most).sum(),
-            rest_gathered: most(&rest),
+            gathered: all - (0..n_ranks).map(own).min().unwrap_or(0),
+            rest_gathered: sum(&rest) - rest.iter().copied().min().unwrap_or(0),
         }
     }
 
@@ -127,14 +126,14 @@ mod tests {
             all: 12,
             rest: 5,
             away: 0,
-            gathered: 6 + 2,
+            gathered: 12 - 4,
             rest_gathered: 5,
         };
         assert_eq!(uneven, expected);
         // Four blocks of 3, of which each of two ranks owns two and borrows one.
         let blocks = [Some(0), Some(1), Some(2), Some(3), None];
         let even = InBlocks::of(&[3; 5], &blocks, 2);
-        assert_eq!((even.all, even.away, even.gathered), (12, 3, 12));
+        assert_eq!((even.all, even.away, even.gathered), (12, 3, 6));
 
         let memory = Memory {
             weights_bytes: 100,

@@ -158,14 +158,19 @@ impl Held {
     }
 }
 
-/// Bytes in f32 of what the rank that has most owns of tensors of so many weights.
-pub(crate) fn largest_share(sizes: &[u64], n_ranks: u64) -> u64 {
+/// Bytes in f32 of what each rank owns of tensors of so many weights.
+pub(crate) fn shares(sizes: &[u64], n_ranks: u64) -> Vec<u64> {
     let n_ranks = n_ranks as usize;
     let mut loads = vec![0; n_ranks];
     for (owner, size) in owners(sizes, n_ranks).into_iter().zip(sizes) {
         loads[owner] += F32 * size;
     }
-    loads.into_iter().max().unwrap_or(0)
+    loads
+}
+
+/// The same of the rank that owns most.
+fn largest_share(sizes: &[u64], n_ranks: u64) -> u64 {
+    shares(sizes, n_ranks).into_iter().max().unwrap_or(0)
 }
 
 #[cfg(test)]

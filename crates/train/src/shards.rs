@@ -262,7 +262,7 @@ impl Shards {
             let to: Vec<Tensor> = to.collect();
             let mine = self.owned(group, self.ranks.rank(), exchange);
             let n_mine = n_bytes_of(mine, |number| parameters[number].kind());
-            let of_ranks = wire.all_to_all(&to, n_mine)?;
+            let of_ranks = wire.all_to_all(&to, &vec![n_mine; to.len()])?;
             drop(to);
             for (lane, (has, bytes)) in has.iter().zip(&of_ranks).enumerate() {
                 let mut start = 0;
@@ -344,15 +344,16 @@ impl Shards {
         let kind_of = |number: usize| parameters[number].leaf().kind();
         for exchange in 0..self.n_exchanges(group) {
             let n_of = |rank: usize| n_bytes_of(self.owned(group, rank, exchange), kind_of);
-            // All send as much, the shorter ones with zeros after it.
-            let longest = (0..world).map(n_of).max().unwrap_or(0);
+            let sizes: Vec<i64> = (0..world).map(n_of).collect();
             let device = parameters[0].leaf().device();
+            let nothing = Tensor::zeros([0], (Kind::Uint8, device));
             let mine = self.owned(group, me, exchange).iter();
             let mine =
                 mine.map(|stretch| as_bytes(&stretch.of(parameters[stretch.parameter].leaf())));
-            let rest = Tensor::zeros([longest - n_of(me)], (Kind::Uint8, device));
-            let mine: Vec<Tensor> = mine.chain([rest]).collect();
-            let of_ranks = wire.all_gather(&Tensor::cat(&mine, 0))?;
+            let mine = Tensor::cat(&mine.chain([nothing]).collect::<Vec<_>>(), 0);
+            // The same for all.
+            let to: Vec<Tensor> = (0..world).map(|_| mine.shallow_clone()).collect();
+            let of_ranks = wire.all_to_all(&to, &sizes)?;
             for rank in (0..world).filter(|&rank| rank != me) {
                 let mut start = 0;
                 for stretch in self.owned(group, rank, exchange) {

@@ -19,7 +19,7 @@ use super::{Plan, bound, check_lanes};
 use crate::PlanError;
 use crate::in_blocks::{InBlocks, Read};
 use crate::memory::{Budget, CROSS_ENTROPY, IMAGES_PER_PASS, Memory, Pass};
-use crate::sharing::{LargestShare, Sharing, Training};
+use crate::sharing::{SharedOut, Sharing, Training};
 use crate::trained::{F32, Held, Trained, states_of};
 
 /// Plans supervised fine-tuning.
@@ -183,19 +183,19 @@ impl OfRanks {
         blocks.memory(memory, held, work, kinds, read)
     }
 
-    /// What the rank that owns most has.
-    fn shared_out(self, shard: Shard, sizes: &[u64]) -> Option<LargestShare> {
-        let share = LargestShare::of(sizes, self.n_ranks, self.in_bf16);
+    /// What is where of the optimizer, and what weights come after an update.
+    fn shared_out(self, shard: Shard, sizes: &[u64]) -> Option<SharedOut> {
+        let share = SharedOut::of(sizes, self.n_ranks, self.in_bf16);
         let read_bytes = self.blocks.map_or(share.read_bytes, |blocks| {
             self.read_bytes() * blocks.rest_gathered
         });
-        (shard != Shard::Nothing).then_some(LargestShare {
+        (shard != Shard::Nothing).then_some(SharedOut {
             read_bytes,
             ..share
         })
     }
 
-    /// What a rank gets of each of the others in a pass, forward and backward.
+    /// Weights of blocks that a rank gets in a pass, forward and backward.
     fn gathered_bytes(self) -> u64 {
         let gathered = self.blocks.map_or(0, |blocks| blocks.gathered);
         2 * self.read_bytes() * gathered
@@ -420,7 +420,7 @@ pub(crate) fn dpo(
     let training = Training {
         passes_are_a_bound: recipe.pass.tokens.is_some(),
         shared_out: (recipe.session.shard == Shard::Zero2)
-            .then(|| LargestShare::of(&sizes, n_ranks, false)),
+            .then(|| SharedOut::of(&sizes, n_ranks, false)),
         ..Training::new(lanes, cut, trained, copies * of_images.shared_bytes)
     };
     plan.share(n_ranks, &training);

@@ -91,6 +91,22 @@ fn what_ranks_take_is_planned() {
     let least = 4 * trained + 12 * trained / 8;
     assert!((least..least + least / 100).contains(&memory.trained_bytes));
     assert!((67_000_000_000..68_500_000_000).contains(&memory.total_bytes()));
+    // A 13B with its weights shared out: all of them between updates, 13,015,864,320 of the decoder, 303,507,456 of the tower and
+    // 31,467,520 of the projector, with two moments of an eighth of what is trained; and while a pass computes half of that.
+    let folder = root().join("recipes/llava-13b-336");
+    plan(&mut eight, &folder.join("0-pretrain.toml"), &lanes);
+    let shipped = plan(&mut eight, &folder.join("8gpu/1-sft.toml"), &[]);
+    let memory = shipped.memory.unwrap();
+    let trained = 13_015_864_320_u64 + 31_467_520;
+    let least = 4 * (trained + 303_507_456) + trained;
+    assert!((least..least + least / 50).contains(&memory.total_bytes()));
+    assert!(memory.weights_bytes + memory.trained_bytes < least * 11 / 20);
+    // Gradients in sixteen rounds, and weights of 40 blocks twice in each of as many.
+    let sharing = shipped.sharing.unwrap();
+    let gradients = 16 * 4 * trained / 8 * 7;
+    let weights = 16 * 2 * 4 * (trained - 360_000_000) / 8 * 7;
+    let sent = gradients + weights;
+    assert!((sent..sent + sent / 50).contains(&sharing.step_bytes));
     // A run on one rank shares nothing.
     assert_eq!(plan(&mut Planner::default(), &sft, &sets).sharing, None);
 }
@@ -206,6 +222,15 @@ fn ranks_that_cannot_share_a_run_are_refused() {
     let ppo = folder.join("8gpu/5-ppo.toml");
     let message = planner.plan(&ppo, &device).unwrap_err().to_string();
     let words = "5-ppo.toml: model.reward_device names one device for all ranks";
+    assert!(message.contains(words), "{message}");
+    let keep = [
+        "run.shard=\"zero3\"",
+        "model.activations=\"keep\"",
+        "run.lanes=2",
+    ];
+    let refused = planner.plan(&folder.join("1-sft.toml"), &keep.map(str::to_owned));
+    let message = refused.unwrap_err().to_string();
+    let words = "\"zero3\" has the weights of a block while it is computed";
     assert!(message.contains(words), "{message}");
     // Two passes an update for eight lanes.
     let short = ["data.batch=8", "data.micro_batch=4"].map(str::to_owned);

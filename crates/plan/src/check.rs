@@ -7,6 +7,7 @@
 mod bound;
 mod known;
 mod made;
+mod of_ranks;
 mod reinforcement;
 mod rounds;
 mod stages;

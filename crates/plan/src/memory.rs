@@ -2,7 +2,7 @@
 //!
 //! `E` is the size of a number of the arithmetic: 4 bytes in f32, 2 in bf16, int8 and nf4. `d` is the decoder's width,
 //! `k` that of its keys, `f` that of its MLP, `L` its blocks, `V` its words. Everything is for one device, which holds
-//! the whole model; candor does not split one.
+//! the whole model, but where ranks share out the weights of its blocks.
 //!
 //! | what | bytes |
 //! |---|---|

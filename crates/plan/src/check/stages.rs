@@ -15,12 +15,13 @@ use super::known::{
     OfImages, budget, counted, features, images_of_a_row, known_lora, longest, model, targets,
 };
 use super::made::{Judge, Made};
+use super::of_ranks::OfRanks;
 use super::{Plan, bound, check_lanes};
 use crate::PlanError;
-use crate::in_blocks::{InBlocks, Read};
+use crate::in_blocks::InBlocks;
 use crate::memory::{Budget, CROSS_ENTROPY, IMAGES_PER_PASS, Memory, Pass};
 use crate::sharing::{SharedOut, Sharing, Training};
-use crate::trained::{F32, Held, Trained, states_of};
+use crate::trained::{Held, Trained, states_of};
 
 /// Plans supervised fine-tuning.
 pub(crate) fn sft(
@@ -142,63 +143,6 @@ fn note_joined(recipe: &SftRecipe, made: &mut Made, plan: &mut Plan) {
             "model.joined_from: the sizes of {decoder} and {tower} are not known here, only those of {}",
             published::parts()
         ));
-    }
-}
-
-/// How ranks share out a model that is fine-tuned.
-#[derive(Clone, Copy)]
-struct OfRanks {
-    n_ranks: u64,
-    in_bf16: bool,
-    /// Rows of an update, and of a pass.
-    cut: [usize; 2],
-    /// Where they share out the weights of blocks.
-    blocks: Option<InBlocks>,
-}
-
-impl OfRanks {
-    /// Bytes of a trained weight as passes read it.
-    fn read_bytes(self) -> u64 {
-        F32 / (1 + u64::from(self.in_bf16))
-    }
-
-    /// The memory of each, where `memory` is that of ranks that have all weights.
-    fn memory(
-        self,
-        recipe: &SftRecipe,
-        memory: Memory,
-        held: Held,
-        trained: Trained,
-        work: [u64; 2],
-    ) -> Memory {
-        let Some(blocks) = self.blocks else {
-            return memory;
-        };
-        let read = Read {
-            bytes: self.read_bytes(),
-            in_f32_bytes: self.n_ranks * trained.largest_bytes,
-        };
-        let several = self.cut[0].div_ceil(self.cut[1]) > recipe.session.lanes;
-        let kinds = [several, recipe.evaluation.is_some()];
-        blocks.memory(memory, held, work, kinds, read)
-    }
-
-    /// What is where of the optimizer, and what weights come after an update.
-    fn shared_out(self, shard: Shard, sizes: &[u64]) -> Option<SharedOut> {
-        let share = SharedOut::of(sizes, self.n_ranks, self.in_bf16);
-        let read_bytes = self.blocks.map_or(share.read_bytes, |blocks| {
-            self.read_bytes() * blocks.rest_gathered
-        });
-        (shard != Shard::Nothing).then_some(SharedOut {
-            read_bytes,
-            ..share
-        })
-    }
-
-    /// Weights of blocks that a rank gets in a pass, forward and backward.
-    fn gathered_bytes(self) -> u64 {
-        let gathered = self.blocks.map_or(0, |blocks| blocks.gathered);
-        2 * self.read_bytes() * gathered
     }
 }
 

@@ -65,7 +65,7 @@ impl DpoRecipe {
     /// # Errors
     /// All mistakes of the recipe at once.
     pub fn read(mut recipe: Reader) -> Result<Self, DpoError> {
-        let session = SessionRecipe::read(&mut recipe).with_shard(&mut recipe);
+        let session = SessionRecipe::read(&mut recipe).with_shard(&mut recipe, false);
         let base = recipe.path("model.base", MODEL).required();
         let base_precision = BasePrecision::read(&mut recipe);
         let pixels = read_pixels(&mut recipe);

@@ -92,5 +92,5 @@ pub use template::Template;
 pub use tensor_specs::{Part, TensorSpec, tensor_specs};
 pub use token_runs::TokenRuns;
 pub use tokenizer::{BOS, EOS, Encoded, IMAGE, PAD, SpecialTokens, Tokenizer};
-pub use vlm::{Activations, Embedded, Vlm};
+pub use vlm::{Activations, AllHere, Blocks, Embedded, Vlm};
 pub use weights::{Init, Weights};

@@ -25,7 +25,7 @@ use crate::{ModelConfig, ModelError, ModelFolder, tensor_file};
 
 mod backward;
 
-pub use backward::Activations;
+pub use backward::{Activations, AllHere, Blocks};
 
 /// A vision-language model of any family, on one device.
 #[derive(Debug)]

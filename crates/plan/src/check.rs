@@ -7,6 +7,7 @@
 mod bound;
 mod known;
 mod made;
+mod of_ranks;
 mod reinforcement;
 mod rounds;
 mod stages;
@@ -182,7 +183,7 @@ impl Planner {
         } else if reader.has("run.benchmarks") {
             stages::eval(path, &EvalRecipe::read(reader)?, made, n_ranks)?
         } else if reader.has("tokenizer.max_vocab") {
-            stages::ground(path, &GroundRecipe::read(reader)?, n_ranks)
+            stages::ground(path, &GroundRecipe::read(reader)?, n_ranks)?
         } else {
             let path = path.to_owned();
             return Err(PlanError::UnknownStage { path });

@@ -9,6 +9,7 @@
 mod check;
 mod error;
 mod fields;
+mod in_blocks;
 mod inspect;
 pub mod memory;
 mod needs;

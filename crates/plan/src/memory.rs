@@ -2,13 +2,14 @@
 //!
 //! `E` is the size of a number of the arithmetic: 4 bytes in f32, 2 in bf16, int8 and nf4. `d` is the decoder's width,
 //! `k` that of its keys, `f` that of its MLP, `L` its blocks, `V` its words. Everything is for one device, which holds
-//! the whole model; candor does not split one.
+//! the whole model, but where ranks share out the weights of its blocks.
 //!
 //! | what | bytes |
 //! |---|---|
 //! | weights | `E` each; linear layers of the blocks 1 in int8 and 0.516 in nf4 (4 bits, and 1 byte + 4/256 for 64) |
 //! | what is trained | 4 for a weight of an adapter, and 12 for the gradient and the two moments of any trained weight; with `run.lanes` above 1 4 more for a second gradient; of a base in bf16 6 more, for the weight in f32 and its gradient in bf16; with `optimizer.states = "host"` the moments and the weights in f32 are the host's, but for those of one tensor |
 //! | the same where ranks share out the optimizer (`run.shard = "zero2"`) | 4 for the gradient of any trained weight, and 12 for its total and its moments on the rank that owns it; of a base in bf16 2 for the gradient, 4 for its sum where a lane has several passes, and 16 on the owner; with `optimizer.states = "host"` an owner has 4 on its device, for the total, and the rest for one tensor |
+//! | the same where they share out the weights of blocks (`"zero3"`) | as there, but of weights in blocks those that a rank owns and one block, and of their gradients, where a lane has one pass, one block; or between updates all weights and, without gradients, moments and masters, where that is more |
 //! | the best weights so far, where they are kept | 4 for a weight of an adapter, `E` for one of a base that is trained |
 //! | an image's features | `E` · rows · tower width, kept for a whole run in memory or on disk; of an image in tiles, a row is a token that ends no line |
 //! | an image where an adapter changes the tower | 12 a pixel, kept for a whole run in the place of its features |
@@ -30,7 +31,7 @@ use candor_data::image::ImageSize;
 use candor_model::{
     Activations, LoraConfig, ModelConfig, Part, TARGETS, USUAL_IMAGE, image_features, tensor_specs,
 };
-use candor_train::{BasePrecision, States};
+use candor_train::{BasePrecision, States, block_of};
 use serde::Serialize;
 
 use crate::trained::{F32, Trained};
@@ -166,6 +167,13 @@ impl<'a> Budget<'a> {
         let specs = tensor_specs(self.config).into_iter();
         let counted = specs.filter(|tensor| counts(tensor.part));
         counted.map(|tensor| tensor.n_elements()).collect()
+    }
+
+    /// The decoder's block that each tensor of some parts is of.
+    pub(crate) fn blocks_of(&self, counts: impl Fn(Part) -> bool) -> Vec<Option<usize>> {
+        let specs = tensor_specs(self.config).into_iter();
+        let counted = specs.filter(|tensor| counts(tensor.part));
+        counted.map(|tensor| block_of(&tensor.name)).collect()
     }
 
     /// The largest layer as it is unpacked for one product.

@@ -11,22 +11,25 @@
 //! | memory on the host while a bucket is exchanged | `(2 W + 2) B` |
 //!
 //! Where ranks share out the optimizer (`run.shard = "zero2"`) gradients go to their owners alone, and weights come back. An owner
-//! has whole tensors, so let `S` be the bytes of the one that has most, in f32 and at least `P / W`, and `R` the same as passes read
-//! them; all send as much as that one when weights come back. A bucket is 64 MB, or `P` where that is less, whatever the largest
+//! has whole tensors, so let `S` be the bytes of the one that has most, in f32 and at least `P / W`, and `R` those of all weights as
+//! passes read them but for what the rank that owns least owns. A bucket is 64 MB, or `P` where that is less, whatever the largest
 //! tensor is:
 //!
 //! | what | bytes |
 //! |---|---|
-//! | received in an update by the rank that owns most, at most as many sent | `(S ⌈L / W⌉ + R) (W − 1)` |
+//! | received in an update, and at most as many sent | `S ⌈L / W⌉ (W − 1) + R` at most |
 //! | received by that rank before the first step | `P + 2 S` in place of `3 P` |
 //! | memory on the host while a bucket is exchanged | `4 B` |
+//!
+//! Where they share out the weights of blocks too (`"zero3"`), `R` is of what is outside of blocks, and every pass that ranks make side by
+//! side brings all blocks but a rank's own of them, twice.
 //!
 //! What losses, figures and texts of `sample` and `eval` take is left out: it is some hundred bytes a row.
 
 use candor_train::BUCKET_BYTES;
 use serde::Serialize;
 
-use crate::trained::{Trained, largest_share};
+use crate::trained::{Trained, shares};
 
 /// A sampled token as ranks tell each other: id, log-probability and text as JSON, and the reference's log-probability.
 pub(crate) const ANSWER_TOKEN: u64 = 46;
@@ -71,26 +74,30 @@ pub(crate) struct Training {
     pub found_bytes: u64,
     /// Features of all images that ranks encode for each other.
     pub features_bytes: u64,
-    /// What the rank that owns most has, where ranks share out the optimizer.
-    pub shared_out: Option<LargestShare>,
+    /// What is where, where ranks share out the optimizer.
+    pub shared_out: Option<SharedOut>,
+    /// What a rank gets in a pass at most, where they share out the weights of blocks: all of these but its own, twice.
+    pub gathered_bytes: u64,
 }
 
-/// The tensors of the rank that owns most where ranks share out the optimizer.
+/// What is where, where ranks share out the optimizer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct LargestShare {
-    /// Bytes in f32.
-    pub bytes: u64,
-    /// Bytes as passes read them.
+pub(crate) struct SharedOut {
+    /// Bytes in f32 of the tensors of the rank that owns most.
+    pub most_bytes: u64,
+    /// Weights of others, as passes read them, that the rank which owns least gets after an update.
     pub read_bytes: u64,
 }
 
-impl LargestShare {
+impl SharedOut {
     /// Of tensors of so many weights. `in_bf16` says whether passes read weights of the base rounded to bf16.
     pub(crate) fn of(sizes: &[u64], n_ranks: u64, in_bf16: bool) -> Self {
-        let bytes = largest_share(sizes, n_ranks);
+        let shares = shares(sizes, n_ranks);
+        let least = shares.iter().copied().min().unwrap_or(0);
+        let of_others = shares.iter().sum::<u64>() - least;
         Self {
-            bytes,
-            read_bytes: bytes / (1 + u64::from(in_bf16)),
+            most_bytes: shares.into_iter().max().unwrap_or(0),
+            read_bytes: of_others / (1 + u64::from(in_bf16)),
         }
     }
 }
@@ -113,7 +120,17 @@ impl Training {
             found_bytes: 0,
             features_bytes,
             shared_out: None,
+            gathered_bytes: 0,
         }
+    }
+
+    /// Passes of an update that ranks make side by side: in each round as many as its first lane has, which has no fewer than others.
+    fn turns(&self, n_ranks: u64) -> u64 {
+        let of_lane = |lane: u64| self.n_passes.saturating_sub(lane).div_ceil(self.n_lanes);
+        (0..self.n_lanes)
+            .step_by(n_ranks as usize)
+            .map(of_lane)
+            .sum()
     }
 
     /// Bytes of what is exchanged at a time, of an update, and of weights and states at the start.
@@ -127,8 +144,10 @@ impl Training {
                 [on_host, of_update, 3 * all]
             }
             Some(share) => {
-                let of_update = (rounds * share.bytes + share.read_bytes) * (n_ranks - 1);
-                [4 * bucket.min(all), of_update, all + 2 * share.bytes]
+                let given = rounds * share.most_bytes * (n_ranks - 1);
+                let gathered = self.turns(n_ranks) * self.gathered_bytes;
+                let of_update = given + share.read_bytes + gathered;
+                [4 * bucket.min(all), of_update, all + 2 * share.most_bytes]
             }
         }
     }
@@ -253,7 +272,7 @@ mod tests {
     fn owners_alone_get_gradients_and_give_weights() {
         let quarter = MB * 25 / 4;
         let stage = Training {
-            shared_out: Some(LargestShare::of(&[quarter; 4], 4, true)),
+            shared_out: Some(SharedOut::of(&[quarter; 4], 4, true)),
             ..training(8, 16, [100, 25])
         };
         let found = shared(4, &stage);
@@ -264,24 +283,41 @@ mod tests {
         assert!((found.step_secs(2) - 0.098_304).abs() < 1e-12);
     }
 
-    /// Of 60, 24 and 16 MB the first has an owner of its own, who gets it from each of the others in both rounds; all give as much
-    /// as its weights when these come back. On three ranks that share 90 MB evenly, one has no more than a third.
+    /// Sixteen passes in eight lanes are two in each of two rounds on four ranks, and ten are two, and one in the second.
+    #[test]
+    fn weights_of_blocks_come_anew_for_every_pass() {
+        let stage = |n_passes| Training {
+            shared_out: Some(SharedOut {
+                most_bytes: 25 * MB,
+                read_bytes: MB,
+            }),
+            gathered_bytes: 2 * 24 * MB,
+            ..training(8, n_passes, [100, 25])
+        };
+        let sent = |n_passes| shared(4, &stage(n_passes)).step_bytes / MB;
+        assert_eq!(sent(16), 2 * 25 * 3 + 1 + 4 * 48);
+        assert_eq!(sent(10), 2 * 25 * 3 + 1 + 3 * 48);
+    }
+
+    /// Of 60, 24 and 16 MB the first has an owner of its own, who gets it from each of the others in both rounds; the fourth rank
+    /// owns nothing, and gets all weights back. On three ranks that share 90 MB evenly, one has no more than a third.
     #[test]
     fn the_owner_of_the_largest_tensor_gets_all_of_it() {
         let of = |mb: &[u64], n_ranks, in_bf16| {
             let sizes: Vec<u64> = mb.iter().map(|mb| mb * MB / 4).collect();
             let stage = Training {
-                shared_out: Some(LargestShare::of(&sizes, n_ranks, in_bf16)),
+                shared_out: Some(SharedOut::of(&sizes, n_ranks, in_bf16)),
                 ..training(8, 16, [mb.iter().sum(), mb[0]])
             };
             let found = shared(n_ranks, &stage);
             [found.step_bytes, found.start_bytes].map(|bytes| bytes / MB)
         };
         let uneven = [60, 24, 16];
-        assert_eq!(of(&uneven, 4, false), [(2 + 1) * 60 * 3, 100 + 2 * 60]);
-        assert_eq!(of(&uneven, 4, true), [(2 * 60 + 30) * 3, 100 + 2 * 60]);
+        assert_eq!(of(&uneven, 4, false), [2 * 60 * 3 + 100, 100 + 2 * 60]);
+        assert_eq!(of(&uneven, 4, true), [2 * 60 * 3 + 50, 100 + 2 * 60]);
         // Eight lanes on three ranks are three rounds.
-        assert_eq!(of(&[30, 30, 20, 10], 3, false), [4 * 30 * 2, 90 + 2 * 30]);
+        let even = [3 * 30 * 2 + 60, 90 + 2 * 30];
+        assert_eq!(of(&[30, 30, 20, 10], 3, false), even);
     }
 
     #[test]

@@ -98,6 +98,8 @@ pub(crate) struct Held {
     pub giving_bytes: u64,
     /// Moments and masters that the host has in the device's place.
     pub host_bytes: u64,
+    /// Moments and masters alone, as they are between updates.
+    pub states_bytes: u64,
 }
 
 impl Held {
@@ -122,6 +124,7 @@ impl Held {
                 bytes: trained.optimizer(session.lanes, states) + masters,
                 giving_bytes: trained.giving(n_ranks),
                 host_bytes: trained.on_host(states, in_bf16),
+                states_bytes: trained.states(states, 2 + u64::from(in_bf16)),
             };
         }
         let owned = Trained {
@@ -137,6 +140,7 @@ impl Held {
                 bytes: trained.bytes + owned.bytes + states(2),
                 giving_bytes: exchanged,
                 host_bytes,
+                states_bytes: states(2),
             };
         }
         let of_pass = trained.bytes / 2;
@@ -149,18 +153,24 @@ impl Held {
             bytes: of_pass + sums + owned.bytes + states(3),
             giving_bytes: exchanged + in_f32,
             host_bytes,
+            states_bytes: states(3),
         }
     }
 }
 
-/// Bytes in f32 of what the rank that has most owns of tensors of so many weights.
-pub(crate) fn largest_share(sizes: &[u64], n_ranks: u64) -> u64 {
+/// Bytes in f32 of what each rank owns of tensors of so many weights.
+pub(crate) fn shares(sizes: &[u64], n_ranks: u64) -> Vec<u64> {
     let n_ranks = n_ranks as usize;
     let mut loads = vec![0; n_ranks];
     for (owner, size) in owners(sizes, n_ranks).into_iter().zip(sizes) {
         loads[owner] += F32 * size;
     }
-    loads.into_iter().max().unwrap_or(0)
+    loads
+}
+
+/// The same of the rank that owns most.
+fn largest_share(sizes: &[u64], n_ranks: u64) -> u64 {
+    shares(sizes, n_ranks).into_iter().max().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -192,7 +202,7 @@ max_grad_norm = 1.0
 "#
         );
         let mut recipe = Reader::parse("r.toml", &text, &[]);
-        let session = SessionRecipe::read(&mut recipe).with_shard(&mut recipe);
+        let session = SessionRecipe::read(&mut recipe).with_shard(&mut recipe, true);
         recipe.finish().unwrap();
         session
     }

@@ -312,6 +312,8 @@ fn ranks_hold_what_their_plan_says(devices: &PretendCuda, folder: &Path) {
         ("ranks-masters", "bf16", 4, "zero2", "device"),
         ("ranks-on-host", "bf16", 4, "zero2", "host"),
         ("ranks-sums", "bf16", 2, "zero2", "device"),
+        ("ranks-blocks", "f32", 4, "zero3", "device"),
+        ("ranks-blocks-rounded", "bf16", 4, "zero3", "device"),
     ] {
         let paths = [("run.out", out), ("model.base", "base"), ("data.root", "")];
         let own = format!("model.base_precision={precision:?}");

@@ -43,14 +43,16 @@ pub struct BestOfN {
     pub pass_rows: usize,
 }
 
-/// Scores all answers and writes what is chosen; `progress` hears how many prompts are done, and of how many.
+/// Scores all answers and writes what is chosen; `progress` hears how many prompts are done, and of how many. Ranks share out the
+/// chunks, of which the first keeps the scores, and all must have the files.
 ///
 /// # Errors
 /// A file is missing or damaged, facts are missing where the reward model is shown them, an answer does not fit it, or a score
-/// is not a number.
+/// is not a number; or another rank has ended or hangs.
 pub fn best_of_n(
     plan: &BestOfN,
     device: Device,
+    ranks: &Ranks,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<BestSummary, RewardError> {
     if plan.out.join("resolved.toml").exists() {
@@ -68,15 +70,24 @@ pub fn best_of_n(
     bundle.model.set_trainable(|_| false);
     let model = RewardModel::open(&plan.reward, &bundle)?;
     let book = model.book(&plan.reward, plan.facts.as_deref())?;
-    let mut kept = KeptScores::open(&plan.out.join("scores.jsonl"))?;
+    let scoring = Scoring {
+        plan,
+        bundle: &bundle,
+        model: &model,
+        book: &book,
+    };
+    let mut kept = None;
+    if ranks.is_first() {
+        kept = Some(KeptScores::open(&plan.out.join("scores.jsonl"))?);
+    }
     let mut scores = Vec::with_capacity(groups.len());
-    for chunk in groups.chunks(CHUNK) {
-        scores.extend(chunk_scores(
-            plan, &model, &bundle, &book, chunk, &mut kept,
-        )?);
+    let chunks: Vec<&[Group]> = groups.chunks(CHUNK).collect();
+    // One chunk a rank.
+    for round in chunks.chunks(ranks.world()) {
+        scores.extend(scoring.of_round(round, kept.as_mut(), ranks)?);
         progress(scores.len(), groups.len());
     }
-    write_chosen(&plan.out, &groups, &scores)
+    ranks.made_by_first(|| write_chosen(&plan.out, &groups, &scores))
 }
 
 /// SHA-256 of all that the scores of a chunk depend on: the reward model, what its base is held in, the images as they are now,
@@ -103,36 +114,57 @@ fn images_of(chunk: &[Group]) -> BTreeSet<String> {
     shown.flat_map(shown::names).map(str::to_owned).collect()
 }
 
-/// The scores of a chunk, which are kept or computed as a whole: their last bits may depend on who shares a pass.
-fn chunk_scores(
-    plan: &BestOfN,
-    model: &RewardModel,
-    bundle: &Bundle,
-    book: &FactBook,
-    chunk: &[Group],
-    kept: &mut KeptScores,
-) -> Result<Vec<Vec<f64>>, RewardError> {
-    let told: Vec<Facts> = (chunk.iter())
-        .map(|group| {
-            book.for_prompt(
-                group.image.as_deref().unwrap_or_default(),
-                AnswerType::General,
-            )
-        })
-        .collect();
-    let answers: Vec<(Conversation, &Facts)> = chunk
-        .iter()
-        .zip(&told)
-        .flat_map(|(group, facts)| {
-            let with = move |answer: &Sampled| (group.answered(&answer.text), facts);
-            group.answers.iter().map(with)
-        })
-        .collect();
-    let images = images_of(chunk);
-    let key = key_of(plan, model.fingerprint(), &images, &answers);
-    let scores = if let Some(scores) = kept.take(&key) {
-        scores
-    } else {
+/// Who scores, and what it is told.
+#[derive(Clone, Copy)]
+struct Scoring<'a> {
+    plan: &'a BestOfN,
+    bundle: &'a Bundle,
+    model: &'a RewardModel,
+    book: &'a FactBook,
+}
+
+impl Scoring<'_> {
+    /// The scores of some chunks, by prompt. Those of a chunk are kept or computed as a whole: their last bits may depend on who
+    /// shares a pass.
+    fn of_round(
+        self,
+        round: &[&[Group]],
+        mut kept: Option<&mut KeptScores>,
+        ranks: &Ranks,
+    ) -> Result<Vec<Vec<f64>>, RewardError> {
+        let keys = ranks.share(round.len(), |n| Ok::<_, RewardError>(self.key(round[n])))?;
+        let mut scores = ranks.made_by_first(|| {
+            let mut take = |key: &String| kept.as_deref_mut().and_then(|kept| kept.take(key));
+            let known: Vec<Option<Vec<f64>>> = keys.iter().map(&mut take).collect();
+            Ok::<_, RewardError>(known)
+        })?;
+        let missing: Vec<usize> = (0..round.len()).filter(|&n| scores[n].is_none()).collect();
+        let found = ranks.share_numbers(missing.len(), |n| self.computed(round[missing[n]]))?;
+        for (n, found) in missing.into_iter().zip(found) {
+            if let Some(kept) = kept.as_deref_mut() {
+                kept.keep(keys[n].clone(), &found)?;
+            }
+            scores[n] = Some(found);
+        }
+        let mut scores = scores.into_iter().flatten().flatten();
+        let groups = round.iter().copied().flatten();
+        Ok(groups
+            .map(|group| scores.by_ref().take(group.answers.len()).collect())
+            .collect())
+    }
+
+    /// The hash of all that the scores of a chunk depend on.
+    fn key(self, chunk: &[Group]) -> String {
+        let told = self.told(chunk);
+        let (model, images) = (self.model.fingerprint(), images_of(chunk));
+        key_of(self.plan, model, &images, &answers(chunk, &told))
+    }
+
+    /// The scores of all answers of a chunk.
+    fn computed(self, chunk: &[Group]) -> Result<Vec<f64>, RewardError> {
+        let (told, bundle, plan) = (self.told(chunk), self.bundle, self.plan);
+        let answers = answers(chunk, &told);
+        let images = images_of(chunk);
         let features = ImageFeatures::encode(bundle, &plan.images, images, |_, _| ())?;
         let items: Vec<Judged<'_>> = answers
             .iter()
@@ -142,15 +174,27 @@ fn chunk_scores(
                 facts,
             })
             .collect();
-        let scores = model.score(bundle, &features, &items, plan.pass_rows, &Ranks::alone())?;
-        kept.keep(key, &scores)?;
-        scores
-    };
-    let mut rest = scores.into_iter();
-    Ok(chunk
-        .iter()
-        .map(|group| rest.by_ref().take(group.answers.len()).collect())
-        .collect())
+        let alone = Ranks::alone();
+        (self.model).score(bundle, &features, &items, plan.pass_rows, &alone)
+    }
+
+    /// What is known of the image of each prompt.
+    fn told(self, chunk: &[Group]) -> Vec<Facts> {
+        let told = chunk.iter().map(|group| {
+            let image = group.image.as_deref().unwrap_or_default();
+            self.book.for_prompt(image, AnswerType::General)
+        });
+        told.collect()
+    }
+}
+
+/// All answers to some prompts, each with what is known of its image.
+fn answers<'a>(chunk: &[Group], told: &'a [Facts]) -> Vec<(Conversation, &'a Facts)> {
+    let answers = chunk.iter().zip(told).flat_map(|(group, facts)| {
+        let with = move |answer: &Sampled| (group.answered(&answer.text), facts);
+        group.answers.iter().map(with)
+    });
+    answers.collect()
 }
 
 #[cfg(test)]

@@ -11,13 +11,13 @@ use candor_data::formats::candidates::{self, Candidate};
 use candor_data::formats::{llava, preference, preference_log};
 use candor_data::{Conversation, Preference, Side, Turn, Verdict};
 use candor_run::write_result;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::RewardError;
 use crate::earlier::remove;
 
 /// What was chosen: the content of `result.json`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BestSummary {
     /// Prompts.
     pub n_prompts: usize,

@@ -11,7 +11,7 @@ use candor_data::{atomic, sha256};
 use candor_judge::reward::Rewards;
 use candor_judge::{Settings, feedback};
 use candor_reward::RewardModel;
-use candor_run::{Inputs, RunError};
+use candor_run::{Inputs, Ranks, RunError};
 use serde_json::Value;
 
 use crate::RoundsError;
@@ -23,9 +23,23 @@ const OF_MODEL: [&str; 6] = ["safetensors", "bin", "json", "txt", "model", "jinj
 /// Keeps the fingerprints of what is read, or of a resume checks them against those of the first start.
 ///
 /// # Errors
-/// A file cannot be read, or is another one than at the first start.
-pub(crate) fn check(recipe: &RoundsRecipe, resumes: bool) -> Result<(), RoundsError> {
+/// A file cannot be read, is another one than at the first start, or another one on another rank.
+pub(crate) fn check(
+    recipe: &RoundsRecipe,
+    resumes: bool,
+    ranks: &Ranks,
+) -> Result<(), RoundsError> {
+    if ranks.is_first() {
+        tracing::info!("rounds: reading {}", recipe.sample.base.display());
+    }
     let inputs = fingerprints(recipe)?;
+    ranks.check_same_inputs(&inputs)?;
+    // The folder of the run is the first rank's.
+    ranks.made_by_first(|| keep(recipe, &inputs, resumes))
+}
+
+/// Keeps these fingerprints, or checks them against those that are kept.
+fn keep(recipe: &RoundsRecipe, inputs: &Inputs, resumes: bool) -> Result<(), RoundsError> {
     let path = recipe.out.join("inputs.json");
     if !(resumes && path.exists()) {
         let json = format!("{:#}\n", inputs.to_value());
@@ -49,7 +63,6 @@ fn fingerprints(recipe: &RoundsRecipe) -> Result<Inputs, RoundsError> {
     }
     found.extend(of_label(&recipe.label)?);
     let (base, adapter) = candor_sample::folders(&recipe.sample)?;
-    tracing::info!("rounds: reading {}", base.display());
     found.push(("base model".to_owned(), of_folder(&base)?));
     if let Some(adapter) = adapter {
         found.push(("model.adapter".to_owned(), of_folder(&adapter)?));

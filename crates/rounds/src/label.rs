@@ -16,7 +16,7 @@ use candor_data::formats::captions;
 use candor_judge::feedback::{self, Feedback};
 use candor_judge::{ChatJudge, Settings};
 use candor_reward::{BestOfN, BestSummary, best_of_n};
-use candor_run::Progress;
+use candor_run::{Progress, Ranks};
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
@@ -55,39 +55,41 @@ pub(crate) struct Answers<'a> {
     pub preferences: &'a Path,
     /// Folder of whoever compares.
     pub out: &'a Path,
+    /// The processes that share the rounds.
+    pub ranks: &'a Ranks,
 }
 
 impl Answers<'_> {
-    /// Has the answers compared; none where people have yet to do it.
+    /// Has the answers compared; none where people have yet to do it. Ranks share what a reward model scores; a judge, rules and
+    /// people's answers are the first rank's, and the others wait for it.
     ///
     /// # Errors
-    /// Whoever compares cannot be opened or does not answer, or nobody could tell answers apart.
+    /// Whoever compares cannot be opened or does not answer, or nobody could tell answers apart; or another rank has ended or
+    /// hangs.
     pub(crate) fn compare(self, device: Device) -> Result<Option<Labels>, RoundsError> {
-        let labels: Labels = match &self.recipe.label {
-            LabelRecipe::Reward {
-                folder,
-                base_precision,
-                pass_rows,
-            } => {
-                let plan = BestOfN {
-                    candidates: self.candidates.to_vec(),
-                    reward: folder.clone(),
-                    base_precision: *base_precision,
-                    images: self.recipe.sample.images.clone(),
-                    facts: self.recipe.facts.clone(),
-                    out: self.out.to_owned(),
-                    pass_rows: *pass_rows,
-                };
-                let mut progress = Progress::new("labels", 0, 0);
-                best_of_n(&plan, device, progress.counter("scoring the answers"))?.into()
-            }
-            LabelRecipe::Judge(settings) => self.judged(settings)?,
-            LabelRecipe::Rules(terms) => rules::scored(self, terms)?,
-            LabelRecipe::People if !self.preferences.exists() => {
-                candidates::write(&self.for_people(), &self.pairs()?)?;
-                return Ok(None);
-            }
-            LabelRecipe::People => people::said(self)?,
+        let labels = if let LabelRecipe::Reward {
+            folder,
+            base_precision,
+            pass_rows,
+        } = &self.recipe.label
+        {
+            let plan = BestOfN {
+                candidates: self.candidates.to_vec(),
+                reward: folder.clone(),
+                base_precision: *base_precision,
+                images: self.recipe.sample.images.clone(),
+                facts: self.recipe.facts.clone(),
+                out: self.out.to_owned(),
+                pass_rows: *pass_rows,
+            };
+            let mut progress = Progress::of_rank(self.ranks, "labels");
+            let counter = progress.counter("scoring the answers");
+            Some(best_of_n(&plan, device, self.ranks, counter)?.into())
+        } else {
+            self.ranks.made_by_first(|| self.said())?
+        };
+        let Some(labels) = labels else {
+            return Ok(None);
         };
         if labels.n_preferences > 0 {
             return Ok(Some(labels));
@@ -97,6 +99,20 @@ impl Answers<'_> {
             problem: "nobody can tell any two answers to a prompt apart, so there is nothing to learn from".to_owned(),
             remedy: "raise sampling.temperature or rounds.answers, or let somebody else compare (label.by)".to_owned(),
         })
+    }
+
+    /// What a judge, rules or people say of the answers; none where people have yet to compare them.
+    fn said(self) -> Result<Option<Labels>, RoundsError> {
+        match &self.recipe.label {
+            LabelRecipe::Judge(settings) => self.judged(settings).map(Some),
+            LabelRecipe::Rules(terms) => rules::scored(self, terms).map(Some),
+            LabelRecipe::People if self.preferences.exists() => people::said(self).map(Some),
+            LabelRecipe::People => {
+                candidates::write(&self.for_people(), &self.pairs()?)?;
+                Ok(None)
+            }
+            LabelRecipe::Reward { .. } => unreachable!("a reward model scores on all ranks"),
+        }
     }
 
     /// What a judge says of the two answers of each row.

@@ -2,13 +2,18 @@
 //!
 //! A round's folder has `sample-1`, `sample-2`, … (runs of `candor sample`), `labels` and `labels.json`, and `dpo` (a run of
 //! `candor dpo`). What is finished is known by its last file and never done again.
+//!
+//! Several ranks share each stage as they share it alone. The first decides what is done and what is next, and the others hear it
+//! from it; so whatever they read next of the folder, which all of them must see, it has written by then.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use candor_data::formats::{images, llava};
 use candor_data::{atomic, sha256};
+use candor_dpo::DpoError;
 use candor_run::{Claim, LaunchOptions, Outcome, RunError, RunOptions, write_result};
+use candor_train::check_lanes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tch::Device;
@@ -77,32 +82,50 @@ struct KeptLabels {
 /// Runs the rounds that are not finished and writes `<out>/result.json`.
 ///
 /// # Errors
-/// A stage fails, people have yet to compare answers, or the folder cannot be used.
+/// A stage fails, people have yet to compare answers, or the folder cannot be used; or another rank has ended or hangs.
 pub fn run(
     recipe: &RoundsRecipe,
     launch: &LaunchOptions,
     device: Device,
 ) -> Result<Outcome, RoundsError> {
-    let claim = claim(recipe, launch)?;
+    let ranks = &launch.ranks;
+    check_lanes(ranks, recipe.dpo.session.lanes).map_err(DpoError::from)?;
+    let asked = vec![("--resume".to_owned(), launch.resume.to_string())];
+    ranks.check_same_start(&recipe.resolved.to_text(), asked)?;
+    let mut taken = None;
+    ranks.made_by_first(|| {
+        taken = Some(claim(recipe, launch)?);
+        Ok::<_, RoundsError>(())
+    })?;
     check_prompts(recipe)?;
-    label::check(recipe, launch.resume)?;
-    inputs::check(recipe, launch.resume)?;
-    let learned = (1..=recipe.n_rounds).map(|number| Round::new(recipe, number).learned());
-    let n_done = learned.take_while(|run| is_finished(run)).count();
-    let mut folder = claim.open_after(n_done as u64)?.folder;
+    // Who compares is asked by the first rank alone.
+    ranks.made_by_first(|| label::check(recipe, launch.resume))?;
+    inputs::check(recipe, launch.resume, ranks)?;
+    let mut folder = None;
+    ranks.made_by_first(|| {
+        let learned = (1..=recipe.n_rounds).map(|number| Round::new(recipe, number).learned());
+        let n_done = learned.take_while(|run| is_finished(run)).count();
+        let opened = taken.map(|claim| claim.open_after(n_done as u64));
+        folder = opened.transpose()?.map(|opened| opened.folder);
+        Ok::<_, RoundsError>(())
+    })?;
     let mut last = None;
     for number in 1..=recipe.n_rounds {
         let round = Round::new(recipe, number);
         let Some(metrics) = one(recipe, round, launch, device)? else {
-            tracing::info!("rounds: stopped; continue with: {}", launch.resume_command);
+            say(launch, || {
+                format!("stopped; continue with: {}", launch.resume_command)
+            });
             return Ok(Outcome::Stopped);
         };
-        folder.log(metrics.step, &metrics)?;
+        if let Some(folder) = &mut folder {
+            folder.log(metrics.step, &metrics)?;
+        }
         last = Some((round, metrics));
     }
-    if let Some((round, metrics)) = last {
+    if let (Some((round, metrics)), true) = (last, ranks.is_first()) {
         let policy = round.policy();
-        tracing::info!("rounds: the policy is in {}", policy.display());
+        say(launch, || format!("the policy is in {}", policy.display()));
         let policy = policy.strip_prefix(&recipe.out).unwrap_or(&policy);
         let result = RoundsResult {
             n_rounds: recipe.n_rounds,
@@ -112,6 +135,13 @@ pub fn run(
         write_result(&recipe.out, &result)?;
     }
     Ok(Outcome::Finished)
+}
+
+/// Says what goes on, once for all ranks.
+fn say(launch: &LaunchOptions, what: impl FnOnce() -> String) {
+    if launch.ranks.is_first() {
+        tracing::info!("rounds: {}", what());
+    }
 }
 
 /// Takes the folder of the rounds. One in which a stage has begun is gone on with by a resume alone.
@@ -146,6 +176,11 @@ fn began(stage: &Path) -> bool {
 /// Whether a stage is finished: `result.json` is the last that it writes.
 fn is_finished(stage: &Path) -> bool {
     stage.join("result.json").exists()
+}
+
+/// [`is_finished`] as the first rank finds it, for all of them.
+fn is_done(stage: &Path, launch: &LaunchOptions) -> Result<bool, RoundsError> {
+    (launch.ranks).made_by_first(|| Ok(is_finished(stage)))
 }
 
 /// Whether there are prompts for all rounds, before the first of them.
@@ -185,8 +220,8 @@ fn one(
     device: Device,
 ) -> Result<Option<RoundMetrics>, RoundsError> {
     let (number, n_rounds) = (round.number(), recipe.n_rounds);
-    if !is_finished(&round.learned()) {
-        tracing::info!("rounds: round {number} of {n_rounds}");
+    if !is_done(&round.learned(), launch)? {
+        say(launch, || format!("round {number} of {n_rounds}"));
     }
     let Some(sampled) = sample(recipe, round, launch, device)? else {
         return Ok(None);
@@ -197,6 +232,8 @@ fn one(
     if !learn(round, launch, device)? {
         return Ok(None);
     }
+    // The first rank writes last what is read here.
+    launch.ranks.meet()?;
     let counts = sampled
         .iter()
         .map(|run| read::<SampleCounts>(&run.join("result.json")));
@@ -217,14 +254,20 @@ fn one(
 
 /// How a stage of a round is started: gone on with where it has begun, and of one that begins with the weights of another run,
 /// where it has noted which these were.
-fn stage(launch: &LaunchOptions, out: &Path, init_from: Option<PathBuf>) -> LaunchOptions {
-    let noted = init_from.is_none() || out.join("init_from.json").exists();
-    let resume = began(out) && noted;
-    LaunchOptions {
+fn stage(
+    launch: &LaunchOptions,
+    out: &Path,
+    init_from: Option<PathBuf>,
+) -> Result<LaunchOptions, RoundsError> {
+    let resume = launch.ranks.made_by_first(|| {
+        let noted = init_from.is_none() || out.join("init_from.json").exists();
+        Ok::<_, RoundsError>(began(out) && noted)
+    })?;
+    Ok(LaunchOptions {
         resume,
         init_from: init_from.filter(|_| !resume),
         ..launch.clone()
-    }
+    })
 }
 
 /// The folders of sampled answers; none if it was stopped.
@@ -237,11 +280,11 @@ fn sample(
     let mut folders = Vec::new();
     for file in 1..=recipe.n_answers / 2 {
         let sampling = round.sampling(file)?;
-        if !is_finished(&sampling.out) {
-            if launch.stop.requested() {
+        if !is_done(&sampling.out, launch)? {
+            if launch.ranks.should_stop(&launch.stop)? {
                 return Ok(None);
             }
-            let launch = stage(launch, &sampling.out, None);
+            let launch = stage(launch, &sampling.out, None)?;
             if candor_sample::run(&sampling, &launch, device)? == Outcome::Stopped {
                 return Ok(None);
             }
@@ -259,25 +302,27 @@ fn label(
     launch: &LaunchOptions,
     device: Device,
 ) -> Result<Option<Labels>, RoundsError> {
+    let ranks = &launch.ranks;
     let kept = round.folder().join("labels.json");
-    if kept.exists() {
-        let KeptLabels { labels, sha256 } = read(&kept)?;
-        check_preferences(round, &kept, &sha256)?;
+    if let Some(labels) = ranks.made_by_first(|| kept_labels(round, &kept))? {
         return Ok(Some(labels));
     }
-    if launch.stop.requested() {
+    if ranks.should_stop(&launch.stop)? {
         return Ok(None);
     }
     let candidates = sampled.iter().map(|run| run.join("candidates.jsonl"));
     let candidates: Vec<PathBuf> = candidates.collect();
     let (preferences, out) = (round.preferences(), round.labels());
-    // What a killed process has left half written there; the folders of the stages are swept by themselves.
-    atomic::sweep(&out);
+    if ranks.is_first() {
+        // What a killed process has left half written there; the folders of the stages are swept by themselves.
+        atomic::sweep(&out);
+    }
     let answers = Answers {
         recipe,
         candidates: &candidates,
         preferences: &preferences,
         out: &out,
+        ranks,
     };
     let Some(labels) = answers.compare(device)? else {
         return Err(RoundsError::Waiting {
@@ -287,12 +332,28 @@ fn label(
             resume_command: launch.resume_command.clone(),
         });
     };
-    let sha256 = sha256::of_file(&preferences)?;
-    let labels = KeptLabels { labels, sha256 };
-    let json = serde_json::to_string_pretty(&labels).map_err(|error| damaged(&kept, &error))?;
-    atomic::write(&kept, (json + "\n").as_bytes())?;
-    let labels = labels.labels;
-    tracing::info!("rounds: {} comparisons to learn from", labels.n_preferences);
+    if ranks.is_first() {
+        let sha256 = sha256::of_file(&preferences)?;
+        let labels = KeptLabels {
+            labels: labels.clone(),
+            sha256,
+        };
+        let json = serde_json::to_string_pretty(&labels).map_err(|error| damaged(&kept, &error))?;
+        atomic::write(&kept, (json + "\n").as_bytes())?;
+    }
+    say(launch, || {
+        format!("{} comparisons to learn from", labels.n_preferences)
+    });
+    Ok(Some(labels))
+}
+
+/// What came of comparing the answers where that is done, of comparisons that are still those.
+fn kept_labels(round: Round<'_>, kept: &Path) -> Result<Option<Labels>, RoundsError> {
+    if !kept.exists() {
+        return Ok(None);
+    }
+    let KeptLabels { labels, sha256 } = read(kept)?;
+    check_preferences(round, kept, &sha256)?;
     Ok(Some(labels))
 }
 
@@ -315,14 +376,14 @@ fn check_preferences(round: Round<'_>, kept: &Path, then: &str) -> Result<(), Ro
 
 /// Learns from the comparisons; `false` if it was stopped.
 fn learn(round: Round<'_>, launch: &LaunchOptions, device: Device) -> Result<bool, RoundsError> {
-    if is_finished(&round.learned()) {
+    if is_done(&round.learned(), launch)? {
         return Ok(true);
     }
-    if launch.stop.requested() {
+    if launch.ranks.should_stop(&launch.stop)? {
         return Ok(false);
     }
     let (recipe, init_from) = round.learning()?;
-    let launch = stage(launch, &recipe.session.out, init_from);
+    let launch = stage(launch, &recipe.session.out, init_from)?;
     Ok(candor_dpo::run(&recipe, &launch, device)? == Outcome::Finished)
 }
 

@@ -316,9 +316,26 @@ impl Ranks {
     /// # Errors
     /// A rank has ended or hangs.
     pub fn should_stop(&self, stop: &StopSignal) -> Result<bool, RunError> {
-        let signals = self.all_of(&stop.signal())?;
-        stop.hear(signals.into_iter().max().unwrap_or(0));
-        Ok(stop.requested())
+        Ok(self.stop_and_all_of(stop, ())?.0)
+    }
+
+    /// As [`Ranks::should_stop`] and [`Ranks::all_of`], in one exchange.
+    ///
+    /// What ranks told each other decides, and not the flag after it: a signal that comes to one rank in between would stop that one
+    /// alone, and the others' next exchange would meet another one of it. It is heard at the next call.
+    ///
+    /// # Errors
+    /// A rank has ended or hangs.
+    pub fn stop_and_all_of<T: Serialize + DeserializeOwned>(
+        &self,
+        stop: &StopSignal,
+        mine: T,
+    ) -> Result<(bool, Vec<T>), RunError> {
+        let all = self.all_of(&(stop.signal(), mine))?;
+        let (signals, all): (Vec<u8>, Vec<T>) = all.into_iter().unzip();
+        let signal = signals.into_iter().max().unwrap_or(0);
+        stop.hear(signal);
+        Ok((signal != 0, all))
     }
 
     fn timed<T>(
@@ -365,4 +382,43 @@ fn of_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RunError> {
     serde_json::from_slice(bytes).map_err(|error| RunError::Ranks {
         source: error.into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+
+    /// Two ranks that say the same; right after they have told each other, this one is asked to stop.
+    #[derive(Debug)]
+    struct AskedTooLate(StopSignal);
+
+    impl Exchange for AskedTooLate {
+        fn all_gather(&self, mine: &[u8]) -> Result<Vec<Vec<u8>>, Box<dyn Error + Send + Sync>> {
+            self.0.request();
+            Ok(vec![mine.to_vec(); 2])
+        }
+
+        fn all_to_all(&self, to: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, Box<dyn Error + Send + Sync>> {
+            Ok(to.to_vec())
+        }
+
+        fn timeout(&self) -> Duration {
+            Duration::MAX
+        }
+
+        fn take_first(&self, _: &mut [u8]) -> Result<(), Box<dyn Error + Send + Sync>> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_signal_that_the_others_have_not_heard_of_stops_nobody_yet() {
+        let stop = StopSignal::detached();
+        let ranks = Ranks::of([0, 2, 0], Arc::new(AskedTooLate(stop.clone())));
+        assert!(!ranks.should_stop(&stop).unwrap());
+        assert!(stop.requested());
+        assert!(ranks.should_stop(&stop).unwrap());
+    }
 }

@@ -8,6 +8,9 @@ pub enum SftError {
     /// The recipe has mistakes; all of them are listed.
     #[error(transparent)]
     Recipe(#[from] candor_recipe::RecipeError),
+    /// What ranks tell each other.
+    #[error(transparent)]
+    Run(#[from] candor_run::RunError),
     /// A run folder, a checkpoint or a number that is not finite.
     #[error(transparent)]
     Train(#[from] candor_train::TrainError),

@@ -12,7 +12,9 @@ use candor_recipe::{Reader, Resolved};
 use candor_train::stage_fields::{
     IMAGES, MODEL, ROOT, read_activations, read_batch, read_pixels, read_snapshots,
 };
-use candor_train::{BasePrecision, Length, LoraStart, PassSize, SessionRecipe, Tune, on_bad_row};
+use candor_train::{
+    BasePrecision, Length, LoraStart, PassSize, SessionRecipe, Shard, Tune, on_bad_row,
+};
 
 pub use self::sources::{Files, SourceRecipe, TrainOn};
 use crate::SftError;
@@ -122,7 +124,7 @@ impl SftRecipe {
     /// # Errors
     /// All mistakes of the recipe at once.
     pub fn read(mut recipe: Reader) -> Result<Self, SftError> {
-        let session = SessionRecipe::read(&mut recipe).with_shard(&mut recipe);
+        let session = SessionRecipe::read(&mut recipe).with_shard(&mut recipe, true);
         let base = recipe.path("model.base", MODEL).required();
         let joined_from = recipe
             .strings(
@@ -150,6 +152,16 @@ impl SftRecipe {
         }
         let template = read_template(&mut recipe);
         let activations = read_activations(&mut recipe);
+        if session.shard == Shard::Zero3
+            && (tune != Tune::AllButTower || activations != Activations::Recompute)
+        {
+            recipe.mistake(
+                "run.shard",
+                "\"zero3\" has the weights of a block while it is computed, and this run does not train all blocks or keeps what it \
+                 computed of one",
+                "write model.tune = \"all_but_tower\" and model.activations = \"recompute\", without model.recompute_blocks",
+            );
+        }
         let root = recipe.path("data.root", ROOT).required();
         let images = root.join(recipe.path("data.images", IMAGES).required());
         let sources = SourceRecipe::read_trained(&mut recipe, "data.sources", &root);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use candor_data::rows::{LEAVE_OUT, Look, OnBadRow, Skipped, SkippedCounts};
 use candor_model::sample::{Batch, Sample, SampleRules};
-use candor_model::{Adapter, Bundle, ImageFeatures, ModelFolder, Template, preflight};
+use candor_model::{Adapter, Blocks, Bundle, ImageFeatures, ModelFolder, Template, preflight};
 use candor_run::{Inputs, LaunchOptions, Outcome};
 use candor_train::{
     Best, BestBy, Found, Length, LoraStart, Opening, PassSize, RowShape, Session, TrainState, Tune,
@@ -93,8 +93,8 @@ impl Learner<'_> {
         self.features
             .read_ahead(samples().filter_map(|s| s.image.as_deref()));
         let n_targets: usize = samples().map(|s| s.n_targets()).sum();
-        let losses = session.passes(passes, &mut |micro| {
-            Ok::<_, SftError>(self.pass(micro, n_targets.max(1)))
+        let losses = session.passes_by_blocks(passes, &mut |micro, blocks| {
+            Ok::<_, SftError>(self.pass(micro, n_targets.max(1), blocks))
         })?;
         let loss = losses.iter().flatten().sum();
         session.phase("update");
@@ -113,12 +113,13 @@ impl Learner<'_> {
     }
 
     /// Forward and backward of one micro-batch; returns its share of the update's loss, f64 where the model is.
-    fn pass(&self, samples: &[&Sample], n_step_targets: usize) -> Tensor {
+    fn pass(&self, samples: &[&Sample], n_step_targets: usize, blocks: &dyn Blocks) -> Tensor {
         let (model, adapter) = (&self.bundle.model, self.adapter);
         let batch = Batch::new(samples, self.bundle.tokenizer.pad, model.device());
         let images = (self.features).of(samples.iter().filter_map(|s| s.image.as_deref()));
         let embedded = model.embed(&batch.ids, images.as_ref(), adapter);
-        let loss = model.backward(&embedded, adapter, self.recipe.activations, |hidden| {
+        let activations = self.recipe.activations;
+        let loss = model.backward_by_blocks(&embedded, adapter, activations, blocks, |hidden| {
             let loss = cross_entropy(model.decoder(), &batch, hidden, n_step_targets);
             let value = loss.detach();
             (loss, value)
@@ -291,7 +292,9 @@ pub fn run(
         let mut metrics = learner.update(&mut session, &passes, done + 1)?;
         let due = |looking: &&Looking<'_>| looking.held_out.is_due(done + 1, n_steps);
         if let Some(looking) = looking.as_ref().filter(due) {
+            session.gather_weights()?;
             last = Some(looking.look(&learner, &mut session, &mut metrics, best.as_mut())?);
+            session.release_weights();
         }
         keep_snapshot(&session, done + 1, recipe.snapshot_every, adapter.as_ref())?;
         let shown = [("loss", metrics.loss), ("grad norm", metrics.grad_norm)];
@@ -299,6 +302,7 @@ pub fn run(
             return Ok(Outcome::Stopped);
         }
     }
+    session.gather_weights()?;
     if let Some(best) = &best {
         best.recall();
     }

@@ -23,11 +23,11 @@ pub const BUCKET_BYTES: usize = 64 << 20;
 /// The total of a parameter's gradients so far; none where no lane had one.
 pub(crate) type Total = Option<Tensor>;
 
-/// Whether so many ranks can share so many lanes.
+/// Whether so many ranks can share so many lanes, for stages that do other work before they open a session, which asks it too.
 ///
 /// # Errors
 /// There are more ranks than lanes.
-pub(crate) fn check(ranks: &Ranks, lanes: usize) -> Result<(), TrainError> {
+pub fn check_lanes(ranks: &Ranks, lanes: usize) -> Result<(), TrainError> {
     if ranks.world() <= lanes {
         return Ok(());
     }
@@ -196,9 +196,9 @@ mod tests {
 
     #[test]
     fn more_ranks_than_lanes_are_refused() {
-        let found = on_threads(3, |ranks| check(&ranks, 2).unwrap_err().to_string());
+        let found = on_threads(3, |ranks| check_lanes(&ranks, 2).unwrap_err().to_string());
         assert!(found[0].starts_with("3 ranks cannot share run.lanes = 2: write run.lanes = 3"));
-        assert!(check(&Ranks::alone(), 1).is_ok());
+        assert!(check_lanes(&Ranks::alone(), 1).is_ok());
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub use device::{Available, Chosen, DeviceChoice, NoCuda, available, device_name
 pub use error::TrainError;
 pub use feature_place::{FeaturePlace, cache_folder, features_folder};
 pub use images::{encode_images, gather_features, turns};
-pub use lanes::BUCKET_BYTES;
+pub use lanes::{BUCKET_BYTES, check_lanes};
 pub use optimizer::{AdamW, AdamWConfig};
 pub use param_group::ParamGroup;
 pub use pass_size::{PassSize, RowShape};
@@ -62,7 +62,7 @@ pub use session::{
     MAY_CHANGE, Opening, Session, SessionRecipe, Shard, StepStats, TrainState, current_phase,
     on_this_rank,
 };
-pub use shards::owners;
+pub use shards::{block_of, owners};
 pub use stage_fields::{Length, LoraStart};
 pub use states::States;
 pub use tune::{Tune, keep_snapshot, snapshot};

@@ -180,7 +180,7 @@ impl AdamW {
     /// Number of trained values.
     #[must_use]
     pub fn n_parameters(&self) -> usize {
-        self.parameters.iter().map(|p| p.leaf().numel()).sum()
+        self.parameters.iter().map(|p| p.n_values() as usize).sum()
     }
 
     /// The trained tensors with their names, sharing storage; of weights in 16 bits the masters.

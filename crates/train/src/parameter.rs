@@ -43,8 +43,10 @@ impl Saved {
 #[derive(Debug)]
 pub(crate) struct Parameter {
     pub(crate) name: String,
-    /// The model's own tensor.
+    /// The model's own tensor, which is empty where the weights are not here.
     leaf: Tensor,
+    /// Its shape where they are.
+    size: Vec<i64>,
     /// Adds up its gradients, where it is in 16 bits.
     working: Option<Working>,
     /// None where another rank has it.
@@ -90,6 +92,7 @@ impl Parameter {
         });
         Self {
             name,
+            size: leaf.size(),
             leaf,
             working,
             state,
@@ -104,6 +107,25 @@ impl Parameter {
         &self.leaf
     }
 
+    /// Numbers that it has.
+    pub(crate) fn n_values(&self) -> i64 {
+        self.size.iter().product()
+    }
+
+    /// Gives the model's tensor memory for the weights, where another rank has these and they are about to be brought.
+    pub(crate) fn make_room(&self) {
+        let leaf = &self.leaf;
+        let room = Tensor::empty(self.size.as_slice(), (leaf.kind(), leaf.device()));
+        leaf.shallow_clone().set_data(&room);
+    }
+
+    /// Gives that memory back. The tensor stays the model's own, and its gradient what it is.
+    pub(crate) fn give_room_back(&self) {
+        let leaf = &self.leaf;
+        let nothing = Tensor::empty([0], (leaf.kind(), leaf.device()));
+        leaf.shallow_clone().set_data(&nothing);
+    }
+
     /// The kind that it is trained in.
     pub(crate) fn kind(&self) -> Kind {
         match self.working {
@@ -116,7 +138,7 @@ impl Parameter {
     pub(crate) fn form(&self, saved: Saved) -> (Kind, Vec<i64>) {
         match saved {
             Saved::Step => (Kind::Int64, Vec::new()),
-            _ => (self.kind(), self.leaf.size()),
+            _ => (self.kind(), self.size.clone()),
         }
     }
 

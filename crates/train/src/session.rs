@@ -22,6 +22,7 @@
 //! Several ranks may share a run. They have equal weights and equal optimizers; what they share out are the passes of an
 //! update. The first owns the folder and writes.
 
+mod blocks;
 mod earlier;
 mod opening;
 mod recipe;
@@ -50,7 +51,7 @@ use crate::lanes::{self, Total};
 use crate::optimizer::AdamW;
 use crate::parameter::{Parameter, Saved};
 use crate::schedule::Schedule;
-use crate::shards::Shards;
+use crate::shards::{REST, Shards};
 use crate::wire::Wire;
 
 /// The tensors of a run by name. All are shared with the model: a resume overwrites them in place.
@@ -197,7 +198,7 @@ impl Session {
             let n_left = n_lanes - first;
             let added = tch::no_grad(|| {
                 if let Some(shards) = &self.shards {
-                    shards.add_round(&self.wire, optimizer, &mut totals, n_left)
+                    shards.add_round(&self.wire, optimizer, &mut totals, n_left, REST)
                 } else {
                     let values = optimizer.of_tensors().iter().map(Parameter::weight);
                     let values: Vec<Tensor> = values.collect();
@@ -207,14 +208,18 @@ impl Session {
             added.map_err(TrainError::from)?;
         }
         self.optimizer.put_totals(totals);
+        Ok(self.told(found)?)
+    }
+
+    /// What the passes of all ranks gave, in the order of passes; `found` is what those of this rank did, by their numbers.
+    fn told(&self, found: Vec<(usize, Tensor)>) -> Result<Vec<Vec<f64>>, TrainError> {
         let (numbers, found): (Vec<usize>, Vec<Tensor>) = found.into_iter().unzip();
         let mine: Vec<(usize, Vec<u64>)> = numbers
             .into_iter()
             .zip(to_host(&found))
             .map(|(number, of_pass)| (number, of_pass.into_iter().map(f64::to_bits).collect()))
             .collect();
-        let of_ranks = ranks.all_of(&mine).map_err(TrainError::from)?;
-        let mut all = of_ranks.concat();
+        let mut all = self.launch.ranks.all_of(&mine)?.concat();
         all.sort_by_key(|(number, _)| *number);
         let numbers = |bits: Vec<u64>| bits.into_iter().map(f64::from_bits).collect();
         Ok(all.into_iter().map(|(_, bits)| numbers(bits)).collect())
@@ -257,7 +262,7 @@ impl Session {
         if let Some(shards) = &self.shards {
             // Nobody needs them any more, and the next pass needs room.
             self.optimizer.zero_grad();
-            tch::no_grad(|| shards.spread(&self.wire, &self.optimizer))?;
+            tch::no_grad(|| shards.spread(&self.wire, &self.optimizer, REST))?;
         }
         Ok(StepStats {
             learning_rate,
@@ -306,17 +311,8 @@ impl Session {
             return Ok((launch.stop.requested(), None));
         }
         let waited = ranks.waited().saturating_sub(self.waited).as_secs_f64();
-        let all = ranks.all_of(&(launch.stop.signal(), waited))?;
-        launch
-            .stop
-            .hear(all.iter().map(|(signal, _)| *signal).max().unwrap_or(0));
-        let waits = || all.iter().map(|(_, secs)| *secs).enumerate();
-        let slowest = waits().min_by(|(_, left), (_, right)| left.total_cmp(right));
-        let timing = RankTiming {
-            wait_secs: waits().map(|(_, secs)| secs).fold(0.0, f64::max),
-            slowest_rank: slowest.map_or(0, |(rank, _)| rank),
-        };
-        Ok((launch.stop.requested(), Some(timing)))
+        let (stop, waits) = ranks.stop_and_all_of(&launch.stop, waited)?;
+        Ok((stop, Some(RankTiming::of(&waits))))
     }
 
     /// Whether all ranks have the same weights still: a machine that computed other bits than the others would otherwise go
@@ -325,10 +321,15 @@ impl Session {
         if self.launch.ranks.world() == 1 {
             return Ok(());
         }
-        let parameters = match self.shards {
+        let parameters = match &self.shards {
             // One rank alone has a master, and all have what passes read: what its owner sent of each tensor. So an owner that
             // computed other bits is not found, for all have these; only what was damaged on the way or in memory is.
-            Some(_) => self.optimizer.leaves(),
+            // Weights that are shared out have no other rank to be compared with.
+            Some(shards) => {
+                let leaves = self.optimizer.leaves().into_iter().enumerate();
+                let everywhere = leaves.filter(|(number, _)| shards.is_everywhere(*number));
+                everywhere.map(|(_, named)| named).collect()
+            }
             None => self.optimizer.parameters(),
         };
         let print = fingerprint::of_tensors(parameters.iter().map(|(name, tensor)| (name, tensor)));

@@ -8,19 +8,25 @@
 //! of its tensors; the owner adds the lanes in their order (`lanes.rs`). The norm that gradients are clipped by is that of the
 //! norms of all tensors, in the order of tensors. After its update an owner gives its weights to all.
 //!
+//! The weights of the decoder's blocks can be shared out as well (stage 3, section 5.3): between their uses a rank has those that it
+//! owns alone. A pass brings them block by block, and gives gradients away as a block's backward pass ends (`session/blocks.rs`).
+//! What is exchanged together is a *group*: each block's tensors are one then, and all others the first.
+//!
 //! What goes over the network is cut into *exchanges*, in each of which every owner gets at most a bucket divided by the
 //! ranks: so at its peak an exchange takes two buckets of the device's memory and, where bytes go through the host, four of that,
 //! however many ranks there are and however large a tensor is. A checkpoint does not: the first rank has up to three times the
-//! largest tensor on its host while it asks for that (`Shards::ask`), which arrives in a vector that grows and is copied out of it.
+//! largest tensor on its host while it asks for that (`shards/stored.rs`), which arrives in a vector that grows and is copied out of it.
+
+mod stored;
 
 use candor_run::{Ranks, RunError};
 use tch::{Device, Kind, Tensor};
 
 use crate::error::TrainError;
-use crate::lanes::{BUCKET_BYTES, Total, bytes_of};
+use crate::lanes::{BUCKET_BYTES, Total};
 use crate::optimizer::{AdamW, together};
 use crate::param_group::ParamGroup;
-use crate::parameter::{Parameter, Saved};
+use crate::parameter::Parameter;
 use crate::wire::{Wire, as_bytes, of_bytes};
 
 /// A stretch of a tensor, as one row.
@@ -37,8 +43,22 @@ pub(crate) struct Shards {
     ranks: Ranks,
     /// By parameter.
     owners: Vec<usize>,
-    /// What each rank owns, for each rank by exchange.
-    stretches: Vec<Vec<Vec<Stretch>>>,
+    /// By parameter: 0, or of a block whose weights are shared out one more than its number.
+    group_of: Vec<usize>,
+    /// What each rank owns, by group, for each rank by exchange.
+    stretches: Vec<Vec<Vec<Vec<Stretch>>>>,
+}
+
+/// What is exchanged apart of others of its kind: all tensors, or those outside of blocks where these are groups of their own.
+pub(crate) const REST: usize = 0;
+
+/// The decoder's block that a tensor is of, by its name.
+#[must_use]
+pub fn block_of(name: &str) -> Option<usize> {
+    let (number, _) = name
+        .strip_prefix("language_model.model.layers.")?
+        .split_once('.')?;
+    number.parse().ok()
 }
 
 /// The rank that keeps the optimizer's state of each tensor, of tensors with so many values: the largest first, each to the rank
@@ -87,11 +107,16 @@ fn cut(sizes: &[u64], owned: impl Iterator<Item = usize>, most: i64) -> Vec<Vec<
 }
 
 impl Shards {
-    /// Shares out the tensors of these groups; none on one rank, which owns everything.
+    /// Shares out the tensors of these groups, with `blocks` the weights of the decoder's blocks too; none on one rank, which owns
+    /// everything.
     ///
     /// # Errors
     /// A tensor is a view of something else, of which no stretch could be overwritten.
-    pub(crate) fn of(ranks: &Ranks, groups: &[ParamGroup]) -> Result<Option<Self>, TrainError> {
+    pub(crate) fn of(
+        ranks: &Ranks,
+        groups: &[ParamGroup],
+        blocks: bool,
+    ) -> Result<Option<Self>, TrainError> {
         if ranks.world() == 1 {
             return Ok(None);
         }
@@ -105,20 +130,86 @@ impl Shards {
         }
         let sizes: Vec<u64> = tensors().map(|(_, tensor)| tensor.numel() as u64).collect();
         let most = BUCKET_BYTES / Kind::Float.elt_size_in_bytes() / ranks.world();
-        Ok(Some(Self::cutting(ranks, &sizes, most as i64)))
+        let group = |name: &str| {
+            block_of(name)
+                .filter(|_| blocks)
+                .map_or(REST, |block| block + 1)
+        };
+        let group_of = tensors().map(|(name, _)| group(name.as_str())).collect();
+        Ok(Some(Self::cutting(ranks, &sizes, group_of, most as i64)))
     }
 
-    /// Of tensors with so many values, of which a rank gets at most `most` in an exchange.
-    fn cutting(ranks: &Ranks, sizes: &[u64], most: i64) -> Self {
+    /// Of tensors with so many values in these groups, of which a rank gets at most `most` in an exchange.
+    fn cutting(ranks: &Ranks, sizes: &[u64], group_of: Vec<usize>, most: i64) -> Self {
         let owners = owners(sizes, ranks.world());
-        let of_rank = |rank| {
-            let owned = (0..sizes.len()).filter(|&parameter| owners[parameter] == rank);
+        let n_groups = group_of.iter().max().map_or(1, |last| last + 1);
+        let of_rank = |group: usize, rank: usize| {
+            let owned = (0..sizes.len())
+                .filter(|&parameter| (group_of[parameter], owners[parameter]) == (group, rank));
             cut(sizes, owned, most)
         };
+        let of_group = |group: usize| {
+            (0..ranks.world())
+                .map(|rank| of_rank(group, rank))
+                .collect()
+        };
         Self {
-            stretches: (0..ranks.world()).map(of_rank).collect(),
+            stretches: (0..n_groups).map(of_group).collect(),
             ranks: ranks.clone(),
             owners,
+            group_of,
+        }
+    }
+
+    /// Blocks whose weights are shared out.
+    pub(crate) fn n_blocks(&self) -> usize {
+        self.stretches.len() - 1
+    }
+
+    /// Whether all ranks have a parameter's weights all along.
+    pub(crate) fn is_everywhere(&self, parameter: usize) -> bool {
+        self.group_of[parameter] == REST
+    }
+
+    /// What this rank has of a group's weights while they are in use, and not between.
+    fn borrowed(&self, group: usize) -> impl Iterator<Item = usize> {
+        let of_group = move |parameter: &usize| self.group_of[*parameter] == group;
+        let all = (0..self.owners.len()).filter(of_group);
+        all.filter(move |&parameter| !self.owns(parameter))
+    }
+
+    /// Gives the weights of a block that other ranks own a place here; what is in it is no weights yet.
+    pub(crate) fn make_room(&self, optimizer: &AdamW, layer: usize) {
+        for parameter in self.borrowed(layer + 1) {
+            optimizer.of_tensors()[parameter].make_room();
+        }
+    }
+
+    /// Brings the weights of a block here from their owners. Where that fails there is room for them all the same.
+    ///
+    /// # Errors
+    /// A rank has ended or hangs.
+    pub(crate) fn gather_block(
+        &self,
+        wire: &Wire,
+        optimizer: &AdamW,
+        layer: usize,
+    ) -> Result<(), RunError> {
+        self.make_room(optimizer, layer);
+        self.spread(wire, optimizer, layer + 1)
+    }
+
+    /// Gives back the memory of a block's weights that other ranks own.
+    pub(crate) fn release_block(&self, optimizer: &AdamW, layer: usize) {
+        for parameter in self.borrowed(layer + 1) {
+            optimizer.of_tensors()[parameter].give_room_back();
+        }
+    }
+
+    /// [`Shards::release_block`] of all blocks.
+    pub(crate) fn release_blocks(&self, optimizer: &AdamW) {
+        for layer in 0..self.n_blocks() {
+            self.release_block(optimizer, layer);
         }
     }
 
@@ -127,19 +218,20 @@ impl Shards {
         self.owners[parameter] == self.ranks.rank()
     }
 
-    fn n_exchanges(&self) -> usize {
-        self.stretches.iter().map(Vec::len).max().unwrap_or(0)
+    fn n_exchanges(&self, group: usize) -> usize {
+        let of_ranks = self.stretches[group].iter();
+        of_ranks.map(Vec::len).max().unwrap_or(0)
     }
 
     /// What a rank owns of an exchange.
-    fn owned(&self, rank: usize, exchange: usize) -> &[Stretch] {
-        self.stretches[rank]
+    fn owned(&self, group: usize, rank: usize, exchange: usize) -> &[Stretch] {
+        self.stretches[group][rank]
             .get(exchange)
             .map_or(&[], Vec::as_slice)
     }
 
-    /// Adds the gradients of a round's lanes to the `totals` of their owners, in the order of lanes, and takes this rank's lane
-    /// out of the optimizer. `n_lanes` lanes are left, of which the round has one a rank at most.
+    /// Adds the gradients of a round's lanes, of the tensors of a group, to the `totals` of their owners, in the order of lanes, and
+    /// takes this rank's lane out of the optimizer. `n_lanes` lanes are left, of which the round has one a rank at most.
     ///
     /// # Errors
     /// A rank has ended or hangs.
@@ -149,6 +241,7 @@ impl Shards {
         optimizer: &mut AdamW,
         totals: &mut [Total],
         n_lanes: usize,
+        group: usize,
     ) -> Result<(), RunError> {
         let parameters = optimizer.of_tensors_mut();
         let has = parameters.iter().map(|p| u8::from(p.has_gradient()));
@@ -161,15 +254,15 @@ impl Shards {
         };
         let firsts: Vec<Option<usize>> = (0..parameters.len()).map(first_of).collect();
         let mut taken: Vec<Total> = parameters.iter().map(|_| None).collect();
-        for exchange in 0..self.n_exchanges() {
+        for exchange in 0..self.n_exchanges(group) {
             let to = (0..self.ranks.world()).map(|rank| {
-                let stretches = self.owned(rank, exchange);
+                let stretches = self.owned(group, rank, exchange);
                 gradients(parameters, stretches, &mut taken)
             });
             let to: Vec<Tensor> = to.collect();
-            let mine = self.owned(self.ranks.rank(), exchange);
+            let mine = self.owned(group, self.ranks.rank(), exchange);
             let n_mine = n_bytes_of(mine, |number| parameters[number].kind());
-            let of_ranks = wire.all_to_all(&to, n_mine)?;
+            let of_ranks = wire.all_to_all(&to, &vec![n_mine; to.len()])?;
             drop(to);
             for (lane, (has, bytes)) in has.iter().zip(&of_ranks).enumerate() {
                 let mut start = 0;
@@ -236,28 +329,34 @@ impl Shards {
         Ok(optimizer.clip_by(&norms, max_norm))
     }
 
-    /// Gives all ranks the weights of all owners, as passes read them.
+    /// Gives all ranks the weights of a group's owners, as passes read them.
     ///
     /// # Errors
     /// A rank has ended or hangs.
-    pub(crate) fn spread(&self, wire: &Wire, optimizer: &AdamW) -> Result<(), RunError> {
+    pub(crate) fn spread(
+        &self,
+        wire: &Wire,
+        optimizer: &AdamW,
+        group: usize,
+    ) -> Result<(), RunError> {
         let parameters = optimizer.of_tensors();
         let (me, world) = (self.ranks.rank(), self.ranks.world());
         let kind_of = |number: usize| parameters[number].leaf().kind();
-        for exchange in 0..self.n_exchanges() {
-            let n_of = |rank: usize| n_bytes_of(self.owned(rank, exchange), kind_of);
-            // All send as much, the shorter ones with zeros after it.
-            let longest = (0..world).map(n_of).max().unwrap_or(0);
+        for exchange in 0..self.n_exchanges(group) {
+            let n_of = |rank: usize| n_bytes_of(self.owned(group, rank, exchange), kind_of);
+            let sizes: Vec<i64> = (0..world).map(n_of).collect();
             let device = parameters[0].leaf().device();
-            let mine = self.owned(me, exchange).iter();
+            let nothing = Tensor::zeros([0], (Kind::Uint8, device));
+            let mine = self.owned(group, me, exchange).iter();
             let mine =
                 mine.map(|stretch| as_bytes(&stretch.of(parameters[stretch.parameter].leaf())));
-            let rest = Tensor::zeros([longest - n_of(me)], (Kind::Uint8, device));
-            let mine: Vec<Tensor> = mine.chain([rest]).collect();
-            let of_ranks = wire.all_gather(&Tensor::cat(&mine, 0))?;
+            let mine = Tensor::cat(&mine.chain([nothing]).collect::<Vec<_>>(), 0);
+            // The same for all.
+            let to: Vec<Tensor> = (0..world).map(|_| mine.shallow_clone()).collect();
+            let of_ranks = wire.all_to_all(&to, &sizes)?;
             for rank in (0..world).filter(|&rank| rank != me) {
                 let mut start = 0;
-                for stretch in self.owned(rank, exchange) {
+                for stretch in self.owned(group, rank, exchange) {
                     let leaf = parameters[stretch.parameter].leaf();
                     let n = n_bytes_of(&[*stretch], kind_of);
                     let given = of_bytes(&of_ranks[rank].narrow(0, start, n), leaf.kind());
@@ -267,97 +366,6 @@ impl Shards {
             }
         }
         Ok(())
-    }
-
-    /// What a checkpoint holds of a parameter that another rank owns, on the first rank, which asks its owner for it; the others are
-    /// in [`Shards::answer`] meanwhile.
-    ///
-    /// # Errors
-    /// A rank has ended or hangs.
-    pub(crate) fn ask(
-        &self,
-        optimizer: &AdamW,
-        number: usize,
-        saved: Saved,
-    ) -> Result<Tensor, RunError> {
-        let parameter = &optimizer.of_tensors()[number];
-        self.ranks
-            .made_by_first(|| Ok::<_, RunError>(Some((number, saved))))?;
-        let bytes = self.moved([self.owners[number], 0], &[], n_bytes(parameter, saved))?;
-        let (kind, size) = parameter.form(saved);
-        Ok(Tensor::from_data_size(&bytes, &size, kind))
-    }
-
-    /// Lets the others go on, on the first rank, which has asked for all that it wants.
-    ///
-    /// # Errors
-    /// A rank has ended or hangs.
-    pub(crate) fn asked(&self) -> Result<(), RunError> {
-        let nothing = self
-            .ranks
-            .made_by_first(|| Ok::<Option<(usize, Saved)>, RunError>(None));
-        nothing.map(drop)
-    }
-
-    /// Gives the first rank what it asks for, until it has all.
-    ///
-    /// # Errors
-    /// A rank has ended or hangs.
-    pub(crate) fn answer(&self, optimizer: &AdamW) -> Result<(), RunError> {
-        let wanted = || {
-            self.ranks
-                .made_by_first(|| Ok::<Option<(usize, Saved)>, RunError>(None))
-        };
-        while let Some((number, saved)) = wanted()? {
-            let parameter = &optimizer.of_tensors()[number];
-            let mine = parameter.saved(saved);
-            let mine = mine.map_or_else(Vec::new, |tensor| bytes_of(&tensor));
-            self.moved([self.owners[number], 0], &mine, n_bytes(parameter, saved))?;
-        }
-        Ok(())
-    }
-
-    /// Brings what the first rank has of a parameter to its owner; `tensor` is that on the first rank, and what is returned is it
-    /// on the owner.
-    ///
-    /// # Errors
-    /// A rank has ended or hangs.
-    pub(crate) fn bring(
-        &self,
-        parameter: &Parameter,
-        number: usize,
-        saved: Saved,
-        tensor: Option<Tensor>,
-    ) -> Result<Option<Tensor>, RunError> {
-        let owner = self.owners[number];
-        if owner == 0 {
-            return Ok(tensor);
-        }
-        let bytes = tensor.map_or_else(Vec::new, |tensor| bytes_of(&tensor));
-        let bytes = self.moved([0, owner], &bytes, n_bytes(parameter, saved))?;
-        let (kind, size) = parameter.form(saved);
-        let arrived = self.owns(number);
-        Ok(arrived.then(|| Tensor::from_data_size(&bytes, &size, kind)))
-    }
-
-    /// So many bytes of one rank, on another one; nothing on the rest.
-    fn moved(
-        &self,
-        [from, to]: [usize; 2],
-        bytes: &[u8],
-        n_bytes: usize,
-    ) -> Result<Vec<u8>, RunError> {
-        let mut came = Vec::new();
-        for first in (0..n_bytes).step_by(BUCKET_BYTES) {
-            let mut parts = vec![Vec::new(); self.ranks.world()];
-            if self.ranks.rank() == from {
-                let end = n_bytes.min(first + BUCKET_BYTES);
-                parts[to] = bytes[first..end].to_vec();
-            }
-            let of_ranks = self.ranks.all_to_all(parts)?;
-            came.extend_from_slice(&of_ranks[from]);
-        }
-        Ok(came)
     }
 }
 
@@ -389,17 +397,11 @@ fn gradients(parameters: &mut [Parameter], stretches: &[Stretch], taken: &mut [T
             Some(whole) => as_bytes(&stretch.of(whole)),
             None => as_bytes(&Tensor::zeros([stretch.n], (parameter.kind(), device))),
         });
-        if stretch.first + stretch.n == parameter.leaf().numel() as i64 {
+        if stretch.first + stretch.n == parameter.n_values() {
             *gradient = None;
         }
     }
     Tensor::cat(&bytes, 0)
-}
-
-/// The bytes of what a checkpoint holds of a parameter.
-fn n_bytes(parameter: &Parameter, saved: Saved) -> usize {
-    let (kind, size) = parameter.form(saved);
-    size.iter().product::<i64>() as usize * kind.elt_size_in_bytes()
 }
 
 #[cfg(test)]

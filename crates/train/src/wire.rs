@@ -104,15 +104,14 @@ impl Wire {
     /// What every rank has for this one, in the order of ranks; `to` is what this rank has for each.
     ///
     /// # Shapes
-    /// `to`: bytes, `[n]` of any `n`; every rank has `n_mine` for this one.
+    /// `to`: bytes, `[n]` of any `n`; each rank has as many for this one as `sizes` says of it.
     ///
     /// # Errors
     /// A rank has ended or hangs.
-    pub(crate) fn all_to_all(&self, to: &[Tensor], n_mine: i64) -> Result<Vec<Tensor>, RunError> {
+    pub(crate) fn all_to_all(&self, to: &[Tensor], sizes: &[i64]) -> Result<Vec<Tensor>, RunError> {
         if let Some(cards) = &self.cards {
             self.come_to(cards)?;
-            let sizes = vec![n_mine; to.len()];
-            let all = self.ranks.waiting(|| cards.all_to_all(to, &sizes));
+            let all = self.ranks.waiting(|| cards.all_to_all(to, sizes));
             return all.map_err(of_cards);
         }
         let all = self.ranks.all_to_all(to.iter().map(bytes_of).collect())?;

@@ -11,6 +11,7 @@ use candor_judge::feedback::{self, Feedback, Summary};
 use candor_judge::sentence_labels::SentenceLabels;
 use candor_judge::{ChatJudge, JudgeError, Settings};
 use candor_reward::{BestOfN, RewardModel};
+use candor_run::Ranks;
 
 use super::device::device;
 use super::precision::precision;
@@ -155,7 +156,8 @@ fn best(arguments: BestArguments) -> anyhow::Result<()> {
         pass_rows: usize::from(arguments.pass_rows),
     };
     let said = |done, n| eprintln!("best: {done} of {n} prompts");
-    let summary = candor_reward::best_of_n(&plan, device(arguments.device)?, said)?;
+    let summary =
+        candor_reward::best_of_n(&plan, device(arguments.device)?, &Ranks::alone(), said)?;
     println!(
         "{}: {} answers to {} prompts; the score is {:.3} on average and {:.3} of the best; {} prompts without a best and a \
          worst",

@@ -28,13 +28,7 @@ pub fn ground(arguments: &StageArguments) -> anyhow::Result<()> {
         "ground",
         resolved,
         choice,
-        |launch, device| {
-            anyhow::ensure!(
-                launch.ranks.world() == 1,
-                "`candor ground` runs on one rank: its tower is small; leave --ranks out"
-            );
-            Ok(candor_sft::ground::run(&recipe, launch, device)?)
-        },
+        |launch, device| candor_sft::ground::run(&recipe, launch, device),
     )
 }
 
@@ -131,13 +125,7 @@ pub fn rounds(arguments: &StageArguments) -> anyhow::Result<()> {
         "rounds",
         resolved,
         choice,
-        |launch, device| {
-            anyhow::ensure!(
-                launch.ranks.world() == 1,
-                "`candor rounds` runs on one rank: a round's stages follow each other in one process; leave --ranks out"
-            );
-            Ok(candor_rounds::run(&recipe, launch, device)?)
-        },
+        |launch, device| candor_rounds::run(&recipe, launch, device),
     )
 }
 

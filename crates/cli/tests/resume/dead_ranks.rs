@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use candor_data::random;
 
 use crate::fine_tuning::RESULTS;
-use crate::preferences::with_own_recipe;
+use crate::preferences::{rewarded, with_own_recipe};
 use crate::ranks::{free_port, has_stepped, on_ranks, rank, said, sft};
 use crate::reinforcement::{RESULTS as RL_RESULTS, judged};
+use crate::rounds::{RESULTS as ROUNDS_RESULTS, by_reward};
 use crate::runs::{assert_same, candor, prepared, run, sets};
 
 /// Runs on some ranks, kills one of them at random, resumes on another number of ranks, and so on, until each of some kinds of starts
@@ -78,10 +79,11 @@ fn killed_and_resumed(
 #[test]
 fn sft_goes_on_from_a_dead_rank_on_other_numbers_of_ranks() {
     let folder = prepared();
-    // After each death the optimizer is shared out where it was not, and the other way round.
+    // After each death something else is shared out: nothing, the optimizer, or the weights of blocks too.
     let arguments = |out: &str, kind: usize| {
-        let shard = ["\"none\"", "\"zero2\""][kind];
+        let shard = ["\"none\"", "\"zero2\"", "\"zero3\""][kind];
         let long = sets(&[
+            ("model.activations", "\"recompute\""),
             ("data.micro_batch", "4"),
             ("run.checkpoint_every", "1"),
             ("run.steps", "60"),
@@ -91,7 +93,7 @@ fn sft_goes_on_from_a_dead_rank_on_other_numbers_of_ranks() {
     };
     let (whole, killed) = ("sft-undisturbed-ranks", "sft-ranks-killed");
     run(candor(folder).args(on_ranks(arguments(whole, 0), 1)));
-    killed_and_resumed(folder, &arguments, killed, [2, 4], 1);
+    killed_and_resumed(folder, &arguments, killed, [3, 3], 1);
     assert_same(folder, whole, killed, &RESULTS);
 }
 
@@ -175,6 +177,14 @@ fn grpo_is_the_same_on_ranks_and_after_a_death() {
         "samples/step-4.jsonl",
     ];
     same_after_a_death(judged(), "grpo-ranks", &arguments, &results);
+}
+
+/// Three chunks of prompts a run, of which each rank answers its own; the death is after the first round.
+#[test]
+fn rounds_are_the_same_on_ranks_and_after_a_death() {
+    let small = sets(&[("run.chunk", "4")]);
+    let arguments = [by_reward("x"), small].concat();
+    same_after_a_death(rewarded(), "rounds-ranks", &arguments, &ROUNDS_RESULTS);
 }
 
 /// The same process, whose files can have so many blocks of 512 bytes: a write beyond fails as on a full disk.

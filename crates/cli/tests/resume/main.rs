@@ -12,3 +12,5 @@ mod rewards;
 mod rounds;
 mod runs;
 mod starting;
+#[cfg(target_os = "linux")]
+mod unlike_ranks;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::fine_tuning::{RESULTS, sft_sets};
 use crate::preferences::{rewarded, sample_arguments, with_own_recipe};
 use crate::reinforcement::{RESULTS as RL_RESULTS, judged};
-use crate::runs::{assert_same, candor, prepared, recipe, refused, run, sets};
+use crate::runs::{assert_same, candor, ground_sets, prepared, recipe, refused, run, sets};
 
 /// The command on so many ranks, with four lanes.
 pub fn on_ranks(mut arguments: Vec<String>, n: usize) -> Vec<String> {
@@ -25,6 +25,23 @@ fn same_on_any_number(folder: &Path, arguments: impl Fn(&str) -> Vec<String>, re
     for n in 1..=4 {
         run(candor(folder).args(on_ranks(arguments(&name(n)), n)));
         assert_same(folder, &name(1), &name(n), results);
+        says_who_waited(folder, &name(n), n);
+    }
+}
+
+/// The line of every step says how long ranks waited and for which of them; on one rank there is nothing to say.
+fn says_who_waited(folder: &Path, out: &str, n_ranks: usize) {
+    let text = fs::read_to_string(folder.join(out).join("timings.jsonl")).unwrap();
+    assert!(!text.is_empty(), "{out}");
+    for line in text.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let (secs, slowest) = (line["wait_secs"].as_f64(), line["slowest_rank"].as_u64());
+        if n_ranks == 1 {
+            assert_eq!((secs, slowest), (None, None), "{line}");
+        } else {
+            assert!(secs.is_some_and(|secs| secs > 0.0), "{line}");
+            assert!(slowest.is_some_and(|rank| rank < n_ranks as u64), "{line}");
+        }
     }
 }
 
@@ -36,6 +53,17 @@ pub fn sft(out: &str) -> Vec<String> {
         short,
     ]
     .concat()
+}
+
+#[test]
+fn grounding_is_the_same_on_any_number_of_ranks() {
+    let arguments = |out: &str| {
+        let short = sets(&[("run.steps", "6")]);
+        let words = vec!["ground".to_owned(), recipe("0-ground.toml")];
+        [words, ground_sets(out), short].concat()
+    };
+    let results = ["result.json", RESULTS[0], RESULTS[1], RESULTS[2]];
+    same_on_any_number(prepared(), arguments, &results);
 }
 
 #[test]
@@ -68,6 +96,31 @@ fn full_fine_tuning_is_the_same_on_any_number_of_ranks() {
     sharded("sft-sharded-bf16-1", 1, &bf16);
     sharded("sft-sharded-bf16-3", 3, &bf16);
     assert_same(folder, "sft-sharded-bf16-1", "sft-sharded-bf16-3", &all);
+    // With the weights of blocks shared out too, by passes that recompute; of three ranks two have no lane in the second round.
+    let recomputed = |out: &str, n: usize, shard: &str, precision: &str| {
+        let words = sets(&[
+            ("model.activations", "\"recompute\""),
+            ("model.base_precision", precision),
+            ("run.shard", shard),
+            ("evaluation.every", "3"),
+            ("evaluation.keep_best", "true"),
+            (
+                "evaluation.sources",
+                "[{ name = \"seen\", format = \"llava\", path = \"sft/descriptions.json\" }]",
+            ),
+        ]);
+        run(candor(folder).args(on_ranks([passes(out), words].concat(), n)));
+    };
+    let looked = [&all[..], &["result.json"][..]].concat();
+    for (name, precision) in [("f32", "\"f32\""), ("bf16", "\"bf16\"")] {
+        let one = format!("sft-recomputed-{name}");
+        recomputed(&one, 1, "\"none\"", precision);
+        for n in [2, 3] {
+            let out = format!("sft-blocks-{name}-{n}");
+            recomputed(&out, n, "\"zero3\"", precision);
+            assert_same(folder, &one, &out, &looked);
+        }
+    }
     // Lanes are summed apart, so they are not the same as one.
     run(candor(folder).args(passes("sft-one-lane")));
     let weights = |out: &str| fs::read(folder.join(out).join(RESULTS[1])).unwrap();

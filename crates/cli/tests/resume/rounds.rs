@@ -23,7 +23,7 @@ fn arguments(out: &str, label: &[(&str, &str)]) -> Vec<String> {
 }
 
 /// Rounds whose answers the reward model compares, with the facts.
-fn by_reward(out: &str) -> Vec<String> {
+pub fn by_reward(out: &str) -> Vec<String> {
     let label = [
         ("label.by", "reward"),
         ("label.reward", "reward"),
@@ -33,7 +33,7 @@ fn by_reward(out: &str) -> Vec<String> {
 }
 
 /// What a round computes but for the rows of its answers, which name the folder of the policy.
-const RESULTS: [&str; 11] = [
+pub const RESULTS: [&str; 11] = [
     "metrics.jsonl",
     "result.json",
     "round-1/labels.json",

@@ -21,6 +21,26 @@ pub enum Activations {
     RecomputeFirst(usize),
 }
 
+/// Where the weights of the decoder's blocks are, which need not be here between a recomputing pass's uses of them. Such a pass uses
+/// them once forward, from the first block to the last, and once backward, from the last to the first.
+pub trait Blocks {
+    /// A block is about to be computed: its weights must be here.
+    fn bring(&self, layer: usize);
+
+    /// A block was computed; `is_backward` where its gradients were too.
+    fn release(&self, layer: usize, is_backward: bool);
+}
+
+/// Blocks whose weights are always here.
+#[derive(Debug, Clone, Copy)]
+pub struct AllHere;
+
+impl Blocks for AllHere {
+    fn bring(&self, _: usize) {}
+
+    fn release(&self, _: usize, _: bool) {}
+}
+
 impl Vlm {
     /// Runs a training pass: forward, `loss` of the final hidden states, backward into every trainable
     /// weight. `loss` also gives whatever else is wanted of the pass, which is returned; tensors in it should be
@@ -35,13 +55,28 @@ impl Vlm {
         activations: Activations,
         loss: impl FnOnce(&Tensor) -> (Tensor, T),
     ) -> T {
+        self.backward_by_blocks(embedded, adapter, activations, &AllHere, loss)
+    }
+
+    /// [`Vlm::backward`] of a model whose blocks' weights are here as `blocks` says. Those that are not recomputed must always be.
+    ///
+    /// # Shapes
+    /// As there.
+    pub fn backward_by_blocks<T>(
+        &self,
+        embedded: &Embedded,
+        adapter: Option<&Adapter>,
+        activations: Activations,
+        blocks: &dyn Blocks,
+        loss: impl FnOnce(&Tensor) -> (Tensor, T),
+    ) -> T {
         let rotary = self.rotary(embedded);
         let block = |layer: usize, x: &Tensor| {
             self.decoder
                 .block(layer, x, &rotary, Visible::Causal, adapter, None)
         };
         let (x, deep) = (&embedded.x, embedded.deep.as_ref());
-        self.backward_through(x, deep, activations, block, |x| {
+        self.backward_through(x, deep, activations, block, blocks, |x| {
             loss(&self.decoder.final_norm(x))
         })
     }
@@ -62,7 +97,8 @@ impl Vlm {
         let (embedded, deep, rotary) = self.embed_shared(batch, features, adapter);
         let block =
             |layer: usize, x: &Tensor| self.decoder.block_shared(layer, x, &rotary, batch, adapter);
-        self.backward_through(&embedded, deep.as_ref(), activations, block, |x| {
+        let deep = deep.as_ref();
+        self.backward_through(&embedded, deep, activations, block, &AllHere, |x| {
             loss(&batch.pooled(&self.decoder.final_norm(&batch.read(x))))
         })
     }
@@ -74,6 +110,7 @@ impl Vlm {
         deep: Option<&Deep>,
         activations: Activations,
         block: impl Fn(usize, &Tensor) -> Tensor,
+        blocks: &dyn Blocks,
         loss: impl FnOnce(&Tensor) -> (Tensor, T),
     ) -> T {
         deterministically(|| match activations {
@@ -89,13 +126,14 @@ impl Vlm {
                 computed
             }
             Activations::Recompute => {
-                self.backward_recomputing(self.decoder.n_blocks(), embedded, deep, block, loss)
+                let all = self.decoder.n_blocks();
+                self.backward_recomputing(all, embedded, deep, block, blocks, loss)
             }
             Activations::RecomputeFirst(n) => {
                 // What is added after a block goes back through the projector with all the rest, and once.
                 let first = n.max(deep.map_or(0, Deep::n_layers));
                 let first = first.min(self.decoder.n_blocks());
-                self.backward_recomputing(first, embedded, deep, block, loss)
+                self.backward_recomputing(first, embedded, deep, block, blocks, loss)
             }
         })
     }
@@ -107,12 +145,15 @@ impl Vlm {
         embedded: &Tensor,
         deep: Option<&Deep>,
         block: impl Fn(usize, &Tensor) -> Tensor,
+        blocks: &dyn Blocks,
         loss: impl FnOnce(&Tensor) -> (Tensor, T),
     ) -> T {
         let mut inputs = vec![embedded.detach()];
         tch::no_grad(|| {
             for layer in 0..first {
+                blocks.bring(layer);
                 inputs.push(Deep::add(deep, layer, block(layer, &inputs[layer])));
+                blocks.release(layer, false);
             }
         });
         let leaf = |x: Tensor| x.detach().set_requires_grad(true);
@@ -130,11 +171,13 @@ impl Vlm {
                 unreachable!("one input for each block")
             };
             reached.extend(deep.and_then(|deep| deep.gradient(layer, &gradient)));
+            blocks.bring(layer);
             // d(y·g)/dx is the vector-Jacobian product that the chain rule asks for.
             (block(layer, &input) * gradient)
                 .sum(Kind::Float)
                 .backward();
             gradient = input.grad();
+            blocks.release(layer, true);
         }
         reached.push((embedded, gradient));
         // What images gave at several places goes back through projector and tower at once.

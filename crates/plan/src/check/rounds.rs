@@ -17,19 +17,13 @@ pub(crate) fn rounds(
     made: &mut Made,
     n_ranks: u64,
 ) -> Result<Plan, PlanError> {
-    if n_ranks > 1 {
-        return Err(PlanError::Ranks {
-            recipe: path.to_owned(),
-            problem: "`candor rounds` runs on one rank".to_owned(),
-        });
-    }
     if recipe.sample.prompts.exists() {
         check_prompts(recipe)?;
     }
     let (first, last) = (Round::new(recipe, 1), Round::new(recipe, recipe.n_rounds));
-    let sampling = stages::sample(path, &first.sampling(1)?, made, 1)?;
+    let sampling = stages::sample(path, &first.sampling(1)?, made, n_ranks)?;
     let (dpo, _) = first.learning()?;
-    let learning = stages::dpo(path, &dpo, made, 1)?;
+    let learning = stages::dpo(path, &dpo, made, n_ranks)?;
     if let Tune::Lora(_) = dpo.tune {
         let (lora, _) = made.lora(&first.policy());
         made.adapter(last.policy(), &dpo.base, &lora);
@@ -51,6 +45,12 @@ pub(crate) fn rounds(
     plan.tokens_are_a_bound = true;
     let memories = [sampling.memory, learning.memory].into_iter().flatten();
     plan.memory = memories.max_by_key(Memory::total_bytes);
+    plan.sharing = learning.sharing;
+    if n_ranks > 1 {
+        plan.note(
+            "what ranks share is said of an update of learning; chunks of prompts and of answers to be scored are shared out whole",
+        );
+    }
     // That there are no comparisons yet is no surprise.
     let comparisons = first.preferences().display().to_string();
     let notes = sampling.notes.into_iter().chain(learning.notes);

@@ -15,10 +15,12 @@ use super::known::{
     OfImages, budget, counted, features, images_of_a_row, known_lora, longest, model, targets,
 };
 use super::made::{Judge, Made};
+use super::of_ranks::OfRanks;
 use super::{Plan, bound, check_lanes};
 use crate::PlanError;
+use crate::in_blocks::InBlocks;
 use crate::memory::{Budget, CROSS_ENTROPY, IMAGES_PER_PASS, Memory, Pass};
-use crate::sharing::{LargestShare, Sharing, Training};
+use crate::sharing::{SharedOut, Sharing, Training};
 use crate::trained::{Held, Trained, states_of};
 
 /// Plans supervised fine-tuning.
@@ -39,16 +41,7 @@ pub(crate) fn sft(
         Tune::Lora(LoraStart::Adapter(folder)) => Some(known_lora(made, folder, &mut plan)),
         Tune::AllButTower | Tune::Projector => None,
     };
-    if let Some(parts) = &recipe.joined_from {
-        made.joined(&recipe.base, parts);
-        let [decoder, tower] = parts;
-        if published::joined(decoder, tower).is_none() {
-            plan.note(format!(
-                "model.joined_from: the sizes of {decoder} and {tower} are not known here, only those of {}",
-                published::parts()
-            ));
-        }
-    }
+    note_joined(recipe, made, &mut plan);
     let known = model(made, &recipe.base, recipe.pixels, &mut plan)?;
     match &lora {
         Some(lora) => made.adapter(out.join("adapter"), &recipe.base, lora),
@@ -112,23 +105,45 @@ pub(crate) fn sft(
     let best = if keeps_best { held_by_passes } else { 0 };
     let place = &recipe.session.features;
     let of_images = features(&[kept], place, workload.as_ref(), &mut plan);
-    plan.memory = Some(Memory {
+    let encoding = budget.encoding(IMAGES_PER_PASS);
+    let memory = Memory {
         weights_bytes: budget.weights() + adapter + best,
         trained_bytes: held.bytes,
         features_bytes: of_images.bytes,
-        work_bytes: training
-            .max(held.giving_bytes)
-            .max(budget.encoding(IMAGES_PER_PASS)),
-    });
+        work_bytes: training.max(held.giving_bytes).max(encoding),
+    };
+    let of_ranks = OfRanks {
+        n_ranks,
+        in_bf16,
+        cut,
+        blocks: InBlocks::of_run(&recipe.session, budget, &sizes, n_ranks),
+    };
+    let work = [training, encoding];
+    plan.memory = Some(of_ranks.memory(recipe, memory, held, trained, work));
     let training = Training {
         kept_bytes: best,
         passes_are_a_bound: recipe.pass.tokens.is_some(),
-        shared_out: (recipe.session.shard == Shard::Zero2)
-            .then(|| LargestShare::of(&sizes, n_ranks, in_bf16)),
+        shared_out: of_ranks.shared_out(recipe.session.shard, &sizes),
+        gathered_bytes: of_ranks.gathered_bytes(),
         ..Training::new(lanes, cut, trained, of_images.shared_bytes)
     };
     plan.share(n_ranks, &training);
     Ok(plan)
+}
+
+/// Remembers what a model is joined of that need not be there.
+fn note_joined(recipe: &SftRecipe, made: &mut Made, plan: &mut Plan) {
+    let Some(parts) = &recipe.joined_from else {
+        return;
+    };
+    made.joined(&recipe.base, parts);
+    let [decoder, tower] = parts;
+    if published::joined(decoder, tower).is_none() {
+        plan.note(format!(
+            "model.joined_from: the sizes of {decoder} and {tower} are not known here, only those of {}",
+            published::parts()
+        ));
+    }
 }
 
 /// Plans sampling.
@@ -349,7 +364,7 @@ pub(crate) fn dpo(
     let training = Training {
         passes_are_a_bound: recipe.pass.tokens.is_some(),
         shared_out: (recipe.session.shard == Shard::Zero2)
-            .then(|| LargestShare::of(&sizes, n_ranks, false)),
+            .then(|| SharedOut::of(&sizes, n_ranks, false)),
         ..Training::new(lanes, cut, trained, copies * of_images.shared_bytes)
     };
     plan.share(n_ranks, &training);
@@ -363,18 +378,22 @@ pub(crate) fn dpo(
 }
 
 /// Plans grounding, which makes the model that it trains.
-pub(crate) fn ground(path: &Path, recipe: &GroundRecipe, n_ranks: u64) -> Plan {
+pub(crate) fn ground(path: &Path, recipe: &GroundRecipe, n_ranks: u64) -> Result<Plan, PlanError> {
+    let (batch, lanes) = (recipe.batch_images, recipe.session.lanes);
+    check_lanes(path, n_ranks, lanes)?;
     let mut plan = Plan::new(path, "ground", &recipe.session.out);
     plan.n_steps = Some(recipe.n_steps);
-    let images = recipe.n_steps * recipe.batch_images as u64;
+    let images = recipe.n_steps * batch as u64;
     plan.note(format!(
         "{images} images of {} patches are trained on",
         recipe.model.n_patches()
     ));
-    if n_ranks > 1 {
-        plan.note("`candor ground` is not shared: it runs on one rank");
-    }
-    plan
+    // The probe is counted nowhere: its sizes are those of data that need not be there yet, and small beside the tower's.
+    let budget = Budget::new(&recipe.model.config, BasePrecision::F32);
+    let trained = Trained::of(budget.sizes_of(|part| part == Part::Tower));
+    let training = Training::new(lanes, [batch, batch.div_ceil(lanes)], trained, 0);
+    plan.share(n_ranks, &training);
+    Ok(plan)
 }
 
 /// Images of a pass: no more than its tokens have room for, where they are bounded.

@@ -91,6 +91,22 @@ fn what_ranks_take_is_planned() {
     let least = 4 * trained + 12 * trained / 8;
     assert!((least..least + least / 100).contains(&memory.trained_bytes));
     assert!((67_000_000_000..68_500_000_000).contains(&memory.total_bytes()));
+    // A 13B with its weights shared out: all of them between updates, 13,015,864,320 of the decoder, 303,507,456 of the tower and
+    // 31,467,520 of the projector, with two moments of an eighth of what is trained; and while a pass computes half of that.
+    let folder = root().join("recipes/llava-13b-336");
+    plan(&mut eight, &folder.join("0-pretrain.toml"), &lanes);
+    let shipped = plan(&mut eight, &folder.join("8gpu/1-sft.toml"), &[]);
+    let memory = shipped.memory.unwrap();
+    let trained = 13_015_864_320_u64 + 31_467_520;
+    let least = 4 * (trained + 303_507_456) + trained;
+    assert!((least..least + least / 50).contains(&memory.total_bytes()));
+    assert!(memory.weights_bytes + memory.trained_bytes < least * 11 / 20);
+    // Gradients in sixteen rounds, and weights of 40 blocks twice in each of as many.
+    let sharing = shipped.sharing.unwrap();
+    let gradients = 16 * 4 * trained / 8 * 7;
+    let weights = 16 * 2 * 4 * (trained - 360_000_000) / 8 * 7;
+    let sent = gradients + weights;
+    assert!((sent..sent + sent / 50).contains(&sharing.step_bytes));
     // A run on one rank shares nothing.
     assert_eq!(plan(&mut Planner::default(), &sft, &sets).sharing, None);
 }
@@ -148,6 +164,46 @@ fn the_best_weights_so_far_are_a_copy_of_what_is_trained() {
     }
 }
 
+/// By hand: an update of learning sends the gradients of an adapter of rank 64 on all layers, once, to the other rank.
+#[test]
+fn rounds_are_shared_as_their_stages_are() {
+    let folder = root().join("recipes/llava-7b-224");
+    let lanes = ["run.lanes=2".to_owned()];
+    let mut planner = Planner::default().of_ranks(2);
+    for name in ["0-pretrain.toml", "1-sft.toml"] {
+        plan(&mut planner, &folder.join(name), &lanes);
+    }
+    let rounds = folder.join("dpo/4-rounds.toml");
+    let refused = planner.plan(&rounds, &[]).unwrap_err().to_string();
+    assert!(
+        refused.contains("2 ranks cannot share run.lanes = 1"),
+        "{refused}"
+    );
+    let sharing = plan(&mut planner, &rounds, &lanes).sharing.unwrap();
+    let adapter = 4 * 64 * 32 * (4 * 8192 + 3 * 15_104);
+    assert_eq!((sharing.n_lanes, sharing.step_bytes), (Some(2), adapter));
+}
+
+/// By hand: a tower of the class, 16 patches of 16 x 16 pixels with positions, four blocks and two norms, of 64 images in two passes.
+#[test]
+fn grounding_is_shared_by_parts_of_its_batch() {
+    let recipe = root().join("recipes/demo/0-ground.toml");
+    let mut planner = Planner::default().of_ranks(2);
+    let refused = planner.plan(&recipe, &[]).unwrap_err().to_string();
+    assert!(
+        refused.contains("2 ranks cannot share run.lanes = 1"),
+        "{refused}"
+    );
+    let shared = plan(&mut planner, &recipe, &["run.lanes=2".to_owned()]);
+    let attention = 4 * (96 * 96 + 96);
+    let mlp = (96 * 384 + 384) + (384 * 96 + 96);
+    let blocks = 4 * (attention + mlp + 4 * 96);
+    let tower = 96 + 96 * 3 * 16 * 16 + 17 * 96 + blocks + 4 * 96;
+    let sharing = shared.sharing.unwrap();
+    assert_eq!((sharing.n_lanes, sharing.step_bytes), (Some(2), 4 * tower));
+    assert_eq!((sharing.n_pieces, sharing.most_pieces), (Some(2), Some(1)));
+}
+
 /// As the stages say it themselves, and with the recipe's name.
 #[test]
 fn ranks_that_cannot_share_a_run_are_refused() {
@@ -167,13 +223,15 @@ fn ranks_that_cannot_share_a_run_are_refused() {
     let message = planner.plan(&ppo, &device).unwrap_err().to_string();
     let words = "5-ppo.toml: model.reward_device names one device for all ranks";
     assert!(message.contains(words), "{message}");
-    let ground = plan(
-        &mut planner,
-        &root().join("recipes/demo/0-ground.toml"),
-        &[],
-    );
-    let words = "`candor ground` is not shared: it runs on one rank";
-    assert!(ground.notes.iter().any(|note| note == words), "{ground:?}");
+    let keep = [
+        "run.shard=\"zero3\"",
+        "model.activations=\"keep\"",
+        "run.lanes=2",
+    ];
+    let refused = planner.plan(&folder.join("1-sft.toml"), &keep.map(str::to_owned));
+    let message = refused.unwrap_err().to_string();
+    let words = "\"zero3\" has the weights of a block while it is computed";
+    assert!(message.contains(words), "{message}");
     // Two passes an update for eight lanes.
     let short = ["data.batch=8", "data.micro_batch=4"].map(str::to_owned);
     let base = set("model.base", Path::new("llava-hf/llava-1.5-7b-hf"));

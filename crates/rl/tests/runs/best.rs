@@ -7,19 +7,26 @@ use candor_data::formats::candidates::{self, Candidate, Sampling};
 use candor_data::formats::{llava, preference};
 use candor_data::{Side, Turn};
 use candor_reward::{BestOfN, best_of_n};
+use candor_run::Ranks;
+use candor_testing::ranks::on_threads;
 use candor_train::{BasePrecision, set_tf32, tf32};
 use tch::Device;
 
 use crate::fixture::{BAD, GOOD, prepared, prompts};
 
-/// A row for each of the first prompts, with these two answers.
-fn write(path: &Path, seed: u64, outputs: [&str; 2]) {
-    let asked = prompts().into_iter().enumerate().take(4);
+/// A row for each of `n` prompts, with these two answers; of more than there are, the questions have a number at their end.
+fn write(path: &Path, seed: u64, outputs: [&str; 2], n: usize) {
+    let all = prompts();
+    let asked = (0..n).map(|index| (index, &all[index % all.len()].conversation));
+    let question = |index: usize, asked: &Turn| {
+        let number = (index >= all.len()).then(|| format!(" {index}"));
+        Turn::human(asked.value.clone() + &number.unwrap_or_default())
+    };
     let rows: Vec<Candidate> = asked
-        .map(|(index, prompt)| Candidate {
-            id: format!("{}-{index}", prompt.conversation.id),
-            image: prompt.conversation.image,
-            turns: vec![prompt.conversation.turns[0].clone()],
+        .map(|(index, conversation)| Candidate {
+            id: format!("{}-{index}", conversation.id),
+            image: conversation.image.clone(),
+            turns: vec![question(index, &conversation.turns[0])],
             original_answer: None,
             outputs: outputs.map(str::to_owned),
             sampling: Sampling {
@@ -42,13 +49,10 @@ fn write(path: &Path, seed: u64, outputs: [&str; 2]) {
     candidates::write(path, &rows).unwrap();
 }
 
-#[test]
-fn the_best_and_the_worst_of_all_files_are_chosen_and_scored_once() {
-    let dir = prepared();
-    let at = |name: &str| dir.path().join(name);
-    write(&at("one.jsonl"), 0, [BAD, BAD]);
-    write(&at("two.jsonl"), 1, [" No, it is not. ", GOOD]);
-    let plan = |files: &[&str], out: &str| BestOfN {
+/// What chooses among the answers of these files.
+fn plan(folder: &Path, files: &[&str], out: &str) -> BestOfN {
+    let at = |name: &str| folder.join(name);
+    BestOfN {
         candidates: files.iter().map(|file| at(file)).collect::<Vec<PathBuf>>(),
         reward: at("reward"),
         base_precision: BasePrecision::F32,
@@ -56,8 +60,46 @@ fn the_best_and_the_worst_of_all_files_are_chosen_and_scored_once() {
         facts: Some(at("data/facts.json")),
         out: at(out),
         pass_rows: 3,
-    };
-    let chosen = |plan: &BestOfN| best_of_n(plan, Device::Cpu, |_, _| ()).unwrap();
+    }
+}
+
+/// 70 prompts are three chunks, of 32, 32 and 6.
+#[test]
+fn ranks_score_what_one_would_and_choose_the_same() {
+    let dir = prepared();
+    let at = |name: &str| dir.path().join(name);
+    write(&at("many.jsonl"), 0, [BAD, GOOD], 70);
+    let alone = plan(dir.path(), &["many.jsonl"], "alone");
+    let one = best_of_n(&alone, Device::Cpu, &Ranks::alone(), |_, _| ()).unwrap();
+    assert_eq!((one.n_prompts, one.n_answers), (70, 140));
+    let files = [
+        "scores.jsonl",
+        "best.json",
+        "preferences.json",
+        "result.json",
+    ];
+    let bytes = |plan: &BestOfN| files.map(|file| fs::read(plan.out.join(file)).unwrap());
+    for world in [2, 3] {
+        let shared = plan(dir.path(), &["many.jsonl"], &format!("of-{world}"));
+        // Once all is computed, and once the first rank has it.
+        for _ in 0..2 {
+            let found = on_threads(world, |ranks| {
+                best_of_n(&shared, Device::Cpu, &ranks, |_, _| ()).unwrap()
+            });
+            assert_eq!(found, vec![one.clone(); world]);
+            assert!(bytes(&shared) == bytes(&alone), "{world} ranks");
+        }
+    }
+}
+
+#[test]
+fn the_best_and_the_worst_of_all_files_are_chosen_and_scored_once() {
+    let dir = prepared();
+    let at = |name: &str| dir.path().join(name);
+    write(&at("one.jsonl"), 0, [BAD, BAD], 4);
+    write(&at("two.jsonl"), 1, [" No, it is not. ", GOOD], 4);
+    let plan = |files: &[&str], out: &str| plan(dir.path(), files, out);
+    let chosen = |plan: &BestOfN| best_of_n(plan, Device::Cpu, &Ranks::alone(), |_, _| ()).unwrap();
     let both = plan(&["one.jsonl", "two.jsonl"], "both");
     // As a run that learned before in this process may have left it.
     set_tf32(true);
@@ -96,16 +138,21 @@ fn the_best_and_the_worst_of_all_files_are_chosen_and_scored_once() {
     }
     fs::create_dir(at("run")).unwrap();
     fs::write(at("run/resolved.toml"), "").unwrap();
-    let message = best_of_n(&plan(&["one.jsonl"], "run"), Device::Cpu, |_, _| ())
-        .unwrap_err()
-        .to_string();
+    let message = best_of_n(
+        &plan(&["one.jsonl"], "run"),
+        Device::Cpu,
+        &Ranks::alone(),
+        |_, _| (),
+    )
+    .unwrap_err()
+    .to_string();
     assert!(message.contains("the folder of a run"), "{message}");
     assert!(!at("run/scores.jsonl").exists());
     let untold = BestOfN {
         facts: None,
         ..plan(&["one.jsonl"], "untold")
     };
-    let message = best_of_n(&untold, Device::Cpu, |_, _| ())
+    let message = best_of_n(&untold, Device::Cpu, &Ranks::alone(), |_, _| ())
         .unwrap_err()
         .to_string();
     assert!(message.contains("give --facts"), "{message}");

@@ -1,17 +1,17 @@
-//! The grounding loop: images → tower → probe → loss.
+//! The grounding loop: images → tower → probe → loss. A batch is cut into as many passes as there are lanes, which ranks share.
 
 use candor_data::{random, sha256};
 use candor_model::Bundle;
 use candor_model::image_features::path_in;
-use candor_run::{Inputs, LaunchOptions, Outcome};
+use candor_run::{Inputs, LaunchOptions, Outcome, Ranks};
 use candor_train::data_order::{BatchConfig, epoch_batches};
 use candor_train::{Session, TrainState, deterministically};
 use rand::seq::SliceRandom as _;
 use serde::Serialize;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::labels::{GroundTruth, PatchLabels, batch_labels};
-use super::model::{Probe, ProbeLoss};
+use super::model::{Probe, ProbeLoss, Shares};
 use super::recipe::GroundRecipe;
 use crate::SftError;
 use crate::rows;
@@ -76,18 +76,20 @@ pub fn run(
         let batch: Vec<&PatchLabels> = chosen.iter().map(|&i| &train[i]).collect();
         session.begin_step();
         session.phase("pass");
-        let result = deterministically(|| {
-            let result = stage.pass(&batch)?;
-            result.loss.backward();
-            Ok::<_, SftError>(result)
+        // A lane has one part of the batch.
+        let size = batch.len().div_ceil(recipe.session.lanes);
+        let parts: Vec<&[&PatchLabels]> = batch.chunks(size).collect();
+        let found = session.passes(&parts, &mut |part| {
+            deterministically(|| stage.learn(part, &batch))
         })?;
-        let loss = result.loss.double_value(&[]);
+        let sum = |n: usize| found.iter().map(|of_part| of_part[n]).sum::<f64>();
+        let (loss, kinds_right) = (sum(0), (sum(1) as i64, sum(2) as i64));
         session.phase("update");
         let update = session.apply(loss, || batch.iter().map(|i| i.image.clone()).collect())?;
         let metrics = GroundMetrics {
             step: done + 1,
             loss,
-            kind_accuracy: share(result.kinds_right),
+            kind_accuracy: share(kinds_right),
             grad_norm: update.grad_norm,
             learning_rate: update.learning_rate,
         };
@@ -96,12 +98,14 @@ pub fn run(
             return Ok(Outcome::Stopped);
         }
     }
-    let right = stage.kinds_right(held_out)?;
+    let right = stage.kinds_right(held_out, session.ranks())?;
     session.write_result(&HeldOut {
         kind_accuracy: share(right),
         n_objects: right.1,
     })?;
-    stage.bundle.save(&session.path().join("model"))?;
+    if session.writes() {
+        stage.bundle.save(&session.path().join("model"))?;
+    }
     session.finish(&format!(
         "held-out objects named right: {:.3} of {}",
         share(right),
@@ -187,8 +191,23 @@ impl<'a> Grounding<'a> {
         parameters
     }
 
-    /// Tower, probe and loss of a batch of images.
-    fn pass(&self, images: &[&PatchLabels]) -> Result<ProbeLoss, SftError> {
+    /// Forward and backward of a part of a batch.
+    ///
+    /// # Shapes
+    /// → `[3]` f64: the part's share of the loss, the objects whose class is the most likely one, and how many there are.
+    fn learn(&self, part: &[&PatchLabels], batch: &[&PatchLabels]) -> Result<Tensor, SftError> {
+        let ProbeLoss {
+            loss,
+            kinds_right: (right, n_objects),
+        } = self.pass(part, Shares::of(part, batch))?;
+        loss.backward();
+        let counts = Tensor::from_slice(&[right as f64, n_objects as f64]).to_device(self.device);
+        let loss = loss.detach().to_kind(Kind::Double).view([1]);
+        Ok(Tensor::cat(&[loss, counts], 0))
+    }
+
+    /// Tower, probe and loss of images that are so much of their batch.
+    fn pass(&self, images: &[&PatchLabels], shares: Shares) -> Result<ProbeLoss, SftError> {
         let folder = &self.recipe.images;
         let paths: Result<Vec<_>, _> = images
             .iter()
@@ -196,18 +215,20 @@ impl<'a> Grounding<'a> {
             .collect();
         let seen = self.recipe.model.look(&self.bundle, &paths?)?;
         let labels = batch_labels(images, self.grid * self.grid, self.truth.attributes.len());
-        Ok(self.probe.loss(&seen, &labels.to_device(self.device)))
+        let labels = labels.to_device(self.device);
+        Ok(self.probe.loss(&seen, &labels, shares))
     }
 
     /// Objects of these images whose class is the most likely one, and how many there are.
-    fn kinds_right(&self, images: &[PatchLabels]) -> Result<(i64, i64), SftError> {
-        let mut right = (0, 0);
-        for chunk in images.chunks(self.recipe.batch_images) {
-            let chunk: Vec<&PatchLabels> = chunk.iter().collect();
-            let (r, n) = tch::no_grad(|| self.pass(&chunk))?.kinds_right;
-            right = (right.0 + r, right.1 + n);
-        }
-        Ok(right)
+    fn kinds_right(&self, images: &[PatchLabels], ranks: &Ranks) -> Result<(i64, i64), SftError> {
+        let chunks: Vec<&[PatchLabels]> = images.chunks(self.recipe.batch_images).collect();
+        let found = ranks.share(chunks.len(), |n| {
+            let chunk: Vec<&PatchLabels> = chunks[n].iter().collect();
+            let found = tch::no_grad(|| self.pass(&chunk, Shares::WHOLE))?;
+            Ok::<_, SftError>(found.kinds_right)
+        })?;
+        let add = |all: (i64, i64), of_chunk: (i64, i64)| (all.0 + of_chunk.0, all.1 + of_chunk.1);
+        Ok(found.into_iter().fold((0, 0), add))
     }
 }
 

@@ -15,6 +15,7 @@ use super::restore::{self, Stored};
 use super::stopwatch::{Stopwatch, counted_step};
 use super::{Session, SessionRecipe, Shard, TrainState};
 use crate::error::TrainError;
+use crate::lanes::check_lanes;
 use crate::optimizer::AdamW;
 use crate::param_group::ParamGroup;
 use crate::schedule::Schedule;
@@ -90,7 +91,7 @@ impl Session {
             may_change: &[&MAY_CHANGE, may_change].concat(),
         };
         let ranks = &launch.ranks;
-        lanes::check(ranks, recipe.lanes)?;
+        check_lanes(ranks, recipe.lanes)?;
         let asked = vec![
             ("--resume".to_owned(), launch.resume.to_string()),
             ("--init-from".to_owned(), format!("{:?}", launch.init_from)),
@@ -206,7 +207,8 @@ impl Opening {
         let groups = ParamGroup::without_decay_on_vectors(trained, 1.0);
         let shards = match recipe.shard {
             Shard::Nothing => None,
-            Shard::Zero2 => Shards::of(ranks, &groups)?,
+            Shard::Zero2 => Shards::of(ranks, &groups, false)?,
+            Shard::Zero3 => Shards::of(ranks, &groups, true)?,
         };
         let owns = |parameter| shards.as_ref().is_none_or(|shards| shards.owns(parameter));
         let mut optimizer = AdamW::owning(recipe.adamw, groups, recipe.states, owns)?;
@@ -241,6 +243,9 @@ impl Opening {
         let wire = Wire::of(ranks, device)?;
         restore::give_out(ranks, shards.as_ref(), &mut optimizer, stored, has_state)?;
         lanes::from_first(ranks, kept.iter().map(|(_, tensor)| tensor))?;
+        if let Some(shards) = &shards {
+            shards.release_blocks(&optimizer);
+        }
         progress.set_steps(n_steps, step);
         Ok(Session {
             folder,

@@ -15,6 +15,8 @@ pub enum Shard {
     Nothing,
     /// Gradients, moments and f32 masters, as stage 2 of ZeRO.
     Zero2,
+    /// The same, and the weights of the decoder's blocks, as stage 3.
+    Zero3,
 }
 
 /// What every stage's recipe says about its optimizer and its run folder.
@@ -100,14 +102,27 @@ impl SessionRecipe {
         }
     }
 
-    /// The same with what the recipe says of sharing out, for a stage that may train a whole model.
+    /// The same with what the recipe says of sharing out, for a stage that may train a whole model; `blocks` says whether its passes
+    /// can bring the weights of blocks.
     #[must_use]
-    pub fn with_shard(self, recipe: &mut Reader) -> Self {
-        let choices = [("none", Shard::Nothing), ("zero2", Shard::Zero2)];
+    pub fn with_shard(self, recipe: &mut Reader, blocks: bool) -> Self {
+        let choices = [
+            ("none", Shard::Nothing),
+            ("zero2", Shard::Zero2),
+            ("zero3", Shard::Zero3),
+        ];
         let meaning = "What ranks share out besides passes: with \"zero2\" each keeps gradients, moments and f32 masters of its part \
                        of the trained tensors alone, as stage 2 of ZeRO and FSDP's SHARD_GRAD_OP do. It changes memory and what \
                        goes over the network, never the result; on one rank nothing.";
-        let field = recipe.one_of("run.shard", &choices, meaning);
+        let of_blocks = "What ranks share out besides passes: with \"zero2\" each keeps gradients, moments and f32 masters of its part \
+                         of the trained tensors alone, as stage 2 of ZeRO and FSDP's SHARD_GRAD_OP do, with \"zero3\" also the \
+                         weights of the decoder's blocks, as stage 3 and FULL_SHARD do. It changes memory and what goes over the \
+                         network, never the result; on one rank nothing.";
+        let field = if blocks {
+            recipe.one_of("run.shard", &choices, of_blocks)
+        } else {
+            recipe.one_of("run.shard", &choices[..2], meaning)
+        };
         let shard = field.or(Shard::default(), "\"none\"");
         Self { shard, ..self }
     }

@@ -86,6 +86,18 @@ pub(super) struct RankTiming {
     pub slowest_rank: usize,
 }
 
+impl RankTiming {
+    /// Of ranks that were in exchanges for so long, in the order of ranks.
+    pub(super) fn of(secs: &[f64]) -> Self {
+        let of_ranks = secs.iter().copied().enumerate();
+        let slowest = of_ranks.min_by(|(_, left), (_, right)| left.total_cmp(right));
+        Self {
+            wait_secs: secs.iter().copied().fold(0.0, f64::max),
+            slowest_rank: slowest.map_or(0, |(rank, _)| rank),
+        }
+    }
+}
+
 /// A clock for one step and its phases.
 #[derive(Debug)]
 pub(super) struct Stopwatch {
@@ -206,6 +218,15 @@ mod tests {
             assert!(message.contains("CANDOR_COUNT_STEP is"), "{message}");
             assert!(message.contains(wrong), "{message}");
         }
+    }
+
+    /// Rank 2 came last to every exchange, and so waited least.
+    #[test]
+    fn the_slowest_rank_is_the_one_that_waits_least() {
+        let timing = RankTiming::of(&[0.25, 1.5, 0.125, 0.5]);
+        let line = serde_json::to_value(&timing).unwrap();
+        let expected = serde_json::json!({"wait_secs": 1.5, "slowest_rank": 2});
+        assert_eq!(line, expected);
     }
 
     /// Checkpoints and what comes after the last step are in no phase.

@@ -5,6 +5,7 @@ use candor_testing::ranks::on_threads;
 use super::*;
 use crate::lanes;
 use crate::optimizer::AdamWConfig;
+use crate::parameter::Saved;
 use crate::states::States;
 
 #[test]
@@ -56,7 +57,7 @@ fn trained(world: usize) -> Vec<Ended> {
         let named = named.map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone()));
         let groups = ParamGroup::all(named.collect(), 1.0);
         let wire = Wire::of_host(&ranks, Device::Cpu);
-        let shards = (world > 1).then(|| Shards::cutting(&ranks, &[5, 3, 1], 2));
+        let shards = (world > 1).then(|| Shards::cutting(&ranks, &[5, 3, 1], vec![REST; 3], 2));
         let owns = |number| shards.as_ref().is_none_or(|shards| shards.owns(number));
         let mut optimizer = AdamW::owning(CONFIG, groups, States::OnDevice, owns).unwrap();
         let mut norms = Vec::new();
@@ -84,7 +85,7 @@ fn trained(world: usize) -> Vec<Ended> {
                 let n_left = 4 - first;
                 let added = tch::no_grad(|| {
                     if let Some(shards) = &shards {
-                        shards.add_round(&wire, &mut optimizer, &mut totals, n_left)
+                        shards.add_round(&wire, &mut optimizer, &mut totals, n_left, REST)
                     } else {
                         let values = optimizer.of_tensors().iter().map(Parameter::weight);
                         let values: Vec<Tensor> = values.collect();
@@ -104,7 +105,7 @@ fn trained(world: usize) -> Vec<Ended> {
             norms.push(norm.to_bits());
             optimizer.step(0.1);
             if let Some(shards) = &shards {
-                tch::no_grad(|| shards.spread(&wire, &optimizer)).unwrap();
+                tch::no_grad(|| shards.spread(&wire, &optimizer, REST)).unwrap();
             }
         }
         let weights = tensors.iter().flat_map(|tensor| {
@@ -158,7 +159,7 @@ fn what_the_first_rank_read_comes_to_its_owner_alone() {
         let values = Tensor::from_slice(&[1_f32, 2.0]);
         let named = |name: &str| (name.to_owned(), values.copy().set_requires_grad(true));
         let groups = ParamGroup::all(vec![named("a"), named("b")], 1.0);
-        let shards = Shards::cutting(&ranks, &[2, 2], 1);
+        let shards = Shards::cutting(&ranks, &[2, 2], vec![REST; 2], 1);
         let config = AdamWConfig {
             beta1: 0.9,
             beta2: 0.9,
@@ -183,4 +184,96 @@ fn what_the_first_rank_read_comes_to_its_owner_alone() {
         [None, None],
     ];
     assert_eq!(found, expected);
+}
+
+/// Of tensors of three, two and one numbers the first rank owns the first, and the second the others. Each has added 10 to its own.
+#[test]
+fn weights_of_a_block_are_here_while_it_is_in_use() {
+    let found = on_threads(2, |ranks| {
+        let leaf = |values: &[f32]| Tensor::from_slice(values).set_requires_grad(true);
+        let tensors = [leaf(&[1.0, 2.0, 3.0]), leaf(&[4.0, 5.0]), leaf(&[6.0])];
+        let names = ["layers.0.up.weight", "layers.1.up.weight", "norm.weight"];
+        let named = names.iter().zip(&tensors).map(|(name, tensor)| {
+            let name = format!("language_model.model.{name}");
+            (name, tensor.shallow_clone())
+        });
+        let groups = ParamGroup::all(named.collect(), 1.0);
+        let shards = Shards::of(&ranks, &groups, true).unwrap().unwrap();
+        let config = AdamWConfig {
+            beta1: 0.9,
+            beta2: 0.9,
+            eps: 1e-8,
+            weight_decay: 0.0,
+        };
+        let owns = |number| shards.owns(number);
+        let mut optimizer = AdamW::owning(config, groups, States::OnDevice, owns).unwrap();
+        let wire = Wire::of_host(&ranks, Device::Cpu);
+        for (number, tensor) in tensors.iter().enumerate() {
+            if shards.owns(number) {
+                let _ = tch::no_grad(|| tensor.shallow_clone().g_add_scalar_(10.0));
+            }
+        }
+        let values = || {
+            tensors
+                .each_ref()
+                .map(|tensor| Vec::<f32>::try_from(tensor.detach()).unwrap())
+        };
+        shards.release_blocks(&optimizer);
+        let before = values();
+        tch::no_grad(|| {
+            shards.gather_block(&wire, &optimizer, 0).unwrap();
+            shards.spread(&wire, &optimizer, REST).unwrap();
+        });
+        let during = values();
+        let factor = (1 + ranks.rank()) as f64;
+        (&tensors[0] * factor).sum(Kind::Float).backward();
+        let mut totals = vec![None, None, None];
+        tch::no_grad(|| {
+            let added = shards.add_round(&wire, &mut optimizer, &mut totals, 2, 1);
+            added.unwrap();
+        });
+        shards.release_block(&optimizer, 0);
+        assert!(!optimizer.of_tensors().iter().any(Parameter::has_gradient));
+        let total = totals[0]
+            .as_ref()
+            .map(|total| Vec::<f32>::try_from(total).unwrap());
+        assert!(totals[1].is_none() && totals[2].is_none());
+        (shards.n_blocks(), before, during, total, values())
+    });
+    let first = vec![11.0, 12.0, 13.0];
+    let second = vec![14.0, 15.0];
+    let gone = Vec::<f32>::new;
+    assert_eq!(
+        found[0],
+        (
+            2,
+            [first.clone(), gone(), vec![6.0]],
+            [first.clone(), gone(), vec![16.0]],
+            // Once the gradients of the first lane, and twice those of the second.
+            Some(vec![3.0; 3]),
+            [first.clone(), gone(), vec![16.0]],
+        )
+    );
+    assert_eq!(
+        found[1],
+        (
+            2,
+            [gone(), second.clone(), vec![16.0]],
+            [first, second.clone(), vec![16.0]],
+            None,
+            [gone(), second, vec![16.0]],
+        )
+    );
+}
+
+#[test]
+fn a_tensor_is_of_the_block_that_its_name_says() {
+    let of = |name: &str| block_of(&format!("language_model.model.{name}"));
+    assert_eq!(of("layers.31.self_attn.q_proj.weight"), Some(31));
+    assert_eq!(of("norm.weight"), None);
+    assert_eq!(of("embed_tokens.weight"), None);
+    assert_eq!(
+        block_of("vision_tower.vision_model.encoder.layers.3.x"),
+        None
+    );
 }

@@ -112,6 +112,12 @@ pub enum Refusal {
     /// The role is too low.
     #[error("your role does not allow this; ask an administrator")]
     Forbidden,
+    /// A token that opens nothing.
+    #[error("the token is unknown, revoked or expired; ask an administrator for another")]
+    UnknownToken,
+    /// A token that was made for something else.
+    #[error("the token lacks the scope {0:?}; ask an administrator for one that has it")]
+    ScopeMissing(&'static str),
     /// The request came from another site.
     #[error(
         "the request did not come from a page of this app; open the app itself, at its public address"

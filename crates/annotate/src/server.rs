@@ -3,9 +3,11 @@
 mod adjudicating;
 mod administering;
 mod annotating;
+mod bearer;
 mod body;
 mod guidelines;
 mod images;
+mod importing;
 mod login_limit;
 mod machines;
 mod metrics;
@@ -17,12 +19,14 @@ mod reply;
 mod routes;
 mod session;
 mod statics;
+mod tokens;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use candor_web::Limits;
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 
 use self::images::Images;
 use self::login_limit::LoginLimit;
@@ -46,6 +50,8 @@ pub struct App {
     metrics: Metrics,
     recent: Recent,
     quality: Arc<Kept>,
+    /// Held by whoever imports over HTTP.
+    imports: Mutex<()>,
 }
 
 impl App {
@@ -62,6 +68,7 @@ impl App {
             metrics: Metrics::default(),
             recent: Recent::default(),
             quality: Arc::default(),
+            imports: Mutex::default(),
             project,
             store,
         }))

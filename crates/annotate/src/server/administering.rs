@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::App;
+use super::bearer::{MayExport, MayRead};
 use super::body::Body;
 use super::reply::Failure;
 use super::session::Admin;
@@ -21,18 +22,21 @@ use crate::store::{Amendment, Overview, Role};
 /// `GET /api/admin/overview`
 pub(super) async fn overview(
     State(app): State<Arc<App>>,
-    _: Admin,
+    _: MayRead,
 ) -> Result<Json<Overview>, Failure> {
     Ok(Json(app.store.overview().await?))
 }
 
 /// `GET /api/admin/quality`
-pub(super) async fn quality(State(app): State<Arc<App>>, _: Admin) -> Result<Json<Aged>, Failure> {
+pub(super) async fn quality(
+    State(app): State<Arc<App>>,
+    _: MayRead,
+) -> Result<Json<Aged>, Failure> {
     Ok(Json(app.quality.look(&app.store, app.project.seed).await?))
 }
 
 /// `GET /api/admin/days`
-pub(super) async fn days(State(app): State<Arc<App>>, _: Admin) -> Result<Json<Value>, Failure> {
+pub(super) async fn days(State(app): State<Arc<App>>, _: MayRead) -> Result<Json<Value>, Failure> {
     let days = quality::by_day(&app.store.timed_answers().await?);
     Ok(Json(json!({"days": days})))
 }
@@ -40,7 +44,7 @@ pub(super) async fn days(State(app): State<Arc<App>>, _: Admin) -> Result<Json<V
 /// `GET /api/admin/days.csv`
 pub(super) async fn days_csv(
     State(app): State<Arc<App>>,
-    _: Admin,
+    _: MayRead,
 ) -> Result<impl IntoResponse, Failure> {
     let days = quality::by_day(&app.store.timed_answers().await?);
     let headers = [
@@ -151,7 +155,7 @@ pub(super) struct ExportQuery {
 /// `GET /api/admin/export`
 pub(super) async fn export(
     State(app): State<Arc<App>>,
-    _: Admin,
+    _: MayExport,
     Query(query): Query<ExportQuery>,
 ) -> Result<Response, Failure> {
     let exported =
@@ -178,7 +182,7 @@ pub(super) struct EventsQuery {
 /// `GET /api/admin/events`
 pub(super) async fn events(
     State(app): State<Arc<App>>,
-    _: Admin,
+    _: MayExport,
     Query(query): Query<EventsQuery>,
 ) -> Result<Json<Value>, Failure> {
     Ok(Json(

@@ -22,6 +22,8 @@ impl Refusal {
         match self {
             Self::LoginRequired => ("login_required", StatusCode::UNAUTHORIZED),
             Self::Forbidden => ("forbidden", StatusCode::FORBIDDEN),
+            Self::UnknownToken => ("unknown_token", StatusCode::UNAUTHORIZED),
+            Self::ScopeMissing(_) => ("scope_missing", StatusCode::FORBIDDEN),
             Self::CrossSite => ("cross_site", StatusCode::FORBIDDEN),
             Self::WrongPassword => ("wrong_password", StatusCode::UNAUTHORIZED),
             Self::TooManyAttempts { .. } => ("too_many_attempts", StatusCode::TOO_MANY_REQUESTS),

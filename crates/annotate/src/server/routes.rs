@@ -9,8 +9,8 @@ use axum::routing::{MethodRouter, get, post, put};
 use candor_web::Headers;
 
 use super::{
-    App, adjudicating, administering, annotating, images, machines, metrics, origin, pages,
-    renewal, statics,
+    App, adjudicating, administering, annotating, images, importing, machines, metrics, origin,
+    pages, renewal, statics, tokens,
 };
 
 /// No inline script or style, nothing from elsewhere, no framing, and no string becomes markup.
@@ -24,7 +24,7 @@ const HEADERS: Headers = Headers {
 const MAX_BODY_BYTES: usize = 256 << 10;
 
 /// Every route: method, path, and whether it is described in `openapi.json`.
-pub const ROUTES: [(&str, &str, bool); 47] = [
+pub const ROUTES: [(&str, &str, bool); 51] = [
     ("get", "/", false),
     ("get", "/login", false),
     ("post", "/login", false),
@@ -64,6 +64,10 @@ pub const ROUTES: [(&str, &str, bool); 47] = [
     ("post", "/api/admin/people/{person}", true),
     ("post", "/api/admin/people/{person}/renewal", true),
     ("post", "/api/admin/invites", true),
+    ("get", "/api/admin/tokens", true),
+    ("post", "/api/admin/tokens", true),
+    ("post", "/api/admin/tokens/{token}/revoke", true),
+    ("post", "/api/admin/import", true),
     ("get", "/api/admin/export", true),
     ("get", "/api/admin/events", true),
     ("get", "/api/items/{item}/image", true),
@@ -116,6 +120,12 @@ fn handler(method: &str, path: &str) -> MethodRouter<Arc<App>> {
         ("post", "/api/admin/people/{person}") => post(administering::amend),
         ("post", "/api/admin/people/{person}/renewal") => post(administering::offer_renewal),
         ("post", "/api/admin/invites") => post(administering::invite),
+        ("get", "/api/admin/tokens") => get(tokens::list),
+        ("post", "/api/admin/tokens") => post(tokens::make),
+        ("post", "/api/admin/tokens/{token}/revoke") => post(tokens::revoke),
+        ("post", "/api/admin/import") => {
+            post(importing::import).layer(DefaultBodyLimit::max(importing::MAX_BYTES))
+        }
         ("get", "/api/admin/export") => get(administering::export),
         ("get", "/api/admin/events") => get(administering::events),
         ("get", "/api/items/{item}/image") => get(images::of_item),

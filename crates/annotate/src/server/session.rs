@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 
 use super::App;
+use super::bearer;
 use super::reply::Failure;
 use crate::error::{AnnotateError, Refusal};
 use crate::store::{Person, Role};
@@ -21,8 +22,12 @@ fn cookie_name(app: &App) -> &'static str {
     }
 }
 
-/// The session's secret in the cookies of a request.
+/// The session's secret in the cookies of a request; none where a program sends a token, which was not checked for where it comes
+/// from.
 pub(super) fn secret(app: &App, headers: &HeaderMap) -> Option<String> {
+    if bearer::token(headers).is_some() {
+        return None;
+    }
     let name = cookie_name(app);
     headers
         .get_all(header::COOKIE)

@@ -62,6 +62,11 @@ const PNG: &[u8] = include_bytes!("../../../data/tests/golden/images/one_pixel.p
 impl Site {
     /// A site with three items of work, one of gold, and an image.
     pub async fn open() -> Self {
+        Self::open_with("").await
+    }
+
+    /// The same with more tables in its project file.
+    pub async fn open_with(more: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(folder.path().join("images")).expect("a folder of images");
         std::fs::write(folder.path().join("images/a.png"), PNG).expect("an image");
@@ -69,7 +74,7 @@ impl Site {
             "title = \"T <&> T\"\ndatabase = \"a.sqlite\"\nseed = 1\n[server]\npublic_url = \"{PUBLIC_URL}\"\n\
              [protocol]\noverlap = 2\ngold_rate = 0.2\nmin_reading_secs = 0\ndispute = \"no_majority\"\n\
              [training]\npass_mark = 1.0\nattempts = 1\n[guidelines]\n\
-             text = \"# Hi\\n<script>alert(1)</script> [x](javascript:alert(1)) ![y](javascript:z)\"\n"
+             text = \"# Hi\\n<script>alert(1)</script> [x](javascript:alert(1)) ![y](javascript:z)\"\n{more}"
         );
         let project =
             Project::parse(&folder.path().join("p.toml"), &text).expect("a valid project");

@@ -128,6 +128,15 @@ pub enum Refusal {
         "name or password is wrong; try again, or ask an administrator for a link to a new password"
     )]
     WrongPassword,
+    /// A provider of sign-in did not vouch for anybody.
+    #[error("signing in did not work: {0}; try again, and tell the administrator if it stays")]
+    SignIn(String),
+    /// A provider vouches for somebody whom it gives no role.
+    #[error("your account has no part in this project; ask whoever runs it")]
+    NoRole,
+    /// The account is closed.
+    #[error("your account is disabled; ask an administrator")]
+    Disabled,
     /// Too many failed logins.
     #[error("too many attempts; wait {} seconds and try again", whole_secs(*retry_after_ms))]
     TooManyAttempts {

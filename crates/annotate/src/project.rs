@@ -4,7 +4,9 @@
 //! rest may be left out. All mistakes are reported at once. `docs/annotate.md` explains every field.
 
 mod keys;
+mod oidc;
 mod reading;
+mod secret;
 mod wording;
 
 use std::io;
@@ -17,6 +19,8 @@ use candor_data::{ComparisonFormat, sha256};
 use serde::Serialize;
 
 pub use self::keys::Keys;
+pub use self::oidc::{Oidc, is_private_way};
+pub use self::secret::{Secret, SecretPlace};
 pub use self::wording::{Question, Questions};
 use crate::error::AnnotateError;
 
@@ -36,6 +40,8 @@ pub struct Project {
     pub seed: u64,
     /// How people reach the app.
     pub server: Server,
+    /// Who else says who people are.
+    pub oidc: Option<Oidc>,
     /// The rules of the work.
     pub protocol: Protocol,
     /// The round before the work.
@@ -240,6 +246,12 @@ impl Project {
             max_pixels: u64::from(self.server.max_megapixels) * 1_000_000,
             ..ImageLimits::default()
         }
+    }
+
+    /// The address of the app in people's browsers.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.server.public_url
     }
 
     /// Whether browsers come over HTTPS.

@@ -11,6 +11,7 @@ mod importing;
 mod login_limit;
 mod machines;
 mod metrics;
+mod oidc;
 mod origin;
 mod pages;
 mod password;
@@ -32,6 +33,7 @@ use self::images::Images;
 use self::login_limit::LoginLimit;
 use self::machines::Recent;
 use self::metrics::Metrics;
+use self::oidc::Provider;
 use self::password::Passwords;
 pub use self::routes::{ROUTES, router};
 use crate::error::AnnotateError;
@@ -50,6 +52,7 @@ pub struct App {
     metrics: Metrics,
     recent: Recent,
     quality: Arc<Kept>,
+    provider: Option<Provider>,
     /// Held by whoever imports over HTTP.
     imports: Mutex<()>,
 }
@@ -58,7 +61,7 @@ impl App {
     /// The app of a project.
     ///
     /// # Errors
-    /// [`AnnotateError::Io`] if the guidelines cannot be read.
+    /// [`AnnotateError`] if the guidelines or a secret cannot be read.
     pub fn new(project: Project, store: Store) -> Result<Arc<Self>, AnnotateError> {
         Ok(Arc::new(Self {
             guidelines: guidelines::html(&project.guidelines()?),
@@ -68,6 +71,11 @@ impl App {
             metrics: Metrics::default(),
             recent: Recent::default(),
             quality: Arc::default(),
+            provider: project
+                .oidc
+                .as_ref()
+                .map(|oidc| Provider::new(&project, oidc))
+                .transpose()?,
             imports: Mutex::default(),
             project,
             store,

@@ -8,7 +8,7 @@ use candor_recipe::{Reader, RecipeError};
 
 use super::{
     Dispute, Guidelines, Import, Keys, Kind, Project, Protocol, Question, Questions, Server,
-    Training,
+    Training, oidc,
 };
 
 /// Names that formats had before.
@@ -40,6 +40,7 @@ fn read(file: &mut Reader) -> Project {
             .u64("seed", "Decides sides and where gold is hidden.")
             .required(),
         server: server(file),
+        oidc: oidc::read(file),
         protocol: protocol(file),
         training: Training {
             pass_mark: file

@@ -47,10 +47,23 @@ impl Page {
 
 #[derive(Template)]
 #[template(path = "login.html")]
-struct LoginPage {
+struct LoginPage<'a> {
     page: Page,
     error: Option<String>,
     name: String,
+    /// What the provider of sign-in is called, where there is one.
+    provider: Option<&'a str>,
+}
+
+impl<'a> LoginPage<'a> {
+    fn new(app: &'a App, error: Option<String>, name: String) -> Self {
+        Self {
+            page: Page::new(app, None),
+            error,
+            name,
+            provider: app.project.oidc.as_ref().map(|oidc| oidc.name.as_str()),
+        }
+    }
 }
 
 #[derive(Template)]
@@ -114,15 +127,7 @@ pub(super) async fn start(Reader(person): Reader) -> Redirect {
 
 /// `GET /login`
 pub(super) async fn login(State(app): State<Arc<App>>) -> Response {
-    let page = Page::new(&app, None);
-    rendered(
-        StatusCode::OK,
-        &LoginPage {
-            page,
-            error: None,
-            name: String::new(),
-        },
-    )
+    rendered(StatusCode::OK, &LoginPage::new(&app, None, String::new()))
 }
 
 /// The form of a login and of a new account.
@@ -161,11 +166,7 @@ pub(super) async fn log_in(
     match open_session(&app, address, &form).await {
         Ok(secret) => entered(&app, &secret),
         Err(AnnotateError::Refused(refusal)) => {
-            let template = LoginPage {
-                page: Page::new(&app, None),
-                error: Some(refusal.to_string()),
-                name: form.name,
-            };
+            let template = LoginPage::new(&app, Some(refusal.to_string()), form.name);
             let mut response = rendered(refusal.code().1, &template);
             if let Refusal::TooManyAttempts { retry_after_ms } = refusal {
                 let secs = HeaderValue::from(whole_secs(retry_after_ms));

@@ -9,8 +9,8 @@ use axum::routing::{MethodRouter, get, post, put};
 use candor_web::Headers;
 
 use super::{
-    App, adjudicating, administering, annotating, images, importing, machines, metrics, origin,
-    pages, renewal, statics, tokens,
+    App, adjudicating, administering, annotating, images, importing, machines, metrics, oidc,
+    origin, pages, renewal, statics, tokens,
 };
 
 /// No inline script or style, nothing from elsewhere, no framing, and no string becomes markup.
@@ -24,11 +24,13 @@ const HEADERS: Headers = Headers {
 const MAX_BODY_BYTES: usize = 256 << 10;
 
 /// Every route: method, path, and whether it is described in `openapi.json`.
-pub const ROUTES: [(&str, &str, bool); 51] = [
+pub const ROUTES: [(&str, &str, bool); 53] = [
     ("get", "/", false),
     ("get", "/login", false),
     ("post", "/login", false),
     ("post", "/logout", false),
+    ("get", "/oidc", false),
+    ("get", "/oidc/callback", false),
     ("get", "/invite/{token}", false),
     ("post", "/invite/{token}", false),
     ("get", "/renew/{token}", false),
@@ -84,6 +86,8 @@ fn handler(method: &str, path: &str) -> MethodRouter<Arc<App>> {
         ("get", "/login") => get(pages::login),
         ("post", "/login") => post(pages::log_in),
         ("post", "/logout") => post(pages::log_out),
+        ("get", "/oidc") => get(oidc::begin),
+        ("get", "/oidc/callback") => get(oidc::callback),
         ("get", "/invite/{token}") => get(pages::invite),
         ("post", "/invite/{token}") => post(pages::join),
         ("get", "/renew/{token}") => get(renewal::form),

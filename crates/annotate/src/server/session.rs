@@ -13,13 +13,16 @@ use super::reply::Failure;
 use crate::error::{AnnotateError, Refusal};
 use crate::store::{Person, Role};
 
-/// The cookie's name: under HTTPS one that browsers accept only if it is secure and of this very host.
-fn cookie_name(app: &App) -> &'static str {
-    if app.project.is_https() {
-        "__Host-candor"
+/// The name of the session's cookie, or of another one: under HTTPS one that browsers accept only if it is secure and of this very
+/// host.
+fn cookie_name(app: &App, what: &str) -> String {
+    let host = if app.project.is_https() {
+        "__Host-"
     } else {
-        "candor"
-    }
+        ""
+    };
+    let dash = if what.is_empty() { "" } else { "-" };
+    format!("{host}candor{dash}{what}")
 }
 
 /// The session's secret in the cookies of a request; none where a program sends a token, which was not checked for where it comes
@@ -28,19 +31,32 @@ pub(super) fn secret(app: &App, headers: &HeaderMap) -> Option<String> {
     if bearer::token(headers).is_some() {
         return None;
     }
-    let name = cookie_name(app);
+    value(&cookie_name(app, ""), headers)
+}
+
+/// The value of a cookie other than the session's.
+pub(super) fn named(app: &App, what: &str, headers: &HeaderMap) -> Option<String> {
+    value(&cookie_name(app, what), headers)
+}
+
+fn value(name: &str, headers: &HeaderMap) -> Option<String> {
     headers
         .get_all(header::COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(key, value)| *key == name && value.len() <= 128)
+        .find(|(key, value)| *key == name && !value.is_empty() && value.len() <= 128)
         .map(|(_, value)| value.to_owned())
 }
 
 /// The cookie that holds a session's secret; an empty one ends it.
 pub(super) fn cookie(app: &App, secret: &str) -> HeaderValue {
+    named_cookie(app, "", secret)
+}
+
+/// The same for another cookie.
+pub(super) fn named_cookie(app: &App, what: &str, secret: &str) -> HeaderValue {
     let secure = if app.project.is_https() {
         "; Secure"
     } else {
@@ -49,7 +65,7 @@ pub(super) fn cookie(app: &App, secret: &str) -> HeaderValue {
     let age = if secret.is_empty() { "; Max-Age=0" } else { "" };
     let text = format!(
         "{}={secret}; Path=/; HttpOnly; SameSite=Lax{secure}{age}",
-        cookie_name(app)
+        cookie_name(app, what)
     );
     HeaderValue::from_str(&text).expect("a secret is hexadecimal")
 }

@@ -4,6 +4,7 @@ mod bodies;
 mod browser;
 mod contract;
 mod forms;
+mod oidc;
 mod safety;
 mod sessions;
 mod tokens;

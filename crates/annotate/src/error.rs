@@ -75,6 +75,18 @@ pub enum AnnotateError {
         /// Why.
         reason: String,
     },
+    /// Two projects that one server cannot have.
+    #[error("{} and {} cannot be served together: {found}; {remedy}", first.display(), second.display())]
+    Together {
+        /// The file of one.
+        first: PathBuf,
+        /// The file of the other.
+        second: PathBuf,
+        /// Why not.
+        found: String,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// Two imports disagree about an item.
     #[error(
         "{}: {kind} item {name:?} was imported before with other content; give the new item another id, or import into \

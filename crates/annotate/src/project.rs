@@ -64,6 +64,8 @@ pub struct Server {
     /// The address in people's browsers, without a path; `https://` makes cookies secure. Where the file leaves it out, it
     /// is [`Server::local_url`].
     pub public_url: String,
+    /// Where the project lies on the server, without slashes; none where it has the server for itself.
+    pub path: Option<String>,
     /// A session ends after this time without a request.
     pub session_hours: u32,
     /// Whether a reverse proxy stands in front, whose last `X-Forwarded-For` entry is the client.
@@ -250,8 +252,15 @@ impl Project {
 
     /// The address of the app in people's browsers.
     #[must_use]
-    pub fn url(&self) -> &str {
-        &self.server.public_url
+    pub fn url(&self) -> String {
+        format!("{}{}", self.server.public_url, self.base())
+    }
+
+    /// What the path of every address of the app begins with: nothing where it has the server for itself.
+    #[must_use]
+    pub fn base(&self) -> String {
+        let path = self.server.path.as_ref();
+        path.map_or_else(String::new, |path| format!("/{path}"))
     }
 
     /// Whether browsers come over HTTPS.

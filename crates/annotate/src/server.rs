@@ -15,6 +15,7 @@ mod oidc;
 mod origin;
 mod pages;
 mod password;
+mod projects;
 mod renewal;
 mod reply;
 mod routes;
@@ -25,6 +26,7 @@ mod tokens;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::response::Redirect;
 use candor_web::Limits;
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
@@ -35,6 +37,7 @@ use self::machines::Recent;
 use self::metrics::Metrics;
 use self::oidc::Provider;
 use self::password::Passwords;
+pub use self::projects::router as projects_router;
 pub use self::routes::{ROUTES, router};
 use crate::error::AnnotateError;
 use crate::project::Project;
@@ -83,6 +86,20 @@ impl App {
     }
 }
 
+impl App {
+    /// To another page of the app.
+    fn redirect(&self, path: &str) -> Redirect {
+        let base = self.project.base();
+        // The start has no slash at its end.
+        let path = if base.is_empty() || path != "/" {
+            path
+        } else {
+            ""
+        };
+        Redirect::to(&format!("{base}{path}"))
+    }
+}
+
 /// How long a request may take to arrive with its body and be answered.
 const ANSWER: Duration = Duration::from_mins(1);
 /// How long requests under way may go on when the server stops.
@@ -97,11 +114,26 @@ pub async fn serve(
     listener: TcpListener,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), AnnotateError> {
-    let store = app.store.clone();
-    store.retry_unshown().await?;
+    serve_all(vec![app], listener, stop).await
+}
+
+/// The same for several projects, each below its path.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_all(
+    apps: Vec<Arc<App>>,
+    listener: TcpListener,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), AnnotateError> {
+    let stores: Vec<Store> = apps.iter().map(|app| app.store.clone()).collect();
+    for store in &stores {
+        store.retry_unshown().await?;
+    }
+    let behind_proxy = apps.iter().any(|app| app.project.server.behind_proxy);
     let connections = candor_web::max_connections();
     // Behind a proxy all connections come from its address. Of one browser's, no more than a quarter is taken.
-    let per_address = if app.project.server.behind_proxy {
+    let per_address = if behind_proxy {
         connections
     } else {
         (connections / 4).max(1)
@@ -113,7 +145,9 @@ pub async fn serve(
         stuck: candor_web::STUCK,
         drain: DRAIN,
     };
-    candor_web::serve(listener, router(app), limits, stop, || true).await;
-    store.close().await;
+    candor_web::serve(listener, projects::router(apps), limits, stop, || true).await;
+    for store in &stores {
+        store.close().await;
+    }
     Ok(())
 }

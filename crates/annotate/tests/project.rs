@@ -186,3 +186,54 @@ fn what_changes_results_has_no_default() {
         );
     }
 }
+
+#[test]
+fn projects_that_cannot_be_served_together_are_told_before_anything_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, server: &str| {
+        let text = documented().replace("session_hours = 12", server);
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let kitchens = write("kitchens.toml", "path = \"kitchens\"");
+    for (server, words) in [
+        ("session_hours = 12", "other.toml has no `server.path`"),
+        ("path = \"kitchens\"", "both lie at /kitchens"),
+    ] {
+        let other = write("other.toml", server);
+        let refused = candor_annotate::command::serve(&[kitchens.clone(), other]).unwrap_err();
+        assert!(refused.to_string().contains(words), "{refused}");
+    }
+    let text = std::fs::read_to_string(&kitchens).unwrap();
+    let text = text
+        .replace("127.0.0.1:8090", "127.0.0.1:8091")
+        .replace("\"kitchens\"", "\"streets\"");
+    let streets = folder.path().join("streets.toml");
+    std::fs::write(&streets, text).unwrap();
+    let refused = candor_annotate::command::serve(&[kitchens, streets]).unwrap_err();
+    assert!(
+        refused.to_string().contains("behind_proxy differ"),
+        "{refused}"
+    );
+    assert!(!folder.path().join("annotate.sqlite").exists());
+    for path in ["", "Kitchens", "a/b", "static", "..", "readyz"] {
+        let text = documented().replace("session_hours = 12", &format!("path = {path:?}"));
+        assert!(mistakes(&text)[1].contains("server.path: "), "{path}");
+    }
+}
+
+#[test]
+fn the_documented_tables_are_read() {
+    let text = include_str!("../../../docs/annotate.md");
+    let blocks = text.split("```toml\n").skip(2);
+    let more: Vec<&str> = blocks
+        .map(|block| block.split_once("```").unwrap().0)
+        .collect();
+    assert!(!more.is_empty());
+    for block in &more {
+        let whole = format!("{}\n{block}", documented());
+        Project::parse(Path::new("p.toml"), &whole)
+            .unwrap_or_else(|error| panic!("{block}: {error}"));
+    }
+}

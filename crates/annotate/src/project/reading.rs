@@ -97,6 +97,10 @@ fn server(file: &mut Reader) -> Server {
         public_url: Some(url)
             .filter(|url| !url.is_empty())
             .unwrap_or_else(|| Server::local_url(listen)),
+        path: file
+            .string("server.path", "Where the project lies on the server, where that serves several.")
+            .check(|path| is_segment(path))
+            .optional(),
         session_hours: file
             .u64("server.session_hours", "A session ends after this time without a request.")
             .within(1..=24 * 90)
@@ -109,6 +113,21 @@ fn server(file: &mut Reader) -> Server {
             .within(1..=500)
             .or(50, "50") as u32,
     }
+}
+
+/// Paths that a server of several projects has itself.
+const TAKEN: [&str; 3] = ["healthz", "readyz", "static"];
+
+fn is_segment(path: &str) -> Result<(), (String, String)> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if TAKEN.contains(&path) {
+        return wrong(format!("{path:?} is the server's own"), "choose another");
+    }
+    if path.is_empty() || path.len() > 40 || !path.chars().all(plain) {
+        let remedy = "write up to 40 lower-case letters, digits and hyphens, such as \"kitchens\"";
+        return wrong(format!("found {path:?}"), remedy);
+    }
+    Ok(())
 }
 
 fn protocol(file: &mut Reader) -> Protocol {

@@ -85,7 +85,7 @@ pub(super) async fn invite(
         .store
         .invite(body.role, body.hours, Some(person.person))
         .await?;
-    let link = format!("{}/invite/{secret}", app.project.server.public_url);
+    let link = format!("{}/invite/{secret}", app.project.url());
     Ok(Json(json!({"link": link, "expires_at": expires_at})))
 }
 
@@ -141,7 +141,7 @@ pub(super) async fn offer_renewal(
     Path(person): Path<String>,
 ) -> Result<Json<Value>, Failure> {
     let (secret, expires_at) = app.store.offer_renewal(by.person, person).await?;
-    let link = format!("{}/renew/{secret}", app.project.server.public_url);
+    let link = format!("{}/renew/{secret}", app.project.url());
     Ok(Json(json!({"link": link, "expires_at": expires_at})))
 }
 

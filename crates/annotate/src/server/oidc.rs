@@ -64,7 +64,7 @@ pub(super) async fn callback(
                 (header::SET_COOKIE, over),
                 (header::SET_COOKIE, session::cookie(&app, &secret)),
             ];
-            (AppendHeaders(cookies), Redirect::to("/")).into_response()
+            (AppendHeaders(cookies), app.redirect("/")).into_response()
         }
         Err(error) => {
             let page = pages::failed(&app, &error);

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// No inline script or style, nothing from elsewhere, no framing, and no string becomes markup.
-const HEADERS: Headers = Headers {
+pub(super) const HEADERS: Headers = Headers {
     policy: "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
              form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
     referrer: "same-origin",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
-use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::response::{IntoResponse as _, Response};
 
 use super::App;
 use super::bearer;
@@ -21,8 +21,11 @@ fn cookie_name(app: &App, what: &str) -> String {
     } else {
         ""
     };
+    // Projects of one server share the host, and cookies of a path could be set by another one.
+    let path = app.project.server.path.as_ref();
+    let path = path.map_or_else(String::new, |path| format!(".{path}"));
     let dash = if what.is_empty() { "" } else { "-" };
-    format!("{host}candor{dash}{what}")
+    format!("{host}candor{path}{dash}{what}")
 }
 
 /// The session's secret in the cookies of a request; none where a program sends a token, which was not checked for where it comes
@@ -145,7 +148,7 @@ impl FromRequestParts<Arc<App>> for Reader {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
         match person(app, &parts.headers).await {
             Ok(Some(person)) => Ok(Self(person)),
-            Ok(None) => Err(Redirect::to("/login").into_response()),
+            Ok(None) => Err(app.redirect("/login").into_response()),
             Err(error) => Err(Failure(error).into_response()),
         }
     }

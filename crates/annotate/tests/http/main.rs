@@ -5,6 +5,7 @@ mod browser;
 mod contract;
 mod forms;
 mod oidc;
+mod projects;
 mod safety;
 mod sessions;
 mod tokens;

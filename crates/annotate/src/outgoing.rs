@@ -1,8 +1,10 @@
 //! Requests that the server makes itself: to a provider of sign-in and to webhooks. No redirect is followed, and what comes back
 //! is bounded.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, ClientBuilder, Response, redirect};
 
 /// How long such a request may take as a whole.
@@ -42,4 +44,26 @@ pub(crate) async fn body(mut response: Response) -> Result<Vec<u8>, String> {
         bytes.extend_from_slice(&part);
     }
     Ok(bytes)
+}
+
+/// Looks names up, and refuses those that lead to an address that is not public.
+struct PublicOnly;
+
+impl Resolve for PublicOnly {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found: Addrs = Box::new(
+                candor_web::public_addresses(name.as_str())
+                    .await?
+                    .into_iter(),
+            );
+            Ok(found)
+        })
+    }
+}
+
+/// The same client for public addresses alone. No proxy is asked, which could lead elsewhere. An address that is a number is not
+/// looked up, so whoever names one checks it.
+pub(crate) fn public_only(client: ClientBuilder) -> ClientBuilder {
+    client.no_proxy().dns_resolver(Arc::new(PublicOnly))
 }

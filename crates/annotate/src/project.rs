@@ -7,6 +7,7 @@ mod keys;
 mod oidc;
 mod reading;
 mod secret;
+mod webhook;
 mod wording;
 
 use std::io;
@@ -21,6 +22,7 @@ use serde::Serialize;
 pub use self::keys::Keys;
 pub use self::oidc::{Oidc, is_private_way};
 pub use self::secret::{Secret, SecretPlace};
+pub use self::webhook::{HookEvent, Webhook};
 pub use self::wording::{Question, Questions};
 use crate::error::AnnotateError;
 
@@ -42,6 +44,8 @@ pub struct Project {
     pub server: Server,
     /// Who else says who people are.
     pub oidc: Option<Oidc>,
+    /// Who is told when something has happened.
+    pub webhooks: Vec<Webhook>,
     /// The rules of the work.
     pub protocol: Protocol,
     /// The round before the work.

@@ -22,6 +22,7 @@ mod routes;
 mod session;
 mod statics;
 mod tokens;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +40,8 @@ use self::oidc::Provider;
 use self::password::Passwords;
 pub use self::projects::router as projects_router;
 pub use self::routes::{ROUTES, router};
+use self::webhooks::Target;
+pub use self::webhooks::deliver;
 use crate::error::AnnotateError;
 use crate::project::Project;
 use crate::quality::Kept;
@@ -56,6 +59,7 @@ pub struct App {
     recent: Recent,
     quality: Arc<Kept>,
     provider: Option<Provider>,
+    webhooks: Vec<Target>,
     /// Held by whoever imports over HTTP.
     imports: Mutex<()>,
 }
@@ -79,6 +83,7 @@ impl App {
                 .as_ref()
                 .map(|oidc| Provider::new(&project, oidc))
                 .transpose()?,
+            webhooks: webhooks::targets(&project)?,
             imports: Mutex::default(),
             project,
             store,
@@ -145,7 +150,10 @@ pub async fn serve_all(
         stuck: candor_web::STUCK,
         drain: DRAIN,
     };
+    let telling = webhooks::keep_telling(&apps);
     candor_web::serve(listener, projects::router(apps), limits, stop, || true).await;
+    // What is being told is told again by the next server.
+    drop(telling);
     for store in &stores {
         store.close().await;
     }

@@ -8,6 +8,7 @@ mod adjudication;
 mod answers;
 mod claims;
 mod database;
+mod deliveries;
 mod events;
 mod items;
 mod judged;
@@ -43,6 +44,7 @@ pub use self::answers::{Receipt, Submission};
 pub use self::claims::{Claim, Leases};
 pub use self::database::Dialect;
 use self::database::{Connection, Pool, values};
+pub use self::deliveries::Delivery;
 pub use self::items::{Image, Known, NewItem};
 pub use self::judged::{Evidence, Given, GoldAnswer, Judged};
 pub use self::members::{Amendment, Invite, Member};
@@ -58,7 +60,7 @@ pub use self::unshown::Unshown;
 use self::writer::{Work, Writer};
 use crate::clock::{Clock, LeaseTime};
 use crate::error::AnnotateError;
-use crate::project::{Project, Protocol, Training};
+use crate::project::{Project, Protocol, Training, Webhook};
 
 /// How long a statement waits for another process that writes to the same SQLite file.
 const BUSY: Duration = Duration::from_secs(10);
@@ -83,6 +85,8 @@ pub(crate) struct Rules {
     seed: u64,
     protocol: Protocol,
     training: Training,
+    title: String,
+    hooks: Vec<Webhook>,
     clock: Arc<dyn Clock>,
     lease_time: LeaseTime,
 }
@@ -146,6 +150,8 @@ impl Store {
                 seed: project.seed,
                 protocol: project.protocol.clone(),
                 training: project.training.clone(),
+                title: project.title.clone(),
+                hooks: project.webhooks.clone(),
                 clock,
                 lease_time,
             }),

@@ -237,3 +237,64 @@ fn the_documented_tables_are_read() {
             .unwrap_or_else(|error| panic!("{block}: {error}"));
     }
 }
+
+#[test]
+fn webhooks_are_public_and_signed_unless_the_project_says_otherwise() {
+    let with = |table: &str| {
+        let hook = "secret_env = \"S\"\n";
+        format!(
+            "{}\n[[webhook]]\nname = \"dash\"\n{hook}{table}",
+            documented()
+        )
+    };
+    for (table, words) in [
+        (
+            "url = \"https://127.0.0.1/\"",
+            "give a public https:// address",
+        ),
+        (
+            "url = \"https://[fd00::1]/\"",
+            "give a public https:// address",
+        ),
+        (
+            "url = \"http://hooks.example/\"",
+            "give a public https:// address",
+        ),
+        (
+            "url = \"https://me:pw@hooks.example/\"",
+            "holds a name or password",
+        ),
+        ("url = \"hooks\"", "give an https:// address"),
+        (
+            "url = \"https://hooks.example/\"\nevents = [\"all\"]",
+            "is no event",
+        ),
+        (
+            "url = \"https://hooks.example/\"\nsecret_file = \"s\"",
+            "webhook[0].secret_env says it too",
+        ),
+    ] {
+        let mistakes = mistakes(&with(table));
+        assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+        assert!(
+            mistakes[1].contains(words),
+            "{words} is not in {}",
+            mistakes[1]
+        );
+        assert!(!mistakes[1].contains("pw"));
+    }
+    let unsigned = with("url = \"https://hooks.example/\"").replace("secret_env = \"S\"\n", "");
+    assert!(mistakes(&unsigned)[1].contains("webhook[0].secret_env: missing"));
+    let twice = format!(
+        "{0}{1}",
+        with("url = \"https://a.example/\""),
+        "\n[[webhook]]\nname = \"dash\"\nsecret_env = \"S\"\nurl = \"https://b.example/\""
+    );
+    assert!(mistakes(&twice)[1].contains("webhook[1].name"));
+    let private =
+        with("url = \"http://10.0.0.7/\"\nallow_private = true\nevents = [\"project_finished\"]");
+    let project = Project::parse(Path::new("p.toml"), &private).unwrap();
+    assert_eq!(project.webhooks[0].events.len(), 1);
+    let all = Project::parse(Path::new("p.toml"), &with("url = \"https://a.example/\"")).unwrap();
+    assert_eq!(all.webhooks[0].events.len(), 3);
+}

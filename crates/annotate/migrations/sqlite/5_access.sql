@@ -25,12 +25,10 @@ CREATE TABLE identities (
 );
 CREATE TABLE deliveries (
     delivery TEXT PRIMARY KEY,
-    number   BIGINT NOT NULL,
     hook     TEXT NOT NULL,
-    kind     TEXT NOT NULL,
     body     TEXT NOT NULL,
     tries    BIGINT NOT NULL DEFAULT 0,
-    next_at  BIGINT NOT NULL,
-    UNIQUE (hook, number, kind)
+    made_at  BIGINT NOT NULL,
+    next_at  BIGINT NOT NULL
 );
-CREATE INDEX deliveries_due ON deliveries (next_at);
+CREATE INDEX deliveries_due ON deliveries (hook, next_at);

@@ -8,7 +8,7 @@ use candor_recipe::{Reader, RecipeError};
 
 use super::{
     Dispute, Guidelines, Import, Keys, Kind, Project, Protocol, Question, Questions, Server,
-    Training, oidc,
+    Training, oidc, webhook,
 };
 
 /// Names that formats had before.
@@ -41,6 +41,7 @@ fn read(file: &mut Reader) -> Project {
             .required(),
         server: server(file),
         oidc: oidc::read(file),
+        webhooks: webhook::read(file),
         protocol: protocol(file),
         training: Training {
             pass_mark: file

@@ -47,7 +47,7 @@ const TABLES: [Table; 13] = [
     table!("tokens" by "token": text ["token" "token_hash" "name" "scopes" "made_by"]
         int ["created_at" "expires_at" "revoked_at" "used_at"]),
     table!("identities" by "issuer, subject": text ["issuer" "subject" "person"] int ["linked_at"]),
-    table!("deliveries" by "number, hook, kind": text ["delivery" "hook" "kind" "body"] int ["number" "tries" "next_at"]),
+    table!("deliveries" by "delivery": text ["delivery" "hook" "body"] int ["tries" "made_at" "next_at"]),
 ];
 
 impl Table {

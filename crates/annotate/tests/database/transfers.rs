@@ -180,8 +180,8 @@ const RELEASED: [(i64, &str, &str, [&str; 2]); 4] = [
         include_str!("../../migrations/sqlite/5_access.sql"),
         include_str!("../../migrations/postgres/5_access.sql"),
         [
-            "c4fb98218e2a40dcaf2ed277e94fb7167f00d9e9fde4c99a316fd4b35b408f1a",
-            "c4fb98218e2a40dcaf2ed277e94fb7167f00d9e9fde4c99a316fd4b35b408f1a",
+            "049b5aca57792f50f4901897efc0b0e6db37a951df9dfb65f4b5f4a3ac3223a4",
+            "049b5aca57792f50f4901897efc0b0e6db37a951df9dfb65f4b5f4a3ac3223a4",
         ],
     ),
 ];

@@ -8,7 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use candor_annotate::clock::ManualClock;
 use candor_annotate::project::{Kind, Project};
-use candor_annotate::server::{App, projects_router, router};
+use candor_annotate::server::{App, deliver, projects_router, router};
 use candor_annotate::store::{Known, NewItem, Role, Store};
 use candor_annotate::task::Expected;
 use candor_data::Turn;
@@ -134,6 +134,11 @@ impl Site {
             .start_session(person.person)
             .await
             .expect("a session")
+    }
+
+    /// Tells webhooks what is due, and returns how much was told.
+    pub async fn deliver(&self) -> usize {
+        deliver(&self.app).await.expect("a database")
     }
 
     pub async fn send(&self, request: Request<Body>) -> Reply {

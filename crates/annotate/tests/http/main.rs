@@ -10,3 +10,4 @@ mod safety;
 mod sessions;
 mod tokens;
 mod unshown;
+mod webhooks;

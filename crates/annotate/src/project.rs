@@ -5,6 +5,7 @@
 
 mod keys;
 mod oidc;
+mod pay;
 mod reading;
 mod secret;
 mod webhook;
@@ -21,6 +22,7 @@ use serde::Serialize;
 
 pub use self::keys::Keys;
 pub use self::oidc::{Oidc, is_private_way};
+pub use self::pay::{Pay, Rate, amount};
 pub use self::secret::{Secret, SecretPlace};
 pub use self::webhook::{HookEvent, Webhook};
 pub use self::wording::{Question, Questions};
@@ -50,6 +52,8 @@ pub struct Project {
     pub protocol: Protocol,
     /// The round before the work.
     pub training: Training,
+    /// What people are paid.
+    pub pay: Option<Pay>,
     /// What annotators read first.
     pub guidelines: Guidelines,
     /// What is asked.

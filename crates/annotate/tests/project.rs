@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candor_annotate::AnnotateError;
-use candor_annotate::project::{Dispute, Kind, Project};
+use candor_annotate::project::{Dispute, Kind, Project, Rate};
 use candor_data::ComparisonFormat;
 
 /// The message about a file, line by line; the first says how many there are.
@@ -285,11 +285,8 @@ fn webhooks_are_public_and_signed_unless_the_project_says_otherwise() {
     }
     let unsigned = with("url = \"https://hooks.example/\"").replace("secret_env = \"S\"\n", "");
     assert!(mistakes(&unsigned)[1].contains("webhook[0].secret_env: missing"));
-    let twice = format!(
-        "{0}{1}",
-        with("url = \"https://a.example/\""),
-        "\n[[webhook]]\nname = \"dash\"\nsecret_env = \"S\"\nurl = \"https://b.example/\""
-    );
+    let more = "\n[[webhook]]\nname = \"dash\"\nsecret_env = \"S\"\nurl = \"https://b.example/\"";
+    let twice = with("url = \"https://a.example/\"") + more;
     assert!(mistakes(&twice)[1].contains("webhook[1].name"));
     let private =
         with("url = \"http://10.0.0.7/\"\nallow_private = true\nevents = [\"project_finished\"]");
@@ -297,4 +294,40 @@ fn webhooks_are_public_and_signed_unless_the_project_says_otherwise() {
     assert_eq!(project.webhooks[0].events.len(), 1);
     let all = Project::parse(Path::new("p.toml"), &with("url = \"https://a.example/\"")).unwrap();
     assert_eq!(all.webhooks[0].events.len(), 3);
+}
+
+#[test]
+fn pay_is_one_rate_that_can_be_paid() {
+    let with = |table: &str| format!("{}\n[pay]\ncurrency = \"EUR\"\n{table}", documented());
+    for (table, words) in [
+        ("per_answer = 0.12345", "finer than can be paid"),
+        ("per_answer = 0", "pay.per_answer"),
+        (
+            "per_answer = 0.1\nper_hour = 2\nmax_secs_per_answer = 60",
+            "pay.per_",
+        ),
+        (
+            "per_hour = 14.5",
+            "pay.max_secs_per_answer: missing beside per_hour",
+        ),
+        (
+            "per_answer = 0.1\nmax_secs_per_answer = 60",
+            "goes with per_hour alone",
+        ),
+    ] {
+        let mistakes = mistakes(&with(table));
+        assert!(
+            mistakes[1].contains(words),
+            "{words} is not in {mistakes:?}"
+        );
+    }
+    let project = Project::parse(Path::new("p.toml"), &with("per_answer = 0.1234")).unwrap();
+    assert_eq!(project.pay.unwrap().rate, Rate::Answer(1234));
+    let hour = with("per_hour = 14.5\nmax_secs_per_answer = 300");
+    let project = Project::parse(Path::new("p.toml"), &hour).unwrap();
+    let rate = Rate::Hour {
+        rate: 145_000,
+        max_answer_ms: 300_000,
+    };
+    assert_eq!(project.pay.unwrap().rate, rate);
 }

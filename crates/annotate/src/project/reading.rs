@@ -8,7 +8,7 @@ use candor_recipe::{Reader, RecipeError};
 
 use super::{
     Dispute, Guidelines, Import, Keys, Kind, Project, Protocol, Question, Questions, Server,
-    Training, oidc, webhook,
+    Training, oidc, pay, webhook,
 };
 
 /// Names that formats had before.
@@ -53,6 +53,7 @@ fn read(file: &mut Reader) -> Project {
                 .within(1..=100)
                 .required() as u32,
         },
+        pay: pay::read(file),
         guidelines: guidelines(file),
         questions: questions(file),
         keys: keys(file),

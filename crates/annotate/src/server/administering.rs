@@ -37,8 +37,10 @@ pub(super) async fn quality(
 
 /// `GET /api/admin/days`
 pub(super) async fn days(State(app): State<Arc<App>>, _: MayRead) -> Result<Json<Value>, Failure> {
-    let days = quality::by_day(&app.store.timed_answers().await?);
-    Ok(Json(json!({"days": days})))
+    let pay = app.project.pay.as_ref();
+    let days = quality::by_day(&app.store.timed_answers().await?, pay);
+    let currency = pay.map(|pay| &pay.currency);
+    Ok(Json(json!({"days": days, "currency": currency})))
 }
 
 /// `GET /api/admin/days.csv`
@@ -46,7 +48,8 @@ pub(super) async fn days_csv(
     State(app): State<Arc<App>>,
     _: MayRead,
 ) -> Result<impl IntoResponse, Failure> {
-    let days = quality::by_day(&app.store.timed_answers().await?);
+    let pay = app.project.pay.as_ref();
+    let days = quality::by_day(&app.store.timed_answers().await?, pay);
     let headers = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
         (
@@ -54,7 +57,7 @@ pub(super) async fn days_csv(
             "attachment; filename=\"days.csv\"",
         ),
     ];
-    Ok((headers, quality::days_csv(&days)))
+    Ok((headers, quality::days_csv(&days, pay)))
 }
 
 /// `GET /api/admin/people`

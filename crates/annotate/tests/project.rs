@@ -304,7 +304,7 @@ fn pay_is_one_rate_that_can_be_paid() {
         ("per_answer = 0", "pay.per_answer"),
         (
             "per_answer = 0.1\nper_hour = 2\nmax_secs_per_answer = 60",
-            "pay.per_",
+            "both of `per_answer` and `per_hour` given",
         ),
         (
             "per_hour = 14.5",

@@ -16,6 +16,7 @@ CREATE TABLE sign_ins (
     verifier   TEXT NOT NULL,
     expires_at BIGINT NOT NULL
 );
+CREATE INDEX sign_ins_by_end ON sign_ins (expires_at);
 CREATE TABLE identities (
     issuer    TEXT NOT NULL,
     subject   TEXT NOT NULL,

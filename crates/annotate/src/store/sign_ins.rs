@@ -12,6 +12,8 @@ use crate::token;
 
 /// How long an attempt may take.
 const ATTEMPT_MS: i64 = 10 * 60 * 1000;
+/// Attempts under way that are remembered.
+const MAX_ATTEMPTS: i64 = 10_000;
 /// What stands for the password of an account that has none: no hash, so none matches it.
 const NO_PASSWORD: &str = "none";
 /// People of one name that are told apart by a number.
@@ -44,7 +46,7 @@ pub struct Guest {
 }
 
 impl Store {
-    /// Begins an attempt, and forgets those that took too long.
+    /// Begins an attempt, and forgets those that took too long and the oldest where there are many: anybody may begin one.
     ///
     /// # Errors
     /// As the database says.
@@ -57,8 +59,10 @@ impl Store {
                     verifier: token::secret(),
                 };
                 let now = rules.unix_now();
+                let sql = "SELECT expires_at FROM sign_ins ORDER BY expires_at DESC LIMIT 1 OFFSET $1";
+                let last = connection.int(sql, values![MAX_ATTEMPTS]).await?;
                 let sql = "DELETE FROM sign_ins WHERE expires_at <= $1";
-                connection.execute(sql, values![now]).await?;
+                connection.execute(sql, values![now.max(last)]).await?;
                 let sql = "INSERT INTO sign_ins (state_hash, nonce, verifier, expires_at) VALUES ($1, $2, $3, $4)";
                 let values = values![
                     token::hashed(&attempt.state),

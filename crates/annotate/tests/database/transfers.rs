@@ -180,8 +180,8 @@ const RELEASED: [(i64, &str, &str, [&str; 2]); 4] = [
         include_str!("../../migrations/sqlite/5_access.sql"),
         include_str!("../../migrations/postgres/5_access.sql"),
         [
-            "049b5aca57792f50f4901897efc0b0e6db37a951df9dfb65f4b5f4a3ac3223a4",
-            "049b5aca57792f50f4901897efc0b0e6db37a951df9dfb65f4b5f4a3ac3223a4",
+            "797e50fdde91f306c7c7a57d62a6688df500ce1d5cfabcbc3e82dc88fd2bbfd6",
+            "797e50fdde91f306c7c7a57d62a6688df500ce1d5cfabcbc3e82dc88fd2bbfd6",
         ],
     ),
 ];

@@ -6,6 +6,7 @@ mod contract;
 mod forms;
 mod oidc;
 mod projects;
+mod provider;
 mod safety;
 mod sessions;
 mod tokens;

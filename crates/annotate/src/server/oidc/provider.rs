@@ -136,22 +136,29 @@ impl Provider {
 
     async fn exchange(&self, code: &str, verifier: &str) -> Result<String, String> {
         let configuration = self.configuration().await?;
+        let request = self.request(&configuration, code, verifier);
+        let granted: Granted = answer(request, "the exchange of the code").await?;
+        granted
+            .id_token
+            .ok_or_else(|| "it gave no ID token for the code".to_owned())
+    }
+
+    /// The request of an ID token for a code.
+    fn request(&self, configuration: &Configuration, code: &str, verifier: &str) -> RequestBuilder {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "authorization_code")
             .append_pair("code", code)
             .append_pair("redirect_uri", &self.redirect_uri)
             .append_pair("code_verifier", verifier);
         let mut request = self.client.post(&configuration.token_endpoint);
-        let methods = configuration
-            .token_endpoint_auth_methods_supported
-            .as_deref();
+        let methods = configuration.token_endpoint_auth_methods_supported.as_ref();
         let takes_basic =
             methods.is_none_or(|methods| methods.iter().any(|one| one == "client_secret_basic"));
         match &self.secret {
             Some(secret) if takes_basic => {
                 // RFC 6749, section 2.3.1: both are encoded as in a form first.
-                let encoded = |text: &str| {
-                    form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>()
+                let encoded = |text: &str| -> String {
+                    form_urlencoded::byte_serialize(text.as_bytes()).collect()
                 };
                 let password = encoded(secret.expose());
                 request = request.basic_auth(encoded(&self.oidc.client_id), Some(password));
@@ -164,13 +171,9 @@ impl Provider {
                 form.append_pair("client_id", &self.oidc.client_id);
             }
         }
-        let request = request
+        request
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(form.finish());
-        let granted: Granted = answer(request, "the exchange of the code").await?;
-        granted
-            .id_token
-            .ok_or_else(|| "it gave no ID token for the code".to_owned())
+            .body(form.finish())
     }
 
     async fn configuration(&self) -> Result<Arc<Configuration>, String> {

@@ -1,4 +1,5 @@
-//! Items that come in while the server runs: a file of rows, by the rules of one of the project's imports.
+//! Items that come in while the server runs: a file of rows, by the rules of one of the project's imports, and before it the images
+//! that the rows name.
 
 use std::io;
 use std::path::Path;
@@ -8,6 +9,8 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Query, State};
+use candor_data::formats::images;
+use candor_data::image::decode_bytes;
 use candor_data::{atomic, sha256};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -23,6 +26,8 @@ use crate::project::Import;
 pub(super) const MAX_BYTES: usize = 64 << 20;
 /// Where such files are kept, beside the project.
 const FOLDER: &str = "uploads";
+/// Longest name of an image, in bytes.
+const MAX_NAME: usize = 200;
 
 /// Query of `POST /api/admin/import`.
 #[derive(Deserialize)]
@@ -42,28 +47,61 @@ pub(super) async fn import(
         scores: None,
         ..model(&app.project.imports, query.like.as_deref())?.clone()
     };
-    let bytes = bytes.map_err(|rejection| {
-        Refusal::invalid(
-            "body",
-            rejection.body_text(),
-            "send at most 64 MiB at a time",
-        )
-    })?;
-    if bytes.is_empty() {
-        return Err(Refusal::invalid("body", "empty", "send a file as the project names").into());
-    }
+    let bytes = whole(bytes)?;
     let runtime = tokio::runtime::Handle::current();
-    // Decoding images takes long, and goes on to its end when the client has left.
-    let taken = tokio::task::spawn_blocking(move || runtime.block_on(take(&app, &import, &bytes)));
-    let imported = taken.await.map_err(|error| AnnotateError::Io {
+    let imported = to_its_end(move || runtime.block_on(take(&app, &import, &bytes))).await?;
+    Ok(Json(
+        json!({"n_new": imported.n_new, "n_equal": imported.n_equal}),
+    ))
+}
+
+/// Query of `POST /api/admin/images`.
+#[derive(Deserialize)]
+pub(super) struct ImageQuery {
+    like: Option<String>,
+    name: Option<String>,
+}
+
+/// `POST /api/admin/images`
+pub(super) async fn image(
+    State(app): State<Arc<App>>,
+    _: MayImport,
+    Query(query): Query<ImageQuery>,
+    bytes: Result<Bytes, BytesRejection>,
+) -> Result<Json<Value>, Failure> {
+    let import = model(&app.project.imports, query.like.as_deref())?;
+    let folder = import.image_folder().ok_or_else(|| {
+        let found = "the import has no folder of images";
+        Refusal::invalid("like", found, "give it `images` in the project")
+    })?;
+    let folder = app.project.resolve(Path::new(&folder));
+    let bytes = whole(bytes)?;
+    let name = query.name.unwrap_or_else(|| images::content_name(&bytes));
+    let name = to_its_end(move || keep_image(&app, &folder, name, &bytes)).await?;
+    Ok(Json(json!({"image": name})))
+}
+
+/// A body that has come as a whole.
+fn whole(bytes: Result<Bytes, BytesRejection>) -> Result<Bytes, Refusal> {
+    let remedy = "send a file of at most 64 MiB";
+    let bytes = bytes.map_err(|error| Refusal::invalid("body", error.body_text(), remedy))?;
+    if bytes.is_empty() {
+        return Err(Refusal::invalid("body", "empty", remedy));
+    }
+    Ok(bytes)
+}
+
+/// Does what takes long, such as decoding images, beside all requests, and to its end when the client has left.
+async fn to_its_end<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, AnnotateError> + Send + 'static,
+) -> Result<T, AnnotateError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| AnnotateError::Io {
         action: "finish",
         place: "the import".into(),
         remedy: "report this as a bug",
         source: io::Error::other(error),
-    })??;
-    Ok(Json(
-        json!({"n_new": imported.n_new, "n_equal": imported.n_equal}),
-    ))
+    })?
 }
 
 /// The import of the project whose rules hold: the one of the file that is named, or the only one.
@@ -104,12 +142,44 @@ async fn take(app: &App, import: &Import, bytes: &[u8]) -> Result<Imported, Anno
     if imported.is_err() && !is_known {
         drop(std::fs::remove_file(&file));
     }
-    imported.map_err(|error| match error {
-        // What the file says is the sender's affair, and all of it is told.
+    imported.map_err(of_sender)
+}
+
+/// Keeps an image under its name, unless another one has that, and returns the name.
+fn keep_image(
+    app: &App,
+    folder: &Path,
+    name: String,
+    bytes: &[u8],
+) -> Result<String, AnnotateError> {
+    let _turn = app.imports.blocking_lock();
+    let refused = |found: String| Refusal::invalid("name", found, "give the image another name");
+    let plain = name.len() <= MAX_NAME && !name.chars().any(char::is_control);
+    let path = images::path_in(folder, &name).filter(|path| plain && !path.is_dir());
+    let path =
+        path.ok_or_else(|| refused(format!("{name:?} is no name in the folder of images")))?;
+    let limits = app.project.image_limits();
+    decode_bytes(Path::new(&name), bytes, &limits).map_err(|error| of_sender(error.into()))?;
+    match std::fs::read(&path) {
+        Ok(there) if there == bytes => return Ok(name),
+        Ok(_) => return Err(refused(format!("another image is {name:?}")).into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(refused(error.to_string()).into()),
+    }
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(|error| refused(error.to_string()))?;
+    }
+    atomic::write(&path, bytes)?;
+    Ok(name)
+}
+
+/// What a file says is the affair of whoever sent it, who is told all of it.
+fn of_sender(error: AnnotateError) -> AnnotateError {
+    match error {
         AnnotateError::Data(_) | AnnotateError::Changed { .. } => {
-            let remedy = "mend the file and send it again; nothing of it was imported";
+            let remedy = "mend the file and send it again, nothing of it was imported";
             Refusal::invalid("body", error.to_string().replace("; ", ", "), remedy).into()
         }
         error => error,
-    })
+    }
 }

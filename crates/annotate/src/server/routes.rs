@@ -24,7 +24,7 @@ pub(super) const HEADERS: Headers = Headers {
 const MAX_BODY_BYTES: usize = 256 << 10;
 
 /// Every route: method, path, and whether it is described in `openapi.json`.
-pub const ROUTES: [(&str, &str, bool); 53] = [
+pub const ROUTES: [(&str, &str, bool); 54] = [
     ("get", "/", false),
     ("get", "/login", false),
     ("post", "/login", false),
@@ -70,6 +70,7 @@ pub const ROUTES: [(&str, &str, bool); 53] = [
     ("post", "/api/admin/tokens", true),
     ("post", "/api/admin/tokens/{token}/revoke", true),
     ("post", "/api/admin/import", true),
+    ("post", "/api/admin/images", true),
     ("get", "/api/admin/export", true),
     ("get", "/api/admin/events", true),
     ("get", "/api/items/{item}/image", true),
@@ -129,6 +130,9 @@ fn handler(method: &str, path: &str) -> MethodRouter<Arc<App>> {
         ("post", "/api/admin/tokens/{token}/revoke") => post(tokens::revoke),
         ("post", "/api/admin/import") => {
             post(importing::import).layer(DefaultBodyLimit::max(importing::MAX_BYTES))
+        }
+        ("post", "/api/admin/images") => {
+            post(importing::image).layer(DefaultBodyLimit::max(importing::MAX_BYTES))
         }
         ("get", "/api/admin/export") => get(administering::export),
         ("get", "/api/admin/events") => get(administering::events),

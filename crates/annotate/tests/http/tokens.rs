@@ -36,6 +36,7 @@ async fn a_token_opens_what_its_scopes_say_and_nothing_else() {
         ("get", "/api/admin/days", "read"),
         ("get", "/api/admin/days.csv", "read"),
         ("post", "/api/admin/import", "import"),
+        ("post", "/api/admin/images", "import"),
         ("get", "/api/admin/export", "export"),
         ("get", "/api/admin/events", "export"),
     ];
@@ -206,4 +207,75 @@ async fn rows_come_in_by_the_rules_of_the_project() {
     assert_eq!(overview.json()["n_items"], 5);
     let kept = std::fs::read_dir(site.folder().join("uploads")).unwrap();
     assert_eq!(kept.count(), 1, "what was refused is not kept");
+}
+
+#[tokio::test]
+async fn images_come_in_before_the_rows_that_name_them() {
+    let site = Site::open_with(
+        "[[import]]\nfile = \"rows.json\"\nformat = \"llava\"\nimages = \"images\"\n",
+    )
+    .await;
+    let admin = site.session("admin", Role::Admin).await;
+    let (_, secret) = token(&site, &admin, &["import"], None).await;
+    let png = |width| {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        let image = image::RgbImage::new(width, 2);
+        image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+        bytes.into_inner()
+    };
+    let send = async |query: &str, bytes: Vec<u8>| {
+        let path = format!("/api/admin/images{query}");
+        ask(&site, "POST", &path, &secret, bytes).await
+    };
+    for _ in 0..2 {
+        let kept = send("?name=new/b.png", png(3)).await;
+        assert_eq!(
+            kept.json(),
+            json!({"image": "new/b.png"}),
+            "{}",
+            kept.text()
+        );
+    }
+    assert_eq!(
+        std::fs::read(site.folder().join("images/new/b.png")).unwrap(),
+        png(3)
+    );
+    let named = send("", png(4)).await.json()["image"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(named.len() == 68 && named.ends_with(".png"), "{named}");
+    for (query, bytes, word) in [
+        ("?name=new/b.png", png(5), "another image is"),
+        ("?name=../b.png", png(3), "no name in the folder"),
+        ("?name=%2Ftmp%2Fb.png", png(3), "no name in the folder"),
+        ("?name=new", png(3), "no name in the folder"),
+        ("?name=a%00.png", png(3), "no name in the folder"),
+        ("?name=c.png", b"<svg/>".to_vec(), "c.png"),
+        ("?name=c.png", png(3)[..40].to_vec(), "c.png"),
+        ("?name=c.png", Vec::new(), "empty"),
+        ("?name=a.png/c.png", png(3), "name"),
+    ] {
+        let reply = send(query, bytes).await;
+        assert_eq!(reply.code(), "invalid", "{query}: {}", reply.text());
+        assert!(reply.text().contains(word), "{word} in {}", reply.text());
+    }
+    assert!(!site.folder().join("images/c.png").exists());
+    assert!(!site.folder().join("b.png").exists());
+    let rows = json!([{
+        "id": "n-1", "image": "new/b.png",
+        "conversations": [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "A cup."}],
+        "output_1": {"from": "gpt", "value": "A cup."},
+        "output_2": {"from": "gpt", "value": "A cat."},
+        "preference": 1, "hallucination": false
+    }]);
+    let done = ask(
+        &site,
+        "POST",
+        "/api/admin/import",
+        &secret,
+        rows.to_string(),
+    )
+    .await;
+    assert_eq!(done.json()["n_new"], 1, "{}", done.text());
 }

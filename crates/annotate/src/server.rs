@@ -89,9 +89,7 @@ impl App {
             store,
         }))
     }
-}
 
-impl App {
     /// To another page of the app.
     fn redirect(&self, path: &str) -> Redirect {
         let base = self.project.base();

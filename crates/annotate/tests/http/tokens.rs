@@ -244,7 +244,7 @@ async fn images_come_in_before_the_rows_that_name_them() {
         .as_str()
         .unwrap()
         .to_owned();
-    assert!(named.len() == 68 && named.ends_with(".png"), "{named}");
+    assert!(named.len() == 68 && named.contains(".png"), "{named}");
     for (query, bytes, word) in [
         ("?name=new/b.png", png(5), "another image is"),
         ("?name=../b.png", png(3), "no name in the folder"),

@@ -1,7 +1,7 @@
 //! What `candor annotate …` does, one function for each command.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candor_data::atomic;
@@ -13,7 +13,7 @@ use crate::export::{Aggregate, Exported, Format};
 use crate::import::Imported;
 use crate::project::{Project, Server};
 use crate::server::{self, App};
-use crate::store::{Role, Store};
+use crate::store::{Role, Serving, Store};
 use crate::{export, import, new};
 
 /// How long the first administrator's invitation is good, in hours.
@@ -42,7 +42,7 @@ async fn opened(path: &Path) -> Result<(Project, Store), AnnotateError> {
 }
 
 fn link(project: &Project, secret: &str) -> String {
-    format!("{}/invite/{secret}", project.server.public_url)
+    format!("{}/invite/{secret}", project.url())
 }
 
 /// Says how far the images are.
@@ -88,18 +88,71 @@ pub fn new(
     })
 }
 
-/// `candor annotate serve`: imports what is new and serves until it is interrupted.
+/// Refuses projects that one server cannot have, before anything is opened.
+fn check_together(paths: &[PathBuf], projects: &[Project]) -> Result<(), AnnotateError> {
+    for (i, (path, project)) in paths.iter().zip(projects).enumerate() {
+        let refused = |first: &Path, found: String, remedy| AnnotateError::Together {
+            first: first.to_owned(),
+            second: path.clone(),
+            found,
+            remedy,
+        };
+        if projects.len() > 1 && project.server.path.is_none() {
+            let (other, remedy) = (&paths[usize::from(i == 0)], "give each a `server.path`");
+            let found = format!("{} has no `server.path`", path.display());
+            return Err(refused(other, found, remedy));
+        }
+        for (first, other) in paths[..i].iter().zip(projects) {
+            let (own, their) = (&project.server, &other.server);
+            if own.path == their.path {
+                let found = format!("both lie at {}", project.base());
+                return Err(refused(first, found, "give each another `server.path`"));
+            }
+            let address = |server: &Server| {
+                (
+                    server.listen,
+                    server.public_url.clone(),
+                    server.behind_proxy,
+                )
+            };
+            if address(own) != address(their) {
+                let found = "listen, public_url or behind_proxy differ".to_owned();
+                return Err(refused(first, found, "write the same in both"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A project that is opened and up to date, and what keeps others from serving its database.
+async fn ready(path: &Path, project: Project) -> Result<(Project, Store, Serving), AnnotateError> {
+    let store = Store::open(&project, Arc::new(SystemClock::default())).await?;
+    let serving = store.serve().await?;
+    let imported = import::all(&project, &store, &decoded).await?;
+    eprintln!("{}: {} new items", path.display(), imported.n_new);
+    tell_equal(path, imported.n_equal);
+    Ok((project, store, serving))
+}
+
+/// `candor annotate serve`: imports what is new and serves until it is interrupted; several projects each below its path.
 ///
 /// # Errors
 /// [`AnnotateError`] for what keeps it from starting.
-pub fn serve(path: &Path) -> Result<(), AnnotateError> {
+///
+/// # Panics
+/// Without any project.
+pub fn serve(paths: &[PathBuf]) -> Result<(), AnnotateError> {
+    let projects: Vec<Project> = paths
+        .iter()
+        .map(|path| Project::read(path))
+        .collect::<Result<_, _>>()?;
+    check_together(paths, &projects)?;
+    let listen = projects[0].server.listen;
     blocking(async {
-        let (mut project, store) = opened(path).await?;
-        let _serving = store.serve().await?;
-        let imported = import::all(&project, &store, &decoded).await?;
-        eprintln!("{}: {} new items", path.display(), imported.n_new);
-        tell_equal(path, imported.n_equal);
-        let listen = project.server.listen;
+        let mut opened = Vec::new();
+        for (path, project) in paths.iter().zip(projects) {
+            opened.push(ready(path, project).await?);
+        }
         let refused = |source| AnnotateError::Io {
             action: "listen at",
             place: listen.to_string(),
@@ -108,27 +161,27 @@ pub fn serve(path: &Path) -> Result<(), AnnotateError> {
         };
         let listener = TcpListener::bind(listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        if project.server.public_url == Server::local_url(listen) {
-            // Port 0 is any that is free.
-            project.server.public_url = Server::local_url(address);
+        let (mut apps, mut held) = (Vec::new(), Vec::new());
+        for (mut project, store, serving) in opened {
+            if project.server.public_url == Server::local_url(listen) {
+                // Port 0 is any that is free.
+                project.server.public_url = Server::local_url(address);
+            }
+            tracing::info!("serving {} at {address}; interrupt to stop", project.url());
+            if store.is_deserted().await? {
+                let (secret, _) = store.invite(Role::Admin, FIRST_INVITE_HOURS, None).await?;
+                eprintln!(
+                    "nobody has an account yet; become the administrator: {}",
+                    link(&project, &secret)
+                );
+            }
+            apps.push(App::new(project, store)?);
+            held.push(serving);
         }
-        tracing::info!(
-            "serving {} at {address}; interrupt to stop",
-            project.server.public_url
-        );
-        if store.is_deserted().await? {
-            let (secret, _) = store.invite(Role::Admin, FIRST_INVITE_HOURS, None).await?;
-            eprintln!(
-                "nobody has an account yet; become the administrator: {}",
-                link(&project, &secret)
-            );
-        }
-        server::serve(
-            App::new(project, store)?,
-            listener,
-            candor_web::interrupted(),
-        )
-        .await
+        let served = server::serve_all(apps, listener, candor_web::interrupted()).await;
+        // Until here nobody else may serve the databases.
+        drop(held);
+        served
     })
 }
 

@@ -75,6 +75,18 @@ pub enum AnnotateError {
         /// Why.
         reason: String,
     },
+    /// Two projects that one server cannot have.
+    #[error("{} and {} cannot be served together: {found}; {remedy}", first.display(), second.display())]
+    Together {
+        /// The file of one.
+        first: PathBuf,
+        /// The file of the other.
+        second: PathBuf,
+        /// Why not.
+        found: String,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// Two imports disagree about an item.
     #[error(
         "{}: {kind} item {name:?} was imported before with other content; give the new item another id, or import into \
@@ -112,6 +124,12 @@ pub enum Refusal {
     /// The role is too low.
     #[error("your role does not allow this; ask an administrator")]
     Forbidden,
+    /// A token that opens nothing.
+    #[error("the token is unknown, revoked or expired; ask an administrator for another")]
+    UnknownToken,
+    /// A token that was made for something else.
+    #[error("the token lacks the scope {0:?}; ask an administrator for one that has it")]
+    ScopeMissing(&'static str),
     /// The request came from another site.
     #[error(
         "the request did not come from a page of this app; open the app itself, at its public address"
@@ -122,6 +140,15 @@ pub enum Refusal {
         "name or password is wrong; try again, or ask an administrator for a link to a new password"
     )]
     WrongPassword,
+    /// A provider of sign-in did not vouch for anybody.
+    #[error("signing in did not work: {0}; try again, and tell the administrator if it stays")]
+    SignIn(String),
+    /// A provider vouches for somebody whom it gives no role.
+    #[error("your account has no part in this project; ask whoever runs it")]
+    NoRole,
+    /// The account is closed.
+    #[error("your account is disabled; ask an administrator")]
+    Disabled,
     /// Too many failed logins.
     #[error("too many attempts; wait {} seconds and try again", whole_secs(*retry_after_ms))]
     TooManyAttempts {

@@ -55,13 +55,31 @@ pub async fn all(
     let mut imported = Imported::default();
     for import in &project.imports {
         let file = project.resolve(&import.file);
-        let read = read(project, import, &file)?;
-        let known = store.item_names(import.kind).await?;
-        provide_images(project, import, &file, &read, &known, progress).await?;
-        imported.n_new += store.import(&file, read.items).await?;
-        imported.n_equal += read.n_equal;
+        let one = one(project, store, import, &file, progress).await?;
+        imported.n_new += one.n_new;
+        imported.n_equal += one.n_equal;
     }
     Ok(imported)
+}
+
+/// Imports `file` by the rules of an import of the project.
+///
+/// # Errors
+/// As [`all`].
+pub async fn one(
+    project: &Project,
+    store: &Store,
+    import: &Import,
+    file: &Path,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Imported, AnnotateError> {
+    let read = read(project, import, file)?;
+    let known = store.item_names(import.kind).await?;
+    provide_images(project, import, file, &read, &known, progress).await?;
+    Ok(Imported {
+        n_new: store.import(file, read.items).await?,
+        n_equal: read.n_equal,
+    })
 }
 
 /// The comparisons of one file; their images may not be there yet ([`provide_images`]).

@@ -15,6 +15,7 @@ pub mod error;
 pub mod export;
 pub mod import;
 pub mod new;
+mod outgoing;
 pub mod project;
 pub mod quality;
 pub mod server;

@@ -4,7 +4,11 @@
 //! rest may be left out. All mistakes are reported at once. `docs/annotate.md` explains every field.
 
 mod keys;
+mod oidc;
+mod pay;
 mod reading;
+mod secret;
+mod webhook;
 mod wording;
 
 use std::io;
@@ -17,6 +21,10 @@ use candor_data::{ComparisonFormat, sha256};
 use serde::Serialize;
 
 pub use self::keys::Keys;
+pub use self::oidc::{Oidc, is_private_way};
+pub use self::pay::{Pay, Rate, amount};
+pub use self::secret::{Secret, SecretPlace};
+pub use self::webhook::{HookEvent, Webhook};
 pub use self::wording::{Question, Questions};
 use crate::error::AnnotateError;
 
@@ -36,10 +44,16 @@ pub struct Project {
     pub seed: u64,
     /// How people reach the app.
     pub server: Server,
+    /// Who else says who people are.
+    pub oidc: Option<Oidc>,
+    /// Who is told when something has happened.
+    pub webhooks: Vec<Webhook>,
     /// The rules of the work.
     pub protocol: Protocol,
     /// The round before the work.
     pub training: Training,
+    /// What people are paid.
+    pub pay: Option<Pay>,
     /// What annotators read first.
     pub guidelines: Guidelines,
     /// What is asked.
@@ -58,6 +72,8 @@ pub struct Server {
     /// The address in people's browsers, without a path; `https://` makes cookies secure. Where the file leaves it out, it
     /// is [`Server::local_url`].
     pub public_url: String,
+    /// Where the project lies on the server, without slashes; none where it has the server for itself.
+    pub path: Option<String>,
     /// A session ends after this time without a request.
     pub session_hours: u32,
     /// Whether a reverse proxy stands in front, whose last `X-Forwarded-For` entry is the client.
@@ -240,6 +256,19 @@ impl Project {
             max_pixels: u64::from(self.server.max_megapixels) * 1_000_000,
             ..ImageLimits::default()
         }
+    }
+
+    /// The address of the app in people's browsers.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("{}{}", self.server.public_url, self.base())
+    }
+
+    /// What the path of every address of the app begins with: nothing where it has the server for itself.
+    #[must_use]
+    pub fn base(&self) -> String {
+        let path = self.server.path.as_ref();
+        path.map_or_else(String::new, |path| format!("/{path}"))
     }
 
     /// Whether browsers come over HTTPS.

@@ -3,33 +3,45 @@
 mod adjudicating;
 mod administering;
 mod annotating;
+mod bearer;
 mod body;
 mod guidelines;
 mod images;
+mod importing;
 mod login_limit;
 mod machines;
 mod metrics;
+mod oidc;
 mod origin;
 mod pages;
 mod password;
+mod projects;
 mod renewal;
 mod reply;
 mod routes;
 mod session;
 mod statics;
+mod tokens;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::response::Redirect;
 use candor_web::Limits;
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 
 use self::images::Images;
 use self::login_limit::LoginLimit;
 use self::machines::Recent;
 use self::metrics::Metrics;
+use self::oidc::Provider;
 use self::password::Passwords;
+pub use self::projects::router as projects_router;
 pub use self::routes::{ROUTES, router};
+use self::webhooks::Target;
+pub use self::webhooks::deliver;
 use crate::error::AnnotateError;
 use crate::project::Project;
 use crate::quality::Kept;
@@ -46,13 +58,17 @@ pub struct App {
     metrics: Metrics,
     recent: Recent,
     quality: Arc<Kept>,
+    provider: Option<Provider>,
+    webhooks: Vec<Target>,
+    /// Held by whoever imports over HTTP.
+    imports: Mutex<()>,
 }
 
 impl App {
     /// The app of a project.
     ///
     /// # Errors
-    /// [`AnnotateError::Io`] if the guidelines cannot be read.
+    /// [`AnnotateError`] if the guidelines or a secret cannot be read.
     pub fn new(project: Project, store: Store) -> Result<Arc<Self>, AnnotateError> {
         Ok(Arc::new(Self {
             guidelines: guidelines::html(&project.guidelines()?),
@@ -62,9 +78,28 @@ impl App {
             metrics: Metrics::default(),
             recent: Recent::default(),
             quality: Arc::default(),
+            provider: project
+                .oidc
+                .as_ref()
+                .map(|oidc| Provider::new(&project, oidc))
+                .transpose()?,
+            webhooks: webhooks::targets(&project)?,
+            imports: Mutex::default(),
             project,
             store,
         }))
+    }
+
+    /// To another page of the app.
+    fn redirect(&self, path: &str) -> Redirect {
+        let base = self.project.base();
+        // The start has no slash at its end.
+        let path = if base.is_empty() || path != "/" {
+            path
+        } else {
+            ""
+        };
+        Redirect::to(&format!("{base}{path}"))
     }
 }
 
@@ -82,11 +117,26 @@ pub async fn serve(
     listener: TcpListener,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), AnnotateError> {
-    let store = app.store.clone();
-    store.retry_unshown().await?;
+    serve_all(vec![app], listener, stop).await
+}
+
+/// The same for several projects, each below its path.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_all(
+    apps: Vec<Arc<App>>,
+    listener: TcpListener,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), AnnotateError> {
+    let stores: Vec<Store> = apps.iter().map(|app| app.store.clone()).collect();
+    for store in &stores {
+        store.retry_unshown().await?;
+    }
+    let behind_proxy = apps.iter().any(|app| app.project.server.behind_proxy);
     let connections = candor_web::max_connections();
     // Behind a proxy all connections come from its address. Of one browser's, no more than a quarter is taken.
-    let per_address = if app.project.server.behind_proxy {
+    let per_address = if behind_proxy {
         connections
     } else {
         (connections / 4).max(1)
@@ -98,7 +148,12 @@ pub async fn serve(
         stuck: candor_web::STUCK,
         drain: DRAIN,
     };
-    candor_web::serve(listener, router(app), limits, stop, || true).await;
-    store.close().await;
+    let telling = webhooks::keep_telling(&apps);
+    candor_web::serve(listener, projects::router(apps), limits, stop, || true).await;
+    // What is being told is told again by the next server.
+    drop(telling);
+    for store in &stores {
+        store.close().await;
+    }
     Ok(())
 }

@@ -8,6 +8,7 @@ mod adjudication;
 mod answers;
 mod claims;
 mod database;
+mod deliveries;
 mod events;
 mod items;
 mod judged;
@@ -21,8 +22,10 @@ mod renewals;
 mod schema;
 mod serving;
 mod sessions;
+mod sign_ins;
 mod standing;
 mod tasks;
+mod tokens;
 mod training;
 mod transfer;
 mod undo;
@@ -41,6 +44,7 @@ pub use self::answers::{Receipt, Submission};
 pub use self::claims::{Claim, Leases};
 pub use self::database::Dialect;
 use self::database::{Connection, Pool, values};
+pub use self::deliveries::Delivery;
 pub use self::items::{Image, Known, NewItem};
 pub use self::judged::{Evidence, Given, GoldAnswer, Judged};
 pub use self::members::{Amendment, Invite, Member};
@@ -49,12 +53,14 @@ pub use self::people::{Person, Role, Stage};
 pub use self::release::FlagReason;
 pub use self::schema::VERSION;
 pub use self::serving::Serving;
+pub use self::sign_ins::{Attempt, Guest};
 pub use self::standing::Standing;
+pub use self::tokens::{NewToken, PREFIX as TOKEN_PREFIX, Scope, Token};
 pub use self::unshown::Unshown;
 use self::writer::{Work, Writer};
 use crate::clock::{Clock, LeaseTime};
 use crate::error::AnnotateError;
-use crate::project::{Project, Protocol, Training};
+use crate::project::{Project, Protocol, Training, Webhook};
 
 /// How long a statement waits for another process that writes to the same SQLite file.
 const BUSY: Duration = Duration::from_secs(10);
@@ -79,6 +85,8 @@ pub(crate) struct Rules {
     seed: u64,
     protocol: Protocol,
     training: Training,
+    title: String,
+    hooks: Vec<Webhook>,
     clock: Arc<dyn Clock>,
     lease_time: LeaseTime,
 }
@@ -142,6 +150,8 @@ impl Store {
                 seed: project.seed,
                 protocol: project.protocol.clone(),
                 training: project.training.clone(),
+                title: project.title.clone(),
+                hooks: project.webhooks.clone(),
                 clock,
                 lease_time,
             }),

@@ -1,6 +1,7 @@
 // The adjudication page: items that people disagree on, reported or skipped, one after the other, and what to do about them.
 
 import { get, post, Refusal, Unreachable } from "./api.js";
+import { base } from "./base.js";
 import { Comparison } from "./comparison.js";
 import { make, part } from "./element.js";
 import { Help } from "./help.js";
@@ -74,7 +75,7 @@ class Bench {
     await told(async () => {
       this.#case = await get(`/api/adjudication/${item}`);
       const { image: address, why, judgements, flags, answers, n_skips: nSkips } = this.#case;
-      const image = address === null ? null : Image.load(address, "The image that both answers are about");
+      const image = address === null ? null : Image.load(base + address, "The image that both answers are about");
       part("message").hidden = true;
       part("task").hidden = false;
       document.body.classList.add("has-task");

@@ -9,6 +9,7 @@ import { membersView } from "./members.js";
 import { announce } from "./notice.js";
 import { overviewView } from "./overview.js";
 import { qualityView } from "./quality.js";
+import { makeToken, showTokens } from "./tokens.js";
 
 /** Progress is looked at again so often; quality takes the server longer and waits to be asked. */
 const REFRESH_MS = 30_000;
@@ -80,31 +81,45 @@ function amend(person, change) {
 async function invite() {
   const body = { role: part("invite-role").value, hours: Number(part("invite-hours").value) };
   const { link, expires_at: at } = await post("/api/admin/invites", body);
-  showLink(`Send this link to one ${body.role}. It makes one account, until ${time(at)}, and is not shown again: `, link);
+  const text = `Send this link to one ${body.role}. It makes one account, until ${time(at)}, and is not shown again: `;
+  showOnce("invite-result", text, link);
   await showPeople();
 }
 
 async function renew({ person, name }) {
   const { link, expires_at: at } = await post(`/api/admin/people/${encodeURIComponent(person)}/renewal`, {});
-  showLink(`Send this link to ${name}. Whoever opens it chooses their new password, until ${time(at)}: `, link);
+  const text = `Send this link to ${name}. Whoever opens it chooses their new password, until ${time(at)}: `;
+  showOnce("invite-result", text, link);
   part("invite-result").scrollIntoView({ block: "nearest" });
 }
 
-function showLink(text, link) {
+const tokensView = () => showTokens((end) => told(() => end().finally(tokensView)));
+
+async function newToken() {
+  showOnce("token-result", "Give this token to the program. It is not shown again: ", await makeToken());
+  await tokensView();
+}
+
+/** Shows a secret that the server does not keep. */
+function showOnce(place, text, secret) {
   const copy = make(
     "button",
-    { type: "button", click: () => navigator.clipboard.writeText(link).then(() => announce("Copied.")) },
+    { type: "button", click: () => navigator.clipboard.writeText(secret).then(() => announce("Copied.")) },
     "Copy",
   );
-  const parts = [make("bdi", {}, text), make("code", {}, link), " "];
+  const parts = [make("bdi", {}, text), make("code", {}, secret), " "];
   // The clipboard is there only where the connection is safe.
   if (navigator.clipboard) parts.push(copy);
-  part("invite-result").replaceChildren(...parts);
+  part(place).replaceChildren(...parts);
 }
 
 part("invite").addEventListener("submit", (event) => {
   event.preventDefault();
   told(invite);
+});
+part("token").addEventListener("submit", (event) => {
+  event.preventDefault();
+  told(newToken);
 });
 part("export-format").addEventListener(
   "change",
@@ -115,4 +130,4 @@ part("days-older").addEventListener("click", showOlderDays);
 part("quality-again").addEventListener("click", () => told(showQuality));
 part("events-more").addEventListener("click", ({ target }) => told(() => showMoreEvents(target)));
 setInterval(() => document.hidden || told(showOverview), REFRESH_MS);
-for (const show of [showOverview, showDays, showQuality, showPeople]) told(show);
+for (const show of [showOverview, showDays, showQuality, showPeople, tokensView]) told(show);

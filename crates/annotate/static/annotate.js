@@ -1,6 +1,7 @@
 // The comparison page: shows one task after the other and sends what the person says about them.
 
 import { get, post, Refusal, Unreachable } from "./api.js";
+import { base } from "./base.js";
 import { Comparison } from "./comparison.js";
 import { Drafts } from "./drafts.js";
 import { part } from "./element.js";
@@ -111,7 +112,7 @@ class Session {
   #rest(reason) {
     this.#onScreen = null;
     this.#reading.end();
-    if (reason === "guidelines") return location.assign("/guidelines");
+    if (reason === "guidelines") return location.assign(`${base}/guidelines`);
     if (reason === "none_left") showProgress(Object.assign(this.#me, { n_left: 0 }));
     showMessage(reason, this.#me);
     const waits = ["unreachable", "enough_held", "training_pending", "paused"];

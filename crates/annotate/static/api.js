@@ -1,6 +1,8 @@
 // Talks to the server: JSON both ways, see docs/annotate-http.md. What went wrong is one of two errors, because they
 // ask for different things: a refusal needs a decision, a lost connection only another try.
 
+import { base } from "./base.js";
+
 /** The server said no. `code` is stable; `message` and `remedy` are for people. */
 export class Refusal extends Error {
   constructor(status, body) {
@@ -41,7 +43,7 @@ async function request(method, path, body) {
   let response;
   let text;
   try {
-    response = await fetch(path, options);
+    response = await fetch(base + path, options);
     text = await response.text();
   } catch {
     throw new Unreachable("no connection to the server");

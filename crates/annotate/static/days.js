@@ -7,11 +7,12 @@ import { estimateTable } from "./estimate-table.js";
 const PAGE = 50;
 
 let days = [];
+let currency = null;
 let nShown = PAGE;
 
 /** Loads and shows what everybody did on each day. */
 export async function showDays() {
-  ({ days } = await get("/api/admin/days"));
+  ({ days, currency } = await get("/api/admin/days"));
   show();
 }
 
@@ -22,6 +23,7 @@ export function showOlderDays() {
 }
 
 function show() {
+  const pay = { name: `Pay (${currency})`, of: (row) => row.pay_cents, format: (cents) => (cents / 100).toFixed(2) };
   const table = estimateTable({
     caption: "Answers to work by person and day, newest first",
     columns: [
@@ -29,6 +31,7 @@ function show() {
       { name: "Day (UTC)", of: (row) => row.day_at, format: (at) => new Date(at).toISOString().slice(0, 10) },
       { name: "Answers", of: (row) => row.n_answers },
       { name: "Median seconds", of: (row) => row.median_secs, format: (secs) => secs.toFixed(1) },
+      ...(currency === null ? [] : [pay]),
     ],
     rows: days.slice(0, nShown),
     whenEmpty: "nobody has answered yet.",

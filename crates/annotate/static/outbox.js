@@ -2,7 +2,7 @@
 // and sent again for as long as nothing comes back; the server stores what is repeated once.
 
 import { post, Refusal, Unreachable } from "./api.js";
-import { keep, recall } from "./storage.js";
+import { keep, keyOf, recall } from "./storage.js";
 
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
@@ -24,7 +24,7 @@ export class Outbox extends EventTarget {
     // By person: somebody else may log in at the same browser before these are sent.
     this.#name = `candor.outbox.${owner}`;
     window.addEventListener("online", () => this.flush());
-    window.addEventListener("storage", ({ key }) => key === this.#name && this.#changed());
+    window.addEventListener("storage", ({ key }) => key === keyOf(this.#name) && this.#changed());
     document.addEventListener("visibilitychange", () => document.hidden || this.flush());
   }
 

@@ -1,6 +1,7 @@
 // The tasks in hand: the one on the screen and those loaded ahead, with their images, and the leases on all of them.
 
 import { post, Refusal } from "./api.js";
+import { base } from "./base.js";
 import { Image } from "./image.js";
 
 /** A person who has not touched anything for so long has left; the task goes to somebody else then. */
@@ -85,6 +86,6 @@ export class Tasks extends EventTarget {
 }
 
 function withImage(task) {
-  const image = task.image === null ? null : Image.load(task.image, "The image that both answers are about");
+  const image = task.image === null ? null : Image.load(base + task.image, "The image that both answers are about");
   return { task, image };
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candor_annotate::AnnotateError;
-use candor_annotate::project::{Dispute, Kind, Project};
+use candor_annotate::project::{Dispute, Kind, Project, Rate};
 use candor_data::ComparisonFormat;
 
 /// The message about a file, line by line; the first says how many there are.
@@ -185,4 +185,149 @@ fn what_changes_results_has_no_default() {
             "{mistakes:?}"
         );
     }
+}
+
+#[test]
+fn projects_that_cannot_be_served_together_are_told_before_anything_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, server: &str| {
+        let text = documented().replace("session_hours = 12", server);
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let kitchens = write("kitchens.toml", "path = \"kitchens\"");
+    for (server, words) in [
+        ("session_hours = 12", "other.toml has no `server.path`"),
+        ("path = \"kitchens\"", "both lie at /kitchens"),
+    ] {
+        let other = write("other.toml", server);
+        let refused = candor_annotate::command::serve(&[kitchens.clone(), other]).unwrap_err();
+        assert!(refused.to_string().contains(words), "{refused}");
+    }
+    let text = std::fs::read_to_string(&kitchens).unwrap();
+    let text = text
+        .replace("127.0.0.1:8090", "127.0.0.1:8091")
+        .replace("\"kitchens\"", "\"streets\"");
+    let streets = folder.path().join("streets.toml");
+    std::fs::write(&streets, text).unwrap();
+    let refused = candor_annotate::command::serve(&[kitchens, streets]).unwrap_err();
+    assert!(
+        refused.to_string().contains("behind_proxy differ"),
+        "{refused}"
+    );
+    assert!(!folder.path().join("annotate.sqlite").exists());
+    for path in ["", "Kitchens", "a/b", "static", "..", "readyz"] {
+        let text = documented().replace("session_hours = 12", &format!("path = {path:?}"));
+        assert!(mistakes(&text)[1].contains("server.path: "), "{path}");
+    }
+}
+
+#[test]
+fn the_documented_tables_are_read() {
+    let text = include_str!("../../../docs/annotate.md");
+    let blocks = text.split("```toml\n").skip(2);
+    let more: Vec<&str> = blocks
+        .map(|block| block.split_once("```").unwrap().0)
+        .collect();
+    assert!(!more.is_empty());
+    for block in &more {
+        let whole = format!("{}\n{block}", documented());
+        Project::parse(Path::new("p.toml"), &whole)
+            .unwrap_or_else(|error| panic!("{block}: {error}"));
+    }
+}
+
+#[test]
+fn webhooks_are_public_and_signed_unless_the_project_says_otherwise() {
+    let with = |table: &str| {
+        let hook = "secret_env = \"S\"\n";
+        format!(
+            "{}\n[[webhook]]\nname = \"dash\"\n{hook}{table}",
+            documented()
+        )
+    };
+    for (table, words) in [
+        (
+            "url = \"https://127.0.0.1/\"",
+            "give a public https:// address",
+        ),
+        (
+            "url = \"https://[fd00::1]/\"",
+            "give a public https:// address",
+        ),
+        (
+            "url = \"http://hooks.example/\"",
+            "give a public https:// address",
+        ),
+        (
+            "url = \"https://me:pw@hooks.example/\"",
+            "holds a name or password",
+        ),
+        ("url = \"hooks\"", "give an https:// address"),
+        (
+            "url = \"https://hooks.example/\"\nevents = [\"all\"]",
+            "is no event",
+        ),
+        (
+            "url = \"https://hooks.example/\"\nsecret_file = \"s\"",
+            "webhook[0].secret_env says it too",
+        ),
+    ] {
+        let mistakes = mistakes(&with(table));
+        assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+        assert!(
+            mistakes[1].contains(words),
+            "{words} is not in {}",
+            mistakes[1]
+        );
+        assert!(!mistakes[1].contains("pw"));
+    }
+    let unsigned = with("url = \"https://hooks.example/\"").replace("secret_env = \"S\"\n", "");
+    assert!(mistakes(&unsigned)[1].contains("webhook[0].secret_env: missing"));
+    let more = "\n[[webhook]]\nname = \"dash\"\nsecret_env = \"S\"\nurl = \"https://b.example/\"";
+    let twice = with("url = \"https://a.example/\"") + more;
+    assert!(mistakes(&twice)[1].contains("webhook[1].name"));
+    let private =
+        with("url = \"http://10.0.0.7/\"\nallow_private = true\nevents = [\"project_finished\"]");
+    let project = Project::parse(Path::new("p.toml"), &private).unwrap();
+    assert_eq!(project.webhooks[0].events.len(), 1);
+    let all = Project::parse(Path::new("p.toml"), &with("url = \"https://a.example/\"")).unwrap();
+    assert_eq!(all.webhooks[0].events.len(), 3);
+}
+
+#[test]
+fn pay_is_one_rate_that_can_be_paid() {
+    let with = |table: &str| format!("{}\n[pay]\ncurrency = \"EUR\"\n{table}", documented());
+    for (table, words) in [
+        ("per_answer = 0.12345", "finer than can be paid"),
+        ("per_answer = 0", "pay.per_answer"),
+        (
+            "per_answer = 0.1\nper_hour = 2\nmax_secs_per_answer = 60",
+            "both of `per_answer` and `per_hour` given",
+        ),
+        (
+            "per_hour = 14.5",
+            "pay.max_secs_per_answer: missing beside per_hour",
+        ),
+        (
+            "per_answer = 0.1\nmax_secs_per_answer = 60",
+            "goes with per_hour alone",
+        ),
+    ] {
+        let mistakes = mistakes(&with(table));
+        assert!(
+            mistakes[1].contains(words),
+            "{words} is not in {mistakes:?}"
+        );
+    }
+    let project = Project::parse(Path::new("p.toml"), &with("per_answer = 0.1234")).unwrap();
+    assert_eq!(project.pay.unwrap().rate, Rate::Answer(1234));
+    let hour = with("per_hour = 14.5\nmax_secs_per_answer = 300");
+    let project = Project::parse(Path::new("p.toml"), &hour).unwrap();
+    let rate = Rate::Hour {
+        rate: 145_000,
+        max_answer_ms: 300_000,
+    };
+    assert_eq!(project.pay.unwrap().rate, rate);
 }

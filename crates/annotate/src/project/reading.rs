@@ -8,7 +8,7 @@ use candor_recipe::{Reader, RecipeError};
 
 use super::{
     Dispute, Guidelines, Import, Keys, Kind, Project, Protocol, Question, Questions, Server,
-    Training,
+    Training, oidc, pay, webhook,
 };
 
 /// Names that formats had before.
@@ -40,6 +40,8 @@ fn read(file: &mut Reader) -> Project {
             .u64("seed", "Decides sides and where gold is hidden.")
             .required(),
         server: server(file),
+        oidc: oidc::read(file),
+        webhooks: webhook::read(file),
         protocol: protocol(file),
         training: Training {
             pass_mark: file
@@ -51,6 +53,7 @@ fn read(file: &mut Reader) -> Project {
                 .within(1..=100)
                 .required() as u32,
         },
+        pay: pay::read(file),
         guidelines: guidelines(file),
         questions: questions(file),
         keys: keys(file),
@@ -96,6 +99,10 @@ fn server(file: &mut Reader) -> Server {
         public_url: Some(url)
             .filter(|url| !url.is_empty())
             .unwrap_or_else(|| Server::local_url(listen)),
+        path: file
+            .string("server.path", "Where the project lies on the server, where that serves several.")
+            .check(|path| is_segment(path))
+            .optional(),
         session_hours: file
             .u64("server.session_hours", "A session ends after this time without a request.")
             .within(1..=24 * 90)
@@ -108,6 +115,21 @@ fn server(file: &mut Reader) -> Server {
             .within(1..=500)
             .or(50, "50") as u32,
     }
+}
+
+/// Paths that a server of several projects has itself.
+const TAKEN: [&str; 3] = ["healthz", "readyz", "static"];
+
+fn is_segment(path: &str) -> Result<(), (String, String)> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if TAKEN.contains(&path) {
+        return wrong(format!("{path:?} is the server's own"), "choose another");
+    }
+    if path.is_empty() || path.len() > 40 || !path.chars().all(plain) {
+        let remedy = "write up to 40 lower-case letters, digits and hyphens, such as \"kitchens\"";
+        return wrong(format!("found {path:?}"), remedy);
+    }
+    Ok(())
 }
 
 fn protocol(file: &mut Reader) -> Protocol {

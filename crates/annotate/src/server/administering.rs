@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::App;
+use super::bearer::{MayExport, MayRead};
 use super::body::Body;
 use super::reply::Failure;
 use super::session::Admin;
@@ -21,28 +22,34 @@ use crate::store::{Amendment, Overview, Role};
 /// `GET /api/admin/overview`
 pub(super) async fn overview(
     State(app): State<Arc<App>>,
-    _: Admin,
+    _: MayRead,
 ) -> Result<Json<Overview>, Failure> {
     Ok(Json(app.store.overview().await?))
 }
 
 /// `GET /api/admin/quality`
-pub(super) async fn quality(State(app): State<Arc<App>>, _: Admin) -> Result<Json<Aged>, Failure> {
+pub(super) async fn quality(
+    State(app): State<Arc<App>>,
+    _: MayRead,
+) -> Result<Json<Aged>, Failure> {
     Ok(Json(app.quality.look(&app.store, app.project.seed).await?))
 }
 
 /// `GET /api/admin/days`
-pub(super) async fn days(State(app): State<Arc<App>>, _: Admin) -> Result<Json<Value>, Failure> {
-    let days = quality::by_day(&app.store.timed_answers().await?);
-    Ok(Json(json!({"days": days})))
+pub(super) async fn days(State(app): State<Arc<App>>, _: MayRead) -> Result<Json<Value>, Failure> {
+    let pay = app.project.pay.as_ref();
+    let days = quality::by_day(&app.store.timed_answers().await?, pay);
+    let currency = pay.map(|pay| &pay.currency);
+    Ok(Json(json!({"days": days, "currency": currency})))
 }
 
 /// `GET /api/admin/days.csv`
 pub(super) async fn days_csv(
     State(app): State<Arc<App>>,
-    _: Admin,
+    _: MayRead,
 ) -> Result<impl IntoResponse, Failure> {
-    let days = quality::by_day(&app.store.timed_answers().await?);
+    let pay = app.project.pay.as_ref();
+    let days = quality::by_day(&app.store.timed_answers().await?, pay);
     let headers = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
         (
@@ -50,7 +57,7 @@ pub(super) async fn days_csv(
             "attachment; filename=\"days.csv\"",
         ),
     ];
-    Ok((headers, quality::days_csv(&days)))
+    Ok((headers, quality::days_csv(&days, pay)))
 }
 
 /// `GET /api/admin/people`
@@ -81,7 +88,7 @@ pub(super) async fn invite(
         .store
         .invite(body.role, body.hours, Some(person.person))
         .await?;
-    let link = format!("{}/invite/{secret}", app.project.server.public_url);
+    let link = format!("{}/invite/{secret}", app.project.url());
     Ok(Json(json!({"link": link, "expires_at": expires_at})))
 }
 
@@ -137,7 +144,7 @@ pub(super) async fn offer_renewal(
     Path(person): Path<String>,
 ) -> Result<Json<Value>, Failure> {
     let (secret, expires_at) = app.store.offer_renewal(by.person, person).await?;
-    let link = format!("{}/renew/{secret}", app.project.server.public_url);
+    let link = format!("{}/renew/{secret}", app.project.url());
     Ok(Json(json!({"link": link, "expires_at": expires_at})))
 }
 
@@ -151,7 +158,7 @@ pub(super) struct ExportQuery {
 /// `GET /api/admin/export`
 pub(super) async fn export(
     State(app): State<Arc<App>>,
-    _: Admin,
+    _: MayExport,
     Query(query): Query<ExportQuery>,
 ) -> Result<Response, Failure> {
     let exported =
@@ -178,7 +185,7 @@ pub(super) struct EventsQuery {
 /// `GET /api/admin/events`
 pub(super) async fn events(
     State(app): State<Arc<App>>,
-    _: Admin,
+    _: MayExport,
     Query(query): Query<EventsQuery>,
 ) -> Result<Json<Value>, Failure> {
     Ok(Json(

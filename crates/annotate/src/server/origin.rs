@@ -1,7 +1,8 @@
 //! Requests that change something must come from a page of this app.
 //!
 //! Browsers say so themselves: in `Sec-Fetch-Site` where the connection is trustworthy, in `Origin` with every POST and
-//! PUT. What says neither is no browser that anybody is logged in with, and is refused too.
+//! PUT. What says neither is no browser that anybody is logged in with, and is refused too, except for a program that sends a
+//! token to an endpoint: no browser does that by itself, and cookies do not count beside a token.
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::App;
+use super::bearer;
 use super::reply::Failure;
 use crate::error::Refusal;
 
@@ -20,7 +22,9 @@ pub(super) async fn check(State(app): State<Arc<App>>, request: Request, next: N
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS
     );
-    if reads || is_own(request.headers(), &app.project.server.public_url) {
+    let has_token =
+        request.uri().path().starts_with("/api/") && bearer::token(request.headers()).is_some();
+    if reads || has_token || is_own(request.headers(), &app.project.server.public_url) {
         next.run(request).await
     } else {
         Failure::from(Refusal::CrossSite).into_response()

@@ -19,6 +19,8 @@ use crate::store::{Person, Role};
 /// What every page shows.
 pub(super) struct Page {
     pub(super) title: String,
+    /// What every address on the server begins with.
+    pub(super) base: String,
     pub(super) person: Option<Shown>,
     pub(super) admin: bool,
     pub(super) adjudicator: bool,
@@ -35,6 +37,7 @@ impl Page {
         let at_least = |role| person.is_some_and(|person| person.role >= role);
         Self {
             title: app.project.title.clone(),
+            base: app.project.base(),
             person: person.map(|person| Shown {
                 name: person.name.clone(),
                 role: person.role.name(),
@@ -47,10 +50,23 @@ impl Page {
 
 #[derive(Template)]
 #[template(path = "login.html")]
-struct LoginPage {
+struct LoginPage<'a> {
     page: Page,
     error: Option<String>,
     name: String,
+    /// What the provider of sign-in is called, where there is one.
+    provider: Option<&'a str>,
+}
+
+impl<'a> LoginPage<'a> {
+    fn new(app: &'a App, error: Option<String>, name: String) -> Self {
+        Self {
+            page: Page::new(app, None),
+            error,
+            name,
+            provider: app.project.oidc.as_ref().map(|oidc| oidc.name.as_str()),
+        }
+    }
 }
 
 #[derive(Template)]
@@ -104,8 +120,8 @@ pub(super) fn rendered(status: StatusCode, template: &impl Template) -> Response
 }
 
 /// `GET /`
-pub(super) async fn start(Reader(person): Reader) -> Redirect {
-    Redirect::to(match (person.role, person.knows_guidelines) {
+pub(super) async fn start(State(app): State<Arc<App>>, Reader(person): Reader) -> Redirect {
+    app.redirect(match (person.role, person.knows_guidelines) {
         (Role::Admin, _) => "/admin",
         (_, false) => "/guidelines",
         (_, true) => "/annotate",
@@ -114,15 +130,7 @@ pub(super) async fn start(Reader(person): Reader) -> Redirect {
 
 /// `GET /login`
 pub(super) async fn login(State(app): State<Arc<App>>) -> Response {
-    let page = Page::new(&app, None);
-    rendered(
-        StatusCode::OK,
-        &LoginPage {
-            page,
-            error: None,
-            name: String::new(),
-        },
-    )
+    rendered(StatusCode::OK, &LoginPage::new(&app, None, String::new()))
 }
 
 /// The form of a login and of a new account.
@@ -161,11 +169,7 @@ pub(super) async fn log_in(
     match open_session(&app, address, &form).await {
         Ok(secret) => entered(&app, &secret),
         Err(AnnotateError::Refused(refusal)) => {
-            let template = LoginPage {
-                page: Page::new(&app, None),
-                error: Some(refusal.to_string()),
-                name: form.name,
-            };
+            let template = LoginPage::new(&app, Some(refusal.to_string()), form.name);
             let mut response = rendered(refusal.code().1, &template);
             if let Refusal::TooManyAttempts { retry_after_ms } = refusal {
                 let secs = HeaderValue::from(whole_secs(retry_after_ms));
@@ -198,7 +202,7 @@ async fn open_session(
 pub(super) fn entered(app: &App, secret: &str) -> Response {
     (
         [(header::SET_COOKIE, session::cookie(app, secret))],
-        Redirect::to("/"),
+        app.redirect("/"),
     )
         .into_response()
 }
@@ -212,7 +216,7 @@ pub(super) async fn log_out(State(app): State<Arc<App>>, headers: HeaderMap) -> 
     }
     (
         [(header::SET_COOKIE, session::cookie(&app, ""))],
-        Redirect::to("/login"),
+        app.redirect("/login"),
     )
         .into_response()
 }
@@ -305,7 +309,7 @@ pub(super) async fn accept_guidelines(
     Reader(person): Reader,
 ) -> Response {
     match app.store.accept_guidelines(person.person).await {
-        Ok(()) => Redirect::to("/annotate").into_response(),
+        Ok(()) => app.redirect("/annotate").into_response(),
         Err(error) => failed(&app, &error),
     }
 }
@@ -313,7 +317,7 @@ pub(super) async fn accept_guidelines(
 /// `GET /annotate`
 pub(super) async fn annotate(State(app): State<Arc<App>>, Reader(person): Reader) -> Response {
     if !person.knows_guidelines {
-        return Redirect::to("/guidelines").into_response();
+        return app.redirect("/guidelines").into_response();
     }
     let page = Page::new(&app, Some(&person));
     rendered(StatusCode::OK, &AnnotatePage { page })

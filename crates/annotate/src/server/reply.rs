@@ -22,8 +22,13 @@ impl Refusal {
         match self {
             Self::LoginRequired => ("login_required", StatusCode::UNAUTHORIZED),
             Self::Forbidden => ("forbidden", StatusCode::FORBIDDEN),
+            Self::UnknownToken => ("unknown_token", StatusCode::UNAUTHORIZED),
+            Self::ScopeMissing(_) => ("scope_missing", StatusCode::FORBIDDEN),
             Self::CrossSite => ("cross_site", StatusCode::FORBIDDEN),
             Self::WrongPassword => ("wrong_password", StatusCode::UNAUTHORIZED),
+            Self::SignIn(_) => ("sign_in", StatusCode::FORBIDDEN),
+            Self::NoRole => ("no_role", StatusCode::FORBIDDEN),
+            Self::Disabled => ("disabled", StatusCode::FORBIDDEN),
             Self::TooManyAttempts { .. } => ("too_many_attempts", StatusCode::TOO_MANY_REQUESTS),
             Self::NotFound(_) => ("not_found", StatusCode::NOT_FOUND),
             Self::LeaseLost => ("lease_lost", StatusCode::CONFLICT),

@@ -9,12 +9,12 @@ use axum::routing::{MethodRouter, get, post, put};
 use candor_web::Headers;
 
 use super::{
-    App, adjudicating, administering, annotating, images, machines, metrics, origin, pages,
-    renewal, statics,
+    App, adjudicating, administering, annotating, images, importing, machines, metrics, oidc,
+    origin, pages, renewal, statics, tokens,
 };
 
 /// No inline script or style, nothing from elsewhere, no framing, and no string becomes markup.
-const HEADERS: Headers = Headers {
+pub(super) const HEADERS: Headers = Headers {
     policy: "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
              form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
     referrer: "same-origin",
@@ -24,11 +24,13 @@ const HEADERS: Headers = Headers {
 const MAX_BODY_BYTES: usize = 256 << 10;
 
 /// Every route: method, path, and whether it is described in `openapi.json`.
-pub const ROUTES: [(&str, &str, bool); 47] = [
+pub const ROUTES: [(&str, &str, bool); 54] = [
     ("get", "/", false),
     ("get", "/login", false),
     ("post", "/login", false),
     ("post", "/logout", false),
+    ("get", "/oidc", false),
+    ("get", "/oidc/callback", false),
     ("get", "/invite/{token}", false),
     ("post", "/invite/{token}", false),
     ("get", "/renew/{token}", false),
@@ -64,6 +66,11 @@ pub const ROUTES: [(&str, &str, bool); 47] = [
     ("post", "/api/admin/people/{person}", true),
     ("post", "/api/admin/people/{person}/renewal", true),
     ("post", "/api/admin/invites", true),
+    ("get", "/api/admin/tokens", true),
+    ("post", "/api/admin/tokens", true),
+    ("post", "/api/admin/tokens/{token}/revoke", true),
+    ("post", "/api/admin/import", true),
+    ("post", "/api/admin/images", true),
     ("get", "/api/admin/export", true),
     ("get", "/api/admin/events", true),
     ("get", "/api/items/{item}/image", true),
@@ -80,6 +87,8 @@ fn handler(method: &str, path: &str) -> MethodRouter<Arc<App>> {
         ("get", "/login") => get(pages::login),
         ("post", "/login") => post(pages::log_in),
         ("post", "/logout") => post(pages::log_out),
+        ("get", "/oidc") => get(oidc::begin),
+        ("get", "/oidc/callback") => get(oidc::callback),
         ("get", "/invite/{token}") => get(pages::invite),
         ("post", "/invite/{token}") => post(pages::join),
         ("get", "/renew/{token}") => get(renewal::form),
@@ -116,6 +125,15 @@ fn handler(method: &str, path: &str) -> MethodRouter<Arc<App>> {
         ("post", "/api/admin/people/{person}") => post(administering::amend),
         ("post", "/api/admin/people/{person}/renewal") => post(administering::offer_renewal),
         ("post", "/api/admin/invites") => post(administering::invite),
+        ("get", "/api/admin/tokens") => get(tokens::list),
+        ("post", "/api/admin/tokens") => post(tokens::make),
+        ("post", "/api/admin/tokens/{token}/revoke") => post(tokens::revoke),
+        ("post", "/api/admin/import") => {
+            post(importing::import).layer(DefaultBodyLimit::max(importing::MAX_BYTES))
+        }
+        ("post", "/api/admin/images") => {
+            post(importing::image).layer(DefaultBodyLimit::max(importing::MAX_BYTES))
+        }
         ("get", "/api/admin/export") => get(administering::export),
         ("get", "/api/admin/events") => get(administering::events),
         ("get", "/api/items/{item}/image") => get(images::of_item),

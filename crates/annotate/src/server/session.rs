@@ -5,37 +5,61 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
-use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::response::{IntoResponse as _, Response};
 
 use super::App;
+use super::bearer;
 use super::reply::Failure;
 use crate::error::{AnnotateError, Refusal};
 use crate::store::{Person, Role};
 
-/// The cookie's name: under HTTPS one that browsers accept only if it is secure and of this very host.
-fn cookie_name(app: &App) -> &'static str {
-    if app.project.is_https() {
-        "__Host-candor"
+/// The name of the session's cookie, or of another one: under HTTPS one that browsers accept only if it is secure and of this very
+/// host.
+fn cookie_name(app: &App, what: &str) -> String {
+    let host = if app.project.is_https() {
+        "__Host-"
     } else {
-        "candor"
-    }
+        ""
+    };
+    // Projects of one server share the host, and cookies of a path could be set by another one.
+    let path = app.project.server.path.as_ref();
+    let path = path.map_or_else(String::new, |path| format!(".{path}"));
+    let dash = if what.is_empty() { "" } else { "-" };
+    format!("{host}candor{path}{dash}{what}")
 }
 
-/// The session's secret in the cookies of a request.
+/// The session's secret in the cookies of a request; none where a program sends a token, which was not checked for where it comes
+/// from.
 pub(super) fn secret(app: &App, headers: &HeaderMap) -> Option<String> {
-    let name = cookie_name(app);
+    if bearer::token(headers).is_some() {
+        return None;
+    }
+    value(&cookie_name(app, ""), headers)
+}
+
+/// The value of a cookie other than the session's.
+pub(super) fn named(app: &App, what: &str, headers: &HeaderMap) -> Option<String> {
+    value(&cookie_name(app, what), headers)
+}
+
+fn value(name: &str, headers: &HeaderMap) -> Option<String> {
     headers
         .get_all(header::COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(key, value)| *key == name && value.len() <= 128)
+        .find(|(key, value)| *key == name && !value.is_empty() && value.len() <= 128)
         .map(|(_, value)| value.to_owned())
 }
 
 /// The cookie that holds a session's secret; an empty one ends it.
 pub(super) fn cookie(app: &App, secret: &str) -> HeaderValue {
+    named_cookie(app, "", secret)
+}
+
+/// The same for another cookie.
+pub(super) fn named_cookie(app: &App, what: &str, secret: &str) -> HeaderValue {
     let secure = if app.project.is_https() {
         "; Secure"
     } else {
@@ -44,7 +68,7 @@ pub(super) fn cookie(app: &App, secret: &str) -> HeaderValue {
     let age = if secret.is_empty() { "; Max-Age=0" } else { "" };
     let text = format!(
         "{}={secret}; Path=/; HttpOnly; SameSite=Lax{secure}{age}",
-        cookie_name(app)
+        cookie_name(app, what)
     );
     HeaderValue::from_str(&text).expect("a secret is hexadecimal")
 }
@@ -124,7 +148,7 @@ impl FromRequestParts<Arc<App>> for Reader {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
         match person(app, &parts.headers).await {
             Ok(Some(person)) => Ok(Self(person)),
-            Ok(None) => Err(Redirect::to("/login").into_response()),
+            Ok(None) => Err(app.redirect("/login").into_response()),
             Err(error) => Err(Failure(error).into_response()),
         }
     }

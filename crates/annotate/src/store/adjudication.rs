@@ -8,7 +8,7 @@ use super::database::{Connection, json, values};
 use super::events::{self, Event};
 use super::tasks::Again;
 use super::undo::{self, Reopened};
-use super::{Rules, Store, outcome};
+use super::{Rules, Store, deliveries, outcome};
 use crate::answer::Answer;
 use crate::error::{AnnotateError, Refusal};
 use crate::project::Kind;
@@ -203,6 +203,7 @@ impl Store {
                 let sql = "INSERT INTO decisions (item, person, answer, decided_at) VALUES ($1, $2, $3, $4)";
                 let values = values![item, &person, json(&answer), rules.unix_now()];
                 connection.execute(sql, values).await?;
+                deliveries::item_is(connection, rules, item, "decided").await?;
                 record(connection, rules, "decide", &person, item, object!({"answer": answer})).await
             })
         })
@@ -260,6 +261,7 @@ impl Store {
             Box::pin(async move {
                 waiting(connection, &person, item).await?;
                 set_state(connection, item, "withdrawn").await?;
+                deliveries::item_is(connection, rules, item, "withdrawn").await?;
                 record(
                     connection,
                     rules,

@@ -142,7 +142,7 @@ impl Store {
 }
 
 /// Refuses a change that leaves nobody who could undo it.
-async fn keep_an_admin(connection: &mut Connection) -> Result<(), AnnotateError> {
+pub(super) async fn keep_an_admin(connection: &mut Connection) -> Result<(), AnnotateError> {
     let sql = "SELECT COUNT(*) AS n FROM people WHERE role = 'admin' AND disabled = 0";
     if connection.int(sql, values![]).await? == 0 {
         return Err(Refusal::LastAdmin.into());

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Rules;
 use super::database::{Connection, values};
+use super::{Rules, deliveries};
 use crate::answer::{Answer, Pick};
 use crate::error::{AnnotateError, Refusal};
 use crate::project::Dispute;
@@ -43,10 +43,8 @@ pub(super) async fn close(
         "complete"
     };
     let sql = "UPDATE items SET state = $1 WHERE item = $2";
-    connection
-        .execute(sql, values![state, item])
-        .await
-        .map(drop)
+    connection.execute(sql, values![state, item]).await?;
+    deliveries::item_is(connection, rules, item, state).await
 }
 
 /// Takes an answer out of the count of its item, which is open again if it was closed. Locks the item's row first of

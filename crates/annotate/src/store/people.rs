@@ -178,19 +178,19 @@ impl Store {
     ) -> Result<Person, AnnotateError> {
         self.write(move |connection, rules| {
             Box::pin(async move {
-                let role = invited(connection, rules, &secret).await?.ok_or(Refusal::NotFound("invitation"))?;
-                let key = name_key(&name);
-                let sql = "SELECT COUNT(*) AS n FROM people WHERE name_key = $1";
-                if connection.int(sql, values![&key]).await? > 0 {
-                    return Err(Refusal::invalid("name", "this name is taken", "choose another").into());
+                let role = invited(connection, rules, &secret)
+                    .await?
+                    .ok_or(Refusal::NotFound("invitation"))?;
+                if is_taken(connection, &name).await? {
+                    return Err(
+                        Refusal::invalid("name", "this name is taken", "choose another").into(),
+                    );
                 }
-                let person = token::secret();
-                let sql = "INSERT INTO people (person, number, name, name_key, role, password, created_at) \
-                           SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3, $4, $5, $6 FROM people";
-                let values = values![&person, &name, key, role.name(), password_hash, rules.unix_now()];
-                connection.execute(sql, values).await?;
+                let person = add(connection, rules, &name, role, &password_hash).await?;
                 let sql = "UPDATE invites SET used_by = $1 WHERE token_hash = $2";
-                connection.execute(sql, values![&person, token::hashed(&secret)]).await?;
+                connection
+                    .execute(sql, values![&person, token::hashed(&secret)])
+                    .await?;
                 let event = Event {
                     kind: "join",
                     person: Some(&person),
@@ -246,6 +246,32 @@ impl Store {
         })
         .await
     }
+}
+
+/// Whether somebody has this name, or one that looks like it.
+pub(super) async fn is_taken(
+    connection: &mut Connection,
+    name: &str,
+) -> Result<bool, AnnotateError> {
+    let sql = "SELECT COUNT(*) AS n FROM people WHERE name_key = $1";
+    Ok(connection.int(sql, values![name_key(name)]).await? > 0)
+}
+
+/// Makes an account, and returns the name of it that never changes.
+pub(super) async fn add(
+    connection: &mut Connection,
+    rules: &Rules,
+    name: &str,
+    role: Role,
+    password_hash: &str,
+) -> Result<String, AnnotateError> {
+    let person = token::secret();
+    let sql = "INSERT INTO people (person, number, name, name_key, role, password, created_at) \
+               SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3, $4, $5, $6 FROM people";
+    let (key, now) = (name_key(name), rules.unix_now());
+    let values = values![&person, name, key, role.name(), password_hash, now];
+    connection.execute(sql, values).await?;
+    Ok(person)
 }
 
 /// A person by id.

@@ -7,7 +7,7 @@ use super::database::{Dialect, Pool};
 use crate::error::AnnotateError;
 
 /// The steps: number, name, and the SQL of both dialects.
-const STEPS: [(i64, &str, &str, &str); 3] = [
+const STEPS: [(i64, &str, &str, &str); 4] = [
     (
         1,
         "start",
@@ -25,6 +25,12 @@ const STEPS: [(i64, &str, &str, &str); 3] = [
         "pauses",
         include_str!("../../migrations/sqlite/3_pauses.sql"),
         include_str!("../../migrations/postgres/3_pauses.sql"),
+    ),
+    (
+        5,
+        "access",
+        include_str!("../../migrations/sqlite/5_access.sql"),
+        include_str!("../../migrations/postgres/5_access.sql"),
     ),
 ];
 

@@ -10,6 +10,7 @@ const TWO: Rules = Rules {
     overlap: 2,
     gold_rate: 0.0,
     min_reading_secs: 0,
+    path: None,
 };
 
 /// Two people who disagree about `n` items, and an adjudicator.

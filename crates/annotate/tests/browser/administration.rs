@@ -49,6 +49,13 @@ fn the_page_shows_progress_people_and_events() {
         page.read("#pause", "Go on").await;
         page.click("#pause").await;
         page.read("#pause", "Pause").await;
+        page.fill("#token-name", "nightly").await;
+        page.click("#token button").await;
+        let secret = page.text("#token-result code").await;
+        assert!(secret.starts_with("candor_"), "{secret}");
+        assert!(site.store.scopes(&secret).await.unwrap().is_some());
+        page.click("[aria-label='Revoke nightly']").await;
+        page.read("#tokens-body", "There are no tokens").await;
         page.click("#events-more").await;
         page.read("#events-body", "amend").await;
     });

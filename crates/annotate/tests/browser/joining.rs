@@ -98,3 +98,36 @@ fn a_wrong_password_says_so_and_the_right_one_enters() {
         page.see("#progress-body .cards").await;
     });
 }
+
+#[test]
+fn a_project_below_a_path_is_whole() {
+    let rules = Rules {
+        path: Some("kitchens"),
+        ..Rules::default()
+    };
+    visit(rules, async |site, page| {
+        site.work(1).await;
+        assert!(site.url.ends_with("/kitchens"));
+        page.go(&site.invitation(Role::Annotator).await).await;
+        page.fill("#name", "anna").await;
+        page.fill("#password", PASSWORD).await;
+        page.press(&[ENTER]).await;
+        page.click(".prose form button").await;
+        page.see("#task").await;
+        assert_eq!(page.path().await, "/kitchens/annotate");
+        page.until("the image", async || {
+            let shown = "return [...document.images].some((image) => image.naturalWidth === 96)";
+            (page.js(shown).await == true).then_some(())
+        })
+        .await;
+        page.press(&["1", ENTER]).await;
+        page.read("#message-title", "All done").await;
+        assert_eq!(site.answers(1).await.len(), 1);
+        // Projects of one server share what the browser keeps, so names there begin with the path.
+        let foreign = "return Object.keys(localStorage).filter((key) => !key.startsWith('/kitchens:')).length";
+        assert_eq!(page.js(foreign).await, 0);
+        page.click(".person button").await;
+        page.see("#password").await;
+        assert_eq!(page.path().await, "/kitchens/login");
+    });
+}

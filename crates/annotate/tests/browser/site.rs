@@ -20,6 +20,8 @@ pub struct Rules {
     pub overlap: u32,
     pub gold_rate: f64,
     pub min_reading_secs: u32,
+    /// Where the project lies on its server, if not at its start.
+    pub path: Option<&'static str>,
 }
 
 impl Default for Rules {
@@ -28,6 +30,7 @@ impl Default for Rules {
             overlap: 1,
             gold_rate: 0.0,
             min_reading_secs: 0,
+            path: None,
         }
     }
 }
@@ -49,10 +52,12 @@ impl Site {
             overlap,
             gold_rate,
             min_reading_secs,
+            path,
         } = rules;
+        let own = path.map_or_else(String::new, |path| format!("path = \"{path}\"\n"));
         let text = format!(
             "title = \"Kitchens\"\ndatabase = \"annotate.sqlite\"\nseed = 5\n\
-             [server]\nlisten = \"{address}\"\npublic_url = \"{url}\"\n\
+             [server]\nlisten = \"{address}\"\npublic_url = \"{url}\"\n{own}\
              [protocol]\noverlap = {overlap}\ngold_rate = {gold_rate:?}\nmin_reading_secs = {min_reading_secs}\n\
              dispute = \"any_difference\"\nheartbeat_secs = 2\n\
              [training]\npass_mark = 0.6\nattempts = 2\n\
@@ -60,6 +65,7 @@ impl Site {
         );
         let project =
             Project::parse(&folder.path().join("project.toml"), &text).expect("a valid project");
+        let url = project.url();
         let store = Store::open(&project, Arc::new(SystemClock::default()))
             .await
             .expect("a database");

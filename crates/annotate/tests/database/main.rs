@@ -1,5 +1,6 @@
 //! What the database must hold to, on SQLite and on a real PostgreSQL that the tests start.
 
+mod access;
 mod adjudication;
 mod answers;
 mod claims;

@@ -61,7 +61,7 @@ on_both! {
         }
         office.clock.pass(86_400_000);
         office.work_through(&people[1], good).await;
-        let days = quality::by_day(&office.store.timed_answers().await.unwrap());
+        let days = quality::by_day(&office.store.timed_answers().await.unwrap(), None);
         let told: Vec<_> = days.into_iter().map(|day| (day.day_at, day.name, day.n_answers, day.median_secs)).collect();
         let [first_day, second_day] = [START_MS, START_MS + 86_400_000];
         let one = |day, name: &str, n| (day, name.to_owned(), n, Some(1.0));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candor_annotate::AnnotateError;
 use candor_annotate::clock::ManualClock;
 use candor_annotate::project::{Kind, Project};
-use candor_annotate::store::{Role, Store, VERSION};
+use candor_annotate::store::{NewToken, Role, Scope, Store, VERSION};
 use sha2::{Digest as _, Sha256};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
@@ -36,6 +36,13 @@ async fn busy() -> Office {
         .unwrap();
     office.store.pause(judge.clone(), true).await.unwrap();
     office.store.start_session(judge).await.unwrap();
+    let boss = office.person("boss", Role::Admin).await;
+    let token = NewToken {
+        name: "nightly".into(),
+        scopes: vec![Scope::Read, Scope::Export],
+        days: None,
+    };
+    office.store.make_token(boss, token).await.unwrap();
     office
 }
 
@@ -63,6 +70,9 @@ async fn assert_same(office: &Office, other: &Store) {
         other.overview().await.unwrap(),
         office.store.overview().await.unwrap()
     );
+    let tokens = office.store.tokens().await.unwrap();
+    assert_eq!(tokens.len(), 1);
+    assert_eq!(other.tokens().await.unwrap(), tokens);
     let events = office.store.events(0).await.unwrap();
     assert_eq!(other.events(0).await.unwrap(), events);
     other
@@ -137,7 +147,7 @@ async fn one_database_has_one_server() {
 }
 
 /// The steps that were released, with their hashes: a released step is never edited.
-const RELEASED: [(i64, &str, &str, [&str; 2]); 3] = [
+const RELEASED: [(i64, &str, &str, [&str; 2]); 4] = [
     (
         1,
         include_str!("../../migrations/sqlite/1_start.sql"),
@@ -163,6 +173,15 @@ const RELEASED: [(i64, &str, &str, [&str; 2]); 3] = [
         [
             "076f3c078542047d2e1ca6c60b74aa790b0461840a5ed3a9aed7252ca41b68cb",
             "076f3c078542047d2e1ca6c60b74aa790b0461840a5ed3a9aed7252ca41b68cb",
+        ],
+    ),
+    (
+        5,
+        include_str!("../../migrations/sqlite/5_access.sql"),
+        include_str!("../../migrations/postgres/5_access.sql"),
+        [
+            "797e50fdde91f306c7c7a57d62a6688df500ce1d5cfabcbc3e82dc88fd2bbfd6",
+            "797e50fdde91f306c7c7a57d62a6688df500ce1d5cfabcbc3e82dc88fd2bbfd6",
         ],
     ),
 ];

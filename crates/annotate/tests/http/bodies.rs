@@ -94,6 +94,9 @@ fn any_json() -> impl Strategy<Value = Value> {
         Just("judgement"),
         Just("disabled"),
         Just("retrain"),
+        Just("name"),
+        Just("scopes"),
+        Just("days"),
         Just("x"),
     ];
     let leaf = prop_oneof![
@@ -133,13 +136,14 @@ proptest! {
     fn no_body_makes_the_server_fail(bodies in prop::collection::vec(any_body(), 20)) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let failed = runtime.block_on(async {
-            let site = Site::open().await;
+            let import = "[[import]]\nfile = \"rows.json\"\nformat = \"llava\"\nimages = \"images\"\n";
+            let site = Site::open_with(import).await;
             let admin = site.session("admin", Role::Admin).await;
             let claim = site.post("/api/claim", &admin, &json!({})).await.json();
             let task = claim["task"]["assignment"].as_str().unwrap().to_owned();
             let mut failed = Vec::new();
             for (method, path, _) in ROUTES.iter().filter(|route| route.0 != "get" && route.1.starts_with("/api")) {
-                let path = path.replace("{assignment}", &task).replace("{item}", "1").replace("{person}", "none");
+                let path = path.replace("{assignment}", &task).replace("{item}", "1").replace("{person}", "none").replace("{token}", "none");
                 for body in &bodies {
                     let reply = site.send_json(&method.to_uppercase(), &path, &admin, body.clone()).await;
                     if reply.status.is_server_error() {

@@ -8,7 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use candor_annotate::clock::ManualClock;
 use candor_annotate::project::{Kind, Project};
-use candor_annotate::server::{App, router};
+use candor_annotate::server::{App, deliver, projects_router, router};
 use candor_annotate::store::{Known, NewItem, Role, Store};
 use candor_annotate::task::Expected;
 use candor_data::Turn;
@@ -21,6 +21,7 @@ pub const PUBLIC_URL: &str = "https://annotate.example";
 pub struct Site {
     pub store: Store,
     pub clock: Arc<ManualClock>,
+    app: Arc<App>,
     router: Router,
     folder: tempfile::TempDir,
 }
@@ -62,14 +63,24 @@ const PNG: &[u8] = include_bytes!("../../../data/tests/golden/images/one_pixel.p
 impl Site {
     /// A site with three items of work, one of gold, and an image.
     pub async fn open() -> Self {
+        Self::open_with("").await
+    }
+
+    /// The same with more tables in its project file.
+    pub async fn open_with(more: &str) -> Self {
+        Self::open_at("", more).await
+    }
+
+    /// The same with more lines in its `[server]`, too.
+    pub async fn open_at(server: &str, more: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(folder.path().join("images")).expect("a folder of images");
         std::fs::write(folder.path().join("images/a.png"), PNG).expect("an image");
         let text = format!(
-            "title = \"T <&> T\"\ndatabase = \"a.sqlite\"\nseed = 1\n[server]\npublic_url = \"{PUBLIC_URL}\"\n\
+            "title = \"T <&> T\"\ndatabase = \"a.sqlite\"\nseed = 1\n[server]\npublic_url = \"{PUBLIC_URL}\"\n{server}\
              [protocol]\noverlap = 2\ngold_rate = 0.2\nmin_reading_secs = 0\ndispute = \"no_majority\"\n\
              [training]\npass_mark = 1.0\nattempts = 1\n[guidelines]\n\
-             text = \"# Hi\\n<script>alert(1)</script> [x](javascript:alert(1)) ![y](javascript:z)\"\n"
+             text = \"# Hi\\n<script>alert(1)</script> [x](javascript:alert(1)) ![y](javascript:z)\"\n{more}"
         );
         let project =
             Project::parse(&folder.path().join("p.toml"), &text).expect("a valid project");
@@ -85,9 +96,17 @@ impl Site {
         Self {
             store,
             clock,
-            router: router(app),
+            router: router(Arc::clone(&app)),
+            app,
             folder,
         }
+    }
+
+    /// Lets one server have both, each below its path.
+    pub fn on_one_server(first: &mut Self, second: &mut Self) {
+        let apps = vec![Arc::clone(&first.app), Arc::clone(&second.app)];
+        first.router = projects_router(apps);
+        second.router = first.router.clone();
     }
 
     /// The folder of the project.
@@ -115,6 +134,11 @@ impl Site {
             .start_session(person.person)
             .await
             .expect("a session")
+    }
+
+    /// Tells webhooks what is due, and returns how much was told.
+    pub async fn deliver(&self) -> usize {
+        deliver(&self.app).await.expect("a database")
     }
 
     pub async fn send(&self, request: Request<Body>) -> Reply {

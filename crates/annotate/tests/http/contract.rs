@@ -188,6 +188,11 @@ async fn answers_are_as_described() {
         .await
         .json();
     check_reply("post", "/api/admin/invites", &invite);
+    let token = json!({"name": "a script", "scopes": ["read"], "days": 1});
+    let token = site.post("/api/admin/tokens", &admin, &token).await.json();
+    check_reply("post", "/api/admin/tokens", &token);
+    let tokens = site.get("/api/admin/tokens", &admin).await.json();
+    check_reply("get", "/api/admin/tokens", &tokens);
     let people = site.get("/api/admin/people", &admin).await.json();
     let person = people["people"][0]["person"].as_str().expect("somebody");
     let renewal = format!("/api/admin/people/{person}/renewal");

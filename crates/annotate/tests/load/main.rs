@@ -14,7 +14,6 @@ mod postgres;
 mod server;
 mod siege;
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -48,7 +47,7 @@ fn main() -> ExitCode {
     if let [mode, project] = arguments.as_slice()
         && mode == "serve"
     {
-        candor_annotate::command::serve(Path::new(project)).expect("the server serves");
+        candor_annotate::command::serve(&[project.into()]).expect("the server serves");
         return ExitCode::SUCCESS;
     }
     let named = |name: &str, default: usize| {

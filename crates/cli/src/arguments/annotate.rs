@@ -28,12 +28,14 @@ pub enum AnnotateCommand {
     },
     /// Import what the project names and serve the app until it is interrupted.
     #[command(
-        after_help = "Example:\n  candor annotate serve runs/demo/annotate/project.toml\n\n\
+        after_help = "Examples:\n  candor annotate serve runs/demo/annotate/project.toml\n  \
+                            candor annotate serve kitchens.toml streets.toml\n\n\
                             docs/annotate.md explains the project file."
     )]
     Serve {
-        /// The project file.
-        project: PathBuf,
+        /// The project file, or several with a `server.path` each.
+        #[arg(required = true, value_name = "PROJECT")]
+        projects: Vec<PathBuf>,
     },
     /// Print a link that makes one account.
     #[command(after_help = "Example:\n  candor annotate invite project.toml --role annotator")]

@@ -28,7 +28,7 @@ pub fn run(command: AnnotateCommand) -> anyhow::Result<()> {
                 quoted(&project.display().to_string())
             );
         }
-        AnnotateCommand::Serve { project } => command::serve(&project)?,
+        AnnotateCommand::Serve { projects } => command::serve(&projects)?,
         AnnotateCommand::Invite {
             project,
             role,

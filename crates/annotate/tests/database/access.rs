@@ -1,0 +1,116 @@
+//! Tokens, sign-ins and what webhooks are to be told, as the database keeps them.
+
+use candor_annotate::Refusal;
+use candor_annotate::store::{Guest, NewToken, Role, Scope};
+
+use crate::office::{Office, START_MS, first, good, on_both, refusal};
+
+/// A webhook that is told everything; nobody reads its secret here.
+const HOOK: &str = "overlap = 1\n[[webhook]]\nname = \"dash\"\nurl = \"https://hooks.example/\"\nsecret_env = \"NONE\"\n";
+
+fn guest(subject: &str, role: Role) -> Guest {
+    Guest {
+        issuer: "https://login.example".into(),
+        subject: subject.into(),
+        name: "Anna".into(),
+        role,
+        follows: true,
+    }
+}
+
+/// What is due, taken: the types of the messages, sorted.
+async fn due(office: &Office) -> Vec<String> {
+    let mut kinds = Vec::new();
+    while let Some(delivery) = office.store.due_delivery("dash").await.unwrap() {
+        let body: serde_json::Value = serde_json::from_str(&delivery.body).unwrap();
+        kinds.push(body["type"].as_str().unwrap().to_owned());
+    }
+    kinds.sort();
+    kinds
+}
+
+on_both! {
+    a_token_is_known_by_its_secret_until_it_ends("") |office: Box<Office>| async move {
+        let boss = office.person("boss", Role::Admin).await;
+        let new = NewToken { name: "nightly".into(), scopes: vec![Scope::Export, Scope::Read], days: Some(1) };
+        let (token, secret, ends) = office.store.make_token(boss.clone(), new).await.unwrap();
+        assert_eq!(ends, Some(START_MS + 86_400_000));
+        assert_eq!(office.store.tokens().await.unwrap()[0].used_at, None);
+        assert_eq!(office.store.scopes(&secret).await.unwrap(), Some(vec![Scope::Export, Scope::Read]));
+        assert_eq!(office.store.scopes(&token).await.unwrap(), None, "its name opens nothing");
+        let known = office.store.tokens().await.unwrap().remove(0);
+        assert_eq!((known.used_at, known.made_by.as_str()), (Some(START_MS), "boss"));
+        office.store.revoke_token(boss.clone(), token.clone()).await.unwrap();
+        assert_eq!(office.store.scopes(&secret).await.unwrap(), None);
+        assert_eq!(refusal(office.store.revoke_token(boss, token).await), Refusal::NotFound("token"));
+        assert!(office.store.tokens().await.unwrap().is_empty());
+    };
+
+    a_sign_in_is_taken_once_and_in_time("") |office: Box<Office>| async move {
+        let begun = office.store.begin_sign_in().await.unwrap();
+        let late = office.store.begin_sign_in().await.unwrap();
+        assert_eq!(office.store.take_sign_in(begun.state.clone()).await.unwrap(), Some(begun.clone()));
+        assert_eq!(office.store.take_sign_in(begun.state).await.unwrap(), None);
+        office.clock.pass(10 * 60 * 1000);
+        assert_eq!(office.store.take_sign_in(late.state).await.unwrap(), None);
+    };
+
+    whom_a_provider_vouches_for_is_one_person("") |office: Box<Office>| async move {
+        office.person("anna", Role::Annotator).await;
+        let first = office.store.admit(guest("1", Role::Admin)).await.unwrap();
+        assert_eq!((first.name.as_str(), first.role), ("Anna (2)", Role::Admin));
+        let other = office.store.admit(guest("2", Role::Annotator)).await.unwrap();
+        assert_eq!(other.name, "Anna (3)");
+        let again = office.store.admit(guest("1", Role::Admin)).await.unwrap();
+        assert_eq!(again, first);
+        // The provider cannot leave the project without an administrator, but can make another one.
+        let last = refusal(office.store.admit(guest("1", Role::Annotator)).await);
+        assert_eq!(last, Refusal::LastAdmin);
+        assert_eq!(office.store.account_of(&first.person).await.unwrap().role, Role::Admin);
+        office.store.admit(guest("2", Role::Admin)).await.unwrap();
+        let lowered = office.store.admit(guest("1", Role::Adjudicator)).await.unwrap();
+        assert_eq!((lowered.person, lowered.role), (first.person, Role::Adjudicator));
+    };
+
+    of_two_last_items_that_are_closed_at_once_one_finishes_the_project(HOOK) |office: Box<Office>| async move {
+        office.work(2).await;
+        let people = office.annotators(2).await;
+        let one = office.claim(&people[0]).await.unwrap();
+        let two = office.claim(&people[1]).await.unwrap();
+        let (first_done, second_done) = tokio::join!(
+            office.answer(&people[0], &one, first(good(&one))),
+            office.answer(&people[1], &two, first(good(&two))),
+        );
+        first_done.unwrap();
+        second_done.unwrap();
+        assert_eq!(due(&office).await, ["item_decided", "item_decided", "project_finished"]);
+        assert!(due(&office).await.is_empty(), "whoever took them has them for a minute");
+        office.clock.pass(60_000);
+        assert_eq!(due(&office).await.len(), 3, "whoever took them is gone");
+    };
+
+    what_was_not_heard_is_told_again_and_what_was_is_not(HOOK) |office: Box<Office>| async move {
+        office.work(2).await;
+        let people = office.annotators(1).await;
+        let task = office.claim(&people[0]).await.unwrap();
+        office.answer(&people[0], &task, first(good(&task))).await.unwrap();
+        let told = office.store.due_delivery("dash").await.unwrap().unwrap();
+        assert_eq!((told.tries, told.hook.as_str()), (1, "dash"));
+        assert_eq!(office.store.due_delivery("another").await.unwrap(), None);
+        office.store.not_delivered(told.clone()).await.unwrap();
+        office.clock.pass(9_999);
+        assert_eq!(office.store.due_delivery("dash").await.unwrap(), None);
+        let office = office.restarted().await;
+        office.clock.pass(10_000);
+        let again = office.store.due_delivery("dash").await.unwrap().unwrap();
+        assert_eq!((again.tries, &again.delivery, &again.body), (2, &told.delivery, &told.body));
+        office.store.delivered(again.delivery).await.unwrap();
+        office.clock.pass(3_600_000);
+        assert!(due(&office).await.is_empty());
+        // Taken back and given again, it is decided again.
+        let back = office.store.undo(people[0].clone()).await.unwrap();
+        assert!(due(&office).await.is_empty());
+        office.answer(&people[0], &back, first(good(&back))).await.unwrap();
+        assert_eq!(due(&office).await, ["item_decided"]);
+    };
+}

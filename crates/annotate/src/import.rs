@@ -22,6 +22,9 @@ use crate::project::{Import, Kind, Project};
 use crate::store::{Known, NewItem, Store};
 use crate::task::Expected;
 
+/// Images that a page shows beside two answers, at most.
+const MAX_IMAGES: usize = 20;
+
 /// What an import came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Imported {
@@ -94,16 +97,16 @@ pub fn read(project: &Project, import: &Import, file: &Path) -> Result<Compariso
     })
 }
 
-/// Refuses what nobody could be asked sensibly or the reward stage would refuse: a question about an image without one,
-/// and an image without its place in the question. The latter is no matter where nothing is trained on the answers.
+/// Refuses what nobody could be asked sensibly or the reward stage would refuse: more images than a page shows, a question about
+/// an image without one, and an image without its place in the question. The latter is no matter where nothing is trained on the answers.
 fn check_placeholders(kind: Kind, file: &Path, rows: &[Comparison]) -> Result<(), DataError> {
     for (i, row) in rows.iter().enumerate() {
         let n_images = shown::count(row.image.as_deref());
-        if n_images > 1 {
+        if n_images > MAX_IMAGES {
             return Err(DataError::Field {
                 spot: Spot::new(file, place(i), "image"),
                 found: format!("item {:?}: found {n_images} images", row.id),
-                remedy: "leave the row out: people are shown one image with two answers".into(),
+                remedy: format!("leave the row out: people are shown {MAX_IMAGES} at most").into(),
             });
         }
     }
@@ -115,7 +118,7 @@ fn check_placeholders(kind: Kind, file: &Path, rows: &[Comparison]) -> Result<()
             return Err(DataError::Field {
                 spot: Spot::new(file, place(i), field),
                 found: format!("item {:?}: {found}", row.id),
-                remedy: "name the image in the row, and write <image> once in the first question of a row with one"
+                remedy: "name the images in the row, and write <image> once for each of them in its first question"
                     .into(),
             });
         }

@@ -16,8 +16,8 @@ pub struct Task {
     pub lease_ms: i64,
     /// Whether this person had the task before.
     pub held: bool,
-    /// Where the image is.
-    pub image: Option<String>,
+    /// Where the images are, in their order; none where there is none.
+    pub image: Vec<String>,
     /// The conversation so far.
     pub turns: Vec<ShownTurn>,
     /// The two answers, as they stand on the page.
@@ -49,7 +49,7 @@ pub struct Pair {
     pub b: String,
 }
 
-/// One utterance, without the placeholder of the image.
+/// One utterance, with the places of several images named and without the placeholder of a single one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ShownTurn {
     /// Who says it.
@@ -58,12 +58,30 @@ pub struct ShownTurn {
     pub text: String,
 }
 
-impl From<&Turn> for ShownTurn {
-    fn from(turn: &Turn) -> Self {
-        Self {
+impl ShownTurn {
+    /// What people read of a conversation about `n_images`.
+    #[must_use]
+    pub fn all(turns: &[Turn], n_images: usize) -> Vec<Self> {
+        let mut number = 0_usize;
+        let mut text = |value: &str| {
+            let mut pieces = value.split(IMAGE_PLACEHOLDER);
+            let mut text = pieces.next().unwrap_or_default().to_owned();
+            for piece in pieces {
+                number += 1;
+                if n_images > 1 {
+                    text += "[Image ";
+                    text += &number.to_string();
+                    text.push(']');
+                }
+                text.push_str(piece);
+            }
+            text.trim().to_owned()
+        };
+        let shown = |turn: &Turn| Self {
             from: turn.from,
-            text: turn.value.replace(IMAGE_PLACEHOLDER, "").trim().to_owned(),
-        }
+            text: text(&turn.value),
+        };
+        turns.iter().map(shown).collect()
     }
 }
 
@@ -148,4 +166,30 @@ pub struct TrainingResult {
     pub share: f64,
     /// Attempts that are left.
     pub attempts_left: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_named_where_there_are_several_images() {
+        let turns = [
+            Turn::human("<image>\nIs it the one in <image>?"),
+            Turn::gpt("No."),
+            Turn::human("And in <image>?"),
+        ];
+        let texts = |turns: &[Turn], n_images| -> Vec<String> {
+            let shown = ShownTurn::all(turns, n_images);
+            shown.into_iter().map(|turn| turn.text).collect()
+        };
+        let expected = [
+            "[Image 1]\nIs it the one in [Image 2]?",
+            "No.",
+            "And in [Image 3]?",
+        ];
+        assert_eq!(texts(&turns, 3), expected);
+        let alone = [Turn::human("<image>\nWhat is it?")];
+        assert_eq!(texts(&alone, 1), ["What is it?"]);
+    }
 }

@@ -7,7 +7,7 @@ import { Help } from "./help.js";
 import { Keys } from "./keys.js";
 import { announce } from "./notice.js";
 import { flagCard, opinionCard, skipCard } from "./opinions.js";
-import { Image } from "./image.js";
+import { Pictures } from "./pictures.js";
 import { askForReason } from "./reason.js";
 
 const WHY = { disputed: "people disagree", flagged: "reported", skipped: "skipped by several" };
@@ -73,8 +73,8 @@ class Bench {
   async #open(item) {
     await told(async () => {
       this.#case = await get(`/api/adjudication/${item}`);
-      const { image: address, why, judgements, flags, answers, n_skips: nSkips } = this.#case;
-      const image = address === null ? null : Image.load(address, "The image that both answers are about");
+      const { image: addresses, why, judgements, flags, answers, n_skips: nSkips } = this.#case;
+      const images = Pictures.load(addresses);
       part("message").hidden = true;
       part("task").hidden = false;
       document.body.classList.add("has-task");
@@ -84,22 +84,22 @@ class Bench {
       part("opinions").replaceChildren(
         ...judgements.map((judgement) =>
           opinionCard(judgement, answers, this.#project.questions, {
-            adopt: () => this.#adopt(image, judgement),
+            adopt: () => this.#adopt(images, judgement),
             sendBack: () => this.#sendBack(judgement),
           }),
         ),
         ...flags.map(flagCard),
         ...(nSkips > 0 ? [skipCard(nSkips)] : []),
       );
-      this.#comparison.show(this.#case, image, null);
+      this.#comparison.show(this.#case, images, null);
       this.#showSubmit();
       window.scrollTo({ top: 0 });
       part("task-title").focus({ preventScroll: true });
     });
   }
 
-  #adopt(image, judgement) {
-    this.#comparison.show(this.#case, image, judgement);
+  #adopt(images, judgement) {
+    this.#comparison.show(this.#case, images, judgement);
     this.#showSubmit();
     announce(`Filled in as ${judgement.who} said. Change what is wrong, then decide.`);
   }

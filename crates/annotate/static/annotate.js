@@ -97,9 +97,9 @@ class Session {
     return this.#loadAhead();
   }
 
-  #show({ task, image }) {
+  #show({ task, images }) {
     this.#onScreen = task.assignment;
-    this.#comparison.show(task, image, this.#drafts.of(task));
+    this.#comparison.show(task, images, this.#drafts.of(task));
     showTask(task, this.#nTrained);
     showReturned(task.returned);
     this.#reading.begin();

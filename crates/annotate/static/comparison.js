@@ -1,4 +1,4 @@
-// A comparison on the screen: image, conversation, two answers, and what a person has said about them so far.
+// A comparison on the screen: images, conversation, two answers, and what a person has said about them so far.
 
 import { AnswerPane } from "./answer-pane.js";
 import { showConversation } from "./conversation.js";
@@ -7,11 +7,11 @@ import { part } from "./element.js";
 import { Judgement } from "./judgement.js";
 import { Marking } from "./marking.js";
 import { announce, whisper } from "./notice.js";
-import { Image } from "./image.js";
+import { Pictures } from "./pictures.js";
 
 /** Fires `change` whenever the person changes anything. */
 export class Comparison extends EventTarget {
-  #image = new Image();
+  #pictures = new Pictures();
   #panes = [new AnswerPane("a"), new AnswerPane("b")];
   #judgement;
   #marking;
@@ -34,10 +34,10 @@ export class Comparison extends EventTarget {
     this.#diffButton.addEventListener("click", () => this.toggleDifferences());
   }
 
-  /** Shows a task with its loaded image and what was said about it already. */
-  show({ turns, answers }, image, said) {
+  /** Shows a task with its loaded images and what was said about it already. */
+  show({ turns, answers }, images, said) {
     this.#marking.stop();
-    this.#image.show(image);
+    this.#pictures.show(images);
     showConversation(turns);
     for (const pane of this.#panes) {
       const marks = (said?.marks ?? []).filter(({ answer }) => answer === pane.which);
@@ -60,9 +60,9 @@ export class Comparison extends EventTarget {
     };
   }
 
-  /** Whether the image did not come: what nobody saw is not judged. */
+  /** Whether an image did not come: what nobody saw is not judged. */
   get lacksImage() {
-    return this.#image.hasFailed;
+    return this.#pictures.hasFailed;
   }
 
   /** Whether all questions are answered. */

@@ -161,6 +161,7 @@ mod tests {
             item: 1,
             name: "p".into(),
             image: None,
+            group: "p".into(),
             turns: vec![Turn::human("q")],
             outputs: ["one".into(), "two".into()],
             original_answer: None,

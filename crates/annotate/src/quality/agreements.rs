@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Agreement, Estimate, N_PICKS, PairQuality, TypeQuality, category, cluster, estimates};
+use super::{Agreement, Estimate, N_PICKS, PairQuality, TypeQuality, category, estimates};
 use crate::answer::Pick;
 use crate::store::{Evidence, Given, Judged};
 use candor_stats::agreement::{self, Unit, cohen, fleiss, krippendorff};
@@ -23,7 +23,7 @@ fn units(items: &[Judged], of: impl Fn(&Given) -> Pick) -> Vec<Row<'_>> {
                 .iter()
                 .map(|given| category(of(given)))
                 .collect();
-            (cluster(item), unit)
+            (item.group.as_str(), unit)
         })
         .collect()
 }
@@ -94,7 +94,7 @@ pub(super) fn of_pairs(evidence: &Evidence, seed: u64) -> Vec<PairQuality> {
                 common
                     .entry((one, other))
                     .or_default()
-                    .push((cluster(item), (a, b)));
+                    .push((item.group.as_str(), (a, b)));
             }
         }
     }

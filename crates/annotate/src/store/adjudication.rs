@@ -1,5 +1,6 @@
 //! Disputed, flagged and much skipped items: somebody looks at them again and decides.
 
+use candor_data::shown;
 use serde::Serialize;
 use serde_json::json as object;
 
@@ -58,8 +59,8 @@ pub struct Case {
     pub item: i64,
     /// Work, or gold that somebody complained about.
     pub kind: Kind,
-    /// Where the image is.
-    pub image: Option<String>,
+    /// Where the images are, in their order.
+    pub image: Vec<String>,
     /// The conversation so far.
     pub turns: Vec<ShownTurn>,
     /// The two answers; `a` is the item's first.
@@ -153,6 +154,7 @@ impl Store {
         let turns: Vec<candor_data::Turn> = row.json("turns")?;
         let [a, b]: [String; 2] = row.json("outputs")?;
         let state = row.text("state")?;
+        let n_images = shown::count(row.maybe_text("image")?.as_deref());
         let sql =
             "SELECT reason, note FROM skips WHERE item = $1 AND solved = 0 ORDER BY at, person";
         let mut flags = Vec::new();
@@ -169,10 +171,10 @@ impl Store {
         Ok(Case {
             item,
             kind: kind(&row.text("kind")?)?,
-            image: row
-                .maybe_text("image")?
-                .map(|_| format!("/api/items/{item}/image")),
-            turns: turns.iter().map(ShownTurn::from).collect(),
+            image: (0..n_images)
+                .map(|number| format!("/api/items/{item}/image/{number}"))
+                .collect(),
+            turns: ShownTurn::all(&turns, n_images),
             answers: Pair { a, b },
             why: why(&state, !flags.is_empty()),
             decided: !matches!(state.as_str(), "disputed" | "held"),

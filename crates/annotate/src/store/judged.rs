@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use candor_data::{Side, Turn};
+use candor_data::{Side, Turn, shown};
 
 use super::Store;
 use super::database::{Connection, Row, values};
@@ -18,8 +18,10 @@ pub struct Judged {
     pub item: i64,
     /// Its id in the file that it came from.
     pub name: String,
-    /// File name of the image.
+    /// File name of the image, or the names of several ([`shown`]).
     pub image: Option<String>,
+    /// What it stands or falls together with: its image, or one that stands for all images that rows show together.
+    pub group: String,
     /// What both outputs respond to.
     pub turns: Vec<Turn>,
     /// The two answers that are compared.
@@ -133,14 +135,23 @@ async fn judged(connection: &mut Connection) -> Result<Vec<Judged>, AnnotateErro
     let sql = "SELECT item, name, state, image, turns, outputs, original_answer, question_type, models FROM items i \
                WHERE kind = 'work' AND state <> 'withdrawn' AND (n_answers > 0 OR state = 'decided') ORDER BY item";
     let rows = connection.rows(sql, values![]).await?;
+    let groups = rows
+        .iter()
+        .map(|row| match row.maybe_text("image")? {
+            Some(image) => Ok(image),
+            None => Ok(row.text("name")?.replace('\n', " ")),
+        })
+        .collect::<Result<Vec<String>, AnnotateError>>()?;
     rows.iter()
-        .map(|row| {
+        .zip(shown::connected(&groups))
+        .map(|(row, group)| {
             let item = row.int("item")?;
             let state = row.text("state")?;
             Ok(Judged {
                 item,
                 name: row.text("name")?,
                 image: row.maybe_text("image")?,
+                group,
                 turns: row.json("turns")?,
                 outputs: row.json("outputs")?,
                 original_answer: row.maybe_text("original_answer")?,

@@ -1,6 +1,6 @@
 //! Slots in somebody's hands, and the tasks that browsers see of them.
 
-use candor_data::{Side, Turn};
+use candor_data::{Side, Turn, shown};
 
 use super::claims::kind;
 use super::database::{Connection, Row, values};
@@ -142,6 +142,7 @@ pub(super) async fn task(
     let turns: Vec<Turn> = row.json("turns")?;
     let outputs: [String; 2] = row.json("outputs")?;
     let draft: Option<Draft> = row.maybe_json("draft")?;
+    let n_images = shown::count(row.maybe_text("image")?.as_deref());
     let is_training = kind(&row.text("kind")?)? == Kind::Training;
     let lease_left = row.maybe_int("lease_until")?.unwrap_or_default() - rules.lease_now();
     Ok(Task {
@@ -153,10 +154,10 @@ pub(super) async fn task(
         },
         lease_ms: lease_left.min(rules.lease_ms()),
         held: was_held,
-        image: row
-            .maybe_text("image")?
-            .map(|_| format!("/api/assignments/{assignment}/image")),
-        turns: turns.iter().map(ShownTurn::from).collect(),
+        image: (0..n_images)
+            .map(|number| format!("/api/assignments/{assignment}/image/{number}"))
+            .collect(),
+        turns: ShownTurn::all(&turns, n_images),
         answers: Pair {
             a: outputs[left.index()].clone(),
             b: outputs[left.other().index()].clone(),

@@ -6,4 +6,5 @@ mod contract;
 mod forms;
 mod safety;
 mod sessions;
+mod several_images;
 mod unshown;

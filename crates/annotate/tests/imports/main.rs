@@ -183,6 +183,36 @@ fn equal_answers_are_left_out_and_missing_images_refused() {
 }
 
 #[test]
+fn rows_with_several_images_need_all_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a.webp", "b.webp"] {
+        std::fs::write(folder.path().join(name), WEBP).unwrap();
+    }
+    let read = |images: &[&str]| {
+        let question = format!("{}Which is larger?", "<image>\n".repeat(images.len()));
+        let rows = serde_json::json!([{
+            "id": 1, "image": images, "conversations": [{"from": "human", "value": question}],
+            "output_1": "x", "output_2": "y",
+        }]);
+        let rows = rows.to_string();
+        import_in(
+            folder.path(),
+            "a.json",
+            rows.as_bytes(),
+            "llava",
+            "images = \".\"",
+        )
+    };
+    let items = read(&["a.webp", "b.webp"]).unwrap();
+    assert_eq!(items[0].image.as_deref(), Some("a.webp\nb.webp"));
+    assert_eq!(items[0].image_folder.as_deref(), Some("."));
+    let refused = read(&["a.webp", "c.webp"]).unwrap_err().to_string();
+    assert!(refused.contains("image \"c.webp\" is not in"), "{refused}");
+    let refused = read(&["a.webp"; 21]).unwrap_err().to_string();
+    assert!(refused.contains("found 21 images"), "{refused}");
+}
+
+#[test]
 fn scores_put_the_uncertain_first() {
     let folder = tempfile::tempdir().unwrap();
     let scores = "{\"id\": \"row-0\", \"scores\": [3.0, 0.0]}\n{\"id\": \"row-1\", \"scores\": [0.1, 0.0]}\n";

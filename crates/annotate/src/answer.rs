@@ -1,9 +1,11 @@
-//! What a person says about two answers: the protocol's two questions, marked words, corrections, a note.
+//! What a person says about two answers: the protocol's two questions, marked words, corrections, a note. One answer by itself
+//! is rated in their place, from 0 to 6.
 //!
 //! Everything is said of `a` and `b`. In the browser `a` is the left answer; in the database `a` is the item's first.
 //! [`Answer::turned`] leads from one to the other.
 
 mod limits;
+mod rating;
 
 use candor_data::{Side, Verdict};
 use serde::{Deserialize, Serialize};
@@ -11,6 +13,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::limits::check_length;
 pub use self::limits::{MAX_CORRECTION_CHARS, MAX_MARKS, MAX_NOTE_CHARS};
 use self::limits::{check_corrections, check_marks, check_note};
+use self::rating::check_rating;
 use crate::error::Refusal;
 
 /// One of the two answers that are compared.
@@ -147,15 +150,18 @@ pub struct Corrections {
     pub b: Option<String>,
 }
 
-/// A judgement of two answers.
+/// A judgement of two answers, or of one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
-    /// Which has fewer hallucinations.
+    /// Which has fewer hallucinations; a tie where nothing is compared.
     pub first: Pick,
     /// Which is more helpful: asked only after a tie in `first`.
     #[serde(default)]
     pub second: Option<Pick>,
+    /// The rating of an answer that is shown by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rating: Option<u8>,
     /// Words that are false.
     #[serde(default)]
     pub marks: Vec<Mark>,
@@ -178,6 +184,9 @@ pub struct Draft {
     #[serde(default)]
     pub second: Option<Pick>,
     /// As in [`Answer`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rating: Option<u8>,
+    /// As in [`Answer`].
     #[serde(default)]
     pub marks: Option<Vec<Mark>>,
     /// As in [`Answer`].
@@ -190,14 +199,51 @@ pub struct Draft {
 
 impl From<Answer> for Draft {
     fn from(answer: Answer) -> Self {
+        let is_compared = answer.rating.is_none();
         Self {
-            first: Some(answer.first),
-            second: answer.second,
+            first: is_compared.then_some(answer.first),
+            second: answer.second.filter(|_| is_compared),
+            rating: answer.rating,
             marks: Some(answer.marks),
             corrections: Some(answer.corrections),
             note: answer.note,
         }
     }
+}
+
+/// An answer of which everything is given.
+impl TryFrom<Draft> for Answer {
+    type Error = Refusal;
+
+    fn try_from(draft: Draft) -> Result<Self, Refusal> {
+        let (first, second) = match (draft.first, draft.second, draft.rating) {
+            (Some(first), second, None) => (first, second),
+            // Nothing is compared.
+            (None, None, Some(_)) => (Pick::Tie, Some(Pick::Tie)),
+            (_, _, Some(_)) => {
+                let remedy = "compare two answers, or rate the one that is shown";
+                return Err(Refusal::invalid("rating", "found beside a pick", remedy));
+            }
+            (None, _, None) => {
+                let remedy =
+                    "answer the first question, or rate the answer that is shown by itself";
+                return Err(Refusal::invalid("first", "missing", remedy));
+            }
+        };
+        Ok(Self {
+            first,
+            second,
+            rating: draft.rating,
+            marks: draft.marks.unwrap_or_default(),
+            corrections: draft.corrections.unwrap_or_default(),
+            note: draft.note,
+        })
+    }
+}
+
+/// The answers of an item as two texts, of which the second is empty where there is one answer.
+fn texts(outputs: &[String]) -> [&str; 2] {
+    [0, 1].map(|i| outputs.get(i).map_or("", String::as_str))
 }
 
 impl Answer {
@@ -211,6 +257,7 @@ impl Answer {
         Self {
             first: self.first.turned(left),
             second: self.second.map(|pick| pick.turned(left)),
+            rating: self.rating,
             marks: turned_marks(self.marks),
             corrections: turned_corrections(self.corrections),
             note: self.note,
@@ -223,6 +270,30 @@ impl Answer {
         match self.first {
             Pick::Tie => self.second.unwrap_or(Pick::Tie),
             decided => decided,
+        }
+    }
+
+    /// Checks that an item with these answers is judged as it must be: two are compared, one is rated; and the rest as
+    /// [`Answer::check`].
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] naming the field.
+    pub fn check_for(&self, outputs: &[String]) -> Result<(), Refusal> {
+        check_rating(self.rating)?;
+        match (outputs, self.rating) {
+            ([_], None) => {
+                let remedy = "rate the answer from 0 to 6";
+                Err(Refusal::invalid("rating", "missing", remedy))
+            }
+            ([_, _, ..], Some(_)) => {
+                let remedy = "answer the questions instead";
+                Err(Refusal::invalid(
+                    "rating",
+                    "found where two answers are compared",
+                    remedy,
+                ))
+            }
+            _ => self.check(texts(outputs)),
         }
     }
 
@@ -264,18 +335,20 @@ impl Draft {
         Self {
             first: self.first.map(|pick| pick.turned(left)),
             second: self.second.map(|pick| pick.turned(left)),
+            rating: self.rating,
             marks: self.marks.map(turned_marks),
             corrections: self.corrections.map(turned_corrections),
             note: self.note,
         }
     }
 
-    /// Checks what is there already, as [`Answer::check`] does.
+    /// Checks what is there already, as [`Answer::check_for`] does.
     ///
     /// # Errors
     /// [`Refusal::Invalid`] naming the field.
-    pub fn check(&self, texts: [&str; 2]) -> Result<(), Refusal> {
-        check_marks(self.marks.as_deref().unwrap_or_default(), texts)?;
+    pub fn check_for(&self, outputs: &[String]) -> Result<(), Refusal> {
+        check_rating(self.rating)?;
+        check_marks(self.marks.as_deref().unwrap_or_default(), texts(outputs))?;
         self.corrections
             .as_ref()
             .map_or(Ok(()), check_corrections)?;
@@ -303,10 +376,58 @@ mod tests {
         Answer {
             first,
             second,
+            rating: None,
             marks: Vec::new(),
             corrections: Corrections::default(),
             note: None,
         }
+    }
+
+    #[test]
+    fn one_answer_is_rated_and_two_are_compared() {
+        let outputs = ["x", "y"].map(str::to_owned);
+        let of = |first, second, rating| {
+            let draft = Draft {
+                first,
+                second,
+                rating,
+                ..Draft::default()
+            };
+            Answer::try_from(draft)
+        };
+        let field = |said: Result<Answer, Refusal>, n: usize| match said
+            .and_then(|answer| answer.check_for(&outputs[..n]))
+        {
+            Ok(()) => String::new(),
+            Err(Refusal::Invalid { field, .. }) => field,
+            Err(other) => panic!("{other}"),
+        };
+        for (first, second, rating, of_one, of_two) in [
+            (None, None, Some(0), "", "rating"),
+            (None, None, Some(6), "", "rating"),
+            (None, None, Some(7), "rating", "rating"),
+            (Some(Pick::A), None, None, "rating", ""),
+            (Some(Pick::A), None, Some(3), "rating", "rating"),
+            (None, Some(Pick::A), Some(3), "rating", "rating"),
+            (None, None, None, "first", "first"),
+        ] {
+            assert_eq!(
+                field(of(first, second, rating), 1),
+                of_one,
+                "{first:?} {rating:?}"
+            );
+            assert_eq!(
+                field(of(first, second, rating), 2),
+                of_two,
+                "{first:?} {rating:?}"
+            );
+        }
+        let rated = of(None, None, Some(4)).unwrap();
+        let text = serde_json::to_string(&Draft::from(rated)).unwrap();
+        assert!(
+            text.starts_with(r#"{"first":null,"second":null,"rating":4,"#),
+            "{text}"
+        );
     }
 
     #[test]

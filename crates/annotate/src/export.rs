@@ -5,6 +5,7 @@
 //! exported once all its answers are there or somebody decided it, never half-way.
 
 mod aggregate;
+mod ratings;
 mod segments;
 mod sentences;
 
@@ -33,6 +34,8 @@ pub enum Format {
     Segments,
     /// Marked answers up to the end of each sentence, with whether it is clean: rated answers, JSON lines.
     Sentences,
+    /// Answers that were rated one by one, with what everybody said. `candor eval compare` reads it.
+    Ratings,
     /// Everything that happened to items of work, JSON lines.
     Events,
 }
@@ -47,6 +50,7 @@ impl Format {
             Self::Trl => "trl",
             Self::Segments => "segments",
             Self::Sentences => "sentences",
+            Self::Ratings => "ratings",
             Self::Events => "events",
         }
     }
@@ -60,6 +64,7 @@ impl Format {
             Self::Trl => "preferences.trl.jsonl",
             Self::Segments => "segments.jsonl",
             Self::Sentences => "sentences.jsonl",
+            Self::Ratings => "ratings.jsonl",
             Self::Events => "events.jsonl",
         }
     }
@@ -77,7 +82,7 @@ pub struct Exported {
 }
 
 /// The text of an export. `seed` is the project's, for the record. A rule is needed by the formats that have one
-/// preference for each item, and ignored by segments, sentences and events.
+/// preference for each item, and ignored by segments, sentences, ratings and events.
 ///
 /// # Errors
 /// [`AnnotateError::NothingToExport`] where the file would be empty, [`Refusal::Invalid`] where a rule is needed and there
@@ -101,6 +106,14 @@ pub async fn render(
             return Err(nothing(format, 0));
         }
         let text = unpaired::render(Path::new(format.file_name()), &rows)?;
+        return not_empty(format, (text, rows.len()), 0);
+    }
+    if format == Format::Ratings {
+        let rows = ratings::rows(&evidence.rated);
+        if rows.is_empty() {
+            return Err(nothing(format, 0));
+        }
+        let text = candor_data::formats::ratings::render(Path::new(format.file_name()), &rows)?;
         return not_empty(format, (text, rows.len()), 0);
     }
     let Some(aggregate) = aggregate else {

@@ -5,6 +5,7 @@
 //! are left out and counted. What could not be trained on later is refused now, and no image is handed out before it was
 //! decoded once.
 
+mod answers;
 mod images;
 mod question_type;
 mod remote;
@@ -18,7 +19,7 @@ use candor_data::{Comparison, DataError, Judgement, Place, Spot, shown};
 pub use self::images::provide as provide_images;
 use crate::answer::Pick;
 use crate::error::AnnotateError;
-use crate::project::{Import, Kind, Project};
+use crate::project::{Import, ImportFormat, Kind, Project};
 use crate::store::{Known, NewItem, Store};
 use crate::task::Expected;
 
@@ -34,7 +35,7 @@ pub struct Imported {
     pub n_equal: usize,
 }
 
-/// The rows of a file that are left to compare.
+/// The rows of a file that are left to judge.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparisons {
     /// Them.
@@ -72,9 +73,13 @@ pub async fn all(
 /// # Errors
 /// [`AnnotateError::Data`] if the file cannot be read or a row could not be trained on.
 pub fn read(project: &Project, import: &Import, file: &Path) -> Result<Comparisons, AnnotateError> {
+    let format = match import.format {
+        ImportFormat::Comparisons(format) => format,
+        ImportFormat::Answers => return Ok(answers::read(import, file)?),
+    };
     let folder = images::folder(project, import);
     let mut keep = |bytes: &[u8]| images::keep(file, folder.as_deref(), bytes);
-    let all = import.format.read(file, &mut keep)?;
+    let all = format.read(file, &mut keep)?;
     check_placeholders(import.kind, file, &all)?;
     let n_rows = all.len();
     let differing = all
@@ -101,14 +106,7 @@ pub fn read(project: &Project, import: &Import, file: &Path) -> Result<Compariso
 /// an image without one, and an image without its place in the question. The latter is no matter where nothing is trained on the answers.
 fn check_placeholders(kind: Kind, file: &Path, rows: &[Comparison]) -> Result<(), DataError> {
     for (i, row) in rows.iter().enumerate() {
-        let n_images = shown::count(row.image.as_deref());
-        if n_images > MAX_IMAGES {
-            return Err(DataError::Field {
-                spot: Spot::new(file, place(i), "image"),
-                found: format!("item {:?}: found {n_images} images", row.id),
-                remedy: format!("leave the row out: people are shown {MAX_IMAGES} at most").into(),
-            });
-        }
+        check_images(file, i, &row.id, row.image.as_deref())?;
     }
     let trained = |row: &Comparison| kind == Kind::Work || row.image.is_none();
     for (i, row) in rows.iter().enumerate().filter(|(_, row)| trained(row)) {
@@ -124,6 +122,19 @@ fn check_placeholders(kind: Kind, file: &Path, rows: &[Comparison]) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Refuses more images than a page shows.
+fn check_images(file: &Path, row: usize, id: &str, image: Option<&str>) -> Result<(), DataError> {
+    let n_images = shown::count(image);
+    if n_images <= MAX_IMAGES {
+        return Ok(());
+    }
+    Err(DataError::Field {
+        spot: Spot::new(file, place(row), "image"),
+        found: format!("item {id:?}: found {n_images} images"),
+        remedy: format!("leave the row out: people are shown {MAX_IMAGES} at most").into(),
+    })
 }
 
 fn place(row: usize) -> Place {
@@ -157,7 +168,7 @@ fn item(import: &Import, file: &Path, i: usize, row: Comparison) -> Result<NewIt
         image: row.image,
         question_type,
         turns: row.turns,
-        outputs: row.outputs,
+        outputs: row.outputs.into(),
         original_answer: row.original_answer,
         known,
         models: row.models,

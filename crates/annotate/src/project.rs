@@ -17,7 +17,7 @@ use candor_data::{ComparisonFormat, sha256};
 use serde::Serialize;
 
 pub use self::keys::Keys;
-pub use self::wording::{Question, Questions};
+pub use self::wording::{Question, Questions, Scale};
 use crate::error::AnnotateError;
 
 /// Largest project file, in bytes.
@@ -42,8 +42,10 @@ pub struct Project {
     pub training: Training,
     /// What annotators read first.
     pub guidelines: Guidelines,
-    /// What is asked.
+    /// What is asked about two answers.
     pub questions: Questions,
+    /// What is asked about one.
+    pub scale: Scale,
     /// Which key does what.
     pub keys: Keys,
     /// Where items come from.
@@ -142,7 +144,7 @@ pub struct Import {
     /// The file.
     pub file: PathBuf,
     /// Its format.
-    pub format: ComparisonFormat,
+    pub format: ImportFormat,
     /// What the items are for.
     pub kind: Kind,
     /// The folder of the images, or the URL of one in an object store.
@@ -166,6 +168,15 @@ impl Import {
         let copies = |url| format!("images-{}", &sha256::of(url)[..16]);
         self.image_url().map(copies).or_else(|| self.images.clone())
     }
+}
+
+/// The format of a file of items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImportFormat {
+    /// Two answers each, which people compare.
+    Comparisons(ComparisonFormat),
+    /// One answer each, which people rate.
+    Answers,
 }
 
 /// What an item is for.

@@ -1,5 +1,6 @@
 //! What a browser is given to work on. No model, score, fact, file name or stored side is in it.
 
+use candor_data::Side;
 use candor_data::conversation::{IMAGE_PLACEHOLDER, Speaker, Turn};
 use serde::Serialize;
 
@@ -20,7 +21,7 @@ pub struct Task {
     pub image: Vec<String>,
     /// The conversation so far.
     pub turns: Vec<ShownTurn>,
-    /// The two answers, as they stand on the page.
+    /// The answers, as they stand on the page.
     pub answers: Pair,
     /// What was given so far.
     pub draft: Option<Draft>,
@@ -40,13 +41,25 @@ pub enum TaskKind {
     Training,
 }
 
-/// The two answers, left and right.
+/// The answers: two, left and right, or one that is rated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Pair {
-    /// The left one.
+    /// The left one, or the only one.
     pub a: String,
     /// The right one.
-    pub b: String,
+    pub b: Option<String>,
+}
+
+impl Pair {
+    /// An item's answers where `left` stands on the left.
+    #[must_use]
+    pub fn of(outputs: &[String], left: Side) -> Self {
+        let at = |side: Side| outputs.get(side.index()).cloned();
+        Self {
+            a: at(left).unwrap_or_default(),
+            b: at(left.other()),
+        }
+    }
 }
 
 /// One utterance, with the places of several images named and without the placeholder of a single one.

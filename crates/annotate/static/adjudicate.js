@@ -83,7 +83,7 @@ class Bench {
       part("why").replaceChildren(...why.map((reason) => make("li", {}, WHY[reason] ?? reason)));
       part("opinions").replaceChildren(
         ...judgements.map((judgement) =>
-          opinionCard(judgement, answers, this.#project.questions, {
+          opinionCard(judgement, answers, this.#project, {
             adopt: () => this.#adopt(images, judgement),
             sendBack: () => this.#sendBack(judgement),
           }),
@@ -117,7 +117,7 @@ class Bench {
   #decide() {
     if (this.#case === null || part("task").hidden) return;
     if (!this.#comparison.isComplete) {
-      announce("Please answer the question first.");
+      announce(this.#comparison.missing);
       return;
     }
     if (this.#comparison.lacksImage) {

@@ -168,11 +168,7 @@ class Session {
     const current = this.#tasks.current;
     if (current === undefined || this.#isBusy) return;
     if (!this.#comparison.isComplete) {
-      announce(
-        this.#comparison.value.first === "tie"
-          ? "Please answer the second question too."
-          : "Please pick an answer first.",
-      );
+      announce(this.#comparison.missing);
       return;
     }
     if (this.#comparison.lacksImage) {

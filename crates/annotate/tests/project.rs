@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candor_annotate::AnnotateError;
-use candor_annotate::project::{Dispute, Kind, Project};
+use candor_annotate::project::{Dispute, ImportFormat, Kind, Project};
 use candor_data::ComparisonFormat;
 
 /// The message about a file, line by line; the first says how many there are.
@@ -37,7 +37,10 @@ fn the_documented_project_is_one() {
         (3, Dispute::NoMajority)
     );
     assert_eq!(project.imports[1].kind, Kind::Gold);
-    assert_eq!(project.imports[0].format, ComparisonFormat::Candidates);
+    assert_eq!(
+        project.imports[0].format,
+        ImportFormat::Comparisons(ComparisonFormat::Candidates)
+    );
     assert_eq!(
         (project.keys.skip.as_str(), project.keys.flag.as_str()),
         ("x", "f")

@@ -30,6 +30,7 @@ mod povid;
 pub mod ppo_prompts;
 pub mod preference;
 pub mod preference_log;
+pub mod ratings;
 pub mod reward_bench;
 pub(crate) mod rows;
 pub mod scores;

@@ -146,6 +146,7 @@ mod tests {
             answer: Answer {
                 first,
                 second,
+                rating: None,
                 marks: Vec::new(),
                 corrections: Corrections::default(),
                 note: None,
@@ -183,6 +184,7 @@ mod tests {
         let evidence = Evidence {
             people: Vec::new(),
             items: vec![item],
+            rated: Vec::new(),
             gold: gold.collect(),
         };
         let rows = preferences(&evidence, rule, 3);

@@ -1,6 +1,6 @@
 //! Disputed, flagged and much skipped items: somebody looks at them again and decides.
 
-use candor_data::shown;
+use candor_data::{Side, shown};
 use serde::Serialize;
 use serde_json::json as object;
 
@@ -63,7 +63,7 @@ pub struct Case {
     pub image: Vec<String>,
     /// The conversation so far.
     pub turns: Vec<ShownTurn>,
-    /// The two answers; `a` is the item's first.
+    /// The answers; `a` is the item's first.
     pub answers: Pair,
     /// Why it waits.
     pub why: Vec<Why>,
@@ -152,7 +152,7 @@ impl Store {
             .await?
             .ok_or(Refusal::NotFound("item"))?;
         let turns: Vec<candor_data::Turn> = row.json("turns")?;
-        let [a, b]: [String; 2] = row.json("outputs")?;
+        let outputs: Vec<String> = row.json("outputs")?;
         let state = row.text("state")?;
         let n_images = shown::count(row.maybe_text("image")?.as_deref());
         let sql =
@@ -175,7 +175,7 @@ impl Store {
                 .map(|number| format!("/api/items/{item}/image/{number}"))
                 .collect(),
             turns: ShownTurn::all(&turns, n_images),
-            answers: Pair { a, b },
+            answers: Pair::of(&outputs, Side::First),
             why: why(&state, !flags.is_empty()),
             decided: !matches!(state.as_str(), "disputed" | "held"),
             judgements: judgements(connection, item).await?,
@@ -199,8 +199,8 @@ impl Store {
                 waiting(connection, &person, item).await?;
                 let sql = "SELECT outputs FROM items WHERE item = $1 AND kind = 'work'";
                 let row = connection.row(sql, values![item]).await?.ok_or(Refusal::NotFound("item of work"))?;
-                let outputs: [String; 2] = row.json("outputs")?;
-                answer.check([&outputs[0], &outputs[1]])?;
+                let outputs: Vec<String> = row.json("outputs")?;
+                answer.check_for(&outputs)?;
                 set_state(connection, item, "decided").await?;
                 let sql = "INSERT INTO decisions (item, person, answer, decided_at) VALUES ($1, $2, $3, $4)";
                 let values = values![item, &person, json(&answer), rules.unix_now()];

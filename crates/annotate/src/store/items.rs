@@ -36,8 +36,8 @@ pub struct NewItem {
     pub image_folder: Option<String>,
     /// What both answers respond to.
     pub turns: Vec<Turn>,
-    /// The two answers.
-    pub outputs: [String; 2],
+    /// The two answers that are compared, or the one that is rated.
+    pub outputs: Vec<String>,
     /// The data set's own answer.
     pub original_answer: Option<String>,
     /// The right answer, for gold and training.

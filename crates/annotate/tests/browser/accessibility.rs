@@ -77,7 +77,7 @@ fn pages_for_everybody() {
 }
 
 #[test]
-fn several_images() {
+fn several_images_and_a_rating() {
     let Some(axe) = axe() else { return };
     visit(Rules::default(), async |site, page| {
         let mut item = Site::item(Kind::Work, 0);
@@ -87,6 +87,14 @@ fn several_images() {
         page.go_as(site, &anna, "/annotate").await;
         page.see(".image:nth-child(3) img").await;
         check(page, &axe, "several images").await;
+        page.press(&["1", ENTER]).await;
+        let mut rated = Site::item(Kind::Work, 1);
+        rated.outputs.truncate(1);
+        site.add(vec![rated]).await;
+        page.go_as(site, &anna, "/annotate").await;
+        page.see("#question-rating").await;
+        page.press(&["5"]).await;
+        check(page, &axe, "a rating").await;
     });
 }
 

@@ -11,4 +11,5 @@ mod people;
 mod postgres;
 mod protocol;
 mod quality;
+mod ratings;
 mod transfers;

@@ -18,7 +18,7 @@ fn looks(task: &Task) -> String {
     }
     task.assignment = format!("{} characters", task.assignment.len());
     task.answers.a.clear();
-    task.answers.b.clear();
+    task.answers.b = None;
     serde_json::to_string(&task).unwrap()
 }
 

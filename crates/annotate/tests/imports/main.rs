@@ -213,6 +213,32 @@ fn rows_with_several_images_need_all_of_them() {
 }
 
 #[test]
+fn answers_to_rate_have_an_id_and_a_question() {
+    let read = |rows: &str| import_text("a.jsonl", rows.as_bytes(), "answers", "");
+    let items = read(r#"{"id": 7, "question": "How many?", "text": "Two."}"#).unwrap();
+    assert_eq!(
+        (items[0].name.as_str(), items[0].outputs.as_slice()),
+        ("7", &["Two.".to_owned()][..])
+    );
+    assert_eq!(items[0].question_type.as_deref(), Some("count"));
+    for (rows, words) in [
+        (r#"{"question": "q", "text": "a"}"#, "`id`"),
+        (r#"{"id": "1", "text": "a"}"#, "`question`"),
+        (
+            r#"{"id": "1", "question": "<image> q", "text": "a"}"#,
+            "no image",
+        ),
+        (
+            "{\"id\": \"1\", \"question\": \"q\", \"text\": \"a\"}\n{\"id\": \"1\", \"question\": \"r\", \"text\": \"b\"}",
+            "which row 0 has too",
+        ),
+    ] {
+        let message = read(rows).unwrap_err().to_string();
+        assert!(message.contains(words), "{message}");
+    }
+}
+
+#[test]
 fn scores_put_the_uncertain_first() {
     let folder = tempfile::tempdir().unwrap();
     let scores = "{\"id\": \"row-0\", \"scores\": [3.0, 0.0]}\n{\"id\": \"row-1\", \"scores\": [0.1, 0.0]}\n";

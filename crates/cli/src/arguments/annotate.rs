@@ -59,7 +59,7 @@ pub enum AnnotateCommand {
         /// The format.
         #[arg(long, value_enum)]
         format: ExportFormat,
-        /// How several answers become one preference; segments, sentences and events need no rule.
+        /// How several answers become one preference; segments, sentences, ratings and events need no rule.
         #[arg(long, value_enum, required_if_eq_any = [
             ("format", "preference-log"), ("format", "llava"), ("format", "trl"),
         ])]
@@ -115,6 +115,8 @@ pub enum ExportFormat {
     Segments,
     /// Marked answers up to the end of each sentence, with whether it is clean, for `data.rated`.
     Sentences,
+    /// Answers that were rated one by one, for `candor eval compare`.
+    Ratings,
     /// The event log.
     Events,
 }

@@ -93,6 +93,7 @@ impl From<ExportFormat> for export::Format {
             ExportFormat::Trl => Self::Trl,
             ExportFormat::Segments => Self::Segments,
             ExportFormat::Sentences => Self::Sentences,
+            ExportFormat::Ratings => Self::Ratings,
             ExportFormat::Events => Self::Events,
         }
     }

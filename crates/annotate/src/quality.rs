@@ -16,7 +16,7 @@ use serde::Serialize;
 pub use self::days::{PersonDay, by_day, days_csv};
 pub use self::kept::{Aged, Kept};
 use crate::answer::Pick;
-use crate::store::Evidence;
+use crate::store::{Evidence, Judged};
 
 /// The categories of both questions.
 const N_PICKS: usize = 3;
@@ -182,6 +182,11 @@ pub fn of(evidence: &Evidence, seed: u64) -> Quality {
 /// A pick as the number of its category.
 fn category(pick: Pick) -> usize {
     pick as usize
+}
+
+/// What an item stands or falls together with: its images.
+fn cluster(item: &Judged) -> &str {
+    item.image.as_deref().unwrap_or(&item.name)
 }
 
 /// `K` statistics of rows, with intervals. `image` names a row's image.

@@ -162,7 +162,6 @@ mod tests {
             item: 1,
             name: "p".into(),
             image: None,
-            group: "p".into(),
             turns: vec![Turn::human("q")],
             outputs: ["one".into(), "two".into()],
             original_answer: None,

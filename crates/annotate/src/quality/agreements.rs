@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Agreement, Estimate, N_PICKS, PairQuality, TypeQuality, category, estimates};
+use super::{Agreement, Estimate, N_PICKS, PairQuality, TypeQuality, category, cluster, estimates};
 use crate::answer::Pick;
 use crate::store::{Evidence, Given, Judged};
 use candor_stats::agreement::{self, Unit, cohen, fleiss, krippendorff};
@@ -23,7 +23,7 @@ fn units(items: &[Judged], of: impl Fn(&Given) -> Pick) -> Vec<Row<'_>> {
                 .iter()
                 .map(|given| category(of(given)))
                 .collect();
-            (item.group.as_str(), unit)
+            (cluster(item), unit)
         })
         .collect()
 }
@@ -94,7 +94,7 @@ pub(super) fn of_pairs(evidence: &Evidence, seed: u64) -> Vec<PairQuality> {
                 common
                     .entry((one, other))
                     .or_default()
-                    .push((item.group.as_str(), (a, b)));
+                    .push((cluster(item), (a, b)));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{ModelStrength, estimates};
+use super::{ModelStrength, cluster, estimates};
 use crate::answer::Pick;
 use crate::store::Judged;
 use candor_stats::bradley_terry::strengths;
@@ -63,7 +63,7 @@ fn duels<'a>(items: &'a [Judged], names: &[&str]) -> Vec<Duel<'a>> {
             && a != b
         {
             duels.extend(item.answers.iter().map(|given| Duel {
-                image: item.group.as_str(),
+                image: cluster(item),
                 models: [a, b],
                 preference: given.answer.preference(),
             }));

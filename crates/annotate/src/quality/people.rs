@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candor_data::Side;
 use candor_stats::bootstrap::ratio;
 
-use super::{Estimate, PersonQuality, estimates};
+use super::{Estimate, PersonQuality, cluster, estimates};
 use crate::answer::Pick;
 use crate::store::{Evidence, Given, GoldAnswer, Judged};
 
@@ -29,7 +29,7 @@ pub(super) fn of_all(items: &[Judged]) -> Vec<Answered<'_>> {
         .iter()
         .flat_map(|item| {
             item.answers.iter().map(|given| Answered {
-                image: item.group.as_str(),
+                image: cluster(item),
                 given,
                 with_majority: with_majority(&item.answers, given),
             })

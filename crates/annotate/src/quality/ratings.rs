@@ -54,7 +54,7 @@ fn row(item: &Rated) -> Row<'_> {
         .filter_map(|given| given.answer.rating)
         .collect();
     Row {
-        image: item.group.as_str(),
+        image: item.image.as_deref().unwrap_or(&item.name),
         hallucinated: ratings
             .iter()
             .map(|&rating| usize::from(hallucinates(rating)))

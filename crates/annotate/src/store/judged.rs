@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use candor_data::{Side, Turn, shown};
+use candor_data::{Side, Turn};
 
 use super::Store;
 use super::database::{Connection, Row, values};
@@ -18,10 +18,8 @@ pub struct Judged {
     pub item: i64,
     /// Its id in the file that it came from.
     pub name: String,
-    /// File name of the image, or the names of several ([`shown`]).
+    /// File name of the image, or the names of several ([`candor_data::shown`]).
     pub image: Option<String>,
-    /// What it stands or falls together with: its image, or one that stands for all images that rows show together.
-    pub group: String,
     /// What both outputs respond to.
     pub turns: Vec<Turn>,
     /// The two answers that are compared.
@@ -47,10 +45,8 @@ pub struct Judged {
 pub struct Rated {
     /// Its id in the file that it came from.
     pub name: String,
-    /// File name of the image, or the names of several ([`shown`]).
+    /// File name of the image, or the names of several ([`candor_data::shown`]).
     pub image: Option<String>,
-    /// What it stands or falls together with, as [`Judged::group`].
-    pub group: String,
     /// What it responds to.
     pub turns: Vec<Turn>,
     /// It.
@@ -162,15 +158,8 @@ async fn judged(connection: &mut Connection) -> Result<(Vec<Judged>, Vec<Rated>)
     let sql = "SELECT item, name, state, image, turns, outputs, original_answer, question_type, models FROM items i \
                WHERE kind = 'work' AND state <> 'withdrawn' AND (n_answers > 0 OR state = 'decided') ORDER BY item";
     let rows = connection.rows(sql, values![]).await?;
-    let groups = rows
-        .iter()
-        .map(|row| match row.maybe_text("image")? {
-            Some(image) => Ok(image),
-            None => Ok(row.text("name")?.replace('\n', " ")),
-        })
-        .collect::<Result<Vec<String>, AnnotateError>>()?;
     let (mut compared, mut rated) = (Vec::new(), Vec::new());
-    for (row, group) in rows.iter().zip(shown::connected(&groups)) {
+    for row in &rows {
         let item = row.int("item")?;
         let state = row.text("state")?;
         let name = row.text("name")?;
@@ -186,7 +175,6 @@ async fn judged(connection: &mut Connection) -> Result<(Vec<Judged>, Vec<Rated>)
                 item,
                 name,
                 image,
-                group,
                 turns,
                 outputs,
                 original_answer: row.maybe_text("original_answer")?,
@@ -200,7 +188,6 @@ async fn judged(connection: &mut Connection) -> Result<(Vec<Judged>, Vec<Rated>)
             Err(one) => rated.push(Rated {
                 name,
                 image,
-                group,
                 turns,
                 output: one.into_iter().next().unwrap_or_default(),
                 is_closed,

@@ -13,6 +13,7 @@ mod scores;
 
 use std::path::Path;
 
+use candor_data::formats::tools::{Taken, argilla, label_studio};
 use candor_data::preference::placeholder_fault;
 use candor_data::{Comparison, DataError, Judgement, Place, Spot, shown};
 
@@ -73,13 +74,16 @@ pub async fn all(
 /// # Errors
 /// [`AnnotateError::Data`] if the file cannot be read or a row could not be trained on.
 pub fn read(project: &Project, import: &Import, file: &Path) -> Result<Comparisons, AnnotateError> {
-    let format = match import.format {
-        ImportFormat::Comparisons(format) => format,
+    let all = match import.format {
+        ImportFormat::Comparisons(format) => {
+            let folder = images::folder(project, import);
+            let mut keep = |bytes: &[u8]| images::keep(file, folder.as_deref(), bytes);
+            format.read(file, &mut keep)?
+        }
         ImportFormat::Answers => return Ok(answers::read(import, file)?),
+        ImportFormat::LabelStudio => taken(file, label_studio::read(file)?),
+        ImportFormat::Argilla => taken(file, argilla::read(file)?),
     };
-    let folder = images::folder(project, import);
-    let mut keep = |bytes: &[u8]| images::keep(file, folder.as_deref(), bytes);
-    let all = format.read(file, &mut keep)?;
     check_placeholders(import.kind, file, &all)?;
     let n_rows = all.len();
     let differing = all
@@ -100,6 +104,20 @@ pub fn read(project: &Project, import: &Import, file: &Path) -> Result<Compariso
         rows,
         n_equal,
     })
+}
+
+/// The comparisons of another tool's file; says what of it was left behind.
+fn taken(file: &Path, taken: Taken) -> Vec<Comparison> {
+    if !taken.left_behind.is_empty() {
+        let counted = |(name, n): (&String, &usize)| format!("{name} ({n})");
+        let names: Vec<String> = taken.left_behind.iter().map(counted).collect();
+        let names = names.join(", ");
+        tracing::warn!(
+            "{}: left behind, by name and number: {names}",
+            file.display()
+        );
+    }
+    taken.rows
 }
 
 /// Refuses what nobody could be asked sensibly or the reward stage would refuse: more images than a page shows, a question about

@@ -177,6 +177,10 @@ pub enum ImportFormat {
     Comparisons(ComparisonFormat),
     /// One answer each, which people rate.
     Answers,
+    /// Tasks of Label Studio with two answers each, which people compare.
+    LabelStudio,
+    /// Records of Argilla with two answers each, which people compare.
+    Argilla,
 }
 
 /// What an item is for.

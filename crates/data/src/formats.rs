@@ -37,6 +37,7 @@ pub mod scores;
 mod sharegpt;
 mod table;
 pub mod text;
+pub mod tools;
 pub mod trl;
 mod vlfeedback;
 pub mod vqa_v2;

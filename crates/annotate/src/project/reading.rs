@@ -312,9 +312,12 @@ fn import(file: &mut Reader, key: &str) -> Import {
     let compared = ComparisonFormat::ALL.map(|format| (format.name(), format));
     let formats = compared.into_iter().chain(FORMER);
     let formats = formats.map(|(name, format)| (name, ImportFormat::Comparisons(format)));
-    let formats: Vec<_> = formats
-        .chain([("answers", ImportFormat::Answers)])
-        .collect();
+    let others = [
+        ("answers", ImportFormat::Answers),
+        ("label_studio", ImportFormat::LabelStudio),
+        ("argilla", ImportFormat::Argilla),
+    ];
+    let formats: Vec<_> = formats.chain(others).collect();
     let kinds = [Kind::Work, Kind::Gold, Kind::Training].map(|kind| (kind.name(), kind));
     let import = Import {
         file: file.path(&of("file"), "The file.").required(),
@@ -347,12 +350,14 @@ fn import(file: &mut Reader, key: &str) -> Import {
     let is_judged = matches!(
         import.format,
         ImportFormat::Comparisons(ComparisonFormat::PreferenceLog | ComparisonFormat::Llava)
+            | ImportFormat::LabelStudio
+            | ImportFormat::Argilla
     );
     if !is_judged {
         file.mistake(
             &of("format"),
             "gold and training items need right answers",
-            "use the format preference_log or llava",
+            "use the format preference_log, llava, label_studio or argilla",
         );
     } else if import.scores.is_some() {
         file.mistake(

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use candor_annotate::AnnotateError;
+use candor_annotate::answer::Pick;
 use candor_annotate::import::{self, Comparisons};
 use candor_annotate::project::{Import, Project};
 use candor_annotate::store::NewItem;
@@ -210,6 +211,36 @@ fn rows_with_several_images_need_all_of_them() {
     assert!(refused.contains("image \"c.webp\" is not in"), "{refused}");
     let refused = read(&["a.webp"; 21]).unwrap_err().to_string();
     assert!(refused.contains("found 21 images"), "{refused}");
+}
+
+#[test]
+fn tasks_of_other_tools_are_compared() {
+    let task = r#"[{"id": 1, "data": {"image": "https://x.org/set/a.webp", "question": "q", "answer_a": "x", "answer_b": "y"},
+        "annotations": [{"result": [{"from_name": "p", "type": "pairwise", "value": {"selected": "right"}}]}]}]"#;
+    let record = r#"{"id": "1", "fields": {"image": "a.webp", "prompt": "q", "answer_a": "x", "answer_b": "y"},
+        "responses": {"preference": [{"value": "b", "user_id": "u"}]}}"#
+        .replace('\n', " ");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.webp"), WEBP).unwrap();
+    for (text, format) in [(task, "label_studio"), (record.as_str(), "argilla")] {
+        let read = |more: &str| {
+            let more = format!("images = \".\"\n{more}");
+            import_in(folder.path(), "a.json", text.as_bytes(), format, &more).unwrap()
+        };
+        let items = read("");
+        assert_eq!(
+            (items[0].name.as_str(), items[0].image.as_deref()),
+            ("1", Some("a.webp"))
+        );
+        assert_eq!(items[0].outputs, ["x", "y"]);
+        assert_eq!(items[0].known, None, "asked anew");
+        let gold = read("kind = \"gold\"");
+        let expected = gold[0].known.as_ref().unwrap().expected;
+        assert_eq!(
+            (expected.first, expected.second),
+            (Pick::Tie, Some(Pick::B))
+        );
+    }
 }
 
 #[test]

@@ -94,6 +94,8 @@ impl From<ExportFormat> for export::Format {
             ExportFormat::Segments => Self::Segments,
             ExportFormat::Sentences => Self::Sentences,
             ExportFormat::Ratings => Self::Ratings,
+            ExportFormat::LabelStudio => Self::LabelStudio,
+            ExportFormat::Argilla => Self::Argilla,
             ExportFormat::Events => Self::Events,
         }
     }

@@ -280,6 +280,18 @@ fn scores_put_the_uncertain_first() {
     // σ(3) − ½ = 0.452574, σ(0.1) − ½ = 0.024979; without scores an item is last.
     let ranks: Vec<i64> = items.iter().map(|item| item.rank).collect();
     assert_eq!(ranks, [452_574, 24_979, 1_000_000]);
+    for (scores, words) in [
+        (
+            "{\"id\": \"other\", \"scores\": [3.0, 0.0]}\n".to_owned(),
+            "none of the 3 items",
+        ),
+        (scores.replace("row-1", "row-0"), "duplicate id row-0"),
+    ] {
+        std::fs::write(folder.path().join("s.jsonl"), scores).unwrap();
+        let refused = import_in(folder.path(), "a.jsonl", rows.as_bytes(), "trl_jsonl", more);
+        let message = refused.unwrap_err().to_string();
+        assert!(message.contains(words), "{message}");
+    }
 }
 
 #[test]

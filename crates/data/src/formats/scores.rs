@@ -37,7 +37,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<Scores>, DataError> {
         numbering: Numbering::Lines(&lines),
         rows: &rows,
     };
-    table.each(|row| {
+    table.unique("id", |row| row.id.as_str())?.each(|row| {
         if row.scores.iter().all(|score| score.is_finite()) {
             return None;
         }

@@ -258,6 +258,7 @@ mod tests {
         let evidence = Evidence {
             people: Vec::new(),
             items: vec![item(mostly_second, None)],
+            rated: Vec::new(),
             gold: Vec::new(),
         };
         let row = &preferences(&evidence, Aggregate::Majority, 3)[0];

@@ -18,7 +18,7 @@ struct Row<'a> {
 /// The figures; none where nothing is rated.
 pub(super) fn of_all(items: &[Rated], seed: u64) -> Option<RatingQuality> {
     let rows: Vec<Row<'_>> = items.iter().map(row).collect();
-    let n_ratings = rows.iter().map(|row| row.ratings.len()).sum();
+    let n_ratings: usize = rows.iter().map(|row| row.ratings.len()).sum();
     if n_ratings == 0 {
         return None;
     }

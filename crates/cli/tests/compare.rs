@@ -168,7 +168,11 @@ fn people_rate_answers_one_by_one_and_stand_beside_the_judge() {
     };
     let file = dir.path().join("ratings.jsonl");
     put(&file, format!("{}\n{}\n", row(0, 0), row(1, 5)).as_bytes());
-    let table = printed(&compare(&[&old, Path::new("--ratings"), &file]));
+    let out = dir.path().join("compared");
+    let arguments = [Path::new("--ratings"), &file, Path::new("--out"), &out];
+    let table = printed(&compare(&[&[old.as_path()], &arguments[..]].concat()));
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("Ratings by people") && page.contains("2.50"));
     assert!(table.contains("old: score 2.50"), "{table}");
     assert!(table.contains("hallucination 0.50"), "{table}");
     // The judge says 1 and 5, people 0 and 5.

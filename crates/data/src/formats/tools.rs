@@ -82,7 +82,7 @@ impl Task {
         of: &str,
         left_behind: &mut LeftBehind,
     ) -> Result<Self, Fault> {
-        let named = |name: &str| format!("{of}.{name}");
+        let field = |name: &str| format!("{of}.{name}");
         let has = |name: &str| fields.contains_key(name);
         let question = QUESTIONS.into_iter().find(|name| has(name));
         let question = question.ok_or_else(|| missing(of, &QUESTIONS))?;
@@ -97,11 +97,11 @@ impl Task {
             .chain(image);
         let known: Vec<&str> = known.collect();
         for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
-            left_behind.add(named(name));
+            left_behind.add(field(name));
         }
         let image = match image.map(|name| (name, &fields[name])) {
             None | Some((_, Value::Null)) => None,
-            Some((name, value)) => shown_by(value).map_err(|found| (named(name), found))?,
+            Some((name, value)) => shown_by(value).map_err(|found| (field(name), found))?,
         };
         Ok(Self {
             id: fields.get("id").and_then(text_of),

@@ -39,12 +39,12 @@ pub fn krippendorff_interval(units: &[&Unit]) -> Option<f64> {
     for unit in units.iter().filter(|unit| unit.len() >= 2) {
         let m = unit.len() as f64;
         let values = || unit.iter().map(|&value| value as f64);
-        let of_unit: f64 = values().sum();
-        let squared: f64 = values().map(|value| value * value).sum();
-        disagreeing += apart(m, of_unit, squared) / (m - 1.0);
+        let sum_here: f64 = values().sum();
+        let squares_here: f64 = values().map(|value| value * value).sum();
+        disagreeing += apart(m, sum_here, squares_here) / (m - 1.0);
         n += m;
-        sum += of_unit;
-        squares += squared;
+        sum += sum_here;
+        squares += squares_here;
     }
     let expected = apart(n, sum, squares);
     (expected > 0.0).then(|| 1.0 - (n - 1.0) * disagreeing / expected)

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use candor_data::rows::OnBadRow;
 use candor_judge::Benchmark;
 use candor_judge::suite::Suite;
 use candor_train::DeviceChoice;
@@ -102,6 +103,15 @@ pub enum OnBadRowName {
     Stop,
     /// The row is left out.
     Skip,
+}
+
+impl From<OnBadRowName> for OnBadRow {
+    fn from(name: OnBadRowName) -> Self {
+        match name {
+            OnBadRowName::Stop => Self::Stop,
+            OnBadRowName::Skip => Self::Skip,
+        }
+    }
 }
 
 /// Arguments of `candor eval reward`.

@@ -108,14 +108,8 @@ pub fn read(project: &Project, import: &Import, file: &Path) -> Result<Compariso
 
 /// The comparisons of another tool's file; says what of it was left behind.
 fn taken(file: &Path, taken: Taken) -> Vec<Comparison> {
-    if !taken.left_behind.is_empty() {
-        let counted = |(name, n): (&String, &usize)| format!("{name} ({n})");
-        let names: Vec<String> = taken.left_behind.iter().map(counted).collect();
-        let names = names.join(", ");
-        tracing::warn!(
-            "{}: left behind, by name and number: {names}",
-            file.display()
-        );
+    if let Some(left_behind) = taken.left_behind_in_words() {
+        tracing::warn!("{}: {left_behind}", file.display());
     }
     taken.rows
 }

@@ -43,6 +43,17 @@ pub struct Taken {
     pub left_behind: BTreeMap<String, usize>,
 }
 
+impl Taken {
+    /// What was left behind, for people; none where nothing was.
+    #[must_use]
+    pub fn left_behind_in_words(&self) -> Option<String> {
+        let counted = |(name, n): (&String, &usize)| format!("{name} ({n})");
+        let names: Vec<String> = self.left_behind.iter().map(counted).collect();
+        let names = names.join(", ");
+        (!names.is_empty()).then(|| format!("left behind, by name and number: {names}"))
+    }
+}
+
 /// What is left behind of a file, by name.
 #[derive(Default)]
 struct LeftBehind(BTreeMap<String, usize>);

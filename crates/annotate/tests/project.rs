@@ -189,3 +189,28 @@ fn what_changes_results_has_no_default() {
         );
     }
 }
+
+#[test]
+fn the_scale_of_ratings_is_told_whole_or_not_at_all() {
+    let with = |scale: &str| {
+        let text = documented().replace(
+            "[keys]",
+            &format!("[questions.rating]\ntext = \"Wie gut?\"\nscale = {scale}\n\n[keys]"),
+        );
+        Project::parse(Path::new("p.toml"), &text)
+    };
+    let whole = with(r#"["a", "b", "c", "d", "e", "f", "g"]"#).unwrap().scale;
+    assert_eq!(whole.text, "Wie gut?");
+    assert_eq!(whole.ratings[6], "g");
+    let message = with(r#"["a", "b"]"#).unwrap_err().to_string();
+    assert!(
+        message.contains("questions.rating.scale: 2 ratings (give seven, from 0 to 6)"),
+        "{message}"
+    );
+    let absent = Project::parse(Path::new("p.toml"), documented())
+        .unwrap()
+        .scale;
+    assert_eq!(absent.ratings.len(), 7);
+    assert!(absent.ratings[2].starts_with("Something false"));
+    assert!(absent.ratings[3].starts_with("Nothing false"));
+}

@@ -199,7 +199,9 @@ fn the_scale_of_ratings_is_told_whole_or_not_at_all() {
         );
         Project::parse(Path::new("p.toml"), &text)
     };
-    let whole = with(r#"["a", "b", "c", "d", "e", "f", "g"]"#).unwrap().scale;
+    let whole = with(r#"["a", "b", "c", "d", "e", "f", "g"]"#)
+        .unwrap()
+        .scale;
     assert_eq!(whole.text, "Wie gut?");
     assert_eq!(whole.ratings[6], "g");
     let message = with(r#"["a", "b"]"#).unwrap_err().to_string();

@@ -828,7 +828,11 @@ pub const CASES: &[Case] = &[
                 r#""rating":7"#,
                 &["line 1", "`ratings`", "found 7, expected 0 to 6"],
             ),
-            (r#","decided":2"#, "", &["line 2", "`ratings`", "found none"]),
+            (
+                r#","decided":2"#,
+                "",
+                &["line 2", "`ratings`", "found none"],
+            ),
             (r#""id":"b""#, r#""id":"a""#, &["line 2", "duplicate id a"]),
         ],
     },
